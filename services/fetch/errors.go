@@ -1,0 +1,93 @@
+package fetch
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"syscall"
+	"time"
+
+	"github.com/vespo-dev/vespo/services/egress"
+)
+
+// The reasons of an Error.
+var (
+	ErrInvalidSource = errors.New("fetch: invalid source")           // the address itself is unusable
+	ErrRefused       = errors.New("fetch: refused address")          // it leads where the policy forbids to connect
+	ErrTooLarge      = errors.New("fetch: module too large")         // it is larger than Config.MaxBytes
+	ErrUnavailable   = errors.New("fetch: source does not give one") // whatever else the far side did
+	ErrTimeout       = errors.New("fetch: source too slow")          // it did not finish within Config.Timeout
+)
+
+// Error is a fetch that failed.
+type Error struct {
+	Reason error  // one of the reasons above
+	Detail string // for the person who named the source
+	Cause  error  // for the log; may be nil, may hold addresses of the internal network
+}
+
+// Error returns the detail.
+func (e *Error) Error() string { return e.Detail }
+
+// Is reports whether target is the error's reason.
+func (e *Error) Is(target error) bool { return target == e.Reason }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// explain turns what the HTTP client reports into an Error about source u.
+func explain(err error, u *url.URL, timeout time.Duration) error {
+	var own *Error
+	if errors.As(err, &own) {
+		return own
+	}
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	e := &Error{Reason: ErrUnavailable, Cause: err}
+	var refused *egress.RefusedError
+	switch {
+	case errors.As(err, &refused):
+		e.Reason = ErrRefused
+		e.Detail = fmt.Sprintf("source %s leads to %s, a %s address: only public addresses are fetched from", redact(u), refused.Addr, refused.Class)
+	case errors.Is(err, context.DeadlineExceeded):
+		e.Reason = ErrTimeout
+		e.Detail = fmt.Sprintf("source %s did not deliver the module within %s", redact(u), timeout)
+	default:
+		e.Detail = fmt.Sprintf("source %s %s", redact(u), failure(err))
+	}
+	return e
+}
+
+// failure says in words what went wrong on the way. Only known errors are named: the text of others belongs to the host.
+func failure(err error) string {
+	var (
+		dns      *net.DNSError
+		cert     *tls.CertificateVerificationError
+		record   tls.RecordHeaderError
+		protocol *http.ProtocolError
+	)
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return "names a host that does not exist"
+	case errors.As(err, &dns):
+		return "names a host that could not be resolved"
+	case errors.As(err, &cert):
+		return "has a certificate that is not trusted"
+	case errors.As(err, &record):
+		return "does not speak TLS"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refused the connection"
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return "closed the connection before the answer was complete"
+	case errors.As(err, &protocol):
+		return "answered something that is not HTTP"
+	default:
+		return "could not be fetched"
+	}
+}

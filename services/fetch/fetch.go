@@ -1,0 +1,159 @@
+package fetch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/vespo-dev/vespo/services/egress"
+)
+
+const (
+	defaultMaxBytes     = 64 << 20
+	defaultTimeout      = 30 * time.Second
+	defaultMaxRedirects = 5
+
+	maxHeaderBytes = 64 << 10
+	// firstBufferBytes is what a declared length alone can make the server set aside.
+	firstBufferBytes = 1 << 20
+)
+
+// Config bounds what a fetch may cost. A zero field takes its default.
+type Config struct {
+	MaxBytes     int64         // of the module; default 64 MiB
+	Timeout      time.Duration // of a whole fetch, redirects included; default 30 s
+	MaxRedirects int           // default 5; negative: none are followed
+	UserAgent    string        // default "vespo"
+	Policy       egress.Policy // default: public addresses only
+}
+
+// Fetcher fetches modules. Safe for concurrent use; there is nothing to close, as no connection outlives its fetch.
+type Fetcher struct {
+	cfg    Config       // immutable
+	client *http.Client // immutable
+}
+
+// New returns a Fetcher for cfg.
+func New(cfg Config) *Fetcher {
+	if cfg.MaxBytes <= 0 {
+		cfg.MaxBytes = defaultMaxBytes
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if cfg.MaxRedirects == 0 {
+		cfg.MaxRedirects = defaultMaxRedirects
+	}
+	if cfg.UserAgent == "" {
+		cfg.UserAgent = "vespo"
+	}
+	f := &Fetcher{cfg: cfg}
+	dialer := &net.Dialer{ControlContext: cfg.Policy.Control}
+	f.client = &http.Client{
+		Transport: &http.Transport{
+			DialContext:            dialer.DialContext,
+			ForceAttemptHTTP2:      true,
+			DisableKeepAlives:      true,
+			DisableCompression:     true,
+			MaxResponseHeaderBytes: maxHeaderBytes,
+		},
+		CheckRedirect: f.checkRedirect,
+	}
+	return f
+}
+
+// Fetch returns the module at source. The error is an *Error, or ctx's own where ctx was cancelled.
+func (f *Fetcher) Fetch(ctx context.Context, source Source) ([]byte, error) {
+	if source.url == nil {
+		return nil, &Error{Reason: ErrInvalidSource, Detail: "source is empty"}
+	}
+	bounded, cancel := context.WithTimeout(ctx, f.cfg.Timeout)
+	defer cancel()
+	module, err := f.get(bounded, source.url)
+	if err == nil {
+		return module, nil
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("fetch: %w", context.Cause(ctx))
+	}
+	return nil, explain(err, source.url, f.cfg.Timeout)
+}
+
+func (f *Fetcher) get(ctx context.Context, u *url.URL) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, &Error{Reason: ErrInvalidSource, Detail: "source is not a well-formed URL", Cause: err}
+	}
+	req.Header.Set("Accept", "application/wasm, application/octet-stream;q=0.9, */*;q=0.1")
+	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("User-Agent", f.cfg.UserAgent)
+	resp, err := f.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if err := f.checkAnswer(resp); err != nil {
+		return nil, err
+	}
+	return f.readModule(resp)
+}
+
+// checkRedirect bounds the hops and holds each to the rules of a source. The address is judged when it is dialled.
+func (f *Fetcher) checkRedirect(req *http.Request, via []*http.Request) error {
+	if len(via) > f.cfg.MaxRedirects {
+		return &Error{Reason: ErrUnavailable, Detail: fmt.Sprintf("source %s redirects more than %d times", redact(via[0].URL), max(f.cfg.MaxRedirects, 0))}
+	}
+	if err := checkURL(req.URL); err != nil {
+		return &Error{Reason: ErrInvalidSource, Detail: fmt.Sprintf("source %s redirects to an address that is not fetched", redact(via[0].URL)), Cause: err}
+	}
+	if via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme != "https" {
+		return &Error{Reason: ErrInvalidSource, Detail: fmt.Sprintf("source %s redirects from https to http", redact(via[0].URL))}
+	}
+	// The previous address may carry a signature in its query; the next host has no business with it.
+	req.Header.Del("Referer")
+	return nil
+}
+
+// checkAnswer looks at the head of an answer before any of its body is read.
+func (f *Fetcher) checkAnswer(resp *http.Response) error {
+	u := resp.Request.URL
+	if resp.StatusCode != http.StatusOK {
+		return &Error{Reason: ErrUnavailable, Detail: fmt.Sprintf("source %s answered %d %s", redact(u), resp.StatusCode, http.StatusText(resp.StatusCode))}
+	}
+	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+		return &Error{Reason: ErrUnavailable, Detail: fmt.Sprintf("source %s answered with the content encoding %.40q, which was not asked for", redact(u), enc)}
+	}
+	if resp.ContentLength > f.cfg.MaxBytes {
+		return f.tooLarge(u)
+	}
+	return nil
+}
+
+// readModule reads the body of an answer, up to the limit whatever length was declared.
+func (f *Fetcher) readModule(resp *http.Response) ([]byte, error) {
+	var buf bytes.Buffer
+	buf.Grow(int(min(max(resp.ContentLength, 0)+bytes.MinRead, firstBufferBytes)))
+	n, err := io.Copy(&buf, io.LimitReader(resp.Body, f.cfg.MaxBytes+1))
+	u := resp.Request.URL
+	switch {
+	case err != nil && resp.ContentLength > 0 && errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, &Error{Reason: ErrUnavailable, Detail: fmt.Sprintf("source %s announced %d bytes and closed the connection after %d", redact(u), resp.ContentLength, n), Cause: err}
+	case err != nil:
+		return nil, err
+	case n > f.cfg.MaxBytes:
+		return nil, f.tooLarge(u)
+	case n == 0:
+		return nil, &Error{Reason: ErrUnavailable, Detail: fmt.Sprintf("source %s answered with an empty body", redact(u))}
+	}
+	return buf.Bytes(), nil
+}
+
+func (f *Fetcher) tooLarge(u *url.URL) error {
+	return &Error{Reason: ErrTooLarge, Detail: fmt.Sprintf("source %s is larger than the %d bytes that a module may have", redact(u), f.cfg.MaxBytes)}
+}

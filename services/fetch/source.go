@@ -1,0 +1,76 @@
+package fetch
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+)
+
+// MaxSourceBytes is the longest address that ParseSource takes.
+const MaxSourceBytes = 4096
+
+// Source is a checked address of a module. The zero Source is not valid.
+type Source struct {
+	url *url.URL // immutable; nil in the zero Source
+}
+
+// ParseSource checks the form of an address; nothing is looked up or connected. The error is an *Error of reason
+// ErrInvalidSource.
+func ParseSource(s string) (Source, error) {
+	invalid := func(format string, args ...any) (Source, error) {
+		return Source{}, &Error{Reason: ErrInvalidSource, Detail: fmt.Sprintf(format, args...)}
+	}
+	if s == "" {
+		return invalid("source is empty: give the http or https address of a module")
+	}
+	if len(s) > MaxSourceBytes {
+		return invalid("source is %d bytes long: at most %d are taken", len(s), MaxSourceBytes)
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		// The parser's text quotes its input, which may hold a password.
+		return invalid("source is not a well-formed URL")
+	}
+	if err := checkURL(u); err != nil {
+		return Source{}, err
+	}
+	return Source{url: u}, nil
+}
+
+// String returns the address without credentials, query and fragment: fit for messages and logs.
+func (s Source) String() string {
+	if s.url == nil {
+		return ""
+	}
+	return redact(s.url)
+}
+
+// checkURL is what a source and each redirect must fulfil.
+func checkURL(u *url.URL) error {
+	invalid := func(format string, args ...any) error {
+		return &Error{Reason: ErrInvalidSource, Detail: fmt.Sprintf(format, args...)}
+	}
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return invalid("source has the scheme %q: only http and https are fetched", u.Scheme)
+	}
+	if u.Opaque != "" || u.Hostname() == "" {
+		return invalid("source names no host: write it as %s://host/path", u.Scheme)
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return invalid("source has the port %q: it must be between 1 and 65535", port)
+		}
+	}
+	return nil
+}
+
+// redact keeps scheme, host and path of u, shortened for a message.
+func redact(u *url.URL) string {
+	const maxBytes = 200
+	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	s := shown.String()
+	if len(s) > maxBytes {
+		s = s[:maxBytes] + "..."
+	}
+	return s
+}
