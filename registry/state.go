@@ -1,0 +1,180 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Errors of the changes in this file.
+var (
+	// ErrNotFound says that no service has the prefix.
+	ErrNotFound = errors.New("no such service")
+	// ErrNoVersion says that the history holds no such version to go back to.
+	ErrNoVersion = errors.New("no such version in the history")
+	// ErrInvalidState says that a state breaks a rule of [State.Check].
+	ErrInvalidState = errors.New("invalid catalogue")
+)
+
+// State is a whole catalogue. It is immutable: a change makes a new one, which shares what did not change.
+type State struct {
+	Generation Generation // of the last commit; zero in an empty catalogue that was never written
+	Services   map[Prefix]Service
+}
+
+// Put binds v to prefix and gives the state after that together with the service as it is there. It sets v's generation. The
+// version that was current moves to the front of the history, unless v has the same content; a version in the history with
+// v's content leaves it, since it is v that is current again.
+func (s *State) Put(prefix Prefix, v Version) (*State, Service) {
+	next := s.successor()
+	v.Generation = next.Generation
+	v.Deployed = v.Deployed.UTC().Round(0) // as it will be read back
+	service := Service{Prefix: prefix, Current: v}
+	if old, ok := s.Services[prefix]; ok {
+		service.History = pushHistory(old, v)
+	}
+	next.Services[prefix] = service
+	return next, service
+}
+
+// Remove takes the service and its history out.
+func (s *State) Remove(prefix Prefix) (*State, error) {
+	if _, ok := s.Services[prefix]; !ok {
+		return nil, fmt.Errorf("%w: %s", ErrNotFound, prefix)
+	}
+	next := s.successor()
+	delete(next.Services, prefix)
+	return next, nil
+}
+
+// Previous gives the version that a rollback of prefix makes current again: the one current before the present one.
+func (s *State) Previous(prefix Prefix) (Version, error) {
+	service, ok := s.Services[prefix]
+	if !ok {
+		return Version{}, fmt.Errorf("%w: %s", ErrNotFound, prefix)
+	}
+	if len(service.History) == 0 {
+		return Version{}, fmt.Errorf("%w: %s has only ever had its current version", ErrNoVersion, prefix)
+	}
+	return service.History[0], nil
+}
+
+// At gives the version of prefix that was deployed in generation g, if the history still holds it. The current version is not
+// in the history.
+func (s *State) At(prefix Prefix, g Generation) (Version, error) {
+	service, ok := s.Services[prefix]
+	if !ok {
+		return Version{}, fmt.Errorf("%w: %s", ErrNotFound, prefix)
+	}
+	for _, v := range service.History {
+		if v.Generation == g {
+			return v, nil
+		}
+	}
+	return Version{}, fmt.Errorf("%w: generation %d of %s", ErrNoVersion, g, prefix)
+}
+
+// Sorted gives the services in the order of their prefixes.
+func (s *State) Sorted() []Service {
+	return slices.SortedFunc(maps.Values(s.Services), func(a, b Service) int {
+		return strings.Compare(string(a.Prefix), string(b.Prefix))
+	})
+}
+
+// Digests gives every digest that a version names, current or in a history.
+func (s *State) Digests() map[Digest]struct{} {
+	named := make(map[Digest]struct{})
+	for _, service := range s.Services {
+		named[service.Current.Digest] = struct{}{}
+		for _, v := range service.History {
+			named[v.Digest] = struct{}{}
+		}
+	}
+	return named
+}
+
+// Check reports the first rule that s breaks. A state made by Put and Remove breaks none; one that was read from somewhere may.
+func (s *State) Check() error {
+	seen := make(map[Generation]Prefix)
+	for prefix, service := range s.Services {
+		if err := checkService(prefix, service); err != nil {
+			return err
+		}
+		for _, v := range versions(service) {
+			if v.Generation == 0 || v.Generation > s.Generation {
+				return invalid(prefix, "generation %d is not one of the catalogue's 1 to %d", v.Generation, s.Generation)
+			}
+			if other, ok := seen[v.Generation]; ok {
+				return invalid(prefix, "generation %d is taken by %s", v.Generation, other)
+			}
+			seen[v.Generation] = prefix
+		}
+	}
+	return nil
+}
+
+func checkService(prefix Prefix, service Service) error {
+	if service.Prefix != prefix || !strings.HasPrefix(string(prefix), "/") {
+		return invalid(prefix, "the prefix is malformed or kept under another one")
+	}
+	if len(service.History) > MaxHistory {
+		return invalid(prefix, "%d versions in the history, at most %d can be", len(service.History), MaxHistory)
+	}
+	all := versions(service)
+	for i, v := range all {
+		if err := checkVersion(prefix, v); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(all[:i], v.SameContent) {
+			return invalid(prefix, "two versions have the same content (%s)", v.Digest)
+		}
+		if i > 0 && v.Generation >= service.Current.Generation {
+			return invalid(prefix, "a version in the history is newer than the current one")
+		}
+	}
+	return nil
+}
+
+func checkVersion(prefix Prefix, v Version) error {
+	if _, err := ParseDigest(string(v.Digest)); err != nil {
+		return invalid(prefix, "%v", err)
+	}
+	if v.Kind == "" {
+		return invalid(prefix, "a version has no kind")
+	}
+	if v.SizeBytes < 0 || v.Options.MemoryBytes < 0 || v.Options.Timeout < 0 {
+		return invalid(prefix, "a size or a duration is negative")
+	}
+	return nil
+}
+
+func invalid(prefix Prefix, format string, args ...any) error {
+	return fmt.Errorf("%w: service %.200q: %s", ErrInvalidState, string(prefix), fmt.Sprintf(format, args...))
+}
+
+// versions gives the current version followed by the history.
+func versions(service Service) []Version {
+	return append([]Version{service.Current}, service.History...)
+}
+
+// successor is a copy of s one generation on; its map is its own.
+func (s *State) successor() *State {
+	next := &State{Generation: s.Generation + 1, Services: maps.Clone(s.Services)}
+	if next.Services == nil {
+		next.Services = make(map[Prefix]Service)
+	}
+	return next
+}
+
+// pushHistory is the history after v has replaced old's current version.
+func pushHistory(old Service, v Version) []Version {
+	var history []Version
+	for _, earlier := range versions(old) {
+		if !earlier.SameContent(v) && len(history) < MaxHistory {
+			history = append(history, earlier)
+		}
+	}
+	return history
+}

@@ -1,0 +1,95 @@
+package registry
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// MaxHistory is the number of earlier versions that are kept of a service, the current one not counted.
+const MaxHistory = 10
+
+// Prefix is the canonical path prefix that a service is bound to, such as "/", "/test" or "/a/b". The router's parser decides
+// what is canonical; the catalogue keys by it and asks only that it begins with a slash.
+type Prefix string
+
+// Generation numbers the changes of a catalogue: each commit takes the next one, whatever it changes. A version carries
+// the generation in which it became current, so two deploys of the same module can be told apart.
+type Generation uint64
+
+// Digest names a blob by its content: "sha256:" and 64 lower-case hexadecimal digits.
+type Digest string
+
+const digestScheme = "sha256:"
+
+// ErrDigest is matched by every error of [ParseDigest].
+var ErrDigest = errors.New("not a digest")
+
+// ParseDigest checks that s is a digest in its one accepted spelling.
+func ParseDigest(s string) (Digest, error) {
+	digits, ok := strings.CutPrefix(s, digestScheme)
+	if !ok || len(digits) != hex.EncodedLen(sha256.Size) || strings.Trim(digits, "0123456789abcdef") != "" {
+		return "", fmt.Errorf("%w: %.80q (want sha256: and 64 lower-case hexadecimal digits)", ErrDigest, s)
+	}
+	return Digest(s), nil
+}
+
+// DigestOf computes the digest of a blob.
+func DigestOf(blob []byte) Digest {
+	sum := sha256.Sum256(blob)
+	return Digest(digestScheme + hex.EncodeToString(sum[:]))
+}
+
+// Hex returns the digits without the scheme, for file names and short listings.
+func (d Digest) Hex() string { return strings.TrimPrefix(string(d), digestScheme) }
+
+// Options are what a user may ask for at a deploy. The zero value of each means the server's default at the time it is
+// served, so that a changed default reaches the services that never asked for anything else.
+type Options struct {
+	MemoryBytes int64         // linear memory budget of one request
+	Timeout     time.Duration // deadline of one request
+	Isolation   string        // "snapshot" or "fresh"
+}
+
+// Version is one deploy of a service.
+type Version struct {
+	Digest     Digest
+	SizeBytes  int64  // size of the blob
+	Kind       string // name of the services.Kind that can prepare it
+	Options    Options
+	Generation Generation // of the commit that made it current
+	Deployed   time.Time  // when that was, in UTC
+}
+
+// SameContent reports whether both versions would serve the same: blob, kind and options are equal.
+func (v Version) SameContent(o Version) bool {
+	return v.Digest == o.Digest && v.Kind == o.Kind && v.Options == o.Options
+}
+
+// Service is a prefix with its current version and those before it.
+type Service struct {
+	Prefix  Prefix
+	Current Version
+	// History holds earlier versions, the one most recently current first, at most MaxHistory. Their contents differ
+	// from each other and from the current one's: see RATIONALE.md.
+	History []Version
+}
+
+// Problem is something found wrong with what is stored that did not keep the catalogue from opening. It is for the operator: it may
+// name files of the host.
+type Problem struct {
+	Subject string // a file, a digest or a prefix
+	Detail  string // what is wrong and what was done about it
+	Err     error  // cause, may be nil
+}
+
+// String gives the problem as one line for a log.
+func (p Problem) String() string {
+	if p.Err == nil {
+		return p.Subject + ": " + p.Detail
+	}
+	return p.Subject + ": " + p.Detail + ": " + p.Err.Error()
+}

@@ -1,0 +1,94 @@
+// Package services has the two interfaces behind which everything that a prefix can be bound to looks the same: a [Kind]
+// turns a [Spec] into a [Deployment], and a Deployment serves requests until it is closed.
+//
+// It is the one package that registry, router and the kinds are introduced to each other in; it holds no logic and
+// no lock. The transaction that drives the interfaces is services/deploy.
+package services
+
+import (
+	"context"
+	"time"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+)
+
+// Spec asks for one version of one service.
+type Spec struct {
+	Prefix  registry.Prefix // canonical, as router.ParsePrefix returns it
+	Kind    string          // name of the Kind
+	Digest  registry.Digest // of Module; empty means "compute it"
+	Module  []byte          // what is deployed; a Kind must neither change it nor keep it after Close
+	Options registry.Options
+	// Generation is set by the transaction before Prepare and is zero in Validate.
+	Generation registry.Generation
+}
+
+// Kind is one sort of thing that a prefix can be bound to. Its methods are called concurrently.
+//
+// An error that is, or wraps, a *problem.Problem is told to the client as it stands; of any other error the client learns only that
+// the server failed, and the log has the rest.
+type Kind interface {
+	// Name is the word for the kind in specs and in the catalogue; it never changes, since catalogues keep it.
+	Name() string
+	// Validate reports all violations at once and has no side effect. It may be quick rather than thorough: what it
+	// does not find, Prepare must.
+	Validate(s Spec) error
+	// Prepare does everything that can fail: after it, the deployment serves as soon as it is routed to. Nothing that it
+	// does is visible to requests. It honours ctx, and leaves nothing behind when it fails.
+	Prepare(ctx context.Context, s Spec) (Deployment, error)
+}
+
+// Deployment is a prepared version. Serve, Status and Scale are called concurrently, from the publishing of the route on.
+type Deployment interface {
+	router.Handler
+	// Status never waits and is called at any time, after Close too.
+	Status() Status
+	// Scale gives resources back while requests may arrive; they must find the deployment able to take them again,
+	// at the price of a colder start. Instances serving a request are left alone.
+	Scale(ctx context.Context, to Scale) error
+	// Close gives back everything. It is called exactly once, when no new request can arrive; requests that still run
+	// then have outlived the drain and are stopped. ctx bounds the wait for them, not the release.
+	Close(ctx context.Context) error
+}
+
+// Scale is how far a deployment shall shrink.
+type Scale int
+
+// The two steps of scaling to zero; EvictCode includes ScaleToZero.
+const (
+	ScaleToZero Scale = iota // release instances and slots
+	EvictCode                // release the compiled code too
+)
+
+// String gives the scale as a word for logs.
+func (s Scale) String() string {
+	switch s {
+	case ScaleToZero:
+		return "scale to zero"
+	case EvictCode:
+		return "evict code"
+	}
+	return "unknown scale"
+}
+
+// The states of a deployment, as Status tells them.
+const (
+	StateReady   = "ready"   // prepared; compiled code is loaded
+	StateIdle    = "idle"    // scaled to zero, code still loaded
+	StateEvicted = "evicted" // scaled to zero, code evicted
+	StateFailed  = "failed"  // in the catalogue, but could not be prepared: answers 503
+)
+
+// Status is what a deployment tells about itself.
+type Status struct {
+	ABI           string // guest ABI, in words
+	State         string // one of the State constants
+	MemoryBytes   int64  // linear memory budget of one request
+	SnapshotBytes int64
+	Warm          int // instances ready to serve
+	InFlight      int // requests being served
+	Isolation     string
+	FreshReason   string    // why isolation is "fresh" though it was not asked for; else empty
+	LastUsed      time.Time // end of the last request; zero if there was none
+}
