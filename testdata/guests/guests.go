@@ -1,0 +1,83 @@
+// Package guests gives tests the WebAssembly modules they serve: small hand-written ones and Go programs built on demand.
+//
+// Hand-written guests ([Wat]) lie in wat/: NAME.wat is the source, NAME.wasm what wat2wasm makes of it. Go guests ([Go]) lie
+// in src/NAME and speak the raw guest interface; they do not use the SDK. The SDK's own examples are built by [SDK]. What a
+// guest does is said at the top of its source.
+package guests
+
+import (
+	"embed"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/gofrs/flock"
+)
+
+const (
+	sourcePackage  = "github.com/vespo-dev/vespo/testdata/guests/src/"
+	examplePackage = "github.com/vespo-dev/vespo/guest-sdk/examples/"
+)
+
+//go:embed wat/*.wat wat/*.wasm
+var wat embed.FS
+
+// Wat returns the hand-written guest NAME as a binary module.
+func Wat(tb testing.TB, name string) []byte {
+	tb.Helper()
+	module, err := wat.ReadFile("wat/" + name + ".wasm")
+	if err != nil {
+		tb.Fatalf("no hand-written guest %q: %v", name, err)
+	}
+	return module
+}
+
+// Go builds src/NAME with the Go toolchain and returns the binary module: a WASI command if it is one of the CGI guests, else
+// a reactor (exports _initialize).
+func Go(tb testing.TB, name string) []byte {
+	tb.Helper()
+	switch name {
+	case "gocgi", "gocmd":
+		return build(tb, name, sourcePackage+name, "exe")
+	}
+	return build(tb, name, sourcePackage+name, "c-shared")
+}
+
+// SDK builds the guest-sdk's example NAME, a reactor.
+func SDK(tb testing.TB, name string) []byte {
+	tb.Helper()
+	return build(tb, "sdk-"+name, examplePackage+name, "c-shared")
+}
+
+// build makes the package into a file of the user's cache directory and returns its content. As the file stays there, the go
+// command sees when it is up to date and does not link it again. The lock keeps parallel test processes from reading a file
+// that another one is writing.
+func build(tb testing.TB, name, pkg, mode string) []byte {
+	tb.Helper()
+	base, err := os.UserCacheDir()
+	if err != nil {
+		base = os.TempDir()
+	}
+	dir := filepath.Join(base, "vespo-test-guests")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		tb.Fatalf("directory for built guests: %v", err)
+	}
+	out := filepath.Join(dir, name+".wasm")
+	lock := flock.New(out + ".lock")
+	if err := lock.Lock(); err != nil {
+		tb.Fatalf("lock for guest %q: %v", name, err)
+	}
+	defer lock.Close()
+
+	cmd := exec.Command("go", "build", "-buildmode="+mode, "-trimpath", "-ldflags=-s -w", "-o", out, pkg)
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOFLAGS=")
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		tb.Fatalf("guest %q: %v: %v\n%s", name, cmd, err, msg)
+	}
+	module, err := os.ReadFile(out)
+	if err != nil {
+		tb.Fatalf("guest %q: %v", name, err)
+	}
+	return module
+}

@@ -1,0 +1,39 @@
+// Command gocgi is a plain net/http/cgi program. GET tells the path, POST gives the body back, /env prints what the guest
+// sees of the environment, /exit ends with code 3 after a part of the answer.
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cgi"
+	"os"
+	"slices"
+	"strings"
+)
+
+func main() {
+	if err := cgi.Serve(http.HandlerFunc(serve)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func serve(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/plain")
+	switch {
+	case strings.HasSuffix(r.URL.Path, "/env"):
+		env := os.Environ()
+		slices.Sort(env)
+		fmt.Fprintln(w, strings.Join(env, "\n"))
+	case strings.HasSuffix(r.URL.Path, "/exit"):
+		fmt.Fprintln(w, "part")
+		w.(http.Flusher).Flush()
+		os.Exit(3)
+	case r.Method == http.MethodPost:
+		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
+		io.Copy(w, r.Body)
+	default:
+		fmt.Fprintf(w, "hello %s\n", r.URL.Path)
+	}
+}
