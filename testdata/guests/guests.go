@@ -20,7 +20,7 @@ const (
 	examplePackage = "github.com/vespo-dev/vespo/guest-sdk/examples/"
 )
 
-//go:generate sh -c "for f in wat/*.wat; do wat2wasm --enable-tail-call $f -o ${f%.wat}.wasm || exit 1; done"
+//go:generate sh -c "for f in wat/*.wat; do wat2wasm --enable-tail-call $DOLLAR{f} -o $DOLLAR{f%.wat}.wasm || exit 1; done"
 
 //go:embed wat/*.wat wat/*.wasm
 var wat embed.FS
