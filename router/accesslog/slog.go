@@ -1,0 +1,133 @@
+package accesslog
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// The names of the fields of a log line. They are a public promise: none is renamed or given another unit, and new ones may
+// come. Times are whole microseconds, sizes bytes. Fields of the last group are left out where their value is empty or 0.
+const (
+	FieldRequestID     = "request_id"
+	FieldMethod        = "method"
+	FieldHost          = "host"
+	FieldURI           = "uri"
+	FieldProto         = "proto"
+	FieldRemote        = "remote"
+	FieldUserAgent     = "user_agent"
+	FieldStatus        = "status"
+	FieldOutcome       = "outcome"
+	FieldBytesIn       = "bytes_in"
+	FieldBytesOut      = "bytes_out"
+	FieldTTFB          = "ttfb_us"
+	FieldTTLB          = "ttlb_us"
+	FieldQueueWait     = "queue_wait_us"
+	FieldService       = "service"
+	FieldPrefix        = "prefix"
+	FieldVersion       = "version"
+	FieldGeneration    = "generation"
+	FieldStart         = "start"
+	FieldGuestTime     = "guest_us"
+	FieldSnapshotBytes = "snapshot_bytes"
+	FieldDirtyBytes    = "dirty_bytes"
+	FieldPeakBytes     = "peak_bytes"
+	FieldErr           = "err"
+)
+
+// Message is the message of every access line.
+const Message = "request"
+
+// Bounds of logged strings in bytes; what is longer is cut and ends in an ellipsis.
+const (
+	maxMethodBytes    = 32
+	maxHostBytes      = 255
+	maxURIBytes       = 2048
+	maxUserAgentBytes = 256
+	maxErrBytes       = 1024
+)
+
+// Slog makes a listener that writes one line for each request to the logger: at level Error for what is the host's fault,
+// Warn for other answers of 500 and above, Info for the rest.
+func Slog(logger *slog.Logger) Listener {
+	return func(rec *Record) {
+		ctx := context.Background()
+		level := levelOf(rec)
+		if !logger.Enabled(ctx, level) {
+			return
+		}
+		var fields [24]slog.Attr
+		logger.LogAttrs(ctx, level, Message, appendFields(fields[:0], rec)...)
+	}
+}
+
+func levelOf(rec *Record) slog.Level {
+	switch {
+	case rec.Outcome == OutcomeHostError:
+		return slog.LevelError
+	case rec.Status >= http.StatusInternalServerError:
+		return slog.LevelWarn
+	default:
+		return slog.LevelInfo
+	}
+}
+
+func appendFields(fields []slog.Attr, rec *Record) []slog.Attr {
+	fields = append(fields,
+		slog.String(FieldRequestID, rec.RequestID),
+		slog.String(FieldMethod, printable(rec.Method, maxMethodBytes)),
+		slog.String(FieldHost, printable(rec.Host, maxHostBytes)),
+		slog.String(FieldURI, printable(rec.URI, maxURIBytes)),
+		slog.String(FieldProto, rec.Proto),
+		slog.String(FieldRemote, rec.Remote),
+		slog.String(FieldUserAgent, printable(rec.UserAgent, maxUserAgentBytes)),
+		slog.Int(FieldStatus, rec.Status),
+		slog.String(FieldOutcome, string(rec.Outcome)),
+		slog.Int64(FieldBytesIn, rec.BytesIn),
+		slog.Int64(FieldBytesOut, rec.BytesOut),
+		microseconds(FieldTTFB, rec.TTFB),
+		microseconds(FieldTTLB, rec.TTLB),
+		microseconds(FieldQueueWait, rec.QueueWait),
+	)
+	return appendOptional(fields, rec)
+}
+
+func appendOptional(fields []slog.Attr, rec *Record) []slog.Attr {
+	for _, f := range [...]struct{ name, value string }{
+		{FieldService, rec.Service},
+		{FieldPrefix, rec.Prefix},
+		{FieldVersion, rec.Version},
+		{FieldStart, string(rec.Start)},
+	} {
+		if f.value != "" {
+			fields = append(fields, slog.String(f.name, f.value))
+		}
+	}
+	for _, f := range [...]struct {
+		name  string
+		value int64
+	}{
+		{FieldSnapshotBytes, rec.SnapshotBytes},
+		{FieldDirtyBytes, rec.DirtyBytes},
+		{FieldPeakBytes, rec.PeakBytes},
+	} {
+		if f.value != 0 {
+			fields = append(fields, slog.Int64(f.name, f.value))
+		}
+	}
+	if rec.Generation != 0 {
+		fields = append(fields, slog.Uint64(FieldGeneration, rec.Generation))
+	}
+	if rec.GuestTime != 0 {
+		fields = append(fields, microseconds(FieldGuestTime, rec.GuestTime))
+	}
+	if rec.Err != nil {
+		fields = append(fields, slog.String(FieldErr, printable(rec.Err.Error(), maxErrBytes)))
+	}
+	return fields
+}
+
+func microseconds(name string, d time.Duration) slog.Attr {
+	return slog.Int64(name, d.Microseconds())
+}

@@ -1,0 +1,83 @@
+package admission
+
+// waiter is one request in a queue.
+type waiter struct {
+	ready      chan struct{} // closed when granted
+	granted    bool          // guarded by Gate.mu
+	next, prev *waiter       // guarded by Gate.mu
+}
+
+// queue is first in, first out, and lets a waiter leave from the middle in constant time. The zero queue is empty.
+type queue struct {
+	head, tail *waiter
+	length     int
+}
+
+func (q *queue) push(w *waiter) {
+	w.prev = q.tail
+	if q.tail == nil {
+		q.head = w
+	} else {
+		q.tail.next = w
+	}
+	q.tail = w
+	q.length++
+}
+
+// pop takes the oldest waiter, nil if there is none.
+func (q *queue) pop() *waiter {
+	w := q.head
+	if w != nil {
+		q.remove(w)
+	}
+	return w
+}
+
+// remove takes out a waiter that is in q.
+func (q *queue) remove(w *waiter) {
+	if w.prev == nil {
+		q.head = w.next
+	} else {
+		w.prev.next = w.next
+	}
+	if w.next == nil {
+		q.tail = w.prev
+	} else {
+		w.next.prev = w.prev
+	}
+	w.next, w.prev = nil, nil
+	q.length--
+}
+
+// ring is a list of limiters whose turn comes in the order in which they were pushed.
+type ring struct {
+	root Limiter // before the first and after the last
+}
+
+func newRing() *ring {
+	r := &ring{}
+	r.root.next, r.root.prev = &r.root, &r.root
+	return r
+}
+
+func (r *ring) push(l *Limiter) {
+	last := r.root.prev
+	l.prev, l.next = last, &r.root
+	last.next, r.root.prev = l, l
+}
+
+// pop takes the limiter whose turn it is, nil if there is none.
+func (r *ring) pop() *Limiter {
+	l := r.root.next
+	if l == &r.root {
+		return nil
+	}
+	r.remove(l)
+	return l
+}
+
+// remove takes out a limiter that is in r.
+func (r *ring) remove(l *Limiter) {
+	l.prev.next, l.next.prev = l.next, l.prev
+	l.next, l.prev = nil, nil
+}

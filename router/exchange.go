@@ -1,0 +1,137 @@
+package router
+
+import (
+	"errors"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/problem"
+)
+
+// RequestIDHeader is the answer's header with the request id.
+const RequestIDHeader = "X-Request-Id"
+
+// exchange is all that the router keeps of one request. It is made for each request and left to the collector, because a
+// handler's stray goroutine that still reads the body or writes must not meet another request there.
+type exchange struct {
+	request *http.Request
+	writer  responseWriter
+	body    countingBody
+	record  accesslog.Record
+	found   found
+	before  http.Header // a copy of the headers that were set before the router, nil if there were none
+	abort   bool        // the connection has to be closed
+}
+
+func newExchange(w http.ResponseWriter, r *http.Request) *exchange {
+	now := time.Now()
+	id := newRequestID()
+	x := &exchange{
+		request: r,
+		record: accesslog.Record{
+			Time:      now,
+			RequestID: id,
+			Method:    r.Method,
+			Host:      r.Host,
+			URI:       r.RequestURI,
+			Proto:     r.Proto,
+			Remote:    r.RemoteAddr,
+			UserAgent: r.UserAgent(),
+		},
+	}
+	x.writer = responseWriter{inner: w, begin: now, head: r.Method == http.MethodHead, requestID: [1]string{id}}
+	if h := w.Header(); len(h) > 0 {
+		x.before = h.Clone()
+	}
+	if r.Body != nil && r.Body != http.NoBody {
+		x.body.ReadCloser = r.Body
+		r.Body = &x.body
+	}
+	return x
+}
+
+// call runs the handler and turns a panic into an error.
+func (x *exchange) call(h Handler) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return h.Serve(&x.writer, x.request, &x.record)
+}
+
+// conclude answers what is still to be answered, or decides to abort the connection, and completes the record.
+func (x *exchange) conclude(err error) {
+	rec, w := &x.record, &x.writer
+	if err != nil {
+		x.fail(err)
+	}
+	if rec.Outcome == "" {
+		rec.Outcome = accesslog.OutcomeOK
+	}
+	if !x.abort && !w.hijacked {
+		w.commit() // a handler that wrote nothing means an empty 200, as everywhere with net/http
+	}
+	rec.Status, rec.BytesOut, rec.TTFB = w.status, w.bytes, w.ttfb
+	rec.BytesIn = x.body.bytes.Load()
+	rec.TTLB = time.Since(rec.Time)
+}
+
+// fail deals with the error of a handler.
+func (x *exchange) fail(err error) {
+	rec := &x.record
+	if rec.Err == nil {
+		rec.Err = err
+	}
+	p := problem.From(err)
+	outcome := outcomeOf(p)
+	switch {
+	case errors.Is(err, http.ErrAbortHandler):
+		x.abort, outcome = true, accesslog.OutcomeAborted
+	case clientGone(x.request, err):
+		x.abort, outcome = true, accesslog.OutcomeClientGone
+	case x.writer.status != 0 || x.writer.hijacked:
+		x.abort = true
+	default:
+		x.restoreHeader()
+		problem.Write(&x.writer, rec.RequestID, p)
+	}
+	if rec.Outcome == "" {
+		rec.Outcome = outcome
+	}
+}
+
+// restoreHeader drops what a handler has set for the answer that it could not give.
+func (x *exchange) restoreHeader() {
+	h := x.writer.Header()
+	clear(h)
+	maps.Copy(h, x.before)
+}
+
+// newRequestID gives 16 hexadecimal digits. They tell requests apart and are no secret.
+func newRequestID() string {
+	const digits = "0123456789abcdef"
+	var id [16]byte
+	for i, n := 0, rand.Uint64(); i < len(id); i, n = i+1, n>>4 {
+		id[i] = digits[n&15]
+	}
+	return string(id[:])
+}
+
+// countingBody counts the bytes that are read of a request body.
+type countingBody struct {
+	io.ReadCloser              // immutable; nil if the request has no body
+	bytes         atomic.Int64 // atomic, because a stray reader may outlive the handler
+}
+
+func (b *countingBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.bytes.Add(int64(n))
+	return n, err
+}

@@ -1,0 +1,85 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/router/problem"
+)
+
+// PanicError is what the access record has for a handler that panicked.
+type PanicError struct {
+	Value any    // as given to panic
+	Stack []byte // of the goroutine, from the panic
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic in handler: %v", e.Value) }
+
+// Unwrap gives the value where it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+func notFound() error {
+	return problem.New(problem.NotFound, "no service is bound to a prefix of this path")
+}
+
+func notReady() error {
+	p := problem.New(problem.NotReady, "the server is starting; try again soon")
+	p.RetryAfter = notReadyRetry
+	return p
+}
+
+// admissionError turns a refusal by admission into the answer for it. The context's own errors stay what they are.
+func admissionError(err error, l *admission.Limiter) error {
+	var detail string
+	switch {
+	case errors.Is(err, admission.ErrQueueFull):
+		detail = "too many requests are waiting for this service; try again later"
+	case errors.Is(err, admission.ErrWaitTimeout):
+		detail = "the service had no free capacity in time; try again later"
+	default:
+		return err
+	}
+	p := problem.New(problem.NoCapacity, detail).WithCause(err)
+	p.RetryAfter = l.RetryAfter()
+	return p
+}
+
+// clientGone reports whether err is there because the client has left.
+func clientGone(r *http.Request, err error) bool {
+	return errors.Is(err, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled)
+}
+
+// outcomeOf is the outcome of a request whose handler set none.
+func outcomeOf(p *problem.Problem) accesslog.Outcome {
+	switch p.Kind() {
+	case problem.OutOfMemory:
+		return accesslog.OutcomeOutOfMemory
+	case problem.Trap:
+		return accesslog.OutcomeTrap
+	case problem.StackOverflow:
+		return accesslog.OutcomeStackOverflow
+	case problem.GuestExit:
+		return accesslog.OutcomeExit
+	case problem.BadGateway:
+		return accesslog.OutcomeBadAnswer
+	case problem.NoCapacity:
+		return accesslog.OutcomeNoCapacity
+	case problem.NotReady:
+		return accesslog.OutcomeNotReady
+	case problem.Deadline:
+		return accesslog.OutcomeDeadline
+	case problem.NotFound:
+		return accesslog.OutcomeNotFound
+	case problem.Internal:
+		return accesslog.OutcomeHostError
+	default:
+		return accesslog.OutcomeRefused
+	}
+}

@@ -1,0 +1,105 @@
+package router
+
+import (
+	"strings"
+
+	"github.com/vespo-dev/vespo/router/problem"
+)
+
+// checkPath refuses an escaped path that could mean something else to a service than it meant to the router: one with dot
+// segments, encoded or not, or with control characters. The error is nil or a problem for the client.
+func checkPath(path string) *problem.Problem {
+	start := 0
+	for i := 0; i <= len(path); i++ {
+		if i == len(path) || path[i] == '/' {
+			if isDotSegment(path[start:i]) {
+				return problem.New(problem.BadRequest,
+					`the path has a "." or ".." segment; send the path that it resolves to`)
+			}
+			start = i + 1
+			continue
+		}
+		c := path[i]
+		if c == '%' && i+2 < len(path) {
+			c, _ = unhex(path[i+1], path[i+2])
+		}
+		if c < 0x20 || c == 0x7f {
+			return problem.New(problem.BadRequest, "the path has a control character, encoded or not; remove it")
+		}
+	}
+	return nil
+}
+
+// isDotSegment reports whether an escaped segment is "." or ".." once it is decoded.
+func isDotSegment(segment string) bool {
+	dots := 0
+	for len(segment) > 0 {
+		switch {
+		case segment[0] == '.':
+			segment = segment[1:]
+		case len(segment) >= 3 && strings.EqualFold(segment[:3], "%2e"):
+			segment = segment[3:]
+		default:
+			return false
+		}
+		dots++
+	}
+	return dots == 1 || dots == 2
+}
+
+// decodeUnreserved decodes the percent-encoded unreserved characters of a path and leaves all other encodings alone, the
+// normalisation of RFC 3986 section 6.2.2.2. It reports whether there was any encoding, and allocates only if so.
+func decodeUnreserved(path string) (decoded string, encoded bool) {
+	first := strings.IndexByte(path, '%')
+	if first < 0 {
+		return path, false
+	}
+	out := make([]byte, first, len(path))
+	copy(out, path)
+	for i := first; i < len(path); i++ {
+		if path[i] == '%' && i+2 < len(path) {
+			if c, ok := unhex(path[i+1], path[i+2]); ok && unreserved(c) {
+				out = append(out, c)
+				i += 2
+				continue
+			}
+		}
+		out = append(out, path[i])
+	}
+	return string(out), true
+}
+
+// isReserved reports whether the first segment of a path is the one of the management API.
+func isReserved(path string) bool {
+	first := strings.TrimPrefix(path, "/")
+	if end := strings.IndexByte(first, '/'); end >= 0 {
+		first = first[:end]
+	}
+	if len(first) < len(ReservedSegment) || len(first) > 3*len(ReservedSegment) {
+		return false
+	}
+	name, _ := decodeUnreserved(first)
+	return name == ReservedSegment
+}
+
+func unhex(high, low byte) (c byte, ok bool) {
+	h, okHigh := nibble(high)
+	l, okLow := nibble(low)
+	if !okHigh || !okLow {
+		return '%', false
+	}
+	return h<<4 | l, true
+}
+
+func nibble(c byte) (byte, bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0', true
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10, true
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10, true
+	default:
+		return 0, false
+	}
+}

@@ -1,0 +1,98 @@
+package problem
+
+import "net/http"
+
+// Kind names one sort of failure. Its text is the last segment of the problem's type URI and a public promise.
+type Kind string
+
+// The kinds of problems. Statuses and titles are in the table below.
+const (
+	BadRequest           Kind = "bad-request"
+	Unauthorized         Kind = "unauthorized"
+	Forbidden            Kind = "forbidden"
+	NotFound             Kind = "not-found"
+	MethodNotAllowed     Kind = "method-not-allowed"
+	RequestTimeout       Kind = "request-timeout"
+	Conflict             Kind = "conflict"
+	BodyTooLarge         Kind = "body-too-large"
+	URITooLong           Kind = "uri-too-long"
+	UnsupportedMediaType Kind = "unsupported-media-type"
+	ModuleInvalid        Kind = "module-invalid"
+	OutOfMemory          Kind = "out-of-memory"
+	Trap                 Kind = "trap"
+	StackOverflow        Kind = "stack-overflow"
+	GuestExit            Kind = "guest-exit"
+	Internal             Kind = "internal"
+	NotImplemented       Kind = "not-implemented"
+	BadGateway           Kind = "bad-gateway"
+	SourceUnavailable    Kind = "source-unavailable"
+	NoCapacity           Kind = "no-capacity"
+	NotReady             Kind = "not-ready"
+	Deadline             Kind = "deadline"
+)
+
+// typeBase is what a kind is appended to for the type member. Clients compare the whole URI; it need not resolve.
+const typeBase = "https://vespo.dev/problems/"
+
+type row struct {
+	kind   Kind
+	status int
+	title  string
+}
+
+// table maps kinds to statuses and titles. It is never written.
+var table = [...]row{
+	{BadRequest, http.StatusBadRequest, "Bad request"},
+	{Unauthorized, http.StatusUnauthorized, "Unauthorized"},
+	{Forbidden, http.StatusForbidden, "Forbidden"},
+	{NotFound, http.StatusNotFound, "Not found"},
+	{MethodNotAllowed, http.StatusMethodNotAllowed, "Method not allowed"},
+	{RequestTimeout, http.StatusRequestTimeout, "Request timeout"},
+	{Conflict, http.StatusConflict, "Conflict"},
+	{BodyTooLarge, http.StatusRequestEntityTooLarge, "Request body too large"},
+	{URITooLong, http.StatusRequestURITooLong, "URI too long"},
+	{UnsupportedMediaType, http.StatusUnsupportedMediaType, "Unsupported media type"},
+	{ModuleInvalid, http.StatusUnprocessableEntity, "Module invalid"},
+	{OutOfMemory, http.StatusInternalServerError, "Out of memory"},
+	{Trap, http.StatusInternalServerError, "Guest trapped"},
+	{StackOverflow, http.StatusInternalServerError, "Guest call stack exhausted"},
+	{GuestExit, http.StatusInternalServerError, "Guest exited without an answer"},
+	{Internal, http.StatusInternalServerError, "Internal server error"},
+	{NotImplemented, http.StatusNotImplemented, "Not implemented"},
+	{BadGateway, http.StatusBadGateway, "Guest answer unusable"},
+	{SourceUnavailable, http.StatusBadGateway, "Source unavailable"},
+	{NoCapacity, http.StatusServiceUnavailable, "No capacity"},
+	{NotReady, http.StatusServiceUnavailable, "Not ready"},
+	{Deadline, http.StatusGatewayTimeout, "Deadline exceeded"},
+}
+
+// Kinds lists all kinds in the order of their statuses.
+func Kinds() []Kind {
+	kinds := make([]Kind, 0, len(table))
+	for _, r := range table {
+		kinds = append(kinds, r.kind)
+	}
+	return kinds
+}
+
+// Status is the HTTP status of the kind; that of Internal for a kind that is not in the table.
+func (k Kind) Status() int { return k.row().status }
+
+// Title is the short text of the kind, the same for all its problems.
+func (k Kind) Title() string { return k.row().title }
+
+// Type is the URI that identifies the kind in the type member.
+func (k Kind) Type() string { return typeBase + string(k.row().kind) }
+
+func (k Kind) row() row {
+	internal := row{}
+	for _, r := range table {
+		if r.kind == k {
+			return r
+		}
+		if r.kind == Internal {
+			internal = r
+		}
+	}
+	return internal
+}

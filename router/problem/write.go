@@ -1,0 +1,63 @@
+package problem
+
+import (
+	"encoding/json"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// ContentType is the media type of problem details, RFC 9457 section 3.
+const ContentType = "application/problem+json"
+
+// document is the JSON form: the members of RFC 9457 and two extensions.
+type document struct {
+	Type       string   `json:"type"`
+	Title      string   `json:"title"`
+	Status     int      `json:"status"`
+	Detail     string   `json:"detail,omitempty"`
+	Violations []string `json:"violations,omitempty"`
+	RequestID  string   `json:"request_id,omitempty"`
+}
+
+// Write answers with p. It must be called before anything else was written to w. Headers that described the answer
+// that is not coming are taken away. For a HEAD request the HTTP server sends the header alone. Errors in writing are
+// dropped: the client that would be told of them is the one that is gone.
+func Write(w http.ResponseWriter, requestID string, p *Problem) {
+	body, err := json.Marshal(document{
+		Type: p.Type, Title: p.Title, Status: p.Status, Detail: p.Detail, Violations: p.Violations, RequestID: requestID,
+	})
+	if err != nil {
+		body = []byte("{}") // strings and integers always marshal
+	}
+	body = append(body, '\n')
+	h := w.Header()
+	for _, name := range [...]string{"Content-Encoding", "Content-Language", "Content-Range", "Accept-Ranges", "Etag",
+		"Last-Modified", "Location", "Trailer", "Transfer-Encoding", "Expires", "Age"} {
+		h.Del(name)
+	}
+	h.Set("Content-Type", ContentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Del("Retry-After")
+	if p.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.FormatInt(retryAfterSeconds(p.RetryAfter), 10))
+	}
+	w.WriteHeader(status(p.Status))
+	_, _ = w.Write(body)
+}
+
+// retryAfterSeconds rounds up: a client that comes early only meets the same answer again.
+func retryAfterSeconds(d time.Duration) int64 {
+	return max(1, int64(math.Ceil(d.Seconds())))
+}
+
+// status keeps a problem that was built by hand from making net/http panic.
+func status(code int) int {
+	if code < 400 || code > 599 {
+		return http.StatusInternalServerError
+	}
+	return code
+}

@@ -1,0 +1,151 @@
+package router
+
+import (
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/problem"
+)
+
+// Config is what a Router is made of. The zero Config is usable.
+type Config struct {
+	// Admin serves the requests under the reserved prefix; nil: they are answered 404. The Router neither limits nor
+	// authorises them.
+	Admin http.Handler
+	// AccessLog is told of every request; nil: nobody is.
+	AccessLog accesslog.Listener
+	// MaxPathBytes bounds the escaped path; 0: DefaultMaxPathBytes. A longer one is answered 414.
+	MaxPathBytes int
+}
+
+// DefaultMaxPathBytes is the bound of a path where Config has none.
+const DefaultMaxPathBytes = 8 << 10
+
+// notReadyRetry is when a client may come again that came before the first table.
+const notReadyRetry = time.Second
+
+// Router is the http.Handler of the public listener. Make it with New. It is safe for concurrent use and starts no
+// goroutine.
+type Router struct {
+	admin        Handler            // immutable; nil if there is none
+	accessLog    accesslog.Listener // immutable; nil if there is none
+	maxPathBytes int                // immutable
+
+	table atomic.Pointer[Table] // nil before the first Publish
+}
+
+// New makes a router without a table: it answers all services' requests 503 until the first Publish.
+func New(c Config) *Router {
+	rt := &Router{accessLog: c.AccessLog, maxPathBytes: c.MaxPathBytes}
+	if rt.maxPathBytes <= 0 {
+		rt.maxPathBytes = DefaultMaxPathBytes
+	}
+	if c.Admin != nil {
+		rt.admin = adminHandler(c.Admin)
+	}
+	return rt
+}
+
+// Publish makes t the table of all requests that come from now on. Requests in flight keep the route that they have.
+// Retire the routes that t does not have any more after this call, not before.
+func (rt *Router) Publish(t *Table) { rt.table.Store(t) }
+
+// Table is the table that was published last, nil before the first.
+func (rt *Router) Table() *Table { return rt.table.Load() }
+
+// ServeHTTP answers one request and tells the access log of it. It panics with http.ErrAbortHandler, which the HTTP
+// server takes for the wish to close the connection, where an answer that has begun cannot be finished; by then all that
+// the request held is released.
+func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := newExchange(w, r)
+	err := rt.serve(x)
+	x.conclude(err)
+	if rt.accessLog != nil {
+		rt.accessLog(&x.record)
+	}
+	if x.abort {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// serve finds who answers the request and lets it. The error is what is still to be answered.
+func (rt *Router) serve(x *exchange) error {
+	switch {
+	case x.request.Method == http.MethodConnect:
+		return problem.New(problem.NotImplemented, "this server is not a proxy; use another method than CONNECT")
+	case x.request.Method == http.MethodOptions && x.request.URL.Path == "*":
+		x.writer.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	path := x.request.URL.EscapedPath()
+	if path == "" { // absolute-form without a path, RFC 9112 section 3.2.2
+		path = "/"
+	}
+	if len(path) > rt.maxPathBytes {
+		return problem.Newf(problem.URITooLong, "the path is %d bytes long; use at most %d", len(path), rt.maxPathBytes)
+	}
+	if p := checkPath(path); p != nil {
+		return p
+	}
+	if isReserved(path) {
+		return rt.serveAdmin(x)
+	}
+	return rt.serveRoute(x, path)
+}
+
+func (rt *Router) serveAdmin(x *exchange) error {
+	x.record.Service = ReservedSegment
+	if rt.admin == nil {
+		return notFound()
+	}
+	return x.call(rt.admin)
+}
+
+// serveRoute pins the route of the path, waits for its turn and calls the handler.
+func (rt *Router) serveRoute(x *exchange, path string) error {
+	route, rest, err := rt.pinRoute(x, path)
+	if err != nil {
+		return err
+	}
+	defer route.unpin()
+	rec := &x.record
+	rec.Prefix, rec.Rest = string(route.Prefix), rest
+	rec.Service, rec.Version, rec.Generation = route.Service, route.Version, route.Generation
+	if route.Limiter != nil {
+		rec.QueueWait, err = route.Limiter.Acquire(x.request.Context())
+		if err != nil {
+			return admissionError(err, route.Limiter)
+		}
+		defer route.Limiter.Release()
+	}
+	return x.call(route.Handler)
+}
+
+// pinRoute looks again where a route was retired between being found and being pinned, as long as there are newer tables.
+func (rt *Router) pinRoute(x *exchange, path string) (*Route, string, error) {
+	for t := rt.table.Load(); t != nil; {
+		route, rest, ok := t.lookup(path, &x.found)
+		if !ok {
+			return nil, "", notFound()
+		}
+		if route.pin() {
+			return route, rest, nil
+		}
+		newer := rt.table.Load()
+		if newer == t { // retired while still published: its owner is on the way to publish
+			break
+		}
+		t = newer
+	}
+	return nil, "", notReady()
+}
+
+// adminHandler lets an http.Handler be called like a service.
+func adminHandler(h http.Handler) Handler {
+	return HandlerFunc(func(w http.ResponseWriter, r *http.Request, _ *accesslog.Record) error {
+		h.ServeHTTP(w, r)
+		return nil
+	})
+}

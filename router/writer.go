@@ -1,0 +1,102 @@
+package router
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// responseWriter is the http.ResponseWriter that handlers get. It records what was answered and otherwise stays out of the
+// way: http.ResponseController reaches the server's writer through Unwrap.
+//
+// The first final status wins and later ones are dropped, as net/http does, but without its complaint in the log.
+type responseWriter struct {
+	inner     http.ResponseWriter // immutable
+	begin     time.Time           // immutable
+	head      bool                // immutable; the request's method is HEAD
+	requestID [1]string           // immutable; the header's value, kept here to save its allocation
+	status    int                 // 0 until a final status is committed
+	bytes     int64               // body bytes taken by the server
+	ttfb      time.Duration       // begin to commit
+	hijacked  bool
+}
+
+// Header is the header of the answer, and its trailer afterwards as described at http.ResponseWriter.
+func (w *responseWriter) Header() http.Header { return w.inner.Header() }
+
+// WriteHeader sends a status: any number of 1xx ones before the final one.
+func (w *responseWriter) WriteHeader(status int) {
+	if w.status != 0 {
+		return
+	}
+	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		w.inner.WriteHeader(status)
+		return
+	}
+	// Set late and over whatever the handler has put there: the id of the answer is the one of the record.
+	w.inner.Header()[RequestIDHeader] = w.requestID[:]
+	w.inner.WriteHeader(status) // panics on a status that is not one, and then none is committed
+	w.status = status
+	w.ttfb = time.Since(w.begin)
+}
+
+// commit sends the status 200 if there was none.
+func (w *responseWriter) commit() {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+}
+
+// Write sends a part of the body.
+func (w *responseWriter) Write(p []byte) (int, error) {
+	w.commit()
+	n, err := w.inner.Write(p)
+	w.count(int64(n))
+	return n, err
+}
+
+// WriteString is Write without a copy of s where the server can do without.
+func (w *responseWriter) WriteString(s string) (int, error) {
+	w.commit()
+	n, err := io.WriteString(w.inner, s)
+	w.count(int64(n))
+	return n, err
+}
+
+// ReadFrom lets io.Copy use what the server has for it, such as sendfile.
+func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
+	w.commit()
+	n, err := io.Copy(w.inner, src)
+	w.count(n)
+	return n, err
+}
+
+// count leaves out the body of an answer to HEAD, which the server takes and does not send.
+func (w *responseWriter) count(n int64) {
+	if !w.head {
+		w.bytes += n
+	}
+}
+
+// Flush sends what is buffered, for those who do not want to know if that fails.
+func (w *responseWriter) Flush() { _ = w.FlushError() }
+
+// FlushError sends what is buffered.
+func (w *responseWriter) FlushError() error {
+	w.commit()
+	return http.NewResponseController(w.inner).Flush()
+}
+
+// Hijack gives the connection to the handler. The record then has the status that was sent before, if any.
+func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(w.inner).Hijack()
+	if err == nil {
+		w.hijacked = true
+	}
+	return conn, buffered, err
+}
+
+// Unwrap is for http.ResponseController.
+func (w *responseWriter) Unwrap() http.ResponseWriter { return w.inner }
