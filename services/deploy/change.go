@@ -1,0 +1,231 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/services"
+)
+
+// Validate reports all that is wrong with a spec, as one problem, without any side effect. Add does it too.
+func (d *Deployer) Validate(spec services.Spec) error {
+	kind, violations := d.checkSpec(spec)
+	if len(violations) > 0 {
+		return invalidSpec(violations)
+	}
+	err := guarded(context.Background(), d.log, "validate", func() error { return kind.Validate(spec) })
+	if err != nil {
+		return asProblem("check the service", err)
+	}
+	return nil
+}
+
+// checkSpec checks what can be without knowing the kind. The kind is nil only if there are violations.
+func (d *Deployer) checkSpec(spec services.Spec) (kind services.Kind, violations []string) {
+	canonical, err := router.ParsePrefix(string(spec.Prefix))
+	var malformed *router.PrefixError
+	switch {
+	case errors.As(err, &malformed):
+		for _, v := range malformed.Violations {
+			violations = append(violations, "prefix: "+v)
+		}
+	case err != nil:
+		violations = append(violations, "prefix: "+err.Error())
+	case string(canonical) != string(spec.Prefix):
+		violations = append(violations, fmt.Sprintf("prefix %q is not canonical: want %q", spec.Prefix, canonical))
+	}
+	kind, ok := d.kinds[spec.Kind]
+	if !ok {
+		violations = append(violations, fmt.Sprintf("there is no kind of service called %.80q", spec.Kind))
+	}
+	if spec.Digest != "" && spec.Digest != registry.DigestOf(spec.Module) {
+		violations = append(violations, "the module does not have the digest that was given: it was damaged on its way")
+	}
+	if spec.Options.MemoryBytes < 0 {
+		violations = append(violations, "memory is negative")
+	}
+	if spec.Options.Timeout < 0 {
+		violations = append(violations, "timeout is negative")
+	}
+	return kind, violations
+}
+
+// Add deploys a version: a new service, or the next version of the one that has the prefix. Deploying what is current already
+// is a deploy like any other: it gets a generation and fresh instances. When Add returns without an error, the change is durable and every
+// request that arrives from now on sees it; with an error nothing has changed. ctx is looked at until the commit and not after it.
+func (d *Deployer) Add(ctx context.Context, spec services.Spec) (Result, error) {
+	if err := d.Validate(spec); err != nil {
+		return Result{}, err
+	}
+	unlock, err := d.lock(ctx, phaseReady)
+	if err != nil {
+		return Result{}, err
+	}
+	defer unlock()
+	digest, release, err := d.cfg.Registry.PutBlob(ctx, spec.Module)
+	if err != nil {
+		return Result{}, asProblem("store the module", err)
+	}
+	defer release()
+	spec.Digest = digest
+	return d.deployLocked(ctx, spec)
+}
+
+// Rollback makes the version current again that was so before the present one. As with kubectl's rollout undo and Heroku's
+// rollback, it is a deploy of its own with the next generation, and the version that it takes away becomes the previous one: rolling
+// back twice ends where it began. RollbackTo goes further back.
+func (d *Deployer) Rollback(ctx context.Context, prefix registry.Prefix) (Result, error) {
+	return d.rollback(ctx, prefix, func(s *registry.State) (registry.Version, error) { return s.Previous(prefix) })
+}
+
+// RollbackTo is Rollback to the version that was deployed in generation g; the history must hold it.
+func (d *Deployer) RollbackTo(ctx context.Context, prefix registry.Prefix, g registry.Generation) (Result, error) {
+	return d.rollback(ctx, prefix, func(s *registry.State) (registry.Version, error) { return s.At(prefix, g) })
+}
+
+func (d *Deployer) rollback(
+	ctx context.Context, prefix registry.Prefix, choose func(*registry.State) (registry.Version, error),
+) (Result, error) {
+	unlock, err := d.lock(ctx, phaseReady)
+	if err != nil {
+		return Result{}, err
+	}
+	defer unlock()
+	version, err := choose(d.cfg.Registry.State())
+	if err != nil {
+		return Result{}, asProblem("find the earlier version", err)
+	}
+	spec, err := d.stored(ctx, prefix, version)
+	if err != nil {
+		return Result{}, asProblem("read the earlier version's module", err)
+	}
+	if err := d.Validate(spec); err != nil {
+		return Result{}, err
+	}
+	return d.deployLocked(ctx, spec)
+}
+
+// stored is the spec of a version in the catalogue.
+func (d *Deployer) stored(ctx context.Context, prefix registry.Prefix, v registry.Version) (services.Spec, error) {
+	module, err := d.cfg.Registry.Blob(ctx, v.Digest)
+	if err != nil {
+		return services.Spec{}, err
+	}
+	return services.Spec{
+		Prefix: prefix, Kind: v.Kind, Digest: v.Digest, Module: module, Options: v.Options, Generation: v.Generation,
+	}, nil
+}
+
+// deployLocked goes from "prepare" to "drain" with a spec whose blob is held or named.
+func (d *Deployer) deployLocked(ctx context.Context, spec services.Spec) (Result, error) {
+	base := d.cfg.Registry.State()
+	next, service := base.Put(spec.Prefix, registry.Version{
+		Digest: spec.Digest, SizeBytes: int64(len(spec.Module)), Kind: spec.Kind, Options: spec.Options, Deployed: time.Now(),
+	})
+	spec.Generation = service.Current.Generation
+	deployment, err := d.prepare(ctx, spec)
+	if err != nil {
+		return Result{}, asProblem("prepare the service", err)
+	}
+	fresh := d.newLive(service, deployment, nil)
+	if err := d.commitLocked(ctx, base, next, spec.Prefix, fresh); err != nil {
+		d.discard(fresh)
+		return Result{}, err
+	}
+	_, replaced := base.Services[spec.Prefix]
+	result := Result{Created: !replaced, Service: service, Status: deployment.Status()}
+	d.log.Info("service deployed", "prefix", spec.Prefix, "digest", spec.Digest, "generation", spec.Generation, "created", !replaced)
+	d.cfg.Events.Deployed(result)
+	return result, nil
+}
+
+// Remove takes a service and its history out of the catalogue. Requests in flight end as if it were still there.
+func (d *Deployer) Remove(ctx context.Context, prefix registry.Prefix) error {
+	unlock, err := d.lock(ctx, phaseReady)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	base := d.cfg.Registry.State()
+	next, err := base.Remove(prefix)
+	if err != nil {
+		return asProblem("remove the service", err)
+	}
+	if err := d.commitLocked(ctx, base, next, prefix, nil); err != nil {
+		return err
+	}
+	d.log.Info("service removed", "prefix", prefix, "generation", next.Generation)
+	d.cfg.Events.Removed(prefix)
+	return nil
+}
+
+// prepare runs the kind's Prepare within its time, for a deploy or at boot.
+func (d *Deployer) prepare(ctx context.Context, spec services.Spec) (services.Deployment, error) {
+	kind, ok := d.kinds[spec.Kind]
+	if !ok {
+		return nil, fmt.Errorf("%w: there is no kind of service called %q", ErrInvalid, spec.Kind)
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.PrepareTimeout)
+	defer cancel()
+	defer context.AfterFunc(d.closing, cancel)()
+	var deployment services.Deployment
+	err := guarded(ctx, d.log, "prepare", func() (err error) {
+		deployment, err = kind.Prepare(ctx, spec)
+		return err
+	})
+	switch {
+	case err != nil && d.closing.Err() != nil:
+		return nil, errClosing()
+	case err != nil:
+		return nil, err
+	case deployment == nil:
+		return nil, fmt.Errorf("kind %q prepared nothing and gave no error", spec.Kind)
+	}
+	return deployment, nil
+}
+
+// commitLocked makes fresh, or nothing if it is nil, what is live at prefix. With an error nothing has changed.
+func (d *Deployer) commitLocked(
+	ctx context.Context, base, next *registry.State, prefix registry.Prefix, fresh *live,
+) error {
+	table, err := d.tableWith(prefix, fresh)
+	if err != nil {
+		return asProblem("route to the service", err)
+	}
+	if err := d.cfg.Registry.Commit(ctx, base, next); err != nil {
+		return asProblem("store the change", err)
+	}
+	// The point of no return is behind: nothing below can fail.
+	d.cfg.Router.Publish(table)
+	if old := d.replace(prefix, fresh); old != nil {
+		d.retire(old)
+	}
+	return nil
+}
+
+// tableWith builds the table that is current once fresh, or nothing, is at prefix.
+func (d *Deployer) tableWith(prefix registry.Prefix, fresh *live) (*router.Table, error) {
+	all := slices.DeleteFunc(d.snapshot(), func(l *live) bool { return l.service.Prefix == prefix })
+	if fresh != nil {
+		all = append(all, fresh)
+	}
+	return router.BuildTable(routes(all))
+}
+
+// replace puts fresh, or nothing, in the place of what is live at prefix and gives that.
+func (d *Deployer) replace(prefix registry.Prefix, fresh *live) (old *live) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	old = d.live[prefix]
+	if fresh == nil {
+		delete(d.live, prefix)
+	} else {
+		d.live[prefix] = fresh
+	}
+	return old
+}

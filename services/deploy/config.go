@@ -1,0 +1,117 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/services"
+)
+
+// Config is what a Deployer is made of. Registry, Router and Gate stay the caller's; they must outlive the Deployer.
+type Config struct {
+	Registry *registry.Registry
+	Router   *router.Router
+	Gate     *admission.Gate
+	Limits   admission.Limits // of each service
+	Kinds    []services.Kind
+	Idle     registry.IdlePolicy
+
+	PrepareTimeout time.Duration // for one Kind.Prepare; default 2 min
+	DrainTimeout   time.Duration // for the requests on a replaced version; default 1 min
+	CloseTimeout   time.Duration // for stopping those that outlive the drain; default 5 s
+	MaxWaiters     int           // deploys waiting for another to end; default 8. Each keeps its module in memory
+	BootParallel   int           // services prepared at a time in Boot; default the number of processors
+
+	Log    *slog.Logger // default: discards
+	Events Events
+}
+
+// Events tells a listener what happens, after it has happened. Each field may be nil. The functions are called in line, some of them
+// with the writer lock held, and must return soon and not call the Deployer.
+type Events struct {
+	Deployed    func(r Result)                                               // added, replaced or rolled back
+	Removed     func(prefix registry.Prefix)                                 //
+	Unavailable func(prefix registry.Prefix, err error)                      // could not be prepared at boot
+	Retired     func(prefix registry.Prefix, g registry.Generation, d Drain) // old version drained and closed
+	Scaled      func(prefix registry.Prefix, to services.Scale, err error)   // by the idle loop
+}
+
+// Drain says how a retired version ended.
+type Drain struct {
+	Forced bool  // requests outlived the drain and were stopped
+	Err    error // from closing the deployment
+}
+
+// withDefaults fills in what was left zero.
+func (c Config) withDefaults() Config {
+	c.PrepareTimeout = orDefault(c.PrepareTimeout, 2*time.Minute)
+	c.DrainTimeout = orDefault(c.DrainTimeout, time.Minute)
+	c.CloseTimeout = orDefault(c.CloseTimeout, 5*time.Second)
+	c.MaxWaiters = orDefault(c.MaxWaiters, 8)
+	c.BootParallel = orDefault(c.BootParallel, runtime.GOMAXPROCS(0))
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	c.Events = c.Events.filled()
+	return c
+}
+
+func orDefault[T ~int | ~int64](v, def T) T {
+	if v <= 0 {
+		return def
+	}
+	return v
+}
+
+// check panics on what only a mistake in the program can cause.
+func (c Config) check() {
+	if c.Registry == nil || c.Router == nil || c.Gate == nil {
+		panic("deploy: Config needs Registry, Router and Gate")
+	}
+	seen := make(map[string]bool)
+	for _, k := range c.Kinds {
+		if seen[k.Name()] {
+			panic(fmt.Sprintf("deploy: two kinds are called %q", k.Name()))
+		}
+		seen[k.Name()] = true
+	}
+}
+
+// filled replaces nil functions by ones that do nothing.
+func (e Events) filled() Events {
+	if e.Deployed == nil {
+		e.Deployed = func(Result) {}
+	}
+	if e.Removed == nil {
+		e.Removed = func(registry.Prefix) {}
+	}
+	if e.Unavailable == nil {
+		e.Unavailable = func(registry.Prefix, error) {}
+	}
+	if e.Retired == nil {
+		e.Retired = func(registry.Prefix, registry.Generation, Drain) {}
+	}
+	if e.Scaled == nil {
+		e.Scaled = func(registry.Prefix, services.Scale, error) {}
+	}
+	return e
+}
+
+// guarded runs a kind's code so that a panic in it becomes an error: one bad kind must not end the server.
+func guarded(ctx context.Context, log *slog.Logger, what string, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			stack := make([]byte, 16<<10)
+			stack = stack[:runtime.Stack(stack, false)]
+			log.ErrorContext(ctx, "panic in a kind", "during", what, "panic", v, "stack", string(stack))
+			err = fmt.Errorf("%w during %s: %v", ErrPanic, what, v)
+		}
+	}()
+	return f()
+}

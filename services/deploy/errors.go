@@ -1,0 +1,60 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/problem"
+)
+
+// Errors of a Deployer, matched with errors.Is. All its errors are *problem.Problem, ready for the client, with one of these, an error
+// of registry or an error of a kind as their cause.
+var (
+	ErrInvalid     = errors.New("invalid spec")
+	ErrBusy        = errors.New("too many deploys are waiting")
+	ErrNotReady    = errors.New("the catalogue is not loaded yet")
+	ErrClosed      = errors.New("the server is shutting down")
+	ErrBooted      = errors.New("boot was called before")
+	ErrUnavailable = errors.New("service could not be prepared at start")
+	ErrPanic       = errors.New("panic")
+	ErrCutOff      = errors.New("requests were stopped before they had ended")
+)
+
+// busyRetryAfter is told to clients that find too many others waiting: about the time of a few compilations.
+const busyRetryAfter = 5 * time.Second
+
+func invalidSpec(violations []string) error {
+	p := problem.New(problem.BadRequest, "the service was not deployed, and nothing was changed").WithCause(ErrInvalid)
+	p.Violations = violations
+	return p
+}
+
+func errClosing() error {
+	return problem.New(problem.NotReady, "the server is shutting down").WithCause(ErrClosed)
+}
+
+// asProblem is what a failed step returns: a problem in the chain is told as it stands, of anything else the
+// client learns only what became of its request.
+func asProblem(step string, err error) error {
+	var told *problem.Problem
+	switch {
+	case errors.As(err, &told):
+		return err
+	case errors.Is(err, registry.ErrNotFound):
+		return problem.New(problem.NotFound, "no service is bound to this prefix").WithCause(err)
+	case errors.Is(err, registry.ErrNoVersion):
+		return problem.New(problem.Conflict, "the service has no earlier version to go back to").WithCause(err)
+	case errors.Is(err, registry.ErrUncertain):
+		return problem.New(problem.Internal,
+			"the change could not be stored, nor undone on disk with certainty; running services go on, but no change is accepted until "+
+				"the server is restarted").WithCause(wrap(step, err))
+	case errors.Is(err, context.DeadlineExceeded):
+		return problem.New(problem.Deadline, "the deploy took too long; nothing was changed").WithCause(wrap(step, err))
+	}
+	return problem.New(problem.Internal, "the server could not "+step+"; nothing was changed").WithCause(wrap(step, err))
+}
+
+func wrap(step string, err error) error { return fmt.Errorf("%s: %w", step, err) }
