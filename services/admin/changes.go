@@ -1,0 +1,124 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/deploy"
+	"github.com/vespo-dev/vespo/services/fetch"
+)
+
+const fieldGeneration = "generation"
+
+func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
+	unhurried(w)
+	req, err := h.decoder.decode(w, r)
+	if err != nil {
+		return err
+	}
+	module, err := h.module(r.Context(), req)
+	if err != nil {
+		return err
+	}
+	result, err := h.cfg.Deployer.Add(r.Context(), services.Spec{
+		Prefix: req.prefix, Kind: h.cfg.Kind, Module: module, Options: req.options,
+	})
+	if err != nil {
+		return err
+	}
+	return h.answerDeployed(w, result)
+}
+
+// module gives the bytes of the module, from the request or from its source.
+func (h *Handler) module(ctx context.Context, req *addRequest) ([]byte, error) {
+	if req.source == nil {
+		return req.module, nil
+	}
+	module, err := h.fetcher.Fetch(ctx, *req.source)
+	var failed *fetch.Error
+	if err == nil || !errors.As(err, &failed) {
+		return module, err
+	}
+	kind, advice := problem.SourceUnavailable, "; nothing was changed"
+	switch failed.Reason {
+	case fetch.ErrInvalidSource:
+		kind = problem.BadRequest
+	case fetch.ErrRefused:
+		kind, advice = problem.Forbidden, ", unless the server is started to allow private sources; nothing was changed"
+	case fetch.ErrTooLarge:
+		kind = problem.BodyTooLarge
+	}
+	return nil, problem.New(kind, failed.Detail+advice).WithCause(err)
+}
+
+func (h *Handler) answerDeployed(w http.ResponseWriter, result deploy.Result) error {
+	status := http.StatusOK
+	if result.Created {
+		status = http.StatusCreated
+		w.Header().Set("Location", "/services/inspect?prefix="+url.QueryEscape(string(result.Service.Prefix)))
+	}
+	return h.answer(w, status, viewOf(result.Service, result.Status))
+}
+
+func (h *Handler) remove(w http.ResponseWriter, r *http.Request) error {
+	unhurried(w)
+	f := bodilessFields(r, fieldPrefix)
+	prefix := f.prefix()
+	if err := f.err(); err != nil {
+		return err
+	}
+	if err := h.cfg.Deployer.Remove(r.Context(), prefix); err != nil {
+		return err
+	}
+	return h.answer(w, http.StatusOK, stateView{Prefix: prefix, State: "removed"})
+}
+
+func (h *Handler) rollback(w http.ResponseWriter, r *http.Request) error {
+	unhurried(w)
+	f := bodilessFields(r, fieldPrefix, fieldGeneration)
+	prefix, generation := f.prefix(), f.generation()
+	if err := f.err(); err != nil {
+		return err
+	}
+	result, err := h.rollbackTo(r.Context(), prefix, generation)
+	if err != nil {
+		return err
+	}
+	return h.answerDeployed(w, result)
+}
+
+// rollbackTo goes to the version before the current one where generation is 0.
+func (h *Handler) rollbackTo(ctx context.Context, prefix registry.Prefix, generation registry.Generation) (deploy.Result, error) {
+	if generation == 0 {
+		return h.cfg.Deployer.Rollback(ctx, prefix)
+	}
+	return h.cfg.Deployer.RollbackTo(ctx, prefix, generation)
+}
+
+// generation gives the generation, 0 if none was given.
+func (f *fields) generation() registry.Generation {
+	value, given := f.values[fieldGeneration]
+	if !given {
+		return 0
+	}
+	n, err := strconv.ParseUint(value, 10, 64)
+	if err != nil || n == 0 {
+		f.violatef("%s generation is %.60q: give one of the numbers in the history that /services/inspect shows", f.noun, value)
+	}
+	return registry.Generation(n)
+}
+
+// bodilessFields takes the query as the fields of a request that has no body.
+func bodilessFields(r *http.Request, known ...string) *fields {
+	f := queryFields(r, known...)
+	if r.ContentLength != 0 {
+		f.violatef("the request has a body: give everything in the query, such as ?prefix=hello")
+	}
+	return f
+}

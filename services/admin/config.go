@@ -1,0 +1,65 @@
+package admin
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/deploy"
+)
+
+// Deployer is what carries the requests out: *deploy.Deployer. Errors that are or wrap a *problem.Problem are told to the client.
+type Deployer interface {
+	Ready() bool
+	List() []deploy.Entry
+	Inspect(registry.Prefix) (deploy.Entry, error)
+	Add(context.Context, services.Spec) (deploy.Result, error)
+	Remove(context.Context, registry.Prefix) error
+	Rollback(context.Context, registry.Prefix) (deploy.Result, error)
+	RollbackTo(context.Context, registry.Prefix, registry.Generation) (deploy.Result, error)
+}
+
+// Config is what a Handler is made of. A zero field but Deployer takes its default.
+type Config struct {
+	Deployer Deployer     // required
+	Kind     string       // of the services that are added; default "wasm"
+	Token    string       // who manages must know; default none: only this machine manages
+	Log      *slog.Logger // of failures of the server itself; default discards
+
+	MaxModuleBytes int64         // default 64 MiB
+	StallTimeout   time.Duration // of an upload without a byte; default 15 s
+	MinUploadRate  int64         // bytes a second that an upload must reach beyond the first StallTimeout; default 1024
+	WriteTimeout   time.Duration // for an answer, from its first byte; default 30 s
+
+	FetchTimeout        time.Duration // of a source; default 30 s
+	AllowPrivateSources bool          // fetch from the own machine and from private networks too
+
+	MaxReads   int // list, inspect under way at a time; default 16
+	MaxChanges int // add, remove, rollback under way at a time, each with up to MaxModuleBytes; default 8
+}
+
+func (c Config) withDefaults() Config {
+	if c.Kind == "" {
+		c.Kind = "wasm"
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	c.MaxModuleBytes = orDefault(c.MaxModuleBytes, 64<<20)
+	c.StallTimeout = orDefault(c.StallTimeout, 15*time.Second)
+	c.MinUploadRate = orDefault(c.MinUploadRate, 1024)
+	c.WriteTimeout = orDefault(c.WriteTimeout, 30*time.Second)
+	c.FetchTimeout = orDefault(c.FetchTimeout, 30*time.Second)
+	c.MaxReads = orDefault(c.MaxReads, 16)
+	c.MaxChanges = orDefault(c.MaxChanges, 8)
+	return c
+}
+
+func orDefault[T ~int | ~int64](v, def T) T {
+	if v <= 0 {
+		return def
+	}
+	return v
+}

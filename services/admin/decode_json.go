@@ -1,0 +1,106 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"unicode/utf8"
+
+	"github.com/vespo-dev/vespo/services/fetch"
+)
+
+// decodeJSON takes Frenezulo's form: a JSON object with a prefix and the address of the module.
+func (d *decoder) decodeJSON(r *http.Request, body *pacedBody) (*addRequest, error) {
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, bodyProblem(err, body)
+	}
+	f := newFields("JSON member", fieldPrefix, fieldSource, fieldMemory, fieldTimeout, fieldIsolation)
+	f.refuseQuery(r)
+	if !f.addJSON(text) {
+		return nil, f.err()
+	}
+	req := &addRequest{prefix: f.prefix(), options: f.options(), source: f.source()}
+	return req, f.err()
+}
+
+// addJSON takes the members of a JSON object. It reports whether text is one: if not, nothing can be said about members.
+func (f *fields) addJSON(text []byte) bool {
+	if len(bytes.TrimSpace(text)) == 0 {
+		f.violatef(`the body is empty: send a JSON object such as {"prefix": "hello", "source": "https://example.com/hello.wasm"}`)
+		return false
+	}
+	if !utf8.Valid(text) {
+		f.violatef("the JSON is not valid UTF-8")
+		return false
+	}
+	// Checks the whole text: nesting is bounded by the package, and what follows the object is an error.
+	var whole json.RawMessage
+	if err := json.Unmarshal(text, &whole); err != nil {
+		f.malformedJSON(err)
+		return false
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+		f.violatef("the JSON is not an object")
+		return false
+	}
+	for dec.More() {
+		var value json.RawMessage
+		name, err := dec.Token()
+		if err == nil {
+			err = dec.Decode(&value)
+		}
+		if err != nil {
+			f.malformedJSON(err)
+			return false
+		}
+		f.addMember(name.(string), value) // the key of a valid object is a string
+	}
+	return true
+}
+
+func (f *fields) malformedJSON(err error) {
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		f.violatef("the JSON is malformed at byte %d: %.100s", syntax.Offset, syntax.Error())
+		return
+	}
+	f.violatef("the JSON is malformed")
+}
+
+// addMember takes one member. Memory may be a number of bytes; all else is a string.
+func (f *fields) addMember(name string, value json.RawMessage) {
+	if !f.claim(name) {
+		return
+	}
+	var s string
+	var n uint64
+	switch {
+	case value[0] == '"' && json.Unmarshal(value, &s) == nil:
+		f.values[name] = s
+	case name == fieldMemory && json.Unmarshal(value, &n) == nil && value[0] != 'n':
+		f.values[name] = string(value)
+	case name == fieldMemory:
+		f.violatef(`%s memory must be a string such as "16MiB", or a whole number of bytes`, f.noun)
+	default:
+		f.violatef("%s %s must be a string", f.noun, name)
+	}
+}
+
+// source gives the address of the module, which the JSON form must have.
+func (f *fields) source() *fetch.Source {
+	value, given := f.values[fieldSource]
+	if !given {
+		f.missing(fieldSource, "give the http or https address of the module")
+		return nil
+	}
+	source, err := fetch.ParseSource(value)
+	if err != nil {
+		f.violatef("%s %s", f.noun, err)
+		return nil
+	}
+	return &source
+}

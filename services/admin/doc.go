@@ -1,0 +1,99 @@
+// Package admin is the management API of the server: services are added, listed, replaced, rolled back and removed by
+// HTTP requests below the reserved prefix /services.
+//
+// # Requests
+//
+//	POST     /services/add        add a service, or replace the one that has the prefix
+//	POST     /services/remove     ?prefix=P
+//	POST     /services/rollback   ?prefix=P[&generation=N]
+//	GET|HEAD /services            all services, by prefix; the same as /services/list
+//	GET|HEAD /services/list
+//	GET|HEAD /services/inspect    ?prefix=P, with the versions before the current one
+//	GET|HEAD /services/health     200 while the server answers; needs no right
+//	GET|HEAD /services/ready      200 while the services of the catalogue are served, else 503; needs no right
+//
+// A prefix is "/" or one or more path segments; "hello", "/hello" and "/hello/" are the same. What a request says beyond what is
+// described here is refused, not ignored, and an answer with status 400 names everything that was wrong. Where an
+// answer has a status of 400 or more, nothing was changed.
+//
+// # Adding a service
+//
+// The module comes in one of three forms, told apart by the Content-Type:
+//
+//	curl -H 'Content-Type: application/wasm' --data-binary @hello.wasm 'http://127.0.0.1:8080/services/add?prefix=hello'
+//	curl -F prefix=hello -F module=@hello.wasm http://127.0.0.1:8080/services/add
+//	curl -H 'Content-Type: application/json' -d '{"prefix": "hello", "source": "https://example.com/hello.wasm"}' \
+//	     http://127.0.0.1:8080/services/add
+//
+//   - application/wasm or application/octet-stream: the body is the module, all else is in the query.
+//   - multipart/form-data: module and all else are fields of the form, in any order.
+//   - application/json: an object; the server fetches the module from source, an http or https address. Redirects, time and size
+//     are bounded, and addresses that are not public are refused, unless Config.AllowPrivateSources grants the local ones.
+//
+// Beside the prefix each form takes these options, under the same names:
+//
+//	memory     linear memory of one request: "16MiB", "64 KiB", or a number of bytes
+//	timeout    of one request, a Go duration: "500ms", "10s", "1m30s"
+//	isolation  "snapshot": requests start from the state after initialisation, restored in place;
+//	           "fresh": each request gets an instance of its own
+//
+// An option that is not given has the server's default. The answer is 201 with a Location for a new prefix and 200 for a
+// replaced service, when the change is durable and every later request sees it. An upload may take as long as bytes
+// flow; one that stalls for Config.StallTimeout, or stays below Config.MinUploadRate, is answered 408.
+//
+// # Answers
+//
+// add, rollback and inspect answer with a service, list with {"services": [...]}, sorted by prefix. Sizes are in bytes, times as of
+// RFC 3339 in UTC. New members may be added; those below stay:
+//
+//	prefix        string  canonical: "/", "/hello", "/a/b"
+//	digest        string  of the module: "sha256:" and 64 hexadecimal digits
+//	generation    number  of the change that made this version current; grows with every change of the catalogue
+//	kind          string  what the prefix is bound to: "wasm"
+//	abi           string  how the guest is spoken to; empty while that is not known
+//	memory        number  linear memory of one request; 0 while that is not known
+//	timeout       string  of one request, as a Go duration; absent: the server's default
+//	isolation     string  "snapshot" or "fresh"
+//	fresh_reason  string  why isolation is "fresh" though it was not asked for; else absent
+//	size          number  of the module
+//	snapshot      number  of the guest's memory after its initialisation
+//	state         string  "ready", "idle" (no instances), "evicted" (no compiled code), "failed" (answers 503)
+//	problem       string  why state is "failed"; else absent
+//	warm          number  instances ready to serve
+//	in_flight     number  requests being served
+//	deployed      string  time of the change that made this version current
+//	last_used     string  time of the end of the last request; absent if there was none
+//	history       array   inspect only: earlier versions, newest first, with digest, generation, kind, memory, timeout,
+//	                      isolation (the latter three if they were asked for), size and deployed; absent if there are none
+//
+// remove answers {"prefix": "/hello", "state": "removed"}, health {"state": "ok"}, ready {"state": "ready"}.
+//
+// Whatever fails is answered with application/problem+json (RFC 9457): type, title, status, detail, violations (an array, if there
+// are any) and request_id. The last segment of type is stable:
+//
+//	400 bad-request             malformed, unknown, missing or contradictory fields; see violations
+//	401 unauthorized            a token is set, and the request does not carry it
+//	403 forbidden               not from this machine while no token is set; from a page of another origin; or a source
+//	                            that leads to an address which is not public
+//	404 not-found               no such service, or no such path
+//	405 method-not-allowed      see the header Allow
+//	408 request-timeout         the upload stalled
+//	409 conflict                nothing to roll back to
+//	413 body-too-large          the module, sent or fetched, is too large
+//	415 unsupported-media-type  see detail for what is taken
+//	422 module-invalid          not a module, or one that this server cannot serve
+//	502 source-unavailable      the source answered something else than a module, or none in time
+//	503 no-capacity, not-ready  come again after Retry-After
+//
+// # Who may manage
+//
+// With Config.Token, whoever sends it as Authorization: Bearer TOKEN, over any listener. Without, processes of this machine:
+// the listener must be on a loopback address (marked by [WithListener]; one that is not marked counts as public), the peer too, the
+// Host header must name this machine without the help of a resolver, and no header may tell of a proxy. What X-Forwarded-For
+// and its kin claim is never believed. In both cases browsers' requests from other origins are refused.
+//
+// # Concurrency
+//
+// A Handler is immutable and has no locks. At most Config.MaxReads and Config.MaxChanges requests are under way; more are answered 503
+// at once, as waiting is the business of the Deployer's writer lock. The handler starts no goroutine.
+package admin

@@ -1,0 +1,176 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/problem"
+)
+
+// Names of what a request may say about a service.
+const (
+	fieldPrefix    = "prefix"
+	fieldMemory    = "memory"
+	fieldTimeout   = "timeout"
+	fieldIsolation = "isolation"
+	fieldModule    = "module"
+	fieldSource    = "source"
+)
+
+// maxViolations bounds the answer to a request that is all wrong.
+const maxViolations = 20
+
+// fields collects what a request says, and everything that is wrong with it.
+type fields struct {
+	noun       string            // what a field is called in this form of a request, for messages
+	known      []string          // the names this request may use
+	claimed    map[string]bool   // names that were given
+	values     map[string]string // by name; a claimed field whose value was refused has none
+	violations []string
+}
+
+func newFields(noun string, known ...string) *fields {
+	return &fields{noun: noun, known: known, claimed: make(map[string]bool), values: make(map[string]string)}
+}
+
+// queryFields takes the query of r as the fields.
+func queryFields(r *http.Request, known ...string) *fields {
+	f := newFields("query parameter", known...)
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		f.violatef("the query is malformed: escape special characters as in %%2F, and separate parameters by &")
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		for _, value := range query[name] {
+			f.add(name, value)
+		}
+	}
+	return f
+}
+
+// claim notes that the request has the field, and reports whether its value is wanted.
+func (f *fields) claim(name string) bool {
+	switch {
+	case !slices.Contains(f.known, name):
+		f.violatef("unknown %s %.60q: %s", f.noun, name, f.expected())
+		return false
+	case f.claimed[name]:
+		f.violatef("%s %s is given more than once", f.noun, name)
+		return false
+	}
+	f.claimed[name] = true
+	return true
+}
+
+// add takes a field with its value.
+func (f *fields) add(name, value string) {
+	if f.claim(name) {
+		f.values[name] = value
+	}
+}
+
+// missing notes that a field has no value, unless that was complained about already.
+func (f *fields) missing(name, advice string) {
+	if !f.claimed[name] {
+		f.violatef("%s %s is missing: %s", f.noun, name, advice)
+	}
+}
+
+func (f *fields) expected() string {
+	if len(f.known) == 0 {
+		return "none is expected here"
+	}
+	return "expected are " + strings.Join(f.known, ", ")
+}
+
+func (f *fields) violatef(format string, args ...any) {
+	violation := fmt.Sprintf(format, args...)
+	if !slices.Contains(f.violations, violation) {
+		f.violations = append(f.violations, violation)
+	}
+}
+
+// prefix gives the prefix, which every request with fields must have.
+func (f *fields) prefix() registry.Prefix {
+	value, given := f.values[fieldPrefix]
+	if !given {
+		f.missing(fieldPrefix, "give the path prefix of the service, such as hello")
+		return ""
+	}
+	prefix, err := router.ParsePrefix(value)
+	var invalid *router.PrefixError
+	if errors.As(err, &invalid) {
+		for _, violation := range invalid.Violations {
+			f.violatef("%s prefix is %q: %s", f.noun, invalid.Input, violation)
+		}
+	}
+	return registry.Prefix(prefix)
+}
+
+// options gives what was asked for beside the prefix; what was not is zero.
+func (f *fields) options() registry.Options {
+	var o registry.Options
+	if value, given := f.values[fieldMemory]; given {
+		o.MemoryBytes = f.memory(value)
+	}
+	if value, given := f.values[fieldTimeout]; given {
+		o.Timeout = f.timeout(value)
+	}
+	if value, given := f.values[fieldIsolation]; given {
+		o.Isolation = value
+		if value != "snapshot" && value != "fresh" {
+			f.violatef("%s isolation is %.60q: it must be snapshot or fresh", f.noun, value)
+		}
+	}
+	return o
+}
+
+func (f *fields) memory(value string) int64 {
+	n, err := humanize.ParseBytes(value)
+	switch {
+	case err != nil:
+		f.violatef("%s memory is %.60q: write it like 16MiB, or as a number of bytes", f.noun, value)
+	case n == 0 || n > math.MaxInt64:
+		f.violatef("%s memory is %.60q: it must be more than none and less than 8 EiB", f.noun, value)
+	default:
+		return int64(n)
+	}
+	return 0
+}
+
+func (f *fields) timeout(value string) time.Duration {
+	d, err := time.ParseDuration(value)
+	switch {
+	case err != nil:
+		f.violatef("%s timeout is %.60q: write it like 500ms, 10s or 1m30s", f.noun, value)
+	case d <= 0:
+		f.violatef("%s timeout is %.60q: it must be more than nothing", f.noun, value)
+	default:
+		return d
+	}
+	return 0
+}
+
+// err gives all violations as one problem, nil if there are none.
+func (f *fields) err() error {
+	if len(f.violations) == 0 {
+		return nil
+	}
+	p := problem.New(problem.BadRequest, "the request is not as it must be; nothing was changed")
+	p.Violations = f.violations
+	if more := len(p.Violations) - maxViolations; more > 0 {
+		p.Violations = append(slices.Clone(p.Violations[:maxViolations]), fmt.Sprintf("and %d more", more))
+	}
+	return p
+}

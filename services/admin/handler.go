@@ -1,0 +1,160 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services/egress"
+	"github.com/vespo-dev/vespo/services/fetch"
+)
+
+// Handler answers the management API. It is immutable and safe for concurrent use.
+type Handler struct {
+	cfg       Config
+	access    *access
+	decoder   *decoder
+	fetcher   *fetch.Fetcher
+	endpoints map[string]endpoint // by escaped path
+	log       *slog.Logger
+}
+
+// endpoint is what a path leads to.
+type endpoint struct {
+	methods []string
+	open    bool    // answered to everybody
+	limiter limiter // nil: not limited
+	serve   func(http.ResponseWriter, *http.Request) error
+}
+
+// New returns the handler. It panics without a Deployer, which only a mistake in the program can cause.
+func New(cfg Config) *Handler {
+	if cfg.Deployer == nil {
+		panic("admin: Config needs a Deployer")
+	}
+	cfg = cfg.withDefaults()
+	h := &Handler{
+		cfg:    cfg,
+		access: newAccess(cfg.Token),
+		decoder: &decoder{
+			maxModuleBytes: cfg.MaxModuleBytes,
+			pace:           pace{stall: cfg.StallTimeout, bytesPerSecond: cfg.MinUploadRate},
+		},
+		fetcher: newFetcher(cfg),
+		log:     cfg.Log,
+	}
+	h.endpoints = h.routes()
+	return h
+}
+
+func newFetcher(cfg Config) *fetch.Fetcher {
+	var policy egress.Policy
+	if cfg.AllowPrivateSources {
+		policy.Granted = egress.LocalNetworks()
+	}
+	return fetch.New(fetch.Config{MaxBytes: cfg.MaxModuleBytes, Timeout: cfg.FetchTimeout, Policy: policy})
+}
+
+func (h *Handler) routes() map[string]endpoint {
+	get, post := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}
+	reads, changes := newLimiter(h.cfg.MaxReads), newLimiter(h.cfg.MaxChanges)
+	list := endpoint{methods: get, limiter: reads, serve: h.list}
+	return map[string]endpoint{
+		"/services":          list,
+		"/services/":         list,
+		"/services/list":     list,
+		"/services/inspect":  {methods: get, limiter: reads, serve: h.inspect},
+		"/services/add":      {methods: post, limiter: changes, serve: h.add},
+		"/services/remove":   {methods: post, limiter: changes, serve: h.remove},
+		"/services/rollback": {methods: post, limiter: changes, serve: h.rollback},
+		"/services/health":   {methods: get, open: true, serve: h.health},
+		"/services/ready":    {methods: get, open: true, serve: h.ready},
+	}
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := h.serve(w, r); err != nil {
+		h.fail(w, r, err)
+	}
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
+	e, found := h.endpoints[r.URL.EscapedPath()]
+	if !e.open {
+		if err := h.access.check(r); err != nil {
+			return err
+		}
+	}
+	if !found {
+		return problem.New(problem.NotFound, "the management API has no such path: see /services/list, inspect, add, remove, rollback, health and ready")
+	}
+	if !slices.Contains(e.methods, r.Method) {
+		allowed := strings.Join(e.methods, ", ")
+		w.Header().Set("Allow", allowed)
+		return problem.Newf(problem.MethodNotAllowed, "use %s", allowed)
+	}
+	if e.limiter != nil {
+		if err := e.limiter.acquire(); err != nil {
+			return err
+		}
+		defer e.limiter.release()
+	}
+	return e.serve(w, r)
+}
+
+// fail answers with the problem that err is.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := problem.From(err)
+	requestID := w.Header().Get(router.RequestIDHeader)
+	switch {
+	case p.Status == http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="vespo"`)
+	case p.Kind() == problem.Internal && r.Context().Err() == nil:
+		h.log.ErrorContext(r.Context(), "management request failed", "path", r.URL.Path, "request_id", requestID, "err", err)
+	}
+	h.boundAnswer(w)
+	problem.Write(w, requestID, p)
+}
+
+// answer sends v as JSON.
+func (h *Handler) answer(w http.ResponseWriter, status int, v any) error {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Content-Length", strconv.Itoa(body.Len()))
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	h.boundAnswer(w)
+	w.WriteHeader(status)
+	_, _ = w.Write(body.Bytes()) // who would be told of an error is gone
+	return nil
+}
+
+// unhurried lifts the server's deadlines from a request that may take longer than one for a page: a deadline for reading that
+// passes while a module is compiled would look like the client's leaving. The change has bounds of its own.
+func unhurried(w http.ResponseWriter) {
+	rc := http.NewResponseController(w) // errors: where there are no deadlines, there is none to lift
+	_ = rc.SetReadDeadline(time.Time{})
+	_ = rc.SetWriteDeadline(time.Time{})
+}
+
+// boundAnswer gives the client WriteTimeout to take the answer, and to send what the server may still read of a body that nobody
+// wanted.
+func (h *Handler) boundAnswer(w http.ResponseWriter) {
+	rc, deadline := http.NewResponseController(w), time.Now().Add(h.cfg.WriteTimeout)
+	_ = rc.SetReadDeadline(deadline)
+	_ = rc.SetWriteDeadline(deadline)
+}

@@ -1,0 +1,130 @@
+package admin
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/deploy"
+)
+
+// serviceView is the JSON form of a service. Its names are a public promise: see the package comment.
+type serviceView struct {
+	Prefix      registry.Prefix     `json:"prefix"`
+	Digest      registry.Digest     `json:"digest"`
+	Generation  registry.Generation `json:"generation"`
+	Kind        string              `json:"kind"`
+	ABI         string              `json:"abi"`
+	Memory      int64               `json:"memory"`
+	Timeout     string              `json:"timeout,omitempty"`
+	Isolation   string              `json:"isolation"`
+	FreshReason string              `json:"fresh_reason,omitempty"`
+	Size        int64               `json:"size"`
+	Snapshot    int64               `json:"snapshot"`
+	State       string              `json:"state"`
+	Problem     string              `json:"problem,omitempty"`
+	Warm        int                 `json:"warm"`
+	InFlight    int                 `json:"in_flight"`
+	Deployed    time.Time           `json:"deployed"`
+	LastUsed    time.Time           `json:"last_used,omitzero"`
+	History     []versionView       `json:"history,omitempty"`
+}
+
+// versionView is the JSON form of a version that is not current any more.
+type versionView struct {
+	Digest     registry.Digest     `json:"digest"`
+	Generation registry.Generation `json:"generation"`
+	Kind       string              `json:"kind"`
+	Memory     int64               `json:"memory,omitempty"`
+	Timeout    string              `json:"timeout,omitempty"`
+	Isolation  string              `json:"isolation,omitempty"`
+	Size       int64               `json:"size"`
+	Deployed   time.Time           `json:"deployed"`
+}
+
+// listView is the JSON form of all services.
+type listView struct {
+	Services []serviceView `json:"services"`
+}
+
+// stateView answers what has no more to tell than a state.
+type stateView struct {
+	Prefix registry.Prefix `json:"prefix,omitempty"`
+	State  string          `json:"state"`
+}
+
+// viewOf gives the view of a service without its history. A service that could not be prepared has no status beyond its state; what was
+// asked for stands in for it.
+func viewOf(service registry.Service, status services.Status) serviceView {
+	version := service.Current
+	v := serviceView{
+		Prefix:      service.Prefix,
+		Digest:      version.Digest,
+		Generation:  version.Generation,
+		Kind:        version.Kind,
+		ABI:         status.ABI,
+		Memory:      status.MemoryBytes,
+		Timeout:     durationText(version.Options.Timeout),
+		Isolation:   status.Isolation,
+		FreshReason: status.FreshReason,
+		Size:        version.SizeBytes,
+		Snapshot:    status.SnapshotBytes,
+		State:       status.State,
+		Warm:        status.Warm,
+		InFlight:    status.InFlight,
+		Deployed:    version.Deployed.UTC(),
+		LastUsed:    status.LastUsed.UTC(),
+	}
+	if v.Memory == 0 {
+		v.Memory = version.Options.MemoryBytes
+	}
+	if v.Isolation == "" {
+		v.Isolation = version.Options.Isolation
+	}
+	return v
+}
+
+// viewOfEntry adds why a service is unavailable, in words that are fit for a client.
+func viewOfEntry(e deploy.Entry) serviceView {
+	v := viewOf(e.Service, e.Status)
+	if e.Problem != nil {
+		v.Problem = reasonOf(e.Problem)
+	}
+	return v
+}
+
+func reasonOf(err error) string {
+	var told *problem.Problem
+	if !errors.As(err, &told) {
+		return "the service could not be prepared; the server's log has the reason"
+	}
+	return strings.Join(append([]string{told.Detail}, told.Violations...), "; ")
+}
+
+func historyOf(service registry.Service) []versionView {
+	var views []versionView
+	for _, version := range service.History {
+		views = append(views, versionView{
+			Digest:     version.Digest,
+			Generation: version.Generation,
+			Kind:       version.Kind,
+			Memory:     version.Options.MemoryBytes,
+			Timeout:    durationText(version.Options.Timeout),
+			Isolation:  version.Options.Isolation,
+			Size:       version.SizeBytes,
+			Deployed:   version.Deployed.UTC(),
+		})
+	}
+	return views
+}
+
+// durationText writes a duration as it is read; none is empty.
+func durationText(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.String()
+}
