@@ -19,7 +19,7 @@ var (
 // Registry is a catalogue that survives. All methods are safe for concurrent use.
 type Registry struct {
 	store     Store // immutable
-	keepBlobs bool  // immutable; see Loaded.Recovered
+	keepBlobs bool  // immutable; see Loaded.KeepBlobs
 
 	current atomic.Pointer[State]
 
@@ -35,7 +35,7 @@ func Open(ctx context.Context, store Store) (*Registry, []Problem, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("open catalogue: %w", err)
 	}
-	r := &Registry{store: store, keepBlobs: loaded.Recovered, holds: make(map[Digest]int)}
+	r := &Registry{store: store, keepBlobs: loaded.KeepBlobs, holds: make(map[Digest]int)}
 	r.current.Store(loaded.State)
 	return r, loaded.Problems, nil
 }

@@ -41,7 +41,7 @@ type Store interface {
 type Loaded struct {
 	State    *State
 	Problems []Problem
-	// Recovered says that the state saved last could not be read and State is an earlier one. Blobs that it does not name may be
-	// all that is left of acknowledged deploys, and are kept for as long as the store is open.
-	Recovered bool
+	// KeepBlobs says that there are, or were, manifests which could not be read. The blobs that they named may be all that is
+	// left of acknowledged deploys, so none is to be collected for as long as the store is open.
+	KeepBlobs bool
 }

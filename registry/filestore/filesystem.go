@@ -1,0 +1,123 @@
+package filestore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// Modes of what the store makes: modules may hold their owners' secrets.
+const (
+	dirMode  = 0o700
+	fileMode = 0o600
+)
+
+// fileSystem is the seam at which tests inject faults and crashes. Names are relative to the store's directory, with slashes. What
+// an operation does is durable only after the syncs that are named; errors match fs.ErrNotExist where it is that.
+type fileSystem interface {
+	MkdirAll(dir string) error                        // with parents; durable when it returns
+	ReadDir(dir string) ([]entry, error)              // in the order of names
+	ReadFile(name string, most int64) ([]byte, error) // errTooLarge beyond most bytes
+	Create(name string) (file, error)                 // an empty file in place of what was there; durable with SyncDir
+	Rename(from, to string) error                     // replaces a file atomically; durable with SyncDir of to's directory
+	Remove(name string) error                         // a file; durable with SyncDir
+	SyncDir(dir string) error
+}
+
+// file is what is being written.
+type file interface {
+	io.Writer
+	Sync() error
+	Close() error
+}
+
+// entry is one name in a directory.
+type entry struct {
+	name    string
+	regular bool // a file, not a directory, link or device
+}
+
+var errTooLarge = errors.New("file is too large to be one of the store's")
+
+// osFileSystem is the real one.
+type osFileSystem struct {
+	dir string // immutable
+}
+
+func (o osFileSystem) path(name string) string { return filepath.Join(o.dir, filepath.FromSlash(name)) }
+
+func (o osFileSystem) MkdirAll(dir string) error { return mkdirAllDurably(o.path(dir)) }
+
+// mkdirAllDurably is os.MkdirAll with an fsync of the directory that each new one is in.
+func mkdirAllDurably(path string) error {
+	parent := filepath.Dir(path)
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	} else if parent != path && errors.Is(err, fs.ErrNotExist) {
+		if err := mkdirAllDurably(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
+}
+
+func (o osFileSystem) ReadDir(dir string) ([]entry, error) {
+	found, err := os.ReadDir(o.path(dir))
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]entry, 0, len(found))
+	for _, e := range found {
+		entries = append(entries, entry{name: e.Name(), regular: e.Type().IsRegular()})
+	}
+	return entries, nil
+}
+
+func (o osFileSystem) ReadFile(name string, most int64) ([]byte, error) {
+	f, err := os.Open(o.path(name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // only read
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > most {
+		return nil, fmt.Errorf("%w: %d bytes", errTooLarge, info.Size())
+	}
+	data := make([]byte, info.Size())
+	if _, err := io.ReadFull(f, data); err != nil {
+		return nil, err
+	}
+	return data, nil
+}
+
+func (o osFileSystem) Create(name string) (file, error) {
+	return os.OpenFile(o.path(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
+}
+
+func (o osFileSystem) Rename(from, to string) error { return os.Rename(o.path(from), o.path(to)) }
+
+func (o osFileSystem) Remove(name string) error { return os.Remove(o.path(name)) }
+
+func (o osFileSystem) SyncDir(dir string) error { return syncDir(o.path(dir)) }
+
+// syncDir makes the names in a directory durable. Windows has no such call; there, a rename is as durable as NTFS's journal makes it.
+func syncDir(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

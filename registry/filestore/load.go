@@ -1,0 +1,201 @@
+package filestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/vespo-dev/vespo/registry"
+)
+
+// Load tidies the directory and reads the manifest, or the previous one if it cannot be read. A manifest of a newer format, and
+// one that the system fails to read, are errors: setting it aside would lose what it holds.
+func (s *Store) Load(context.Context) (registry.Loaded, error) {
+	s.saveMu.Lock()
+	defer s.saveMu.Unlock()
+	var l loading
+	if err := s.tidy(&l); err != nil {
+		return registry.Loaded{}, fmt.Errorf("data directory %s: %w", s.dir, err)
+	}
+	if err := s.loadManifestLocked(&l); err != nil {
+		return registry.Loaded{}, fmt.Errorf("data directory %s: %w", s.dir, err)
+	}
+	// What was found may be the unfinished business of a process that was killed before its last fsync.
+	for _, dir := range []string{".", blobDir} {
+		if err := s.fs.SyncDir(dir); err != nil {
+			return registry.Loaded{}, fmt.Errorf("data directory %s: %w", s.dir, err)
+		}
+	}
+	if err := s.checkAside(&l); err != nil {
+		return registry.Loaded{}, fmt.Errorf("data directory %s: %w", s.dir, err)
+	}
+	return l.Loaded, nil
+}
+
+// loading collects the outcome of Load.
+type loading struct{ registry.Loaded }
+
+func (l *loading) report(subject, detail string, err error) {
+	l.Problems = append(l.Problems, registry.Problem{Subject: subject, Detail: detail, Err: err})
+}
+
+func (s *Store) loadManifestLocked(l *loading) (err error) {
+	if l.State, s.saved, err = s.readManifest(manifestName, l); err != nil || l.State != nil {
+		return err
+	}
+	if l.State, s.saved, err = s.readManifest(previousName, l); err != nil {
+		return err
+	}
+	switch {
+	case l.State != nil:
+		l.report(manifestName, "missing or set aside; the previous manifest is used, so the last change is lost", nil)
+		l.State.Generation++ // that of the lost change is spent
+		l.KeepBlobs = true
+		return nil
+	case l.KeepBlobs:
+		l.report(manifestName, "no manifest could be read; the catalogue begins empty", nil)
+	}
+	l.State = &registry.State{Services: map[registry.Prefix]registry.Service{}}
+	return nil
+}
+
+// readManifest gives nil without an error for a manifest that is missing or was set aside.
+func (s *Store) readManifest(name string, l *loading) (*registry.State, []byte, error) {
+	data, err := s.fs.ReadFile(name, maxManifestBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	var state *registry.State
+	if err == nil {
+		state, err = decodeManifest(data)
+	}
+	switch {
+	case err == nil:
+		return state, data, nil
+	case !errors.Is(err, errTorn) && !errors.Is(err, errTooLarge):
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	to, asideErr := s.setAside(".", name)
+	if asideErr != nil {
+		return nil, nil, fmt.Errorf("set aside %s (%w): %w", name, err, asideErr)
+	}
+	l.report(name, "set aside as "+to, err)
+	l.KeepBlobs = true
+	return nil, nil, nil
+}
+
+// tidy empties tmp/, sets foreign files in blobs/ aside and reports those at the top.
+func (s *Store) tidy(l *loading) error {
+	if err := s.emptyTmp(); err != nil {
+		return err
+	}
+	if err := s.tidyTop(l); err != nil {
+		return err
+	}
+	parent, leaf, _ := strings.Cut(blobDir, "/")
+	if err := s.setForeignAside(l, parent, func(e entry) bool { return e.name == leaf }); err != nil {
+		return err
+	}
+	return s.setForeignAside(l, blobDir, func(e entry) bool { _, ok := digestOfEntry(e); return ok })
+}
+
+// tidyTop sets aside what has a manifest's name and is not a file, and reports what is not the store's.
+func (s *Store) tidyTop(l *loading) error {
+	known := []string{
+		lockName, manifestName, previousName, asideDir, tmpDir, cacheDir, strings.Split(blobDir, "/")[0], "lost+found",
+	}
+	top, err := s.fs.ReadDir(".")
+	if err != nil {
+		return err
+	}
+	for _, e := range top {
+		if isManifest := e.name == manifestName || e.name == previousName; isManifest && !e.regular {
+			to, err := s.setAside(".", e.name)
+			if err != nil {
+				return fmt.Errorf("set aside %s: %w", e.name, err)
+			}
+			l.report(e.name, "is not a regular file; set aside as "+to, nil)
+		}
+		if !slices.Contains(known, e.name) && !strings.HasPrefix(e.name, ".") {
+			l.report(e.name, "does not belong to a data directory; it is left alone", nil)
+		}
+	}
+	return nil
+}
+
+// emptyTmp removes what was being written when the process died: nothing of it was acknowledged.
+func (s *Store) emptyTmp() error {
+	entries, err := s.fs.ReadDir(tmpDir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.regular {
+			s.unstage(tmpDir + "/" + e.name)
+		}
+	}
+	return nil
+}
+
+func (s *Store) setForeignAside(l *loading, dir string, ours func(entry) bool) error {
+	entries, err := s.fs.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if ours(e) {
+			continue
+		}
+		if to, err := s.setAside(dir, e.name); err != nil {
+			l.report(dir+"/"+e.name, "is not a blob, and could not be set aside", err)
+		} else {
+			l.report(dir+"/"+e.name, "is not a blob; set aside as "+to, nil)
+		}
+	}
+	return nil
+}
+
+// checkAside keeps blobs for as long as there is a manifest in setaside/ that may name them.
+func (s *Store) checkAside(l *loading) error {
+	entries, err := s.fs.ReadDir(asideDir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.name, manifestName) {
+			l.report(asideDir+"/"+e.name, "no blob is deleted at run time while it is there, for it may name some", nil)
+			l.KeepBlobs = true
+		}
+	}
+	return nil
+}
+
+// maxAsideBytes leaves room for a number in what file systems take for a name.
+const maxAsideBytes = 200
+
+// setAside moves what is called name in dir to setaside/, under a name that is free, which it gives.
+func (s *Store) setAside(dir, name string) (string, error) {
+	s.asideMu.Lock()
+	defer s.asideMu.Unlock()
+	entries, err := s.fs.ReadDir(asideDir)
+	if err != nil {
+		return "", err
+	}
+	taken := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		taken[e.name] = true
+	}
+	short := name[:min(len(name), maxAsideBytes)]
+	to := short + ".1"
+	for n := 2; taken[to]; n++ {
+		to = fmt.Sprintf("%s.%d", short, n)
+	}
+	to = asideDir + "/" + to
+	if err := s.fs.Rename(dir+"/"+name, to); err != nil {
+		return "", err
+	}
+	return to, errors.Join(s.fs.SyncDir(asideDir), s.fs.SyncDir(dir))
+}
