@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -23,10 +22,9 @@ type Deployer interface {
 
 // Config is what a Handler is made of. A zero field but Deployer takes its default.
 type Config struct {
-	Deployer Deployer     // required
-	Kind     string       // of the services that are added; default "wasm"
-	Token    string       // who manages must know; default none: only this machine manages
-	Log      *slog.Logger // of failures of the server itself; default discards
+	Deployer Deployer // required
+	Kind     string   // of the services that are added; default "wasm"
+	Token    string   // that who manages must know; default none: only this machine manages
 
 	MaxModuleBytes int64         // default 64 MiB
 	StallTimeout   time.Duration // of an upload without a byte; default 15 s
@@ -43,9 +41,6 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Kind == "" {
 		c.Kind = "wasm"
-	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
 	}
 	c.MaxModuleBytes = orDefault(c.MaxModuleBytes, 64<<20)
 	c.StallTimeout = orDefault(c.StallTimeout, 15*time.Second)

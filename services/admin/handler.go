@@ -3,14 +3,13 @@ package admin
 import (
 	"bytes"
 	"encoding/json"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services/egress"
 	"github.com/vespo-dev/vespo/services/fetch"
@@ -23,7 +22,6 @@ type Handler struct {
 	decoder   *decoder
 	fetcher   *fetch.Fetcher
 	endpoints map[string]endpoint // by escaped path
-	log       *slog.Logger
 }
 
 // endpoint is what a path leads to.
@@ -48,7 +46,6 @@ func New(cfg Config) *Handler {
 			pace:           pace{stall: cfg.StallTimeout, bytesPerSecond: cfg.MinUploadRate},
 		},
 		fetcher: newFetcher(cfg),
-		log:     cfg.Log,
 	}
 	h.endpoints = h.routes()
 	return h
@@ -79,11 +76,18 @@ func (h *Handler) routes() map[string]endpoint {
 	}
 }
 
-// ServeHTTP implements http.Handler.
+// ServeHTTP is Serve without an access record.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	_ = h.Serve(w, r, &accesslog.Record{})
+}
+
+// Serve implements router.Handler: the record lends the answer its request id and takes what became of the request. The
+// error is nil, as failures are answered here.
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
 	if err := h.serve(w, r); err != nil {
-		h.fail(w, r, err)
+		h.fail(w, rec, err)
 	}
+	return nil
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
@@ -110,18 +114,29 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	return e.serve(w, r)
 }
 
-// fail answers with the problem that err is.
-func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+// fail answers with the problem that err is, and leaves the rest of err to the access record.
+func (h *Handler) fail(w http.ResponseWriter, rec *accesslog.Record, err error) {
 	p := problem.From(err)
-	requestID := w.Header().Get(router.RequestIDHeader)
-	switch {
-	case p.Status == http.StatusUnauthorized:
+	rec.Err, rec.Outcome = err, outcomeOf(p)
+	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="vespo"`)
-	case p.Kind() == problem.Internal && r.Context().Err() == nil:
-		h.log.ErrorContext(r.Context(), "management request failed", "path", r.URL.Path, "request_id", requestID, "err", err)
 	}
 	h.boundAnswer(w)
-	problem.Write(w, requestID, p)
+	problem.Write(w, rec.RequestID, p)
+}
+
+func outcomeOf(p *problem.Problem) accesslog.Outcome {
+	switch p.Kind() {
+	case problem.NoCapacity:
+		return accesslog.OutcomeNoCapacity
+	case problem.NotReady:
+		return accesslog.OutcomeNotReady
+	case problem.NotFound:
+		return accesslog.OutcomeNotFound
+	case problem.Internal:
+		return accesslog.OutcomeHostError
+	}
+	return accesslog.OutcomeRefused
 }
 
 // answer sends v as JSON.
