@@ -142,8 +142,11 @@ func (rt *Router) pinRoute(x *exchange, path string) (*Route, string, error) {
 	return nil, "", notReady()
 }
 
-// adminHandler lets an http.Handler be called like a service.
+// adminHandler lets an http.Handler be called like a service; one that is a Handler too gets the record.
 func adminHandler(h http.Handler) Handler {
+	if own, ok := h.(Handler); ok {
+		return own
+	}
 	return HandlerFunc(func(w http.ResponseWriter, r *http.Request, _ *accesslog.Record) error {
 		h.ServeHTTP(w, r)
 		return nil
