@@ -60,7 +60,7 @@ func newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 func (x *exchange) call(h Handler) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = &PanicError{Value: v, Stack: debug.Stack()}
+			err = &PanicError{Value: v, stack: debug.Stack()}
 		}
 	}()
 	return h.Serve(&x.writer, x.request, &x.record)

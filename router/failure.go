@@ -14,8 +14,11 @@ import (
 // PanicError is what the access record has for a handler that panicked.
 type PanicError struct {
 	Value any    // as given to panic
-	Stack []byte // of the goroutine, from the panic
+	stack []byte // of the goroutine that panicked
 }
+
+// Stack is the stack of the goroutine that panicked, as text. The access log shows it.
+func (e *PanicError) Stack() []byte { return e.stack }
 
 func (e *PanicError) Error() string { return fmt.Sprintf("panic in handler: %v", e.Value) }
 

@@ -32,6 +32,9 @@ func checkPath(path string) *problem.Problem {
 
 // isDotSegment reports whether an escaped segment is "." or ".." once it is decoded.
 func isDotSegment(segment string) bool {
+	if segment == "" || segment[0] != '.' && segment[0] != '%' {
+		return false // nearly always
+	}
 	dots := 0
 	for len(segment) > 0 {
 		switch {

@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -34,6 +35,7 @@ const (
 	FieldDirtyBytes    = "dirty_bytes"
 	FieldPeakBytes     = "peak_bytes"
 	FieldErr           = "err"
+	FieldStack         = "stack" // of a panic in the host
 )
 
 // Message is the message of every access line.
@@ -46,6 +48,7 @@ const (
 	maxURIBytes       = 2048
 	maxUserAgentBytes = 256
 	maxErrBytes       = 1024
+	maxStackBytes     = 8 << 10
 )
 
 // Slog makes a listener that writes one line for each request to the logger: at level Error for what is the host's fault,
@@ -57,7 +60,7 @@ func Slog(logger *slog.Logger) Listener {
 		if !logger.Enabled(ctx, level) {
 			return
 		}
-		var fields [24]slog.Attr
+		var fields [25]slog.Attr
 		logger.LogAttrs(ctx, level, Message, appendFields(fields[:0], rec)...)
 	}
 }
@@ -124,8 +127,20 @@ func appendOptional(fields []slog.Attr, rec *Record) []slog.Attr {
 	}
 	if rec.Err != nil {
 		fields = append(fields, slog.String(FieldErr, printable(rec.Err.Error(), maxErrBytes)))
+		fields = appendStack(fields, rec.Err)
 	}
 	return fields
+}
+
+// appendStack adds where in the host a panic came from. A stack is the host's own text: it keeps its line breaks, which
+// slog's handlers escape.
+func appendStack(fields []slog.Attr, err error) []slog.Attr {
+	var panicked interface{ Stack() []byte }
+	if !errors.As(err, &panicked) {
+		return fields
+	}
+	stack := panicked.Stack()
+	return append(fields, slog.String(FieldStack, string(stack[:min(len(stack), maxStackBytes)])))
 }
 
 func microseconds(name string, d time.Duration) slog.Attr {
