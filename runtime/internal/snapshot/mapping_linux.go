@@ -1,0 +1,130 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// mappings is what the methods of Linux share: an image is a sealed memory file, a cell is a private mapping of it and
+// anonymous memory beyond. A cell costs two mappings of the process's vm.max_map_count, a wiped one none of its own.
+type mappings struct {
+	hostPageBytes int // immutable
+}
+
+// capture writes mem to a memory file and seals it. Host pages that are zero are left out as holes, and the file ends
+// with the last one that is not.
+func (m mappings) capture(mem []byte) (golden, error) {
+	n := len(mem) - trailingZeros(mem, m.hostPageBytes)
+	if n == 0 {
+		return golden{fd: -1}, nil
+	}
+	fd, err := memfd("vespo-image")
+	if err != nil {
+		return golden{}, fmt.Errorf("create a memory file: %w", err)
+	}
+	contents, err := m.fill(fd, mem[:n])
+	if err != nil {
+		return golden{}, errors.Join(err, unix.Close(fd))
+	}
+	return golden{contents: contents, fd: fd}, nil
+}
+
+// memfd asks for a file that can be sealed and never executed; kernels before 6.3 do not know the latter.
+func memfd(name string) (fd int, err error) {
+	fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL|unix.MFD_ALLOW_SEALING)
+	if errors.Is(err, unix.EINVAL) {
+		fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	}
+	return fd, err
+}
+
+// fill writes and seals the file, and maps it for reading. The mapping is private because kernels before 6.7 refuse any
+// shared one of a sealed file; as it is never written, it shares the file's pages all the same.
+func (m mappings) fill(fd int, mem []byte) (contents []byte, err error) {
+	if err := unix.Ftruncate(fd, int64(len(mem))); err != nil {
+		return nil, fmt.Errorf("size the memory file: %w", err)
+	}
+	for from := 0; from < len(mem); from += m.hostPageBytes {
+		page := mem[from : from+m.hostPageBytes]
+		if isZero(page) {
+			continue
+		}
+		if n, err := unix.Pwrite(fd, page, int64(from)); err != nil || n != len(page) {
+			return nil, fmt.Errorf("write to the memory file: %d of %d bytes: %w", n, len(page), err)
+		}
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE|unix.F_SEAL_SEAL); err != nil {
+		return nil, fmt.Errorf("seal the memory file: %w", err)
+	}
+	if contents, err = unix.Mmap(fd, 0, len(mem), unix.PROT_READ, unix.MAP_PRIVATE); err != nil {
+		return nil, fmt.Errorf("map the memory file: %w", err)
+	}
+	return contents, nil
+}
+
+func (m mappings) mapOver(g *golden, cell []byte) error {
+	n := len(g.contents)
+	if n > 0 {
+		if err := mapFile(g.fd, cell[:n]); err != nil {
+			return err
+		}
+	}
+	if n < len(cell) {
+		if err := mapAnonymous(cell[n:]); err != nil {
+			return err
+		}
+	}
+	return refuseHugePages(cell)
+}
+
+func (m mappings) wipe(cell []byte) error {
+	if err := mapAnonymous(cell); err != nil {
+		return err
+	}
+	return refuseHugePages(cell)
+}
+
+// refuseHugePages repeats what the slab has asked for all of its memory: a new mapping knows nothing of it, and would
+// moreover not merge with its neighbours.
+func refuseHugePages(cell []byte) error {
+	// EINVAL: a kernel without transparent huge pages, which has none to refuse.
+	if err := unix.Madvise(cell, unix.MADV_NOHUGEPAGE); err != nil && !errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("keep huge pages off: %w", err)
+	}
+	return nil
+}
+
+// decommit throws private pages away: the next access faults in the file's page, or a zero page beyond the image.
+func (m mappings) decommit(_ *golden, cell []byte) error {
+	return unix.Madvise(cell, unix.MADV_DONTNEED)
+}
+
+func (m mappings) discard(g *golden) error {
+	if g.contents == nil {
+		return nil
+	}
+	contents, fd := g.contents, g.fd
+	g.contents, g.fd = nil, -1
+	return errors.Join(unix.Munmap(contents), unix.Close(fd))
+}
+
+// madviseMethod resets by throwing private pages away.
+type madviseMethod struct {
+	mappings
+}
+
+func (madviseMethod) name() string { return "madvise" }
+
+func (m madviseMethod) reset(_ *golden, cell []byte, touchedBytes int, _ *Scratch) (int, error) {
+	if touchedBytes == 0 {
+		return 0, nil
+	}
+	return 0, unix.Madvise(cell[:roundUp(touchedBytes, m.hostPageBytes)], unix.MADV_DONTNEED)
+}
+
+func (madviseMethod) close() error { return nil }
+
+// roundUp rounds n up to a multiple of unit, a power of two.
+func roundUp(n, unit int) int { return (n + unit - 1) &^ (unit - 1) }

@@ -1,0 +1,66 @@
+package snapshot
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Open returns a restorer of the best method that works here. It finds out by trying: whether a kernel, a container's
+// /proc or a system that only resembles Linux answers PAGEMAP_SCAN rightly is not to be told from version numbers.
+func Open(o Options) (*Restorer, error) {
+	m := mappings{hostPageBytes: unix.Getpagesize()}
+	if pageBytes%m.hostPageBytes != 0 {
+		return newRestorer(copyMethod{hostPageBytes: pageBytes}, fmt.Errorf("snapshot: host pages of %d bytes do not divide wasm pages", m.hostPageBytes)), nil
+	}
+	if o.DisableScan {
+		return newRestorer(madviseMethod{m}, errors.New("snapshot: PAGEMAP_SCAN is disabled")), nil
+	}
+	scan, err := openScan(m)
+	if err != nil {
+		return newRestorer(madviseMethod{m}, fmt.Errorf("snapshot: PAGEMAP_SCAN does not work here: %w", err)), nil
+	}
+	return newRestorer(scan, nil), nil
+}
+
+func openScan(m mappings) (scanMethod, error) {
+	p, err := openPagemap()
+	if err != nil {
+		return scanMethod{}, err
+	}
+	scan := scanMethod{mappings: m, pagemap: p}
+	if err := try(scan, m.hostPageBytes); err != nil {
+		return scanMethod{}, errors.Join(err, p.close())
+	}
+	return scan, nil
+}
+
+// try resets a cell of four host pages, two of them image: one of each kind is written, the other only read.
+func try(m method, hostPageBytes int) (err error) {
+	cell, err := unix.Mmap(-1, 0, 4*hostPageBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return fmt.Errorf("map a cell: %w", err)
+	}
+	defer func() { err = errors.Join(err, unix.Munmap(cell)) }()
+	want := make([]byte, len(cell))
+	want[0], want[hostPageBytes] = 1, 2
+	g, err := m.capture(want[:2*hostPageBytes])
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.discard(&g)) }()
+	if err := m.mapOver(&g, cell); err != nil {
+		return err
+	}
+	cell[hostPageBytes], cell[3*hostPageBytes] = cell[0]+3, cell[2*hostPageBytes]+4
+	hostPages, err := m.reset(&g, cell, len(cell), new(Scratch))
+	if err != nil {
+		return err
+	}
+	if hostPages != 2 || !bytes.Equal(cell, want) {
+		return fmt.Errorf("2 pages were written and %d found", hostPages)
+	}
+	return nil
+}
