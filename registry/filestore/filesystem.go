@@ -22,7 +22,7 @@ type fileSystem interface {
 	MkdirAll(dir string) error                        // with parents; durable when it returns
 	ReadDir(dir string) ([]entry, error)              // in the order of names
 	ReadFile(name string, most int64) ([]byte, error) // errTooLarge beyond most bytes
-	Create(name string) (file, error)                 // an empty file in place of what was there; durable with SyncDir
+	Create(name string) (file, error)                 // fs.ErrExist where something has the name; durable with SyncDir
 	Rename(from, to string) error                     // replaces a file atomically; durable with SyncDir of to's directory
 	Remove(name string) error                         // a file; durable with SyncDir
 	SyncDir(dir string) error
@@ -101,7 +101,7 @@ func (o osFileSystem) ReadFile(name string, most int64) ([]byte, error) {
 }
 
 func (o osFileSystem) Create(name string) (file, error) {
-	return os.OpenFile(o.path(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
+	return os.OpenFile(o.path(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 }
 
 func (o osFileSystem) Rename(from, to string) error { return os.Rename(o.path(from), o.path(to)) }
