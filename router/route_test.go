@@ -1,0 +1,226 @@
+package router
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/router/problem"
+)
+
+func isDrained(r *Route) bool {
+	select {
+	case <-r.Drained():
+		return true
+	default:
+		return false
+	}
+}
+
+func TestUnusedRouteDrainsAtOnce(t *testing.T) {
+	r := routesOf("/a")[0]
+	require.False(t, isDrained(r))
+	r.Retire()
+	require.True(t, isDrained(r))
+	r.Retire()
+	require.False(t, r.pin())
+	require.False(t, r.pin())
+}
+
+func TestRouteDrainsWithItsLastRequest(t *testing.T) {
+	r := routesOf("/a")[0]
+	require.True(t, r.pin())
+	require.True(t, r.pin())
+	r.unpin()
+	r.Retire()
+	require.False(t, isDrained(r))
+	require.False(t, r.pin())
+	require.False(t, isDrained(r))
+	r.unpin()
+	require.True(t, isDrained(r))
+}
+
+func TestRouteHammer(t *testing.T) {
+	for range 200 {
+		r := routesOf("/a")[0]
+		var inside atomic.Int64
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for r.pin() {
+					inside.Add(1)
+					if isDrained(r) {
+						t.Error("a request runs on a drained route")
+					}
+					inside.Add(-1)
+					r.unpin()
+				}
+			})
+		}
+		wg.Go(func() { r.Retire() })
+		<-r.Drained()
+		require.Zero(t, inside.Load())
+		wg.Wait()
+	}
+}
+
+func TestRequestInFlightEndsOnTheOldVersion(t *testing.T) {
+	b, entered, release := blocking(admission.Limits{}, 10)
+	old := b.Handler
+	b.Handler = HandlerFunc(func(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+		return errors.Join(old.Serve(w, r, rec), say("old")(w, r, rec))
+	})
+	h := newHouse(t, Config{})
+	route := h.publish(b)[0]
+	first := make(chan string)
+	go func() {
+		answer, err := h.server.Client().Get(h.server.URL + "/test")
+		if err != nil {
+			first <- err.Error()
+			return
+		}
+		defer answer.Body.Close()
+		body, _ := io.ReadAll(answer.Body)
+		first <- string(body)
+	}()
+	<-entered
+	h.publish(binding("/test", say("new")))
+	route.Retire()
+	_, body := h.do("GET", "/test", nil)
+	require.Equal(t, "new", string(body))
+	require.False(t, isDrained(route))
+	close(release)
+	require.Equal(t, "old", <-first)
+	<-route.Drained()
+}
+
+func TestRouteRetiredWhileItIsPublished(t *testing.T) {
+	h := newHouse(t, Config{})
+	h.publish(binding("/test", say("x")))[0].Retire()
+	answer, body := h.do("GET", "/test", nil)
+	h.requireProblem(problem.NotReady, answer, body)
+}
+
+// version is a deployment that must not be used once it is closed.
+type version struct {
+	number int
+	closed atomic.Bool
+	misuse *atomic.Int64
+}
+
+func (v *version) Serve(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+	if v.closed.Load() {
+		v.misuse.Add(1)
+	}
+	_, err := io.WriteString(w, strconv.Itoa(v.number))
+	if v.closed.Load() {
+		v.misuse.Add(1)
+	}
+	return err
+}
+
+// TestPublishHammer replaces a service as fast as it can while requests come in: none is lost, none is served by a closed
+// version, and none sees an older version after a newer one was acknowledged.
+func TestPublishHammer(t *testing.T) {
+	const replacements, clients = 2000, 4
+	var misuse, acknowledged, served atomic.Int64
+	limiter := admission.NewGate(clients).NewLimiter(admission.Limits{})
+	stop := make(chan struct{})
+	rt := New(Config{AccessLog: func(*accesslog.Record) { served.Add(1) }})
+	replace := func(number int, old *Route) *Route {
+		v := &version{number: number, misuse: &misuse}
+		next := NewRoute(Binding{Prefix: "/test", Service: "test", Handler: v, Limiter: limiter})
+		table, err := BuildTable([]*Route{next})
+		require.NoError(t, err)
+		rt.Publish(table)
+		acknowledged.Store(int64(number))
+		if old != nil {
+			old.Retire()
+			<-old.Drained()
+			old.Handler.(*version).closed.Store(true)
+		}
+		return next
+	}
+	route := replace(0, nil)
+	var wg sync.WaitGroup
+	for range clients {
+		wg.Go(func() { hammer(t, rt, stop, &acknowledged) })
+	}
+	for number := range replacements {
+		route = replace(number+1, route)
+	}
+	close(stop)
+	wg.Wait()
+	require.Zero(t, misuse.Load())
+	require.Positive(t, served.Load())
+	require.Zero(t, limiter.Stats().InFlight)
+	require.Equal(t, uint64(served.Load()), limiter.Stats().Admitted)
+}
+
+func hammer(t *testing.T, rt *Router, stop <-chan struct{}, acknowledged *atomic.Int64) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		least := acknowledged.Load()
+		w := httptest.NewRecorder()
+		rt.ServeHTTP(w, httptest.NewRequest("GET", "/test/x", nil))
+		number, err := strconv.ParseInt(w.Body.String(), 10, 64)
+		if w.Code != http.StatusOK || err != nil || number < least {
+			t.Errorf("status %d, body %q, acknowledged %d", w.Code, w.Body, least)
+			return
+		}
+	}
+}
+
+// TestPublishHammerOverTheNetwork is the same over connections, where requests and their bodies really are in flight.
+func TestPublishHammerOverTheNetwork(t *testing.T) {
+	const requests, clients = 300, 4
+	var misuse atomic.Int64
+	h := newHouse(t, Config{})
+	h.accessLog = nil
+	route := h.publish(Binding{Prefix: "/test", Handler: &version{misuse: &misuse}})[0]
+	var wg sync.WaitGroup
+	for range clients {
+		wg.Go(func() {
+			for range requests {
+				answer, err := h.server.Client().Get(h.server.URL + "/test")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, err = io.Copy(io.Discard, answer.Body)
+				answer.Body.Close()
+				if err != nil || answer.StatusCode != http.StatusOK {
+					t.Errorf("status %d, %v", answer.StatusCode, err)
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	for running := true; running; {
+		next := h.publish(Binding{Prefix: "/test", Handler: &version{misuse: &misuse}})[0]
+		route.Retire()
+		<-route.Drained()
+		route.Handler.(*version).closed.Store(true)
+		route = next
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+	}
+	require.Zero(t, misuse.Load())
+}
