@@ -17,6 +17,10 @@ import (
 const fieldGeneration = "generation"
 
 func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
+	d, err := h.deployer()
+	if err != nil {
+		return err
+	}
 	unhurried(w)
 	req, err := h.decoder.decode(w, r)
 	if err != nil {
@@ -26,7 +30,7 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	result, err := h.cfg.Deployer.Add(r.Context(), services.Spec{
+	result, err := d.Add(r.Context(), services.Spec{
 		Prefix: req.prefix, Kind: h.cfg.Kind, Module: module, Options: req.options,
 	})
 	if err != nil {
@@ -67,38 +71,46 @@ func (h *Handler) answerDeployed(w http.ResponseWriter, result deploy.Result) er
 }
 
 func (h *Handler) remove(w http.ResponseWriter, r *http.Request) error {
-	unhurried(w)
+	d, err := h.deployer()
+	if err != nil {
+		return err
+	}
 	f := bodilessFields(r, fieldPrefix)
 	prefix := f.prefix()
 	if err := f.err(); err != nil {
 		return err
 	}
-	if err := h.cfg.Deployer.Remove(r.Context(), prefix); err != nil {
+	unhurried(w)
+	if err := d.Remove(r.Context(), prefix); err != nil {
 		return err
 	}
 	return h.answer(w, http.StatusOK, stateView{Prefix: prefix, State: "removed"})
 }
 
 func (h *Handler) rollback(w http.ResponseWriter, r *http.Request) error {
-	unhurried(w)
+	d, err := h.deployer()
+	if err != nil {
+		return err
+	}
 	f := bodilessFields(r, fieldPrefix, fieldGeneration)
 	prefix, generation := f.prefix(), f.generation()
 	if err := f.err(); err != nil {
 		return err
 	}
-	result, err := h.rollbackTo(r.Context(), prefix, generation)
+	unhurried(w)
+	result, err := rollback(r.Context(), d, prefix, generation)
 	if err != nil {
 		return err
 	}
 	return h.answerDeployed(w, result)
 }
 
-// rollbackTo goes to the version before the current one where generation is 0.
-func (h *Handler) rollbackTo(ctx context.Context, prefix registry.Prefix, generation registry.Generation) (deploy.Result, error) {
+// rollback goes to the version before the current one where generation is 0.
+func rollback(ctx context.Context, d Deployer, prefix registry.Prefix, generation registry.Generation) (deploy.Result, error) {
 	if generation == 0 {
-		return h.cfg.Deployer.Rollback(ctx, prefix)
+		return d.Rollback(ctx, prefix)
 	}
-	return h.cfg.Deployer.RollbackTo(ctx, prefix, generation)
+	return d.RollbackTo(ctx, prefix, generation)
 }
 
 // generation gives the generation, 0 if none was given.

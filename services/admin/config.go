@@ -20,11 +20,10 @@ type Deployer interface {
 	RollbackTo(context.Context, registry.Prefix, registry.Generation) (deploy.Result, error)
 }
 
-// Config is what a Handler is made of. A zero field but Deployer takes its default.
+// Config is what a Handler is made of. A zero field takes its default.
 type Config struct {
-	Deployer Deployer // required
-	Kind     string   // of the services that are added; default "wasm"
-	Token    string   // that who manages must know; default none: only this machine manages
+	Kind  string // of the services that are added; default "wasm"
+	Token string // that who manages must know; default none: only this machine manages
 
 	MaxModuleBytes int64         // default 64 MiB
 	StallTimeout   time.Duration // of an upload without a byte; default 15 s

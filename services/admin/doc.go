@@ -14,21 +14,22 @@
 //
 // A prefix is "/" or one or more path segments; "hello", "/hello" and "/hello/" are the same. What a request says beyond what is
 // described here is refused, not ignored, and an answer with status 400 names everything that was wrong. Where an
-// answer has a status of 400 or more, nothing was changed.
+// answer has a status in the 400s, nothing was changed.
 //
 // # Adding a service
 //
 // The module comes in one of three forms, told apart by the Content-Type:
 //
-//	curl -H 'Content-Type: application/wasm' --data-binary @hello.wasm 'http://127.0.0.1:8080/services/add?prefix=hello'
-//	curl -F prefix=hello -F module=@hello.wasm http://127.0.0.1:8080/services/add
-//	curl -H 'Content-Type: application/json' -d '{"prefix": "hello", "source": "https://example.com/hello.wasm"}' \
-//	     http://127.0.0.1:8080/services/add
-//
 //   - application/wasm or application/octet-stream: the body is the module, all else is in the query.
 //   - multipart/form-data: module and all else are fields of the form, in any order.
 //   - application/json: an object; the server fetches the module from source, an http or https address. Redirects, time and size
 //     are bounded, and addresses that are not public are refused, unless Config.AllowPrivateSources grants the local ones.
+//
+// In the words of curl:
+//
+//	curl -H 'Content-Type: application/wasm' --data-binary @hello.wasm 'http://127.0.0.1:8080/services/add?prefix=hello'
+//	curl -F prefix=hello -F module=@hello.wasm http://127.0.0.1:8080/services/add
+//	curl --json '{"prefix": "hello", "source": "https://example.com/hello.wasm"}' http://127.0.0.1:8080/services/add
 //
 // Beside the prefix each form takes these options, under the same names:
 //
@@ -94,6 +95,6 @@
 //
 // # Concurrency
 //
-// A Handler is immutable and has no locks. At most Config.MaxReads and Config.MaxChanges requests are under way; more are answered 503
+// A Handler has no locks; all but its Deployer, which is attached once, is immutable. At most Config.MaxReads and Config.MaxChanges requests are under way; more are answered 503
 // at once, as waiting is the business of the Deployer's writer lock. The handler starts no goroutine.
 package admin

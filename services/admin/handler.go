@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
@@ -15,14 +16,19 @@ import (
 	"github.com/vespo-dev/vespo/services/fetch"
 )
 
-// Handler answers the management API. It is immutable and safe for concurrent use.
+// Handler answers the management API. Make it with New, give it its Deployer with Attach. It is safe for concurrent use.
 type Handler struct {
-	cfg       Config
-	access    *access
-	decoder   *decoder
-	fetcher   *fetch.Fetcher
-	endpoints map[string]endpoint // by escaped path
+	cfg       Config              // immutable
+	access    *access             // immutable
+	decoder   *decoder            // immutable
+	fetcher   *fetch.Fetcher      // immutable
+	endpoints map[string]endpoint // immutable; by escaped path
+
+	attached atomic.Pointer[attachment] // nil before Attach
 }
+
+// attachment holds a Deployer for an atomic pointer.
+type attachment struct{ Deployer }
 
 // endpoint is what a path leads to.
 type endpoint struct {
@@ -32,11 +38,9 @@ type endpoint struct {
 	serve   func(http.ResponseWriter, *http.Request) error
 }
 
-// New returns the handler. It panics without a Deployer, which only a mistake in the program can cause.
+// New returns a handler that answers "not ready" to everything but health, until Attach: the router wants its management handler when it
+// is made, and the Deployer wants the router.
 func New(cfg Config) *Handler {
-	if cfg.Deployer == nil {
-		panic("admin: Config needs a Deployer")
-	}
 	cfg = cfg.withDefaults()
 	h := &Handler{
 		cfg:    cfg,
@@ -49,6 +53,23 @@ func New(cfg Config) *Handler {
 	}
 	h.endpoints = h.routes()
 	return h
+}
+
+// Attach gives the handler what carries the requests out. To be called once.
+func (h *Handler) Attach(d Deployer) { h.attached.Store(&attachment{d}) }
+
+// deployer is what was attached; before, the error is the problem to answer with.
+func (h *Handler) deployer() (Deployer, error) {
+	if a := h.attached.Load(); a != nil {
+		return a.Deployer, nil
+	}
+	return nil, notReady()
+}
+
+func notReady() error {
+	p := problem.New(problem.NotReady, "the server is loading its services, or shutting down: try again")
+	p.RetryAfter = retryAfter
+	return p
 }
 
 func newFetcher(cfg Config) *fetch.Fetcher {

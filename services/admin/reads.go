@@ -1,29 +1,33 @@
 package admin
 
-import (
-	"net/http"
-
-	"github.com/vespo-dev/vespo/router/problem"
-)
+import "net/http"
 
 func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
+	d, err := h.deployer()
+	if err != nil {
+		return err
+	}
 	if err := bodilessFields(r).err(); err != nil {
 		return err
 	}
 	view := listView{Services: []serviceView{}}
-	for _, entry := range h.cfg.Deployer.List() {
+	for _, entry := range d.List() {
 		view.Services = append(view.Services, viewOfEntry(entry))
 	}
 	return h.answer(w, http.StatusOK, view)
 }
 
 func (h *Handler) inspect(w http.ResponseWriter, r *http.Request) error {
+	d, err := h.deployer()
+	if err != nil {
+		return err
+	}
 	f := bodilessFields(r, fieldPrefix)
 	prefix := f.prefix()
 	if err := f.err(); err != nil {
 		return err
 	}
-	entry, err := h.cfg.Deployer.Inspect(prefix)
+	entry, err := d.Inspect(prefix)
 	if err != nil {
 		return err
 	}
@@ -39,10 +43,12 @@ func (h *Handler) health(w http.ResponseWriter, _ *http.Request) error {
 
 // ready says whether the services of the catalogue are being served.
 func (h *Handler) ready(w http.ResponseWriter, _ *http.Request) error {
-	if !h.cfg.Deployer.Ready() {
-		p := problem.New(problem.NotReady, "the server is loading its services, or shutting down")
-		p.RetryAfter = retryAfter
-		return p
+	d, err := h.deployer()
+	if err != nil {
+		return err
+	}
+	if !d.Ready() {
+		return notReady()
 	}
 	return h.answer(w, http.StatusOK, stateView{State: "ready"})
 }
