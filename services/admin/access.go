@@ -23,8 +23,8 @@ func WithListener(ctx context.Context, addr net.Addr) context.Context {
 	return context.WithValue(ctx, listenerKey{}, addr)
 }
 
-// Guarded reports whether management answers on a listener at addr at all: that needs a token or a loopback address.
-func Guarded(addr net.Addr, token string) bool {
+// Enabled reports whether management answers on a listener at addr at all: that needs a token or a loopback address.
+func Enabled(addr net.Addr, token string) bool {
 	return token != "" || loopback(addrOf(addr))
 }
 
