@@ -1,4 +1,4 @@
-package snapshot_test
+package snapshot
 
 import (
 	"fmt"
@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vespo-dev/vespo/runtime/internal/slab"
-	"github.com/vespo-dev/vespo/runtime/internal/snapshot"
 )
 
 // BenchmarkReset dirties pages spread evenly over an image and resets the cell: the writes are part of what is timed, as
@@ -22,8 +21,8 @@ func BenchmarkReset(b *testing.B) {
 			if dirty*unix.Getpagesize() > image.bytes {
 				continue
 			}
-			for _, o := range []snapshot.Options{{}, {DisableScan: true}} {
-				r, err := snapshot.Open(o)
+			for _, o := range []Options{{}, {DisableScan: true}} {
+				r, err := Open(o)
 				require.NoError(b, err)
 				b.Run(fmt.Sprintf("image=%s/dirty=%d/method=%s", image.name, dirty, r.Method()), func(b *testing.B) {
 					benchmarkReset(b, r, image.bytes, dirty)
@@ -34,7 +33,7 @@ func BenchmarkReset(b *testing.B) {
 	}
 }
 
-func benchmarkReset(b *testing.B, r *snapshot.Restorer, imageBytes, dirty int) {
+func benchmarkReset(b *testing.B, r *Restorer, imageBytes, dirty int) {
 	s, err := slab.Open(1, 16<<20)
 	require.NoError(b, err)
 	slot, _ := s.Acquire()
@@ -54,7 +53,7 @@ func benchmarkReset(b *testing.B, r *snapshot.Restorer, imageBytes, dirty int) {
 	if dirty > 0 {
 		stride = imageBytes / dirty &^ 4095
 	}
-	var sc snapshot.Scratch
+	var sc Scratch
 	b.ReportAllocs()
 	for b.Loop() {
 		for i := range dirty {

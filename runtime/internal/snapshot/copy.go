@@ -20,10 +20,17 @@ func (m copyMethod) mapOver(g *golden, cell []byte) error {
 }
 
 func (m copyMethod) reset(g *golden, cell []byte, touchedBytes int, _ *Scratch) (int, error) {
-	n := copy(cell[:touchedBytes], g.contents)
-	clear(cell[n:touchedBytes])
-	return (touchedBytes + m.hostPageBytes - 1) / m.hostPageBytes, nil
+	return rewrite(g.contents, cell, roundUp(touchedBytes, m.hostPageBytes)) / m.hostPageBytes, nil
 }
+
+// rewrite makes the first n bytes of cell show contents, and zeros beyond them, whatever is there. It returns n.
+func rewrite(contents, cell []byte, n int) int {
+	clear(cell[copy(cell[:n], contents):n])
+	return n
+}
+
+// roundUp rounds n up to a multiple of unit, a power of two.
+func roundUp(n, unit int) int { return (n + unit - 1) &^ (unit - 1) }
 
 func (m copyMethod) decommit(g *golden, cell []byte) error {
 	n := copy(cell, g.contents)

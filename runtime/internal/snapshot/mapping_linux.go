@@ -125,6 +125,3 @@ func (m madviseMethod) reset(_ *golden, cell []byte, touchedBytes int, _ *Scratc
 }
 
 func (madviseMethod) close() error { return nil }
-
-// roundUp rounds n up to a multiple of unit, a power of two.
-func roundUp(n, unit int) int { return (n + unit - 1) &^ (unit - 1) }

@@ -31,22 +31,23 @@ func openScan(m mappings) (scanMethod, error) {
 		return scanMethod{}, err
 	}
 	scan := scanMethod{mappings: m, pagemap: p}
-	if err := try(scan, m.hostPageBytes); err != nil {
+	if err := try(scan); err != nil {
 		return scanMethod{}, errors.Join(err, p.close())
 	}
 	return scan, nil
 }
 
-// try resets a cell of four host pages, two of them image: one of each kind is written, the other only read.
-func try(m method, hostPageBytes int) (err error) {
-	cell, err := unix.Mmap(-1, 0, 4*hostPageBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+// try resets a cell of four pages, two of them image: of each kind one page is written and the other only read.
+func try(m method) (err error) {
+	const written, read, end = pageBytes, 2 * pageBytes, 4 * pageBytes
+	cell, err := unix.Mmap(-1, 0, end, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		return fmt.Errorf("map a cell: %w", err)
 	}
 	defer func() { err = errors.Join(err, unix.Munmap(cell)) }()
-	want := make([]byte, len(cell))
-	want[0], want[hostPageBytes] = 1, 2
-	g, err := m.capture(want[:2*hostPageBytes])
+	want := make([]byte, end)
+	want[0], want[written] = 1, 2
+	g, err := m.capture(want[:read])
 	if err != nil {
 		return err
 	}
@@ -54,13 +55,14 @@ func try(m method, hostPageBytes int) (err error) {
 	if err := m.mapOver(&g, cell); err != nil {
 		return err
 	}
-	cell[hostPageBytes], cell[3*hostPageBytes] = cell[0]+3, cell[2*hostPageBytes]+4
-	hostPages, err := m.reset(&g, cell, len(cell), new(Scratch))
+	cell[written] += 3 + cell[0]
+	cell[read+written] += 4 + cell[read]
+	hostPages, err := m.reset(&g, cell, end, new(Scratch))
 	if err != nil {
 		return err
 	}
 	if hostPages != 2 || !bytes.Equal(cell, want) {
-		return fmt.Errorf("2 pages were written and %d found", hostPages)
+		return fmt.Errorf("2 host pages were written and %d found", hostPages)
 	}
 	return nil
 }
