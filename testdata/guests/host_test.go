@@ -3,6 +3,7 @@ package guests_test
 import (
 	"context"
 	"crypto/rand"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -20,9 +21,9 @@ import (
 type host struct {
 	module      api.Module
 	handle      api.Function
-	*exchange       // of the request at hand
-	readLimit   int // most bytes that one read_body gives; zero: no limit
-	randReads   int // number of calls to the random source
+	*exchange             // of the request at hand
+	readLimit   int       // most bytes that one read_body gives; zero: no limit
+	random      io.Reader // gives the guest's random bytes; nil: fresh ones
 	logMessages []string
 }
 
@@ -47,6 +48,12 @@ const maxPages = 256
 // newHost instantiates the module and, in a reactor, runs _initialize.
 func newHost(tb testing.TB, module []byte) *host {
 	tb.Helper()
+	return newHostWith(tb, module, nil)
+}
+
+// newHostWith is newHost with a source of the random bytes that the guest gets while it starts.
+func newHostWith(tb testing.TB, module []byte, random io.Reader) *host {
+	tb.Helper()
 	ctx := tb.Context()
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
 		WithCoreFeatures(api.CoreFeaturesV2|experimental.CoreFeaturesTailCall).
@@ -54,7 +61,7 @@ func newHost(tb testing.TB, module []byte) *host {
 		WithCloseOnContextDone(true))
 	tb.Cleanup(func() { r.Close(context.WithoutCancel(ctx)) })
 	wasi_snapshot_preview1.MustInstantiate(ctx, r)
-	h := &host{exchange: &exchange{}}
+	h := &host{exchange: &exchange{}, random: random}
 	h.instantiate(tb, r)
 	compiled, err := r.CompileModule(ctx, module)
 	require.NoError(tb, err)
@@ -88,7 +95,9 @@ func runCommand(tb testing.TB, module []byte, stdin string, env ...string) strin
 
 // Read is the guest's random source.
 func (h *host) Read(p []byte) (int, error) {
-	h.randReads++
+	if h.random != nil {
+		return h.random.Read(p)
+	}
 	return rand.Read(p)
 }
 

@@ -1,0 +1,3 @@
+module github.com/vespo-dev/vespo/guest-sdk
+
+go 1.24

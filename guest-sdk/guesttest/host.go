@@ -1,0 +1,131 @@
+//go:build !wasip1
+
+package guesttest
+
+import (
+	"bytes"
+	"cmp"
+	"io"
+	"strings"
+
+	guest "github.com/vespo-dev/vespo/guest-sdk"
+	"github.com/vespo-dev/vespo/guest-sdk/internal/abi"
+)
+
+// host implements the host's side of one request: abi.Host, and vespo's extension in outbound.go.
+type host struct {
+	request  *Request
+	headers  [4]headers // by abi.Kind
+	features uint32
+	status   uint32
+	body     strings.Builder
+	writes   int
+	log      []LogMessage
+	fetches  []*fetch // by handle, beginning at 1
+}
+
+var _ abi.Host = (*host)(nil)
+
+func newHost(r *Request) *host {
+	h := &host{request: r, status: 200}
+	h.headers[abi.KindRequest] = headersOf(r.Header)
+	return h
+}
+
+// fill does what all functions do that give a value: nothing is written if it does not fit.
+func fill[T string | []byte](buf []byte, value T) uint32 {
+	if len(value) <= len(buf) {
+		copy(buf, value)
+	}
+	return uint32(len(value))
+}
+
+func fillList(buf []byte, values []string) uint64 {
+	var all bytes.Buffer
+	for _, value := range values {
+		all.WriteString(value)
+		all.WriteByte(0)
+	}
+	return uint64(len(values))<<32 | uint64(fill(buf, all.Bytes()))
+}
+
+func (h *host) EnableFeatures(features uint32) uint32 {
+	if h.request.NoTrailers {
+		features &^= abi.FeatureTrailers
+	}
+	h.features |= features
+	return h.features
+}
+
+func (h *host) Config(buf []byte) uint32 { return fill(buf, h.request.Config) }
+
+func (h *host) LogEnabled(level int32) bool { return level >= int32(h.request.LogLevel) }
+
+func (h *host) Log(level int32, message string) {
+	if h.LogEnabled(level) {
+		h.log = append(h.log, LogMessage{guest.Level(level), message})
+	}
+}
+
+func (h *host) Method(buf []byte) uint32 { return fill(buf, cmp.Or(h.request.Method, "GET")) }
+func (h *host) URI(buf []byte) uint32    { return fill(buf, cmp.Or(h.request.URI, "/")) }
+
+func (h *host) ProtocolVersion(buf []byte) uint32 {
+	return fill(buf, cmp.Or(h.request.Proto, "HTTP/1.1"))
+}
+
+func (h *host) SourceAddr(buf []byte) uint32 {
+	return fill(buf, cmp.Or(h.request.RemoteAddr, "192.0.2.1:1234"))
+}
+
+func (h *host) HeaderNames(kind abi.Kind, buf []byte) uint64 {
+	return fillList(buf, h.headers[kind].names())
+}
+
+func (h *host) HeaderValues(kind abi.Kind, name string, buf []byte) uint64 {
+	return fillList(buf, h.headers[kind].values(name))
+}
+
+func (h *host) SetHeader(kind abi.Kind, name, value string) {
+	h.headers[kind].remove(name)
+	h.AddHeader(kind, name, value)
+}
+
+func (h *host) AddHeader(kind abi.Kind, name, value string) {
+	if kind == abi.KindResponse && h.writes > 0 {
+		return // too late, the header is sent
+	}
+	h.headers[kind].add(name, value)
+}
+
+func (h *host) RemoveHeader(kind abi.Kind, name string) { h.headers[kind].remove(name) }
+
+func (h *host) ReadBody(_ abi.Kind, buf []byte) uint64 {
+	const eof = 1 << 32
+	if h.request.Body == nil {
+		h.endBody()
+		return eof
+	}
+	n, err := h.request.Body.Read(buf)
+	if err == io.EOF {
+		h.endBody()
+		return eof | uint64(n)
+	}
+	if err != nil {
+		abi.Exit(1)
+	}
+	return uint64(n)
+}
+
+func (h *host) endBody() {
+	if h.features&abi.FeatureTrailers != 0 {
+		h.headers[abi.KindRequestTrailers] = headersOf(h.request.Trailer)
+	}
+}
+
+func (h *host) WriteBody(_ abi.Kind, body []byte) {
+	h.body.Write(body)
+	h.writes++
+}
+
+func (h *host) SetStatus(status uint32) { h.status = status }

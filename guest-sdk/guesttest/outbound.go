@@ -1,0 +1,161 @@
+//go:build !wasip1
+
+package guesttest
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"strings"
+
+	"github.com/vespo-dev/vespo/guest-sdk/internal/abi"
+	"github.com/vespo-dev/vespo/guest-sdk/vespo"
+)
+
+// OutboundRequest is what the guest sends by vespo.Fetch.
+type OutboundRequest struct {
+	Method string
+	URI    string
+	Header map[string][]string // names in lower case
+	Body   string
+}
+
+// OutboundAnswer is what it shall get. The zero value is 200 and nothing else.
+type OutboundAnswer struct {
+	Status  int
+	Header  map[string][]string
+	Body    string
+	Trailer map[string][]string
+}
+
+// fetch is one outbound request: open until its answer is there.
+type fetch struct {
+	request         OutboundRequest
+	requestHeader   headers
+	requestBody     bytes.Buffer
+	answered        bool
+	body            string
+	header, trailer headers
+}
+
+var _ abi.Extension = (*host)(nil)
+
+func (h *host) prefix() string { return cmp.Or(h.request.Prefix, "/") }
+
+func (h *host) Prefix(buf []byte) uint32 { return fill(buf, h.prefix()) }
+
+func (h *host) Rest(buf []byte) uint32 {
+	path, _, _ := strings.Cut(cmp.Or(h.request.URI, "/"), "?")
+	if h.prefix() != "/" {
+		path = strings.TrimPrefix(path, h.prefix())
+	}
+	return fill(buf, cmp.Or(path, "/"))
+}
+
+func (h *host) ConfigGet(name string, buf []byte) int32 {
+	value, ok := h.request.Settings[name]
+	if !ok {
+		return -1
+	}
+	return int32(fill(buf, value))
+}
+
+func (h *host) fetch(handle int32) *fetch {
+	if handle < 1 || int(handle) > len(h.fetches) {
+		return nil
+	}
+	return h.fetches[handle-1]
+}
+
+func (h *host) FetchOpen(method, uri string) int32 {
+	if h.request.Outbound == nil {
+		return int32(vespo.ErrDenied)
+	}
+	h.fetches = append(h.fetches, &fetch{request: OutboundRequest{Method: method, URI: uri}})
+	return int32(len(h.fetches))
+}
+
+func (h *host) FetchHeader(handle int32, name, value string) int32 {
+	f := h.fetch(handle)
+	if f == nil || f.answered {
+		return int32(vespo.ErrClosed)
+	}
+	if name == "" || strings.ContainsAny(name+value, "\r\n\x00") {
+		return int32(vespo.ErrMalformed)
+	}
+	f.requestHeader.add(name, value)
+	return 0
+}
+
+func (h *host) FetchWrite(handle int32, body []byte) int32 {
+	f := h.fetch(handle)
+	if f == nil || f.answered {
+		return int32(vespo.ErrClosed)
+	}
+	f.requestBody.Write(body)
+	return 0
+}
+
+func (h *host) FetchSend(handle int32) int32 {
+	f := h.fetch(handle)
+	if f == nil || f.answered {
+		return int32(vespo.ErrClosed)
+	}
+	f.request.Header = f.requestHeader.toMap()
+	f.request.Body = f.requestBody.String()
+	answer, err := h.request.Outbound(&f.request)
+	if code := vespo.ErrUnreachable; err != nil {
+		errors.As(err, &code)
+		return int32(code)
+	}
+	f.answered = true
+	f.body, f.header, f.trailer = answer.Body, headersOf(answer.Header), headersOf(answer.Trailer)
+	return int32(cmp.Or(answer.Status, 200))
+}
+
+func (f *fetch) headers(kind abi.Kind) headers {
+	if kind == abi.KindResponse {
+		return f.header
+	}
+	if f.body == "" {
+		return f.trailer
+	}
+	return nil // not yet
+}
+
+func (h *host) FetchHeaderNames(handle int32, kind abi.Kind, buf []byte) int64 {
+	f := h.fetch(handle)
+	if f == nil {
+		return int64(vespo.ErrClosed)
+	}
+	return int64(fillList(buf, f.headers(kind).names()))
+}
+
+func (h *host) FetchHeaderValues(handle int32, kind abi.Kind, name string, buf []byte) int64 {
+	f := h.fetch(handle)
+	if f == nil {
+		return int64(vespo.ErrClosed)
+	}
+	return int64(fillList(buf, f.headers(kind).values(name)))
+}
+
+func (h *host) FetchRead(handle int32, buf []byte) int64 {
+	f := h.fetch(handle)
+	if f == nil || !f.answered {
+		return int64(vespo.ErrClosed)
+	}
+	n := copy(buf, f.body)
+	f.body = f.body[n:]
+	if f.body == "" {
+		return 1<<32 | int64(n)
+	}
+	return int64(n)
+}
+
+func (h *host) FetchClose(handle int32) int32 {
+	if h.fetch(handle) == nil {
+		return int32(vespo.ErrClosed)
+	}
+	h.fetches[handle-1] = nil
+	return 0
+}

@@ -1,0 +1,147 @@
+//go:build wasip1
+
+package abi
+
+import "unsafe"
+
+//go:wasmimport http_handler enable_features
+func enableFeatures(features uint32) uint32
+
+//go:wasmimport http_handler get_config
+//go:noescape
+func getConfig(buf unsafe.Pointer, limit uint32) uint32
+
+//go:wasmimport http_handler log_enabled
+func logEnabled(level int32) uint32
+
+//go:wasmimport http_handler log
+//go:noescape
+func log(level int32, message unsafe.Pointer, size uint32)
+
+//go:wasmimport http_handler get_method
+//go:noescape
+func getMethod(buf unsafe.Pointer, limit uint32) uint32
+
+//go:wasmimport http_handler get_uri
+//go:noescape
+func getURI(buf unsafe.Pointer, limit uint32) uint32
+
+//go:wasmimport http_handler get_protocol_version
+//go:noescape
+func getProtocolVersion(buf unsafe.Pointer, limit uint32) uint32
+
+//go:wasmimport http_handler get_source_addr
+//go:noescape
+func getSourceAddr(buf unsafe.Pointer, limit uint32) uint32
+
+//go:wasmimport http_handler get_header_names
+//go:noescape
+func getHeaderNames(kind uint32, buf unsafe.Pointer, limit uint32) uint64
+
+//go:wasmimport http_handler get_header_values
+//go:noescape
+func getHeaderValues(kind uint32, name unsafe.Pointer, nameSize uint32, buf unsafe.Pointer, limit uint32) uint64
+
+//go:wasmimport http_handler set_header_value
+//go:noescape
+func setHeaderValue(kind uint32, name unsafe.Pointer, nameSize uint32, value unsafe.Pointer, valueSize uint32)
+
+//go:wasmimport http_handler add_header_value
+//go:noescape
+func addHeaderValue(kind uint32, name unsafe.Pointer, nameSize uint32, value unsafe.Pointer, valueSize uint32)
+
+//go:wasmimport http_handler remove_header
+//go:noescape
+func removeHeader(kind uint32, name unsafe.Pointer, nameSize uint32)
+
+//go:wasmimport http_handler read_body
+//go:noescape
+func readBody(kind uint32, buf unsafe.Pointer, limit uint32) uint64
+
+//go:wasmimport http_handler write_body
+//go:noescape
+func writeBody(kind uint32, body unsafe.Pointer, size uint32)
+
+//go:wasmimport http_handler set_status_code
+func setStatusCode(status uint32)
+
+//go:wasmimport wasi_snapshot_preview1 random_get
+//go:noescape
+func randomGet(buf unsafe.Pointer, size uint32) uint32
+
+//go:wasmimport wasi_snapshot_preview1 proc_exit
+func procExit(code uint32)
+
+// EnableFeatures asks for features and tells which are enabled now.
+func EnableFeatures(features uint32) uint32 { return enableFeatures(features) }
+
+// Config fills buf with the guest's configuration.
+func Config(buf []byte) uint32 { return getConfig(pointer(buf), size(buf)) }
+
+// LogEnabled tells if the host keeps messages of this level.
+func LogEnabled(level int32) bool { return logEnabled(level) != 0 }
+
+// Log gives a message to the host.
+func Log(level int32, message string) { log(level, stringPointer(message), stringSize(message)) }
+
+// Method fills buf with the request's method.
+func Method(buf []byte) uint32 { return getMethod(pointer(buf), size(buf)) }
+
+// URI fills buf with the request's URI: path and query.
+func URI(buf []byte) uint32 { return getURI(pointer(buf), size(buf)) }
+
+// ProtocolVersion fills buf with, for example, HTTP/1.1.
+func ProtocolVersion(buf []byte) uint32 { return getProtocolVersion(pointer(buf), size(buf)) }
+
+// SourceAddr fills buf with the client's address and port.
+func SourceAddr(buf []byte) uint32 { return getSourceAddr(pointer(buf), size(buf)) }
+
+// HeaderNames fills buf with a list of names.
+func HeaderNames(kind Kind, buf []byte) uint64 {
+	return getHeaderNames(uint32(kind), pointer(buf), size(buf))
+}
+
+// HeaderValues fills buf with a list of one header's values.
+func HeaderValues(kind Kind, name string, buf []byte) uint64 {
+	return getHeaderValues(uint32(kind), stringPointer(name), stringSize(name), pointer(buf), size(buf))
+}
+
+// SetHeader replaces all values of a header by one.
+func SetHeader(kind Kind, name, value string) {
+	setHeaderValue(uint32(kind), stringPointer(name), stringSize(name), stringPointer(value), stringSize(value))
+}
+
+// AddHeader adds a value to a header.
+func AddHeader(kind Kind, name, value string) {
+	addHeaderValue(uint32(kind), stringPointer(name), stringSize(name), stringPointer(value), stringSize(value))
+}
+
+// RemoveHeader removes all values of a header.
+func RemoveHeader(kind Kind, name string) {
+	removeHeader(uint32(kind), stringPointer(name), stringSize(name))
+}
+
+// ReadBody fills buf with what there is of the body, and tells the end of it.
+func ReadBody(kind Kind, buf []byte) uint64 { return readBody(uint32(kind), pointer(buf), size(buf)) }
+
+// WriteBody sends a piece of the body.
+func WriteBody(kind Kind, body []byte) { writeBody(uint32(kind), pointer(body), size(body)) }
+
+// WriteBodyString is WriteBody for a string, without a copy.
+func WriteBodyString(kind Kind, body string) {
+	writeBody(uint32(kind), stringPointer(body), stringSize(body))
+}
+
+// SetStatus sets the response's status.
+func SetStatus(status uint32) { setStatusCode(status) }
+
+// Random fills buf with random bytes from the host, and tells if it could.
+func Random(buf []byte) bool { return randomGet(pointer(buf), size(buf)) == 0 }
+
+// Exit ends the guest. It does not return.
+func Exit(code uint32) { procExit(code) }
+
+func pointer(b []byte) unsafe.Pointer       { return unsafe.Pointer(unsafe.SliceData(b)) }
+func size(b []byte) uint32                  { return uint32(len(b)) }
+func stringPointer(s string) unsafe.Pointer { return unsafe.Pointer(unsafe.StringData(s)) }
+func stringSize(s string) uint32            { return uint32(len(s)) }

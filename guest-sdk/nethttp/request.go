@@ -1,0 +1,124 @@
+package nethttp
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	guest "github.com/vespo-dev/vespo/guest-sdk"
+)
+
+// newRequest makes a server's request. An error says that the client's URI, protocol or content-length is not valid.
+func newRequest(gr *guest.Request) (*http.Request, error) {
+	uri := gr.URI()
+	u, err := url.ParseRequestURI(uri)
+	if err != nil {
+		return nil, err
+	}
+	proto := gr.Proto()
+	major, minor, ok := http.ParseHTTPVersion(proto)
+	if !ok {
+		if major, ok = map[string]int{"HTTP/2": 2, "HTTP/3": 3}[proto]; !ok {
+			return nil, fmt.Errorf("protocol %q", proto)
+		}
+	}
+	r := &http.Request{
+		Method:     gr.Method(),
+		URL:        u,
+		Proto:      proto,
+		ProtoMajor: major,
+		ProtoMinor: minor,
+		Header:     headerOf(gr.Header),
+		RemoteAddr: gr.RemoteAddr(),
+		RequestURI: uri,
+	}
+	r.Host = r.Header.Get("Host")
+	r.Header.Del("Host")
+	if r.ContentLength, err = contentLength(r.Header); err != nil {
+		return nil, err
+	}
+	r.Body = http.NoBody
+	b := &body{guest: gr, request: r}
+	if r.ContentLength < 0 && (r.Method == http.MethodGet || r.Method == http.MethodHead) && b.empty() {
+		r.ContentLength = 0
+	}
+	if r.ContentLength != 0 {
+		r.Trailer = announcedTrailer(r.Header)
+		r.Body = b
+	}
+	return r, nil
+}
+
+// contentLength is -1 where the client does not tell.
+func contentLength(h http.Header) (int64, error) {
+	value := h.Get("Content-Length")
+	if value == "" {
+		return -1, nil
+	}
+	n, err := strconv.ParseUint(value, 10, 63)
+	return int64(n), err
+}
+
+func headerOf(from guest.Header) http.Header {
+	h := http.Header{}
+	for _, name := range from.Names() {
+		h[http.CanonicalHeaderKey(name)] = from.Values(name)
+	}
+	return h
+}
+
+// announcedTrailer has a key for each trailer that the header announces, as net/http wants it.
+func announcedTrailer(h http.Header) http.Header {
+	names := h.Values("Trailer")
+	if len(names) == 0 {
+		return nil
+	}
+	trailer := http.Header{}
+	for _, list := range names {
+		for name := range strings.SplitSeq(list, ",") {
+			trailer[http.CanonicalHeaderKey(strings.TrimSpace(name))] = nil
+		}
+	}
+	h.Del("Trailer")
+	return trailer
+}
+
+// body reads the request's body and, at its end, the trailers.
+type body struct {
+	guest   *guest.Request
+	request *http.Request
+	peeked  []byte // read by empty
+	closed  bool
+}
+
+// empty asks for the first byte. Requests like GET seldom have a body, and handlers go by ContentLength 0.
+func (b *body) empty() bool {
+	first := make([]byte, 1)
+	n, err := b.guest.Read(first)
+	b.peeked = first[:n]
+	return err == io.EOF
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.closed {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	if len(b.peeked) > 0 {
+		n := copy(p, b.peeked)
+		b.peeked = b.peeked[n:]
+		return n, nil
+	}
+	n, err := b.guest.Read(p)
+	if err == io.EOF && b.request.Trailer != nil {
+		b.request.Trailer = headerOf(b.guest.Trailer)
+	}
+	return n, err
+}
+
+func (b *body) Close() error {
+	b.closed = true
+	return nil
+}

@@ -1,0 +1,123 @@
+package nethttp
+
+import (
+	"net/http"
+	"strings"
+
+	guest "github.com/vespo-dev/vespo/guest-sdk"
+)
+
+// responseWriter writes to the guest's response, which has the buffer.
+type responseWriter struct {
+	guest       *guest.Response
+	header      http.Header
+	trailers    []string // announced by the header Trailer
+	status      int
+	wroteHeader bool
+	head        bool // the request is HEAD: no body is sent
+}
+
+var (
+	_ http.Flusher = (*responseWriter)(nil)
+)
+
+func (w *responseWriter) Header() http.Header { return w.header }
+
+// WriteHeader gives status and header to the host. They go to the client with the first piece of the body.
+func (w *responseWriter) WriteHeader(status int) {
+	if w.wroteHeader {
+		guest.Log(guest.LevelWarn, "nethttp: superfluous call of WriteHeader")
+		return
+	}
+	if status < 200 {
+		return // informational; the interface has no way to send it
+	}
+	w.wroteHeader = true
+	w.status = status
+	w.guest.SetStatus(status)
+	for _, list := range w.header.Values("Trailer") {
+		for name := range strings.SplitSeq(list, ",") {
+			w.trailers = append(w.trailers, http.CanonicalHeaderKey(strings.TrimSpace(name)))
+		}
+	}
+	for name, values := range w.header {
+		if w.isTrailer(name) {
+			continue
+		}
+		for _, value := range values {
+			w.guest.Header.Add(name, value)
+		}
+	}
+}
+
+func (w *responseWriter) isTrailer(name string) bool {
+	if strings.HasPrefix(name, http.TrailerPrefix) {
+		return true
+	}
+	for _, trailer := range w.trailers {
+		if trailer == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *responseWriter) Write(p []byte) (int, error) {
+	if err := w.prepare(p); err != nil {
+		return 0, err
+	}
+	if w.head {
+		return len(p), nil
+	}
+	return w.guest.Write(p)
+}
+
+func (w *responseWriter) WriteString(s string) (int, error) {
+	if !w.wroteHeader {
+		return w.Write([]byte(s)) // the content's type has to be guessed
+	}
+	if err := w.prepare(nil); err != nil {
+		return 0, err
+	}
+	if w.head {
+		return len(s), nil
+	}
+	return w.guest.WriteString(s)
+}
+
+// prepare sends the header before the first piece of the body, with a guess at the content's type if there is none.
+func (w *responseWriter) prepare(first []byte) error {
+	if !w.wroteHeader {
+		_, typed := w.header["Content-Type"]
+		if !typed && len(first) > 0 && w.header.Get("Content-Encoding") == "" {
+			w.header.Set("Content-Type", http.DetectContentType(first))
+		}
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.status == http.StatusNoContent || w.status == http.StatusNotModified {
+		return http.ErrBodyNotAllowed
+	}
+	return nil
+}
+
+// Flush sends what has been written so far. A header alone is not sent before the body begins.
+func (w *responseWriter) Flush() {
+	if !w.wroteHeader {
+		w.WriteHeader(http.StatusOK)
+	}
+	w.guest.Flush()
+}
+
+// finish sends what is left, and the trailers.
+func (w *responseWriter) finish() {
+	w.Flush()
+	for name, values := range w.header {
+		if !w.isTrailer(name) {
+			continue
+		}
+		name = strings.TrimPrefix(name, http.TrailerPrefix)
+		for _, value := range values {
+			w.guest.Trailer.Add(name, value)
+		}
+	}
+}

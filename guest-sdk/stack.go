@@ -1,0 +1,13 @@
+//go:build !tinygo
+
+package guest
+
+import "runtime"
+
+// stackLimitBytes bounds the stack in a log message.
+const stackLimitBytes = 16 << 10
+
+func stack() string {
+	buf := make([]byte, stackLimitBytes)
+	return string(buf[:runtime.Stack(buf, false)])
+}

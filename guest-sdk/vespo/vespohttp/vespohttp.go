@@ -1,0 +1,130 @@
+// Package vespohttp joins package vespo with net/http: outbound requests by http.Client, and paths without the prefix.
+//
+//	client := http.Client{Transport: vespohttp.Transport{}}
+//
+// A guest that uses it runs in Vespo only: see package vespo.
+package vespohttp
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/vespo-dev/vespo/guest-sdk/vespo"
+)
+
+// StripPrefix serves h with paths behind the service's prefix: a service mounted at /shop sees /shop/item/1 as /item/1. Unlike
+// [http.StripPrefix] it needs not be told the prefix.
+func StripPrefix(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rest := vespo.Rest()
+		path, err := url.PathUnescape(rest)
+		if err != nil {
+			http.Error(w, "400 Bad Request", http.StatusBadRequest)
+			return
+		}
+		stripped := *r
+		u := *r.URL
+		u.Path, u.RawPath = path, rest
+		stripped.URL = &u
+		h.ServeHTTP(w, &stripped)
+	})
+}
+
+// Transport is an [http.RoundTripper] over [vespo.Fetch]. A context that ends does not interrupt a call that waits for the
+// host: nothing else runs in a guest meanwhile. The request's own deadline, which the host keeps, does.
+type Transport struct{}
+
+// RoundTrip sends the request and returns when the answer's header is there.
+func (Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		defer r.Body.Close()
+	}
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	call := &vespo.Call{Method: r.Method, URI: absolute(r.URL), Header: fields(r)}
+	if r.Body != nil && r.Body != http.NoBody {
+		call.Body = r.Body
+	}
+	answer, err := vespo.Fetch(call)
+	if err != nil {
+		return nil, err
+	}
+	response := &http.Response{
+		Status:        strconv.Itoa(answer.Status) + " " + http.StatusText(answer.Status),
+		StatusCode:    answer.Status,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        collect(answer.Names(), answer.Values),
+		ContentLength: contentLength(answer),
+		Request:       r,
+	}
+	response.Body = &body{answer, response}
+	return response, nil
+}
+
+// contentLength is -1 where the answer does not tell.
+func contentLength(answer *vespo.Answer) int64 {
+	n, err := strconv.ParseUint(answer.Get("content-length"), 10, 63)
+	if err != nil {
+		return -1
+	}
+	return int64(n)
+}
+
+// absolute is the URI without a fragment, which is not sent.
+func absolute(u *url.URL) string {
+	sent := *u
+	sent.Fragment, sent.RawFragment, sent.User = "", "", nil
+	return sent.String()
+}
+
+// fields are the header fields to send. The host sets Host from the URI, unless it is given.
+func fields(r *http.Request) (all [][2]string) {
+	if r.Host != "" && r.Host != r.URL.Host {
+		all = append(all, [2]string{"host", r.Host})
+	}
+	if user := r.URL.User; user != nil && r.Header.Get("Authorization") == "" {
+		password, _ := user.Password()
+		credentials := http.Request{Header: http.Header{}}
+		credentials.SetBasicAuth(user.Username(), password)
+		all = append(all, [2]string{"authorization", credentials.Header.Get("Authorization")})
+	}
+	if r.ContentLength > 0 {
+		all = append(all, [2]string{"content-length", strconv.FormatInt(r.ContentLength, 10)})
+	}
+	for name, values := range r.Header {
+		for _, value := range values {
+			all = append(all, [2]string{strings.ToLower(name), value})
+		}
+	}
+	return all
+}
+
+func collect(names []string, values func(string) []string) http.Header {
+	h := http.Header{}
+	for _, name := range names {
+		h[http.CanonicalHeaderKey(name)] = values(name)
+	}
+	return h
+}
+
+// body reads the answer's body and, at its end, the trailers.
+type body struct {
+	answer   *vespo.Answer
+	response *http.Response
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.answer.Read(p)
+	if err == io.EOF {
+		b.response.Trailer = collect(b.answer.TrailerNames(), b.answer.TrailerValues)
+	}
+	return n, err
+}
+
+func (b *body) Close() error { return b.answer.Close() }
