@@ -50,7 +50,7 @@ func TestRouteDrainsWithItsLastRequest(t *testing.T) {
 }
 
 func TestRouteHammer(t *testing.T) {
-	for range 200 {
+	for range 20 {
 		r := routesOf("/a")[0]
 		var inside atomic.Int64
 		var wg sync.WaitGroup
@@ -131,7 +131,7 @@ func (v *version) Serve(w http.ResponseWriter, _ *http.Request, _ *accesslog.Rec
 // TestPublishHammer replaces a service as fast as it can while requests come in: none is lost, none is served by a closed
 // version, and none sees an older version after a newer one was acknowledged.
 func TestPublishHammer(t *testing.T) {
-	const replacements, clients = 2000, 4
+	const replacements, clients = 500, 4
 	var misuse, acknowledged, served atomic.Int64
 	limiter := admission.NewGate(clients).NewLimiter(admission.Limits{})
 	stop := make(chan struct{})

@@ -25,8 +25,9 @@ type document struct {
 // that is not coming are taken away. For a HEAD request the HTTP server sends the header alone. Errors in writing are
 // dropped: the client that would be told of them is the one that is gone.
 func Write(w http.ResponseWriter, requestID string, p *Problem) {
+	code := status(p.Status)
 	body, err := json.Marshal(document{
-		Type: p.Type, Title: p.Title, Status: p.Status, Detail: p.Detail, Violations: p.Violations, RequestID: requestID,
+		Type: p.Type, Title: p.Title, Status: code, Detail: p.Detail, Violations: p.Violations, RequestID: requestID,
 	})
 	if err != nil {
 		body = []byte("{}") // strings and integers always marshal
@@ -45,7 +46,7 @@ func Write(w http.ResponseWriter, requestID string, p *Problem) {
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatInt(retryAfterSeconds(p.RetryAfter), 10))
 	}
-	w.WriteHeader(status(p.Status))
+	w.WriteHeader(code)
 	_, _ = w.Write(body)
 }
 

@@ -1,0 +1,125 @@
+package admission
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// model follows a gate from outside: it counts by itself what is admitted.
+type model struct {
+	gate     *Gate
+	limiters []*Limiter
+	total    atomic.Int64
+	each     []atomic.Int64
+}
+
+func newModel(random *rand.Rand) *model {
+	g := NewGate(1 + random.IntN(6))
+	m := &model{gate: g, each: make([]atomic.Int64, 1+random.IntN(5))}
+	for range m.each {
+		m.limiters = append(m.limiters, g.NewLimiter(Limits{
+			Concurrency: random.IntN(4),
+			Queue:       random.IntN(8),
+			Wait:        time.Duration(1+random.IntN(20)) * time.Millisecond,
+		}))
+	}
+	return m
+}
+
+// request passes through one limiter, holds for a while, and checks the bounds meanwhile.
+func (m *model) request(t *testing.T, ctx context.Context, i int, hold time.Duration) {
+	l := m.limiters[i]
+	if _, err := l.Acquire(ctx); err != nil {
+		return
+	}
+	if n := m.total.Add(1); n > int64(m.gate.capacity) {
+		t.Errorf("%d in flight, capacity %d", n, m.gate.capacity)
+	}
+	if n := m.each[i].Add(1); n > int64(l.limits.Concurrency) {
+		t.Errorf("%d in flight for one service, concurrency %d", n, l.limits.Concurrency)
+	}
+	time.Sleep(hold)
+	m.total.Add(-1)
+	m.each[i].Add(-1)
+	l.Release()
+}
+
+// requireNoLostWakeUp: nobody waits who could run. Call it when all goroutines stand still.
+func (m *model) requireNoLostWakeUp(t *testing.T) {
+	m.gate.mu.Lock()
+	defer m.gate.mu.Unlock()
+	queued, inFlight, ready := 0, 0, 0
+	for _, l := range m.limiters {
+		queued += l.queue.length
+		inFlight += l.inFlight
+		couldRun := l.queue.length > 0 && l.inFlight < l.limits.Concurrency
+		require.Equal(t, couldRun, l.next != nil, "a limiter is in the turn just if it could run a waiter")
+		if couldRun {
+			ready++
+		}
+		require.LessOrEqual(t, l.queue.length, l.limits.Queue)
+	}
+	require.Equal(t, queued, m.gate.queued)
+	require.Equal(t, inFlight, m.gate.inFlight)
+	if m.gate.inFlight < m.gate.capacity {
+		require.Zero(t, ready, "capacity is free and a waiter could use it")
+	}
+}
+
+// TestBoundsHoldAndNoWakeUpIsLost lets random requests come, wait, run out of time and leave on a clock that stands still
+// while anybody can move, and looks at the gate whenever nobody can.
+func TestBoundsHoldAndNoWakeUpIsLost(t *testing.T) {
+	for seed := range uint64(60) {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 1))
+			m := newModel(random)
+			for range 150 {
+				ctx, cancel := context.WithCancel(t.Context())
+				i, hold := random.IntN(len(m.limiters)), time.Duration(random.IntN(5))*time.Millisecond
+				go m.request(t, ctx, i, hold)
+				switch random.IntN(4) {
+				case 0:
+					go func() { time.Sleep(hold); cancel() }()
+				case 1:
+					time.Sleep(time.Duration(random.IntN(3)) * time.Millisecond)
+				}
+				synctest.Wait()
+				m.requireNoLostWakeUp(t)
+				t.Cleanup(cancel)
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			require.Equal(t, GateStats{Capacity: m.gate.capacity}, m.gate.Stats())
+			require.Zero(t, m.total.Load())
+		})
+	}
+}
+
+// TestHammer is the same with real parallelism, for the race detector.
+func TestHammer(t *testing.T) {
+	for seed := range uint64(5) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		m := newModel(random)
+		var wg sync.WaitGroup
+		for worker := range uint64(16) {
+			wg.Go(func() {
+				random := rand.New(rand.NewPCG(seed, worker))
+				for range 200 {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(random.IntN(2000))*time.Microsecond)
+					m.request(t, ctx, random.IntN(len(m.limiters)), 0)
+					cancel()
+				}
+			})
+		}
+		wg.Wait()
+		m.requireNoLostWakeUp(t)
+		require.Equal(t, GateStats{Capacity: m.gate.capacity}, m.gate.Stats())
+	}
+}
