@@ -1,0 +1,41 @@
+package abi
+
+import (
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
+
+// ABI is a way for a guest to take requests. One value serves all instances.
+type ABI interface {
+	// Name is what listings call it: "http-wasm", "cgi".
+	Name() string
+	// Match tells whether a module speaks this ABI. An error says what the module lacks if it almost does.
+	Match(info *engine.Info) (bool, error)
+	// Functions names what the engine calls: init before the snapshot, entries for each request.
+	Functions(info *engine.Info) (init, entries []string)
+	// Bind gives a new instance what host functions need from it; log takes what the guest prints or logs while it
+	// initialises.
+	Bind(in *engine.Instance, log func(Level, []byte))
+	// Serve lets the instance answer one exchange.
+	Serve(in *engine.Instance, x *Exchange) engine.Outcome
+}
+
+// Detect finds the ABI that a module speaks. The error is a *engine.ModuleError.
+func Detect(info *engine.Info, all []ABI) (ABI, error) {
+	for _, a := range all {
+		switch ok, err := a.Match(info); {
+		case err != nil:
+			return nil, &engine.ModuleError{Violations: []string{err.Error()}}
+		case ok:
+			return a, nil
+		}
+	}
+	return nil, &engine.ModuleError{Violations: []string{"exports neither handle_request (an http-wasm handler) nor " +
+		"_start (a CGI command): build a Go guest with GOOS=wasip1 GOARCH=wasm and -buildmode=c-shared, or as a plain " +
+		"command that speaks CGI on its standard streams"}}
+}
+
+// ExportsFunc tells whether a module exports a function of this name.
+func ExportsFunc(info *engine.Info, name string) bool {
+	_, ok := FuncExport(info, name)
+	return ok
+}

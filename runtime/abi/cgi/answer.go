@@ -1,0 +1,177 @@
+package cgi
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
+
+// answer takes what a command prints: header lines, an empty line, then the body. It implements io.Writer for the guest's
+// standard output. A malformed answer ends the guest.
+type answer struct {
+	in        *engine.Instance // immutable
+	response  abi.Response     // nil between requests
+	head      []byte           // what was printed before the empty line
+	body      bool             // the empty line has come
+	unflushed bool
+}
+
+// keepHeadBytes is how large a buffer may stay with an idle instance.
+const keepHeadBytes = 8 << 10
+
+func (a *answer) begin(r abi.Response) {
+	if cap(a.head) > keepHeadBytes {
+		a.head = nil
+	}
+	a.response, a.head, a.body, a.unflushed = r, a.head[:0], false, false
+}
+
+// Write takes a piece of standard output.
+func (a *answer) Write(p []byte) (int, error) {
+	n := len(p)
+	if !a.body {
+		before := len(a.head)
+		if before+len(p) > abi.MaxHeaderBytes {
+			// Only what may still belong to the header is kept while its end has not been seen.
+			p = p[:abi.MaxHeaderBytes-before]
+		}
+		a.head = append(a.head, p...)
+		end, next := headerEnd(a.head, before)
+		switch {
+		case end < 0 && len(p) < n:
+			panic(engine.Unusable{Reason: fmt.Sprintf("the command's header has no end within %d bytes", abi.MaxHeaderBytes)})
+		case end < 0:
+			return n, nil
+		}
+		if err := a.start(a.head[:end]); err != nil {
+			panic(engine.Unusable{Reason: err.Error()})
+		}
+		a.body = true
+		if err := a.write(a.head[next:]); err != nil {
+			return 0, err
+		}
+		return n, a.write(p[len(p):n:n])
+	}
+	return n, a.write(p)
+}
+
+// write sends body bytes.
+func (a *answer) write(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	a.unflushed = true
+	_, err := a.response.Write(p)
+	var unusable engine.Unusable
+	switch {
+	case errors.As(err, &unusable):
+		panic(unusable)
+	case err != nil:
+		a.in.GiveUp(err)
+	}
+	return nil
+}
+
+// flush sends what the guest has printed so far: it is about to wait.
+func (a *answer) flush() {
+	if a.unflushed && a.response != nil {
+		a.unflushed = false
+		_ = a.response.Flush() // a client that has gone ends the call by its context
+	}
+}
+
+// headerEnd finds the empty line: the header is head[:end], the body begins at next. from is where new bytes begin.
+func headerEnd(head []byte, from int) (end, next int) {
+	for at := max(0, from-2); ; {
+		i := bytes.IndexByte(head[at:], '\n')
+		if i < 0 {
+			return -1, -1
+		}
+		at += i + 1
+		line := bytes.TrimLeft(head[at:], "\r")
+		if len(line) > 0 && line[0] == '\n' {
+			return at, len(head) - len(line) + 1
+		}
+		if at == 1 || at == 2 && head[0] == '\r' { // the very first line is empty
+			return 0, at
+		}
+	}
+}
+
+// start parses the header lines and sends the header.
+func (a *answer) start(head []byte) error {
+	status, size, needed := 0, 0, false
+	h := a.response.Header()
+	for line := range bytes.Lines(head) {
+		text := strings.Trim(string(line), "\r\n")
+		if text == "" {
+			continue
+		}
+		name, value, err := field(text)
+		if err != nil {
+			return err
+		}
+		if size += len(name) + len(value) + abi.FieldOverheadBytes; size > abi.MaxHeaderBytes {
+			return errors.New("the command's header is larger than the host holds")
+		}
+		switch {
+		case name == "Status":
+			if status, err = parseStatus(value); err != nil {
+				return err
+			}
+		case !abi.HopByHop(name):
+			h[name] = append(h[name], value)
+		}
+		needed = needed || name == "Status" || name == "Location" || name == "Content-Type"
+	}
+	if !needed {
+		return errors.New("the command's header has none of Content-Type, Location and Status")
+	}
+	if status == 0 {
+		status = 200
+		if len(h["Location"]) > 0 {
+			status = 302
+		}
+	}
+	a.response.WriteHeader(status)
+	return nil
+}
+
+func field(line string) (name, value string, err error) {
+	name, value, ok := strings.Cut(line, ":")
+	if !ok {
+		return "", "", errors.New("the command printed a header line without a colon")
+	}
+	if name, ok = abi.CanonicalName(strings.TrimRight(name, " \t")); !ok {
+		return "", "", errors.New("the command printed a header name that is not a token")
+	}
+	if value = strings.Trim(value, " \t"); !abi.ValidValue(value) {
+		return "", "", fmt.Errorf("the command printed control characters in the header %s", name)
+	}
+	return name, value, nil
+}
+
+func parseStatus(value string) (int, error) {
+	code, _, _ := strings.Cut(value, " ")
+	n, err := strconv.Atoi(code)
+	if err != nil || !abi.ValidStatus(n) {
+		return 0, fmt.Errorf("the command's status %.20q cannot be sent: a number from 200 to 599 can", value)
+	}
+	return n, nil
+}
+
+// finish completes the answer of a command that has ended.
+func (a *answer) finish() error {
+	if a.body {
+		return nil
+	}
+	if len(a.head) == 0 {
+		return errors.New("the command printed nothing")
+	}
+	return a.start(a.head) // a header alone, without the empty line
+}

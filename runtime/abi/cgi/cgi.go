@@ -1,0 +1,90 @@
+package cgi
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/abi/wasip1"
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
+
+const entryStart = "_start"
+
+// ABI implements abi.ABI. The zero value is ready.
+type ABI struct{}
+
+// Name implements abi.ABI.
+func (ABI) Name() string { return "cgi" }
+
+// Match implements abi.ABI.
+func (ABI) Match(info *engine.Info) (bool, error) {
+	start, ok := abi.FuncExport(info, entryStart)
+	if !ok {
+		return false, nil
+	}
+	if !abi.HasSignature(start, nil, nil) {
+		return false, fmt.Errorf("exports %s with a wrong type: a command has it as () -> ()", entryStart)
+	}
+	if !abi.Imports(info, wasip1.ModuleName) {
+		return false, fmt.Errorf("exports %s but imports nothing from %s: a CGI command could not answer", entryStart, wasip1.ModuleName)
+	}
+	return true, nil
+}
+
+// Functions implements abi.ABI. A command has no initialisation of its own: the snapshot is its state before _start.
+func (ABI) Functions(*engine.Info) (init, entries []string) { return nil, []string{entryStart} }
+
+// call is the state of one instance's current exchange.
+type call struct {
+	in     *engine.Instance // immutable
+	system wasip1.State
+	stderr abi.Lines
+	answer answer
+	body   bodyReader
+}
+
+// Bind implements abi.ABI.
+func (ABI) Bind(in *engine.Instance, log func(abi.Level, []byte)) {
+	c := &call{in: in}
+	c.answer.in = in
+	c.stderr.Reset(log, abi.LevelError)
+	c.system.Begin(nil, nil, &c.stderr)
+	in.Exchange, in.System, in.OnPause = c, &c.system, c.answer.flush
+}
+
+// Serve implements abi.ABI.
+func (ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
+	c := in.Exchange.(*call)
+	c.stderr.Reset(x.Log, abi.LevelError)
+	c.answer.begin(x.Response)
+	c.body = bodyReader{in, x.Body}
+	c.system.Args, c.system.Env = arguments(x), environment(x)
+	c.system.Begin(&c.body, &c.answer, &c.stderr)
+	out := in.Call(x.Context, x.Deadline, 0, nil)
+	c.stderr.Flush()
+	if out.Clean() { // returning and exiting with 0 are the same for a command
+		out = engine.Outcome{}
+		if err := c.answer.finish(); err != nil {
+			out = engine.Outcome{Kind: engine.BadAnswer, Err: err}
+		}
+	}
+	c.answer.begin(nil)
+	c.body, c.system.Args, c.system.Env = bodyReader{}, nil, nil
+	return out
+}
+
+// bodyReader ends the guest when the request's body cannot be read: the program would take an error for the end of it.
+type bodyReader struct {
+	in   *engine.Instance
+	body io.Reader
+}
+
+func (b *bodyReader) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.in.GiveUp(err)
+	}
+	return n, err
+}

@@ -1,0 +1,132 @@
+package cgi
+
+import (
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vespo-dev/vespo/runtime/abi"
+)
+
+// serverSoftware is what SERVER_SOFTWARE says.
+const serverSoftware = "Vespo"
+
+// arguments gives the script's name and the parts of the query, decoded, as WAGI does. A part that cannot be decoded is
+// passed as it is.
+func arguments(x *abi.Exchange) []string {
+	args := []string{x.Prefix}
+	_, query, _ := strings.Cut(x.URI, "?")
+	for part := range strings.SplitSeq(query, "&") {
+		if part == "" {
+			continue
+		}
+		if decoded, err := url.QueryUnescape(part); err == nil && !strings.ContainsRune(decoded, 0) {
+			part = decoded
+		}
+		args = append(args, part)
+	}
+	return args
+}
+
+// environment gives the meta-variables of a request. The service's configuration comes first, so that it cannot stand in
+// for one of them: of two variables with one name programs may take either, so a configured one is left out.
+func environment(x *abi.Exchange) []string {
+	meta := metaVariables(x)
+	env := make([]string, 0, len(meta)+len(x.Config)+len(x.Header))
+	for name, value := range x.Config {
+		if _, taken := meta[name]; !taken && validVariable(name, value) && !strings.HasPrefix(name, "HTTP_") {
+			env = append(env, name+"="+value)
+		}
+	}
+	for name, value := range meta {
+		if !strings.ContainsRune(value, 0) {
+			env = append(env, name+"="+value)
+		}
+	}
+	for name, values := range x.Header {
+		if variable, ok := headerVariable(name); ok {
+			separator := ", "
+			if name == "Cookie" {
+				separator = "; "
+			}
+			env = append(env, variable+"="+strings.Join(values, separator))
+		}
+	}
+	slices.Sort(env) // the same request gives the same environment
+	return env
+}
+
+func validVariable(name, value string) bool {
+	return name != "" && !strings.ContainsAny(name, "=\x00") && !strings.ContainsRune(value, 0)
+}
+
+// headerVariable names the variable for a header field. Those that carry secrets for the server or would be taken for
+// settings of the program (HTTP_PROXY: "httpoxy", CVE-2016-5385) have none.
+func headerVariable(name string) (variable string, ok bool) {
+	switch name {
+	case "Authorization", "Connection", "Proxy", "Content-Type", "Content-Length":
+		return "", false
+	}
+	b := []byte("HTTP_" + name)
+	for i := 5; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '-':
+			b[i] = '_'
+		case 'a' <= c && c <= 'z':
+			b[i] = c - 'a' + 'A'
+		case 'A' <= c && c <= 'Z' || '0' <= c && c <= '9':
+		default: // a name with "_" would pass for one with "-"
+			return "", false
+		}
+	}
+	return string(b), true
+}
+
+func metaVariables(x *abi.Exchange) map[string]string {
+	path, query, _ := strings.Cut(x.URI, "?")
+	rest, err := url.PathUnescape(x.Rest)
+	if err != nil {
+		rest = x.Rest
+	}
+	remoteHost, remotePort := splitHostPort(x.RemoteAddr)
+	serverName, serverPort := splitHostPort(x.Host)
+	if serverPort == "" {
+		_, serverPort = splitHostPort(x.LocalAddr)
+	}
+	script := strings.TrimSuffix(x.Prefix, "/")
+	meta := map[string]string{
+		"AUTH_TYPE": "", "REMOTE_USER": "", "GATEWAY_INTERFACE": "CGI/1.1",
+		"CONTENT_TYPE": first(x.Header["Content-Type"]), "CONTENT_LENGTH": "",
+		"PATH_INFO": rest, "PATH_TRANSLATED": rest, "X_RAW_PATH_INFO": x.Rest,
+		"QUERY_STRING": query, "REQUEST_METHOD": x.Method, "REQUEST_URI": x.URI, "SCRIPT_NAME": script,
+		"REMOTE_ADDR": remoteHost, "REMOTE_HOST": remoteHost, "REMOTE_PORT": remotePort,
+		"SERVER_NAME": serverName, "SERVER_PORT": serverPort, "SERVER_PROTOCOL": x.Proto, "SERVER_SOFTWARE": serverSoftware,
+		"HTTP_HOST": x.Host, "X_MATCHED_ROUTE": script + "/...", "X_FULL_URL": x.Scheme + "://" + x.Host + path,
+	}
+	if query != "" {
+		meta["X_FULL_URL"] += "?" + query
+	}
+	if x.ContentLength > 0 || x.ContentLength == 0 && x.Header["Content-Length"] != nil {
+		meta["CONTENT_LENGTH"] = strconv.FormatInt(x.ContentLength, 10)
+	}
+	if x.Scheme == "https" {
+		meta["HTTPS"] = "on"
+	}
+	return meta
+}
+
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
+
+func splitHostPort(s string) (host, port string) {
+	if host, port, err := net.SplitHostPort(s); err == nil {
+		return host, port
+	}
+	return strings.Trim(s, "[]"), ""
+}

@@ -1,0 +1,177 @@
+package httpwasm
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
+
+// Kinds of header.
+const (
+	headerRequest          = 0
+	headerResponse         = 1
+	headerRequestTrailers  = 2
+	headerResponseTrailers = 3
+)
+
+// hostName is the field that net/http keeps outside of the header.
+const hostName = "Host"
+
+// header gives the fields of a kind, for reading. It may be nil.
+func (c *call) header(kind uint32) abi.Header {
+	switch kind {
+	case headerRequest:
+		return c.x.Header
+	case headerResponse:
+		return c.x.Response.Header()
+	case headerRequestTrailers:
+		if c.x.Trailer != nil {
+			return c.x.Trailer()
+		}
+		return nil
+	case headerResponseTrailers:
+		return c.trailer
+	}
+	fault("there is no header of kind %d", kind)
+	return nil
+}
+
+// mutableHeader gives the fields of a kind, for writing. It traps if they cannot be changed any more.
+func (c *call) mutableHeader(kind uint32) abi.Header {
+	switch kind {
+	case headerRequest:
+		c.beforeNext("a request header")
+	case headerResponse:
+		c.responseMutable("a response header")
+		c.x.PassedOn = false
+	case headerRequestTrailers:
+		c.beforeNext("a request trailer")
+	case headerResponseTrailers:
+		c.responseMutable("a response trailer")
+		if c.trailer == nil {
+			c.trailer = abi.Header{}
+		}
+	}
+	h := c.header(kind)
+	if h == nil {
+		h = abi.Header{} // request trailers of a request that has none: what is set goes nowhere
+	}
+	return h
+}
+
+// field reads and checks a name and a value that the guest sets. ok is false if the field is one that guests cannot set
+// and that is dropped in silence.
+func (c *call) field(p []uint64) (name, value string, ok bool) {
+	raw := c.in.View(uint32(p[1]), uint32(p[2]))
+	name, common := commonNames[string(raw)]
+	if !common {
+		if name, ok = abi.CanonicalName(string(raw)); !ok {
+			panic(engine.Unusable{Reason: "a header name set by the guest is not a token"})
+		}
+	}
+	value = c.str(p[3], p[4])
+	if !abi.ValidValue(value) {
+		panic(engine.Unusable{Reason: "the value of the header " + name + " set by the guest holds control characters"})
+	}
+	if c.headerBytes += len(name) + len(value) + abi.FieldOverheadBytes; c.headerBytes > abi.MaxHeaderBytes {
+		panic(engine.Unusable{Reason: "the header set by the guest is larger than the host holds"})
+	}
+	return name, value, !abi.HopByHop(name)
+}
+
+// commonNames saves two allocations for the names that nearly every answer sets.
+var commonNames = map[string]string{
+	"content-type": "Content-Type", "Content-Type": "Content-Type",
+	"content-length": "Content-Length", "Content-Length": "Content-Length",
+	"cache-control": "Cache-Control", "Cache-Control": "Cache-Control",
+	"location": "Location", "Location": "Location",
+	"set-cookie": "Set-Cookie", "Set-Cookie": "Set-Cookie",
+	"etag": "Etag", "ETag": "Etag",
+}
+
+func setHeaderValue(c *call, p []uint64) {
+	h := c.mutableHeader(uint32(p[0]))
+	if name, value, ok := c.field(p); ok {
+		c.set(uint32(p[0]), h, name, []string{value})
+	}
+}
+
+func addHeaderValue(c *call, p []uint64) {
+	h := c.mutableHeader(uint32(p[0]))
+	if name, value, ok := c.field(p); ok {
+		c.set(uint32(p[0]), h, name, append(h[name], value))
+	}
+}
+
+func (c *call) set(kind uint32, h abi.Header, name string, values []string) {
+	if kind == headerRequest && name == hostName {
+		c.x.Host = values[len(values)-1]
+		return
+	}
+	h[name] = values
+}
+
+func removeHeader(c *call, p []uint64) {
+	h := c.mutableHeader(uint32(p[0]))
+	name, ok := abi.CanonicalName(c.str(p[1], p[2]))
+	if !ok {
+		return // no such field can be there
+	}
+	if uint32(p[0]) == headerRequest && name == hostName {
+		c.x.Host = ""
+		return
+	}
+	delete(h, name)
+}
+
+func getHeaderNames(c *call, p []uint64) {
+	kind := uint32(p[0])
+	h := c.header(kind)
+	names := make([]string, 0, len(h)+1)
+	for name := range h {
+		names = append(names, strings.ToLower(name))
+	}
+	if kind == headerRequest && c.x.Host != "" {
+		names = append(names, "host")
+	}
+	slices.Sort(names)
+	p[0] = c.putAll(names, p[1], p[2])
+}
+
+func getHeaderValues(c *call, p []uint64) {
+	kind := uint32(p[0])
+	h := c.header(kind)
+	raw := c.in.View(uint32(p[1]), uint32(p[2]))
+	name, common := commonNames[string(raw)]
+	if !common {
+		name, _ = abi.CanonicalName(string(raw))
+	}
+	if kind == headerRequest && name == hostName {
+		if c.x.Host == "" {
+			p[0] = 0
+			return
+		}
+		p[0] = c.putAll([]string{c.x.Host}, p[3], p[4])
+		return
+	}
+	p[0] = c.putAll(h[name], p[3], p[4])
+}
+
+// putAll writes NUL-terminated strings if they all fit, and returns count << 32 | length.
+func (c *call) putAll(list []string, buf, limit uint64) uint64 {
+	total := 0
+	for _, s := range list {
+		total += len(s) + 1
+	}
+	if total > 0 && total <= int(uint32(limit)) {
+		to := c.in.View(uint32(buf), uint32(total))
+		for _, s := range list {
+			n := copy(to, s)
+			to[n] = 0
+			to = to[n+1:]
+		}
+	}
+	return uint64(len(list))<<32 | uint64(total)
+}

@@ -1,0 +1,96 @@
+package httpwasm
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
+
+// ModuleName is the name that guests import from.
+const ModuleName = "http_handler"
+
+// The entries that the engine calls.
+const (
+	entryRequest = iota
+	entryResponse
+)
+
+const (
+	exportRequest  = "handle_request"
+	exportResponse = "handle_response"
+)
+
+// Config bounds what the host holds for one exchange. Zero values stand for the defaults.
+type Config struct {
+	// BufferBytes bounds a buffered request body and a buffered response body; default 10 MiB each.
+	BufferBytes int64
+}
+
+// ABI implements abi.ABI.
+type ABI struct{ cfg Config }
+
+// New returns the ABI with these limits.
+func New(cfg Config) *ABI {
+	if cfg.BufferBytes == 0 {
+		cfg.BufferBytes = 10 << 20
+	}
+	return &ABI{cfg}
+}
+
+// Name implements abi.ABI.
+func (*ABI) Name() string { return "http-wasm" }
+
+// Match implements abi.ABI.
+func (*ABI) Match(info *engine.Info) (bool, error) {
+	request, ok := abi.FuncExport(info, exportRequest)
+	if !ok {
+		if abi.Imports(info, ModuleName) {
+			return false, fmt.Errorf("imports from %s but does not export the function %s", ModuleName, exportRequest)
+		}
+		return false, nil
+	}
+	if !abi.HasSignature(request, nil, []engine.ValueType{engine.I64}) {
+		return false, fmt.Errorf("exports %s with a wrong type: http-wasm has it as () -> (i64)", exportRequest)
+	}
+	if response, ok := abi.FuncExport(info, exportResponse); ok &&
+		!abi.HasSignature(response, []engine.ValueType{engine.I32, engine.I32}, nil) {
+		return false, fmt.Errorf("exports %s with a wrong type: http-wasm has it as (i32, i32) -> ()", exportResponse)
+	}
+	return true, nil
+}
+
+// Functions implements abi.ABI.
+func (*ABI) Functions(info *engine.Info) (init, entries []string) {
+	return abi.WASIInit(info), []string{entryRequest: exportRequest, entryResponse: exportResponse}
+}
+
+// shared is what a module's initialisation asked for; it holds for all of its instances.
+type shared struct {
+	features atomic.Uint32
+}
+
+// Bind implements abi.ABI.
+func (a *ABI) Bind(in *engine.Instance, log func(abi.Level, []byte)) {
+	m := in.Module()
+	if m.Shared == nil {
+		m.Shared = new(shared)
+	}
+	c := &call{in: in, cfg: a.cfg, shared: m.Shared.(*shared)}
+	c.stdout.Reset(log, abi.LevelInfo)
+	c.stderr.Reset(log, abi.LevelError)
+	c.system.Begin(nil, &c.stdout, &c.stderr)
+	in.Exchange, in.System, in.OnPause = c, &c.system, c.flush
+}
+
+// Serve implements abi.ABI.
+func (a *ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
+	c := in.Exchange.(*call)
+	c.begin(x)
+	defer c.end()
+	out := c.serve()
+	c.stdout.Flush()
+	c.stderr.Flush()
+	return out
+}

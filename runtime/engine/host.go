@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
+)
+
+// ValueType is the type of a parameter or a result of a host function.
+type ValueType = api.ValueType
+
+// The numeric value types.
+const (
+	I32 = api.ValueTypeI32
+	I64 = api.ValueTypeI64
+	F32 = api.ValueTypeF32
+	F64 = api.ValueTypeF64
+)
+
+// HostFunc is one function that guests can import. Call finds its parameters in stack and leaves its results there.
+// An i32 parameter's upper half is undefined: convert by uint32(stack[i]).
+type HostFunc struct {
+	Name            string
+	Params, Results []ValueType
+	Call            func(in *Instance, stack []uint64)
+}
+
+// HostModule is a named set of functions that guests can import.
+type HostModule struct {
+	Name  string
+	Funcs []HostFunc
+}
+
+// The module that holds what the rewriter injects. Guests cannot import from it.
+const (
+	injectedModule = "vespo:host"
+	injectedYield  = "yield"
+)
+
+type hostSignature struct{ params, results []ValueType }
+
+// hostTable is what guests can import: module name -> function name -> signature.
+type hostTable map[string]map[string]hostSignature
+
+func (t hostTable) add(m HostModule) error {
+	if t[m.Name] != nil {
+		return fmt.Errorf("engine: host module %q is defined twice", m.Name)
+	}
+	t[m.Name] = make(map[string]hostSignature, len(m.Funcs))
+	for _, f := range m.Funcs {
+		if _, twice := t[m.Name][f.Name]; twice {
+			return fmt.Errorf("engine: host function %s.%s is defined twice", m.Name, f.Name)
+		}
+		t[m.Name][f.Name] = hostSignature{f.Params, f.Results}
+	}
+	return nil
+}
+
+// check says what is wrong with a module's imports; one sentence each, none if all can be had.
+func (t hostTable) check(info *rewrite.Info) (violations []string) {
+	for _, im := range info.Imports {
+		name := im.Module + "." + im.Name
+		if im.Kind != rewrite.KindFunction {
+			violations = append(violations, fmt.Sprintf("imports the %s %s: the host offers functions only", im.Kind, name))
+			continue
+		}
+		sig, ok := t[im.Module][im.Name]
+		switch {
+		case !ok && t[im.Module] == nil:
+			violations = append(violations, fmt.Sprintf("imports %s: the host has no module %q", name, im.Module))
+		case !ok:
+			violations = append(violations, fmt.Sprintf("imports %s: the host's module %q has no such function", name, im.Module))
+		case !sameTypes(sig.params, im.Signature.Params) || !sameTypes(sig.results, im.Signature.Results):
+			violations = append(violations, fmt.Sprintf("imports %s as %s, the host has it as %s", name, im.Signature, sig))
+		}
+	}
+	return violations
+}
+
+func sameTypes(a []ValueType, b []rewrite.ValueType) bool {
+	return slices.EqualFunc(a, b, func(x ValueType, y rewrite.ValueType) bool { return x == byte(y) })
+}
+
+// String writes a signature as the rewriter does.
+func (s hostSignature) String() string {
+	types := func(list []ValueType) (out []rewrite.ValueType) {
+		for _, t := range list {
+			out = append(out, rewrite.ValueType(t))
+		}
+		return out
+	}
+	return rewrite.Signature{Params: types(s.params), Results: types(s.results)}.String()
+}
+
+func instantiateHost(ctx context.Context, r wazero.Runtime, m HostModule) error {
+	b := r.NewHostModuleBuilder(m.Name)
+	for _, f := range m.Funcs {
+		call := f.Call
+		b.NewFunctionBuilder().WithGoFunction(api.GoFunc(func(ctx context.Context, stack []uint64) {
+			call(instanceFrom(ctx), stack)
+		}), f.Params, f.Results).Export(f.Name)
+	}
+	_, err := b.Instantiate(ctx)
+	return err
+}

@@ -1,0 +1,247 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/vespo-dev/vespo/runtime/internal/slab"
+	"github.com/vespo-dev/vespo/runtime/internal/snapshot"
+)
+
+// Slot is a cell of the slab that is reserved for an instance. It is wiped.
+type Slot = slab.Slot
+
+// AcquireSlot reserves a slot; false if all are taken. It never waits.
+func (e *Engine) AcquireSlot() (*Slot, bool) { return e.slab.Acquire() }
+
+// ReleaseSlot gives back a slot that was not used.
+func (e *Engine) ReleaseSlot(slot *Slot) { e.slab.Release(slot) }
+
+// Instance is one instantiation of a module in one slot. One goroutine uses it at a time.
+//
+//	newInstance -> restored or initialised -> Call ... -> Reset -> Call ... -> Close
+//
+// After an outcome that is not Clean there is nothing left to do with it but Close.
+type Instance struct {
+	// Exchange belongs to the ABI that serves the current request; host functions find it here.
+	Exchange any
+	// System belongs to the system interface (WASI) of the instance.
+	System any
+	// OnPause, if set, is called when a host function is about to wait: the time to send what is buffered.
+	OnPause func()
+
+	module  *Module     // immutable
+	mod     api.Module  // immutable
+	slot    *slab.Slot  // immutable
+	memory  slotMemory  // the slot as linear memory
+	context callContext // immutable; wazero's context for all calls
+
+	globals []api.MutableGlobal // immutable; in the order of Info.MutableGlobals
+	fuel    api.MutableGlobal   // immutable
+	depth   api.MutableGlobal   // immutable
+	refused api.MutableGlobal   // immutable
+	entries []entry
+	stacks  stackField // immutable; how to read the size of an entry's call stack
+	scratch snapshot.Scratch
+
+	run run
+}
+
+// entry is an exported function that can be called, with the call stack that wazero keeps for it.
+type entry struct {
+	name string
+	fn   api.Function
+}
+
+// newInstance instantiates the module in a slot. Its memory holds the module's data, nothing has run yet.
+func (m *Module) newInstance(slot *Slot) (*Instance, error) {
+	e := m.engine
+	in := &Instance{module: m, slot: slot, memory: slotMemory{cell: slot.Bytes(), limit: m.limit}}
+	in.context.in = in
+	allocator := experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory { return &in.memory })
+	mod, err := e.runtime.InstantiateModule(experimental.WithMemoryAllocator(&in.context, allocator), m.compiled, moduleConfig())
+	e.instances.Add(1)
+	m.instances.Add(1)
+	if err != nil {
+		err = &ModuleError{Violations: []string{"cannot be instantiated: " + firstLine(err)}, Cause: err}
+		return nil, errors.Join(err, in.releaseSlot())
+	}
+	in.mod = mod
+	if err := in.bind(); err != nil {
+		in.Close()
+		return nil, err
+	}
+	return in, nil
+}
+
+// bind looks up everything that calls and resets need, so that neither has to look up or to allocate.
+func (in *Instance) bind() error {
+	info := in.module.info
+	global := func(name string) (g api.MutableGlobal, err error) {
+		g, ok := in.mod.ExportedGlobal(name).(api.MutableGlobal)
+		if !ok {
+			return nil, fmt.Errorf("engine: the rewritten module does not export the global %q", name)
+		}
+		return g, nil
+	}
+	var errs [3]error
+	in.fuel, errs[0] = global(info.FuelExport)
+	in.depth, errs[1] = global(info.DepthExport)
+	in.refused, errs[2] = global(info.RefusedGrowExport)
+	if err := errors.Join(errs[:]...); err != nil {
+		return err
+	}
+	for _, g := range info.MutableGlobals {
+		mg, err := global(g.ExportName)
+		if err != nil {
+			return err
+		}
+		in.globals = append(in.globals, mg)
+	}
+	for _, name := range in.module.opts.Entries {
+		fn := in.mod.ExportedFunction(name)
+		if fn != nil {
+			in.stacks = findStackField(fn)
+		}
+		in.entries = append(in.entries, entry{name, fn})
+	}
+	if in.module.opts.Bind != nil {
+		in.module.opts.Bind(in)
+	}
+	return nil
+}
+
+// initialise runs the start function and the Init functions.
+func (in *Instance) initialise(ctx context.Context, deadline time.Time) Outcome {
+	names := in.module.opts.Init
+	if start := in.module.info.StartExport; start != "" {
+		names = append([]string{start}, names...)
+	}
+	for _, name := range names {
+		fn := in.mod.ExportedFunction(name)
+		if fn == nil {
+			return Outcome{Kind: Trap, Err: Fault{Reason: fmt.Sprintf("does not export the function %q", name)}}
+		}
+		in.begin(ctx, deadline)
+		err := fn.CallWithStack(&in.context, nil)
+		if out := in.end(err); !out.Clean() {
+			return out
+		}
+	}
+	in.TakeGuestTime() // what the initialisation took is no request's
+	return Outcome{}
+}
+
+// capture makes the present state the module's snapshot, and maps it under this instance.
+func (in *Instance) capture() error {
+	m := in.module
+	image, err := m.engine.restorer.Capture(in.memory.bytes())
+	if err != nil {
+		return fmt.Errorf("engine: capture: %w", err)
+	}
+	m.memoryBytes = in.memory.size
+	m.globals = make([]uint64, len(in.globals))
+	for i, g := range in.globals {
+		m.globals[i] = g.Get()
+	}
+	m.image = image
+	m.engine.imageBytes.Add(int64(image.Size()))
+	return in.restore()
+}
+
+// restore maps the snapshot over the slot and sets everything else to it.
+func (in *Instance) restore() error {
+	if err := in.module.engine.restorer.Map(in.module.image, in.slot.Bytes()); err != nil {
+		return fmt.Errorf("engine: map the snapshot: %w", err)
+	}
+	return in.rewind()
+}
+
+// Reset brings the instance back to the snapshot in place, whatever the last request did to it. It returns how many
+// bytes of memory had to be restored. After an error the instance must be closed. No allocation, no mapping.
+func (in *Instance) Reset() (dirtyBytes int, err error) {
+	dirty, err := in.module.engine.restorer.Reset(in.module.image, in.slot.Bytes(), int(in.memory.size), &in.scratch)
+	if err != nil {
+		return 0, fmt.Errorf("engine: reset: %w", err)
+	}
+	return dirty.HostPages * hostPageBytes, in.rewind()
+}
+
+// rewind sets the memory's size, the globals and the counters to the snapshot.
+func (in *Instance) rewind() error {
+	if err := in.resize(in.module.memoryBytes); err != nil {
+		return err
+	}
+	for i, g := range in.globals {
+		g.Set(in.module.globals[i])
+	}
+	in.fuel.Set(firstSliceFuel)
+	in.refused.Set(0)
+	return nil
+}
+
+// resize makes wazero take another memory size. Grow(1) asks slotMemory for one page more and takes what it is given:
+// that is the one door wazero offers, and a test guards it.
+func (in *Instance) resize(size uint64) error {
+	if in.memory.size == size {
+		return nil
+	}
+	in.memory.resizing, in.memory.target = true, size
+	_, ok := in.mod.Memory().Grow(1)
+	in.memory.resizing = false
+	if !ok || in.memory.size != size || uint64(in.mod.Memory().Size()) != size {
+		return fmt.Errorf("engine: linear memory did not take the size %d", size)
+	}
+	return nil
+}
+
+// Decommit gives the private host pages of a warm instance back to the operating system. The instance stays as the last
+// Reset left it; the next request pays for the pages it touches.
+func (in *Instance) Decommit() error {
+	if in.module.image == nil {
+		return nil
+	}
+	return in.module.engine.restorer.Decommit(in.module.image, in.slot.Bytes())
+}
+
+// Memory is the guest's linear memory as it is now. The slice is valid until the guest runs again.
+func (in *Instance) Memory() []byte { return in.memory.bytes() }
+
+// View returns length bytes of linear memory at offset. If they are not all inside, the guest traps: View does not
+// return. Only for host functions.
+func (in *Instance) View(offset, length uint32) []byte {
+	end := uint64(offset) + uint64(length)
+	if end > in.memory.size {
+		panic(Fault{Reason: fmt.Sprintf("a host function was given memory [%d, %d), the guest has %d bytes", offset, end, in.memory.size)})
+	}
+	return in.memory.cell[offset:end:end]
+}
+
+// Module is what the instance is an instance of.
+func (in *Instance) Module() *Module { return in.module }
+
+// HasEntry tells whether the module exports the entry with this index.
+func (in *Instance) HasEntry(index int) bool { return in.entries[index].fn != nil }
+
+// Close ends the instance and gives its slot back, wiped.
+func (in *Instance) Close() error {
+	err := in.mod.Close(&in.context)
+	return errors.Join(err, in.releaseSlot())
+}
+
+func (in *Instance) releaseSlot() error {
+	e := in.module.engine
+	e.instances.Add(-1)
+	in.module.instances.Add(-1)
+	if err := e.restorer.Wipe(in.slot.Bytes()); err != nil {
+		// A slot that cannot be wiped may hold another tenant's data: it is never handed out again.
+		return fmt.Errorf("engine: slot %d is lost: %w", in.slot.ID(), err)
+	}
+	e.slab.Release(in.slot)
+	return nil
+}

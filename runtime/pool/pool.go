@@ -1,0 +1,366 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
+
+// decommitBytes is how much private memory a warm instance may keep. One request that touched more than that makes all
+// later resets of the instance copy as much; giving the pages back is cheaper from here on.
+const decommitBytes = 2 << 20
+
+// ErrClosed says that the pool was closed.
+var ErrClosed = errors.New("pool: closed")
+
+// Start says in what state an instance was found.
+type Start string
+
+// The three ways to an instance, from quick to slow.
+const (
+	Warm     Start = "warm"     // it was ready
+	Restored Start = "restored" // instantiated, at the snapshot (or initialised, if the module needs fresh instances)
+	Cold     Start = "cold"     // compiled code was loaded first
+)
+
+// Loader compiles a module; the pool prepares it.
+type Loader func(ctx context.Context) (*engine.Module, error)
+
+// Pool is the instances of one version of a service.
+type Pool struct {
+	set  *Set   // immutable
+	load Loader // immutable
+
+	mu       sync.Mutex
+	module   *engine.Module     // guarded by mu; nil while evicted
+	warm     []*engine.Instance // guarded by mu; last in first out
+	inUse    int                // guarded by mu; acquisitions under way included
+	loading  chan struct{}      // guarded by mu; closed when the load under way has ended
+	lastUsed time.Time          // guarded by mu
+	closed   bool               // guarded by mu
+	drained  chan struct{}      // immutable; closed when the pool is closed and nothing is in use
+}
+
+// Open compiles and prepares the module, and keeps one warm instance. An error of the guest's making is a
+// *engine.ModuleError. At most one Open at a time may run while requests are served: it uses a spare slot.
+func (s *Set) Open(ctx context.Context, load Loader) (*Pool, error) {
+	p := &Pool{set: s, load: load, lastUsed: time.Now(), drained: make(chan struct{})}
+	module, first, err := p.prepare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.module = module
+	if fresh, _ := module.Fresh(); fresh {
+		p.report(first.Close())
+	} else {
+		p.warm = append(p.warm, first)
+	}
+	s.add(p)
+	return p, nil
+}
+
+// prepare compiles, initialises and captures.
+func (p *Pool) prepare(ctx context.Context) (*engine.Module, *engine.Instance, error) {
+	module, err := p.load(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	slot, err := p.set.slot()
+	if err != nil {
+		return nil, nil, errors.Join(err, module.Close(ctx))
+	}
+	first, err := module.Prepare(ctx, slot)
+	if err != nil {
+		return nil, nil, errors.Join(err, module.Close(ctx))
+	}
+	return module, first, nil
+}
+
+// Acquire gives an instance for one request. With a module that needs fresh instances the guest's initialisation is part of
+// the request: if the Outcome is not Clean there is no instance. The caller releases what it got.
+func (p *Pool) Acquire(ctx context.Context, deadline time.Time) (*engine.Instance, Start, engine.Outcome, error) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, "", engine.Outcome{}, ErrClosed
+	}
+	p.inUse++
+	if in := p.popLocked(); in != nil {
+		p.mu.Unlock()
+		return in, Warm, engine.Outcome{}, nil
+	}
+	p.mu.Unlock()
+	in, start, out, err := p.acquireSlow(ctx, deadline)
+	if in == nil {
+		p.done()
+	}
+	return in, start, out, err
+}
+
+func (p *Pool) popLocked() *engine.Instance {
+	n := len(p.warm) - 1
+	if n < 0 {
+		return nil
+	}
+	in := p.warm[n]
+	p.warm[n] = nil
+	p.warm = p.warm[:n]
+	return in
+}
+
+func (p *Pool) acquireSlow(ctx context.Context, deadline time.Time) (*engine.Instance, Start, engine.Outcome, error) {
+	start := Restored
+	module, in, cold, err := p.loaded(ctx, deadline)
+	switch {
+	case err != nil:
+		return nil, "", engine.Outcome{}, err
+	case cold:
+		start = Cold
+	}
+	if in != nil {
+		return in, start, engine.Outcome{}, nil
+	}
+	slot, err := p.set.slot()
+	if err != nil {
+		return nil, "", engine.Outcome{}, err
+	}
+	in, out, err := module.Instantiate(ctx, deadline, slot)
+	return in, start, out, err
+}
+
+// loaded gives the module. If its code was evicted, the first to come loads it, for all that wait; it does not stop when its
+// client goes, and it may use the instance that was made for the snapshot.
+func (p *Pool) loaded(ctx context.Context, deadline time.Time) (m *engine.Module, in *engine.Instance, cold bool, err error) {
+	for {
+		p.mu.Lock()
+		if p.module != nil {
+			defer p.mu.Unlock()
+			return p.module, nil, cold, nil
+		}
+		wait := p.loading
+		if wait == nil {
+			p.loading = make(chan struct{})
+			p.mu.Unlock()
+			m, in, err = p.reload(context.WithoutCancel(ctx))
+			return m, in, true, err
+		}
+		p.mu.Unlock()
+		cold = true
+		timer := time.NewTimer(time.Until(deadline))
+		select {
+		case <-wait:
+			timer.Stop()
+		case <-timer.C:
+			return nil, nil, true, context.DeadlineExceeded
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, nil, true, ctx.Err()
+		}
+	}
+}
+
+func (p *Pool) reload(ctx context.Context) (*engine.Module, *engine.Instance, error) {
+	module, in, err := p.prepare(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.loading)
+	p.loading = nil
+	if err != nil {
+		return nil, nil, err
+	}
+	p.module = module
+	return module, in, nil
+}
+
+// Release takes an instance back after a request. reusable tells that the last outcome was clean; then the instance is
+// reset, and dirtyBytes is how much of its memory had to be restored.
+func (p *Pool) Release(in *engine.Instance, reusable bool) (dirtyBytes int) {
+	if fresh, _ := in.Module().Fresh(); fresh || !reusable {
+		p.discard(in, !fresh)
+		return 0
+	}
+	dirtyBytes, err := in.Reset()
+	if err == nil && dirtyBytes > decommitBytes {
+		err = in.Decommit()
+	}
+	if err != nil {
+		p.report(err)
+		p.discard(in, true)
+		return dirtyBytes
+	}
+	p.mu.Lock()
+	keep := !p.closed
+	if keep {
+		p.warm = append(p.warm, in)
+	}
+	p.mu.Unlock()
+	if !keep {
+		p.report(in.Close())
+	}
+	p.done()
+	return dirtyBytes
+}
+
+func (p *Pool) discard(in *engine.Instance, refill bool) {
+	p.report(in.Close())
+	p.done()
+	if refill {
+		p.set.requestRefill(p)
+	}
+}
+
+// done ends an acquisition. The last one of a closed pool closes the module.
+func (p *Pool) done() {
+	p.mu.Lock()
+	p.inUse--
+	p.lastUsed = time.Now()
+	last := p.closed && p.inUse == 0
+	p.mu.Unlock()
+	if last {
+		p.finish()
+	}
+}
+
+// refill makes one warm instance if the pool has none. It takes a free slot only: reclaiming one would cool another pool.
+func (p *Pool) refill(ctx context.Context) {
+	p.mu.Lock()
+	module := p.module
+	if p.closed || module == nil || len(p.warm) > 0 {
+		p.mu.Unlock()
+		return
+	}
+	p.inUse++
+	p.mu.Unlock()
+	defer p.done()
+	slot, ok := p.set.engine.AcquireSlot()
+	if !ok {
+		return
+	}
+	in, _, err := module.Instantiate(ctx, time.Now(), slot)
+	if err != nil {
+		p.report(err)
+		return
+	}
+	p.mu.Lock()
+	if !p.closed {
+		p.warm, in = append(p.warm, in), nil
+	}
+	p.mu.Unlock()
+	if in != nil {
+		p.report(in.Close())
+	}
+}
+
+// idleSince tells since when the pool has warm instances that nobody needs; false if it has none.
+func (p *Pool) idleSince() (time.Time, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lastUsed, len(p.warm) > 0
+}
+
+// closeWarm closes up to n warm instances, the coldest first. The set's lock must be held.
+func (p *Pool) closeWarm(n int) int {
+	p.mu.Lock()
+	n = min(n, len(p.warm))
+	victims := slices.Clone(p.warm[:n])
+	p.warm = slices.Delete(p.warm, 0, n)
+	p.mu.Unlock()
+	for _, in := range victims {
+		p.report(in.Close())
+	}
+	return n
+}
+
+// Shrink closes all warm instances; with evict it also releases the compiled code and the snapshot, if nothing is in use.
+// Requests that come later bring everything back.
+func (p *Pool) Shrink(ctx context.Context, evict bool) error {
+	p.set.mu.Lock()
+	defer p.set.mu.Unlock()
+	p.closeWarm(int(^uint(0) >> 1))
+	if !evict {
+		return nil
+	}
+	p.mu.Lock()
+	module := p.module
+	if p.inUse > 0 || p.closed || len(p.warm) > 0 {
+		module = nil
+	} else {
+		p.module = nil
+	}
+	p.mu.Unlock()
+	if module == nil {
+		return nil
+	}
+	return module.Close(ctx)
+}
+
+// Close closes all instances and the module. Calls that still run are stopped; Close waits for them until ctx is done, and
+// what is left then is closed by the last of them.
+func (p *Pool) Close(ctx context.Context) error {
+	p.set.remove(p)
+	p.mu.Lock()
+	already := p.closed
+	p.closed = true
+	idle := p.inUse == 0
+	if p.module != nil {
+		p.module.Stop()
+	}
+	p.mu.Unlock()
+	if already {
+		return nil
+	}
+	if idle {
+		p.finish()
+	}
+	select {
+	case <-p.drained:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// finish is called once: by Close if nothing was in use, else by the last Release.
+func (p *Pool) finish() {
+	p.set.mu.Lock()
+	p.closeWarm(int(^uint(0) >> 1))
+	p.set.mu.Unlock()
+	p.mu.Lock()
+	module := p.module
+	p.module = nil
+	p.mu.Unlock()
+	if module != nil {
+		p.report(module.Close(context.Background()))
+	}
+	close(p.drained)
+}
+
+func (p *Pool) report(err error) {
+	if err != nil {
+		p.set.log.Error("an instance could not be handled", slog.Any("error", err))
+	}
+}
+
+// Stats is what a pool holds at a moment.
+type Stats struct {
+	Loaded        bool // compiled code and snapshot are in memory
+	Warm, InUse   int
+	SnapshotBytes int64
+	LastUsed      time.Time
+}
+
+// Stats reads the pool.
+func (p *Pool) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := Stats{Loaded: p.module != nil, Warm: len(p.warm), InUse: p.inUse, LastUsed: p.lastUsed}
+	if p.module != nil {
+		s.SnapshotBytes = p.module.SnapshotBytes()
+	}
+	return s
+}

@@ -1,0 +1,105 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
+
+// ErrNoSlot says that no slot is free and no warm instance can be reclaimed: more was admitted than there are slots.
+var ErrNoSlot = errors.New("pool: no slot is left although the request was admitted")
+
+// Set is all pools of one engine. They share its slots.
+type Set struct {
+	engine *engine.Engine // immutable
+	log    *slog.Logger   // immutable
+
+	mu    sync.Mutex         // guards slots that change hands
+	pools map[*Pool]struct{} // guarded by mu
+
+	refills chan *Pool // pools that lost an instance; bounded: a full queue means that a refill is under way anyway
+	stop    context.CancelFunc
+	done    chan struct{}
+}
+
+// NewSet returns a set without pools. Run must be called for refills; Close ends it.
+func NewSet(e *engine.Engine, log *slog.Logger) *Set {
+	return &Set{engine: e, log: log, pools: map[*Pool]struct{}{}, refills: make(chan *Pool, 16), done: make(chan struct{})}
+}
+
+// Start starts the goroutine that refills pools. Close stops it.
+func (s *Set) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stop = cancel
+	go func() {
+		defer close(s.done)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case p := <-s.refills:
+				p.refill(ctx)
+			}
+		}
+	}()
+}
+
+// Close stops the refills. Pools are closed by their owners.
+func (s *Set) Close() {
+	if s.stop != nil {
+		s.stop()
+		<-s.done
+	}
+}
+
+// slot reserves a slot: a free one, or that of the warm instance that has been idle for longest.
+func (s *Set) slot() (*engine.Slot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		if slot, ok := s.engine.AcquireSlot(); ok {
+			return slot, nil
+		}
+		if !s.reclaimLocked() {
+			return nil, ErrNoSlot
+		}
+	}
+}
+
+// reclaimLocked closes one warm instance of the pool that was used least recently. False if there is none.
+func (s *Set) reclaimLocked() bool {
+	var coldest *Pool
+	var oldest time.Time
+	for p := range s.pools {
+		if used, ok := p.idleSince(); ok && (coldest == nil || used.Before(oldest)) {
+			coldest, oldest = p, used
+		}
+	}
+	if coldest == nil {
+		return false
+	}
+	return coldest.closeWarm(1) > 0
+}
+
+func (s *Set) add(p *Pool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pools[p] = struct{}{}
+}
+
+func (s *Set) remove(p *Pool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.pools, p)
+}
+
+func (s *Set) requestRefill(p *Pool) {
+	select {
+	case s.refills <- p:
+	default:
+	}
+}

@@ -1,0 +1,189 @@
+package wasm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/engine"
+	"github.com/vespo-dev/vespo/runtime/pool"
+	"github.com/vespo-dev/vespo/services"
+)
+
+// deployment is one prepared version of a service. It implements services.Deployment.
+type deployment struct {
+	kind        *Kind         // immutable
+	abi         abi.ABI       // immutable
+	spec        services.Spec // immutable; without the module's bytes
+	timeout     time.Duration // immutable
+	memoryBytes int64         // immutable
+	log         *slog.Logger  // immutable
+	pool        *pool.Pool    // immutable
+
+	module atomic.Pointer[facts] // atomic; what was learned when the module was compiled last
+}
+
+// facts outlive the compiled code.
+type facts struct {
+	fresh       bool
+	freshReason string
+	limitBytes  int64
+}
+
+func (d *deployment) compile(ctx context.Context, bin []byte) (*engine.Module, error) {
+	info, err := engine.Inspect(bin)
+	if err != nil {
+		return nil, err
+	}
+	init, entries := d.abi.Functions(info)
+	m, err := d.kind.engine.Compile(ctx, bin, engine.ModuleOptions{
+		MemoryBytes: d.memoryBytes, Fresh: d.spec.Options.Isolation == IsolationFresh, Init: init, Entries: entries,
+		Bind: func(in *engine.Instance) { d.abi.Bind(in, d.guestLog) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	f := &facts{limitBytes: m.LimitBytes()}
+	f.fresh, f.freshReason = m.Fresh()
+	d.module.Store(f)
+	return m, nil
+}
+
+// guestLog writes one line of the guest's to the service's log.
+func (d *deployment) guestLog(level abi.Level, line []byte) {
+	at := slog.LevelError
+	switch level {
+	case abi.LevelDebug:
+		at = slog.LevelDebug
+	case abi.LevelInfo:
+		at = slog.LevelInfo
+	case abi.LevelWarn:
+		at = slog.LevelWarn
+	}
+	d.log.Log(context.Background(), at, "guest", slog.String("line", string(line)))
+}
+
+// Serve implements router.Handler.
+func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+	if r.ContentLength > d.kind.cfg.MaxBodyBytes {
+		return bodyTooLarge(d.kind.cfg.MaxBodyBytes)
+	}
+	deadline := time.Now().Add(d.timeout)
+	in, start, out, err := d.pool.Acquire(r.Context(), deadline)
+	rec.Start = accesslog.Start(start)
+	switch {
+	case err != nil:
+		return d.acquireError(err)
+	case in == nil:
+		return d.outcomeError(out, nil)
+	}
+	rec.SnapshotBytes = int64(len(in.Memory()))
+	x := newExchange(w, r, rec, d, deadline)
+	out = d.abi.Serve(in, &x.Exchange)
+	rec.GuestTime, rec.PeakBytes = in.TakeGuestTime(), int64(len(in.Memory()))
+	rec.DirtyBytes = int64(d.pool.Release(in, out.Kind == engine.OK))
+	x.response.finish()
+	if out.Kind == engine.OK && x.PassedOn {
+		return problem.New(problem.NotFound, "the service passed the request on, and nothing is behind it")
+	}
+	return d.outcomeError(out, x)
+}
+
+func (d *deployment) acquireError(err error) error {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return problem.New(problem.Deadline, "the service could not be loaded in time").WithCause(err)
+	case errors.Is(err, pool.ErrNoSlot):
+		d.log.Error("a slot is missing although the request was admitted: this is a defect", slog.Any("error", err))
+		return problem.New(problem.NoCapacity, "no memory slot is free; try again later").WithCause(err)
+	}
+	return fmt.Errorf("get an instance: %w", err)
+}
+
+// outcomeError is the one table from outcomes to answers; nil if the guest answered. What the guest did is told, why is for
+// the log.
+func (d *deployment) outcomeError(out engine.Outcome, x *exchange) error {
+	var p *problem.Problem
+	switch out.Kind {
+	case engine.OK:
+		return nil
+	case engine.Exit:
+		p = problem.Newf(problem.GuestExit, "the service exited with code %d", out.ExitCode)
+	case engine.Trap:
+		p = problem.New(problem.Trap, "the service trapped")
+	case engine.OutOfMemory:
+		p = problem.Newf(problem.OutOfMemory, "Out of Memory: the request needs more than the %d bytes that the service may use", d.limitBytes())
+	case engine.StackOverflow:
+		p = problem.New(problem.StackOverflow, "the service's calls are nested too deeply")
+	case engine.Deadline:
+		p = problem.Newf(problem.Deadline, "the service did not answer within %s", d.timeout)
+	case engine.BadAnswer:
+		p = problem.New(problem.BadGateway, "the service's answer could not be used")
+	case engine.Canceled:
+		return d.canceled(out, x)
+	default:
+		return fmt.Errorf("call the guest: %w", out.Err)
+	}
+	return p.WithCause(out.Err)
+}
+
+// canceled finds out why nobody waits for the guest any more.
+func (d *deployment) canceled(out engine.Outcome, x *exchange) error {
+	switch {
+	case x != nil && x.body.tooLarge:
+		return bodyTooLarge(d.kind.cfg.MaxBodyBytes)
+	case x != nil && x.body.late:
+		return problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(out.Err)
+	case x != nil && x.request.Context().Err() != nil:
+		return fmt.Errorf("%w: %w", x.request.Context().Err(), out.Err)
+	case x != nil && (x.body.failed != nil || x.response.failed):
+		return fmt.Errorf("%w: %w", http.ErrAbortHandler, out.Err)
+	}
+	return problem.New(problem.NotReady, "this version of the service is being stopped; try again").WithCause(out.Err)
+}
+
+func bodyTooLarge(limit int64) error {
+	return problem.Newf(problem.BodyTooLarge, "the request's body is larger than %d bytes", limit)
+}
+
+func (d *deployment) limitBytes() int64 {
+	if f := d.module.Load(); f != nil {
+		return f.limitBytes
+	}
+	return d.memoryBytes
+}
+
+// Status implements services.Deployment.
+func (d *deployment) Status() services.Status {
+	p := d.pool.Stats()
+	s := services.Status{ABI: d.abi.Name(), State: services.StateReady, MemoryBytes: d.limitBytes(),
+		SnapshotBytes: p.SnapshotBytes, Warm: p.Warm, InFlight: p.InUse, Isolation: IsolationSnapshot, LastUsed: p.LastUsed}
+	switch {
+	case !p.Loaded:
+		s.State = services.StateEvicted
+	case p.Warm == 0 && p.InUse == 0:
+		s.State = services.StateIdle
+	}
+	if f := d.module.Load(); f != nil && f.fresh {
+		s.Isolation = IsolationFresh
+		if d.spec.Options.Isolation != IsolationFresh {
+			s.FreshReason = f.freshReason
+		}
+	}
+	return s
+}
+
+// Scale implements services.Deployment.
+func (d *deployment) Scale(ctx context.Context, to services.Scale) error {
+	return d.pool.Shrink(ctx, to == services.EvictCode)
+}
+
+// Close implements services.Deployment.
+func (d *deployment) Close(ctx context.Context) error { return d.pool.Close(ctx) }

@@ -1,0 +1,202 @@
+package wasm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/abi/cgi"
+	"github.com/vespo-dev/vespo/runtime/abi/httpwasm"
+	"github.com/vespo-dev/vespo/runtime/abi/wasip1"
+	"github.com/vespo-dev/vespo/runtime/engine"
+	"github.com/vespo-dev/vespo/runtime/pool"
+	"github.com/vespo-dev/vespo/services"
+)
+
+// KindName is the kind's name in specs and catalogues.
+const KindName = "wasm"
+
+// The values of the option isolation.
+const (
+	IsolationSnapshot = "snapshot" // reset in place to the snapshot; the default
+	IsolationFresh    = "fresh"    // a new instance for each request
+)
+
+// MaxTimeout is the longest deadline a service may ask for.
+const MaxTimeout = time.Hour
+
+// Config says what the kind may use. Zero values stand for the defaults named.
+type Config struct {
+	Slots        int           // requests that can be in guests at once; default 64
+	SlotBytes    int64         // linear memory of one request, at most; default 16 MiB
+	StackBytes   int64         // call stack of one request, in the rewriter's estimate; default 2 MiB
+	CacheDir     string        // where compiled code is kept; empty for nowhere
+	Timeout      time.Duration // deadline of a request whose service asks for none; default 10 s
+	InitTimeout  time.Duration // for a guest's initialisation; default 10 s
+	MaxBodyBytes int64         // request body; default 10 MiB
+	DisableScan  bool          // force the slower reset that older kernels get
+	// Blob reads a module again that was evicted; required.
+	Blob func(ctx context.Context, digest registry.Digest) ([]byte, error)
+	Log  *slog.Logger // for guests' output and for defects; default: discard
+}
+
+func (c Config) withDefaults() Config {
+	if c.Slots == 0 {
+		c.Slots = 64
+	}
+	if c.SlotBytes == 0 {
+		c.SlotBytes = 16 << 20
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 10 * time.Second
+	}
+	if c.MaxBodyBytes == 0 {
+		c.MaxBodyBytes = 10 << 20
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Kind implements services.Kind for WebAssembly modules.
+type Kind struct {
+	cfg    Config         // immutable
+	engine *engine.Engine // immutable
+	pools  *pool.Set      // immutable
+	abis   []abi.ABI      // immutable; in the order of detection
+}
+
+// Open maps the slab and starts the engine. The caller closes the kind after all of its deployments.
+func Open(ctx context.Context, cfg Config) (*Kind, error) {
+	cfg = cfg.withDefaults()
+	if cfg.Blob == nil {
+		return nil, errors.New("wasm: Config.Blob is missing")
+	}
+	e, err := engine.Open(ctx, engine.Config{
+		Slots: cfg.Slots, SlotBytes: cfg.SlotBytes, StackBytes: cfg.StackBytes, CacheDir: cfg.CacheDir,
+		InitTimeout: cfg.InitTimeout, DisableScan: cfg.DisableScan,
+		HostModules: []engine.HostModule{wasip1.HostModule(), httpwasm.HostModule()},
+	})
+	if err != nil {
+		return nil, err
+	}
+	k := &Kind{cfg: cfg, engine: e, pools: pool.NewSet(e, cfg.Log),
+		abis: []abi.ABI{httpwasm.New(httpwasm.Config{BufferBytes: cfg.MaxBodyBytes}), cgi.ABI{}}}
+	k.pools.Start()
+	return k, nil
+}
+
+// Close gives everything back. All deployments must have been closed.
+func (k *Kind) Close(ctx context.Context) error {
+	k.pools.Close()
+	return k.engine.Close(ctx)
+}
+
+// CeilingBytes is the most that all linear memories together can take: the size of the slab, spare slots included.
+func (k *Kind) CeilingBytes() int64 {
+	return int64(k.cfg.Slots+engine.SpareSlots) * k.cfg.SlotBytes
+}
+
+// Stats is what the engine holds.
+func (k *Kind) Stats() engine.Stats { return k.engine.Stats() }
+
+// Name implements services.Kind.
+func (k *Kind) Name() string { return KindName }
+
+// Validate implements services.Kind. It reads the module's sections; the rest is found when it is compiled.
+func (k *Kind) Validate(s services.Spec) error {
+	violations := k.checkOptions(s.Options)
+	if _, err := k.inspect(s.Module); err != nil {
+		var invalid *engine.ModuleError
+		if !errors.As(err, &invalid) {
+			return err
+		}
+		violations = append(violations, invalid.Violations...)
+	}
+	if len(violations) > 0 {
+		return invalidModule(violations, nil)
+	}
+	return nil
+}
+
+func (k *Kind) inspect(module []byte) (abi.ABI, error) {
+	info, err := engine.Inspect(module)
+	if err != nil {
+		return nil, err
+	}
+	return abi.Detect(info, k.abis)
+}
+
+func (k *Kind) checkOptions(o registry.Options) (violations []string) {
+	if o.MemoryBytes < 0 || o.MemoryBytes > k.cfg.SlotBytes {
+		violations = append(violations, fmt.Sprintf("the option memory asks for %d bytes, this server gives a request %d at most",
+			o.MemoryBytes, k.cfg.SlotBytes))
+	} else if o.MemoryBytes != 0 && o.MemoryBytes < engine.PageBytes {
+		violations = append(violations, fmt.Sprintf("the option memory asks for %d bytes, less than one page of %d",
+			o.MemoryBytes, engine.PageBytes))
+	}
+	if o.Timeout < 0 || o.Timeout > MaxTimeout {
+		violations = append(violations, fmt.Sprintf("the option timeout asks for %s, more than 0 and at most %s can be had",
+			o.Timeout, MaxTimeout))
+	}
+	switch o.Isolation {
+	case "", IsolationSnapshot, IsolationFresh:
+	default:
+		violations = append(violations, fmt.Sprintf("the option isolation is %.40q, it can be %q or %q",
+			o.Isolation, IsolationSnapshot, IsolationFresh))
+	}
+	return violations
+}
+
+// invalidModule is the answer to somebody who adds a module that cannot be served.
+func invalidModule(violations []string, cause error) error {
+	p := problem.New(problem.ModuleInvalid, "the module cannot be served").WithCause(cause)
+	p.Violations = violations
+	return p
+}
+
+// Prepare implements services.Kind.
+func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deployment, error) {
+	speaks, err := k.inspect(s.Module)
+	if err != nil {
+		return nil, asProblem(err)
+	}
+	d := &deployment{kind: k, abi: speaks, spec: s, timeout: s.Options.Timeout, memoryBytes: s.Options.MemoryBytes}
+	if d.timeout == 0 {
+		d.timeout = k.cfg.Timeout
+	}
+	if d.memoryBytes == 0 {
+		d.memoryBytes = k.cfg.SlotBytes
+	}
+	d.log = k.cfg.Log.With(slog.String("service", string(s.Prefix)), slog.String("version", string(s.Digest)))
+	module := s.Module
+	d.spec.Module = nil // compiled code is what is kept
+	d.pool, err = k.pools.Open(ctx, func(ctx context.Context) (*engine.Module, error) {
+		bin := module
+		if module = nil; bin == nil {
+			var err error
+			if bin, err = k.cfg.Blob(ctx, s.Digest); err != nil {
+				return nil, err
+			}
+		}
+		return d.compile(ctx, bin)
+	})
+	if err != nil {
+		return nil, asProblem(err)
+	}
+	return d, nil
+}
+
+func asProblem(err error) error {
+	var invalid *engine.ModuleError
+	if errors.As(err, &invalid) {
+		return invalidModule(invalid.Violations, err)
+	}
+	return err
+}
