@@ -1,13 +1,12 @@
 package snapshot
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
-
-	"github.com/vespo-dev/vespo/runtime/internal/slab"
 )
 
 // BenchmarkReset dirties pages spread evenly over an image and resets the cell: the writes are part of what is timed, as
@@ -34,21 +33,8 @@ func BenchmarkReset(b *testing.B) {
 }
 
 func benchmarkReset(b *testing.B, r *Restorer, imageBytes, dirty int) {
-	s, err := slab.Open(1, 16<<20)
-	require.NoError(b, err)
-	slot, _ := s.Acquire()
-	cell := slot.Bytes()
-	for i := range imageBytes {
-		cell[i] = byte(i>>12) | 1
-	}
-	im, err := r.Capture(cell[:imageBytes])
-	require.NoError(b, err)
-	require.NoError(b, r.Map(im, cell))
-	var sum byte
-	for i := 0; i < imageBytes; i += 4096 { // a warm guest has read its image
-		sum += cell[i]
-	}
-	require.NotZero(b, len(cell)+int(sum))
+	cell := acquire(b, 16<<20)
+	im := mapFull(b, r, cell, imageBytes)
 	stride, total := 0, 0
 	if dirty > 0 {
 		stride = imageBytes / dirty &^ 4095
@@ -68,6 +54,49 @@ func benchmarkReset(b *testing.B, r *Restorer, imageBytes, dirty int) {
 	b.ReportMetric(float64(total)/float64(b.N), "pages/op")
 	require.NoError(b, r.Wipe(cell))
 	require.NoError(b, im.Close())
-	s.Release(slot)
-	require.NoError(b, s.Close())
+}
+
+// mapFull maps an image without zero pages over cell, and reads it as a warm guest has.
+func mapFull(b *testing.B, r *Restorer, cell []byte, imageBytes int) *Image {
+	mem := bytes.Repeat([]byte{1}, imageBytes)
+	im, err := r.Capture(mem)
+	require.NoError(b, err)
+	require.NoError(b, r.Map(im, cell))
+	require.Equal(b, mem, cell[:imageBytes])
+	return im
+}
+
+// BenchmarkSmall compares a scan with writing the whole memory back, for memories of one to four pages that are all image
+// or have one host page of it; two host pages are dirty. It is what wholeBytes is chosen by.
+func BenchmarkSmall(b *testing.B) {
+	kernel, err := openPagemap()
+	require.NoError(b, err)
+	m := scanMethod{mappings: mappings{hostPageBytes: unix.Getpagesize()}, pagemap: kernel}
+	r := newRestorer(m, nil)
+	for _, pages := range []int{1, 2, 4} {
+		for _, imageBytes := range []int{4096, pages * pageBytes} {
+			cell := acquire(b, pages*pageBytes)
+			g, err := m.capture(bytes.Repeat([]byte{1}, imageBytes))
+			require.NoError(b, err)
+			for name, reset := range map[string]func(sc *Scratch) (int, error){
+				"scan":  func(sc *Scratch) (int, error) { return m.scan(&g, cell, len(cell), sc) },
+				"whole": func(*Scratch) (int, error) { return rewrite(g.contents, cell, len(cell)), nil },
+			} {
+				b.Run(fmt.Sprintf("memory=%dKiB/image=%dKiB/%s", len(cell)>>10, imageBytes>>10, name), func(b *testing.B) {
+					require.NoError(b, m.mapOver(&g, cell))
+					var sc Scratch
+					for b.Loop() {
+						cell[0]++
+						cell[len(cell)-1]++
+						if _, err := reset(&sc); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+			}
+			require.NoError(b, m.wipe(cell))
+			require.NoError(b, m.discard(&g))
+		}
+	}
+	require.NoError(b, r.Close())
 }

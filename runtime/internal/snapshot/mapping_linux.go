@@ -8,7 +8,8 @@ import (
 )
 
 // mappings is what the methods of Linux share: an image is a sealed memory file, a cell is a private mapping of it and
-// anonymous memory beyond. A cell costs two mappings of the process's vm.max_map_count, a wiped one none of its own.
+// anonymous memory beyond. Of the vm.max_map_count mappings that a process may have, a mapped cell takes two at most. A
+// wiped one takes one at most: the kernel merges it with its neighbours unless pages of both were written.
 type mappings struct {
 	hostPageBytes int // immutable
 }

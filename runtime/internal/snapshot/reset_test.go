@@ -39,6 +39,7 @@ type fixture struct {
 	want    []byte // the snapshot: image and zeros
 	touched int    // how far the cell was written since the last reset
 	scratch Scratch
+	sum     byte // of all that was read, so that it is read
 }
 
 // start captures an image whose pages are random or, one in three, zero; and maps it.
@@ -107,11 +108,10 @@ func (f *fixture) write(offset, n int, value byte, step byte) {
 	f.touched = max(f.touched, end)
 }
 
-func (f *fixture) read(offset, n int) (sum byte) {
+func (f *fixture) read(offset, n int) {
 	for _, b := range f.cell[offset:min(offset+n, len(f.cell))] {
-		sum += b
+		f.sum += b
 	}
-	return sum
 }
 
 // finish wipes the cell and closes the image.

@@ -44,7 +44,7 @@ type pageRegion struct {
 const scratchRegions = 64
 
 // wholeBytes is up to where a touched memory is written back whole rather than scanned: a scan costs more than copying
-// 64 KiB does, even if it finds nothing (see BenchmarkSmall). At twice the size the two are even, and only the scan tells
+// 64 KiB does, even if it finds nothing. At twice the size the two are about even (BenchmarkSmall), and only the scan tells
 // what was written.
 const wholeBytes = pageBytes
 
@@ -71,15 +71,21 @@ type scanMethod struct {
 
 func (scanMethod) name() string { return "pagemap_scan" }
 
-// reset visits each private page in the touched part of the cell. A page is private if it is no page of the file, and
+// reset writes small memories back whole and scans others.
+func (m scanMethod) reset(g *golden, cell []byte, touchedBytes int, sc *Scratch) (hostPages int, err error) {
+	touchedBytes = roundUp(touchedBytes, m.hostPageBytes)
+	if touchedBytes <= wholeBytes {
+		return rewrite(g.contents, cell, touchedBytes) / m.hostPageBytes, nil
+	}
+	return m.scan(g, cell, touchedBytes, sc)
+}
+
+// scan visits each private page in the first n bytes of the cell. A page is private if it is no page of the file, and
 // there is one: PRESENT, or SWAPPED. The latter matters, for a page that was swapped out or is just being migrated
 // still holds what a guest wrote. The scan is continued until it has reached the end, however often the vector fills.
-func (m scanMethod) reset(g *golden, cell []byte, touchedBytes int, sc *Scratch) (hostPages int, err error) {
-	if touchedBytes <= wholeBytes {
-		return rewrite(g.contents, cell, roundUp(touchedBytes, m.hostPageBytes)) / m.hostPageBytes, nil
-	}
+func (m scanMethod) scan(g *golden, cell []byte, n int, sc *Scratch) (hostPages int, err error) {
 	base := uint64(address(cell))
-	end := base + uint64(roundUp(touchedBytes, m.hostPageBytes))
+	end := base + uint64(n)
 	for at := base; at < end; at = sc.arg.walkEnd {
 		sc.arg = scanArg{
 			start: at, end: end,
@@ -88,14 +94,14 @@ func (m scanMethod) reset(g *golden, cell []byte, touchedBytes int, sc *Scratch)
 			categoryAnyOf:    pageIsPresent | pageIsSwapped,
 			returnMask:       pageIsPFNZero,
 		}
-		n, err := m.pagemap.scan(&sc.arg, sc.regions[:])
+		found, err := m.pagemap.scan(&sc.arg, sc.regions[:])
 		if err != nil {
 			return hostPages, fmt.Errorf("PAGEMAP_SCAN: %w", err)
 		}
 		if sc.arg.walkEnd <= at || sc.arg.walkEnd > end {
 			return hostPages, fmt.Errorf("PAGEMAP_SCAN from %#x to %#x stopped at %#x", at, end, sc.arg.walkEnd)
 		}
-		for i := range sc.regions[:n] {
+		for i := range sc.regions[:found] {
 			region := &sc.regions[i]
 			hostPages += m.restore(g.contents, cell, int(region.start-base), int(region.end-base), region.categories)
 		}
