@@ -1,10 +1,25 @@
 package router
 
 import (
+	"net/url"
 	"strings"
 
 	"github.com/vespo-dev/vespo/router/problem"
 )
+
+// rawPath is the escaped path of a request as it was sent. URL.EscapedPath is not quite that: it encodes anew, and
+// turns encoded slashes into separators, where the path has a character that should have been encoded, as in `/a|%2Fb`.
+func rawPath(u *url.URL) string {
+	if u.RawPath != "" {
+		if decoded, err := url.PathUnescape(u.RawPath); err == nil && decoded == u.Path {
+			return u.RawPath
+		}
+	}
+	if u.Path == "" { // absolute-form without a path, RFC 9112 section 3.2.2
+		return "/"
+	}
+	return u.EscapedPath()
+}
 
 // checkPath refuses an escaped path that could mean something else to a service than it meant to the router: one with dot
 // segments, encoded or not, or with control characters. The error is nil or a problem for the client.

@@ -11,8 +11,8 @@ import (
 
 // Config is what a Router is made of. The zero Config is usable.
 type Config struct {
-	// Admin serves the requests under the reserved prefix; nil: they are answered 404. The Router neither limits nor
-	// authorises them.
+	// Admin serves the requests under the reserved prefix; nil: they are answered 404. One that is a Handler too is called
+	// as that, so that it has the record. The Router neither limits nor authorises these requests.
 	Admin http.Handler
 	// AccessLog is told of every request; nil: nobody is.
 	AccessLog accesslog.Listener
@@ -79,10 +79,7 @@ func (rt *Router) serve(x *exchange) error {
 		x.writer.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	path := x.request.URL.EscapedPath()
-	if path == "" { // absolute-form without a path, RFC 9112 section 3.2.2
-		path = "/"
-	}
+	path := rawPath(x.request.URL)
 	if len(path) > rt.maxPathBytes {
 		return problem.Newf(problem.URITooLong, "the path is %d bytes long; use at most %d", len(path), rt.maxPathBytes)
 	}

@@ -133,6 +133,8 @@ func TestFormsOfRequestTargets(t *testing.T) {
 		"http://other":        "GET / /",
 		"http://other?q":      "GET / /",
 		"/test?q#f":           "GET /test ",
+		"/test|%2Fx":          "GET / /test|%2Fx", // the encoded slash stays data beside what should have been encoded
+		"/test/|%2Fx/\xc3":    "GET /test /|%2Fx/\xc3",
 	} {
 		answer, body := h.raw("GET", "GET "+target+end)
 		require.Equal(t, http.StatusOK, answer.StatusCode, target)
@@ -152,6 +154,17 @@ func TestFormsOfRequestTargets(t *testing.T) {
 		answer, body := h.raw("CONNECT", "CONNECT "+target+end)
 		h.requireProblem(problem.NotImplemented, answer, []byte(body))
 	}
+}
+
+func TestPathOfARewrittenRequest(t *testing.T) {
+	h := newHouse(t, Config{}, binding("/test", sayMatch))
+	h.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.URL.Path = "/test/a b" // and RawPath still is what was sent
+		h.ServeHTTP(w, r)
+	})
+	_, body := h.do("GET", "/other%2Fpath", nil)
+	require.Equal(t, "GET /test /a%20b", string(body))
+	require.Equal(t, "/other%2Fpath", h.record().URI)
 }
 
 func TestReservedPrefixGoesToAdmin(t *testing.T) {
@@ -174,6 +187,23 @@ func TestReservedPrefixGoesToAdmin(t *testing.T) {
 		rec := h.record()
 		require.Equal(t, strings.HasPrefix(want, "admin"), rec.Service == ReservedSegment, path)
 	}
+}
+
+// adminWithRecord is both kinds of handler.
+type adminWithRecord struct{ HandlerFunc }
+
+func (adminWithRecord) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	w.WriteHeader(http.StatusTeapot)
+}
+
+func TestAdminThatTakesTheRecord(t *testing.T) {
+	h := newHouse(t, Config{Admin: adminWithRecord{func(http.ResponseWriter, *http.Request, *accesslog.Record) error {
+		return problem.New(problem.Conflict, "busy")
+	}}})
+	answer, body := h.do("POST", "/services/add", nil)
+	detail, rec := h.requireProblem(problem.Conflict, answer, body)
+	require.Equal(t, "busy", detail)
+	require.Equal(t, accesslog.OutcomeRefused, rec.Outcome)
 }
 
 func TestWithoutAdminTheReservedPrefixIsNotFound(t *testing.T) {
