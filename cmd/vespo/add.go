@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+)
+
+// addCmd adds a service.
+type addCmd struct {
+	Prefix    string `arg:"" help:"Path prefix to serve it under, such as hello or a/b; / takes all that no other service has."`
+	Module    string `arg:"" name:"file|url" help:"The module: a file, - for standard input, or an http or https address that the server fetches."`
+	Memory    string `placeholder:"SIZE" help:"Linear memory of one request, at most the server's --memory, which is the default."`
+	Timeout   string `placeholder:"DURATION" help:"Time limit of one request; the server's --timeout if not given."`
+	Isolation string `placeholder:"snapshot|fresh" help:"How a request gets its state: restored in place, or an instance of its own."`
+
+	clientFlags
+}
+
+// Run is called by the command line.
+func (c *addCmd) Run(ctx context.Context, s streams) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	var a *answer
+	if strings.HasPrefix(c.Module, "http://") || strings.HasPrefix(c.Module, "https://") {
+		a, err = c.addSource(ctx, client, s)
+	} else {
+		a, err = c.addFile(ctx, client, s)
+	}
+	if err != nil {
+		return err
+	}
+	what := "replaced"
+	if a.status == http.StatusCreated {
+		what = "added"
+	}
+	return c.writeDeployed(s, client, a, what)
+}
+
+// options are the fields of the request that were given, by name. What they may be, the server knows.
+func (c *addCmd) options() map[string]string {
+	given := map[string]string{"prefix": c.Prefix}
+	for name, value := range map[string]string{"memory": c.Memory, "timeout": c.Timeout, "isolation": c.Isolation} {
+		if value != "" {
+			given[name] = value
+		}
+	}
+	return given
+}
+
+// addSource lets the server fetch the module.
+func (c *addCmd) addSource(ctx context.Context, client *client, s streams) (*answer, error) {
+	fields := c.options()
+	fields["source"] = c.Module
+	body, err := json.Marshal(fields)
+	if err != nil {
+		return nil, err
+	}
+	progress := c.progress(s, 0, "fetching and compiling")
+	defer progress.close()
+	return client.call(ctx, http.MethodPost, "/services/add", nil, upload{
+		body: bytes.NewReader(body), sizeBytes: int64(len(body)), contentType: "application/json",
+	})
+}
+
+// addFile uploads the module.
+func (c *addCmd) addFile(ctx context.Context, client *client, s streams) (*answer, error) {
+	module, sizeBytes, err := c.open(s)
+	if err != nil {
+		return nil, err
+	}
+	defer module.Close()
+	query := url.Values{}
+	for name, value := range c.options() {
+		query.Set(name, value)
+	}
+	progress := c.progress(s, sizeBytes, "compiling")
+	defer progress.close()
+	return client.call(ctx, http.MethodPost, "/services/add", query, upload{
+		body: progress.reader(module), sizeBytes: sizeBytes, contentType: "application/wasm",
+	})
+}
+
+// open gives the module and its size, -1 where that is not known before the end.
+func (c *addCmd) open(s streams) (io.ReadCloser, int64, error) {
+	if c.Module == "-" {
+		return io.NopCloser(s.in), -1, nil
+	}
+	f, err := os.Open(c.Module)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case info.IsDir():
+		err = &fs.PathError{Op: "open", Path: c.Module, Err: errors.New("is a directory; give a WebAssembly module")}
+	case info.Mode().IsRegular() && info.Size() == 0:
+		err = fmt.Errorf("%s is empty; give a WebAssembly module", c.Module)
+	case info.Mode().IsRegular():
+		return f, info.Size(), nil
+	default: // a pipe
+		return f, -1, nil
+	}
+	return nil, 0, errors.Join(err, f.Close())
+}
+
+// progress is nil where nobody watches.
+func (c *addCmd) progress(s streams, totalBytes int64, work string) *progress {
+	if !s.interactive() {
+		return nil
+	}
+	return startProgress(s.err, totalBytes, work)
+}

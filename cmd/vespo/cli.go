@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+)
+
+// The exit codes; see the package comment.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+const description = `A webserver for microservices compiled to WebAssembly.
+
+"vespo serve" is the server, "vespo serve --demo" one with services to try. The other commands talk to a running server.`
+
+// cli is the command line.
+type cli struct {
+	Serve    serveCmd    `cmd:"" help:"Run the server."`
+	Add      addCmd      `cmd:"" help:"Add a service, or replace the one that has the prefix."`
+	List     listCmd     `cmd:"" help:"List all services."`
+	Inspect  inspectCmd  `cmd:"" help:"Show a service and its earlier versions."`
+	Remove   removeCmd   `cmd:"" help:"Remove a service and its earlier versions."`
+	Rollback rollbackCmd `cmd:"" help:"Go back to an earlier version of a service."`
+	Version  versionCmd  `cmd:"" help:"Show the version of this program."`
+}
+
+// streams are what a command reads from and writes to.
+type streams struct {
+	in  io.Reader
+	out io.Writer // what was asked for
+	err io.Writer // everything else
+}
+
+// interactive reports whether a person watches standard error.
+func (s streams) interactive() bool {
+	f, ok := s.err.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// run carries out one command line and gives the exit code.
+func run(ctx context.Context, args []string, s streams) int {
+	helped := false
+	parser, err := kong.New(&cli{},
+		kong.Name("vespo"),
+		kong.Description(description),
+		kong.Writers(s.out, s.err),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Exit(func(int) { helped = true }), // called after --help was answered
+	)
+	if err != nil {
+		return report(s, err)
+	}
+	command, err := parser.Parse(args)
+	switch {
+	case helped:
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(s.err, "vespo: %s\nrun \"vespo --help\" or \"vespo COMMAND --help\" for the usage\n", err)
+		return exitUsage
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	command.Bind(s)
+	if err := command.Run(); err != nil {
+		return report(s, err)
+	}
+	return exitOK
+}
+
+// report tells of a command that failed.
+func report(s streams, err error) int {
+	fmt.Fprintf(s.err, "vespo: %s\n", strings.TrimRight(err.Error(), "\n"))
+	return exitFailed
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Bounds of the client.
+const (
+	connectTimeout  = 5 * time.Second
+	continueTimeout = 2 * time.Second // wait for a server to ask for an upload; then it is sent unasked
+	maxAnswerBytes  = 16 << 20
+)
+
+// clientFlags are the flags of all commands that talk to a server.
+type clientFlags struct {
+	Server string `placeholder:"URL" env:"VESPO_SERVER" default:"http://127.0.0.1:8080" help:"The server to talk to (${default})."`
+	Token  string `placeholder:"TOKEN" env:"VESPO_ADMIN_TOKEN" help:"What the server was given as --admin-token."`
+	Format string `enum:"text,json" placeholder:"text|json" default:"text" help:"Form of the output; json is the server's answer as it came (${default})."`
+}
+
+// client talks to the management API of one server. It is immutable.
+type client struct {
+	base  string // scheme and host
+	token string
+	http  *http.Client
+}
+
+// client checks the flags and makes a client of them.
+func (f *clientFlags) client() (*client, error) {
+	base, err := parseServer(f.Server)
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: connectTimeout}).DialContext,
+		TLSHandshakeTimeout:    connectTimeout,
+		ExpectContinueTimeout:  continueTimeout,
+		MaxResponseHeaderBytes: 1 << 20,
+		ForceAttemptHTTP2:      true,
+	}
+	noRedirects := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &client{base: base, token: f.Token, http: &http.Client{Transport: transport, CheckRedirect: noRedirects}}, nil
+}
+
+// parseServer takes "http://host:port" or, for short, "host:port".
+func parseServer(s string) (string, error) {
+	full := s
+	if !strings.Contains(s, "://") {
+		full = "http://" + s
+	}
+	u, err := url.Parse(full)
+	if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "http" && u.Scheme != "https") ||
+		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return "", fmt.Errorf("--server is %q: write it like http://127.0.0.1:8080", s)
+	}
+	return u.Scheme + "://" + u.Host, nil
+}
+
+// get asks for path; post asks for a change without a body.
+func (c *client) get(ctx context.Context, path string, query url.Values) (*answer, error) {
+	return c.call(ctx, http.MethodGet, path, query, upload{})
+}
+
+func (c *client) post(ctx context.Context, path string, query url.Values) (*answer, error) {
+	return c.call(ctx, http.MethodPost, path, query, upload{})
+}
+
+// upload is the body of a request; the zero upload is none.
+type upload struct {
+	body        io.Reader
+	sizeBytes   int64 // -1 if it is not known
+	contentType string
+}
+
+// answer is what a server has answered with a status of success.
+type answer struct {
+	status int
+	body   []byte
+}
+
+// decode reads the answer's JSON into v.
+func (a *answer) decode(v any) error {
+	if err := json.Unmarshal(a.body, v); err != nil {
+		return fmt.Errorf("the server's answer is not as expected; is it of another version? %w", err)
+	}
+	return nil
+}
+
+// call makes one request. An error is fit to be shown to the user.
+func (c *client) call(ctx context.Context, method, path string, query url.Values, up upload) (*answer, error) {
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path+"?"+query.Encode(), up.body)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Accept", "application/json, application/problem+json")
+	r.Header.Set("User-Agent", "vespo")
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if up.body != nil {
+		r.ContentLength = up.sizeBytes
+		r.Header.Set("Content-Type", up.contentType)
+		r.Header.Set("Expect", "100-continue") // a refusal comes before the upload then
+	}
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return nil, c.explain(ctx, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
+	if err != nil {
+		return nil, c.explain(ctx, err)
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return nil, c.refusal(resp, body)
+	}
+	return &answer{status: resp.StatusCode, body: body}, nil
+}
+
+// explain says what may have kept a request from being answered.
+func (c *client) explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errors.New("interrupted; a change that was asked for may still happen, see \"vespo list\"")
+	}
+	var unreached *net.OpError
+	if errors.As(err, &unreached) && unreached.Op == "dial" {
+		return fmt.Errorf("no server was reached at %s: %w\nstart one with \"vespo serve\", or name another one with --server", c.base, unreached.Err)
+	}
+	var asked *url.Error
+	if errors.As(err, &asked) {
+		err = asked.Err // its text would repeat the URL
+	}
+	return fmt.Errorf("%s did not answer: %w", c.base, err)
+}
+
+// refusal is the error for an answer without success.
+func (c *client) refusal(resp *http.Response, body []byte) error {
+	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	r := &refusal{}
+	if mediaType != "application/problem+json" || json.Unmarshal(body, r) != nil {
+		return fmt.Errorf("%s answered %q, which is no answer of a Vespo server", c.base, resp.Status)
+	}
+	r.status = resp.StatusCode
+	r.retryAfter = resp.Header.Get("Retry-After")
+	return r
+}
+
+// refusal is a problem that a server has answered, RFC 9457.
+type refusal struct {
+	Title      string   `json:"title"`
+	Detail     string   `json:"detail"`
+	Violations []string `json:"violations"`
+	RequestID  string   `json:"request_id"`
+	status     int
+	retryAfter string // seconds; "" if the server named none
+}
+
+// Error gives the problem in words, with each violation on a line of its own.
+func (r *refusal) Error() string {
+	var b strings.Builder
+	b.WriteString(printable(r.Title))
+	if r.Detail != "" {
+		b.WriteString(": " + printable(r.Detail))
+	}
+	for _, violation := range r.Violations {
+		b.WriteString("\n  - " + printable(violation))
+	}
+	switch {
+	case r.status == http.StatusUnauthorized:
+		b.WriteString("\ngive it with --token or in VESPO_ADMIN_TOKEN")
+	case r.status == http.StatusServiceUnavailable && r.retryAfter != "":
+		fmt.Fprintf(&b, "\ntry again in %s s", printable(r.retryAfter))
+	case r.status >= http.StatusInternalServerError && r.RequestID != "":
+		fmt.Fprintf(&b, "\nrequest id %s", printable(r.RequestID))
+	}
+	return b.String()
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+)
+
+// Bounds of a Config.
+const (
+	pageBytes     = 64 << 10 // a WebAssembly page
+	maxMemory     = 4 << 30  // what 32-bit linear memory can address
+	maxSlots      = 1 << 16
+	maxSlabBytes  = 16 << 40 // what can be reserved of a 47-bit address space with ease
+	maxModuleSize = 1 << 30
+	maxTimeout    = time.Hour
+)
+
+// evictAfterIdles is after how many idle times a service gives back its compiled code too.
+const evictAfterIdles = 6
+
+// Config is what a server is started with. The tags are read by the command line and hold the defaults.
+type Config struct {
+	Listen              string        `placeholder:"HOST:PORT" default:"127.0.0.1:8080" help:"Address to listen on; port 0 takes a free one (${default})."`
+	Data                string        `placeholder:"DIR" type:"path" help:"Directory that keeps the services (vespo-data; with --demo a temporary one)."`
+	Memory              size          `placeholder:"SIZE" default:"16MiB" help:"Linear memory of one request, and the most that a service can ask for (${default})."`
+	Slots               int           `placeholder:"N" default:"64" help:"Requests that are served at a time; slots x memory is reserved at start (${default})."`
+	Timeout             time.Duration `placeholder:"DURATION" default:"10s" help:"Time limit of a request to a service that asks for none of its own (${default})."`
+	MaxBody             size          `placeholder:"SIZE" default:"10MiB" help:"Largest request body (${default})."`
+	MaxModule           size          `placeholder:"SIZE" default:"64MiB" help:"Largest module that can be added (${default})."`
+	Queue               int           `placeholder:"N" default:"256" help:"Requests that may wait for a slot, for each service (${default})."`
+	QueueWait           time.Duration `placeholder:"DURATION" default:"1s" help:"Longest wait for a slot (${default})."`
+	Idle                time.Duration `placeholder:"DURATION" default:"5m" help:"Time after which an unused service gives back its slots, and 6 times that, its compiled code; 0 is never (${default})."`
+	MaxConnections      int           `placeholder:"N" default:"4096" help:"Connections that are open at a time; more wait to be accepted (${default})."`
+	AdminToken          string        `placeholder:"TOKEN" env:"VESPO_ADMIN_TOKEN" help:"Token that management requests must carry; without one, only this machine manages, over a loopback address."`
+	AllowPrivateSources bool          `help:"Fetch modules from private and loopback addresses too."`
+	AccessLog           string        `enum:"off,text,json" placeholder:"off|text|json" default:"off" help:"Form of the access records on standard output; off logs only failures of the server itself (${default})."`
+	LogLevel            slog.Level    `placeholder:"debug|info|warn|error" default:"info" help:"Least level of the log on standard error, guests' output included (${default})."`
+	Demo                bool          `help:"Add the bundled services hello, echo and oom, and show how to call them."`
+}
+
+// Validate reports all violations at once, one a line. The command line calls it.
+func (c *Config) Validate() error {
+	var violations []string
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			violations = append(violations, fmt.Sprintf(format, args...))
+		}
+	}
+	_, _, err := net.SplitHostPort(c.Listen)
+	check(err == nil, "--listen is %q: write it like 127.0.0.1:8080, or :8080 for every address of this machine", c.Listen)
+	check(c.Memory >= pageBytes && c.Memory <= maxMemory && c.Memory%pageBytes == 0,
+		"--memory is %s: it must be a multiple of 64KiB, the page of WebAssembly, and at most 4GiB", c.Memory)
+	check(c.Slots >= 1 && c.Slots <= maxSlots, "--slots is %d: it must be between 1 and %d", c.Slots, maxSlots)
+	if c.Slots >= 1 && c.Slots <= maxSlots && c.Memory > 0 && c.Memory <= maxMemory {
+		check(c.slabBytes() <= maxSlabBytes, "--slots x --memory is %s: it must be at most %s", size(c.slabBytes()), size(maxSlabBytes))
+	}
+	check(c.Timeout > 0 && c.Timeout <= maxTimeout, "--timeout is %s: it must be more than nothing and at most %s", c.Timeout, maxTimeout)
+	check(c.MaxBody > 0, "--max-body is %s: it must be more than nothing", c.MaxBody)
+	check(c.MaxModule > 0 && c.MaxModule <= maxModuleSize,
+		"--max-module is %s: it must be more than nothing and at most %s", c.MaxModule, size(maxModuleSize))
+	check(c.Queue >= 0, "--queue is %d: it must be 0 or more", c.Queue)
+	check(c.QueueWait >= 0 && c.QueueWait <= maxTimeout, "--queue-wait is %s: it must be between 0 and %s", c.QueueWait, maxTimeout)
+	check(c.Idle >= 0, "--idle is %s: it must be 0, for never, or more", c.Idle)
+	check(c.MaxConnections >= 1, "--max-connections is %d: it must be 1 or more", c.MaxConnections)
+	check(!strings.ContainsFunc(c.AdminToken, func(r rune) bool { return r <= ' ' || r >= 0x7f }),
+		"--admin-token has a space or a character that no header can carry: use printable ASCII")
+	if len(violations) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(violations, "\n  "))
+}
+
+// slabBytes is the size of all linear memories together.
+func (c *Config) slabBytes() int64 { return int64(c.Slots) * int64(c.Memory) }
+
+// String gives the configuration as flags, one a line, without the token.
+func (c *Config) String() string {
+	token := "none"
+	if c.AdminToken != "" {
+		token = "set"
+	}
+	var b strings.Builder
+	for _, f := range [...]struct {
+		flag  string
+		value any
+	}{
+		{"listen", c.Listen},
+		{"data", c.Data},
+		{"memory", c.Memory},
+		{"slots", c.Slots},
+		{"timeout", c.Timeout},
+		{"max-body", c.MaxBody},
+		{"max-module", c.MaxModule},
+		{"queue", c.Queue},
+		{"queue-wait", c.QueueWait},
+		{"idle", c.Idle},
+		{"max-connections", c.MaxConnections},
+		{"admin-token", token},
+		{"allow-private-sources", c.AllowPrivateSources},
+		{"access-log", c.AccessLog},
+		{"log-level", strings.ToLower(c.LogLevel.String())},
+		{"demo", c.Demo},
+	} {
+		fmt.Fprintf(&b, "--%s=%v\n", f.flag, f.value)
+	}
+	return b.String()
+}

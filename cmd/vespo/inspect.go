@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"net/url"
+)
+
+// inspectCmd shows a service.
+type inspectCmd struct {
+	Prefix string `arg:"" help:"Path prefix of the service."`
+
+	clientFlags
+}
+
+// Run is called by the command line.
+func (c *inspectCmd) Run(ctx context.Context, s streams) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	a, err := client.get(ctx, "/services/inspect", url.Values{"prefix": {c.Prefix}})
+	if err != nil {
+		return err
+	}
+	if c.Format == formatJSON {
+		return writeJSON(s, a)
+	}
+	var found service
+	if err := a.decode(&found); err != nil {
+		return err
+	}
+	return writeService(s.out, &found)
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"fmt"
+)
+
+// listCmd lists the services.
+type listCmd struct{ clientFlags }
+
+// Run is called by the command line.
+func (c *listCmd) Run(ctx context.Context, s streams) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	a, err := client.get(ctx, "/services/list", nil)
+	if err != nil {
+		return err
+	}
+	if c.Format == formatJSON {
+		return writeJSON(s, a)
+	}
+	var all struct {
+		Services []service `json:"services"`
+	}
+	if err := a.decode(&all); err != nil {
+		return err
+	}
+	if len(all.Services) == 0 {
+		_, err := fmt.Fprintln(s.out, "no services; add one with \"vespo add PREFIX FILE\"")
+		return err
+	}
+	return writeList(s.out, all.Services)
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+)
+
+// removeCmd removes a service.
+type removeCmd struct {
+	Prefix string `arg:"" help:"Path prefix of the service."`
+
+	clientFlags
+}
+
+// Run is called by the command line.
+func (c *removeCmd) Run(ctx context.Context, s streams) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	a, err := client.post(ctx, "/services/remove", url.Values{"prefix": {c.Prefix}})
+	if err != nil {
+		return err
+	}
+	if c.Format == formatJSON {
+		return writeJSON(s, a)
+	}
+	var removed service
+	if err := a.decode(&removed); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.out, "removed %s\n", printable(removed.Prefix))
+	return err
+}

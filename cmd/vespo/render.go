@@ -1,0 +1,173 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/dustin/go-humanize"
+)
+
+// service is what the commands show of a service; package admin describes the members.
+type service struct {
+	version
+	ABI         string    `json:"abi"`
+	Prefix      string    `json:"prefix"`
+	FreshReason string    `json:"fresh_reason"`
+	Snapshot    int64     `json:"snapshot"`
+	State       string    `json:"state"`
+	Problem     string    `json:"problem"`
+	Warm        int       `json:"warm"`
+	InFlight    int       `json:"in_flight"`
+	LastUsed    time.Time `json:"last_used"`
+	History     []version `json:"history"`
+}
+
+// version is what they show of a version, current or earlier.
+type version struct {
+	Digest     string    `json:"digest"`
+	Generation uint64    `json:"generation"`
+	Memory     int64     `json:"memory"`
+	Timeout    string    `json:"timeout"`
+	Isolation  string    `json:"isolation"`
+	Size       int64     `json:"size"`
+	Deployed   time.Time `json:"deployed"`
+}
+
+// printable takes from a text of the server's what could change more of a terminal than the place where it is shown.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}
+
+// shown is the text of a value in a table.
+func shown(value any) string {
+	switch v := value.(type) {
+	case string:
+		if v != "" {
+			return printable(v)
+		}
+	case int64: // sizes alone are signed
+		if v > 0 {
+			return humanize.IBytes(uint64(v))
+		}
+	case time.Time:
+		if !v.IsZero() {
+			return v.Local().Format(time.DateTime)
+		}
+	default:
+		return fmt.Sprint(v)
+	}
+	return "-"
+}
+
+// shortDigest is enough of a digest to tell versions apart.
+func shortDigest(digest string) string {
+	_, hex, _ := strings.Cut(digest, ":")
+	return hex[:min(12, len(hex))]
+}
+
+// table writes aligned columns.
+type table struct{ w *tabwriter.Writer }
+
+func newTable(w io.Writer) table { return table{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)} }
+
+func (t table) row(values ...any) {
+	cells := make([]string, 0, len(values))
+	for _, v := range values {
+		cells = append(cells, shown(v))
+	}
+	fmt.Fprintln(t.w, strings.Join(cells, "\t"))
+}
+
+func (t table) flush() error { return t.w.Flush() }
+
+// writeList writes one line for each service.
+func writeList(w io.Writer, all []service) error {
+	t := newTable(w)
+	t.row("PREFIX", "STATE", "ABI", "MEMORY", "ISOLATION", "SIZE", "GENERATION", "DIGEST", "DEPLOYED")
+	for _, s := range all {
+		t.row(s.Prefix, s.State, s.ABI, s.Memory, s.Isolation, s.Size, s.Generation, shortDigest(s.Digest), s.Deployed)
+	}
+	return t.flush()
+}
+
+// writeService writes one line for each thing that is known of a service, and a table of its earlier versions.
+func writeService(w io.Writer, s *service) error {
+	t := newTable(w)
+	optional := func(name, value string) {
+		if value != "" {
+			t.row(name, value)
+		}
+	}
+	t.row("prefix", s.Prefix)
+	t.row("state", s.State)
+	optional("problem", s.Problem)
+	t.row("digest", s.Digest)
+	t.row("generation", s.Generation)
+	t.row("deployed", s.Deployed)
+	t.row("abi", s.ABI)
+	t.row("memory", s.Memory)
+	optional("timeout", s.Timeout)
+	t.row("isolation", s.Isolation)
+	optional("because", s.FreshReason)
+	t.row("size", s.Size)
+	t.row("snapshot", s.Snapshot)
+	t.row("warm", s.Warm)
+	t.row("in flight", s.InFlight)
+	t.row("last used", s.LastUsed)
+	if err := t.flush(); err != nil || len(s.History) == 0 {
+		return err
+	}
+	fmt.Fprintln(w, "\nearlier versions, the latest first:")
+	return writeHistory(w, s.History)
+}
+
+func writeHistory(w io.Writer, history []version) error {
+	t := newTable(w)
+	t.row("GENERATION", "DIGEST", "SIZE", "MEMORY", "TIMEOUT", "ISOLATION", "DEPLOYED")
+	for _, v := range history {
+		t.row(v.Generation, shortDigest(v.Digest), v.Size, v.Memory, v.Timeout, v.Isolation, v.Deployed)
+	}
+	return t.flush()
+}
+
+// writeDeployed tells what has been deployed.
+func writeDeployed(w io.Writer, what, base string, s *service) error {
+	fmt.Fprintf(w, "%s %s: generation %s, %s, %s, memory %s, isolation %s\n", what, printable(s.Prefix),
+		strconv.FormatUint(s.Generation, 10), shown(s.ABI), shown(s.Size), shown(s.Memory), shown(s.Isolation))
+	if s.FreshReason != "" {
+		fmt.Fprintf(w, "each request gets a fresh instance: %s\n", printable(s.FreshReason))
+	}
+	_, err := fmt.Fprintf(w, "%s\n%s%s\n", printable(s.Digest), base, printable(s.Prefix))
+	return err
+}
+
+// formatJSON is the --format that asks for the server's answer as it came.
+const formatJSON = "json"
+
+// writeJSON writes the answer as it came.
+func writeJSON(s streams, a *answer) error {
+	_, err := s.out.Write(a.body)
+	return err
+}
+
+// writeDeployed tells what the server has deployed.
+func (f *clientFlags) writeDeployed(s streams, c *client, a *answer, what string) error {
+	if f.Format == formatJSON {
+		return writeJSON(s, a)
+	}
+	var deployed service
+	if err := a.decode(&deployed); err != nil {
+		return err
+	}
+	return writeDeployed(s.out, what, c.base, &deployed)
+}

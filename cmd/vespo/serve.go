@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/admin"
+)
+
+// drainTimeout bounds how long a server that was told to stop waits for the requests in flight.
+const drainTimeout = 30 * time.Second
+
+// defaultData is the data directory where none is given.
+const defaultData = "vespo-data"
+
+// serveCmd runs a server until ctx ends.
+type serveCmd struct {
+	Config `embed:""`
+}
+
+// Run is called by the command line.
+func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
+	dirs, err := makeDirs(&c.Config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dirs.close()) }()
+	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: c.LogLevel}))
+	log.Debug("configuration", "flags", c.Config.String())
+	p, err := wire(ctx, &c.Config, dirs.data, log, accessListener(&c.Config, s))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(s.err, ceilingLine(&c.Config, p.kind.CeilingBytes()))
+	for _, problem := range p.problems {
+		log.Warn("found in the data directory", "problem", problem.String())
+	}
+	srv := &server{cfg: &c.Config, parts: p, dirs: dirs, streams: s, log: log}
+	return srv.run(ctx)
+}
+
+// ceilingLine tells the most that guests can take. It is fixed from here on.
+func ceilingLine(cfg *Config, ceilingBytes int64) string {
+	line := fmt.Sprintf("memory ceiling %s (%d bytes): %d slots x %s", humanize.IBytes(uint64(ceilingBytes)), ceilingBytes, cfg.Slots, cfg.Memory)
+	if rest := ceilingBytes - cfg.slabBytes(); rest > 0 {
+		line += fmt.Sprintf(", and %s of spare slots", humanize.IBytes(uint64(rest)))
+	}
+	return line
+}
+
+// accessListener is who is told of requests. Access records go to standard output. Without them, only requests that the server itself
+// failed to answer are told of, in the log, because their answers refer to it.
+func accessListener(cfg *Config, s streams) accesslog.Listener {
+	switch cfg.AccessLog {
+	case "text":
+		return accesslog.Slog(slog.New(slog.NewTextHandler(s.out, nil)))
+	case "json":
+		return accesslog.Slog(slog.New(slog.NewJSONHandler(s.out, nil)))
+	}
+	return accesslog.Slog(slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelError})))
+}
+
+// dirs are the directories of a server.
+type dirs struct {
+	data string
+	temp string // for the demo, and to be removed; else empty
+}
+
+// makeDirs chooses the data directory, and makes a temporary one for the demo.
+func makeDirs(cfg *Config) (*dirs, error) {
+	d := &dirs{data: cfg.Data}
+	if cfg.Demo {
+		temp, err := os.MkdirTemp("", "vespo-demo-")
+		if err != nil {
+			return nil, fmt.Errorf("make a temporary directory for the demo: %w", err)
+		}
+		d.temp = temp
+		if d.data == "" {
+			d.data = filepath.Join(temp, "data")
+		}
+	}
+	if d.data == "" {
+		d.data = defaultData
+	}
+	return d, nil
+}
+
+func (d *dirs) close() error {
+	if d.temp == "" {
+		return nil
+	}
+	return os.RemoveAll(d.temp)
+}
+
+// server is a running server. It owns parts and two goroutines: one accepts connections, one looks for idle services.
+type server struct {
+	cfg     *Config // immutable, like all below
+	parts   *parts
+	dirs    *dirs
+	streams streams
+	log     *slog.Logger
+}
+
+// run serves until ctx ends or the listener fails, drains, and closes the parts.
+func (s *server) run(ctx context.Context) error {
+	listener, err := listen(ctx, s.cfg.Listen, s.cfg.MaxConnections)
+	if err != nil {
+		return errors.Join(err, s.parts.close(ctx))
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var owned sync.WaitGroup
+	var failed error // written by the first goroutine; read after owned.Wait
+	owned.Go(func() {
+		if err := s.parts.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			failed = fmt.Errorf("accept connections on %s: %w", listener.Addr(), err)
+			cancel(failed)
+		}
+	})
+	err = s.start(ctx, listener.Addr())
+	if err == nil {
+		owned.Go(func() { s.parts.deployer.RunIdle(ctx) })
+		<-ctx.Done()
+	}
+	if ctx.Err() != nil {
+		s.log.Info("draining; a second signal ends the server at once", "cause", context.Cause(ctx), "at_most", drainTimeout)
+		err = nil // a start that was broken off is no failure
+	}
+	cancel(nil)
+	stopped := s.stop()
+	owned.Wait()
+	return errors.Join(err, failed, stopped)
+}
+
+// start brings the catalogue up, while requests are answered 503 already, and says so.
+func (s *server) start(ctx context.Context, addr net.Addr) error {
+	if !admin.Enabled(addr, s.cfg.AdminToken) {
+		fmt.Fprintf(s.streams.err, "management is off on %s, as other machines reach it and there is no --admin-token\n", addr)
+	}
+	if err := s.parts.deployer.Boot(ctx); err != nil {
+		return err
+	}
+	var demo *demo
+	if s.cfg.Demo {
+		var err error
+		if demo, err = addDemo(ctx, s.parts.deployer, s.cfg, s.dirs.temp); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(s.streams.err, "listening on http://%s\n", addr)
+	if demo != nil {
+		demo.explain(s.streams.err, addr)
+	}
+	return nil
+}
+
+// stop takes no new connections, lets the requests in flight end, cuts off those that do not, and closes the parts.
+func (s *server) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	err := s.parts.http.Shutdown(ctx)
+	if err != nil {
+		err = fmt.Errorf("requests were cut off that had not ended within %s", drainTimeout)
+		_ = s.parts.http.Close() // what it closes are connections to clients who are cut off
+	}
+	return errors.Join(err, s.parts.close(ctx))
+}

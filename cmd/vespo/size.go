@@ -1,0 +1,35 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/dustin/go-humanize"
+)
+
+// size is a number of bytes that is written like 16MiB, 10MB or 65536.
+type size int64
+
+// UnmarshalText reads a size.
+func (s *size) UnmarshalText(text []byte) error {
+	n, err := humanize.ParseBytes(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a size: write it like 16MiB, or as a number of bytes", text)
+	}
+	if n > math.MaxInt64 {
+		return fmt.Errorf("%q is too large: give less than 8 EiB", text)
+	}
+	*s = size(n)
+	return nil
+}
+
+// String writes the size with the largest unit that leaves a whole number, so that it reads back as the same one.
+func (s size) String() string {
+	units := [...]string{"", "KiB", "MiB", "GiB", "TiB"}
+	n, unit := int64(s), 0
+	for n != 0 && n%1024 == 0 && unit < len(units)-1 {
+		n, unit = n/1024, unit+1
+	}
+	return strconv.FormatInt(n, 10) + units[unit]
+}

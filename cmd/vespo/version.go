@@ -1,0 +1,34 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+)
+
+// versionCmd shows what was built from what.
+type versionCmd struct{}
+
+// Run is called by the command line.
+func (c *versionCmd) Run(s streams) error {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		info = &debug.BuildInfo{}
+	}
+	return writeVersion(s.out, info)
+}
+
+func writeVersion(w io.Writer, info *debug.BuildInfo) error {
+	version := info.Main.Version
+	if version == "" {
+		version = "(devel)"
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			version += " " + setting.Value
+		}
+	}
+	_, err := fmt.Fprintf(w, "vespo %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
+}

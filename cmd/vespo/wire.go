@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/registry/filestore"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/admin"
+	"github.com/vespo-dev/vespo/services/deploy"
+	"github.com/vespo-dev/vespo/services/wasm"
+)
+
+// Bounds of a connection that no flag changes.
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = time.Minute
+	bodyTimeout       = 30 * time.Second // for a body that nobody has begun to read
+	answerTimeout     = 30 * time.Second // for the client to take the end of an answer
+	maxHeaderBytes    = 64 << 10
+	maxStreams        = 128 // of one HTTP/2 connection
+)
+
+// parts is the object graph of a server, in the order of opening; closing goes the other way.
+type parts struct {
+	store    *filestore.Store
+	problems []registry.Problem // found when the store was opened
+	kind     *wasm.Kind
+	deployer *deploy.Deployer
+	http     *http.Server
+}
+
+// wire opens everything and connects it. Nothing is served yet, and no goroutine of the command line's runs.
+func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, access accesslog.Listener) (_ *parts, err error) {
+	p := &parts{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close(ctx))
+		}
+	}()
+	if p.store, err = filestore.Open(dataDir); err != nil {
+		return nil, err
+	}
+	catalogue, problems, err := registry.Open(ctx, p.store)
+	if err != nil {
+		return nil, fmt.Errorf("data directory %s: %w", dataDir, err)
+	}
+	p.problems = problems
+	p.kind, err = wasm.Open(ctx, wasm.Config{
+		Slots:        cfg.Slots,
+		SlotBytes:    int64(cfg.Memory),
+		CacheDir:     p.store.CacheDir(),
+		Timeout:      cfg.Timeout,
+		MaxBodyBytes: int64(cfg.MaxBody),
+		Blob:         catalogue.Blob,
+		Log:          log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	management := admin.New(admin.Config{
+		Kind:                p.kind.Name(),
+		Token:               cfg.AdminToken,
+		MaxModuleBytes:      int64(cfg.MaxModule),
+		AllowPrivateSources: cfg.AllowPrivateSources,
+	})
+	routing := router.New(router.Config{Admin: management, AccessLog: access})
+	p.deployer = deploy.New(deploy.Config{
+		Registry: catalogue,
+		Router:   routing,
+		Gate:     admission.NewGate(cfg.Slots),
+		Limits:   admission.Limits{Queue: cfg.Queue, Wait: cfg.QueueWait},
+		Kinds:    []services.Kind{p.kind},
+		Idle:     registry.IdlePolicy{Idle: cfg.Idle, EvictCode: evictAfterIdles * cfg.Idle},
+		Log:      log,
+	})
+	management.Attach(p.deployer)
+	p.http = newHTTPServer(cfg, routing, log)
+	return p, nil
+}
+
+// newHTTPServer leaves ReadTimeout unset: it would run out under a long request without a body and look like the client's leaving.
+// WriteTimeout is longer than any request may take and only there because the HTTP server then sets the deadline anew for
+// each request of a connection. What is between these two extremes is done by withDeadlines and by who serves the request.
+func newHTTPServer(cfg *Config, handler http.Handler, log *slog.Logger) *http.Server {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler:           withDeadlines(handler),
+		ReadHeaderTimeout: readHeaderTimeout,
+		WriteTimeout:      wasm.MaxTimeout + cfg.QueueWait + answerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		Protocols:         &protocols,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		BaseContext: func(l net.Listener) context.Context {
+			return admin.WithListener(context.Background(), l.Addr())
+		},
+	}
+}
+
+// withDeadlines keeps a client from holding a connection that neither sends the body which it has announced nor takes the end of
+// its answer. A handler may set other deadlines for as long as it runs.
+func withDeadlines(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rc := http.NewResponseController(w) // errors: the server's own connections have deadlines
+		if r.ContentLength != 0 {
+			_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout))
+		}
+		defer func() { _ = rc.SetWriteDeadline(time.Now().Add(answerTimeout)) }()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// close closes what was opened, the last first. The HTTP server must not serve any more. ctx bounds the wait for requests that still run.
+func (p *parts) close(ctx context.Context) error {
+	var failed []error
+	if p.deployer != nil {
+		failed = append(failed, p.deployer.Close(ctx))
+	}
+	if p.kind != nil {
+		failed = append(failed, p.kind.Close(ctx))
+	}
+	if p.store != nil {
+		failed = append(failed, p.store.Close())
+	}
+	return errors.Join(failed...)
+}
