@@ -47,7 +47,8 @@ func newAccess(token string) *access {
 // believed; it is only ever a reason to refuse.
 func (a *access) check(r *http.Request) error {
 	if err := a.origin.Check(r); err != nil {
-		return problem.New(problem.Forbidden, "a page of another origin sent this request: management takes none from browsers elsewhere").WithCause(err)
+		return problem.New(problem.Forbidden,
+			"a page of another origin sent this request: management takes none from browsers elsewhere").WithCause(err)
 	}
 	if a.hasToken {
 		return a.checkToken(r)
@@ -62,9 +63,9 @@ func (a *access) check(r *http.Request) error {
 	case proxied(r.Header):
 		return problem.New(problem.Forbidden, "the request came through a proxy, and without a token management answers to this machine only: "+
 			"start the server with --admin-token")
-	case !localHost(r.Host, addrOf(listener)):
-		return problem.Newf(problem.Forbidden, "the Host %.100q is not a name of this machine: use localhost, 127.0.0.1, [::1] or the listen address, "+
-			"or start the server with --admin-token", r.Host)
+	case !localHost(r.Host):
+		return problem.Newf(problem.Forbidden, "the Host %.100q is not a name of this machine: "+
+			"use localhost, 127.0.0.1, [::1] or the listen address, or start the server with --admin-token", r.Host)
 	}
 	return nil
 }
@@ -95,8 +96,9 @@ func proxied(h http.Header) bool {
 }
 
 // localHost reports whether a Host header names this machine. A name that anybody can point at 127.0.0.1 is how a web page
-// gets at local servers (DNS rebinding), so only what needs no resolver counts.
-func localHost(hostport string, listener netip.Addr) bool {
+// gets at local servers (DNS rebinding), so only what needs no resolver counts. The listen address is among these, as it is
+// a loopback one where this is asked.
+func localHost(hostport string) bool {
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
 		host = h
@@ -107,7 +109,7 @@ func localHost(hostport string, listener netip.Addr) bool {
 		return true
 	}
 	addr, err := netip.ParseAddr(host)
-	return err == nil && (loopback(addr) || addr == listener)
+	return err == nil && loopback(addr)
 }
 
 func loopback(addr netip.Addr) bool { return addr.Unmap().IsLoopback() }

@@ -50,12 +50,12 @@ func (h *Handler) module(ctx context.Context, req *addRequest) ([]byte, error) {
 		return module, err
 	}
 	kind, advice := problem.SourceUnavailable, "; nothing was changed"
-	switch failed.Reason {
-	case fetch.ErrInvalidSource:
+	switch {
+	case errors.Is(err, fetch.ErrInvalidSource):
 		kind = problem.BadRequest
-	case fetch.ErrRefused:
+	case errors.Is(err, fetch.ErrRefused):
 		kind, advice = problem.Forbidden, ", unless the server is started to allow private sources; nothing was changed"
-	case fetch.ErrTooLarge:
+	case errors.Is(err, fetch.ErrTooLarge):
 		kind = problem.BodyTooLarge
 	}
 	return nil, problem.New(kind, failed.Detail+advice).WithCause(err)

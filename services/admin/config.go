@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -20,7 +21,7 @@ type Deployer interface {
 	RollbackTo(context.Context, registry.Prefix, registry.Generation) (deploy.Result, error)
 }
 
-// Config is what a Handler is made of. A zero field takes its default.
+// Config is what a Handler is made of. A zero field takes its default; none may be negative.
 type Config struct {
 	Kind  string // of the services that are added; default "wasm"
 	Token string // that who manages must know; default none: only this machine manages
@@ -38,22 +39,13 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Kind == "" {
-		c.Kind = "wasm"
-	}
-	c.MaxModuleBytes = orDefault(c.MaxModuleBytes, 64<<20)
-	c.StallTimeout = orDefault(c.StallTimeout, 15*time.Second)
-	c.MinUploadRate = orDefault(c.MinUploadRate, 1024)
-	c.WriteTimeout = orDefault(c.WriteTimeout, 30*time.Second)
-	c.FetchTimeout = orDefault(c.FetchTimeout, 30*time.Second)
-	c.MaxReads = orDefault(c.MaxReads, 16)
-	c.MaxChanges = orDefault(c.MaxChanges, 8)
+	c.Kind = cmp.Or(c.Kind, "wasm")
+	c.MaxModuleBytes = cmp.Or(c.MaxModuleBytes, 64<<20)
+	c.StallTimeout = cmp.Or(c.StallTimeout, 15*time.Second)
+	c.MinUploadRate = cmp.Or(c.MinUploadRate, 1024)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, 30*time.Second)
+	c.FetchTimeout = cmp.Or(c.FetchTimeout, 30*time.Second)
+	c.MaxReads = cmp.Or(c.MaxReads, 16)
+	c.MaxChanges = cmp.Or(c.MaxChanges, 8)
 	return c
-}
-
-func orDefault[T ~int | ~int64](v, def T) T {
-	if v <= 0 {
-		return def
-	}
-	return v
 }

@@ -76,7 +76,8 @@ func mediaTypeOf(r *http.Request) (string, map[string]string, error) {
 	}
 	mediaType, params, err := mime.ParseMediaType(given[0])
 	if err != nil || len(given) > 1 {
-		return "", nil, problem.Newf(problem.UnsupportedMediaType, "the Content-Type %.100q is malformed or given twice: send %s", given[0], acceptedTypes)
+		return "", nil, problem.Newf(problem.UnsupportedMediaType,
+			"the Content-Type %.100q is malformed or given twice: send %s", given[0], acceptedTypes)
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return "", nil, problem.Newf(problem.UnsupportedMediaType, "the Content-Encoding %.40q is not taken: send the body as it is", encoding)

@@ -97,5 +97,6 @@ func formProblem(err error, body *pacedBody) error {
 	if errors.As(p, &told) && told.Kind() != problem.BadRequest {
 		return p
 	}
-	return problem.Newf(problem.BadRequest, "the form is malformed or ends early, after %d bytes; nothing was changed", body.received).WithCause(err)
+	return problem.Newf(problem.BadRequest,
+		"the form is malformed or ends early, after %d bytes; nothing was changed", body.received).WithCause(err)
 }

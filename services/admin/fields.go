@@ -37,7 +37,8 @@ type fields struct {
 	known      []string          // the names this request may use
 	claimed    map[string]bool   // names that were given
 	values     map[string]string // by name; a claimed field whose value was refused has none
-	violations []string
+	violations []string          // at most maxViolations
+	more       int               // violations beyond these
 }
 
 func newFields(noun string, known ...string) *fields {
@@ -96,7 +97,10 @@ func (f *fields) expected() string {
 
 func (f *fields) violatef(format string, args ...any) {
 	violation := fmt.Sprintf(format, args...)
-	if !slices.Contains(f.violations, violation) {
+	switch {
+	case len(f.violations) == maxViolations:
+		f.more++
+	case !slices.Contains(f.violations, violation):
 		f.violations = append(f.violations, violation)
 	}
 }
@@ -169,8 +173,8 @@ func (f *fields) err() error {
 	}
 	p := problem.New(problem.BadRequest, "the request is not as it must be; nothing was changed")
 	p.Violations = f.violations
-	if more := len(p.Violations) - maxViolations; more > 0 {
-		p.Violations = append(slices.Clone(p.Violations[:maxViolations]), fmt.Sprintf("and %d more", more))
+	if f.more > 0 {
+		p.Violations = append(p.Violations, fmt.Sprintf("and %d more", f.more))
 	}
 	return p
 }

@@ -2,7 +2,9 @@ package admin
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -102,12 +104,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = h.Serve(w, r, &accesslog.Record{})
 }
 
-// Serve implements router.Handler: the record lends the answer its request id and takes what became of the request. The
-// error is nil, as failures are answered here.
+// Serve implements router.Handler: the record lends the answer its request id and takes what became of the request.
+// Failures are answered here; the error is nil but where nobody is left to be answered.
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
-	if err := h.serve(w, r); err != nil {
-		h.fail(w, rec, err)
+	err := h.serve(w, r)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
+		return err
 	}
+	h.fail(w, r, rec, err)
 	return nil
 }
 
@@ -119,7 +126,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if !found {
-		return problem.New(problem.NotFound, "the management API has no such path: see /services/list, inspect, add, remove, rollback, health and ready")
+		return problem.New(problem.NotFound,
+			"the management API has no such path: see /services/list, inspect, add, remove, rollback, health and ready")
 	}
 	if !slices.Contains(e.methods, r.Method) {
 		allowed := strings.Join(e.methods, ", ")
@@ -136,12 +144,13 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 }
 
 // fail answers with the problem that err is, and leaves the rest of err to the access record.
-func (h *Handler) fail(w http.ResponseWriter, rec *accesslog.Record, err error) {
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, err error) {
 	p := problem.From(err)
 	rec.Err, rec.Outcome = err, outcomeOf(p)
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="vespo"`)
 	}
+	h.abandonBody(w, r)
 	h.boundAnswer(w)
 	problem.Write(w, rec.RequestID, p)
 }
@@ -187,10 +196,17 @@ func unhurried(w http.ResponseWriter) {
 	_ = rc.SetWriteDeadline(time.Time{})
 }
 
-// boundAnswer gives the client WriteTimeout to take the answer, and to send what the server may still read of a body that nobody
-// wanted.
+// boundAnswer gives the client WriteTimeout to take the answer.
 func (h *Handler) boundAnswer(w http.ResponseWriter) {
-	rc, deadline := http.NewResponseController(w), time.Now().Add(h.cfg.WriteTimeout)
-	_ = rc.SetReadDeadline(deadline)
-	_ = rc.SetWriteDeadline(deadline)
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.cfg.WriteTimeout))
+}
+
+// abandonBody keeps net/http from waiting for the rest of a body that nobody wants: by itself it reads on before it sends the
+// answer, and after it as well.
+func (h *Handler) abandonBody(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength == 0 || r.ProtoMajor != 1 {
+		return
+	}
+	w.Header().Set("Connection", "close")
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.cfg.StallTimeout))
 }

@@ -60,9 +60,11 @@ func bodyProblem(err error, b *pacedBody) error {
 	case errors.As(err, &tooLarge):
 		return problem.From(err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return problem.Newf(problem.RequestTimeout, "the upload stalled after %d bytes and was given up; nothing was changed", b.received).WithCause(err)
+		return problem.Newf(problem.RequestTimeout,
+			"the upload stalled after %d bytes and was given up; nothing was changed", b.received).WithCause(err)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return problem.Newf(problem.BadRequest, "the request body ended early, after %d bytes; nothing was changed", b.received).WithCause(err)
+		return problem.Newf(problem.BadRequest,
+			"the request body ended early, after %d bytes; nothing was changed", b.received).WithCause(err)
 	}
 	return problem.Newf(problem.BadRequest, "the request body could not be read beyond %d bytes; nothing was changed", b.received).WithCause(err)
 }

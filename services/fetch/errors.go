@@ -40,28 +40,32 @@ func (e *Error) Is(target error) bool { return target == e.Reason }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
+// failed makes the Error that source u has done what the format says.
+func failed(reason error, u *url.URL, format string, args ...any) *Error {
+	return &Error{Reason: reason, Detail: "source " + redact(u) + " " + fmt.Sprintf(format, args...)}
+}
+
+func (e *Error) withCause(cause error) *Error {
+	e.Cause = cause
+	return e
+}
+
 // explain turns what the HTTP client reports into an Error about source u.
-func explain(err error, u *url.URL, timeout time.Duration) error {
+func explain(err error, u *url.URL, timeout time.Duration) *Error {
 	var own *Error
 	if errors.As(err, &own) {
 		return own
 	}
-	if errors.Is(err, context.Canceled) {
-		return err
-	}
-	e := &Error{Reason: ErrUnavailable, Cause: err}
 	var refused *egress.RefusedError
 	switch {
 	case errors.As(err, &refused):
-		e.Reason = ErrRefused
-		e.Detail = fmt.Sprintf("source %s leads to %s, a %s address: only public addresses are fetched from", redact(u), refused.Addr, refused.Class)
+		own = failed(ErrRefused, u, "leads to %s, a %s address: only public addresses are fetched from", refused.Addr, refused.Class)
 	case errors.Is(err, context.DeadlineExceeded):
-		e.Reason = ErrTimeout
-		e.Detail = fmt.Sprintf("source %s did not deliver the module within %s", redact(u), timeout)
+		own = failed(ErrTimeout, u, "did not deliver the module within %s", timeout)
 	default:
-		e.Detail = fmt.Sprintf("source %s %s", redact(u), failure(err))
+		own = failed(ErrUnavailable, u, "%s", failure(err))
 	}
-	return e
+	return own.withCause(err)
 }
 
 // failure says in words what went wrong on the way. Only known errors are named: the text of others belongs to the host.

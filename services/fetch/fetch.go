@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,18 +42,10 @@ type Fetcher struct {
 
 // New returns a Fetcher for cfg.
 func New(cfg Config) *Fetcher {
-	if cfg.MaxBytes <= 0 {
-		cfg.MaxBytes = defaultMaxBytes
-	}
-	if cfg.Timeout <= 0 {
-		cfg.Timeout = defaultTimeout
-	}
-	if cfg.MaxRedirects == 0 {
-		cfg.MaxRedirects = defaultMaxRedirects
-	}
-	if cfg.UserAgent == "" {
-		cfg.UserAgent = "vespo"
-	}
+	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, defaultMaxBytes)
+	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
+	cfg.MaxRedirects = cmp.Or(cfg.MaxRedirects, defaultMaxRedirects)
+	cfg.UserAgent = cmp.Or(cfg.UserAgent, "vespo")
 	f := &Fetcher{cfg: cfg}
 	dialer := &net.Dialer{ControlContext: cfg.Policy.Control}
 	f.client = &http.Client{
@@ -107,13 +100,13 @@ func (f *Fetcher) get(ctx context.Context, u *url.URL) ([]byte, error) {
 // checkRedirect bounds the hops and holds each to the rules of a source. The address is judged when it is dialled.
 func (f *Fetcher) checkRedirect(req *http.Request, via []*http.Request) error {
 	if len(via) > f.cfg.MaxRedirects {
-		return &Error{Reason: ErrUnavailable, Detail: fmt.Sprintf("source %s redirects more than %d times", redact(via[0].URL), max(f.cfg.MaxRedirects, 0))}
+		return failed(ErrUnavailable, via[0].URL, "redirects more than %d times", max(f.cfg.MaxRedirects, 0))
 	}
 	if err := checkURL(req.URL); err != nil {
-		return &Error{Reason: ErrInvalidSource, Detail: fmt.Sprintf("source %s redirects to an address that is not fetched", redact(via[0].URL)), Cause: err}
+		return failed(ErrInvalidSource, via[0].URL, "redirects to an address that is not fetched").withCause(err)
 	}
 	if via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme != "https" {
-		return &Error{Reason: ErrInvalidSource, Detail: fmt.Sprintf("source %s redirects from https to http", redact(via[0].URL))}
+		return failed(ErrInvalidSource, via[0].URL, "redirects from https to http")
 	}
 	// The previous address may carry a signature in its query; the next host has no business with it.
 	req.Header.Del("Referer")
@@ -124,10 +117,10 @@ func (f *Fetcher) checkRedirect(req *http.Request, via []*http.Request) error {
 func (f *Fetcher) checkAnswer(resp *http.Response) error {
 	u := resp.Request.URL
 	if resp.StatusCode != http.StatusOK {
-		return &Error{Reason: ErrUnavailable, Detail: fmt.Sprintf("source %s answered %d %s", redact(u), resp.StatusCode, http.StatusText(resp.StatusCode))}
+		return failed(ErrUnavailable, u, "answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	}
 	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
-		return &Error{Reason: ErrUnavailable, Detail: fmt.Sprintf("source %s answered with the content encoding %.40q, which was not asked for", redact(u), enc)}
+		return failed(ErrUnavailable, u, "answered with the content encoding %.40q, which was not asked for", enc)
 	}
 	if resp.ContentLength > f.cfg.MaxBytes {
 		return f.tooLarge(u)
@@ -143,17 +136,17 @@ func (f *Fetcher) readModule(resp *http.Response) ([]byte, error) {
 	u := resp.Request.URL
 	switch {
 	case err != nil && resp.ContentLength > 0 && errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, &Error{Reason: ErrUnavailable, Detail: fmt.Sprintf("source %s announced %d bytes and closed the connection after %d", redact(u), resp.ContentLength, n), Cause: err}
+		return nil, failed(ErrUnavailable, u, "announced %d bytes and closed the connection after %d", resp.ContentLength, n).withCause(err)
 	case err != nil:
 		return nil, err
 	case n > f.cfg.MaxBytes:
 		return nil, f.tooLarge(u)
 	case n == 0:
-		return nil, &Error{Reason: ErrUnavailable, Detail: fmt.Sprintf("source %s answered with an empty body", redact(u))}
+		return nil, failed(ErrUnavailable, u, "answered with an empty body")
 	}
 	return buf.Bytes(), nil
 }
 
 func (f *Fetcher) tooLarge(u *url.URL) error {
-	return &Error{Reason: ErrTooLarge, Detail: fmt.Sprintf("source %s is larger than the %d bytes that a module may have", redact(u), f.cfg.MaxBytes)}
+	return failed(ErrTooLarge, u, "is larger than the %d bytes that a module may have", f.cfg.MaxBytes)
 }
