@@ -188,7 +188,7 @@ func each(t *testing.T, test func(t *testing.T, r *Restorer)) {
 func TestResetAfterRandomPrograms(t *testing.T) {
 	each(t, func(t *testing.T, r *Restorer) {
 		cell := acquire(t, cellPages*pageBytes)
-		for seed := range uint64(60) {
+		for seed := range uint64(40) {
 			random := rand.New(rand.NewPCG(seed, 0))
 			program := make([]byte, 2+5*random.IntN(80))
 			for i := range program {
@@ -232,7 +232,7 @@ func TestTouchedBytes(t *testing.T) {
 
 // TestCellsAreIsolated resets, decommits and maps many cells of two images at a time.
 func TestCellsAreIsolated(t *testing.T) {
-	const cells, rounds = 8, 60
+	const cells, rounds = 8, 25
 	each(t, func(t *testing.T, r *Restorer) {
 		s, err := slab.Open(cells, cellPages*pageBytes)
 		require.NoError(t, err)

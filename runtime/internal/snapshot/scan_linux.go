@@ -117,7 +117,7 @@ func (m scanMethod) restore(contents, cell []byte, from, to int, categories uint
 		n := copy(cell[from:to], contents[from:])
 		from, hostPages = from+n, n/m.hostPageBytes
 	}
-	if from < to && categories&pageIsPFNZero == 0 {
+	if categories&pageIsPFNZero == 0 {
 		clear(cell[from:to])
 		hostPages += (to - from) / m.hostPageBytes
 	}
