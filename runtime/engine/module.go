@@ -114,7 +114,7 @@ func (m *Module) checkMemory() []string {
 }
 
 func kib(bytes uint64) string {
-	if bytes%(1<<20) == 0 {
+	if bytes >= 1<<20 && bytes%(1<<20) == 0 {
 		return fmt.Sprintf("%d MiB", bytes>>20)
 	}
 	return fmt.Sprintf("%d KiB", bytes>>10)
@@ -149,6 +149,10 @@ func (m *Module) Fresh() (fresh bool, reason string) {
 // an instance that is ready for the first request. The slot is the instance's from now on, or given back. A *ModuleError
 // says how the initialisation failed.
 func (m *Module) Prepare(ctx context.Context, slot *Slot) (*Instance, error) {
+	if m.image != nil {
+		m.engine.ReleaseSlot(slot)
+		return nil, errors.New("engine: the module is prepared already")
+	}
 	in, err := m.newInstance(slot)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,348 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/runtime/internal/turns"
+)
+
+//go:generate sh -c "cd testdata && for f in *.wat; do wat2wasm $DOLLAR{f} || exit 1; done"
+
+//go:embed testdata/*.wasm
+var testdata embed.FS
+
+func guest(tb testing.TB, name string) []byte {
+	tb.Helper()
+	b, err := testdata.ReadFile("testdata/" + name + ".wasm")
+	require.NoError(tb, err)
+	return b
+}
+
+// The entries of the guest "state".
+const (
+	get = iota
+	scramble
+	trap
+	note
+	deep
+	spin
+)
+
+var stateOptions = ModuleOptions{Init: []string{"_initialize"}, Entries: []string{"get", "scramble", "trap", "note", "deep", "spin"}}
+
+// open starts an engine whose host module "test" has one function; the test fails if anything stays open.
+func open(tb testing.TB, cfg Config) *Engine {
+	tb.Helper()
+	cfg.HostModules = append(cfg.HostModules, HostModule{Name: "test", Funcs: []HostFunc{
+		{Name: "note", Params: []ValueType{I32}, Call: func(in *Instance, p []uint64) { in.Exchange.(func(uint32))(uint32(p[0])) }},
+	}})
+	if cfg.Slots == 0 {
+		cfg.Slots = 4
+	}
+	e, err := Open(context.Background(), cfg)
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, e.Close(context.Background())) })
+	return e
+}
+
+func compile(tb testing.TB, e *Engine, name string, o ModuleOptions) *Module {
+	tb.Helper()
+	m, err := e.Compile(context.Background(), guest(tb, name), o)
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, m.Close(context.Background())) })
+	return m
+}
+
+func slot(tb testing.TB, e *Engine) *Slot {
+	tb.Helper()
+	s, ok := e.AcquireSlot()
+	require.True(tb, ok, "a slot is free")
+	return s
+}
+
+// prepare gives the first instance of a module, and then further ones.
+func prepare(tb testing.TB, m *Module) (in *Instance) {
+	tb.Helper()
+	var err error
+	if m.image == nil {
+		in, err = m.Prepare(context.Background(), slot(tb, m.engine))
+	} else {
+		in, _, err = m.Instantiate(context.Background(), soon(), slot(tb, m.engine))
+	}
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, in.Close()) })
+	return in
+}
+
+func soon() time.Time { return time.Now().Add(time.Minute) }
+
+func call(tb testing.TB, in *Instance, index int, param uint64) uint64 {
+	tb.Helper()
+	stack := []uint64{param}
+	out := in.Call(context.Background(), soon(), index, stack)
+	require.Equal(tb, OK, out.Kind, "%v", out.Err)
+	return stack[0]
+}
+
+// state is all that a guest could find of an earlier request.
+func state(tb testing.TB, in *Instance) (memory []byte, globals [4]uint64) {
+	for i := range globals {
+		globals[i] = call(tb, in, get, uint64(i))
+	}
+	return bytes.Clone(in.Memory()), globals
+}
+
+func TestResetRestoresEverything(t *testing.T) {
+	for _, disableScan := range []bool{false, true} {
+		e := open(t, Config{DisableScan: disableScan})
+		in := prepare(t, compile(t, e, "state", stateOptions))
+		t.Log(e.Stats().ResetMethod)
+		memory, globals := state(t, in)
+		require.Len(t, memory, 3*PageBytes, "the initialisation grew the memory")
+		random := rand.New(rand.NewPCG(1, 2))
+		for range 200 {
+			call(t, in, scramble, random.Uint64())
+			dirty, err := in.Reset()
+			require.NoError(t, err)
+			require.Equal(t, disableScan, dirty == 0, "the fallback does not know how much it restored")
+			m, g := state(t, in)
+			require.Equal(t, globals, g)
+			require.True(t, bytes.Equal(memory, m), "memory is as it was at the snapshot, its size too")
+			require.True(t, allZero(in.memory.cell[in.memory.size:]), "nothing is left behind the memory's end")
+		}
+	}
+}
+
+func allZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
+
+func TestRestoredInstanceIsLikeThePreparedOne(t *testing.T) {
+	e := open(t, Config{})
+	m := compile(t, e, "state", stateOptions)
+	first := prepare(t, m)
+	memory, globals := state(t, first)
+	call(t, first, scramble, 0xfeed)
+	second, out, err := m.Instantiate(context.Background(), soon(), slot(t, e))
+	require.NoError(t, err)
+	require.True(t, out.Clean())
+	defer func() { require.NoError(t, second.Close()) }()
+	m2, g2 := state(t, second)
+	require.Equal(t, globals, g2)
+	require.Equal(t, memory, m2)
+}
+
+// TestSlotsChangeHandsWiped guards that a slot carries nothing from one module to the next.
+func TestSlotsChangeHandsWiped(t *testing.T) {
+	e := open(t, Config{Slots: 1})
+	m := compile(t, e, "state", stateOptions)
+	in, err := m.Prepare(context.Background(), slot(t, e))
+	require.NoError(t, err)
+	call(t, in, scramble, 0xffff)
+	require.NoError(t, in.Close())
+	for range e.Stats().Slots {
+		s := slot(t, e)
+		require.True(t, allZero(s.Bytes()))
+		defer e.ReleaseSlot(s)
+	}
+	_, ok := e.AcquireSlot()
+	require.False(t, ok, "no more than there are")
+}
+
+// TestMemoryShrinksThroughGrow guards the one door by which wazero lets a memory shrink.
+func TestMemoryShrinksThroughGrow(t *testing.T) {
+	e := open(t, Config{})
+	in := prepare(t, compile(t, e, "state", stateOptions))
+	before := in.mod.Memory().Size()
+	call(t, in, scramble, 15)
+	require.Greater(t, in.mod.Memory().Size(), before)
+	_, err := in.Reset()
+	require.NoError(t, err)
+	require.Equal(t, before, in.mod.Memory().Size())
+	require.EqualValues(t, uint64(before)/PageBytes, call(t, in, scramble, 16), "compiled code sees the size too")
+}
+
+func TestBudgetIsTheSmallestOfSlotOptionAndDeclaration(t *testing.T) {
+	e := open(t, Config{SlotBytes: 200 * PageBytes})
+	for _, c := range []struct{ option, want int64 }{
+		{0, 100 * PageBytes}, {500 * PageBytes, 100 * PageBytes}, {20*PageBytes + 5, 20 * PageBytes},
+	} {
+		o := stateOptions
+		o.MemoryBytes = c.option
+		m := compile(t, e, "state", o)
+		require.Equal(t, c.want, m.LimitBytes(), "the guest declares 100 pages")
+		in := prepare(t, m)
+		for range 20 {
+			call(t, in, scramble, 15)
+		}
+		require.LessOrEqual(t, int64(len(in.Memory())), c.want)
+	}
+	_, err := e.Compile(context.Background(), guest(t, "state"), ModuleOptions{MemoryBytes: 4 << 10})
+	require.ErrorContains(t, err, "declares 64 KiB of memory at least, the budget is 0 KiB")
+}
+
+func TestBadInitialisationsAreTheModulesFault(t *testing.T) {
+	e := open(t, Config{InitTimeout: 50 * time.Millisecond, SlotBytes: 32 * PageBytes})
+	for name, want := range map[string]string{
+		"trap":    "its initialisation traps: wasm error: unreachable",
+		"spin":    "its initialisation has not ended after 50ms",
+		"hog":     "its initialisation needs more memory than the budget of 2 MiB",
+		"recurse": "its initialisation ends with: stack overflow",
+		"missing": `its initialisation traps: does not export the function "missing"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := compile(t, e, "badinit", ModuleOptions{Init: []string{name}})
+			_, err := m.Prepare(context.Background(), slot(t, e))
+			var invalid *ModuleError
+			require.ErrorAs(t, err, &invalid)
+			require.Equal(t, []string{want}, invalid.Violations)
+		})
+	}
+	require.Equal(t, e.Stats().Slots, e.Stats().FreeSlots, "failed initialisations give their slots back")
+}
+
+func TestFailedInstantiationGivesTheSlotBack(t *testing.T) {
+	e := open(t, Config{})
+	m := compile(t, e, "outofbounds", ModuleOptions{})
+	_, err := m.Prepare(context.Background(), slot(t, e))
+	require.ErrorContains(t, err, "cannot be instantiated")
+	require.Equal(t, e.Stats().Slots, e.Stats().FreeSlots)
+}
+
+func TestStartFunctionRunsOnce(t *testing.T) {
+	e := open(t, Config{})
+	m := compile(t, e, "start", ModuleOptions{Entries: []string{"get"}})
+	in := prepare(t, m)
+	require.EqualValues(t, 42, call(t, in, 0, 0))
+	in.Memory()[0] = 7
+	_, err := in.Reset()
+	require.NoError(t, err)
+	require.EqualValues(t, 42, call(t, in, 0, 0), "it is part of the snapshot")
+}
+
+func TestImportsAreChecked(t *testing.T) {
+	e, err := Open(context.Background(), Config{Slots: 1, HostModules: []HostModule{{Name: "test", Funcs: []HostFunc{
+		{Name: "other"}, {Name: "note", Params: []ValueType{I64}},
+	}}}})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, e.Close(context.Background())) }()
+	_, err = e.Compile(context.Background(), guest(t, "state"), stateOptions)
+	require.EqualError(t, err, "module: imports test.note as (i32) -> (), the host has it as (i64) -> ()")
+
+	e2, err := Open(context.Background(), Config{Slots: 1})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, e2.Close(context.Background())) }()
+	_, err = e2.Compile(context.Background(), guest(t, "state"), stateOptions)
+	require.EqualError(t, err, `module: imports test.note: the host has no module "test"`)
+}
+
+func TestCallsEndAtTheDeadlineOrWhenNobodyWaits(t *testing.T) {
+	e := open(t, Config{})
+	m := compile(t, e, "state", stateOptions)
+	out := prepare(t, m).Call(context.Background(), time.Now().Add(20*time.Millisecond), spin, make([]uint64, 1))
+	require.Equal(t, Deadline, out.Kind)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(20*time.Millisecond, cancel)
+	out = prepare(t, m).Call(ctx, soon(), spin, make([]uint64, 1))
+	require.Equal(t, Canceled, out.Kind)
+
+	time.AfterFunc(20*time.Millisecond, m.Stop)
+	out = prepare(t, m).Call(context.Background(), soon(), spin, make([]uint64, 1))
+	require.Equal(t, Canceled, out.Kind)
+}
+
+// TestCallStackIsBounded guards three things: normal recursion works, a recursion bomb ends as what it is, and an instance does
+// not keep the stack that it grew. The second fails when wazero moves the field that stackBytes reads.
+func TestCallStackIsBounded(t *testing.T) {
+	e := open(t, Config{})
+	in := prepare(t, compile(t, e, "state", stateOptions))
+	require.EqualValues(t, 5000, call(t, in, deep, 5000))
+	require.True(t, in.stacks.known)
+	require.Positive(t, in.stacks.bytes(in.entries[deep].fn))
+
+	out := in.Call(context.Background(), soon(), deep, []uint64{1 << 40})
+	require.Equal(t, StackOverflow, out.Kind)
+	require.LessOrEqual(t, in.stacks.bytes(in.entries[deep].fn), keepStackBytes)
+}
+
+func TestPanicsInHostFunctionsAreTheHostsFault(t *testing.T) {
+	e := open(t, Config{})
+	m := compile(t, e, "state", stateOptions)
+	for name, c := range map[string]struct {
+		f    func(in *Instance)
+		want Kind
+	}{
+		"nil pointer": {func(*Instance) { var p *int; *p = 1 }, HostError},
+		"bad view":    {func(in *Instance) { in.View(3*PageBytes, 1) }, Trap},
+		"overflow":    {func(in *Instance) { in.View(0xffffffff, 0xffffffff) }, Trap},
+		"unusable":    {func(*Instance) { panic(Unusable{"a bad header"}) }, BadAnswer},
+		"exit 3":      {func(in *Instance) { in.ExitGuest(3) }, Exit},
+		"give up":     {func(in *Instance) { in.GiveUp(context.Canceled) }, Canceled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := prepare(t, m)
+			in.Exchange = func(uint32) { c.f(in) }
+			out := in.Call(context.Background(), soon(), note, []uint64{1})
+			require.Equal(t, c.want, out.Kind, "%v", out.Err)
+			require.False(t, out.Clean())
+		})
+	}
+}
+
+func TestCallsAndResetsDoNotAllocate(t *testing.T) {
+	e := open(t, Config{})
+	in := prepare(t, compile(t, e, "state", stateOptions))
+	stack, deadline := make([]uint64, 1), soon()
+	n := testing.AllocsPerRun(100, func() {
+		stack[0] = 3
+		if in.Call(context.Background(), deadline, scramble, stack).Kind != OK {
+			panic("call")
+		}
+		if _, err := in.Reset(); err != nil {
+			panic(err)
+		}
+	})
+	require.Zero(t, n)
+}
+
+func TestNextSliceAimsAtTheTarget(t *testing.T) {
+	for _, c := range []struct {
+		fuel int64
+		took time.Duration
+		want int64
+	}{
+		{20_000, sliceTarget, 20_000},
+		{20_000, 10 * sliceTarget, 2_000},
+		{20_000, sliceTarget / 2, 40_000},
+		{20_000, time.Nanosecond, 20_000 * maxSliceChangeFactor},
+		{20_000, time.Hour, minSliceFuel},
+		{maxSliceFuel, time.Nanosecond, maxSliceFuel},
+		{minSliceFuel, 0, minSliceFuel * maxSliceChangeFactor},
+	} {
+		require.Equal(t, c.want, nextSlice(c.fuel, c.took), "%+v", c)
+	}
+}
+
+func TestLongCallsTakeTurns(t *testing.T) {
+	e := open(t, Config{Slots: 8})
+	e.turns = turns.New(1)
+	m := compile(t, e, "state", stateOptions)
+	done := make(chan Outcome)
+	for range 4 {
+		in := prepare(t, m)
+		go func() {
+			done <- in.Call(context.Background(), time.Now().Add(100*time.Millisecond), spin, make([]uint64, 1))
+		}()
+	}
+	for range 4 {
+		require.Equal(t, Deadline, (<-done).Kind, "also those that wait for a turn end at their deadline")
+	}
+	require.NoError(t, e.turns.Acquire(context.Background(), soon()), "all turns came back")
+	e.turns.Release()
+}

@@ -1,0 +1,41 @@
+package wasm
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/testdata/guests"
+)
+
+// BenchmarkServe is one request in a warm instance, without the network: exchange, guest, reset.
+func BenchmarkServe(b *testing.B) {
+	for _, g := range []struct {
+		name   string
+		module func(testing.TB, string) []byte
+	}{{"hello", guests.Wat}, {"gohello", guests.Go}, {"gonethttp", guests.Go}, {"gocmd", guests.Go}} {
+		b.Run(g.name, func(b *testing.B) {
+			s := newServer(b, Config{})
+			d := s.add("/x", g.module(b, g.name), registry.Options{})
+			r := httptest.NewRequest("GET", "/x/hello/world", nil)
+			w := &discardResponse{header: http.Header{}}
+			rec := accesslog.Record{Prefix: "/x", Rest: "/hello/world"}
+			b.ReportAllocs()
+			for b.Loop() {
+				clear(w.header)
+				if err := d.Serve(w, r, &rec); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(rec.DirtyBytes)/1024, "dirty-KiB")
+		})
+	}
+}
+
+type discardResponse struct{ header http.Header }
+
+func (w *discardResponse) Header() http.Header         { return w.header }
+func (w *discardResponse) WriteHeader(int)             {}
+func (w *discardResponse) Write(p []byte) (int, error) { return len(p), nil }

@@ -1,0 +1,84 @@
+package wasm
+
+import (
+	"net/http"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/testdata/guests"
+)
+
+// spinners never end by themselves: every shape of code that a guest can burn time with.
+var spinners = []string{"loop", "tree", "tail", "fill", "copy"}
+
+func TestSpinnersAreStoppedAtTheDeadline(t *testing.T) {
+	s := newServer(t, Config{})
+	s.add("/spin", guests.Wat(t, "spin"), registry.Options{Timeout: 200 * time.Millisecond})
+	s.add("/hello", guests.Wat(t, "hello"), registry.Options{})
+	for i, name := range spinners {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			a := s.get("/spin/" + name)
+			t.Logf("answered after %v", time.Since(start))
+			require.Equal(t, http.StatusGatewayTimeout, a.StatusCode, a.body)
+			require.Contains(t, a.body, "problems/deadline")
+			require.EqualValues(t, "deadline", s.lastRecord(2*i+1).Outcome)
+			require.Equal(t, 200, s.get("/hello").StatusCode)
+		})
+	}
+}
+
+func TestOutcomes(t *testing.T) {
+	s := newServer(t, Config{})
+	s.add("/spin", guests.Wat(t, "spin"), registry.Options{Timeout: 2 * time.Second})
+	for i, c := range []struct {
+		path   string
+		status int
+		kind   string
+	}{
+		{"recurse", 500, "stack-overflow"},
+		{"trap", 500, "trap"},
+		{"oobstore", 500, "trap"},
+		{"grow", 500, "out-of-memory"},
+		{"growok", 200, ""},
+	} {
+		t.Run(c.path, func(t *testing.T) {
+			a := s.get("/spin/" + c.path)
+			require.Equal(t, c.status, a.StatusCode, a.body)
+			require.Contains(t, a.body, c.kind)
+			rec := s.lastRecord(i + 1)
+			t.Logf("%s: %s %v err %v", c.path, rec.Outcome, rec.TTLB, rec.Err)
+			if c.status != 200 {
+				require.Contains(t, a.body, rec.RequestID)
+				require.NotContains(t, a.body, "wasm stack trace")
+			}
+		})
+	}
+}
+
+// TestSpinnersDoNotStallTheCollector runs collections beside all spinners at once and compares with an idle machine; it is
+// generous, because the machine is shared: a guest that cannot be preempted would hold a collection for the whole timeout.
+func TestSpinnersDoNotStallTheCollector(t *testing.T) {
+	const timeout = 3 * time.Second
+	s := newServer(t, Config{})
+	s.add("/spin", guests.Wat(t, "spin"), registry.Options{Timeout: timeout})
+	done := make(chan answer, len(spinners))
+	for _, name := range spinners {
+		go func() { done <- s.get("/spin/" + name) }()
+	}
+	var worst time.Duration
+	for end := time.Now().Add(timeout / 2); time.Now().Before(end); {
+		start := time.Now()
+		runtime.GC()
+		worst = max(worst, time.Since(start))
+	}
+	t.Logf("worst collection: %v", worst)
+	for range spinners {
+		require.Equal(t, http.StatusGatewayTimeout, (<-done).StatusCode)
+	}
+	require.Less(t, worst, timeout/2, "no collection waited for a guest to end")
+}
