@@ -1,0 +1,98 @@
+package rewrite
+
+// visitFunc is called for each function index in a constant expression or element segment; the index stands in
+// [at, end) of the module.
+type visitFunc func(at, end int, function uint32)
+
+// constExpr reads a constant expression with its end instruction.
+func (m *module) constExpr(r *reader, visit visitFunc) {
+	var in instr
+	for {
+		r.next(&in)
+		if r.err != nil {
+			return
+		}
+		switch in.op {
+		case opEnd:
+			return
+		case opI32Const, opI64Const, opF32Const, opF64Const, opV128Const, opRefNull,
+			opI32Add, opI32Sub, opI32Mul, opI64Add, opI64Sub, opI64Mul:
+		case opGlobalGet:
+			if int64(in.x) >= int64(len(m.globals)) {
+				r.fail(in.at, ErrInvalid, "global %d does not exist here, there are %d", in.x, len(m.globals))
+			}
+		case opRefFunc:
+			if int64(in.x) >= int64(len(m.funcs)) {
+				r.fail(in.at, ErrInvalid, "function %d does not exist, there are %d", in.x, len(m.funcs))
+				return
+			}
+			visit(in.operands, r.pos, in.x)
+		default:
+			r.fail(in.at, ErrInvalid, "instruction %#02x is not constant", in.op)
+		}
+	}
+}
+
+// referAll notes every function as one that indirect calls may reach.
+func (m *module) referAll(_, _ int, function uint32) { m.refer(function) }
+
+func (m *module) readElements(r *reader) {
+	m.elements = span{r.pos, r.end}
+	m.walkElements(r, m.referAll)
+}
+
+// walkElements reads the element section. Bit 0 of a segment's flags: not active; bit 1: explicit table, or declared only;
+// bit 2: the elements are expressions.
+func (m *module) walkElements(r *reader, visit visitFunc) {
+	m.elemCount = r.count("element segments", maxSegments)
+	for range m.elemCount {
+		at := r.pos
+		flags := r.u32()
+		if r.err == nil && flags > 7 {
+			r.fail(at, ErrInvalid, "unknown form %d of an element segment", flags)
+		}
+		if flags&1 == 0 {
+			table := uint32(0)
+			if flags&2 != 0 {
+				table = r.u32()
+			}
+			if r.err == nil && int64(table) >= int64(len(m.tables)) {
+				r.fail(at, ErrInvalid, "element segment for table %d, there are %d", table, len(m.tables))
+			}
+			m.constExpr(r, visit)
+		}
+		if flags&3 != 0 {
+			r.elementKind(flags&4 != 0)
+		}
+		m.walkSegment(r, flags&4 != 0, visit)
+		if r.err != nil {
+			return
+		}
+	}
+}
+
+func (r *reader) elementKind(expressions bool) {
+	if expressions {
+		r.refType()
+		return
+	}
+	if at := r.pos; r.byte() != 0 {
+		r.fail(at, ErrInvalid, "element kind is not a function")
+	}
+}
+
+func (m *module) walkSegment(r *reader, expressions bool, visit visitFunc) {
+	for range r.count("elements", maxElements) {
+		if expressions {
+			m.constExpr(r, visit)
+		} else {
+			at := r.pos
+			if i, ok := m.funcIndex(r); ok {
+				visit(at, r.pos, i)
+			}
+		}
+		if r.err != nil {
+			return
+		}
+	}
+}

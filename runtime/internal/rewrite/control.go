@@ -1,0 +1,142 @@
+package rewrite
+
+// label is an open block of the original code.
+type label struct {
+	id     int // offset of the instruction that opened it: its identity
+	opener uint16
+	at     int // number of its block in the new code, counted from the outside
+	shape  loopShape
+
+	arrived int // largest cost on a way that jumps to its end, -1 for none
+	skipped int // of an if: cost on the way around it
+	jumps   *jumpTable
+}
+
+// loopShape is how a loop takes its fuel.
+type loopShape byte
+
+const (
+	notLoop    loopShape = iota
+	coldLoop             // leaves the body for a block at its end that asks for fuel and goes back to the header
+	inlineLoop           // asks for fuel in an if at the header
+)
+
+func (b *bodyWriter) structure(r *reader, in *instr) {
+	switch in.op {
+	case opBlock, opIf:
+		b.labels = append(b.labels, label{id: in.at, opener: in.op, at: b.depth, arrived: -1, skipped: b.path})
+		b.depth++
+	case opElse:
+		l := &b.labels[len(b.labels)-1]
+		b.arrive(l)
+		l.opener, b.path, b.dead = opElse, l.skipped, false
+	case opLoop:
+		b.loop(r, in)
+	case opEnd:
+		b.end(r)
+	}
+}
+
+// loop opens a loop. The usual shape is
+//
+//	block $exit (results)
+//	  loop $l
+//	    block $cold
+//	      take fuel, br_if $cold
+//	      ...body...
+//	      br $exit
+//	    end
+//	    call $refuel
+//	    br $l
+//	  end
+//	end
+//
+// An if that calls would be shorter, but the compiler reads base and length of the memory again wherever control flow
+// meets, in every round. A loop with parameters could not go to $cold without them, so it has the if.
+func (b *bodyWriter) loop(r *reader, in *instr) {
+	blockType := b.bin[in.operands:r.pos]
+	b.replace(r, in)
+	c, l := &b.out, label{id: in.at, opener: in.op, arrived: -1}
+	if in.blockType >= 0 && len(b.w.m.types[in.blockType].Params) > 0 {
+		c.block(opLoop, blockType...)
+		l.at, l.shape = b.depth, inlineLoop
+		b.depth++
+		b.checkFuel(1)
+	} else {
+		c.block(opBlock, blockType...)
+		c.block(opLoop, blockType...)
+		c.block(opBlock, emptyBlock)
+		b.takeFuel(1)
+		c.i64(0)
+		c.op(opI64LtS)
+		c.brIf(0)
+		l.at, l.shape = b.depth+1, coldLoop
+		b.depth += 3
+		b.relabeled, b.path = true, 0
+	}
+	b.labels = append(b.labels, l)
+}
+
+// end closes a block and joins the ways that lead to its end.
+func (b *bodyWriter) end(r *reader) {
+	l := &b.labels[len(b.labels)-1]
+	if l.opener == opIf {
+		l.arrived = max(l.arrived, l.skipped)
+	}
+	b.arrive(l)
+	b.path, b.dead = max(l.arrived, 0), l.arrived < 0
+	if l.shape == coldLoop {
+		b.flush(r.pos - 1)
+		b.copied = r.pos
+		c := &b.out
+		c.br(2)
+		c.op(opEnd)
+		c.call(b.w.refuel)
+		c.br(0)
+		c.op(opEnd, opEnd)
+		b.depth -= 2
+	}
+	b.depth--
+	b.labels = b.labels[:len(b.labels)-1]
+}
+
+// arrive notes that the current way leads to the end of l.
+func (b *bodyWriter) arrive(l *label) {
+	if !b.dead {
+		l.arrived = max(l.arrived, b.path)
+	}
+}
+
+// target gives the new depth of a label and notes that the current way leads there.
+func (b *bodyWriter) target(depth uint32) uint32 {
+	l := &b.labels[len(b.labels)-1-int(depth)]
+	if l.shape == notLoop { // loops take their own fuel
+		b.arrive(l)
+	}
+	return uint32(b.depth - 1 - l.at)
+}
+
+func (b *bodyWriter) branch(r *reader, in *instr) {
+	to := b.target(b.shortcut(in))
+	if to != in.x {
+		b.replace(r, in)
+		b.out.index(byte(in.op), to)
+	}
+	b.dead = b.dead || in.op == opBr
+}
+
+func (b *bodyWriter) branchTable(r *reader, in *instr) {
+	if b.relabeled {
+		b.replace(r, in)
+		b.out.index(opBrTable, in.x)
+	}
+	t := reader{bin: b.bin, pos: in.operands, end: r.pos}
+	t.u32()
+	for t.more() {
+		to := b.target(t.u32())
+		if b.relabeled {
+			b.out = appendU32(b.out, to)
+		}
+	}
+	b.dead = true
+}

@@ -1,0 +1,110 @@
+package rewrite
+
+// nameEntry is a function's name in the name section.
+type nameEntry struct {
+	function uint32
+	name     string
+}
+
+// custom reads the custom sections that are of use. Custom sections cannot make a module invalid: what is malformed is
+// left out.
+func (m *module) custom(s *reader) {
+	switch s.name("section name") {
+	case "name":
+		if m.funcNames == nil {
+			m.readNames(s)
+		}
+	case "producers":
+		if m.producers == nil {
+			m.readProducers(s)
+		}
+	}
+}
+
+// readNames reads the function names of a name section. The other subsections have no reader behind us.
+func (m *module) readNames(r *reader) {
+	for r.more() {
+		id := r.byte()
+		sub := r.sub(int(r.u32()))
+		if r.err != nil || id != 1 {
+			continue
+		}
+		var names []nameEntry
+		next := uint32(0)
+		for range sub.count("names", maxEntries) {
+			e := nameEntry{sub.u32(), sub.name("function name")}
+			if sub.err != nil || e.function < next {
+				return
+			}
+			next = e.function + 1
+			names = append(names, e)
+		}
+		m.funcNames = names
+	}
+}
+
+// functionName gives the name of a function or "".
+func (m *module) functionName(function int) string {
+	for _, e := range m.funcNames {
+		if int(e.function) == function {
+			return e.name
+		}
+	}
+	return ""
+}
+
+// readProducers reads the tool conventions' producers section: fields of name and version pairs.
+func (m *module) readProducers(r *reader) {
+	var found []string
+	for range r.count("fields", 16) {
+		field := r.name("field")
+		for range r.count("values", 64) {
+			name, version := r.name("tool"), r.name("version")
+			if r.err != nil {
+				return
+			}
+			if field == "sdk" {
+				continue
+			}
+			if version != "" {
+				name += " " + version
+			}
+			found = append(found, name)
+		}
+	}
+	m.producers = found
+}
+
+// appendNames writes a name section with the shifted function names and those of the injected functions.
+func (w *writer) appendNames(out []byte) []byte {
+	if len(w.m.funcNames) == 0 {
+		return out
+	}
+	var list []byte
+	n := uint32(0)
+	add := func(function uint32, name string) {
+		list = appendName(appendU32(list, function), name)
+		n++
+	}
+	yieldAdded := false
+	for _, e := range w.m.funcNames {
+		if int64(e.function) >= int64(len(w.m.funcs)) {
+			break
+		}
+		if !yieldAdded && int(e.function) >= w.m.importedFuncs {
+			add(w.yield, "vespo.yield")
+			yieldAdded = true
+		}
+		add(w.shift(e.function), e.name)
+	}
+	if !yieldAdded {
+		add(w.yield, "vespo.yield")
+	}
+	for i, h := range w.helpers {
+		add(w.firstHelper+uint32(i), h.name)
+	}
+	sub := append(appendU32(nil, n), list...)
+	body := appendName(nil, "name")
+	body = append(appendU32(append(body, 1), uint32(len(sub))), sub...)
+	return appendSection(out, sectionCustom, body)
+}

@@ -1,0 +1,45 @@
+package rewrite
+
+var yieldSignature = Signature{Params: []ValueType{I32}, Results: []ValueType{I64}}
+
+// helper is an injected function.
+type helper struct {
+	name string
+	typ  uint32
+	body []byte // local declarations and instructions
+}
+
+// addHelper injects a function with local variables of type i32 besides its parameters, and gives its index.
+func (w *writer) addHelper(name string, s Signature, locals byte, body code) uint32 {
+	c := code{0}
+	if locals > 0 {
+		c = code{1, locals, byte(I32)}
+	}
+	w.helpers = append(w.helpers, helper{"vespo." + name, w.typeOf(s), append(append(c, body...), opEnd)})
+	return w.firstHelper + uint32(len(w.helpers)-1)
+}
+
+// addColdPaths injects what the checks call when they fail.
+func (w *writer) addColdPaths() {
+	var refuel code
+	refuel.i32(YieldFuel)
+	refuel.call(w.yield)
+	refuel.globalSet(w.fuel)
+	w.refuel = w.addHelper("refuel", Signature{}, 0, refuel)
+
+	var overflow code
+	overflow.i32(YieldStackOverflow)
+	overflow.call(w.yield)
+	overflow.op(opUnreachable)
+	w.overflow = w.addHelper("overflow", Signature{}, 0, overflow)
+
+	var reenter code // (left i64)
+	reenter.localGet(0)
+	reenter.i64(0)
+	reenter.op(opI64LtS)
+	reenter.block(opIf, emptyBlock)
+	reenter.call(w.overflow)
+	reenter.op(opEnd)
+	reenter.call(w.refuel)
+	w.reenter = w.addHelper("reenter", Signature{Params: []ValueType{I64}}, 0, reenter)
+}

@@ -1,0 +1,85 @@
+package rewrite
+
+// Info describes a module as its author built it, and how the host deals with the rewritten one.
+type Info struct {
+	Imports []Import // in the order of the module
+	Exports []Export // the guest's own, in the order of the module; injected ones are not listed
+	Memory  *Memory  // nil if the module has none
+
+	// Start says that the module has a start section. Rewrite turns it into the export StartExport, a function without
+	// parameters and results, to be called once after instantiation and before anything else.
+	Start bool
+
+	// Resettable says that writing back linear memory and MutableGlobals restores an instance; otherwise FreshReason says
+	// why not, for the person who built the module.
+	Resettable  bool
+	FreshReason string
+
+	// MutableGlobals are the guest's mutable globals of number types. Rewrite exports them; Inspect leaves ExportName empty.
+	MutableGlobals []Global
+
+	// Names of injected exports, set by Rewrite: the fuel global (i64), the depth global (i64, remaining bytes of call
+	// stack), the refused growth flag (i32, 1 after a memory.grow that gave -1) and the start function if there is one.
+	FuelExport, DepthExport, RefusedGrowExport, StartExport string
+
+	Component bool     // always false in an Info that was returned: components give ErrComponent
+	Producers []string // language and tools from the producers section, as "Go go1.26.1"
+
+	Functions int // functions that the module defines
+	CodeBytes int // size of all function bodies
+	DataBytes int // size of all data segments
+}
+
+// Import is one import.
+type Import struct {
+	Module, Name string
+	Kind         Kind
+	Signature    Signature // of a function
+}
+
+// Export is one export.
+type Export struct {
+	Name      string
+	Kind      Kind
+	Signature Signature // of a function
+}
+
+// Memory is the module's linear memory as declared. Rewrite removes the maximum, so that the host's allocator decides.
+type Memory struct {
+	MinPages, MaxPages uint32 // MaxPages only if HasMax
+	HasMax             bool
+	Imported           bool
+	Shared             bool   // Rewrite refuses shared memories
+	ExportName         string // the first name it is exported by, or empty
+}
+
+// Global is a mutable global.
+type Global struct {
+	ExportName string
+	Type       ValueType
+}
+
+// signatureOf gives the signature of a function by its index.
+func (m *module) signatureOf(function uint32) Signature { return m.types[m.funcs[function]] }
+
+func (m *module) info() *Info {
+	info := &Info{
+		Imports: m.imports, Memory: m.memory, Start: m.start >= 0, Producers: m.producers,
+		Functions: len(m.bodies), CodeBytes: m.codeBytes, DataBytes: m.dataBytes,
+	}
+	for _, e := range m.exports {
+		x := Export{Name: e.name, Kind: e.kind}
+		if e.kind == KindFunction {
+			x.Signature = m.signatureOf(e.index)
+		}
+		info.Exports = append(info.Exports, x)
+	}
+	for _, g := range m.globals[m.importedGlobals:] {
+		if g.mutable && !g.typ.reference() && g.typ != V128 {
+			info.MutableGlobals = append(info.MutableGlobals, Global{Type: g.typ})
+		}
+	}
+	info.FreshReason = m.freshReason()
+	info.Resettable = info.FreshReason == ""
+	return info
+}

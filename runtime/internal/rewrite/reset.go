@@ -1,0 +1,64 @@
+package rewrite
+
+import "fmt"
+
+// freshUse is the first instruction found that changes state which the host cannot write back.
+type freshUse struct {
+	instruction string // "" for none
+	function    int
+}
+
+// noteState remembers instructions that change tables, drop segments or set globals the host cannot write.
+func (m *module) noteState(in *instr, function int) {
+	if m.fresh.instruction != "" {
+		return
+	}
+	if name := m.unwritable(in); name != "" {
+		m.fresh = freshUse{name, function}
+	}
+}
+
+func (m *module) unwritable(in *instr) string {
+	switch in.op {
+	case opTableSet:
+		return "table.set"
+	case opTableGrow:
+		return "table.grow"
+	case opTableFill:
+		return "table.fill"
+	case opTableInit:
+		return "table.init"
+	case opTableCopy:
+		return "table.copy"
+	case opElemDrop:
+		return "elem.drop"
+	case opDataDrop:
+		return "data.drop"
+	case opGlobalSet:
+		g := m.globals[in.x]
+		if g.typ == V128 || g.typ.reference() {
+			return fmt.Sprintf("global.set of a %s global", g.typ)
+		}
+	}
+	return ""
+}
+
+// freshReason says in words why instances cannot be reset in place, or "" if they can.
+func (m *module) freshReason() string {
+	for _, g := range m.globals[:m.importedGlobals] {
+		if g.mutable {
+			return "imports a mutable global"
+		}
+	}
+	if m.memory != nil && m.memory.Shared {
+		return "has a shared memory"
+	}
+	if m.fresh.instruction == "" {
+		return ""
+	}
+	where := fmt.Sprintf("function %d", m.fresh.function)
+	if name := m.functionName(m.fresh.function); name != "" {
+		where += fmt.Sprintf(" (%q)", name)
+	}
+	return "uses " + m.fresh.instruction + " in " + where
+}

@@ -1,0 +1,48 @@
+package rewrite
+
+import "fmt"
+
+// Kinds of yield, the parameter of the yield function.
+const (
+	YieldFuel          = 0 // out of fuel; the result is the new fuel
+	YieldStackOverflow = 1 // calls nested too deeply; must not return
+)
+
+// Options are the parameters of Rewrite. All of them are part of the output.
+type Options struct {
+	YieldModule, YieldName string // name of the injected import, (kind i32) -> i64
+	FuelSlice              int64  // initial value of the fuel global
+	StackBytes             int64  // initial value of the depth global: estimated bytes of guest call stack
+	MaxTableElements       uint32 // tables get this maximum or their own lower one; a larger minimum is refused
+}
+
+// Inspect reads a module and describes it.
+func Inspect(bin []byte) (*Info, error) {
+	m, err := decode(bin)
+	if err != nil {
+		return nil, err
+	}
+	return m.info(), nil
+}
+
+// Rewrite reads a module and writes the one that the host runs in its place; see the package comment. The result depends on
+// the arguments alone.
+func Rewrite(bin []byte, o Options) ([]byte, *Info, error) {
+	m, err := decode(bin)
+	if err != nil {
+		return nil, nil, err
+	}
+	if m.memory != nil && m.memory.Shared {
+		return nil, nil, &Error{Kind: ErrUnsupported, Feature: featureThreads, Detail: "shared memory"}
+	}
+	for i, t := range m.tables {
+		if t.limits.min > o.MaxTableElements {
+			return nil, nil, &Error{Kind: ErrLimit, Offset: t.at,
+				Detail: fmt.Sprintf("table %d has %d elements, at most %d are accepted", i, t.limits.min, o.MaxTableElements)}
+		}
+	}
+	w := newWriter(m, o)
+	info := m.info()
+	w.nameExports(info)
+	return w.module(), info, nil
+}

@@ -1,0 +1,232 @@
+package rewrite
+
+// summary is what the passes know of a function body before they write it.
+type summary struct {
+	calls      []uint32 // functions it calls directly, tail calls included
+	indirect   bool     // has call_indirect or return_call_indirect
+	loops      int
+	cost       int  // static cost of all instructions, see cost.go
+	leadLoop   bool // a loop is entered before anything that branches or calls
+	frameBytes int  // estimated size of the compiled frame, see frame.go
+}
+
+// scanner reads function bodies: it checks every index against what the module defines and sums up what the passes need.
+type scanner struct {
+	m      *module
+	frames []openBlock // reused
+	calls  []uint32    // backing array of summaries
+	dead   bool        // the instruction cannot be reached
+	size   frameEstimator
+}
+
+// openBlock is a block that has begun and not ended.
+type openBlock struct {
+	op       uint16
+	set      int // length of the estimator's list of set variables at the begin
+	lastJump int // its length at the last jump to the end of the block
+}
+
+func (m *module) readCode(r *reader) {
+	n := r.count("function bodies", maxEntries)
+	if want := len(m.funcs) - m.importedFuncs; r.err == nil && n != want {
+		r.fail(r.pos, ErrInvalid, "%d function bodies, %d functions", n, want)
+		return
+	}
+	m.codeBytes = r.remaining()
+	m.bodies = make([]body, n)
+	s := &scanner{m: m, size: frameEstimator{m: m, budget: 16*maxEntries + 64*len(m.bin)}}
+	localBudget := maxEntries + 2*len(m.bin)
+	for i := range m.bodies {
+		at := r.pos
+		f := r.sub(r.count("bytes of a function body", maxFunctionBytes))
+		b := &m.bodies[i]
+		f.locals(b)
+		if localBudget -= b.locals; f.err == nil && localBudget < 0 {
+			f.fail(at, ErrLimit, "too many local variables in all functions together")
+		}
+		b.code = span{f.pos, f.end}
+		s.scan(f, m.importedFuncs+i, b)
+		if f.err != nil {
+			r.err = f.err
+			return
+		}
+	}
+}
+
+// locals reads the declarations of a function's local variables.
+func (r *reader) locals(b *body) {
+	n := r.count("groups of local variables", maxLocals)
+	for range n {
+		at := r.pos
+		g := localGroup{n: r.u32(), typ: r.valueType()}
+		if r.err != nil {
+			return
+		}
+		if int64(b.locals)+int64(g.n) > maxLocals {
+			r.fail(at, ErrLimit, "more than %d local variables", maxLocals)
+			return
+		}
+		b.locals += int(g.n)
+		b.groups = append(b.groups, g)
+	}
+}
+
+// scan reads the instructions of a body and fills in its summary.
+func (s *scanner) scan(r *reader, function int, b *body) {
+	m, sum := s.m, &b.summary
+	locals := uint32(len(m.signatureOf(uint32(function)).Params) + b.locals)
+	s.frames, s.dead = append(s.frames[:0], openBlock{op: opBlock}), false
+	s.size.begin(int(locals))
+	first := len(s.calls)
+	straight := true // nothing so far branches or calls
+	var in instr
+	for len(s.frames) > 0 {
+		if r.next(&in); r.err != nil {
+			return
+		}
+		sum.cost += m.cost(&in)
+		switch in.op {
+		case opLocalGet, opLocalSet, opLocalTee:
+			if in.x >= locals {
+				r.fail(in.at, ErrInvalid, "local variable %d does not exist, there are %d", in.x, locals)
+			}
+		case opBlock, opLoop, opIf, opElse, opEnd:
+			s.structure(r, &in)
+			if in.op == opLoop {
+				sum.loops++
+				sum.leadLoop = sum.leadLoop || straight
+			}
+			straight = straight && (in.op == opBlock)
+		case opBr, opBrIf, opBrTable, opReturn, opUnreachable:
+			s.labels(r, &in)
+			s.dead = s.dead || in.op != opBrIf
+			straight = false
+		case opCall, opReturnCall, opCallIndirect, opReturnCallIndirect:
+			s.call(r, &in, sum)
+			s.dead = s.dead || in.op == opReturnCall || in.op == opReturnCallIndirect
+			straight = false
+		default:
+			s.other(r, &in, function)
+		}
+		if r.err == nil {
+			s.size.add(&in)
+		}
+	}
+	s.checkFrame(r, function)
+	if r.err == nil && r.pos != r.end {
+		r.fail(r.pos, ErrInvalid, "%d bytes after the end of a function", r.remaining())
+	}
+	sum.frameBytes = s.size.bytes
+	sum.calls = s.calls[first:len(s.calls):len(s.calls)]
+}
+
+// structure follows the nesting of blocks.
+func (s *scanner) structure(r *reader, in *instr) {
+	switch top := len(s.frames) - 1; in.op {
+	case opElse:
+		if s.frames[top].op != opIf {
+			r.fail(in.at, ErrInvalid, "else without if")
+			return
+		}
+		s.jump(top)
+		s.frames[top].op, s.dead = opElse, false
+	case opEnd:
+		s.jump(top)
+		b := s.frames[top]
+		if b.op == opLoop {
+			b.lastJump = len(s.size.set) // whatever it sets meets at its header
+		}
+		s.size.meet(b.set, b.lastJump)
+		s.frames, s.dead = s.frames[:top], false
+	default:
+		if in.blockType >= int64(len(s.m.types)) {
+			r.fail(in.at, ErrInvalid, "block of type %d, there are %d types", in.blockType, len(s.m.types))
+		}
+		set := len(s.size.set)
+		s.frames = append(s.frames, openBlock{in.op, set, set})
+	}
+}
+
+// jump notes that control goes to the end of an open block.
+func (s *scanner) jump(block int) {
+	if !s.dead {
+		s.frames[block].lastJump = len(s.size.set)
+	}
+}
+
+func (s *scanner) checkFrame(r *reader, function int) {
+	if r.err == nil && (s.size.bytes > maxFrameBytes || s.size.budget < 0) {
+		r.fail(r.pos, ErrLimit, "function %d has too many values for a stack frame", function)
+	}
+}
+
+// labels checks the depths that a branch names.
+func (s *scanner) labels(r *reader, in *instr) {
+	check := func(depth uint32) {
+		if r.err == nil && int64(depth) >= int64(len(s.frames)) {
+			r.fail(in.at, ErrInvalid, "branch to label %d, there are %d", depth, len(s.frames))
+			return
+		}
+		s.jump(len(s.frames) - 1 - int(depth))
+	}
+	switch in.op {
+	case opBr, opBrIf:
+		check(in.x)
+	case opBrTable:
+		t := reader{bin: r.bin, pos: in.operands, end: r.pos}
+		t.u32()
+		for t.more() {
+			check(t.u32())
+		}
+	}
+}
+
+func (s *scanner) call(r *reader, in *instr, sum *summary) {
+	switch in.op {
+	case opCall, opReturnCall:
+		if int64(in.x) >= int64(len(s.m.funcs)) {
+			r.fail(in.at, ErrInvalid, "call of function %d, there are %d", in.x, len(s.m.funcs))
+			return
+		}
+		s.calls = append(s.calls, in.x)
+	default:
+		s.m.checkIndex(r, in, "type", in.x, len(s.m.types))
+		s.m.checkIndex(r, in, "table", in.y, len(s.m.tables))
+		sum.indirect = true
+	}
+}
+
+func (m *module) checkIndex(r *reader, in *instr, what string, index uint32, have int) {
+	if r.err == nil && int64(index) >= int64(have) {
+		r.fail(in.at, ErrInvalid, "%s %d does not exist, there are %d", what, index, have)
+	}
+}
+
+// other checks the indexes of instructions that neither branch nor call nor name a local variable.
+func (s *scanner) other(r *reader, in *instr, function int) {
+	m := s.m
+	switch in.op {
+	case opGlobalGet, opGlobalSet:
+		m.checkIndex(r, in, "global", in.x, len(m.globals))
+	case opTableGet, opTableSet, opTableGrow, opTableSize, opTableFill:
+		m.checkIndex(r, in, "table", in.x, len(m.tables))
+	case opTableCopy:
+		m.checkIndex(r, in, "table", in.x, len(m.tables))
+		m.checkIndex(r, in, "table", in.y, len(m.tables))
+	case opTableInit:
+		m.checkIndex(r, in, "element segment", in.x, m.elemCount)
+		m.checkIndex(r, in, "table", in.y, len(m.tables))
+	case opElemDrop:
+		m.checkIndex(r, in, "element segment", in.x, m.elemCount)
+	case opMemoryInit, opDataDrop:
+		m.checkIndex(r, in, "data segment", in.x, max(m.dataCount, 0))
+	case opRefFunc:
+		m.checkIndex(r, in, "function", in.x, len(m.funcs))
+		if r.err == nil {
+			m.refer(in.x)
+		}
+	}
+	if r.err == nil {
+		m.noteState(in, function)
+	}
+}

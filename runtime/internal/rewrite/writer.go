@@ -1,0 +1,125 @@
+package rewrite
+
+import "strconv"
+
+// writer holds what the passes agree on while they write the new module.
+type writer struct {
+	m *module
+	o Options
+
+	types     []Signature // appended types
+	yield     uint32      // function index of the injected import
+	yieldType uint32
+	deep      []bool   // functions that account for depth, by body; the last one stands for indirect calls
+	exports   []export // appended exports, with indexes of the new module
+
+	fuel, depth, refused uint32 // global indexes
+
+	helpers     []helper
+	firstHelper uint32
+	refuel      uint32            // helper: takes new fuel
+	overflow    uint32            // helper: reports a stack overflow
+	reenter     uint32            // helper (d): overflow if d is negative, else refuel
+	memory      map[uint64]uint32 // helpers for memory instructions, see memoryHelper
+}
+
+func newWriter(m *module, o Options) *writer {
+	n := uint32(len(m.globals))
+	w := &writer{
+		m: m, o: o, yield: uint32(m.importedFuncs), fuel: n, depth: n + 1, refused: n + 2,
+		firstHelper: uint32(len(m.funcs)) + 1, memory: map[uint64]uint32{},
+	}
+	w.deep = m.deepFunctions()
+	w.yieldType = w.typeOf(yieldSignature)
+	w.addColdPaths()
+	return w
+}
+
+// shift maps a function index of the guest's module to the new one.
+func (w *writer) shift(function uint32) uint32 {
+	if function >= w.yield {
+		return function + 1
+	}
+	return function
+}
+
+// typeOf gives the index of a function type, appending it if no injected thing has used it yet.
+func (w *writer) typeOf(s Signature) uint32 {
+	base := uint32(len(w.m.types))
+	for i, t := range w.types {
+		if string(typeBytes(t.Params)) == string(typeBytes(s.Params)) && string(typeBytes(t.Results)) == string(typeBytes(s.Results)) {
+			return base + uint32(i)
+		}
+	}
+	w.types = append(w.types, s)
+	return base + uint32(len(w.types)-1)
+}
+
+func typeBytes(types []ValueType) []byte {
+	out := make([]byte, len(types))
+	for i, t := range types {
+		out[i] = byte(t)
+	}
+	return out
+}
+
+// nameExports chooses names for the injected exports, none of which the guest uses, and enters them in info.
+func (w *writer) nameExports(info *Info) {
+	used := make(map[string]bool, len(w.m.exports))
+	for _, e := range w.m.exports {
+		used[e.name] = true
+	}
+	add := func(name string, kind Kind, index uint32) string {
+		name = "vespo:" + name
+		for used[name] {
+			name += "'"
+		}
+		used[name] = true
+		w.exports = append(w.exports, export{name, kind, index})
+		return name
+	}
+	info.FuelExport = add("fuel", KindGlobal, w.fuel)
+	info.DepthExport = add("depth", KindGlobal, w.depth)
+	info.RefusedGrowExport = add("refused-grow", KindGlobal, w.refused)
+	if w.m.start >= 0 {
+		info.StartExport = add("start", KindFunction, w.shift(uint32(w.m.start)))
+	}
+	next := 0
+	for i, g := range w.m.globals {
+		if i >= w.m.importedGlobals && g.mutable && !g.typ.reference() && g.typ != V128 {
+			info.MutableGlobals[next].ExportName = add("global-"+strconv.Itoa(i), KindGlobal, uint32(i))
+			next++
+		}
+	}
+}
+
+// module writes all sections. Function bodies come first, because writing them finds out which helpers are needed.
+func (w *writer) module() []byte {
+	bodies := w.codeEntries()
+	out := make([]byte, 0, len(w.m.bin)+len(w.m.bin)/8)
+	out = append(out, preambleModule...)
+	out = appendSection(out, sectionType, w.typeSection())
+	out = appendSection(out, sectionImport, w.importSection())
+	out = appendSection(out, sectionFunction, w.functionSection())
+	if len(w.m.tables) > w.m.importedTables {
+		out = appendSection(out, sectionTable, w.tableSection())
+	}
+	if w.m.memory != nil && !w.m.memory.Imported {
+		out = appendSection(out, sectionMemory, limits{min: w.m.memory.MinPages}.append([]byte{1}))
+	}
+	out = appendSection(out, sectionGlobal, w.globalSection())
+	out = appendSection(out, sectionExport, w.exportSection())
+	if w.m.elements.to > w.m.elements.from {
+		out = appendSection(out, sectionElement, w.elementSection())
+	}
+	if w.m.dataCount >= 0 {
+		out = appendSection(out, sectionDataCount, appendU32(nil, uint32(w.m.dataCount)))
+	}
+	out = appendSection(out, sectionCode, bodies)
+	if w.m.hasData {
+		out = appendSection(out, sectionData, w.m.bytes(w.m.data))
+	}
+	return w.appendNames(out)
+}
+
+func (m *module) bytes(s span) []byte { return m.bin[s.from:s.to] }

@@ -1,0 +1,104 @@
+package rewrite
+
+func (w *writer) typeSection() []byte {
+	out := appendU32(nil, uint32(len(w.m.types)+len(w.types)))
+	out = append(out, w.m.bytes(w.m.typeRaw)...)
+	for _, t := range w.types {
+		out = append(appendU32(append(out, 0x60), uint32(len(t.Params))), typeBytes(t.Params)...)
+		out = append(appendU32(out, uint32(len(t.Results))), typeBytes(t.Results)...)
+	}
+	return out
+}
+
+// importSection copies the imports and appends the yield function, which so becomes the last function import. A memory's
+// maximum is left out: it is the host that provides the memory.
+func (w *writer) importSection() []byte {
+	out := appendU32(nil, uint32(len(w.m.imports)+1))
+	out = append(out, w.m.bytes(w.m.importRaw)...)
+	out = appendName(appendName(out, w.o.YieldModule), w.o.YieldName)
+	return appendU32(append(out, byte(KindFunction)), w.yieldType)
+}
+
+func (w *writer) functionSection() []byte {
+	defined := w.m.funcs[w.m.importedFuncs:]
+	out := appendU32(nil, uint32(len(defined)+len(w.helpers)))
+	for _, t := range defined {
+		out = appendU32(out, t)
+	}
+	for _, h := range w.helpers {
+		out = appendU32(out, h.typ)
+	}
+	return out
+}
+
+// tableSection gives every table a maximum, so that table.grow cannot take memory of the host without measure.
+func (w *writer) tableSection() []byte {
+	defined := w.m.tables[w.m.importedTables:]
+	out := appendU32(nil, uint32(len(defined)))
+	for _, t := range defined {
+		l := t.limits
+		if !l.hasMax || l.max > w.o.MaxTableElements {
+			l.hasMax, l.max = true, w.o.MaxTableElements
+		}
+		out = l.append(append(out, byte(t.elem)))
+	}
+	return out
+}
+
+func (w *writer) globalSection() []byte {
+	defined := w.m.globals[w.m.importedGlobals:]
+	out := appendU32(nil, uint32(len(defined)+3))
+	for _, g := range defined {
+		mutable := byte(0)
+		if g.mutable {
+			mutable = 1
+		}
+		out = append(out, byte(g.typ), mutable)
+		out = w.shifted(out, g.init, w.m.constExpr)
+	}
+	add := func(t ValueType, init func(*code)) {
+		c := code(out)
+		c.op(byte(t), 1)
+		init(&c)
+		c.op(opEnd)
+		out = c
+	}
+	add(I64, func(c *code) { c.i64(w.o.FuelSlice) })
+	add(I64, func(c *code) { c.i64(w.o.StackBytes) })
+	add(I32, func(c *code) { c.i32(0) })
+	return out
+}
+
+func (w *writer) exportSection() []byte {
+	out := appendU32(nil, uint32(len(w.m.exports)+len(w.exports)))
+	for _, e := range w.m.exports {
+		if e.kind == KindFunction {
+			e.index = w.shift(e.index)
+		}
+		out = e.append(out)
+	}
+	for _, e := range w.exports {
+		out = e.append(out)
+	}
+	return out
+}
+
+func (e export) append(out []byte) []byte {
+	return appendU32(append(appendName(out, e.name), byte(e.kind)), e.index)
+}
+
+func (w *writer) elementSection() []byte {
+	return w.shifted(nil, w.m.elements, w.m.walkElements)
+}
+
+// shifted copies a part of the module that walk understands, with the function indexes shifted.
+func (w *writer) shifted(out []byte, s span, walk func(*reader, visitFunc)) []byte {
+	r := &reader{bin: w.m.bin, pos: s.from, end: s.to}
+	copied := s.from
+	walk(r, func(at, end int, function uint32) {
+		out = append(out, w.m.bin[copied:at]...)
+		out = appendU32(out, w.shift(function))
+		copied = end
+	})
+	return append(out, w.m.bin[copied:s.to]...)
+}
