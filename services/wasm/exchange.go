@@ -25,8 +25,11 @@ func newExchange(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, 
 	x.response = response{w: w, context: r.Context(), deadline: deadline}
 	x.body = requestBody{from: r.Body, left: d.kind.cfg.MaxBodyBytes}
 	if r.ContentLength != 0 {
+		rc := http.NewResponseController(w) // errors: a connection without these has no need of them
 		// A client that sends too slowly fails its own request; it cannot hold the slot beyond the deadline.
-		_ = http.NewResponseController(w).SetReadDeadline(deadline)
+		_ = rc.SetReadDeadline(deadline)
+		// Without it, HTTP/1 takes the rest of the body away from a guest that begins to answer before it has read all.
+		_ = rc.EnableFullDuplex()
 	}
 	x.Exchange = abi.Exchange{
 		Method: r.Method, URI: r.URL.RequestURI(), Proto: r.Proto, Scheme: "http", Host: r.Host, RemoteAddr: r.RemoteAddr,
