@@ -173,3 +173,7 @@ func (l *logLines) String() string {
 	defer l.mu.Unlock()
 	return l.text.String()
 }
+
+func newRequest(method, url, body string) (*http.Request, error) {
+	return http.NewRequest(method, url, strings.NewReader(body))
+}

@@ -1,7 +1,9 @@
 ;; secret: shows whether a request can see what an earlier one left behind.
 ;;
 ;;   POST  with a body (16 to 256 bytes): hides it everywhere it can: at the low end of memory, over static data, at the high
-;;         end, all over pages that it grows, and in mutable globals of each numeric type. Answers 200 "hidden".
+;;         end, all over pages that it grows, and in mutable globals of each numeric type. Answers 200 "hidden", unless the
+;;         body's first byte asks for another end: T trap, L endless loop, O trap once memory is refused, R endless
+;;         recursion, B a status that cannot be sent, P trap after a part of the answer.
 ;;   GET   before it writes a single byte: compares all memory, also pages that it grows itself, and all globals with what a
 ;;         new instance has. Answers 200 "clean", or 500 and the place of the first difference.
 ;;
@@ -49,6 +51,23 @@
         (local.set $to (i32.add (local.get $to) (local.get $len)))
         (br $next))))
 
+  ;; $end ends the request in the way that a letter asks for; it returns if none does.
+  (func $end (param $letter i32)
+    (if (i32.eq (local.get $letter) (i32.const 0x54)) (then unreachable)) ;; T
+    (if (i32.eq (local.get $letter) (i32.const 0x4c)) (then (loop $again (br $again)))) ;; L
+    (if (i32.eq (local.get $letter) (i32.const 0x4f)) ;; O
+      (then
+        (loop $more (br_if $more (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
+        unreachable))
+    (if (i32.eq (local.get $letter) (i32.const 0x52)) (then (call $recurse))) ;; R
+    (if (i32.eq (local.get $letter) (i32.const 0x42)) (then (call $set_status_code (i32.const 99)))) ;; B
+    (if (i32.eq (local.get $letter) (i32.const 0x50)) ;; P
+      (then
+        (call $answer (i32.const 200) (i32.const 0x410) (i32.const 7))
+        unreachable)))
+
+  (func $recurse (call $recurse))
+
   (func $hide
     (local $len i32) (local $high i32) (local $old_pages i32)
     (local.set $len (i32.wrap_i64 (call $read_body (i32.const 0) (i32.const 0) (i32.const 256)))) ;; low
@@ -66,6 +85,7 @@
     (local.set $old_pages (memory.grow (global.get $grow_pages)))
     (if (i32.ne (local.get $old_pages) (i32.const -1))
       (then (call $stamp (local.get $len) (local.get $high) (i32.shl (memory.size) (i32.const 16)))))
+    (call $end (i32.load8_u (i32.const 0)))
     (call $answer (i32.const 200) (i32.const 0x410) (i32.const 7)))
 
   ;; $dirty tells if there is anything but zeros between two addresses that are multiples of 8.
