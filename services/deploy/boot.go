@@ -80,8 +80,8 @@ func (d *Deployer) reprepare(ctx context.Context, service registry.Service) (ser
 	if err := d.interrupted(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := router.ParsePrefix(string(service.Prefix)); err != nil {
-		return nil, err
+	if violations := checkPrefix(service.Prefix); len(violations) > 0 {
+		return nil, invalidSpec(violations)
 	}
 	spec, err := d.stored(ctx, service.Prefix, service.Current)
 	if err != nil {

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -12,53 +11,10 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// Validate reports all that is wrong with a spec, as one problem, without any side effect. Add does it too.
-func (d *Deployer) Validate(spec services.Spec) error {
-	kind, violations := d.checkSpec(spec)
-	if len(violations) > 0 {
-		return invalidSpec(violations)
-	}
-	err := guarded(context.Background(), d.log, "validate", func() error { return kind.Validate(spec) })
-	if err != nil {
-		return asProblem("check the service", err)
-	}
-	return nil
-}
-
-// checkSpec checks what can be without knowing the kind. The kind is nil only if there are violations.
-func (d *Deployer) checkSpec(spec services.Spec) (kind services.Kind, violations []string) {
-	canonical, err := router.ParsePrefix(string(spec.Prefix))
-	var malformed *router.PrefixError
-	switch {
-	case errors.As(err, &malformed):
-		for _, v := range malformed.Violations {
-			violations = append(violations, "prefix: "+v)
-		}
-	case err != nil:
-		violations = append(violations, "prefix: "+err.Error())
-	case string(canonical) != string(spec.Prefix):
-		violations = append(violations, fmt.Sprintf("prefix %q is not canonical: want %q", spec.Prefix, canonical))
-	}
-	kind, ok := d.kinds[spec.Kind]
-	if !ok {
-		violations = append(violations, fmt.Sprintf("there is no kind of service called %.80q", spec.Kind))
-	}
-	if spec.Digest != "" && spec.Digest != registry.DigestOf(spec.Module) {
-		violations = append(violations, "the module does not have the digest that was given: it was damaged on its way")
-	}
-	if spec.Options.MemoryBytes < 0 {
-		violations = append(violations, "memory is negative")
-	}
-	if spec.Options.Timeout < 0 {
-		violations = append(violations, "timeout is negative")
-	}
-	return kind, violations
-}
-
 // Add deploys a version: a new service, or the next version of the one that has the prefix. Deploying what is current already
 // is a deploy like any other: it gets a generation and fresh instances. When Add returns without an error, the change is durable and every
 // request that arrives from now on sees it; with an error nothing has changed. ctx is looked at until the commit and not after it.
-func (d *Deployer) Add(ctx context.Context, spec services.Spec) (Result, error) {
+func (d *Deployer) Add(ctx context.Context, spec services.Spec) (result Result, err error) {
 	if err := d.Validate(spec); err != nil {
 		return Result{}, err
 	}
@@ -71,7 +27,12 @@ func (d *Deployer) Add(ctx context.Context, spec services.Spec) (Result, error) 
 	if err != nil {
 		return Result{}, asProblem("store the module", err)
 	}
-	defer release()
+	defer func() {
+		release()
+		if err != nil { // else whoever deploys what cannot be prepared fills the disk
+			d.retiring.Go(d.collectGarbage)
+		}
+	}()
 	spec.Digest = digest
 	return d.deployLocked(ctx, spec)
 }

@@ -23,7 +23,7 @@ type Deployer struct {
 	log   *slog.Logger             // immutable
 
 	writer  chan struct{} // the writer lock: who has sent to it holds it
-	waiters atomic.Int32  // deploys in lock(), holder not counted
+	waiters atomic.Int32  // deploys that wait for it
 
 	phase atomic.Int32 // one of the phases; changed with the writer lock held
 
@@ -110,16 +110,12 @@ func (d *Deployer) lock(ctx context.Context, want int32) (unlock func(), err err
 	if err := d.checkPhase(want); err != nil {
 		return nil, err
 	}
-	defer d.waiters.Add(-1)
-	if int(d.waiters.Add(1)) > d.cfg.MaxWaiters+1 {
-		p := problem.New(problem.NoCapacity, "other deploys are being carried out and too many wait already; try again")
-		p.RetryAfter = busyRetryAfter
-		return nil, p.WithCause(ErrBusy)
-	}
 	select {
 	case d.writer <- struct{}{}:
-	case <-ctx.Done():
-		return nil, asProblem("wait for the deploys before this one", context.Cause(ctx))
+	default:
+		if err := d.awaitLock(ctx); err != nil {
+			return nil, err
+		}
 	}
 	unlock = func() { <-d.writer }
 	if err := d.checkPhase(want); err != nil {
@@ -127,6 +123,24 @@ func (d *Deployer) lock(ctx context.Context, want int32) (unlock func(), err err
 		return nil, err
 	}
 	return unlock, nil
+}
+
+// awaitLock takes the writer lock from a queue of bounded length.
+func (d *Deployer) awaitLock(ctx context.Context) error {
+	defer d.waiters.Add(-1)
+	if int(d.waiters.Add(1)) > d.cfg.MaxWaiters {
+		p := problem.New(problem.NoCapacity, "other deploys are being carried out and too many wait already; try again")
+		p.RetryAfter = busyRetryAfter
+		return p.WithCause(ErrBusy)
+	}
+	select {
+	case d.writer <- struct{}{}:
+		return nil
+	case <-d.closing.Done():
+		return errClosing()
+	case <-ctx.Done():
+		return asProblem("wait for the deploys before this one", context.Cause(ctx))
+	}
 }
 
 func (d *Deployer) checkPhase(want int32) error {

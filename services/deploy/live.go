@@ -44,8 +44,7 @@ func (d *Deployer) newLive(service registry.Service, deployment services.Deploym
 	l := &live{service: service, deployment: deployment, since: time.Now(), problem: unavailable}
 	l.limiter = d.useLimiter(service.Prefix)
 	l.route = newRoute(service, deployment, l.limiter.Limiter)
-	canonical, err := router.ParsePrefix(string(service.Prefix))
-	l.unroutable = err != nil || string(canonical) != string(service.Prefix)
+	l.unroutable = len(checkPrefix(service.Prefix)) > 0
 	return l
 }
 

@@ -1,0 +1,74 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services"
+)
+
+// Validate reports all that is wrong with a spec, as one problem, without any side effect. Add does it too.
+func (d *Deployer) Validate(spec services.Spec) error {
+	violations := d.checkSpec(spec)
+	err := d.askKind(spec)
+	var told *problem.Problem
+	switch {
+	case len(violations) == 0 && err == nil:
+		return nil
+	case len(violations) == 0:
+		return asProblem("check the service", err)
+	case errors.As(err, &told) && len(told.Violations) > 0:
+		violations = append(violations, told.Violations...)
+	case errors.As(err, &told):
+		violations = append(violations, told.Detail)
+	}
+	return invalidSpec(violations)
+}
+
+// askKind lets the kind validate, if there is one.
+func (d *Deployer) askKind(spec services.Spec) error {
+	kind, ok := d.kinds[spec.Kind]
+	if !ok {
+		return nil
+	}
+	return guarded(context.Background(), d.log, "validate", func() error { return kind.Validate(spec) })
+}
+
+// checkSpec checks what is not the kind's to know.
+func (d *Deployer) checkSpec(spec services.Spec) (violations []string) {
+	violations = checkPrefix(spec.Prefix)
+	if _, ok := d.kinds[spec.Kind]; !ok {
+		violations = append(violations, fmt.Sprintf("kind: there is no kind of service called %.80q", spec.Kind))
+	}
+	if spec.Digest != "" && spec.Digest != registry.DigestOf(spec.Module) {
+		violations = append(violations, "digest: the module does not have the one that was given; it was damaged on its way")
+	}
+	if spec.Options.MemoryBytes < 0 {
+		violations = append(violations, "memory: it is negative")
+	}
+	if spec.Options.Timeout < 0 {
+		violations = append(violations, "timeout: it is negative")
+	}
+	return violations
+}
+
+// checkPrefix says what keeps a prefix from being routed to.
+func checkPrefix(prefix registry.Prefix) (violations []string) {
+	canonical, err := router.ParsePrefix(string(prefix))
+	var malformed *router.PrefixError
+	switch {
+	case errors.As(err, &malformed):
+		for _, v := range malformed.Violations {
+			violations = append(violations, "prefix: "+v)
+		}
+	case err != nil:
+		violations = append(violations, "prefix: "+err.Error())
+	case string(canonical) != string(prefix):
+		violations = append(violations, fmt.Sprintf("prefix: %q is not canonical, write %q", prefix, canonical))
+	}
+	return violations
+}
