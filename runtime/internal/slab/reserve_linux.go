@@ -16,7 +16,8 @@ type reservation struct {
 // (MAP_NORESERVE), and to keep huge pages off, since a single byte written by a guest would make one resident and would
 // have to be paid for by clearing 2 MiB at the next reset.
 func reserve(slots, slotBytes int) (reservation, error) {
-	all, err := unix.Mmap(-1, 0, slots*slotBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
+	all, err := unix.Mmap(-1, 0, slots*slotBytes, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
 	if err != nil {
 		return reservation{}, fmt.Errorf("slab: cannot reserve %d slots of %d bytes (fewer or smaller slots may fit; "+
 			"limits on address space or strict overcommit forbid reservations larger than the memory): %w", slots, slotBytes, err)

@@ -101,9 +101,11 @@ func checkSize(slots int, slotBytes int64) error {
 	case slots <= 0:
 		return fmt.Errorf("slab: %d slots asked for: at least one is needed", slots)
 	case slotBytes <= 0 || slotBytes%PageBytes != 0:
-		return fmt.Errorf("slab: slot size of %d bytes: it must be a positive multiple of %d bytes (64 KiB, a wasm page)", slotBytes, PageBytes)
+		return fmt.Errorf("slab: slot size of %d bytes: it must be a positive multiple of %d bytes (64 KiB, a wasm page)",
+			slotBytes, PageBytes)
 	case slotBytes > MaxSlotBytes:
-		return fmt.Errorf("slab: slot size of %d bytes is above the maximum of %d bytes (4 GiB less one page)", slotBytes, int64(MaxSlotBytes))
+		return fmt.Errorf("slab: slot size of %d bytes is above the maximum of %d bytes (4 GiB less one page)",
+			slotBytes, int64(MaxSlotBytes))
 	case int64(slots) > math.MaxInt/slotBytes:
 		return fmt.Errorf("slab: %d slots of %d bytes are more than this machine can address", slots, slotBytes)
 	}

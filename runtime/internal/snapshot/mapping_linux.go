@@ -3,6 +3,7 @@ package snapshot
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,11 +53,16 @@ func (m mappings) fill(fd int, mem []byte) (contents []byte, err error) {
 		if isZero(page) {
 			continue
 		}
-		if n, err := unix.Pwrite(fd, page, int64(from)); err != nil || n != len(page) {
-			return nil, fmt.Errorf("write to the memory file: %d of %d bytes: %w", n, len(page), err)
+		n, err := unix.Pwrite(fd, page, int64(from))
+		if err == nil && n < len(page) {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			return nil, fmt.Errorf("write to the memory file: %w", err)
 		}
 	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE|unix.F_SEAL_SEAL); err != nil {
+	const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE | unix.F_SEAL_SEAL
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
 		return nil, fmt.Errorf("seal the memory file: %w", err)
 	}
 	if contents, err = unix.Mmap(fd, 0, len(mem), unix.PROT_READ, unix.MAP_PRIVATE); err != nil {

@@ -13,7 +13,8 @@ import (
 func Open(o Options) (*Restorer, error) {
 	m := mappings{hostPageBytes: unix.Getpagesize()}
 	if pageBytes%m.hostPageBytes != 0 {
-		return newRestorer(copyMethod{hostPageBytes: pageBytes}, fmt.Errorf("snapshot: host pages of %d bytes do not divide wasm pages", m.hostPageBytes)), nil
+		err := fmt.Errorf("snapshot: host pages of %d bytes do not divide wasm pages", m.hostPageBytes)
+		return newRestorer(copyMethod{hostPageBytes: pageBytes}, err), nil
 	}
 	if o.DisableScan {
 		return newRestorer(madviseMethod{m}, errors.New("snapshot: PAGEMAP_SCAN is disabled")), nil

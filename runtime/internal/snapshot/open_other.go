@@ -13,5 +13,6 @@ type Scratch struct{}
 // Open returns a restorer that copies: this system has neither private mappings that can be asked what was written to
 // them, nor a way to throw such pages away.
 func Open(Options) (*Restorer, error) {
-	return newRestorer(copyMethod{hostPageBytes: min(os.Getpagesize(), pageBytes)}, errors.New("snapshot: PAGEMAP_SCAN is a feature of Linux")), nil
+	m := copyMethod{hostPageBytes: min(os.Getpagesize(), pageBytes)}
+	return newRestorer(m, errors.New("snapshot: PAGEMAP_SCAN is a feature of Linux")), nil
 }

@@ -2,6 +2,8 @@ package snapshot
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -350,4 +352,63 @@ func TestResetAllocatesNothing(t *testing.T) {
 		}))
 		f.finish()
 	})
+}
+
+// faulty is a method that fails where it is told to.
+type faulty struct {
+	method
+	failing string
+}
+
+var errFault = errors.New("fault")
+
+func (m *faulty) fails(operation string) error {
+	if m.failing == operation {
+		return errFault
+	}
+	return nil
+}
+
+func (m *faulty) capture(mem []byte) (golden, error) {
+	if err := m.fails("capture"); err != nil {
+		return golden{}, err
+	}
+	return m.method.capture(mem)
+}
+
+func (m *faulty) mapOver(g *golden, cell []byte) error {
+	return cmp.Or(m.fails("map"), m.method.mapOver(g, cell))
+}
+
+func (m *faulty) decommit(g *golden, cell []byte) error {
+	return cmp.Or(m.fails("decommit"), m.method.decommit(g, cell))
+}
+
+func (m *faulty) wipe(cell []byte) error {
+	return cmp.Or(m.fails("wipe"), m.method.wipe(cell))
+}
+
+// TestFailuresAreReportedAndLeakNothing lets each operation fail once, and then go on.
+func TestFailuresAreReportedAndLeakNothing(t *testing.T) {
+	for _, name := range methodNames {
+		t.Run(name, func(t *testing.T) {
+			r := openMethod(t, name)
+			m := &faulty{method: r.method}
+			r.method = m
+			f := start(t, r, acquire(t, 4*pageBytes), 2, 1)
+			for operation, attempt := range map[string]func() error{
+				"capture":  func() error { _, err := r.Capture(f.want); return err },
+				"map":      func() error { return r.Map(f.im, f.cell) },
+				"decommit": func() error { return r.Decommit(f.im, f.cell) },
+				"wipe":     func() error { return r.Wipe(f.cell) },
+			} {
+				m.failing = operation
+				require.ErrorIs(t, attempt(), errFault, operation)
+				m.failing = ""
+			}
+			f.remap()
+			f.finish()
+			require.NoError(t, r.Close(), "all references were given back")
+		})
+	}
 }

@@ -34,7 +34,8 @@ type Restorer struct {
 // Dirty is what a reset found.
 type Dirty struct {
 	// HostPages counts the host pages copied back or cleared. With pagemap_scan it is the cell's private set: a page
-	// that was copied back stays private, so that the count never shrinks until Decommit. With madvise it is 0: the kernel does not tell, and
+	// that was copied back stays private, so that the count does not shrink until Decommit. (Up to 64 KiB of touched
+	// memory are copied whole, and are then private as a whole.) With madvise it is 0: the kernel does not tell, and
 	// nothing stays private. With copy it is all that was touched.
 	HostPages int
 }
@@ -66,17 +67,24 @@ func (r *Restorer) Capture(mem []byte) (*Image, error) {
 	if len(mem)%pageBytes != 0 {
 		return nil, fmt.Errorf("snapshot: capture of %d bytes: not a multiple of %d", len(mem), pageBytes)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return nil, ErrClosed
+	if err := r.countImage(1); err != nil {
+		return nil, err
 	}
 	g, err := r.method.capture(mem)
 	if err != nil {
-		return nil, fmt.Errorf("snapshot: capture of %d bytes: %w", len(mem), err)
+		return nil, errors.Join(fmt.Errorf("snapshot: capture of %d bytes: %w", len(mem), err), r.countImage(-1))
 	}
-	r.images++
 	return &Image{owner: r, sizeBytes: len(mem), golden: g, refs: 1}, nil
+}
+
+func (r *Restorer) countImage(n int) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed && n > 0 {
+		return ErrClosed
+	}
+	r.images += n
+	return nil
 }
 
 // Map makes cell show im, and zeros beyond it; whatever was there is gone. It must not be given a cell that a guest is
@@ -89,7 +97,8 @@ func (r *Restorer) Map(im *Image, cell []byte) error {
 		return err
 	}
 	if err := r.method.mapOver(&im.golden, cell); err != nil {
-		return errors.Join(fmt.Errorf("snapshot: map an image of %d bytes over a cell of %d: %w", im.sizeBytes, len(cell), err), im.release())
+		err = fmt.Errorf("snapshot: map an image of %d bytes over a cell of %d: %w", im.sizeBytes, len(cell), err)
+		return errors.Join(err, im.release())
 	}
 	return r.show(cell, im)
 }
@@ -114,8 +123,8 @@ func (r *Restorer) Reset(im *Image, cell []byte, touchedBytes int, sc *Scratch) 
 	return Dirty{HostPages: hostPages}, nil
 }
 
-// Decommit makes cell show im again as Reset does, whatever was written to it, and gives its private host pages back to the system. Each
-// page that the next request writes costs a fault again.
+// Decommit makes cell show im again, whatever was written to it, and gives its private host pages back to the system.
+// Each page that the next request writes costs a fault again.
 func (r *Restorer) Decommit(im *Image, cell []byte) error {
 	if im.released.Load() {
 		return ErrClosed
