@@ -52,6 +52,7 @@ func run(ctx context.Context, args []string, s streams) int {
 	parser, err := kong.New(&cli{},
 		kong.Name("vespo"),
 		kong.Description(description),
+		kong.Vars{"server": defaultServer},
 		kong.Writers(s.out, s.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(int) { helped = true }), // called after --help was answered

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,9 @@ import (
 	"time"
 )
 
+// defaultServer is where "vespo serve" listens unless told otherwise.
+const defaultServer = "http://127.0.0.1:8080"
+
 // Bounds of the client.
 const (
 	connectTimeout  = 5 * time.Second
@@ -23,7 +27,7 @@ const (
 
 // clientFlags are the flags of all commands that talk to a server.
 type clientFlags struct {
-	Server string `placeholder:"URL" env:"VESPO_SERVER" default:"http://127.0.0.1:8080" help:"The server to talk to (${default})."`
+	Server string `placeholder:"URL" env:"VESPO_SERVER" default:"${server}" help:"The server to talk to (${default})."`
 	Token  string `placeholder:"TOKEN" env:"VESPO_ADMIN_TOKEN" help:"What the server was given as --admin-token."`
 	Format string `enum:"text,json" placeholder:"text|json" default:"text" help:"Form of the output; json is the server's answer as it came (${default})."`
 }
@@ -35,7 +39,13 @@ type client struct {
 	http  *http.Client
 }
 
-// client checks the flags and makes a client of them.
+// Validate is called by the command line.
+func (f *clientFlags) Validate() error {
+	_, err := parseServer(f.Server)
+	return err
+}
+
+// client makes a client of the flags.
 func (f *clientFlags) client() (*client, error) {
 	base, err := parseServer(f.Server)
 	if err != nil {
@@ -53,10 +63,10 @@ func (f *clientFlags) client() (*client, error) {
 	return &client{base: base, token: f.Token, http: &http.Client{Transport: transport, CheckRedirect: noRedirects}}, nil
 }
 
-// parseServer takes "http://host:port" or, for short, "host:port".
+// parseServer takes "http://host:port" or, for short, "host:port". Nothing, as of an empty environment variable, is the default.
 func parseServer(s string) (string, error) {
-	full := s
-	if !strings.Contains(s, "://") {
+	full := cmp.Or(s, defaultServer)
+	if !strings.Contains(full, "://") {
 		full = "http://" + s
 	}
 	u, err := url.Parse(full)

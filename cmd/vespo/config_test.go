@@ -1,0 +1,118 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"testing/quick"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/stretchr/testify/require"
+)
+
+// parse gives the configuration that "vespo serve" takes from the flags.
+func parse(t *testing.T, flags ...string) (*Config, error) {
+	t.Helper()
+	var c cli
+	parser, err := kong.New(&c, kong.Vars{"server": defaultServer})
+	require.NoError(t, err)
+	_, err = parser.Parse(append([]string{"serve"}, flags...))
+	return &c.Serve.Config, err
+}
+
+func TestDefaults(t *testing.T) {
+	t.Setenv("VESPO_ADMIN_TOKEN", "")
+	cfg, err := parse(t)
+	require.NoError(t, err)
+	want, err := os.ReadFile("testdata/golden/defaults.txt")
+	require.NoError(t, err)
+	require.Equal(t, string(want), cfg.String())
+}
+
+func TestConfigReadsBack(t *testing.T) {
+	given := []string{
+		"--listen=:0", "--data=/d", "--memory=192KiB", "--slots=3", "--timeout=1m30s", "--max-body=1000B", "--max-module=1GiB",
+		"--queue=0", "--queue-wait=0s", "--idle=0s", "--max-connections=1", "--allow-private-sources", "--access-log=json",
+		"--log-level=error", "--demo",
+	}
+	cfg, err := parse(t, given...)
+	require.NoError(t, err)
+	var flags []string
+	for line := range strings.Lines(cfg.String()) {
+		if !strings.HasPrefix(line, "--admin-token") { // which is not shown
+			flags = append(flags, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	again, err := parse(t, flags...)
+	require.NoError(t, err)
+	require.Equal(t, cfg, again)
+}
+
+func TestStringHidesToken(t *testing.T) {
+	cfg, err := parse(t, "--admin-token=hidden")
+	require.NoError(t, err)
+	require.NotContains(t, cfg.String(), "hidden")
+	require.Contains(t, cfg.String(), "--admin-token=set\n")
+}
+
+func TestValidate(t *testing.T) {
+	valid := func() *Config {
+		cfg, err := parse(t)
+		require.NoError(t, err)
+		return cfg
+	}
+	for name, change := range map[string]func(*Config){
+		"--listen is":         func(c *Config) { c.Listen = "127.0.0.1" },
+		"--memory is":         func(c *Config) { c.Memory = 65537 },
+		"--memory is 0":       func(c *Config) { c.Memory = 0 },
+		"at most 4GiB":        func(c *Config) { c.Memory = 4<<30 + 65536 },
+		"--slots is":          func(c *Config) { c.Slots = maxSlots + 1 },
+		"--slots x --memory":  func(c *Config) { c.Slots, c.Memory = 4097, 4<<30 },
+		"--timeout is":        func(c *Config) { c.Timeout = -1 },
+		"at most 1h0m0s":      func(c *Config) { c.Timeout = time.Hour + 1 },
+		"--max-body is":       func(c *Config) { c.MaxBody = -1 },
+		"--max-module is":     func(c *Config) { c.MaxModule = 0 },
+		"--queue is":          func(c *Config) { c.Queue = -1 },
+		"--queue-wait is":     func(c *Config) { c.QueueWait = 2 * time.Hour },
+		"--idle is":           func(c *Config) { c.Idle = -1 },
+		"--max-connections":   func(c *Config) { c.MaxConnections = 0 },
+		"--admin-token has":   func(c *Config) { c.AdminToken = "a\nb" },
+		"no header can carry": func(c *Config) { c.AdminToken = "é" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := valid()
+			require.NoError(t, cfg.Validate())
+			change(cfg)
+			err := cfg.Validate()
+			require.ErrorContains(t, err, name)
+			require.Len(t, strings.Split(err.Error(), "\n"), 1)
+		})
+	}
+	bad := valid()
+	bad.Slots, bad.Queue, bad.Listen = 0, -1, ""
+	require.Len(t, strings.Split(bad.Validate().Error(), "\n"), 3)
+}
+
+func TestSizeReadsBack(t *testing.T) {
+	readsBack := func(n int64) bool {
+		want := size(n & (1<<52 - 1)) // beyond, the library reads sizes as floating-point numbers
+		var got size
+		return got.UnmarshalText([]byte(want.String())) == nil && got == want
+	}
+	require.NoError(t, quick.Check(readsBack, nil))
+	aligned := func(n uint8, shift uint8) bool { return readsBack(int64(n) << (shift % 44)) }
+	require.NoError(t, quick.Check(aligned, nil))
+}
+
+func TestSize(t *testing.T) {
+	for text, want := range map[string]size{"0": 0, "65536": 64 << 10, "16MiB": 16 << 20, "1.5 KiB": 1536, "10MB": 10_000_000, "1tib": 1 << 40} {
+		var got size
+		require.NoError(t, got.UnmarshalText([]byte(text)), text)
+		require.Equal(t, want, got, text)
+	}
+	for _, text := range []string{"", "MiB", "-1", "16Mio", "1 2", "9EiB"} {
+		var got size
+		require.Error(t, got.UnmarshalText([]byte(text)), text)
+	}
+}

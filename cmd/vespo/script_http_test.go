@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// http [-h2c] METHOD URL [HEADER: VALUE | @FILE | BODY]... makes a request; the output is the status line, the headers and the body. It fails
+// for a status of 400 and above, unless it is negated.
+func httpCommand(ts *testscript.TestScript, neg bool, args []string) {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	if len(args) > 0 && args[0] == "-h2c" {
+		protocols = http.Protocols{}
+		protocols.SetUnencryptedHTTP2(true)
+		args = args[1:]
+	}
+	if len(args) < 2 {
+		ts.Fatalf("usage: http [-h2c] METHOD URL [HEADER: VALUE | @FILE | BODY]...")
+	}
+	r, err := http.NewRequest(args[0], args[1], nil)
+	ts.Check(err)
+	for _, arg := range args[2:] {
+		name, value, isHeader := strings.Cut(arg, ": ")
+		file, isFile := strings.CutPrefix(arg, "@")
+		switch {
+		case isHeader && name == "Host":
+			r.Host = value
+		case isHeader:
+			r.Header.Add(name, value)
+		default:
+			if isFile {
+				arg = ts.ReadFile(file)
+			}
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(arg)), int64(len(arg))
+		}
+	}
+	transport := &http.Transport{Protocols: &protocols}
+	defer transport.CloseIdleConnections()
+	resp, err := transport.RoundTrip(r)
+	ts.Check(err)
+	show(ts, resp)
+	if failed := resp.StatusCode >= 400; failed != neg {
+		ts.Fatalf("%s", resp.Status)
+	}
+}
+
+func show(ts *testscript.TestScript, resp *http.Response) {
+	defer resp.Body.Close()
+	fmt.Fprintln(ts.Stdout(), resp.Proto, resp.Status)
+	ts.Check(resp.Header.Write(ts.Stdout()))
+	fmt.Fprintln(ts.Stdout())
+	_, err := io.Copy(ts.Stdout(), resp.Body)
+	ts.Check(err)
+	fmt.Fprintln(ts.Stdout())
+}
+
+// stream is a request under way: the guest has begun to read its body and waits for the rest.
+type stream struct {
+	conn net.Conn
+	from *bufio.Reader
+	rest string
+}
+
+// begin NAME ADDR PATH BODY posts the first half of a body and returns when the server has asked for it, which it does when the guest
+// reads it.
+func beginCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 || len(args[3]) < 2 {
+		ts.Fatalf("usage: begin NAME ADDR PATH BODY")
+	}
+	name, address, path, body := args[0], args[1], args[2], args[3]
+	conn, err := net.Dial("tcp", address)
+	ts.Check(err)
+	ts.Check(conn.SetDeadline(time.Now().Add(hangTimeout)))
+	s := &stream{conn: conn, from: bufio.NewReader(conn), rest: body[len(body)/2:]}
+	worldOf(ts).streams[name] = s
+	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", path, address, len(body))
+	ts.Check(err)
+	line, err := s.from.ReadString('\n')
+	ts.Check(err)
+	if !strings.HasPrefix(line, "HTTP/1.1 100 ") {
+		ts.Fatalf("answer %q, want 100 Continue", line)
+	}
+	_, err = s.from.ReadString('\n')
+	ts.Check(err)
+	_, err = io.WriteString(conn, body[:len(body)/2])
+	ts.Check(err)
+}
+
+// finish NAME posts the other half and shows the answer.
+func finishCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 || worldOf(ts).streams[args[0]] == nil {
+		ts.Fatalf("usage: finish NAME")
+	}
+	s := worldOf(ts).streams[args[0]]
+	_, err := io.WriteString(s.conn, s.rest)
+	ts.Check(err)
+	resp, err := http.ReadResponse(s.from, nil)
+	ts.Check(err)
+	show(ts, resp)
+}

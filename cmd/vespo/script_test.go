@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/vespo-dev/vespo/testdata/guests"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"vespo": main})
+}
+
+// TestScript runs the command line as its users do. Beside testscript's own commands, scripts have those below. Guests lie in the
+// script's directory, and $SOURCE serves that directory over HTTP.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup:               func(env *testscript.Env) error { return setup(t, env) },
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"serve":  serveCommand,
+			"signal": signalCommand,
+			"exited": exitedCommand,
+			"logged": loggedCommand,
+			"exits":  exitsCommand,
+			"http":   httpCommand,
+			"begin":  beginCommand,
+			"finish": finishCommand,
+		},
+	})
+}
+
+// world is what a script has under way. Its commands run one after the other; it has no lock.
+type world struct {
+	servers map[string]*process
+	streams map[string]*stream
+}
+
+type worldKey struct{}
+
+func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
+
+func setup(t *testing.T, env *testscript.Env) error {
+	for _, name := range []string{"hello", "echo", "oom", "spin"} {
+		if err := os.WriteFile(filepath.Join(env.WorkDir, name+".wasm"), guests.Wat(t, name), 0o644); err != nil {
+			return err
+		}
+	}
+	w := &world{servers: map[string]*process{}, streams: map[string]*stream{}}
+	env.Values[worldKey{}] = w
+	env.Defer(func() {
+		for _, s := range w.streams {
+			s.conn.Close()
+		}
+		for _, p := range w.servers {
+			p.kill()
+		}
+	})
+	source := httptest.NewServer(http.FileServer(http.Dir(env.WorkDir)))
+	env.Defer(source.Close)
+	env.Setenv("SOURCE", source.URL)
+	return nil
+}
+
+// command makes a command that runs in the script's directory with its environment.
+func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, key := range []string{"PATH", "HOME", "TMPDIR", "GOCOVERDIR", "VESPO_SERVER", "VESPO_ADMIN_TOKEN"} {
+		cmd.Env = append(cmd.Env, key+"="+ts.Getenv(key))
+	}
+	return cmd
+}
+
+// exits CODE NAME ARGS... runs a command that has to end with the exit code.
+func exitsCommand(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: exits CODE NAME ARGS...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	cmd := command(ts, args[1], args[2:]...)
+	cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		ts.Check(err)
+	}
+	if got := cmd.ProcessState.ExitCode(); got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// lines collects what a process writes, line by line, and lets others wait for a line.
+type lines struct {
+	mu    sync.Mutex
+	text  []byte        // guarded by mu
+	ended bool          // guarded by mu
+	more  chan struct{} // guarded by mu; closed and replaced when there is more
+}
+
+func newLines() *lines { return &lines{more: make(chan struct{})} }
+
+// Write implements io.Writer.
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, p...)
+	close(l.more)
+	l.more = make(chan struct{})
+	return len(p), nil
+}
+
+func (l *lines) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = true
+	close(l.more)
+	l.more = make(chan struct{})
+}
+
+// await waits until find is content with the text, and gives false if the text ends, or ctx does, before that.
+func (l *lines) await(ctx context.Context, find func(text string) bool) bool {
+	for {
+		l.mu.Lock()
+		text, ended, more := string(l.text), l.ended, l.more
+		l.mu.Unlock()
+		switch {
+		case find(text):
+			return true
+		case ended:
+			return false
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text)
+}
