@@ -40,6 +40,7 @@ type Pool struct {
 	module   *engine.Module     // guarded by mu; nil while evicted
 	warm     []*engine.Instance // guarded by mu; last in first out
 	inUse    int                // guarded by mu; acquisitions under way included
+	refills  int                // guarded by mu; refills under way
 	loading  chan struct{}      // guarded by mu; closed when the load under way has ended
 	lastUsed time.Time          // guarded by mu
 	closed   bool               // guarded by mu
@@ -214,12 +215,17 @@ func (p *Pool) discard(in *engine.Instance, refill bool) {
 	}
 }
 
-// done ends an acquisition. The last one of a closed pool closes the module.
+// done ends an acquisition.
 func (p *Pool) done() {
 	p.mu.Lock()
 	p.inUse--
 	p.lastUsed = time.Now()
-	last := p.closed && p.inUse == 0
+	p.unlockAndFinish()
+}
+
+// unlockAndFinish closes the module of a closed pool, if the last that used it has ended.
+func (p *Pool) unlockAndFinish() {
+	last := p.closed && p.inUse == 0 && p.refills == 0
 	p.mu.Unlock()
 	if last {
 		p.finish()
@@ -234,9 +240,13 @@ func (p *Pool) refill(ctx context.Context) {
 		p.mu.Unlock()
 		return
 	}
-	p.inUse++
+	p.refills++
 	p.mu.Unlock()
-	defer p.done()
+	defer func() {
+		p.mu.Lock()
+		p.refills--
+		p.unlockAndFinish()
+	}()
 	slot, ok := p.set.engine.AcquireSlot()
 	if !ok {
 		return
@@ -287,7 +297,7 @@ func (p *Pool) Shrink(ctx context.Context, evict bool) error {
 	}
 	p.mu.Lock()
 	module := p.module
-	if p.inUse > 0 || p.closed || len(p.warm) > 0 {
+	if p.inUse > 0 || p.refills > 0 || p.closed || len(p.warm) > 0 {
 		module = nil
 	} else {
 		p.module = nil
@@ -306,7 +316,7 @@ func (p *Pool) Close(ctx context.Context) error {
 	p.mu.Lock()
 	already := p.closed
 	p.closed = true
-	idle := p.inUse == 0
+	idle := p.inUse == 0 && p.refills == 0
 	if p.module != nil {
 		p.module.Stop()
 	}
@@ -325,7 +335,7 @@ func (p *Pool) Close(ctx context.Context) error {
 	}
 }
 
-// finish is called once: by Close if nothing was in use, else by the last Release.
+// finish is called once: by Close if nothing was in use, else by the last that was.
 func (p *Pool) finish() {
 	p.set.mu.Lock()
 	p.closeWarm(int(^uint(0) >> 1))

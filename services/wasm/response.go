@@ -27,6 +27,7 @@ type response struct {
 	started  bool
 	failed   bool // the client does not take any more
 	bounded  bool // a write deadline is set
+	flushed  bool
 }
 
 // Header implements abi.Response.
@@ -66,13 +67,18 @@ func (r *response) Write(p []byte) (int, error) {
 // Flush implements abi.Response.
 func (r *response) Flush() error {
 	r.bound()
+	r.flushed = true
 	err := http.NewResponseController(r.w).Flush()
 	r.failed = r.failed || err != nil
 	return err
 }
 
-// SetTrailer implements abi.Response. It needs no announcement before the body.
+// SetTrailer implements abi.Response. A short answer that was not flushed would be sent with its length, and then there is
+// no place for a trailer.
 func (r *response) SetTrailer(name string, values []string) {
+	if !r.flushed {
+		_ = r.Flush()
+	}
 	r.w.Header()[http.TrailerPrefix+name] = values
 }
 
