@@ -1,0 +1,189 @@
+package deploy
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/problem"
+)
+
+// drains collects Events.Retired.
+type drains struct {
+	mu  sync.Mutex
+	all map[registry.Generation]Drain // guarded by mu
+}
+
+func (d *drains) listen(c *Config) {
+	d.all = make(map[registry.Generation]Drain)
+	c.Events.Retired = func(_ registry.Prefix, g registry.Generation, drain Drain) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.all[g] = drain
+	}
+}
+
+func (d *drains) seen() map[registry.Generation]Drain {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	seen := make(map[registry.Generation]Drain)
+	for g, drain := range d.all {
+		seen[g] = drain
+	}
+	return seen
+}
+
+func TestRequestsInFlightEndOnTheirVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var retired drains
+		h := booted(t, t.TempDir(), retired.listen)
+		defer h.end()
+		h.add("/a", "one")
+		onOne := h.pause("/a")
+		h.add("/a", "two")
+		onTwo := h.pause("/a")
+		require.NoError(t, h.Remove(context.Background(), "/a"))
+		synctest.Wait()
+		require.Equal(t, 2, h.kind.openCount(), "both have a request")
+		require.Empty(t, retired.seen())
+
+		close(h.kind.hold)
+		require.Equal(t, "one", <-onOne)
+		require.Equal(t, "two", <-onTwo)
+		synctest.Wait()
+		require.Zero(t, h.kind.openCount())
+		require.Equal(t, map[registry.Generation]Drain{1: {}, 2: {}}, retired.seen())
+	})
+}
+
+func TestRequestsThatOutliveTheDrainAreStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var retired drains
+		h := booted(t, t.TempDir(), func(c *Config) {
+			retired.listen(c)
+			c.DrainTimeout = time.Minute
+		})
+		defer h.end()
+		h.add("/a", "one")
+		answer := h.pause("/a")
+		h.add("/a", "two")
+		time.Sleep(time.Minute - 1)
+		synctest.Wait()
+		require.Empty(t, retired.seen())
+		time.Sleep(1)
+		require.Contains(t, <-answer, "stopped")
+		synctest.Wait()
+		require.Equal(t, map[registry.Generation]Drain{1: {Forced: true}}, retired.seen())
+		h.requireServed("/a", "two")
+	})
+}
+
+func TestFailureToCloseIsReported(t *testing.T) {
+	for name, fail := range map[string]struct {
+		step func(context.Context) error
+		want error
+	}{
+		"error": {func(context.Context) error { return errInjected }, errInjected},
+		"panic": {func(context.Context) error { panic("injected") }, ErrPanic},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var retired drains
+				h := booted(t, t.TempDir(), retired.listen)
+				defer h.end()
+				h.add("/a", "one")
+				h.kind.failAt("close", fail.step)
+				h.add("/a", "two")
+				synctest.Wait()
+				require.ErrorIs(t, retired.seen()[1].Err, fail.want)
+			})
+		})
+	}
+}
+
+func TestCloseDrains(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := booted(t, t.TempDir(), nil)
+		h.add("/a", "one")
+		h.add("/b", "two")
+		answer := h.pause("/a")
+		closed := make(chan error, 1)
+		go func() { closed <- h.Close(context.Background()) }()
+		synctest.Wait()
+
+		require.False(t, h.Ready())
+		status, body := h.get("/b")
+		require.Equal(t, http.StatusServiceUnavailable, status)
+		require.Contains(t, body, problem.NotReady.Type())
+		_, err := h.Add(context.Background(), spec("/a", "three"))
+		require.ErrorIs(t, err, ErrClosed)
+		requireKind(t, problem.NotReady, err)
+		require.Equal(t, 1, h.kind.openCount())
+
+		close(h.kind.hold)
+		require.Equal(t, "one", <-answer)
+		require.NoError(t, <-closed)
+		h.end()
+	})
+}
+
+func TestCloseStopsWhatOutlivesItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := booted(t, t.TempDir(), nil)
+		h.add("/a", "one")
+		h.add("/b", "two")
+		answer := h.pause("/a")
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		defer cancel()
+		begun := time.Now()
+		require.ErrorIs(t, h.Close(ctx), ErrCutOff)
+		require.Equal(t, 3*time.Second, time.Since(begun))
+		require.Contains(t, <-answer, "stopped")
+		require.Zero(t, h.kind.openCount())
+		require.NoError(t, h.Close(ctx), "a second time there is nothing to do")
+		h.end()
+	})
+}
+
+func TestCloseBreaksDeploysOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := booted(t, t.TempDir(), nil)
+		h.add("/a", "one")
+		h.kind.failAt("prepare", func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		results := make(chan error, 2)
+		for range 2 { // one under way, one waiting for it
+			go func() {
+				_, err := h.Add(context.Background(), spec("/a", "two"))
+				results <- err
+			}()
+		}
+		synctest.Wait()
+		h.end()
+		require.ErrorIs(t, <-results, ErrClosed)
+		require.ErrorIs(t, <-results, ErrClosed)
+	})
+}
+
+func TestPrepareThatTakesTooLongIsBrokenOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := booted(t, t.TempDir(), func(c *Config) { c.PrepareTimeout = time.Minute })
+		defer h.end()
+		h.kind.failAt("prepare", func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		begun := time.Now()
+		_, err := h.Add(context.Background(), spec("/a", "one"))
+		requireKind(t, problem.Deadline, err)
+		require.Equal(t, time.Minute, time.Since(begun))
+	})
+}
