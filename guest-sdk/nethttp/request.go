@@ -70,10 +70,14 @@ func headerOf(from guest.Header) http.Header {
 	return h
 }
 
-// announcedTrailer has a key for each trailer that the header announces, as net/http wants it.
+// announcedTrailer has a key for each trailer that the header announces, as net/http wants it, and asks the host for trailers
+// if there are any.
 func announcedTrailer(h http.Header) http.Header {
 	names := h.Values("Trailer")
 	if len(names) == 0 {
+		return nil
+	}
+	if !guest.EnableTrailers() {
 		return nil
 	}
 	trailer := http.Header{}

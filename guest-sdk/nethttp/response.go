@@ -1,6 +1,7 @@
 package nethttp
 
 import (
+	"io"
 	"net/http"
 	"strings"
 
@@ -18,7 +19,8 @@ type responseWriter struct {
 }
 
 var (
-	_ http.Flusher = (*responseWriter)(nil)
+	_ http.Flusher  = (*responseWriter)(nil)
+	_ io.ReaderFrom = (*responseWriter)(nil)
 )
 
 func (w *responseWriter) Header() http.Header { return w.header }
@@ -84,6 +86,32 @@ func (w *responseWriter) WriteString(s string) (int, error) {
 	}
 	return w.guest.WriteString(s)
 }
+
+// ReadFrom lets io.Copy do with the guest's own buffer. Its first bytes are read apart, to guess the content's type by.
+func (w *responseWriter) ReadFrom(from io.Reader) (int64, error) {
+	first := make([]byte, sniffBytes)
+	n, err := from.Read(first)
+	if n > 0 {
+		if _, err := w.Write(first[:n]); err != nil {
+			return 0, err
+		}
+	}
+	if err == io.EOF {
+		return int64(n), nil
+	}
+	if err != nil {
+		return int64(n), err
+	}
+	if w.head || !w.wroteHeader {
+		more, err := io.Copy(struct{ io.Writer }{w}, from)
+		return int64(n) + more, err
+	}
+	more, err := w.guest.ReadFrom(from)
+	return int64(n) + more, err
+}
+
+// sniffBytes is what http.DetectContentType looks at.
+const sniffBytes = 512
 
 // prepare sends the header before the first piece of the body, with a guess at the content's type if there is none.
 func (w *responseWriter) prepare(first []byte) error {

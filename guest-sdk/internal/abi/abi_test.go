@@ -1,0 +1,79 @@
+package abi
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func filler(value string) func([]byte) uint32 {
+	return func(buf []byte) uint32 {
+		if len(value) <= len(buf) {
+			copy(buf, value)
+		}
+		return uint32(len(value))
+	}
+}
+
+func TestText(t *testing.T) {
+	for _, n := range []int{0, 1, len(scratch) - 1, len(scratch), len(scratch) + 1, 100_000} {
+		want := strings.Repeat("x", n)
+		if got := Text(filler(want)); got != want {
+			t.Errorf("%d bytes: got %d", n, len(got))
+		}
+	}
+}
+
+func TestTextOfGrowingValue(t *testing.T) {
+	size := uint32(len(scratch))
+	got := Text(func(buf []byte) uint32 {
+		size *= 2
+		return size
+	})
+	if got != "" {
+		t.Errorf("got %d bytes that the host did not write", len(got))
+	}
+}
+
+func TestList(t *testing.T) {
+	for _, want := range [][]string{nil, {""}, {"a"}, {"", ""}, {"a", "", "b"}, {strings.Repeat("long", 5000), "b"}} {
+		packed := strings.Join(want, "\x00") + "\x00"
+		got := List(func(buf []byte) uint64 {
+			return uint64(len(want))<<32 | uint64(filler(packed)(buf))
+		})
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func FuzzSplitList(f *testing.F) {
+	f.Add([]byte("a\x00b\x00"), 2)
+	f.Add([]byte("a\x00b"), 2)
+	f.Add([]byte(""), 1)
+	f.Add([]byte("\x00"), 1<<30)
+	f.Fuzz(func(t *testing.T, b []byte, count int) {
+		if count < 0 {
+			return
+		}
+		values := SplitList(b, count)
+		if len(values) > count || len(values) > strings.Count(string(b), "\x00") {
+			t.Fatalf("%d values of %d in %q", len(values), count, b)
+		}
+		if joined := strings.Join(values, "\x00"); !strings.HasPrefix(string(b), joined) {
+			t.Fatalf("%q is not in %q", values, b)
+		}
+	})
+}
+
+func TestOutsideOfARequest(t *testing.T) {
+	if EnableFeatures(FeatureTrailers) != FeatureTrailers || Config(nil) != 0 || !LogEnabled(0) {
+		t.Error("a starting program is to find a host with trailers and without configuration")
+	}
+	defer func() {
+		if message, _ := recover().(string); !strings.Contains(message, "guesttest") {
+			t.Errorf("panic %q does not name the way out", message)
+		}
+	}()
+	Method(nil)
+}
