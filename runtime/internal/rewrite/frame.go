@@ -28,10 +28,15 @@ type frameEstimator struct {
 	set   []uint32 // local variables in the order they were set, without repetition between two meetings
 	stamp []uint32 // by local variable: the last meeting that counted it
 	clock uint32
+	width int // slots that a local variable may take: 2 if the function has vectors
 }
 
-func (e *frameEstimator) begin(locals int) {
-	e.bytes, e.set = frameBaseBytes, e.set[:0]
+// begin starts a function with a number of local variables, parameters included; wide says that some are vectors.
+func (e *frameEstimator) begin(locals int, wide bool) {
+	e.bytes, e.set, e.width = frameBaseBytes, e.set[:0], 1
+	if wide {
+		e.width = 2
+	}
 	if locals > len(e.stamp) {
 		e.stamp = make([]uint32, locals)
 	}
@@ -77,7 +82,7 @@ func (e *frameEstimator) meet(from, to int) {
 		e.set[keep] = local
 		keep++
 		if from+i < to {
-			e.bytes++
+			e.bytes += e.width
 			e.budget--
 		}
 	}

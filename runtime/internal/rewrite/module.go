@@ -103,6 +103,8 @@ type localGroup struct {
 	typ ValueType
 }
 
+func (g localGroup) wide() bool { return g.typ == V128 }
+
 var (
 	preambleModule    = []byte("\x00asm\x01\x00\x00\x00")
 	preambleComponent = []byte("\x00asm\x0d\x00\x01\x00")

@@ -1,5 +1,7 @@
 package rewrite
 
+import "slices"
+
 // summary is what the passes know of a function body before they write it.
 type summary struct {
 	calls      []uint32 // functions it calls directly, tail calls included
@@ -74,9 +76,10 @@ func (r *reader) locals(b *body) {
 // scan reads the instructions of a body and fills in its summary.
 func (s *scanner) scan(r *reader, function int, b *body) {
 	m, sum := s.m, &b.summary
-	locals := uint32(len(m.signatureOf(uint32(function)).Params) + b.locals)
+	params := m.signatureOf(uint32(function)).Params
+	locals := uint32(len(params) + b.locals)
 	s.frames, s.dead = append(s.frames[:0], openBlock{op: opBlock}), false
-	s.size.begin(int(locals))
+	s.size.begin(int(locals), slices.Contains(params, V128) || slices.ContainsFunc(b.groups, localGroup.wide))
 	first := len(s.calls)
 	straight := true // nothing so far branches or calls
 	var in instr
