@@ -57,7 +57,11 @@ func (in *Instance) begin(ctx context.Context, deadline time.Time) {
 
 func (in *Instance) end(err error) Outcome {
 	r := &in.run
-	r.guestTime += time.Since(r.sliceStart)
+	now := time.Now()
+	r.guestTime += now.Sub(r.sliceStart)
+	if r.guestTime < turns.LongAfter {
+		in.module.engine.turns.NoteShort(now)
+	}
 	in.dropTurn()
 	r.ctx = nil
 	if err == nil {

@@ -101,7 +101,7 @@ func state(tb testing.TB, in *Instance) (memory []byte, globals [4]uint64) {
 
 func TestResetRestoresEverything(t *testing.T) {
 	for _, disableScan := range []bool{false, true} {
-		e := open(t, Config{DisableScan: disableScan})
+		e := open(t, Config{DisableScan: disableScan, SlotBytes: 100 * PageBytes})
 		in := prepare(t, compile(t, e, "state", stateOptions))
 		t.Log(e.Stats().ResetMethod)
 		memory, globals := state(t, in)

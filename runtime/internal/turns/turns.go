@@ -2,74 +2,156 @@
 //
 // Go's scheduler looks for network events only when a processor has nothing else to run, or every 10 ms. A few guests
 // that spin would therefore delay every other request by 10 ms and more. Guests that have run for longer than
-// LongAfter take turns here instead: at most as many of them as there are processors are runnable at any time, first
-// in first out, and when they hold all processors one of them pauses briefly in every Period, so that the scheduler
-// polls the network.
+// LongAfter take turns here instead, first in first out:
+//
+//   - While short calls come and go, one processor is left to them: there is one turn less than processors.
+//   - When no call was short for reserveFor, all processors are used: a load of long calls alone loses nothing. One of the
+//     holders then pauses briefly in every Period, so that the scheduler polls the network and finds the next short call.
 package turns
 
 import (
 	"context"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
 const (
-	// LongAfter is the guest time after which a call needs a turn. Shorter calls never touch this package.
+	// LongAfter is the guest time after which a call needs a turn. Shorter calls never wait here.
 	LongAfter = time.Millisecond
 	// Period is how long a turn lasts before it is offered to those that wait.
 	Period = time.Millisecond
-	// pause is how long one holder sleeps in every Period when all turns are taken. The timer's own slack
-	// makes it 50-100 us on Linux; what counts is that the processor has nothing to run for a moment.
+	// reserveFor is how long after a short call one processor is left free for the next.
+	reserveFor = 10 * time.Millisecond
+	// pause is how long one holder sleeps in every Period when all processors are taken. The timer's own slack makes
+	// it 50-100 us on Linux; what counts is that the processor has nothing to run for a moment.
 	pause = 10 * time.Microsecond
 )
 
-// Turns hands out turns. The zero value is not usable; see New.
+// Turns hands out turns. Make it with New. It is safe for concurrent use.
 type Turns struct {
-	tokens    chan struct{} // immutable; a token in the channel is a turn taken
-	lastPause atomic.Int64  // atomic; nanoseconds since base
-	base      time.Time     // immutable
+	base      time.Time    // immutable
+	most      int          // immutable; turns when no processor is reserved
+	lastShort atomic.Int64 // atomic; nanoseconds since base, 0 before the first short call
+
+	mu        sync.Mutex
+	held      int             // guarded by mu
+	queue     []chan struct{} // guarded by mu; first in first out, a nil entry has left
+	lastPause time.Duration   // guarded by mu; since base
 }
 
-// New returns a Turns with n turns; 0 stands for one for each processor Go uses.
+// New returns n turns; 0 stands for one for each processor that Go uses.
 func New(n int) *Turns {
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	return &Turns{tokens: make(chan struct{}, n), base: time.Now()}
+	return &Turns{base: time.Now(), most: n}
 }
 
-// Acquire waits for a turn, until ctx is done or the deadline is past. Those that wait are served first in first out.
-func (t *Turns) Acquire(ctx context.Context, deadline time.Time) error {
-	select {
-	case t.tokens <- struct{}{}:
-		return nil
-	default:
+// NoteShort tells that a call has ended which needed no turn. It is cheap, and does nothing most of the time.
+func (t *Turns) NoteShort(now time.Time) {
+	at := int64(now.Sub(t.base))
+	if at-t.lastShort.Load() > int64(reserveFor)/8 {
+		t.lastShort.Store(at)
 	}
+}
+
+// limit is how many turns there are at this moment.
+func (t *Turns) limit() int {
+	last := t.lastShort.Load()
+	if t.most > 1 && last != 0 && int64(time.Since(t.base))-last < int64(reserveFor) {
+		return t.most - 1
+	}
+	return t.most
+}
+
+// Acquire waits for a turn, until ctx is done or the deadline is past.
+func (t *Turns) Acquire(ctx context.Context, deadline time.Time) error {
+	t.mu.Lock()
+	if t.held < t.limit() && len(t.queue) == 0 {
+		t.held++
+		t.mu.Unlock()
+		return nil
+	}
+	ready := make(chan struct{})
+	t.queue = append(t.queue, ready)
+	t.grantLocked()
+	t.mu.Unlock()
+	return t.await(ctx, deadline, ready)
+}
+
+func (t *Turns) await(ctx context.Context, deadline time.Time, ready chan struct{}) error {
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
 	select {
-	case t.tokens <- struct{}{}:
+	case <-ready:
 		return nil
 	case <-ctx.Done():
+		t.leave(ready)
 		return ctx.Err()
 	case <-timer.C:
+		t.leave(ready)
 		return context.DeadlineExceeded
 	}
 }
 
-// Release gives a turn back.
-func (t *Turns) Release() { <-t.tokens }
-
-// Pass ends a turn that has lasted for Period and waits for the next one. When all turns are taken it first pauses,
-// unless another holder did so within the last Period.
-func (t *Turns) Pass(ctx context.Context, deadline time.Time) error {
-	if len(t.tokens) == cap(t.tokens) {
-		now, last := int64(time.Since(t.base)), t.lastPause.Load()
-		if now-last >= int64(Period) && t.lastPause.CompareAndSwap(last, now) {
-			time.Sleep(pause)
+// leave gives up a place in the queue, or the turn if it was given in the meantime.
+func (t *Turns) leave(ready chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	select {
+	case <-ready:
+		t.held--
+	default:
+		for i, r := range t.queue {
+			if r == ready {
+				t.queue[i] = nil
+			}
 		}
 	}
-	t.Release()
-	return t.Acquire(ctx, deadline)
+	t.grantLocked()
+}
+
+// grantLocked gives turns to those at the head of the queue.
+func (t *Turns) grantLocked() {
+	limit := t.limit()
+	for len(t.queue) > 0 && (t.held < limit || t.queue[0] == nil) {
+		if ready := t.queue[0]; ready != nil {
+			t.held++
+			close(ready)
+		}
+		t.queue[0] = nil
+		t.queue = t.queue[1:]
+	}
+}
+
+// Release gives a turn back.
+func (t *Turns) Release() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.held--
+	t.grantLocked()
+}
+
+// Pass ends a turn that has lasted for Period and waits for the next one. After an error the turn is gone.
+func (t *Turns) Pass(ctx context.Context, deadline time.Time) error {
+	t.mu.Lock()
+	now := time.Since(t.base)
+	if t.held == t.most && now-t.lastPause >= Period {
+		t.lastPause = now
+		t.mu.Unlock()
+		time.Sleep(pause)
+		t.mu.Lock()
+	}
+	if len(t.queue) == 0 && t.held <= t.limit() {
+		t.mu.Unlock()
+		return nil
+	}
+	t.held--
+	ready := make(chan struct{})
+	t.queue = append(t.queue, ready)
+	t.grantLocked()
+	t.mu.Unlock()
+	return t.await(ctx, deadline, ready)
 }

@@ -11,31 +11,37 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestNeverMoreTurnsThanProcessors(t *testing.T) {
-	turns := New(2)
+// TestHammer lets many calls take, pass and abandon turns while others end short.
+func TestHammer(t *testing.T) {
+	turns := New(3)
 	var holders, most atomic.Int32
 	var wg sync.WaitGroup
 	deadline := time.Now().Add(time.Minute)
-	for range 8 {
+	for i := range 12 {
 		wg.Go(func() {
-			if turns.Acquire(t.Context(), deadline) != nil {
-				return
-			}
-			for range 200 {
-				n := holders.Add(1)
-				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			for range 100 {
+				ctx, cancel := context.WithCancel(t.Context())
+				if i%4 == 0 {
+					cancel() // may get a turn all the same, if one is free
 				}
-				holders.Add(-1)
-				if turns.Pass(t.Context(), deadline) != nil {
-					return
+				if turns.Acquire(ctx, deadline) == nil {
+					n := holders.Add(1)
+					for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+					}
+					turns.NoteShort(time.Now())
+					holders.Add(-1)
+					if turns.Pass(ctx, deadline) == nil {
+						turns.Release()
+					}
 				}
+				cancel()
 			}
-			turns.Release()
 		})
 	}
 	wg.Wait()
-	require.LessOrEqual(t, most.Load(), int32(2))
-	require.Empty(t, turns.tokens, "every turn came back")
+	require.LessOrEqual(t, most.Load(), int32(3))
+	require.Zero(t, turns.held, "every turn came back")
+	require.Empty(t, turns.queue)
 }
 
 func TestWaitersAreServedInOrder(t *testing.T) {
@@ -80,6 +86,28 @@ func TestAcquireEndsAtTheDeadlineAndOnCancel(t *testing.T) {
 	})
 }
 
+func TestOneProcessorIsLeftToShortCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := New(2)
+		deadline := time.Now().Add(time.Hour)
+		time.Sleep(time.Second)
+		for range 2 {
+			require.NoError(t, turns.Acquire(t.Context(), deadline), "all processors, as long as no call is short")
+		}
+		turns.NoteShort(time.Now())
+		passed := make(chan error, 2)
+		go func() { passed <- turns.Pass(t.Context(), deadline) }()
+		synctest.Wait()
+		require.Empty(t, passed, "one of the two has to wait now")
+		time.Sleep(reserveFor)
+		require.NoError(t, turns.Pass(t.Context(), deadline))
+		synctest.Wait()
+		require.NoError(t, <-passed, "and goes on when no short call has come for a while")
+		turns.Release()
+		turns.Release()
+	})
+}
+
 func TestPassPausesOncePerPeriod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := New(1)
@@ -88,7 +116,7 @@ func TestPassPausesOncePerPeriod(t *testing.T) {
 		time.Sleep(Period)
 		before := time.Now()
 		require.NoError(t, turns.Pass(t.Context(), deadline))
-		require.Equal(t, pause, time.Since(before), "all turns taken: the holder pauses")
+		require.Equal(t, pause, time.Since(before), "all processors are taken: the holder pauses")
 		before = time.Now()
 		require.NoError(t, turns.Pass(t.Context(), deadline))
 		require.Zero(t, time.Since(before), "not again within the period")

@@ -1,0 +1,67 @@
+package wasm
+
+import (
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/testdata/guests"
+)
+
+// TestNoisyNeighbours calls a good service while another one burns all the time it can get, in every way, with more
+// requests than there are processors, traps and memory bombs among them.
+func TestNoisyNeighbours(t *testing.T) {
+	t.Run("spinners", func(t *testing.T) { testNoise(t, spinners) })
+	t.Run("crashers", func(t *testing.T) { testNoise(t, []string{"recurse", "indirect", "trap", "oobstore", "grow", "growok"}) })
+}
+
+func testNoise(t *testing.T, shapes []string) {
+	const timeout = 300 * time.Millisecond
+	s := newServer(t, Config{Slots: 32, SlotBytes: 2 << 20})
+	s.add("/hello", guests.Wat(t, "hello"), registry.Options{})
+	s.add("/spin", guests.Wat(t, "spin"), registry.Options{Timeout: timeout})
+	alone := latencies(t, s, 200*time.Millisecond)
+
+	var stop atomic.Bool
+	var noise sync.WaitGroup
+	for _, shape := range slices.Repeat(shapes, 2) {
+		noise.Go(func() {
+			for !stop.Load() {
+				a := s.get("/spin/" + shape)
+				if a.StatusCode != 200 && a.StatusCode != 500 && a.StatusCode != http.StatusGatewayTimeout {
+					t.Errorf("%s: %d %s", shape, a.StatusCode, a.body)
+					return
+				}
+			}
+		})
+	}
+	beside := latencies(t, s, 2*time.Second)
+	stop.Store(true)
+	noise.Wait()
+	t.Logf("alone:  %s", quantiles(alone))
+	t.Logf("beside: %s", quantiles(beside))
+	require.Less(t, beside[len(beside)*9/10], timeout/2, "the good service does not wait for the bad one to be stopped")
+}
+
+// latencies calls /hello for a while, one request after the other, and returns how long each took, sorted.
+func latencies(t *testing.T, s *server, during time.Duration) (all []time.Duration) {
+	for end := time.Now().Add(during); time.Now().Before(end); {
+		start := time.Now()
+		a := s.get("/hello")
+		all = append(all, time.Since(start))
+		require.Equal(t, 200, a.StatusCode, a.body)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func quantiles(sorted []time.Duration) string {
+	at := func(q float64) string { return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))].Round(time.Microsecond).String() }
+	return "p50 " + at(0.5) + ", p90 " + at(0.9) + ", p99 " + at(0.99) + ", max " + at(1)
+}
