@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +35,7 @@ type exchange struct {
 	headers           [4][][2]string
 	status            uint32
 	answer            strings.Builder
+	writes            int
 }
 
 const (
@@ -58,6 +61,7 @@ func newHostWith(tb testing.TB, module []byte, random io.Reader) *host {
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
 		WithCoreFeatures(api.CoreFeaturesV2|experimental.CoreFeaturesTailCall).
 		WithMemoryLimitPages(maxPages).
+		WithCompilationCache(compilationCache(tb)).
 		WithCloseOnContextDone(true))
 	tb.Cleanup(func() { r.Close(context.WithoutCancel(ctx)) })
 	wasi_snapshot_preview1.MustInstantiate(ctx, r)
@@ -70,6 +74,18 @@ func newHostWith(tb testing.TB, module []byte, random io.Reader) *host {
 	require.NoError(tb, err)
 	h.handle = h.module.ExportedFunction("handle_request")
 	return h
+}
+
+// compilationCache spares the compilation of what an earlier test, or run, has compiled.
+func compilationCache(tb testing.TB) wazero.CompilationCache {
+	tb.Helper()
+	base, err := os.UserCacheDir()
+	if err != nil {
+		base = tb.TempDir()
+	}
+	cache, err := wazero.NewCompilationCacheWithDir(filepath.Join(base, "vespo-test-guests", "compiled"))
+	require.NoError(tb, err)
+	return cache
 }
 
 // runCommand runs a WASI command to its end and returns what it printed.
@@ -175,12 +191,19 @@ func (h *host) instantiate(tb testing.TB, r wazero.Runtime) {
 	})
 	export("write_body", func(_ context.Context, m api.Module, kind, ptr, size uint32) {
 		h.answer.WriteString(text(m, ptr, size))
+		h.writes++
 	})
 	export("set_method", func(_ context.Context, m api.Module, ptr, size uint32) { h.method = text(m, ptr, size) })
 	export("set_uri", func(_ context.Context, m api.Module, ptr, size uint32) { h.uri = text(m, ptr, size) })
 	export("get_status_code", func(context.Context) uint32 { return h.status })
 	export("set_status_code", func(_ context.Context, status uint32) { h.status = status })
 	_, err := b.Instantiate(tb.Context())
+	require.NoError(tb, err)
+
+	b = r.NewHostModuleBuilder("vespo")
+	h.exportText(export, "prefix", func() string { return "/" })
+	h.exportText(export, "rest", func() string { return h.uri })
+	_, err = b.Instantiate(tb.Context())
 	require.NoError(tb, err)
 }
 
