@@ -311,6 +311,21 @@ func TestCallsAndResetsDoNotAllocate(t *testing.T) {
 	require.Zero(t, n)
 }
 
+// TestFreshInstancesInitialiseUnderTurns lets fresh instances with a long initialisation share one turn: to make an instance
+// takes a turn, and so does what runs in it.
+func TestFreshInstancesInitialiseUnderTurns(t *testing.T) {
+	e := open(t, Config{Slots: 4, InitTimeout: 50 * time.Millisecond})
+	e.turns = turns.New(1)
+	m := compile(t, e, "badinit", ModuleOptions{Init: []string{"spin"}, Fresh: true})
+	for range 3 {
+		in, out, err := m.Instantiate(context.Background(), time.Now().Add(20*time.Millisecond), slot(t, e))
+		require.NoError(t, err)
+		require.Nil(t, in)
+		require.Equal(t, Deadline, out.Kind)
+	}
+	require.Equal(t, e.Stats().Slots, e.Stats().FreeSlots)
+}
+
 func TestNextSliceAimsAtTheTarget(t *testing.T) {
 	for _, c := range []struct {
 		fuel int64

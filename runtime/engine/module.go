@@ -194,21 +194,29 @@ func (m *Module) initError(out Outcome) error {
 // Instantiate makes a new instance in a slot and brings it to the snapshot; with fresh instances it runs the
 // initialisation, under ctx and deadline, and the Outcome says how that ended: there is no instance if it is not Clean.
 // The slot is the instance's from now on, or given back.
+//
+// It takes a turn like a call that runs for long: a service that crashes all the time has all its instances made anew, and
+// that is not to cost its neighbours a processor each.
 func (m *Module) Instantiate(ctx context.Context, deadline time.Time, slot *Slot) (*Instance, Outcome, error) {
+	if err := m.engine.turns.Acquire(ctx, deadline); err != nil {
+		m.engine.ReleaseSlot(slot)
+		return nil, classify(err, false), nil
+	}
 	in, err := m.newInstance(slot)
+	if err == nil && m.image != nil {
+		if err = in.restore(); err != nil {
+			err = errors.Join(err, in.Close())
+		}
+	}
+	m.engine.turns.Release() // the initialisation takes turns of its own
 	if err != nil {
 		return nil, Outcome{}, err
 	}
-	if m.image != nil {
-		if err := in.restore(); err != nil {
+	if m.image == nil {
+		if out := in.initialise(ctx, deadline); !out.Clean() {
 			in.Close()
-			return nil, Outcome{}, err
+			return nil, out, nil
 		}
-		return in, Outcome{}, nil
-	}
-	if out := in.initialise(ctx, deadline); !out.Clean() {
-		in.Close()
-		return nil, out, nil
 	}
 	return in, Outcome{}, nil
 }

@@ -15,6 +15,9 @@ import (
 // later resets of the instance copy as much; giving the pages back is cheaper from here on.
 const decommitBytes = 2 << 20
 
+// refillPatience is how long a refill waits for a processor; the next request restores what it needs anyway.
+const refillPatience = time.Second
+
 // ErrClosed says that the pool was closed.
 var ErrClosed = errors.New("pool: closed")
 
@@ -251,8 +254,8 @@ func (p *Pool) refill(ctx context.Context) {
 	if !ok {
 		return
 	}
-	in, _, err := module.Instantiate(ctx, time.Now(), slot)
-	if err != nil {
+	in, _, err := module.Instantiate(ctx, time.Now().Add(refillPatience), slot)
+	if err != nil || in == nil {
 		p.report(err)
 		return
 	}

@@ -37,6 +37,7 @@ func (m *module) readCode(r *reader) {
 	m.codeBytes = r.remaining()
 	m.bodies = make([]body, n)
 	s := &scanner{m: m, size: frameEstimator{m: m, budget: 16*maxEntries + 64*len(m.bin)}}
+	work := m.newGlobalWork()
 	localBudget := maxEntries + 2*len(m.bin)
 	for i := range m.bodies {
 		at := r.pos
@@ -48,10 +49,34 @@ func (m *module) readCode(r *reader) {
 		}
 		b.code = span{f.pos, f.end}
 		s.scan(f, m.importedFuncs+i, b)
+		work.add(f, &b.summary)
 		if f.err != nil {
 			r.err = f.err
 			return
 		}
+	}
+}
+
+// globalWork sums up what the compiler behind us does for globals: something for each global in each function, and for each
+// mutable one at each call. Without a bound a small module could keep it busy for hours.
+type globalWork struct{ globals, mutable, done int }
+
+const maxGlobalWork = 1 << 28
+
+func (m *module) newGlobalWork() *globalWork {
+	w := &globalWork{globals: len(m.globals)}
+	for _, g := range m.globals {
+		if g.mutable {
+			w.mutable++
+		}
+	}
+	return w
+}
+
+func (w *globalWork) add(r *reader, s *summary) {
+	w.done += w.globals + w.mutable*len(s.calls)
+	if w.done > maxGlobalWork {
+		r.fail(r.pos, ErrLimit, "too many globals for the number of functions and calls")
 	}
 }
 

@@ -1,0 +1,116 @@
+package rewrite
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tetratelabs/wazero/api"
+)
+
+// observation is all that a guest can be seen to have done: results or trap, memory, globals.
+type observation struct {
+	results []uint64
+	trapped bool
+	memory  [sha256.Size]byte
+	pages   uint32
+	globals [5]uint64
+}
+
+func observe(m api.Module, name string, s Signature, seed uint64) (o observation, err error) {
+	args := make([]uint64, len(s.Params))
+	for i, t := range s.Params {
+		v := seed*uint64(i+3) + 1
+		switch t {
+		case I32:
+			v &= math.MaxUint32
+		case F32:
+			v = uint64(math.Float32bits(float32(v % 1000)))
+		case F64:
+			v = math.Float64bits(float64(v % 1000))
+		}
+		args[i] = v
+	}
+	m.ExportedGlobal("g0").(api.MutableGlobal).Set(500)
+	o.results, err = call(m, name, args...)
+	o.trapped = err != nil
+	all, _ := m.Memory().Read(0, m.Memory().Size())
+	o.memory, o.pages = sha256.Sum256(all), m.Memory().Size()>>16
+	for i := range o.globals {
+		o.globals[i] = m.ExportedGlobal(fmt.Sprintf("g%d", i)).Get()
+	}
+	return o, err
+}
+
+// checkSame runs a generated module plain and rewritten.
+func checkSame(t *testing.T, seed uint64) {
+	bin, sigs := generate(seed)
+	h, o := newTestHost(t), options()
+	h.slice = int64(seed % 50)
+	o.FuelSlice, o.StackBytes = h.slice, 64<<20
+	plain := h.instantiate(t, bin)
+	m, info := h.load(t, bin, o)
+	for i, s := range sigs {
+		name := fmt.Sprintf("f%d", i)
+		want, _ := observe(plain, name, s, seed)
+		m.ExportedGlobal(info.DepthExport).(api.MutableGlobal).Set(uint64(o.StackBytes))
+		got, err := observe(m, name, s, seed)
+		require.False(t, errors.Is(err, errOverflow), "seed %d", seed)
+		require.Equal(t, want, got, "seed %d: %s: %v", seed, name, err)
+	}
+}
+
+// TestSameResults is the main property: a rewritten module computes what the original does.
+func TestSameResults(t *testing.T) {
+	for seed := range uint64(300) {
+		checkSame(t, seed)
+	}
+}
+
+func FuzzSameResults(f *testing.F) {
+	for seed := range uint64(8) {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) { checkSame(t, seed) })
+}
+
+// FuzzRewrite: any bytes are refused or rewritten, never with a panic, and a module that wazero accepts is still one that it
+// accepts.
+func FuzzRewrite(f *testing.F) {
+	seeds, err := filepath.Glob("testdata/*.wasm")
+	require.NoError(f, err)
+	for _, name := range seeds {
+		bin, err := os.ReadFile(name)
+		require.NoError(f, err)
+		f.Add(bin)
+	}
+	for seed := range uint64(8) {
+		bin, _ := generate(seed)
+		f.Add(bin)
+	}
+	f.Fuzz(func(t *testing.T, bin []byte) {
+		out, info, err := Rewrite(bin, options())
+		if err != nil {
+			var e *Error
+			require.ErrorAs(t, err, &e)
+			require.LessOrEqual(t, e.Offset, len(bin))
+			return
+		}
+		require.NotNil(t, info)
+		if len(bin) > 1<<16 {
+			return // compiling takes too long
+		}
+		h := newTestHost(t)
+		if compiled, err := h.runtime.CompileModule(t.Context(), bin); err == nil {
+			require.NoError(t, compiled.Close(t.Context()))
+			compiled, err := h.runtime.CompileModule(t.Context(), out)
+			require.NoError(t, err)
+			require.NoError(t, compiled.Close(t.Context()))
+		}
+	})
+}
