@@ -27,7 +27,8 @@ const (
 )
 
 // DecideIdle decides about one service. Beside the action it says when to ask again: the earliest time at which the
-// answer can be another one, given what is known now and the action taken; the zero time means not before the service is used again.
+// answer can be another one, given what is known now and the action taken; the zero time means not before the service
+// is used again.
 func DecideIdle(now time.Time, u Usage, p IdlePolicy) (Action, time.Time) {
 	used := u.LastUsed
 	if u.InFlight > 0 || used.After(now) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -29,7 +30,8 @@ type Registry struct {
 	holds  map[Digest]int // guarded by blobMu: how often PutBlob's hold has been taken and not released
 }
 
-// Open loads the catalogue from the store, which stays its caller's to close. The problems are for the operator's eyes.
+// Open loads the catalogue from the store, which stays its caller's to close. The problems are for the operator's
+// eyes.
 func Open(ctx context.Context, store Store) (*Registry, []Problem, error) {
 	loaded, err := store.Load(ctx)
 	if err != nil {
@@ -43,8 +45,8 @@ func Open(ctx context.Context, store Store) (*Registry, []Problem, error) {
 // State gives the current catalogue. It never waits.
 func (r *Registry) State() *State { return r.current.Load() }
 
-// Commit makes next, worked out from base by Put and Remove, the current state. It is durable when Commit returns nil; otherwise the
-// current state stays what it was. ctx is looked at before anything is written and not after.
+// Commit makes next, worked out from base by Put and Remove, the current state. It is durable when Commit returns
+// nil; otherwise the current state stays what it was. ctx is looked at before anything is written and not after.
 func (r *Registry) Commit(ctx context.Context, base, next *State) error {
 	r.commitMu.Lock()
 	defer r.commitMu.Unlock()
@@ -77,11 +79,12 @@ func (r *Registry) checkHeld(base, next *State) error {
 	return nil
 }
 
-// PutBlob stores a blob and holds it: until release is called, it is not garbage even if no version names it. When PutBlob
-// fails, there is nothing to release.
+// PutBlob stores a blob and holds it: until release is called, it is not garbage even if no version names it. When
+// PutBlob fails, there is nothing to release.
 func (r *Registry) PutBlob(ctx context.Context, blob []byte) (d Digest, release func(), err error) {
 	d = DigestOf(blob)
-	// Held before it is stored: a collection that runs now must not take away what the store finds to be there already.
+	// Held before it is stored: a collection that runs now must not take away what the store finds to be there
+	// already.
 	r.hold(d)
 	release = sync.OnceFunc(func() { r.unhold(d) })
 	if err := r.store.PutBlob(ctx, d, blob); err != nil {
@@ -96,8 +99,8 @@ func (r *Registry) Blob(ctx context.Context, d Digest) ([]byte, error) {
 	return r.store.Blob(ctx, d)
 }
 
-// CollectGarbage deletes the blobs that no version names, current or in a history, and nobody holds. It gives the number
-// deleted, and goes on after a blob that could not be.
+// CollectGarbage deletes the blobs that no version names, current or in a history, and nobody holds. It gives the
+// number deleted, and goes on after a blob that could not be.
 func (r *Registry) CollectGarbage(ctx context.Context) (deleted int, err error) {
 	if r.keepBlobs {
 		return 0, nil
@@ -106,6 +109,12 @@ func (r *Registry) CollectGarbage(ctx context.Context) (deleted int, err error) 
 	if err != nil {
 		return 0, fmt.Errorf("list blobs: %w", err)
 	}
+	// What is named now is left out once, for all; the few that remain are looked at again one by one, under the lock.
+	named := r.State().Digests()
+	stored = slices.DeleteFunc(stored, func(d Digest) bool {
+		_, ok := named[d]
+		return ok
+	})
 	var failed []error
 	for _, d := range stored {
 		gone, err := r.deleteIfGarbage(ctx, d)

@@ -24,9 +24,9 @@ type State struct {
 	Services   map[Prefix]Service
 }
 
-// Put binds v to prefix and gives the state after that together with the service as it is there. It sets v's generation. The
-// version that was current moves to the front of the history, unless v has the same content; a version in the history with
-// v's content leaves it, since it is v that is current again.
+// Put binds v to prefix and gives the state after that together with the service as it is there. It sets v's
+// generation. The version that was current moves to the front of the history, unless v has the same content; a
+// version in the history with v's content leaves it, since it is v that is current again.
 func (s *State) Put(prefix Prefix, v Version) (*State, Service) {
 	next := s.successor()
 	v.Generation = next.Generation
@@ -61,8 +61,8 @@ func (s *State) Previous(prefix Prefix) (Version, error) {
 	return service.History[0], nil
 }
 
-// At gives the version of prefix that was deployed in generation g, if the history still holds it. The current version is not
-// in the history.
+// At gives the version of prefix that was deployed in generation g, if the history still holds it. The current
+// version is not in the history.
 func (s *State) At(prefix Prefix, g Generation) (Version, error) {
 	service, ok := s.Services[prefix]
 	if !ok {
@@ -95,7 +95,8 @@ func (s *State) Digests() map[Digest]struct{} {
 	return named
 }
 
-// Check reports the first rule that s breaks. A state made by Put and Remove breaks none; one that was read from somewhere may.
+// Check reports the first rule that s breaks. A state made by Put and Remove breaks none; one that was read from
+// somewhere may.
 func (s *State) Check() error {
 	seen := make(map[Generation]Prefix)
 	for prefix, service := range s.Services {

@@ -17,8 +17,8 @@ func version(text string) registry.Version {
 	return registry.Version{Digest: registry.DigestOf([]byte(text)), SizeBytes: int64(len(text)), Kind: "wasm"}
 }
 
-// model is what a catalogue shall do, said in the simplest way: the contents of a service are a list in the order in which they were
-// last current.
+// model is what a catalogue shall do, said in the simplest way: the contents of a service are a list in the order in
+// which they were last current.
 type model map[registry.Prefix][]string
 
 func (m model) put(p registry.Prefix, text string) {

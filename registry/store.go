@@ -11,19 +11,19 @@ var (
 	ErrBlobMissing = errors.New("blob is missing")
 	// ErrBlobCorrupt says that a stored blob is not what its digest says.
 	ErrBlobCorrupt = errors.New("blob is corrupt")
-	// ErrUncertain says that a failed Save may have become durable all the same, and could not be undone. The store takes
-	// no change any more until it is opened again, when it finds out.
+	// ErrUncertain says that a failed Save may have become durable all the same, and could not be undone. The store
+	// takes no change any more until it is opened again, when it finds out.
 	ErrUncertain = errors.New("it is uncertain what is stored")
 )
 
-// Store keeps a catalogue. The methods need not be safe for concurrent use with one exception: blobs are put, read and listed while a
-// state is being saved.
+// Store keeps a catalogue. The methods need not be safe for concurrent use with one exception: blobs are put, read
+// and listed while a state is being saved.
 //
 // When a method that changes something returns without an error, the change survives the death of the process and of
 // the machine. When it returns an error other than ErrUncertain, nothing was changed.
 type Store interface {
-	// Load gives what was saved last, and what was found wrong; an empty store gives an empty state. A non-nil error means
-	// that the catalogue is there but must not be touched (by this program, or by this version of it).
+	// Load gives what was saved last, and what was found wrong; an empty store gives an empty state. A non-nil error
+	// means that the catalogue is there but must not be touched (by this program, or by this version of it).
 	Load(ctx context.Context) (Loaded, error)
 	// Save replaces the state, wholly or not at all.
 	Save(ctx context.Context, s *State) error
@@ -41,7 +41,7 @@ type Store interface {
 type Loaded struct {
 	State    *State
 	Problems []Problem
-	// KeepBlobs says that there are, or were, manifests which could not be read. The blobs that they named may be all that is
-	// left of acknowledged deploys, so none is to be collected for as long as the store is open.
+	// KeepBlobs says that there are, or were, manifests which could not be read. The blobs that they named may be all
+	// that is left of acknowledged deploys, so none is to be collected for as long as the store is open.
 	KeepBlobs bool
 }

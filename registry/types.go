@@ -12,12 +12,12 @@ import (
 // MaxHistory is the number of earlier versions that are kept of a service, the current one not counted.
 const MaxHistory = 10
 
-// Prefix is the canonical path prefix that a service is bound to, such as "/", "/test" or "/a/b". The router's parser decides
-// what is canonical; the catalogue keys by it and asks only that it begins with a slash.
+// Prefix is the canonical path prefix that a service is bound to, such as "/", "/test" or "/a/b". The router's parser
+// decides what is canonical; the catalogue keys by it and asks only that it begins with a slash.
 type Prefix string
 
-// Generation numbers the changes of a catalogue: each commit takes the next one, whatever it changes. A version carries
-// the generation in which it became current, so two deploys of the same module can be told apart.
+// Generation numbers the changes of a catalogue: each commit takes the next one, whatever it changes. A version
+// carries the generation in which it became current, so two deploys of the same module can be told apart.
 type Generation uint64
 
 // Digest names a blob by its content: "sha256:" and 64 lower-case hexadecimal digits.
@@ -46,8 +46,8 @@ func DigestOf(blob []byte) Digest {
 // Hex returns the digits without the scheme, for file names and short listings.
 func (d Digest) Hex() string { return strings.TrimPrefix(string(d), digestScheme) }
 
-// Options are what a user may ask for at a deploy. The zero value of each means the server's default at the time it is
-// served, so that a changed default reaches the services that never asked for anything else.
+// Options are what a user may ask for at a deploy. The zero value of each means the server's default at the time it
+// is served, so that a changed default reaches the services that never asked for anything else.
 type Options struct {
 	MemoryBytes int64         // linear memory budget of one request
 	Timeout     time.Duration // deadline of one request
@@ -78,8 +78,8 @@ type Service struct {
 	History []Version
 }
 
-// Problem is something found wrong with what is stored that did not keep the catalogue from opening. It is for the operator: it may
-// name files of the host.
+// Problem is something found wrong with what is stored that did not keep the catalogue from opening. It is for the
+// operator: it may name files of the host.
 type Problem struct {
 	Subject string // a file, a digest or a prefix
 	Detail  string // what is wrong and what was done about it

@@ -1,5 +1,5 @@
-// Package services has the two interfaces behind which everything that a prefix can be bound to looks the same: a [Kind]
-// turns a [Spec] into a [Deployment], and a Deployment serves requests until it is closed.
+// Package services has the two interfaces behind which everything that a prefix can be bound to looks the same: a
+// [Kind] turns a [Spec] into a [Deployment], and a Deployment serves requests until it is closed.
 //
 // It is the one package that registry, router and the kinds are introduced to each other in; it holds no logic and
 // no lock. The transaction that drives the interfaces is services/deploy.
@@ -26,20 +26,21 @@ type Spec struct {
 
 // Kind is one sort of thing that a prefix can be bound to. Its methods are called concurrently.
 //
-// An error that is, or wraps, a *problem.Problem is told to the client as it stands; of any other error the client learns only that
-// the server failed, and the log has the rest.
+// An error that is, or wraps, a *problem.Problem is told to the client as it stands; of any other error the client
+// learns only that the server failed, and the log has the rest.
 type Kind interface {
 	// Name is the word for the kind in specs and in the catalogue; it never changes, since catalogues keep it.
 	Name() string
 	// Validate reports all violations at once and has no side effect. It may be quick rather than thorough: what it
 	// does not find, Prepare must.
 	Validate(s Spec) error
-	// Prepare does everything that can fail: after it, the deployment serves as soon as it is routed to. Nothing that it
-	// does is visible to requests. It honours ctx, and leaves nothing behind when it fails.
+	// Prepare does everything that can fail: after it, the deployment serves as soon as it is routed to. Nothing that
+	// it does is visible to requests. It honours ctx, and leaves nothing behind when it fails.
 	Prepare(ctx context.Context, s Spec) (Deployment, error)
 }
 
-// Deployment is a prepared version. Serve, Status and Scale are called concurrently, from the publishing of the route on.
+// Deployment is a prepared version. Serve, Status and Scale are called concurrently, from the publishing of the route
+// on.
 type Deployment interface {
 	router.Handler
 	// Status never waits and is called at any time, after Close too.

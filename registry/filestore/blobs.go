@@ -12,7 +12,8 @@ import (
 
 func blobName(d registry.Digest) string { return blobDir + "/" + d.Hex() }
 
-// PutBlob stores a blob under its digest. A blob that is there but not what its digest says is set aside and replaced.
+// PutBlob stores a blob under its digest. A blob that is there but not what its digest says is set aside and
+// replaced.
 func (s *Store) PutBlob(ctx context.Context, d registry.Digest, blob []byte) error {
 	if registry.DigestOf(blob) != d {
 		return fmt.Errorf("%w: what is to be stored is not %s", registry.ErrBlobCorrupt, d)

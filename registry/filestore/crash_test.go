@@ -14,14 +14,15 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// history is what a scenario has seen: the states that were acknowledged, and the one that was being committed when it ended.
+// history is what a scenario has seen: the states that were acknowledged, and the one that was being committed when
+// it ended.
 type history struct {
 	acknowledged *registry.State
 	attempted    *registry.State
 }
 
-// scenario deploys, replaces, goes back, removes and collects, through a registry over fsys. It goes on after errors if
-// keepGoing says so.
+// scenario deploys, replaces, goes back, removes and collects, through a registry over fsys. If keepGoing says so, it
+// tries a step again that failed, and goes on.
 func scenario(fsys *crashFS, keepGoing func(*registry.Registry, error) bool) (history, error) {
 	h := history{acknowledged: &registry.State{Services: map[registry.Prefix]registry.Service{}}}
 	store, err := open(fsys, "memory")
@@ -34,7 +35,13 @@ func scenario(fsys *crashFS, keepGoing func(*registry.Registry, error) bool) (hi
 	}
 	for step := range 8 {
 		err := h.step(reg, step)
-		if err != nil && !keepGoing(reg, err) {
+		if err == nil {
+			continue
+		}
+		if !keepGoing(reg, err) {
+			return h, err
+		}
+		if err := h.step(reg, step); err != nil && !errors.Is(err, registry.ErrNotFound) { // removed already
 			return h, err
 		}
 	}
@@ -82,7 +89,8 @@ func operations(t *testing.T) int {
 	return fsys.count
 }
 
-// aftermaths calls f with what could be found after a crash of fsys: nothing uncertain survived, all of it, and mixtures.
+// aftermaths calls f with what could be found after a crash of fsys: nothing uncertain survived, all of it, and
+// mixtures.
 func aftermaths(t *testing.T, fsys *crashFS, f func(t *testing.T, found *crashFS)) {
 	const mixtures = 12
 	for seed := range uint64(mixtures) {
@@ -131,6 +139,22 @@ func TestCrashAtEveryOperation(t *testing.T) {
 			again := reopened(t, found.clone(rand.New(rand.NewPCG(1, 1)), func() bool { return true }))
 			require.Equal(t, got, again.State())
 			require.NoError(t, (&history{}).step(reg, 0))
+		})
+	}
+}
+
+// The machine crashes after the process has died before and another one has found what it left, which was not all
+// durable.
+func TestCrashAfterKillAtEveryOperation(t *testing.T) {
+	for n := range operations(t) {
+		fsys := newCrashFS()
+		fsys.fault = crashAt(n)
+		_, err := scenario(fsys, giveUp)
+		require.ErrorIs(t, err, errCrashed)
+		fsys.fault = nil
+		found := reopened(t, fsys).State()
+		aftermaths(t, fsys, func(t *testing.T, again *crashFS) {
+			require.Equal(t, found, reopened(t, again).State(), "operation %d: what was served is lost", n)
 		})
 	}
 }

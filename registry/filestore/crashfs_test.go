@@ -12,8 +12,8 @@ import (
 	"sync"
 )
 
-// crashFS is a file system in memory that knows what would be left of it after a crash: contents that were not fsynced may be
-// there, partly there or not, and so may each change of a name whose directory was not fsynced.
+// crashFS is a file system in memory that knows what would be left of it after a crash: contents that were not
+// fsynced may be there, partly there or not, and so may each change of a name whose directory was not fsynced.
 type crashFS struct {
 	mu      sync.Mutex
 	dirs    map[string]bool   // durable at once, as the seam says
@@ -55,7 +55,8 @@ func newCrashFS() *crashFS {
 	}
 }
 
-// clone is what a machine finds after a crash at this moment. lose decides for each uncertain thing whether it is lost.
+// clone is what a machine finds after a crash at this moment. lose decides for each uncertain thing whether it is
+// lost.
 func (c *crashFS) clone(rng *rand.Rand, lose func() bool) *crashFS {
 	c.mu.Lock()
 	defer c.mu.Unlock()

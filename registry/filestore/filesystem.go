@@ -16,12 +16,13 @@ const (
 	fileMode = 0o600
 )
 
-// fileSystem is the seam at which tests inject faults and crashes. Names are relative to the store's directory, with slashes. What
-// an operation does is durable only after the syncs that are named; errors match fs.ErrNotExist where it is that.
+// fileSystem is the seam at which tests inject faults and crashes. Names are relative to the store's directory, with
+// slashes. What an operation does is durable only after the syncs that are named; errors match fs.ErrNotExist where
+// it is that.
 type fileSystem interface {
 	MkdirAll(dir string) error                        // with parents; durable when it returns
 	ReadDir(dir string) ([]entry, error)              // in the order of names
-	ReadFile(name string, most int64) ([]byte, error) // errTooLarge beyond most bytes
+	ReadFile(name string, most int64) ([]byte, error) // errTooLarge beyond most bytes; errIrregular
 	Create(name string) (file, error)                 // fs.ErrExist where something has the name; durable with SyncDir
 	Rename(from, to string) error                     // replaces a file atomically; durable with SyncDir of to's directory
 	Remove(name string) error                         // a file; durable with SyncDir
@@ -41,7 +42,11 @@ type entry struct {
 	regular bool // a file, not a directory, link or device
 }
 
-var errTooLarge = errors.New("file is too large to be one of the store's")
+// Errors of ReadFile for what the store cannot have written.
+var (
+	errTooLarge  = errors.New("file is too large to be one of the store's")
+	errIrregular = errors.New("not a regular file")
+)
 
 // osFileSystem is the real one.
 type osFileSystem struct {
@@ -81,18 +86,20 @@ func (o osFileSystem) ReadDir(dir string) ([]entry, error) {
 }
 
 func (o osFileSystem) ReadFile(name string, most int64) ([]byte, error) {
+	info, err := os.Stat(o.path(name)) // before it is opened: opening a pipe waits for its writer
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%w: %s", errIrregular, info.Mode())
+	case info.Size() > most:
+		return nil, fmt.Errorf("%w: %d bytes", errTooLarge, info.Size())
+	}
 	f, err := os.Open(o.path(name))
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() // only read
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > most {
-		return nil, fmt.Errorf("%w: %d bytes", errTooLarge, info.Size())
-	}
 	data := make([]byte, info.Size())
 	if _, err := io.ReadFull(f, data); err != nil {
 		return nil, err
@@ -110,7 +117,8 @@ func (o osFileSystem) Remove(name string) error { return os.Remove(o.path(name))
 
 func (o osFileSystem) SyncDir(dir string) error { return syncDir(o.path(dir)) }
 
-// syncDir makes the names in a directory durable. Windows has no such call; there, a rename is as durable as NTFS's journal makes it.
+// syncDir makes the names in a directory durable. Windows has no such call; there, a rename is as durable as NTFS's
+// journal makes it.
 func syncDir(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil

@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child commits for ever and prints one line after each commit: generation, prefix, digest or "-" for a removal. In mode "open" it
-// only opens the directory and says so.
+// child commits for ever and prints one line after each commit: generation, prefix, digest or "-" for a removal. In
+// mode "open" it only opens the directory and says so.
 func child(dir, mode string) error {
 	store, err := Open(dir)
 	if err != nil {
@@ -127,7 +127,8 @@ type acknowledgement struct {
 	digest     registry.Digest
 }
 
-// killedChild runs a child, kills it with SIGKILL a random time after a random number of acknowledgements, and gives these.
+// killedChild runs a child, kills it with SIGKILL a random time after a random number of acknowledgements, and gives
+// these.
 func killedChild(t *testing.T, dir string) (all []acknowledgement) {
 	cmd := childCommand(t, dir, "commit")
 	cmd.Stderr = os.Stderr

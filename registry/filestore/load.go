@@ -11,16 +11,17 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// Load tidies the directory and reads the manifest, or the previous one if it cannot be read. A manifest of a newer format, and
-// one that the system fails to read, are errors: setting it aside would lose what it holds.
+// Load reads the manifest, or the previous one if it cannot be read, and tidies the directory. A manifest of a newer
+// format, and one that the system fails to read, are errors: setting it aside would lose what it holds.
 func (s *Store) Load(context.Context) (registry.Loaded, error) {
 	s.saveMu.Lock()
 	defer s.saveMu.Unlock()
 	var l loading
-	if err := s.tidy(&l); err != nil {
+	// The manifest first: a directory of a newer version must not be tidied by the rules of this one.
+	if err := s.loadManifestLocked(&l); err != nil {
 		return registry.Loaded{}, fmt.Errorf("data directory %s: %w", s.dir, err)
 	}
-	if err := s.loadManifestLocked(&l); err != nil {
+	if err := s.tidy(&l); err != nil {
 		return registry.Loaded{}, fmt.Errorf("data directory %s: %w", s.dir, err)
 	}
 	// What was found may be the unfinished business of a process that was killed before its last fsync.
@@ -75,7 +76,7 @@ func (s *Store) readManifest(name string, l *loading) (*registry.State, []byte, 
 	switch {
 	case err == nil:
 		return state, data, nil
-	case !errors.Is(err, errTorn) && !errors.Is(err, errTooLarge):
+	case !errors.Is(err, errTorn) && !errors.Is(err, errTooLarge) && !errors.Is(err, errIrregular):
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
 	to, asideErr := s.setAside(".", name)
@@ -102,7 +103,7 @@ func (s *Store) tidy(l *loading) error {
 	return s.setForeignAside(l, blobDir, func(e entry) bool { _, ok := digestOfEntry(e); return ok })
 }
 
-// tidyTop sets aside what has a manifest's name and is not a file, and reports what is not the store's.
+// tidyTop reports what is not the store's.
 func (s *Store) tidyTop(l *loading) error {
 	known := []string{
 		lockName, manifestName, previousName, asideDir, tmpDir, cacheDir, strings.Split(blobDir, "/")[0], "lost+found",
@@ -112,13 +113,6 @@ func (s *Store) tidyTop(l *loading) error {
 		return err
 	}
 	for _, e := range top {
-		if isManifest := e.name == manifestName || e.name == previousName; isManifest && !e.regular {
-			to, err := s.setAside(".", e.name)
-			if err != nil {
-				return fmt.Errorf("set aside %s: %w", e.name, err)
-			}
-			l.report(e.name, "is not a regular file; set aside as "+to, nil)
-		}
 		if !slices.Contains(known, e.name) && !strings.HasPrefix(e.name, ".") {
 			l.report(e.name, "does not belong to a data directory; it is left alone", nil)
 		}

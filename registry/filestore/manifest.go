@@ -26,8 +26,8 @@ var (
 	errNewer = errors.New("written by a newer version of vespo, which this one cannot read")
 )
 
-// The manifest is JSON: an envelope that never changes its form, around a catalogue whose form the version tells. The checksum is
-// the SHA-256 of the catalogue's bytes without insignificant white space.
+// The manifest is JSON: an envelope that never changes its form, around a catalogue whose form the version tells. The
+// checksum is the SHA-256 of the catalogue's bytes without insignificant white space.
 type envelope struct {
 	Format    string          `json:"format"`
 	Version   int             `json:"version"`
@@ -35,7 +35,8 @@ type envelope struct {
 	Catalogue json.RawMessage `json:"catalogue"`
 }
 
-// The types below are version 1. They are apart from registry's so that a renamed field there changes nothing on disk.
+// The types below are version 1. They are apart from registry's so that a renamed field there changes nothing on
+// disk.
 type catalogueV1 struct {
 	Generation uint64      `json:"generation"`
 	Services   []serviceV1 `json:"services"`
@@ -112,7 +113,8 @@ func decodeCatalogueV1(body []byte) (*registry.State, error) {
 		return nil, fmt.Errorf("%w: something follows the catalogue", errTorn)
 	}
 	s := &registry.State{
-		Generation: registry.Generation(c.Generation), Services: make(map[registry.Prefix]registry.Service, len(c.Services)),
+		Generation: registry.Generation(c.Generation),
+		Services:   make(map[registry.Prefix]registry.Service, len(c.Services)),
 	}
 	for _, service := range c.Services {
 		prefix := registry.Prefix(service.Prefix)
@@ -150,8 +152,9 @@ func (s serviceV1) service() registry.Service {
 
 func fromVersion(v registry.Version) versionV1 {
 	return versionV1{
-		Digest: string(v.Digest), SizeBytes: v.SizeBytes, Kind: v.Kind, Generation: uint64(v.Generation), Deployed: v.Deployed,
+		Digest: string(v.Digest), SizeBytes: v.SizeBytes, Kind: v.Kind,
 		MemoryBytes: v.Options.MemoryBytes, TimeoutNs: int64(v.Options.Timeout), Isolation: v.Options.Isolation,
+		Generation: uint64(v.Generation), Deployed: v.Deployed,
 	}
 }
 

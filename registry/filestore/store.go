@@ -44,8 +44,8 @@ type Store struct {
 
 var _ registry.Store = (*Store)(nil)
 
-// Open makes the directory if need be and locks it; the lock dies with the process. The error matches ErrLocked if another
-// process, or another Store of this one, has it.
+// Open makes the directory if need be and locks it; the lock dies with the process. The error matches ErrLocked if
+// another process, or another Store of this one, has it.
 func Open(dir string) (*Store, error) {
 	absolute, err := filepath.Abs(dir)
 	if err != nil {
@@ -121,8 +121,8 @@ func (s *Store) Save(_ context.Context, state *registry.State) error {
 	return nil
 }
 
-// keepPreviousLocked copies the current manifest to be the previous one. A copy and not a rename, so that at no moment there is
-// no manifest.
+// keepPreviousLocked copies the current manifest to be the previous one. A copy and not a rename, so that at no
+// moment there is no manifest.
 func (s *Store) keepPreviousLocked() error {
 	if s.saved == nil {
 		return nil
@@ -150,7 +150,8 @@ func (s *Store) afterFailedRenameLocked(cause error) error {
 	return s.undoLocked(cause)
 }
 
-// undoLocked brings the saved manifest back to its place after cause, and makes that durable or declares the store uncertain.
+// undoLocked brings the saved manifest back to its place after cause, and makes that durable or declares the store
+// uncertain.
 func (s *Store) undoLocked(cause error) error {
 	var err error
 	if s.saved != nil {

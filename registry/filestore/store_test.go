@@ -160,6 +160,7 @@ func TestNewerManifestIsNotTouched(t *testing.T) {
 	path := filepath.Join(dir, "manifest.json")
 	newer := []byte(`{"format":"vespo catalogue","version":2,"catalogue":{}}`)
 	require.NoError(t, os.WriteFile(path, newer, 0o600))
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "blobs", "sha512"), 0o700))
 	store, err := Open(dir)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, store.Close()) }()
@@ -169,6 +170,7 @@ func TestNewerManifestIsNotTouched(t *testing.T) {
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, newer, data)
+	require.DirExists(t, filepath.Join(dir, "blobs", "sha512"), "the newer version knows what that is")
 }
 
 func TestForeignFilesAreSetAsideOrLeftAlone(t *testing.T) {
@@ -250,7 +252,8 @@ func TestStoreRefusesWhatIsNoDigest(t *testing.T) {
 	require.ErrorIs(t, store.PutBlob(ctx, registry.DigestOf([]byte("a")), []byte("b")), registry.ErrBlobCorrupt)
 }
 
-// TestHammer puts, commits, reads and collects from many goroutines over real files; what is held or named is always there.
+// TestHammer puts, commits, reads and collects from many goroutines over real files; what is held or named is always
+// there.
 func TestHammer(t *testing.T) {
 	ctx := context.Background()
 	reg, _, done := opened(t, t.TempDir())

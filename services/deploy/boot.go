@@ -11,9 +11,10 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// Boot prepares all that the catalogue names, publishes it and turns readiness on. A service that cannot be prepared any more stays in
-// the catalogue, is reported by Events.Unavailable and the log, and answers 503 until it is deployed anew, rolled back or removed; the
-// others serve. The error is ctx's or ErrClosed, when nothing was published, or ErrBooted.
+// Boot prepares all that the catalogue names, publishes it and turns readiness on. A service that cannot be prepared
+// any more stays in the catalogue, is reported by Events.Unavailable and the log, and answers 503 until it is
+// deployed anew, rolled back or removed; the others serve. The error is ctx's or ErrClosed, when nothing was
+// published, or ErrBooted.
 func (d *Deployer) Boot(ctx context.Context) error {
 	unlock, err := d.lock(ctx, phaseNew)
 	if err != nil {

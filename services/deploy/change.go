@@ -11,9 +11,10 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// Add deploys a version: a new service, or the next version of the one that has the prefix. Deploying what is current already
-// is a deploy like any other: it gets a generation and fresh instances. When Add returns without an error, the change is durable and every
-// request that arrives from now on sees it; with an error nothing has changed. ctx is looked at until the commit and not after it.
+// Add deploys a version: a new service, or the next version of the one that has the prefix. Deploying what is current
+// already is a deploy like any other: it gets a generation and fresh instances. When Add returns without an error,
+// the change is durable and every request that arrives from now on sees it; with an error nothing has changed. ctx is
+// looked at until the commit and not after it.
 func (d *Deployer) Add(ctx context.Context, spec services.Spec) (result Result, err error) {
 	if err := d.Validate(spec); err != nil {
 		return Result{}, err
@@ -37,9 +38,9 @@ func (d *Deployer) Add(ctx context.Context, spec services.Spec) (result Result, 
 	return d.deployLocked(ctx, spec)
 }
 
-// Rollback makes the version current again that was so before the present one. As with kubectl's rollout undo and Heroku's
-// rollback, it is a deploy of its own with the next generation, and the version that it takes away becomes the previous one: rolling
-// back twice ends where it began. RollbackTo goes further back.
+// Rollback makes the version current again that was so before the present one. As with kubectl's rollout undo and
+// Heroku's rollback, it is a deploy of its own with the next generation, and the version that it takes away becomes
+// the previous one: rolling back twice ends where it began. RollbackTo goes further back.
 func (d *Deployer) Rollback(ctx context.Context, prefix registry.Prefix) (Result, error) {
 	return d.rollback(ctx, prefix, func(s *registry.State) (registry.Version, error) { return s.Previous(prefix) })
 }
@@ -86,7 +87,8 @@ func (d *Deployer) stored(ctx context.Context, prefix registry.Prefix, v registr
 func (d *Deployer) deployLocked(ctx context.Context, spec services.Spec) (Result, error) {
 	base := d.cfg.Registry.State()
 	next, service := base.Put(spec.Prefix, registry.Version{
-		Digest: spec.Digest, SizeBytes: int64(len(spec.Module)), Kind: spec.Kind, Options: spec.Options, Deployed: time.Now(),
+		Digest: spec.Digest, SizeBytes: int64(len(spec.Module)), Kind: spec.Kind, Options: spec.Options,
+		Deployed: time.Now(),
 	})
 	spec.Generation = service.Current.Generation
 	deployment, err := d.prepare(ctx, spec)
@@ -100,7 +102,8 @@ func (d *Deployer) deployLocked(ctx context.Context, spec services.Spec) (Result
 	}
 	_, replaced := base.Services[spec.Prefix]
 	result := Result{Created: !replaced, Service: service, Status: deployment.Status()}
-	d.log.Info("service deployed", "prefix", spec.Prefix, "digest", spec.Digest, "generation", spec.Generation, "created", !replaced)
+	d.log.Info("service deployed",
+		"prefix", spec.Prefix, "digest", spec.Digest, "generation", spec.Generation, "created", !replaced)
 	d.cfg.Events.Deployed(result)
 	return result, nil
 }

@@ -277,8 +277,8 @@ func TestLimiterOutlivesVersions(t *testing.T) {
 	h.requireServed("/a", "three")
 }
 
-// TestReplacingUnderLoadLosesNothing replaces a service all the time while requests arrive: all are answered, and none by a
-// version older than what was acknowledged before it was sent.
+// TestReplacingUnderLoadLosesNothing replaces a service all the time while requests arrive: all are answered, and
+// none by a version older than what was acknowledged before it was sent.
 func TestReplacingUnderLoadLosesNothing(t *testing.T) {
 	h := booted(t, t.TempDir(), nil)
 	const deploys = 60

@@ -32,11 +32,11 @@ type Config struct {
 	Events Events
 }
 
-// Events tells a listener what happens, after it has happened. Each field may be nil. The functions are called in line, some of them
-// with the writer lock held, and must return soon and not call the Deployer.
+// Events tells a listener what happens, after it has happened. Each field may be nil. The functions are called in
+// line, some of them with the writer lock held, and must return soon and not call the Deployer.
 type Events struct {
-	Deployed    func(r Result)                                               // added, replaced or rolled back
-	Removed     func(prefix registry.Prefix)                                 //
+	Deployed    func(r Result) // added, replaced or rolled back
+	Removed     func(prefix registry.Prefix)
 	Unavailable func(prefix registry.Prefix, err error)                      // could not be prepared at boot
 	Retired     func(prefix registry.Prefix, g registry.Generation, d Drain) // old version drained and closed
 	Scaled      func(prefix registry.Prefix, to services.Scale, err error)   // by the idle loop

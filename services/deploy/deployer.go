@@ -15,8 +15,8 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// Deployer changes what is served. All methods are safe for concurrent use. Make it with New, call Boot once, then the others;
-// at the end Close.
+// Deployer changes what is served. All methods are safe for concurrent use. Make it with New, call Boot once, then
+// the others; at the end Close.
 type Deployer struct {
 	cfg   Config                   // immutable
 	kinds map[string]services.Kind // immutable
@@ -62,8 +62,8 @@ type Entry struct {
 	Problem error // why it is unavailable, for the log; nil if it serves
 }
 
-// New makes a Deployer that has not loaded anything yet. It starts no goroutine. A Config that no program should pass makes
-// it panic: a missing part, or two kinds of one name.
+// New makes a Deployer that has not loaded anything yet. It starts no goroutine. A Config that no program should pass
+// makes it panic: a missing part, or two kinds of one name.
 func New(cfg Config) *Deployer {
 	cfg.check()
 	cfg = cfg.withDefaults()

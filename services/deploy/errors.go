@@ -10,8 +10,8 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// Errors of a Deployer, matched with errors.Is. All its errors are *problem.Problem, ready for the client, with one of these, an error
-// of registry or an error of a kind as their cause.
+// Errors of a Deployer, matched with errors.Is. All its errors are *problem.Problem, ready for the client, with one
+// of these, an error of registry or an error of a kind as their cause.
 var (
 	ErrInvalid     = errors.New("invalid spec")
 	ErrBusy        = errors.New("too many deploys are waiting")
@@ -48,9 +48,8 @@ func asProblem(step string, err error) error {
 	case errors.Is(err, registry.ErrNoVersion):
 		return problem.New(problem.Conflict, "the service has no earlier version to go back to").WithCause(err)
 	case errors.Is(err, registry.ErrUncertain):
-		return problem.New(problem.Internal,
-			"the change could not be stored, nor undone on disk with certainty; running services go on, but no change is accepted until "+
-				"the server is restarted").WithCause(wrap(step, err))
+		return problem.New(problem.Internal, "the change could not be stored, nor undone on disk with certainty; "+
+			"running services go on, but no change is accepted until the server is restarted").WithCause(wrap(step, err))
 	case errors.Is(err, context.DeadlineExceeded):
 		return problem.New(problem.Deadline, "the deploy took too long; nothing was changed").WithCause(wrap(step, err))
 	}

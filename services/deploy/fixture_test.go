@@ -25,8 +25,8 @@ import (
 
 var errInjected = errors.New("injected")
 
-// textKind is a kind whose modules are the texts that they answer. Requests for "?wait" are answered when hold is closed, or stopped
-// by Close.
+// textKind is a kind whose modules are the texts that they answer. Requests for "?wait" are answered when hold is
+// closed, or stopped by Close.
 type textKind struct {
 	name string
 	hold chan struct{}

@@ -12,13 +12,13 @@ import (
 const (
 	scaleTimeout = 10 * time.Second // for one Scale
 	idleRoundGap = time.Second      // least time between two rounds
-	// idleRounds is how many rounds there are at least in the shortest time that the policy names. A service that was used after the
-	// last round had found it cold is noticed late by one such part; all others in time.
+	// idleRounds is how many rounds there are at least in the shortest time that the policy names. A service that was
+	// used after the last round had found it cold is noticed late by one such part; all others in time.
 	idleRounds = 4
 )
 
-// RunIdle gives back what idle services hold, as Config.Idle says, until ctx ends or Close is called. It returns at once if
-// the policy is never to. Its caller owns the goroutine; one is enough.
+// RunIdle gives back what idle services hold, as Config.Idle says, until ctx ends or Close is called. It returns at
+// once if the policy is never to. Its caller owns the goroutine; one is enough.
 func (d *Deployer) RunIdle(ctx context.Context) {
 	longest := shortestBound(d.cfg.Idle) / idleRounds
 	if longest <= 0 {
@@ -50,8 +50,8 @@ func shortestBound(p registry.IdlePolicy) time.Duration {
 	return min(p.Idle, p.EvictCode)
 }
 
-// idleRound decides about every service, carries it out, and gives the time of the next round: when the first of them is due, or after
-// the longest wait.
+// idleRound decides about every service, carries it out, and gives the time of the next round: when the first of them
+// is due, or after the longest wait.
 func (d *Deployer) idleRound(ctx context.Context, now time.Time, longest time.Duration) time.Time {
 	next := now.Add(longest)
 	for _, l := range d.snapshot() {

@@ -32,8 +32,9 @@ func (l *live) entry() Entry {
 	return Entry{Service: l.service, Status: l.deployment.Status(), Problem: l.problem}
 }
 
-// sharedLimiter is the limiter of a prefix for as long as any version of it, serving or draining, can have requests in flight. Were it
-// made anew with each version, a replacement would for a while admit twice as many as the limit says.
+// sharedLimiter is the limiter of a prefix for as long as any version of it, serving or draining, can have requests
+// in flight. Were it made anew with each version, a replacement would for a while admit twice as many as the limit
+// says.
 type sharedLimiter struct {
 	*admission.Limiter     // immutable
 	users              int // guarded by Deployer.mu: live versions that refer to it

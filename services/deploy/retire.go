@@ -16,8 +16,8 @@ func (d *Deployer) discard(l *live) {
 	}
 }
 
-// retire drains and closes a version that no published table has any more, on a goroutine that Close waits for. Called
-// with the writer lock held.
+// retire drains and closes a version that no published table has any more, on a goroutine that Close waits for.
+// Called with the writer lock held.
 func (d *Deployer) retire(l *live) {
 	l.route.Retire()
 	d.retiring.Go(func() { d.drain(l) })
@@ -60,7 +60,8 @@ func (d *Deployer) drained(l *live) bool {
 	return false
 }
 
-// collectGarbage follows what may have taken the last name from a blob. An orphan harms nobody, so a failure is only logged.
+// collectGarbage follows what may have taken the last name from a blob. An orphan harms nobody, so a failure is only
+// logged.
 func (d *Deployer) collectGarbage() {
 	deleted, err := d.cfg.Registry.CollectGarbage(context.Background())
 	if err != nil {
@@ -71,9 +72,10 @@ func (d *Deployer) collectGarbage() {
 	}
 }
 
-// Close ends all: no change is accepted any more and a deploy under way is broken off, new requests are answered 503, and those in
-// flight are waited for until ctx ends and stopped then. It returns when every deployment is closed; the error says whether requests
-// had to be stopped. The HTTP server should have been shut down before. A second call waits for the same and returns nil.
+// Close ends all: no change is accepted any more and a deploy under way is broken off, new requests are answered 503,
+// and those in flight are waited for until ctx ends and stopped then. It returns when every deployment is closed; the
+// error says whether requests had to be stopped. The HTTP server should have been shut down before. A second call
+// waits for the same and returns nil.
 func (d *Deployer) Close(ctx context.Context) error {
 	d.beginClosing() // a deploy under way ends soon; lock and wait for it, since what it has prepared must be closed
 	d.writer <- struct{}{}
