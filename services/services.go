@@ -48,8 +48,9 @@ type Deployment interface {
 	// Scale gives resources back while requests may arrive; they must find the deployment able to take them again,
 	// at the price of a colder start. Instances serving a request are left alone.
 	Scale(ctx context.Context, to Scale) error
-	// Close gives back everything. It is called exactly once, when no new request can arrive; requests that still run
-	// then have outlived the drain and are stopped. ctx bounds the wait for them, not the release.
+	// Close gives back everything. It is called exactly once, when no route leads here any more; requests that still
+	// run then have outlived the drain and are stopped. One that has waited for admission all that time may call Serve
+	// even after Close, and must be answered with an error. ctx bounds the wait for requests, not the release.
 	Close(ctx context.Context) error
 }
 

@@ -32,8 +32,8 @@ type Config struct {
 	Events Events
 }
 
-// Events tells a listener what happens, after it has happened. Each field may be nil. The functions are called in
-// line, some of them with the writer lock held, and must return soon and not call the Deployer.
+// Events tells a listener what happens, after it has happened. Each field may be nil. The functions are called in line,
+// from several goroutines and some of them with the writer lock held; they must return soon and not call the Deployer.
 type Events struct {
 	Deployed    func(r Result) // added, replaced or rolled back
 	Removed     func(prefix registry.Prefix)

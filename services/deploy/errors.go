@@ -10,8 +10,8 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// Errors of a Deployer, matched with errors.Is. All its errors are *problem.Problem, ready for the client, with one
-// of these, an error of registry or an error of a kind as their cause.
+// Errors of a Deployer, matched with errors.Is. What Validate, Add, Remove, Rollback and Inspect return is always a
+// *problem.Problem ready for the client, or wraps one; its cause is one of these, an error of registry or an error of a kind.
 var (
 	ErrInvalid     = errors.New("invalid spec")
 	ErrBusy        = errors.New("too many deploys are waiting")

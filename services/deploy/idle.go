@@ -95,6 +95,7 @@ func (d *Deployer) scale(ctx context.Context, l *live, to services.Scale) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, scaleTimeout)
 	defer cancel()
+	defer context.AfterFunc(d.closing, cancel)()
 	err := guarded(ctx, d.log, "scale", func() error { return l.deployment.Scale(ctx, to) })
 	if err != nil {
 		d.log.Warn("scaling an idle service failed", "prefix", l.service.Prefix, "to", to.String(), "error", err)
