@@ -39,8 +39,10 @@ type Config struct {
 	// StackBytes is the budget for a guest's call stack, in the rewriter's estimate of wazero's frames; default
 	// 2 MiB. See the rewriter's documentation for what it means in real bytes.
 	StackBytes int64
-	// CacheDir is where compiled code is kept between runs; empty for nowhere.
+	// CacheDir is where compiled code is kept between runs; empty for nowhere. Nobody else may be able to write there.
 	CacheDir string
+	// CacheBytes bounds what is in CacheDir when the engine is opened; default 1 GiB. The oldest files go.
+	CacheBytes int64
 	// InitTimeout bounds a guest's initialisation; default 10 s.
 	InitTimeout time.Duration
 	// HostModules are what guests can import.
@@ -59,6 +61,9 @@ func (c Config) withDefaults() Config {
 	if c.StackBytes == 0 {
 		c.StackBytes = 2 << 20
 	}
+	if c.CacheBytes == 0 {
+		c.CacheBytes = 1 << 30
+	}
 	if c.InitTimeout == 0 {
 		c.InitTimeout = 10 * time.Second
 	}
@@ -67,23 +72,18 @@ func (c Config) withDefaults() Config {
 
 // Engine owns the wazero runtime, the slab and the snapshots. See the package comment.
 type Engine struct {
-	cfg      Config             // immutable
-	runtime  wazero.Runtime     // immutable
-	cache    compilationCache   // immutable
-	slab     *slab.Slab         // immutable
-	restorer *snapshot.Restorer // immutable
-	turns    *turns.Turns       // immutable
-	host     hostTable          // immutable
-	epoch    time.Time          // immutable; origin of the guests' monotonic clock
+	cfg      Config                  // immutable
+	runtime  wazero.Runtime          // immutable
+	cache    wazero.CompilationCache // immutable; nil if there is none
+	slab     *slab.Slab              // immutable
+	restorer *snapshot.Restorer      // immutable
+	turns    *turns.Turns            // immutable
+	host     hostTable               // immutable
+	epoch    time.Time               // immutable; origin of the guests' monotonic clock
 
 	imageBytes atomic.Int64 // atomic; all snapshots' images
 	modules    atomic.Int64 // atomic; open modules
 	instances  atomic.Int64 // atomic; open instances
-}
-
-// compilationCache is wazero's cache, or nothing.
-type compilationCache interface {
-	Close(ctx context.Context) error
 }
 
 // Open maps the slab and starts a runtime with the host modules. The caller closes it.
@@ -101,13 +101,12 @@ func Open(ctx context.Context, cfg Config) (e *Engine, err error) {
 	if e.restorer, err = snapshot.Open(snapshot.Options{DisableScan: e.cfg.DisableScan}); err != nil {
 		return e, err
 	}
-	rc := wazero.NewRuntimeConfig().WithCoreFeatures(features).WithDebugInfoEnabled(false)
+	rc := runtimeConfig()
 	if e.cfg.CacheDir != "" {
-		cache, err := wazero.NewCompilationCacheWithDir(e.cfg.CacheDir)
-		if err != nil {
-			return e, fmt.Errorf("engine: compiled code cannot be kept in %s: %w", e.cfg.CacheDir, err)
+		if e.cache, err = openCache(e.cfg.CacheDir, e.cfg.CacheBytes); err != nil {
+			return e, err
 		}
-		e.cache, rc = cache, rc.WithCompilationCache(cache)
+		rc = rc.WithCompilationCache(e.cache)
 	}
 	e.runtime = wazero.NewRuntimeWithConfig(ctx, rc)
 	injected := HostModule{Name: injectedModule, Funcs: []HostFunc{{

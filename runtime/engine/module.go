@@ -92,7 +92,7 @@ func (e *Engine) Compile(ctx context.Context, bin []byte, o ModuleOptions) (*Mod
 		m.limit = min(m.limit, uint64(info.Memory.MaxPages)*PageBytes)
 	}
 	ctx = experimental.WithCompilationWorkers(ctx, compilationWorkers())
-	if m.compiled, err = e.runtime.CompileModule(ctx, rewritten); err != nil {
+	if m.compiled, err = e.compileModule(ctx, rewritten); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}

@@ -45,6 +45,9 @@ func TestNothingSurvivesARequest(t *testing.T) {
 					for range 60 {
 						hide(s, c.guest, random)
 						a := s.get("/secret")
+						for a.StatusCode == 504 { // a busy machine; it has found nothing and says nothing
+							a = s.get("/secret")
+						}
 						if a.StatusCode != 200 || a.body != "clean\n" {
 							t.Errorf("the next request found a secret: %d %s", a.StatusCode, a.body)
 							return

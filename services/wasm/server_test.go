@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +41,9 @@ func newServer(tb testing.TB, cfg Config) *server {
 	tb.Helper()
 	s := &server{tb: tb, blobs: map[registry.Digest][]byte{}, routes: map[string]*router.Route{}, log: &logLines{}}
 	cfg.Blob = s.blob
+	if base, err := os.UserCacheDir(); err == nil && cfg.CacheDir == "" {
+		cfg.CacheDir = filepath.Join(base, "vespo-test-code") // the Go guests take seconds to compile
+	}
 	cfg.Log = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
 	s.kind, err = Open(context.Background(), cfg)
