@@ -20,7 +20,7 @@ const RequestIDHeader = "X-Request-Id"
 // exchange is all that the router keeps of one request. It is made for each request and left to the collector, because a
 // handler's stray goroutine that still reads the body or writes must not meet another request there.
 type exchange struct {
-	request *http.Request
+	request *http.Request // the server's, or one like it with body
 	writer  responseWriter
 	body    countingBody
 	record  accesslog.Record
@@ -51,9 +51,20 @@ func newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	}
 	if r.Body != nil && r.Body != http.NoBody {
 		x.body.ReadCloser = r.Body
-		r.Body = &x.body
+		x.request = withBody(r, &x.body)
 	}
 	return x
+}
+
+// withBody gives a request like r with another body. r stays as it is, because the HTTP server looks at the type of its body
+// to decide whether a client that waits for "100 Continue" must be heard out before it is answered.
+func withBody(r *http.Request, body io.ReadCloser) *http.Request {
+	if r.Trailer == nil && r.ContentLength < 0 {
+		r.Trailer = http.Header{} // the server puts trailers that were not announced into the map that both share
+	}
+	counted := *r
+	counted.Body = body
+	return &counted
 }
 
 // call runs the handler and turns a panic into an error.
