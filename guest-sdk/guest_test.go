@@ -149,6 +149,17 @@ func TestFlush(t *testing.T) {
 	}
 }
 
+// TestReadFromSends: what has been read is on its way before more is asked for.
+func TestReadFromSends(t *testing.T) {
+	answer := guesttest.ServeWith(func(w *guest.Response, r *guest.Request) {
+		w.WriteString("before ")
+		io.Copy(w, struct{ io.Reader }{io.MultiReader(strings.NewReader("a"), strings.NewReader("b"))}) // hides WriteTo
+	}, &guesttest.Request{})
+	if answer.Body != "before ab" || answer.Writes != 2 {
+		t.Errorf("%+v", answer)
+	}
+}
+
 func TestReadFromError(t *testing.T) {
 	broken := errors.New("broken")
 	answer := guesttest.ServeWith(func(w *guest.Response, r *guest.Request) {

@@ -68,16 +68,15 @@ func (w *Response) WriteString(s string) (int, error) {
 	return len(s), nil
 }
 
-// ReadFrom adds all of the reader to the body, so that [io.Copy] needs no buffer of its own.
+// ReadFrom adds all of the reader to the body, and sends each piece as it is read. [io.Copy] uses it, so that a body which
+// arrives slowly is passed on as slowly, without a buffer of its own.
 func (w *Response) ReadFrom(from io.Reader) (int64, error) {
 	total := int64(0)
 	for {
-		if w.buffered == len(w.buffer) {
-			w.Flush()
-		}
 		n, err := from.Read(w.buffer[w.buffered:])
 		w.buffered += n
 		total += int64(n)
+		w.Flush()
 		if err == io.EOF {
 			return total, nil
 		}
