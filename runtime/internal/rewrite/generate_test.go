@@ -79,9 +79,11 @@ func (g *generator) function(i int, s Signature) {
 	g.locals = append(append([]ValueType(nil), s.Params...), extra...)
 	g.labels = [][]ValueType{s.Results}
 	var c code
-	g.gas(&c)
-	if g.IntN(3) == 0 { // sometimes a loop comes first
-		c = nil
+	if g.IntN(3) == 0 { // a loop at the very beginning
+		c.block(opLoop, emptyBlock)
+		g.inside(&c, nil, func() { g.gas(&c); g.statement(&c, 3) })
+	} else {
+		g.gas(&c)
 	}
 	for range 1 + g.IntN(4) {
 		g.statement(&c, 4)
@@ -92,14 +94,6 @@ func (g *generator) function(i int, s Signature) {
 		f.locals = append(f.locals, localGroup{1, t})
 	}
 	f.body = c
-	if len(c) == 0 || c[0] != opGlobalGet {
-		f.body = append(g.gasCode(), c...)
-	}
-}
-
-func (g *generator) gasCode() (c code) {
-	g.gas(&c)
-	return c
 }
 
 // gas takes one from the counter and traps at zero.
