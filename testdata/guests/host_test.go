@@ -67,6 +67,7 @@ func newHostWith(tb testing.TB, module []byte, random io.Reader) *host {
 	wasi_snapshot_preview1.MustInstantiate(ctx, r)
 	h := &host{exchange: &exchange{}, random: random}
 	h.instantiate(tb, r)
+	h.instantiateVespo(tb, r)
 	compiled, err := r.CompileModule(ctx, module)
 	require.NoError(tb, err)
 	h.module, err = r.InstantiateModule(ctx, compiled, wazero.NewModuleConfig().
@@ -199,11 +200,16 @@ func (h *host) instantiate(tb testing.TB, r wazero.Runtime) {
 	export("set_status_code", func(_ context.Context, status uint32) { h.status = status })
 	_, err := b.Instantiate(tb.Context())
 	require.NoError(tb, err)
+}
 
-	b = r.NewHostModuleBuilder("vespo")
+// instantiateVespo adds a part of the server's extension, as if every guest were mounted at the root.
+func (h *host) instantiateVespo(tb testing.TB, r wazero.Runtime) {
+	tb.Helper()
+	b := r.NewHostModuleBuilder("vespo")
+	export := func(name string, f any) { b.NewFunctionBuilder().WithFunc(f).Export(name) }
 	h.exportText(export, "prefix", func() string { return "/" })
 	h.exportText(export, "rest", func() string { return h.uri })
-	_, err = b.Instantiate(tb.Context())
+	_, err := b.Instantiate(tb.Context())
 	require.NoError(tb, err)
 }
 

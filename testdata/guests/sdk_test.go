@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 	"github.com/tetratelabs/wazero/sys"
 
 	"github.com/vespo-dev/vespo/testdata/guests"
@@ -70,6 +71,12 @@ func TestSDKNeedsVespo(t *testing.T) {
 	status, body := h.get(t, "/items/2")
 	require.Equal(t, uint32(200), status)
 	require.JSONEq(t, `{"id":2,"name":"wax","cents":300}`, body)
+
+	other := wazero.NewRuntimeWithConfig(t.Context(), wazero.NewRuntimeConfigInterpreter())
+	wasi_snapshot_preview1.MustInstantiate(t.Context(), other)
+	h.instantiate(t, other)
+	_, err := other.Instantiate(t.Context(), module)
+	require.ErrorContains(t, err, "module[vespo] not instantiated")
 
 	for _, name := range []string{"hello", "echo", "events", "random", "fault"} {
 		require.NotContains(t, imports(t, guests.SDK(t, name)), "vespo", name)
