@@ -126,7 +126,7 @@ func requireRefused(t *testing.T, st *stack, tests []refusal) {
 			}
 			require.NotContains(t, got.body, "hidden")
 			require.Equal(t, before, st.generation())
-			require.NotEqual(t, accesslog.OutcomeOK, st.lastRecord(p.RequestID).Outcome)
+			require.NotEqual(t, accesslog.OutcomeOK, st.recordOf(p.RequestID).Outcome)
 		})
 	}
 }
@@ -295,7 +295,7 @@ func TestAddFailsInsideTheHost(t *testing.T) {
 	got := st.add("a", "disk")
 	p := got.problem(t, problem.Internal)
 	require.NotContains(t, got.body, "secret")
-	record := st.lastRecord(p.RequestID)
+	record := st.recordOf(p.RequestID)
 	require.ErrorIs(t, record.Err, errDisk)
 	require.Equal(t, accesslog.OutcomeHostError, record.Outcome)
 	require.Zero(t, st.generation())

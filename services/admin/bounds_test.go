@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,9 +58,7 @@ func TestClientLeavesWhileItsModuleIsPrepared(t *testing.T) {
 	// The next change gets the one place as soon as the first has noticed.
 	require.Eventually(t, func() bool { return st.add("a", "one").status == http.StatusCreated }, 10*time.Second, time.Millisecond)
 	require.EqualValues(t, 1, st.generation())
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	require.True(t, slices.ContainsFunc(st.records, func(r accesslog.Record) bool { return r.Outcome == accesslog.OutcomeClientGone }))
+	st.waitRecord(func(r accesslog.Record) bool { return r.Outcome == accesslog.OutcomeClientGone })
 }
 
 // Neither the server's own deadlines nor those of the upload may end a preparation that outlasts them.
@@ -137,6 +134,33 @@ func TestUploadThatEndsEarly(t *testing.T) {
 	p := readAnswer(t, r).problem(t, problem.BadRequest)
 	require.Contains(t, p.Detail, "ended early, after 8 bytes")
 	require.Zero(t, st.generation())
+}
+
+// A client that sends everything before it reads gets the answer too, though the request was refused at once.
+func TestRefusalsReachClientsThatSendFirst(t *testing.T) {
+	const length = 8 << 20 // beyond what sockets buffer
+	st := start(t, setup{admin: admin.Config{MaxModuleBytes: length}})
+	large, largeType := form(t, part{"prefix", "a"}, part{"memory", "much"}, part{"module", strings.Repeat("x", length+1)})
+	tests := []struct {
+		name, path, contentType, body string
+		want                          int
+	}{
+		{"type", "/services/add?prefix=a", "text/plain", strings.Repeat("x", length), http.StatusUnsupportedMediaType},
+		{"prefix", "/services/add?prefix=..", "application/wasm", strings.Repeat("x", length), http.StatusBadRequest},
+		{"path", "/services/none", "application/wasm", strings.Repeat("x", length), http.StatusNotFound},
+		{"module of the form", "/services/add", largeType, large, http.StatusRequestEntityTooLarge},
+	}
+	for _, tt := range tests {
+		for _, connection := range []string{"close", "keep-alive"} {
+			t.Run(tt.name+", "+connection, func(t *testing.T) {
+				conn, r := dial(t, st)
+				_, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nConnection: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+					tt.path, st.addr, connection, tt.contentType, len(tt.body), tt.body)
+				require.NoError(t, err)
+				require.Equal(t, tt.want, readAnswer(t, r).status)
+			})
+		}
+	}
 }
 
 // A refusal that comes before the body has been read must not wait for the rest of it for ever.

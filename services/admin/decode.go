@@ -62,9 +62,9 @@ func (d *decoder) decode(w http.ResponseWriter, r *http.Request) (*addRequest, e
 	if r.ContentLength > limitBytes {
 		return nil, tooLarge(r.ContentLength, limitBytes)
 	}
-	body := paceBody(w, r, d.pace)
+	body := newPacedBody(r.Body, http.NewResponseController(w), d.pace)
 	defer body.finish()
-	r.Body = http.MaxBytesReader(w, r.Body, limitBytes)
+	r.Body = http.MaxBytesReader(w, body, limitBytes)
 	return read(r, body)
 }
 

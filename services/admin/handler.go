@@ -107,6 +107,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Serve implements router.Handler: the record lends the answer its request id and takes what became of the request.
 // Failures are answered here; the error is nil but where nobody is left to be answered.
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+	body := r.Body // which a decoder replaces
 	err := h.serve(w, r)
 	switch {
 	case err == nil:
@@ -114,7 +115,12 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.R
 	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
 		return err
 	}
-	h.fail(w, r, rec, err)
+	p := problem.From(err)
+	rec.Err, rec.Outcome = err, outcomeOf(p)
+	h.refuse(w, r, rec.RequestID, p)
+	if unread(r) {
+		h.drain(w, body, p)
+	}
 	return nil
 }
 
@@ -141,32 +147,6 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 		defer e.limiter.release()
 	}
 	return e.serve(w, r)
-}
-
-// fail answers with the problem that err is, and leaves the rest of err to the access record.
-func (h *Handler) fail(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, err error) {
-	p := problem.From(err)
-	rec.Err, rec.Outcome = err, outcomeOf(p)
-	if p.Status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="vespo"`)
-	}
-	h.abandonBody(w, r)
-	h.boundAnswer(w)
-	problem.Write(w, rec.RequestID, p)
-}
-
-func outcomeOf(p *problem.Problem) accesslog.Outcome {
-	switch p.Kind() {
-	case problem.NoCapacity:
-		return accesslog.OutcomeNoCapacity
-	case problem.NotReady:
-		return accesslog.OutcomeNotReady
-	case problem.NotFound:
-		return accesslog.OutcomeNotFound
-	case problem.Internal:
-		return accesslog.OutcomeHostError
-	}
-	return accesslog.OutcomeRefused
 }
 
 // answer sends v as JSON.
@@ -199,14 +179,4 @@ func unhurried(w http.ResponseWriter) {
 // boundAnswer gives the client WriteTimeout to take the answer.
 func (h *Handler) boundAnswer(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.cfg.WriteTimeout))
-}
-
-// abandonBody keeps net/http from waiting for the rest of a body that nobody wants: by itself it reads on before it sends the
-// answer, and after it as well.
-func (h *Handler) abandonBody(w http.ResponseWriter, r *http.Request) {
-	if r.ContentLength == 0 || r.ProtoMajor != 1 {
-		return
-	}
-	w.Header().Set("Connection", "close")
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.cfg.StallTimeout))
 }

@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -102,8 +103,9 @@ type stack struct {
 	kind     *testKind
 	registry *registry.Registry
 
-	mu      sync.Mutex
-	records []accesslog.Record // guarded by mu
+	mu       sync.Mutex
+	recorded *sync.Cond
+	records  []accesslog.Record // guarded by mu
 }
 
 // setup is what a test changes about a stack.
@@ -117,6 +119,7 @@ type setup struct {
 func start(t *testing.T, s setup) *stack {
 	t.Helper()
 	st := &stack{t: t, kind: &testKind{preparing: make(chan struct{}), release: make(chan struct{})}}
+	st.recorded = sync.NewCond(&st.mu)
 	handler := admin.New(s.admin)
 	rt := router.New(router.Config{Admin: handler, AccessLog: st.record})
 	d := st.deployer(rt)
@@ -172,19 +175,23 @@ func (st *stack) record(r *accesslog.Record) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.records = append(st.records, *r)
+	st.recorded.Broadcast()
 }
 
-// lastRecord gives the record of the request that was answered last.
-func (st *stack) lastRecord(requestID string) accesslog.Record {
+// waitRecord waits for the record that is wanted: it may come after the answer.
+func (st *stack) waitRecord(wanted func(accesslog.Record) bool) accesslog.Record {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	for _, r := range st.records {
-		if r.RequestID == requestID {
-			return r
+	for {
+		if i := slices.IndexFunc(st.records, wanted); i >= 0 {
+			return st.records[i]
 		}
+		st.recorded.Wait()
 	}
-	st.t.Fatalf("no record of request %s", requestID)
-	return accesslog.Record{}
+}
+
+func (st *stack) recordOf(requestID string) accesslog.Record {
+	return st.waitRecord(func(r accesslog.Record) bool { return r.RequestID == requestID })
 }
 
 // answer is what came back.

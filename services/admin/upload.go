@@ -26,11 +26,10 @@ type pacedBody struct {
 	received    int64
 }
 
-// paceBody replaces the body of r. When the body has been read, finish must be called.
-func paceBody(w http.ResponseWriter, r *http.Request, p pace) *pacedBody {
-	b := &pacedBody{ReadCloser: r.Body, setDeadline: http.NewResponseController(w).SetReadDeadline, pace: p, start: time.Now()}
-	r.Body = b
-	return b
+// newPacedBody paces the body of a request on the connection of rc. When it has been read, finish must be called, or the
+// connection closed.
+func newPacedBody(body io.ReadCloser, rc *http.ResponseController, p pace) *pacedBody {
+	return &pacedBody{ReadCloser: body, setDeadline: rc.SetReadDeadline, pace: p, start: time.Now()}
 }
 
 // Read implements io.Reader.
