@@ -1,5 +1,3 @@
-//go:build !wasip1
-
 // Package guesttest calls a guest's handler in ordinary Go tests, without WebAssembly:
 //
 //	func TestHello(t *testing.T) {
@@ -12,11 +10,8 @@ package guesttest
 
 import (
 	"io"
-	"slices"
-	"strings"
 
 	guest "github.com/vespo-dev/vespo/guest-sdk"
-	"github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 )
 
 // Request is what the guest shall see. The zero value is GET / by HTTP/1.1 without headers or body.
@@ -59,71 +54,20 @@ type LogMessage struct {
 func Serve(r *Request) *Answer { return ServeWith(nil, r) }
 
 // ServeWith gives a request to any handler.
-func ServeWith(h guest.Handler, r *Request) *Answer {
-	host := newHost(r)
-	var handler any
-	if h != nil {
-		handler = h
-	}
-	ok := abi.Serve(host, handler)
-	answer := &Answer{
-		Status:  int(host.status),
-		Header:  host.headers[abi.KindResponse].toMap(),
-		Trailer: host.headers[abi.KindResponseTrailers].toMap(),
-		Body:    host.body.String(),
-		Writes:  host.writes,
-		Ended:   !ok,
-		Log:     host.log,
-	}
-	if !ok && host.writes == 0 {
-		answer.Status, answer.Header, answer.Trailer = 500, nil, nil
-	}
-	return answer
+func ServeWith(h guest.Handler, r *Request) *Answer { return serve(h, r) }
+
+// OutboundRequest is what the guest sends by vespo.Fetch.
+type OutboundRequest struct {
+	Method string
+	URI    string
+	Header map[string][]string // names in lower case
+	Body   string
 }
 
-// headers is a list of headers in the order they came.
-type headers []field
-
-type field struct{ name, value string }
-
-func headersOf(m map[string][]string) (h headers) {
-	for name, values := range m {
-		for _, value := range values {
-			h = append(h, field{strings.ToLower(name), value})
-		}
-	}
-	slices.SortStableFunc(h, func(a, b field) int { return strings.Compare(a.name, b.name) })
-	return h
-}
-
-func (h headers) toMap() map[string][]string {
-	m := map[string][]string{}
-	for _, f := range h {
-		m[f.name] = append(m[f.name], f.value)
-	}
-	return m
-}
-
-func (h headers) names() (names []string) {
-	for _, f := range h {
-		if !slices.Contains(names, f.name) {
-			names = append(names, f.name)
-		}
-	}
-	return names
-}
-
-func (h headers) values(name string) (values []string) {
-	for _, f := range h {
-		if f.name == strings.ToLower(name) {
-			values = append(values, f.value)
-		}
-	}
-	return values
-}
-
-func (h *headers) add(name, value string) { *h = append(*h, field{strings.ToLower(name), value}) }
-
-func (h *headers) remove(name string) {
-	*h = slices.DeleteFunc(*h, func(f field) bool { return f.name == strings.ToLower(name) })
+// OutboundAnswer is what it shall get. The zero value is 200 and nothing else.
+type OutboundAnswer struct {
+	Status  int
+	Header  map[string][]string
+	Body    string
+	Trailer map[string][]string
 }

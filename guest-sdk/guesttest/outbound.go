@@ -12,22 +12,6 @@ import (
 	"github.com/vespo-dev/vespo/guest-sdk/vespo"
 )
 
-// OutboundRequest is what the guest sends by vespo.Fetch.
-type OutboundRequest struct {
-	Method string
-	URI    string
-	Header map[string][]string // names in lower case
-	Body   string
-}
-
-// OutboundAnswer is what it shall get. The zero value is 200 and nothing else.
-type OutboundAnswer struct {
-	Status  int
-	Header  map[string][]string
-	Body    string
-	Trailer map[string][]string
-}
-
 // fetch is one outbound request: open until its answer is there.
 type fetch struct {
 	request         OutboundRequest
