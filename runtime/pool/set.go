@@ -70,7 +70,8 @@ func (s *Set) slot() (*engine.Slot, error) {
 	}
 }
 
-// reclaimLocked closes one warm instance of the pool that was used least recently. False if there is none.
+// reclaimLocked closes one warm instance of the pool that was used least recently; it may find that a request was quicker
+// and took the instance, then the caller looks again. False if no pool has a warm instance.
 func (s *Set) reclaimLocked() bool {
 	var coldest *Pool
 	var oldest time.Time
@@ -82,7 +83,8 @@ func (s *Set) reclaimLocked() bool {
 	if coldest == nil {
 		return false
 	}
-	return coldest.closeWarm(1) > 0
+	coldest.closeWarm(1)
+	return true
 }
 
 func (s *Set) add(p *Pool) {
