@@ -335,5 +335,5 @@ func TestAddFromSources(t *testing.T) {
 		{"metadata service", "/services/add", "application/json", `{"prefix":"a","source":"http://169.254.169.254/latest"}`, problem.Forbidden, []string{"cloud metadata"}},
 	})
 	closed := start(t, setup{})
-	requireRefused(t, closed, []refusal{at("local", "/", problem.Forbidden, "a loopback address", "allow private sources")})
+	requireRefused(t, closed, []refusal{at("local", "/", problem.Forbidden, "a loopback address", "--allow-private-sources")})
 }

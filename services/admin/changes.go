@@ -54,7 +54,7 @@ func (h *Handler) module(ctx context.Context, req *addRequest) ([]byte, error) {
 	case errors.Is(err, fetch.ErrInvalidSource):
 		kind = problem.BadRequest
 	case errors.Is(err, fetch.ErrRefused):
-		kind, advice = problem.Forbidden, ", unless the server is started to allow private sources; nothing was changed"
+		kind, advice = problem.Forbidden, ", unless the server is started with --allow-private-sources; nothing was changed"
 	case errors.Is(err, fetch.ErrTooLarge):
 		kind = problem.BodyTooLarge
 	}
