@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -52,6 +54,18 @@ type Options struct {
 	MemoryBytes int64         // linear memory budget of one request
 	Timeout     time.Duration // deadline of one request
 	Isolation   string        // "snapshot" or "fresh"
+
+	// Allow lists what the service may call: origins such as "https://api.example.com", and "http://NAME.vespo.internal"
+	// for other services. Empty: nothing. Neither Allow nor Config is changed once it is in a State.
+	Allow []string
+	// Config holds settings and secrets that the guest can ask for by name.
+	Config map[string]string
+}
+
+// Equal tells whether both ask for the same.
+func (o Options) Equal(p Options) bool {
+	return o.MemoryBytes == p.MemoryBytes && o.Timeout == p.Timeout && o.Isolation == p.Isolation &&
+		slices.Equal(o.Allow, p.Allow) && maps.Equal(o.Config, p.Config)
 }
 
 // Version is one deploy of a service.
@@ -66,7 +80,7 @@ type Version struct {
 
 // SameContent reports whether both versions would serve the same: blob, kind and options are equal.
 func (v Version) SameContent(o Version) bool {
-	return v.Digest == o.Digest && v.Kind == o.Kind && v.Options == o.Options
+	return v.Digest == o.Digest && v.Kind == o.Kind && v.Options.Equal(o.Options)
 }
 
 // Service is a prefix with its current version and those before it.

@@ -55,9 +55,13 @@ type versionV1 struct {
 	MemoryBytes int64     `json:"memory_bytes,omitempty"`
 	TimeoutNs   int64     `json:"timeout_ns,omitempty"`
 	Isolation   string    `json:"isolation,omitempty"`
+	Allow       []string  `json:"allow,omitempty"`
+	Config      configV1  `json:"config,omitempty"`
 	Generation  uint64    `json:"generation"`
 	Deployed    time.Time `json:"deployed"`
 }
+
+type configV1 map[string]string
 
 // encodeManifest is deterministic.
 func encodeManifest(s *registry.State) ([]byte, error) {
@@ -154,6 +158,7 @@ func fromVersion(v registry.Version) versionV1 {
 	return versionV1{
 		Digest: string(v.Digest), SizeBytes: v.SizeBytes, Kind: v.Kind,
 		MemoryBytes: v.Options.MemoryBytes, TimeoutNs: int64(v.Options.Timeout), Isolation: v.Options.Isolation,
+		Allow: v.Options.Allow, Config: v.Options.Config,
 		Generation: uint64(v.Generation), Deployed: v.Deployed,
 	}
 }
@@ -164,6 +169,7 @@ func (v versionV1) version() registry.Version {
 		Generation: registry.Generation(v.Generation), Deployed: v.Deployed.UTC(),
 		Options: registry.Options{
 			MemoryBytes: v.MemoryBytes, Timeout: time.Duration(v.TimeoutNs), Isolation: v.Isolation,
+			Allow: v.Allow, Config: v.Config,
 		},
 	}
 }
