@@ -78,6 +78,11 @@ func trimCache(dir string, limitBytes int64) error {
 // compileModule compiles, by the cache if there is one. wazero does not tell a module that is not valid from a file of the cache
 // that is damaged: so an error is looked at without the cache, and if it is the cache's, the cache is emptied.
 func (e *Engine) compileModule(ctx context.Context, rewritten []byte) (wazero.CompiledModule, error) {
+	release, err := e.compiling.acquire(ctx, rewritten)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	compiled, err := e.runtime.CompileModule(ctx, rewritten)
 	if err == nil || e.cfg.CacheDir == "" || ctx.Err() != nil {
 		return compiled, err

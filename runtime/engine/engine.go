@@ -81,6 +81,8 @@ type Engine struct {
 	host     hostTable               // immutable
 	epoch    time.Time               // immutable; origin of the guests' monotonic clock
 
+	compiling oneByOne
+
 	imageBytes atomic.Int64 // atomic; all snapshots' images
 	modules    atomic.Int64 // atomic; open modules
 	instances  atomic.Int64 // atomic; open instances
