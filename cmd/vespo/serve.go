@@ -30,7 +30,7 @@ type serveCmd struct {
 }
 
 // Run is called by the command line.
-func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
+func (c *serveCmd) Run(ctx context.Context, release context.CancelFunc, s streams) (err error) {
 	dirs, err := makeDirs(&c.Config)
 	if err != nil {
 		return err
@@ -46,7 +46,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
 	for _, problem := range p.problems {
 		log.Warn("found in the data directory", "problem", problem.String())
 	}
-	srv := &server{cfg: &c.Config, parts: p, dirs: dirs, streams: s, log: log}
+	srv := &server{cfg: &c.Config, parts: p, dirs: dirs, drainTimeout: drainTimeout, release: release, streams: s, log: log}
 	return srv.run(ctx)
 }
 
@@ -105,11 +105,13 @@ func (d *dirs) close() error {
 
 // server is a running server. It owns parts and two goroutines: one accepts connections, one looks for idle services.
 type server struct {
-	cfg     *Config // immutable, like all below
-	parts   *parts
-	dirs    *dirs
-	streams streams
-	log     *slog.Logger
+	cfg          *Config // immutable, like all below
+	parts        *parts
+	dirs         *dirs
+	drainTimeout time.Duration      // for the requests in flight, at the end
+	release      context.CancelFunc // lets the next signal end the process
+	streams      streams
+	log          *slog.Logger
 }
 
 // run serves until ctx ends or the listener fails, drains, and closes the parts.
@@ -134,7 +136,8 @@ func (s *server) run(ctx context.Context) error {
 		<-ctx.Done()
 	}
 	if ctx.Err() != nil {
-		s.log.Info("draining; a second signal ends the server at once", "cause", context.Cause(ctx), "at_most", drainTimeout)
+		s.release() // before it is said
+		s.log.Info("draining; a second signal ends the server at once", "cause", context.Cause(ctx), "at_most", s.drainTimeout)
 		err = nil // a start that was broken off is no failure
 	}
 	cancel(nil)
@@ -167,11 +170,11 @@ func (s *server) start(ctx context.Context, addr net.Addr) error {
 
 // stop takes no new connections, lets the requests in flight end, cuts off those that do not, and closes the parts.
 func (s *server) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.drainTimeout)
 	defer cancel()
 	err := s.parts.http.Shutdown(ctx)
 	if err != nil {
-		err = fmt.Errorf("requests were cut off that had not ended within %s", drainTimeout)
+		err = fmt.Errorf("requests were cut off that had not ended within %s", s.drainTimeout)
 		_ = s.parts.http.Close() // what it closes are connections to clients who are cut off
 	}
 	return errors.Join(err, s.parts.close(ctx))

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"context"
+	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -21,22 +25,65 @@ func TestCeilingLine(t *testing.T) {
 	require.Equal(t, "memory ceiling 1.0 GiB (1107296256 bytes): 64 slots x 16MiB, and 32 MiB of spare slots", ceilingLine(cfg, 1<<30+32<<20))
 }
 
-// started gives what a server says when it has started on a listener at addr.
-func started(t *testing.T, cfg *Config, addr string) string {
+// newServer makes a server that says what it has to say to w.
+func newServer(t *testing.T, cfg *Config, w io.Writer) *server {
 	t.Helper()
 	dirs, err := makeDirs(cfg)
 	require.NoError(t, err)
-	defer func() { require.NoError(t, dirs.close()) }()
+	t.Cleanup(func() { require.NoError(t, dirs.close()) })
 	log := slog.New(slog.DiscardHandler)
 	p, err := wire(t.Context(), cfg, dirs.data, log, nil)
 	require.NoError(t, err)
-	defer func() { require.NoError(t, p.close(t.Context())) }()
+	return &server{cfg: cfg, parts: p, dirs: dirs, drainTimeout: drainTimeout, release: func() {}, streams: streams{err: w}, log: log}
+}
+
+// started gives what a server says when it has started on a listener at addr.
+func started(t *testing.T, cfg *Config, addr string) string {
+	t.Helper()
 	tcp, err := net.ResolveTCPAddr("tcp", addr)
 	require.NoError(t, err)
 	var said bytes.Buffer
-	s := &server{cfg: cfg, parts: p, dirs: dirs, streams: streams{err: &said}, log: log}
+	s := newServer(t, cfg, &said)
 	require.NoError(t, s.start(t.Context(), tcp))
+	require.NoError(t, s.parts.close(t.Context()))
 	return said.String()
+}
+
+// A request that does not end is cut off at the end of the drain, and the server says so.
+func TestDrainIsBounded(t *testing.T) {
+	cfg, err := parse(t, "--demo", "--listen=127.0.0.1:0", "--slots=2", "--memory=1MiB", "--timeout=1h")
+	require.NoError(t, err)
+	said := newLines()
+	s := newServer(t, cfg, said)
+	s.drainTimeout = time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error)
+	go func() { ended <- s.run(ctx) }()
+	var address string
+	require.True(t, said.await(ctx, func(text string) bool {
+		_, rest, found := strings.Cut(text, "listening on http://")
+		address, _, _ = strings.Cut(rest, "\n")
+		return found
+	}))
+	conn, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	defer conn.Close()
+	fmt.Fprint(conn, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "HTTP/1.1 100 Continue\r\n", line)
+	cancel()
+	require.ErrorContains(t, <-ended, "requests were cut off")
+	_, err = io.Copy(io.Discard, conn)
+	require.NoError(t, err, "the connection is closed")
+}
+
+// A listener that fails ends the server.
+func TestListenerFailure(t *testing.T) {
+	cfg, err := parse(t, "--listen=192.0.2.1:0", "--data", t.TempDir(), "--slots=2", "--memory=1MiB") // an address for documentation: not ours
+	require.NoError(t, err)
+	require.ErrorContains(t, newServer(t, cfg, io.Discard).run(t.Context()), "cannot listen on 192.0.2.1:0")
 }
 
 func TestStartSaysWhetherManagementIsOn(t *testing.T) {

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"regexp"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/testdata/guests"
+)
+
+// launch starts a real server on the data directory and gives a client of it.
+func launch(t *testing.T, data string, flags ...string) (*process, *client) {
+	t.Helper()
+	listening := regexp.MustCompile(`(?m)^listening on (http://.*)\n`)
+	p, err := startProcess(exec.Command("vespo", append([]string{"serve", "--listen=127.0.0.1:0", "--data", data, "--slots=4"}, flags...)...))
+	require.NoError(t, err)
+	t.Cleanup(p.kill)
+	require.True(t, p.await(listening), p.stderr)
+	c, err := (&clientFlags{Server: listening.FindStringSubmatch(p.stderr.String())[1]}).client()
+	require.NoError(t, err)
+	return p, c
+}
+
+func post(ctx context.Context, c *client, prefix string, module []byte) (*answer, error) {
+	return c.call(ctx, http.MethodPost, "/services/add", url.Values{"prefix": {prefix}}, upload{
+		body: bytes.NewReader(module), sizeBytes: int64(len(module)), contentType: "application/wasm",
+	})
+}
+
+// A server that is killed while services are added and removed has every acknowledged change when it is back.
+func TestKillDuringChanges(t *testing.T) {
+	const rounds, writers, ackedPerRound = 4, 3, 12
+	data, modules := t.TempDir(), [][]byte{guests.Wat(t, "hello"), guests.Wat(t, "echo")}
+	expected := map[string]int{} // prefix to module, -1 if removed, as acknowledged
+	for round := range rounds {
+		p, c := launch(t, data)
+		requireServed(t, p, c, expected, modules)
+		var mu sync.Mutex
+		var acked atomic.Int32
+		var all sync.WaitGroup
+		for writer := range writers {
+			all.Go(func() {
+				for i := 0; ; i++ {
+					prefix, module := fmt.Sprintf("/w%d/s%d", writer, i%5), (round+i)%len(modules)
+					if i%4 == 3 {
+						module = -1
+					}
+					mu.Lock()
+					delete(expected, prefix) // from here until the answer anything may be true
+					mu.Unlock()
+					if !change(t, c, prefix, module, modules) {
+						return
+					}
+					mu.Lock()
+					expected[prefix] = module
+					mu.Unlock()
+					if acked.Add(1) == ackedPerRound {
+						p.kill()
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
+		require.GreaterOrEqual(t, acked.Load(), int32(ackedPerRound))
+	}
+	p, c := launch(t, data)
+	requireServed(t, p, c, expected, modules)
+}
+
+// change makes one change and reports whether it was acknowledged. Removing what is not there counts as done.
+func change(t *testing.T, c *client, prefix string, module int, modules [][]byte) bool {
+	if module >= 0 {
+		_, err := post(t.Context(), c, prefix, modules[module])
+		return err == nil
+	}
+	_, err := c.post(t.Context(), "/services/remove", url.Values{"prefix": {prefix}})
+	var refused *refusal
+	return err == nil || errors.As(err, &refused) && refused.status == http.StatusNotFound
+}
+
+// requireServed looks at the list and at what the services answer.
+func requireServed(t *testing.T, p *process, c *client, expected map[string]int, modules [][]byte) {
+	t.Helper()
+	a, err := c.get(t.Context(), "/services/list", nil)
+	require.NoError(t, err)
+	var list struct{ Services []service }
+	require.NoError(t, json.Unmarshal(a.body, &list))
+	states := map[string]service{}
+	for _, s := range list.Services {
+		require.NotEqual(t, "failed", s.State, p.stderr)
+		states[s.Prefix] = s
+	}
+	for prefix, module := range expected {
+		s, found := states[prefix]
+		require.Equal(t, module >= 0, found, prefix)
+		if found {
+			require.EqualValues(t, len(modules[module]), s.Size, prefix)
+			resp, err := http.Get(c.base + prefix)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			require.Equal(t, http.StatusOK, resp.StatusCode)
+		}
+	}
+}
+
+// Replacing, rolling back and idling under load lose no request, and each is answered by one version or the other.
+func TestChangesUnderLoadLoseNoRequest(t *testing.T) {
+	const clients, changes = 3, 12
+	_, c := launch(t, t.TempDir(), "--queue=1000", "--queue-wait=1m")
+	hello, echo := guests.Wat(t, "hello"), guests.Wat(t, "echo")
+	_, err := post(t.Context(), c, "/a", hello)
+	require.NoError(t, err)
+
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	var answered atomic.Int64
+	for range clients {
+		all.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				body, err := echoOnce(c.base + "/a")
+				if err != nil || (body != "hello from vespo\n" && body != "sent") {
+					t.Errorf("answer %q, error %v", body, err)
+					return
+				}
+				answered.Add(1)
+			}
+		})
+	}
+	for i := range changes {
+		switch i % 3 {
+		case 0:
+			_, err = post(t.Context(), c, "/a", echo)
+		case 1:
+			_, err = c.post(t.Context(), "/services/rollback", url.Values{"prefix": {"/a"}})
+		case 2:
+			_, err = post(t.Context(), c, "/a", hello)
+		}
+		require.NoError(t, err)
+	}
+	close(stop)
+	all.Wait()
+	require.Positive(t, answered.Load())
+}
+
+func echoOnce(url string) (string, error) {
+	resp, err := http.Post(url, "text/plain", bytes.NewReader([]byte("sent")))
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return resp.Status, nil
+	}
+	body, err := io.ReadAll(resp.Body)
+	return string(body), err
+}
