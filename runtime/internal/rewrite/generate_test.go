@@ -340,10 +340,24 @@ func (g *generator) dispatch(c *code, depth int) {
 		g.labels = g.labels[:len(g.labels)-1]
 		g.gas(c)
 		g.statement(c, depth)
-		if g.IntN(2) == 0 {
+		jump := func(loop int) {
 			c.i32(int32(g.IntN(n + 2)))
-			c.localSet(pc)
-			c.br(uint32(n - 1 - i)) // the loop
+			if g.IntN(8) == 0 {
+				c.localSet(g.local(I32)) // not the one that the table reads, perhaps
+			} else {
+				c.localSet(pc)
+			}
+			c.br(uint32(loop))
+		}
+		if g.IntN(2) == 0 { // blocks in the places of those that have ended
+			g.value(c, I32, 1)
+			c.block(opIf, emptyBlock)
+			c.block(opBlock, emptyBlock)
+			jump(n - 1 - i + 2)
+			c.op(opEnd, opEnd)
+		}
+		if g.IntN(2) == 0 {
+			jump(n - 1 - i)
 		}
 	}
 	g.labels = g.labels[:len(g.labels)-2]

@@ -191,11 +191,12 @@ func (s *scanner) checkFrame(r *reader, function int) {
 // labels checks the depths that a branch names.
 func (s *scanner) labels(r *reader, in *instr) {
 	check := func(depth uint32) {
-		if r.err == nil && int64(depth) >= int64(len(s.frames)) {
+		if int64(depth) >= int64(len(s.frames)) {
 			r.fail(in.at, ErrInvalid, "branch to label %d, there are %d", depth, len(s.frames))
-			return
 		}
-		s.jump(len(s.frames) - 1 - int(depth))
+		if r.err == nil {
+			s.jump(len(s.frames) - 1 - int(depth))
+		}
 	}
 	switch in.op {
 	case opBr, opBrIf:

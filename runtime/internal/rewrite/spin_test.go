@@ -46,34 +46,71 @@ func TestStraightLineTakesFuel(t *testing.T) {
 	require.GreaterOrEqual(t, taken, int64(100_000*costCall/unitCost))
 }
 
-// TestUnitHidesLittle compares the fuel that a way through branches takes with the instructions on it, for ways that avoid
+// TestUnitHidesLittle compares the fuel that ways through branches take with the instructions on them, for ways that avoid
 // each other's checks.
 func TestUnitHidesLittle(t *testing.T) {
 	const arms, armCost = 64, 400
-	b := newModule()
-	var body code
-	for range arms { // each arm alone is shorter than a unit; the way through all of them is not
-		body.localGet(0)
-		body.block(opIf, emptyBlock)
-		for range armCost / 2 {
-			body.op(opI32Const, 1, opDrop)
+	work := func(c *code, cost int) {
+		for range cost / 2 {
+			c.op(opI32Const, 1, opDrop)
 		}
-		body.op(opEnd)
 	}
-	b.export("arms", b.function(signature("i", ""), nil, body))
-	for _, way := range []struct {
-		taken   uint64
-		atLeast int
-	}{{1, arms * armCost / unitCost}, {0, 0}} {
-		h := newTestHost(t)
-		h.slice = 0 // each unit asks for more
-		o := options()
-		o.FuelSlice = 0
-		m, _ := h.load(t, b.bytes(), o)
-		_, err := call(m, "arms", way.taken)
-		require.NoError(t, err)
-		require.GreaterOrEqual(t, h.yields, way.atLeast)
-		require.LessOrEqual(t, h.yields, 2*arms)
+	shapes := map[string]func(c *code){
+		"taken": func(c *code) { // each arm alone is shorter than a unit; the way through all of them is not
+			c.localGet(0)
+			c.block(opIf, emptyBlock)
+			work(c, armCost)
+			c.op(opEnd)
+		},
+		"not taken": func(c *code) { // the check within the if is none for the way around it
+			work(c, armCost)
+			c.localGet(0)
+			c.op(opI32Eqz)
+			c.block(opIf, emptyBlock)
+			work(c, unitCost-armCost)
+			c.op(opEnd)
+		},
+		"else": func(c *code) {
+			c.localGet(0)
+			c.op(opI32Eqz)
+			c.block(opIf, emptyBlock, opElse)
+			work(c, armCost)
+			c.op(opEnd)
+		},
+		"branch": func(c *code) {
+			c.block(opBlock, emptyBlock)
+			work(c, armCost)
+			c.br(0)
+			c.op(opEnd)
+		},
+		"table": func(c *code) {
+			c.block(opBlock, emptyBlock)
+			c.block(opBlock, emptyBlock)
+			work(c, armCost)
+			c.localGet(0)
+			c.op(opBrTable, 1, 0, 1, opEnd)
+			work(c, 2*unitCost)
+			c.op(opEnd)
+		},
+	}
+	for name, shape := range shapes {
+		t.Run(name, func(t *testing.T) {
+			b := newModule()
+			var body code
+			for range arms {
+				shape(&body)
+			}
+			b.export("arms", b.function(signature("i", ""), nil, body))
+			h := newTestHost(t)
+			h.slice = 0 // each unit asks for more
+			o := options()
+			o.FuelSlice = 0
+			m, _ := h.load(t, b.bytes(), o)
+			_, err := call(m, "arms", 1)
+			require.NoError(t, err)
+			require.GreaterOrEqual(t, h.yields, arms*armCost/unitCost)
+			require.LessOrEqual(t, h.yields, 2*arms)
+		})
 	}
 }
 
