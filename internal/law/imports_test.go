@@ -1,0 +1,138 @@
+package law
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// importRule forbids imports. Each path stands for everything below it too.
+type importRule struct {
+	in     []string // directories from the root where it holds; empty: everywhere
+	except []string // directories where it does not
+	never  []string // import paths; those of this repository begin with "./"
+	tests  bool     // holds in test files too
+	why    string
+}
+
+// importLaw is the import law. A rule that stands in the way of something good is to be changed here, with its reason, and
+// not evaded.
+var importLaw = []importRule{
+	{in: []string{"runtime"}, never: []string{"./registry", "./router", "./services", "./cmd"}, tests: true,
+		why: "guests run without knowing who asked: the runtime can be tested and replaced without HTTP, names and disks"},
+	{in: []string{"registry"}, never: []string{"./runtime", "./router", "./services", "./cmd"}, tests: true,
+		why: "the catalogue outlives what it lists: what is written to disk must not change with the code that serves it"},
+	{in: []string{"router"}, never: []string{"./runtime", "./registry", "./services", "./cmd"}, tests: true,
+		why: "routing knows handlers and nothing else: whatever a prefix is bound to is routed, limited and logged alike"},
+	{in: []string{"services"}, never: []string{"./cmd"}, tests: true,
+		why: "cmd builds the object graph; nothing calls upwards"},
+	{except: []string{"runtime", "testdata", "bench"}, never: []string{"github.com/tetratelabs/wazero"}, tests: true,
+		why: "wazero's traps are known in one place; everybody else sees engine's Outcome"},
+	{except: []string{"router", "bench"}, never: []string{"github.com/julienschmidt/httprouter"}, tests: true,
+		why: "its registration panics and its trees are not safe to change: router/table.go is the one place that knows how to use it"},
+	{in: []string{"runtime", "registry"}, never: []string{"net/http"},
+		why: "the Exchange is all that a guest sees of a request; a server of another protocol must need no change there"},
+	{in: []string{"registry"}, except: []string{"registry/filestore"}, never: []string{"os", "syscall", "golang.org/x/sys"},
+		why: "the state and its decisions are pure, so that they are tested against a model; filestore has the disk"},
+	{except: []string{"testdata", "bench"}, never: []string{"testing", "github.com/stretchr/testify"},
+		why: "test code in the server registers flags and is attack surface"},
+	{except: []string{"cmd", "bench"}, never: []string{"github.com/alecthomas/kong", "flag"},
+		why: "only the command line parses a command line"},
+	{in: []string{"guest-sdk"}, never: []string{"./runtime", "./registry", "./router", "./services", "./cmd"}, tests: true,
+		why: "the SDK is compiled into other people's guests: it depends on the standard library alone"},
+	{never: []string{"C"}, tests: true,
+		why: "cgo would end cross compilation and static binaries"},
+}
+
+// broken gives the imports that break the rule in one file.
+func (r importRule) broken(s *source) (imports []string) {
+	if len(r.in) > 0 && !within(s.dir(), r.in...) || within(s.dir(), r.except...) || s.test() && !r.tests {
+		return nil
+	}
+	for _, imported := range s.imports() {
+		if within(imported, r.never...) {
+			imports = append(imports, imported)
+		}
+	}
+	return imports
+}
+
+func TestImportLaw(t *testing.T) {
+	for _, s := range tree(t) {
+		for _, rule := range importLaw {
+			for _, imported := range rule.broken(s) {
+				t.Errorf("%s imports %s: %s", s.path, imported, rule.why)
+			}
+		}
+	}
+}
+
+func TestImportLawSeesOffences(t *testing.T) {
+	for _, c := range []struct {
+		path, imported string
+		offence        bool
+	}{
+		{"runtime/engine/a.go", modulePath + "/registry", true},
+		{"runtime/engine/a_test.go", modulePath + "/router/problem", true},
+		{"runtime/engine/a.go", modulePath + "/runtime/abi", false},
+		{"runtimes/a.go", modulePath + "/registry", false},
+		{"router/a.go", modulePath + "/services/deploy", true},
+		{"services/wasm/a.go", modulePath + "/router", false},
+		{"services/wasm/a.go", "github.com/tetratelabs/wazero/api", true},
+		{"runtime/engine/a.go", "github.com/tetratelabs/wazero/api", false},
+		{"services/a.go", "github.com/julienschmidt/httprouter", true},
+		{"runtime/abi/a.go", "net/http", true},
+		{"runtime/abi/a.go", "net/http/httputil", true},
+		{"runtime/abi/a_test.go", "net/http", false},
+		{"registry/a.go", "os", true},
+		{"registry/filestore/a.go", "os", false},
+		{"router/a.go", "testing", true},
+		{"cmd/vespo/a.go", "C", true},
+	} {
+		s, err := parse(c.path, fmt.Appendf(nil, "package p\nimport _ %q\n", c.imported))
+		require.NoError(t, err)
+		broken := 0
+		for _, rule := range importLaw {
+			broken += len(rule.broken(s))
+		}
+		require.Equal(t, c.offence, broken > 0, "%s imports %s", c.path, c.imported)
+	}
+}
+
+// TestDependencies looks at what is linked in, at any remove.
+func TestDependencies(t *testing.T) {
+	for _, c := range []struct {
+		dir, packages string
+		never         string // an import path
+		why           string
+	}{
+		{root, "./runtime/...", "net/http", "a library must not bring it in either"},
+		{root, "./registry/...", "net/http", "a library must not bring it in either"},
+		{root, "./registry/...", "github.com/tetratelabs/wazero", "the catalogue can be read without an engine"},
+		{root, "./router/...", "github.com/tetratelabs/wazero", "routing can be tested without an engine"},
+		{root + "/guest-sdk", "./...", "github.com", "the SDK depends on the standard library alone"},
+	} {
+		for _, dep := range list(t, c.dir, "{{if not .Standard}}{{.ImportPath}}{{else if eq .ImportPath \"net/http\"}}net/http{{end}}", c.packages) {
+			if within(dep, c.never) && !within(dep, modulePath+"/guest-sdk") {
+				t.Errorf("%s depends on %s: %s", c.packages, dep, c.why)
+			}
+		}
+	}
+	for _, dep := range list(t, root, "{{if and .CgoFiles (not .Standard)}}{{.ImportPath}}{{end}}", "./...") {
+		t.Errorf("%s is linked in and uses cgo, which would end cross compilation and static binaries", dep)
+	}
+}
+
+// list runs go list over packages and all that they depend on, and gives its words.
+func list(t *testing.T, dir, format, packages string) []string {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-deps", "-f", format, packages)
+	cmd.Dir = dir
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=1") // with files that use cgo, where there are any
+	out, err := cmd.Output()
+	require.NoError(t, err, "%s", cmd)
+	return strings.Fields(string(out))
+}
