@@ -91,10 +91,11 @@ func (c *addCmd) addFile(ctx context.Context, client *client, s streams) (*answe
 	})
 }
 
-// open gives the module and its size, -1 where that is not known before the end.
+// open gives the module and its size. What has no size before its end is read first, because a server tells only those who say
+// what they will send that it is too large before they have sent it.
 func (c *addCmd) open(s streams) (io.ReadCloser, int64, error) {
 	if c.Module == "-" {
-		return io.NopCloser(s.in), -1, nil
+		return readAll(s.in)
 	}
 	f, err := os.Open(c.Module)
 	if err != nil {
@@ -110,9 +111,23 @@ func (c *addCmd) open(s streams) (io.ReadCloser, int64, error) {
 	case info.Mode().IsRegular():
 		return f, info.Size(), nil
 	default: // a pipe
-		return f, -1, nil
+		defer f.Close()
+		return readAll(f)
 	}
 	return nil, 0, errors.Join(err, f.Close())
+}
+
+func readAll(r io.Reader) (io.ReadCloser, int64, error) {
+	module, err := io.ReadAll(io.LimitReader(r, maxModuleSize+1))
+	switch {
+	case err != nil:
+		return nil, 0, fmt.Errorf("read the module: %w", err)
+	case len(module) == 0:
+		return nil, 0, errors.New("the input is empty; give a WebAssembly module")
+	case len(module) > maxModuleSize:
+		return nil, 0, fmt.Errorf("the input is larger than %s, which no server takes", size(maxModuleSize))
+	}
+	return io.NopCloser(bytes.NewReader(module)), int64(len(module)), nil
 }
 
 // progress is nil where nobody watches.

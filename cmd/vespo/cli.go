@@ -46,10 +46,8 @@ func (s streams) interactive() bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// run carries out one command line and gives the exit code. ctx ends with the first signal; release lets the next one end the process,
-// whatever it is doing.
-func run(ctx context.Context, release context.CancelFunc, args []string, s streams) int {
-	defer context.AfterFunc(ctx, release)()
+// run carries out one command line and gives the exit code.
+func run(ctx context.Context, args []string, s streams) int {
 	helped := false
 	parser, err := kong.New(&cli{},
 		kong.Name("vespo"),
@@ -71,7 +69,7 @@ func run(ctx context.Context, release context.CancelFunc, args []string, s strea
 		return exitUsage
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	command.Bind(s, release)
+	command.Bind(s)
 	if err := command.Run(); err != nil {
 		return report(s, err)
 	}

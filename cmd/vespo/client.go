@@ -89,7 +89,7 @@ func (c *client) post(ctx context.Context, path string, query url.Values) (*answ
 // upload is the body of a request; the zero upload is none.
 type upload struct {
 	body        io.Reader
-	sizeBytes   int64 // -1 if it is not known
+	sizeBytes   int64
 	contentType string
 }
 
@@ -125,12 +125,12 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 	}
 	resp, err := c.http.Do(r)
 	if err != nil {
-		return nil, c.explain(ctx, err)
+		return nil, c.explain(err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
 	if err != nil {
-		return nil, c.explain(ctx, err)
+		return nil, c.explain(err)
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return nil, c.refusal(resp, body)
@@ -139,10 +139,7 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 }
 
 // explain says what may have kept a request from being answered.
-func (c *client) explain(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return errors.New("interrupted; a change that was asked for may still happen, see \"vespo list\"")
-	}
+func (c *client) explain(err error) error {
 	var unreached *net.OpError
 	if errors.As(err, &unreached) && unreached.Op == "dial" {
 		return fmt.Errorf("no server was reached at %s: %w\nstart one with \"vespo serve\", or name another one with --server", c.base, unreached.Err)

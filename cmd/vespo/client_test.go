@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -93,19 +92,6 @@ func TestAnswersOfOtherServers(t *testing.T) {
 		_, err = c.get(t.Context(), "/services", nil)
 		require.ErrorContains(t, err, "did not answer")
 	})
-}
-
-func TestInterrupted(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		cancel()
-		<-r.Context().Done()
-	}))
-	defer server.Close()
-	c, err := (&clientFlags{Server: server.URL}).client()
-	require.NoError(t, err)
-	_, err = c.get(ctx, "/services", nil)
-	require.ErrorContains(t, err, "interrupted")
 }
 
 // A module that the server does not want is not sent.

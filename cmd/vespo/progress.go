@@ -20,12 +20,11 @@ const eraseLine = "\r\x1b[K"
 // shows nothing.
 type progress struct {
 	w          io.Writer // immutable; written by the goroutine alone until it has ended
-	totalBytes int64     // immutable; less than 1 if it is not known
+	totalBytes int64     // immutable
 	work       string    // immutable; what the server does after the upload
 	start      time.Time // immutable
 
 	sentBytes atomic.Int64
-	uploaded  atomic.Bool
 
 	stop  chan struct{}
 	owned sync.WaitGroup
@@ -34,7 +33,6 @@ type progress struct {
 // startProgress starts a goroutine that close ends. A total of 0 means that there is nothing to upload.
 func startProgress(w io.Writer, totalBytes int64, work string) *progress {
 	p := &progress{w: w, totalBytes: totalBytes, work: work, start: time.Now(), stop: make(chan struct{})}
-	p.uploaded.Store(totalBytes == 0)
 	p.owned.Go(p.loop)
 	return p
 }
@@ -56,13 +54,10 @@ func (p *progress) loop() {
 // line is what is shown after a time.
 func (p *progress) line(elapsed time.Duration) string {
 	sent := p.sentBytes.Load()
-	switch {
-	case p.uploaded.Load():
+	if sent >= p.totalBytes {
 		return fmt.Sprintf("%s ... %d s", p.work, int(elapsed.Seconds()))
-	case p.totalBytes > 0:
-		return fmt.Sprintf("uploading %3d%% of %s", min(100, sent*100/p.totalBytes), humanize.IBytes(uint64(p.totalBytes)))
 	}
-	return fmt.Sprintf("uploading %s", humanize.IBytes(uint64(sent)))
+	return fmt.Sprintf("uploading %3d%% of %s", sent*100/p.totalBytes, humanize.IBytes(uint64(p.totalBytes)))
 }
 
 // reader counts what is read of r as uploaded.
@@ -90,9 +85,6 @@ type progressReader struct {
 // Read implements io.Reader.
 func (r *progressReader) Read(b []byte) (int, error) {
 	n, err := r.Reader.Read(b)
-	sent := r.progress.sentBytes.Add(int64(n))
-	if err != nil || sent == r.progress.totalBytes {
-		r.progress.uploaded.Store(true)
-	}
+	r.progress.sentBytes.Add(int64(n))
 	return n, err
 }

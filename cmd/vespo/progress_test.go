@@ -33,15 +33,8 @@ func TestProgress(t *testing.T) {
 	})
 }
 
-func TestProgressLines(t *testing.T) {
-	p := &progress{totalBytes: -1, work: "compiling"}
-	_, err := io.CopyN(io.Discard, p.reader(strings.NewReader("some")), 3)
-	require.NoError(t, err)
-	require.Equal(t, "uploading 3 B", p.line(0))
-	p = &progress{totalBytes: 4, work: "compiling"}
-	_, err = io.ReadFull(p.reader(strings.NewReader("some")), make([]byte, 4))
-	require.NoError(t, err)
-	require.Equal(t, "compiling ... 7 s", p.line(7*time.Second), "the end is known without a read for it")
+func TestProgressWithoutUpload(t *testing.T) {
+	require.Equal(t, "fetching ... 7 s", (&progress{work: "fetching"}).line(7*time.Second))
 }
 
 func TestNoProgress(t *testing.T) {

@@ -8,8 +8,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -24,13 +26,15 @@ const drainTimeout = 30 * time.Second
 // defaultData is the data directory where none is given.
 const defaultData = "vespo-data"
 
-// serveCmd runs a server until ctx ends.
+// serveCmd runs a server until a signal ends it.
 type serveCmd struct {
 	Config `embed:""`
 }
 
 // Run is called by the command line.
-func (c *serveCmd) Run(ctx context.Context, release context.CancelFunc, s streams) (err error) {
+func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
+	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer release()
 	dirs, err := makeDirs(&c.Config)
 	if err != nil {
 		return err
