@@ -20,6 +20,7 @@ const RequestIDHeader = "X-Request-Id"
 // exchange is all that the router keeps of one request. It is made for each request and left to the collector, because a
 // handler's stray goroutine that still reads the body or writes must not meet another request there.
 type exchange struct {
+	only    Prefix        // the one prefix that may answer; empty: any
 	request *http.Request // the server's, or one like it with body
 	writer  responseWriter
 	body    countingBody

@@ -58,8 +58,17 @@ func (rt *Router) Table() *Table { return rt.table.Load() }
 // ServeHTTP answers one request and tells the access log of it. It panics with http.ErrAbortHandler, which the HTTP
 // server takes for the wish to close the connection, where an answer that has begun cannot be finished; by then all that
 // the request held is released.
-func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) { rt.answer(newExchange(w, r)) }
+
+// ServeService is ServeHTTP for a request that only the service with this prefix may answer: where a longer prefix matches the
+// path, or none, the answer is 404. Services call each other by it, and what one was granted does not reach further.
+func (rt *Router) ServeService(prefix Prefix, w http.ResponseWriter, r *http.Request) {
 	x := newExchange(w, r)
+	x.only = prefix
+	rt.answer(x)
+}
+
+func (rt *Router) answer(x *exchange) {
 	err := rt.serve(x)
 	x.conclude(err)
 	if rt.accessLog != nil {
@@ -86,7 +95,7 @@ func (rt *Router) serve(x *exchange) error {
 	if p := checkPath(path); p != nil {
 		return p
 	}
-	if isReserved(path) {
+	if isReserved(path) && x.only == "" {
 		return rt.serveAdmin(x)
 	}
 	return rt.serveRoute(x, path)
@@ -124,7 +133,7 @@ func (rt *Router) serveRoute(x *exchange, path string) error {
 func (rt *Router) pinRoute(x *exchange, path string) (*Route, string, error) {
 	for t := rt.table.Load(); t != nil; {
 		route, rest, ok := t.lookup(path, &x.found)
-		if !ok {
+		if !ok || x.only != "" && x.only != route.Prefix {
 			return nil, "", notFound()
 		}
 		if route.pin() {

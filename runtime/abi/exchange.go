@@ -46,8 +46,10 @@ type Exchange struct {
 
 	// Log takes one line of the guest's, without its newline. It must not keep the slice.
 	Log func(level Level, line []byte)
-	// Config holds the service's configuration for the guest.
+	// Config holds the service's settings for the guest, by name.
 	Config map[string]string
+	// Outbound makes requests for the guest; nil if it may make none.
+	Outbound Outbound
 
 	// Next, if set, is what is behind the guest: an ABI calls it when the guest passes the request on. The exchange it
 	// gets has the request as the guest changed it, and a Response of its own if the guest wants to see the answer.

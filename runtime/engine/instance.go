@@ -32,6 +32,8 @@ type Instance struct {
 	Exchange any
 	// System belongs to the system interface (WASI) of the instance.
 	System any
+	// Extension belongs to the host module of Vespo's own.
+	Extension any
 	// OnPause, if set, is called when a host function is about to wait: the time to send what is buffered.
 	OnPause func()
 

@@ -12,20 +12,24 @@ import (
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/abi/extension"
 	"github.com/vespo-dev/vespo/runtime/engine"
 	"github.com/vespo-dev/vespo/runtime/pool"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/outbound"
 )
 
 // deployment is one prepared version of a service. It implements services.Deployment.
 type deployment struct {
-	kind        *Kind         // immutable
-	abi         abi.ABI       // immutable
-	spec        services.Spec // immutable; without the module's bytes
-	timeout     time.Duration // immutable
-	memoryBytes int64         // immutable
-	log         *slog.Logger  // immutable
-	pool        *pool.Pool    // immutable
+	kind        *Kind               // immutable
+	abi         abi.ABI             // immutable
+	spec        services.Spec       // immutable; without the module's bytes
+	timeout     time.Duration       // immutable
+	memoryBytes int64               // immutable
+	log         *slog.Logger        // immutable
+	pool        *pool.Pool          // immutable
+	outbound    *outbound.Client    // immutable; nil if the service may call nothing
+	settings    *extension.Settings // immutable
 
 	module atomic.Pointer[facts] // atomic; what was learned when the module was compiled last
 }
@@ -45,7 +49,7 @@ func (d *deployment) compile(ctx context.Context, bin []byte) (*engine.Module, e
 	init, entries := d.abi.Functions(info)
 	m, err := d.kind.engine.Compile(ctx, bin, engine.ModuleOptions{
 		MemoryBytes: d.memoryBytes, Fresh: d.spec.Options.Isolation == IsolationFresh, Init: init, Entries: entries,
-		Bind: func(in *engine.Instance) { d.abi.Bind(in, d.guestLog) },
+		Bind: d.bind,
 	})
 	if err != nil {
 		return nil, err
@@ -54,6 +58,12 @@ func (d *deployment) compile(ctx context.Context, bin []byte) (*engine.Module, e
 	f.fresh, f.freshReason = m.Fresh()
 	d.module.Store(f)
 	return m, nil
+}
+
+// bind gives a new instance what host functions need.
+func (d *deployment) bind(in *engine.Instance) {
+	in.Extension = extension.NewState(d.settings)
+	d.abi.Bind(in, d.guestLog)
 }
 
 // guestLog writes one line of the guest's to the service's log.
@@ -86,7 +96,10 @@ func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslo
 	}
 	rec.SnapshotBytes = int64(len(in.Memory()))
 	x := newExchange(w, r, rec, d, deadline)
+	extra := in.Extension.(*extension.State)
+	extra.Begin(&x.Exchange)
 	out = d.abi.Serve(in, &x.Exchange)
+	extra.End()
 	rec.GuestTime, rec.PeakBytes = in.TakeGuestTime(), int64(len(in.Memory()))
 	rec.DirtyBytes = int64(d.pool.Release(in, out.Kind == engine.OK))
 	x.response.finish()
@@ -189,4 +202,13 @@ func (d *deployment) Scale(ctx context.Context, to services.Scale) error {
 }
 
 // Close implements services.Deployment.
-func (d *deployment) Close(ctx context.Context) error { return d.pool.Close(ctx) }
+func (d *deployment) Close(ctx context.Context) error {
+	defer d.closeOutbound()
+	return d.pool.Close(ctx)
+}
+
+func (d *deployment) closeOutbound() {
+	if d.outbound != nil {
+		d.outbound.Close()
+	}
+}

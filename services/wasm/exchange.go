@@ -37,6 +37,10 @@ func newExchange(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, 
 		Trailer:  func() abi.Header { return r.Trailer },
 		Response: &x.response, Log: d.guestLog, RequestID: rec.RequestID, Deadline: deadline, Context: r.Context(),
 	}
+	x.Config = d.spec.Options.Config
+	if d.outbound != nil {
+		x.Outbound = d.outbound.ForExchange(deadline)
+	}
 	if r.TLS != nil {
 		x.Scheme = "https"
 	}

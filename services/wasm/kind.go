@@ -5,17 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/cgi"
+	"github.com/vespo-dev/vespo/runtime/abi/extension"
 	"github.com/vespo-dev/vespo/runtime/abi/httpwasm"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip1"
 	"github.com/vespo-dev/vespo/runtime/engine"
 	"github.com/vespo-dev/vespo/runtime/pool"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/outbound"
 )
 
 // KindName is the kind's name in specs and catalogues.
@@ -42,7 +46,9 @@ type Config struct {
 	DisableScan  bool          // force the slower reset that older kernels get
 	// Blob reads a module again that was evicted; required.
 	Blob func(ctx context.Context, digest registry.Digest) ([]byte, error)
-	Log  *slog.Logger // for guests' output and for defects; default: discard
+	// Dispatcher serves the requests that services make to each other; nil: they make none.
+	Dispatcher outbound.Dispatcher
+	Log        *slog.Logger // for guests' output and for defects; default: discard
 }
 
 func (c Config) withDefaults() Config {
@@ -81,7 +87,7 @@ func Open(ctx context.Context, cfg Config) (*Kind, error) {
 	e, err := engine.Open(ctx, engine.Config{
 		Slots: cfg.Slots, SlotBytes: cfg.SlotBytes, StackBytes: cfg.StackBytes, CacheDir: cfg.CacheDir,
 		InitTimeout: cfg.InitTimeout, DisableScan: cfg.DisableScan,
-		HostModules: []engine.HostModule{wasip1.HostModule(), httpwasm.HostModule()},
+		HostModules: []engine.HostModule{wasip1.HostModule(), httpwasm.HostModule(), extension.HostModule()},
 	})
 	if err != nil {
 		return nil, err
@@ -145,12 +151,37 @@ func (k *Kind) checkOptions(o registry.Options) (violations []string) {
 		violations = append(violations, fmt.Sprintf("the option timeout asks for %s, more than 0 and at most %s can be had",
 			o.Timeout, MaxTimeout))
 	}
+	_, refused := outbound.ParseAllow(o.Allow)
+	violations = append(append(violations, refused...), checkConfig(o.Config)...)
 	switch o.Isolation {
 	case "", IsolationSnapshot, IsolationFresh:
 	default:
 		violations = append(violations, fmt.Sprintf("the option isolation is %.40q, it can be %q or %q",
 			o.Isolation, IsolationSnapshot, IsolationFresh))
 	}
+	return violations
+}
+
+// Bounds of the option config. CGI guests get it in their environment, which they have to hold in their memory.
+const (
+	maxSettings      = 256
+	maxSettingsBytes = 64 << 10
+)
+
+func checkConfig(config map[string]string) (violations []string) {
+	total := 0
+	for name, value := range config {
+		total += len(name) + len(value)
+		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
+			violations = append(violations, fmt.Sprintf("the option config has the name %.100q: a name is not empty and holds no =, "+
+				"and neither a name nor a value holds a NUL", name))
+		}
+	}
+	if len(config) > maxSettings || total > maxSettingsBytes {
+		violations = append(violations, fmt.Sprintf("the option config has %d settings of %d bytes, at most %d of %d bytes can be had",
+			len(config), total, maxSettings, maxSettingsBytes))
+	}
+	slices.Sort(violations)
 	return violations
 }
 
@@ -168,6 +199,7 @@ func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deploymen
 		return nil, asProblem(err)
 	}
 	d := &deployment{kind: k, abi: speaks, spec: s, timeout: s.Options.Timeout, memoryBytes: s.Options.MemoryBytes}
+	d.settings = extension.NewSettings(s.Options.Config)
 	if d.timeout == 0 {
 		d.timeout = k.cfg.Timeout
 	}
@@ -175,6 +207,9 @@ func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deploymen
 		d.memoryBytes = k.cfg.SlotBytes
 	}
 	d.log = k.cfg.Log.With(slog.String("service", string(s.Prefix)), slog.String("version", string(s.Digest)))
+	if allow, _ := outbound.ParseAllow(s.Options.Allow); allow != nil && !allow.Empty() {
+		d.outbound = outbound.New(outbound.Config{Allow: allow, Router: k.cfg.Dispatcher, Caller: string(s.Prefix)})
+	}
 	module := s.Module
 	d.spec.Module = nil // compiled code is what is kept
 	d.pool, err = k.pools.Open(ctx, func(ctx context.Context) (*engine.Module, error) {
@@ -188,6 +223,7 @@ func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deploymen
 		return d.compile(ctx, bin)
 	})
 	if err != nil {
+		d.closeOutbound()
 		return nil, asProblem(err)
 	}
 	return d, nil

@@ -18,7 +18,9 @@ import (
 // requests than there are processors, traps and memory bombs among them.
 func TestNoisyNeighbours(t *testing.T) {
 	t.Run("spinners", func(t *testing.T) { testNoise(t, spinners) })
-	t.Run("crashers", func(t *testing.T) { testNoise(t, []string{"recurse", "indirect", "trap", "oobstore", "grow", "growok"}) })
+	t.Run("crashers", func(t *testing.T) {
+		testNoise(t, []string{"recurse", "indirect", "trap", "oobstore", "grow", "growok"})
+	})
 }
 
 func testNoise(t *testing.T, shapes []string) {
@@ -62,6 +64,8 @@ func latencies(t *testing.T, s *server, during time.Duration) (all []time.Durati
 }
 
 func quantiles(sorted []time.Duration) string {
-	at := func(q float64) string { return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))].Round(time.Microsecond).String() }
+	at := func(q float64) string {
+		return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))].Round(time.Microsecond).String()
+	}
 	return "p50 " + at(0.5) + ", p90 " + at(0.9) + ", p99 " + at(0.99) + ", max " + at(1)
 }

@@ -46,10 +46,11 @@ func newServer(tb testing.TB, cfg Config) *server {
 	}
 	cfg.Log = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
+	s.router = router.New(router.Config{AccessLog: s.record})
+	cfg.Dispatcher = s.router
 	s.kind, err = Open(context.Background(), cfg)
 	require.NoError(tb, err)
 	s.gate = admission.NewGate(s.kind.cfg.Slots)
-	s.router = router.New(router.Config{AccessLog: s.record})
 	s.Server = httptest.NewUnstartedServer(s.router)
 	s.Config.Protocols = new(http.Protocols)
 	s.Config.Protocols.SetHTTP1(true)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/abi/extension"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -93,14 +94,14 @@ func enableFeatures(in *engine.Instance, p []uint64) {
 	p[0] = uint64(c.features)
 }
 
-// getConfig gives the configuration text that the service was added with, under the key that is empty.
+// getConfig gives the service's settings as one JSON object: the specification leaves the format open. It also works while
+// the guest initialises; settings belong to a version, so a snapshot never holds those of another.
 func getConfig(in *engine.Instance, p []uint64) {
-	c := in.Exchange.(*call)
 	text := ""
-	if c.x != nil {
-		text = c.x.Config[""]
+	if s, ok := in.Extension.(*extension.State); ok {
+		text = s.SettingsJSON()
 	}
-	p[0] = c.put(text, p[0], p[1])
+	p[0] = in.Exchange.(*call).put(text, p[0], p[1])
 }
 
 func logEnabled(_ *engine.Instance, p []uint64) {

@@ -1,0 +1,218 @@
+package extension
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
+
+const (
+	i32 = engine.I32
+	i64 = engine.I64
+)
+
+// HostModule returns the functions of the module. Every instance whose module imports one of them needs a *State as its
+// Extension.
+func HostModule() engine.HostModule {
+	f := func(name string, result engine.ValueType, call func(*engine.Instance, *State, []uint64) int64, params ...engine.ValueType) engine.HostFunc {
+		return engine.HostFunc{Name: name, Params: params, Results: []engine.ValueType{result}, Call: func(in *engine.Instance, p []uint64) {
+			v := call(in, state(in), p)
+			if p[0] = uint64(v); result == i32 {
+				p[0] = uint64(uint32(int32(v)))
+			}
+		}}
+	}
+	return engine.HostModule{Name: ModuleName, Funcs: []engine.HostFunc{
+		f("prefix", i32, prefix, i32, i32),
+		f("rest", i32, rest, i32, i32),
+		f("config_get", i32, configGet, i32, i32, i32, i32),
+		f("fetch_open", i32, fetchOpen, i32, i32, i32, i32),
+		f("fetch_header", i32, fetchHeader, i32, i32, i32, i32, i32),
+		f("fetch_write", i32, fetchWrite, i32, i32, i32),
+		f("fetch_send", i32, fetchSend, i32),
+		f("fetch_header_names", i64, fetchHeaderNames, i32, i32, i32, i32),
+		f("fetch_header_values", i64, fetchHeaderValues, i32, i32, i32, i32, i32, i32),
+		f("fetch_read", i64, fetchRead, i32, i32, i32),
+		f("fetch_close", i32, fetchClose, i32),
+	}}
+}
+
+func text(in *engine.Instance, at, length uint64) string {
+	return string(in.View(uint32(at), uint32(length)))
+}
+
+// put writes s if it fits, and gives its length.
+func put(in *engine.Instance, s string, buf, limit uint64) int64 {
+	if len(s) <= int(uint32(limit)) {
+		copy(in.View(uint32(buf), uint32(len(s))), s)
+	}
+	return int64(len(s))
+}
+
+// putAll writes NUL-terminated strings if they all fit, and gives count << 32 | length.
+func putAll(in *engine.Instance, list []string, buf, limit uint64) int64 {
+	all := ""
+	if len(list) > 0 {
+		all = strings.Join(list, "\x00") + "\x00"
+	}
+	return int64(len(list))<<32 | put(in, all, buf, limit)
+}
+
+func prefix(in *engine.Instance, s *State, p []uint64) int64 {
+	if s.x == nil {
+		return 0
+	}
+	return put(in, s.x.Prefix, p[0], p[1])
+}
+
+func rest(in *engine.Instance, s *State, p []uint64) int64 {
+	if s.x == nil {
+		return 0
+	}
+	r := s.x.Rest
+	if r == "" {
+		r = "/"
+	}
+	return put(in, r, p[0], p[1])
+}
+
+func configGet(in *engine.Instance, s *State, p []uint64) int64 {
+	value, ok := s.settings.byName[text(in, p[0], p[1])]
+	if !ok {
+		return -1
+	}
+	return put(in, value, p[2], p[3])
+}
+
+func fetchOpen(in *engine.Instance, s *State, p []uint64) int64 {
+	method, uri := text(in, p[0], p[1]), text(in, p[2], p[3])
+	if s.x == nil || s.x.Outbound == nil {
+		return s.fail(&abi.OutboundError{Code: abi.OutboundUnavailable, Reason: "the service may not call anything: deploy it with allow"})
+	}
+	c, err := s.x.Outbound.Open(in.Context(), method, uri)
+	if err != nil {
+		return s.fail(err)
+	}
+	return int64(s.open(c))
+}
+
+func fetchHeader(in *engine.Instance, s *State, p []uint64) int64 {
+	name, value := text(in, p[1], p[2]), text(in, p[3], p[4])
+	c := s.call(p[0], false)
+	if c == nil || c.written {
+		return int64(abi.OutboundBadState)
+	}
+	canonical, ok := abi.CanonicalName(name)
+	if !ok || !abi.ValidValue(value) || abi.HopByHop(canonical) {
+		return int64(abi.OutboundInvalid)
+	}
+	if err := c.AddHeader(canonical, value); err != nil {
+		return s.fail(err)
+	}
+	return 0
+}
+
+func fetchWrite(in *engine.Instance, s *State, p []uint64) int64 {
+	piece := in.View(uint32(p[1]), uint32(p[2]))
+	c := s.call(p[0], false)
+	if c == nil {
+		return int64(abi.OutboundBadState)
+	}
+	c.written = true
+	in.Pause()
+	err := c.Write(piece)
+	in.Resume()
+	if err != nil {
+		return s.fail(err)
+	}
+	return 0
+}
+
+func fetchSend(in *engine.Instance, s *State, p []uint64) int64 {
+	c := s.call(p[0], false)
+	if c == nil {
+		return int64(abi.OutboundBadState)
+	}
+	in.Pause()
+	status, err := c.Send()
+	in.Resume()
+	if err != nil {
+		return s.fail(err)
+	}
+	c.answered = true
+	return int64(status)
+}
+
+// Kinds of header of an answer.
+const (
+	kindHeader  = 1
+	kindTrailer = 3
+)
+
+func (c *call) header(kind uint64) abi.Header {
+	switch uint32(kind) {
+	case kindHeader:
+		return c.Header()
+	case kindTrailer:
+		return c.Trailer()
+	}
+	return nil
+}
+
+func fetchHeaderNames(in *engine.Instance, s *State, p []uint64) int64 {
+	c := s.call(p[0], true)
+	if c == nil {
+		return int64(abi.OutboundBadState)
+	}
+	var names []string
+	for name := range c.header(p[1]) {
+		names = append(names, strings.ToLower(name))
+	}
+	slices.Sort(names)
+	return putAll(in, names, p[2], p[3])
+}
+
+func fetchHeaderValues(in *engine.Instance, s *State, p []uint64) int64 {
+	name, _ := abi.CanonicalName(text(in, p[2], p[3]))
+	c := s.call(p[0], true)
+	if c == nil {
+		return int64(abi.OutboundBadState)
+	}
+	return putAll(in, c.header(p[1])[name], p[4], p[5])
+}
+
+func fetchRead(in *engine.Instance, s *State, p []uint64) int64 {
+	buf := in.View(uint32(p[1]), uint32(p[2]))
+	c := s.call(p[0], true)
+	if c == nil || len(buf) == 0 {
+		return int64(abi.OutboundBadState)
+	}
+	in.Pause()
+	n, err := c.Read(buf)
+	for n == 0 && err == nil {
+		n, err = c.Read(buf)
+	}
+	in.Resume()
+	switch {
+	case errors.Is(err, io.EOF):
+		return 1<<32 | int64(n)
+	case err != nil && n == 0:
+		return s.fail(err)
+	}
+	return int64(n)
+}
+
+func fetchClose(_ *engine.Instance, s *State, p []uint64) int64 {
+	handle := int32(uint32(p[0]))
+	c := s.calls[handle]
+	if c == nil {
+		return int64(abi.OutboundBadState)
+	}
+	delete(s.calls, handle)
+	_ = c.Close() // the guest gives up what is left, so there is nothing to tell it
+	return 0
+}

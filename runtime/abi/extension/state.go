@@ -1,0 +1,93 @@
+package extension
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
+
+// Settings are a service's settings and secrets. They are immutable, and shared by all of its instances.
+type Settings struct {
+	byName map[string]string
+	asJSON string
+}
+
+// NewSettings keeps settings; the map must not be changed afterwards.
+func NewSettings(byName map[string]string) *Settings {
+	s := &Settings{byName: byName}
+	if len(byName) > 0 {
+		text, err := json.Marshal(byName)
+		if err != nil {
+			panic("a map of strings can always be encoded: " + err.Error())
+		}
+		s.asJSON = string(text)
+	}
+	return s
+}
+
+// State is what the extension knows of an instance's current exchange. It is an engine.Instance's Extension.
+type State struct {
+	settings *Settings // immutable
+	x        *abi.Exchange
+	calls    map[int32]*call
+	last     int32 // the handle given last in this request
+}
+
+// NewState returns the state for an instance.
+func NewState(settings *Settings) *State { return &State{settings: settings} }
+
+// SettingsJSON gives all settings as one JSON object; empty if there are none.
+func (s *State) SettingsJSON() string { return s.settings.asJSON }
+
+// Begin starts an exchange.
+func (s *State) Begin(x *abi.Exchange) { s.x, s.last = x, 0 }
+
+// End closes what the guest left open.
+func (s *State) End() {
+	for handle, c := range s.calls {
+		_ = c.Close() // nobody is left who could use the reason
+		delete(s.calls, handle)
+	}
+	s.x = nil
+}
+
+// call is an outbound call and where it stands.
+type call struct {
+	abi.OutboundCall
+	written  bool // a piece of the body was sent: no more header fields
+	answered bool
+}
+
+func state(in *engine.Instance) *State { return in.Extension.(*State) }
+
+// open keeps a call under a new handle.
+func (s *State) open(c abi.OutboundCall) int32 {
+	if s.calls == nil {
+		s.calls = map[int32]*call{}
+	}
+	s.last++
+	s.calls[s.last] = &call{OutboundCall: c}
+	return s.last
+}
+
+// call finds a call by its handle and state; nil if there is none.
+func (s *State) call(handle uint64, answered bool) *call {
+	if c := s.calls[int32(uint32(handle))]; c != nil && c.answered == answered {
+		return c
+	}
+	return nil
+}
+
+// fail tells the service's log the reason, and gives the code for the guest.
+func (s *State) fail(err error) int64 {
+	var out *abi.OutboundError
+	if !errors.As(err, &out) {
+		out = &abi.OutboundError{Code: abi.OutboundBroken, Reason: err.Error()}
+	}
+	if s.x != nil && s.x.Log != nil {
+		s.x.Log(abi.LevelWarn, []byte(out.Error()))
+	}
+	return int64(out.Code)
+}

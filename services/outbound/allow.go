@@ -1,0 +1,124 @@
+package outbound
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/services/egress"
+)
+
+// InternalDomain is the domain of the services of this server. NAME.vespo.internal is the service with the prefix /NAME;
+// more labels are more segments, the last one first: c.b.a.vespo.internal is /a/b/c.
+const InternalDomain = "vespo.internal"
+
+// MaxGrants is how many entries the list of one service may have.
+const MaxGrants = 64
+
+// Allow is what a service may call. It is immutable.
+type Allow struct {
+	origins []string // canonical: scheme://host:port
+	policy  egress.Policy
+}
+
+// ParseAllow reads a service's list. The error lists all violations.
+func ParseAllow(list []string) (*Allow, []string) {
+	a, violations := &Allow{}, []string(nil)
+	if len(list) > MaxGrants {
+		return nil, []string{fmt.Sprintf("the option allow has %d entries, at most %d can be had", len(list), MaxGrants)}
+	}
+	for _, entry := range list {
+		if err := a.add(entry); err != nil {
+			violations = append(violations, fmt.Sprintf("the option allow has the entry %.200q: %v", entry, err))
+		}
+	}
+	return a, violations
+}
+
+// Empty tells whether nothing may be called.
+func (a *Allow) Empty() bool { return len(a.origins) == 0 }
+
+func (a *Allow) add(entry string) error {
+	if block, err := netip.ParsePrefix(entry); err == nil {
+		a.policy.Granted = append(a.policy.Granted, block.Masked())
+		return nil
+	}
+	u, err := url.Parse(entry)
+	if err != nil {
+		return fmt.Errorf("it is neither an origin like https://api.example.com nor a block like 10.0.0.0/8")
+	}
+	origin, host, err := originOf(u)
+	switch {
+	case err != nil:
+		return err
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		return fmt.Errorf("an origin has a scheme, a host and perhaps a port, and nothing else")
+	case strings.Contains(host, "*"):
+		return fmt.Errorf("wildcards are not granted: name each host")
+	}
+	if isInternal(host) {
+		if _, err := internalPrefix(host); err != nil {
+			return err
+		}
+	}
+	a.origins = append(a.origins, origin)
+	a.grantAddress(host)
+	return nil
+}
+
+// grantAddress grants what the host of a granted origin says about its address.
+func (a *Allow) grantAddress(host string) {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		addr = addr.Unmap().WithZone("")
+		a.policy.Granted = append(a.policy.Granted, netip.PrefixFrom(addr, addr.BitLen()))
+		return
+	}
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761, section 6.3
+		a.policy.Granted = append(a.policy.Granted, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
+	}
+}
+
+// allows tells whether an origin was granted.
+func (a *Allow) allows(origin string) bool { return slices.Contains(a.origins, origin) }
+
+// originOf gives the canonical origin of a URL, scheme://host:port, and its host.
+func originOf(u *url.URL) (origin, host string, err error) {
+	port := u.Port()
+	switch u.Scheme {
+	case "http":
+		if port == "" {
+			port = "80"
+		}
+	case "https":
+		if port == "" {
+			port = "443"
+		}
+	default:
+		return "", "", fmt.Errorf("its scheme is not http or https")
+	}
+	host = strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	if host == "" || u.Opaque != "" {
+		return "", "", fmt.Errorf("it has no host")
+	}
+	return u.Scheme + "://" + net.JoinHostPort(host, port), host, nil
+}
+
+func isInternal(host string) bool {
+	return host == InternalDomain || strings.HasSuffix(host, "."+InternalDomain)
+}
+
+// internalPrefix gives the prefix of the service that a name of the internal domain stands for.
+func internalPrefix(host string) (router.Prefix, error) {
+	name := strings.TrimSuffix(strings.TrimSuffix(host, InternalDomain), ".")
+	labels := strings.Split(name, ".")
+	slices.Reverse(labels)
+	prefix, err := router.ParsePrefix(strings.Join(labels, "/"))
+	if err != nil || name == "" {
+		return "", fmt.Errorf("%s is not the name of a service: /NAME is http://NAME.%s", host, InternalDomain)
+	}
+	return prefix, nil
+}

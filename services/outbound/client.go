@@ -1,0 +1,179 @@
+package outbound
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/services/egress"
+)
+
+// Limits bound what one exchange may do outbound. Zero values stand for the defaults named.
+type Limits struct {
+	Calls       int   // in one exchange; default 32
+	Concurrent  int   // open at once; default 8
+	HeaderBytes int   // of a request and of an answer; default 64 KiB
+	BodyBytes   int64 // of a request and of an answer; default 64 MiB
+	Depth       int   // services that call services; default 4
+}
+
+func (l Limits) withDefaults() Limits {
+	set := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	set(&l.Calls, 32)
+	set(&l.Concurrent, 8)
+	set(&l.HeaderBytes, 64<<10)
+	set(&l.Depth, 4)
+	if l.BodyBytes == 0 {
+		l.BodyBytes = 64 << 20
+	}
+	return l
+}
+
+// Dispatcher serves a request by one service of this server and no other; router.Router is one.
+type Dispatcher interface {
+	ServeService(prefix router.Prefix, w http.ResponseWriter, r *http.Request)
+}
+
+// Config is what a Client is made of.
+type Config struct {
+	Allow  *Allow     // required
+	Limits Limits     // of each exchange
+	Router Dispatcher // serves requests to other services; nil: there are none
+	Caller string     // prefix of the service that calls, for those that it calls
+}
+
+// Client makes the requests of one service. It is safe for concurrent use. Connections are not shared between services: a
+// connection to an address that one was granted is not there for another.
+type Client struct {
+	cfg       Config          // immutable
+	transport *http.Transport // immutable
+}
+
+// New returns a client. The caller closes it.
+func New(cfg Config) *Client {
+	cfg.Limits = cfg.Limits.withDefaults()
+	dialer := &net.Dialer{Timeout: 10 * time.Second, ControlContext: cfg.Allow.policy.Control}
+	return &Client{cfg: cfg, transport: &http.Transport{
+		Proxy:                  nil, // the environment's proxies are not the guests'
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    10 * time.Second,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true, // the guest gets what was sent
+		MaxIdleConnsPerHost:    8,
+		MaxIdleConns:           32,
+		IdleConnTimeout:        30 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		MaxResponseHeaderBytes: int64(cfg.Limits.HeaderBytes),
+	}}
+}
+
+// Close closes idle connections. Those in use end with their exchanges.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
+// depthKey is the context key of how deep services have called each other.
+type depthKey struct{}
+
+func depthOf(ctx context.Context) int {
+	depth, _ := ctx.Value(depthKey{}).(int)
+	return depth
+}
+
+// ForExchange returns what one exchange may do. ctx is that of the request being served, deadline its end.
+func (c *Client) ForExchange(deadline time.Time) abi.Outbound {
+	return &exchange{client: c, deadline: deadline}
+}
+
+// exchange counts the calls of one exchange. One goroutine uses it at a time.
+type exchange struct {
+	client   *Client
+	deadline time.Time
+	calls    int
+	open     int
+}
+
+// Open implements abi.Outbound.
+func (e *exchange) Open(ctx context.Context, method, uri string) (abi.OutboundCall, error) {
+	limits := e.client.cfg.Limits
+	if e.calls >= limits.Calls || e.open >= limits.Concurrent {
+		return nil, fail(abi.OutboundTooMany, "more than %d calls in one request, or %d at once", limits.Calls, limits.Concurrent)
+	}
+	u, internal, err := e.client.check(method, uri)
+	if err != nil {
+		return nil, err
+	}
+	var via http.RoundTripper = e.client.transport
+	if internal != "" {
+		if via, err = e.client.inProcess(ctx, internal); err != nil {
+			return nil, err
+		}
+	}
+	ctx, cancel := context.WithDeadline(ctx, e.deadline)
+	e.calls++
+	e.open++
+	return &call{exchange: e, via: via, ctx: ctx, cancel: cancel, limits: limits, length: -1, request: &http.Request{
+		Method: method, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{},
+	}}, nil
+}
+
+// check judges the request by what it names. internal is the prefix of the service it goes to, if it stays here.
+func (c *Client) check(method, uri string) (u *url.URL, internal router.Prefix, err error) {
+	if _, ok := abi.CanonicalName(method); !ok || method == http.MethodConnect {
+		return nil, "", fail(abi.OutboundInvalid, "the method %.40q is not one", method)
+	}
+	if u, err = url.Parse(uri); err != nil || u.User != nil {
+		return nil, "", fail(abi.OutboundInvalid, "the URI %.200q is malformed, or holds credentials", uri)
+	}
+	origin, host, err := originOf(u)
+	if err != nil {
+		return nil, "", fail(abi.OutboundInvalid, "the URI %.200q: %v", uri, err)
+	}
+	u.Fragment, u.RawFragment = "", ""
+	if !c.cfg.Allow.allows(origin) {
+		return nil, "", fail(abi.OutboundForbidden, "%s is not in the service's option allow", origin)
+	}
+	if !isInternal(host) {
+		return u, "", nil
+	}
+	prefix, err := internalPrefix(host)
+	if err != nil || u.Scheme != "http" || c.cfg.Router == nil {
+		return nil, "", fail(abi.OutboundUnreachable, "%s is not a service of this server", origin)
+	}
+	return u, prefix, nil
+}
+
+// classify finds the code for an error of a round trip.
+func classify(err error) error {
+	var known *abi.OutboundError
+	var refused *egress.RefusedError
+	var dial *net.OpError
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &refused):
+		return fail(abi.OutboundForbidden, "%v", refused)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return fail(abi.OutboundDeadline, "%v", err)
+	case errors.As(err, &dns), errors.As(err, &dial) && dial.Op == "dial", isTLS(err):
+		return fail(abi.OutboundUnreachable, "%v", err)
+	}
+	return fail(abi.OutboundBroken, "%v", err)
+}
+
+func isTLS(err error) bool {
+	var verification *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var alert tls.AlertError
+	return errors.As(err, &verification) || errors.As(err, &record) || errors.As(err, &alert)
+}
