@@ -55,6 +55,13 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		return nil, fmt.Errorf("data directory %s: %w", dataDir, err)
 	}
 	p.problems = problems
+	management := admin.New(admin.Config{
+		Kind:                wasm.KindName,
+		Token:               cfg.AdminToken,
+		MaxModuleBytes:      int64(cfg.MaxModule),
+		AllowPrivateSources: cfg.AllowPrivateSources,
+	})
+	routing := router.New(router.Config{Admin: management, AccessLog: access})
 	p.kind, err = wasm.Open(ctx, wasm.Config{
 		Slots:        cfg.Slots,
 		SlotBytes:    int64(cfg.Memory),
@@ -67,13 +74,6 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 	if err != nil {
 		return nil, err
 	}
-	management := admin.New(admin.Config{
-		Kind:                p.kind.Name(),
-		Token:               cfg.AdminToken,
-		MaxModuleBytes:      int64(cfg.MaxModule),
-		AllowPrivateSources: cfg.AllowPrivateSources,
-	})
-	routing := router.New(router.Config{Admin: management, AccessLog: access})
 	p.deployer = deploy.New(deploy.Config{
 		Registry: catalogue,
 		Router:   routing,
