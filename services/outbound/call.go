@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync/atomic"
+	"time"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
@@ -30,6 +32,8 @@ type call struct {
 	sent        int64
 	body        *io.PipeWriter // nil until the first Write
 	result      chan result    // of the goroutine
+	late        atomic.Bool    // the answer has begun before the body has ended
+	stall       *time.Timer    // ends the body of a late call that is stuck
 	answer      *http.Response
 	received    int64
 	closed      bool
@@ -71,13 +75,20 @@ func (c *call) Write(p []byte) error {
 	if c.length >= 0 && c.sent > c.length {
 		return fail(abi.OutboundBroken, "the request's body is longer than its content-length")
 	}
+	if c.late.Load() {
+		c.stall.Reset(answeredPatience) // as long as the server takes pieces, it wants them
+	}
 	if _, err := c.body.Write(p); err != nil && !errors.Is(err, errAnswered) {
 		return classify(err)
 	}
 	return nil
 }
 
-// errAnswered ends the request's body because the server does not want more of it. Send tells what it answered.
+// answeredPatience is how long a server that has begun to answer may take for the next piece of the body. It may answer while it
+// reads, or because it wants no more: then what the guest still has to send is dropped, and Send tells the answer.
+const answeredPatience = 2 * time.Second
+
+// errAnswered ends the request's body because the server takes no more of it.
 var errAnswered = errors.New("answered before the end of the body")
 
 func (c *call) begin() {
@@ -85,12 +96,15 @@ func (c *call) begin() {
 	from, c.body = io.Pipe()
 	c.request.Body, c.request.ContentLength = from, c.length
 	c.result = make(chan result, 1)
+	c.stall = time.AfterFunc(time.Hour, func() { from.CloseWithError(errAnswered) })
+	c.stall.Stop()
 	go func() {
 		answer, err := c.via.RoundTrip(c.request.WithContext(c.ctx))
 		if err != nil {
 			from.CloseWithError(err)
 		} else {
-			from.CloseWithError(errAnswered)
+			c.stall.Reset(answeredPatience)
+			c.late.Store(true)
 		}
 		c.result <- result{answer, err}
 	}()
@@ -112,6 +126,7 @@ func (c *call) Send() (status int, err error) {
 		}
 		r := <-c.result
 		c.result = nil
+		c.stall.Stop()
 		c.answer, err = r.answer, r.err
 	}
 	if err != nil {
@@ -151,6 +166,7 @@ func (c *call) Close() error {
 	c.cancel()
 	if c.body != nil {
 		c.body.CloseWithError(context.Canceled)
+		c.stall.Stop()
 	}
 	if c.result != nil {
 		if r := <-c.result; r.answer != nil {
