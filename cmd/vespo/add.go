@@ -8,19 +8,23 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"mime/multipart"
 	"net/http"
-	"net/url"
 	"os"
+	"slices"
 	"strings"
 )
 
 // addCmd adds a service.
 type addCmd struct {
-	Prefix    string `arg:"" help:"Path prefix to serve it under, such as hello or a/b; / takes all that no other service has."`
-	Module    string `arg:"" name:"file|url" help:"The module: a file, - for standard input, or an http or https address that the server fetches."`
-	Memory    string `placeholder:"SIZE" help:"Linear memory of one request, at most the server's --memory, which is the default."`
-	Timeout   string `placeholder:"DURATION" help:"Time limit of one request; the server's --timeout if not given."`
-	Isolation string `placeholder:"snapshot|fresh" help:"How a request gets its state: restored in place, or an instance of its own."`
+	Prefix    string            `arg:"" help:"Path prefix to serve it under, such as hello or a/b; / takes all that no other service has."`
+	Module    string            `arg:"" name:"file|url" help:"The module: a file, - for standard input, or an http or https address that the server fetches."`
+	Memory    string            `placeholder:"SIZE" help:"Linear memory of one request, at most the server's --memory, which is the default."`
+	Timeout   string            `placeholder:"DURATION" help:"Time limit of one request; the server's --timeout if not given."`
+	Allow     []string          `sep:"none" placeholder:"ORIGIN" help:"What the service may call, such as https://api.example.com, or http://NAME.vespo.internal for another service; may be repeated."`
+	Config    map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"A setting or secret that the service can ask for; may be repeated."`
+	Isolation string            `placeholder:"snapshot|fresh" help:"How a request gets its state: restored in place, or an instance of its own."`
 
 	clientFlags
 }
@@ -60,8 +64,16 @@ func (c *addCmd) options() map[string]string {
 
 // addSource lets the server fetch the module.
 func (c *addCmd) addSource(ctx context.Context, client *client, s streams) (*answer, error) {
-	fields := c.options()
-	fields["source"] = c.Module
+	fields := map[string]any{"source": c.Module}
+	for name, value := range c.options() {
+		fields[name] = value
+	}
+	if len(c.Allow) > 0 {
+		fields["allow"] = c.Allow
+	}
+	if len(c.Config) > 0 {
+		fields["config"] = c.Config
+	}
 	body, err := json.Marshal(fields)
 	if err != nil {
 		return nil, err
@@ -73,22 +85,47 @@ func (c *addCmd) addSource(ctx context.Context, client *client, s streams) (*ans
 	})
 }
 
-// addFile uploads the module.
+// addFile uploads the module, in a form: what is in a query ends up in logs, and settings may be secrets.
 func (c *addCmd) addFile(ctx context.Context, client *client, s streams) (*answer, error) {
 	module, sizeBytes, err := c.open(s)
 	if err != nil {
 		return nil, err
 	}
 	defer module.Close()
-	query := url.Values{}
-	for name, value := range c.options() {
-		query.Set(name, value)
+	head, tail, contentType, err := c.form()
+	if err != nil {
+		return nil, err
 	}
 	progress := c.progress(s, sizeBytes, "compiling")
 	defer progress.close()
-	return client.call(ctx, http.MethodPost, "/services/add", query, upload{
-		body: progress.reader(module), sizeBytes: sizeBytes, contentType: "application/wasm",
+	return client.call(ctx, http.MethodPost, "/services/add", nil, upload{
+		body:      io.MultiReader(bytes.NewReader(head), progress.reader(module), bytes.NewReader(tail)),
+		sizeBytes: int64(len(head)) + sizeBytes + int64(len(tail)), contentType: contentType,
 	})
+}
+
+// form gives what is before and behind the module in the body of a form.
+func (c *addCmd) form() (head, tail []byte, contentType string, err error) {
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	field := func(name, value string) { err = errors.Join(err, w.WriteField(name, value)) }
+	given := c.options()
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		field(name, given[name])
+	}
+	for _, origin := range c.Allow {
+		field("allow", origin)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Config)) {
+		field("config", name+"="+c.Config[name])
+	}
+	_, fileErr := w.CreateFormFile("module", "module.wasm")
+	head = bytes.Clone(b.Bytes())
+	b.Reset()
+	if err = errors.Join(err, fileErr, w.Close()); err != nil {
+		return nil, nil, "", err
+	}
+	return head, b.Bytes(), w.FormDataContentType(), nil
 }
 
 // open gives the module and its size. What has no size before its end is read first, because a server tells only those who say

@@ -109,7 +109,10 @@ func (a *answer) decode(v any) error {
 
 // call makes one request. An error is fit to be shown to the user.
 func (c *client) call(ctx context.Context, method, path string, query url.Values, up upload) (*answer, error) {
-	r, err := http.NewRequestWithContext(ctx, method, c.base+path+"?"+query.Encode(), up.body)
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, up.body)
 	if err != nil {
 		return nil, err
 	}

@@ -11,8 +11,8 @@ import (
 
 // Bounds of a Config.
 const (
-	pageBytes     = 64 << 10 // a WebAssembly page
-	maxMemory     = 4 << 30  // what 32-bit linear memory can address
+	pageBytes     = 64 << 10          // a WebAssembly page
+	maxMemory     = 4<<30 - pageBytes // what 32-bit linear memory can address, less the page by which it is made to shrink
 	maxSlots      = 1 << 16
 	maxSlabBytes  = 16 << 40 // what can be reserved of a 47-bit address space with ease
 	maxModuleSize = 1 << 30
@@ -31,6 +31,7 @@ type Config struct {
 	Timeout             time.Duration `placeholder:"DURATION" default:"10s" help:"Time limit of a request to a service that asks for none of its own (${default})."`
 	MaxBody             size          `placeholder:"SIZE" default:"10MiB" help:"Largest request body (${default})."`
 	MaxModule           size          `placeholder:"SIZE" default:"64MiB" help:"Largest module that can be added (${default})."`
+	PerService          int           `placeholder:"N" default:"0" help:"Slots that one service may hold at a time; 0 is three quarters of all, so that no service can take the last."`
 	Queue               int           `placeholder:"N" default:"256" help:"Requests that may wait for a slot, for each service (${default})."`
 	QueueWait           time.Duration `placeholder:"DURATION" default:"1s" help:"Longest wait for a slot (${default})."`
 	Idle                time.Duration `placeholder:"DURATION" default:"5m" help:"Time after which an unused service gives back its slots, and 6 times that, its compiled code; 0 is never (${default})."`
@@ -53,7 +54,7 @@ func (c *Config) Validate() error {
 	_, _, err := net.SplitHostPort(c.Listen)
 	check(err == nil, "--listen is %q: write it like 127.0.0.1:8080, or :8080 for every address of this machine", c.Listen)
 	check(c.Memory >= pageBytes && c.Memory <= maxMemory && c.Memory%pageBytes == 0,
-		"--memory is %s: it must be a multiple of 64KiB, the page of WebAssembly, and at most 4GiB", c.Memory)
+		"--memory is %s: it must be a multiple of 64KiB, the page of WebAssembly, and less than 4GiB", c.Memory)
 	check(c.Slots >= 1 && c.Slots <= maxSlots, "--slots is %d: it must be between 1 and %d", c.Slots, maxSlots)
 	if c.Slots >= 1 && c.Slots <= maxSlots && c.Memory > 0 && c.Memory <= maxMemory {
 		check(c.slabBytes() <= maxSlabBytes, "--slots x --memory is %s: it must be at most %s", size(c.slabBytes()), size(maxSlabBytes))
@@ -62,6 +63,7 @@ func (c *Config) Validate() error {
 	check(c.MaxBody > 0, "--max-body is %s: it must be more than nothing", c.MaxBody)
 	check(c.MaxModule > 0 && c.MaxModule <= maxModuleSize,
 		"--max-module is %s: it must be more than nothing and at most %s", c.MaxModule, size(maxModuleSize))
+	check(c.PerService >= 0 && c.PerService <= c.Slots, "--per-service is %d: it must be 0, for three quarters of the slots, or at most --slots", c.PerService)
 	check(c.Queue >= 0, "--queue is %d: it must be 0 or more", c.Queue)
 	check(c.QueueWait >= 0 && c.QueueWait <= maxTimeout, "--queue-wait is %s: it must be between 0 and %s", c.QueueWait, maxTimeout)
 	check(c.Idle >= 0, "--idle is %s: it must be 0, for never, or more", c.Idle)
@@ -76,6 +78,14 @@ func (c *Config) Validate() error {
 
 // slabBytes is the size of all linear memories together.
 func (c *Config) slabBytes() int64 { return int64(c.Slots) * int64(c.Memory) }
+
+// perService is how many slots one service may hold.
+func (c *Config) perService() int {
+	if c.PerService > 0 {
+		return c.PerService
+	}
+	return max(1, c.Slots*3/4)
+}
 
 // String gives the configuration as flags, one a line, without the token.
 func (c *Config) String() string {
@@ -95,6 +105,7 @@ func (c *Config) String() string {
 		{"timeout", c.Timeout},
 		{"max-body", c.MaxBody},
 		{"max-module", c.MaxModule},
+		{"per-service", c.PerService},
 		{"queue", c.Queue},
 		{"queue-wait", c.QueueWait},
 		{"idle", c.Idle},

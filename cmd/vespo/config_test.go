@@ -33,7 +33,7 @@ func TestDefaults(t *testing.T) {
 func TestConfigReadsBack(t *testing.T) {
 	given := []string{
 		"--listen=:0", "--data=/d", "--memory=192KiB", "--slots=3", "--timeout=1m30s", "--max-body=1000B", "--max-module=1GiB",
-		"--queue=0", "--queue-wait=0s", "--idle=0s", "--max-connections=1", "--allow-private-sources", "--access-log=json",
+		"--per-service=2", "--queue=0", "--queue-wait=0s", "--idle=0s", "--max-connections=1", "--allow-private-sources", "--access-log=json",
 		"--log-level=error", "--demo",
 	}
 	cfg, err := parse(t, given...)
@@ -66,13 +66,14 @@ func TestValidate(t *testing.T) {
 		"--listen is":         func(c *Config) { c.Listen = "127.0.0.1" },
 		"--memory is":         func(c *Config) { c.Memory = 65537 },
 		"--memory is 0":       func(c *Config) { c.Memory = 0 },
-		"at most 4GiB":        func(c *Config) { c.Memory = 4<<30 + 65536 },
+		"less than 4GiB":      func(c *Config) { c.Memory = 4 << 30 },
 		"--slots is":          func(c *Config) { c.Slots = maxSlots + 1 },
-		"--slots x --memory":  func(c *Config) { c.Slots, c.Memory = 4097, 4<<30 },
+		"--slots x --memory":  func(c *Config) { c.Slots, c.Memory = 8193, 2<<30 },
 		"--timeout is":        func(c *Config) { c.Timeout = -1 },
 		"at most 1h0m0s":      func(c *Config) { c.Timeout = time.Hour + 1 },
 		"--max-body is":       func(c *Config) { c.MaxBody = -1 },
 		"--max-module is":     func(c *Config) { c.MaxModule = 0 },
+		"--per-service is":    func(c *Config) { c.PerService = c.Slots + 1 },
 		"--queue is":          func(c *Config) { c.Queue = -1 },
 		"--queue-wait is":     func(c *Config) { c.QueueWait = 2 * time.Hour },
 		"--idle is":           func(c *Config) { c.Idle = -1 },

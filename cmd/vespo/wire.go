@@ -69,6 +69,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		Timeout:      cfg.Timeout,
 		MaxBodyBytes: int64(cfg.MaxBody),
 		Blob:         catalogue.Blob,
+		Dispatcher:   routing,
 		Log:          log,
 	})
 	if err != nil {
@@ -78,7 +79,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		Registry: catalogue,
 		Router:   routing,
 		Gate:     admission.NewGate(cfg.Slots),
-		Limits:   admission.Limits{Queue: cfg.Queue, Wait: cfg.QueueWait},
+		Limits:   admission.Limits{Concurrency: cfg.perService(), Queue: cfg.Queue, Wait: cfg.QueueWait},
 		Kinds:    []services.Kind{p.kind},
 		Idle:     registry.IdlePolicy{Idle: cfg.Idle, EvictCode: evictAfterIdles * cfg.Idle},
 		Log:      log,

@@ -102,7 +102,7 @@ func tooLarge(sizeBytes, limitBytes int64) error {
 
 // decodeRaw takes the body as the module and the rest from the query.
 func (d *decoder) decodeRaw(r *http.Request, body *pacedBody) (*addRequest, error) {
-	f := queryFields(r, fieldPrefix, fieldMemory, fieldTimeout, fieldIsolation)
+	f := queryFields(r, optionFields(fieldPrefix)...)
 	req := &addRequest{prefix: f.prefix(), options: f.options()}
 	if r.ContentLength == 0 {
 		f.violatef(emptyModule)

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/vespo-dev/vespo/services/fetch"
@@ -17,7 +19,7 @@ func (d *decoder) decodeJSON(r *http.Request, body *pacedBody) (*addRequest, err
 	if err != nil {
 		return nil, bodyProblem(err, body)
 	}
-	f := newFields("JSON member", fieldPrefix, fieldSource, fieldMemory, fieldTimeout, fieldIsolation)
+	f := newFields("JSON member", optionFields(fieldPrefix, fieldSource)...)
 	f.refuseQuery(r)
 	if !f.addJSON(text) {
 		return nil, f.err()
@@ -73,7 +75,15 @@ func (f *fields) malformedJSON(err error) {
 
 // addMember takes one member. Memory may be a number of bytes; all else is a string.
 func (f *fields) addMember(name string, value json.RawMessage) {
+	if f.claimed[name] && isList(name) {
+		f.violatef("%s %s is given more than once", f.noun, name)
+		return
+	}
 	if !f.claim(name) {
+		return
+	}
+	if isList(name) {
+		f.addListMember(name, value)
 		return
 	}
 	var s string
@@ -87,6 +97,24 @@ func (f *fields) addMember(name string, value json.RawMessage) {
 		f.violatef(`%s memory must be a string such as "16MiB", or a whole number of bytes`, f.noun)
 	default:
 		f.violatef("%s %s must be a string", f.noun, name)
+	}
+}
+
+// addListMember takes allow, an array of strings, or config, an object of strings.
+func (f *fields) addListMember(name string, value json.RawMessage) {
+	var list []string
+	var object map[string]string
+	switch {
+	case name == fieldAllow && value[0] == '[' && json.Unmarshal(value, &list) == nil:
+		f.lists[name] = list
+	case name == fieldAllow:
+		f.violatef(`%s allow must be an array of strings, such as ["https://api.example.com"]`, f.noun)
+	case value[0] == '{' && json.Unmarshal(value, &object) == nil:
+		for _, key := range slices.Sorted(maps.Keys(object)) {
+			f.set(name, key+"="+object[key])
+		}
+	default:
+		f.violatef(`%s config must be an object of strings, such as {"upstream": "https://api.example.com"}`, f.noun)
 	}
 }
 

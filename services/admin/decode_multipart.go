@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	maxParts      = 16      // of a form, unknown ones included
+	maxParts      = 400     // of a form, unknown ones included
 	maxFieldBytes = 4 << 10 // of a field that is not the module
 )
 
 // multipartDecoder takes the fields and the module from the parts of a form, in any order.
 func (d *decoder) multipartDecoder(boundary string) func(*http.Request, *pacedBody) (*addRequest, error) {
 	return func(r *http.Request, body *pacedBody) (*addRequest, error) {
-		f := newFields("form field", fieldPrefix, fieldModule, fieldMemory, fieldTimeout, fieldIsolation)
+		f := newFields("form field", optionFields(fieldPrefix, fieldModule)...)
 		f.refuseQuery(r)
 		if boundary == "" {
 			f.violatef("the Content-Type has no boundary: let the client that builds the form set the header")
@@ -86,7 +86,7 @@ func (d *decoder) readPart(part *multipart.Part, f *fields) ([]byte, error) {
 		f.violatef("%s %s is longer than %d bytes", f.noun, name, maxFieldBytes)
 		return nil, err
 	}
-	f.values[name] = string(value)
+	f.set(name, string(value))
 	return nil, err
 }
 

@@ -37,6 +37,12 @@
 //	timeout    of one request, a Go duration: "500ms", "10s", "1m30s"
 //	isolation  "snapshot": requests start from the state after initialisation, restored in place;
 //	           "fresh": each request gets an instance of its own
+//	allow      what the service may call: an origin like "https://api.example.com", another service like
+//	           "http://NAME.vespo.internal", or a block of addresses that are not public; given once for each
+//	config     a setting or secret of the service, NAME=VALUE; given once for each
+//
+// In JSON, allow is an array of strings and config an object of strings. Queries end up in logs, here and on the way: give
+// secrets in a form or in JSON.
 //
 // An option that is not given has the server's default. The answer is 201 with a Location for a new prefix and 200 for a
 // replaced service, when the change is durable and every later request sees it. An upload may take as long as bytes
@@ -56,6 +62,8 @@
 //	timeout       string  of one request, as a Go duration; absent: the server's default
 //	isolation     string  "snapshot" or "fresh"
 //	fresh_reason  string  why isolation is "fresh" though it was not asked for; else absent
+//	allow         array   what the service may call; absent if nothing
+//	config        array   names of the service's settings, without their values; absent if there are none
 //	size          number  of the module
 //	snapshot      number  of the guest's memory after its initialisation
 //	state         string  "ready", "idle" (no instances), "evicted" (no compiled code), "failed" (answers 503)

@@ -24,25 +24,37 @@ const (
 	fieldMemory    = "memory"
 	fieldTimeout   = "timeout"
 	fieldIsolation = "isolation"
+	fieldAllow     = "allow"  // may be given more than once
+	fieldConfig    = "config" // NAME=VALUE, may be given more than once
 	fieldModule    = "module"
 	fieldSource    = "source"
 )
+
+// optionFields are the options of an add request in all of its forms.
+func optionFields(others ...string) []string {
+	return append(others, fieldMemory, fieldTimeout, fieldIsolation, fieldAllow, fieldConfig)
+}
+
+// isList tells whether a field may be given more than once.
+func isList(name string) bool { return name == fieldAllow || name == fieldConfig }
 
 // maxViolations bounds the answer to a request that is all wrong.
 const maxViolations = 20
 
 // fields collects what a request says, and everything that is wrong with it.
 type fields struct {
-	noun       string            // what a field is called in this form of a request, for messages
-	known      []string          // the names this request may use
-	claimed    map[string]bool   // names that were given
-	values     map[string]string // by name; a claimed field whose value was refused has none
-	violations []string          // at most maxViolations
-	more       int               // violations beyond these
+	noun       string              // what a field is called in this form of a request, for messages
+	known      []string            // the names this request may use
+	claimed    map[string]bool     // names that were given
+	values     map[string]string   // by name; a claimed field whose value was refused has none
+	lists      map[string][]string // the same for fields that may be given more than once
+	violations []string            // at most maxViolations
+	more       int                 // violations beyond these
 }
 
 func newFields(noun string, known ...string) *fields {
-	return &fields{noun: noun, known: known, claimed: make(map[string]bool), values: make(map[string]string)}
+	return &fields{noun: noun, known: known, claimed: make(map[string]bool), values: make(map[string]string),
+		lists: make(map[string][]string)}
 }
 
 // queryFields takes the query of r as the fields.
@@ -66,7 +78,7 @@ func (f *fields) claim(name string) bool {
 	case !slices.Contains(f.known, name):
 		f.violatef("unknown %s %.60q: %s", f.noun, name, f.expected())
 		return false
-	case f.claimed[name]:
+	case f.claimed[name] && !isList(name):
 		f.violatef("%s %s is given more than once", f.noun, name)
 		return false
 	}
@@ -77,8 +89,17 @@ func (f *fields) claim(name string) bool {
 // add takes a field with its value.
 func (f *fields) add(name, value string) {
 	if f.claim(name) {
-		f.values[name] = value
+		f.set(name, value)
 	}
+}
+
+// set takes the value of a field that was claimed.
+func (f *fields) set(name, value string) {
+	if isList(name) {
+		f.lists[name] = append(f.lists[name], value)
+		return
+	}
+	f.values[name] = value
 }
 
 // missing notes that a field has no value, unless that was complained about already.
@@ -137,7 +158,28 @@ func (f *fields) options() registry.Options {
 			f.violatef("%s isolation is %.60q: it must be snapshot or fresh", f.noun, value)
 		}
 	}
+	o.Allow = f.lists[fieldAllow]
+	for _, setting := range f.lists[fieldConfig] {
+		f.setting(&o, setting)
+	}
 	return o
+}
+
+// setting takes one NAME=VALUE. Values may be secrets: no message repeats one.
+func (f *fields) setting(o *registry.Options, setting string) {
+	name, value, ok := strings.Cut(setting, "=")
+	if !ok || name == "" {
+		f.violatef("%s config must be NAME=VALUE", f.noun)
+		return
+	}
+	if _, twice := o.Config[name]; twice {
+		f.violatef("%s config has the name %.60q more than once", f.noun, name)
+		return
+	}
+	if o.Config == nil {
+		o.Config = make(map[string]string)
+	}
+	o.Config[name] = value
 }
 
 func (f *fields) memory(value string) int64 {

@@ -2,6 +2,8 @@ package admin
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +24,8 @@ type serviceView struct {
 	Timeout     string              `json:"timeout,omitempty"`
 	Isolation   string              `json:"isolation"`
 	FreshReason string              `json:"fresh_reason,omitempty"`
+	Allow       []string            `json:"allow,omitempty"`
+	Config      []string            `json:"config,omitempty"` // names alone: values may be secrets
 	Size        int64               `json:"size"`
 	Snapshot    int64               `json:"snapshot"`
 	State       string              `json:"state"`
@@ -70,6 +74,8 @@ func viewOf(service registry.Service, status services.Status) serviceView {
 		Timeout:     durationText(version.Options.Timeout),
 		Isolation:   status.Isolation,
 		FreshReason: status.FreshReason,
+		Allow:       version.Options.Allow,
+		Config:      slices.Sorted(maps.Keys(version.Options.Config)),
 		Size:        version.SizeBytes,
 		Snapshot:    status.SnapshotBytes,
 		State:       status.State,
