@@ -21,6 +21,9 @@ const (
 	inlineLoop           // asks for fuel in an if at the header
 )
 
+// coldLoopBlocks is the number of blocks that a coldLoop consists of, itself included.
+const coldLoopBlocks = 4
+
 func (b *bodyWriter) structure(r *reader, in *instr) {
 	switch in.op {
 	case opBlock, opIf:
@@ -43,7 +46,9 @@ func (b *bodyWriter) structure(r *reader, in *instr) {
 //	  loop $l
 //	    block $cold
 //	      take fuel, br_if $cold
-//	      ...body...
+//	      block (results)
+//	        ...body...
+//	      end
 //	      br $exit
 //	    end
 //	    call $refuel
@@ -51,7 +56,8 @@ func (b *bodyWriter) structure(r *reader, in *instr) {
 //	  end
 //	end
 //
-// An if that calls would be shorter, but the compiler reads base and length of the memory again wherever control flow
+// The innermost block is there because anything may stand before br $exit: without it, a body that leaves too many values
+// would become valid. An if that calls would be shorter, but the compiler reads base and length of the memory again wherever control flow
 // meets, in every round. A loop with parameters could not go to $cold without them, so it has the if.
 func (b *bodyWriter) loop(r *reader, in *instr) {
 	blockType := b.bin[in.operands:r.pos]
@@ -70,8 +76,9 @@ func (b *bodyWriter) loop(r *reader, in *instr) {
 		c.i64(0)
 		c.op(opI64LtS)
 		c.brIf(0)
+		c.block(opBlock, blockType...)
 		l.at, l.shape = b.depth+1, coldLoop
-		b.depth += 3
+		b.depth += coldLoopBlocks
 		b.relabeled, b.path = true, 0
 	}
 	b.labels = append(b.labels, l)
@@ -86,15 +93,14 @@ func (b *bodyWriter) end(r *reader) {
 	b.arrive(l)
 	b.path, b.dead = max(l.arrived, 0), l.arrived < 0
 	if l.shape == coldLoop {
-		b.flush(r.pos - 1)
-		b.copied = r.pos
+		b.flush(r.pos)
 		c := &b.out
 		c.br(2)
 		c.op(opEnd)
 		c.call(b.w.refuel)
 		c.br(0)
 		c.op(opEnd, opEnd)
-		b.depth -= 2
+		b.depth -= coldLoopBlocks - 1
 	}
 	b.depth--
 	b.labels = b.labels[:len(b.labels)-1]

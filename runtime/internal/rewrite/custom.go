@@ -6,10 +6,14 @@ type nameEntry struct {
 	name     string
 }
 
-// custom reads the custom sections that are of use. Custom sections cannot make a module invalid: what is malformed is
-// left out.
-func (m *module) custom(s *reader) {
-	switch s.name("section name") {
+// custom reads the custom sections that are of use. But for their name they cannot make a module invalid: what is malformed
+// is left out.
+func (m *module) custom(s *reader) error {
+	name := s.name("section name")
+	if s.err != nil {
+		return s.err
+	}
+	switch name {
 	case "name":
 		if m.funcNames == nil {
 			m.readNames(s)
@@ -19,6 +23,7 @@ func (m *module) custom(s *reader) {
 			m.readProducers(s)
 		}
 	}
+	return nil
 }
 
 // readNames reads the function names of a name section. The other subsections have no reader behind us.

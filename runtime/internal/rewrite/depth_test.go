@@ -211,10 +211,11 @@ func TestLongChainsAreDeep(t *testing.T) {
 func TestHugeFramesAreRefused(t *testing.T) {
 	b := newModule()
 	var body code
-	for range maxFrameBytes {
-		body.op(opNop)
+	for range maxFrameBytes / valueBytes {
+		body.op(opI32Const, 0, opLocalSet, 0)
 	}
-	b.function(signature("", ""), nil, body)
+	b.function(signature("i", ""), nil, body)
 	_, err := Inspect(b.bytes())
 	require.ErrorIs(t, err, ErrLimit)
+	require.ErrorContains(t, err, "too many values for a stack frame")
 }

@@ -75,8 +75,8 @@ func (r *reader) rareImmediate(imm immediate, in *instr) {
 	}
 }
 
-// prefixed reads the number after a prefix byte. Padded numbers are refused: readers exist that take just one byte, and
-// would see other instructions than we do.
+// prefixed reads the number after a prefix byte. Padded vector instructions are refused: readers exist that take just one
+// byte of the number, and would see other instructions than we do.
 func (r *reader) prefixed(op byte, in *instr) immediate {
 	if r.err != nil {
 		return immInvalid
@@ -91,7 +91,7 @@ func (r *reader) prefixed(op byte, in *instr) immediate {
 		return immInvalid
 	}
 	number := r.u32()
-	if r.err == nil && number < 1<<(7*(r.pos-from-1)) && r.pos-from > 1 {
+	if r.err == nil && op == prefixSIMD && number < 1<<(7*(r.pos-from-1)) && r.pos-from > 1 {
 		r.fail(from, ErrInvalid, "instruction number is padded")
 	}
 	imm := immInvalid

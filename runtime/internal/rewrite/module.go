@@ -47,6 +47,7 @@ type module struct {
 	types     []Signature
 	imports   []Import
 	importRaw span // the entries of the import section, without their count
+	memoryRaw span // the limits of an imported memory
 
 	importedFuncs, importedGlobals, importedTables int
 
@@ -127,7 +128,7 @@ func decode(bin []byte) (*module, error) {
 			break
 		}
 		if id == sectionCustom {
-			m.custom(s)
+			r.err = m.custom(s)
 			continue
 		}
 		m.checkOrder(r, at, id, &last)

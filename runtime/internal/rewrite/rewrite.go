@@ -35,6 +35,12 @@ func Rewrite(bin []byte, o Options) ([]byte, *Info, error) {
 	if m.memory != nil && m.memory.Shared {
 		return nil, nil, &Error{Kind: ErrUnsupported, Feature: featureThreads, Detail: "shared memory"}
 	}
+	for _, imp := range m.imports {
+		if imp.Module == o.YieldModule && imp.Name == o.YieldName {
+			return nil, nil, &Error{Kind: ErrInvalid, Offset: m.importRaw.from,
+				Detail: fmt.Sprintf("import %q.%q is reserved for the host", imp.Module, imp.Name)}
+		}
+	}
 	for i, t := range m.tables {
 		if t.limits.min > o.MaxTableElements {
 			return nil, nil, &Error{Kind: ErrLimit, Offset: t.at,

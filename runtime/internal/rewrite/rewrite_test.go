@@ -233,3 +233,29 @@ func TestRewriteIsDeterministic(t *testing.T) {
 		require.Equal(t, keep, string(bin), "the input is left alone")
 	}
 }
+
+func TestYieldIsReserved(t *testing.T) {
+	b := newModule()
+	b.imports("vespo", "yield", yieldSignature)
+	_, err := Inspect(b.bytes())
+	require.NoError(t, err)
+	_, _, err = Rewrite(b.bytes(), options())
+	require.ErrorIs(t, err, ErrInvalid)
+	require.ErrorContains(t, err, `import "vespo"."yield" is reserved`)
+}
+
+// TestImportedMemoryLosesItsMaximum links a module to a memory that may grow further than the module thinks.
+func TestImportedMemoryLosesItsMaximum(t *testing.T) {
+	h, o := newTestHost(t), options()
+	lib := newModule()
+	lib.memory = []byte{0, 1}
+	lib.exports = []export{{"memory", KindMemory, 0}}
+	_, err := h.runtime.InstantiateWithConfig(t.Context(), lib.bytes(), wazero.NewModuleConfig().WithName("lib"))
+	require.NoError(t, err)
+	entry := append(appendName(appendName(nil, "lib"), "memory"), byte(KindMemory), 1, 1, 2)
+	bin := sections(section(sectionImport, append([]byte{1}, entry...)...))
+	m, info := h.load(t, bin, o)
+	require.Equal(t, &Memory{MinPages: 1, MaxPages: 2, HasMax: true, Imported: true}, info.Memory)
+	_, ok := m.Memory().Grow(5)
+	require.True(t, ok)
+}

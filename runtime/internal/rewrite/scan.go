@@ -26,6 +26,8 @@ type openBlock struct {
 	op       uint16
 	set      int // length of the estimator's list of set variables at the begin
 	lastJump int // its length at the last jump to the end of the block
+
+	base, params, results int // of the operand stack: height below the parameters, numbers of values
 }
 
 func (m *module) readCode(r *reader) {
@@ -117,7 +119,9 @@ func (s *scanner) scan(r *reader, function int, b *body) {
 		case opLocalGet, opLocalSet, opLocalTee:
 			if in.x >= locals {
 				r.fail(in.at, ErrInvalid, "local variable %d does not exist, there are %d", in.x, locals)
+				return
 			}
+			s.size.add(&in)
 		case opBlock, opLoop, opIf, opElse, opEnd:
 			s.structure(r, &in)
 			if in.op == opLoop {
@@ -126,6 +130,9 @@ func (s *scanner) scan(r *reader, function int, b *body) {
 			}
 			straight = straight && (in.op == opBlock)
 		case opBr, opBrIf, opBrTable, opReturn, opUnreachable:
+			if in.op == opBrIf || in.op == opBrTable {
+				s.size.operands(1, 0)
+			}
 			s.labels(r, &in)
 			s.dead = s.dead || in.op != opBrIf
 			straight = false
@@ -136,15 +143,12 @@ func (s *scanner) scan(r *reader, function int, b *body) {
 		default:
 			s.other(r, &in, function)
 		}
-		if r.err == nil {
-			s.size.add(&in)
-		}
 	}
 	s.checkFrame(r, function)
 	if r.err == nil && r.pos != r.end {
 		r.fail(r.pos, ErrInvalid, "%d bytes after the end of a function", r.remaining())
 	}
-	sum.frameBytes = s.size.bytes
+	sum.frameBytes = s.size.bytes()
 	sum.calls = s.calls[first:len(s.calls):len(s.calls)]
 }
 
@@ -158,6 +162,7 @@ func (s *scanner) structure(r *reader, in *instr) {
 		}
 		s.jump(top)
 		s.frames[top].op, s.dead = opElse, false
+		s.size.restart(s.frames[top].base, s.frames[top].params)
 	case opEnd:
 		s.jump(top)
 		b := s.frames[top]
@@ -165,14 +170,36 @@ func (s *scanner) structure(r *reader, in *instr) {
 			b.lastJump = len(s.size.set) // whatever it sets meets at its header
 		}
 		s.size.meet(b.set, b.lastJump)
+		s.size.restart(b.base, b.results)
 		s.frames, s.dead = s.frames[:top], false
 	default:
 		if in.blockType >= int64(len(s.m.types)) {
 			r.fail(in.at, ErrInvalid, "block of type %d, there are %d types", in.blockType, len(s.m.types))
+			return
 		}
-		set := len(s.size.set)
-		s.frames = append(s.frames, openBlock{in.op, set, set})
+		if in.op == opIf {
+			s.size.operands(1, 0)
+		}
+		b := openBlock{op: in.op, set: len(s.size.set), lastJump: len(s.size.set)}
+		b.params, b.results = s.m.blockArity(in.blockType)
+		b.base = max(s.size.height-b.params, 0)
+		if in.op == opLoop {
+			s.size.restart(b.base, b.params)
+		}
+		s.frames = append(s.frames, b)
 	}
+}
+
+// blockArity gives the numbers of parameters and results of a block.
+func (m *module) blockArity(blockType int64) (params, results int) {
+	switch {
+	case blockType >= 0:
+		t := &m.types[blockType]
+		return len(t.Params), len(t.Results)
+	case blockType == emptyBlock-0x80:
+		return 0, 0
+	}
+	return 0, 1
 }
 
 // jump notes that control goes to the end of an open block.
@@ -183,7 +210,7 @@ func (s *scanner) jump(block int) {
 }
 
 func (s *scanner) checkFrame(r *reader, function int) {
-	if r.err == nil && (s.size.bytes > maxFrameBytes || s.size.budget < 0) {
+	if r.err == nil && (s.size.bytes() > maxFrameBytes || s.size.budget < 0) {
 		r.fail(r.pos, ErrLimit, "function %d has too many values for a stack frame", function)
 	}
 }
@@ -218,10 +245,15 @@ func (s *scanner) call(r *reader, in *instr, sum *summary) {
 			return
 		}
 		s.calls = append(s.calls, in.x)
+		s.size.call(s.m.signatureOf(in.x))
 	default:
 		s.m.checkIndex(r, in, "type", in.x, len(s.m.types))
 		s.m.checkIndex(r, in, "table", in.y, len(s.m.tables))
 		sum.indirect = true
+		if r.err == nil {
+			s.size.operands(1, 0)
+			s.size.call(s.m.types[in.x])
+		}
 	}
 }
 
@@ -251,11 +283,12 @@ func (s *scanner) other(r *reader, in *instr, function int) {
 		m.checkIndex(r, in, "data segment", in.x, max(m.dataCount, 0))
 	case opRefFunc:
 		m.checkIndex(r, in, "function", in.x, len(m.funcs))
-		if r.err == nil {
-			m.refer(in.x)
+		if r.err == nil && (m.referenced == nil || !m.referenced[in.x]) {
+			r.fail(in.at, ErrInvalid, "reference to function %d, which is neither exported nor in an element segment or global", in.x)
 		}
 	}
 	if r.err == nil {
 		m.noteState(in, function)
+		s.size.add(in)
 	}
 }

@@ -56,7 +56,9 @@ func (m *module) readImports(r *reader) {
 			m.tables = append(m.tables, r.table())
 			m.importedTables++
 		case imp.Kind == KindMemory:
+			m.memoryRaw.from = r.pos
 			m.addMemory(r, true)
+			m.memoryRaw.to = r.pos
 		case imp.Kind == KindGlobal:
 			m.globals = append(m.globals, r.globalType())
 			m.importedGlobals++
@@ -234,8 +236,8 @@ func (m *module) readData(r *reader) {
 		case r.err != nil:
 		case flags > 2:
 			r.fail(at, ErrInvalid, "unknown form %d of a data segment", flags)
-		case flags == 2:
-			r.zero(featureMultiMem, "memory index")
+		case flags == 2 && r.u32() != 0:
+			r.unsupported(at, featureMultiMem, "data segment for another memory")
 		}
 		if flags != 1 {
 			if m.memory == nil {

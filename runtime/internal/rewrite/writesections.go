@@ -10,11 +10,17 @@ func (w *writer) typeSection() []byte {
 	return out
 }
 
-// importSection copies the imports and appends the yield function, which so becomes the last function import. A memory's
-// maximum is left out: it is the host that provides the memory.
+// importSection copies the imports and appends the yield function, which so becomes the last function import. The maximum of
+// a memory is left out, as in the memory section.
 func (w *writer) importSection() []byte {
 	out := appendU32(nil, uint32(len(w.m.imports)+1))
-	out = append(out, w.m.bytes(w.m.importRaw)...)
+	raw := w.m.importRaw
+	if w.m.memory != nil && w.m.memory.Imported {
+		out = append(out, w.m.bin[raw.from:w.m.memoryRaw.from]...)
+		out = limits{min: w.m.memory.MinPages}.append(out)
+		raw.from = w.m.memoryRaw.to
+	}
+	out = append(out, w.m.bytes(raw)...)
 	out = appendName(appendName(out, w.o.YieldModule), w.o.YieldName)
 	return appendU32(append(out, byte(KindFunction)), w.yieldType)
 }
