@@ -39,13 +39,14 @@ type Pool struct {
 	set  *Set   // immutable
 	load Loader // immutable
 
+	opened   time.Time // immutable
 	mu       sync.Mutex
 	module   *engine.Module     // guarded by mu; nil while evicted
 	warm     []*engine.Instance // guarded by mu; last in first out
 	inUse    int                // guarded by mu; acquisitions under way included
 	refills  int                // guarded by mu; refills under way
 	loading  chan struct{}      // guarded by mu; closed when the load under way has ended
-	lastUsed time.Time          // guarded by mu
+	lastUsed time.Time          // guarded by mu; end of the last request, zero before the first
 	closed   bool               // guarded by mu
 	drained  chan struct{}      // immutable; closed when the pool is closed and nothing is in use
 }
@@ -53,7 +54,7 @@ type Pool struct {
 // Open compiles and prepares the module, and keeps one warm instance. An error of the guest's making is a
 // *engine.ModuleError. At most one Open at a time may run while requests are served: it uses a spare slot.
 func (s *Set) Open(ctx context.Context, load Loader) (*Pool, error) {
-	p := &Pool{set: s, load: load, lastUsed: time.Now(), drained: make(chan struct{})}
+	p := &Pool{set: s, load: load, opened: time.Now(), drained: make(chan struct{})}
 	module, first, err := p.prepare(ctx)
 	if err != nil {
 		return nil, err
@@ -273,6 +274,9 @@ func (p *Pool) refill(ctx context.Context) {
 func (p *Pool) idleSince() (time.Time, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.lastUsed.IsZero() {
+		return p.opened, len(p.warm) > 0
+	}
 	return p.lastUsed, len(p.warm) > 0
 }
 
@@ -364,7 +368,7 @@ type Stats struct {
 	Loaded        bool // compiled code and snapshot are in memory
 	Warm, InUse   int
 	SnapshotBytes int64
-	LastUsed      time.Time
+	LastUsed      time.Time // end of the last request; zero if there was none
 }
 
 // Stats reads the pool.

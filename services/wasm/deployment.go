@@ -181,13 +181,15 @@ func (d *deployment) Status() services.Status {
 	p := d.pool.Stats()
 	s := services.Status{ABI: d.abi.Name(), State: services.StateReady, MemoryBytes: d.limitBytes(),
 		SnapshotBytes: p.SnapshotBytes, Warm: p.Warm, InFlight: p.InUse, Isolation: IsolationSnapshot, LastUsed: p.LastUsed}
+	f := d.module.Load()
+	fresh := f != nil && f.fresh
 	switch {
 	case !p.Loaded:
 		s.State = services.StateEvicted
-	case p.Warm == 0 && p.InUse == 0:
+	case p.Warm == 0 && p.InUse == 0 && !fresh: // fresh instances are never kept warm
 		s.State = services.StateIdle
 	}
-	if f := d.module.Load(); f != nil && f.fresh {
+	if fresh {
 		s.Isolation = IsolationFresh
 		if d.spec.Options.Isolation != IsolationFresh {
 			s.FreshReason = f.freshReason
