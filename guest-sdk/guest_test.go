@@ -223,6 +223,7 @@ func (stringer) String() string { return "stringer" }
 func TestRuntimePanic(t *testing.T) {
 	answer := guesttest.ServeWith(func(w *guest.Response, r *guest.Request) {
 		var m map[string]int
+		//lint:ignore SA5000 the panic is what is tested
 		m["x"]++
 	}, &guesttest.Request{})
 	if len(answer.Log) != 1 || !strings.Contains(answer.Log[0].Text, "nil map") {

@@ -76,7 +76,7 @@ func TestRequestsThatOutliveTheDrainAreStopped(t *testing.T) {
 		time.Sleep(time.Minute - 1)
 		synctest.Wait()
 		require.Empty(t, retired.seen())
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		require.Contains(t, <-answer, "stopped")
 		synctest.Wait()
 		require.Equal(t, map[registry.Generation]Drain{1: {Forced: true}}, retired.seen())

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
+	"net/textproto"
 	"net/url"
 	"syscall"
 	"time"
@@ -74,7 +74,7 @@ func failure(err error) string {
 		dns      *net.DNSError
 		cert     *tls.CertificateVerificationError
 		record   tls.RecordHeaderError
-		protocol *http.ProtocolError
+		protocol textproto.ProtocolError
 	)
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:

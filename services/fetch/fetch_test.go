@@ -273,6 +273,7 @@ func TestFetchLyingSources(t *testing.T) {
 	}{
 		{"shorter than announced", "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nabc", fetch.ErrUnavailable, "announced 500 bytes and closed the connection after 3"},
 		{"not HTTP", "SSH-2.0-OpenSSH_9.6\r\n", fetch.ErrUnavailable, "source http://127.0.0.1"},
+		{"malformed header", "HTTP/1.1 200 OK\r\nno colon\r\n\r\n", fetch.ErrUnavailable, "answered something that is not HTTP"},
 		{"no answer", "", fetch.ErrUnavailable, "closed the connection"},
 		{"two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", fetch.ErrUnavailable, "source http://127.0.0.1"},
 		{"endless header", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20) + "\r\n\r\n", fetch.ErrUnavailable, "source http://127.0.0.1"},
