@@ -34,6 +34,7 @@ type run struct {
 	sliceFuel  int64
 	turnStart  time.Time
 	hasTurn    bool
+	ended      time.Time     // of the last call
 	guestTime  time.Duration // in the guest and in host functions that do not wait, whole request
 }
 
@@ -59,6 +60,7 @@ func (in *Instance) end(err error) Outcome {
 	r := &in.run
 	now := time.Now()
 	r.guestTime += now.Sub(r.sliceStart)
+	r.ended = now
 	if r.guestTime < turns.LongAfter {
 		in.module.engine.turns.NoteShort(now)
 	}
@@ -69,6 +71,9 @@ func (in *Instance) end(err error) Outcome {
 	}
 	return classify(err, in.refused.Get() != 0)
 }
+
+// Ended is when the last call ended; zero before the first. It saves callers a look at the clock.
+func (in *Instance) Ended() time.Time { return in.run.ended }
 
 // TakeGuestTime returns the time that calls have spent in the guest since it was last asked.
 func (in *Instance) TakeGuestTime() time.Duration {

@@ -102,7 +102,7 @@ func (p *Pool) Acquire(ctx context.Context, deadline time.Time) (*engine.Instanc
 	p.mu.Unlock()
 	in, start, out, err := p.acquireSlow(ctx, deadline)
 	if in == nil {
-		p.done()
+		p.done(time.Now())
 	}
 	return in, start, out, err
 }
@@ -189,6 +189,7 @@ func (p *Pool) Release(in *engine.Instance, reusable bool) (dirtyBytes int) {
 		p.discard(in, !fresh)
 		return 0
 	}
+	ended := in.Ended()
 	dirtyBytes, err := in.Reset()
 	if err == nil && dirtyBytes > decommitBytes {
 		err = in.Decommit()
@@ -207,23 +208,25 @@ func (p *Pool) Release(in *engine.Instance, reusable bool) (dirtyBytes int) {
 	if !keep {
 		p.report(in.Close())
 	}
-	p.done()
+	p.done(ended)
 	return dirtyBytes
 }
 
 func (p *Pool) discard(in *engine.Instance, refill bool) {
 	p.report(in.Close())
-	p.done()
+	p.done(time.Now())
 	if refill {
 		p.set.requestRefill(p)
 	}
 }
 
-// done ends an acquisition.
-func (p *Pool) done() {
+// done ends an acquisition that was used until now.
+func (p *Pool) done(now time.Time) {
 	p.mu.Lock()
 	p.inUse--
-	p.lastUsed = time.Now()
+	if now.After(p.lastUsed) {
+		p.lastUsed = now
+	}
 	p.unlockAndFinish()
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/accesslog"
@@ -25,6 +26,7 @@ func BenchmarkServe(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				clear(w.header)
+				rec.Time = time.Now()
 				if err := d.Serve(w, r, &rec); err != nil {
 					b.Fatal(err)
 				}

@@ -85,7 +85,7 @@ func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslo
 	if r.ContentLength > d.kind.cfg.MaxBodyBytes {
 		return bodyTooLarge(d.kind.cfg.MaxBodyBytes)
 	}
-	deadline := time.Now().Add(d.timeout)
+	deadline := rec.Time.Add(rec.QueueWait + d.timeout) // the wait for admission is not the service's
 	in, start, out, err := d.pool.Acquire(r.Context(), deadline)
 	rec.Start = accesslog.Start(start)
 	switch {
