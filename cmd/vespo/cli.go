@@ -9,6 +9,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/project"
 )
 
 // The exit codes; see the package comment.
@@ -20,10 +22,14 @@ const (
 
 const description = `A webserver for microservices compiled to WebAssembly.
 
-"vespo serve" is the server, "vespo serve --demo" one with services to try. The other commands talk to a running server.`
+"vespo serve" is the server, "vespo serve --demo" one with services to try. "vespo new", "build" and
+"dev" are for those who write services. The other commands talk to a running server.`
 
 // cli is the command line.
 type cli struct {
+	New      newCmd      `cmd:"" help:"Make a project."`
+	Build    buildCmd    `cmd:"" help:"Compile a project to a module, by the toolchain that its files tell."`
+	Dev      devCmd      `cmd:"" help:"Serve a project, and build it anew whenever its sources change."`
 	Serve    serveCmd    `cmd:"" help:"Run the server."`
 	Add      addCmd      `cmd:"" help:"Add a service, or replace the one that has the prefix."`
 	List     listCmd     `cmd:"" help:"List all services."`
@@ -52,7 +58,7 @@ func run(ctx context.Context, args []string, s streams) int {
 	parser, err := kong.New(&cli{},
 		kong.Name("vespo"),
 		kong.Description(description),
-		kong.Vars{"server": defaultServer},
+		kong.Vars{"server": defaultServer, "templates": strings.Join(project.Templates(), ",")},
 		kong.Writers(s.out, s.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(int) { helped = true }), // called after --help was answered

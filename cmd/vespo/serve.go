@@ -107,10 +107,12 @@ func (d *dirs) close() error {
 	return os.RemoveAll(d.temp)
 }
 
-// server is a running server. It owns parts and two goroutines: one accepts connections, one looks for idle services.
+// server is a running server. It owns parts and two goroutines, or three: one accepts connections, one looks for idle services, one
+// does the work beside.
 type server struct {
 	cfg          *Config // immutable, like all below
 	parts        *parts
+	work         func(context.Context) // done beside serving until its end; may be nil
 	dirs         *dirs
 	drainTimeout time.Duration      // for the requests in flight, at the end
 	release      context.CancelFunc // lets the next signal end the process
@@ -137,6 +139,9 @@ func (s *server) run(ctx context.Context) error {
 	err = s.start(ctx, listener.Addr())
 	if err == nil {
 		owned.Go(func() { s.parts.deployer.RunIdle(ctx) })
+		if s.work != nil {
+			owned.Go(func() { s.work(ctx) })
+		}
 		<-ctx.Done()
 	}
 	if ctx.Err() != nil {

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/project"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/deploy"
+)
+
+// maxBuildTextBytes is how much of a failed build a browser is shown: its end, and there may be much before it.
+const maxBuildTextBytes = 64 << 10
+
+// devCmd serves a project while somebody works on it.
+type devCmd struct {
+	Dir    string `arg:"" optional:"" default:"." help:"Directory of the project (the current one)."`
+	Prefix string `placeholder:"PREFIX" default:"/" help:"Path prefix to serve it under (${default})."`
+
+	Config `embed:""`
+}
+
+// Run is called by the command line.
+func (c *devCmd) Run(ctx context.Context, s streams) (err error) {
+	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer release()
+	prefix, err := router.ParsePrefix(c.Prefix)
+	if err != nil {
+		return err
+	}
+	p, err := project.Open(c.Dir)
+	if err != nil {
+		return err
+	}
+	if err := p.Check(ctx); err != nil {
+		return err
+	}
+	temp, err := os.MkdirTemp("", "vespo-dev-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	if c.Data == "" {
+		c.Data = filepath.Join(temp, "data")
+	}
+	d := &dev{project: p, prefix: registry.Prefix(prefix), out: filepath.Join(temp, p.ModuleName()), terminal: s.err}
+	return c.serve(ctx, d, s, release)
+}
+
+// serve runs a server with the developer's work beside it.
+func (c *devCmd) serve(ctx context.Context, d *dev, s streams, release context.CancelFunc) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	dirs, err := makeDirs(&c.Config)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: c.LogLevel}))
+	parts, err := wire(ctx, &c.Config, dirs.data, log, accessListener(&c.Config, s))
+	if err != nil {
+		return errors.Join(err, dirs.close())
+	}
+	d.page = &buildPage{prefix: d.prefix, next: parts.http.Handler}
+	d.deployer, parts.http.Handler = parts.deployer, d.page
+	srv := &server{cfg: &c.Config, parts: parts, dirs: dirs, drainTimeout: drainTimeout, release: release, streams: s, log: log}
+	var failed error // written by the server's goroutine; read when the server has ended
+	srv.work = func(ctx context.Context) {
+		failed = d.work(ctx)
+		cancel(failed)
+	}
+	return errors.Join(srv.run(ctx), failed, dirs.close())
+}
+
+// dev builds a project whenever its sources change, and deploys what comes of it.
+type dev struct {
+	project  *project.Project // immutable, like all below
+	prefix   registry.Prefix
+	out      string // the module's file
+	deployer *deploy.Deployer
+	page     *buildPage
+	terminal io.Writer
+}
+
+// work goes on until ctx ends, or the sources cannot be watched any more.
+func (d *dev) work(ctx context.Context) error {
+	watcher, err := d.project.Watch()
+	for err == nil {
+		d.refresh(ctx)
+		err = watcher.Wait(ctx)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("watch the sources: %w", err)
+}
+
+// refresh builds and deploys. If that fails, what is served stays, and terminal and browsers are told.
+func (d *dev) refresh(ctx context.Context) {
+	text := &tail{limit: maxBuildTextBytes}
+	log := io.MultiWriter(d.terminal, text)
+	done, err := d.deploy(ctx, log)
+	switch {
+	case ctx.Err() != nil: // the server ends
+	case err != nil:
+		fmt.Fprintln(log, err)
+		d.page.show(text.String())
+		fmt.Fprintln(d.terminal, "failed; what is served stays as it is until a change of the sources makes it right")
+	default:
+		d.page.clear()
+		fmt.Fprintln(d.terminal, done)
+	}
+}
+
+// deploy gives a line on what is served now.
+func (d *dev) deploy(ctx context.Context, log io.Writer) (string, error) {
+	sizeBytes, err := compile(ctx, d.project, d.out, log)
+	if err != nil {
+		return "", err
+	}
+	module, err := os.ReadFile(d.out)
+	if err != nil {
+		return "", err
+	}
+	result, err := d.deployer.Add(ctx, services.Spec{Prefix: d.prefix, Kind: "wasm", Module: module})
+	if err != nil {
+		return "", err
+	}
+	line := builtLine(filepath.Base(d.out), sizeBytes)
+	return fmt.Sprintf("%s; %s serves generation %d", line, d.prefix, result.Service.Current.Generation), nil
+}
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	limit int
+	text  []byte
+}
+
+// Write implements io.Writer.
+func (t *tail) Write(p []byte) (int, error) {
+	t.text = append(t.text, p...)
+	t.text = t.text[max(0, len(t.text)-t.limit):]
+	return len(p), nil
+}
+
+func (t *tail) String() string { return string(t.text) }

@@ -1,0 +1,49 @@
+package project
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+const getNode = "install Node.js 20 or later with npm from https://nodejs.org (Debian 13 and later: apt-get install nodejs npm)"
+
+// assemblyScript compiles by the project's npm script "build", which has to take --outFile, as asc does.
+type assemblyScript struct{}
+
+func (assemblyScript) check(context.Context) error {
+	if err := onPath("node", getNode); err != nil {
+		return err
+	}
+	return onPath("npm", getNode)
+}
+
+func (assemblyScript) build(ctx context.Context, b *build) error {
+	if !isFile(filepath.Join(b.dir, "node_modules", "assemblyscript", "package.json")) {
+		install := command{args: []string{"npm", "install", "--no-audit", "--no-fund"}}
+		if err := b.run(ctx, install, nil); err != nil {
+			return err
+		}
+	}
+	return b.run(ctx, command{args: []string{"npm", "run", "--silent", "build", "--", "--outFile", b.outArg()}}, nil)
+}
+
+// asksForAssemblyScript reads a package.json.
+func asksForAssemblyScript(file string) (bool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return false, err
+	}
+	var manifest struct {
+		Dependencies    map[string]string `json:"dependencies"`
+		DevDependencies map[string]string `json:"devDependencies"`
+	}
+	if err := json.Unmarshal(text, &manifest); err != nil {
+		return false, fmt.Errorf("%s: %w", file, err)
+	}
+	_, asks := manifest.Dependencies["assemblyscript"]
+	_, asksForBuild := manifest.DevDependencies["assemblyscript"]
+	return asks || asksForBuild, nil
+}

@@ -1,0 +1,117 @@
+package project
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// interruptDelay is how long a tool may take to end after it was interrupted.
+const interruptDelay = 5 * time.Second
+
+// MissingError tells what a build needs that this machine lacks.
+type MissingError struct {
+	What string // such as "clang"
+	Get  string // how to get it, beginning with a verb
+}
+
+func (e *MissingError) Error() string { return e.What + " is missing: " + e.Get }
+
+// onPath gives a *MissingError unless there is a program of this name.
+func onPath(tool, get string) error {
+	if _, err := exec.LookPath(tool); err != nil {
+		return &MissingError{What: tool, Get: get}
+	}
+	return nil
+}
+
+// build is one compilation.
+type build struct {
+	dir, out string    // absolute
+	log      io.Writer // for the commands and what they print
+}
+
+// outArg names the output for a command that runs in dir, in the shorter way.
+func (b *build) outArg() string {
+	if rel, err := filepath.Rel(b.dir, b.out); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return b.out
+}
+
+// command is a program with its arguments, and with variables that are added to the environment.
+type command struct {
+	env  []string // NAME=VALUE
+	args []string
+}
+
+// String writes the command as a shell reads it.
+func (c command) String() string {
+	var words []string
+	for _, v := range c.env {
+		name, value, _ := strings.Cut(v, "=")
+		words = append(words, name+"="+quote(value))
+	}
+	for _, arg := range c.args {
+		words = append(words, quote(arg))
+	}
+	return strings.Join(words, " ")
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+func quote(word string) string {
+	if plainWord.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+func (c command) in(ctx context.Context, dir string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
+	cmd.Dir = dir
+	cmd.Env = append(cmd.Environ(), c.env...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = interruptDelay
+	return cmd
+}
+
+// run shows the command and runs it. stdout may be nil: then it goes to the log too.
+func (b *build) run(ctx context.Context, c command, stdout io.Writer) error {
+	fmt.Fprintf(b.log, "$ %s\n", c)
+	if stdout == nil {
+		stdout = b.log
+	}
+	cmd := c.in(ctx, b.dir)
+	cmd.Stdout, cmd.Stderr = stdout, b.log
+	return c.failed(ctx, cmd.Run())
+}
+
+// ask runs a command that changes nothing and gives what it prints. What it says about a failure goes to the log.
+func (b *build) ask(ctx context.Context, c command) (string, error) {
+	cmd := c.in(ctx, b.dir)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	text, err := cmd.Output()
+	if err != nil {
+		fmt.Fprintf(b.log, "$ %s\n%s", c, &stderr)
+	}
+	return strings.TrimSpace(string(text)), c.failed(ctx, err)
+}
+
+func (c command) failed(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return fmt.Errorf("%s failed: %w", c.args[0], err)
+	}
+	return nil
+}

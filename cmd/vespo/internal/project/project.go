@@ -1,0 +1,147 @@
+package project
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// settingsFile names the toolchain where a project has more than one, or looks as if it had another.
+const settingsFile = "vespo.json"
+
+// Project is a directory with the sources of one service. It is immutable.
+type Project struct {
+	dir       string // absolute
+	toolchain toolchain
+}
+
+// toolchain compiles the projects of one language.
+type toolchain interface {
+	// check gives a *MissingError if this machine cannot run build.
+	check(ctx context.Context) error
+	// build compiles b.dir into the file b.out.
+	build(ctx context.Context, b *build) error
+}
+
+// toolchains gives all of them, by the names that vespo.json uses.
+func toolchains() map[string]toolchain {
+	return map[string]toolchain{
+		"assemblyscript": assemblyScript{},
+		"c":              clang{},
+		"go":             golang{},
+		"rust":           rust{},
+		"tinygo":         tinyGo{},
+	}
+}
+
+// Open finds out what compiles a directory.
+func Open(dir string) (*Project, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	switch info, err := os.Stat(abs); {
+	case err != nil:
+		return nil, err
+	case !info.IsDir():
+		return nil, fmt.Errorf("%s is a file: give the directory of a project", dir)
+	}
+	name, err := detect(abs)
+	if err != nil {
+		return nil, err
+	}
+	if name == "" {
+		return nil, fmt.Errorf("%s is no project: it has neither go.mod nor *.go, Cargo.toml, a package.json that asks for assemblyscript, *.c, "+
+			"or a %s; \"vespo new\" makes one", dir, settingsFile)
+	}
+	return &Project{dir: abs, toolchain: toolchains()[name]}, nil
+}
+
+// ModuleName names the module's file if nothing else is said: after the directory.
+func (p *Project) ModuleName() string {
+	name := filepath.Base(p.dir)
+	if name == string(filepath.Separator) {
+		name = "service"
+	}
+	return name + ".wasm"
+}
+
+// Check gives a *MissingError if this machine lacks what compiles the project.
+func (p *Project) Check(ctx context.Context) error { return p.toolchain.check(ctx) }
+
+// Build compiles the project into the file out. The commands that do it, and what they print, go to log.
+func (p *Project) Build(ctx context.Context, out string, log io.Writer) error {
+	out, err := filepath.Abs(out)
+	if err != nil {
+		return err
+	}
+	if err := p.Check(ctx); err != nil {
+		return err
+	}
+	return p.toolchain.build(ctx, &build{dir: p.dir, out: out, log: log})
+}
+
+// detect gives the name of the toolchain, empty if there is none.
+func detect(dir string) (string, error) {
+	if name, err := settings(dir); name != "" || err != nil {
+		return name, err
+	}
+	has := func(pattern string) bool {
+		found, _ := filepath.Glob(filepath.Join(escape(dir), pattern)) // the patterns are right
+		return len(found) > 0
+	}
+	switch {
+	case has("go.mod"), has("*.go"):
+		return "go", nil
+	case has("Cargo.toml"):
+		return "rust", nil
+	case has("package.json"):
+		asks, err := asksForAssemblyScript(filepath.Join(dir, "package.json"))
+		if asks || err != nil {
+			return "assemblyscript", err
+		}
+	}
+	if has("*.c") {
+		return "c", nil
+	}
+	return "", nil
+}
+
+// escape makes a pattern that a path alone matches.
+func escape(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+}
+
+// settings gives the toolchain that vespo.json names, empty if there is no such file.
+func settings(dir string) (string, error) {
+	file := filepath.Join(dir, settingsFile)
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	} else if err != nil {
+		return "", err
+	}
+	var s struct {
+		Toolchain string `json:"toolchain"`
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&s); err != nil {
+		return "", fmt.Errorf("%s: %w", file, err)
+	}
+	all := toolchains()
+	if all[s.Toolchain] == nil {
+		return "", fmt.Errorf("%s: the toolchain is %q, and can be %s", file, s.Toolchain,
+			strings.Join(slices.Sorted(maps.Keys(all)), ", "))
+	}
+	return s.Toolchain, nil
+}

@@ -1,0 +1,102 @@
+package project
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// rust compiles by cargo: a cdylib to a reactor, a binary to a command.
+type rust struct{}
+
+func (rust) check(ctx context.Context) error {
+	if err := onPath("cargo", "install Rust from https://rustup.rs (Debian: apt-get install cargo)"); err != nil {
+		return err
+	}
+	if err := onPath("rustc", "install Rust from https://rustup.rs (Debian: apt-get install rustc)"); err != nil {
+		return err
+	}
+	if rustTarget(ctx) == "" {
+		return &MissingError{What: "Rust's standard library for wasm32-wasip1", Get: "run \"rustup target add wasm32-wasip1\" " +
+			"(Debian's own Rust: apt-get install libstd-rust-dev-wasm32 lld clang)"}
+	}
+	return nil
+}
+
+// rustTarget gives the target that the compiler has a standard library for. Before Rust 1.78 it had another name.
+func rustTarget(ctx context.Context) string {
+	for _, target := range []string{"wasm32-wasip1", "wasm32-wasi"} {
+		dir, err := exec.CommandContext(ctx, "rustc", "--print", "target-libdir", "--target", target).Output()
+		if err != nil {
+			continue
+		}
+		if info, err := os.Stat(strings.TrimSpace(string(dir))); err == nil && info.IsDir() {
+			return target
+		}
+	}
+	return ""
+}
+
+func (rust) build(ctx context.Context, b *build) error {
+	c := command{args: []string{"cargo", "build", "--release", "--target", rustTarget(ctx), "--message-format=json-render-diagnostics"}}
+	var messages bytes.Buffer
+	if err := b.run(ctx, c, &messages); err != nil {
+		return err
+	}
+	module, err := artifact(messages.Bytes())
+	if err != nil {
+		return err
+	}
+	return replace(b.out, module)
+}
+
+// artifact finds the one module among cargo's messages.
+func artifact(messages []byte) (string, error) {
+	var modules []string
+	decoder := json.NewDecoder(bytes.NewReader(messages))
+	for decoder.More() {
+		var m struct {
+			Reason    string   `json:"reason"`
+			Filenames []string `json:"filenames"`
+		}
+		if err := decoder.Decode(&m); err != nil {
+			return "", fmt.Errorf("read cargo's messages: %w", err)
+		}
+		for _, file := range m.Filenames {
+			if m.Reason == "compiler-artifact" && filepath.Ext(file) == ".wasm" {
+				modules = append(modules, file)
+			}
+		}
+	}
+	switch len(modules) {
+	case 0:
+		return "", errors.New(`cargo has made no module: Cargo.toml needs a [lib] with crate-type = ["cdylib"], or a program`)
+	case 1:
+		return modules[0], nil
+	}
+	return "", fmt.Errorf("cargo has made %d modules, and a service is one: %s", len(modules), strings.Join(modules, ", "))
+}
+
+// replace puts a copy of a file in the place of another one, at once.
+func replace(to, from string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(to), "."+filepath.Base(to)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // fails if all went well
+	_, err = f.Write(content)
+	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), to)
+}

@@ -1,0 +1,147 @@
+package project
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"text/template"
+)
+
+// sources are the templates' files. What ends with .tmpl is a text/template; the ending keeps the Go command from taking it
+// for a part of this module. A file gitignore becomes .gitignore.
+//
+//go:embed templates
+var sources embed.FS
+
+// kind is a template.
+type kind struct {
+	name   string
+	layers []string // directories in templates; the later ones replace files of the earlier ones
+	sdk    bool     // needs the guest SDK
+}
+
+func kinds() []kind {
+	return []kind{
+		{name: "go", layers: []string{"go"}, sdk: true},
+		{name: "tinygo", layers: []string{"go", "tinygo"}, sdk: true},
+		{name: "go-nethttp", layers: []string{"go", "go-nethttp"}, sdk: true},
+		{name: "c", layers: []string{"c"}},
+		{name: "rust", layers: []string{"rust"}},
+		{name: "cgi-go", layers: []string{"cgi-go"}},
+		{name: "assemblyscript", layers: []string{"assemblyscript"}},
+	}
+}
+
+// Templates gives the names of all templates.
+func Templates() []string {
+	var names []string
+	for _, k := range kinds() {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+var validName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,61}[a-z0-9]$|^[a-z]$`)
+
+// CheckName says what is wrong with a project's name. It is the name of a directory, and in Go, Rust and JavaScript that of a package.
+func CheckName(name string) error {
+	if !validName.MatchString(name) {
+		return fmt.Errorf("the name is %q: it must be of lower-case letters, digits and hyphens, "+
+			"begin with a letter, not end with a hyphen, and have at most 63 characters", name)
+	}
+	return nil
+}
+
+// Create makes the directory name in parent, with a project of a template, and gives its path. There must be nothing of this name.
+func Create(parent, name, template string) (dir string, err error) {
+	if err := CheckName(name); err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(kinds(), func(k kind) bool { return k.name == template })
+	if i < 0 {
+		return "", fmt.Errorf("there is no template %q, but %s", template, strings.Join(Templates(), ", "))
+	}
+	files, err := kinds()[i].files(name)
+	if err != nil {
+		return "", err
+	}
+	dir = filepath.Join(parent, name)
+	if err := os.Mkdir(dir, 0o755); errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("%s is there already and was left alone: choose another name", dir)
+	} else if err != nil {
+		return "", err
+	}
+	if err := write(dir, files); err != nil {
+		return "", errors.Join(err, os.RemoveAll(dir))
+	}
+	return dir, nil
+}
+
+// write writes files, by their paths with slashes, into a new directory.
+func write(dir string, files map[string][]byte) error {
+	for name, content := range files {
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// files gives the content of a project, by paths with slashes.
+func (k kind) files(project string) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	if k.sdk {
+		for name, content := range sdk() {
+			files[path.Join(sdkDir, name)] = content
+		}
+	}
+	for _, layer := range k.layers {
+		root := path.Join("templates", layer)
+		err := fs.WalkDir(sources, root, func(file string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			name, content, err := render(file, project)
+			files[strings.TrimPrefix(name, root+"/")] = content
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// render gives a file of a template the name and the content that it has in a project.
+func render(file, project string) (name string, content []byte, err error) {
+	text, err := sources.ReadFile(file)
+	if err != nil {
+		return "", nil, err
+	}
+	if path.Base(file) == "gitignore" {
+		return path.Join(path.Dir(file), ".gitignore"), text, nil
+	}
+	name, isTemplate := strings.CutSuffix(file, ".tmpl")
+	if !isTemplate {
+		return name, text, nil
+	}
+	parsed, err := template.New(file).Parse(string(text))
+	if err != nil {
+		return "", nil, err
+	}
+	var b bytes.Buffer
+	err = parsed.Execute(&b, struct{ Name string }{project})
+	return name, b.Bytes(), err
+}
