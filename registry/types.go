@@ -56,16 +56,18 @@ type Options struct {
 	Isolation   string        // "snapshot" or "fresh"
 
 	// Allow lists what the service may call: origins such as "https://api.example.com", and "http://NAME.vespo.internal"
-	// for other services. Empty: nothing. Neither Allow nor Config is changed once it is in a State.
+	// for other services. Empty: nothing. None of these lists is changed once it is in a State.
 	Allow []string
 	// Config holds settings and secrets that the guest can ask for by name.
 	Config map[string]string
+	// Mounts are the directories that the guest can read: from the path that it sees to the path below the server's root.
+	Mounts map[string]string
 }
 
 // Equal tells whether both ask for the same.
 func (o Options) Equal(p Options) bool {
 	return o.MemoryBytes == p.MemoryBytes && o.Timeout == p.Timeout && o.Isolation == p.Isolation &&
-		slices.Equal(o.Allow, p.Allow) && maps.Equal(o.Config, p.Config)
+		slices.Equal(o.Allow, p.Allow) && maps.Equal(o.Config, p.Config) && maps.Equal(o.Mounts, p.Mounts)
 }
 
 // Version is one deploy of a service.

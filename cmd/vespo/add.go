@@ -24,6 +24,7 @@ type addCmd struct {
 	Timeout   string            `placeholder:"DURATION" help:"Time limit of one request; the server's --timeout if not given."`
 	Allow     []string          `sep:"none" placeholder:"ORIGIN" help:"What the service may call, such as https://api.example.com, or http://NAME.vespo.internal for another service; may be repeated."`
 	Config    map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"A setting or secret that the service can ask for; may be repeated."`
+	Mount     map[string]string `mapsep:"none" placeholder:"PATH=DIR" help:"A directory that the service can read: PATH is what it sees, DIR is below the server's --root; may be repeated."`
 	Isolation string            `placeholder:"snapshot|fresh" help:"How a request gets its state: restored in place, or an instance of its own."`
 
 	clientFlags
@@ -74,6 +75,9 @@ func (c *addCmd) addSource(ctx context.Context, client *client, s streams) (*ans
 	if len(c.Config) > 0 {
 		fields["config"] = c.Config
 	}
+	if len(c.Mount) > 0 {
+		fields["mount"] = c.Mount
+	}
 	body, err := json.Marshal(fields)
 	if err != nil {
 		return nil, err
@@ -118,6 +122,9 @@ func (c *addCmd) form() (head, tail []byte, contentType string, err error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Config)) {
 		field("config", name+"="+c.Config[name])
+	}
+	for _, path := range slices.Sorted(maps.Keys(c.Mount)) {
+		field("mount", path+"="+c.Mount[path])
 	}
 	_, fileErr := w.CreateFormFile("module", "module.wasm")
 	head = bytes.Clone(b.Bytes())

@@ -34,6 +34,7 @@ type Config struct {
 	PerService          int           `placeholder:"N" default:"0" help:"Slots that one service may hold at a time; 0 is three quarters of all, so that no service can take the last."`
 	Queue               int           `placeholder:"N" default:"256" help:"Requests that may wait for a slot, for each service (${default})."`
 	QueueWait           time.Duration `placeholder:"DURATION" default:"1s" help:"Longest wait for a slot (${default})."`
+	Root                string        `placeholder:"DIR" type:"path" help:"Directory below which services can mount directories, to read them; without it, none can be mounted."`
 	Idle                time.Duration `placeholder:"DURATION" default:"5m" help:"Time after which an unused service gives back its slots, and 6 times that, its compiled code; 0 is never (${default})."`
 	MaxConnections      int           `placeholder:"N" default:"4096" help:"Connections that are open at a time; more wait to be accepted (${default})."`
 	AdminToken          string        `placeholder:"TOKEN" env:"VESPO_ADMIN_TOKEN" help:"Token that management requests must carry; without one, only this machine manages, over a loopback address."`
@@ -108,6 +109,7 @@ func (c *Config) String() string {
 		{"per-service", c.PerService},
 		{"queue", c.Queue},
 		{"queue-wait", c.QueueWait},
+		{"root", c.Root},
 		{"idle", c.Idle},
 		{"max-connections", c.MaxConnections},
 		{"admin-token", token},

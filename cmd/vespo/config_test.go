@@ -33,7 +33,7 @@ func TestDefaults(t *testing.T) {
 func TestConfigReadsBack(t *testing.T) {
 	given := []string{
 		"--listen=:0", "--data=/d", "--memory=192KiB", "--slots=3", "--timeout=1m30s", "--max-body=1000B", "--max-module=1GiB",
-		"--per-service=2", "--queue=0", "--queue-wait=0s", "--idle=0s", "--max-connections=1", "--allow-private-sources", "--access-log=json",
+		"--per-service=2", "--queue=0", "--queue-wait=0s", "--root=/r", "--idle=0s", "--max-connections=1", "--allow-private-sources", "--access-log=json",
 		"--log-level=error", "--demo",
 	}
 	cfg, err := parse(t, given...)

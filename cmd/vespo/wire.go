@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -33,6 +34,7 @@ const (
 // parts is the object graph of a server, in the order of opening; closing goes the other way.
 type parts struct {
 	store    *filestore.Store
+	root     *os.Root           // of mounts; nil if there are none
 	problems []registry.Problem // found when the store was opened
 	kind     *wasm.Kind
 	deployer *deploy.Deployer
@@ -55,6 +57,11 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		return nil, fmt.Errorf("data directory %s: %w", dataDir, err)
 	}
 	p.problems = problems
+	if cfg.Root != "" {
+		if p.root, err = os.OpenRoot(cfg.Root); err != nil {
+			return nil, fmt.Errorf("--root: %w", err)
+		}
+	}
 	management := admin.New(admin.Config{
 		Kind:                wasm.KindName,
 		Token:               cfg.AdminToken,
@@ -70,6 +77,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		MaxBodyBytes: int64(cfg.MaxBody),
 		Blob:         catalogue.Blob,
 		Dispatcher:   routing,
+		Root:         p.root,
 		Log:          log,
 	})
 	if err != nil {
@@ -132,6 +140,9 @@ func (p *parts) close(ctx context.Context) error {
 	}
 	if p.kind != nil {
 		failed = append(failed, p.kind.Close(ctx))
+	}
+	if p.root != nil {
+		failed = append(failed, p.root.Close())
 	}
 	if p.store != nil {
 		failed = append(failed, p.store.Close())

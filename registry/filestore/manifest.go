@@ -56,12 +56,13 @@ type versionV1 struct {
 	TimeoutNs   int64     `json:"timeout_ns,omitempty"`
 	Isolation   string    `json:"isolation,omitempty"`
 	Allow       []string  `json:"allow,omitempty"`
-	Config      configV1  `json:"config,omitempty"`
+	Config      stringsV1 `json:"config,omitempty"`
+	Mounts      stringsV1 `json:"mounts,omitempty"`
 	Generation  uint64    `json:"generation"`
 	Deployed    time.Time `json:"deployed"`
 }
 
-type configV1 map[string]string
+type stringsV1 map[string]string
 
 // encodeManifest is deterministic.
 func encodeManifest(s *registry.State) ([]byte, error) {
@@ -158,7 +159,7 @@ func fromVersion(v registry.Version) versionV1 {
 	return versionV1{
 		Digest: string(v.Digest), SizeBytes: v.SizeBytes, Kind: v.Kind,
 		MemoryBytes: v.Options.MemoryBytes, TimeoutNs: int64(v.Options.Timeout), Isolation: v.Options.Isolation,
-		Allow: v.Options.Allow, Config: v.Options.Config,
+		Allow: v.Options.Allow, Config: v.Options.Config, Mounts: v.Options.Mounts,
 		Generation: uint64(v.Generation), Deployed: v.Deployed,
 	}
 }
@@ -169,7 +170,7 @@ func (v versionV1) version() registry.Version {
 		Generation: registry.Generation(v.Generation), Deployed: v.Deployed.UTC(),
 		Options: registry.Options{
 			MemoryBytes: v.MemoryBytes, Timeout: time.Duration(v.TimeoutNs), Isolation: v.Isolation,
-			Allow: v.Allow, Config: v.Config,
+			Allow: v.Allow, Config: v.Config, Mounts: v.Mounts,
 		},
 	}
 }

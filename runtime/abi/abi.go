@@ -1,6 +1,8 @@
 package abi
 
 import (
+	"io/fs"
+
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -12,11 +14,24 @@ type ABI interface {
 	Match(info *engine.Info) (bool, error)
 	// Functions names what the engine calls: init before the snapshot, entries for each request.
 	Functions(info *engine.Info) (init, entries []string)
-	// Bind gives a new instance what host functions need from it; log takes what the guest prints or logs while it
-	// initialises.
-	Bind(in *engine.Instance, log func(Level, []byte))
+	// Bind gives a new instance what host functions need from it.
+	Bind(in *engine.Instance, env *Environment)
 	// Serve lets the instance answer one exchange.
 	Serve(in *engine.Instance, x *Exchange) engine.Outcome
+}
+
+// Environment is what all instances of a service share. It is immutable.
+type Environment struct {
+	// Log takes what the guest prints or logs while it initialises; an Exchange has its own.
+	Log func(Level, []byte)
+	// Mounts are the directories that the guest can read.
+	Mounts []Mount
+}
+
+// Mount is a directory that a guest can read, and nothing else. FS must not lead out of it: os.Root's does not.
+type Mount struct {
+	GuestPath string // absolute, "/content"
+	FS        fs.FS
 }
 
 // Detect finds the ABI that a module speaks. The error is a *engine.ModuleError.

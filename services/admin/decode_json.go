@@ -100,7 +100,7 @@ func (f *fields) addMember(name string, value json.RawMessage) {
 	}
 }
 
-// addListMember takes allow, an array of strings, or config, an object of strings.
+// addListMember takes allow, an array of strings, or config or mount, objects of strings.
 func (f *fields) addListMember(name string, value json.RawMessage) {
 	var list []string
 	var object map[string]string
@@ -114,7 +114,7 @@ func (f *fields) addListMember(name string, value json.RawMessage) {
 			f.set(name, key+"="+object[key])
 		}
 	default:
-		f.violatef(`%s config must be an object of strings, such as {"upstream": "https://api.example.com"}`, f.noun)
+		f.violatef(`%s %s must be an object of strings, such as {"name": "value"}`, f.noun, name)
 	}
 }
 

@@ -40,8 +40,10 @@
 //	allow      what the service may call: an origin like "https://api.example.com", another service like
 //	           "http://NAME.vespo.internal", or a block of addresses that are not public; given once for each
 //	config     a setting or secret of the service, NAME=VALUE; given once for each
+//	mount      a directory that the service can read, PATH=DIRECTORY: PATH is what the service sees, DIRECTORY is below
+//	           the server's root for mounts; given once for each
 //
-// In JSON, allow is an array of strings and config an object of strings. Queries end up in logs, here and on the way: give
+// In JSON, allow is an array of strings, and config and mount are objects of strings. Queries end up in logs, here and on the way: give
 // secrets in a form or in JSON.
 //
 // An option that is not given has the server's default. The answer is 201 with a Location for a new prefix and 200 for a
@@ -64,6 +66,7 @@
 //	fresh_reason  string  why isolation is "fresh" though it was not asked for; else absent
 //	allow         array   what the service may call; absent if nothing
 //	config        array   names of the service's settings, without their values; absent if there are none
+//	mount         object  directories that the service can read; absent if there are none
 //	size          number  of the module
 //	snapshot      number  of the guest's memory after its initialisation
 //	state         string  "ready", "idle" (no instances), "evicted" (no compiled code), "failed" (answers 503)

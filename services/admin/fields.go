@@ -26,17 +26,18 @@ const (
 	fieldIsolation = "isolation"
 	fieldAllow     = "allow"  // may be given more than once
 	fieldConfig    = "config" // NAME=VALUE, may be given more than once
+	fieldMount     = "mount"  // PATH=DIRECTORY, may be given more than once
 	fieldModule    = "module"
 	fieldSource    = "source"
 )
 
 // optionFields are the options of an add request in all of its forms.
 func optionFields(others ...string) []string {
-	return append(others, fieldMemory, fieldTimeout, fieldIsolation, fieldAllow, fieldConfig)
+	return append(others, fieldMemory, fieldTimeout, fieldIsolation, fieldAllow, fieldConfig, fieldMount)
 }
 
 // isList tells whether a field may be given more than once.
-func isList(name string) bool { return name == fieldAllow || name == fieldConfig }
+func isList(name string) bool { return name == fieldAllow || name == fieldConfig || name == fieldMount }
 
 // maxViolations bounds the answer to a request that is all wrong.
 const maxViolations = 20
@@ -159,27 +160,29 @@ func (f *fields) options() registry.Options {
 		}
 	}
 	o.Allow = f.lists[fieldAllow]
-	for _, setting := range f.lists[fieldConfig] {
-		f.setting(&o, setting)
-	}
+	o.Config = f.pairs(fieldConfig, "NAME=VALUE")
+	o.Mounts = f.pairs(fieldMount, "PATH=DIRECTORY")
 	return o
 }
 
-// setting takes one NAME=VALUE. Values may be secrets: no message repeats one.
-func (f *fields) setting(o *registry.Options, setting string) {
-	name, value, ok := strings.Cut(setting, "=")
-	if !ok || name == "" {
-		f.violatef("%s config must be NAME=VALUE", f.noun)
-		return
+// pairs gives a field whose values are pairs; nil if there is none. The second of a pair may be a secret: no message repeats it.
+func (f *fields) pairs(field, form string) (pairs map[string]string) {
+	for _, pair := range f.lists[field] {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok || name == "" {
+			f.violatef("%s %s must be %s", f.noun, field, form)
+			continue
+		}
+		if _, twice := pairs[name]; twice {
+			f.violatef("%s %s has the name %.60q more than once", f.noun, field, name)
+			continue
+		}
+		if pairs == nil {
+			pairs = make(map[string]string)
+		}
+		pairs[name] = value
 	}
-	if _, twice := o.Config[name]; twice {
-		f.violatef("%s config has the name %.60q more than once", f.noun, name)
-		return
-	}
-	if o.Config == nil {
-		o.Config = make(map[string]string)
-	}
-	o.Config[name] = value
+	return pairs
 }
 
 func (f *fields) memory(value string) int64 {

@@ -26,6 +26,7 @@ type serviceView struct {
 	FreshReason string              `json:"fresh_reason,omitempty"`
 	Allow       []string            `json:"allow,omitempty"`
 	Config      []string            `json:"config,omitempty"` // names alone: values may be secrets
+	Mount       map[string]string   `json:"mount,omitempty"`
 	Size        int64               `json:"size"`
 	Snapshot    int64               `json:"snapshot"`
 	State       string              `json:"state"`
@@ -76,6 +77,7 @@ func viewOf(service registry.Service, status services.Status) serviceView {
 		FreshReason: status.FreshReason,
 		Allow:       version.Options.Allow,
 		Config:      slices.Sorted(maps.Keys(version.Options.Config)),
+		Mount:       version.Options.Mounts,
 		Size:        version.SizeBytes,
 		Snapshot:    status.SnapshotBytes,
 		State:       status.State,

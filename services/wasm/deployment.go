@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,8 @@ type deployment struct {
 	pool        *pool.Pool          // immutable
 	outbound    *outbound.Client    // immutable; nil if the service may call nothing
 	settings    *extension.Settings // immutable
+	environment abi.Environment     // immutable
+	mounts      []*os.Root          // immutable
 
 	module atomic.Pointer[facts] // atomic; what was learned when the module was compiled last
 }
@@ -63,7 +66,7 @@ func (d *deployment) compile(ctx context.Context, bin []byte) (*engine.Module, e
 // bind gives a new instance what host functions need.
 func (d *deployment) bind(in *engine.Instance) {
 	in.Extension = extension.NewState(d.settings)
-	d.abi.Bind(in, d.guestLog)
+	d.abi.Bind(in, &d.environment)
 }
 
 // guestLog writes one line of the guest's to the service's log.
@@ -205,12 +208,17 @@ func (d *deployment) Scale(ctx context.Context, to services.Scale) error {
 
 // Close implements services.Deployment.
 func (d *deployment) Close(ctx context.Context) error {
-	defer d.closeOutbound()
-	return d.pool.Close(ctx)
+	return errors.Join(d.pool.Close(ctx), d.release())
 }
 
-func (d *deployment) closeOutbound() {
+// release gives back what the deployment has beside its pool.
+func (d *deployment) release() error {
 	if d.outbound != nil {
 		d.outbound.Close()
 	}
+	var errs []error
+	for _, m := range d.mounts {
+		errs = append(errs, m.Close())
+	}
+	return errors.Join(errs...)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -46,6 +47,8 @@ type Config struct {
 	DisableScan  bool          // force the slower reset that older kernels get
 	// Blob reads a module again that was evicted; required.
 	Blob func(ctx context.Context, digest registry.Digest) ([]byte, error)
+	// Root is the directory below which services can mount directories; nil: none can be mounted. It stays the caller's.
+	Root *os.Root
 	// Dispatcher serves the requests that services make to each other; nil: they make none.
 	Dispatcher outbound.Dispatcher
 	Log        *slog.Logger // for guests' output and for defects; default: discard
@@ -153,6 +156,7 @@ func (k *Kind) checkOptions(o registry.Options) (violations []string) {
 	}
 	_, refused := outbound.ParseAllow(o.Allow)
 	violations = append(append(violations, refused...), checkConfig(o.Config)...)
+	violations = append(violations, k.checkMounts(o.Mounts)...)
 	switch o.Isolation {
 	case "", IsolationSnapshot, IsolationFresh:
 	default:
@@ -198,20 +202,11 @@ func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deploymen
 	if err != nil {
 		return nil, asProblem(err)
 	}
-	d := &deployment{kind: k, abi: speaks, spec: s, timeout: s.Options.Timeout, memoryBytes: s.Options.MemoryBytes}
-	d.settings = extension.NewSettings(s.Options.Config)
-	if d.timeout == 0 {
-		d.timeout = k.cfg.Timeout
-	}
-	if d.memoryBytes == 0 {
-		d.memoryBytes = k.cfg.SlotBytes
-	}
-	d.log = k.cfg.Log.With(slog.String("service", string(s.Prefix)), slog.String("version", string(s.Digest)))
-	if allow, _ := outbound.ParseAllow(s.Options.Allow); allow != nil && !allow.Empty() {
-		d.outbound = outbound.New(outbound.Config{Allow: allow, Router: k.cfg.Dispatcher, Caller: string(s.Prefix)})
+	d, err := k.newDeployment(s, speaks)
+	if err != nil {
+		return nil, err
 	}
 	module := s.Module
-	d.spec.Module = nil // compiled code is what is kept
 	d.pool, err = k.pools.Open(ctx, func(ctx context.Context) (*engine.Module, error) {
 		bin := module
 		if module = nil; bin == nil {
@@ -223,8 +218,31 @@ func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deploymen
 		return d.compile(ctx, bin)
 	})
 	if err != nil {
-		d.closeOutbound()
-		return nil, asProblem(err)
+		return nil, asProblem(errors.Join(err, d.release()))
+	}
+	return d, nil
+}
+
+// newDeployment opens what a deployment has beside its pool.
+func (k *Kind) newDeployment(s services.Spec, speaks abi.ABI) (*deployment, error) {
+	d := &deployment{kind: k, abi: speaks, spec: s, timeout: s.Options.Timeout, memoryBytes: s.Options.MemoryBytes,
+		settings: extension.NewSettings(s.Options.Config)}
+	d.spec.Module = nil // compiled code is what is kept
+	if d.timeout == 0 {
+		d.timeout = k.cfg.Timeout
+	}
+	if d.memoryBytes == 0 {
+		d.memoryBytes = k.cfg.SlotBytes
+	}
+	d.log = k.cfg.Log.With(slog.String("service", string(s.Prefix)), slog.String("version", string(s.Digest)))
+	if violations := k.checkMounts(s.Options.Mounts); len(violations) > 0 {
+		return nil, invalidModule(violations, nil) // the server may have been started without --root since
+	}
+	if err := d.openMounts(k.cfg.Root); err != nil {
+		return nil, err
+	}
+	if allow, _ := outbound.ParseAllow(s.Options.Allow); allow != nil && !allow.Empty() {
+		d.outbound = outbound.New(outbound.Config{Allow: allow, Router: k.cfg.Dispatcher, Caller: string(s.Prefix)})
 	}
 	return d, nil
 }

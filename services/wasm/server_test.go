@@ -125,7 +125,7 @@ func (s *server) prepare(prefix string, module []byte, o registry.Options) (*dep
 	s.mu.Lock()
 	s.blobs[digest] = module
 	s.mu.Unlock()
-	spec := services.Spec{Prefix: registry.Prefix(prefix), Kind: KindName, Digest: digest, Module: module, Options: o}
+	spec := specOf(prefix, module, o)
 	if err := s.kind.Validate(spec); err != nil {
 		return nil, err
 	}
@@ -134,6 +134,10 @@ func (s *server) prepare(prefix string, module []byte, o registry.Options) (*dep
 		return nil, err
 	}
 	return d.(*deployment), nil
+}
+
+func specOf(prefix string, module []byte, o registry.Options) services.Spec {
+	return services.Spec{Prefix: registry.Prefix(prefix), Kind: KindName, Digest: registry.DigestOf(module), Module: module, Options: o}
 }
 
 type answer struct {

@@ -46,10 +46,11 @@ type call struct {
 }
 
 // Bind implements abi.ABI.
-func (ABI) Bind(in *engine.Instance, log func(abi.Level, []byte)) {
+func (ABI) Bind(in *engine.Instance, env *abi.Environment) {
 	c := &call{in: in}
 	c.answer.in = in
-	c.stderr.Reset(log, abi.LevelError)
+	c.stderr.Reset(env.Log, abi.LevelError)
+	c.system.Mounts = env.Mounts
 	c.system.Begin(nil, nil, &c.stderr)
 	in.Exchange, in.System, in.OnPause = c, &c.system, c.answer.flush
 }
@@ -71,6 +72,7 @@ func (ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
 		}
 	}
 	c.answer.begin(nil)
+	c.system.End()
 	c.body, c.system.Args, c.system.Env = bodyReader{}, nil, nil
 	return out
 }

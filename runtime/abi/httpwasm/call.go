@@ -60,6 +60,7 @@ func (c *call) begin(x *abi.Exchange) {
 func (c *call) end() {
 	c.x, c.phase, c.trailer, c.held = nil, outside, nil, nil
 	c.request.end()
+	c.system.End()
 }
 
 func (c *call) enabled(feature uint32) bool { return c.features&feature != 0 }

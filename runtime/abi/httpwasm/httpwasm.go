@@ -72,14 +72,15 @@ type shared struct {
 }
 
 // Bind implements abi.ABI.
-func (a *ABI) Bind(in *engine.Instance, log func(abi.Level, []byte)) {
+func (a *ABI) Bind(in *engine.Instance, env *abi.Environment) {
 	m := in.Module()
 	if m.Shared == nil {
 		m.Shared = new(shared)
 	}
 	c := &call{in: in, cfg: a.cfg, shared: m.Shared.(*shared)}
-	c.stdout.Reset(log, abi.LevelInfo)
-	c.stderr.Reset(log, abi.LevelError)
+	c.stdout.Reset(env.Log, abi.LevelInfo)
+	c.stderr.Reset(env.Log, abi.LevelError)
+	c.system.Mounts = env.Mounts
 	c.system.Begin(nil, &c.stdout, &c.stderr)
 	in.Exchange, in.System, in.OnPause = c, &c.system, c.flush
 }

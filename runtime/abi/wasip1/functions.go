@@ -25,11 +25,34 @@ func fixed(e errno) function {
 // onDescriptor answers errBadf for a closed descriptor and e for an open one, the descriptor being the first parameter.
 func onDescriptor(e errno) function {
 	return func(_ *engine.Instance, s *State, p []uint64) errno {
-		if _, bad := s.descriptor(uint32(p[0])); bad != success {
+		if _, bad := s.descriptor(p[0]); bad != success {
 			return bad
 		}
 		return e
 	}
+}
+
+// inDirectory answers errNotdir for what is not a directory and e for one: nothing below a mount can be changed.
+func inDirectory(e errno) function {
+	return func(_ *engine.Instance, s *State, p []uint64) errno {
+		d, bad := s.descriptor(p[0])
+		switch {
+		case bad != success:
+			return bad
+		case !d.isDir:
+			return errNotdir
+		}
+		return e
+	}
+}
+
+// fdAdvise takes any advice about a file and follows none.
+func fdAdvise(_ *engine.Instance, s *State, p []uint64) errno {
+	d, bad := s.descriptor(p[0])
+	if bad == success && d.fsys == nil {
+		bad = errSpipe
+	}
+	return bad
 }
 
 // HostModule returns the functions of the system interface. Every instance whose module imports one of them needs a
@@ -42,7 +65,7 @@ func HostModule() engine.HostModule {
 		define("environ_sizes_get", environSizesGet, i32, i32),
 		define("clock_res_get", clockResGet, i32, i32),
 		define("clock_time_get", clockTimeGet, i32, i64, i32),
-		define("fd_advise", onDescriptor(errSpipe), i32, i64, i64, i32),
+		define("fd_advise", fdAdvise, i32, i64, i64, i32),
 		define("fd_allocate", onDescriptor(errSpipe), i32, i64, i64),
 		define("fd_close", fdClose, i32),
 		define("fd_datasync", onDescriptor(success), i32),
@@ -52,27 +75,27 @@ func HostModule() engine.HostModule {
 		define("fd_filestat_get", fdFilestatGet, i32, i32),
 		define("fd_filestat_set_size", onDescriptor(errInval), i32, i64),
 		define("fd_filestat_set_times", onDescriptor(errInval), i32, i64, i64, i32),
-		define("fd_pread", onDescriptor(errSpipe), i32, i32, i32, i64, i32),
-		define("fd_prestat_get", fixed(errBadf), i32, i32),
-		define("fd_prestat_dir_name", fixed(errBadf), i32, i32, i32),
+		define("fd_pread", fdPread, i32, i32, i32, i64, i32),
+		define("fd_prestat_get", fdPrestatGet, i32, i32),
+		define("fd_prestat_dir_name", fdPrestatDirName, i32, i32, i32),
 		define("fd_pwrite", onDescriptor(errSpipe), i32, i32, i32, i64, i32),
 		define("fd_read", fdRead, i32, i32, i32, i32),
-		define("fd_readdir", onDescriptor(errNotdir), i32, i32, i32, i64, i32),
+		define("fd_readdir", fdReaddir, i32, i32, i32, i64, i32),
 		define("fd_renumber", fdRenumber, i32, i32),
-		define("fd_seek", onDescriptor(errSpipe), i32, i64, i32, i32),
+		define("fd_seek", fdSeek, i32, i64, i32, i32),
 		define("fd_sync", onDescriptor(success), i32),
-		define("fd_tell", onDescriptor(errSpipe), i32, i32),
+		define("fd_tell", fdTell, i32, i32),
 		define("fd_write", fdWrite, i32, i32, i32, i32),
-		define("path_create_directory", onDescriptor(errNotdir), i32, i32, i32),
-		define("path_filestat_get", onDescriptor(errNotdir), i32, i32, i32, i32, i32),
-		define("path_filestat_set_times", onDescriptor(errNotdir), i32, i32, i32, i32, i64, i64, i32),
-		define("path_link", onDescriptor(errNotdir), i32, i32, i32, i32, i32, i32, i32),
-		define("path_open", onDescriptor(errNotdir), i32, i32, i32, i32, i32, i64, i64, i32, i32),
-		define("path_readlink", onDescriptor(errNotdir), i32, i32, i32, i32, i32, i32),
-		define("path_remove_directory", onDescriptor(errNotdir), i32, i32, i32),
-		define("path_rename", onDescriptor(errNotdir), i32, i32, i32, i32, i32, i32),
+		define("path_create_directory", inDirectory(errRofs), i32, i32, i32),
+		define("path_filestat_get", pathFilestatGet, i32, i32, i32, i32, i32),
+		define("path_filestat_set_times", inDirectory(errRofs), i32, i32, i32, i32, i64, i64, i32),
+		define("path_link", inDirectory(errRofs), i32, i32, i32, i32, i32, i32, i32),
+		define("path_open", pathOpen, i32, i32, i32, i32, i32, i64, i64, i32, i32),
+		define("path_readlink", inDirectory(errInval), i32, i32, i32, i32, i32, i32),
+		define("path_remove_directory", inDirectory(errRofs), i32, i32, i32),
+		define("path_rename", inDirectory(errRofs), i32, i32, i32, i32, i32, i32),
 		define("path_symlink", fixed(errBadf), i32, i32, i32, i32, i32),
-		define("path_unlink_file", onDescriptor(errNotdir), i32, i32, i32),
+		define("path_unlink_file", inDirectory(errRofs), i32, i32, i32),
 		define("poll_oneoff", pollOneoff, i32, i32, i32, i32),
 		{Name: "proc_exit", Params: []engine.ValueType{i32}, Call: procExit},
 		define("proc_raise", fixed(errNotsup), i32),

@@ -76,7 +76,7 @@ func clockWait(in *engine.Instance, sub []byte) (d time.Duration, ok bool) {
 
 // ready tells whether a stream can be read or written, as an event's error number.
 func (s *State) ready(sub []byte) errno {
-	d, bad := s.descriptor(binary.LittleEndian.Uint32(sub[16:]))
+	d, bad := s.descriptor(uint64(binary.LittleEndian.Uint32(sub[16:])))
 	switch {
 	case bad != success:
 		return bad

@@ -2,36 +2,83 @@ package wasip1
 
 import (
 	"io"
+	"io/fs"
 
+	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
+// maxDescriptors bounds what one request can have open, the standard streams and the mounts included.
+const maxDescriptors = 128
+
 // State is what the system interface knows of the current request. It is an engine.Instance's System.
 type State struct {
-	Args, Env []string // Env in the form "NAME=value"
+	Args, Env []string    // Env in the form "NAME=value"
+	Mounts    []abi.Mount // the same for all requests
 
-	streams [3]stream
+	table []descriptor
 }
 
-// stream is an open descriptor; all descriptors are standard streams.
-type stream struct {
-	r io.Reader // nil if not readable
-	w io.Writer // nil if not writable
+// descriptor is an entry of the table. The zero descriptor is closed.
+type descriptor struct {
+	r io.Reader // nil if it cannot be read as a stream
+	w io.Writer // nil if it cannot be written
+
+	file    fs.File // of an open file or directory; nil for streams and mounts
+	fsys    fs.FS   // that it is in; nil for streams
+	path    string  // within fsys, "." for its root
+	isDir   bool
+	mount   string        // guest path, if it is one of the mounts
+	entries []fs.DirEntry // of a directory that is being read
 }
 
-func (s stream) open() bool { return s.r != nil || s.w != nil }
+func (d *descriptor) open() bool { return d.r != nil || d.w != nil || d.fsys != nil }
 
-// Begin sets the standard streams for a request: whatever was closed or renumbered before is forgotten. Any of them
-// may be nil: it is closed then.
+// Begin makes a request's descriptors: the standard streams, then the mounts. Whatever was opened, closed or renumbered before
+// is forgotten. A stream may be nil: it is closed then.
 func (s *State) Begin(stdin io.Reader, stdout, stderr io.Writer) {
-	s.streams = [3]stream{{r: stdin}, {w: stdout}, {w: stderr}}
+	s.End()
+	s.table = append(s.table[:0], descriptor{r: stdin}, descriptor{w: stdout}, descriptor{w: stderr})
+	for _, m := range s.Mounts {
+		s.table = append(s.table, descriptor{fsys: m.FS, path: ".", isDir: true, mount: m.GuestPath})
+	}
+}
+
+// End closes what the guest has left open.
+func (s *State) End() {
+	for i := range s.table {
+		s.table[i].close()
+	}
+}
+
+// close closes a descriptor. There is nothing to lose: files are open for reading only.
+func (d *descriptor) close() {
+	if d.file != nil {
+		_ = d.file.Close()
+	}
+	*d = descriptor{}
+}
+
+// insert puts a descriptor at the lowest free number.
+func (s *State) insert(d descriptor) (fd uint32, e errno) {
+	for i := range s.table {
+		if !s.table[i].open() {
+			s.table[i] = d
+			return uint32(i), success
+		}
+	}
+	if len(s.table) >= maxDescriptors {
+		return 0, errMfile
+	}
+	s.table = append(s.table, d)
+	return uint32(len(s.table) - 1), success
 }
 
 func state(in *engine.Instance) *State { return in.System.(*State) }
 
-func (s *State) descriptor(fd uint32) (*stream, errno) {
-	if fd >= uint32(len(s.streams)) || !s.streams[fd].open() {
-		return nil, errBadf
+func (s *State) descriptor(fd uint64) (*descriptor, errno) {
+	if fd := uint32(fd); fd < uint32(len(s.table)) && s.table[fd].open() {
+		return &s.table[fd], success
 	}
-	return &s.streams[fd], success
+	return nil, errBadf
 }

@@ -29,7 +29,7 @@ func vectors(in *engine.Instance, at, count uint32, use func(buf []byte) (more b
 
 // fdRead reads into the first vector that is not empty: more might wait although the guest has something to work on.
 func fdRead(in *engine.Instance, s *State, p []uint64) errno {
-	d, bad := s.descriptor(uint32(p[0]))
+	d, bad := s.descriptor(p[0])
 	if bad != success {
 		return bad
 	}
@@ -55,7 +55,7 @@ func fdRead(in *engine.Instance, s *State, p []uint64) errno {
 }
 
 func fdWrite(in *engine.Instance, s *State, p []uint64) errno {
-	d, bad := s.descriptor(uint32(p[0]))
+	d, bad := s.descriptor(p[0])
 	if bad != success {
 		return bad
 	}
@@ -81,24 +81,25 @@ func fdWrite(in *engine.Instance, s *State, p []uint64) errno {
 }
 
 func fdClose(_ *engine.Instance, s *State, p []uint64) errno {
-	d, bad := s.descriptor(uint32(p[0]))
+	d, bad := s.descriptor(p[0])
 	if bad == success {
-		*d = stream{}
+		d.close()
 	}
 	return bad
 }
 
 func fdRenumber(_ *engine.Instance, s *State, p []uint64) errno {
-	from, bad := s.descriptor(uint32(p[0]))
+	from, bad := s.descriptor(p[0])
 	if bad != success {
 		return bad
 	}
-	to, bad := s.descriptor(uint32(p[1]))
+	to, bad := s.descriptor(p[1])
 	if bad != success {
 		return bad
 	}
 	if from != to {
-		*to, *from = *from, stream{}
+		to.close()
+		*to, *from = *from, descriptor{}
 	}
 	return success
 }
@@ -108,12 +109,15 @@ const (
 	rightRead  = 1 << 1
 	rightWrite = 1 << 6
 	rightPoll  = 1 << 27
+
+	fileRights      = rightRead | 1<<2 /* seek */ | 1<<5 /* tell */ | 1<<7 /* advise */ | 1<<21 /* filestat */ | rightPoll
+	directoryRights = 1<<13 /* path_open */ | 1<<14 /* readdir */ | 1<<18 /* path_filestat */ | 1<<21 /* filestat */
 )
 
-// fdFdstatGet answers with the file type "unknown", as for a pipe: a character device would make C programs flush their
-// output at each line.
+// fdFdstatGet answers for a stream with the file type "unknown", as for a pipe: a character device would make C programs
+// flush their output at each line.
 func fdFdstatGet(in *engine.Instance, s *State, p []uint64) errno {
-	d, bad := s.descriptor(uint32(p[0]))
+	d, bad := s.descriptor(p[0])
 	if bad != success {
 		return bad
 	}
@@ -126,16 +130,13 @@ func fdFdstatGet(in *engine.Instance, s *State, p []uint64) errno {
 	}
 	stat := in.View(uint32(p[1]), 24)
 	clear(stat)
-	binary.LittleEndian.PutUint64(stat[8:], rights)
-	return success
-}
-
-func fdFilestatGet(in *engine.Instance, s *State, p []uint64) errno {
-	if _, bad := s.descriptor(uint32(p[0])); bad != success {
-		return bad
+	switch {
+	case d.isDir:
+		stat[0], rights = typeDirectory, directoryRights
+		binary.LittleEndian.PutUint64(stat[16:], directoryRights|fileRights) // of what is opened in it
+	case d.fsys != nil:
+		stat[0], rights = typeRegular, fileRights
 	}
-	stat := in.View(uint32(p[1]), 64)
-	clear(stat)
-	binary.LittleEndian.PutUint64(stat[24:], 1) // links
+	binary.LittleEndian.PutUint64(stat[8:], rights)
 	return success
 }

@@ -1,0 +1,303 @@
+package wasip1
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
+
+// fileErrno finds the error number for an error of the file system. What the host knows beyond that is not the guest's.
+func fileErrno(err error) errno {
+	switch {
+	case err == nil:
+		return success
+	case errors.Is(err, fs.ErrNotExist):
+		return errNoent
+	case errors.Is(err, fs.ErrPermission):
+		return errAcces
+	case errors.Is(err, fs.ErrInvalid):
+		return errInval
+	}
+	var at *fs.PathError
+	if errors.As(err, &at) { // a link that leads out, a name that the host's file system does not take
+		return errNotcap
+	}
+	return errIO
+}
+
+// resolve gives the path that a guest means, within the file system of the directory. Paths that lead out are refused here
+// already, links that do by the file system.
+func (s *State) resolve(in *engine.Instance, fd, at, length uint64) (fs.FS, string, errno) {
+	d, e := s.descriptor(fd)
+	switch {
+	case e != success:
+		return nil, "", e
+	case !d.isDir:
+		return nil, "", errNotdir
+	}
+	given := string(in.View(uint32(at), uint32(length)))
+	joined := path.Join(d.path, given)
+	switch {
+	case given == "":
+		return nil, "", errNoent
+	case path.IsAbs(given) || !fs.ValidPath(joined) || strings.ContainsRune(given, 0):
+		return nil, "", errNotcap
+	}
+	return d.fsys, joined, success
+}
+
+// Flags of path_open, and the right to write.
+const (
+	openCreate    = 1 << 0
+	openDirectory = 1 << 1
+	openExclusive = 1 << 2
+	openTruncate  = 1 << 3
+	flagAppend    = 1 << 0
+)
+
+// pathOpen: fd, dirflags, path, path_len, oflags, rights_base, rights_inheriting, fdflags -> opened fd.
+func pathOpen(in *engine.Instance, s *State, p []uint64) errno {
+	fsys, name, e := s.resolve(in, p[0], p[2], p[3])
+	if e != success {
+		return e
+	}
+	flags := uint32(p[4])
+	if flags&(openCreate|openExclusive|openTruncate) != 0 || uint32(p[7])&flagAppend != 0 {
+		return errRofs
+	}
+	file, err := fsys.Open(name)
+	if err != nil {
+		return fileErrno(err)
+	}
+	info, err := file.Stat()
+	d := descriptor{file: file, fsys: fsys, path: name}
+	switch {
+	case err != nil:
+		e = fileErrno(err)
+	case info.IsDir():
+		d.isDir = true
+	case flags&openDirectory != 0:
+		e = errNotdir
+	case p[5]&rightWrite != 0:
+		e = errRofs
+	case !info.Mode().IsRegular():
+		e = errAcces // a pipe or a device of the host's
+	default:
+		d.r = file
+	}
+	if e == success {
+		var fd uint32
+		if fd, e = s.insert(d); e == success {
+			putUint32(in, uint32(p[8]), fd)
+			return success
+		}
+	}
+	d.close()
+	return e
+}
+
+func fdPrestatGet(in *engine.Instance, s *State, p []uint64) errno {
+	d, e := s.descriptor(p[0])
+	if e != success || d.mount == "" {
+		return errBadf
+	}
+	prestat := in.View(uint32(p[1]), 8)
+	clear(prestat)
+	binary.LittleEndian.PutUint32(prestat[4:], uint32(len(d.mount)))
+	return success
+}
+
+func fdPrestatDirName(in *engine.Instance, s *State, p []uint64) errno {
+	d, e := s.descriptor(p[0])
+	switch {
+	case e != success || d.mount == "":
+		return errBadf
+	case uint32(p[2]) < uint32(len(d.mount)):
+		return errInval
+	}
+	copy(in.View(uint32(p[1]), uint32(len(d.mount))), d.mount)
+	return success
+}
+
+// fileType gives the type of a file for the guest.
+func fileType(mode fs.FileMode) byte {
+	switch {
+	case mode.IsDir():
+		return typeDirectory
+	case mode.IsRegular():
+		return typeRegular
+	case mode&fs.ModeSymlink != 0:
+		return typeLink
+	}
+	return typeUnknown
+}
+
+// putFilestat writes what is known of a file. Device and inode are not told.
+func putFilestat(in *engine.Instance, at uint64, info fs.FileInfo) {
+	stat := in.View(uint32(at), 64)
+	clear(stat)
+	stat[16] = fileType(info.Mode())
+	binary.LittleEndian.PutUint64(stat[24:], 1) // links
+	binary.LittleEndian.PutUint64(stat[32:], uint64(info.Size()))
+	for _, offset := range []int{40, 48, 56} {
+		binary.LittleEndian.PutUint64(stat[offset:], uint64(info.ModTime().UnixNano()))
+	}
+}
+
+// pathFilestatGet: fd, flags, path, path_len, buf. Links are always followed.
+func pathFilestatGet(in *engine.Instance, s *State, p []uint64) errno {
+	fsys, name, e := s.resolve(in, p[0], p[2], p[3])
+	if e != success {
+		return e
+	}
+	info, err := fs.Stat(fsys, name)
+	if err != nil {
+		return fileErrno(err)
+	}
+	putFilestat(in, p[4], info)
+	return success
+}
+
+func fdFilestatGet(in *engine.Instance, s *State, p []uint64) errno {
+	d, e := s.descriptor(p[0])
+	if e != success {
+		return e
+	}
+	if d.fsys == nil {
+		stat := in.View(uint32(p[1]), 64)
+		clear(stat)
+		binary.LittleEndian.PutUint64(stat[24:], 1)
+		return success
+	}
+	info, err := d.stat()
+	if err != nil {
+		return fileErrno(err)
+	}
+	putFilestat(in, p[1], info)
+	return success
+}
+
+func (d *descriptor) stat() (fs.FileInfo, error) {
+	if d.file != nil {
+		return d.file.Stat()
+	}
+	return fs.Stat(d.fsys, d.path)
+}
+
+// seeker gives what can move in a file.
+func (s *State) seeker(fd uint64) (io.Seeker, errno) {
+	d, e := s.descriptor(fd)
+	if e != success {
+		return nil, e
+	}
+	if seeker, ok := d.file.(io.Seeker); ok && !d.isDir {
+		return seeker, success
+	}
+	return nil, errSpipe
+}
+
+// fdSeek: fd, offset, whence -> new offset.
+func fdSeek(in *engine.Instance, s *State, p []uint64) errno {
+	seeker, e := s.seeker(p[0])
+	if e != success {
+		return e
+	}
+	whence := uint32(p[2])
+	if whence > io.SeekEnd {
+		return errInval
+	}
+	at, err := seeker.Seek(int64(p[1]), int(whence))
+	if err != nil {
+		return errInval
+	}
+	putUint64(in, uint32(p[3]), uint64(at))
+	return success
+}
+
+func fdTell(in *engine.Instance, s *State, p []uint64) errno {
+	seeker, e := s.seeker(p[0])
+	if e != success {
+		return e
+	}
+	at, err := seeker.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return errIO
+	}
+	putUint64(in, uint32(p[1]), uint64(at))
+	return success
+}
+
+// fdPread: fd, vectors, count, offset -> n.
+func fdPread(in *engine.Instance, s *State, p []uint64) errno {
+	d, e := s.descriptor(p[0])
+	if e != success {
+		return e
+	}
+	from, ok := d.file.(io.ReaderAt)
+	if !ok || d.isDir {
+		return errSpipe
+	}
+	n := 0
+	var failed error
+	e = vectors(in, uint32(p[1]), uint32(p[2]), func(buf []byte) bool {
+		var k int
+		k, failed = from.ReadAt(buf, int64(p[3])+int64(n))
+		n += k
+		return failed == nil
+	})
+	if e != success {
+		return e
+	}
+	if failed != nil && !errors.Is(failed, io.EOF) {
+		return errInval
+	}
+	putUint32(in, uint32(p[4]), uint32(n))
+	return success
+}
+
+// direntBytes is the fixed part of a directory entry.
+const direntBytes = 24
+
+// fdReaddir: fd, buf, buf_len, cookie -> used. A cookie is the index of an entry, "." and ".." being the first two; an entry that does
+// not fit is cut, which tells the guest that there is more.
+func fdReaddir(in *engine.Instance, s *State, p []uint64) errno {
+	d, e := s.descriptor(p[0])
+	switch {
+	case e != success:
+		return e
+	case !d.isDir:
+		return errNotdir
+	}
+	buf := in.View(uint32(p[1]), uint32(p[2]))
+	if p[3] == 0 || d.entries == nil {
+		entries, err := fs.ReadDir(d.fsys, d.path)
+		if err != nil {
+			return fileErrno(err)
+		}
+		d.entries = entries
+	}
+	used := 0
+	for i := p[3]; i < uint64(len(d.entries))+2 && used < len(buf); i++ {
+		name, kind := [...]string{".", ".."}[min(i, 1)], byte(typeDirectory)
+		if i >= 2 {
+			entry := d.entries[i-2]
+			name, kind = entry.Name(), fileType(entry.Type())
+		}
+		var fixed [direntBytes]byte
+		binary.LittleEndian.PutUint64(fixed[0:], i+1)
+		binary.LittleEndian.PutUint32(fixed[16:], uint32(len(name)))
+		fixed[20] = kind
+		used += copy(buf[used:], fixed[:])
+		used += copy(buf[used:], name)
+		if i%1024 == 0 {
+			in.Check()
+		}
+	}
+	putUint32(in, uint32(p[4]), uint32(used))
+	return success
+}

@@ -1,0 +1,84 @@
+// Command gofiles is a CGI command that serves what it finds in its file system: a file's content, or a directory's entries, a line
+// each. The query "write" tries to change what PATH_INFO names instead, "twice" reads a file by two descriptors at once.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+func main() {
+	path := os.Getenv("PATH_INFO")
+	var out string
+	var err error
+	switch os.Getenv("QUERY_STRING") {
+	case "write":
+		err = errors.Join(os.WriteFile(path, []byte("changed"), 0o644), os.Remove(path), os.Mkdir(path+".d", 0o755), os.Rename(path, path+".b"))
+	case "twice":
+		out, err = twice(path)
+	case "many":
+		out, err = many(path)
+	default:
+		out, err = show(path)
+	}
+	if err != nil {
+		fmt.Printf("Status: 404\n\n%v\n", err)
+		return
+	}
+	fmt.Printf("Content-Type: text/plain\n\n%s", out)
+}
+
+func show(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if !info.IsDir() {
+		b, err := os.ReadFile(path)
+		return string(b), err
+	}
+	entries, err := os.ReadDir(path)
+	var lines []string
+	for _, e := range entries {
+		lines = append(lines, fmt.Sprintf("%s %v", e.Name(), e.IsDir()))
+	}
+	return strings.Join(lines, "\n"), err
+}
+
+func twice(path string) (string, error) {
+	a, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	b, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	if _, err := a.Seek(-3, io.SeekEnd); err != nil {
+		return "", err
+	}
+	tail, err := io.ReadAll(a)
+	if err != nil {
+		return "", err
+	}
+	head := make([]byte, 3)
+	_, err = io.ReadFull(b, head)
+	at := make([]byte, 2)
+	_, atErr := b.ReadAt(at, 1)
+	return string(head) + "|" + string(tail) + "|" + string(at), errors.Join(err, atErr) // left open: the host closes them
+}
+
+func many(path string) (string, error) {
+	var open []fs.File
+	for {
+		f, err := os.Open(path)
+		if err != nil {
+			return fmt.Sprintf("%d open, then: %v", len(open), err), nil
+		}
+		open = append(open, f)
+	}
+}
