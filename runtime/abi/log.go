@@ -7,6 +7,8 @@ const (
 	MaxLineBytes = 4 << 10
 	// MaxLogBytes is how much a guest may log during one request; what comes after it is dropped, and one line says so.
 	MaxLogBytes = 64 << 10
+	// LineOverheadBytes is what a line counts besides its length: it is a record in the log, also if it is empty.
+	LineOverheadBytes = 32
 )
 
 // Lines cuts what a guest writes into log lines, and bounds both. It implements io.Writer and never fails, so that a
@@ -26,7 +28,7 @@ func (l *Lines) Reset(log func(Level, []byte), level Level) {
 // Write takes a piece of output.
 func (l *Lines) Write(p []byte) (int, error) {
 	n := len(p)
-	for len(p) > 0 && l.log != nil {
+	for len(p) > 0 && l.log != nil && l.left > 0 {
 		at := bytes.IndexByte(p, '\n')
 		piece := p
 		if at >= 0 {
@@ -55,7 +57,7 @@ func (l *Lines) Flush() {
 
 // Line logs one line at a level of its own, within the same bounds.
 func (l *Lines) Line(level Level, line []byte) {
-	for len(line) > MaxLineBytes {
+	for len(line) > MaxLineBytes && l.left > 0 {
 		l.send(level, line[:MaxLineBytes])
 		line = line[MaxLineBytes:]
 	}
@@ -71,8 +73,7 @@ func (l *Lines) send(level Level, line []byte) {
 	if l.log == nil || l.left <= 0 {
 		return
 	}
-	// An empty line costs a little too: it is a record in the log all the same.
-	if l.left -= len(line) + 1; l.left <= 0 {
+	if l.left -= len(line) + LineOverheadBytes; l.left <= 0 {
 		l.log(LevelWarn, []byte("the guest's output is cut here: it logs too much in one request"))
 		return
 	}
