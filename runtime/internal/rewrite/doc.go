@@ -9,9 +9,9 @@
 //
 // The rewritten module imports Options.YieldModule.YieldName, a function (kind i32) -> i64:
 //
-//   - [YieldFuel]: the fuel global fell below zero. The result becomes the new value of the fuel global and must be
-//     positive, or the guest asks again and again. One unit of fuel
-//     stands for up to 512 instructions, so a host adapts the refill to the time between two yields.
+//   - [YieldFuel]: the fuel global fell below zero. The result becomes the new value of the fuel global; it must be
+//     positive, or the guest asks again and again. One unit of fuel stands for up to 512 instructions, in practice for 1 to
+//     30 ns, so a host adapts the refill to the time between two yields.
 //   - [YieldStackOverflow]: the guest's calls are nested too deeply. The function must not return (the guest traps with
 //     "unreachable" if it does).
 //
