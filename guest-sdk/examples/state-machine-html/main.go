@@ -1,0 +1,96 @@
+// Command state-machine-html is a form of several steps: somebody reports a wasps' nest. As nothing survives a request in the guest's
+// memory, the state travels in the page: each form holds what was said so far, with a signature.
+//
+// The setting "key" is what states are signed with.
+package main
+
+import (
+	"bytes"
+	_ "embed" // for page
+	"errors"
+	"html/template"
+	"net/http"
+	"time"
+
+	guest "github.com/vespo-dev/vespo/guest-sdk"
+	"github.com/vespo-dev/vespo/guest-sdk/nethttp"
+	"github.com/vespo-dev/vespo/guest-sdk/vespo"
+	"github.com/vespo-dev/vespo/guest-sdk/vespo/vespohttp"
+)
+
+//go:embed page.html
+var page string
+
+var pages = template.Must(template.New("page").Parse(page))
+
+const (
+	maxFormBytes = 16 << 10
+	minKeyBytes  = 16
+)
+
+func init() {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", begin)
+	mux.HandleFunc("POST /{$}", proceed)
+	nethttp.Serve(vespohttp.StripPrefix(mux))
+}
+
+// begin answers with the first page.
+func begin(w http.ResponseWriter, _ *http.Request) { show(w, http.StatusOK, newReport(time.Now()), "") }
+
+// proceed takes what was filled in, and answers with the next page, or with the same and what was wrong.
+func proceed(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
+	if err := r.ParseForm(); err != nil {
+		http.Error(w, "this form cannot be read", http.StatusBadRequest)
+		return
+	}
+	key, ok := signingKey(w)
+	if !ok {
+		return
+	}
+	at, err := unseal(key, r.PostForm.Get("state"), time.Now())
+	if errors.Is(err, errExpired) {
+		show(w, http.StatusOK, newReport(time.Now()), "The form has waited for too long. Please begin again.")
+		return
+	} else if err != nil {
+		http.Error(w, "this form is not from here: begin again with a GET", http.StatusBadRequest)
+		return
+	}
+	next, err := at.after(r.PostForm.Get("action"), r.PostForm.Get("answer"))
+	if err != nil {
+		show(w, http.StatusUnprocessableEntity, at, err.Error())
+		return
+	}
+	show(w, http.StatusOK, next, "")
+}
+
+// show writes the page of a state.
+func show(w http.ResponseWriter, status int, at report, problem string) {
+	key, ok := signingKey(w)
+	if !ok {
+		return
+	}
+	var b bytes.Buffer
+	err := pages.Execute(&b, map[string]any{"State": seal(key, at), "Report": at, "Places": places, "Problem": problem})
+	if err != nil {
+		panic(err)
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	b.WriteTo(w)
+}
+
+// signingKey asks for the key at each request, so that it is not part of the snapshot. If there is none it answers the request.
+func signingKey(w http.ResponseWriter) (key []byte, ok bool) {
+	secret, _ := vespo.Config("key")
+	if len(secret) < minKeyBytes {
+		guest.Log(guest.LevelError, "the setting \"key\" is missing, or shorter than 16 bytes")
+		http.Error(w, "this service needs the setting \"key\": 16 random bytes or more", http.StatusServiceUnavailable)
+		return nil, false
+	}
+	return []byte(secret), true
+}
+
+func main() {}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vespo-dev/vespo/guest-sdk/guesttest"
+)
+
+const key = "0123456789abcdef"
+
+func ask(method string, form url.Values) *guesttest.Answer {
+	return guesttest.Serve(&guesttest.Request{Method: method, URI: "/report", Prefix: "/report", Body: strings.NewReader(form.Encode()),
+		Header:   map[string][]string{"Content-Type": {"application/x-www-form-urlencoded"}},
+		Settings: map[string]string{"key": key}})
+}
+
+var stateInput = regexp.MustCompile(`name="state" value="([^"]+)"`)
+
+func stateOf(t *testing.T, page string) string {
+	t.Helper()
+	found := stateInput.FindStringSubmatch(page)
+	if found == nil {
+		t.Fatalf("no state in %s", page)
+	}
+	return found[1]
+}
+
+// TestForm fills the form in as a browser would, with a mistake, and a way back.
+func TestForm(t *testing.T) {
+	answer := ask("GET", nil)
+	for _, step := range []struct {
+		shows, action, answer string
+		status                int
+	}{
+		{"Where is it?", "next", "moon", 422},
+		{"Please choose a place.", "next", "ground", 200},
+		{"How deep", "next", "deep", 200},
+		{"How can we reach you?", "back", "", 200},
+		{`value="deep" checked`, "back", "", 200},
+		{`value="ground" checked`, "next", "roof", 200},
+		{"How can we reach you?", "next", " <me>@example.com ", 200},
+		{"<dd>roof</dd>", "back", "", 200},
+		{`value="&lt;me&gt;@example.com"`, "next", "me@example.com", 200},
+		{"<dd>me@example.com</dd>", "next", "", 200},
+	} {
+		if !strings.Contains(answer.Body, step.shows) {
+			t.Fatalf("the page lacks %s: %s", step.shows, answer.Body)
+		}
+		answer = ask("POST", url.Values{"state": {stateOf(t, answer.Body)}, "action": {step.action}, "answer": {step.answer}})
+		if answer.Status != step.status {
+			t.Fatalf("%+v: %+v", step, answer)
+		}
+	}
+	if !strings.Contains(answer.Body, "Your report has the number ") || strings.Contains(answer.Body, "<form") {
+		t.Errorf("%s", answer.Body)
+	}
+}
+
+func TestForgedStates(t *testing.T) {
+	good := seal([]byte(key), newReport(time.Now()))
+	done := seal([]byte("another key of 16"), report{Step: stepDone, Begun: time.Now()})
+	content, signature, _ := strings.Cut(good, ".")
+	for _, state := range []string{"", ".", content, content + ".", "." + signature, content + "x." + signature, good + "A", done, content + "." + content} {
+		if answer := ask("POST", url.Values{"state": {state}, "action": {"next"}, "answer": {"roof"}}); answer.Status != 400 || answer.Ended {
+			t.Errorf("%s: %+v", state, answer)
+		}
+	}
+}
+
+func TestOldStates(t *testing.T) {
+	old := newReport(time.Now().Add(-maxAge - time.Second))
+	old.Step = stepConfirm
+	answer := ask("POST", url.Values{"state": {seal([]byte(key), old)}, "action": {"next"}})
+	if answer.Status != 200 || !strings.Contains(answer.Body, "waited for too long") || !strings.Contains(answer.Body, "Where is it?") {
+		t.Errorf("%+v", answer)
+	}
+}
+
+func TestKeyIsNeeded(t *testing.T) {
+	for _, settings := range []map[string]string{nil, {"key": "short"}} {
+		answer := guesttest.Serve(&guesttest.Request{Settings: settings})
+		if answer.Status != 503 || len(answer.Log) != 1 {
+			t.Errorf("%v: %+v", settings, answer)
+		}
+	}
+}
+
+// TestMachine tries every button in every step: the machine stays in its steps, and what it says yes to leads on.
+func TestMachine(t *testing.T) {
+	steps := []step{stepPlace, stepDepth, stepContact, stepConfirm, stepDone}
+	for _, from := range steps {
+		for _, action := range []string{"next", "back", "", "jump"} {
+			for _, answer := range []string{"", "roof", ground, "deep", strings.Repeat("é", 200), strings.Repeat("é", 201)} {
+				at := report{Step: from, Place: ground, Contact: "me"}
+				next, err := at.after(action, answer)
+				if (err != nil) != (next.Step == from) {
+					t.Errorf("%s, %s %.10q: to %s, %v", from, action, answer, next.Step, err)
+				}
+				if err != nil && next != at {
+					t.Errorf("%s, %s %.10q: changed to %+v though %v", from, action, answer, next, err)
+				}
+			}
+		}
+	}
+}
+
+func FuzzUnseal(f *testing.F) {
+	f.Add(seal([]byte(key), newReport(time.Now())) + "x")
+	f.Add("a.b")
+	f.Fuzz(func(t *testing.T, sealed string) {
+		if _, err := unseal([]byte(key), sealed, time.Now()); err == nil {
+			t.Errorf("%s was taken", sealed)
+		}
+	})
+}
