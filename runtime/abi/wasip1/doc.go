@@ -15,20 +15,21 @@ const ModuleName = "wasi_snapshot_preview1"
 type errno uint32
 
 const (
-	success    errno = 0
-	errAcces   errno = 2
-	errBadf    errno = 8
-	errInval   errno = 28
-	errIO      errno = 29
-	errIsdir   errno = 31
-	errMfile   errno = 33
-	errNoent   errno = 44
-	errNotdir  errno = 54
-	errNotsock errno = 57
-	errNotsup  errno = 58
-	errRofs    errno = 69
-	errSpipe   errno = 70
-	errNotcap  errno = 76
+	success        errno = 0
+	errAcces       errno = 2
+	errBadf        errno = 8
+	errInval       errno = 28
+	errIO          errno = 29
+	errIsdir       errno = 31
+	errMfile       errno = 33
+	errNametoolong errno = 37
+	errNoent       errno = 44
+	errNotdir      errno = 54
+	errNotsock     errno = 57
+	errNotsup      errno = 58
+	errRofs        errno = 69
+	errSpipe       errno = 70
+	errNotcap      errno = 76
 )
 
 // File types, as fdstat, filestat and directory entries have them.

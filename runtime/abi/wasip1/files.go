@@ -30,6 +30,9 @@ func fileErrno(err error) errno {
 	return errIO
 }
 
+// maxPathBytes is the longest path that a guest can give, as PATH_MAX is.
+const maxPathBytes = 4 << 10
+
 // resolve gives the path that a guest means, within the file system of the directory. Paths that lead out are refused here
 // already, links that do by the file system.
 func (s *State) resolve(in *engine.Instance, fd, at, length uint64) (fs.FS, string, errno) {
@@ -40,15 +43,18 @@ func (s *State) resolve(in *engine.Instance, fd, at, length uint64) (fs.FS, stri
 	case !d.isDir:
 		return nil, "", errNotdir
 	}
-	given := string(in.View(uint32(at), uint32(length)))
-	joined := path.Join(d.path, given)
+	raw := in.View(uint32(at), uint32(length))
 	switch {
-	case given == "":
+	case len(raw) == 0:
 		return nil, "", errNoent
-	case path.IsAbs(given) || !fs.ValidPath(joined) || strings.ContainsRune(given, 0):
+	case len(raw) > maxPathBytes:
+		return nil, "", errNametoolong
+	}
+	given := path.Clean(string(raw))
+	if !fs.ValidPath(given) || strings.ContainsRune(given, 0) {
 		return nil, "", errNotcap
 	}
-	return d.fsys, joined, success
+	return d.fsys, path.Join(d.path, given), success
 }
 
 // Flags of path_open, and the right to write.
@@ -70,35 +76,33 @@ func pathOpen(in *engine.Instance, s *State, p []uint64) errno {
 	if flags&(openCreate|openExclusive|openTruncate) != 0 || uint32(p[7])&flagAppend != 0 {
 		return errRofs
 	}
-	file, err := fsys.Open(name)
-	if err != nil {
-		return fileErrno(err)
-	}
-	info, err := file.Stat()
-	d := descriptor{file: file, fsys: fsys, path: name}
+	d := descriptor{fsys: fsys, path: name}
+	info, err := fs.Stat(fsys, name) // before it is opened: opening a pipe of the host's would wait for its writer
 	switch {
 	case err != nil:
-		e = fileErrno(err)
+		return fileErrno(err)
 	case info.IsDir():
 		d.isDir = true
 	case flags&openDirectory != 0:
-		e = errNotdir
+		return errNotdir
 	case p[5]&rightWrite != 0:
-		e = errRofs
+		return errRofs
 	case !info.Mode().IsRegular():
-		e = errAcces // a pipe or a device of the host's
-	default:
-		d.r = file
+		return errAcces // a pipe or a device of the host's
 	}
-	if e == success {
-		var fd uint32
-		if fd, e = s.insert(d); e == success {
-			putUint32(in, uint32(p[8]), fd)
-			return success
-		}
+	if d.file, err = fsys.Open(name); err != nil {
+		return fileErrno(err)
 	}
-	d.close()
-	return e
+	if !d.isDir {
+		d.r = d.file
+	}
+	fd, e := s.insert(d)
+	if e != success {
+		d.close()
+		return e
+	}
+	putUint32(in, uint32(p[8]), fd)
+	return success
 }
 
 func fdPrestatGet(in *engine.Instance, s *State, p []uint64) errno {
@@ -235,11 +239,14 @@ func fdTell(in *engine.Instance, s *State, p []uint64) errno {
 // fdPread: fd, vectors, count, offset -> n.
 func fdPread(in *engine.Instance, s *State, p []uint64) errno {
 	d, e := s.descriptor(p[0])
-	if e != success {
+	switch {
+	case e != success:
 		return e
+	case d.isDir:
+		return errIsdir
 	}
 	from, ok := d.file.(io.ReaderAt)
-	if !ok || d.isDir {
+	if !ok {
 		return errSpipe
 	}
 	n := 0

@@ -1,7 +1,9 @@
 package wasip1
 
 import (
+	"bytes"
 	"encoding/binary"
+	"math"
 	"time"
 
 	"github.com/vespo-dev/vespo/runtime/engine"
@@ -21,44 +23,51 @@ const (
 )
 
 // pollOneoff waits for the first of its subscriptions. Streams are always ready: a read from the request's body waits by
-// itself, under the same deadline.
+// itself, under the same deadline. So is what cannot be waited for, with an error as its event.
 func pollOneoff(in *engine.Instance, s *State, p []uint64) errno {
 	count := uint32(p[2])
 	if count == 0 || count > maxSubscriptions {
 		return errInval
 	}
-	subscriptions := in.View(uint32(p[0]), count*subscriptionBytes)
+	// Copied, because the guest may have the events written over them.
+	subscriptions := bytes.Clone(in.View(uint32(p[0]), count*subscriptionBytes))
 	events := in.View(uint32(p[1]), count*eventBytes)
-	n, wait, hasClock := 0, time.Duration(0), false
-	for sub := subscriptions; len(sub) > 0; sub = sub[subscriptionBytes:] {
-		if sub[8] == eventClock {
-			if d, ok := clockWait(in, sub); ok && (!hasClock || d < wait) {
-				wait, hasClock = d, true
+	waits := make([]time.Duration, count)
+	n, first := 0, time.Duration(math.MaxInt64)
+	for i := range waits {
+		sub := subscriptions[i*subscriptionBytes:]
+		var e errno
+		if waits[i], e = s.pending(in, sub); waits[i] <= 0 {
+			n += putEvent(events[n*eventBytes:], sub, e)
+		}
+		first = min(first, waits[i])
+	}
+	if n == 0 { // there are clocks only
+		in.Wait(first)
+		for i, wait := range waits {
+			if wait <= first {
+				n += putEvent(events[n*eventBytes:], subscriptions[i*subscriptionBytes:], success)
 			}
-		} else {
-			n += putEvent(events[n*eventBytes:], sub, s.ready(sub))
 		}
 	}
-	if n == 0 && wait > 0 {
-		in.Wait(wait)
-	}
-	for sub := subscriptions; len(sub) > 0; sub = sub[subscriptionBytes:] {
-		if sub[8] != eventClock {
-			continue
-		}
-		d, ok := clockWait(in, sub)
-		switch {
-		case !ok:
-			n += putEvent(events[n*eventBytes:], sub, errInval)
-		case d <= wait && (n == 0 || d <= 0):
-			n += putEvent(events[n*eventBytes:], sub, success)
-		}
-	}
+	in.Check()
 	putUint32(in, uint32(p[3]), uint32(n))
 	return success
 }
 
-// clockWait is how long a clock subscription has to wait; relative ones count from the call.
+// pending is how long a subscription has to wait, counted from now; 0 if its event is there.
+func (s *State) pending(in *engine.Instance, sub []byte) (time.Duration, errno) {
+	if sub[8] != eventClock {
+		return 0, s.ready(sub)
+	}
+	d, ok := clockWait(in, sub)
+	if !ok {
+		return 0, errInval
+	}
+	return d, success
+}
+
+// clockWait is how long a clock subscription has to wait; false if there is no such clock.
 func clockWait(in *engine.Instance, sub []byte) (d time.Duration, ok bool) {
 	timeout := binary.LittleEndian.Uint64(sub[24:])
 	now, ok := clockNow(in, binary.LittleEndian.Uint32(sub[16:]))
@@ -71,7 +80,7 @@ func clockWait(in *engine.Instance, sub []byte) (d time.Duration, ok bool) {
 		}
 		timeout -= now
 	}
-	return time.Duration(min(timeout, uint64(1<<62))), true
+	return time.Duration(min(timeout, math.MaxInt64)), true
 }
 
 // ready tells whether a stream can be read or written, as an event's error number.

@@ -8,6 +8,10 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
+// costlyBytes is from where on a host function looks at the deadline before it goes back to the guest: a guest that does nothing
+// but call it would else be stopped late, because fuel counts the guest's instructions only.
+const costlyBytes = 4 << 10
+
 // putStrings writes NUL-terminated strings to buf and the address of each to ptrs.
 func putStrings(in *engine.Instance, list []string, ptrs, buf uint32) errno {
 	table := in.View(ptrs, uint32(4*len(list)))
@@ -19,6 +23,7 @@ func putStrings(in *engine.Instance, list []string, ptrs, buf uint32) errno {
 		to[n-1] = 0
 		buf += n
 	}
+	in.Check()
 	return success
 }
 
@@ -96,7 +101,7 @@ func randomGet(in *engine.Instance, _ *State, p []uint64) errno {
 	for len(buf) > 0 {
 		n := min(len(buf), randomChunkBytes)
 		rand.Read(buf[:n]) // never fails: it ends the process if there is no randomness
-		if buf = buf[n:]; len(buf) > 0 {
+		if buf = buf[n:]; n >= costlyBytes {
 			in.Check()
 		}
 	}

@@ -33,14 +33,19 @@ func fdRead(in *engine.Instance, s *State, p []uint64) errno {
 	if bad != success {
 		return bad
 	}
-	if d.r == nil {
+	switch {
+	case d.isDir:
+		return errIsdir
+	case d.r == nil:
 		return errBadf
 	}
 	var n int
 	var failed error
 	bad = vectors(in, uint32(p[1]), uint32(p[2]), func(buf []byte) bool {
 		in.Pause()
-		n, failed = d.r.Read(buf)
+		for n == 0 && failed == nil { // nothing would be taken for the end
+			n, failed = d.r.Read(buf)
+		}
 		in.Resume()
 		return false
 	})

@@ -1,0 +1,70 @@
+package abitest
+
+import (
+	"encoding/binary"
+
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
+
+// Section numbers and other bytes of the binary format (WebAssembly core specification, chapter 5).
+const (
+	sectionType   = 1
+	sectionImport = 2
+	sectionFunc   = 3
+	sectionMemory = 5
+	sectionExport = 7
+	sectionCode   = 10
+
+	formFunc     = 0x60
+	kindFunc     = 0x00
+	kindMemory   = 0x02
+	opLocalGet   = 0x20
+	opCall       = 0x10
+	opEnd        = 0x0b
+	memoryPages  = 2
+	memoryHasMax = 0x01
+)
+
+// forwarder builds a module that imports all functions of the host modules and exports for each a function of the same type that
+// calls it.
+func forwarder(hosts []engine.HostModule) (module []byte, functions []engine.HostFunc) {
+	var types, imports, funcs, exports, bodies [][]byte
+	for _, h := range hosts {
+		functions = append(functions, h.Funcs...)
+		for _, f := range h.Funcs {
+			index := len(types)
+			types = append(types, join([]byte{formFunc}, text(string(f.Params)), text(string(f.Results))))
+			imports = append(imports, join(text(h.Name), text(f.Name), []byte{kindFunc}, number(index)))
+		}
+	}
+	for i, f := range functions {
+		funcs = append(funcs, number(i))
+		exports = append(exports, join(text(f.Name), []byte{kindFunc}, number(len(functions)+i)))
+		code := []byte{0} // no locals
+		for p := range f.Params {
+			code = join(code, []byte{opLocalGet}, number(p))
+		}
+		bodies = append(bodies, text(string(join(code, []byte{opCall}, number(i), []byte{opEnd}))))
+	}
+	exports = append(exports, join(text("memory"), []byte{kindMemory, 0}))
+	memory := []byte{memoryHasMax, memoryPages, memoryPages}
+	module = join([]byte("\x00asm\x01\x00\x00\x00"), section(sectionType, types...), section(sectionImport, imports...),
+		section(sectionFunc, funcs...), section(sectionMemory, memory), section(sectionExport, exports...), section(sectionCode, bodies...))
+	return module, functions
+}
+
+func section(id byte, entries ...[]byte) []byte {
+	return join([]byte{id}, text(string(join(number(len(entries)), join(entries...)))))
+}
+
+// text is a vector of bytes: names, lists of types, and whatever else has its length before it.
+func text(s string) []byte { return append(number(len(s)), s...) }
+
+func number(n int) []byte { return binary.AppendUvarint(nil, uint64(n)) }
+
+func join(parts ...[]byte) (all []byte) {
+	for _, p := range parts {
+		all = append(all, p...)
+	}
+	return all
+}
