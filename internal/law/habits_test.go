@@ -19,7 +19,7 @@ const (
 
 // guestPrograms are compiled to WebAssembly, where package initialisation is the place that the host calls, and where small
 // programs show the raw interface in one file.
-var guestPrograms = []string{"guest-sdk/examples", "testdata/guests/src", "bench/guests"}
+var guestPrograms = []string{"guest-sdk/examples", "examples", "testdata/guests/src", "bench/guests"}
 
 // memberRule forbids functions and variables of packages.
 type memberRule struct {
