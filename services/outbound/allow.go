@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/vespo-dev/vespo/router"
@@ -104,7 +105,31 @@ func originOf(u *url.URL) (origin, host string, err error) {
 	if host == "" || u.Opaque != "" {
 		return "", "", fmt.Errorf("it has no host")
 	}
+	if !validHost(host) {
+		return "", "", fmt.Errorf("its host is neither a name nor an address")
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || number == 0 {
+		return "", "", fmt.Errorf("its port is not one")
+	}
+	port = strconv.FormatUint(number, 10) // 080 is 80
 	return u.Scheme + "://" + net.JoinHostPort(host, port), host, nil
+}
+
+// validHost takes names in ASCII (others in their xn-- form) and addresses without a zone.
+func validHost(host string) bool {
+	if strings.Contains(host, ":") {
+		addr, err := netip.ParseAddr(host)
+		return err == nil && addr.Zone() == ""
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if label == "" || strings.ContainsFunc(label, func(r rune) bool {
+			return r != '-' && r != '_' && r != '*' && (r < '0' || r > '9') && (r < 'a' || r > 'z')
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 func isInternal(host string) bool {
