@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/vespo-dev/vespo/bench/internal/peer"
+	"github.com/vespo-dev/vespo/bench/internal/report"
+)
+
+const modulePath = "github.com/vespo-dev/vespo"
+
+// bench is one run. Everything it makes is in one temporary directory, but for built guests and stock wazero's compiled code, which
+// are kept for the next run.
+type bench struct {
+	*config
+	out   io.Writer
+	root  string // of the repository
+	self  string // this program
+	dir   string // temporary
+	keep  string // of what is kept
+	vespo string // the server's program
+	goals []report.Goal
+
+	modules map[string]string // built guests: service -> file
+}
+
+func open(ctx context.Context, c *config, out io.Writer) (*bench, error) {
+	b := &bench{config: c, out: out, modules: map[string]string{}}
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", modulePath).Output()
+	if err != nil {
+		return nil, fmt.Errorf("find the repository: %w", err)
+	}
+	b.root = string(bytes.TrimSpace(root))
+	if b.self, err = os.Executable(); err != nil {
+		return nil, err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, err
+	}
+	b.keep = filepath.Join(cache, "vespo-bench")
+	if err := os.MkdirAll(b.keep, 0o755); err != nil {
+		return nil, err
+	}
+	if b.dir, err = os.MkdirTemp("", "vespo-bench-"); err != nil {
+		return nil, err
+	}
+	b.vespo = filepath.Join(b.dir, "vespo")
+	if err := b.build(ctx, b.vespo, nil, modulePath+"/cmd/vespo"); err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *bench) close() { _ = os.RemoveAll(b.dir) }
+
+// build runs go build.
+func (b *bench) build(ctx context.Context, out string, env []string, args ...string) error {
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", out}, args...)...)
+	cmd.Dir, cmd.Env = b.root, append(os.Environ(), env...)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%v: %w\n%s", cmd, err, text)
+	}
+	return nil
+}
+
+// goGuests are the packages of the guests that are built.
+var goGuests = map[string]string{
+	peer.SDKHello:  modulePath + "/guest-sdk/examples/hello",
+	peer.GoNetHTTP: modulePath + "/testdata/guests/src/gonethttp",
+}
+
+// module gives the file with the guest of a service. Go guests are built with the Go at hand.
+func (b *bench) module(ctx context.Context, service string) (string, error) {
+	if file := b.modules[service]; file != "" {
+		return file, nil
+	}
+	file := filepath.Join(b.root, "testdata", "guests", "wat", service+".wasm")
+	if pkg := goGuests[service]; pkg != "" {
+		file = filepath.Join(b.keep, service+".wasm")
+		env := []string{"GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOFLAGS="}
+		if err := b.build(ctx, file, env, "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", pkg); err != nil {
+			return "", err
+		}
+	}
+	b.modules[service] = file
+	return file, nil
+}
+
+// goBench runs benchmarks of the go command's and reads what they print.
+func (b *bench) goBench(ctx context.Context, pkg, pattern string, args ...string) (map[string]report.Metrics, error) {
+	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-run", "^$", "-bench", pattern, pkg}, args...)...)
+	cmd.Dir = b.root
+	var out, failed bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &failed
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("%v: %w\n%s%s", cmd, err, failed.Bytes(), out.Bytes())
+	}
+	return report.ReadGoBench(&out)
+}

@@ -1,0 +1,220 @@
+// Package load is a cheap HTTP/1.1 client that keeps a server busy: a few keep-alive connections on which one prepared
+// request follows the other. It reads no more of an answer than it must to find its end, so that on a small machine the
+// server gets most of the processors.
+//
+// A Client is used by one goroutine at a time; Run starts one goroutine for each connection and waits for all of them.
+package load
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// timeout is the longest wait for one answer.
+const timeout = 30 * time.Second
+
+// Client holds the connections to one server.
+type Client struct {
+	request []byte         // immutable
+	conns   []*net.TCPConn // immutable
+}
+
+// Dial opens connections to the server at addr, on which Run will get the path. The caller closes the client.
+func Dial(addr, path string, connections int) (*Client, error) {
+	c := &Client{request: fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n", path, addr)}
+	for range connections {
+		conn, err := net.DialTimeout("tcp", addr, timeout)
+		if err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+		c.conns = append(c.conns, conn.(*net.TCPConn))
+	}
+	return c, nil
+}
+
+// Close closes the connections.
+func (c *Client) Close() error {
+	var errs []error
+	for _, conn := range c.conns {
+		errs = append(errs, conn.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Get makes one request on the first connection and returns the whole answer, with its body.
+func (c *Client) Get() (status int, body string, err error) {
+	conn := c.conns[0]
+	if err := begin(conn, c.request); err != nil {
+		return 0, "", err
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return 0, "", err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	return res.StatusCode, string(b), err
+}
+
+// Bound is when a Run ends: whichever comes first; zero is no bound.
+type Bound struct {
+	Duration time.Duration
+	Requests int // over all connections
+	// Pace is the least time between two requests of a connection; zero: one follows the other.
+	Pace time.Duration
+}
+
+// Result is what a Run has seen.
+type Result struct {
+	Requests  int
+	Elapsed   time.Duration
+	Latencies Histogram
+}
+
+// PerSecond is the rate of requests.
+func (r *Result) PerSecond() float64 { return float64(r.Requests) / r.Elapsed.Seconds() }
+
+// Run sends requests on all connections, none before the answer to the one before is there. An answer with another status
+// than 200 is an error and ends the run.
+func (c *Client) Run(b Bound) (*Result, error) {
+	loops := make([]loop, len(c.conns))
+	start := time.Now()
+	var wg sync.WaitGroup
+	for i, conn := range c.conns {
+		l := &loops[i]
+		l.conn, l.request = conn, c.request
+		wg.Go(func() { l.err = l.run(start, b, share(b.Requests, len(loops), i)) })
+	}
+	wg.Wait()
+	r := &Result{Elapsed: time.Since(start)}
+	var err error
+	for i := range loops {
+		r.Latencies.Merge(&loops[i].latencies)
+		err = cmp.Or(err, loops[i].err) // one of them says it
+	}
+	r.Requests = r.Latencies.Count()
+	return r, err
+}
+
+// share is what the i-th of n gets of a total; -1 if there is no total.
+func share(total, n, i int) int {
+	if total == 0 {
+		return -1
+	}
+	share := total / n
+	if i < total%n {
+		share++
+	}
+	return share
+}
+
+// loop is the work of one connection.
+type loop struct {
+	conn      *net.TCPConn
+	request   []byte
+	buffer    [16 << 10]byte
+	latencies Histogram
+	err       error
+}
+
+func (l *loop) run(start time.Time, b Bound, requests int) error {
+	began := start
+	for requests != 0 {
+		if err := l.exchange(); err != nil {
+			return err
+		}
+		now := time.Now()
+		l.latencies.Add(now.Sub(began))
+		if requests--; b.Duration > 0 && now.Sub(start) >= b.Duration {
+			return nil
+		}
+		if b.Pace > 0 {
+			time.Sleep(time.Until(began.Add(b.Pace)))
+			now = time.Now()
+		}
+		began = now
+	}
+	return nil
+}
+
+// exchange makes one request and reads the answer to its end.
+func (l *loop) exchange() error {
+	if err := begin(l.conn, l.request); err != nil {
+		return err
+	}
+	read, end := 0, 0
+	for end == 0 || read < end {
+		if read == len(l.buffer) {
+			return errors.New("the answer is larger than the buffer")
+		}
+		n, err := l.conn.Read(l.buffer[read:])
+		if err != nil {
+			return fmt.Errorf("read the answer: %w", err)
+		}
+		read += n
+		if end == 0 {
+			if end, err = answerEnd(l.buffer[:read]); err != nil {
+				return err
+			}
+		}
+	}
+	if read != end {
+		return fmt.Errorf("the answer has %d bytes too many", read-end)
+	}
+	return nil
+}
+
+func begin(conn *net.TCPConn, request []byte) error {
+	_, err := conn.Write(request)
+	return err
+}
+
+var (
+	statusOK      = []byte("HTTP/1.1 200 ")
+	headerEnd     = []byte("\r\n\r\n")
+	contentLength = []byte("\r\nContent-Length: ")
+	chunked       = []byte("\r\nTransfer-Encoding: chunked")
+	lastChunk     = []byte("\r\n0\r\n\r\n")
+)
+
+// answerEnd gives the length of the answer that begins with b; 0 while it is not known. Nothing but this answer is in b, as the
+// next request was not sent yet.
+func answerEnd(b []byte) (int, error) {
+	header := bytes.Index(b, headerEnd)
+	if header < 0 {
+		return 0, nil
+	}
+	if !bytes.HasPrefix(b, statusOK) {
+		line, _, _ := bytes.Cut(b, []byte("\r\n"))
+		return 0, fmt.Errorf("answered %q", line)
+	}
+	if at := bytes.Index(b[:header], contentLength); at >= 0 {
+		return header + len(headerEnd) + number(b[at+len(contentLength):header+1]), nil
+	}
+	switch {
+	case !bytes.Contains(b[:header], chunked):
+		return 0, errors.New("the answer has neither a Content-Length nor chunks")
+	case bytes.HasSuffix(b, lastChunk):
+		return len(b), nil
+	}
+	return 0, nil
+}
+
+// number reads the digits that b begins with.
+func number(b []byte) (n int) {
+	for _, digit := range b {
+		if digit < '0' || digit > '9' {
+			break
+		}
+		n = n*10 + int(digit-'0')
+	}
+	return n
+}

@@ -1,0 +1,96 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+)
+
+// exchange is one request and its answer.
+type exchange struct {
+	w       http.ResponseWriter
+	r       *http.Request
+	status  int
+	started bool
+}
+
+type exchangeKey struct{}
+
+// start sends the header.
+func (x *exchange) start() {
+	if !x.started {
+		x.started = true
+		x.w.WriteHeader(x.status)
+	}
+}
+
+const i32, i64 = api.ValueTypeI32, api.ValueTypeI64
+
+// handlerFunctions are the functions of http-wasm that the benchmark's guests import.
+var handlerFunctions = []struct {
+	name            string
+	params, results []api.ValueType
+	call            func(x *exchange, m api.Memory, p []uint64)
+}{
+	{"get_method", []api.ValueType{i32, i32}, []api.ValueType{i32}, func(x *exchange, m api.Memory, p []uint64) { put(m, p, x.r.Method) }},
+	{"get_uri", []api.ValueType{i32, i32}, []api.ValueType{i32}, func(x *exchange, m api.Memory, p []uint64) { put(m, p, x.r.URL.RequestURI()) }},
+	{"read_body", []api.ValueType{i32, i32, i32}, []api.ValueType{i64}, readBody},
+	{"set_status_code", []api.ValueType{i32}, nil, func(x *exchange, _ api.Memory, p []uint64) { x.status = int(uint32(p[0])) }},
+	{"set_header_value", []api.ValueType{i32, i32, i32, i32, i32}, nil, func(x *exchange, m api.Memory, p []uint64) {
+		x.w.Header().Set(text(m, p[1], p[2]), text(m, p[3], p[4]))
+	}},
+	{"add_header_value", []api.ValueType{i32, i32, i32, i32, i32}, nil, func(x *exchange, m api.Memory, p []uint64) {
+		x.w.Header().Add(text(m, p[1], p[2]), text(m, p[3], p[4]))
+	}},
+	{"write_body", []api.ValueType{i32, i32, i32}, nil, func(x *exchange, m api.Memory, p []uint64) {
+		x.start()
+		_, _ = x.w.Write(view(m, p[1], p[2])) // a client that has gone is noticed by the server
+	}},
+	{"enable_features", []api.ValueType{i32}, []api.ValueType{i32}, nil},
+	{"log", []api.ValueType{i32, i32, i32}, nil, nil},
+}
+
+// instantiateHandler makes the host module. What has no function here does nothing: it gives back its parameter.
+func instantiateHandler(ctx context.Context, r wazero.Runtime) error {
+	b := r.NewHostModuleBuilder("http_handler")
+	for _, f := range handlerFunctions {
+		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, m api.Module, p []uint64) {
+			if f.call != nil {
+				f.call(ctx.Value(exchangeKey{}).(*exchange), m.Memory(), p)
+			}
+		}), f.params, f.results).Export(f.name)
+	}
+	_, err := b.Instantiate(ctx)
+	return err
+}
+
+func readBody(x *exchange, m api.Memory, p []uint64) {
+	n, err := x.r.Body.Read(view(m, p[1], p[2]))
+	p[0] = uint64(n)
+	if errors.Is(err, io.EOF) {
+		p[0] |= 1 << 32
+	}
+}
+
+// put gives the guest a text, if its buffer is large enough.
+func put(m api.Memory, p []uint64, s string) {
+	if len(s) <= int(uint32(p[1])) {
+		m.WriteString(uint32(p[0]), s)
+	}
+	p[0] = uint64(len(s))
+}
+
+func text(m api.Memory, at, length uint64) string { return string(view(m, at, length)) }
+
+// view panics, and thereby traps the guest, if it asks for what is not its memory.
+func view(m api.Memory, at, length uint64) []byte {
+	b, ok := m.Read(uint32(at), uint32(length))
+	if !ok {
+		panic("the guest gave a host function memory that it does not have")
+	}
+	return b
+}

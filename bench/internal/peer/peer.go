@@ -1,0 +1,69 @@
+// Package peer holds what Vespo is compared with: the same services natively on net/http, and the same guests in stock wazero
+// and in http-wasm's own host.
+package peer
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Kind names a way to serve.
+type Kind string
+
+// The kinds.
+const (
+	Native Kind = "native" // a Go handler, no guest
+	Fresh  Kind = "fresh"  // stock wazero, a new instance for each request
+	Shared Kind = "shared" // stock wazero, instances that keep the state of all earlier requests: no isolation
+	HostGo Kind = "hostgo" // github.com/http-wasm/http-wasm-host-go, which shares instances too
+)
+
+// Config says what to serve.
+type Config struct {
+	Kind     Kind
+	Service  string // for Native: one of the services of this package
+	Module   []byte // for all others
+	CacheDir string // keeps compiled code
+}
+
+// Handler makes what Config says. The closer is nil if there is nothing to close.
+func Handler(ctx context.Context, c Config) (http.Handler, io.Closer, error) {
+	switch c.Kind {
+	case Native:
+		h, err := native(c.Service)
+		return h, nil, err
+	case Fresh, Shared:
+		h, err := newStock(ctx, c)
+		return h, h, err
+	case HostGo:
+		h, err := newHostGo(ctx, c)
+		return h, h, err
+	}
+	return nil, nil, fmt.Errorf("no peer is called %q", c.Kind)
+}
+
+// Serve serves on a free port of the loopback interface until ctx is done. The address is written to out, as one line.
+func Serve(ctx context.Context, c Config, out io.Writer) error {
+	h, closer, err := Handler(ctx, c)
+	if err != nil {
+		return err
+	}
+	if closer != nil {
+		defer closer.Close() // the process ends after this
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
+	fmt.Fprintln(out, l.Addr())
+	if err := s.Serve(l); err != http.ErrServerClosed {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/vespo-dev/vespo/bench/internal/peer"
+	"github.com/vespo-dev/vespo/bench/internal/report"
+)
+
+// config is what the flags say.
+type config struct {
+	tables      []string
+	round       time.Duration // of one server
+	rounds      int
+	connections int
+	requests    int // of the table of memory, at its end
+	repeats     int // how often each start is measured
+}
+
+// tables are all tables, in the order of the report.
+var tables = []struct {
+	name  string
+	write func(*bench, context.Context) error
+}{
+	{"throughput", (*bench).throughput},
+	{"isolation", (*bench).isolation},
+	{"metering", (*bench).metering},
+	{"memory", (*bench).memory},
+	{"neighbour", (*bench).neighbour},
+	{"start", (*bench).start},
+}
+
+func main() {
+	// A child is killed by the kernel when the thread that started it ends: this keeps that thread.
+	runtime.LockOSThread()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// run is the whole program. With "peer" as its first argument it is one of the servers that Vespo is compared with.
+func run(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) > 0 && args[0] == "peer" {
+		return servePeer(ctx, args[1:], out)
+	}
+	cfg, err := parse(args)
+	if err != nil {
+		return err
+	}
+	b, err := open(ctx, cfg, out)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	machine(out)
+	for _, t := range tables {
+		if !slices.Contains(cfg.tables, t.name) {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "%s...\n", t.name)
+		if err := t.write(b, ctx); err != nil {
+			return fmt.Errorf("%s: %w", t.name, err)
+		}
+	}
+	if len(b.goals) == 0 {
+		return nil
+	}
+	return report.Goals(b.goals).Write(out)
+}
+
+func parse(args []string) (*config, error) {
+	var names []string
+	for _, t := range tables {
+		names = append(names, t.name)
+	}
+	c := &config{}
+	set := flag.NewFlagSet("bench", flag.ContinueOnError)
+	list := set.String("tables", strings.Join(names, ","), "what to measure")
+	set.DurationVar(&c.round, "round", 500*time.Millisecond, "how long a server is measured in one round; also scales the other tables")
+	set.IntVar(&c.rounds, "rounds", 8, "how often each server is measured")
+	set.IntVar(&c.connections, "connections", 16, "connections to the server that is measured")
+	set.IntVar(&c.requests, "requests", 200_000, "requests after which memory is measured last")
+	set.IntVar(&c.repeats, "repeats", 3, "how often starts and wake-ups are measured")
+	if err := set.Parse(args); err != nil {
+		return nil, err
+	}
+	c.tables = strings.Split(*list, ",")
+	for _, name := range c.tables {
+		if !slices.Contains(names, name) {
+			return nil, fmt.Errorf("there is no table %q; there are %s", name, strings.Join(names, ", "))
+		}
+	}
+	if set.NArg() > 0 || c.round <= 0 || c.rounds < 1 || c.connections < 1 || c.repeats < 1 || c.requests <= firstRequests {
+		return nil, fmt.Errorf("arguments out of range: all numbers are above 0, -requests is above %d", firstRequests)
+	}
+	return c, nil
+}
+
+// servePeer is a server that Vespo is compared with. It ends with its parent, whose end of the pipe is closed then.
+func servePeer(ctx context.Context, args []string, out io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := peer.Config{Kind: peer.Kind(args[0]), Service: args[1]}
+	if len(args) > 2 {
+		var err error
+		if c.Module, err = os.ReadFile(args[2]); err != nil {
+			return err
+		}
+		c.CacheDir = args[3]
+	}
+	go func() { // ends with the pipe, or with the process
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	return peer.Serve(ctx, c, out)
+}
+
+// machine says what the figures were measured on.
+func machine(out io.Writer) {
+	fmt.Fprintf(out, "# Vespo beside its peers\n\n%s, %s/%s, %d processors (%s), kernel %s, load average %s\n", runtime.Version(),
+		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), field("/proc/cpuinfo", "model name"), firstWord("/proc/sys/kernel/osrelease"),
+		firstWord("/proc/loadavg"))
+}

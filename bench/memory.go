@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"time"
+
+	"github.com/vespo-dev/vespo/bench/internal/load"
+	"github.com/vespo-dev/vespo/bench/internal/peer"
+	"github.com/vespo-dev/vespo/bench/internal/report"
+)
+
+const (
+	// firstRequests is after how many requests memory is measured first.
+	firstRequests = 10_000
+	// manyConnections is with how many connections memory is measured last.
+	manyConnections = 256
+	// flat is the change of memory that is taken for none.
+	flat = 0.05
+	// memorySamples is how often memory is read for one figure, under load.
+	memorySamples = 10
+)
+
+// memory measures the resident memory of Vespo over time and with the number of connections, beside a native server's.
+func (b *bench) memory(ctx context.Context) error {
+	t := &report.Table{Title: "Resident memory",
+		Header: []string{"server", "moment", "RSS", "anon", "file", "shmem", "of it in slots", "but for slots", "change"},
+		Notes: []string{"Medians under load. Slots are the snapshots' images and the pages that guests have written, of instances that are warm " +
+			"or in use. Changes are of what is not in slots: at the end against the first, with many connections against one."}}
+	for _, w := range workloads[:2] {
+		err := b.memoryOf(ctx, t, "vespo, "+w.service, w, func() (*server, error) { return b.startWith(ctx, w.service) })
+		if err != nil {
+			return err
+		}
+	}
+	w := workloads[0]
+	err := b.memoryOf(ctx, t, rowNative, w, func() (*server, error) { return b.startPeer(ctx, peer.Native, w.service) })
+	if err != nil {
+		return err
+	}
+	return t.Write(b.out)
+}
+
+// startWith starts a Vespo that has one service.
+func (b *bench) startWith(ctx context.Context, service string, flags ...string) (*server, error) {
+	module, err := b.module(ctx, service)
+	if err != nil {
+		return nil, err
+	}
+	s, err := b.startVespo(ctx, filepath.Join(b.dir, "alone-"+service), flags...)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.add(ctx, service, module, nil); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	return s, nil
+}
+
+func (b *bench) memoryOf(ctx context.Context, t *report.Table, name string, w workload, start func() (*server, error)) (err error) {
+	s, err := start()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.stop()) }()
+	var figures []resident
+	for _, m := range []struct {
+		moment                string
+		connections, requests int
+		against               int // figure that this one is compared with; -1: none
+	}{
+		{fmt.Sprintf("%d requests", firstRequests), b.connections, firstRequests, -1},
+		{fmt.Sprintf("%d requests", b.requests), b.connections, b.requests - firstRequests, 0},
+		{"then, 1 connection", 1, firstRequests / 2, -1},
+		{fmt.Sprintf("then, %d connections", manyConnections), manyConnections, firstRequests, 2},
+	} {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		r, err := loadedMemory(s, w.path, m.connections, m.requests)
+		if err != nil {
+			return fmt.Errorf("%s, %s: %w", name, m.moment, err)
+		}
+		figures = append(figures, r)
+		change := ""
+		if m.against >= 0 {
+			c := r.rest()/figures[m.against].rest() - 1
+			change = report.Change(c)
+			b.goals = append(b.goals, report.AtMost("memory but for slots, "+name+", "+m.moment, 100*flat, 100*math.Abs(c), "%.1f %%"))
+		}
+		t.Add(name, m.moment, report.MiB(r.total), report.MiB(r.anon), report.MiB(r.file), report.MiB(r.shmem), report.MiB(r.slots),
+			report.MiB(r.rest()), change)
+	}
+	return nil
+}
+
+// loadedMemory makes the requests, and then reads the memory while more are made.
+func loadedMemory(s *server, path string, connections, requests int) (r resident, err error) {
+	c, err := load.Dial(s.addr, path, connections)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	if _, err := c.Run(load.Bound{Requests: requests}); err != nil {
+		return r, err
+	}
+	var total, anon, file, shmem, slots report.Sample
+	for range memorySamples {
+		done := make(chan error, 1)
+		go func() {
+			_, err := c.Run(load.Bound{Duration: 50 * time.Millisecond})
+			done <- err
+		}()
+		r, err := s.memory()
+		if err := errors.Join(err, <-done); err != nil {
+			return r, err
+		}
+		total, anon, file = append(total, r.total), append(anon, r.anon), append(file, r.file)
+		shmem, slots = append(shmem, r.shmem), append(slots, r.slots)
+	}
+	return resident{total: total.Median(), anon: anon.Median(), file: file.Median(), shmem: shmem.Median(), slots: slots.Median()}, nil
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/vespo-dev/vespo/bench/internal/peer"
+)
+
+const (
+	startTimeout = 2 * time.Minute // a Go guest may have to be compiled first, on a busy machine
+	stopTimeout  = 10 * time.Second
+)
+
+// server is a server in a process of its own.
+type server struct {
+	name string
+	addr string
+	cmd  *exec.Cmd
+
+	output sync.WaitGroup // the goroutine that reads what the process prints
+	last   bytes.Buffer   // what it printed; read after output.Wait
+}
+
+// startPeer starts this program as one of the peers.
+func (b *bench) startPeer(ctx context.Context, kind peer.Kind, service string) (*server, error) {
+	args := []string{"peer", string(kind), service}
+	if kind != peer.Native {
+		module, err := b.module(ctx, service)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, module, filepath.Join(b.keep, "code"))
+	}
+	cmd := exec.Command(b.self, args...)
+	stdin, err := cmd.StdinPipe() // never written: its end tells the peer that this process has gone
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stderr = os.Stderr
+	s, err := start(ctx, cmd, out, "")
+	if err != nil {
+		return nil, errors.Join(err, stdin.Close())
+	}
+	s.name = string(kind)
+	return s, nil
+}
+
+// startVespo starts a server on a data directory.
+func (b *bench) startVespo(ctx context.Context, data string, flags ...string) (*server, error) {
+	cmd := exec.Command(b.vespo, append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, flags...)...)
+	out, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	s, err := start(ctx, cmd, out, "listening on http://")
+	if err != nil {
+		return nil, err
+	}
+	s.name = "vespo"
+	return s, nil
+}
+
+// start starts the process and waits for the line that begins with the prefix: the rest of it is the address.
+func start(ctx context.Context, cmd *exec.Cmd, out io.Reader, prefix string) (*server, error) {
+	s := &server{cmd: cmd}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true} // signals of a terminal are for the parent
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	addr := make(chan string, 1)
+	s.output.Go(func() {
+		defer close(addr)
+		lines, found := bufio.NewScanner(out), false
+		for lines.Scan() {
+			if rest, ok := strings.CutPrefix(lines.Text(), prefix); ok && !found {
+				addr <- rest
+				found = true
+			}
+			if s.last.Len() < 1<<16 {
+				s.last.WriteString(lines.Text() + "\n")
+			}
+		}
+	})
+	timer := time.NewTimer(startTimeout)
+	defer timer.Stop()
+	select {
+	case s.addr = <-addr:
+		if s.addr != "" {
+			return s, nil
+		}
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	_ = cmd.Process.Kill() // it may have ended by itself
+	s.output.Wait()
+	return nil, errors.Join(ctx.Err(), fmt.Errorf("%s did not start: %w\n%s", cmd.Path, cmd.Wait(), s.last.Bytes()))
+}
+
+// stop ends the server and waits for its end.
+func (s *server) stop() error {
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	timer := time.AfterFunc(stopTimeout, func() { _ = s.cmd.Process.Kill() })
+	defer timer.Stop()
+	s.output.Wait()
+	if err := s.cmd.Wait(); err != nil {
+		return fmt.Errorf("%s ended badly: %w\n%s", s.name, err, s.last.Bytes())
+	}
+	return nil
+}
+
+func stopAll(servers []*server) error {
+	var errs []error
+	for _, s := range servers {
+		errs = append(errs, s.stop())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *server) cpu() (time.Duration, error) { return cpuTime(s.cmd.Process.Pid) }
+func (s *server) memory() (resident, error)   { return residentOf(s.cmd.Process.Pid) }
+func (s *server) url(path string) string      { return "http://" + s.addr + path }
+
+// add deploys a module and tells how long that took, as its owner sees it.
+func (s *server) add(ctx context.Context, service, file string, options url.Values) (time.Duration, error) {
+	module, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	query := url.Values{"prefix": {service}}
+	for name, values := range options {
+		query[name] = values
+	}
+	began := time.Now()
+	err = s.call(ctx, http.MethodPost, "/services/add?"+query.Encode(), module, nil)
+	return time.Since(began), err
+}
+
+// state asks for the state of a service.
+func (s *server) state(ctx context.Context, service string) (string, error) {
+	var view struct{ State string }
+	err := s.call(ctx, http.MethodGet, "/services/inspect?prefix="+service, nil, &view)
+	return view.State, err
+}
+
+// call makes a request to the management API.
+func (s *server) call(ctx context.Context, method, path string, body []byte, view any) error {
+	r, err := http.NewRequestWithContext(ctx, method, s.url(path), bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/wasm")
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	switch {
+	case err != nil:
+		return err
+	case res.StatusCode/100 != 2:
+		return fmt.Errorf("%s %s: %s: %s", method, path, res.Status, answer)
+	case view == nil:
+		return nil
+	}
+	return json.Unmarshal(answer, view)
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/vespo-dev/vespo/bench/internal/load"
+	"github.com/vespo-dev/vespo/bench/internal/report"
+)
+
+const (
+	// idleFlag makes services idle soon enough to wait for it.
+	idleFlag = "500ms"
+	// idleTimeout bounds that wait.
+	idleTimeout = time.Minute
+	idlePoll    = 20 * time.Millisecond
+)
+
+// start measures how long it takes until something is there that was not.
+func (b *bench) start(ctx context.Context) error {
+	deploys, restart, err := b.deploys(ctx)
+	if err != nil {
+		return err
+	}
+	idle, evicted, err := b.wakes(ctx)
+	if err != nil {
+		return err
+	}
+	t := &report.Table{Title: "Starts", Header: []string{"what", "module", "deploy", "first request after idle", "after eviction"},
+		Notes: []string{
+			fmt.Sprintf("Medians of %d. A deploy compiles, initialises, takes the snapshot and writes all of it to disk. An idle service has no "+
+				"instance, an evicted one no compiled code in memory either.", b.repeats),
+			"Start of a server with all of these, compiled code on disk, until the last of them has answered: " +
+				report.Seconds(restart.Median()) + ".",
+		}}
+	for _, w := range workloads {
+		module, err := b.module(ctx, w.service)
+		if err != nil {
+			return err
+		}
+		info, err := os.Stat(module)
+		if err != nil {
+			return err
+		}
+		t.Add(w.title, report.MiB(float64(info.Size())), report.Seconds(deploys[w.service].Median()), report.Seconds(idle[w.service].Median()),
+			report.Seconds(evicted[w.service].Median()))
+	}
+	return t.Write(b.out)
+}
+
+// startsDir is the data directory of the last deploys.
+func (b *bench) startsDir(i int) string { return filepath.Join(b.dir, fmt.Sprint("starts-", i)) }
+
+// deploys measures deploys into empty data directories, and starts on them after that.
+func (b *bench) deploys(ctx context.Context) (deploys map[string]report.Sample, restart report.Sample, err error) {
+	deploys = map[string]report.Sample{}
+	for i := range b.repeats {
+		s, err := b.startVespo(ctx, b.startsDir(i))
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, w := range workloads {
+			module, err := b.module(ctx, w.service)
+			if err != nil {
+				return nil, nil, errors.Join(err, s.stop())
+			}
+			took, err := s.add(ctx, w.service, module, nil)
+			if err != nil {
+				return nil, nil, errors.Join(err, s.stop())
+			}
+			deploys[w.service] = append(deploys[w.service], took.Seconds())
+		}
+		if err := s.stop(); err != nil {
+			return nil, nil, err
+		}
+		took, err := b.restart(ctx, b.startsDir(i))
+		if err != nil {
+			return nil, nil, err
+		}
+		restart = append(restart, took.Seconds())
+	}
+	return deploys, restart, nil
+}
+
+// restart starts a server and asks each of its services once.
+func (b *bench) restart(ctx context.Context, data string) (took time.Duration, err error) {
+	began := time.Now()
+	s, err := b.startVespo(ctx, data)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, s.stop()) }()
+	for _, w := range workloads {
+		if _, err := s.ask(w); err != nil {
+			return 0, err
+		}
+	}
+	return time.Since(began), nil
+}
+
+// ask makes one request over a new connection and tells how long that took.
+func (s *server) ask(w workload) (took time.Duration, err error) {
+	c, err := load.Dial(s.addr, w.path, 1)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	began := time.Now()
+	status, answer, err := c.Get()
+	took = time.Since(began)
+	if err == nil && (status != 200 || answer != w.answer) {
+		err = fmt.Errorf("answered %d %q to %s", status, answer, w.path)
+	}
+	return took, err
+}
+
+// wakes measures first requests after the services were given up.
+func (b *bench) wakes(ctx context.Context) (idle, evicted map[string]report.Sample, err error) {
+	idle, evicted = map[string]report.Sample{}, map[string]report.Sample{}
+	s, err := b.startVespo(ctx, b.startsDir(0), "--idle", idleFlag)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, s.stop()) }()
+	for range b.repeats {
+		for _, state := range []struct {
+			name  string
+			times map[string]report.Sample
+		}{{"idle", idle}, {"evicted", evicted}} {
+			for _, w := range workloads {
+				if err := s.await(ctx, w.service, state.name); err != nil {
+					return nil, nil, err
+				}
+			}
+			for _, w := range workloads {
+				took, err := s.ask(w)
+				if err != nil {
+					return nil, nil, err
+				}
+				state.times[w.service] = append(state.times[w.service], took.Seconds())
+			}
+		}
+	}
+	return idle, evicted, nil
+}
+
+// await waits until a service is in a state.
+func (s *server) await(ctx context.Context, service, state string) error {
+	ctx, cancel := context.WithTimeout(ctx, idleTimeout)
+	defer cancel()
+	for {
+		now, err := s.state(ctx, service)
+		if err != nil || now == state {
+			return err
+		}
+		time.Sleep(idlePoll)
+	}
+}
