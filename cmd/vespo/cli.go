@@ -39,6 +39,11 @@ type cli struct {
 	Version  versionCmd  `cmd:"" help:"Show the version of this program."`
 }
 
+// vars are what the tags of the commands name.
+func vars() kong.Vars {
+	return kong.Vars{"server": defaultServer, "templates": strings.Join(project.Templates(), ",")}
+}
+
 // streams are what a command reads from and writes to.
 type streams struct {
 	in  io.Reader
@@ -58,7 +63,7 @@ func run(ctx context.Context, args []string, s streams) int {
 	parser, err := kong.New(&cli{},
 		kong.Name("vespo"),
 		kong.Description(description),
-		kong.Vars{"server": defaultServer, "templates": strings.Join(project.Templates(), ",")},
+		vars(),
 		kong.Writers(s.out, s.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(int) { helped = true }), // called after --help was answered

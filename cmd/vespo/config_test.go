@@ -15,7 +15,7 @@ import (
 func parse(t *testing.T, flags ...string) (*Config, error) {
 	t.Helper()
 	var c cli
-	parser, err := kong.New(&c, kong.Vars{"server": defaultServer})
+	parser, err := kong.New(&c, vars())
 	require.NoError(t, err)
 	_, err = parser.Parse(append([]string{"serve"}, flags...))
 	return &c.Serve.Config, err

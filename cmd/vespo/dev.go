@@ -29,6 +29,12 @@ type devCmd struct {
 	Config `embed:""`
 }
 
+// Validate is called by the command line.
+func (c *devCmd) Validate() error {
+	_, err := router.ParsePrefix(c.Prefix)
+	return errors.Join(err, c.Config.Validate())
+}
+
 // Run is called by the command line.
 func (c *devCmd) Run(ctx context.Context, s streams) (err error) {
 	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)

@@ -65,8 +65,12 @@ func serveCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: serve NAME FLAGS...")
 	}
-	name, flags := args[0], append([]string{"serve", "--listen", "127.0.0.1:0"}, args[1:]...)
-	p, err := startProcess(command(ts, "vespo", flags...))
+	startServer(ts, args[0], append([]string{"serve", "--listen", "127.0.0.1:0"}, args[1:]...)...)
+}
+
+// startServer starts "vespo ARGS" and waits until it listens.
+func startServer(ts *testscript.TestScript, name string, args ...string) {
+	p, err := startProcess(command(ts, "vespo", args...))
 	ts.Check(err)
 	worldOf(ts).servers[name] = p
 	if !p.await(regexp.MustCompile(`(?m)^listening on http://.*\n`)) {

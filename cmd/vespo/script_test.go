@@ -28,6 +28,7 @@ func TestScript(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Setup:               func(env *testscript.Env) error { return setup(t, env) },
+		Condition:           projectCondition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve":  serveCommand,
 			"signal": signalCommand,
@@ -37,12 +38,15 @@ func TestScript(t *testing.T) {
 			"http":   httpCommand,
 			"begin":  beginCommand,
 			"finish": finishCommand,
+			"build":  buildCommand,
+			"dev":    devCommand,
 		},
 	})
 }
 
 // world is what a script has under way. Its commands run one after the other; it has no lock.
 type world struct {
+	t       testscript.T
 	servers map[string]*process
 	streams map[string]*stream
 }
@@ -57,7 +61,10 @@ func setup(t *testing.T, env *testscript.Env) error {
 			return err
 		}
 	}
-	w := &world{servers: map[string]*process{}, streams: map[string]*stream{}}
+	if err := setupTools(env); err != nil {
+		return err
+	}
+	w := &world{t: env.T(), servers: map[string]*process{}, streams: map[string]*stream{}}
 	env.Values[worldKey{}] = w
 	env.Defer(func() {
 		for _, s := range w.streams {
@@ -77,8 +84,10 @@ func setup(t *testing.T, env *testscript.Env) error {
 func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, key := range []string{"PATH", "HOME", "TMPDIR", "GOCOVERDIR", "VESPO_SERVER", "VESPO_ADMIN_TOKEN"} {
-		cmd.Env = append(cmd.Env, key+"="+ts.Getenv(key))
+	for _, key := range append(toolVariables(), "PATH", "HOME", "TMPDIR", "GOCOVERDIR", "VESPO_SERVER", "VESPO_ADMIN_TOKEN") {
+		if value := ts.Getenv(key); value != "" {
+			cmd.Env = append(cmd.Env, key+"="+value)
+		}
 	}
 	return cmd
 }

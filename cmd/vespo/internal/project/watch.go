@@ -33,7 +33,7 @@ type state [sha256.Size]byte
 
 // Watch begins to watch. A project with very many files is refused.
 func (p *Project) Watch() (*Watcher, error) {
-	seen, err := scan(p.dir)
+	seen, err := scan(p.dir, maxFiles)
 	return &Watcher{dir: p.dir, seen: seen}, err
 }
 
@@ -43,7 +43,7 @@ func (w *Watcher) Wait(ctx context.Context) error {
 	ticker := time.NewTicker(scanInterval)
 	defer ticker.Stop()
 	for {
-		now, err := scan(w.dir)
+		now, err := scan(w.dir, maxFiles)
 		if err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func (w *Watcher) Wait(ctx context.Context) error {
 	}
 }
 
-func scan(dir string) (state, error) {
+func scan(dir string, maxFiles int) (state, error) {
 	hash, files := sha256.New(), 0
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if path == dir {

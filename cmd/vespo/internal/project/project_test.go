@@ -1,0 +1,165 @@
+package project
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// directory makes one with files, by their paths with slashes. Its name is a pattern, if it is taken for one.
+func directory(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "[a-b]*")
+	require.NoError(t, os.Mkdir(dir, 0o755))
+	for name, content := range files {
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		require.NoError(t, os.WriteFile(file, []byte(content), 0o644))
+	}
+	return dir
+}
+
+func TestOpen(t *testing.T) {
+	const asc = `{"devDependencies": {"assemblyscript": "1"}}`
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  toolchain
+		err   string
+	}{
+		"go.mod":              {files: map[string]string{"go.mod": ""}, want: golang{}},
+		"a command of many":   {files: map[string]string{"main.go": ""}, want: golang{}},
+		"Cargo.toml":          {files: map[string]string{"Cargo.toml": "", "wrapper.c": ""}, want: rust{}},
+		"assemblyscript":      {files: map[string]string{"package.json": asc}, want: assemblyScript{}},
+		"its dependency":      {files: map[string]string{"package.json": `{"dependencies": {"assemblyscript": "1"}}`}, want: assemblyScript{}},
+		"tools of a C prog":   {files: map[string]string{"package.json": `{}`, "a.c": ""}, want: clang{}},
+		"Go with a front end": {files: map[string]string{"package.json": asc, "go.mod": ""}, want: golang{}},
+		"C":                   {files: map[string]string{"a.c": ""}, want: clang{}},
+		"settings decide":     {files: map[string]string{"vespo.json": `{"toolchain": "tinygo"}`, "go.mod": ""}, want: tinyGo{}},
+		"empty":               {err: "is no project"},
+		"below":               {files: map[string]string{"src/a.c": ""}, err: "is no project"},
+		"JavaScript":          {files: map[string]string{"package.json": `{}`}, err: "is no project"},
+		"package.json":        {files: map[string]string{"package.json": `{`}, err: "package.json: unexpected end"},
+		"settings":            {files: map[string]string{"vespo.json": `{`}, err: "vespo.json: unexpected EOF"},
+		"settings' member":    {files: map[string]string{"vespo.json": `{"tool": "go"}`}, err: `vespo.json: json: unknown field "tool"`},
+		"settings' value":     {files: map[string]string{"vespo.json": `{}`}, err: `vespo.json: the toolchain is "", and can be assemblyscript, c, go, rust, tinygo`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := Open(directory(t, c.files))
+			if c.err != "" {
+				require.ErrorContains(t, err, c.err)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, c.want, p.toolchain)
+		})
+	}
+}
+
+func TestModuleNameOfTheRoot(t *testing.T) {
+	require.Equal(t, "service.wasm", (&Project{dir: string(filepath.Separator)}).ModuleName())
+}
+
+// TestCommandIsWhatAShellReads lets a shell take the command apart again.
+func TestCommandIsWhatAShellReads(t *testing.T) {
+	args := []string{"printf", `%s\n`, "", "plain", "two words", "it's", `"$HOME" & * \`, "-ldflags=-s -w", "a\nb"}
+	c := command{env: []string{"X=a b", "Y="}, args: args}
+	want := strings.Join(args[2:], "\n") + "\n"
+	got, err := exec.Command("sh", "-c", c.String()).Output()
+	require.NoError(t, err)
+	require.Equal(t, want, string(got))
+	require.Equal(t, "GOOS=wasip1 go build -o a/b.wasm .", command{env: []string{"GOOS=wasip1"}, args: []string{"go", "build", "-o", "a/b.wasm", "."}}.String())
+}
+
+func TestBuildRunsCommands(t *testing.T) {
+	var log, out bytes.Buffer
+	b := &build{dir: t.TempDir(), out: "/elsewhere/a.wasm", log: &log}
+	require.Equal(t, "/elsewhere/a.wasm", b.outArg())
+	b.out = filepath.Join(b.dir, "out", "a.wasm")
+	require.Equal(t, filepath.Join("out", "a.wasm"), b.outArg())
+
+	ctx := context.Background()
+	require.NoError(t, b.run(ctx, command{env: []string{"X=7"}, args: []string{"sh", "-c", "echo $X; echo err >&2"}}, nil))
+	require.Contains(t, log.String(), "$ X=7 sh -c 'echo $X; echo err >&2'\n7\nerr\n")
+	require.NoError(t, b.run(ctx, command{args: []string{"echo", "out"}}, &out))
+	require.Equal(t, "out\n", out.String())
+	require.EqualError(t, b.run(ctx, command{args: []string{"sh", "-c", "exit 3"}}, nil), "sh failed: exit status 3")
+
+	log.Reset()
+	text, err := b.ask(ctx, command{args: []string{"echo", "text"}})
+	require.NoError(t, err)
+	require.Equal(t, "text", text)
+	require.Empty(t, log.String())
+	_, err = b.ask(ctx, command{args: []string{"sh", "-c", "echo why >&2; exit 1"}})
+	require.EqualError(t, err, "sh failed: exit status 1")
+	require.Contains(t, log.String(), "why\n")
+}
+
+// TestBuildIsInterrupted: a command that would not end by itself gets the signal, and may say so.
+func TestBuildIsInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	log := &onWrite{line: "ready\n", do: func() { cancel(context.Canceled) }}
+	b := &build{dir: t.TempDir(), log: log}
+	script := "trap 'echo interrupted; exit 1' INT; echo ready; while :; do sleep 1; done"
+	require.ErrorIs(t, b.run(ctx, command{args: []string{"sh", "-c", script}}, nil), context.Canceled)
+	require.Contains(t, log.text.String(), "interrupted\n")
+}
+
+// onWrite does something once a line has been written.
+type onWrite struct {
+	line string
+	do   func()
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (w *onWrite) Write(p []byte) (int, error) {
+	if string(p) == w.line {
+		w.do()
+	}
+	return w.text.Write(p)
+}
+
+func TestExportsFunctions(t *testing.T) {
+	for text, want := range map[string]bool{
+		"package main\n\n//go:wasmexport handle_request\nfunc handle() {}\n":   true,
+		"package main\n\n// A //go:wasmexport here is none.\nfunc main() {}\n": false,
+		"": false,
+	} {
+		got, err := exportsFunctions(directory(t, map[string]string{"a.go": "package main\n", "b.go": text}))
+		require.NoError(t, err)
+		require.Equal(t, want, got, text)
+	}
+}
+
+func TestArtifact(t *testing.T) {
+	const other = `{"reason":"compiler-artifact","filenames":["/t/lib.rlib"]}
+{"reason":"build-script-executed","filenames":["/t/x.wasm"]}
+`
+	one, two := `{"reason":"compiler-artifact","filenames":["/t/a.wasm"]}`, `{"reason":"compiler-artifact","filenames":["/t/b.wasm"]}`
+	for messages, want := range map[string]string{other + one: "/t/a.wasm", one: "/t/a.wasm"} {
+		got, err := artifact([]byte(messages))
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	for messages, want := range map[string]string{
+		"": "no module", other: "no module", one + two: "2 modules, and a service is one: /t/a.wasm, /t/b.wasm", "{": "read cargo's messages",
+	} {
+		_, err := artifact([]byte(messages))
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestReplace(t *testing.T) {
+	dir := directory(t, map[string]string{"from": "new", "to": "old"})
+	to := filepath.Join(dir, "to")
+	require.Error(t, replace(to, filepath.Join(dir, "nowhere")))
+	require.Equal(t, map[string]string{"from": "new", "to": "old"}, files(t, dir))
+	require.NoError(t, replace(to, filepath.Join(dir, "from")))
+	require.Equal(t, map[string]string{"from": "new", "to": "new"}, files(t, dir))
+}

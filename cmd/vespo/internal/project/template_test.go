@@ -1,0 +1,99 @@
+package project
+
+import (
+	"context"
+	"go/format"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// files gives the files below a directory, by their paths with slashes.
+func files(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	root := os.DirFS(dir)
+	require.NoError(t, fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(root, name)
+		found[name] = string(content)
+		return err
+	}))
+	return found
+}
+
+func TestTemplates(t *testing.T) {
+	toolchains := map[string]toolchain{
+		"go": golang{}, "tinygo": tinyGo{}, "go-nethttp": golang{}, "c": clang{}, "rust": rust{}, "cgi-go": golang{}, "assemblyscript": assemblyScript{},
+	}
+	require.Len(t, toolchains, len(Templates()))
+	for _, template := range Templates() {
+		dir, err := Create(t.TempDir(), "bee-7", template)
+		require.NoError(t, err, template)
+		require.Equal(t, "bee-7", filepath.Base(dir))
+
+		p, err := Open(dir)
+		require.NoError(t, err, template)
+		require.Equal(t, toolchains[template], p.toolchain, template)
+		require.Equal(t, "bee-7.wasm", p.ModuleName())
+
+		made := files(t, dir)
+		require.Contains(t, made[".gitignore"], "*.wasm", template)
+		require.Contains(t, made["README.md"], "# bee-7\n", template)
+		require.Contains(t, made["README.md"], "vespo build", template)
+		for name, content := range made {
+			require.NotContains(t, name, ".tmpl", template)
+			require.NotContains(t, content, "{{", "%s: %s", template, name)
+			require.True(t, strings.HasSuffix(content, "\n"), "%s: %s", template, name)
+			if filepath.Ext(name) == ".go" {
+				formatted, err := format.Source([]byte(content))
+				require.NoError(t, err, name)
+				require.Equal(t, string(formatted), content, "%s: %s is not in the form of gofmt", template, name)
+			}
+		}
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	parent := t.TempDir()
+	for _, name := range []string{"", "A", "-a", "a-", "7a", "a.b", "a/b", "..", "a b", "ä", "a\n", strings.Repeat("a", 64)} {
+		_, err := Create(parent, name, "c")
+		require.ErrorContains(t, err, "the name is", name)
+	}
+	_, err := Create(parent, "a", "cobol")
+	require.ErrorContains(t, err, `no template "cobol", but go, tinygo`)
+	require.Empty(t, files(t, parent))
+
+	for _, name := range []string{"a", "a-b", strings.Repeat("a", 63)} {
+		dir, err := Create(parent, name, "c")
+		require.NoError(t, err, name)
+		before := files(t, dir)
+		_, err = Create(parent, name, "rust")
+		require.ErrorContains(t, err, "is there already", name)
+		require.Equal(t, before, files(t, dir))
+	}
+	_, err = Create(filepath.Join(parent, "nowhere"), "a", "c")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+// TestMissingTools has no program to be found.
+func TestMissingTools(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	for name, want := range map[string]string{
+		"assemblyscript": "node is missing: install Node.js",
+		"c":              "clang is missing: install it (Debian: apt-get install clang lld wasi-libc",
+		"go":             "go is missing: install Go",
+		"rust":           "cargo is missing: install Rust",
+		"tinygo":         "tinygo is missing: install it from https://tinygo.org",
+	} {
+		var missing *MissingError
+		require.ErrorAs(t, toolchains()[name].check(context.Background()), &missing, name)
+		require.ErrorContains(t, missing, want, name)
+	}
+}

@@ -1,0 +1,100 @@
+package project
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestScan(t *testing.T) {
+	dir := directory(t, map[string]string{"main.go": "package main", "static/page.html": "<p>"})
+	write := func(name, content string) func() error {
+		return func() error {
+			file := filepath.Join(dir, name)
+			if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+				return err
+			}
+			return os.WriteFile(file, []byte(content), 0o644)
+		}
+	}
+	for _, c := range []struct {
+		what   string
+		change func() error
+		seen   bool
+	}{
+		{"nothing", func() error { return nil }, false},
+		{"content of another size", write("main.go", "package main // more"), true},
+		{"time of modification", func() error {
+			return os.Chtimes(filepath.Join(dir, "main.go"), time.Time{}, time.Unix(1, 1))
+		}, true},
+		{"file below", write("static/page.html", "<p>more"), true},
+		{"new file", write("static/style.css", ""), true},
+		{"renamed file", func() error {
+			return os.Rename(filepath.Join(dir, "static/style.css"), filepath.Join(dir, "static/other.css"))
+		}, true},
+		{"removed file", func() error { return os.Remove(filepath.Join(dir, "static/other.css")) }, true},
+		{"hidden file", write(".main.go.swp", "x"), false},
+		{"hidden directory", write(".git/index", "x"), false},
+		{"backup", write("main.go~", "x"), false},
+		{"module", write("hello.wasm", "x"), false},
+		{"packages", write("node_modules/a/index.js", "x"), false},
+		{"objects", write("target/release/a.d", "x"), false},
+		{"file of such a name", write("src/target", "x"), true},
+		{"link to nowhere", func() error { return os.Symlink("nowhere", filepath.Join(dir, "link")) }, true},
+		{"empty directory", func() error { return os.Mkdir(filepath.Join(dir, "empty"), 0o755) }, false},
+	} {
+		before, err := scan(dir, maxFiles)
+		require.NoError(t, err)
+		require.NoError(t, c.change())
+		after, err := scan(dir, maxFiles)
+		require.NoError(t, err)
+		require.Equal(t, c.seen, before != after, c.what)
+	}
+}
+
+func TestWait(t *testing.T) {
+	dir := directory(t, map[string]string{"main.go": ""})
+	synctest.Test(t, func(t *testing.T) {
+		w, err := (&Project{dir: dir}).Watch()
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(context.Background())
+
+		changed := make(chan error)
+		go func() { changed <- w.Wait(ctx) }()
+		time.Sleep(10*scanInterval + 1)
+		synctest.Wait()
+		select {
+		case err := <-changed:
+			t.Fatal("nothing has changed", err)
+		default:
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte("x"), 0o644))
+		require.NoError(t, <-changed)
+
+		// A change between two calls is not lost.
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte("xx"), 0o644))
+		require.NoError(t, w.Wait(ctx))
+
+		go func() { changed <- w.Wait(ctx) }()
+		synctest.Wait()
+		cancel()
+		require.ErrorIs(t, <-changed, context.Canceled)
+
+		require.NoError(t, os.RemoveAll(dir))
+		require.ErrorIs(t, w.Wait(context.Background()), fs.ErrNotExist)
+	})
+}
+
+func TestScanIsBounded(t *testing.T) {
+	dir := directory(t, map[string]string{"a": "", "b/c": "", ".git/d": ""})
+	_, err := scan(dir, 3)
+	require.NoError(t, err)
+	_, err = scan(dir, 2)
+	require.ErrorContains(t, err, "more than 2 files")
+}

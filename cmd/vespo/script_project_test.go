@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// registryTimeout is how long the npm registry may take to answer.
+const registryTimeout = 30 * time.Second
+
+// toolVariables are the environment variables that compilers get in scripts. HOME, which they would look into, is none there.
+func toolVariables() []string {
+	return []string{"GOCACHE", "GOFLAGS", "GOPROXY", "GOTOOLCHAIN", "CARGO_HOME", "RUSTUP_HOME", "npm_config_cache",
+		"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
+}
+
+// setupTools gives the compilers of a script what this machine has, but for a cache of npm's of its own.
+func setupTools(env *testscript.Env) error {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return err
+	}
+	set := func(key, byDefault string) {
+		value, ok := os.LookupEnv(key)
+		if !ok {
+			value = byDefault
+		}
+		env.Setenv(key, value)
+	}
+	set("GOCACHE", filepath.Join(cache, "go-build"))
+	set("CARGO_HOME", filepath.Join(home, ".cargo"))
+	set("RUSTUP_HOME", filepath.Join(home, ".rustup"))
+	for _, key := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"} {
+		set(key, "")
+	}
+	env.Setenv("GOTOOLCHAIN", "local")
+	env.Setenv("npm_config_cache", filepath.Join(env.WorkDir, ".npm"))
+	return nil
+}
+
+// projectCondition knows "npm": npm is installed and its registry answers.
+func projectCondition(condition string) (bool, error) {
+	if condition != "npm" {
+		return false, fmt.Errorf("unknown condition %q", condition)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), registryTimeout)
+	defer cancel()
+	return exec.CommandContext(ctx, "npm", "view", "assemblyscript", "version").Run() == nil, nil
+}
+
+// build ARGS... runs "vespo build ARGS". If a tool is missing, also with the distribution's own tools first, the script is skipped.
+func buildCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: build DIR FLAGS...")
+	}
+	for _, path := range []string{ts.Getenv("PATH"), "/usr/bin" + string(filepath.ListSeparator) + ts.Getenv("PATH")} {
+		ts.Setenv("PATH", path)
+		err := ts.Exec("vespo", append([]string{"build"}, args...)...)
+		if err == nil {
+			return
+		}
+		if !strings.Contains(ts.ReadFile("stderr"), " is missing: ") {
+			ts.Fatalf("vespo build: %v", err)
+		}
+	}
+	worldOf(ts).t.Skip("NOT TRIED: " + strings.TrimSpace(ts.ReadFile("stderr")))
+}
+
+// dev NAME ARGS... starts "vespo dev ARGS" as serve starts "vespo serve".
+func devCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: dev NAME ARGS...")
+	}
+	startServer(ts, args[0], append([]string{"dev", "--listen", "127.0.0.1:0"}, args[1:]...)...)
+}
