@@ -14,20 +14,32 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/vespo-dev/vespo/registry"
 )
 
 // addCmd adds a service.
 type addCmd struct {
-	Prefix    string            `arg:"" help:"Path prefix to serve it under, such as hello or a/b; / takes all that no other service has."`
-	Module    string            `arg:"" name:"file|url" help:"The module: a file, - for standard input, or an http or https address that the server fetches."`
-	Memory    string            `placeholder:"SIZE" help:"Linear memory of one request, at most the server's --memory, which is the default."`
-	Timeout   string            `placeholder:"DURATION" help:"Time limit of one request; the server's --timeout if not given."`
-	Allow     []string          `sep:"none" placeholder:"ORIGIN" help:"What the service may call, such as https://api.example.com, or http://NAME.vespo.internal for another service; may be repeated."`
-	Config    map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"A setting or secret that the service can ask for; may be repeated."`
-	Mount     map[string]string `mapsep:"none" placeholder:"PATH=DIR" help:"A directory that the service can read: PATH is what it sees, DIR is below the server's --root; may be repeated."`
-	Isolation string            `placeholder:"snapshot|fresh" help:"How a request gets its state: restored in place, or an instance of its own."`
+	Prefix    string `arg:"" help:"Path prefix to serve it under, such as hello or a/b; / takes all that no other service has."`
+	Module    string `arg:"" name:"file|url" help:"The module: a file, - for standard input, or an http or https address that the server fetches."`
+	Memory    string `placeholder:"SIZE" help:"Linear memory of one request, at most the server's --memory, which is the default."`
+	Timeout   string `placeholder:"DURATION" help:"Time limit of one request; the server's --timeout if not given."`
+	Isolation string `placeholder:"snapshot|fresh" help:"How a request gets its state: restored in place, or an instance of its own."`
 
+	grants
 	clientFlags
+}
+
+// grants are the flags for what a service gets beside its requests.
+type grants struct {
+	Allow  []string          `sep:"none" placeholder:"ORIGIN" help:"What the service may call, such as https://api.example.com, or http://NAME.vespo.internal for another service; may be repeated."`
+	Config map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"A setting or secret that the service can ask for; may be repeated."`
+	Mount  map[string]string `mapsep:"none" placeholder:"PATH=DIR" help:"A directory that the service can read: PATH is what it sees, DIR is below the server's --root; may be repeated."`
+}
+
+// options are the same for a server in this process.
+func (g *grants) options() registry.Options {
+	return registry.Options{Allow: g.Allow, Config: g.Config, Mounts: g.Mount}
 }
 
 // Run is called by the command line.

@@ -26,6 +26,7 @@ type devCmd struct {
 	Dir    string `arg:"" optional:"" default:"." help:"Directory of the project (the current one)."`
 	Prefix string `placeholder:"PREFIX" default:"/" help:"Path prefix to serve it under (${default})."`
 
+	Grants grants `embed:""`
 	Config `embed:""`
 }
 
@@ -58,7 +59,8 @@ func (c *devCmd) Run(ctx context.Context, s streams) (err error) {
 	if c.Data == "" {
 		c.Data = filepath.Join(temp, "data")
 	}
-	d := &dev{project: p, prefix: registry.Prefix(prefix), out: filepath.Join(temp, p.ModuleName()), terminal: s.err}
+	spec := services.Spec{Prefix: registry.Prefix(prefix), Kind: "wasm", Options: c.Grants.options()}
+	d := &dev{project: p, spec: spec, out: filepath.Join(temp, p.ModuleName()), terminal: s.err}
 	return c.serve(ctx, d, s, release)
 }
 
@@ -75,7 +77,7 @@ func (c *devCmd) serve(ctx context.Context, d *dev, s streams, release context.C
 	if err != nil {
 		return errors.Join(err, dirs.close())
 	}
-	d.page = &buildPage{prefix: d.prefix, next: parts.http.Handler}
+	d.page = &buildPage{prefix: d.spec.Prefix, next: parts.http.Handler}
 	d.deployer, parts.http.Handler = parts.deployer, d.page
 	srv := &server{cfg: &c.Config, parts: parts, dirs: dirs, drainTimeout: drainTimeout, release: release, streams: s, log: log}
 	var failed error // written by the server's goroutine; read when the server has ended
@@ -89,8 +91,8 @@ func (c *devCmd) serve(ctx context.Context, d *dev, s streams, release context.C
 // dev builds a project whenever its sources change, and deploys what comes of it.
 type dev struct {
 	project  *project.Project // immutable, like all below
-	prefix   registry.Prefix
-	out      string // the module's file
+	spec     services.Spec    // but for the module
+	out      string           // the module's file
 	deployer *deploy.Deployer
 	page     *buildPage
 	terminal io.Writer
@@ -132,16 +134,16 @@ func (d *dev) deploy(ctx context.Context, log io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	module, err := os.ReadFile(d.out)
-	if err != nil {
+	spec := d.spec
+	if spec.Module, err = os.ReadFile(d.out); err != nil {
 		return "", err
 	}
-	result, err := d.deployer.Add(ctx, services.Spec{Prefix: d.prefix, Kind: "wasm", Module: module})
+	result, err := d.deployer.Add(ctx, spec)
 	if err != nil {
 		return "", err
 	}
 	line := builtLine(filepath.Base(d.out), sizeBytes)
-	return fmt.Sprintf("%s; %s serves generation %d", line, d.prefix, result.Service.Current.Generation), nil
+	return fmt.Sprintf("%s; %s serves generation %d", line, spec.Prefix, result.Service.Current.Generation), nil
 }
 
 // tail keeps the end of what is written to it.

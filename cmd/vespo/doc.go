@@ -5,8 +5,8 @@
 //
 // serve writes to standard error: first a line with the memory ceiling, then one line "listening on http://ADDR" when every
 // service of the catalogue is served, between and after them its log. Access records, if they are asked for, go to standard
-// output, and nothing else does. The other commands write what they were asked for to standard output and errors to
-// standard error.
+// output, and nothing else does. dev does the same, with what it builds between. The other commands write what they were asked for
+// to standard output and errors to standard error, and so build writes there the commands that it runs and all they say.
 //
 // # Exit codes
 //
@@ -21,7 +21,8 @@
 //
 // # Environment
 //
-// VESPO_SERVER and VESPO_ADMIN_TOKEN stand in for --server, --token and --admin-token. Nothing else is read, but for what
+// VESPO_SERVER and VESPO_ADMIN_TOKEN stand in for --server, --token and --admin-token. The compilers
+// that build and dev run get the whole environment. Nothing else is read, but for what
 // the Go runtime reads: GOMEMLIMIT, GOGC and GOMAXPROCS are the operator's. The server sets no soft memory limit, because
 // the linear memories, which are most of what it holds, are not on the Go heap and would not count.
 package main

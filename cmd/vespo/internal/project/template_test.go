@@ -97,3 +97,38 @@ func TestMissingTools(t *testing.T) {
 		require.ErrorContains(t, missing, want, name)
 	}
 }
+
+// TestMissingPartsOfClang has a clang that lacks what its distribution has in other packages. It answers as clang does.
+func TestMissingPartsOfClang(t *testing.T) {
+	const (
+		linker   = "-print-prog-name=wasm-ld"
+		start    = "-print-file-name=crt1-reactor.o"
+		builtins = "-print-libgcc-file-name"
+	)
+	for _, c := range []struct{ missing, answer, want string }{
+		{linker, "wasm-ld", "wasm-ld is missing: install it (Debian: apt-get install lld)"},
+		{start, "crt1-reactor.o", "crt1-reactor.o) is missing: install it (Debian: apt-get install wasi-libc)"},
+		{builtins, "/nowhere/builtins.a", "apt-get install libclang-rt-19-dev-wasm32)"},
+		{},
+	} {
+		dir := t.TempDir()
+		there := filepath.Join(dir, "clang")
+		answers := map[string]string{linker: there, start: there, builtins: there, "-dumpversion": "19.1.7"}
+		answers[c.missing] = c.answer
+		script := "#!/bin/sh\ncase $2 in\n"
+		for question, answer := range answers {
+			script += "'" + question + "') echo " + answer + " ;;\n"
+		}
+		require.NoError(t, os.WriteFile(there, []byte(script+"esac\n"), 0o755))
+		t.Setenv("PATH", dir)
+
+		err := clang{}.check(context.Background())
+		if c.missing == "" {
+			require.NoError(t, err)
+			continue
+		}
+		var missing *MissingError
+		require.ErrorAs(t, err, &missing, c.missing)
+		require.ErrorContains(t, err, c.want)
+	}
+}
