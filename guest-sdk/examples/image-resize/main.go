@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/color"
 	"image/jpeg"
 	"image/png"
 	"io"
@@ -23,10 +22,11 @@ import (
 )
 
 const (
-	maxFileBytes    = 1 << 20
-	maxDecodedBytes = 4 << 20 // a megapixel of 4 bytes each
-	maxSide         = 10_000  // a picture of one row is no reason to compute for long
-	jpegQuality     = 85
+	maxFileBytes = 1 << 20
+	// maxPixels is what fits into 16 MiB of memory in the worst case: decoding a progressive JPEG takes 16 bytes for each.
+	maxPixels   = 512 << 10
+	maxSide     = 10_000
+	jpegQuality = 85
 )
 
 func init() { nethttp.Serve(http.HandlerFunc(serve)) }
@@ -79,10 +79,15 @@ func handle(w http.ResponseWriter, r *http.Request) (picture []byte, contentType
 	if err != nil {
 		return nil, "", err
 	}
+	size := fit(from.Bounds().Size(), within)
+	if size == from.Bounds().Size() {
+		return file, "image/" + format, nil
+	}
 	var b bytes.Buffer
-	small := shrink(from, fit(from.Bounds().Size(), within))
+	small := shrink(from, size)
 	if format == "png" {
-		err = png.Encode(&b, small)
+		encoder := png.Encoder{CompressionLevel: png.BestSpeed}
+		err = encoder.Encode(&b, small)
 	} else {
 		err = jpeg.Encode(&b, small, &jpeg.Options{Quality: jpegQuality})
 	}
@@ -113,7 +118,7 @@ func decode(file []byte) (picture image.Image, format string, err error) {
 	if err != nil {
 		return nil, "", refuse(http.StatusUnsupportedMediaType, "the body is neither a PNG nor a JPEG picture")
 	}
-	if config.Width > maxSide || config.Height > maxSide || config.Width*config.Height*pixelBytes(config.ColorModel) > maxDecodedBytes {
+	if config.Width > maxSide || config.Height > maxSide || config.Width*config.Height > maxPixels {
 		return nil, "", refuse(http.StatusRequestEntityTooLarge, "a picture of %d x %d pixels is too large", config.Width, config.Height)
 	}
 	picture, _, err = image.Decode(bytes.NewReader(file))
@@ -121,15 +126,6 @@ func decode(file []byte) (picture image.Image, format string, err error) {
 		return nil, "", refuse(http.StatusBadRequest, "the picture is damaged: %v", err)
 	}
 	return picture, format, nil
-}
-
-// pixelBytes is what a decoded pixel takes, at most.
-func pixelBytes(m color.Model) int {
-	switch m {
-	case color.RGBA64Model, color.NRGBA64Model:
-		return 8
-	}
-	return 4
 }
 
 func main() {}

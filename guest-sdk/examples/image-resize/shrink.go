@@ -20,9 +20,6 @@ func fit(picture, within image.Point) image.Point {
 // result: a copy of the whole picture would take as much memory as the picture.
 func shrink(from image.Image, size image.Point) image.Image {
 	bounds := from.Bounds()
-	if size == bounds.Size() {
-		return from
-	}
 	to := image.NewRGBA(image.Rectangle{Max: size})
 	rows := image.NewRGBA(image.Rect(0, 0, bounds.Dx(), bounds.Dy()/size.Y+1))
 	for y := range size.Y {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/rand"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -47,24 +46,26 @@ func newReport(now time.Time) report {
 	return report{ID: rand.Text(), Begun: now.UTC().Truncate(time.Second), Step: stepPlace}
 }
 
-var errNoAction = errors.New("This step has no such button.")
+// noAction is the problem of a button that the step does not have.
+const noAction = "This step has no such button."
 
-// after gives the state that follows when a button was pressed with an answer filled in. An error is for the person.
-func (r report) after(action, answer string) (report, error) {
+// after gives the state that follows when a button was pressed with an answer filled in. If it is the same, problem tells the
+// person why.
+func (r report) after(action, answer string) (next report, problem string) {
 	switch action {
 	case "next":
 		return r.next(strings.TrimSpace(answer))
 	case "back":
 		return r.back()
 	}
-	return r, errNoAction
+	return r, noAction
 }
 
-func (r report) next(answer string) (report, error) {
+func (r report) next(answer string) (next report, problem string) {
 	switch r.Step {
 	case stepPlace:
 		if !slices.Contains(places, answer) {
-			return r, errors.New("Please choose a place.")
+			return r, "Please choose a place."
 		}
 		r.Place, r.Depth, r.Step = answer, "", stepContact
 		if answer == ground {
@@ -72,23 +73,23 @@ func (r report) next(answer string) (report, error) {
 		}
 	case stepDepth:
 		if answer != "shallow" && answer != "deep" {
-			return r, errors.New("Please say how deep it is.")
+			return r, "Please say how deep it is."
 		}
 		r.Depth, r.Step = answer, stepContact
 	case stepContact:
 		if answer == "" || utf8.RuneCountInString(answer) > maxContactChars {
-			return r, errors.New("Please say how we can reach you, in at most 200 characters.")
+			return r, "Please say how we can reach you, in at most 200 characters."
 		}
 		r.Contact, r.Step = answer, stepConfirm
 	case stepConfirm:
 		r.Step = stepDone // here a real service would file the report with another one, under r.ID
 	default:
-		return r, errNoAction
+		return r, noAction
 	}
-	return r, nil
+	return r, ""
 }
 
-func (r report) back() (report, error) {
+func (r report) back() (next report, problem string) {
 	switch {
 	case r.Step == stepDepth, r.Step == stepContact && r.Place != ground:
 		r.Step = stepPlace
@@ -97,7 +98,7 @@ func (r report) back() (report, error) {
 	case r.Step == stepConfirm:
 		r.Step = stepContact
 	default:
-		return r, errNoAction
+		return r, noAction
 	}
-	return r, nil
+	return r, ""
 }

@@ -57,12 +57,12 @@ func proceed(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this form is not from here: begin again with a GET", http.StatusBadRequest)
 		return
 	}
-	next, err := at.after(r.PostForm.Get("action"), r.PostForm.Get("answer"))
-	if err != nil {
-		show(w, http.StatusUnprocessableEntity, at, err.Error())
-		return
+	next, problem := at.after(r.PostForm.Get("action"), r.PostForm.Get("answer"))
+	status := http.StatusOK
+	if problem != "" {
+		status = http.StatusUnprocessableEntity
 	}
-	show(w, http.StatusOK, next, "")
+	show(w, status, next, problem)
 }
 
 // show writes the page of a state.
