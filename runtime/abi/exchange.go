@@ -52,7 +52,8 @@ type Exchange struct {
 	Outbound Outbound
 
 	// Next, if set, is what is behind the guest: an ABI calls it when the guest passes the request on. The exchange it
-	// gets has the request as the guest changed it, and a Response of its own if the guest wants to see the answer.
+	// gets has the request as the guest changed it, and a Response of its own if the guest wants to see the answer. Prefix and
+	// Rest stay those of the guest. An error means that there is no answer, or none to rely on.
 	Next func(behind *Exchange) error
 	// PassedOn is set by the ABI when the guest passed the request on, nothing is behind it, and nothing was answered.
 	PassedOn bool

@@ -10,6 +10,10 @@ const MaxHeaderBytes = 256 << 10
 // FieldOverheadBytes is what a field counts besides its name and its value.
 const FieldOverheadBytes = 32
 
+// CostlyBytes is from where on a host function looks at the deadline before it goes back to the guest. A guest that did nothing
+// but call it would be stopped late else, because fuel counts the guest's own instructions.
+const CostlyBytes = 4 << 10
+
 // CanonicalName gives a field name in net/http's canonical form: "Content-Type". ok is false if it is not a token
 // (RFC 9110, section 5.6.2).
 func CanonicalName(name string) (canonical string, ok bool) {
@@ -67,6 +71,18 @@ func HopByHop(canonical string) bool {
 		return true
 	}
 	return false
+}
+
+// ValidTrailer tells whether a field can be a trailer: not one that frames, routes, authenticates or describes the message, which
+// a recipient needs before its body (RFC 9110, section 6.5.1).
+func ValidTrailer(canonical string) bool {
+	switch canonical {
+	case "Authorization", "Cache-Control", "Content-Encoding", "Content-Length", "Content-Range", "Content-Type", "Cookie",
+		"Expect", "Host", "Location", "Max-Forwards", "Pragma", "Proxy-Authenticate", "Proxy-Authorization", "Range", "Set-Cookie",
+		"Vary", "Www-Authenticate":
+		return false
+	}
+	return !HopByHop(canonical) && !strings.HasPrefix(canonical, "If-")
 }
 
 // ValidStatus tells whether a guest may end its answer with this status: 200 to 599. Informational statuses are the

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-
-	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
 // requestBody is the request's body as the guest sees it and as what is behind the guest will see it.
@@ -15,10 +13,11 @@ type requestBody struct {
 	kept    bytes.Buffer // what the guest has read or written, for what is behind it
 	keep    bool         // the guest reads with feature_buffer_request
 	written bool         // the guest has written a body of its own
+	lost    bool         // the guest has read without feature_buffer_request
 }
 
 func (b *requestBody) begin(body io.Reader, limit int64) {
-	b.body, b.limit, b.keep, b.written = body, limit, false, false
+	b.body, b.limit, b.keep, b.written, b.lost = body, limit, false, false, false
 }
 
 // keepBytes is how large a buffer may stay with an idle instance.
@@ -35,10 +34,13 @@ func (b *requestBody) end() {
 // Read implements io.Reader for the guest.
 func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
-	if b.keep && n > 0 {
-		if int64(b.kept.Len()+n) > b.limit {
-			return 0, errors.New("the buffered request body is larger than the host holds")
-		}
+	switch {
+	case n == 0 || b.written:
+	case !b.keep:
+		b.lost = true
+	case int64(b.kept.Len()+n) > b.limit:
+		return 0, errors.New("the buffered request body is larger than the host holds")
+	default:
 		b.kept.Write(p[:n])
 	}
 	return n, err
@@ -57,94 +59,22 @@ func (b *requestBody) write(p []byte) bool {
 	return true
 }
 
-// behind gives the body for what is behind the guest.
-func (b *requestBody) behind(buffered bool, length int64) (io.Reader, int64) {
+// errBodyLost is what reads find behind a guest that has read the body, or a part of it, for itself.
+var errBodyLost = errors.New("the guest has read the request's body without feature_buffer_request")
+
+type lostBody struct{}
+
+func (lostBody) Read([]byte) (int, error) { return 0, errBodyLost }
+
+// behind gives the body for what is behind the guest, and its length.
+func (b *requestBody) behind(length int64) (io.Reader, int64) {
 	switch {
 	case b.written:
 		return bytes.NewReader(b.kept.Bytes()), int64(b.kept.Len())
-	case buffered:
+	case b.lost:
+		return lostBody{}, length
+	case b.kept.Len() > 0:
 		return io.MultiReader(bytes.NewReader(b.kept.Bytes()), b.body), length
 	}
 	return b.body, length
-}
-
-// heldResponse takes the response of what is behind the guest, so that the guest can read and change it before it is
-// sent. It implements abi.Response.
-type heldResponse struct {
-	to          abi.Response
-	limit       int64
-	status      int
-	body        bytes.Buffer
-	readOffset  int
-	overwritten bool
-	trailer     abi.Header
-}
-
-func newHeldResponse(to abi.Response, limit int64) *heldResponse {
-	return &heldResponse{to: to, limit: limit}
-}
-
-func (h *heldResponse) Header() abi.Header { return h.to.Header() }
-func (h *heldResponse) Started() bool      { return h.status != 0 }
-func (h *heldResponse) Flush() error       { return nil }
-
-func (h *heldResponse) WriteHeader(code int) {
-	if h.status == 0 && code >= 200 {
-		h.status = code
-	}
-}
-
-func (h *heldResponse) SetTrailer(name string, values []string) {
-	if h.trailer == nil {
-		h.trailer = abi.Header{}
-	}
-	h.trailer[name] = values
-}
-
-// errHeldTooLarge ends the exchange of what is behind the guest.
-var errHeldTooLarge = errors.New("the response is larger than the host holds for a guest that buffers it")
-
-func (h *heldResponse) Write(p []byte) (int, error) {
-	h.WriteHeader(200)
-	if int64(h.body.Len()+len(p)) > h.limit {
-		return 0, errHeldTooLarge
-	}
-	return h.body.Write(p)
-}
-
-// Read implements io.Reader for the guest; it does not consume.
-func (h *heldResponse) Read(p []byte) (int, error) {
-	n := copy(p, h.body.Bytes()[h.readOffset:])
-	h.readOffset += n
-	if h.readOffset == h.body.Len() {
-		return n, io.EOF
-	}
-	return n, nil
-}
-
-// overwrite puts the guest's body in place of the held one; false if it grows over the limit.
-func (h *heldResponse) overwrite(p []byte) bool {
-	if !h.overwritten {
-		h.body.Reset()
-		h.overwritten = true
-		delete(h.to.Header(), "Content-Length")
-	}
-	if int64(h.body.Len()+len(p)) > h.limit {
-		return false
-	}
-	h.body.Write(p)
-	return true
-}
-
-// send sends the response, with the guest's status if it set one.
-func (h *heldResponse) send(status int) error {
-	if status == 0 {
-		status = max(h.status, 200)
-	}
-	h.to.WriteHeader(status)
-	_, err := h.to.Write(h.body.Bytes())
-	for name, values := range h.trailer {
-		h.to.SetTrailer(name, values)
-	}
-	return err
 }

@@ -3,6 +3,7 @@ package httpwasm
 import (
 	"errors"
 	"io"
+	"strconv"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip1"
@@ -39,17 +40,19 @@ type call struct {
 	x           *abi.Exchange
 	phase       phase
 	features    uint32
-	status      int  // 0 until the guest sets it
+	status      int  // 0 until the guest or what is behind it gives one
+	answered    bool // the guest has given a status or a body in handle_response
 	unflushed   bool // body bytes were written since the last flush
 	headerBytes int  // what the guest has set so far
 	trailer     abi.Header
 	request     requestBody
-	held        *heldResponse // the response of what is behind the guest, if it is buffered
+	held        *heldResponse // the response, if it is held back
 	stack       [2]uint64
 }
 
 func (c *call) begin(x *abi.Exchange) {
-	c.x, c.phase, c.status, c.unflushed, c.headerBytes, c.trailer, c.held = x, inRequest, 0, false, 0, nil, nil
+	c.x, c.phase, c.status, c.answered, c.unflushed, c.headerBytes = x, inRequest, 0, false, false, 0
+	c.trailer, c.held = nil, nil
 	c.features = c.shared.features.Load()
 	c.request.begin(x.Body, c.cfg.BufferBytes)
 	c.stdout.Reset(x.Log, abi.LevelInfo)
@@ -79,53 +82,111 @@ func (c *call) serve() engine.Outcome {
 	return c.finish()
 }
 
+// response is where the guest's answer goes: what holds it back, if the guest asked for that before it began to answer.
+func (c *call) response() abi.Response {
+	if c.held == nil && c.enabled(featureBufferResponse) && !c.x.Response.Started() {
+		c.held = newHeldResponse(c.x.Response.Header(), c.cfg.BufferBytes)
+	}
+	if c.held != nil {
+		return c.held
+	}
+	return c.x.Response
+}
+
 // passOn hands the request to what is behind the guest, then the response to the guest.
 func (c *call) passOn(guestContext uint32) engine.Outcome {
 	failed := c.next()
 	c.phase = inResponse
-	if !c.in.HasEntry(entryResponse) {
-		return engine.Outcome{}
+	if c.in.HasEntry(entryResponse) {
+		c.stack[0], c.stack[1] = uint64(guestContext), 0
+		if failed != nil {
+			c.stack[1] = 1
+		}
+		if out := c.in.Call(c.x.Context, c.x.Deadline, entryResponse, c.stack[:]); out.Kind != engine.OK {
+			return out
+		}
 	}
-	c.stack[0], c.stack[1] = uint64(guestContext), 0
-	if failed != nil {
-		c.stack[1] = 1
+	if failed != nil && !c.answered {
+		return engine.Outcome{Kind: engine.HostError, Err: failed}
 	}
-	return c.in.Call(c.x.Context, c.x.Deadline, entryResponse, c.stack[:])
+	return engine.Outcome{}
 }
 
 // next calls what is behind the guest, if anything is.
 func (c *call) next() error {
 	if c.x.Next == nil {
-		if c.status == 0 && !c.x.Response.Started() {
+		if c.status == 0 && !c.response().Started() {
 			c.status, c.x.PassedOn = 404, true
 		}
 		return nil
 	}
 	behind := *c.x
-	behind.Body, behind.ContentLength = c.request.behind(c.enabled(featureBufferRequest), c.x.ContentLength)
 	behind.Next = nil
-	if c.enabled(featureBufferResponse) {
-		c.held = newHeldResponse(c.x.Response, c.cfg.BufferBytes)
-		behind.Response = c.held
+	behind.Body, behind.ContentLength = c.request.behind(c.x.ContentLength)
+	if c.request.written {
+		behind.Header["Content-Length"] = []string{strconv.FormatInt(behind.ContentLength, 10)}
 	}
-	return c.x.Next(&behind)
+	if behind.Response = c.response(); c.held != nil {
+		return c.nextHeld(&behind)
+	}
+	noted := &notedResponse{Response: c.x.Response}
+	behind.Response = noted
+	err := c.x.Next(&behind)
+	if noted.status != 0 {
+		c.status = noted.status
+	}
+	return err
+}
+
+// nextHeld calls what is behind the guest, and holds its response back.
+func (c *call) nextHeld(behind *abi.Exchange) error {
+	c.held.passOn()
+	if err := c.x.Next(behind); err != nil {
+		c.held.forget()
+		return err
+	}
+	if c.held.status != 0 {
+		c.status = c.held.status
+	}
+	for name, values := range c.held.trailer {
+		c.setTrailer(name, values)
+	}
+	return nil
+}
+
+func (c *call) setTrailer(name string, values []string) {
+	if c.trailer == nil {
+		c.trailer = abi.Header{}
+	}
+	c.trailer[name] = values
 }
 
 // finish sends what has not been sent.
 func (c *call) finish() engine.Outcome {
 	r := c.x.Response
-	if c.held != nil {
-		if err := c.held.send(c.status); err != nil {
-			return engine.Outcome{Kind: engine.Canceled, Err: err}
+	switch {
+	case c.x.PassedOn:
+		return engine.Outcome{}
+	case c.held != nil:
+		if err := c.held.send(r, c.statusOr200()); err != nil {
+			return unsent(err)
 		}
-	}
-	if !r.Started() && !c.x.PassedOn {
+	case !r.Started():
 		r.WriteHeader(c.statusOr200())
 	}
 	for name, values := range c.trailer {
 		r.SetTrailer(name, values)
 	}
 	return engine.Outcome{}
+}
+
+// unsent is the outcome when the response cannot be sent.
+func unsent(err error) engine.Outcome {
+	var unusable engine.Unusable
+	if errors.As(err, &unusable) {
+		return engine.Outcome{Kind: engine.BadAnswer, Err: err}
+	}
+	return engine.Outcome{Kind: engine.Canceled, Err: err}
 }
 
 func (c *call) statusOr200() int {
@@ -145,14 +206,14 @@ func (c *call) flush() {
 
 // writeResponse sends body bytes, the header before the first.
 func (c *call) writeResponse(p []byte) {
-	r := c.x.Response
+	c.x.PassedOn, c.answered = false, true
+	r := c.response()
 	if c.held != nil {
 		if !c.held.overwrite(p) {
 			panic(engine.Unusable{Reason: "the buffered response body is larger than the host holds"})
 		}
 		return
 	}
-	c.x.PassedOn = false
 	if !r.Started() {
 		r.WriteHeader(c.statusOr200())
 	}

@@ -8,7 +8,13 @@
 //   - A response streams: what the guest writes goes out with the next pause of the guest or at its end, unless it has
 //     asked for feature_buffer_response.
 //   - A guest that passes a request on although nothing is behind it gets a response with status 404 to work on.
-//   - Header fields between neighbours (Connection, Transfer-Encoding ...) are dropped when a guest sets them.
-//   - A malformed field name or value, or a status outside of 200 to 599, ends the exchange with the outcome "bad answer".
+//   - Behind a guest that has read the request's body without feature_buffer_request there is no body: reading it fails.
+//   - With feature_buffer_response, read_body goes on in the body that came from behind while write_body writes another one.
+//   - If what is behind the guest fails, its answer is dropped. The guest can give one in its place, by a status or a body.
+//   - Header fields between neighbours (Connection, Transfer-Encoding ...), the request's Content-Length, and trailers that a
+//     recipient needs before the body are dropped when a guest sets them.
+//   - A malformed method, URI, field name or value, or a status outside of 200 to 599, ends the exchange with the outcome
+//     "bad answer".
 //   - Header fields of one answer are bounded by abi.MaxHeaderBytes, buffered bodies by Config.BufferBytes.
+//   - get_config gives the service's settings as one JSON object.
 package httpwasm

@@ -2,6 +2,7 @@ package httpwasm
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/extension"
@@ -60,13 +61,33 @@ func fault(format string, args ...any) { panic(engine.Fault{Reason: fmt.Sprintf(
 // put writes s to the guest's buffer if it fits, and returns its length: the rule of all getters.
 func (c *call) put(s string, buf, limit uint64) uint64 {
 	if len(s) <= int(uint32(limit)) {
-		copy(c.in.View(uint32(buf), uint32(len(s))), s)
+		copy(c.view(buf, uint64(len(s))), s)
 	}
+	c.checkAfter(len(s))
 	return uint64(len(s))
 }
 
-func (c *call) str(at, length uint64) string {
-	return string(c.in.View(uint32(at), uint32(length)))
+// view gives memory of the guest. Where there is no length, the address does not matter.
+func (c *call) view(at, length uint64) []byte {
+	if uint32(length) == 0 {
+		return nil
+	}
+	return c.in.View(uint32(at), uint32(length))
+}
+
+// short gives memory of the guest that holds a part of a header: no longer than a header can be.
+func (c *call) short(at, length uint64) []byte {
+	if uint32(length) > abi.MaxHeaderBytes {
+		panic(engine.Unusable{Reason: fmt.Sprintf("the guest gives a name or a value of %d bytes: it is larger than the host holds", uint32(length))})
+	}
+	return c.view(at, length)
+}
+
+// checkAfter looks at the deadline after host functions that do much for one instruction of the guest's.
+func (c *call) checkAfter(bytes int) {
+	if bytes >= abi.CostlyBytes {
+		c.in.Check()
+	}
 }
 
 // beforeNext traps if the request was already passed on.
@@ -78,20 +99,22 @@ func (c *call) beforeNext(what string) {
 
 // responseMutable traps if the response is no longer the guest's to change.
 func (c *call) responseMutable(what string) {
-	if c.phase == inResponse && c.x.Next != nil && !c.enabled(featureBufferResponse) {
+	if c.phase == inResponse && c.x.Next != nil && c.held == nil {
 		fault("%s cannot be changed after the request was passed on, unless feature_buffer_response is enabled", what)
 	}
 }
 
-// enableFeatures also works while the guest initialises: then it holds for all requests.
+// enableFeatures also works while the guest initialises: then it holds for all requests. In handle_response it is too late. The
+// result is what the host can do, whatever is enabled.
 func enableFeatures(in *engine.Instance, p []uint64) {
 	c, f := in.Exchange.(*call), uint32(p[0])&knownFeatures
-	if c.phase == outside {
-		p[0] = uint64(c.shared.features.Or(f) | f)
-		return
+	switch c.phase {
+	case outside:
+		c.shared.features.Or(f)
+	case inRequest:
+		c.features |= f
 	}
-	c.features |= f
-	p[0] = uint64(c.features)
+	p[0] = knownFeatures
 }
 
 // getConfig gives the service's settings as one JSON object: the specification leaves the format open. It also works while
@@ -114,7 +137,7 @@ func logEnabled(_ *engine.Instance, p []uint64) {
 
 func logMessage(in *engine.Instance, p []uint64) {
 	c, level := in.Exchange.(*call), abi.Level(int32(p[0]))
-	message := in.View(uint32(p[1]), uint32(p[2]))
+	message := c.view(p[1], p[2])
 	if level >= abi.LevelDebug && level < abi.LevelNone {
 		c.stderr.Line(level, message)
 	}
@@ -128,7 +151,7 @@ func getSourceAddr(c *call, p []uint64)      { p[0] = c.put(c.x.RemoteAddr, p[0]
 
 func setMethod(c *call, p []uint64) {
 	c.beforeNext("the method")
-	method := c.str(p[0], p[1])
+	method := string(c.short(p[0], p[1]))
 	if _, ok := abi.CanonicalName(method); !ok {
 		panic(engine.Unusable{Reason: "the method set by the guest is not a token"})
 	}
@@ -137,26 +160,17 @@ func setMethod(c *call, p []uint64) {
 
 func setURI(c *call, p []uint64) {
 	c.beforeNext("the URI")
-	uri := c.str(p[0], p[1])
+	uri := string(c.short(p[0], p[1]))
 	if uri == "" {
 		uri = "/"
 	}
-	if uri[0] != '/' || !abi.ValidValue(uri) {
-		panic(engine.Unusable{Reason: "the URI set by the guest does not begin with / or holds control characters"})
+	if uri[0] != '/' || strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' }) {
+		panic(engine.Unusable{Reason: "the URI set by the guest is not an encoded path and query"})
 	}
 	c.x.URI = uri
 }
 
-func getStatusCode(c *call, p []uint64) {
-	switch {
-	case c.status != 0:
-		p[0] = uint64(c.status)
-	case c.held != nil && c.held.status != 0:
-		p[0] = uint64(c.held.status)
-	default:
-		p[0] = 200
-	}
-}
+func getStatusCode(c *call, p []uint64) { p[0] = uint64(c.statusOr200()) }
 
 func setStatusCode(c *call, p []uint64) {
 	c.responseMutable("the status")
@@ -164,7 +178,7 @@ func setStatusCode(c *call, p []uint64) {
 	if !abi.ValidStatus(code) {
 		panic(engine.Unusable{Reason: fmt.Sprintf("the status %d cannot be sent: 200 to 599 can", code)})
 	}
-	c.status, c.x.PassedOn = code, false
+	c.status, c.x.PassedOn, c.answered = code, false, true
 }
 
 // Kinds of body.
@@ -174,7 +188,7 @@ const (
 )
 
 func readBody(c *call, p []uint64) {
-	kind, buf := uint32(p[0]), c.in.View(uint32(p[1]), uint32(p[2]))
+	kind, buf := uint32(p[0]), c.view(p[1], p[2])
 	if len(buf) == 0 {
 		fault("read_body is called with an empty buffer")
 	}
@@ -202,7 +216,7 @@ func readBody(c *call, p []uint64) {
 }
 
 func writeBody(c *call, p []uint64) {
-	body := c.in.View(uint32(p[1]), uint32(p[2]))
+	body := c.view(p[1], p[2])
 	switch kind := uint32(p[0]); kind {
 	case bodyRequest:
 		c.beforeNext("the request body")
@@ -215,4 +229,5 @@ func writeBody(c *call, p []uint64) {
 	default:
 		fault("write_body: there is no body of kind %d", kind)
 	}
+	c.checkAfter(len(body))
 }

@@ -25,9 +25,9 @@ func (c *call) header(kind uint32) abi.Header {
 	case headerRequest:
 		return c.x.Header
 	case headerResponse:
-		return c.x.Response.Header()
+		return c.response().Header()
 	case headerRequestTrailers:
-		if c.x.Trailer != nil {
+		if c.x.Trailer != nil && c.enabled(featureTrailers) {
 			return c.x.Trailer()
 		}
 		return nil
@@ -38,7 +38,7 @@ func (c *call) header(kind uint32) abi.Header {
 	return nil
 }
 
-// mutableHeader gives the fields of a kind, for writing. It traps if they cannot be changed any more.
+// mutableHeader gives the fields of a kind, for writing. It traps if they cannot be changed, or not any more.
 func (c *call) mutableHeader(kind uint32) abi.Header {
 	switch kind {
 	case headerRequest:
@@ -47,38 +47,57 @@ func (c *call) mutableHeader(kind uint32) abi.Header {
 		c.responseMutable("a response header")
 		c.x.PassedOn = false
 	case headerRequestTrailers:
+		c.trailersEnabled()
 		c.beforeNext("a request trailer")
+		if c.header(kind) == nil {
+			added := abi.Header{}
+			c.x.Trailer = func() abi.Header { return added }
+		}
 	case headerResponseTrailers:
+		c.trailersEnabled()
 		c.responseMutable("a response trailer")
 		if c.trailer == nil {
 			c.trailer = abi.Header{}
 		}
 	}
-	h := c.header(kind)
-	if h == nil {
-		h = abi.Header{} // request trailers of a request that has none: what is set goes nowhere
+	return c.header(kind)
+}
+
+func (c *call) trailersEnabled() {
+	if !c.enabled(featureTrailers) {
+		fault("a trailer cannot be set unless feature_trailers is enabled")
 	}
-	return h
 }
 
 // field reads and checks a name and a value that the guest sets. ok is false if the field is one that guests cannot set
 // and that is dropped in silence.
 func (c *call) field(p []uint64) (name, value string, ok bool) {
-	raw := c.in.View(uint32(p[1]), uint32(p[2]))
+	raw := c.short(p[1], p[2])
 	name, common := commonNames[string(raw)]
 	if !common {
 		if name, ok = abi.CanonicalName(string(raw)); !ok {
 			panic(engine.Unusable{Reason: "a header name set by the guest is not a token"})
 		}
 	}
-	value = c.str(p[3], p[4])
+	value = string(c.short(p[3], p[4]))
 	if !abi.ValidValue(value) {
 		panic(engine.Unusable{Reason: "the value of the header " + name + " set by the guest holds control characters"})
 	}
 	if c.headerBytes += len(name) + len(value) + abi.FieldOverheadBytes; c.headerBytes > abi.MaxHeaderBytes {
 		panic(engine.Unusable{Reason: "the header set by the guest is larger than the host holds"})
 	}
-	return name, value, !abi.HopByHop(name)
+	return name, value, settable(uint32(p[0]), name)
+}
+
+// settable tells whether a guest can set a field. The framing of the request is the host's: it follows from the body.
+func settable(kind uint32, name string) bool {
+	switch kind {
+	case headerRequest:
+		return !abi.HopByHop(name) && name != "Content-Length"
+	case headerResponse:
+		return !abi.HopByHop(name)
+	}
+	return abi.ValidTrailer(name)
 }
 
 // commonNames saves two allocations for the names that nearly every answer sets.
@@ -115,7 +134,7 @@ func (c *call) set(kind uint32, h abi.Header, name string, values []string) {
 
 func removeHeader(c *call, p []uint64) {
 	h := c.mutableHeader(uint32(p[0]))
-	name, ok := abi.CanonicalName(c.str(p[1], p[2]))
+	name, ok := abi.CanonicalName(string(c.short(p[1], p[2])))
 	if !ok {
 		return // no such field can be there
 	}
@@ -130,8 +149,10 @@ func getHeaderNames(c *call, p []uint64) {
 	kind := uint32(p[0])
 	h := c.header(kind)
 	names := make([]string, 0, len(h)+1)
-	for name := range h {
-		names = append(names, strings.ToLower(name))
+	for name, values := range h {
+		if len(values) > 0 { // a trailer that was announced has none until the body has ended
+			names = append(names, strings.ToLower(name))
+		}
 	}
 	if kind == headerRequest && c.x.Host != "" {
 		names = append(names, "host")
@@ -143,20 +164,16 @@ func getHeaderNames(c *call, p []uint64) {
 func getHeaderValues(c *call, p []uint64) {
 	kind := uint32(p[0])
 	h := c.header(kind)
-	raw := c.in.View(uint32(p[1]), uint32(p[2]))
+	raw := c.short(p[1], p[2])
 	name, common := commonNames[string(raw)]
 	if !common {
 		name, _ = abi.CanonicalName(string(raw))
 	}
-	if kind == headerRequest && name == hostName {
-		if c.x.Host == "" {
-			p[0] = 0
-			return
-		}
-		p[0] = c.putAll([]string{c.x.Host}, p[3], p[4])
-		return
+	values := h[name]
+	if kind == headerRequest && name == hostName && c.x.Host != "" {
+		values = []string{c.x.Host}
 	}
-	p[0] = c.putAll(h[name], p[3], p[4])
+	p[0] = c.putAll(values, p[3], p[4])
 }
 
 // putAll writes NUL-terminated strings if they all fit, and returns count << 32 | length.
@@ -165,13 +182,14 @@ func (c *call) putAll(list []string, buf, limit uint64) uint64 {
 	for _, s := range list {
 		total += len(s) + 1
 	}
-	if total > 0 && total <= int(uint32(limit)) {
-		to := c.in.View(uint32(buf), uint32(total))
+	if total <= int(uint32(limit)) {
+		to := c.view(buf, uint64(total))
 		for _, s := range list {
 			n := copy(to, s)
 			to[n] = 0
 			to = to[n+1:]
 		}
 	}
+	c.checkAfter(total + len(list)*abi.FieldOverheadBytes)
 	return uint64(len(list))<<32 | uint64(total)
 }

@@ -5,12 +5,9 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
-
-// costlyBytes is from where on a host function looks at the deadline before it goes back to the guest: a guest that does nothing
-// but call it would else be stopped late, because fuel counts the guest's instructions only.
-const costlyBytes = 4 << 10
 
 // putStrings writes NUL-terminated strings to buf and the address of each to ptrs.
 func putStrings(in *engine.Instance, list []string, ptrs, buf uint32) errno {
@@ -101,7 +98,7 @@ func randomGet(in *engine.Instance, _ *State, p []uint64) errno {
 	for len(buf) > 0 {
 		n := min(len(buf), randomChunkBytes)
 		rand.Read(buf[:n]) // never fails: it ends the process if there is no randomness
-		if buf = buf[n:]; n >= costlyBytes {
+		if buf = buf[n:]; n >= abi.CostlyBytes {
 			in.Check()
 		}
 	}

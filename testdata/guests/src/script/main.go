@@ -27,6 +27,9 @@ import (
 	"unsafe"
 )
 
+//go:wasmimport http_handler enable_features
+func enableFeatures(features uint32) uint32
+
 //go:wasmimport http_handler set_header_value
 func setHeaderValue(kind uint32, name unsafe.Pointer, nameLen uint32, value unsafe.Pointer, valueLen uint32)
 
@@ -51,6 +54,8 @@ func hostLog(level int32, message unsafe.Pointer, n uint32)
 const (
 	response = 1
 	trailers = 3
+
+	featureTrailers = 4
 )
 
 func ptr(s string) unsafe.Pointer { return unsafe.Pointer(unsafe.StringData(s)) }
@@ -86,6 +91,7 @@ func step(verb, arg string) (next bool) {
 	case "remove":
 		removeHeader(response, ptr(arg), uint32(len(arg)))
 	case "trailer":
+		enableFeatures(featureTrailers)
 		field(setHeaderValue, trailers, arg)
 	case "write":
 		write(arg + "\n")

@@ -1,0 +1,147 @@
+package httpwasm
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"maps"
+
+	"github.com/vespo-dev/vespo/runtime/abi"
+)
+
+// heldResponse holds a response back (feature_buffer_response), so that the guest can read and change what is behind it
+// answered before it is sent. It is the abi.Response of what is behind the guest.
+type heldResponse struct {
+	limit  int64
+	before abi.Header // what was set before the request was passed on
+
+	header  abi.Header
+	status  int // 0 until it is given
+	body    bytes.Buffer
+	trailer abi.Header
+
+	own         bytes.Buffer // the guest's body, in place of the other
+	overwritten bool
+	readOffset  int
+}
+
+func newHeldResponse(set abi.Header, limit int64) *heldResponse {
+	return &heldResponse{limit: limit, header: maps.Clone(set)}
+}
+
+// Header implements abi.Response.
+func (h *heldResponse) Header() abi.Header {
+	if h.header == nil {
+		h.header = abi.Header{}
+	}
+	return h.header
+}
+
+// Started implements abi.Response.
+func (h *heldResponse) Started() bool { return h.status != 0 || h.overwritten }
+
+// Flush implements abi.Response.
+func (h *heldResponse) Flush() error { return nil }
+
+// WriteHeader implements abi.Response. Informational responses are dropped.
+func (h *heldResponse) WriteHeader(code int) {
+	if h.status == 0 && code >= 200 {
+		h.status = code
+	}
+}
+
+// SetTrailer implements abi.Response.
+func (h *heldResponse) SetTrailer(name string, values []string) {
+	if h.trailer == nil {
+		h.trailer = abi.Header{}
+	}
+	h.trailer[name] = values
+}
+
+// errHeldTooLarge ends the exchange of what is behind the guest.
+var errHeldTooLarge = errors.New("the response is larger than the host holds for a guest that buffers it")
+
+// Write implements abi.Response.
+func (h *heldResponse) Write(p []byte) (int, error) {
+	h.WriteHeader(200)
+	if int64(h.body.Len()+len(p)) > h.limit {
+		return 0, errHeldTooLarge
+	}
+	return h.body.Write(p)
+}
+
+// Read reads for the guest. What the guest writes does not change what it reads, so that it can do both by turns.
+func (h *heldResponse) Read(p []byte) (int, error) {
+	n := copy(p, h.body.Bytes()[h.readOffset:])
+	h.readOffset += n
+	if h.readOffset == h.body.Len() {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// overwrite puts the guest's body in place of the held one; false if it grows over the limit.
+func (h *heldResponse) overwrite(p []byte) bool {
+	if !h.overwritten {
+		h.overwritten = true
+		delete(h.Header(), "Content-Length")
+	}
+	if int64(h.own.Len()+len(p)) > h.limit {
+		return false
+	}
+	h.own.Write(p)
+	return true
+}
+
+// passOn prepares for the answer of what is behind the guest. What the guest has written so far stands before it.
+func (h *heldResponse) passOn() {
+	h.before = maps.Clone(h.header)
+	if h.overwritten {
+		h.body, h.own, h.overwritten = h.own, bytes.Buffer{}, false
+	}
+}
+
+// forget drops the answer of what is behind the guest.
+func (h *heldResponse) forget() {
+	h.header, h.status, h.trailer = h.before, 0, nil
+	h.body.Reset()
+}
+
+// send sends the response with a status.
+func (h *heldResponse) send(to abi.Response, status int) error {
+	header := to.Header()
+	clear(header)
+	maps.Copy(header, h.header)
+	to.WriteHeader(status)
+	body := &h.body
+	if h.overwritten {
+		body = &h.own
+	}
+	if body.Len() == 0 {
+		return nil
+	}
+	_, err := to.Write(body.Bytes())
+	return err
+}
+
+// notedResponse notes the status that what is behind the guest gives.
+type notedResponse struct {
+	abi.Response
+	status int // 0 until it is given
+}
+
+// WriteHeader implements abi.Response.
+func (r *notedResponse) WriteHeader(code int) {
+	if r.status == 0 && code >= 200 {
+		r.status = code
+	}
+	r.Response.WriteHeader(code)
+}
+
+// Write implements abi.Response.
+func (r *notedResponse) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = 200
+	}
+	return r.Response.Write(p)
+}
