@@ -90,8 +90,10 @@ func (x *exchange) conclude(err error) {
 	if !x.abort && !w.hijacked {
 		w.commit() // a handler that wrote nothing means an empty 200, as everywhere with net/http
 	}
-	rec.Status, rec.BytesOut, rec.TTFB = w.status, w.bytes, w.ttfb
-	rec.BytesIn = x.body.bytes.Load()
+	if !w.hijacked { // else the handler alone knows what went over the connection
+		rec.Status, rec.BytesOut, rec.TTFB = w.status, w.bytes, w.ttfb
+		rec.BytesIn = x.body.bytes.Load()
+	}
 	rec.TTLB = time.Since(rec.Time)
 }
 

@@ -89,7 +89,7 @@ func (w *responseWriter) FlushError() error {
 	return http.NewResponseController(w.inner).Flush()
 }
 
-// Hijack gives the connection to the handler. The record then has the status that was sent before, if any.
+// Hijack gives the connection to the handler, which then notes in the record what it has sent over it.
 func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(w.inner).Hijack()
 	if err == nil {

@@ -39,7 +39,8 @@ const (
 // the handler, and gives it to the listener once the handler has returned. Neither may keep it. It is not safe for concurrent
 // use; a handler that fills it from several goroutines has to have joined them before it returns.
 //
-// The router fills the first two groups before it calls the handler and the third after; the handler fills the last.
+// The router fills the first two groups before it calls the handler and the third after; the handler fills the last, and the third, but
+// for TTLB, where it has taken the connection.
 // Sizes are in bytes. A zero means unknown or not applicable.
 type Record struct {
 	Time      time.Time // when the request's header had been read, with a monotonic reading

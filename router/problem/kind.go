@@ -59,7 +59,7 @@ var table = [...]row{
 	{GuestExit, http.StatusInternalServerError, "Guest exited without an answer"},
 	{Internal, http.StatusInternalServerError, "Internal server error"},
 	{NotImplemented, http.StatusNotImplemented, "Not implemented"},
-	{BadGateway, http.StatusBadGateway, "Guest answer unusable"},
+	{BadGateway, http.StatusBadGateway, "Bad gateway"},
 	{SourceUnavailable, http.StatusBadGateway, "Source unavailable"},
 	{NoCapacity, http.StatusServiceUnavailable, "No capacity"},
 	{NotReady, http.StatusServiceUnavailable, "Not ready"},
