@@ -15,10 +15,12 @@ import (
 
 // Spec asks for one version of one service.
 type Spec struct {
-	Prefix  registry.Prefix // canonical, as router.ParsePrefix returns it
-	Kind    string          // name of the Kind
-	Digest  registry.Digest // of Module; empty means "compute it"
-	Module  []byte          // what is deployed; a Kind must neither change it nor keep it after Close
+	Prefix registry.Prefix // canonical, as router.ParsePrefix returns it
+	Kind   string          // name of the Kind
+	Digest registry.Digest // of Module; empty means "compute it"
+	// Module is what is deployed: a WebAssembly module, or the document that describes what the prefix is bound to. A Kind must
+	// neither change it nor keep it after Close.
+	Module  []byte
 	Options registry.Options
 	// Generation is set by the transaction before Prepare and is zero in Validate.
 	Generation registry.Generation
@@ -84,7 +86,8 @@ const (
 
 // Status is what a deployment tells about itself.
 type Status struct {
-	ABI           string // guest ABI, in words
+	ABI           string // guest ABI, in words; empty for what is no guest
+	Target        string // where requests go, in one line; empty for what has nothing to tell beside the ABI
 	State         string // one of the State constants
 	MemoryBytes   int64  // linear memory budget of one request
 	SnapshotBytes int64

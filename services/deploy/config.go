@@ -20,7 +20,9 @@ type Config struct {
 	Gate     *admission.Gate
 	Limits   admission.Limits // of each service
 	Kinds    []services.Kind
-	Idle     registry.IdlePolicy
+	// Admission has the kinds, by name, whose requests do not take what Gate shares out, and so wait elsewhere for their turn.
+	Admission map[string]Admission
+	Idle      registry.IdlePolicy
 
 	PrepareTimeout time.Duration // for one Kind.Prepare; default 2 min
 	DrainTimeout   time.Duration // for the requests on a replaced version; default 1 min
@@ -30,6 +32,20 @@ type Config struct {
 
 	Log    *slog.Logger // default: discards
 	Events Events
+}
+
+// Admission is how the requests to services of one kind are let in.
+type Admission struct {
+	Gate   *admission.Gate
+	Limits admission.Limits // of each service
+}
+
+// admission gives the one of a kind.
+func (c *Config) admission(kind string) Admission {
+	if own, ok := c.Admission[kind]; ok {
+		return own
+	}
+	return Admission{Gate: c.Gate, Limits: c.Limits}
 }
 
 // Events tells a listener what happens, after it has happened. Each field may be nil. The functions are called in line,
@@ -73,6 +89,11 @@ func orDefault[T ~int | ~int64](v, def T) T {
 func (c Config) check() {
 	if c.Registry == nil || c.Router == nil || c.Gate == nil {
 		panic("deploy: Config needs Registry, Router and Gate")
+	}
+	for kind, own := range c.Admission {
+		if own.Gate == nil {
+			panic(fmt.Sprintf("deploy: the admission of the kind %q has no Gate", kind))
+		}
 	}
 	seen := make(map[string]bool)
 	for _, k := range c.Kinds {

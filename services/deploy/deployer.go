@@ -28,8 +28,8 @@ type Deployer struct {
 	phase atomic.Int32 // one of the phases; changed with the writer lock held
 
 	mu       sync.Mutex
-	live     map[registry.Prefix]*live          // guarded by mu; changed with the writer lock held too
-	limiters map[registry.Prefix]*sharedLimiter // guarded by mu
+	live     map[registry.Prefix]*live     // guarded by mu; changed with the writer lock held too
+	limiters map[limiterKey]*sharedLimiter // guarded by mu
 
 	// The contexts end at the two steps of Close; all four are immutable.
 	closing      context.Context // Close was called
@@ -73,7 +73,7 @@ func New(cfg Config) *Deployer {
 		log:      cfg.Log,
 		writer:   make(chan struct{}, 1),
 		live:     make(map[registry.Prefix]*live),
-		limiters: make(map[registry.Prefix]*sharedLimiter),
+		limiters: make(map[limiterKey]*sharedLimiter),
 	}
 	d.closing, d.beginClosing = context.WithCancel(context.Background())
 	d.draining, d.stopDrain = context.WithCancel(context.Background())

@@ -69,7 +69,8 @@ func (d *Deployer) idleRound(ctx context.Context, now time.Time, longest time.Du
 	return next
 }
 
-// usage is what the decision looks at. A request counts from its wait in the queue to the release of the limiter.
+// usage is what the decision looks at. A request counts from its wait in the queue to the release of the limiter. What has no guest ABI
+// has no code.
 func (l *live) usage() registry.Usage {
 	status, limiter := l.deployment.Status(), l.limiter.Stats()
 	used := l.since
@@ -81,7 +82,7 @@ func (l *live) usage() registry.Usage {
 	return registry.Usage{
 		LastUsed: used,
 		Warm:     status.Warm,
-		Compiled: status.State == services.StateReady || status.State == services.StateIdle,
+		Compiled: status.ABI != "" && (status.State == services.StateReady || status.State == services.StateIdle),
 		InFlight: max(status.InFlight, limiter.InFlight+limiter.Queued),
 	}
 }

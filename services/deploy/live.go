@@ -32,6 +32,16 @@ func (l *live) entry() Entry {
 	return Entry{Service: l.service, Status: l.deployment.Status(), Problem: l.problem}
 }
 
+// limiterKey names a limiter: versions of different kinds at one prefix may be admitted by different gates.
+type limiterKey struct {
+	prefix registry.Prefix
+	gate   *admission.Gate
+}
+
+func (d *Deployer) limiterKey(s registry.Service) limiterKey {
+	return limiterKey{prefix: s.Prefix, gate: d.cfg.admission(s.Current.Kind).Gate}
+}
+
 // sharedLimiter is the limiter of a prefix for as long as any version of it, serving or draining, can have requests
 // in flight. Were it made anew with each version, a replacement would for a while admit twice as many as the limit
 // says.
@@ -43,7 +53,7 @@ type sharedLimiter struct {
 // newLive makes what is not visible to anybody yet. Its owner publishes it or calls discard.
 func (d *Deployer) newLive(service registry.Service, deployment services.Deployment, unavailable error) *live {
 	l := &live{service: service, deployment: deployment, since: time.Now(), problem: unavailable}
-	l.limiter = d.useLimiter(service.Prefix)
+	l.limiter = d.useLimiter(service)
 	l.route = newRoute(service, deployment, l.limiter.Limiter)
 	l.unroutable = len(checkPrefix(service.Prefix)) > 0
 	return l
@@ -71,14 +81,16 @@ func newRoute(s registry.Service, h router.Handler, limiter *admission.Limiter) 
 	})
 }
 
-// useLimiter gives the limiter of a prefix, with one more user.
-func (d *Deployer) useLimiter(prefix registry.Prefix) *sharedLimiter {
+// useLimiter gives the limiter of a service, with one more user.
+func (d *Deployer) useLimiter(service registry.Service) *sharedLimiter {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := d.limiters[prefix]
+	key := d.limiterKey(service)
+	s := d.limiters[key]
 	if s == nil {
-		s = &sharedLimiter{Limiter: d.cfg.Gate.NewLimiter(d.cfg.Limits)}
-		d.limiters[prefix] = s
+		own := d.cfg.admission(service.Current.Kind)
+		s = &sharedLimiter{Limiter: own.Gate.NewLimiter(own.Limits)}
+		d.limiters[key] = s
 	}
 	s.users++
 	return s
@@ -89,7 +101,7 @@ func (d *Deployer) dropLimiter(l *live) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if l.limiter.users--; l.limiter.users == 0 {
-		delete(d.limiters, l.service.Prefix)
+		delete(d.limiters, d.limiterKey(l.service))
 	}
 }
 
