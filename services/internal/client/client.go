@@ -1,0 +1,148 @@
+// Package client has the connection to the client of a request that is answered by the host itself: an answer may take as
+// long as the client takes it, and no longer than the service is there.
+package client
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// Patience is how long a client may take for one part of an answer, of at most chunkBytes, before the connection is cut.
+	Patience = 30 * time.Second
+	// chunkBytes is what is handed over at a time: with Patience, the slowest client gets about 8 KB a second.
+	chunkBytes = 256 << 10
+	// refreshAfter spares most writes the setting of a deadline.
+	refreshAfter = time.Second
+)
+
+// Writer is an http.ResponseWriter that moves the write deadline along while the client takes the answer, in place of the server's
+// one for the whole of it. It is for one request, and not safe for concurrent use, as any http.ResponseWriter.
+type Writer struct {
+	http.ResponseWriter                          // immutable
+	control             *http.ResponseController // immutable
+	request             *http.Request            // immutable
+	unwatch             func() bool              // immutable; ends the watch of closing
+	watched             chan struct{}            // immutable; closed when the watch has cut the client off
+
+	mu  sync.Mutex // orders the deadlines of the watch and of the request
+	cut bool       // guarded by mu; the deadline has passed for good
+
+	bounded  time.Time // when the deadline was set last; zero if it was not
+	err      error     // why the client takes no more
+	hijacked bool
+}
+
+// NewWriter makes the writer of a request. When closing ends, the client is cut off. Finish must be called at the end.
+func NewWriter(w http.ResponseWriter, r *http.Request, closing context.Context) *Writer {
+	c := &Writer{ResponseWriter: w, control: http.NewResponseController(w), request: r, watched: make(chan struct{})}
+	c.unwatch = context.AfterFunc(closing, func() {
+		defer close(c.watched)
+		c.setDeadline(time.Now(), true)
+	})
+	return c
+}
+
+// setDeadline sets the deadline for writing, unless the client was cut off.
+func (c *Writer) setDeadline(at time.Time, cut bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.cut {
+		_ = c.control.SetWriteDeadline(at) // error: a connection without deadlines is none of a server
+	}
+	c.cut = c.cut || cut
+}
+
+// Err tells why the client takes no more of the answer; nil if it did not fail.
+func (c *Writer) Err() error { return c.err }
+
+// Hijacked tells whether the connection was given away.
+func (c *Writer) Hijacked() bool { return c.hijacked }
+
+// Write sends a part of the body.
+func (c *Writer) Write(p []byte) (int, error) {
+	c.bound()
+	n, err := c.ResponseWriter.Write(p)
+	return n, c.noted(err)
+}
+
+// ReadFrom sends what is in src, by what the server has for it, such as sendfile.
+func (c *Writer) ReadFrom(src io.Reader) (total int64, err error) {
+	whole, limited := src.(*io.LimitedReader)
+	if !limited {
+		whole = &io.LimitedReader{R: src, N: 1<<63 - 1}
+	}
+	for whole.N > 0 {
+		c.bound()
+		// One limit around src, and not two, is what the server looks through to find a file.
+		part := &io.LimitedReader{R: whole.R, N: min(whole.N, chunkBytes)}
+		want := part.N
+		n, err := io.Copy(c.ResponseWriter, part)
+		total += n
+		whole.N -= want - part.N
+		if err != nil || n < want {
+			return total, c.noted(err)
+		}
+	}
+	return total, nil
+}
+
+// noted keeps the first error.
+func (c *Writer) noted(err error) error {
+	if c.err == nil {
+		c.err = err
+	}
+	return err
+}
+
+// Flush sends what is buffered, for those who do not want to know if that fails.
+func (c *Writer) Flush() { _ = c.FlushError() }
+
+// FlushError sends what is buffered.
+func (c *Writer) FlushError() error {
+	c.bound()
+	err := c.control.Flush()
+	if errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return c.noted(err)
+}
+
+// Hijack gives the connection away, with what the client has sent of it already. The server then sets no deadlines any more.
+func (c *Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := c.control.Hijack()
+	c.hijacked = err == nil
+	return conn, buffered, err
+}
+
+// Unwrap is for http.ResponseController.
+func (c *Writer) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+// bound moves the deadline.
+func (c *Writer) bound() {
+	if now := time.Now(); now.Sub(c.bounded) >= refreshAfter {
+		c.bounded = now
+		c.setDeadline(now.Add(Patience), false)
+	}
+}
+
+// Finish hands the connection back to the server, whose own deadline holds for the rest of it and for the next request.
+func (c *Writer) Finish() {
+	if !c.unwatch() {
+		<-c.watched
+	}
+	if c.bounded.IsZero() || c.hijacked {
+		return
+	}
+	until := time.Time{}
+	if s, ok := c.request.Context().Value(http.ServerContextKey).(*http.Server); ok && s.WriteTimeout > 0 {
+		until = time.Now().Add(s.WriteTimeout)
+	}
+	c.setDeadline(until, false)
+}
