@@ -1,0 +1,116 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+var errNoUpgrade = errors.New("the upstream has switched protocols without being asked")
+
+// RoundTrip implements http.RoundTripper for the one request of the exchange: it takes it to an upstream, and to another one where
+// that is safe.
+func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
+	var tried []*upstream
+	var failed error
+	for {
+		u := x.d.balancer.acquire(time.Now(), tried)
+		if u == nil {
+			return nil, failed
+		}
+		tried = append(tried, u)
+		a := &attempt{exchange: x, upstream: u}
+		resp, err := a.send(out)
+		if err == nil {
+			return resp, nil
+		}
+		failed = errors.Join(failed, err)
+		if !a.repeatable(out) {
+			return nil, failed
+		}
+	}
+}
+
+// attempt is the sending of a request to one upstream. The hooks of its trace are called from goroutines of the transport.
+type attempt struct {
+	*exchange
+	upstream  *upstream
+	connected atomic.Bool // there was a connection to send it over
+	answered  atomic.Bool // the first byte of the answer has come
+	conn      atomic.Pointer[net.Conn]
+}
+
+// send gives the answer's header, with a body that releases the upstream when it is closed.
+func (a *attempt) send(out *http.Request) (*http.Response, error) {
+	release := sync.OnceFunc(func() { a.d.balancer.release(a.upstream) })
+	resp, err := a.upstream.transport.RoundTrip(a.request(out))
+	if err != nil {
+		if !a.connected.Load() && a.blamesUpstream() {
+			a.d.balancer.failed(a.upstream, time.Now())
+		}
+		release()
+		return nil, err
+	}
+	a.d.balancer.answered(a.upstream)
+	a.exchange.upstream = a.upstream
+	if backend, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
+		resp.Body = &tunnel{ReadWriteCloser: backend, conn: *a.conn.Load(), release: release}
+		return resp, nil
+	}
+	a.answer = &answerBody{ReadCloser: resp.Body, release: release}
+	resp.Body = a.answer
+	return resp, nil
+}
+
+// request is the request for this upstream.
+func (a *attempt) request(out *http.Request) *http.Request {
+	trace := &httptrace.ClientTrace{
+		// The transport itself may ask for a second connection where the first one was closed before it had carried anything.
+		GetConn: func(string) { a.connected.Store(false) },
+		GotConn: func(info httptrace.GotConnInfo) {
+			a.conn.Store(&info.Conn)
+			a.connected.Store(true)
+		},
+		GotFirstResponseByte: func() { a.answered.Store(true) },
+	}
+	r := out.WithContext(httptrace.WithClientTrace(out.Context(), trace))
+	r.URL = a.upstream.origin.target(a.path, a.in.URL)
+	r.Host = ""
+	if a.d.plan.clientHost {
+		r.Host = a.in.Host
+	}
+	return r
+}
+
+// blamesUpstream tells whether the failure to connect says something about the upstream: the end of the request by the client, or of the
+// deployment, does not.
+func (a *attempt) blamesUpstream() bool {
+	cause := context.Cause(a.ctx)
+	return cause == nil || errors.Is(cause, errNoAnswerInTime)
+}
+
+// repeatable tells whether the request can be sent to another upstream without the danger that it is carried out twice.
+func (a *attempt) repeatable(out *http.Request) bool {
+	switch {
+	case a.ctx.Err() != nil || a.answered.Load():
+		return false
+	case !a.connected.Load():
+		return a.body == nil || a.body.untouched()
+	}
+	return a.body == nil && !a.upgrade && idempotent(out.Method)
+}
+
+// idempotent is RFC 9110 section 9.2.2.
+func idempotent(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,126 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+// leftoverTimeout bounds what the server still reads of a request's body that the upstream did not want.
+const leftoverTimeout = 2 * time.Second
+
+var errBodyTooLarge = errors.New("the request's body is larger than the limit")
+
+// requestBody is the body of a request with its limit. It remembers how it ended. The transport reads it on a goroutine of its own, which
+// may outlive the request for a moment.
+type requestBody struct {
+	from    io.ReadCloser            // immutable
+	control *http.ResponseController // immutable; has the read deadline
+
+	mu      sync.Mutex
+	left    int64 // guarded by mu, like all below; bytes that may still come
+	reading bool  // the upstream waits for the client
+	touched bool  // something was asked for
+	err     error // how it ended; io.EOF for well
+}
+
+// Read implements io.Reader.
+func (b *requestBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	left, err := b.left, b.err
+	b.touched, b.reading = true, err == nil
+	b.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	if int64(len(p)) > left+1 {
+		p = p[:left+1] // one byte more than allowed tells that there is more
+	}
+	n, err := b.from.Read(p)
+	if int64(n) > left {
+		n, err = int(left), errBodyTooLarge
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.left -= int64(n)
+	b.reading = false
+	if b.err = err; err == io.EOF {
+		_ = b.control.SetReadDeadline(time.Time{}) // or its passing would look like the client's leaving
+	}
+	return n, err
+}
+
+// Close does nothing: the body is the server's to close, and may be wanted for another upstream.
+func (b *requestBody) Close() error { return nil }
+
+// untouched tells whether no upstream can have seen anything of it.
+func (b *requestBody) untouched() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.touched
+}
+
+// state tells how reading ended, nil if it has not, and whether the client is being waited for.
+func (b *requestBody) state() (err error, reading bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err, b.reading
+}
+
+// finish drops what was not read, within bounds, at the end of the request.
+func (b *requestBody) finish() {
+	if err, _ := b.state(); err == nil {
+		_ = b.control.SetReadDeadline(time.Now().Add(leftoverTimeout)) // a read that is under way ends then, too
+	}
+	_ = b.from.Close()
+}
+
+// late tells whether the client did not send the body in time.
+func late(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+// answerBody is the body of an upstream's answer. It remembers why it broke off.
+type answerBody struct {
+	io.ReadCloser
+	release func() // called once, when it is closed
+	err     error
+}
+
+// Read implements io.Reader.
+func (b *answerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		b.err = err
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b *answerBody) Close() error {
+	b.release()
+	return b.ReadCloser.Close()
+}
+
+// tunnel is the connection to an upstream that has switched protocols. It is closed by two goroutines.
+type tunnel struct {
+	io.ReadWriteCloser
+	conn    net.Conn // the same, as it was dialled
+	release func()
+}
+
+// CloseWrite tells the upstream that the client will send no more. Where that cannot be said, the connection ends with the error.
+func (t *tunnel) CloseWrite() error {
+	if half, ok := t.conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// Close implements io.Closer.
+func (t *tunnel) Close() error {
+	t.release()
+	return t.ReadWriteCloser.Close()
+}

@@ -1,0 +1,105 @@
+package proxy
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// Bounds of a document.
+const (
+	maxDocumentBytes = 64 << 10
+	maxUpstreams     = 64
+	maxRules         = 64 // of each direction
+)
+
+// The values of Document.Host.
+const (
+	HostUpstream = "upstream" // the upstream's own, as in its URL; the default
+	HostClient   = "client"   // as the client sent it
+)
+
+// Document says what a prefix is bound to. It is what the catalogue keeps, as JSON; see [Document.Encode].
+type Document struct {
+	Upstreams  []string `json:"upstreams"`
+	KeepPrefix bool     `json:"keep_prefix,omitempty"`
+	Host       string   `json:"host,omitempty"`
+	// RequestHeaders and ResponseHeaders are rules: "Name: value" sets a header in place of what came, several of one name
+	// set several values, and "Name:" removes it.
+	RequestHeaders  []string `json:"request_headers,omitempty"`
+	ResponseHeaders []string `json:"response_headers,omitempty"`
+}
+
+// Encode gives the canonical form: the same binding is always the same bytes, and so has one digest.
+func (d Document) Encode() []byte {
+	if d.Host == HostUpstream {
+		d.Host = ""
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(d); err != nil {
+		panic("proxy: a document of strings cannot be encoded: " + err.Error())
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// Decode reads a document. It looks at the form alone: what the members say is checked when it is deployed. The error is fit for
+// the client.
+func Decode(text []byte) (Document, error) {
+	var d Document
+	if len(text) > maxDocumentBytes {
+		return d, fmt.Errorf("the document has %d bytes, at most %d are taken", len(text), maxDocumentBytes)
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&d); err != nil {
+		return d, fmt.Errorf("the document is not one of a proxy: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return d, errors.New("the document is followed by something else")
+	}
+	return d, nil
+}
+
+// plan is a document that was found valid, in the form in which it is carried out.
+type plan struct {
+	upstreams  []origin
+	keepPrefix bool
+	clientHost bool
+	request    rules
+	response   rules
+}
+
+// plan checks all that the document says.
+func (d Document) plan() (*plan, []string) {
+	var violations []string
+	refuse := func(format string, args ...any) { violations = append(violations, fmt.Sprintf(format, args...)) }
+	p := &plan{keepPrefix: d.KeepPrefix, clientHost: d.Host == HostClient}
+	if n := len(d.Upstreams); n == 0 || n > maxUpstreams {
+		refuse("upstream: %d are given, it must be between 1 and %d", n, maxUpstreams)
+	}
+	for _, text := range d.Upstreams[:min(len(d.Upstreams), maxUpstreams)] {
+		o, wrong := parseOrigin(text)
+		switch {
+		case wrong != "":
+			refuse("upstream %.200q: %s", text, wrong)
+		case slices.Contains(p.upstreams, o):
+			refuse("upstream %.200q is given more than once", text)
+		default:
+			p.upstreams = append(p.upstreams, o)
+		}
+	}
+	if d.Host != "" && d.Host != HostUpstream && d.Host != HostClient {
+		refuse("host is %.40q: it can be %s or %s", d.Host, HostUpstream, HostClient)
+	}
+	var wrong []string
+	p.request, wrong = parseRules("request_header", d.RequestHeaders, requestHeadersOfOurs)
+	violations = append(violations, wrong...)
+	p.response, wrong = parseRules("response_header", d.ResponseHeaders, responseHeadersOfOurs)
+	violations = append(violations, wrong...)
+	return p, violations
+}

@@ -1,0 +1,190 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httputil"
+	"time"
+
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services/internal/client"
+	"github.com/vespo-dev/vespo/services/internal/inflight"
+)
+
+var (
+	errNoAnswerInTime = errors.New("the upstream did not begin its answer in time")
+	errBadStatus      = errors.New("the upstream's answer has no usable status")
+)
+
+// exchange is one request on its way to an upstream and back.
+type exchange struct {
+	d       *deployment
+	rec     *accesslog.Record
+	in      *http.Request           // the client's, with ctx and body
+	ctx     context.Context         // ends with the client, with the deployment, or when no answer has begun in time
+	cancel  context.CancelCauseFunc // of ctx
+	unwatch func() bool             // of the deployment's end
+	timer   *time.Timer             // until the answer's header
+	client  *client.Writer
+	body    *requestBody // nil if there is none
+	path    string       // escaped, for the upstream
+	upgrade bool         // the client wants to switch protocols
+
+	upstream *upstream   // who has answered
+	answer   *answerBody // nil as long as there is none, and for a tunnel
+	tunnel   *clientConn // nil unless protocols were switched
+	err      error       // why there is no answer
+}
+
+func newExchange(d *deployment, w http.ResponseWriter, r *http.Request, rec *accesslog.Record) *exchange {
+	x := &exchange{d: d, rec: rec, path: d.plan.pathFor(rec.Prefix, rec.Rest)}
+	x.ctx, x.cancel = context.WithCancelCause(r.Context())
+	x.unwatch = context.AfterFunc(d.requests.Context(), func() { x.cancel(inflight.ErrClosed) })
+	deadline := rec.Time.Add(rec.QueueWait + d.timeout) // the wait for admission is not the upstream's
+	x.timer = time.AfterFunc(time.Until(deadline), func() { x.cancel(errNoAnswerInTime) })
+	x.client = client.NewWriter(w, r, d.requests.Context())
+	x.in = r.WithContext(x.ctx)
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		x.in.Body, x.in.ContentLength = http.NoBody, 0
+		return x
+	}
+	rc := http.NewResponseController(w) // errors: a connection without these has no need of them
+	_ = rc.SetReadDeadline(deadline)
+	// Without it, HTTP/1 takes the rest of the body away from an upstream that begins to answer before it has read all.
+	_ = rc.EnableFullDuplex()
+	x.body = &requestBody{from: r.Body, control: rc, left: d.maxBodyBytes}
+	x.in.Body = x.body
+	return x
+}
+
+// finish gives back what newExchange has taken.
+func (x *exchange) finish() {
+	x.timer.Stop()
+	x.unwatch()
+	x.cancel(nil)
+	x.client.Finish()
+	if x.body != nil && x.tunnel == nil {
+		x.body.finish()
+	}
+}
+
+// run carries the request and the answer. The error is what is still to be answered, or why the connection is to be cut.
+func (x *exchange) run() error {
+	x.forward()
+	switch {
+	case x.tunnel != nil:
+		return x.tunnelled()
+	case x.err != nil:
+		return x.failure(x.err)
+	case x.client.Err() != nil:
+		return x.failure(x.client.Err())
+	case x.answer != nil && x.answer.err != nil:
+		return x.failure(x.answer.err)
+	}
+	return nil
+}
+
+// tunnelled completes the record of a request that has switched protocols.
+func (x *exchange) tunnelled() error {
+	x.tunnel.record(x.rec)
+	if x.err == nil && !errors.Is(context.Cause(x.ctx), inflight.ErrClosed) {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", http.ErrAbortHandler, cmp.Or(x.err, inflight.ErrClosed))
+}
+
+// forward lets the proxy of the standard library do what it does; why an answer broke off is noted by who has read or written it.
+func (x *exchange) forward() {
+	defer func() {
+		if v := recover(); v != nil && v != http.ErrAbortHandler {
+			panic(v)
+		}
+	}()
+	proxy := httputil.ReverseProxy{
+		Rewrite:        x.rewrite,
+		Transport:      x,
+		ModifyResponse: x.receive,
+		BufferPool:     x.d.buffers,
+		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.err = err },
+		ErrorLog:       log.New(io.Discard, "", 0), // the access record has it
+	}
+	proxy.ServeHTTP(hijackable{x.client, x}, x.in)
+}
+
+// rewrite makes of the client's request the one for the upstream. Where it goes is chosen later.
+func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
+	dropH2C(pr.Out.Header)
+	x.upgrade = pr.Out.Header.Get("Upgrade") != ""
+	pr.Out.Trailer = pr.In.Trailer // the server fills it when it has read the body
+	x.d.plan.request.apply(pr.Out.Header)
+	stripped := x.rec.Prefix
+	if x.d.plan.keepPrefix {
+		stripped = ""
+	}
+	setForwarded(pr, x.rec.RequestID, stripped)
+}
+
+// receive looks at the header of an answer before it is passed on.
+func (x *exchange) receive(resp *http.Response) error {
+	switch {
+	case !x.timer.Stop():
+		return errNoAnswerInTime
+	case resp.StatusCode < http.StatusSwitchingProtocols:
+		return errBadStatus
+	case resp.StatusCode == http.StatusSwitchingProtocols && !x.upgrade:
+		return errNoUpgrade
+	}
+	if x.body != nil { // an answer that has begun may last, and so may what it is the answer to
+		_ = x.body.control.SetReadDeadline(time.Time{})
+	}
+	for _, name := range [...]string{"Location", "Content-Location"} {
+		if at := resp.Header.Get(name); at != "" {
+			resp.Header.Set(name, x.d.plan.ownLocation(at, x.upstream.origin, x.rec.Prefix))
+		}
+	}
+	x.d.plan.response.apply(resp.Header)
+	resp.Header.Set(router.RequestIDHeader, x.rec.RequestID)
+	if _, typed := resp.Header["Content-Type"]; !typed {
+		x.client.Header()["Content-Type"] = nil // or the HTTP server would guess one
+	}
+	return nil
+}
+
+// failure is the one table from what went wrong to what the client is told. It is never told where the upstream is, nor what that
+// has said.
+func (x *exchange) failure(err error) error {
+	var bodyErr error
+	var reading bool
+	if x.body != nil {
+		bodyErr, reading = x.body.state()
+	}
+	cause := context.Cause(x.ctx)
+	switch {
+	case errors.Is(bodyErr, errBodyTooLarge):
+		return bodyTooLarge(x.d.maxBodyBytes)
+	case late(bodyErr) || reading && errors.Is(cause, errNoAnswerInTime):
+		return problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(err)
+	case errors.Is(cause, inflight.ErrClosed):
+		return inflight.Stopped()
+	case errors.Is(cause, errNoAnswerInTime) || errors.Is(err, errNoAnswerInTime):
+		return problem.Newf(problem.Deadline, "the upstream did not begin its answer within %s", x.d.timeout).WithCause(err)
+	case cause != nil:
+		return fmt.Errorf("%w: %w", cause, err)
+	case bodyErr != nil && bodyErr != io.EOF, x.client.Err() != nil:
+		return fmt.Errorf("%w: %w", http.ErrAbortHandler, err)
+	case x.upstream == nil:
+		return problem.New(problem.BadGateway, "no upstream of the service could be reached, or none answered").WithCause(err)
+	}
+	return problem.New(problem.BadGateway, "the upstream's answer could not be used").WithCause(err)
+}
+
+func bodyTooLarge(limitBytes int64) error {
+	return problem.Newf(problem.BodyTooLarge, "the request's body is larger than %d bytes", limitBytes)
+}

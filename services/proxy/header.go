@@ -1,0 +1,93 @@
+package proxy
+
+import (
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+)
+
+const maxRuleBytes = 4 << 10
+
+// hopHeaders belong to one connection, RFC 9110 section 7.6.1; httputil.ReverseProxy takes care of them.
+var hopHeaders = []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer",
+	"Transfer-Encoding", "Upgrade", "Content-Length"}
+
+// requestHeadersOfOurs cannot be changed by rules: upstreams, this server's own management among them, can rely on what they say.
+var requestHeadersOfOurs = append([]string{"Host", "Expect", "Forwarded", "Via", "X-Request-Id", "X-Real-Ip"}, hopHeaders...)
+
+// responseHeadersOfOurs cannot be changed by rules.
+var responseHeadersOfOurs = append([]string{"X-Request-Id"}, hopHeaders...)
+
+// rule sets a header to values, or removes it if there are none.
+type rule struct {
+	name   string // canonical
+	values []string
+}
+
+type rules []rule
+
+// apply changes the header.
+func (rs rules) apply(h http.Header) {
+	for _, r := range rs {
+		if len(r.values) == 0 {
+			delete(h, r.name)
+			continue
+		}
+		h[r.name] = slices.Clone(r.values)
+	}
+}
+
+// parseRules reads rules for the field of a document. None may change the headers that are ours.
+func parseRules(field string, texts []string, ours []string) (rs rules, violations []string) {
+	if len(texts) > maxRules {
+		return nil, []string{fmt.Sprintf("%s: %d rules are given, at most %d are taken", field, len(texts), maxRules)}
+	}
+	for _, text := range texts {
+		name, value, wrong := parseRule(text, ours)
+		i := slices.IndexFunc(rs, func(r rule) bool { return r.name == name })
+		switch {
+		case wrong != "":
+			violations = append(violations, field+" "+wrong)
+		case i < 0 && value == "":
+			rs = append(rs, rule{name: name})
+		case i < 0:
+			rs = append(rs, rule{name: name, values: []string{value}})
+		case value == "" || len(rs[i].values) == 0:
+			violations = append(violations, fmt.Sprintf("%s %.60q is both removed and given, or removed twice", field, name))
+		default:
+			rs[i].values = append(rs[i].values, value)
+		}
+	}
+	return rs, violations
+}
+
+// parseRule reads "Name: value" or "Name:". The value may be a secret: no message repeats it.
+func parseRule(text string, ours []string) (name, value, wrong string) {
+	name, value, found := strings.Cut(text, ":")
+	value = strings.Trim(value, " \t")
+	canonical := textproto.CanonicalMIMEHeaderKey(name)
+	switch {
+	case !found:
+		return "", "", `must be "Name: value", or "Name:" to remove the header`
+	case name == "" || strings.ContainsFunc(name, notToken):
+		return "", "", fmt.Sprintf("%.60q: it is not the name of a header", name)
+	case len(text) > maxRuleBytes:
+		return "", "", fmt.Sprintf("%.60q: it is longer than %d bytes", canonical, maxRuleBytes)
+	case slices.Contains(ours, canonical) || strings.HasPrefix(canonical, forwardedPrefix):
+		return "", "", fmt.Sprintf("%.60q: this header is the server's to set", canonical)
+	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+		return "", "", fmt.Sprintf("%.60q: its value has a control character", canonical)
+	}
+	return canonical, value, ""
+}
+
+// notToken tells what RFC 9110 section 5.6.2 does not allow in a name.
+func notToken(r rune) bool {
+	switch {
+	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
+		return false
+	}
+	return !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+}
