@@ -21,12 +21,13 @@ import (
 // addCmd adds a service.
 type addCmd struct {
 	Prefix    string `arg:"" help:"Path prefix to serve it under, such as hello or a/b; / takes all that no other service has."`
-	Module    string `arg:"" name:"file|url" help:"The module: a file, - for standard input, or an http or https address that the server fetches."`
+	Module    string `arg:"" optional:"" name:"file|url" help:"The module: a file, - for standard input, or an http or https address that the server fetches."`
 	Memory    string `placeholder:"SIZE" help:"Linear memory of one request, at most the server's --memory, which is the default."`
-	Timeout   string `placeholder:"DURATION" help:"Time limit of one request; the server's --timeout if not given."`
+	Timeout   string `placeholder:"DURATION" help:"Time limit of one request, for --upstream until the answer begins; the server's --timeout if not given."`
 	Isolation string `placeholder:"snapshot|fresh" help:"How a request gets its state: restored in place, or an instance of its own."`
 
 	grants
+	bindFlags
 	clientFlags
 }
 
@@ -49,9 +50,12 @@ func (c *addCmd) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	var a *answer
-	if strings.HasPrefix(c.Module, "http://") || strings.HasPrefix(c.Module, "https://") {
-		a, err = c.addSource(ctx, client, s)
-	} else {
+	switch {
+	case c.bound():
+		a, err = c.addJSON(ctx, client, s, c.bindFlags.fields(), "adding")
+	case strings.HasPrefix(c.Module, "http://") || strings.HasPrefix(c.Module, "https://"):
+		a, err = c.addJSON(ctx, client, s, map[string]any{"source": c.Module}, "fetching and compiling")
+	default:
 		a, err = c.addFile(ctx, client, s)
 	}
 	if err != nil {
@@ -75,9 +79,8 @@ func (c *addCmd) options() map[string]string {
 	return given
 }
 
-// addSource lets the server fetch the module.
-func (c *addCmd) addSource(ctx context.Context, client *client, s streams) (*answer, error) {
-	fields := map[string]any{"source": c.Module}
+// addJSON sends no module: the server fetches it, or fields say all that there is to say.
+func (c *addCmd) addJSON(ctx context.Context, client *client, s streams, fields map[string]any, work string) (*answer, error) {
 	for name, value := range c.options() {
 		fields[name] = value
 	}
@@ -94,7 +97,7 @@ func (c *addCmd) addSource(ctx context.Context, client *client, s streams) (*ans
 	if err != nil {
 		return nil, err
 	}
-	progress := c.progress(s, 0, "fetching and compiling")
+	progress := c.progress(s, 0, work)
 	defer progress.close()
 	return client.call(ctx, http.MethodPost, "/services/add", nil, upload{
 		body: bytes.NewReader(body), sizeBytes: int64(len(body)), contentType: "application/json",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 type service struct {
 	version
 	ABI         string    `json:"abi"`
+	Target      string    `json:"target"`
 	Prefix      string    `json:"prefix"`
 	FreshReason string    `json:"fresh_reason"`
 	Snapshot    int64     `json:"snapshot"`
@@ -30,6 +32,7 @@ type service struct {
 // version is what they show of a version, current or earlier.
 type version struct {
 	Digest     string    `json:"digest"`
+	Kind       string    `json:"kind"`
 	Generation uint64    `json:"generation"`
 	Memory     int64     `json:"memory"`
 	Timeout    string    `json:"timeout"`
@@ -90,12 +93,18 @@ func (t table) row(values ...any) {
 
 func (t table) flush() error { return t.w.Flush() }
 
+// target is where requests go, or how the guest is spoken to.
+func (s *service) target() string { return cmp.Or(s.Target, s.ABI) }
+
+// guest tells whether the service is a module. Much of what is known of one means nothing elsewhere.
+func (s *service) guest() bool { return s.Kind == "" || s.Kind == "wasm" }
+
 // writeList writes one line for each service.
 func writeList(w io.Writer, all []service) error {
 	t := newTable(w)
-	t.row("PREFIX", "STATE", "ABI", "MEMORY", "ISOLATION", "SIZE", "GENERATION", "DIGEST", "DEPLOYED")
+	t.row("PREFIX", "STATE", "KIND", "TARGET", "MEMORY", "ISOLATION", "SIZE", "GENERATION", "DIGEST", "DEPLOYED")
 	for _, s := range all {
-		t.row(s.Prefix, s.State, s.ABI, s.Memory, s.Isolation, s.Size, s.Generation, shortDigest(s.Digest), s.Deployed)
+		t.row(s.Prefix, s.State, s.Kind, s.target(), s.Memory, s.Isolation, s.Size, s.Generation, shortDigest(s.Digest), s.Deployed)
 	}
 	return t.flush()
 }
@@ -114,14 +123,20 @@ func writeService(w io.Writer, s *service) error {
 	t.row("digest", s.Digest)
 	t.row("generation", s.Generation)
 	t.row("deployed", s.Deployed)
-	t.row("abi", s.ABI)
-	t.row("memory", s.Memory)
+	optional("kind", s.Kind)
+	optional("target", s.Target)
+	if s.guest() {
+		t.row("abi", s.ABI)
+		t.row("memory", s.Memory)
+	}
 	optional("timeout", s.Timeout)
-	t.row("isolation", s.Isolation)
-	optional("because", s.FreshReason)
-	t.row("size", s.Size)
-	t.row("snapshot", s.Snapshot)
-	t.row("warm", s.Warm)
+	if s.guest() {
+		t.row("isolation", s.Isolation)
+		optional("because", s.FreshReason)
+		t.row("size", s.Size)
+		t.row("snapshot", s.Snapshot)
+		t.row("warm", s.Warm)
+	}
 	t.row("in flight", s.InFlight)
 	t.row("last used", s.LastUsed)
 	if err := t.flush(); err != nil || len(s.History) == 0 {
@@ -133,17 +148,21 @@ func writeService(w io.Writer, s *service) error {
 
 func writeHistory(w io.Writer, history []version) error {
 	t := newTable(w)
-	t.row("GENERATION", "DIGEST", "SIZE", "MEMORY", "TIMEOUT", "ISOLATION", "DEPLOYED")
+	t.row("GENERATION", "DIGEST", "KIND", "SIZE", "MEMORY", "TIMEOUT", "ISOLATION", "DEPLOYED")
 	for _, v := range history {
-		t.row(v.Generation, shortDigest(v.Digest), v.Size, v.Memory, v.Timeout, v.Isolation, v.Deployed)
+		t.row(v.Generation, shortDigest(v.Digest), v.Kind, v.Size, v.Memory, v.Timeout, v.Isolation, v.Deployed)
 	}
 	return t.flush()
 }
 
 // writeDeployed tells what has been deployed.
 func writeDeployed(w io.Writer, what, base string, s *service) error {
-	fmt.Fprintf(w, "%s %s: generation %s, %s, %s, memory %s, isolation %s\n", what, printable(s.Prefix),
-		strconv.FormatUint(s.Generation, 10), shown(s.ABI), shown(s.Size), shown(s.Memory), shown(s.Isolation))
+	fmt.Fprintf(w, "%s %s: generation %s, ", what, printable(s.Prefix), strconv.FormatUint(s.Generation, 10))
+	if s.guest() {
+		fmt.Fprintf(w, "%s, %s, memory %s, isolation %s\n", shown(s.ABI), shown(s.Size), shown(s.Memory), shown(s.Isolation))
+	} else {
+		fmt.Fprintf(w, "%s to %s\n", shown(s.Kind), shown(s.Target))
+	}
 	if s.FreshReason != "" {
 		fmt.Fprintf(w, "each request gets a fresh instance: %s\n", printable(s.FreshReason))
 	}

@@ -37,8 +37,8 @@ in flight   0
 last used   -
 
 earlier versions, the latest first:
-GENERATION  DIGEST        SIZE  MEMORY  TIMEOUT  ISOLATION  DEPLOYED
-2           fedcba987654  -     -       3s       -          -
+GENERATION  DIGEST        KIND  SIZE  MEMORY  TIMEOUT  ISOLATION  DEPLOYED
+2           fedcba987654  -     -     -       3s       -          -
 `, b.String())
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/admin"
 	"github.com/vespo-dev/vespo/services/deploy"
+	"github.com/vespo-dev/vespo/services/proxy"
 	"github.com/vespo-dev/vespo/services/wasm"
 )
 
@@ -88,13 +89,27 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		Router:   routing,
 		Gate:     admission.NewGate(cfg.Slots),
 		Limits:   admission.Limits{Concurrency: cfg.perService(), Queue: cfg.Queue, Wait: cfg.QueueWait},
-		Kinds:    []services.Kind{p.kind},
-		Idle:     registry.IdlePolicy{Idle: cfg.Idle, EvictCode: evictAfterIdles * cfg.Idle},
-		Log:      log,
+		Kinds: []services.Kind{
+			p.kind,
+			proxy.New(proxy.Config{Timeout: cfg.Timeout, MaxBodyBytes: int64(cfg.MaxBody)}),
+		},
+		Admission: admissions(cfg),
+		Idle:      registry.IdlePolicy{Idle: cfg.Idle, EvictCode: evictAfterIdles * cfg.Idle},
+		Log:       log,
 	})
 	management.Attach(p.deployer)
 	p.http = newHTTPServer(cfg, routing, log)
 	return p, nil
+}
+
+// admissions lets requests that take no slot in beside those that do: a WebSocket may last for days, and a slow upstream must not keep
+// guests waiting. What they take is a connection, a buffer or two and a file.
+func admissions(cfg *Config) map[string]deploy.Admission {
+	slotless := deploy.Admission{
+		Gate:   admission.NewGate(cfg.MaxConnections),
+		Limits: admission.Limits{Concurrency: max(1, cfg.MaxConnections*3/4), Queue: cfg.Queue, Wait: cfg.QueueWait},
+	}
+	return map[string]deploy.Admission{proxy.KindName: slotless}
 }
 
 // newHTTPServer leaves ReadTimeout unset: it would run out under a long request without a body and look like the client's leaving.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -31,7 +32,7 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	result, err := d.Add(r.Context(), services.Spec{
-		Prefix: req.prefix, Kind: h.cfg.Kind, Module: module, Options: req.options,
+		Prefix: req.prefix, Kind: cmp.Or(req.kind, h.cfg.Kind), Module: module, Options: req.options,
 	})
 	if err != nil {
 		return err

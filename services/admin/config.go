@@ -23,7 +23,7 @@ type Deployer interface {
 
 // Config is what a Handler is made of. A zero field takes its default; none may be negative.
 type Config struct {
-	Kind  string // of the services that are added; default "wasm"
+	Kind  string // of the services that are modules; default "wasm"
 	Token string // that who manages must know; default none: only this machine manages
 
 	MaxModuleBytes int64         // default 64 MiB

@@ -23,15 +23,19 @@ const (
 
 // acceptedTypes is told to those who sent something else.
 const acceptedTypes = "application/wasm or application/octet-stream (the module, with ?prefix=NAME), " +
-	"multipart/form-data (prefix and module) or application/json (prefix and source)"
+	"multipart/form-data (prefix and module, upstream or static) or application/json (prefix and source, upstream or static)"
+
+// typeRaw is the media type of bytes of which nothing is said.
+const typeRaw = "application/octet-stream"
 
 const emptyModule = "the module is empty: send the bytes of a WebAssembly module"
 
-// addRequest is a decoded request to add a service. Nothing is known of the module yet.
+// addRequest is a decoded request to add a service. Nothing is known of the module or document yet.
 type addRequest struct {
 	prefix  registry.Prefix
 	options registry.Options
-	module  []byte        // nil if it is at source
+	kind    string        // empty for a module
+	module  []byte        // or the document of another kind; nil if it is at source
 	source  *fetch.Source // nil if module is there
 }
 
@@ -50,7 +54,7 @@ func (d *decoder) decode(w http.ResponseWriter, r *http.Request) (*addRequest, e
 	var read func(r *http.Request, body *pacedBody) (*addRequest, error)
 	var limitBytes int64
 	switch mediaType {
-	case "application/wasm", "application/octet-stream":
+	case typeRaw, "application/wasm":
 		read, limitBytes = d.decodeRaw, d.maxModuleBytes
 	case "multipart/form-data":
 		read, limitBytes = d.multipartDecoder(params["boundary"]), d.maxModuleBytes+formOverheadBytes
@@ -71,6 +75,9 @@ func (d *decoder) decode(w http.ResponseWriter, r *http.Request) (*addRequest, e
 // mediaTypeOf gives the media type of the body in lower case.
 func mediaTypeOf(r *http.Request) (string, map[string]string, error) {
 	given := r.Header.Values("Content-Type")
+	if len(given) == 0 && r.ContentLength == 0 {
+		return typeRaw, nil, nil // a query can say all that is to be said of what is not a module
+	}
 	if len(given) == 0 {
 		return "", nil, problem.New(problem.UnsupportedMediaType, "the Content-Type is missing: send "+acceptedTypes)
 	}
@@ -104,11 +111,15 @@ func tooLarge(sizeBytes, limitBytes int64) error {
 func (d *decoder) decodeRaw(r *http.Request, body *pacedBody) (*addRequest, error) {
 	f := queryFields(r, optionFields(fieldPrefix)...)
 	req := &addRequest{prefix: f.prefix(), options: f.options()}
-	if r.ContentLength == 0 {
-		f.violatef(emptyModule)
+	req.kind, req.module = f.bound()
+	switch {
+	case req.kind == "" && r.ContentLength == 0:
+		f.violatef(emptyModule + orElse)
+	case req.kind != "" && r.ContentLength != 0:
+		f.violatef("there is a body, which would be a module, and the query binds the prefix to something else: choose one of them")
 	}
-	if err := f.err(); err != nil {
-		return nil, err // before the upload, not after
+	if err := f.err(); err != nil || req.kind != "" {
+		return req, err // before the upload, not after
 	}
 	module, err := readModule(r.Body, r.ContentLength)
 	if err != nil {

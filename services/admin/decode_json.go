@@ -25,6 +25,9 @@ func (d *decoder) decodeJSON(r *http.Request, body *pacedBody) (*addRequest, err
 		return nil, f.err()
 	}
 	req := &addRequest{prefix: f.prefix(), options: f.options(), source: f.source()}
+	if req.kind, req.module = f.bound(fieldSource); req.kind == "" {
+		f.missing(fieldSource, "give the http or https address of the module"+orElse)
+	}
 	return req, f.err()
 }
 
@@ -73,7 +76,7 @@ func (f *fields) malformedJSON(err error) {
 	f.violatef("the JSON is malformed")
 }
 
-// addMember takes one member. Memory may be a number of bytes; all else is a string.
+// addMember takes one member. Memory may be a number of bytes, and what is true or false may be that; all else is a string.
 func (f *fields) addMember(name string, value json.RawMessage) {
 	if f.claimed[name] && isList(name) {
 		f.violatef("%s %s is given more than once", f.noun, name)
@@ -91,6 +94,8 @@ func (f *fields) addMember(name string, value json.RawMessage) {
 	switch {
 	case value[0] == '"' && json.Unmarshal(value, &s) == nil:
 		f.values[name] = s
+	case name == fieldKeepPrefix && (string(value) == "true" || string(value) == "false"):
+		f.values[name] = string(value)
 	case name == fieldMemory && json.Unmarshal(value, &n) == nil && value[0] != 'n':
 		f.values[name] = string(value)
 	case name == fieldMemory:
@@ -100,15 +105,15 @@ func (f *fields) addMember(name string, value json.RawMessage) {
 	}
 }
 
-// addListMember takes allow, an array of strings, or config or mount, objects of strings.
+// addListMember takes an array or an object of strings.
 func (f *fields) addListMember(name string, value json.RawMessage) {
 	var list []string
 	var object map[string]string
 	switch {
-	case name == fieldAllow && value[0] == '[' && json.Unmarshal(value, &list) == nil:
+	case !isPairs(name) && value[0] == '[' && json.Unmarshal(value, &list) == nil:
 		f.lists[name] = list
-	case name == fieldAllow:
-		f.violatef(`%s allow must be an array of strings, such as ["https://api.example.com"]`, f.noun)
+	case !isPairs(name):
+		f.violatef(`%s %s must be an array of strings, such as ["https://api.example.com"]`, f.noun, name)
 	case value[0] == '{' && json.Unmarshal(value, &object) == nil:
 		for _, key := range slices.Sorted(maps.Keys(object)) {
 			f.set(name, key+"="+object[key])
@@ -118,11 +123,10 @@ func (f *fields) addListMember(name string, value json.RawMessage) {
 	}
 }
 
-// source gives the address of the module, which the JSON form must have.
+// source gives the address of the module, nil if none is given.
 func (f *fields) source() *fetch.Source {
 	value, given := f.values[fieldSource]
 	if !given {
-		f.missing(fieldSource, "give the http or https address of the module")
 		return nil
 	}
 	source, err := fetch.ParseSource(value)

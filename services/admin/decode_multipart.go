@@ -28,10 +28,15 @@ func (d *decoder) multipartDecoder(boundary string) func(*http.Request, *pacedBo
 		if err != nil {
 			return nil, err
 		}
-		req := &addRequest{prefix: f.prefix(), options: f.options(), module: module}
-		f.missing(fieldModule, "give the module as a file, such as curl -F module=@hello.wasm")
-		if f.claimed[fieldModule] && len(module) == 0 {
+		req := &addRequest{prefix: f.prefix(), options: f.options()}
+		if req.kind, req.module = f.bound(fieldModule); req.kind == "" {
+			req.module = module
+		}
+		switch {
+		case f.claimed[fieldModule] && len(module) == 0:
 			f.violatef(emptyModule)
+		case len(req.module) == 0:
+			f.missing(fieldModule, "give the module as a file, such as curl -F module=@hello.wasm"+orElse)
 		}
 		return req, f.err()
 	}

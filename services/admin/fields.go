@@ -31,13 +31,17 @@ const (
 	fieldSource    = "source"
 )
 
-// optionFields are the options of an add request in all of its forms.
+// optionFields are what an add request can say in all of its forms, and others.
 func optionFields(others ...string) []string {
-	return append(others, fieldMemory, fieldTimeout, fieldIsolation, fieldAllow, fieldConfig, fieldMount)
+	return append(append(others, fieldMemory, fieldTimeout, fieldIsolation, fieldAllow, fieldConfig, fieldMount), bindingFields()...)
 }
 
-// isList tells whether a field may be given more than once.
-func isList(name string) bool { return name == fieldAllow || name == fieldConfig || name == fieldMount }
+// isList tells whether a field may be given more than once: it is an array in JSON, or an object if isPairs says so too.
+func isList(name string) bool {
+	return isPairs(name) || name == fieldAllow || name == fieldUpstream || name == fieldRequestHeader || name == fieldResponseHeader
+}
+
+func isPairs(name string) bool { return name == fieldConfig || name == fieldMount }
 
 // maxViolations bounds the answer to a request that is all wrong.
 const maxViolations = 20

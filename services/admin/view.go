@@ -20,6 +20,7 @@ type serviceView struct {
 	Generation  registry.Generation `json:"generation"`
 	Kind        string              `json:"kind"`
 	ABI         string              `json:"abi"`
+	Target      string              `json:"target,omitempty"`
 	Memory      int64               `json:"memory"`
 	Timeout     string              `json:"timeout,omitempty"`
 	Isolation   string              `json:"isolation"`
@@ -71,6 +72,7 @@ func viewOf(service registry.Service, status services.Status) serviceView {
 		Generation:  version.Generation,
 		Kind:        version.Kind,
 		ABI:         status.ABI,
+		Target:      status.Target,
 		Memory:      status.MemoryBytes,
 		Timeout:     durationText(version.Options.Timeout),
 		Isolation:   status.Isolation,

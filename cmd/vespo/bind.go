@@ -1,0 +1,54 @@
+package main
+
+import "errors"
+
+// bindFlags are what a prefix can be bound to instead of a module, with the options of that.
+type bindFlags struct {
+	Upstream       []string `placeholder:"URL" help:"Pass requests on to this server, such as http://127.0.0.1:9000; several, separated by commas or by repeating the flag, share them."`
+	KeepPrefix     bool     `help:"With --upstream: leave the prefix in the path of the request."`
+	Host           string   `placeholder:"upstream|client" help:"With --upstream: the Host that it is sent, its own or the one that the client has asked for (upstream)."`
+	RequestHeader  []string `sep:"none" placeholder:"NAME:VALUE" help:"With --upstream: a header of requests to set, or to remove, as in 'Cookie:'; may be repeated."`
+	ResponseHeader []string `sep:"none" placeholder:"NAME:VALUE" help:"With --upstream: the same for headers of answers; may be repeated."`
+	Static         string   `placeholder:"DIR" help:"Answer with the files of this directory, below the server's --root."`
+	Fallback       string   `placeholder:"FILE" help:"With --static: the file that answers for pages which do not exist, such as index.html of an application that has its own router."`
+	CacheControl   string   `placeholder:"VALUE" help:"With --static: the header Cache-Control of answers, such as max-age=3600."`
+}
+
+// bound tells whether the prefix is bound to something else than a module.
+func (f *bindFlags) bound() bool { return len(f.Upstream) > 0 || f.Static != "" }
+
+// fields are the members of the request that were given. Which of them go together, the server knows.
+func (f *bindFlags) fields() map[string]any {
+	given := map[string]any{}
+	for name, values := range map[string][]string{
+		"upstream": f.Upstream, "request_header": f.RequestHeader, "response_header": f.ResponseHeader,
+	} {
+		if len(values) > 0 {
+			given[name] = values
+		}
+	}
+	for name, value := range map[string]string{
+		"host": f.Host, "static": f.Static, "fallback": f.Fallback, "cache_control": f.CacheControl,
+	} {
+		if value != "" {
+			given[name] = value
+		}
+	}
+	if f.KeepPrefix {
+		given["keep_prefix"] = true
+	}
+	return given
+}
+
+// Validate is called by the command line. What it checks the server would not see.
+func (c *addCmd) Validate() error {
+	switch {
+	case !c.bound() && len(c.bindFlags.fields()) > 0:
+		return errors.New("the given flags are for --upstream or --static, and neither is given")
+	case !c.bound() && c.Module == "":
+		return errors.New("give a module as <file|url>, or --upstream or --static")
+	case c.bound() && c.Module != "":
+		return errors.New("a prefix is bound to one thing: give a module, or --upstream or --static")
+	}
+	return c.clientFlags.Validate()
+}

@@ -1,0 +1,100 @@
+package admin
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/vespo-dev/vespo/services/proxy"
+	"github.com/vespo-dev/vespo/services/static"
+)
+
+// Names of what a request may bind a prefix to instead of a module, and of the options of that.
+const (
+	fieldUpstream       = "upstream" // may be given more than once
+	fieldKeepPrefix     = "keep_prefix"
+	fieldHost           = "host"
+	fieldRequestHeader  = "request_header"  // may be given more than once
+	fieldResponseHeader = "response_header" // may be given more than once
+
+	fieldStatic       = "static"
+	fieldFallback     = "fallback"
+	fieldCacheControl = "cache_control"
+)
+
+// binding is what a prefix can be bound to beside modules. What is deployed then is a document, which a request describes by fields.
+type binding struct {
+	kind     string
+	field    string   // tells that this is meant
+	options  []string // fields that mean something for this alone
+	document func(*fields) []byte
+}
+
+func bindings() []binding {
+	return []binding{
+		{kind: proxy.KindName, field: fieldUpstream, document: (*fields).proxyDocument,
+			options: []string{fieldKeepPrefix, fieldHost, fieldRequestHeader, fieldResponseHeader}},
+		{kind: static.KindName, field: fieldStatic, document: (*fields).staticDocument,
+			options: []string{fieldFallback, fieldCacheControl}},
+	}
+}
+
+// bindingFields are the fields of all bindings.
+func bindingFields() (names []string) {
+	for _, b := range bindings() {
+		names = append(append(names, b.field), b.options...)
+	}
+	return names
+}
+
+// bound gives kind and document where the request binds the prefix to something else than a module; kind is empty otherwise, and the
+// module is the caller's to find. modules are the fields of this form that give one, without what a body may give.
+func (f *fields) bound(modules ...string) (kind string, document []byte) {
+	given := slices.DeleteFunc(slices.Clone(modules), func(name string) bool { return !f.claimed[name] })
+	for _, b := range bindings() {
+		if f.claimed[b.field] {
+			given = append(given, b.field)
+			kind, document = b.kind, b.document(f)
+			continue
+		}
+		for _, option := range b.options {
+			if f.claimed[option] {
+				f.violatef("%s %s is an option of %s, which is not given", f.noun, option, b.field)
+			}
+		}
+	}
+	if len(given) > 1 {
+		f.violatef("a prefix is bound to one thing, and %s are given: choose one of them", strings.Join(given, " and "))
+	}
+	return kind, document
+}
+
+func (f *fields) proxyDocument() []byte {
+	return proxy.Document{
+		Upstreams: f.lists[fieldUpstream], KeepPrefix: f.boolean(fieldKeepPrefix), Host: f.values[fieldHost],
+		RequestHeaders: f.lists[fieldRequestHeader], ResponseHeaders: f.lists[fieldResponseHeader],
+	}.Encode()
+}
+
+func (f *fields) staticDocument() []byte {
+	return static.Document{
+		Directory: f.values[fieldStatic], Fallback: f.values[fieldFallback], CacheControl: f.values[fieldCacheControl],
+	}.Encode()
+}
+
+// boolean gives a field that is true or false; false if it was not given.
+func (f *fields) boolean(name string) bool {
+	switch value := f.values[name]; value {
+	case "", "false":
+		if value == "" && f.claimed[name] {
+			break
+		}
+		return false
+	case "true":
+		return true
+	}
+	f.violatef("%s %s is %.60q: it must be true or false", f.noun, name, f.values[name])
+	return false
+}
+
+// orElse follows the advice to give a module.
+const orElse = "; or bind the prefix to servers by upstream, or to a directory by static"
