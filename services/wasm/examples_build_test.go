@@ -1,0 +1,91 @@
+package wasm
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/testdata/guests"
+)
+
+// exampleModule builds a module as the lines of a README tell. It skips the test where the toolchain is missing.
+func exampleModule(t *testing.T, dir, file string, builds []string) []byte {
+	t.Helper()
+	name := strings.TrimSuffix(file, ".wasm")
+	if filepath.Dir(dir) == filepath.Clean(sdkExamples) {
+		return guests.SDK(t, name) // by the command that TestExamplesAreDescribed wants there, and without debug information
+	}
+	require.Len(t, builds, 1)
+	out := filepath.Join(t.TempDir(), file)
+	var cmd *exec.Cmd
+	if filepath.Base(dir) == "rust" {
+		cmd, out = cargo(t, builds[0], file)
+	} else {
+		line := strings.Replace(builds[0], "-o "+file, "-o '"+out+"'", 1)
+		require.NotEqual(t, builds[0], line, "the command does not make %s", file)
+		cmd = exec.Command("sh", "-c", line)
+		if filepath.Base(dir) == "c" {
+			needClang(t)
+		}
+	}
+	cmd.Dir = dir
+	msg, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s: %s", cmd, msg)
+	module, err := os.ReadFile(out)
+	require.NoError(t, err)
+	return module
+}
+
+func needClang(t *testing.T) {
+	t.Helper()
+	for _, tool := range []string{"clang", "wasm-ld"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not installed (Debian: apt-get install clang lld)", tool)
+		}
+	}
+}
+
+// cargo gives the command for a line "cargo build --release --target wasm32-wasip1", with a target that the first compiler
+// which has any has a standard library for, and the file that it makes.
+func cargo(t *testing.T, line, file string) (cmd *exec.Cmd, out string) {
+	t.Helper()
+	const wanted = "wasm32-wasip1"
+	require.Contains(t, line, "--target "+wanted)
+	compiler, target := rustFor(wanted, "wasm32-wasi", "wasm32-unknown-unknown")
+	if target == "" {
+		t.Skip("there is no Rust with a standard library for WebAssembly (rustup target add wasm32-wasip1; " +
+			"Debian: apt-get install cargo libstd-rust-dev-wasm32 lld)")
+	}
+	scratch := t.TempDir()
+	cmd = exec.Command("sh", "-c", strings.ReplaceAll(line, wanted, target))
+	cmd.Env = append(os.Environ(), "CARGO_TARGET_DIR="+scratch,
+		"PATH="+filepath.Dir(compiler)+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	return cmd, filepath.Join(scratch, target, "release", file)
+}
+
+// rustFor finds a compiler, with cargo beside it, and the first of the targets that it can compile for. A machine may have two.
+func rustFor(targets ...string) (compiler, target string) {
+	for _, name := range []string{"rustc", "/usr/bin/rustc"} {
+		compiler, err := exec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		if _, err := exec.LookPath(filepath.Join(filepath.Dir(compiler), "cargo")); err != nil {
+			continue
+		}
+		for _, target := range targets {
+			dir, err := exec.Command(compiler, "--print", "target-libdir", "--target", target).Output()
+			if err != nil {
+				continue
+			}
+			if info, err := os.Stat(strings.TrimSpace(string(dir))); err == nil && info.IsDir() {
+				return compiler, target
+			}
+		}
+	}
+	return "", ""
+}
