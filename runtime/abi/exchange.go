@@ -37,9 +37,9 @@ type Exchange struct {
 	Prefix string // the prefix that the service is bound to, "/" or "/a/b"
 	Rest   string // escaped path behind the prefix: "" or beginning with "/"
 
-	Header        Header // without Host; may be changed by the guest
-	ContentLength int64  // -1 if unknown
-	Body          io.Reader
+	Header        Header        // without Host; may be changed by the guest
+	ContentLength int64         // -1 if unknown
+	Body          io.Reader     // bounded: it fails where it exceeds the limit of who made the exchange
 	Trailer       func() Header // request trailers; complete only once Body has given io.EOF
 
 	Response Response

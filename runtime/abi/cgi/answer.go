@@ -17,6 +17,7 @@ type answer struct {
 	in        *engine.Instance // immutable
 	response  abi.Response     // nil between requests
 	head      []byte           // what was printed before the empty line
+	line      int              // where in head the line begins that has no end yet
 	body      bool             // the empty line has come
 	unflushed bool
 }
@@ -28,42 +29,38 @@ func (a *answer) begin(r abi.Response) {
 	if cap(a.head) > keepHeadBytes {
 		a.head = nil
 	}
-	a.response, a.head, a.body, a.unflushed = r, a.head[:0], false, false
+	a.response, a.head, a.line, a.body, a.unflushed = r, a.head[:0], 0, false, false
 }
 
 // Write takes a piece of standard output.
 func (a *answer) Write(p []byte) (int, error) {
-	n := len(p)
+	rest := p
 	if !a.body {
+		// Only what may still belong to the header is kept while its end has not been seen.
 		before := len(a.head)
-		if before+len(p) > abi.MaxHeaderBytes {
-			// Only what may still belong to the header is kept while its end has not been seen.
-			p = p[:abi.MaxHeaderBytes-before]
-		}
-		a.head = append(a.head, p...)
-		end, next := headerEnd(a.head, before)
+		kept := p[:min(len(p), abi.MaxHeaderBytes-before)]
+		a.head, rest = append(a.head, kept...), p[len(kept):]
+		end, next := a.headerEnd(before)
 		switch {
-		case end < 0 && len(p) < n:
+		case end < 0 && len(rest) > 0:
 			panic(engine.Unusable{Reason: fmt.Sprintf("the command's header has no end within %d bytes", abi.MaxHeaderBytes)})
 		case end < 0:
-			return n, nil
+			return len(p), nil
 		}
 		if err := a.start(a.head[:end]); err != nil {
 			panic(engine.Unusable{Reason: err.Error()})
 		}
-		a.body = true
-		if err := a.write(a.head[next:]); err != nil {
-			return 0, err
-		}
-		return n, a.write(p[len(p):n:n])
+		a.body, a.unflushed = true, true
+		a.write(a.head[next:])
 	}
-	return n, a.write(p)
+	a.write(rest)
+	return len(p), nil
 }
 
 // write sends body bytes.
-func (a *answer) write(p []byte) error {
+func (a *answer) write(p []byte) {
 	if len(p) == 0 {
-		return nil
+		return
 	}
 	a.unflushed = true
 	_, err := a.response.Write(p)
@@ -74,7 +71,6 @@ func (a *answer) write(p []byte) error {
 	case err != nil:
 		a.in.GiveUp(err)
 	}
-	return nil
 }
 
 // flush sends what the guest has printed so far: it is about to wait.
@@ -85,21 +81,19 @@ func (a *answer) flush() {
 	}
 }
 
-// headerEnd finds the empty line: the header is head[:end], the body begins at next. from is where new bytes begin.
-func headerEnd(head []byte, from int) (end, next int) {
-	for at := max(0, from-2); ; {
-		i := bytes.IndexByte(head[at:], '\n')
+// headerEnd finds the empty line in what has come since from: the header is head[:end], the body begins at next. It is -1 if there
+// is none yet.
+func (a *answer) headerEnd(from int) (end, next int) {
+	for {
+		i := bytes.IndexByte(a.head[from:], '\n')
 		if i < 0 {
 			return -1, -1
 		}
-		at += i + 1
-		line := bytes.TrimLeft(head[at:], "\r")
-		if len(line) > 0 && line[0] == '\n' {
-			return at, len(head) - len(line) + 1
+		from += i + 1
+		if line := a.head[a.line : from-1]; len(bytes.TrimLeft(line, "\r")) == 0 {
+			return a.line, from
 		}
-		if at == 1 || at == 2 && head[0] == '\r' { // the very first line is empty
-			return 0, at
-		}
+		a.line = from
 	}
 }
 
@@ -156,13 +150,14 @@ func field(line string) (name, value string, err error) {
 	return name, value, nil
 }
 
+// parseStatus reads three digits, and words that do not matter.
 func parseStatus(value string) (int, error) {
 	code, _, _ := strings.Cut(value, " ")
-	n, err := strconv.Atoi(code)
-	if err != nil || !abi.ValidStatus(n) {
+	n, err := strconv.ParseUint(code, 10, 16)
+	if err != nil || len(code) != 3 || !abi.ValidStatus(int(n)) {
 		return 0, fmt.Errorf("the command's status %.20q cannot be sent: a number from 200 to 599 can", value)
 	}
-	return n, nil
+	return int(n), nil
 }
 
 // finish completes the answer of a command that has ended.

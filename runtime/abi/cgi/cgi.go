@@ -1,6 +1,7 @@
 package cgi
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -58,6 +59,9 @@ func (ABI) Bind(in *engine.Instance, env *abi.Environment) {
 // Serve implements abi.ABI.
 func (ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
 	c := in.Exchange.(*call)
+	if err := measure(x); err != nil {
+		return engine.Outcome{Kind: engine.Canceled, Err: err}
+	}
 	c.stderr.Reset(x.Log, abi.LevelError)
 	c.answer.begin(x.Response)
 	c.body = bodyReader{in, x.Body}
@@ -75,6 +79,20 @@ func (ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
 	c.system.End()
 	c.body, c.system.Args, c.system.Env = bodyReader{}, nil, nil
 	return out
+}
+
+// measure reads a body of unknown length whole, because a command is told the length before it begins (RFC 3875, section 4.2): many
+// take a body without one for none. Body itself is bounded.
+func measure(x *abi.Exchange) error {
+	if x.ContentLength >= 0 {
+		return nil
+	}
+	body, err := io.ReadAll(x.Body)
+	if err != nil {
+		return err
+	}
+	x.Body, x.ContentLength = bytes.NewReader(body), int64(len(body))
+	return nil
 }
 
 // bodyReader ends the guest when the request's body cannot be read: the program would take an error for the end of it.

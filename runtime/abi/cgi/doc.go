@@ -5,6 +5,7 @@
 // arguments are the script's name and the parts of the query; Authorization, Connection and Proxy are not passed on.
 // Where they leave room:
 //
+//   - A request body streams in if its length is known. Otherwise it is read whole first, because the command has to be told.
 //   - The header block ends with an empty line; carriage returns are ignored. It is bounded by abi.MaxHeaderBytes.
 //   - One of Content-Type, Location and Status is needed; an answer without any is the outcome "bad answer", as is a line
 //     that is not a field and a status outside of 200 to 599. Location without Status means 302.

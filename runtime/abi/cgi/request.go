@@ -87,14 +87,11 @@ func headerVariable(name string) (variable string, ok bool) {
 func metaVariables(x *abi.Exchange) map[string]string {
 	path, query, _ := strings.Cut(x.URI, "?")
 	rest, err := url.PathUnescape(x.Rest)
-	if err != nil {
+	if err != nil || strings.ContainsRune(rest, 0) { // a variable cannot hold a NUL, and without PATH_INFO this were another resource
 		rest = x.Rest
 	}
 	remoteHost, remotePort := splitHostPort(x.RemoteAddr)
-	serverName, serverPort := splitHostPort(x.Host)
-	if serverPort == "" {
-		_, serverPort = splitHostPort(x.LocalAddr)
-	}
+	serverName, serverPort, authority := server(x)
 	script := strings.TrimSuffix(x.Prefix, "/")
 	meta := map[string]string{
 		"AUTH_TYPE": "", "REMOTE_USER": "", "GATEWAY_INTERFACE": "CGI/1.1",
@@ -103,7 +100,7 @@ func metaVariables(x *abi.Exchange) map[string]string {
 		"QUERY_STRING": query, "REQUEST_METHOD": x.Method, "REQUEST_URI": x.URI, "SCRIPT_NAME": script,
 		"REMOTE_ADDR": remoteHost, "REMOTE_HOST": remoteHost, "REMOTE_PORT": remotePort,
 		"SERVER_NAME": serverName, "SERVER_PORT": serverPort, "SERVER_PROTOCOL": x.Proto, "SERVER_SOFTWARE": serverSoftware,
-		"HTTP_HOST": x.Host, "X_MATCHED_ROUTE": script + "/...", "X_FULL_URL": x.Scheme + "://" + x.Host + path,
+		"HTTP_HOST": x.Host, "X_MATCHED_ROUTE": script + "/...", "X_FULL_URL": x.Scheme + "://" + authority + path,
 	}
 	if query != "" {
 		meta["X_FULL_URL"] += "?" + query
@@ -122,6 +119,26 @@ func first(values []string) string {
 		return ""
 	}
 	return values[0]
+}
+
+// server gives the name and the port that the client means; without a Host, what it has connected to. An IPv6 address as a name has
+// brackets (RFC 3875, section 4.1.14). The authority is both, as in an URL.
+func server(x *abi.Exchange) (name, port, authority string) {
+	localHost, localPort := splitHostPort(x.LocalAddr)
+	authority = x.Host
+	if authority == "" {
+		authority = x.LocalAddr
+	}
+	if name, port = splitHostPort(authority); name == "" {
+		name = localHost
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		port = localPort
+	}
+	if strings.Contains(name, ":") {
+		name = "[" + name + "]"
+	}
+	return name, port, authority
 }
 
 func splitHostPort(s string) (host, port string) {
