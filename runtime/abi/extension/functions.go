@@ -41,14 +41,32 @@ func HostModule() engine.HostModule {
 	}}
 }
 
-func text(in *engine.Instance, at, length uint64) string {
-	return string(in.View(uint32(at), uint32(length)))
+// maxTextBytes bounds a method, an URI, a name or a value that a guest gives.
+const maxTextBytes = abi.MaxHeaderBytes
+
+// texts reads texts of the guest's, given by addresses and lengths. False if one is too long.
+func texts(in *engine.Instance, p []uint64) (first, second string, ok bool) {
+	if uint32(p[1]) > maxTextBytes || uint32(p[3]) > maxTextBytes {
+		return "", "", false
+	}
+	return string(view(in, p[0], p[1])), string(view(in, p[2], p[3])), true
+}
+
+// view gives memory of the guest. Where there is no length, the address does not matter.
+func view(in *engine.Instance, at, length uint64) []byte {
+	if uint32(length) == 0 {
+		return nil
+	}
+	return in.View(uint32(at), uint32(length))
 }
 
 // put writes s if it fits, and gives its length.
 func put(in *engine.Instance, s string, buf, limit uint64) int64 {
 	if len(s) <= int(uint32(limit)) {
-		copy(in.View(uint32(buf), uint32(len(s))), s)
+		copy(view(in, buf, uint64(len(s))), s)
+	}
+	if len(s) >= abi.CostlyBytes {
+		in.Check()
 	}
 	return int64(len(s))
 }
@@ -81,7 +99,10 @@ func rest(in *engine.Instance, s *State, p []uint64) int64 {
 }
 
 func configGet(in *engine.Instance, s *State, p []uint64) int64 {
-	value, ok := s.settings.byName[text(in, p[0], p[1])]
+	if uint32(p[1]) > maxTextBytes {
+		return -1
+	}
+	value, ok := s.settings.byName[string(view(in, p[0], p[1]))]
 	if !ok {
 		return -1
 	}
@@ -89,7 +110,10 @@ func configGet(in *engine.Instance, s *State, p []uint64) int64 {
 }
 
 func fetchOpen(in *engine.Instance, s *State, p []uint64) int64 {
-	method, uri := text(in, p[0], p[1]), text(in, p[2], p[3])
+	method, uri, ok := texts(in, p)
+	if !ok {
+		return int64(abi.OutboundInvalid)
+	}
 	if s.x == nil || s.x.Outbound == nil {
 		return s.fail(&abi.OutboundError{Code: abi.OutboundUnavailable, Reason: "the service may not call anything: deploy it with allow"})
 	}
@@ -101,13 +125,13 @@ func fetchOpen(in *engine.Instance, s *State, p []uint64) int64 {
 }
 
 func fetchHeader(in *engine.Instance, s *State, p []uint64) int64 {
-	name, value := text(in, p[1], p[2]), text(in, p[3], p[4])
+	name, value, short := texts(in, p[1:])
 	c := s.call(p[0], false)
 	if c == nil || c.written {
 		return int64(abi.OutboundBadState)
 	}
 	canonical, ok := abi.CanonicalName(name)
-	if !ok || !abi.ValidValue(value) || abi.HopByHop(canonical) {
+	if !short || !ok || !abi.ValidValue(value) || abi.HopByHop(canonical) {
 		return int64(abi.OutboundInvalid)
 	}
 	if err := c.AddHeader(canonical, value); err != nil {
@@ -117,7 +141,7 @@ func fetchHeader(in *engine.Instance, s *State, p []uint64) int64 {
 }
 
 func fetchWrite(in *engine.Instance, s *State, p []uint64) int64 {
-	piece := in.View(uint32(p[1]), uint32(p[2]))
+	piece := view(in, p[1], p[2])
 	c := s.call(p[0], false)
 	if c == nil {
 		return int64(abi.OutboundBadState)
@@ -173,11 +197,15 @@ func fetchHeaderNames(in *engine.Instance, s *State, p []uint64) int64 {
 		names = append(names, strings.ToLower(name))
 	}
 	slices.Sort(names)
+	in.Check()
 	return putAll(in, names, p[2], p[3])
 }
 
 func fetchHeaderValues(in *engine.Instance, s *State, p []uint64) int64 {
-	name, _ := abi.CanonicalName(text(in, p[2], p[3]))
+	if uint32(p[3]) > maxTextBytes {
+		return int64(abi.OutboundInvalid)
+	}
+	name, _ := abi.CanonicalName(string(view(in, p[2], p[3])))
 	c := s.call(p[0], true)
 	if c == nil {
 		return int64(abi.OutboundBadState)
@@ -186,7 +214,7 @@ func fetchHeaderValues(in *engine.Instance, s *State, p []uint64) int64 {
 }
 
 func fetchRead(in *engine.Instance, s *State, p []uint64) int64 {
-	buf := in.View(uint32(p[1]), uint32(p[2]))
+	buf := view(in, p[1], p[2])
 	c := s.call(p[0], true)
 	if c == nil || len(buf) == 0 {
 		return int64(abi.OutboundBadState)

@@ -31,6 +31,7 @@ func NewSettings(byName map[string]string) *Settings {
 type State struct {
 	settings *Settings // immutable
 	x        *abi.Exchange
+	log      abi.Lines // the reasons of failures, within the bounds of what a guest can log
 	calls    map[int32]*call
 	last     int32 // the handle given last in this request
 }
@@ -42,7 +43,10 @@ func NewState(settings *Settings) *State { return &State{settings: settings} }
 func (s *State) SettingsJSON() string { return s.settings.asJSON }
 
 // Begin starts an exchange.
-func (s *State) Begin(x *abi.Exchange) { s.x, s.last = x, 0 }
+func (s *State) Begin(x *abi.Exchange) {
+	s.x, s.last = x, 0
+	s.log.Reset(x.Log, abi.LevelWarn)
+}
 
 // End closes what the guest left open.
 func (s *State) End() {
@@ -51,6 +55,7 @@ func (s *State) End() {
 		delete(s.calls, handle)
 	}
 	s.x = nil
+	s.log.Reset(nil, abi.LevelWarn)
 }
 
 // call is an outbound call and where it stands.
@@ -86,8 +91,6 @@ func (s *State) fail(err error) int64 {
 	if !errors.As(err, &out) {
 		out = &abi.OutboundError{Code: abi.OutboundBroken, Reason: err.Error()}
 	}
-	if s.x != nil && s.x.Log != nil {
-		s.x.Log(abi.LevelWarn, []byte(out.Error()))
-	}
+	s.log.Line(abi.LevelWarn, []byte(out.Error()))
 	return int64(out.Code)
 }
