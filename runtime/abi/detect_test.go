@@ -1,0 +1,63 @@
+package abi_test
+
+import (
+	"embed"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/abi/cgi"
+	"github.com/vespo-dev/vespo/runtime/abi/httpwasm"
+	"github.com/vespo-dev/vespo/runtime/engine"
+	"github.com/vespo-dev/vespo/testdata/guests"
+)
+
+//go:generate sh -c "cd testdata && for f in *.wat; do wat2wasm $DOLLAR{f} || exit 1; done"
+
+//go:embed testdata/*.wasm
+var testdata embed.FS
+
+func TestDetect(t *testing.T) {
+	module := func(name string) []byte {
+		b, err := testdata.ReadFile("testdata/" + name + ".wasm")
+		require.NoError(t, err)
+		return b
+	}
+	for _, c := range []struct {
+		name   string
+		module []byte
+		want   string   // the ABI
+		init   []string // what it calls first
+		err    string   // why there is none
+	}{
+		{"handler", guests.Wat(t, "hello"), "http-wasm", nil, ""},
+		{"handler of a toolchain", guests.Go(t, "gohello"), "http-wasm", []string{"_initialize"}, ""},
+		{"handler of an older toolchain", module("both"), "http-wasm", []string{"_start"}, ""},
+		{"command", guests.Wat(t, "cat"), "cgi", nil, ""},
+		{"command of a toolchain", guests.Go(t, "gocmd"), "cgi", nil, ""},
+		{"neither", module("neither"), "", nil, "exports neither handle_request (an http-wasm handler) nor _start (a CGI command)"},
+		{"no handler", module("noexport"), "", nil, "does not export the function handle_request"},
+		{"wrong handle_request", module("wrongrequest"), "", nil, "http-wasm has it as () -> (i64)"},
+		{"wrong handle_response", module("wrongresponse"), "", nil, "http-wasm has it as (i32, i32) -> ()"},
+		{"wrong _start", module("wrongstart"), "", nil, "a command has it as () -> ()"},
+		{"mute", module("mute"), "", nil, "could not answer"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			info, err := engine.Inspect(c.module)
+			require.NoError(t, err)
+			found, err := abi.Detect(info, []abi.ABI{httpwasm.New(httpwasm.Config{}), cgi.ABI{}})
+			if c.err != "" {
+				var invalid *engine.ModuleError
+				require.ErrorAs(t, err, &invalid)
+				require.ErrorContains(t, err, c.err)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, c.want, found.Name())
+			init, entries := found.Functions(info)
+			require.Equal(t, c.init, init)
+			require.NotEmpty(t, entries)
+		})
+	}
+}
