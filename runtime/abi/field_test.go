@@ -89,6 +89,15 @@ func TestHopByHop(t *testing.T) {
 	}
 }
 
+func TestValidTrailer(t *testing.T) {
+	for _, name := range []string{"Content-Length", "Transfer-Encoding", "Host", "Content-Type", "Set-Cookie", "If-None-Match", "Authorization", "Trailer"} {
+		require.False(t, ValidTrailer(name), name)
+	}
+	for _, name := range []string{"X-Sum", "Grpc-Status", "Etag", "Server-Timing", "Digest", "Iframe"} {
+		require.True(t, ValidTrailer(name), name)
+	}
+}
+
 func TestValidStatus(t *testing.T) {
 	for code, want := range map[int]bool{-1: false, 0: false, 99: false, 100: false, 101: false, 199: false, 200: true, 204: true,
 		404: true, 599: true, 600: false, 1 << 31: false} {
