@@ -6,11 +6,13 @@ require (
 	github.com/http-wasm/http-wasm-host-go v0.7.0
 	github.com/stretchr/testify v1.12.1
 	github.com/tetratelabs/wazero v1.12.0
+	github.com/vespo-dev/vespo v0.0.0-00010101000000-000000000000
+	golang.org/x/sys v0.49.0
 )
 
 require (
+	github.com/gofrs/flock v0.13.1 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
-	golang.org/x/sys v0.49.0 // indirect
 )
 
 replace github.com/vespo-dev/vespo => ../

@@ -65,6 +65,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	began, idle := time.Now(), firstWord("/proc/loadavg")
 	b, err := open(ctx, cfg, out)
 	if err != nil {
 		return err
@@ -80,6 +81,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return fmt.Errorf("%s: %w", t.name, err)
 		}
 	}
+	fmt.Fprintf(out, "\nMeasured in %v. The load average was %s before and is %s now, this program's own load included.\n",
+		time.Since(began).Round(time.Second), idle, firstWord("/proc/loadavg"))
 	if len(b.goals) == 0 {
 		return nil
 	}
@@ -135,7 +138,6 @@ func servePeer(ctx context.Context, args []string, out io.Writer) error {
 
 // machine says what the figures were measured on.
 func machine(out io.Writer) {
-	fmt.Fprintf(out, "# Vespo beside its peers\n\n%s, %s/%s, %d processors (%s), kernel %s, load average %s\n", runtime.Version(),
-		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), field("/proc/cpuinfo", "model name"), firstWord("/proc/sys/kernel/osrelease"),
-		firstWord("/proc/loadavg"))
+	fmt.Fprintf(out, "# Vespo beside its peers\n\n%s, %s/%s, %d processors (%s), kernel %s.\n", runtime.Version(),
+		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), field("/proc/cpuinfo", "model name"), firstWord("/proc/sys/kernel/osrelease"))
 }

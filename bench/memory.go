@@ -30,19 +30,32 @@ func (b *bench) memory(ctx context.Context) error {
 		Header: []string{"server", "moment", "RSS", "anon", "file", "shmem", "of it in slots", "but for slots", "change"},
 		Notes: []string{"Medians under load. Slots are the snapshots' images and the pages that guests have written, of instances that are warm " +
 			"or in use. Changes are of what is not in slots: at the end against the first, with many connections against one."}}
-	for _, w := range workloads[:2] {
-		err := b.memoryOf(ctx, t, "vespo, "+w.service, w, func() (*server, error) { return b.startWith(ctx, w.service) })
-		if err != nil {
-			return err
-		}
-	}
-	w := workloads[0]
-	err := b.memoryOf(ctx, t, rowNative, w, func() (*server, error) { return b.startPeer(ctx, peer.Native, w.service) })
+	native, err := b.memoryOf(ctx, t, rowNative, workloads[0], func() (*server, error) {
+		return b.startPeer(ctx, peer.Native, workloads[0].service)
+	})
 	if err != nil {
 		return err
 	}
+	for _, w := range workloads[:2] {
+		vespo, err := b.memoryOf(ctx, t, "vespo, "+w.service, w, func() (*server, error) { return b.startWith(ctx, w.service) })
+		if err != nil {
+			return err
+		}
+		goal := func(what string, growth, from float64) {
+			b.goals = append(b.goals, report.AtMost("memory but for slots, "+w.service+", "+what, 100*flat, 100*math.Abs(growth/from), "%.1f %%"))
+		}
+		goal(fmt.Sprintf("from %d to %d requests", firstRequests, b.requests), vespo.overTime(), vespo[0].rest())
+		goal(fmt.Sprintf("from 1 to %d connections", manyConnections), vespo.withConnections(), vespo[2].rest())
+		goal("the same, less what the native server takes for them", vespo.withConnections()-native.withConnections(), vespo[2].rest())
+	}
 	return t.Write(b.out)
 }
+
+// moments are the figures of one server: after the first requests, after all, with one connection, with many.
+type moments [4]resident
+
+func (m *moments) overTime() float64        { return m[1].rest() - m[0].rest() }
+func (m *moments) withConnections() float64 { return m[3].rest() - m[2].rest() }
 
 // startWith starts a Vespo that has one service.
 func (b *bench) startWith(ctx context.Context, service string, flags ...string) (*server, error) {
@@ -60,41 +73,38 @@ func (b *bench) startWith(ctx context.Context, service string, flags ...string) 
 	return s, nil
 }
 
-func (b *bench) memoryOf(ctx context.Context, t *report.Table, name string, w workload, start func() (*server, error)) (err error) {
+func (b *bench) memoryOf(ctx context.Context, t *report.Table, name string, w workload, start func() (*server, error)) (m *moments, err error) {
 	s, err := start()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
-	var figures []resident
-	for _, m := range []struct {
-		moment                string
+	m = new(moments)
+	for i, moment := range []struct {
+		name                  string
 		connections, requests int
-		against               int // figure that this one is compared with; -1: none
 	}{
-		{fmt.Sprintf("%d requests", firstRequests), b.connections, firstRequests, -1},
-		{fmt.Sprintf("%d requests", b.requests), b.connections, b.requests - firstRequests, 0},
-		{"then, 1 connection", 1, firstRequests / 2, -1},
-		{fmt.Sprintf("then, %d connections", manyConnections), manyConnections, firstRequests, 2},
+		{fmt.Sprintf("%d requests", firstRequests), b.connections, firstRequests},
+		{fmt.Sprintf("%d requests", b.requests), b.connections, b.requests - firstRequests},
+		{"then, 1 connection", 1, firstRequests / 2},
+		{fmt.Sprintf("then, %d connections", manyConnections), manyConnections, firstRequests},
 	} {
 		if err := ctx.Err(); err != nil {
-			return err
+			return nil, err
 		}
-		r, err := loadedMemory(s, w.path, m.connections, m.requests)
+		r, err := loadedMemory(s, w.path, moment.connections, moment.requests)
 		if err != nil {
-			return fmt.Errorf("%s, %s: %w", name, m.moment, err)
+			return nil, fmt.Errorf("%s, %s: %w", name, moment.name, err)
 		}
-		figures = append(figures, r)
+		m[i] = r
 		change := ""
-		if m.against >= 0 {
-			c := r.rest()/figures[m.against].rest() - 1
-			change = report.Change(c)
-			b.goals = append(b.goals, report.AtMost("memory but for slots, "+name+", "+m.moment, 100*flat, 100*math.Abs(c), "%.1f %%"))
+		if i%2 == 1 {
+			change = report.Change(r.rest()/m[i-1].rest() - 1)
 		}
-		t.Add(name, m.moment, report.MiB(r.total), report.MiB(r.anon), report.MiB(r.file), report.MiB(r.shmem), report.MiB(r.slots),
+		t.Add(name, moment.name, report.MiB(r.total), report.MiB(r.anon), report.MiB(r.file), report.MiB(r.shmem), report.MiB(r.slots),
 			report.MiB(r.rest()), change)
 	}
-	return nil
+	return m, nil
 }
 
 // loadedMemory makes the requests, and then reads the memory while more are made.

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestMain lets the test's program be the peers too, as the benchmark's is.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "peer" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestTables measures everything as briefly as can be: it is about the tables being there, not about what is in them.
+func TestTables(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and deploys Go guests")
+	}
+	var out strings.Builder
+	err := run(t.Context(), []string{"-round", "20ms", "-rounds", "1", "-connections", "2", "-requests", "10001", "-repeats", "1"}, &out)
+	require.NoError(t, err)
+	for _, part := range []string{
+		"## Requests: hello, written by hand", "## Requests: hello, standard Go with the SDK", "## Requests: standard Go with net/http and a mux",
+		rowVespo, rowAccessLog, rowNative, rowFresh, rowShared, rowHostGo,
+		"## Fresh state for a request", "## Stop checks", "geometric mean", "## Resident memory", "then, 256 connections",
+		"## Noisy neighbour", "native, back to back", "## Starts", "## Goals", "hello, requests/s as a part of (a)",
+	} {
+		require.Contains(t, out.String(), part)
+	}
+	t.Log(out.String())
+}
+
+func TestArguments(t *testing.T) {
+	for _, args := range [][]string{{"-tables", "other"}, {"-rounds", "0"}, {"-round", "-1s"}, {"-requests", "10"}, {"more"}} {
+		require.Error(t, run(t.Context(), args, io.Discard), args)
+	}
+	c, err := parse(nil)
+	require.NoError(t, err)
+	require.Len(t, c.tables, len(tables))
+}
+
+func TestProc(t *testing.T) {
+	before, err := cpuTime(os.Getpid())
+	require.NoError(t, err)
+	for start := time.Now(); time.Since(start) < 20*time.Millisecond; {
+	}
+	after, err := cpuTime(os.Getpid())
+	require.NoError(t, err)
+	require.Greater(t, after, before)
+	require.Less(t, after-before, time.Minute)
+	r, err := residentOf(os.Getpid())
+	require.NoError(t, err)
+	require.Greater(t, r.total, 1e6)
+	require.InEpsilon(t, r.total, r.anon+r.file+r.shmem, 0.01)
+	require.Less(t, r.slots, r.total)
+	_, err = residentOf(1 << 30)
+	require.Error(t, err)
+}
+
+func TestSlotBytes(t *testing.T) {
+	const smaps = `7f1d91000000-7f1d92000000 rw-p 00000000 00:00 0
+Size:              16384 kB
+Rss:                   8 kB
+VmFlags: rd wr mr mw me nr nh sd
+7f1d92000000-7f1d92301000 rw-p 00000000 00:01 1029    /memfd:vespo-image (deleted)
+Rss:                 328 kB
+VmFlags: rd wr mr mw me sd
+7f1df08f5000-7f1df0ae7000 rw-p 00000000 00:00 0
+Rss:                1944 kB
+VmFlags: rd wr mr mw me ac sd
+`
+	require.Equal(t, 336.0*1024, slotBytes([]byte(smaps)))
+}
