@@ -8,5 +8,8 @@
 // is the server process's own, from the kernel's clock for it: on a machine that is busy it says more than requests per second,
 // which the client has a part in.
 //
+// It needs Linux, for the processor time and the memory of other processes. It stops by itself, after some three minutes with
+// compiled code and built guests of an earlier run; "-tables" chooses what is measured, the other flags for how long.
+//
 // Goals are printed beside what was measured. Missing one is no failure: the exit code is 0 unless something broke.
 package main
