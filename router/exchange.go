@@ -17,6 +17,9 @@ import (
 // RequestIDHeader is the answer's header with the request id.
 const RequestIDHeader = "X-Request-Id"
 
+// leftoverTimeout bounds the reading of a body that nobody wanted.
+const leftoverTimeout = 2 * time.Second
+
 // exchange is all that the router keeps of one request. It is made for each request and left to the collector, because a
 // handler's stray goroutine that still reads the body or writes must not meet another request there.
 type exchange struct {
@@ -46,13 +49,14 @@ func newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 			UserAgent: r.UserAgent(),
 		},
 	}
-	x.writer = responseWriter{inner: w, begin: now, head: r.Method == http.MethodHead, requestID: [1]string{id}}
+	x.writer = responseWriter{inner: w, begin: now, head: r.Method == http.MethodHead, http1: r.ProtoMajor == 1, requestID: [1]string{id}}
 	if h := w.Header(); len(h) > 0 {
 		x.before = h.Clone()
 	}
 	if r.Body != nil && r.Body != http.NoBody {
 		x.body.ReadCloser = r.Body
 		x.request = withBody(r, &x.body)
+		x.writer.body = &x.body
 	}
 	return x
 }
@@ -138,14 +142,30 @@ func newRequestID() string {
 	return string(id[:])
 }
 
+// dropLeftover reads what the client still sends of a body that nobody has read, for a moment: closing the connection at once would
+// reset it, and the answer might be lost with it. Nothing of the server's is held meanwhile but the connection.
+func (x *exchange) dropLeftover() {
+	if x.abort || x.writer.hijacked || !x.writer.leavesBody() {
+		return
+	}
+	rc := http.NewResponseController(x.writer.inner)
+	if rc.Flush() == nil && rc.SetReadDeadline(time.Now().Add(leftoverTimeout)) == nil {
+		_ = x.body.Close()
+	}
+}
+
 // countingBody counts the bytes that are read of a request body.
 type countingBody struct {
 	io.ReadCloser              // immutable; nil if the request has no body
 	bytes         atomic.Int64 // atomic, because a stray reader may outlive the handler
+	ended         atomic.Bool  // atomic for the same reason; all of it was read
 }
 
 func (b *countingBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.bytes.Add(int64(n))
+	if err == io.EOF {
+		b.ended.Store(true)
+	}
 	return n, err
 }

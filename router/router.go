@@ -74,6 +74,7 @@ func (rt *Router) answer(x *exchange) {
 	if rt.accessLog != nil {
 		rt.accessLog(&x.record)
 	}
+	x.dropLeftover()
 	if x.abort {
 		panic(http.ErrAbortHandler)
 	}

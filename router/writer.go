@@ -16,11 +16,14 @@ type responseWriter struct {
 	inner     http.ResponseWriter // immutable
 	begin     time.Time           // immutable
 	head      bool                // immutable; the request's method is HEAD
+	http1     bool                // immutable
+	body      *countingBody       // immutable; nil if the request has none
 	requestID [1]string           // immutable; the header's value, kept here to save its allocation
 	status    int                 // 0 until a final status is committed
 	bytes     int64               // body bytes taken by the server
 	ttfb      time.Duration       // begin to commit
 	hijacked  bool
+	duplex    bool // the handler reads and writes at a time
 }
 
 // Header is the header of the answer, and its trailer afterwards as described at http.ResponseWriter.
@@ -37,6 +40,9 @@ func (w *responseWriter) WriteHeader(status int) {
 	}
 	// Set late and over whatever the handler has put there: the id of the answer is the one of the record.
 	w.inner.Header()[RequestIDHeader] = w.requestID[:]
+	if w.leavesBody() {
+		w.inner.Header().Set("Connection", "close")
+	}
 	w.inner.WriteHeader(status) // panics on a status that is not one, and then none is committed
 	w.status = status
 	w.ttfb = time.Since(w.begin)
@@ -87,6 +93,19 @@ func (w *responseWriter) Flush() { _ = w.FlushError() }
 func (w *responseWriter) FlushError() error {
 	w.commit()
 	return http.NewResponseController(w.inner).Flush()
+}
+
+// EnableFullDuplex lets the handler read the request's body after it has begun to answer.
+func (w *responseWriter) EnableFullDuplex() error {
+	err := http.NewResponseController(w.inner).EnableFullDuplex()
+	w.duplex = err == nil
+	return err
+}
+
+// leavesBody tells whether a body may be left on the connection that the HTTP server would take for the next request. It sees to that
+// itself, but for full duplex.
+func (w *responseWriter) leavesBody() bool {
+	return w.duplex && w.http1 && w.body != nil && !w.body.ended.Load()
 }
 
 // Hijack gives the connection to the handler, which then notes in the record what it has sent over it.

@@ -106,9 +106,6 @@ func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslo
 	rec.GuestTime, rec.PeakBytes = in.TakeGuestTime(), int64(len(in.Memory()))
 	rec.DirtyBytes = int64(d.pool.Release(in, out.Kind == engine.OK))
 	x.response.finish()
-	// What the guest left unread is dropped here and not by the HTTP server after the handler: with full duplex, reading on would
-	// then meet the server's wait for the next request (golang.org/issue/68560). The read deadline bounds it.
-	_ = r.Body.Close()
 	if out.Kind == engine.OK && x.PassedOn {
 		return problem.New(problem.NotFound, "the service passed the request on, and nothing is behind it")
 	}
