@@ -81,6 +81,9 @@ func (a *attempt) request(out *http.Request) *http.Request {
 	}
 	r := out.WithContext(httptrace.WithClientTrace(out.Context(), trace))
 	r.URL = a.upstream.origin.target(a.path, a.in.URL)
+	if r.Body != nil {
+		r.Body = a.body // past what the proxy puts around it, which can be closed
+	}
 	r.Host = ""
 	if a.d.plan.clientHost {
 		r.Host = a.in.Host

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// leftoverTimeout bounds what the server still reads of a request's body that the upstream did not want.
-const leftoverTimeout = 2 * time.Second
-
-var errBodyTooLarge = errors.New("the request's body is larger than the limit")
+var (
+	errBodyTooLarge = errors.New("the request's body is larger than the limit")
+	errFinished     = errors.New("the request is over")
+)
 
 // requestBody is the body of a request with its limit. It remembers how it ended. The transport reads it on a goroutine of its own, which
 // may outlive the request for a moment.
@@ -48,13 +48,16 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	defer b.mu.Unlock()
 	b.left -= int64(n)
 	b.reading = false
-	if b.err = err; err == io.EOF {
+	if b.err == nil {
+		b.err = err
+	}
+	if err == io.EOF {
 		_ = b.control.SetReadDeadline(time.Time{}) // or its passing would look like the client's leaving
 	}
 	return n, err
 }
 
-// Close does nothing: the body is the server's to close, and may be wanted for another upstream.
+// Close does nothing: the transport closes a body that it could not send, and it may be wanted for another upstream.
 func (b *requestBody) Close() error { return nil }
 
 // untouched tells whether no upstream can have seen anything of it.
@@ -71,12 +74,13 @@ func (b *requestBody) state() (err error, reading bool) {
 	return b.err, b.reading
 }
 
-// finish drops what was not read, within bounds, at the end of the request.
+// finish lets nobody read any more; what is left is the router's to drop.
 func (b *requestBody) finish() {
-	if err, _ := b.state(); err == nil {
-		_ = b.control.SetReadDeadline(time.Now().Add(leftoverTimeout)) // a read that is under way ends then, too
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err == nil {
+		b.err = errFinished
 	}
-	_ = b.from.Close()
 }
 
 // late tells whether the client did not send the body in time.

@@ -49,7 +49,7 @@ func parseOrigin(text string) (o origin, wrong string) {
 			return o, "its path has a dot segment"
 		}
 	}
-	return origin{scheme: u.Scheme, host: hostOf(u), path: strings.TrimRight(escapeRest(u.EscapedPath()), "/")}, ""
+	return origin{scheme: u.Scheme, host: hostOf(u), path: strings.TrimRight(escapedPath(u), "/")}, ""
 }
 
 func notPrintable(r rune) bool { return r <= ' ' || r >= 0x7f }
@@ -90,6 +90,6 @@ func (o origin) rest(u *url.URL) (string, bool) {
 	if u.Scheme == "" {
 		u.Scheme = o.wireScheme()
 	}
-	rest, below := strings.CutPrefix(u.EscapedPath(), o.path)
+	rest, below := strings.CutPrefix(escapedPath(u), o.path)
 	return rest, below && u.Scheme == o.wireScheme() && hostOf(u) == o.host && (rest == "" || rest[0] == '/')
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"net/url"
 	"strings"
 )
@@ -12,6 +13,9 @@ func (p *plan) pathFor(prefix, rest string) string {
 	}
 	return rest
 }
+
+// escapedPath gives the path of u as it was written, and escaped where that had been left out.
+func escapedPath(u *url.URL) string { return escapeRest(cmp.Or(u.RawPath, u.EscapedPath())) }
 
 // escapeRest escapes what should have been escaped in an escaped path and leaves all else as it is, encoded slashes among it.
 // net/url would decode and encode the whole of such a path, and so change what it means.

@@ -31,33 +31,31 @@ type Writer struct {
 	unwatch             func() bool              // immutable; ends the watch of closing
 	watched             chan struct{}            // immutable; closed when the watch has cut the client off
 
-	mu  sync.Mutex // orders the deadlines of the watch and of the request
-	cut bool       // guarded by mu; the deadline has passed for good
+	mu      sync.Mutex
+	bounded time.Time // guarded by mu; when the deadline was set last; zero if the answer has not begun
+	cut     bool      // guarded by mu; the deployment is closed
 
-	bounded  time.Time // when the deadline was set last; zero if it was not
-	err      error     // why the client takes no more
+	err      error // why the client takes no more
 	hijacked bool
 }
 
-// NewWriter makes the writer of a request. When closing ends, the client is cut off. Finish must be called at the end.
+// NewWriter makes the writer of a request. When closing ends, a client whose answer has begun is cut off. Finish must be called at
+// the end.
 func NewWriter(w http.ResponseWriter, r *http.Request, closing context.Context) *Writer {
 	c := &Writer{ResponseWriter: w, control: http.NewResponseController(w), request: r, watched: make(chan struct{})}
 	c.unwatch = context.AfterFunc(closing, func() {
 		defer close(c.watched)
-		c.setDeadline(time.Now(), true)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.cut = true; !c.bounded.IsZero() {
+			c.setDeadlineLocked(time.Now())
+		}
 	})
 	return c
 }
 
-// setDeadline sets the deadline for writing, unless the client was cut off.
-func (c *Writer) setDeadline(at time.Time, cut bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.cut {
-		_ = c.control.SetWriteDeadline(at) // error: a connection without deadlines is none of a server
-	}
-	c.cut = c.cut || cut
-}
+// setDeadlineLocked sets the deadline for writing. A connection without deadlines is none of a server, and needs none.
+func (c *Writer) setDeadlineLocked(at time.Time) { _ = c.control.SetWriteDeadline(at) }
 
 // Err tells why the client takes no more of the answer; nil if it did not fail.
 func (c *Writer) Err() error { return c.err }
@@ -126,10 +124,16 @@ func (c *Writer) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 // bound moves the deadline.
 func (c *Writer) bound() {
-	if now := time.Now(); now.Sub(c.bounded) >= refreshAfter {
-		c.bounded = now
-		c.setDeadline(now.Add(Patience), false)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if now.Sub(c.bounded) < refreshAfter {
+		return
 	}
+	if c.bounded = now; !c.cut {
+		now = now.Add(Patience)
+	}
+	c.setDeadlineLocked(now)
 }
 
 // Finish hands the connection back to the server, whose own deadline holds for the rest of it and for the next request.
@@ -137,12 +141,14 @@ func (c *Writer) Finish() {
 	if !c.unwatch() {
 		<-c.watched
 	}
-	if c.bounded.IsZero() || c.hijacked {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bounded.IsZero() || c.hijacked || c.cut {
 		return
 	}
 	until := time.Time{}
 	if s, ok := c.request.Context().Value(http.ServerContextKey).(*http.Server); ok && s.WriteTimeout > 0 {
 		until = time.Now().Add(s.WriteTimeout)
 	}
-	c.setDeadline(until, false)
+	c.setDeadlineLocked(until)
 }

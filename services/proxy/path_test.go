@@ -1,0 +1,84 @@
+package proxy
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestTarget(t *testing.T) {
+	for _, c := range []struct{ base, path, want string }{
+		{"", "", "/"},
+		{"", "/", "/"},
+		{"", "//a//", "//a//"},
+		{"/v1", "", "/v1"},
+		{"/v1", "/", "/v1/"},
+		{"/v1", "/a/b", "/v1/a/b"},
+		{"/v%2F1", "/a%2Fb", "/v%2F1/a%2Fb"},
+		{"", "/%61|%2f\xff%25", "/%61%7C%2f%FF%25"},
+		{"", "/a:b;c=d,e@f!$&'()*+[]", "/a:b;c=d,e@f!$&'()*+[]"},
+	} {
+		u := origin{scheme: "http", host: "a", path: c.base}.target(c.path, &url.URL{RawQuery: "x;y=%zz"})
+		require.Equal(t, c.want+"?x;y=%zz", u.RequestURI(), c.path)
+	}
+	require.Equal(t, "/?", origin{scheme: "h2c", host: "a"}.target("", &url.URL{ForceQuery: true}).RequestURI())
+}
+
+// requireLeadsTo checks the URL for a path that begins with a slash and has no encoding that is malformed.
+func requireLeadsTo(t *testing.T, o origin, path string) {
+	t.Helper()
+	if _, err := url.PathUnescape(path); err != nil || !strings.HasPrefix(path, "/") {
+		return
+	}
+	u := o.target(path, &url.URL{})
+	require.Equal(t, o.host, u.Host)
+	require.Contains(t, []string{"http", "https"}, u.Scheme)
+	line := u.RequestURI()
+	require.True(t, strings.HasPrefix(line, o.path+"/"), line)
+	require.False(t, strings.ContainsAny(line, " \r\n?#"), line)
+	want, err := url.PathUnescape(path)
+	require.NoError(t, err)
+	got, err := url.PathUnescape(strings.TrimPrefix(line, o.path))
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	require.Equal(t, strings.Count(path, "/"), strings.Count(strings.TrimPrefix(line, o.path), "/"), "an encoded slash separates nothing")
+}
+
+func TestOwnLocation(t *testing.T) {
+	o := origin{scheme: "http", host: "127.0.0.1:9000", path: "/v1"}
+	strip, keep := &plan{}, &plan{keepPrefix: true}
+	for _, c := range []struct {
+		plan         *plan
+		prefix, from string
+		want         string
+	}{
+		{strip, "/api", "http://127.0.0.1:9000/v1/a?b=c#d", "/api/a?b=c#d"},
+		{strip, "/api", "//127.0.0.1:9000/v1/a%2Fb", "/api/a%2Fb"},
+		{strip, "/api", "http://127.0.0.1:9000/v1", "/api"},
+		{strip, "/", "http://127.0.0.1:9000/v1", "/"},
+		{strip, "/", "http://127.0.0.1:9000/v1//evil.example/", "/evil.example/"},
+		{keep, "/api", "http://127.0.0.1:9000/v1/api/a", "/api/a"},
+		{strip, "/api", "http://127.0.0.1:9000/v10", "http://127.0.0.1:9000/v10"},
+		{strip, "/api", "http://127.0.0.1:9000/", "http://127.0.0.1:9000/"},
+		{strip, "/api", "http://127.0.0.1:9001/v1/a", "http://127.0.0.1:9001/v1/a"},
+		{strip, "/api", "https://127.0.0.1:9000/v1/a", "https://127.0.0.1:9000/v1/a"},
+		{strip, "/api", "/a", "/a"},
+		{strip, "/api", "a/b", "a/b"},
+		{strip, "/api", "http://%zz", "http://%zz"},
+	} {
+		require.Equal(t, c.want, c.plan.ownLocation(c.from, o, c.prefix), c.from)
+	}
+}
+
+func TestDropH2C(t *testing.T) {
+	for upgrade, dropped := range map[string]bool{
+		"websocket": false, "tcp": false, "": false, "h2c": true, "H2C": true, "websocket, h2c": true, "HTTP/2.0": true, "h2": true, "h2cx": false,
+	} {
+		h := http.Header{"Upgrade": {upgrade}, "Connection": {"Upgrade"}, "Http2-Settings": {"AAMAAABkAAQ"}}
+		dropH2C(h)
+		require.Equal(t, dropped, len(h) == 0, upgrade)
+	}
+}
