@@ -11,6 +11,7 @@ package main
 import (
 	"os"
 	"strings"
+	"time"
 
 	guest "github.com/vespo-dev/vespo/guest-sdk"
 )
@@ -26,6 +27,7 @@ func fail(w *guest.Response, r *guest.Request) {
 	case "late":
 		w.WriteString("part\n")
 		w.Flush()
+		time.Sleep(time.Millisecond) // the host sends what it has when the guest waits
 		panic("too late for a 500")
 	case "abort":
 		panic(guest.ErrAbort)
