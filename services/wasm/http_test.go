@@ -235,16 +235,27 @@ func TestSlowReaderDoesNotKeepTheSlot(t *testing.T) {
 }
 
 func TestAnswersThatBreakOffAreAborted(t *testing.T) {
-	s := newServer(t, Config{})
-	s.add("/spin", guests.Wat(t, "spin"), registry.Options{Timeout: 100 * time.Millisecond})
-	for i, path := range []string{"partial", "stall"} {
-		res, err := s.Client().Get(s.URL + "/spin/" + path)
+	s := newScriptServer(t, time.Second)
+	for i, end := range []string{"panic too late", "sleep 1h"} {
+		res, err := s.Client().Post(s.URL+"/script", "text/plain", strings.NewReader("fill 100000\n"+end))
 		if err == nil { // the header may have gone out before the abort
 			_, err = io.ReadAll(res.Body)
 			res.Body.Close()
 		}
 		require.Error(t, err, "a client can tell a broken answer from a whole one")
 		require.NotEqualValues(t, "ok", s.lastRecord(i+1).Outcome)
+	}
+}
+
+// TestAnswersThatBreakOffEarlyAreProblems begins an answer of which nothing has been sent when the guest fails.
+func TestAnswersThatBreakOffEarlyAreProblems(t *testing.T) {
+	s := newServer(t, Config{})
+	s.add("/spin", guests.Wat(t, "spin"), registry.Options{Timeout: 100 * time.Millisecond})
+	for path, want := range map[string]int{"partial": 500, "stall": 504} {
+		a := s.get("/spin/" + path)
+		require.Equal(t, want, a.StatusCode)
+		require.Equal(t, "application/problem+json", a.Header.Get("Content-Type"))
+		require.NotContains(t, a.body, "part\n")
 	}
 }
 

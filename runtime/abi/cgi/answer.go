@@ -15,21 +15,23 @@ import (
 // standard output. A malformed answer ends the guest.
 type answer struct {
 	in        *engine.Instance // immutable
-	response  abi.Response     // nil between requests
-	head      []byte           // what was printed before the empty line
-	line      int              // where in head the line begins that has no end yet
-	body      bool             // the empty line has come
+	response  abi.Hold
+	head      []byte // what was printed before the empty line
+	line      int    // where in head the line begins that has no end yet
+	body      bool   // the empty line has come
 	unflushed bool
 }
 
 // keepHeadBytes is how large a buffer may stay with an idle instance.
 const keepHeadBytes = 8 << 10
 
+// begin starts a request; none if r is nil.
 func (a *answer) begin(r abi.Response) {
 	if cap(a.head) > keepHeadBytes {
 		a.head = nil
 	}
-	a.response, a.head, a.line, a.body, a.unflushed = r, a.head[:0], 0, false, false
+	a.response.Begin(r)
+	a.head, a.line, a.body, a.unflushed = a.head[:0], 0, false, false
 }
 
 // Write takes a piece of standard output.
@@ -75,7 +77,7 @@ func (a *answer) write(p []byte) {
 
 // flush sends what the guest has printed so far: it is about to wait.
 func (a *answer) flush() {
-	if a.unflushed && a.response != nil {
+	if a.unflushed {
 		a.unflushed = false
 		_ = a.response.Flush() // a client that has gone ends the call by its context
 	}
@@ -160,13 +162,19 @@ func parseStatus(value string) (int, error) {
 	return int(n), nil
 }
 
-// finish completes the answer of a command that has ended.
-func (a *answer) finish() error {
-	if a.body {
-		return nil
+// finish completes the answer of a command that has ended, to a request with this method.
+func (a *answer) finish(method string) engine.Outcome {
+	if !a.body {
+		if len(a.head) == 0 {
+			return unusable("the command printed nothing")
+		}
+		if err := a.start(a.head); err != nil { // a header alone, without the empty line
+			return unusable(err.Error())
+		}
 	}
-	if len(a.head) == 0 {
-		return errors.New("the command printed nothing")
-	}
-	return a.start(a.head) // a header alone, without the empty line
+	return abi.Sent(a.response.Finish(method))
+}
+
+func unusable(reason string) engine.Outcome {
+	return engine.Outcome{Kind: engine.BadAnswer, Err: engine.Unusable{Reason: reason}}
 }

@@ -38,7 +38,7 @@ func parse(text string, cuts []byte) (p printed) {
 			text = text[n:]
 		}
 		_, _ = io.WriteString(&a, text)
-		return a.finish()
+		return a.finish("GET").Err
 	}()
 	if err != nil {
 		return printed{err: err.Error()}

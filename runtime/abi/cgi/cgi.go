@@ -70,10 +70,7 @@ func (ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
 	out := in.Call(x.Context, x.Deadline, 0, nil)
 	c.stderr.Flush()
 	if out.Clean() { // returning and exiting with 0 are the same for a command
-		out = engine.Outcome{}
-		if err := c.answer.finish(); err != nil {
-			out = engine.Outcome{Kind: engine.BadAnswer, Err: err}
-		}
+		out = c.answer.finish(x.Method)
 	}
 	c.answer.begin(nil)
 	c.system.End()

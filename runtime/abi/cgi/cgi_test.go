@@ -111,6 +111,7 @@ func TestCommandsThatFail(t *testing.T) {
 		out := c.serve(newExchange(), main)
 		require.Equal(t, engine.Exit, out.Kind)
 		require.NotZero(t, out.ExitCode)
+		require.Zero(t, c.response.Status, "the caller can still answer for it")
 	}
 	for _, main := range []func(){
 		func() {},
@@ -221,7 +222,7 @@ func TestClientsThatLeave(t *testing.T) {
 		command := newCommand(t)
 		out := command.serve(newExchange(), func() {
 			command.response.Failure = c.failure
-			command.print(1, plainText+"x")
+			command.print(1, plainText+strings.Repeat("x", 2*abi.HoldBytes))
 			t.Error("the command goes on")
 		})
 		require.Equal(t, c.want, out.Kind)

@@ -40,19 +40,23 @@ type call struct {
 	x           *abi.Exchange
 	phase       phase
 	features    uint32
-	status      int  // 0 until the guest or what is behind it gives one
+	status      int // 0 until the guest or what is behind it gives one
+	method      string
 	answered    bool // the guest has given a status or a body in handle_response
 	unflushed   bool // body bytes were written since the last flush
 	headerBytes int  // what the guest has set so far
 	trailer     abi.Header
 	request     requestBody
-	held        *heldResponse // the response, if it is held back
+	hold        abi.Hold      // the beginning of the response
+	held        *heldResponse // the whole response, if the guest buffers it
 	stack       [2]uint64
 }
 
 func (c *call) begin(x *abi.Exchange) {
 	c.x, c.phase, c.status, c.answered, c.unflushed, c.headerBytes = x, inRequest, 0, false, false, 0
-	c.trailer, c.held = nil, nil
+	c.method, c.trailer, c.held = x.Method, nil, nil
+	c.hold.Begin(x.Response)
+	x.Response = &c.hold
 	c.features = c.shared.features.Load()
 	c.request.begin(x.Body, c.cfg.BufferBytes)
 	c.stdout.Reset(x.Log, abi.LevelInfo)
@@ -63,6 +67,7 @@ func (c *call) begin(x *abi.Exchange) {
 func (c *call) end() {
 	c.x, c.phase, c.trailer, c.held = nil, outside, nil, nil
 	c.request.end()
+	c.hold.End()
 	c.system.End()
 }
 
@@ -129,6 +134,9 @@ func (c *call) next() error {
 	if behind.Response = c.response(); c.held != nil {
 		return c.nextHeld(&behind)
 	}
+	if err := c.hold.Release(); err != nil { // what the guest has begun to answer
+		return err
+	}
 	noted := &notedResponse{Response: c.x.Response}
 	behind.Response = noted
 	err := c.x.Next(&behind)
@@ -169,7 +177,7 @@ func (c *call) finish() engine.Outcome {
 		return engine.Outcome{}
 	case c.held != nil:
 		if err := c.held.send(r, c.statusOr200()); err != nil {
-			return unsent(err)
+			return abi.Sent(err)
 		}
 	case !r.Started():
 		r.WriteHeader(c.statusOr200())
@@ -177,16 +185,7 @@ func (c *call) finish() engine.Outcome {
 	for name, values := range c.trailer {
 		r.SetTrailer(name, values)
 	}
-	return engine.Outcome{}
-}
-
-// unsent is the outcome when the response cannot be sent.
-func unsent(err error) engine.Outcome {
-	var unusable engine.Unusable
-	if errors.As(err, &unusable) {
-		return engine.Outcome{Kind: engine.BadAnswer, Err: err}
-	}
-	return engine.Outcome{Kind: engine.Canceled, Err: err}
+	return abi.Sent(c.hold.Finish(c.method))
 }
 
 func (c *call) statusOr200() int {

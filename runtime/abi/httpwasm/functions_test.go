@@ -367,7 +367,9 @@ func TestClientsThatLeave(t *testing.T) {
 	g := newGuest(t, nil)
 	out := g.try(newExchange(), code{request: func() int64 {
 		g.response.Failure = io.ErrClosedPipe
-		g.write(bodyResponse, "x")
+		for range 2 {
+			g.write(bodyResponse, strings.Repeat("x", abi.HoldBytes))
+		}
 		t.Error("the guest goes on")
 		return 0
 	}})

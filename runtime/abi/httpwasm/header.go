@@ -38,7 +38,8 @@ func (c *call) header(kind uint32) abi.Header {
 	return nil
 }
 
-// mutableHeader gives the fields of a kind, for writing. It traps if they cannot be changed, or not any more.
+// mutableHeader gives the fields of a kind, for writing. It traps if they cannot be changed, or not any more. It is nil if a change
+// comes too late and is dropped: behind the first byte of a response that is not buffered.
 func (c *call) mutableHeader(kind uint32) abi.Header {
 	switch kind {
 	case headerRequest:
@@ -46,6 +47,9 @@ func (c *call) mutableHeader(kind uint32) abi.Header {
 	case headerResponse:
 		c.responseMutable("a response header")
 		c.x.PassedOn = false
+		if r := c.response(); c.held == nil && r.Started() {
+			return nil
+		}
 	case headerRequestTrailers:
 		c.trailersEnabled()
 		c.beforeNext("a request trailer")
@@ -112,14 +116,14 @@ var commonNames = map[string]string{
 
 func setHeaderValue(c *call, p []uint64) {
 	h := c.mutableHeader(uint32(p[0]))
-	if name, value, ok := c.field(p); ok {
+	if name, value, ok := c.field(p); ok && h != nil {
 		c.set(uint32(p[0]), h, name, []string{value})
 	}
 }
 
 func addHeaderValue(c *call, p []uint64) {
 	h := c.mutableHeader(uint32(p[0]))
-	if name, value, ok := c.field(p); ok {
+	if name, value, ok := c.field(p); ok && h != nil {
 		c.set(uint32(p[0]), h, name, append(h[name], value))
 	}
 }

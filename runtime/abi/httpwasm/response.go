@@ -22,6 +22,7 @@ type heldResponse struct {
 
 	own         bytes.Buffer // the guest's body, in place of the other
 	overwritten bool
+	joined      bool // body begins with the guest's own
 	readOffset  int
 }
 
@@ -97,7 +98,7 @@ func (h *heldResponse) overwrite(p []byte) bool {
 func (h *heldResponse) passOn() {
 	h.before = maps.Clone(h.header)
 	if h.overwritten {
-		h.body, h.own, h.overwritten = h.own, bytes.Buffer{}, false
+		h.body, h.own, h.overwritten, h.joined = h.own, bytes.Buffer{}, false, true
 	}
 }
 
@@ -112,6 +113,9 @@ func (h *heldResponse) send(to abi.Response, status int) error {
 	header := to.Header()
 	clear(header)
 	maps.Copy(header, h.header)
+	if h.joined {
+		delete(header, "Content-Length")
+	}
 	to.WriteHeader(status)
 	body := &h.body
 	if h.overwritten {
