@@ -117,3 +117,14 @@ func TestProblemsAreDocumented(t *testing.T) {
 		}
 	}
 }
+
+func TestFieldsOfManagementAreDocumented(t *testing.T) {
+	api := page(t, "management-api.md")
+	fields := constants(file(t, "services/admin/fields.go"), "field")
+	require.Contains(t, fields, "isolation")
+	for _, name := range fields {
+		if !strings.Contains(api, "`"+name+"`") && !strings.Contains(api, "-F "+name+"=") && !strings.Contains(api, "\""+name+"\":") {
+			t.Errorf("docs/management-api.md does not tell what the field %s is", name)
+		}
+	}
+}
