@@ -4,6 +4,7 @@ package abi
 import (
 	"context"
 	"io"
+	"net"
 	"time"
 )
 
@@ -27,12 +28,12 @@ const (
 // used by one goroutine at a time; nothing in it may be kept after Serve returns.
 type Exchange struct {
 	Method     string
-	URI        string // request target in origin form: escaped path and query
-	Proto      string // "HTTP/1.1", "HTTP/2.0"
-	Scheme     string // "http" or "https"
-	Host       string // Host header or :authority
-	RemoteAddr string // address and port of the peer
-	LocalAddr  string // address and port that the request came in on
+	URI        string   // request target in origin form: escaped path and query
+	Proto      string   // "HTTP/1.1", "HTTP/2.0"
+	Scheme     string   // "http" or "https"
+	Host       string   // Host header or :authority
+	RemoteAddr string   // address and port of the peer
+	LocalAddr  net.Addr // that the request came in on; nil if it is not known
 
 	Prefix string // the prefix that the service is bound to, "/" or "/a/b"
 	Rest   string // escaped path behind the prefix: "" or beginning with "/"
@@ -40,7 +41,7 @@ type Exchange struct {
 	Header        Header        // without Host; may be changed by the guest
 	ContentLength int64         // -1 if unknown
 	Body          io.Reader     // bounded: it fails where it exceeds the limit of who made the exchange
-	Trailer       func() Header // request trailers; complete only once Body has given io.EOF
+	Trailer       func() Header // request trailers; complete only once Body has given io.EOF; nil if there can be none
 
 	Response Response
 

@@ -109,11 +109,11 @@ func (h *Hold) Finish(method string) error {
 
 // Sent is the outcome of sending an answer that gave this error.
 func Sent(err error) engine.Outcome {
-	var unusable engine.Unusable
-	switch {
-	case err == nil:
+	if err == nil {
 		return engine.Outcome{}
-	case errors.As(err, &unusable):
+	}
+	var unusable engine.Unusable
+	if errors.As(err, &unusable) {
 		return engine.Outcome{Kind: engine.BadAnswer, Err: err}
 	}
 	return engine.Outcome{Kind: engine.Canceled, Err: err}

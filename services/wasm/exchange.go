@@ -34,8 +34,10 @@ func newExchange(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, 
 	x.Exchange = abi.Exchange{
 		Method: r.Method, URI: r.URL.RequestURI(), Proto: r.Proto, Scheme: "http", Host: r.Host, RemoteAddr: r.RemoteAddr,
 		Prefix: rec.Prefix, Rest: rec.Rest, Header: r.Header, ContentLength: r.ContentLength, Body: &x.body,
-		Trailer:  func() abi.Header { return r.Trailer },
-		Response: &x.response, Log: d.guestLog, RequestID: rec.RequestID, Deadline: deadline, Context: r.Context(),
+		Response: &x.response, Log: d.environment.Log, RequestID: rec.RequestID, Deadline: deadline, Context: r.Context(),
+	}
+	if r.ContentLength < 0 || r.Trailer != nil { // no others can have any
+		x.Trailer = func() abi.Header { return r.Trailer }
 	}
 	x.Config = d.spec.Options.Config
 	if d.outbound != nil {
@@ -44,9 +46,7 @@ func newExchange(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, 
 	if r.TLS != nil {
 		x.Scheme = "https"
 	}
-	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
-		x.LocalAddr = local.String()
-	}
+	x.LocalAddr, _ = r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return x
 }
 

@@ -124,10 +124,13 @@ func first(values []string) string {
 // server gives the name and the port that the client means; without a Host, what it has connected to. An IPv6 address as a name has
 // brackets (RFC 3875, section 4.1.14). The authority is both, as in an URL.
 func server(x *abi.Exchange) (name, port, authority string) {
-	localHost, localPort := splitHostPort(x.LocalAddr)
-	authority = x.Host
-	if authority == "" {
-		authority = x.LocalAddr
+	local := ""
+	if x.LocalAddr != nil {
+		local = x.LocalAddr.String()
+	}
+	localHost, localPort := splitHostPort(local)
+	if authority = x.Host; authority == "" {
+		authority = local
 	}
 	if name, port = splitHostPort(authority); name == "" {
 		name = localHost

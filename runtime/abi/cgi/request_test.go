@@ -1,6 +1,8 @@
 package cgi
 
 import (
+	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -10,10 +12,12 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
+func address(s string) net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s)) }
+
 // newExchange gives a plain request to a service at /a.
 func newExchange() *abi.Exchange {
 	return &abi.Exchange{Method: "GET", URI: "/a/b?c=d", Proto: "HTTP/1.1", Scheme: "http", Host: "example.com:8080",
-		RemoteAddr: "192.0.2.1:1234", LocalAddr: "198.51.100.2:80", Prefix: "/a", Rest: "/b", Header: abi.Header{}, Body: strings.NewReader("")}
+		RemoteAddr: "192.0.2.1:1234", LocalAddr: address("198.51.100.2:80"), Prefix: "/a", Rest: "/b", Header: abi.Header{}, Body: strings.NewReader("")}
 }
 
 // variables gives the environment of a request as a map, and checks its form.
@@ -94,7 +98,7 @@ func TestServers(t *testing.T) {
 	} {
 		t.Run(c.host+" at "+c.local, func(t *testing.T) {
 			x := newExchange()
-			x.Host, x.LocalAddr = c.host, c.local
+			x.Host, x.LocalAddr = c.host, address(c.local)
 			env := variables(t, x)
 			require.Equal(t, c.name, env["SERVER_NAME"])
 			require.Equal(t, c.port, env["SERVER_PORT"])

@@ -83,7 +83,10 @@ func (c *call) field(p []uint64) (name, value string, ok bool) {
 			panic(engine.Unusable{Reason: "a header name set by the guest is not a token"})
 		}
 	}
-	value = string(c.short(p[3], p[4]))
+	given := c.short(p[3], p[4])
+	if value, common = commonValues[string(given)]; !common {
+		value = string(given)
+	}
 	if !abi.ValidValue(value) {
 		panic(engine.Unusable{Reason: "the value of the header " + name + " set by the guest holds control characters"})
 	}
@@ -112,6 +115,14 @@ var commonNames = map[string]string{
 	"location": "Location", "Location": "Location",
 	"set-cookie": "Set-Cookie", "Set-Cookie": "Set-Cookie",
 	"etag": "Etag", "ETag": "Etag",
+}
+
+// commonValues saves the allocation of values that many answers set.
+var commonValues = map[string]string{
+	"text/plain": "text/plain", "text/plain; charset=utf-8": "text/plain; charset=utf-8", "text/html": "text/html",
+	"text/html; charset=utf-8": "text/html; charset=utf-8", "application/json": "application/json",
+	"application/json; charset=utf-8": "application/json; charset=utf-8", "application/octet-stream": "application/octet-stream",
+	"image/png": "image/png", "image/svg+xml": "image/svg+xml", "no-cache": "no-cache", "no-store": "no-store",
 }
 
 func setHeaderValue(c *call, p []uint64) {
