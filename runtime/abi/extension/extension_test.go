@@ -277,7 +277,7 @@ func TestFieldsThatCannotBeSent(t *testing.T) {
 
 func TestReasonsAreLoggedWithinBounds(t *testing.T) {
 	g := newGuest(t, nil)
-	g.do(nil, func() { require.Equal(t, int(abi.OutboundUnavailable), g.open("GET", "http://x/")) })
+	g.do(nil, func() { require.Equal(t, int(abi.OutboundForbidden), g.open("GET", "http://x/")) })
 	require.Contains(t, g.log[0], "allow")
 
 	g.log = nil

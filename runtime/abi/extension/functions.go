@@ -114,8 +114,11 @@ func fetchOpen(in *engine.Instance, s *State, p []uint64) int64 {
 	if !ok {
 		return int64(abi.OutboundInvalid)
 	}
-	if s.x == nil || s.x.Outbound == nil {
-		return s.fail(&abi.OutboundError{Code: abi.OutboundUnavailable, Reason: "the service may not call anything: deploy it with allow"})
+	if s.x == nil {
+		return s.fail(&abi.OutboundError{Code: abi.OutboundUnavailable, Reason: "there is no request while the service initialises"})
+	}
+	if s.x.Outbound == nil {
+		return s.fail(&abi.OutboundError{Code: abi.OutboundForbidden, Reason: "the service may not call anything: deploy it with allow"})
 	}
 	c, err := s.x.Outbound.Open(in.Context(), method, uri)
 	if err != nil {
