@@ -64,7 +64,7 @@ func (ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
 	}
 	c.stderr.Reset(x.Log, abi.LevelError)
 	c.answer.begin(x.Response)
-	c.body = bodyReader{in, x.Body}
+	c.body = bodyReader{in: in, body: x.Body}
 	c.system.Args, c.system.Env = arguments(x), environment(x)
 	c.system.Begin(&c.body, &c.answer, &c.stderr)
 	out := in.Call(x.Context, x.Deadline, 0, nil)
@@ -94,8 +94,9 @@ func measure(x *abi.Exchange) error {
 
 // bodyReader ends the guest when the request's body cannot be read: the program would take an error for the end of it.
 type bodyReader struct {
-	in   *engine.Instance
-	body io.Reader
+	in    *engine.Instance
+	body  io.Reader
+	ended bool
 }
 
 func (b *bodyReader) Read(p []byte) (int, error) {
@@ -103,5 +104,9 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		b.in.GiveUp(err)
 	}
+	b.ended = err != nil
 	return n, err
 }
+
+// Ended implements wasip1.Ended: many programs look once more for input after they have begun to print.
+func (b *bodyReader) Ended() bool { return b.ended }

@@ -237,10 +237,13 @@ func TestTheAnswerIsFlushedBeforeAWait(t *testing.T) {
 		c.print(1, plainText)
 		c.bench.Call(c.in, "fd_read", append([]uint64{0}, c.vector(1)...)...)
 		c.print(1, "body")
-		c.bench.Call(c.in, "fd_read", append([]uint64{0}, c.vector(1)...)...)
-		c.bench.Call(c.in, "fd_read", append([]uint64{0}, c.vector(1)...)...)
+		require.Equal(t, "b", c.readAll())
+		c.print(1, " with nothing to wait for")
+		require.Empty(t, c.readAll())
+		c.print(1, ", so that it is sent at the end")
 	})
 	require.Equal(t, []int{0, 4}, c.response.Flushed)
+	require.Equal(t, "body with nothing to wait for, so that it is sent at the end", c.response.Body.String())
 }
 
 func TestMatch(t *testing.T) {

@@ -14,10 +14,11 @@ type requestBody struct {
 	keep    bool         // the guest reads with feature_buffer_request
 	written bool         // the guest has written a body of its own
 	lost    bool         // the guest has read without feature_buffer_request
+	ended   bool         // the guest has read all
 }
 
 func (b *requestBody) begin(body io.Reader, limit int64) {
-	b.body, b.limit, b.keep, b.written, b.lost = body, limit, false, false, false
+	b.body, b.limit, b.keep, b.written, b.lost, b.ended = body, limit, false, false, false, false
 }
 
 // keepBytes is how large a buffer may stay with an idle instance.
@@ -34,6 +35,7 @@ func (b *requestBody) end() {
 // Read implements io.Reader for the guest.
 func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
+	b.ended = errors.Is(err, io.EOF)
 	switch {
 	case n == 0 || b.written:
 	case !b.keep:

@@ -197,7 +197,9 @@ func readBody(c *call, p []uint64) {
 	switch kind {
 	case bodyRequest:
 		c.request.keep = c.enabled(featureBufferRequest) && c.x.Next != nil && !c.request.written
-		n, eof = c.readBody(&c.request, buf)
+		if eof = c.request.ended; !eof { // else there is nothing to wait for
+			n, eof = c.readBody(&c.request, buf)
+		}
 	case bodyResponse:
 		if c.phase != inResponse || !c.enabled(featureBufferResponse) {
 			fault("the response body can only be read in handle_response, with feature_buffer_response enabled")

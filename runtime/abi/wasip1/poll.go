@@ -43,7 +43,7 @@ func pollOneoff(in *engine.Instance, s *State, p []uint64) errno {
 		first = min(first, waits[i])
 	}
 	if n == 0 { // there are clocks only
-		in.Wait(first)
+		s.wait(in, first)
 		for i, wait := range waits {
 			if wait <= first {
 				n += putEvent(events[n*eventBytes:], subscriptions[i*subscriptionBytes:], success)
@@ -53,6 +53,22 @@ func pollOneoff(in *engine.Instance, s *State, p []uint64) errno {
 	in.Check()
 	putUint32(in, uint32(p[3]), uint32(n))
 	return success
+}
+
+// briefWait is how long a guest can sleep in a request before what it has written is sent.
+const briefWait = 20 * time.Millisecond
+
+// wait sleeps. What the guest has written is not sent before naps that come to less than briefWait, because some programs take one
+// before they end badly: Go does to stop its world when it panics, and the host could not answer for them any more.
+func (s *State) wait(in *engine.Instance, d time.Duration) {
+	if d < briefWait-s.napped {
+		s.napped += d
+		defer func(f func()) { in.OnPause = f }(in.OnPause)
+		in.OnPause = nil
+	} else {
+		s.napped = 0
+	}
+	in.Wait(d)
 }
 
 // pending is how long a subscription has to wait, counted from now; 0 if its event is there.

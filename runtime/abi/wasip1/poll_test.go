@@ -192,3 +192,43 @@ func TestSleepersAreWoken(t *testing.T) {
 		})
 	})
 }
+
+// TestNaps counts when a guest that sleeps has what it has written sent.
+func TestNaps(t *testing.T) {
+	for _, c := range []struct {
+		sleeps []time.Duration
+		sent   int
+	}{
+		{[]time.Duration{time.Hour}, 1},
+		{[]time.Duration{briefWait}, 1},
+		{[]time.Duration{time.Millisecond, time.Millisecond}, 0},
+		{[]time.Duration{briefWait / 2, briefWait / 2}, 1},
+		{[]time.Duration{briefWait / 2, briefWait / 2, briefWait / 2, briefWait / 2}, 2},
+		{[]time.Duration{time.Millisecond, time.Second, time.Millisecond}, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g, sent := newGuest(t), 0
+			g.in.OnPause = func() { sent++ }
+			for range 2 { // the next request begins anew
+				sent = 0
+				g.state.Begin(nil, nil, nil)
+				began := time.Now()
+				g.bench.Act = func(*engine.Instance, abitest.Entry, uint32, uint32) int64 {
+					for _, d := range c.sleeps {
+						g.putSubscriptions(table, []subscription{{timeout: uint64(d)}})
+						g.call("poll_oneoff", table, buffer, 1, result)
+					}
+					return 0
+				}
+				out := g.in.Call(context.Background(), time.Now().Add(2*time.Hour), 0, make([]uint64, 1))
+				require.Equal(t, engine.OK, out.Kind)
+				require.Equal(t, c.sent, sent, "%v", c.sleeps)
+				total := time.Duration(0)
+				for _, d := range c.sleeps {
+					total += d
+				}
+				require.Equal(t, total, time.Since(began))
+			}
+		})
+	}
+}

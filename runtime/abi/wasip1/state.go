@@ -3,6 +3,7 @@ package wasip1
 import (
 	"io"
 	"io/fs"
+	"time"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/engine"
@@ -16,7 +17,8 @@ type State struct {
 	Args, Env []string    // Env in the form "NAME=value"
 	Mounts    []abi.Mount // the same for all requests
 
-	table []descriptor
+	table  []descriptor
+	napped time.Duration // slept without sending what was written
 }
 
 // descriptor is an entry of the table. The zero descriptor is closed.
@@ -38,6 +40,7 @@ func (d *descriptor) open() bool { return d.r != nil || d.w != nil || d.fsys != 
 // is forgotten. A stream may be nil: it is closed then.
 func (s *State) Begin(stdin io.Reader, stdout, stderr io.Writer) {
 	s.End()
+	s.napped = 0
 	s.table = append(s.table[:0], descriptor{r: stdin}, descriptor{w: stdout}, descriptor{w: stderr})
 	for _, m := range s.Mounts {
 		s.table = append(s.table, descriptor{fsys: m.FS, path: ".", isDir: true, mount: m.GuestPath})

@@ -27,6 +27,9 @@ func vectors(in *engine.Instance, at, count uint32, use func(buf []byte) (more b
 	return success
 }
 
+// Ended is a reader that knows when it has given all. The guest is then not paused, which would send what it has written.
+type Ended interface{ Ended() bool }
+
 // fdRead reads into the first vector that is not empty: more might wait although the guest has something to work on.
 func fdRead(in *engine.Instance, s *State, p []uint64) errno {
 	d, bad := s.descriptor(p[0])
@@ -42,6 +45,10 @@ func fdRead(in *engine.Instance, s *State, p []uint64) errno {
 	var n int
 	var failed error
 	bad = vectors(in, uint32(p[1]), uint32(p[2]), func(buf []byte) bool {
+		if ended, ok := d.r.(Ended); ok && ended.Ended() {
+			in.Check()
+			return false
+		}
 		in.Pause()
 		for n == 0 && failed == nil { // nothing would be taken for the end
 			n, failed = d.r.Read(buf)
