@@ -28,6 +28,10 @@ func (s Sample) quantile(q float64) float64 {
 	return sorted[low] + (at-float64(low))*(sorted[high]-sorted[low])
 }
 
+// Best is the smallest of the values; 0 if there are none. It is for short times in one process, which whatever else the machine
+// does can only make longer.
+func (s Sample) Best() float64 { return s.quantile(0) }
+
 // Spread is half of what the middle half of the values spans, as a part of the median.
 func (s Sample) Spread() float64 {
 	if m := s.Median(); m != 0 {

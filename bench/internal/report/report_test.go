@@ -12,6 +12,7 @@ func TestSample(t *testing.T) {
 	require.Zero(t, Sample(nil).Median())
 	require.Zero(t, Sample(nil).Spread())
 	require.Equal(t, 2.0, Sample{3, 1, 2}.Median())
+	require.Equal(t, 1.0, Sample{3, 1, 2}.Best())
 	require.Equal(t, 2.5, Sample{4, 1, 3, 2}.Median())
 	require.InDelta(t, 0.25, Sample{1, 2, 3, 4, 5}.Spread()*3/4, 1e-9)
 	require.Equal(t, Sample{0.5, 2}, Sample{1, 6}.Over(Sample{2, 3, 9}))
