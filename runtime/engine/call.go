@@ -20,6 +20,10 @@ const (
 	minSliceFuel         = 500
 	maxSliceFuel         = 4_000_000
 	maxSliceChangeFactor = 4
+	// The fuel of a slice is for the guest's own code and knows nothing of what host functions cost. So their calls are counted, and
+	// the bytes that they were given: after so much of both together the clock is read.
+	callWork    = 4 << 10 // what a call counts besides its bytes
+	workPerLook = 32 << 10
 	// keepStackBytes is how large a call stack may stay with an idle instance. wazero never shrinks them.
 	keepStackBytes = 256 << 10
 )
@@ -28,14 +32,16 @@ var hostPageBytes = os.Getpagesize()
 
 // run is the state of the current call.
 type run struct {
-	ctx        context.Context
-	deadline   time.Time
-	sliceStart time.Time
-	sliceFuel  int64
-	turnStart  time.Time
-	hasTurn    bool
-	ended      time.Time     // of the last call
-	guestTime  time.Duration // in the guest and in host functions that do not wait, whole request
+	ctx       context.Context
+	deadline  time.Time
+	counted   time.Time     // until when the guest's time is in sliceTook and guestTime
+	sliceTook time.Duration // without pauses, or a guest could make its slices look short by many of them
+	sliceFuel int64
+	turnStart time.Time
+	hasTurn   bool
+	hostWork  int64         // of host functions since the clock was read for it, in bytes
+	ended     time.Time     // of the last call
+	guestTime time.Duration // in the guest and in host functions that do not wait, whole request
 }
 
 // Call runs the entry with this index. stack holds its parameters, and then its results. The guest is stopped at the
@@ -52,14 +58,14 @@ func (in *Instance) Call(ctx context.Context, deadline time.Time, index int, sta
 
 func (in *Instance) begin(ctx context.Context, deadline time.Time) {
 	r := &in.run
-	r.ctx, r.deadline, r.sliceFuel, r.sliceStart = ctx, deadline, firstSliceFuel, time.Now()
+	r.ctx, r.deadline, r.sliceFuel, r.sliceTook, r.counted = ctx, deadline, firstSliceFuel, 0, time.Now()
 	in.depth.Set(uint64(in.module.engine.cfg.StackBytes))
 }
 
 func (in *Instance) end(err error) Outcome {
 	r := &in.run
 	now := time.Now()
-	r.guestTime += now.Sub(r.sliceStart)
+	r.count(now)
 	r.ended = now
 	if r.guestTime < turns.LongAfter {
 		in.module.engine.turns.NoteShort(now)
@@ -97,27 +103,49 @@ func (in *Instance) yield(stack []uint64) {
 	if uint32(stack[0]) == rewrite.YieldStackOverflow {
 		panic(errStackOverflow)
 	}
-	in.Check()
+	in.look()
 	r := &in.run
-	now := time.Now()
-	took := now.Sub(r.sliceStart)
-	r.guestTime += took
-	r.sliceFuel = nextSlice(r.sliceFuel, took)
-	r.sliceStart = now
-	if r.guestTime > turns.LongAfter {
-		in.takeTurn(now)
-		r.sliceStart = time.Now()
-	}
+	r.sliceFuel = nextSlice(r.sliceFuel, r.sliceTook)
+	r.sliceTook = 0
 	stack[0] = uint64(r.sliceFuel)
 }
 
+// look ends the call if its time is over, and makes it take turns if it runs for long.
+func (in *Instance) look() {
+	r, now := &in.run, time.Now()
+	in.checkAt(now)
+	r.count(now)
+	if r.guestTime > turns.LongAfter {
+		in.takeTurn(now)
+		r.counted = time.Now()
+	}
+}
+
+// count adds the time since the last count to the guest's.
+func (r *run) count(now time.Time) {
+	took := now.Sub(r.counted)
+	r.guestTime += took
+	r.sliceTook += took
+	r.counted = now
+}
+
 // Check ends the call if its time is over or if nobody waits for it any more. Host functions that wait or loop call it.
-func (in *Instance) Check() {
-	if !time.Now().Before(in.run.deadline) {
+func (in *Instance) Check() { in.checkAt(time.Now()) }
+
+func (in *Instance) checkAt(now time.Time) {
+	if !now.Before(in.run.deadline) {
 		panic(errDeadline)
 	}
 	if in.run.ctx.Err() != nil || in.module.stopped.Load() {
 		panic(errCanceled)
+	}
+}
+
+// workDone looks at the time if host functions have done much since they last did.
+func (in *Instance) workDone() {
+	if in.run.hostWork += callWork; in.run.hostWork >= workPerLook {
+		in.run.hostWork = 0
+		in.look()
 	}
 }
 
@@ -162,13 +190,13 @@ func (in *Instance) Pause() {
 	if in.OnPause != nil {
 		in.OnPause()
 	}
-	in.run.guestTime += time.Since(in.run.sliceStart)
+	in.run.count(time.Now())
 	in.dropTurn()
 }
 
 // Resume ends a Pause. It does not return if the call's time is over.
 func (in *Instance) Resume() {
-	in.run.sliceStart = time.Now()
+	in.run.counted = time.Now()
 	in.Check()
 }
 

@@ -102,7 +102,9 @@ func instantiateHost(ctx context.Context, r wazero.Runtime, m HostModule) error 
 	for _, f := range m.Funcs {
 		call := f.Call
 		b.NewFunctionBuilder().WithGoFunction(api.GoFunc(func(ctx context.Context, stack []uint64) {
-			call(instanceFrom(ctx), stack)
+			in := instanceFrom(ctx)
+			call(in, stack)
+			in.workDone()
 		}), f.Params, f.Results).Export(f.Name)
 	}
 	_, err := b.Instantiate(ctx)

@@ -221,6 +221,7 @@ func (in *Instance) View(offset, length uint32) []byte {
 	if end > in.memory.size {
 		panic(Fault{Reason: fmt.Sprintf("a host function was given memory [%d, %d), the guest has %d bytes", offset, end, in.memory.size)})
 	}
+	in.run.hostWork += int64(length)
 	return in.memory.cell[offset:end:end]
 }
 
