@@ -27,7 +27,7 @@ func fail(w *guest.Response, r *guest.Request) {
 	case "late":
 		w.WriteString("part\n")
 		w.Flush()
-		time.Sleep(time.Millisecond) // the host sends what it has when the guest waits
+		time.Sleep(50 * time.Millisecond) // the host sends what it has when the guest waits
 		panic("too late for a 500")
 	case "abort":
 		panic(guest.ErrAbort)
