@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 )
@@ -23,7 +22,6 @@ type requestBody struct {
 
 	mu      sync.Mutex
 	left    int64 // guarded by mu, like all below; bytes that may still come
-	reading bool  // the upstream waits for the client
 	touched bool  // something was asked for
 	err     error // how it ended; io.EOF for well
 }
@@ -32,7 +30,7 @@ type requestBody struct {
 func (b *requestBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	left, err := b.left, b.err
-	b.touched, b.reading = true, err == nil
+	b.touched = true
 	b.mu.Unlock()
 	if err != nil {
 		return 0, err
@@ -47,12 +45,8 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.left -= int64(n)
-	b.reading = false
 	if b.err == nil {
 		b.err = err
-	}
-	if err == io.EOF {
-		_ = b.control.SetReadDeadline(time.Time{}) // or its passing would look like the client's leaving
 	}
 	return n, err
 }
@@ -67,11 +61,21 @@ func (b *requestBody) untouched() bool {
 	return !b.touched
 }
 
-// state tells how reading ended, nil if it has not, and whether the client is being waited for.
-func (b *requestBody) state() (err error, reading bool) {
+// end tells how reading ended; nil if it has not.
+func (b *requestBody) end() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.err, b.reading
+	return b.err
+}
+
+// interrupt ends a read that waits for the client: the transport does not give up a request before it has. What it does looks like the
+// client's leaving, so the request must have been ended with another cause before.
+func (b *requestBody) interrupt() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err == nil {
+		_ = b.control.SetReadDeadline(time.Now())
+	}
 }
 
 // finish lets nobody read any more; what is left is the router's to drop.
@@ -82,9 +86,6 @@ func (b *requestBody) finish() {
 		b.err = errFinished
 	}
 }
-
-// late tells whether the client did not send the body in time.
-func late(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 // answerBody is the body of an upstream's answer. It remembers why it broke off.
 type answerBody struct {

@@ -9,6 +9,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httputil"
+	"os"
 	"time"
 
 	"github.com/vespo-dev/vespo/router"
@@ -46,22 +47,37 @@ type exchange struct {
 func newExchange(d *deployment, w http.ResponseWriter, r *http.Request, rec *accesslog.Record) *exchange {
 	x := &exchange{d: d, rec: rec, path: d.plan.pathFor(rec.Prefix, rec.Rest)}
 	x.ctx, x.cancel = context.WithCancelCause(r.Context())
-	x.unwatch = context.AfterFunc(d.requests.Context(), func() { x.cancel(inflight.ErrClosed) })
-	deadline := rec.Time.Add(rec.QueueWait + d.timeout) // the wait for admission is not the upstream's
-	x.timer = time.AfterFunc(time.Until(deadline), func() { x.cancel(errNoAnswerInTime) })
 	x.client = client.NewWriter(w, r, d.requests.Context())
 	x.in = r.WithContext(x.ctx)
+	x.setBody(w, r)
+	x.unwatch = context.AfterFunc(d.requests.Context(), func() { x.interrupt(inflight.ErrClosed) })
+	deadline := rec.Time.Add(rec.QueueWait + d.timeout) // the wait for admission is not the upstream's
+	x.timer = time.AfterFunc(time.Until(deadline), func() { x.interrupt(errNoAnswerInTime) })
+	return x
+}
+
+// setBody gives the request the body that is passed on.
+func (x *exchange) setBody(w http.ResponseWriter, r *http.Request) {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		x.in.Body, x.in.ContentLength = http.NoBody, 0
-		return x
+		return
 	}
 	rc := http.NewResponseController(w) // errors: a connection without these has no need of them
-	_ = rc.SetReadDeadline(deadline)
+	// The timer is there for a client that is slow to send: the passing of a deadline would look like its leaving. When the answer has
+	// begun, the request may last as well.
+	_ = rc.SetReadDeadline(time.Time{})
 	// Without it, HTTP/1 takes the rest of the body away from an upstream that begins to answer before it has read all.
 	_ = rc.EnableFullDuplex()
-	x.body = &requestBody{from: r.Body, control: rc, left: d.maxBodyBytes}
+	x.body = &requestBody{from: r.Body, control: rc, left: x.d.maxBodyBytes}
 	x.in.Body = x.body
-	return x
+}
+
+// interrupt ends the request for a cause that is not the client's leaving.
+func (x *exchange) interrupt(cause error) {
+	x.cancel(cause)
+	if x.body != nil {
+		x.body.interrupt()
+	}
 }
 
 // finish gives back what newExchange has taken.
@@ -135,14 +151,12 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 func (x *exchange) receive(resp *http.Response) error {
 	switch {
 	case !x.timer.Stop():
+		x.interrupt(errNoAnswerInTime) // which is under way
 		return errNoAnswerInTime
 	case resp.StatusCode < http.StatusSwitchingProtocols:
 		return errBadStatus
 	case resp.StatusCode == http.StatusSwitchingProtocols && !x.upgrade:
 		return errNoUpgrade
-	}
-	if x.body != nil { // an answer that has begun may last, and so may what it is the answer to
-		_ = x.body.control.SetReadDeadline(time.Time{})
 	}
 	for _, name := range [...]string{"Location", "Content-Location"} {
 		if at := resp.Header.Get(name); at != "" {
@@ -161,20 +175,20 @@ func (x *exchange) receive(resp *http.Response) error {
 // has said.
 func (x *exchange) failure(err error) error {
 	var bodyErr error
-	var reading bool
 	if x.body != nil {
-		bodyErr, reading = x.body.state()
+		bodyErr = x.body.end()
 	}
 	cause := context.Cause(x.ctx)
 	switch {
 	case errors.Is(bodyErr, errBodyTooLarge):
 		return bodyTooLarge(x.d.maxBodyBytes)
-	case late(bodyErr) || reading && errors.Is(cause, errNoAnswerInTime):
-		return problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(err)
 	case errors.Is(cause, inflight.ErrClosed):
 		return inflight.Stopped()
-	case errors.Is(cause, errNoAnswerInTime) || errors.Is(err, errNoAnswerInTime):
-		return problem.Newf(problem.Deadline, "the upstream did not begin its answer within %s", x.d.timeout).WithCause(err)
+	case errors.Is(cause, errNoAnswerInTime) && errors.Is(bodyErr, os.ErrDeadlineExceeded):
+		return problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(errNoAnswerInTime)
+	case errors.Is(cause, errNoAnswerInTime):
+		// What else err says may look like the client's leaving.
+		return problem.Newf(problem.Deadline, "the upstream did not begin its answer within %s", x.d.timeout).WithCause(errNoAnswerInTime)
 	case cause != nil:
 		return fmt.Errorf("%w: %w", cause, err)
 	case bodyErr != nil && bodyErr != io.EOF, x.client.Err() != nil:

@@ -208,6 +208,7 @@ func TestClose(t *testing.T) {
 			_ = http.NewResponseController(w).Flush()
 		}
 		begun <- struct{}{}
+		_, _ = io.Copy(io.Discard, r.Body)
 		<-r.Context().Done()
 	})
 	d := f.to("/", up.URL)
@@ -229,8 +230,12 @@ func TestClose(t *testing.T) {
 		}()
 		<-begun
 	}
-	require.Equal(t, 2, d.Status().InFlight)
+	stalled, from := f.dial()
+	fmt.Fprint(stalled, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
+	<-begun
+	require.Equal(t, 3, d.Status().InFlight)
 	require.NoError(t, d.Close(t.Context()))
+	require.Equal(t, "HTTP/1.1 503 Service Unavailable", readHeader(from))
 	for range 2 {
 		if a := <-results; a.Response != nil {
 			a.requireProblem(t, problem.NotReady)

@@ -1,0 +1,139 @@
+package proxy
+
+import (
+	"bufio"
+	"crypto/sha1"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+)
+
+const handshake = "GET %s HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n" +
+	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
+// webSocketAccept is what a server answers to a key, RFC 6455 section 4.2.2.
+func webSocketAccept(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// echoTunnel starts an upstream that switches to a protocol in which it says what it hears, with a greeting before and a farewell after.
+func echoTunnel(t *testing.T) string {
+	t.Helper()
+	s := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "websocket" || r.Header.Get("Connection") != "Upgrade" {
+			http.Error(w, "no upgrade: "+r.Header.Get("Upgrade"), http.StatusUpgradeRequired)
+			return
+		}
+		conn, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: %s\r\n\r\nhi ",
+			webSocketAccept(r.Header.Get("Sec-WebSocket-Key")))
+		_, _ = io.Copy(conn, buffered)
+		fmt.Fprint(conn, " bye")
+	})
+	return s.URL
+}
+
+func (f *front) dial() (*net.TCPConn, *bufio.Reader) {
+	f.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(f.URL, "http://"))
+	require.NoError(f.t, err)
+	f.t.Cleanup(func() { _ = conn.Close() })
+	return conn.(*net.TCPConn), bufio.NewReader(conn)
+}
+
+func TestWebSocket(t *testing.T) {
+	f := newFront(t, Config{})
+	d := f.to("/ws", echoTunnel(t))
+	conn, from := f.dial()
+	// What the client sends before it is answered must not be lost in a buffer.
+	fmt.Fprintf(conn, handshake+"early ", "/ws/room")
+	resp, err := http.ReadResponse(from, nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+	require.Equal(t, "websocket", resp.Header.Get("Upgrade"))
+	require.Equal(t, "Upgrade", resp.Header.Get("Connection"))
+	require.Equal(t, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", resp.Header.Get("Sec-WebSocket-Accept"))
+	id := resp.Header.Get("X-Request-Id")
+	require.Equal(t, 1, d.Status().InFlight)
+	for range 3 {
+		fmt.Fprint(conn, "word ")
+	}
+	require.NoError(t, conn.CloseWrite(), "who has said all can still listen")
+	heard, err := io.ReadAll(from)
+	require.NoError(t, err)
+	require.Equal(t, "hi early word word word  bye", string(heard))
+	rec := f.lastRecord(1)
+	require.Equal(t, id, rec.RequestID)
+	require.Equal(t, http.StatusSwitchingProtocols, rec.Status)
+	require.Equal(t, accesslog.OutcomeOK, rec.Outcome)
+	require.EqualValues(t, len("early word word word "), rec.BytesIn)
+	require.EqualValues(t, len(heard), rec.BytesOut)
+	require.Positive(t, rec.TTFB)
+}
+
+func TestUpgradesThatAreRefused(t *testing.T) {
+	f := newFront(t, Config{})
+	f.to("/", echoTunnel(t))
+	for _, upgrade := range []string{"other", "h2c", "h2c, websocket"} {
+		resp := f.get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: "+upgrade, "Http2-Settings: AAMAAABkAAQ")
+		require.Equal(t, http.StatusUpgradeRequired, resp.StatusCode)
+		if strings.Contains(upgrade, "h2c") {
+			require.Equal(t, "no upgrade: \n", resp.body, "what went by HTTP/2 then would pass by the server")
+		}
+	}
+}
+
+// TestTunnelEndsWithTheDeployment holds a tunnel open until the version is closed.
+func TestTunnelEndsWithTheDeployment(t *testing.T) {
+	f := newFront(t, Config{})
+	d := f.to("/", echoTunnel(t))
+	conn, from := f.dial()
+	fmt.Fprintf(conn, handshake, "/")
+	require.Equal(t, "HTTP/1.1 101 Switching Protocols", readHeader(from))
+	require.NoError(t, d.Close(t.Context()))
+	_, _ = io.Copy(io.Discard, from)
+	rec := f.lastRecord(1)
+	require.Equal(t, accesslog.OutcomeAborted, rec.Outcome)
+	require.Zero(t, d.balancer.upstreams[0].inFlight)
+}
+
+// TestTunnelEndsWithEitherSide has the client go away, and then the upstream.
+func TestTunnelEndsWithEitherSide(t *testing.T) {
+	f := newFront(t, Config{})
+	ended := make(chan struct{})
+	up := serveRaw(t, func(conn net.Conn, from *bufio.Reader) {
+		first := readHeader(from)
+		fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		if strings.Contains(first, "/client") {
+			_, _ = io.Copy(io.Discard, from)
+			close(ended)
+		}
+	})
+	f.to("/", up)
+	conn, from := f.dial()
+	fmt.Fprintf(conn, handshake, "/client")
+	require.Equal(t, "HTTP/1.1 101 Switching Protocols", readHeader(from))
+	require.NoError(t, conn.Close())
+	<-ended
+	f.lastRecord(1)
+	conn, from = f.dial()
+	fmt.Fprintf(conn, handshake, "/upstream")
+	require.Equal(t, "HTTP/1.1 101 Switching Protocols", readHeader(from))
+	_, err := io.Copy(io.Discard, from)
+	require.NoError(t, err)
+	require.NoError(t, conn.Close())
+	require.Equal(t, http.StatusSwitchingProtocols, f.lastRecord(2).Status)
+}
