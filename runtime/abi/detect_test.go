@@ -2,6 +2,10 @@ package abi_test
 
 import (
 	"embed"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -59,5 +63,25 @@ func TestDetect(t *testing.T) {
 			require.Equal(t, c.init, init)
 			require.NotEmpty(t, entries)
 		})
+	}
+}
+
+// TestWatIsBuilt finds a source changed without its module.
+func TestWatIsBuilt(t *testing.T) {
+	tool, err := exec.LookPath("wat2wasm")
+	if err != nil {
+		t.Skip("wat2wasm is not installed (package wabt)")
+	}
+	sources, err := filepath.Glob("testdata/*.wat")
+	require.NoError(t, err)
+	for _, source := range append(sources, "abitest/puppet.wat") {
+		out := filepath.Join(t.TempDir(), "out.wasm")
+		msg, err := exec.Command(tool, source, "-o", out).CombinedOutput()
+		require.NoError(t, err, "%s", msg)
+		want, err := os.ReadFile(out)
+		require.NoError(t, err)
+		got, err := os.ReadFile(strings.TrimSuffix(source, ".wat") + ".wasm")
+		require.NoError(t, err)
+		require.Equal(t, want, got, "%s: run go generate", source)
 	}
 }

@@ -26,8 +26,12 @@ func (h *Hold) Begin(to Response) {
 	h.to, h.status, h.released, h.body, h.trailer = to, 0, false, h.body[:0], nil
 }
 
-// End forgets what was not released.
-func (h *Hold) End() { h.Begin(nil) }
+// End forgets what was not released, and gives back what it was in front of.
+func (h *Hold) End() (to Response) {
+	to = h.to
+	h.Begin(nil)
+	return to
+}
 
 // Header implements Response.
 func (h *Hold) Header() Header { return h.to.Header() }

@@ -9,7 +9,7 @@
 //   - The header block ends with an empty line; carriage returns are ignored. It is bounded by abi.MaxHeaderBytes.
 //   - One of Content-Type, Location and Status is needed; an answer without any is the outcome "bad answer", as is a line
 //     that is not a field and a status outside of 200 to 599. Location without Status means 302.
-//   - The body streams: what the guest prints goes out with its next pause or at its end.
+//   - The body streams: what the guest prints goes out with its next pause, when abi.HoldBytes have gathered, or at its end.
 //   - Standard error goes to the log, line by line.
 //   - A command that ends with a code other than 0 has failed, also after it has printed a full answer.
 package cgi

@@ -40,11 +40,11 @@ type call struct {
 	x           *abi.Exchange
 	phase       phase
 	features    uint32
-	status      int // 0 until the guest or what is behind it gives one
-	method      string
-	answered    bool // the guest has given a status or a body in handle_response
-	unflushed   bool // body bytes were written since the last flush
-	headerBytes int  // what the guest has set so far
+	status      int    // 0 until the guest or what is behind it gives one
+	method      string // of the request as it came
+	answered    bool   // the guest has given a status or a body in handle_response
+	unflushed   bool   // body bytes were written since the last flush
+	headerBytes int    // what the guest has set so far
 	trailer     abi.Header
 	request     requestBody
 	hold        abi.Hold      // the beginning of the response
@@ -65,9 +65,9 @@ func (c *call) begin(x *abi.Exchange) {
 }
 
 func (c *call) end() {
+	c.x.Response = c.hold.End()
 	c.x, c.phase, c.trailer, c.held = nil, outside, nil, nil
 	c.request.end()
-	c.hold.End()
 	c.system.End()
 }
 

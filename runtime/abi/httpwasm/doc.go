@@ -5,8 +5,8 @@
 //
 // Where the specification leaves room:
 //
-//   - A response streams: what the guest writes goes out with the next pause of the guest or at its end, unless it has
-//     asked for feature_buffer_response.
+//   - A response streams: what the guest writes goes out with the next pause of the guest, when abi.HoldBytes have gathered, or at
+//     its end, unless it has asked for feature_buffer_response. Status and header are those of the first write.
 //   - A guest that passes a request on although nothing is behind it gets a response with status 404 to work on.
 //   - Behind a guest that has read the request's body without feature_buffer_request there is no body: reading it fails.
 //   - With feature_buffer_response, read_body goes on in the body that came from behind while write_body writes another one.

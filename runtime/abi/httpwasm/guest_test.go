@@ -86,6 +86,7 @@ func (g *guest) try(x *abi.Exchange, c code) engine.Outcome {
 		}
 		return 0
 	}
+	defer func() { require.Same(g.t, g.response, x.Response, "what the caller gave is the caller's again") }()
 	return g.abi.Serve(g.in, x)
 }
 
