@@ -34,7 +34,7 @@ type Config struct {
 	PerService          int           `placeholder:"N" default:"0" help:"Slots that one service may hold at a time; 0 is three quarters of all, so that no service can take the last."`
 	Queue               int           `placeholder:"N" default:"256" help:"Requests that may wait for a slot, for each service (${default})."`
 	QueueWait           time.Duration `placeholder:"DURATION" default:"1s" help:"Longest wait for a slot (${default})."`
-	Root                string        `placeholder:"DIR" type:"path" help:"Directory below which services can mount directories, to read them; without it, none can be mounted."`
+	Root                string        `placeholder:"DIR" type:"path" help:"Directory below which services can mount directories, to read them, and static files are; without it, there is neither."`
 	Idle                time.Duration `placeholder:"DURATION" default:"5m" help:"Time after which an unused service gives back its slots, and 6 times that, its compiled code; 0 is never (${default})."`
 	MaxConnections      int           `placeholder:"N" default:"4096" help:"Connections that are open at a time; more wait to be accepted (${default})."`
 	AdminToken          string        `placeholder:"TOKEN" env:"VESPO_ADMIN_TOKEN" help:"Token that management requests must carry; without one, only this machine manages, over a loopback address."`

@@ -19,6 +19,7 @@ import (
 	"github.com/vespo-dev/vespo/services/admin"
 	"github.com/vespo-dev/vespo/services/deploy"
 	"github.com/vespo-dev/vespo/services/proxy"
+	"github.com/vespo-dev/vespo/services/static"
 	"github.com/vespo-dev/vespo/services/wasm"
 )
 
@@ -35,7 +36,7 @@ const (
 // parts is the object graph of a server, in the order of opening; closing goes the other way.
 type parts struct {
 	store    *filestore.Store
-	root     *os.Root           // of mounts; nil if there are none
+	root     *os.Root           // of mounts and static files; nil if there are none
 	problems []registry.Problem // found when the store was opened
 	kind     *wasm.Kind
 	deployer *deploy.Deployer
@@ -92,6 +93,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		Kinds: []services.Kind{
 			p.kind,
 			proxy.New(proxy.Config{Timeout: cfg.Timeout, MaxBodyBytes: int64(cfg.MaxBody)}),
+			static.New(static.Config{Root: p.root}),
 		},
 		Admission: admissions(cfg),
 		Idle:      registry.IdlePolicy{Idle: cfg.Idle, EvictCode: evictAfterIdles * cfg.Idle},
@@ -109,7 +111,7 @@ func admissions(cfg *Config) map[string]deploy.Admission {
 		Gate:   admission.NewGate(cfg.MaxConnections),
 		Limits: admission.Limits{Concurrency: max(1, cfg.MaxConnections*3/4), Queue: cfg.Queue, Wait: cfg.QueueWait},
 	}
-	return map[string]deploy.Admission{proxy.KindName: slotless}
+	return map[string]deploy.Admission{proxy.KindName: slotless, static.KindName: slotless}
 }
 
 // newHTTPServer leaves ReadTimeout unset: it would run out under a long request without a body and look like the client's leaving.

@@ -1,0 +1,78 @@
+package static
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// send answers with the file, or with what the request's conditions and ranges make of it, and closes it.
+func (d *deployment) send(w http.ResponseWriter, r *http.Request, f *file, cacheControl string) error {
+	f, coding := d.variant(w, r, f)
+	defer f.Close()
+	h := w.Header()
+	h.Set("Content-Type", typeOf(f.name))
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Etag", etagOf(f.info, time.Now()))
+	if cacheControl != "" {
+		h.Set("Cache-Control", cacheControl)
+	}
+	if coding != "" {
+		h.Set("Content-Encoding", coding)
+	}
+	a := &answer{ResponseWriter: w, sizeBytes: f.info.Size()}
+	http.ServeContent(a, r, "", f.info.ModTime(), f.File)
+	return a.shortage(r)
+}
+
+// answer is what http.ServeContent writes to. It completes what that leaves out, and counts.
+type answer struct {
+	http.ResponseWriter
+	sizeBytes int64 // of the whole file
+	failed    bool  // the status has no content
+	written   int64
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answer) WriteHeader(status int) {
+	h := a.Header()
+	switch {
+	case status == http.StatusOK: // it does not say so of what is compressed
+		h.Set("Content-Length", strconv.FormatInt(a.sizeBytes, 10))
+	case status >= http.StatusBadRequest: // 412 and 416 say all by their headers
+		a.failed = true
+		for _, name := range [...]string{"Content-Type", "Content-Encoding", "Etag", "Last-Modified", "Cache-Control"} {
+			h.Del(name)
+		}
+		h.Set("Content-Length", "0")
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements io.Writer.
+func (a *answer) Write(p []byte) (int, error) {
+	if a.failed {
+		return len(p), nil
+	}
+	n, err := a.ResponseWriter.Write(p)
+	a.written += int64(n)
+	return n, err
+}
+
+// ReadFrom lets the connection take the file from the system.
+func (a *answer) ReadFrom(src io.Reader) (int64, error) {
+	n, err := io.Copy(a.ResponseWriter, src)
+	a.written += n
+	return n, err
+}
+
+// shortage is the error where less was sent than was promised: the file became shorter meanwhile. http.ServeContent does not tell.
+func (a *answer) shortage(r *http.Request) error {
+	promised, err := strconv.ParseInt(a.Header().Get("Content-Length"), 10, 64)
+	if err != nil || r.Method == http.MethodHead || a.failed || a.written >= promised {
+		return nil
+	}
+	return fmt.Errorf("%w: the file has %d bytes less than it had", http.ErrAbortHandler, promised-a.written)
+}
