@@ -16,9 +16,10 @@ const (
 	// A slice is to last sliceTarget: long enough to cost nothing, short enough that a garbage collection, which
 	// waits for every goroutine several times, does not notice. What a unit of fuel is worth in time differs
 	// between guests by orders of magnitude, so each refill is corrected by what the last slice took.
+	// The correction comes too late for a guest that turns from cheap units to dear ones; maxSliceFuel bounds what that can cost.
 	sliceTarget          = 100 * time.Microsecond
 	minSliceFuel         = 500
-	maxSliceFuel         = 4_000_000
+	maxSliceFuel         = 64_000
 	maxSliceChangeFactor = 4
 	// The fuel of a slice is for the guest's own code and knows nothing of what host functions cost. So their calls are counted, and
 	// the bytes that they were given: after so much of both together the clock is read.

@@ -342,7 +342,7 @@ func TestNextSliceAimsAtTheTarget(t *testing.T) {
 		{20_000, sliceTarget, 20_000},
 		{20_000, 10 * sliceTarget, 2_000},
 		{20_000, sliceTarget / 2, 40_000},
-		{20_000, time.Nanosecond, 20_000 * maxSliceChangeFactor},
+		{10_000, time.Nanosecond, 10_000 * maxSliceChangeFactor},
 		{20_000, time.Hour, minSliceFuel},
 		{maxSliceFuel, time.Nanosecond, maxSliceFuel},
 		{minSliceFuel, 0, minSliceFuel * maxSliceChangeFactor},

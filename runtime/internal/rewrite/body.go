@@ -18,8 +18,10 @@ type bodyWriter struct {
 	depth     int     // open blocks of the new code
 	relabeled bool    // label depths differ from the original
 
-	path     int  // largest cost since a unit of fuel was taken, on any way that leads here
-	dead     bool // no way leads here
+	path     int   // largest cost since a unit of fuel was taken, on any way that leads here
+	peak     int   // largest path so far in the innermost open loop, or in the function
+	entry    blank // of the check that is for the function as a whole
+	dead     bool  // no way leads here
 	dispatch dispatchFinder
 }
 
@@ -46,7 +48,7 @@ func (b *bodyWriter) write(i int) {
 	b.left = uint32(len(m.signatureOf(uint32(m.importedFuncs+i)).Params) + b.body.locals)
 	b.out, b.copied = b.out[:0], b.body.code.from
 	b.labels, b.depth, b.relabeled = append(b.labels[:0], label{}), 1, false
-	b.path, b.dead, b.dispatch = 0, false, dispatchFinder{}
+	b.path, b.peak, b.entry, b.dead, b.dispatch = 0, 0, 0, false, dispatchFinder{}
 	b.locals()
 	b.enter()
 	r := &reader{bin: b.bin, pos: b.body.code.from, end: b.body.code.to}
@@ -56,6 +58,7 @@ func (b *bodyWriter) write(i int) {
 		b.instruction(r, &in)
 	}
 	b.flush(r.end)
+	b.fillIn(b.entry, b.peak)
 }
 
 // locals copies the declarations of local variables and appends the injected one.
@@ -80,7 +83,7 @@ func (b *bodyWriter) enter() {
 		// One branch for both: either number is negative if the sign of (left | fuel) is.
 		b.leaveStack()
 		c.localTee(b.left)
-		b.takeFuel(1)
+		b.entry = b.takeFuel(1)
 		c.op(opI64Or)
 		b.ifNegative()
 		c.localGet(b.left)
@@ -97,7 +100,7 @@ func (b *bodyWriter) enter() {
 		c.op(opUnreachable, opEnd) // unreachable: what follows has one predecessor, so values stay in registers
 	}
 	if fuel {
-		b.checkFuel(1)
+		b.entry = b.checkFuel(1)
 	}
 }
 

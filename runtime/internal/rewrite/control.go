@@ -6,6 +6,8 @@ type label struct {
 	opener uint16
 	at     int // number of its block in the new code, counted from the outside
 	shape  loopShape
+	fuel   blank // of a loop's check
+	before int   // peak before a loop
 
 	arrived int // largest cost on a way that jumps to its end, -1 for none
 	skipped int // of an if: cost on the way around it
@@ -62,17 +64,18 @@ func (b *bodyWriter) structure(r *reader, in *instr) {
 func (b *bodyWriter) loop(r *reader, in *instr) {
 	blockType := b.bin[in.operands:r.pos]
 	b.replace(r, in)
-	c, l := &b.out, label{id: in.at, opener: in.op, arrived: -1}
+	c, l := &b.out, label{id: in.at, opener: in.op, arrived: -1, before: b.peak}
+	b.peak = 0
 	if in.blockType >= 0 && len(b.w.m.types[in.blockType].Params) > 0 {
 		c.block(opLoop, blockType...)
 		l.at, l.shape = b.depth, inlineLoop
 		b.depth++
-		b.checkFuel(1)
+		l.fuel = b.checkFuel(1)
 	} else {
 		c.block(opBlock, blockType...)
 		c.block(opLoop, blockType...)
 		c.block(opBlock, emptyBlock)
-		b.takeFuel(1)
+		l.fuel = b.takeFuel(1)
 		c.i64(0)
 		c.op(opI64LtS)
 		c.brIf(0)
@@ -80,6 +83,9 @@ func (b *bodyWriter) loop(r *reader, in *instr) {
 		l.at, l.shape = b.depth+1, coldLoop
 		b.depth += coldLoopBlocks
 		b.relabeled, b.path = true, 0
+	}
+	if b.body.summary.leadLoop && b.entry == 0 {
+		b.entry = l.fuel
 	}
 	b.labels = append(b.labels, l)
 }
@@ -92,6 +98,10 @@ func (b *bodyWriter) end(r *reader) {
 	}
 	b.arrive(l)
 	b.path, b.dead = max(l.arrived, 0), l.arrived < 0
+	if l.shape != notLoop {
+		b.fillIn(l.fuel, b.peak)
+		b.peak = max(b.peak, l.before)
+	}
 	if l.shape == coldLoop {
 		b.flush(r.pos)
 		c := &b.out

@@ -3,12 +3,16 @@ package rewrite
 // Costs count in simple instructions: what a processor does in about a nanosecond or less.
 const (
 	costDivide = 8
+	costAccess = 8 // of memory, where a guest can see to it that each misses the caches
 	costCall   = 16
 	costGrow   = 256 // leaves the guest and asks the host's allocator
 	costBulk   = 256 // up to smallBytes of memory.fill, memory.copy or memory.init
 
-	// unitCost is the cost that a unit of fuel stands for: no path through a function is longer without taking a unit.
-	unitCost = 512
+	// gapCost is the largest gap: no path through a function is longer without a check.
+	gapCost = 512
+
+	// unitCost is the cost that a unit of fuel stands for, but that a check takes a unit at least.
+	unitCost = 32
 
 	// leafCost bounds the functions that take no fuel of their own: without loops and calls, paid by their callers.
 	leafCost = 32
@@ -24,6 +28,9 @@ func (m *module) cost(in *instr) int {
 	case op >= opI32DivS && op <= opI32RemU, op >= opI64DivS && op <= opI64RemU,
 		op == opF32Sqrt, op == opF32Div, op == opF64Sqrt, op == opF64Div:
 		return costDivide
+	case op >= opI32Load && op <= opI64Store32, op >= opV128Load && op <= opV128Store,
+		op >= opV128Load8Lane && op <= opV128Load64Zero:
+		return costAccess
 	case op == opMemoryGrow:
 		return costGrow
 	case op == opMemoryFill || op == opMemoryCopy || op == opMemoryInit:

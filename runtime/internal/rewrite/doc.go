@@ -10,8 +10,9 @@
 // The rewritten module imports Options.YieldModule.YieldName, a function (kind i32) -> i64:
 //
 //   - [YieldFuel]: the fuel global fell below zero. The result becomes the new value of the fuel global; it must be
-//     positive, or the guest asks again and again. One unit of fuel stands for up to 512 instructions, in practice for 1 to
-//     30 ns, so a host adapts the refill to the time between two yields.
+//     [MinRefill] at least, or the guest asks again and again. One unit of fuel stands for about 32 instructions, and in
+//     tight loops for fewer; hostile code can make it 1 to 100 ns, so a host adapts the refill to the time between two yields
+//     and bounds it.
 //   - [YieldStackOverflow]: the guest's calls are nested too deeply. The function must not return (the guest traps with
 //     "unreachable" if it does).
 //

@@ -79,7 +79,11 @@ const (
 	opTableSize  = prefixMisc<<8 | 16
 	opTableFill  = prefixMisc<<8 | 17
 
-	opV128Const = prefixSIMD<<8 | 12
+	opV128Load       = prefixSIMD<<8 | 0
+	opV128Store      = prefixSIMD<<8 | 11
+	opV128Const      = prefixSIMD<<8 | 12
+	opV128Load8Lane  = prefixSIMD<<8 | 84
+	opV128Load64Zero = prefixSIMD<<8 | 93
 
 	emptyBlock = 0x40
 )

@@ -52,7 +52,7 @@ func observe(m api.Module, name string, s Signature, seed uint64) (o observation
 func checkSame(t *testing.T, seed uint64) {
 	bin, sigs := generate(seed)
 	h, o := newTestHost(t), options()
-	h.slice = 1 + int64(seed%50)
+	h.slice = MinRefill + int64(seed%50)
 	o.FuelSlice, o.StackBytes = h.slice, 64<<20
 	plain := h.instantiate(t, bin)
 	m, info := h.load(t, bin, o)

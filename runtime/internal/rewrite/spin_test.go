@@ -67,7 +67,7 @@ func TestUnitHidesLittle(t *testing.T) {
 			c.localGet(0)
 			c.op(opI32Eqz)
 			c.block(opIf, emptyBlock)
-			work(c, unitCost-armCost)
+			work(c, gapCost-armCost)
 			c.op(opEnd)
 		},
 		"else": func(c *code) {
@@ -89,7 +89,7 @@ func TestUnitHidesLittle(t *testing.T) {
 			work(c, armCost)
 			c.localGet(0)
 			c.op(opBrTable, 1, 0, 1, opEnd)
-			work(c, 2*unitCost)
+			work(c, 2*gapCost)
 			c.op(opEnd)
 		},
 	}
@@ -108,7 +108,7 @@ func TestUnitHidesLittle(t *testing.T) {
 			m, _ := h.load(t, b.bytes(), o)
 			_, err := call(m, "arms", 1)
 			require.NoError(t, err)
-			require.GreaterOrEqual(t, h.yields, arms*armCost/unitCost)
+			require.GreaterOrEqual(t, h.yields, arms*armCost/gapCost)
 			require.LessOrEqual(t, h.yields, 2*arms)
 		})
 	}
@@ -122,4 +122,44 @@ func TestFuelIsRefilledByYieldAlone(t *testing.T) {
 	_, err := call(m, "loop")
 	require.ErrorIs(t, err, errStopped)
 	require.Negative(t, int64(m.ExportedGlobal(info.FuelExport).Get()))
+}
+
+// TestFuelFollowsTheCode guards against guests that earn fuel in a tight loop, where it lasts long, and spend it on code that takes
+// far longer between two checks: the checks of that code take more.
+func TestFuelFollowsTheCode(t *testing.T) {
+	const rounds = 1000
+	loads := func(c *code, n int) {
+		for range n {
+			c.op(opI32Const, 0, opI32Load, 2, 0, opDrop)
+		}
+	}
+	loop := func(work func(c *code)) (c code) {
+		c.block(opLoop, emptyBlock)
+		work(&c)
+		c.localGet(0)
+		c.i32(1)
+		c.op(opI32Sub)
+		c.localTee(0)
+		c.brIf(0)
+		c.op(opEnd)
+		return c
+	}
+	b := newModule()
+	b.memory = []byte{0, 1}
+	lead := loop(func(*code) {}) // a loop at the very beginning stands in for the function's own check
+	loads(&lead, gapCost/costAccess/2)
+	b.export("tight", b.function(signature("i", ""), nil, loop(func(*code) {})))
+	b.export("dear", b.function(signature("i", ""), nil, loop(func(c *code) { loads(c, gapCost/costAccess/2) })))
+	b.export("lead", b.function(signature("i", ""), nil, lead))
+	used := func(name string, n uint64) int64 {
+		h, o := newTestHost(t), options()
+		o.FuelSlice = 1 << 40
+		m, info := h.load(t, b.bytes(), o)
+		_, err := call(m, name, n)
+		require.NoError(t, err)
+		return o.FuelSlice - int64(m.ExportedGlobal(info.FuelExport).Get())
+	}
+	require.EqualValues(t, rounds, used("tight", rounds), "a unit for a round")
+	require.GreaterOrEqual(t, used("dear", rounds), int64(rounds*gapCost/unitCost/2), "and more where more is done in one")
+	require.GreaterOrEqual(t, used("lead", 1), int64(gapCost/unitCost/2))
 }
