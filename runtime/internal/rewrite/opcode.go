@@ -79,7 +79,7 @@ const (
 	opTableSize  = prefixMisc<<8 | 16
 	opTableFill  = prefixMisc<<8 | 17
 
-	opV128Load       = prefixSIMD<<8 | 0
+	opV128Load       = prefixSIMD << 8
 	opV128Store      = prefixSIMD<<8 | 11
 	opV128Const      = prefixSIMD<<8 | 12
 	opV128Load8Lane  = prefixSIMD<<8 | 84
