@@ -82,7 +82,9 @@ func (r *reader) elementKind(expressions bool) {
 }
 
 func (m *module) walkSegment(r *reader, expressions bool, visit visitFunc) {
-	for range r.count("elements", maxElements) {
+	n := r.count("elements", maxElements)
+	m.elementTotal += n
+	for range n {
 		if expressions {
 			m.constExpr(r, visit)
 		} else {

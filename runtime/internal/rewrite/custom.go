@@ -1,5 +1,7 @@
 package rewrite
 
+import "unicode/utf8"
+
 // nameEntry is a function's name in the name section.
 type nameEntry struct {
 	function uint32
@@ -48,6 +50,21 @@ func (m *module) readNames(r *reader) {
 	}
 }
 
+// keptNameBytes is what stack traces show of a name. The engine behind us writes one for each trap, with the names of many frames.
+const keptNameBytes = 200
+
+// shorten cuts a name at a character's end.
+func shorten(name string) string {
+	if len(name) <= keptNameBytes {
+		return name
+	}
+	end := keptNameBytes
+	for end > 0 && !utf8.RuneStart(name[end]) {
+		end--
+	}
+	return name[:end]
+}
+
 // functionName gives the name of a function or "".
 func (m *module) functionName(function int) string {
 	for _, e := range m.funcNames {
@@ -88,7 +105,7 @@ func (w *writer) appendNames(out []byte) []byte {
 	var list []byte
 	n := uint32(0)
 	add := func(function uint32, name string) {
-		list = appendName(appendU32(list, function), name)
+		list = appendName(appendU32(list, function), shorten(name))
 		n++
 	}
 	yieldAdded := false

@@ -58,17 +58,19 @@ type module struct {
 	exports []export
 	start   int // function index, -1 for none
 
-	elements   span // payload of the element section
-	data       span // payload of the data section
-	hasData    bool
-	elemCount  int
-	dataCount  int // -1 without a data count section
-	typeRaw    span
-	bodies     []body
-	funcNames  []nameEntry
-	producers  []string
-	referenced []bool // functions that a reference can name: by function index
-	fresh      freshUse
+	elements     span // payload of the element section
+	data         span // payload of the data section
+	hasData      bool
+	elemCount    int
+	elementTotal int // in all segments
+	dataSegments int
+	dataCount    int // -1 without a data count section
+	typeRaw      span
+	bodies       []body
+	funcNames    []nameEntry
+	producers    []string
+	referenced   []bool // functions that a reference can name: by function index
+	fresh        freshUse
 
 	dataBytes, codeBytes int
 }

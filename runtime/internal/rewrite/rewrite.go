@@ -13,7 +13,7 @@ type Options struct {
 	YieldModule, YieldName string // name of the injected import, (kind i32) -> i64
 	FuelSlice              int64  // initial value of the fuel global
 	StackBytes             int64  // initial value of the depth global: estimated bytes of guest call stack
-	MaxTableElements       uint32 // tables get this maximum or their own lower one; a larger minimum is refused
+	MaxTableElements       uint32 // of all tables together: they get a share as their maximum, or their own lower one
 }
 
 // Inspect reads a module and describes it.
@@ -41,13 +41,15 @@ func Rewrite(bin []byte, o Options) ([]byte, *Info, error) {
 				Detail: fmt.Sprintf("import %q.%q is reserved for the host", imp.Module, imp.Name)}
 		}
 	}
-	for i, t := range m.tables {
-		if t.limits.min > o.MaxTableElements {
-			return nil, nil, &Error{Kind: ErrLimit, Offset: t.at,
-				Detail: fmt.Sprintf("table %d has %d elements, at most %d are accepted", i, t.limits.min, o.MaxTableElements)}
-		}
+	if err := m.checkFootprint(); err != nil {
+		return nil, nil, err
+	}
+	maxima, err := m.tableMaxima(o.MaxTableElements)
+	if err != nil {
+		return nil, nil, err
 	}
 	w := newWriter(m, o)
+	w.tableMaxima = maxima
 	info := m.info()
 	w.nameExports(info)
 	return w.module(), info, nil

@@ -174,7 +174,64 @@ func TestTablesGetAMaximum(t *testing.T) {
 	}
 	_, err := grow(0, 101)
 	require.ErrorIs(t, err, ErrLimit)
-	require.ErrorContains(t, err, "table 0 has 101 elements, at most 100 are accepted")
+	require.ErrorContains(t, err, "table 0 has 101 elements, at most 100 are accepted in all tables together")
+}
+
+// TestTablesShareTheirMaximum bounds what an instance holds for tables, however many there are.
+func TestTablesShareTheirMaximum(t *testing.T) {
+	for _, test := range []struct {
+		tables [][]byte // limits
+		want   []uint32 // nil: refused
+	}{
+		{[][]byte{{0, 0}}, []uint32{100}},
+		{[][]byte{{0, 10}, {0, 30}}, []uint32{40, 60}},
+		{[][]byte{{1, 40, 40}, {0, 10}}, []uint32{40, 60}},
+		{[][]byte{{1, 40, 41}, {0, 10}}, []uint32{41, 35}},
+		{[][]byte{{0, 60}, {0, 40}}, []uint32{60, 40}},
+		{[][]byte{{0, 60}, {0, 41}}, nil},
+	} {
+		b := newModule()
+		for _, limits := range test.tables {
+			b.tables = append(b.tables, append([]byte{byte(FuncRef)}, limits...))
+		}
+		m, err := decode(b.bytes())
+		require.NoError(t, err)
+		maxima, err := m.tableMaxima(100)
+		require.Equal(t, test.want, maxima)
+		if test.want == nil {
+			require.ErrorIs(t, err, ErrLimit)
+		}
+	}
+}
+
+// TestFootprint refuses modules that are small and make every instance large.
+func TestFootprint(t *testing.T) {
+	for name, fill := range map[string]func(b *moduleBuilder){
+		"globals": func(b *moduleBuilder) {
+			for range maxFootprintBytes/globalFootprintBytes + 1 {
+				b.global(I32, true, code{opI32Const, 0})
+			}
+		},
+		"elements": func(b *moduleBuilder) {
+			const n = maxFootprintBytes / elementFootprintBytes
+			b.elements = [][]byte{append(appendU32([]byte{1, 0}, n), make([]byte, n)...)}
+		},
+		"segments": func(b *moduleBuilder) {
+			for range maxFootprintBytes/segmentFootprintBytes + 1 {
+				b.data = append(b.data, []byte{1, 0})
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newModule()
+			b.memory = []byte{0, 1}
+			b.export("f", b.function(signature("", ""), nil, nil))
+			fill(b)
+			_, _, err := Rewrite(b.bytes(), options())
+			require.ErrorIs(t, err, ErrLimit)
+			require.ErrorContains(t, err, "each instance would take")
+		})
+	}
 }
 
 func TestNamesAreKept(t *testing.T) {
@@ -195,6 +252,24 @@ func TestNamesAreKept(t *testing.T) {
 	h.back = func(_ context.Context, _ api.Module, _ uint32) uint32 { panic(errStopped) }
 	_, err = call(h.instantiate(t, out), "host", 1)
 	require.ErrorContains(t, err, "host")
+}
+
+// TestLongNamesAreCut keeps the text of a trap short: it holds the names of many frames.
+func TestLongNamesAreCut(t *testing.T) {
+	for _, c := range []struct{ name, want string }{
+		{"short", "short"},
+		{strings.Repeat("a", keptNameBytes+1), strings.Repeat("a", keptNameBytes)},
+		{"a" + strings.Repeat("\u00e9", keptNameBytes), "a" + strings.Repeat("\u00e9", keptNameBytes/2-1)},
+	} {
+		b := newModule()
+		b.function(signature("", ""), nil, nil)
+		b.custom = nameSection(map[uint32]string{0: c.name})
+		out, _, err := Rewrite(b.bytes(), options())
+		require.NoError(t, err)
+		m, err := decode(out)
+		require.NoError(t, err)
+		require.Equal(t, c.want, m.functionName(1), "behind the injected import")
+	}
 }
 
 func TestMalformedNamesAreLeftOut(t *testing.T) {

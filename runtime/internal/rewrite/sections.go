@@ -225,7 +225,7 @@ func (m *module) refer(function uint32) {
 func (m *module) readData(r *reader) {
 	at := r.pos
 	n := r.count("data segments", maxSegments)
-	m.data, m.hasData = span{at, r.end}, true
+	m.data, m.hasData, m.dataSegments = span{at, r.end}, true, n
 	if r.err == nil && m.dataCount >= 0 && n != m.dataCount {
 		r.fail(at, ErrInvalid, "%d data segments, %d announced", n, m.dataCount)
 	}

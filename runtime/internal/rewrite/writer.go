@@ -13,7 +13,8 @@ type writer struct {
 	deep      []bool   // functions that account for depth, by body; the last one stands for indirect calls
 	exports   []export // appended exports, with indexes of the new module
 
-	fuel, depth, refused uint32 // global indexes
+	fuel, depth, refused uint32   // global indexes
+	tableMaxima          []uint32 // by table
 
 	helpers     []helper
 	firstHelper uint32

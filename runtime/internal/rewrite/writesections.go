@@ -41,11 +41,9 @@ func (w *writer) functionSection() []byte {
 func (w *writer) tableSection() []byte {
 	defined := w.m.tables[w.m.importedTables:]
 	out := appendU32(nil, uint32(len(defined)))
-	for _, t := range defined {
+	for i, t := range defined {
 		l := t.limits
-		if !l.hasMax || l.max > w.o.MaxTableElements {
-			l.hasMax, l.max = true, w.o.MaxTableElements
-		}
+		l.hasMax, l.max = true, w.tableMaxima[w.m.importedTables+i]
 		out = l.append(append(out, byte(t.elem)))
 	}
 	return out

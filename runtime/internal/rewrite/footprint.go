@@ -1,0 +1,52 @@
+package rewrite
+
+import "fmt"
+
+// Each instance takes memory of the host beside its linear memory: 8 bytes for an element of a table, and what the engine
+// behind us keeps for globals and for segments that are not dropped. A small module can declare a lot of these.
+const (
+	globalFootprintBytes  = 112 // object, value and the way to set it from outside
+	elementFootprintBytes = 16
+	segmentFootprintBytes = 32
+
+	// maxFootprintBytes bounds an instance without its tables. Large programs of real toolchains take a few hundred KiB.
+	maxFootprintBytes = 8 << 20
+)
+
+// checkFootprint refuses modules whose instances take too much of the host.
+func (m *module) checkFootprint() error {
+	segments := m.elemCount + m.dataSegments
+	n := globalFootprintBytes*len(m.globals) + elementFootprintBytes*m.elementTotal + segmentFootprintBytes*segments
+	if n <= maxFootprintBytes {
+		return nil
+	}
+	return &Error{Kind: ErrLimit, Detail: fmt.Sprintf("%d globals, %d segments and %d elements in segments are too many together: "+
+		"each instance would take %d KiB of the host for them, at most %d are accepted",
+		len(m.globals), segments, m.elementTotal, n>>10, maxFootprintBytes>>10)}
+}
+
+// tableMaxima bounds all tables together to a number of elements. A table gets its declared maximum if that is less than its
+// minimum and its share of what the minima leave; tables that have little to grow take no share.
+func (m *module) tableMaxima(most uint32) ([]uint32, error) {
+	left := int64(most)
+	for i, t := range m.tables {
+		if left -= int64(t.limits.min); left < 0 {
+			return nil, &Error{Kind: ErrLimit, Offset: t.at,
+				Detail: fmt.Sprintf("table %d has %d elements, at most %d are accepted in all tables together", i, t.limits.min, most)}
+		}
+	}
+	maxima := make([]uint32, len(m.tables))
+	growing := int64(len(m.tables))
+	for _, t := range m.tables {
+		if t.limits.hasMax && t.limits.max == t.limits.min {
+			growing--
+		}
+	}
+	for i, t := range m.tables {
+		maxima[i] = t.limits.min + uint32(left/max(growing, 1))
+		if t.limits.hasMax {
+			maxima[i] = min(maxima[i], t.limits.max)
+		}
+	}
+	return maxima, nil
+}
