@@ -1,0 +1,139 @@
+package static
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestConditions(t *testing.T) {
+	s := serve(t, "/", Document{CacheControl: "max-age=1"}, map[string]string{"a.txt": "0123456789"})
+	first := s.get("/a.txt")
+	tag, modified := first.Header.Get("Etag"), first.Header.Get("Last-Modified")
+	require.NotEmpty(t, tag)
+	for _, c := range []struct {
+		header string
+		want   int
+	}{
+		{"If-None-Match: " + tag, http.StatusNotModified},
+		{`If-None-Match: "other", ` + tag, http.StatusNotModified},
+		{"If-None-Match: *", http.StatusNotModified},
+		{`If-None-Match: "other"`, http.StatusOK},
+		{"If-Modified-Since: " + modified, http.StatusNotModified},
+		{"If-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT", http.StatusOK},
+		{"If-Modified-Since: nonsense", http.StatusOK},
+		{"If-Unmodified-Since: Thu, 01 Jan 1970 00:00:00 GMT", http.StatusPreconditionFailed},
+		{`If-Match: "other"`, http.StatusPreconditionFailed},
+		{"If-Match: *", http.StatusOK},
+	} {
+		got := s.get("/a.txt", c.header)
+		require.Equal(t, c.want, got.StatusCode, c.header)
+		require.Equal(t, c.want == http.StatusOK, got.body == "0123456789", c.header)
+		if c.want == http.StatusNotModified {
+			require.Equal(t, tag, got.Header.Get("Etag"))
+			require.Equal(t, "max-age=1", got.Header.Get("Cache-Control"))
+			require.Empty(t, got.Header.Get("Content-Length"))
+		}
+	}
+}
+
+func TestRanges(t *testing.T) {
+	s := serve(t, "/", Document{}, map[string]string{"a.txt": "0123456789"})
+	for ranges, want := range map[string]string{
+		"bytes=0-0": "0", "bytes=2-4": "234", "bytes=-3": "789", "bytes=7-": "789", "bytes=7-100": "789",
+	} {
+		got := s.get("/a.txt", "Range: "+ranges)
+		require.Equal(t, http.StatusPartialContent, got.StatusCode)
+		require.Equal(t, want, got.body)
+		require.EqualValues(t, len(want), got.ContentLength)
+		require.True(t, strings.HasSuffix(got.Header.Get("Content-Range"), "/10"))
+		head := s.do("HEAD", "/a.txt", "Range: "+ranges)
+		require.Contains(t, []int{http.StatusOK, http.StatusPartialContent}, head.StatusCode)
+	}
+	several := s.get("/a.txt", "Range: bytes=0-1,4-5")
+	require.Equal(t, http.StatusPartialContent, several.StatusCode)
+	require.True(t, strings.HasPrefix(several.Header.Get("Content-Type"), "multipart/byteranges"))
+	require.Contains(t, several.body, "\r\n\r\n01\r\n")
+	require.Contains(t, several.body, "\r\n\r\n45\r\n")
+	none := s.get("/a.txt", "Range: bytes=10-")
+	require.Equal(t, http.StatusRequestedRangeNotSatisfiable, none.StatusCode)
+	require.Equal(t, "bytes */10", none.Header.Get("Content-Range"))
+	require.Empty(t, none.body)
+	require.Equal(t, "0123456789", s.get("/a.txt", "Range: bytes=0-1", `If-Range: "another"`).body)
+	require.Equal(t, "0123456789", s.get("/a.txt", "Range: bytes=0-4,0-4,0-4,0-4").body, "more than the file is the file")
+}
+
+func TestCompressedFiles(t *testing.T) {
+	s := serve(t, "/", Document{Fallback: "f.html"}, map[string]string{
+		"a.js": "plain", "a.js.br": "b", "a.js.gz": "zz", "only.css": "plain", "only.css.gz": "zz", "stale.css": "new", "stale.css.gz": "old",
+		"f.html": "plain", "f.html.br": "b", "dir.js": "plain", "dir.js.br/x": "x",
+	})
+	s.age("stale.css", time.Minute)
+	for _, c := range []struct{ path, accept, coding, body string }{
+		{"/a.js", "gzip, deflate, br", "br", "b"},
+		{"/a.js", "gzip", "gzip", "zz"},
+		{"/a.js", "x-gzip", "gzip", "zz"},
+		{"/a.js", "GZIP;q=1.0, br;q=0.9", "gzip", "zz"},
+		{"/a.js", "br;q=0, *", "gzip", "zz"},
+		{"/a.js", "*", "br", "b"},
+		{"/a.js", "br;q=0, gzip;q=0", "", "plain"},
+		{"/a.js", "", "", "plain"},
+		{"/a.js", "identity", "", "plain"},
+		{"/a.js", "identity, br;q=0.5", "", "plain"},
+		{"/a.js", "identity;q=0.5, br;q=0.5", "br", "b"},
+		{"/a.js", "gzip;q=nonsense", "", "plain"},
+		{"/a.js", "zstd", "", "plain"},
+		{"/only.css", "br, gzip;q=0.1", "gzip", "zz"},
+		{"/only.css", "identity;q=0", "", "plain"},
+		{"/somewhere", "br", "br", "b"},
+	} {
+		got := s.get(c.path, "Accept-Encoding: "+c.accept)
+		require.Equal(t, http.StatusOK, got.StatusCode)
+		require.Equal(t, c.coding, got.Header.Get("Content-Encoding"), c.accept)
+		require.Equal(t, c.body, got.body)
+		require.EqualValues(t, len(c.body), got.ContentLength)
+		require.Equal(t, "Accept-Encoding", got.Header.Get("Vary"))
+		require.Equal(t, typeOf(c.path+map[bool]string{true: ".html"}[c.path == "/somewhere"]), got.Header.Get("Content-Type"))
+	}
+	for _, path := range []string{"/stale.css", "/dir.js"} {
+		got := s.get(path, "Accept-Encoding: gzip, br")
+		require.Empty(t, got.Header.Get("Content-Encoding"), path)
+	}
+	itself := s.get("/a.js.gz", "Accept-Encoding: gzip")
+	require.Equal(t, "application/gzip", itself.Header.Get("Content-Type"))
+	require.Empty(t, itself.Header.Get("Content-Encoding"))
+	plain, packed := s.get("/a.js"), s.get("/a.js", "Accept-Encoding: br")
+	require.NotEqual(t, plain.Header.Get("Etag"), packed.Header.Get("Etag"))
+	again := s.get("/a.js", "Accept-Encoding: br", "If-None-Match: "+packed.Header.Get("Etag"))
+	require.Equal(t, http.StatusNotModified, again.StatusCode)
+	require.Equal(t, "Accept-Encoding", again.Header.Get("Vary"))
+	part := s.get("/a.js", "Accept-Encoding: gzip", "Range: bytes=0-0")
+	require.Equal(t, "z", part.body)
+}
+
+func TestQuality(t *testing.T) {
+	for accepted, want := range map[string]int{
+		"br": 1000, "br;q=0.123": 123, " br ; Q=0.5": 500, "br;q=1.1": 0, "br;q=-1": 0, "br;q=NaN": 0, "br;q": 0, "br;v=1": 0, "*;q=0.3": 300,
+		"*;q=0.3,br;q=0.2": 200, "br;q=0.2,*": 200, "brr": 0, ",,;": 0, "gzip": 0, "": 0,
+	} {
+		got, _ := quality(accepted, "br")
+		require.Equal(t, want, got, accepted)
+	}
+}
+
+// TestLargeFiles sends more than is buffered anywhere, as a whole and in parts.
+func TestLargeFiles(t *testing.T) {
+	var b strings.Builder
+	for i := range 1 << 20 {
+		fmt.Fprintf(&b, "%07d\n", i)
+	}
+	s := serve(t, "/", Document{}, map[string]string{"large": b.String()})
+	require.Equal(t, b.String(), s.get("/large").body)
+	const from = 1<<20 + 3
+	require.Equal(t, b.String()[from:], s.get("/large", fmt.Sprintf("Range: bytes=%d-", from)).body)
+	require.EqualValues(t, b.Len(), s.lastRecord(1).BytesOut)
+}
