@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
@@ -27,13 +29,13 @@ type command struct {
 	log      []string
 }
 
-func newCommand(t *testing.T) *command {
+func newCommand(t *testing.T, mounts ...abi.Mount) *command {
 	t.Helper()
 	b, err := abitest.Open(wasip1.HostModule())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
 	c := &command{t: t, bench: b}
-	c.in, err = b.Puppet(ABI{}, &abi.Environment{})
+	c.in, err = b.Puppet(ABI{}, &abi.Environment{Mounts: mounts})
 	require.NoError(t, err)
 	return c
 }
@@ -244,6 +246,43 @@ func TestTheAnswerIsFlushedBeforeAWait(t *testing.T) {
 	})
 	require.Equal(t, []int{0, 4}, c.response.Flushed)
 	require.Equal(t, "body with nothing to wait for, so that it is sent at the end", c.response.Body.String())
+}
+
+// countedFS counts the files that are open.
+type countedFS struct {
+	fstest.MapFS
+	open int
+}
+
+type countedFile struct {
+	fs.File
+	fs *countedFS
+}
+
+func (f *countedFS) Open(name string) (fs.File, error) {
+	file, err := f.MapFS.Open(name)
+	if err == nil {
+		f.open++
+	}
+	return countedFile{file, f}, err
+}
+
+func (f countedFile) Close() error { f.fs.open--; return f.File.Close() }
+
+func TestFilesAreClosedAtTheEnd(t *testing.T) {
+	files := &countedFS{MapFS: fstest.MapFS{"a": {}}}
+	c := newCommand(t, abi.Mount{GuestPath: "/", FS: files})
+	for _, end := range []func(){func() {}, func() { c.exit(1) }, func() { panic(engine.Fault{Reason: "a trap"}) }} {
+		c.serve(newExchange(), func() {
+			for range 3 {
+				c.in.Memory()[bufferAt] = 'a'
+				require.Zero(t, c.bench.Call(c.in, "path_open", 3, 0, bufferAt, 1, 0, 0, 0, 0, resultAt))
+			}
+			require.Equal(t, 3, files.open)
+			end()
+		})
+		require.Zero(t, files.open)
+	}
 }
 
 func TestMatch(t *testing.T) {

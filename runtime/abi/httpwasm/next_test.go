@@ -268,6 +268,12 @@ func TestABodyBeforeNext(t *testing.T) {
 	require.Equal(t, "mine, then from back", r.Body.String())
 	r = g.serve(x, code{request: request, response: func(_, _ uint32) { g.write(bodyResponse, "all new") }})
 	require.Equal(t, "all new", r.Body.String())
+
+	g = newGuest(t, nil)
+	r = g.serve(x, code{request: request})
+	require.Equal(t, "mine, then from back", r.Body.String())
+	require.Equal(t, 200, r.Status, "without the feature the guest's own is on its way")
+	require.NotContains(t, r.Sent, "X-Behind")
 }
 
 func TestHeldResponsesAreBounded(t *testing.T) {

@@ -202,6 +202,7 @@ func TestNaps(t *testing.T) {
 		{[]time.Duration{time.Hour}, 1},
 		{[]time.Duration{briefWait}, 1},
 		{[]time.Duration{time.Millisecond, time.Millisecond}, 0},
+		{[]time.Duration{briefWait * 2 / 5, briefWait * 2 / 5}, 0},
 		{[]time.Duration{briefWait / 2, briefWait / 2}, 1},
 		{[]time.Duration{briefWait / 2, briefWait / 2, briefWait / 2, briefWait / 2}, 2},
 		{[]time.Duration{time.Millisecond, time.Second, time.Millisecond}, 1},
