@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -110,11 +111,20 @@ func FuzzIsolation(f *testing.F) {
 		if res, err := s.Client().Do(req); err == nil {
 			res.Body.Close()
 		}
-		res, err := s.Client().Get(s.URL + "/secret")
-		require.NoError(t, err)
-		defer res.Body.Close()
-		found, err := io.ReadAll(res.Body)
-		require.NoError(t, err)
-		require.Equal(t, "clean\n", string(found))
+		status, found := scan(t, s)
+		for status == http.StatusGatewayTimeout { // on a busy machine the deadline may come first
+			status, found = scan(t, s)
+		}
+		require.Equal(t, "clean\n", found)
 	})
+}
+
+// scan lets the guest look for secrets.
+func scan(t *testing.T, s *server) (status int, found string) {
+	res, err := s.Client().Get(s.URL + "/secret")
+	require.NoError(t, err)
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	return res.StatusCode, string(text)
 }

@@ -72,7 +72,7 @@ func build(tb testing.TB, name, pkg, mode string) []byte {
 	}
 	defer lock.Close()
 
-	cmd := exec.Command("go", "build", "-buildmode="+mode, "-trimpath", "-ldflags=-s -w", "-o", out, pkg)
+	cmd := exec.Command("go", "build", "-buildmode="+mode, "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, pkg)
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOFLAGS=")
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		tb.Fatalf("guest %q: %v: %v\n%s", name, cmd, err, msg)
