@@ -16,12 +16,13 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services/egress"
 	"github.com/vespo-dev/vespo/services/fetch"
+	"github.com/vespo-dev/vespo/services/internal/access"
 )
 
 // Handler answers the management API. Make it with New, give it its Deployer with Attach. It is safe for concurrent use.
 type Handler struct {
 	cfg       Config              // immutable
-	access    *access             // immutable
+	access    *access.Guard       // immutable
 	decoder   *decoder            // immutable
 	fetcher   *fetch.Fetcher      // immutable
 	endpoints map[string]endpoint // immutable; by escaped path
@@ -46,7 +47,7 @@ func New(cfg Config) *Handler {
 	cfg = cfg.withDefaults()
 	h := &Handler{
 		cfg:    cfg,
-		access: newAccess(cfg.Token),
+		access: newGuard(cfg.Token),
 		decoder: &decoder{
 			maxModuleBytes: cfg.MaxModuleBytes,
 			pace:           pace{stall: cfg.StallTimeout, bytesPerSecond: cfg.MinUploadRate},
@@ -127,7 +128,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.R
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	e, found := h.endpoints[r.URL.EscapedPath()]
 	if !e.open {
-		if err := h.access.check(r); err != nil {
+		if err := h.access.Check(r); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,151 @@
+// Package access decides who may use a surface of the server that is not for the public: whoever knows its token, or, where it has
+// none, processes of this machine, and never a page in somebody's browser.
+package access
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/vespo-dev/vespo/router/problem"
+)
+
+type listenerKey struct{}
+
+// WithListener notes in a server's base context which listener its requests come from. A request whose context was not marked counts as
+// one from a listener that other machines reach.
+func WithListener(ctx context.Context, addr net.Addr) context.Context {
+	return context.WithValue(ctx, listenerKey{}, addr)
+}
+
+// Enabled reports whether a surface answers on a listener at addr at all: that needs a token or a loopback address.
+func Enabled(addr net.Addr, token string) bool {
+	return token != "" || loopback(addrOf(addr))
+}
+
+// Surface is what is guarded, in the words of its refusals.
+type Surface struct {
+	Name       string // begins a sentence: "management"
+	ListenFlag string // chooses the listener: "--listen"
+	Example    string // a value of ListenFlag that other machines do not reach: "127.0.0.1:8080"
+	TokenFlag  string // sets the token: "--admin-token"
+}
+
+// Guard decides who may use one surface. It is immutable.
+type Guard struct {
+	surface  Surface
+	hasToken bool
+	token    [sha256.Size]byte // hash, so that a comparison tells not even the length
+	origin   *http.CrossOriginProtection
+}
+
+// New makes a guard; an empty token is none.
+func New(surface Surface, token string) *Guard {
+	return &Guard{
+		surface:  surface,
+		hasToken: token != "",
+		token:    sha256.Sum256([]byte(token)),
+		origin:   http.NewCrossOriginProtection(),
+	}
+}
+
+// Check returns nil if the request may use the surface, else the problem to answer with. What a proxy claims in a header is never
+// believed; it is only ever a reason to refuse. Browsers may read, by a request that changes nothing, if nothing else forbids it.
+func (g *Guard) Check(r *http.Request) error {
+	name, flag := g.surface.Name, g.surface.TokenFlag
+	if err := g.origin.Check(r); err != nil {
+		return problem.Newf(problem.Forbidden,
+			"a page of another origin sent this request: %s takes none from browsers elsewhere", name).WithCause(err)
+	}
+	if g.hasToken {
+		return g.checkToken(r)
+	}
+	listener, _ := r.Context().Value(listenerKey{}).(net.Addr)
+	switch {
+	case !loopback(addrOf(listener)):
+		return problem.Newf(problem.Forbidden, "%s is off on this listener, as other machines reach it and no token is set: "+
+			"start the server with %s, or with %s on a loopback address such as %s", name, flag, g.surface.ListenFlag, g.surface.Example)
+	case !loopback(parseAddrPort(r.RemoteAddr)):
+		return problem.Newf(problem.Forbidden, "without a token, %s answers to this machine only: start the server with %s", name, flag)
+	case proxied(r.Header):
+		return problem.Newf(problem.Forbidden, "the request came through a proxy, and without a token %s answers to this machine only: "+
+			"start the server with %s", name, flag)
+	case !localHost(r.Host):
+		return problem.Newf(problem.Forbidden, "the Host %.100q is not a name of this machine: "+
+			"use localhost, 127.0.0.1, [::1] or the listen address, or start the server with %s", r.Host, flag)
+	}
+	return nil
+}
+
+// CheckChange is Check for a surface on which every request changes something, whatever its method says.
+func (g *Guard) CheckChange(r *http.Request) error {
+	change := *r
+	change.Method = http.MethodPost
+	return g.Check(&change)
+}
+
+// checkToken wants RFC 6750's Authorization header, once, with the token.
+func (g *Guard) checkToken(r *http.Request) error {
+	given := r.Header.Values("Authorization")
+	if len(given) == 0 {
+		return problem.Newf(problem.Unauthorized, "%s needs the header Authorization: Bearer TOKEN, with the server's %s",
+			g.surface.Name, g.surface.TokenFlag)
+	}
+	scheme, token, _ := strings.Cut(given[0], " ")
+	hash := sha256.Sum256([]byte(strings.TrimLeft(token, " ")))
+	matches := subtle.ConstantTimeCompare(hash[:], g.token[:]) == 1
+	if len(given) > 1 || !strings.EqualFold(scheme, "Bearer") || !matches {
+		return problem.Newf(problem.Unauthorized, "the Authorization header does not carry the server's %s", g.surface.TokenFlag)
+	}
+	return nil
+}
+
+// proxied reports whether a proxy left its mark. The peer on this machine is then not who asks.
+func proxied(h http.Header) bool {
+	for _, name := range [...]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+		if len(h.Values(name)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// localHost reports whether a Host header names this machine. A name that anybody can point at 127.0.0.1 is how a web page
+// gets at local servers (DNS rebinding), so only what needs no resolver counts. The listen address is among these, as it is
+// a loopback one where this is asked.
+func localHost(hostport string) bool {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	} else {
+		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && loopback(addr)
+}
+
+func loopback(addr netip.Addr) bool { return addr.Unmap().IsLoopback() }
+
+// addrOf gives the address of a listener, the zero Addr if it has none.
+func addrOf(addr net.Addr) netip.Addr {
+	if addr == nil {
+		return netip.Addr{}
+	}
+	return parseAddrPort(addr.String())
+}
+
+// parseAddrPort gives the address of s, the zero Addr if it has none.
+func parseAddrPort(s string) netip.Addr {
+	ap, err := netip.ParseAddrPort(s)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr()
+}

@@ -1,0 +1,59 @@
+package access
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/router/problem"
+)
+
+// from makes a request of this machine, over a loopback listener.
+func from(method string, headers ...[2]string) *http.Request {
+	r := httptest.NewRequest(method, "http://127.0.0.1:4242/", nil)
+	r.RemoteAddr = "127.0.0.1:1"
+	r = r.WithContext(WithListener(r.Context(), &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4242}))
+	for _, h := range headers {
+		r.Header.Set(h[0], h[1])
+	}
+	return r
+}
+
+// TestReadingCanBeAChange has what a surface whose reads change something adds to the rules that management's tests show: a page
+// elsewhere can make a browser read from this machine, even though it never sees the answer.
+func TestReadingCanBeAChange(t *testing.T) {
+	g := New(Surface{Name: "the surface", ListenFlag: "--x-listen", Example: "127.0.0.1:1", TokenFlag: "--x-token"}, "")
+	for _, c := range []struct {
+		name           string
+		request        *http.Request
+		reads, changes bool
+	}{
+		{"a program", from("GET"), true, true},
+		{"a page elsewhere reads", from("GET", [2]string{"Sec-Fetch-Site", "cross-site"}), true, false},
+		{"a page of an older browser", from("GET", [2]string{"Origin", "https://example.com"}), true, false},
+		{"its own page", from("GET", [2]string{"Sec-Fetch-Site", "same-origin"}), true, true},
+		{"a page elsewhere posts", from("POST", [2]string{"Sec-Fetch-Site", "cross-site"}), false, false},
+		{"a proxy", from("GET", [2]string{"Via", "1.1 x"}), false, false},
+	} {
+		require.Equal(t, c.reads, g.Check(c.request) == nil, c.name)
+		require.Equal(t, c.changes, g.CheckChange(c.request) == nil, c.name)
+	}
+	method := from("GET")
+	require.NoError(t, g.CheckChange(method))
+	require.Equal(t, "GET", method.Method, "the request stays as it is")
+}
+
+func TestRefusalsNameTheSurface(t *testing.T) {
+	surface := Surface{Name: "the surface", ListenFlag: "--x-listen", Example: "127.0.0.1:1", TokenFlag: "--x-token"}
+	public := httptest.NewRequest("GET", "/", nil)
+	err := New(surface, "").Check(public)
+	require.ErrorContains(t, err, "the surface is off on this listener")
+	require.ErrorContains(t, err, "--x-token, or with --x-listen on a loopback address such as 127.0.0.1:1")
+	require.Equal(t, problem.Forbidden, problem.From(err).Kind())
+	err = New(surface, "secret").Check(public)
+	require.ErrorContains(t, err, "the server's --x-token")
+	require.Equal(t, problem.Unauthorized, problem.From(err).Kind())
+}
