@@ -12,10 +12,14 @@ type bindFlags struct {
 	Static         string   `placeholder:"DIR" help:"Answer with the files of this directory, below the server's --root."`
 	Fallback       string   `placeholder:"FILE" help:"With --static: the file that answers for pages which do not exist, such as index.html of an application that has its own router."`
 	CacheControl   string   `placeholder:"VALUE" help:"With --static: the header Cache-Control of answers, such as max-age=3600."`
+	Function       bool     `help:"Let processes answer that speak the Lambda Runtime API: they find it at the address that is shown, given to them as AWS_LAMBDA_RUNTIME_API."`
+	RuntimePort    int      `placeholder:"PORT" help:"With --function: the port of the Runtime API on 127.0.0.1 (a free one)."`
+
+	WorkerConcurrency int `placeholder:"N" help:"With --function: the events that one process takes at a time, where it was started with AWS_LAMBDA_MAX_CONCURRENCY (1)."`
 }
 
 // bound tells whether the prefix is bound to something else than a module.
-func (f *bindFlags) bound() bool { return len(f.Upstream) > 0 || f.Static != "" }
+func (f *bindFlags) bound() bool { return len(f.Upstream) > 0 || f.Static != "" || f.Function }
 
 // fields are the members of the request that were given. Which of them go together, the server knows.
 func (f *bindFlags) fields() map[string]any {
@@ -34,8 +38,15 @@ func (f *bindFlags) fields() map[string]any {
 			given[name] = value
 		}
 	}
-	if f.KeepPrefix {
-		given["keep_prefix"] = true
+	for name, value := range map[string]bool{"keep_prefix": f.KeepPrefix, "function": f.Function} {
+		if value {
+			given[name] = true
+		}
+	}
+	for name, value := range map[string]int{"runtime_port": f.RuntimePort, "worker_concurrency": f.WorkerConcurrency} {
+		if value != 0 {
+			given[name] = value
+		}
 	}
 	return given
 }
@@ -44,11 +55,11 @@ func (f *bindFlags) fields() map[string]any {
 func (c *addCmd) Validate() error {
 	switch {
 	case !c.bound() && len(c.bindFlags.fields()) > 0:
-		return errors.New("the given flags are for --upstream or --static, and neither is given")
+		return errors.New("the given flags are for --upstream, --static or --function, and none of these is given")
 	case !c.bound() && c.Module == "":
-		return errors.New("give a module as <file|url>, or --upstream or --static")
+		return errors.New("give a module as <file|url>, or --upstream, --static or --function")
 	case c.bound() && c.Module != "":
-		return errors.New("a prefix is bound to one thing: give a module, or --upstream or --static")
+		return errors.New("a prefix is bound to one thing: give a module, or --upstream, --static or --function")
 	}
 	return c.clientFlags.Validate()
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/admin"
 	"github.com/vespo-dev/vespo/services/deploy"
+	"github.com/vespo-dev/vespo/services/function"
 	"github.com/vespo-dev/vespo/services/proxy"
 	"github.com/vespo-dev/vespo/services/static"
 	"github.com/vespo-dev/vespo/services/wasm"
@@ -94,6 +95,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 			p.kind,
 			proxy.New(proxy.Config{Timeout: cfg.Timeout, MaxBodyBytes: int64(cfg.MaxBody)}),
 			static.New(static.Config{Root: p.root}),
+			function.New(function.Config{Timeout: cfg.Timeout, Log: log}),
 		},
 		Admission: admissions(cfg),
 		Idle:      registry.IdlePolicy{Idle: cfg.Idle, EvictCode: evictAfterIdles * cfg.Idle},
@@ -111,7 +113,7 @@ func admissions(cfg *Config) map[string]deploy.Admission {
 		Gate:   admission.NewGate(cfg.MaxConnections),
 		Limits: admission.Limits{Concurrency: max(1, cfg.MaxConnections*3/4), Queue: cfg.Queue, Wait: cfg.QueueWait},
 	}
-	return map[string]deploy.Admission{proxy.KindName: slotless, static.KindName: slotless}
+	return map[string]deploy.Admission{proxy.KindName: slotless, static.KindName: slotless, function.KindName: slotless}
 }
 
 // newHTTPServer leaves ReadTimeout unset: it would run out under a long request without a body and look like the client's leaving.

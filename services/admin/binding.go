@@ -2,8 +2,10 @@ package admin
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/vespo-dev/vespo/services/function"
 	"github.com/vespo-dev/vespo/services/proxy"
 	"github.com/vespo-dev/vespo/services/static"
 )
@@ -19,6 +21,10 @@ const (
 	fieldStatic       = "static"
 	fieldFallback     = "fallback"
 	fieldCacheControl = "cache_control"
+
+	fieldFunction    = "function" // true or false
+	fieldRuntimePort = "runtime_port"
+	fieldLoops       = "worker_concurrency"
 )
 
 // binding is what a prefix can be bound to beside modules. What is deployed then is a document, which a request describes by fields.
@@ -35,6 +41,8 @@ func bindings() []binding {
 			options: []string{fieldKeepPrefix, fieldHost, fieldRequestHeader, fieldResponseHeader}},
 		{kind: static.KindName, field: fieldStatic, document: (*fields).staticDocument,
 			options: []string{fieldFallback, fieldCacheControl}},
+		{kind: function.KindName, field: fieldFunction, document: (*fields).functionDocument,
+			options: []string{fieldRuntimePort, fieldLoops}},
 	}
 }
 
@@ -51,7 +59,7 @@ func bindingFields() (names []string) {
 func (f *fields) bound(modules ...string) (kind string, document []byte) {
 	given := slices.DeleteFunc(slices.Clone(modules), func(name string) bool { return !f.claimed[name] })
 	for _, b := range bindings() {
-		if f.claimed[b.field] {
+		if f.claimed[b.field] && (b.field != fieldFunction || f.boolean(fieldFunction)) {
 			given = append(given, b.field)
 			kind, document = b.kind, b.document(f)
 			continue
@@ -81,6 +89,23 @@ func (f *fields) staticDocument() []byte {
 	}.Encode()
 }
 
+func (f *fields) functionDocument() []byte {
+	return function.Document{RuntimePort: f.number(fieldRuntimePort), Loops: f.number(fieldLoops)}.Encode()
+}
+
+// number gives a field that is a whole number; 0 if it was not given.
+func (f *fields) number(name string) int {
+	value, given := f.values[name]
+	if !given {
+		return 0
+	}
+	n, err := strconv.ParseUint(value, 10, 31)
+	if err != nil {
+		f.violatef("%s %s is %.60q: it must be a whole number", f.noun, name, value)
+	}
+	return int(n)
+}
+
 // boolean gives a field that is true or false; false if it was not given.
 func (f *fields) boolean(name string) bool {
 	switch value := f.values[name]; value {
@@ -97,4 +122,4 @@ func (f *fields) boolean(name string) bool {
 }
 
 // orElse follows the advice to give a module.
-const orElse = "; or bind the prefix to servers by upstream, or to a directory by static"
+const orElse = "; or bind the prefix to servers by upstream, to a directory by static, or to workers by function"

@@ -23,7 +23,7 @@ const (
 
 // acceptedTypes is told to those who sent something else.
 const acceptedTypes = "application/wasm or application/octet-stream (the module, with ?prefix=NAME), " +
-	"multipart/form-data (prefix and module, upstream or static) or application/json (prefix and source, upstream or static)"
+	"multipart/form-data (prefix and module, upstream, static or function) or application/json (prefix and source, upstream, static or function)"
 
 // typeRaw is the media type of bytes of which nothing is said.
 const typeRaw = "application/octet-stream"

@@ -76,7 +76,7 @@ func (f *fields) malformedJSON(err error) {
 	f.violatef("the JSON is malformed")
 }
 
-// addMember takes one member. Memory may be a number of bytes, and what is true or false may be that; all else is a string.
+// addMember takes one member. What is a number, and what is true or false, may be that; all else is a string.
 func (f *fields) addMember(name string, value json.RawMessage) {
 	if f.claimed[name] && isList(name) {
 		f.violatef("%s %s is given more than once", f.noun, name)
@@ -94,9 +94,9 @@ func (f *fields) addMember(name string, value json.RawMessage) {
 	switch {
 	case value[0] == '"' && json.Unmarshal(value, &s) == nil:
 		f.values[name] = s
-	case name == fieldKeepPrefix && (string(value) == "true" || string(value) == "false"):
+	case isBoolean(name) && (string(value) == "true" || string(value) == "false"):
 		f.values[name] = string(value)
-	case name == fieldMemory && json.Unmarshal(value, &n) == nil && value[0] != 'n':
+	case (name == fieldMemory || isNumber(name)) && json.Unmarshal(value, &n) == nil && value[0] != 'n':
 		f.values[name] = string(value)
 	case name == fieldMemory:
 		f.violatef(`%s memory must be a string such as "16MiB", or a whole number of bytes`, f.noun)

@@ -43,6 +43,9 @@
 //	mount      a directory that the service can read, PATH=DIRECTORY: PATH is what the service sees, DIRECTORY is below
 //	           the server's root for mounts; given once for each
 //
+// Instead of a module, a prefix can be bound to something else, which fields of their own describe: upstream, static or function. The
+// options of these are in docs/management-api.md.
+//
 // In JSON, allow is an array of strings, and config and mount are objects of strings. Queries end up in logs, here and on the way: give
 // secrets in a form or in JSON.
 //

@@ -43,6 +43,10 @@ func isList(name string) bool {
 
 func isPairs(name string) bool { return name == fieldConfig || name == fieldMount }
 
+func isBoolean(name string) bool { return name == fieldKeepPrefix || name == fieldFunction }
+
+func isNumber(name string) bool { return name == fieldRuntimePort || name == fieldLoops }
+
 // maxViolations bounds the answer to a request that is all wrong.
 const maxViolations = 20
 

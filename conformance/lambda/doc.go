@@ -1,0 +1,2 @@
+// Package lambda tests functions with Amazon's own libraries: aws-lambda-go as the worker, aws-sdk-go-v2 as who invokes.
+package lambda

@@ -1,0 +1,56 @@
+package function
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/internal/arn"
+	"github.com/vespo-dev/vespo/services/internal/client"
+	"github.com/vespo-dev/vespo/services/internal/inflight"
+)
+
+// deployment is one prepared version of a service. It implements services.Deployment.
+type deployment struct {
+	kind     *Kind              // immutable
+	name     string             // immutable; of the function
+	timeout  time.Duration      // immutable; of one invocation
+	backend  backend            // immutable
+	requests *inflight.Requests // immutable
+}
+
+func newDeployment(k *Kind, s services.Spec, b backend) *deployment {
+	return &deployment{kind: k, name: arn.Name(string(s.Prefix)), timeout: cmp.Or(s.Options.Timeout, k.cfg.Timeout), backend: b,
+		requests: inflight.New()}
+}
+
+// Serve implements router.Handler.
+func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+	if err := d.requests.Begin(); err != nil {
+		return err
+	}
+	defer d.requests.End()
+	x := newExchange(d, client.NewWriter(w, r, d.requests.Context()), r, rec)
+	defer x.finish()
+	return x.run()
+}
+
+// Status implements services.Deployment.
+func (d *deployment) Status() services.Status {
+	s := services.Status{State: services.StateReady, Target: d.backend.describe(), Warm: d.backend.warm()}
+	s.InFlight, s.LastUsed = d.requests.Stats()
+	return s
+}
+
+// Scale implements services.Deployment. Workers are not ours to stop.
+func (d *deployment) Scale(context.Context, services.Scale) error { return nil }
+
+// Close implements services.Deployment.
+func (d *deployment) Close(ctx context.Context) error {
+	err := d.requests.Close(ctx)
+	d.backend.close()
+	return err
+}

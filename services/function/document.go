@@ -1,0 +1,67 @@
+package function
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Bounds of a document.
+const (
+	maxDocumentBytes = 64 << 10
+	maxLoops         = 1000
+)
+
+// Document says what a prefix is bound to. It is what the catalogue keeps, as JSON; see [Document.Encode].
+type Document struct {
+	// RuntimePort is the port of the Runtime API on 127.0.0.1; 0: a free one.
+	RuntimePort int `json:"runtime_port,omitempty"`
+	// Loops is how many events one worker takes at a time, as its AWS_LAMBDA_MAX_CONCURRENCY says; 0 is 1.
+	Loops int `json:"worker_concurrency,omitempty"`
+}
+
+// Encode gives the canonical form: the same binding is always the same bytes, and so has one digest.
+func (d Document) Encode() []byte {
+	if d.Loops == 1 {
+		d.Loops = 0
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(d); err != nil {
+		panic("function: a document of strings and numbers cannot be encoded: " + err.Error())
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// Decode reads a document. It looks at the form alone: what the members say is checked when it is deployed. The error is fit for
+// the client.
+func Decode(text []byte) (Document, error) {
+	var d Document
+	if len(text) > maxDocumentBytes {
+		return d, fmt.Errorf("the document has %d bytes, at most %d are taken", len(text), maxDocumentBytes)
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&d); err != nil {
+		return d, fmt.Errorf("the document is not one of a function: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return d, errors.New("the document is followed by something else")
+	}
+	return d, nil
+}
+
+// check lists all that is wrong.
+func (d Document) check() (violations []string) {
+	refuse := func(format string, args ...any) { violations = append(violations, fmt.Sprintf(format, args...)) }
+	if d.RuntimePort < 0 || d.RuntimePort > 65535 {
+		refuse("runtime_port is %d: it must be a port, or 0 for a free one", d.RuntimePort)
+	}
+	if d.Loops < 0 || d.Loops > maxLoops {
+		refuse("worker_concurrency is %d: it must be between 1 and %d", d.Loops, maxLoops)
+	}
+	return violations
+}

@@ -1,0 +1,283 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services/function/internal/runtimeapi"
+	"github.com/vespo-dev/vespo/services/httpevent"
+	"github.com/vespo-dev/vespo/services/internal/arn"
+	"github.com/vespo-dev/vespo/services/internal/budget"
+	"github.com/vespo-dev/vespo/services/internal/client"
+	"github.com/vespo-dev/vespo/services/internal/inflight"
+	"github.com/vespo-dev/vespo/services/invocation"
+)
+
+// copyBytes is what is copied of a stream at a time.
+const copyBytes = 32 << 10
+
+// retryAfter is told to clients who come when there is no worker, or no memory for their event.
+const retryAfter = time.Second
+
+// dropTimeout is for how long a body is read that is not wanted.
+const dropTimeout = 2 * time.Second
+
+// exchange is one request on its way to a worker and back.
+type exchange struct {
+	d       *deployment
+	rec     *accesslog.Record
+	in      *http.Request
+	to      *client.Writer
+	call    *invocation.Call   // nil for an ordinary request
+	ctx     context.Context    // ends with the client, or with the deployment
+	cancel  context.CancelFunc // of ctx
+	unwatch func() bool        // of the deployment's end
+	held    int64              // bytes of the budget
+}
+
+func newExchange(d *deployment, to *client.Writer, r *http.Request, rec *accesslog.Record) *exchange {
+	x := &exchange{d: d, rec: rec, in: r, to: to, call: invocation.From(r.Context())}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	x.ctx, x.cancel = ctx, func() { cancel(nil) }
+	x.unwatch = context.AfterFunc(d.requests.Context(), func() { cancel(inflight.ErrClosed) })
+	return x
+}
+
+// finish gives back what the exchange holds.
+func (x *exchange) finish() {
+	x.unwatch()
+	x.cancel()
+	x.to.Finish()
+	x.d.kind.budget.Give(x.held)
+}
+
+// run carries the request and the answer. The error is what is still to be answered, or why the connection is to be cut.
+func (x *exchange) run() error {
+	event, err := x.event()
+	if err != nil {
+		return err
+	}
+	in := runtimeapi.Input{
+		Payload: event, Timeout: x.d.timeout, Wait: x.d.timeout, ARN: arn.Format(x.d.name, ""), TraceID: x.in.Header.Get("X-Amzn-Trace-Id"),
+	}
+	if x.call != nil {
+		x.call.Taken = true
+		in.RequestID, in.ARN, in.TraceID, in.ClientContext = x.call.RequestID, x.call.FunctionARN, x.call.TraceID, x.call.ClientContext
+		in.Log = &x.call.Log
+	}
+	reply, err := x.d.backend.invoke(x.ctx, in)
+	if err != nil {
+		return x.failed(err)
+	}
+	defer reply.Close()
+	switch {
+	case x.call != nil:
+		return x.raw(reply)
+	case reply.Stream != nil:
+		return x.stream(reply)
+	}
+	return x.whole(reply)
+}
+
+// event reads the request's body, and makes the event of it where it is not one.
+func (x *exchange) event() ([]byte, error) {
+	rc := http.NewResponseController(x.to) // errors: a connection without these has no need of them
+	if x.in.ContentLength > invocation.MaxPayloadBytes {
+		x.drop(rc)
+		return nil, tooLarge()
+	}
+	_ = rc.SetReadDeadline(x.rec.Time.Add(x.rec.QueueWait + x.d.timeout))
+	body, held, err := x.d.kind.budget.Read(x.in.Body, invocation.MaxPayloadBytes)
+	x.held += held
+	_ = rc.SetReadDeadline(time.Time{})
+	if err != nil {
+		if errors.Is(err, budget.ErrTooLong) || errors.Is(err, budget.ErrExhausted) {
+			x.drop(rc)
+		}
+		return nil, x.unread(err)
+	}
+	if x.call != nil {
+		return body, nil
+	}
+	event, err := httpevent.Encode(x.in, body, httpevent.Source{
+		RequestID: x.rec.RequestID, Function: x.d.name, Prefix: x.rec.Prefix, Rest: x.rec.Rest, Time: x.rec.Time,
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("encode the event: %w", err)
+	case len(event) > invocation.MaxPayloadBytes:
+		return nil, tooLarge()
+	case !x.d.kind.budget.Take(int64(len(event))):
+		return nil, noMemory()
+	}
+	x.held += int64(len(event))
+	return event, nil
+}
+
+// drop reads for a moment what the client still sends: many send all before they read, and a connection that is closed on them is reset
+// before they see the answer. A client that waits for "100 Continue" has not begun.
+func (x *exchange) drop(rc *http.ResponseController) {
+	if x.in.Header.Get("Expect") != "" {
+		return
+	}
+	_ = rc.SetReadDeadline(time.Now().Add(dropTimeout))
+	_, _ = io.Copy(io.Discard, x.in.Body)
+	_ = rc.SetReadDeadline(time.Time{})
+}
+
+// unread is the answer to a request whose body could not be read.
+func (x *exchange) unread(err error) error {
+	switch {
+	case errors.Is(err, budget.ErrTooLong):
+		return tooLarge()
+	case errors.Is(err, budget.ErrExhausted):
+		return noMemory()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(err)
+	case x.in.Context().Err() != nil:
+		return fmt.Errorf("%w: %w", x.in.Context().Err(), err)
+	}
+	return fmt.Errorf("%w: %w", http.ErrAbortHandler, err)
+}
+
+func tooLarge() error {
+	return problem.Newf(problem.BodyTooLarge, "the request is larger than the %d bytes that an event can have", invocation.MaxPayloadBytes)
+}
+
+func noMemory() error {
+	p := problem.New(problem.NoCapacity, "the server holds too much for other invocations; try again later")
+	p.RetryAfter = retryAfter
+	return p
+}
+
+// whole answers with an output that has come whole.
+func (x *exchange) whole(reply *runtimeapi.Reply) error {
+	a, err := httpevent.ParseAnswer(reply.Payload)
+	if err != nil {
+		return badAnswer(err)
+	}
+	x.begin(a)
+	if bodyless(a.StatusCode) {
+		return nil
+	}
+	x.to.Header().Set("Content-Length", strconv.Itoa(len(a.Body)))
+	x.to.WriteHeader(a.StatusCode)
+	if x.in.Method == http.MethodHead {
+		return nil
+	}
+	_, err = x.to.Write(a.Body)
+	return x.cut(err)
+}
+
+// begin sets the header.
+func (x *exchange) begin(a httpevent.Answer) {
+	h := x.to.Header()
+	for name, values := range a.Header {
+		h[name] = values
+	}
+	if bodyless(a.StatusCode) {
+		h.Del("Content-Type")
+		x.to.WriteHeader(a.StatusCode)
+	}
+}
+
+func bodyless(status int) bool {
+	return status == http.StatusNoContent || status == http.StatusNotModified
+}
+
+// stream answers with an output as it comes.
+func (x *exchange) stream(reply *runtimeapi.Reply) error {
+	stop := context.AfterFunc(x.ctx, reply.Close) // ends a Read that waits for the worker
+	defer stop()
+	a, rest, err := x.prelude(reply)
+	if err != nil {
+		return x.failed(err)
+	}
+	x.begin(a)
+	if bodyless(a.StatusCode) {
+		return nil
+	}
+	x.to.WriteHeader(a.StatusCode)
+	return x.copy(rest, reply.Stream)
+}
+
+// prelude gives status and header of a stream. One of another type than that which has them is the body of an answer with 200.
+func (x *exchange) prelude(reply *runtimeapi.Reply) (a httpevent.Answer, rest []byte, err error) {
+	if !httpevent.HasPrelude(reply.ContentType) {
+		return httpevent.Answer{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {typeOf(reply.ContentType)}}}, nil, nil
+	}
+	var begin []byte
+	buf := make([]byte, copyBytes)
+	for {
+		n, err := reply.Stream.Read(buf)
+		begin = append(begin, buf[:n]...)
+		a, rest, done, bad := httpevent.SplitPrelude(begin)
+		switch {
+		case bad != nil:
+			return a, nil, bad
+		case done:
+			if err != nil && !errors.Is(err, io.EOF) {
+				return a, nil, err
+			}
+			return a, rest, nil
+		case errors.Is(err, io.EOF):
+			return a, nil, fmt.Errorf("%w: it ends before its prelude does", httpevent.ErrAnswer)
+		case err != nil:
+			return a, nil, err
+		}
+	}
+}
+
+// typeOf is the type of a streamed body, unless the worker says something that cannot be sent.
+func typeOf(given string) string {
+	if given == "" {
+		return "application/octet-stream"
+	}
+	return given
+}
+
+// copy sends a stream piece by piece.
+func (x *exchange) copy(first []byte, from io.Reader) error {
+	if len(first) > 0 {
+		if _, err := x.to.Write(first); err != nil {
+			return x.cut(err)
+		}
+	}
+	buf := make([]byte, copyBytes)
+	for {
+		if err := x.to.FlushError(); err != nil {
+			return x.cut(err)
+		}
+		n, err := from.Read(buf)
+		if n > 0 {
+			if _, err := x.to.Write(buf[:n]); err != nil {
+				return x.cut(err)
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return x.failed(err)
+		}
+	}
+}
+
+// cut is for an answer that the client does not take any more.
+func (x *exchange) cut(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case x.in.Context().Err() != nil:
+		return fmt.Errorf("%w: %w", x.in.Context().Err(), err)
+	}
+	return fmt.Errorf("%w: %w", http.ErrAbortHandler, err)
+}

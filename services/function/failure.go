@@ -1,0 +1,105 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services/function/internal/runtimeapi"
+	"github.com/vespo-dev/vespo/services/internal/inflight"
+	"github.com/vespo-dev/vespo/services/invocation"
+)
+
+// failed is the one table from what went wrong to what the client is told. An HTTP client is never told what the function has said; who
+// invokes the function is.
+func (x *exchange) failed(err error) error {
+	var own *invocation.Error
+	switch cause := context.Cause(x.ctx); {
+	case errors.Is(err, inflight.ErrClosed), errors.Is(err, runtimeapi.ErrClosed), errors.Is(cause, inflight.ErrClosed):
+		return inflight.Stopped()
+	case cause != nil:
+		return fmt.Errorf("%w: %w", cause, err)
+	case errors.Is(err, runtimeapi.ErrNoWorker):
+		p := problem.Newf(problem.NoCapacity, "no worker of the function was free within %s", x.d.timeout).WithCause(err)
+		p.RetryAfter = retryAfter
+		return p
+	case errors.Is(err, runtimeapi.ErrFull):
+		return noMemory()
+	case x.call != nil:
+		return x.tell(x.describe(err))
+	case errors.Is(err, runtimeapi.ErrDeadline):
+		return problem.Newf(problem.Deadline, "the function did not answer within %s", x.d.timeout).WithCause(err)
+	case errors.As(err, &own):
+		return problem.New(problem.BadGateway, "the function reported an error").WithCause(err)
+	case errors.Is(err, runtimeapi.ErrTooLarge):
+		return problem.Newf(problem.BadGateway, "the function's output is larger than %d bytes", invocation.MaxOutputBytes).WithCause(err)
+	case errors.Is(err, runtimeapi.ErrWorkerLost):
+		return problem.New(problem.BadGateway, "the function's worker ended without an answer").WithCause(err)
+	}
+	return badAnswer(err)
+}
+
+func badAnswer(err error) error {
+	return problem.New(problem.BadGateway, "the function's answer could not be used").WithCause(err)
+}
+
+// describe gives a failure in the words that Lambda has for it.
+func (x *exchange) describe(err error) *invocation.Error {
+	var own *invocation.Error
+	switch {
+	case errors.As(err, &own):
+		return own
+	case errors.Is(err, runtimeapi.ErrDeadline):
+		return &invocation.Error{Type: "Sandbox.Timedout", Message: fmt.Sprintf("RequestId: %s Error: Task timed out after %.2f seconds",
+			x.call.RequestID, x.d.timeout.Seconds())}
+	case errors.Is(err, runtimeapi.ErrTooLarge):
+		return &invocation.Error{Type: "Function.ResponseSizeTooLarge", Message: "Response payload size exceeded maximum allowed payload size (" +
+			strconv.Itoa(invocation.MaxOutputBytes) + " bytes)."}
+	case errors.Is(err, runtimeapi.ErrWorkerLost):
+		return &invocation.Error{Type: "Runtime.ExitError", Message: fmt.Sprintf("RequestId: %s Error: Runtime exited without providing a reason",
+			x.call.RequestID)}
+	}
+	return &invocation.Error{Type: "Runtime.TruncatedResponse", Message: "the answer of the function's worker broke off"}
+}
+
+// tell gives a failure to who has invoked the function: it is an output, and no failure of the server.
+func (x *exchange) tell(e *invocation.Error) error {
+	x.rec.Err, x.rec.Outcome = e, accesslog.OutcomeBadAnswer
+	if x.call.Failure != "" || x.to.Header().Get("Content-Type") != "" { // a stream has begun
+		x.call.Late = e
+		return nil
+	}
+	x.call.Failure = invocation.Unhandled
+	x.to.Header().Set("Content-Type", "application/json")
+	_, err := x.to.Write(e.JSON())
+	return x.cut(err)
+}
+
+// raw gives the output to who has invoked the function.
+func (x *exchange) raw(reply *runtimeapi.Reply) error {
+	x.to.Header().Set("Content-Type", typeOf(reply.ContentType))
+	if reply.Stream == nil {
+		_, err := x.to.Write(reply.Payload)
+		return x.cut(err)
+	}
+	stop := context.AfterFunc(x.ctx, reply.Close)
+	defer stop()
+	return x.copy(nil, reply.Stream)
+}
+
+// logLine writes a line about the invocation to who wants it.
+func logLine(to io.Writer, format string, args ...any) {
+	if to != nil {
+		fmt.Fprintf(to, format+"\n", args...)
+	}
+}
+
+// milliseconds is how Lambda writes durations.
+func milliseconds(d time.Duration) string {
+	return strconv.FormatFloat(float64(d.Microseconds())/1000, 'f', 2, 64) + " ms"
+}

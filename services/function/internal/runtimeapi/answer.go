@@ -1,0 +1,138 @@
+package runtimeapi
+
+import (
+	"errors"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/vespo-dev/vespo/services/internal/budget"
+)
+
+// idleClose is from when on the closing of an unused connection says nothing: clients close idle connections by themselves.
+const idleClose = time.Minute
+
+// begin finds the invocation that a worker wants to answer. It is nil, without an error, where nobody waits for the answer any more.
+func (e *Endpoint) begin(id string, c *conn) (*pending, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := e.held[id]
+	switch {
+	case p == nil && slices.Contains(e.answered, id), p != nil && p.state == answering:
+		return nil, errAnswered
+	case p == nil:
+		return nil, errUnknownID
+	case p.state == abandoned:
+		e.forgetLocked(p)
+		return nil, nil
+	}
+	p.state = answering
+	if p.conn != c && !p.conn.passing {
+		e.shared = true
+	}
+	return p, nil
+}
+
+// complete gives the result to who waits for it. It reports false where nobody does.
+func (e *Endpoint) complete(p *pending, result any) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.completeLocked(p, result)
+}
+
+func (e *Endpoint) completeLocked(p *pending, result any) bool {
+	e.forgetLocked(p)
+	if p.state != held && p.state != answering {
+		return false
+	}
+	p.state = answered
+	p.result <- result
+	return true
+}
+
+// forgetLocked notes that an id was answered.
+func (e *Endpoint) forgetLocked(p *pending) {
+	if e.held[p.id] != p {
+		return
+	}
+	delete(e.held, p.id)
+	if at := slices.Index(e.abandoned, p.id); at >= 0 {
+		e.abandoned = slices.Delete(e.abandoned, at, at+1)
+	}
+	e.answered = append(e.answered, p.id)
+	if len(e.answered) > maxRemembered {
+		e.answered = slices.Delete(e.answered, 0, len(e.answered)-maxRemembered)
+	}
+}
+
+// opened notes a connection.
+func (e *Endpoint) opened(c net.Conn) *conn {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	own := &conn{}
+	e.conns[c] = own
+	if e.lonely != nil {
+		e.lonely.Stop()
+		e.lonely = nil
+	}
+	return own
+}
+
+// closed notes the end of a connection, which may be the end of a worker.
+func (e *Endpoint) closed(c net.Conn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	own := e.conns[c]
+	if own == nil {
+		return
+	}
+	delete(e.conns, c)
+	if e.closing.Err() != nil {
+		return
+	}
+	if !e.shared && own.telling() {
+		e.loseLocked(func(p *pending) bool { return p.conn == own && p.Loops <= 1 })
+	}
+	if len(e.conns) == 0 {
+		e.lonely = time.AfterFunc(lonelyAfter, e.deserted)
+	}
+}
+
+// telling tells whether the end of the connection is the end of a worker.
+func (c *conn) telling() bool { return !c.passing && time.Since(c.used) < idleClose }
+
+// deserted is called when there has been no connection for a while.
+func (e *Endpoint) deserted() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.lonely != nil && len(e.conns) == 0 {
+		e.loseLocked(func(p *pending) bool { return p.conn.telling() })
+	}
+}
+
+// loseLocked fails the invocations whose worker is dead.
+func (e *Endpoint) loseLocked(dead func(*pending) bool) {
+	for _, p := range e.held {
+		if p.state == held && dead(p) {
+			e.completeLocked(p, ErrWorkerLost)
+		}
+	}
+}
+
+// WorkerDied tells the endpoint, which has one worker, that it has ended: what it held fails.
+func (e *Endpoint) WorkerDied() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.loseLocked(func(*pending) bool { return true })
+}
+
+// readError is the result for an output that could not be read.
+func readError(err error) error {
+	switch {
+	case errors.Is(err, budget.ErrTooLong):
+		return ErrTooLarge
+	case errors.Is(err, budget.ErrExhausted):
+		return ErrFull
+	}
+	return ErrTruncated
+}

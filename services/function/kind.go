@@ -1,0 +1,97 @@
+package function
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/internal/budget"
+	"github.com/vespo-dev/vespo/services/internal/options"
+)
+
+// KindName is the kind's name in specs and catalogues.
+const KindName = "function"
+
+// MaxTimeout is the longest deadline a service may ask for.
+const MaxTimeout = time.Hour
+
+// Config says what the kind may use. Zero values stand for the defaults named.
+type Config struct {
+	Timeout   time.Duration // deadline of an invocation whose service asks for none; default 10 s
+	HeldBytes int64         // events and outputs that are held at a time, of all functions together; default 256 MiB
+	Log       *slog.Logger  // for what workers do; default: discard
+}
+
+// Kind implements services.Kind for functions. What it holds belongs to deployments; it needs no Close.
+type Kind struct {
+	cfg    Config         // immutable
+	budget *budget.Budget // immutable
+
+	mu        sync.Mutex
+	endpoints map[registry.Prefix][]*endpoint // guarded by mu; more than one while a port changes
+}
+
+// New makes the kind.
+func New(cfg Config) *Kind {
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 10 * time.Second
+	}
+	if cfg.HeldBytes == 0 {
+		cfg.HeldBytes = 256 << 20
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Kind{cfg: cfg, budget: budget.New(cfg.HeldBytes), endpoints: make(map[registry.Prefix][]*endpoint)}
+}
+
+// Name implements services.Kind.
+func (k *Kind) Name() string { return KindName }
+
+// Validate implements services.Kind. Whether the port is free is found when it is taken.
+func (k *Kind) Validate(s services.Spec) error {
+	_, err := check(s)
+	return err
+}
+
+// check gives the document of a spec, or a problem with all that is wrong.
+func check(s services.Spec) (Document, error) {
+	var violations []string
+	d, err := Decode(s.Module)
+	if err != nil {
+		violations = append(violations, err.Error())
+	} else {
+		violations = d.check()
+	}
+	o := s.Options
+	if o.Timeout < 0 || o.Timeout > MaxTimeout {
+		violations = append(violations, fmt.Sprintf("the option timeout asks for %s, more than 0 and at most %s can be had", o.Timeout, MaxTimeout))
+	}
+	o.Timeout = 0
+	violations = append(violations, options.Refuse(o, "a function of external workers")...)
+	if len(violations) == 0 {
+		return d, nil
+	}
+	refused := problem.New(problem.BadRequest, "there can be no such function")
+	refused.Violations = violations
+	return d, refused
+}
+
+// Prepare implements services.Kind. It opens the Runtime API, where no version of the service has it open: workers may come before
+// requests do.
+func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deployment, error) {
+	doc, err := check(s)
+	if err != nil {
+		return nil, err
+	}
+	e, err := k.open(ctx, s.Prefix, doc.RuntimePort)
+	if err != nil {
+		return nil, err
+	}
+	return newDeployment(k, s, &workers{kind: k, endpoint: e, loops: doc.Loops}), nil
+}

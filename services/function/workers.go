@@ -1,0 +1,107 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services/function/internal/runtimeapi"
+	"github.com/vespo-dev/vespo/services/internal/arn"
+)
+
+// backend is who carries out the invocations of a deployment.
+type backend interface {
+	invoke(ctx context.Context, in runtimeapi.Input) (*runtimeapi.Reply, error)
+	// describe tells in one line where events go.
+	describe() string
+	// warm is how many workers wait for an event.
+	warm() int
+	// close stops what the deployment alone has.
+	close()
+}
+
+// endpoint is the Runtime API of a prefix.
+type endpoint struct {
+	*runtimeapi.Endpoint                 // immutable
+	prefix               registry.Prefix // immutable
+	addr                 string          // immutable
+	port                 int             // immutable
+	users                int             // guarded by Kind.mu: deployments that refer to it
+}
+
+// open gives the endpoint of a prefix at a port, with one more user. Port 0 is that which the prefix has, else a free one.
+func (k *Kind) open(ctx context.Context, prefix registry.Prefix, port int) (*endpoint, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, e := range k.endpoints[prefix] {
+		if port == 0 || e.port == port {
+			e.users++
+			return e, nil
+		}
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		reason := "cannot be listened on"
+		if errors.Is(err, syscall.EADDRINUSE) {
+			reason = "is in use, by another function or another program"
+		}
+		return nil, problem.Newf(problem.Conflict, "the port %d of the Runtime API %s: choose another runtime_port, or none, for a free one",
+			port, reason).WithCause(err)
+	}
+	name := arn.Name(string(prefix))
+	e := &endpoint{prefix: prefix, addr: l.Addr().String(), port: l.Addr().(*net.TCPAddr).Port, users: 1,
+		Endpoint: runtimeapi.New(runtimeapi.Config{
+			Name: name, Budget: k.budget, Log: k.cfg.Log.With(slog.String("service", string(prefix))),
+		})}
+	e.Start(l)
+	k.endpoints[prefix] = append(k.endpoints[prefix], e)
+	return e, nil
+}
+
+// drop takes one user away, and closes the endpoint with the last.
+func (k *Kind) drop(e *endpoint) {
+	k.mu.Lock()
+	e.users--
+	last := e.users == 0
+	if last {
+		left := slices.DeleteFunc(k.endpoints[e.prefix], func(other *endpoint) bool { return other == e })
+		if k.endpoints[e.prefix] = left; len(left) == 0 {
+			delete(k.endpoints, e.prefix)
+		}
+	}
+	k.mu.Unlock()
+	if last {
+		e.Close()
+	}
+}
+
+// workers are processes that somebody else has started.
+type workers struct {
+	kind     *Kind     // immutable
+	endpoint *endpoint // immutable
+	loops    int       // immutable
+}
+
+func (w *workers) invoke(ctx context.Context, in runtimeapi.Input) (*runtimeapi.Reply, error) {
+	in.Loops = w.loops
+	return w.endpoint.Invoke(ctx, in)
+}
+
+func (w *workers) describe() string {
+	s := w.endpoint.Stats()
+	if !s.Asked {
+		return fmt.Sprintf("AWS_LAMBDA_RUNTIME_API=%s, no worker yet", w.endpoint.addr)
+	}
+	return fmt.Sprintf("AWS_LAMBDA_RUNTIME_API=%s, %d waiting, %d busy", w.endpoint.addr, s.Waiting, s.Busy)
+}
+
+func (w *workers) warm() int { return w.endpoint.Stats().Waiting }
+
+func (w *workers) close() { w.kind.drop(w.endpoint) }

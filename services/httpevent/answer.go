@@ -1,0 +1,178 @@
+package httpevent
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/vespo-dev/vespo/runtime/abi"
+)
+
+// ErrAnswer is matched by the errors about what a function has returned.
+var ErrAnswer = errors.New("the function's output is no answer to an HTTP request")
+
+// PreludeType is the media type of a streamed answer that begins with its status and header as JSON, then eight NUL bytes.
+const PreludeType = "application/vnd.awslambda.http-integration-response"
+
+// Bounds of a prelude, and what ends it.
+const (
+	MaxPreludeBytes = 64 << 10
+	preludeEnd      = "\x00\x00\x00\x00\x00\x00\x00\x00"
+)
+
+// Answer is the answer to an HTTP request.
+type Answer struct {
+	StatusCode int
+	Header     http.Header
+	Body       []byte
+}
+
+// document is the JSON form of an answer. Values of headers are strings, and are taken as numbers and truth values too, because
+// JavaScript writes them so.
+type document struct {
+	StatusCode      scalar            `json:"statusCode,omitempty"`
+	Headers         map[string]scalar `json:"headers,omitempty"`
+	Cookies         []string          `json:"cookies,omitempty"`
+	Body            *scalar           `json:"body,omitempty"`
+	IsBase64Encoded bool              `json:"isBase64Encoded,omitempty"`
+}
+
+// scalar is a string, also where the JSON has a number or a truth value; null is the empty string.
+type scalar string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *scalar) UnmarshalJSON(text []byte) error {
+	switch {
+	case string(text) == "null":
+		*s = ""
+	case text[0] == '"':
+		var v string
+		if err := json.Unmarshal(text, &v); err != nil {
+			return err
+		}
+		*s = scalar(v)
+	case text[0] == '{' || text[0] == '[':
+		return errors.New("an object or array where a string is expected")
+	default:
+		*s = scalar(text)
+	}
+	return nil
+}
+
+// ParseAnswer reads what a function has returned: an object with statusCode is an answer, all other JSON is the body of one with the
+// status 200. Errors match ErrAnswer.
+func ParseAnswer(output []byte) (Answer, error) {
+	var probe map[string]json.RawMessage
+	if json.Unmarshal(output, &probe) != nil || probe["statusCode"] == nil {
+		if !json.Valid(output) {
+			return Answer{}, fmt.Errorf("%w: it is not JSON", ErrAnswer)
+		}
+		return Answer{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: output}, nil
+	}
+	return parse(output)
+}
+
+// parse reads an object with a statusCode.
+func parse(text []byte) (Answer, error) {
+	var d document
+	if err := json.Unmarshal(text, &d); err != nil {
+		return Answer{}, fmt.Errorf("%w: %w", ErrAnswer, err)
+	}
+	a := Answer{Header: make(http.Header, len(d.Headers)+1)}
+	var err error
+	if a.StatusCode, err = strconv.Atoi(string(d.StatusCode)); err != nil || !abi.ValidStatus(a.StatusCode) {
+		return Answer{}, fmt.Errorf("%w: statusCode is %.20q, a number from 200 to 599 can be sent", ErrAnswer, d.StatusCode)
+	}
+	for name, value := range d.Headers {
+		if err := a.set(name, string(value)); err != nil {
+			return Answer{}, err
+		}
+	}
+	for _, cookie := range d.Cookies {
+		if !abi.ValidValue(cookie) {
+			return Answer{}, fmt.Errorf("%w: a cookie has control characters", ErrAnswer)
+		}
+		a.Header.Add("Set-Cookie", cookie)
+	}
+	if len(a.Header["Content-Type"]) == 0 {
+		a.Header.Set("Content-Type", "application/json")
+	}
+	if d.Body == nil {
+		return a, nil
+	}
+	if a.Body = []byte(*d.Body); d.IsBase64Encoded {
+		if a.Body, err = base64.StdEncoding.DecodeString(string(*d.Body)); err != nil {
+			return Answer{}, fmt.Errorf("%w: the body is not base64, as isBase64Encoded says", ErrAnswer)
+		}
+	}
+	return a, nil
+}
+
+// set takes a header field. Those that the server writes by itself are left out.
+func (a *Answer) set(name, value string) error {
+	canonical, ok := abi.CanonicalName(name)
+	if !ok || !abi.ValidValue(value) {
+		return fmt.Errorf("%w: the header %.60q cannot be sent", ErrAnswer, name)
+	}
+	if canonical != "Content-Length" && !abi.HopByHop(canonical) {
+		a.Header[canonical] = append(a.Header[canonical], value)
+	}
+	return nil
+}
+
+// SplitPrelude reads the beginning of a streamed answer: rest is what follows the prelude. It reports done as false while the
+// prelude has no end; begin then has to be read on, up to MaxPreludeBytes.
+func SplitPrelude(begin []byte) (a Answer, rest []byte, done bool, err error) {
+	prelude, rest, found := bytes.Cut(begin, []byte(preludeEnd))
+	switch {
+	case !found && len(begin) < MaxPreludeBytes:
+		return Answer{}, nil, false, nil
+	case !found || len(prelude) > MaxPreludeBytes:
+		return Answer{}, nil, false, fmt.Errorf("%w: the prelude has no end within %d bytes", ErrAnswer, MaxPreludeBytes)
+	}
+	var probe map[string]json.RawMessage
+	if err := json.Unmarshal(prelude, &probe); err != nil {
+		return Answer{}, nil, false, fmt.Errorf("%w: the prelude: %w", ErrAnswer, err)
+	}
+	if probe["statusCode"] == nil {
+		probe["statusCode"] = json.RawMessage("200")
+		if prelude, err = json.Marshal(probe); err != nil {
+			return Answer{}, nil, false, fmt.Errorf("%w: the prelude: %w", ErrAnswer, err)
+		}
+	}
+	a, err = parse(prelude)
+	return a, rest, err == nil, err
+}
+
+// Encode gives the answer as a function would return it, as JSON.
+func (a Answer) Encode() ([]byte, error) {
+	d := struct {
+		StatusCode      int               `json:"statusCode"`
+		Headers         map[string]string `json:"headers"`
+		Cookies         []string          `json:"cookies,omitempty"`
+		Body            string            `json:"body"`
+		IsBase64Encoded bool              `json:"isBase64Encoded"`
+	}{StatusCode: a.StatusCode, Headers: make(map[string]string, len(a.Header)), Cookies: a.Header["Set-Cookie"], Body: string(a.Body)}
+	for name, values := range a.Header {
+		if name != "Set-Cookie" {
+			d.Headers[strings.ToLower(name)] = strings.Join(values, ",")
+		}
+	}
+	if !utf8.Valid(a.Body) || a.Header.Get("Content-Encoding") != "" {
+		d.Body, d.IsBase64Encoded = base64.StdEncoding.EncodeToString(a.Body), true
+	}
+	return json.Marshal(d)
+}
+
+// HasPrelude tells whether a streamed answer of this type begins with a prelude.
+func HasPrelude(contentType string) bool {
+	mediaType, _, _ := mime.ParseMediaType(contentType)
+	return mediaType == PreludeType
+}

@@ -1,0 +1,166 @@
+package httpevent
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/vespo-dev/vespo/runtime/abi"
+)
+
+// The words of the format that never change here: there are no routes and no stages.
+const (
+	version      = "2.0"
+	defaultRoute = "$default"
+	anonymous    = "anonymous" // account of a function URL without authorisation
+	timeLayout   = "02/Jan/2006:15:04:05 -0700"
+)
+
+// PrefixHeader carries the prefix that was taken from the path.
+const PrefixHeader = "x-forwarded-prefix"
+
+// Event is a request in the payload format 2.0.
+type Event struct {
+	Version               string            `json:"version"`
+	RouteKey              string            `json:"routeKey"`
+	RawPath               string            `json:"rawPath"`
+	RawQueryString        string            `json:"rawQueryString"`
+	Cookies               []string          `json:"cookies,omitempty"`
+	Headers               map[string]string `json:"headers"`
+	QueryStringParameters map[string]string `json:"queryStringParameters,omitempty"`
+	RequestContext        RequestContext    `json:"requestContext"`
+	Body                  string            `json:"body,omitempty"`
+	IsBase64Encoded       bool              `json:"isBase64Encoded"`
+}
+
+// RequestContext is what an event says about the request beside its content.
+type RequestContext struct {
+	AccountID    string `json:"accountId"`
+	APIID        string `json:"apiId"`
+	DomainName   string `json:"domainName"`
+	DomainPrefix string `json:"domainPrefix"`
+	HTTP         HTTP   `json:"http"`
+	RequestID    string `json:"requestId"`
+	RouteKey     string `json:"routeKey"`
+	Stage        string `json:"stage"`
+	Time         string `json:"time"`
+	TimeEpoch    int64  `json:"timeEpoch"` // milliseconds
+}
+
+// HTTP is the request's line and sender.
+type HTTP struct {
+	Method    string `json:"method"`
+	Path      string `json:"path"`
+	Protocol  string `json:"protocol"`
+	SourceIP  string `json:"sourceIp"`
+	UserAgent string `json:"userAgent"`
+}
+
+// Source is what a request cannot tell of itself.
+type Source struct {
+	RequestID string
+	Function  string    // name of the function, stands in for the id of an API
+	Prefix    string    // that was taken from the path; "/" says nothing
+	Rest      string    // escaped path behind the prefix: "" or beginning with "/"
+	Time      time.Time // when it came
+}
+
+// Encode gives the event of a request with this body, as JSON.
+func Encode(r *http.Request, body []byte, s Source) ([]byte, error) {
+	return json.Marshal(FromRequest(r, body, s))
+}
+
+// FromRequest gives the event of a request with this body.
+func FromRequest(r *http.Request, body []byte, s Source) Event {
+	path := s.Rest
+	if path == "" {
+		path = "/"
+	}
+	prefix, _, _ := strings.Cut(r.Host, ".")
+	source, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		source = r.RemoteAddr
+	}
+	e := Event{
+		Version: version, RouteKey: defaultRoute, RawPath: path, RawQueryString: r.URL.RawQuery,
+		Cookies: cookies(r.Header), Headers: headers(r, s.Prefix), QueryStringParameters: parameters(r.URL.RawQuery),
+		RequestContext: RequestContext{
+			AccountID: anonymous, APIID: s.Function, DomainName: r.Host, DomainPrefix: prefix,
+			HTTP:      HTTP{Method: r.Method, Path: path, Protocol: r.Proto, SourceIP: source, UserAgent: r.UserAgent()},
+			RequestID: s.RequestID, RouteKey: defaultRoute, Stage: defaultRoute,
+			Time: s.Time.UTC().Format(timeLayout), TimeEpoch: s.Time.UnixMilli(),
+		},
+	}
+	if e.IsBase64Encoded = len(body) > 0 && !isText(r.Header, body); e.IsBase64Encoded {
+		e.Body = base64.StdEncoding.EncodeToString(body)
+	} else {
+		e.Body = string(body)
+	}
+	return e
+}
+
+// cookies gives each cookie for itself.
+func cookies(h http.Header) (all []string) {
+	for _, line := range h["Cookie"] {
+		for cookie := range strings.SplitSeq(line, ";") {
+			if cookie = strings.TrimSpace(cookie); cookie != "" {
+				all = append(all, cookie)
+			}
+		}
+	}
+	return all
+}
+
+// headers gives the header fields in lower case, those of one name joined. Cookies have a place of their own, and the connection's
+// fields are none of the function's business.
+func headers(r *http.Request, prefix string) map[string]string {
+	all := make(map[string]string, len(r.Header)+2)
+	for name, values := range r.Header {
+		if name != "Cookie" && !abi.HopByHop(name) {
+			all[strings.ToLower(name)] = strings.Join(values, ",")
+		}
+	}
+	all["host"] = r.Host
+	delete(all, PrefixHeader) // a client's own would be believed
+	if prefix != "" && prefix != "/" {
+		all[PrefixHeader] = prefix
+	}
+	return all
+}
+
+// parameters gives the query decoded, values of one name joined. What cannot be decoded is in rawQueryString alone.
+func parameters(query string) map[string]string {
+	values, _ := url.ParseQuery(query)
+	if len(values) == 0 {
+		return nil
+	}
+	all := make(map[string]string, len(values))
+	for name, list := range values {
+		all[name] = strings.Join(list, ",")
+	}
+	return all
+}
+
+// isText tells whether a body goes into the event as it is: it does for types that are text, if it is text indeed, as function URLs do.
+func isText(h http.Header, body []byte) bool {
+	if h.Get("Content-Encoding") != "" || !utf8.Valid(body) {
+		return false
+	}
+	given := h.Get("Content-Type")
+	if given == "" {
+		return true
+	}
+	mediaType, _, err := mime.ParseMediaType(given)
+	if err != nil {
+		return false
+	}
+	kind, subtype, _ := strings.Cut(mediaType, "/")
+	return kind == "text" || strings.HasSuffix(subtype, "+json") || strings.HasSuffix(subtype, "+xml") ||
+		kind == "application" && (subtype == "json" || subtype == "javascript" || subtype == "xml")
+}

@@ -1,0 +1,91 @@
+// Package arn has the names of functions: how a service's prefix is called as a function, and how a function is referred to.
+package arn
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// The region and the account of all functions here. References may have others.
+const (
+	Region  = "us-east-1"
+	Account = "000000000000"
+)
+
+// Latest is the qualifier of what is served now.
+const Latest = "$LATEST"
+
+// maxReferenceBytes is the longest reference to a function, as of the Invoke API.
+const maxReferenceBytes = 512
+
+// ErrReference is matched by the errors of Parse, whose texts are fit for the client.
+var ErrReference = errors.New("not a function")
+
+// rootName is the function at the prefix "/".
+const rootName = "root"
+
+// Name gives the name of the function at a prefix. Prefixes of several segments have them joined by "_".
+func Name(prefix string) string {
+	if prefix == "/" {
+		return rootName
+	}
+	return strings.ReplaceAll(strings.Trim(prefix, "/"), "/", "_")
+}
+
+// Format gives the ARN of a function; qualifier may be empty.
+func Format(name, qualifier string) string {
+	full := "arn:aws:lambda:" + Region + ":" + Account + ":function:" + name
+	if qualifier != "" {
+		full += ":" + qualifier
+	}
+	return full
+}
+
+// Reference is what a request calls a function.
+type Reference struct {
+	Name      string
+	Qualifier string // a version or an alias; empty if none was given
+}
+
+// Parse takes "name", "name:qualifier", "account:function:name" and a whole ARN, each of the latter with or without qualifier.
+func Parse(reference string) (Reference, error) {
+	refuse := func() (Reference, error) {
+		return Reference{}, fmt.Errorf("%w: %.200q is neither a name nor an ARN of one", ErrReference, reference)
+	}
+	if len(reference) > maxReferenceBytes {
+		return refuse()
+	}
+	rest := reference
+	if whole, ok := strings.CutPrefix(rest, "arn:"); ok {
+		parts := strings.SplitN(whole, ":", 5) // partition, service, region, account, the rest
+		if len(parts) != 5 || parts[1] != "lambda" || !strings.HasPrefix(parts[4], "function:") {
+			return refuse()
+		}
+		rest = strings.TrimPrefix(parts[4], "function:")
+	} else if _, partial, ok := strings.Cut(rest, ":function:"); ok {
+		rest = partial
+	}
+	name, qualifier, qualified := strings.Cut(rest, ":")
+	if !ValidName(name) || qualified && !ValidQualifier(qualifier) {
+		return refuse()
+	}
+	return Reference{Name: name, Qualifier: qualifier}, nil
+}
+
+// ValidName tells whether a function can be called so. It may hold what segments of prefixes hold.
+func ValidName(name string) bool {
+	return name != "" && len(name) <= 170 && !strings.ContainsFunc(name, func(c rune) bool {
+		return c <= ' ' || c >= 0x7f || strings.ContainsRune(`:?#%\"<>`, c)
+	})
+}
+
+// ValidQualifier tells whether a version or an alias can be called so.
+func ValidQualifier(q string) bool {
+	if q == Latest {
+		return true
+	}
+	return q != "" && len(q) <= 128 && !strings.ContainsFunc(q, func(c rune) bool {
+		return !(c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-' || c == '_')
+	})
+}
