@@ -120,6 +120,38 @@ func TestResetRestoresEverything(t *testing.T) {
 	}
 }
 
+// TestResetOfGuestsThatDoNotWrite has host functions write for a guest that has no instruction for it. What they were not given is not
+// looked at.
+func TestResetOfGuestsThatDoNotWrite(t *testing.T) {
+	for _, disableScan := range []bool{false, true} {
+		e := open(t, Config{DisableScan: disableScan})
+		in := prepare(t, compile(t, e, "readonly", ModuleOptions{Entries: []string{"note"}}))
+		memory := bytes.Clone(in.Memory())
+		require.Equal(t, "golden", string(memory[8:14]))
+		require.Equal(t, "behind", string(memory[70000:70006]))
+		random := rand.New(rand.NewPCG(1, 2))
+		for range 200 {
+			in.Exchange = func(uint32) {
+				for range random.IntN(3) {
+					length := random.IntN(100)
+					view := in.View(uint32(random.IntN(len(memory)-length)), uint32(length))
+					for i := range view {
+						view[i] = 0xff
+					}
+				}
+			}
+			call(t, in, 0, 0)
+			_, err := in.Reset()
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(memory, in.Memory()))
+		}
+		require.Zero(t, in.touchedBytes())
+		in.Exchange = func(uint32) { in.View(10, 20) }
+		call(t, in, 0, 0)
+		require.Equal(t, 30, in.touchedBytes())
+	}
+}
+
 func allZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
 
 func TestRestoredInstanceIsLikeThePreparedOne(t *testing.T) {

@@ -34,6 +34,8 @@ type Instance struct {
 	System any
 	// Extension belongs to the host module of Vespo's own.
 	Extension any
+	// Caller belongs to who calls the instance for requests.
+	Caller any
 	// OnPause, if set, is called when a host function is about to wait: the time to send what is buffered.
 	OnPause func()
 
@@ -41,6 +43,7 @@ type Instance struct {
 	mod     api.Module  // immutable
 	slot    *slab.Slot  // immutable
 	memory  slotMemory  // the slot as linear memory
+	viewed  uint64      // end of what host functions were given of memory since the last reset
 	context callContext // immutable; wazero's context for all calls
 
 	globals []api.MutableGlobal // immutable; in the order of Info.MutableGlobals
@@ -167,11 +170,21 @@ func (in *Instance) restore() error {
 // Reset brings the instance back to the snapshot in place, whatever the last request did to it. It returns how many
 // bytes of memory had to be restored. After an error the instance must be closed. No allocation, no mapping.
 func (in *Instance) Reset() (dirtyBytes int, err error) {
-	dirty, err := in.module.engine.restorer.Reset(in.module.image, in.slot.Bytes(), int(in.memory.size), &in.scratch)
+	dirty, err := in.module.engine.restorer.Reset(in.module.image, in.slot.Bytes(), in.touchedBytes(), &in.scratch)
 	if err != nil {
 		return 0, fmt.Errorf("engine: reset: %w", err)
 	}
+	in.viewed = 0
 	return dirty.HostPages * hostPageBytes, in.rewind()
+}
+
+// touchedBytes is how much of memory, from its beginning, can have been changed. A guest that has no instruction for it changes
+// nothing; what host functions were given to read or to write is counted for it, without asking which.
+func (in *Instance) touchedBytes() int {
+	if in.module.info.WritesMemory {
+		return int(in.memory.size)
+	}
+	return int(in.viewed)
 }
 
 // rewind sets the memory's size, the globals and the counters to the snapshot.
@@ -211,7 +224,7 @@ func (in *Instance) Decommit() error {
 	return in.module.engine.restorer.Decommit(in.module.image, in.slot.Bytes())
 }
 
-// Memory is the guest's linear memory as it is now. The slice is valid until the guest runs again.
+// Memory is the guest's linear memory as it is now, to be read. The slice is valid until the guest runs again.
 func (in *Instance) Memory() []byte { return in.memory.bytes() }
 
 // View returns length bytes of linear memory at offset. If they are not all inside, the guest traps: View does not
@@ -222,6 +235,7 @@ func (in *Instance) View(offset, length uint32) []byte {
 		panic(Fault{Reason: fmt.Sprintf("a host function was given memory [%d, %d), the guest has %d bytes", offset, end, in.memory.size)})
 	}
 	in.run.hostWork += int64(length)
+	in.viewed = max(in.viewed, end)
 	return in.memory.cell[offset:end:end]
 }
 

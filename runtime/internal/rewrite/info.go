@@ -15,6 +15,10 @@ type Info struct {
 	Resettable  bool
 	FreshReason string
 
+	// WritesMemory says that the module has an instruction that changes linear memory or its size. Without one, only host functions
+	// change it, and the host knows where.
+	WritesMemory bool
+
 	// MutableGlobals are the guest's mutable globals of number types. Rewrite exports them; Inspect leaves ExportName empty.
 	MutableGlobals []Global
 
@@ -81,5 +85,6 @@ func (m *module) info() *Info {
 	}
 	info.FreshReason = m.freshReason()
 	info.Resettable = info.FreshReason == ""
+	info.WritesMemory = m.writesMemory
 	return info
 }

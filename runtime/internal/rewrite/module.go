@@ -71,6 +71,7 @@ type module struct {
 	producers    []string
 	referenced   []bool // functions that a reference can name: by function index
 	fresh        freshUse
+	writesMemory bool
 
 	dataBytes, codeBytes int
 }

@@ -28,6 +28,7 @@ const (
 	opTableGet           = 0x25
 	opTableSet           = 0x26
 	opI32Load            = 0x28
+	opI32Store           = 0x36
 	opI64Store32         = 0x3e
 	opMemorySize         = 0x3f
 	opMemoryGrow         = 0x40
@@ -84,6 +85,9 @@ const (
 	opV128Const      = prefixSIMD<<8 | 12
 	opV128Load8Lane  = prefixSIMD<<8 | 84
 	opV128Load64Zero = prefixSIMD<<8 | 93
+
+	opV128Store8Lane  = prefixSIMD<<8 | 88
+	opV128Store64Lane = prefixSIMD<<8 | 91
 
 	emptyBlock = 0x40
 )

@@ -8,14 +8,25 @@ type freshUse struct {
 	function    int
 }
 
-// noteState remembers instructions that change tables, drop segments or set globals the host cannot write.
+// noteState remembers instructions that change linear memory, and those that change tables, drop segments or set globals the
+// host cannot write.
 func (m *module) noteState(in *instr, function int) {
+	m.writesMemory = m.writesMemory || changesMemory(in.op)
 	if m.fresh.instruction != "" {
 		return
 	}
 	if name := m.unwritable(in); name != "" {
 		m.fresh = freshUse{name, function}
 	}
+}
+
+// changesMemory tells whether an instruction can change the contents or the size of linear memory.
+func changesMemory(op uint16) bool {
+	switch op {
+	case opMemoryGrow, opMemoryInit, opMemoryCopy, opMemoryFill, opV128Store:
+		return true
+	}
+	return opI32Store <= op && op <= opI64Store32 || opV128Store8Lane <= op && op <= opV128Store64Lane
 }
 
 func (m *module) unwritable(in *instr) string {

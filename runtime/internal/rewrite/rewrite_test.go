@@ -145,6 +145,37 @@ func TestResettable(t *testing.T) {
 	}
 }
 
+// TestWritesMemory goes through all instructions: those that leave linear memory alone are named by their ranges.
+func TestWritesMemory(t *testing.T) {
+	writes := map[uint16]bool{opMemoryGrow: true, opMemoryInit: true, opMemoryCopy: true, opMemoryFill: true, opV128Store: true}
+	for op := uint16(0x36); op <= 0x3e; op++ { // i32.store to i64.store32
+		writes[op] = true
+	}
+	for op := uint16(prefixSIMD<<8 | 88); op <= prefixSIMD<<8|91; op++ { // v128.store8_lane to v128.store64_lane
+		writes[op] = true
+	}
+	for op := range 0xffff {
+		require.Equal(t, writes[uint16(op)], changesMemory(uint16(op)), "%#x", op)
+	}
+	for body, want := range map[string]bool{
+		"":                                 false,
+		"\x41\x00\x2d\x00\x00\x1a":         false, // i32.load8_u
+		"\x41\x00\x41\x01\x3a\x00\x00":     true,  // i32.store8
+		"\x00\x41\x00\x41\x01\x3a\x00\x00": true,  // the same behind unreachable
+		"\x41\x00\x40\x00\x1a":             true,  // memory.grow
+		"\x41\x00\x41\x00\x41\x00\xfc\x0a\x00\x00":         true, // memory.copy
+		"\x02\x40\x0c\x00\x41\x00\x41\x01\x3a\x00\x00\x0b": true, // in a block, behind a branch
+	} {
+		b := newModule()
+		b.memory = []byte{0, 1}
+		b.function(signature("", ""), nil, nil)
+		b.function(signature("", ""), nil, code(body))
+		_, info, err := Rewrite(b.bytes(), options())
+		require.NoError(t, err, "%x", body)
+		require.Equal(t, want, info.WritesMemory, "%x", body)
+	}
+}
+
 func TestTablesGetAMaximum(t *testing.T) {
 	grow := func(limits ...byte) (api.Module, error) {
 		b := newModule()
