@@ -34,22 +34,15 @@ type exchange struct {
 }
 
 func newExchange(w http.ResponseWriter, r *http.Request) *exchange {
-	now := time.Now()
-	id := newRequestID()
-	x := &exchange{
-		request: r,
-		record: accesslog.Record{
-			Time:      now,
-			RequestID: id,
-			Method:    r.Method,
-			Host:      r.Host,
-			URI:       r.RequestURI,
-			Proto:     r.Proto,
-			Remote:    r.RemoteAddr,
-			UserAgent: r.UserAgent(),
-		},
-	}
-	x.writer = responseWriter{inner: w, begin: now, head: r.Method == http.MethodHead, http1: r.ProtoMajor == 1, requestID: [1]string{id}}
+	x := &exchange{request: r}
+	// Field by field: a composite literal would be made elsewhere and copied, and this is a kilobyte.
+	rec := &x.record
+	rec.Time, rec.RequestID = time.Now(), newRequestID()
+	rec.Method, rec.Host, rec.URI, rec.Proto = r.Method, r.Host, r.RequestURI, r.Proto
+	rec.Remote, rec.UserAgent = r.RemoteAddr, r.UserAgent()
+	wr := &x.writer
+	wr.inner, wr.begin, wr.requestID[0] = w, rec.Time, rec.RequestID
+	wr.head, wr.http1 = r.Method == http.MethodHead, r.ProtoMajor == 1
 	if h := w.Header(); len(h) > 0 {
 		x.before = h.Clone()
 	}

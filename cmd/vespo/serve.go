@@ -16,6 +16,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/admin"
 )
@@ -35,6 +36,7 @@ type serveCmd struct {
 func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
 	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer release()
+	defer raiseHeapFloor()()
 	dirs, err := makeDirs(&c.Config)
 	if err != nil {
 		return err
@@ -107,8 +109,8 @@ func (d *dirs) close() error {
 	return os.RemoveAll(d.temp)
 }
 
-// server is a running server. It owns parts and two goroutines, or three: one accepts connections, one looks for idle services, one
-// does the work beside.
+// server is a running server. It owns parts and three goroutines, or four: one accepts connections, one watches them, one looks for
+// idle services, one does the work beside.
 type server struct {
 	cfg          *Config // immutable, like all below
 	parts        *parts
@@ -122,10 +124,13 @@ type server struct {
 
 // run serves until ctx ends or the listener fails, drains, and closes the parts.
 func (s *server) run(ctx context.Context) error {
-	listener, err := listen(ctx, s.cfg.Listen, s.cfg.MaxConnections)
+	listener, err := conns.Listen(ctx, s.cfg.Listen, conns.Config{
+		MaxConnections: s.cfg.MaxConnections, First: headerTimeout, Idle: idleTimeout, Write: answerTimeout,
+	})
 	if err != nil {
 		return errors.Join(err, s.parts.close(ctx))
 	}
+	s.parts.http.ConnState = listener.ConnState
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var owned sync.WaitGroup
@@ -136,6 +141,7 @@ func (s *server) run(ctx context.Context) error {
 			cancel(failed)
 		}
 	})
+	owned.Go(func() { listener.Watch(ctx) })
 	err = s.start(ctx, listener.Addr())
 	if err == nil {
 		owned.Go(func() { s.parts.deployer.RunIdle(ctx) })

@@ -26,12 +26,12 @@ import (
 
 // Bounds of a connection that no flag changes.
 const (
-	readHeaderTimeout = 10 * time.Second
-	idleTimeout       = time.Minute
-	bodyTimeout       = 30 * time.Second // for a body that nobody has begun to read
-	answerTimeout     = 30 * time.Second // for the client to take the end of an answer
-	maxHeaderBytes    = 64 << 10
-	maxStreams        = 128 // of one HTTP/2 connection
+	headerTimeout  = 10 * time.Second // for the header of a connection's first request
+	idleTimeout    = time.Minute      // until the header of the next
+	bodyTimeout    = 30 * time.Second // for a body that nobody has begun to read
+	answerTimeout  = 30 * time.Second // for the client to take the end of an answer
+	maxHeaderBytes = 64 << 10
+	maxStreams     = 128 // of one HTTP/2 connection
 )
 
 // parts is the object graph of a server, in the order of opening; closing goes the other way.
@@ -102,7 +102,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		Log:       log,
 	})
 	management.Attach(p.deployer)
-	p.http = newHTTPServer(cfg, routing, log)
+	p.http = newHTTPServer(routing, log)
 	return p, nil
 }
 
@@ -116,37 +116,34 @@ func admissions(cfg *Config) map[string]deploy.Admission {
 	return map[string]deploy.Admission{proxy.KindName: slotless, static.KindName: slotless, function.KindName: slotless}
 }
 
-// newHTTPServer leaves ReadTimeout unset: it would run out under a long request without a body and look like the client's leaving.
-// WriteTimeout is longer than any request may take and only there because the HTTP server then sets the deadline anew for
-// each request of a connection. What is between these two extremes is done by withDeadlines and by who serves the request.
-func newHTTPServer(cfg *Config, handler http.Handler, log *slog.Logger) *http.Server {
+// newHTTPServer leaves ReadTimeout unset: it would run out under a long request without a body and look like the client's leaving. How
+// long a client may take for a header, or for what is written to it, the listener sees to.
+func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler:           withDeadlines(handler),
-		ReadHeaderTimeout: readHeaderTimeout,
-		WriteTimeout:      wasm.MaxTimeout + cfg.QueueWait + answerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		Protocols:         &protocols,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Handler:        withDeadlines(handler),
+		MaxHeaderBytes: maxHeaderBytes,
+		Protocols:      &protocols,
+		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		BaseContext: func(l net.Listener) context.Context {
 			return admin.WithListener(context.Background(), l.Addr())
 		},
 	}
 }
 
-// withDeadlines keeps a client from holding a connection that neither sends the body which it has announced nor takes the end of
-// its answer. A handler may set other deadlines for as long as it runs.
+// withDeadlines keeps a client from holding a connection or a stream that neither sends the body which it has announced nor, in HTTP/2,
+// takes the end of its answer. A handler may set other deadlines for as long as it runs.
 func withDeadlines(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rc := http.NewResponseController(w) // errors: the server's own connections have deadlines
-		if r.ContentLength != 0 {
-			_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout))
+		if r.ContentLength != 0 { // errors here and below: the server's own connections have deadlines
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 		}
-		defer func() { _ = rc.SetWriteDeadline(time.Now().Add(answerTimeout)) }()
+		if r.ProtoMajor > 1 { // a stream waits for its client without the connection doing so
+			defer func() { _ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) }()
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -52,12 +52,16 @@ const (
 )
 
 // Slog makes a listener that writes one line for each request to the logger: at level Error for what is the host's fault,
-// Warn for other answers of 500 and above, Info for the rest.
+// Warn for other answers of 500 and above, Info for the rest. What the logger is enabled for is asked once, not at each request.
 func Slog(logger *slog.Logger) Listener {
+	ctx := context.Background()
+	least := slog.LevelInfo
+	for least <= slog.LevelError && !logger.Enabled(ctx, least) {
+		least += slog.LevelWarn - slog.LevelInfo
+	}
 	return func(rec *Record) {
-		ctx := context.Background()
 		level := levelOf(rec)
-		if !logger.Enabled(ctx, level) {
+		if level < least {
 			return
 		}
 		var fields [25]slog.Attr

@@ -28,12 +28,12 @@ const (
 // used by one goroutine at a time; nothing in it may be kept after Serve returns.
 type Exchange struct {
 	Method     string
-	URI        string   // request target in origin form: escaped path and query
-	Proto      string   // "HTTP/1.1", "HTTP/2.0"
-	Scheme     string   // "http" or "https"
-	Host       string   // Host header or :authority
-	RemoteAddr string   // address and port of the peer
-	LocalAddr  net.Addr // that the request came in on; nil if it is not known
+	URI        string          // request target in origin form: escaped path and query
+	Proto      string          // "HTTP/1.1", "HTTP/2.0"
+	Scheme     string          // "http" or "https"
+	Host       string          // Host header or :authority
+	RemoteAddr string          // address and port of the peer
+	LocalAddr  func() net.Addr // that the request came in on; nil, or gives nil, if it is not known
 
 	Prefix string // the prefix that the service is bound to, "/" or "/a/b"
 	Rest   string // escaped path behind the prefix: "" or beginning with "/"

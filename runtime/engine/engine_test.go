@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"embed"
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -99,76 +98,6 @@ func state(tb testing.TB, in *Instance) (memory []byte, globals [4]uint64) {
 	return bytes.Clone(in.Memory()), globals
 }
 
-func TestResetRestoresEverything(t *testing.T) {
-	for _, disableScan := range []bool{false, true} {
-		e := open(t, Config{DisableScan: disableScan, SlotBytes: 100 * PageBytes})
-		in := prepare(t, compile(t, e, "state", stateOptions))
-		t.Log(e.Stats().ResetMethod)
-		memory, globals := state(t, in)
-		require.Len(t, memory, 3*PageBytes, "the initialisation grew the memory")
-		random := rand.New(rand.NewPCG(1, 2))
-		for range 200 {
-			call(t, in, scramble, random.Uint64())
-			dirty, err := in.Reset()
-			require.NoError(t, err)
-			require.Equal(t, disableScan, dirty == 0, "the fallback does not know how much it restored")
-			m, g := state(t, in)
-			require.Equal(t, globals, g)
-			require.True(t, bytes.Equal(memory, m), "memory is as it was at the snapshot, its size too")
-			require.True(t, allZero(in.memory.cell[in.memory.size:]), "nothing is left behind the memory's end")
-		}
-	}
-}
-
-// TestResetOfGuestsThatDoNotWrite has host functions write for a guest that has no instruction for it. What they were not given is not
-// looked at.
-func TestResetOfGuestsThatDoNotWrite(t *testing.T) {
-	for _, disableScan := range []bool{false, true} {
-		e := open(t, Config{DisableScan: disableScan})
-		in := prepare(t, compile(t, e, "readonly", ModuleOptions{Entries: []string{"note"}}))
-		memory := bytes.Clone(in.Memory())
-		require.Equal(t, "golden", string(memory[8:14]))
-		require.Equal(t, "behind", string(memory[70000:70006]))
-		random := rand.New(rand.NewPCG(1, 2))
-		for range 200 {
-			in.Exchange = func(uint32) {
-				for range random.IntN(3) {
-					length := random.IntN(100)
-					view := in.View(uint32(random.IntN(len(memory)-length)), uint32(length))
-					for i := range view {
-						view[i] = 0xff
-					}
-				}
-			}
-			call(t, in, 0, 0)
-			_, err := in.Reset()
-			require.NoError(t, err)
-			require.True(t, bytes.Equal(memory, in.Memory()))
-		}
-		require.Zero(t, in.touchedBytes())
-		in.Exchange = func(uint32) { in.View(10, 20) }
-		call(t, in, 0, 0)
-		require.Equal(t, 30, in.touchedBytes())
-	}
-}
-
-func allZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
-
-func TestRestoredInstanceIsLikeThePreparedOne(t *testing.T) {
-	e := open(t, Config{})
-	m := compile(t, e, "state", stateOptions)
-	first := prepare(t, m)
-	memory, globals := state(t, first)
-	call(t, first, scramble, 0xfeed)
-	second, out, err := m.Instantiate(context.Background(), soon(), slot(t, e))
-	require.NoError(t, err)
-	require.True(t, out.Clean())
-	defer func() { require.NoError(t, second.Close()) }()
-	m2, g2 := state(t, second)
-	require.Equal(t, globals, g2)
-	require.Equal(t, memory, m2)
-}
-
 // TestSlotsChangeHandsWiped guards that a slot carries nothing from one module to the next.
 func TestSlotsChangeHandsWiped(t *testing.T) {
 	e := open(t, Config{Slots: 1})
@@ -184,19 +113,6 @@ func TestSlotsChangeHandsWiped(t *testing.T) {
 	}
 	_, ok := e.AcquireSlot()
 	require.False(t, ok, "no more than there are")
-}
-
-// TestMemoryShrinksThroughGrow guards the one door by which wazero lets a memory shrink.
-func TestMemoryShrinksThroughGrow(t *testing.T) {
-	e := open(t, Config{})
-	in := prepare(t, compile(t, e, "state", stateOptions))
-	before := in.mod.Memory().Size()
-	call(t, in, scramble, 15)
-	require.Greater(t, in.mod.Memory().Size(), before)
-	_, err := in.Reset()
-	require.NoError(t, err)
-	require.Equal(t, before, in.mod.Memory().Size())
-	require.EqualValues(t, uint64(before)/PageBytes, call(t, in, scramble, 16), "compiled code sees the size too")
 }
 
 func TestBudgetIsTheSmallestOfSlotOptionAndDeclaration(t *testing.T) {

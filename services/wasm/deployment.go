@@ -67,6 +67,7 @@ func (d *deployment) compile(ctx context.Context, bin []byte) (*engine.Module, e
 func (d *deployment) bind(in *engine.Instance) {
 	in.Extension = extension.NewState(d.settings)
 	d.abi.Bind(in, &d.environment)
+	in.Caller = newExchange(d)
 }
 
 // guestLog writes one line of the guest's to the service's log.
@@ -98,14 +99,22 @@ func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslo
 		return d.outcomeError(out, nil)
 	}
 	rec.SnapshotBytes = int64(len(in.Memory()))
-	x := newExchange(w, r, rec, d, deadline)
+	x := in.Caller.(*exchange)
+	x.begin(w, r, rec, d, deadline)
 	extra := in.Extension.(*extension.State)
 	extra.Begin(&x.Exchange)
 	out = d.abi.Serve(in, &x.Exchange)
 	extra.End()
 	rec.GuestTime, rec.PeakBytes = in.TakeGuestTime(), int64(len(in.Memory()))
-	rec.DirtyBytes = int64(d.pool.Release(in, out.Kind == engine.OK))
 	x.response.finish()
+	err = d.answerError(out, x)
+	x.end() // it goes with the instance, which another request may have from the next line on
+	rec.DirtyBytes = int64(d.pool.Release(in, out.Kind == engine.OK))
+	return err
+}
+
+// answerError is what is still to be answered after the guest has run; nil if it has answered.
+func (d *deployment) answerError(out engine.Outcome, x *exchange) error {
 	if out.Kind == engine.OK && x.PassedOn {
 		return problem.New(problem.NotFound, "the service passed the request on, and nothing is behind it")
 	}

@@ -12,7 +12,8 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
-// exchange is one HTTP request as the runtime sees it.
+// exchange is one HTTP request as the runtime sees it. It belongs to an instance, and is filled for each request anew: what a guest can
+// reach of it, it reaches on the request's goroutine.
 type exchange struct {
 	abi.Exchange
 	request  *http.Request
@@ -20,8 +21,17 @@ type exchange struct {
 	response response
 }
 
-func newExchange(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, d *deployment, deadline time.Time) *exchange {
-	x := &exchange{request: r}
+// newExchange makes the exchange of an instance.
+func newExchange(d *deployment) *exchange {
+	x := &exchange{}
+	x.Config, x.Log, x.LocalAddr = d.spec.Options.Config, d.environment.Log, x.localAddr
+	x.Body, x.Response = &x.body, &x.response
+	return x
+}
+
+// begin fills the exchange for a request.
+func (x *exchange) begin(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, d *deployment, deadline time.Time) {
+	x.request = r
 	x.response = response{w: w, context: r.Context(), deadline: deadline}
 	x.body = requestBody{from: r.Body, left: d.kind.cfg.MaxBodyBytes}
 	if r.ContentLength != 0 {
@@ -31,23 +41,31 @@ func newExchange(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, 
 		// Without it, HTTP/1 takes the rest of the body away from a guest that begins to answer before it has read all.
 		_ = rc.EnableFullDuplex()
 	}
-	x.Exchange = abi.Exchange{
-		Method: r.Method, URI: r.URL.RequestURI(), Proto: r.Proto, Scheme: "http", Host: r.Host, RemoteAddr: r.RemoteAddr,
-		Prefix: rec.Prefix, Rest: rec.Rest, Header: r.Header, ContentLength: r.ContentLength, Body: &x.body,
-		Response: &x.response, Log: d.environment.Log, RequestID: rec.RequestID, Deadline: deadline, Context: r.Context(),
-	}
+	x.Method, x.URI, x.Proto, x.Scheme, x.Host, x.RemoteAddr = r.Method, r.URL.RequestURI(), r.Proto, "http", r.Host, r.RemoteAddr
+	x.Prefix, x.Rest, x.Header, x.ContentLength = rec.Prefix, rec.Rest, r.Header, r.ContentLength
+	x.RequestID, x.Deadline, x.Context = rec.RequestID, deadline, r.Context()
 	if r.ContentLength < 0 || r.Trailer != nil { // no others can have any
 		x.Trailer = func() abi.Header { return r.Trailer }
 	}
-	x.Config = d.spec.Options.Config
 	if d.outbound != nil {
 		x.Outbound = d.outbound.ForExchange(deadline)
 	}
 	if r.TLS != nil {
 		x.Scheme = "https"
 	}
-	x.LocalAddr, _ = r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	return x
+}
+
+// end forgets the request.
+func (x *exchange) end() {
+	x.request, x.response, x.body = nil, response{}, requestBody{}
+	x.Header, x.Trailer, x.Outbound, x.Context, x.PassedOn = nil, nil, nil, nil, false
+	x.Body, x.Response = &x.body, &x.response
+}
+
+// localAddr is where the request came in.
+func (x *exchange) localAddr() net.Addr {
+	addr, _ := x.request.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return addr
 }
 
 // requestBody is the request's body with its limit. It remembers why it could not be read.

@@ -126,7 +126,9 @@ func first(values []string) string {
 func server(x *abi.Exchange) (name, port, authority string) {
 	local := ""
 	if x.LocalAddr != nil {
-		local = x.LocalAddr.String()
+		if addr := x.LocalAddr(); addr != nil {
+			local = addr.String()
+		}
 	}
 	localHost, localPort := splitHostPort(local)
 	if authority = x.Host; authority == "" {

@@ -12,7 +12,9 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
-func address(s string) net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s)) }
+func address(s string) func() net.Addr {
+	return func() net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s)) }
+}
 
 // newExchange gives a plain request to a service at /a.
 func newExchange() *abi.Exchange {

@@ -61,7 +61,7 @@ func (c *call) begin(x *abi.Exchange) {
 	c.request.begin(x.Body, c.cfg.BufferBytes)
 	c.stdout.Reset(x.Log, abi.LevelInfo)
 	c.stderr.Reset(x.Log, abi.LevelError)
-	c.system.Begin(nil, &c.stdout, &c.stderr)
+	c.system.Again()
 }
 
 func (c *call) end() {

@@ -17,8 +17,11 @@ type State struct {
 	Args, Env []string    // Env in the form "NAME=value"
 	Mounts    []abi.Mount // the same for all requests
 
-	table  []descriptor
-	napped time.Duration // slept without sending what was written
+	stdin          io.Reader // of the last Begin
+	stdout, stderr io.Writer // of the last Begin
+	table          []descriptor
+	napped         time.Duration // slept without sending what was written
+	touched        bool          // table or napped may not be as Begin has left them
 }
 
 // descriptor is an entry of the table. The zero descriptor is closed.
@@ -39,16 +42,29 @@ func (d *descriptor) open() bool { return d.r != nil || d.w != nil || d.fsys != 
 // Begin makes a request's descriptors: the standard streams, then the mounts. Whatever was opened, closed or renumbered before
 // is forgotten. A stream may be nil: it is closed then.
 func (s *State) Begin(stdin io.Reader, stdout, stderr io.Writer) {
+	s.touched = true
 	s.End()
-	s.napped = 0
+	s.napped, s.stdin, s.stdout, s.stderr = 0, stdin, stdout, stderr
 	s.table = append(s.table[:0], descriptor{r: stdin}, descriptor{w: stdout}, descriptor{w: stderr})
 	for _, m := range s.Mounts {
 		s.table = append(s.table, descriptor{fsys: m.FS, path: ".", isDir: true, mount: m.GuestPath})
 	}
 }
 
-// End closes what the guest has left open.
+// Again is Begin with the streams of the last one. Most requests of a handler ask nothing of the system: for those it has nothing
+// to do, and neither has End.
+func (s *State) Again() {
+	if s.touched {
+		s.Begin(s.stdin, s.stdout, s.stderr)
+		s.touched = false
+	}
+}
+
+// End closes what the guest has opened and left open.
 func (s *State) End() {
+	if !s.touched {
+		return
+	}
 	for i := range s.table {
 		s.table[i].close()
 	}
@@ -77,7 +93,12 @@ func (s *State) insert(d descriptor) (fd uint32, e errno) {
 	return uint32(len(s.table) - 1), success
 }
 
-func state(in *engine.Instance) *State { return in.System.(*State) }
+// state is what host functions get, for whatever they do with it.
+func state(in *engine.Instance) *State {
+	s := in.System.(*State)
+	s.touched = true
+	return s
+}
 
 func (s *State) descriptor(fd uint64) (*descriptor, errno) {
 	if fd := uint32(fd); fd < uint32(len(s.table)) && s.table[fd].open() {
