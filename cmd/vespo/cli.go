@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 
@@ -18,6 +20,12 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
+)
+
+// Where a server listens unless told otherwise.
+const (
+	defaultHost = "127.0.0.1"
+	defaultPort = "8080"
 )
 
 const description = `A webserver for microservices compiled to WebAssembly.
@@ -41,7 +49,10 @@ type cli struct {
 
 // vars are what the tags of the commands name.
 func vars() kong.Vars {
-	return kong.Vars{"server": defaultServer, "templates": strings.Join(project.Templates(), ",")}
+	return kong.Vars{
+		"server": defaultServer, "templates": strings.Join(project.Templates(), ","),
+		"listen": net.JoinHostPort(defaultHost, cmp.Or(os.Getenv("PORT"), defaultPort)), "access_log": "off",
+	}
 }
 
 // streams are what a command reads from and writes to.

@@ -24,10 +24,10 @@ const evictAfterIdles = 6
 
 // Config is what a server is started with. The tags are read by the command line and hold the defaults.
 type Config struct {
-	Listen              string        `placeholder:"HOST:PORT" default:"127.0.0.1:8080" help:"Address to listen on; port 0 takes a free one (${default})."`
+	Listen              string        `placeholder:"HOST:PORT" default:"${listen}" help:"Address to listen on; port 0 takes a free one (${default}, or the port of $$PORT instead)."`
 	Data                string        `placeholder:"DIR" type:"path" help:"Directory that keeps the services (vespo-data; with --demo a temporary one)."`
 	Memory              size          `placeholder:"SIZE" default:"16MiB" help:"Linear memory of one request, and the most that a service can ask for (${default})."`
-	Slots               int           `placeholder:"N" default:"64" help:"Requests that are served at a time; slots x memory is reserved at start (${default})."`
+	Slots               int           `placeholder:"N" default:"64" env:"SERVER_THREAD_COUNT" help:"Requests that are served at a time; slots x memory is reserved at start (${default})."`
 	Timeout             time.Duration `placeholder:"DURATION" default:"10s" help:"Time limit of a request to a service that asks for none of its own (${default})."`
 	MaxBody             size          `placeholder:"SIZE" default:"10MiB" help:"Largest request body (${default})."`
 	MaxModule           size          `placeholder:"SIZE" default:"64MiB" help:"Largest module that can be added (${default})."`
@@ -39,7 +39,7 @@ type Config struct {
 	MaxConnections      int           `placeholder:"N" default:"4096" help:"Connections that are open at a time; more wait to be accepted (${default})."`
 	AdminToken          string        `placeholder:"TOKEN" env:"VESPO_ADMIN_TOKEN" help:"Token that management requests must carry; without one, only this machine manages, over a loopback address."`
 	AllowPrivateSources bool          `help:"Fetch modules from private and loopback addresses too."`
-	AccessLog           string        `enum:"off,text,json" placeholder:"off|text|json" default:"off" help:"Form of the access records on standard output; off logs only failures of the server itself (${default})."`
+	AccessLog           string        `enum:"off,common,text,json" aliases:"log-format" placeholder:"off|common|text|json" default:"${access_log}" help:"Form of the access records on standard output; also --log-format (${default})."`
 	LogLevel            slog.Level    `placeholder:"debug|info|warn|error" default:"info" help:"Least level of the log on standard error, guests' output included (${default})."`
 	Demo                bool          `help:"Add the bundled services hello, echo and oom, and show how to call them."`
 }
@@ -52,8 +52,8 @@ func (c *Config) Validate() error {
 			violations = append(violations, fmt.Sprintf(format, args...))
 		}
 	}
-	_, _, err := net.SplitHostPort(c.Listen)
-	check(err == nil, "--listen is %q: write it like 127.0.0.1:8080, or :8080 for every address of this machine", c.Listen)
+	check(validAddress(c.Listen), "--listen is %q: write it like 127.0.0.1:8080, or :8080 for every address of this machine; "+
+		"where it is not given, its port is that of PORT in the environment", c.Listen)
 	check(c.Memory >= pageBytes && c.Memory <= maxMemory && c.Memory%pageBytes == 0,
 		"--memory is %s: it must be a multiple of 64KiB, the page of WebAssembly, and less than 4GiB", c.Memory)
 	check(c.Slots >= 1 && c.Slots <= maxSlots, "--slots is %d: it must be between 1 and %d", c.Slots, maxSlots)
@@ -75,6 +75,15 @@ func (c *Config) Validate() error {
 		return nil
 	}
 	return errors.New(strings.Join(violations, "\n  "))
+}
+
+// validAddress tells whether a server can listen there, as far as the text says.
+func validAddress(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	return err == nil
 }
 
 // slabBytes is the size of all linear memories together.

@@ -21,8 +21,48 @@ func parse(t *testing.T, flags ...string) (*Config, error) {
 	return &c.Serve.Config, err
 }
 
+// clearEnvironment takes away what whoever runs the tests may have set.
+func clearEnvironment(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{"VESPO_ADMIN_TOKEN", "PORT", "SERVER_THREAD_COUNT"} {
+		t.Setenv(name, "") // so that it is restored
+		require.NoError(t, os.Unsetenv(name))
+	}
+}
+
+// PORT and SERVER_THREAD_COUNT are what FlexiLib reads. Flags go before them.
+func TestEnvironment(t *testing.T) {
+	clearEnvironment(t)
+	t.Setenv("PORT", "8069")
+	t.Setenv("SERVER_THREAD_COUNT", "3")
+	cfg, err := parse(t)
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1:8069", cfg.Listen, "a port opens no further address")
+	require.Equal(t, 3, cfg.Slots)
+	cfg, err = parse(t, "--listen=:1", "--slots=5")
+	require.NoError(t, err)
+	require.Equal(t, ":1", cfg.Listen)
+	require.Equal(t, 5, cfg.Slots)
+	for _, bad := range []string{"none", "-1", "65536", "1:2", "tcp://10.0.0.1:80"} {
+		t.Setenv("PORT", bad)
+		_, err = parse(t)
+		require.ErrorContains(t, err, "PORT", bad)
+	}
+	t.Setenv("PORT", "")
+	t.Setenv("SERVER_THREAD_COUNT", "many")
+	_, err = parse(t)
+	require.ErrorContains(t, err, "SERVER_THREAD_COUNT")
+}
+
+func TestLogFormatIsAnotherNameOfAccessLog(t *testing.T) {
+	clearEnvironment(t)
+	cfg, err := parse(t, "--log-format=common")
+	require.NoError(t, err)
+	require.Equal(t, "common", cfg.AccessLog)
+}
+
 func TestDefaults(t *testing.T) {
-	t.Setenv("VESPO_ADMIN_TOKEN", "")
+	clearEnvironment(t)
 	cfg, err := parse(t)
 	require.NoError(t, err)
 	want, err := os.ReadFile("testdata/golden/defaults.txt")
@@ -64,6 +104,7 @@ func TestValidate(t *testing.T) {
 	}
 	for name, change := range map[string]func(*Config){
 		"--listen is":         func(c *Config) { c.Listen = "127.0.0.1" },
+		"127.0.0.1:x":         func(c *Config) { c.Listen = "127.0.0.1:x" },
 		"--memory is":         func(c *Config) { c.Memory = 65537 },
 		"--memory is 0":       func(c *Config) { c.Memory = 0 },
 		"less than 4GiB":      func(c *Config) { c.Memory = 4 << 30 },

@@ -27,7 +27,7 @@ type devCmd struct {
 	Prefix string `placeholder:"PREFIX" default:"/" help:"Path prefix to serve it under (${default})."`
 
 	Grants grants `embed:""`
-	Config `embed:""`
+	Config `embed:"" set:"access_log=common"`
 }
 
 // Validate is called by the command line.
@@ -73,7 +73,7 @@ func (c *devCmd) serve(ctx context.Context, d *dev, s streams, release context.C
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: c.LogLevel}))
-	parts, err := wire(ctx, &c.Config, dirs.data, log, accessListener(&c.Config, s))
+	parts, err := wire(ctx, &c.Config, dirs.data, log, accessListener(&c.Config, s, log))
 	if err != nil {
 		return errors.Join(err, dirs.close())
 	}

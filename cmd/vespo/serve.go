@@ -44,7 +44,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
 	defer func() { err = errors.Join(err, dirs.close()) }()
 	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: c.LogLevel}))
 	log.Debug("configuration", "flags", c.Config.String())
-	p, err := wire(ctx, &c.Config, dirs.data, log, accessListener(&c.Config, s))
+	p, err := wire(ctx, &c.Config, dirs.data, log, accessListener(&c.Config, s, log))
 	if err != nil {
 		return err
 	}
@@ -65,16 +65,24 @@ func ceilingLine(cfg *Config, ceilingBytes int64) string {
 	return line
 }
 
-// accessListener is who is told of requests. Access records go to standard output. Without them, only requests that the server itself
-// failed to answer are told of, in the log, because their answers refer to it.
-func accessListener(cfg *Config, s streams) accesslog.Listener {
+// accessListener is who is told of requests. Access records go to standard output. Where they are off, or in the form that has no place for
+// a reason, the log is told of requests that failed.
+func accessListener(cfg *Config, s streams, log *slog.Logger) accesslog.Listener {
 	switch cfg.AccessLog {
 	case "text":
 		return accesslog.Slog(slog.New(slog.NewTextHandler(s.out, nil)))
 	case "json":
 		return accesslog.Slog(slog.New(slog.NewJSONHandler(s.out, nil)))
 	}
-	return accesslog.Slog(slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelError})))
+	failures := accesslog.Failures(log)
+	if cfg.AccessLog != "common" {
+		return failures
+	}
+	records := accesslog.Common(s.out)
+	return func(rec *accesslog.Record) {
+		records(rec)
+		failures(rec)
+	}
 }
 
 // dirs are the directories of a server.

@@ -1,0 +1,93 @@
+package accesslog
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func failuresTo(out *bytes.Buffer) Listener { return Failures(slog.New(slog.NewJSONHandler(out, nil))) }
+
+func TestFailuresOfServicesAreToldWithTheirReason(t *testing.T) {
+	for _, outcome := range []Outcome{OutcomeExit, OutcomeTrap, OutcomeOutOfMemory, OutcomeStackOverflow, OutcomeDeadline, OutcomeBadAnswer} {
+		var out bytes.Buffer
+		failuresTo(&out)(&Record{RequestID: "id", Service: "/a", Version: "v", Outcome: outcome, Status: 500, Method: "GET", URI: "/a/b",
+			Err: errors.New("unreachable\nat main")})
+		var line map[string]any
+		require.NoError(t, json.Unmarshal(out.Bytes(), &line))
+		delete(line, "time")
+		require.Equal(t, map[string]any{"level": "WARN", "msg": MessageFailed, "request_id": "id", "service": "/a", "version": "v",
+			"outcome": string(outcome), "status": 500.0, "method": "GET", "uri": "/a/b", "err": "unreachable at main"}, line)
+	}
+}
+
+func TestWhatIsNoServicesFailureIsNotTold(t *testing.T) {
+	var out bytes.Buffer
+	listener := failuresTo(&out)
+	for _, outcome := range []Outcome{OutcomeOK, OutcomeRefused, OutcomeNotFound, OutcomeNoCapacity, OutcomeNotReady, OutcomeClientGone, OutcomeAborted} {
+		listener(&Record{Outcome: outcome, Status: 503})
+	}
+	require.Empty(t, out.String())
+}
+
+// A storm of one service writes a few lines, tells how many it did not write, and hides nobody else's failure.
+func TestFailuresAreBoundedForEachService(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		listener := failuresTo(&out)
+		storm := func(n int) {
+			for range n {
+				listener(&Record{Service: "/storm", Outcome: OutcomeTrap})
+			}
+		}
+		storm(1000)
+		require.Equal(t, failureBurst, strings.Count(out.String(), "\n"))
+		listener(&Record{Service: "/other", Outcome: OutcomeTrap})
+		require.Equal(t, failureBurst+1, strings.Count(out.String(), "\n"))
+		require.NotContains(t, out.String(), FieldSuppressed)
+
+		out.Reset()
+		time.Sleep(failureInterval)
+		storm(2)
+		require.Equal(t, 1, strings.Count(out.String(), "\n"))
+		require.Contains(t, out.String(), fmt.Sprintf(`"suppressed":%d`, 1000-failureBurst))
+
+		out.Reset()
+		time.Sleep(time.Hour)
+		storm(1000)
+		require.Equal(t, failureBurst, strings.Count(out.String(), "\n"), "a long calm is worth no more than a burst")
+	})
+}
+
+func TestFailuresOfManyServicesShareABudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &failures{buckets: map[string]*bucket{}}
+		for i := range 10 * maxBuckets {
+			f.take(fmt.Sprint(i), time.Now())
+		}
+		require.LessOrEqual(t, len(f.buckets), maxBuckets+1)
+		_, ok := f.take("one more", time.Now())
+		require.False(t, ok)
+		time.Sleep(2 * failureBurst * failureInterval)
+		_, ok = f.take("one more", time.Now())
+		require.True(t, ok)
+		require.Len(t, f.buckets, 1)
+	})
+}
+
+func TestHostErrorsAreAllTold(t *testing.T) {
+	var out bytes.Buffer
+	listener := failuresTo(&out)
+	for range 100 {
+		listener(&Record{Outcome: OutcomeHostError, RequestID: "id"})
+	}
+	require.Equal(t, 100, strings.Count(out.String(), `"level":"ERROR"`))
+}
