@@ -14,8 +14,9 @@ import (
 // MaxHistory is the number of earlier versions that are kept of a service, the current one not counted.
 const MaxHistory = 10
 
-// Prefix is the canonical path prefix that a service is bound to, such as "/", "/test" or "/a/b". The router's parser
-// decides what is canonical; the catalogue keys by it and asks only that it begins with a slash.
+// Prefix is the canonical text of what a service is bound to: a path prefix such as "/", "/test" or "/a/b", and perhaps a condition
+// beside it, as in "/test Host: example.com". The router's parser decides what is canonical; the catalogue keys by it and asks only that
+// it begins with a slash.
 type Prefix string
 
 // Generation numbers the changes of a catalogue: each commit takes the next one, whatever it changes. A version

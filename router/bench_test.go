@@ -55,7 +55,7 @@ func BenchmarkLookup(b *testing.B) {
 				path := string(table.routes[n/2].Prefix) + p.suffix
 				b.ReportAllocs()
 				for b.Loop() {
-					table.Lookup(path)
+					table.Lookup(path, nil)
 				}
 			})
 		}

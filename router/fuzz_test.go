@@ -37,7 +37,7 @@ func FuzzParsePrefix(f *testing.F) {
 		}
 		requireFinds(t, table, string(p), p)
 		if p != "/" {
-			_, _, ok := table.Lookup(string(p) + "x")
+			_, _, ok := table.Lookup(string(p)+"x", nil)
 			require.False(t, ok)
 		}
 	})
@@ -45,7 +45,7 @@ func FuzzParsePrefix(f *testing.F) {
 
 func requireFinds(t *testing.T, table *Table, path string, want Prefix) {
 	t.Helper()
-	route, rest, ok := table.Lookup(path)
+	route, rest, ok := table.Lookup(path, nil)
 	require.True(t, ok, path)
 	require.Equal(t, want, route.Prefix, path)
 	require.Equal(t, path, strings.TrimSuffix(string(want), "/")+rest)
@@ -71,7 +71,7 @@ func FuzzLookup(f *testing.F) {
 				list, known[p] = append(list, p), true
 			}
 		}
-		route, rest, ok := mustTable(t, list...).Lookup(path)
+		route, rest, ok := mustTable(t, list...).Lookup(path, nil)
 		wantPrefix, wantRest, wantOK := naiveLookup(known, path)
 		require.Equal(t, wantOK, ok)
 		require.Equal(t, wantRest, rest)

@@ -29,12 +29,16 @@ func (f HandlerFunc) Serve(w http.ResponseWriter, r *http.Request, rec *accesslo
 // Binding says what a prefix is bound to. It is immutable once a Route is made of it.
 type Binding struct {
 	Prefix     Prefix
+	Match      Match              // what a request must have beside the prefix; the zero Match is nothing
 	Service    string             // name for the access log and errors
 	Version    string             // digest, for the access log
 	Generation uint64             // for the access log
 	Handler    Handler            // serves the requests
 	Limiter    *admission.Limiter // shared by all versions of the service; nil: requests are not limited
 }
+
+// Key is what the binding is found by.
+func (b *Binding) Key() Key { return Key{Prefix: b.Prefix, Match: b.Match} }
 
 // Route is a binding with a count of the requests that are using it. Tables share it: a service that does not change keeps
 // its Route from one table to the next.

@@ -61,7 +61,8 @@ func (rt *Router) Table() *Table { return rt.table.Load() }
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) { rt.answer(newExchange(w, r)) }
 
 // ServeService is ServeHTTP for a request that only the service with this prefix may answer: where a longer prefix matches the
-// path, or none, the answer is 404. Services call each other by it, and what one was granted does not reach further.
+// path, or none, the answer is 404. Services with a match are not called this way. Services call each other by it, and what one was
+// granted does not reach further.
 func (rt *Router) ServeService(prefix Prefix, w http.ResponseWriter, r *http.Request) {
 	x := newExchange(w, r)
 	x.only = prefix
@@ -132,8 +133,12 @@ func (rt *Router) serveRoute(x *exchange, path string) error {
 
 // pinRoute looks again where a route was retired between being found and being pinned, as long as there are newer tables.
 func (rt *Router) pinRoute(x *exchange, path string) (*Route, string, error) {
+	conditions := x.request
+	if x.only != "" {
+		conditions = nil
+	}
 	for t := rt.table.Load(); t != nil; {
-		route, rest, ok := t.lookup(path, &x.found)
+		route, rest, ok := t.lookup(path, conditions, &x.found)
 		if !ok || x.only != "" && x.only != route.Prefix {
 			return nil, "", notFound()
 		}

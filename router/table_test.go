@@ -68,7 +68,7 @@ func TestLookup(t *testing.T) {
 		{"*", "", ""},
 		{"test", "", ""},
 	} {
-		route, rest, ok := mustTable(t, nested...).Lookup(c.path)
+		route, rest, ok := mustTable(t, nested...).Lookup(c.path, nil)
 		require.Equal(t, c.want != "", ok, c.path)
 		if ok {
 			require.Equal(t, c.want, route.Prefix, c.path)
@@ -76,7 +76,7 @@ func TestLookup(t *testing.T) {
 		require.Equal(t, c.rest, rest, c.path)
 
 		// With "/" beside the others, it takes just what nobody else does.
-		route, rest, ok = mustTable(t, append(nested, "/")...).Lookup(c.path)
+		route, rest, ok = mustTable(t, append(nested, "/")...).Lookup(c.path, nil)
 		switch {
 		case c.want != "":
 			require.Equal(t, c.want, route.Prefix, c.path)
@@ -92,7 +92,7 @@ func TestLookup(t *testing.T) {
 
 func TestEmptyTableFindsNothing(t *testing.T) {
 	for _, path := range []string{"", "/", "/a", "/a/b", "*"} {
-		_, _, ok := mustTable(t).Lookup(path)
+		_, _, ok := mustTable(t).Lookup(path, nil)
 		require.False(t, ok, path)
 	}
 }
@@ -126,6 +126,6 @@ func TestLookupAllocations(t *testing.T) {
 	table := mustTable(t, "/", "/a", "/a/b/c")
 	for _, path := range []string{"/a/b/c/d/e", "/a/x", "/other"} {
 		var f found
-		require.Zero(t, testing.AllocsPerRun(100, func() { table.lookup(path, &f) }), path)
+		require.Zero(t, testing.AllocsPerRun(100, func() { table.lookup(path, nil, &f) }), path)
 	}
 }

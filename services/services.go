@@ -15,7 +15,8 @@ import (
 
 // Spec asks for one version of one service.
 type Spec struct {
-	Prefix registry.Prefix // canonical, as router.ParsePrefix returns it
+	// Prefix is what the service is bound to: a prefix, and the match beside it if there is one, as the String of a router.Key gives it.
+	Prefix registry.Prefix
 	Kind   string          // name of the Kind
 	Digest registry.Digest // of Module; empty means "compute it"
 	// Module is what is deployed: a WebAssembly module, or the document that describes what the prefix is bound to. A Kind must

@@ -22,6 +22,7 @@ import (
 type addCmd struct {
 	Prefix    string `arg:"" help:"Path prefix to serve it under, such as hello or a/b; / takes all that no other service has."`
 	Module    string `arg:"" optional:"" name:"file|url" help:"The module: a file, - for standard input, or an http or https address that the server fetches."`
+	Match     string `placeholder:"HEADER:VALUE" help:"Serve only requests with this header whose value begins so, as in 'Host: api.example.com'."`
 	Memory    string `placeholder:"SIZE" help:"Linear memory of one request, at most the server's --memory, which is the default."`
 	Timeout   string `placeholder:"DURATION" help:"Time limit of one request, for --upstream until the answer begins; the server's --timeout if not given."`
 	Isolation string `placeholder:"snapshot|fresh" help:"How a request gets its state: restored in place, or an instance of its own."`
@@ -71,7 +72,7 @@ func (c *addCmd) Run(ctx context.Context, s streams) error {
 // options are the fields of the request that were given, by name. What they may be, the server knows.
 func (c *addCmd) options() map[string]string {
 	given := map[string]string{"prefix": c.Prefix}
-	for name, value := range map[string]string{"memory": c.Memory, "timeout": c.Timeout, "isolation": c.Isolation} {
+	for name, value := range map[string]string{"match": c.Match, "memory": c.Memory, "timeout": c.Timeout, "isolation": c.Isolation} {
 		if value != "" {
 			given[name] = value
 		}

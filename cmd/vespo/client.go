@@ -32,6 +32,20 @@ type clientFlags struct {
 	Format string `enum:"text,json" placeholder:"text|json" default:"text" help:"Form of the output; json is the server's answer as it came (${default})."`
 }
 
+// matchFlag tells services with one prefix from each other.
+type matchFlag struct {
+	Match string `placeholder:"HEADER:VALUE" help:"The match of the service, if it has one, as \"vespo list\" shows it behind the prefix."`
+}
+
+// query names a service.
+func (f *matchFlag) query(prefix string) url.Values {
+	query := url.Values{"prefix": {prefix}}
+	if f.Match != "" {
+		query.Set("match", f.Match)
+	}
+	return query
+}
+
 // client talks to the management API of one server. It is immutable.
 type client struct {
 	base  string // scheme and host

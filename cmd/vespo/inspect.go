@@ -1,14 +1,12 @@
 package main
 
-import (
-	"context"
-	"net/url"
-)
+import "context"
 
 // inspectCmd shows a service.
 type inspectCmd struct {
 	Prefix string `arg:"" help:"Path prefix of the service."`
 
+	matchFlag
 	clientFlags
 }
 
@@ -18,7 +16,7 @@ func (c *inspectCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	a, err := client.get(ctx, "/services/inspect", url.Values{"prefix": {c.Prefix}})
+	a, err := client.get(ctx, "/services/inspect", c.query(c.Prefix))
 	if err != nil {
 		return err
 	}

@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
 )
 
 // removeCmd removes a service.
 type removeCmd struct {
 	Prefix string `arg:"" help:"Path prefix of the service."`
 
+	matchFlag
 	clientFlags
 }
 
@@ -19,7 +19,7 @@ func (c *removeCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	a, err := client.post(ctx, "/services/remove", url.Values{"prefix": {c.Prefix}})
+	a, err := client.post(ctx, "/services/remove", c.query(c.Prefix))
 	if err != nil {
 		return err
 	}
@@ -30,6 +30,6 @@ func (c *removeCmd) Run(ctx context.Context, s streams) error {
 	if err := a.decode(&removed); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "removed %s\n", printable(removed.Prefix))
+	_, err = fmt.Fprintf(s.out, "removed %s\n", printable(removed.bound()))
 	return err
 }

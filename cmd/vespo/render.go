@@ -19,6 +19,7 @@ type service struct {
 	ABI         string    `json:"abi"`
 	Target      string    `json:"target"`
 	Prefix      string    `json:"prefix"`
+	Match       string    `json:"match"`
 	FreshReason string    `json:"fresh_reason"`
 	Snapshot    int64     `json:"snapshot"`
 	State       string    `json:"state"`
@@ -96,6 +97,9 @@ func (t table) flush() error { return t.w.Flush() }
 // target is where requests go, or how the guest is spoken to.
 func (s *service) target() string { return cmp.Or(s.Target, s.ABI) }
 
+// bound is what the service is bound to, in one text.
+func (s *service) bound() string { return strings.TrimSuffix(s.Prefix+" "+s.Match, " ") }
+
 // guest tells whether the service is a module. Much of what is known of one means nothing elsewhere.
 func (s *service) guest() bool { return s.Kind == "" || s.Kind == "wasm" }
 
@@ -104,7 +108,7 @@ func writeList(w io.Writer, all []service) error {
 	t := newTable(w)
 	t.row("PREFIX", "STATE", "KIND", "TARGET", "MEMORY", "ISOLATION", "SIZE", "GENERATION", "DIGEST", "DEPLOYED")
 	for _, s := range all {
-		t.row(s.Prefix, s.State, s.Kind, s.target(), s.Memory, s.Isolation, s.Size, s.Generation, shortDigest(s.Digest), s.Deployed)
+		t.row(s.bound(), s.State, s.Kind, s.target(), s.Memory, s.Isolation, s.Size, s.Generation, shortDigest(s.Digest), s.Deployed)
 	}
 	return t.flush()
 }
@@ -118,6 +122,7 @@ func writeService(w io.Writer, s *service) error {
 		}
 	}
 	t.row("prefix", s.Prefix)
+	optional("match", s.Match)
 	t.row("state", s.State)
 	optional("problem", s.Problem)
 	t.row("digest", s.Digest)
@@ -157,7 +162,7 @@ func writeHistory(w io.Writer, history []version) error {
 
 // writeDeployed tells what has been deployed.
 func writeDeployed(w io.Writer, what, base string, s *service) error {
-	fmt.Fprintf(w, "%s %s: generation %s, ", what, printable(s.Prefix), strconv.FormatUint(s.Generation, 10))
+	fmt.Fprintf(w, "%s %s: generation %s, ", what, printable(s.bound()), strconv.FormatUint(s.Generation, 10))
 	if s.guest() {
 		fmt.Fprintf(w, "%s, %s, memory %s, isolation %s\n", shown(s.ABI), shown(s.Size), shown(s.Memory), shown(s.Isolation))
 	} else {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net/url"
 	"strconv"
 )
 
@@ -11,6 +10,7 @@ type rollbackCmd struct {
 	Prefix     string `arg:"" help:"Path prefix of the service."`
 	Generation uint64 `placeholder:"N" help:"The version to go back to, by its generation as \"vespo inspect\" shows it; the one before the current if not given."`
 
+	matchFlag
 	clientFlags
 }
 
@@ -20,7 +20,7 @@ func (c *rollbackCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	query := url.Values{"prefix": {c.Prefix}}
+	query := c.query(c.Prefix)
 	if c.Generation != 0 {
 		query.Set("generation", strconv.FormatUint(c.Generation, 10))
 	}

@@ -66,9 +66,19 @@ func (h *Handler) answerDeployed(w http.ResponseWriter, result deploy.Result) er
 	status := http.StatusOK
 	if result.Created {
 		status = http.StatusCreated
-		w.Header().Set("Location", "/services/inspect?prefix="+url.QueryEscape(string(result.Service.Prefix)))
+		w.Header().Set("Location", locationOf(result.Service.Prefix))
 	}
 	return h.answer(w, status, viewOf(result.Service, result.Status))
+}
+
+// locationOf is where a service can be inspected.
+func locationOf(bound registry.Prefix) string {
+	prefix, match := splitKey(bound)
+	location := "/services/inspect?prefix=" + url.QueryEscape(prefix)
+	if match != "" {
+		location += "&match=" + url.QueryEscape(match)
+	}
+	return location
 }
 
 func (h *Handler) remove(w http.ResponseWriter, r *http.Request) error {
@@ -76,7 +86,7 @@ func (h *Handler) remove(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	f := bodilessFields(r, fieldPrefix)
+	f := bodilessFields(r, fieldPrefix, fieldMatch)
 	prefix := f.prefix()
 	if err := f.err(); err != nil {
 		return err
@@ -85,7 +95,8 @@ func (h *Handler) remove(w http.ResponseWriter, r *http.Request) error {
 	if err := d.Remove(r.Context(), prefix); err != nil {
 		return err
 	}
-	return h.answer(w, http.StatusOK, stateView{Prefix: prefix, State: "removed"})
+	path, match := splitKey(prefix)
+	return h.answer(w, http.StatusOK, stateView{Prefix: path, Match: match, State: "removed"})
 }
 
 func (h *Handler) rollback(w http.ResponseWriter, r *http.Request) error {
@@ -93,7 +104,7 @@ func (h *Handler) rollback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	f := bodilessFields(r, fieldPrefix, fieldGeneration)
+	f := bodilessFields(r, fieldPrefix, fieldMatch, fieldGeneration)
 	prefix, generation := f.prefix(), f.generation()
 	if err := f.err(); err != nil {
 		return err

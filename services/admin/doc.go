@@ -4,15 +4,16 @@
 // # Requests
 //
 //	POST     /services/add        add a service, or replace the one that has the prefix
-//	POST     /services/remove     ?prefix=P
-//	POST     /services/rollback   ?prefix=P[&generation=N]
+//	POST     /services/remove     ?prefix=P[&match=M]
+//	POST     /services/rollback   ?prefix=P[&match=M][&generation=N]
 //	GET|HEAD /services            all services, by prefix; the same as /services/list
 //	GET|HEAD /services/list
-//	GET|HEAD /services/inspect    ?prefix=P, with the versions before the current one
+//	GET|HEAD /services/inspect    ?prefix=P[&match=M], with the versions before the current one
 //	GET|HEAD /services/health     200 while the server answers; needs no right
 //	GET|HEAD /services/ready      200 while the services of the catalogue are served, else 503; needs no right
 //
-// A prefix is "/" or one or more path segments; "hello", "/hello" and "/hello/" are the same. What a request says beyond what is
+// A prefix is "/" or one or more path segments; "hello", "/hello" and "/hello/" are the same. A match is a header and how its value begins, as
+// in "Host: api.example.com": services with different matches, or with and without one, can have one prefix. What a request says beyond what is
 // described here is refused, not ignored, and an answer with status 400 names everything that was wrong. Where an
 // answer has a status in the 400s, nothing was changed.
 //
@@ -33,6 +34,7 @@
 //
 // Beside the prefix each form takes these options, under the same names:
 //
+//	match      a header and how its value begins, which requests must have to come here: "Host: api.example.com"
 //	memory     linear memory of one request: "16MiB", "64 KiB", or a number of bytes
 //	timeout    of one request, a Go duration: "500ms", "10s", "1m30s"
 //	isolation  "snapshot": requests start from the state after initialisation, restored in place;
@@ -59,6 +61,7 @@
 // RFC 3339 in UTC. New members may be added; those below stay:
 //
 //	prefix        string  canonical: "/", "/hello", "/a/b"
+//	match         string  canonical: "Host: api.example.com"; absent if there is none
 //	digest        string  of the module: "sha256:" and 64 hexadecimal digits
 //	generation    number  of the change that made this version current; grows with every change of the catalogue
 //	kind          string  what the prefix is bound to: "wasm"

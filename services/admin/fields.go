@@ -21,6 +21,7 @@ import (
 // Names of what a request may say about a service.
 const (
 	fieldPrefix    = "prefix"
+	fieldMatch     = "match"
 	fieldMemory    = "memory"
 	fieldTimeout   = "timeout"
 	fieldIsolation = "isolation"
@@ -33,7 +34,7 @@ const (
 
 // optionFields are what an add request can say in all of its forms, and others.
 func optionFields(others ...string) []string {
-	return append(append(others, fieldMemory, fieldTimeout, fieldIsolation, fieldAllow, fieldConfig, fieldMount), bindingFields()...)
+	return append(append(others, fieldMemory, fieldTimeout, fieldIsolation, fieldAllow, fieldConfig, fieldMount, fieldMatch), bindingFields()...)
 }
 
 // isList tells whether a field may be given more than once: it is an array in JSON, or an object if isPairs says so too.
@@ -135,21 +136,31 @@ func (f *fields) violatef(format string, args ...any) {
 	}
 }
 
-// prefix gives the prefix, which every request with fields must have.
+// prefix gives what the service is bound to: the prefix, which every request with fields must have, with the match.
 func (f *fields) prefix() registry.Prefix {
 	value, given := f.values[fieldPrefix]
 	if !given {
 		f.missing(fieldPrefix, "give the path prefix of the service, such as hello")
-		return ""
 	}
-	prefix, err := router.ParsePrefix(value)
-	var invalid *router.PrefixError
-	if errors.As(err, &invalid) {
-		for _, violation := range invalid.Violations {
-			f.violatef("%s prefix is %q: %s", f.noun, invalid.Input, violation)
+	var key router.Key
+	var err error
+	if given {
+		key.Prefix, err = router.ParsePrefix(value)
+		var invalid *router.PrefixError
+		if errors.As(err, &invalid) {
+			for _, violation := range invalid.Violations {
+				f.violatef("%s prefix is %q: %s", f.noun, invalid.Input, violation)
+			}
 		}
 	}
-	return registry.Prefix(prefix)
+	key.Match, err = router.ParseMatch(f.values[fieldMatch])
+	var invalid *router.MatchError
+	if errors.As(err, &invalid) {
+		for _, violation := range invalid.Violations {
+			f.violatef("%s match is %q: %s", f.noun, invalid.Input, violation)
+		}
+	}
+	return registry.Prefix(key.String())
 }
 
 // options gives what was asked for beside the prefix; what was not is zero.

@@ -22,7 +22,7 @@ func (h *Handler) inspect(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	f := bodilessFields(r, fieldPrefix)
+	f := bodilessFields(r, fieldPrefix, fieldMatch)
 	prefix := f.prefix()
 	if err := f.err(); err != nil {
 		return err

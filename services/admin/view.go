@@ -15,7 +15,8 @@ import (
 
 // serviceView is the JSON form of a service. Its names are a public promise: see the package comment.
 type serviceView struct {
-	Prefix      registry.Prefix     `json:"prefix"`
+	Prefix      string              `json:"prefix"`
+	Match       string              `json:"match,omitempty"`
 	Digest      registry.Digest     `json:"digest"`
 	Generation  registry.Generation `json:"generation"`
 	Kind        string              `json:"kind"`
@@ -58,16 +59,19 @@ type listView struct {
 
 // stateView answers what has no more to tell than a state.
 type stateView struct {
-	Prefix registry.Prefix `json:"prefix,omitempty"`
-	State  string          `json:"state"`
+	Prefix string `json:"prefix,omitempty"`
+	Match  string `json:"match,omitempty"`
+	State  string `json:"state"`
 }
 
 // viewOf gives the view of a service without its history. A service that could not be prepared has no status beyond its state; what was
 // asked for stands in for it.
 func viewOf(service registry.Service, status services.Status) serviceView {
 	version := service.Current
+	prefix, match := splitKey(service.Prefix)
 	v := serviceView{
-		Prefix:      service.Prefix,
+		Prefix:      prefix,
+		Match:       match,
 		Digest:      version.Digest,
 		Generation:  version.Generation,
 		Kind:        version.Kind,
@@ -95,6 +99,12 @@ func viewOf(service registry.Service, status services.Status) serviceView {
 		v.Isolation = version.Options.Isolation
 	}
 	return v
+}
+
+// splitKey gives the prefix and the match of what a service is bound to, which has one space between them.
+func splitKey(bound registry.Prefix) (prefix, match string) {
+	prefix, match, _ = strings.Cut(string(bound), " ")
+	return prefix, match
 }
 
 // viewOfEntry adds why a service is unavailable, in words that are fit for a client.

@@ -71,8 +71,10 @@ func routes(all []*live) []*router.Route {
 }
 
 func newRoute(s registry.Service, h router.Handler, limiter *admission.Limiter) *router.Route {
+	key, _ := router.ParseKey(string(s.Prefix)) // else it is unroutable, and its route in no table
 	return router.NewRoute(router.Binding{
-		Prefix:     router.Prefix(s.Prefix),
+		Prefix:     key.Prefix,
+		Match:      key.Match,
 		Service:    string(s.Prefix),
 		Version:    string(s.Current.Digest),
 		Generation: uint64(s.Current.Generation),

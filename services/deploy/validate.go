@@ -56,19 +56,24 @@ func (d *Deployer) checkSpec(spec services.Spec) (violations []string) {
 	return violations
 }
 
-// checkPrefix says what keeps a prefix from being routed to.
+// checkPrefix says what keeps a prefix, with the match that it may carry, from being routed to.
 func checkPrefix(prefix registry.Prefix) (violations []string) {
-	canonical, err := router.ParsePrefix(string(prefix))
+	canonical, err := router.ParseKey(string(prefix))
 	var malformed *router.PrefixError
+	var unmatched *router.MatchError
 	switch {
 	case errors.As(err, &malformed):
 		for _, v := range malformed.Violations {
 			violations = append(violations, "prefix: "+v)
 		}
+	case errors.As(err, &unmatched):
+		for _, v := range unmatched.Violations {
+			violations = append(violations, "match: "+v)
+		}
 	case err != nil:
 		violations = append(violations, "prefix: "+err.Error())
-	case string(canonical) != string(prefix):
-		violations = append(violations, fmt.Sprintf("prefix: %q is not canonical, write %q", prefix, canonical))
+	case canonical.String() != string(prefix):
+		violations = append(violations, fmt.Sprintf("prefix: %q is not canonical, write %q", prefix, canonical.String()))
 	}
 	return violations
 }

@@ -1,0 +1,136 @@
+package router
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"strings"
+)
+
+// Match is a condition on requests beside their path: a header whose value begins with a text. The zero Match holds for all.
+//
+// A match chooses between services and keeps nobody out: whoever sends a request chooses its headers, Host included.
+type Match struct {
+	Name  string // canonical, as "Host" or "X-Api-Version"; empty: no condition
+	Value string // how the value begins, never empty where there is a name; of Host in lower case
+}
+
+// Bounds of a match, in bytes.
+const (
+	MaxMatchNameBytes  = 63
+	MaxMatchValueBytes = 255
+)
+
+// hostHeader is compared without regard to case and to the port.
+const hostHeader = "Host"
+
+// MatchError says all that is wrong with a match, in words for whoever wrote it.
+type MatchError struct {
+	Input      string   // as given, shortened if very long
+	Violations []string // never empty
+}
+
+func (e *MatchError) Error() string {
+	return fmt.Sprintf("match %q: %s", e.Input, strings.Join(e.Violations, "; "))
+}
+
+// ParseMatch gives the canonical form of a match that is written like a header line, as "Host: iam". The empty text is the zero Match. The
+// error is a *MatchError.
+func ParseMatch(s string) (Match, error) {
+	if s == "" {
+		return Match{}, nil
+	}
+	name, value, ok := strings.Cut(s, ":")
+	m := Match{Name: textproto.CanonicalMIMEHeaderKey(name), Value: strings.Trim(value, " \t")}
+	if m.Name == hostHeader {
+		m.Value = strings.ToLower(m.Value)
+	}
+	violations := m.check()
+	if !ok {
+		violations = []string{`it is not a header with the beginning of its value; write it like "Host: api.example.com"`}
+	}
+	if len(violations) > 0 {
+		return Match{}, &MatchError{Input: shorten(s), Violations: violations}
+	}
+	return m, nil
+}
+
+func (m Match) check() (violations []string) {
+	switch {
+	case !validName(m.Name):
+		violations = append(violations, fmt.Sprintf("%q is no name of a header; letters, digits and hyphens make one, %d at most",
+			shorten(m.Name), MaxMatchNameBytes))
+	case m.Name == "Authorization" || m.Name == "Proxy-Authorization":
+		violations = append(violations, m.Name+" holds secrets, and what is matched is shown in lists and logs; a match is no authorisation")
+	}
+	switch {
+	case m.Value == "":
+		violations = append(violations, "the value is empty; give how it has to begin")
+	case len(m.Value) > MaxMatchValueBytes:
+		violations = append(violations, fmt.Sprintf("the value is %d bytes long; use at most %d", len(m.Value), MaxMatchValueBytes))
+	case strings.ContainsFunc(m.Value, func(r rune) bool { return r < ' ' || r >= 0x7f }):
+		violations = append(violations, "the value has a control character or one outside ASCII; remove it")
+	case m.Name == hostHeader && strings.ContainsAny(m.Value, " /"):
+		violations = append(violations, "the value is no name of a host; leave scheme and path away")
+	case m.Name == hostHeader && hostname(m.Value) != m.Value:
+		violations = append(violations, "the value has a port; leave it away, hosts are compared without")
+	}
+	return violations
+}
+
+// validName allows less than RFC 9110 does, and all that is used.
+func validName(name string) bool {
+	return name != "" && len(name) <= MaxMatchNameBytes && !strings.ContainsFunc(name, func(r rune) bool {
+		return r != '-' && r != '_' && (r >= 0x80 || !unreserved(byte(r)) || r == '.' || r == '~')
+	})
+}
+
+// String gives the match as it is written, "Host: iam"; the zero Match is empty.
+func (m Match) String() string {
+	if m.Name == "" {
+		return ""
+	}
+	return m.Name + ": " + m.Value
+}
+
+// compare orders matches by precedence: the longer value first, Host before other headers at equal length, then by name and value. The
+// zero Match is the last.
+func (m Match) compare(other Match) int {
+	return cmp.Or(
+		cmp.Compare(len(other.Value), len(m.Value)),
+		cmp.Compare(boolRank(m.Name == hostHeader), boolRank(other.Name == hostHeader)),
+		strings.Compare(m.Name, other.Name),
+		strings.Compare(m.Value, other.Value),
+	)
+}
+
+func boolRank(first bool) int {
+	if first {
+		return 0
+	}
+	return 1
+}
+
+// holds tells whether the request has the header with such a value, whichever of its values that is.
+func (m Match) holds(r *http.Request) bool {
+	if m.Name == hostHeader {
+		host := hostname(r.Host)
+		return len(host) >= len(m.Value) && strings.EqualFold(host[:len(m.Value)], m.Value)
+	}
+	for _, value := range r.Header[m.Name] {
+		if strings.HasPrefix(value, m.Value) {
+			return true
+		}
+	}
+	return false
+}
+
+// hostname is a Host without the port. The brackets of an IPv6 address stay.
+func hostname(host string) string {
+	colon := strings.LastIndexByte(host, ':')
+	if colon < 0 || strings.IndexByte(host[colon:], ']') >= 0 {
+		return host
+	}
+	return host[:colon]
+}

@@ -1,0 +1,209 @@
+package router
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+)
+
+func TestParseMatch(t *testing.T) {
+	for given, want := range map[string]string{
+		"":                               "",
+		"Host: iam":                      "Host: iam",
+		"hOsT:IAM.Example.com":           "Host: iam.example.com",
+		"Host: [::1]":                    "Host: [::1]",
+		"x-api-version:  2 beta \t":      "X-Api-Version: 2 beta",
+		"User-Agent: curl/8: \"quoted\"": "User-Agent: curl/8: \"quoted\"",
+	} {
+		m, err := ParseMatch(given)
+		require.NoError(t, err, given)
+		require.Equal(t, want, m.String(), given)
+	}
+	for given, why := range map[string]string{
+		"Host":                           "not a header with",
+		"Host:":                          "value is empty",
+		": x":                            "no name of a header",
+		"a b: x":                         "no name of a header",
+		"é: x":                           "no name of a header",
+		" Host: x":                       "no name of a header",
+		strings.Repeat("a", 64) + ": x":  "no name of a header",
+		"X: " + strings.Repeat("v", 256): "256 bytes long",
+		"X: a\x00b":                      "control character",
+		"X: é":                           "outside ASCII",
+		"Host: iam:8080":                 "has a port",
+		"Host: http://iam":               "no name of a host",
+		"authorization: Bearer x":        "no authorisation",
+	} {
+		_, err := ParseMatch(given)
+		var refused *MatchError
+		require.ErrorAs(t, err, &refused, given)
+		require.ErrorContains(t, err, why, given)
+	}
+	_, err := ParseMatch("a b: \x00")
+	var refused *MatchError
+	require.ErrorAs(t, err, &refused)
+	require.Len(t, refused.Violations, 2, "all at once")
+}
+
+func TestParseKey(t *testing.T) {
+	for given, want := range map[string]string{"a/b/": "/a/b", "/": "/", "/ host: IAM": "/ Host: iam", "a x: 1 2": "/a X: 1 2"} {
+		key, err := ParseKey(given)
+		require.NoError(t, err, given)
+		require.Equal(t, want, key.String())
+		require.True(t, key.valid())
+	}
+	for _, given := range []string{"", " Host: x", "/a ", "/a  Host: x", "/a Host", "/services Host: x"} {
+		_, err := ParseKey(given)
+		require.Error(t, err, given)
+	}
+	require.False(t, Key{Prefix: "/a", Match: Match{Value: "x"}}.valid())
+	require.False(t, Key{Prefix: "/a", Match: Match{Name: "host", Value: "x"}}.valid())
+}
+
+// keyed makes a route for each key.
+func keyed(t *testing.T, keys ...string) (routes []*Route) {
+	t.Helper()
+	for _, text := range keys {
+		key, err := ParseKey(text)
+		require.NoError(t, err)
+		routes = append(routes, NewRoute(Binding{Prefix: key.Prefix, Match: key.Match, Service: text, Handler: HandlerFunc(answerNothing)}))
+	}
+	return routes
+}
+
+// asked makes a request with the Host and header lines.
+func asked(path, host string, header ...string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.Host = host
+	for _, line := range header {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Add(name, value)
+	}
+	return r
+}
+
+func TestMatchesAreLookedUp(t *testing.T) {
+	table, err := BuildTable(keyed(t, "/", "/ Host: iam", "/ Host: iam.example", "/ X-Beta: 1", "/ X-Alfa: 1", "/a X-Beta: 1", "/a/b"))
+	require.NoError(t, err)
+	for _, c := range []struct {
+		why, path, host string
+		header          []string
+		want            string
+	}{
+		{why: "no condition holds", path: "/", host: "other", want: "/"},
+		{why: "a match goes before none", path: "/x", host: "iam", want: "/ Host: iam"},
+		{why: "case and port do not count", path: "/x", host: "IAM.net:8080", want: "/ Host: iam"},
+		{why: "the longest value wins", path: "/x", host: "iam.example.com", want: "/ Host: iam.example"},
+		{why: "the beginning has to be whole", path: "/x", host: "ia", want: "/"},
+		{why: "a longer value wins over another header", path: "/", host: "iam", header: []string{"X-Beta: 1"}, want: "/ Host: iam"},
+		{why: "then the name decides", path: "/", host: "o", header: []string{"X-Beta: 1", "X-Alfa: 1"}, want: "/ X-Alfa: 1"},
+		{why: "any of the values", path: "/", host: "o", header: []string{"X-Beta: 0", "X-Beta: 12"}, want: "/ X-Beta: 1"},
+		{why: "the longest prefix wins over a match", path: "/a/b/c", host: "iam", header: []string{"X-Beta: 1"}, want: "/a/b"},
+		{why: "a prefix of which no match holds is passed over", path: "/a/c", host: "iam", want: "/ Host: iam"},
+		{why: "the longest prefix whose match holds", path: "/a/c", host: "iam", header: []string{"X-Beta: 1"}, want: "/a X-Beta: 1"},
+	} {
+		route, rest, ok := table.Lookup(c.path, asked(c.path, c.host, c.header...))
+		require.True(t, ok, c.why)
+		require.Equal(t, c.want, route.Service, c.why)
+		require.Equal(t, c.path, strings.TrimSuffix(string(route.Prefix), "/")+rest)
+	}
+	_, _, ok := mustFind(t, "/a Host: x").Lookup("/a", asked("/a", "y"))
+	require.False(t, ok)
+}
+
+func mustFind(t *testing.T, keys ...string) *Table {
+	t.Helper()
+	table, err := BuildTable(keyed(t, keys...))
+	require.NoError(t, err)
+	return table
+}
+
+func TestTwoRoutesOfOneKeyAreRefused(t *testing.T) {
+	_, err := BuildTable(append(keyed(t, "/a", "/a Host: x", "/b Host: x"), keyed(t, "/a host: X")...))
+	require.ErrorContains(t, err, `are both bound to the prefix "/a Host: x"`)
+	bad := keyed(t, "/a")
+	bad[0].Match = Match{Name: "host", Value: "X"}
+	_, err = BuildTable(bad)
+	require.ErrorContains(t, err, "not in canonical form")
+}
+
+// What one service may call of another does not depend on headers that the caller chooses.
+func TestServicesAreCalledWithoutMatches(t *testing.T) {
+	routes := keyed(t, "/a", "/a X-Beta: 1", "/b X-Beta: 1")
+	for _, r := range routes {
+		name := r.Service
+		r.Handler = HandlerFunc(func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+			_, err := w.Write([]byte(name))
+			return err
+		})
+	}
+	table, err := BuildTable(routes)
+	require.NoError(t, err)
+	rt := New(Config{})
+	rt.Publish(table)
+	w := httptest.NewRecorder()
+	rt.ServeService("/a", w, asked("/a", "h", "X-Beta: 1"))
+	require.Equal(t, "/a", w.Body.String())
+	w = httptest.NewRecorder()
+	rt.ServeService("/b", w, asked("/b", "h", "X-Beta: 1"))
+	require.Equal(t, http.StatusNotFound, w.Code)
+	w = httptest.NewRecorder()
+	rt.ServeHTTP(w, asked("/a", "h", "X-Beta: 1"))
+	require.Equal(t, "/a X-Beta: 1", w.Body.String())
+}
+
+func TestLookupOfMatchesAllocatesNothing(t *testing.T) {
+	table := mustFind(t, "/", "/a Host: iam", "/a X-Beta: 1")
+	r := asked("/a/b", "IAM.example.com:80", "X-Beta: 1")
+	var f found
+	require.Zero(t, testing.AllocsPerRun(100, func() { table.lookup("/a/b", r, &f) }))
+}
+
+// FuzzMatch: what is valid reads back, builds a table, and is found by the plainest request that it holds for.
+func FuzzMatch(f *testing.F) {
+	for _, seed := range []string{"Host: iam", "host:IAM", "X-A: 1 2", "Host: [::1]", "Host: a:1", "Host: \u212a", "a\x00: b", ": ", "User-Agent: ::"} {
+		f.Add(seed, "iam:80", "1 2 3")
+	}
+	f.Fuzz(func(t *testing.T, text, host, value string) {
+		m, err := ParseMatch(text)
+		if err != nil || m == (Match{}) {
+			return
+		}
+		again, err := ParseMatch(m.String())
+		require.NoError(t, err)
+		require.Equal(t, m, again)
+		key, err := ParseKey("/a " + text)
+		require.NoError(t, err)
+		require.Equal(t, m, key.Match)
+
+		table, err := BuildTable(keyed(t, "/a", key.String(), "/a X-Other: 1", "/a Host: other"))
+		if err != nil {
+			require.True(t, slices.Contains([]string{"X-Other: 1", "Host: other"}, m.String()))
+			return
+		}
+		r := asked("/a", host)
+		r.Header[m.Name] = []string{value}
+		holds := strings.HasPrefix(value, m.Value)
+		if m.Name == "Host" {
+			holds = strings.HasPrefix(strings.ToLower(hostname(host)), m.Value)
+		}
+		if isASCII(host) {
+			require.Equal(t, holds, m.holds(r))
+		}
+		route, _, ok := table.Lookup("/a", r)
+		require.True(t, ok)
+		require.True(t, route.Match == (Match{}) || route.Match.holds(r))
+		r.Host, r.Header[m.Name] = m.Value+":80", []string{m.Value + "x"}
+		require.True(t, m.holds(r))
+	})
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 })
+}
