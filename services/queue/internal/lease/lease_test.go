@@ -1,0 +1,223 @@
+package lease
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var start = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// at is a moment, in seconds from the start.
+func at(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
+
+// terms are those of an entry with a deadline, in seconds from the start, and a lease of 10 s.
+func terms(deadline int, redeliver bool) Terms {
+	return Terms{Deadline: at(deadline), Lease: 10 * time.Second, Redeliver: redeliver}
+}
+
+// TestPaths goes every way through the machine. A step is what is done, at which second, and what it gives.
+func TestPaths(t *testing.T) {
+	type step struct {
+		at   int
+		do   string
+		want string // of take: the entry; of answer and back: yes or no
+	}
+	for _, c := range []struct {
+		name  string
+		again bool
+		steps []step
+		ends  string // all ends, in order
+	}{
+		{"answered", false, []step{{0, "add a", ""}, {1, "take 1", "a"}, {2, "answer 1", "yes"}}, "a answered"},
+		{"nobody takes it", false, []step{{0, "add a", ""}, {60, "advance", ""}}, "a expired"},
+		{"taken too late", false, []step{{0, "add a", ""}, {60, "take 1", "-"}}, "a expired"},
+		{"lease ends", false, []step{{0, "add a", ""}, {1, "take 1", "a"}, {11, "advance", ""}, {12, "answer 1", "no"}}, "a expired"},
+		{"late answer ends nothing twice", false, []step{{0, "add a", ""}, {1, "take 1", "a"}, {11, "answer 1", "no"}}, "a expired"},
+		{"handed out again", true, []step{{0, "add a", ""}, {1, "take 1", "a"}, {11, "take 2", "a"}, {12, "answer 1", "no"}, {13, "answer 2", "yes"}}, "a answered"},
+		{"again before those behind", true, []step{{0, "add a", ""}, {0, "add b", ""}, {1, "take 1", "a"}, {11, "take 2", "a"}, {11, "take 3", "b"}}, ""},
+		{"deadline ends the lease", true, []step{{0, "add a", ""}, {55, "take 1", "a"}, {60, "advance", ""}, {61, "answer 1", "no"}}, "a expired"},
+		{"not for ever", true, []step{{0, "add a", ""}, {1, "take 1", "a"}, {11, "take 2", "a"}, {21, "take 3", "a"}, {31, "take 4", "a"},
+			{41, "take 5", "a"}, {51, "take 6", "-"}}, "a expired"},
+		{"answered once", false, []step{{0, "add a", ""}, {1, "take 1", "a"}, {2, "answer 1", "yes"}, {2, "answer 1", "no"}}, "a answered"},
+		{"unknown lease", false, []step{{0, "add a", ""}, {1, "answer 1", "no"}, {1, "answer ", "no"}}, ""},
+		{"given back", false, []step{{0, "add a", ""}, {0, "add b", ""}, {1, "take 1", "a"}, {2, "back 1", "yes"}, {3, "answer 1", "no"}, {3, "take 2", "a"}, {3, "back 1", "no"}}, ""},
+		{"leaves while waiting", false, []step{{0, "add a", ""}, {1, "leave a", ""}, {2, "take 1", "-"}}, "a gone"},
+		{"leaves while leased", true, []step{{0, "add a", ""}, {1, "take 1", "a"}, {2, "leave a", ""}, {3, "answer 1", "no"}, {4, "leave a", ""}, {20, "take 2", "-"}}, "a gone"},
+		{"leaves after the answer", false, []step{{0, "add a", ""}, {1, "take 1", "a"}, {2, "answer 1", "yes"}, {3, "leave a", ""}}, "a answered"},
+		{"full", false, []step{{0, "add a", ""}, {0, "add b", ""}, {0, "add c", "full"}, {1, "take 1", "a"}, {1, "add c", ""}}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var ends []string
+			entries := map[string]*Entry{}
+			q := New(func(e *Entry) { ends = append(ends, fmt.Sprint(e.Value, " ", e.State)) })
+			said := func(ok bool) string { return map[bool]string{true: "yes", false: "no"}[ok] }
+			for _, s := range c.steps {
+				var verb, arg, got string
+				fmt.Sscan(s.do, &verb, &arg)
+				switch verb {
+				case "add":
+					e, err := q.Add(at(s.at), 2, terms(60, c.again), arg)
+					if err != nil {
+						require.ErrorIs(t, err, ErrFull)
+						got = "full"
+					}
+					entries[arg] = e
+				case "take":
+					got = "-"
+					if e := q.Take(at(s.at), arg); e != nil {
+						got = e.Value.(string)
+					}
+				case "answer":
+					got = said(q.Answer(at(s.at), arg) != nil)
+				case "back":
+					got = said(q.GiveBack(at(s.at), arg))
+				case "leave":
+					q.Leave(entries[arg])
+				case "advance":
+					q.Advance(at(s.at))
+				}
+				require.Equal(t, s.want, got, "%+v", s)
+			}
+			var want []string
+			if c.ends != "" {
+				want = []string{c.ends}
+			}
+			require.Equal(t, want, ends)
+		})
+	}
+}
+
+func TestNextIsTheFirstThatIsDue(t *testing.T) {
+	q := New(func(*Entry) {})
+	require.Zero(t, q.Next())
+	for _, deadline := range []int{60, 40, 50} {
+		_, err := q.Add(at(0), 9, terms(deadline, true), deadline)
+		require.NoError(t, err)
+	}
+	require.Equal(t, at(40), q.Next())
+	require.Equal(t, 60, q.Take(at(1), "1").Value)
+	require.Equal(t, at(11), q.Next())
+	require.False(t, q.Advance(at(10)))
+	require.True(t, q.Advance(at(11)), "an entry waits again")
+	require.Equal(t, at(40), q.Next())
+	require.False(t, q.Advance(at(70)))
+	require.Zero(t, q.Next())
+}
+
+func TestRestore(t *testing.T) {
+	var ends []string
+	q := New(func(e *Entry) { ends = append(ends, fmt.Sprint(e.Value, " ", e.State)) })
+	q.Restore(Entry{Terms: terms(60, false), Value: "waits"})
+	q.Restore(Entry{Terms: terms(60, false), Value: "leased", LeaseID: "1", LeaseEnd: at(20), Deliveries: 1})
+	q.Restore(Entry{Terms: terms(60, true), Value: "lease is over", LeaseID: "2", LeaseEnd: at(5), Deliveries: 1})
+	q.Restore(Entry{Terms: terms(5, true), Value: "too late"})
+	require.Equal(t, "lease is over", q.Take(at(10), "3").Value)
+	require.Equal(t, "leased", q.Answer(at(11), "1").Value)
+	require.Equal(t, "waits", q.Take(at(12), "4").Value)
+	require.Equal(t, []string{"too late expired", "leased answered"}, ends)
+}
+
+// model is what the property test knows of an entry.
+type model struct {
+	number int
+	terms  Terms
+	ends   []State
+	taken  int
+}
+
+// TestEveryEntryEndsOnce does at random what clients, workers and time can do, in any order. In the end every entry has ended once, nobody
+// was answered after its deadline or by a lease that was not the last, and what must not be handed out twice was not.
+func TestEveryEntryEndsOnce(t *testing.T) {
+	for seed := range uint64(150) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		entries := map[*Entry]*model{}
+		q := New(func(e *Entry) { entries[e].ends = append(entries[e].ends, e.State) })
+		now, leases := start, []string{"never given"}
+		for step := range 200 {
+			if random.IntN(3) == 0 {
+				now = now.Add(time.Duration(random.IntN(8)) * time.Second)
+			}
+			play(t, random, q, now, step, entries, &leases)
+			check(t, q, entries)
+		}
+		q.Advance(now.Add(time.Hour))
+		require.Zero(t, q.Waiting()+q.Leased()+len(q.due), "all has ended")
+		for e, m := range entries {
+			require.Len(t, m.ends, 1, "one end, seed %d", seed)
+			require.Equal(t, e.State, m.ends[0])
+			if !m.terms.Redeliver {
+				require.LessOrEqual(t, m.taken, 1, "handed out once, seed %d", seed)
+			}
+			require.LessOrEqual(t, m.taken, MaxDeliveries)
+		}
+	}
+}
+
+// play does one thing.
+func play(t *testing.T, random *rand.Rand, q *Queue, now time.Time, step int, entries map[*Entry]*model, leases *[]string) {
+	const depth = 6
+	id := (*leases)[random.IntN(len(*leases))]
+	switch random.IntN(6) {
+	case 0, 1:
+		terms := Terms{Deadline: now.Add(time.Duration(random.IntN(40)) * time.Second), Lease: time.Duration(1+random.IntN(9)) * time.Second,
+			Redeliver: random.IntN(2) == 0}
+		e, err := q.Add(now, depth, terms, nil)
+		if err != nil {
+			require.GreaterOrEqual(t, q.Waiting(), depth, "what waits again may be more")
+			return
+		}
+		entries[e] = &model{number: step, terms: terms}
+	case 2:
+		fresh := fmt.Sprint("lease ", step)
+		if e := q.Take(now, fresh); e != nil {
+			require.True(t, e.Deadline.After(now))
+			entries[e].taken++
+			*leases = append(*leases, fresh)
+		}
+	case 3:
+		if e := q.Answer(now, id); e != nil {
+			require.Equal(t, id, e.LeaseID)
+			require.True(t, e.LeaseEnd.After(now), "not after the end of the lease")
+		}
+	case 4:
+		if e := q.leased[id]; q.GiveBack(now, id) {
+			entries[e].taken--
+		}
+	case 5:
+		all := slices.SortedFunc(maps.Keys(entries), func(a, b *Entry) int { return cmp.Compare(entries[a].number, entries[b].number) })
+		if len(all) > 0 {
+			q.Leave(all[random.IntN(len(all))])
+		}
+	}
+}
+
+// check looks at the books.
+func check(t *testing.T, q *Queue, entries map[*Entry]*model) {
+	waiting, leased := 0, 0
+	for e := range entries {
+		switch e.State {
+		case Waiting:
+			waiting++
+		case Leased:
+			leased++
+			if q.leased[e.LeaseID] != e {
+				t.Fatal("a leased entry is not to be found by its lease")
+			}
+		default:
+			if e.index >= 0 || e.place != nil {
+				t.Fatal("an entry that has ended is still in a list")
+			}
+		}
+	}
+	require.Equal(t, waiting, q.Waiting())
+	require.Equal(t, leased, q.Leased())
+	require.Len(t, q.due, waiting+leased)
+	require.True(t, len(q.due) == 0 || q.Next().Equal(slices.MinFunc(q.due, func(a, b *Entry) int { return a.due().Compare(b.due()) }).due()))
+}

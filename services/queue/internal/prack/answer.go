@@ -1,0 +1,226 @@
+package prack
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxHeaderBytes bounds the headers of an answer.
+const maxHeaderBytes = 256 << 10
+
+// ErrNoIdentifier says that a message is not one of a worker: not a JSON object, or without an identifier.
+var ErrNoIdentifier = errors.New("the body is not a JSON object with an identifier")
+
+// Answer is what a worker has answered, fit to be sent.
+type Answer struct {
+	Status int
+	Header http.Header // without those that are the server's to set
+	Body   []byte
+}
+
+// MaxMessageBytes is the length of the longest message whose body has bodyBytes: in base64 with a line break for every 60 characters, as
+// Ruby's encode64 has, and escaped for JSON.
+func MaxMessageBytes(bodyBytes int64) int64 {
+	encoded := (bodyBytes + 2) / 3 * 4
+	return encoded + encoded/30 + 2*maxHeaderBytes
+}
+
+// Parse reads the message of a worker. With an identifier, the error is about the answer to that request; without, it matches
+// ErrNoIdentifier. Errors are fit for the worker.
+func Parse(text []byte, maxBodyBytes int64) (identifier string, _ *Answer, err error) {
+	var m struct {
+		Identifier any             `json:"identifier"`
+		Code       json.RawMessage `json:"code"`
+		Headers    json.RawMessage `json:"headers"`
+		Body       *string         `json:"body"`
+	}
+	unmarshalErr := json.Unmarshal(text, &m)
+	identifier, _ = m.Identifier.(string)
+	if identifier == "" {
+		return "", nil, ErrNoIdentifier
+	}
+	if unmarshalErr != nil {
+		return identifier, nil, errors.New("the message is not as it must be: body must be a string")
+	}
+	a := &Answer{}
+	if a.Status, err = parseCode(m.Code); err != nil {
+		return identifier, nil, err
+	}
+	if a.Header, err = parseHeaders(m.Headers); err != nil {
+		return identifier, nil, err
+	}
+	if m.Body == nil {
+		return identifier, a, nil
+	}
+	if a.Body, err = base64.StdEncoding.DecodeString(*m.Body); err != nil { // skips line breaks
+		return identifier, nil, errors.New("body is not base64")
+	}
+	if int64(len(a.Body)) > maxBodyBytes {
+		return identifier, nil, fmt.Errorf("body has %d bytes, at most %d are taken", len(a.Body), maxBodyBytes)
+	}
+	return identifier, a, nil
+}
+
+// Identifier finds the identifier in the beginning of a message that is too long to be read; empty if it is not there.
+func Identifier(beginning []byte) string {
+	dec := json.NewDecoder(bytes.NewReader(beginning))
+	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+		return ""
+	}
+	for {
+		name, err := dec.Token()
+		if err != nil {
+			return ""
+		}
+		var value json.RawMessage
+		if dec.Decode(&value) != nil {
+			return ""
+		}
+		var identifier string
+		if name == "identifier" && json.Unmarshal(value, &identifier) == nil {
+			return identifier
+		}
+	}
+}
+
+// parseCode reads a status, a number or a string.
+func parseCode(raw json.RawMessage) (int, error) {
+	text := string(raw)
+	if unquoted, err := strconv.Unquote(text); err == nil {
+		text = unquoted
+	}
+	code, err := strconv.Atoi(text)
+	switch {
+	case err != nil || len(text) != 3 || code < 100 || code > 599:
+		return 0, fmt.Errorf("code is %.20q: it must be a status from 200 to 599", text)
+	case code < 200:
+		return 0, fmt.Errorf("code is %d: an interim answer is none", code)
+	}
+	return code, nil
+}
+
+// headers collects the headers of an answer.
+type headers struct {
+	all       http.Header
+	sizeBytes int
+}
+
+// parseHeaders reads an object of strings or, as clients do, of numbers, of arrays for headers with several values, or of objects with
+// one header each, under any name; or an array of such objects.
+func parseHeaders(raw json.RawMessage) (http.Header, error) {
+	h := &headers{all: http.Header{}}
+	var list []map[string]json.RawMessage
+	var object map[string]json.RawMessage
+	var err error
+	switch {
+	case len(raw) == 0 || string(raw) == "null":
+	case raw[0] == '[' && json.Unmarshal(raw, &list) == nil:
+		for _, members := range list {
+			err = errors.Join(err, h.addObject(members, false))
+		}
+	case raw[0] == '{' && json.Unmarshal(raw, &object) == nil:
+		err = h.addObject(object, true)
+	default:
+		err = errors.New("headers must be an object of strings")
+	}
+	if err != nil {
+		return nil, err
+	}
+	drop(h.all)
+	return h.all, nil
+}
+
+func (h *headers) addObject(members map[string]json.RawMessage, nested bool) error {
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		raw := members[name]
+		var list []json.RawMessage
+		var object map[string]json.RawMessage
+		var err error
+		switch {
+		case raw[0] == '[' && json.Unmarshal(raw, &list) == nil:
+			for _, value := range list {
+				err = errors.Join(err, h.add(name, value))
+			}
+		case nested && raw[0] == '{' && json.Unmarshal(raw, &object) == nil:
+			err = h.addObject(object, false)
+		default:
+			err = h.add(name, raw)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add takes one value, which has to be fit for a header: what has line breaks would be more than one.
+func (h *headers) add(name string, raw json.RawMessage) error {
+	var v any
+	if json.Unmarshal(raw, &v) != nil {
+		v = nil
+	}
+	value, isText := v.(string)
+	if _, isNumber := v.(float64); isNumber {
+		value = string(raw)
+	} else if !isText {
+		return fmt.Errorf("the header %.60q must be a string", name)
+	}
+	value = strings.Trim(value, " \t")
+	switch {
+	case name == "" || strings.ContainsFunc(name, notToken):
+		return fmt.Errorf("%.60q is not the name of a header", name)
+	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+		return fmt.Errorf("the header %.60q has a line break or another control character", name)
+	}
+	if h.sizeBytes += len(name) + len(value); h.sizeBytes > maxHeaderBytes {
+		return fmt.Errorf("the headers have more than %d bytes", maxHeaderBytes)
+	}
+	h.all.Add(name, value)
+	return nil
+}
+
+// hopByHop are the headers of one connection, RFC 9110 section 7.6.1, and those that frame a message.
+var hopByHop = map[string]bool{
+	"Connection": true, "Proxy-Connection": true, "Keep-Alive": true, "Proxy-Authenticate": true, "Proxy-Authorization": true, "Te": true,
+	"Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "Content-Length": true, "Expect": true,
+}
+
+// drop takes out what is not a worker's to say.
+func drop(h http.Header) {
+	for name := range connectionOptions(h) {
+		delete(h, name)
+	}
+	for name := range hopByHop {
+		delete(h, name)
+	}
+	delete(h, "X-Request-Id")
+}
+
+// connectionOptions are the headers that Connection names.
+func connectionOptions(h http.Header) map[string]bool {
+	named := map[string]bool{}
+	for _, value := range h["Connection"] {
+		for name := range strings.SplitSeq(value, ",") {
+			named[textproto.CanonicalMIMEHeaderKey(strings.Trim(name, " \t"))] = true
+		}
+	}
+	return named
+}
+
+// notToken tells what RFC 9110 section 5.6.2 does not allow in a name.
+func notToken(r rune) bool {
+	switch {
+	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
+		return false
+	}
+	return !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+}

@@ -1,0 +1,149 @@
+// Package prack has the wire format in which workers are given requests and give answers: that of Prack, a server that had Rack
+// applications, and others, fetch their requests. A request is
+//
+//	{"identifier": "...", "environment": {"REQUEST_METHOD": "GET", "HTTP_HOST": "...", ...}, "body": "base64"}
+//
+// and an answer
+//
+//	{"identifier": "...", "code": 200, "headers": {"Content-Type": "text/plain"}, "body": "base64"}
+package prack
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Origin is where a request has come in.
+type Origin struct {
+	Prefix    string // of the service: "/" or "/jobs"
+	Rest      string // the escaped path after it
+	RequestID string
+}
+
+// Environment describes a request in the words of CGI and Rack, as a JSON object. PATH_INFO is escaped and has the query, as Prack's has.
+// Hop-by-hop headers are left out, and those whose names another header could be mistaken for.
+func Environment(r *http.Request, o Origin, bodyBytes int) []byte {
+	pathInfo := o.Rest
+	if pathInfo == "" {
+		pathInfo = "/"
+	}
+	if r.URL.RawQuery != "" || r.URL.ForceQuery {
+		pathInfo += "?" + r.URL.RawQuery
+	}
+	env := map[string]string{
+		"REQUEST_METHOD":  r.Method,
+		"SCRIPT_NAME":     strings.TrimSuffix(o.Prefix, "/"),
+		"PATH_INFO":       pathInfo,
+		"QUERY_STRING":    r.URL.RawQuery,
+		"SERVER_PROTOCOL": r.Proto,
+		"REMOTE_ADDR":     hostOf(r.RemoteAddr),
+		"rack.url_scheme": "http",
+		"HTTP_HOST":       r.Host,
+	}
+	env["SERVER_NAME"], env["SERVER_PORT"] = serverOf(r.Host)
+	addHeaders(env, r.Header)
+	env["HTTP_X_REQUEST_ID"] = o.RequestID
+	if bodyBytes > 0 {
+		env["CONTENT_LENGTH"] = strconv.Itoa(bodyBytes)
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(env); err != nil {
+		panic("prack: strings cannot be encoded: " + err.Error())
+	}
+	return bytes.TrimSpace(b.Bytes())
+}
+
+// addHeaders adds the headers of a request as variables.
+func addHeaders(env map[string]string, h http.Header) {
+	connection := connectionOptions(h)
+	for name, values := range h {
+		if hopByHop[name] || connection[name] || ambiguous(name) {
+			continue
+		}
+		separator := ", "
+		if name == "Cookie" { // RFC 9113 section 8.2.3
+			separator = "; "
+		}
+		variable := "HTTP_" + strings.ReplaceAll(strings.ToUpper(name), "-", "_")
+		if name == "Content-Type" {
+			variable = "CONTENT_TYPE"
+		}
+		env[variable] = strings.Join(values, separator)
+	}
+}
+
+// ambiguous tells whether a header's variable could be that of another header, as "X_Real_Ip" would be, or would be taken for a setting:
+// programs take HTTP_PROXY for the proxy that they shall use.
+func ambiguous(name string) bool {
+	return name == "Proxy" || strings.ContainsFunc(name, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-')
+	})
+}
+
+func hostOf(hostport string) string {
+	if host, _, err := net.SplitHostPort(hostport); err == nil {
+		return host
+	}
+	return hostport
+}
+
+// serverOf gives name and port of a Host header.
+func serverOf(host string) (name, port string) {
+	if name, port, err := net.SplitHostPort(host); err == nil {
+		return name, port
+	}
+	return strings.Trim(host, "[]"), "80"
+}
+
+// Request is a message for a worker. It can be written more than once.
+type Request struct {
+	head string
+	body []byte
+	tail string
+}
+
+// NewRequest makes the message with an environment as Environment gives it.
+func NewRequest(identifier string, environment, body []byte) Request {
+	head := `{"identifier":"` + identifier + `","environment":` + string(environment) + `,"body":"`
+	return Request{head: head, body: body, tail: "\"}\n"}
+}
+
+// Len is the length of the message in bytes.
+func (m Request) Len() int {
+	return len(m.head) + base64.StdEncoding.EncodedLen(len(m.body)) + len(m.tail)
+}
+
+// WriteTo writes the message, without having all of it in memory at a time.
+func (m Request) WriteTo(w io.Writer) (int64, error) {
+	counted := &counter{to: w}
+	_, err := io.WriteString(counted, m.head)
+	if err == nil && len(m.body) > 0 {
+		encoder := base64.NewEncoder(base64.StdEncoding, counted)
+		if _, err = encoder.Write(m.body); err == nil {
+			err = encoder.Close()
+		}
+	}
+	if err == nil {
+		_, err = io.WriteString(counted, m.tail)
+	}
+	return counted.n, err
+}
+
+type counter struct {
+	to io.Writer
+	n  int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.to.Write(p)
+	c.n += int64(n)
+	return n, err
+}
