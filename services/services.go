@@ -57,6 +57,11 @@ type Deployment interface {
 	Close(ctx context.Context) error
 }
 
+// Retirer is a Deployment that wants to know when it is not the one that requests are routed to any more. Retire is called at most once,
+// after the change was published and before the requests in flight are waited for; it returns at once. What is closed without having
+// been published is not retired before.
+type Retirer interface{ Retire() }
+
 // Scale is how far a deployment shall shrink.
 type Scale int
 
@@ -97,4 +102,12 @@ type Status struct {
 	Isolation     string
 	FreshReason   string    // why isolation is "fresh" though it was not asked for; else empty
 	LastUsed      time.Time // end of the last request; zero if there was none
+	Queue         *QueueStatus
+}
+
+// QueueStatus tells of the requests that wait to be answered by others; nil for what has no queue of its own.
+type QueueStatus struct {
+	Depth   int // requests that may wait
+	Waiting int // requests that no worker has taken
+	Leased  int // requests that a worker has taken, and not answered
 }

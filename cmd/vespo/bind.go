@@ -15,11 +15,20 @@ type bindFlags struct {
 	Function       bool     `help:"Let processes answer that speak the Lambda Runtime API: they find it at the address that is shown, given to them as AWS_LAMBDA_RUNTIME_API."`
 	RuntimePort    int      `placeholder:"PORT" help:"With --function: the port of the Runtime API on 127.0.0.1 (a free one)."`
 
+	Queue     bool   `help:"Let requests wait for workers, which fetch and answer them over HTTP, by Prack's protocol."`
+	Depth     int    `placeholder:"N" help:"With --queue: requests that may wait (1000)."`
+	Lease     string `placeholder:"DURATION" help:"With --queue: how long a worker has for a request (--timeout, or half of that where the request can be handed out again)."`
+	Redeliver bool   `help:"With --queue: hand a request out again whose worker did not answer, though its method is not idempotent."`
+	Default   bool   `help:"With --queue: the queue of workers that do not name one."`
+	Durable   bool   `help:"With --queue: accept requests whose client does not wait, and keep them and their answers on disk."`
+
 	WorkerConcurrency int `placeholder:"N" help:"With --function: the events that one process takes at a time, where it was started with AWS_LAMBDA_MAX_CONCURRENCY (1)."`
 }
 
 // bound tells whether the prefix is bound to something else than a module.
-func (f *bindFlags) bound() bool { return len(f.Upstream) > 0 || f.Static != "" || f.Function }
+func (f *bindFlags) bound() bool {
+	return len(f.Upstream) > 0 || f.Static != "" || f.Function || f.Queue
+}
 
 // fields are the members of the request that were given. Which of them go together, the server knows.
 func (f *bindFlags) fields() map[string]any {
@@ -32,18 +41,20 @@ func (f *bindFlags) fields() map[string]any {
 		}
 	}
 	for name, value := range map[string]string{
-		"host": f.Host, "static": f.Static, "fallback": f.Fallback, "cache_control": f.CacheControl,
+		"host": f.Host, "static": f.Static, "fallback": f.Fallback, "cache_control": f.CacheControl, "lease": f.Lease,
 	} {
 		if value != "" {
 			given[name] = value
 		}
 	}
-	for name, value := range map[string]bool{"keep_prefix": f.KeepPrefix, "function": f.Function} {
+	for name, value := range map[string]bool{
+		"keep_prefix": f.KeepPrefix, "function": f.Function, "queue": f.Queue, "redeliver": f.Redeliver, "default": f.Default, "durable": f.Durable,
+	} {
 		if value {
 			given[name] = true
 		}
 	}
-	for name, value := range map[string]int{"runtime_port": f.RuntimePort, "worker_concurrency": f.WorkerConcurrency} {
+	for name, value := range map[string]int{"runtime_port": f.RuntimePort, "worker_concurrency": f.WorkerConcurrency, "depth": f.Depth} {
 		if value != 0 {
 			given[name] = value
 		}
@@ -55,11 +66,11 @@ func (f *bindFlags) fields() map[string]any {
 func (c *addCmd) Validate() error {
 	switch {
 	case !c.bound() && len(c.bindFlags.fields()) > 0:
-		return errors.New("the given flags are for --upstream, --static or --function, and none of these is given")
+		return errors.New("the given flags are for --upstream, --static, --function or --queue, and none of these is given")
 	case !c.bound() && c.Module == "":
-		return errors.New("give a module as <file|url>, or --upstream, --static or --function")
+		return errors.New("give a module as <file|url>, or --upstream, --static, --function or --queue")
 	case c.bound() && c.Module != "":
-		return errors.New("a prefix is bound to one thing: give a module, or --upstream, --static or --function")
+		return errors.New("a prefix is bound to one thing: give a module, or --upstream, --static, --function or --queue")
 	}
 	return c.clientFlags.Validate()
 }

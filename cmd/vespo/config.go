@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -38,6 +39,8 @@ type Config struct {
 	Idle                time.Duration `placeholder:"DURATION" default:"5m" help:"Time after which an unused service gives back its slots, and 6 times that, its compiled code; 0 is never (${default})."`
 	MaxConnections      int           `placeholder:"N" default:"4096" help:"Connections that are open at a time; more wait to be accepted (${default})."`
 	AdminToken          string        `placeholder:"TOKEN" env:"VESPO_ADMIN_TOKEN" help:"Token that management requests must carry; without one, only this machine manages, over a loopback address."`
+	WorkerListen        string        `placeholder:"HOST:PORT" default:"127.0.0.1:4242" help:"Address where the workers of queues fetch requests, open while there is a queue; port 0 takes a free one (${default})."`
+	WorkerToken         string        `placeholder:"TOKEN" env:"VESPO_WORKER_TOKEN" help:"Token that workers must send; without one, only this machine's can fetch requests, over a loopback address."`
 	AllowPrivateSources bool          `help:"Fetch modules from private and loopback addresses too."`
 	AccessLog           string        `enum:"off,common,text,json" aliases:"log-format" placeholder:"off|common|text|json" default:"${access_log}" help:"Form of the access records on standard output; also --log-format (${default})."`
 	LogLevel            slog.Level    `placeholder:"debug|info|warn|error" default:"info" help:"Least level of the log on standard error, guests' output included (${default})."`
@@ -69,8 +72,15 @@ func (c *Config) Validate() error {
 	check(c.QueueWait >= 0 && c.QueueWait <= maxTimeout, "--queue-wait is %s: it must be between 0 and %s", c.QueueWait, maxTimeout)
 	check(c.Idle >= 0, "--idle is %s: it must be 0, for never, or more", c.Idle)
 	check(c.MaxConnections >= 1, "--max-connections is %d: it must be 1 or more", c.MaxConnections)
-	check(!strings.ContainsFunc(c.AdminToken, func(r rune) bool { return r <= ' ' || r >= 0x7f }),
-		"--admin-token has a space or a character that no header can carry: use printable ASCII")
+	host, _, err := net.SplitHostPort(c.WorkerListen)
+	check(err == nil, "--worker-listen is %q: write it like 127.0.0.1:4242, or :4242 for every address of this machine", c.WorkerListen)
+	addr, parseErr := netip.ParseAddr(host)
+	public := err == nil && (host == "" || parseErr == nil && !addr.Unmap().IsLoopback())
+	check(!public || c.WorkerToken != "", "--worker-listen is %q, which other machines reach: set --worker-token", c.WorkerListen)
+	for _, token := range [...]struct{ flag, value string }{{"--admin-token", c.AdminToken}, {"--worker-token", c.WorkerToken}} {
+		check(!strings.ContainsFunc(token.value, func(r rune) bool { return r <= ' ' || r >= 0x7f }),
+			"%s has a space or a character that no header can carry: use printable ASCII", token.flag)
+	}
 	if len(violations) == 0 {
 		return nil
 	}
@@ -97,12 +107,8 @@ func (c *Config) perService() int {
 	return max(1, c.Slots*3/4)
 }
 
-// String gives the configuration as flags, one a line, without the token.
+// String gives the configuration as flags, one a line, without the tokens.
 func (c *Config) String() string {
-	token := "none"
-	if c.AdminToken != "" {
-		token = "set"
-	}
 	var b strings.Builder
 	for _, f := range [...]struct {
 		flag  string
@@ -121,7 +127,9 @@ func (c *Config) String() string {
 		{"root", c.Root},
 		{"idle", c.Idle},
 		{"max-connections", c.MaxConnections},
-		{"admin-token", token},
+		{"admin-token", isSet(c.AdminToken)},
+		{"worker-listen", c.WorkerListen},
+		{"worker-token", isSet(c.WorkerToken)},
 		{"allow-private-sources", c.AllowPrivateSources},
 		{"access-log", c.AccessLog},
 		{"log-level", strings.ToLower(c.LogLevel.String())},
@@ -130,4 +138,12 @@ func (c *Config) String() string {
 		fmt.Fprintf(&b, "--%s=%v\n", f.flag, f.value)
 	}
 	return b.String()
+}
+
+// isSet stands for a secret.
+func isSet(secret string) string {
+	if secret == "" {
+		return "none"
+	}
+	return "set"
 }

@@ -80,7 +80,7 @@ func TestConfigReadsBack(t *testing.T) {
 	require.NoError(t, err)
 	var flags []string
 	for line := range strings.Lines(cfg.String()) {
-		if !strings.HasPrefix(line, "--admin-token") { // which is not shown
+		if !strings.HasPrefix(line, "--admin-token") && !strings.HasPrefix(line, "--worker-token") { // which are not shown
 			flags = append(flags, strings.TrimSuffix(line, "\n"))
 		}
 	}

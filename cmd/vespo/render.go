@@ -16,16 +16,17 @@ import (
 // service is what the commands show of a service; package admin describes the members.
 type service struct {
 	version
-	ABI         string    `json:"abi"`
-	Target      string    `json:"target"`
-	Prefix      string    `json:"prefix"`
-	Match       string    `json:"match"`
-	FreshReason string    `json:"fresh_reason"`
-	Snapshot    int64     `json:"snapshot"`
-	State       string    `json:"state"`
-	Problem     string    `json:"problem"`
-	Warm        int       `json:"warm"`
-	InFlight    int       `json:"in_flight"`
+	ABI         string `json:"abi"`
+	Target      string `json:"target"`
+	Prefix      string `json:"prefix"`
+	Match       string `json:"match"`
+	FreshReason string `json:"fresh_reason"`
+	Snapshot    int64  `json:"snapshot"`
+	State       string `json:"state"`
+	Problem     string `json:"problem"`
+	Warm        int    `json:"warm"`
+	InFlight    int    `json:"in_flight"`
+	Queue       *struct{ Depth, Waiting, Leased int }
 	LastUsed    time.Time `json:"last_used"`
 	History     []version `json:"history"`
 }
@@ -143,6 +144,10 @@ func writeService(w io.Writer, s *service) error {
 		t.row("warm", s.Warm)
 	}
 	t.row("in flight", s.InFlight)
+	if q := s.Queue; q != nil {
+		t.row("waiting", fmt.Sprintf("%d of %d", q.Waiting, q.Depth))
+		t.row("leased", q.Leased)
+	}
 	t.row("last used", s.LastUsed)
 	if err := t.flush(); err != nil || len(s.History) == 0 {
 		return err

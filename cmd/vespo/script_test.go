@@ -40,6 +40,7 @@ func TestScript(t *testing.T) {
 			"finish": finishCommand,
 			"build":  buildCommand,
 			"dev":    devCommand,
+			"worker": workerCommand,
 		},
 	})
 }

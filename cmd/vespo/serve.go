@@ -133,7 +133,7 @@ type server struct {
 // run serves until ctx ends or the listener fails, drains, and closes the parts.
 func (s *server) run(ctx context.Context) error {
 	listener, err := conns.Listen(ctx, s.cfg.Listen, conns.Config{
-		MaxConnections: s.cfg.MaxConnections, First: headerTimeout, Idle: idleTimeout, Write: answerTimeout,
+		Flag: "--listen", MaxConnections: s.cfg.MaxConnections, First: headerTimeout, Idle: idleTimeout, Write: answerTimeout,
 	})
 	if err != nil {
 		return errors.Join(err, s.parts.close(ctx))

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/registry/filestore"
 	"github.com/vespo-dev/vespo/router"
@@ -20,18 +21,21 @@ import (
 	"github.com/vespo-dev/vespo/services/deploy"
 	"github.com/vespo-dev/vespo/services/function"
 	"github.com/vespo-dev/vespo/services/proxy"
+	"github.com/vespo-dev/vespo/services/queue"
 	"github.com/vespo-dev/vespo/services/static"
 	"github.com/vespo-dev/vespo/services/wasm"
 )
 
 // Bounds of a connection that no flag changes.
 const (
-	headerTimeout  = 10 * time.Second // for the header of a connection's first request
-	idleTimeout    = time.Minute      // until the header of the next
-	bodyTimeout    = 30 * time.Second // for a body that nobody has begun to read
-	answerTimeout  = 30 * time.Second // for the client to take the end of an answer
-	maxHeaderBytes = 64 << 10
-	maxStreams     = 128 // of one HTTP/2 connection
+	headerTimeout     = 10 * time.Second // for the header of a connection's first request
+	idleTimeout       = time.Minute      // until the header of the next
+	bodyTimeout       = 30 * time.Second // for a body that nobody has begun to read
+	answerTimeout     = 30 * time.Second // for the client to take the end of an answer
+	maxHeaderBytes    = 64 << 10
+	maxStreams        = 128     // of one HTTP/2 connection
+	workerConnections = 1024    // of workers
+	queuedRequests    = 1 << 16 // that wait for workers or their answers, of all queues
 )
 
 // parts is the object graph of a server, in the order of opening; closing goes the other way.
@@ -40,6 +44,7 @@ type parts struct {
 	root     *os.Root           // of mounts and static files; nil if there are none
 	problems []registry.Problem // found when the store was opened
 	kind     *wasm.Kind
+	queues   *queue.Kind
 	deployer *deploy.Deployer
 	http     *http.Server
 }
@@ -86,6 +91,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 	if err != nil {
 		return nil, err
 	}
+	p.queues = newQueues(cfg, p.store.QueueDir(), log)
 	p.deployer = deploy.New(deploy.Config{
 		Registry: catalogue,
 		Router:   routing,
@@ -96,6 +102,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 			proxy.New(proxy.Config{Timeout: cfg.Timeout, MaxBodyBytes: int64(cfg.MaxBody)}),
 			static.New(static.Config{Root: p.root}),
 			function.New(function.Config{Timeout: cfg.Timeout, Log: log}),
+			p.queues,
 		},
 		Admission: admissions(cfg),
 		Idle:      registry.IdlePolicy{Idle: cfg.Idle, EvictCode: evictAfterIdles * cfg.Idle},
@@ -113,7 +120,24 @@ func admissions(cfg *Config) map[string]deploy.Admission {
 		Gate:   admission.NewGate(cfg.MaxConnections),
 		Limits: admission.Limits{Concurrency: max(1, cfg.MaxConnections*3/4), Queue: cfg.Queue, Wait: cfg.QueueWait},
 	}
-	return map[string]deploy.Admission{proxy.KindName: slotless, static.KindName: slotless, function.KindName: slotless}
+	// A request to a queue waits there, and so must not wait before; and queues without workers must not keep others out.
+	queued := deploy.Admission{Gate: admission.NewGate(queuedRequests), Limits: admission.Limits{Concurrency: queuedRequests}}
+	return map[string]deploy.Admission{
+		proxy.KindName: slotless, static.KindName: slotless, function.KindName: slotless, queue.KindName: queued,
+	}
+}
+
+// newQueues makes the kind for queues. Its listener is opened when there is one.
+func newQueues(cfg *Config, dir string, log *slog.Logger) *queue.Kind {
+	return queue.New(queue.Config{
+		Listen: func(ctx context.Context) (net.Listener, error) {
+			return conns.Listen(ctx, cfg.WorkerListen, conns.Config{Flag: "--worker-listen", MaxConnections: workerConnections})
+		},
+		Token:        cfg.WorkerToken,
+		MaxBodyBytes: int64(cfg.MaxBody),
+		Dir:          dir,
+		Log:          log,
+	})
 }
 
 // newHTTPServer leaves ReadTimeout unset: it would run out under a long request without a body and look like the client's leaving. How
@@ -156,6 +180,9 @@ func (p *parts) close(ctx context.Context) error {
 	}
 	if p.kind != nil {
 		failed = append(failed, p.kind.Close(ctx))
+	}
+	if p.queues != nil {
+		failed = append(failed, p.queues.Close())
 	}
 	if p.root != nil {
 		failed = append(failed, p.root.Close())

@@ -106,7 +106,7 @@ func (s *Store) tidy(l *loading) error {
 // tidyTop reports what is not the store's.
 func (s *Store) tidyTop(l *loading) error {
 	known := []string{
-		lockName, manifestName, previousName, asideDir, tmpDir, cacheDir, strings.Split(blobDir, "/")[0], "lost+found",
+		lockName, manifestName, previousName, asideDir, tmpDir, cacheDir, queueDir, strings.Split(blobDir, "/")[0], "lost+found",
 	}
 	top, err := s.fs.ReadDir(".")
 	if err != nil {

@@ -23,6 +23,7 @@ const (
 	asideDir     = "setaside"
 	tmpDir       = "tmp"
 	cacheDir     = "cache"
+	queueDir     = "queue"
 )
 
 // ErrLocked says that another server uses the directory.
@@ -73,7 +74,7 @@ func Open(dir string) (*Store, error) {
 // open makes the directories within a directory that is there and locked.
 func open(fsys fileSystem, dir string) (*Store, error) {
 	s := &Store{fs: fsys, dir: dir}
-	for _, name := range []string{blobDir, asideDir, tmpDir, cacheDir} {
+	for _, name := range []string{blobDir, asideDir, tmpDir, cacheDir, queueDir} {
 		if err := fsys.MkdirAll(name); err != nil {
 			return nil, fmt.Errorf("data directory %s: %w", dir, err)
 		}
@@ -91,6 +92,9 @@ func (s *Store) Close() error {
 
 // CacheDir is the directory that is set apart for compiled code. It is there, and whatever is in it can be lost.
 func (s *Store) CacheDir() string { return filepath.Join(s.dir, cacheDir) }
+
+// QueueDir is the directory that is set apart for requests to durable queues. It is there; what is in it is whose it is.
+func (s *Store) QueueDir() string { return filepath.Join(s.dir, queueDir) }
 
 // Save replaces the manifest. See the package comment for the order of the steps.
 func (s *Store) Save(_ context.Context, state *registry.State) error {

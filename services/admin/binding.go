@@ -7,6 +7,7 @@ import (
 
 	"github.com/vespo-dev/vespo/services/function"
 	"github.com/vespo-dev/vespo/services/proxy"
+	"github.com/vespo-dev/vespo/services/queue"
 	"github.com/vespo-dev/vespo/services/static"
 )
 
@@ -25,6 +26,13 @@ const (
 	fieldFunction    = "function" // true or false
 	fieldRuntimePort = "runtime_port"
 	fieldLoops       = "worker_concurrency"
+
+	fieldQueue     = "queue" // true or false
+	fieldDepth     = "depth"
+	fieldLease     = "lease"
+	fieldRedeliver = "redeliver" // true or false
+	fieldDefault   = "default"   // true or false
+	fieldDurable   = "durable"   // true or false
 )
 
 // binding is what a prefix can be bound to beside modules. What is deployed then is a document, which a request describes by fields.
@@ -43,6 +51,8 @@ func bindings() []binding {
 			options: []string{fieldFallback, fieldCacheControl}},
 		{kind: function.KindName, field: fieldFunction, document: (*fields).functionDocument,
 			options: []string{fieldRuntimePort, fieldLoops}},
+		{kind: queue.KindName, field: fieldQueue, document: (*fields).queueDocument,
+			options: []string{fieldDepth, fieldLease, fieldRedeliver, fieldDefault, fieldDurable}},
 	}
 }
 
@@ -59,7 +69,7 @@ func bindingFields() (names []string) {
 func (f *fields) bound(modules ...string) (kind string, document []byte) {
 	given := slices.DeleteFunc(slices.Clone(modules), func(name string) bool { return !f.claimed[name] })
 	for _, b := range bindings() {
-		if f.claimed[b.field] && (b.field != fieldFunction || f.boolean(fieldFunction)) {
+		if f.claimed[b.field] && (!isBoolean(b.field) || f.boolean(b.field)) {
 			given = append(given, b.field)
 			kind, document = b.kind, b.document(f)
 			continue
@@ -93,6 +103,13 @@ func (f *fields) functionDocument() []byte {
 	return function.Document{RuntimePort: f.number(fieldRuntimePort), Loops: f.number(fieldLoops)}.Encode()
 }
 
+func (f *fields) queueDocument() []byte {
+	return queue.Document{
+		Depth: f.number(fieldDepth), Lease: f.values[fieldLease], Redeliver: f.boolean(fieldRedeliver),
+		Default: f.boolean(fieldDefault), Durable: f.boolean(fieldDurable),
+	}.Encode()
+}
+
 // number gives a field that is a whole number; 0 if it was not given.
 func (f *fields) number(name string) int {
 	value, given := f.values[name]
@@ -122,4 +139,4 @@ func (f *fields) boolean(name string) bool {
 }
 
 // orElse follows the advice to give a module.
-const orElse = "; or bind the prefix to servers by upstream, to a directory by static, or to workers by function"
+const orElse = "; or bind the prefix to servers by upstream, to a directory by static, or to workers by function or queue"

@@ -45,8 +45,8 @@
 //	mount      a directory that the service can read, PATH=DIRECTORY: PATH is what the service sees, DIRECTORY is below
 //	           the server's root for mounts; given once for each
 //
-// Instead of a module, a prefix can be bound to something else, which fields of their own describe: upstream, static or function. The
-// options of these are in docs/management-api.md.
+// Instead of a module, a prefix can be bound to something else, which fields of their own describe: upstream, static, function or
+// queue. The options of these are in docs/management-api.md.
 //
 // In JSON, allow is an array of strings, and config and mount are objects of strings. Queries end up in logs, here and on the way: give
 // secrets in a form or in JSON.
@@ -79,6 +79,8 @@
 //	problem       string  why state is "failed"; else absent
 //	warm          number  instances ready to serve
 //	in_flight     number  requests being served
+//	queue         object  depth, waiting and leased: requests that may wait for workers, that do, and that a worker has taken;
+//	                      absent for what is no queue
 //	deployed      string  time of the change that made this version current
 //	last_used     string  time of the end of the last request; absent if there was none
 //	history       array   inspect only: earlier versions, newest first, with digest, generation, kind, memory, timeout,
@@ -96,7 +98,7 @@
 //	404 not-found               no such service, or no such path
 //	405 method-not-allowed      see the header Allow
 //	408 request-timeout         the upload stalled
-//	409 conflict                nothing to roll back to
+//	409 conflict                nothing to roll back to; a second default queue; or the listener for workers cannot be opened
 //	413 body-too-large          the module, sent or fetched, is too large
 //	415 unsupported-media-type  see detail for what is taken
 //	422 module-invalid          not a module, or one that this server cannot serve

@@ -44,9 +44,17 @@ func isList(name string) bool {
 
 func isPairs(name string) bool { return name == fieldConfig || name == fieldMount }
 
-func isBoolean(name string) bool { return name == fieldKeepPrefix || name == fieldFunction }
+func isBoolean(name string) bool {
+	switch name {
+	case fieldKeepPrefix, fieldFunction, fieldQueue, fieldRedeliver, fieldDefault, fieldDurable:
+		return true
+	}
+	return false
+}
 
-func isNumber(name string) bool { return name == fieldRuntimePort || name == fieldLoops }
+func isNumber(name string) bool {
+	return name == fieldRuntimePort || name == fieldLoops || name == fieldDepth
+}
 
 // maxViolations bounds the answer to a request that is all wrong.
 const maxViolations = 20

@@ -35,9 +35,17 @@ type serviceView struct {
 	Problem     string              `json:"problem,omitempty"`
 	Warm        int                 `json:"warm"`
 	InFlight    int                 `json:"in_flight"`
+	Queue       *queueView          `json:"queue,omitempty"`
 	Deployed    time.Time           `json:"deployed"`
 	LastUsed    time.Time           `json:"last_used,omitzero"`
 	History     []versionView       `json:"history,omitempty"`
+}
+
+// queueView is the JSON form of the requests that wait for workers.
+type queueView struct {
+	Depth   int `json:"depth"`
+	Waiting int `json:"waiting"`
+	Leased  int `json:"leased"`
 }
 
 // versionView is the JSON form of a version that is not current any more.
@@ -94,6 +102,9 @@ func viewOf(service registry.Service, status services.Status) serviceView {
 	}
 	if v.Memory == 0 {
 		v.Memory = version.Options.MemoryBytes
+	}
+	if q := status.Queue; q != nil {
+		v.Queue = &queueView{Depth: q.Depth, Waiting: q.Waiting, Leased: q.Leased}
 	}
 	if v.Isolation == "" {
 		v.Isolation = version.Options.Isolation

@@ -7,6 +7,7 @@ import (
 
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services"
 )
 
 // discard closes what was prepared and never published.
@@ -20,6 +21,9 @@ func (d *Deployer) discard(l *live) {
 // Called with the writer lock held.
 func (d *Deployer) retire(l *live) {
 	l.route.Retire()
+	if r, ok := l.deployment.(services.Retirer); ok {
+		r.Retire()
+	}
 	d.retiring.Go(func() { d.drain(l) })
 }
 

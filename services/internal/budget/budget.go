@@ -42,13 +42,13 @@ func (b *Budget) Take(n int64) bool {
 func (b *Budget) Give(n int64) { b.left.Add(n) }
 
 // Read reads all of r, at most limit bytes, into memory that is taken from the budget; held is what the caller has to give back,
-// also after an error.
+// also after an error. With ErrTooLong, data is the beginning.
 func (b *Budget) Read(r io.Reader, limit int64) (data []byte, held int64, err error) {
 	for {
 		if len(data) == cap(data) {
 			size := min(max(int64(2*cap(data)), firstBytes), limit+1)
 			if size == int64(cap(data)) {
-				return nil, held, ErrTooLong
+				return data, held, ErrTooLong
 			}
 			if !b.Take(size - held) {
 				return nil, held, ErrExhausted
@@ -60,7 +60,7 @@ func (b *Budget) Read(r io.Reader, limit int64) (data []byte, held int64, err er
 		data = data[:len(data)+n]
 		switch {
 		case int64(len(data)) > limit:
-			return nil, held, ErrTooLong
+			return data, held, ErrTooLong
 		case errors.Is(err, io.EOF):
 			return data, held, nil
 		case err != nil:

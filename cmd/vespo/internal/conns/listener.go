@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// Config bounds the connections of a listener. None of the values may be 0.
+// Config bounds the connections of a listener. None of the values may be 0, but for the times of a listener that nobody watches.
 type Config struct {
+	Flag           string        // chooses the address, for messages
 	MaxConnections int           // open at a time; those beyond wait in the kernel's queue
 	First          time.Duration // until the header of the first request is there
 	Idle           time.Duration // until the header of a later request is there
@@ -42,7 +43,7 @@ func Listen(ctx context.Context, address string, cfg Config) (*Listener, error) 
 	inner, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s is in use, perhaps by another server: stop that, or choose another address with --listen (port 0 takes a free one)", address)
+		return nil, fmt.Errorf("%s is in use, perhaps by another server: stop that, or choose another address with %s (port 0 takes a free one)", address, cfg.Flag)
 	case err != nil:
 		return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
 	}

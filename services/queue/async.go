@@ -1,0 +1,106 @@
+package queue
+
+import (
+	"errors"
+	"net/http"
+	"net/textproto"
+	"strings"
+	"time"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services/internal/inflight"
+	"github.com/vespo-dev/vespo/services/queue/internal/prack"
+	"github.com/vespo-dev/vespo/services/queue/internal/stored"
+)
+
+const (
+	// resultsPath is what a durable queue answers itself below its prefix, followed by an id.
+	resultsPath = "/_results/"
+	// stateHeader tells what has become of a request, beside the status, which may be the worker's.
+	stateHeader = "Vespo-Result"
+	// asyncTimeout is how long a request whose client does not wait may wait.
+	asyncTimeout = 24 * time.Hour
+	// resultRetryAfter is when a client may ask again for a result, in seconds.
+	resultRetryAfter = "1"
+)
+
+// wantsAsync tells whether the client asks not to wait: by the query, or as of RFC 7240.
+func wantsAsync(r *http.Request) bool {
+	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		if pair == "async=1" {
+			return true
+		}
+	}
+	for _, value := range r.Header[textproto.CanonicalMIMEHeaderKey("Prefer")] {
+		for preference := range strings.SplitSeq(value, ",") {
+			token, _, _ := strings.Cut(preference, ";")
+			if strings.EqualFold(strings.TrimSpace(token), "respond-async") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// accept stores the request and tells its client where the answer will be.
+func (x *exchange) accept() error {
+	if err := x.d.line.promise(x.d.plan.depth); err != nil {
+		return full(err)
+	}
+	terms := x.d.terms(x.r, asyncTimeout)
+	request := stored.Request{ID: newID(), Accepted: time.Now(), Deadline: terms.Deadline, LeaseTime: terms.Lease, Redeliver: terms.Redeliver,
+		Environment: x.environment()}
+	if err := x.d.store.Put(string(x.d.prefix), request, x.body); err != nil {
+		x.d.line.renege()
+		if errors.Is(err, stored.ErrFull) {
+			return full(err)
+		}
+		return problem.New(problem.Internal, "the request could not be stored; it was not accepted").WithCause(err)
+	}
+	x.d.line.keep(request)
+	h := x.w.Header()
+	h.Set("Location", strings.TrimSuffix(x.rec.Prefix, "/")+resultsPath+request.ID)
+	h.Set("Preference-Applied", "respond-async")
+	h.Set(stateHeader, "pending")
+	h.Set("Content-Length", "0")
+	x.w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// serveResult answers for a request that was accepted before: with its answer, with why there is none, or with 202.
+func (d *deployment) serveResult(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, id string) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		p := problem.New(problem.MethodNotAllowed, "results can be read only: use GET, HEAD")
+		rec.Err, rec.Outcome = p, accesslog.OutcomeRefused
+		w.Header().Set("Allow", "GET, HEAD")
+		problem.Write(w, rec.RequestID, p)
+		return nil
+	}
+	result, err := d.store.Result(string(d.prefix), id, time.Now())
+	switch {
+	case errors.Is(err, stored.ErrNotFound):
+		return problem.New(problem.NotFound, "there is no such result, or not any more").WithCause(err)
+	case err != nil:
+		return problem.New(problem.Internal, "the result could not be read").WithCause(err)
+	}
+	h := w.Header()
+	switch result.State {
+	case stored.Answered:
+		h.Set(stateHeader, string(result.State))
+		x := &exchange{d: d, w: w, r: r, rec: rec}
+		return x.send(&prack.Answer{Status: result.Status, Header: result.Header, Body: result.Body})
+	case stored.Unusable:
+		return backendError(nil)
+	case stored.Failed:
+		return problem.New(problem.Deadline, "Timeout: no worker has answered the request in time")
+	}
+	if d.requests.Context().Err() != nil {
+		return inflight.Stopped()
+	}
+	h.Set(stateHeader, "pending")
+	h.Set("Retry-After", resultRetryAfter)
+	h.Set("Content-Length", "0")
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}

@@ -1,0 +1,126 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/internal/inflight"
+	"github.com/vespo-dev/vespo/services/queue/internal/lease"
+	"github.com/vespo-dev/vespo/services/queue/internal/stored"
+)
+
+// retryAfter is when a client may come again that found the queue full.
+const retryAfter = time.Second
+
+// deployment is one prepared version of a service. It implements services.Deployment and services.Retirer.
+type deployment struct {
+	kind     *Kind              // immutable
+	prefix   registry.Prefix    // immutable
+	plan     *plan              // immutable
+	line     *line              // immutable
+	store    *stored.Store      // immutable; nil unless the version is durable
+	address  string             // immutable; of the listener for workers
+	requests *inflight.Requests // immutable
+	retired  atomic.Bool
+}
+
+func newDeployment(k *Kind, prefix registry.Prefix, p *plan, l *line) *deployment {
+	return &deployment{kind: k, prefix: prefix, plan: p, line: l, requests: inflight.New()}
+}
+
+// Serve implements router.Handler.
+func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+	if err := d.requests.Begin(); err != nil {
+		return err
+	}
+	defer d.requests.End()
+	if id, isResult := strings.CutPrefix(rec.Rest, resultsPath); isResult && d.store != nil {
+		return d.serveResult(w, r, rec, id)
+	}
+	if r.ContentLength > d.kind.cfg.MaxBodyBytes {
+		return d.bodyTooLarge()
+	}
+	if d.line.full(d.plan.depth) {
+		return full(lease.ErrFull) // before the body is read, not after
+	}
+	body, held, err := d.readBody(w, r)
+	defer d.kind.requests.Give(held)
+	if err != nil {
+		return err
+	}
+	x := &exchange{d: d, w: w, r: r, rec: rec, body: body}
+	if d.store != nil && wantsAsync(r) {
+		return x.accept()
+	}
+	return x.wait()
+}
+
+func full(cause error) error {
+	p := problem.New(problem.NoCapacity, "too many requests wait for the workers of this service; try again")
+	p.RetryAfter = retryAfter
+	return p.WithCause(cause)
+}
+
+func (d *deployment) bodyTooLarge() error {
+	return problem.Newf(problem.BodyTooLarge, "the request's body is larger than %d bytes", d.kind.cfg.MaxBodyBytes)
+}
+
+// terms are those of a request that comes now.
+func (d *deployment) terms(r *http.Request, timeout time.Duration) lease.Terms {
+	redeliver := d.plan.redeliver || idempotent(r.Method)
+	return lease.Terms{Deadline: time.Now().Add(timeout), Lease: d.plan.leaseFor(redeliver), Redeliver: redeliver}
+}
+
+// idempotent tells whether a request with this method may be done twice, RFC 9110 section 9.2.2.
+func idempotent(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return false
+}
+
+// Status implements services.Deployment.
+func (d *deployment) Status() services.Status {
+	waiting, leased := d.line.counts()
+	s := services.Status{State: services.StateReady, Queue: &services.QueueStatus{Depth: d.plan.depth, Waiting: waiting, Leased: leased}}
+	s.Target = fmt.Sprintf("workers at http://%s%s (%d waiting, %d leased)", d.address, pathOf(d.prefix), waiting, leased)
+	if d.plan.isDefault {
+		s.Target = fmt.Sprintf("workers at http://%s%s (default; %d waiting, %d leased)", d.address, pathOf(d.prefix), waiting, leased)
+	}
+	s.InFlight, s.LastUsed = d.requests.Stats()
+	return s
+}
+
+// Retire implements services.Retirer: another queue can be the default from now on.
+func (d *deployment) Retire() { d.retired.Store(true) }
+
+// Scale implements services.Deployment. What waits is wanted, and else there is nothing.
+func (d *deployment) Scale(context.Context, services.Scale) error { return nil }
+
+// Close implements services.Deployment. Workers can answer until the last request has ended.
+func (d *deployment) Close(ctx context.Context) error {
+	err := d.requests.Close(ctx)
+	d.kind.leave(ctx, d)
+	return err
+}
+
+// gone is the error of a request that nobody waits for any more.
+func (d *deployment) gone(r *http.Request) error {
+	if err := r.Context().Err(); err != nil {
+		return err
+	}
+	if d.requests.Context().Err() != nil {
+		return inflight.Stopped()
+	}
+	return errors.New("the request left the queue, and nobody knows why")
+}

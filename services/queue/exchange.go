@@ -1,0 +1,137 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services/internal/budget"
+	"github.com/vespo-dev/vespo/services/internal/client"
+	"github.com/vespo-dev/vespo/services/queue/internal/lease"
+	"github.com/vespo-dev/vespo/services/queue/internal/prack"
+)
+
+// bodyTimeout bounds the sending of a request's body.
+const bodyTimeout = 30 * time.Second
+
+// exchange is one request and its way to an answer.
+type exchange struct {
+	d    *deployment
+	w    http.ResponseWriter
+	r    *http.Request
+	rec  *accesslog.Record
+	body []byte
+}
+
+// readBody reads the body of a request. What is held was taken from the budget, and is to be given back after an error too.
+func (d *deployment) readBody(w http.ResponseWriter, r *http.Request) (body []byte, held int64, err error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil, 0, nil
+	}
+	rc := http.NewResponseController(w) // errors: a connection without deadlines has no need of them
+	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout))
+	body, held, err = d.kind.requests.Read(r.Body, d.kind.cfg.MaxBodyBytes)
+	switch {
+	case err == nil:
+		_ = rc.SetReadDeadline(time.Time{}) // its passing would look like the client's leaving
+		return body, held, nil
+	case errors.Is(err, budget.ErrTooLong):
+		return nil, held, d.bodyTooLarge()
+	case errors.Is(err, budget.ErrExhausted):
+		return nil, held, full(err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, held, problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(err)
+	case r.Context().Err() != nil:
+		return nil, held, fmt.Errorf("%w: %w", r.Context().Err(), err)
+	}
+	return nil, held, problem.New(problem.BadRequest, "the request's body could not be read").WithCause(err)
+}
+
+// environment describes the request to workers.
+func (x *exchange) environment() []byte {
+	return prack.Environment(x.r, prack.Origin{Prefix: x.rec.Prefix, Rest: x.rec.Rest, RequestID: x.rec.RequestID}, len(x.body))
+}
+
+// wait puts the request into the line and gives its client the answer.
+func (x *exchange) wait() error {
+	j := &job{environment: x.environment(), body: x.body, done: make(chan struct{})}
+	size := int64(len(j.environment))
+	if !x.d.kind.requests.Take(size) {
+		return full(budget.ErrExhausted)
+	}
+	defer x.d.kind.requests.Give(size)
+	if err := x.d.line.add(x.d.plan.depth, x.d.terms(x.r, x.d.plan.timeout), j); err != nil {
+		return full(err)
+	}
+	select {
+	case <-j.done:
+	case <-x.r.Context().Done():
+		x.d.line.leave(j)
+	case <-x.d.requests.Context().Done():
+		x.d.line.leave(j)
+	}
+	<-j.done
+	wait, taken := x.d.line.waited(j)
+	x.rec.QueueWait += wait
+	return x.conclude(j, taken)
+}
+
+// conclude answers for a job that has ended.
+func (x *exchange) conclude(j *job, taken bool) error {
+	switch j.state {
+	case lease.Answered:
+		defer x.d.kind.replies.Give(j.answer.heldBytes)
+		if j.answer.unusable != nil {
+			return backendError(j.answer.unusable)
+		}
+		return x.send(j.answer.Answer)
+	case lease.Expired:
+		return timeoutError(taken, x.d.plan.timeout)
+	}
+	return x.d.gone(x.r)
+}
+
+// backendError is what clients are told of an answer that is none.
+func backendError(cause error) error {
+	return problem.New(problem.BadGateway, "Backend error: a worker has taken the request, and its answer could not be used").WithCause(cause)
+}
+
+func timeoutError(taken bool, timeout time.Duration) error {
+	if taken {
+		return problem.New(problem.Deadline, "Timeout: a worker has taken the request, and did not answer in time")
+	}
+	return problem.Newf(problem.Deadline, "Timeout: no worker has taken the request within %s", timeout)
+}
+
+// send gives the client the answer.
+func (x *exchange) send(a *prack.Answer) error {
+	to := client.NewWriter(x.w, x.r, x.d.requests.Context())
+	defer to.Finish()
+	h := to.Header()
+	maps.Copy(h, a.Header)
+	if _, typed := h["Content-Type"]; !typed {
+		h["Content-Type"] = nil // or the HTTP server would guess one
+	}
+	bodiless := a.Status == http.StatusNoContent || a.Status == http.StatusNotModified
+	if !bodiless && (len(a.Body) > 0 || x.r.Method != http.MethodHead) {
+		h["Content-Length"] = []string{strconv.Itoa(len(a.Body))}
+	}
+	to.WriteHeader(a.Status)
+	if bodiless || x.r.Method == http.MethodHead || len(a.Body) == 0 {
+		return nil
+	}
+	if _, err := to.Write(a.Body); err != nil {
+		if x.r.Context().Err() != nil {
+			return fmt.Errorf("%w: %w", context.Canceled, err)
+		}
+		return fmt.Errorf("%w: %w", http.ErrAbortHandler, err)
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/vespo-dev/vespo/services/internal/access"
+)
+
+// Bounds of a worker's connection.
+const (
+	headerTimeout  = 10 * time.Second
+	readTimeout    = 30 * time.Second // of an answer, from its first byte on
+	writeTimeout   = time.Minute      // of a request, with the wait for it
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 32 << 10
+)
+
+// exampleListen is an address for workers that other machines do not reach.
+const exampleListen = "127.0.0.1:4242"
+
+// server serves workers. It owns one goroutine, which accepts connections.
+type server struct {
+	address string             // immutable
+	http    *http.Server       // immutable
+	closing context.CancelFunc // immutable; sends workers away that wait
+	serving sync.WaitGroup
+}
+
+// enabled reports whether workers can be served on a listener at all.
+func enabled(addr net.Addr, token string) bool { return access.Enabled(addr, token) }
+
+// newGuard says who is a worker.
+func newGuard(token string) *access.Guard {
+	return access.New(access.Surface{
+		Name: "the queue", ListenFlag: "--worker-listen", Example: exampleListen, TokenFlag: "--worker-token",
+	}, token)
+}
+
+// startServer serves on the listener until close.
+func startServer(l net.Listener, handler http.Handler, log *slog.Logger) *server {
+	base, closing := context.WithCancel(access.WithListener(context.Background(), l.Addr()))
+	s := &server{address: l.Addr().String(), closing: closing, http: &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return base },
+	}}
+	log.Info("workers can connect", "address", s.address)
+	s.serving.Go(func() {
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("workers cannot connect any more", "address", s.address, "error", err)
+		}
+	})
+	return s
+}
+
+// close lets answers end that workers are sending, as long as ctx lasts, and sends all others away.
+func (s *server) close(ctx context.Context) {
+	s.closing()
+	if s.http.Shutdown(ctx) != nil {
+		_ = s.http.Close() // what it closes are connections to workers who are cut off
+	}
+	s.serving.Wait()
+}

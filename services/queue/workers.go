@@ -1,0 +1,295 @@
+package queue
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services/internal/access"
+	"github.com/vespo-dev/vespo/services/internal/budget"
+	"github.com/vespo-dev/vespo/services/queue/internal/prack"
+)
+
+const (
+	pollTimeout = 5 * time.Second // that a worker waits for a request
+	maxPolls    = 512             // workers that wait at a time
+	writeBytes  = 32 << 10        // that are written of a request at a time
+	parseFactor = 2               // bytes that reading an answer takes beside each of its own
+)
+
+// The texts of Prack.
+const (
+	textNothing = "There are no requests pending"
+	textThanks  = "thank you"
+)
+
+// apiPath is what the path of a worker's request begins with.
+const apiPath = "/api/v1"
+
+// pathOf is where workers fetch the requests to a prefix.
+func pathOf(prefix registry.Prefix) string {
+	if prefix == "/" {
+		return apiPath + "/%2F/request"
+	}
+	return apiPath + string(prefix) + "/request"
+}
+
+// workers is the API of workers. It implements http.Handler.
+type workers struct {
+	kind  *Kind         // immutable
+	guard *access.Guard // immutable
+	polls chan struct{} // one sent for each worker that waits
+}
+
+func newWorkers(k *Kind) *workers {
+	return &workers{kind: k, guard: newGuard(k.cfg.Token), polls: make(chan struct{}, maxPolls)}
+}
+
+// failure is what a worker is told.
+type failure struct {
+	status int
+	text   string
+}
+
+// Error implements error.
+func (f *failure) Error() string { return f.text }
+
+// ServeHTTP implements http.Handler.
+func (ws *workers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	err := ws.serve(w, r)
+	var told *failure
+	switch {
+	case err == nil:
+		return
+	case errors.As(err, &told):
+	default:
+		p := problem.From(err)
+		told = &failure{p.Status, p.Detail}
+		if p.Status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="vespo"`)
+		}
+	}
+	say(w, told.status, "error", told.text)
+}
+
+// say answers with one member.
+func say(w http.ResponseWriter, status int, member, text string) {
+	body, err := json.Marshal(map[string]string{member: text})
+	if err != nil {
+		panic("queue: a string cannot be encoded: " + err.Error())
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // who would be told of an error is gone
+}
+
+func (ws *workers) serve(w http.ResponseWriter, r *http.Request) error {
+	if err := ws.guard.CheckChange(r); err != nil {
+		return err
+	}
+	name, operation, err := parsePath(r.URL.Path)
+	if err != nil {
+		return err
+	}
+	switch {
+	case r.Method == http.MethodGet && operation == "request":
+		return ws.poll(w, r, name)
+	case r.Method == http.MethodPost:
+		return ws.answer(w, r, name)
+	}
+	return &failure{http.StatusMethodNotAllowed, "use GET .../request to take a request, and POST .../response to answer it"}
+}
+
+// parsePath takes a path apart: the prefix of the service, empty where none is named, and "request" or "response".
+func parsePath(path string) (name registry.Prefix, operation string, err error) {
+	notFound := &failure{http.StatusNotFound, "there is no such path: use /api/v1/request, /api/v1/response, or /api/v1/{service}/request and /response"}
+	rest, found := strings.CutPrefix(path, apiPath+"/")
+	if !found {
+		return "", "", notFound
+	}
+	end := strings.LastIndexByte(rest, '/')
+	if operation = rest[end+1:]; operation != "request" && operation != "response" {
+		return "", "", notFound
+	}
+	if end < 0 {
+		return "", operation, nil
+	}
+	service := rest[:end]
+	if service == "" {
+		return "", "", &failure{http.StatusNotFound, "the name of the service is empty; that of the prefix / is %2F"}
+	}
+	prefix, err := router.ParsePrefix(service)
+	if err != nil {
+		return "", "", &failure{http.StatusNotFound, fmt.Sprintf("%.100q is not the prefix of a service", service)}
+	}
+	return registry.Prefix(prefix), operation, nil
+}
+
+// poll hands out a request, as soon as there is one.
+func (ws *workers) poll(w http.ResponseWriter, r *http.Request, name registry.Prefix) error {
+	select {
+	case ws.polls <- struct{}{}:
+		defer func() { <-ws.polls }()
+	default:
+		return &failure{http.StatusServiceUnavailable, "too many workers wait for requests; try again"}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), pollTimeout)
+	defer cancel()
+	o, err := ws.next(ctx, name)
+	if err != nil {
+		return err
+	}
+	if r.Context().Err() != nil {
+		o.line.giveBack(o)
+		return &failure{http.StatusNotFound, textNothing}
+	}
+	return ws.handOut(w, o)
+}
+
+// next waits for a request. A name that nothing has is waited for too, since workers ask again at once.
+func (ws *workers) next(ctx context.Context, name registry.Prefix) (*order, error) {
+	l, nobody := ws.kind.lineOf(name), "there is no queue with the prefix "+string(name)
+	if name == "" {
+		var earlier []*line
+		l, earlier = ws.kind.defaults()
+		nobody = "there is no default queue: name one, as in /api/v1/{service}/request, or deploy one with default"
+		for _, e := range earlier {
+			if o := e.take(); o != nil {
+				return o, nil
+			}
+		}
+	}
+	if l == nil {
+		<-ctx.Done()
+		return nil, &failure{http.StatusNotFound, nobody}
+	}
+	if o := l.await(ctx); o != nil {
+		return o, nil
+	}
+	return nil, &failure{http.StatusNotFound, textNothing}
+}
+
+// handOut sends a request to a worker. What it does not get is handed out to another.
+func (ws *workers) handOut(w http.ResponseWriter, o *order) error {
+	body := o.body
+	if o.stored != "" {
+		var err error
+		if body, err = o.line.load(o); err != nil {
+			o.line.giveBack(o)
+			ws.kind.cfg.Log.Error("a stored request cannot be handed out", "prefix", o.line.prefix, "error", err)
+			return &failure{http.StatusInternalServerError, "the server could not read the request; its log has the reason"}
+		}
+	}
+	m := prack.NewRequest(o.leaseID, o.environment, body)
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(m.Len()))
+	h.Set("Cache-Control", "no-store")
+	buffered := bufio.NewWriterSize(w, writeBytes)
+	_, err := m.WriteTo(buffered)
+	if err == nil {
+		err = buffered.Flush()
+	}
+	if err == nil {
+		err = http.NewResponseController(w).Flush()
+	}
+	if err != nil {
+		o.line.giveBack(o)
+	}
+	return nil
+}
+
+// answer takes the answer to a request.
+func (ws *workers) answer(w http.ResponseWriter, r *http.Request, name registry.Prefix) error {
+	most := prack.MaxMessageBytes(ws.kind.cfg.MaxBodyBytes)
+	text, held, err := ws.kind.replies.Read(r.Body, most)
+	defer func() { ws.kind.replies.Give(held) }()
+	switch {
+	case errors.Is(err, budget.ErrTooLong):
+		return ws.tooLong(name, text, most)
+	case errors.Is(err, budget.ErrExhausted):
+		return overBudget()
+	case err != nil:
+		return &failure{http.StatusBadRequest, "the body could not be read"}
+	}
+	parsing := parseFactor * int64(len(text))
+	if !ws.kind.replies.Take(parsing) {
+		return overBudget()
+	}
+	defer ws.kind.replies.Give(parsing)
+	id, answer, err := prack.Parse(text, ws.kind.cfg.MaxBodyBytes)
+	if errors.Is(err, prack.ErrNoIdentifier) {
+		return &failure{http.StatusNotFound, err.Error()}
+	}
+	reply := &reply{Answer: answer, unusable: err}
+	if answer != nil {
+		reply.heldBytes = min(held, int64(len(answer.Body)))
+	}
+	j, err := ws.deliver(name, id, reply)
+	if j != nil && j.stored == "" {
+		held -= reply.heldBytes // which are the client's now
+	}
+	switch {
+	case err != nil:
+		return err
+	case reply.unusable != nil:
+		return &failure{http.StatusBadRequest, "Backend error: " + reply.unusable.Error()}
+	}
+	say(w, http.StatusOK, "message", textThanks)
+	return nil
+}
+
+func overBudget() error {
+	return &failure{http.StatusServiceUnavailable, "too many answers are on their way to clients; send it again"}
+}
+
+// tooLong ends the request whose answer begins like this.
+func (ws *workers) tooLong(name registry.Prefix, beginning []byte, most int64) error {
+	err := fmt.Errorf("the answer has more than the %d bytes that are taken", most)
+	if id := prack.Identifier(beginning); id != "" {
+		if _, err := ws.deliver(name, id, &reply{unusable: err}); err != nil {
+			return err
+		}
+	}
+	return &failure{http.StatusRequestEntityTooLarge, err.Error()}
+}
+
+// deliver gives the reply to who waits for it. Identifiers are nobody's guess, so where no service is named, it may be any. There is an
+// error where nobody waits, or where a reply that is to be stored could not be.
+func (ws *workers) deliver(name registry.Prefix, id string, r *reply) (*job, error) {
+	lines := ws.kind.all()
+	if name != "" {
+		lines = nil
+		if l := ws.kind.lineOf(name); l != nil {
+			lines = append(lines, l)
+		}
+	}
+	for _, l := range lines {
+		j := l.answer(id, r)
+		if j == nil {
+			continue
+		}
+		if j.stored == "" {
+			return j, nil
+		}
+		if err := l.finish(j, r); err != nil {
+			ws.kind.cfg.Log.Error("an answer could not be stored", "prefix", l.prefix, "error", err)
+			return j, &failure{http.StatusInternalServerError, "the answer could not be stored; the server's log has the reason"}
+		}
+		return j, nil
+	}
+	return nil, &failure{http.StatusNotFound, "no request waits for an answer with this identifier: it was answered, or its time is over"}
+}
