@@ -71,17 +71,27 @@ func (o Options) Equal(p Options) bool {
 		slices.Equal(o.Allow, p.Allow) && maps.Equal(o.Config, p.Config) && maps.Equal(o.Mounts, p.Mounts)
 }
 
+// Origin says who has asked for a version.
+type Origin string
+
+// The origins.
+const (
+	OriginAPI  Origin = ""     // the management API, or the command line by it
+	OriginFile Origin = "file" // the server's configuration file
+)
+
 // Version is one deploy of a service.
 type Version struct {
 	Digest     Digest
 	SizeBytes  int64  // size of the blob
 	Kind       string // name of the services.Kind that can prepare it
 	Options    Options
+	Origin     Origin
 	Generation Generation // of the commit that made it current
 	Deployed   time.Time  // when that was, in UTC
 }
 
-// SameContent reports whether both versions would serve the same: blob, kind and options are equal.
+// SameContent reports whether both versions would serve the same, whoever asked for them: blob, kind and options are equal.
 func (v Version) SameContent(o Version) bool {
 	return v.Digest == o.Digest && v.Kind == o.Kind && v.Options.Equal(o.Options)
 }

@@ -23,9 +23,13 @@ type Spec struct {
 	// neither change it nor keep it after Close.
 	Module  []byte
 	Options registry.Options
+	Origin  registry.Origin // who asks; the management API must not set it
 	// Generation is set by the transaction before Prepare and is zero in Validate.
 	Generation registry.Generation
 }
+
+// Trusted reports whether the spec comes from the server's own configuration file, which may ask for what a deploy token must not give.
+func (s Spec) Trusted() bool { return s.Origin == registry.OriginFile }
 
 // Kind is one sort of thing that a prefix can be bound to. Its methods are called concurrently.
 //

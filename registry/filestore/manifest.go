@@ -58,6 +58,7 @@ type versionV1 struct {
 	Allow       []string  `json:"allow,omitempty"`
 	Config      stringsV1 `json:"config,omitempty"`
 	Mounts      stringsV1 `json:"mounts,omitempty"`
+	Origin      string    `json:"origin,omitempty"`
 	Generation  uint64    `json:"generation"`
 	Deployed    time.Time `json:"deployed"`
 }
@@ -160,13 +161,14 @@ func fromVersion(v registry.Version) versionV1 {
 		Digest: string(v.Digest), SizeBytes: v.SizeBytes, Kind: v.Kind,
 		MemoryBytes: v.Options.MemoryBytes, TimeoutNs: int64(v.Options.Timeout), Isolation: v.Options.Isolation,
 		Allow: v.Options.Allow, Config: v.Options.Config, Mounts: v.Options.Mounts,
+		Origin:     string(v.Origin),
 		Generation: uint64(v.Generation), Deployed: v.Deployed,
 	}
 }
 
 func (v versionV1) version() registry.Version {
 	return registry.Version{
-		Digest: registry.Digest(v.Digest), SizeBytes: v.SizeBytes, Kind: v.Kind,
+		Digest: registry.Digest(v.Digest), SizeBytes: v.SizeBytes, Kind: v.Kind, Origin: registry.Origin(v.Origin),
 		Generation: registry.Generation(v.Generation), Deployed: v.Deployed.UTC(),
 		Options: registry.Options{
 			MemoryBytes: v.MemoryBytes, Timeout: time.Duration(v.TimeoutNs), Isolation: v.Isolation,

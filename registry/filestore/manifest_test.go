@@ -141,3 +141,12 @@ func FuzzDecodeManifest(f *testing.F) {
 		}
 	})
 }
+
+func TestOriginIsKept(t *testing.T) {
+	want, _ := (&registry.State{}).Put("/a", registry.Version{Digest: registry.DigestOf(nil), Kind: "k", Origin: registry.OriginFile})
+	text, err := encodeManifest(want)
+	require.NoError(t, err)
+	got, err := decodeManifest(text)
+	require.NoError(t, err)
+	require.Equal(t, registry.OriginFile, got.Services["/a"].Current.Origin)
+}

@@ -65,6 +65,7 @@
 //	digest        string  of the module: "sha256:" and 64 hexadecimal digits
 //	generation    number  of the change that made this version current; grows with every change of the catalogue
 //	kind          string  what the prefix is bound to: "wasm"
+//	origin        string  "file" if the server's configuration file has declared it; else absent
 //	abi           string  how the guest is spoken to; empty while that is not known
 //	memory        number  linear memory of one request; 0 while that is not known
 //	timeout       string  of one request, as a Go duration; absent: the server's default
@@ -98,7 +99,8 @@
 //	404 not-found               no such service, or no such path
 //	405 method-not-allowed      see the header Allow
 //	408 request-timeout         the upload stalled
-//	409 conflict                nothing to roll back to; a second default queue; or the listener for workers cannot be opened
+//	409 conflict                nothing to roll back to; a second default queue; the listener for workers cannot be opened; or the
+//	                            configuration file has declared the service
 //	413 body-too-large          the module, sent or fetched, is too large
 //	415 unsupported-media-type  see detail for what is taken
 //	422 module-invalid          not a module, or one that this server cannot serve

@@ -20,6 +20,7 @@ type serviceView struct {
 	Digest      registry.Digest     `json:"digest"`
 	Generation  registry.Generation `json:"generation"`
 	Kind        string              `json:"kind"`
+	Origin      registry.Origin     `json:"origin,omitempty"`
 	ABI         string              `json:"abi"`
 	Target      string              `json:"target,omitempty"`
 	Memory      int64               `json:"memory"`
@@ -83,6 +84,7 @@ func viewOf(service registry.Service, status services.Status) serviceView {
 		Digest:      version.Digest,
 		Generation:  version.Generation,
 		Kind:        version.Kind,
+		Origin:      version.Origin,
 		ABI:         status.ABI,
 		Target:      status.Target,
 		Memory:      status.MemoryBytes,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
@@ -24,6 +23,9 @@ func (d *Deployer) Add(ctx context.Context, spec services.Spec) (result Result, 
 		return Result{}, err
 	}
 	defer unlock()
+	if err := d.changeable(spec.Prefix); err != nil {
+		return Result{}, err
+	}
 	digest, release, err := d.cfg.Registry.PutBlob(ctx, spec.Module)
 	if err != nil {
 		return Result{}, asProblem("store the module", err)
@@ -58,6 +60,9 @@ func (d *Deployer) rollback(
 		return Result{}, err
 	}
 	defer unlock()
+	if err := d.changeable(prefix); err != nil {
+		return Result{}, err
+	}
 	version, err := choose(d.cfg.Registry.State())
 	if err != nil {
 		return Result{}, asProblem("find the earlier version", err)
@@ -66,6 +71,7 @@ func (d *Deployer) rollback(
 	if err != nil {
 		return Result{}, asProblem("read the earlier version's module", err)
 	}
+	spec.Origin = registry.OriginAPI // who rolls back is not the file, whatever the version came from
 	if err := d.Validate(spec); err != nil {
 		return Result{}, err
 	}
@@ -79,17 +85,14 @@ func (d *Deployer) stored(ctx context.Context, prefix registry.Prefix, v registr
 		return services.Spec{}, err
 	}
 	return services.Spec{
-		Prefix: prefix, Kind: v.Kind, Digest: v.Digest, Module: module, Options: v.Options, Generation: v.Generation,
+		Prefix: prefix, Kind: v.Kind, Digest: v.Digest, Module: module, Options: v.Options, Generation: v.Generation, Origin: v.Origin,
 	}, nil
 }
 
 // deployLocked goes from "prepare" to "drain" with a spec whose blob is held or named.
 func (d *Deployer) deployLocked(ctx context.Context, spec services.Spec) (Result, error) {
 	base := d.cfg.Registry.State()
-	next, service := base.Put(spec.Prefix, registry.Version{
-		Digest: spec.Digest, SizeBytes: int64(len(spec.Module)), Kind: spec.Kind, Options: spec.Options,
-		Deployed: time.Now(),
-	})
+	next, service := base.Put(spec.Prefix, version(spec))
 	spec.Generation = service.Current.Generation
 	deployment, err := d.prepare(ctx, spec)
 	if err != nil {
@@ -115,6 +118,9 @@ func (d *Deployer) Remove(ctx context.Context, prefix registry.Prefix) error {
 		return err
 	}
 	defer unlock()
+	if err := d.changeable(prefix); err != nil {
+		return err
+	}
 	base := d.cfg.Registry.State()
 	next, err := base.Remove(prefix)
 	if err != nil {

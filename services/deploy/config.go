@@ -23,6 +23,8 @@ type Config struct {
 	// Admission has the kinds, by name, whose requests do not take what Gate shares out, and so wait elsewhere for their turn.
 	Admission map[string]Admission
 	Idle      registry.IdlePolicy
+	// FileRules says that there is a configuration file: what it has declared, Apply alone changes.
+	FileRules bool
 
 	PrepareTimeout time.Duration // for one Kind.Prepare; default 2 min
 	DrainTimeout   time.Duration // for the requests on a replaced version; default 1 min

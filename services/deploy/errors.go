@@ -19,6 +19,7 @@ var (
 	ErrClosed      = errors.New("the server is shutting down")
 	ErrBooted      = errors.New("boot was called before")
 	ErrUnavailable = errors.New("service could not be prepared at start")
+	ErrDeclared    = errors.New("the service is declared in the configuration file")
 	ErrPanic       = errors.New("panic")
 	ErrCutOff      = errors.New("requests were stopped before they had ended")
 )
