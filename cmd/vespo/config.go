@@ -42,6 +42,8 @@ type Config struct {
 	WorkerListen        string        `placeholder:"HOST:PORT" default:"127.0.0.1:4242" help:"Address where the workers of queues fetch requests, open while there is a queue; port 0 takes a free one (${default})."`
 	WorkerToken         string        `placeholder:"TOKEN" env:"VESPO_WORKER_TOKEN" help:"Token that workers must send; without one, only this machine's can fetch requests, over a loopback address."`
 	AllowPrivateSources bool          `help:"Fetch modules from private and loopback addresses too."`
+	LambdaListen        string        `placeholder:"HOST:PORT" help:"Address on which AWS SDKs can invoke services as Lambda functions; without it, there is no such API."`
+	LambdaKey           []string      `placeholder:"ID:SECRET" sep:"," env:"VESPO_LAMBDA_KEYS" help:"Access key with which requests to --lambda-listen must be signed; may be repeated. Without one, only this machine invokes."`
 	AccessLog           string        `enum:"off,common,text,json" aliases:"log-format" placeholder:"off|common|text|json" default:"${access_log}" help:"Form of the access records on standard output; also --log-format (${default})."`
 	LogLevel            slog.Level    `placeholder:"debug|info|warn|error" default:"info" help:"Least level of the log on standard error, guests' output included (${default})."`
 	Demo                bool          `help:"Add the bundled services hello, echo and oom, and show how to call them."`
@@ -80,6 +82,9 @@ func (c *Config) Validate() error {
 	for _, token := range [...]struct{ flag, value string }{{"--admin-token", c.AdminToken}, {"--worker-token", c.WorkerToken}} {
 		check(!strings.ContainsFunc(token.value, func(r rune) bool { return r <= ' ' || r >= 0x7f }),
 			"%s has a space or a character that no header can carry: use printable ASCII", token.flag)
+	}
+	if err := c.checkLambda(); err != nil {
+		violations = append(violations, strings.Split(err.Error(), "\n")...)
 	}
 	if len(violations) == 0 {
 		return nil
@@ -131,6 +136,7 @@ func (c *Config) String() string {
 		{"worker-listen", c.WorkerListen},
 		{"worker-token", isSet(c.WorkerToken)},
 		{"allow-private-sources", c.AllowPrivateSources},
+		{"lambda-listen", c.LambdaListen},
 		{"access-log", c.AccessLog},
 		{"log-level", strings.ToLower(c.LogLevel.String())},
 		{"demo", c.Demo},

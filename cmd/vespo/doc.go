@@ -21,7 +21,7 @@
 //
 // # Environment
 //
-// VESPO_SERVER and VESPO_ADMIN_TOKEN stand in for --server, --token and --admin-token. As for FlexiLib, PORT is the port to listen on
+// VESPO_SERVER and VESPO_ADMIN_TOKEN stand in for --server, --token and --admin-token, VESPO_LAMBDA_KEYS for --lambda-key. As for FlexiLib, PORT is the port to listen on
 // and SERVER_THREAD_COUNT the number of requests that are served at a time, where --listen and --slots are not given. The compilers
 // that build and dev run get the whole environment. Nothing else is read, but for what
 // the Go runtime reads: GOMEMLIMIT, GOGC and GOMAXPROCS are the operator's. The server sets no soft memory limit, because

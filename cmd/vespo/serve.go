@@ -136,7 +136,7 @@ func (s *server) run(ctx context.Context) error {
 		Flag: "--listen", MaxConnections: s.cfg.MaxConnections, First: headerTimeout, Idle: idleTimeout, Write: answerTimeout,
 	})
 	if err != nil {
-		return errors.Join(err, s.parts.close(ctx))
+		return errors.Join(err, s.parts.close(ctx), s.parts.closeSurfaces())
 	}
 	s.parts.http.ConnState = listener.ConnState
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -150,7 +150,9 @@ func (s *server) run(ctx context.Context) error {
 		}
 	})
 	owned.Go(func() { listener.Watch(ctx) })
-	err = s.start(ctx, listener.Addr())
+	if err = s.openSurfaces(ctx, &owned, cancel); err == nil {
+		err = s.start(ctx, listener.Addr())
+	}
 	if err == nil {
 		owned.Go(func() { s.parts.deployer.RunIdle(ctx) })
 		if s.work != nil {
@@ -166,7 +168,17 @@ func (s *server) run(ctx context.Context) error {
 	cancel(nil)
 	stopped := s.stop()
 	owned.Wait()
-	return errors.Join(err, failed, stopped)
+	return errors.Join(err, failed, stopped, s.parts.closeSurfaces())
+}
+
+// openSurfaces opens what the server has beside the public listener.
+func (s *server) openSurfaces(ctx context.Context, owned *sync.WaitGroup, cancel context.CancelCauseFunc) error {
+	for _, f := range s.parts.surfaces {
+		if err := f.open(ctx, s, owned, cancel); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // start brings the catalogue up, while requests are answered 503 already, and says so.
@@ -195,8 +207,11 @@ func (s *server) start(ctx context.Context, addr net.Addr) error {
 func (s *server) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.drainTimeout)
 	defer cancel()
-	err := s.parts.http.Shutdown(ctx)
-	if err != nil {
+	var err error
+	for _, f := range s.parts.surfaces {
+		err = errors.Join(err, f.stop(ctx))
+	}
+	if err = errors.Join(err, s.parts.http.Shutdown(ctx)); err != nil {
 		err = fmt.Errorf("requests were cut off that had not ended within %s", s.drainTimeout)
 		_ = s.parts.http.Close() // what it closes are connections to clients who are cut off
 	}

@@ -47,6 +47,7 @@ type parts struct {
 	queues   *queue.Kind
 	deployer *deploy.Deployer
 	http     *http.Server
+	surfaces []*surface // beside http
 }
 
 // wire opens everything and connects it. Nothing is served yet, and no goroutine of the command line's runs.
@@ -54,7 +55,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 	p := &parts{}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, p.close(ctx))
+			err = errors.Join(err, p.close(ctx), p.closeSurfaces())
 		}
 	}()
 	if p.store, err = filestore.Open(dataDir); err != nil {
@@ -110,7 +111,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 	})
 	management.Attach(p.deployer)
 	p.http = newHTTPServer(routing, log)
-	return p, nil
+	return p, p.wireLambda(cfg, dataDir, routing, log)
 }
 
 // admissions lets requests that take no slot in beside those that do: a WebSocket may last for days, and a slow upstream must not keep

@@ -107,6 +107,7 @@ func (s *Store) tidy(l *loading) error {
 func (s *Store) tidyTop(l *loading) error {
 	known := []string{
 		lockName, manifestName, previousName, asideDir, tmpDir, cacheDir, queueDir, strings.Split(blobDir, "/")[0], "lost+found",
+		"lambda", // another part of the server keeps its files there
 	}
 	top, err := s.fs.ReadDir(".")
 	if err != nil {

@@ -62,10 +62,10 @@ func TestWorkerDiesWhileItAnswers(t *testing.T) {
 	f := newFront(t, Config{})
 	_, addr := f.bind("/fn", Document{}, registry.Options{Timeout: time.Hour})
 	for _, c := range []struct{ name, request string }{
-		{"half a header", "POST /2018-06-01/runtime/invocation/ID/response HTTP/1.1\r\nHost: a\r\nContent-Le"},
-		{"half a body", "POST /2018-06-01/runtime/invocation/ID/response HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{}"},
-		{"half a chunk", "POST /2018-06-01/runtime/invocation/ID/response HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{}"},
-		{"half an error", "POST /2018-06-01/runtime/invocation/ID/error HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{}"},
+		{"half a header", "POST /2018-06-01/runtime/invocation/ID/response HTTP/1.1\r\nHost: localhost\r\nContent-Le"},
+		{"half a body", "POST /2018-06-01/runtime/invocation/ID/response HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{}"},
+		{"half a chunk", "POST /2018-06-01/runtime/invocation/ID/response HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{}"},
+		{"half an error", "POST /2018-06-01/runtime/invocation/ID/error HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{}"},
 		{"garbage", "\x16\x03\x01garbage\r\n\r\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestWorkerDiesWhileItAnswers(t *testing.T) {
 			conn, err := net.Dial("tcp", addr)
 			require.NoError(t, err)
 			defer conn.Close()
-			_, err = io.WriteString(conn, "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: a\r\n\r\n")
+			_, err = io.WriteString(conn, "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: localhost\r\n\r\n")
 			require.NoError(t, err)
 			head := make([]byte, 4096)
 			n, err := conn.Read(head)

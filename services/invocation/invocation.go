@@ -7,7 +7,9 @@ package invocation
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"sync"
 )
 
@@ -111,4 +113,12 @@ func ParseError(raw []byte, typeHint string) *Error {
 		}
 	}
 	return e
+}
+
+// NewID gives the id of an invocation: a random UUID, version 4 of RFC 9562.
+func NewID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

@@ -55,7 +55,7 @@ func carryOut(ctx context.Context, c command, event json.RawMessage) (any, error
 	case "large":
 		return strings.Repeat("x", c.Bytes), nil
 	case "stream":
-		return &failing{Reader: strings.NewReader(strings.Repeat("piece ", c.Bytes)), fail: c.Text}, nil
+		return &failing{from: strings.NewReader(strings.Repeat("piece ", c.Bytes)), fail: c.Text}, nil
 	case "context":
 		lc, _ := lambdacontext.FromContext(ctx)
 		return lc, nil
@@ -96,13 +96,13 @@ func stream() (any, error) {
 
 // failing is a stream that ends with an error, if fail says one.
 type failing struct {
-	io.Reader
+	from io.Reader // not exported: a value that can be written as JSON is no stream to aws-lambda-go
 	fail string
 }
 
 // Read implements io.Reader.
 func (f *failing) Read(p []byte) (int, error) {
-	n, err := f.Reader.Read(p)
+	n, err := f.from.Read(p)
 	if errors.Is(err, io.EOF) && f.fail != "" {
 		return n, errors.New(f.fail)
 	}

@@ -1,9 +1,7 @@
 package runtimeapi
 
 import (
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -68,14 +66,6 @@ const (
 	answered        // it has its result, whatever that is
 	abandoned       // nobody waits for it any more; the worker may still post an answer, which is dropped
 )
-
-// newID gives a random UUID, version 4 of RFC 9562.
-func newID() string {
-	var b [16]byte
-	rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
 
 // told is the failure that a worker has told, in a form that is safe to pass on.
 func told(raw []byte, errorType string) *invocation.Error {

@@ -100,7 +100,7 @@ func trailerError(trailer http.Header) *invocation.Error {
 
 // serveRegister lets extensions start that want to be told of what happens. They are told of nothing.
 func (e *Endpoint) serveRegister(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Lambda-Extension-Identifier", newID())
+	w.Header().Set("Lambda-Extension-Identifier", invocation.NewID())
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(map[string]string{
 		"functionName": e.cfg.Name, "functionVersion": "$LATEST", "handler": e.cfg.Name,

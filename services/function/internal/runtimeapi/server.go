@@ -8,12 +8,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services/internal/access"
 	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/invocation"
 )
@@ -43,7 +44,6 @@ var (
 		"the output is larger than " + strconv.Itoa(invocation.MaxOutputBytes) + " bytes"}
 	errFull     = &refusal{http.StatusServiceUnavailable, "ServiceUnavailable", "too much is held for other invocations"}
 	errCutOff   = &refusal{http.StatusBadRequest, "TruncatedBody", "the body could not be read to its end"}
-	errBrowser  = &refusal{http.StatusForbidden, "AccessDenied", "this is for workers on this machine, and not for pages of browsers"}
 	errNoPath   = &refusal{http.StatusNotFound, "NotFound", "the Runtime API has no such path, or not with this method"}
 	errShutdown = &refusal{http.StatusServiceUnavailable, "ServiceUnavailable", "the function is being removed, or the server stops"}
 )
@@ -52,6 +52,7 @@ var (
 type connKey struct{}
 
 func (e *Endpoint) newServer() *http.Server {
+	guard := access.New(access.Surface{Name: "the Runtime API"}, "")
 	mux := http.NewServeMux()
 	const invocations = "/2018-06-01/runtime/invocation/"
 	for pattern, handler := range map[string]func(http.ResponseWriter, *http.Request) error{
@@ -66,8 +67,8 @@ func (e *Endpoint) newServer() *http.Server {
 		"/":                                     func(http.ResponseWriter, *http.Request) error { return errNoPath },
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			if fromBrowser(r) {
-				refuse(w, errBrowser)
+			if err := guard.CheckChange(r); err != nil {
+				refuse(w, &refusal{http.StatusForbidden, "AccessDenied", problem.From(err).Detail})
 			} else if err := handler(w, r); err != nil {
 				refuse(w, err)
 			}
@@ -78,6 +79,7 @@ func (e *Endpoint) newServer() *http.Server {
 		ReadHeaderTimeout: headerTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(e.cfg.Log.Handler(), slog.LevelDebug),
+		BaseContext:       func(l net.Listener) context.Context { return access.WithListener(context.Background(), l.Addr()) },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, connKey{}, e.opened(c))
 		},
@@ -87,19 +89,6 @@ func (e *Endpoint) newServer() *http.Server {
 			}
 		},
 	}
-}
-
-// fromBrowser tells of requests that a page of another origin has made a browser send: such can reach a loopback address.
-func fromBrowser(r *http.Request) bool {
-	if r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
-		return true
-	}
-	host, _, err := net.SplitHostPort(r.Host)
-	if err != nil {
-		host = r.Host
-	}
-	_, err = netip.ParseAddr(strings.Trim(host, "[]"))
-	return err != nil && strings.Contains(host, ".") // a name that somebody else's resolver may have given
 }
 
 func refuse(w http.ResponseWriter, err error) {

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/services/lambda"
+)
+
+// lambdaDir is where in the data directory the Lambda API keeps what is its own.
+const lambdaDir = "lambda"
+
+// wireLambda makes the surface of the Lambda API, if it is asked for.
+func (p *parts) wireLambda(cfg *Config, dataDir string, routing *router.Router, log *slog.Logger) error {
+	if cfg.LambdaListen == "" {
+		return nil
+	}
+	dir := filepath.Join(dataDir, lambdaDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the directory of the Lambda API: %w", err)
+	}
+	letters, err := lambda.OpenDeadLetters(filepath.Join(dir, "dead-letters.jsonl"))
+	if err != nil {
+		return err
+	}
+	handler := lambda.New(lambda.Config{
+		Catalogue: p.deployer, Dispatcher: routing, Keys: cfg.lambdaKeys(), DeadLetters: letters, Log: log,
+	})
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	server := newHTTPServer(handler, log)
+	server.Protocols = &protocols
+	p.surfaces = append(p.surfaces, &surface{name: "the Lambda API", address: cfg.LambdaListen, server: server, work: handler.Run, close: letters.Close})
+	return nil
+}
+
+// lambdaKeys are the secrets by access key id.
+func (c *Config) lambdaKeys() map[string]string {
+	keys := make(map[string]string, len(c.LambdaKey))
+	for _, key := range c.LambdaKey {
+		id, secret, _ := strings.Cut(key, ":")
+		keys[id] = secret
+	}
+	return keys
+}
+
+// checkLambda gives what is wrong with the flags of the Lambda API. No message repeats a secret.
+func (c *Config) checkLambda() error {
+	var errs []error
+	host, _, err := net.SplitHostPort(c.LambdaListen)
+	switch {
+	case c.LambdaListen == "":
+	case err != nil:
+		errs = append(errs, fmt.Errorf("--lambda-listen is %q: write it like 127.0.0.1:9000", c.LambdaListen))
+	case len(c.LambdaKey) == 0 && !loopbackHost(host):
+		errs = append(errs, fmt.Errorf("--lambda-listen is %q, which other machines reach: give --lambda-key, or a loopback address such as 127.0.0.1:9000",
+			c.LambdaListen))
+	}
+	seen := map[string]bool{}
+	for _, key := range c.LambdaKey {
+		id, secret, ok := strings.Cut(key, ":")
+		if !ok || id == "" || len(secret) < minSecret || strings.ContainsAny(id, "/ ,=") {
+			errs = append(errs, fmt.Errorf("a --lambda-key is not ID:SECRET, with a secret of at least %d characters and an id without spaces and slashes", minSecret))
+		} else if seen[id] {
+			errs = append(errs, fmt.Errorf("--lambda-key has the id %q more than once", id))
+		}
+		seen[id] = true
+	}
+	return errors.Join(errs...)
+}
+
+// minSecret is the shortest secret of a key for the Lambda API.
+const minSecret = 16
+
+func loopbackHost(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
+}

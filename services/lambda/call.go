@@ -1,0 +1,186 @@
+package lambda
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services/httpevent"
+	"github.com/vespo-dev/vespo/services/invocation"
+)
+
+// outcome is what became of an invocation that a service has carried out.
+type outcome struct {
+	output  []byte
+	failure string // "Unhandled", or empty if there is none
+	log     []byte // its end
+	held    int64  // bytes of the budget
+}
+
+// call invokes a service and waits for the whole of its output. An error means that the service has not carried it out. What outcome holds
+// has to be given back to the budget, also after an error.
+func (h *Handler) call(ctx context.Context, t target, c *invocation.Call, payload []byte) (outcome, error) {
+	r, err := h.requestFor(ctx, t, c, payload)
+	if err != nil {
+		return outcome{}, err
+	}
+	w := &recorder{handler: h, header: http.Header{}}
+	complete := h.dispatch(t, c, w, r)
+	o := outcome{output: w.body.Bytes(), failure: c.Failure, log: c.Log.Bytes(), held: w.held}
+	switch {
+	case h.isFunction(t.kind):
+		return h.functionOutcome(o, w, c, complete)
+	case w.full:
+		o.fail(tooLong(c))
+	case !complete:
+		o.fail(brokenOff())
+	default:
+		a := httpevent.Answer{StatusCode: w.status, Header: w.sent, Body: o.output}
+		if o.output, err = a.Encode(); err != nil {
+			return o, err
+		}
+		if len(o.output) > invocation.MaxOutputBytes {
+			o.fail(tooLong(c))
+		}
+	}
+	return o, nil
+}
+
+// functionOutcome is the outcome of a service that takes events.
+func (h *Handler) functionOutcome(o outcome, w *recorder, c *invocation.Call, complete bool) (outcome, error) {
+	switch {
+	case w.full:
+		o.fail(tooLong(c))
+	case c.Late != nil:
+		o.fail(c.Late)
+	case c.Failure != "":
+	case !complete:
+		o.fail(brokenOff())
+	case w.status != http.StatusOK:
+		return o, w.problem()
+	}
+	return o, nil
+}
+
+// fail makes a failure of the function the outcome.
+func (o *outcome) fail(e *invocation.Error) { o.output, o.failure = e.JSON(), invocation.Unhandled }
+
+func tooLong(c *invocation.Call) *invocation.Error {
+	return &invocation.Error{Type: "Function.ResponseSizeTooLarge",
+		Message: fmt.Sprintf("RequestId: %s Error: the output is larger than %d bytes", c.RequestID, invocation.MaxOutputBytes)}
+}
+
+func brokenOff() *invocation.Error {
+	return &invocation.Error{Type: "Runtime.TruncatedResponse", Message: "the answer of the service broke off"}
+}
+
+// requestFor gives the HTTP request by which the service is invoked.
+func (h *Handler) requestFor(ctx context.Context, t target, c *invocation.Call, payload []byte) (*http.Request, error) {
+	c.FunctionARN = t.arn
+	if !h.isFunction(t.kind) {
+		r, err := httpevent.Request(ctx, payload, string(t.prefix))
+		if errors.Is(err, httpevent.ErrEvent) {
+			return nil, unusable("the service is no function, and takes events in the payload format 2.0 alone: %s", err)
+		}
+		return r, err
+	}
+	if len(bytes.TrimSpace(payload)) == 0 {
+		payload = []byte("{}")
+	}
+	if !json.Valid(payload) {
+		return nil, unusable("Could not parse request body into json: the payload is not JSON")
+	}
+	r, err := http.NewRequestWithContext(invocation.With(ctx, c), http.MethodPost, string(t.prefix), bytes.NewReader(payload))
+	if err != nil {
+		return nil, err
+	}
+	r.RequestURI, r.RemoteAddr = string(t.prefix), "lambda:0"
+	r.Header.Set("Content-Type", "application/json")
+	return r, nil
+}
+
+// dispatch lets the service answer, between the lines of the log that Lambda writes. It reports false if the answer broke off.
+func (h *Handler) dispatch(t target, c *invocation.Call, w http.ResponseWriter, r *http.Request) (complete bool) {
+	begin := time.Now()
+	fmt.Fprintf(&c.Log, "START RequestId: %s Version: %s\n", c.RequestID, t.executed)
+	defer func() {
+		took := float64(time.Since(begin).Microseconds()) / 1000
+		fmt.Fprintf(&c.Log, "END RequestId: %s\nREPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\n",
+			c.RequestID, c.RequestID, took, int64(took)+1)
+		if v := recover(); v != nil && v != http.ErrAbortHandler {
+			panic(v)
+		}
+	}()
+	h.cfg.Dispatcher.ServeService(router.Prefix(t.prefix), w, r)
+	return true
+}
+
+// recorder is an http.ResponseWriter that keeps the answer, up to a limit.
+type recorder struct {
+	handler *Handler
+	header  http.Header
+	sent    http.Header // as it was when the answer began
+	status  int         // 0 as long as it has not
+	body    bytes.Buffer
+	held    int64 // bytes of the budget
+	full    bool  // the answer is larger than can be kept
+}
+
+// Header implements http.ResponseWriter.
+func (w *recorder) Header() http.Header { return w.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status, w.sent = status, w.header.Clone()
+	}
+}
+
+// errFull is what a service gets that writes too much.
+var errFull = errors.New("the output is larger than can be kept")
+
+// Write implements http.ResponseWriter.
+func (w *recorder) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	need := int64(w.body.Len() + len(p))
+	if need > invocation.MaxOutputBytes || w.full {
+		w.full = true
+		return 0, errFull
+	}
+	if more := need - w.held; more > 0 {
+		more = max(more, min(w.held, 1<<20)) // a buffer grows by doubling
+		if !w.handler.budget.Take(more) {
+			w.full = true
+			return 0, errFull
+		}
+		w.held += more
+	}
+	return w.body.Write(p)
+}
+
+// FlushError makes http.ResponseController's Flush work.
+func (w *recorder) FlushError() error {
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// problem is the failure that the server has answered in place of the function.
+func (w *recorder) problem() error {
+	var p problem.Problem
+	var told struct {
+		Type, Title, Detail string
+		Violations          []string
+	}
+	if !strings.HasPrefix(w.sent.Get("Content-Type"), problem.ContentType) || json.Unmarshal(w.body.Bytes(), &told) != nil {
+		return fail(http.StatusBadGateway, "ServiceException", "the function has answered with the status %d", w.status)
+	}
+	p.Type, p.Title, p.Detail, p.Violations, p.Status = told.Type, told.Title, told.Detail, told.Violations, w.status
+	return ofProblem(&p)
+}

@@ -1,0 +1,211 @@
+package lambda
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/vespo-dev/vespo/services/internal/budget"
+	"github.com/vespo-dev/vespo/services/invocation"
+)
+
+// maxEventBytes is the longest payload of an Event.
+const maxEventBytes = 1 << 20
+
+// maxThrottles is how often an event is tried again that the server had no capacity for; the pauses double, from a second to a minute.
+const maxThrottles = 20
+
+// maxPause is the longest pause before an event is tried again.
+const maxPause = time.Minute
+
+// stopped is the condition of events that were queued when the server stopped.
+const stopped = "ServerStopped"
+
+// event is an invocation that nobody waits for.
+type event struct {
+	target    target
+	call      *invocation.Call
+	payload   []byte
+	attempts  int // that the function has failed
+	throttles int // that there was no capacity
+}
+
+// events is the queue of events. It is safe for concurrent use.
+type events struct {
+	cfg    *Config
+	bytes  *budget.Budget // of queued payloads
+	queue  chan *event
+	places chan struct{} // one for each event from being accepted to its end: those that wait to be tried again too
+
+	mu   sync.Mutex // guards the dead letters, so that lines stay whole
+	over bool       // guarded by mu
+}
+
+func newEvents(cfg *Config) *events {
+	return &events{cfg: cfg, bytes: budget.New(cfg.EventBytes), queue: make(chan *event, cfg.Events), places: make(chan struct{}, cfg.Events)}
+}
+
+// enqueue accepts an event, or refuses it.
+func (h *Handler) enqueue(t target, c *invocation.Call, payload []byte) error {
+	if len(payload) > maxEventBytes {
+		return tooLarge(maxEventBytes)
+	}
+	if _, err := h.requestFor(context.Background(), t, c, payload); err != nil {
+		return err
+	}
+	e := &event{target: t, call: c, payload: bytes.Clone(payload)} // what it was read into is larger
+	return h.events.accept(e)
+}
+
+func (q *events) accept(e *event) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.over {
+		return fail(http.StatusServiceUnavailable, "ServiceException", "the server is shutting down")
+	}
+	full := busy("EventQueueFull", "too many events are queued; try again later")
+	if !q.bytes.Take(int64(len(e.payload))) {
+		return full
+	}
+	select {
+	case q.places <- struct{}{}:
+	default:
+		q.bytes.Give(int64(len(e.payload)))
+		return full
+	}
+	q.queue <- e // has as much room as there are places
+	return nil
+}
+
+// done ends an event.
+func (q *events) done(e *event) {
+	q.bytes.Give(int64(len(e.payload)))
+	<-q.places
+}
+
+// run carries out events until ctx ends.
+func (q *events) run(ctx context.Context, carryOut func(context.Context, *event) (retry time.Duration, final error)) {
+	var workers sync.WaitGroup
+	for range q.cfg.Parallel {
+		workers.Go(func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case e := <-q.queue:
+					if ctx.Err() != nil { // either case may be chosen
+						q.bury(e, stopped, nil)
+						return
+					}
+					q.attempt(ctx, &workers, e, carryOut)
+				}
+			}
+		})
+	}
+	workers.Wait()
+	q.mu.Lock()
+	q.over = true
+	q.mu.Unlock()
+	for len(q.queue) > 0 {
+		e := <-q.queue
+		q.bury(e, stopped, nil)
+	}
+}
+
+// attempt carries out an event once, and sees to what comes then.
+func (q *events) attempt(ctx context.Context, owned *sync.WaitGroup, e *event, carryOut func(context.Context, *event) (time.Duration, error)) {
+	retry, final := carryOut(context.WithoutCancel(ctx), e) // what has begun ends with the service, at the latest
+	switch {
+	case final != nil:
+		q.bury(e, "RetriesExhausted", final)
+	case retry == 0:
+		q.done(e)
+	default:
+		owned.Go(func() { q.later(ctx, retry, e) })
+	}
+}
+
+// later queues an event again after a pause. At the end of the server, it goes to the dead letters.
+func (q *events) later(ctx context.Context, pause time.Duration, e *event) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	q.queue <- e // its place was kept
+}
+
+// carryOut invokes a service with an event. retry is when to try again, 0 for never; final is why there is no sense in that.
+func (h *Handler) carryOut(ctx context.Context, e *event) (retry time.Duration, final error) {
+	call := &invocation.Call{RequestID: e.call.RequestID, TraceID: e.call.TraceID, ClientContext: e.call.ClientContext}
+	o, err := h.call(ctx, e.target, call, e.payload)
+	defer h.budget.Give(o.held)
+	var f *failure
+	switch {
+	case err == nil && o.failure == "":
+		return 0, nil
+	case err == nil:
+		failed := invocation.ParseError(append([]byte(nil), o.output...), "")
+		if e.attempts++; e.attempts > len(h.cfg.Retries) {
+			return 0, failed
+		}
+		return h.cfg.Retries[e.attempts-1], nil
+	case errors.As(err, &f) && f.status < http.StatusInternalServerError && f.status != http.StatusTooManyRequests:
+		return 0, err
+	}
+	if e.throttles++; e.throttles > maxThrottles {
+		return 0, err
+	}
+	pause := min(maxPause, time.Second<<min(e.throttles-1, 6))
+	return pause/2 + rand.N(pause/2+1), nil
+}
+
+// letter is the form of a dead letter: that of the records which Lambda sends to the destination for failed events.
+type letter struct {
+	Version        string          `json:"version"`
+	Timestamp      string          `json:"timestamp"`
+	RequestContext letterContext   `json:"requestContext"`
+	RequestPayload json.RawMessage `json:"requestPayload"`
+	Response       json.RawMessage `json:"responsePayload,omitempty"`
+}
+
+type letterContext struct {
+	RequestID   string `json:"requestId"`
+	FunctionARN string `json:"functionArn"`
+	Condition   string `json:"condition"`
+	InvokeCount int    `json:"approximateInvokeCount"`
+}
+
+// bury writes an event to the dead letters, and ends it.
+func (q *events) bury(e *event, condition string, cause error) {
+	defer q.done(e)
+	l := letter{Version: "1.0", Timestamp: time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), RequestPayload: e.payload,
+		RequestContext: letterContext{RequestID: e.call.RequestID, FunctionARN: e.target.arn, Condition: condition, InvokeCount: e.attempts + e.throttles}}
+	if len(e.payload) == 0 {
+		l.RequestPayload = json.RawMessage("null")
+	}
+	var told *invocation.Error
+	if errors.As(cause, &told) {
+		l.Response = told.JSON()
+	} else if cause != nil {
+		l.Response, _ = json.Marshal(map[string]string{"errorMessage": cause.Error()}) // strings always marshal
+	}
+	line, err := json.Marshal(l)
+	if err == nil {
+		q.mu.Lock()
+		_, err = q.cfg.DeadLetters.Write(append(line, '\n'))
+		q.mu.Unlock()
+	}
+	if err != nil {
+		q.cfg.Log.Error("a dead letter could not be written", slog.String("request_id", e.call.RequestID), slog.Any("error", err))
+	}
+	q.cfg.Log.Warn("an event was given up", slog.String("function", e.target.arn), slog.String("request_id", e.call.RequestID),
+		slog.String("condition", condition), slog.Any("error", cause))
+}

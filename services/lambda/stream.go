@@ -1,0 +1,165 @@
+package lambda
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/vespo-dev/vespo/services/invocation"
+	"github.com/vespo-dev/vespo/services/lambda/eventstream"
+)
+
+// chunkBytes is the longest payload of one message.
+const chunkBytes = 64 << 10
+
+// chunkTimeout is how long a client may take for one message.
+const chunkTimeout = 30 * time.Second
+
+// invokeStreaming gives the output as it comes. From the first byte on, failures are told in the stream.
+func (h *Handler) invokeStreaming(w http.ResponseWriter, r *request) error {
+	t, err := h.find(r)
+	if err != nil {
+		return err
+	}
+	tail, err := wantsLog(r)
+	if err != nil {
+		return err
+	}
+	c, err := newCall(r)
+	if err != nil {
+		return err
+	}
+	switch kind := r.Header.Get("X-Amz-Invocation-Type"); {
+	case kind == typeDryRun:
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	case kind != "" && kind != typeSync:
+		return invalid("the invocation type %.40q can be %s or %s here", kind, typeSync, typeDryRun)
+	}
+	if !h.isFunction(t.kind) {
+		return h.streamWhole(w, r, t, c, tail)
+	}
+	in, err := h.requestFor(r.Context(), t, c, r.body)
+	if err != nil {
+		return err
+	}
+	out := &streamer{to: w, control: http.NewResponseController(w), call: c, version: t.executed, refusal: recorder{handler: h, header: http.Header{}}}
+	defer func() { h.budget.Give(out.refusal.held) }()
+	complete := h.dispatch(t, c, out, in)
+	switch {
+	case !out.begun && out.refusal.status != 0 && out.refusal.status != http.StatusOK:
+		return out.refusal.problem()
+	case c.Late != nil:
+		out.complete(c.Late, c, tail)
+	case c.Failure != "":
+		out.complete(invocation.ParseError(out.refusal.body.Bytes(), ""), c, tail)
+	case !complete:
+		out.complete(brokenOff(), c, tail)
+	default:
+		out.complete(nil, c, tail)
+	}
+	return nil
+}
+
+// streamWhole gives the answer of a service that is no function, which has to be known before it can be told.
+func (h *Handler) streamWhole(w http.ResponseWriter, r *request, t target, c *invocation.Call, tail bool) error {
+	o, err := h.call(r.Context(), t, c, r.body)
+	defer func() { h.budget.Give(o.held) }()
+	if err != nil {
+		return err
+	}
+	out := &streamer{to: w, control: http.NewResponseController(w), call: c, version: t.executed, refusal: recorder{handler: h, header: http.Header{}}}
+	if o.failure != "" {
+		out.complete(invocation.ParseError(o.output, ""), c, tail)
+		return nil
+	}
+	if _, err := out.Write(o.output); err != nil {
+		return gone(err)
+	}
+	out.complete(nil, c, tail)
+	return nil
+}
+
+// streamer is an http.ResponseWriter that sends what is written as messages. What is no output, but the failure of the function or of the
+// server, is kept instead.
+type streamer struct {
+	to      http.ResponseWriter
+	control *http.ResponseController
+	call    *invocation.Call
+	version string
+	refusal recorder
+	begun   bool
+	buf     []byte
+}
+
+// Header implements http.ResponseWriter.
+func (s *streamer) Header() http.Header { return s.refusal.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (s *streamer) WriteHeader(status int) { s.refusal.WriteHeader(status) }
+
+// Write implements http.ResponseWriter.
+func (s *streamer) Write(p []byte) (int, error) {
+	s.WriteHeader(http.StatusOK)
+	if s.refusal.status != http.StatusOK || s.call.Failure != "" {
+		return s.refusal.Write(p)
+	}
+	s.begin()
+	total := len(p)
+	for len(p) > 0 {
+		n := min(len(p), chunkBytes)
+		if err := s.send("PayloadChunk", "application/octet-stream", p[:n]); err != nil {
+			return total - len(p), err
+		}
+		p = p[n:]
+	}
+	return total, nil
+}
+
+// FlushError makes http.ResponseController's Flush work: each message is flushed.
+func (s *streamer) FlushError() error { return nil }
+
+// begin sends the header.
+func (s *streamer) begin() {
+	if s.begun {
+		return
+	}
+	s.begun = true
+	h := s.to.Header()
+	h.Set("Content-Type", eventstream.ContentType)
+	h.Set("X-Amz-Executed-Version", s.version)
+	s.to.WriteHeader(http.StatusOK)
+}
+
+func (s *streamer) send(eventType, contentType string, payload []byte) (err error) {
+	if s.buf, err = eventstream.Append(s.buf[:0], eventstream.Event(eventType, contentType), payload); err != nil {
+		return err
+	}
+	_ = s.control.SetWriteDeadline(time.Now().Add(chunkTimeout)) // a connection without deadlines has no need of them
+	if _, err := s.to.Write(s.buf); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}
+
+// complete sends the last message.
+func (s *streamer) complete(failed *invocation.Error, c *invocation.Call, tail bool) {
+	s.begin()
+	last := struct {
+		ErrorCode    string `json:",omitempty"`
+		ErrorDetails string `json:",omitempty"`
+		LogResult    string `json:",omitempty"`
+	}{}
+	if failed != nil {
+		last.ErrorCode, last.ErrorDetails = invocation.Unhandled, string(failed.JSON())
+	}
+	if tail {
+		last.LogResult = base64.StdEncoding.EncodeToString(c.Log.Bytes())
+	}
+	text, err := json.Marshal(last)
+	if err != nil { // strings always marshal
+		return
+	}
+	_ = s.send("InvokeComplete", "application/json", text) // nobody is left to be told of an error
+}

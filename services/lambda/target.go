@@ -1,0 +1,62 @@
+package lambda
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/deploy"
+	"github.com/vespo-dev/vespo/services/internal/arn"
+)
+
+// target is the service that an invocation is for.
+type target struct {
+	prefix    registry.Prefix
+	kind      string
+	arn       string // as it was asked for, with the qualifier if there was one
+	executed  string // the version that is executed
+	qualifier string
+}
+
+// find gives the service that the path of a request names.
+func (h *Handler) find(r *request) (target, error) {
+	if !h.cfg.Catalogue.Ready() {
+		return target{}, fail(http.StatusServiceUnavailable, "ServiceException", "the server is loading its services, or shutting down; try again")
+	}
+	ref, err := arn.Parse(r.PathValue("function"))
+	if err != nil {
+		return target{}, invalid("%s", err)
+	}
+	if q := r.URL.Query().Get("Qualifier"); q != "" {
+		switch {
+		case !arn.ValidQualifier(q):
+			return target{}, invalid("the qualifier %.140q can be neither a version nor an alias", q)
+		case ref.Qualifier != "" && ref.Qualifier != q:
+			return target{}, invalid("the qualifier in the query and the one of the function differ")
+		}
+		ref.Qualifier = q
+	}
+	entry, err := h.entry(ref.Name)
+	if err != nil {
+		return target{}, err
+	}
+	if ref.Qualifier != "" && ref.Qualifier != arn.Latest {
+		return target{}, notFound("Function not found: %s", arn.Format(ref.Name, ref.Qualifier))
+	}
+	return target{prefix: entry.Service.Prefix, kind: entry.Service.Current.Kind, arn: arn.Format(ref.Name, ref.Qualifier),
+		executed: arn.Latest, qualifier: ref.Qualifier}, nil
+}
+
+// entry gives the service that is called so as a function: the one at this prefix, or one whose prefix has several segments.
+func (h *Handler) entry(name string) (deploy.Entry, error) {
+	entry, err := h.cfg.Catalogue.Inspect(registry.Prefix("/" + name))
+	if !errors.Is(err, registry.ErrNotFound) {
+		return entry, err
+	}
+	for _, e := range h.cfg.Catalogue.List() {
+		if arn.Name(string(e.Service.Prefix)) == name {
+			return e, nil
+		}
+	}
+	return deploy.Entry{}, notFound("Function not found: %s", arn.Format(name, ""))
+}
