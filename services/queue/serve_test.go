@@ -107,6 +107,27 @@ func TestNames(t *testing.T) {
 	<-asked
 }
 
+// TestNamesWithAMatch has queues that share a prefix. They share nothing else.
+func TestNamesWithAMatch(t *testing.T) {
+	h := newHouse(t, t.TempDir(), nil)
+	for _, prefix := range []string{"/", "/ Host: one.example", "/a", "/a Host: one.example"} {
+		h.add(prefix, queue.Document{}, registry.Options{})
+		entry, err := h.Inspect(registry.Prefix(prefix))
+		require.NoError(t, err)
+		url, _, _ := strings.Cut(strings.TrimPrefix(entry.Status.Target, "workers at "), " ")
+		path, host, matched := strings.Cut(prefix, " Host: ")
+		var headers []string
+		if matched {
+			headers = append(headers, "Host: "+host)
+		}
+		asked := h.ask("GET", path, "", headers...)
+		h.awaitStatus(prefix, 1, 0)
+		got := h.take(url)
+		require.Equal(t, 200, h.do("POST", url, reply(got.Identifier, 200, prefix)).StatusCode, url)
+		require.Equal(t, prefix, (<-asked).body)
+	}
+}
+
 func TestNobodyComes(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	h.add("/jobs", queue.Document{}, registry.Options{Timeout: 50 * time.Millisecond})

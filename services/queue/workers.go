@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -35,12 +36,13 @@ const (
 // apiPath is what the path of a worker's request begins with.
 const apiPath = "/api/v1"
 
-// pathOf is where workers fetch the requests to a prefix.
+// pathOf is where workers fetch the requests to a prefix, with the match beside it.
 func pathOf(prefix registry.Prefix) string {
 	if prefix == "/" {
 		return apiPath + "/%2F/request"
 	}
-	return apiPath + string(prefix) + "/request"
+	path := url.URL{Path: apiPath + string(prefix) + "/request"}
+	return path.EscapedPath()
 }
 
 // workers is the API of workers. It implements http.Handler.
@@ -131,11 +133,11 @@ func parsePath(path string) (name registry.Prefix, operation string, err error) 
 	if service == "" {
 		return "", "", &failure{http.StatusNotFound, "the name of the service is empty; that of the prefix / is %2F"}
 	}
-	prefix, err := router.ParsePrefix(service)
+	key, err := router.ParseKey("/" + strings.TrimPrefix(service, "/"))
 	if err != nil {
 		return "", "", &failure{http.StatusNotFound, fmt.Sprintf("%.100q is not the prefix of a service", service)}
 	}
-	return registry.Prefix(prefix), operation, nil
+	return registry.Prefix(key.String()), operation, nil
 }
 
 // poll hands out a request, as soon as there is one.

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -116,7 +117,18 @@ type size struct {
 }
 
 // Open opens the file, and makes it if need be; the directory is there. Its lock dies with the process.
-func Open(path string, now time.Time) (*Store, error) {
+func Open(path string, now time.Time) (_ *Store, err error) {
+	// A file that was cut off is mapped beyond its end, and a damaged one makes bbolt panic: neither shall end the server.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("open %s: it is damaged: %v", path, v)
+		}
+	}()
+	return open(path, now)
+}
+
+func open(path string, now time.Time) (*Store, error) {
 	db, err := bbolt.Open(path, fileMode, &bbolt.Options{Timeout: openWait})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// addQueue deploys a durable queue, and gives where its workers fetch requests.
+func addQueue(t *testing.T, c *client) string {
+	t.Helper()
+	a, err := c.call(t.Context(), http.MethodPost, "/services/add",
+		url.Values{"prefix": {"jobs"}, "queue": {"true"}, "durable": {"true"}, "redeliver": {"true"}, "lease": {"200ms"}}, upload{})
+	require.NoError(t, err)
+	m := regexp.MustCompile(`workers at (http://[^ "]+)`).FindSubmatch(a.body)
+	require.NotNil(t, m, string(a.body))
+	return string(m[1])
+}
+
+// workOn answers requests with their body until ctx ends.
+func workOn(ctx context.Context, url string) {
+	for ctx.Err() == nil {
+		status, text := exchange(ctx, http.MethodGet, url, nil)
+		if status != http.StatusOK {
+			continue
+		}
+		var taken struct {
+			Identifier string
+			Body       []byte
+		}
+		if json.Unmarshal(text, &taken) == nil {
+			answer := fmt.Appendf(nil, `{"identifier":%q,"code":200,"headers":{},"body":%q}`, taken.Identifier, asBase64("did "+string(taken.Body)))
+			exchange(ctx, http.MethodPost, url, answer)
+		}
+	}
+}
+
+func asBase64(text string) string {
+	quoted, err := json.Marshal([]byte(text))
+	if err != nil {
+		panic(err)
+	}
+	return strings.Trim(string(quoted), `"`)
+}
+
+// A server is killed again and again while requests are accepted, handed out and answered. Every one that was acknowledged is answered in
+// the end, some of them by workers that had them before.
+func TestKillWithStoredRequests(t *testing.T) {
+	const rounds, clients, acceptedPerRound = 4, 4, 60
+	data := t.TempDir()
+	results := map[string]string{} // location to what has to be there
+	for round := range rounds {
+		p, c := launch(t, data, "--worker-listen=127.0.0.1:0")
+		ctx, stop := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		workers := addQueue(t, c)
+		for range 2 {
+			all.Go(func() { workOn(ctx, workers) })
+		}
+		accepted := 0
+		for n := range clients {
+			all.Go(func() {
+				for i := 0; ; i++ {
+					body := fmt.Sprint(round, "-", n, "-", i)
+					resp, err := http.Post(c.base+"/jobs?async=1", "text/plain", strings.NewReader(body))
+					if err != nil {
+						return
+					}
+					_ = resp.Body.Close()
+					mu.Lock()
+					if resp.StatusCode == http.StatusAccepted {
+						results[resp.Header.Get("Location")] = "did " + body
+						accepted++
+					}
+					enough := accepted >= acceptedPerRound
+					mu.Unlock()
+					if enough {
+						p.kill()
+						stop()
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
+		stop()
+	}
+	require.GreaterOrEqual(t, len(results), rounds*acceptedPerRound)
+	requireResults(t, data, results)
+}
+
+// requireResults starts the server once more, with workers, and wants all results.
+func requireResults(t *testing.T, data string, results map[string]string) {
+	t.Helper()
+	_, c := launch(t, data, "--worker-listen=127.0.0.1:0")
+	ctx, stop := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer stop()
+	workers := addQueue(t, c)
+	for range 2 {
+		all.Go(func() { workOn(ctx, workers) })
+	}
+	for location, want := range results {
+		require.Eventually(t, func() bool {
+			status, text := exchange(ctx, http.MethodGet, c.base+location, nil)
+			return status == http.StatusOK && string(text) == want
+		}, hangTimeout, 5*time.Millisecond, "%s: %s", location, want)
+	}
+}

@@ -1,0 +1,70 @@
+package deploy
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/services"
+)
+
+// retirees collects what is retired, and what is closed.
+type retirees struct {
+	textKind
+	told   sync.Mutex
+	events []string // guarded by told
+}
+
+func (k *retirees) note(event string) {
+	k.told.Lock()
+	defer k.told.Unlock()
+	k.events = append(k.events, event)
+}
+
+func (k *retirees) Prepare(ctx context.Context, s services.Spec) (services.Deployment, error) {
+	d, err := k.textKind.Prepare(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return &retiree{textDeployment: d.(*textDeployment), kind: k}, nil
+}
+
+type retiree struct {
+	*textDeployment
+	kind *retirees
+}
+
+// Retire is called when the route leads elsewhere already, and before the requests in flight have ended.
+func (d *retiree) Retire() { d.kind.note("retire " + d.text) }
+
+func (d *retiree) Close(ctx context.Context) error {
+	d.kind.note("close " + d.text)
+	return d.textDeployment.Close(ctx)
+}
+
+func TestWhoWantsToKnowIsTold(t *testing.T) {
+	k := &retirees{textKind: textKind{name: "retirees", hold: make(chan struct{})}}
+	h := booted(t, t.TempDir(), func(c *Config) { c.Kinds = append(c.Kinds, k) })
+	add := func(text string) error {
+		_, err := h.Add(context.Background(), services.Spec{Prefix: "/a", Kind: k.name, Module: []byte(text)})
+		return err
+	}
+	require.NoError(t, add("one"))
+	onOne := h.pause("/a")
+	require.NoError(t, add("two"))
+	k.told.Lock()
+	require.Equal(t, []string{"retire one"}, k.events, "while a request is in flight")
+	k.told.Unlock()
+	close(k.hold)
+	require.Equal(t, "one", <-onOne)
+	h.store.failAt("Save", errInjected)
+	require.Error(t, add("three"))
+	h.store.failAt("", nil)
+	status, _ := h.get("/a")
+	require.Equal(t, http.StatusOK, status)
+	h.end()
+	require.ElementsMatch(t, []string{"retire one", "close one", "close three", "retire two", "close two"}, k.events)
+}
