@@ -73,13 +73,13 @@ func HopByHop(canonical string) bool {
 	return false
 }
 
-// ValidTrailer tells whether a field can be a trailer: not one that frames, routes, authenticates or describes the message, which
-// a recipient needs before its body (RFC 9110, section 6.5.1).
+// ValidTrailer tells whether a field can be a trailer: not one that frames, routes, authenticates, describes or dates the message, or
+// tells what to do with it, which a recipient needs before its body (RFC 9110, section 6.5.1), nor the id that the host gives it.
 func ValidTrailer(canonical string) bool {
 	switch canonical {
-	case "Authorization", "Cache-Control", "Content-Encoding", "Content-Length", "Content-Range", "Content-Type", "Cookie",
-		"Expect", "Host", "Location", "Max-Forwards", "Pragma", "Proxy-Authenticate", "Proxy-Authorization", "Range", "Set-Cookie",
-		"Vary", "Www-Authenticate":
+	case "Age", "Authorization", "Cache-Control", "Content-Encoding", "Content-Length", "Content-Range", "Content-Type", "Cookie", "Date",
+		"Expect", "Expires", "Host", "Location", "Max-Forwards", "Pragma", "Proxy-Authenticate", "Proxy-Authorization", "Range", "Realm",
+		"Retry-After", "Set-Cookie", "Vary", "Warning", "Www-Authenticate", "X-Request-Id":
 		return false
 	}
 	return !HopByHop(canonical) && !strings.HasPrefix(canonical, "If-")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
@@ -80,10 +81,14 @@ func (h *Hold) SetTrailer(name string, values []string) {
 	h.trailer[name] = values
 }
 
-// Release sends what is held. From now on nothing is held any more.
+// Release sends what is held. From now on nothing is held any more. The error is an engine.Unusable, and nothing was sent, if the header
+// cannot be.
 func (h *Hold) Release() error {
 	if h.released || h.status == 0 {
 		return nil
+	}
+	if length := h.Header()["Content-Length"]; len(length) > 0 && !isLength(length) {
+		return engine.Unusable{Reason: fmt.Sprintf("the Content-Length is %.100q: it must be one number", length)}
 	}
 	h.released = true
 	h.to.WriteHeader(h.status)
@@ -94,11 +99,21 @@ func (h *Hold) Release() error {
 	return err
 }
 
+// isLength tells whether the values of a Content-Length are what a recipient cannot misunderstand: one, and digits alone. Others are how
+// requests and answers are smuggled (RFC 9112, section 6.3).
+func isLength(values []string) bool {
+	if len(values) != 1 || values[0] == "" || strings.Trim(values[0], "0123456789") != "" {
+		return false
+	}
+	_, err := strconv.ParseInt(values[0], 10, 64)
+	return err == nil
+}
+
 // Finish sends what is still held as the whole of the answer to a request with this method. The error is an engine.Unusable if
 // its length is not what its header says.
 func (h *Hold) Finish(method string) error {
-	if length := h.Header()["Content-Length"]; !h.released && len(length) > 0 && method != "HEAD" && h.status != 204 && h.status != 304 {
-		if n, err := strconv.ParseUint(length[0], 10, 63); err != nil || n != uint64(len(h.body)) || len(length) > 1 {
+	if length := h.Header()["Content-Length"]; !h.released && isLength(length) && method != "HEAD" && h.status != 204 && h.status != 304 {
+		if n, err := strconv.ParseUint(length[0], 10, 63); err != nil || n != uint64(len(h.body)) {
 			return engine.Unusable{Reason: fmt.Sprintf("the body has %d bytes, its Content-Length is %.100q", len(h.body), length)}
 		}
 	}

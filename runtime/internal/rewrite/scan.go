@@ -7,6 +7,7 @@ type summary struct {
 	calls      []uint32 // functions it calls directly, tail calls included
 	indirect   bool     // has call_indirect or return_call_indirect
 	loops      int
+	blocks     int // that the compiler behind us divides the body into, about
 	cost       int  // static cost of all instructions, see cost.go
 	leadLoop   bool // a loop is entered before anything that branches or calls
 	frameBytes int  // estimated size of the compiled frame, see frame.go
@@ -39,7 +40,7 @@ func (m *module) readCode(r *reader) {
 	m.codeBytes = r.remaining()
 	m.bodies = make([]body, n)
 	s := &scanner{m: m, size: frameEstimator{m: m, budget: 16*maxEntries + 64*len(m.bin)}}
-	work := m.newGlobalWork()
+	work := m.newCompileWork()
 	localBudget := maxEntries + 2*len(m.bin)
 	for i := range m.bodies {
 		at := r.pos
@@ -51,34 +52,11 @@ func (m *module) readCode(r *reader) {
 		}
 		b.code = span{f.pos, f.end}
 		s.scan(f, m.importedFuncs+i, b)
-		work.add(f, &b.summary)
+		work.add(f, m.importedFuncs+i, b)
 		if f.err != nil {
 			r.err = f.err
 			return
 		}
-	}
-}
-
-// globalWork sums up what the compiler behind us does for globals: something for each global in each function, and for each
-// mutable one at each call. Without a bound a small module could keep it busy for hours.
-type globalWork struct{ globals, mutable, done int }
-
-const maxGlobalWork = 1 << 28
-
-func (m *module) newGlobalWork() *globalWork {
-	w := &globalWork{globals: len(m.globals)}
-	for _, g := range m.globals {
-		if g.mutable {
-			w.mutable++
-		}
-	}
-	return w
-}
-
-func (w *globalWork) add(r *reader, s *summary) {
-	w.done += w.globals + w.mutable*len(s.calls)
-	if w.done > maxGlobalWork {
-		r.fail(r.pos, ErrLimit, "too many globals for the number of functions and calls")
 	}
 }
 
@@ -115,6 +93,7 @@ func (s *scanner) scan(r *reader, function int, b *body) {
 			return
 		}
 		sum.cost += m.cost(&in)
+		sum.blocks += blocksOf(&in)
 		switch in.op {
 		case opLocalGet, opLocalSet, opLocalTee:
 			if in.x >= locals {
