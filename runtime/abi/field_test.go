@@ -90,7 +90,8 @@ func TestHopByHop(t *testing.T) {
 }
 
 func TestValidTrailer(t *testing.T) {
-	for _, name := range []string{"Content-Length", "Transfer-Encoding", "Host", "Content-Type", "Set-Cookie", "If-None-Match", "Authorization", "Trailer"} {
+	for _, name := range []string{"Content-Length", "Transfer-Encoding", "Host", "Content-Type", "Set-Cookie", "If-None-Match", "Authorization", "Trailer",
+		"X-Request-Id", "Date", "Expires", "Retry-After"} {
 		require.False(t, ValidTrailer(name), name)
 	}
 	for _, name := range []string{"X-Sum", "Grpc-Status", "Etag", "Server-Timing", "Digest", "Iframe"} {

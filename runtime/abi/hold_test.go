@@ -85,6 +85,13 @@ func TestLengthsOfWholeAnswers(t *testing.T) {
 		{"GET", 200, []string{"3", "3"}, "abc", false},
 		{"GET", 200, []string{"-3"}, "abc", false},
 		{"GET", 200, []string{"many"}, "abc", false},
+		{"GET", 200, []string{"+3"}, "abc", false},
+		{"GET", 200, []string{"3, 3"}, "abc", false},
+		{"GET", 200, []string{""}, "abc", false},
+		{"GET", 200, []string{}, "abc", true},
+		{"GET", 200, []string{"99999999999999999999"}, "abc", false},
+		{"HEAD", 200, []string{"+5"}, "", false},
+		{"GET", 304, []string{"5", "5"}, "", false},
 		{"HEAD", 200, []string{"1000"}, "", true},
 		{"GET", 304, []string{"1000"}, "", true},
 		{"GET", 204, []string{"1000"}, "", true},
@@ -104,6 +111,27 @@ func TestLengthsOfWholeAnswers(t *testing.T) {
 			require.Equal(t, engine.BadAnswer, out.Kind, "%v", c)
 			require.Zero(t, r.Status)
 		}
+	}
+}
+
+// TestLengthsOfFlushedAnswers has answers whose beginning is sent before their end is known.
+func TestLengthsOfFlushedAnswers(t *testing.T) {
+	for length, good := range map[string]bool{"3": true, "+3": false, "3,3": false} {
+		var h abi.Hold
+		r := &abitest.Response{}
+		h.Begin(r)
+		h.Header()["Content-Length"] = []string{length}
+		io.WriteString(&h, "abc")
+		err := h.Flush()
+		if good {
+			require.NoError(t, err)
+			require.NoError(t, h.Finish("GET"))
+			require.Equal(t, 200, r.Status)
+			continue
+		}
+		require.ErrorAs(t, err, &engine.Unusable{})
+		require.Equal(t, engine.BadAnswer, abi.Sent(h.Finish("GET")).Kind, "a flush whose error nobody looked at")
+		require.Zero(t, r.Status)
 	}
 }
 

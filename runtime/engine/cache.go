@@ -84,8 +84,17 @@ func (e *Engine) compileModule(ctx context.Context, rewritten []byte) (wazero.Co
 	}
 	defer release()
 	compiled, err := e.runtime.CompileModule(ctx, rewritten)
-	if err == nil || e.cfg.CacheDir == "" || ctx.Err() != nil {
+	if e.cfg.CacheDir == "" {
 		return compiled, err
+	}
+	if err == nil {
+		if err := trimCache(e.cfg.CacheDir, e.cfg.CacheBytes); err != nil {
+			return nil, errors.Join(fmt.Errorf("engine: trim the compiled code: %w", err), compiled.Close(ctx))
+		}
+		return compiled, nil
+	}
+	if ctx.Err() != nil {
+		return nil, err
 	}
 	plain := wazero.NewRuntimeWithConfig(ctx, runtimeConfig())
 	defer plain.Close(ctx)

@@ -59,6 +59,15 @@ func TestDamagedCacheIsMadeAgain(t *testing.T) {
 	}
 }
 
+func TestCacheIsTrimmedAfterCompiling(t *testing.T) {
+	for limit, kept := range map[int64]bool{1: false, 1 << 30: true} {
+		dir := t.TempDir()
+		e := open(t, Config{CacheDir: dir, CacheBytes: limit})
+		compile(t, e, "state", stateOptions)
+		require.Equal(t, kept, len(cacheFiles(t, dir)) > 0)
+	}
+}
+
 func TestCacheIsTrimmedOldestFirst(t *testing.T) {
 	dir := t.TempDir()
 	for i, name := range []string{"c", "a", "b"} {

@@ -41,7 +41,7 @@ type Config struct {
 	StackBytes int64
 	// CacheDir is where compiled code is kept between runs; empty for nowhere. Nobody else may be able to write there.
 	CacheDir string
-	// CacheBytes bounds what is in CacheDir when the engine is opened; default 1 GiB. The oldest files go.
+	// CacheBytes bounds what is in CacheDir whenever something has been compiled; default 1 GiB. The oldest files go.
 	CacheBytes int64
 	// InitTimeout bounds a guest's initialisation; default 10 s.
 	InitTimeout time.Duration

@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services/egress"
@@ -22,8 +24,8 @@ const MaxGrants = 64
 
 // Allow is what a service may call. It is immutable.
 type Allow struct {
-	origins []string // canonical: scheme://host:port
-	policy  egress.Policy
+	origins []string       // canonical: scheme://host:port
+	blocks  []netip.Prefix // granted to all origins
 }
 
 // ParseAllow reads a service's list. The error lists all violations.
@@ -45,7 +47,7 @@ func (a *Allow) Empty() bool { return len(a.origins) == 0 }
 
 func (a *Allow) add(entry string) error {
 	if block, err := netip.ParsePrefix(entry); err == nil {
-		a.policy.Granted = append(a.policy.Granted, block.Masked())
+		a.blocks = append(a.blocks, block.Masked())
 		return nil
 	}
 	u, err := url.Parse(entry)
@@ -67,20 +69,39 @@ func (a *Allow) add(entry string) error {
 		}
 	}
 	a.origins = append(a.origins, origin)
-	a.grantAddress(host)
 	return nil
 }
 
-// grantAddress grants what the host of a granted origin says about its address.
-func (a *Allow) grantAddress(host string) {
+// dialTimeout is for a connection to an address.
+const dialTimeout = 10 * time.Second
+
+// dial connects to an origin that was granted. address is its host and port.
+func (a *Allow) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	return a.dialer(host).DialContext(ctx, network, address)
+}
+
+// dialer connects to the addresses that a host may have.
+func (a *Allow) dialer(host string) *net.Dialer {
+	return &net.Dialer{Timeout: dialTimeout, ControlContext: a.policy(host).Control}
+}
+
+// policy says which addresses a host may have: beside public ones those in the granted blocks, and those that the host's own spelling
+// names. The latter are its alone: who was granted http://localhost:9000 and http://example.com:8080 was not granted whatever
+// listens on port 8080 here, if example.com turns out to be 127.0.0.1.
+func (a *Allow) policy(host string) egress.Policy {
+	p := egress.Policy{Granted: a.blocks}
 	if addr, err := netip.ParseAddr(host); err == nil {
 		addr = addr.Unmap().WithZone("")
-		a.policy.Granted = append(a.policy.Granted, netip.PrefixFrom(addr, addr.BitLen()))
-		return
+		p.Granted = append(slices.Clip(p.Granted), netip.PrefixFrom(addr, addr.BitLen()))
 	}
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761, section 6.3
-		a.policy.Granted = append(a.policy.Granted, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
+	if host = strings.TrimSuffix(strings.ToLower(host), "."); host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761, section 6.3
+		p.Granted = append(slices.Clip(p.Granted), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
 	}
+	return p
 }
 
 // allows tells whether an origin was granted.

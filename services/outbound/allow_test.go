@@ -18,12 +18,21 @@ func TestParseAllow(t *testing.T) {
 	require.Equal(t, []string{
 		"https://api.example.com:443", "http://localhost:9000", "http://127.0.0.1:81", "https://[::1]:8443", "http://b.a.vespo.internal:80",
 	}, a.origins)
-	for addr, granted := range map[string]bool{
-		"127.0.0.1": true, "127.9.9.9": true, "::1": true, "10.1.200.1": true, "::ffff:10.1.0.1": true,
-		"10.2.0.1": false, "192.168.0.1": false, "169.254.169.254": false, "fe80::1": false, "8.8.8.8": true,
+	for host, addrs := range map[string]map[string]bool{
+		"api.example.com": {"127.0.0.1": false, "::1": false, "10.1.200.1": true, "::ffff:10.1.0.1": true, "10.2.0.1": false,
+			"192.168.0.1": false, "169.254.169.254": false, "fe80::1": false, "8.8.8.8": true},
+		"localhost":      {"127.0.0.1": true, "127.9.9.9": true, "::1": true, "10.1.0.1": true, "10.2.0.1": false},
+		"LocalHost.":     {"127.0.0.1": true},
+		"a.localhost":    {"127.0.0.1": true},
+		"localhost.test": {"127.0.0.1": false},
+		"127.0.0.1":      {"127.0.0.1": true, "127.0.0.2": false, "::ffff:127.0.0.1": true, "::1": false},
+		"::1":            {"::1": true, "127.0.0.1": false},
 	} {
-		require.Equal(t, granted, a.policy.Check(netip.MustParseAddr(addr)) == nil, addr)
+		for addr, granted := range addrs {
+			require.Equal(t, granted, a.policy(host).Check(netip.MustParseAddr(addr)) == nil, "%s at %s", host, addr)
+		}
 	}
+	require.Len(t, a.blocks, 1, "a policy leaves the list alone")
 }
 
 func TestAllowedOriginsAreCompared(t *testing.T) {

@@ -50,6 +50,8 @@ func (c *call) AddHeader(name, value string) error {
 		return fail(abi.OutboundTooLarge, "the request's header is larger than %d bytes", c.limits.HeaderBytes)
 	}
 	switch name {
+	case CallerHeader:
+		return fail(abi.OutboundInvalid, "the header %s is the host's", name)
 	case "Host":
 		c.request.Host = value
 	case "Content-Length":

@@ -4,14 +4,17 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/services/egress"
+	"github.com/vespo-dev/vespo/services/internal/access"
 )
 
 // Limits bound what one exchange may do outbound. Zero values stand for the defaults named.
@@ -62,10 +65,9 @@ type Client struct {
 // New returns a client. The caller closes it.
 func New(cfg Config) *Client {
 	cfg.Limits = cfg.Limits.withDefaults()
-	dialer := &net.Dialer{Timeout: 10 * time.Second, ControlContext: cfg.Allow.policy.Control}
 	return &Client{cfg: cfg, transport: &http.Transport{
 		Proxy:                  nil, // the environment's proxies are not the guests'
-		DialContext:            dialer.DialContext,
+		DialContext:            cfg.Allow.dial,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    10 * time.Second,
 		ForceAttemptHTTP2:      true,
@@ -121,10 +123,36 @@ func (e *exchange) Open(ctx context.Context, method, uri string) (abi.OutboundCa
 	ctx, cancel := context.WithDeadline(ctx, e.deadline)
 	e.calls++
 	e.open++
+	header := http.Header{}
+	if internal == "" {
+		header.Set(CallerHeader, e.client.cfg.Caller)
+	}
 	return &call{exchange: e, via: via, ctx: ctx, cancel: cancel, limits: limits, length: -1, request: &http.Request{
-		Method: method, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{},
+		Method: method, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
 	}}, nil
 }
+
+// CallerHeader tells servers elsewhere which service calls. A guest can neither set nor remove it. Management, which believes processes of
+// its own machine where it has no token, does not believe those that have it.
+const CallerHeader = access.CallerHeader
+
+// escapeQuery escapes what cannot stand in a request line.
+func escapeQuery(query string) string {
+	if !strings.ContainsFunc(query, unfit) {
+		return query
+	}
+	var b strings.Builder
+	for i := range len(query) {
+		if c := query[i]; unfit(rune(c)) || c >= 0x80 {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+func unfit(r rune) bool { return r <= ' ' || r >= 0x7f }
 
 // check judges the request by what it names. internal is the prefix of the service it goes to, if it stays here.
 func (c *Client) check(method, uri string) (u *url.URL, internal router.Prefix, err error) {
@@ -139,6 +167,7 @@ func (c *Client) check(method, uri string) (u *url.URL, internal router.Prefix, 
 		return nil, "", fail(abi.OutboundInvalid, "the URI %.200q: %v", uri, err)
 	}
 	u.Fragment, u.RawFragment = "", ""
+	u.RawQuery = escapeQuery(u.RawQuery)
 	if !c.cfg.Allow.allows(origin) {
 		return nil, "", fail(abi.OutboundForbidden, "%s is not in the service's option allow", origin)
 	}

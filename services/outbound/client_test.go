@@ -178,17 +178,23 @@ func TestNamesThatResolveInside(t *testing.T) {
 	name := "http://granted.example:" + port
 	c := newClient(t, Limits{}, nil, name)
 	// The resolver's answer is put in place of a real one; the policy sees what is dialled.
-	dial := c.transport.DialContext
-	c.transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return dial(ctx, network, up.Listener.Addr().String())
+	resolve := func(c *Client) {
+		c.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			host, _, _ := net.SplitHostPort(address)
+			return c.cfg.Allow.dialer(host).DialContext(ctx, network, up.Listener.Addr().String())
+		}
 	}
+	resolve(c)
 	_, _, err = roundTrip(t, c.exchange(), "GET", name)
 	requireCode(t, abi.OutboundForbidden, err)
 
+	c = newClient(t, Limits{}, nil, name, "http://localhost:1", "http://127.0.0.1:2")
+	resolve(c)
+	_, _, err = roundTrip(t, c.exchange(), "GET", name)
+	requireCode(t, abi.OutboundForbidden, err) // what another origin's spelling grants is its alone
+
 	c = newClient(t, Limits{}, nil, name, "127.0.0.0/8")
-	c.transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return (&net.Dialer{ControlContext: c.cfg.Allow.policy.Control}).DialContext(ctx, network, up.Listener.Addr().String())
-	}
+	resolve(c)
 	_, _, err = roundTrip(t, c.exchange(), "GET", name)
 	require.NoError(t, err, "with a grant for the address")
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/runtime/abi"
@@ -47,7 +46,8 @@ func (t *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 		in.Body = http.NoBody
 	}
 	body, w := io.Pipe()
-	s := &streamWriter{header: http.Header{}, body: w, started: make(chan struct{})}
+	s := newStreamWriter(w)
+	in.Body = s.request.limit(in.Body)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -80,58 +80,6 @@ func (t *inProcess) serve(w http.ResponseWriter, r *http.Request) (err error) {
 	}()
 	t.router.ServeService(t.prefix, w, r)
 	return nil
-}
-
-// streamWriter is the http.ResponseWriter of an in-process call.
-type streamWriter struct {
-	header  http.Header
-	body    *io.PipeWriter
-	started chan struct{}
-	once    sync.Once
-
-	// Set before started is closed.
-	status int
-	sent   http.Header
-	failed error
-
-	trailer http.Header // filled before the body ends
-}
-
-func (w *streamWriter) Header() http.Header { return w.header }
-
-func (w *streamWriter) WriteHeader(status int) {
-	if status < 200 {
-		return
-	}
-	w.once.Do(func() {
-		w.status, w.sent, w.trailer = status, w.header.Clone(), http.Header{}
-		close(w.started)
-	})
-}
-
-func (w *streamWriter) Write(p []byte) (int, error) {
-	w.WriteHeader(http.StatusOK)
-	return w.body.Write(p)
-}
-
-// FlushError makes http.ResponseController's Flush work: nothing is held back here.
-func (w *streamWriter) FlushError() error {
-	w.WriteHeader(http.StatusOK)
-	return nil
-}
-
-// finish ends the answer.
-func (w *streamWriter) finish(err error) {
-	w.once.Do(func() {
-		w.status, w.sent, w.trailer, w.failed = http.StatusOK, w.header.Clone(), http.Header{}, err
-		close(w.started)
-	})
-	for name, values := range w.header {
-		if trailer, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
-			w.trailer[trailer] = values
-		}
-	}
-	w.body.CloseWithError(err) // nil is io.EOF
 }
 
 type streamBody struct {

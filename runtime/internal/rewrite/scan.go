@@ -7,7 +7,7 @@ type summary struct {
 	calls      []uint32 // functions it calls directly, tail calls included
 	indirect   bool     // has call_indirect or return_call_indirect
 	loops      int
-	blocks     int // that the compiler behind us divides the body into, about
+	blocks     int  // that the compiler behind us divides the body into, about
 	cost       int  // static cost of all instructions, see cost.go
 	leadLoop   bool // a loop is entered before anything that branches or calls
 	frameBytes int  // estimated size of the compiled frame, see frame.go

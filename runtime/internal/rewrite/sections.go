@@ -7,7 +7,8 @@ const (
 	maxLocals        = 50_000
 	maxFunctionBytes = 7_654_321
 	maxBranchTargets = 65_520
-	maxEntries       = 1_000_000 // types, imports, functions, globals, exports
+	maxEntries       = 1_000_000 // imports, functions, globals, exports
+	maxTypes         = 10_000    // the engine behind us keeps those of all modules for good; large programs have some hundreds
 	maxTables        = 100_000
 	maxSegments      = 1_000_000
 	maxElements      = 10_000_000
@@ -16,7 +17,7 @@ const (
 )
 
 func (m *module) readTypes(r *reader) {
-	n := r.count("types", maxEntries)
+	n := r.count("types", maxTypes)
 	m.typeRaw = span{r.pos, r.end}
 	for range n {
 		m.types = append(m.types, r.signature())

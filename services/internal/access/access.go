@@ -72,7 +72,7 @@ func (g *Guard) Check(r *http.Request) error {
 	case !loopback(parseAddrPort(r.RemoteAddr)):
 		return problem.Newf(problem.Forbidden, "without a token, %s answers to this machine only: start the server with %s", name, flag)
 	case proxied(r.Header):
-		return problem.Newf(problem.Forbidden, "the request came through a proxy, and without a token %s answers to this machine only: "+
+		return problem.Newf(problem.Forbidden, "the request came through a proxy or from a service, and without a token %s answers to this machine only: "+
 			"start the server with %s", name, flag)
 	case !localHost(r.Host):
 		return problem.Newf(problem.Forbidden, "the Host %.100q is not a name of this machine: "+
@@ -104,9 +104,12 @@ func (g *Guard) checkToken(r *http.Request) error {
 	return nil
 }
 
-// proxied reports whether a proxy left its mark. The peer on this machine is then not who asks.
+// CallerHeader is in requests that a service of this server sends out. It names the service.
+const CallerHeader = "Vespo-Caller"
+
+// proxied reports whether a proxy or a service left its mark. The peer on this machine is then not who asks.
 func proxied(h http.Header) bool {
-	for _, name := range [...]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+	for _, name := range [...]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via", CallerHeader} {
 		if len(h.Values(name)) > 0 {
 			return true
 		}

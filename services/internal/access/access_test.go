@@ -37,6 +37,7 @@ func TestReadingCanBeAChange(t *testing.T) {
 		{"its own page", from("GET", [2]string{"Sec-Fetch-Site", "same-origin"}), true, true},
 		{"a page elsewhere posts", from("POST", [2]string{"Sec-Fetch-Site", "cross-site"}), false, false},
 		{"a proxy", from("GET", [2]string{"Via", "1.1 x"}), false, false},
+		{"a service", from("GET", [2]string{CallerHeader, "/a"}), false, false},
 	} {
 		require.Equal(t, c.reads, g.Check(c.request) == nil, c.name)
 		require.Equal(t, c.changes, g.CheckChange(c.request) == nil, c.name)

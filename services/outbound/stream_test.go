@@ -1,0 +1,145 @@
+package outbound
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/runtime/abi"
+)
+
+// TestCallersThatDoNotRead lets a service get rid of a caller that does not take its answer.
+func TestCallersThatDoNotRead(t *testing.T) {
+	result := make(chan error, 1)
+	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, _ *http.Request) {
+		require.NoError(t, http.NewResponseController(w).SetWriteDeadline(time.Now().Add(20*time.Millisecond)))
+		_, err := w.Write(make([]byte, 1<<20))
+		result <- err
+	}), "http://b.vespo.internal")
+	call, err := c.exchange().Open(context.Background(), "GET", "http://b.vespo.internal/")
+	require.NoError(t, err)
+	defer call.Close()
+	status, err := call.Send()
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, status)
+	require.Error(t, <-result, "before anybody has read")
+	_, err = io.ReadAll(call)
+	requireCode(t, abi.OutboundBroken, err)
+}
+
+// TestCallersThatDoNotSend lets a service get rid of a caller that does not send what it has announced.
+func TestCallersThatDoNotSend(t *testing.T) {
+	result := make(chan error, 1)
+	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) {
+		rc := http.NewResponseController(w)
+		require.NoError(t, errors.Join(rc.EnableFullDuplex(), rc.SetReadDeadline(time.Now().Add(20*time.Millisecond))))
+		_, err := io.ReadAll(r.Body)
+		w.WriteHeader(http.StatusRequestTimeout)
+		result <- err
+	}), "http://b.vespo.internal")
+	call, err := c.exchange().Open(context.Background(), "PUT", "http://b.vespo.internal/")
+	require.NoError(t, err)
+	defer call.Close()
+	require.NoError(t, call.Write([]byte("a part")))
+	require.ErrorIs(t, <-result, os.ErrDeadlineExceeded)
+	status, err := call.Send()
+	require.NoError(t, err)
+	require.Equal(t, http.StatusRequestTimeout, status)
+}
+
+// TestDeadlinesThatAreTakenBack are of services that set them while they answer, and are done in time.
+func TestDeadlinesThatAreTakenBack(t *testing.T) {
+	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) {
+		rc := http.NewResponseController(w)
+		for _, at := range []time.Time{time.Now().Add(10 * time.Millisecond), time.Now().Add(time.Minute), {}} {
+			require.NoError(t, errors.Join(rc.SetReadDeadline(at), rc.SetWriteDeadline(at)))
+		}
+		time.Sleep(30 * time.Millisecond)
+		_, err := io.Copy(w, r.Body)
+		require.NoError(t, err)
+		require.NoError(t, rc.SetWriteDeadline(time.Now().Add(10*time.Millisecond)))
+	}), "http://b.vespo.internal")
+	call, err := c.exchange().Open(context.Background(), "PUT", "http://b.vespo.internal/")
+	require.NoError(t, err)
+	defer call.Close()
+	require.NoError(t, call.Write([]byte("echo")))
+	_, err = call.Send()
+	require.NoError(t, err)
+	time.Sleep(30 * time.Millisecond) // longer than the deadline of a service that has ended
+	got, err := io.ReadAll(call)
+	require.NoError(t, err)
+	require.Equal(t, "echo", string(got))
+}
+
+// TestSmallAnswersDoNotWait has a service end although its caller has not read yet, and the caller find what was flushed at once.
+func TestSmallAnswersDoNotWait(t *testing.T) {
+	ended, proceed := make(chan struct{}), make(chan struct{})
+	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/b/stream" {
+			io.WriteString(w, "one ")
+			require.NoError(t, http.NewResponseController(w).Flush())
+			<-proceed
+			io.WriteString(w, "two")
+			return
+		}
+		_, err := w.Write(bytes.Repeat([]byte("x"), streamBufferBytes))
+		require.NoError(t, err)
+		close(ended)
+	}), "http://b.vespo.internal")
+	call, err := c.exchange().Open(context.Background(), "GET", "http://b.vespo.internal/")
+	require.NoError(t, err)
+	defer call.Close()
+	_, err = call.Send()
+	require.NoError(t, err)
+	<-ended
+	got, err := io.ReadAll(call)
+	require.NoError(t, err)
+	require.Len(t, got, streamBufferBytes)
+
+	call, err = c.exchange().Open(context.Background(), "GET", "http://b.vespo.internal/stream")
+	require.NoError(t, err)
+	defer call.Close()
+	_, err = call.Send()
+	require.NoError(t, err)
+	piece := make([]byte, 100)
+	n, err := call.Read(piece)
+	require.NoError(t, err)
+	require.Equal(t, "one ", string(piece[:n]))
+	close(proceed)
+	got, err = io.ReadAll(call)
+	require.NoError(t, err)
+	require.Equal(t, "two", string(got))
+}
+
+// TestWhoCallsIsTold marks requests that leave the server, and no others.
+func TestWhoCallsIsTold(t *testing.T) {
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, r.Header.Get(CallerHeader)+" "+r.RequestURI)
+	}))
+	defer up.Close()
+	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, r.Header.Get(CallerHeader)+" "+r.RequestURI)
+	}), up.URL, "http://b.vespo.internal")
+	for _, tt := range []struct{ uri, want string }{
+		{up.URL + "/a?b c\u00e9\"", "/caller /a?b%20c%C3%A9\""}, // a quote may stand in a request line
+		{up.URL + "/a b?c=d%20e&f=+", "/caller /a%20b?c=d%20e&f=+"},
+		{"http://b.vespo.internal/a?b c", " /b/a?b%20c"},
+	} {
+		_, got, err := roundTrip(t, c.exchange(), "GET", tt.uri)
+		require.NoError(t, err)
+		require.Equal(t, tt.want, got)
+	}
+	call, err := c.exchange().Open(context.Background(), "GET", up.URL)
+	require.NoError(t, err)
+	defer call.Close()
+	requireCode(t, abi.OutboundInvalid, call.AddHeader(CallerHeader, "/other"))
+}
