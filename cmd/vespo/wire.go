@@ -33,9 +33,8 @@ const (
 	bodyTimeout       = 30 * time.Second // for a body that nobody has begun to read
 	answerTimeout     = 30 * time.Second // for the client to take the end of an answer
 	maxHeaderBytes    = 64 << 10
-	maxStreams        = 128     // of one HTTP/2 connection
-	workerConnections = 1024    // of workers
-	queuedRequests    = 1 << 16 // that wait for workers or their answers, of all queues
+	maxStreams        = 128  // of one HTTP/2 connection
+	workerConnections = 1024 // of workers
 )
 
 // parts is the object graph of a server, in the order of opening; closing goes the other way.
@@ -121,8 +120,9 @@ func admissions(cfg *Config) map[string]deploy.Admission {
 		Gate:   admission.NewGate(cfg.MaxConnections),
 		Limits: admission.Limits{Concurrency: max(1, cfg.MaxConnections*3/4), Queue: cfg.Queue, Wait: cfg.QueueWait},
 	}
-	// A request to a queue waits there, and so must not wait before; and queues without workers must not keep others out.
-	queued := deploy.Admission{Gate: admission.NewGate(queuedRequests), Limits: admission.Limits{Concurrency: queuedRequests}}
+	// A request to a queue waits there, and so must not wait before. Queues without workers must not take all connections.
+	half := max(1, cfg.MaxConnections/2)
+	queued := deploy.Admission{Gate: admission.NewGate(half), Limits: admission.Limits{Concurrency: half}}
 	return map[string]deploy.Admission{
 		proxy.KindName: slotless, static.KindName: slotless, function.KindName: slotless, queue.KindName: queued,
 	}

@@ -87,6 +87,7 @@ func (d *deployment) serveResult(w http.ResponseWriter, r *http.Request, rec *ac
 	h := w.Header()
 	switch result.State {
 	case stored.Answered:
+		delete(result.Header, stateHeader) // which is not a worker's to set
 		h.Set(stateHeader, string(result.State))
 		x := &exchange{d: d, w: w, r: r, rec: rec}
 		return x.send(&prack.Answer{Status: result.Status, Header: result.Header, Body: result.Body})

@@ -84,6 +84,13 @@ func TestAsyncFailures(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, h.do("POST", at+"/api/v1/jobs/response", `{"identifier":"`+got.Identifier+`","code":1}`).StatusCode)
 	h.do("GET", result, "").requireProblem(t, problem.BadGateway)
 
+	result = h.accept("POST", "/jobs?async=1", "x")
+	got = h.take(at + "/api/v1/jobs/request")
+	forged := `{"identifier":"` + got.Identifier + `","code":204,"headers":{"Vespo-Result":"pending"}}`
+	require.Equal(t, http.StatusOK, h.do("POST", at+"/api/v1/jobs/response", forged).StatusCode)
+	a = h.do("GET", result, "")
+	require.Equal(t, []any{204, []string{"answered"}}, []any{a.StatusCode, a.Header["Vespo-Result"]})
+
 	result = h.accept("PUT", "/jobs?async=1", "x")
 	h.take(at + "/api/v1/jobs/request") // and dies
 	got = h.take(at + "/api/v1/jobs/request")

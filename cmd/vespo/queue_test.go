@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
 // addQueue deploys a durable queue, and gives where its workers fetch requests.
@@ -97,6 +99,38 @@ func TestKillWithStoredRequests(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, len(results), rounds*acceptedPerRound)
 	requireResults(t, data, results)
+}
+
+// Queues whose workers are gone do not take the connections from the other services.
+func TestQueuesLeaveConnections(t *testing.T) {
+	const connections = 8
+	p, c := launch(t, t.TempDir(), "--worker-listen=127.0.0.1:0", fmt.Sprint("--max-connections=", connections))
+	_, err := post(t.Context(), c, "/hello", guests.Wat(t, "hello"))
+	require.NoError(t, err)
+	addQueue(t, c)
+	once := &http.Client{Timeout: hangTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
+	get := func(path string) int {
+		resp, err := once.Get(c.base + path)
+		if err != nil {
+			return 0
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode
+	}
+	var waiting sync.WaitGroup
+	for range connections / 2 {
+		waiting.Go(func() { get("/jobs") })
+	}
+	require.Eventually(t, func() bool {
+		a, err := c.get(t.Context(), "/services/inspect", url.Values{"prefix": {"jobs"}})
+		return err == nil && strings.Contains(string(a.body), fmt.Sprintf(`"waiting":%d`, connections/2))
+	}, hangTimeout, time.Millisecond)
+	for range 3 {
+		require.Equal(t, http.StatusServiceUnavailable, get("/jobs"))
+		require.Equal(t, http.StatusOK, get("/hello"))
+	}
+	p.kill()
+	waiting.Wait()
 }
 
 // requireResults starts the server once more, with workers, and wants all results.
