@@ -22,26 +22,30 @@ type bindFlags struct {
 	Default   bool   `help:"With --queue: the queue of workers that do not name one."`
 	Durable   bool   `help:"With --queue: accept requests whose client does not wait, and keep them and their answers on disk."`
 
-	WorkerConcurrency int `placeholder:"N" help:"With --function: the events that one process takes at a time, where it was started with AWS_LAMBDA_MAX_CONCURRENCY (1)."`
+	Exec      string   `placeholder:"PROGRAM" type:"path" help:"A function whose worker the server starts and stops itself; only where it was started with --allow-exec. The --config settings are its environment."`
+	ExecArg   []string `sep:"none" placeholder:"ARG" help:"With --exec: an argument of the program; may be repeated."`
+	Processes int      `placeholder:"N" help:"With --exec: the processes that may run at a time (4)."`
+
+	WorkerConcurrency int `placeholder:"N" help:"With --function or --exec: the events that one process takes at a time, where it was started with AWS_LAMBDA_MAX_CONCURRENCY (1)."`
 }
 
 // bound tells whether the prefix is bound to something else than a module.
 func (f *bindFlags) bound() bool {
-	return len(f.Upstream) > 0 || f.Static != "" || f.Function || f.Queue
+	return len(f.Upstream) > 0 || f.Static != "" || f.Function || f.Exec != "" || f.Queue
 }
 
 // fields are the members of the request that were given. Which of them go together, the server knows.
 func (f *bindFlags) fields() map[string]any {
 	given := map[string]any{}
 	for name, values := range map[string][]string{
-		"upstream": f.Upstream, "request_header": f.RequestHeader, "response_header": f.ResponseHeader,
+		"upstream": f.Upstream, "request_header": f.RequestHeader, "response_header": f.ResponseHeader, "exec_arg": f.ExecArg,
 	} {
 		if len(values) > 0 {
 			given[name] = values
 		}
 	}
 	for name, value := range map[string]string{
-		"host": f.Host, "static": f.Static, "fallback": f.Fallback, "cache_control": f.CacheControl, "lease": f.Lease,
+		"host": f.Host, "static": f.Static, "fallback": f.Fallback, "cache_control": f.CacheControl, "lease": f.Lease, "exec": f.Exec,
 	} {
 		if value != "" {
 			given[name] = value
@@ -54,7 +58,7 @@ func (f *bindFlags) fields() map[string]any {
 			given[name] = true
 		}
 	}
-	for name, value := range map[string]int{"runtime_port": f.RuntimePort, "worker_concurrency": f.WorkerConcurrency, "depth": f.Depth} {
+	for name, value := range map[string]int{"runtime_port": f.RuntimePort, "worker_concurrency": f.WorkerConcurrency, "depth": f.Depth, "processes": f.Processes} {
 		if value != 0 {
 			given[name] = value
 		}
@@ -66,11 +70,11 @@ func (f *bindFlags) fields() map[string]any {
 func (c *addCmd) Validate() error {
 	switch {
 	case !c.bound() && len(c.bindFlags.fields()) > 0:
-		return errors.New("the given flags are for --upstream, --static, --function or --queue, and none of these is given")
+		return errors.New("the given flags are for --upstream, --static, --function, --exec or --queue, and none of these is given")
 	case !c.bound() && c.Module == "":
-		return errors.New("give a module as <file|url>, or --upstream, --static, --function or --queue")
+		return errors.New("give a module as <file|url>, or --upstream, --static, --function, --exec or --queue")
 	case c.bound() && c.Module != "":
-		return errors.New("a prefix is bound to one thing: give a module, or --upstream, --static, --function or --queue")
+		return errors.New("a prefix is bound to one thing: give a module, or --upstream, --static, --function, --exec or --queue")
 	}
 	return c.clientFlags.Validate()
 }

@@ -42,6 +42,7 @@ type Config struct {
 	WorkerListen        string        `placeholder:"HOST:PORT" default:"127.0.0.1:4242" help:"Address where the workers of queues fetch requests, open while there is a queue; port 0 takes a free one (${default})."`
 	WorkerToken         string        `placeholder:"TOKEN" env:"VESPO_WORKER_TOKEN" help:"Token that workers must send; without one, only this machine's can fetch requests, over a loopback address."`
 	AllowPrivateSources bool          `help:"Fetch modules from private and loopback addresses too."`
+	AllowExec           bool          `help:"Let those who deploy name programs that the server starts as workers of functions (vespo add --exec): they can then do all that the server can."`
 	LambdaListen        string        `placeholder:"HOST:PORT" help:"Address on which AWS SDKs can invoke services as Lambda functions; without it, there is no such API."`
 	LambdaKey           []string      `placeholder:"ID:SECRET" sep:"," env:"VESPO_LAMBDA_KEYS" help:"Access key with which requests to --lambda-listen must be signed; may be repeated. Without one, only this machine invokes."`
 	AccessLog           string        `enum:"off,common,text,json" aliases:"log-format" placeholder:"off|common|text|json" default:"${access_log}" help:"Form of the access records on standard output; also --log-format (${default})."`
@@ -136,6 +137,7 @@ func (c *Config) String() string {
 		{"worker-listen", c.WorkerListen},
 		{"worker-token", isSet(c.WorkerToken)},
 		{"allow-private-sources", c.AllowPrivateSources},
+		{"allow-exec", c.AllowExec},
 		{"lambda-listen", c.LambdaListen},
 		{"access-log", c.AccessLog},
 		{"log-level", strings.ToLower(c.LogLevel.String())},

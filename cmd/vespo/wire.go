@@ -101,7 +101,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 			p.kind,
 			proxy.New(proxy.Config{Timeout: cfg.Timeout, MaxBodyBytes: int64(cfg.MaxBody)}),
 			static.New(static.Config{Root: p.root}),
-			function.New(function.Config{Timeout: cfg.Timeout, Log: log}),
+			function.New(function.Config{Timeout: cfg.Timeout, AllowExec: cfg.AllowExec, Log: log}),
 			p.queues,
 		},
 		Admission: admissions(cfg),

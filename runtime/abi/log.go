@@ -25,6 +25,9 @@ func (l *Lines) Reset(log func(Level, []byte), level Level) {
 	l.log, l.level, l.line, l.left = log, level, l.line[:0], MaxLogBytes
 }
 
+// Renew lets as much be logged again as after Reset; a line that has begun goes on.
+func (l *Lines) Renew() { l.left = MaxLogBytes }
+
 // Write takes a piece of output.
 func (l *Lines) Write(p []byte) (int, error) {
 	n := len(p)

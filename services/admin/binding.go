@@ -26,6 +26,9 @@ const (
 	fieldFunction    = "function" // true or false
 	fieldRuntimePort = "runtime_port"
 	fieldLoops       = "worker_concurrency"
+	fieldExec        = "exec"
+	fieldExecArg     = "exec_arg" // may be given more than once
+	fieldProcesses   = "processes"
 
 	fieldQueue     = "queue" // true or false
 	fieldDepth     = "depth"
@@ -51,6 +54,8 @@ func bindings() []binding {
 			options: []string{fieldFallback, fieldCacheControl}},
 		{kind: function.KindName, field: fieldFunction, document: (*fields).functionDocument,
 			options: []string{fieldRuntimePort, fieldLoops}},
+		{kind: function.KindName, field: fieldExec, document: (*fields).functionDocument,
+			options: []string{fieldExecArg, fieldProcesses, fieldLoops}},
 		{kind: queue.KindName, field: fieldQueue, document: (*fields).queueDocument,
 			options: []string{fieldDepth, fieldLease, fieldRedeliver, fieldDefault, fieldDurable}},
 	}
@@ -68,15 +73,18 @@ func bindingFields() (names []string) {
 // module is the caller's to find. modules are the fields of this form that give one, without what a body may give.
 func (f *fields) bound(modules ...string) (kind string, document []byte) {
 	given := slices.DeleteFunc(slices.Clone(modules), func(name string) bool { return !f.claimed[name] })
+	var known []string // options of what is given
 	for _, b := range bindings() {
-		if f.claimed[b.field] && (!isBoolean(b.field) || f.boolean(b.field)) {
-			given = append(given, b.field)
+		if f.means(b) {
+			given, known = append(given, b.field), append(known, b.options...)
 			kind, document = b.kind, b.document(f)
-			continue
 		}
+	}
+	for _, b := range bindings() {
 		for _, option := range b.options {
-			if f.claimed[option] {
+			if f.claimed[option] && !slices.Contains(known, option) {
 				f.violatef("%s %s is an option of %s, which is not given", f.noun, option, b.field)
+				known = append(known, option) // told once
 			}
 		}
 	}
@@ -84,6 +92,11 @@ func (f *fields) bound(modules ...string) (kind string, document []byte) {
 		f.violatef("a prefix is bound to one thing, and %s are given: choose one of them", strings.Join(given, " and "))
 	}
 	return kind, document
+}
+
+// means tells whether the request asks for a binding. A function may be called one beside the program that is its worker.
+func (f *fields) means(b binding) bool {
+	return f.claimed[b.field] && (!isBoolean(b.field) || f.boolean(b.field)) && !(b.field == fieldFunction && f.claimed[fieldExec])
 }
 
 func (f *fields) proxyDocument() []byte {
@@ -100,7 +113,10 @@ func (f *fields) staticDocument() []byte {
 }
 
 func (f *fields) functionDocument() []byte {
-	return function.Document{RuntimePort: f.number(fieldRuntimePort), Loops: f.number(fieldLoops)}.Encode()
+	return function.Document{
+		RuntimePort: f.number(fieldRuntimePort), Loops: f.number(fieldLoops),
+		Exec: f.values[fieldExec], Args: f.lists[fieldExecArg], Processes: f.number(fieldProcesses),
+	}.Encode()
 }
 
 func (f *fields) queueDocument() []byte {

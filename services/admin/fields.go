@@ -39,7 +39,7 @@ func optionFields(others ...string) []string {
 
 // isList tells whether a field may be given more than once: it is an array in JSON, or an object if isPairs says so too.
 func isList(name string) bool {
-	return isPairs(name) || name == fieldAllow || name == fieldUpstream || name == fieldRequestHeader || name == fieldResponseHeader
+	return isPairs(name) || name == fieldAllow || name == fieldUpstream || name == fieldRequestHeader || name == fieldResponseHeader || name == fieldExecArg
 }
 
 func isPairs(name string) bool { return name == fieldConfig || name == fieldMount }
@@ -53,7 +53,7 @@ func isBoolean(name string) bool {
 }
 
 func isNumber(name string) bool {
-	return name == fieldRuntimePort || name == fieldLoops || name == fieldDepth
+	return name == fieldRuntimePort || name == fieldLoops || name == fieldProcesses || name == fieldDepth
 }
 
 // maxViolations bounds the answer to a request that is all wrong.

@@ -40,13 +40,16 @@ func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslo
 
 // Status implements services.Deployment.
 func (d *deployment) Status() services.Status {
-	s := services.Status{State: services.StateReady, Target: d.backend.describe(), Warm: d.backend.warm()}
+	s := services.Status{State: d.backend.state(), Target: d.backend.describe(), Warm: d.backend.warm()}
 	s.InFlight, s.LastUsed = d.requests.Stats()
 	return s
 }
 
-// Scale implements services.Deployment. Workers are not ours to stop.
-func (d *deployment) Scale(context.Context, services.Scale) error { return nil }
+// Scale implements services.Deployment.
+func (d *deployment) Scale(context.Context, services.Scale) error {
+	d.backend.scale()
+	return nil
+}
 
 // Close implements services.Deployment.
 func (d *deployment) Close(ctx context.Context) error {

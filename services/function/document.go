@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
+	"strings"
 )
 
 // Bounds of a document.
 const (
 	maxDocumentBytes = 64 << 10
 	maxLoops         = 1000
+	maxArgs          = 256
 )
 
 // Document says what a prefix is bound to. It is what the catalogue keeps, as JSON; see [Document.Encode].
@@ -20,6 +23,11 @@ type Document struct {
 	RuntimePort int `json:"runtime_port,omitempty"`
 	// Loops is how many events one worker takes at a time, as its AWS_LAMBDA_MAX_CONCURRENCY says; 0 is 1.
 	Loops int `json:"worker_concurrency,omitempty"`
+	// Exec is the absolute path of the program that the server starts as the worker; empty: somebody else starts workers.
+	Exec string   `json:"exec,omitempty"`
+	Args []string `json:"exec_arg,omitempty"`
+	// Processes is how many of them may run at a time; 0 is 4.
+	Processes int `json:"processes,omitempty"`
 }
 
 // Encode gives the canonical form: the same binding is always the same bytes, and so has one digest.
@@ -62,6 +70,22 @@ func (d Document) check() (violations []string) {
 	}
 	if d.Loops < 0 || d.Loops > maxLoops {
 		refuse("worker_concurrency is %d: it must be between 1 and %d", d.Loops, maxLoops)
+	}
+	switch {
+	case d.Exec == "" && (len(d.Args) > 0 || d.Processes != 0):
+		refuse("exec_arg and processes are options of exec, which is not given")
+	case d.Exec == "":
+		return violations
+	case !filepath.IsAbs(d.Exec) || strings.ContainsRune(d.Exec, 0):
+		refuse("exec is %.200q: it must be the absolute path of a program on the server's machine", d.Exec)
+	case d.RuntimePort != 0:
+		refuse("runtime_port is for workers that the server does not start: each process of exec has a port of its own")
+	}
+	if d.Processes < 0 || d.Processes > maxProcesses {
+		refuse("processes is %d: it must be between 1 and %d", d.Processes, maxProcesses)
+	}
+	if len(d.Args) > maxArgs || strings.ContainsRune(strings.Join(d.Args, ""), 0) {
+		refuse("exec_arg: at most %d can be given, without NUL", maxArgs)
 	}
 	return violations
 }

@@ -71,7 +71,9 @@ func (x *exchange) run() error {
 	if x.call != nil {
 		x.call.Taken = true
 		in.RequestID, in.ARN, in.TraceID, in.ClientContext = x.call.RequestID, x.call.FunctionARN, x.call.TraceID, x.call.ClientContext
-		in.Log = &x.call.Log
+		if x.call.WantsLog {
+			in.Log = &x.call.Log
+		}
 	}
 	reply, err := x.d.backend.invoke(x.ctx, in)
 	if err != nil {

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
-	"time"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/problem"
@@ -90,16 +88,4 @@ func (x *exchange) raw(reply *runtimeapi.Reply) error {
 	stop := context.AfterFunc(x.ctx, reply.Close)
 	defer stop()
 	return x.copy(nil, reply.Stream)
-}
-
-// logLine writes a line about the invocation to who wants it.
-func logLine(to io.Writer, format string, args ...any) {
-	if to != nil {
-		fmt.Fprintf(to, format+"\n", args...)
-	}
-}
-
-// milliseconds is how Lambda writes durations.
-func milliseconds(d time.Duration) string {
-	return strconv.FormatFloat(float64(d.Microseconds())/1000, 'f', 2, 64) + " ms"
 }

@@ -4,6 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +27,7 @@ const MaxTimeout = time.Hour
 // Config says what the kind may use. Zero values stand for the defaults named.
 type Config struct {
 	Timeout   time.Duration // deadline of an invocation whose service asks for none; default 10 s
+	AllowExec bool          // start programs for whoever may deploy, and not for the server's own configuration alone
 	HeldBytes int64         // events and outputs that are held at a time, of all functions together; default 256 MiB
 	Log       *slog.Logger  // for what workers do; default: discard
 }
@@ -55,25 +60,28 @@ func (k *Kind) Name() string { return KindName }
 
 // Validate implements services.Kind. Whether the port is free is found when it is taken.
 func (k *Kind) Validate(s services.Spec) error {
-	_, err := check(s)
+	_, err := k.check(s)
 	return err
 }
 
 // check gives the document of a spec, or a problem with all that is wrong.
-func check(s services.Spec) (Document, error) {
+func (k *Kind) check(s services.Spec) (Document, error) {
 	var violations []string
 	d, err := Decode(s.Module)
 	if err != nil {
 		violations = append(violations, err.Error())
 	} else {
-		violations = d.check()
+		violations = append(d.check(), k.checkExec(s, d)...)
 	}
 	o := s.Options
 	if o.Timeout < 0 || o.Timeout > MaxTimeout {
 		violations = append(violations, fmt.Sprintf("the option timeout asks for %s, more than 0 and at most %s can be had", o.Timeout, MaxTimeout))
 	}
 	o.Timeout = 0
-	violations = append(violations, options.Refuse(o, "a function of external workers")...)
+	if d.Exec != "" {
+		violations, o.Config = append(violations, checkEnvironment(o.Config)...), nil
+	}
+	violations = append(violations, options.Refuse(o, "a function")...)
 	if len(violations) == 0 {
 		return d, nil
 	}
@@ -85,13 +93,58 @@ func check(s services.Spec) (Document, error) {
 // Prepare implements services.Kind. It opens the Runtime API, where no version of the service has it open: workers may come before
 // requests do.
 func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deployment, error) {
-	doc, err := check(s)
+	doc, err := k.check(s)
 	if err != nil {
 		return nil, err
+	}
+	if doc.Exec != "" {
+		return newDeployment(k, s, newProcesses(k, s, doc)), nil // started by the first request
 	}
 	e, err := k.open(ctx, s.Prefix, doc.RuntimePort)
 	if err != nil {
 		return nil, err
 	}
 	return newDeployment(k, s, &workers{kind: k, endpoint: e, loops: doc.Loops}), nil
+}
+
+// checkExec says what keeps the server from starting a program. A deploy token is no shell: unless the operator wants it so, programs come
+// from the server's own configuration alone.
+func (k *Kind) checkExec(s services.Spec, d Document) []string {
+	switch {
+	case d.Exec == "":
+		return nil
+	case !k.cfg.AllowExec && !s.Trusted():
+		return []string{"exec is given, but this server starts no programs for those who deploy: start it with --allow-exec, or declare the service in its configuration file"}
+	}
+	info, err := os.Stat(d.Exec)
+	if err != nil || !info.Mode().IsRegular() || runtime.GOOS != "windows" && info.Mode()&0o111 == 0 {
+		return []string{fmt.Sprintf("exec is %.200q: there is no such program on the server's machine", d.Exec)}
+	}
+	return nil
+}
+
+// Bounds of the environment that a service gives to its processes.
+const (
+	maxVariables     = 256
+	maxVariableBytes = 64 << 10
+)
+
+// checkEnvironment checks the option config, which is the environment of the processes.
+func checkEnvironment(config map[string]string) (violations []string) {
+	total := 0
+	for name, value := range config {
+		total += len(name) + len(value)
+		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
+			violations = append(violations, fmt.Sprintf("the option config has the name %.100q, which no variable can have, or a value with a NUL", name))
+		}
+		if strings.HasPrefix(name, "AWS_LAMBDA_") {
+			violations = append(violations, fmt.Sprintf("the option config has the name %.100q: names that begin with AWS_LAMBDA_ are the server's to set", name))
+		}
+	}
+	if len(config) > maxVariables || total > maxVariableBytes {
+		violations = append(violations, fmt.Sprintf("the option config has %d settings of %d bytes, at most %d of %d bytes can be had",
+			len(config), total, maxVariables, maxVariableBytes))
+	}
+	slices.Sort(violations)
+	return violations
 }

@@ -9,8 +9,11 @@ import (
 	"time"
 )
 
-// TestMain fails if the tests leave a goroutine of a server, of a worker or of an endpoint behind.
+// TestMain is the worker of functions where the tests are started as one. Else it fails if the tests leave a goroutine of a server, of a worker or of an endpoint behind.
 func TestMain(m *testing.M) {
+	if addr := os.Getenv("AWS_LAMBDA_RUNTIME_API"); addr != "" { // started as the program of a function
+		os.Exit(workerMain(addr))
+	}
 	code := m.Run()
 	if code == 0 {
 		if left := leftover(); len(left) > 0 {

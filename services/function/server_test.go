@@ -79,7 +79,10 @@ func (f *front) bind(prefix string, d Document, o registry.Options) (*deployment
 	require.NoError(f.t, err)
 	f.router.Publish(table)
 	own := prepared.(*deployment)
-	return own, own.backend.(*workers).endpoint.addr
+	if w, ok := own.backend.(*workers); ok {
+		return own, w.endpoint.addr
+	}
+	return own, ""
 }
 
 type answer struct {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/function/internal/runtimeapi"
 	"github.com/vespo-dev/vespo/services/internal/arn"
 )
@@ -23,6 +24,10 @@ type backend interface {
 	describe() string
 	// warm is how many workers wait for an event.
 	warm() int
+	// state is one of the states of services.Status.
+	state() string
+	// scale gives up what is not needed now.
+	scale()
 	// close stops what the deployment alone has.
 	close()
 }
@@ -103,5 +108,10 @@ func (w *workers) describe() string {
 }
 
 func (w *workers) warm() int { return w.endpoint.Stats().Waiting }
+
+func (w *workers) state() string { return services.StateReady }
+
+// scale does nothing: these workers are not ours to stop.
+func (w *workers) scale() {}
 
 func (w *workers) close() { w.kind.drop(w.endpoint) }

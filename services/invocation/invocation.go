@@ -29,6 +29,7 @@ type Call struct {
 	FunctionARN   string
 	ClientContext string // JSON
 	TraceID       string
+	WantsLog      bool // take what the function prints into Log
 	Log           Tail
 
 	Taken   bool   // a function has served the request: what was written is its output

@@ -63,6 +63,7 @@ func (h *Handler) invoke(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	c.WantsLog = tail
 	switch kind := r.Header.Get("X-Amz-Invocation-Type"); kind {
 	case "", typeSync:
 		return h.invokeSync(w, r, t, c, tail)

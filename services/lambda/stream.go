@@ -30,6 +30,7 @@ func (h *Handler) invokeStreaming(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	c.WantsLog = tail
 	switch kind := r.Header.Get("X-Amz-Invocation-Type"); {
 	case kind == typeDryRun:
 		w.WriteHeader(http.StatusNoContent)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services/deploy"
 	"github.com/vespo-dev/vespo/services/internal/arn"
 )
@@ -39,6 +40,9 @@ func (h *Handler) find(r *request) (target, error) {
 	entry, err := h.entry(ref.Name)
 	if err != nil {
 		return target{}, err
+	}
+	if key, err := router.ParseKey(string(entry.Service.Prefix)); err != nil || string(key.Prefix) != string(entry.Service.Prefix) {
+		return target{}, notFound("Function not found: %s: a service that a header chooses cannot be invoked by its name", arn.Format(ref.Name, ""))
 	}
 	if ref.Qualifier != "" && ref.Qualifier != arn.Latest {
 		return target{}, notFound("Function not found: %s", arn.Format(ref.Name, ref.Qualifier))

@@ -25,12 +25,18 @@ var ErrReference = errors.New("not a function")
 // rootName is the function at the prefix "/".
 const rootName = "root"
 
-// Name gives the name of the function at a prefix. Prefixes of several segments have them joined by "_".
+// Name gives the name of the function at a prefix. Prefixes of several segments have them joined by "_", which stands also for what no name
+// can hold.
 func Name(prefix string) string {
 	if prefix == "/" {
 		return rootName
 	}
-	return strings.ReplaceAll(strings.Trim(prefix, "/"), "/", "_")
+	return strings.Map(func(c rune) rune {
+		if c == '/' || !ValidName(string(c)) {
+			return '_'
+		}
+		return c
+	}, strings.Trim(prefix, "/"))
 }
 
 // Format gives the ARN of a function; qualifier may be empty.

@@ -32,7 +32,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestName(t *testing.T) {
-	for prefix, name := range map[string]string{"/": "root", "/fn": "fn", "/a/b": "a_b"} {
+	for prefix, name := range map[string]string{"/": "root", "/fn": "fn", "/a/b": "a_b", "/a Host: b": "a_Host__b"} {
 		require.Equal(t, name, Name(prefix))
 	}
 }

@@ -119,13 +119,6 @@ func (e *Endpoint) loseLocked(dead func(*pending) bool) {
 	}
 }
 
-// WorkerDied tells the endpoint, which has one worker, that it has ended: what it held fails.
-func (e *Endpoint) WorkerDied() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.loseLocked(func(*pending) bool { return true })
-}
-
 // readError is the result for an output that could not be read.
 func readError(err error) error {
 	switch {

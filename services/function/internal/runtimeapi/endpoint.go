@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -288,7 +289,7 @@ func (e *Endpoint) refuseAll(why *invocation.Error) {
 	}
 	for _, p := range e.queue {
 		p.state = answered
-		p.result <- why
+		p.result <- fmt.Errorf("%w: %w", ErrInit, why)
 	}
 	e.queue = nil
 }

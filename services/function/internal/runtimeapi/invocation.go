@@ -3,6 +3,7 @@ package runtimeapi
 import (
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/vespo-dev/vespo/services/invocation"
@@ -14,6 +15,7 @@ var (
 	ErrDeadline   = errors.New("the function has not answered in time")
 	ErrWorkerLost = errors.New("the worker has ended without an answer")
 	ErrTooLarge   = errors.New("the function's output is larger than the limit")
+	ErrInit       = errors.New("the worker could not start")
 	ErrTruncated  = errors.New("the worker's answer broke off")
 	ErrFull       = errors.New("too much is held of other invocations")
 	ErrClosed     = errors.New("the endpoint is closed")
@@ -44,6 +46,16 @@ type Reply struct {
 
 // Close gives back what the reply holds, and lets the worker of a stream go.
 func (r *Reply) Close() { r.close() }
+
+// OnClose gives the reply with something more to do when it is closed, once.
+func (r *Reply) OnClose(more func()) *Reply {
+	inner, once := r.close, sync.OnceFunc(more)
+	r.close = func() {
+		inner()
+		once()
+	}
+	return r
+}
 
 // pending is an invocation. Its fields are guarded by Endpoint.mu unless they are immutable.
 type pending struct {

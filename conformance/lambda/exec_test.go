@@ -1,0 +1,92 @@
+package lambda
+
+import (
+	"encoding/base64"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	sdk "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/stretchr/testify/require"
+)
+
+// TestExec lets the server start a program made with aws-lambda-go.
+func TestExec(t *testing.T) {
+	s := serve(t, "--allow-exec", "--lambda-listen", "127.0.0.1:0", "--idle", "500ms")
+	s.vespo("add", "fn", "--exec", built.worker, "--processes", "2")
+	require.Equal(t, 201, s.do("GET", "/fn", "").StatusCode)
+	require.Equal(t, 502, s.do("GET", "/fn/exit", "").StatusCode)
+	require.Equal(t, 201, s.do("GET", "/fn", "").StatusCode)
+	out, err := client(s.lambdaURL(), secret).Invoke(t.Context(), &sdk.InvokeInput{FunctionName: aws.String("fn"), LogType: types.LogTypeTail,
+		Payload: []byte(`{"do":"print","text":"what it says"}`)})
+	require.NoError(t, err)
+	log, err := base64.StdEncoding.DecodeString(*out.LogResult)
+	require.NoError(t, err)
+	require.Contains(t, string(log), "what it says")
+	for !strings.Contains(s.vespo("inspect", "fn"), "0 of 2 processes") { // to zero
+	}
+	require.Equal(t, 201, s.do("GET", "/fn", "").StatusCode, "and back")
+
+	s.vespo("add", "fn", "--exec", built.worker, "--processes", "1", "--worker-concurrency", "8")
+	var clients sync.WaitGroup
+	for range 16 {
+		clients.Go(func() {
+			for range 10 {
+				if a := s.do("GET", "/fn/slow", ""); a.StatusCode != 201 {
+					t.Errorf("%d: %s", a.StatusCode, a.body)
+				}
+			}
+		})
+	}
+	clients.Wait()
+}
+
+// TestExecEndsWithServer kills the server, which has no chance to end anything.
+func TestExecEndsWithServer(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux ends children")
+	}
+	s := serve(t, "--allow-exec")
+	s.vespo("add", "fn", "--exec", built.worker)
+	require.Equal(t, 201, s.do("GET", "/fn", "").StatusCode)
+	children := childrenOf(t, s.cmd.Process.Pid)
+	require.Len(t, children, 1)
+	s.stop(syscall.SIGKILL)
+	require.Eventually(t, func() bool {
+		stat, err := os.ReadFile("/proc/" + children[0] + "/stat")
+		return err != nil || strings.Contains(string(stat), ") Z ")
+	}, hangTimeout, 1e6)
+}
+
+// TestExecWantsPermission: without the flag, there are no programs.
+func TestExecWantsPermission(t *testing.T) {
+	data := t.TempDir()
+	s := serve(t, "--allow-exec", "--data", data)
+	s.vespo("add", "fn", "--exec", built.worker)
+	s.stop(syscall.SIGTERM)
+	s = serve(t, "--data", data)
+	require.Equal(t, 503, s.do("GET", "/fn", "").StatusCode)
+	require.Contains(t, s.vespo("inspect", "fn"), "--allow-exec")
+	a := s.do("POST", "/services/add?prefix=other&exec=/bin/sh", "")
+	require.Equal(t, 400, a.StatusCode)
+	require.Contains(t, a.body, "--allow-exec")
+}
+
+// childrenOf gives the processes that a process has started.
+func childrenOf(t *testing.T, pid int) (children []string) {
+	t.Helper()
+	tasks, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")
+	require.NoError(t, err)
+	for _, task := range tasks {
+		text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/task/" + task.Name() + "/children")
+		require.NoError(t, err)
+		children = append(children, strings.Fields(string(text))...)
+	}
+	return children
+}

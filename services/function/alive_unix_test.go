@@ -1,0 +1,19 @@
+//go:build unix
+
+package function
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// alive tells whether a process runs; one that has ended and was not waited for does not.
+func alive(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err != nil || !strings.Contains(string(stat), ") Z ")
+}

@@ -1,0 +1,178 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/function/internal/runtimeapi"
+	"github.com/vespo-dev/vespo/services/internal/arn"
+)
+
+// program is what is started, and in what environment: nothing of the server's is in it.
+type program struct {
+	name        string // of the function
+	path        string
+	args        []string
+	environment []string
+}
+
+func newProgram(s services.Spec, d Document) program {
+	name := arn.Name(string(s.Prefix))
+	env := map[string]string{"PATH": "/usr/local/bin:/usr/bin:/bin", "TZ": ":UTC", "LANG": "C.UTF-8"}
+	maps.Copy(env, s.Options.Config)
+	maps.Copy(env, map[string]string{
+		"AWS_LAMBDA_FUNCTION_NAME": name, "AWS_LAMBDA_FUNCTION_VERSION": arn.Latest, "AWS_REGION": arn.Region, "AWS_DEFAULT_REGION": arn.Region,
+		"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand", "LAMBDA_TASK_ROOT": filepath.Dir(d.Exec), "_HANDLER": filepath.Base(d.Exec),
+	})
+	if d.Loops > 1 {
+		env["AWS_LAMBDA_MAX_CONCURRENCY"] = strconv.Itoa(d.Loops)
+	}
+	p := program{name: name, path: d.Exec, args: d.Args}
+	for _, variable := range slices.Sorted(maps.Keys(env)) {
+		p.environment = append(p.environment, variable+"="+env[variable])
+	}
+	return p
+}
+
+// process is one run of a program. Its goroutine is that of run.
+type process struct {
+	of       *processes           // immutable
+	endpoint *runtimeapi.Endpoint // immutable
+	addr     string               // immutable; of the endpoint
+	ending   context.Context      // immutable; ends when the process shall
+	stop     context.CancelFunc   // immutable; ends ending
+	output   output
+
+	busy    int  // guarded by processes.mu; events that it has
+	served  bool // guarded by processes.mu; it has carried out an event
+	retired bool // guarded by processes.mu; it gets no more events
+}
+
+// newProcess opens the Runtime API of a process that is to be started by run.
+func newProcess(ps *processes) (*process, error) {
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("open the Runtime API of a process: %w", err)
+	}
+	p := &process{of: ps, addr: l.Addr().String(), endpoint: runtimeapi.New(runtimeapi.Config{Name: ps.program.name, Budget: ps.budget, Log: ps.log})}
+	p.ending, p.stop = context.WithCancel(context.Background())
+	p.endpoint.Start(l)
+	return p, nil
+}
+
+// free tells whether the process can take an event.
+func (p *process) free() bool { return !p.retired && p.busy < p.of.loops }
+
+// run starts the program and waits for its end, and the end of what it has started. It reports whether the process was asked to end.
+func (p *process) run() (asked bool) {
+	// The kernel ends a child when the thread that has started it ends, where the server's end shall be the child's. So this thread is kept
+	// for it. Without unlocking, it ends with this goroutine.
+	runtime.LockOSThread()
+	defer p.stop()
+	log := p.of.log
+	p.output.lines.Reset(func(_ abi.Level, line []byte) { log.Info("function", slog.String("line", string(line))) }, abi.LevelInfo)
+	cmd := exec.CommandContext(p.ending, p.of.program.path, p.of.program.args...)
+	cmd.Dir = filepath.Dir(p.of.program.path)
+	cmd.Env = append(slices.Clone(p.of.program.environment), "AWS_LAMBDA_RUNTIME_API="+p.addr)
+	cmd.Stdout, cmd.Stderr = &p.output, &p.output // one writer: the lines keep their order
+	cmd.WaitDelay = stopTimeout
+	isolate(cmd)
+	cmd.Cancel = func() error { return terminate(cmd.Process) }
+	begin := time.Now()
+	err := cmd.Start()
+	if err == nil {
+		log.Debug("process started", slog.Int("pid", cmd.Process.Pid))
+		err = cmd.Wait()
+		killGroup(cmd.Process) // what it has left behind
+	}
+	p.output.end()
+	asked = p.ending.Err() != nil
+	var exited *exec.ExitError
+	switch {
+	case asked:
+		log.Debug("process stopped", slog.Duration("after", time.Since(begin)))
+	case err == nil, errors.As(err, &exited), errors.Is(err, exec.ErrWaitDelay):
+		log.Warn("process ended by itself", slog.Any("error", err), slog.Duration("after", time.Since(begin)))
+	default:
+		log.Error("process could not be started", slog.Any("error", err))
+	}
+	return asked
+}
+
+// outputPeriod is the time in which a process may write abi.MaxLogBytes to the log.
+const outputPeriod = time.Second
+
+// output takes what a process prints: lines for the log, bounded, and for the invocation that it carries out.
+type output struct {
+	mu    sync.Mutex
+	lines abi.Lines // guarded by mu, as all below
+	begun time.Time // of the period
+	call  io.Writer // nil if nobody wants it
+
+	writes int // number of pieces so far
+}
+
+// attach gives the output of the process to an invocation, until the next one.
+func (o *output) attach(call io.Writer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.call = call
+}
+
+// Write implements io.Writer and never fails, so that the process does not notice.
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if now := time.Now(); now.Sub(o.begun) >= outputPeriod {
+		o.begun = now
+		o.lines.Renew()
+	}
+	o.writes++
+	if o.call != nil {
+		_, _ = o.call.Write(b) // a Tail never fails
+	}
+	return o.lines.Write(b)
+}
+
+// What a process has printed before its answer comes by another way, and perhaps a moment later.
+const (
+	settleQuiet = 2 * time.Millisecond
+	settleMost  = 20 * time.Millisecond
+)
+
+// settle waits for a moment without output.
+func (o *output) settle() {
+	begin := time.Now()
+	timer := time.NewTimer(settleQuiet)
+	defer timer.Stop()
+	for seen := -1; time.Since(begin) < settleMost; timer.Reset(settleQuiet) {
+		<-timer.C
+		o.mu.Lock()
+		now := o.writes
+		o.mu.Unlock()
+		if now == seen {
+			return
+		}
+		seen = now
+	}
+}
+
+func (o *output) end() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.lines.Flush()
+}
