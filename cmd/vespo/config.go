@@ -48,6 +48,7 @@ type Config struct {
 	AccessLog           string        `enum:"off,common,text,json" aliases:"log-format" placeholder:"off|common|text|json" default:"${access_log}" help:"Form of the access records on standard output; also --log-format (${default})."`
 	LogLevel            slog.Level    `placeholder:"debug|info|warn|error" default:"info" help:"Least level of the log on standard error, guests' output included (${default})."`
 	Demo                bool          `help:"Add the bundled services hello, echo and oom, and show how to call them."`
+	FileRules           bool          `kong:"-"` // there is a configuration file, and its services are changed there alone
 }
 
 // Validate reports all violations at once, one a line. The command line calls it.

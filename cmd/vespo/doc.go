@@ -17,7 +17,7 @@
 // # Signals
 //
 // The first SIGINT or SIGTERM lets the server drain: no new connections, requests in flight end, bounded by 30 s. A second one
-// ends the process at once, as if no handler was there. Nothing that was acknowledged is lost by that, or by SIGKILL.
+// ends the process at once, as if no handler was there. SIGHUP makes a server that has a configuration file read it again. Nothing that was acknowledged is lost by that, or by SIGKILL.
 //
 // # Environment
 //

@@ -90,11 +90,11 @@ func serverOf(ts *testscript.TestScript, name string) *process {
 	return p
 }
 
-// signal NAME INT|TERM|KILL sends a signal to a server.
+// signal NAME INT|TERM|KILL|HUP sends a signal to a server.
 func signalCommand(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "KILL": os.Kill}
+	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "KILL": os.Kill, "HUP": syscall.SIGHUP}
 	if neg || len(args) != 2 || signals[args[1]] == nil {
-		ts.Fatalf("usage: signal NAME INT|TERM|KILL")
+		ts.Fatalf("usage: signal NAME INT|TERM|KILL|HUP")
 	}
 	ts.Check(serverOf(ts, args[0]).cmd.Process.Signal(signals[args[1]]))
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/admin"
+	"github.com/vespo-dev/vespo/services/configfile"
 )
 
 // drainTimeout bounds how long a server that was told to stop waits for the requests in flight.
@@ -29,6 +30,8 @@ const defaultData = "vespo-data"
 
 // serveCmd runs a server until a signal ends it.
 type serveCmd struct {
+	ConfigFile configFile `placeholder:"FILE" type:"path" help:"Take settings that are not given as flags, and services, from this file; see docs/configuration.md."`
+
 	Config `embed:""`
 }
 
@@ -37,6 +40,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
 	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer release()
 	defer raiseHeapFloor()()
+	c.FileRules = c.ConfigFile != ""
 	dirs, err := makeDirs(&c.Config)
 	if err != nil {
 		return err
@@ -53,7 +57,31 @@ func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
 		log.Warn("found in the data directory", "problem", problem.String())
 	}
 	srv := &server{cfg: &c.Config, parts: p, dirs: dirs, drainTimeout: drainTimeout, release: release, streams: s, log: log}
+	if c.ConfigFile == "" {
+		return srv.run(ctx)
+	}
+	r, end, err := c.reloader(p, log)
+	if err != nil {
+		return errors.Join(err, p.close(ctx))
+	}
+	defer end()
+	srv.declare, srv.work = r.start, r.work
 	return srv.run(ctx)
+}
+
+// reloader makes what brings the configuration file into the server. SIGHUP is its own from now on.
+func (c *serveCmd) reloader(p *parts, log *slog.Logger) (r *reloader, end func(), err error) {
+	watcher, err := configfile.NewWatcher()
+	if err != nil {
+		return nil, nil, err
+	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	r = &reloader{path: string(c.ConfigFile), cfg: &c.Config, deployer: p.deployer, log: log, watcher: watcher, hangup: hangup}
+	return r, func() {
+		signal.Stop(hangup)
+		_ = watcher.Close() // nothing is lost with it
+	}, nil
 }
 
 // ceilingLine tells the most that guests can take. It is fixed from here on.
@@ -122,7 +150,8 @@ func (d *dirs) close() error {
 type server struct {
 	cfg          *Config // immutable, like all below
 	parts        *parts
-	work         func(context.Context) // done beside serving until its end; may be nil
+	declare      func(context.Context) error // brings the configuration file's services up before the server is ready; may be nil
+	work         func(context.Context)       // done beside serving until its end; may be nil
 	dirs         *dirs
 	drainTimeout time.Duration      // for the requests in flight, at the end
 	release      context.CancelFunc // lets the next signal end the process
@@ -188,6 +217,11 @@ func (s *server) start(ctx context.Context, addr net.Addr) error {
 	}
 	if err := s.parts.deployer.Boot(ctx); err != nil {
 		return err
+	}
+	if s.declare != nil {
+		if err := s.declare(ctx); err != nil {
+			return err
+		}
 	}
 	var demo *demo
 	if s.cfg.Demo {

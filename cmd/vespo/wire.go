@@ -106,6 +106,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		},
 		Admission: admissions(cfg),
 		Idle:      registry.IdlePolicy{Idle: cfg.Idle, EvictCode: evictAfterIdles * cfg.Idle},
+		FileRules: cfg.FileRules,
 		Log:       log,
 	})
 	management.Attach(p.deployer)

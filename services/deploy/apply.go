@@ -53,20 +53,6 @@ func (e *ApplyError) Unwrap() (all []error) {
 // *ApplyError if it is about single services. A service that is as it is declared is left alone, unless it could not be
 // prepared before.
 func (d *Deployer) Apply(ctx context.Context, specs []services.Spec) (Applied, error) {
-	return d.apply(ctx, specs, func(b *batch) (Applied, error) { return d.publishLocked(ctx, b) })
-}
-
-// Rehearse does all of Apply that can go wrong, short of the disk, and changes nothing.
-func (d *Deployer) Rehearse(ctx context.Context, specs []services.Spec) error {
-	_, err := d.apply(ctx, specs, func(b *batch) (Applied, error) {
-		_, err := d.tableOf(b)
-		d.discardAll(b.fresh)
-		return Applied{}, err
-	})
-	return err
-}
-
-func (d *Deployer) apply(ctx context.Context, specs []services.Spec, finish func(*batch) (Applied, error)) (Applied, error) {
 	if err := d.validateAll(specs); err != nil {
 		return Applied{}, err
 	}
@@ -78,15 +64,47 @@ func (d *Deployer) apply(ctx context.Context, specs []services.Spec, finish func
 	b := &batch{base: d.cfg.Registry.State(), gone: make(map[registry.Prefix]bool)}
 	b.next = b.base
 	defer d.release(b)
-	if err := d.prepareAll(ctx, b, specs); err != nil {
+	err = d.prepareAll(ctx, b, specs)
+	if err == nil {
+		err = b.removeUndeclared(specs)
+	}
+	if err == nil {
+		err = d.publishLocked(ctx, b)
+	}
+	if err != nil {
 		d.discardAll(b.fresh)
 		return Applied{}, err
 	}
-	if err := b.removeUndeclared(specs); err != nil {
-		d.discardAll(b.fresh)
-		return Applied{}, err
+	return d.settleLocked(b), nil
+}
+
+// Rehearse finds what is wrong with specs before an Apply does: it validates all and prepares those of the kinds that are named, whose
+// Prepare reaches nothing outside of the process. It changes nothing.
+func (d *Deployer) Rehearse(ctx context.Context, specs []services.Spec, kinds ...string) error {
+	if err := d.validateAll(specs); err != nil {
+		return err
 	}
-	return finish(b)
+	unlock, err := d.lock(ctx, phaseReady)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	var failures []Failure
+	for i, spec := range specs {
+		if !slices.Contains(kinds, spec.Kind) {
+			continue
+		}
+		deployment, err := d.prepare(ctx, spec)
+		if err != nil {
+			failures = append(failures, Failure{Index: i, Err: asProblem("prepare the service", err)})
+			continue
+		}
+		d.discard(d.newLive(registry.Service{Prefix: spec.Prefix, Current: version(spec)}, deployment, nil))
+	}
+	if len(failures) > 0 {
+		return &ApplyError{Failures: failures}
+	}
+	return nil
 }
 
 // batch is a transaction under way. It is the one writer's.
@@ -218,23 +236,20 @@ func (d *Deployer) tableOf(b *batch) (*router.Table, error) {
 }
 
 // publishLocked commits the batch and makes it what is served. With an error nothing has changed.
-func (d *Deployer) publishLocked(ctx context.Context, b *batch) (Applied, error) {
+func (d *Deployer) publishLocked(ctx context.Context, b *batch) error {
 	if b.next == b.base {
-		return Applied{}, nil
+		return nil
 	}
 	table, err := d.tableOf(b)
-	if err == nil {
-		if err = d.cfg.Registry.Commit(ctx, b.base, b.next); err != nil {
-			err = asProblem("store the change", err)
-		}
-	}
 	if err != nil {
-		d.discardAll(b.fresh)
-		return Applied{}, err
+		return err
 	}
-	// The point of no return is behind: nothing below can fail.
+	if err := d.cfg.Registry.Commit(ctx, b.base, b.next); err != nil {
+		return asProblem("store the change", err)
+	}
+	// The point of no return is behind: nothing from here on can fail.
 	d.cfg.Router.Publish(table)
-	return d.settleLocked(b), nil
+	return nil
 }
 
 // settleLocked retires what the published batch has replaced, and tells of it.

@@ -93,7 +93,7 @@ func TestApplyOfAFailureChangesNothing(t *testing.T) {
 	} {
 		_, err := h.Apply(context.Background(), specs(c.declared...))
 		unchanged(err)
-		unchanged(h.Rehearse(context.Background(), specs(c.declared...)))
+		unchanged(h.Rehearse(context.Background(), specs(c.declared...), "text"))
 		var refused *ApplyError
 		require.ErrorAs(t, err, &refused)
 		var failing []int
@@ -114,7 +114,8 @@ func TestApplyOfAFailureChangesNothing(t *testing.T) {
 	cancel()
 	_, err := h.Apply(ctx, specs("/a=2"))
 	unchanged(err)
-	require.NoError(t, h.Rehearse(context.Background(), specs("/a=2", "/z=3")))
+	require.NoError(t, h.Rehearse(context.Background(), specs("/a=2", "/z=3"), "text"))
+	require.NoError(t, h.Rehearse(context.Background(), specs("/a=unpreparable")), "a kind that is not named is validated alone")
 	require.Same(t, before, h.cfg.Registry.State())
 	require.Equal(t, 2, h.kind.openCount())
 }

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/vespo-dev/vespo/services/configfile"
+	"github.com/vespo-dev/vespo/services/wasm"
+)
+
+// checkCmd looks for what is wrong with a configuration file.
+type checkCmd struct {
+	File string `arg:"" optional:"" default:"vespo.toml" help:"The configuration file (${default})."`
+}
+
+// Run is called by the command line.
+func (c *checkCmd) Run(ctx context.Context, s streams) error {
+	maxModuleBytes := int64(maxModuleSize)
+	if settings, err := configfile.ReadSettings(c.File); err == nil {
+		if cfg, err := configOf(settings); err == nil {
+			maxModuleBytes = int64(cfg.MaxModule)
+		}
+	}
+	file, cfg, err := readConfig(c.File, maxModuleBytes)
+	if err != nil {
+		return err
+	}
+	if err := rehearse(ctx, cfg, file); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.out, "%s is right: %d services\n", printable(c.File), len(file.Specs()))
+	return err
+}
+
+// rehearse prepares the services as a server with this configuration would, in a directory of their own.
+func rehearse(ctx context.Context, cfg *Config, file *configfile.File) (err error) {
+	temp, err := os.MkdirTemp("", "vespo-check-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	small := *cfg
+	small.Slots, small.PerService = 1, 0
+	p, err := wire(ctx, &small, filepath.Join(temp, "data"), slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close(ctx)) }()
+	if err := p.deployer.Boot(ctx); err != nil {
+		return err
+	}
+	return file.Locate(p.deployer.Rehearse(ctx, file.Specs(), wasm.KindName))
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/vespo-dev/vespo/services/configfile"
+)
+
+// configFile is the path of a configuration file. Its settings take the place of flags that are not given.
+type configFile string
+
+// BeforeResolve is called by the command line when the flag was given.
+func (configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
+	path := string(ctx.FlagValue(trace.Flag).(configFile))
+	file, err := configfile.ReadSettings(path)
+	if err == nil {
+		err = checkSettings(file)
+	}
+	if err != nil {
+		return err
+	}
+	values := settingsOf(file)
+	ctx.AddResolver(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		if value, ok := values[flag.Name]; ok {
+			return value, nil
+		}
+		return nil, nil
+	}))
+	return nil
+}
+
+// pathSettings are relative to the file that has them.
+var pathSettings = [...]string{"data", "root"}
+
+// settingsOf gives the settings by name, as flags would have them.
+func settingsOf(file *configfile.File) map[string]string {
+	values := make(map[string]string, len(file.Settings))
+	for _, s := range file.Settings {
+		values[s.Name] = s.Value
+		if slices.Contains(pathSettings[:], s.Name) && s.Value != "" {
+			values[s.Name] = file.Relative(s.Value)
+		}
+	}
+	return values
+}
+
+// unchecked has the flags of Config without its Validate, which looks at all of them together.
+type unchecked Config
+
+// settingsParser gives a parser of nothing but the settings, and where they go.
+func settingsParser() (*kong.Kong, *unchecked, error) {
+	var into struct {
+		Settings unchecked `embed:""`
+	}
+	parser, err := kong.New(&into, kong.Name("vespo"), vars(), kong.NoDefaultHelp(), kong.Writers(io.Discard, io.Discard))
+	return parser, &into.Settings, err
+}
+
+// checkSettings looks at each setting alone: whether there is such a flag, and whether it can have the value.
+func checkSettings(file *configfile.File) error {
+	parser, _, err := settingsParser()
+	if err != nil {
+		return err
+	}
+	known := make(map[string]bool)
+	for _, flag := range parser.Model.Flags {
+		known[flag.Name] = true
+	}
+	var violations configfile.Violations
+	for _, s := range file.Settings {
+		if !known[s.Name] {
+			violations = append(violations, file.At(s.Name, "unknown setting %q: expected are %s", s.Name,
+				strings.Join(slices.Sorted(maps.Keys(known)), ", ")))
+			continue
+		}
+		if _, err := parser.Parse([]string{"--" + s.Name + "=" + s.Value}); err != nil {
+			violations = append(violations, file.At(s.Name, "%s", err))
+		}
+	}
+	if len(violations) > 0 {
+		return violations
+	}
+	return nil
+}
+
+// configOf gives the configuration that a file alone makes, and what is wrong with it as a whole.
+func configOf(file *configfile.File) (*Config, error) {
+	if err := checkSettings(file); err != nil {
+		return nil, err
+	}
+	parser, settings, err := settingsParser()
+	if err != nil {
+		return nil, err
+	}
+	var args []string
+	for name, value := range settingsOf(file) {
+		args = append(args, "--"+name+"="+value)
+	}
+	if _, err := parser.Parse(args); err != nil {
+		return nil, fmt.Errorf("%s: %w", file.Path, err)
+	}
+	cfg := Config(*settings)
+	return &cfg, located(file, cfg.Validate())
+}
+
+// located gives the violations of Validate, which begin with a flag, the lines of the settings.
+func located(file *configfile.File, err error) error {
+	if err == nil {
+		return nil
+	}
+	var violations configfile.Violations
+	for text := range strings.SplitSeq(err.Error(), "\n") {
+		text = strings.TrimSpace(text)
+		name, _, _ := strings.Cut(strings.TrimPrefix(text, "--"), " ")
+		violations = append(violations, file.At(name, "%s", text))
+	}
+	return violations
+}
+
+// readConfig reads a configuration file with its services, and gives the configuration that it alone makes. The error has all that is
+// wrong, in the order of the lines.
+func readConfig(path string, maxModuleBytes int64) (*configfile.File, *Config, error) {
+	file, err := configfile.Read(path, maxModuleBytes)
+	cfg, failed := configOf(file)
+	if err == nil && failed == nil {
+		return file, cfg, nil
+	}
+	var all, more configfile.Violations
+	if err != nil && !errors.As(err, &all) || failed != nil && !errors.As(failed, &more) {
+		return file, cfg, errors.Join(failed, err)
+	}
+	all = append(all, more...)
+	slices.SortStableFunc(all, func(a, b configfile.Violation) int { return cmp.Compare(a.Line, b.Line) })
+	return file, cfg, all
+}

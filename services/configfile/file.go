@@ -1,0 +1,232 @@
+package configfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/deploy"
+)
+
+// maxFileBytes bounds a configuration file.
+const maxFileBytes = 16 << 20
+
+// Setting is a key of [server] with its value.
+type Setting struct {
+	Name  string
+	Value string
+	Line  int
+}
+
+// File is what was read of a configuration file.
+type File struct {
+	Path     string
+	Settings []Setting // in the order of their lines
+	services []service
+}
+
+// Read reads the file, and the modules that it names, none larger than maxModuleBytes. The error, if it is about what was
+// read, is Violations; what could be read is there all the same.
+func Read(path string, maxModuleBytes int64) (*File, error) {
+	f := &File{Path: path}
+	text, err := readFile(path, maxFileBytes)
+	if err != nil {
+		return f, Violations{{File: path, Text: err.Error()}}
+	}
+	violations := f.parse(text)
+	for i := range f.services {
+		violations = append(violations, f.services[i].readModule(f, maxModuleBytes)...)
+	}
+	return f, violations.orNil()
+}
+
+// ReadSettings is Read without services.
+func ReadSettings(path string) (*File, error) {
+	f := &File{Path: path}
+	text, err := readFile(path, maxFileBytes)
+	if err != nil {
+		return f, Violations{{File: path, Text: err.Error()}}
+	}
+	tables, violations := f.tables(text)
+	where := findLines(text)
+	return f, append(violations, f.readSettings(tables[tableServer], where)...).orNil()
+}
+
+// Specs are the services that the file declares, in its order.
+func (f *File) Specs() []services.Spec {
+	specs := make([]services.Spec, 0, len(f.services))
+	for _, s := range f.services {
+		specs = append(specs, s.spec)
+	}
+	return specs
+}
+
+// Inputs are the files whose change changes what is declared.
+func (f *File) Inputs() []string {
+	inputs := []string{f.Path}
+	for _, s := range f.services {
+		if s.module != "" {
+			inputs = append(inputs, s.module)
+		}
+	}
+	return inputs
+}
+
+// At gives a violation at the line of a setting.
+func (f *File) At(setting, format string, args ...any) Violation {
+	v := Violation{File: f.Path, Text: fmt.Sprintf(format, args...)}
+	for _, s := range f.Settings {
+		if s.Name == setting {
+			v.Line = s.Line
+		}
+	}
+	return v
+}
+
+// Locate says in which lines the services are that an Apply of Specs has refused. Other errors are about the file as a whole.
+func (f *File) Locate(err error) error {
+	var refused *deploy.ApplyError
+	if !errors.As(err, &refused) {
+		return err
+	}
+	var violations Violations
+	for _, failure := range refused.Failures {
+		violations = append(violations, f.services[failure.Index].explain(f, failure.Err)...)
+	}
+	return violations.orNil()
+}
+
+func (f *File) violation(line int, format string, args ...any) Violation {
+	return Violation{File: f.Path, Line: line, Text: fmt.Sprintf(format, args...)}
+}
+
+// parse reads the text. Modules are not read yet.
+func (f *File) parse(text []byte) Violations {
+	tables, violations := f.tables(text)
+	if tables == nil {
+		return violations
+	}
+	where := findLines(text)
+	for _, name := range slices.Sorted(maps.Keys(tables)) {
+		if name != tableServer && name != tableService {
+			violations = append(violations, f.violation(where.top[name], "unknown key %q: expected are [server] and [[service]]", name))
+		}
+	}
+	violations = append(violations, f.readSettings(tables[tableServer], where)...)
+	list, ok := tables[tableService].([]any)
+	if !ok && tables[tableService] != nil {
+		return append(violations, f.violation(where.top[tableService], "service is not a list of tables: write [[service]] before each"))
+	}
+	for i, one := range list {
+		fields, ok := one.(map[string]any)
+		if !ok {
+			violations = append(violations, f.violation(where.top[tableService], "service is not a list of tables: write [[service]] before each"))
+			continue
+		}
+		s, refused := f.readService(fields, where.ofService(i))
+		f.services, violations = append(f.services, s), append(violations, refused...)
+	}
+	return violations
+}
+
+// tables decodes the text; nil if that is not possible. An empty file is one that somebody is about to write.
+func (f *File) tables(text []byte) (map[string]any, Violations) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, Violations{f.violation(0, "the file is empty; write a comment into it if nothing is to be served")}
+	}
+	var tables map[string]any
+	err := toml.Unmarshal(text, &tables)
+	var malformed *toml.DecodeError
+	switch {
+	case err == nil:
+		return tables, nil
+	case errors.As(err, &malformed):
+		line, column := malformed.Position()
+		return nil, Violations{f.violation(line, "not TOML at column %d: %s", column, malformed.Error())}
+	}
+	return nil, Violations{f.violation(0, "not TOML: %s", err)}
+}
+
+func (f *File) readSettings(table any, where lines) (violations Violations) {
+	settings, ok := table.(map[string]any)
+	if !ok && table != nil {
+		return Violations{f.violation(where.top[tableServer], "server is not a table: write [server] before its settings")}
+	}
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		s := Setting{Name: name, Line: where.server[name]}
+		switch value := settings[name].(type) {
+		case string:
+			s.Value = value
+		case int64:
+			s.Value = strconv.FormatInt(value, 10)
+		case bool:
+			s.Value = strconv.FormatBool(value)
+		default:
+			violations = append(violations, f.violation(s.Line, "%s must be a string, a whole number, or true or false", name))
+			continue
+		}
+		f.Settings = append(f.Settings, s)
+	}
+	slices.SortStableFunc(f.Settings, func(a, b Setting) int { return a.Line - b.Line })
+	return violations
+}
+
+// Relative gives a path that is written in the file as seen from the working directory.
+func (f *File) Relative(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(f.Path), path)
+}
+
+// readFile reads a regular file that nobody writes to meanwhile. Its errors are fit to stand behind a file's name.
+func readFile(path string, maxBytes int64) ([]byte, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, errors.New("is not a file") // to open a pipe would be to wait for its writer
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, plain(err)
+	}
+	defer file.Close()
+	before, err := file.Stat()
+	switch {
+	case err != nil:
+		return nil, plain(err)
+	case !before.Mode().IsRegular():
+		return nil, errors.New("is not a file")
+	case before.Size() > maxBytes:
+		return nil, fmt.Errorf("has %d bytes, at most %d are taken", before.Size(), maxBytes)
+	}
+	text, err := io.ReadAll(io.LimitReader(file, maxBytes+1))
+	if err != nil {
+		return nil, plain(err)
+	}
+	after, err := file.Stat()
+	if err != nil {
+		return nil, plain(err)
+	}
+	if int64(len(text)) != before.Size() || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
+		return nil, errors.New("was written to while it was read")
+	}
+	return text, nil
+}
+
+// plain takes the path from an error, which its reader knows.
+func plain(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}

@@ -1,0 +1,78 @@
+package configfile
+
+import (
+	"cmp"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// Names of the tables.
+const (
+	tableServer  = "server"
+	tableService = "service"
+)
+
+// lines says where the keys of a file are.
+type lines struct {
+	top      map[string]int   // by key
+	server   map[string]int   // by key
+	services []map[string]int // by key; "" is the line of the table
+}
+
+// findLines looks at a text that was found to be TOML. What it does not find has line 0.
+func findLines(text []byte) lines {
+	l := lines{top: map[string]int{}, server: map[string]int{}}
+	var p unstable.Parser
+	p.Reset(text)
+	var table []string
+	for p.NextExpression() {
+		e := p.Expression()
+		key, line := keyOf(&p, e)
+		switch {
+		case e.Kind == unstable.KeyValue:
+			l.note(append(append([]string{}, table...), key...), line)
+		case e.Kind == unstable.ArrayTable && len(key) == 1 && key[0] == tableService:
+			l.services = append(l.services, map[string]int{"": line})
+			table = key
+		case e.Kind == unstable.Table || e.Kind == unstable.ArrayTable:
+			l.note(key, line)
+			table = key
+		}
+	}
+	return l
+}
+
+// keyOf gives the parts of a key, and the line of the first.
+func keyOf(p *unstable.Parser, e *unstable.Node) (key []string, line int) {
+	for it := e.Key(); it.Next(); {
+		node := it.Node()
+		key = append(key, string(node.Data))
+		if line == 0 {
+			line = p.Shape(node.Raw).Start.Line
+		}
+	}
+	return key, line
+}
+
+// note remembers the first line of a key.
+func (l *lines) note(key []string, line int) {
+	at := l.top
+	switch {
+	case len(key) == 0:
+		return
+	case len(key) == 1:
+	case key[0] == tableServer:
+		at, key = l.server, key[1:]
+	case key[0] == tableService && len(l.services) > 0:
+		at, key = l.services[len(l.services)-1], key[1:]
+	}
+	at[key[0]] = cmp.Or(at[key[0]], line)
+}
+
+// ofService gives the lines of the service with this index.
+func (l *lines) ofService(index int) map[string]int {
+	if index < len(l.services) {
+		return l.services[index]
+	}
+	return map[string]int{"": l.top[tableService]}
+}

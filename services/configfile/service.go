@@ -1,0 +1,93 @@
+package configfile
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/admin"
+	"github.com/vespo-dev/vespo/services/wasm"
+)
+
+// nounKey is what a field is called in messages.
+const nounKey = "key"
+
+// service is a [[service]].
+type service struct {
+	spec   services.Spec
+	module string         // path of the module; empty for another kind
+	lines  map[string]int // by key; "" is the line of the table
+}
+
+// readService reads the fields, which are those of the management API.
+func (f *File) readService(fields map[string]any, where map[string]int) (service, Violations) {
+	s := service{lines: where}
+	object, err := json.Marshal(fields)
+	if err != nil {
+		return s, Violations{f.violation(where[""], "a value has no meaning here: %s", err)}
+	}
+	d, texts := admin.Describe(nounKey, object)
+	s.spec = services.Spec{
+		Prefix: d.Prefix, Kind: cmp.Or(d.Kind, wasm.KindName), Module: d.Document, Options: d.Options, Origin: registry.OriginFile,
+	}
+	if d.Module != "" && d.Kind == "" {
+		s.module = f.Relative(d.Module)
+	}
+	var violations Violations
+	for _, text := range texts {
+		violations = append(violations, f.violation(cmp.Or(s.lineOf(text), where[""]), "%s", text))
+	}
+	return s, violations
+}
+
+func (s *service) readModule(f *File, maxBytes int64) Violations {
+	if s.module == "" {
+		return nil
+	}
+	module, err := readFile(s.module, maxBytes)
+	if err != nil {
+		return Violations{f.violation(s.lines["module"], "module %s: %s", s.module, err)}
+	}
+	s.spec.Module = module
+	return nil
+}
+
+// lineOf finds the line of the key that a text is about, which is told by how it begins; 0 if it names none that is there.
+func (s *service) lineOf(text string) int {
+	for _, lead := range [...]string{"unknown ", nounKey + " ", "the option "} {
+		text = strings.TrimPrefix(text, lead)
+	}
+	name := strings.TrimPrefix(text, `"`)
+	if end := strings.IndexAny(name, "\" :"); end >= 0 {
+		name = name[:end]
+	}
+	return s.lines[name]
+}
+
+// explain tells why the service was refused, in the words for a client where there are any: whoever reads them has written the file.
+func (s *service) explain(f *File, err error) Violations {
+	var told *problem.Problem
+	if !errors.As(err, &told) || told.Kind() == problem.Internal {
+		return Violations{f.violation(s.lines[""], "service %s: %s", s.spec.Prefix, err)}
+	}
+	texts := told.Violations
+	if len(texts) == 0 {
+		texts = []string{cmp.Or(told.Detail, told.Title)}
+	}
+	var violations Violations
+	for _, text := range texts {
+		line := s.lineOf(text)
+		switch {
+		case line == 0 && s.module != "" && told.Kind() == problem.ModuleInvalid:
+			line, text = s.lines["module"], "module "+s.module+": "+text
+		case line == 0:
+			text = "service " + string(s.spec.Prefix) + ": " + text
+		}
+		violations = append(violations, f.violation(cmp.Or(line, s.lines[""]), "%s", text))
+	}
+	return violations
+}

@@ -1,0 +1,128 @@
+package configfile
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// hang is how long a test waits for what must come.
+const hang = 30 * time.Second
+
+func TestTrail(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(written(t, map[string]string{"..2024/vespo.toml": "", "plain/a.wasm": ""}))
+	require.NoError(t, err)
+	require.NoError(t, os.Symlink("..2024", filepath.Join(dir, "..data")))
+	require.NoError(t, os.Symlink("..data/vespo.toml", filepath.Join(dir, "vespo.toml")))
+	require.NoError(t, os.Symlink(filepath.Join(dir, "plain"), filepath.Join(dir, "link")))
+	require.NoError(t, os.Symlink("loop", filepath.Join(dir, "loop")))
+	at := func(names ...string) (places []string) {
+		for _, name := range names {
+			places = append(places, filepath.Join(dir, name))
+		}
+		return places
+	}
+	for path, want := range map[string][]string{
+		"vespo.toml":         at("", "vespo.toml", "..data", "..2024", "..2024/vespo.toml"),
+		"plain/a.wasm":       at("plain", "plain/a.wasm"),
+		"link/a.wasm":        at("link", "plain", "plain/a.wasm"),
+		"link/../..data/x":   at("..data", "..2024", "..2024/x"), // the path is made clean before links are followed
+		"none/deeper/a.wasm": at("none"),
+	} {
+		require.Equal(t, want, trail(filepath.Join(dir, path)), path)
+	}
+	require.Len(t, trail(filepath.Join(dir, "loop")), maxLinks+2)
+	require.Empty(t, trail("/"), "the root is in no directory")
+}
+
+// following makes a watcher of paths.
+func following(t *testing.T, paths ...string) *Watcher {
+	t.Helper()
+	w, err := NewWatcher()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, w.Close()) })
+	moved, err := w.Follow(paths)
+	require.NoError(t, err)
+	require.True(t, moved)
+	moved, err = w.Follow(paths)
+	require.NoError(t, err)
+	require.False(t, moved)
+	return w
+}
+
+func requireNoticed(t *testing.T, w *Watcher, why string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), hang)
+	defer cancel()
+	require.NoError(t, w.Wait(ctx), why)
+}
+
+// Every way in which a file is changed is noticed, one after the other.
+func TestChangesAreNoticed(t *testing.T) {
+	dir := written(t, map[string]string{"vespo.toml": "1", "next": "2", "modules/a.wasm": "1", "other": ""})
+	path, module := filepath.Join(dir, "vespo.toml"), filepath.Join(dir, "modules", "a.wasm")
+	w := following(t, path, module)
+	for _, step := range []struct {
+		why string
+		do  func() error
+	}{
+		{"written", func() error { return os.WriteFile(path, []byte("3"), 0o644) }},
+		{"replaced by another", func() error { return os.Rename(filepath.Join(dir, "next"), path) }},
+		{"removed", func() error { return os.Remove(path) }},
+		{"back", func() error { return os.WriteFile(path, []byte("4"), 0o644) }},
+		{"module written", func() error { return os.WriteFile(module, []byte("2"), 0o644) }},
+		{"its directory renamed", func() error { return os.Rename(filepath.Dir(module), filepath.Join(dir, "old")) }},
+		{"another directory", func() error { return os.Mkdir(filepath.Dir(module), 0o755) }},
+		{"with a module", func() error { return os.WriteFile(module, []byte("3"), 0o644) }},
+		{"and written again", func() error { return os.WriteFile(module, []byte("4"), 0o644) }},
+	} {
+		require.NoError(t, step.do(), step.why)
+		requireNoticed(t, w, step.why)
+		_, err := w.Follow([]string{path, module})
+		require.NoError(t, err)
+	}
+}
+
+// Kubernetes writes the files of a ConfigMap into a new directory and exchanges a link.
+func TestConfigMapIsNoticed(t *testing.T) {
+	dir := written(t, map[string]string{"..1/vespo.toml": "1"})
+	require.NoError(t, os.Symlink("..1", filepath.Join(dir, "..data")))
+	path := filepath.Join(dir, "vespo.toml")
+	require.NoError(t, os.Symlink("..data/vespo.toml", path))
+	w := following(t, path)
+	for _, version := range []string{"..2", "..3"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, version), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, version, "vespo.toml"), []byte(version), 0o644))
+		require.NoError(t, os.Symlink(version, filepath.Join(dir, "..data_tmp")))
+		require.NoError(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
+		requireNoticed(t, w, version)
+		moved, err := w.Follow([]string{path})
+		require.NoError(t, err)
+		require.True(t, moved)
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, version, string(text))
+	}
+}
+
+func TestOthersAreNot(t *testing.T) {
+	dir := written(t, map[string]string{"vespo.toml": "1"})
+	w := following(t, filepath.Join(dir, "vespo.toml"))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "access.log"), []byte("x"), 0o644))
+	ctx, cancel := context.WithTimeout(t.Context(), 2*quietTime)
+	defer cancel()
+	require.ErrorIs(t, w.Wait(ctx), context.DeadlineExceeded)
+}
+
+func TestClosedWatcherSaysSo(t *testing.T) {
+	w, err := NewWatcher()
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	require.ErrorIs(t, w.Wait(t.Context()), ErrWatch)
+	_, err = w.Follow([]string{filepath.Join(t.TempDir(), "x")})
+	require.ErrorIs(t, err, ErrWatch)
+}
