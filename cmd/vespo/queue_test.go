@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -131,6 +132,31 @@ func TestQueuesLeaveConnections(t *testing.T) {
 	}
 	p.kill()
 	waiting.Wait()
+}
+
+// A server that was told to stop still has its requests fetched and answered, by workers that come only then.
+func TestStopWithQueuedRequests(t *testing.T) {
+	p, c := launch(t, t.TempDir(), "--worker-listen=127.0.0.1:0")
+	workers := addQueue(t, c)
+	answered := make(chan string, 1)
+	go func() {
+		_, text := exchange(context.Background(), http.MethodPost, c.base+"/jobs", []byte("work"))
+		answered <- string(text)
+	}()
+	require.Eventually(t, func() bool {
+		a, err := c.get(t.Context(), "/services/inspect", url.Values{"prefix": {"jobs"}})
+		return err == nil && strings.Contains(string(a.body), `"waiting":1`)
+	}, hangTimeout, time.Millisecond)
+	require.NoError(t, p.cmd.Process.Signal(os.Interrupt))
+	require.True(t, p.await(regexp.MustCompile("draining")))
+	ctx, stop := context.WithCancel(t.Context())
+	var worker sync.WaitGroup
+	worker.Go(func() { workOn(ctx, workers) })
+	require.Equal(t, "did work", <-answered)
+	<-p.exited
+	require.Zero(t, p.cmd.ProcessState.ExitCode(), p.stderr)
+	stop()
+	worker.Wait()
 }
 
 // requireResults starts the server once more, with workers, and wants all results.

@@ -1,0 +1,92 @@
+package queue
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/services/queue/internal/lease"
+	"github.com/vespo-dev/vespo/services/queue/internal/stored"
+)
+
+// TestHammer lets clients, workers and durable versions come and go at a time. Every job ends, once, and nothing is left.
+func TestHammer(t *testing.T) {
+	store, err := stored.Open(filepath.Join(t.TempDir(), "requests.db"), time.Now())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, store.Close()) }()
+	l := newLine("/jobs", slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(t.Context())
+	var clients, workers sync.WaitGroup
+	for range 6 {
+		workers.Go(func() { hammerWork(ctx, l) })
+	}
+	clients.Go(func() {
+		for range 40 {
+			if err := l.attach(store); err != nil {
+				t.Error(err)
+			}
+			l.detach()
+		}
+	})
+	answered := make([]int, 8)
+	for c := range answered {
+		clients.Go(func() {
+			for range 300 {
+				j := &job{done: make(chan struct{})}
+				terms := lease.Terms{Deadline: time.Now().Add(time.Duration(rand.IntN(20)) * time.Millisecond), Lease: 2 * time.Millisecond, Redeliver: rand.IntN(2) == 0}
+				if l.add(6, terms, j) != nil {
+					continue
+				}
+				if rand.IntN(4) == 0 {
+					l.leave(j)
+				}
+				<-j.done // closing it twice would panic
+				if (j.state == lease.Answered) != (j.answer != nil) {
+					t.Error(j.state, j.answer)
+				}
+				if j.state == lease.Answered {
+					answered[c]++
+				}
+			}
+		})
+	}
+	clients.Wait()
+	stop()
+	workers.Wait()
+	waiting, leased := l.counts()
+	require.Zero(t, waiting+leased)
+	require.Zero(t, l.workers.Len())
+	require.NotContains(t, answered, 0)
+	l.close()
+}
+
+// hammerWork answers, gives back, or does neither, and answers what is over.
+func hammerWork(ctx context.Context, l *line) {
+	for ctx.Err() == nil {
+		patience, cancel := context.WithTimeout(ctx, time.Duration(rand.IntN(3))*time.Millisecond)
+		o := l.await(patience)
+		cancel()
+		if o == nil {
+			o = l.take()
+		}
+		if o == nil {
+			continue
+		}
+		switch rand.IntN(5) {
+		case 0:
+			l.giveBack(o)
+		case 1: // dies
+		default:
+			l.answer(o.leaseID, &reply{})
+		}
+		if l.answer(o.leaseID, &reply{}) != nil && rand.IntN(2) == 0 {
+			l.giveBack(o)
+		}
+	}
+}
