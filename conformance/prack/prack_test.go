@@ -27,7 +27,7 @@ func TestClients(t *testing.T) {
 			if err != nil {
 				t.Skipf("%s is not installed; its messages are tried by TestMessages", c.name)
 			}
-			s := serve(t)
+			s := serve(t, nil)
 			s.work(program, filepath.Join("testdata", c.file))
 			client := &http.Client{Timeout: hangTimeout}
 			var all sync.WaitGroup
@@ -47,7 +47,7 @@ func TestClients(t *testing.T) {
 
 // TestMessages sends the messages of the Ruby and the PHP client, as these make them, for where there is no Ruby or PHP.
 func TestMessages(t *testing.T) {
-	s := serve(t)
+	s := serve(t, nil)
 	for file, contentType := range map[string]string{
 		"php_message.json": "application/x-www-form-urlencoded", "ruby_message.json": "application/json",
 	} {
@@ -73,14 +73,50 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// TestKilledWorkers sends 10,000 requests to 8 processes, of which two are killed at random. Each request is answered with its own answer, or
-// by a 504 if it must not be done twice; of these there are no more than workers that were killed.
+// TestKilledWorkers has 10,000 requests in the queue before the first of 8 processes comes, of which two are killed at random. Each request is
+// answered with its own answer, or by a 504 if it must not be done twice; of these there are no more than workers that were killed.
 func TestKilledWorkers(t *testing.T) {
-	requests, clients := 10_000, 100
+	requests := 10_000
 	if testing.Short() {
 		requests = 1000
 	}
-	s := serve(t, "--lease", "1s", "--depth", "200", "--timeout", "30s")
+	s := serve(t, []string{"--max-connections", fmt.Sprint(2 * requests)}, "--lease", "1s", "--depth", fmt.Sprint(requests), "--timeout", "5m")
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true) // many requests share a connection
+	client := &http.Client{Transport: &http.Transport{Protocols: &protocols}}
+	t.Cleanup(client.CloseIdleConnections)
+	ended := make(chan struct{}, requests)
+	var answered, late atomic.Int64
+	var all sync.WaitGroup
+	for n := range requests {
+		all.Go(func() {
+			method, path, body := []string{"GET", "POST"}[n%2], fmt.Sprintf("/%d", n), fmt.Sprint("body of ", n)
+			if method == "GET" {
+				body = ""
+			}
+			status, _, text := s.ask(client, method, "/jobs"+path, body)
+			switch {
+			case status == 200 && text == path+" "+body:
+				answered.Add(1)
+			case status == 504 && method == "POST":
+				late.Add(1)
+			default:
+				t.Error(method, path, status, text)
+			}
+			ended <- struct{}{}
+		})
+	}
+	s.awaitWaiting(requests)
+	s.killTwo(requests, ended)
+	all.Wait()
+	require.EqualValues(t, requests, answered.Load()+late.Load())
+	require.LessOrEqual(t, late.Load(), int64(2))
+	t.Logf("%d answered, %d times 504", answered.Load(), late.Load())
+}
+
+// killTwo starts the workers and kills two of them, each after a number of requests have ended that is drawn by lot.
+func (s *server) killTwo(requests int, ended <-chan struct{}) {
+	s.t.Helper()
 	var workers []*process
 	for n := range 8 {
 		delay := "0s"
@@ -89,34 +125,10 @@ func TestKilledWorkers(t *testing.T) {
 		}
 		workers = append(workers, s.work(built.worker, s.workers, delay))
 	}
-	client := &http.Client{Timeout: 2 * hangTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
-	var asked, answered, late atomic.Int64
-	deaths := map[int64]*process{int64(requests/10 + rand.IntN(requests/4)): workers[0], int64(requests/2 + rand.IntN(requests/4)): workers[1]}
-	var all sync.WaitGroup
-	for c := range clients {
-		all.Go(func() {
-			for n := range requests / clients {
-				if victim := deaths[asked.Add(1)]; victim != nil {
-					victim.kill()
-				}
-				method, path, body := []string{"GET", "POST"}[n%2], fmt.Sprintf("/%d-%d", c, n), fmt.Sprint("body of ", c, n)
-				if method == "GET" {
-					body = ""
-				}
-				status, _, text := s.ask(client, method, "/jobs"+path, body)
-				switch {
-				case status == 200 && text == path+" "+body:
-					answered.Add(1)
-				case status == 504 && method == "POST":
-					late.Add(1)
-				default:
-					t.Error(method, path, status, text)
-				}
-			}
-		})
+	for _, victim := range workers[:2] {
+		for range 1 + rand.IntN(requests/3) {
+			<-ended
+		}
+		victim.kill()
 	}
-	all.Wait()
-	require.EqualValues(t, requests, answered.Load()+late.Load())
-	require.LessOrEqual(t, late.Load(), int64(2))
-	t.Logf("%d answered, %d times 504", answered.Load(), late.Load())
 }

@@ -122,17 +122,27 @@ type server struct {
 	workers string // where workers find requests, as Prack's do: without a name
 }
 
-func serve(t *testing.T, flags ...string) *server {
+// serve starts a server with the flags, and adds the queue with its own.
+func serve(t *testing.T, flags []string, queueFlags ...string) *server {
 	t.Helper()
-	p := start(t, nil, built.vespo, "serve", "--listen", "127.0.0.1:0", "--worker-listen", "127.0.0.1:0", "--data", t.TempDir())
+	p := start(t, nil, built.vespo, append([]string{"serve", "--listen", "127.0.0.1:0", "--worker-listen", "127.0.0.1:0", "--data", t.TempDir()}, flags...)...)
 	s := &server{process: p, url: p.line(`^listening on (http://\S+)$`)}
-	cmd := exec.Command(built.vespo, append([]string{"add", "jobs", "--queue", "--default", "--server", s.url}, flags...)...)
+	cmd := exec.Command(built.vespo, append([]string{"add", "jobs", "--queue", "--default", "--server", s.url}, queueFlags...)...)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	m := regexp.MustCompile(`workers at (http://[^/]+)/`).FindStringSubmatch(string(out))
 	require.NotNil(t, m, "%s", out)
 	s.workers = strings.Replace(m[1], "127.0.0.1", "localhost", 1) + "/api/v1/request" // the name that Prack's clients use
 	return s
+}
+
+// awaitWaiting waits until so many requests are in the queue.
+func (s *server) awaitWaiting(n int) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		_, _, text := s.ask(http.DefaultClient, "GET", "/services/inspect?prefix=jobs", "")
+		return strings.Contains(text, fmt.Sprintf(`"waiting":%d,`, n))
+	}, hangTimeout, 10*time.Millisecond)
 }
 
 // work starts a worker and waits until it works.
