@@ -39,8 +39,8 @@ func (k Key) valid() bool {
 	return err == nil && canonical == k
 }
 
-// compare orders keys by prefix, then by precedence.
-func (k Key) compare(other Key) int {
+// Compare orders keys by prefix, and those of one prefix by precedence: the first is the one that a request goes to.
+func (k Key) Compare(other Key) int {
 	if order := strings.Compare(string(k.Prefix), string(other.Prefix)); order != 0 {
 		return order
 	}

@@ -40,7 +40,7 @@ func BuildTable(routes []*Route) (*Table, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	slices.SortFunc(t.routes, func(a, b *Route) int { return a.Key().compare(b.Key()) })
+	slices.SortFunc(t.routes, func(a, b *Route) int { return a.Key().Compare(b.Key()) })
 	var here *place
 	for i, r := range t.routes {
 		if i == 0 || r.Prefix != t.routes[i-1].Prefix {

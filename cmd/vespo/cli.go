@@ -40,6 +40,7 @@ type cli struct {
 	Dev      devCmd      `cmd:"" help:"Serve a project, and build it anew whenever its sources change."`
 	Serve    serveCmd    `cmd:"" help:"Run the server."`
 	Check    checkCmd    `cmd:"" help:"Find what is wrong with a configuration file."`
+	Import   importCmd   `cmd:"" help:"Turn the proxy.ini of FlexiLib into a configuration file."`
 	Add      addCmd      `cmd:"" help:"Add a service, or replace the one that has the prefix."`
 	List     listCmd     `cmd:"" help:"List all services."`
 	Inspect  inspectCmd  `cmd:"" help:"Show a service and its earlier versions."`

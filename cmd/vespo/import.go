@@ -1,0 +1,65 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/flexilib"
+)
+
+// importCmd turns the configuration of FlexiLib into one of this server.
+type importCmd struct {
+	File   string `arg:"" help:"FlexiLib's proxy.ini."`
+	Output string `short:"o" placeholder:"FILE" help:"File to write, which must not exist yet (standard output)."`
+}
+
+// Run is called by the command line. What can be said is written, also if some lines cannot.
+func (c *importCmd) Run(s streams) error {
+	in, err := os.Open(c.File)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	rules, problems, err := flexilib.Read(in)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	declared, unsaid := flexilib.Plan(rules)
+	var text bytes.Buffer
+	if err := flexilib.Write(&text, c.File, declared); err != nil {
+		return err
+	}
+	if err := c.write(s.out, text.Bytes()); err != nil {
+		return err
+	}
+	lost := 0
+	for _, p := range append(problems, unsaid...) {
+		fmt.Fprintf(s.err, "%s:%s\n", printable(c.File), printable(p.String()))
+		if !p.Harmless {
+			lost++
+		}
+	}
+	if lost > 0 {
+		return fmt.Errorf("%d lines of %s could not be taken over as they are", lost, c.File)
+	}
+	return nil
+}
+
+// write writes to the output, and to no file that is there already.
+func (c *importCmd) write(out io.Writer, text []byte) error {
+	if c.Output == "" {
+		_, err := out.Write(text)
+		return err
+	}
+	f, err := os.OpenFile(c.Output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	return err
+}

@@ -1,0 +1,99 @@
+package flexilib
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vespo-dev/vespo/router"
+)
+
+// Service is what is to be declared.
+type Service struct {
+	Key  router.Key
+	Rule Rule // whose library serves
+	// Before is the line that would win otherwise, where the service is there to keep that from happening; else 0.
+	Before int
+}
+
+// Plan gives services with which each request goes where it goes by the rules. Where that cannot be said, a problem tells.
+func Plan(rules []Rule) (declared []Service, problems []Problem) {
+	taken := make(map[router.Key]bool)
+	declare := func(s Service) {
+		if !taken[s.Key] {
+			taken[s.Key] = true
+			declared = append(declared, s)
+		}
+	}
+	for j, later := range rules {
+		if i := slices.IndexFunc(rules[:j], func(earlier Rule) bool { return covers(earlier.Key, later.Key) }); i >= 0 {
+			problems = append(problems, Problem{Line: later.Line, Harmless: true,
+				Text: fmt.Sprintf("left out: it is never reached, since line %d matches all of its requests before it", rules[i].Line)})
+			continue
+		}
+		for _, earlier := range rules[:j] {
+			if !overtakes(later.Key, earlier.Key) {
+				continue
+			}
+			both, ok := overlap(earlier.Key, later.Key)
+			owner := slices.IndexFunc(rules[:j], func(r Rule) bool { return covers(r.Key, both) }) // earlier covers it, if it is ok
+			if !ok || contested(rules[:owner], both) {
+				problems = append(problems, Problem{Line: later.Line, Text: fmt.Sprintf(
+					"requests that line %d matches too may come here, and not go there: different headers decide", earlier.Line)})
+				continue
+			}
+			declare(Service{Key: both, Rule: rules[owner], Before: later.Line})
+		}
+		declare(Service{Key: later.Key, Rule: later})
+	}
+	return declared, problems
+}
+
+// contested tells whether a service with this key would get requests of one of the rules that no single key describes.
+func contested(rules []Rule, key router.Key) bool {
+	return slices.ContainsFunc(rules, func(r Rule) bool {
+		_, expressible := overlap(r.Key, key)
+		return overtakes(key, r.Key) && !expressible
+	})
+}
+
+// covers tells whether a matches every request that b matches.
+func covers(a, b router.Key) bool { return within(b.Prefix, a.Prefix) && implies(b.Match, a.Match) }
+
+// within tells whether every path below p is one below outer.
+func within(p, outer router.Prefix) bool {
+	return outer == "/" || p == outer || strings.HasPrefix(string(p), string(outer)+"/")
+}
+
+// implies tells whether b holds wherever a does.
+func implies(a, b router.Match) bool {
+	return b == (router.Match{}) || a.Name == b.Name && strings.HasPrefix(a.Value, b.Value)
+}
+
+// overtakes tells whether there are requests that both match and that would go to later, if nothing else was declared.
+func overtakes(later, earlier router.Key) bool {
+	a, b := later.Match, earlier.Match
+	if a.Name == b.Name && !implies(a, b) && !implies(b, a) {
+		return false // but for requests that have the header twice
+	}
+	if later.Prefix == earlier.Prefix {
+		return later.Compare(earlier) < 0
+	}
+	return within(later.Prefix, earlier.Prefix)
+}
+
+// overlap is what both match, if one prefix and one match can say that.
+func overlap(a, b router.Key) (router.Key, bool) {
+	both := a
+	if within(b.Prefix, a.Prefix) {
+		both.Prefix = b.Prefix
+	}
+	switch {
+	case implies(a.Match, b.Match):
+		return both, true
+	case implies(b.Match, a.Match):
+		both.Match = b.Match
+		return both, true
+	}
+	return both, false
+}

@@ -1,0 +1,85 @@
+package flexilib
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/vespo-dev/vespo/router"
+)
+
+// Rule is a line that binds requests to a library.
+type Rule struct {
+	Line    int
+	Text    string // as written
+	Key     router.Key
+	Library string
+}
+
+// Problem is a line that could not be taken over, or not with its meaning.
+type Problem struct {
+	Line int
+	Text string
+	// Harmless says that nothing is lost: the line has no effect in FlexiLib either.
+	Harmless bool
+}
+
+func (p Problem) String() string { return fmt.Sprintf("%d: %s", p.Line, p.Text) }
+
+// maxLineBytes is beyond what a line can need.
+const maxLineBytes = 64 << 10
+
+// Read gives the rules in their order, and the lines that are none.
+func Read(r io.Reader) (rules []Rule, problems []Problem, err error) {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxLineBytes)
+	for number := 1; lines.Scan(); number++ {
+		text := withoutComment(lines.Text())
+		if text == "" {
+			continue
+		}
+		rule, err := parse(text)
+		if err != nil {
+			problems = append(problems, Problem{Line: number, Text: err.Error()})
+			continue
+		}
+		rule.Line, rule.Text = number, text
+		rules = append(rules, rule)
+	}
+	return rules, problems, lines.Err()
+}
+
+// withoutComment takes away what follows a "#" at the beginning or behind a space.
+func withoutComment(line string) string {
+	line = strings.TrimSpace(strings.ToValidUTF8(line, "\uFFFD"))
+	for i := range line {
+		if line[i] == '#' && (i == 0 || line[i-1] == ' ' || line[i-1] == '\t') {
+			return strings.TrimSpace(line[:i])
+		}
+	}
+	return line
+}
+
+// parse reads "PATH = LIBRARY" or "HEADER: VALUE PATH = LIBRARY". A value may have an equals sign, a library has none.
+func parse(text string) (Rule, error) {
+	equals := strings.LastIndexByte(text, '=')
+	if equals < 0 {
+		return Rule{}, errors.New(`unknown line: it is not "PATH = LIBRARY" or "HEADER: VALUE PATH = LIBRARY"`)
+	}
+	condition, library := strings.TrimSpace(text[:equals]), strings.TrimSpace(text[equals+1:])
+	match, path := "", condition
+	if space := strings.LastIndexAny(condition, " \t"); space >= 0 {
+		match, path = strings.TrimSpace(condition[:space]), condition[space+1:]
+	}
+	if library == "" || !strings.HasPrefix(path, "/") {
+		return Rule{}, errors.New(`unknown line: it is not "PATH = LIBRARY" or "HEADER: VALUE PATH = LIBRARY", with a PATH that begins with "/"`)
+	}
+	prefix, err := router.ParsePrefix(path)
+	if err != nil {
+		return Rule{}, err
+	}
+	m, err := router.ParseMatch(match)
+	return Rule{Key: router.Key{Prefix: prefix, Match: m}, Library: library}, err
+}
