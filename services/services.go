@@ -66,6 +66,12 @@ type Deployment interface {
 // been published is not retired before.
 type Retirer interface{ Retire() }
 
+// Neighbour is a Deployment that cannot be beside every other. CheckBeside is asked before the deployment is published, with all others that
+// would be live then; with an error, which is told like one of a Kind, the change is refused. It has no side effect.
+type Neighbour interface {
+	CheckBeside(others []Deployment) error
+}
+
 // Scale is how far a deployment shall shrink.
 type Scale int
 

@@ -228,7 +228,11 @@ func (b *batch) removeUndeclared(specs []services.Spec) (err error) {
 // tableOf builds the table that is current once the batch is applied.
 func (d *Deployer) tableOf(b *batch) (*router.Table, error) {
 	all := slices.DeleteFunc(d.snapshot(), func(l *live) bool { return b.gone[l.service.Prefix] })
-	table, err := router.BuildTable(routes(append(all, b.fresh...)))
+	all = append(all, b.fresh...)
+	if err := checkNeighbours(b.fresh, all); err != nil {
+		return nil, asProblem("route to the services", err)
+	}
+	table, err := router.BuildTable(routes(all))
 	if err != nil {
 		return nil, asProblem("route to the services", err)
 	}

@@ -26,6 +26,7 @@ func (d *Deployer) Boot(ctx context.Context) error {
 		d.discardAll(all)
 		return err
 	}
+	d.refuseNeighbours(ctx, all)
 	table, err := router.BuildTable(routes(all))
 	if err != nil {
 		d.discardAll(all)
@@ -64,6 +65,11 @@ func (d *Deployer) bootOne(ctx context.Context, service registry.Service) *live 
 	if err == nil {
 		return d.newLive(service, deployment, nil)
 	}
+	return d.unavailable(ctx, service, err)
+}
+
+// unavailable is live as a refusal, and tells why.
+func (d *Deployer) unavailable(ctx context.Context, service registry.Service, err error) *live {
 	err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	if d.interrupted(ctx) == nil {
 		d.log.Error("service is in the catalogue but cannot be served",

@@ -183,6 +183,9 @@ func (d *Deployer) tableWith(prefix registry.Prefix, fresh *live) (*router.Table
 	all := slices.DeleteFunc(d.snapshot(), func(l *live) bool { return l.service.Prefix == prefix })
 	if fresh != nil {
 		all = append(all, fresh)
+		if err := checkNeighbours([]*live{fresh}, all); err != nil {
+			return nil, err
+		}
 	}
 	return router.BuildTable(routes(all))
 }

@@ -21,7 +21,8 @@ import (
 // retryAfter is when a client may come again that found the queue full.
 const retryAfter = time.Second
 
-// deployment is one prepared version of a service. It implements services.Deployment and services.Retirer.
+// deployment is one prepared version of a service. It implements services.Deployment, services.Retirer and
+// services.Neighbour.
 type deployment struct {
 	kind     *Kind              // immutable
 	prefix   registry.Prefix    // immutable
@@ -99,6 +100,17 @@ func (d *deployment) Status() services.Status {
 	}
 	s.InFlight, s.LastUsed = d.requests.Stats()
 	return s
+}
+
+// CheckBeside implements services.Neighbour: workers that name no queue know one.
+func (d *deployment) CheckBeside(others []services.Deployment) error {
+	for _, other := range others {
+		if o, isQueue := other.(*deployment); isQueue && d.plan.isDefault && o.plan.isDefault {
+			return problem.Newf(problem.Conflict, "there can be one default queue, and both %s and %s would be it: deploy one of them without default, "+
+				"or remove it", o.prefix, d.prefix)
+		}
+	}
+	return nil
 }
 
 // Retire implements services.Retirer: another queue can be the default from now on.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -40,8 +41,8 @@ func TestHammer(t *testing.T) {
 			for range 300 {
 				j := &job{done: make(chan struct{})}
 				terms := lease.Terms{Deadline: time.Now().Add(time.Duration(rand.IntN(20)) * time.Millisecond), Lease: 2 * time.Millisecond, Redeliver: rand.IntN(2) == 0}
-				if l.add(6, terms, j) != nil {
-					continue
+				for l.add(6, terms, j) != nil { // full
+					runtime.Gosched()
 				}
 				if rand.IntN(4) == 0 {
 					l.leave(j)

@@ -183,12 +183,6 @@ func (k *Kind) openStoreLocked(p *plan) (*stored.Store, error) {
 func (k *Kind) enter(prefix registry.Prefix, p *plan, store *stored.Store) (*deployment, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for other := range k.open {
-		if p.isDefault && other.plan.isDefault && other.prefix != prefix && !other.retired.Load() {
-			return nil, problem.Newf(problem.Conflict, "the default queue is %s already, and there can be one alone: "+
-				"deploy that without default first, or this one", other.prefix)
-		}
-	}
 	l := k.lines[prefix]
 	if l == nil {
 		l = newLine(string(prefix), k.cfg.Log)

@@ -87,24 +87,3 @@ func TestBrowsersAreNoWorkers(t *testing.T) {
 	require.Equal(t, 200, h.do("POST", at+"/api/v1/response", reply(got.Identifier, 200, "")).StatusCode)
 	<-asked
 }
-
-func TestOneDefault(t *testing.T) {
-	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/a", queue.Document{Default: true}, registry.Options{})
-	_, err := h.Add(t.Context(), spec("/b", queue.Document{Default: true}, registry.Options{}))
-	require.ErrorContains(t, err, "the default queue is /a already")
-	require.Equal(t, problem.Conflict, problem.From(err).Kind())
-	require.Len(t, h.List(), 1)
-	h.add("/a", queue.Document{Default: true, Depth: 5}, registry.Options{})
-	asked := h.ask("GET", "/a", "")
-	h.awaitStatus("/a", 1, 0)
-	h.add("/a", queue.Document{}, registry.Options{})
-	h.add("/b", queue.Document{Default: true}, registry.Options{})
-	_, err = h.Rollback(t.Context(), "/a")
-	require.ErrorContains(t, err, "the default queue is /b already")
-	// What came while it was the default is handed out by that name.
-	got := h.take(at + "/api/v1/request")
-	require.Equal(t, "/a", got.Environment["SCRIPT_NAME"])
-	require.Equal(t, 200, h.do("POST", at+"/api/v1/response", reply(got.Identifier, 200, "")).StatusCode)
-	require.Equal(t, 200, (<-asked).StatusCode)
-}

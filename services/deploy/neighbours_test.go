@@ -3,11 +3,14 @@ package deploy
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services"
 )
 
@@ -67,4 +70,39 @@ func TestWhoWantsToKnowIsTold(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	h.end()
 	require.ElementsMatch(t, []string{"retire one", "close one", "close three", "retire two", "close two"}, k.events)
+}
+
+// CheckBeside wants those whose text begins with "alone" to be that.
+func (d *retiree) CheckBeside(others []services.Deployment) error {
+	for _, other := range others {
+		if o, same := other.(*retiree); same && strings.HasPrefix(d.text, "alone") && strings.HasPrefix(o.text, "alone") {
+			return problem.New(problem.Conflict, "not beside "+o.text).WithCause(errInjected)
+		}
+	}
+	return nil
+}
+
+func TestWhoCannotBeTogether(t *testing.T) {
+	k := &retirees{textKind: textKind{name: "retirees", hold: make(chan struct{})}}
+	h := booted(t, t.TempDir(), func(c *Config) { c.Kinds = append(c.Kinds, k) })
+	of := func(prefix registry.Prefix, text string) services.Spec {
+		return services.Spec{Prefix: prefix, Kind: k.name, Module: []byte(text)}
+	}
+	add := func(prefix registry.Prefix, text string) error {
+		_, err := h.Add(context.Background(), of(prefix, text))
+		return err
+	}
+	require.NoError(t, add("/a", "alone one"))
+	require.NoError(t, add("/b", "with others"))
+	require.NoError(t, add("/a", "alone two"), "its own version before does not count")
+	generation := h.cfg.Registry.State().Generation
+	requireKind(t, problem.Conflict, add("/b", "alone three"))
+	h.requireServed("/b", "with others")
+	require.Equal(t, generation, h.cfg.Registry.State().Generation)
+	require.NoError(t, h.Remove(context.Background(), "/a"))
+	require.NoError(t, add("/b", "alone three"))
+	_, err := h.Apply(context.Background(), []services.Spec{of("/b", "alone four"), of("/c", "alone five")})
+	requireKind(t, problem.Conflict, err)
+	_, err = h.Apply(context.Background(), []services.Spec{of("/b", "with others"), of("/c", "alone five")})
+	require.NoError(t, err, "what counts is what is there afterwards")
 }

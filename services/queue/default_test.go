@@ -1,0 +1,76 @@
+package queue_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/queue"
+)
+
+func TestOneDefault(t *testing.T) {
+	h := newHouse(t, t.TempDir(), nil)
+	at := h.add("/a", queue.Document{Default: true}, registry.Options{})
+	_, err := h.Add(t.Context(), spec("/b", queue.Document{Default: true}, registry.Options{}))
+	require.ErrorContains(t, err, "both /a and /b would be it")
+	require.Equal(t, problem.Conflict, problem.From(err).Kind())
+	require.Len(t, h.List(), 1)
+	h.add("/a", queue.Document{Default: true, Depth: 5}, registry.Options{})
+	asked := h.ask("GET", "/a", "")
+	h.awaitStatus("/a", 1, 0)
+	h.add("/a", queue.Document{}, registry.Options{})
+	h.add("/b", queue.Document{Default: true}, registry.Options{})
+	_, err = h.Rollback(t.Context(), "/a")
+	require.ErrorContains(t, err, "both /b and /a would be it")
+	// What came while it was the default is handed out by that name.
+	got := h.take(at + "/api/v1/request")
+	require.Equal(t, "/a", got.Environment["SCRIPT_NAME"])
+	require.Equal(t, 200, h.do("POST", at+"/api/v1/response", reply(got.Identifier, 200, "")).StatusCode)
+	require.Equal(t, 200, (<-asked).StatusCode)
+}
+
+// TestDefaultMovesInOneTransaction declares another default and none for the one before, both at once.
+func TestDefaultMovesInOneTransaction(t *testing.T) {
+	h := newHouse(t, t.TempDir(), nil)
+	byDefault := func(prefix string, d bool) services.Spec {
+		return spec(prefix, queue.Document{Default: d}, registry.Options{})
+	}
+	for _, specs := range [][]services.Spec{
+		{byDefault("/a", true), byDefault("/b", false)},
+		{byDefault("/a", false), byDefault("/b", true)},
+		{byDefault("/b", false), byDefault("/a", true)},
+		{byDefault("/c", true)},
+	} {
+		_, err := h.Apply(t.Context(), specs)
+		require.NoError(t, err)
+	}
+	_, err := h.Apply(t.Context(), []services.Spec{byDefault("/c", true), byDefault("/d", true)})
+	require.ErrorContains(t, err, "both /c and /d would be it")
+	require.Len(t, h.List(), 1)
+}
+
+// TestDefaultThatComesBack has a default queue that could not be started, and one that took its place: at the next start, when both can be, one
+// has failed and says why.
+func TestDefaultThatComesBack(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "queue", "requests.db")
+	t.Run("first", func(t *testing.T) {
+		newHouse(t, dir, nil).add("/a", queue.Document{Default: true, Durable: true}, registry.Options{})
+	})
+	require.NoError(t, os.WriteFile(path, make([]byte, 1<<16), 0o600))
+	t.Run("second", func(t *testing.T) {
+		newHouse(t, dir, nil).add("/b", queue.Document{Default: true}, registry.Options{})
+	})
+	require.NoError(t, os.Remove(path))
+	h := newHouse(t, dir, nil)
+	entries := h.List()
+	require.NoError(t, entries[0].Problem)
+	require.ErrorContains(t, entries[1].Problem, "both /a and /b would be it")
+	require.Equal(t, services.StateFailed, entries[1].Status.State)
+	h.do("GET", h.url+"/b", "").requireProblem(t, problem.NotReady)
+}
