@@ -52,7 +52,7 @@ func (c *addCmd) Run(ctx context.Context, s streams) error {
 	}
 	var a *answer
 	switch {
-	case c.bound():
+	case c.bound() && !c.moduleFunction():
 		a, err = c.addJSON(ctx, client, s, c.bindFlags.fields(), "adding")
 	case strings.HasPrefix(c.Module, "http://") || strings.HasPrefix(c.Module, "https://"):
 		a, err = c.addJSON(ctx, client, s, map[string]any{"source": c.Module}, "fetching and compiling")
@@ -76,6 +76,9 @@ func (c *addCmd) options() map[string]string {
 		if value != "" {
 			given[name] = value
 		}
+	}
+	if c.moduleFunction() {
+		given["function"] = "true"
 	}
 	return given
 }

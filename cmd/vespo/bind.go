@@ -12,7 +12,7 @@ type bindFlags struct {
 	Static         string   `placeholder:"DIR" help:"Answer with the files of this directory, below the server's --root."`
 	Fallback       string   `placeholder:"FILE" help:"With --static: the file that answers for pages which do not exist, such as index.html of an application that has its own router."`
 	CacheControl   string   `placeholder:"VALUE" help:"With --static: the header Cache-Control of answers, such as max-age=3600."`
-	Function       bool     `help:"Let processes answer that speak the Lambda Runtime API: they find it at the address that is shown, given to them as AWS_LAMBDA_RUNTIME_API."`
+	Function       bool     `help:"Let processes answer that speak the Lambda Runtime API: they find it at the address that is shown, given to them as AWS_LAMBDA_RUNTIME_API. With a module: a command that reads the event from standard input and prints what it returns."`
 	RuntimePort    int      `placeholder:"PORT" help:"With --function: the port of the Runtime API on 127.0.0.1 (a free one)."`
 
 	Queue     bool   `help:"Let requests wait for workers, which fetch and answer them over HTTP, by Prack's protocol."`
@@ -66,6 +66,9 @@ func (f *bindFlags) fields() map[string]any {
 	return given
 }
 
+// moduleFunction tells whether the module takes events and no requests.
+func (c *addCmd) moduleFunction() bool { return c.Module != "" && c.Function }
+
 // Validate is called by the command line. What it checks the server would not see.
 func (c *addCmd) Validate() error {
 	switch {
@@ -73,7 +76,9 @@ func (c *addCmd) Validate() error {
 		return errors.New("the given flags are for --upstream, --static, --function, --exec or --queue, and none of these is given")
 	case !c.bound() && c.Module == "":
 		return errors.New("give a module as <file|url>, or --upstream, --static, --function, --exec or --queue")
-	case c.bound() && c.Module != "":
+	case c.moduleFunction() && len(c.bindFlags.fields()) > 1:
+		return errors.New("a module as a function takes its events itself: of the flags for what a prefix is bound to, give --function alone")
+	case c.bound() && c.Module != "" && !c.moduleFunction():
 		return errors.New("a prefix is bound to one thing: give a module, or --upstream, --static, --function, --exec or --queue")
 	}
 	return c.clientFlags.Validate()

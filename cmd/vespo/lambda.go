@@ -12,7 +12,9 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/services/function"
 	"github.com/vespo-dev/vespo/services/lambda"
+	"github.com/vespo-dev/vespo/services/wasm"
 )
 
 // lambdaDir is where in the data directory the Lambda API keeps what is its own.
@@ -33,6 +35,7 @@ func (p *parts) wireLambda(cfg *Config, dataDir string, routing *router.Router, 
 	}
 	handler := lambda.New(lambda.Config{
 		Catalogue: p.deployer, Dispatcher: routing, Keys: cfg.lambdaKeys(), DeadLetters: letters, Log: log,
+		Functions: []string{function.KindName, wasm.FunctionKindName},
 	})
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)

@@ -102,7 +102,7 @@ func (s *service) target() string { return cmp.Or(s.Target, s.ABI) }
 func (s *service) bound() string { return strings.TrimSuffix(s.Prefix+" "+s.Match, " ") }
 
 // guest tells whether the service is a module. Much of what is known of one means nothing elsewhere.
-func (s *service) guest() bool { return s.Kind == "" || s.Kind == "wasm" }
+func (s *service) guest() bool { return s.Kind == "" || s.Kind == "wasm" || s.Kind == "wasm-function" }
 
 // writeList writes one line for each service.
 func writeList(w io.Writer, all []service) error {

@@ -92,6 +92,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		return nil, err
 	}
 	p.queues = newQueues(cfg, p.store.QueueDir(), log)
+	functions := function.New(function.Config{Timeout: cfg.Timeout, AllowExec: cfg.AllowExec, Log: log})
 	p.deployer = deploy.New(deploy.Config{
 		Registry: catalogue,
 		Router:   routing,
@@ -101,7 +102,8 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 			p.kind,
 			proxy.New(proxy.Config{Timeout: cfg.Timeout, MaxBodyBytes: int64(cfg.MaxBody)}),
 			static.New(static.Config{Root: p.root}),
-			function.New(function.Config{Timeout: cfg.Timeout, AllowExec: cfg.AllowExec, Log: log}),
+			functions,
+			function.NewModules(functions, p.kind.Functions()),
 			p.queues,
 		},
 		Admission: admissions(cfg),

@@ -3,6 +3,7 @@ package lambda
 import (
 	"encoding/base64"
 	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -45,6 +46,32 @@ func TestExec(t *testing.T) {
 		})
 	}
 	clients.Wait()
+}
+
+// TestModule invokes a WebAssembly module, a command that reads its event from standard input.
+func TestModule(t *testing.T) {
+	s := serve(t, "--lambda-listen", "127.0.0.1:0")
+	module := t.TempDir() + "/function.wasm"
+	cmd := exec.Command("go", "build", "-o", module, "./testdata/guests/src/gofunction")
+	cmd.Dir, cmd.Env = "../..", append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Contains(t, s.vespo("add", "fn", module, "--function"), "added /fn: generation 1, command")
+	a := s.do("POST", "/fn/answer", "it")
+	require.Equal(t, 201, a.StatusCode)
+	require.Equal(t, "got it", a.body)
+	c := client(s.lambdaURL(), secret)
+	for payload, want := range map[string]string{`{"a":1}`: "", `{"do":"exit"}`: "Unhandled", `{"do":"panic"}`: "Unhandled"} {
+		out, err := c.Invoke(t.Context(), &sdk.InvokeInput{FunctionName: aws.String("fn"), Payload: []byte(payload), LogType: types.LogTypeTail})
+		require.NoError(t, err)
+		require.Equal(t, want, aws.ToString(out.FunctionError))
+		log, err := base64.StdEncoding.DecodeString(*out.LogResult)
+		require.NoError(t, err)
+		require.Contains(t, string(log), "got ")
+	}
+	s.vespo("add", "fn", module, "--function", "--memory", "8MiB")
+	s.vespo("rollback", "fn")
+	require.Equal(t, 201, s.do("POST", "/fn/answer", "it").StatusCode)
 }
 
 // TestExecEndsWithServer kills the server, which has no chance to end anything.

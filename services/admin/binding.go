@@ -9,6 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/services/proxy"
 	"github.com/vespo-dev/vespo/services/queue"
 	"github.com/vespo-dev/vespo/services/static"
+	"github.com/vespo-dev/vespo/services/wasm"
 )
 
 // Names of what a request may bind a prefix to instead of a module, and of the options of that.
@@ -69,12 +70,19 @@ func bindingFields() (names []string) {
 	return names
 }
 
+// moduleFunction is the kind of modules that are functions.
+const moduleFunction = wasm.FunctionKindName
+
 // bound gives kind and document where the request binds the prefix to something else than a module; kind is empty otherwise, and the
-// module is the caller's to find. modules are the fields of this form that give one, without what a body may give.
+// module is the caller's to find, as it is where the kind is moduleFunction. modules are the fields of this form that give one, without what a body may give.
 func (f *fields) bound(modules ...string) (kind string, document []byte) {
 	given := slices.DeleteFunc(slices.Clone(modules), func(name string) bool { return !f.claimed[name] })
 	var known []string // options of what is given
 	for _, b := range bindings() {
+		if b.field == fieldFunction && len(given) > 0 && f.means(b) {
+			kind = moduleFunction
+			continue
+		}
 		if f.means(b) {
 			given, known = append(given, b.field), append(known, b.options...)
 			kind, document = b.kind, b.document(f)

@@ -39,6 +39,9 @@ type addRequest struct {
 	source  *fetch.Source // nil if module is there
 }
 
+// bound tells whether the prefix is bound to something else than a module.
+func (r *addRequest) bound() bool { return r.kind != "" && r.kind != moduleFunction }
+
 // decoder reads the three forms of an add request; it touches nothing but the request's body.
 type decoder struct {
 	maxModuleBytes int64 // immutable
@@ -111,14 +114,17 @@ func tooLarge(sizeBytes, limitBytes int64) error {
 func (d *decoder) decodeRaw(r *http.Request, body *pacedBody) (*addRequest, error) {
 	f := queryFields(r, optionFields(fieldPrefix)...)
 	req := &addRequest{prefix: f.prefix(), options: f.options()}
-	req.kind, req.module = f.bound()
+	if r.ContentLength != 0 {
+		f.claimed[fieldModule] = true
+	}
+	req.kind, req.module = f.bound(fieldModule)
 	switch {
-	case req.kind == "" && r.ContentLength == 0:
+	case !req.bound() && r.ContentLength == 0:
 		f.violatef(emptyModule + orElse)
-	case req.kind != "" && r.ContentLength != 0:
+	case req.bound() && r.ContentLength != 0:
 		f.violatef("there is a body, which would be a module, and the query binds the prefix to something else: choose one of them")
 	}
-	if err := f.err(); err != nil || req.kind != "" {
+	if err := f.err(); err != nil || req.bound() {
 		return req, err // before the upload, not after
 	}
 	module, err := readModule(r.Body, r.ContentLength)

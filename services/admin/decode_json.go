@@ -25,7 +25,7 @@ func (d *decoder) decodeJSON(r *http.Request, body *pacedBody) (*addRequest, err
 		return nil, f.err()
 	}
 	req := &addRequest{prefix: f.prefix(), options: f.options(), source: f.source()}
-	if req.kind, req.module = f.bound(fieldSource); req.kind == "" {
+	if req.kind, req.module = f.bound(fieldSource); !req.bound() {
 		f.missing(fieldSource, "give the http or https address of the module"+orElse)
 	}
 	return req, f.err()

@@ -29,7 +29,7 @@ func (d *decoder) multipartDecoder(boundary string) func(*http.Request, *pacedBo
 			return nil, err
 		}
 		req := &addRequest{prefix: f.prefix(), options: f.options()}
-		if req.kind, req.module = f.bound(fieldModule); req.kind == "" {
+		if req.kind, req.module = f.bound(fieldModule); !req.bound() {
 			req.module = module
 		}
 		switch {

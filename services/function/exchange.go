@@ -75,7 +75,7 @@ func (x *exchange) run() error {
 			in.Log = &x.call.Log
 		}
 	}
-	reply, err := x.d.backend.invoke(x.ctx, in)
+	reply, err := x.d.backend.invoke(x.ctx, in, x.rec)
 	if err != nil {
 		return x.failed(err)
 	}

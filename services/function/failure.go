@@ -1,6 +1,7 @@
 package function
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 // invokes the function is.
 func (x *exchange) failed(err error) error {
 	var own *invocation.Error
+	var p *problem.Problem
 	switch cause := context.Cause(x.ctx); {
 	case errors.Is(err, inflight.ErrClosed), errors.Is(err, runtimeapi.ErrClosed), errors.Is(cause, inflight.ErrClosed):
 		return inflight.Stopped()
@@ -28,6 +30,8 @@ func (x *exchange) failed(err error) error {
 		return p
 	case errors.Is(err, runtimeapi.ErrFull):
 		return noMemory()
+	case errors.As(err, &p):
+		return err // the server's own
 	case x.call != nil:
 		return x.tell(x.describe(err))
 	case errors.Is(err, runtimeapi.ErrDeadline):
@@ -67,7 +71,7 @@ func (x *exchange) describe(err error) *invocation.Error {
 
 // tell gives a failure to who has invoked the function: it is an output, and no failure of the server.
 func (x *exchange) tell(e *invocation.Error) error {
-	x.rec.Err, x.rec.Outcome = e, accesslog.OutcomeBadAnswer
+	x.rec.Err, x.rec.Outcome = e, cmp.Or(x.rec.Outcome, accesslog.OutcomeBadAnswer)
 	if x.call.Failure != "" || x.to.Header().Get("Content-Type") != "" { // a stream has begun
 		x.call.Late = e
 		return nil

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/function/internal/runtimeapi"
 	"github.com/vespo-dev/vespo/services/internal/budget"
@@ -72,7 +73,7 @@ func (ps *processes) describe() string {
 }
 
 // invoke lets a process carry out an event. The client's leaving does not end that: the process would not know.
-func (ps *processes) invoke(ctx context.Context, in runtimeapi.Input) (*runtimeapi.Reply, error) {
+func (ps *processes) invoke(ctx context.Context, in runtimeapi.Input, _ *accesslog.Record) (*runtimeapi.Reply, error) {
 	p, err := ps.acquire(ctx, in.Wait)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/function/internal/runtimeapi"
@@ -19,7 +20,7 @@ import (
 
 // backend is who carries out the invocations of a deployment.
 type backend interface {
-	invoke(ctx context.Context, in runtimeapi.Input) (*runtimeapi.Reply, error)
+	invoke(ctx context.Context, in runtimeapi.Input, rec *accesslog.Record) (*runtimeapi.Reply, error)
 	// describe tells in one line where events go.
 	describe() string
 	// warm is how many workers wait for an event.
@@ -94,7 +95,7 @@ type workers struct {
 	loops    int       // immutable
 }
 
-func (w *workers) invoke(ctx context.Context, in runtimeapi.Input) (*runtimeapi.Reply, error) {
+func (w *workers) invoke(ctx context.Context, in runtimeapi.Input, _ *accesslog.Record) (*runtimeapi.Reply, error) {
 	in.Loops = w.loops
 	return w.endpoint.Invoke(ctx, in)
 }

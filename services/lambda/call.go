@@ -13,6 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services/httpevent"
+	"github.com/vespo-dev/vespo/services/internal/recorder"
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
@@ -31,18 +32,18 @@ func (h *Handler) call(ctx context.Context, t target, c *invocation.Call, payloa
 	if err != nil {
 		return outcome{}, err
 	}
-	w := &recorder{handler: h, header: http.Header{}}
+	w := h.recorder()
 	complete := h.dispatch(t, c, w, r)
-	o := outcome{output: w.body.Bytes(), failure: c.Failure, log: c.Log.Bytes(), held: w.held}
+	o := outcome{output: w.Body.Bytes(), failure: c.Failure, log: c.Log.Bytes(), held: w.Held}
 	switch {
 	case h.isFunction(t.kind):
 		return h.functionOutcome(o, w, c, complete)
-	case w.full:
+	case w.Full:
 		o.fail(tooLong(c))
 	case !complete:
 		o.fail(brokenOff())
 	default:
-		a := httpevent.Answer{StatusCode: w.status, Header: w.sent, Body: o.output}
+		a := httpevent.Answer{StatusCode: w.Status, Header: w.Sent, Body: o.output}
 		if o.output, err = a.Encode(); err != nil {
 			return o, err
 		}
@@ -54,19 +55,24 @@ func (h *Handler) call(ctx context.Context, t target, c *invocation.Call, payloa
 }
 
 // functionOutcome is the outcome of a service that takes events.
-func (h *Handler) functionOutcome(o outcome, w *recorder, c *invocation.Call, complete bool) (outcome, error) {
+func (h *Handler) functionOutcome(o outcome, w *recorder.Recorder, c *invocation.Call, complete bool) (outcome, error) {
 	switch {
-	case w.full:
+	case w.Full:
 		o.fail(tooLong(c))
 	case c.Late != nil:
 		o.fail(c.Late)
 	case c.Failure != "":
 	case !complete:
 		o.fail(brokenOff())
-	case w.status != http.StatusOK:
-		return o, w.problem()
+	case w.Status != http.StatusOK:
+		return o, problemOf(w)
 	}
 	return o, nil
+}
+
+// recorder takes an output.
+func (h *Handler) recorder() *recorder.Recorder {
+	return recorder.New(h.budget, invocation.MaxOutputBytes)
 }
 
 // fail makes a failure of the function the outcome.
@@ -122,65 +128,16 @@ func (h *Handler) dispatch(t target, c *invocation.Call, w http.ResponseWriter, 
 	return true
 }
 
-// recorder is an http.ResponseWriter that keeps the answer, up to a limit.
-type recorder struct {
-	handler *Handler
-	header  http.Header
-	sent    http.Header // as it was when the answer began
-	status  int         // 0 as long as it has not
-	body    bytes.Buffer
-	held    int64 // bytes of the budget
-	full    bool  // the answer is larger than can be kept
-}
-
-// Header implements http.ResponseWriter.
-func (w *recorder) Header() http.Header { return w.header }
-
-// WriteHeader implements http.ResponseWriter.
-func (w *recorder) WriteHeader(status int) {
-	if w.status == 0 && status >= 200 {
-		w.status, w.sent = status, w.header.Clone()
-	}
-}
-
-// errFull is what a service gets that writes too much.
-var errFull = errors.New("the output is larger than can be kept")
-
-// Write implements http.ResponseWriter.
-func (w *recorder) Write(p []byte) (int, error) {
-	w.WriteHeader(http.StatusOK)
-	need := int64(w.body.Len() + len(p))
-	if need > invocation.MaxOutputBytes || w.full {
-		w.full = true
-		return 0, errFull
-	}
-	if more := need - w.held; more > 0 {
-		more = max(more, min(w.held, 1<<20)) // a buffer grows by doubling
-		if !w.handler.budget.Take(more) {
-			w.full = true
-			return 0, errFull
-		}
-		w.held += more
-	}
-	return w.body.Write(p)
-}
-
-// FlushError makes http.ResponseController's Flush work.
-func (w *recorder) FlushError() error {
-	w.WriteHeader(http.StatusOK)
-	return nil
-}
-
-// problem is the failure that the server has answered in place of the function.
-func (w *recorder) problem() error {
+// problemOf is the failure that the server has answered in place of the function.
+func problemOf(w *recorder.Recorder) error {
 	var p problem.Problem
 	var told struct {
 		Type, Title, Detail string
 		Violations          []string
 	}
-	if !strings.HasPrefix(w.sent.Get("Content-Type"), problem.ContentType) || json.Unmarshal(w.body.Bytes(), &told) != nil {
-		return fail(http.StatusBadGateway, "ServiceException", "the function has answered with the status %d", w.status)
+	if !strings.HasPrefix(w.Sent.Get("Content-Type"), problem.ContentType) || json.Unmarshal(w.Body.Bytes(), &told) != nil {
+		return fail(http.StatusBadGateway, "ServiceException", "the function has answered with the status %d", w.Status)
 	}
-	p.Type, p.Title, p.Detail, p.Violations, p.Status = told.Type, told.Title, told.Detail, told.Violations, w.status
+	p.Type, p.Title, p.Detail, p.Violations, p.Status = told.Type, told.Title, told.Detail, told.Violations, w.Status
 	return ofProblem(&p)
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/vespo-dev/vespo/services/internal/recorder"
 	"github.com/vespo-dev/vespo/services/invocation"
 	"github.com/vespo-dev/vespo/services/lambda/eventstream"
 )
@@ -45,16 +46,16 @@ func (h *Handler) invokeStreaming(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	out := &streamer{to: w, control: http.NewResponseController(w), call: c, version: t.executed, refusal: recorder{handler: h, header: http.Header{}}}
-	defer func() { h.budget.Give(out.refusal.held) }()
+	out := &streamer{to: w, control: http.NewResponseController(w), call: c, version: t.executed, refusal: h.recorder()}
+	defer func() { h.budget.Give(out.refusal.Held) }()
 	complete := h.dispatch(t, c, out, in)
 	switch {
-	case !out.begun && out.refusal.status != 0 && out.refusal.status != http.StatusOK:
-		return out.refusal.problem()
+	case !out.begun && out.refusal.Status != 0 && out.refusal.Status != http.StatusOK:
+		return problemOf(out.refusal)
 	case c.Late != nil:
 		out.complete(c.Late, c, tail)
 	case c.Failure != "":
-		out.complete(invocation.ParseError(out.refusal.body.Bytes(), ""), c, tail)
+		out.complete(invocation.ParseError(out.refusal.Body.Bytes(), ""), c, tail)
 	case !complete:
 		out.complete(brokenOff(), c, tail)
 	default:
@@ -70,7 +71,7 @@ func (h *Handler) streamWhole(w http.ResponseWriter, r *request, t target, c *in
 	if err != nil {
 		return err
 	}
-	out := &streamer{to: w, control: http.NewResponseController(w), call: c, version: t.executed, refusal: recorder{handler: h, header: http.Header{}}}
+	out := &streamer{to: w, control: http.NewResponseController(w), call: c, version: t.executed, refusal: h.recorder()}
 	if o.failure != "" {
 		out.complete(invocation.ParseError(o.output, ""), c, tail)
 		return nil
@@ -89,13 +90,13 @@ type streamer struct {
 	control *http.ResponseController
 	call    *invocation.Call
 	version string
-	refusal recorder
+	refusal *recorder.Recorder
 	begun   bool
 	buf     []byte
 }
 
 // Header implements http.ResponseWriter.
-func (s *streamer) Header() http.Header { return s.refusal.header }
+func (s *streamer) Header() http.Header { return s.refusal.Header() }
 
 // WriteHeader implements http.ResponseWriter.
 func (s *streamer) WriteHeader(status int) { s.refusal.WriteHeader(status) }
@@ -103,7 +104,7 @@ func (s *streamer) WriteHeader(status int) { s.refusal.WriteHeader(status) }
 // Write implements http.ResponseWriter.
 func (s *streamer) Write(p []byte) (int, error) {
 	s.WriteHeader(http.StatusOK)
-	if s.refusal.status != http.StatusOK || s.call.Failure != "" {
+	if s.refusal.Status != http.StatusOK || s.call.Failure != "" {
 		return s.refusal.Write(p)
 	}
 	s.begin()

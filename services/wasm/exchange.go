@@ -10,6 +10,7 @@ import (
 
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/services/invocation"
 )
 
 // exchange is one HTTP request as the runtime sees it. It belongs to an instance, and is filled for each request anew: what a guest can
@@ -19,11 +20,12 @@ type exchange struct {
 	request  *http.Request
 	body     requestBody
 	response response
+	logs     func(abi.Level, []byte) // immutable; the log of the service
 }
 
 // newExchange makes the exchange of an instance.
 func newExchange(d *deployment) *exchange {
-	x := &exchange{}
+	x := &exchange{logs: d.environment.Log}
 	x.Config, x.Log, x.LocalAddr = d.spec.Options.Config, d.environment.Log, x.localAddr
 	x.Body, x.Response = &x.body, &x.response
 	return x
@@ -53,6 +55,12 @@ func (x *exchange) begin(w http.ResponseWriter, r *http.Request, rec *accesslog.
 	if r.TLS != nil {
 		x.Scheme = "https"
 	}
+	if c := invocation.From(r.Context()); c != nil && c.WantsLog {
+		x.Log = func(level abi.Level, line []byte) {
+			d.environment.Log(level, line)
+			_, _ = c.Log.Write(append(line[:len(line):len(line)], '\n')) // never fails
+		}
+	}
 }
 
 // end forgets the request.
@@ -60,6 +68,7 @@ func (x *exchange) end() {
 	x.request, x.response, x.body = nil, response{}, requestBody{}
 	x.Header, x.Trailer, x.Outbound, x.Context, x.PassedOn = nil, nil, nil, nil, false
 	x.Body, x.Response = &x.body, &x.response
+	x.Log = x.logs
 }
 
 // localAddr is where the request came in.

@@ -14,12 +14,14 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/cgi"
+	"github.com/vespo-dev/vespo/runtime/abi/command"
 	"github.com/vespo-dev/vespo/runtime/abi/extension"
 	"github.com/vespo-dev/vespo/runtime/abi/httpwasm"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip1"
 	"github.com/vespo-dev/vespo/runtime/engine"
 	"github.com/vespo-dev/vespo/runtime/pool"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/invocation"
 	"github.com/vespo-dev/vespo/services/outbound"
 )
 
@@ -79,6 +81,7 @@ type Kind struct {
 	engine *engine.Engine // immutable
 	pools  *pool.Set      // immutable
 	abis   []abi.ABI      // immutable; in the order of detection
+	name   string         // immutable
 }
 
 // Open maps the slab and starts the engine. The caller closes the kind after all of its deployments.
@@ -96,7 +99,7 @@ func Open(ctx context.Context, cfg Config) (*Kind, error) {
 		return nil, err
 	}
 	k := &Kind{cfg: cfg, engine: e, pools: pool.NewSet(e, cfg.Log),
-		abis: []abi.ABI{httpwasm.New(httpwasm.Config{BufferBytes: cfg.MaxBodyBytes}), cgi.ABI{}}}
+		abis: []abi.ABI{httpwasm.New(httpwasm.Config{BufferBytes: cfg.MaxBodyBytes}), cgi.ABI{}}, name: KindName}
 	k.pools.Start()
 	return k, nil
 }
@@ -116,7 +119,19 @@ func (k *Kind) CeilingBytes() int64 {
 func (k *Kind) Stats() engine.Stats { return k.engine.Stats() }
 
 // Name implements services.Kind.
-func (k *Kind) Name() string { return KindName }
+func (k *Kind) Name() string { return k.name }
+
+// FunctionKindName is the name of the kind that Functions gives.
+const FunctionKindName = "wasm-function"
+
+// Functions gives the kind for modules that are functions: a request's body is their standard input, and what they print is the body of the
+// answer. It shares all that k has, and is closed with it.
+func (k *Kind) Functions() *Kind {
+	functions := *k
+	functions.name, functions.abis = FunctionKindName, []abi.ABI{command.ABI{}}
+	functions.cfg.MaxBodyBytes = max(k.cfg.MaxBodyBytes, invocation.MaxPayloadBytes)
+	return &functions
+}
 
 // Validate implements services.Kind. It reads the module's sections; the rest is found when it is compiled.
 func (k *Kind) Validate(s services.Spec) error {

@@ -40,7 +40,7 @@ func Wat(tb testing.TB, name string) []byte {
 func Go(tb testing.TB, name string) []byte {
 	tb.Helper()
 	switch name {
-	case "gocgi", "gocmd", "gofiles", "cgiscript":
+	case "gocgi", "gocmd", "gofiles", "gofunction", "cgiscript":
 		return build(tb, name, sourcePackage+name, "exe")
 	}
 	return build(tb, name, sourcePackage+name, "c-shared")

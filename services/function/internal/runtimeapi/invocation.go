@@ -44,6 +44,11 @@ type Reply struct {
 	close  func()
 }
 
+// NewReply gives a reply of who is no worker; release gives back what it holds.
+func NewReply(payload []byte, contentType string, release func()) *Reply {
+	return &Reply{Payload: payload, ContentType: contentType, close: sync.OnceFunc(release)}
+}
+
 // Close gives back what the reply holds, and lets the worker of a stream go.
 func (r *Reply) Close() { r.close() }
 

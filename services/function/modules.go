@@ -1,0 +1,125 @@
+package function
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/function/internal/runtimeapi"
+	"github.com/vespo-dev/vespo/services/internal/recorder"
+	"github.com/vespo-dev/vespo/services/invocation"
+)
+
+// Modules implements services.Kind for functions that are modules. What runs them is another kind, whose deployments take an event as the
+// body of a request, and give what the function returns as the body of the answer.
+type Modules struct {
+	services.Kind       // immutable; runs the modules
+	functions     *Kind // immutable; has the rest
+}
+
+// NewModules makes the kind.
+func NewModules(functions *Kind, runs services.Kind) *Modules {
+	return &Modules{Kind: runs, functions: functions}
+}
+
+// Prepare implements services.Kind.
+func (m *Modules) Prepare(ctx context.Context, s services.Spec) (services.Deployment, error) {
+	inner, err := m.Kind.Prepare(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	b := &module{prefix: string(s.Prefix), kind: m.functions, inner: inner}
+	return &moduleDeployment{deployment: newDeployment(m.functions, s, b), inner: inner}, nil
+}
+
+// moduleDeployment is a function that is a module. It implements services.Deployment.
+type moduleDeployment struct {
+	*deployment
+	inner services.Deployment // immutable
+}
+
+// Status implements services.Deployment.
+func (d *moduleDeployment) Status() services.Status { return d.inner.Status() }
+
+// Scale implements services.Deployment.
+func (d *moduleDeployment) Scale(ctx context.Context, to services.Scale) error {
+	return d.inner.Scale(ctx, to)
+}
+
+// Close implements services.Deployment.
+func (d *moduleDeployment) Close(ctx context.Context) error {
+	return errors.Join(d.deployment.Close(ctx), d.inner.Close(ctx))
+}
+
+// module implements backend by the deployment of a module.
+type module struct {
+	prefix string              // immutable
+	kind   *Kind               // immutable
+	inner  services.Deployment // immutable
+}
+
+func (m *module) invoke(ctx context.Context, in runtimeapi.Input, rec *accesslog.Record) (*runtimeapi.Reply, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "/", bytes.NewReader(in.Payload))
+	if err != nil {
+		return nil, err
+	}
+	r.RequestURI = "/"
+	r.Header.Set("Content-Type", "application/json")
+	w := recorder.New(m.kind.budget, invocation.MaxOutputBytes)
+	err = m.inner.Serve(w, r, rec)
+	switch {
+	case w.Full:
+		err = runtimeapi.ErrTooLarge
+	case err != nil:
+		err = functionError(err, w.Body.Bytes(), rec)
+	default:
+		return runtimeapi.NewReply(w.Body.Bytes(), "application/json", func() { m.kind.budget.Give(w.Held) }), nil
+	}
+	m.kind.budget.Give(w.Held)
+	return nil, err
+}
+
+// functionError tells what the module has done wrong as the function's own error. One that exits with a code can have printed what it
+// wants to be told.
+func functionError(err error, printed []byte, rec *accesslog.Record) error {
+	var p *problem.Problem
+	if !errors.As(err, &p) {
+		return err
+	}
+	own := &invocation.Error{Type: "Runtime.ExitError", Message: p.Detail}
+	switch p.Kind() {
+	case problem.GuestExit:
+		rec.Outcome = accesslog.OutcomeExit
+		if told := invocation.ParseError(bytes.Clone(printed), "Runtime.ExitError"); told.Raw != nil && json.Valid(printed) {
+			own = told
+		}
+	case problem.Trap:
+		rec.Outcome = accesslog.OutcomeTrap
+	case problem.OutOfMemory:
+		rec.Outcome = accesslog.OutcomeOutOfMemory
+	case problem.StackOverflow:
+		rec.Outcome = accesslog.OutcomeStackOverflow
+	case problem.Deadline:
+		return runtimeapi.ErrDeadline
+	default:
+		return err
+	}
+	return own
+}
+
+func (m *module) describe() string { return m.prefix }
+
+func (m *module) state() string { return m.inner.Status().State }
+
+func (m *module) warm() int { return m.inner.Status().Warm }
+
+// scale does nothing: the deployment of the module is asked itself.
+func (m *module) scale() {}
+
+// close does nothing, for the same reason.
+func (m *module) close() {}
