@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
+	goruntime "runtime"
 	"time"
 
 	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
+	"github.com/vespo-dev/vespo/runtime/internal/snapshot"
 	"github.com/vespo-dev/vespo/runtime/internal/turns"
 )
 
@@ -40,6 +42,8 @@ type run struct {
 	sliceFuel int64
 	turnStart time.Time
 	hasTurn   bool
+	watching  bool // the goroutine is locked to its thread, which had so many faults:
+	faults    int64
 	hostWork  int64         // of host functions since the clock was read for it, in bytes
 	ended     time.Time     // of the last call
 	guestTime time.Duration // in the guest and in host functions that do not wait, whole request
@@ -61,10 +65,34 @@ func (in *Instance) begin(ctx context.Context, deadline time.Time) {
 	r := &in.run
 	r.ctx, r.deadline, r.sliceFuel, r.sliceTook, r.counted = ctx, deadline, firstSliceFuel, 0, time.Now()
 	in.depth.Set(uint64(in.module.engine.cfg.StackBytes))
+	if in.module.watchFaults {
+		goruntime.LockOSThread()
+		r.watching, r.faults = true, snapshot.ThreadFaults()
+	} else {
+		in.faulted = true
+	}
+}
+
+// endWatch finds out whether pages of memory can have become private since begin: not if the thread had no fault.
+func (in *Instance) endWatch() {
+	if r := &in.run; r.watching {
+		r.watching = false
+		in.faulted = in.faulted || snapshot.ThreadFaults() != r.faults
+		goruntime.UnlockOSThread()
+	}
+}
+
+// giveUpWatch lets the goroutine go to other threads, because it is to wait, or takes long.
+func (in *Instance) giveUpWatch() {
+	if r := &in.run; r.watching {
+		r.watching, in.faulted = false, true
+		goruntime.UnlockOSThread()
+	}
 }
 
 func (in *Instance) end(err error) Outcome {
 	r := &in.run
+	in.endWatch()
 	now := time.Now()
 	r.count(now)
 	r.ended = now
@@ -104,6 +132,7 @@ func (in *Instance) yield(stack []uint64) {
 	if uint32(stack[0]) == rewrite.YieldStackOverflow {
 		panic(errStackOverflow)
 	}
+	in.giveUpWatch()
 	in.look()
 	r := &in.run
 	r.sliceFuel = nextSlice(r.sliceFuel, r.sliceTook)
@@ -117,6 +146,7 @@ func (in *Instance) look() {
 	in.checkAt(now)
 	r.count(now)
 	if r.guestTime > turns.LongAfter {
+		in.giveUpWatch()
 		in.takeTurn(now)
 		r.counted = time.Now()
 	}
@@ -191,6 +221,7 @@ func (in *Instance) Pause() {
 	if in.OnPause != nil {
 		in.OnPause()
 	}
+	in.giveUpWatch()
 	in.run.count(time.Now())
 	in.dropTurn()
 }

@@ -49,6 +49,8 @@ type Config struct {
 	HostModules []HostModule
 	// DisableScan forces the slower reset by madvise, as on kernels without PAGEMAP_SCAN.
 	DisableScan bool
+	// VerifyResets makes resets look for more than they have to, and fail if that finds anything. For tests.
+	VerifyResets bool
 }
 
 func (c Config) withDefaults() Config {
@@ -100,7 +102,7 @@ func Open(ctx context.Context, cfg Config) (e *Engine, err error) {
 	if e.slab, err = slab.Open(e.cfg.Slots+SpareSlots, e.cfg.SlotBytes); err != nil {
 		return e, err
 	}
-	if e.restorer, err = snapshot.Open(snapshot.Options{DisableScan: e.cfg.DisableScan}); err != nil {
+	if e.restorer, err = snapshot.Open(snapshot.Options{DisableScan: e.cfg.DisableScan, Verify: e.cfg.VerifyResets}); err != nil {
 		return e, err
 	}
 	rc := runtimeConfig()

@@ -44,6 +44,7 @@ type Instance struct {
 	slot    *slab.Slot  // immutable
 	memory  slotMemory  // the slot as linear memory
 	viewed  uint64      // end of what host functions were given of memory since the last reset
+	faulted bool        // pages of memory may have become private since the last reset
 	context callContext // immutable; wazero's context for all calls
 
 	globals []api.MutableGlobal // immutable; in the order of Info.MutableGlobals
@@ -155,12 +156,14 @@ func (in *Instance) capture() error {
 		m.globals[i] = g.Get()
 	}
 	m.image = image
+	m.watchFaults = m.info.WritesMemory && m.engine.restorer.WatchesFaults(m.memoryBytes)
 	m.engine.imageBytes.Add(int64(image.Size()))
 	return in.restore()
 }
 
 // restore maps the snapshot over the slot and sets everything else to it.
 func (in *Instance) restore() error {
+	in.scratch.Forget()
 	if err := in.module.engine.restorer.Map(in.module.image, in.slot.Bytes()); err != nil {
 		return fmt.Errorf("engine: map the snapshot: %w", err)
 	}
@@ -170,11 +173,14 @@ func (in *Instance) restore() error {
 // Reset brings the instance back to the snapshot in place, whatever the last request did to it. It returns how many
 // bytes of memory had to be restored. After an error the instance must be closed. No allocation, no mapping.
 func (in *Instance) Reset() (dirtyBytes int, err error) {
+	if !in.faulted {
+		in.scratch.Faultless()
+	}
 	dirty, err := in.module.engine.restorer.Reset(in.module.image, in.slot.Bytes(), in.touchedBytes(), &in.scratch)
 	if err != nil {
 		return 0, fmt.Errorf("engine: reset: %w", err)
 	}
-	in.viewed = 0
+	in.viewed, in.faulted = 0, false
 	return dirty.HostPages * hostPageBytes, in.rewind()
 }
 
@@ -221,6 +227,7 @@ func (in *Instance) Decommit() error {
 	if in.module.image == nil {
 		return nil
 	}
+	in.scratch.Forget()
 	return in.module.engine.restorer.Decommit(in.module.image, in.slot.Bytes())
 }
 
@@ -236,6 +243,7 @@ func (in *Instance) View(offset, length uint32) []byte {
 	}
 	in.run.hostWork += int64(length)
 	in.viewed = max(in.viewed, end)
+	in.faulted = in.faulted || !in.run.watching
 	return in.memory.cell[offset:end:end]
 }
 

@@ -67,6 +67,7 @@ type Module struct {
 
 	// The snapshot: set once by Prepare, before any other instance exists.
 	image       *snapshot.Image
+	watchFaults bool // it pays to count page faults during calls
 	memoryBytes uint64
 	globals     []uint64
 

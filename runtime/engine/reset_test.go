@@ -11,7 +11,7 @@ import (
 
 func TestResetRestoresEverything(t *testing.T) {
 	for _, disableScan := range []bool{false, true} {
-		e := open(t, Config{DisableScan: disableScan, SlotBytes: 100 * PageBytes})
+		e := open(t, Config{DisableScan: disableScan, VerifyResets: true, SlotBytes: 100 * PageBytes})
 		in := prepare(t, compile(t, e, "state", stateOptions))
 		t.Log(e.Stats().ResetMethod)
 		memory, globals := state(t, in)

@@ -47,6 +47,7 @@ type Config struct {
 	InitTimeout  time.Duration // for a guest's initialisation; default 10 s
 	MaxBodyBytes int64         // request body; default 10 MiB
 	DisableScan  bool          // force the slower reset that older kernels get
+	VerifyResets bool          // let resets look for more than they have to, and fail if that finds anything; for tests
 	// Blob reads a module again that was evicted; required.
 	Blob func(ctx context.Context, digest registry.Digest) ([]byte, error)
 	// Root is the directory below which services can mount directories; nil: none can be mounted. It stays the caller's.
@@ -92,7 +93,7 @@ func Open(ctx context.Context, cfg Config) (*Kind, error) {
 	}
 	e, err := engine.Open(ctx, engine.Config{
 		Slots: cfg.Slots, SlotBytes: cfg.SlotBytes, StackBytes: cfg.StackBytes, CacheDir: cfg.CacheDir,
-		InitTimeout: cfg.InitTimeout, DisableScan: cfg.DisableScan,
+		InitTimeout: cfg.InitTimeout, DisableScan: cfg.DisableScan, VerifyResets: cfg.VerifyResets,
 		HostModules: []engine.HostModule{wasip1.HostModule(), httpwasm.HostModule(), extension.HostModule()},
 	})
 	if err != nil {

@@ -44,6 +44,8 @@ func newServer(tb testing.TB, cfg Config) *server {
 	if base, err := os.UserCacheDir(); err == nil && cfg.CacheDir == "" {
 		cfg.CacheDir = filepath.Join(base, "vespo-test-code") // the Go guests take seconds to compile
 	}
+	_, measured := tb.(*testing.B)
+	cfg.VerifyResets = !measured
 	cfg.Log = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
 	s.router = router.New(router.Config{AccessLog: s.record})
@@ -67,6 +69,7 @@ func (s *server) close() {
 		require.NoError(s.tb, r.Handler.(*deployment).Close(context.Background()))
 	}
 	require.NoError(s.tb, s.kind.Close(context.Background()), "everything that was opened came back")
+	require.NotContains(s.tb, s.log.String(), "an instance could not be handled")
 }
 
 func (s *server) blob(_ context.Context, d registry.Digest) ([]byte, error) {

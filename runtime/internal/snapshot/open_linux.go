@@ -23,7 +23,10 @@ func Open(o Options) (*Restorer, error) {
 	if err != nil {
 		return newRestorer(madviseMethod{m}, fmt.Errorf("snapshot: PAGEMAP_SCAN does not work here: %w", err)), nil
 	}
-	return newRestorer(scan, nil), nil
+	scan.verify = o.Verify
+	r := newRestorer(scan, nil)
+	r.watchesFaults = countsFaults() == nil
+	return r, nil
 }
 
 func openScan(m mappings) (scanMethod, error) {

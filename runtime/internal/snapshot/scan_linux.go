@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -48,12 +49,24 @@ const scratchRegions = 64
 // what was written.
 const wholeBytes = pageBytes
 
-// Scratch is what Reset works with, so that it need not allocate: one for each instance, as part of it. The zero value
-// is ready. Not to be used by two resets at a time.
+// Scratch is what Reset works with, so that it need not allocate, and what it knows of a cell: one for each instance, as part of it. The
+// zero value is ready. Not to be used by two resets at a time.
 type Scratch struct {
 	arg     scanArg
 	regions [scratchRegions]pageRegion
+
+	known       bool // regions[:found] are all private pages below extentBytes
+	found       int
+	extentBytes int  // beyond it no page was private at the last scan
+	faultless   bool // until the next Reset
 }
+
+// Faultless promises for the next Reset that the cell was used by one thread since the last one, and that this thread had no page
+// fault meanwhile. A page becomes private by a fault and in no other way, so the private pages are the same as then.
+func (sc *Scratch) Faultless() { sc.faultless = true }
+
+// Forget is due when the cell has been mapped or decommitted.
+func (sc *Scratch) Forget() { sc.known, sc.extentBytes, sc.faultless = false, 0, false }
 
 // pagemap answers scans. The kernel's is one; tests have others, to show what a machine shows only under pressure.
 type pagemap interface {
@@ -67,17 +80,61 @@ type pagemap interface {
 type scanMethod struct {
 	mappings
 	pagemap pagemap // immutable
+	verify  bool    // immutable; do not believe Scratch.Faultless
 }
 
 func (scanMethod) name() string { return "pagemap_scan" }
 
-// reset writes small memories back whole and scans others.
+// reset writes small memories back whole, and what is private of others: what it was at the last scan, if there were no faults since.
+// A scan goes as far as any scan before it: a memory that has shrunk may grow again, into pages that are private already.
 func (m scanMethod) reset(g *golden, cell []byte, touchedBytes int, sc *Scratch) (hostPages int, err error) {
+	faultless := sc.faultless && sc.known
+	sc.faultless, sc.known = false, false
 	touchedBytes = roundUp(touchedBytes, m.hostPageBytes)
-	if touchedBytes <= wholeBytes {
+	switch {
+	case faultless:
+		hostPages = m.restoreAll(g, cell, sc)
+		if m.verify {
+			return hostPages, m.check(cell, sc)
+		}
+		sc.known = true
+		return hostPages, nil
+	case touchedBytes <= wholeBytes:
 		return rewrite(g.contents, cell, touchedBytes) / m.hostPageBytes, nil
 	}
-	return m.scan(g, cell, touchedBytes, sc)
+	sc.extentBytes = max(sc.extentBytes, touchedBytes)
+	return m.scan(g, cell, sc.extentBytes, sc)
+}
+
+// restoreAll restores what the last scan has found.
+func (m scanMethod) restoreAll(g *golden, cell []byte, sc *Scratch) (hostPages int) {
+	base := uint64(address(cell))
+	for i := range sc.regions[:sc.found] {
+		region := &sc.regions[i]
+		hostPages += m.restore(g.contents, cell, int(region.start-base), int(region.end-base), region.categories)
+	}
+	return hostPages
+}
+
+// check scans for private pages that sc does not know of, or takes for the kernel's zero page, which holds nothing.
+func (m scanMethod) check(cell []byte, sc *Scratch) error {
+	now, base := new(Scratch), uint64(address(cell))
+	now.arg = privatePages(base, base+uint64(len(cell)))
+	found, err := m.pagemap.scan(&now.arg, now.regions[:])
+	if err != nil {
+		return err
+	}
+	for _, r := range now.regions[:found] {
+		for at := r.start; at < r.end && r.categories&pageIsPFNZero == 0; at += uint64(m.hostPageBytes) {
+			if !slices.ContainsFunc(sc.regions[:sc.found], func(k pageRegion) bool {
+				return k.start <= at && at < k.end && k.categories&pageIsPFNZero == 0
+			}) {
+				return fmt.Errorf("the host page at %#x has become private without a fault", at-base)
+			}
+		}
+	}
+	sc.known = true
+	return nil
 }
 
 // scan visits each private page in the first n bytes of the cell. A page is private if it is no page of the file, and
@@ -87,26 +144,28 @@ func (m scanMethod) scan(g *golden, cell []byte, n int, sc *Scratch) (hostPages 
 	base := uint64(address(cell))
 	end := base + uint64(n)
 	for at := base; at < end; at = sc.arg.walkEnd {
-		sc.arg = scanArg{
-			start: at, end: end,
-			categoryInverted: pageIsFile,
-			categoryMask:     pageIsFile,
-			categoryAnyOf:    pageIsPresent | pageIsSwapped,
-			returnMask:       pageIsPFNZero,
-		}
-		found, err := m.pagemap.scan(&sc.arg, sc.regions[:])
-		if err != nil {
+		sc.arg = privatePages(at, end)
+		if sc.found, err = m.pagemap.scan(&sc.arg, sc.regions[:]); err != nil {
 			return hostPages, fmt.Errorf("PAGEMAP_SCAN: %w", err)
 		}
 		if sc.arg.walkEnd <= at || sc.arg.walkEnd > end {
 			return hostPages, fmt.Errorf("PAGEMAP_SCAN from %#x to %#x stopped at %#x", at, end, sc.arg.walkEnd)
 		}
-		for i := range sc.regions[:found] {
-			region := &sc.regions[i]
-			hostPages += m.restore(g.contents, cell, int(region.start-base), int(region.end-base), region.categories)
-		}
+		hostPages += m.restoreAll(g, cell, sc)
+		sc.known = at == base && sc.arg.walkEnd == end
 	}
 	return hostPages, nil
+}
+
+// privatePages asks for the private pages from start to end.
+func privatePages(start, end uint64) scanArg {
+	return scanArg{
+		start: start, end: end,
+		categoryInverted: pageIsFile,
+		categoryMask:     pageIsFile,
+		categoryAnyOf:    pageIsPresent | pageIsSwapped,
+		returnMask:       pageIsPFNZero,
+	}
 }
 
 // restore writes the image's contents over cell[from:to], which may lie across the image's end, and returns how many

@@ -17,6 +17,9 @@ var ErrClosed = errors.New("snapshot: closed")
 type Options struct {
 	// DisableScan leaves PAGEMAP_SCAN out, as on a kernel without it.
 	DisableScan bool
+	// Verify scans also where Scratch.Faultless makes a scan unnecessary, and makes a Reset fail that would have missed a page. For
+	// tests: it takes away what Faultless saves.
+	Verify bool
 }
 
 // Restorer captures, maps and resets memories. It is safe for concurrent use on different cells; one cell has one user
@@ -24,6 +27,8 @@ type Options struct {
 type Restorer struct {
 	method   method // immutable
 	fallback error  // immutable: why method is not the best one of the system
+
+	watchesFaults bool // immutable once opened
 
 	mu     sync.Mutex
 	cells  map[uintptr]*Image // guarded by mu: the image mapped over the cell at an address
@@ -57,6 +62,11 @@ func (r *Restorer) Method() string { return r.method.name() }
 
 // Fallback tells why Method is not "pagemap_scan", for the log; nil if it is.
 func (r *Restorer) Fallback() error { return r.fallback }
+
+// WatchesFaults tells whether Reset is quicker for those who promise Scratch.Faultless, by ThreadFaults, for a memory of this size.
+func (r *Restorer) WatchesFaults(memoryBytes uint64) bool {
+	return r.watchesFaults && memoryBytes > pageBytes
+}
 
 func newRestorer(m method, fallback error) *Restorer {
 	return &Restorer{method: m, fallback: fallback, cells: map[uintptr]*Image{}}

@@ -1,0 +1,117 @@
+package snapshot
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// watched runs f on one thread and promises the next Reset that there was no fault, if there was none.
+func (f *fixture) watched(use func()) (faultless bool) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before := ThreadFaults()
+	use()
+	if faultless = ThreadFaults() == before; faultless {
+		f.scratch.Faultless()
+	}
+	return faultless
+}
+
+func openWatching(t *testing.T, verify bool) *Restorer {
+	t.Helper()
+	r, err := Open(Options{Verify: verify})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, r.Close()) })
+	if !r.WatchesFaults(2 * pageBytes) {
+		t.Skip("this kernel has no PAGEMAP_SCAN, or does not count faults")
+	}
+	return r
+}
+
+// TestFaultlessResets uses a memory as guests do, most requests the same pages, with sizes that change, and lets resets rely on the
+// count of faults. Each reset must restore all, and some of them must have been spared the scan.
+func TestFaultlessResets(t *testing.T) {
+	for _, verify := range []bool{false, true} {
+		r := openWatching(t, verify)
+		f := start(t, r, acquire(t, 8*pageBytes), 4, 7)
+		random := rand.New(rand.NewPCG(3, 4))
+		spared, scanned := 0, 0
+		for range 600 {
+			pages := 2 + random.IntN(3) // the memory's size in this request
+			if random.IntN(20) == 0 {
+				pages = 8
+			}
+			faultless := f.watched(func() {
+				for range random.IntN(4) {
+					at := random.IntN(3) * unix.Getpagesize()
+					if random.IntN(10) == 0 {
+						at = random.IntN(pages * pageBytes)
+					}
+					f.write(min(at, pages*pageBytes-64), 64, byte(random.Uint32()), 1)
+				}
+			})
+			f.touched = pages * pageBytes
+			if faultless && f.scratch.known {
+				spared++
+			} else {
+				scanned++
+			}
+			f.reset()
+			if random.IntN(100) == 0 {
+				f.decommit()
+				f.scratch.Forget()
+			}
+		}
+		require.Greater(t, spared, 100)
+		require.Greater(t, scanned, 20)
+		f.finish()
+	}
+}
+
+// TestFaultlessGrowthIntoOldPages shrinks a memory whose pages behind the new end are private, scans what is left, and grows again: the
+// guest then writes to the old pages without any fault.
+func TestFaultlessGrowthIntoOldPages(t *testing.T) {
+	f := start(t, openWatching(t, false), acquire(t, 8*pageBytes), 2, 1)
+	f.write(7*pageBytes, 10, 1, 0)
+	f.touched = 8 * pageBytes
+	f.reset()
+	f.write(pageBytes, 10, 1, 0) // a fault, in a memory of two pages
+	f.touched = 2 * pageBytes
+	f.reset()
+	require.True(t, f.watched(func() { f.write(7*pageBytes, 10, 2, 0) }))
+	f.touched = 8 * pageBytes
+	f.reset()
+	f.finish()
+}
+
+// TestFaultlessAfterASmallReset makes pages private by writing a memory of one page back whole.
+func TestFaultlessAfterASmallReset(t *testing.T) {
+	f := start(t, openWatching(t, false), acquire(t, 4*pageBytes), 2, 1)
+	f.write(pageBytes, 10, 1, 0)
+	f.reset()
+	require.True(t, f.watched(func() {}))
+	f.touched = 2 * pageBytes
+	f.reset()
+	f.touched = pageBytes // now its first page is written back whole, and with it becomes private
+	f.reset()
+	require.True(t, f.watched(func() { f.write(5*unix.Getpagesize(), 10, 2, 0) }))
+	f.touched = 2 * pageBytes
+	f.reset()
+	f.finish()
+}
+
+// TestVerifyFindsBrokenPromises says that there was no fault where there was one.
+func TestVerifyFindsBrokenPromises(t *testing.T) {
+	f := start(t, openWatching(t, true), acquire(t, 4*pageBytes), 2, 1)
+	f.write(pageBytes, 10, 1, 0)
+	f.reset()
+	f.write(3*pageBytes, 10, 1, 0)
+	f.scratch.Faultless()
+	_, err := f.r.Reset(f.im, f.cell, 4*pageBytes, &f.scratch)
+	require.ErrorContains(t, err, "the host page at 0x30000 has become private without a fault")
+	f.finish()
+}
