@@ -20,6 +20,7 @@ type service struct {
 	Target      string `json:"target"`
 	Prefix      string `json:"prefix"`
 	Match       string `json:"match"`
+	Origin      string `json:"origin"`
 	FreshReason string `json:"fresh_reason"`
 	Snapshot    int64  `json:"snapshot"`
 	State       string `json:"state"`
@@ -124,6 +125,7 @@ func writeService(w io.Writer, s *service) error {
 	}
 	t.row("prefix", s.Prefix)
 	optional("match", s.Match)
+	optional("origin", s.Origin)
 	t.row("state", s.State)
 	optional("problem", s.Problem)
 	t.row("digest", s.Digest)

@@ -56,7 +56,7 @@ func (d *Deployer) Apply(ctx context.Context, specs []services.Spec) (Applied, e
 	if err := d.validateAll(specs); err != nil {
 		return Applied{}, err
 	}
-	unlock, err := d.lock(ctx, phaseReady)
+	unlock, err := d.lockPatiently(ctx, phaseReady)
 	if err != nil {
 		return Applied{}, err
 	}

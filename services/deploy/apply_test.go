@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -163,6 +164,40 @@ func TestSpecsOfTheFileAreTrusted(t *testing.T) {
 	h = booted(t, dir, withFile)
 	require.True(t, h.kind.specs[0].Trusted(), "after a restart too")
 	require.Empty(t, h.apply("/a=1"))
+	h.end()
+	h = booted(t, dir, nil)
+	require.False(t, h.kind.specs[0].Trusted(), "without the file nobody vouches for them")
+}
+
+// The file waits for its turn, however many deploys wait too.
+func TestApplyIsNotTurnedAway(t *testing.T) {
+	h := booted(t, t.TempDir(), func(c *Config) { c.FileRules, c.MaxWaiters = true, 1 })
+	began, proceed := make(chan struct{}, 2), make(chan struct{})
+	h.kind.failAt("prepare", func(context.Context) error {
+		began <- struct{}{}
+		<-proceed
+		return nil
+	})
+	var all sync.WaitGroup
+	for _, prefix := range []registry.Prefix{"/a", "/b"} { // one is carried out, one waits
+		all.Go(func() {
+			_, err := h.Add(context.Background(), spec(prefix, "1"))
+			require.NoError(t, err)
+		})
+	}
+	<-began
+	for h.waiters.Load() == 0 {
+		runtime.Gosched()
+	}
+	_, err := h.Add(context.Background(), spec("/c", "1"))
+	require.ErrorIs(t, err, ErrBusy)
+	all.Go(func() {
+		_, err := h.Apply(context.Background(), specs("/d=1"))
+		require.NoError(t, err)
+	})
+	close(proceed)
+	all.Wait()
+	h.requireServed("/d", "1")
 }
 
 // A service that is declared as it was, but could not be prepared, is tried again.

@@ -94,6 +94,9 @@ func (d *Deployer) reprepare(ctx context.Context, service registry.Service) (ser
 	if err != nil {
 		return nil, err
 	}
+	if !d.cfg.FileRules {
+		spec.Origin = registry.OriginAPI // a file that is gone vouches for nothing
+	}
 	return d.prepare(ctx, spec)
 }
 

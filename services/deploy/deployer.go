@@ -113,10 +113,26 @@ func (d *Deployer) lock(ctx context.Context, want int32) (unlock func(), err err
 	select {
 	case d.writer <- struct{}{}:
 	default:
-		if err := d.awaitLock(ctx); err != nil {
+		if err := d.awaitTurn(ctx); err != nil {
 			return nil, err
 		}
 	}
+	return d.locked(want)
+}
+
+// lockPatiently is lock for those who are few: they wait however many others do.
+func (d *Deployer) lockPatiently(ctx context.Context, want int32) (unlock func(), err error) {
+	if err := d.checkPhase(want); err != nil {
+		return nil, err
+	}
+	if err := d.awaitLock(ctx); err != nil {
+		return nil, err
+	}
+	return d.locked(want)
+}
+
+// locked gives the lock that was taken back where the phase has changed meanwhile.
+func (d *Deployer) locked(want int32) (unlock func(), err error) {
 	unlock = func() { <-d.writer }
 	if err := d.checkPhase(want); err != nil {
 		unlock()
@@ -125,14 +141,18 @@ func (d *Deployer) lock(ctx context.Context, want int32) (unlock func(), err err
 	return unlock, nil
 }
 
-// awaitLock takes the writer lock from a queue of bounded length.
-func (d *Deployer) awaitLock(ctx context.Context) error {
+// awaitTurn takes the writer lock from a queue of bounded length.
+func (d *Deployer) awaitTurn(ctx context.Context) error {
 	defer d.waiters.Add(-1)
 	if int(d.waiters.Add(1)) > d.cfg.MaxWaiters {
 		p := problem.New(problem.NoCapacity, "other deploys are being carried out and too many wait already; try again")
 		p.RetryAfter = busyRetryAfter
 		return p.WithCause(ErrBusy)
 	}
+	return d.awaitLock(ctx)
+}
+
+func (d *Deployer) awaitLock(ctx context.Context) error {
 	select {
 	case d.writer <- struct{}{}:
 		return nil
