@@ -53,5 +53,5 @@ func rehearse(ctx context.Context, cfg *Config, file *configfile.File) (err erro
 	if err := p.deployer.Boot(ctx); err != nil {
 		return err
 	}
-	return file.Locate(p.deployer.Rehearse(ctx, file.Specs(), wasm.KindName))
+	return file.Locate(p.deployer.Rehearse(ctx, file.Specs(), wasm.KindName, wasm.FunctionKindName))
 }

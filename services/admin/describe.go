@@ -10,9 +10,9 @@ import (
 type Description struct {
 	Prefix   registry.Prefix
 	Options  registry.Options
-	Kind     string // empty for a module
-	Document []byte // of another kind than modules
-	Module   string // as the field module has it; what that means is the caller's to say
+	Kind     string // empty for a module that serves requests
+	Document []byte // of a kind that has no module; else nil
+	Module   string // as the field module has it, empty beside a document; what it means is the caller's to say
 }
 
 // Describe reads a JSON object that has the fields of a request to add a service, with module as a string. So whatever else describes
@@ -23,11 +23,14 @@ func Describe(noun string, object []byte) (Description, []string) {
 		return Description{}, f.violations
 	}
 	d := Description{Prefix: f.prefix(), Options: f.options(), Module: f.values[fieldModule]}
-	if d.Kind, d.Document = f.bound(fieldModule); d.Kind == "" {
+	d.Kind, d.Document = f.bound(fieldModule)
+	switch {
+	case d.Document != nil:
+		d.Module = ""
+	case !f.claimed[fieldModule]:
 		f.missing(fieldModule, "give the file of the module"+orElse)
-		if f.claimed[fieldModule] && d.Module == "" {
-			f.violatef("%s module is empty: give the file of the module", noun)
-		}
+	case d.Module == "":
+		f.violatef("%s module is empty: give the file of the module", noun)
 	}
 	if f.more > 0 {
 		f.violations = append(f.violations, fmt.Sprintf("and %d more", f.more))

@@ -15,6 +15,7 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services/deploy"
 	"github.com/vespo-dev/vespo/services/proxy"
+	"github.com/vespo-dev/vespo/services/wasm"
 )
 
 const maxModule = 1 << 20
@@ -69,13 +70,18 @@ config.greeting = "salve"
 prefix = "/p"
 upstream = ["http://127.0.0.1:9000"]
 keep_prefix = true
+
+[[service]]
+prefix = "f"
+module = "modules/a.wasm"
+function = true
 `})
 	path := filepath.Join(dir, "vespo.toml")
 	f, err := Read(path, maxModule)
 	require.NoError(t, err)
 	require.Equal(t, []Setting{{"listen", ":80", 3}, {"slots", "3", 4}, {"demo", "false", 5}}, f.Settings)
 	specs := f.Specs()
-	require.Len(t, specs, 2)
+	require.Len(t, specs, 3)
 	require.Equal(t, registry.Prefix("/a Host: iam"), specs[0].Prefix)
 	require.Equal(t, "wasm", specs[0].Kind)
 	require.Equal(t, "module a", string(specs[0].Module))
@@ -86,7 +92,10 @@ keep_prefix = true
 	}, specs[0].Options)
 	require.Equal(t, proxy.KindName, specs[1].Kind)
 	require.Equal(t, string(proxy.Document{Upstreams: []string{"http://127.0.0.1:9000"}, KeepPrefix: true}.Encode()), string(specs[1].Module))
-	require.Equal(t, []string{path, filepath.Join(dir, "modules/a.wasm")}, f.Inputs())
+	require.Equal(t, wasm.FunctionKindName, specs[2].Kind)
+	require.Equal(t, "module a", string(specs[2].Module))
+	module := filepath.Join(dir, "modules/a.wasm")
+	require.Equal(t, []string{path, module, module}, f.Inputs())
 
 	settings, err := ReadSettings(path)
 	require.NoError(t, err)

@@ -34,7 +34,7 @@ func (f *File) readService(fields map[string]any, where map[string]int) (service
 	s.spec = services.Spec{
 		Prefix: d.Prefix, Kind: cmp.Or(d.Kind, wasm.KindName), Module: d.Document, Options: d.Options, Origin: registry.OriginFile,
 	}
-	if d.Module != "" && d.Kind == "" {
+	if d.Module != "" {
 		s.module = f.Relative(d.Module)
 	}
 	var violations Violations
