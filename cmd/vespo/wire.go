@@ -33,8 +33,10 @@ const (
 	bodyTimeout       = 30 * time.Second // for a body that nobody has begun to read
 	answerTimeout     = 30 * time.Second // for the client to take the end of an answer
 	maxHeaderBytes    = 64 << 10
-	maxStreams        = 128  // of one HTTP/2 connection
-	workerConnections = 1024 // of workers
+	maxStreams        = 128       // of one HTTP/2 connection
+	connBuffer        = 256 << 10 // of bodies that nobody has read yet, of all streams of a connection
+	streamBuffer      = 128 << 10 // the same of one stream
+	workerConnections = 1024      // of workers
 )
 
 // parts is the object graph of a server, in the order of opening; closing goes the other way.
@@ -154,8 +156,10 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 		Handler:        withDeadlines(handler),
 		MaxHeaderBytes: maxHeaderBytes,
 		Protocols:      &protocols,
-		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: connBuffer, MaxReceiveBufferPerStream: streamBuffer,
+		},
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		BaseContext: func(l net.Listener) context.Context {
 			return admin.WithListener(context.Background(), l.Addr())
 		},
