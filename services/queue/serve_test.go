@@ -127,6 +127,32 @@ func TestNamesWithAMatch(t *testing.T) {
 	}
 }
 
+// TestNothingPending has workers that wait in vain: for a queue, for one that is not there, and for the default that there is none of.
+func TestNothingPending(t *testing.T) {
+	h := newHouse(t, t.TempDir(), nil)
+	at := h.add("/jobs", queue.Document{}, registry.Options{})
+	said := map[string]chan answer{}
+	for _, path := range []string{"/api/v1/jobs/request", "/api/v1/none/request", "/api/v1/request"} {
+		came := make(chan answer, 1)
+		said[path] = came
+		go func() {
+			a, err := h.try(context.Background(), "GET", at+path, "")
+			if err != nil {
+				a = answer{&http.Response{}, err.Error()}
+			}
+			came <- a
+		}()
+	}
+	for path, want := range map[string]string{
+		"/api/v1/jobs/request": `{"error":"There are no requests pending"}`, "/api/v1/none/request": `{"error":"there is no queue with the prefix /none"}`,
+		"/api/v1/request": `{"error":"there is no default queue: name one, as in /api/v1/{service}/request, or deploy one with default"}`,
+	} {
+		a := <-said[path]
+		require.Equal(t, http.StatusNotFound, a.StatusCode)
+		require.JSONEq(t, want, a.body)
+	}
+}
+
 func TestNobodyComes(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	h.add("/jobs", queue.Document{}, registry.Options{Timeout: 50 * time.Millisecond})

@@ -63,11 +63,15 @@ func (c *Writer) Err() error { return c.err }
 // Hijacked tells whether the connection was given away.
 func (c *Writer) Hijacked() bool { return c.hijacked }
 
-// Write sends a part of the body.
-func (c *Writer) Write(p []byte) (int, error) {
-	c.bound()
-	n, err := c.ResponseWriter.Write(p)
-	return n, c.noted(err)
+// Write sends a part of the body, in pieces: a deadline for all of a long one would be a rate that clients have to reach.
+func (c *Writer) Write(p []byte) (written int, err error) {
+	for {
+		c.bound()
+		n, err := c.ResponseWriter.Write(p[written:min(len(p), written+chunkBytes)])
+		if written += n; err != nil || written == len(p) {
+			return written, c.noted(err)
+		}
+	}
 }
 
 // ReadFrom sends what is in src, by what the server has for it, such as sendfile.
