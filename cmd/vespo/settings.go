@@ -29,8 +29,10 @@ func (configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
 	}
 	values := settingsOf(file)
 	ctx.AddResolver(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-		if value, ok := values[flag.Name]; ok {
-			return value, nil
+		for _, name := range append([]string{flag.Name}, flag.Aliases...) {
+			if value, ok := values[name]; ok {
+				return value, nil
+			}
 		}
 		return nil, nil
 	}))
@@ -73,6 +75,9 @@ func checkSettings(file *configfile.File) error {
 	known := make(map[string]bool)
 	for _, flag := range parser.Model.Flags {
 		known[flag.Name] = true
+		for _, alias := range flag.Aliases {
+			known[alias] = true
+		}
 	}
 	var violations configfile.Violations
 	for _, s := range file.Settings {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -24,7 +25,7 @@ const maxFileBytes = 16 << 20
 // Setting is a key of [server] with its value.
 type Setting struct {
 	Name  string
-	Value string
+	Value string // as a flag would have it: an array is separated by commas
 	Line  int
 }
 
@@ -164,21 +165,38 @@ func (f *File) readSettings(table any, where lines) (violations Violations) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		s := Setting{Name: name, Line: where.server[name]}
-		switch value := settings[name].(type) {
-		case string:
-			s.Value = value
-		case int64:
-			s.Value = strconv.FormatInt(value, 10)
-		case bool:
-			s.Value = strconv.FormatBool(value)
-		default:
-			violations = append(violations, f.violation(s.Line, "%s must be a string, a whole number, or true or false", name))
+		if s.Value, ok = settingText(settings[name]); !ok {
+			violations = append(violations, f.violation(s.Line,
+				"%s must be a string, a whole number, true or false, or an array of strings without commas", name))
 			continue
 		}
 		f.Settings = append(f.Settings, s)
 	}
 	slices.SortStableFunc(f.Settings, func(a, b Setting) int { return a.Line - b.Line })
 	return violations
+}
+
+// settingText gives a value as a flag would have it.
+func settingText(value any) (string, bool) {
+	switch v := value.(type) {
+	case string:
+		return v, true
+	case int64:
+		return strconv.FormatInt(v, 10), true
+	case bool:
+		return strconv.FormatBool(v), true
+	case []any:
+		texts := make([]string, 0, len(v))
+		for _, one := range v {
+			text, ok := one.(string)
+			if !ok || strings.Contains(text, ",") {
+				return "", false
+			}
+			texts = append(texts, text)
+		}
+		return strings.Join(texts, ","), len(texts) > 0
+	}
+	return "", false
 }
 
 // Relative gives a path that is written in the file as seen from the working directory.

@@ -53,6 +53,7 @@ func TestRead(t *testing.T) {
 listen = ":80"
 slots = 3
 demo = false
+lambda-key = ["a", "b"]
 
 [[service]]
 prefix = "a/"
@@ -79,7 +80,7 @@ function = true
 	path := filepath.Join(dir, "vespo.toml")
 	f, err := Read(path, maxModule)
 	require.NoError(t, err)
-	require.Equal(t, []Setting{{"listen", ":80", 3}, {"slots", "3", 4}, {"demo", "false", 5}}, f.Settings)
+	require.Equal(t, []Setting{{"listen", ":80", 3}, {"slots", "3", 4}, {"demo", "false", 5}, {"lambda-key", "a,b", 6}}, f.Settings)
 	specs := f.Specs()
 	require.Len(t, specs, 3)
 	require.Equal(t, registry.Prefix("/a Host: iam"), specs[0].Prefix)
@@ -142,7 +143,7 @@ func TestEverythingWrongIsToldWithItsLine(t *testing.T) {
 
 // Values of settings may be secrets: what is wrong with them is told without.
 func TestSettingsAreNotRepeated(t *testing.T) {
-	for _, text := range refused(t, "[server]\nadmin-token = [\"hidden\"]") {
+	for _, text := range refused(t, "[server]\nadmin-token = [\"hidden\", 1]") {
 		require.NotContains(t, text, "hidden")
 	}
 }
