@@ -22,7 +22,7 @@ import (
 func addQueue(t *testing.T, c *client) string {
 	t.Helper()
 	a, err := c.call(t.Context(), http.MethodPost, "/services/add",
-		url.Values{"prefix": {"jobs"}, "queue": {"true"}, "durable": {"true"}, "redeliver": {"true"}, "lease": {"200ms"}}, upload{})
+		url.Values{"prefix": {"jobs"}, "queue": {"true"}, "durable": {"true"}, "redeliver": {"true"}, "lease": {"2s"}}, upload{})
 	require.NoError(t, err)
 	m := regexp.MustCompile(`workers at (http://[^ "]+)`).FindSubmatch(a.body)
 	require.NotNil(t, m, string(a.body))

@@ -80,7 +80,7 @@ func TestKilledWorkers(t *testing.T) {
 	if testing.Short() {
 		requests = 1000
 	}
-	s := serve(t, []string{"--max-connections", fmt.Sprint(2 * requests)}, "--lease", "1s", "--depth", fmt.Sprint(requests), "--timeout", "5m")
+	s := serve(t, []string{"--max-connections", fmt.Sprint(2 * requests)}, "--lease", "3s", "--depth", fmt.Sprint(requests), "--timeout", "5m")
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true) // many requests share a connection
 	client := &http.Client{Transport: &http.Transport{Protocols: &protocols}}

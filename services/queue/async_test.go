@@ -72,7 +72,7 @@ func TestAsyncIsForDurableQueues(t *testing.T) {
 
 func TestAsyncFailures(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{Durable: true, Lease: "30ms", Depth: 1}, registry.Options{})
+	at := h.add("/jobs", queue.Document{Durable: true, Lease: "400ms", Depth: 1}, registry.Options{})
 	result := h.accept("POST", "/jobs?async=1", "x")
 	a := h.do("POST", h.url+"/jobs?async=1", "one too many")
 	a.requireProblem(t, problem.NoCapacity)

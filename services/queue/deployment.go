@@ -94,10 +94,11 @@ func idempotent(method string) bool {
 func (d *deployment) Status() services.Status {
 	waiting, leased := d.line.counts()
 	s := services.Status{State: services.StateReady, Queue: &services.QueueStatus{Depth: d.plan.depth, Waiting: waiting, Leased: leased}}
-	s.Target = fmt.Sprintf("workers at http://%s%s (%d waiting, %d leased)", d.address, pathOf(d.prefix), waiting, leased)
+	note := ""
 	if d.plan.isDefault {
-		s.Target = fmt.Sprintf("workers at http://%s%s (default; %d waiting, %d leased)", d.address, pathOf(d.prefix), waiting, leased)
+		note = "default; "
 	}
+	s.Target = fmt.Sprintf("workers at http://%s%s (%s%d waiting, %d leased)", d.address, pathOf(d.prefix), note, waiting, leased)
 	s.InFlight, s.LastUsed = d.requests.Stats()
 	return s
 }

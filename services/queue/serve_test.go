@@ -173,7 +173,7 @@ func TestWorkerDies(t *testing.T) {
 		redeliver bool
 		again     bool
 	}{{"GET", false, true}, {"POST", false, false}, {"POST", true, true}, {"PATCH", false, false}, {"PUT", false, true}, {"DELETE", false, true}} {
-		at := h.add("/jobs", queue.Document{Lease: "50ms", Redeliver: c.redeliver}, registry.Options{})
+		at := h.add("/jobs", queue.Document{Lease: "400ms", Redeliver: c.redeliver}, registry.Options{})
 		asked := h.ask(c.method, "/jobs", "body")
 		first := h.take(at + "/api/v1/jobs/request")
 		if !c.again {

@@ -84,7 +84,7 @@ func TestStorm(t *testing.T) {
 		requests = 1000
 	}
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{Lease: "500ms", Default: true, Depth: 300}, registry.Options{Timeout: hangTimeout})
+	at := h.add("/jobs", queue.Document{Lease: "3s", Default: true, Depth: 300}, registry.Options{Timeout: hangTimeout})
 	ctx, stop := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	var dead, thanked atomic.Int64
