@@ -25,15 +25,18 @@ type reloader struct {
 	settings map[string]string // as the server was started with; nil before
 }
 
+// maxLoads bounds how often a file is read again that leads elsewhere each time; a change after the last is noticed.
+const maxLoads = 10
+
 // load reads the file until what is watched is what was read.
 func (r *reloader) load() (*configfile.File, error) {
-	for {
+	for loads := 1; ; loads++ {
 		file, _, err := readConfig(r.path, int64(r.cfg.MaxModule))
 		moved, unwatched := r.watcher.Follow(file.Inputs())
 		if unwatched != nil {
 			r.log.Warn("changes of the configuration may go unnoticed; send SIGHUP after them", "error", unwatched)
 		}
-		if !moved {
+		if !moved || loads == maxLoads {
 			return file, err
 		}
 	}

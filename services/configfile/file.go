@@ -45,8 +45,9 @@ func Read(path string, maxModuleBytes int64) (*File, error) {
 		return f, Violations{{File: path, Text: err.Error()}}
 	}
 	violations := f.parse(text)
+	modules := make(map[string][]byte) // by path, so that those of several services are in memory once
 	for i := range f.services {
-		violations = append(violations, f.services[i].readModule(f, maxModuleBytes)...)
+		violations = append(violations, f.services[i].readModule(f, modules, maxModuleBytes)...)
 	}
 	return f, violations.orNil()
 }

@@ -44,13 +44,18 @@ func (f *File) readService(fields map[string]any, where map[string]int) (service
 	return s, violations
 }
 
-func (s *service) readModule(f *File, maxBytes int64) Violations {
+// readModule reads the module, unless modules has it.
+func (s *service) readModule(f *File, modules map[string][]byte, maxBytes int64) Violations {
 	if s.module == "" {
 		return nil
 	}
-	module, err := readFile(s.module, maxBytes)
-	if err != nil {
-		return Violations{f.violation(s.lines["module"], "module %s: %s", s.module, err)}
+	module, ok := modules[s.module]
+	if !ok {
+		var err error
+		if module, err = readFile(s.module, maxBytes); err != nil {
+			return Violations{f.violation(s.lines["module"], "module %s: %s", s.module, err)}
+		}
+		modules[s.module] = module
 	}
 	s.spec.Module = module
 	return nil

@@ -211,9 +211,12 @@ func version(spec services.Spec) registry.Version {
 
 // removeUndeclared takes out what came from the file and is not in it any more.
 func (b *batch) removeUndeclared(specs []services.Spec) (err error) {
+	declared := make(map[registry.Prefix]bool, len(specs))
+	for _, spec := range specs {
+		declared[spec.Prefix] = true
+	}
 	for _, service := range b.base.Sorted() {
-		declared := slices.ContainsFunc(specs, func(s services.Spec) bool { return s.Prefix == service.Prefix })
-		if declared || service.Current.Origin != registry.OriginFile {
+		if declared[service.Prefix] || service.Current.Origin != registry.OriginFile {
 			continue
 		}
 		if b.next, err = b.next.Remove(service.Prefix); err != nil {
