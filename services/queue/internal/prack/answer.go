@@ -14,8 +14,10 @@ import (
 	"strings"
 )
 
-// maxHeaderBytes bounds the headers of an answer.
-const maxHeaderBytes = 256 << 10
+const (
+	maxHeaderBytes     = 256 << 10 // of an answer
+	maxIdentifierBytes = 256
+)
 
 // ErrNoIdentifier says that a message is not one of a worker: not a JSON object, or without an identifier.
 var ErrNoIdentifier = errors.New("the body is not a JSON object with an identifier")
@@ -38,14 +40,14 @@ func MaxMessageBytes(bodyBytes int64) int64 {
 // ErrNoIdentifier. Errors are fit for the worker.
 func Parse(text []byte, maxBodyBytes int64) (identifier string, _ *Answer, err error) {
 	var m struct {
-		Identifier any             `json:"identifier"`
+		Identifier json.RawMessage `json:"identifier"`
 		Code       json.RawMessage `json:"code"`
 		Headers    json.RawMessage `json:"headers"`
 		Body       *string         `json:"body"`
 	}
 	unmarshalErr := json.Unmarshal(text, &m)
-	identifier, _ = m.Identifier.(string)
-	if identifier == "" {
+	// Anything else than a short string could take far more memory, once it is decoded, than the message has bytes.
+	if len(m.Identifier) > maxIdentifierBytes || json.Unmarshal(m.Identifier, &identifier) != nil || identifier == "" {
 		return "", nil, ErrNoIdentifier
 	}
 	if unmarshalErr != nil {
@@ -122,6 +124,8 @@ func parseHeaders(raw json.RawMessage) (http.Header, error) {
 	var object map[string]json.RawMessage
 	var err error
 	switch {
+	case len(raw) > 2*maxHeaderBytes: // with quotes, spaces and what is escaped
+		err = fmt.Errorf("the headers have more than %d bytes", maxHeaderBytes)
 	case len(raw) == 0 || string(raw) == "null":
 	case raw[0] == '[' && json.Unmarshal(raw, &list) == nil:
 		for _, members := range list {

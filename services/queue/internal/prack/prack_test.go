@@ -115,6 +115,7 @@ func TestUnusableAnswers(t *testing.T) {
 		`"code":200,"body":7`:                                                      "body must be a string",
 		`"code":200,"body":"` + long + `"`:                                         "at most 100",
 		`"code":200,"headers":{"a":"` + strings.Repeat("x", maxHeaderBytes) + `"}`: "more than",
+		`"code":200,"headers":[` + strings.Repeat("{},", maxHeaderBytes) + `{}]`:   "more than",
 	} {
 		id, a, err := Parse([]byte(`{"identifier":"i",`+text+`}`), 100)
 		require.ErrorContains(t, err, want, "%.100s", text)
@@ -125,7 +126,7 @@ func TestUnusableAnswers(t *testing.T) {
 
 func TestNoIdentifier(t *testing.T) {
 	for _, text := range []string{``, `{`, `[]`, `null`, `"i"`, `{}`, `{"identifier":7}`, `{"identifier":""}`, `{"identifier":"i"`, `{"identifier":"i"} x`,
-		strings.Repeat("[", 1<<17)} {
+		`{"identifier":[` + strings.Repeat("1,", 1000) + `1]}`, `{"identifier":"` + strings.Repeat("x", 300) + `"}`, strings.Repeat("[", 1<<17)} {
 		_, _, err := Parse([]byte(text), 100)
 		require.ErrorIs(t, err, ErrNoIdentifier, "%.20s", text)
 	}
