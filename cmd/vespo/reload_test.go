@@ -68,7 +68,8 @@ func (c *configured) services() map[string]service {
 	require.NoError(c.t, json.Unmarshal(a.body, &list))
 	all := make(map[string]service)
 	for _, s := range list.Services {
-		s.Warm, s.InFlight, s.LastUsed = 0, 0, s.Deployed
+		require.NotEqual(c.t, "failed", s.State)
+		s.State, s.Warm, s.InFlight, s.LastUsed = "", 0, 0, s.Deployed // these change with requests, and with slots that others need
 		all[s.bound()] = s
 	}
 	return all
@@ -86,6 +87,19 @@ func declaration(pairs ...string) string {
 		}
 	}
 	return b.String()
+}
+
+// unstartable is a module that is valid, and whose initialisation traps.
+func unstartable() string {
+	section := func(id byte, content string) string { return string([]byte{id, byte(len(content))}) + content }
+	export := func(name, what string) string { return string([]byte{byte(len(name))}) + name + what }
+	return "\x00asm\x01\x00\x00\x00" +
+		section(1, "\x03\x60\x00\x00\x60\x00\x01\x7e\x60\x02\x7f\x7f\x00") + // types: (), () i64, (i32 i32)
+		section(3, "\x03\x00\x01\x02") +
+		section(5, "\x01\x00\x01") + // a memory of one page
+		section(7, "\x04"+export("memory", "\x02\x00")+export("_initialize", "\x00\x00")+
+			export("handle_request", "\x00\x01")+export("handle_response", "\x00\x02")) +
+		section(10, "\x03\x03\x00\x00\x0b\x04\x00\x42\x00\x0b\x02\x00\x0b") // unreachable; i64.const 0; nothing
 }
 
 func startConfigured(t *testing.T) *configured {
@@ -149,7 +163,7 @@ func TestReloadStorm(t *testing.T) {
 	c := startConfigured(t)
 	modules := []string{string(guests.Wat(t, "hello")), string(guests.Wat(t, "echo"))}
 	stop := c.clients(8)
-	for round := range 15 {
+	for round := range 10 {
 		rename := round%2 == 0
 		c.write("hot.wasm", modules[round%2], rename)
 		require.True(t, c.hangup(), c.stderr)
@@ -162,6 +176,10 @@ func TestReloadStorm(t *testing.T) {
 		for what, spoil := range map[string]func(){
 			"a module that does not compile": func() {
 				c.write("torn.wasm", modules[0][:len(modules[0])/2], rename)
+				c.write("vespo.toml", whole, rename)
+			},
+			"a third service that cannot be started": func() {
+				c.write("torn.wasm", unstartable(), rename)
 				c.write("vespo.toml", whole, rename)
 			},
 			"a torn file":    func() { c.write("vespo.toml", whole[:len(whole)-12], rename) },
