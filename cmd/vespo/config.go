@@ -45,6 +45,7 @@ type Config struct {
 	AllowExec           bool          `help:"Let those who deploy name programs that the server starts as workers of functions (vespo add --exec): they can then do all that the server can."`
 	LambdaListen        string        `placeholder:"HOST:PORT" help:"Address on which AWS SDKs can invoke services as Lambda functions; without it, there is no such API."`
 	LambdaKey           []string      `placeholder:"ID:SECRET" sep:"," env:"VESPO_LAMBDA_KEYS" help:"Access key with which requests to --lambda-listen must be signed; may be repeated. Without one, only this machine invokes."`
+	LambdaManage        bool          `help:"Let those who may invoke by --lambda-listen also add, change and remove functions there."`
 	AccessLog           string        `enum:"off,common,text,json" aliases:"log-format" placeholder:"off|common|text|json" default:"${access_log}" help:"Form of the access records on standard output; also --log-format (${default})."`
 	LogLevel            slog.Level    `placeholder:"debug|info|warn|error" default:"info" help:"Least level of the log on standard error, guests' output included (${default})."`
 	Demo                bool          `help:"Add the bundled services hello, echo and oom, and show how to call them."`
@@ -140,6 +141,7 @@ func (c *Config) String() string {
 		{"allow-private-sources", c.AllowPrivateSources},
 		{"allow-exec", c.AllowExec},
 		{"lambda-listen", c.LambdaListen},
+		{"lambda-manage", c.LambdaManage},
 		{"access-log", c.AccessLog},
 		{"log-level", strings.ToLower(c.LogLevel.String())},
 		{"demo", c.Demo},

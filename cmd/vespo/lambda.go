@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services/function"
 	"github.com/vespo-dev/vespo/services/lambda"
@@ -20,8 +22,11 @@ import (
 // lambdaDir is where in the data directory the Lambda API keeps what is its own.
 const lambdaDir = "lambda"
 
+// blobReader reads what a version of a service is made of.
+type blobReader func(context.Context, registry.Digest) ([]byte, error)
+
 // wireLambda makes the surface of the Lambda API, if it is asked for.
-func (p *parts) wireLambda(cfg *Config, dataDir string, routing *router.Router, log *slog.Logger) error {
+func (p *parts) wireLambda(cfg *Config, dataDir string, routing *router.Router, blob blobReader, log *slog.Logger) error {
 	if cfg.LambdaListen == "" {
 		return nil
 	}
@@ -33,10 +38,15 @@ func (p *parts) wireLambda(cfg *Config, dataDir string, routing *router.Router, 
 	if err != nil {
 		return err
 	}
-	handler := lambda.New(lambda.Config{
+	handler, err := lambda.New(lambda.Config{
 		Catalogue: p.deployer, Dispatcher: routing, Keys: cfg.lambdaKeys(), DeadLetters: letters, Log: log,
 		Functions: []string{function.KindName, wasm.FunctionKindName},
+		Manage:    cfg.LambdaManage, Blob: blob, Directory: dir, Timeout: cfg.Timeout,
+		URL: func() string { url, _ := p.public.Load().(string); return url },
 	})
+	if err != nil {
+		return errors.Join(err, letters.Close())
+	}
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	server := newHTTPServer(handler, log)

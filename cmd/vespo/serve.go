@@ -179,6 +179,7 @@ func (s *server) run(ctx context.Context) error {
 		}
 	})
 	owned.Go(func() { listener.Watch(ctx) })
+	s.parts.public.Store("http://" + listener.Addr().String())
 	if err = s.openSurfaces(ctx, &owned, cancel); err == nil {
 		err = s.start(ctx, listener.Addr())
 	}

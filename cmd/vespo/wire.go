@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
@@ -48,7 +49,8 @@ type parts struct {
 	queues   *queue.Kind
 	deployer *deploy.Deployer
 	http     *http.Server
-	surfaces []*surface // beside http
+	surfaces []*surface   // beside http
+	public   atomic.Value // string: the URL of the public listener, once it is open
 }
 
 // wire opens everything and connects it. Nothing is served yet, and no goroutine of the command line's runs.
@@ -115,7 +117,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 	})
 	management.Attach(p.deployer)
 	p.http = newHTTPServer(routing, log)
-	return p, p.wireLambda(cfg, dataDir, routing, log)
+	return p, p.wireLambda(cfg, dataDir, routing, catalogue.Blob, log)
 }
 
 // admissions lets requests that take no slot in beside those that do: a WebSocket may last for days, and a slow upstream must not keep

@@ -32,6 +32,11 @@ func (h *Handler) call(ctx context.Context, t target, c *invocation.Call, payloa
 	if err != nil {
 		return outcome{}, err
 	}
+	end, err := h.running.begin(t.name, h.book.get(t.name).Concurrency)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer end()
 	w := h.recorder()
 	complete := h.dispatch(t, c, w, r)
 	o := outcome{output: w.Body.Bytes(), failure: c.Failure, log: c.Log.Bytes(), held: w.Held}

@@ -8,9 +8,12 @@
 // stands for, and its answer becomes the output, in the same format. Both go through the router: admission, limits and the access record are
 // those of any request.
 //
+// The operations on functions, with versions and aliases, are mapped to the catalogue of services (manage.go). What it has no place for is kept in
+// a file, the book.
+//
 // # Who may invoke
 //
-// With Config.Keys, whoever signs with one of them (package sigv4). Without, processes of this machine, as for management.
+// Changes need Config.Manage. With Config.Keys, whoever signs with one of them (package sigv4). Without, processes of this machine, as for management.
 //
 // # Events
 //
@@ -20,5 +23,5 @@
 //
 // # Concurrency
 //
-// A Handler has no lock of its own. [Handler.Run] owns the goroutines that carry out queued events, and waits for them.
+// A Handler has no lock of its own; those of its parts are never taken one within the other. [Handler.Run] owns the goroutines that carry out queued events, and waits for them.
 package lambda

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/deploy"
 	"github.com/vespo-dev/vespo/services/function"
 	"github.com/vespo-dev/vespo/services/internal/access"
@@ -20,11 +21,14 @@ import (
 	"github.com/vespo-dev/vespo/services/lambda/sigv4"
 )
 
-// Catalogue knows the services: *deploy.Deployer.
+// Catalogue knows the services, and changes them: *deploy.Deployer.
 type Catalogue interface {
 	Ready() bool
 	List() []deploy.Entry
 	Inspect(registry.Prefix) (deploy.Entry, error)
+	Validate(services.Spec) error
+	Add(context.Context, services.Spec) (deploy.Result, error)
+	Remove(context.Context, registry.Prefix) error
 }
 
 // Dispatcher serves a request by the service with this prefix alone: *router.Router.
@@ -39,6 +43,15 @@ type Config struct {
 	Keys       map[string]string // secrets by access key id; none: only this machine invokes
 	Functions  []string          // kinds of services that take events as they are; default those of package function
 
+	// Manage lets those who may invoke also add, change and remove functions.
+	Manage bool
+	// Blob reads what a version of a service is made of; needed to manage.
+	Blob func(ctx context.Context, digest registry.Digest) ([]byte, error)
+	// Directory is where the handler keeps what the catalogue has no place for, and the programs of functions; needed to manage.
+	Directory string
+	Timeout   time.Duration // of a function that asks for none; default 10 s
+	URL       func() string // of the public listener; default: not known
+
 	HeldBytes   int64           // payloads and outputs that are held at a time; default 256 MiB
 	Events      int             // queued at a time; default 1000
 	EventBytes  int64           // of their payloads together; default 64 MiB
@@ -51,6 +64,12 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Functions == nil {
 		c.Functions = []string{function.KindName}
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 10 * time.Second
+	}
+	if c.URL == nil {
+		c.URL = func() string { return "" }
 	}
 	if c.HeldBytes == 0 {
 		c.HeldBytes = 256 << 20
@@ -84,12 +103,18 @@ type Handler struct {
 	mux      *http.ServeMux  // immutable
 	budget   *budget.Budget  // immutable; for payloads and outputs
 	events   *events         // immutable
+	book     *book           // immutable
+	running  *running        // immutable
 }
 
-// New makes a handler. It starts no goroutine: see Run.
-func New(cfg Config) *Handler {
+// New makes a handler. It starts no goroutine: see Run. The error is about what the Directory holds.
+func New(cfg Config) (*Handler, error) {
 	cfg = cfg.withDefaults()
-	h := &Handler{cfg: cfg, mux: http.NewServeMux(), budget: budget.New(cfg.HeldBytes), events: newEvents(&cfg)}
+	book, err := openBook(cfg.Directory)
+	if err != nil {
+		return nil, err
+	}
+	h := &Handler{cfg: cfg, mux: http.NewServeMux(), budget: budget.New(cfg.HeldBytes), events: newEvents(&cfg), book: book, running: &running{}}
 	h.guard = access.New(access.Surface{
 		Name: "the Lambda API", ListenFlag: "--lambda-listen", Example: "127.0.0.1:9000", TokenFlag: "--lambda-key",
 	}, "")
@@ -97,7 +122,7 @@ func New(cfg Config) *Handler {
 		h.verifier = &sigv4.Verifier{Service: "lambda", Secrets: cfg.Keys}
 	}
 	h.routes()
-	return h
+	return h, nil
 }
 
 // request is a request of the API whose body was read and whose sender is known.
@@ -111,16 +136,20 @@ type request struct {
 type endpoint func(w http.ResponseWriter, r *request) error
 
 func (h *Handler) routes() {
+	unknown := func(_ http.ResponseWriter, r *request) error {
+		return fail(http.StatusNotFound, "UnknownOperationException", "%s %.200s is no operation that this server knows", r.Method, r.URL.Path)
+	}
 	for pattern, e := range map[string]endpoint{
 		"POST /2015-03-31/functions/{function}/invocations":                    h.invoke,
 		"POST /2021-11-15/functions/{function}/response-streaming-invocations": h.invokeStreaming,
 		"POST /2014-11-13/functions/{function}/invoke-async":                   h.invokeAsync,
 		"POST /2014-11-13/functions/{function}/invoke-async/":                  h.invokeAsync,
-		"/": func(_ http.ResponseWriter, r *request) error {
-			return fail(http.StatusNotFound, "UnknownOperationException", "%s %.200s is no operation that this server knows", r.Method, r.URL.Path)
-		},
+		"/": unknown,
 	} {
-		h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, e) })
+		h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, invocation.MaxPayloadBytes, e) })
+	}
+	for pattern, e := range h.managementRoutes() {
+		h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, maxCodeBytes, e) })
 	}
 }
 
@@ -131,12 +160,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.Serv
 const bodyTimeout = time.Minute
 
 // serve reads the request, checks who sends it, and answers what e leaves unanswered.
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, e endpoint) {
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, limitBytes int64, e endpoint) {
 	id := invocation.NewID()
 	w.Header().Set("X-Amzn-Requestid", id)
 	rc := http.NewResponseController(w) // errors: a connection without deadlines has no need of them
 	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout))
-	body, held, err := h.budget.Read(r.Body, invocation.MaxPayloadBytes)
+	body, held, err := h.budget.Read(r.Body, limitBytes)
 	defer func() { h.budget.Give(held) }()
 	_ = rc.SetReadDeadline(time.Time{})
 	if err == nil {
@@ -148,7 +177,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, e endpoint) {
 	case err == nil || r.Context().Err() != nil:
 		return
 	case errors.Is(err, budget.ErrTooLong):
-		err = tooLarge(invocation.MaxPayloadBytes)
+		err = tooLarge(limitBytes)
 	case errors.Is(err, budget.ErrExhausted):
 		err = busy("ConcurrentInvocationLimitExceeded", "the server holds too much for other invocations; try again later")
 	case errors.Is(err, os.ErrDeadlineExceeded):

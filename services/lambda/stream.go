@@ -46,6 +46,11 @@ func (h *Handler) invokeStreaming(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	end, err := h.running.begin(t.name, h.book.get(t.name).Concurrency)
+	if err != nil {
+		return err
+	}
+	defer end()
 	out := &streamer{to: w, control: http.NewResponseController(w), call: c, version: t.executed, refusal: h.recorder()}
 	defer func() { h.budget.Give(out.refusal.Held) }()
 	complete := h.dispatch(t, c, out, in)

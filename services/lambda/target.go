@@ -12,11 +12,11 @@ import (
 
 // target is the service that an invocation is for.
 type target struct {
-	prefix    registry.Prefix
-	kind      string
-	arn       string // as it was asked for, with the qualifier if there was one
-	executed  string // the version that is executed
-	qualifier string
+	name     string
+	prefix   registry.Prefix // of the version that is executed
+	kind     string
+	arn      string // as it was asked for, with the qualifier if there was one
+	executed string // the version that is executed
 }
 
 // find gives the service that the path of a request names.
@@ -44,11 +44,16 @@ func (h *Handler) find(r *request) (target, error) {
 	if key, err := router.ParseKey(string(entry.Service.Prefix)); err != nil || string(key.Prefix) != string(entry.Service.Prefix) {
 		return target{}, notFound("Function not found: %s: a service that a header chooses cannot be invoked by its name", arn.Format(ref.Name, ""))
 	}
-	if ref.Qualifier != "" && ref.Qualifier != arn.Latest {
-		return target{}, notFound("Function not found: %s", arn.Format(ref.Name, ref.Qualifier))
+	prefix, version, err := h.qualified(entry.Service.Prefix, ref)
+	if err != nil {
+		return target{}, err
 	}
-	return target{prefix: entry.Service.Prefix, kind: entry.Service.Current.Kind, arn: arn.Format(ref.Name, ref.Qualifier),
-		executed: arn.Latest, qualifier: ref.Qualifier}, nil
+	if version != arn.Latest {
+		if entry, err = h.cfg.Catalogue.Inspect(prefix); err != nil {
+			return target{}, err
+		}
+	}
+	return target{name: ref.Name, prefix: prefix, kind: entry.Service.Current.Kind, arn: arn.Format(ref.Name, ref.Qualifier), executed: version}, nil
 }
 
 // entry gives the service that is called so as a function: the one at this prefix, or one whose prefix has several segments.

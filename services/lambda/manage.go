@@ -1,0 +1,393 @@
+package lambda
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/deploy"
+	"github.com/vespo-dev/vespo/services/function"
+	"github.com/vespo-dev/vespo/services/internal/arn"
+)
+
+// maxCodeBytes bounds a request that brings code: 50 MiB in base64, and the rest.
+const maxCodeBytes = 72 << 20
+
+// managementRoutes are the operations on functions that this server knows. Those that change something need Config.Manage.
+func (h *Handler) managementRoutes() map[string]endpoint {
+	const functions = "/2015-03-31/functions"
+	routes := map[string]endpoint{
+		"GET " + functions:                                 h.listFunctions,
+		"GET " + functions + "/{function}":                 h.getFunction,
+		"GET " + functions + "/{function}/configuration":   h.getConfiguration,
+		"GET " + functions + "/{function}/versions":        h.listVersions,
+		"GET " + functions + "/{function}/aliases":         h.listAliases,
+		"GET " + functions + "/{function}/aliases/{alias}": h.getAlias,
+		"GET /2019-09-30/functions/{function}/concurrency": h.getConcurrency,
+		"GET /2021-10-31/functions/{function}/url":         h.getURL,
+		"GET " + functions + "/{$}":                        h.listFunctions,
+	}
+	for pattern, e := range map[string]endpoint{
+		"POST " + functions:                                   h.createFunction,
+		"DELETE " + functions + "/{function}":                 h.deleteFunction,
+		"PUT " + functions + "/{function}/configuration":      h.updateConfiguration,
+		"PUT " + functions + "/{function}/code":               h.updateCode,
+		"POST " + functions + "/{function}/versions":          h.publishVersion,
+		"POST " + functions + "/{function}/aliases":           h.createAlias,
+		"PUT " + functions + "/{function}/aliases/{alias}":    h.updateAlias,
+		"DELETE " + functions + "/{function}/aliases/{alias}": h.deleteAlias,
+		"PUT /2017-10-31/functions/{function}/concurrency":    h.putConcurrency,
+		"DELETE /2017-10-31/functions/{function}/concurrency": h.deleteConcurrency,
+		"POST /2021-10-31/functions/{function}/url":           h.createURL,
+		"DELETE /2021-10-31/functions/{function}/url":         h.deleteURL,
+	} {
+		routes[pattern] = func(w http.ResponseWriter, r *request) error {
+			if !h.cfg.Manage {
+				return fail(http.StatusForbidden, "AccessDeniedException", "functions cannot be changed by this API: the server has to be started with --lambda-manage")
+			}
+			return e(w, r)
+		}
+	}
+	return routes
+}
+
+// configuration is how Lambda describes a version of a function.
+type configuration struct {
+	FunctionName, FunctionArn, Version, RevisionId string
+	Runtime, Role, Handler, Description            string `json:",omitempty"`
+	CodeSha256, LastModified, PackageType          string
+	State, LastUpdateStatus                        string
+	StateReason                                    string `json:",omitempty"`
+	CodeSize                                       int64
+	Timeout                                        int // seconds
+	MemorySize                                     int // MiB
+	Architectures                                  []string
+}
+
+// describe gives the configuration of the function that a service is; version is "$LATEST" or a number.
+func (h *Handler) describe(e deploy.Entry, name, version string) configuration {
+	current, kept := e.Service.Current, h.book.get(name)
+	timeout := current.Options.Timeout
+	if timeout == 0 {
+		timeout = h.cfg.Timeout
+	}
+	c := configuration{
+		FunctionName: name, FunctionArn: arn.Format(name, ""), Version: version, RevisionId: revisionOf(e.Service),
+		Runtime: kept.Runtime, Role: kept.Role, Handler: kept.Handler, Description: kept.Description,
+		CodeSha256: codeHash(current.Digest), LastModified: current.Deployed.UTC().Format("2006-01-02T15:04:05.000-0700"), PackageType: "Zip",
+		State: "Active", LastUpdateStatus: "Successful", CodeSize: current.SizeBytes,
+		Timeout: int((timeout + time.Second - 1) / time.Second), MemorySize: int(e.Status.MemoryBytes >> 20), Architectures: []string{architecture()},
+	}
+	if version != arn.Latest {
+		c.FunctionArn = arn.Format(name, version)
+	}
+	if c.MemorySize == 0 {
+		c.MemorySize = max(128, kept.MemorySize)
+	}
+	if e.Problem != nil {
+		c.State, c.StateReason = "Failed", "the service could not be prepared; the server's log has the reason"
+	}
+	return c
+}
+
+func architecture() string {
+	if runtime.GOARCH == "arm64" {
+		return "arm64"
+	}
+	return "x86_64"
+}
+
+// codeHash is a digest as Lambda writes it.
+func codeHash(d registry.Digest) string {
+	raw, _ := hex.DecodeString(d.Hex()) // a digest is hexadecimal
+	return base64.StdEncoding.EncodeToString(raw)
+}
+
+// revisionOf changes with every change of a service. It has the form of a UUID.
+func revisionOf(s registry.Service) string {
+	sum := sha256.Sum256([]byte(string(s.Prefix) + "\x00" + strconv.FormatUint(uint64(s.Current.Generation), 10)))
+	x := hex.EncodeToString(sum[:16])
+	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
+}
+
+// answerJSON sends v.
+func answerJSON(w http.ResponseWriter, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, err = w.Write(body)
+	return gone(err)
+}
+
+// decode reads the body of a request into v.
+func decode(r *request, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(r.body))
+	if err := dec.Decode(v); err != nil && !errors.Is(err, io.EOF) {
+		return unusable("Could not parse request body into json: %.200s", err)
+	}
+	return nil
+}
+
+// named gives the function of a request that is not about a version of it.
+func (h *Handler) named(r *request) (name string, e deploy.Entry, err error) {
+	ref, err := arn.Parse(r.PathValue("function"))
+	if err != nil {
+		return "", e, invalid("%s", err)
+	}
+	if q := r.URL.Query().Get("Qualifier"); ref.Qualifier != "" && ref.Qualifier != arn.Latest || q != "" && q != arn.Latest {
+		return "", e, invalid("this operation takes no qualifier")
+	}
+	e, err = h.entry(ref.Name)
+	return ref.Name, e, err
+}
+
+func (h *Handler) listFunctions(w http.ResponseWriter, r *request) error {
+	limit, err := strconv.Atoi(r.URL.Query().Get("MaxItems"))
+	if err != nil || limit < 1 || limit > 50 {
+		limit = 50
+	}
+	marker := r.URL.Query().Get("Marker")
+	answer := struct {
+		Functions  []configuration
+		NextMarker *string
+	}{Functions: []configuration{}}
+	for _, e := range h.cfg.Catalogue.List() {
+		name := arn.Name(string(e.Service.Prefix))
+		if _, _, isVersion := versionOf(e.Service.Prefix); isVersion || marker != "" && string(e.Service.Prefix) <= marker {
+			continue
+		}
+		if len(answer.Functions) == limit {
+			break
+		}
+		answer.Functions = append(answer.Functions, h.describe(e, name, arn.Latest))
+		last := string(e.Service.Prefix)
+		answer.NextMarker = &last
+	}
+	if len(answer.Functions) < limit {
+		answer.NextMarker = nil
+	}
+	return answerJSON(w, http.StatusOK, answer)
+}
+
+// described gives the configuration of the version that a request names.
+func (h *Handler) described(r *request) (configuration, string, error) {
+	t, err := h.find(r)
+	if err != nil {
+		return configuration{}, "", err
+	}
+	e, err := h.cfg.Catalogue.Inspect(t.prefix)
+	if err != nil {
+		return configuration{}, "", err
+	}
+	return h.describe(e, t.name, t.executed), t.name, nil
+}
+
+func (h *Handler) getConfiguration(w http.ResponseWriter, r *request) error {
+	c, _, err := h.described(r)
+	if err != nil {
+		return err
+	}
+	return answerJSON(w, http.StatusOK, c)
+}
+
+func (h *Handler) getFunction(w http.ResponseWriter, r *request) error {
+	c, name, err := h.described(r)
+	if err != nil {
+		return err
+	}
+	answer := map[string]any{"Configuration": c, "Code": map[string]string{"RepositoryType": "Vespo"}}
+	if n := h.book.get(name).Concurrency; n != nil {
+		answer["Concurrency"] = map[string]int{"ReservedConcurrentExecutions": *n}
+	}
+	return answerJSON(w, http.StatusOK, answer)
+}
+
+func (h *Handler) deleteFunction(w http.ResponseWriter, r *request) error {
+	ref, err := arn.Parse(r.PathValue("function"))
+	if err != nil {
+		return invalid("%s", err)
+	}
+	if q := r.URL.Query().Get("Qualifier"); q != "" {
+		ref.Qualifier = q
+	}
+	e, err := h.entry(ref.Name)
+	if err != nil {
+		return err
+	}
+	if ref.Qualifier == "" {
+		err = h.deleteAll(r.Context(), ref.Name, e)
+	} else {
+		err = h.deleteVersion(r.Context(), ref, e)
+	}
+	if err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// deleteVersion removes a published version to which no alias leads.
+func (h *Handler) deleteVersion(ctx context.Context, ref arn.Reference, e deploy.Entry) error {
+	if _, err := strconv.ParseUint(ref.Qualifier, 10, 31); err != nil {
+		return invalid("a version can be deleted by its number, not by %.140q", ref.Qualifier)
+	}
+	for name, a := range h.book.get(ref.Name).Aliases {
+		if _, weighted := a.Weights[ref.Qualifier]; weighted || a.Version == ref.Qualifier {
+			return fail(http.StatusConflict, "ResourceConflictException", "the alias %.140q leads to this version", name)
+		}
+	}
+	return h.cfg.Catalogue.Remove(ctx, versionPrefix(e.Service.Prefix, ref.Qualifier))
+}
+
+// deleteAll removes a function with its versions.
+func (h *Handler) deleteAll(ctx context.Context, name string, e deploy.Entry) error {
+	for _, other := range h.cfg.Catalogue.List() {
+		if base, _, ok := versionOf(other.Service.Prefix); ok && base == e.Service.Prefix {
+			if err := h.cfg.Catalogue.Remove(ctx, other.Service.Prefix); err != nil && !errors.Is(err, registry.ErrNotFound) {
+				return err
+			}
+		}
+	}
+	if err := h.cfg.Catalogue.Remove(ctx, e.Service.Prefix); err != nil {
+		return err
+	}
+	return h.book.forget(name)
+}
+
+// settings are what requests say of a function beside its code. What has no counterpart here is refused by name.
+type settings struct {
+	Role, Handler, Runtime, Description *string
+	Timeout, MemorySize                 *int
+	Environment                         *struct{ Variables map[string]string }
+
+	VpcConfig, DeadLetterConfig, KMSKeyArn, TracingConfig, Layers, FileSystemConfigs, ImageConfig, EphemeralStorage, SnapStart,
+	CodeSigningConfigArn, CapacityProviderConfig, DurableConfig, TenancyConfig json.RawMessage
+}
+
+// check names what cannot be had.
+func (s *settings) check() error {
+	for name, given := range map[string]json.RawMessage{
+		"VpcConfig": s.VpcConfig, "DeadLetterConfig": s.DeadLetterConfig, "KMSKeyArn": s.KMSKeyArn, "TracingConfig": s.TracingConfig,
+		"Layers": s.Layers, "FileSystemConfigs": s.FileSystemConfigs, "ImageConfig": s.ImageConfig, "EphemeralStorage": s.EphemeralStorage,
+		"SnapStart": s.SnapStart, "CodeSigningConfigArn": s.CodeSigningConfigArn, "CapacityProviderConfig": s.CapacityProviderConfig,
+		"DurableConfig": s.DurableConfig, "TenancyConfig": s.TenancyConfig,
+	} {
+		if text := strings.TrimSpace(string(given)); text != "" && text != "null" && text != "{}" && text != "[]" && text != `""` {
+			return invalid("%s is not supported by this server", name)
+		}
+	}
+	if s.Timeout != nil && (*s.Timeout < 1 || *s.Timeout > int(function.MaxTimeout.Seconds())) {
+		return invalid("Timeout is %d: it must be between 1 and %d seconds", *s.Timeout, int(function.MaxTimeout.Seconds()))
+	}
+	if s.MemorySize != nil && (*s.MemorySize < 1 || *s.MemorySize > 10240) {
+		return invalid("MemorySize is %d: it must be between 1 and 10240", *s.MemorySize)
+	}
+	return nil
+}
+
+// apply changes options for a kind of service.
+func (s *settings) apply(o *registry.Options, kind string) {
+	if s.Timeout != nil {
+		o.Timeout = time.Duration(*s.Timeout) * time.Second
+	}
+	if s.MemorySize != nil && kind != function.KindName { // of a program nothing is limited
+		o.MemoryBytes = int64(*s.MemorySize) << 20
+	}
+	if s.Environment != nil {
+		o.Config = s.Environment.Variables
+	}
+}
+
+// keep notes what the catalogue has no place for.
+func (s *settings) keep(into *record) {
+	for from, to := range map[*string]*string{s.Role: &into.Role, s.Handler: &into.Handler, s.Runtime: &into.Runtime, s.Description: &into.Description} {
+		if from != nil {
+			*to = *from
+		}
+	}
+	if s.MemorySize != nil {
+		into.MemorySize = *s.MemorySize
+	}
+}
+
+func (h *Handler) updateConfiguration(w http.ResponseWriter, r *request) error {
+	name, e, err := h.named(r)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		settings
+		RevisionId *string
+	}
+	if err := decode(r, &in); err != nil {
+		return err
+	}
+	if err := errors.Join(in.check(), checkRevision(in.RevisionId, e)); err != nil {
+		return err
+	}
+	spec, err := h.specOf(r.Context(), e)
+	if err != nil {
+		return err
+	}
+	in.apply(&spec.Options, spec.Kind)
+	if err := h.deploy(r.Context(), spec); err != nil {
+		return err
+	}
+	if err := h.book.change(name, func(own *record) error { in.keep(own); return nil }); err != nil {
+		return err
+	}
+	return h.answerConfiguration(w, http.StatusOK, name, e.Service.Prefix)
+}
+
+// checkRevision refuses a change that was meant for another state of the function.
+func checkRevision(wanted *string, e deploy.Entry) error {
+	if wanted != nil && *wanted != "" && *wanted != revisionOf(e.Service) {
+		return fail(http.StatusPreconditionFailed, "PreconditionFailedException", "The RevisionId provided does not match the latest RevisionId of the function.")
+	}
+	return nil
+}
+
+// specOf gives what a service is made of now.
+func (h *Handler) specOf(ctx context.Context, e deploy.Entry) (services.Spec, error) {
+	current := e.Service.Current
+	blob, err := h.cfg.Blob(ctx, current.Digest)
+	if err != nil {
+		return services.Spec{}, fmt.Errorf("read what the function is made of: %w", err)
+	}
+	return services.Spec{Prefix: e.Service.Prefix, Kind: current.Kind, Module: blob, Options: current.Options}, nil
+}
+
+// deploy adds or replaces a service, on behalf of whoever may manage.
+func (h *Handler) deploy(ctx context.Context, spec services.Spec) error {
+	_, err := h.cfg.Catalogue.Add(ctx, spec)
+	return err
+}
+
+func (h *Handler) answerConfiguration(w http.ResponseWriter, status int, name string, prefix registry.Prefix) error {
+	e, err := h.cfg.Catalogue.Inspect(prefix)
+	if err != nil {
+		return err
+	}
+	version := arn.Latest
+	if _, number, ok := versionOf(prefix); ok {
+		version = number
+	}
+	return answerJSON(w, status, h.describe(e, name, version))
+}

@@ -1,0 +1,309 @@
+package lambda
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/function"
+	"github.com/vespo-dev/vespo/services/internal/arn"
+	"github.com/vespo-dev/vespo/services/invocation"
+)
+
+// A published version is a service of its own, whose prefix is that of the function with "~" and its number behind.
+const versionMark = "~"
+
+func versionPrefix(base registry.Prefix, number string) registry.Prefix {
+	return base + registry.Prefix(versionMark+number)
+}
+
+// versionOf takes the prefix of a published version apart.
+func versionOf(prefix registry.Prefix) (base registry.Prefix, number string, ok bool) {
+	at := strings.LastIndex(string(prefix), versionMark)
+	if at < 2 {
+		return prefix, "", false
+	}
+	number = string(prefix[at+1:])
+	if _, err := strconv.ParseUint(number, 10, 31); err != nil || number[0] == '0' {
+		return prefix, "", false
+	}
+	return prefix[:at], number, true
+}
+
+// qualified gives the prefix of what a qualifier means, and the version that it is: a number, or that to which an alias leads.
+func (h *Handler) qualified(base registry.Prefix, ref arn.Reference) (prefix registry.Prefix, version string, err error) {
+	version = ref.Qualifier
+	if version == "" || version == arn.Latest {
+		return base, arn.Latest, nil
+	}
+	if _, err := strconv.ParseUint(version, 10, 31); err != nil {
+		a := h.book.get(ref.Name).Aliases[version]
+		if a == nil {
+			return "", "", notFound("Function not found: %s", arn.Format(ref.Name, ref.Qualifier))
+		}
+		if version = a.choose(rand.Float64()); version == arn.Latest {
+			return base, arn.Latest, nil
+		}
+	}
+	prefix = versionPrefix(base, version)
+	if _, err := h.cfg.Catalogue.Inspect(prefix); err != nil {
+		return "", "", notFound("Function not found: %s", arn.Format(ref.Name, ref.Qualifier))
+	}
+	return prefix, version, nil
+}
+
+// choose gives the version for a number between 0 and 1.
+func (a *alias) choose(at float64) string {
+	for _, version := range sortedKeys(a.Weights) {
+		if at -= a.Weights[version]; at < 0 {
+			return version
+		}
+	}
+	return a.Version
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func (h *Handler) publishVersion(w http.ResponseWriter, r *request) error {
+	name, e, err := h.named(r)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		CodeSha256  string
+		Description string
+		RevisionId  *string
+	}
+	if err := decode(r, &in); err != nil {
+		return err
+	}
+	if in.CodeSha256 != "" && in.CodeSha256 != codeHash(e.Service.Current.Digest) {
+		return invalid("CodeSha256 is not that of the function: it was changed since")
+	}
+	if err := checkRevision(in.RevisionId, e); err != nil {
+		return err
+	}
+	return h.publish(w, r, name, e.Service.Prefix)
+}
+
+// publish deploys what the function is now under a prefix of its own, with the next number.
+func (h *Handler) publish(w http.ResponseWriter, r *request, name string, base registry.Prefix) error {
+	e, err := h.cfg.Catalogue.Inspect(base)
+	if err != nil {
+		return err
+	}
+	spec, err := h.specOf(r.Context(), e)
+	if err != nil {
+		return err
+	}
+	if spec.Kind == function.KindName {
+		if d, err := function.Decode(spec.Module); err != nil || d.Exec == "" {
+			return invalid("the workers of this function are not the server's to keep: only modules and programs have versions")
+		}
+	}
+	number := ""
+	err = h.book.change(name, func(own *record) error {
+		own.LastVersion++
+		number = strconv.Itoa(own.LastVersion)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	spec.Prefix = versionPrefix(base, number)
+	if err := h.deploy(r.Context(), spec); err != nil {
+		return err
+	}
+	return h.answerConfiguration(w, http.StatusCreated, name, spec.Prefix)
+}
+
+func (h *Handler) listVersions(w http.ResponseWriter, r *request) error {
+	name, e, err := h.named(r)
+	if err != nil {
+		return err
+	}
+	versions := []configuration{h.describe(e, name, arn.Latest)}
+	for _, other := range h.cfg.Catalogue.List() {
+		if base, number, ok := versionOf(other.Service.Prefix); ok && base == e.Service.Prefix {
+			versions = append(versions, h.describe(other, name, number))
+		}
+	}
+	slices.SortStableFunc(versions[1:], func(a, b configuration) int {
+		x, _ := strconv.Atoi(a.Version) // versionOf has looked
+		y, _ := strconv.Atoi(b.Version)
+		return x - y
+	})
+	return answerJSON(w, http.StatusOK, map[string]any{"Versions": versions})
+}
+
+// aliasRequest is what requests say of an alias.
+type aliasRequest struct {
+	Name, FunctionVersion string
+	Description           *string
+	RoutingConfig         *struct{ AdditionalVersionWeights map[string]float64 }
+	RevisionId            *string
+}
+
+// fill changes an alias. Versions that are not there are refused.
+func (h *Handler) fill(a *alias, in *aliasRequest, name string, base registry.Prefix) error {
+	if in.FunctionVersion != "" {
+		a.Version = in.FunctionVersion
+	}
+	if in.Description != nil {
+		a.Description = *in.Description
+	}
+	if in.RoutingConfig != nil {
+		a.Weights = in.RoutingConfig.AdditionalVersionWeights
+	}
+	if len(a.Weights) > 1 || len(a.Weights) > 0 && a.Version == arn.Latest {
+		return invalid("an alias shares with one other version at most, and none with %s", arn.Latest)
+	}
+	for _, version := range append(sortedKeys(a.Weights), a.Version) {
+		if weight, ok := a.Weights[version]; ok && !(weight >= 0 && weight <= 1) {
+			return invalid("the weight of a version must be between 0 and 1")
+		}
+		if _, err := strconv.ParseUint(version, 10, 31); err != nil && version != arn.Latest {
+			return invalid("%.140q is no version", version)
+		}
+		if _, _, err := h.qualified(base, arn.Reference{Name: name, Qualifier: version}); err != nil {
+			return err
+		}
+	}
+	a.Revision = invocation.NewID()
+	return nil
+}
+
+func (h *Handler) createAlias(w http.ResponseWriter, r *request) error {
+	name, e, err := h.named(r)
+	if err != nil {
+		return err
+	}
+	var in aliasRequest
+	if err := decode(r, &in); err != nil {
+		return err
+	}
+	if _, err := strconv.Atoi(in.Name); err == nil || !arn.ValidQualifier(in.Name) || in.Name == arn.Latest {
+		return invalid("%.140q cannot be the name of an alias", in.Name)
+	}
+	a := &alias{Version: arn.Latest}
+	if err := h.fill(a, &in, name, e.Service.Prefix); err != nil {
+		return err
+	}
+	err = h.book.change(name, func(own *record) error {
+		if own.Aliases[in.Name] != nil {
+			return fail(http.StatusConflict, "ResourceConflictException", "Alias already exists: %s", arn.Format(name, in.Name))
+		}
+		if own.Aliases == nil {
+			own.Aliases = make(map[string]*alias)
+		}
+		own.Aliases[in.Name] = a
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return answerJSON(w, http.StatusCreated, aliasView(name, in.Name, a))
+}
+
+func (h *Handler) updateAlias(w http.ResponseWriter, r *request) error {
+	name, e, err := h.named(r)
+	if err != nil {
+		return err
+	}
+	var in aliasRequest
+	if err := decode(r, &in); err != nil {
+		return err
+	}
+	var changed *alias
+	err = h.book.change(name, func(own *record) error {
+		changed = own.Aliases[r.PathValue("alias")]
+		if changed == nil {
+			return noAlias(name, r.PathValue("alias"))
+		}
+		if in.RevisionId != nil && *in.RevisionId != changed.Revision {
+			return fail(http.StatusPreconditionFailed, "PreconditionFailedException", "The RevisionId provided does not match that of the alias.")
+		}
+		return nil
+	})
+	if err == nil { // looked up without the lock that qualified takes
+		err = h.fill(changed, &in, name, e.Service.Prefix)
+	}
+	if err == nil {
+		err = h.book.change(name, func(own *record) error {
+			if own.Aliases[r.PathValue("alias")] == nil {
+				return noAlias(name, r.PathValue("alias"))
+			}
+			own.Aliases[r.PathValue("alias")] = changed
+			return nil
+		})
+	}
+	if err != nil {
+		return err
+	}
+	return answerJSON(w, http.StatusOK, aliasView(name, r.PathValue("alias"), changed))
+}
+
+func noAlias(name, called string) error {
+	return notFound("Cannot find alias arn: %s", arn.Format(name, called))
+}
+
+func (h *Handler) getAlias(w http.ResponseWriter, r *request) error {
+	name, _, err := h.named(r)
+	if err != nil {
+		return err
+	}
+	a := h.book.get(name).Aliases[r.PathValue("alias")]
+	if a == nil {
+		return noAlias(name, r.PathValue("alias"))
+	}
+	return answerJSON(w, http.StatusOK, aliasView(name, r.PathValue("alias"), a))
+}
+
+func (h *Handler) listAliases(w http.ResponseWriter, r *request) error {
+	name, _, err := h.named(r)
+	if err != nil {
+		return err
+	}
+	views := []map[string]any{}
+	all := h.book.get(name).Aliases
+	for _, alias := range sortedKeys(all) {
+		if only := r.URL.Query().Get("FunctionVersion"); only == "" || only == all[alias].Version {
+			views = append(views, aliasView(name, alias, all[alias]))
+		}
+	}
+	return answerJSON(w, http.StatusOK, map[string]any{"Aliases": views})
+}
+
+func (h *Handler) deleteAlias(w http.ResponseWriter, r *request) error {
+	name, _, err := h.named(r)
+	if err != nil {
+		return err
+	}
+	err = h.book.change(name, func(own *record) error {
+		delete(own.Aliases, r.PathValue("alias"))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func aliasView(name, called string, a *alias) map[string]any {
+	view := map[string]any{"AliasArn": arn.Format(name, called), "Name": called, "FunctionVersion": a.Version, "Description": a.Description, "RevisionId": a.Revision}
+	if len(a.Weights) > 0 {
+		view["RoutingConfig"] = map[string]any{"AdditionalVersionWeights": a.Weights}
+	}
+	return view
+}
