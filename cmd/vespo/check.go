@@ -47,7 +47,7 @@ func rehearse(ctx context.Context, cfg *Config, file *configfile.File) (err erro
 	small.Slots, small.PerService = 1, 0
 	p, err := wire(ctx, &small, filepath.Join(temp, "data"), slog.New(slog.DiscardHandler), nil)
 	if err != nil {
-		return err
+		return located(file, err)
 	}
 	defer func() { err = errors.Join(err, p.close(ctx)) }()
 	if err := p.deployer.Boot(ctx); err != nil {

@@ -116,7 +116,7 @@ func configOf(file *configfile.File) (*Config, error) {
 	return &cfg, located(file, cfg.Validate())
 }
 
-// located gives the violations of Validate, which begin with a flag, the lines of the settings.
+// located gives the violations of Validate, and what is wrong when a server is built, the lines of the flags that they begin with.
 func located(file *configfile.File, err error) error {
 	if err == nil {
 		return nil
@@ -125,7 +125,7 @@ func located(file *configfile.File, err error) error {
 	for text := range strings.SplitSeq(err.Error(), "\n") {
 		text = strings.TrimSpace(text)
 		name, _, _ := strings.Cut(strings.TrimPrefix(text, "--"), " ")
-		violations = append(violations, file.At(name, "%s", text))
+		violations = append(violations, file.At(strings.TrimSuffix(name, ":"), "%s", text))
 	}
 	return violations
 }

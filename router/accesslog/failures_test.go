@@ -38,6 +38,13 @@ func TestWhatIsNoServicesFailureIsNotTold(t *testing.T) {
 	require.Empty(t, out.String())
 }
 
+func TestRequestsWithoutAFailureCostNothing(t *testing.T) {
+	listener := Failures(slog.New(slog.DiscardHandler))
+	rec := full()
+	rec.Outcome, rec.Status = OutcomeOK, 200
+	require.Zero(t, testing.AllocsPerRun(100, func() { listener(rec) }))
+}
+
 // A storm of one service writes a few lines, tells how many it did not write, and hides nobody else's failure.
 func TestFailuresAreBoundedForEachService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
