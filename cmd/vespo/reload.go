@@ -7,7 +7,9 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"time"
 
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/configfile"
 	"github.com/vespo-dev/vespo/services/deploy"
 )
@@ -66,13 +68,17 @@ func (r *reloader) apply(ctx context.Context, file *configfile.File) (deploy.App
 
 // work reloads until ctx ends.
 func (r *reloader) work(ctx context.Context) {
-	for r.wait(ctx) {
-		r.reload(ctx)
+	for {
+		asked := r.wait(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		r.reload(ctx, asked)
 	}
 }
 
-// wait returns when there may be something to reload; false at the end.
-func (r *reloader) wait(ctx context.Context) bool {
+// wait returns when there may be something to reload, and reports whether a signal has asked for it; or at the end of ctx.
+func (r *reloader) wait(ctx context.Context) (asked bool) {
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
 	changed := make(chan error, 1)
@@ -82,21 +88,44 @@ func (r *reloader) wait(ctx context.Context) bool {
 	case <-r.hangup:
 		stop()
 		<-changed
+		return true
 	case err = <-changed:
 	}
-	if err != nil && ctx.Err() == nil {
-		r.log.Error("changes of the configuration go unnoticed from now on; send SIGHUP after them", "error", err)
-		select {
-		case <-r.hangup:
-		case <-ctx.Done():
-		}
+	if err == nil || ctx.Err() != nil {
+		return false
 	}
-	return ctx.Err() == nil
+	r.log.Error("changes of the configuration go unnoticed from now on; send SIGHUP after them", "error", err)
+	select {
+	case <-r.hangup:
+	case <-ctx.Done():
+	}
+	return true
+}
+
+// settleTime is how long a file must have been left alone that lacks services: nobody has said that it is complete.
+const settleTime = 2 * time.Second
+
+// lacks tells whether services of the file that are served are not in it any more.
+func (r *reloader) lacks(file *configfile.File) bool {
+	declared := make(map[registry.Prefix]bool)
+	for _, spec := range file.Specs() {
+		declared[spec.Prefix] = true
+	}
+	return slices.ContainsFunc(r.deployer.List(), func(e deploy.Entry) bool {
+		return e.Service.Current.Origin == registry.OriginFile && !declared[e.Service.Prefix]
+	})
 }
 
 // reload applies the file, or tells why not and leaves all as it is.
-func (r *reloader) reload(ctx context.Context) {
+func (r *reloader) reload(ctx context.Context, asked bool) {
 	file, err := r.load()
+	if err == nil && !asked && r.lacks(file) {
+		r.log.Info("services are missing from the configuration, which is read again before they are removed", "file", r.path)
+		if err := r.watcher.Settle(ctx, settleTime); err != nil {
+			return // the end, or told by wait
+		}
+		file, err = r.load()
+	}
 	var applied deploy.Applied
 	if err == nil {
 		applied, err = r.apply(ctx, file)

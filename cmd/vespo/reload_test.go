@@ -203,6 +203,23 @@ func TestReloadStorm(t *testing.T) {
 	require.Zero(t, c.cmd.ProcessState.ExitCode(), c.stderr)
 }
 
+// A file that breaks off between two services is not complete as far as anybody knows: nothing is removed before it was left alone.
+func TestHalfAFileRemovesNothing(t *testing.T) {
+	c := startConfigured(t)
+	stop := c.clients(2)
+	whole := declaration("/a", "hot.wasm", "/b", "echo.wasm")
+	c.write("vespo.toml", declaration("/a", "hot.wasm"), false)
+	require.True(t, c.await(regexp.MustCompile("services are missing from the configuration")))
+	c.write("vespo.toml", whole, false)
+	require.True(t, c.await(regexp.MustCompile(`configuration applied" .* removed=0\n`)), c.stderr)
+	require.Positive(t, stop())
+	require.Len(t, c.services(), 2)
+
+	c.write("vespo.toml", declaration("/a", "hot.wasm"), false)
+	require.True(t, c.await(regexp.MustCompile(`configuration applied" .* removed=1\n`)), c.stderr)
+	require.Len(t, c.services(), 1)
+}
+
 // The links of a ConfigMap are exchanged, and nobody sends a signal.
 func TestConfigMapIsFollowed(t *testing.T) {
 	c := startConfigured(t)

@@ -66,6 +66,17 @@ func (w *Watcher) Follow(paths []string) (moved bool, err error) {
 func (w *Watcher) Wait(ctx context.Context) error {
 	quiet := time.NewTimer(quietTime)
 	quiet.Stop()
+	return w.wait(ctx, quiet, quietTime)
+}
+
+// Settle returns when nothing has happened to the files for this long, or with the cause of ctx.
+func (w *Watcher) Settle(ctx context.Context, atLeast time.Duration) error {
+	return w.wait(ctx, time.NewTimer(atLeast), atLeast)
+}
+
+// wait returns when the timer has run out, which each event sets to quietTime anew.
+func (w *Watcher) wait(ctx context.Context, timer *time.Timer, quietTime time.Duration) error {
+	defer timer.Stop()
 	for {
 		select {
 		case event, ok := <-w.system.Events:
@@ -73,14 +84,14 @@ func (w *Watcher) Wait(ctx context.Context) error {
 				return ErrWatch
 			}
 			if w.counts(event) {
-				quiet.Reset(quietTime)
+				timer.Reset(quietTime)
 			}
 		case _, ok := <-w.system.Errors: // events were lost: anything may have changed
 			if !ok {
 				return ErrWatch
 			}
-			quiet.Reset(quietTime)
-		case <-quiet.C:
+			timer.Reset(quietTime)
+		case <-timer.C:
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)

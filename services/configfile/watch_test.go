@@ -118,6 +118,15 @@ func TestOthersAreNot(t *testing.T) {
 	require.ErrorIs(t, w.Wait(ctx), context.DeadlineExceeded)
 }
 
+func TestSettle(t *testing.T) {
+	dir := written(t, map[string]string{"vespo.toml": "1"})
+	w := following(t, filepath.Join(dir, "vespo.toml"))
+	require.NoError(t, w.Settle(t.Context(), time.Millisecond), "nothing happens")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, w.Settle(ctx, time.Hour), context.Canceled)
+}
+
 func TestClosedWatcherSaysSo(t *testing.T) {
 	w, err := NewWatcher()
 	require.NoError(t, err)
