@@ -2,6 +2,7 @@ package lambda
 
 import (
 	"encoding/base64"
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -103,6 +104,18 @@ func TestExecWantsPermission(t *testing.T) {
 	a := s.do("POST", "/services/add?prefix=other&exec=/bin/sh", "")
 	require.Equal(t, 400, a.StatusCode)
 	require.Contains(t, a.body, "--allow-exec")
+}
+
+// TestExecByConfigurationFile: what the server's own configuration asks for needs no flag.
+func TestExecByConfigurationFile(t *testing.T) {
+	file := t.TempDir() + "/vespo.toml"
+	text := fmt.Sprintf("[[service]]\nprefix = \"fn\"\nexec = %q\nprocesses = 1\n[service.config]\nGREETING = \"hello\"\n", built.worker)
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	s := serve(t, "--config-file", file)
+	require.Equal(t, 201, s.do("GET", "/fn", "").StatusCode)
+	require.Contains(t, s.vespo("inspect", "fn"), "1 of 1 processes")
+	a := s.do("POST", "/services/add?prefix=other&exec=/bin/sh", "")
+	require.Equal(t, 400, a.StatusCode, "the management API stays what it is")
 }
 
 // childrenOf gives the processes that a process has started.

@@ -14,6 +14,7 @@ import (
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/function/internal/runtimeapi"
 	"github.com/vespo-dev/vespo/services/internal/budget"
+	"github.com/vespo-dev/vespo/services/internal/inflight"
 )
 
 // Bounds of processes.
@@ -82,6 +83,12 @@ func (ps *processes) invoke(ctx context.Context, in runtimeapi.Input, _ *accessl
 	if ps.loops == 1 {
 		p.output.attach(in.Log)
 	}
+	unwatch := context.AfterFunc(ctx, func() {
+		if errors.Is(context.Cause(ctx), inflight.ErrClosed) {
+			p.stop() // nothing else ends what it does
+		}
+	})
+	defer unwatch()
 	reply, err := p.endpoint.Invoke(context.WithoutCancel(ctx), in)
 	if err == nil && reply.Stream != nil {
 		return reply.OnClose(func() { ps.release(p, true) }), nil

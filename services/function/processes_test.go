@@ -180,6 +180,16 @@ func TestProcessHangs(t *testing.T) {
 	require.False(t, alive(number), "the limit counts those that end")
 }
 
+func TestCloseEndsProcessAtWork(t *testing.T) {
+	f := newFront(t, allowed(io.Discard))
+	d, _ := f.bind("/fn", self(t, 1, 0), registry.Options{Timeout: time.Hour})
+	f.do("GET", "/fn", "")
+	held := f.start("GET", "/fn/hang", "")
+	require.Eventually(t, func() bool { return d.Status().InFlight == 1 }, hangTimeout, time.Millisecond)
+	require.NoError(t, f.closed(d))
+	f.await(held).requireProblem(t, problem.NotReady)
+}
+
 func TestProcessThatCannotStart(t *testing.T) {
 	f := newFront(t, allowed(io.Discard))
 	d, _ := f.bind("/fn", self(t, 1, 0, "fail"), registry.Options{Timeout: 200 * time.Millisecond})

@@ -338,3 +338,31 @@ func FuzzDecode(f *testing.F) {
 		require.Equal(t, d.Encode(), again.Encode())
 	})
 }
+
+// TestStreamStalls: a worker that begins to stream and then hangs is cut off at the deadline, and so is the client.
+func TestStreamStalls(t *testing.T) {
+	f := newFront(t, Config{})
+	_, addr := f.bind("/fn", Document{}, registry.Options{Timeout: 300 * time.Millisecond})
+	w := newWorker(t, addr)
+	from, to := io.Pipe()
+	cut := make(chan error, 1)
+	go func() {
+		resp, err := http.Get(f.URL + "/fn")
+		if err == nil {
+			_, err = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		}
+		cut <- err
+	}()
+	id, _, _ := w.next()
+	posted := make(chan struct{})
+	go func() {
+		defer close(posted)
+		_, _, _ = w.call(t.Context(), "POST", "/2018-06-01/runtime/invocation/"+id+"/response", from, "Lambda-Runtime-Function-Response-Mode: streaming")
+	}()
+	_, err := io.WriteString(to, "some")
+	require.NoError(t, err)
+	require.Error(t, <-cut, "the answer is not complete")
+	require.NoError(t, to.Close())
+	<-posted
+}
