@@ -76,13 +76,28 @@ keep_prefix = true
 prefix = "f"
 module = "modules/a.wasm"
 function = true
+
+[[service]]
+prefix = "beside"
+exec = "./bin/worker"
+
+[[service]]
+prefix = "elsewhere"
+exec = "/usr/bin/worker"
+
+[[service]]
+prefix = "named"
+exec = "worker"
 `})
 	path := filepath.Join(dir, "vespo.toml")
 	f, err := Read(path, maxModule)
 	require.NoError(t, err)
 	require.Equal(t, []Setting{{"listen", ":80", 3}, {"slots", "3", 4}, {"demo", "false", 5}, {"lambda-key", "a,b", 6}}, f.Settings)
 	specs := f.Specs()
-	require.Len(t, specs, 3)
+	require.Len(t, specs, 6)
+	for i, program := range []string{filepath.Join(dir, "bin/worker"), "/usr/bin/worker", "worker"} { // the last is refused later
+		require.Contains(t, string(specs[3+i].Module), `"exec":"`+program+`"`)
+	}
 	require.Equal(t, registry.Prefix("/a Host: iam"), specs[0].Prefix)
 	require.Equal(t, "wasm", specs[0].Kind)
 	require.Equal(t, "module a", string(specs[0].Module))

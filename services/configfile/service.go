@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"maps"
+	"path/filepath"
 	"strings"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -26,7 +28,7 @@ type service struct {
 // readService reads the fields, which are those of the management API.
 func (f *File) readService(fields map[string]any, where map[string]int) (service, Violations) {
 	s := service{lines: where}
-	object, err := json.Marshal(fields)
+	object, err := json.Marshal(f.resolved(fields))
 	if err != nil {
 		return s, Violations{f.violation(where[""], "a value has no meaning here: %s", err)}
 	}
@@ -42,6 +44,21 @@ func (f *File) readService(fields map[string]any, where map[string]int) (service
 		violations = append(violations, f.violation(cmp.Or(s.lineOf(text), where[""]), "%s", text))
 	}
 	return s, violations
+}
+
+// resolved gives the fields with the path of a program as the server needs it: whoever writes ./worker means the one beside the file.
+func (f *File) resolved(fields map[string]any) map[string]any {
+	program, ok := fields["exec"].(string)
+	if !ok || !strings.ContainsRune(program, filepath.Separator) {
+		return fields
+	}
+	absolute, err := filepath.Abs(f.Relative(program))
+	if err != nil {
+		return fields // refused with the rest, as it is not absolute
+	}
+	fields = maps.Clone(fields)
+	fields["exec"] = absolute
+	return fields
 }
 
 // readModule reads the module, unless modules has it.
