@@ -7,6 +7,7 @@ require (
 	github.com/aws/aws-sdk-go-v2 v1.47.6
 	github.com/aws/aws-sdk-go-v2/credentials v1.20.14
 	github.com/aws/aws-sdk-go-v2/service/lambda v1.114.1
+	github.com/http-wasm/http-wasm-host-go v0.7.0
 	github.com/stretchr/testify v1.12.1
 )
 

@@ -87,9 +87,11 @@ func (s *State) Sorted() []Service {
 func (s *State) Digests() map[Digest]struct{} {
 	named := make(map[Digest]struct{})
 	for _, service := range s.Services {
-		named[service.Current.Digest] = struct{}{}
-		for _, v := range service.History {
+		for _, v := range versions(service) {
 			named[v.Digest] = struct{}{}
+			for _, digest := range v.Options.Use {
+				named[digest] = struct{}{}
+			}
 		}
 	}
 	return named
@@ -141,6 +143,11 @@ func checkService(prefix Prefix, service Service) error {
 func checkVersion(prefix Prefix, v Version) error {
 	if _, err := ParseDigest(string(v.Digest)); err != nil {
 		return invalid(prefix, "%v", err)
+	}
+	for _, digest := range v.Options.Use {
+		if _, err := ParseDigest(string(digest)); err != nil {
+			return invalid(prefix, "middleware: %v", err)
+		}
 	}
 	if v.Kind == "" {
 		return invalid(prefix, "a version has no kind")

@@ -63,12 +63,18 @@ type Options struct {
 	Config map[string]string
 	// Mounts are the directories that the guest can read: from the path that it sees to the path below the server's root.
 	Mounts map[string]string
+
+	// Use are the modules of the middleware in front of the service, the outermost first; their blobs are as much part of the version as its
+	// own. UseConfig holds the settings that they can ask for.
+	Use       []Digest
+	UseConfig map[string]string
 }
 
 // Equal tells whether both ask for the same.
 func (o Options) Equal(p Options) bool {
 	return o.MemoryBytes == p.MemoryBytes && o.Timeout == p.Timeout && o.Isolation == p.Isolation &&
-		slices.Equal(o.Allow, p.Allow) && maps.Equal(o.Config, p.Config) && maps.Equal(o.Mounts, p.Mounts)
+		slices.Equal(o.Allow, p.Allow) && maps.Equal(o.Config, p.Config) && maps.Equal(o.Mounts, p.Mounts) &&
+		slices.Equal(o.Use, p.Use) && maps.Equal(o.UseConfig, p.UseConfig)
 }
 
 // Origin says who has asked for a version.

@@ -66,13 +66,16 @@ func withBody(r *http.Request, body io.ReadCloser) *http.Request {
 }
 
 // call runs the handler and turns a panic into an error.
-func (x *exchange) call(h Handler) (err error) {
+func (x *exchange) call(h Handler) error { return Call(h, &x.writer, x.request, &x.record) }
+
+// Call is h.Serve with a panic turned into an error: a *PanicError.
+func Call(h Handler, w http.ResponseWriter, r *http.Request, rec *accesslog.Record) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, stack: debug.Stack()}
 		}
 	}()
-	return h.Serve(&x.writer, x.request, &x.record)
+	return h.Serve(w, r, rec)
 }
 
 // conclude answers what is still to be answered, or decides to abort the connection, and completes the record.

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"errors"
 	"net/url"
 	"strings"
 
@@ -20,6 +21,32 @@ func rawPath(u *url.URL) string {
 	}
 	return u.EscapedPath()
 }
+
+// Rest is what follows the prefix in the escaped path of a URL, as Lookup gives it. It is for a request that was changed after it had been
+// routed, and refuses what the Router would have refused, and a path that is not under the prefix.
+func Rest(prefix string, u *url.URL) (string, error) {
+	path := rawPath(u)
+	if len(path) > DefaultMaxPathBytes {
+		return "", problem.Newf(problem.URITooLong, "the path is %d bytes long; use at most %d", len(path), DefaultMaxPathBytes)
+	}
+	if p := checkPath(path); p != nil {
+		return "", p
+	}
+	if prefix == "/" {
+		return path, nil
+	}
+	depth := strings.Count(prefix, "/")
+	if strings.Count(path, "/") < depth {
+		return "", errElsewhere
+	}
+	end := cutSegments(path, depth)
+	if head, _ := decodeUnreserved(path[:end]); head != prefix {
+		return "", errElsewhere
+	}
+	return path[end:], nil
+}
+
+var errElsewhere = errors.New("the path is not under the service's prefix")
 
 // checkPath refuses an escaped path that could mean something else to a service than it meant to the router: one with dot
 // segments, encoded or not, or with control characters. The error is nil or a problem for the client.

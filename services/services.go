@@ -7,10 +7,12 @@ package services
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/accesslog"
 )
 
 // Spec asks for one version of one service.
@@ -23,7 +25,9 @@ type Spec struct {
 	// neither change it nor keep it after Close.
 	Module  []byte
 	Options registry.Options
-	Origin  registry.Origin // who asks; the management API must not set it
+	// Use are the modules of Options.Use, in the same order. They are the transaction's: no Kind looks at them.
+	Use    [][]byte
+	Origin registry.Origin // who asks; the management API must not set it
 	// Generation is set by the transaction before Prepare and is zero in Validate.
 	Generation registry.Generation
 }
@@ -70,6 +74,20 @@ type Retirer interface{ Retire() }
 // would be live then; with an error, which is told like one of a Kind, the change is refused. It has no side effect.
 type Neighbour interface {
 	CheckBeside(others []Deployment) error
+}
+
+// Middleware is a Deployment that stands in front of another one.
+type Middleware interface {
+	Deployment
+	// ServeBefore is Serve with what a request is passed on to. It calls next at most once, on the same goroutine, with a record of its own,
+	// and adds what that record says of memory and guests to rec. An error of next that was not answered comes back wrapped.
+	ServeBefore(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, next router.Handler) error
+}
+
+// MiddlewareKind makes Middleware. The rules are those of Kind.
+type MiddlewareKind interface {
+	ValidateMiddleware(s Spec) error
+	PrepareMiddleware(ctx context.Context, s Spec) (Middleware, error)
 }
 
 // Scale is how far a deployment shall shrink.

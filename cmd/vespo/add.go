@@ -27,6 +27,7 @@ type addCmd struct {
 	Timeout   string `placeholder:"DURATION" help:"Time limit of one request, for --upstream until the answer begins; the server's --timeout if not given."`
 	Isolation string `placeholder:"snapshot|fresh" help:"How a request gets its state: restored in place, or an instance of its own."`
 
+	middlewareFlags
 	grants
 	bindFlags
 	clientFlags
@@ -52,9 +53,9 @@ func (c *addCmd) Run(ctx context.Context, s streams) error {
 	}
 	var a *answer
 	switch {
-	case c.bound() && !c.moduleFunction():
+	case c.bound() && !c.moduleFunction() && !c.usesFiles():
 		a, err = c.addJSON(ctx, client, s, c.bindFlags.fields(), "adding")
-	case strings.HasPrefix(c.Module, "http://") || strings.HasPrefix(c.Module, "https://"):
+	case isAddress(c.Module):
 		a, err = c.addJSON(ctx, client, s, map[string]any{"source": c.Module}, "fetching and compiling")
 	default:
 		a, err = c.addFile(ctx, client, s)
@@ -97,6 +98,7 @@ func (c *addCmd) addJSON(ctx context.Context, client *client, s streams, fields 
 	if len(c.Mount) > 0 {
 		fields["mount"] = c.Mount
 	}
+	c.middlewareFlags.addTo(fields)
 	body, err := json.Marshal(fields)
 	if err != nil {
 		return nil, err
@@ -109,10 +111,12 @@ func (c *addCmd) addJSON(ctx context.Context, client *client, s streams, fields 
 }
 
 // addFile uploads the module, in a form: what is in a query ends up in logs, and settings may be secrets.
-func (c *addCmd) addFile(ctx context.Context, client *client, s streams) (*answer, error) {
-	module, sizeBytes, err := c.open(s)
-	if err != nil {
-		return nil, err
+func (c *addCmd) addFile(ctx context.Context, client *client, s streams) (_ *answer, err error) {
+	module, sizeBytes := io.NopCloser(strings.NewReader("")), int64(0)
+	if !c.bound() || c.moduleFunction() {
+		if module, sizeBytes, err = c.open(s); err != nil {
+			return nil, err
+		}
 	}
 	defer module.Close()
 	head, tail, contentType, err := c.form()
@@ -145,7 +149,13 @@ func (c *addCmd) form() (head, tail []byte, contentType string, err error) {
 	for _, path := range slices.Sorted(maps.Keys(c.Mount)) {
 		field("mount", path+"="+c.Mount[path])
 	}
-	_, fileErr := w.CreateFormFile("module", "module.wasm")
+	err = errors.Join(err, c.middlewareFlags.write(w))
+	var fileErr error
+	if c.bound() && !c.moduleFunction() {
+		fileErr = writeFields(w, c.bindFlags.fields())
+	} else {
+		_, fileErr = w.CreateFormFile("module", "module.wasm")
+	}
 	head = bytes.Clone(b.Bytes())
 	b.Reset()
 	if err = errors.Join(err, fileErr, w.Close()); err != nil {

@@ -72,6 +72,8 @@ func (c *addCmd) moduleFunction() bool { return c.Module != "" && c.Function }
 // Validate is called by the command line. What it checks the server would not see.
 func (c *addCmd) Validate() error {
 	switch {
+	case isAddress(c.Module) && c.usesFiles():
+		return errors.New("the server fetches the module: give addresses to --use as well, or a file for the module")
 	case !c.bound() && len(c.bindFlags.fields()) > 0:
 		return errors.New("the given flags are for --upstream, --static, --function, --exec or --queue, and none of these is given")
 	case !c.bound() && c.Module == "":

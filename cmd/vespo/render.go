@@ -41,6 +41,7 @@ type version struct {
 	Timeout    string    `json:"timeout"`
 	Isolation  string    `json:"isolation"`
 	Size       int64     `json:"size"`
+	Use        []string  `json:"use"`
 	Deployed   time.Time `json:"deployed"`
 }
 
@@ -144,6 +145,9 @@ func writeService(w io.Writer, s *service) error {
 		t.row("size", s.Size)
 		t.row("snapshot", s.Snapshot)
 		t.row("warm", s.Warm)
+	}
+	for i, digest := range s.Use {
+		t.row(fmt.Sprintf("middleware %d", i+1), digest)
 	}
 	t.row("in flight", s.InFlight)
 	if q := s.Queue; q != nil {

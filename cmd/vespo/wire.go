@@ -110,10 +110,11 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 			function.NewModules(functions, p.kind.Functions()),
 			p.queues,
 		},
-		Admission: admissions(cfg),
-		Idle:      registry.IdlePolicy{Idle: cfg.Idle, EvictCode: evictAfterIdles * cfg.Idle},
-		FileRules: cfg.FileRules,
-		Log:       log,
+		Middleware: p.kind,
+		Admission:  admissions(cfg),
+		Idle:       registry.IdlePolicy{Idle: cfg.Idle, EvictCode: evictAfterIdles * cfg.Idle},
+		FileRules:  cfg.FileRules,
+		Log:        log,
 	})
 	management.Attach(p.deployer)
 	p.http = newHTTPServer(routing, log)

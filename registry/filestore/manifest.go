@@ -58,6 +58,8 @@ type versionV1 struct {
 	Allow       []string  `json:"allow,omitempty"`
 	Config      stringsV1 `json:"config,omitempty"`
 	Mounts      stringsV1 `json:"mounts,omitempty"`
+	Use         []string  `json:"use,omitempty"`
+	UseConfig   stringsV1 `json:"use_config,omitempty"`
 	Origin      string    `json:"origin,omitempty"`
 	Generation  uint64    `json:"generation"`
 	Deployed    time.Time `json:"deployed"`
@@ -157,7 +159,12 @@ func (s serviceV1) service() registry.Service {
 }
 
 func fromVersion(v registry.Version) versionV1 {
+	var use []string
+	for _, digest := range v.Options.Use {
+		use = append(use, string(digest))
+	}
 	return versionV1{
+		Use: use, UseConfig: v.Options.UseConfig,
 		Digest: string(v.Digest), SizeBytes: v.SizeBytes, Kind: v.Kind,
 		MemoryBytes: v.Options.MemoryBytes, TimeoutNs: int64(v.Options.Timeout), Isolation: v.Options.Isolation,
 		Allow: v.Options.Allow, Config: v.Options.Config, Mounts: v.Options.Mounts,
@@ -167,12 +174,16 @@ func fromVersion(v registry.Version) versionV1 {
 }
 
 func (v versionV1) version() registry.Version {
+	var use []registry.Digest
+	for _, digest := range v.Use {
+		use = append(use, registry.Digest(digest))
+	}
 	return registry.Version{
 		Digest: registry.Digest(v.Digest), SizeBytes: v.SizeBytes, Kind: v.Kind, Origin: registry.Origin(v.Origin),
 		Generation: registry.Generation(v.Generation), Deployed: v.Deployed.UTC(),
 		Options: registry.Options{
 			MemoryBytes: v.MemoryBytes, Timeout: time.Duration(v.TimeoutNs), Isolation: v.Isolation,
-			Allow: v.Allow, Config: v.Config, Mounts: v.Mounts,
+			Allow: v.Allow, Config: v.Config, Mounts: v.Mounts, Use: use, UseConfig: v.UseConfig,
 		},
 	}
 }

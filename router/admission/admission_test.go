@@ -61,8 +61,8 @@ func TestAdmitsUpToTheConcurrencyOfTheService(t *testing.T) {
 func TestLimitsAreMadeUsable(t *testing.T) {
 	g := NewGate(-1)
 	require.Equal(t, 1, g.Stats().Capacity)
-	require.Equal(t, Limits{Concurrency: 1}, g.NewLimiter(Limits{Queue: -1}).limits)
-	require.Equal(t, Limits{Concurrency: 1}, g.NewLimiter(Limits{Concurrency: 9, Queue: 5}).limits, "no queue without a wait")
+	require.Equal(t, Limits{Concurrency: 1, Weight: 1}, g.NewLimiter(Limits{Queue: -1}).limits)
+	require.Equal(t, Limits{Concurrency: 1, Weight: 1}, g.NewLimiter(Limits{Concurrency: 9, Queue: 5}).limits, "no queue without a wait")
 }
 
 func TestWaitsUntilARelease(t *testing.T) {

@@ -11,7 +11,7 @@ type Gate struct {
 	capacity int       // immutable
 
 	mu       sync.Mutex
-	inFlight int   // guarded by mu; never more than capacity
+	inFlight int   // guarded by mu; the weights of all that is admitted, never more than capacity
 	queued   int   // guarded by mu; sum over all limiters
 	ready    *ring // guarded by mu; limiters that could run a waiter at once if there were capacity, in turn
 }
@@ -19,7 +19,7 @@ type Gate struct {
 // GateStats are the numbers of a gate at one moment.
 type GateStats struct {
 	Capacity int
-	InFlight int // admitted and not released
+	InFlight int // capacity that is taken: the sum of the weights admitted and not released
 	Queued   int // waiting, in all services
 }
 
@@ -29,6 +29,9 @@ func NewGate(capacity int) *Gate {
 	return &Gate{start: time.Now(), capacity: max(1, capacity), ready: newRing()}
 }
 
+// Capacity is what the gate was made with.
+func (g *Gate) Capacity() int { return g.capacity }
+
 // Stats gives the numbers of now.
 func (g *Gate) Stats() GateStats {
 	g.mu.Lock()
@@ -36,14 +39,11 @@ func (g *Gate) Stats() GateStats {
 	return GateStats{Capacity: g.capacity, InFlight: g.inFlight, Queued: g.queued}
 }
 
-// dispatchLocked hands free capacity to waiters, one for each service in turn. Between calls of the gate's methods no
-// limiter is ready while capacity is free; so a newcomer that finds capacity passes nobody.
+// dispatchLocked hands free capacity to waiters, one for each service in turn. A request that weighs more than what is free keeps its turn
+// until it fits: were lighter ones let past, it might never be. So a newcomer is admitted at once only where no limiter is ready.
 func (g *Gate) dispatchLocked() {
-	for g.inFlight < g.capacity {
-		l := g.ready.pop()
-		if l == nil {
-			return
-		}
+	for l := g.ready.first(); l != nil && g.fitsLocked(l); l = g.ready.first() {
+		g.ready.pop()
 		w := l.queue.pop()
 		g.queued--
 		g.admitLocked(l)
@@ -53,8 +53,11 @@ func (g *Gate) dispatchLocked() {
 	}
 }
 
+// fitsLocked tells whether a request of the limiter's fits into what is free.
+func (g *Gate) fitsLocked(l *Limiter) bool { return g.inFlight+l.limits.Weight <= g.capacity }
+
 func (g *Gate) admitLocked(l *Limiter) {
-	g.inFlight++
+	g.inFlight += l.limits.Weight
 	l.inFlight++
 	l.admitted++
 }

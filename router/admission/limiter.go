@@ -16,6 +16,7 @@ var (
 // Limits bound one service.
 type Limits struct {
 	Concurrency int           // requests in flight; 0 or less: as many as the gate admits
+	Weight      int           // of the gate's capacity that one request takes, all at once; 0 or less: 1
 	Queue       int           // requests waiting; 0 or less: none waits
 	Wait        time.Duration // longest wait; 0 or less: none waits
 }
@@ -46,8 +47,9 @@ type Stats struct {
 
 // NewLimiter makes the limiter of a service.
 func (g *Gate) NewLimiter(limits Limits) *Limiter {
-	if limits.Concurrency <= 0 || limits.Concurrency > g.capacity {
-		limits.Concurrency = g.capacity
+	limits.Weight = min(max(1, limits.Weight), g.capacity)
+	if most := g.capacity / limits.Weight; limits.Concurrency <= 0 || limits.Concurrency > most {
+		limits.Concurrency = most
 	}
 	if limits.Wait <= 0 {
 		limits.Queue = 0
@@ -62,7 +64,7 @@ func (g *Gate) NewLimiter(limits Limits) *Limiter {
 func (l *Limiter) Acquire(ctx context.Context) (wait time.Duration, err error) {
 	g := l.gate
 	g.mu.Lock()
-	if l.inFlight < l.limits.Concurrency && g.inFlight < g.capacity {
+	if l.inFlight < l.limits.Concurrency && g.fitsLocked(l) && g.ready.empty() {
 		g.admitLocked(l)
 		g.mu.Unlock()
 		return 0, nil
@@ -114,6 +116,7 @@ func (l *Limiter) leave(w *waiter, shed bool) (admitted bool) {
 		l.shed++
 	}
 	l.updateReadyLocked()
+	g.dispatchLocked() // who left may have been the heavy one that the others waited behind
 	return false
 }
 
@@ -127,7 +130,7 @@ func (l *Limiter) Release() {
 		panic("admission: Release without Acquire")
 	}
 	l.inFlight--
-	g.inFlight--
+	g.inFlight -= l.limits.Weight
 	l.lastUsed = max(l.lastUsed, now) // read outside the lock, so not in order
 	if g.queued > 0 {
 		l.updateReadyLocked()

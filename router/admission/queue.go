@@ -66,6 +66,16 @@ func (r *ring) push(l *Limiter) {
 	last.next, r.root.prev = l, l
 }
 
+func (r *ring) empty() bool { return r.root.next == &r.root }
+
+// first is the limiter whose turn it is, nil if there is none.
+func (r *ring) first() *Limiter {
+	if r.empty() {
+		return nil
+	}
+	return r.root.next
+}
+
 // pop takes the limiter whose turn it is, nil if there is none.
 func (r *ring) pop() *Limiter {
 	l := r.root.next

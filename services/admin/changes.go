@@ -31,7 +31,12 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	use, err := h.use(r.Context(), req)
+	if err != nil {
+		return err
+	}
 	result, err := d.Add(r.Context(), services.Spec{
+		Use:    use,
 		Prefix: req.prefix, Kind: cmp.Or(req.kind, h.cfg.Kind), Module: module, Options: req.options,
 	})
 	if err != nil {
@@ -45,7 +50,12 @@ func (h *Handler) module(ctx context.Context, req *addRequest) ([]byte, error) {
 	if req.source == nil {
 		return req.module, nil
 	}
-	module, err := h.fetcher.Fetch(ctx, *req.source)
+	return h.fetch(ctx, *req.source)
+}
+
+// fetch gets a module from its source.
+func (h *Handler) fetch(ctx context.Context, source fetch.Source) ([]byte, error) {
+	module, err := h.fetcher.Fetch(ctx, source)
 	var failed *fetch.Error
 	if err == nil || !errors.As(err, &failed) {
 		return module, err

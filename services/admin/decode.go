@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// formOverheadBytes is what a multipart body may hold beside the module.
+	// formOverheadBytes is what a multipart body may hold beside the module, and middleware of the same size in all.
 	formOverheadBytes = 64 << 10
 	// maxJSONBytes bounds a JSON body, which names a module and holds none.
 	maxJSONBytes = 64 << 10
@@ -37,6 +37,7 @@ type addRequest struct {
 	kind    string        // empty for a module
 	module  []byte        // or the document of another kind; nil if it is at source
 	source  *fetch.Source // nil if module is there
+	use     []useRequest  // the middleware, the outermost first
 }
 
 // bound tells whether the prefix is bound to something else than a module.
@@ -60,7 +61,7 @@ func (d *decoder) decode(w http.ResponseWriter, r *http.Request) (*addRequest, e
 	case typeRaw, "application/wasm":
 		read, limitBytes = d.decodeRaw, d.maxModuleBytes
 	case "multipart/form-data":
-		read, limitBytes = d.multipartDecoder(params["boundary"]), d.maxModuleBytes+formOverheadBytes
+		read, limitBytes = d.multipartDecoder(params["boundary"]), 2*d.maxModuleBytes+formOverheadBytes
 	case "application/json":
 		read, limitBytes = d.decodeJSON, maxJSONBytes
 	default:
@@ -113,7 +114,7 @@ func tooLarge(sizeBytes, limitBytes int64) error {
 // decodeRaw takes the body as the module and the rest from the query.
 func (d *decoder) decodeRaw(r *http.Request, body *pacedBody) (*addRequest, error) {
 	f := queryFields(r, optionFields(fieldPrefix)...)
-	req := &addRequest{prefix: f.prefix(), options: f.options()}
+	req := &addRequest{prefix: f.prefix(), options: f.options(), use: f.use()}
 	if r.ContentLength != 0 {
 		f.claimed[fieldModule] = true
 	}

@@ -24,7 +24,7 @@ func (d *decoder) decodeJSON(r *http.Request, body *pacedBody) (*addRequest, err
 	if !f.addJSON(text) {
 		return nil, f.err()
 	}
-	req := &addRequest{prefix: f.prefix(), options: f.options(), source: f.source()}
+	req := &addRequest{prefix: f.prefix(), options: f.options(), source: f.source(), use: f.use()}
 	if req.kind, req.module = f.bound(fieldSource); !req.bound() {
 		f.missing(fieldSource, "give the http or https address of the module"+orElse)
 	}

@@ -28,7 +28,7 @@ func (d *decoder) multipartDecoder(boundary string) func(*http.Request, *pacedBo
 		if err != nil {
 			return nil, err
 		}
-		req := &addRequest{prefix: f.prefix(), options: f.options()}
+		req := &addRequest{prefix: f.prefix(), options: f.options(), use: f.use()}
 		if req.kind, req.module = f.bound(fieldModule); !req.bound() {
 			req.module = module
 		}
@@ -85,6 +85,9 @@ func (d *decoder) readPart(part *multipart.Part, f *fields) ([]byte, error) {
 	if name == fieldModule {
 		content, err := readModule(http.MaxBytesReader(nil, part, d.maxModuleBytes), 0)
 		return content, err
+	}
+	if name == fieldUse && part.FileName() != "" {
+		return nil, d.readUse(part, f)
 	}
 	value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
 	if len(value) > maxFieldBytes {

@@ -10,9 +10,10 @@ import (
 type Description struct {
 	Prefix   registry.Prefix
 	Options  registry.Options
-	Kind     string // empty for a module that serves requests
-	Document []byte // of a kind that has no module; else nil
-	Module   string // as the field module has it, empty beside a document; what it means is the caller's to say
+	Kind     string   // empty for a module that serves requests
+	Document []byte   // of a kind that has no module; else nil
+	Use      []string // as the field use has it; what it means is the caller's to say
+	Module   string   // as the field module has it, empty beside a document; what it means is the caller's to say
 }
 
 // Describe reads a JSON object that has the fields of a request to add a service, with module as a string. So whatever else describes
@@ -22,7 +23,7 @@ func Describe(noun string, object []byte) (Description, []string) {
 	if !f.addJSON(object) {
 		return Description{}, f.violations
 	}
-	d := Description{Prefix: f.prefix(), Options: f.options(), Module: f.values[fieldModule]}
+	d := Description{Prefix: f.prefix(), Options: f.options(), Module: f.values[fieldModule], Use: f.lists[fieldUse]}
 	d.Kind, d.Document = f.bound(fieldModule)
 	switch {
 	case d.Document != nil:

@@ -25,24 +25,28 @@ const (
 	fieldMemory    = "memory"
 	fieldTimeout   = "timeout"
 	fieldIsolation = "isolation"
-	fieldAllow     = "allow"  // may be given more than once
-	fieldConfig    = "config" // NAME=VALUE, may be given more than once
-	fieldMount     = "mount"  // PATH=DIRECTORY, may be given more than once
+	fieldAllow     = "allow"      // may be given more than once
+	fieldConfig    = "config"     // NAME=VALUE, may be given more than once
+	fieldMount     = "mount"      // PATH=DIRECTORY, may be given more than once
+	fieldUse       = "use"        // may be given more than once
+	fieldUseConfig = "use_config" // NAME=VALUE, may be given more than once
 	fieldModule    = "module"
 	fieldSource    = "source"
 )
 
 // optionFields are what an add request can say in all of its forms, and others.
 func optionFields(others ...string) []string {
-	return append(append(others, fieldMemory, fieldTimeout, fieldIsolation, fieldAllow, fieldConfig, fieldMount, fieldMatch), bindingFields()...)
+	return append(append(others, fieldMemory, fieldTimeout, fieldIsolation, fieldAllow, fieldConfig, fieldMount, fieldMatch, fieldUse, fieldUseConfig), bindingFields()...)
 }
 
 // isList tells whether a field may be given more than once: it is an array in JSON, or an object if isPairs says so too.
 func isList(name string) bool {
-	return isPairs(name) || name == fieldAllow || name == fieldUpstream || name == fieldRequestHeader || name == fieldResponseHeader || name == fieldExecArg
+	return isPairs(name) || name == fieldAllow || name == fieldUse || name == fieldUpstream || name == fieldRequestHeader || name == fieldResponseHeader || name == fieldExecArg
 }
 
-func isPairs(name string) bool { return name == fieldConfig || name == fieldMount }
+func isPairs(name string) bool {
+	return name == fieldConfig || name == fieldMount || name == fieldUseConfig
+}
 
 func isBoolean(name string) bool {
 	switch name {
@@ -66,6 +70,7 @@ type fields struct {
 	claimed    map[string]bool     // names that were given
 	values     map[string]string   // by name; a claimed field whose value was refused has none
 	lists      map[string][]string // the same for fields that may be given more than once
+	uploads    map[int][]byte      // modules among the values of use, by index
 	violations []string            // at most maxViolations
 	more       int                 // violations beyond these
 }
@@ -189,6 +194,7 @@ func (f *fields) options() registry.Options {
 	o.Allow = f.lists[fieldAllow]
 	o.Config = f.pairs(fieldConfig, "NAME=VALUE")
 	o.Mounts = f.pairs(fieldMount, "PATH=DIRECTORY")
+	o.UseConfig = f.pairs(fieldUseConfig, "NAME=VALUE")
 	return o
 }
 

@@ -30,6 +30,8 @@ type serviceView struct {
 	Allow       []string            `json:"allow,omitempty"`
 	Config      []string            `json:"config,omitempty"` // names alone: values may be secrets
 	Mount       map[string]string   `json:"mount,omitempty"`
+	Use         []registry.Digest   `json:"use,omitempty"`
+	UseConfig   []string            `json:"use_config,omitempty"` // names alone
 	Size        int64               `json:"size"`
 	Snapshot    int64               `json:"snapshot"`
 	State       string              `json:"state"`
@@ -57,6 +59,7 @@ type versionView struct {
 	Memory     int64               `json:"memory,omitempty"`
 	Timeout    string              `json:"timeout,omitempty"`
 	Isolation  string              `json:"isolation,omitempty"`
+	Use        []registry.Digest   `json:"use,omitempty"`
 	Size       int64               `json:"size"`
 	Deployed   time.Time           `json:"deployed"`
 }
@@ -94,6 +97,8 @@ func viewOf(service registry.Service, status services.Status) serviceView {
 		Allow:       version.Options.Allow,
 		Config:      slices.Sorted(maps.Keys(version.Options.Config)),
 		Mount:       version.Options.Mounts,
+		Use:         version.Options.Use,
+		UseConfig:   slices.Sorted(maps.Keys(version.Options.UseConfig)),
 		Size:        version.SizeBytes,
 		Snapshot:    status.SnapshotBytes,
 		State:       status.State,
@@ -147,6 +152,7 @@ func historyOf(service registry.Service) []versionView {
 			Memory:     version.Options.MemoryBytes,
 			Timeout:    durationText(version.Options.Timeout),
 			Isolation:  version.Options.Isolation,
+			Use:        version.Options.Use,
 			Size:       version.SizeBytes,
 			Deployed:   version.Deployed.UTC(),
 		})

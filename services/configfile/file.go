@@ -80,6 +80,7 @@ func (f *File) Inputs() []string {
 		if s.module != "" {
 			inputs = append(inputs, s.module)
 		}
+		inputs = append(inputs, s.use...)
 	}
 	return inputs
 }

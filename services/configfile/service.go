@@ -22,6 +22,7 @@ const nounKey = "key"
 type service struct {
 	spec   services.Spec
 	module string         // path of the module; empty for another kind
+	use    []string       // paths of the middleware
 	lines  map[string]int // by key; "" is the line of the table
 }
 
@@ -38,6 +39,9 @@ func (f *File) readService(fields map[string]any, where map[string]int) (service
 	}
 	if d.Module != "" {
 		s.module = f.Relative(d.Module)
+	}
+	for _, path := range d.Use {
+		s.use = append(s.use, f.Relative(path))
 	}
 	var violations Violations
 	for _, text := range texts {
@@ -61,21 +65,28 @@ func (f *File) resolved(fields map[string]any) map[string]any {
 	return fields
 }
 
-// readModule reads the module, unless modules has it.
+// readModule reads the module and the middleware, but for what modules has.
 func (s *service) readModule(f *File, modules map[string][]byte, maxBytes int64) Violations {
-	if s.module == "" {
-		return nil
-	}
-	module, ok := modules[s.module]
-	if !ok {
-		var err error
-		if module, err = readFile(s.module, maxBytes); err != nil {
-			return Violations{f.violation(s.lines["module"], "module %s: %s", s.module, err)}
+	var violations Violations
+	read := func(key, path string) []byte {
+		module, ok := modules[path]
+		if !ok {
+			var err error
+			if module, err = readFile(path, maxBytes); err != nil {
+				violations = append(violations, f.violation(s.lines[key], "%s %s: %s", key, path, err))
+				return nil
+			}
+			modules[path] = module
 		}
-		modules[s.module] = module
+		return module
 	}
-	s.spec.Module = module
-	return nil
+	if s.module != "" {
+		s.spec.Module = read("module", s.module)
+	}
+	for _, path := range s.use {
+		s.spec.Use = append(s.spec.Use, read("use", path))
+	}
+	return violations
 }
 
 // lineOf finds the line of the key that a text is about, which is told by how it begins; 0 if it names none that is there.

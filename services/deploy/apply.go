@@ -173,6 +173,7 @@ func (d *Deployer) prepareAll(ctx context.Context, b *batch, specs []services.Sp
 // unchanged reports whether the service is served as it is declared.
 func (d *Deployer) unchanged(base *registry.State, spec services.Spec) bool {
 	current, ok := base.Services[spec.Prefix]
+	spec.Options.Use = digestsOf(spec.Use)
 	l := d.liveAt(spec.Prefix)
 	return ok && l != nil && l.problem == nil && current.Current.Origin == spec.Origin && current.Current.SameContent(registry.Version{
 		Digest: registry.DigestOf(spec.Module), Kind: spec.Kind, Options: spec.Options,
@@ -180,12 +181,11 @@ func (d *Deployer) unchanged(base *registry.State, spec services.Spec) bool {
 }
 
 func (d *Deployer) prepareOne(ctx context.Context, b *batch, spec services.Spec) error {
-	digest, release, err := d.cfg.Registry.PutBlob(ctx, spec.Module)
+	release, err := d.putBlobs(ctx, &spec)
 	if err != nil {
-		return asProblem("store the module", err)
+		return err
 	}
 	b.releases = append(b.releases, release)
-	spec.Digest = digest
 	old, replaces := b.base.Services[spec.Prefix]
 	next, service := b.next.Put(spec.Prefix, version(spec))
 	spec.Generation = service.Current.Generation

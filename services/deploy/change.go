@@ -26,9 +26,9 @@ func (d *Deployer) Add(ctx context.Context, spec services.Spec) (result Result, 
 	if err := d.changeable(spec.Prefix); err != nil {
 		return Result{}, err
 	}
-	digest, release, err := d.cfg.Registry.PutBlob(ctx, spec.Module)
+	release, err := d.putBlobs(ctx, &spec)
 	if err != nil {
-		return Result{}, asProblem("store the module", err)
+		return Result{}, err
 	}
 	defer func() {
 		release()
@@ -36,7 +36,6 @@ func (d *Deployer) Add(ctx context.Context, spec services.Spec) (result Result, 
 			d.retiring.Go(d.collectGarbage)
 		}
 	}()
-	spec.Digest = digest
 	return d.deployLocked(ctx, spec)
 }
 
@@ -84,7 +83,12 @@ func (d *Deployer) stored(ctx context.Context, prefix registry.Prefix, v registr
 	if err != nil {
 		return services.Spec{}, err
 	}
+	use, err := d.storedMiddleware(ctx, v)
+	if err != nil {
+		return services.Spec{}, err
+	}
 	return services.Spec{
+		Use:    use,
 		Prefix: prefix, Kind: v.Kind, Digest: v.Digest, Module: module, Options: v.Options, Generation: v.Generation, Origin: v.Origin,
 	}, nil
 }
@@ -145,9 +149,12 @@ func (d *Deployer) prepare(ctx context.Context, spec services.Spec) (services.De
 	defer context.AfterFunc(d.closing, cancel)()
 	var deployment services.Deployment
 	err := guarded(ctx, d.log, "prepare", func() (err error) {
-		deployment, err = kind.Prepare(ctx, spec)
+		deployment, err = kind.Prepare(ctx, withoutMiddleware(spec))
 		return err
 	})
+	if err == nil && deployment != nil && len(spec.Use) > 0 {
+		deployment, err = d.prepareMiddleware(ctx, spec, deployment)
+	}
 	switch {
 	case err != nil && d.closing.Err() != nil:
 		return nil, errClosing()

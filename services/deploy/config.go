@@ -20,6 +20,9 @@ type Config struct {
 	Gate     *admission.Gate
 	Limits   admission.Limits // of each service
 	Kinds    []services.Kind
+	// Middleware makes what is in front of a service, of any kind; nil: there can be none. Requests to such a service are let in by Gate, with
+	// the weight of all the guests that they are in at a time.
+	Middleware services.MiddlewareKind
 	// Admission has the kinds, by name, whose requests do not take what Gate shares out, and so wait elsewhere for their turn.
 	Admission map[string]Admission
 	Idle      registry.IdlePolicy

@@ -32,14 +32,16 @@ func (l *live) entry() Entry {
 	return Entry{Service: l.service, Status: l.deployment.Status(), Problem: l.problem}
 }
 
-// limiterKey names a limiter: versions of different kinds at one prefix may be admitted by different gates.
+// limiterKey names a limiter: versions at one prefix may be admitted by different gates, or with different weights.
 type limiterKey struct {
 	prefix registry.Prefix
 	gate   *admission.Gate
+	weight int
 }
 
 func (d *Deployer) limiterKey(s registry.Service) limiterKey {
-	return limiterKey{prefix: s.Prefix, gate: d.cfg.admission(s.Current.Kind).Gate}
+	own := d.admission(s.Current)
+	return limiterKey{prefix: s.Prefix, gate: own.Gate, weight: own.Limits.Weight}
 }
 
 // sharedLimiter is the limiter of a prefix for as long as any version of it, serving or draining, can have requests
@@ -90,7 +92,7 @@ func (d *Deployer) useLimiter(service registry.Service) *sharedLimiter {
 	key := d.limiterKey(service)
 	s := d.limiters[key]
 	if s == nil {
-		own := d.cfg.admission(service.Current.Kind)
+		own := d.admission(service.Current)
 		s = &sharedLimiter{Limiter: own.Gate.NewLimiter(own.Limits)}
 		d.limiters[key] = s
 	}

@@ -16,7 +16,7 @@ func checkNeighbours(fresh, all []*live) error {
 		var others []services.Deployment
 		for _, other := range all {
 			if other != l {
-				others = append(others, other.deployment)
+				others = append(others, behindMiddleware(other.deployment))
 			}
 		}
 		if err := n.CheckBeside(others); err != nil {

@@ -13,7 +13,7 @@ import (
 
 // Validate reports all that is wrong with a spec, as one problem, without any side effect. Add does it too.
 func (d *Deployer) Validate(spec services.Spec) error {
-	violations := d.checkSpec(spec)
+	violations := append(d.checkSpec(spec), d.checkMiddleware(spec)...)
 	err := d.askKind(spec)
 	var told *problem.Problem
 	switch {
@@ -35,7 +35,7 @@ func (d *Deployer) askKind(spec services.Spec) error {
 	if !ok {
 		return nil
 	}
-	return guarded(context.Background(), d.log, "validate", func() error { return kind.Validate(spec) })
+	return guarded(context.Background(), d.log, "validate", func() error { return kind.Validate(withoutMiddleware(spec)) })
 }
 
 // checkSpec checks what is not the kind's to know.

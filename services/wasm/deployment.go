@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/runtime/abi"
@@ -86,6 +87,11 @@ func (d *deployment) guestLog(level abi.Level, line []byte) {
 
 // Serve implements router.Handler.
 func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+	return d.ServeBefore(w, r, rec, nil)
+}
+
+// ServeBefore implements services.Middleware. With nil for next, nothing is behind the guest.
+func (d *deployment) ServeBefore(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, next router.Handler) error {
 	if r.ContentLength > d.kind.cfg.MaxBodyBytes {
 		return bodyTooLarge(d.kind.cfg.MaxBodyBytes)
 	}
@@ -98,18 +104,22 @@ func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslo
 	case in == nil:
 		return d.outcomeError(out, nil)
 	}
-	rec.SnapshotBytes = int64(len(in.Memory()))
+	rec.SnapshotBytes += int64(len(in.Memory()))
 	x := in.Caller.(*exchange)
 	x.begin(w, r, rec, d, deadline)
+	if next != nil {
+		x.passTo(next, rec)
+	}
 	extra := in.Extension.(*extension.State)
 	extra.Begin(&x.Exchange)
 	out = d.abi.Serve(in, &x.Exchange)
 	extra.End()
-	rec.GuestTime, rec.PeakBytes = in.TakeGuestTime(), int64(len(in.Memory()))
+	rec.GuestTime += in.TakeGuestTime()
+	rec.PeakBytes += int64(len(in.Memory()))
 	x.response.finish()
 	err = d.answerError(out, x)
 	x.end() // it goes with the instance, which another request may have from the next line on
-	rec.DirtyBytes = int64(d.pool.Release(in, out.Kind == engine.OK))
+	rec.DirtyBytes += int64(d.pool.Release(in, out.Kind == engine.OK))
 	return err
 }
 

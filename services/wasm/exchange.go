@@ -66,7 +66,7 @@ func (x *exchange) begin(w http.ResponseWriter, r *http.Request, rec *accesslog.
 // end forgets the request.
 func (x *exchange) end() {
 	x.request, x.response, x.body = nil, response{}, requestBody{}
-	x.Header, x.Trailer, x.Outbound, x.Context, x.PassedOn = nil, nil, nil, nil, false
+	x.Header, x.Trailer, x.Outbound, x.Context, x.Next, x.PassedOn = nil, nil, nil, nil, nil, false
 	x.Body, x.Response = &x.body, &x.response
 	x.Log = x.logs
 }

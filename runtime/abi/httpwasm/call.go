@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip1"
@@ -100,7 +101,9 @@ func (c *call) response() abi.Response {
 
 // passOn hands the request to what is behind the guest, then the response to the guest.
 func (c *call) passOn(guestContext uint32) engine.Outcome {
+	begin := time.Now()
 	failed := c.next()
+	c.x.Deadline = c.x.Deadline.Add(time.Since(begin)) // what is behind has a time of its own
 	c.phase = inResponse
 	if c.in.HasEntry(entryResponse) {
 		c.stack[0], c.stack[1] = uint64(guestContext), 0

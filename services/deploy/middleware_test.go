@@ -1,0 +1,105 @@
+package deploy
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services"
+)
+
+// textLayers makes middleware that puts its module's text before the answer.
+type textLayers struct{ *textKind }
+
+func (k textLayers) ValidateMiddleware(s services.Spec) error { return k.Validate(s) }
+
+func (k textLayers) PrepareMiddleware(ctx context.Context, s services.Spec) (services.Middleware, error) {
+	d, err := k.Prepare(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return textLayer{d.(*textDeployment)}, nil
+}
+
+type textLayer struct{ *textDeployment }
+
+func (l textLayer) ServeBefore(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, next router.Handler) error {
+	if err := l.Serve(w, r, rec); err != nil {
+		return err
+	}
+	return next.Serve(w, r, rec)
+}
+
+func withLayers(t *testing.T, dir string) (h *house, layers *textKind) {
+	layers = &textKind{name: "layers"}
+	return booted(t, dir, func(c *Config) { c.Middleware = textLayers{layers} }), layers
+}
+
+func chained(module string, use ...string) services.Spec {
+	s := services.Spec{Prefix: "/a", Kind: "text", Module: []byte(module)}
+	for _, u := range use {
+		s.Use = append(s.Use, []byte(u))
+	}
+	return s
+}
+
+func TestAChainIsOneVersion(t *testing.T) {
+	dir := t.TempDir()
+	h, layers := withLayers(t, dir)
+	ctx := context.Background()
+	first, err := h.Add(ctx, chained("body", "outer ", "inner "))
+	require.NoError(t, err)
+	require.Equal(t, digestsOf([][]byte{[]byte("outer "), []byte("inner ")}), first.Service.Current.Options.Use)
+	h.requireServed("/a", "outer inner body")
+
+	_, err = h.Add(ctx, chained("body"))
+	require.NoError(t, err)
+	h.requireServed("/a", "body")
+	require.NotEmpty(t, h.kind.specs)
+	require.Nil(t, h.kind.specs[0].Options.Use, "the kind does not know of it")
+
+	_, err = h.Rollback(ctx, "/a")
+	require.NoError(t, err)
+	h.requireServed("/a", "outer inner body")
+
+	require.NoError(t, h.Remove(ctx, "/a"))
+	h.end()
+	require.Zero(t, layers.openCount())
+}
+
+func TestAChainIsThereAfterABoot(t *testing.T) {
+	dir := t.TempDir()
+	h, _ := withLayers(t, dir)
+	_, err := h.Add(context.Background(), chained("body", "outer "))
+	require.NoError(t, err)
+	h.end()
+	again, _ := withLayers(t, dir)
+	again.requireServed("/a", "outer body")
+}
+
+func TestAChainThatCannotBeServedChangesNothing(t *testing.T) {
+	h, layers := withLayers(t, t.TempDir())
+	ctx := context.Background()
+	_, err := h.Add(ctx, chained("body", "outer "))
+	require.NoError(t, err)
+	for name, spec := range map[string]services.Spec{
+		"one that is invalid":         chained("other", "fine ", "bad"),
+		"one that cannot be made":     chained("other", "fine ", "unpreparable"),
+		"too many":                    chained("other", strings.Split("a b c d e f g h i", " ")...),
+		"settings without middleware": {Prefix: "/a", Kind: "text", Module: []byte("other"), Options: registry.Options{UseConfig: map[string]string{"a": "b"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := h.Add(ctx, spec)
+			require.Error(t, err)
+			h.requireServed("/a", "outer body")
+			require.Equal(t, 1, layers.openCount(), "what was prepared is closed")
+			require.Equal(t, 1, h.kind.openCount())
+		})
+	}
+}
