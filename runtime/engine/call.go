@@ -132,7 +132,6 @@ func (in *Instance) yield(stack []uint64) {
 	if uint32(stack[0]) == rewrite.YieldStackOverflow {
 		panic(errStackOverflow)
 	}
-	in.giveUpWatch()
 	in.look()
 	r := &in.run
 	r.sliceFuel = nextSlice(r.sliceFuel, r.sliceTook)
