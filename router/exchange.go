@@ -31,6 +31,7 @@ type exchange struct {
 	found   found
 	before  http.Header // a copy of the headers that were set before the router, nil if there were none
 	abort   bool        // the connection has to be closed
+	ended   time.Time   // when the service's handler has returned; zero if none was called
 }
 
 func newExchange(w http.ResponseWriter, r *http.Request) *exchange {
@@ -93,6 +94,10 @@ func (x *exchange) conclude(err error) {
 	if !w.hijacked { // else the handler alone knows what went over the connection
 		rec.Status, rec.BytesOut, rec.TTFB = w.status, w.bytes, w.ttfb
 		rec.BytesIn = x.body.bytes.Load()
+	}
+	if err == nil && !x.ended.IsZero() { // nothing is written since
+		rec.TTLB = x.ended.Sub(rec.Time)
+		return
 	}
 	rec.TTLB = time.Since(rec.Time)
 }

@@ -126,9 +126,13 @@ func (rt *Router) serveRoute(x *exchange, path string) error {
 		if err != nil {
 			return admissionError(err, route.Limiter)
 		}
-		defer route.Limiter.Release()
 	}
-	return x.call(route.Handler)
+	err = x.call(route.Handler)
+	x.ended = time.Now()
+	if route.Limiter != nil {
+		route.Limiter.ReleaseAt(x.ended)
+	}
+	return err
 }
 
 // pinRoute looks again where a route was retired between being found and being pinned, as long as there are newer tables.

@@ -121,9 +121,12 @@ func (l *Limiter) leave(w *waiter, shed bool) (admitted bool) {
 }
 
 // Release gives back what one Acquire admitted. A Release too many is a bug and panics.
-func (l *Limiter) Release() {
+func (l *Limiter) Release() { l.ReleaseAt(time.Now()) }
+
+// ReleaseAt is Release for those who have just looked at the clock.
+func (l *Limiter) ReleaseAt(now time.Time) {
 	g := l.gate
-	now := time.Since(g.start)
+	used := now.Sub(g.start)
 	g.mu.Lock()
 	if l.inFlight == 0 {
 		g.mu.Unlock()
@@ -131,7 +134,7 @@ func (l *Limiter) Release() {
 	}
 	l.inFlight--
 	g.inFlight -= l.limits.Weight
-	l.lastUsed = max(l.lastUsed, now) // read outside the lock, so not in order
+	l.lastUsed = max(l.lastUsed, used) // read outside the lock, so not in order
 	if g.queued > 0 {
 		l.updateReadyLocked()
 		g.dispatchLocked()

@@ -77,14 +77,14 @@ func (c *call) trailersEnabled() {
 // and that is dropped in silence.
 func (c *call) field(p []uint64) (name, value string, ok bool) {
 	raw := c.short(p[1], p[2])
-	name, common := commonNames[string(raw)]
+	name, common := commonName(raw)
 	if !common {
 		if name, ok = abi.CanonicalName(string(raw)); !ok {
 			panic(engine.Unusable{Reason: "a header name set by the guest is not a token"})
 		}
 	}
 	given := c.short(p[3], p[4])
-	if value, common = commonValues[string(given)]; !common {
+	if value, common = commonValue(given); !common {
 		value = string(given)
 	}
 	if !abi.ValidValue(value) {
@@ -107,22 +107,36 @@ func settable(kind uint32, name string) bool {
 	return abi.ValidTrailer(name)
 }
 
-// commonNames saves two allocations for the names that nearly every answer sets.
-var commonNames = map[string]string{
-	"content-type": "Content-Type", "Content-Type": "Content-Type",
-	"content-length": "Content-Length", "Content-Length": "Content-Length",
-	"cache-control": "Cache-Control", "Cache-Control": "Cache-Control",
-	"location": "Location", "Location": "Location",
-	"set-cookie": "Set-Cookie", "Set-Cookie": "Set-Cookie",
-	"etag": "Etag", "ETag": "Etag",
+// commonName gives the names that nearly every answer sets: that saves two allocations.
+func commonName(raw []byte) (canonical string, common bool) {
+	switch string(raw) {
+	case "content-type", "Content-Type":
+		return "Content-Type", true
+	case "content-length", "Content-Length":
+		return "Content-Length", true
+	case "cache-control", "Cache-Control":
+		return "Cache-Control", true
+	case "location", "Location":
+		return "Location", true
+	case "set-cookie", "Set-Cookie":
+		return "Set-Cookie", true
+	case "etag", "ETag":
+		return "Etag", true
+	}
+	return "", false
 }
 
-// commonValues saves the allocation of values that many answers set.
-var commonValues = map[string]string{
-	"text/plain": "text/plain", "text/plain; charset=utf-8": "text/plain; charset=utf-8", "text/html": "text/html",
-	"text/html; charset=utf-8": "text/html; charset=utf-8", "application/json": "application/json",
-	"application/json; charset=utf-8": "application/json; charset=utf-8", "application/octet-stream": "application/octet-stream",
-	"image/png": "image/png", "image/svg+xml": "image/svg+xml", "no-cache": "no-cache", "no-store": "no-store",
+// commonValues are those that many answers set; to find them saves their allocation.
+var commonValues = [...]string{"text/plain", "text/plain; charset=utf-8", "text/html", "text/html; charset=utf-8", "application/json",
+	"application/json; charset=utf-8", "application/octet-stream", "image/png", "image/svg+xml", "no-cache", "no-store"}
+
+func commonValue(raw []byte) (value string, common bool) {
+	for _, v := range &commonValues {
+		if v == string(raw) {
+			return v, true
+		}
+	}
+	return "", false
 }
 
 func setHeaderValue(c *call, p []uint64) {
@@ -180,7 +194,7 @@ func getHeaderValues(c *call, p []uint64) {
 	kind := uint32(p[0])
 	h := c.header(kind)
 	raw := c.short(p[1], p[2])
-	name, common := commonNames[string(raw)]
+	name, common := commonName(raw)
 	if !common {
 		name, _ = abi.CanonicalName(string(raw))
 	}
