@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -145,8 +146,8 @@ func (d *dirs) close() error {
 	return os.RemoveAll(d.temp)
 }
 
-// server is a running server. It owns parts and three goroutines, or four: one accepts connections, one watches them, one looks for
-// idle services, one does the work beside.
+// server is a running server. It owns parts and four goroutines, or five: one accepts connections, one watches them, one looks for
+// idle services, one trims the heap, one does the work beside.
 type server struct {
 	cfg          *Config // immutable, like all below
 	parts        *parts
@@ -185,6 +186,8 @@ func (s *server) run(ctx context.Context) error {
 	}
 	if err == nil {
 		owned.Go(func() { s.parts.deployer.RunIdle(ctx) })
+		owned.Go(func() { s.parts.trimmer.run(ctx, debug.FreeOSMemory) })
+		s.parts.trimmer.want() // what the start has left behind
 		if s.work != nil {
 			owned.Go(func() { s.work(ctx) })
 		}

@@ -49,13 +49,14 @@ type parts struct {
 	queues   *queue.Kind
 	deployer *deploy.Deployer
 	http     *http.Server
-	surfaces []*surface   // beside http
+	surfaces []*surface // beside http
+	trimmer  *heapTrimmer
 	public   atomic.Value // string: the URL of the public listener, once it is open
 }
 
 // wire opens everything and connects it. Nothing is served yet, and no goroutine of the command line's runs.
 func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, access accesslog.Listener) (_ *parts, err error) {
-	p := &parts{}
+	p := &parts{trimmer: newHeapTrimmer()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close(ctx), p.closeSurfaces())
@@ -98,6 +99,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 	p.queues = newQueues(cfg, p.store.QueueDir(), log)
 	functions := function.New(function.Config{Timeout: cfg.Timeout, AllowExec: cfg.AllowExec, Log: log})
 	p.deployer = deploy.New(deploy.Config{
+		Events:   deploy.Events{Deployed: func(deploy.Result) { p.trimmer.want() }},
 		Registry: catalogue,
 		Router:   routing,
 		Gate:     admission.NewGate(cfg.Slots),
