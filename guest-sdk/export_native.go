@@ -7,10 +7,13 @@ import "github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 // Outside of WebAssembly requests come from package guesttest.
 func init() {
 	abi.Entry = func(handler any) {
-		if h, ok := handler.(Handler); ok {
-			serve(h)
-			return
+		h, ok := handler.(Handler)
+		if !ok {
+			h = registered
 		}
-		serve(registered)
+		serve(h)
+		if passed {
+			serveResponse(abi.Current().Next())
+		}
 	}
 }

@@ -34,17 +34,25 @@ func Handle(h Handler) {
 // serve answers the request at hand. A handler that panics, or ends its goroutine, ends the guest: the host answers 500 and
 // discards the instance, which is in an unknown state.
 func serve(h Handler) {
+	passed = false
+	guarded(func(w *Response, r *Request) {
+		if h == nil {
+			Log(LevelError, noHandler)
+			panic(ErrAbort)
+		}
+		random.startRequest()
+		h(w, r)
+	})
+}
+
+// guarded calls h with the request at hand, and sends what it has written.
+func guarded(h Handler) {
 	returned := false
 	defer func() {
 		if !returned {
 			fail(recover())
 		}
 	}()
-	if h == nil {
-		Log(LevelError, noHandler)
-		panic(ErrAbort)
-	}
-	random.startRequest()
 	r := &Request{Header: Header{abi.KindRequest}, Trailer: Header{abi.KindRequestTrailers}}
 	w := &response
 	w.start()

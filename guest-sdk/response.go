@@ -18,6 +18,8 @@ type Response struct {
 	buffer   [responseBufferBytes]byte
 	buffered int  // bytes waiting
 	sent     bool // header and a first piece of the body are with the host
+
+	bodyEnded bool // all was read of the answer of what is behind the guest
 }
 
 // response is the only one, as a guest serves one request at a time. Off the heap its buffer costs host pages as used only.
@@ -27,7 +29,7 @@ func (w *Response) start() {
 	w.Header = Header{abi.KindResponse}
 	w.Trailer = Header{abi.KindResponseTrailers}
 	w.buffered = 0
-	w.sent = false
+	w.sent, w.bodyEnded = false, false
 }
 
 // SetStatus sets the response's status, from 200 to 599. Once a part of the body is sent this has no effect but a warning in

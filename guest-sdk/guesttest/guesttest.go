@@ -28,6 +28,8 @@ type Request struct {
 	LogLevel   guest.Level // messages below are dropped
 	NoTrailers bool        // be a host without trailers
 
+	Behind *Answer // of what is behind the guest, if it passes the request on; nil: nothing is behind it
+
 	Prefix   string                                          // what vespo.Prefix gives
 	Settings map[string]string                               // what vespo.Config gives
 	Outbound func(*OutboundRequest) (*OutboundAnswer, error) // answers vespo.Fetch; nil: outbound requests are not allowed
@@ -41,6 +43,7 @@ type Answer struct {
 	Trailer map[string][]string
 	Writes  int  // number of pieces that the body was sent in
 	Ended   bool // the guest ended itself: its handler has panicked
+	Passed  bool // the guest has passed the request on
 	Log     []LogMessage
 }
 

@@ -22,6 +22,9 @@ type host struct {
 	writes   int
 	log      []LogMessage
 	fetches  []*fetch // by handle, beginning at 1
+	passed   bool     // the guest has passed the request on
+	behind   io.Reader
+	replaced bool // the guest has written a body in place of the one from behind
 }
 
 var _ abi.Host = (*host)(nil)
@@ -87,21 +90,59 @@ func (h *host) HeaderValues(kind abi.Kind, name string, buf []byte) uint64 {
 }
 
 func (h *host) SetHeader(kind abi.Kind, name, value string) {
-	h.headers[kind].remove(name)
+	h.RemoveHeader(kind, name)
 	h.AddHeader(kind, name, value)
 }
 
 func (h *host) AddHeader(kind abi.Kind, name, value string) {
-	if kind == abi.KindResponse && h.writes > 0 {
+	if kind == abi.KindResponse && (h.writes > 0 && !h.passed || h.passed && !h.buffers()) {
 		return // too late, the header is sent
 	}
 	h.headers[kind].add(name, value)
 }
 
-func (h *host) RemoveHeader(kind abi.Kind, name string) { h.headers[kind].remove(name) }
+func (h *host) RemoveHeader(kind abi.Kind, name string) {
+	if kind == abi.KindResponse && h.passed && !h.buffers() {
+		return
+	}
+	h.headers[kind].remove(name)
+}
 
-func (h *host) ReadBody(_ abi.Kind, buf []byte) uint64 {
+// Next answers as what is behind the guest.
+func (h *host) Next() (failed bool) {
+	h.passed = true
+	behind := h.request.Behind
+	if behind == nil {
+		h.status = 404
+		return false
+	}
+	h.status, h.behind = uint32(cmp.Or(behind.Status, 200)), strings.NewReader(behind.Body)
+	h.headers[abi.KindResponse] = headersOf(behind.Header)
+	h.headers[abi.KindResponseTrailers] = headersOf(behind.Trailer)
+	h.body.WriteString(behind.Body)
+	return behind.Ended
+}
+
+func (h *host) Status() uint32 { return h.status }
+
+func (h *host) SetMethod(method string) { h.request.Method = method }
+func (h *host) SetURI(uri string)       { h.request.URI = uri }
+
+// buffers tells whether answers from behind are held back for the guest.
+func (h *host) buffers() bool { return h.features&abi.FeatureBufferResponse != 0 }
+
+func (h *host) ReadBody(kind abi.Kind, buf []byte) uint64 {
 	const eof = 1 << 32
+	if kind == abi.KindResponse {
+		if h.behind == nil || !h.buffers() {
+			abi.Exit(1) // as hosts do
+		}
+		n, err := io.ReadFull(h.behind, buf)
+		if err != nil {
+			return eof | uint64(n)
+		}
+		return uint64(n)
+	}
 	if h.request.Body == nil {
 		h.endBody()
 		return eof
@@ -124,8 +165,16 @@ func (h *host) endBody() {
 }
 
 func (h *host) WriteBody(_ abi.Kind, body []byte) {
+	if h.passed && !h.replaced && h.buffers() {
+		h.replaced = true
+		h.body.Reset()
+	}
 	h.body.Write(body)
 	h.writes++
 }
 
-func (h *host) SetStatus(status uint32) { h.status = status }
+func (h *host) SetStatus(status uint32) {
+	if !h.passed || h.buffers() {
+		h.status = status
+	}
+}

@@ -21,6 +21,7 @@ func serve(h guest.Handler, r *Request) *Answer {
 		Body:    host.body.String(),
 		Writes:  host.writes,
 		Ended:   !ok,
+		Passed:  host.passed,
 		Log:     host.log,
 	}
 	if !ok && host.writes == 0 {

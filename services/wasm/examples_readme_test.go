@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/middleware"
 )
 
 const (
@@ -109,8 +111,36 @@ func (s *server) addAsTold(t *testing.T, dir, text string) {
 		}
 		args := words(t, line)
 		require.GreaterOrEqual(t, len(args), 4, line)
-		s.add("/"+args[2], exampleModule(t, dir, path.Base(args[3]), builds), options(t, args[4:]))
+		var layers []services.Middleware
+		flags, use, config := middlewareOf(t, args[4:])
+		for _, file := range use {
+			layer, err := s.kind.PrepareMiddleware(t.Context(),
+				specOf("/"+args[2], exampleModule(t, dir, file, builds), registry.Options{Config: config}))
+			require.NoError(t, err)
+			layers = append(layers, layer)
+		}
+		d, err := s.prepare("/"+args[2], exampleModule(t, dir, path.Base(args[3]), builds), options(t, flags))
+		require.NoError(t, err)
+		s.serve("/"+args[2], middleware.New(layers, d))
 	}
+}
+
+// middlewareOf takes the flags for middleware out.
+func middlewareOf(t *testing.T, flags []string) (others, use []string, config map[string]string) {
+	t.Helper()
+	config = map[string]string{}
+	for ; len(flags) > 1; flags = flags[2:] {
+		switch flags[0] {
+		case "--use":
+			use = append(use, flags[1])
+		case "--use-config":
+			name, value, _ := strings.Cut(flags[1], "=")
+			config[name] = value
+		default:
+			others = append(others, flags[:2]...)
+		}
+	}
+	return append(others, flags...), use, config
 }
 
 // words gives the words of a command line as a shell finds them.

@@ -66,7 +66,7 @@ func newServer(tb testing.TB, cfg Config) *server {
 func (s *server) close() {
 	s.Server.Close()
 	for _, r := range s.routes {
-		require.NoError(s.tb, r.Handler.(*deployment).Close(context.Background()))
+		require.NoError(s.tb, r.Handler.(services.Deployment).Close(context.Background()))
 	}
 	require.NoError(s.tb, s.kind.Close(context.Background()), "everything that was opened came back")
 	require.NotContains(s.tb, s.log.String(), "an instance could not be handled")
@@ -105,6 +105,13 @@ func (s *server) add(prefix string, module []byte, o registry.Options) *deployme
 	s.tb.Helper()
 	d, err := s.prepare(prefix, module, o)
 	require.NoError(s.tb, err)
+	s.serve(prefix, d)
+	return d
+}
+
+// serve binds the prefix to a deployment, and closes the one that had it.
+func (s *server) serve(prefix string, d services.Deployment) {
+	s.tb.Helper()
 	old := s.routes[prefix]
 	s.routes[prefix] = router.NewRoute(router.Binding{Prefix: router.Prefix(prefix), Service: prefix, Handler: d,
 		Limiter: s.gate.NewLimiter(admission.Limits{Concurrency: s.kind.cfg.Slots, Queue: 1000, Wait: 30 * time.Second})})
@@ -118,9 +125,8 @@ func (s *server) add(prefix string, module []byte, o registry.Options) *deployme
 	if old != nil {
 		old.Retire()
 		<-old.Drained()
-		require.NoError(s.tb, old.Handler.(*deployment).Close(context.Background()))
+		require.NoError(s.tb, old.Handler.(services.Deployment).Close(context.Background()))
 	}
-	return d
 }
 
 func (s *server) prepare(prefix string, module []byte, o registry.Options) (*deployment, error) {

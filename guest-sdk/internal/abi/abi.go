@@ -16,8 +16,11 @@ const (
 	KindResponseTrailers
 )
 
-// FeatureTrailers is asked for by EnableFeatures before trailers are read or written.
-const FeatureTrailers = 4
+// Features that are asked for by EnableFeatures.
+const (
+	FeatureBufferResponse = 2 // before the answer of what is behind the guest is read or changed
+	FeatureTrailers       = 4 // before trailers are read or written
+)
 
 // Pair splits a packed result: the upper 32 bits (a count, or end of file) and the lower (a length in bytes).
 func Pair(packed uint64) (upper uint32, sizeBytes int) {

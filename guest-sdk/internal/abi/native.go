@@ -26,11 +26,16 @@ type Host interface {
 	ReadBody(kind Kind, buf []byte) uint64
 	WriteBody(kind Kind, body []byte)
 	SetStatus(status uint32)
+	Status() uint32
+	SetMethod(method string)
+	SetURI(uri string)
+	Next() (failed bool) // called when the guest has passed the request on
 }
 
 var (
 	request sync.Mutex // held for the time of one request: as in WebAssembly, there is but one at a time
 	current Host       // of the request at hand, nil between requests; guarded by request
+	initial uint32     // features that were asked for while the program started
 
 	// Entry serves one request with the given handler, or with the registered one if that is nil. Package guest sets it, as its
 	// handlers' type is not known here.
@@ -47,6 +52,7 @@ func Serve(h Host, handler any) (ok bool) {
 	request.Lock()
 	defer request.Unlock()
 	current = h
+	h.EnableFeatures(initial)
 	defer func() {
 		current = nil
 		if v := recover(); v != nil {
@@ -69,7 +75,8 @@ func Current() Host {
 
 func EnableFeatures(features uint32) uint32 {
 	if current == nil {
-		return features // asked for while the program starts
+		initial |= features
+		return initial
 	}
 	return current.EnableFeatures(features)
 }
@@ -103,6 +110,9 @@ func ReadBody(kind Kind, buf []byte) uint64    { return Current().ReadBody(kind,
 func WriteBody(kind Kind, body []byte)         { Current().WriteBody(kind, body) }
 func WriteBodyString(kind Kind, body string)   { Current().WriteBody(kind, []byte(body)) }
 func SetStatus(status uint32)                  { Current().SetStatus(status) }
+func Status() uint32                           { return Current().Status() }
+func SetMethod(method string)                  { Current().SetMethod(method) }
+func SetURI(uri string)                        { Current().SetURI(uri) }
 func HeaderValues(kind Kind, name string, buf []byte) uint64 {
 	return Current().HeaderValues(kind, name, buf)
 }

@@ -65,6 +65,17 @@ func writeBody(kind uint32, body unsafe.Pointer, size uint32)
 //go:wasmimport http_handler set_status_code
 func setStatusCode(status uint32)
 
+//go:wasmimport http_handler get_status_code
+func getStatusCode() uint32
+
+//go:wasmimport http_handler set_method
+//go:noescape
+func setMethod(method unsafe.Pointer, size uint32)
+
+//go:wasmimport http_handler set_uri
+//go:noescape
+func setURI(uri unsafe.Pointer, size uint32)
+
 //go:wasmimport wasi_snapshot_preview1 random_get
 //go:noescape
 func randomGet(buf unsafe.Pointer, size uint32) uint32
@@ -134,6 +145,15 @@ func WriteBodyString(kind Kind, body string) {
 
 // SetStatus sets the response's status.
 func SetStatus(status uint32) { setStatusCode(status) }
+
+// Status is the response's status.
+func Status() uint32 { return getStatusCode() }
+
+// SetMethod changes the request's method.
+func SetMethod(method string) { setMethod(stringPointer(method), stringSize(method)) }
+
+// SetURI changes the request's URI.
+func SetURI(uri string) { setURI(stringPointer(uri), stringSize(uri)) }
 
 // Random fills buf with random bytes from the host, and tells if it could.
 func Random(buf []byte) bool { return randomGet(pointer(buf), size(buf)) == 0 }
