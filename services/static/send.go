@@ -5,8 +5,13 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
+
+// maxRanges is how many ranges are answered at a time. Each has a header of its own, so that a request for many of one byte would be answered
+// by many times its length; who asks for more gets the whole file, as RFC 9110, section 14.2, allows.
+const maxRanges = 16
 
 // send answers with the file, or with what the request's conditions and ranges make of it, and closes it.
 func (d *deployment) send(w http.ResponseWriter, r *http.Request, f *file, cacheControl string) error {
@@ -21,6 +26,9 @@ func (d *deployment) send(w http.ResponseWriter, r *http.Request, f *file, cache
 	}
 	if coding != "" {
 		h.Set("Content-Encoding", coding)
+	}
+	if strings.Count(strings.Join(r.Header.Values("Range"), ","), ",") >= maxRanges {
+		r.Header.Del("Range")
 	}
 	a := &answer{ResponseWriter: w, sizeBytes: f.info.Size()}
 	http.ServeContent(a, r, "", f.info.ModTime(), f.File)

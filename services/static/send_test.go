@@ -137,3 +137,20 @@ func TestLargeFiles(t *testing.T) {
 	require.Equal(t, b.String()[from:], s.get("/large", fmt.Sprintf("Range: bytes=%d-", from)).body)
 	require.EqualValues(t, b.Len(), s.lastRecord(1).BytesOut)
 }
+
+// Many small ranges would be answered by many times what they ask for.
+func TestManyRangesAreNotAmplified(t *testing.T) {
+	text := strings.Repeat("0123456789", 100)
+	s := serve(t, "/", Document{}, map[string]string{"a.txt": text})
+	most := s.get("/a.txt", "Range: bytes="+strings.TrimSuffix(strings.Repeat("0-0,", maxRanges), ","))
+	require.Equal(t, http.StatusPartialContent, most.StatusCode)
+	for _, headers := range [][]string{
+		{"Range: bytes=" + strings.Repeat("0-0,", maxRanges) + "0-0"},
+		{"Range: bytes=" + strings.Repeat("0-0,", 500) + "0-0"},
+		{"Range: bytes=" + strings.Repeat(",", 500) + "0-0"},
+	} {
+		got := s.get("/a.txt", headers...)
+		require.Equal(t, http.StatusOK, got.StatusCode)
+		require.Equal(t, text, got.body)
+	}
+}
