@@ -22,10 +22,11 @@ import (
 
 // The bodies of functions: locals, code, end.
 var (
-	passOnCode  = []byte{0x00, 0x42, 0x01, 0x0b}                         // i64.const 1
-	answerCode  = []byte{0x00, 0x42, 0x00, 0x0b}                         // i64.const 0
-	trapCode    = []byte{0x00, 0x00, 0x0b}                               // unreachable
-	loopCode    = []byte{0x00, 0x03, 0x40, 0x0c, 0x00, 0x0b, 0x00, 0x0b} // loop br 0 end unreachable
+	passOnCode  = []byte{0x00, 0x42, 0x01, 0x0b}                                     // i64.const 1
+	answerCode  = []byte{0x00, 0x42, 0x00, 0x0b}                                     // i64.const 0
+	trapCode    = []byte{0x00, 0x00, 0x0b}                                           // unreachable
+	loopCode    = []byte{0x00, 0x03, 0x40, 0x0c, 0x00, 0x0b, 0x00, 0x0b}             // loop br 0 end unreachable
+	growCode    = []byte{0x00, 0x41, 0x90, 0xce, 0x00, 0x40, 0x00, 0x1a, 0x00, 0x0b} // memory.grow 10000, unreachable
 	nothingCode = []byte{0x00, 0x0b}
 )
 
@@ -110,6 +111,7 @@ func TestFailuresInAChain(t *testing.T) {
 	}{
 		"trap":                 {[][]byte{pass, layerModule(trapCode, nothingCode)}, greet, problem.Trap, "middleware 2"},
 		"trap on the way back": {[][]byte{layerModule(passOnCode, trapCode)}, greet, problem.Trap, "middleware 1"},
+		"out of memory":        {[][]byte{layerModule(growCode, nothingCode), pass}, greet, problem.OutOfMemory, "middleware 1"},
 		"endless":              {[][]byte{layerModule(loopCode, nothingCode), pass}, greet, problem.Deadline, "middleware 1"},
 		"behind": {[][]byte{pass, pass}, func(http.ResponseWriter, *http.Request, *accesslog.Record) error {
 			return problem.New(problem.BadGateway, "the upstream is gone")
@@ -136,4 +138,59 @@ func TestCGIIsNoMiddleware(t *testing.T) {
 	s := newServer(t, Config{Slots: 1})
 	err := s.kind.ValidateMiddleware(specOf("/a", guests.Wat(t, "cat"), registry.Options{}))
 	require.Contains(t, problem.From(err).Violations[0], "cannot pass a request on")
+}
+
+// chain binds a prefix to a module behind two middlewares that pass everything on.
+func (s *server) chain(prefix string, module []byte) {
+	s.tb.Helper()
+	var layers []services.Middleware
+	for range 2 {
+		layer, err := s.kind.PrepareMiddleware(context.Background(), specOf(prefix, layerModule(passOnCode, nothingCode), registry.Options{}))
+		require.NoError(s.tb, err)
+		layers = append(layers, layer)
+	}
+	d, err := s.prepare(prefix, module, registry.Options{})
+	require.NoError(s.tb, err)
+	s.serve(prefix, middleware.New(layers, d))
+}
+
+// TestAnswersComeThroughAChain sends real requests through two guests to a third: large bodies both ways, trailers, and answers without a body.
+func TestAnswersComeThroughAChain(t *testing.T) {
+	s := newServer(t, Config{Slots: 3})
+	s.chain("/echo", guests.SDK(t, "echo"))
+	body := strings.Repeat("0123456789abcdef", 5<<16) // 5 MiB
+	for _, length := range []int64{int64(len(body)), -1} {
+		r, err := http.NewRequest("POST", s.URL+"/echo", strings.NewReader(body))
+		require.NoError(t, err)
+		r.ContentLength = length
+		res, err := s.Client().Do(r)
+		require.NoError(t, err)
+		got, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.True(t, body == string(got), "%d bytes came back", len(got))
+		require.Equal(t, []string{"5242880"}, res.Trailer.Values("X-Body-Bytes"))
+	}
+	res, err := s.Client().Head(s.URL + "/echo")
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, http.StatusOK, res.StatusCode)
+}
+
+// TestIsolationThroughAChain looks for secrets of the request before, behind two guests.
+func TestIsolationThroughAChain(t *testing.T) {
+	s := newServer(t, Config{Slots: 6})
+	s.chain("/secret", guests.Wat(t, "secret"))
+	for letter, want := range endings {
+		if letter == 'L' { // waits for the deadline
+			continue
+		}
+		res, err := s.Client().Post(s.URL+"/secret", "text/plain", strings.NewReader(string(letter)+"0123456789abcdef"))
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, want, res.StatusCode, "ending %c", letter)
+		status, found := scan(t, s)
+		require.Equal(t, http.StatusOK, status)
+		require.Equal(t, "clean\n", found, "ending %c", letter)
+	}
 }
