@@ -149,6 +149,8 @@ func TestSameContentLooksAtWhatIsServed(t *testing.T) {
 		func(v *registry.Version) { v.Options.MemoryBytes = 1 },
 		func(v *registry.Version) { v.Options.Timeout = 1 },
 		func(v *registry.Version) { v.Options.Isolation = "fresh" },
+		func(v *registry.Version) { v.Options.Use = []registry.Digest{registry.DigestOf(nil)} },
+		func(v *registry.Version) { v.Options.UseConfig = map[string]string{"a": "b"} },
 	} {
 		other := v
 		change(&other)
@@ -177,6 +179,7 @@ func TestCheckFindsBrokenRules(t *testing.T) {
 		"generation zero":     func(s *registry.Service) { s.History[0].Generation = 0 },
 		"generation of later": func(s *registry.Service) { s.Current.Generation = 3 },
 		"digest":              func(s *registry.Service) { s.History[0].Digest = "sha256:0" },
+		"middleware":          func(s *registry.Service) { s.History[0].Options.Use = []registry.Digest{"md5:0"} },
 		"kind":                func(s *registry.Service) { s.Current.Kind = "" },
 		"size":                func(s *registry.Service) { s.Current.SizeBytes = -1 },
 		"memory":              func(s *registry.Service) { s.Current.Options.MemoryBytes = -1 },
@@ -190,5 +193,19 @@ func TestCheckFindsBrokenRules(t *testing.T) {
 			s.Services["/a"] = service
 			require.ErrorIs(t, s.Check(), registry.ErrInvalidState)
 		})
+	}
+}
+
+// The modules of middleware are as much part of a version as its own: while a version names them, in the history too, they are kept.
+func TestDigestsOfMiddleware(t *testing.T) {
+	first, second := version("one"), version("two")
+	first.Options.Use = []registry.Digest{registry.DigestOf([]byte("a")), registry.DigestOf([]byte("b"))}
+	second.Options.Use = []registry.Digest{registry.DigestOf([]byte("b"))}
+	s, _ := (&registry.State{}).Put("/a", first)
+	s, _ = s.Put("/a", second)
+	named := s.Digests()
+	require.Len(t, named, 4)
+	for _, digest := range []registry.Digest{first.Digest, second.Digest, first.Options.Use[0], first.Options.Use[1]} {
+		require.Contains(t, named, digest)
 	}
 }

@@ -150,3 +150,16 @@ func TestOriginIsKept(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, registry.OriginFile, got.Services["/a"].Current.Origin)
 }
+
+func TestMiddlewareIsKept(t *testing.T) {
+	options := registry.Options{
+		Use:       []registry.Digest{registry.DigestOf([]byte("a")), registry.DigestOf([]byte("b")), registry.DigestOf([]byte("a"))},
+		UseConfig: map[string]string{"key": "\x00 \u00e9"},
+	}
+	want, _ := (&registry.State{}).Put("/a", registry.Version{Digest: registry.DigestOf(nil), Kind: "k", Options: options})
+	text, err := encodeManifest(want)
+	require.NoError(t, err)
+	got, err := decodeManifest(text)
+	require.NoError(t, err)
+	require.Equal(t, options, got.Services["/a"].Current.Options)
+}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/problem"
@@ -192,9 +193,9 @@ func checkConfig(config map[string]string) (violations []string) {
 	total := 0
 	for name, value := range config {
 		total += len(name) + len(value)
-		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
+		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) || !utf8.ValidString(name+value) {
 			violations = append(violations, fmt.Sprintf("the option config has the name %.100q: a name is not empty and holds no =, "+
-				"and neither a name nor a value holds a NUL", name))
+				"and names and values are UTF-8 without a NUL", name))
 		}
 	}
 	if len(config) > maxSettings || total > maxSettingsBytes {
