@@ -25,7 +25,8 @@ type Spec struct {
 	// neither change it nor keep it after Close.
 	Module  []byte
 	Options registry.Options
-	// Use are the modules of Options.Use, in the same order. They are the transaction's: no Kind looks at them.
+	// Use are the modules of Options.Use, in the same order; none: those that the catalogue has. They are the transaction's: no Kind looks
+	// at them.
 	Use    [][]byte
 	Origin registry.Origin // who asks; the management API must not set it
 	// Generation is set by the transaction before Prepare and is zero in Validate.

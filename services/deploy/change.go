@@ -14,7 +14,15 @@ import (
 // already is a deploy like any other: it gets a generation and fresh instances. When Add returns without an error,
 // the change is durable and every request that arrives from now on sees it; with an error nothing has changed. ctx is
 // looked at until the commit and not after it.
+//
+// A spec whose options name middleware, and which has no modules for it, means those that the catalogue has: it was made of a version there,
+// and what stands in front of a service is not to be lost with a change of something else.
 func (d *Deployer) Add(ctx context.Context, spec services.Spec) (result Result, err error) {
+	if len(spec.Use) == 0 && len(spec.Options.Use) > 0 {
+		if spec.Use, err = d.storedMiddleware(ctx, registry.Version{Options: spec.Options}); err != nil {
+			return Result{}, asProblem("read the middleware", err)
+		}
+	}
 	if err := d.Validate(spec); err != nil {
 		return Result{}, err
 	}

@@ -103,3 +103,21 @@ func TestAChainThatCannotBeServedChangesNothing(t *testing.T) {
 		})
 	}
 }
+
+// A change that is made of what is in the catalogue, as the Lambda API makes them, keeps what is in front of the service.
+func TestAChainIsKeptByChangesOfOtherThings(t *testing.T) {
+	h, _ := withLayers(t, t.TempDir())
+	ctx := context.Background()
+	first, err := h.Add(ctx, chained("body", "outer "))
+	require.NoError(t, err)
+	changed := services.Spec{Prefix: "/a", Kind: "text", Module: []byte("other"), Options: first.Service.Current.Options}
+	second, err := h.Add(ctx, changed)
+	require.NoError(t, err)
+	h.requireServed("/a", "outer other")
+	require.Equal(t, first.Service.Current.Options.Use, second.Service.Current.Options.Use)
+
+	changed.Options.Use = []registry.Digest{registry.DigestOf([]byte("never stored"))}
+	_, err = h.Add(ctx, changed)
+	require.Error(t, err)
+	h.requireServed("/a", "outer other")
+}
