@@ -8,6 +8,9 @@ import (
 	"os"
 )
 
+// spun keeps a loop from being nothing.
+var spun int
+
 func main() {
 	event, err := io.ReadAll(os.Stdin)
 	if err != nil {
@@ -28,7 +31,8 @@ func main() {
 	case "panic", "/panic":
 		panic("no luck")
 	case "loop", "/loop":
-		for {
+		for n := 0; ; n++ {
+			spun = n
 		}
 	case "large", "/large":
 		for range 7 << 10 {
