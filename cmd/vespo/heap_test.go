@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,10 +38,10 @@ func TestHeapFloor(t *testing.T) {
 func TestHeapIsTrimmedOnceAfterSeveralDeploys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		h, trims := newHeapTrimmer(), 0
+		h, trims := newHeapTrimmer(), new(atomic.Int32)
 		ended := make(chan struct{})
 		go func() {
-			h.run(ctx, func() { trims++ })
+			h.run(ctx, func() { trims.Add(1) })
 			close(ended)
 		}()
 		for range 5 {
@@ -48,14 +49,17 @@ func TestHeapIsTrimmedOnceAfterSeveralDeploys(t *testing.T) {
 			h.want() // does not wait
 			time.Sleep(trimQuiet / 2)
 		}
-		require.Zero(t, trims)
+		synctest.Wait()
+		require.Zero(t, trims.Load())
 		time.Sleep(trimQuiet)
-		require.Equal(t, 1, trims)
+		synctest.Wait()
+		require.EqualValues(t, 1, trims.Load())
 		time.Sleep(time.Hour)
-		require.Equal(t, 1, trims, "nothing was deployed")
+		require.EqualValues(t, 1, trims.Load(), "nothing was deployed")
 		h.want()
 		time.Sleep(2 * trimQuiet)
-		require.Equal(t, 2, trims)
+		synctest.Wait()
+		require.EqualValues(t, 2, trims.Load())
 		cancel()
 		<-ended
 	})

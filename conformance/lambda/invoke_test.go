@@ -98,7 +98,8 @@ func TestInvokeFailures(t *testing.T) {
 	s.addFunction("fn", "--timeout", "100ms")
 	work(t, addr)
 	failure, output = invoke(`{"do":"wait"}`)
-	require.Equal(t, []any{"Unhandled", "Sandbox.Timedout"}, []any{failure, output["errorType"]})
+	require.Equal(t, "Unhandled", failure)
+	require.Contains(t, []any{"Sandbox.Timedout", "deadlineExceededError"}, output["errorType"], "the worker's own context may end first")
 	failure, _ = invoke(`{}`)
 	require.Empty(t, failure, "the worker has lived through it")
 }
