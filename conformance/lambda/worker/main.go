@@ -52,6 +52,10 @@ func carryOut(ctx context.Context, c command, event json.RawMessage) (any, error
 	case "wait":
 		<-ctx.Done()
 		return nil, ctx.Err()
+	case "hang": // an error at the deadline might be told before the server notices
+		<-ctx.Done()
+		<-time.After(time.Second / 2)
+		return nil, ctx.Err()
 	case "large":
 		return strings.Repeat("x", c.Bytes), nil
 	case "stream":
