@@ -1,20 +1,17 @@
 package function
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
+
+	"github.com/vespo-dev/vespo/services/internal/document"
 )
 
 // Bounds of a document.
 const (
-	maxDocumentBytes = 64 << 10
-	maxLoops         = 1000
-	maxArgs          = 256
+	maxLoops = 1000
+	maxArgs  = 256
 )
 
 // Document says what a prefix is bound to. It is what the catalogue keeps, as JSON; see [Document.Encode].
@@ -35,31 +32,15 @@ func (d Document) Encode() []byte {
 	if d.Loops == 1 {
 		d.Loops = 0
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(d); err != nil {
-		panic("function: a document of strings and numbers cannot be encoded: " + err.Error())
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return document.Encode(d)
 }
 
 // Decode reads a document. It looks at the form alone: what the members say is checked when it is deployed. The error is fit for
 // the client.
 func Decode(text []byte) (Document, error) {
 	var d Document
-	if len(text) > maxDocumentBytes {
-		return d, fmt.Errorf("the document has %d bytes, at most %d are taken", len(text), maxDocumentBytes)
-	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&d); err != nil {
-		return d, fmt.Errorf("the document is not one of a function: %w", err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return d, errors.New("the document is followed by something else")
-	}
-	return d, nil
+	err := document.Decode(text, &d, "a function")
+	return d, err
 }
 
 // check lists all that is wrong.

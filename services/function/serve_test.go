@@ -20,6 +20,7 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/httpevent"
+	"github.com/vespo-dev/vespo/services/internal/document"
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
@@ -313,7 +314,7 @@ func TestDocument(t *testing.T) {
 		{`{"worker_concurrency":-1}`, "worker_concurrency is -1"},
 		{`{"other":1}`, "unknown field"},
 		{`{} {}`, "followed by something else"},
-		{strings.Repeat(" ", maxDocumentBytes+1), "at most"},
+		{strings.Repeat(" ", document.MaxBytes+1), "at most"},
 	} {
 		err := f.kind.Validate(services.Spec{Prefix: "/x", Kind: KindName, Module: []byte(c.document), Options: registry.Options{Timeout: 2 * time.Hour, MemoryBytes: 1}})
 		require.ErrorAs(t, err, &p)

@@ -11,6 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/internal/document"
 )
 
 func TestDocumentIsCanonical(t *testing.T) {
@@ -28,7 +29,7 @@ func TestDocumentIsCanonical(t *testing.T) {
 func TestDecodeRefuses(t *testing.T) {
 	for _, text := range []string{
 		"", "null x", "[]", `"x"`, `{"upstreams":"http://a"}`, `{"upstreams":[1]}`, `{"upstream":["http://a"]}`, `{"upstreams":["http://a"]}{}`,
-		"\x00asm\x01\x00\x00\x00", `{"upstreams":["` + strings.Repeat("a", maxDocumentBytes) + `"]}`,
+		"\x00asm\x01\x00\x00\x00", `{"upstreams":["` + strings.Repeat("a", document.MaxBytes) + `"]}`,
 	} {
 		_, err := Decode([]byte(text))
 		require.Error(t, err, "%.40q", text)

@@ -1,19 +1,16 @@
 package queue
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"time"
+
+	"github.com/vespo-dev/vespo/services/internal/document"
 )
 
 // Bounds of a document.
 const (
-	maxDocumentBytes = 64 << 10
-	maxDepth         = 100_000
-	minLease         = 10 * time.Millisecond
+	maxDepth = 100_000
+	minLease = 10 * time.Millisecond
 )
 
 // DefaultDepth is how many requests may wait where the document does not say.
@@ -36,31 +33,15 @@ func (d Document) Encode() []byte {
 	if lease, err := time.ParseDuration(d.Lease); err == nil {
 		d.Lease = lease.String()
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(d); err != nil {
-		panic("queue: a document cannot be encoded: " + err.Error())
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return document.Encode(d)
 }
 
 // Decode reads a document. It looks at the form alone: what the members say is checked when it is deployed. The error is fit for
 // the client.
 func Decode(text []byte) (Document, error) {
 	var d Document
-	if len(text) > maxDocumentBytes {
-		return d, fmt.Errorf("the document has %d bytes, at most %d are taken", len(text), maxDocumentBytes)
-	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&d); err != nil {
-		return d, fmt.Errorf("the document is not one of a queue: %w", err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return d, errors.New("the document is followed by something else")
-	}
-	return d, nil
+	err := document.Decode(text, &d, "a queue")
+	return d, err
 }
 
 // plan is a document that was found valid, with the defaults filled in.

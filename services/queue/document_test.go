@@ -8,6 +8,7 @@ import (
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/internal/document"
 )
 
 func TestDocumentIsCanonical(t *testing.T) {
@@ -24,7 +25,7 @@ func TestWhatIsNoDocument(t *testing.T) {
 		_, err := Decode([]byte(text))
 		require.Error(t, err, text)
 	}
-	_, err := Decode(make([]byte, maxDocumentBytes+1))
+	_, err := Decode(make([]byte, document.MaxBytes+1))
 	require.ErrorContains(t, err, "at most")
 }
 

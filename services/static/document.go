@@ -1,17 +1,12 @@
 package static
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
-)
 
-// maxDocumentBytes bounds a document.
-const maxDocumentBytes = 64 << 10
+	"github.com/vespo-dev/vespo/services/internal/document"
+)
 
 // Document says what a prefix is bound to. It is what the catalogue keeps, as JSON; see [Document.Encode].
 type Document struct {
@@ -23,13 +18,7 @@ type Document struct {
 // Encode gives the canonical form: the same binding is always the same bytes, and so has one digest.
 func (d Document) Encode() []byte {
 	d.Directory, d.Fallback = cleaned(d.Directory), cleaned(d.Fallback)
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(d); err != nil {
-		panic("static: a document of strings cannot be encoded: " + err.Error())
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return document.Encode(d)
 }
 
 // cleaned gives one spelling to a path that can have one; others stay, to be refused.
@@ -44,18 +33,8 @@ func cleaned(name string) string {
 // the client.
 func Decode(text []byte) (Document, error) {
 	var d Document
-	if len(text) > maxDocumentBytes {
-		return d, fmt.Errorf("the document has %d bytes, at most %d are taken", len(text), maxDocumentBytes)
-	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&d); err != nil {
-		return d, fmt.Errorf("the document is not one of static files: %w", err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return d, errors.New("the document is followed by something else")
-	}
-	return d, nil
+	err := document.Decode(text, &d, "static files")
+	return d, err
 }
 
 // check lists all that is wrong. Whether the files are there is found when they are opened.

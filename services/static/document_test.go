@@ -13,6 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/internal/document"
 )
 
 func TestDocumentIsCanonical(t *testing.T) {
@@ -26,7 +27,7 @@ func TestDocumentIsCanonical(t *testing.T) {
 
 func TestDecodeRefuses(t *testing.T) {
 	for _, text := range []string{"", "[]", `{"directory":1}`, `{"dir":"a"}`, `{"directory":"a"}x`, "\x00asm",
-		`{"directory":"` + strings.Repeat("a", maxDocumentBytes) + `"}`} {
+		`{"directory":"` + strings.Repeat("a", document.MaxBytes) + `"}`} {
 		_, err := Decode([]byte(text))
 		require.Error(t, err, "%.40q", text)
 	}
