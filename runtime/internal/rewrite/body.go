@@ -140,7 +140,7 @@ func (b *bodyWriter) instruction(r *reader, in *instr) {
 		b.callIndirect(in)
 	case opRefFunc:
 		b.replace(r, in)
-		b.out.index(opRefFunc, b.w.shift(in.x))
+		b.out.globalGet(b.w.references + uint32(b.w.m.refOrder[in.x]))
 	case opMemoryGrow, opMemoryCopy, opMemoryFill, opMemoryInit:
 		b.replace(r, in)
 		b.out.call(b.w.memoryHelper(in))

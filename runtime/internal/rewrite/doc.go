@@ -1,7 +1,7 @@
 // Package rewrite reads WebAssembly binaries and injects what the host needs to stop, bound and reset a guest.
 //
 // [Inspect] reads a module and says what it is; [Rewrite] gives an equivalent module with fuel checks, a bound on call
-// depth, chunked bulk memory instructions, a flag for refused memory growth, exports for mutable globals and the start
+// depth, chunked bulk memory instructions, references from globals, a flag for refused memory growth, exports for mutable globals and the start
 // function, and limits that leave memory to the host's allocator. Both are pure: bytes in, bytes out, no wazero, the same
 // output for the same input. RATIONALE.md beside this file has the reasons and the figures.
 //

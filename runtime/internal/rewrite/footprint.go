@@ -5,9 +5,10 @@ import "fmt"
 // Each instance takes memory of the host beside its linear memory: 8 bytes for an element of a table, and what the engine
 // behind us keeps for globals and for segments that are not dropped. A small module can declare a lot of these.
 const (
-	globalFootprintBytes  = 112 // object, value and the way to set it from outside
-	elementFootprintBytes = 16
-	segmentFootprintBytes = 32
+	globalFootprintBytes    = 112 // object, value and the way to set it from outside
+	referenceFootprintBytes = 128 // global of a function reference, and the function instance
+	elementFootprintBytes   = 48  // function instance, and the reference in a passive segment
+	segmentFootprintBytes   = 32
 
 	// maxFootprintBytes bounds an instance without its tables. Large programs of real toolchains take a few hundred KiB.
 	maxFootprintBytes = 8 << 20
@@ -16,7 +17,8 @@ const (
 // checkFootprint refuses modules whose instances take too much of the host.
 func (m *module) checkFootprint() error {
 	segments := m.elemCount + m.dataSegments
-	n := globalFootprintBytes*len(m.globals) + elementFootprintBytes*m.elementTotal + segmentFootprintBytes*segments
+	n := globalFootprintBytes*len(m.globals) + referenceFootprintBytes*len(m.refFuncs) +
+		elementFootprintBytes*m.elementTotal + segmentFootprintBytes*segments
 	if n <= maxFootprintBytes {
 		return nil
 	}

@@ -69,7 +69,9 @@ type module struct {
 	bodies       []body
 	funcNames    []nameEntry
 	producers    []string
-	referenced   []bool // functions that a reference can name: by function index
+	referenced   []bool         // functions that a reference can name: by function index
+	refFuncs     []uint32       // functions that ref.func names in code, each once, in order of appearance
+	refOrder     map[uint32]int // their places in refFuncs
 	fresh        freshUse
 	writesMemory bool
 

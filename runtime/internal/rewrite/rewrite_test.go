@@ -244,7 +244,7 @@ func TestFootprint(t *testing.T) {
 			}
 		},
 		"elements": func(b *moduleBuilder) {
-			const n = maxFootprintBytes / elementFootprintBytes
+			const n = maxFootprintBytes/elementFootprintBytes + 1
 			b.elements = [][]byte{append(appendU32([]byte{1, 0}, n), make([]byte, n)...)}
 		},
 		"segments": func(b *moduleBuilder) {

@@ -265,6 +265,7 @@ func (s *scanner) other(r *reader, in *instr, function int) {
 		if r.err == nil && (m.referenced == nil || !m.referenced[in.x]) {
 			r.fail(in.at, ErrInvalid, "reference to function %d, which is neither exported nor in an element segment or global", in.x)
 		}
+		m.noteRefFunc(r, in.x)
 	}
 	if r.err == nil {
 		m.noteState(in, function)

@@ -14,6 +14,7 @@ type writer struct {
 	exports   []export // appended exports, with indexes of the new module
 
 	fuel, depth, refused uint32   // global indexes
+	references           uint32   // index of the first global that holds a function reference, see refs.go
 	tableMaxima          []uint32 // by table
 
 	helpers     []helper
@@ -27,7 +28,7 @@ type writer struct {
 func newWriter(m *module, o Options) *writer {
 	n := uint32(len(m.globals))
 	w := &writer{
-		m: m, o: o, yield: uint32(m.importedFuncs), fuel: n, depth: n + 1, refused: n + 2,
+		m: m, o: o, yield: uint32(m.importedFuncs), fuel: n, depth: n + 1, refused: n + 2, references: n + injectedGlobals,
 		firstHelper: uint32(len(m.funcs)) + 1, memory: map[uint64]uint32{},
 	}
 	w.deep = m.deepFunctions()

@@ -51,7 +51,7 @@ func (w *writer) tableSection() []byte {
 
 func (w *writer) globalSection() []byte {
 	defined := w.m.globals[w.m.importedGlobals:]
-	out := appendU32(nil, uint32(len(defined)+3))
+	out := appendU32(nil, uint32(len(defined)+injectedGlobals+len(w.m.refFuncs)))
 	for _, g := range defined {
 		mutable := byte(0)
 		if g.mutable {
@@ -60,16 +60,19 @@ func (w *writer) globalSection() []byte {
 		out = append(out, byte(g.typ), mutable)
 		out = w.shifted(out, g.init, w.m.constExpr)
 	}
-	add := func(t ValueType, init func(*code)) {
+	add := func(t ValueType, mutable byte, init func(*code)) {
 		c := code(out)
-		c.op(byte(t), 1)
+		c.op(byte(t), mutable)
 		init(&c)
 		c.op(opEnd)
 		out = c
 	}
-	add(I64, func(c *code) { c.i64(w.o.FuelSlice) })
-	add(I64, func(c *code) { c.i64(w.o.StackBytes) })
-	add(I32, func(c *code) { c.i32(0) })
+	add(I64, 1, func(c *code) { c.i64(w.o.FuelSlice) })
+	add(I64, 1, func(c *code) { c.i64(w.o.StackBytes) })
+	add(I32, 1, func(c *code) { c.i32(0) })
+	for _, function := range w.m.refFuncs {
+		add(FuncRef, 0, func(c *code) { c.index(opRefFunc, w.shift(function)) })
+	}
 	return out
 }
 
