@@ -35,6 +35,7 @@ type service struct {
 // version is what they show of a version, current or earlier.
 type version struct {
 	Digest     string    `json:"digest"`
+	Module     string    `json:"module_digest"`
 	Kind       string    `json:"kind"`
 	Generation uint64    `json:"generation"`
 	Memory     int64     `json:"memory"`
@@ -130,6 +131,7 @@ func writeService(w io.Writer, s *service) error {
 	t.row("state", s.State)
 	optional("problem", s.Problem)
 	t.row("digest", s.Digest)
+	optional("module", s.Module)
 	t.row("generation", s.Generation)
 	t.row("deployed", s.Deployed)
 	optional("kind", s.Kind)

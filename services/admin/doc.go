@@ -62,7 +62,8 @@
 //
 //	prefix        string  canonical: "/", "/hello", "/a/b"
 //	match         string  canonical: "Host: api.example.com"; absent if there is none
-//	digest        string  of the module: "sha256:" and 64 hexadecimal digits
+//	digest        string  of the version: kind, module, middleware and options; "sha256:" and 64 hexadecimal digits
+//	module_digest string  of the module, or of the document that describes what is no module
 //	generation    number  of the change that made this version current; grows with every change of the catalogue
 //	kind          string  what the prefix is bound to: "wasm"
 //	origin        string  "file" if the server's configuration file has declared it; else absent
@@ -84,7 +85,7 @@
 //	                      absent for what is no queue
 //	deployed      string  time of the change that made this version current
 //	last_used     string  time of the end of the last request; absent if there was none
-//	history       array   inspect only: earlier versions, newest first, with digest, generation, kind, memory, timeout,
+//	history       array   inspect only: earlier versions, newest first, with digest, module_digest, generation, kind, memory, timeout,
 //	                      isolation (the latter three if they were asked for), size and deployed; absent if there are none
 //
 // remove answers {"prefix": "/hello", "state": "removed"}, health {"state": "ok"}, ready {"state": "ready"}.

@@ -46,16 +46,20 @@ func TestLifeOfAService(t *testing.T) {
 	require.Equal(t, http.StatusOK, st.post("/services/add?prefix=a&memory=1MiB", "application/wasm", magic+"two").status)
 	require.Equal(t, "two", st.get("/a").body)
 	inspected := st.get("/services/inspect?prefix=/a/").service(t)
-	require.Equal(t, string(two), inspected.Digest)
+	require.Equal(t, string(two), inspected.Module)
 	require.Len(t, inspected.History, 1)
-	require.Equal(t, service{Digest: string(one), Kind: "wasm", Generation: 4, Size: int64(len(magic) + 3)}, inspected.History[0])
+	before := inspected.History[0]
+	require.Equal(t, service{Digest: before.Digest, Module: string(one), Kind: "wasm", Generation: 4, Size: int64(len(magic) + 3)}, before)
+	require.NotContains(t, []string{before.Digest, inspected.Digest}, inspected.Module, "a version is more than its module")
 
 	back := st.post("/services/rollback?prefix=a", "", "")
 	require.Equal(t, http.StatusOK, back.status, back.body)
-	require.Equal(t, string(one), back.service(t).Digest)
+	require.Equal(t, string(one), back.service(t).Module)
+	require.Equal(t, before.Digest, back.service(t).Digest)
 	require.Equal(t, "one", st.get("/a").body)
 	forth := st.post("/services/rollback?prefix=a&generation=5", "", "")
-	require.Equal(t, string(two), forth.service(t).Digest)
+	require.Equal(t, string(two), forth.service(t).Module)
+	require.Equal(t, inspected.Digest, forth.service(t).Digest)
 	require.Equal(t, "two", st.get("/a").body)
 
 	removed := st.post("/services/remove?prefix=a", "", "")
@@ -201,4 +205,17 @@ func TestManageConcurrently(t *testing.T) {
 	wg.Wait()
 	require.Empty(t, prefixes(t, st.get("/services")))
 	require.EqualValues(t, 24, st.generation())
+}
+
+// A deploy that changes one option alone is another version, with the same module.
+func TestDigestCoversOptions(t *testing.T) {
+	st := start(t, setup{})
+	digests := make(map[string]string)
+	for _, query := range []string{"", "&timeout=1s", "&timeout=2s", "&memory=1MiB", "&isolation=fresh", "&config=a%3Db", "&config=a%3Dc", "&allow=https://a.example"} {
+		s := st.post("/services/add?prefix=a"+query, "application/wasm", magic+"one").service(t)
+		require.Equal(t, string(registry.DigestOf([]byte(magic+"one"))), s.Module)
+		require.NotContains(t, digests, s.Digest, "%s", query)
+		digests[s.Digest] = query
+		require.Equal(t, s.Digest, st.get("/services/inspect?prefix=a").service(t).Digest)
+	}
 }

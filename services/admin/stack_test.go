@@ -204,6 +204,7 @@ type answer struct {
 // service is the part of an answer that the tests look at.
 type service struct {
 	Prefix, Digest, Kind, ABI, Timeout, Isolation, State, Problem string
+	Module                                                        string `json:"module_digest"`
 	Generation                                                    uint64
 	Memory, Size, Snapshot                                        int64
 	History                                                       []service

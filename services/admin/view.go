@@ -17,7 +17,8 @@ import (
 type serviceView struct {
 	Prefix      string              `json:"prefix"`
 	Match       string              `json:"match,omitempty"`
-	Digest      registry.Digest     `json:"digest"`
+	Digest      registry.Digest     `json:"digest"`        // of all that the version is: see registry.Version.ContentDigest
+	Module      registry.Digest     `json:"module_digest"` // of the module, or the document of another kind
 	Generation  registry.Generation `json:"generation"`
 	Kind        string              `json:"kind"`
 	Origin      registry.Origin     `json:"origin,omitempty"`
@@ -54,6 +55,7 @@ type queueView struct {
 // versionView is the JSON form of a version that is not current any more.
 type versionView struct {
 	Digest     registry.Digest     `json:"digest"`
+	Module     registry.Digest     `json:"module_digest"`
 	Generation registry.Generation `json:"generation"`
 	Kind       string              `json:"kind"`
 	Memory     int64               `json:"memory,omitempty"`
@@ -84,7 +86,8 @@ func viewOf(service registry.Service, status services.Status) serviceView {
 	v := serviceView{
 		Prefix:      prefix,
 		Match:       match,
-		Digest:      version.Digest,
+		Digest:      version.ContentDigest(),
+		Module:      version.Digest,
 		Generation:  version.Generation,
 		Kind:        version.Kind,
 		Origin:      version.Origin,
@@ -146,7 +149,8 @@ func historyOf(service registry.Service) []versionView {
 	var views []versionView
 	for _, version := range service.History {
 		views = append(views, versionView{
-			Digest:     version.Digest,
+			Digest:     version.ContentDigest(),
+			Module:     version.Digest,
 			Generation: version.Generation,
 			Kind:       version.Kind,
 			Memory:     version.Options.MemoryBytes,
