@@ -145,25 +145,41 @@ func TestAccessFromBrowsers(t *testing.T) {
 		st := start(t, setup{admin: admin.Config{Token: token}})
 		tests := []struct {
 			name, header, value string
-			ok                  bool
+			withToken           bool // let through if there is a token
+			without             bool // let through if there is none
 		}{
-			{"other site", "Sec-Fetch-Site", "cross-site", false},
-			{"other port of this machine", "Sec-Fetch-Site", "same-site", false},
-			{"old browser, other origin", "Origin", "https://attacker.example", false},
-			{"sandboxed page", "Origin", "null", false},
-			{"own page", "Sec-Fetch-Site", "same-origin", true},
-			{"old browser, own page", "Origin", st.url, true},
-			{"typed in", "Sec-Fetch-Site", "none", true},
+			{"other site", "Sec-Fetch-Site", "cross-site", false, false},
+			{"other port of this machine", "Sec-Fetch-Site", "same-site", false, false},
+			{"old browser, other origin", "Origin", "https://attacker.example", false, false},
+			{"sandboxed page", "Origin", "null", false, false},
+			{"page of a service", "Sec-Fetch-Site", "same-origin", true, false},
+			{"old browser, page of a service", "Origin", st.url, true, false},
+			{"typed in", "Sec-Fetch-Site", "none", true, true},
 		}
 		for _, tt := range tests {
+			ok := token != "" && tt.withToken || token == "" && tt.without
 			r := st.request(http.MethodPost, "/services/remove?prefix=a", "", nil)
 			r.Header.Set(tt.header, tt.value)
 			r.Header.Set("Authorization", "Bearer t")
-			if tt.ok {
+			if ok {
 				st.do(r).problem(t, problem.NotFound) // let through: there is no such service
 			} else {
-				require.Contains(t, st.do(r).problem(t, problem.Forbidden).Detail, "origin")
+				require.Contains(t, st.do(r).problem(t, problem.Forbidden).Detail, "a page")
 			}
+			if token != "" {
+				continue
+			}
+			r = st.request(http.MethodGet, "/services", "", nil)
+			r.Header.Set(tt.header, tt.value)
+			if got := st.do(r); ok {
+				require.Equal(t, http.StatusOK, got.status, tt.name)
+				require.Contains(t, got.header.Get("Content-Security-Policy"), "sandbox")
+			} else {
+				require.Contains(t, got.problem(t, problem.Forbidden).Detail, "--admin-token")
+			}
+			r = st.request(http.MethodGet, "/services/health", "", nil)
+			r.Header.Set(tt.header, tt.value)
+			require.Equal(t, http.StatusOK, st.do(r).status, tt.name)
 		}
 	}
 }

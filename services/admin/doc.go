@@ -95,7 +95,7 @@
 //
 //	400 bad-request             malformed, unknown, missing or contradictory fields; see violations
 //	401 unauthorized            a token is set, and the request does not carry it
-//	403 forbidden               not from this machine while no token is set; from a page of another origin; or a source
+//	403 forbidden               not from this machine, or from a page, while no token is set; from a page of another origin; or a source
 //	                            that leads to an address which is not public
 //	404 not-found               no such service, or no such path
 //	405 method-not-allowed      see the header Allow
@@ -113,7 +113,8 @@
 // With Config.Token, whoever sends it as Authorization: Bearer TOKEN, over any listener. Without, processes of this machine:
 // the listener must be on a loopback address (marked by [WithListener]; one that is not marked counts as public), the peer too, the
 // Host header must name this machine without the help of a resolver, and no header may tell of a proxy. What X-Forwarded-For
-// and its kin claim is never believed. In both cases browsers' requests from other origins are refused.
+// and its kin claim is never believed. Requests that a browser sends for a page of another origin are refused in both cases. Without a token,
+// so are those of any page, reading included: a page that a service has answered has the origin of management.
 //
 // # Concurrency
 //

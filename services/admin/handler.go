@@ -163,6 +163,7 @@ func (h *Handler) answer(w http.ResponseWriter, status int, v any) error {
 	header.Set("Content-Length", strconv.Itoa(body.Len()))
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Security-Policy", "sandbox; default-src 'none'; frame-ancestors 'none'") // no page of a service reads it from a tab
 	h.boundAnswer(w)
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes()) // who would be told of an error is gone

@@ -1,14 +1,16 @@
-// Package access decides who may use a surface of the server that is not for the public: whoever knows its token, or, where it has
-// none, processes of this machine, and never a page in somebody's browser.
+// Package access guards the surfaces of the server that are not public, such as management. With a token, it admits clients that send it.
+// Without one, it admits programs of this machine, and no page in a browser: pages of services have the origin of the server itself.
 package access
 
 import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/vespo-dev/vespo/router/problem"
@@ -54,31 +56,53 @@ func New(surface Surface, token string) *Guard {
 }
 
 // Check returns nil if the request may use the surface, else the problem to answer with. What a proxy claims in a header is never
-// believed; it is only ever a reason to refuse. Browsers may read, by a request that changes nothing, if nothing else forbids it.
+// believed; it is only ever a reason to refuse.
+//
+// With a token, browsers may read from pages of other origins, as far as they send the token. Without one, every request that a page
+// has caused is refused, reading included: the script of a page that a service of this server has answered has the server's origin.
 func (g *Guard) Check(r *http.Request) error {
-	name, flag := g.surface.Name, g.surface.TokenFlag
-	if err := g.origin.Check(r); err != nil {
-		return problem.Newf(problem.Forbidden,
-			"a page of another origin sent this request: %s takes none from browsers elsewhere", name).WithCause(err)
-	}
 	if g.hasToken {
+		if err := g.origin.Check(r); err != nil {
+			return problem.Newf(problem.Forbidden,
+				"a page of another origin sent this request: %s takes none from browsers elsewhere", g.surface.Name).WithCause(err)
+		}
 		return g.checkToken(r)
+	}
+	if fromPage(r.Header) {
+		return g.refuse("a page in a browser sent this request, as its Origin or Sec-Fetch-Site says, and without a token %s takes none from pages, "+
+			"not even from those of this server's services: use a client that is no browser", g.surface.Name)
 	}
 	listener, _ := r.Context().Value(listenerKey{}).(net.Addr)
 	switch {
 	case !loopback(addrOf(listener)):
 		return problem.Newf(problem.Forbidden, "%s is off on this listener, as other machines reach it and no token is set: "+
-			"start the server with %s, or with %s on a loopback address such as %s", name, flag, g.surface.ListenFlag, g.surface.Example)
+			"start the server with %s, or with %s on a loopback address such as %s",
+			g.surface.Name, g.surface.TokenFlag, g.surface.ListenFlag, g.surface.Example)
 	case !loopback(parseAddrPort(r.RemoteAddr)):
-		return problem.Newf(problem.Forbidden, "without a token, %s answers to this machine only: start the server with %s", name, flag)
+		return g.refuse("without a token, %s answers to this machine only", g.surface.Name)
 	case proxied(r.Header):
-		return problem.Newf(problem.Forbidden, "the request came through a proxy or from a service, and without a token %s answers to this machine only: "+
-			"start the server with %s", name, flag)
+		return g.refuse("the request came through a proxy or from a service, and without a token %s answers to this machine only", g.surface.Name)
 	case !localHost(r.Host):
-		return problem.Newf(problem.Forbidden, "the Host %.100q is not a name of this machine: "+
-			"use localhost, 127.0.0.1, [::1] or the listen address, or start the server with %s", r.Host, flag)
+		return g.refuse("the Host %.100q is not a name of this machine: use localhost, 127.0.0.1, [::1] or the listen address", r.Host)
 	}
 	return nil
+}
+
+// refuse returns a problem that ends in the flag to set, where the surface has one.
+func (g *Guard) refuse(format string, args ...any) error {
+	detail := fmt.Sprintf(format, args...)
+	if g.surface.TokenFlag != "" {
+		detail += ", or start the server with " + g.surface.TokenFlag
+	}
+	return problem.New(problem.Forbidden, detail)
+}
+
+// fromPage reports whether a browser marked the request as caused by a page. A URL that a user typed has no Origin, and "none" for a site.
+func fromPage(h http.Header) bool {
+	if len(h["Origin"]) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(h["Sec-Fetch-Site"], func(site string) bool { return site != "none" })
 }
 
 // CheckChange is Check for a surface on which every request changes something, whatever its method says.

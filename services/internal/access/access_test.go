@@ -22,9 +22,9 @@ func from(method string, headers ...[2]string) *http.Request {
 	return r
 }
 
-// TestReadingCanBeAChange has what a surface whose reads change something adds to the rules that management's tests show: a page
-// elsewhere can make a browser read from this machine, even though it never sees the answer.
-func TestReadingCanBeAChange(t *testing.T) {
+// TestPagesAreRefusedWithoutToken shows that no page gets in without a token: neither one elsewhere, which never sees the answer but can
+// make a browser ask, nor one of a service, which has the server's origin.
+func TestPagesAreRefusedWithoutToken(t *testing.T) {
 	g := New(Surface{Name: "the surface", ListenFlag: "--x-listen", Example: "127.0.0.1:1", TokenFlag: "--x-token"}, "")
 	for _, c := range []struct {
 		name           string
@@ -32,9 +32,14 @@ func TestReadingCanBeAChange(t *testing.T) {
 		reads, changes bool
 	}{
 		{"a program", from("GET"), true, true},
-		{"a page elsewhere reads", from("GET", [2]string{"Sec-Fetch-Site", "cross-site"}), true, false},
-		{"a page of an older browser", from("GET", [2]string{"Origin", "https://example.com"}), true, false},
-		{"its own page", from("GET", [2]string{"Sec-Fetch-Site", "same-origin"}), true, true},
+		{"a URL that a user typed", from("GET", [2]string{"Sec-Fetch-Site", "none"}), true, true},
+		{"a page elsewhere reads", from("GET", [2]string{"Sec-Fetch-Site", "cross-site"}), false, false},
+		{"a page of an older browser", from("GET", [2]string{"Origin", "https://example.com"}), false, false},
+		{"a page of a service", from("GET", [2]string{"Sec-Fetch-Site", "same-origin"}), false, false},
+		{"a page of a service posts", from("POST", [2]string{"Origin", "http://127.0.0.1:4242"}), false, false},
+		{"a page on another port", from("GET", [2]string{"Sec-Fetch-Site", "same-site"}), false, false},
+		{"a page without an origin", from("GET", [2]string{"Origin", "null"}), false, false},
+		{"a value that no browser sends", from("GET", [2]string{"Sec-Fetch-Site", ""}), false, false},
 		{"a page elsewhere posts", from("POST", [2]string{"Sec-Fetch-Site", "cross-site"}), false, false},
 		{"a proxy", from("GET", [2]string{"Via", "1.1 x"}), false, false},
 		{"a service", from("GET", [2]string{CallerHeader, "/a"}), false, false},
@@ -42,6 +47,9 @@ func TestReadingCanBeAChange(t *testing.T) {
 		require.Equal(t, c.reads, g.Check(c.request) == nil, c.name)
 		require.Equal(t, c.changes, g.CheckChange(c.request) == nil, c.name)
 	}
+	twice := from("GET")
+	twice.Header["Sec-Fetch-Site"] = []string{"none", "same-origin"}
+	require.Error(t, g.Check(twice))
 	method := from("GET")
 	require.NoError(t, g.CheckChange(method))
 	require.Equal(t, "GET", method.Method, "the request stays as it is")
@@ -57,4 +65,21 @@ func TestRefusalsNameTheSurface(t *testing.T) {
 	err = New(surface, "secret").Check(public)
 	require.ErrorContains(t, err, "the server's --x-token")
 	require.Equal(t, problem.Unauthorized, problem.From(err).Kind())
+}
+
+// With a token, pages of other origins may read with it and change nothing; those of the server's own origin may do both.
+func TestPagesWithToken(t *testing.T) {
+	g := New(Surface{Name: "the surface", ListenFlag: "--x-listen", Example: "127.0.0.1:1", TokenFlag: "--x-token"}, "secret")
+	bearer := [2]string{"Authorization", "Bearer secret"}
+	elsewhere := [2]string{"Origin", "https://example.com"}
+	require.NoError(t, g.Check(from("GET", bearer, elsewhere)))
+	require.Error(t, g.Check(from("POST", bearer, elsewhere)))
+	require.Error(t, g.CheckChange(from("GET", bearer, elsewhere)))
+	require.NoError(t, g.Check(from("POST", bearer, [2]string{"Sec-Fetch-Site", "same-origin"})))
+}
+
+func TestRefusalsNameNoFlagWhereThereIsNone(t *testing.T) {
+	err := New(Surface{Name: "the surface"}, "").Check(from("GET", [2]string{"Origin", "null"}))
+	require.ErrorContains(t, err, "use a client that is no browser")
+	require.NotContains(t, err.Error(), "start the server")
 }
