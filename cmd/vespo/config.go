@@ -37,7 +37,9 @@ type Config struct {
 	QueueWait           time.Duration `placeholder:"DURATION" default:"1s" help:"Longest wait for a slot (${default})."`
 	Root                string        `placeholder:"DIR" type:"path" help:"Directory below which services can mount directories, to read them, and static files are; without it, there is neither."`
 	Idle                time.Duration `placeholder:"DURATION" default:"5m" help:"Time after which an unused service gives back its slots, and 6 times that, its compiled code; 0 is never (${default})."`
-	MaxConnections      int           `placeholder:"N" default:"4096" help:"Connections that are open at a time; more wait to be accepted (${default})."`
+	MaxConnections      int           `placeholder:"N" default:"4096" help:"Connections that are open at a time; newcomers close the one that has been idle for the longest time, or wait (${default})."`
+	PerClient           percent       `placeholder:"PERCENT" default:"50%" help:"Share of the connections that one address of another machine may hold (${default})."`
+	KeepAlive           time.Duration `placeholder:"DURATION" default:"2m" help:"Time after which a connection without a request is closed; longer than that of a load balancer in front (${default})."`
 	AdminToken          string        `placeholder:"TOKEN" env:"VESPO_ADMIN_TOKEN" help:"Token that management requests must carry; without one, only this machine manages, over a loopback address."`
 	WorkerListen        string        `placeholder:"HOST:PORT" default:"127.0.0.1:4242" help:"Address where the workers of queues fetch requests, open while there is a queue; port 0 takes a free one (${default})."`
 	WorkerToken         string        `placeholder:"TOKEN" env:"VESPO_WORKER_TOKEN" help:"Token that workers must send; without one, only this machine's can fetch requests, over a loopback address."`
@@ -77,6 +79,8 @@ func (c *Config) Validate() error {
 	check(c.QueueWait >= 0 && c.QueueWait <= maxTimeout, "--queue-wait is %s: it must be between 0 and %s", c.QueueWait, maxTimeout)
 	check(c.Idle >= 0, "--idle is %s: it must be 0, for never, or more", c.Idle)
 	check(c.MaxConnections >= 1, "--max-connections is %d: it must be 1 or more", c.MaxConnections)
+	check(c.PerClient >= 1 && c.PerClient <= 100, "--per-client is %s: it must be between 1%% and 100%%", c.PerClient)
+	check(c.KeepAlive >= time.Second && c.KeepAlive <= maxTimeout, "--keep-alive is %s: it must be between 1s and %s", c.KeepAlive, maxTimeout)
 	host, _, err := net.SplitHostPort(c.WorkerListen)
 	check(err == nil, "--worker-listen is %q: write it like 127.0.0.1:4242, or :4242 for every address of this machine", c.WorkerListen)
 	addr, parseErr := netip.ParseAddr(host)
@@ -135,6 +139,8 @@ func (c *Config) String() string {
 		{"root", c.Root},
 		{"idle", c.Idle},
 		{"max-connections", c.MaxConnections},
+		{"per-client", c.PerClient},
+		{"keep-alive", c.KeepAlive},
 		{"admin-token", isSet(c.AdminToken)},
 		{"worker-listen", c.WorkerListen},
 		{"worker-token", isSet(c.WorkerToken)},

@@ -49,6 +49,9 @@ func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
 	defer func() { err = errors.Join(err, dirs.close()) }()
 	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: c.LogLevel}))
 	log.Debug("configuration", "flags", c.Config.String())
+	if limit, ok := descriptorLimit(); ok {
+		c.fitConnections(limit, log)
+	}
 	p, err := wire(ctx, &c.Config, dirs.data, log, accessListener(&c.Config, s, log))
 	if err != nil {
 		return err
@@ -162,9 +165,7 @@ type server struct {
 
 // run serves until ctx ends or the listener fails, drains, and closes the parts.
 func (s *server) run(ctx context.Context) error {
-	listener, err := conns.Listen(ctx, s.cfg.Listen, conns.Config{
-		Flag: "--listen", MaxConnections: s.cfg.MaxConnections, First: headerTimeout, Idle: idleTimeout, Write: answerTimeout,
-	})
+	listener, err := conns.Listen(ctx, s.cfg.Listen, s.cfg.connections("--listen", s.log))
 	if err != nil {
 		return errors.Join(err, s.parts.close(ctx), s.parts.closeSurfaces())
 	}

@@ -22,9 +22,7 @@ type surface struct {
 
 // open listens and serves until stop; what it starts is counted in owned. cancel ends the server if it accepts no more.
 func (f *surface) open(ctx context.Context, s *server, owned *sync.WaitGroup, cancel context.CancelCauseFunc) error {
-	l, err := conns.Listen(ctx, f.address, conns.Config{
-		MaxConnections: s.cfg.MaxConnections, First: headerTimeout, Idle: idleTimeout, Write: answerTimeout,
-	})
+	l, err := conns.Listen(ctx, f.address, s.cfg.connections("--lambda-listen", s.log))
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.name, err)
 	}

@@ -30,7 +30,6 @@ import (
 // Bounds of a connection that no flag changes.
 const (
 	headerTimeout     = 10 * time.Second // for the header of a connection's first request
-	idleTimeout       = time.Minute      // until the header of the next
 	bodyTimeout       = 30 * time.Second // for a body that nobody has begun to read
 	answerTimeout     = 30 * time.Second // for the client to take the end of an answer
 	maxHeaderBytes    = 64 << 10

@@ -3,6 +3,7 @@ package conns
 import (
 	"io"
 	"net"
+	"net/netip"
 	"sync/atomic"
 )
 
@@ -13,9 +14,12 @@ const pieceBytes = 256 << 10
 // it, as far as the HTTP server goes; where a hijacker has several, what is noted may be off.
 type conn struct {
 	*net.TCPConn
+	peer         netip.Addr    // immutable; as PeerOf returns it
+	local        bool          // immutable; the peer is on this machine
+	serial       uint64        // immutable since it has a place; order of arrival
 	release      func()        // immutable
 	ticks        *atomic.Int64 // immutable; the listener's clock
-	idleSince    atomic.Int64  // atomic; 0 while a request is served
+	idleSince    atomic.Int64  // atomic; 0 while a request is served, evicted when it was closed to make room
 	served       atomic.Bool   // atomic; a request was answered
 	writingSince atomic.Int64  // atomic; 0 if nobody writes
 	given        atomic.Bool   // atomic; hijacked

@@ -4,38 +4,60 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// Config bounds the connections of a listener. None of the values may be 0, but for the times of a listener that nobody watches.
+// Config bounds the connections of a listener. A listener that nobody watches has no times.
 type Config struct {
 	Flag           string        // chooses the address, for messages
-	MaxConnections int           // open at a time; those beyond wait in the kernel's queue
+	MaxConnections int           // open at a time
+	Reserved       int           // of these, kept for peers on this machine
+	PerPeer        int           // open at a time from one address of another machine; 0: as many as there are places
 	First          time.Duration // until the header of the first request is there
 	Idle           time.Duration // until the header of a later request is there
 	Write          time.Duration // for the client to take one piece of what is written
+	Log            *slog.Logger  // told when a bound acts, at most every reportTicks; may be nil
 }
 
-// tick is how exact the times of a Config are kept.
-const tick = time.Second
+const (
+	// tick is how exact the times of a Config are kept.
+	tick = time.Second
+	// reportTicks is how many ticks lie between two reports of bounds that act.
+	reportTicks = 10
+)
 
 // Listener deals in TCP connections, not in the net.Conn interface, because the HTTP server asks its connections for more than that
 // has: closing the writing side alone, and sending from files.
+//
+// A newcomer without a free place takes that of the connection that has been idle for the longest time. Where all are busy, it waits.
 type Listener struct {
 	*net.TCPListener                    // immutable
 	cfg              Config             // immutable
-	places           chan struct{}      // one sent for each open connection
+	freed            chan struct{}      // receives when lobby may have a place again
 	closing          context.Context    // immutable
 	beginClosing     context.CancelFunc // immutable
 	ticks            atomic.Int64       // atomic; begins at 1
+	waiting          atomic.Bool        // atomic; lobby is not empty
 
-	mu   sync.Mutex
-	open map[*conn]struct{} // guarded by mu
+	mu        sync.Mutex
+	open      map[*conn]struct{} // guarded by mu, like all below
+	peers     map[netip.Addr]int // open connections of each peer
+	lobby     []*conn            // accepted, without a place; at most lobbyPlaces
+	woken     bool               // the deadline of Accept is over, so that it looks at lobby
+	victims   []victim           // the oldest idle connections at the last search
+	serials   uint64             // of the last connection that got a place
+	evictions uint64             // since the last report
+	refusals  uint64             // since the last report
+	reported  int64              // tick of the last report
+	emptied   chan struct{}      // closed when no connection is open; nil if no caller waits for that
 }
 
 // Listen opens the listener; its address has the real port. Nothing is bounded in time before Watch runs.
@@ -47,45 +69,73 @@ func Listen(ctx context.Context, address string, cfg Config) (*Listener, error) 
 	case err != nil:
 		return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
 	}
-	l := &Listener{TCPListener: inner.(*net.TCPListener), cfg: cfg, places: make(chan struct{}, cfg.MaxConnections),
-		open: make(map[*conn]struct{})}
+	l := &Listener{TCPListener: inner.(*net.TCPListener), cfg: cfg, freed: make(chan struct{}, 1),
+		open: make(map[*conn]struct{}), peers: make(map[netip.Addr]int)}
 	l.closing, l.beginClosing = context.WithCancel(context.Background())
 	l.ticks.Store(1)
 	return l, nil
 }
 
-// Accept waits for a free place, then for a connection.
+// Accept waits for a connection that has a place.
 func (l *Listener) Accept() (net.Conn, error) {
-	select {
-	case l.places <- struct{}{}:
-	case <-l.closing.Done():
-		return nil, net.ErrClosed
+	for {
+		c, full := l.fromLobby()
+		switch {
+		case c != nil:
+			return c, nil
+		case full:
+			select {
+			case <-l.freed:
+				continue
+			case <-l.closing.Done():
+				return nil, net.ErrClosed
+			}
+		}
+		accepted, err := l.AcceptTCP()
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded): // woken
+			continue
+		default:
+			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+				l.evictOne()
+			}
+			return nil, err
+		}
+		c = l.newConn(accepted)
+		switch l.place(c) {
+		case admitted:
+			return c, nil
+		case waits:
+			l.wait(c)
+		case refused:
+			_ = accepted.Close() // which is all that the client is told
+		}
 	}
-	accepted, err := l.AcceptTCP()
-	if err != nil {
-		<-l.places
-		return nil, err
-	}
-	c := &conn{TCPConn: accepted, ticks: &l.ticks}
-	c.idleSince.Store(l.ticks.Load())
-	c.release = sync.OnceFunc(func() { l.forget(c) })
-	l.mu.Lock()
-	l.open[c] = struct{}{}
-	l.mu.Unlock()
-	return c, nil
 }
 
-// forget gives the place of a connection back.
-func (l *Listener) forget(c *conn) {
+// wait puts a connection into the lobby.
+func (l *Listener) wait(c *conn) {
 	l.mu.Lock()
-	delete(l.open, c)
-	l.mu.Unlock()
-	<-l.places
+	defer l.mu.Unlock()
+	if l.closing.Err() != nil {
+		_ = c.TCPConn.Close() // nothing was read of it
+		return
+	}
+	l.lobby = append(l.lobby, c)
+	l.waiting.Store(true)
 }
 
-// Close makes Accept return, also where it waits for a place. Open connections stay open.
+// Close makes Accept return. Open connections stay open; those without a place are closed.
 func (l *Listener) Close() error {
 	l.beginClosing()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.lobby {
+		_ = c.TCPConn.Close() // nothing was read of it
+	}
+	l.lobby = nil
+	l.waiting.Store(false)
 	return l.TCPListener.Close()
 }
 
@@ -99,6 +149,11 @@ func (l *Listener) ConnState(c net.Conn, state http.ConnState) {
 	case http.StateIdle: // and as long as no header is complete
 		own.served.Store(true)
 		own.idleSince.Store(l.ticks.Load())
+		if l.waiting.Load() {
+			l.mu.Lock()
+			l.wakeLocked()
+			l.mu.Unlock()
+		}
 	case http.StateActive:
 		own.idleSince.Store(0)
 	case http.StateHijacked: // whoever has it decides how long its peer may be silent
@@ -126,6 +181,10 @@ func (l *Listener) look() {
 	now := l.ticks.Add(1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.reportLocked(now)
+	if len(l.lobby) > 0 {
+		l.wakeLocked()
+	}
 	for c := range l.open {
 		patience := l.cfg.First
 		if c.served.Load() {
@@ -140,7 +199,17 @@ func (l *Listener) look() {
 	}
 }
 
-// over tells whether what has begun at a tick, if at all, has lasted for longer than the limit.
+// reportLocked logs what the bounds did, once in a while.
+func (l *Listener) reportLocked(now int64) {
+	if l.evictions+l.refusals == 0 || now-l.reported < reportTicks || l.cfg.Log == nil {
+		return
+	}
+	l.cfg.Log.Warn("the bound of connections acts", "open", len(l.open), "bound", l.cfg.MaxConnections,
+		"idle_closed", l.evictions, "refused", l.refusals, "bound_of_one_address", l.cfg.PerPeer)
+	l.evictions, l.refusals, l.reported = 0, 0, now
+}
+
+// over reports whether what has begun at a tick, if at all, has lasted for longer than the limit.
 func over(since, now int64, limit time.Duration) bool {
-	return since != 0 && time.Duration(now-since)*tick > limit
+	return since > 0 && time.Duration(now-since)*tick > limit
 }

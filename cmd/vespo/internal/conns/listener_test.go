@@ -60,7 +60,8 @@ func TestListenerBoundsConnections(t *testing.T) {
 	require.LessOrEqual(t, most.Load(), int32(2*bound))
 	require.NoError(t, srv.Shutdown(t.Context()))
 	owned.Wait()
-	require.Empty(t, l.places)
+	require.Empty(t, l.open)
+	require.Empty(t, l.peers)
 }
 
 func TestListenerGivesEachPlaceBackOnce(t *testing.T) {
@@ -72,10 +73,11 @@ func TestListenerGivesEachPlaceBackOnce(t *testing.T) {
 	defer client.Close()
 	conn, err := l.Accept()
 	require.NoError(t, err)
-	require.Len(t, l.places, 1)
+	require.Len(t, l.open, 1)
 	require.NoError(t, conn.Close())
 	require.Error(t, conn.Close())
-	require.Empty(t, l.places)
+	require.Empty(t, l.open)
+	require.Empty(t, l.peers)
 }
 
 func TestListenerCloseEndsAcceptThatWaits(t *testing.T) {

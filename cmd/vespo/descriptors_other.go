@@ -1,0 +1,6 @@
+//go:build !unix
+
+package main
+
+// descriptorLimit reports that there is no limit of open files.
+func descriptorLimit() (uint64, bool) { return 0, false }

@@ -1,0 +1,217 @@
+package conns
+
+import (
+	"cmp"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+const (
+	// lobbyPlaces is how many accepted connections wait for a place while all open ones are busy. Beyond it the kernel's queue holds
+	// newcomers.
+	lobbyPlaces = 16
+	// victimBatch is how many connections one search for idle ones finds, so that a flood of newcomers does not search for each.
+	victimBatch = 64
+	// evicted is the idleSince of a connection that was closed to make room.
+	evicted = -1
+)
+
+// peerPrefixBits is what counts as one IPv6 peer: the network that one site is assigned.
+const peerPrefixBits = 64
+
+// victim is a connection that was idle when it was found.
+type victim struct {
+	*conn
+	since int64
+}
+
+// verdict is what becomes of a newcomer.
+type verdict int
+
+const (
+	admitted verdict = iota
+	waits            // for a place, in the lobby
+	refused          // its peer has as many connections as it may
+)
+
+// PeerOf returns what an address counts as: IPv4 addresses count alone, IPv6 addresses by their /64.
+func PeerOf(addr netip.Addr) netip.Addr {
+	addr = addr.Unmap().WithZone("")
+	if addr.Is4() || !addr.IsValid() {
+		return addr
+	}
+	prefix, _ := addr.Prefix(peerPrefixBits) // an IPv6 address has that many bits
+	return prefix.Addr()
+}
+
+// newConn returns the connection of an accepted one. It has no place yet.
+func (l *Listener) newConn(accepted *net.TCPConn) *conn {
+	c := &conn{TCPConn: accepted, ticks: &l.ticks}
+	if tcp, ok := accepted.RemoteAddr().(*net.TCPAddr); ok {
+		c.peer = PeerOf(tcp.AddrPort().Addr())
+	}
+	c.local = c.peer.IsLoopback()
+	c.release = func() { l.forget(c) }
+	return c
+}
+
+// place gives c a place, after closing idle connections where that is needed.
+func (l *Listener) place(c *conn) verdict {
+	for {
+		v, decision := l.judge(c)
+		if v == nil {
+			return decision
+		}
+		_ = v.Close() // the peer is gone for us in any case
+	}
+}
+
+// judge decides about a newcomer. A connection that it returns must be closed first, and the newcomer judged again.
+func (l *Listener) judge(c *conn) (*conn, verdict) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !c.local && l.cfg.PerPeer > 0 && l.peers[c.peer] >= l.cfg.PerPeer {
+		l.refusals++
+		return nil, refused
+	}
+	bound := l.cfg.MaxConnections
+	if !c.local {
+		bound -= l.cfg.Reserved
+	}
+	if len(l.open) < bound {
+		l.serials++
+		c.serial = l.serials
+		c.idleSince.Store(l.ticks.Load())
+		l.open[c] = struct{}{}
+		l.peers[c.peer]++
+		return nil, admitted
+	}
+	return l.evictLocked(c.local), waits
+}
+
+// evictLocked takes the connection that has been idle for the longest time out of the open ones; nil if all are busy. Connections of
+// this machine, such as those of a reverse proxy, make room only for each other.
+func (l *Listener) evictLocked(local bool) *conn {
+	if l.cfg.First == 0 { // nothing is known of what connections are at
+		return nil
+	}
+	for _, fresh := range [...]bool{false, true} {
+		for len(l.victims) > 0 {
+			v := l.victims[0]
+			if v.local && !(local && fresh) { // others may have become idle since the search
+				break
+			}
+			l.victims = l.victims[1:]
+			if _, open := l.open[v.conn]; open && v.idleSince.CompareAndSwap(v.since, evicted) {
+				l.evictions++
+				return v.conn
+			}
+		}
+		if !fresh {
+			l.findVictimsLocked()
+		}
+	}
+	return nil
+}
+
+// findVictimsLocked finds the oldest idle connections, those of other machines first.
+func (l *Listener) findVictimsLocked() {
+	var idle []victim
+	for c := range l.open {
+		if since := c.idleSince.Load(); since > 0 && !c.given.Load() {
+			idle = append(idle, victim{c, since})
+		}
+	}
+	slices.SortFunc(idle, func(a, b victim) int {
+		return cmp.Or(compareBool(a.local, b.local), cmp.Compare(a.since, b.since), cmp.Compare(a.serial, b.serial))
+	})
+	l.victims = slices.Clone(idle[:min(len(idle), victimBatch)])
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// fromLobby returns a waiting connection that has got a place, if there is one, and reports whether no more may wait.
+func (l *Listener) fromLobby() (c *conn, full bool) {
+	l.mu.Lock()
+	waiting := slices.Clone(l.lobby)
+	if l.woken {
+		l.woken = false
+		_ = l.SetDeadline(time.Time{}) // an error: it is closed
+	}
+	l.mu.Unlock()
+	busy := false // for other machines
+	for _, c := range waiting {
+		if busy && !c.local {
+			continue
+		}
+		decision := l.place(c)
+		if decision == waits && c.local {
+			break // no other connection can have a place either
+		}
+		if decision == waits {
+			busy = true
+			continue
+		}
+		l.mu.Lock()
+		l.lobby = slices.DeleteFunc(l.lobby, func(other *conn) bool { return other == c })
+		l.waiting.Store(len(l.lobby) > 0)
+		l.mu.Unlock()
+		if decision == admitted {
+			return c, false
+		}
+		_ = c.TCPConn.Close()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return nil, len(l.lobby) >= lobbyPlaces
+}
+
+// wakeLocked lets Accept look at the lobby.
+func (l *Listener) wakeLocked() {
+	l.woken = true
+	_ = l.SetDeadline(time.Unix(1, 0)) // an error: it is closed
+	select {
+	case l.freed <- struct{}{}:
+	default: // it is awake already
+	}
+}
+
+// evictOne closes one idle connection, where the process has no descriptor for a newcomer.
+func (l *Listener) evictOne() {
+	l.mu.Lock()
+	v := l.evictLocked(true)
+	l.mu.Unlock()
+	if v != nil {
+		_ = v.Close() // the peer is gone for us in any case
+	}
+}
+
+// forget gives the place of a connection back, and wakes Accept where a newcomer waits for it.
+func (l *Listener) forget(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, open := l.open[c]; !open {
+		return
+	}
+	delete(l.open, c)
+	if l.peers[c.peer]--; l.peers[c.peer] == 0 {
+		delete(l.peers, c.peer)
+	}
+	if len(l.lobby) > 0 {
+		l.wakeLocked()
+	}
+	if len(l.open) == 0 && l.emptied != nil {
+		close(l.emptied)
+		l.emptied = nil
+	}
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
+)
+
+// percent is a share that is written like 50%.
+type percent int
+
+// UnmarshalText reads a share.
+func (p *percent) UnmarshalText(text []byte) error {
+	n, err := strconv.Atoi(strings.TrimSuffix(string(text), "%"))
+	if err != nil {
+		return fmt.Errorf("%q is not a share: write it like 50%%", text)
+	}
+	*p = percent(n)
+	return nil
+}
+
+// String writes the share as UnmarshalText reads it.
+func (p percent) String() string { return strconv.Itoa(int(p)) + "%" }
+
+// of returns the share of n, at least 1.
+func (p percent) of(n int) int { return max(1, int(int64(n)*int64(p)/100)) }
+
+// maxReserved is the most places for connections that are kept for this machine.
+const maxReserved = 64
+
+// connections configures a listener for clients.
+func (c *Config) connections(flag string, log *slog.Logger) conns.Config {
+	return conns.Config{
+		Flag: flag, MaxConnections: c.MaxConnections, Reserved: min(maxReserved, c.MaxConnections/16), PerPeer: c.PerClient.of(c.MaxConnections),
+		First: headerTimeout, Idle: c.KeepAlive, Write: answerTimeout, Log: log,
+	}
+}
+
+// fitConnections lowers --max-connections to what the process may open. A quarter of its descriptors is left to upstreams, files and
+// modules; the Lambda API has as many connections of its own. The Go runtime has raised the soft limit to the hard one already.
+func (c *Config) fitConnections(limit uint64, log *slog.Logger) {
+	listeners := uint64(1)
+	if c.LambdaListen != "" {
+		listeners++
+	}
+	fits := max(1, limit/4*3/listeners)
+	if uint64(c.MaxConnections) <= fits {
+		return
+	}
+	log.Warn("--max-connections is lowered, as the process may not open as many files: raise the limit (ulimit -n, LimitNOFILE)",
+		"max_connections", c.MaxConnections, "lowered_to", fits, "open_files", limit)
+	c.MaxConnections = int(fits)
+}
