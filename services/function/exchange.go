@@ -1,6 +1,7 @@
 package function
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -275,11 +276,8 @@ func (x *exchange) copy(first []byte, from io.Reader) error {
 
 // cut is for an answer that the client does not take any more.
 func (x *exchange) cut(err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case x.in.Context().Err() != nil:
-		return fmt.Errorf("%w: %w", x.in.Context().Err(), err)
 	}
-	return fmt.Errorf("%w: %w", http.ErrAbortHandler, err)
+	return cmp.Or(x.to.Failure(), fmt.Errorf("%w: %w", http.ErrAbortHandler, err))
 }

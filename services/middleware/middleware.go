@@ -55,7 +55,18 @@ type layer struct {
 	next       router.Handler
 }
 
-// Serve implements router.Handler. What is behind told its own failure; one of the middleware is told with its position.
+// named is implemented by middleware that knows which module it is.
+type named interface{ ModuleName() string }
+
+// name returns how errors name the middleware: its position, and the first digits of its module's digest.
+func (l layer) name() string {
+	if n, ok := l.middleware.(named); ok {
+		return fmt.Sprintf("middleware %d (module %s)", l.position, n.ModuleName())
+	}
+	return fmt.Sprintf("middleware %d", l.position)
+}
+
+// Serve implements router.Handler. An error of the next handler is returned as it is; one of the middleware itself names it.
 func (l layer) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
 	var behind error
 	err := l.middleware.ServeBefore(w, r, rec, router.HandlerFunc(
@@ -66,7 +77,7 @@ func (l layer) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Reco
 	if err == nil || behind != nil && errors.Is(err, behind) {
 		return err
 	}
-	return fmt.Errorf("middleware %d: %w", l.position, err)
+	return fmt.Errorf("%s: %w", l.name(), err)
 }
 
 // Status implements services.Deployment: what the deployment behind tells, with the memory of all and the requests in the outermost.

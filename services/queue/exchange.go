@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -127,11 +126,6 @@ func (x *exchange) send(a *prack.Answer) error {
 	if bodiless || x.r.Method == http.MethodHead || len(a.Body) == 0 {
 		return nil
 	}
-	if _, err := to.Write(a.Body); err != nil {
-		if x.r.Context().Err() != nil {
-			return fmt.Errorf("%w: %w", context.Canceled, err)
-		}
-		return fmt.Errorf("%w: %w", http.ErrAbortHandler, err)
-	}
-	return nil
+	_, _ = to.Write(a.Body)
+	return to.Failure()
 }

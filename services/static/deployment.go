@@ -3,7 +3,6 @@ package static
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"path"
@@ -35,13 +34,11 @@ func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslo
 	to := client.NewWriter(w, r, d.requests.Context())
 	defer to.Finish()
 	err := d.answer(to, r, rec)
-	switch {
-	case err != nil || to.Err() == nil:
-		return err
-	case r.Context().Err() != nil:
-		return fmt.Errorf("%w: %w", r.Context().Err(), to.Err())
+	// The client first: an answer that the client did not take, or that the end of the deployment cut off, looks like a short file.
+	if failure := to.Failure(); failure != nil {
+		return failure
 	}
-	return fmt.Errorf("%w: %w", http.ErrAbortHandler, to.Err())
+	return err
 }
 
 // refuseMethod answers by itself, as the router drops headers of requests that fail.

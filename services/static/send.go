@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/vespo-dev/vespo/router/problem"
 )
 
 // maxRanges is how many ranges are answered at a time. Each has a header of its own, so that a request for many of one byte would be answered
@@ -32,7 +34,7 @@ func (d *deployment) send(w http.ResponseWriter, r *http.Request, f *file, cache
 	}
 	a := &answer{ResponseWriter: w, sizeBytes: f.info.Size()}
 	http.ServeContent(a, r, "", f.info.ModTime(), f.File)
-	return a.shortage(r)
+	return a.shortage(r, f)
 }
 
 // answer is what http.ServeContent writes to. It completes what that leaves out, and counts.
@@ -76,11 +78,21 @@ func (a *answer) ReadFrom(src io.Reader) (int64, error) {
 	return n, err
 }
 
-// shortage is the error where less was sent than was promised: the file became shorter meanwhile. http.ServeContent does not tell.
-func (a *answer) shortage(r *http.Request) error {
+// shortage returns an error if less was sent than was promised, which http.ServeContent does not report. The reason is the file's, where the
+// file tells one; the client's reasons are known before.
+func (a *answer) shortage(r *http.Request, f *file) error {
 	promised, err := strconv.ParseInt(a.Header().Get("Content-Length"), 10, 64)
 	if err != nil || r.Method == http.MethodHead || a.failed || a.written >= promised {
 		return nil
 	}
-	return fmt.Errorf("%w: the file has %d bytes less than it had", http.ErrAbortHandler, promised-a.written)
+	now, err := f.Stat()
+	switch {
+	case err != nil:
+		err = fmt.Errorf("look at the file: %w", err)
+	case now.Size() < a.sizeBytes:
+		err = fmt.Errorf("the file changed while it was sent: it has %d bytes, it had %d", now.Size(), a.sizeBytes)
+	default:
+		err = fmt.Errorf("the file could not be read to its end: %d of %d bytes were sent", a.written, promised)
+	}
+	return problem.New(problem.NotReady, "the file could not be sent whole; try again").WithCause(err)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/internal/inflight"
 )
 
 // site is a server on a loopback port with one service, whose files are in dir.
@@ -307,8 +308,8 @@ func TestClientThatTakesNothing(t *testing.T) {
 	_, err = io.Copy(io.Discard, resp.Body)
 	require.Error(t, err)
 	rec := s.lastRecord(1)
-	require.Equal(t, accesslog.OutcomeAborted, rec.Outcome)
-	require.Error(t, rec.Err)
+	require.Equal(t, accesslog.OutcomeNotReady, rec.Outcome)
+	require.ErrorIs(t, rec.Err, inflight.ErrClosed, "the version was closed: that is the reason, and not the file")
 }
 
 // TestFileThatShrinks cuts the connection, as what was promised cannot be kept.
@@ -322,5 +323,5 @@ func TestFileThatShrinks(t *testing.T) {
 	require.NoError(t, os.Truncate(filepath.Join(s.dir, "large"), 1<<10))
 	_, err = io.Copy(io.Discard, resp.Body)
 	require.Error(t, err)
-	require.ErrorContains(t, s.lastRecord(1).Err, "less than it had")
+	require.ErrorContains(t, s.lastRecord(1).Err, "the file changed while it was sent: it has 1024 bytes, it had 67108864")
 }

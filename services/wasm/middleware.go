@@ -48,6 +48,15 @@ func (k *Kind) PrepareMiddleware(ctx context.Context, s services.Spec) (services
 	return d.(*deployment), nil
 }
 
+// digestDigits is how much of a digest names a module in errors, as in listings.
+const digestDigits = 12
+
+// ModuleName names the module in the errors of a chain: the beginning of its digest.
+func (d *deployment) ModuleName() string {
+	hex := d.spec.Digest.Hex()
+	return hex[:min(len(hex), digestDigits)]
+}
+
 // passTo lets the guest pass the request on. What is behind has a time and a record of its own.
 func (x *exchange) passTo(next router.Handler, rec *accesslog.Record) {
 	x.Next = func(behind *abi.Exchange) error {

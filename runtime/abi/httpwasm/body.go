@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+
+	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
 // requestBody is the request's body as the guest sees it and as what is behind the guest will see it.
@@ -61,20 +63,24 @@ func (b *requestBody) write(p []byte) bool {
 	return true
 }
 
-// errBodyLost is what reads find behind a guest that has read the body, or a part of it, for itself.
-var errBodyLost = errors.New("the guest has read the request's body without feature_buffer_request")
+// errBodyLost is the fault of a guest that passes a request on after it has consumed the body or a part of it. The request fails before
+// the next handler is called: an upstream never sees a request whose body breaks off.
+var errBodyLost = engine.Unusable{Reason: "the guest read the request's body without feature_buffer_request, and passed the request on: " +
+	"the rest of the body is not the request's"}
 
-type lostBody struct{}
+// passable returns an error if no body is left to pass on.
+func (b *requestBody) passable() error {
+	if b.lost && !b.written {
+		return errBodyLost
+	}
+	return nil
+}
 
-func (lostBody) Read([]byte) (int, error) { return 0, errBodyLost }
-
-// behind gives the body for what is behind the guest, and its length.
+// behind returns the body for the next handler, and its length. The body must be passable.
 func (b *requestBody) behind(length int64) (io.Reader, int64) {
 	switch {
 	case b.written:
 		return bytes.NewReader(b.kept.Bytes()), int64(b.kept.Len())
-	case b.lost:
-		return lostBody{}, length
 	case b.kept.Len() > 0:
 		return io.MultiReader(bytes.NewReader(b.kept.Bytes()), b.body), length
 	}

@@ -115,3 +115,76 @@ func TestClientsThatLeave(t *testing.T) {
 	require.Equal(t, engine.Canceled, out.Kind)
 	require.ErrorIs(t, out.Err, io.ErrClosedPipe)
 }
+
+func TestTheBodyBehindTheGuest(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		request func(g *guest)
+		want    string
+	}{
+		{"untouched", func(*guest) {}, "hello"},
+		{"read with the feature", func(g *guest) { g.enable(featureBufferRequest); g.readAll(bodyRequest) }, "hello"},
+		{"read in part", func(g *guest) { g.enable(featureBufferRequest); g.read(bodyRequest, 2) }, "hello"},
+		{"read without, then overwritten", func(g *guest) { g.read(bodyRequest, 2); g.write(bodyRequest, "other") }, "other"},
+		{"overwritten", func(g *guest) { g.write(bodyRequest, "other") }, "other"},
+		{"overwritten by nothing", func(g *guest) { g.write(bodyRequest, "") }, ""},
+		{"read, then overwritten", func(g *guest) {
+			g.enable(featureBufferRequest)
+			g.readAll(bodyRequest)
+			g.write(bodyRequest, "a")
+			g.write(bodyRequest, "b")
+		}, "ab"},
+		{"changed on the way", func(g *guest) {
+			for {
+				text, eof := g.read(bodyRequest, 1)
+				g.write(bodyRequest, strings.ToUpper(text))
+				if eof {
+					return
+				}
+			}
+		}, "HELLO"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newGuest(t, nil)
+			x := newExchange()
+			x.Body, x.ContentLength = strings.NewReader("hello"), 5
+			called := false
+			x.Next = func(b *abi.Exchange) error {
+				called = true
+				text, err := io.ReadAll(b.Body)
+				require.NoError(t, err)
+				require.Equal(t, c.want, string(text))
+				require.EqualValues(t, len(c.want), b.ContentLength)
+				return nil
+			}
+			g.serve(x, code{request: func() int64 { c.request(g); return passOn }})
+			require.True(t, called)
+		})
+	}
+}
+
+// A guest that has consumed a part of the body has nothing to pass on. The next handler is not called, and neither is handle_response.
+func TestAConsumedBodyIsTheFaultOfTheGuest(t *testing.T) {
+	for name, request := range map[string]func(g *guest){
+		"all":                  func(g *guest) { g.readAll(bodyRequest) },
+		"in part":              func(g *guest) { g.read(bodyRequest, 2) },
+		"before it is enabled": func(g *guest) { g.read(bodyRequest, 2); g.enable(featureBufferRequest); g.read(bodyRequest, 2) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest(t, nil)
+			x := newExchange()
+			x.Body, x.ContentLength = strings.NewReader("hello"), 5
+			x.Next = func(*abi.Exchange) error { require.Fail(t, "it was passed on"); return nil }
+			out := g.try(x, code{request: func() int64 { request(g); return passOn },
+				response: func(_, _ uint32) { require.Fail(t, "there is no answer") }})
+			require.Equal(t, engine.BadAnswer, out.Kind)
+			require.ErrorIs(t, out.Err, errBodyLost)
+			require.Zero(t, g.response.Status)
+		})
+	}
+	g := newGuest(t, nil)
+	x := newExchange()
+	x.Next = behind
+	r := g.serve(x, code{request: func() int64 { g.readAll(bodyRequest); return passOn }})
+	require.Equal(t, 202, r.Status, "a request without a body loses none")
+}

@@ -99,8 +99,12 @@ func (c *call) response() abi.Response {
 	return c.x.Response
 }
 
-// passOn hands the request to what is behind the guest, then the response to the guest.
+// passOn hands the request to the next handler, then the response to the guest. A fault of the guest itself is a bad answer: what the next
+// handler made of it, such as the end of a connection, is not told.
 func (c *call) passOn(guestContext uint32) engine.Outcome {
+	if err := c.request.passable(); err != nil && c.x.Next != nil {
+		return engine.Outcome{Kind: engine.BadAnswer, Err: err}
+	}
 	begin := time.Now()
 	failed := c.next()
 	c.x.Deadline = c.x.Deadline.Add(time.Since(begin)) // what is behind has a time of its own
@@ -114,10 +118,13 @@ func (c *call) passOn(guestContext uint32) engine.Outcome {
 			return out
 		}
 	}
-	if failed != nil && !c.answered {
-		return engine.Outcome{Kind: engine.HostError, Err: failed}
+	if failed == nil || c.answered {
+		return engine.Outcome{}
 	}
-	return engine.Outcome{}
+	if _, own := failed.(engine.Unusable); own { // not errors.As: the cause of a failure behind the guest is another guest's
+		return engine.Outcome{Kind: engine.BadAnswer, Err: failed}
+	}
+	return engine.Outcome{Kind: engine.HostError, Err: failed}
 }
 
 // next calls what is behind the guest, if anything is.
@@ -146,13 +153,20 @@ func (c *call) next() error {
 	if noted.status != 0 {
 		c.status = noted.status
 	}
+	if noted.unusable != nil {
+		return noted.unusable
+	}
 	return err
 }
 
 // nextHeld calls what is behind the guest, and holds its response back.
 func (c *call) nextHeld(behind *abi.Exchange) error {
 	c.held.passOn()
-	if err := c.x.Next(behind); err != nil {
+	err := c.x.Next(behind)
+	if c.held.tooLarge {
+		err = errHeldTooLarge
+	}
+	if err != nil {
 		c.held.forget()
 		return err
 	}

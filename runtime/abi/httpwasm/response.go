@@ -7,6 +7,7 @@ import (
 	"maps"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
 // heldResponse holds a response back (feature_buffer_response), so that the guest can read and change what is behind it
@@ -19,6 +20,8 @@ type heldResponse struct {
 	status  int // 0 until it is given
 	body    bytes.Buffer
 	trailer abi.Header
+
+	tooLarge bool // the answer did not fit
 
 	own         bytes.Buffer // the guest's body, in place of the other
 	overwritten bool
@@ -59,13 +62,14 @@ func (h *heldResponse) SetTrailer(name string, values []string) {
 	h.trailer[name] = values
 }
 
-// errHeldTooLarge ends the exchange of what is behind the guest.
-var errHeldTooLarge = errors.New("the response is larger than the host holds for a guest that buffers it")
+// errHeldTooLarge ends the exchange of the next handler.
+var errHeldTooLarge = engine.Unusable{Reason: "the response is larger than the host holds for a guest that enables feature_buffer_response"}
 
 // Write implements abi.Response.
 func (h *heldResponse) Write(p []byte) (int, error) {
 	h.WriteHeader(200)
 	if int64(h.body.Len()+len(p)) > h.limit {
+		h.tooLarge = true
 		return 0, errHeldTooLarge
 	}
 	return h.body.Write(p)
@@ -128,10 +132,12 @@ func (h *heldResponse) send(to abi.Response, status int) error {
 	return err
 }
 
-// notedResponse notes the status that what is behind the guest gives.
+// notedResponse notes the status of the next handler's answer, and whether the answer could not be sent because of the header that the
+// guest has set for it. The next handler takes that for a client that has gone.
 type notedResponse struct {
 	abi.Response
-	status int // 0 until it is given
+	status   int // 0 until it is given
+	unusable error
 }
 
 // WriteHeader implements abi.Response.
@@ -147,5 +153,10 @@ func (r *notedResponse) Write(p []byte) (int, error) {
 	if r.status == 0 {
 		r.status = 200
 	}
-	return r.Response.Write(p)
+	n, err := r.Response.Write(p)
+	var unusable engine.Unusable
+	if errors.As(err, &unusable) {
+		r.unusable = unusable
+	}
+	return n, err
 }

@@ -6,11 +6,14 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/vespo-dev/vespo/services/internal/inflight"
 )
 
 const (
@@ -28,6 +31,7 @@ type Writer struct {
 	http.ResponseWriter                          // immutable
 	control             *http.ResponseController // immutable
 	request             *http.Request            // immutable
+	closing             context.Context          // immutable; ends with the deployment
 	unwatch             func() bool              // immutable; ends the watch of closing
 	watched             chan struct{}            // immutable; closed when the watch has cut the client off
 
@@ -42,7 +46,7 @@ type Writer struct {
 // NewWriter makes the writer of a request. When closing ends, a client whose answer has begun is cut off. Finish must be called at
 // the end.
 func NewWriter(w http.ResponseWriter, r *http.Request, closing context.Context) *Writer {
-	c := &Writer{ResponseWriter: w, control: http.NewResponseController(w), request: r, watched: make(chan struct{})}
+	c := &Writer{ResponseWriter: w, control: http.NewResponseController(w), request: r, closing: closing, watched: make(chan struct{})}
 	c.unwatch = context.AfterFunc(closing, func() {
 		defer close(c.watched)
 		c.mu.Lock()
@@ -59,6 +63,20 @@ func (c *Writer) setDeadlineLocked(at time.Time) { _ = c.control.SetWriteDeadlin
 
 // Err tells why the client takes no more of the answer; nil if it did not fail.
 func (c *Writer) Err() error { return c.err }
+
+// Failure returns what a handler returns if the answer could not be sent, nil if it could: that the version of the service was closed
+// meanwhile, that the client has gone, or that the connection is to be cut.
+func (c *Writer) Failure() error {
+	switch {
+	case c.err == nil:
+		return nil
+	case c.closing.Err() != nil && c.request.Context().Err() == nil:
+		return inflight.Stopped()
+	case c.request.Context().Err() != nil:
+		return fmt.Errorf("%w: %w", c.request.Context().Err(), c.err)
+	}
+	return fmt.Errorf("%w: %w", http.ErrAbortHandler, c.err)
+}
 
 // Hijacked tells whether the connection was given away.
 func (c *Writer) Hijacked() bool { return c.hijacked }

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/testdata/guests"
+)
+
+// house is a real server with a service of every kind, each behind the same middleware. A service answers with the fields and the text
+// that the test has given it.
+type house struct {
+	*client
+	t       *testing.T
+	server  *process
+	dir     string // --root, and where the guests' files are
+	fields  []field
+	backend *httptest.Server
+}
+
+// field is one header line.
+type field struct{ name, value string }
+
+const ownText = "what the service says"
+
+// kindsOfServices are all that can be behind middleware. A module is one of http-wasm.
+var kindsOfServices = []string{"module", "cgi", "proxy", "static", "function", "queue"}
+
+func newHouse(t *testing.T, use string) *house {
+	t.Helper()
+	h := &house{t: t, dir: t.TempDir()}
+	require.NoError(t, os.Mkdir(filepath.Join(h.dir, "site"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(h.dir, "site", "page.html"), []byte(ownText), 0o644))
+	h.backend = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header()["Content-Type"] = nil
+		for _, f := range h.fields {
+			w.Header().Add(f.name, f.value)
+		}
+		_, _ = io.WriteString(w, ownText)
+	}))
+	t.Cleanup(h.backend.Close)
+	h.server, h.client = launch(t, filepath.Join(h.dir, "data"), "--worker-listen=127.0.0.1:0", "--slots=8", "--root", h.dir)
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan struct{}, 2)
+	middleware := h.file("middleware", guests.Wat(t, use))
+	for _, kind := range kindsOfServices {
+		h.add(append([]string{kind, "--use", middleware}, h.flags(kind)...)...)
+	}
+	go h.work(ctx, ended, h.target("queue", `http://[^ "]+`), h.answerQueue)
+	runtime := "http://" + h.target("function", `127\.0\.0\.1:[0-9]+`) + "/2018-06-01/runtime/invocation/"
+	go h.work(ctx, ended, runtime+"next", func(ctx context.Context, taken *http.Response, _ []byte) {
+		exchange(ctx, http.MethodPost, runtime+taken.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", h.functionAnswer())
+	})
+	t.Cleanup(func() {
+		stop()
+		<-ended
+		<-ended
+	})
+	return h
+}
+
+// flags are what makes a service one of a kind.
+func (h *house) flags(kind string) []string {
+	switch kind {
+	case "module":
+		return []string{h.file("script", guests.Go(h.t, "script"))}
+	case "cgi":
+		return []string{h.file("cgiscript", guests.Go(h.t, "cgiscript"))}
+	case "proxy":
+		return []string{"--upstream", h.backend.URL}
+	case "static":
+		return []string{"--static", "site"}
+	}
+	return []string{"--" + kind}
+}
+
+func (h *house) file(name string, module []byte) string {
+	path := filepath.Join(h.dir, name+".wasm")
+	require.NoError(h.t, os.WriteFile(path, module, 0o644))
+	return path
+}
+
+func (h *house) add(args ...string) {
+	h.t.Helper()
+	cmd := exec.Command("vespo", append([]string{"add"}, args...)...)
+	cmd.Env = append(os.Environ(), "VESPO_SERVER="+h.base)
+	out, err := cmd.CombinedOutput()
+	require.NoError(h.t, err, "%s", out)
+}
+
+// target finds where the workers of a service fetch requests.
+func (h *house) target(kind, pattern string) string {
+	a, err := h.get(h.t.Context(), "/services/inspect", url.Values{"prefix": {kind}})
+	require.NoError(h.t, err)
+	found := regexp.MustCompile(pattern).Find(a.body)
+	require.NotNil(h.t, found, "%s", a.body)
+	return string(found)
+}
+
+// work fetches requests and has them answered until ctx ends.
+func (h *house) work(ctx context.Context, ended chan<- struct{}, from string, answer func(context.Context, *http.Response, []byte)) {
+	defer func() { ended <- struct{}{} }()
+	for ctx.Err() == nil {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
+		if err != nil {
+			return
+		}
+		taken, err := http.DefaultClient.Do(r)
+		if err != nil {
+			continue
+		}
+		text, _ := io.ReadAll(taken.Body)
+		_ = taken.Body.Close()
+		if taken.StatusCode == http.StatusOK {
+			answer(ctx, taken, text)
+		}
+	}
+}
+
+func (h *house) answerQueue(ctx context.Context, taken *http.Response, text []byte) {
+	var request struct {
+		Identifier string `json:"identifier"`
+	}
+	_ = json.Unmarshal(text, &request)
+	headers := map[string][]string{}
+	for _, f := range h.fields {
+		headers[f.name] = append(headers[f.name], f.value)
+	}
+	message, _ := json.Marshal(map[string]any{"identifier": request.Identifier, "code": 200, "headers": headers, "body": []byte(ownText)})
+	exchange(ctx, http.MethodPost, taken.Request.URL.String(), message)
+}
+
+// functionAnswer has one value for each spelling of a name: an object has no more.
+func (h *house) functionAnswer() []byte {
+	headers := map[string]string{}
+	for i, f := range h.fields {
+		headers[strings.Repeat(strings.ToUpper(f.name), i%2)+strings.Repeat(f.name, (i+1)%2)] = f.value
+	}
+	answer, _ := json.Marshal(map[string]any{"statusCode": 200, "headers": headers, "body": ownText})
+	return answer
+}
+
+// steps is what the scripted guests are told.
+func (h *house) steps(kind string) string {
+	var b strings.Builder
+	if kind == "module" {
+		for _, f := range h.fields {
+			b.WriteString("add " + f.name + " " + f.value + "\n")
+		}
+		return b.String() + "write " + ownText
+	}
+	head := ""
+	for _, f := range h.fields {
+		head += f.name + ": " + f.value + "\n"
+	}
+	quoted, _ := json.Marshal(head + "Status: 200\n\n" + ownText)
+	return "print " + string(quoted)
+}
+
+// ask makes a request of a service that answers with these fields.
+func (h *house) ask(kind string, own []field, asked ...field) (*http.Response, string) {
+	h.t.Helper()
+	h.fields = own
+	method, path, body := http.MethodPost, "/"+kind, h.steps(kind)
+	if kind == "static" {
+		method, path, body = http.MethodGet, "/static/page.html", ""
+	}
+	r, err := http.NewRequestWithContext(h.t.Context(), method, h.base+path, strings.NewReader(body))
+	require.NoError(h.t, err)
+	for _, f := range asked {
+		r.Header.Add(f.name, f.value)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	require.NoError(h.t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(h.t, err)
+	return resp, string(text)
+}
+
+// A middleware that consumes a part of the body fails the request by its own fault, whatever kind of service is behind it. Static files are not
+// asked: they take no body.
+func TestHalfABodyIsTheFaultOfTheMiddleware(t *testing.T) {
+	h := newHouse(t, "halfbody")
+	for _, kind := range slices.DeleteFunc(slices.Clone(kindsOfServices), func(kind string) bool { return kind == "static" }) {
+		resp, text := h.ask(kind, []field{{"Content-Type", "text/plain"}})
+		require.Equal(t, http.StatusBadGateway, resp.StatusCode, "%s: %s", kind, text)
+		require.Contains(t, text, "bad-gateway")
+		require.NotContains(t, text, ownText)
+		line := regexp.MustCompile(`(?m)^.*WARN.*service=/` + kind + ` .*$`)
+		require.True(t, h.server.await(line), "%s: %s", kind, h.server.stderr)
+		require.Regexp(t, `middleware 1 \(module [0-9a-f]{12}\): .*without feature_buffer_request`, line.FindString(h.server.stderr.String()))
+	}
+}
