@@ -45,7 +45,7 @@ func rehearse(ctx context.Context, cfg *Config, file *configfile.File) (err erro
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
 	small := *cfg
 	small.Slots, small.PerService = 1, 0
-	p, err := wire(ctx, &small, filepath.Join(temp, "data"), slog.New(slog.DiscardHandler), nil)
+	p, err := wire(ctx, &small, filepath.Join(temp, "data"), slog.New(slog.DiscardHandler), access{})
 	if err != nil {
 		return located(file, err)
 	}

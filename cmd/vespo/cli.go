@@ -94,8 +94,10 @@ func run(ctx context.Context, args []string, s streams) int {
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	command.Bind(s)
-	if err := command.Run(); err != nil {
+	if err := command.Run(); err != nil && !isReported(err) {
 		return report(s, err)
+	} else if err != nil {
+		return exitFailed
 	}
 	return exitOK
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -38,8 +37,10 @@ func (c *devCmd) Validate() error {
 
 // Run is called by the command line.
 func (c *devCmd) Run(ctx context.Context, s streams) (err error) {
-	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) // SIGHUP: the terminal is closed
 	defer release()
+	o := openOutputs(s, c.LogLevel)
+	defer func() { err = o.close(err) }()
 	prefix, err := router.ParsePrefix(c.Prefix)
 	if err != nil {
 		return err
@@ -60,26 +61,25 @@ func (c *devCmd) Run(ctx context.Context, s streams) (err error) {
 		c.Data = filepath.Join(temp, "data")
 	}
 	spec := services.Spec{Prefix: registry.Prefix(prefix), Kind: "wasm", Options: c.Grants.options()}
-	d := &dev{project: p, spec: spec, out: filepath.Join(temp, p.ModuleName()), terminal: s.err}
-	return c.serve(ctx, d, s, release)
+	d := &dev{project: p, spec: spec, out: filepath.Join(temp, p.ModuleName()), terminal: o.streams.err}
+	return c.serve(ctx, d, o, release)
 }
 
 // serve runs a server with the developer's work beside it.
-func (c *devCmd) serve(ctx context.Context, d *dev, s streams, release context.CancelFunc) error {
+func (c *devCmd) serve(ctx context.Context, d *dev, o *outputs, release context.CancelFunc) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	dirs, err := makeDirs(&c.Config)
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: c.LogLevel}))
-	parts, err := wire(ctx, &c.Config, dirs.data, log, accessListener(&c.Config, s, log))
+	parts, err := wire(ctx, &c.Config, dirs.data, o.log, o.access(&c.Config))
 	if err != nil {
 		return errors.Join(err, dirs.close())
 	}
 	d.page = &buildPage{prefix: d.spec.Prefix, next: parts.http.Handler}
 	d.deployer, parts.http.Handler = parts.deployer, d.page
-	srv := &server{cfg: &c.Config, parts: parts, dirs: dirs, drainTimeout: drainTimeout, release: release, streams: s, log: log}
+	srv := &server{cfg: &c.Config, parts: parts, dirs: dirs, drainTimeout: drainTimeout, release: release, streams: o.streams, log: o.log}
 	var failed error // written by the server's goroutine; read when the server has ended
 	srv.work = func(ctx context.Context) {
 		failed = d.work(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -40,6 +41,12 @@ type serveCmd struct {
 func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
 	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer release()
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	o := openOutputs(s, c.LogLevel)
+	defer func() { err = o.close(err) }()
+	s, log := o.streams, o.log
 	defer raiseHeapFloor()()
 	c.FileRules = c.ConfigFile != ""
 	dirs, err := makeDirs(&c.Config)
@@ -47,12 +54,11 @@ func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, dirs.close()) }()
-	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: c.LogLevel}))
 	log.Debug("configuration", "flags", c.Config.String())
 	if limit, ok := descriptorLimit(); ok {
 		c.fitConnections(limit, log)
 	}
-	p, err := wire(ctx, &c.Config, dirs.data, log, accessListener(&c.Config, s, log))
+	p, err := wire(ctx, &c.Config, dirs.data, log, o.access(&c.Config))
 	if err != nil {
 		return err
 	}
@@ -62,9 +68,10 @@ func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
 	}
 	srv := &server{cfg: &c.Config, parts: p, dirs: dirs, drainTimeout: drainTimeout, release: release, streams: s, log: log}
 	if c.ConfigFile == "" {
+		srv.work = func(ctx context.Context) { ignoreHangup(ctx, hangup, log) }
 		return srv.run(ctx)
 	}
-	r, end, err := c.reloader(p, log)
+	r, end, err := c.reloader(p, hangup, log)
 	if err != nil {
 		return errors.Join(err, p.close(ctx))
 	}
@@ -73,19 +80,26 @@ func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
 	return srv.run(ctx)
 }
 
-// reloader makes what brings the configuration file into the server. SIGHUP is its own from now on.
-func (c *serveCmd) reloader(p *parts, log *slog.Logger) (r *reloader, end func(), err error) {
+// ignoreHangup logs each SIGHUP until ctx ends: without a configuration file, there is nothing to read again.
+func ignoreHangup(ctx context.Context, hangup <-chan os.Signal, log *slog.Logger) {
+	for {
+		select {
+		case <-hangup:
+			log.Info("SIGHUP is ignored: there is no --config-file to read again")
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// reloader makes what brings the configuration file into the server.
+func (c *serveCmd) reloader(p *parts, hangup <-chan os.Signal, log *slog.Logger) (r *reloader, end func(), err error) {
 	watcher, err := configfile.NewWatcher()
 	if err != nil {
 		return nil, nil, err
 	}
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
 	r = &reloader{path: string(c.ConfigFile), cfg: &c.Config, deployer: p.deployer, log: log, watcher: watcher, hangup: hangup}
-	return r, func() {
-		signal.Stop(hangup)
-		_ = watcher.Close() // nothing is lost with it
-	}, nil
+	return r, func() { _ = watcher.Close() }, nil // nothing is lost with it
 }
 
 // ceilingLine tells the most that guests can take. It is fixed from here on.
@@ -97,20 +111,25 @@ func ceilingLine(cfg *Config, ceilingBytes int64) string {
 	return line
 }
 
-// accessListener is who is told of requests. Access records go to standard output. Where they are off, or in the form that has no place for
-// a reason, the log is told of requests that failed.
-func accessListener(cfg *Config, s streams, log *slog.Logger) accesslog.Listener {
+// access returns the listener of requests that cfg asks for.
+func (o *outputs) access(cfg *Config) access {
+	return access{listener: accessListener(cfg, o.out.Gathering(), o.log), dropped: o.dropped}
+}
+
+// accessListener returns the listener that cfg asks for, whose records go to out. If they are off, or in a form that has no field for the
+// reason of a failure, failed requests go to the log.
+func accessListener(cfg *Config, out io.Writer, log *slog.Logger) accesslog.Listener {
 	switch cfg.AccessLog {
 	case "text":
-		return accesslog.Slog(slog.New(slog.NewTextHandler(s.out, nil)))
+		return accesslog.Slog(slog.New(slog.NewTextHandler(out, nil)))
 	case "json":
-		return accesslog.Slog(slog.New(slog.NewJSONHandler(s.out, nil)))
+		return accesslog.Slog(slog.New(slog.NewJSONHandler(out, nil)))
 	}
 	failures := accesslog.Failures(log)
 	if cfg.AccessLog != "common" {
 		return failures
 	}
-	records := accesslog.Common(s.out)
+	records := accesslog.Common(out)
 	return func(rec *accesslog.Record) {
 		records(rec)
 		failures(rec)

@@ -32,7 +32,7 @@ func newServer(t *testing.T, cfg *Config, w io.Writer) *server {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, dirs.close()) })
 	log := slog.New(slog.DiscardHandler)
-	p, err := wire(t.Context(), cfg, dirs.data, log, nil)
+	p, err := wire(t.Context(), cfg, dirs.data, log, access{})
 	require.NoError(t, err)
 	return &server{cfg: cfg, parts: p, dirs: dirs, drainTimeout: drainTimeout, release: func() {}, streams: streams{err: w}, log: log}
 }

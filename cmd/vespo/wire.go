@@ -53,8 +53,14 @@ type parts struct {
 	public   atomic.Value // string: the URL of the public listener, once it is open
 }
 
+// access is the listener of requests, and the number of records that were dropped of what it has written.
+type access struct {
+	listener accesslog.Listener
+	dropped  func() int64 // nil if none ever is
+}
+
 // wire opens everything and connects it. Nothing is served yet, and no goroutine of the command line's runs.
-func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, access accesslog.Listener) (_ *parts, err error) {
+func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, access access) (_ *parts, err error) {
 	p := &parts{trimmer: newHeapTrimmer()}
 	defer func() {
 		if err != nil {
@@ -79,8 +85,9 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		Token:               cfg.AdminToken,
 		MaxModuleBytes:      int64(cfg.MaxModule),
 		AllowPrivateSources: cfg.AllowPrivateSources,
+		Dropped:             access.dropped,
 	})
-	routing := router.New(router.Config{Admin: management, AccessLog: access})
+	routing := router.New(router.Config{Admin: management, AccessLog: access.listener})
 	p.kind, err = wasm.Open(ctx, wasm.Config{
 		Slots:        cfg.Slots,
 		SlotBytes:    int64(cfg.Memory),

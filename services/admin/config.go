@@ -34,6 +34,9 @@ type Config struct {
 	FetchTimeout        time.Duration // of a source; default 30 s
 	AllowPrivateSources bool          // fetch from the own machine and from private networks too
 
+	// Dropped returns the number of log and access records that were dropped since the start; nil: none ever is.
+	Dropped func() int64
+
 	MaxReads   int // list, inspect under way at a time; default 16
 	MaxChanges int // add, remove, rollback under way at a time, each with up to MaxModuleBytes; default 8
 }

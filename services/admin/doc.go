@@ -88,7 +88,8 @@
 //	history       array   inspect only: earlier versions, newest first, with digest, module_digest, generation, kind, memory, timeout,
 //	                      isolation (the latter three if they were asked for), size and deployed; absent if there are none
 //
-// remove answers {"prefix": "/hello", "state": "removed"}, health {"state": "ok"}, ready {"state": "ready"}.
+// remove answers {"prefix": "/hello", "state": "removed"}, health {"state": "ok"} with
+// "dropped_records" if records of the logs were dropped, ready {"state": "ready"}.
 //
 // Whatever fails is answered with application/problem+json (RFC 9457): type, title, status, detail, violations (an array, if there
 // are any) and request_id. The last segment of type is stable:

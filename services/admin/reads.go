@@ -36,9 +36,13 @@ func (h *Handler) inspect(w http.ResponseWriter, r *http.Request) error {
 	return h.answer(w, http.StatusOK, view)
 }
 
-// health says that the server answers, and nothing else.
+// health says that the server answers, and how many records of its logs were dropped.
 func (h *Handler) health(w http.ResponseWriter, _ *http.Request) error {
-	return h.answer(w, http.StatusOK, stateView{State: "ok"})
+	view := healthView{State: "ok"}
+	if h.cfg.Dropped != nil {
+		view.DroppedRecords = h.cfg.Dropped()
+	}
+	return h.answer(w, http.StatusOK, view)
 }
 
 // ready says whether the services of the catalogue are being served.

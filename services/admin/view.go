@@ -78,6 +78,12 @@ type stateView struct {
 	State  string `json:"state"`
 }
 
+// healthView is the answer of health.
+type healthView struct {
+	State          string `json:"state"`
+	DroppedRecords int64  `json:"dropped_records,omitempty"`
+}
+
 // viewOf gives the view of a service without its history. A service that could not be prepared has no status beyond its state; what was
 // asked for stands in for it.
 func viewOf(service registry.Service, status services.Status) serviceView {

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/output"
+)
+
+// flushTime bounds how long a server that ends waits for the last lines of each of its outputs to be written.
+const flushTime = time.Second
+
+// outputs are the standard output and standard error of a server, neither of which a request waits for.
+type outputs struct {
+	streams streams // that write to the Writers
+	out     *output.Writer
+	err     *output.Writer
+	log     *slog.Logger
+}
+
+// openOutputs puts Writers before the streams. Where both are one file, so is the Writer, and lines keep their order. A reader that goes
+// away no longer ends the process by SIGPIPE.
+func openOutputs(s streams, level slog.Level) *outputs {
+	o := &outputs{}
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // and not Ignore, which programs started by the server would inherit
+	made := make(chan struct{})
+	defer close(made)
+	notices := func(name string, stalled bool) output.Config {
+		cfg := output.Config{Resumed: func(dropped, total int64) {
+			<-made
+			o.log.Warn(fmt.Sprintf("dropped %s records: %s took none", humanize.Comma(dropped), name), "dropped", dropped, "dropped_total", total)
+		}}
+		if stalled {
+			cfg.Stalled = func(err error) {
+				<-made
+				o.log.Error(name+" takes no records, which are dropped", "error", err)
+			}
+		}
+		return cfg
+	}
+	if sameFile(s.out, s.err) {
+		o.err = output.Open(s.err, notices("the output", false))
+		o.out = o.err
+	} else {
+		o.err = output.Open(s.err, notices("standard error", false))
+		o.out = output.Open(s.out, notices("standard output", true))
+	}
+	o.log = slog.New(slog.NewTextHandler(o.err, &slog.HandlerOptions{Level: level}))
+	o.streams = streams{in: s.in, out: o.out, err: o.err}
+	return o
+}
+
+// sameFile reports whether two streams are one file, pipe or terminal.
+func sameFile(a, b io.Writer) bool {
+	fileA, okA := a.(*os.File)
+	fileB, okB := b.(*os.File)
+	if !okA || !okB {
+		return false
+	}
+	infoA, errA := fileA.Stat()
+	infoB, errB := fileB.Stat()
+	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
+}
+
+// dropped returns the number of lines dropped so far.
+func (o *outputs) dropped() int64 {
+	dropped := o.err.Stats().Dropped
+	if o.out != o.err {
+		dropped += o.out.Stats().Dropped
+	}
+	return dropped
+}
+
+// reported is an error that the user was told of.
+type reported struct{ error }
+
+// close reports err as a command does, and waits for what is to be written, within bounds. SIGPIPE stays harmless, as the process is about
+// to end with an exit code of its own.
+func (o *outputs) close(err error) error {
+	if o.out != o.err && !flush(o.out) { // before the log, which says so
+		o.log.Warn("the last records are lost: standard output takes none", "bytes", o.out.Stats().Waiting)
+	}
+	if err != nil {
+		report(o.streams, err)
+		err = reported{err}
+	}
+	flush(o.err)
+	return err
+}
+
+func flush(w *output.Writer) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+	defer cancel()
+	return w.Close(ctx)
+}
+
+// isReported reports whether the user was told of err.
+func isReported(err error) bool {
+	var told reported
+	return errors.As(err, &told)
+}
