@@ -169,13 +169,15 @@ func (d *deployment) outcomeError(out engine.Outcome, x *exchange) error {
 	return p.WithCause(out.Err)
 }
 
-// canceled finds out why nobody waits for the guest any more.
+// canceled finds out why no client waits for the guest any more.
 func (d *deployment) canceled(out engine.Outcome, x *exchange) error {
 	switch {
 	case x != nil && x.body.tooLarge:
 		return bodyTooLarge(d.kind.cfg.MaxBodyBytes)
 	case x != nil && x.body.late:
 		return problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(out.Err)
+	case x != nil && x.response.late(): // which ends an HTTP/2 stream, and its context
+		return problem.Newf(problem.Deadline, "the client did not take the answer within %s", d.timeout).WithCause(out.Err)
 	case x != nil && x.request.Context().Err() != nil:
 		return fmt.Errorf("%w: %w", x.request.Context().Err(), out.Err)
 	case x != nil && (x.body.failed != nil || x.response.failed):

@@ -217,20 +217,42 @@ func TestSlowBodyIsTheClientsFault(t *testing.T) {
 	require.Zero(t, s.routes["/cat"].Handler.(*deployment).Status().InFlight)
 }
 
-// TestSlowReaderDoesNotKeepTheSlot writes more than any buffer holds to a client that reads nothing.
+// TestSlowReaderDoesNotKeepTheSlot writes more than any buffer holds to a client that reads nothing: the guest ends at its deadline.
 func TestSlowReaderDoesNotKeepTheSlot(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for the grace of slow readers")
-	}
 	s := newServer(t, Config{MaxBodyBytes: 1 << 20})
 	d := s.add("/script", guests.Go(t, "script"), registry.Options{Timeout: 100 * time.Millisecond})
+	s.get("/script") // which loads it
 	conn, err := net.Dial("tcp", s.Listener.Addr().String())
 	require.NoError(t, err)
 	defer conn.Close()
 	body := strings.Repeat("fill 1000000\n", 100)
 	fmt.Fprintf(conn, "POST /script HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-	rec := s.lastRecord(1)
-	require.NotEqualValues(t, "ok", rec.Outcome)
+	rec := s.lastRecord(2)
+	require.EqualValues(t, "deadline", rec.Outcome)
+	require.ErrorContains(t, rec.Err, "did not take the answer")
+	require.Positive(t, rec.BytesOut)
+	require.Less(t, rec.TTLB, 5*time.Second, "there is no grace")
+	require.Zero(t, d.Status().InFlight)
+	n, _ := io.Copy(io.Discard, conn) // the connection is cut
+	require.GreaterOrEqual(t, n, rec.BytesOut/2, "what was handed over before arrives")
+}
+
+// TestSlowReaderOfAStream is the same by HTTP/2, where the window of the client is what does not open.
+func TestSlowReaderOfAStream(t *testing.T) {
+	s := newServer(t, Config{MaxBodyBytes: 1 << 20})
+	d := s.add("/script", guests.Go(t, "script"), registry.Options{Timeout: 100 * time.Millisecond})
+	s.get("/script")
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	req, err := newRequest("POST", s.URL+"/script", strings.Repeat("fill 1000000\n", 100))
+	require.NoError(t, err)
+	res, err := transport.RoundTrip(req)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	rec := s.lastRecord(2)
+	require.EqualValues(t, "deadline", rec.Outcome)
+	require.Less(t, rec.TTLB, 5*time.Second, "there is no grace")
 	require.Zero(t, d.Status().InFlight)
 }
 

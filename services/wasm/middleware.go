@@ -73,11 +73,12 @@ func (x *exchange) passTo(next router.Handler, rec *accesslog.Record) {
 		if r.ContentLength != 0 {
 			_ = rc.SetReadDeadline(begin.Add(readGrace)) // until what is behind sets its own
 		}
+		x.response.pass()
 		w := &passedWriter{to: behind.Response, control: rc}
 		err = router.Call(next, w, r, &own)
 		body.end(rc)
 		w.finish()
-		x.response.deadline = x.response.deadline.Add(time.Since(begin))
+		x.response.resume(time.Since(begin))
 		merge(rec, &own)
 		return err
 	}

@@ -10,13 +10,9 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-const (
-	// bufferedBytes is what the HTTP server certainly holds back before it writes to the connection: up to here a write
-	// cannot wait for the client.
-	bufferedBytes = 2 << 10
-	// writeGrace is how long after the guest's deadline the client may take for what was written before.
-	writeGrace = 5 * time.Second
-)
+// bufferedBytes is what the HTTP server certainly holds back before it writes to the connection: up to here a write cannot wait for
+// the client.
+const bufferedBytes = 2 << 10
 
 // response is where a guest's answer goes. It implements abi.Response.
 type response struct {
@@ -27,6 +23,7 @@ type response struct {
 	started  bool
 	failed   bool // the client does not take any more
 	bounded  bool // a write deadline is set
+	passing  bool // another handler answers, and sets its own write deadlines
 	flushed  bool
 }
 
@@ -82,20 +79,36 @@ func (r *response) SetTrailer(name string, values []string) {
 	r.w.Header()[http.TrailerPrefix+name] = values
 }
 
-// bound makes writes fail that wait for a client which reads too slowly: it cannot hold the slot for longer.
+// bound makes writes fail that wait for the client at the deadline: a client that reads slowly cannot hold the slot for longer.
 func (r *response) bound() {
-	if !r.bounded {
+	if !r.bounded && !r.passing {
 		r.bounded = true
-		_ = http.NewResponseController(r.w).SetWriteDeadline(r.deadline.Add(writeGrace))
+		_ = http.NewResponseController(r.w).SetWriteDeadline(r.deadline)
 	}
 }
 
-// finish hands the connection back: what is left in the server's buffers is under the server's own write timeout, and
-// so is the next request on the connection.
+// late reports whether the client has not taken the answer by the deadline.
+func (r *response) late() bool { return r.failed && !time.Now().Before(r.deadline) }
+
+// pass lets another handler set write deadlines, until resume.
+func (r *response) pass() {
+	r.finish()
+	r.passing = true
+}
+
+// resume takes the answer back from another handler, which has taken so long.
+func (r *response) resume(took time.Duration) {
+	r.passing, r.bounded = false, false
+	r.deadline = r.deadline.Add(took)
+}
+
+// finish hands the connection back: what is left in the server's buffers, and in the kernel's, is under the server's own write timeout.
+// Neither the instance nor the slot waits for that.
 func (r *response) finish() {
 	if !r.bounded {
 		return
 	}
+	r.bounded = false
 	until := time.Time{}
 	if s, ok := r.context.Value(http.ServerContextKey).(*http.Server); ok && s.WriteTimeout > 0 {
 		until = time.Now().Add(s.WriteTimeout)
