@@ -17,13 +17,18 @@ import (
 type deployment struct {
 	kind     *Kind              // immutable
 	name     string             // immutable; of the function
+	arn      string             // immutable; of the function, with its version if it is a published one
 	timeout  time.Duration      // immutable; of one invocation
 	backend  backend            // immutable
 	requests *inflight.Requests // immutable
 }
 
 func newDeployment(k *Kind, s services.Spec, b backend) *deployment {
-	return &deployment{kind: k, name: arn.Name(string(s.Prefix)), timeout: cmp.Or(s.Options.Timeout, k.cfg.Timeout), backend: b,
+	name, version := arn.Of(string(s.Prefix))
+	if version == arn.Latest {
+		version = ""
+	}
+	return &deployment{kind: k, name: name, arn: arn.Format(name, version), timeout: cmp.Or(s.Options.Timeout, k.cfg.Timeout), backend: b,
 		requests: inflight.New()}
 }
 

@@ -1,6 +1,8 @@
 package function
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -10,8 +12,9 @@ import (
 
 // Bounds of a document.
 const (
-	maxLoops = 1000
-	maxArgs  = 256
+	maxLoops      = 1000
+	maxArgs       = 256
+	maxMemorySize = 10240
 )
 
 // Document says what a prefix is bound to. It is what the catalogue keeps, as JSON; see [Document.Encode].
@@ -20,12 +23,23 @@ type Document struct {
 	RuntimePort int `json:"runtime_port,omitempty"`
 	// Loops is how many events one worker takes at a time, as its AWS_LAMBDA_MAX_CONCURRENCY says; 0 is 1.
 	Loops int `json:"worker_concurrency,omitempty"`
-	// Exec is the absolute path of the program that the server starts as the worker; empty: somebody else starts workers.
+	// Exec is the absolute path of the program that the server starts as the worker. Without it and Package, workers are started elsewhere.
 	Exec string   `json:"exec,omitempty"`
 	Args []string `json:"exec_arg,omitempty"`
+	// Package names a directory below Config.Packages by the SHA-256 of the archive it was unpacked from; its bootstrap is the program. Unlike
+	// Exec it stays valid when the data directory moves.
+	Package string `json:"package,omitempty"`
 	// Processes is how many of them may run at a time; 0 is 4.
 	Processes int `json:"processes,omitempty"`
+	// MemorySize is what the program is told as AWS_LAMBDA_FUNCTION_MEMORY_SIZE, in MiB; 0 is 128. It limits nothing.
+	MemorySize int `json:"memory_size,omitempty"`
 }
+
+// Bootstrap is the program of a package.
+const Bootstrap = "bootstrap"
+
+// Program reports whether the server starts the workers.
+func (d Document) Program() bool { return d.Exec != "" || d.Package != "" }
 
 // Encode gives the canonical form: the same binding is always the same bytes, and so has one digest.
 func (d Document) Encode() []byte {
@@ -52,15 +66,22 @@ func (d Document) check() (violations []string) {
 	if d.Loops < 0 || d.Loops > maxLoops {
 		refuse("worker_concurrency is %d: it must be between 1 and %d", d.Loops, maxLoops)
 	}
-	switch {
-	case d.Exec == "" && (len(d.Args) > 0 || d.Processes != 0):
-		refuse("exec_arg and processes are options of exec, which is not given")
-	case d.Exec == "":
+	switch digest, err := hex.DecodeString(d.Package); {
+	case !d.Program() && (len(d.Args) > 0 || d.Processes != 0 || d.MemorySize != 0):
+		refuse("exec_arg, processes and memory_size are options of exec, which is not given")
+	case !d.Program():
 		return violations
-	case !filepath.IsAbs(d.Exec) || strings.ContainsRune(d.Exec, 0):
+	case d.Exec != "" && d.Package != "":
+		refuse("exec and package are given: a function has one program")
+	case d.Package != "" && (err != nil || len(digest) != sha256.Size || strings.ToLower(d.Package) != d.Package):
+		refuse("package is %.100q: it must be a SHA-256 in lower-case hexadecimal digits", d.Package)
+	case d.Exec != "" && !filepath.IsAbs(d.Exec) || strings.ContainsRune(d.Exec, 0):
 		refuse("exec is %.200q: it must be the absolute path of a program on the server's machine", d.Exec)
 	case d.RuntimePort != 0:
 		refuse("runtime_port is for workers that the server does not start: each process of exec has a port of its own")
+	}
+	if d.MemorySize < 0 || d.MemorySize > maxMemorySize {
+		refuse("memory_size is %d: it must be between 1 and %d", d.MemorySize, maxMemorySize)
 	}
 	if d.Processes < 0 || d.Processes > maxProcesses {
 		refuse("processes is %d: it must be between 1 and %d", d.Processes, maxProcesses)

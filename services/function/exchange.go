@@ -15,7 +15,6 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services/function/internal/runtimeapi"
 	"github.com/vespo-dev/vespo/services/httpevent"
-	"github.com/vespo-dev/vespo/services/internal/arn"
 	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/internal/client"
 	"github.com/vespo-dev/vespo/services/internal/inflight"
@@ -62,13 +61,12 @@ func (x *exchange) finish() {
 
 // run carries the request and the answer. The error is what is still to be answered, or why the connection is to be cut.
 func (x *exchange) run() error {
-	event, err := x.event()
+	trace := invocation.TraceID(x.in.Header.Get("X-Amzn-Trace-Id"), x.rec.Time)
+	event, err := x.event(trace)
 	if err != nil {
 		return err
 	}
-	in := runtimeapi.Input{
-		Payload: event, Timeout: x.d.timeout, Wait: x.d.timeout, ARN: arn.Format(x.d.name, ""), TraceID: x.in.Header.Get("X-Amzn-Trace-Id"),
-	}
+	in := runtimeapi.Input{Payload: event, Timeout: x.d.timeout, Wait: x.d.timeout, ARN: x.d.arn, TraceID: trace}
 	if x.call != nil {
 		x.call.Taken = true
 		in.RequestID, in.ARN, in.TraceID, in.ClientContext = x.call.RequestID, x.call.FunctionARN, x.call.TraceID, x.call.ClientContext
@@ -91,7 +89,7 @@ func (x *exchange) run() error {
 }
 
 // event reads the request's body, and makes the event of it where it is not one.
-func (x *exchange) event() ([]byte, error) {
+func (x *exchange) event(trace string) ([]byte, error) {
 	rc := http.NewResponseController(x.to) // errors: a connection without these has no need of them
 	if x.in.ContentLength > invocation.MaxPayloadBytes {
 		x.drop(rc)
@@ -111,7 +109,7 @@ func (x *exchange) event() ([]byte, error) {
 		return body, nil
 	}
 	event, err := httpevent.Encode(x.in, body, httpevent.Source{
-		RequestID: x.rec.RequestID, Function: x.d.name, Prefix: x.rec.Prefix, Rest: x.rec.Rest, Time: x.rec.Time,
+		RequestID: x.rec.RequestID, Function: x.d.name, Prefix: x.rec.Prefix, Rest: x.rec.Rest, Time: x.rec.Time, TraceID: trace,
 	})
 	switch {
 	case err != nil:

@@ -38,6 +38,8 @@ func (x *exchange) failed(err error) error {
 		return problem.Newf(problem.Deadline, "the function did not answer within %s", x.d.timeout).WithCause(err)
 	case errors.As(err, &own):
 		return problem.New(problem.BadGateway, "the function reported an error").WithCause(err)
+	case errors.Is(err, runtimeapi.ErrInit):
+		return problem.New(problem.BadGateway, "the function's worker could not start").WithCause(err)
 	case errors.Is(err, runtimeapi.ErrTooLarge):
 		return problem.Newf(problem.BadGateway, "the function's output is larger than %d bytes", invocation.MaxOutputBytes).WithCause(err)
 	case errors.Is(err, runtimeapi.ErrWorkerLost):
@@ -62,6 +64,8 @@ func (x *exchange) describe(err error) *invocation.Error {
 	case errors.Is(err, runtimeapi.ErrTooLarge):
 		return &invocation.Error{Type: "Function.ResponseSizeTooLarge", Message: "Response payload size exceeded maximum allowed payload size (" +
 			strconv.Itoa(invocation.MaxOutputBytes) + " bytes)."}
+	case errors.Is(err, runtimeapi.ErrInit):
+		return &invocation.Error{Type: "Sandbox.Timedout", Message: fmt.Sprintf("RequestId: %s Error: %s", x.call.RequestID, err)}
 	case errors.Is(err, runtimeapi.ErrWorkerLost):
 		return &invocation.Error{Type: "Runtime.ExitError", Message: fmt.Sprintf("RequestId: %s Error: Runtime exited without providing a reason",
 			x.call.RequestID)}

@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -26,10 +25,13 @@ const MaxTimeout = time.Hour
 
 // Config says what the kind may use. Zero values stand for the defaults named.
 type Config struct {
-	Timeout   time.Duration // deadline of an invocation whose service asks for none; default 10 s
-	AllowExec bool          // start programs for whoever may deploy, and not for the server's own configuration alone
-	HeldBytes int64         // events and outputs that are held at a time, of all functions together; default 256 MiB
-	Log       *slog.Logger  // for what workers do; default: discard
+	Timeout time.Duration // deadline of an invocation whose service asks for none; default 10 s
+	// StartTimeout is how long a process may take until it asks for its first event, and between two events; default 10 s.
+	StartTimeout time.Duration
+	AllowExec    bool         // start programs for whoever may deploy, and not for the server's own configuration alone
+	HeldBytes    int64        // events and outputs that are held at a time, of all functions together; default 256 MiB
+	Packages     string       // absolute path of the unpacked packages that documents name; empty: there are none
+	Log          *slog.Logger // for what workers do; default: discard
 }
 
 // Kind implements services.Kind for functions. What it holds belongs to deployments; it needs no Close.
@@ -45,6 +47,9 @@ type Kind struct {
 func New(cfg Config) *Kind {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 10 * time.Second
+	}
+	if cfg.StartTimeout == 0 {
+		cfg.StartTimeout = 10 * time.Second
 	}
 	if cfg.HeldBytes == 0 {
 		cfg.HeldBytes = 256 << 20
@@ -71,7 +76,10 @@ func (k *Kind) check(s services.Spec) (Document, error) {
 	if err != nil {
 		violations = append(violations, err.Error())
 	} else {
-		violations = append(d.check(), k.checkExec(s, d)...)
+		violations = d.check()
+		if d = k.resolve(d); d.Package == "" || len(violations) == 0 {
+			violations = append(violations, k.checkExec(s, d)...)
+		}
 	}
 	o := s.Options
 	if o.Timeout < 0 || o.Timeout > MaxTimeout {
@@ -107,44 +115,31 @@ func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deploymen
 	return newDeployment(k, s, &workers{kind: k, endpoint: e, loops: doc.Loops}), nil
 }
 
+// resolve returns the document with Exec set to the program of its package, if it has one.
+func (k *Kind) resolve(d Document) Document {
+	if d.Package != "" {
+		d.Exec = filepath.Join(k.cfg.Packages, d.Package, Bootstrap)
+	}
+	return d
+}
+
 // checkExec says what keeps the server from starting a program. A deploy token is no shell: unless the operator wants it so, programs come
 // from the server's own configuration alone.
 func (k *Kind) checkExec(s services.Spec, d Document) []string {
 	switch {
 	case d.Exec == "":
 		return nil
+	case d.Package != "" && k.cfg.Packages == "":
+		return []string{"package is given, but this server keeps no packages"}
 	case !k.cfg.AllowExec && !s.Trusted():
 		return []string{"exec is given, but this server starts no programs for those who deploy: start it with --allow-exec, or declare the service in its configuration file"}
 	}
 	info, err := os.Stat(d.Exec)
+	if err != nil && d.Package != "" {
+		return []string{fmt.Sprintf("package is %s: its code is missing from the server's data directory", d.Package)}
+	}
 	if err != nil || !info.Mode().IsRegular() || runtime.GOOS != "windows" && info.Mode()&0o111 == 0 {
 		return []string{fmt.Sprintf("exec is %.200q: there is no such program on the server's machine", d.Exec)}
 	}
 	return nil
-}
-
-// Bounds of the environment that a service gives to its processes.
-const (
-	maxVariables     = 256
-	maxVariableBytes = 64 << 10
-)
-
-// checkEnvironment checks the option config, which is the environment of the processes.
-func checkEnvironment(config map[string]string) (violations []string) {
-	total := 0
-	for name, value := range config {
-		total += len(name) + len(value)
-		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
-			violations = append(violations, fmt.Sprintf("the option config has the name %.100q, which no variable can have, or a value with a NUL", name))
-		}
-		if strings.HasPrefix(name, "AWS_LAMBDA_") {
-			violations = append(violations, fmt.Sprintf("the option config has the name %.100q: names that begin with AWS_LAMBDA_ are the server's to set", name))
-		}
-	}
-	if len(config) > maxVariables || total > maxVariableBytes {
-		violations = append(violations, fmt.Sprintf("the option config has %d settings of %d bytes, at most %d of %d bytes can be had",
-			len(config), total, maxVariables, maxVariableBytes))
-	}
-	slices.Sort(violations)
-	return violations
 }

@@ -6,47 +6,17 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
-	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/function/internal/runtimeapi"
-	"github.com/vespo-dev/vespo/services/internal/arn"
 )
-
-// program is what is started, and in what environment: nothing of the server's is in it.
-type program struct {
-	name        string // of the function
-	path        string
-	args        []string
-	environment []string
-}
-
-func newProgram(s services.Spec, d Document) program {
-	name := arn.Name(string(s.Prefix))
-	env := map[string]string{"PATH": "/usr/local/bin:/usr/bin:/bin", "TZ": ":UTC", "LANG": "C.UTF-8"}
-	maps.Copy(env, s.Options.Config)
-	maps.Copy(env, map[string]string{
-		"AWS_LAMBDA_FUNCTION_NAME": name, "AWS_LAMBDA_FUNCTION_VERSION": arn.Latest, "AWS_REGION": arn.Region, "AWS_DEFAULT_REGION": arn.Region,
-		"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand", "LAMBDA_TASK_ROOT": filepath.Dir(d.Exec), "_HANDLER": filepath.Base(d.Exec),
-	})
-	if d.Loops > 1 {
-		env["AWS_LAMBDA_MAX_CONCURRENCY"] = strconv.Itoa(d.Loops)
-	}
-	p := program{name: name, path: d.Exec, args: d.Args}
-	for _, variable := range slices.Sorted(maps.Keys(env)) {
-		p.environment = append(p.environment, variable+"="+env[variable])
-	}
-	return p
-}
 
 // process is one run of a program. Its goroutine is that of run.
 type process struct {
@@ -57,9 +27,11 @@ type process struct {
 	stop     context.CancelFunc   // immutable; ends ending
 	output   output
 
-	busy    int  // guarded by processes.mu; events that it has
-	served  bool // guarded by processes.mu; it has carried out an event
-	retired bool // guarded by processes.mu; it gets no more events
+	late    atomic.Bool // it was stopped because it did not ask for its first event in time
+	busy    int         // guarded by processes.mu; events that it has
+	served  bool        // guarded by processes.mu; it has carried out an event
+	retired bool        // guarded by processes.mu; it gets no more events
+	since   time.Time   // guarded by processes.mu; when its last event ended
 }
 
 // newProcess opens the Runtime API of a process that is to be started by run.
@@ -87,7 +59,7 @@ func (p *process) run() (asked bool) {
 	p.output.lines.Reset(func(_ abi.Level, line []byte) { log.Info("function", slog.String("line", string(line))) }, abi.LevelInfo)
 	cmd := exec.CommandContext(p.ending, p.of.program.path, p.of.program.args...)
 	cmd.Dir = filepath.Dir(p.of.program.path)
-	cmd.Env = append(slices.Clone(p.of.program.environment), "AWS_LAMBDA_RUNTIME_API="+p.addr)
+	cmd.Env = p.of.program.environmentOf(p.addr, time.Now())
 	cmd.Stdout, cmd.Stderr = &p.output, &p.output // one writer: the lines keep their order
 	cmd.WaitDelay = stopTimeout
 	isolate(cmd)
@@ -96,13 +68,17 @@ func (p *process) run() (asked bool) {
 	err := cmd.Start()
 	if err == nil {
 		log.Debug("process started", slog.Int("pid", cmd.Process.Pid))
+		starting := time.AfterFunc(p.of.start, p.checkStart)
 		err = cmd.Wait()
+		starting.Stop()
 		killGroup(cmd.Process) // what it has left behind
 	}
 	p.output.end()
 	asked = p.ending.Err() != nil
 	var exited *exec.ExitError
 	switch {
+	case p.late.Load():
+		log.Warn("process did not ask for its first event in time", slog.Duration("after", p.of.start))
 	case asked:
 		log.Debug("process stopped", slog.Duration("after", time.Since(begin)))
 	case err == nil, errors.As(err, &exited), errors.Is(err, exec.ErrWaitDelay):
@@ -111,6 +87,16 @@ func (p *process) run() (asked bool) {
 		log.Error("process could not be started", slog.Any("error", err))
 	}
 	return asked
+}
+
+// checkStart stops a process that has not asked for an event by the end of Config.StartTimeout.
+func (p *process) checkStart() {
+	if p.endpoint.Stats().Asked {
+		return
+	}
+	p.late.Store(true)
+	p.of.retire(p)
+	p.stop()
 }
 
 // outputPeriod is the time in which a process may write abi.MaxLogBytes to the log.

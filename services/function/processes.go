@@ -21,9 +21,8 @@ import (
 const (
 	defaultProcesses = 4
 	maxProcesses     = 256
-	startTimeout     = 10 * time.Second // until a process asks for its first event
-	stopTimeout      = 2 * time.Second  // from SIGTERM to SIGKILL
-	firstBackoff     = time.Second      // after the second process in a row that has served nothing
+	stopTimeout      = 2 * time.Second // from SIGTERM to SIGKILL
+	firstBackoff     = time.Second     // after the second process in a row that has served nothing
 	maxBackoff       = 30 * time.Second
 )
 
@@ -33,6 +32,7 @@ type processes struct {
 	program program        // immutable
 	max     int            // immutable
 	loops   int            // immutable; events that one process takes at a time
+	start   time.Duration  // immutable; Config.StartTimeout
 	budget  *budget.Budget // immutable
 	log     *slog.Logger   // immutable
 
@@ -73,13 +73,15 @@ func (ps *processes) describe() string {
 	return fmt.Sprintf("%s, %d of %d processes", ps.program.path, len(ps.all), ps.max)
 }
 
-// invoke lets a process carry out an event. The client's leaving does not end that: the process would not know.
+// invoke hands an event to a process and returns its reply. in.Wait bounds the wait for a process, its start included; a start that takes
+// longer goes on for the requests to come, within Config.StartTimeout. A client that leaves does not end the event: the process would not know.
 func (ps *processes) invoke(ctx context.Context, in runtimeapi.Input, _ *accesslog.Record) (*runtimeapi.Reply, error) {
+	deadline := time.Now().Add(in.Wait)
 	p, err := ps.acquire(ctx, in.Wait)
 	if err != nil {
 		return nil, err
 	}
-	in.Loops, in.Wait = ps.loops, startTimeout
+	in.Loops, in.Wait = ps.loops, time.Until(deadline)
 	if ps.loops == 1 {
 		p.output.attach(in.Log)
 	}
@@ -93,14 +95,19 @@ func (ps *processes) invoke(ctx context.Context, in runtimeapi.Input, _ *accessl
 	if err == nil && reply.Stream != nil {
 		return reply.OnClose(func() { ps.release(p, true) }), nil
 	}
-	if errors.Is(err, runtimeapi.ErrDeadline) || errors.Is(err, runtimeapi.ErrNoWorker) {
-		ps.retire(p) // it hangs
-	}
 	if in.Log != nil && ps.loops == 1 {
 		p.output.settle()
 	}
-	if errors.Is(err, runtimeapi.ErrClosed) || errors.Is(err, runtimeapi.ErrNoWorker) {
-		err = runtimeapi.ErrWorkerLost // its own endpoint is closed when it has ended
+	switch {
+	case errors.Is(err, runtimeapi.ErrNoWorker):
+		ps.untaken(p)
+		return nil, runtimeapi.ErrDeadline
+	case errors.Is(err, runtimeapi.ErrClosed): // its own endpoint is closed when it has ended
+		if err = runtimeapi.ErrWorkerLost; p.late.Load() {
+			err = fmt.Errorf("%w: it did not ask for its first event within %s", runtimeapi.ErrInit, ps.start)
+		}
+	case errors.Is(err, runtimeapi.ErrDeadline):
+		ps.retire(p) // it hangs
 	}
 	ps.release(p, !errors.Is(err, runtimeapi.ErrWorkerLost) && !errors.Is(err, runtimeapi.ErrInit))
 	return reply, err
@@ -188,7 +195,7 @@ func (ps *processes) startLocked() (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.busy = 1
+	p.busy, p.since = 1, time.Now()
 	ps.all = append(ps.all, p)
 	ps.owned.Go(func() {
 		asked := p.run()
@@ -198,11 +205,27 @@ func (ps *processes) startLocked() (*process, error) {
 	return p, nil
 }
 
+// untaken gives back the room for an event that the process did not take before the client's time was over. One that is starting goes on;
+// one that has not asked for an event that long after the last hangs, and is stopped.
+func (ps *processes) untaken(p *process) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	p.busy--
+	if p.endpoint.Stats().Asked && p.busy == 0 && time.Since(p.since) >= ps.start {
+		p.retired = true
+	}
+	if p.retired && p.busy == 0 {
+		p.stop()
+	}
+	ps.wakeLocked()
+}
+
 // release gives back the room for an event; served tells whether the process has carried it out.
 func (ps *processes) release(p *process, served bool) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	p.busy--
+	p.since = time.Now()
 	if served {
 		p.served = true
 		ps.crashes, ps.notBefore = 0, time.Time{}
@@ -268,7 +291,8 @@ func (ps *processes) close() {
 // newProcesses makes the backend of a document that names a program.
 func newProcesses(k *Kind, s services.Spec, d Document) *processes {
 	return &processes{
-		program: newProgram(s, d), max: cmp.Or(d.Processes, defaultProcesses), loops: max(1, d.Loops), budget: k.budget,
-		log: k.cfg.Log.With(slog.String("service", string(s.Prefix))),
+		program: newProgram(s, d), max: cmp.Or(d.Processes, defaultProcesses), loops: max(1, d.Loops), start: k.cfg.StartTimeout,
+		budget: k.budget,
+		log:    k.cfg.Log.With(slog.String("service", string(s.Prefix))),
 	}
 }

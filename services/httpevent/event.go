@@ -25,6 +25,9 @@ const (
 // PrefixHeader carries the prefix that was taken from the path.
 const PrefixHeader = "x-forwarded-prefix"
 
+// traceHeader carries the tracing header, which Lambda adds where a client sends none.
+const traceHeader = "x-amzn-trace-id"
+
 // Event is a request in the payload format 2.0.
 type Event struct {
 	Version               string            `json:"version"`
@@ -69,6 +72,7 @@ type Source struct {
 	Prefix    string    // that was taken from the path; "/" says nothing
 	Rest      string    // escaped path behind the prefix: "" or beginning with "/"
 	Time      time.Time // when it came
+	TraceID   string    // tracing header; empty: the event has the client's, if any
 }
 
 // Encode gives the event of a request with this body, as JSON.
@@ -96,6 +100,9 @@ func FromRequest(r *http.Request, body []byte, s Source) Event {
 			RequestID: s.RequestID, RouteKey: defaultRoute, Stage: defaultRoute,
 			Time: s.Time.UTC().Format(timeLayout), TimeEpoch: s.Time.UnixMilli(),
 		},
+	}
+	if s.TraceID != "" {
+		e.Headers[traceHeader] = s.TraceID
 	}
 	if e.IsBase64Encoded = len(body) > 0 && !isText(r.Header, body); e.IsBase64Encoded {
 		e.Body = base64.StdEncoding.EncodeToString(body)

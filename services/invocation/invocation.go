@@ -10,7 +10,9 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
+	"time"
 )
 
 // TailBytes is how much of a function's log an invocation keeps, at its end.
@@ -114,6 +116,22 @@ func ParseError(raw []byte, typeHint string) *Error {
 		}
 	}
 	return e
+}
+
+// traceRoot is the beginning of every tracing header: a version, the time as eight hexadecimal digits and 96 random bits.
+const traceRoot = "Root=1-"
+
+// maxTraceBytes is the longest tracing header that is passed on.
+const maxTraceBytes = 512
+
+// TraceID returns the tracing header of an invocation: the given one if it has a root, else a new one that is not sampled, as Lambda does.
+func TraceID(given string, now time.Time) string {
+	if strings.Contains(given, traceRoot) && len(given) <= maxTraceBytes {
+		return given
+	}
+	var b [20]byte
+	rand.Read(b[:]) // never fails
+	return fmt.Sprintf("%s%08x-%x;Parent=%x;Sampled=0", traceRoot, uint32(now.Unix()), b[:12], b[12:])
 }
 
 // NewID gives the id of an invocation: a random UUID, version 4 of RFC 9562.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -38,6 +39,17 @@ func TestParseError(t *testing.T) {
 		require.Equal(t, c.errorType, e.Type)
 		require.Equal(t, c.json, string(e.JSON()))
 	}
+}
+
+func TestTraceID(t *testing.T) {
+	at := time.Unix(0x5759e988, 0)
+	const own = `^Root=1-5759e988-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0$`
+	require.Regexp(t, own, TraceID("", at))
+	require.Regexp(t, own, TraceID("Self=1", at), "there is no root")
+	require.Regexp(t, own, TraceID("Root=1-"+strings.Repeat("x", 1000), at))
+	require.NotEqual(t, TraceID("", at), TraceID("", at))
+	const given = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
+	require.Equal(t, given, TraceID(given, at))
 }
 
 func TestFrom(t *testing.T) {

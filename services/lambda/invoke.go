@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/vespo-dev/vespo/services/invocation"
 )
@@ -21,7 +22,7 @@ const maxContextBytes = 3583
 
 // newCall reads what a request says about the invocation beside its payload.
 func newCall(r *request) (*invocation.Call, error) {
-	c := &invocation.Call{RequestID: r.id, TraceID: r.Header.Get("X-Amzn-Trace-Id")}
+	c := &invocation.Call{RequestID: r.id, TraceID: invocation.TraceID(r.Header.Get("X-Amzn-Trace-Id"), time.Now())}
 	encoded := r.Header.Get("X-Amz-Client-Context")
 	text, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil || len(encoded) > maxContextBytes || len(text) > 0 && !json.Valid(text) {

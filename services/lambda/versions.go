@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/function"
@@ -13,24 +12,16 @@ import (
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
-// A published version is a service of its own, whose prefix is that of the function with "~" and its number behind.
-const versionMark = "~"
+// A published version is a service of its own, whose prefix is that of the function with "~" and the version number appended.
 
 func versionPrefix(base registry.Prefix, number string) registry.Prefix {
-	return base + registry.Prefix(versionMark+number)
+	return registry.Prefix(arn.VersionPrefix(string(base), number))
 }
 
-// versionOf takes the prefix of a published version apart.
+// versionOf splits the prefix of a published version.
 func versionOf(prefix registry.Prefix) (base registry.Prefix, number string, ok bool) {
-	at := strings.LastIndex(string(prefix), versionMark)
-	if at < 2 {
-		return prefix, "", false
-	}
-	number = string(prefix[at+1:])
-	if _, err := strconv.ParseUint(number, 10, 31); err != nil || number[0] == '0' {
-		return prefix, "", false
-	}
-	return prefix[:at], number, true
+	text, number, ok := arn.Published(string(prefix))
+	return registry.Prefix(text), number, ok
 }
 
 // qualified gives the prefix of what a qualifier means, and the version that it is: a number, or that to which an alias leads.

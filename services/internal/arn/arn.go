@@ -4,6 +4,7 @@ package arn
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -94,4 +95,32 @@ func ValidQualifier(q string) bool {
 	return q != "" && len(q) <= 128 && !strings.ContainsFunc(q, func(c rune) bool {
 		return !(c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-' || c == '_')
 	})
+}
+
+// versionMark separates a function's prefix from the number of a published version.
+const versionMark = "~"
+
+// VersionPrefix returns the prefix of a published version.
+func VersionPrefix(base, number string) string { return base + versionMark + number }
+
+// Published splits the prefix of a published version into the prefix of its function and the version number. It reports false for any
+// other prefix.
+func Published(prefix string) (base, number string, ok bool) {
+	at := strings.LastIndex(prefix, versionMark)
+	if at < 2 {
+		return prefix, "", false
+	}
+	number = prefix[at+1:]
+	if _, err := strconv.ParseUint(number, 10, 31); err != nil || number[0] == '0' {
+		return prefix, "", false
+	}
+	return prefix[:at], number, true
+}
+
+// Of returns the name and the version of the function at a prefix. The version is Latest unless the prefix is that of a published one.
+func Of(prefix string) (name, version string) {
+	if base, number, ok := Published(prefix); ok {
+		return Name(base), number
+	}
+	return Name(prefix), Latest
 }

@@ -107,6 +107,7 @@ func (e *Endpoint) Stats() Stats {
 // Invoke hands an event to a worker and waits for what becomes of it: until a stream begins, where the worker streams. When ctx ends
 // first, the worker may go on, and what it answers is dropped.
 func (e *Endpoint) Invoke(ctx context.Context, in Input) (*Reply, error) {
+	in.TraceID = cmp.Or(in.TraceID, invocation.TraceID("", time.Now()))
 	p := &pending{Input: in, id: cmp.Or(in.RequestID, invocation.NewID()), result: make(chan any, 1), taken: make(chan struct{})}
 	if e.closing.Err() != nil {
 		return nil, ErrClosed
