@@ -22,6 +22,15 @@ import (
 // lambdaDir is where in the data directory the Lambda API keeps what is its own.
 const lambdaDir = "lambda"
 
+// packagesDir returns the directory of functions' programs, as an absolute path: a program's working directory is its own.
+func packagesDir(dataDir string) (string, error) {
+	dir, err := filepath.Abs(filepath.Join(dataDir, lambdaDir))
+	if err != nil {
+		return "", fmt.Errorf("find the data directory: %w", err)
+	}
+	return lambda.PackagesIn(dir), nil
+}
+
 // blobReader reads what a version of a service is made of.
 type blobReader func(context.Context, registry.Digest) ([]byte, error)
 

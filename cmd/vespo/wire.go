@@ -103,7 +103,11 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		return nil, err
 	}
 	p.queues = newQueues(cfg, p.store.QueueDir(), log)
-	functions := function.New(function.Config{Timeout: cfg.Timeout, AllowExec: cfg.AllowExec, Log: log})
+	packages, err := packagesDir(dataDir)
+	if err != nil {
+		return nil, err
+	}
+	functions := function.New(function.Config{Timeout: cfg.Timeout, AllowExec: cfg.AllowExec, Packages: packages, Log: log})
 	p.deployer = deploy.New(deploy.Config{
 		Events:   deploy.Events{Deployed: func(deploy.Result) { p.trimmer.want() }},
 		Registry: catalogue,

@@ -229,3 +229,49 @@ func TestManageHostileArchive(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, left)
 }
+
+// build builds a guest of this repository.
+func build(t *testing.T, directory string, flags ...string) string {
+	t.Helper()
+	name := t.TempDir() + "/guest.wasm"
+	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", name, ".")...)
+	cmd.Dir, cmd.Env = "../../"+directory, append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOWORK=off")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return name
+}
+
+// TestUpdateKeepsMiddleware: what stands in front of a function, such as an authentication, stays there whatever the SDK changes.
+func TestUpdateKeepsMiddleware(t *testing.T) {
+	s := serve(t, "--lambda-listen", "127.0.0.1:0", "--lambda-manage", "--allow-exec")
+	c := client(s.lambdaURL(), secret)
+	ctx := t.Context()
+	gate := build(t, "guest-sdk/examples/gate", "-buildmode=c-shared")
+	module := build(t, "testdata/guests/src/gofunction")
+	code, err := os.ReadFile(module)
+	require.NoError(t, err)
+	s.vespo("add", "module", module, "--function", "--use", gate, "--use-config", "key=ada", "--timeout", "7s", "--config", "GREETING=hello")
+	s.vespo("add", "prog", "--exec", built.worker, "--use", gate, "--use-config", "key=ada", "--processes", "1")
+	for name, archive := range map[string][]byte{"module": pack(t, map[string][]byte{"f.wasm": append(code, 0, 2, 1, 'x')}), "prog": workerZip(t)} {
+		check := func(path string) {
+			t.Helper()
+			require.Equal(t, 401, s.do("GET", path, "").StatusCode)
+			a := s.do("GET", path, "", "X-Key: key")
+			require.Less(t, a.StatusCode, 300, a.body)
+			require.Equal(t, "ada", a.Header.Get("X-Served-For"))
+		}
+		check("/" + name)
+		_, err := c.UpdateFunctionCode(ctx, &sdk.UpdateFunctionCodeInput{FunctionName: aws.String(name), ZipFile: archive, DryRun: true})
+		require.NoError(t, err)
+		published, err := c.UpdateFunctionCode(ctx, &sdk.UpdateFunctionCodeInput{FunctionName: aws.String(name), ZipFile: archive, Publish: true})
+		require.NoError(t, err)
+		require.Equal(t, "1", *published.Version)
+		check("/" + name)
+		check("/" + name + "~1")
+		_, err = c.UpdateFunctionConfiguration(ctx, &sdk.UpdateFunctionConfigurationInput{FunctionName: aws.String(name), Description: aws.String("changed")})
+		require.NoError(t, err)
+		check("/" + name)
+	}
+	require.Equal(t, `"hello /module"`, s.do("GET", "/module/env", "", "X-Key: key").body)
+	require.Contains(t, s.vespo("inspect", "prog"), "of 1 processes")
+}

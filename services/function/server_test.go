@@ -107,9 +107,9 @@ func (f *front) do(method, path, body string, headers ...string) answer {
 }
 
 // start makes a request whose answer comes later.
-func (f *front) start(method, path, body string) <-chan answer {
+func (f *front) start(method, path, body string, headers ...string) <-chan answer {
 	done := make(chan answer, 1)
-	go func() { done <- f.do(method, path, body) }()
+	go func() { done <- f.do(method, path, body, headers...) }()
 	return done
 }
 

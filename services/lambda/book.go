@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"sync"
 )
 
@@ -93,12 +95,15 @@ func (b *book) change(name string, f func(*record) error) error {
 	for other, r := range b.records {
 		next[other] = r
 	}
-	next[name] = own
+	if next[name] = own; reflect.DeepEqual(own, record{}) {
+		delete(next, name)
+	}
 	return b.replaceLocked(next)
 }
 
-// forget drops what is kept of a function.
-func (b *book) forget(name string) error {
+// forget drops what is kept of a function that is removed. A file that cannot be written keeps the record until the next change: the
+// removal has happened all the same.
+func (b *book) forget(name string, log *slog.Logger) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	next := make(map[string]record, len(b.records))
@@ -107,7 +112,10 @@ func (b *book) forget(name string) error {
 			next[other] = r
 		}
 	}
-	return b.replaceLocked(next)
+	if err := b.replaceLocked(next); err != nil {
+		b.records = next
+		log.Error("the record of a removed function is still on disk", slog.String("function", name), slog.Any("error", err))
+	}
 }
 
 // replaceLocked writes a new file in place of the old one, so that a crash leaves either.

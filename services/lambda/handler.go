@@ -3,11 +3,14 @@ package lambda
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -105,16 +108,23 @@ type Handler struct {
 	events   *events         // immutable
 	book     *book           // immutable
 	running  *running        // immutable
+	packages *packages       // immutable
 }
 
 // New makes a handler. It starts no goroutine: see Run. The error is about what the Directory holds.
 func New(cfg Config) (*Handler, error) {
 	cfg = cfg.withDefaults()
+	if cfg.Directory != "" {
+		var err error
+		if cfg.Directory, err = filepath.Abs(cfg.Directory); err != nil {
+			return nil, fmt.Errorf("find the directory of the Lambda API: %w", err)
+		}
+	}
 	book, err := openBook(cfg.Directory)
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{cfg: cfg, mux: http.NewServeMux(), budget: budget.New(cfg.HeldBytes), events: newEvents(&cfg), book: book, running: &running{}}
+	h := &Handler{cfg: cfg, mux: http.NewServeMux(), budget: budget.New(cfg.HeldBytes), events: newEvents(&cfg), book: book, running: &running{}, packages: &packages{}}
 	h.guard = access.New(access.Surface{
 		Name: "the Lambda API", ListenFlag: "--lambda-listen", Example: "127.0.0.1:9000", TokenFlag: "--lambda-key",
 	}, "")
@@ -202,5 +212,11 @@ func (h *Handler) authorize(r *http.Request, body []byte) error {
 // isFunction tells whether a kind of services takes events as they are.
 func (h *Handler) isFunction(kind string) bool { return slices.Contains(h.cfg.Functions, kind) }
 
-// Run carries out queued events until ctx ends, then writes those that are left to the dead letters.
-func (h *Handler) Run(ctx context.Context) { h.events.run(ctx, h.carryOut) }
+// Run carries out queued events until ctx ends, then writes those that are left to the dead letters. Meanwhile it deletes the packages that
+// no version needs any more.
+func (h *Handler) Run(ctx context.Context) {
+	var collecting sync.WaitGroup
+	collecting.Go(func() { h.collect(ctx) })
+	h.events.run(ctx, h.carryOut)
+	collecting.Wait()
+}

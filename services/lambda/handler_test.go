@@ -31,8 +31,10 @@ import (
 // api is a server of the Lambda API, with a catalogue in which there are the function fn, whose worker echoes, and the files of site.
 type api struct {
 	*httptest.Server
-	t       *testing.T
-	handler *Handler
+	deployer *deploy.Deployer
+	dir      string
+	t        *testing.T
+	handler  *Handler
 }
 
 func newAPI(t *testing.T, change func(*Config)) *api {
@@ -48,7 +50,7 @@ func newAPI(t *testing.T, change func(*Config)) *api {
 	require.NoError(t, err)
 	routing := router.New(router.Config{})
 	deployer := deploy.New(deploy.Config{Registry: catalogue, Router: routing, Gate: admission.NewGate(16), Limits: admission.Limits{Concurrency: 16},
-		Kinds: []services.Kind{function.New(function.Config{Timeout: time.Minute}), static.New(static.Config{Root: root})}})
+		Kinds: []services.Kind{function.New(function.Config{Timeout: time.Minute, AllowExec: true, Packages: PackagesIn(dir)}), static.New(static.Config{Root: root})}})
 	require.NoError(t, deployer.Boot(t.Context()))
 	for prefix, spec := range map[registry.Prefix]services.Spec{
 		"/fn":        {Kind: function.KindName, Module: function.Document{}.Encode()},
@@ -65,7 +67,7 @@ func newAPI(t *testing.T, change func(*Config)) *api {
 	}
 	h, err := New(cfg)
 	require.NoError(t, err)
-	a := &api{t: t, handler: h, Server: httptest.NewUnstartedServer(h)}
+	a := &api{t: t, handler: h, deployer: deployer, dir: dir, Server: httptest.NewUnstartedServer(h)}
 	a.Config.BaseContext = func(l net.Listener) context.Context { return access.WithListener(context.Background(), l.Addr()) }
 	a.Start()
 	entry, err := deployer.Inspect("/fn")

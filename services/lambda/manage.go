@@ -10,10 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"runtime"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -138,12 +138,15 @@ func answerJSON(w http.ResponseWriter, status int, v any) error {
 
 // decode reads the body of a request into v.
 func decode(r *request, v any) error {
-	dec := json.NewDecoder(bytes.NewReader(r.body))
+	dec := json.NewDecoder(bytes.NewReader(withoutMark(r.body)))
 	if err := dec.Decode(v); err != nil && !errors.Is(err, io.EOF) {
 		return unusable("Could not parse request body into json: %.200s", err)
 	}
 	return nil
 }
+
+// withoutMark drops the byte order mark with which some editors and shells begin a text in UTF-8.
+func withoutMark(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\ufeff")) }
 
 // named gives the function of a request that is not about a version of it.
 func (h *Handler) named(r *request) (name string, e deploy.Entry, err error) {
@@ -268,63 +271,8 @@ func (h *Handler) deleteAll(ctx context.Context, name string, e deploy.Entry) er
 	if err := h.cfg.Catalogue.Remove(ctx, e.Service.Prefix); err != nil {
 		return err
 	}
-	return h.book.forget(name)
-}
-
-// settings are what requests say of a function beside its code. What has no counterpart here is refused by name.
-type settings struct {
-	Role, Handler, Runtime, Description *string
-	Timeout, MemorySize                 *int
-	Environment                         *struct{ Variables map[string]string }
-
-	VpcConfig, DeadLetterConfig, KMSKeyArn, TracingConfig, Layers, FileSystemConfigs, ImageConfig, EphemeralStorage, SnapStart,
-	CodeSigningConfigArn, CapacityProviderConfig, DurableConfig, TenancyConfig json.RawMessage
-}
-
-// check names what cannot be had.
-func (s *settings) check() error {
-	for name, given := range map[string]json.RawMessage{
-		"VpcConfig": s.VpcConfig, "DeadLetterConfig": s.DeadLetterConfig, "KMSKeyArn": s.KMSKeyArn, "TracingConfig": s.TracingConfig,
-		"Layers": s.Layers, "FileSystemConfigs": s.FileSystemConfigs, "ImageConfig": s.ImageConfig, "EphemeralStorage": s.EphemeralStorage,
-		"SnapStart": s.SnapStart, "CodeSigningConfigArn": s.CodeSigningConfigArn, "CapacityProviderConfig": s.CapacityProviderConfig,
-		"DurableConfig": s.DurableConfig, "TenancyConfig": s.TenancyConfig,
-	} {
-		if text := strings.TrimSpace(string(given)); text != "" && text != "null" && text != "{}" && text != "[]" && text != `""` {
-			return invalid("%s is not supported by this server", name)
-		}
-	}
-	if s.Timeout != nil && (*s.Timeout < 1 || *s.Timeout > int(function.MaxTimeout.Seconds())) {
-		return invalid("Timeout is %d: it must be between 1 and %d seconds", *s.Timeout, int(function.MaxTimeout.Seconds()))
-	}
-	if s.MemorySize != nil && (*s.MemorySize < 1 || *s.MemorySize > 10240) {
-		return invalid("MemorySize is %d: it must be between 1 and 10240", *s.MemorySize)
-	}
+	h.book.forget(name, h.cfg.Log)
 	return nil
-}
-
-// apply changes options for a kind of service.
-func (s *settings) apply(o *registry.Options, kind string) {
-	if s.Timeout != nil {
-		o.Timeout = time.Duration(*s.Timeout) * time.Second
-	}
-	if s.MemorySize != nil && kind != function.KindName { // of a program nothing is limited
-		o.MemoryBytes = int64(*s.MemorySize) << 20
-	}
-	if s.Environment != nil {
-		o.Config = s.Environment.Variables
-	}
-}
-
-// keep notes what the catalogue has no place for.
-func (s *settings) keep(into *record) {
-	for from, to := range map[*string]*string{s.Role: &into.Role, s.Handler: &into.Handler, s.Runtime: &into.Runtime, s.Description: &into.Description} {
-		if from != nil {
-			*to = *from
-		}
-	}
-	if s.MemorySize != nil {
-		into.MemorySize = *s.MemorySize
-	}
 }
 
 func (h *Handler) updateConfiguration(w http.ResponseWriter, r *request) error {
@@ -339,7 +287,7 @@ func (h *Handler) updateConfiguration(w http.ResponseWriter, r *request) error {
 	if err := decode(r, &in); err != nil {
 		return err
 	}
-	if err := errors.Join(in.check(), checkRevision(in.RevisionId, e)); err != nil {
+	if err := firstError(in.check(), checkRevision(in.RevisionId, e)); err != nil {
 		return err
 	}
 	spec, err := h.specOf(r.Context(), e)
@@ -347,10 +295,11 @@ func (h *Handler) updateConfiguration(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	in.apply(&spec.Options, spec.Kind)
-	if err := h.deploy(r.Context(), spec); err != nil {
-		return err
+	if d, err := function.Decode(spec.Module); err == nil && spec.Kind == function.KindName && d.Program() && in.MemorySize != nil {
+		d.MemorySize = *in.MemorySize
+		spec.Module = d.Encode()
 	}
-	if err := h.book.change(name, func(own *record) error { in.keep(own); return nil }); err != nil {
+	if err := h.deployNoting(r.Context(), spec, name, in.keep); err != nil {
 		return err
 	}
 	return h.answerConfiguration(w, http.StatusOK, name, e.Service.Prefix)
@@ -377,6 +326,33 @@ func (h *Handler) specOf(ctx context.Context, e deploy.Entry) (services.Spec, er
 // deploy adds or replaces a service, on behalf of whoever may manage.
 func (h *Handler) deploy(ctx context.Context, spec services.Spec) error {
 	_, err := h.cfg.Catalogue.Add(ctx, spec)
+	return err
+}
+
+// validate reports what is wrong with a version, its middleware aside: that is the one of the version before.
+func (h *Handler) validate(spec services.Spec) error {
+	spec.Options.Use, spec.Options.UseConfig = nil, nil
+	return h.cfg.Catalogue.Validate(spec)
+}
+
+// deployNoting is deploy with a change of the function's record. Both happen or neither: the record, which is restored if the deploy fails,
+// is written first.
+func (h *Handler) deployNoting(ctx context.Context, spec services.Spec, name string, note func(*record)) error {
+	before := h.book.get(name)
+	if err := h.book.change(name, func(own *record) error { note(own); return nil }); err != nil {
+		return err
+	}
+	err := h.deploy(ctx, spec)
+	if err == nil {
+		return nil
+	}
+	undo := h.book.change(name, func(own *record) error {
+		own.Role, own.Handler, own.Runtime, own.Description, own.MemorySize = before.Role, before.Handler, before.Runtime, before.Description, before.MemorySize
+		return nil
+	})
+	if undo != nil {
+		h.cfg.Log.Error("the record of a function could not be restored after a failed change", slog.String("function", name), slog.Any("error", undo))
+	}
 	return err
 }
 

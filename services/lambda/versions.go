@@ -98,7 +98,7 @@ func (h *Handler) publish(w http.ResponseWriter, r *request, name string, base r
 		return err
 	}
 	if spec.Kind == function.KindName {
-		if d, err := function.Decode(spec.Module); err != nil || d.Exec == "" {
+		if d, err := function.Decode(spec.Module); err != nil || !d.Program() {
 			return invalid("the workers of this function are not the server's to keep: only modules and programs have versions")
 		}
 	}
@@ -145,7 +145,8 @@ type aliasRequest struct {
 	RevisionId            *string
 }
 
-// fill changes an alias. Versions that are not there are refused.
+// fill changes an alias, or fails if it leads to a version that does not exist. It may be called with the book locked: versions are numbers,
+// which are looked up in the catalogue.
 func (h *Handler) fill(a *alias, in *aliasRequest, name string, base registry.Prefix) error {
 	if in.FunctionVersion != "" {
 		a.Version = in.FunctionVersion
@@ -218,26 +219,14 @@ func (h *Handler) updateAlias(w http.ResponseWriter, r *request) error {
 	var changed *alias
 	err = h.book.change(name, func(own *record) error {
 		changed = own.Aliases[r.PathValue("alias")]
-		if changed == nil {
+		switch {
+		case changed == nil:
 			return noAlias(name, r.PathValue("alias"))
-		}
-		if in.RevisionId != nil && *in.RevisionId != changed.Revision {
+		case in.RevisionId != nil && *in.RevisionId != changed.Revision:
 			return fail(http.StatusPreconditionFailed, "PreconditionFailedException", "The RevisionId provided does not match that of the alias.")
 		}
-		return nil
+		return h.fill(changed, &in, name, e.Service.Prefix)
 	})
-	if err == nil { // looked up without the lock that qualified takes
-		err = h.fill(changed, &in, name, e.Service.Prefix)
-	}
-	if err == nil {
-		err = h.book.change(name, func(own *record) error {
-			if own.Aliases[r.PathValue("alias")] == nil {
-				return noAlias(name, r.PathValue("alias"))
-			}
-			own.Aliases[r.PathValue("alias")] = changed
-			return nil
-		})
-	}
 	if err != nil {
 		return err
 	}
