@@ -22,13 +22,13 @@ import (
 // lambdaDir is where in the data directory the Lambda API keeps what is its own.
 const lambdaDir = "lambda"
 
-// packagesDir returns the directory of functions' programs, as an absolute path: a program's working directory is its own.
-func packagesDir(dataDir string) (string, error) {
+// newFunctions makes the kind for functions. The path of their programs is absolute: the working directory of a program is its own.
+func newFunctions(cfg *Config, dataDir string, log *slog.Logger) (*function.Kind, error) {
 	dir, err := filepath.Abs(filepath.Join(dataDir, lambdaDir))
 	if err != nil {
-		return "", fmt.Errorf("find the data directory: %w", err)
+		return nil, fmt.Errorf("find the data directory: %w", err)
 	}
-	return lambda.PackagesIn(dir), nil
+	return function.New(function.Config{Timeout: cfg.Timeout, AllowExec: cfg.AllowExec, Packages: lambda.PackagesIn(dir), Log: log}), nil
 }
 
 // blobReader reads what a version of a service is made of.

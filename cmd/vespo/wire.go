@@ -103,11 +103,10 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		return nil, err
 	}
 	p.queues = newQueues(cfg, p.store.QueueDir(), log)
-	packages, err := packagesDir(dataDir)
+	functions, err := newFunctions(cfg, dataDir, log)
 	if err != nil {
 		return nil, err
 	}
-	functions := function.New(function.Config{Timeout: cfg.Timeout, AllowExec: cfg.AllowExec, Packages: packages, Log: log})
 	p.deployer = deploy.New(deploy.Config{
 		Events:   deploy.Events{Deployed: func(deploy.Result) { p.trimmer.want() }},
 		Registry: catalogue,
