@@ -80,13 +80,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 			return nil, fmt.Errorf("--root: %w", err)
 		}
 	}
-	management := admin.New(admin.Config{
-		Kind:                wasm.KindName,
-		Token:               cfg.AdminToken,
-		MaxModuleBytes:      int64(cfg.MaxModule),
-		AllowPrivateSources: cfg.AllowPrivateSources,
-		Dropped:             access.dropped,
-	})
+	management := newManagement(cfg, access)
 	routing := router.New(router.Config{Admin: management, AccessLog: access.listener})
 	p.kind, err = wasm.Open(ctx, wasm.Config{
 		Slots:        cfg.Slots,
@@ -130,6 +124,17 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 	management.Attach(p.deployer)
 	p.http = newHTTPServer(routing, log)
 	return p, p.wireLambda(cfg, dataDir, routing, catalogue.Blob, log)
+}
+
+// newManagement makes the management API.
+func newManagement(cfg *Config, access access) *admin.Handler {
+	return admin.New(admin.Config{
+		Kind:                wasm.KindName,
+		Token:               cfg.AdminToken,
+		MaxModuleBytes:      int64(cfg.MaxModule),
+		AllowPrivateSources: cfg.AllowPrivateSources,
+		Dropped:             access.dropped,
+	})
 }
 
 // admissions lets requests that take no slot in beside those that do: a WebSocket may last for days, and a slow upstream must not keep
