@@ -16,12 +16,14 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/conformance/internal/program"
 )
 
 // TestExec lets the server start a program made with aws-lambda-go.
 func TestExec(t *testing.T) {
 	s := serve(t, "--allow-exec", "--lambda-listen", "127.0.0.1:0", "--idle", "500ms")
-	s.vespo("add", "fn", "--exec", built.worker, "--processes", "2")
+	s.vespo("add", "fn", "--exec", built.bootstrap, "--processes", "2")
 	require.Equal(t, 201, s.do("GET", "/fn", "").StatusCode)
 	require.Equal(t, 502, s.do("GET", "/fn/exit", "").StatusCode)
 	require.Equal(t, 201, s.do("GET", "/fn", "").StatusCode)
@@ -35,7 +37,7 @@ func TestExec(t *testing.T) {
 	}
 	require.Equal(t, 201, s.do("GET", "/fn", "").StatusCode, "and back")
 
-	s.vespo("add", "fn", "--exec", built.worker, "--processes", "1", "--worker-concurrency", "8")
+	s.vespo("add", "fn", "--exec", built.bootstrap, "--processes", "1", "--worker-concurrency", "8")
 	var clients sync.WaitGroup
 	for range 16 {
 		clients.Go(func() {
@@ -81,23 +83,23 @@ func TestExecEndsWithServer(t *testing.T) {
 		t.Skip("only Linux ends children")
 	}
 	s := serve(t, "--allow-exec")
-	s.vespo("add", "fn", "--exec", built.worker)
+	s.vespo("add", "fn", "--exec", built.bootstrap)
 	require.Equal(t, 201, s.do("GET", "/fn", "").StatusCode)
-	children := childrenOf(t, s.cmd.Process.Pid)
+	children := childrenOf(t, s.PID())
 	require.Len(t, children, 1)
-	s.stop(syscall.SIGKILL)
+	s.Stop(syscall.SIGKILL)
 	require.Eventually(t, func() bool {
 		stat, err := os.ReadFile("/proc/" + children[0] + "/stat")
 		return err != nil || strings.Contains(string(stat), ") Z ")
-	}, hangTimeout, 1e6)
+	}, program.HangTimeout, 1e6)
 }
 
 // TestExecWantsPermission: without the flag, there are no programs.
 func TestExecWantsPermission(t *testing.T) {
 	data := t.TempDir()
 	s := serve(t, "--allow-exec", "--data", data)
-	s.vespo("add", "fn", "--exec", built.worker)
-	s.stop(syscall.SIGTERM)
+	s.vespo("add", "fn", "--exec", built.bootstrap)
+	s.Stop(syscall.SIGTERM)
 	s = serve(t, "--data", data)
 	require.Equal(t, 503, s.do("GET", "/fn", "").StatusCode)
 	require.Contains(t, s.vespo("inspect", "fn"), "--allow-exec")
@@ -109,7 +111,7 @@ func TestExecWantsPermission(t *testing.T) {
 // TestExecByConfigurationFile: what the server's own configuration asks for needs no flag.
 func TestExecByConfigurationFile(t *testing.T) {
 	file := t.TempDir() + "/vespo.toml"
-	text := fmt.Sprintf("[[service]]\nprefix = \"fn\"\nexec = %q\nprocesses = 1\n[service.config]\nGREETING = \"hello\"\n", built.worker)
+	text := fmt.Sprintf("[[service]]\nprefix = \"fn\"\nexec = %q\nprocesses = 1\n[service.config]\nGREETING = \"hello\"\n", built.bootstrap)
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	s := serve(t, "--config-file", file)
 	require.Equal(t, 201, s.do("GET", "/fn", "").StatusCode)

@@ -16,6 +16,8 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/conformance/internal/program"
 )
 
 const (
@@ -24,7 +26,7 @@ const (
 )
 
 // lambdaURL is where the server answers the Lambda API.
-func (s *server) lambdaURL() string { return s.line(`^the Lambda API on (http://\S+)$`) }
+func (s *server) lambdaURL() string { return s.Line(`^the Lambda API on (http://\S+)$`) }
 
 // client makes a client as any program with Amazon's SDK would.
 func client(url, secret string) *sdk.Client {
@@ -159,7 +161,7 @@ func TestDryRunAndEvent(t *testing.T) {
 		require.NoError(t, err)
 		return string(text)
 	}
-	require.Eventually(t, func() bool { return letters() != "" }, hangTimeout, 10*time.Millisecond, "after two more attempts")
+	require.Eventually(t, func() bool { return letters() != "" }, program.HangTimeout, 10*time.Millisecond, "after two more attempts")
 	require.Equal(t, 1, strings.Count(letters(), "\n"))
 	var letter struct {
 		RequestContext struct {

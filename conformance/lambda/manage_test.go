@@ -11,6 +11,8 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/conformance/internal/program"
 )
 
 // pack gives an archive with files by name.
@@ -43,7 +45,7 @@ func moduleFile(t *testing.T) []byte {
 
 func workerZip(t *testing.T) []byte {
 	t.Helper()
-	program, err := os.ReadFile(built.worker)
+	program, err := os.ReadFile(built.bootstrap)
 	require.NoError(t, err)
 	return pack(t, map[string][]byte{"bootstrap": program, "data/file.txt": []byte("data")})
 }
@@ -68,8 +70,8 @@ func TestManageModule(t *testing.T) {
 	require.EqualValues(t, 7, *made.Timeout)
 	require.EqualValues(t, 16, *made.MemorySize)
 	require.EqualValues(t, len(module), made.CodeSize)
-	require.NoError(t, sdk.NewFunctionActiveV2Waiter(c).Wait(ctx, &sdk.GetFunctionInput{FunctionName: aws.String("fn")}, hangTimeout))
-	require.NoError(t, sdk.NewFunctionUpdatedV2Waiter(c).Wait(ctx, &sdk.GetFunctionInput{FunctionName: aws.String("fn")}, hangTimeout))
+	require.NoError(t, sdk.NewFunctionActiveV2Waiter(c).Wait(ctx, &sdk.GetFunctionInput{FunctionName: aws.String("fn")}, program.HangTimeout))
+	require.NoError(t, sdk.NewFunctionUpdatedV2Waiter(c).Wait(ctx, &sdk.GetFunctionInput{FunctionName: aws.String("fn")}, program.HangTimeout))
 	require.Equal(t, `"hello /fn"`, s.do("GET", "/fn/env", "").body)
 	var conflict *types.ResourceConflictException
 	_, err = c.CreateFunction(ctx, create("fn", pack(t, map[string][]byte{"function.wasm": module})))
@@ -143,7 +145,7 @@ func TestVersionsAndAliases(t *testing.T) {
 	_, err = c.CreateAlias(ctx, &sdk.CreateAliasInput{FunctionName: aws.String("fn"), Name: aws.String("bad"), FunctionVersion: aws.String("9")})
 	require.ErrorAs(t, err, &missing)
 
-	s.stop(os.Kill)
+	s.Stop(os.Kill)
 	s = serve(t, arguments...)
 	c = client(s.lambdaURL(), secret)
 	aliases, err := c.ListAliases(ctx, &sdk.ListAliasesInput{FunctionName: aws.String("fn")})

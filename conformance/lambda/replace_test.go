@@ -16,7 +16,7 @@ func TestReplaceUnderLoad(t *testing.T) {
 	}
 	for name, arguments := range map[string][]string{
 		"workers": {"--function"},
-		"program": {"--exec", built.worker, "--processes", "2"},
+		"program": {"--exec", built.bootstrap, "--processes", "2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			add := append([]string{"add", name}, arguments...)

@@ -36,7 +36,7 @@ func TestWorker(t *testing.T) {
 	a = s.do("GET", "/fn/exit", "")
 	require.Equal(t, 502, a.StatusCode, "the worker's end is noticed")
 	require.Contains(t, a.body, "worker ended")
-	<-w.done
+	<-w.Done
 	work(t, addr)
 	require.Equal(t, 201, s.do("GET", "/fn", "").StatusCode, "another one takes over")
 	work(t, addr)
@@ -51,7 +51,7 @@ func TestWorkerIsKilled(t *testing.T) {
 	go func() { got <- s.do("POST", "/fn/wait", "") }()
 	for !strings.Contains(s.vespo("inspect", "fn"), "1 busy") {
 	}
-	w.stop(syscall.SIGKILL)
+	w.Stop(syscall.SIGKILL)
 	require.Equal(t, 502, (<-got).StatusCode)
 }
 

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/conformance/internal/program"
 )
 
 // TestClients has one worker at a time, written after one of Prack's, and requests one by one and together.
@@ -23,13 +25,13 @@ func TestClients(t *testing.T) {
 		{"Node", "node", "client.js"}, {"Ruby", "ruby", "client.rb"}, {"PHP", "php", "client.php"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			program, err := exec.LookPath(c.program)
+			path, err := exec.LookPath(c.program)
 			if err != nil {
 				t.Skipf("%s is not installed; its messages are tried by TestMessages", c.name)
 			}
 			s := serve(t, nil)
-			s.work(program, filepath.Join("testdata", c.file))
-			client := &http.Client{Timeout: hangTimeout}
+			s.work(path, filepath.Join("testdata", c.file))
+			client := &http.Client{Timeout: program.HangTimeout}
 			var all sync.WaitGroup
 			for n := range 20 {
 				all.Go(func() {
@@ -55,7 +57,7 @@ func TestMessages(t *testing.T) {
 		require.NoError(t, err)
 		answered := make(chan string)
 		go func() {
-			status, header, body := s.ask(&http.Client{Timeout: hangTimeout}, "GET", "/jobs", "")
+			status, header, body := s.ask(&http.Client{Timeout: program.HangTimeout}, "GET", "/jobs", "")
 			answered <- fmt.Sprint(status, " ", header.Get("Content-Type"), " ", body)
 		}()
 		resp, err := http.Get(s.workers)
@@ -116,8 +118,8 @@ func TestKilledWorkers(t *testing.T) {
 
 // killTwo starts the workers and kills two of them, each after a number of requests have ended that is drawn by lot.
 func (s *server) killTwo(requests int, ended <-chan struct{}) {
-	s.t.Helper()
-	var workers []*process
+	s.T.Helper()
+	var workers []*program.Process
 	for n := range 8 {
 		delay := "0s"
 		if n < 2 { // the victims are slow, so that they nearly always die with a request in hand
@@ -129,6 +131,6 @@ func (s *server) killTwo(requests int, ended <-chan struct{}) {
 		for range 1 + rand.IntN(requests/3) {
 			<-ended
 		}
-		victim.kill()
+		victim.Kill()
 	}
 }

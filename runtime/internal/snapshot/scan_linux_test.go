@@ -202,8 +202,11 @@ func (m madviseThatCounts) reset(g *golden, cell []byte, _ int, _ *Scratch) (int
 
 // TestVectorFills dirties more separate pages than the region vector holds, several times over.
 func TestVectorFills(t *testing.T) {
-	kernel, err := openPagemap()
-	require.NoError(t, err)
+	scan, err := openScan(mappings{hostPageBytes: unix.Getpagesize()})
+	if err != nil {
+		t.Skipf("PAGEMAP_SCAN does not work here: %v", err)
+	}
+	kernel := scan.pagemap
 	scans := 0
 	counting := brokenPagemap{func(arg *scanArg, regions []pageRegion) (int, error) {
 		scans++
