@@ -37,7 +37,7 @@ var importLaw = []importRule{
 		why: "the Exchange is all that a guest sees of a request; a server of another protocol must need no change there"},
 	{in: []string{"registry"}, except: []string{"registry/filestore"}, never: []string{"os", "syscall", "golang.org/x/sys"},
 		why: "the state and its decisions are pure, so that they are tested against a model; filestore has the disk"},
-	{except: []string{"testdata", "bench"}, never: []string{"testing", "github.com/stretchr/testify"},
+	{except: []string{"testdata", "bench", "conformance"}, never: []string{"testing", "github.com/stretchr/testify"},
 		why: "test code in the server registers flags and is attack surface"},
 	{except: []string{"cmd", "bench"}, never: []string{"github.com/alecthomas/kong", "flag"},
 		why: "only the command line parses a command line"},

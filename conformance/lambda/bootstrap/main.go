@@ -1,4 +1,4 @@
-// Worker is a function made with aws-lambda-go as anybody would make one. It knows nothing of Vespo.
+// Command bootstrap is a Lambda function made with aws-lambda-go. It knows nothing of Vespo.
 package main
 
 import (
