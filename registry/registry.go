@@ -99,15 +99,15 @@ func (r *Registry) Blob(ctx context.Context, d Digest) ([]byte, error) {
 	return r.store.Blob(ctx, d)
 }
 
-// CollectGarbage deletes the blobs that no version names, current or in a history, and nobody holds. It gives the
-// number deleted, and goes on after a blob that could not be.
-func (r *Registry) CollectGarbage(ctx context.Context) (deleted int, err error) {
+// CollectGarbage deletes the blobs that no version names, current or in a history, and no deploy holds. It returns those
+// deleted, and goes on after a blob that could not be.
+func (r *Registry) CollectGarbage(ctx context.Context) (deleted []Digest, err error) {
 	if r.keepBlobs {
-		return 0, nil
+		return nil, nil
 	}
 	stored, err := r.store.Blobs(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("list blobs: %w", err)
+		return nil, fmt.Errorf("list blobs: %w", err)
 	}
 	// What is named now is left out once, for all; the few that remain are looked at again one by one, under the lock.
 	named := r.State().Digests()
@@ -122,7 +122,7 @@ func (r *Registry) CollectGarbage(ctx context.Context) (deleted int, err error) 
 			failed = append(failed, fmt.Errorf("delete blob %s: %w", d, err))
 		}
 		if gone {
-			deleted++
+			deleted = append(deleted, d)
 		}
 	}
 	return deleted, errors.Join(failed...)

@@ -17,7 +17,9 @@ const (
 	maxSlots      = 1 << 16
 	maxSlabBytes  = 16 << 40 // what can be reserved of a 47-bit address space with ease
 	maxModuleSize = 1 << 30
-	maxTimeout    = time.Hour
+
+	minCompileMemory = 64 << 20 // the compiler's process takes some 20 MiB for itself
+	maxTimeout       = time.Hour
 )
 
 // evictAfterIdles is after how many idle times a service gives back its compiled code too.
@@ -32,6 +34,9 @@ type Config struct {
 	Timeout             time.Duration `placeholder:"DURATION" default:"10s" help:"Time limit of a request to a service that asks for none of its own (${default})."`
 	MaxBody             size          `placeholder:"SIZE" default:"10MiB" help:"Largest request body (${default})."`
 	MaxModule           size          `placeholder:"SIZE" default:"64MiB" help:"Largest module that can be added (${default})."`
+	CompileMemory       size          `placeholder:"SIZE" default:"1GiB" help:"Memory for compiling one module (${default})."`
+	CompileTime         time.Duration `placeholder:"DURATION" default:"1m" help:"Processor time for compiling one module (${default})."`
+	CodeCache           size          `placeholder:"SIZE" default:"1GiB" help:"Disk space for compiled code (${default})."`
 	PerService          int           `placeholder:"N" default:"0" help:"Slots that one service may hold at a time; 0 is three quarters of all, so that no service can take the last."`
 	Queue               int           `placeholder:"N" default:"256" help:"Requests that may wait for a slot, for each service (${default})."`
 	QueueWait           time.Duration `placeholder:"DURATION" default:"1s" help:"Longest wait for a slot (${default})."`
@@ -74,6 +79,10 @@ func (c *Config) Validate() error {
 	check(c.MaxBody > 0, "--max-body is %s: it must be more than nothing", c.MaxBody)
 	check(c.MaxModule > 0 && c.MaxModule <= maxModuleSize,
 		"--max-module is %s: it must be more than nothing and at most %s", c.MaxModule, size(maxModuleSize))
+	check(c.CompileMemory >= minCompileMemory, "--compile-memory is %s: it must be at least %s", c.CompileMemory, size(minCompileMemory))
+	check(c.CompileTime >= time.Second && c.CompileTime <= maxTimeout,
+		"--compile-time is %s: it must be between 1s and %s", c.CompileTime, maxTimeout)
+	check(c.CodeCache > 0, "--code-cache is %s: it must be more than nothing", c.CodeCache)
 	check(c.PerService >= 0 && c.PerService <= c.Slots, "--per-service is %d: it must be 0, for three quarters of the slots, or at most --slots", c.PerService)
 	check(c.Queue >= 0, "--queue is %d: it must be 0 or more", c.Queue)
 	check(c.QueueWait >= 0 && c.QueueWait <= maxTimeout, "--queue-wait is %s: it must be between 0 and %s", c.QueueWait, maxTimeout)
@@ -133,6 +142,9 @@ func (c *Config) String() string {
 		{"timeout", c.Timeout},
 		{"max-body", c.MaxBody},
 		{"max-module", c.MaxModule},
+		{"compile-memory", c.CompileMemory},
+		{"compile-time", c.CompileTime},
+		{"code-cache", c.CodeCache},
 		{"per-service", c.PerService},
 		{"queue", c.Queue},
 		{"queue-wait", c.QueueWait},

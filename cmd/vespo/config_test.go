@@ -73,6 +73,7 @@ func TestDefaults(t *testing.T) {
 func TestConfigReadsBack(t *testing.T) {
 	given := []string{
 		"--listen=:0", "--data=/d", "--memory=192KiB", "--slots=3", "--timeout=1m30s", "--max-body=1000B", "--max-module=1GiB",
+		"--compile-memory=2GiB", "--compile-time=30s", "--code-cache=10GiB",
 		"--per-service=2", "--queue=0", "--queue-wait=0s", "--root=/r", "--idle=0s", "--max-connections=1", "--allow-private-sources", "--access-log=json",
 		"--log-level=error", "--demo",
 	}
@@ -114,6 +115,9 @@ func TestValidate(t *testing.T) {
 		"at most 1h0m0s":      func(c *Config) { c.Timeout = time.Hour + 1 },
 		"--max-body is":       func(c *Config) { c.MaxBody = -1 },
 		"--max-module is":     func(c *Config) { c.MaxModule = 0 },
+		"--compile-memory is": func(c *Config) { c.CompileMemory = 1 << 20 },
+		"--compile-time is":   func(c *Config) { c.CompileTime = time.Millisecond },
+		"--code-cache is":     func(c *Config) { c.CodeCache = 0 },
 		"--per-service is":    func(c *Config) { c.PerService = c.Slots + 1 },
 		"--queue is":          func(c *Config) { c.Queue = -1 },
 		"--queue-wait is":     func(c *Config) { c.QueueWait = 2 * time.Hour },

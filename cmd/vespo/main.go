@@ -3,8 +3,16 @@ package main
 import (
 	"context"
 	"os"
+
+	"github.com/vespo-dev/vespo/runtime/compiler"
 )
 
+// compileCommand is how the server starts itself to compile a module. It is not for users.
+const compileCommand = "internal-compile"
+
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == compileCommand {
+		os.Exit(compiler.Serve(os.Stdin, os.Stdout, os.Stderr))
+	}
 	os.Exit(run(context.Background(), os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
 }

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
+	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +40,8 @@ const (
 	connBuffer        = 256 << 10 // of bodies that nobody has read yet, of all streams of a connection
 	streamBuffer      = 128 << 10 // the same of one stream
 	workerConnections = 1024      // of workers
+
+	prepareSlack = time.Minute // of a deploy, beyond the processor time for compiling
 )
 
 // parts is the object graph of a server, in the order of opening; closing goes the other way.
@@ -82,18 +87,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 	}
 	management := newManagement(cfg, access)
 	routing := router.New(router.Config{Admin: management, AccessLog: access.listener})
-	p.kind, err = wasm.Open(ctx, wasm.Config{
-		Slots:        cfg.Slots,
-		SlotBytes:    int64(cfg.Memory),
-		CacheDir:     p.store.CacheDir(),
-		Timeout:      cfg.Timeout,
-		MaxBodyBytes: int64(cfg.MaxBody),
-		Blob:         catalogue.Blob,
-		Dispatcher:   routing,
-		Root:         p.root,
-		Log:          log,
-	})
-	if err != nil {
+	if err = p.openKind(ctx, cfg, catalogue, routing, log); err != nil {
 		return nil, err
 	}
 	p.queues = newQueues(cfg, p.store.QueueDir(), log)
@@ -102,7 +96,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		return nil, err
 	}
 	p.deployer = deploy.New(deploy.Config{
-		Events:   deploy.Events{Deployed: func(deploy.Result) { p.trimmer.want() }},
+		Events:   p.events(log),
 		Registry: catalogue,
 		Router:   routing,
 		Gate:     admission.NewGate(cfg.Slots),
@@ -119,7 +113,9 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		Admission:  admissions(cfg),
 		Idle:       registry.IdlePolicy{Idle: cfg.Idle, EvictCode: evictAfterIdles * cfg.Idle},
 		FileRules:  cfg.FileRules,
-		Log:        log,
+
+		PrepareTimeout: cfg.CompileTime + prepareSlack,
+		Log:            log,
 	})
 	management.Attach(p.deployer)
 	p.http = newHTTPServer(routing, log)
@@ -135,6 +131,55 @@ func newManagement(cfg *Config, access access) *admin.Handler {
 		AllowPrivateSources: cfg.AllowPrivateSources,
 		Dropped:             access.dropped,
 	})
+}
+
+// openKind opens the kind for modules, and removes the compiled code of modules that the catalogue does not have.
+func (p *parts) openKind(ctx context.Context, cfg *Config, catalogue *registry.Registry, routing *router.Router, log *slog.Logger) (err error) {
+	p.kind, err = wasm.Open(ctx, wasm.Config{
+		Slots:          cfg.Slots,
+		SlotBytes:      int64(cfg.Memory),
+		CacheDir:       p.store.CacheDir(),
+		CacheBytes:     int64(cfg.CodeCache),
+		CompileCommand: compileArgv(log),
+		CompileBytes:   int64(cfg.CompileMemory),
+		CompileTime:    cfg.CompileTime,
+		Timeout:        cfg.Timeout,
+		MaxBodyBytes:   int64(cfg.MaxBody),
+		Blob:           catalogue.Blob,
+		Dispatcher:     routing,
+		Root:           p.root,
+		Log:            log,
+	})
+	if err != nil {
+		return err
+	}
+	return p.kind.Retain(maps.Keys(catalogue.State().Digests()))
+}
+
+// compileArgv returns this program's path and the arguments with which it compiles a module. On Linux the path is that of the program that
+// runs, whatever has become of its file since.
+func compileArgv(log *slog.Logger) []string {
+	path := "/proc/self/exe"
+	if runtime.GOOS != "linux" {
+		var err error
+		if path, err = os.Executable(); err != nil {
+			log.Warn("modules are compiled without bounds on time and memory, as the path of this program is not known", "error", err)
+			return nil
+		}
+	}
+	return []string{path, "vespo", compileCommand}
+}
+
+// events connects what happens to services with what else it touches.
+func (p *parts) events(log *slog.Logger) deploy.Events {
+	return deploy.Events{
+		Deployed: func(deploy.Result) { p.trimmer.want() },
+		Collected: func(blobs []registry.Digest) {
+			if err := p.kind.Forget(slices.Values(blobs)); err != nil {
+				log.Warn("compiled code that no version needs could not be removed", "error", err)
+			}
+		},
+	}
 }
 
 // admissions lets requests that take no slot in beside those that do: a WebSocket may last for days, and a slow upstream must not keep

@@ -2,17 +2,20 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/runtime/internal/codecache"
+	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
 )
 
 func cacheFiles(t *testing.T, dir string) (files []string) {
-	require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	require.NoError(t, filepath.WalkDir(filepath.Join(dir, "code"), func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
 			files = append(files, path)
 		}
@@ -68,16 +71,35 @@ func TestCacheIsTrimmedAfterCompiling(t *testing.T) {
 	}
 }
 
-func TestCacheIsTrimmedOldestFirst(t *testing.T) {
+// What the catalogue does not have any more leaves the disk; modules that are open go on.
+func TestForgottenModulesLeaveTheDisk(t *testing.T) {
 	dir := t.TempDir()
-	for i, name := range []string{"c", "a", "b"} {
-		path := filepath.Join(dir, name)
-		require.NoError(t, os.WriteFile(path, make([]byte, 100), 0o600))
-		at := time.Now().Add(time.Duration(i) * time.Hour)
-		require.NoError(t, os.Chtimes(path, at, at))
-	}
-	require.NoError(t, trimCache(dir, 250))
-	require.Equal(t, []string{filepath.Join(dir, "a"), filepath.Join(dir, "b")}, cacheFiles(t, dir))
-	require.NoError(t, trimCache(dir, -1))
+	e := open(t, Config{CacheDir: dir})
+	m := compile(t, e, "state", stateOptions)
+	compile(t, e, "start", ModuleOptions{})
+	require.Len(t, cacheFiles(t, dir), 2)
+	require.NoError(t, e.Forget(sha256.Sum256(guest(t, "state"))))
+	require.Len(t, cacheFiles(t, dir), 1)
+	prepare(t, m)
+	require.NoError(t, e.Retain(sha256.Sum256(guest(t, "start"))))
+	require.Len(t, cacheFiles(t, dir), 1)
+	require.NoError(t, e.Retain())
 	require.Empty(t, cacheFiles(t, dir))
+}
+
+// A module that is loaded is not compiled again: the engine could not do it, with a context that has ended.
+func TestLoadingDoesNotCompile(t *testing.T) {
+	e := open(t, Config{CacheDir: t.TempDir()})
+	rewritten, _, err := rewrite.Rewrite(guest(t, "state"), e.rewriteOptions())
+	require.NoError(t, err)
+	_, err = e.runtime.CompileModule(loadOnly(), rewritten)
+	require.ErrorIs(t, err, context.Canceled)
+	key := codecache.Key{Module: [16]byte{1}}
+	compiled, err := e.compileToFile(t.Context(), key, rewritten)
+	require.NoError(t, err)
+	require.NoError(t, compiled.Close(t.Context()))
+	compiled, err = e.load(key, rewritten)
+	require.NoError(t, err)
+	require.NotNil(t, compiled)
+	require.NoError(t, compiled.Close(t.Context()))
 }

@@ -5,14 +5,14 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	goruntime "runtime"
 	"sync/atomic"
 	"time"
 
 	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 
+	"github.com/vespo-dev/vespo/runtime/compiler"
 	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
 	"github.com/vespo-dev/vespo/runtime/internal/slab"
 	"github.com/vespo-dev/vespo/runtime/internal/snapshot"
@@ -26,9 +26,6 @@ const PageBytes = 64 << 10
 // refilled in the background, while all others serve requests.
 const SpareSlots = 2
 
-// features are what guests may use. The rewriter reads every instruction of these, and refuses all others.
-const features = api.CoreFeaturesV2 | experimental.CoreFeaturesTailCall | experimental.CoreFeaturesExtendedConst
-
 // Config says what an Engine may use. Zero values stand for the defaults named.
 type Config struct {
 	// Slots is the number of requests that can be in guests at once; default 64. SpareSlots more are mapped.
@@ -39,10 +36,17 @@ type Config struct {
 	// StackBytes is the budget for a guest's call stack, in the rewriter's estimate of wazero's frames; default
 	// 2 MiB. See the rewriter's documentation for what it means in real bytes.
 	StackBytes int64
-	// CacheDir is where compiled code is kept between runs; empty for nowhere. Nobody else may be able to write there.
+	// CacheDir is where compiled code is kept between runs; empty for nowhere. No other user may be able to write there.
 	CacheDir string
-	// CacheBytes bounds what is in CacheDir whenever something has been compiled; default 1 GiB. The oldest files go.
+	// CacheBytes bounds the disk space of the code in CacheDir; default 1 GiB. The code used least recently is removed.
 	CacheBytes int64
+	// CompileCommand starts a process that compiles a module within the two bounds below; see compiler.Config. It needs
+	// CacheDir. Empty: modules are compiled in this process, without these bounds.
+	CompileCommand []string
+	// CompileBytes bounds the memory for compiling a module; default 1 GiB.
+	CompileBytes int64
+	// CompileTime bounds the processor time for compiling a module; default 1 min.
+	CompileTime time.Duration
 	// InitTimeout bounds a guest's initialisation; default 10 s.
 	InitTimeout time.Duration
 	// HostModules are what guests can import.
@@ -51,6 +55,8 @@ type Config struct {
 	DisableScan bool
 	// VerifyResets makes resets look for more than they have to, and fail if that finds anything. For tests.
 	VerifyResets bool
+	// Log is told of defects of the environment; default: discard.
+	Log *slog.Logger
 }
 
 func (c Config) withDefaults() Config {
@@ -74,14 +80,14 @@ func (c Config) withDefaults() Config {
 
 // Engine owns the wazero runtime, the slab and the snapshots. See the package comment.
 type Engine struct {
-	cfg      Config                  // immutable
-	runtime  wazero.Runtime          // immutable
-	cache    wazero.CompilationCache // immutable; nil if there is none
-	slab     *slab.Slab              // immutable
-	restorer *snapshot.Restorer      // immutable
-	turns    *turns.Turns            // immutable
-	host     hostTable               // immutable
-	epoch    time.Time               // immutable; origin of the guests' monotonic clock
+	cfg      Config             // immutable
+	runtime  wazero.Runtime     // immutable
+	code     *code              // immutable; nil if there is no cache
+	slab     *slab.Slab         // immutable
+	restorer *snapshot.Restorer // immutable
+	turns    *turns.Turns       // immutable
+	host     hostTable          // immutable
+	epoch    time.Time          // immutable; origin of the guests' monotonic clock
 
 	compiling oneByOne
 
@@ -105,12 +111,12 @@ func Open(ctx context.Context, cfg Config) (e *Engine, err error) {
 	if e.restorer, err = snapshot.Open(snapshot.Options{DisableScan: e.cfg.DisableScan, Verify: e.cfg.VerifyResets}); err != nil {
 		return e, err
 	}
-	rc := runtimeConfig()
+	rc := compiler.RuntimeConfig()
 	if e.cfg.CacheDir != "" {
-		if e.cache, err = openCache(e.cfg.CacheDir, e.cfg.CacheBytes); err != nil {
+		if e.code, err = openCode(e.cfg); err != nil {
 			return e, err
 		}
-		rc = rc.WithCompilationCache(e.cache)
+		rc = rc.WithCompilationCache(e.code.wazero)
 	}
 	e.runtime = wazero.NewRuntimeWithConfig(ctx, rc)
 	injected := HostModule{Name: injectedModule, Funcs: []HostFunc{{
@@ -142,8 +148,8 @@ func (e *Engine) Close(ctx context.Context) error {
 	if e.runtime != nil {
 		errs = append(errs, e.runtime.Close(ctx))
 	}
-	if e.cache != nil {
-		errs = append(errs, e.cache.Close(ctx))
+	if e.code != nil {
+		errs = append(errs, e.code.close(ctx))
 	}
 	if e.restorer != nil {
 		errs = append(errs, e.restorer.Close())

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
 	"github.com/vespo-dev/vespo/runtime/internal/snapshot"
@@ -92,12 +91,11 @@ func (e *Engine) Compile(ctx context.Context, bin []byte, o ModuleOptions) (*Mod
 	if info.Memory.HasMax {
 		m.limit = min(m.limit, uint64(info.Memory.MaxPages)*PageBytes)
 	}
-	ctx = experimental.WithCompilationWorkers(ctx, compilationWorkers())
-	if m.compiled, err = e.compileModule(ctx, rewritten); err != nil {
+	if m.compiled, err = e.compileModule(ctx, bin, rewritten); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, &ModuleError{Violations: []string{"is not valid WebAssembly: " + firstLine(err)}, Cause: err}
+		return nil, err
 	}
 	e.modules.Add(1)
 	return m, nil

@@ -61,6 +61,7 @@ type Events struct {
 	Unavailable func(prefix registry.Prefix, err error)                      // could not be prepared at boot
 	Retired     func(prefix registry.Prefix, g registry.Generation, d Drain) // old version drained and closed
 	Scaled      func(prefix registry.Prefix, to services.Scale, err error)   // by the idle loop
+	Collected   func(blobs []registry.Digest)                                // deleted, as no version names them any more
 }
 
 // Drain says how a retired version ended.
@@ -122,6 +123,9 @@ func (e Events) filled() Events {
 	}
 	if e.Retired == nil {
 		e.Retired = func(registry.Prefix, registry.Generation, Drain) {}
+	}
+	if e.Collected == nil {
+		e.Collected = func([]registry.Digest) {}
 	}
 	if e.Scaled == nil {
 		e.Scaled = func(registry.Prefix, services.Scale, error) {}

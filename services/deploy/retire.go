@@ -71,8 +71,9 @@ func (d *Deployer) collectGarbage() {
 	if err != nil {
 		d.log.Warn("collecting blobs that no version names failed", "error", err)
 	}
-	if deleted > 0 {
-		d.log.Debug("blobs that no version names were deleted", "count", deleted)
+	if len(deleted) > 0 {
+		d.log.Debug("blobs that no version names were deleted", "count", len(deleted))
+		d.cfg.Events.Collected(deleted)
 	}
 }
 

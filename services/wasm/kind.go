@@ -44,11 +44,16 @@ type Config struct {
 	SlotBytes    int64         // linear memory of one request, at most; default 16 MiB
 	StackBytes   int64         // call stack of one request, in the rewriter's estimate; default 2 MiB
 	CacheDir     string        // where compiled code is kept; empty for nowhere
+	CacheBytes   int64         // disk space of the code there; default 1 GiB
+	CompileBytes int64         // memory for compiling a module; default 1 GiB
+	CompileTime  time.Duration // processor time for compiling a module; default 1 min
 	Timeout      time.Duration // deadline of a request whose service asks for none; default 10 s
 	InitTimeout  time.Duration // for a guest's initialisation; default 10 s
 	MaxBodyBytes int64         // request body; default 10 MiB
 	DisableScan  bool          // force the slower reset that older kernels get
-	VerifyResets bool          // let resets look for more than they have to, and fail if that finds anything; for tests
+	// CompileCommand starts a process that compiles a module; see engine.Config. Empty: this process does.
+	CompileCommand []string
+	VerifyResets   bool // let resets look for more than they have to, and fail if that finds anything; for tests
 	// Blob reads a module again that was evicted; required.
 	Blob func(ctx context.Context, digest registry.Digest) ([]byte, error)
 	// Root is the directory below which services can mount directories; nil: none can be mounted. It stays the caller's.
@@ -94,7 +99,8 @@ func Open(ctx context.Context, cfg Config) (*Kind, error) {
 	}
 	e, err := engine.Open(ctx, engine.Config{
 		Slots: cfg.Slots, SlotBytes: cfg.SlotBytes, StackBytes: cfg.StackBytes, CacheDir: cfg.CacheDir,
-		InitTimeout: cfg.InitTimeout, DisableScan: cfg.DisableScan, VerifyResets: cfg.VerifyResets,
+		CacheBytes: cfg.CacheBytes, CompileCommand: cfg.CompileCommand, CompileBytes: cfg.CompileBytes, CompileTime: cfg.CompileTime,
+		InitTimeout: cfg.InitTimeout, DisableScan: cfg.DisableScan, VerifyResets: cfg.VerifyResets, Log: cfg.Log,
 		HostModules: []engine.HostModule{wasip1.HostModule(), httpwasm.HostModule(), extension.HostModule()},
 	})
 	if err != nil {

@@ -1,0 +1,178 @@
+package compiler
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tetratelabs/wazero"
+
+	"github.com/vespo-dev/vespo/testdata/guests"
+)
+
+// TestMain lets the test binary be the child.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == "serve" {
+		os.Exit(Serve(os.Stdin, os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+func children(t *testing.T) Config {
+	t.Helper()
+	path, err := os.Executable()
+	require.NoError(t, err)
+	return Config{Command: []string{path, "compiler", "serve"}}
+}
+
+// The child's file is found by a runtime of this process, and is the one that compiling here makes.
+func TestChildMakesTheSameFile(t *testing.T) {
+	module := guests.Wat(t, "echo")
+	here, there := t.TempDir(), t.TempDir()
+	want, err := New(Config{}).Compile(t.Context(), here, module)
+	require.NoError(t, err)
+	got, err := New(children(t)).Compile(t.Context(), there, module)
+	require.NoError(t, err)
+	require.Equal(t, strings.TrimPrefix(want, here), strings.TrimPrefix(got, there))
+	wanted, err := os.ReadFile(want)
+	require.NoError(t, err)
+	made, err := os.ReadFile(got)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(wanted, made))
+
+	cache, err := wazero.NewCompilationCacheWithDir(there)
+	require.NoError(t, err)
+	defer cache.Close(t.Context())
+	r := wazero.NewRuntimeWithConfig(t.Context(), RuntimeConfig().WithCompilationCache(cache))
+	defer r.Close(t.Context())
+	_, err = r.CompileModule(t.Context(), module)
+	require.NoError(t, err)
+	all, err := filepath.Glob(filepath.Join(there, "*", "*"))
+	require.NoError(t, err)
+	require.Len(t, all, 1, "nothing was compiled again")
+}
+
+func TestInvalidModulesAreRefused(t *testing.T) {
+	for name, cfg := range map[string]Config{"here": {}, "child": children(t)} {
+		t.Run(name, func(t *testing.T) {
+			_, err := New(cfg).Compile(t.Context(), t.TempDir(), append(guests.Wat(t, "echo"), 0xff))
+			var refused *Refusal
+			require.ErrorAs(t, err, &refused)
+			require.Regexp(t, "^is not valid WebAssembly: [^\n]+$", refused.Reason)
+		})
+	}
+}
+
+// hard is a module that takes any compiler long: n functions of so many additions.
+func hard(n, additions int) []byte {
+	body := []byte{0, 0x41, 1}
+	body = append(body, bytes.Repeat([]byte{0x41, 1, 0x6a}, additions)...)
+	body = append(body, 0x1a, 0x0b)
+	body = append(leb(len(body)), body...)
+	functions := append(leb(n), make([]byte, n)...)
+	code := append(leb(n), bytes.Repeat(body, n)...)
+	module := []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03")
+	module = append(append(module, leb(len(functions))...), functions...)
+	module = append(module, 0x0a)
+	return append(append(module, leb(len(code))...), code...)
+}
+
+func leb(n int) (b []byte) {
+	for ; n >= 0x80; n >>= 7 {
+		b = append(b, byte(n)|0x80)
+	}
+	return append(b, byte(n))
+}
+
+func TestTimeIsBounded(t *testing.T) {
+	cfg := children(t)
+	cfg.CPUTime = time.Second
+	_, err := New(cfg).Compile(t.Context(), t.TempDir(), hard(4000, 1000))
+	var refused *Refusal
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, "cannot be compiled: that takes longer than 1s of processor time", refused.Reason)
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	cfg := children(t)
+	cfg.MemoryBytes = 64 << 20
+	_, err := New(cfg).Compile(t.Context(), t.TempDir(), hard(1, 1_000_000))
+	var refused *Refusal
+	require.ErrorAs(t, err, &refused)
+	require.Regexp(t, "^cannot be compiled: .*needs more than 64 MiB of memory$", refused.Reason)
+}
+
+// A compilation that is under way ends with its context, and gives its turn to others.
+func TestContextEndsTheChild(t *testing.T) {
+	for name, cfg := range map[string]Config{"here": {}, "child": children(t)} {
+		t.Run(name, func(t *testing.T) {
+			c := New(cfg)
+			for range cap(c.turns) + 1 {
+				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+				_, err := c.Compile(ctx, t.TempDir(), hard(4000, 1000))
+				cancel()
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+			}
+			_, err := c.Compile(t.Context(), t.TempDir(), guests.Wat(t, "echo"))
+			require.NoError(t, err)
+		})
+	}
+}
+
+func TestWaitingForATurnEndsWithTheContext(t *testing.T) {
+	c := New(Config{})
+	for range cap(c.turns) {
+		c.turns <- struct{}{}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := c.Compile(ctx, t.TempDir(), guests.Wat(t, "echo"))
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// Where no child can be started, modules are compiled here, and the log says so once.
+func TestWithoutChildren(t *testing.T) {
+	var log bytes.Buffer
+	c := New(Config{Command: []string{filepath.Join(t.TempDir(), "missing"), "x"}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	for range 2 {
+		_, err := c.Compile(t.Context(), t.TempDir(), guests.Wat(t, "echo"))
+		require.NoError(t, err)
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "no process can be started"))
+}
+
+// The child of a parent that is gone ends.
+func TestChildEndsWithoutItsParent(t *testing.T) {
+	r, w := io.Pipe()
+	ended := make(chan int)
+	go func() {
+		j, err := readJob(r)
+		if err != nil {
+			panic(err)
+		}
+		ended <- j.serve(r, io.Discard, io.Discard)
+	}()
+	require.NoError(t, writeJob(w, job{Dir: t.TempDir(), MemoryBytes: 1 << 40}, hard(1000, 1000)))
+	require.NoError(t, w.Close())
+	require.Equal(t, exitDeserted, <-ended)
+}
+
+func TestBrokenJobs(t *testing.T) {
+	for name, in := range map[string]string{"empty": "", "short": "\x05\x00\x00\x00{", "long": "\xff\xff\xff\xff", "not JSON": "\x01\x00\x00\x00x"} {
+		t.Run(name, func(t *testing.T) {
+			_, err := readJob(strings.NewReader(in))
+			require.Error(t, err)
+		})
+	}
+	_, err := readJob(strings.NewReader("\x13\x00\x00\x00" + `{"ModuleBytes":-10}`))
+	require.ErrorContains(t, err, "too long")
+	require.False(t, errors.Is(err, errNoChild))
+}

@@ -1,0 +1,101 @@
+package compiler
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/exec"
+	goruntime "runtime"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// errNoChild is wrapped by errors of children that did not start.
+var errNoChild = errors.New("compiler: the process cannot be started")
+
+// queueTime is for how long a child may wait for processors in all: it gives way to requests.
+const queueTime = time.Minute
+
+// killWait is how long the pipes of a child that was killed may stay open.
+const killWait = time.Second
+
+// compileChild does the job in a child and waits for its end, whatever happens.
+func (c *Compiler) compileChild(ctx context.Context, dir string, module []byte) error {
+	wall, cancel := context.WithTimeout(ctx, c.cfg.CPUTime+queueTime)
+	defer cancel()
+	cmd := exec.CommandContext(wall, c.cfg.Command[0])
+	cmd.Args = c.cfg.Command[1:]
+	cmd.Dir = dir
+	cmd.Env = []string{} // the server's may hold secrets
+	cmd.WaitDelay = killWait
+	stdout, stderr := &tail{limit: maxReasonBytes}, &tail{limit: maxReasonBytes}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	confine(cmd)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNoChild, err)
+	}
+	goruntime.LockOSThread() // a child is told of its parent's end when the thread ends that started it
+	defer goruntime.UnlockOSThread()
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("%w: %w", errNoChild, err)
+	}
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		// An error means that the child has ended; Wait has the reason. The stream stays open until then.
+		_ = writeJob(stdin, job{Dir: dir, MemoryBytes: c.cfg.MemoryBytes, CPUSeconds: seconds(c.cfg.CPUTime), Workers: c.workers}, module)
+	}()
+	err = cmd.Wait() // closes stdin, and so ends the writer
+	<-written
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	state := cmd.ProcessState
+	c.cfg.Log.Debug("compiled a module", slog.Int("bytes", len(module)), slog.Duration("processor_time", state.UserTime()+state.SystemTime()),
+		slog.Any("error", err))
+	if err == nil {
+		return nil
+	}
+	return c.failed(cmd, wall.Err(), fmt.Errorf("compiler: %w: %s", err, bytes.TrimSpace(stderr.text)), string(stdout.text))
+}
+
+func seconds(d time.Duration) uint64 { return uint64((d + time.Second - 1) / time.Second) }
+
+// failed is the one table from a child's end to the error.
+func (c *Compiler) failed(cmd *exec.Cmd, late, cause error, reason string) error {
+	state, memory := cmd.ProcessState, humanize.IBytes(uint64(c.cfg.MemoryBytes))+" of memory"
+	switch took := state.UserTime() + state.SystemTime(); {
+	case state.ExitCode() == exitInvalid:
+		return &Refusal{Reason: reason, Cause: cause}
+	case state.ExitCode() == exitMemory:
+		return &Refusal{Reason: "cannot be compiled: that needs more than " + memory, Cause: cause}
+	case took >= c.cfg.CPUTime*9/10:
+		return &Refusal{Reason: fmt.Sprintf("cannot be compiled: that takes longer than %s of processor time", c.cfg.CPUTime), Cause: cause}
+	case late != nil:
+		return fmt.Errorf("compiler: not done after %s, with %s of processor time: %w", c.cfg.CPUTime+queueTime, took, late)
+	case state.ExitCode() == exitPanic, state.ExitCode() == exitFatal:
+		return &Refusal{Reason: "cannot be compiled: the compiler fails on it, or needs more than " + memory, Cause: cause}
+	}
+	return cause
+}
+
+// exitFatal is what the Go runtime ends with after what cannot be recovered: a stack that is too deep, or an allocation that the
+// system refuses.
+const exitFatal = 2
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	limit int
+	text  []byte
+}
+
+// Write implements io.Writer.
+func (t *tail) Write(p []byte) (int, error) {
+	t.text = append(t.text, p...)
+	t.text = t.text[max(0, len(t.text)-t.limit):]
+	return len(p), nil
+}

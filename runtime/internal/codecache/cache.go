@@ -1,0 +1,327 @@
+// Package codecache keeps files of compiled code in a directory, within bounds on their number and on the disk they take.
+//
+// Below the directory, code/ has one file for each module: DIGEST-VARIANT-NAME, where DIGEST is the module's, VARIANT stands
+// for all else that its code depends on, and NAME is what wazero looks for. work/ has a directory for each open Cache: there
+// compilers write, and there wazero finds the file that it is to load. The directory is read once, by Open; from then on the
+// totals are kept in memory. Files go in the order of their last use.
+//
+// Everything can be made again. Several processes may use a directory; then each counts what it knows of.
+package codecache
+
+import (
+	"container/list"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+const (
+	codeDir  = "code"
+	workDir  = "work"
+	lockFile = "lock"
+
+	lockSuffix = ".lock" // of the file beside a directory for work that is locked while it is used
+)
+
+// Key names the code of a module.
+type Key struct {
+	Module  [16]byte // digest of the module
+	Variant [16]byte // digest of all else: what was made of the module, and for which compiler
+}
+
+// Options bound a Cache. Zero values stand for no bound.
+type Options struct {
+	Bytes int64 // of disk
+	Files int
+}
+
+// Cache is an open directory. It is safe for concurrent use.
+type Cache struct {
+	dir     string       // immutable
+	options Options      // immutable
+	work    string       // immutable; the directory of this Cache
+	lock    *flock.Flock // immutable; held as long as work is used
+	stop    chan struct{}
+	swept   sync.WaitGroup // the removal of what is not the cache's
+
+	mu    sync.Mutex
+	files map[[16]byte]*list.Element // guarded by mu; by Key.Module
+	order *list.List                 // guarded by mu; of *file, the least recently used first
+	bytes int64                      // guarded by mu
+}
+
+type file struct {
+	key       Key
+	name      string // wazero's
+	diskBytes int64
+	used      time.Time // as the directory had it when it was read
+}
+
+func (f *file) fileName() string {
+	return hex.EncodeToString(f.key.Module[:]) + "-" + hex.EncodeToString(f.key.Variant[:]) + "-" + f.name
+}
+
+// parseName is fileName's inverse.
+func parseName(name string) (*file, bool) {
+	parts := strings.SplitN(name, "-", 3)
+	f := &file{}
+	if len(parts) != 3 || !decodeInto(f.key.Module[:], parts[0]) || !decodeInto(f.key.Variant[:], parts[1]) || parts[2] == "" {
+		return nil, false
+	}
+	f.name = parts[2]
+	return f, true
+}
+
+func decodeInto(to []byte, text string) bool {
+	b, err := hex.DecodeString(text)
+	return err == nil && copy(to, b) == len(to) && len(b) == len(to)
+}
+
+// Open reads the directory, removes what is too much, and begins to remove what is not the cache's, such as the files of earlier
+// versions. It makes the directory if it is not there, for its owner alone. The caller closes the result.
+func Open(dir string, o Options) (_ *Cache, err error) {
+	c := &Cache{dir: dir, options: o, stop: make(chan struct{}), files: make(map[[16]byte]*list.Element), order: list.New()}
+	for _, d := range []string{dir, filepath.Join(dir, codeDir), filepath.Join(dir, workDir)} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, fmt.Errorf("compiled code cannot be kept: %w", err)
+		}
+		if err := os.Chmod(d, 0o700); err != nil {
+			return nil, fmt.Errorf("compiled code cannot be kept safely: %w", err)
+		}
+	}
+	all := flock.New(filepath.Join(dir, lockFile)) // who opens the same directory at the same time must not take work for a left one
+	if err := all.Lock(); err != nil {
+		return nil, fmt.Errorf("lock the compiled code: %w", err)
+	}
+	defer func() { err = errors.Join(err, all.Close()) }()
+	strangers, err := c.openWork()
+	if err != nil {
+		return nil, err
+	}
+	found, err := c.read()
+	if err != nil {
+		return nil, errors.Join(err, c.closeWork())
+	}
+	strangers = append(strangers, found...)
+	if len(strangers) > 0 {
+		c.swept.Go(func() { c.sweep(strangers) })
+	}
+	return c, nil
+}
+
+// openWork makes the Cache's own directory, and returns what others have left.
+func (c *Cache) openWork() (left []string, err error) {
+	dir := filepath.Join(c.dir, workDir)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read the compiled code: %w", err)
+	}
+	for _, entry := range entries {
+		name := filepath.Join(dir, entry.Name())
+		if abandoned(strings.TrimSuffix(name, lockSuffix) + lockSuffix) {
+			left = append(left, name)
+		}
+	}
+	if c.work, err = os.MkdirTemp(dir, ""); err != nil {
+		return nil, fmt.Errorf("compiled code cannot be kept: %w", err)
+	}
+	c.lock = flock.New(c.work + lockSuffix)
+	if err := c.lock.Lock(); err != nil {
+		return nil, fmt.Errorf("lock the compiled code: %w", err)
+	}
+	return left, nil
+}
+
+// abandoned reports whether no Cache holds the lock file, if there is one.
+func abandoned(path string) bool {
+	if _, err := os.Lstat(path); err != nil {
+		return true
+	}
+	lock := flock.New(path)
+	taken, err := lock.TryLock()
+	return err == nil && taken && lock.Close() == nil
+}
+
+// read fills the index, and returns what does not belong there.
+func (c *Cache) read() (strangers []string, err error) {
+	top, err := os.ReadDir(c.dir)
+	if err != nil {
+		return nil, fmt.Errorf("read the compiled code: %w", err)
+	}
+	for _, entry := range top {
+		if name := entry.Name(); name != codeDir && name != workDir && name != lockFile {
+			strangers = append(strangers, filepath.Join(c.dir, name))
+		}
+	}
+	entries, err := os.ReadDir(filepath.Join(c.dir, codeDir))
+	if err != nil {
+		return nil, fmt.Errorf("read the compiled code: %w", err)
+	}
+	var files []*file
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // another process has removed it
+		}
+		f, ok := parseName(entry.Name())
+		if err != nil || !ok || !info.Mode().IsRegular() {
+			strangers = append(strangers, filepath.Join(c.dir, codeDir, entry.Name()))
+			continue
+		}
+		f.diskBytes, f.used = diskBytes(info), info.ModTime()
+		files = append(files, f)
+	}
+	slices.SortStableFunc(files, func(a, b *file) int { return a.used.Compare(b.used) })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range files {
+		c.addLocked(f)
+	}
+	return strangers, c.trimLocked()
+}
+
+// sweep removes what is not the cache's. It may be a lot, and no use of the cache waits for it. What remains is removed after the next Open.
+func (c *Cache) sweep(paths []string) {
+	for _, path := range paths {
+		select {
+		case <-c.stop:
+			return
+		default:
+			_ = os.RemoveAll(path)
+		}
+	}
+}
+
+// Close removes the Cache's directory for work.
+func (c *Cache) Close() error {
+	close(c.stop)
+	c.swept.Wait()
+	return c.closeWork()
+}
+
+func (c *Cache) closeWork() error {
+	return errors.Join(os.RemoveAll(c.work), os.Remove(c.lock.Path()), c.lock.Close())
+}
+
+// WorkDir makes a directory to write a file in that is to be put. The caller removes it.
+func (c *Cache) WorkDir() (string, error) { return os.MkdirTemp(c.work, "") }
+
+// Put moves a file, whose last element of the path is wazero's name for it, under the key, in the place of any other
+// code of the module. It then removes the files used least recently, down to the bounds; the new one may be among them.
+func (c *Cache) Put(key Key, path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return fmt.Errorf("keep compiled code: %w", err)
+	}
+	f := &file{key: key, name: filepath.Base(path), diskBytes: diskBytes(info)}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.removeLocked(key.Module); err != nil {
+		return err
+	}
+	if err := os.Rename(path, c.path(f)); err != nil {
+		return fmt.Errorf("keep compiled code: %w", err)
+	}
+	c.addLocked(f)
+	return c.trimLocked()
+}
+
+func (c *Cache) path(f *file) string { return filepath.Join(c.dir, codeDir, f.fileName()) }
+
+// Stage gives the file of the key, under wazero's name, another name in dir, which must be in a WorkDir; false if there is no
+// such file. release takes it away from dir.
+func (c *Cache) Stage(key Key, dir string) (release func(), ok bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.files[key.Module]
+	if !ok || e.Value.(*file).key != key {
+		return nil, false, nil
+	}
+	f := e.Value.(*file)
+	staged := filepath.Join(dir, f.name)
+	switch err := link(c.path(f), staged); {
+	case errors.Is(err, fs.ErrNotExist): // somebody has emptied the directory
+		return nil, false, c.removeLocked(key.Module)
+	case err != nil:
+		return nil, false, fmt.Errorf("load compiled code: %w", err)
+	}
+	c.order.MoveToBack(e)
+	now := time.Now()
+	_ = os.Chtimes(c.path(f), now, now) // the order after a restart; no more than that is lost
+	return func() { _ = os.Remove(staged) }, true, nil
+}
+
+// Forget removes the code of a module, if there is any.
+func (c *Cache) Forget(module [16]byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.removeLocked(module)
+}
+
+// Retain removes the code of all modules but those that keep reports.
+func (c *Cache) Retain(keep func(module [16]byte) bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	for module := range c.files {
+		if !keep(module) {
+			errs = append(errs, c.removeLocked(module))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Stats is what a Cache holds.
+type Stats struct {
+	Files int
+	Bytes int64 // of disk
+}
+
+// Stats returns the totals.
+func (c *Cache) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Stats{Files: len(c.files), Bytes: c.bytes}
+}
+
+func (c *Cache) addLocked(f *file) {
+	if _, ok := c.files[f.key.Module]; ok {
+		_ = c.removeLocked(f.key.Module) // an older variant: Open finds it again if it cannot be removed
+	}
+	c.files[f.key.Module] = c.order.PushBack(f)
+	c.bytes += f.diskBytes
+}
+
+func (c *Cache) removeLocked(module [16]byte) error {
+	e, ok := c.files[module]
+	if !ok {
+		return nil
+	}
+	f := e.Value.(*file)
+	if err := os.Remove(c.path(f)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove compiled code: %w", err)
+	}
+	c.order.Remove(e)
+	delete(c.files, module)
+	c.bytes -= f.diskBytes
+	return nil
+}
+
+// trimLocked removes the files used least recently until the rest is within the bounds.
+func (c *Cache) trimLocked() error {
+	for c.order.Len() > 0 && (c.options.Bytes > 0 && c.bytes > c.options.Bytes || c.options.Files > 0 && c.order.Len() > c.options.Files) {
+		if err := c.removeLocked(c.order.Front().Value.(*file).key.Module); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,256 @@
+package codecache
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func open(t *testing.T, dir string, o Options) *Cache {
+	t.Helper()
+	c, err := Open(dir, o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	return c
+}
+
+func key(n byte) Key { return Key{Module: [16]byte{n}, Variant: [16]byte{n, 1}} }
+
+// put keeps a file of so many bytes.
+func put(t *testing.T, c *Cache, k Key, bytes int) {
+	t.Helper()
+	dir, err := c.WorkDir()
+	require.NoError(t, err)
+	path := filepath.Join(dir, fmt.Sprintf("name%d", k.Module[0]))
+	require.NoError(t, os.WriteFile(path, make([]byte, bytes), 0o600))
+	require.NoError(t, c.Put(k, path))
+	require.NoError(t, os.Remove(dir))
+}
+
+// has reports whether the cache has the file, under the name that it was put by.
+func has(t *testing.T, c *Cache, k Key) bool {
+	t.Helper()
+	dir, err := c.WorkDir()
+	require.NoError(t, err)
+	defer os.RemoveAll(dir)
+	release, ok, err := c.Stage(k, dir)
+	require.NoError(t, err)
+	if ok {
+		require.FileExists(t, filepath.Join(dir, fmt.Sprintf("name%d", k.Module[0])))
+		release()
+		entries, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		require.Empty(t, entries)
+	}
+	return ok
+}
+
+func stored(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(dir, codeDir))
+	require.NoError(t, err)
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestFilesAreFoundAgain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	c, err := Open(dir, Options{})
+	require.NoError(t, err)
+	require.False(t, has(t, c, key(1)))
+	put(t, c, key(1), 10)
+	other := key(1)
+	other.Variant[5] = 9
+	require.True(t, has(t, c, key(1)))
+	require.False(t, has(t, c, other), "code for another compiler")
+	stats := c.Stats()
+	require.Equal(t, 1, stats.Files)
+	require.NoError(t, c.Close())
+	info, err := os.Stat(dir)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
+
+	c = open(t, dir, Options{})
+	require.Equal(t, stats, c.Stats())
+	require.True(t, has(t, c, key(1)))
+	put(t, c, other, 5000)
+	require.False(t, has(t, c, key(1)), "one file for each module")
+	require.Len(t, stored(t, dir), 1)
+	require.Equal(t, 1, c.Stats().Files)
+}
+
+func TestDiskSpaceIsWhatCounts(t *testing.T) {
+	c := open(t, t.TempDir(), Options{})
+	put(t, c, key(1), 1)
+	require.GreaterOrEqual(t, c.Stats().Bytes, int64(512), "a byte takes a block")
+	require.NoError(t, c.Forget(key(1).Module))
+	require.Zero(t, c.Stats())
+}
+
+func TestLeastRecentlyUsedGoes(t *testing.T) {
+	for name, o := range map[string]Options{"files": {Files: 2}, "bytes": {Bytes: 2 * 64 << 10}} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			c := open(t, dir, o)
+			put(t, c, key(1), 64<<10)
+			put(t, c, key(2), 64<<10)
+			require.True(t, has(t, c, key(1)), "and so used later than 2")
+			put(t, c, key(3), 64<<10)
+			require.False(t, has(t, c, key(2)))
+			require.True(t, has(t, c, key(1)))
+			require.True(t, has(t, c, key(3)))
+			require.Len(t, stored(t, dir), 2)
+		})
+	}
+}
+
+// The order of use survives a restart, and Open keeps to bounds that have become narrower.
+func TestOpenTrims(t *testing.T) {
+	dir := t.TempDir()
+	c, err := Open(dir, Options{})
+	require.NoError(t, err)
+	for n := range byte(4) {
+		put(t, c, key(n), 10)
+		at := time.Now().Add(-time.Hour * time.Duration(4-n))
+		require.NoError(t, os.Chtimes(filepath.Join(dir, codeDir, stored(t, dir)[n]), at, at))
+	}
+	require.True(t, has(t, c, key(0)))
+	require.NoError(t, c.Close())
+	c = open(t, dir, Options{Files: 2})
+	for n, want := range []bool{true, false, false, true} {
+		require.Equal(t, want, has(t, c, key(byte(n))), n)
+	}
+}
+
+// What is too large for the cache leaves nothing behind, and takes nothing else with it that would fit.
+func TestTooLarge(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, dir, Options{Bytes: 1})
+	put(t, c, key(1), 10)
+	require.Empty(t, stored(t, dir))
+	require.Zero(t, c.Stats())
+}
+
+func TestRetain(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, dir, Options{})
+	for n := range byte(3) {
+		put(t, c, key(n), 10)
+	}
+	require.NoError(t, c.Retain(func(module [16]byte) bool { return module[0] == 1 }))
+	require.True(t, has(t, c, key(1)))
+	require.Len(t, stored(t, dir), 1)
+}
+
+// A file that somebody has removed is a miss, and the totals say so.
+func TestRemovedBehindTheCache(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, dir, Options{})
+	put(t, c, key(1), 10)
+	require.NoError(t, os.Remove(filepath.Join(dir, codeDir, stored(t, dir)[0])))
+	require.False(t, has(t, c, key(1)))
+	require.Zero(t, c.Stats())
+}
+
+// What is not the cache's goes: files of earlier versions, torn ones, what a killed process has left in work. What another
+// process works with stays.
+func TestForeignFilesGo(t *testing.T) {
+	dir := t.TempDir()
+	other := open(t, dir, Options{})
+	theirs, err := other.WorkDir()
+	require.NoError(t, err)
+	put(t, other, key(1), 10)
+	for _, name := range []string{"wazero-v1-x-y/aa", "code/short", "code/xx-yy-zz", "code/dir/file", "work/123/file", "work/124/file", "work/124.lock", "old"} {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte("x"), 0o600))
+	}
+	c, err := Open(dir, Options{})
+	require.NoError(t, err)
+	c.swept.Wait()
+	require.True(t, has(t, c, key(1)))
+	require.NoError(t, c.Close())
+	require.DirExists(t, theirs)
+	top, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, top, 3)
+	require.Len(t, stored(t, dir), 1)
+	work, err := os.ReadDir(filepath.Join(dir, workDir))
+	require.NoError(t, err)
+	require.Len(t, work, 2, "the other's directory and its lock")
+}
+
+// The running totals are those of the directory, whatever was done in whatever order, by several goroutines.
+func TestTotalsAreTheDirectorys(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, dir, Options{Files: 8, Bytes: 200 << 10})
+	var all sync.WaitGroup
+	for worker := range 4 {
+		all.Go(func() {
+			random := rand.New(rand.NewPCG(1, uint64(worker)))
+			for range 150 {
+				k := key(byte(random.IntN(16)))
+				k.Variant[3] = byte(random.IntN(2))
+				switch random.IntN(4) {
+				case 0:
+					if c.Forget(k.Module) != nil {
+						panic("forget")
+					}
+				case 1:
+					work, err := c.WorkDir()
+					if err != nil {
+						panic(err)
+					}
+					release, ok, err := c.Stage(k, work)
+					if err != nil {
+						panic(err)
+					}
+					if ok {
+						release()
+					}
+				default:
+					work, err := c.WorkDir()
+					if err != nil {
+						panic(err)
+					}
+					path := filepath.Join(work, "name")
+					if os.WriteFile(path, make([]byte, random.IntN(60<<10)), 0o600) != nil || c.Put(k, path) != nil {
+						panic("put")
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+	var bytes int64
+	entries, err := os.ReadDir(filepath.Join(dir, codeDir))
+	require.NoError(t, err)
+	for _, e := range entries {
+		info, err := e.Info()
+		require.NoError(t, err)
+		bytes += diskBytes(info)
+	}
+	require.Equal(t, Stats{Files: len(entries), Bytes: bytes}, c.Stats())
+	require.LessOrEqual(t, len(entries), 8)
+	require.LessOrEqual(t, bytes, int64(200<<10))
+}
+
+func FuzzParseName(f *testing.F) {
+	f.Add((&file{key: key(1), name: "a-b"}).fileName())
+	f.Add(strings.Repeat("0", 32) + "-" + strings.Repeat("f", 32) + "-x")
+	f.Add("--")
+	f.Fuzz(func(t *testing.T, name string) {
+		if parsed, ok := parseName(name); ok {
+			require.Equal(t, strings.ToLower(name[:65])+name[65:], parsed.fileName())
+		}
+	})
+}

@@ -1,0 +1,28 @@
+package wasm
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"iter"
+
+	"github.com/vespo-dev/vespo/registry"
+)
+
+// Forget removes the compiled code of modules from the disk that the catalogue does not have any more.
+func (k *Kind) Forget(modules iter.Seq[registry.Digest]) error {
+	return k.engine.Forget(sums(modules)...)
+}
+
+// Retain removes the compiled code of all modules from the disk but those that the catalogue has.
+func (k *Kind) Retain(modules iter.Seq[registry.Digest]) error {
+	return k.engine.Retain(sums(modules)...)
+}
+
+func sums(modules iter.Seq[registry.Digest]) (all [][sha256.Size]byte) {
+	for digest := range modules {
+		if b, err := hex.DecodeString(digest.Hex()); err == nil && len(b) == sha256.Size {
+			all = append(all, [sha256.Size]byte(b))
+		}
+	}
+	return all
+}
