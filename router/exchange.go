@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
-	"sync/atomic"
 	"time"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
@@ -153,20 +152,4 @@ func (x *exchange) dropLeftover() {
 	if rc.Flush() == nil && rc.SetReadDeadline(time.Now().Add(leftoverTimeout)) == nil {
 		_ = x.body.Close()
 	}
-}
-
-// countingBody counts the bytes that are read of a request body.
-type countingBody struct {
-	io.ReadCloser              // immutable; nil if the request has no body
-	bytes         atomic.Int64 // atomic, because a stray reader may outlive the handler
-	ended         atomic.Bool  // atomic for the same reason; all of it was read
-}
-
-func (b *countingBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.bytes.Add(int64(n))
-	if err == io.EOF {
-		b.ended.Store(true)
-	}
-	return n, err
 }

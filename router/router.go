@@ -122,6 +122,9 @@ func (rt *Router) serveRoute(x *exchange, path string) error {
 	rec.Prefix, rec.Rest = string(route.Prefix), rest
 	rec.Service, rec.Version, rec.Generation = route.Service, route.Version, route.Generation
 	if route.Limiter != nil {
+		if err = x.awaitBody(route.Limiter); err != nil {
+			return err
+		}
 		rec.QueueWait, err = route.Limiter.Acquire(x.request.Context())
 		if err != nil {
 			return admissionError(err, route.Limiter)

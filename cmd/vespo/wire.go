@@ -33,7 +33,7 @@ import (
 // Bounds of a connection that no flag changes.
 const (
 	headerTimeout     = 10 * time.Second // for the header of a connection's first request
-	bodyTimeout       = 30 * time.Second // for a body that nobody has begun to read
+	bodyTimeout       = 10 * time.Second // for the first part of a body
 	answerTimeout     = 30 * time.Second // for the client to take the end of an answer
 	maxHeaderBytes    = 64 << 10
 	maxStreams        = 128       // of one HTTP/2 connection
@@ -100,7 +100,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		Registry: catalogue,
 		Router:   routing,
 		Gate:     admission.NewGate(cfg.Slots),
-		Limits:   admission.Limits{Concurrency: cfg.perService(), Queue: cfg.Queue, Wait: cfg.QueueWait},
+		Limits:   admission.Limits{Concurrency: cfg.perService(), Queue: cfg.Queue, Wait: cfg.QueueWait, BodyFirst: true},
 		Kinds: []services.Kind{
 			p.kind,
 			proxy.New(proxy.Config{Timeout: cfg.Timeout, MaxBodyBytes: int64(cfg.MaxBody)}),

@@ -57,6 +57,7 @@ type Record struct {
 	Service    string        // "services" for the management API, "" if none was matched
 	Version    string        // digest of what serves
 	Generation uint64        // deploy that brought this version
+	BodyWait   time.Duration // spent waiting for the first part of the body, before admission
 	QueueWait  time.Duration // spent in admission
 
 	Status   int           // 0 if no answer was sent
@@ -73,6 +74,9 @@ type Record struct {
 	GuestTime     time.Duration // spent in guest code
 	Err           error         // why it failed; for the log alone
 }
+
+// Admitted returns when the request was admitted: its service's time begins then.
+func (r *Record) Admitted() time.Time { return r.Time.Add(r.BodyWait + r.QueueWait) }
 
 // Listener is told of every request when it is over, on the goroutine that served it, after all that the request held
 // was released. It must be quick and safe for concurrent use, and must not keep the record.

@@ -25,6 +25,7 @@ const (
 	FieldTTFB          = "ttfb_us"
 	FieldTTLB          = "ttlb_us"
 	FieldQueueWait     = "queue_wait_us"
+	FieldBodyWait      = "body_wait_us"
 	FieldService       = "service"
 	FieldPrefix        = "prefix"
 	FieldVersion       = "version"
@@ -125,6 +126,9 @@ func appendOptional(fields []slog.Attr, rec *Record) []slog.Attr {
 	}
 	if rec.Generation != 0 {
 		fields = append(fields, slog.Uint64(FieldGeneration, rec.Generation))
+	}
+	if rec.BodyWait != 0 {
+		fields = append(fields, microseconds(FieldBodyWait, rec.BodyWait))
 	}
 	if rec.GuestTime != 0 {
 		fields = append(fields, microseconds(FieldGuestTime, rec.GuestTime))

@@ -19,6 +19,7 @@ type Limits struct {
 	Weight      int           // of the gate's capacity that one request takes, all at once; 0 or less: 1
 	Queue       int           // requests waiting; 0 or less: none waits
 	Wait        time.Duration // longest wait; 0 or less: none waits
+	BodyFirst   bool          // a request is to be admitted when a part of its body is there; the caller sees to that
 }
 
 // Limiter admits the requests of one service. It belongs to the service and not to a version of it: all versions that are
@@ -152,6 +153,16 @@ func (l *Limiter) updateReadyLocked() {
 	case !ready && l.next != nil:
 		l.gate.ready.remove(l)
 	}
+}
+
+// BodyFirst returns what the Limits say of it.
+func (l *Limiter) BodyFirst() bool { return l.limits.BodyFirst }
+
+// Spare reports whether less than half of the gate's capacity is taken.
+func (l *Limiter) Spare() bool {
+	l.gate.mu.Lock()
+	defer l.gate.mu.Unlock()
+	return 2*l.gate.inFlight < l.gate.capacity
 }
 
 // RetryAfter is when a request that was shed may try again: the wait bound in whole seconds, at least one.

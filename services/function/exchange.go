@@ -95,7 +95,7 @@ func (x *exchange) event(trace string) ([]byte, error) {
 		x.drop(rc)
 		return nil, tooLarge()
 	}
-	_ = rc.SetReadDeadline(x.rec.Time.Add(x.rec.QueueWait + x.d.timeout))
+	_ = rc.SetReadDeadline(x.rec.Admitted().Add(x.d.timeout))
 	body, held, err := x.d.kind.budget.Read(x.in.Body, invocation.MaxPayloadBytes)
 	x.held += held
 	_ = rc.SetReadDeadline(time.Time{})

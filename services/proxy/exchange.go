@@ -51,7 +51,7 @@ func newExchange(d *deployment, w http.ResponseWriter, r *http.Request, rec *acc
 	x.in = r.WithContext(x.ctx)
 	x.setBody(w, r)
 	x.unwatch = context.AfterFunc(d.requests.Context(), func() { x.interrupt(inflight.ErrClosed) })
-	deadline := rec.Time.Add(rec.QueueWait + d.timeout) // the wait for admission is not the upstream's
+	deadline := rec.Admitted().Add(d.timeout) // the wait for admission is not the upstream's
 	x.timer = time.AfterFunc(time.Until(deadline), func() { x.interrupt(errNoAnswerInTime) })
 	return x
 }

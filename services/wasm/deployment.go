@@ -95,7 +95,7 @@ func (d *deployment) ServeBefore(w http.ResponseWriter, r *http.Request, rec *ac
 	if r.ContentLength > d.kind.cfg.MaxBodyBytes {
 		return bodyTooLarge(d.kind.cfg.MaxBodyBytes)
 	}
-	deadline := rec.Time.Add(rec.QueueWait + d.timeout) // the wait for admission is not the service's
+	deadline := rec.Admitted().Add(d.timeout) // the wait for admission is not the service's
 	in, start, out, err := d.pool.Acquire(r.Context(), deadline)
 	rec.Start = accesslog.Start(start)
 	switch {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/services/internal/pace"
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
@@ -36,10 +37,12 @@ func (x *exchange) begin(w http.ResponseWriter, r *http.Request, rec *accesslog.
 	x.request = r
 	x.response = response{w: w, context: r.Context(), deadline: deadline}
 	x.body = requestBody{from: r.Body, left: d.kind.cfg.MaxBodyBytes}
-	if r.ContentLength != 0 {
+	if r.ContentLength != 0 && !arrived(r.Body) {
 		rc := http.NewResponseController(w) // errors: a connection without these has no need of them
-		// A client that sends too slowly fails its own request; it cannot hold the slot beyond the deadline.
+		// A client that sends too slowly fails its own request: it holds the slot no longer than the deadline, and the pace, allow.
 		_ = rc.SetReadDeadline(deadline)
+		x.body.pace = pace.New(r.Body, rc)
+		x.body.from = x.body.pace
 		// Without it, HTTP/1 takes the rest of the body away from a guest that begins to answer before it has read all.
 		_ = rc.EnableFullDuplex()
 	}
@@ -65,6 +68,9 @@ func (x *exchange) begin(w http.ResponseWriter, r *http.Request, rec *accesslog.
 
 // end forgets the request.
 func (x *exchange) end() {
+	if x.body.pace != nil {
+		x.body.pace.Stop()
+	}
 	x.request, x.response, x.body = nil, response{}, requestBody{}
 	x.Header, x.Trailer, x.Outbound, x.Context, x.Next, x.PassedOn = nil, nil, nil, nil, nil, false
 	x.Body, x.Response = &x.body, &x.response
@@ -79,11 +85,18 @@ func (x *exchange) localAddr() net.Addr {
 
 // requestBody is the request's body with its limit. It remembers why it could not be read.
 type requestBody struct {
-	from     io.ReadCloser
-	left     int64 // bytes that may still come
+	from     io.Reader
+	pace     *pace.Body // nil if all has arrived
+	left     int64      // bytes that may still come
 	tooLarge bool
 	late     bool
 	failed   error
+}
+
+// arrived reports whether all of a body was received before the slot was taken.
+func arrived(body io.Reader) bool {
+	b, ok := body.(interface{ Arrived() bool })
+	return ok && b.Arrived()
 }
 
 var errBodyTooLarge = errors.New("the request's body is larger than the limit")

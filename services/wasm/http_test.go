@@ -217,6 +217,23 @@ func TestSlowBodyIsTheClientsFault(t *testing.T) {
 	require.Zero(t, s.routes["/cat"].Handler.(*deployment).Status().InFlight)
 }
 
+// TestSilentBodyGivesTheSlotBack is the same with a service that has time: its body has a least rate.
+func TestSilentBodyGivesTheSlotBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for the silence that a body may have")
+	}
+	s := newServer(t, Config{})
+	d := s.add("/cat", guests.Wat(t, "cat"), registry.Options{Timeout: time.Hour})
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /cat HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nStatus: 200\n")
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusRequestTimeout, res.StatusCode)
+	require.Zero(t, d.Status().InFlight)
+}
+
 // TestSlowReaderDoesNotKeepTheSlot writes more than any buffer holds to a client that reads nothing: the guest ends at its deadline.
 func TestSlowReaderDoesNotKeepTheSlot(t *testing.T) {
 	s := newServer(t, Config{MaxBodyBytes: 1 << 20})

@@ -62,7 +62,7 @@ func (x *exchange) passTo(next router.Handler, rec *accesslog.Record) {
 	x.Next = func(behind *abi.Exchange) error {
 		begin := time.Now()
 		own := *rec
-		own.Time, own.QueueWait, own.Start = begin, 0, ""
+		own.Time, own.BodyWait, own.QueueWait, own.Start = begin, 0, 0, ""
 		own.SnapshotBytes, own.DirtyBytes, own.PeakBytes, own.GuestTime = 0, 0, 0, 0
 		body := &passedBody{from: behind.Body}
 		r, err := x.passedRequest(behind, body, &own)

@@ -1,0 +1,178 @@
+package router
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/admission"
+)
+
+// bodyServer has an echo at /a, behind a gate of the capacity, whose requests are admitted when a part of their body is there.
+type bodyServer struct {
+	address string
+	gate    *admission.Gate
+	limiter *admission.Limiter
+
+	mu      sync.Mutex
+	records []accesslog.Record
+}
+
+func serveBodies(t *testing.T, capacity int, readTimeout time.Duration) *bodyServer {
+	t.Helper()
+	s := &bodyServer{gate: admission.NewGate(capacity)}
+	s.limiter = s.gate.NewLimiter(admission.Limits{BodyFirst: true})
+	rt := New(Config{AccessLog: func(rec *accesslog.Record) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.records = append(s.records, *rec)
+	}})
+	table, err := BuildTable([]*Route{NewRoute(Binding{Prefix: "/a", Service: "a", Limiter: s.limiter,
+		Handler: HandlerFunc(func(w http.ResponseWriter, r *http.Request, _ *accesslog.Record) error {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(w, "%s %v", body, r.Trailer)
+			return err
+		})})})
+	require.NoError(t, err)
+	rt.Publish(table)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if readTimeout > 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout))
+		}
+		rt.ServeHTTP(w, r)
+	}))
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetHTTP1(true)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	t.Cleanup(server.Close)
+	s.address = server.Listener.Addr().String()
+	return s
+}
+
+func (s *bodyServer) dial(t *testing.T, text string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.address)
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+	_, err = io.WriteString(conn, text)
+	require.NoError(t, err)
+	return conn, bufio.NewReader(conn)
+}
+
+func answerOf(t *testing.T, r *bufio.Reader) (status int, body string) {
+	t.Helper()
+	resp, err := http.ReadResponse(r, nil)
+	require.NoError(t, err)
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, string(text)
+}
+
+// Announced bodies that are never sent take no capacity: here of one connection with HTTP/2, and of connections with HTTP/1.
+func TestSilentBodiesTakeNoCapacity(t *testing.T) {
+	s := serveBodies(t, 1, 0)
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer cancel()
+	for range 100 {
+		body, _ := io.Pipe()
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.address+"/a", body)
+		require.NoError(t, err)
+		req.ContentLength = 100
+		all.Go(func() { _, _ = transport.RoundTrip(req) })
+	}
+	for range 20 {
+		s.dial(t, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n")
+		s.dial(t, "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+		_, r := s.dial(t, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")
+		status, body := answerOf(t, r)
+		require.Equal(t, http.StatusOK, status)
+		require.Equal(t, "hello map[]", body)
+	}
+	require.EqualValues(t, 20, s.limiter.Stats().Admitted)
+}
+
+// What was read before admission is read again by the handler, however it comes.
+func TestBodiesArriveWhole(t *testing.T) {
+	s := serveBodies(t, 1, time.Minute)
+	long := strings.Repeat("0123456789", 10*firstPartBytes)
+	for text, want := range map[string]string{
+		"GET /a HTTP/1.1\r\nHost: h\r\n\r\n":                                                                    " map[]",
+		"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n":                                              " map[]",
+		"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n":                            " map[]",
+		"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nSum: 1\r\n\r\n":        "x map[Sum:[1]]",
+		"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc":                                           "abc map[]",
+		fmt.Sprintf("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", len(long), long):             long + " map[]",
+		fmt.Sprintf("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", firstPartBytes, long[:4096]): long[:4096] + " map[]",
+	} {
+		_, r := s.dial(t, text+"GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+		status, body := answerOf(t, r)
+		require.Equal(t, http.StatusOK, status)
+		require.Equal(t, want, body)
+		status, body = answerOf(t, r)
+		require.Equal(t, http.StatusOK, status, "the next request on the connection")
+		require.Equal(t, " map[]", body)
+	}
+}
+
+// A part is enough: a client may wait for the answer's beginning before it sends the rest.
+func TestAPartOfABodyIsEnough(t *testing.T) {
+	s := serveBodies(t, 1, time.Minute)
+	conn, r := s.dial(t, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello")
+	require.Eventually(t, func() bool { return s.limiter.Stats().InFlight == 1 }, time.Minute, time.Millisecond)
+	_, err := io.WriteString(conn, "world")
+	require.NoError(t, err)
+	_, body := answerOf(t, r)
+	require.Equal(t, "helloworld map[]", body)
+}
+
+func TestTheFirstPartHasATime(t *testing.T) {
+	s := serveBodies(t, 1, time.Millisecond)
+	_, r := s.dial(t, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n")
+	status, body := answerOf(t, r)
+	require.Equal(t, http.StatusRequestTimeout, status)
+	require.Contains(t, body, "request-timeout")
+	require.Zero(t, s.limiter.Stats().Admitted)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	require.Positive(t, s.records[0].BodyWait)
+	require.EqualValues(t, "refused", s.records[0].Outcome)
+}
+
+// Requests that ask before they send are admitted without a body while there is room.
+func TestExpectIsAdmittedWhileThereIsRoom(t *testing.T) {
+	s := serveBodies(t, 4, 0)
+	const ask = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+	var asked []net.Conn
+	for i := range 6 {
+		conn, r := s.dial(t, ask)
+		line, err := r.ReadString('\n') // the handler reads, or the router does
+		require.NoError(t, err)
+		require.Equal(t, "HTTP/1.1 100 Continue\r\n", line)
+		require.Equal(t, min(i+1, 2), s.gate.Stats().InFlight)
+		asked = append(asked, conn)
+	}
+	for _, conn := range asked {
+		require.NoError(t, conn.Close())
+	}
+}
