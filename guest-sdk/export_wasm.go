@@ -17,3 +17,20 @@ func handleRequest() uint64 {
 //
 //go:wasmexport handle_response
 func handleResponse(context, isError uint32) { serveResponse(isError != 0) }
+
+// Flags of randomSources.
+const (
+	secretsFromHost  = 1 // crypto/rand draws from the host in each request
+	generatorsSeeded = 2 // the generator of math/rand is seeded anew for each request
+)
+
+// randomSources tells the host, once after the initialisation, which random numbers a snapshot does not repeat. A host that
+// keeps snapshots gives other guests that draw random numbers while they are initialised a new instance for each request.
+//
+//go:wasmexport vespo_random
+func randomSources() uint32 {
+	if Reseeds() {
+		return secretsFromHost | generatorsSeeded
+	}
+	return secretsFromHost
+}

@@ -27,7 +27,8 @@ func (assemblyScript) build(ctx context.Context, b *build) error {
 			return err
 		}
 	}
-	return b.run(ctx, command{args: []string{"npm", "run", "--silent", "build", "--", "--outFile", b.outArg()}}, nil)
+	args := []string{"npm", "run", "--silent", "build", "--", "--outFile", b.outArg()}
+	return b.run(ctx, command{args: append(args, b.flags...)}, nil)
 }
 
 // asksForAssemblyScript reads a package.json.

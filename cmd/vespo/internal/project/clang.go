@@ -47,7 +47,9 @@ func (clang) build(ctx context.Context, b *build) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"clang", clangTarget, "-mexec-model=reactor", "-O2", "-Wall", "-o", b.outArg()}
+	args := []string{"clang", clangTarget, "-mexec-model=reactor", "-O2", "-Wall"}
+	args = append(args, b.flags...)
+	args = append(args, "-o", b.outArg())
 	for _, file := range files {
 		args = append(args, "./"+filepath.Base(file)) // a name may begin with a dash
 	}

@@ -35,7 +35,8 @@ func onPath(tool, get string) error {
 // build is one compilation.
 type build struct {
 	dir, out string    // absolute
-	log      io.Writer // for the commands and what they print
+	flags    []string  // of the project's settings, for the compiler
+	log      io.Writer // for the commands and their output
 }
 
 // outArg names the output for a command that runs in dir, in the shorter way.

@@ -2,11 +2,19 @@ package project
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+
+	"golang.org/x/mod/modfile"
 )
 
 // sdkModule is the path of the guest SDK's module, and of its main package.
@@ -27,10 +35,13 @@ func (golang) build(ctx context.Context, b *build) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"go", "build", "-ldflags=-s -w", "-o", b.outArg(), "."}
+	args := []string{"go", "build"}
 	if reactor {
-		args = slices.Insert(args, 2, "-buildmode=c-shared")
+		args = append(args, "-buildmode=c-shared")
 	}
+	args = append(args, "-ldflags=-s -w")
+	args = append(args, b.flags...)
+	args = append(args, "-o", b.outArg(), ".")
 	return b.run(ctx, command{env: wasip1(), args: args}, nil)
 }
 
@@ -49,11 +60,58 @@ func (tinyGo) build(ctx context.Context, b *build) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"tinygo", "build", "-target=wasip1", "-no-debug", "-o", b.outArg(), "."}
+	args := []string{"tinygo", "build", "-target=wasip1"}
 	if reactor {
-		args = slices.Insert(args, 3, "-buildmode=c-shared")
+		args = append(args, "-buildmode=c-shared")
 	}
-	return b.run(ctx, command{args: args}, nil)
+	args = append(args, "-no-debug")
+	args = append(args, b.flags...)
+	args = append(args, "-o", b.outArg(), ".")
+	var output bytes.Buffer
+	watched := *b
+	watched.log = io.MultiWriter(b.log, &output)
+	err = watched.run(ctx, command{args: args}, nil)
+	if oldest, newest, ok := acceptedGo(output.String()); err != nil && ok {
+		return fmt.Errorf("%w: this TinyGo accepts Go 1.%s to 1.%s: set GOTOOLCHAIN=go1.%s.0 in the environment, or install a newer TinyGo", err, oldest, newest, newest)
+	}
+	return err
+}
+
+// goRange is TinyGo's refusal of a Go toolchain that is newer, or older, than it accepts.
+var goRange = regexp.MustCompile(`requires go version 1\.(\d+) through 1\.(\d+), got`)
+
+// acceptedGo returns the minor versions of Go that TinyGo accepts, if it refused the one that it found.
+func acceptedGo(output string) (oldest, newest string, ok bool) {
+	m := goRange.FindStringSubmatch(output)
+	if m == nil {
+		return "", "", false
+	}
+	return m[1], m[2], true
+}
+
+// tinyGoLibrary is the module of http-wasm guests for TinyGo. Go's own toolchain ignores its exports, and compiles a program
+// that serves nothing.
+const tinyGoLibrary = "github.com/http-wasm/http-wasm-guest-tinygo"
+
+// detectGo returns "tinygo" for guests of tinyGoLibrary, else "go".
+func detectGo(dir string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "go", nil
+	case err != nil:
+		return "", err
+	}
+	mod, err := modfile.ParseLax("go.mod", text, nil)
+	if err != nil {
+		return "go", nil // the compiler says it better
+	}
+	for _, required := range mod.Require {
+		if required.Mod.Path == tinyGoLibrary {
+			return "tinygo", nil
+		}
+	}
+	return "go", nil
 }
 
 func wasip1() []string { return []string{"GOOS=wasip1", "GOARCH=wasm"} }

@@ -15,13 +15,22 @@ import (
 	"strings"
 )
 
-// settingsFile names the toolchain where a project has more than one, or looks as if it had another.
+// settingsFile is the name of the file with a project's settings.
 const settingsFile = "vespo.json"
+
+// settings are the members of settingsFile. Both are optional.
+type settings struct {
+	// Toolchain is a key of toolchains; empty: found by the files of the project.
+	Toolchain string `json:"toolchain"`
+	// Flags are added to the compiler's command, before its arguments.
+	Flags []string `json:"flags"`
+}
 
 // Project is a directory with the sources of one service. It is immutable.
 type Project struct {
 	dir       string // absolute
 	toolchain toolchain
+	flags     []string
 }
 
 // toolchain compiles the projects of one language.
@@ -55,15 +64,21 @@ func Open(dir string) (*Project, error) {
 	case !info.IsDir():
 		return nil, fmt.Errorf("%s is a file: give the directory of a project", dir)
 	}
-	name, err := detect(abs)
+	set, err := readSettings(abs)
 	if err != nil {
 		return nil, err
+	}
+	name := set.Toolchain
+	if name == "" {
+		if name, err = detect(abs); err != nil {
+			return nil, err
+		}
 	}
 	if name == "" {
 		return nil, fmt.Errorf("%s is no project: it has neither go.mod nor *.go, Cargo.toml, a package.json that asks for assemblyscript, *.c, "+
 			"or a %s; \"vespo new\" makes one", dir, settingsFile)
 	}
-	return &Project{dir: abs, toolchain: toolchains()[name]}, nil
+	return &Project{dir: abs, toolchain: toolchains()[name], flags: set.Flags}, nil
 }
 
 // ModuleName names the module's file if nothing else is said: after the directory.
@@ -87,21 +102,18 @@ func (p *Project) Build(ctx context.Context, out string, log io.Writer) error {
 	if err := p.Check(ctx); err != nil {
 		return err
 	}
-	return p.toolchain.build(ctx, &build{dir: p.dir, out: out, log: log})
+	return p.toolchain.build(ctx, &build{dir: p.dir, out: out, flags: p.flags, log: log})
 }
 
-// detect gives the name of the toolchain, empty if there is none.
+// detect returns the name of the toolchain for the files of a directory, empty if there is none.
 func detect(dir string) (string, error) {
-	if name, err := settings(dir); name != "" || err != nil {
-		return name, err
-	}
 	has := func(pattern string) bool {
 		found, _ := filepath.Glob(filepath.Join(escape(dir), pattern)) // the patterns are right
 		return len(found) > 0
 	}
 	switch {
 	case has("go.mod"), has("*.go"):
-		return "go", nil
+		return detectGo(dir)
 	case has("Cargo.toml"):
 		return "rust", nil
 	case has("package.json"):
@@ -121,27 +133,25 @@ func escape(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
-// settings gives the toolchain that vespo.json names, empty if there is no such file.
-func settings(dir string) (string, error) {
+// readSettings reads settingsFile. Without the file, the result is empty.
+func readSettings(dir string) (settings, error) {
 	file := filepath.Join(dir, settingsFile)
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+		return settings{}, nil
 	} else if err != nil {
-		return "", err
+		return settings{}, err
 	}
-	var s struct {
-		Toolchain string `json:"toolchain"`
-	}
+	var s settings
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&s); err != nil {
-		return "", fmt.Errorf("%s: %w", file, err)
+		return settings{}, fmt.Errorf("%s: %w", file, err)
 	}
 	all := toolchains()
-	if all[s.Toolchain] == nil {
-		return "", fmt.Errorf("%s: the toolchain is %q, and can be %s", file, s.Toolchain,
+	if s.Toolchain != "" && all[s.Toolchain] == nil {
+		return settings{}, fmt.Errorf("%s: toolchain is %q: it must be one of %s", file, s.Toolchain,
 			strings.Join(slices.Sorted(maps.Keys(all)), ", "))
 	}
-	return s.Toolchain, nil
+	return s, nil
 }

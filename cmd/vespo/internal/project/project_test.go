@@ -47,7 +47,11 @@ func TestOpen(t *testing.T) {
 		"package.json":        {files: map[string]string{"package.json": `{`}, err: "package.json: unexpected end"},
 		"settings":            {files: map[string]string{"vespo.json": `{`}, err: "vespo.json: unexpected EOF"},
 		"settings' member":    {files: map[string]string{"vespo.json": `{"tool": "go"}`}, err: `vespo.json: json: unknown field "tool"`},
-		"settings' value":     {files: map[string]string{"vespo.json": `{}`}, err: `vespo.json: the toolchain is "", and can be assemblyscript, c, go, rust, tinygo`},
+		"settings' value":     {files: map[string]string{"vespo.json": `{"toolchain": "perl"}`}, err: `vespo.json: toolchain is "perl": it must be one of assemblyscript, c, go, rust, tinygo`},
+		"flags alone":         {files: map[string]string{"vespo.json": `{"flags": ["-v"]}`, "go.mod": ""}, want: golang{}},
+		"TinyGo's library":    {files: map[string]string{"go.mod": "module m\n\nrequire " + tinyGoLibrary + " v0.4.0\n"}, want: tinyGo{}},
+		"another library":     {files: map[string]string{"go.mod": "module m\n\n// " + tinyGoLibrary + "\nrequire example.com/m v0.4.0\n"}, want: golang{}},
+		"torn go.mod":         {files: map[string]string{"go.mod": "module ("}, want: golang{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := Open(directory(t, c.files))
@@ -123,6 +127,33 @@ func (w *onWrite) Write(p []byte) (int, error) {
 		w.do()
 	}
 	return w.text.Write(p)
+}
+
+// TestFlags lets fake compilers print their arguments.
+func TestFlags(t *testing.T) {
+	bin := t.TempDir()
+	for name, script := range map[string]string{
+		"tinygo": `echo "requires go version 1.19 through 1.25, got go1.26"; exit 1`,
+		"go":     `[ "$1" = list ] || exit 1`,
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+	}
+	t.Setenv("PATH", bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	for toolchain, want := range map[string]string{
+		"tinygo": "$ tinygo build -target=wasip1 -no-debug -opt=2 '-x y' -o out.wasm .\n",
+		"go":     "$ GOOS=wasip1 GOARCH=wasm go build '-ldflags=-s -w' -opt=2 '-x y' -o out.wasm .\n",
+	} {
+		dir := directory(t, map[string]string{"vespo.json": `{"toolchain": "` + toolchain + `", "flags": ["-opt=2", "-x y"]}`, "main.go": ""})
+		p, err := Open(dir)
+		require.NoError(t, err)
+		var log bytes.Buffer
+		err = p.Build(context.Background(), filepath.Join(dir, "out.wasm"), &log)
+		require.ErrorContains(t, err, toolchain+" failed: exit status 1")
+		require.Contains(t, log.String(), want)
+		if toolchain == "tinygo" {
+			require.ErrorContains(t, err, "this TinyGo accepts Go 1.19 to 1.25: set GOTOOLCHAIN=go1.25.0 in the environment")
+		}
+	}
 }
 
 func TestExportsFunctions(t *testing.T) {

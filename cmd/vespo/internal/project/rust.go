@@ -44,7 +44,8 @@ func rustTarget(ctx context.Context) string {
 }
 
 func (rust) build(ctx context.Context, b *build) error {
-	c := command{args: []string{"cargo", "build", "--release", "--target", rustTarget(ctx), "--message-format=json-render-diagnostics"}}
+	args := []string{"cargo", "build", "--release", "--target", rustTarget(ctx), "--message-format=json-render-diagnostics"}
+	c := command{args: append(args, b.flags...)}
 	var messages bytes.Buffer
 	if err := b.run(ctx, c, &messages); err != nil {
 		return err
