@@ -147,8 +147,12 @@ func (h *house) answerQueue(ctx context.Context, taken *http.Response, text []by
 // functionAnswer has one value for each spelling of a name: an object has no more.
 func (h *house) functionAnswer() []byte {
 	headers := map[string]string{}
-	for i, f := range h.fields {
-		headers[strings.Repeat(strings.ToUpper(f.name), i%2)+strings.Repeat(f.name, (i+1)%2)] = f.value
+	for _, f := range h.fields {
+		name := f.name
+		if slices.Contains(h.fields, field{name, "again"}) && f.value != "again" {
+			name = strings.ToUpper(name)
+		}
+		headers[name] = f.value
 	}
 	answer, _ := json.Marshal(map[string]any{"statusCode": 200, "headers": headers, "body": ownText})
 	return answer
@@ -204,5 +208,70 @@ func TestHalfABodyIsTheFaultOfTheMiddleware(t *testing.T) {
 		line := regexp.MustCompile(`(?m)^.*WARN.*service=/` + kind + ` .*$`)
 		require.True(t, h.server.await(line), "%s: %s", kind, h.server.stderr)
 		require.Regexp(t, `middleware 1 \(module [0-9a-f]{12}\): .*without feature_buffer_request`, line.FindString(h.server.stderr.String()))
+	}
+}
+
+// fieldsOfOneValue are some of httpfield's table; Cache-Control is a list that a service states as a whole.
+var fieldsOfOneValue = []string{"Content-Type", "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Cache-Control",
+	"Content-Disposition", "Etag", "Expires", "Last-Modified", "Location", "Retry-After", "Server", "Strict-Transport-Security",
+	"X-Content-Type-Options", "X-Frame-Options", "X-Of-Its-Own"}
+
+// ofStaticFiles are the fields that files have.
+var ofStaticFiles = []string{"Content-Type", "Etag", "Last-Modified", "X-Content-Type-Options"}
+
+// What a middleware sets before it passes the request on is a default; what it sets in handle_response counts; a response never has two.
+func TestFieldsOfMiddlewareAndService(t *testing.T) {
+	h := newHouse(t, "preset")
+	for _, kind := range kindsOfServices {
+		for _, name := range fieldsOfOneValue {
+			own, want := []field{{name, "own"}}, []string{"own"}
+			if kind == "static" {
+				resp, _ := h.ask(kind, nil)
+				if own, want = nil, resp.Header[name]; !slices.Contains(ofStaticFiles, name) {
+					want = []string{"before"}
+				}
+			}
+			before := []field{{"before-name", name}, {"before-value", "before"}}
+			resp, text := h.ask(kind, own, before...)
+			require.Equal(t, http.StatusOK, resp.StatusCode, text)
+			require.Equal(t, want, resp.Header[name], "%s of %s: the service's value replaces the default", name, kind)
+			require.Equal(t, ownText, strings.TrimSpace(text))
+
+			resp, _ = h.ask(kind, own, append(before, field{"after-name", name}, field{"after-value", "after"})...)
+			require.Equal(t, []string{"after"}, resp.Header[name], "%s of %s: what handle_response sets counts", name, kind)
+
+			if kind == "static" {
+				continue
+			}
+			other := []field{{"Content-Language", "en"}}
+			resp, _ = h.ask(kind, other, before...)
+			if kind != "function" || name != "Content-Type" { // functions have one of their own
+				require.Equal(t, []string{"before"}, resp.Header[name], "%s of %s: the default is sent", name, kind)
+			}
+			if name == "Cache-Control" || name == "X-Of-Its-Own" {
+				continue
+			}
+			resp, _ = h.ask(kind, []field{{name, "own"}, {name, "again"}})
+			require.Equal(t, []string{"again"}, resp.Header[name], "%s of %s: the last of the service's values counts", name, kind)
+		}
+	}
+}
+
+// Fields that several parties add to are kept of both.
+func TestFieldsThatAreAdded(t *testing.T) {
+	h := newHouse(t, "preset")
+	for _, kind := range kindsOfServices {
+		for _, name := range []string{"Vary", "Set-Cookie", "Link"} {
+			own, want := []field{{name, "own"}}, []string{"before", "own"}
+			if kind == "static" {
+				own, want = nil, []string{"before"}
+			}
+			if kind == "static" && name == "Vary" {
+				require.NoError(t, os.WriteFile(filepath.Join(h.dir, "site", "page.html.gz"), []byte("packed"), 0o644))
+				want = append(want, "Accept-Encoding")
+			}
+			resp, _ := h.ask(kind, own, field{"before-name", name}, field{"before-value", "before"}, field{"Accept-Encoding", "identity"})
+			require.Equal(t, want, resp.Header[name], "%s of %s", name, kind)
+		}
 	}
 }

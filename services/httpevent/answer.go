@@ -6,12 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
@@ -90,11 +93,12 @@ func parse(text []byte) (Answer, error) {
 	if a.StatusCode, err = strconv.Atoi(string(d.StatusCode)); err != nil || !abi.ValidStatus(a.StatusCode) {
 		return Answer{}, fmt.Errorf("%w: statusCode is %.20q, a number from 200 to 599 can be sent", ErrAnswer, d.StatusCode)
 	}
-	for name, value := range d.Headers {
-		if err := a.set(name, string(value)); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(d.Headers)) { // two spellings of a name are two fields, in a certain order
+		if err := a.set(name, string(d.Headers[name])); err != nil {
 			return Answer{}, err
 		}
 	}
+	httpfield.Collapse(a.Header)
 	for _, cookie := range d.Cookies {
 		if !abi.ValidValue(cookie) {
 			return Answer{}, fmt.Errorf("%w: a cookie has control characters", ErrAnswer)

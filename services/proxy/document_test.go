@@ -109,7 +109,7 @@ func TestAllThatIsWrongIsTold(t *testing.T) {
 		Upstreams: []string{"ftp://a", "http://u@b", "http://c", "http://C:80/"}, Host: "mine",
 		RequestHeaders: []string{"none", "Host: x", "Via:", "X-Forwarded-For: 1.2.3.4", "x_y z: 1", "Connection: close", "Ok: yes", "ok:",
 			"Secret: hunter2\x01"},
-		ResponseHeaders: []string{"Content-Length: 1", "X-Request-Id: 1", "Transfer-Encoding:", "L: " + strings.Repeat("x", maxRuleBytes)},
+		ResponseHeaders: []string{"Content-Length: 1", "X-Request-Id: 1", "Transfer-Encoding:", "etag: 1", "ETag: 2", "L: " + strings.Repeat("x", maxRuleBytes)},
 	}
 	o := registry.Options{MemoryBytes: 1, Timeout: 2 * MaxTimeout, Isolation: "fresh", Allow: []string{"http://a"},
 		Config: map[string]string{"a": "b"}, Mounts: map[string]string{"/a": "b"}}
@@ -122,13 +122,13 @@ func TestAllThatIsWrongIsTold(t *testing.T) {
 		`upstream "ftp://a": it must begin`, `upstream "http://u@b": it names a user`, `upstream "http://C:80/" is given more than once`,
 		`host is "mine"`, `request_header must be`, `request_header "Host"`, `request_header "Via"`, `"X-Forwarded-For"`, `"x_y z": it is not`,
 		`"Connection"`, `"Ok" is both removed and given`, `"Secret": its value has a control`, `response_header "Content-Length"`,
-		`"X-Request-Id"`, `"Transfer-Encoding"`, `"L": it is longer`,
+		`"X-Request-Id"`, `"Transfer-Encoding"`, `response_header "Etag" is given twice`, `"L": it is longer`,
 		"option timeout", "option memory", "option isolation", "option allow", "option config", "option mount",
 	} {
 		require.Contains(t, all, want)
 	}
 	require.NotContains(t, all, "hunter2")
-	require.Len(t, p.Violations, 22)
+	require.Len(t, p.Violations, 23)
 	_, err = New(Config{}).Prepare(t.Context(), services.Spec{Module: d.Encode(), Options: o})
 	require.ErrorContains(t, err, "names a user", "what was stored is looked at again")
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/problem"
@@ -158,6 +159,7 @@ func (x *exchange) receive(resp *http.Response) error {
 	case resp.StatusCode == http.StatusSwitchingProtocols && !x.upgrade:
 		return errNoUpgrade
 	}
+	httpfield.Collapse(resp.Header)
 	for _, name := range [...]string{"Location", "Content-Location"} {
 		if at := resp.Header.Get(name); at != "" {
 			resp.Header.Set(name, x.d.plan.ownLocation(at, x.upstream.origin, x.rec.Prefix))

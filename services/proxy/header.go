@@ -6,6 +6,8 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+
+	"github.com/vespo-dev/vespo/internal/httpfield"
 )
 
 const maxRuleBytes = 4 << 10
@@ -56,6 +58,8 @@ func parseRules(field string, texts []string, ours []string) (rs rules, violatio
 			rs = append(rs, rule{name: name, values: []string{value}})
 		case value == "" || len(rs[i].values) == 0:
 			violations = append(violations, fmt.Sprintf("%s %.60q is both removed and given, or removed twice", field, name))
+		case httpfield.Single(name):
+			violations = append(violations, fmt.Sprintf("%s %.60q is given twice: a message has one value of it", field, name))
 		default:
 			rs[i].values = append(rs[i].values, value)
 		}

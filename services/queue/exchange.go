@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services/internal/budget"
@@ -115,6 +116,7 @@ func (x *exchange) send(a *prack.Answer) error {
 	defer to.Finish()
 	h := to.Header()
 	maps.Copy(h, a.Header)
+	httpfield.Collapse(h)
 	if _, typed := h["Content-Type"]; !typed {
 		h["Content-Type"] = nil // or the HTTP server would guess one
 	}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/problem"
@@ -74,10 +75,10 @@ func (x *exchange) passTo(next router.Handler, rec *accesslog.Record) {
 			_ = rc.SetReadDeadline(begin.Add(readGrace)) // until what is behind sets its own
 		}
 		x.response.pass()
-		w := &passedWriter{to: behind.Response, control: rc}
+		w := &passedWriter{to: behind.Response, control: rc, own: http.Header{}}
 		err = router.Call(next, w, r, &own)
 		body.end(rc)
-		w.finish()
+		w.finish(err)
 		x.response.resume(time.Since(begin))
 		merge(rec, &own)
 		return err
@@ -180,29 +181,55 @@ func (b trailingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// passedWriter is where what is behind a guest answers. It cannot be unwrapped: nothing goes past the guest.
+// passedWriter is the http.ResponseWriter of the next handler. It cannot be unwrapped: nothing goes past the guest. The next handler has a
+// header of its own: the fields that the guest has set are defaults, which httpfield.Merge replaces for all kinds of services alike.
 type passedWriter struct {
 	to        abi.Response
 	control   *http.ResponseController
-	announced []string // names of trailers
+	own       http.Header // of the next handler
+	announced []string    // names of trailers
 	begun     bool
 }
 
 // Header implements http.ResponseWriter.
-func (w *passedWriter) Header() http.Header { return w.to.Header() }
+func (w *passedWriter) Header() http.Header { return w.own }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *passedWriter) WriteHeader(code int) {
-	if !w.begun && code >= 200 {
-		w.begun = true
-		for _, names := range w.Header()["Trailer"] {
-			for name := range strings.SplitSeq(names, ",") {
-				w.announced = append(w.announced, http.CanonicalHeaderKey(strings.TrimSpace(name)))
-			}
-		}
-		delete(w.Header(), "Trailer")
+	if !w.begun && code < 200 {
+		w.inform(code)
+		return
 	}
+	w.begin()
 	w.to.WriteHeader(code)
+}
+
+// inform sends an informational response, which has the fields of the next handler and no defaults.
+func (w *passedWriter) inform(code int) {
+	header := w.to.Header()
+	defaults := maps.Clone(header)
+	clear(header)
+	maps.Copy(header, w.own)
+	w.to.WriteHeader(code)
+	clear(header)
+	maps.Copy(header, defaults)
+}
+
+// begin puts the fields of the next handler into the header of the response.
+func (w *passedWriter) begin() {
+	if w.begun {
+		return
+	}
+	w.begun = true
+	for _, names := range w.own["Trailer"] {
+		for name := range strings.SplitSeq(names, ",") {
+			w.announced = append(w.announced, http.CanonicalHeaderKey(strings.TrimSpace(name)))
+		}
+	}
+	delete(w.own, "Trailer")
+	fields := maps.Clone(w.own)
+	maps.DeleteFunc(fields, func(name string, _ []string) bool { return strings.HasPrefix(name, http.TrailerPrefix) })
+	httpfield.Merge(w.to.Header(), fields)
 }
 
 // Write implements http.ResponseWriter.
@@ -233,20 +260,20 @@ func (w *passedWriter) SetWriteDeadline(at time.Time) error { return w.control.S
 // EnableFullDuplex is for http.ResponseController.
 func (w *passedWriter) EnableFullDuplex() error { return w.control.EnableFullDuplex() }
 
-// finish hands the trailers on, which net/http has in the header.
-func (w *passedWriter) finish() {
-	header := w.Header()
+// finish completes the response of a handler that has returned err. Trailers, which net/http has in the header, are handed on.
+func (w *passedWriter) finish(err error) {
+	if err == nil {
+		w.begin() // an empty answer
+	}
 	trailer := abi.Header{}
 	for _, name := range w.announced {
-		if values, ok := header[name]; ok {
+		if values, ok := w.own[name]; ok {
 			trailer[name] = values
-			delete(header, name)
 		}
 	}
-	for key, values := range header {
+	for key, values := range w.own {
 		if name, ok := strings.CutPrefix(key, http.TrailerPrefix); ok {
 			trailer[http.CanonicalHeaderKey(name)] = values
-			delete(header, key)
 		}
 	}
 	for name, values := range trailer {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +140,31 @@ func TestCGIIsNoMiddleware(t *testing.T) {
 	s := newServer(t, Config{Slots: 1})
 	err := s.kind.ValidateMiddleware(specOf("/a", guests.Wat(t, "cat"), registry.Options{}))
 	require.Contains(t, problem.From(err).Violations[0], "cannot pass a request on")
+}
+
+// Early hints have the service's fields and no defaults of the middleware, and take none of them away from the answer.
+func TestInformationalAnswersComeThroughAChain(t *testing.T) {
+	s := newServer(t, Config{Slots: 2})
+	layer, err := s.kind.PrepareMiddleware(t.Context(), specOf("/hints", guests.Wat(t, "preset"), registry.Options{}))
+	require.NoError(t, err)
+	s.serve("/hints", middleware.New([]services.Middleware{layer}, handled{func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+		w.Header().Set("Link", "</a.css>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		clear(w.Header())
+		return nil // an empty answer
+	}}))
+	var hints []textproto.MIMEHeader
+	trace := &httptrace.ClientTrace{Got1xxResponse: func(_ int, h textproto.MIMEHeader) error { hints = append(hints, h); return nil }}
+	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), "GET", s.URL+"/hints", nil)
+	require.NoError(t, err)
+	r.Header.Set("Before-Name", "x-default")
+	r.Header.Set("Before-Value", "mine")
+	res, err := s.Client().Do(r)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, []textproto.MIMEHeader{{"Link": {"</a.css>; rel=preload"}}}, hints)
+	require.Equal(t, []string{"mine"}, res.Header["X-Default"])
+	require.Empty(t, res.Header["Link"])
 }
 
 // chain binds a prefix to a module behind two middlewares that pass everything on.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
@@ -120,7 +121,10 @@ func (a *answer) start(head []byte) error {
 			if status, err = parseStatus(value); err != nil {
 				return err
 			}
-		case !abi.HopByHop(name):
+		case abi.HopByHop(name):
+		case httpfield.Single(name):
+			h[name] = []string{value} // the last line counts
+		default:
 			h[name] = append(h[name], value)
 		}
 		needed = needed || name == "Status" || name == "Location" || name == "Content-Type"

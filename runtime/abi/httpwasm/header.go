@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
@@ -148,7 +149,12 @@ func setHeaderValue(c *call, p []uint64) {
 
 func addHeaderValue(c *call, p []uint64) {
 	h := c.mutableHeader(uint32(p[0]))
-	if name, value, ok := c.field(p); ok && h != nil {
+	name, value, ok := c.field(p)
+	switch {
+	case !ok || h == nil:
+	case uint32(p[0]) == headerResponse && httpfield.Single(name):
+		c.set(headerResponse, h, name, []string{value})
+	default:
 		c.set(uint32(p[0]), h, name, append(h[name], value))
 	}
 }
