@@ -16,8 +16,8 @@ var (
 	ErrUncertain = errors.New("it is uncertain what is stored")
 )
 
-// Store keeps a catalogue. The methods need not be safe for concurrent use with one exception: blobs are put, read
-// and listed while a state is being saved.
+// Store keeps a catalogue. Load, Save and DeleteBlob are not called while another call of them goes on. Blobs are put, read
+// and listed at any time, by several goroutines.
 //
 // When a method that changes something returns without an error, the change survives the death of the process and of
 // the machine. When it returns an error other than ErrUncertain, nothing was changed.

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"context"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,10 @@ type Binding struct {
 	Generation uint64             // for the access log
 	Handler    Handler            // serves the requests
 	Limiter    *admission.Limiter // shared by all versions of the service; nil: requests are not limited
+
+	// Await, if it is not nil, stands for a version that is still being prepared: instead of the handler, it is called with the
+	// request's context, outside of admission. When it returns nil, a newer table leads elsewhere, and the request looks there.
+	Await func(ctx context.Context) error
 }
 
 // Key is what the binding is found by.
@@ -66,6 +71,9 @@ func (r *Route) Retire() {
 		r.closeDrained()
 	}
 }
+
+// InUse returns the number of requests that have the route, those that wait for admission included.
+func (r *Route) InUse() int { return int(r.pins.Load() &^ retired) }
 
 // Drained is closed when the route is retired and its last request is over: nothing calls its handler any more.
 func (r *Route) Drained() <-chan struct{} { return r.drained }

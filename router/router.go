@@ -111,16 +111,35 @@ func (rt *Router) serveAdmin(x *exchange) error {
 	return x.call(rt.admin)
 }
 
-// serveRoute pins the route of the path, waits for its turn and calls the handler.
+// serveRoute serves by the route of the path. Where a version is still being prepared, the request waits for it and looks again.
 func (rt *Router) serveRoute(x *exchange, path string) error {
-	route, rest, err := rt.pinRoute(x, path)
-	if err != nil {
-		return err
+	for {
+		route, rest, err := rt.pinRoute(x, path)
+		if err != nil {
+			return err
+		}
+		rec := &x.record
+		rec.Prefix, rec.Rest = string(route.Prefix), rest
+		rec.Service, rec.Version, rec.Generation = route.Service, route.Version, route.Generation
+		if route.Await == nil {
+			return rt.serveBy(x, route)
+		}
+		if err := rt.await(x, route); err != nil {
+			return err
+		}
 	}
+}
+
+// await waits until a pinned route is replaced, and unpins it.
+func (rt *Router) await(x *exchange, route *Route) error {
+	defer route.unpin()
+	return route.Await(x.request.Context())
+}
+
+// serveBy waits for the turn of a request at a pinned route, calls the handler and unpins the route.
+func (rt *Router) serveBy(x *exchange, route *Route) (err error) {
 	defer route.unpin()
 	rec := &x.record
-	rec.Prefix, rec.Rest = string(route.Prefix), rest
-	rec.Service, rec.Version, rec.Generation = route.Service, route.Version, route.Generation
 	if route.Limiter != nil {
 		if err = x.awaitBody(route.Limiter); err != nil {
 			return err
@@ -147,7 +166,7 @@ func (rt *Router) pinRoute(x *exchange, path string) (*Route, string, error) {
 	for t := rt.table.Load(); t != nil; {
 		route, rest, ok := t.lookup(path, conditions, &x.found)
 		if !ok || x.only != "" && x.only != route.Prefix {
-			return nil, "", notFound()
+			return nil, "", t.nothing()
 		}
 		if route.pin() {
 			return route, rest, nil

@@ -13,6 +13,23 @@ import (
 type Table struct {
 	trees  []*httprouter.Router // by number of segments; nil where no prefix has that many
 	routes []*Route             // ordered by prefix, then by precedence
+
+	incomplete bool // services are still to come: a path without one is answered 503, not 404
+}
+
+// Incomplete returns a table with the same routes, for a server that does not know all of its services yet. Paths without a
+// route are answered "not ready".
+func (t *Table) Incomplete() *Table {
+	other := *t
+	other.incomplete = true
+	return &other
+}
+
+// Complete returns a table with the same routes, where paths without a route are answered "not found".
+func (t *Table) Complete() *Table {
+	other := *t
+	other.incomplete = false
+	return &other
 }
 
 // place is all that is bound to one prefix.
@@ -99,6 +116,14 @@ func (t *Table) insert(prefix Prefix, p *place) {
 type found struct {
 	http.ResponseWriter
 	place *place
+}
+
+// nothing is the problem of a path that no route has.
+func (t *Table) nothing() error {
+	if t.incomplete {
+		return notReady()
+	}
+	return notFound()
 }
 
 // Routes gives the routes ordered by prefix, and by precedence at one prefix. The slice is the caller's.

@@ -29,8 +29,6 @@ type Spec struct {
 	// at them.
 	Use    [][]byte
 	Origin registry.Origin // who asks; the management API must not set it
-	// Generation is set by the transaction before Prepare and is zero in Validate.
-	Generation registry.Generation
 }
 
 // Trusted reports whether the spec comes from the server's own configuration file, which may ask for what a deploy token must not give.
@@ -113,10 +111,11 @@ func (s Scale) String() string {
 
 // The states of a deployment, as Status tells them.
 const (
-	StateReady   = "ready"   // prepared; compiled code is loaded
-	StateIdle    = "idle"    // scaled to zero, code still loaded
-	StateEvicted = "evicted" // scaled to zero, code evicted
-	StateFailed  = "failed"  // in the catalogue, but could not be prepared: answers 503
+	StateReady    = "ready"    // prepared; compiled code is loaded
+	StateIdle     = "idle"     // scaled to zero, code still loaded
+	StateEvicted  = "evicted"  // scaled to zero, code evicted
+	StateStarting = "starting" // in the catalogue, and not prepared yet: requests wait
+	StateFailed   = "failed"   // in the catalogue, but could not be prepared: answers 503
 )
 
 // Status is what a deployment tells about itself.

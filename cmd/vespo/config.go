@@ -20,6 +20,7 @@ const (
 
 	minCompileMemory = 64 << 20 // the compiler's process takes some 20 MiB for itself
 	maxTimeout       = time.Hour
+	maxRetireAfter   = 30 * 24 * time.Hour
 )
 
 // evictAfterIdles is after how many idle times a service gives back its compiled code too.
@@ -42,6 +43,7 @@ type Config struct {
 	QueueWait           time.Duration `placeholder:"DURATION" default:"1s" help:"Longest wait for a slot (${default})."`
 	Root                string        `placeholder:"DIR" type:"path" help:"Directory below which services can mount directories, to read them, and static files are; without it, there is neither."`
 	Idle                time.Duration `placeholder:"DURATION" default:"5m" help:"Time after which an unused service gives back its slots, and 6 times that, its compiled code; 0 is never (${default})."`
+	RetireAfter         time.Duration `placeholder:"DURATION" default:"1h" help:"Time that a version which was replaced or removed goes on for the requests that it has; then they are stopped (${default})."`
 	MaxConnections      int           `placeholder:"N" default:"4096" help:"Connections that are open at a time; newcomers close the one that has been idle for the longest time, or wait (${default})."`
 	PerClient           percent       `placeholder:"PERCENT" default:"50%" help:"Share of the connections that one address of another machine may hold (${default})."`
 	KeepAlive           time.Duration `placeholder:"DURATION" default:"2m" help:"Time after which a connection without a request is closed; longer than that of a load balancer in front (${default})."`
@@ -87,6 +89,7 @@ func (c *Config) Validate() error {
 	check(c.Queue >= 0, "--queue is %d: it must be 0 or more", c.Queue)
 	check(c.QueueWait >= 0 && c.QueueWait <= maxTimeout, "--queue-wait is %s: it must be between 0 and %s", c.QueueWait, maxTimeout)
 	check(c.Idle >= 0, "--idle is %s: it must be 0, for never, or more", c.Idle)
+	check(c.RetireAfter > 0 && c.RetireAfter <= maxRetireAfter, "--retire-after is %s: it must be more than 0 and at most %s", c.RetireAfter, maxRetireAfter)
 	check(c.MaxConnections >= 1, "--max-connections is %d: it must be 1 or more", c.MaxConnections)
 	check(c.PerClient >= 1 && c.PerClient <= 100, "--per-client is %s: it must be between 1%% and 100%%", c.PerClient)
 	check(c.KeepAlive >= time.Second && c.KeepAlive <= maxTimeout, "--keep-alive is %s: it must be between 1s and %s", c.KeepAlive, maxTimeout)
@@ -150,6 +153,7 @@ func (c *Config) String() string {
 		{"queue-wait", c.QueueWait},
 		{"root", c.Root},
 		{"idle", c.Idle},
+		{"retire-after", c.RetireAfter},
 		{"max-connections", c.MaxConnections},
 		{"per-client", c.PerClient},
 		{"keep-alive", c.KeepAlive},

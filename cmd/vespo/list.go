@@ -22,14 +22,21 @@ func (c *listCmd) Run(ctx context.Context, s streams) error {
 		return writeJSON(s, a)
 	}
 	var all struct {
-		Services []service `json:"services"`
+		Services []service                  `json:"services"`
+		Starting *struct{ Done, Total int } `json:"starting"`
 	}
 	if err := a.decode(&all); err != nil {
 		return err
 	}
-	if len(all.Services) == 0 {
+	if all.Starting != nil {
+		fmt.Fprintf(s.out, "starting, %d of %d\n", all.Starting.Done, all.Starting.Total)
+	}
+	if len(all.Services) == 0 && all.Starting == nil {
 		_, err := fmt.Fprintln(s.out, "no services; add one with \"vespo add PREFIX FILE\"")
 		return err
+	}
+	if len(all.Services) == 0 {
+		return nil
 	}
 	return writeList(s.out, all.Services)
 }

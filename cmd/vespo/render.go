@@ -28,8 +28,12 @@ type service struct {
 	Warm        int    `json:"warm"`
 	InFlight    int    `json:"in_flight"`
 	Queue       *struct{ Depth, Waiting, Leased int }
-	LastUsed    time.Time `json:"last_used"`
-	History     []version `json:"history"`
+	Retiring    *struct {
+		Versions, Requests int
+		Snapshot           int64
+	}
+	LastUsed time.Time `json:"last_used"`
+	History  []version `json:"history"`
 }
 
 // version is what they show of a version, current or earlier.
@@ -117,6 +121,14 @@ func writeList(w io.Writer, all []service) error {
 	return t.flush()
 }
 
+// counted is a number with its noun.
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 // writeService writes one line for each thing that is known of a service, and a table of its earlier versions.
 func writeService(w io.Writer, s *service) error {
 	t := newTable(w)
@@ -155,6 +167,9 @@ func writeService(w io.Writer, s *service) error {
 	if q := s.Queue; q != nil {
 		t.row("waiting", fmt.Sprintf("%d of %d", q.Waiting, q.Depth))
 		t.row("leased", q.Leased)
+	}
+	if r := s.Retiring; r != nil {
+		t.row("retiring", fmt.Sprintf("%s, %s, snapshots of %s", counted(r.Versions, "version"), counted(r.Requests, "request"), shown(r.Snapshot)))
 	}
 	t.row("last used", s.LastUsed)
 	if err := t.flush(); err != nil || len(s.History) == 0 {

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -19,9 +20,11 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/admin"
 	"github.com/vespo-dev/vespo/services/configfile"
+	"github.com/vespo-dev/vespo/services/deploy"
 )
 
 // drainTimeout bounds how long a server that was told to stop waits for the requests in flight.
@@ -234,18 +237,13 @@ func (s *server) openSurfaces(ctx context.Context, owned *sync.WaitGroup, cancel
 	return nil
 }
 
-// start brings the catalogue up, while requests are answered 503 already, and says so.
+// start brings all services up, while those that are ready serve already, and says when all are.
 func (s *server) start(ctx context.Context, addr net.Addr) error {
 	if !admin.Enabled(addr, s.cfg.AdminToken) {
 		fmt.Fprintf(s.streams.err, "management is off on %s, as other machines reach it and there is no --admin-token\n", addr)
 	}
-	if err := s.parts.deployer.Boot(ctx); err != nil {
+	if err := s.startServices(ctx, addr); err != nil {
 		return err
-	}
-	if s.declare != nil {
-		if err := s.declare(ctx); err != nil {
-			return err
-		}
 	}
 	var demo *demo
 	if s.cfg.Demo {
@@ -261,10 +259,45 @@ func (s *server) start(ctx context.Context, addr net.Addr) error {
 	return nil
 }
 
+// startServices prepares the services of the catalogue, and applies the configuration file beside that.
+func (s *server) startServices(ctx context.Context, addr net.Addr) error {
+	d := s.parts.deployer
+	if err := d.Load(ctx); err != nil {
+		return err
+	}
+	if _, total := d.Progress(); total > 0 || s.declare != nil {
+		s.log.Info("starting", "address", addr.String(), "services", total)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	started := make(chan error, 1)
+	go func() { started <- d.Start(ctx) }() // ends with this function
+	var refused error
+	if s.declare != nil {
+		if refused = s.declare(ctx); refused != nil {
+			cancel()
+		}
+	}
+	err := <-started
+	if refused != nil {
+		return refused
+	}
+	if err == nil && s.declare != nil && slices.ContainsFunc(d.List(), brokenByFile) {
+		return s.declare(ctx) // tries once more, and tells the reason with its line
+	}
+	return err
+}
+
+// brokenByFile reports whether a service that the configuration file declares could not be prepared.
+func brokenByFile(e deploy.Entry) bool {
+	return e.Problem != nil && e.Service.Current.Origin == registry.OriginFile
+}
+
 // stop takes no new connections, lets the requests in flight end, cuts off those that do not, and closes the parts.
 func (s *server) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.drainTimeout)
 	defer cancel()
+	s.parts.deployer.BeginClose() // a request for a deploy does not end before its compilation otherwise
 	var err error
 	for _, f := range s.parts.surfaces {
 		err = errors.Join(err, f.stop(ctx))

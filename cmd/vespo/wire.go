@@ -109,10 +109,13 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 			function.NewModules(functions, p.kind.Functions()),
 			p.queues,
 		},
-		Middleware: p.kind,
-		Admission:  admissions(cfg),
-		Idle:       registry.IdlePolicy{Idle: cfg.Idle, EvictCode: evictAfterIdles * cfg.Idle},
-		FileRules:  cfg.FileRules,
+		Middleware:   p.kind,
+		Admission:    admissions(cfg),
+		StartWait:    cfg.Timeout,
+		RetireAfter:  cfg.RetireAfter,
+		MaxStartWait: max(1, cfg.MaxConnections/4),
+		Idle:         registry.IdlePolicy{Idle: cfg.Idle, EvictCode: evictAfterIdles * cfg.Idle},
+		FileRules:    cfg.FileRules,
 
 		PrepareTimeout: cfg.CompileTime + prepareSlack,
 		Log:            log,
@@ -248,7 +251,10 @@ func withDeadlines(next http.Handler) http.Handler {
 func (p *parts) close(ctx context.Context) error {
 	var failed []error
 	if p.deployer != nil {
-		failed = append(failed, p.deployer.Close(ctx))
+		err := p.deployer.Close(ctx)
+		if failed = append(failed, err); errors.Is(err, deploy.ErrStuck) {
+			return errors.Join(failed...) // what is still in use ends with the process
+		}
 	}
 	if p.kind != nil {
 		failed = append(failed, p.kind.Close(ctx))

@@ -13,6 +13,7 @@ import (
 // Deployer is what carries the requests out: *deploy.Deployer. Errors that are or wrap a *problem.Problem are told to the client.
 type Deployer interface {
 	Ready() bool
+	Progress() (done, total int)
 	List() []deploy.Entry
 	Inspect(registry.Prefix) (deploy.Entry, error)
 	Add(context.Context, services.Spec) (deploy.Result, error)

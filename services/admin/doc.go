@@ -10,7 +10,7 @@
 //	GET|HEAD /services/list
 //	GET|HEAD /services/inspect    ?prefix=P[&match=M], with the versions before the current one
 //	GET|HEAD /services/health     200 while the server answers; needs no right
-//	GET|HEAD /services/ready      200 while the services of the catalogue are served, else 503; needs no right
+//	GET|HEAD /services/ready      200 once all services are prepared or have failed, else 503; needs no right
 //
 // A prefix is "/" or one or more path segments; "hello", "/hello" and "/hello/" are the same. A match is a header and how its value begins, as
 // in "Host: api.example.com": services with different matches, or with and without one, can have one prefix. What a request says beyond what is
@@ -57,7 +57,7 @@
 //
 // # Answers
 //
-// add, rollback and inspect answer with a service, list with {"services": [...]}, sorted by prefix. Sizes are in bytes, times as of
+// add, rollback and inspect answer with a service, list with {"services": [...]}, sorted by prefix, and {"starting": {"done": N, "total": N}} beside while the server starts. Sizes are in bytes, times as of
 // RFC 3339 in UTC. New members may be added; those below stay:
 //
 //	prefix        string  canonical: "/", "/hello", "/a/b"
@@ -77,12 +77,13 @@
 //	mount         object  directories that the service can read; absent if there are none
 //	size          number  of the module
 //	snapshot      number  of the guest's memory after its initialisation
-//	state         string  "ready", "idle" (no instances), "evicted" (no compiled code), "failed" (answers 503)
+//	state         string  "starting" (requests wait), "ready", "idle" (no instances), "evicted" (no compiled code), "failed" (answers 503)
 //	problem       string  why state is "failed"; else absent
 //	warm          number  instances ready to serve
 //	in_flight     number  requests being served
 //	queue         object  depth, waiting and leased: requests that may wait for workers, that do, and that a worker has taken;
 //	                      absent for what is no queue
+//	retiring      object  versions, requests and snapshot (bytes) of earlier versions that still have requests; absent if there are none
 //	deployed      string  time of the change that made this version current
 //	last_used     string  time of the end of the last request; absent if there was none
 //	history       array   inspect only: earlier versions, newest first, with digest, module_digest, generation, kind, memory, timeout,

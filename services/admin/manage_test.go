@@ -158,6 +158,7 @@ type failed struct {
 }
 
 func (f failed) Ready() bool          { return false }
+func (f failed) Progress() (int, int) { return 12, 30 }
 func (f failed) List() []deploy.Entry { return f.entries }
 
 func TestFailedServicesSayWhy(t *testing.T) {

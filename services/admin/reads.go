@@ -1,6 +1,10 @@
 package admin
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/vespo-dev/vespo/router/problem"
+)
 
 func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	d, err := h.deployer()
@@ -13,6 +17,10 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	view := listView{Services: []serviceView{}}
 	for _, entry := range d.List() {
 		view.Services = append(view.Services, viewOfEntry(entry))
+	}
+	if !d.Ready() {
+		done, total := d.Progress()
+		view.Starting = &startView{Done: done, Total: total}
 	}
 	return h.answer(w, http.StatusOK, view)
 }
@@ -45,14 +53,17 @@ func (h *Handler) health(w http.ResponseWriter, _ *http.Request) error {
 	return h.answer(w, http.StatusOK, view)
 }
 
-// ready says whether the services of the catalogue are being served.
+// ready reports whether all services, of the catalogue and of the configuration file, were prepared or have failed.
 func (h *Handler) ready(w http.ResponseWriter, _ *http.Request) error {
 	d, err := h.deployer()
 	if err != nil {
 		return err
 	}
 	if !d.Ready() {
-		return notReady()
+		done, total := d.Progress()
+		p := problem.Newf(problem.NotReady, "starting, %d of %d services", done, total)
+		p.RetryAfter = retryAfter
+		return p
 	}
 	return h.answer(w, http.StatusOK, stateView{State: "ready"})
 }

@@ -40,6 +40,7 @@ type serviceView struct {
 	Warm        int                 `json:"warm"`
 	InFlight    int                 `json:"in_flight"`
 	Queue       *queueView          `json:"queue,omitempty"`
+	Retiring    *retiringView       `json:"retiring,omitempty"`
 	Deployed    time.Time           `json:"deployed"`
 	LastUsed    time.Time           `json:"last_used,omitzero"`
 	History     []versionView       `json:"history,omitempty"`
@@ -50,6 +51,13 @@ type queueView struct {
 	Depth   int `json:"depth"`
 	Waiting int `json:"waiting"`
 	Leased  int `json:"leased"`
+}
+
+// retiringView is the JSON form of the earlier versions that still have requests.
+type retiringView struct {
+	Versions int   `json:"versions"`
+	Requests int   `json:"requests"`
+	Snapshot int64 `json:"snapshot"` // bytes that they hold
 }
 
 // versionView is the JSON form of a version that is not current any more.
@@ -69,6 +77,13 @@ type versionView struct {
 // listView is the JSON form of all services.
 type listView struct {
 	Services []serviceView `json:"services"`
+	Starting *startView    `json:"starting,omitempty"` // nil once all are prepared
+}
+
+// startView is the JSON form of how far the start of the server has come.
+type startView struct {
+	Done  int `json:"done"` // prepared, or failed
+	Total int `json:"total"`
 }
 
 // stateView answers what has no more to tell than a state.
@@ -139,6 +154,9 @@ func viewOfEntry(e deploy.Entry) serviceView {
 	v := viewOf(e.Service, e.Status)
 	if e.Problem != nil {
 		v.Problem = reasonOf(e.Problem)
+	}
+	if r := e.Retiring; r.Versions > 0 {
+		v.Retiring = &retiringView{Versions: r.Versions, Requests: r.Requests, Snapshot: r.SnapshotBytes}
 	}
 	return v
 }

@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services"
 )
@@ -52,30 +51,79 @@ func (e *ApplyError) Unwrap() (all []error) {
 // now. All is prepared before one commit and one change of the table; where anything fails, nothing has changed, and the error is an
 // *ApplyError if it is about single services. A service that is as it is declared is left alone, unless it could not be
 // prepared before.
+//
+// Single services are not held up by an Apply, but for those that it changes. After the first one, the server can be ready.
 func (d *Deployer) Apply(ctx context.Context, specs []services.Spec) (Applied, error) {
 	if err := d.validateAll(specs); err != nil {
 		return Applied{}, err
 	}
-	unlock, err := d.lockPatiently(ctx, phaseReady)
+	end, err := d.begin(phaseServing)
 	if err != nil {
 		return Applied{}, err
 	}
-	defer unlock()
-	b := &batch{base: d.cfg.Registry.State(), gone: make(map[registry.Prefix]bool)}
-	b.next = b.base
+	defer end()
+	changed, release, err := d.claimDifference(ctx, specs)
+	if err != nil {
+		return Applied{}, err
+	}
+	defer release()
+	b := &batch{gone: make(map[registry.Prefix]bool)}
 	defer d.release(b)
-	err = d.prepareAll(ctx, b, specs)
-	if err == nil {
-		err = b.removeUndeclared(specs)
-	}
-	if err == nil {
-		err = d.publishLocked(ctx, b)
-	}
-	if err != nil {
-		d.discardAll(b.fresh)
+	defer d.countDeclared(len(changed))()
+	if err := d.prepareAll(ctx, b, specs, changed); err != nil {
 		return Applied{}, err
 	}
-	return d.settleLocked(b), nil
+	return d.commitBatch(ctx, b, specs)
+}
+
+// claimDifference finds the specs, by index, that are not served as they are declared, and takes the claims to them and to
+// what is to be removed.
+func (d *Deployer) claimDifference(ctx context.Context, specs []services.Spec) (changed []int, release func(), err error) {
+	for {
+		_, prefixes := d.difference(specs)
+		if release, err = d.claim(ctx, patient, prefixes...); err != nil {
+			return nil, nil, err
+		}
+		changed, now := d.difference(specs)
+		if !slices.ContainsFunc(now, func(p registry.Prefix) bool { return !slices.Contains(prefixes, p) }) {
+			return changed, release, nil
+		}
+		release() // the management API has taken a prefix that the file declares; it can do so once for each
+	}
+}
+
+// difference returns the specs, by index, that are to be deployed, and all prefixes that change.
+func (d *Deployer) difference(specs []services.Spec) (changed []int, prefixes []registry.Prefix) {
+	base := d.cfg.Registry.State()
+	declared := make(map[registry.Prefix]bool, len(specs))
+	for i, spec := range specs {
+		declared[spec.Prefix] = true
+		spec.Origin = registry.OriginFile
+		if !d.unchanged(base, spec) {
+			changed, prefixes = append(changed, i), append(prefixes, spec.Prefix)
+		}
+	}
+	for _, service := range base.Sorted() {
+		if !declared[service.Prefix] && service.Current.Origin == registry.OriginFile {
+			prefixes = append(prefixes, service.Prefix)
+		}
+	}
+	return changed, prefixes
+}
+
+// countDeclared makes n services a part of the start if this is the first Apply.
+func (d *Deployer) countDeclared(n int) (end func()) {
+	if d.applied.Load() {
+		return func() {}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.declared.total = n
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.declared.done = n
+	}
 }
 
 // Rehearse finds what is wrong with specs before an Apply does: it validates all and prepares those of the kinds that are named, whose
@@ -84,47 +132,27 @@ func (d *Deployer) Rehearse(ctx context.Context, specs []services.Spec, kinds ..
 	if err := d.validateAll(specs); err != nil {
 		return err
 	}
-	unlock, err := d.lock(ctx, phaseReady)
+	end, err := d.begin(phaseServing)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer end()
 	var failures []Failure
 	for i, spec := range specs {
 		if !slices.Contains(kinds, spec.Kind) {
 			continue
 		}
-		deployment, err := d.prepare(ctx, spec)
+		deployment, err := d.prepare(ctx, impatient, spec)
 		if err != nil {
 			failures = append(failures, Failure{Index: i, Err: asProblem("prepare the service", err)})
 			continue
 		}
-		d.discard(d.newLive(registry.Service{Prefix: spec.Prefix, Current: version(spec)}, deployment, nil))
+		d.closeUnpublished(spec.Prefix, deployment)
 	}
 	if len(failures) > 0 {
 		return &ApplyError{Failures: failures}
 	}
 	return nil
-}
-
-// batch is a transaction under way. It is the one writer's.
-type batch struct {
-	base, next *registry.State
-	fresh      []*live
-	taken      []registry.Prefix
-	removed    []registry.Prefix
-	gone       map[registry.Prefix]bool // removed or replaced
-	releases   []func()                 // of blobs
-}
-
-// release lets the blobs go, those that no version names in the end to the collector.
-func (d *Deployer) release(b *batch) {
-	for _, release := range b.releases {
-		release()
-	}
-	if len(b.releases) > 0 {
-		d.retiring.Go(d.collectGarbage)
-	}
 }
 
 // validateAll looks at all specs and at their being different.
@@ -147,27 +175,53 @@ func (d *Deployer) validateAll(specs []services.Spec) error {
 	return nil
 }
 
-// prepareAll prepares what is not served as it is declared, all of it even if some fails, so that all reasons are told at once.
-func (d *Deployer) prepareAll(ctx context.Context, b *batch, specs []services.Spec) error {
+// prepareAll prepares the changed specs side by side, all of them even if some fail, so that all reasons are told at once.
+func (d *Deployer) prepareAll(ctx context.Context, b *batch, specs []services.Spec, changed []int) error {
+	var all sync.WaitGroup
+	turn := make(chan struct{}, 2*d.cfg.PrepareParallel) // bounds the goroutines; those of guests wait for the turns beside
+	for _, i := range changed {
+		p := &prepared{spec: specs[i]}
+		p.spec.Origin = registry.OriginFile
+		b.prepared = append(b.prepared, p)
+		turn <- struct{}{}
+		all.Go(func() {
+			defer func() { <-turn }()
+			d.prepareOne(ctx, p)
+			d.declaredDone()
+		})
+	}
+	all.Wait()
 	var failures []Failure
-	for i, spec := range specs {
-		spec.Origin = registry.OriginFile
-		if d.unchanged(b.base, spec) {
+	for n, p := range b.prepared {
+		if p.err == nil {
 			continue
 		}
-		err := d.prepareOne(ctx, b, spec)
-		switch {
-		case err == nil:
-		case ctx.Err() != nil || d.closing.Err() != nil:
-			return err
-		default:
-			failures = append(failures, Failure{Index: i, Err: err})
+		if ctx.Err() != nil || d.closing.Err() != nil {
+			d.closeAll(b)
+			return p.err
 		}
+		failures = append(failures, Failure{Index: changed[n], Err: p.err})
 	}
 	if len(failures) > 0 {
+		d.closeAll(b)
 		return &ApplyError{Failures: failures}
 	}
 	return nil
+}
+
+func (d *Deployer) declaredDone() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.declared.done < d.declared.total {
+		d.declared.done++
+	}
+}
+
+// closeAll closes what was prepared for a batch that is given up.
+func (d *Deployer) closeAll(b *batch) {
+	for _, p := range b.prepared {
+		d.closeUnpublished(p.spec.Prefix, p.deployment)
+	}
 }
 
 // unchanged reports whether the service is served as it is declared.
@@ -180,108 +234,14 @@ func (d *Deployer) unchanged(base *registry.State, spec services.Spec) bool {
 	})
 }
 
-func (d *Deployer) prepareOne(ctx context.Context, b *batch, spec services.Spec) error {
-	release, err := d.putBlobs(ctx, &spec)
-	if err != nil {
-		return err
+func (d *Deployer) prepareOne(ctx context.Context, p *prepared) {
+	if p.release, p.err = d.putBlobs(ctx, &p.spec); p.err != nil {
+		return
 	}
-	b.releases = append(b.releases, release)
-	old, replaces := b.base.Services[spec.Prefix]
-	next, service := b.next.Put(spec.Prefix, version(spec))
-	spec.Generation = service.Current.Generation
-	deployment, err := d.prepare(ctx, spec)
-	if err != nil {
-		return asProblem("prepare the service", err)
+	var err error
+	if p.deployment, err = d.prepare(ctx, patient, p.spec); err != nil {
+		p.err = asProblem("prepare the service", err)
 	}
-	b.next, b.fresh = next, append(b.fresh, d.newLive(service, deployment, nil))
-	b.gone[spec.Prefix] = true
-	if replaces && old.Current.Origin != registry.OriginFile {
-		b.taken = append(b.taken, spec.Prefix)
-	}
-	return nil
-}
-
-// version is what the catalogue keeps of a spec whose blob is stored.
-func version(spec services.Spec) registry.Version {
-	return registry.Version{
-		Digest: spec.Digest, SizeBytes: int64(len(spec.Module)), Kind: spec.Kind, Options: spec.Options, Origin: spec.Origin,
-		Deployed: time.Now(),
-	}
-}
-
-// removeUndeclared takes out what came from the file and is not in it any more.
-func (b *batch) removeUndeclared(specs []services.Spec) (err error) {
-	declared := make(map[registry.Prefix]bool, len(specs))
-	for _, spec := range specs {
-		declared[spec.Prefix] = true
-	}
-	for _, service := range b.base.Sorted() {
-		if declared[service.Prefix] || service.Current.Origin != registry.OriginFile {
-			continue
-		}
-		if b.next, err = b.next.Remove(service.Prefix); err != nil {
-			return asProblem("remove the service", err)
-		}
-		b.removed = append(b.removed, service.Prefix)
-		b.gone[service.Prefix] = true
-	}
-	return nil
-}
-
-// tableOf builds the table that is current once the batch is applied.
-func (d *Deployer) tableOf(b *batch) (*router.Table, error) {
-	all := slices.DeleteFunc(d.snapshot(), func(l *live) bool { return b.gone[l.service.Prefix] })
-	all = append(all, b.fresh...)
-	if err := checkNeighbours(b.fresh, all); err != nil {
-		return nil, asProblem("route to the services", err)
-	}
-	table, err := router.BuildTable(routes(all))
-	if err != nil {
-		return nil, asProblem("route to the services", err)
-	}
-	return table, nil
-}
-
-// publishLocked commits the batch and makes it what is served. With an error nothing has changed.
-func (d *Deployer) publishLocked(ctx context.Context, b *batch) error {
-	if b.next == b.base {
-		return nil
-	}
-	table, err := d.tableOf(b)
-	if err != nil {
-		return err
-	}
-	if err := d.cfg.Registry.Commit(ctx, b.base, b.next); err != nil {
-		return asProblem("store the change", err)
-	}
-	// The point of no return is behind: nothing from here on can fail.
-	d.cfg.Router.Publish(table)
-	return nil
-}
-
-// settleLocked retires what the published batch has replaced, and tells of it.
-func (d *Deployer) settleLocked(b *batch) Applied {
-	applied := Applied{Removed: b.removed, TakenOver: b.taken}
-	for _, l := range b.fresh {
-		prefix := l.service.Prefix
-		old := d.replace(prefix, l)
-		if old != nil {
-			d.retire(old)
-		}
-		result := Result{Created: old == nil, Service: l.service, Status: l.deployment.Status()}
-		applied.Deployed = append(applied.Deployed, result)
-		d.log.Info("service deployed", "prefix", prefix, "digest", l.service.Current.Digest,
-			"generation", l.service.Current.Generation, "created", result.Created, "origin", registry.OriginFile)
-		d.cfg.Events.Deployed(result)
-	}
-	for _, prefix := range b.removed {
-		if old := d.replace(prefix, nil); old != nil {
-			d.retire(old)
-		}
-		d.log.Info("service removed", "prefix", prefix, "generation", b.next.Generation, "origin", registry.OriginFile)
-		d.cfg.Events.Removed(prefix)
-	}
-	return applied
 }
 
 // changeable refuses the management API what the configuration file declares.

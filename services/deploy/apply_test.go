@@ -171,7 +171,7 @@ func TestSpecsOfTheFileAreTrusted(t *testing.T) {
 
 // The file waits for its turn, however many deploys wait too.
 func TestApplyIsNotTurnedAway(t *testing.T) {
-	h := booted(t, t.TempDir(), func(c *Config) { c.FileRules, c.MaxWaiters = true, 1 })
+	h := booted(t, t.TempDir(), func(c *Config) { c.FileRules, c.MaxWaiters, c.PrepareParallel = true, 1, 1 })
 	began, proceed := make(chan struct{}, 2), make(chan struct{})
 	h.kind.failAt("prepare", func(context.Context) error {
 		began <- struct{}{}

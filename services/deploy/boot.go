@@ -4,89 +4,242 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services"
 )
 
-// Boot prepares all that the catalogue names, publishes it and turns readiness on. A service that cannot be prepared
-// any more stays in the catalogue, is reported by Events.Unavailable and the log, and answers 503 until it is
-// deployed anew, rolled back or removed; the others serve. The error is ctx's or ErrClosed, when nothing was
-// published, or ErrBooted.
+// progressInterval is how often the log is told how far the start has come.
+const progressInterval = 2 * time.Second
+
+// Boot is Load and Start.
 func (d *Deployer) Boot(ctx context.Context) error {
-	unlock, err := d.lock(ctx, phaseNew)
+	if err := d.Load(ctx); err != nil {
+		return err
+	}
+	return d.Start(ctx)
+}
+
+// Load publishes a table with all that the catalogue names, in the state "starting". From then on changes are accepted. The error is
+// ctx's or ErrClosed, when nothing was published, or ErrBooted.
+func (d *Deployer) Load(ctx context.Context) error {
+	end, err := d.begin(phaseNew)
+	if err != nil {
+		return err
+	}
+	defer end()
+	unlock, err := d.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	all := d.bootAll(ctx)
 	if err := d.interrupted(ctx); err != nil {
-		d.discardAll(all)
 		return err
 	}
-	d.refuseNeighbours(ctx, all)
-	table, err := router.BuildTable(routes(all))
+	var all, guests []*live
+	for _, service := range d.cfg.Registry.State().Sorted() {
+		l := d.newStarting(service)
+		if _, guestless := d.cfg.Admission[service.Current.Kind]; guestless && len(service.Current.Options.Use) == 0 {
+			all = append(all, l) // first, as they take no time
+		} else {
+			guests = append(guests, l)
+		}
+	}
+	all = append(all, guests...)
+	table, err := d.buildTable(all)
 	if err != nil {
-		d.discardAll(all)
 		return fmt.Errorf("boot: build the table: %w", err)
 	}
 	d.cfg.Router.Publish(table)
 	for _, l := range all {
 		d.replace(l.service.Prefix, l)
 	}
-	d.phase.Store(phaseReady)
-	d.log.Info("catalogue loaded", "services", len(all), "generation", d.cfg.Registry.State().Generation)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.phase.Load() == phaseNew { // else another Load was first
+		d.start = startQueue{rest: all, total: len(all), left: len(all)}
+		d.phase.Store(phaseServing)
+	}
+	return nil
+}
+
+// handover is a service whose start has ended.
+type handover struct {
+	from, to *live
+	release  func() // of the claim
+}
+
+// Start prepares the services that Load has published, at most PrepareParallel with guests at a time and those first that requests wait for.
+// Each serves as soon as it is prepared. A service that cannot be prepared any more stays in the catalogue, is reported by
+// Events.Unavailable and the log, and answers 503 until it is deployed anew, rolled back or removed. The error is ctx's or ErrClosed.
+func (d *Deployer) Start(ctx context.Context) error {
+	end, err := d.begin(phaseServing)
+	if err != nil {
+		return err
+	}
+	defer end()
+	began := time.Now()
+	finished := make(chan handover, 64)
+	var workers sync.WaitGroup
+	for range d.cfg.PrepareParallel {
+		workers.Go(func() { d.startServices(ctx, finished) })
+	}
+	reporting, stop := context.WithCancel(ctx)
+	var reporter sync.WaitGroup
+	reporter.Go(func() { d.reportStart(reporting, began) })
+	go func() { // ends with the workers, whom this function outlives
+		workers.Wait()
+		close(finished)
+	}()
+	for h := range finished {
+		batch := []handover{h}
+		for more := true; more; {
+			select {
+			case h, more = <-finished:
+				if more {
+					batch = append(batch, h)
+				}
+			default:
+				more = false
+			}
+		}
+		d.handOver(ctx, batch)
+	}
+	stop()
+	reporter.Wait()
+	if err := d.interrupted(ctx); err != nil {
+		return err
+	}
+	d.started.Store(true)
+	d.log.Info("catalogue loaded", "services", len(d.snapshot()), "generation", d.cfg.Registry.State().Generation,
+		"took", time.Since(began).Round(time.Millisecond))
 	d.collectGarbage()
 	return nil
 }
 
-// bootAll makes one live for each service, at most BootParallel at a time.
-func (d *Deployer) bootAll(ctx context.Context) []*live {
-	stored := d.cfg.Registry.State().Sorted()
-	all := make([]*live, len(stored))
-	turn := make(chan struct{}, d.cfg.BootParallel)
-	var wg sync.WaitGroup
-	for i, service := range stored {
-		turn <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-turn }()
-			all[i] = d.bootOne(ctx, service)
-		})
+// reportStart logs how far the start has come, until ctx ends.
+func (d *Deployer) reportStart(ctx context.Context, began time.Time) {
+	ticker := time.NewTicker(progressInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			done, total := d.Progress()
+			d.log.Info(fmt.Sprintf("starting, %d of %d", done, total), "for", time.Since(began).Round(time.Second))
+		case <-ctx.Done():
+			return
+		}
 	}
-	wg.Wait()
-	return all
 }
 
-// bootOne never fails: what cannot be prepared is live as a refusal.
-func (d *Deployer) bootOne(ctx context.Context, service registry.Service) *live {
-	deployment, err := d.reprepare(ctx, service)
+// startServices prepares one service after the other, until none is left or ctx ends.
+func (d *Deployer) startServices(ctx context.Context, finished chan<- handover) {
+	for d.interrupted(ctx) == nil {
+		d.mu.Lock()
+		l, wait := d.start.next()
+		d.mu.Unlock()
+		if l == nil {
+			return
+		}
+		release, ok := d.claimStart(ctx, l, wait)
+		switch {
+		case !ok:
+		case d.liveAt(l.service.Prefix) != l: // a change was first
+			release()
+		default:
+			d.startService(ctx, l, release, finished)
+		}
+	}
+}
+
+// claimStart takes the claim to a service. Without wait, one that a change has is left for later.
+func (d *Deployer) claimStart(ctx context.Context, l *live, wait bool) (release func(), ok bool) {
+	if wait {
+		release, err := d.claim(ctx, patient, l.service.Prefix)
+		return release, err == nil
+	}
+	prefixes := []registry.Prefix{l.service.Prefix}
+	if free, _ := d.claims.try(prefixes); free {
+		return func() { d.claims.release(prefixes) }, true
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.start.later = append(d.start.later, l)
+	return nil, false
+}
+
+// startService prepares a service whose claim is held, and hands both over.
+func (d *Deployer) startService(ctx context.Context, l *live, release func(), finished chan<- handover) {
+	deployment, err := d.reprepare(ctx, l.service)
+	if d.interrupted(ctx) != nil {
+		d.closeUnpublished(l.service.Prefix, deployment)
+		release()
+		return
+	}
+	fresh := d.newLiveOr(ctx, l.service, deployment, err)
+	finished <- handover{from: l, to: fresh, release: release}
+}
+
+// handOver makes the prepared versions what is routed to.
+func (d *Deployer) handOver(ctx context.Context, batch []handover) {
+	d.writer <- struct{}{} // held for moments by others
+	defer func() { <-d.writer }()
+	if d.interrupted(ctx) != nil {
+		for _, h := range batch {
+			d.discard(h.to)
+			h.release()
+		}
+		return
+	}
+	starting := make(map[*live]bool, len(batch))
+	for _, h := range batch {
+		starting[h.from] = true
+	}
+	var all []*live
+	for _, l := range d.snapshot() {
+		if !starting[l] {
+			all = append(all, l)
+		}
+	}
+	for i := range batch {
+		all = append(all, batch[i].to)
+		if err := checkNeighbours(all[len(all)-1:], all); err != nil { // one of them was deployed while the other had failed
+			d.discard(batch[i].to)
+			batch[i].to = d.newLiveOr(ctx, batch[i].from.service, nil, err)
+			all[len(all)-1] = batch[i].to
+		}
+	}
+	table, err := d.buildTable(all)
+	if err != nil { // the same prefixes have been built before
+		panic("deploy: a table that was valid is not any more: " + err.Error())
+	}
+	d.cfg.Router.Publish(table)
+	for _, h := range batch {
+		d.retire(d.replace(h.from.service.Prefix, h.to))
+		h.release()
+	}
+}
+
+// newLiveOr makes a live service of a deployment, or of the error that there is in its place: a refusal.
+func (d *Deployer) newLiveOr(ctx context.Context, service registry.Service, deployment services.Deployment, err error) *live {
 	if err == nil {
 		return d.newLive(service, deployment, nil)
 	}
-	return d.unavailable(ctx, service, err)
-}
-
-// unavailable is live as a refusal, and tells why.
-func (d *Deployer) unavailable(ctx context.Context, service registry.Service, err error) *live {
 	err = fmt.Errorf("%w: %w", ErrUnavailable, err)
-	if d.interrupted(ctx) == nil {
-		d.log.Error("service is in the catalogue but cannot be served",
-			"prefix", service.Prefix, "digest", service.Current.Digest, "error", err)
-		d.cfg.Events.Unavailable(service.Prefix, err)
-	}
+	d.log.ErrorContext(ctx, "service is in the catalogue but cannot be served",
+		"prefix", service.Prefix, "digest", service.Current.Digest, "error", err)
+	d.cfg.Events.Unavailable(service.Prefix, err)
 	return d.newLive(service, refusal{
 		kind:   problem.NotReady,
 		detail: "this service could not be started; its operator can deploy it anew, roll it back or remove it",
 		cause:  err,
+		state:  services.StateFailed,
 	}, err)
 }
 
 func (d *Deployer) reprepare(ctx context.Context, service registry.Service) (services.Deployment, error) {
-	if err := d.interrupted(ctx); err != nil {
-		return nil, err
-	}
 	if violations := checkPrefix(service.Prefix); len(violations) > 0 {
 		return nil, invalidSpec(violations)
 	}
@@ -97,10 +250,10 @@ func (d *Deployer) reprepare(ctx context.Context, service registry.Service) (ser
 	if !d.cfg.FileRules {
 		spec.Origin = registry.OriginAPI // a file that is gone vouches for nothing
 	}
-	return d.prepare(ctx, spec)
+	return d.prepare(ctx, patient, spec)
 }
 
-// interrupted says why a boot is to be given up.
+// interrupted says why a start is to be given up.
 func (d *Deployer) interrupted(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("boot: %w", err)
@@ -109,10 +262,4 @@ func (d *Deployer) interrupted(ctx context.Context) error {
 		return fmt.Errorf("boot: %w", ErrClosed)
 	}
 	return nil
-}
-
-func (d *Deployer) discardAll(all []*live) {
-	for _, l := range all {
-		d.discard(l)
-	}
 }

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -17,34 +16,81 @@ import (
 //
 // A spec whose options name middleware, and which has no modules for it, means those that the catalogue has: it was made of a version there,
 // and what stands in front of a service is not to be lost with a change of something else.
-func (d *Deployer) Add(ctx context.Context, spec services.Spec) (result Result, err error) {
-	if len(spec.Use) == 0 && len(spec.Options.Use) > 0 {
-		if spec.Use, err = d.storedMiddleware(ctx, registry.Version{Options: spec.Options}); err != nil {
-			return Result{}, asProblem("read the middleware", err)
-		}
-	}
-	if err := d.Validate(spec); err != nil {
+func (d *Deployer) Add(ctx context.Context, spec services.Spec) (Result, error) {
+	if err := d.checkPhase(phaseServing); err != nil {
 		return Result{}, err
 	}
-	unlock, err := d.lock(ctx, phaseReady)
+	spec, err := d.complete(ctx, spec)
+	if err == nil {
+		err = d.Validate(spec) // before it waits for anything
+	}
 	if err != nil {
 		return Result{}, err
 	}
-	defer unlock()
-	if err := d.changeable(spec.Prefix); err != nil {
+	return d.change(ctx, spec.Prefix, func(registry.Service) (services.Spec, error) { return spec, nil })
+}
+
+// Change is Add with a spec that is made of the service as it is: no other change of the service comes between. The service
+// is the zero one if the prefix is free. build must be quick.
+func (d *Deployer) Change(
+	ctx context.Context, prefix registry.Prefix, build func(registry.Service) (services.Spec, error),
+) (Result, error) {
+	return d.change(ctx, prefix, func(current registry.Service) (services.Spec, error) {
+		spec, err := build(current)
+		if err == nil {
+			spec, err = d.complete(ctx, spec)
+		}
+		if err != nil {
+			return services.Spec{}, err
+		}
+		return spec, d.Validate(spec)
+	})
+}
+
+// complete reads the middleware of a spec that has the digests alone.
+func (d *Deployer) complete(ctx context.Context, spec services.Spec) (services.Spec, error) {
+	if len(spec.Use) > 0 || len(spec.Options.Use) == 0 {
+		return spec, nil
+	}
+	var err error
+	if spec.Use, err = d.storedMiddleware(ctx, registry.Version{Options: spec.Options}); err != nil {
+		return services.Spec{}, asProblem("read the middleware", err)
+	}
+	return spec, nil
+}
+
+// change deploys what build makes, which is valid.
+func (d *Deployer) change(
+	ctx context.Context, prefix registry.Prefix, build func(registry.Service) (services.Spec, error),
+) (result Result, err error) {
+	end, err := d.begin(phaseServing)
+	if err != nil {
 		return Result{}, err
 	}
-	release, err := d.putBlobs(ctx, &spec)
+	defer end()
+	release, err := d.claim(ctx, impatient, prefix)
+	if err != nil {
+		return Result{}, err
+	}
+	defer release()
+	if err := d.changeable(prefix); err != nil {
+		return Result{}, err
+	}
+	spec, err := build(d.cfg.Registry.State().Services[prefix])
+	if err != nil {
+		return Result{}, err
+	}
+	releaseBlobs, err := d.putBlobs(ctx, &spec)
 	if err != nil {
 		return Result{}, err
 	}
 	defer func() {
-		release()
+		releaseBlobs()
 		if err != nil { // else whoever deploys what cannot be prepared fills the disk
 			d.retiring.Go(d.collectGarbage)
 		}
 	}()
-	return d.deployLocked(ctx, spec)
+	return d.deploy(ctx, spec)
 }
 
 // Rollback makes the version current again that was so before the present one. As with kubectl's rollout undo and
@@ -62,11 +108,16 @@ func (d *Deployer) RollbackTo(ctx context.Context, prefix registry.Prefix, g reg
 func (d *Deployer) rollback(
 	ctx context.Context, prefix registry.Prefix, choose func(*registry.State) (registry.Version, error),
 ) (Result, error) {
-	unlock, err := d.lock(ctx, phaseReady)
+	end, err := d.begin(phaseServing)
 	if err != nil {
 		return Result{}, err
 	}
-	defer unlock()
+	defer end()
+	release, err := d.claim(ctx, impatient, prefix)
+	if err != nil {
+		return Result{}, err
+	}
+	defer release()
 	if err := d.changeable(prefix); err != nil {
 		return Result{}, err
 	}
@@ -82,7 +133,7 @@ func (d *Deployer) rollback(
 	if err := d.Validate(spec); err != nil {
 		return Result{}, err
 	}
-	return d.deployLocked(ctx, spec)
+	return d.deploy(ctx, spec)
 }
 
 // stored is the spec of a version in the catalogue.
@@ -97,42 +148,57 @@ func (d *Deployer) stored(ctx context.Context, prefix registry.Prefix, v registr
 	}
 	return services.Spec{
 		Use:    use,
-		Prefix: prefix, Kind: v.Kind, Digest: v.Digest, Module: module, Options: v.Options, Generation: v.Generation, Origin: v.Origin,
+		Prefix: prefix, Kind: v.Kind, Digest: v.Digest, Module: module, Options: v.Options, Origin: v.Origin,
 	}, nil
 }
 
-// deployLocked goes from "prepare" to "drain" with a spec whose blob is held or named.
-func (d *Deployer) deployLocked(ctx context.Context, spec services.Spec) (Result, error) {
-	base := d.cfg.Registry.State()
-	next, service := base.Put(spec.Prefix, version(spec))
-	spec.Generation = service.Current.Generation
-	deployment, err := d.prepare(ctx, spec)
+// deploy goes from "prepare" to "drain" with a spec whose blobs are held or named, and the claim to its prefix.
+func (d *Deployer) deploy(ctx context.Context, spec services.Spec) (Result, error) {
+	deployment, err := d.prepare(ctx, impatient, spec)
 	if err != nil {
 		return Result{}, asProblem("prepare the service", err)
 	}
+	unlock, err := d.lock(ctx)
+	if err != nil {
+		d.closeUnpublished(spec.Prefix, deployment)
+		return Result{}, err
+	}
+	defer unlock()
+	base := d.cfg.Registry.State()
+	next, service := base.Put(spec.Prefix, version(spec))
 	fresh := d.newLive(service, deployment, nil)
 	if err := d.commitLocked(ctx, base, next, spec.Prefix, fresh); err != nil {
 		d.discard(fresh)
 		return Result{}, err
 	}
-	_, replaced := base.Services[spec.Prefix]
-	result := Result{Created: !replaced, Service: service, Status: deployment.Status()}
+	before, replaced := base.Services[spec.Prefix]
+	result := Result{Created: !replaced, Before: before.Current, Service: service, Status: deployment.Status()}
 	d.log.Info("service deployed",
-		"prefix", spec.Prefix, "digest", spec.Digest, "generation", spec.Generation, "created", !replaced)
+		"prefix", spec.Prefix, "digest", spec.Digest, "generation", service.Current.Generation, "created", !replaced)
 	d.cfg.Events.Deployed(result)
 	return result, nil
 }
 
 // Remove takes a service and its history out of the catalogue. Requests in flight end as if it were still there.
 func (d *Deployer) Remove(ctx context.Context, prefix registry.Prefix) error {
-	unlock, err := d.lock(ctx, phaseReady)
+	end, err := d.begin(phaseServing)
+	if err != nil {
+		return err
+	}
+	defer end()
+	release, err := d.claim(ctx, impatient, prefix)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := d.changeable(prefix); err != nil {
+		return err
+	}
+	unlock, err := d.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := d.changeable(prefix); err != nil {
-		return err
-	}
 	base := d.cfg.Registry.State()
 	next, err := base.Remove(prefix)
 	if err != nil {
@@ -144,34 +210,6 @@ func (d *Deployer) Remove(ctx context.Context, prefix registry.Prefix) error {
 	d.log.Info("service removed", "prefix", prefix, "generation", next.Generation)
 	d.cfg.Events.Removed(prefix)
 	return nil
-}
-
-// prepare runs the kind's Prepare within its time, for a deploy or at boot.
-func (d *Deployer) prepare(ctx context.Context, spec services.Spec) (services.Deployment, error) {
-	kind, ok := d.kinds[spec.Kind]
-	if !ok {
-		return nil, fmt.Errorf("%w: there is no kind of service called %q", ErrInvalid, spec.Kind)
-	}
-	ctx, cancel := context.WithTimeout(ctx, d.cfg.PrepareTimeout)
-	defer cancel()
-	defer context.AfterFunc(d.closing, cancel)()
-	var deployment services.Deployment
-	err := guarded(ctx, d.log, "prepare", func() (err error) {
-		deployment, err = kind.Prepare(ctx, withoutMiddleware(spec))
-		return err
-	})
-	if err == nil && deployment != nil && len(spec.Use) > 0 {
-		deployment, err = d.prepareMiddleware(ctx, spec, deployment)
-	}
-	switch {
-	case err != nil && d.closing.Err() != nil:
-		return nil, errClosing()
-	case err != nil:
-		return nil, err
-	case deployment == nil:
-		return nil, fmt.Errorf("kind %q prepared nothing and gave no error", spec.Kind)
-	}
-	return deployment, nil
 }
 
 // commitLocked makes fresh, or nothing if it is nil, what is live at prefix. With an error nothing has changed.
@@ -202,14 +240,16 @@ func (d *Deployer) tableWith(prefix registry.Prefix, fresh *live) (*router.Table
 			return nil, err
 		}
 	}
-	return router.BuildTable(routes(all))
+	return d.buildTable(all)
 }
 
 // replace puts fresh, or nothing, in the place of what is live at prefix and gives that.
 func (d *Deployer) replace(prefix registry.Prefix, fresh *live) (old *live) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	old = d.live[prefix]
+	if old = d.live[prefix]; old != nil && old.startup != nil {
+		d.start.left--
+	}
 	if fresh == nil {
 		delete(d.live, prefix)
 	} else {

@@ -30,10 +30,16 @@ type Config struct {
 	FileRules bool
 
 	PrepareTimeout time.Duration // for one Kind.Prepare; default 2 min
-	DrainTimeout   time.Duration // for the requests on a replaced version; default 1 min
+	RetireAfter    time.Duration // for the requests on a replaced or removed version; default 1 h
+	MaxRetired     int           // versions of a service that have such requests; default 16. The oldest is stopped first
 	CloseTimeout   time.Duration // for stopping those that outlive the drain; default 5 s
-	MaxWaiters     int           // deploys waiting for another to end; default 8. Each keeps its module in memory
-	BootParallel   int           // services prepared at a time in Boot; default the number of processors
+	MaxWaiters     int           // changes waiting for others to end; default 8. Each keeps its module in memory
+	// PrepareParallel is how many services with guests are prepared at a time, at the start and by deploys; default the
+	// number of processors, but at least 2, so that one slow module does not hold up all others, and at most 4.
+	PrepareParallel int
+
+	StartWait    time.Duration // of a request for its service to start, where the service has no timeout; default 10 s
+	MaxStartWait int           // requests that wait so, for all services; default 1024. For one: Limits.Queue
 
 	Log    *slog.Logger // default: discards
 	Events Events
@@ -73,10 +79,13 @@ type Drain struct {
 // withDefaults fills in what was left zero.
 func (c Config) withDefaults() Config {
 	c.PrepareTimeout = orDefault(c.PrepareTimeout, 2*time.Minute)
-	c.DrainTimeout = orDefault(c.DrainTimeout, time.Minute)
+	c.RetireAfter = orDefault(c.RetireAfter, time.Hour)
+	c.MaxRetired = orDefault(c.MaxRetired, 16)
 	c.CloseTimeout = orDefault(c.CloseTimeout, 5*time.Second)
 	c.MaxWaiters = orDefault(c.MaxWaiters, 8)
-	c.BootParallel = orDefault(c.BootParallel, runtime.GOMAXPROCS(0))
+	c.PrepareParallel = orDefault(c.PrepareParallel, min(max(2, runtime.GOMAXPROCS(0)), 4))
+	c.StartWait = orDefault(c.StartWait, 10*time.Second)
+	c.MaxStartWait = orDefault(c.MaxStartWait, 1024)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

@@ -22,44 +22,63 @@ type Deployer struct {
 	kinds map[string]services.Kind // immutable
 	log   *slog.Logger             // immutable
 
+	claims  *claims       // immutable
+	turns   chan struct{} // who has sent to it may compile
 	writer  chan struct{} // the writer lock: who has sent to it holds it
-	waiters atomic.Int32  // deploys that wait for it
+	waiters atomic.Int32  // impatient changes that wait for a claim or a turn
 
-	phase atomic.Int32 // one of the phases; changed with the writer lock held
+	phase   atomic.Int32 // one of the phases; changed with mu held
+	started atomic.Bool  // every service of the catalogue was prepared, or has failed
+	applied atomic.Bool  // the configuration file was applied; true from the beginning if there is none
 
 	mu       sync.Mutex
 	live     map[registry.Prefix]*live     // guarded by mu; changed with the writer lock held too
+	retired  map[registry.Prefix][]*live   // guarded by mu; not closed yet, the oldest first
 	limiters map[limiterKey]*sharedLimiter // guarded by mu
+	start    startQueue                    // guarded by mu
+	awaiting int                           // guarded by mu: requests that wait for a service to start
+	declared progress                      // guarded by mu: services of the first Apply
 
 	// The contexts end at the two steps of Close; all four are immutable.
-	closing      context.Context // Close was called
+	closing      context.Context // Close was called; ends with mu held
 	beginClosing context.CancelFunc
 	draining     context.Context // Close has run out of time
 	stopDrain    context.CancelFunc
 
-	retiring sync.WaitGroup // one for each retired deployment that is not closed yet
-	cut      atomic.Int32   // drains that Close broke off with requests still running
+	changes   sync.WaitGroup // one for each change under way; added to with mu held, before closing ends
+	preparing sync.WaitGroup // one for each call of a Kind's Prepare
+	retiring  sync.WaitGroup // one for each retired deployment that is not closed yet
+	cut       atomic.Int32   // drains that Close broke off with requests still running
 }
 
 // The phases of a Deployer. It never goes back.
 const (
-	phaseNew int32 = iota
-	phaseReady
+	phaseNew     int32 = iota
+	phaseServing       // a table is published
 	phaseClosed
 )
 
 // Result tells what a deploy has brought about.
 type Result struct {
-	Created bool // the prefix was free before
+	Created bool             // the prefix was free before
+	Before  registry.Version // what it has replaced; zero if Created
 	Service registry.Service
 	Status  services.Status
 }
 
 // Entry is a service of the catalogue with what is live of it.
 type Entry struct {
-	Service registry.Service
-	Status  services.Status
-	Problem error // why it is unavailable, for the log; nil if it serves
+	Service  registry.Service
+	Status   services.Status
+	Problem  error // why it is unavailable, for the log; nil if it serves
+	Retiring Retiring
+}
+
+// Retiring counts the earlier versions of a service that still have requests.
+type Retiring struct {
+	Versions      int
+	Requests      int
+	SnapshotBytes int64
 }
 
 // New makes a Deployer that has not loaded anything yet. It starts no goroutine. A Config that no program should pass
@@ -71,8 +90,11 @@ func New(cfg Config) *Deployer {
 		cfg:      cfg,
 		kinds:    make(map[string]services.Kind, len(cfg.Kinds)),
 		log:      cfg.Log,
+		claims:   newClaims(),
+		turns:    make(chan struct{}, cfg.PrepareParallel),
 		writer:   make(chan struct{}, 1),
 		live:     make(map[registry.Prefix]*live),
+		retired:  make(map[registry.Prefix][]*live),
 		limiters: make(map[limiterKey]*sharedLimiter),
 	}
 	d.closing, d.beginClosing = context.WithCancel(context.Background())
@@ -80,11 +102,15 @@ func New(cfg Config) *Deployer {
 	for _, k := range cfg.Kinds {
 		d.kinds[k.Name()] = k
 	}
+	d.applied.Store(!cfg.FileRules)
 	return d
 }
 
-// Ready reports whether Boot has published the catalogue and Close has not been called.
-func (d *Deployer) Ready() bool { return d.phase.Load() == phaseReady && d.closing.Err() == nil }
+// Ready reports whether every service of the catalogue and of the configuration file was prepared, or has failed, and
+// Close has not been called.
+func (d *Deployer) Ready() bool {
+	return d.phase.Load() == phaseServing && d.started.Load() && d.applied.Load() && d.closing.Err() == nil
+}
 
 // List gives all services in the order of their prefixes.
 func (d *Deployer) List() []Entry {
@@ -92,74 +118,57 @@ func (d *Deployer) List() []Entry {
 	all := slices.SortedFunc(slices.Values(d.snapshot()), byPrefix)
 	entries := make([]Entry, 0, len(all))
 	for _, l := range all {
-		entries = append(entries, l.entry())
+		entries = append(entries, d.entry(l))
 	}
 	return entries
 }
 
-// Inspect gives one service; its error matches registry.ErrNotFound.
+// Inspect returns one service; its error matches registry.ErrNotFound.
 func (d *Deployer) Inspect(prefix registry.Prefix) (Entry, error) {
 	if l := d.liveAt(prefix); l != nil {
-		return l.entry(), nil
+		return d.entry(l), nil
 	}
 	return Entry{}, asProblem("find the service", fmt.Errorf("%w: %s", registry.ErrNotFound, prefix))
 }
 
-// lock takes the writer lock. It fails when ctx ends first, when too many wait already, and in any phase but want.
-func (d *Deployer) lock(ctx context.Context, want int32) (unlock func(), err error) {
+// Blob reads what a version of the catalogue is made of.
+func (d *Deployer) Blob(ctx context.Context, digest registry.Digest) ([]byte, error) {
+	return d.cfg.Registry.Blob(ctx, digest)
+}
+
+// entry describes l with the versions before it that still have requests.
+func (d *Deployer) entry(l *live) Entry {
+	e := Entry{Service: l.service, Status: l.deployment.Status(), Problem: l.problem}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, old := range d.retired[l.service.Prefix] {
+		e.Retiring.Versions++
+		e.Retiring.Requests += old.route.InUse()
+		e.Retiring.SnapshotBytes += old.deployment.Status().SnapshotBytes
+	}
+	return e
+}
+
+// begin counts a change in, which Close waits for. It fails in any phase but want.
+func (d *Deployer) begin(want int32) (end func(), err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if err := d.checkPhase(want); err != nil {
 		return nil, err
 	}
+	d.changes.Add(1)
+	return d.changes.Done, nil
+}
+
+// lock takes the writer lock, which is held for a commit and never during a Prepare.
+func (d *Deployer) lock(ctx context.Context) (unlock func(), err error) {
 	select {
 	case d.writer <- struct{}{}:
-	default:
-		if err := d.awaitTurn(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return d.locked(want)
-}
-
-// lockPatiently is lock for those who are few: they wait however many others do.
-func (d *Deployer) lockPatiently(ctx context.Context, want int32) (unlock func(), err error) {
-	if err := d.checkPhase(want); err != nil {
-		return nil, err
-	}
-	if err := d.awaitLock(ctx); err != nil {
-		return nil, err
-	}
-	return d.locked(want)
-}
-
-// locked gives the lock that was taken back where the phase has changed meanwhile.
-func (d *Deployer) locked(want int32) (unlock func(), err error) {
-	unlock = func() { <-d.writer }
-	if err := d.checkPhase(want); err != nil {
-		unlock()
-		return nil, err
-	}
-	return unlock, nil
-}
-
-// awaitTurn takes the writer lock from a queue of bounded length.
-func (d *Deployer) awaitTurn(ctx context.Context) error {
-	defer d.waiters.Add(-1)
-	if int(d.waiters.Add(1)) > d.cfg.MaxWaiters {
-		p := problem.New(problem.NoCapacity, "other deploys are being carried out and too many wait already; try again")
-		p.RetryAfter = busyRetryAfter
-		return p.WithCause(ErrBusy)
-	}
-	return d.awaitLock(ctx)
-}
-
-func (d *Deployer) awaitLock(ctx context.Context) error {
-	select {
-	case d.writer <- struct{}{}:
-		return nil
+		return func() { <-d.writer }, nil
 	case <-d.closing.Done():
-		return errClosing()
+		return nil, errClosing()
 	case <-ctx.Done():
-		return asProblem("wait for the deploys before this one", context.Cause(ctx))
+		return nil, asProblem("wait for the deploys before this one", context.Cause(ctx))
 	}
 }
 

@@ -16,12 +16,15 @@ var (
 	ErrInvalid     = errors.New("invalid spec")
 	ErrBusy        = errors.New("too many deploys are waiting")
 	ErrNotReady    = errors.New("the catalogue is not loaded yet")
+	ErrStarting    = errors.New("the service is starting")
 	ErrClosed      = errors.New("the server is shutting down")
 	ErrBooted      = errors.New("boot was called before")
 	ErrUnavailable = errors.New("service could not be prepared at start")
 	ErrDeclared    = errors.New("the service is declared in the configuration file")
 	ErrPanic       = errors.New("panic")
 	ErrCutOff      = errors.New("requests were stopped before they had ended")
+	// ErrStuck says that a Kind's Prepare goes on although it was told to stop. What it uses must not be closed.
+	ErrStuck = errors.New("a preparation does not stop")
 )
 
 // busyRetryAfter is told to clients that find too many others waiting: about the time of a few compilations.

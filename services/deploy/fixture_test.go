@@ -236,7 +236,7 @@ func booted(t *testing.T, dir string, change func(*Config)) *house {
 	t.Helper()
 	h := unbooted(t, dir, change)
 	require.NoError(t, h.Boot(context.Background()))
-	require.True(t, h.Ready())
+	require.Equal(t, !h.cfg.FileRules, h.Ready(), "with a file, not before it is applied")
 	return h
 }
 

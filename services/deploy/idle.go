@@ -55,6 +55,9 @@ func shortestBound(p registry.IdlePolicy) time.Duration {
 func (d *Deployer) idleRound(ctx context.Context, now time.Time, longest time.Duration) time.Time {
 	next := now.Add(longest)
 	for _, l := range d.snapshot() {
+		if l.startup != nil {
+			continue
+		}
 		action, again := registry.DecideIdle(now, l.usage(), d.cfg.Idle)
 		switch action {
 		case registry.ReleaseSlots:

@@ -18,18 +18,16 @@ import (
 type live struct {
 	service    registry.Service    // immutable
 	deployment services.Deployment // immutable
-	limiter    *sharedLimiter      // immutable
+	limiter    *sharedLimiter      // immutable; nil while starting
 	route      *router.Route       // immutable
 	since      time.Time           // immutable; when it was made
 	problem    error               // immutable; why it is unavailable, else nil
 	unroutable bool                // immutable; the router's rules for prefixes do not allow this one any more
+	startup    *startup            // immutable; nil unless the version is still to be prepared
+	stop       chan struct{}       // capacity 1; sent to when the version is to be stopped before its time to retire is over
 
 	scaleMu sync.Mutex
 	closed  bool // guarded by scaleMu; Close of the deployment has been called
-}
-
-func (l *live) entry() Entry {
-	return Entry{Service: l.service, Status: l.deployment.Status(), Problem: l.problem}
 }
 
 // limiterKey names a limiter: versions at one prefix may be admitted by different gates, or with different weights.
@@ -54,9 +52,11 @@ type sharedLimiter struct {
 
 // newLive makes what is not visible to anybody yet. Its owner publishes it or calls discard.
 func (d *Deployer) newLive(service registry.Service, deployment services.Deployment, unavailable error) *live {
-	l := &live{service: service, deployment: deployment, since: time.Now(), problem: unavailable}
+	l := &live{service: service, deployment: deployment, since: time.Now(), problem: unavailable, stop: make(chan struct{}, 1)}
 	l.limiter = d.useLimiter(service)
-	l.route = newRoute(service, deployment, l.limiter.Limiter)
+	b := binding(service, deployment)
+	b.Limiter = l.limiter.Limiter
+	l.route = router.NewRoute(b)
 	l.unroutable = len(checkPrefix(service.Prefix)) > 0
 	return l
 }
@@ -72,17 +72,26 @@ func routes(all []*live) []*router.Route {
 	return list
 }
 
-func newRoute(s registry.Service, h router.Handler, limiter *admission.Limiter) *router.Route {
+// buildTable makes a table of all that is live. Before the configuration file was applied, paths without a service are
+// not known to be that.
+func (d *Deployer) buildTable(all []*live) (*router.Table, error) {
+	table, err := router.BuildTable(routes(all))
+	if err == nil && !d.applied.Load() {
+		table = table.Incomplete()
+	}
+	return table, err
+}
+
+func binding(s registry.Service, h router.Handler) router.Binding {
 	key, _ := router.ParseKey(string(s.Prefix)) // else it is unroutable, and its route in no table
-	return router.NewRoute(router.Binding{
+	return router.Binding{
 		Prefix:     key.Prefix,
 		Match:      key.Match,
 		Service:    string(s.Prefix),
 		Version:    string(s.Current.Digest),
 		Generation: uint64(s.Current.Generation),
 		Handler:    h,
-		Limiter:    limiter,
-	})
+	}
 }
 
 // useLimiter gives the limiter of a service, with one more user.
@@ -126,6 +135,7 @@ type refusal struct {
 	kind   problem.Kind // immutable
 	detail string       // immutable
 	cause  error        // immutable
+	state  string       // immutable; one of the State constants
 }
 
 // Serve answers with the problem.
@@ -133,8 +143,8 @@ func (r refusal) Serve(http.ResponseWriter, *http.Request, *accesslog.Record) er
 	return problem.New(r.kind, r.detail).WithCause(r.cause)
 }
 
-// Status says that the service has failed.
-func (r refusal) Status() services.Status { return services.Status{State: services.StateFailed} }
+// Status has no more than the state.
+func (r refusal) Status() services.Status { return services.Status{State: r.state} }
 
 // Scale has nothing to give back.
 func (r refusal) Scale(context.Context, services.Scale) error { return nil }

@@ -1,8 +1,6 @@
 package deploy
 
 import (
-	"context"
-
 	"github.com/vespo-dev/vespo/services"
 )
 
@@ -24,17 +22,4 @@ func checkNeighbours(fresh, all []*live) error {
 		}
 	}
 	return nil
-}
-
-// refuseNeighbours replaces what cannot be beside those before it in a catalogue that is loaded, which can happen if one of them could not be
-// prepared while the other was deployed.
-func (d *Deployer) refuseNeighbours(ctx context.Context, all []*live) {
-	for i, l := range all {
-		err := checkNeighbours(all[i:i+1], all[:i])
-		if err == nil {
-			continue
-		}
-		d.discard(l)
-		all[i] = d.unavailable(ctx, l.service, err)
-	}
 }

@@ -67,7 +67,7 @@ func TestRequestsThatOutliveTheDrainAreStopped(t *testing.T) {
 		var retired drains
 		h := booted(t, t.TempDir(), func(c *Config) {
 			retired.listen(c)
-			c.DrainTimeout = time.Minute
+			c.RetireAfter = time.Minute
 		})
 		defer h.end()
 		h.add("/a", "one")
@@ -185,5 +185,45 @@ func TestPrepareThatTakesTooLongIsBrokenOff(t *testing.T) {
 		_, err := h.Add(context.Background(), spec("/a", "one"))
 		requireKind(t, problem.Deadline, err)
 		require.Equal(t, time.Minute, time.Since(begun))
+	})
+}
+
+// What an old version holds is shown for as long as it has requests, and the number of old versions is bounded.
+func TestRetiringVersionsAreCountedAndBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var retired drains
+		h := booted(t, t.TempDir(), func(c *Config) {
+			retired.listen(c)
+			c.MaxRetired = 2
+		})
+		defer h.end()
+		var answers []<-chan string
+		for i, text := range []string{"one", "two", "three", "four"} {
+			h.add("/a", text)
+			if i < 3 {
+				answers = append(answers, h.pause("/a"))
+			}
+			if i == 1 {
+				answers = append(answers, h.pause("/a"))
+				entry, err := h.Inspect("/a")
+				require.NoError(t, err)
+				require.Equal(t, Retiring{Versions: 1, Requests: 1}, entry.Retiring)
+			}
+		}
+		require.Contains(t, <-answers[0], "stopped", "the oldest makes room")
+		synctest.Wait()
+		require.Equal(t, map[registry.Generation]Drain{1: {Forced: true}}, retired.seen())
+		entry, err := h.Inspect("/a")
+		require.NoError(t, err)
+		require.Equal(t, Retiring{Versions: 2, Requests: 3}, entry.Retiring)
+		time.Sleep(59 * time.Minute) // below the default
+		close(h.kind.hold)
+		require.Equal(t, "two", <-answers[1])
+		require.Equal(t, "two", <-answers[2])
+		require.Equal(t, "three", <-answers[3])
+		synctest.Wait()
+		entry, err = h.Inspect("/a")
+		require.NoError(t, err)
+		require.Zero(t, entry.Retiring)
 	})
 }

@@ -1,0 +1,164 @@
+package deploy
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/services"
+)
+
+// prepared is a spec of an Apply whose blobs are held, with its deployment.
+type prepared struct {
+	spec       services.Spec
+	deployment services.Deployment
+	release    func() // of the blobs; nil if they could not be stored
+	err        error
+}
+
+// batch is a transaction under way. It is one goroutine's.
+type batch struct {
+	prepared   []*prepared
+	base, next *registry.State
+	fresh      []*live
+	taken      []registry.Prefix
+	removed    []registry.Prefix
+	gone       map[registry.Prefix]bool // removed or replaced
+}
+
+// release lets the blobs go, those that no version names in the end to the collector.
+func (d *Deployer) release(b *batch) {
+	for _, p := range b.prepared {
+		if p.release != nil {
+			p.release()
+		}
+	}
+	if len(b.prepared) > 0 {
+		d.retiring.Go(d.collectGarbage)
+	}
+}
+
+// commitBatch makes what was prepared, and what is not declared any more, one change. With an error nothing has changed.
+func (d *Deployer) commitBatch(ctx context.Context, b *batch, specs []services.Spec) (Applied, error) {
+	unlock, err := d.lock(ctx)
+	if err != nil {
+		d.closeAll(b)
+		return Applied{}, err
+	}
+	defer unlock()
+	b.base = d.cfg.Registry.State()
+	b.next = b.base
+	for _, p := range b.prepared {
+		b.add(d, p)
+	}
+	if err = b.removeUndeclared(specs); err == nil {
+		err = d.publishLocked(ctx, b)
+	}
+	if err != nil {
+		for _, l := range b.fresh {
+			d.discard(l)
+		}
+		return Applied{}, err
+	}
+	return d.settleLocked(b), nil
+}
+
+// add makes what was prepared a part of the batch.
+func (b *batch) add(d *Deployer, p *prepared) {
+	old, replaces := b.base.Services[p.spec.Prefix]
+	next, service := b.next.Put(p.spec.Prefix, version(p.spec))
+	b.next, b.fresh = next, append(b.fresh, d.newLive(service, p.deployment, nil))
+	b.gone[p.spec.Prefix] = true
+	if replaces && old.Current.Origin != registry.OriginFile {
+		b.taken = append(b.taken, p.spec.Prefix)
+	}
+}
+
+// version is what the catalogue keeps of a spec whose blob is stored.
+func version(spec services.Spec) registry.Version {
+	return registry.Version{
+		Digest: spec.Digest, SizeBytes: int64(len(spec.Module)), Kind: spec.Kind, Options: spec.Options, Origin: spec.Origin,
+		Deployed: time.Now(),
+	}
+}
+
+// removeUndeclared takes out what came from the file and is not in it any more.
+func (b *batch) removeUndeclared(specs []services.Spec) (err error) {
+	declared := make(map[registry.Prefix]bool, len(specs))
+	for _, spec := range specs {
+		declared[spec.Prefix] = true
+	}
+	for _, service := range b.base.Sorted() {
+		if declared[service.Prefix] || service.Current.Origin != registry.OriginFile {
+			continue
+		}
+		if b.next, err = b.next.Remove(service.Prefix); err != nil {
+			return asProblem("remove the service", err)
+		}
+		b.removed = append(b.removed, service.Prefix)
+		b.gone[service.Prefix] = true
+	}
+	return nil
+}
+
+// tableOf builds the table that is current once the batch is applied.
+func (d *Deployer) tableOf(b *batch) (*router.Table, error) {
+	all := slices.DeleteFunc(d.snapshot(), func(l *live) bool { return b.gone[l.service.Prefix] })
+	all = append(all, b.fresh...)
+	if err := checkNeighbours(b.fresh, all); err != nil {
+		return nil, asProblem("route to the services", err)
+	}
+	table, err := d.buildTable(all)
+	if err != nil {
+		return nil, asProblem("route to the services", err)
+	}
+	return table, nil
+}
+
+// publishLocked commits the batch and makes it what is served. With an error nothing has changed.
+func (d *Deployer) publishLocked(ctx context.Context, b *batch) error {
+	first := !d.applied.Load()
+	if b.next == b.base && !first {
+		return nil
+	}
+	table, err := d.tableOf(b)
+	if err != nil {
+		return err
+	}
+	if b.next != b.base {
+		if err := d.cfg.Registry.Commit(ctx, b.base, b.next); err != nil {
+			return asProblem("store the change", err)
+		}
+	}
+	// The point of no return is behind: nothing from here on can fail.
+	d.applied.Store(true)
+	d.cfg.Router.Publish(table.Complete())
+	return nil
+}
+
+// settleLocked retires what the published batch has replaced, and tells of it.
+func (d *Deployer) settleLocked(b *batch) Applied {
+	applied := Applied{Removed: b.removed, TakenOver: b.taken}
+	for _, l := range b.fresh {
+		prefix := l.service.Prefix
+		old := d.replace(prefix, l)
+		if old != nil {
+			d.retire(old)
+		}
+		result := Result{Created: old == nil, Before: b.base.Services[prefix].Current, Service: l.service, Status: l.deployment.Status()}
+		applied.Deployed = append(applied.Deployed, result)
+		d.log.Info("service deployed", "prefix", prefix, "digest", l.service.Current.Digest,
+			"generation", l.service.Current.Generation, "created", result.Created, "origin", registry.OriginFile)
+		d.cfg.Events.Deployed(result)
+	}
+	for _, prefix := range b.removed {
+		if old := d.replace(prefix, nil); old != nil {
+			d.retire(old)
+		}
+		d.log.Info("service removed", "prefix", prefix, "generation", b.next.Generation, "origin", registry.OriginFile)
+		d.cfg.Events.Removed(prefix)
+	}
+	return applied
+}

@@ -1,0 +1,135 @@
+package deploy
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/services"
+)
+
+// startRetryAfter is what clients are told whose service does not start within their time.
+const startRetryAfter = 2 * time.Second
+
+// startup is what a live service has until its version is prepared.
+type startup struct {
+	done      chan struct{} // closed when the prefix leads elsewhere: to the prepared version, or to a later one
+	waiting   int           // guarded by Deployer.mu: requests that wait for done
+	requested bool          // guarded by Deployer.mu: a request has moved the service to the front
+}
+
+// newStarting makes what a service of the catalogue is until it is prepared. Requests to it wait outside of the gate, so
+// that they take nothing from services that are ready.
+func (d *Deployer) newStarting(service registry.Service) *live {
+	l := &live{service: service, since: time.Now(), startup: &startup{done: make(chan struct{})}}
+	refuse := refusal{kind: problem.NotReady, detail: "the service is starting", state: services.StateStarting}
+	l.deployment = refuse
+	b := binding(service, refuse)
+	b.Await = func(ctx context.Context) error { return d.await(ctx, l) }
+	l.route = router.NewRoute(b)
+	l.unroutable = len(checkPrefix(service.Prefix)) > 0
+	return l
+}
+
+// await returns nil when the table leads elsewhere than to l, and a problem if that takes longer than the request has.
+func (d *Deployer) await(ctx context.Context, l *live) error {
+	if !d.enterStart(l) {
+		return notStarted("the service is starting, and too many requests wait for it already; try again")
+	}
+	defer d.leaveStart(l)
+	timeout := l.service.Current.Options.Timeout
+	if timeout <= 0 {
+		timeout = d.cfg.StartWait
+	}
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-l.startup.done:
+		return nil
+	case <-d.closing.Done():
+		return errClosing()
+	case <-timer.C:
+		return notStarted("the service is still starting; try again")
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func notStarted(detail string) error {
+	p := problem.New(problem.NotReady, detail)
+	p.RetryAfter = startRetryAfter
+	return p.WithCause(ErrStarting)
+}
+
+// enterStart counts a waiting request in and moves its service to the front. It reports whether there is room.
+func (d *Deployer) enterStart(l *live) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.start.request(l)
+	if l.startup.waiting >= d.cfg.Limits.Queue || d.awaiting >= d.cfg.MaxStartWait {
+		return false
+	}
+	l.startup.waiting++
+	d.awaiting++
+	return true
+}
+
+func (d *Deployer) leaveStart(l *live) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l.startup.waiting--
+	d.awaiting--
+}
+
+// startQueue holds the services that are to be prepared. It is guarded by Deployer.mu.
+type startQueue struct {
+	requested []*live // by requests, which wait for them; first in, first out
+	rest      []*live
+	later     []*live // found claimed by a change, which may fail
+	total     int
+	left      int // services that are neither prepared nor replaced
+}
+
+// request moves a service to the front, once.
+func (q *startQueue) request(l *live) {
+	if i := slices.Index(q.rest, l); i >= 0 && !l.startup.requested {
+		l.startup.requested = true
+		q.rest = slices.Delete(q.rest, i, i+1)
+		q.requested = append(q.requested, l)
+	}
+}
+
+// next takes the service that is to be prepared next, nil at the end. A service of later is returned with wait set: its
+// claim is to be waited for.
+func (q *startQueue) next() (l *live, wait bool) {
+	pop := func(list *[]*live) *live {
+		l := (*list)[0]
+		*list = (*list)[1:]
+		return l
+	}
+	switch {
+	case len(q.requested) > 0:
+		return pop(&q.requested), false
+	case len(q.rest) > 0:
+		return pop(&q.rest), false
+	case len(q.later) > 0:
+		return pop(&q.later), true
+	}
+	return nil, false
+}
+
+// progress counts services.
+type progress struct{ done, total int }
+
+// Progress returns how many services were prepared, or have failed, of all that have to be before the server is ready.
+func (d *Deployer) Progress() (done, total int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.phase.Load() == phaseNew {
+		return 0, len(d.cfg.Registry.State().Services)
+	}
+	return d.start.total - d.start.left + d.declared.done, d.start.total + d.declared.total
+}
