@@ -11,10 +11,10 @@ import (
 	"maps"
 	"mime/multipart"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/registry"
 )
 
@@ -170,7 +170,7 @@ func (c *addCmd) open(s streams) (io.ReadCloser, int64, error) {
 	if c.Module == "-" {
 		return readAll(s.in)
 	}
-	f, err := os.Open(c.Module)
+	f, err := regular.OpenAny(c.Module)
 	if err != nil {
 		return nil, 0, err
 	}

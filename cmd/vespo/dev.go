@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/project"
+	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services"
@@ -135,7 +136,7 @@ func (d *dev) deploy(ctx context.Context, log io.Writer) (string, error) {
 		return "", err
 	}
 	spec := d.spec
-	if spec.Module, err = os.ReadFile(d.out); err != nil {
+	if spec.Module, err = regular.ReadFile(d.out, maxModuleSize); err != nil {
 		return "", err
 	}
 	result, err := d.deployer.Add(ctx, spec)

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flexilib"
+	"github.com/vespo-dev/vespo/internal/regular"
 )
 
 // importCmd turns the configuration of FlexiLib into one of this server.
@@ -17,7 +18,7 @@ type importCmd struct {
 
 // Run is called by the command line. What can be said is written, also if some lines cannot.
 func (c *importCmd) Run(s streams) error {
-	in, err := os.Open(c.File)
+	in, err := regular.OpenAny(c.File)
 	if err != nil {
 		return err
 	}
@@ -53,7 +54,7 @@ func (c *importCmd) write(out io.Writer, text []byte) error {
 		_, err := out.Write(text)
 		return err
 	}
-	f, err := os.OpenFile(c.Output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := regular.OpenFile(c.Output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
 	}

@@ -6,9 +6,10 @@ import (
 	"io"
 	"maps"
 	"mime/multipart"
-	"os"
 	"slices"
 	"strings"
+
+	"github.com/vespo-dev/vespo/internal/regular"
 )
 
 // middlewareFlags are what is in front of a service.
@@ -58,7 +59,7 @@ func (f *middlewareFlags) write(w *multipart.Writer) error {
 }
 
 func writeUse(w *multipart.Writer, path string) error {
-	file, err := os.Open(path)
+	file, err := regular.OpenAny(path)
 	if err != nil {
 		return err
 	}

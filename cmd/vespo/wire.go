@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
+	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/registry/filestore"
 	"github.com/vespo-dev/vespo/router"
@@ -81,7 +82,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 	}
 	p.problems = problems
 	if cfg.Root != "" {
-		if p.root, err = os.OpenRoot(cfg.Root); err != nil {
+		if p.root, err = regular.OpenRoot(cfg.Root); err != nil {
 			return nil, fmt.Errorf("--root: %w", err)
 		}
 	}

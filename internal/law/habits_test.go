@@ -42,6 +42,9 @@ var memberLaw = []memberRule{
 		why: "what waits waits for an event, and can be stopped; the pause in turns is there for the scheduler"},
 	{except: []string{"router", "services/deploy", "bench"}, members: []string{"./router.BuildTable"},
 		why: "one writer: only services/deploy changes the table and the catalogue"},
+	{except: append([]string{"internal/regular", "testdata/guests/guests.go", "bench", "conformance"}, guestPrograms...),
+		members: []string{"os.Open", "os.OpenFile", "os.ReadFile", "os.OpenRoot", "os.DirFS"},
+		why:     "opening a named pipe blocks, and any name may be one: use internal/regular"},
 	{except: []string{"cmd", "bench", "conformance"}, members: []string{"os.Exit", "log.Fatal"},
 		why: "errors go up to main; whoever owns something must get to close it"},
 }
@@ -198,6 +201,7 @@ func TestHabitsSeeOffences(t *testing.T) {
 		{"cmd/vespo/a.go", `package p; import "os"; var x = os.Getenv("X")`, 0},
 		{"router/a_test.go", `package p; import "os"; var x = os.Getenv("X")`, 0},
 		{"router/a.go", `package p; import "time"; func f() { time.Sleep(1) }`, 1},
+		{"cmd/vespo/a.go", `package p; import "os"; var x, err = os.ReadFile("x")`, 1},
 		{"services/a.go", `package p; import "` + modulePath + `/router"; var x = router.BuildTable`, 1},
 		{"router/a.go", `package p; import "unsafe"; var x unsafe.Pointer`, 1},
 		{"router/a_unsafe.go", `package p; import "unsafe"; var x unsafe.Pointer`, 0},

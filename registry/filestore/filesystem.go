@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/vespo-dev/vespo/internal/regular"
 )
 
 // Modes of what the store makes: modules may hold their owners' secrets.
@@ -86,7 +88,7 @@ func (o osFileSystem) ReadDir(dir string) ([]entry, error) {
 }
 
 func (o osFileSystem) ReadFile(name string, most int64) ([]byte, error) {
-	info, err := os.Stat(o.path(name)) // before it is opened: opening a pipe waits for its writer
+	info, err := os.Stat(o.path(name))
 	switch {
 	case err != nil:
 		return nil, err
@@ -95,8 +97,11 @@ func (o osFileSystem) ReadFile(name string, most int64) ([]byte, error) {
 	case info.Size() > most:
 		return nil, fmt.Errorf("%w: %d bytes", errTooLarge, info.Size())
 	}
-	f, err := os.Open(o.path(name))
-	if err != nil {
+	f, err := regular.Open(o.path(name))
+	switch {
+	case errors.Is(err, regular.ErrSpecial):
+		return nil, fmt.Errorf("%w: %w", errIrregular, err)
+	case err != nil:
 		return nil, err
 	}
 	defer f.Close() // only read
@@ -108,7 +113,7 @@ func (o osFileSystem) ReadFile(name string, most int64) ([]byte, error) {
 }
 
 func (o osFileSystem) Create(name string) (file, error) {
-	return os.OpenFile(o.path(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	return regular.OpenFile(o.path(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 }
 
 func (o osFileSystem) Rename(from, to string) error { return os.Rename(o.path(from), o.path(to)) }
@@ -123,7 +128,7 @@ func syncDir(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
-	d, err := os.Open(path)
+	d, err := regular.Open(path)
 	if err != nil {
 		return err
 	}

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 
 	"github.com/gofrs/flock"
 
+	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/registry"
 )
 
@@ -55,7 +57,7 @@ func Open(dir string) (*Store, error) {
 	if err := mkdirAllDurably(absolute); err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", dir, err)
 	}
-	lock := flock.New(filepath.Join(absolute, lockName), flock.SetPermissions(fileMode))
+	lock := flock.New(filepath.Join(absolute, lockName), flock.SetPermissions(fileMode), flock.SetFlag(os.O_CREATE|os.O_RDONLY|regular.Flags))
 	locked, err := lock.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("lock data directory %s: %w", dir, err)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/deploy"
 )
@@ -211,11 +211,11 @@ func (f *File) Relative(path string) string {
 
 // readFile reads a regular file that nobody writes to meanwhile. Its errors are fit to stand behind a file's name.
 func readFile(path string, maxBytes int64) ([]byte, error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, errors.New("is not a file") // to open a pipe would be to wait for its writer
-	}
-	file, err := os.Open(path)
-	if err != nil {
+	file, err := regular.Open(path)
+	switch {
+	case errors.Is(err, regular.ErrSpecial):
+		return nil, errors.New("is not a file")
+	case err != nil:
 		return nil, plain(err)
 	}
 	defer file.Close()

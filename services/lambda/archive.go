@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/function"
 	"github.com/vespo-dev/vespo/services/wasm"
@@ -146,7 +147,7 @@ func extract(files *zip.Reader, directory string) error {
 	if err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(temp)
+	root, err := regular.OpenRoot(temp)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"sync"
+
+	"github.com/vespo-dev/vespo/internal/regular"
 )
 
 // bookName is the file of the book in the handler's directory.
@@ -50,13 +52,16 @@ type book struct {
 	records map[string]record // guarded by mu; values are not changed
 }
 
+// maxBookBytes bounds the book.
+const maxBookBytes = 64 << 20
+
 // openBook reads the book, which may not be there yet.
 func openBook(directory string) (*book, error) {
 	b := &book{directory: directory, records: make(map[string]record)}
 	if directory == "" {
 		return b, nil
 	}
-	text, err := os.ReadFile(filepath.Join(directory, bookName))
+	text, err := regular.ReadFile(filepath.Join(directory, bookName), maxBookBytes)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return b, nil
@@ -136,7 +141,7 @@ func (b *book) replaceLocked(next map[string]record) error {
 // replaceFile puts a file with this content in place of the one that has the name.
 func replaceFile(directory, name string, text []byte) error {
 	temp := filepath.Join(directory, name+".new")
-	f, err := os.OpenFile(temp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	f, err := regular.OpenFile(temp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -147,7 +152,7 @@ func replaceFile(directory, name string, text []byte) error {
 	if err := os.Rename(temp, filepath.Join(directory, name)); err != nil {
 		return err
 	}
-	dir, err := os.Open(directory)
+	dir, err := regular.Open(directory)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/vespo-dev/vespo/internal/regular"
 )
 
 // maxDeadLetterBytes is how large the file of dead letters may become before it is set aside.
@@ -25,7 +27,7 @@ func OpenDeadLetters(name string) (*DeadLetters, error) {
 }
 
 func (d *DeadLetters) open() error {
-	f, err := os.OpenFile(d.name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := regular.OpenFile(d.name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the file of dead letters: %w", err)
 	}

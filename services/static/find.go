@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/problem"
 )
@@ -94,9 +95,9 @@ func (d *deployment) open(name string) (*file, error) {
 	return f, err
 }
 
-// openAny opens whatever has the name, without waiting: opening a pipe would wait for who writes to it.
+// openAny opens a file or a directory.
 func (d *deployment) openAny(name string) (*file, error) {
-	opened, err := d.dir.OpenFile(filepath.FromSlash(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	opened, err := regular.OpenIn(d.dir, filepath.FromSlash(name))
 	if err != nil {
 		return nil, openProblem(err)
 	}

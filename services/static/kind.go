@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/inflight"
@@ -73,7 +74,7 @@ func (k *Kind) look(d Document) (violations []string) {
 }
 
 func (k *Kind) open(d Document) (*os.Root, error) {
-	return k.cfg.Root.OpenRoot(filepath.FromSlash(d.Directory))
+	return regular.OpenRootIn(k.cfg.Root, filepath.FromSlash(d.Directory))
 }
 
 func noDirectory(d Document) string {

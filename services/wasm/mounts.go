@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
@@ -41,14 +42,14 @@ func (d *deployment) openMounts(root *os.Root) error {
 	d.environment.Log = d.guestLog
 	mounts := d.spec.Options.Mounts
 	for _, guest := range slices.Sorted(maps.Keys(mounts)) {
-		dir, err := root.OpenRoot(mounts[guest])
+		dir, err := regular.OpenRootIn(root, mounts[guest])
 		if err != nil {
 			_ = d.release()
 			return problem.Newf(problem.ModuleInvalid, "the directory %.100q cannot be mounted: it is not a directory below the server's root",
 				mounts[guest]).WithCause(err)
 		}
 		d.mounts = append(d.mounts, dir)
-		d.environment.Mounts = append(d.environment.Mounts, abi.Mount{GuestPath: guest, FS: dir.FS()})
+		d.environment.Mounts = append(d.environment.Mounts, abi.Mount{GuestPath: guest, FS: regular.FS(dir)})
 	}
 	return nil
 }

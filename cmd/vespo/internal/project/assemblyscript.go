@@ -4,8 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
+
+	"github.com/vespo-dev/vespo/internal/regular"
 )
 
 const getNode = "install Node.js 20 or later with npm from https://nodejs.org (Debian 13 and later: apt-get install nodejs npm)"
@@ -33,7 +34,7 @@ func (assemblyScript) build(ctx context.Context, b *build) error {
 
 // asksForAssemblyScript reads a package.json.
 func asksForAssemblyScript(file string) (bool, error) {
-	text, err := os.ReadFile(file)
+	text, err := regular.ReadFile(file, maxSettingsBytes)
 	if err != nil {
 		return false, err
 	}

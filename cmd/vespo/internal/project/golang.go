@@ -8,13 +8,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
 	"golang.org/x/mod/modfile"
+
+	"github.com/vespo-dev/vespo/internal/regular"
 )
 
 // sdkModule is the path of the guest SDK's module, and of its main package.
@@ -95,7 +96,7 @@ const tinyGoLibrary = "github.com/http-wasm/http-wasm-guest-tinygo"
 
 // detectGo returns "tinygo" for guests of tinyGoLibrary, else "go".
 func detectGo(dir string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	text, err := regular.ReadFile(filepath.Join(dir, "go.mod"), maxSettingsBytes)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "go", nil
@@ -145,7 +146,7 @@ func exportsFunctions(dir string) (bool, error) {
 }
 
 func hasLine(file, prefix string) (bool, error) {
-	f, err := os.Open(file)
+	f, err := regular.Open(file)
 	if err != nil {
 		return false, err
 	}

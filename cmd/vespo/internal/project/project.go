@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/vespo-dev/vespo/internal/regular"
 )
 
 // settingsFile is the name of the file with a project's settings.
@@ -133,10 +135,13 @@ func escape(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
+// maxSettingsBytes bounds vespo.json, package.json and go.mod.
+const maxSettingsBytes = 1 << 20
+
 // readSettings reads settingsFile. Without the file, the result is empty.
 func readSettings(dir string) (settings, error) {
 	file := filepath.Join(dir, settingsFile)
-	text, err := os.ReadFile(file)
+	text, err := regular.ReadFile(file, maxSettingsBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return settings{}, nil
 	} else if err != nil {

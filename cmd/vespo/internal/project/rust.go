@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/vespo-dev/vespo/internal/regular"
 )
 
 // rust compiles by cargo: a cdylib to a reactor, a binary to a command.
@@ -86,7 +88,7 @@ func artifact(messages []byte) (string, error) {
 
 // replace puts a copy of a file in the place of another one, at once.
 func replace(to, from string) error {
-	content, err := os.ReadFile(from)
+	content, err := regular.ReadFile(from, 1<<30)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -20,6 +19,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/vespo-dev/vespo/internal/regular"
 )
 
 // Bounds of what is kept.
@@ -129,7 +130,7 @@ func Open(path string, now time.Time) (_ *Store, err error) {
 }
 
 func open(path string, now time.Time) (*Store, error) {
-	db, err := bbolt.Open(path, fileMode, &bbolt.Options{Timeout: openWait})
+	db, err := bbolt.Open(path, fileMode, &bbolt.Options{Timeout: openWait, OpenFile: regular.OpenFile})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
@@ -146,7 +147,7 @@ func syncDir(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
-	d, err := os.Open(path)
+	d, err := regular.Open(path)
 	if err != nil {
 		return err
 	}

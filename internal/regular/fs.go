@@ -1,0 +1,50 @@
+package regular
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// FS is the file system of root. Unlike that of os.Root, it opens nothing but regular files and directories, and does not wait.
+func FS(root *os.Root) fs.FS { return rootFS{root} }
+
+type rootFS struct{ root *os.Root }
+
+var (
+	_ fs.StatFS    = rootFS{}
+	_ fs.ReadDirFS = rootFS{}
+)
+
+// Open implements fs.FS.
+func (f rootFS) Open(name string) (fs.File, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+	}
+	return OpenIn(f.root, filepath.FromSlash(name))
+}
+
+// Stat implements fs.StatFS.
+func (f rootFS) Stat(name string) (fs.FileInfo, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrInvalid}
+	}
+	return f.root.Stat(filepath.FromSlash(name))
+}
+
+// ReadDir implements fs.ReadDirFS.
+func (f rootFS) ReadDir(name string) ([]fs.DirEntry, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: fs.ErrInvalid}
+	}
+	dir, err := OpenIn(f.root, filepath.FromSlash(name))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close() // it is only read
+	entries, err := dir.ReadDir(-1)
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, err
+}
