@@ -71,31 +71,10 @@ func TestInvalidModulesAreRefused(t *testing.T) {
 	}
 }
 
-// hard is a module that takes any compiler long: n functions of so many additions.
-func hard(n, additions int) []byte {
-	body := []byte{0, 0x41, 1}
-	body = append(body, bytes.Repeat([]byte{0x41, 1, 0x6a}, additions)...)
-	body = append(body, 0x1a, 0x0b)
-	body = append(leb(len(body)), body...)
-	functions := append(leb(n), make([]byte, n)...)
-	code := append(leb(n), bytes.Repeat(body, n)...)
-	module := []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03")
-	module = append(append(module, leb(len(functions))...), functions...)
-	module = append(module, 0x0a)
-	return append(append(module, leb(len(code))...), code...)
-}
-
-func leb(n int) (b []byte) {
-	for ; n >= 0x80; n >>= 7 {
-		b = append(b, byte(n)|0x80)
-	}
-	return append(b, byte(n))
-}
-
 func TestTimeIsBounded(t *testing.T) {
 	cfg := children(t)
 	cfg.CPUTime = time.Second
-	_, err := New(cfg).Compile(t.Context(), t.TempDir(), hard(4000, 1000))
+	_, err := New(cfg).Compile(t.Context(), t.TempDir(), guests.Long(t, "hello", 4000, 1000))
 	var refused *Refusal
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, "cannot be compiled: that takes longer than 1s of processor time", refused.Reason)
@@ -104,7 +83,7 @@ func TestTimeIsBounded(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	cfg := children(t)
 	cfg.MemoryBytes = 64 << 20
-	_, err := New(cfg).Compile(t.Context(), t.TempDir(), hard(1, 1_000_000))
+	_, err := New(cfg).Compile(t.Context(), t.TempDir(), guests.Long(t, "hello", 1, 1_000_000))
 	var refused *Refusal
 	require.ErrorAs(t, err, &refused)
 	require.Regexp(t, "^cannot be compiled: .*needs more than 64 MiB of memory$", refused.Reason)
@@ -117,7 +96,7 @@ func TestContextEndsTheChild(t *testing.T) {
 			c := New(cfg)
 			for range cap(c.turns) + 1 {
 				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-				_, err := c.Compile(ctx, t.TempDir(), hard(4000, 1000))
+				_, err := c.Compile(ctx, t.TempDir(), guests.Long(t, "hello", 4000, 1000))
 				cancel()
 				require.ErrorIs(t, err, context.DeadlineExceeded)
 			}
@@ -160,7 +139,7 @@ func TestChildEndsWithoutItsParent(t *testing.T) {
 		}
 		ended <- j.serve(r, io.Discard, io.Discard)
 	}()
-	require.NoError(t, writeJob(w, job{Dir: t.TempDir(), MemoryBytes: 1 << 40}, hard(1000, 1000)))
+	require.NoError(t, writeJob(w, job{Dir: t.TempDir(), MemoryBytes: 1 << 40}, guests.Long(t, "hello", 1000, 1000)))
 	require.NoError(t, w.Close())
 	require.Equal(t, exitDeserted, <-ended)
 }

@@ -43,6 +43,7 @@ func (c *Compiler) compileChild(ctx context.Context, dir string, module []byte) 
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("%w: %w", errNoChild, err)
 	}
+	c.cfg.Log.Debug("compiling a module", slog.Int("bytes", len(module)), slog.Int("pid", cmd.Process.Pid))
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
@@ -55,9 +56,8 @@ func (c *Compiler) compileChild(ctx context.Context, dir string, module []byte) 
 		return ctx.Err()
 	}
 	state := cmd.ProcessState
-	c.cfg.Log.Debug("compiled a module", slog.Int("bytes", len(module)), slog.Duration("processor_time", state.UserTime()+state.SystemTime()),
-		slog.Any("error", err))
 	if err == nil {
+		c.cfg.Log.Debug("compiled a module", slog.Int("pid", cmd.Process.Pid), slog.Duration("processor_time", state.UserTime()+state.SystemTime()))
 		return nil
 	}
 	return c.failed(cmd, wall.Err(), fmt.Errorf("compiler: %w: %s", err, bytes.TrimSpace(stderr.text)), string(stdout.text))

@@ -36,15 +36,17 @@ type Loader func(ctx context.Context) (*engine.Module, error)
 
 // Pool is the instances of one version of a service.
 type Pool struct {
-	set  *Set   // immutable
-	load Loader // immutable
+	set  *Set               // immutable
+	load Loader             // immutable
+	open context.Context    // immutable; ends with Close
+	stop context.CancelFunc // immutable
 
 	opened   time.Time // immutable
 	mu       sync.Mutex
 	module   *engine.Module     // guarded by mu; nil while evicted
 	warm     []*engine.Instance // guarded by mu; last in first out
 	inUse    int                // guarded by mu; acquisitions under way included
-	refills  int                // guarded by mu; refills under way
+	refills  int                // guarded by mu; refills under way, and loads
 	loading  chan struct{}      // guarded by mu; closed when the load under way has ended
 	lastUsed time.Time          // guarded by mu; end of the last request, zero before the first
 	closed   bool               // guarded by mu
@@ -55,10 +57,15 @@ type Pool struct {
 // *engine.ModuleError. At most one Open at a time may run while requests are served: it uses a spare slot.
 func (s *Set) Open(ctx context.Context, load Loader) (*Pool, error) {
 	p := &Pool{set: s, load: load, opened: time.Now(), drained: make(chan struct{})}
-	module, first, err := p.prepare(ctx)
+	module, err := load(ctx)
 	if err != nil {
 		return nil, err
 	}
+	first, err := p.prepare(ctx, module)
+	if err != nil {
+		return nil, err
+	}
+	p.open, p.stop = context.WithCancel(context.Background())
 	p.module = module
 	if fresh, _ := module.Fresh(); fresh {
 		p.report(first.Close())
@@ -69,21 +76,17 @@ func (s *Set) Open(ctx context.Context, load Loader) (*Pool, error) {
 	return p, nil
 }
 
-// prepare compiles, initialises and captures.
-func (p *Pool) prepare(ctx context.Context) (*engine.Module, *engine.Instance, error) {
-	module, err := p.load(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
+// prepare initialises and captures. With an error the module is closed.
+func (p *Pool) prepare(ctx context.Context, module *engine.Module) (*engine.Instance, error) {
 	slot, err := p.set.slot()
 	if err != nil {
-		return nil, nil, errors.Join(err, module.Close(ctx))
+		return nil, errors.Join(err, module.Close(ctx))
 	}
 	first, err := module.Prepare(ctx, slot)
 	if err != nil {
-		return nil, nil, errors.Join(err, module.Close(ctx))
+		return nil, errors.Join(err, module.Close(ctx))
 	}
-	return module, first, nil
+	return first, nil
 }
 
 // Acquire gives an instance for one request. With a module that needs fresh instances the guest's initialisation is part of
@@ -136,50 +139,6 @@ func (p *Pool) acquireSlow(ctx context.Context, deadline time.Time) (*engine.Ins
 	}
 	in, out, err := module.Instantiate(ctx, deadline, slot)
 	return in, start, out, err
-}
-
-// loaded gives the module. If its code was evicted, the first to come loads it, for all that wait; it does not stop when its
-// client goes, and it may use the instance that was made for the snapshot.
-func (p *Pool) loaded(ctx context.Context, deadline time.Time) (m *engine.Module, in *engine.Instance, cold bool, err error) {
-	for {
-		p.mu.Lock()
-		if p.module != nil {
-			defer p.mu.Unlock()
-			return p.module, nil, cold, nil
-		}
-		wait := p.loading
-		if wait == nil {
-			p.loading = make(chan struct{})
-			p.mu.Unlock()
-			m, in, err = p.reload(context.WithoutCancel(ctx))
-			return m, in, true, err
-		}
-		p.mu.Unlock()
-		cold = true
-		timer := time.NewTimer(time.Until(deadline))
-		select {
-		case <-wait:
-			timer.Stop()
-		case <-timer.C:
-			return nil, nil, true, context.DeadlineExceeded
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, nil, true, ctx.Err()
-		}
-	}
-}
-
-func (p *Pool) reload(ctx context.Context) (*engine.Module, *engine.Instance, error) {
-	module, in, err := p.prepare(ctx)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	close(p.loading)
-	p.loading = nil
-	if err != nil {
-		return nil, nil, err
-	}
-	p.module = module
-	return module, in, nil
 }
 
 // Release takes an instance back after a request. reusable tells that the last outcome was clean; then the instance is
@@ -326,6 +285,7 @@ func (p *Pool) Close(ctx context.Context) error {
 	p.mu.Lock()
 	already := p.closed
 	p.closed = true
+	p.stop() // a load that is under way
 	idle := p.inUse == 0 && p.refills == 0
 	if p.module != nil {
 		p.module.Stop()

@@ -271,6 +271,66 @@ func TestWaitersForALoadLeaveWhenTheirTimeIsOver(t *testing.T) {
 	require.Zero(t, p.Stats().InUse)
 }
 
+// Also the request that loads leaves at its deadline. The load goes on, and others wait for it.
+func TestALoadOutlivesItsRequest(t *testing.T) {
+	f := newFixture(t, 2)
+	started, release := make(chan struct{}), make(chan struct{})
+	var slow atomic.Bool
+	p, err := f.set.Open(context.Background(), func(ctx context.Context) (*engine.Module, error) {
+		if slow.Swap(false) {
+			close(started)
+			<-release
+		}
+		return f.load(false)(ctx)
+	})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, p.Close(context.Background())) }()
+	require.NoError(t, p.Shrink(context.Background(), true))
+	slow.Store(true)
+	_, _, _, err = p.Acquire(context.Background(), time.Now().Add(10*time.Millisecond))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	<-started
+	require.Zero(t, p.Stats().InUse)
+	require.Equal(t, f.engine.Stats().Slots, f.engine.Stats().FreeSlots, "who waits for nothing holds nothing")
+	waiter := make(chan Start)
+	go func() {
+		in, start, _, err := p.Acquire(context.Background(), soon())
+		if err == nil {
+			p.Release(in, true)
+		}
+		waiter <- start
+	}()
+	close(release)
+	require.Equal(t, Cold, <-waiter)
+	require.EqualValues(t, 3, f.loads.Load())
+}
+
+// Close ends a load, and so whatever waits for it.
+func TestCloseEndsALoad(t *testing.T) {
+	f := newFixture(t, 2)
+	started := make(chan struct{})
+	var slow atomic.Bool
+	p, err := f.set.Open(context.Background(), func(ctx context.Context) (*engine.Module, error) {
+		if slow.Load() {
+			close(started)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return f.load(false)(ctx)
+	})
+	require.NoError(t, err)
+	require.NoError(t, p.Shrink(context.Background(), true))
+	slow.Store(true)
+	ended := make(chan error)
+	go func() {
+		_, _, _, err := p.Acquire(context.Background(), soon())
+		ended <- err
+	}()
+	<-started
+	require.NoError(t, p.Close(context.Background()))
+	require.ErrorIs(t, <-ended, ErrClosed)
+}
+
 func TestCloseStopsWhatRuns(t *testing.T) {
 	p := newFixture(t, 2).pool(t, false)
 	in, _ := acquire(t, p)

@@ -135,6 +135,8 @@ func (d *deployment) acquireError(err error) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return problem.New(problem.Deadline, "the service could not be loaded in time").WithCause(err)
+	case errors.Is(err, pool.ErrClosed):
+		return problem.New(problem.NotReady, "this version of the service is being stopped; try again").WithCause(err)
 	case errors.Is(err, pool.ErrNoSlot):
 		d.log.Error("a slot is missing although the request was admitted: this is a defect", slog.Any("error", err))
 		return problem.New(problem.NoCapacity, "no memory slot is free; try again later").WithCause(err)

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/testdata/guests"
+)
+
+// What takes the compiler longer than it may is refused, for that reason, and takes nothing from others.
+func TestCompilingIsBounded(t *testing.T) {
+	data := t.TempDir()
+	_, c := launch(t, data, "--compile-time=1s")
+	_, err := post(t.Context(), c, "/long", guests.Long(t, "hello", 4000, 1000))
+	var refused *refusal
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, http.StatusUnprocessableEntity, refused.status)
+	require.ErrorContains(t, err, "takes longer than 1s of processor time")
+	_, err = post(t.Context(), c, "/short", guests.Wat(t, "hello"))
+	require.NoError(t, err)
+	require.Len(t, codeFiles(t, data), 1)
+}
+
+// codeFiles are the files of compiled code below a data directory.
+func codeFiles(t *testing.T, data string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(data, "cache", "code", "*"))
+	require.NoError(t, err)
+	return files
+}
+
+// Compiled code leaves the disk with the last version that needs it, and what the catalogue does not know leaves it at a start.
+func TestCompiledCodeGoesWithItsVersion(t *testing.T) {
+	data := t.TempDir()
+	p, c := launch(t, data)
+	for prefix, name := range map[string]string{"/a": "hello", "/b": "hello", "/c": "echo"} {
+		_, err := post(t.Context(), c, prefix, guests.Wat(t, name))
+		require.NoError(t, err)
+	}
+	require.Len(t, codeFiles(t, data), 2)
+	remove := func(prefix string) {
+		_, err := c.post(t.Context(), "/services/remove", map[string][]string{"prefix": {prefix}})
+		require.NoError(t, err)
+	}
+	remove("/a")
+	remove("/c")
+	require.Eventually(t, func() bool { return len(codeFiles(t, data)) == 1 }, hangTimeout, time.Millisecond)
+	p.kill()
+	left := codeFiles(t, data)
+	require.NoError(t, os.WriteFile(left[0][:len(left[0])-1], nil, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(left[0]), fmt.Sprintf("%032x-%032x-x", 1, 2)), nil, 0o600))
+	require.NoError(t, os.Mkdir(filepath.Join(data, "cache", "wazero-v0"), 0o700))
+	launch(t, data)
+	require.Equal(t, left, codeFiles(t, data))
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(filepath.Join(data, "cache", "wazero-v0"))
+		return errors.Is(err, os.ErrNotExist)
+	}, hangTimeout, time.Millisecond)
+}
+
+var compiling = regexp.MustCompile(`(?m)msg="compiling a module".* pid=([0-9]+)`)
+
+// A server that is killed while it compiles leaves no process behind.
+func TestCompilingEndsWithTheServer(t *testing.T) {
+	p, c := launch(t, t.TempDir(), "--log-level=debug")
+	ended := make(chan error)
+	go func() {
+		_, err := post(t.Context(), c, "/long", guests.Long(t, "hello", 4000, 1000))
+		ended <- err
+	}()
+	require.True(t, p.await(compiling))
+	p.kill()
+	require.Error(t, <-ended)
+	pid := compiling.FindStringSubmatch(p.stderr.String())[1]
+	require.Eventually(t, func() bool { return !runs(pid) }, hangTimeout, time.Millisecond)
+	require.NotContains(t, p.stderr.String(), "compiled a module", "it was not done before")
+}
+
+// A deploy under way has the time of the drain, as all requests have; what is compiled then is given up.
+func TestCompilingEndsWithTheDrain(t *testing.T) {
+	cfg, err := parse(t, "--data="+t.TempDir(), "--listen=127.0.0.1:0", "--slots=2")
+	require.NoError(t, err)
+	said := newLines()
+	log := slog.New(slog.NewTextHandler(said, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s := newServer(t, cfg, said)
+	s.drainTimeout, s.log = time.Millisecond, log
+	require.NoError(t, s.parts.close(t.Context()))
+	s.parts, err = wire(t.Context(), cfg, cfg.Data, log, access{})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stopped := make(chan error)
+	go func() { stopped <- s.run(ctx) }()
+	listening := regexp.MustCompile(`(?m)^listening on (http://.*)\n`)
+	require.True(t, said.await(ctx, listening.MatchString))
+	c, err := (&clientFlags{Server: listening.FindStringSubmatch(said.String())[1]}).client()
+	require.NoError(t, err)
+	ended := make(chan error)
+	go func() {
+		_, err := post(t.Context(), c, "/long", guests.Long(t, "hello", 4000, 1000))
+		ended <- err
+	}()
+	require.True(t, said.await(ctx, compiling.MatchString))
+	cancel()
+	require.ErrorContains(t, <-stopped, "requests were cut off")
+	require.Error(t, <-ended)
+	require.False(t, runs(compiling.FindStringSubmatch(said.String())[1]))
+	require.NotContains(t, said.String(), "compiled a module", "it was not done before")
+}
+
+// runs reports whether a process runs: one that has ended may stay until its parent looks at it.
+func runs(pid string) bool {
+	stat, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
+	return err == nil && !bytes.Contains(stat, []byte(") Z "))
+}

@@ -1,0 +1,101 @@
+package pool
+
+import (
+	"context"
+	"time"
+
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
+
+// loaded returns the module. If its code was evicted, the first request loads it, for all that wait; it does not stop when its
+// client goes, and it may use the instance that was made for the snapshot.
+func (p *Pool) loaded(ctx context.Context, deadline time.Time) (m *engine.Module, in *engine.Instance, cold bool, err error) {
+	for {
+		p.mu.Lock()
+		if p.module != nil {
+			defer p.mu.Unlock()
+			return p.module, nil, cold, nil
+		}
+		wait := p.loading
+		if wait == nil {
+			p.loading = make(chan struct{})
+			p.mu.Unlock()
+			m, in, err = p.reload(deadline)
+			return m, in, true, err
+		}
+		p.mu.Unlock()
+		cold = true
+		timer := time.NewTimer(time.Until(deadline))
+		select {
+		case <-wait:
+			timer.Stop()
+		case <-timer.C:
+			return nil, nil, true, context.DeadlineExceeded
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, nil, true, ctx.Err()
+		}
+	}
+}
+
+// reload brings evicted code back, unless the deadline is over before.
+func (p *Pool) reload(deadline time.Time) (*engine.Module, *engine.Instance, error) {
+	module, late, err := p.compile(deadline)
+	if late {
+		return nil, nil, context.DeadlineExceeded // and p.loading is the load's, which goes on
+	}
+	var in *engine.Instance
+	if err == nil {
+		in, err = p.prepare(p.open, module)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.loading)
+	p.loading = nil
+	switch {
+	case err != nil && p.closed:
+		return nil, nil, ErrClosed
+	case err != nil:
+		return nil, nil, err
+	}
+	p.module = module
+	return module, in, nil
+}
+
+// compile loads the module. If that takes longer than the request may, late is true, and the load goes on without the request:
+// compiled code is then on disk, for the next one. The module is not kept, since only requests have slots.
+func (p *Pool) compile(deadline time.Time) (_ *engine.Module, late bool, _ error) {
+	type result struct {
+		module *engine.Module
+		err    error
+	}
+	loaded, left := make(chan result), make(chan struct{})
+	p.mu.Lock()
+	p.refills++
+	p.mu.Unlock()
+	go func() {
+		module, err := p.load(p.open)
+		select {
+		case loaded <- result{module, err}:
+			p.mu.Lock()
+		case <-left:
+			if err == nil {
+				p.report(module.Close(context.Background()))
+			}
+			p.mu.Lock()
+			close(p.loading)
+			p.loading = nil
+		}
+		p.refills--
+		p.unlockAndFinish()
+	}()
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	select {
+	case r := <-loaded:
+		return r.module, false, r.err
+	case <-timer.C:
+		close(left)
+		return nil, true, nil
+	}
+}

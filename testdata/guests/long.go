@@ -1,0 +1,41 @@
+package guests
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+)
+
+// Long returns the hand-written guest NAME with n more functions of so many additions each, which nothing calls: it works the
+// same, and takes a compiler as long as the caller likes. 1000 functions of 1000 additions are 3 MB.
+func Long(tb testing.TB, name string, n, additions int) []byte {
+	tb.Helper()
+	module := Wat(tb, name)
+	long := bytes.Clone(module[:8])
+	types := uint64(0)
+	for rest := module[8:]; len(rest) > 0; {
+		id := rest[0]
+		size, width := binary.Uvarint(rest[1:])
+		content := rest[1+width : 1+width+int(size)]
+		rest = rest[1+width+int(size):]
+		count, width := binary.Uvarint(content)
+		switch id {
+		case 1: // types: () -> ()
+			types = count
+			content = more(count+1, content[width:], []byte{0x60, 0, 0}, 1)
+		case 3: // functions
+			content = more(count+uint64(n), content[width:], binary.AppendUvarint(nil, types), n)
+		case 10: // code: i32.const 1, i32.const 1, i32.add, ..., drop, end
+			body := append([]byte{0, 0x41, 1}, bytes.Repeat([]byte{0x41, 1, 0x6a}, additions)...)
+			body = append(body, 0x1a, 0x0b)
+			content = more(count+uint64(n), content[width:], append(binary.AppendUvarint(nil, uint64(len(body))), body...), n)
+		}
+		long = append(binary.AppendUvarint(append(long, id), uint64(len(content))), content...)
+	}
+	return long
+}
+
+// more is a section's content with an item n times after what it had.
+func more(count uint64, had, item []byte, n int) []byte {
+	return append(append(binary.AppendUvarint(nil, count), had...), bytes.Repeat(item, n)...)
+}
