@@ -1,5 +1,6 @@
 // Package httpfield knows which header fields a response has once, and merges the fields of two parties to one response. It is for every kind
-// of service: a response says the same whatever kind has made it.
+// of service: a response says the same whatever kind has made it. It also knows the fields of one connection, those that may not be trailers, and
+// those that only this server, or a proxy that it trusts, may set.
 //
 // Names are in net/http's canonical form.
 package httpfield

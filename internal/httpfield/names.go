@@ -1,0 +1,106 @@
+package httpfield
+
+import "strings"
+
+// CallerHeader names the service of this server that has sent a request.
+const CallerHeader = "Vespo-Caller"
+
+// HopByHop reports whether a field belongs to one connection (RFC 9110, section 7.6.1). The name is canonical, as "Keep-Alive".
+func HopByHop(canonical string) bool {
+	switch canonical {
+	case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return false
+}
+
+// Trailer reports whether a field may be a trailer. Fields that a recipient needs before the body may not (RFC 9110, section 6.5.1): those
+// that frame or route a message, authenticate, modify a request, control a response, or describe the content; nor may those that say who
+// sends it. Names that CGI takes for such a name count as it.
+func Trailer(name string) bool {
+	plain := Plain(name)
+	if HopByHop(plain) || Claim(plain) || RequestID(plain) {
+		return false
+	}
+	for _, prefix := range [...]string{"If-", "Accept-", "Access-Control-", "Proxy-", "Sec-", "Cross-Origin-"} {
+		if strings.HasPrefix(plain, prefix) {
+			return false
+		}
+	}
+	switch plain {
+	case "Accept", "Age", "Allow", "Alt-Svc", "Authorization", "Cache-Control", "Cdn-Cache-Control", "Clear-Site-Data", "Content-Disposition",
+		"Content-Encoding", "Content-Language", "Content-Length", "Content-Location", "Content-Range", "Content-Security-Policy",
+		"Content-Security-Policy-Report-Only", "Content-Type", "Cookie", "Cookie2", "Date", "Early-Data", "Expect", "Expires", "Forwarded",
+		"From", "Host", "Http2-Settings", "Location", "Max-Forwards", "Origin", "Permissions-Policy", "Pragma", "Prefer", "Priority", "Range",
+		"Realm", "Referer", "Referrer-Policy", "Refresh", "Retry-After", "Service-Worker-Allowed", "Set-Cookie", "Set-Cookie2", "Status",
+		"Strict-Transport-Security", "Upgrade-Insecure-Requests", "User-Agent", "Vary", "Via", "Warning", "Www-Authenticate",
+		"X-Content-Type-Options", "X-Frame-Options", "X-Http-Method-Override":
+		return false
+	}
+	return true
+}
+
+// Claim reports whether a field says who has sent a request, or how: what a client says about that is not believed. The name is plain, or
+// canonical.
+func Claim(plain string) bool {
+	return strings.HasPrefix(plain, "X-Forwarded-") || plain == "Forwarded" || plain == "X-Real-Ip" || plain == CallerHeader
+}
+
+// RequestID reports whether a field has the id of a request. The name is plain, or canonical.
+func RequestID(plain string) bool { return plain == "X-Request-Id" }
+
+// Disguised reports whether a name is another spelling of one that frames, routes or vouches for a request: CGI and its kin take
+// "Content_Length" and "X.Forwarded.For" for the names with hyphens.
+func Disguised(name string) bool {
+	if !mixed(name) {
+		return false
+	}
+	plain := Plain(name)
+	for _, prefix := range [...]string{"Content-", "If-", "Proxy-", "Vespo-"} {
+		if strings.HasPrefix(plain, prefix) {
+			return true
+		}
+	}
+	return HopByHop(plain) || Claim(plain) || RequestID(plain) || plain == "Max-Forwards"
+}
+
+// mixed reports whether a name has other bytes than letters, digits and hyphens.
+func mixed(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c != '-' && !alphanumeric(c) {
+			return true
+		}
+	}
+	return false
+}
+
+func alphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
+// Plain returns the canonical name that CGI and its kin cannot tell from this one: every byte that is no letter and no digit is a hyphen.
+func Plain(name string) string {
+	plain, upper := true, true
+	for i := range len(name) {
+		c := name[i]
+		plain = plain && (c == '-' || alphanumeric(c) && (upper && !('a' <= c && c <= 'z') || !upper && !('A' <= c && c <= 'Z')))
+		upper = c == '-'
+	}
+	if plain {
+		return name
+	}
+	b := []byte(name)
+	upper = true
+	for i, c := range b {
+		switch {
+		case !alphanumeric(c):
+			b[i] = '-'
+		case upper && 'a' <= c && c <= 'z':
+			b[i] = c - 'a' + 'A'
+		case !upper && 'A' <= c && c <= 'Z':
+			b[i] = c - 'A' + 'a'
+		}
+		upper = b[i] == '-'
+	}
+	return string(b)
+}
