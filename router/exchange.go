@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
@@ -33,13 +34,16 @@ type exchange struct {
 	ended   time.Time   // when the service's handler has returned; zero if none was called
 }
 
-func newExchange(w http.ResponseWriter, r *http.Request) *exchange {
+func newExchange(w http.ResponseWriter, r *http.Request, client forwarded.Client) *exchange {
 	x := &exchange{request: r}
 	// Field by field: a composite literal would be made elsewhere and copied, and this is a kilobyte.
 	rec := &x.record
-	rec.Time, rec.RequestID = time.Now(), newRequestID()
-	rec.Method, rec.Host, rec.URI, rec.Proto = r.Method, r.Host, r.RequestURI, r.Proto
-	rec.Remote, rec.UserAgent = r.RemoteAddr, r.UserAgent()
+	rec.Time, rec.Client, rec.RequestID = time.Now(), client, client.ID
+	if rec.RequestID == "" {
+		rec.RequestID = newRequestID()
+	}
+	rec.Method, rec.Host, rec.URI, rec.Proto = r.Method, client.Host, r.RequestURI, r.Proto
+	rec.Remote, rec.UserAgent = client.Remote, r.UserAgent()
 	wr := &x.writer
 	wr.inner, wr.begin, wr.requestID[0] = w, rec.Time, rec.RequestID
 	wr.head, wr.http1 = r.Method == http.MethodHead, r.ProtoMajor == 1

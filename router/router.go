@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
@@ -16,6 +17,8 @@ type Config struct {
 	Admin http.Handler
 	// AccessLog is told of every request; nil: nobody is.
 	AccessLog accesslog.Listener
+	// Trust has the proxies that are believed about their clients; nil: none is.
+	Trust *forwarded.Trust
 	// MaxPathBytes bounds the escaped path; 0: DefaultMaxPathBytes. A longer one is answered 414.
 	MaxPathBytes int
 }
@@ -31,6 +34,7 @@ const notReadyRetry = time.Second
 type Router struct {
 	admin        Handler            // immutable; nil if there is none
 	accessLog    accesslog.Listener // immutable; nil if there is none
+	trust        *forwarded.Trust   // immutable; may be nil
 	maxPathBytes int                // immutable
 
 	table atomic.Pointer[Table] // nil before the first Publish
@@ -38,7 +42,7 @@ type Router struct {
 
 // New makes a router without a table: it answers all services' requests 503 until the first Publish.
 func New(c Config) *Router {
-	rt := &Router{accessLog: c.AccessLog, maxPathBytes: c.MaxPathBytes}
+	rt := &Router{accessLog: c.AccessLog, trust: c.Trust, maxPathBytes: c.MaxPathBytes}
 	if rt.maxPathBytes <= 0 {
 		rt.maxPathBytes = DefaultMaxPathBytes
 	}
@@ -58,13 +62,15 @@ func (rt *Router) Table() *Table { return rt.table.Load() }
 // ServeHTTP answers one request and tells the access log of it. It panics with http.ErrAbortHandler, which the HTTP
 // server takes for the wish to close the connection, where an answer that has begun cannot be finished; by then all that
 // the request held is released.
-func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) { rt.answer(newExchange(w, r)) }
+func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rt.answer(newExchange(w, r, rt.trust.Client(r)))
+}
 
 // ServeService is ServeHTTP for a request that only the service with this prefix may answer: where a longer prefix matches the
 // path, or none, the answer is 404. Services with a match are not called this way. Services call each other by it, and what one was
 // granted does not reach further.
 func (rt *Router) ServeService(prefix Prefix, w http.ResponseWriter, r *http.Request) {
-	x := newExchange(w, r)
+	x := newExchange(w, r, (*forwarded.Trust)(nil).Client(r))
 	x.only = prefix
 	rt.answer(x)
 }
@@ -111,8 +117,10 @@ func (rt *Router) serveAdmin(x *exchange) error {
 	return x.call(rt.admin)
 }
 
-// serveRoute serves by the route of the path. Where a version is still being prepared, the request waits for it and looks again.
+// serveRoute serves by the route of the path. Where a version is still being prepared, the request waits for it and looks again. What the
+// client claims about itself ends here; that another service calls, that service's request says.
 func (rt *Router) serveRoute(x *exchange, path string) error {
+	x.request = x.record.Client.Service(x.request, x.only != "")
 	for {
 		route, rest, err := rt.pinRoute(x, path)
 		if err != nil {

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
 // Bounds of a Config.
@@ -47,6 +49,8 @@ type Config struct {
 	MaxConnections      int           `placeholder:"N" default:"4096" help:"Connections that are open at a time; newcomers close the one that has been idle for the longest time, or wait (${default})."`
 	PerClient           percent       `placeholder:"PERCENT" default:"50%" help:"Share of the connections that one address of another machine may hold (${default})."`
 	KeepAlive           time.Duration `placeholder:"DURATION" default:"2m" help:"Time after which a connection without a request is closed; longer than that of a load balancer in front (${default})."`
+	TrustedProxy        []string      `placeholder:"CIDR" sep:"," help:"Believe what proxies at these addresses say of their clients (X-Forwarded-For, -Proto, -Host, Forwarded, X-Request-Id): a network such as 10.0.0.0/8, an address, or private_ranges. May be repeated."`
+	ProxyProtocol       bool          `help:"Expect every connection of a --trusted-proxy to begin with a header of the PROXY protocol, version 1 or 2."`
 	AdminToken          string        `placeholder:"TOKEN" env:"VESPO_ADMIN_TOKEN" help:"Token that management requests must carry; without one, only this machine manages, over a loopback address."`
 	WorkerListen        string        `placeholder:"HOST:PORT" default:"127.0.0.1:4242" help:"Address where the workers of queues fetch requests, open while there is a queue; port 0 takes a free one (${default})."`
 	WorkerToken         string        `placeholder:"TOKEN" env:"VESPO_WORKER_TOKEN" help:"Token that workers must send; without one, only this machine's can fetch requests, over a loopback address."`
@@ -93,6 +97,9 @@ func (c *Config) Validate() error {
 	check(c.MaxConnections >= 1, "--max-connections is %d: it must be 1 or more", c.MaxConnections)
 	check(c.PerClient >= 1 && c.PerClient <= 100, "--per-client is %s: it must be between 1%% and 100%%", c.PerClient)
 	check(c.KeepAlive >= time.Second && c.KeepAlive <= maxTimeout, "--keep-alive is %s: it must be between 1s and %s", c.KeepAlive, maxTimeout)
+	_, err := forwarded.ParseTrust(c.TrustedProxy)
+	check(err == nil, "--trusted-proxy: %v", err)
+	check(!c.ProxyProtocol || len(c.TrustedProxy) > 0, "--proxy-protocol needs --trusted-proxy: name the proxies whose headers are read")
 	host, _, err := net.SplitHostPort(c.WorkerListen)
 	check(err == nil, "--worker-listen is %q: write it like 127.0.0.1:4242, or :4242 for every address of this machine", c.WorkerListen)
 	addr, parseErr := netip.ParseAddr(host)
@@ -157,6 +164,8 @@ func (c *Config) String() string {
 		{"max-connections", c.MaxConnections},
 		{"per-client", c.PerClient},
 		{"keep-alive", c.KeepAlive},
+		{"trusted-proxy", strings.Join(c.TrustedProxy, ",")},
+		{"proxy-protocol", c.ProxyProtocol},
 		{"admin-token", isSet(c.AdminToken)},
 		{"worker-listen", c.WorkerListen},
 		{"worker-token", isSet(c.WorkerToken)},

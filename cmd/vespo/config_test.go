@@ -74,7 +74,8 @@ func TestConfigReadsBack(t *testing.T) {
 	given := []string{
 		"--listen=:0", "--data=/d", "--memory=192KiB", "--slots=3", "--timeout=1m30s", "--max-body=1000B", "--max-module=1GiB",
 		"--compile-memory=2GiB", "--compile-time=30s", "--code-cache=10GiB",
-		"--per-service=2", "--queue=0", "--queue-wait=0s", "--root=/r", "--idle=0s", "--max-connections=1", "--allow-private-sources", "--access-log=json",
+		"--per-service=2", "--queue=0", "--queue-wait=0s", "--root=/r", "--idle=0s", "--max-connections=1", "--trusted-proxy=10.0.0.0/8,private_ranges",
+		"--proxy-protocol", "--allow-private-sources", "--access-log=json",
 		"--log-level=error", "--demo",
 	}
 	cfg, err := parse(t, given...)
@@ -123,6 +124,9 @@ func TestValidate(t *testing.T) {
 		"--queue-wait is":     func(c *Config) { c.QueueWait = 2 * time.Hour },
 		"--idle is":           func(c *Config) { c.Idle = -1 },
 		"--max-connections":   func(c *Config) { c.MaxConnections = 0 },
+		"--trusted-proxy":     func(c *Config) { c.TrustedProxy = []string{"10.0.0.1/8"} },
+		"write 10.0.0.0/8":    func(c *Config) { c.TrustedProxy = []string{"10.0.0.1/8"} },
+		"needs --trusted":     func(c *Config) { c.ProxyProtocol = true },
 		"--admin-token has":   func(c *Config) { c.AdminToken = "a\nb" },
 		"no header can carry": func(c *Config) { c.AdminToken = "é" },
 	} {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
+	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
 // percent is a share that is written like 50%.
@@ -37,6 +38,19 @@ func (c *Config) connections(flag string, log *slog.Logger) conns.Config {
 		Flag: flag, MaxConnections: c.MaxConnections, Reserved: min(maxReserved, c.MaxConnections/16), PerPeer: c.PerClient.of(c.MaxConnections),
 		First: headerTimeout, Idle: c.KeepAlive, Write: answerTimeout, Log: log,
 	}
+}
+
+// publicConnections configures the public listener, the only one that proxies are in front of.
+func (c *Config) publicConnections(log *slog.Logger) conns.Config {
+	cfg := c.connections("--listen", log)
+	cfg.Trusted, cfg.ProxyProtocol = c.trust().Contains, c.ProxyProtocol
+	return cfg
+}
+
+// trust returns the proxies that are believed.
+func (c *Config) trust() *forwarded.Trust {
+	trust, _ := forwarded.ParseTrust(c.TrustedProxy) // an error: Validate has told it
+	return trust
 }
 
 // fitConnections lowers --max-connections to what the process may open. A quarter of its descriptors is left to upstreams, files and

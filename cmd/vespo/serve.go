@@ -187,7 +187,7 @@ type server struct {
 
 // run serves until ctx ends or the listener fails, drains, and closes the parts.
 func (s *server) run(ctx context.Context) error {
-	listener, err := conns.Listen(ctx, s.cfg.Listen, s.cfg.connections("--listen", s.log))
+	listener, err := conns.Listen(ctx, s.cfg.Listen, s.cfg.publicConnections(s.log))
 	if err != nil {
 		return errors.Join(err, s.parts.close(ctx), s.parts.closeSurfaces())
 	}

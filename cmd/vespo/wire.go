@@ -21,6 +21,7 @@ import (
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/admin"
 	"github.com/vespo-dev/vespo/services/deploy"
@@ -87,7 +88,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		}
 	}
 	management := newManagement(cfg, access)
-	routing := router.New(router.Config{Admin: management, AccessLog: access.listener})
+	routing := router.New(router.Config{Admin: management, AccessLog: access.listener, Trust: cfg.trust()})
 	if err = p.openKind(ctx, cfg, catalogue, routing, log); err != nil {
 		return nil, err
 	}
@@ -123,6 +124,9 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 	})
 	management.Attach(p.deployer)
 	p.http = newHTTPServer(routing, log)
+	if cfg.ProxyProtocol {
+		p.http.ConnContext = withRelay
+	}
 	return p, p.wireLambda(cfg, dataDir, routing, catalogue.Blob, log)
 }
 
@@ -232,6 +236,14 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 			return admin.WithListener(context.Background(), l.Addr())
 		},
 	}
+}
+
+// withRelay notes in the context of a connection what the PROXY protocol tells of it.
+func withRelay(ctx context.Context, c net.Conn) context.Context {
+	if relayed, ok := c.(forwarded.Conn); ok {
+		return forwarded.WithConn(ctx, relayed)
+	}
+	return ctx
 }
 
 // withDeadlines keeps a client from holding a connection or a stream that neither sends the body which it has announced nor, in HTTP/2,

@@ -1,6 +1,10 @@
 package accesslog
 
-import "time"
+import (
+	"time"
+
+	"github.com/vespo-dev/vespo/router/forwarded"
+)
 
 // Outcome says in words how a request ended.
 type Outcome string
@@ -44,13 +48,14 @@ const (
 // Sizes are in bytes. A zero means unknown or not applicable.
 type Record struct {
 	Time      time.Time // when the request's header had been read, with a monotonic reading
-	RequestID string    // 16 hexadecimal digits, also in the answer's X-Request-Id
+	RequestID string    // 16 hexadecimal digits, or what a trusted proxy gave; also in the answer's X-Request-Id
 	Method    string
 	Host      string
 	URI       string // the request target as it was sent
 	Proto     string
-	Remote    string // address and port of the peer
+	Remote    string // address and port of the client; port 0 if a proxy did not tell it
 	UserAgent string
+	Client    forwarded.Client // what is believed about the client
 
 	Prefix     string        // canonical prefix of the matched service, such as "/test"
 	Rest       string        // the still escaped path after the prefix: "" or beginning with "/"

@@ -18,6 +18,7 @@ const (
 	FieldProto         = "proto"
 	FieldRemote        = "remote"
 	FieldUserAgent     = "user_agent"
+	FieldPeer          = "peer" // of the TCP connection, where that is a proxy
 	FieldStatus        = "status"
 	FieldOutcome       = "outcome"
 	FieldBytesIn       = "bytes_in"
@@ -65,7 +66,7 @@ func Slog(logger *slog.Logger) Listener {
 		if level < least {
 			return
 		}
-		var fields [25]slog.Attr
+		var fields [26]slog.Attr
 		logger.LogAttrs(ctx, level, Message, appendFields(fields[:0], rec)...)
 	}
 }
@@ -102,6 +103,9 @@ func appendFields(fields []slog.Attr, rec *Record) []slog.Attr {
 }
 
 func appendOptional(fields []slog.Attr, rec *Record) []slog.Attr {
+	if rec.Client.Peer != rec.Remote && rec.Client.Peer != "" {
+		fields = append(fields, slog.String(FieldPeer, rec.Client.Peer))
+	}
 	for _, f := range [...]struct{ name, value string }{
 		{FieldService, rec.Service},
 		{FieldPrefix, rec.Prefix},

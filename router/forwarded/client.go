@@ -61,6 +61,14 @@ func (t *Trust) Client(r *http.Request) Client {
 	return c
 }
 
+// Or returns c, or, where no router has decided, what is believed of r without any trust.
+func (c Client) Or(r *http.Request) Client {
+	if c.Scheme == "" {
+		return (*Trust)(nil).Client(r)
+	}
+	return c
+}
+
 // believe takes over what the proxies claim, as far as they are trusted: from the nearest on, each vouches for the address before it.
 func (c *Client) believe(t *Trust, nearest netip.AddrPort, claims claims) {
 	client, depth := nearest, 0

@@ -30,9 +30,10 @@ type Exchange struct {
 	Method     string
 	URI        string          // request target in origin form: escaped path and query
 	Proto      string          // "HTTP/1.1", "HTTP/2.0"
-	Scheme     string          // "http" or "https"
+	Scheme     string          // "http" or "https", as the client has used it
 	Host       string          // Host header or :authority
-	RemoteAddr string          // address and port of the peer
+	RemoteAddr string          // address and port of the client; port 0 if it is not known
+	ServerPort string          // that the client has connected to, where a proxy in front has told; else empty
 	LocalAddr  func() net.Addr // that the request came in on; nil, or gives nil, if it is not known
 
 	Prefix string // the prefix that the service is bound to, "/" or "/a/b"

@@ -109,7 +109,7 @@ func (x *exchange) event(trace string) ([]byte, error) {
 		return body, nil
 	}
 	event, err := httpevent.Encode(x.in, body, httpevent.Source{
-		RequestID: x.rec.RequestID, Function: x.d.name, Prefix: x.rec.Prefix, Rest: x.rec.Rest, Time: x.rec.Time, TraceID: trace,
+		RequestID: x.rec.RequestID, Function: x.d.name, Prefix: x.rec.Prefix, Rest: x.rec.Rest, Time: x.rec.Time, Client: x.rec.Client, TraceID: trace,
 	})
 	switch {
 	case err != nil:

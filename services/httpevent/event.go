@@ -11,6 +11,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/vespo-dev/vespo/internal/httpfield"
+	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
@@ -72,7 +74,8 @@ type Source struct {
 	Prefix    string    // that was taken from the path; "/" says nothing
 	Rest      string    // escaped path behind the prefix: "" or beginning with "/"
 	Time      time.Time // when it came
-	TraceID   string    // tracing header; empty: the event has the client's, if any
+	Client    forwarded.Client
+	TraceID   string // tracing header; empty: the event has the client's, if any
 }
 
 // Encode gives the event of a request with this body, as JSON.
@@ -93,7 +96,7 @@ func FromRequest(r *http.Request, body []byte, s Source) Event {
 	}
 	e := Event{
 		Version: version, RouteKey: defaultRoute, RawPath: path, RawQueryString: r.URL.RawQuery,
-		Cookies: cookies(r.Header), Headers: headers(r, s.Prefix), QueryStringParameters: parameters(r.URL.RawQuery),
+		Cookies: cookies(r.Header), Headers: headers(r, s), QueryStringParameters: parameters(r.URL.RawQuery),
 		RequestContext: RequestContext{
 			AccountID: anonymous, APIID: s.Function, DomainName: r.Host, DomainPrefix: prefix,
 			HTTP:      HTTP{Method: r.Method, Path: path, Protocol: r.Proto, SourceIP: source, UserAgent: r.UserAgent()},
@@ -124,18 +127,23 @@ func cookies(h http.Header) (all []string) {
 	return all
 }
 
-// headers gives the header fields in lower case, those of one name joined. Cookies have a place of their own, and the connection's
-// fields are none of the function's business.
-func headers(r *http.Request, prefix string) map[string]string {
-	all := make(map[string]string, len(r.Header)+2)
+// headers returns the header fields in lower case, those of one name joined. Cookies have a place of their own. Fields of one connection are
+// left out, and so is what no trusted proxy says of the client; the fields x-forwarded-for, -proto and -port say what is believed.
+func headers(r *http.Request, s Source) map[string]string {
+	client := s.Client.Or(r)
+	all := make(map[string]string, len(r.Header)+5)
 	for name, values := range r.Header {
-		if name != "Cookie" && !abi.HopByHop(name) {
+		claim := httpfield.Disguised(name) || httpfield.Claim(name) && !client.Trusted
+		if name != "Cookie" && !abi.HopByHop(name) && !claim {
 			all[strings.ToLower(name)] = strings.Join(values, ",")
 		}
 	}
 	all["host"] = r.Host
-	delete(all, PrefixHeader) // a client's own would be believed
-	if prefix != "" && prefix != "/" {
+	all["x-forwarded-for"] = client.ForwardedFor()
+	all["x-forwarded-proto"] = client.Scheme
+	all["x-forwarded-port"] = client.ServerPort(r.Host)
+	delete(all, PrefixHeader)
+	if prefix := client.Prefix + strings.TrimSuffix(s.Prefix, "/"); prefix != "" {
 		all[PrefixHeader] = prefix
 	}
 	return all

@@ -12,12 +12,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
 func TestEvent(t *testing.T) {
 	r := httptest.NewRequest("POST", "http://fn.example.com/fn/a%20b/c?x=1&x=2&y=%20", strings.NewReader("{}"))
 	r.Header = http.Header{"Content-Type": {"application/json"}, "X-Two": {"a", "b"}, "Cookie": {"c=1; d=2", "e=3"}, "Connection": {"close"},
-		"User-Agent": {"curl"}, "X-Forwarded-Prefix": {"/forged"}}
+		"User-Agent": {"curl"}, "X-Forwarded-Prefix": {"/forged"}, "X-Forwarded-For": {"1.1.1.1"}, "X-Forwarded-Proto": {"https"},
+		"X-Forwarded-User": {"root"}, "X_forwarded_for": {"1.1.1.1"}, "Forwarded": {"for=1.1.1.1"}, "Vespo-Caller": {"/a"}}
 	r.RemoteAddr = "192.0.2.1:4711"
 	at := time.Date(2020, 3, 12, 19, 3, 58, 0, time.UTC)
 	e := FromRequest(r, []byte("{}"), Source{RequestID: "id", Function: "fn", Prefix: "/fn", Rest: "/a%20b/c", Time: at})
@@ -25,7 +28,7 @@ func TestEvent(t *testing.T) {
 		Version: "2.0", RouteKey: "$default", RawPath: "/a%20b/c", RawQueryString: "x=1&x=2&y=%20",
 		Cookies: []string{"c=1", "d=2", "e=3"},
 		Headers: map[string]string{"content-type": "application/json", "x-two": "a,b", "host": "fn.example.com", "user-agent": "curl",
-			"x-forwarded-prefix": "/fn"},
+			"x-forwarded-prefix": "/fn", "x-forwarded-for": "192.0.2.1", "x-forwarded-proto": "http", "x-forwarded-port": "80"},
 		QueryStringParameters: map[string]string{"x": "1,2", "y": " "},
 		RequestContext: RequestContext{
 			AccountID: "anonymous", APIID: "fn", DomainName: "fn.example.com", DomainPrefix: "fn",
@@ -34,6 +37,22 @@ func TestEvent(t *testing.T) {
 		},
 		Body: "{}",
 	}, e)
+}
+
+// TestEventOfTrustedProxy has the request as the router hands it on: with what the proxy said, and nothing else.
+func TestEventOfTrustedProxy(t *testing.T) {
+	trust, err := forwarded.ParseTrust([]string{"10.0.0.0/8"})
+	require.NoError(t, err)
+	r := httptest.NewRequest("GET", "http://in.example/fn", nil)
+	r.RemoteAddr = "10.0.0.1:1"
+	r.Header = http.Header{"X-Forwarded-For": {"1.1.1.1, 192.0.2.1"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"www.example.com"},
+		"X-Forwarded-User": {"alice"}, "X-Forwarded-Prefix": {"/outer"}}
+	client := trust.Client(r)
+	e := FromRequest(client.Service(r, false), nil, Source{Prefix: "/fn", Client: client})
+	require.Equal(t, map[string]string{"host": "www.example.com", "x-forwarded-for": "192.0.2.1, 10.0.0.1", "x-forwarded-proto": "https",
+		"x-forwarded-port": "443", "x-forwarded-host": "www.example.com", "x-forwarded-user": "alice", "x-forwarded-prefix": "/outer/fn"}, e.Headers)
+	require.Equal(t, "192.0.2.1", e.RequestContext.HTTP.SourceIP)
+	require.Equal(t, "www.example.com", e.RequestContext.DomainName)
 }
 
 func TestBodyIsTextOrBase64(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
@@ -85,7 +86,7 @@ func (e *Event) fillHeader(r *http.Request) error {
 			return fmt.Errorf("%w: the header %.60q cannot be sent", ErrEvent, name)
 		case canonical == "Host":
 			r.Host = value
-		case canonical != "Content-Length" && !abi.HopByHop(canonical):
+		case canonical != "Content-Length" && canonical != httpfield.CallerHeader && !abi.HopByHop(canonical):
 			r.Header[canonical] = append(r.Header[canonical], value)
 		}
 	}

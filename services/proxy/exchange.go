@@ -145,7 +145,8 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	if x.d.plan.keepPrefix {
 		stripped = ""
 	}
-	setForwarded(pr, x.rec.RequestID, stripped)
+	client := x.rec.Client.Or(pr.In)
+	setForwarded(pr, &client, x.rec.RequestID, stripped)
 }
 
 // receive looks at the header of an answer before it is passed on.

@@ -6,7 +6,9 @@ import (
 	"net/http/httputil"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
 const (
@@ -16,19 +18,22 @@ const (
 	maxVia = 8
 )
 
-// setForwarded tells the upstream who asks and for what, as the server has seen it. What the client says about that is dropped, under
-// any spelling that an upstream may take for the same: CGI and its kin do not tell _ from -.
-func setForwarded(pr *httputil.ProxyRequest, requestID, strippedPrefix string) {
+// setForwarded tells the upstream who asks and for what, as the router has decided. Other claims are dropped, under any spelling that an
+// upstream may take for the same. What a trusted proxy says beside that, as in X-Forwarded-User, is passed on.
+func setForwarded(pr *httputil.ProxyRequest, client *forwarded.Client, requestID, strippedPrefix string) {
 	h := pr.Out.Header
 	for name := range h {
-		switch plain := http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")); {
-		case strings.HasPrefix(plain, forwardedPrefix), plain == "Forwarded", plain == "X-Real-Ip":
+		believed := client.Trusted && strings.HasPrefix(name, forwardedPrefix)
+		if httpfield.Disguised(name) || httpfield.Claim(name) && !believed && name != httpfield.CallerHeader {
 			delete(h, name)
 		}
 	}
-	pr.SetXForwarded()
-	if strippedPrefix != "" && strippedPrefix != "/" {
-		h.Set(forwardedPrefix+"Prefix", strippedPrefix)
+	h.Set(forwardedPrefix+"For", client.ForwardedFor())
+	h.Set(forwardedPrefix+"Host", pr.In.Host)
+	h.Set(forwardedPrefix+"Proto", client.Scheme)
+	h.Del(forwardedPrefix + "Prefix")
+	if prefix := client.Prefix + strings.TrimSuffix(strippedPrefix, "/"); prefix != "" {
+		h.Set(forwardedPrefix+"Prefix", prefix)
 	}
 	h.Add("Via", fmt.Sprintf("%d.%d%s", pr.In.ProtoMajor, pr.In.ProtoMinor, viaName))
 	h.Set(router.RequestIDHeader, requestID)

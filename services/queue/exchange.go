@@ -56,7 +56,9 @@ func (d *deployment) readBody(w http.ResponseWriter, r *http.Request) (body []by
 
 // environment describes the request to workers.
 func (x *exchange) environment() []byte {
-	return prack.Environment(x.r, prack.Origin{Prefix: x.rec.Prefix, Rest: x.rec.Rest, RequestID: x.rec.RequestID}, len(x.body))
+	return prack.Environment(x.r, prack.Origin{
+		Prefix: x.rec.Prefix, Rest: x.rec.Rest, RequestID: x.rec.RequestID, Client: x.rec.Client,
+	}, len(x.body))
 }
 
 // wait puts the request into the line and gives its client the answer.

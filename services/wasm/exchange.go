@@ -46,7 +46,9 @@ func (x *exchange) begin(w http.ResponseWriter, r *http.Request, rec *accesslog.
 		// Without it, HTTP/1 takes the rest of the body away from a guest that begins to answer before it has read all.
 		_ = rc.EnableFullDuplex()
 	}
-	x.Method, x.URI, x.Proto, x.Scheme, x.Host, x.RemoteAddr = r.Method, r.URL.RequestURI(), r.Proto, "http", r.Host, r.RemoteAddr
+	client := rec.Client.Or(r)
+	x.Method, x.URI, x.Proto, x.Scheme, x.Host, x.RemoteAddr = r.Method, r.URL.RequestURI(), r.Proto, client.Scheme, r.Host, r.RemoteAddr
+	x.ServerPort = client.Port
 	x.Prefix, x.Rest, x.Header, x.ContentLength = rec.Prefix, rec.Rest, r.Header, r.ContentLength
 	x.RequestID, x.Deadline, x.Context = rec.RequestID, deadline, r.Context()
 	if r.ContentLength < 0 || r.Trailer != nil { // no others can have any
@@ -54,9 +56,6 @@ func (x *exchange) begin(w http.ResponseWriter, r *http.Request, rec *accesslog.
 	}
 	if d.outbound != nil {
 		x.Outbound = d.outbound.ForExchange(deadline)
-	}
-	if r.TLS != nil {
-		x.Scheme = "https"
 	}
 	if c := invocation.From(r.Context()); c != nil && c.WantsLog {
 		x.Log = func(level abi.Level, line []byte) {

@@ -1,6 +1,7 @@
 package cgi
 
 import (
+	"cmp"
 	"net"
 	"net/url"
 	"slices"
@@ -91,6 +92,9 @@ func metaVariables(x *abi.Exchange) map[string]string {
 		rest = x.Rest
 	}
 	remoteHost, remotePort := splitHostPort(x.RemoteAddr)
+	if remotePort == "0" {
+		remotePort = ""
+	}
 	serverName, serverPort, authority := server(x)
 	script := strings.TrimSuffix(x.Prefix, "/")
 	meta := map[string]string{
@@ -100,7 +104,7 @@ func metaVariables(x *abi.Exchange) map[string]string {
 		"QUERY_STRING": query, "REQUEST_METHOD": x.Method, "REQUEST_URI": x.URI, "SCRIPT_NAME": script,
 		"REMOTE_ADDR": remoteHost, "REMOTE_HOST": remoteHost, "REMOTE_PORT": remotePort,
 		"SERVER_NAME": serverName, "SERVER_PORT": serverPort, "SERVER_PROTOCOL": x.Proto, "SERVER_SOFTWARE": serverSoftware,
-		"HTTP_HOST": x.Host, "X_MATCHED_ROUTE": script + "/...", "X_FULL_URL": x.Scheme + "://" + authority + path,
+		"REQUEST_SCHEME": x.Scheme, "HTTP_HOST": x.Host, "X_MATCHED_ROUTE": script + "/...", "X_FULL_URL": x.Scheme + "://" + authority + path,
 	}
 	if query != "" {
 		meta["X_FULL_URL"] += "?" + query
@@ -121,7 +125,8 @@ func first(values []string) string {
 	return values[0]
 }
 
-// server gives the name and the port that the client means; without a Host, what it has connected to. An IPv6 address as a name has
+// server returns the name and the port that the client has asked for: those of the Host, else those that it has connected to. Behind a proxy,
+// the port is the one that the proxy has told, else that of the scheme, if it is not the one of this connection. An IPv6 address as a name has
 // brackets (RFC 3875, section 4.1.14). The authority is both, as in an URL.
 func server(x *abi.Exchange) (name, port, authority string) {
 	local := ""
@@ -138,12 +143,20 @@ func server(x *abi.Exchange) (name, port, authority string) {
 		name = localHost
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		port = localPort
+		port = cmp.Or(x.ServerPort, schemePort(x.Scheme), localPort)
 	}
 	if strings.Contains(name, ":") {
 		name = "[" + name + "]"
 	}
 	return name, port, authority
+}
+
+// schemePort returns the port of a scheme that this server does not speak itself.
+func schemePort(scheme string) string {
+	if scheme == "https" {
+		return "443"
+	}
+	return ""
 }
 
 func splitHostPort(s string) (host, port string) {

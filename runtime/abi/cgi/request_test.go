@@ -40,7 +40,7 @@ func variables(t *testing.T, x *abi.Exchange) map[string]string {
 
 func TestMetaVariables(t *testing.T) {
 	require.Equal(t, map[string]string{
-		"AUTH_TYPE": "", "CONTENT_LENGTH": "", "CONTENT_TYPE": "", "GATEWAY_INTERFACE": "CGI/1.1", "HTTP_HOST": "example.com:8080",
+		"AUTH_TYPE": "", "CONTENT_LENGTH": "", "CONTENT_TYPE": "", "GATEWAY_INTERFACE": "CGI/1.1", "REQUEST_SCHEME": "http", "HTTP_HOST": "example.com:8080",
 		"PATH_INFO": "/b", "PATH_TRANSLATED": "/b", "QUERY_STRING": "c=d", "REMOTE_ADDR": "192.0.2.1", "REMOTE_HOST": "192.0.2.1",
 		"REMOTE_PORT": "1234", "REMOTE_USER": "", "REQUEST_METHOD": "GET", "REQUEST_URI": "/a/b?c=d", "SCRIPT_NAME": "/a",
 		"SERVER_NAME": "example.com", "SERVER_PORT": "8080", "SERVER_PROTOCOL": "HTTP/1.1", "SERVER_SOFTWARE": "Vespo",
@@ -118,6 +118,12 @@ func TestClients(t *testing.T) {
 	require.Equal(t, "4321", env["REMOTE_PORT"])
 	require.Equal(t, "on", env["HTTPS"])
 	require.Equal(t, "HTTP/2.0", env["SERVER_PROTOCOL"])
+	require.Equal(t, "https", env["REQUEST_SCHEME"])
+	x.Host, x.RemoteAddr = "example.com", "192.0.2.1:0" // through a proxy
+	env = variables(t, x)
+	require.Equal(t, []string{"192.0.2.1", "", "443"}, []string{env["REMOTE_ADDR"], env["REMOTE_PORT"], env["SERVER_PORT"]})
+	x.ServerPort = "8443"
+	require.Equal(t, "8443", variables(t, x)["SERVER_PORT"])
 	x.RemoteAddr = "@"
 	require.Equal(t, "@", variables(t, x)["REMOTE_ADDR"], "a client on a socket of the host's")
 }

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/httpfield"
+	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
@@ -80,7 +82,7 @@ func (g *Guard) Check(r *http.Request) error {
 			g.surface.Name, g.surface.TokenFlag, g.surface.ListenFlag, g.surface.Example)
 	case !loopback(parseAddrPort(r.RemoteAddr)):
 		return g.refuse("without a token, %s answers to this machine only", g.surface.Name)
-	case proxied(r.Header):
+	case proxied(r.Header) || forwarded.Relayed(r.Context()):
 		return g.refuse("the request came through a proxy or from a service, and without a token %s answers to this machine only", g.surface.Name)
 	case !localHost(r.Host):
 		return g.refuse("the Host %.100q is not a name of this machine: use localhost, 127.0.0.1, [::1] or the listen address", r.Host)
@@ -129,12 +131,12 @@ func (g *Guard) checkToken(r *http.Request) error {
 }
 
 // CallerHeader is in requests that a service of this server sends out. It names the service.
-const CallerHeader = "Vespo-Caller"
+const CallerHeader = httpfield.CallerHeader
 
-// proxied reports whether a proxy or a service left its mark. The peer on this machine is then not who asks.
+// proxied reports whether a proxy or a service left its mark. The client is then not the peer on this machine.
 func proxied(h http.Header) bool {
-	for _, name := range [...]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via", CallerHeader} {
-		if len(h.Values(name)) > 0 {
+	for name := range h {
+		if name == "Via" || httpfield.Claim(httpfield.Plain(name)) {
 			return true
 		}
 	}

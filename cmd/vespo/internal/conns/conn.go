@@ -16,6 +16,8 @@ type conn struct {
 	*net.TCPConn
 	peer         netip.Addr    // immutable; as PeerOf returns it
 	local        bool          // immutable; the peer is on this machine
+	trusted      bool          // immutable; the peer is a trusted proxy
+	relay        *relay        // immutable; nil if there is no PROXY header
 	serial       uint64        // immutable since it has a place; order of arrival
 	release      func()        // immutable
 	ticks        *atomic.Int64 // immutable; the listener's clock

@@ -5,5 +5,8 @@
 // answers. Here a connection only notes, by a clock that ticks once a second, since when it is idle or waits for the client, and
 // Watch looks at all connections at each tick.
 //
+// Where proxies are trusted to, a connection begins with a PROXY header, which tells where the client is. RemoteAddr stays the peer of the
+// TCP connection.
+//
 // Lock order: Listener.mu is the only lock and is a leaf.
 package conns

@@ -25,6 +25,9 @@ type Config struct {
 	Idle           time.Duration // until the header of a later request is there
 	Write          time.Duration // for the client to take one piece of what is written
 	Log            *slog.Logger  // told when a bound acts, at most every reportTicks; may be nil
+
+	Trusted       func(netip.Addr) bool // reports whether a peer is a trusted proxy, which PerPeer does not bound; nil: none is
+	ProxyProtocol bool                  // connections of trusted proxies begin with a PROXY header
 }
 
 const (
@@ -57,7 +60,11 @@ type Listener struct {
 	evictions uint64             // since the last report
 	refusals  uint64             // since the last report
 	reported  int64              // tick of the last report
-	emptied   chan struct{}      // closed when no connection is open; nil if no caller waits for that
+
+	malformed         uint64        // connections without a valid PROXY header since the last report of them
+	malformedLast     string        // peer and error of the last one
+	reportedMalformed int64         // tick of that report
+	emptied           chan struct{} // closed when no connection is open; nil if no caller waits for that
 }
 
 // Listen opens the listener; its address has the real port. Nothing is bounded in time before Watch runs.
@@ -182,6 +189,7 @@ func (l *Listener) look() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reportLocked(now)
+	l.reportMalformedLocked(now)
 	if len(l.lobby) > 0 {
 		l.wakeLocked()
 	}

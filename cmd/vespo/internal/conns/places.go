@@ -51,6 +51,10 @@ func (l *Listener) newConn(accepted *net.TCPConn) *conn {
 	c := &conn{TCPConn: accepted, ticks: &l.ticks}
 	if tcp, ok := accepted.RemoteAddr().(*net.TCPAddr); ok {
 		c.peer = PeerOf(tcp.AddrPort().Addr())
+		c.trusted = l.cfg.Trusted != nil && l.cfg.Trusted(tcp.AddrPort().Addr())
+	}
+	if c.trusted && l.cfg.ProxyProtocol {
+		c.relay = &relay{listener: l}
 	}
 	c.local = c.peer.IsLoopback()
 	c.release = func() { l.forget(c) }
@@ -72,7 +76,7 @@ func (l *Listener) place(c *conn) verdict {
 func (l *Listener) judge(c *conn) (*conn, verdict) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !c.local && l.cfg.PerPeer > 0 && l.peers[c.peer] >= l.cfg.PerPeer {
+	if !c.local && !c.trusted && l.cfg.PerPeer > 0 && l.peers[c.peer] >= l.cfg.PerPeer {
 		l.refusals++
 		return nil, refused
 	}

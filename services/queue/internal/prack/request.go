@@ -17,6 +17,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
 // Origin is where a request has come in.
@@ -24,6 +26,7 @@ type Origin struct {
 	Prefix    string // of the service: "/" or "/jobs"
 	Rest      string // the escaped path after it
 	RequestID string
+	Client    forwarded.Client
 }
 
 // Environment describes a request in the words of CGI and Rack, as a JSON object. PATH_INFO is escaped and has the query, as Prack's has.
@@ -36,6 +39,7 @@ func Environment(r *http.Request, o Origin, bodyBytes int) []byte {
 	if r.URL.RawQuery != "" || r.URL.ForceQuery {
 		pathInfo += "?" + r.URL.RawQuery
 	}
+	client := o.Client.Or(r)
 	env := map[string]string{
 		"REQUEST_METHOD":  r.Method,
 		"SCRIPT_NAME":     strings.TrimSuffix(o.Prefix, "/"),
@@ -43,10 +47,13 @@ func Environment(r *http.Request, o Origin, bodyBytes int) []byte {
 		"QUERY_STRING":    r.URL.RawQuery,
 		"SERVER_PROTOCOL": r.Proto,
 		"REMOTE_ADDR":     hostOf(r.RemoteAddr),
-		"rack.url_scheme": "http",
+		"rack.url_scheme": client.Scheme,
 		"HTTP_HOST":       r.Host,
 	}
-	env["SERVER_NAME"], env["SERVER_PORT"] = serverOf(r.Host)
+	if client.Scheme == "https" {
+		env["HTTPS"] = "on"
+	}
+	env["SERVER_NAME"], env["SERVER_PORT"] = hostOf(r.Host), client.ServerPort(r.Host)
 	addHeaders(env, r.Header)
 	env["HTTP_X_REQUEST_ID"] = o.RequestID
 	if bodyBytes > 0 {
@@ -88,19 +95,12 @@ func ambiguous(name string) bool {
 	})
 }
 
+// hostOf returns the host of host and port, without the brackets of an IPv6 address.
 func hostOf(hostport string) string {
 	if host, _, err := net.SplitHostPort(hostport); err == nil {
 		return host
 	}
-	return hostport
-}
-
-// serverOf gives name and port of a Host header.
-func serverOf(host string) (name, port string) {
-	if name, port, err := net.SplitHostPort(host); err == nil {
-		return name, port
-	}
-	return strings.Trim(host, "[]"), "80"
+	return strings.Trim(hostport, "[]")
 }
 
 // Request is a message for a worker. It can be written more than once.

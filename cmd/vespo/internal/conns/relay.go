@@ -1,0 +1,71 @@
+package conns
+
+import (
+	"errors"
+	"net"
+	"sync"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/proxyproto"
+	"github.com/vespo-dev/vespo/router/forwarded"
+)
+
+// relay reads the PROXY header of a connection, where there must be one.
+type relay struct {
+	listener *Listener // immutable
+	once     sync.Once // guards all below
+	told     forwarded.Relay
+	err      error
+}
+
+// read reads the header, if that was not done. The connection's first request has as much time as any, the header included.
+func (r *relay) read(c *conn) error {
+	r.once.Do(func() {
+		header, err := proxyproto.Read(c.TCPConn)
+		if err != nil {
+			// The HTTP server closes a connection that cannot be read, and answers one that it cannot understand.
+			r.err = &net.OpError{Op: "read", Net: "tcp", Addr: c.RemoteAddr(), Err: err}
+			if errors.Is(err, proxyproto.ErrHeader) {
+				r.listener.noteMalformed(c, err)
+			}
+			return
+		}
+		r.told = forwarded.Relay{Relayed: true, Local: header.Local, Source: header.Source, Destination: header.Destination}
+	})
+	return r.err
+}
+
+// Read reads from the connection, after its PROXY header.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.relay != nil {
+		if err := c.relay.read(c); err != nil {
+			return 0, err
+		}
+	}
+	return c.TCPConn.Read(p)
+}
+
+// Relay implements forwarded.Conn. A connection that serves requests has been read.
+func (c *conn) Relay() forwarded.Relay {
+	if c.relay == nil || c.relay.read(c) != nil {
+		return forwarded.Relay{}
+	}
+	return c.relay.told
+}
+
+// noteMalformed remembers what a trusted proxy has sent in place of a header, for the next report.
+func (l *Listener) noteMalformed(c *conn, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.malformed++
+	l.malformedLast = c.RemoteAddr().String() + ": " + err.Error()
+}
+
+// reportMalformedLocked logs connections that were closed for their PROXY header.
+func (l *Listener) reportMalformedLocked(now int64) {
+	if l.malformed == 0 || now-l.reportedMalformed < reportTicks || l.cfg.Log == nil {
+		return
+	}
+	l.cfg.Log.Warn("connections of trusted proxies were closed, as they did not begin with a valid PROXY header (--proxy-protocol)",
+		"connections", l.malformed, "last", l.malformedLast)
+	l.malformed, l.reportedMalformed = 0, now
+}
