@@ -115,6 +115,7 @@ const (
 	StateIdle     = "idle"     // scaled to zero, code still loaded
 	StateEvicted  = "evicted"  // scaled to zero, code evicted
 	StateStarting = "starting" // in the catalogue, and not prepared yet: requests wait
+	StateMissing  = "missing"  // the directory that it serves is gone: answers 503 until it is back
 	StateFailed   = "failed"   // in the catalogue, but could not be prepared: answers 503
 )
 

@@ -106,7 +106,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		Kinds: []services.Kind{
 			p.kind,
 			proxy.New(proxy.Config{Timeout: cfg.Timeout, MaxBodyBytes: int64(cfg.MaxBody)}),
-			static.New(static.Config{Root: p.root}),
+			static.New(static.Config{Root: p.root, Log: log}),
 			functions,
 			function.NewModules(functions, p.kind.Functions()),
 			p.queues,

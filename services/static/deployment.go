@@ -4,22 +4,23 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"os"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/client"
+	"github.com/vespo-dev/vespo/services/internal/directory"
 	"github.com/vespo-dev/vespo/services/internal/inflight"
 )
 
 // deployment is one prepared version of a service. It implements services.Deployment.
 type deployment struct {
-	doc      Document           // immutable
-	dir      *os.Root           // immutable
-	requests *inflight.Requests // immutable
+	doc      Document             // immutable
+	dir      *directory.Directory // immutable
+	requests *inflight.Requests   // immutable
 }
 
 // Serve implements router.Handler.
@@ -51,33 +52,69 @@ func refuseMethod(w http.ResponseWriter, rec *accesslog.Record) error {
 	return nil
 }
 
-// answer finds what the path leads to and sends it.
+// answer sends what the path leads to. A file that is not there is looked for again if the directory was replaced meanwhile.
 func (d *deployment) answer(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+	dir, err := d.dir.Acquire(false)
+	if err != nil {
+		return unavailable(err)
+	}
+	defer dir.Release()
+	err = d.answerFrom(tree{dir.Root}, w, r, rec)
+	if !errors.Is(err, errNotFound) {
+		return err
+	}
+	now, failed := d.dir.Acquire(true)
+	if failed != nil {
+		return unavailable(failed)
+	}
+	defer now.Release()
+	if now == dir {
+		return err
+	}
+	return d.answerFrom(tree{now.Root}, w, r, rec)
+}
+
+// unavailable is the answer while there is no directory.
+func unavailable(cause error) error {
+	if errors.Is(cause, directory.ErrGone) {
+		return problem.New(problem.NotReady, "the directory of the service is gone; try again").WithCause(cause)
+	}
+	return inflight.Stopped()
+}
+
+// answerFrom sends what the path leads to in one directory.
+func (d *deployment) answerFrom(t tree, w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
 	target, ok := resolve(rec.Rest)
 	if !ok {
 		return notFound(nil)
 	}
-	f, err := d.find(target)
+	f, err := t.find(target)
 	switch {
 	case errors.Is(err, errNeedsSlash):
 		redirect(w, r, rec)
 		return nil
 	case err == nil:
-		return d.send(w, r, f, d.doc.CacheControl)
+		return t.send(w, r, f, d.doc.CacheControl)
 	case d.doc.Fallback == "" || !wantsPage(r, target) || !errors.Is(err, errNotFound):
 		return err
 	}
-	if f, err = d.open(d.doc.Fallback); err != nil {
+	if f, err = t.open(d.doc.Fallback); err != nil {
 		return err
 	}
-	return d.send(w, r, f, "no-cache") // what else is at this path may change with the next version
+	return t.send(w, r, f, "no-cache") // what else is at this path may change with the next version
 }
 
-// Status implements services.Deployment.
+// Status implements services.Deployment. It looks whether the directory is there.
 func (d *deployment) Status() services.Status {
 	s := services.Status{State: services.StateReady, Target: d.doc.Directory}
 	if d.doc.Fallback != "" {
 		s.Target += ", else " + d.doc.Fallback
+	}
+	switch present, replaced := d.dir.State(); {
+	case !present && d.requests.Context().Err() == nil:
+		s.State = services.StateMissing
+	case !replaced.IsZero():
+		s.Target += " (replaced " + replaced.UTC().Format(time.RFC3339) + ")"
 	}
 	s.InFlight, s.LastUsed = d.requests.Stats()
 	return s

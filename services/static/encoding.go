@@ -12,7 +12,7 @@ var codings = [...]struct{ name, extension string }{{"br", ".br"}, {"gzip", ".gz
 
 // variant gives the form of f that the client likes best: f itself, or a compressed file beside it. The coding is empty for f. One that is
 // older than f is not taken, since it is of an earlier f. f is closed where it is not what is given.
-func (d *deployment) variant(w http.ResponseWriter, r *http.Request, f *file) (_ *file, coding string) {
+func (d tree) variant(w http.ResponseWriter, r *http.Request, f *file) (_ *file, coding string) {
 	accepted := strings.Join(r.Header.Values("Accept-Encoding"), ",")
 	best, extension, bestQuality := "", "", 0
 	for _, c := range codings {

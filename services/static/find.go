@@ -66,8 +66,11 @@ type file struct {
 	info fs.FileInfo
 }
 
+// tree is the directory of a service, as one request sees it.
+type tree struct{ dir *os.Root }
+
 // find opens what a target leads to. The error is errNeedsSlash or a problem, one with errNotFound where there is nothing.
-func (d *deployment) find(t target) (*file, error) {
+func (d tree) find(t target) (*file, error) {
 	f, err := d.openAny(t.name)
 	switch {
 	case err != nil:
@@ -86,7 +89,7 @@ func (d *deployment) find(t target) (*file, error) {
 }
 
 // open opens a regular file.
-func (d *deployment) open(name string) (*file, error) {
+func (d tree) open(name string) (*file, error) {
 	f, err := d.openAny(name)
 	if err == nil && !f.info.Mode().IsRegular() {
 		_ = f.Close()
@@ -96,7 +99,7 @@ func (d *deployment) open(name string) (*file, error) {
 }
 
 // openAny opens a file or a directory.
-func (d *deployment) openAny(name string) (*file, error) {
+func (d tree) openAny(name string) (*file, error) {
 	opened, err := regular.OpenIn(d.dir, filepath.FromSlash(name))
 	if err != nil {
 		return nil, openProblem(err)

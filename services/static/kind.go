@@ -3,12 +3,14 @@ package static
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 
-	"github.com/vespo-dev/vespo/internal/regular"
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/internal/directory"
 	"github.com/vespo-dev/vespo/services/internal/inflight"
 	"github.com/vespo-dev/vespo/services/internal/options"
 )
@@ -21,6 +23,7 @@ type Config struct {
 	// Root is the directory below which the directories of services are; nil: there can be no such service. It stays the caller's, and
 	// must outlive the kind.
 	Root *os.Root
+	Log  *slog.Logger // default: none
 }
 
 // Kind implements services.Kind for static files. It holds nothing, and needs no Close.
@@ -59,11 +62,16 @@ func (k *Kind) check(s services.Spec) (d Document, violations []string) {
 
 // look finds out whether what the document names is there.
 func (k *Kind) look(d Document) (violations []string) {
-	dir, err := k.open(d)
+	opened, err := k.open("", d)
 	if err != nil {
 		return []string{noDirectory(d)}
 	}
-	defer dir.Close()
+	defer opened.Close()
+	dir, err := opened.Acquire(false)
+	if err != nil {
+		return []string{noDirectory(d)}
+	}
+	defer dir.Release()
 	if d.Fallback == "" {
 		return nil
 	}
@@ -73,8 +81,8 @@ func (k *Kind) look(d Document) (violations []string) {
 	return nil
 }
 
-func (k *Kind) open(d Document) (*os.Root, error) {
-	return regular.OpenRootIn(k.cfg.Root, filepath.FromSlash(d.Directory))
+func (k *Kind) open(service registry.Prefix, d Document) (*directory.Directory, error) {
+	return directory.Open(directory.Config{Root: k.cfg.Root, Name: d.Directory, Service: string(service), Log: k.cfg.Log})
 }
 
 func noDirectory(d Document) string {
@@ -91,13 +99,13 @@ func invalid(violations []string) error {
 	return p
 }
 
-// Prepare implements services.Kind. The directory stays open, so that what is served cannot be exchanged for something else by renaming.
+// Prepare implements services.Kind.
 func (k *Kind) Prepare(_ context.Context, s services.Spec) (services.Deployment, error) {
 	doc, violations := k.check(s)
 	if err := invalid(violations); err != nil {
 		return nil, err
 	}
-	dir, err := k.open(doc)
+	dir, err := k.open(s.Prefix, doc)
 	if err != nil {
 		return nil, problem.New(problem.BadRequest, noDirectory(doc)).WithCause(err)
 	}

@@ -16,7 +16,7 @@ import (
 const maxRanges = 16
 
 // send answers with the file, or with what the request's conditions and ranges make of it, and closes it.
-func (d *deployment) send(w http.ResponseWriter, r *http.Request, f *file, cacheControl string) error {
+func (d tree) send(w http.ResponseWriter, r *http.Request, f *file, cacheControl string) error {
 	f, coding := d.variant(w, r, f)
 	defer f.Close()
 	h := w.Header()

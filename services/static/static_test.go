@@ -225,12 +225,29 @@ func TestLinksWithin(t *testing.T) {
 	require.Equal(t, "two", s.get("/current/").body)
 }
 
-// TestDirectoryIsPinned renames the directory and puts another one in its place, which is a matter of another deploy.
-func TestDirectoryIsPinned(t *testing.T) {
-	s := serve(t, "/", Document{}, map[string]string{"index.html": "mine"})
-	require.NoError(t, os.Rename(s.dir, s.dir+".old"))
-	s.write("index.html", "another")
-	require.Equal(t, "mine", s.get("/").body)
+// TestABuildThatReplacesTheDirectory removes the directory and makes it anew, as builds do.
+func TestABuildThatReplacesTheDirectory(t *testing.T) {
+	s := serve(t, "/", Document{Fallback: "index.html"}, map[string]string{"index.html": "first", "a.txt": "first"})
+	require.Equal(t, "first", s.get("/a.txt").body)
+	for range 2 {
+		require.NoError(t, os.RemoveAll(s.dir))
+		gone := s.get("/a.txt")
+		gone.requireProblem(t, problem.NotReady)
+		s.get("/page").requireProblem(t, problem.NotReady)
+		require.Equal(t, services.StateMissing, s.deployment.Status().State)
+		require.NoError(t, os.Mkdir(s.dir, 0o755))
+		s.get("/a.txt").requireProblem(t, problem.NotFound)
+		s.write("index.html", "second")
+		s.write("a.txt", "second")
+		require.Equal(t, "second", s.get("/a.txt").body)
+		require.Equal(t, "second", s.get("/page").body)
+		status := s.deployment.Status()
+		require.Equal(t, services.StateReady, status.State)
+		require.Contains(t, status.Target, "www, else index.html (replaced ")
+	}
+	require.NoError(t, os.RemoveAll(s.dir))
+	s.write("a.txt", "third")
+	require.Equal(t, "third", s.get("/a.txt").body, "no request came while it was gone")
 }
 
 func TestRedirects(t *testing.T) {
@@ -288,7 +305,7 @@ func TestClose(t *testing.T) {
 	s := serve(t, "/", Document{}, map[string]string{"index.html": "x"})
 	require.NoError(t, s.deployment.Close(t.Context()))
 	s.get("/").requireProblem(t, problem.NotReady)
-	_, err := s.deployment.dir.Stat(".")
+	_, err := s.deployment.dir.Acquire(true)
 	require.ErrorIs(t, err, fs.ErrClosed)
 	status := s.deployment.Status()
 	require.Equal(t, services.StateReady, status.State)
