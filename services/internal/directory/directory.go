@@ -49,8 +49,8 @@ type Directory struct {
 	looking  chan struct{} // closed when the look under way has ended; nil if there is none
 	looked   time.Time     // when the last look began
 	replaced time.Time     // when another directory was opened last; zero: never
-	goneAt   time.Time // of the last line that says so
-	backAt   time.Time // of the last line that says so
+	goneAt   time.Time     // of the last line that says so
+	backAt   time.Time     // of the last line that says so
 	closed   bool
 }
 
