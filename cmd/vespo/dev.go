@@ -102,6 +102,12 @@ type dev struct {
 // work goes on until ctx ends, or the sources cannot be watched any more.
 func (d *dev) work(ctx context.Context) error {
 	watcher, err := d.project.Watch()
+	if err != nil {
+		fmt.Fprintf(d.terminal, "changes of the sources go unnoticed, start again after them: %s\n", err)
+		d.refresh(ctx)
+		<-ctx.Done()
+		return nil
+	}
 	for err == nil {
 		d.refresh(ctx)
 		err = watcher.Wait(ctx)

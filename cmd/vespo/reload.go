@@ -34,11 +34,7 @@ const maxLoads = 10
 func (r *reloader) load() (*configfile.File, error) {
 	for loads := 1; ; loads++ {
 		file, _, err := readConfig(r.path, int64(r.cfg.MaxModule))
-		moved, unwatched := r.watcher.Follow(file.Inputs())
-		if unwatched != nil {
-			r.log.Warn("changes of the configuration may go unnoticed; send SIGHUP after them", "error", unwatched)
-		}
-		if !moved || loads == maxLoads {
+		if moved := r.watcher.Follow(file.Inputs()); !moved || loads == maxLoads {
 			return file, err
 		}
 	}
@@ -83,23 +79,14 @@ func (r *reloader) wait(ctx context.Context) (asked bool) {
 	defer stop()
 	changed := make(chan error, 1)
 	go func() { changed <- r.watcher.Wait(waiting) }()
-	var err error
 	select {
 	case <-r.hangup:
 		stop()
 		<-changed
 		return true
-	case err = <-changed:
-	}
-	if err == nil || ctx.Err() != nil {
+	case <-changed:
 		return false
 	}
-	r.log.Error("changes of the configuration go unnoticed from now on; send SIGHUP after them", "error", err)
-	select {
-	case <-r.hangup:
-	case <-ctx.Done():
-	}
-	return true
 }
 
 // settleTime is how long a file must have been left alone that lacks services: nobody has said that it is complete.
@@ -122,7 +109,7 @@ func (r *reloader) reload(ctx context.Context, asked bool) {
 	if err == nil && !asked && r.lacks(file) {
 		r.log.Info("services are missing from the configuration, which is read again before they are removed", "file", r.path)
 		if err := r.watcher.Settle(ctx, settleTime); err != nil {
-			return // the end, or told by wait
+			return // the end
 		}
 		file, err = r.load()
 	}

@@ -74,10 +74,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
 		srv.work = func(ctx context.Context) { ignoreHangup(ctx, hangup, log) }
 		return srv.run(ctx)
 	}
-	r, end, err := c.reloader(p, hangup, log)
-	if err != nil {
-		return errors.Join(err, p.close(ctx))
-	}
+	r, end := c.reloader(p, hangup, log)
 	defer end()
 	srv.declare, srv.work = r.start, r.work
 	return srv.run(ctx)
@@ -96,13 +93,13 @@ func ignoreHangup(ctx context.Context, hangup <-chan os.Signal, log *slog.Logger
 }
 
 // reloader makes what brings the configuration file into the server.
-func (c *serveCmd) reloader(p *parts, hangup <-chan os.Signal, log *slog.Logger) (r *reloader, end func(), err error) {
-	watcher, err := configfile.NewWatcher()
-	if err != nil {
-		return nil, nil, err
-	}
+func (c *serveCmd) reloader(p *parts, hangup <-chan os.Signal, log *slog.Logger) (r *reloader, end func()) {
+	watcher := configfile.NewWatcher(func(err error) {
+		log.Warn("the system does not report changes of the configuration: its files are looked at instead; SIGHUP reads them at once",
+			"every", configfile.PollInterval, "error", err)
+	})
 	r = &reloader{path: string(c.ConfigFile), cfg: &c.Config, deployer: p.deployer, log: log, watcher: watcher, hangup: hangup}
-	return r, func() { _ = watcher.Close() }, nil // nothing is lost with it
+	return r, func() { _ = watcher.Close() } // nothing is lost with it
 }
 
 // ceilingLine tells the most that guests can take. It is fixed from here on.

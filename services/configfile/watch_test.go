@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -42,15 +43,10 @@ func TestTrail(t *testing.T) {
 // following makes a watcher of paths.
 func following(t *testing.T, paths ...string) *Watcher {
 	t.Helper()
-	w, err := NewWatcher()
-	require.NoError(t, err)
+	w := NewWatcher(func(err error) { t.Error(err) })
 	t.Cleanup(func() { require.NoError(t, w.Close()) })
-	moved, err := w.Follow(paths)
-	require.NoError(t, err)
-	require.True(t, moved)
-	moved, err = w.Follow(paths)
-	require.NoError(t, err)
-	require.False(t, moved)
+	require.True(t, w.Follow(paths))
+	require.False(t, w.Follow(paths))
 	return w
 }
 
@@ -82,8 +78,7 @@ func TestChangesAreNoticed(t *testing.T) {
 	} {
 		require.NoError(t, step.do(), step.why)
 		requireNoticed(t, w, step.why)
-		_, err := w.Follow([]string{path, module})
-		require.NoError(t, err)
+		w.Follow([]string{path, module})
 	}
 }
 
@@ -100,9 +95,7 @@ func TestConfigMapIsNoticed(t *testing.T) {
 		require.NoError(t, os.Symlink(version, filepath.Join(dir, "..data_tmp")))
 		require.NoError(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
 		requireNoticed(t, w, version)
-		moved, err := w.Follow([]string{path})
-		require.NoError(t, err)
-		require.True(t, moved)
+		require.True(t, w.Follow([]string{path}))
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
 		require.Equal(t, version, string(text))
@@ -127,11 +120,49 @@ func TestSettle(t *testing.T) {
 	require.ErrorIs(t, w.Settle(ctx, time.Hour), context.Canceled)
 }
 
-func TestClosedWatcherSaysSo(t *testing.T) {
-	w, err := NewWatcher()
-	require.NoError(t, err)
+// A watcher that loses the system's goes on by looking at the files.
+func TestWatcherThatDies(t *testing.T) {
+	dir := written(t, map[string]string{"vespo.toml": "1"})
+	path := filepath.Join(dir, "vespo.toml")
+	var told []error
+	w := NewWatcher(func(err error) { told = append(told, err) })
+	w.Follow([]string{path})
+	require.NoError(t, w.system.Close())
+	requireNoticed(t, w, "changes may have been lost")
+	require.Len(t, told, 1)
+	require.ErrorIs(t, told[0], ErrWatch)
+	require.False(t, w.Follow([]string{path}))
+	require.NoError(t, os.WriteFile(path, []byte("a change"), 0o644))
+	requireNoticed(t, w, "written")
+	require.Len(t, told, 1)
 	require.NoError(t, w.Close())
-	require.ErrorIs(t, w.Wait(t.Context()), ErrWatch)
-	_, err = w.Follow([]string{filepath.Join(t.TempDir(), "x")})
-	require.ErrorIs(t, err, ErrWatch)
+}
+
+// Without a watch of the system's, each kind of change is found by looking, and nothing else is one.
+func TestPolling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := written(t, map[string]string{"vespo.toml": "1", "next": "22", "modules/a.wasm": "1", "other": ""})
+		path, module := filepath.Join(dir, "vespo.toml"), filepath.Join(dir, "modules", "a.wasm")
+		w := &Watcher{polling: true, places: map[string]bool{}, dirs: map[string]bool{}}
+		require.True(t, w.Follow([]string{path, module}))
+		require.False(t, w.Follow([]string{path, module}))
+		for _, step := range []struct {
+			why string
+			do  func() error
+		}{
+			{"written", func() error { return os.WriteFile(path, []byte("333"), 0o644) }},
+			{"replaced by another", func() error { return os.Rename(filepath.Join(dir, "next"), path) }},
+			{"removed", func() error { return os.Remove(path) }},
+			{"replaced by a link", func() error { return os.Symlink("modules/a.wasm", path) }},
+			{"its directory renamed", func() error { return os.Rename(filepath.Dir(module), filepath.Join(dir, "old")) }},
+		} {
+			require.NoError(t, step.do(), step.why)
+			requireNoticed(t, w, step.why)
+			w.Follow([]string{path, module})
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "other"), []byte("x"), 0o644))
+		ctx, cancel := context.WithTimeout(t.Context(), 10*PollInterval)
+		defer cancel()
+		require.ErrorIs(t, w.Wait(ctx), context.DeadlineExceeded)
+	})
 }

@@ -37,17 +37,17 @@ func (p *Project) Watch() (*Watcher, error) {
 	return &Watcher{dir: p.dir, seen: seen}, err
 }
 
-// Wait returns when the sources differ from what they were when Watch, or Wait before, returned. Its error is that of ctx, or that
-// of a directory which cannot be read any more.
+// Wait returns when the sources differ from what they were when Watch, or Wait before, returned. Its error is that of ctx, or
+// fs.ErrNotExist if the directory is gone. Whatever else keeps it from looking, such as a lack of descriptors, is taken to pass.
 func (w *Watcher) Wait(ctx context.Context) error {
 	ticker := time.NewTicker(scanInterval)
 	defer ticker.Stop()
 	for {
 		now, err := scan(w.dir, maxFiles)
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if now != w.seen {
+		if err == nil && now != w.seen {
 			w.seen = now
 			return nil
 		}
