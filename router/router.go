@@ -37,7 +37,8 @@ type Router struct {
 	trust        *forwarded.Trust   // immutable; may be nil
 	maxPathBytes int                // immutable
 
-	table atomic.Pointer[Table] // nil before the first Publish
+	table   atomic.Pointer[Table] // nil before the first Publish
+	leaving atomic.Bool           // set by Leave
 }
 
 // New makes a router without a table: it answers all services' requests 503 until the first Publish.
@@ -63,8 +64,14 @@ func (rt *Router) Table() *Table { return rt.table.Load() }
 // server takes for the wish to close the connection, where an answer that has begun cannot be finished; by then all that
 // the request held is released.
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	rt.answer(newExchange(w, r, rt.trust.Client(r)))
+	x := newExchange(w, r, rt.trust.Client(r))
+	x.writer.leaving = &rt.leaving
+	rt.answer(x)
 }
+
+// Leave makes clients use no connection again: answers from now on say "Connection: close", which net/http turns into GOAWAY for HTTP/2.
+// Requests are answered as before.
+func (rt *Router) Leave() { rt.leaving.Store(true) }
 
 // ServeService is ServeHTTP for a request that only the service with this prefix may answer: where a longer prefix matches the
 // path, or none, the answer is 404. Services with a match are not called this way. Services call each other by it, and what one was

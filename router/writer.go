@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,7 +24,8 @@ type responseWriter struct {
 	bytes     int64               // body bytes taken by the server
 	ttfb      time.Duration       // begin to commit
 	hijacked  bool
-	duplex    bool // the handler reads and writes at a time
+	duplex    bool         // the handler reads and writes at a time
+	leaving   *atomic.Bool // immutable; the server is about to stop; nil for requests of its own
 }
 
 // Header is the header of the answer, and its trailer afterwards as described at http.ResponseWriter.
@@ -40,7 +42,7 @@ func (w *responseWriter) WriteHeader(status int) {
 	}
 	// Set late and over whatever the handler has put there: the id of the answer is the one of the record.
 	w.inner.Header()[RequestIDHeader] = w.requestID[:]
-	if w.leavesBody() {
+	if w.leavesBody() || w.leaving != nil && w.leaving.Load() && status != http.StatusSwitchingProtocols {
 		w.inner.Header().Set("Connection", "close")
 	}
 	w.inner.WriteHeader(status) // panics on a status that is not one, and then none is committed

@@ -51,6 +51,7 @@ type Config struct {
 	KeepAlive           time.Duration `placeholder:"DURATION" default:"2m" help:"Time after which a connection without a request is closed; longer than that of a load balancer in front (${default})."`
 	TrustedProxy        []string      `placeholder:"CIDR" sep:"," help:"Believe what proxies at these addresses say of their clients (X-Forwarded-For, -Proto, -Host, Forwarded, X-Request-Id): a network such as 10.0.0.0/8, an address, or private_ranges. May be repeated."`
 	ProxyProtocol       bool          `help:"Expect every connection of a --trusted-proxy to begin with a header of the PROXY protocol, version 1 or 2."`
+	ShutdownDelay       time.Duration `placeholder:"DURATION" default:"0s" help:"Time between SIGTERM and the drain, in which the server is not ready but serves everything, so that load balancers learn of it (${default})."`
 	AdminToken          string        `placeholder:"TOKEN" env:"VESPO_ADMIN_TOKEN" help:"Token that management requests must carry; without one, only this machine manages, over a loopback address."`
 	WorkerListen        string        `placeholder:"HOST:PORT" default:"127.0.0.1:4242" help:"Address where the workers of queues fetch requests, open while there is a queue; port 0 takes a free one (${default})."`
 	WorkerToken         string        `placeholder:"TOKEN" env:"VESPO_WORKER_TOKEN" help:"Token that workers must send; without one, only this machine's can fetch requests, over a loopback address."`
@@ -96,6 +97,7 @@ func (c *Config) Validate() error {
 	check(c.RetireAfter > 0 && c.RetireAfter <= maxRetireAfter, "--retire-after is %s: it must be more than 0 and at most %s", c.RetireAfter, maxRetireAfter)
 	check(c.MaxConnections >= 1, "--max-connections is %d: it must be 1 or more", c.MaxConnections)
 	check(c.PerClient >= 1 && c.PerClient <= 100, "--per-client is %s: it must be between 1%% and 100%%", c.PerClient)
+	check(c.ShutdownDelay >= 0 && c.ShutdownDelay <= maxTimeout, "--shutdown-delay is %s: it must be between 0 and %s", c.ShutdownDelay, maxTimeout)
 	check(c.KeepAlive >= time.Second && c.KeepAlive <= maxTimeout, "--keep-alive is %s: it must be between 1s and %s", c.KeepAlive, maxTimeout)
 	_, err := forwarded.ParseTrust(c.TrustedProxy)
 	check(err == nil, "--trusted-proxy: %v", err)
@@ -166,6 +168,7 @@ func (c *Config) String() string {
 		{"keep-alive", c.KeepAlive},
 		{"trusted-proxy", strings.Join(c.TrustedProxy, ",")},
 		{"proxy-protocol", c.ProxyProtocol},
+		{"shutdown-delay", c.ShutdownDelay},
 		{"admin-token", isSet(c.AdminToken)},
 		{"worker-listen", c.WorkerListen},
 		{"worker-token", isSet(c.WorkerToken)},

@@ -168,6 +168,9 @@ func (d *dirs) close() error {
 	return os.RemoveAll(d.temp)
 }
 
+// lingerTime is how long idle connections stay open when the server stops, so that a request that is on its way is answered.
+const lingerTime = time.Second
+
 // server is a running server. It owns parts and four goroutines, or five: one accepts connections, one watches them, one looks for
 // idle services, one trims the heap, one does the work beside.
 type server struct {
@@ -189,8 +192,13 @@ func (s *server) run(ctx context.Context) error {
 		return errors.Join(err, s.parts.close(ctx), s.parts.closeSurfaces())
 	}
 	s.parts.http.ConnState = listener.ConnState
+	signalled := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	running, end := context.WithCancel(context.WithoutCancel(ctx)) // what is done beside serving goes on until the drain
+	defer end()
+	watched, endWatch := context.WithCancel(context.WithoutCancel(ctx)) // connections are bounded to the end
+	defer endWatch()
 	var owned sync.WaitGroup
 	var failed error // written by the first goroutine; read after owned.Wait
 	owned.Go(func() {
@@ -199,35 +207,58 @@ func (s *server) run(ctx context.Context) error {
 			cancel(failed)
 		}
 	})
-	owned.Go(func() { listener.Watch(ctx) })
+	owned.Go(func() { listener.Watch(watched) })
 	s.parts.public.Store("http://" + listener.Addr().String())
-	if err = s.openSurfaces(ctx, &owned, cancel); err == nil {
+	if err = s.openSurfaces(running, watched, &owned, cancel); err == nil {
 		err = s.start(ctx, listener.Addr())
 	}
 	if err == nil {
-		owned.Go(func() { s.parts.deployer.RunIdle(ctx) })
-		owned.Go(func() { s.parts.trimmer.run(ctx, debug.FreeOSMemory) })
+		owned.Go(func() { s.parts.deployer.RunIdle(running) })
+		owned.Go(func() { s.parts.trimmer.run(running, debug.FreeOSMemory) })
 		s.parts.trimmer.want() // what the start has left behind
 		if s.work != nil {
-			owned.Go(func() { s.work(ctx) })
+			owned.Go(func() { s.work(running) })
 		}
 		<-ctx.Done()
 	}
 	if ctx.Err() != nil {
 		s.release() // before it is said
-		s.log.Info("draining; a second signal ends the server at once", "cause", context.Cause(ctx), "at_most", s.drainTimeout)
+		s.log.Info("draining; a second signal ends the server at once", "cause", context.Cause(ctx), "delay", s.cfg.ShutdownDelay, "at_most", s.drainTimeout)
+		if err == nil && signalled.Err() != nil {
+			s.leave(listener)
+		}
 		err = nil // a start that was broken off is no failure
 	}
 	cancel(nil)
+	end()
 	stopped := s.stop()
+	endWatch()
 	owned.Wait()
 	return errors.Join(err, failed, stopped, s.parts.closeSurfaces())
 }
 
-// openSurfaces opens what the server has beside the public listener.
-func (s *server) openSurfaces(ctx context.Context, owned *sync.WaitGroup, cancel context.CancelCauseFunc) error {
+// leave tells clients and load balancers that the server is about to stop, and serves until they had time to learn it: for the delay,
+// and then for as long as connections are open, at most lingerTime.
+func (s *server) leave(listener *conns.Listener) {
+	s.parts.leave()
 	for _, f := range s.parts.surfaces {
-		if err := f.open(ctx, s, owned, cancel); err != nil {
+		f.leaving.Store(true)
+	}
+	if s.cfg.ShutdownDelay > 0 {
+		<-time.After(s.cfg.ShutdownDelay)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lingerTime)
+	defer cancel()
+	listener.Linger(ctx)
+	for _, f := range s.parts.surfaces {
+		f.listener.Linger(ctx)
+	}
+}
+
+// openSurfaces opens what the server has beside the public listener.
+func (s *server) openSurfaces(ctx, watched context.Context, owned *sync.WaitGroup, cancel context.CancelCauseFunc) error {
+	for _, f := range s.parts.surfaces {
+		if err := f.open(ctx, watched, s, owned, cancel); err != nil {
 			return err
 		}
 	}

@@ -6,34 +6,45 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
 )
 
 // surface is what a server answers on a listener beside the public one.
 type surface struct {
-	name    string // begins a line of output: "the Lambda API"
-	address string
-	server  *http.Server
-	work    func(context.Context) // done beside serving until its end; may be nil
-	close   func() error          // called when all that was started has ended; may be nil
-	failed  error                 // why it accepts no more; written by its goroutine, read after that has ended
+	name     string // begins a line of output: "the Lambda API"
+	address  string
+	server   *http.Server
+	work     func(context.Context) // done beside serving until its end; may be nil
+	close    func() error          // called when all that was started has ended; may be nil
+	leaving  atomic.Bool           // atomic; the server is about to stop
+	listener *conns.Listener       // set by open
+	failed   error                 // why it accepts no more; written by its goroutine, read after that has ended
 }
 
-// open listens and serves until stop; what it starts is counted in owned. cancel ends the server if it accepts no more.
-func (f *surface) open(ctx context.Context, s *server, owned *sync.WaitGroup, cancel context.CancelCauseFunc) error {
+// open listens and serves until stop; what it starts is counted in owned. Connections are bounded until watched ends. cancel ends the
+// server if it accepts no more.
+func (f *surface) open(ctx, watched context.Context, s *server, owned *sync.WaitGroup, cancel context.CancelCauseFunc) error {
 	l, err := conns.Listen(ctx, f.address, s.cfg.connections("--lambda-listen", s.log))
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.name, err)
 	}
-	f.server.ConnState = l.ConnState
+	f.listener, f.server.ConnState = l, l.ConnState
+	handler := f.server.Handler
+	f.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f.leaving.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		handler.ServeHTTP(w, r)
+	})
 	owned.Go(func() {
 		if err := f.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			f.failed = fmt.Errorf("accept connections of %s on %s: %w", f.name, l.Addr(), err)
 			cancel(f.failed)
 		}
 	})
-	owned.Go(func() { l.Watch(ctx) })
+	owned.Go(func() { l.Watch(watched) })
 	if f.work != nil {
 		owned.Go(func() { f.work(ctx) })
 	}

@@ -54,6 +54,7 @@ type parts struct {
 	kind     *wasm.Kind
 	queues   *queue.Kind
 	deployer *deploy.Deployer
+	leave    func() // tells clients and load balancers that the server is about to stop
 	http     *http.Server
 	surfaces []*surface // beside http
 	trimmer  *heapTrimmer
@@ -123,6 +124,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		Log:            log,
 	})
 	management.Attach(p.deployer)
+	p.leave = func() { management.Leave(); routing.Leave() }
 	p.http = newHTTPServer(routing, log)
 	if cfg.ProxyProtocol {
 		p.http.ConnContext = withRelay

@@ -28,6 +28,7 @@ type Handler struct {
 	endpoints map[string]endpoint // immutable; by escaped path
 
 	attached atomic.Pointer[attachment] // nil before Attach
+	leaving  atomic.Bool                // set by Leave
 }
 
 // attachment holds a Deployer for an atomic pointer.
@@ -60,6 +61,9 @@ func New(cfg Config) *Handler {
 
 // Attach gives the handler what carries the requests out. To be called once.
 func (h *Handler) Attach(d Deployer) { h.attached.Store(&attachment{d}) }
+
+// Leave makes the server not ready: load balancers shall send it no more requests. All else is answered as before.
+func (h *Handler) Leave() { h.leaving.Store(true) }
 
 // deployer is what was attached; before, the error is the problem to answer with.
 func (h *Handler) deployer() (Deployer, error) {

@@ -18,6 +18,9 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	for _, entry := range d.List() {
 		view.Services = append(view.Services, viewOfEntry(entry))
 	}
+	if h.leaving.Load() {
+		return notReady()
+	}
 	if !d.Ready() {
 		done, total := d.Progress()
 		view.Starting = &startView{Done: done, Total: total}
@@ -58,6 +61,9 @@ func (h *Handler) ready(w http.ResponseWriter, _ *http.Request) error {
 	d, err := h.deployer()
 	if err != nil {
 		return err
+	}
+	if h.leaving.Load() {
+		return notReady()
 	}
 	if !d.Ready() {
 		done, total := d.Progress()

@@ -146,6 +146,21 @@ func (l *Listener) Close() error {
 	return l.TCPListener.Close()
 }
 
+// Linger returns when no connection is open, or ctx ends.
+func (l *Listener) Linger(ctx context.Context) {
+	emptied := make(chan struct{})
+	l.mu.Lock()
+	if l.emptied = emptied; len(l.open) == 0 {
+		close(emptied)
+		l.emptied = nil
+	}
+	l.mu.Unlock()
+	select {
+	case <-emptied:
+	case <-ctx.Done():
+	}
+}
+
 // ConnState is for the HTTP server, which tells by it what its connections are at.
 func (l *Listener) ConnState(c net.Conn, state http.ConnState) {
 	own, ok := c.(*conn)
