@@ -11,8 +11,11 @@ import (
 	"maps"
 	"mime/multipart"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/alecthomas/kong"
 
 	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/registry"
@@ -26,6 +29,9 @@ type addCmd struct {
 	Memory    string `placeholder:"SIZE" help:"Linear memory of one request, at most the server's --memory, which is the default."`
 	Timeout   string `placeholder:"DURATION" help:"Time limit of one request, for --upstream until the answer begins; the server's --timeout if not given."`
 	Isolation string `placeholder:"snapshot|fresh" help:"How a request gets its state: restored in place, or an instance of its own."`
+
+	Reset bool     `help:"Give options that are not given their defaults, instead of keeping those of the current version."`
+	Unset []string `placeholder:"OPTION" help:"Give these options of the current version their defaults, such as use or config; several, separated by commas or by repeating the flag. An empty value, as in --use '', does the same."`
 
 	middlewareFlags
 	grants
@@ -46,7 +52,8 @@ func (g *grants) options() registry.Options {
 }
 
 // Run is called by the command line.
-func (c *addCmd) Run(ctx context.Context, s streams) error {
+func (c *addCmd) Run(ctx context.Context, s streams, command *kong.Context) error {
+	c.Unset = append(c.Unset, emptied(command)...)
 	client, err := c.client()
 	if err != nil {
 		return err
@@ -68,6 +75,42 @@ func (c *addCmd) Run(ctx context.Context, s streams) error {
 		what = "added"
 	}
 	return c.writeDeployed(s, client, a, what)
+}
+
+// notOptions are flags of which an empty value means nothing.
+var notOptions = [...]string{"server", "token", "format", "match", "reset", "unset", "upstream", "static", "function", "exec", "queue"}
+
+// emptied are the options that the command line gives an empty value, by the names of their fields.
+func emptied(command *kong.Context) (names []string) {
+	for _, p := range command.Path {
+		if p.Flag == nil || slices.Contains(notOptions[:], p.Flag.Name) {
+			continue
+		}
+		value := p.Flag.Target
+		if value.IsZero() || value.Kind() == reflect.Slice && value.Len() == 0 {
+			names = append(names, fieldName(p.Flag.Name))
+		}
+	}
+	return names
+}
+
+// fieldName is the name of the API's field for a flag.
+func fieldName(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
+
+// unset are the fields for options that are to have their defaults.
+func (c *addCmd) unset() map[string]any {
+	fields := map[string]any{}
+	if c.Reset {
+		fields["reset"] = true
+	}
+	if len(c.Unset) > 0 {
+		names := make([]string, 0, len(c.Unset))
+		for _, name := range c.Unset {
+			names = append(names, fieldName(strings.TrimPrefix(name, "--")))
+		}
+		fields["unset"] = names
+	}
+	return fields
 }
 
 // options are the fields of the request that were given, by name. What they may be, the server knows.
@@ -98,6 +141,7 @@ func (c *addCmd) addJSON(ctx context.Context, client *client, s streams, fields 
 	if len(c.Mount) > 0 {
 		fields["mount"] = c.Mount
 	}
+	maps.Copy(fields, c.unset())
 	c.middlewareFlags.addTo(fields)
 	body, err := json.Marshal(fields)
 	if err != nil {
@@ -149,7 +193,7 @@ func (c *addCmd) form() (head, tail []byte, contentType string, err error) {
 	for _, path := range slices.Sorted(maps.Keys(c.Mount)) {
 		field("mount", path+"="+c.Mount[path])
 	}
-	err = errors.Join(err, c.middlewareFlags.write(w))
+	err = errors.Join(err, writeFields(w, c.unset()), c.middlewareFlags.write(w))
 	var fileErr error
 	if c.bound() && !c.moduleFunction() {
 		fileErr = writeFields(w, c.bindFlags.fields())

@@ -94,6 +94,7 @@ func run(ctx context.Context, args []string, s streams) int {
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	command.Bind(s)
+	command.Bind(command)
 	if err := command.Run(); err != nil && !isReported(err) {
 		return report(s, err)
 	} else if err != nil {

@@ -34,6 +34,8 @@ type service struct {
 	}
 	LastUsed time.Time `json:"last_used"`
 	History  []version `json:"history"`
+	Changes  []string  `json:"changes"` // nil for a new service
+	Kept     []string  `json:"kept"`
 }
 
 // version is what they show of a version, current or earlier.
@@ -198,6 +200,15 @@ func writeDeployed(w io.Writer, what, base string, s *service) error {
 	}
 	if s.FreshReason != "" {
 		fmt.Fprintf(w, "each request gets a fresh instance: %s\n", printable(s.FreshReason))
+	}
+	for _, change := range s.Changes {
+		fmt.Fprintln(w, printable(change))
+	}
+	for _, option := range s.Kept {
+		fmt.Fprintln(w, printable(option)+" kept")
+	}
+	if s.Changes != nil && len(s.Changes) == 0 {
+		fmt.Fprintln(w, "the version is the same as before")
 	}
 	_, err := fmt.Fprintf(w, "%s\n%s%s\n", printable(s.Digest), base, printable(s.Prefix))
 	return err

@@ -30,7 +30,7 @@ func form(t testing.TB, parts ...part) (body, contentType string) {
 	for _, p := range parts {
 		var field io.Writer
 		var err error
-		if p.name == "module" {
+		if p.name == "module" || p.name == "use" {
 			field, err = w.CreateFormFile(p.name, "a.wasm")
 		} else {
 			field, err = w.CreateFormField(p.name)

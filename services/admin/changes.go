@@ -35,14 +35,22 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	result, err := d.Add(r.Context(), services.Spec{
-		Use:    use,
-		Prefix: req.prefix, Kind: cmp.Or(req.kind, h.cfg.Kind), Module: module, Options: req.options,
+	result, err := d.Change(r.Context(), req.prefix, func(current registry.Service) (services.Spec, error) {
+		kind := cmp.Or(req.kind, h.cfg.Kind)
+		if current.Prefix != "" && !req.reset {
+			if err := req.inherit(r.Context(), kind, current.Current, d.Blob); err != nil {
+				return services.Spec{}, err
+			}
+		}
+		if req.bound() {
+			module = req.module
+		}
+		return services.Spec{Use: use, Prefix: req.prefix, Kind: kind, Module: module, Options: req.options}, nil
 	})
 	if err != nil {
 		return err
 	}
-	return h.answerDeployed(w, result)
+	return h.answerDeployed(w, r, d, result)
 }
 
 // module gives the bytes of the module, from the request or from its source.
@@ -72,13 +80,16 @@ func (h *Handler) fetch(ctx context.Context, source fetch.Source) ([]byte, error
 	return nil, problem.New(kind, failed.Detail+advice).WithCause(err)
 }
 
-func (h *Handler) answerDeployed(w http.ResponseWriter, result deploy.Result) error {
+// answerDeployed answers with the service, and with what the deploy has changed of it.
+func (h *Handler) answerDeployed(w http.ResponseWriter, r *http.Request, d Deployer, result deploy.Result) error {
 	status := http.StatusOK
 	if result.Created {
 		status = http.StatusCreated
 		w.Header().Set("Location", locationOf(result.Service.Prefix))
 	}
-	return h.answer(w, status, viewOf(result.Service, result.Status))
+	view := viewOf(result.Service, result.Status)
+	view.Changes, view.Kept = changesOf(r.Context(), result, d.Blob)
+	return h.answer(w, status, view)
 }
 
 // locationOf is where a service can be inspected.
@@ -124,7 +135,7 @@ func (h *Handler) rollback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return h.answerDeployed(w, result)
+	return h.answerDeployed(w, r, d, result)
 }
 
 // rollback goes to the version before the current one where generation is 0.

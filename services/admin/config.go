@@ -16,7 +16,8 @@ type Deployer interface {
 	Progress() (done, total int)
 	List() []deploy.Entry
 	Inspect(registry.Prefix) (deploy.Entry, error)
-	Add(context.Context, services.Spec) (deploy.Result, error)
+	Change(context.Context, registry.Prefix, func(registry.Service) (services.Spec, error)) (deploy.Result, error)
+	Blob(context.Context, registry.Digest) ([]byte, error)
 	Remove(context.Context, registry.Prefix) error
 	Rollback(context.Context, registry.Prefix) (deploy.Result, error)
 	RollbackTo(context.Context, registry.Prefix, registry.Generation) (deploy.Result, error)

@@ -38,6 +38,15 @@ type addRequest struct {
 	module  []byte        // or the document of another kind; nil if it is at source
 	source  *fetch.Source // nil if module is there
 	use     []useRequest  // the middleware, the outermost first
+	reset   bool          // options that are not given have their defaults, whatever the current version has
+	fields  *fields       // as they were given
+}
+
+// newAddRequest takes what all forms have in the same fields.
+func newAddRequest(f *fields) *addRequest {
+	f.dropEmptyLists()
+	f.applyUnset()
+	return &addRequest{prefix: f.prefix(), options: f.options(), use: f.use(), reset: f.boolean(fieldReset), fields: f}
 }
 
 // bound tells whether the prefix is bound to something else than a module.
@@ -113,8 +122,8 @@ func tooLarge(sizeBytes, limitBytes int64) error {
 
 // decodeRaw takes the body as the module and the rest from the query.
 func (d *decoder) decodeRaw(r *http.Request, body *pacedBody) (*addRequest, error) {
-	f := queryFields(r, optionFields(fieldPrefix)...)
-	req := &addRequest{prefix: f.prefix(), options: f.options(), use: f.use()}
+	f := queryFields(r, changeFields(fieldPrefix)...)
+	req := newAddRequest(f)
 	if r.ContentLength != 0 {
 		f.claimed[fieldModule] = true
 	}

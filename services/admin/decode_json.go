@@ -19,12 +19,13 @@ func (d *decoder) decodeJSON(r *http.Request, body *pacedBody) (*addRequest, err
 	if err != nil {
 		return nil, bodyProblem(err, body)
 	}
-	f := newFields("JSON member", optionFields(fieldPrefix, fieldSource)...)
+	f := newFields("JSON member", changeFields(fieldPrefix, fieldSource)...)
 	f.refuseQuery(r)
 	if !f.addJSON(text) {
 		return nil, f.err()
 	}
-	req := &addRequest{prefix: f.prefix(), options: f.options(), source: f.source(), use: f.use()}
+	req := newAddRequest(f)
+	req.source = f.source()
 	if req.kind, req.module = f.bound(fieldSource); !req.bound() {
 		f.missing(fieldSource, "give the http or https address of the module"+orElse)
 	}

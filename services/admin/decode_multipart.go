@@ -18,7 +18,7 @@ const (
 // multipartDecoder takes the fields and the module from the parts of a form, in any order.
 func (d *decoder) multipartDecoder(boundary string) func(*http.Request, *pacedBody) (*addRequest, error) {
 	return func(r *http.Request, body *pacedBody) (*addRequest, error) {
-		f := newFields("form field", optionFields(fieldPrefix, fieldModule)...)
+		f := newFields("form field", changeFields(fieldPrefix, fieldModule)...)
 		f.refuseQuery(r)
 		if boundary == "" {
 			f.violatef("the Content-Type has no boundary: let the client that builds the form set the header")
@@ -28,7 +28,7 @@ func (d *decoder) multipartDecoder(boundary string) func(*http.Request, *pacedBo
 		if err != nil {
 			return nil, err
 		}
-		req := &addRequest{prefix: f.prefix(), options: f.options(), use: f.use()}
+		req := newAddRequest(f)
 		if req.kind, req.module = f.bound(fieldModule); !req.bound() {
 			req.module = module
 		}

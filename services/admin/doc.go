@@ -51,7 +51,8 @@
 // In JSON, allow is an array of strings, and config and mount are objects of strings. Queries end up in logs, here and on the way: give
 // secrets in a form or in JSON.
 //
-// An option that is not given has the server's default. The answer is 201 with a Location for a new prefix and 200 for a
+// A new service has the server's default for an option that is not given. A replacement has the current version's, unless unset names the
+// option (given once for each) or reset is true; where the kind changes, timeout, use and use_config are kept. The answer is 201 with a Location for a new prefix and 200 for a
 // replaced service, when the change is durable and every later request sees it. An upload may take as long as bytes
 // flow; one that stalls for Config.StallTimeout, or stays below Config.MinUploadRate, is answered 408.
 //
@@ -84,6 +85,8 @@
 //	queue         object  depth, waiting and leased: requests that may wait for workers, that do, and that a worker has taken;
 //	                      absent for what is no queue
 //	retiring      object  versions, requests and snapshot (bytes) of earlier versions that still have requests; absent if there are none
+//	changes       array   answers to add and rollback for a service that there was: texts such as "timeout: 10s -> 500ms"
+//	kept          array   the same: options that were not given and are not the default, such as "use: sha256:9f86d081884c"
 //	deployed      string  time of the change that made this version current
 //	last_used     string  time of the end of the last request; absent if there was none
 //	history       array   inspect only: earlier versions, newest first, with digest, module_digest, generation, kind, memory, timeout,

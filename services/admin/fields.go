@@ -41,7 +41,7 @@ func optionFields(others ...string) []string {
 
 // isList tells whether a field may be given more than once: it is an array in JSON, or an object if isPairs says so too.
 func isList(name string) bool {
-	return isPairs(name) || name == fieldAllow || name == fieldUse || name == fieldUpstream || name == fieldRequestHeader || name == fieldResponseHeader || name == fieldExecArg
+	return isPairs(name) || name == fieldAllow || name == fieldUse || name == fieldUnset || name == fieldUpstream || name == fieldRequestHeader || name == fieldResponseHeader || name == fieldExecArg
 }
 
 func isPairs(name string) bool {
@@ -50,7 +50,7 @@ func isPairs(name string) bool {
 
 func isBoolean(name string) bool {
 	switch name {
-	case fieldKeepPrefix, fieldFunction, fieldQueue, fieldRedeliver, fieldDefault, fieldDurable:
+	case fieldReset, fieldKeepPrefix, fieldFunction, fieldQueue, fieldRedeliver, fieldDefault, fieldDurable:
 		return true
 	}
 	return false

@@ -26,6 +26,8 @@ import (
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/admin"
 	"github.com/vespo-dev/vespo/services/deploy"
+	"github.com/vespo-dev/vespo/services/function"
+	"github.com/vespo-dev/vespo/services/proxy"
 )
 
 const magic = "\x00asm\x01\x00\x00\x00"
@@ -94,6 +96,22 @@ func (d *testDeployment) Status() services.Status {
 
 func (d *testDeployment) Scale(context.Context, services.Scale) error { return nil }
 func (d *testDeployment) Close(context.Context) error                 { return nil }
+
+// testLayers makes middleware that puts its module's text before the answer.
+type testLayers struct{ *testKind }
+
+func (k testLayers) ValidateMiddleware(s services.Spec) error { return k.Validate(s) }
+
+func (k testLayers) PrepareMiddleware(_ context.Context, s services.Spec) (services.Middleware, error) {
+	return &testLayer{testDeployment{text: strings.TrimPrefix(string(s.Module), magic) + " "}}, nil
+}
+
+type testLayer struct{ testDeployment }
+
+func (d *testLayer) ServeBefore(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, next router.Handler) error {
+	_, _ = io.WriteString(w, d.text)
+	return next.Serve(w, r, rec)
+}
 
 // stack is a whole server with the test kind: router, Deployer, a catalogue on disk and HTTP over the loopback interface.
 type stack struct {
@@ -164,7 +182,8 @@ func (st *stack) deployer(rt *router.Router) *deploy.Deployer {
 	st.registry = reg
 	d := deploy.New(deploy.Config{
 		Registry: reg, Router: rt, Gate: admission.NewGate(4), Limits: admission.Limits{Queue: 4, Wait: time.Second},
-		Kinds: []services.Kind{st.kind},
+		Kinds:      []services.Kind{st.kind, proxy.New(proxy.Config{}), function.New(function.Config{AllowExec: true})},
+		Middleware: testLayers{st.kind},
 	})
 	require.NoError(t, d.Boot(t.Context()))
 	t.Cleanup(func() { require.NoError(t, d.Close(context.Background())) })

@@ -44,6 +44,8 @@ type serviceView struct {
 	Deployed    time.Time           `json:"deployed"`
 	LastUsed    time.Time           `json:"last_used,omitzero"`
 	History     []versionView       `json:"history,omitempty"`
+	Changes     []string            `json:"changes,omitzero"` // nil but in the answer to a change of a service that there was
+	Kept        []string            `json:"kept,omitempty"`
 }
 
 // queueView is the JSON form of the requests that wait for workers.
