@@ -26,17 +26,28 @@ type bodyWriter struct {
 }
 
 // codeEntries writes the code section's entries, the injected functions after the guest's.
-func (w *writer) codeEntries() []byte {
+func (w *writer) codeEntries(info *Info) ([]byte, error) {
 	b := &bodyWriter{w: w, bin: w.m.bin}
 	entries := make([]byte, 0, w.m.codeBytes+w.m.codeBytes/8)
+	estimate := &estimator{w: w}
+	var err error
+	if info.Cost, err = w.costOfModule(); err != nil {
+		return nil, err
+	}
 	for i := range w.m.bodies {
 		b.write(i)
+		function := w.m.importedFuncs + i
+		c := estimate.function(w.m.signatureOf(uint32(function)), b.out)
+		if err := w.addCost(&info.Cost, function, len(b.out), c); err != nil {
+			return nil, err
+		}
 		entries = append(appendU32(entries, uint32(len(b.out))), b.out...)
 	}
+	w.addWhole(&info.Cost, len(entries))
 	for _, h := range w.helpers {
 		entries = append(appendU32(entries, uint32(len(h.body))), h.body...)
 	}
-	return append(appendU32(nil, uint32(len(w.m.bodies)+len(w.helpers))), entries...)
+	return append(appendU32(nil, uint32(len(w.m.bodies)+len(w.helpers))), entries...), nil
 }
 
 // write leaves the new body of a defined function in out.

@@ -209,22 +209,6 @@ func TestSharedMemory(t *testing.T) {
 	require.Equal(t, "threads and atomic instructions", e.Feature)
 }
 
-// TestCompileWork refuses modules whose compilation would take the square of their size.
-func TestCompileWork(t *testing.T) {
-	b := newModule()
-	for range 20_000 {
-		b.global(I64, true, code{opI64Const, 0})
-	}
-	var body code
-	for range 20_000 {
-		body.call(0)
-	}
-	b.function(signature("", ""), nil, body)
-	_, err := Inspect(b.bytes())
-	require.ErrorIs(t, err, ErrLimit)
-	require.ErrorContains(t, err, "too many globals")
-}
-
 func TestLEB(t *testing.T) {
 	for _, v := range []int64{0, 1, -1, 63, 64, -64, -65, 1 << 20, -1 << 20, 1<<31 - 1, -1 << 31, 1<<32 - 1, 1<<62 + 5, 1<<63 - 1, -1 << 63} {
 		b := appendSigned(nil, v)

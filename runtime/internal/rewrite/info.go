@@ -32,6 +32,8 @@ type Info struct {
 	Functions int // functions that the module defines
 	CodeBytes int // size of all function bodies
 	DataBytes int // size of all data segments
+
+	Cost Cost // of compiling, as estimated by Rewrite
 }
 
 // Import is one import.

@@ -94,6 +94,11 @@ func FuzzRewrite(f *testing.F) {
 		bin, _ := generate(seed)
 		f.Add(bin)
 	}
+	for _, family := range families {
+		if bin := family.module(family.sizes[0]); len(bin) < 2<<10 {
+			f.Add(bin)
+		}
+	}
 	f.Fuzz(func(t *testing.T, bin []byte) {
 		out, info, err := Rewrite(bin, options())
 		if err != nil {

@@ -67,9 +67,14 @@ func (m *module) freshReason() string {
 	if m.fresh.instruction == "" {
 		return ""
 	}
-	where := fmt.Sprintf("function %d", m.fresh.function)
-	if name := m.functionName(m.fresh.function); name != "" {
+	return "uses " + m.fresh.instruction + " in " + m.describe(m.fresh.function)
+}
+
+// describe names a function by its index, and by its name if it has one.
+func (m *module) describe(function int) string {
+	where := fmt.Sprintf("function %d", function)
+	if name := m.functionName(function); name != "" {
 		where += fmt.Sprintf(" (%q)", name)
 	}
-	return "uses " + m.fresh.instruction + " in " + where
+	return where
 }

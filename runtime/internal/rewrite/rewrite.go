@@ -52,5 +52,9 @@ func Rewrite(bin []byte, o Options) ([]byte, *Info, error) {
 	w.tableMaxima = maxima
 	info := m.info()
 	w.nameExports(info)
-	return w.module(), info, nil
+	out, err := w.module(info)
+	if err != nil {
+		return nil, nil, err
+	}
+	return out, info, nil
 }

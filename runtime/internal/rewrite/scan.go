@@ -7,7 +7,6 @@ type summary struct {
 	calls      []uint32 // functions it calls directly, tail calls included
 	indirect   bool     // has call_indirect or return_call_indirect
 	loops      int
-	blocks     int  // that the compiler behind us divides the body into, about
 	cost       int  // static cost of all instructions, see cost.go
 	leadLoop   bool // a loop is entered before anything that branches or calls
 	frameBytes int  // estimated size of the compiled frame, see frame.go
@@ -40,7 +39,6 @@ func (m *module) readCode(r *reader) {
 	m.codeBytes = r.remaining()
 	m.bodies = make([]body, n)
 	s := &scanner{m: m, size: frameEstimator{m: m, budget: 16*maxEntries + 64*len(m.bin)}}
-	work := m.newCompileWork()
 	localBudget := maxEntries + 2*len(m.bin)
 	for i := range m.bodies {
 		at := r.pos
@@ -52,7 +50,6 @@ func (m *module) readCode(r *reader) {
 		}
 		b.code = span{f.pos, f.end}
 		s.scan(f, m.importedFuncs+i, b)
-		work.add(f, m.importedFuncs+i, b)
 		if f.err != nil {
 			r.err = f.err
 			return
@@ -93,7 +90,6 @@ func (s *scanner) scan(r *reader, function int, b *body) {
 			return
 		}
 		sum.cost += m.cost(&in)
-		sum.blocks += blocksOf(&in)
 		switch in.op {
 		case opLocalGet, opLocalSet, opLocalTee:
 			if in.x >= locals {

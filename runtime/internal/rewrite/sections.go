@@ -9,6 +9,7 @@ const (
 	maxBranchTargets = 65_520
 	maxEntries       = 1_000_000 // imports, functions, globals, exports
 	maxTypes         = 10_000    // the engine behind us keeps those of all modules for good; large programs have some hundreds
+	maxTypeValues    = 100_000   // parameters and results of all types; large programs have some thousands
 	maxTables        = 100_000
 	maxSegments      = 1_000_000
 	maxElements      = 10_000_000
@@ -19,11 +20,17 @@ const (
 func (m *module) readTypes(r *reader) {
 	n := r.count("types", maxTypes)
 	m.typeRaw = span{r.pos, r.end}
+	values := 0
 	for range n {
-		m.types = append(m.types, r.signature())
+		at := r.pos
+		s := r.signature()
+		if values += len(s.Params) + len(s.Results); r.err == nil && values > maxTypeValues {
+			r.fail(at, ErrLimit, "more than %d parameters and results in all types together", maxTypeValues)
+		}
 		if r.err != nil {
 			return
 		}
+		m.types = append(m.types, s)
 	}
 }
 

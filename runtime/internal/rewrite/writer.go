@@ -14,6 +14,7 @@ type writer struct {
 	exports   []export // appended exports, with indexes of the new module
 
 	fuel, depth, refused uint32   // global indexes
+	mutableGlobals       int      // with the injected ones
 	references           uint32   // index of the first global that holds a function reference, see refs.go
 	tableMaxima          []uint32 // by table
 
@@ -30,6 +31,12 @@ func newWriter(m *module, o Options) *writer {
 	w := &writer{
 		m: m, o: o, yield: uint32(m.importedFuncs), fuel: n, depth: n + 1, refused: n + 2, references: n + injectedGlobals,
 		firstHelper: uint32(len(m.funcs)) + 1, memory: map[uint64]uint32{},
+	}
+	w.mutableGlobals = injectedGlobals
+	for _, g := range m.globals {
+		if g.mutable {
+			w.mutableGlobals++
+		}
 	}
 	w.deep = m.deepFunctions()
 	w.yieldType = w.typeOf(yieldSignature)
@@ -55,6 +62,44 @@ func (w *writer) typeOf(s Signature) uint32 {
 	}
 	w.types = append(w.types, s)
 	return base + uint32(len(w.types)-1)
+}
+
+// newType is a type of the new module by its index, and newSignature that of a function; empty if there is none.
+func (w *writer) newType(index uint32) Signature {
+	n := uint32(len(w.m.types))
+	switch {
+	case index < n:
+		return w.m.types[index]
+	case index-n < uint32(len(w.types)):
+		return w.types[index-n]
+	}
+	return Signature{}
+}
+
+func (w *writer) newSignature(function uint32) Signature {
+	switch {
+	case function < w.yield:
+		return w.m.signatureOf(function)
+	case function == w.yield:
+		return yieldSignature
+	case function < w.firstHelper:
+		return w.m.signatureOf(function - 1)
+	case function-w.firstHelper < uint32(len(w.helpers)):
+		return w.newType(w.helpers[function-w.firstHelper].typ)
+	}
+	return Signature{}
+}
+
+// newBlock gives the numbers of parameters and results of a block of the new module.
+func (w *writer) newBlock(blockType int64) (params, results int64) {
+	switch {
+	case blockType >= 0:
+		s := w.newType(uint32(blockType))
+		return int64(len(s.Params)), int64(len(s.Results))
+	case blockType == emptyBlock-0x80:
+		return 0, 0
+	}
+	return 0, 1
 }
 
 func typeBytes(types []ValueType) []byte {
@@ -96,8 +141,11 @@ func (w *writer) nameExports(info *Info) {
 }
 
 // module writes all sections. Function bodies come first, because writing them finds out which helpers are needed.
-func (w *writer) module() []byte {
-	bodies := w.codeEntries()
+func (w *writer) module(info *Info) ([]byte, error) {
+	bodies, err := w.codeEntries(info)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]byte, 0, len(w.m.bin)+len(w.m.bin)/8)
 	out = append(out, preambleModule...)
 	out = appendSection(out, sectionType, w.typeSection())
@@ -121,7 +169,7 @@ func (w *writer) module() []byte {
 	if w.m.hasData {
 		out = appendSection(out, sectionData, w.m.bytes(w.m.data))
 	}
-	return w.appendNames(out)
+	return w.appendNames(out), nil
 }
 
 func (m *module) bytes(s span) []byte { return m.bin[s.from:s.to] }
