@@ -3,6 +3,7 @@ package regular
 import (
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,9 +19,14 @@ var (
 	_ fs.ReadDirFS = rootFS{}
 )
 
+// valid is fs.ValidPath for names of any bytes, which file systems have.
+func valid(name string) bool {
+	return name != "" && name[0] != '/' && path.Clean(name) == name && name != ".." && !strings.HasPrefix(name, "../")
+}
+
 // Open implements fs.FS.
 func (f rootFS) Open(name string) (fs.File, error) {
-	if !fs.ValidPath(name) {
+	if !valid(name) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}
 	return OpenIn(f.root, filepath.FromSlash(name))
@@ -28,7 +34,7 @@ func (f rootFS) Open(name string) (fs.File, error) {
 
 // Stat implements fs.StatFS.
 func (f rootFS) Stat(name string) (fs.FileInfo, error) {
-	if !fs.ValidPath(name) {
+	if !valid(name) {
 		return nil, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrInvalid}
 	}
 	return f.root.Stat(filepath.FromSlash(name))
@@ -36,7 +42,7 @@ func (f rootFS) Stat(name string) (fs.FileInfo, error) {
 
 // ReadDir implements fs.ReadDirFS.
 func (f rootFS) ReadDir(name string) ([]fs.DirEntry, error) {
-	if !fs.ValidPath(name) {
+	if !valid(name) {
 		return nil, &fs.PathError{Op: "readdir", Path: name, Err: fs.ErrInvalid}
 	}
 	dir, err := OpenIn(f.root, filepath.FromSlash(name))

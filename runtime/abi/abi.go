@@ -24,14 +24,21 @@ type ABI interface {
 type Environment struct {
 	// Log takes what the guest prints or logs while it initialises; an Exchange has its own.
 	Log func(Level, []byte)
+	// Enabled reports whether lines of a level are kept; nil: all are.
+	Enabled func(Level) bool
 	// Mounts are the directories that the guest can read.
 	Mounts []Mount
+	// FileKey keeps what the host calls its files from the guest: device and inode numbers are hashed with it.
+	FileKey [16]byte
 }
 
 // Mount is a directory that a guest can read, and nothing else. FS must not lead out of it: os.Root's does not.
 type Mount struct {
 	GuestPath string // absolute, "/content"
 	FS        fs.FS
+	// Pin, if set, stands in for FS. It returns the directory as it is now, which a request sees from its first use of the mount to its end, and
+	// the function that gives it back.
+	Pin func() (now fs.FS, release func())
 }
 
 // Detect finds the ABI that a module speaks. The error is a *engine.ModuleError.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -18,22 +17,23 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 	"github.com/vespo-dev/vespo/runtime/pool"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/internal/directory"
 	"github.com/vespo-dev/vespo/services/outbound"
 )
 
 // deployment is one prepared version of a service. It implements services.Deployment.
 type deployment struct {
-	kind        *Kind               // immutable
-	abi         abi.ABI             // immutable
-	spec        services.Spec       // immutable; without the module's bytes
-	timeout     time.Duration       // immutable
-	memoryBytes int64               // immutable
-	log         *slog.Logger        // immutable
-	pool        *pool.Pool          // immutable
-	outbound    *outbound.Client    // immutable; nil if the service may call nothing
-	settings    *extension.Settings // immutable
-	environment abi.Environment     // immutable
-	mounts      []*os.Root          // immutable
+	kind        *Kind                  // immutable
+	abi         abi.ABI                // immutable
+	spec        services.Spec          // immutable; without the module's bytes
+	timeout     time.Duration          // immutable
+	memoryBytes int64                  // immutable
+	log         *slog.Logger           // immutable
+	pool        *pool.Pool             // immutable
+	outbound    *outbound.Client       // immutable; nil if the service may call nothing
+	settings    *extension.Settings    // immutable
+	environment abi.Environment        // immutable
+	mounts      []*directory.Directory // immutable
 
 	module atomic.Pointer[facts] // atomic; what was learned when the module was compiled last
 }
@@ -73,16 +73,24 @@ func (d *deployment) bind(in *engine.Instance) {
 
 // guestLog writes one line of the guest's to the service's log.
 func (d *deployment) guestLog(level abi.Level, line []byte) {
-	at := slog.LevelError
+	d.log.Log(context.Background(), logLevel(level), "guest", slog.String("line", string(line)))
+}
+
+// logs reports whether the server's log has lines of this level.
+func (d *deployment) logs(level abi.Level) bool {
+	return d.log.Enabled(context.Background(), logLevel(level))
+}
+
+func logLevel(level abi.Level) slog.Level {
 	switch level {
 	case abi.LevelDebug:
-		at = slog.LevelDebug
+		return slog.LevelDebug
 	case abi.LevelInfo:
-		at = slog.LevelInfo
+		return slog.LevelInfo
 	case abi.LevelWarn:
-		at = slog.LevelWarn
+		return slog.LevelWarn
 	}
-	d.log.Log(context.Background(), at, "guest", slog.String("line", string(line)))
+	return slog.LevelError
 }
 
 // Serve implements router.Handler.
@@ -202,7 +210,7 @@ func (d *deployment) limitBytes() int64 {
 // Status implements services.Deployment.
 func (d *deployment) Status() services.Status {
 	p := d.pool.Stats()
-	s := services.Status{ABI: d.abi.Name(), State: services.StateReady, MemoryBytes: d.limitBytes(),
+	s := services.Status{ABI: d.abi.Name(), Target: d.mountsState(), State: services.StateReady, MemoryBytes: d.limitBytes(),
 		SnapshotBytes: p.SnapshotBytes, Warm: p.Warm, InFlight: p.InUse, Isolation: IsolationSnapshot, LastUsed: p.LastUsed}
 	f := d.module.Load()
 	fresh := f != nil && f.fresh

@@ -2,6 +2,7 @@ package wasm
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -89,6 +90,8 @@ type Kind struct {
 	pools  *pool.Set      // immutable
 	abis   []abi.ABI      // immutable; in the order of detection
 	name   string         // immutable
+
+	fileKey [16]byte // immutable; of the inode numbers that guests see
 }
 
 // Open maps the slab and starts the engine. The caller closes the kind after all of its deployments.
@@ -108,6 +111,7 @@ func Open(ctx context.Context, cfg Config) (*Kind, error) {
 	}
 	k := &Kind{cfg: cfg, engine: e, pools: pool.NewSet(e, cfg.Log),
 		abis: []abi.ABI{httpwasm.New(httpwasm.Config{BufferBytes: cfg.MaxBodyBytes}), cgi.ABI{}}, name: KindName}
+	rand.Read(k.fileKey[:]) // never fails
 	k.pools.Start()
 	return k, nil
 }
@@ -258,6 +262,7 @@ func (k *Kind) newDeployment(s services.Spec, speaks abi.ABI) (*deployment, erro
 		d.memoryBytes = k.cfg.SlotBytes
 	}
 	d.log = k.cfg.Log.With(slog.String("service", string(s.Prefix)), slog.String("version", string(s.Digest)))
+	d.environment.Log, d.environment.Enabled, d.environment.FileKey = d.guestLog, d.logs, k.fileKey
 	if violations := k.checkMounts(s.Options.Mounts); len(violations) > 0 {
 		return nil, invalidModule(violations, nil) // the server may have been started without --root since
 	}

@@ -2,15 +2,19 @@ package wasm
 
 import (
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/services/internal/directory"
 )
 
 // maxMounts is how many directories one service can mount.
@@ -36,20 +40,53 @@ func (k *Kind) checkMounts(mounts map[string]string) (violations []string) {
 	return violations
 }
 
-// openMounts opens the directories of the deployment, below root. They stay open, so that what is mounted cannot be exchanged
-// for something else by renaming.
+// openMounts opens the directories of the deployment, below root. A request sees the directory that the name leads to when it first uses the
+// mount, to its end.
 func (d *deployment) openMounts(root *os.Root) error {
-	d.environment.Log = d.guestLog
 	mounts := d.spec.Options.Mounts
 	for _, guest := range slices.Sorted(maps.Keys(mounts)) {
-		dir, err := regular.OpenRootIn(root, mounts[guest])
+		dir, err := directory.Open(directory.Config{Root: root, Name: mounts[guest], Service: string(d.spec.Prefix), Log: d.kind.cfg.Log})
 		if err != nil {
 			_ = d.release()
 			return problem.Newf(problem.ModuleInvalid, "the directory %.100q cannot be mounted: it is not a directory below the server's root",
 				mounts[guest]).WithCause(err)
 		}
 		d.mounts = append(d.mounts, dir)
-		d.environment.Mounts = append(d.environment.Mounts, abi.Mount{GuestPath: guest, FS: regular.FS(dir)})
+		d.environment.Mounts = append(d.environment.Mounts, abi.Mount{GuestPath: guest, Pin: pinOf(dir)})
 	}
 	return nil
+}
+
+// pinOf pins a directory for a request. One that is gone has no files.
+func pinOf(dir *directory.Directory) func() (fs.FS, func()) {
+	return func() (fs.FS, func()) {
+		h, err := dir.Acquire(true)
+		if err != nil {
+			return nothing{}, func() {}
+		}
+		return regular.FS(h.Root), h.Release
+	}
+}
+
+// nothing is the file system of a directory that is gone.
+type nothing struct{}
+
+// Open implements fs.FS.
+func (nothing) Open(name string) (fs.File, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
+
+// mountsState says which mounts are gone or were replaced; nothing if none is.
+func (d *deployment) mountsState() string {
+	var said []string
+	for i, dir := range d.mounts {
+		name := d.environment.Mounts[i].GuestPath
+		switch present, replaced := dir.State(); {
+		case !present:
+			said = append(said, "mount "+name+": the directory is gone")
+		case !replaced.IsZero():
+			said = append(said, "mount "+name+": replaced "+replaced.UTC().Format(time.RFC3339))
+		}
+	}
+	return strings.Join(said, ", ")
 }

@@ -66,6 +66,26 @@ func TestMountsAreReadOnlyAndLeadNowhereElse(t *testing.T) {
 	require.Len(t, entries, 5)
 }
 
+// A build that removes the directory and makes it anew is seen by the next request.
+func TestMountsFollowTheirNames(t *testing.T) {
+	root, dir := newRoot(t)
+	s := newServer(t, Config{Root: root})
+	d := s.add("/f", guests.Go(t, "gofiles"), registry.Options{Mounts: map[string]string{"/content": "content"}})
+	require.Equal(t, "first file", s.get("/f/content/a.txt").body)
+	require.Empty(t, d.Status().Target)
+	for range 2 {
+		require.NoError(t, os.RemoveAll(filepath.Join(dir, "content")))
+		require.Equal(t, 404, s.get("/f/content/a.txt").StatusCode)
+		require.Equal(t, "mount /content: the directory is gone", d.Status().Target)
+		require.NoError(t, os.Mkdir(filepath.Join(dir, "content"), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "content/a.txt"), []byte("built again"), 0o644))
+		require.Equal(t, "built again", s.get("/f/content/a.txt").body)
+		require.Contains(t, d.Status().Target, "mount /content: replaced ")
+	}
+	require.Contains(t, s.log.String(), "the directory of a service is gone")
+	require.Contains(t, s.log.String(), "the new one is served")
+}
+
 func TestFilesOfARequestAreClosedAtItsEnd(t *testing.T) {
 	root, _ := newRoot(t)
 	s := newServer(t, Config{Root: root})

@@ -51,7 +51,7 @@ func (ABI) Bind(in *engine.Instance, env *abi.Environment) {
 	c := &call{in: in}
 	c.answer.in = in
 	c.stderr.Reset(env.Log, abi.LevelError)
-	c.system.Mounts = env.Mounts
+	c.system.Use(env)
 	c.system.Begin(nil, nil, &c.stderr)
 	in.Exchange, in.System, in.OnPause = c, &c.system, c.answer.flush
 }

@@ -54,7 +54,7 @@ type call struct {
 func (ABI) Bind(in *engine.Instance, env *abi.Environment) {
 	c := &call{input: input{in: in}, output: output{in: in}}
 	c.stderr.Reset(env.Log, abi.LevelError)
-	c.system.Mounts = env.Mounts
+	c.system.Use(env)
 	c.system.Begin(nil, nil, &c.stderr)
 	in.Exchange, in.System = c, &c.system
 }

@@ -31,9 +31,10 @@ const (
 // call is the state of one instance's current exchange. It lives as long as the instance and is emptied between requests,
 // so that a request needs no allocation of its own.
 type call struct {
-	in     *engine.Instance // immutable
-	cfg    Config           // immutable
-	shared *shared          // immutable
+	in     *engine.Instance     // immutable
+	cfg    Config               // immutable
+	shared *shared              // immutable
+	levels func(abi.Level) bool // immutable; nil: all lines are kept
 	system wasip1.State
 	stdout abi.Lines
 	stderr abi.Lines

@@ -127,19 +127,24 @@ func getConfig(in *engine.Instance, p []uint64) {
 	p[0] = in.Exchange.(*call).put(text, p[0], p[1])
 }
 
-func logEnabled(_ *engine.Instance, p []uint64) {
+// logs reports whether lines of a level are kept.
+func (c *call) logs(level abi.Level) bool {
+	return level >= abi.LevelDebug && level < abi.LevelNone && (c.levels == nil || c.levels(level))
+}
+
+func logEnabled(in *engine.Instance, p []uint64) {
 	level := abi.Level(int32(p[0]))
 	p[0] = 0
-	if level >= abi.LevelDebug && level < abi.LevelNone {
+	if in.Exchange.(*call).logs(level) {
 		p[0] = 1
 	}
 }
 
+// logMessage drops a line whose level is not enabled, wherever the guest says that it is.
 func logMessage(in *engine.Instance, p []uint64) {
 	c, level := in.Exchange.(*call), abi.Level(int32(p[0]))
-	message := c.view(p[1], p[2])
-	if level >= abi.LevelDebug && level < abi.LevelNone {
-		c.stderr.Line(level, message)
+	if c.logs(level) {
+		c.stderr.Line(level, c.view(p[1], p[2]))
 	}
 }
 

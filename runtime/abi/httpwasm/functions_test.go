@@ -291,3 +291,20 @@ func TestLog(t *testing.T) {
 	require.Equal(t, []uint64{0, 1, 1, 1, 1, 0, 0}, enabled, "debug to error")
 	require.Equal(t, []string{"-1 message", "0 message", "1 message", "2 message", "2 "}, g.log)
 }
+
+// A guest may trust log_enabled: what it does not enable is neither kept nor read.
+func TestLogGoesByTheServersLevel(t *testing.T) {
+	g := newGuest(t, nil)
+	g.in.Exchange.(*call).levels = func(level abi.Level) bool { return level >= abi.LevelWarn }
+	var enabled []uint64
+	g.handle(func() {
+		at, n := g.put(valueAt, "message")
+		for _, level := range []uint64{1<<32 - 1, 0, 1, 2, 3} {
+			enabled = append(enabled, g.bench.Call(g.in, "log_enabled", level))
+			g.bench.Call(g.in, "log", level, at, n)
+		}
+		g.bench.Call(g.in, "log", 0, 1<<32-1, 100)
+	})
+	require.Equal(t, []uint64{0, 0, 1, 1, 0}, enabled)
+	require.Equal(t, []string{"1 message", "2 message"}, g.log)
+}

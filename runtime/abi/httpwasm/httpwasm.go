@@ -77,10 +77,10 @@ func (a *ABI) Bind(in *engine.Instance, env *abi.Environment) {
 	if m.Shared == nil {
 		m.Shared = new(shared)
 	}
-	c := &call{in: in, cfg: a.cfg, shared: m.Shared.(*shared)}
+	c := &call{in: in, cfg: a.cfg, shared: m.Shared.(*shared), levels: env.Enabled}
 	c.stdout.Reset(env.Log, abi.LevelInfo)
 	c.stderr.Reset(env.Log, abi.LevelError)
-	c.system.Mounts = env.Mounts
+	c.system.Use(env)
 	c.system.Begin(nil, &c.stdout, &c.stderr)
 	in.Exchange, in.System, in.OnPause = c, &c.system, c.flush
 }

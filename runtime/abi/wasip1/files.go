@@ -51,10 +51,10 @@ func (s *State) resolve(in *engine.Instance, fd, at, length uint64) (fs.FS, stri
 		return nil, "", errNametoolong
 	}
 	given := path.Clean(string(raw))
-	if !fs.ValidPath(given) || strings.ContainsRune(given, 0) {
+	if given[0] == '/' || given == ".." || strings.HasPrefix(given, "../") || strings.IndexByte(given, 0) >= 0 { // the name may be of any other bytes
 		return nil, "", errNotcap
 	}
-	return d.fsys, path.Join(d.path, given), success
+	return s.files(d), path.Join(d.path, given), success
 }
 
 // Flags of path_open, and the right to write.
@@ -141,10 +141,12 @@ func fileType(mode fs.FileMode) byte {
 	return typeUnknown
 }
 
-// putFilestat writes what is known of a file. Device and inode are not told.
-func putFilestat(in *engine.Instance, at uint64, info fs.FileInfo) {
+// putFilestat writes what is known of a file, which has this name in its file system.
+func (s *State) putFilestat(in *engine.Instance, at uint64, info fs.FileInfo, name string) {
 	stat := in.View(uint32(at), 64)
 	clear(stat)
+	binary.LittleEndian.PutUint64(stat[0:], deviceFiles)
+	binary.LittleEndian.PutUint64(stat[8:], s.inode(info, name))
 	stat[16] = fileType(info.Mode())
 	binary.LittleEndian.PutUint64(stat[24:], 1) // links
 	binary.LittleEndian.PutUint64(stat[32:], uint64(info.Size()))
@@ -163,7 +165,7 @@ func pathFilestatGet(in *engine.Instance, s *State, p []uint64) errno {
 	if err != nil {
 		return fileErrno(err)
 	}
-	putFilestat(in, p[4], info)
+	s.putFilestat(in, p[4], info, name)
 	return success
 }
 
@@ -175,22 +177,24 @@ func fdFilestatGet(in *engine.Instance, s *State, p []uint64) errno {
 	if d.fsys == nil {
 		stat := in.View(uint32(p[1]), 64)
 		clear(stat)
+		binary.LittleEndian.PutUint64(stat[0:], deviceStreams)
+		binary.LittleEndian.PutUint64(stat[8:], uint64(uint32(p[0]))+1)
 		binary.LittleEndian.PutUint64(stat[24:], 1)
 		return success
 	}
-	info, err := d.stat()
+	info, err := s.stat(d)
 	if err != nil {
 		return fileErrno(err)
 	}
-	putFilestat(in, p[1], info)
+	s.putFilestat(in, p[1], info, d.path)
 	return success
 }
 
-func (d *descriptor) stat() (fs.FileInfo, error) {
+func (s *State) stat(d *descriptor) (fs.FileInfo, error) {
 	if d.file != nil {
 		return d.file.Stat()
 	}
-	return fs.Stat(d.fsys, d.path)
+	return fs.Stat(s.files(d), d.path)
 }
 
 // seeker gives what can move in a file.
@@ -267,6 +271,9 @@ func fdPread(in *engine.Instance, s *State, p []uint64) errno {
 	return success
 }
 
+// readdirBatch is how many entries are looked at between two looks at the deadline.
+const readdirBatch = 32
+
 // direntBytes is the fixed part of a directory entry.
 const direntBytes = 24
 
@@ -282,7 +289,7 @@ func fdReaddir(in *engine.Instance, s *State, p []uint64) errno {
 	}
 	buf := in.View(uint32(p[1]), uint32(p[2]))
 	if p[3] == 0 || d.entries == nil {
-		entries, err := fs.ReadDir(d.fsys, d.path)
+		entries, err := fs.ReadDir(s.files(d), d.path)
 		if err != nil {
 			return fileErrno(err)
 		}
@@ -290,18 +297,23 @@ func fdReaddir(in *engine.Instance, s *State, p []uint64) errno {
 	}
 	used := 0
 	for i := p[3]; i < uint64(len(d.entries))+2 && used < len(buf); i++ {
-		name, kind := [...]string{".", ".."}[min(i, 1)], byte(typeDirectory)
-		if i >= 2 {
+		name, kind, at := [...]string{".", ".."}[min(i, 1)], byte(typeDirectory), d.path
+		switch {
+		case i == 1:
+			at = path.Dir(d.path) // the root is its own parent
+		case i >= 2:
 			entry := d.entries[i-2]
 			name, kind = entry.Name(), fileType(entry.Type())
+			at = path.Join(d.path, name)
 		}
 		var fixed [direntBytes]byte
 		binary.LittleEndian.PutUint64(fixed[0:], i+1)
+		binary.LittleEndian.PutUint64(fixed[8:], s.inodeOf(d.fsys, at))
 		binary.LittleEndian.PutUint32(fixed[16:], uint32(len(name)))
 		fixed[20] = kind
 		used += copy(buf[used:], fixed[:])
 		used += copy(buf[used:], name)
-		if i%1024 == 0 {
+		if i%readdirBatch == 0 {
 			in.Check()
 		}
 	}

@@ -85,7 +85,6 @@ func TestOpen(t *testing.T) {
 		{"sub/../../a.txt", 0, rightRead, 0, errNotcap},
 		{"/a.txt", 0, rightRead, 0, errNotcap},
 		{"a.txt\x00", 0, rightRead, 0, errNotcap},
-		{"\xff", 0, rightRead, 0, errNotcap},
 		{long, 0, rightRead, 0, errNametoolong},
 		{"pipe", 0, rightRead, 0, errAcces},
 		{"a.txt", 0, rightRead | rightWrite, 0, errRofs},

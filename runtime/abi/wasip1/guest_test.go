@@ -22,7 +22,9 @@ func (systemOnly) Functions(*engine.Info) (init, entries []string) {
 }
 func (systemOnly) Serve(*engine.Instance, *abi.Exchange) engine.Outcome { panic("not called") }
 func (systemOnly) Bind(in *engine.Instance, env *abi.Environment) {
-	in.System = &State{Mounts: env.Mounts}
+	s := &State{}
+	s.Use(env)
+	in.System = s
 }
 
 // guest is a guest whose code is a test's.

@@ -16,10 +16,12 @@ const maxDescriptors = 128
 type State struct {
 	Args, Env []string    // Env in the form "NAME=value"
 	Mounts    []abi.Mount // the same for all requests
+	FileKey   [16]byte    // of inode numbers; the same for all requests
 
 	stdin          io.Reader // of the last Begin
 	stdout, stderr io.Writer // of the last Begin
 	table          []descriptor
+	pinned         []func()      // give back the mounts that were used
 	napped         time.Duration // slept without sending what was written
 	touched        bool          // table or napped may not be as Begin has left them
 }
@@ -33,8 +35,27 @@ type descriptor struct {
 	fsys    fs.FS   // that it is in; nil for streams
 	path    string  // within fsys, "." for its root
 	isDir   bool
-	mount   string        // guest path, if it is one of the mounts
-	entries []fs.DirEntry // of a directory that is being read
+	mount   string                 // guest path, if it is one of the mounts
+	pin     func() (fs.FS, func()) // of a mount that was not used yet; fsys has nothing then
+	entries []fs.DirEntry          // of a directory that is being read
+}
+
+// absent is the file system of a mount before its first use.
+type absent struct{}
+
+// Open implements fs.FS.
+func (absent) Open(name string) (fs.File, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
+
+// files returns the file system of a descriptor. A mount is pinned by its first use.
+func (s *State) files(d *descriptor) fs.FS {
+	if d.pin != nil {
+		now, release := d.pin()
+		d.fsys, d.pin = now, nil
+		s.pinned = append(s.pinned, release)
+	}
+	return d.fsys
 }
 
 func (d *descriptor) open() bool { return d.r != nil || d.w != nil || d.fsys != nil }
@@ -47,7 +68,11 @@ func (s *State) Begin(stdin io.Reader, stdout, stderr io.Writer) {
 	s.napped, s.stdin, s.stdout, s.stderr = 0, stdin, stdout, stderr
 	s.table = append(s.table[:0], descriptor{r: stdin}, descriptor{w: stdout}, descriptor{w: stderr})
 	for _, m := range s.Mounts {
-		s.table = append(s.table, descriptor{fsys: m.FS, path: ".", isDir: true, mount: m.GuestPath})
+		d := descriptor{fsys: m.FS, path: ".", isDir: true, mount: m.GuestPath, pin: m.Pin}
+		if m.Pin != nil {
+			d.fsys = absent{}
+		}
+		s.table = append(s.table, d)
 	}
 }
 
@@ -68,7 +93,15 @@ func (s *State) End() {
 	for i := range s.table {
 		s.table[i].close()
 	}
+	for _, release := range s.pinned {
+		release()
+	}
+	clear(s.pinned)
+	s.pinned = s.pinned[:0]
 }
+
+// Use takes what all instances of a service share.
+func (s *State) Use(env *abi.Environment) { s.Mounts, s.FileKey = env.Mounts, env.FileKey }
 
 // close closes a descriptor. There is nothing to lose: files are open for reading only.
 func (d *descriptor) close() {

@@ -120,7 +120,7 @@ func (d *Directory) State() (present bool, replaced time.Time) {
 	d.look(true)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.current != nil, d.replaced
+	return d.current != nil || d.closed, d.replaced
 }
 
 // Close closes what is open, handles in use included.

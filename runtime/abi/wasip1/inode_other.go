@@ -1,0 +1,8 @@
+//go:build !unix
+
+package wasip1
+
+import "io/fs"
+
+// identity returns nothing: a FileInfo has no numbers here.
+func identity(fs.FileInfo) (device, number uint64, ok bool) { return 0, 0, false }

@@ -1,0 +1,20 @@
+//go:build unix
+
+package wasip1
+
+import (
+	"io/fs"
+	"syscall"
+)
+
+// identity returns the host's numbers of a file. info may be nil.
+func identity(info fs.FileInfo) (device, number uint64, ok bool) {
+	if info == nil {
+		return 0, 0, false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0, false
+	}
+	return uint64(stat.Dev), uint64(stat.Ino), true //nolint:unconvert // their types differ between systems
+}
