@@ -130,6 +130,7 @@ type Status struct {
 	InFlight      int // requests being served
 	Isolation     string
 	FreshReason   string    // why isolation is "fresh" though it was not asked for; else empty
+	Warnings      []string  // sentences for the owner of the service
 	LastUsed      time.Time // end of the last request; zero if there was none
 	Queue         *QueueStatus
 }

@@ -16,17 +16,18 @@ import (
 // service is what the commands show of a service; package admin describes the members.
 type service struct {
 	version
-	ABI         string `json:"abi"`
-	Target      string `json:"target"`
-	Prefix      string `json:"prefix"`
-	Match       string `json:"match"`
-	Origin      string `json:"origin"`
-	FreshReason string `json:"fresh_reason"`
-	Snapshot    int64  `json:"snapshot"`
-	State       string `json:"state"`
-	Problem     string `json:"problem"`
-	Warm        int    `json:"warm"`
-	InFlight    int    `json:"in_flight"`
+	ABI         string   `json:"abi"`
+	Target      string   `json:"target"`
+	Prefix      string   `json:"prefix"`
+	Match       string   `json:"match"`
+	Origin      string   `json:"origin"`
+	FreshReason string   `json:"fresh_reason"`
+	Warnings    []string `json:"warnings"`
+	Snapshot    int64    `json:"snapshot"`
+	State       string   `json:"state"`
+	Problem     string   `json:"problem"`
+	Warm        int      `json:"warm"`
+	InFlight    int      `json:"in_flight"`
 	Queue       *struct{ Depth, Waiting, Leased int }
 	Retiring    *struct {
 		Versions, Requests int
@@ -158,6 +159,9 @@ func writeService(w io.Writer, s *service) error {
 	if s.guest() {
 		t.row("isolation", s.Isolation)
 		optional("because", s.FreshReason)
+		for _, warning := range s.Warnings {
+			t.row("warning", warning)
+		}
 		t.row("size", s.Size)
 		t.row("snapshot", s.Snapshot)
 		t.row("warm", s.Warm)
@@ -200,6 +204,9 @@ func writeDeployed(w io.Writer, what, base string, s *service) error {
 	}
 	if s.FreshReason != "" {
 		fmt.Fprintf(w, "each request gets a fresh instance: %s\n", printable(s.FreshReason))
+	}
+	for _, warning := range s.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", printable(warning))
 	}
 	for _, change := range s.Changes {
 		fmt.Fprintln(w, printable(change))

@@ -39,13 +39,15 @@ type Instance struct {
 	// OnPause, if set, is called when a host function is about to wait: the time to send what is buffered.
 	OnPause func()
 
-	module  *Module     // immutable
-	mod     api.Module  // immutable
-	slot    *slab.Slot  // immutable
-	memory  slotMemory  // the slot as linear memory
-	viewed  uint64      // end of what host functions were given of memory since the last reset
-	faulted bool        // pages of memory may have become private since the last reset
-	context callContext // immutable; wazero's context for all calls
+	module  *Module    // immutable
+	mod     api.Module // immutable
+	slot    *slab.Slot // immutable
+	memory  slotMemory // the slot as linear memory
+	viewed  uint64     // end of what host functions were given of memory since the last reset
+	faulted bool       // pages of memory may have become private since the last reset
+	// drewRandom: a host function has returned random bytes. It matters after the initialisation only.
+	drewRandom bool
+	context    callContext // immutable; wazero's context for all calls
 
 	globals []api.MutableGlobal // immutable; in the order of Info.MutableGlobals
 	fuel    api.MutableGlobal   // immutable

@@ -43,6 +43,9 @@ type ModuleOptions struct {
 	MemoryBytes int64
 	// Fresh asks for a new instance for each request even where the module could be reset.
 	Fresh bool
+	// RepeatSecrets allows a snapshot that repeats cryptographic random numbers in every request. Without it, such a module
+	// gets fresh instances.
+	RepeatSecrets bool
 	// Init names the exported functions that initialise the guest, in order. They run once, before the snapshot is
 	// taken; with fresh instances they run in each of them. The module's start function runs before all.
 	Init []string
@@ -50,6 +53,8 @@ type ModuleOptions struct {
 	Entries []string
 	// Bind is called for each new instance before anything in it runs, to give host functions what they need.
 	Bind func(in *Instance)
+	// Prepared, if set, is called by Prepare when it has succeeded.
+	Prepared func(m *Module)
 }
 
 // Module is a compiled module, and after Prepare its snapshot.
@@ -67,6 +72,7 @@ type Module struct {
 	// The snapshot: set once by Prepare, before any other instance exists.
 	image       *snapshot.Image
 	watchFaults bool // it pays to count page faults during calls
+	repeats     Repeats
 	memoryBytes uint64
 	globals     []uint64
 
@@ -133,13 +139,15 @@ func (m *Module) LimitBytes() int64 { return int64(m.limit) }
 // SnapshotBytes is the size of the snapshot's linear memory; 0 if the module's instances are fresh.
 func (m *Module) SnapshotBytes() int64 { return int64(m.memoryBytes) }
 
-// Fresh tells whether each request needs a new instance, and why.
+// Fresh reports whether each request needs a new instance, and why. The initialisation can change it: ask after Prepare.
 func (m *Module) Fresh() (fresh bool, reason string) {
 	switch {
 	case !m.info.Resettable:
 		return true, m.info.FreshReason
 	case m.opts.Fresh:
 		return true, "asked for"
+	case m.repeats.Secrets && !m.opts.RepeatSecrets:
+		return true, "draws random numbers while it is initialised, which a snapshot would repeat in every request"
 	}
 	return false, ""
 }
@@ -156,19 +164,26 @@ func (m *Module) Prepare(ctx context.Context, slot *Slot) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	if out := in.initialise(ctx, time.Now().Add(m.engine.cfg.InitTimeout)); !out.Clean() {
+	deadline := time.Now().Add(m.engine.cfg.InitTimeout)
+	out := in.initialise(ctx, deadline)
+	if out.Clean() {
+		m.repeats, out = in.judgeRandom(ctx, deadline)
+	}
+	if !out.Clean() {
 		in.Close()
 		if out.Kind == Canceled {
 			return nil, ctx.Err()
 		}
 		return nil, m.initError(out)
 	}
-	if fresh, _ := m.Fresh(); fresh {
-		return in, nil
+	if fresh, _ := m.Fresh(); !fresh {
+		if err := in.capture(); err != nil {
+			in.Close()
+			return nil, err
+		}
 	}
-	if err := in.capture(); err != nil {
-		in.Close()
-		return nil, err
+	if m.opts.Prepared != nil {
+		m.opts.Prepared(m)
 	}
 	return in, nil
 }

@@ -73,6 +73,7 @@
 //	timeout       string  of one request, as a Go duration; absent: the server's default
 //	isolation     string  "snapshot" or "fresh"
 //	fresh_reason  string  why isolation is "fresh" though it was not asked for; else absent
+//	warnings      array   sentences for the owner of the service; absent if there are none
 //	allow         array   what the service may call; absent if nothing
 //	config        array   names of the service's settings, without their values; absent if there are none
 //	mount         object  directories that the service can read; absent if there are none

@@ -28,6 +28,7 @@ type serviceView struct {
 	Timeout     string              `json:"timeout,omitempty"`
 	Isolation   string              `json:"isolation"`
 	FreshReason string              `json:"fresh_reason,omitempty"`
+	Warnings    []string            `json:"warnings,omitempty"`
 	Allow       []string            `json:"allow,omitempty"`
 	Config      []string            `json:"config,omitempty"` // names alone: values may be secrets
 	Mount       map[string]string   `json:"mount,omitempty"`
@@ -120,6 +121,7 @@ func viewOf(service registry.Service, status services.Status) serviceView {
 		Timeout:     durationText(version.Options.Timeout),
 		Isolation:   status.Isolation,
 		FreshReason: status.FreshReason,
+		Warnings:    status.Warnings,
 		Allow:       version.Options.Allow,
 		Config:      slices.Sorted(maps.Keys(version.Options.Config)),
 		Mount:       version.Options.Mounts,

@@ -42,6 +42,7 @@ type deployment struct {
 type facts struct {
 	fresh       bool
 	freshReason string
+	repeats     engine.Repeats
 	limitBytes  int64
 }
 
@@ -53,15 +54,41 @@ func (d *deployment) compile(ctx context.Context, bin []byte) (*engine.Module, e
 	init, entries := d.abi.Functions(info)
 	m, err := d.kind.engine.Compile(ctx, bin, engine.ModuleOptions{
 		MemoryBytes: d.memoryBytes, Fresh: d.spec.Options.Isolation == IsolationFresh, Init: init, Entries: entries,
-		Bind: d.bind,
+		RepeatSecrets: d.spec.Options.Isolation == IsolationSnapshot,
+		Bind:          d.bind,
+		Prepared:      d.learn,
 	})
 	if err != nil {
 		return nil, err
 	}
-	f := &facts{limitBytes: m.LimitBytes()}
-	f.fresh, f.freshReason = m.Fresh()
-	d.module.Store(f)
 	return m, nil
+}
+
+// learn keeps what a prepared module shows, for as long as the deployment lives.
+func (d *deployment) learn(m *engine.Module) {
+	f := &facts{repeats: m.Repeats(), limitBytes: m.LimitBytes()}
+	f.fresh, f.freshReason = m.Fresh()
+	first := d.module.Swap(f) == nil
+	if !first {
+		return
+	}
+	for _, w := range f.warnings() {
+		d.log.Warn(w)
+	}
+}
+
+// warnings are sentences about the snapshot for the owner of the service.
+func (f *facts) warnings() []string {
+	switch {
+	case f.fresh:
+		return nil
+	case f.repeats.Secrets:
+		return []string{"the module draws random numbers while it is initialised, and isolation is \"snapshot\": every request may return the same tokens and keys. " +
+			"Leave isolation to the server, or set it to \"fresh\""}
+	case f.repeats.Generators:
+		return []string{"pseudo-random numbers, such as those of math/rand, are the same in every request. Use crypto/rand for tokens and keys, or the Go SDK, which seeds the generators anew"}
+	}
+	return nil
 }
 
 // bind gives a new instance what host functions need.
@@ -214,6 +241,9 @@ func (d *deployment) Status() services.Status {
 		SnapshotBytes: p.SnapshotBytes, Warm: p.Warm, InFlight: p.InUse, Isolation: IsolationSnapshot, LastUsed: p.LastUsed}
 	f := d.module.Load()
 	fresh := f != nil && f.fresh
+	if f != nil {
+		s.Warnings = f.warnings()
+	}
 	switch {
 	case !p.Loaded:
 		s.State = services.StateEvicted

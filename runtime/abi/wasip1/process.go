@@ -95,6 +95,7 @@ const randomChunkBytes = 64 << 10
 
 func randomGet(in *engine.Instance, _ *State, p []uint64) errno {
 	buf := in.View(uint32(p[0]), uint32(p[1]))
+	in.NoteRandom()
 	for len(buf) > 0 {
 		n := min(len(buf), randomChunkBytes)
 		rand.Read(buf[:n]) // never fails: it ends the process if there is no randomness
