@@ -53,6 +53,10 @@ func newExchange(w http.ResponseWriter, r *http.Request, client forwarded.Client
 	if r.Body != nil && r.Body != http.NoBody {
 		x.body.ReadCloser = r.Body
 		x.request = withBody(r, &x.body)
+		if trailer := x.request.Trailer; trailer != nil {
+			dropTrailers(trailer) // those that were announced
+			x.body.ReadCloser = trailerBody{r.Body, trailer}
+		}
 		x.writer.body = &x.body
 	}
 	return x
@@ -94,6 +98,7 @@ func (x *exchange) conclude(err error) {
 	if !x.abort && !w.hijacked {
 		w.commit() // a handler that wrote nothing means an empty 200, as everywhere with net/http
 	}
+	filterUnannounced(w.Header())
 	if !w.hijacked { // else the handler alone knows what went over the connection
 		rec.Status, rec.BytesOut, rec.TTFB = w.status, w.bytes, w.ttfb
 		rec.BytesIn = x.body.bytes.Load()

@@ -42,6 +42,7 @@ func (w *responseWriter) WriteHeader(status int) {
 	}
 	// Set late and over whatever the handler has put there: the id of the answer is the one of the record.
 	w.inner.Header()[RequestIDHeader] = w.requestID[:]
+	filterAnnounced(w.inner.Header())
 	if w.leavesBody() || w.leaving != nil && w.leaving.Load() && status != http.StatusSwitchingProtocols {
 		w.inner.Header().Set("Connection", "close")
 	}

@@ -2,6 +2,8 @@ package abi
 
 import (
 	"strings"
+
+	"github.com/vespo-dev/vespo/internal/httpfield"
 )
 
 // MaxHeaderBytes bounds the header that a guest may build: names, values, and 32 bytes for each field.
@@ -64,26 +66,11 @@ func ValidValue(v string) bool {
 	return true
 }
 
-// HopByHop tells whether a field is between two neighbours and not for a guest to set (RFC 9110, section 7.6.1).
-func HopByHop(canonical string) bool {
-	switch canonical {
-	case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
-		return true
-	}
-	return false
-}
+// HopByHop reports whether a field belongs to one connection, so that a guest may not set it.
+func HopByHop(canonical string) bool { return httpfield.HopByHop(canonical) }
 
-// ValidTrailer tells whether a field can be a trailer: not one that frames, routes, authenticates, describes or dates the message, or
-// tells what to do with it, which a recipient needs before its body (RFC 9110, section 6.5.1), nor the id that the host gives it.
-func ValidTrailer(canonical string) bool {
-	switch canonical {
-	case "Age", "Authorization", "Cache-Control", "Content-Encoding", "Content-Length", "Content-Range", "Content-Type", "Cookie", "Date",
-		"Expect", "Expires", "Host", "Location", "Max-Forwards", "Pragma", "Proxy-Authenticate", "Proxy-Authorization", "Range", "Realm",
-		"Retry-After", "Set-Cookie", "Vary", "Warning", "Www-Authenticate", "X-Request-Id":
-		return false
-	}
-	return !HopByHop(canonical) && !strings.HasPrefix(canonical, "If-")
-}
+// ValidTrailer reports whether a guest may set a field as a trailer.
+func ValidTrailer(canonical string) bool { return httpfield.Trailer(canonical) }
 
 // ValidStatus tells whether a guest may end its answer with this status: 200 to 599. Informational statuses are the
 // server's own, and a switch of protocols cannot be had.

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"sync/atomic"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
@@ -36,6 +38,7 @@ type call struct {
 	stall       *time.Timer    // ends the body of a late call that is stuck
 	answer      *http.Response
 	received    int64
+	ended       bool // the answer's body was read to its end
 	closed      bool
 }
 
@@ -143,8 +146,14 @@ func (c *call) Send() (status int, err error) {
 // Header implements abi.OutboundCall.
 func (c *call) Header() abi.Header { return c.answer.Header }
 
-// Trailer implements abi.OutboundCall.
-func (c *call) Trailer() abi.Header { return c.answer.Trailer }
+// Trailer implements abi.OutboundCall. What may not be a trailer is left out.
+func (c *call) Trailer() abi.Header {
+	if !c.ended { // the transport may still write to it
+		return nil
+	}
+	maps.DeleteFunc(c.answer.Trailer, func(name string, _ []string) bool { return !httpfield.Trailer(name) })
+	return c.answer.Trailer
+}
 
 // Read implements abi.OutboundCall.
 func (c *call) Read(p []byte) (int, error) {
@@ -152,7 +161,10 @@ func (c *call) Read(p []byte) (int, error) {
 	if c.received += int64(n); c.received > c.limits.BodyBytes {
 		return 0, fail(abi.OutboundTooLarge, "the answer's body is larger than %d bytes", c.limits.BodyBytes)
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.EOF):
+		c.ended = true
+	case err != nil:
 		err = classify(err)
 	}
 	return n, err

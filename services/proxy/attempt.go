@@ -63,7 +63,8 @@ func (a *attempt) send(out *http.Request) (*http.Response, error) {
 		resp.Body = &tunnel{ReadWriteCloser: backend, conn: *a.conn.Load(), release: release}
 		return resp, nil
 	}
-	a.answer = &answerBody{ReadCloser: resp.Body, release: release}
+	dropTrailers(resp.Trailer) // those that are announced
+	a.answer = &answerBody{ReadCloser: resp.Body, answer: resp, release: release}
 	resp.Body = a.answer
 	return resp, nil
 }

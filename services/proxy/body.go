@@ -3,10 +3,13 @@ package proxy
 import (
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/vespo-dev/vespo/internal/httpfield"
 )
 
 var (
@@ -87,20 +90,29 @@ func (b *requestBody) finish() {
 	}
 }
 
-// answerBody is the body of an upstream's answer. It remembers why it broke off.
+// answerBody is the body of an upstream's answer. It remembers why it broke off. At its end, the answer has no fields that may not be trailers.
 type answerBody struct {
 	io.ReadCloser
-	release func() // called once, when it is closed
+	answer  *http.Response // immutable; the transport gives it its trailers
+	release func()         // called once, when it is closed
 	err     error
 }
 
 // Read implements io.Reader.
 func (b *answerBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
+	switch {
+	case err == io.EOF:
+		dropTrailers(b.answer.Trailer)
+	case err != nil:
 		b.err = err
 	}
 	return n, err
+}
+
+// dropTrailers takes out what may not be a trailer.
+func dropTrailers(trailer http.Header) {
+	maps.DeleteFunc(trailer, func(name string, _ []string) bool { return !httpfield.Trailer(name) })
 }
 
 // Close implements io.Closer.

@@ -45,6 +45,9 @@ func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslo
 	case circular(r.Header):
 		return problem.New(problem.BadGateway, "the request goes round in circles: an upstream leads back to this server")
 	}
+	if d.plan.confined(rec.Prefix) && climbs(rec.Rest) {
+		return problem.New(problem.BadRequest, `the path has an encoded ".." segment, which could lead its upstream out of the service; send the path that it resolves to`)
+	}
 	if err := d.requests.Begin(); err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package proxy
 import (
 	"cmp"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -12,6 +14,52 @@ func (p *plan) pathFor(prefix, rest string) string {
 		return prefix + rest
 	}
 	return rest
+}
+
+// confined reports whether the path that an upstream is sent has a beginning that clients may not leave: the upstream's own path, or the
+// prefix of the service.
+func (p *plan) confined(prefix string) bool {
+	return p.keepPrefix && prefix != "/" || slices.ContainsFunc(p.upstreams, func(o origin) bool { return o.path != "" })
+}
+
+// decodings is how often an upstream may decode a path, one of its own upstreams included.
+const decodings = 2
+
+// climbs reports whether an escaped path has a segment that an upstream may take for "..": with encoded dots, between encoded slashes or
+// backslashes, or with parameters behind a semicolon. The router has refused those that are plain.
+func climbs(path string) bool {
+	for range decodings + 1 {
+		for segment := range strings.FieldsFuncSeq(path, func(c rune) bool { return c == '/' || c == '\\' }) {
+			if name, _, _ := strings.Cut(segment, ";"); name == ".." {
+				return true
+			}
+		}
+		decoded := decode(path)
+		if decoded == path {
+			return false
+		}
+		path = decoded
+	}
+	return false
+}
+
+// decode decodes what is well encoded in a path, and leaves all else.
+func decode(path string) string {
+	if !strings.Contains(path, "%") {
+		return path
+	}
+	b := make([]byte, 0, len(path))
+	for i := 0; i < len(path); i++ {
+		if path[i] == '%' && i+2 < len(path) {
+			if c, err := strconv.ParseUint(path[i+1:i+3], 16, 8); err == nil {
+				b = append(b, byte(c))
+				i += 2
+				continue
+			}
+		}
+		b = append(b, path[i])
+	}
+	return string(b)
 }
 
 // escapedPath gives the path of u as it was written, and escaped where that had been left out.

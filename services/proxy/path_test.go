@@ -47,6 +47,50 @@ func requireLeadsTo(t *testing.T, o origin, path string) {
 	require.Equal(t, strings.Count(path, "/"), strings.Count(strings.TrimPrefix(line, o.path), "/"), "an encoded slash separates nothing")
 }
 
+func TestClimbs(t *testing.T) {
+	for _, path := range []string{"/..%2fx", "/..%2Fx", "/a%2f..%2fb", "/..%5cx", `/..\x`, "/..;/x", "/..;a=b/x", "/%2e%2e;/x", "/..%3b/x", "/a%2f%2e%2e", "/..%252fx",
+		"/%252e%252e/x", "/a%5C..", "/%2e%2e", "/..%3Bx%2fy", "/%2e%252e%252fx"} {
+		require.True(t, climbs(path), path)
+	}
+	for _, path := range []string{"", "/", "/a%2Fb", "/...", "/..a", "/a..", "/a..%2fb", "/%2e%2ea", "/a;..", "/%", "/%2", "/%zz..", "/a%2f.%2fb", "/..%zz", "/.%2f.",
+		"/a%25b"} {
+		require.False(t, climbs(path), path)
+	}
+	p := &plan{upstreams: []origin{{host: "a"}}}
+	require.False(t, p.confined("/api"))
+	require.True(t, (&plan{upstreams: []origin{{host: "a"}}, keepPrefix: true}).confined("/api"))
+	require.False(t, (&plan{upstreams: []origin{{host: "a"}}, keepPrefix: true}).confined("/"))
+	require.True(t, (&plan{upstreams: []origin{{host: "a"}, {host: "b", path: "/v1"}}}).confined("/"))
+}
+
+// FuzzClimbs holds that no decoded path leads above the place where it begins.
+func FuzzClimbs(f *testing.F) {
+	for _, seed := range []string{"/..%2fx", "/a/%2e%2e/b", "/..;/x", "/%252e%252e%252f"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, rest string) {
+		if climbs(rest) {
+			return
+		}
+		for range decodings + 1 {
+			depth := 0
+			for segment := range strings.SplitSeq(strings.ReplaceAll(rest, `\`, "/"), "/") {
+				if name, _, _ := strings.Cut(segment, ";"); name == ".." {
+					depth--
+				} else if name != "." && name != "" {
+					depth++
+				}
+				require.GreaterOrEqual(t, depth, 0, rest)
+			}
+			decoded, err := url.PathUnescape(rest)
+			if err != nil {
+				return
+			}
+			rest = decoded
+		}
+	})
+}
+
 func TestOwnLocation(t *testing.T) {
 	o := origin{scheme: "http", host: "127.0.0.1:9000", path: "/v1"}
 	strip, keep := &plan{}, &plan{keepPrefix: true}

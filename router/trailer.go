@@ -1,0 +1,63 @@
+package router
+
+import (
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/vespo-dev/vespo/internal/httpfield"
+)
+
+// trailerBody is the body of a request that may have trailers. At its end, those that may not be trailers are gone.
+type trailerBody struct {
+	io.ReadCloser
+	trailer http.Header // filled by the HTTP server at the end of the body
+}
+
+// Read implements io.Reader.
+func (b trailerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		dropTrailers(b.trailer)
+	}
+	return n, err
+}
+
+// dropTrailers takes out what may not be a trailer.
+func dropTrailers(trailer http.Header) {
+	for name := range trailer {
+		if !httpfield.Trailer(name) {
+			delete(trailer, name)
+		}
+	}
+}
+
+// filterAnnounced takes out of the field Trailer the names that may not be trailers: net/http sends none that is not announced.
+func filterAnnounced(h http.Header) {
+	lists, found := h["Trailer"]
+	if !found {
+		return
+	}
+	var names []string
+	for _, list := range lists {
+		for name := range strings.SplitSeq(list, ",") {
+			if name = strings.Trim(name, " \t"); name != "" && httpfield.Trailer(name) {
+				names = append(names, name)
+			}
+		}
+	}
+	if len(names) == 0 {
+		delete(h, "Trailer")
+		return
+	}
+	h["Trailer"] = []string{strings.Join(names, ", ")}
+}
+
+// filterUnannounced takes out the trailers that may be none of those that need no announcement, as of http.TrailerPrefix.
+func filterUnannounced(h http.Header) {
+	for key := range h {
+		if name, found := strings.CutPrefix(key, http.TrailerPrefix); found && !httpfield.Trailer(name) {
+			delete(h, key)
+		}
+	}
+}
