@@ -9,6 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/arn"
+	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/internal/client"
 	"github.com/vespo-dev/vespo/services/internal/inflight"
 )
@@ -20,6 +21,7 @@ type deployment struct {
 	arn      string             // immutable; of the function, with its version if it is a published one
 	timeout  time.Duration      // immutable; of one invocation
 	backend  backend            // immutable
+	held     budget.Account     // immutable; what requests of the service hold
 	requests *inflight.Requests // immutable
 }
 
@@ -29,7 +31,7 @@ func newDeployment(k *Kind, s services.Spec, b backend) *deployment {
 		version = ""
 	}
 	return &deployment{kind: k, name: name, arn: arn.Format(name, version), timeout: cmp.Or(s.Options.Timeout, k.cfg.Timeout), backend: b,
-		requests: inflight.New()}
+		held: k.budget.For(string(s.Prefix)), requests: inflight.New()}
 }
 
 // Serve implements router.Handler.

@@ -56,7 +56,7 @@ func (x *exchange) finish() {
 	x.unwatch()
 	x.cancel()
 	x.to.Finish()
-	x.d.kind.budget.Give(x.held)
+	x.d.held.Give(x.held)
 }
 
 // run carries the request and the answer. The error is what is still to be answered, or why the connection is to be cut.
@@ -89,38 +89,40 @@ func (x *exchange) run() error {
 }
 
 // event reads the request's body, and makes the event of it where it is not one.
-func (x *exchange) event(trace string) ([]byte, error) {
+func (x *exchange) event(trace string) (budget.Body, error) {
 	rc := http.NewResponseController(x.to) // errors: a connection without these has no need of them
 	if x.in.ContentLength > invocation.MaxPayloadBytes {
 		x.drop(rc)
-		return nil, tooLarge()
+		return budget.Body{}, tooLarge()
 	}
-	_ = rc.SetReadDeadline(x.rec.Admitted().Add(x.d.timeout))
-	body, held, err := x.d.kind.budget.Read(x.in.Body, invocation.MaxPayloadBytes)
+	body, held, err := x.d.held.Read(budget.Paced(x.in.Body, rc, x.rec.Admitted().Add(x.d.timeout)), invocation.MaxPayloadBytes)
 	x.held += held
 	_ = rc.SetReadDeadline(time.Time{})
 	if err != nil {
 		if errors.Is(err, budget.ErrTooLong) || errors.Is(err, budget.ErrExhausted) {
 			x.drop(rc)
 		}
-		return nil, x.unread(err)
+		return budget.Body{}, x.unread(err)
 	}
 	if x.call != nil {
 		return body, nil
 	}
-	event, err := httpevent.Encode(x.in, body, httpevent.Source{
+	event := x.d.held.Writer(invocation.MaxPayloadBytes)
+	err = httpevent.Write(event, x.in, body.Chunks(), httpevent.Source{
 		RequestID: x.rec.RequestID, Function: x.d.name, Prefix: x.rec.Prefix, Rest: x.rec.Rest, Time: x.rec.Time, Client: x.rec.Client, TraceID: trace,
 	})
+	x.held += event.Held
 	switch {
+	case errors.Is(err, budget.ErrTooLong):
+		return budget.Body{}, tooLarge()
+	case errors.Is(err, budget.ErrExhausted):
+		return budget.Body{}, noMemory()
 	case err != nil:
-		return nil, fmt.Errorf("encode the event: %w", err)
-	case len(event) > invocation.MaxPayloadBytes:
-		return nil, tooLarge()
-	case !x.d.kind.budget.Take(int64(len(event))):
-		return nil, noMemory()
+		return budget.Body{}, fmt.Errorf("encode the event: %w", err)
 	}
-	x.held += int64(len(event))
-	return event, nil
+	x.held -= held
+	x.d.held.Give(held) // the body is in the event
+	return event.Body, nil
 }
 
 // drop reads for a moment what the client still sends: many send all before they read, and a connection that is closed on them is reset

@@ -11,6 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/function/internal/runtimeapi"
+	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/internal/recorder"
 	"github.com/vespo-dev/vespo/services/invocation"
 )
@@ -33,7 +34,7 @@ func (m *Modules) Prepare(ctx context.Context, s services.Spec) (services.Deploy
 	if err != nil {
 		return nil, err
 	}
-	b := &module{prefix: string(s.Prefix), kind: m.functions, inner: inner}
+	b := &module{prefix: string(s.Prefix), held: m.functions.budget.For(string(s.Prefix)), inner: inner}
 	return &moduleDeployment{deployment: newDeployment(m.functions, s, b), inner: inner}, nil
 }
 
@@ -59,18 +60,18 @@ func (d *moduleDeployment) Close(ctx context.Context) error {
 // module implements backend by the deployment of a module.
 type module struct {
 	prefix string              // immutable
-	kind   *Kind               // immutable
+	held   budget.Account      // immutable
 	inner  services.Deployment // immutable
 }
 
 func (m *module) invoke(ctx context.Context, in runtimeapi.Input, rec *accesslog.Record) (*runtimeapi.Reply, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "/", bytes.NewReader(in.Payload))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "/", in.Payload.Reader())
 	if err != nil {
 		return nil, err
 	}
-	r.RequestURI = "/"
+	r.RequestURI, r.ContentLength = "/", in.Payload.Len()
 	r.Header.Set("Content-Type", "application/json")
-	w := recorder.New(m.kind.budget, invocation.MaxOutputBytes)
+	w := recorder.New(m.held, invocation.MaxOutputBytes)
 	err = m.inner.Serve(w, r, rec)
 	switch {
 	case w.Full:
@@ -78,9 +79,9 @@ func (m *module) invoke(ctx context.Context, in runtimeapi.Input, rec *accesslog
 	case err != nil:
 		err = functionError(err, w.Body.Bytes(), rec)
 	default:
-		return runtimeapi.NewReply(w.Body.Bytes(), "application/json", func() { m.kind.budget.Give(w.Held) }), nil
+		return runtimeapi.NewReply(w.Body.Bytes(), "application/json", func() { m.held.Give(w.Held) }), nil
 	}
-	m.kind.budget.Give(w.Held)
+	m.held.Give(w.Held)
 	return nil, err
 }
 

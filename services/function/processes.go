@@ -33,7 +33,7 @@ type processes struct {
 	max     int            // immutable
 	loops   int            // immutable; events that one process takes at a time
 	start   time.Duration  // immutable; Config.StartTimeout
-	budget  *budget.Budget // immutable
+	budget  budget.Account // immutable
 	log     *slog.Logger   // immutable
 
 	owned sync.WaitGroup // of the goroutines of processes
@@ -292,7 +292,7 @@ func (ps *processes) close() {
 func newProcesses(k *Kind, s services.Spec, d Document) *processes {
 	return &processes{
 		program: newProgram(s, d), max: cmp.Or(d.Processes, defaultProcesses), loops: max(1, d.Loops), start: k.cfg.StartTimeout,
-		budget: k.budget,
+		budget: k.budget.For(string(s.Prefix)),
 		log:    k.cfg.Log.With(slog.String("service", string(s.Prefix))),
 	}
 }

@@ -10,12 +10,12 @@ import (
 	"mime"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/services/internal/lenient"
 )
 
 // ErrAnswer is matched by the errors about what a function has returned.
@@ -72,6 +72,7 @@ func (s *scalar) UnmarshalJSON(text []byte) error {
 // ParseAnswer reads what a function has returned: an object with statusCode is an answer, all other JSON is the body of one with the
 // status 200. Errors match ErrAnswer.
 func ParseAnswer(output []byte) (Answer, error) {
+	output = lenient.JSON(output)
 	var probe map[string]json.RawMessage
 	if json.Unmarshal(output, &probe) != nil || probe["statusCode"] == nil {
 		if !json.Valid(output) {
@@ -90,8 +91,9 @@ func parse(text []byte) (Answer, error) {
 	}
 	a := Answer{Header: make(http.Header, len(d.Headers)+1)}
 	var err error
-	if a.StatusCode, err = strconv.Atoi(string(d.StatusCode)); err != nil || !abi.ValidStatus(a.StatusCode) {
-		return Answer{}, fmt.Errorf("%w: statusCode is %.20q, a number from 200 to 599 can be sent", ErrAnswer, d.StatusCode)
+	var whole bool
+	if a.StatusCode, whole = lenient.Whole(string(d.StatusCode)); !whole || !abi.ValidStatus(a.StatusCode) {
+		return Answer{}, fmt.Errorf("%w: statusCode is %.20q: it must be a whole number from 200 to 599", ErrAnswer, d.StatusCode)
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.Headers)) { // two spellings of a name are two fields, in a certain order
 		if err := a.set(name, string(d.Headers[name])); err != nil {
@@ -142,6 +144,7 @@ func SplitPrelude(begin []byte) (a Answer, rest []byte, done bool, err error) {
 		return Answer{}, nil, false, fmt.Errorf("%w: the prelude has no end within %d bytes", ErrAnswer, MaxPreludeBytes)
 	}
 	var probe map[string]json.RawMessage
+	prelude = lenient.JSON(prelude)
 	if err := json.Unmarshal(prelude, &probe); err != nil {
 		return Answer{}, nil, false, fmt.Errorf("%w: the prelude: %w", ErrAnswer, err)
 	}
@@ -163,10 +166,13 @@ func (a Answer) Encode() ([]byte, error) {
 		Cookies         []string          `json:"cookies,omitempty"`
 		Body            string            `json:"body"`
 		IsBase64Encoded bool              `json:"isBase64Encoded"`
-	}{StatusCode: a.StatusCode, Headers: make(map[string]string, len(a.Header)), Cookies: a.Header["Set-Cookie"], Body: string(a.Body)}
+	}{StatusCode: a.StatusCode, Headers: make(map[string]string, len(a.Header)), Body: string(a.Body)}
+	for _, cookie := range a.Header["Set-Cookie"] {
+		d.Cookies = append(d.Cookies, lenient.Text(cookie))
+	}
 	for name, values := range a.Header {
 		if name != "Set-Cookie" {
-			d.Headers[strings.ToLower(name)] = strings.Join(values, ",")
+			d.Headers[strings.ToLower(name)] = lenient.Text(strings.Join(values, ","))
 		}
 	}
 	if !utf8.Valid(a.Body) || a.Header.Get("Content-Encoding") != "" {

@@ -1,19 +1,22 @@
 package httpevent
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"io"
 	"mime"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/services/internal/lenient"
 )
 
 // The words of the format that never change here: there are no routes and no stages.
@@ -78,28 +81,48 @@ type Source struct {
 	TraceID   string // tracing header; empty: the event has the client's, if any
 }
 
-// Encode gives the event of a request with this body, as JSON.
-func Encode(r *http.Request, body []byte, s Source) ([]byte, error) {
-	return json.Marshal(FromRequest(r, body, s))
+// Write writes the event of a request with this body as JSON, piece by piece: a large body is not copied as a whole.
+func Write(w io.Writer, r *http.Request, body [][]byte, s Source) error {
+	e := FromRequest(r, nil, s)
+	e.IsBase64Encoded = len(body) > 0 && !isText(r.Header, body)
+	text, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	last := []byte(fmt.Sprintf(`"isBase64Encoded":%t}`, e.IsBase64Encoded)) // the body is in front of it
+	head, ok := bytes.CutSuffix(text, last)
+	if !ok {
+		return fmt.Errorf("the event does not end in %s", last)
+	}
+	if _, err := w.Write(head); err != nil {
+		return err
+	}
+	if len(body) > 0 {
+		if err := writeBody(w, body, e.IsBase64Encoded); err != nil {
+			return err
+		}
+	}
+	_, err = w.Write(last)
+	return err
 }
 
 // FromRequest gives the event of a request with this body.
 func FromRequest(r *http.Request, body []byte, s Source) Event {
-	path := s.Rest
+	path, query, host, agent := escaped(s.Rest), escaped(r.URL.RawQuery), lenient.Text(r.Host), lenient.Text(r.UserAgent())
 	if path == "" {
 		path = "/"
 	}
-	prefix, _, _ := strings.Cut(r.Host, ".")
+	prefix, _, _ := strings.Cut(host, ".")
 	source, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		source = r.RemoteAddr
 	}
 	e := Event{
-		Version: version, RouteKey: defaultRoute, RawPath: path, RawQueryString: r.URL.RawQuery,
+		Version: version, RouteKey: defaultRoute, RawPath: path, RawQueryString: query,
 		Cookies: cookies(r.Header), Headers: headers(r, s), QueryStringParameters: parameters(r.URL.RawQuery),
 		RequestContext: RequestContext{
-			AccountID: anonymous, APIID: s.Function, DomainName: r.Host, DomainPrefix: prefix,
-			HTTP:      HTTP{Method: r.Method, Path: path, Protocol: r.Proto, SourceIP: source, UserAgent: r.UserAgent()},
+			AccountID: anonymous, APIID: s.Function, DomainName: host, DomainPrefix: prefix,
+			HTTP:      HTTP{Method: r.Method, Path: path, Protocol: r.Proto, SourceIP: source, UserAgent: agent},
 			RequestID: s.RequestID, RouteKey: defaultRoute, Stage: defaultRoute,
 			Time: s.Time.UTC().Format(timeLayout), TimeEpoch: s.Time.UnixMilli(),
 		},
@@ -107,7 +130,7 @@ func FromRequest(r *http.Request, body []byte, s Source) Event {
 	if s.TraceID != "" {
 		e.Headers[traceHeader] = s.TraceID
 	}
-	if e.IsBase64Encoded = len(body) > 0 && !isText(r.Header, body); e.IsBase64Encoded {
+	if e.IsBase64Encoded = len(body) > 0 && !isText(r.Header, [][]byte{body}); e.IsBase64Encoded {
 		e.Body = base64.StdEncoding.EncodeToString(body)
 	} else {
 		e.Body = string(body)
@@ -120,7 +143,7 @@ func cookies(h http.Header) (all []string) {
 	for _, line := range h["Cookie"] {
 		for cookie := range strings.SplitSeq(line, ";") {
 			if cookie = strings.TrimSpace(cookie); cookie != "" {
-				all = append(all, cookie)
+				all = append(all, lenient.Text(cookie))
 			}
 		}
 	}
@@ -135,10 +158,10 @@ func headers(r *http.Request, s Source) map[string]string {
 	for name, values := range r.Header {
 		claim := httpfield.Disguised(name) || httpfield.Claim(name) && !client.Trusted
 		if name != "Cookie" && !abi.HopByHop(name) && !claim {
-			all[strings.ToLower(name)] = strings.Join(values, ",")
+			all[strings.ToLower(name)] = lenient.Text(strings.Join(values, ","))
 		}
 	}
-	all["host"] = r.Host
+	all["host"] = lenient.Text(r.Host)
 	all["x-forwarded-for"] = client.ForwardedFor()
 	all["x-forwarded-proto"] = client.Scheme
 	all["x-forwarded-port"] = client.ServerPort(r.Host)
@@ -157,14 +180,14 @@ func parameters(query string) map[string]string {
 	}
 	all := make(map[string]string, len(values))
 	for name, list := range values {
-		all[name] = strings.Join(list, ",")
+		all[lenient.Text(name)] = lenient.Text(strings.Join(list, ","))
 	}
 	return all
 }
 
 // isText tells whether a body goes into the event as it is: it does for types that are text, if it is text indeed, as function URLs do.
-func isText(h http.Header, body []byte) bool {
-	if h.Get("Content-Encoding") != "" || !utf8.Valid(body) {
+func isText(h http.Header, body [][]byte) bool {
+	if h.Get("Content-Encoding") != "" || !validUTF8(body) {
 		return false
 	}
 	given := h.Get("Content-Type")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/services/internal/lenient"
 )
 
 // ErrEvent is matched by the errors about an event that is no HTTP request. Their texts are fit for the client.
@@ -23,7 +24,7 @@ var ErrEvent = errors.New("the event is not one of an HTTP request")
 func Request(ctx context.Context, event []byte, prefix string) (*http.Request, error) {
 	var e Event
 	if len(bytes.TrimSpace(event)) > 0 {
-		if err := json.Unmarshal(event, &e); err != nil {
+		if err := json.Unmarshal(lenient.JSON(event), &e); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrEvent, err)
 		}
 	}

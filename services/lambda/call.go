@@ -37,7 +37,7 @@ func (h *Handler) call(ctx context.Context, t target, c *invocation.Call, payloa
 		return outcome{}, err
 	}
 	defer end()
-	w := h.recorder()
+	w := h.recorder(t)
 	complete := h.dispatch(t, c, w, r)
 	o := outcome{output: w.Body.Bytes(), failure: c.Failure, log: c.Log.Bytes(), held: w.Held}
 	switch {
@@ -76,8 +76,8 @@ func (h *Handler) functionOutcome(o outcome, w *recorder.Recorder, c *invocation
 }
 
 // recorder takes an output.
-func (h *Handler) recorder() *recorder.Recorder {
-	return recorder.New(h.budget, invocation.MaxOutputBytes)
+func (h *Handler) recorder(t target) *recorder.Recorder {
+	return recorder.New(h.budget.For(t.name), invocation.MaxOutputBytes)
 }
 
 // fail makes a failure of the function the outcome.

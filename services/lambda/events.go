@@ -70,13 +70,13 @@ func (q *events) accept(e *event) error {
 		return fail(http.StatusServiceUnavailable, "ServiceException", "the server is shutting down")
 	}
 	full := busy("EventQueueFull", "too many events are queued; try again later")
-	if !q.bytes.Take(int64(len(e.payload))) {
+	if !q.bytes.For(e.target.name).Take(int64(len(e.payload))) {
 		return full
 	}
 	select {
 	case q.places <- struct{}{}:
 	default:
-		q.bytes.Give(int64(len(e.payload)))
+		q.bytes.For(e.target.name).Give(int64(len(e.payload)))
 		return full
 	}
 	q.queue <- e // has as much room as there are places
@@ -85,7 +85,7 @@ func (q *events) accept(e *event) error {
 
 // done ends an event.
 func (q *events) done(e *event) {
-	q.bytes.Give(int64(len(e.payload)))
+	q.bytes.For(e.target.name).Give(int64(len(e.payload)))
 	<-q.places
 }
 
@@ -146,7 +146,7 @@ func (q *events) later(ctx context.Context, pause time.Duration, e *event) {
 func (h *Handler) carryOut(ctx context.Context, e *event) (retry time.Duration, final error) {
 	call := &invocation.Call{RequestID: e.call.RequestID, TraceID: e.call.TraceID, ClientContext: e.call.ClientContext}
 	o, err := h.call(ctx, e.target, call, e.payload)
-	defer h.budget.Give(o.held)
+	defer h.budget.For(e.target.name).Give(o.held)
 	var f *failure
 	switch {
 	case err == nil && o.failure == "":

@@ -109,17 +109,17 @@ func TestEventsAtTheEnd(t *testing.T) {
 }
 
 func TestEventsAreBounded(t *testing.T) {
-	cfg := Config{Events: 3, EventBytes: 100}.withDefaults()
+	cfg := Config{Events: 3, EventBytes: 120}.withDefaults()
 	q := newEvents(&cfg)
 	var f *failure
-	require.ErrorAs(t, q.accept(newEvent("large", strings.Repeat("x", 101))), &f)
+	require.ErrorAs(t, q.accept(newEvent("large", strings.Repeat("x", 91))), &f)
 	require.Equal(t, 429, f.status)
 	for range 3 {
 		require.NoError(t, q.accept(newEvent("fits", strings.Repeat("x", 30))))
 	}
 	require.ErrorAs(t, q.accept(newEvent("many", "")), &f)
 	require.Equal(t, "TooManyRequestsException", f.errorType)
-	require.EqualValues(t, 10, q.bytes.Left(), "a refused event holds nothing")
+	require.EqualValues(t, 30, q.bytes.Left(), "a refused event holds nothing")
 }
 
 func TestDeadLetters(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"github.com/vespo-dev/vespo/services/deploy"
 	"github.com/vespo-dev/vespo/services/function"
 	"github.com/vespo-dev/vespo/services/internal/access"
+	"github.com/vespo-dev/vespo/services/internal/arn"
 	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/invocation"
 	"github.com/vespo-dev/vespo/services/lambda/sigv4"
@@ -145,49 +146,72 @@ type request struct {
 // endpoint answers a request; its error is answered by the caller.
 type endpoint func(w http.ResponseWriter, r *request) error
 
+// operation is how a kind of request is answered.
+type operation struct {
+	serve      endpoint
+	limitBytes int64                  // of the body
+	early      func(r *request) error // checked before the body is read; nil: nothing
+}
+
 func (h *Handler) routes() {
-	unknown := func(_ http.ResponseWriter, r *request) error {
+	missing := func(r *request) error {
 		return fail(http.StatusNotFound, "UnknownOperationException", "%s %.200s is no operation that this server knows", r.Method, r.URL.Path)
 	}
-	for pattern, e := range map[string]endpoint{
-		"POST /2015-03-31/functions/{function}/invocations":                    h.invoke,
-		"POST /2021-11-15/functions/{function}/response-streaming-invocations": h.invokeStreaming,
-		"POST /2014-11-13/functions/{function}/invoke-async":                   h.invokeAsync,
-		"POST /2014-11-13/functions/{function}/invoke-async/":                  h.invokeAsync,
+	unknown := operation{serve: func(_ http.ResponseWriter, r *request) error { return missing(r) }, limitBytes: maxSettingsBytes, early: missing}
+	invoking := func(e endpoint) operation {
+		return operation{serve: e, limitBytes: invocation.MaxPayloadBytes, early: func(r *request) error { _, err := h.find(r); return err }}
+	}
+	for pattern, o := range map[string]operation{
+		"POST /2015-03-31/functions/{function}/invocations":                    invoking(h.invoke),
+		"POST /2021-11-15/functions/{function}/response-streaming-invocations": invoking(h.invokeStreaming),
+		"POST /2014-11-13/functions/{function}/invoke-async":                   invoking(h.invokeAsync),
+		"POST /2014-11-13/functions/{function}/invoke-async/":                  invoking(h.invokeAsync),
 		"/": unknown,
 	} {
-		h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, invocation.MaxPayloadBytes, e) })
+		h.handle(pattern, o)
 	}
-	for pattern, e := range h.managementRoutes() {
-		h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, maxCodeBytes, e) })
-	}
+	h.managementRoutes()
+}
+
+// handle serves a pattern by an operation.
+func (h *Handler) handle(pattern string, o operation) {
+	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, o) })
 }
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
-// bodyTimeout is how long a client may take to send its request.
-const bodyTimeout = time.Minute
+// dropTimeout is how long a body is read that is not wanted, for clients that send all of it before they read the answer.
+const dropTimeout = 2 * time.Second
 
-// serve reads the request, checks who sends it, and answers what e leaves unanswered.
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, limitBytes int64, e endpoint) {
-	id := invocation.NewID()
-	w.Header().Set("X-Amzn-Requestid", id)
+// serve answers a request: what can be refused without its body is, the body is read, the sender is known for certain, and o answers. It answers what o leaves
+// unanswered.
+func (h *Handler) serve(w http.ResponseWriter, in *http.Request, o operation) {
+	r := &request{Request: in, id: invocation.NewID()}
+	w.Header().Set("X-Amzn-Requestid", r.id)
 	rc := http.NewResponseController(w) // errors: a connection without deadlines has no need of them
-	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout))
-	body, held, err := h.budget.Read(r.Body, limitBytes)
-	defer func() { h.budget.Give(held) }()
-	_ = rc.SetReadDeadline(time.Time{})
+	err := h.precheck(r, o)
 	if err == nil {
-		if err = h.authorize(r, body); err == nil {
-			err = e(w, &request{Request: r, id: id, body: body})
+		account := h.budget.For(h.accountOf(r))
+		var held int64
+		r.body, held, err = account.ReadAll(budget.Paced(r.Body, rc, time.Time{}), o.limitBytes)
+		defer func() { account.Give(held) }()
+		_ = rc.SetReadDeadline(time.Time{})
+		if err == nil {
+			if err = h.verify(r); err == nil {
+				err = o.serve(w, r)
+			}
 		}
+	} else if r.ContentLength != 0 && r.Header.Get("Expect") == "" {
+		_ = rc.SetReadDeadline(time.Now().Add(dropTimeout))
+		_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxCodeBytes))
+		_ = rc.SetReadDeadline(time.Time{})
 	}
 	switch {
 	case err == nil || r.Context().Err() != nil:
 		return
 	case errors.Is(err, budget.ErrTooLong):
-		err = tooLarge(limitBytes)
+		err = tooLarge(o.limitBytes)
 	case errors.Is(err, budget.ErrExhausted):
 		err = busy("ConcurrentInvocationLimitExceeded", "the server holds too much for other invocations; try again later")
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -195,18 +219,46 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, limitBytes int64
 	}
 	f := failureOf(err)
 	if f.status >= http.StatusInternalServerError {
-		h.cfg.Log.Error("a request of the Lambda API failed", slog.String("request_id", id), slog.Any("error", err), slog.Any("cause", f.cause))
+		h.cfg.Log.Error("a request of the Lambda API failed", slog.String("request_id", r.id), slog.Any("error", err), slog.Any("cause", f.cause))
 	}
 	f.answer(w)
 }
 
-// authorize lets those pass who may use the API.
-func (h *Handler) authorize(r *http.Request, body []byte) error {
-	if h.verifier == nil {
-		return h.guard.CheckChange(r)
+// precheck refuses what can be refused without the body, so that no memory is held for it. Whether a function exists is told at this point
+// only to a sender who is known for certain.
+func (h *Handler) precheck(r *request, o operation) (err error) {
+	known := true
+	if h.verifier != nil {
+		known, err = h.verifier.Check(r.Request, time.Now())
+	} else {
+		err = h.guard.CheckChange(r.Request)
 	}
-	_, err := h.verifier.Verify(r, body, time.Now())
+	switch {
+	case err != nil:
+		return err
+	case r.ContentLength > o.limitBytes:
+		return tooLarge(o.limitBytes)
+	case o.early != nil && (known || r.ContentLength == 0 && h.verify(r) == nil):
+		return o.early(r)
+	}
+	return nil
+}
+
+// verify checks the signature with the body.
+func (h *Handler) verify(r *request) error {
+	if h.verifier == nil {
+		return nil // the guard needs no body
+	}
+	_, err := h.verifier.Verify(r.Request, r.body, time.Now())
 	return err
+}
+
+// accountOf returns who is charged for a body: the function of the request, whether it exists or not, or the management of functions.
+func (h *Handler) accountOf(r *request) string {
+	if ref, err := arn.Parse(r.PathValue("function")); err == nil {
+		return ref.Name
+	}
+	return ""
 }
 
 // isFunction tells whether a kind of services takes events as they are.

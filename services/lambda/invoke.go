@@ -84,7 +84,7 @@ func (h *Handler) invoke(w http.ResponseWriter, r *request) error {
 
 func (h *Handler) invokeSync(w http.ResponseWriter, r *request, t target, c *invocation.Call, tail bool) error {
 	o, err := h.call(r.Context(), t, c, r.body)
-	defer func() { h.budget.Give(o.held) }()
+	defer func() { h.budget.For(t.name).Give(o.held) }()
 	if err != nil {
 		return err
 	}

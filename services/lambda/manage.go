@@ -26,10 +26,13 @@ import (
 // maxCodeBytes bounds a request that brings code: 50 MiB in base64, and the rest.
 const maxCodeBytes = 72 << 20
 
-// managementRoutes are the operations on functions that this server knows. Those that change something need Config.Manage.
-func (h *Handler) managementRoutes() map[string]endpoint {
+// maxSettingsBytes bounds a request of management that brings no code.
+const maxSettingsBytes = 256 << 10
+
+// managementRoutes adds the operations on functions that this server knows. Those that change something need Config.Manage.
+func (h *Handler) managementRoutes() {
 	const functions = "/2015-03-31/functions"
-	routes := map[string]endpoint{
+	for pattern, e := range map[string]endpoint{
 		"GET " + functions:                                 h.listFunctions,
 		"GET " + functions + "/{function}":                 h.getFunction,
 		"GET " + functions + "/{function}/configuration":   h.getConfiguration,
@@ -39,6 +42,8 @@ func (h *Handler) managementRoutes() map[string]endpoint {
 		"GET /2019-09-30/functions/{function}/concurrency": h.getConcurrency,
 		"GET /2021-10-31/functions/{function}/url":         h.getURL,
 		"GET " + functions + "/{$}":                        h.listFunctions,
+	} {
+		h.handle(pattern, operation{serve: e, limitBytes: maxSettingsBytes})
 	}
 	for pattern, e := range map[string]endpoint{
 		"POST " + functions:                                   h.createFunction,
@@ -54,14 +59,38 @@ func (h *Handler) managementRoutes() map[string]endpoint {
 		"POST /2021-10-31/functions/{function}/url":           h.createURL,
 		"DELETE /2021-10-31/functions/{function}/url":         h.deleteURL,
 	} {
-		routes[pattern] = func(w http.ResponseWriter, r *request) error {
-			if !h.cfg.Manage {
-				return fail(http.StatusForbidden, "AccessDeniedException", "functions cannot be changed by this API: the server has to be started with --lambda-manage")
-			}
-			return e(w, r)
+		o := operation{serve: h.changing(e), limitBytes: maxSettingsBytes, early: h.mayChange}
+		if pattern == "POST "+functions || pattern == "PUT "+functions+"/{function}/code" {
+			o.limitBytes = maxCodeBytes
 		}
+		h.handle(pattern, o)
 	}
-	return routes
+}
+
+// mayChange refuses a change of a function, unless it is allowed and the function exists, if the request names one.
+func (h *Handler) mayChange(r *request) error {
+	if !h.cfg.Manage {
+		return fail(http.StatusForbidden, "AccessDeniedException", "functions cannot be changed by this API: the server has to be started with --lambda-manage")
+	}
+	if r.PathValue("function") == "" {
+		return nil
+	}
+	ref, err := arn.Parse(r.PathValue("function"))
+	if err != nil {
+		return invalid("%s", err)
+	}
+	_, err = h.entry(ref.Name)
+	return err
+}
+
+// changing is an endpoint for those who may change functions.
+func (h *Handler) changing(e endpoint) endpoint {
+	return func(w http.ResponseWriter, r *request) error {
+		if err := h.mayChange(r); err != nil {
+			return err
+		}
+		return e(w, r)
+	}
 }
 
 // configuration is how Lambda describes a version of a function.

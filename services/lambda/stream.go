@@ -51,8 +51,8 @@ func (h *Handler) invokeStreaming(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	defer end()
-	out := &streamer{to: w, control: http.NewResponseController(w), call: c, version: t.executed, refusal: h.recorder()}
-	defer func() { h.budget.Give(out.refusal.Held) }()
+	out := &streamer{to: w, control: http.NewResponseController(w), call: c, version: t.executed, refusal: h.recorder(t)}
+	defer func() { h.budget.For(t.name).Give(out.refusal.Held) }()
 	complete := h.dispatch(t, c, out, in)
 	switch {
 	case !out.begun && out.refusal.Status != 0 && out.refusal.Status != http.StatusOK:
@@ -72,11 +72,11 @@ func (h *Handler) invokeStreaming(w http.ResponseWriter, r *request) error {
 // streamWhole gives the answer of a service that is no function, which has to be known before it can be told.
 func (h *Handler) streamWhole(w http.ResponseWriter, r *request, t target, c *invocation.Call, tail bool) error {
 	o, err := h.call(r.Context(), t, c, r.body)
-	defer func() { h.budget.Give(o.held) }()
+	defer func() { h.budget.For(t.name).Give(o.held) }()
 	if err != nil {
 		return err
 	}
-	out := &streamer{to: w, control: http.NewResponseController(w), call: c, version: t.executed, refusal: h.recorder()}
+	out := &streamer{to: w, control: http.NewResponseController(w), call: c, version: t.executed, refusal: h.recorder(t)}
 	if o.failure != "" {
 		out.complete(invocation.ParseError(o.output, ""), c, tail)
 		return nil

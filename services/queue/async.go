@@ -51,7 +51,7 @@ func (x *exchange) accept() error {
 	terms := x.d.terms(x.r, asyncTimeout)
 	request := stored.Request{ID: newID(), Accepted: time.Now(), Deadline: terms.Deadline, LeaseTime: terms.Lease, Redeliver: terms.Redeliver,
 		Environment: x.environment()}
-	if err := x.d.store.Put(string(x.d.prefix), request, x.body); err != nil {
+	if err := x.d.store.Put(string(x.d.prefix), request, x.body.Bytes()); err != nil {
 		x.d.line.renege()
 		if errors.Is(err, stored.ErrFull) {
 			return full(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/internal/inflight"
 	"github.com/vespo-dev/vespo/services/queue/internal/lease"
 	"github.com/vespo-dev/vespo/services/queue/internal/stored"
@@ -30,12 +31,13 @@ type deployment struct {
 	line     *line              // immutable
 	store    *stored.Store      // immutable; nil unless the version is durable
 	address  string             // immutable; of the listener for workers
+	held     budget.Account     // immutable; of requests
 	requests *inflight.Requests // immutable
 	retired  atomic.Bool
 }
 
 func newDeployment(k *Kind, prefix registry.Prefix, p *plan, l *line) *deployment {
-	return &deployment{kind: k, prefix: prefix, plan: p, line: l, requests: inflight.New()}
+	return &deployment{kind: k, prefix: prefix, plan: p, line: l, held: k.requests.For(string(prefix)), requests: inflight.New()}
 }
 
 // Serve implements router.Handler.
@@ -54,7 +56,7 @@ func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslo
 		return full(lease.ErrFull) // before the body is read, not after
 	}
 	body, held, err := d.readBody(w, r)
-	defer d.kind.requests.Give(held)
+	defer d.held.Give(held)
 	if err != nil {
 		return err
 	}

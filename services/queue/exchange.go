@@ -18,57 +18,53 @@ import (
 	"github.com/vespo-dev/vespo/services/queue/internal/prack"
 )
 
-// bodyTimeout bounds the sending of a request's body.
-const bodyTimeout = 30 * time.Second
-
 // exchange is one request and its way to an answer.
 type exchange struct {
 	d    *deployment
 	w    http.ResponseWriter
 	r    *http.Request
 	rec  *accesslog.Record
-	body []byte
+	body budget.Body
 }
 
 // readBody reads the body of a request. What is held was taken from the budget, and is to be given back after an error too.
-func (d *deployment) readBody(w http.ResponseWriter, r *http.Request) (body []byte, held int64, err error) {
+func (d *deployment) readBody(w http.ResponseWriter, r *http.Request) (body budget.Body, held int64, err error) {
 	if r.Body == nil || r.Body == http.NoBody {
-		return nil, 0, nil
+		return budget.Body{}, 0, nil
 	}
 	rc := http.NewResponseController(w) // errors: a connection without deadlines has no need of them
-	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout))
-	body, held, err = d.kind.requests.Read(r.Body, d.kind.cfg.MaxBodyBytes)
+	body, held, err = d.held.Read(budget.Paced(r.Body, rc, time.Time{}), d.kind.cfg.MaxBodyBytes)
 	switch {
 	case err == nil:
 		_ = rc.SetReadDeadline(time.Time{}) // its passing would look like the client's leaving
 		return body, held, nil
 	case errors.Is(err, budget.ErrTooLong):
-		return nil, held, d.bodyTooLarge()
+		return budget.Body{}, held, d.bodyTooLarge()
 	case errors.Is(err, budget.ErrExhausted):
-		return nil, held, full(err)
+		return budget.Body{}, held, full(err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, held, problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(err)
+		return budget.Body{}, held, problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(err)
 	case r.Context().Err() != nil:
-		return nil, held, fmt.Errorf("%w: %w", r.Context().Err(), err)
+		return budget.Body{}, held, fmt.Errorf("%w: %w", r.Context().Err(), err)
 	}
-	return nil, held, problem.New(problem.BadRequest, "the request's body could not be read").WithCause(err)
+	return budget.Body{}, held, problem.New(problem.BadRequest, "the request's body could not be read").WithCause(err)
 }
 
 // environment describes the request to workers.
 func (x *exchange) environment() []byte {
 	return prack.Environment(x.r, prack.Origin{
 		Prefix: x.rec.Prefix, Rest: x.rec.Rest, RequestID: x.rec.RequestID, Client: x.rec.Client,
-	}, len(x.body))
+	}, x.body.Len())
 }
 
 // wait puts the request into the line and gives its client the answer.
 func (x *exchange) wait() error {
 	j := &job{environment: x.environment(), body: x.body, done: make(chan struct{})}
 	size := int64(len(j.environment))
-	if !x.d.kind.requests.Take(size) {
+	if !x.d.held.Take(size) {
 		return full(budget.ErrExhausted)
 	}
-	defer x.d.kind.requests.Give(size)
+	defer x.d.held.Give(size)
 	if err := x.d.line.add(x.d.plan.depth, x.d.terms(x.r, x.d.plan.timeout), j); err != nil {
 		return full(err)
 	}
@@ -89,7 +85,7 @@ func (x *exchange) wait() error {
 func (x *exchange) conclude(j *job, taken bool) error {
 	switch j.state {
 	case lease.Answered:
-		defer x.d.kind.replies.Give(j.answer.heldBytes)
+		defer j.answer.held.Give(j.answer.heldBytes)
 		if j.answer.unusable != nil {
 			return backendError(j.answer.unusable)
 		}

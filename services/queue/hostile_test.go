@@ -92,7 +92,7 @@ func TestLongAnswers(t *testing.T) {
 
 // TestRepliesAreBounded has answers that clients do not take, until there is no room for one more.
 func TestRepliesAreBounded(t *testing.T) {
-	h := newHouse(t, t.TempDir(), func(c *queue.Config) { c.MaxReplyBytes = 300 << 10 })
+	h := newHouse(t, t.TempDir(), func(c *queue.Config) { c.MaxReplyBytes = 700 << 10 })
 	at := h.add("/jobs", queue.Document{}, registry.Options{})
 	for range 3 {
 		asked := h.ask("GET", "/jobs", "")

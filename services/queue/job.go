@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"time"
 
+	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/queue/internal/lease"
 	"github.com/vespo-dev/vespo/services/queue/internal/prack"
 )
@@ -12,7 +13,7 @@ import (
 // job is a request in a line.
 type job struct {
 	environment []byte        // immutable
-	body        []byte        // immutable; nil if it is stored
+	body        budget.Body   // immutable; empty if it is stored
 	stored      string        // immutable; where it is in the store; empty if a client waits for it
 	done        chan struct{} // closed when it has ended
 
@@ -28,8 +29,9 @@ type job struct {
 // reply is what a worker has said: an answer, or something that is none.
 type reply struct {
 	*prack.Answer
-	unusable  error // why there is no answer
-	heldBytes int64 // taken from the budget, to be given back by who has the reply
+	unusable  error          // why there is no answer
+	heldBytes int64          // to be given back to held by the owner of the reply
+	held      budget.Account // of answers
 }
 
 // newID gives what nobody guesses.

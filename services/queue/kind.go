@@ -35,8 +35,8 @@ type Config struct {
 	Token  string // that workers must know; default none: only this machine's
 
 	MaxBodyBytes  int64 // of a request, and of an answer; default 10 MiB
-	MaxQueueBytes int64 // requests of all queues together, without those on disk; default 256 MiB
-	MaxReplyBytes int64 // answers that are on their way, of all queues together; default 256 MiB
+	MaxQueueBytes int64 // requests of all queues together, without those on disk; default 256 MiB, or 4 bodies if that is more
+	MaxReplyBytes int64 // answers that are on their way, of all queues together; default 256 MiB, or 10 bodies if that is more
 
 	Dir string       // of what durable queues keep; made when it is needed. Empty: there can be none
 	Log *slog.Logger // default: discards
@@ -44,8 +44,8 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, 10<<20)
-	c.MaxQueueBytes = cmp.Or(c.MaxQueueBytes, 256<<20)
-	c.MaxReplyBytes = cmp.Or(c.MaxReplyBytes, 256<<20)
+	c.MaxQueueBytes = cmp.Or(c.MaxQueueBytes, max(256<<20, 4*c.MaxBodyBytes))
+	c.MaxReplyBytes = cmp.Or(c.MaxReplyBytes, max(256<<20, 10*c.MaxBodyBytes))
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

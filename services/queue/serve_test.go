@@ -212,13 +212,13 @@ func TestFullQueue(t *testing.T) {
 }
 
 func TestTooManyBytes(t *testing.T) {
-	h := newHouse(t, t.TempDir(), func(c *queue.Config) { c.MaxQueueBytes, c.MaxBodyBytes = 100<<10, 80<<10 })
+	h := newHouse(t, t.TempDir(), func(c *queue.Config) { c.MaxQueueBytes, c.MaxBodyBytes = 200<<10, 80<<10 })
 	at := h.add("/jobs", queue.Document{}, registry.Options{})
 	h.do("POST", h.url+"/jobs", strings.Repeat("x", 80<<10+1)).requireProblem(t, problem.BodyTooLarge)
 	for range 2 { // what was given back can be had again
 		asked := h.ask("POST", "/jobs", strings.Repeat("x", 70<<10))
 		h.awaitStatus("/jobs", 1, 0)
-		a := h.do("POST", h.url+"/jobs", strings.Repeat("x", 40<<10))
+		a := h.do("POST", h.url+"/jobs", strings.Repeat("x", 70<<10))
 		a.requireProblem(t, problem.NoCapacity)
 		require.Equal(t, "1", a.Header.Get("Retry-After"))
 		got := h.take(at + "/api/v1/jobs/request")

@@ -188,14 +188,14 @@ func (ws *workers) next(ctx context.Context, name registry.Prefix) (*order, erro
 func (ws *workers) handOut(w http.ResponseWriter, o *order) error {
 	body := o.body
 	if o.stored != "" {
-		var err error
-		if body, err = o.line.load(o); err != nil {
+		stored, err := o.line.load(o)
+		if body = budget.BodyOf(stored); err != nil {
 			o.line.giveBack(o)
 			ws.kind.cfg.Log.Error("a stored request cannot be handed out", "prefix", o.line.prefix, "error", err)
 			return &failure{http.StatusInternalServerError, "the server could not read the request; its log has the reason"}
 		}
 	}
-	m := prack.NewRequest(o.leaseID, o.environment, body)
+	m := prack.NewRequest(o.leaseID, o.environment, body.Chunks())
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(m.Len()))
@@ -217,8 +217,9 @@ func (ws *workers) handOut(w http.ResponseWriter, o *order) error {
 // answer takes the answer to a request.
 func (ws *workers) answer(w http.ResponseWriter, r *http.Request, name registry.Prefix) error {
 	most := prack.MaxMessageBytes(ws.kind.cfg.MaxBodyBytes)
-	text, held, err := ws.kind.replies.Read(r.Body, most)
-	defer func() { ws.kind.replies.Give(held) }()
+	account := ws.kind.replies.For(string(name))
+	text, held, err := account.ReadAll(budget.Paced(r.Body, http.NewResponseController(w), time.Time{}), most)
+	defer func() { account.Give(held) }()
 	switch {
 	case errors.Is(err, budget.ErrTooLong):
 		return ws.tooLong(name, text, most)
@@ -228,15 +229,15 @@ func (ws *workers) answer(w http.ResponseWriter, r *http.Request, name registry.
 		return &failure{http.StatusBadRequest, "the body could not be read"}
 	}
 	parsing := parseFactor * int64(len(text))
-	if !ws.kind.replies.Take(parsing) {
+	if !account.Take(parsing) {
 		return overBudget()
 	}
-	defer ws.kind.replies.Give(parsing)
+	defer account.Give(parsing)
 	id, answer, err := prack.Parse(text, ws.kind.cfg.MaxBodyBytes)
 	if errors.Is(err, prack.ErrNoIdentifier) {
 		return &failure{http.StatusNotFound, err.Error()}
 	}
-	reply := &reply{Answer: answer, unusable: err}
+	reply := &reply{Answer: answer, unusable: err, held: account}
 	if answer != nil {
 		reply.heldBytes = min(held, int64(len(answer.Body)))
 	}

@@ -15,7 +15,7 @@ var ErrFull = errors.New("the answer is larger than can be kept")
 // Recorder is an http.ResponseWriter that keeps an answer up to a limit, in memory that is taken from a budget. Make it with New. As any
 // http.ResponseWriter, it is not safe for concurrent use.
 type Recorder struct {
-	budget *budget.Budget // immutable
+	budget budget.Account // immutable
 	limit  int64          // immutable; bytes of the body
 	header http.Header
 
@@ -27,7 +27,7 @@ type Recorder struct {
 }
 
 // New gives an empty recorder.
-func New(b *budget.Budget, limit int64) *Recorder {
+func New(b budget.Account, limit int64) *Recorder {
 	return &Recorder{budget: b, limit: limit, header: http.Header{}}
 }
 
@@ -49,16 +49,30 @@ func (w *Recorder) Write(p []byte) (int, error) {
 		w.Full = true
 		return 0, ErrFull
 	}
-	if more := need - w.Held; more > 0 {
-		more = max(more, min(w.Held, 1<<20)) // a buffer grows by doubling
-		if !w.budget.Take(more) {
-			w.Full = true
-			return 0, ErrFull
-		}
-		w.Held += more
+	if need > int64(w.Body.Cap()) && !w.grow(need) {
+		w.Full = true
+		return 0, ErrFull
 	}
 	return w.Body.Write(p)
 }
+
+// grow makes room for a body of need bytes, by half as much again and one MiB at most. What is allocated is what is taken from the budget;
+// the old buffer is too, for the moment in which both are there.
+func (w *Recorder) grow(need int64) bool {
+	size := min(need+min(need/2, maxSpare), w.limit)
+	if !w.budget.Take(size) {
+		return false
+	}
+	grown := bytes.NewBuffer(make([]byte, 0, size))
+	grown.Write(w.Body.Bytes())
+	w.Body = *grown
+	w.budget.Give(w.Held)
+	w.Held = size
+	return true
+}
+
+// maxSpare is how much more is allocated than is needed.
+const maxSpare = 1 << 20
 
 // FlushError makes http.ResponseController's Flush work.
 func (w *Recorder) FlushError() error {

@@ -11,7 +11,8 @@ import (
 )
 
 func TestRecorder(t *testing.T) {
-	b := budget.New(1 << 20)
+	whole := budget.New(1 << 20)
+	b := whole.For("a")
 	w := New(b, 1000)
 	w.Header().Set("A", "b")
 	w.WriteHeader(103)
@@ -30,9 +31,9 @@ func TestRecorder(t *testing.T) {
 	require.True(t, w.Full)
 	require.Equal(t, 1000, w.Body.Len())
 	b.Give(w.Held)
-	require.EqualValues(t, 1<<20, b.Left())
+	require.EqualValues(t, 1<<20, whole.Left())
 
-	w = New(budget.New(10), 1000)
+	w = New(budget.New(10).For("a"), 1000)
 	_, err = w.Write([]byte("more than is left"))
 	require.ErrorIs(t, err, ErrFull)
 	require.Zero(t, w.Held)

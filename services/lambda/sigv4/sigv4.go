@@ -57,6 +57,40 @@ type signature struct {
 	presigned                   bool
 }
 
+// Check checks what it can before the body has come: that the request is signed with a known key, completely and at this time, and, if
+// it says the hash of its body in X-Amz-Content-Sha256, that the signature is right for it. Verified is true in that case. The body is still
+// to be checked by Verify.
+func (v *Verifier) Check(r *http.Request, now time.Time) (verified bool, err error) {
+	s, err := parse(r)
+	if err != nil {
+		return false, err
+	}
+	if err := s.check(r, v.Service, now); err != nil {
+		return false, err
+	}
+	secret, known := v.Secrets[s.keyID]
+	claimed := r.Header.Get("X-Amz-Content-Sha256")
+	switch raw, err := hex.DecodeString(claimed); {
+	case !known:
+		return false, ErrUnknownKey
+	case claimed == "":
+		return false, nil
+	case err != nil || len(raw) != sha256.Size:
+		return false, fmt.Errorf("%w: X-Amz-Content-Sha256 is not the hash of the body", ErrMismatch)
+	case !s.matches(secret, r, claimed):
+		return false, errWrong
+	}
+	return true, nil
+}
+
+// errWrong is the error of a signature that is not the right one.
+var errWrong = fmt.Errorf("%w: check the secret, and that nothing on the way changes host, path or headers", ErrMismatch)
+
+// matches reports whether the signature is that of the request with a body of this hash.
+func (s *signature) matches(secret string, r *http.Request, bodyHash string) bool {
+	return subtle.ConstantTimeCompare([]byte(s.sign(secret, canonicalRequest(r, s, bodyHash))), []byte(s.value)) == 1
+}
+
 // Verify checks that the request, with this body, was signed by somebody who has one of the keys, and gives its id.
 func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time) (keyID string, err error) {
 	s, err := parse(r)
@@ -71,12 +105,12 @@ func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time) (keyID st
 		return "", fmt.Errorf("%w: X-Amz-Content-Sha256 is not the hash of the body", ErrMismatch)
 	}
 	secret, known := v.Secrets[s.keyID]
-	want := s.sign(secret, canonicalRequest(r, s, hash)) // also for an unknown key, which so takes as long
+	matches := s.matches(secret, r, hash) // also for an unknown key, which so takes as long
 	if !known {
 		return "", ErrUnknownKey
 	}
-	if subtle.ConstantTimeCompare([]byte(want), []byte(s.value)) != 1 {
-		return "", fmt.Errorf("%w: check the secret, and that nothing on the way changes host, path or headers", ErrMismatch)
+	if !matches {
+		return "", errWrong
 	}
 	return s.keyID, nil
 }

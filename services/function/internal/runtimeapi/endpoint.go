@@ -29,7 +29,7 @@ const lonelyAfter = time.Second
 // Config is what an endpoint is made of.
 type Config struct {
 	Name   string         // of the function
-	Budget *budget.Budget // for outputs that are held
+	Budget budget.Account // for outputs that are held
 	Log    *slog.Logger
 }
 
@@ -212,12 +212,12 @@ func (e *Endpoint) leave(p *pending, err error) (*Reply, error) {
 	return nil, err
 }
 
-// take waits for an event for the worker at c, and hands it over. The payload is nil when there will be none.
-func (e *Endpoint) take(ctx context.Context, c *conn) (*pending, []byte) {
+// take waits for an event for the worker at c, and hands it over. The invocation is nil when there will be none.
+func (e *Endpoint) take(ctx context.Context, c *conn) (*pending, budget.Body) {
 	for {
 		p := e.next(ctx)
 		if p == nil {
-			return nil, nil
+			return nil, budget.Body{}
 		}
 		if payload, ok := e.claim(p, c); ok {
 			return p, payload
@@ -266,16 +266,16 @@ func (e *Endpoint) giveUp(turn chan *pending) {
 }
 
 // claim makes the worker at c the holder.
-func (e *Endpoint) claim(p *pending, c *conn) ([]byte, bool) {
+func (e *Endpoint) claim(p *pending, c *conn) (budget.Body, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if p.state != queued {
-		return nil, false
+		return budget.Body{}, false
 	}
 	now := time.Now()
 	payload := p.Payload
 	p.state, p.conn, p.deadline, c.used = held, c, now.Add(p.Timeout), now
-	p.Payload = nil // an abandoned one shall not hold it
+	p.Payload = budget.Body{} // an abandoned one shall not hold it
 	e.held[p.id] = p
 	close(p.taken)
 	return payload, true

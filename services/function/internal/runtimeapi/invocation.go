@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
@@ -23,7 +24,7 @@ var (
 
 // Input is an event on its way to a worker.
 type Input struct {
-	Payload       []byte
+	Payload       budget.Body
 	Timeout       time.Duration // from when a worker takes it
 	Wait          time.Duration // for a worker to take it
 	RequestID     string        // chosen by us if empty

@@ -38,7 +38,7 @@ func (e *Endpoint) serveResponse(w http.ResponseWriter, r *http.Request) error {
 	if mode == modeStreaming || httpevent.HasPrelude(r.Header.Get("Content-Type")) {
 		return e.stream(w, r, p)
 	}
-	output, taken, err := e.cfg.Budget.Read(r.Body, invocation.MaxOutputBytes)
+	output, taken, err := e.cfg.Budget.ReadAll(r.Body, invocation.MaxOutputBytes)
 	give := sync.OnceFunc(func() { e.cfg.Budget.Give(taken) })
 	if err != nil {
 		give()

@@ -133,9 +133,9 @@ func (e *Endpoint) serveNext(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(payload)))
+	h.Set("Content-Length", strconv.FormatInt(payload.Len(), 10))
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
-	if _, err := w.Write(payload); err != nil {
+	if _, err := payload.WriteTo(w); err != nil {
 		e.complete(p, ErrWorkerLost)
 		return err
 	}
@@ -157,7 +157,7 @@ func (e *Endpoint) serveError(w http.ResponseWriter, r *http.Request) error {
 		return drop(w, r)
 	}
 	boundBody(w, p.deadline)
-	text, taken, err := e.cfg.Budget.Read(r.Body, invocation.MaxOutputBytes)
+	text, taken, err := e.cfg.Budget.ReadAll(r.Body, invocation.MaxOutputBytes)
 	defer e.cfg.Budget.Give(taken)
 	if err != nil {
 		e.complete(p, readError(err))

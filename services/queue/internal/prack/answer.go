@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/vespo-dev/vespo/services/internal/lenient"
 )
 
 const (
@@ -45,6 +47,7 @@ func Parse(text []byte, maxBodyBytes int64) (identifier string, _ *Answer, err e
 		Headers    json.RawMessage `json:"headers"`
 		Body       *string         `json:"body"`
 	}
+	text = lenient.JSON(text)
 	unmarshalErr := json.Unmarshal(text, &m)
 	// Anything else than a short string could take far more memory, once it is decoded, than the message has bytes.
 	if len(m.Identifier) > maxIdentifierBytes || json.Unmarshal(m.Identifier, &identifier) != nil || identifier == "" {
@@ -100,9 +103,10 @@ func parseCode(raw json.RawMessage) (int, error) {
 	if unquoted, err := strconv.Unquote(text); err == nil {
 		text = unquoted
 	}
-	code, err := strconv.Atoi(text)
+	code, whole := lenient.Whole(text)
+	whole = whole && (text == string(raw) || strings.Trim(text, "0123456789") == "") // a string has the digits alone
 	switch {
-	case err != nil || len(text) != 3 || code < 100 || code > 599:
+	case !whole || code < 100 || code > 599:
 		return 0, fmt.Errorf("code is %.20q: it must be a status from 200 to 599", text)
 	case code < 200:
 		return 0, fmt.Errorf("code is %d: an interim answer is none", code)

@@ -26,7 +26,7 @@ func TestEnvironment(t *testing.T) {
 		"REQUEST_METHOD": "POST", "SCRIPT_NAME": "/jobs", "PATH_INFO": "/a%2Fb?x=1&y=%22", "QUERY_STRING": "x=1&y=%22",
 		"SERVER_NAME": "example.com", "SERVER_PORT": "8080", "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": "192.0.2.1",
 		"rack.url_scheme": "http", "HTTP_HOST": "example.com:8080", "HTTP_ACCEPT": "text/html, text/plain", "HTTP_COOKIE": "a=1; b=2",
-		"CONTENT_TYPE": "text/plain", "CONTENT_LENGTH": "5", "HTTP_X_REQUEST_ID": "ours", "HTTP_X_QUOTE": "\"<\x01\ufffd",
+		"CONTENT_TYPE": "text/plain", "CONTENT_LENGTH": "5", "HTTP_X_REQUEST_ID": "ours", "HTTP_X_QUOTE": "\"<\x01ÿ",
 	}, env)
 }
 
@@ -40,7 +40,7 @@ func TestEnvironmentOfTheRoot(t *testing.T) {
 
 func TestRequestIsWritten(t *testing.T) {
 	for _, body := range [][]byte{nil, {0}, bytes.Repeat([]byte("\x00\xffab"), 10_001)} {
-		m := NewRequest("id1", []byte(`{"REQUEST_METHOD":"GET"}`), body)
+		m := NewRequest("id1", []byte(`{"REQUEST_METHOD":"GET"}`), [][]byte{body[:len(body)/2], body[len(body)/2:]})
 		for range 2 {
 			var b bytes.Buffer
 			n, err := m.WriteTo(&b)
@@ -76,6 +76,9 @@ func TestAnswers(t *testing.T) {
 		{"several values", `{"identifier":"i","code":599,"headers":{"Set-Cookie":["a=1","b=2"],"X-N":7}}`,
 			Answer{599, http.Header{"Set-Cookie": {"a=1", "b=2"}, "X-N": {"7"}}, nil}},
 		{"nothing but a code", `{"code":204,"identifier":"i","headers":null,"body":null,"more":{}}`, Answer{204, http.Header{}, nil}},
+		{"numbers with a fraction", "\ufeff" + `{"identifier":"i","code":200.0}`, Answer{200, http.Header{}, nil}},
+		{"numbers with an exponent", `{"identifier":"i","code":2e2}`, Answer{200, http.Header{}, nil}},
+		{"not UTF-8", "{\"identifier\":\"i\",\"code\":200,\"headers\":{\"X-N\":\"caf\xe9\"}}", Answer{200, http.Header{"X-N": {"café"}}, nil}},
 		{"an empty list", `{"identifier":"i","code":200,"headers":[],"body":""}`, Answer{200, http.Header{}, []byte{}}},
 		{"what is ours", `{"identifier":"i","code":200,"headers":{"Connection":"x-hop","x-hop":"1","Transfer-Encoding":"chunked","X-REQUEST-ID":"1"}}`,
 			Answer{200, http.Header{}, nil}},
@@ -96,6 +99,8 @@ func TestUnusableAnswers(t *testing.T) {
 		`"code":600`:                      "from 200 to 599",
 		`"code":"2e2"`:                    "from 200 to 599",
 		`"code":"+20"`:                    "from 200 to 599",
+		`"code":200.5`:                    "from 200 to 599",
+		`"code":"200.0"`:                  "from 200 to 599",
 		`"code":null`:                     "from 200 to 599",
 		`"code":100`:                      "interim",
 		`"code":"101"`:                    "interim",

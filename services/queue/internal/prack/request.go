@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/router/forwarded"
+	"github.com/vespo-dev/vespo/services/internal/lenient"
 )
 
 // Origin is where a request has come in.
@@ -31,13 +32,13 @@ type Origin struct {
 
 // Environment describes a request in the words of CGI and Rack, as a JSON object. PATH_INFO is escaped and has the query, as Prack's has.
 // Hop-by-hop headers are left out, and those whose names another header could be mistaken for.
-func Environment(r *http.Request, o Origin, bodyBytes int) []byte {
+func Environment(r *http.Request, o Origin, bodyBytes int64) []byte {
 	pathInfo := o.Rest
 	if pathInfo == "" {
 		pathInfo = "/"
 	}
 	if r.URL.RawQuery != "" || r.URL.ForceQuery {
-		pathInfo += "?" + r.URL.RawQuery
+		pathInfo += "?" + r.URL.RawQuery // as received
 	}
 	client := o.Client.Or(r)
 	env := map[string]string{
@@ -57,11 +58,14 @@ func Environment(r *http.Request, o Origin, bodyBytes int) []byte {
 	addHeaders(env, r.Header)
 	env["HTTP_X_REQUEST_ID"] = o.RequestID
 	if bodyBytes > 0 {
-		env["CONTENT_LENGTH"] = strconv.Itoa(bodyBytes)
+		env["CONTENT_LENGTH"] = strconv.FormatInt(bodyBytes, 10)
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
+	for name, value := range env {
+		env[name] = lenient.Text(value)
+	}
 	if err := enc.Encode(env); err != nil {
 		panic("prack: strings cannot be encoded: " + err.Error())
 	}
@@ -106,19 +110,23 @@ func hostOf(hostport string) string {
 // Request is a message for a worker. It can be written more than once.
 type Request struct {
 	head string
-	body []byte
+	body [][]byte
 	tail string
 }
 
 // NewRequest makes the message with an environment as Environment gives it.
-func NewRequest(identifier string, environment, body []byte) Request {
+func NewRequest(identifier string, environment []byte, body [][]byte) Request {
 	head := `{"identifier":"` + identifier + `","environment":` + string(environment) + `,"body":"`
 	return Request{head: head, body: body, tail: "\"}\n"}
 }
 
 // Len is the length of the message in bytes.
 func (m Request) Len() int {
-	return len(m.head) + base64.StdEncoding.EncodedLen(len(m.body)) + len(m.tail)
+	n := 0
+	for _, piece := range m.body {
+		n += len(piece)
+	}
+	return len(m.head) + base64.StdEncoding.EncodedLen(n) + len(m.tail)
 }
 
 // WriteTo writes the message, without having all of it in memory at a time.
@@ -127,9 +135,12 @@ func (m Request) WriteTo(w io.Writer) (int64, error) {
 	_, err := io.WriteString(counted, m.head)
 	if err == nil && len(m.body) > 0 {
 		encoder := base64.NewEncoder(base64.StdEncoding, counted)
-		if _, err = encoder.Write(m.body); err == nil {
-			err = encoder.Close()
+		for _, piece := range m.body {
+			if _, err = encoder.Write(piece); err != nil {
+				return counted.n, err
+			}
 		}
+		err = encoder.Close()
 	}
 	if err == nil {
 		_, err = io.WriteString(counted, m.tail)

@@ -1,0 +1,43 @@
+package budget
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+// The least rate at which a body must come: a client has Grace, and one second more for each Rate bytes that it has sent.
+const (
+	Grace = 10 * time.Second
+	Rate  = 32 << 10 // bytes in a second
+)
+
+// Paced returns r, the body of the request whose connection rc controls, with a read deadline that moves on with what arrives, but not
+// beyond until; zero is no such bound. The caller resets the deadline at the end.
+func Paced(r io.Reader, rc *http.ResponseController, until time.Time) io.Reader {
+	return &paced{from: r, control: rc, until: until, begun: time.Now()}
+}
+
+type paced struct {
+	from    io.Reader
+	control *http.ResponseController
+	until   time.Time
+	begun   time.Time
+	set     time.Time // the deadline that is set
+	read    int64
+}
+
+// Read implements io.Reader.
+func (p *paced) Read(b []byte) (int, error) {
+	deadline := p.begun.Add(Grace + time.Duration(p.read)*time.Second/Rate)
+	if !p.until.IsZero() && deadline.After(p.until) {
+		deadline = p.until
+	}
+	if deadline.Sub(p.set) >= time.Second || p.set.IsZero() || deadline.Equal(p.until) && !p.set.Equal(deadline) {
+		p.set = deadline
+		_ = p.control.SetReadDeadline(deadline) // a connection without deadlines has no need of them
+	}
+	n, err := p.from.Read(b)
+	p.read += int64(n)
+	return n, err
+}

@@ -1,0 +1,98 @@
+package lambda
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// head sends the head of a request, and none of the body that it announces.
+func (a *api) head(line string, bytes int, headers ...string) net.Conn {
+	a.t.Helper()
+	c, err := net.Dial("tcp", a.Listener.Addr().String())
+	require.NoError(a.t, err)
+	a.t.Cleanup(func() { c.Close() })
+	require.NoError(a.t, c.SetDeadline(time.Now().Add(30*time.Second)))
+	text := line + " HTTP/1.1\r\nHost: " + a.Listener.Addr().String() + "\r\nExpect: 100-continue\r\n"
+	for _, h := range headers {
+		text += h + "\r\n"
+	}
+	_, err = io.WriteString(c, text+fmt.Sprintf("Content-Length: %d\r\n\r\n", bytes))
+	require.NoError(a.t, err)
+	return c
+}
+
+// TestRefusedWithoutBody: what can be refused by its head is, and no byte is held for it.
+func TestRefusedWithoutBody(t *testing.T) {
+	keys := func(c *Config) { c.Keys, c.Manage = map[string]string{"ID": "a long enough secret"}, true }
+	now := time.Now().UTC()
+	credential := "Authorization: AWS4-HMAC-SHA256 Credential=%s/" + now.Format("20060102") + "/us-east-1/%s/aws4_request, SignedHeaders=host;x-amz-date, Signature=" + strings.Repeat("0", 64)
+	date := "X-Amz-Date: " + now.Format("20060102T150405Z")
+	hash := "X-Amz-Content-Sha256: " + strings.Repeat("0", 64)
+	signed := func(id, service string) string { return fmt.Sprintf(credential, id, service) }
+	allSigned := strings.Replace(signed("ID", "lambda"), "host;x-amz-date", "host;x-amz-content-sha256;x-amz-date", 1)
+	for _, c := range []struct {
+		name      string
+		change    func(*Config)
+		line      string
+		bytes     int
+		headers   []string
+		status    int
+		errorType string
+	}{
+		{"not signed", keys, "POST " + functions, maxCodeBytes, nil, 403, "MissingAuthenticationTokenException"},
+		{"no signature of this kind", keys, "POST " + invocations, 1, []string{"Authorization: Bearer x"}, 403, "IncompleteSignatureException"},
+		{"another service", keys, "POST " + invocations, 1, []string{signed("ID", "s3"), date}, 403, "InvalidSignatureException"},
+		{"unknown key", keys, "POST " + invocations, 1, []string{signed("OTHER", "lambda"), date}, 403, "UnrecognizedClientException"},
+		{"too old", keys, "POST " + invocations, 1, []string{strings.Replace(signed("ID", "lambda"), now.Format("20060102"), "20200101", 1), "X-Amz-Date: 20200101T000000Z"}, 403, "InvalidSignatureException"},
+		{"wrong, as the hash of the body shows", keys, "POST " + invocations, 1, []string{allSigned, date, hash}, 403, "InvalidSignatureException"},
+		{"too large", keys, "POST " + invocations, 6<<20 + 1, []string{signed("ID", "lambda"), date}, 413, "RequestTooLargeException"},
+		{"settings too large", managing, "PUT " + functions + "/fn/configuration", maxSettingsBytes + 1, nil, 413, "RequestTooLargeException"},
+		{"code too large", managing, "PUT " + functions + "/fn/code", maxCodeBytes + 1, nil, 413, "RequestTooLargeException"},
+		{"no such function", nil, "POST /2015-03-31/functions/none/invocations", 1, nil, 404, "ResourceNotFoundException"},
+		{"no such function to change", managing, "PUT " + functions + "/none/code", maxCodeBytes, nil, 404, "ResourceNotFoundException"},
+		{"changes are not allowed", nil, "POST " + functions, maxCodeBytes, nil, 403, "AccessDeniedException"},
+		{"no such operation", nil, "POST /2015-03-31/event-source-mappings/", 1, nil, 404, "UnknownOperationException"},
+		{"another origin", nil, "POST " + invocations, 1, []string{"Origin: http://evil.example"}, 403, "AccessDeniedException"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := newAPI(t, c.change)
+			conn := a.head(c.line, c.bytes, c.headers...)
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(t, err)
+			defer resp.Body.Close()
+			require.Equal(t, c.status, resp.StatusCode)
+			require.Equal(t, c.errorType, resp.Header.Get("X-Amzn-Errortype"))
+			require.Equal(t, a.handler.cfg.HeldBytes, a.handler.budget.Left())
+		})
+	}
+}
+
+// TestHeldBySlowBodies: bodies that do not arrive hold what has arrived, and leave room for others, also to the same function.
+func TestHeldBySlowBodies(t *testing.T) {
+	a := newAPI(t, func(c *Config) { c.HeldBytes = 1 << 20 })
+	var slow []net.Conn
+	for range 40 {
+		slow = append(slow, a.head("POST "+invocations, 6<<20))
+	}
+	for _, c := range slow {
+		text := make([]byte, 1000)
+		_, err := c.Read(text) // "100 Continue": the body is being read
+		require.NoError(t, err)
+		require.Contains(t, string(text), "100 Continue")
+		_, err = c.Write([]byte("{"))
+		require.NoError(t, err)
+	}
+	resp, body := a.do("POST", invocations, `{"a":1}`)
+	require.Equal(t, 200, resp.StatusCode, body)
+	for _, c := range slow {
+		require.NoError(t, c.Close())
+	}
+}
