@@ -28,7 +28,8 @@ func TestBytes(t *testing.T) {
 	require.Equal(t, "/a%E9/%C3%A9", e.RawPath)
 	require.Equal(t, "caf%E9=1&x=%FF&y=%C3%A9", e.RawQueryString)
 	require.Equal(t, map[string]string{"café": "1", "x": "ÿ", "y": "é"}, e.QueryStringParameters)
-	require.Equal(t, map[string]string{"x-latin": "café", "x-utf8": "café", "user-agent": "ü", "host": "hé", "x-forwarded-prefix": "/fn"}, e.Headers)
+	require.Equal(t, map[string]string{"x-latin": "café", "x-utf8": "café", "user-agent": "ü", "host": "hé", "x-forwarded-prefix": "/fn",
+		"x-forwarded-for": "192.0.2.1", "x-forwarded-port": "80", "x-forwarded-proto": "http"}, e.Headers)
 	require.Equal(t, []string{"a=ÿ"}, e.Cookies)
 	require.Equal(t, "//4=", e.Body)
 	require.True(t, e.IsBase64Encoded)
