@@ -5,10 +5,18 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/vespo-dev/vespo/internal/scarce"
 )
 
 // MessageFailed is the message of the lines of Failures.
 const MessageFailed = "a service failed a request"
+
+// MessageScarce is the message of the lines about requests that this machine had no descriptor, port or memory for.
+const MessageScarce = "the machine lacks what a request needs"
+
+// machine is the key of the machine's own budget of lines. No service has it.
+const machine = "\x00machine"
 
 // FieldSuppressed counts the failures since the line before of the same service that were not logged.
 const FieldSuppressed = "suppressed"
@@ -21,7 +29,7 @@ const (
 )
 
 // Failures makes a listener for servers without access records: it logs the requests that services have failed at level Warn, with the
-// reason, a few lines a minute for each service at most; and those that the host itself has failed at level Error, all of them,
+// reason, and those that the machine lacked something for, a few lines a minute for each service and for the machine at most; and those that the host itself has failed at level Error, all of them,
 // since their answers refer to the log.
 func Failures(logger *slog.Logger) Listener {
 	f := &failures{logger: logger, buckets: make(map[string]*bucket)}
@@ -48,10 +56,14 @@ func (f *failures) listen(rec *Record) {
 		f.logger.LogAttrs(context.Background(), slog.LevelError, Message, appendFields(fields[:0], rec)...)
 		return
 	}
-	if !failedByService(rec.Outcome) {
+	service, message := rec.Service, MessageFailed
+	switch {
+	case scarce.Own(rec.Err):
+		service, message = machine, MessageScarce
+	case !failedByService(rec.Outcome):
 		return
 	}
-	suppressed, ok := f.take(rec.Service, time.Now())
+	suppressed, ok := f.take(service, time.Now())
 	if !ok {
 		return
 	}
@@ -70,7 +82,7 @@ func (f *failures) listen(rec *Record) {
 	if suppressed > 0 {
 		fields = append(fields, slog.Int64(FieldSuppressed, suppressed))
 	}
-	f.logger.LogAttrs(context.Background(), slog.LevelWarn, MessageFailed, fields...)
+	f.logger.LogAttrs(context.Background(), slog.LevelWarn, message, fields...)
 }
 
 // failedByService tells the outcomes that its owner has to do something about. Lack of capacity is the operator's.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,4 +98,15 @@ func TestHostErrorsAreAllTold(t *testing.T) {
 		listener(&Record{Outcome: OutcomeHostError, RequestID: "id"})
 	}
 	require.Equal(t, 100, strings.Count(out.String(), `"level":"ERROR"`))
+}
+
+func TestLackOfTheMachineIsToldApart(t *testing.T) {
+	var out bytes.Buffer
+	listener := failuresTo(&out)
+	for i := range 100 {
+		listener(&Record{Service: fmt.Sprint(i), Outcome: OutcomeNoCapacity, Status: 503, Err: fmt.Errorf("dial: %w", syscall.EMFILE)})
+	}
+	require.Equal(t, failureBurst, strings.Count(out.String(), "\n"))
+	require.Equal(t, failureBurst, strings.Count(out.String(), MessageScarce))
+	require.Contains(t, out.String(), `"err":"dial: too many open files"`)
 }

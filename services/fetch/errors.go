@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/scarce"
 	"github.com/vespo-dev/vespo/services/egress"
 )
 
@@ -77,6 +78,8 @@ func failure(err error) string {
 		protocol textproto.ProtocolError
 	)
 	switch {
+	case scarce.Own(err):
+		return "could not be fetched, as this server has too many files or connections open: try again"
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "names a host that does not exist"
 	case errors.As(err, &dns):

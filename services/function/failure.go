@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/vespo-dev/vespo/internal/scarce"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services/function/internal/runtimeapi"
@@ -30,6 +31,10 @@ func (x *exchange) failed(err error) error {
 		return p
 	case errors.Is(err, runtimeapi.ErrFull):
 		return noMemory()
+	case scarce.Own(err):
+		p := problem.New(problem.NoCapacity, "the server cannot start another process of the function; try again").WithCause(err)
+		p.RetryAfter = scarce.RetryAfter
+		return p
 	case errors.As(err, &p):
 		return err // the server's own
 	case x.call != nil:

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/vespo-dev/vespo/internal/scarce"
 )
 
 var errNoUpgrade = errors.New("the upstream has switched protocols without being asked")
@@ -51,7 +53,7 @@ func (a *attempt) send(out *http.Request) (*http.Response, error) {
 	release := sync.OnceFunc(func() { a.d.balancer.release(a.upstream) })
 	resp, err := a.upstream.transport.RoundTrip(a.request(out))
 	if err != nil {
-		if !a.connected.Load() && a.blamesUpstream() {
+		if !a.connected.Load() && a.blamesUpstream(err) {
 			a.d.balancer.failed(a.upstream, time.Now())
 		}
 		release()
@@ -92,9 +94,12 @@ func (a *attempt) request(out *http.Request) *http.Request {
 	return r
 }
 
-// blamesUpstream tells whether the failure to connect says something about the upstream: the end of the request by the client, or of the
-// deployment, does not.
-func (a *attempt) blamesUpstream() bool {
+// blamesUpstream reports whether a failure to connect says something about the upstream: the end of the request by the client or of the
+// deployment does not, and neither does a lack of descriptors or ports on this machine.
+func (a *attempt) blamesUpstream(err error) bool {
+	if scarce.Own(err) {
+		return false
+	}
 	cause := context.Cause(a.ctx)
 	return cause == nil || errors.Is(cause, errNoAnswerInTime)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/httpfield"
+	"github.com/vespo-dev/vespo/internal/scarce"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/problem"
@@ -196,6 +197,10 @@ func (x *exchange) failure(err error) error {
 		return fmt.Errorf("%w: %w", cause, err)
 	case bodyErr != nil && bodyErr != io.EOF, x.client.Err() != nil:
 		return fmt.Errorf("%w: %w", http.ErrAbortHandler, err)
+	case x.upstream == nil && scarce.Own(err):
+		p := problem.New(problem.NoCapacity, "the server has too many connections open to reach the service; try again").WithCause(err)
+		p.RetryAfter = scarce.RetryAfter
+		return p
 	case x.upstream == nil:
 		return problem.New(problem.BadGateway, "no upstream of the service could be reached, or none answered").WithCause(err)
 	}

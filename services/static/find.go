@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/vespo-dev/vespo/internal/regular"
+	"github.com/vespo-dev/vespo/internal/scarce"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/problem"
 )
@@ -115,8 +116,10 @@ func (d tree) openAny(name string) (*file, error) {
 // openProblem tells what the server lacks from what is not there. Links that lead out and files that may not be read are not there.
 func openProblem(err error) error {
 	switch {
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOMEM):
-		return problem.New(problem.NoCapacity, "too many files are open; try again").WithCause(err)
+	case scarce.Own(err):
+		p := problem.New(problem.NoCapacity, "too many files are open; try again").WithCause(err)
+		p.RetryAfter = scarce.RetryAfter
+		return p
 	case errors.Is(err, syscall.EIO):
 		return err
 	}

@@ -23,6 +23,7 @@ const (
 	errIsdir       errno = 31
 	errMfile       errno = 33
 	errNametoolong errno = 37
+	errNfile       errno = 41
 	errNoent       errno = 44
 	errNotdir      errno = 54
 	errNotsock     errno = 57

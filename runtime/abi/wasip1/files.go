@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/scarce"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -22,6 +23,8 @@ func fileErrno(err error) errno {
 		return errAcces
 	case errors.Is(err, fs.ErrInvalid):
 		return errInval
+	case scarce.Own(err):
+		return errNfile
 	}
 	var at *fs.PathError
 	if errors.As(err, &at) { // a link that leads out, a name that the host's file system does not take

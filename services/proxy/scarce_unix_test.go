@@ -1,0 +1,71 @@
+//go:build unix
+
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+)
+
+// exhaust takes all descriptors of the process until release is called.
+func exhaust(t *testing.T) (release func()) {
+	t.Helper()
+	var before syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before))
+	low := before
+	low.Cur = min(before.Cur, 256)
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low))
+	var taken []*os.File
+	release = func() {
+		for _, f := range taken {
+			_ = f.Close()
+		}
+		taken = nil
+		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before))
+	}
+	t.Cleanup(release)
+	for {
+		f, err := os.OpenFile(os.DevNull, os.O_RDONLY, 0)
+		if err != nil {
+			require.ErrorIs(t, err, syscall.EMFILE)
+			return release
+		}
+		taken = append(taken, f)
+	}
+}
+
+// A server without descriptors says so, and sets no upstream aside for it.
+func TestNoDescriptorsLeft(t *testing.T) {
+	f := newFront(t, Config{})
+	up := serveHTTP(t, func(http.ResponseWriter, *http.Request) {})
+	d := f.to("/up", up.URL)
+	conn, from := f.dial()
+	get := func(path string) *http.Response {
+		_, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: h\r\n\r\n")
+		require.NoError(t, err)
+		resp, err := http.ReadResponse(from, nil)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, resp.Body)
+		require.NoError(t, err)
+		return resp
+	}
+	require.Equal(t, http.StatusNotFound, get("/none").StatusCode) // so that the connection is accepted
+	release := exhaust(t)
+	for n := range 3 {
+		resp := get("/up")
+		require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
+		require.Equal(t, "1", resp.Header.Get("Retry-After"))
+		require.Equal(t, accesslog.OutcomeNoCapacity, f.lastRecord(n+2).Outcome)
+	}
+	require.Empty(t, d.balancer.aside(time.Now()))
+	release()
+	require.Equal(t, http.StatusOK, get("/up").StatusCode)
+}
