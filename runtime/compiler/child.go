@@ -12,6 +12,8 @@ import (
 	"runtime/metrics"
 	"strings"
 	"time"
+
+	"github.com/tetratelabs/wazero"
 )
 
 // The exit codes of a child. Others are the Go runtime's or the system's.
@@ -32,6 +34,7 @@ type job struct {
 	MemoryBytes int64
 	CPUSeconds  uint64
 	Workers     int
+	Reading     time.Duration // processor time for reading and validating
 }
 
 const (
@@ -117,7 +120,13 @@ func (j job) compile(module []byte, stdout, stderr io.Writer) (exitCode int) {
 			exitCode = exitPanic
 		}
 	}()
-	err := compileHere(context.Background(), j.Dir, module, j.Workers)
+	ctx := context.Background()
+	err := withRuntime(ctx, j.Dir, func(r wazero.Runtime) error {
+		if err := j.validate(r, module); err != nil {
+			return err
+		}
+		return compile(ctx, r, module, j.Workers)
+	})
 	var refused *Refusal
 	switch {
 	case errors.As(err, &refused):
@@ -128,6 +137,20 @@ func (j job) compile(module []byte, stdout, stderr io.Writer) (exitCode int) {
 		return exitBroken
 	}
 	return exitDone
+}
+
+// validate does with the module what the parent will do to load its code, and refuses what takes too long.
+func (j job) validate(r wazero.Runtime, module []byte) error {
+	begin := processorTime()
+	_, err := r.CompileModule(LoadOnly(), module)
+	took := processorTime() - begin
+	switch {
+	case err != nil && !errors.Is(err, context.Canceled):
+		return invalid(err)
+	case j.Reading > 0 && took > j.Reading:
+		return &Refusal{Reason: fmt.Sprintf("cannot be loaded: to validate it takes longer than %s of processor time", j.Reading)}
+	}
+	return nil
 }
 
 // memoryPeriod is how often a child looks at its memory. What is allocated between is bounded by the system's limit, where it has one.

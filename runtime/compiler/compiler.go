@@ -72,17 +72,22 @@ type Compiler struct {
 	cfg     Config        // immutable
 	turns   chan struct{} // holds one for each compilation under way
 	workers int           // immutable; threads of one compilation
+	reading time.Duration // immutable; bounds the processor time of reading and validating a module
 	warned  atomic.Bool   // atomic; the log has been told that children cannot be started
 }
 
 // maxParallel is how many modules are compiled at a time: a second one need not wait for one that takes long.
 const maxParallel = 2
 
+// maxReading bounds what the server itself has to do with a module whenever it loads its code, and cannot break off.
+const maxReading = 5 * time.Second
+
 // New returns a Compiler. It starts nothing.
 func New(cfg Config) *Compiler {
 	processors := goruntime.GOMAXPROCS(0)
 	parallel := min(processors, maxParallel)
-	return &Compiler{cfg: cfg.withDefaults(), turns: make(chan struct{}, parallel), workers: max(1, (processors-1)/parallel)}
+	return &Compiler{cfg: cfg.withDefaults(), turns: make(chan struct{}, parallel), workers: max(1, (processors-1)/parallel),
+		reading: maxReading}
 }
 
 // Compile compiles a module and returns the path of the file below dir that holds its machine code. The directory must be
@@ -111,8 +116,13 @@ func (c *Compiler) Compile(ctx context.Context, dir string, module []byte) (path
 	return onlyFile(dir)
 }
 
-// compileHere compiles in this process. wazero looks at ctx between two functions, but only if there are several workers.
-func compileHere(ctx context.Context, dir string, module []byte, workers int) (err error) {
+// compileHere compiles in this process.
+func compileHere(ctx context.Context, dir string, module []byte, workers int) error {
+	return withRuntime(ctx, dir, func(r wazero.Runtime) error { return compile(ctx, r, module, workers) })
+}
+
+// withRuntime lends use a runtime whose compiled code goes to dir.
+func withRuntime(ctx context.Context, dir string, use func(wazero.Runtime) error) (err error) {
 	cache, err := wazero.NewCompilationCacheWithDir(dir)
 	if err != nil {
 		return fmt.Errorf("compiler: %w", err)
@@ -120,13 +130,28 @@ func compileHere(ctx context.Context, dir string, module []byte, workers int) (e
 	defer func() { err = errors.Join(err, cache.Close(ctx)) }()
 	r := wazero.NewRuntimeWithConfig(ctx, RuntimeConfig().WithCompilationCache(cache))
 	defer func() { err = errors.Join(err, r.Close(ctx)) }()
-	if _, err := r.CompileModule(experimental.WithCompilationWorkers(ctx, max(2, workers)), module); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return invalid(err)
+	return use(r)
+}
+
+// compile compiles. wazero looks at ctx between two functions, but only if there are several workers.
+func compile(ctx context.Context, r wazero.Runtime, module []byte, workers int) error {
+	_, err := r.CompileModule(experimental.WithCompilationWorkers(ctx, max(2, workers)), module)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
 	}
-	return nil
+	return invalid(err)
+}
+
+// LoadOnly returns a context in which wazero reads a module, validates it and finds its compiled code, but does not compile:
+// several workers look whether the context has ended before they begin, and nothing before them does. If there is no code, the
+// error matches context.Canceled.
+func LoadOnly() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return experimental.WithCompilationWorkers(ctx, 2)
 }
 
 // onlyFile returns the path of the one file in the one directory below dir: wazero's directory has its version in the name.

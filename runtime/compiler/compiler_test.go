@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,18 @@ func TestTimeIsBounded(t *testing.T) {
 	var refused *Refusal
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, "cannot be compiled: that takes longer than 1s of processor time", refused.Reason)
+}
+
+func TestTimeForValidationIsBounded(t *testing.T) {
+	if goruntime.GOOS != "linux" {
+		t.Skip("only Linux tells the child its processor time")
+	}
+	c := New(children(t))
+	c.reading = time.Microsecond
+	_, err := c.Compile(t.Context(), t.TempDir(), guests.Long(t, "hello", 1000, 1000))
+	var refused *Refusal
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, "cannot be loaded: to validate it takes longer than 1\u00b5s of processor time", refused.Reason)
 }
 
 func TestMemoryIsBounded(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,4 +39,13 @@ func limitProcess(j job) error {
 	errs = append(errs, unix.Setpriority(unix.PRIO_PGRP, 0, niceness))
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0) // if memory runs out, rather the child than the server
 	return errors.Join(errs...)
+}
+
+// processorTime returns what this process has used.
+func processorTime() time.Duration {
+	var usage unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

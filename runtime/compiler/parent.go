@@ -48,7 +48,8 @@ func (c *Compiler) compileChild(ctx context.Context, dir string, module []byte) 
 	go func() {
 		defer close(written)
 		// An error means that the child has ended; Wait has the reason. The stream stays open until then.
-		_ = writeJob(stdin, job{Dir: dir, MemoryBytes: c.cfg.MemoryBytes, CPUSeconds: seconds(c.cfg.CPUTime), Workers: c.workers}, module)
+		_ = writeJob(stdin, job{Dir: dir, MemoryBytes: c.cfg.MemoryBytes, CPUSeconds: seconds(c.cfg.CPUTime), Workers: c.workers,
+			Reading: c.reading}, module)
 	}()
 	err = cmd.Wait() // closes stdin, and so ends the writer
 	<-written

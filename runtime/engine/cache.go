@@ -93,19 +93,11 @@ func (e *Engine) load(key codecache.Key, rewritten []byte) (wazero.CompiledModul
 		return nil, err
 	}
 	defer release()
-	compiled, err := e.runtime.CompileModule(loadOnly(), rewritten)
+	compiled, err := e.runtime.CompileModule(compiler.LoadOnly(), rewritten)
 	if err != nil {
 		return nil, e.code.files.Forget(key.Module)
 	}
 	return compiled, nil
-}
-
-// loadOnly returns a context in which wazero finds compiled code and does not compile: several workers look whether the context
-// has ended before they begin, and what looks for code does not.
-func loadOnly() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return experimental.WithCompilationWorkers(ctx, 2)
 }
 
 // compileToFile compiles and loads. The file is loaded before it is kept: the cache may have no room for it.
@@ -127,7 +119,7 @@ func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, rewritten
 	if err := os.Rename(file, staged); err != nil {
 		return nil, fmt.Errorf("engine: compile: %w", err)
 	}
-	compiled, err := e.runtime.CompileModule(loadOnly(), rewritten)
+	compiled, err := e.runtime.CompileModule(compiler.LoadOnly(), rewritten)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("engine: load the code that was compiled: %w", err), os.Remove(staged))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/runtime/compiler"
 	"github.com/vespo-dev/vespo/runtime/internal/codecache"
 	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
 )
@@ -92,7 +93,7 @@ func TestLoadingDoesNotCompile(t *testing.T) {
 	e := open(t, Config{CacheDir: t.TempDir()})
 	rewritten, _, err := rewrite.Rewrite(guest(t, "state"), e.rewriteOptions())
 	require.NoError(t, err)
-	_, err = e.runtime.CompileModule(loadOnly(), rewritten)
+	_, err = e.runtime.CompileModule(compiler.LoadOnly(), rewritten)
 	require.ErrorIs(t, err, context.Canceled)
 	key := codecache.Key{Module: [16]byte{1}}
 	compiled, err := e.compileToFile(t.Context(), key, rewritten)
