@@ -29,14 +29,17 @@ type service struct {
 	Warm        int      `json:"warm"`
 	InFlight    int      `json:"in_flight"`
 	Queue       *struct{ Depth, Waiting, Leased int }
-	Retiring    *struct {
-		Versions, Requests int
-		Snapshot           int64
-	}
-	LastUsed time.Time `json:"last_used"`
-	History  []version `json:"history"`
-	Changes  []string  `json:"changes"` // nil for a new service
-	Kept     []string  `json:"kept"`
+	Retiring    *retiring
+	LastUsed    time.Time `json:"last_used"`
+	History     []version `json:"history"`
+	Changes     []string  `json:"changes"` // nil for a new service
+	Kept        []string  `json:"kept"`
+}
+
+// retiring is what they show of the versions before that still have requests.
+type retiring struct {
+	Versions, Requests int
+	Snapshot           int64
 }
 
 // version is what they show of a version, current or earlier.

@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"runtime/debug"
 	"testing"
 	"time"
@@ -17,6 +20,7 @@ func TestWriteService(t *testing.T) {
 		State:       "failed",
 		Problem:     "the module\x1b is gone",
 		History:     []version{{Digest: "sha256:fedcba9876543210", Generation: 2, Timeout: "3s"}},
+		Retiring:    &retiring{Versions: 1, Requests: 3, Snapshot: 1 << 20},
 	}
 	var b bytes.Buffer
 	require.NoError(t, writeService(&b, s))
@@ -34,12 +38,27 @@ size        2.0 KiB
 snapshot    -
 warm        0
 in flight   0
+retiring    1 version, 3 requests, snapshots of 1.0 MiB
 last used   -
 
 earlier versions, the latest first:
 GENERATION  DIGEST        KIND  SIZE  MEMORY  TIMEOUT  ISOLATION  DEPLOYED
 2           fedcba987654  -     -     -       3s       -          -
 `, b.String())
+}
+
+func TestListDuringTheStart(t *testing.T) {
+	answer := `{"services":[{"prefix":"/a","state":"starting","kind":"wasm"}],"starting":{"done":12,"total":30}}`
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) }))
+	defer server.Close()
+	list := func() string {
+		var out bytes.Buffer
+		require.Equal(t, exitOK, run(t.Context(), []string{"list", "--server", server.URL}, streams{out: &out, err: io.Discard}))
+		return out.String()
+	}
+	require.Regexp(t, `^starting, 12 of 30\nPREFIX +STATE .*\n/a +starting `, list())
+	answer = `{"services":[],"starting":{"done":0,"total":1}}`
+	require.Equal(t, "starting, 0 of 1\n", list())
 }
 
 func TestWriteDeployed(t *testing.T) {

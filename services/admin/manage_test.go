@@ -161,6 +161,27 @@ func (f failed) Ready() bool          { return false }
 func (f failed) Progress() (int, int) { return 12, 30 }
 func (f failed) List() []deploy.Entry { return f.entries }
 
+// The list and the readiness tell how far the start is.
+func TestProgressOfTheStart(t *testing.T) {
+	h := admin.New(admin.Config{Token: "t"})
+	h.Attach(failed{})
+	for path, want := range map[string]struct {
+		status int
+		words  string
+	}{
+		"/services/list":  {http.StatusOK, `{"services":[],"starting":{"done":12,"total":30}}`},
+		"/services/ready": {http.StatusServiceUnavailable, "starting, 12 of 30"},
+	} {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.Header.Set("Authorization", "Bearer t")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		require.Equal(t, want.status, w.Code)
+		require.Contains(t, w.Body.String(), want.words)
+		require.Equal(t, want.status == http.StatusServiceUnavailable, w.Header().Get("Retry-After") != "")
+	}
+}
+
 func TestFailedServicesSayWhy(t *testing.T) {
 	current := registry.Version{Kind: "wasm", Options: registry.Options{MemoryBytes: 1 << 20, Isolation: "fresh"}}
 	status := services.Status{State: services.StateFailed}

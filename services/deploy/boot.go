@@ -11,8 +11,12 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// progressInterval is how often the log is told how far the start has come.
-const progressInterval = 2 * time.Second
+// The log is told how far the start has come when there is progress, every progressInterval at most, and when there is none, after
+// stillInterval.
+const (
+	progressInterval = 2 * time.Second
+	stillInterval    = 5 // times progressInterval
+)
 
 // Boot is Load and Start.
 func (d *Deployer) Boot(ctx context.Context) error {
@@ -123,10 +127,15 @@ func (d *Deployer) Start(ctx context.Context) error {
 func (d *Deployer) reportStart(ctx context.Context, began time.Time) {
 	ticker := time.NewTicker(progressInterval)
 	defer ticker.Stop()
-	for {
+	told := -1
+	for silent := 0; ; silent++ {
 		select {
 		case <-ticker.C:
 			done, total := d.Progress()
+			if done == told && silent < stillInterval {
+				continue
+			}
+			told, silent = done, 0
 			d.log.Info(fmt.Sprintf("starting, %d of %d", done, total), "for", time.Since(began).Round(time.Second))
 		case <-ctx.Done():
 			return
