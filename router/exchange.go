@@ -159,6 +159,7 @@ func (x *exchange) dropLeftover() {
 	}
 	rc := http.NewResponseController(x.writer.inner)
 	if rc.Flush() == nil && rc.SetReadDeadline(time.Now().Add(leftoverTimeout)) == nil {
+		_, _ = io.Copy(io.Discard, x.body.ReadCloser) // Close alone stops after 256 KiB, and what is left resets the connection
 		_ = x.body.Close()
 	}
 }

@@ -6,6 +6,7 @@ import "errors"
 type bindFlags struct {
 	Upstream       []string `placeholder:"URL" help:"Pass requests on to this server, such as http://127.0.0.1:9000; several, separated by commas or by repeating the flag, share them."`
 	KeepPrefix     bool     `help:"With --upstream: leave the prefix in the path of the request."`
+	KeepLocation   bool     `help:"With --upstream: leave Location, Content-Location, Refresh and the paths of cookies in answers as the upstream sent them."`
 	Host           string   `placeholder:"upstream|client" help:"With --upstream: the Host that it is sent, its own or the one that the client has asked for (upstream)."`
 	RequestHeader  []string `sep:"none" placeholder:"NAME:VALUE" help:"With --upstream: a header of requests to set, or to remove, as in 'Cookie:'; may be repeated."`
 	ResponseHeader []string `sep:"none" placeholder:"NAME:VALUE" help:"With --upstream: the same for headers of answers; may be repeated."`
@@ -52,7 +53,7 @@ func (f *bindFlags) fields() map[string]any {
 		}
 	}
 	for name, value := range map[string]bool{
-		"keep_prefix": f.KeepPrefix, "function": f.Function, "queue": f.Queue, "redeliver": f.Redeliver, "default": f.Default, "durable": f.Durable,
+		"keep_prefix": f.KeepPrefix, "keep_location": f.KeepLocation, "function": f.Function, "queue": f.Queue, "redeliver": f.Redeliver, "default": f.Default, "durable": f.Durable,
 	} {
 		if value {
 			given[name] = true

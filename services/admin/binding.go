@@ -16,6 +16,7 @@ import (
 const (
 	fieldUpstream       = "upstream" // may be given more than once
 	fieldKeepPrefix     = "keep_prefix"
+	fieldKeepLocation   = "keep_location"
 	fieldHost           = "host"
 	fieldRequestHeader  = "request_header"  // may be given more than once
 	fieldResponseHeader = "response_header" // may be given more than once
@@ -50,7 +51,7 @@ type binding struct {
 func bindings() []binding {
 	return []binding{
 		{kind: proxy.KindName, field: fieldUpstream, document: (*fields).proxyDocument,
-			options: []string{fieldKeepPrefix, fieldHost, fieldRequestHeader, fieldResponseHeader}},
+			options: []string{fieldKeepPrefix, fieldKeepLocation, fieldHost, fieldRequestHeader, fieldResponseHeader}},
 		{kind: static.KindName, field: fieldStatic, document: (*fields).staticDocument,
 			options: []string{fieldFallback, fieldCacheControl}},
 		{kind: function.KindName, field: fieldFunction, document: (*fields).functionDocument,
@@ -110,7 +111,7 @@ func (f *fields) means(b binding) bool {
 func (f *fields) proxyDocument() []byte {
 	return proxy.Document{
 		Upstreams: f.lists[fieldUpstream], KeepPrefix: f.boolean(fieldKeepPrefix), Host: f.values[fieldHost],
-		RequestHeaders: f.lists[fieldRequestHeader], ResponseHeaders: f.lists[fieldResponseHeader],
+		KeepLocation: f.boolean(fieldKeepLocation), RequestHeaders: f.lists[fieldRequestHeader], ResponseHeaders: f.lists[fieldResponseHeader],
 	}.Encode()
 }
 

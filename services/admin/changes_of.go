@@ -168,6 +168,7 @@ func documentFields(kind string) func([]byte) (map[string][]string, error) {
 			d, err := proxy.Decode(text)
 			m := map[string][]string{fieldUpstream: d.Upstreams, fieldRequestHeader: d.RequestHeaders, fieldResponseHeader: d.ResponseHeaders}
 			one(m, fieldKeepPrefix, strconv.FormatBool(d.KeepPrefix))
+			one(m, fieldKeepLocation, strconv.FormatBool(d.KeepLocation))
 			one(m, fieldHost, d.Host)
 			return withoutEmpty(m), err
 		}

@@ -50,7 +50,7 @@ func isPairs(name string) bool {
 
 func isBoolean(name string) bool {
 	switch name {
-	case fieldReset, fieldKeepPrefix, fieldFunction, fieldQueue, fieldRedeliver, fieldDefault, fieldDurable:
+	case fieldReset, fieldKeepPrefix, fieldKeepLocation, fieldFunction, fieldQueue, fieldRedeliver, fieldDefault, fieldDurable:
 		return true
 	}
 	return false

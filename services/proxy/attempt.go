@@ -51,7 +51,7 @@ type attempt struct {
 // send gives the answer's header, with a body that releases the upstream when it is closed.
 func (a *attempt) send(out *http.Request) (*http.Response, error) {
 	release := sync.OnceFunc(func() { a.d.balancer.release(a.upstream) })
-	resp, err := a.upstream.transport.RoundTrip(a.request(out))
+	resp, err := a.upstream.via(a.upgrade).RoundTrip(a.request(out))
 	if err != nil {
 		if !a.connected.Load() && a.blamesUpstream(err) {
 			a.d.balancer.failed(a.upstream, time.Now())
@@ -79,6 +79,11 @@ func (a *attempt) request(out *http.Request) *http.Request {
 		GotConn: func(info httptrace.GotConnInfo) {
 			a.conn.Store(&info.Conn)
 			a.connected.Store(true)
+		},
+		WroteHeaders: func() {
+			if a.body != nil {
+				noteBody(*a.conn.Load(), true)
+			}
 		},
 		GotFirstResponseByte: func() { a.answered.Store(true) },
 	}

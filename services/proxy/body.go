@@ -20,8 +20,9 @@ var (
 // requestBody is the body of a request with its limit. It remembers how it ended. The transport reads it on a goroutine of its own, which
 // may outlive the request for a moment.
 type requestBody struct {
-	from    io.ReadCloser            // immutable
-	control *http.ResponseController // immutable; has the read deadline
+	from     io.ReadCloser            // immutable
+	progress func(n int, ended bool)  // immutable; told of each part, and of the end
+	control  *http.ResponseController // immutable; has the read deadline
 
 	mu      sync.Mutex
 	left    int64 // guarded by mu, like all below; bytes that may still come
@@ -44,6 +45,9 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.from.Read(p)
 	if int64(n) > left {
 		n, err = int(left), errBodyTooLarge
+	}
+	if n > 0 || err == io.EOF {
+		b.progress(n, err == io.EOF)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

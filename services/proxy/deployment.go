@@ -93,7 +93,7 @@ func (d *deployment) Close(ctx context.Context) error {
 
 func (d *deployment) closeIdle() {
 	for _, u := range d.balancer.upstreams {
-		u.transport.CloseIdleConnections()
+		u.closeIdle()
 	}
 }
 

@@ -12,5 +12,5 @@
 // # Concurrency
 //
 // balancer.mu guards what is known of the upstreams; requestBody.mu the state of a body, which the transport reads on a goroutine of its
-// own. Neither is held while another lock is taken, nor while anything waits. The timers and watches of an exchange end with it.
+// own; patience.mu the wait for an answer, which parts of the body prolong. None is held while another lock is taken, nor while anything waits. The timers and watches of an exchange end with it.
 package proxy

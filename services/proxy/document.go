@@ -24,6 +24,8 @@ type Document struct {
 	Upstreams  []string `json:"upstreams"`
 	KeepPrefix bool     `json:"keep_prefix,omitempty"`
 	Host       string   `json:"host,omitempty"`
+	// KeepLocation leaves the places that answers name (Location, Content-Location, Refresh, the paths of cookies) as the upstream named them.
+	KeepLocation bool `json:"keep_location,omitempty"`
 	// RequestHeaders and ResponseHeaders are rules: "Name: value" sets a header in place of what came, several of one name
 	// set several values, and "Name:" removes it.
 	RequestHeaders  []string `json:"request_headers,omitempty"`
@@ -51,15 +53,17 @@ type plan struct {
 	upstreams  []origin
 	keepPrefix bool
 	clientHost bool
-	request    rules
-	response   rules
+
+	keepLocation bool
+	request      rules
+	response     rules
 }
 
 // plan checks all that the document says.
 func (d Document) plan() (*plan, []string) {
 	var violations []string
 	refuse := func(format string, args ...any) { violations = append(violations, fmt.Sprintf(format, args...)) }
-	p := &plan{keepPrefix: d.KeepPrefix, clientHost: d.Host == HostClient}
+	p := &plan{keepPrefix: d.KeepPrefix, clientHost: d.Host == HostClient, keepLocation: d.KeepLocation}
 	if n := len(d.Upstreams); n == 0 || n > maxUpstreams {
 		refuse("upstream: %d are given, it must be between 1 and %d", n, maxUpstreams)
 	}

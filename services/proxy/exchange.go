@@ -34,7 +34,7 @@ type exchange struct {
 	ctx     context.Context         // ends with the client, with the deployment, or when no answer has begun in time
 	cancel  context.CancelCauseFunc // of ctx
 	unwatch func() bool             // of the deployment's end
-	timer   *time.Timer             // until the answer's header
+	wait    *patience               // until the answer's header
 	client  *client.Writer
 	body    *requestBody // nil if there is none
 	path    string       // escaped, for the upstream
@@ -53,8 +53,11 @@ func newExchange(d *deployment, w http.ResponseWriter, r *http.Request, rec *acc
 	x.in = r.WithContext(x.ctx)
 	x.setBody(w, r)
 	x.unwatch = context.AfterFunc(d.requests.Context(), func() { x.interrupt(inflight.ErrClosed) })
-	deadline := rec.Admitted().Add(d.timeout) // the wait for admission is not the upstream's
-	x.timer = time.AfterFunc(time.Until(deadline), func() { x.interrupt(errNoAnswerInTime) })
+	// The wait for admission is not the upstream's.
+	x.wait = newPatience(rec.Admitted(), d.timeout, func() { x.interrupt(errNoAnswerInTime) })
+	if x.body != nil {
+		x.body.progress = x.wait.progress
+	}
 	return x
 }
 
@@ -65,7 +68,7 @@ func (x *exchange) setBody(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rc := http.NewResponseController(w) // errors: a connection without these has no need of them
-	// The timer is there for a client that is slow to send: the passing of a deadline would look like its leaving. When the answer has
+	// The patience is there for a client that is slow to send: the passing of a deadline would look like its leaving. When the answer has
 	// begun, the request may last as well.
 	_ = rc.SetReadDeadline(time.Time{})
 	// Without it, HTTP/1 takes the rest of the body away from an upstream that begins to answer before it has read all.
@@ -84,7 +87,7 @@ func (x *exchange) interrupt(cause error) {
 
 // finish gives back what newExchange has taken.
 func (x *exchange) finish() {
-	x.timer.Stop()
+	x.wait.stop()
 	x.unwatch()
 	x.cancel(nil)
 	x.client.Finish()
@@ -153,7 +156,7 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 // receive looks at the header of an answer before it is passed on.
 func (x *exchange) receive(resp *http.Response) error {
 	switch {
-	case !x.timer.Stop():
+	case !x.wait.stop():
 		x.interrupt(errNoAnswerInTime) // which is under way
 		return errNoAnswerInTime
 	case resp.StatusCode < http.StatusSwitchingProtocols:
@@ -162,10 +165,8 @@ func (x *exchange) receive(resp *http.Response) error {
 		return errNoUpgrade
 	}
 	httpfield.Collapse(resp.Header)
-	for _, name := range [...]string{"Location", "Content-Location"} {
-		if at := resp.Header.Get(name); at != "" {
-			resp.Header.Set(name, x.d.plan.ownLocation(at, x.upstream.origin, x.rec.Prefix))
-		}
+	if !x.d.plan.keepLocation {
+		x.places().relocate(resp.Header)
 	}
 	x.d.plan.response.apply(resp.Header)
 	resp.Header.Set(router.RequestIDHeader, x.rec.RequestID)
@@ -173,6 +174,15 @@ func (x *exchange) receive(resp *http.Response) error {
 		x.client.Header()["Content-Type"] = nil // or the HTTP server would guess one
 	}
 	return nil
+}
+
+// places returns what of the upstream's places clients find where.
+func (x *exchange) places() places {
+	p := places{origin: x.upstream.origin, host: x.in.Host}
+	if !x.d.plan.keepPrefix && x.rec.Prefix != "/" {
+		p.prefix = x.rec.Prefix
+	}
+	return p
 }
 
 // failure is the one table from what went wrong to what the client is told. It is never told where the upstream is, nor what that

@@ -93,23 +93,3 @@ func allowedInPath(c byte) bool {
 	}
 	return strings.IndexByte("-._~!$&'()*+,;=:@/[]%", c) >= 0
 }
-
-// ownLocation turns a Location that names the upstream itself into the one at which clients find the same: its address is nothing
-// to them. Other locations stay.
-func (p *plan) ownLocation(location string, o origin, prefix string) string {
-	l, err := url.Parse(location)
-	if err != nil || l.Host == "" {
-		return location
-	}
-	rest, below := o.rest(l)
-	if !below {
-		return location
-	}
-	if p.keepPrefix || prefix == "/" {
-		prefix = ""
-	}
-	if rest = prefix + rest; rest == "" || strings.HasPrefix(rest, "//") {
-		rest = "/" + strings.TrimLeft(rest, "/") // two slashes would begin a host
-	}
-	return (&url.URL{RawQuery: l.RawQuery, ForceQuery: l.ForceQuery, Fragment: l.Fragment, RawFragment: l.RawFragment, Opaque: rest}).String()
-}

@@ -1,9 +1,13 @@
 package proxy
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -24,6 +28,7 @@ type upstream struct {
 
 	origin    origin          // immutable
 	transport *http.Transport // immutable
+	upgrades  *http.Transport // immutable; for requests that switch protocols, which HTTP/2 cannot: may be the same
 }
 
 func newUpstream(o origin, trust *tls.Config) *upstream {
@@ -37,9 +42,40 @@ func newUpstream(o origin, trust *tls.Config) *upstream {
 	default:
 		protocols.SetHTTP1(true)
 	}
+	u := &upstream{origin: o, transport: newTransport(&protocols, trust)}
+	u.upgrades = u.transport
+	if o.scheme == "https" {
+		var http1 http.Protocols
+		http1.SetHTTP1(true)
+		u.upgrades = newTransport(&http1, trust)
+	}
+	return u
+}
+
+// via returns the transport for a request.
+func (u *upstream) via(upgrade bool) *http.Transport {
+	if upgrade {
+		return u.upgrades
+	}
+	return u.transport
+}
+
+// closeIdle closes the connections that carry no request.
+func (u *upstream) closeIdle() {
+	u.transport.CloseIdleConnections()
+	u.upgrades.CloseIdleConnections()
+}
+
+func newTransport(protocols *http.Protocols, trust *tls.Config) *http.Transport {
 	dialer := &net.Dialer{Timeout: connectTimeout}
-	return &upstream{origin: o, transport: &http.Transport{
-		DialContext:            dialer.DialContext,
+	return &http.Transport{
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return &upstreamConn{Conn: conn}, nil
+		},
 		TLSClientConfig:        trust.Clone(),
 		TLSHandshakeTimeout:    connectTimeout,
 		DisableCompression:     true, // bodies pass as they are
@@ -47,6 +83,46 @@ func newUpstream(o origin, trust *tls.Config) *upstream {
 		IdleConnTimeout:        idleTimeout,
 		ExpectContinueTimeout:  continueTimeout,
 		MaxResponseHeaderBytes: maxAnswerHeaderBytes,
-		Protocols:              &protocols,
-	}}
+		Protocols:              protocols,
+	}
+}
+
+// upstreamConn is a connection to an upstream. An upstream that refuses a body early answers and closes: to write on fails, and the transport
+// would give up on the answer that is there to be read. So what it writes of a body then is dropped, and reading tells the answer, or that there
+// is none.
+type upstreamConn struct {
+	net.Conn
+	sendsBody atomic.Bool // the header of a request with a body was written
+	refused   atomic.Bool // the upstream takes no more
+}
+
+// Write implements net.Conn.
+func (c *upstreamConn) Write(p []byte) (int, error) {
+	if c.refused.Load() {
+		return len(p), nil
+	}
+	n, err := c.Conn.Write(p)
+	if err != nil && c.sendsBody.Load() && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
+		c.refused.Store(true)
+		return len(p), nil
+	}
+	return n, err
+}
+
+// CloseWrite tells the upstream that no more is sent.
+func (c *upstreamConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// noteBody notes on the connection whether a body is sent over it from now on.
+func noteBody(conn net.Conn, sends bool) {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	if own, ok := conn.(*upstreamConn); ok {
+		own.sendsBody.Store(sends)
+	}
 }

@@ -1,0 +1,107 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/registry"
+)
+
+// TestAnswerBeforeTheBody has an upstream that refuses a body by the header alone, and closes the connection on what was sent: the client
+// is told the answer each time.
+func TestAnswerBeforeTheBody(t *testing.T) {
+	f := newFront(t, Config{})
+	f.to("/", serveRaw(t, func(conn net.Conn, from *bufio.Reader) {
+		readHeader(from)
+		_, _ = io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n")
+	}))
+	body := bytes.Repeat([]byte("x"), 4<<20)
+	for range 20 {
+		r := f.request("POST", "/", bytes.NewReader(body))
+		answer := f.do(r)
+		require.Equal(t, http.StatusRequestEntityTooLarge, answer.StatusCode)
+		require.Equal(t, "no\n", answer.body)
+	}
+}
+
+// TestNoAnswerToTheBody has an upstream that closes without an answer: that is one too.
+func TestNoAnswerToTheBody(t *testing.T) {
+	f := newFront(t, Config{})
+	f.to("/", serveRaw(t, func(_ net.Conn, from *bufio.Reader) { readHeader(from) }))
+	r := f.request("POST", "/", bytes.NewReader(make([]byte, 4<<20)))
+	require.Equal(t, http.StatusBadGateway, f.do(r).StatusCode)
+}
+
+// TestSlowUploadThatGoesOn sends a body for several times as long as the upstream has for its answer.
+func TestSlowUploadThatGoesOn(t *testing.T) {
+	f := newFront(t, Config{})
+	up := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, n)
+	})
+	const timeout = 2 * time.Second
+	f.bind("/", Document{Upstreams: []string{up.URL}}, registry.Options{Timeout: timeout})
+	from, to := io.Pipe()
+	go func() {
+		for range 8 {
+			_, _ = to.Write(make([]byte, 16<<10))
+			time.Sleep(timeout / 4) // what the test is about: it takes longer
+		}
+		_ = to.Close()
+	}()
+	answer := f.do(f.request("POST", "/", from))
+	require.Equal(t, http.StatusOK, answer.StatusCode, answer.body)
+	require.Equal(t, fmt.Sprint(8*16<<10), answer.body)
+}
+
+// TestUpgradeOverHTTPS switches protocols at an upstream that prefers HTTP/2.
+func TestUpgradeOverHTTPS(t *testing.T) {
+	up := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" {
+			fmt.Fprint(w, r.Proto)
+			return
+		}
+		conn, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", r.Header.Get("Upgrade"))
+		_, _ = io.Copy(conn, buffered)
+	}))
+	up.EnableHTTP2 = true
+	up.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	up.StartTLS()
+	defer up.Close()
+	trust := x509.NewCertPool()
+	trust.AddCert(up.Certificate())
+	f := newFront(t, Config{TLS: &tls.Config{RootCAs: trust}})
+	f.to("/", up.URL)
+	require.Equal(t, "HTTP/2.0", f.get("/").body)
+	for _, protocol := range []string{"custom", "websocket"} {
+		conn, from := f.dial()
+		fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", protocol)
+		require.Equal(t, "HTTP/1.1 101 Switching Protocols", strings.TrimSpace(readHeader(from)))
+		_, err := io.WriteString(conn, "ping")
+		require.NoError(t, err)
+		echoed := make([]byte, 4)
+		_, err = io.ReadFull(from, echoed)
+		require.NoError(t, err)
+		require.Equal(t, "ping", string(echoed))
+		require.NoError(t, conn.Close())
+	}
+	require.Equal(t, "HTTP/2.0", f.get("/").body)
+}
