@@ -30,12 +30,15 @@ type exchange struct {
 	record  accesslog.Record
 	found   found
 	before  http.Header // a copy of the headers that were set before the router, nil if there were none
+	taken   taken       // of the capacity
+	refusal error       // why the request is not served; nil if it is
 	abort   bool        // the connection has to be closed
 	ended   time.Time   // when the service's handler has returned; zero if none was called
 }
 
 func newExchange(w http.ResponseWriter, r *http.Request, client forwarded.Client) *exchange {
 	x := &exchange{request: r}
+	x.writer.owner = x
 	// Field by field: a composite literal would be made elsewhere and copied, and this is a kilobyte.
 	rec := &x.record
 	rec.Time, rec.Client, rec.RequestID = time.Now(), client, client.ID

@@ -44,6 +44,8 @@ func admissionError(err error, l *admission.Limiter) error {
 	switch {
 	case errors.Is(err, admission.ErrQueueFull):
 		detail = "too many requests are waiting for this service; try again later"
+	case errors.Is(err, admission.ErrShareFull):
+		detail = "too many requests of this client are in progress; try again later"
 	case errors.Is(err, admission.ErrWaitTimeout):
 		detail = "the service had no free capacity in time; try again later"
 	default:

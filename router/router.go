@@ -21,6 +21,8 @@ type Config struct {
 	Trust *forwarded.Trust
 	// MaxPathBytes bounds the escaped path; 0: DefaultMaxPathBytes. A longer one is answered 414.
 	MaxPathBytes int
+	// HeaderBytes bounds what open requests hold, headers above all; 0: nothing does. A request beyond it is answered 503.
+	HeaderBytes int64
 }
 
 // DefaultMaxPathBytes is the bound of a path where Config has none.
@@ -39,11 +41,13 @@ type Router struct {
 
 	table   atomic.Pointer[Table] // nil before the first Publish
 	leaving atomic.Bool           // set by Leave
+	held    burden
 }
 
 // New makes a router without a table: it answers all services' requests 503 until the first Publish.
 func New(c Config) *Router {
 	rt := &Router{accessLog: c.AccessLog, trust: c.Trust, maxPathBytes: c.MaxPathBytes}
+	rt.held.limit = c.HeaderBytes
 	if rt.maxPathBytes <= 0 {
 		rt.maxPathBytes = DefaultMaxPathBytes
 	}
@@ -66,6 +70,9 @@ func (rt *Router) Table() *Table { return rt.table.Load() }
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := newExchange(w, r, rt.trust.Client(r))
 	x.writer.leaving = &rt.leaving
+	var held int64
+	held, x.refusal = rt.held.take(r)
+	defer rt.held.give(held)
 	rt.answer(x)
 }
 
@@ -97,6 +104,8 @@ func (rt *Router) answer(x *exchange) {
 // serve finds who answers the request and lets it. The error is what is still to be answered.
 func (rt *Router) serve(x *exchange) error {
 	switch {
+	case x.refusal != nil:
+		return x.refusal
 	case x.request.Method == http.MethodConnect:
 		return problem.New(problem.NotImplemented, "this server is not a proxy; use another method than CONNECT")
 	case x.request.Method == http.MethodOptions && x.request.URL.Path == "*":
@@ -154,21 +163,17 @@ func (rt *Router) await(x *exchange, route *Route) error {
 // serveBy waits for the turn of a request at a pinned route, calls the handler and unpins the route.
 func (rt *Router) serveBy(x *exchange, route *Route) (err error) {
 	defer route.unpin()
-	rec := &x.record
 	if route.Limiter != nil {
 		if err = x.awaitBody(route.Limiter); err != nil {
 			return err
 		}
-		rec.QueueWait, err = route.Limiter.Acquire(x.request.Context())
-		if err != nil {
-			return admissionError(err, route.Limiter)
+		if err = x.admit(route.Limiter); err != nil {
+			return err
 		}
 	}
 	err = x.call(route.Handler)
 	x.ended = time.Now()
-	if route.Limiter != nil {
-		route.Limiter.ReleaseAt(x.ended)
-	}
+	x.release(x.ended)
 	return err
 }
 

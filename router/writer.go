@@ -24,6 +24,7 @@ type responseWriter struct {
 	bytes     int64               // body bytes taken by the server
 	ttfb      time.Duration       // begin to commit
 	hijacked  bool
+	owner     *exchange    // immutable; has what was admitted for the request; nil in tests
 	duplex    bool         // the handler reads and writes at a time
 	leaving   *atomic.Bool // immutable; the server is about to stop; nil for requests of its own
 }
@@ -115,7 +116,9 @@ func (w *responseWriter) leavesBody() bool {
 func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(w.inner).Hijack()
 	if err == nil {
-		w.hijacked = true
+		if w.hijacked = true; w.owner != nil {
+			w.owner.release(time.Now()) // a tunnel takes a place of its own
+		}
 	}
 	return conn, buffered, err
 }

@@ -20,6 +20,8 @@ const (
 	maxSlabBytes  = 16 << 40 // what can be reserved of a 47-bit address space with ease
 	maxModuleSize = 1 << 30
 
+	minHeaderMemory = 1 << 20
+
 	minCompileMemory = 64 << 20 // the compiler's process takes some 20 MiB for itself
 	maxTimeout       = time.Hour
 	maxRetireAfter   = 30 * 24 * time.Hour
@@ -46,8 +48,11 @@ type Config struct {
 	Root                string        `placeholder:"DIR" type:"path" help:"Directory below which services can mount directories, to read them, and static files are; without it, there is neither."`
 	Idle                time.Duration `placeholder:"DURATION" default:"5m" help:"Time after which an unused service gives back its slots, and 6 times that, its compiled code; 0 is never (${default})."`
 	RetireAfter         time.Duration `placeholder:"DURATION" default:"1h" help:"Time that a version which was replaced or removed goes on for the requests that it has; then they are stopped (${default})."`
+	HeaderMemory        size          `placeholder:"SIZE" default:"128MiB" help:"Most that open requests may hold, headers above all (${default})."`
 	MaxConnections      int           `placeholder:"N" default:"4096" help:"Connections that are open at a time; newcomers close the one that has been idle for the longest time, or wait (${default})."`
-	PerClient           percent       `placeholder:"PERCENT" default:"50%" help:"Share of the connections that one address of another machine may hold (${default})."`
+	PerClient           percent       `placeholder:"PERCENT" default:"50%" help:"Share of the slots, places in queues and connections that one client may hold (${default})."`
+	Tunnels             int           `placeholder:"N" default:"0" help:"WebSockets and other connections to upstreams that have switched protocols; 0 is a quarter of --max-connections."`
+	TunnelIdle          time.Duration `placeholder:"DURATION" default:"5m" help:"Time after which one of them is closed on which nothing was sent (${default})."`
 	KeepAlive           time.Duration `placeholder:"DURATION" default:"2m" help:"Time after which a connection without a request is closed; longer than that of a load balancer in front (${default})."`
 	TrustedProxy        []string      `placeholder:"CIDR" sep:"," help:"Believe what proxies at these addresses say of their clients (X-Forwarded-For, -Proto, -Host, Forwarded, X-Request-Id): a network such as 10.0.0.0/8, an address, or private_ranges. May be repeated."`
 	ProxyProtocol       bool          `help:"Expect every connection of a --trusted-proxy to begin with a header of the PROXY protocol, version 1 or 2."`
@@ -95,9 +100,12 @@ func (c *Config) Validate() error {
 	check(c.QueueWait >= 0 && c.QueueWait <= maxTimeout, "--queue-wait is %s: it must be between 0 and %s", c.QueueWait, maxTimeout)
 	check(c.Idle >= 0, "--idle is %s: it must be 0, for never, or more", c.Idle)
 	check(c.RetireAfter > 0 && c.RetireAfter <= maxRetireAfter, "--retire-after is %s: it must be more than 0 and at most %s", c.RetireAfter, maxRetireAfter)
+	check(c.HeaderMemory >= minHeaderMemory, "--header-memory is %s: it must be at least %s", c.HeaderMemory, size(minHeaderMemory))
 	check(c.MaxConnections >= 1, "--max-connections is %d: it must be 1 or more", c.MaxConnections)
 	check(c.PerClient >= 1 && c.PerClient <= 100, "--per-client is %s: it must be between 1%% and 100%%", c.PerClient)
 	check(c.ShutdownDelay >= 0 && c.ShutdownDelay <= maxTimeout, "--shutdown-delay is %s: it must be between 0 and %s", c.ShutdownDelay, maxTimeout)
+	check(c.Tunnels >= 0 && c.Tunnels <= c.MaxConnections, "--tunnels is %d: it must be 0, for a quarter of --max-connections, or at most that", c.Tunnels)
+	check(c.TunnelIdle > 0, "--tunnel-idle is %s: it must be more than 0", c.TunnelIdle)
 	check(c.KeepAlive >= time.Second && c.KeepAlive <= maxTimeout, "--keep-alive is %s: it must be between 1s and %s", c.KeepAlive, maxTimeout)
 	_, err := forwarded.ParseTrust(c.TrustedProxy)
 	check(err == nil, "--trusted-proxy: %v", err)
@@ -163,8 +171,11 @@ func (c *Config) String() string {
 		{"root", c.Root},
 		{"idle", c.Idle},
 		{"retire-after", c.RetireAfter},
+		{"header-memory", c.HeaderMemory},
 		{"max-connections", c.MaxConnections},
 		{"per-client", c.PerClient},
+		{"tunnels", c.Tunnels},
+		{"tunnel-idle", c.TunnelIdle},
 		{"keep-alive", c.KeepAlive},
 		{"trusted-proxy", strings.Join(c.TrustedProxy, ",")},
 		{"proxy-protocol", c.ProxyProtocol},

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
+	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
@@ -28,6 +29,19 @@ func (p percent) String() string { return strconv.Itoa(int(p)) + "%" }
 
 // of returns the share of n, at least 1.
 func (p percent) of(n int) int { return max(1, int(int64(n)*int64(p)/100)) }
+
+// shares returns what one connection and one client may take of a capacity, and how many of their requests may wait.
+func (c *Config) shares(capacity int) *admission.Shares {
+	return admission.NewShares(c.PerClient.of(capacity), c.PerClient.of(c.Queue), c.QueueWait)
+}
+
+// tunnels returns how many connections may have switched protocols.
+func (c *Config) tunnels() int {
+	if c.Tunnels > 0 {
+		return c.Tunnels
+	}
+	return max(1, c.MaxConnections/4)
+}
 
 // maxReserved is the most places for connections that are kept for this machine.
 const maxReserved = 64

@@ -89,7 +89,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		}
 	}
 	management := newManagement(cfg, access)
-	routing := router.New(router.Config{Admin: management, AccessLog: access.listener, Trust: cfg.trust()})
+	routing := router.New(router.Config{Admin: management, AccessLog: access.listener, Trust: cfg.trust(), HeaderBytes: int64(cfg.HeaderMemory)})
 	if err = p.openKind(ctx, cfg, catalogue, routing, log); err != nil {
 		return nil, err
 	}
@@ -103,10 +103,11 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		Registry: catalogue,
 		Router:   routing,
 		Gate:     admission.NewGate(cfg.Slots),
-		Limits:   admission.Limits{Concurrency: cfg.perService(), Queue: cfg.Queue, Wait: cfg.QueueWait, BodyFirst: true},
+		Limits: admission.Limits{Concurrency: cfg.perService(), Queue: cfg.Queue, Wait: cfg.QueueWait, BodyFirst: true,
+			Shares: cfg.shares(cfg.Slots)},
 		Kinds: []services.Kind{
 			p.kind,
-			proxy.New(proxy.Config{Timeout: cfg.Timeout, MaxBodyBytes: int64(cfg.MaxBody)}),
+			proxy.New(proxy.Config{Timeout: cfg.Timeout, MaxBodyBytes: int64(cfg.MaxBody), Tunnels: cfg.tunnels(), TunnelIdle: cfg.TunnelIdle}),
 			static.New(static.Config{Root: p.root, Log: log}),
 			functions,
 			function.NewModules(functions, p.kind.Functions()),
@@ -197,11 +198,11 @@ func (p *parts) events(log *slog.Logger) deploy.Events {
 func admissions(cfg *Config) map[string]deploy.Admission {
 	slotless := deploy.Admission{
 		Gate:   admission.NewGate(cfg.MaxConnections),
-		Limits: admission.Limits{Concurrency: max(1, cfg.MaxConnections*3/4), Queue: cfg.Queue, Wait: cfg.QueueWait},
+		Limits: admission.Limits{Concurrency: max(1, cfg.MaxConnections*3/4), Queue: cfg.Queue, Wait: cfg.QueueWait, Shares: cfg.shares(cfg.MaxConnections)},
 	}
 	// A request to a queue waits there, and so must not wait before. Queues without workers must not take all connections.
 	half := max(1, cfg.MaxConnections/2)
-	queued := deploy.Admission{Gate: admission.NewGate(half), Limits: admission.Limits{Concurrency: half}}
+	queued := deploy.Admission{Gate: admission.NewGate(half), Limits: admission.Limits{Concurrency: half, Shares: cfg.shares(half)}}
 	return map[string]deploy.Admission{
 		proxy.KindName: slotless, static.KindName: slotless, function.KindName: slotless, queue.KindName: queued,
 	}

@@ -19,6 +19,7 @@ type Limits struct {
 	Weight      int           // of the gate's capacity that one request takes, all at once; 0 or less: 1
 	Queue       int           // requests waiting; 0 or less: none waits
 	Wait        time.Duration // longest wait; 0 or less: none waits
+	Shares      *Shares       // of connections and clients, to be taken before; nil: there are none; the caller sees to that
 	BodyFirst   bool          // a request is to be admitted when a part of its body is there; the caller sees to that
 }
 
@@ -157,6 +158,9 @@ func (l *Limiter) updateReadyLocked() {
 
 // BodyFirst returns what the Limits say of it.
 func (l *Limiter) BodyFirst() bool { return l.limits.BodyFirst }
+
+// Shares returns those of the Limits; nil if there are none.
+func (l *Limiter) Shares() *Shares { return l.limits.Shares }
 
 // Spare reports whether less than half of the gate's capacity is taken.
 func (l *Limiter) Spare() bool {

@@ -17,6 +17,7 @@ const (
 	BodyTooLarge         Kind = "body-too-large"
 	URITooLong           Kind = "uri-too-long"
 	UnsupportedMediaType Kind = "unsupported-media-type"
+	HeaderTooLarge       Kind = "header-too-large"
 	ModuleInvalid        Kind = "module-invalid"
 	OutOfMemory          Kind = "out-of-memory"
 	Trap                 Kind = "trap"
@@ -53,6 +54,7 @@ var table = [...]row{
 	{URITooLong, http.StatusRequestURITooLong, "URI too long"},
 	{UnsupportedMediaType, http.StatusUnsupportedMediaType, "Unsupported media type"},
 	{ModuleInvalid, http.StatusUnprocessableEntity, "Module invalid"},
+	{HeaderTooLarge, http.StatusRequestHeaderFieldsTooLarge, "Request header too large"},
 	{OutOfMemory, http.StatusInternalServerError, "Out of memory"},
 	{Trap, http.StatusInternalServerError, "Guest trapped"},
 	{StackOverflow, http.StatusInternalServerError, "Guest call stack exhausted"},

@@ -25,12 +25,13 @@ type deployment struct {
 	timeout      time.Duration      // immutable; to the header of an answer
 	maxBodyBytes int64              // immutable; of a request
 	buffers      *buffers           // immutable
+	tunnels      *tunnels           // immutable; of all services
 	requests     *inflight.Requests // immutable
 }
 
 func newDeployment(k *Kind, p *plan, timeout time.Duration) *deployment {
 	d := &deployment{plan: p, balancer: &balancer{}, timeout: cmp.Or(timeout, k.cfg.Timeout), maxBodyBytes: k.cfg.MaxBodyBytes,
-		buffers: k.buffers, requests: inflight.New()}
+		buffers: k.buffers, tunnels: k.tunnels, requests: inflight.New()}
 	for _, o := range p.upstreams {
 		d.balancer.upstreams = append(d.balancer.upstreams, newUpstream(o, k.cfg.TLS))
 	}
@@ -52,6 +53,12 @@ func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslo
 		return err
 	}
 	defer d.requests.End()
+	if asksUpgrade(r) {
+		if err := d.tunnels.acquire(); err != nil {
+			return err
+		}
+		defer d.tunnels.release()
+	}
 	x := newExchange(d, w, r, rec)
 	defer x.finish()
 	return x.run()

@@ -89,6 +89,9 @@ func (x *exchange) interrupt(cause error) {
 func (x *exchange) finish() {
 	x.wait.stop()
 	x.unwatch()
+	if x.tunnel != nil {
+		x.tunnel.watch.Stop()
+	}
 	x.cancel(nil)
 	x.client.Finish()
 	if x.body != nil && x.tunnel == nil {
@@ -115,7 +118,11 @@ func (x *exchange) run() error {
 // tunnelled completes the record of a request that has switched protocols.
 func (x *exchange) tunnelled() error {
 	x.tunnel.record(x.rec)
-	if x.err == nil && !errors.Is(context.Cause(x.ctx), inflight.ErrClosed) {
+	cause := context.Cause(x.ctx)
+	switch {
+	case errors.Is(cause, errTunnelIdle):
+		return fmt.Errorf("%w: %w", http.ErrAbortHandler, cause)
+	case x.err == nil && !errors.Is(cause, inflight.ErrClosed):
 		return nil
 	}
 	return fmt.Errorf("%w: %w", http.ErrAbortHandler, cmp.Or(x.err, inflight.ErrClosed))

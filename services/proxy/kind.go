@@ -21,6 +21,8 @@ const MaxTimeout = time.Hour
 type Config struct {
 	Timeout      time.Duration // to an answer's header, for a service that asks for none; default 10 s
 	MaxBodyBytes int64         // request body; default 10 MiB
+	Tunnels      int           // connections that have switched protocols, of all services; default 1024
+	TunnelIdle   time.Duration // after which one is closed on which nothing was sent; default 5 min
 	TLS          *tls.Config   // for upstreams with https; default: certificates that the system trusts
 }
 
@@ -28,6 +30,7 @@ type Config struct {
 type Kind struct {
 	cfg     Config   // immutable
 	buffers *buffers // immutable
+	tunnels *tunnels // immutable
 }
 
 // New makes the kind.
@@ -38,7 +41,13 @@ func New(cfg Config) *Kind {
 	if cfg.MaxBodyBytes == 0 {
 		cfg.MaxBodyBytes = 10 << 20
 	}
-	return &Kind{cfg: cfg, buffers: &buffers{}}
+	if cfg.TunnelIdle == 0 {
+		cfg.TunnelIdle = defaultTunnelIdle
+	}
+	if cfg.Tunnels == 0 {
+		cfg.Tunnels = defaultTunnels
+	}
+	return &Kind{cfg: cfg, buffers: &buffers{}, tunnels: &tunnels{places: make(chan struct{}, cfg.Tunnels), idle: cfg.TunnelIdle}}
 }
 
 // Name implements services.Kind.

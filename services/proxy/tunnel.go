@@ -10,8 +10,39 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services/internal/client"
 )
+
+const (
+	defaultTunnels    = 1024
+	defaultTunnelIdle = 5 * time.Minute
+)
+
+var errTunnelIdle = errors.New("nothing was sent over the tunnel for too long")
+
+// tunnels bounds the connections that have switched protocols. They may last for days, and take none of the places of requests.
+type tunnels struct {
+	places chan struct{} // one sent for each tunnel
+	idle   time.Duration // immutable
+}
+
+// acquire takes a place, or returns the answer for a client that gets none.
+func (t *tunnels) acquire() error {
+	select {
+	case t.places <- struct{}{}:
+		return nil
+	default:
+		p := problem.New(problem.NoCapacity, "too many connections have switched protocols, such as to WebSocket; try again later")
+		p.RetryAfter = time.Second
+		return p
+	}
+}
+
+func (t *tunnels) release() { <-t.places }
+
+// asksUpgrade reports whether a request may become a tunnel.
+func asksUpgrade(r *http.Request) bool { return r.ProtoMajor == 1 && r.Header.Get("Upgrade") != "" }
 
 // hijackable gives the proxy the client's connection in a form that is accounted for.
 type hijackable struct {
@@ -27,6 +58,8 @@ func (h hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	c := &clientConn{Conn: conn, ahead: buffered.Reader, began: time.Since(h.exchange.rec.Time)}
 	h.exchange.tunnel = c
+	c.watch = time.AfterFunc(time.Hour, func() { c.check(h.exchange) }) // which uses c.watch
+	c.watch.Reset(h.exchange.d.tunnels.idle)
 	return c, buffered, nil
 }
 
@@ -40,6 +73,20 @@ type clientConn struct {
 	began    time.Duration // from the request to the answer
 	received atomic.Int64
 	sent     atomic.Int64
+	watch    *time.Timer // ends the tunnel when it is idle; the timer's function alone uses what follows
+	seen     int64       // bytes both ways at the last look
+}
+
+// check ends the tunnel if nothing was sent either way since it looked last.
+func (c *clientConn) check(x *exchange) {
+	moved := c.received.Load() + c.sent.Load()
+	if moved == c.seen {
+		x.cancel(errTunnelIdle)
+		_ = c.Close() // also ends a write that waits for the client; the record says why
+		return
+	}
+	c.seen = moved
+	c.watch.Reset(x.d.tunnels.idle)
 }
 
 // Read implements io.Reader.

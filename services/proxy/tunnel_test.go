@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -136,4 +137,51 @@ func TestTunnelEndsWithEitherSide(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, conn.Close())
 	require.Equal(t, http.StatusSwitchingProtocols, f.lastRecord(2).Status)
+}
+
+// Tunnels have places of their own, and requests others.
+func TestTunnelsAreBounded(t *testing.T) {
+	f := newFront(t, Config{Tunnels: 1})
+	f.to("/", echoTunnel(t))
+	first, from := f.dial()
+	fmt.Fprintf(first, handshake, "/")
+	require.Equal(t, "HTTP/1.1 101 Switching Protocols", readHeader(from))
+	second, refused := f.dial()
+	fmt.Fprintf(second, handshake, "/")
+	resp, err := http.ReadResponse(refused, nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
+	require.Equal(t, "1", resp.Header.Get("Retry-After"))
+	require.Equal(t, http.StatusUpgradeRequired, f.get("/").StatusCode, "a request is served")
+	require.NoError(t, first.Close())
+	f.lastRecord(3)
+	third, from := f.dial()
+	fmt.Fprintf(third, handshake, "/")
+	require.Equal(t, "HTTP/1.1 101 Switching Protocols", readHeader(from))
+}
+
+// A tunnel on which nothing moves ends, also where the client does not read what was sent.
+func TestIdleTunnelsEnd(t *testing.T) {
+	flood := serveRaw(t, func(conn net.Conn, from *bufio.Reader) {
+		readHeader(from)
+		fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		for {
+			if _, err := conn.Write(make([]byte, 1<<20)); err != nil {
+				return
+			}
+		}
+	})
+	for name, up := range map[string]string{"silent": echoTunnel(t), "unread": flood} {
+		t.Run(name, func(t *testing.T) {
+			f := newFront(t, Config{TunnelIdle: 100 * time.Millisecond})
+			f.to("/", up)
+			conn, from := f.dial()
+			fmt.Fprintf(conn, handshake, "/")
+			require.Equal(t, "HTTP/1.1 101 Switching Protocols", readHeader(from))
+			rec := f.lastRecord(1)
+			require.Equal(t, accesslog.OutcomeAborted, rec.Outcome)
+			require.ErrorIs(t, rec.Err, errTunnelIdle)
+			require.Equal(t, http.StatusSwitchingProtocols, rec.Status)
+		})
+	}
 }

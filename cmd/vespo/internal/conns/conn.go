@@ -14,7 +14,7 @@ const pieceBytes = 256 << 10
 // it, as far as the HTTP server goes; where a hijacker has several, what is noted may be off.
 type conn struct {
 	*net.TCPConn
-	peer         netip.Addr    // immutable; as PeerOf returns it
+	peer         netip.Addr    // immutable; as forwarded.Site returns it
 	local        bool          // immutable; the peer is on this machine
 	trusted      bool          // immutable; the peer is a trusted proxy
 	relay        *relay        // immutable; nil if there is no PROXY header

@@ -3,9 +3,10 @@ package conns
 import (
 	"cmp"
 	"net"
-	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
 const (
@@ -17,9 +18,6 @@ const (
 	// evicted is the idleSince of a connection that was closed to make room.
 	evicted = -1
 )
-
-// peerPrefixBits is what counts as one IPv6 peer: the network that one site is assigned.
-const peerPrefixBits = 64
 
 // victim is a connection that was idle when it was found.
 type victim struct {
@@ -36,21 +34,11 @@ const (
 	refused          // its peer has as many connections as it may
 )
 
-// PeerOf returns what an address counts as: IPv4 addresses count alone, IPv6 addresses by their /64.
-func PeerOf(addr netip.Addr) netip.Addr {
-	addr = addr.Unmap().WithZone("")
-	if addr.Is4() || !addr.IsValid() {
-		return addr
-	}
-	prefix, _ := addr.Prefix(peerPrefixBits) // an IPv6 address has that many bits
-	return prefix.Addr()
-}
-
 // newConn returns the connection of an accepted one. It has no place yet.
 func (l *Listener) newConn(accepted *net.TCPConn) *conn {
 	c := &conn{TCPConn: accepted, ticks: &l.ticks}
 	if tcp, ok := accepted.RemoteAddr().(*net.TCPAddr); ok {
-		c.peer = PeerOf(tcp.AddrPort().Addr())
+		c.peer = forwarded.Site(tcp.AddrPort().Addr())
 		c.trusted = l.cfg.Trusted != nil && l.cfg.Trusted(tcp.AddrPort().Addr())
 	}
 	if c.trusted && l.cfg.ProxyProtocol {

@@ -11,17 +11,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-)
 
-func TestPeerOf(t *testing.T) {
-	for given, want := range map[string]string{
-		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1",
-		"2001:db8:1:2:3:4:5:6": "2001:db8:1:2::", "2001:db8:1:2::": "2001:db8:1:2::", "fe80::1%eth0": "fe80::", "::1": "::",
-	} {
-		require.Equal(t, want, PeerOf(netip.MustParseAddr(given)).String(), given)
-	}
-	require.False(t, PeerOf(netip.Addr{}).IsValid())
-}
+	"github.com/vespo-dev/vespo/router/forwarded"
+)
 
 // served is the HTTP server on a listener. Requests for /wait are answered when release is closed.
 type served struct {
@@ -132,7 +124,7 @@ func TestSilentFlood(t *testing.T) {
 
 // remote makes c a connection from another machine.
 func remote(c *conn, peer string) *conn {
-	c.peer, c.local = PeerOf(netip.MustParseAddr(peer)), false
+	c.peer, c.local = forwarded.Site(netip.MustParseAddr(peer)), false
 	return c
 }
 
