@@ -1,0 +1,52 @@
+package extension
+
+import (
+	"testing"
+
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/abi/abitest"
+)
+
+// TestNoFunctionGrowsTheHeap uses each function of the module a hundred thousand times in one request.
+func TestNoFunctionGrowsTheHeap(t *testing.T) {
+	g := newGuest(t, map[string]string{"name": "value"})
+	out := &echo{}
+	handle := -1
+	// The echo keeps its calls, and each of them its header and body: that is the test's memory.
+	fresh := func() {
+		if handle >= 0 {
+			g.close(handle)
+		}
+		out.calls = nil
+		handle = g.open("GET", "http://a/")
+	}
+	sent := func() {
+		fresh()
+		g.send(handle)
+	}
+	call := func(name string, params ...uint64) func() { return func() { g.bench.Call(g.in, name, params...) } }
+	abitest.NothingGrows(t, HostModule().Funcs, map[string]func(){
+		"prefix":     call("prefix", bufferAt, 100),
+		"rest":       call("rest", bufferAt, 100),
+		"config_get": func() { at, n := g.put(firstAt, "name"); g.bench.Call(g.in, "config_get", at, n, bufferAt, 100) },
+		"fetch_open": func() { // never closed: who grants calls bounds how many a request can have
+			if len(out.calls) >= 32 {
+				out.refuse = &abi.OutboundError{Code: abi.OutboundTooMany, Reason: "32 calls are open"}
+			}
+			g.open("GET", "http://a/")
+		},
+		"fetch_header":       func() { fresh(); g.header(handle, "X-Name", "value") },
+		"fetch_write":        func() { fresh(); g.write(handle, "text") },
+		"fetch_send":         sent,
+		"fetch_header_names": func() { sent(); g.bench.Call(g.in, "fetch_header_names", uint64(handle), kindHeader, bufferAt, 100) },
+		"fetch_header_values": func() {
+			sent()
+			g.bench.Call(g.in, "fetch_header_values", uint64(handle), kindHeader, firstAt, 3, bufferAt, 100)
+		},
+		"fetch_read":  func() { sent(); g.bench.Call(g.in, "fetch_read", uint64(handle), bufferAt, 100) },
+		"fetch_close": fresh,
+	}, func(code func()) {
+		handle, out.refuse, g.log = -1, nil, nil
+		g.run(out, func() { code(); g.log = nil })
+	})
+}
