@@ -13,6 +13,7 @@ import (
 
 	"github.com/vespo-dev/vespo/runtime/compiler"
 	"github.com/vespo-dev/vespo/runtime/internal/codecache"
+	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
 )
 
 // maxCodeFiles bounds the number of files in Config.CacheDir. Each takes a directory entry, an inode and some memory.
@@ -74,7 +75,7 @@ func (e *Engine) compileModule(ctx context.Context, bin, rewritten []byte) (waze
 	if compiled, err := e.load(key, rewritten); compiled != nil || err != nil {
 		return compiled, err
 	}
-	return e.compileToFile(ctx, key, rewritten)
+	return e.compileToFile(ctx, key, bin, rewritten)
 }
 
 // compileHere compiles without a cache. wazero looks at ctx between two functions, but only if there are several workers.
@@ -101,7 +102,7 @@ func (e *Engine) load(key codecache.Key, rewritten []byte) (wazero.CompiledModul
 }
 
 // compileToFile compiles and loads. The file is loaded before it is kept: the cache may have no room for it.
-func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, rewritten []byte) (_ wazero.CompiledModule, err error) {
+func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, bin, rewritten []byte) (_ wazero.CompiledModule, err error) {
 	dir, err := e.code.files.WorkDir()
 	if err != nil {
 		return nil, fmt.Errorf("engine: compile: %w", err)
@@ -113,6 +114,9 @@ func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, rewritten
 		if errors.As(err, &refused) {
 			return nil, &ModuleError{Violations: []string{refused.Reason}, Cause: err}
 		}
+		return nil, err
+	}
+	if err := checkCode(file, len(bin)); err != nil {
 		return nil, err
 	}
 	staged := filepath.Join(e.code.stage, filepath.Base(file))
@@ -127,6 +131,19 @@ func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, rewritten
 		return nil, errors.Join(fmt.Errorf("engine: %w", err), compiled.Close(ctx))
 	}
 	return compiled, nil
+}
+
+// checkCode holds the machine code of a module to the limit that its estimate was held to before it was compiled.
+func checkCode(file string, moduleBytes int) error {
+	info, err := os.Stat(file)
+	if err != nil {
+		return fmt.Errorf("engine: compile: %w", err)
+	}
+	if most := rewrite.MaxCodeBytes(moduleBytes); info.Size() > most {
+		return &ModuleError{Violations: []string{fmt.Sprintf("becomes %d KiB of machine code, at most %d KiB are accepted for a module of %d KiB",
+			info.Size()>>10, most>>10, moduleBytes>>10)}}
+	}
+	return nil
 }
 
 // Forget removes what is kept on disk for modules, which are named by the SHA-256 sums of their bytes. Open modules go on.

@@ -96,11 +96,23 @@ func TestLoadingDoesNotCompile(t *testing.T) {
 	_, err = e.runtime.CompileModule(compiler.LoadOnly(), rewritten)
 	require.ErrorIs(t, err, context.Canceled)
 	key := codecache.Key{Module: [16]byte{1}}
-	compiled, err := e.compileToFile(t.Context(), key, rewritten)
+	compiled, err := e.compileToFile(t.Context(), key, guest(t, "state"), rewritten)
 	require.NoError(t, err)
 	require.NoError(t, compiled.Close(t.Context()))
 	compiled, err = e.load(key, rewritten)
 	require.NoError(t, err)
 	require.NotNil(t, compiled)
 	require.NoError(t, compiled.Close(t.Context()))
+}
+
+func TestCodeIsHeldToTheLimit(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "code")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	const module = 1000
+	require.NoError(t, os.Truncate(file, rewrite.MaxCodeBytes(module)))
+	require.NoError(t, checkCode(file, module))
+	require.NoError(t, os.Truncate(file, rewrite.MaxCodeBytes(module)+1))
+	var refused *ModuleError
+	require.ErrorAs(t, checkCode(file, module), &refused)
+	require.NoError(t, checkCode(file, 2*module), "a larger module may become more")
 }

@@ -90,6 +90,7 @@ type Engine struct {
 	epoch    time.Time          // immutable; origin of the guests' monotonic clock
 
 	compiling oneByOne
+	types     typeLedger
 
 	imageBytes atomic.Int64 // atomic; all snapshots' images
 	modules    atomic.Int64 // atomic; open modules

@@ -97,6 +97,10 @@ func (e *Engine) Compile(ctx context.Context, bin []byte, o ModuleOptions) (*Mod
 	if info.Memory.HasMax {
 		m.limit = min(m.limit, uint64(info.Memory.MaxPages)*PageBytes)
 	}
+	if err := e.types.admit(info.Types, maxTypeBytes); err != nil {
+		return nil, err
+	}
+	info.Types = nil
 	if m.compiled, err = e.compileModule(ctx, bin, rewritten); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

@@ -33,6 +33,8 @@ type Info struct {
 	CodeBytes int // size of all function bodies
 	DataBytes int // size of all data segments
 
+	Types []Signature // of the rewritten module; set by Rewrite
+
 	Cost Cost // of compiling, as estimated by Rewrite
 }
 

@@ -56,5 +56,6 @@ func Rewrite(bin []byte, o Options) ([]byte, *Info, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	info.Types = append(append([]Signature(nil), m.types...), w.types...)
 	return out, info, nil
 }

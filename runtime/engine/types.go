@@ -1,0 +1,54 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"sync"
+
+	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
+)
+
+// maxTypeBytes bounds what wazero keeps for function types. The types of a real module take some kilobytes, and most modules share them.
+const maxTypeBytes = 64 << 20
+
+// typeOverhead is what wazero and the ledger take for a type beside its text.
+const typeOverhead = 160
+
+// typeLedger counts the distinct function types of all modules. wazero gives each a number and keeps it for the life of the runtime, also when the
+// module is closed or was never valid. The zero typeLedger is ready for use.
+type typeLedger struct {
+	mu    sync.Mutex
+	seen  map[[16]byte]struct{} // guarded by mu; digests of signatures
+	bytes int                   // guarded by mu
+}
+
+// admit notes the types of a module that is about to be loaded, unless all together would take more than limitBytes.
+func (l *typeLedger) admit(types []rewrite.Signature, limitBytes int) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	added, bytes := map[[16]byte]struct{}{}, 0
+	for _, t := range types {
+		text := t.String()
+		sum := sha256.Sum256([]byte(text))
+		key := [16]byte(sum[:])
+		if _, ok := l.seen[key]; ok {
+			continue
+		}
+		if _, ok := added[key]; !ok {
+			added[key] = struct{}{}
+			bytes += len(text) + typeOverhead
+		}
+	}
+	if len(added) > 0 && l.bytes+bytes > limitBytes {
+		return &ModuleError{Violations: []string{fmt.Sprintf("has %d function types that no module before it had, with %d KiB: the server keeps the types of "+
+			"all modules until it stops, and has room for %d KiB more", len(added), bytes>>10, (limitBytes-l.bytes)>>10)}}
+	}
+	if l.seen == nil {
+		l.seen = make(map[[16]byte]struct{})
+	}
+	for key := range added {
+		l.seen[key] = struct{}{}
+	}
+	l.bytes += bytes
+	return nil
+}
