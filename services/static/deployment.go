@@ -84,11 +84,12 @@ func unavailable(cause error) error {
 
 // answerFrom sends what the path leads to in one directory.
 func (d *deployment) answerFrom(t tree, w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+	// A name that no file can have may be one of the application's own router: it has the fallback like any other that is not there.
 	target, ok := resolve(rec.Rest)
-	if !ok {
-		return notFound(nil)
+	f, err := (*file)(nil), notFound(nil)
+	if ok {
+		f, err = t.find(target)
 	}
-	f, err := t.find(target)
 	switch {
 	case errors.Is(err, errNeedsSlash):
 		redirect(w, r, rec)
@@ -128,7 +129,7 @@ func (d *deployment) Close(ctx context.Context) error {
 	return errors.Join(d.requests.Close(ctx), d.dir.Close())
 }
 
-// wantsPage tells whether a request for what is not there looks like one for a page, and not for a part of one: it asks for HTML by
+// wantsPage reports whether a request for a file that is not there looks like one for a page, and not for a part of one: it asks for HTML by
 // name, as browsers do when they navigate, or for a path whose last segment has no extension.
 func wantsPage(r *http.Request, t target) bool {
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {

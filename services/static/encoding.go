@@ -1,6 +1,7 @@
 package static
 
 import (
+	"io/fs"
 	"net/http"
 	"path/filepath"
 	"strconv"
@@ -8,16 +9,20 @@ import (
 )
 
 // codings are the forms in which a file may lie compressed beside itself, the one that is preferred first.
-var codings = [...]struct{ name, extension string }{{"br", ".br"}, {"gzip", ".gz"}}
+var codings = [...]struct{ name, extension string }{{"br", ".br"}, {"zstd", ".zst"}, {"gzip", ".gz"}}
 
-// variant gives the form of f that the client likes best: f itself, or a compressed file beside it. The coding is empty for f. One that is
-// older than f is not taken, since it is of an earlier f. f is closed where it is not what is given.
+// older reports whether a compressed file is of an earlier version of f, by whole seconds: compressors that copy the time of f, as pigz and
+// brotli do, leave out the fraction.
+func older(compressed, f fs.FileInfo) bool { return compressed.ModTime().Unix() < f.ModTime().Unix() }
+
+// variant returns the form of f that the client likes best: f itself, or a compressed file beside it. The coding is empty for f. A compressed
+// file that is older than f is not taken. f is closed where it is not the one that is returned.
 func (d tree) variant(w http.ResponseWriter, r *http.Request, f *file) (_ *file, coding string) {
 	accepted := strings.Join(r.Header.Values("Accept-Encoding"), ",")
 	best, extension, bestQuality := "", "", 0
 	for _, c := range codings {
 		info, err := d.dir.Stat(filepath.FromSlash(f.name + c.extension))
-		if err != nil || !info.Mode().IsRegular() || info.ModTime().Before(f.info.ModTime()) {
+		if err != nil || !info.Mode().IsRegular() || older(info, f.info) {
 			continue
 		}
 		w.Header().Set("Vary", "Accept-Encoding")

@@ -18,17 +18,17 @@ func TestEntityTags(t *testing.T) {
 		return info
 	}
 	later := time.Now().Add(time.Minute)
-	before := etagOf(stat("a"), later)
-	require.Equal(t, before, etagOf(stat("a"), later.Add(time.Hour)))
-	require.NotEqual(t, before, etagOf(stat("b"), later), "another file")
+	before := validatorsOf(stat("a"), later).tag
+	require.Equal(t, before, validatorsOf(stat("a"), later.Add(time.Hour)).tag)
+	require.NotEqual(t, before, validatorsOf(stat("b"), later).tag, "another file")
 	require.True(t, strings.HasPrefix(before, `"`), "strong: %s", before)
-	require.Equal(t, "W/"+before, etagOf(stat("a"), time.Now()), "what has just been written may be written again in the same moment")
+	require.Equal(t, "W/"+before, validatorsOf(stat("a"), time.Now()).tag, "what has just been written may be written again in the same moment")
 
 	modified := stat("a").ModTime()
 	time.Sleep(20 * time.Millisecond) // longer than a step of the clock of files
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "a"), []byte("two"), 0o644))
 	require.NoError(t, os.Chtimes(filepath.Join(s.dir, "a"), modified, modified))
 	require.Equal(t, modified, stat("a").ModTime())
-	require.NotEqual(t, before, etagOf(stat("a"), later), "the same size and time do not hide a change")
+	require.NotEqual(t, before, validatorsOf(stat("a"), later).tag, "the same size and time do not hide a change")
 	require.Contains(t, s.get("/a").Header.Get("Etag"), `W/"`)
 }

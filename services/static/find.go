@@ -35,10 +35,10 @@ type target struct {
 	slash bool   // the path ends in a slash: a directory is meant
 }
 
-// resolve reads the escaped path after the prefix. It refuses names that begin with a dot, and segments that mean something else to a
-// file system than to a URL.
-func resolve(rest string) (target, bool) {
-	t := target{name: "."}
+// resolve reads the escaped path after the prefix. ok is false for names that begin with a dot, and for segments that mean something else to a
+// file system than to a URL: no file is looked for by those. The target has their name all the same.
+func resolve(rest string) (t target, ok bool) {
+	t.name = "."
 	escaped, rooted := strings.CutPrefix(rest, "/")
 	if escaped == "" {
 		t.slash = rooted
@@ -46,17 +46,20 @@ func resolve(rest string) (target, bool) {
 	}
 	escaped, t.slash = strings.CutSuffix(escaped, "/")
 	name, err := url.PathUnescape(escaped)
-	switch {
-	case err != nil || strings.ContainsAny(name, "\\\x00") || hidden(name):
-		return target{}, false
-	case strings.Count(name, "/") != strings.Count(escaped, "/"): // an encoded slash
-		return target{}, false
-	case name == "" || strings.HasPrefix(name, "/") || strings.Contains(name, "//") || strings.HasSuffix(name, "/"):
-		return target{}, false
-	case !filepath.IsLocal(filepath.FromSlash(name)): // reserved names of the system
-		return target{}, false
+	if t.name = name; err != nil {
+		t.name = escaped
+		return t, false
 	}
-	t.name = name
+	switch {
+	case strings.ContainsAny(name, "\\\x00") || hidden(name):
+		return t, false
+	case strings.Count(name, "/") != strings.Count(escaped, "/"): // an encoded slash
+		return t, false
+	case name == "" || strings.HasPrefix(name, "/") || strings.Contains(name, "//") || strings.HasSuffix(name, "/"):
+		return t, false
+	case !filepath.IsLocal(filepath.FromSlash(name)): // reserved names of the system
+		return t, false
+	}
 	return t, true
 }
 

@@ -5,15 +5,10 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/vespo-dev/vespo/router/problem"
 )
-
-// maxRanges is how many ranges are answered at a time. Each has a header of its own, so that a request for many of one byte would be answered
-// by many times its length; who asks for more gets the whole file, as RFC 9110, section 14.2, allows.
-const maxRanges = 16
 
 // send answers with the file, or with what the request's conditions and ranges make of it, and closes it.
 func (d tree) send(w http.ResponseWriter, r *http.Request, f *file, cacheControl string) error {
@@ -22,18 +17,17 @@ func (d tree) send(w http.ResponseWriter, r *http.Request, f *file, cacheControl
 	h := w.Header()
 	h.Set("Content-Type", typeOf(f.name))
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Etag", etagOf(f.info, time.Now()))
+	now := time.Now()
+	v := validatorsOf(f.info, now)
+	h.Set("Etag", v.tag)
 	if cacheControl != "" {
 		h.Set("Cache-Control", cacheControl)
 	}
 	if coding != "" {
 		h.Set("Content-Encoding", coding)
 	}
-	if strings.Count(strings.Join(r.Header.Values("Range"), ","), ",") >= maxRanges {
-		r.Header.Del("Range")
-	}
-	a := &answer{ResponseWriter: w, sizeBytes: f.info.Size()}
-	http.ServeContent(a, r, "", f.info.ModTime(), f.File)
+	a := &answer{ResponseWriter: w, sizeBytes: f.info.Size(), undated: !v.dated}
+	http.ServeContent(a, conditional(r, v, f.info.Size(), coding != ""), "", f.info.ModTime(), f.File)
 	return a.shortage(r, f)
 }
 
@@ -41,6 +35,7 @@ func (d tree) send(w http.ResponseWriter, r *http.Request, f *file, cacheControl
 type answer struct {
 	http.ResponseWriter
 	sizeBytes int64 // of the whole file
+	undated   bool  // no Last-Modified is sent
 	failed    bool  // the status has no content
 	written   int64
 }
@@ -48,6 +43,9 @@ type answer struct {
 // WriteHeader implements http.ResponseWriter.
 func (a *answer) WriteHeader(status int) {
 	h := a.Header()
+	if a.undated {
+		h.Del("Last-Modified")
+	}
 	switch {
 	case status == http.StatusOK: // it does not say so of what is compressed
 		h.Set("Content-Length", strconv.FormatInt(a.sizeBytes, 10))

@@ -3,6 +3,8 @@ package static
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +115,21 @@ func TestCompressedFiles(t *testing.T) {
 	require.Equal(t, "Accept-Encoding", again.Header.Get("Vary"))
 	part := s.get("/a.js", "Accept-Encoding: gzip", "Range: bytes=0-0")
 	require.Equal(t, "z", part.body)
+}
+
+// Compressors copy times in whole seconds: a fraction does not make a compressed file older than the other.
+func TestCompressedFilesOfTheSameSecond(t *testing.T) {
+	s := serve(t, "/", Document{}, map[string]string{"a.js": "plain", "a.js.gz": "zz", "a.js.zst": "zs", "b.js": "plain", "b.js.br": "br"})
+	second := time.Now().Add(-time.Hour).Truncate(time.Second)
+	set := func(name string, at time.Time) { require.NoError(t, os.Chtimes(filepath.Join(s.dir, name), at, at)) }
+	set("a.js", second.Add(900*time.Millisecond))
+	set("a.js.gz", second)
+	set("a.js.zst", second)
+	set("b.js", second)
+	set("b.js.br", second.Add(-time.Millisecond))
+	require.Equal(t, "gzip", s.get("/a.js", "Accept-Encoding: gzip").Header.Get("Content-Encoding"))
+	require.Equal(t, "zstd", s.get("/a.js", "Accept-Encoding: gzip, deflate, br, zstd").Header.Get("Content-Encoding"))
+	require.Empty(t, s.get("/b.js", "Accept-Encoding: br").Header.Get("Content-Encoding"), "it is of the second before")
 }
 
 func TestQuality(t *testing.T) {

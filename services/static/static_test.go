@@ -295,8 +295,12 @@ func TestFallback(t *testing.T) {
 	require.Equal(t, "application", s.get("/users/john.doe", page).body)
 	s.get("/users/john.doe").requireProblem(t, problem.NotFound)
 	s.get("/sub/missing.js", "Accept: */*").requireProblem(t, problem.NotFound)
-	s.get("/.env", page).requireProblem(t, problem.NotFound)
-	s.get("/a%2Fb", page).requireProblem(t, problem.NotFound)
+	for _, path := range []string{"/.env", "/.drafts/1/", "/users/.me", "/a%2Fb", "/a%5Cb", "/a//b", "/users/j%C3%B6rg/", "/%E9t%E9", "/..."} {
+		got := s.get(path, page)
+		require.Equal(t, "application", got.body, "%s is for the application's router", path)
+		require.Equal(t, "no-cache", got.Header.Get("Cache-Control"))
+	}
+	s.get("/.env").requireProblem(t, problem.NotFound)
 	require.NoError(t, os.Remove(filepath.Join(s.dir, "app", "main.html")))
 	s.get("/none").requireProblem(t, problem.NotFound)
 }
