@@ -66,6 +66,7 @@ type Config struct {
 	LambdaKey           []string      `placeholder:"ID:SECRET" sep:"," env:"VESPO_LAMBDA_KEYS" help:"Access key with which requests to --lambda-listen must be signed; may be repeated. Without one, only this machine invokes."`
 	LambdaManage        bool          `help:"Let those who may invoke by --lambda-listen also add, change and remove functions there."`
 	AccessLog           string        `enum:"off,common,text,json" aliases:"log-format" placeholder:"off|common|text|json" default:"${access_log}" help:"Form of the access records on standard output; also --log-format (${default})."`
+	LogRate             size          `placeholder:"SIZE" default:"256KiB" help:"Bytes a second that the output of one service may add to the log in the long run; 0 is no limit (${default})."`
 	LogLevel            slog.Level    `placeholder:"debug|info|warn|error" default:"info" help:"Least level of the log on standard error, guests' output included (${default})."`
 	Demo                bool          `help:"Add the bundled services hello, echo and oom, and show how to call them."`
 	FileRules           bool          `kong:"-"` // there is a configuration file, and its services are changed there alone
@@ -98,6 +99,7 @@ func (c *Config) Validate() error {
 	check(c.PerService >= 0 && c.PerService <= c.Slots, "--per-service is %d: it must be 0, for three quarters of the slots, or at most --slots", c.PerService)
 	check(c.Queue >= 0, "--queue is %d: it must be 0 or more", c.Queue)
 	check(c.QueueWait >= 0 && c.QueueWait <= maxTimeout, "--queue-wait is %s: it must be between 0 and %s", c.QueueWait, maxTimeout)
+	check(c.LogRate >= 0 && c.LogRate <= maxModuleSize, "--log-rate is %s: it must be 0, for no limit, or at most %s", c.LogRate, size(maxModuleSize))
 	check(c.Idle >= 0, "--idle is %s: it must be 0, for never, or more", c.Idle)
 	check(c.RetireAfter > 0 && c.RetireAfter <= maxRetireAfter, "--retire-after is %s: it must be more than 0 and at most %s", c.RetireAfter, maxRetireAfter)
 	check(c.HeaderMemory >= minHeaderMemory, "--header-memory is %s: it must be at least %s", c.HeaderMemory, size(minHeaderMemory))
@@ -188,6 +190,7 @@ func (c *Config) String() string {
 		{"lambda-listen", c.LambdaListen},
 		{"lambda-manage", c.LambdaManage},
 		{"access-log", c.AccessLog},
+		{"log-rate", c.LogRate},
 		{"log-level", strings.ToLower(c.LogLevel.String())},
 		{"demo", c.Demo},
 	} {

@@ -28,7 +28,7 @@ func newFunctions(cfg *Config, dataDir string, log *slog.Logger) (*function.Kind
 	if err != nil {
 		return nil, fmt.Errorf("find the data directory: %w", err)
 	}
-	return function.New(function.Config{Timeout: cfg.Timeout, AllowExec: cfg.AllowExec, Packages: lambda.PackagesIn(dir), Log: log}), nil
+	return function.New(function.Config{Timeout: cfg.Timeout, LogRate: int64(cfg.LogRate), AllowExec: cfg.AllowExec, Packages: lambda.PackagesIn(dir), Log: log}), nil
 }
 
 // blobReader reads what a version of a service is made of.

@@ -222,3 +222,28 @@ func TestOutputIsComplete(t *testing.T) {
 		require.Regexp(t, `^(\{"time".*\}|time=.*|memory ceiling.*|listening on.*)\n$`, line)
 	}
 }
+
+// A service that logs without end has what --log-rate allows, and another one still has its own.
+func TestLogRate(t *testing.T) {
+	p, c := launch(t, t.TempDir(), "--log-rate=1KiB")
+	for _, prefix := range []string{"/chatty", "/other"} {
+		_, err := post(t.Context(), c, prefix, guests.Wat(t, "chatty"))
+		require.NoError(t, err)
+	}
+	get := func(path string) {
+		resp, err := http.Get(c.base + path)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, http.StatusOK, resp.StatusCode)
+	}
+	for range 30 {
+		get("/chatty")
+	}
+	get("/other")
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	<-p.exited
+	count := func(prefix string) int { return strings.Count(p.stderr.String(), "msg=guest service="+prefix+" ") }
+	require.GreaterOrEqual(t, count("/chatty"), 13, "a burst of 16 KiB")
+	require.Less(t, count("/chatty"), 120)
+	require.Equal(t, 8, count("/other"))
+}

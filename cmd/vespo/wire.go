@@ -149,6 +149,7 @@ func (p *parts) openKind(ctx context.Context, cfg *Config, catalogue *registry.R
 	p.kind, err = wasm.Open(ctx, wasm.Config{
 		Slots:          cfg.Slots,
 		SlotBytes:      int64(cfg.Memory),
+		LogRate:        int64(cfg.LogRate),
 		CacheDir:       p.store.CacheDir(),
 		CacheBytes:     int64(cfg.CodeCache),
 		CompileCommand: compileArgv(log),

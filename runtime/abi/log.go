@@ -1,15 +1,39 @@
 package abi
 
-import "bytes"
+import (
+	"bytes"
+	"strconv"
+	"unicode/utf8"
+)
 
 const (
 	// MaxLineBytes is the longest log line of a guest; longer ones are split.
 	MaxLineBytes = 4 << 10
-	// MaxLogBytes is how much a guest may log during one request; what comes after it is dropped, and one line says so.
+	// MaxLogBytes is how much a guest may add to the log during one request, records included; what comes after it is dropped, and one line says so.
 	MaxLogBytes = 64 << 10
-	// LineOverheadBytes is what a line counts besides its length: it is a record in the log, also if it is empty.
-	LineOverheadBytes = 32
+	// LineOverheadBytes is what a record of the log has besides the line: time, level, service and digest, rounded up.
+	LineOverheadBytes = 256
 )
+
+// RecordBytes returns the size of the record of a line, with what escaping adds. It rounds up.
+func RecordBytes(line []byte) int {
+	n := LineOverheadBytes
+	for len(line) > 0 {
+		r, size := utf8.DecodeRune(line)
+		line = line[size:]
+		switch {
+		case r == utf8.RuneError && size == 1:
+			n += len(`\xff`)
+		case r == '"' || r == '\\' || r == '\n' || r == '\r' || r == '\t':
+			n += 2
+		case strconv.IsPrint(r):
+			n += size
+		default:
+			n += len(`\U0010ffff`)
+		}
+	}
+	return n
+}
 
 // Lines cuts what a guest writes into log lines, and bounds both. It implements io.Writer and never fails, so that a
 // guest does not notice. The zero value drops everything; Reset makes it usable.
@@ -76,7 +100,7 @@ func (l *Lines) send(level Level, line []byte) {
 	if l.log == nil || l.left <= 0 {
 		return
 	}
-	if l.left -= len(line) + LineOverheadBytes; l.left <= 0 {
+	if l.left -= RecordBytes(line); l.left <= 0 {
 		l.log(LevelWarn, []byte("the guest's output is cut here: it logs too much in one request"))
 		return
 	}

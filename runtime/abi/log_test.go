@@ -1,7 +1,9 @@
 package abi
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -136,4 +138,14 @@ func FuzzLines(f *testing.F) {
 			require.LessOrEqual(t, len(line), MaxLineBytes+100)
 		}
 	})
+}
+
+// What is counted is no less than what the log's handler writes.
+func TestRecordBytes(t *testing.T) {
+	for _, line := range []string{"", "plain", `"quoted"` + "\\", "\x00\x1b[2J\x7f", "\xff\xfe", "é…世界", "\u202e\u0085\u2028", strings.Repeat("\x01", MaxLineBytes), "a=b c"} {
+		var out bytes.Buffer
+		log := slog.New(slog.NewTextHandler(&out, nil)).With("service", "/a/prefix/of/some/length", "version", "sha256:"+strings.Repeat("0", 64))
+		log.Error("guest", "line", line)
+		require.GreaterOrEqual(t, RecordBytes([]byte(line)), out.Len(), "%q", line)
+	}
 }

@@ -31,6 +31,7 @@ type Config struct {
 	AllowExec    bool         // start programs for whoever may deploy, and not for the server's own configuration alone
 	HeldBytes    int64        // events and outputs that are held at a time, of all functions together; default 256 MiB
 	Packages     string       // absolute path of the unpacked packages that documents name; empty: there are none
+	LogRate      int64        // bytes a second that the processes of a function may add to the log in the long run; 0: no limit
 	Log          *slog.Logger // for what workers do; default: discard
 }
 

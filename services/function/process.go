@@ -56,7 +56,7 @@ func (p *process) run() (asked bool) {
 	runtime.LockOSThread()
 	defer p.stop()
 	log := p.of.log
-	p.output.lines.Reset(func(_ abi.Level, line []byte) { log.Info("function", slog.String("line", string(line))) }, abi.LevelInfo)
+	p.output.lines.Reset(p.of.logLine, abi.LevelInfo)
 	cmd := exec.CommandContext(p.ending, p.of.program.path, p.of.program.args...)
 	cmd.Dir = filepath.Dir(p.of.program.path)
 	cmd.Env = p.of.program.environmentOf(p.addr, time.Now())
@@ -97,6 +97,18 @@ func (p *process) checkStart() {
 	p.late.Store(true)
 	p.of.retire(p)
 	p.stop()
+}
+
+// logLine writes a line of a process to the log, as far as the rate allows.
+func (ps *processes) logLine(_ abi.Level, line []byte) {
+	dropped, ok := ps.logRate.Take(abi.RecordBytes(line))
+	if !ok {
+		return
+	}
+	if dropped > 0 {
+		ps.log.Warn("the function logs more than --log-rate allows; lines were dropped", slog.Int64("dropped", dropped))
+	}
+	ps.log.Info("function", slog.String("line", string(line)))
 }
 
 // outputPeriod is the time in which a process may write abi.MaxLogBytes to the log.

@@ -15,6 +15,7 @@ import (
 	"github.com/vespo-dev/vespo/services/function/internal/runtimeapi"
 	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/internal/inflight"
+	"github.com/vespo-dev/vespo/services/internal/lograte"
 )
 
 // Bounds of processes.
@@ -29,12 +30,13 @@ const (
 // processes are workers that the server starts and stops itself. Each has a Runtime API of its own, so that none can answer for another. It
 // implements backend. A process runs from the first event that finds none free until the function is idle.
 type processes struct {
-	program program        // immutable
-	max     int            // immutable
-	loops   int            // immutable; events that one process takes at a time
-	start   time.Duration  // immutable; Config.StartTimeout
-	budget  budget.Account // immutable
-	log     *slog.Logger   // immutable
+	program program          // immutable
+	max     int              // immutable
+	loops   int              // immutable; events that one process takes at a time
+	start   time.Duration    // immutable; Config.StartTimeout
+	budget  budget.Account   // immutable
+	logRate *lograte.Limiter // immutable
+	log     *slog.Logger     // immutable
 
 	owned sync.WaitGroup // of the goroutines of processes
 
@@ -292,7 +294,8 @@ func (ps *processes) close() {
 func newProcesses(k *Kind, s services.Spec, d Document) *processes {
 	return &processes{
 		program: newProgram(s, d), max: cmp.Or(d.Processes, defaultProcesses), loops: max(1, d.Loops), start: k.cfg.StartTimeout,
-		budget: k.budget.For(string(s.Prefix)),
-		log:    k.cfg.Log.With(slog.String("service", string(s.Prefix))),
+		budget:  k.budget.For(string(s.Prefix)),
+		logRate: lograte.New(k.cfg.LogRate),
+		log:     k.cfg.Log.With(slog.String("service", string(s.Prefix))),
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/pool"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/directory"
+	"github.com/vespo-dev/vespo/services/internal/lograte"
 	"github.com/vespo-dev/vespo/services/outbound"
 )
 
@@ -32,6 +33,7 @@ type deployment struct {
 	pool        *pool.Pool             // immutable
 	outbound    *outbound.Client       // immutable; nil if the service may call nothing
 	settings    *extension.Settings    // immutable
+	logRate     *lograte.Limiter       // immutable
 	environment abi.Environment        // immutable
 	mounts      []*directory.Directory // immutable
 
@@ -98,8 +100,18 @@ func (d *deployment) bind(in *engine.Instance) {
 	in.Caller = newExchange(d)
 }
 
-// guestLog writes one line of the guest's to the service's log.
+// guestLog writes one line of the guest's to the service's log, as far as the rate allows.
 func (d *deployment) guestLog(level abi.Level, line []byte) {
+	if !d.logs(level) {
+		return
+	}
+	dropped, ok := d.logRate.Take(abi.RecordBytes(line))
+	if !ok {
+		return
+	}
+	if dropped > 0 {
+		d.log.Warn("the service logs more than --log-rate allows; lines were dropped", slog.Int64("dropped", dropped))
+	}
 	d.log.Log(context.Background(), logLevel(level), "guest", slog.String("line", string(line)))
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 	"github.com/vespo-dev/vespo/runtime/pool"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/internal/lograte"
 	"github.com/vespo-dev/vespo/services/invocation"
 	"github.com/vespo-dev/vespo/services/outbound"
 )
@@ -61,7 +62,9 @@ type Config struct {
 	Root *os.Root
 	// Dispatcher serves the requests that services make to each other; nil: they make none.
 	Dispatcher outbound.Dispatcher
-	Log        *slog.Logger // for guests' output and for defects; default: discard
+	// LogRate is how many bytes a second a service may add to the log in the long run; 0: no limit.
+	LogRate int64
+	Log     *slog.Logger // for guests' output and for defects; default: discard
 }
 
 func (c Config) withDefaults() Config {
@@ -253,7 +256,7 @@ func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deploymen
 // newDeployment opens what a deployment has beside its pool.
 func (k *Kind) newDeployment(s services.Spec, speaks abi.ABI) (*deployment, error) {
 	d := &deployment{kind: k, abi: speaks, spec: s, timeout: s.Options.Timeout, memoryBytes: s.Options.MemoryBytes,
-		settings: extension.NewSettings(s.Options.Config)}
+		settings: extension.NewSettings(s.Options.Config), logRate: lograte.New(k.cfg.LogRate)}
 	d.spec.Module = nil // compiled code is what is kept
 	if d.timeout == 0 {
 		d.timeout = k.cfg.Timeout
