@@ -9,63 +9,74 @@ import (
 	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
-// taken is what a request holds of the capacity.
+// taken is what a request holds of the capacity. Whose the shares are is in its record.
 type taken struct {
-	limiter    *admission.Limiter // nil if nothing is held of it, nor of shares
-	connection string             // that has a share; empty: none is held
-	client     netip.Addr         // that has a share; invalid: none is held
+	limiter    *admission.Limiter // nil if nothing is held
+	connection bool               // a place of the connection's share
+	client     bool               // a place of the client's share
 }
 
 // admit takes the shares of the request's connection and client, and then the limiter's capacity, and waits for what is not free.
 func (x *exchange) admit(l *admission.Limiter) error {
-	rec := &x.record
-	ctx := x.request.Context()
-	t := taken{limiter: l}
-	if shares := l.Shares(); shares != nil && x.only == "" {
-		connection, client := shareholders(&rec.Client, x.writer.http1)
-		if connection != "" {
-			wait, err := shares.Connections.Acquire(ctx, connection)
-			if rec.QueueWait += wait; err != nil {
-				return admissionError(err, l)
-			}
-			t.connection = connection
-		}
-		if client.IsValid() {
-			wait, err := shares.Clients.Acquire(ctx, client)
-			if rec.QueueWait += wait; err != nil {
-				t.limiter = nil
-				t.giveShares(shares)
-				return admissionError(err, l)
-			}
-			t.client = client
+	x.taken.limiter = l
+	err := x.takeShares(l)
+	if err == nil {
+		var wait time.Duration
+		wait, err = l.Acquire(x.request.Context())
+		x.record.QueueWait += wait
+	}
+	if err == nil {
+		return nil
+	}
+	x.giveShares()
+	return admissionError(err, l)
+}
+
+func (x *exchange) takeShares(l *admission.Limiter) error {
+	shares := l.Shares()
+	if shares == nil || x.only != "" { // a service's own request is a part of one that has its shares
+		return nil
+	}
+	ctx, rec := x.request.Context(), &x.record
+	connection, client := shareholders(&rec.Client, x.writer.http1)
+	if connection != "" {
+		wait, err := shares.Connections.Acquire(ctx, connection)
+		rec.QueueWait += wait
+		if x.taken.connection = err == nil; err != nil {
+			return err
 		}
 	}
-	wait, err := l.Acquire(ctx)
-	if rec.QueueWait += wait; err != nil {
-		t.giveShares(l.Shares())
-		return admissionError(err, l)
+	if client.IsValid() {
+		wait, err := shares.Clients.Acquire(ctx, client)
+		rec.QueueWait += wait
+		x.taken.client = err == nil
+		return err
 	}
-	x.taken = t
 	return nil
 }
 
 // release gives back what admit has taken, if it was not given back before.
 func (x *exchange) release(now time.Time) {
-	t := x.taken
-	if t.limiter == nil {
-		return
+	if x.taken.limiter != nil {
+		x.taken.limiter.ReleaseAt(now)
+		x.giveShares()
 	}
-	x.taken = taken{}
-	t.limiter.ReleaseAt(now)
-	t.giveShares(t.limiter.Shares())
 }
 
-func (t *taken) giveShares(shares *admission.Shares) {
-	if t.connection != "" {
-		shares.Connections.Release(t.connection)
+// giveShares gives the shares back, and forgets the limiter.
+func (x *exchange) giveShares() {
+	t := x.taken
+	x.taken = taken{}
+	if !t.connection && !t.client {
+		return
 	}
-	if t.client.IsValid() {
-		shares.Clients.Release(t.client)
+	shares := t.limiter.Shares()
+	connection, client := shareholders(&x.record.Client, x.writer.http1)
+	if t.connection {
+		shares.Connections.Release(connection)
+	}
+	if t.client {
+		shares.Clients.Release(client)
 	}
 }
 

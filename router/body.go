@@ -19,25 +19,29 @@ const firstPartBytes = 4 << 10
 // countingBody counts the bytes that the handler reads of a request body.
 type countingBody struct {
 	io.ReadCloser              // immutable; nil if the request has no body
-	ahead         []byte       // read before admission, and not yet by the handler
-	aheadErr      error        // how the reading before admission ended; io.EOF: all of the body is there
+	first         *firstPart   // immutable once the request is admitted; nil if nothing was read before
 	bytes         atomic.Int64 // atomic, because a stray reader may outlive the handler
 	ended         atomic.Bool  // atomic for the same reason; all of it was read from the connection
 }
 
+// firstPart is what was read of a body before admission.
+type firstPart struct {
+	bytes []byte // that the handler has not read yet
+	ended bool   // it is the whole body
+}
+
 // Read implements io.Reader.
 func (b *countingBody) Read(p []byte) (int, error) {
-	if len(b.ahead) > 0 {
-		n := copy(p, b.ahead)
-		b.ahead = b.ahead[n:]
+	if f := b.first; f != nil {
+		n := copy(p, f.bytes)
+		f.bytes = f.bytes[n:]
 		b.bytes.Add(int64(n))
-		if len(b.ahead) == 0 && n > 0 {
-			return n, b.aheadErr
+		switch {
+		case f.ended && len(f.bytes) == 0:
+			return n, io.EOF
+		case n > 0 || len(f.bytes) > 0:
+			return n, nil
 		}
-		return n, nil
-	}
-	if b.aheadErr != nil {
-		return 0, b.aheadErr
 	}
 	n, err := b.ReadCloser.Read(p)
 	b.bytes.Add(int64(n))
@@ -48,7 +52,7 @@ func (b *countingBody) Read(p []byte) (int, error) {
 }
 
 // Arrived reports whether the whole body was received before admission: reading it does not wait.
-func (b *countingBody) Arrived() bool { return b.aheadErr != nil }
+func (b *countingBody) Arrived() bool { return b.first != nil && b.first.ended }
 
 // awaitBody waits for a part of the request's body, if the limiter asks for that. A client that asks before it sends, with
 // Expect, is not made to send while there is room: it may be refused.
@@ -65,12 +69,11 @@ func (x *exchange) awaitBody(l *admission.Limiter) error {
 	part := make([]byte, size)
 	n, err := b.ReadCloser.Read(part) // the HTTP server's handler has set a deadline
 	x.record.BodyWait = time.Since(begin)
-	b.ahead = part[:n]
+	b.first = &firstPart{bytes: part[:n], ended: err == io.EOF}
 	switch {
 	case err == nil:
 		return nil
 	case err == io.EOF:
-		b.aheadErr = io.EOF
 		b.ended.Store(true)
 		// The passing of a deadline would look like the client's leaving. An error: the connection has none.
 		_ = http.NewResponseController(x.writer.inner).SetReadDeadline(time.Time{})

@@ -31,7 +31,6 @@ type exchange struct {
 	found   found
 	before  http.Header // a copy of the headers that were set before the router, nil if there were none
 	taken   taken       // of the capacity
-	refusal error       // why the request is not served; nil if it is
 	abort   bool        // the connection has to be closed
 	ended   time.Time   // when the service's handler has returned; zero if none was called
 }
@@ -48,7 +47,7 @@ func newExchange(w http.ResponseWriter, r *http.Request, client forwarded.Client
 	rec.Method, rec.Host, rec.URI, rec.Proto = r.Method, client.Host, r.RequestURI, r.Proto
 	rec.Remote, rec.UserAgent = client.Remote, r.UserAgent()
 	wr := &x.writer
-	wr.inner, wr.begin, wr.requestID[0] = w, rec.Time, rec.RequestID
+	wr.inner, wr.requestID[0] = w, rec.RequestID
 	wr.head, wr.http1 = r.Method == http.MethodHead, r.ProtoMajor == 1
 	if h := w.Header(); len(h) > 0 {
 		x.before = h.Clone()

@@ -70,10 +70,9 @@ func (rt *Router) Table() *Table { return rt.table.Load() }
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := newExchange(w, r, rt.trust.Client(r))
 	x.writer.leaving = &rt.leaving
-	var held int64
-	held, x.refusal = rt.held.take(r)
+	held, err := rt.held.take(r)
 	defer rt.held.give(held)
-	rt.answer(x)
+	rt.answer(x, err)
 }
 
 // Leave makes clients use no connection again: answers from now on say "Connection: close", which net/http turns into GOAWAY for HTTP/2.
@@ -86,11 +85,14 @@ func (rt *Router) Leave() { rt.leaving.Store(true) }
 func (rt *Router) ServeService(prefix Prefix, w http.ResponseWriter, r *http.Request) {
 	x := newExchange(w, r, (*forwarded.Trust)(nil).Client(r))
 	x.only = prefix
-	rt.answer(x)
+	rt.answer(x, nil)
 }
 
-func (rt *Router) answer(x *exchange) {
-	err := rt.serve(x)
+// answer serves the request, unless it is refused already, and answers what is still to be answered.
+func (rt *Router) answer(x *exchange, err error) {
+	if err == nil {
+		err = rt.serve(x)
+	}
 	x.conclude(err)
 	if rt.accessLog != nil {
 		rt.accessLog(&x.record)
@@ -104,8 +106,6 @@ func (rt *Router) answer(x *exchange) {
 // serve finds who answers the request and lets it. The error is what is still to be answered.
 func (rt *Router) serve(x *exchange) error {
 	switch {
-	case x.refusal != nil:
-		return x.refusal
 	case x.request.Method == http.MethodConnect:
 		return problem.New(problem.NotImplemented, "this server is not a proxy; use another method than CONNECT")
 	case x.request.Method == http.MethodOptions && x.request.URL.Path == "*":

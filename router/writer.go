@@ -15,14 +15,13 @@ import (
 // The first final status wins and later ones are dropped, as net/http does, but without its complaint in the log.
 type responseWriter struct {
 	inner     http.ResponseWriter // immutable
-	begin     time.Time           // immutable
 	head      bool                // immutable; the request's method is HEAD
 	http1     bool                // immutable
 	body      *countingBody       // immutable; nil if the request has none
 	requestID [1]string           // immutable; the header's value, kept here to save its allocation
 	status    int                 // 0 until a final status is committed
 	bytes     int64               // body bytes taken by the server
-	ttfb      time.Duration       // begin to commit
+	ttfb      time.Duration       // from the request to commit
 	hijacked  bool
 	owner     *exchange    // immutable; has what was admitted for the request; nil in tests
 	duplex    bool         // the handler reads and writes at a time
@@ -49,7 +48,9 @@ func (w *responseWriter) WriteHeader(status int) {
 	}
 	w.inner.WriteHeader(status) // panics on a status that is not one, and then none is committed
 	w.status = status
-	w.ttfb = time.Since(w.begin)
+	if w.owner != nil {
+		w.ttfb = time.Since(w.owner.record.Time)
+	}
 }
 
 // commit sends the status 200 if there was none.

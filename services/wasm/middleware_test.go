@@ -221,3 +221,23 @@ func TestIsolationThroughAChain(t *testing.T) {
 		require.Equal(t, "clean\n", found, "ending %c", letter)
 	}
 }
+
+// What answers behind a middleware has a time of its own: the middleware's deadline does not end its writes.
+func TestAnswersBehindHaveTheirOwnTime(t *testing.T) {
+	s := newServer(t, Config{Slots: 4})
+	const timeout, part, parts = 200 * time.Millisecond, 100 << 10, 3
+	layer, err := s.kind.PrepareMiddleware(t.Context(), specOf("/a", layerModule(passOnCode, nothingCode), registry.Options{Timeout: timeout}))
+	require.NoError(t, err)
+	s.serve("/a", middleware.New([]services.Middleware{layer}, handled{func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+		for range parts {
+			if _, err := w.Write(make([]byte, part)); err != nil {
+				return err
+			}
+			<-time.After(timeout)
+		}
+		return nil
+	}}))
+	a := s.get("/a")
+	require.Equal(t, http.StatusOK, a.StatusCode)
+	require.Len(t, a.body, parts*part)
+}
