@@ -178,7 +178,11 @@ func writeService(w io.Writer, s *service) error {
 		t.row("leased", q.Leased)
 	}
 	if r := s.Retiring; r != nil {
-		t.row("retiring", fmt.Sprintf("%s, %s, snapshots of %s", counted(r.Versions, "version"), counted(r.Requests, "request"), shown(r.Snapshot)))
+		text := counted(r.Versions, "version") + ", " + counted(r.Requests, "request")
+		if r.Snapshot > 0 {
+			text += ", snapshots of " + shown(r.Snapshot)
+		}
+		t.row("retiring", text)
 	}
 	t.row("last used", s.LastUsed)
 	if err := t.flush(); err != nil || len(s.History) == 0 {

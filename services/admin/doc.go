@@ -125,6 +125,6 @@
 // # Concurrency
 //
 // A Handler has no locks; all but its Deployer, which is attached once, is immutable. At most Config.MaxReads and
-// Config.MaxChanges requests are under way; more are answered 503 at once, as waiting is the business of the Deployer's writer
-// lock. The handler starts no goroutine.
+// Config.MaxChanges requests are under way; more are answered 503 at once, as waiting is the Deployer's
+// business. The handler starts no goroutine.
 package admin

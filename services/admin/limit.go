@@ -10,7 +10,7 @@ import (
 const retryAfter = 2 * time.Second
 
 // limiter bounds how many requests of one sort are under way. It never waits: the router's admission and the Deployer's
-// writer lock are the places that do.
+// claims and turns are the places that do.
 type limiter chan struct{}
 
 func newLimiter(places int) limiter { return make(limiter, places) }
