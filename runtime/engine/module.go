@@ -83,8 +83,13 @@ type Module struct {
 // Compile checks, rewrites and compiles a module. A *ModuleError says what is wrong with the module. The caller closes
 // the result.
 func (e *Engine) Compile(ctx context.Context, bin []byte, o ModuleOptions) (*Module, error) {
-	rewritten, info, err := rewrite.Rewrite(bin, e.rewriteOptions())
+	options := e.rewriteOptions()
+	options.Interrupted = ctx.Err
+	rewritten, info, err := rewrite.Rewrite(bin, options)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		return nil, &ModuleError{Violations: []string{err.Error()}, Cause: err}
 	}
 	m := &Module{engine: e, info: info, opts: o, limit: uint64(e.cfg.SlotBytes)}

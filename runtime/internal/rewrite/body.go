@@ -35,6 +35,11 @@ func (w *writer) codeEntries(info *Info) ([]byte, error) {
 		return nil, err
 	}
 	for i := range w.m.bodies {
+		if w.o.Interrupted != nil {
+			if err := w.o.Interrupted(); err != nil {
+				return nil, err
+			}
+		}
 		b.write(i)
 		function := w.m.importedFuncs + i
 		c := estimate.function(w.m.signatureOf(uint32(function)), b.out)

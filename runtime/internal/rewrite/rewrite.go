@@ -8,12 +8,15 @@ const (
 	YieldStackOverflow = 1 // calls nested too deeply; must not return
 )
 
-// Options are the parameters of Rewrite. All of them are part of the output.
+// Options are the parameters of Rewrite. All but the last are part of the output.
 type Options struct {
 	YieldModule, YieldName string // name of the injected import, (kind i32) -> i64
 	FuelSlice              int64  // initial value of the fuel global
 	StackBytes             int64  // initial value of the depth global: estimated bytes of guest call stack
 	MaxTableElements       uint32 // of all tables together: they get a share as their maximum, or their own lower one
+
+	// Interrupted, if it is set, is called between two functions; with its first error Rewrite ends, and returns it.
+	Interrupted func() error
 }
 
 // Inspect reads a module and describes it.
