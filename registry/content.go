@@ -31,6 +31,9 @@ func (v Version) ContentDigest() Digest {
 	if o.Isolation != "" {
 		e.field("isolation", o.Isolation)
 	}
+	if o.CGIArgs {
+		e.field("cgi_args", "true")
+	}
 	e.field("allow", o.Allow...)
 	e.pairs("config", o.Config)
 	e.pairs("mounts", o.Mounts)

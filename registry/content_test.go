@@ -18,7 +18,7 @@ func TestContentDigestIsSameContent(t *testing.T) {
 	draw := func() Version {
 		v := Version{Digest: DigestOf([]byte{byte(pick(2))}), Kind: [...]string{"k", "kb"}[pick(2)], Generation: Generation(pick(9))}
 		v.Options = Options{
-			MemoryBytes: int64(pick(2)), Timeout: time.Duration(pick(2)), Isolation: [...]string{"", "fresh"}[pick(2)],
+			MemoryBytes: int64(pick(2)), Timeout: time.Duration(pick(2)), Isolation: [...]string{"", "fresh"}[pick(2)], CGIArgs: pick(2) == 1,
 			Allow: texts[pick(len(texts))], Config: pairs[pick(len(pairs))], Mounts: pairs[pick(len(pairs))],
 			UseConfig: pairs[pick(len(pairs))],
 		}

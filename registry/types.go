@@ -55,6 +55,7 @@ type Options struct {
 	MemoryBytes int64         // linear memory budget of one request
 	Timeout     time.Duration // deadline of one request
 	Isolation   string        // "snapshot" or "fresh"
+	CGIArgs     bool          // a CGI command gets the words of an indexed query as arguments
 
 	// Allow lists what the service may call: origins such as "https://api.example.com", and "http://NAME.vespo.internal"
 	// for other services. Empty: nothing. None of these lists is changed once it is in a State.
@@ -72,7 +73,7 @@ type Options struct {
 
 // Equal tells whether both ask for the same.
 func (o Options) Equal(p Options) bool {
-	return o.MemoryBytes == p.MemoryBytes && o.Timeout == p.Timeout && o.Isolation == p.Isolation &&
+	return o.MemoryBytes == p.MemoryBytes && o.Timeout == p.Timeout && o.Isolation == p.Isolation && o.CGIArgs == p.CGIArgs &&
 		slices.Equal(o.Allow, p.Allow) && maps.Equal(o.Config, p.Config) && maps.Equal(o.Mounts, p.Mounts) &&
 		slices.Equal(o.Use, p.Use) && maps.Equal(o.UseConfig, p.UseConfig)
 }

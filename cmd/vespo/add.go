@@ -28,6 +28,7 @@ type addCmd struct {
 	Match     string `placeholder:"HEADER:VALUE" help:"Serve only requests with this header whose value begins so, as in 'Host: api.example.com'."`
 	Memory    string `placeholder:"SIZE" help:"Linear memory of one request, at most the server's --memory, which is the default."`
 	Timeout   string `placeholder:"DURATION" help:"Time limit of one request, for --upstream until the answer begins; the server's --timeout if not given."`
+	CGIArgs   bool   `name:"cgi-args" help:"Give a CGI command the words of a query without '=' as arguments, as for a search; without it, its only argument is its name."`
 	Isolation string `placeholder:"snapshot|fresh" help:"How a request gets its state: restored in place, or an instance of its own."`
 
 	Reset bool     `help:"Give options that are not given their defaults, instead of keeping those of the current version."`
@@ -123,6 +124,9 @@ func (c *addCmd) options() map[string]string {
 	}
 	if c.moduleFunction() {
 		given["function"] = "true"
+	}
+	if c.CGIArgs {
+		given["cgi_args"] = "true"
 	}
 	return given
 }

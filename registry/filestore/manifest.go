@@ -55,6 +55,7 @@ type versionV1 struct {
 	MemoryBytes int64     `json:"memory_bytes,omitempty"`
 	TimeoutNs   int64     `json:"timeout_ns,omitempty"`
 	Isolation   string    `json:"isolation,omitempty"`
+	CGIArgs     bool      `json:"cgi_args,omitempty"`
 	Allow       []string  `json:"allow,omitempty"`
 	Config      stringsV1 `json:"config,omitempty"`
 	Mounts      stringsV1 `json:"mounts,omitempty"`
@@ -166,7 +167,7 @@ func fromVersion(v registry.Version) versionV1 {
 	return versionV1{
 		Use: use, UseConfig: v.Options.UseConfig,
 		Digest: string(v.Digest), SizeBytes: v.SizeBytes, Kind: v.Kind,
-		MemoryBytes: v.Options.MemoryBytes, TimeoutNs: int64(v.Options.Timeout), Isolation: v.Options.Isolation,
+		MemoryBytes: v.Options.MemoryBytes, TimeoutNs: int64(v.Options.Timeout), Isolation: v.Options.Isolation, CGIArgs: v.Options.CGIArgs,
 		Allow: v.Options.Allow, Config: v.Options.Config, Mounts: v.Options.Mounts,
 		Origin:     string(v.Origin),
 		Generation: uint64(v.Generation), Deployed: v.Deployed,
@@ -182,7 +183,7 @@ func (v versionV1) version() registry.Version {
 		Digest: registry.Digest(v.Digest), SizeBytes: v.SizeBytes, Kind: v.Kind, Origin: registry.Origin(v.Origin),
 		Generation: registry.Generation(v.Generation), Deployed: v.Deployed.UTC(),
 		Options: registry.Options{
-			MemoryBytes: v.MemoryBytes, Timeout: time.Duration(v.TimeoutNs), Isolation: v.Isolation,
+			MemoryBytes: v.MemoryBytes, Timeout: time.Duration(v.TimeoutNs), Isolation: v.Isolation, CGIArgs: v.CGIArgs,
 			Allow: v.Allow, Config: v.Config, Mounts: v.Mounts, Use: use, UseConfig: v.UseConfig,
 		},
 	}

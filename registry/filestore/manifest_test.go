@@ -153,6 +153,7 @@ func TestOriginIsKept(t *testing.T) {
 
 func TestMiddlewareIsKept(t *testing.T) {
 	options := registry.Options{
+		CGIArgs:   true,
 		Use:       []registry.Digest{registry.DigestOf([]byte("a")), registry.DigestOf([]byte("b")), registry.DigestOf([]byte("a"))},
 		UseConfig: map[string]string{"key": "\x00 \u00e9"},
 	}

@@ -39,6 +39,9 @@ type Exchange struct {
 	Prefix string // the prefix that the service is bound to, "/" or "/a/b"
 	Rest   string // escaped path behind the prefix: "" or beginning with "/"
 
+	// QueryArgs makes the words of an indexed query the arguments of a CGI command.
+	QueryArgs bool
+
 	Header        Header        // without Host; may be changed by the guest
 	ContentLength int64         // -1 if unknown
 	Body          io.Reader     // bounded: it fails where it exceeds the limit of who made the exchange

@@ -109,7 +109,7 @@ func pairChanges(x, y map[string]string) string {
 // factNames are the names of all facts, in the order in which they are shown.
 func factNames() []string {
 	names := []string{"kind", fieldModule}
-	for _, name := range append([]string{fieldTimeout, fieldUse, fieldUseConfig, fieldMemory, fieldIsolation, fieldAllow, fieldConfig, fieldMount}, bindingFields()...) {
+	for _, name := range append([]string{fieldTimeout, fieldUse, fieldUseConfig, fieldMemory, fieldIsolation, fieldCGIArgs, fieldAllow, fieldConfig, fieldMount}, bindingFields()...) {
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
@@ -124,6 +124,7 @@ func factsOf(ctx context.Context, v registry.Version, blob blobReader) map[strin
 		fieldTimeout:   {text: durationText(o.Timeout)},
 		fieldMemory:    {text: sizeText(o.MemoryBytes)},
 		fieldIsolation: {text: o.Isolation},
+		fieldCGIArgs:   {text: strings.TrimPrefix(strconv.FormatBool(o.CGIArgs), "false")},
 		fieldAllow:     {text: strings.Join(o.Allow, ", ")},
 		fieldConfig:    {secret: o.Config},
 		fieldMount:     {text: pairsText(o.Mounts)},

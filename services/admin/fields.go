@@ -25,6 +25,7 @@ const (
 	fieldMemory    = "memory"
 	fieldTimeout   = "timeout"
 	fieldIsolation = "isolation"
+	fieldCGIArgs   = "cgi_args"   // true or false
 	fieldAllow     = "allow"      // may be given more than once
 	fieldConfig    = "config"     // NAME=VALUE, may be given more than once
 	fieldMount     = "mount"      // PATH=DIRECTORY, may be given more than once
@@ -36,7 +37,7 @@ const (
 
 // optionFields are what an add request can say in all of its forms, and others.
 func optionFields(others ...string) []string {
-	return append(append(others, fieldMemory, fieldTimeout, fieldIsolation, fieldAllow, fieldConfig, fieldMount, fieldMatch, fieldUse, fieldUseConfig), bindingFields()...)
+	return append(append(others, fieldMemory, fieldTimeout, fieldIsolation, fieldCGIArgs, fieldAllow, fieldConfig, fieldMount, fieldMatch, fieldUse, fieldUseConfig), bindingFields()...)
 }
 
 // isList tells whether a field may be given more than once: it is an array in JSON, or an object if isPairs says so too.
@@ -50,7 +51,7 @@ func isPairs(name string) bool {
 
 func isBoolean(name string) bool {
 	switch name {
-	case fieldReset, fieldKeepPrefix, fieldKeepLocation, fieldFunction, fieldQueue, fieldRedeliver, fieldDefault, fieldDurable:
+	case fieldReset, fieldCGIArgs, fieldKeepPrefix, fieldKeepLocation, fieldFunction, fieldQueue, fieldRedeliver, fieldDefault, fieldDurable:
 		return true
 	}
 	return false
@@ -191,6 +192,7 @@ func (f *fields) options() registry.Options {
 			f.violatef("%s isolation is %.60q: it must be snapshot or fresh", f.noun, value)
 		}
 	}
+	o.CGIArgs = f.boolean(fieldCGIArgs)
 	o.Allow = f.lists[fieldAllow]
 	o.Config = f.pairs(fieldConfig, "NAME=VALUE")
 	o.Mounts = f.pairs(fieldMount, "PATH=DIRECTORY")

@@ -35,6 +35,7 @@ func keptOptions() []keptOption {
 		{fieldUseConfig, true, func(to, from *registry.Options) { to.UseConfig = from.UseConfig }},
 		{fieldMemory, false, func(to, from *registry.Options) { to.MemoryBytes = from.MemoryBytes }},
 		{fieldIsolation, false, func(to, from *registry.Options) { to.Isolation = from.Isolation }},
+		{fieldCGIArgs, false, func(to, from *registry.Options) { to.CGIArgs = from.CGIArgs }},
 		{fieldAllow, false, func(to, from *registry.Options) { to.Allow = from.Allow }},
 		{fieldConfig, false, func(to, from *registry.Options) { to.Config = from.Config }},
 		{fieldMount, false, func(to, from *registry.Options) { to.Mounts = from.Mounts }},

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
@@ -205,10 +206,19 @@ func TestEnvironmentOfCommands(t *testing.T) {
 	}
 }
 
+// TestArgumentsOfCommands: no client chooses a program's options, unless the service asks for the words of a search.
 func TestArgumentsOfCommands(t *testing.T) {
-	s := newCommandServer(t, 10*time.Second)
-	a := s.command("/do?a=b&c+d&%22", printed("Content-Type: text/plain\n\n"), "args")
-	require.Equal(t, "\"/do\"\n\"a=b\"\n\"c d\"\n\"\\\"\"\n", a.body)
+	s := newServer(t, Config{})
+	s.add("/dump", guests.Wat(t, "cgiargs"), registry.Options{})
+	s.add("/search", guests.Wat(t, "cgiargs"), registry.Options{CGIArgs: true})
+	for path, want := range map[string]string{
+		"/dump?-c&print(1)": "/dump\x00", "/dump?a+b": "/dump\x00", "/dump": "/dump\x00",
+		"/search?a+b%20c": "/search\x00a\x00b c\x00", "/search?a=b": "/search\x00", "/search?%E9": "/search\x00\xe9\x00",
+	} {
+		require.Equal(t, want, s.get(path).body, path)
+	}
+	_, err := s.prepare("/a", guests.Wat(t, "hello"), registry.Options{CGIArgs: true})
+	require.Contains(t, problem.From(err).Violations[0], "cgi_args is for CGI commands")
 }
 
 // TestBodiesOfUnknownLength sends in chunks to a program that believes in CONTENT_LENGTH alone, as net/http/cgi does.
@@ -272,7 +282,7 @@ func TestRequestsSideBySideAreApart(t *testing.T) {
 		users.Go(func() {
 			for i := range 5 {
 				want := fmt.Sprintf("%d-%d", user, i)
-				a := s.command("/do?"+want, printed("Content-Type: text/plain\n\n"), "sleep 1ms", "args")
+				a := s.command("/do?"+want, printed("Content-Type: text/plain\n\n"), "sleep 1ms", "env")
 				if !strings.Contains(a.body, want) {
 					t.Errorf("%s: %s", want, a.body)
 				}

@@ -27,6 +27,7 @@ type exchange struct {
 // newExchange makes the exchange of an instance.
 func newExchange(d *deployment) *exchange {
 	x := &exchange{logs: d.environment.Log}
+	x.QueryArgs = d.spec.Options.CGIArgs
 	x.Config, x.Log, x.LocalAddr = d.spec.Options.Config, d.environment.Log, x.localAddr
 	x.Body, x.Response = &x.body, &x.response
 	return x

@@ -151,7 +151,11 @@ func (k *Kind) Functions() *Kind {
 // Validate implements services.Kind. It reads the module's sections; the rest is found when it is compiled.
 func (k *Kind) Validate(s services.Spec) error {
 	violations := k.checkOptions(s.Options)
-	if _, err := k.inspect(s.Module); err != nil {
+	speaks, err := k.inspect(s.Module)
+	if err == nil && s.Options.CGIArgs && speaks.Name() != (cgi.ABI{}).Name() {
+		violations = append(violations, "the option cgi_args is for CGI commands, the module speaks "+speaks.Name())
+	}
+	if err != nil {
 		var invalid *engine.ModuleError
 		if !errors.As(err, &invalid) {
 			return err

@@ -2,7 +2,7 @@
 // from standard input, and prints the answer. Any language that can print makes such a guest; in Go, net/http/cgi does.
 //
 // The rules are those of RFC 3875 (CGI/1.1) and of WAGI (github.com/deislabs/wagi, docs/environment_variables.md): the
-// arguments are the script's name and the parts of the query; Authorization, Connection and Proxy are not passed on.
+// argument is the script's name, unlike WAGI's, which has the parts of the query too; Authorization, Connection and Proxy are not passed on.
 // Where they leave room:
 //
 //   - A request body streams in if its length is known. Otherwise it is read whole first, because the command has to be told.

@@ -14,21 +14,24 @@ import (
 // serverSoftware is what SERVER_SOFTWARE says.
 const serverSoftware = "Vespo"
 
-// arguments gives the script's name and the parts of the query, decoded, as WAGI does. A part that cannot be decoded is
-// passed as it is.
+// arguments returns the script's name and, where the service asks for it, the words of an indexed query: one without "=", as the request for a
+// search has it (RFC 3875, section 4.4). Without that, no client chooses a program's options. A query that has a word which is no argument gives
+// none.
 func arguments(x *abi.Exchange) []string {
 	args := []string{x.Prefix}
 	_, query, _ := strings.Cut(x.URI, "?")
-	for part := range strings.SplitSeq(query, "&") {
-		if part == "" {
-			continue
-		}
-		if decoded, err := url.QueryUnescape(part); err == nil && !strings.ContainsRune(decoded, 0) {
-			part = decoded
-		}
-		args = append(args, part)
+	if !x.QueryArgs || query == "" || strings.Contains(query, "=") || x.Method != "GET" && x.Method != "HEAD" {
+		return args
 	}
-	return args
+	words := strings.Split(query, "+")
+	for i, word := range words {
+		decoded, err := url.PathUnescape(word)
+		if err != nil || strings.IndexByte(decoded, 0) >= 0 {
+			return args
+		}
+		words[i] = decoded
+	}
+	return append(args, words...)
 }
 
 // environment gives the meta-variables of a request. The service's configuration comes first, so that it cannot stand in

@@ -184,22 +184,26 @@ func TestSettingsAreVariablesToo(t *testing.T) {
 
 func TestArguments(t *testing.T) {
 	for query, want := range map[string][]string{
-		"":               nil,
-		"?":              nil,
-		"?a=b":           {"a=b"},
-		"?a=b&c=d":       {"a=b", "c=d"},
-		"?a&&b&":         {"a", "b"},
-		"?a+b":           {"a b"},
-		"?a%20b=%C3%A4":  {"a b=ä"},
-		"?a%3Db%26c":     {"a=b&c"},
-		"?a=%zz":         {"a=%zz"},
-		"?a=%00":         {"a=%00"},
-		"?a=b?c":         {"a=b?c"},
-		"?--help&-x=%2F": {"--help", "-x=/"},
+		"":                  nil,
+		"?":                 nil,
+		"?word":             {"word"},
+		"?a+b":              {"a", "b"},
+		"?a%20b+%C3%A4%2Bc": {"a b", "ä+c"},
+		"?a%3Db":            {"a=b"},
+		"?%E9":              {"\xe9"},
+		"?a=b":              nil,
+		"?a+b=c":            nil,
+		"?a+%zz":            nil,
+		"?a+%00":            nil,
+		"?-c&print(1)":      {"-c&print(1)"},
 	} {
 		x := newExchange()
 		x.URI = "/a/b" + query
+		require.Equal(t, []string{"/a"}, arguments(x), "%s: a client does not choose a program's options", query)
+		x.QueryArgs = true
 		require.Equal(t, append([]string{"/a"}, want...), arguments(x), query)
+		x.Method = "POST"
+		require.Equal(t, []string{"/a"}, arguments(x), "%s: no search", query)
 	}
 }
 
@@ -220,6 +224,7 @@ func FuzzEnvironment(f *testing.F) {
 		env := variables(t, x)
 		require.Equal(t, "GET", env["REQUEST_METHOD"])
 		require.NotContains(t, env, "HTTP_PROXY")
+		x.QueryArgs = true
 		for _, arg := range arguments(x) {
 			require.NotContains(t, arg, "\x00")
 		}

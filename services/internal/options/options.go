@@ -12,6 +12,7 @@ func Refuse(o registry.Options, noun string) (violations []string) {
 		{"memory", o.MemoryBytes != 0},
 		{"timeout", o.Timeout != 0},
 		{"isolation", o.Isolation != ""},
+		{"cgi_args", o.CGIArgs},
 		{"allow", len(o.Allow) > 0},
 		{"config", len(o.Config) > 0},
 		{"mount", len(o.Mounts) > 0},
