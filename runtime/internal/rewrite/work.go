@@ -8,7 +8,7 @@ import "fmt"
 var (
 	limitFunctionTime   = costLimit{4e9, 40e3, 30e9} // ns
 	limitFunctionMemory = costLimit{512 << 20, 4 << 10, 2 << 30}
-	limitModuleTime     = costLimit{10e9, 40e3, 600e9} // ns
+	limitModuleTime     = costLimit{10e9, 60e3, 1200e9} // ns
 	limitModuleCode     = costLimit{16 << 20, 16, 1 << 30}
 )
 
