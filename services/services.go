@@ -140,4 +140,5 @@ type QueueStatus struct {
 	Depth   int // requests that may wait
 	Waiting int // requests that no worker has taken
 	Leased  int // requests that a worker has taken, and not answered
+	Damaged int // stored requests that could not be read again and were set aside, since the server's start
 }

@@ -28,7 +28,7 @@ type service struct {
 	Problem     string   `json:"problem"`
 	Warm        int      `json:"warm"`
 	InFlight    int      `json:"in_flight"`
-	Queue       *struct{ Depth, Waiting, Leased int }
+	Queue       *struct{ Depth, Waiting, Leased, Damaged int }
 	Retiring    *retiring
 	LastUsed    time.Time `json:"last_used"`
 	History     []version `json:"history"`
@@ -176,6 +176,9 @@ func writeService(w io.Writer, s *service) error {
 	if q := s.Queue; q != nil {
 		t.row("waiting", fmt.Sprintf("%d of %d", q.Waiting, q.Depth))
 		t.row("leased", q.Leased)
+		if q.Damaged > 0 {
+			t.row("damaged", q.Damaged)
+		}
 	}
 	if r := s.Retiring; r != nil {
 		text := counted(r.Versions, "version") + ", " + counted(r.Requests, "request")

@@ -54,6 +54,7 @@ type queueView struct {
 	Depth   int `json:"depth"`
 	Waiting int `json:"waiting"`
 	Leased  int `json:"leased"`
+	Damaged int `json:"damaged,omitempty"`
 }
 
 // retiringView is the JSON form of the earlier versions that still have requests.
@@ -139,7 +140,7 @@ func viewOf(service registry.Service, status services.Status) serviceView {
 		v.Memory = version.Options.MemoryBytes
 	}
 	if q := status.Queue; q != nil {
-		v.Queue = &queueView{Depth: q.Depth, Waiting: q.Waiting, Leased: q.Leased}
+		v.Queue = &queueView{Depth: q.Depth, Waiting: q.Waiting, Leased: q.Leased, Damaged: q.Damaged}
 	}
 	if v.Isolation == "" {
 		v.Isolation = version.Options.Isolation

@@ -56,7 +56,10 @@ func (x *exchange) accept() error {
 		if errors.Is(err, stored.ErrFull) {
 			return full(err)
 		}
-		return problem.New(problem.Internal, "the request could not be stored; it was not accepted").WithCause(err)
+		x.d.line.complain("a request could not be stored", err)
+		p := problem.New(problem.NoCapacity, "the request could not be stored, and was not accepted; try again later")
+		p.RetryAfter = retryAfter
+		return p.WithCause(err)
 	}
 	x.d.line.keep(request)
 	h := x.w.Header()
@@ -93,6 +96,8 @@ func (d *deployment) serveResult(w http.ResponseWriter, r *http.Request, rec *ac
 		return x.send(&prack.Answer{Status: result.Status, Header: result.Header, Body: result.Body})
 	case stored.Unusable:
 		return backendError(nil)
+	case stored.Damaged:
+		return problem.New(problem.Internal, "what was stored of the request is damaged: it was set aside, and has no answer")
 	case stored.Failed:
 		return problem.New(problem.Deadline, "Timeout: no worker has answered the request in time")
 	}

@@ -100,6 +100,16 @@ func (d *deployment) Status() services.Status {
 	if d.plan.isDefault {
 		note = "default; "
 	}
+	if d.store != nil {
+		s.Queue.Damaged = d.store.DamagedAt(string(d.prefix))
+		if d.store.Broken() {
+			note += "its stored requests cannot be read or written: the file is damaged; "
+			s.State = services.StateFailed
+		}
+	}
+	if s.Queue.Damaged > 0 {
+		note += fmt.Sprintf("%d damaged requests set aside; ", s.Queue.Damaged)
+	}
 	s.Target = fmt.Sprintf("workers at http://%s%s (%s%d waiting, %d leased)", d.address, pathOf(d.prefix), note, waiting, leased)
 	s.InFlight, s.LastUsed = d.requests.Stats()
 	return s

@@ -18,7 +18,7 @@ import (
 
 // TestHammer lets clients, workers and durable versions come and go at a time. Every job ends, once, and nothing is left.
 func TestHammer(t *testing.T) {
-	store, err := stored.Open(filepath.Join(t.TempDir(), "requests.db"), time.Now())
+	store, err := stored.Open(filepath.Join(t.TempDir(), "requests.db"), time.Now(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, store.Close()) }()
 	l := newLine("/jobs", slog.New(slog.DiscardHandler))

@@ -169,7 +169,7 @@ func (k *Kind) openStoreLocked(p *plan) (*stored.Store, error) {
 	if !p.durable || k.store != nil {
 		return k.store, nil
 	}
-	store, err := stored.Open(filepath.Join(k.cfg.Dir, "requests.db"), time.Now())
+	store, err := stored.Open(filepath.Join(k.cfg.Dir, "requests.db"), time.Now(), k.cfg.Log)
 	if err != nil {
 		return nil, problem.New(problem.Internal, "the requests that durable queues have kept could not be read; the server's log has the reason").WithCause(err)
 	}

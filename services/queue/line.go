@@ -3,6 +3,7 @@ package queue
 import (
 	"container/list"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -30,10 +31,17 @@ type line struct {
 
 	kept map[*job]struct{} // guarded by mu: jobs that are in the store
 
+	unwritten []*job    // guarded by mu: expired jobs whose end could not be stored
+	retryAt   time.Time // guarded by mu: when that is tried again; zero if there are none
+	said      time.Time // guarded by mu: when a failure of the store was logged last
+
 	timer   *time.Timer    // guarded by mu; nil before there is something to wait for
 	alarm   time.Time      // guarded by mu: when timer fires; zero if it does not
 	running sync.WaitGroup // one for a timer that fires or will
 }
+
+// storeAgain is the pause before what could not be stored is tried again, and between two lines of the log about that.
+const storeAgain = 5 * time.Second
 
 // worker is one that waits for a request.
 type worker struct {
@@ -69,12 +77,47 @@ func (l *line) unlock(now time.Time) {
 		j.state = j.entry.State
 		close(j.done)
 	}
+	if store != nil && !l.retryAt.IsZero() && !l.retryAt.After(now) {
+		expired, l.unwritten, l.retryAt = append(expired, l.unwritten...), nil, time.Time{}
+	}
 	l.setAlarmLocked(now)
 	l.mu.Unlock()
+	l.storeExpired(store, expired, now)
+}
+
+// storeExpired stores the ends of expired jobs. What cannot be stored is tried again; meanwhile the store tells from the times of a request
+// that it has no result any more.
+func (l *line) storeExpired(store *stored.Store, expired []*job, now time.Time) {
+	var failed []*job
 	for _, j := range expired {
-		if err := store.Fail(l.prefix, j.stored, now); err != nil {
-			l.log.Error("the end of a stored request could not be stored", "prefix", l.prefix, "error", err)
+		switch err := store.Fail(l.prefix, j.stored, now); {
+		case err == nil, errors.Is(err, stored.ErrEnded), errors.Is(err, stored.ErrNotFound):
+		default:
+			failed = append(failed, j)
+			l.complain("the end of a stored request could not be stored; it is tried again", err)
 		}
+	}
+	if len(failed) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unwritten = append(l.unwritten, failed...)
+	l.retryAt = now.Add(storeAgain)
+	l.setAlarmLocked(now)
+}
+
+// complain logs a failure of the store, unless it did so a moment ago.
+func (l *line) complain(what string, err error) {
+	l.mu.Lock()
+	now := time.Now()
+	quiet := now.Sub(l.said) < storeAgain
+	if !quiet {
+		l.said = now
+	}
+	l.mu.Unlock()
+	if !quiet {
+		l.log.Error(what, "prefix", l.prefix, "error", err)
 	}
 }
 
@@ -103,6 +146,9 @@ func (l *line) takeLocked(now time.Time) *order {
 // setAlarmLocked makes the timer fire when something is due. One that fires too early does no harm.
 func (l *line) setAlarmLocked(now time.Time) {
 	next := l.queue.Next()
+	if !l.retryAt.IsZero() && (next.IsZero() || l.retryAt.Before(next)) {
+		next = l.retryAt
+	}
 	if l.closed || next.IsZero() || !l.alarm.IsZero() && !l.alarm.After(next) {
 		return
 	}
@@ -192,8 +238,19 @@ func (l *line) giveBack(o *order) {
 	l.queue.GiveBack(now, o.leaseID)
 }
 
-// answer ends the job with this lease; nil if there is none, or the lease is over. The reply then belongs to the job, if a client waits
-// for it, and else to the caller.
+// leased returns the job with this lease; nil if there is none, or the lease is over.
+func (l *line) leased(leaseID string) *job {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.unlock(now)
+	if e := l.queue.Find(now, leaseID); e != nil {
+		return e.Value.(*job)
+	}
+	return nil
+}
+
+// answer ends the job with this lease, for whose answer a client waits; nil if there is none, or the lease is over. The reply then belongs to
+// the job.
 func (l *line) answer(leaseID string, r *reply) *job {
 	now := time.Now()
 	l.mu.Lock()

@@ -18,6 +18,7 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/access"
 	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/queue/internal/prack"
+	"github.com/vespo-dev/vespo/services/queue/internal/stored"
 )
 
 const (
@@ -62,6 +63,9 @@ type failure struct {
 	text   string
 }
 
+// again is a failure of the server's store, which may be over soon.
+func again(text string) error { return &failure{http.StatusServiceUnavailable, text} }
+
 // Error implements error.
 func (f *failure) Error() string { return f.text }
 
@@ -79,6 +83,9 @@ func (ws *workers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if p.Status == http.StatusUnauthorized {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="vespo"`)
 		}
+	}
+	if told.status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
 	}
 	say(w, told.status, "error", told.text)
 }
@@ -150,15 +157,19 @@ func (ws *workers) poll(w http.ResponseWriter, r *http.Request, name registry.Pr
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), pollTimeout)
 	defer cancel()
-	o, err := ws.next(ctx, name)
-	if err != nil {
-		return err
+	for {
+		o, err := ws.next(ctx, name)
+		if err != nil {
+			return err
+		}
+		if r.Context().Err() != nil {
+			o.line.giveBack(o)
+			return &failure{http.StatusNotFound, textNothing}
+		}
+		if err := ws.handOut(w, o); !errors.Is(err, stored.ErrEnded) {
+			return err
+		}
 	}
-	if r.Context().Err() != nil {
-		o.line.giveBack(o)
-		return &failure{http.StatusNotFound, textNothing}
-	}
-	return ws.handOut(w, o)
 }
 
 // next waits for a request. A name that nothing has is waited for too, since workers ask again at once.
@@ -184,15 +195,20 @@ func (ws *workers) next(ctx context.Context, name registry.Prefix) (*order, erro
 	return nil, &failure{http.StatusNotFound, textNothing}
 }
 
-// handOut sends a request to a worker. What it does not get is handed out to another.
+// handOut sends a request to a worker. What it does not get is handed out to another. The error is stored.ErrEnded if the request has ended
+// instead, because what was stored of it is damaged.
 func (ws *workers) handOut(w http.ResponseWriter, o *order) error {
 	body := o.body
 	if o.stored != "" {
-		stored, err := o.line.load(o)
-		if body = budget.BodyOf(stored); err != nil {
+		text, err := o.line.load(o)
+		if body = budget.BodyOf(text); err != nil {
+			if errors.Is(err, stored.ErrEnded) || errors.Is(err, stored.ErrNotFound) {
+				o.line.leave(o.job)
+				return stored.ErrEnded
+			}
 			o.line.giveBack(o)
-			ws.kind.cfg.Log.Error("a stored request cannot be handed out", "prefix", o.line.prefix, "error", err)
-			return &failure{http.StatusInternalServerError, "the server could not read the request; its log has the reason"}
+			o.line.complain("a stored request cannot be handed out", err)
+			return again("the server could not prepare the request: try again")
 		}
 	}
 	m := prack.NewRequest(o.leaseID, o.environment, body.Chunks())
@@ -270,8 +286,8 @@ func (ws *workers) tooLong(name registry.Prefix, beginning []byte, most int64) e
 	return &failure{http.StatusRequestEntityTooLarge, err.Error()}
 }
 
-// deliver gives the reply to who waits for it. Identifiers are nobody's guess, so where no service is named, it may be any. There is an
-// error where nobody waits, or where a reply that is to be stored could not be.
+// deliver hands the reply to the waiting request. Lease ids are unguessable, so without a service name all queues are searched. The error says
+// that no request waits, or that a reply could not be stored and is to be sent again.
 func (ws *workers) deliver(name registry.Prefix, id string, r *reply) (*job, error) {
 	lines := ws.kind.all()
 	if name != "" {
@@ -281,18 +297,27 @@ func (ws *workers) deliver(name registry.Prefix, id string, r *reply) (*job, err
 		}
 	}
 	for _, l := range lines {
-		j := l.answer(id, r)
+		j := l.leased(id)
 		if j == nil {
 			continue
 		}
 		if j.stored == "" {
+			if j = l.answer(id, r); j == nil {
+				break // its time has ended just now
+			}
 			return j, nil
 		}
-		if err := l.finish(j, r); err != nil {
-			ws.kind.cfg.Log.Error("an answer could not be stored", "prefix", l.prefix, "error", err)
-			return j, &failure{http.StatusInternalServerError, "the answer could not be stored; the server's log has the reason"}
+		switch err := l.finish(j, r); {
+		case err == nil:
+			l.leave(j) // on disk first
+			return j, nil
+		case errors.Is(err, stored.ErrEnded), errors.Is(err, stored.ErrNotFound):
+			l.leave(j)
+		default: // the lease stays: the worker can try again
+			l.complain("an answer could not be stored", err)
+			return j, again("the answer could not be stored: send it again")
 		}
-		return j, nil
+		break
 	}
 	return nil, &failure{http.StatusNotFound, "no request waits for an answer with this identifier: it was answered, or its time is over"}
 }

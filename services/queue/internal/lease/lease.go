@@ -168,6 +168,12 @@ func (q *Queue) GiveBack(now time.Time, id string) bool {
 	return true
 }
 
+// Find returns the entry with this lease; nil if there is no such lease, or not any more.
+func (q *Queue) Find(now time.Time, id string) *Entry {
+	q.Advance(now)
+	return q.leased[id]
+}
+
 // Answer ends the entry with this lease; nil if there is no such lease, or not any more.
 func (q *Queue) Answer(now time.Time, id string) *Entry {
 	q.Advance(now)

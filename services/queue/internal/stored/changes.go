@@ -1,8 +1,9 @@
 package stored
 
 import (
-	"bytes"
 	"cmp"
+	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -11,10 +12,10 @@ import (
 
 // Put stores a request with its body. The error is ErrFull where there is no room.
 func (s *Store) Put(prefix string, r Request, body []byte) error {
-	if err := s.sweep(r.Accepted); err != nil {
-		return err
-	}
-	k, text := key{prefix, r.ID}, encode(record{Request: r})
+	s.sweep(r.Accepted)
+	k := key{prefix, r.ID}
+	sum := sumOf(k, bodies, body)
+	text := encode(k, record{Request: r, BodySum: &sum})
 	n := int64(len(text) + len(body))
 	s.mu.Lock()
 	full := s.bytes+n > MaxBytes
@@ -26,7 +27,7 @@ func (s *Store) Put(prefix string, r Request, body []byte) error {
 	if full {
 		return ErrFull
 	}
-	err := s.db.Batch(func(tx *bbolt.Tx) error {
+	err := s.update(func(tx *bbolt.Tx) error {
 		if err := put(tx, records, k, text); err != nil {
 			return err
 		}
@@ -40,34 +41,62 @@ func (s *Store) Put(prefix string, r Request, body []byte) error {
 
 // Unfinished gives the requests of a prefix that have not ended, in the order of their coming.
 func (s *Store) Unfinished(prefix string) (requests []Request, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	bad := map[key]error{}
+	err = s.view(func(tx *bbolt.Tx) error {
 		b := tx.Bucket([]byte(prefix))
-		if b == nil {
+		if b == nil || b.Bucket([]byte(records)) == nil {
 			return nil
 		}
-		return b.Bucket([]byte(records)).ForEach(func(_, text []byte) error {
-			r, err := decode(text)
-			if err == nil && r.Result.State == Pending {
+		return b.Bucket([]byte(records)).ForEach(func(id, text []byte) error {
+			k := key{prefix, string(id)}
+			r, err := decode(k, text)
+			switch {
+			case err != nil:
+				bad[k] = err
+			case r.Result.State == Pending:
 				requests = append(requests, r.Request)
 			}
-			return err
+			return nil
 		})
 	})
+	for k, cause := range bad {
+		err = errors.Join(err, s.setAside(k, cause, time.Now()))
+	}
 	slices.SortStableFunc(requests, func(a, b Request) int { return a.Accepted.Compare(b.Accepted) })
 	return requests, err
 }
 
-// Body gives the body of a request.
+// Body returns the body of a request. One that is damaged has ended by that: the error is ErrEnded.
 func (s *Store) Body(prefix, id string) (body []byte, err error) {
 	k := key{prefix, id}
-	err = s.db.View(func(tx *bbolt.Tx) error {
-		if get(tx, records, k) == nil {
-			return ErrNotFound
+	err = s.view(func(tx *bbolt.Tx) error {
+		r, err := stored(tx, k)
+		if err == nil {
+			body, err = content(tx, k, bodies, r.BodySum)
 		}
-		body = bytes.Clone(get(tx, bodies, k))
-		return nil
+		return err
 	})
-	return body, err
+	return body, s.settle(k, err, time.Now())
+}
+
+// stored reads the record of a request.
+func stored(tx *bbolt.Tx, k key) (record, error) {
+	text := get(tx, records, k)
+	if text == nil {
+		return record{}, ErrNotFound
+	}
+	return decode(k, text)
+}
+
+// settle sets a request aside that was found damaged; its error then is ErrEnded.
+func (s *Store) settle(k key, err error, now time.Time) error {
+	if !errors.Is(err, errValue) {
+		return err
+	}
+	if failed := s.setAside(k, err, now); failed != nil {
+		return errors.Join(err, failed)
+	}
+	return ErrEnded
 }
 
 // SetLease stores the lease of a request.
@@ -75,12 +104,12 @@ func (s *Store) SetLease(prefix, id string, l Lease) error {
 	return s.change(key{prefix, id}, func(r *record) { r.Lease = l }, nil)
 }
 
-// Finish stores how a request has ended. The body of the request is forgotten.
+// Finish stores how a request has ended. The body of the request is forgotten. The error is ErrEnded for one that has ended before.
 func (s *Store) Finish(prefix, id string, result Result) error {
-	if err := s.sweep(result.Ended); err != nil {
-		return err
-	}
-	return s.change(key{prefix, id}, func(r *record) { r.Result, r.Lease = result, Lease{} }, result.Body)
+	s.sweep(result.Ended)
+	k := key{prefix, id}
+	sum := sumOf(k, answers, result.Body)
+	return s.change(k, func(r *record) { r.Result, r.Lease, r.BodySum, r.AnswerSum = result, Lease{}, nil, &sum }, result.Body)
 }
 
 // Fail stores that a request was not answered in time.
@@ -88,22 +117,22 @@ func (s *Store) Fail(prefix, id string, now time.Time) error {
 	return s.Finish(prefix, id, Result{State: Failed, Ended: now})
 }
 
-// change writes a record anew, and the answer with it if the request has ended by that. What has ended stays as it is.
+// change writes a record anew, and the answer with it if the request has ended by that. What has ended before stays as it is: the error is
+// ErrEnded.
 func (s *Store) change(k key, edit func(*record), answer []byte) error {
 	var after record
 	var bytes int64
-	err := s.db.Batch(func(tx *bbolt.Tx) error {
-		text := get(tx, records, k)
-		if text == nil {
-			return ErrNotFound
-		}
-		r, err := decode(text)
-		if err != nil || r.Result.State != Pending {
-			after = r
+	err := s.update(func(tx *bbolt.Tx) error {
+		r, err := stored(tx, k)
+		if err != nil {
 			return err
 		}
+		if r.Result.State != Pending {
+			return ErrEnded
+		}
 		edit(&r)
-		after, text = r, encode(r)
+		text := encode(k, r)
+		after = r
 		bytes = int64(len(text) + len(get(tx, bodies, k)))
 		if r.Result.State != Pending {
 			bytes = int64(len(text) + len(answer))
@@ -116,10 +145,10 @@ func (s *Store) change(k key, edit func(*record), answer []byte) error {
 		}
 		return put(tx, records, k, text)
 	})
-	if err == nil && bytes > 0 {
+	if err == nil {
 		s.note(k, &after, bytes)
 	}
-	return err
+	return s.settle(k, err, time.Now())
 }
 
 // note keeps the books after a change.
@@ -141,34 +170,34 @@ func (s *Store) note(k key, r *record, bytes int64) {
 // Result tells what has become of a request; ErrNotFound if it is not known, or not any more.
 func (s *Store) Result(prefix, id string, now time.Time) (result Result, err error) {
 	k := key{prefix, id}
-	err = s.db.View(func(tx *bbolt.Tx) error {
-		text := get(tx, records, k)
-		if text == nil {
-			return ErrNotFound
-		}
-		r, err := decode(text)
+	err = s.view(func(tx *bbolt.Tx) error {
+		r, err := stored(tx, k)
 		switch {
 		case err != nil:
 			return err
 		case !r.gone().After(now):
 			return ErrNotFound
-		case r.Result.State == Pending && !r.Deadline.After(now):
-			r.Result = Result{State: Failed, Ended: r.Deadline}
+		case r.Result.State == Pending && r.over(now):
+			r.Result = Result{State: Failed, Ended: now}
 		}
 		result = r.Result
-		result.Body = bytes.Clone(get(tx, answers, k))
-		return nil
+		result.Body, err = content(tx, k, answers, r.AnswerSum)
+		return err
 	})
+	if err = s.settle(k, err, now); errors.Is(err, ErrEnded) {
+		return Result{State: Damaged, Ended: now}, nil
+	}
 	return result, err
 }
 
 // sweep forgets what was kept for long enough, and the oldest results beyond the bound of a prefix, unless that was done a moment ago.
-func (s *Store) sweep(now time.Time) error {
+// If that cannot be written, what is overdue stays until the next time: it keeps no other write from being tried.
+func (s *Store) sweep(now time.Time) {
 	old := s.overdue(now)
 	if len(old) == 0 {
-		return nil
+		return
 	}
-	err := s.db.Update(func(tx *bbolt.Tx) error {
+	err := s.update(func(tx *bbolt.Tx) error {
 		for _, k := range old {
 			if err := drop(tx, k); err != nil {
 				return err
@@ -176,10 +205,11 @@ func (s *Store) sweep(now time.Time) error {
 		}
 		return nil
 	})
-	if err == nil {
-		s.forget(old)
+	if err != nil {
+		s.log.Warn("old results of durable queues could not be deleted", slog.Any("error", err))
+		return
 	}
-	return err
+	s.forget(old)
 }
 
 // overdue lists what is to be forgotten.

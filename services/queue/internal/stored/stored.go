@@ -8,14 +8,14 @@
 package stored
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -33,7 +33,6 @@ const (
 const (
 	fileMode   = 0o600
 	openWait   = time.Second
-	batchDelay = time.Millisecond // that a write waits for others to be written with it
 	sweepEvery = time.Minute
 )
 
@@ -41,7 +40,12 @@ const (
 var (
 	ErrFull     = errors.New("as many bytes are stored as may be")
 	ErrNotFound = errors.New("no such request is stored")
+	ErrEnded    = errors.New("the request has ended")
+	ErrDamaged  = errors.New("the file of stored requests is damaged")
 )
+
+// errValue is matched by the errors about one stored request. It is set aside, and the others go on.
+var errValue = errors.New("a stored request is damaged")
 
 // Request is a request that has been stored, without its body.
 type Request struct {
@@ -70,6 +74,7 @@ const (
 	Answered State = "answered" // Status, Header and Body have the answer
 	Unusable State = "unusable" // was answered by what is no answer
 	Failed   State = "failed"   // was not answered in time
+	Damaged  State = "damaged"  // what was stored of it could not be read again
 )
 
 // Result is how a request has ended.
@@ -84,7 +89,9 @@ type Result struct {
 // record is the JSON form of what is known of a request.
 type record struct {
 	Request
-	Result Result `json:"result"`
+	Result    Result  `json:"result"`
+	BodySum   *uint32 `json:"body_sum,omitempty"`   // checksum of the body
+	AnswerSum *uint32 `json:"answer_sum,omitempty"` // checksum of the answer's body
 }
 
 // The buckets of a prefix; in each, keys are IDs.
@@ -101,13 +108,17 @@ type key struct{ prefix, id string }
 
 // Store is the file. It is safe for concurrent use.
 type Store struct {
-	db *bbolt.DB // immutable
+	db     *bbolt.DB    // immutable
+	log    *slog.Logger // immutable
+	writer writer
+	broken atomic.Bool // the file was found damaged while it was used
 
-	mu    sync.Mutex
-	known map[key]*size // guarded by mu: all that is stored
-	bytes int64         // guarded by mu: of all
-	order []key         // guarded by mu: what has ended, in order
-	swept time.Time     // guarded by mu; zero: never
+	mu      sync.Mutex
+	damaged map[string]int // guarded by mu: requests that were set aside, by prefix
+	known   map[key]*size  // guarded by mu: all that is stored
+	bytes   int64          // guarded by mu: of all
+	order   []key          // guarded by mu: what has ended, in order
+	swept   time.Time      // guarded by mu; zero: never
 }
 
 // size is what is known of a request without looking into the file.
@@ -118,27 +129,32 @@ type size struct {
 }
 
 // Open opens the file, and makes it if need be; the directory is there. Its lock dies with the process.
-func Open(path string, now time.Time) (_ *Store, err error) {
-	// A file that was cut off is mapped beyond its end, and a damaged one makes bbolt panic: neither shall end the server.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("open %s: it is damaged: %v", path, v)
-		}
-	}()
-	return open(path, now)
-}
-
-func open(path string, now time.Time) (*Store, error) {
-	db, err := bbolt.Open(path, fileMode, &bbolt.Options{Timeout: openWait, OpenFile: regular.OpenFile})
+//
+// A file whose structure is damaged is not opened: the error matches ErrDamaged. Single requests that are damaged are set aside.
+func Open(path string, now time.Time, log *slog.Logger) (s *Store, err error) {
+	err = guarded(func() (err error) {
+		s, err = open(path, now, log)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	db.MaxBatchDelay = batchDelay
-	s := &Store{db: db, known: make(map[key]*size)}
-	if err := errors.Join(syncDir(filepath.Dir(path)), s.load(), s.sweep(now)); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), db.Close())
+	return s, nil
+}
+
+func open(path string, now time.Time, log *slog.Logger) (*Store, error) {
+	if err := checkPages(path); err != nil {
+		return nil, err
 	}
+	db, err := bbolt.Open(path, fileMode, &bbolt.Options{Timeout: openWait, OpenFile: regular.OpenFile})
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{db: db, log: log, known: make(map[key]*size), damaged: make(map[string]int), writer: writer{turn: make(chan struct{}, 1)}}
+	if err := errors.Join(syncDir(filepath.Dir(path)), s.load(now)); err != nil {
+		return nil, errors.Join(err, guarded(db.Close))
+	}
+	s.sweep(now)
 	return s, nil
 }
 
@@ -155,20 +171,30 @@ func syncDir(path string) error {
 }
 
 // Close closes the file. No method may be called afterwards.
-func (s *Store) Close() error { return s.db.Close() }
+func (s *Store) Close() error {
+	if s.broken.Load() {
+		return nil // its locks may be held for ever by what has panicked; the file's lock ends with the process
+	}
+	return guarded(s.db.Close)
+}
 
 // load finds out what is in the file.
-func (s *Store) load() error {
+func (s *Store) load(now time.Time) error {
 	var ended []record
+	bad := map[key]error{}
 	prefixes := map[string]string{} // by id of what has ended
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		return tx.ForEach(func(prefix []byte, b *bbolt.Bucket) error {
-			return b.Bucket([]byte(records)).ForEach(func(_, text []byte) error {
-				r, err := decode(text)
+			if string(prefix) == asideName || b == nil || b.Bucket([]byte(records)) == nil {
+				return nil
+			}
+			return b.Bucket([]byte(records)).ForEach(func(id, text []byte) error {
+				k := key{string(prefix), string(id)}
+				r, err := decode(k, text)
 				if err != nil {
-					return err
+					bad[k] = err
+					return nil
 				}
-				k := key{string(prefix), r.ID}
 				n := int64(len(text) + len(get(tx, bodies, k)) + len(get(tx, answers, k)))
 				s.known[k] = &size{bytes: n, gone: r.gone(), ended: r.Result.State != Pending}
 				s.bytes += n
@@ -180,7 +206,15 @@ func (s *Store) load() error {
 		})
 	})
 	s.orderEnded(ended, prefixes)
+	for k, cause := range bad {
+		err = errors.Join(err, s.setAside(k, cause, now))
+	}
 	return err
+}
+
+// over reports whether a request without a result can have none any more: its time has passed, or its only lease has.
+func (r *record) over(now time.Time) bool {
+	return !r.Deadline.After(now) || r.Lease.ID != "" && !r.Redeliver && !r.Lease.End.After(now)
 }
 
 // gone is when the record is forgotten.
@@ -191,27 +225,10 @@ func (r *record) gone() time.Time {
 	return r.Deadline.Add(KeepFor)
 }
 
-func decode(text []byte) (record, error) {
-	var r record
-	if err := json.Unmarshal(text, &r); err != nil {
-		return r, fmt.Errorf("a record is damaged: %w", err)
-	}
-	return r, nil
-}
-
-// encode gives the text of a record.
-func encode(r record) []byte {
-	text, err := json.Marshal(r)
-	if err != nil {
-		panic("stored: a record cannot be encoded: " + err.Error())
-	}
-	return text
-}
-
 // get reads one value; it is valid as long as the transaction.
 func get(tx *bbolt.Tx, p part, k key) []byte {
 	b := tx.Bucket([]byte(k.prefix))
-	if b == nil {
+	if b == nil || b.Bucket([]byte(p)) == nil {
 		return nil
 	}
 	return b.Bucket([]byte(p)).Get([]byte(k.id))
@@ -239,7 +256,9 @@ func drop(tx *bbolt.Tx, k key) error {
 	}
 	var failed error
 	for _, p := range [...]part{records, bodies, answers} {
-		failed = errors.Join(failed, b.Bucket([]byte(p)).Delete([]byte(k.id)))
+		if values := b.Bucket([]byte(p)); values != nil {
+			failed = errors.Join(failed, values.Delete([]byte(k.id)))
+		}
 	}
 	return failed
 }

@@ -2,6 +2,7 @@ package stored
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,9 +15,11 @@ import (
 
 var start = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 func reopen(t *testing.T, path string, now time.Time) *Store {
 	t.Helper()
-	s, err := Open(path, now)
+	s, err := Open(path, now, quiet())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() }) // a second time, in tests that reopen
 	return s
@@ -76,8 +79,8 @@ func TestWhatHasEndedStays(t *testing.T) {
 	s := reopen(t, filepath.Join(t.TempDir(), "requests.db"), start)
 	require.NoError(t, s.Put("/jobs", request("a", start), nil))
 	require.NoError(t, s.Finish("/jobs", "a", Result{State: Answered, Ended: start, Status: 200, Body: []byte("first")}))
-	require.NoError(t, s.Fail("/jobs", "a", start))
-	require.NoError(t, s.SetLease("/jobs", "a", Lease{ID: "late"}))
+	require.ErrorIs(t, s.Fail("/jobs", "a", start), ErrEnded)
+	require.ErrorIs(t, s.SetLease("/jobs", "a", Lease{ID: "late"}), ErrEnded)
 	result, err := s.Result("/jobs", "a", start)
 	require.NoError(t, err)
 	require.Equal(t, "first", string(result.Body))
@@ -184,9 +187,9 @@ func TestDamaged(t *testing.T) {
 	clear(half[4*4096 : len(half)-4096])
 	for name, text := range map[string][]byte{"zeros": make([]byte, 1<<16), "cut off": whole[:5*4096], "cut in a page": whole[:3*4096+100], "emptied pages": half} {
 		require.NoError(t, os.WriteFile(path, text, 0o600))
-		_, err = Open(path, start)
+		_, err = Open(path, start, quiet())
 		require.ErrorContains(t, err, path, name)
 	}
-	_, err = Open(filepath.Join(t.TempDir(), "none", "requests.db"), start)
+	_, err = Open(filepath.Join(t.TempDir(), "none", "requests.db"), start, quiet())
 	require.Error(t, err)
 }
