@@ -63,6 +63,7 @@ func TestAddForms(t *testing.T) {
 		{"raw, media type with case and parameters", "/services/add" + query, "Application/WASM; version=1", module},
 		{"form", "/services/add", multiType, multi},
 		{"JSON", "/services/add", "application/json", text},
+		{"JSON, with a byte order mark", "/services/add", "application/json", "\ufeff" + text + "\r\n"},
 		{"JSON, with charset", "/services/add", `application/json;charset="UTF-8"`, " \n" + text + "\n\n"},
 	}
 	for _, tt := range tests {

@@ -34,6 +34,7 @@ func (d *decoder) decodeJSON(r *http.Request, body *pacedBody) (*addRequest, err
 
 // addJSON takes the members of a JSON object. It reports whether text is one: if not, nothing can be said about members.
 func (f *fields) addJSON(text []byte) bool {
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // with which some editors and shells begin
 	if len(bytes.TrimSpace(text)) == 0 {
 		f.violatef(`the body is empty: send a JSON object such as {"prefix": "hello", "source": "https://example.com/hello.wasm"}`)
 		return false

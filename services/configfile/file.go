@@ -148,7 +148,7 @@ func (f *File) tables(text []byte) (map[string]any, Violations) {
 		return nil, Violations{f.violation(0, "the file is empty; write a comment into it if nothing is to be served")}
 	}
 	var tables map[string]any
-	err := toml.Unmarshal(text, &tables)
+	err := toml.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &tables) // some editors begin with a byte order mark
 	var malformed *toml.DecodeError
 	switch {
 	case err == nil:

@@ -120,6 +120,14 @@ exec = "worker"
 	require.Zero(t, settings.At("memory", "x").Line)
 }
 
+// TestFilesOfWindows: a byte order mark and CR LF are no part of the file.
+func TestFilesOfWindows(t *testing.T) {
+	text := "\ufeff[server]\r\nslots = 3\r\n\r\n[[service]]\r\nprefix = \"a\"\r\nmodule = \"a.wasm\"\r\n"
+	path := filepath.Join(written(t, map[string]string{"vespo.toml": text, "a.wasm": "module"}), "vespo.toml")
+	_, err := Read(path, maxModule)
+	require.NoError(t, err)
+}
+
 func TestEverythingWrongIsToldWithItsLine(t *testing.T) {
 	for name, c := range map[string]struct {
 		text string

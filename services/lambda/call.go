@@ -102,7 +102,7 @@ func (h *Handler) requestFor(ctx context.Context, t target, c *invocation.Call, 
 		}
 		return r, err
 	}
-	if len(bytes.TrimSpace(payload)) == 0 {
+	if payload = withoutMark(payload); len(bytes.TrimSpace(payload)) == 0 {
 		payload = []byte("{}")
 	}
 	if !json.Valid(payload) {

@@ -90,6 +90,7 @@ func (h *Handler) invokeSync(w http.ResponseWriter, r *request, t target, c *inv
 	}
 	header := w.Header()
 	header.Set("X-Amz-Executed-Version", t.executed)
+	header.Set("X-Amzn-Trace-Id", c.TraceID)
 	if o.failure != "" {
 		header.Set("X-Amz-Function-Error", o.failure)
 	}

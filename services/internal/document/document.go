@@ -30,7 +30,7 @@ func Decode(text []byte, d any, noun string) error {
 	if len(text) > MaxBytes {
 		return fmt.Errorf("the document has %d bytes, at most %d are taken", len(text), MaxBytes)
 	}
-	dec := json.NewDecoder(bytes.NewReader(text))
+	dec := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff"))))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(d); err != nil {
 		return fmt.Errorf("the document is not one of %s: %w", noun, err)

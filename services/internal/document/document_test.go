@@ -20,6 +20,7 @@ func TestDocuments(t *testing.T) {
 	require.NoError(t, Decode(text, &got, "a test"))
 	require.Equal(t, want, got)
 	require.NoError(t, Decode([]byte(" {} \n"), new(plain), "a test"))
+	require.NoError(t, Decode([]byte("\ufeff{\r\n}\r\n"), new(plain), "a test"), "as some editors write it")
 	require.Panics(t, func() { Encode(make(chan int)) })
 }
 

@@ -39,6 +39,15 @@ func TestRead(t *testing.T) {
 	require.Equal(t, []int{6, 7, 8, 9, 10, 11, 12, 13}, lines)
 }
 
+// TestReadOfWindows: a byte order mark and CR LF are no part of the lines.
+func TestReadOfWindows(t *testing.T) {
+	rules, problems := read(t, "\ufeff/a = a.so\r", "Host: x /b = b.so\r", "\r")
+	require.Empty(t, problems)
+	require.Len(t, rules, 2)
+	require.Equal(t, "/a", rules[0].Key.String())
+	require.Equal(t, "b.so", rules[1].Library)
+}
+
 // planned gives the keys, with the line of each, and the problems.
 func planned(t testing.TB, lines ...string) (got []string, problems []Problem) {
 	rules, refused := read(t, lines...)

@@ -36,7 +36,11 @@ func Read(r io.Reader) (rules []Rule, problems []Problem, err error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLineBytes)
 	for number := 1; lines.Scan(); number++ {
-		text := withoutComment(lines.Text())
+		text := lines.Text()
+		if number == 1 {
+			text = strings.TrimPrefix(text, "\ufeff") // with which some editors begin
+		}
+		text = withoutComment(text)
 		if text == "" {
 			continue
 		}
