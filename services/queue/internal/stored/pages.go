@@ -8,6 +8,8 @@ import (
 	"hash/fnv"
 	"io/fs"
 	"os"
+
+	"github.com/vespo-dev/vespo/internal/regular"
 )
 
 // The layout of a bbolt file, version 2: pages, of which the first two are metas. See go.etcd.io/bbolt/internal/common.
@@ -35,7 +37,7 @@ type checker struct {
 // checkPages returns an error if the structure of the file is damaged. Keys and values are checked by their own checksums later. A file that has
 // no valid meta, such as an empty one, is left to bbolt.
 func checkPages(path string) error {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
