@@ -205,7 +205,7 @@ func TestHalfABodyIsTheFaultOfTheMiddleware(t *testing.T) {
 		require.Equal(t, http.StatusBadGateway, resp.StatusCode, "%s: %s", kind, text)
 		require.Contains(t, text, "bad-gateway")
 		require.NotContains(t, text, ownText)
-		line := regexp.MustCompile(`(?m)^.*WARN.*service=/` + kind + ` .*$`)
+		line := regexp.MustCompile(`(?m)^.*WARN.*a service failed a request.*service=/` + kind + ` .*$`)
 		require.True(t, h.server.await(line), "%s: %s", kind, h.server.stderr)
 		require.Regexp(t, `middleware 1 \(module [0-9a-f]{12}\): .*without feature_buffer_request`, line.FindString(h.server.stderr.String()))
 	}
