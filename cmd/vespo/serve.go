@@ -247,6 +247,7 @@ func (s *server) leave(listener *conns.Listener) {
 	if s.cfg.ShutdownDelay > 0 {
 		<-time.After(s.cfg.ShutdownDelay)
 	}
+	s.parts.deployer.BeginClose() // what compiles would be waited for
 	ctx, cancel := context.WithTimeout(context.Background(), lingerTime)
 	defer cancel()
 	listener.Linger(ctx)
