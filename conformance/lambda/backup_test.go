@@ -64,7 +64,7 @@ func TestBackup(t *testing.T) {
 		require.Equal(t, "pending", s.do("GET", accepted.Header.Get("Location"), "").Header.Get("Vespo-Result"))
 	}
 	check()
-	s.stop(syscall.SIGTERM)
+	s.Stop(syscall.SIGTERM)
 
 	restored := t.TempDir()
 	for _, name := range documentedBackup(t) {

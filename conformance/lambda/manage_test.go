@@ -253,7 +253,7 @@ func TestUpdateKeepsMiddleware(t *testing.T) {
 	code, err := os.ReadFile(module)
 	require.NoError(t, err)
 	s.vespo("add", "module", module, "--function", "--use", gate, "--use-config", "key=ada", "--timeout", "7s", "--config", "GREETING=hello")
-	s.vespo("add", "prog", "--exec", built.worker, "--use", gate, "--use-config", "key=ada", "--processes", "1")
+	s.vespo("add", "prog", "--exec", built.bootstrap, "--use", gate, "--use-config", "key=ada", "--processes", "1")
 	for name, archive := range map[string][]byte{"module": pack(t, map[string][]byte{"f.wasm": append(code, 0, 2, 1, 'x')}), "prog": workerZip(t)} {
 		check := func(path string) {
 			t.Helper()
