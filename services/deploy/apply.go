@@ -12,20 +12,20 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// Applied tells what Apply has brought about.
+// Applied describes the outcome of an Apply.
 type Applied struct {
 	Deployed  []Result          // added or replaced
-	TakenOver []registry.Prefix // of these, those that the management API had added
+	TakenOver []registry.Prefix // the subset of Deployed that the management API had added
 	Removed   []registry.Prefix
 }
 
-// Failure is why one service of an Apply cannot be.
+// Failure is the reason why one service of an Apply was refused.
 type Failure struct {
-	Index int // of the spec
+	Index int // in the specs
 	Err   error
 }
 
-// ApplyError says why nothing was applied, for all services of which that could be found out.
+// ApplyError is returned if nothing was applied. It holds the failures of all services that could be checked.
 type ApplyError struct {
 	Failures []Failure // never empty
 }
@@ -38,7 +38,7 @@ func (e *ApplyError) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-// Unwrap gives all reasons.
+// Unwrap returns the errors of all failures.
 func (e *ApplyError) Unwrap() (all []error) {
 	for _, f := range e.Failures {
 		all = append(all, f.Err)
@@ -46,13 +46,16 @@ func (e *ApplyError) Unwrap() (all []error) {
 	return all
 }
 
-// Apply makes specs what the configuration file has declared, in one transaction: what is new or different is deployed, what the file
-// declared before and does not any more is removed, and services of the management API stay, unless the file declares their prefix
-// now. All is prepared before one commit and one change of the table; where anything fails, nothing has changed, and the error is an
-// *ApplyError if it is about single services. A service that is as it is declared is left alone, unless it could not be
-// prepared before.
+// Apply makes specs the set of services declared by the configuration file, in one transaction. It deploys
+// new and changed services and removes those that the file no longer declares. Services of the management API
+// are kept, unless the file now declares their prefix. Unchanged services are left alone, unless their
+// preparation had failed.
 //
-// Single services are not held up by an Apply, but for those that it changes. After the first one, the server can be ready.
+// Everything is prepared before one commit and one change of the table. On an error nothing has changed; the
+// error is an *ApplyError if it concerns single services.
+//
+// Apply delays only changes of the services that it changes itself. The server can become ready after the
+// first Apply.
 func (d *Deployer) Apply(ctx context.Context, specs []services.Spec) (Applied, error) {
 	if err := d.validateAll(specs); err != nil {
 		return Applied{}, err
@@ -76,8 +79,8 @@ func (d *Deployer) Apply(ctx context.Context, specs []services.Spec) (Applied, e
 	return d.commitBatch(ctx, b, specs)
 }
 
-// claimDifference finds the specs, by index, that are not served as they are declared, and takes the claims to them and to
-// what is to be removed.
+// claimDifference returns the indices of the specs that differ from the served version. It claims their
+// prefixes and those of the services to be removed.
 func (d *Deployer) claimDifference(ctx context.Context, specs []services.Spec) (changed []int, release func(), err error) {
 	for {
 		_, prefixes := d.difference(specs)
@@ -88,11 +91,11 @@ func (d *Deployer) claimDifference(ctx context.Context, specs []services.Spec) (
 		if !slices.ContainsFunc(now, func(p registry.Prefix) bool { return !slices.Contains(prefixes, p) }) {
 			return changed, release, nil
 		}
-		release() // the management API has taken a prefix that the file declares; it can do so once for each
+		release() // the management API took a prefix that the file declares, at most once for each
 	}
 }
 
-// difference returns the specs, by index, that are to be deployed, and all prefixes that change.
+// difference returns the indices of the specs to deploy, and all prefixes that change.
 func (d *Deployer) difference(specs []services.Spec) (changed []int, prefixes []registry.Prefix) {
 	base := d.cfg.Registry.State()
 	declared := make(map[registry.Prefix]bool, len(specs))
@@ -111,7 +114,7 @@ func (d *Deployer) difference(specs []services.Spec) (changed []int, prefixes []
 	return changed, prefixes
 }
 
-// countDeclared makes n services a part of the start if this is the first Apply.
+// countDeclared adds n services to the progress of the start if this is the first Apply.
 func (d *Deployer) countDeclared(n int) (end func()) {
 	if d.applied.Load() {
 		return func() {}
@@ -126,8 +129,8 @@ func (d *Deployer) countDeclared(n int) (end func()) {
 	}
 }
 
-// Rehearse finds what is wrong with specs before an Apply does: it validates all and prepares those of the kinds that are named, whose
-// Prepare reaches nothing outside of the process. It changes nothing.
+// Rehearse finds errors in specs before an Apply. It validates all specs and prepares those of the given
+// kinds, whose Prepare must have no effects outside the process. It changes nothing.
 func (d *Deployer) Rehearse(ctx context.Context, specs []services.Spec, kinds ...string) error {
 	if err := d.validateAll(specs); err != nil {
 		return err
@@ -155,7 +158,7 @@ func (d *Deployer) Rehearse(ctx context.Context, specs []services.Spec, kinds ..
 	return nil
 }
 
-// validateAll looks at all specs and at their being different.
+// validateAll validates all specs and checks that their prefixes are unique.
 func (d *Deployer) validateAll(specs []services.Spec) error {
 	var failures []Failure
 	seen := make(map[registry.Prefix]bool)
@@ -175,10 +178,11 @@ func (d *Deployer) validateAll(specs []services.Spec) error {
 	return nil
 }
 
-// prepareAll prepares the changed specs side by side, all of them even if some fail, so that all reasons are told at once.
+// prepareAll prepares the changed specs in parallel. It prepares all even if some fail, so that all errors
+// are reported at once.
 func (d *Deployer) prepareAll(ctx context.Context, b *batch, specs []services.Spec, changed []int) error {
 	var all sync.WaitGroup
-	turn := make(chan struct{}, 2*d.cfg.PrepareParallel) // bounds the goroutines; those of guests wait for the turns beside
+	turn := make(chan struct{}, 2*d.cfg.PrepareParallel) // bounds the goroutines; preparations with guests also wait for turns
 	for _, i := range changed {
 		p := &prepared{spec: specs[i]}
 		p.spec.Origin = registry.OriginFile
@@ -217,14 +221,14 @@ func (d *Deployer) declaredDone() {
 	}
 }
 
-// closeAll closes what was prepared for a batch that is given up.
+// closeAll closes the deployments of an abandoned batch.
 func (d *Deployer) closeAll(b *batch) {
 	for _, p := range b.prepared {
 		d.closeUnpublished(p.spec.Prefix, p.deployment)
 	}
 }
 
-// unchanged reports whether the service is served as it is declared.
+// unchanged reports whether the service is served exactly as spec declares it.
 func (d *Deployer) unchanged(base *registry.State, spec services.Spec) bool {
 	current, ok := base.Services[spec.Prefix]
 	spec.Options.Use = digestsOf(spec.Use)
@@ -244,7 +248,8 @@ func (d *Deployer) prepareOne(ctx context.Context, p *prepared) {
 	}
 }
 
-// changeable refuses the management API what the configuration file declares.
+// changeable returns an error if the configuration file declares the service: the management API must not
+// change it.
 func (d *Deployer) changeable(prefix registry.Prefix) error {
 	if !d.cfg.FileRules || d.cfg.Registry.State().Services[prefix].Current.Origin != registry.OriginFile {
 		return nil

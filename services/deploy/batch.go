@@ -10,15 +10,15 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// prepared is a spec of an Apply whose blobs are held, with its deployment.
+// prepared is a spec of an Apply with its held blobs and its deployment.
 type prepared struct {
 	spec       services.Spec
 	deployment services.Deployment
-	release    func() // of the blobs; nil if they could not be stored
+	release    func() // releases the blobs; nil if they could not be stored
 	err        error
 }
 
-// batch is a transaction under way. It is one goroutine's.
+// batch is a transaction in progress. It is confined to one goroutine.
 type batch struct {
 	prepared   []*prepared
 	base, next *registry.State
@@ -28,7 +28,7 @@ type batch struct {
 	gone       map[registry.Prefix]bool // removed or replaced
 }
 
-// release lets the blobs go, those that no version names in the end to the collector.
+// release releases the blobs and starts a garbage collection for those that no version refers to.
 func (d *Deployer) release(b *batch) {
 	for _, p := range b.prepared {
 		if p.release != nil {
@@ -40,7 +40,8 @@ func (d *Deployer) release(b *batch) {
 	}
 }
 
-// commitBatch makes what was prepared, and what is not declared any more, one change. With an error nothing has changed.
+// commitBatch commits the prepared services and the removal of undeclared ones as one change. On an error
+// nothing has changed.
 func (d *Deployer) commitBatch(ctx context.Context, b *batch, specs []services.Spec) (Applied, error) {
 	unlock, err := d.lock(ctx)
 	if err != nil {
@@ -65,7 +66,7 @@ func (d *Deployer) commitBatch(ctx context.Context, b *batch, specs []services.S
 	return d.settleLocked(b), nil
 }
 
-// add makes what was prepared a part of the batch.
+// add adds a prepared service to the batch.
 func (b *batch) add(d *Deployer, p *prepared) {
 	old, replaces := b.base.Services[p.spec.Prefix]
 	next, service := b.next.Put(p.spec.Prefix, version(p.spec))
@@ -76,7 +77,7 @@ func (b *batch) add(d *Deployer, p *prepared) {
 	}
 }
 
-// version is what the catalogue keeps of a spec whose blob is stored.
+// version returns the catalogue entry of a spec whose blobs are stored.
 func version(spec services.Spec) registry.Version {
 	return registry.Version{
 		Digest: spec.Digest, SizeBytes: int64(len(spec.Module)), Kind: spec.Kind, Options: spec.Options, Origin: spec.Origin,
@@ -84,7 +85,7 @@ func version(spec services.Spec) registry.Version {
 	}
 }
 
-// removeUndeclared takes out what came from the file and is not in it any more.
+// removeUndeclared removes the services that came from the file and are no longer in it.
 func (b *batch) removeUndeclared(specs []services.Spec) (err error) {
 	declared := make(map[registry.Prefix]bool, len(specs))
 	for _, spec := range specs {
@@ -103,7 +104,7 @@ func (b *batch) removeUndeclared(specs []services.Spec) (err error) {
 	return nil
 }
 
-// tableOf builds the table that is current once the batch is applied.
+// tableOf builds the table that becomes current with the batch.
 func (d *Deployer) tableOf(b *batch) (*router.Table, error) {
 	all := slices.DeleteFunc(d.snapshot(), func(l *live) bool { return b.gone[l.service.Prefix] })
 	all = append(all, b.fresh...)
@@ -117,7 +118,7 @@ func (d *Deployer) tableOf(b *batch) (*router.Table, error) {
 	return table, nil
 }
 
-// publishLocked commits the batch and makes it what is served. With an error nothing has changed.
+// publishLocked commits the batch and publishes its table. On an error nothing has changed.
 func (d *Deployer) publishLocked(ctx context.Context, b *batch) error {
 	first := !d.applied.Load()
 	if b.next == b.base && !first {
@@ -132,13 +133,13 @@ func (d *Deployer) publishLocked(ctx context.Context, b *batch) error {
 			return asProblem("store the change", err)
 		}
 	}
-	// The point of no return is behind: nothing from here on can fail.
+	// The point of no return: nothing from here on can fail.
 	d.applied.Store(true)
 	d.cfg.Router.Publish(table.Complete())
 	return nil
 }
 
-// settleLocked retires what the published batch has replaced, and tells of it.
+// settleLocked retires the versions that the published batch has replaced, and reports the changes.
 func (d *Deployer) settleLocked(b *batch) Applied {
 	applied := Applied{Removed: b.removed, TakenOver: b.taken}
 	for _, l := range b.fresh {

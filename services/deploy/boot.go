@@ -11,14 +11,13 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// The log is told how far the start has come when there is progress, every progressInterval at most, and when there is none, after
-// stillInterval.
+// Start logs its progress at most once per progressInterval, and also without progress after stillInterval.
 const (
 	progressInterval = 2 * time.Second
 	stillInterval    = 5 // times progressInterval
 )
 
-// Boot is Load and Start.
+// Boot calls Load and Start.
 func (d *Deployer) Boot(ctx context.Context) error {
 	if err := d.Load(ctx); err != nil {
 		return err
@@ -26,8 +25,8 @@ func (d *Deployer) Boot(ctx context.Context) error {
 	return d.Start(ctx)
 }
 
-// Load publishes a table with all that the catalogue names, in the state "starting". From then on changes are accepted. The error is
-// ctx's or ErrClosed, when nothing was published, or ErrBooted.
+// Load publishes a table with all services of the catalogue, in the state "starting". After it, changes are
+// accepted. The error is ctx's or ErrClosed (both before anything was published) or ErrBooted.
 func (d *Deployer) Load(ctx context.Context) error {
 	end, err := d.begin(phaseNew)
 	if err != nil {
@@ -72,12 +71,13 @@ func (d *Deployer) Load(ctx context.Context) error {
 // handover is a service whose start has ended.
 type handover struct {
 	from, to *live
-	release  func() // of the claim
+	release  func() // releases the claim
 }
 
-// Start prepares the services that Load has published, at most PrepareParallel with guests at a time and those first that requests wait for.
-// Each serves as soon as it is prepared. A service that cannot be prepared any more stays in the catalogue, is reported by
-// Events.Unavailable and the log, and answers 503 until it is deployed anew, rolled back or removed. The error is ctx's or ErrClosed.
+// Start prepares the services that Load has published, at most PrepareParallel with guests at a time.
+// Services with waiting requests come first. Each service serves as soon as it is prepared. A service that
+// cannot be prepared stays in the catalogue, is reported by Events.Unavailable and the log, and answers 503
+// until it is deployed again, rolled back or removed. The error is ctx's or ErrClosed.
 func (d *Deployer) Start(ctx context.Context) error {
 	end, err := d.begin(phaseServing)
 	if err != nil {
@@ -93,7 +93,7 @@ func (d *Deployer) Start(ctx context.Context) error {
 	reporting, stop := context.WithCancel(ctx)
 	var reporter sync.WaitGroup
 	reporter.Go(func() { d.reportStart(reporting, began) })
-	go func() { // ends with the workers, whom this function outlives
+	go func() { // ends with the workers, before this function returns
 		workers.Wait()
 		close(finished)
 	}()
@@ -123,7 +123,7 @@ func (d *Deployer) Start(ctx context.Context) error {
 	return nil
 }
 
-// reportStart logs how far the start has come, until ctx ends.
+// reportStart logs the progress of the start until ctx ends.
 func (d *Deployer) reportStart(ctx context.Context, began time.Time) {
 	ticker := time.NewTicker(progressInterval)
 	defer ticker.Stop()
@@ -143,7 +143,7 @@ func (d *Deployer) reportStart(ctx context.Context, began time.Time) {
 	}
 }
 
-// startServices prepares one service after the other, until none is left or ctx ends.
+// startServices prepares one service after the other until none is left or ctx ends.
 func (d *Deployer) startServices(ctx context.Context, finished chan<- handover) {
 	for d.interrupted(ctx) == nil {
 		d.mu.Lock()
@@ -163,7 +163,7 @@ func (d *Deployer) startServices(ctx context.Context, finished chan<- handover) 
 	}
 }
 
-// claimStart takes the claim to a service. Without wait, one that a change has is left for later.
+// claimStart claims a service. Without wait, a service that a change has claimed is put off until later.
 func (d *Deployer) claimStart(ctx context.Context, l *live, wait bool) (release func(), ok bool) {
 	if wait {
 		release, err := d.claim(ctx, patient, l.service.Prefix)
@@ -179,7 +179,7 @@ func (d *Deployer) claimStart(ctx context.Context, l *live, wait bool) (release 
 	return nil, false
 }
 
-// startService prepares a service whose claim is held, and hands both over.
+// startService prepares a claimed service and sends it to finished, together with the claim.
 func (d *Deployer) startService(ctx context.Context, l *live, release func(), finished chan<- handover) {
 	deployment, err := d.reprepare(ctx, l.service)
 	if d.interrupted(ctx) != nil {
@@ -191,9 +191,9 @@ func (d *Deployer) startService(ctx context.Context, l *live, release func(), fi
 	finished <- handover{from: l, to: fresh, release: release}
 }
 
-// handOver makes the prepared versions what is routed to.
+// handOver publishes the prepared versions.
 func (d *Deployer) handOver(ctx context.Context, batch []handover) {
-	d.writer <- struct{}{} // held for moments by others
+	d.writer <- struct{}{} // others hold it only briefly
 	defer func() { <-d.writer }()
 	if d.interrupted(ctx) != nil {
 		for _, h := range batch {
@@ -214,7 +214,7 @@ func (d *Deployer) handOver(ctx context.Context, batch []handover) {
 	}
 	for i := range batch {
 		all = append(all, batch[i].to)
-		if err := checkNeighbours(all[len(all)-1:], all); err != nil { // one of them was deployed while the other had failed
+		if err := checkNeighbours(all[len(all)-1:], all); err != nil { // one was deployed while the other had failed
 			d.discard(batch[i].to)
 			batch[i].to = d.newLiveOr(ctx, batch[i].from.service, nil, err)
 			all[len(all)-1] = batch[i].to
@@ -231,7 +231,7 @@ func (d *Deployer) handOver(ctx context.Context, batch []handover) {
 	}
 }
 
-// newLiveOr makes a live service of a deployment, or of the error that there is in its place: a refusal.
+// newLiveOr returns a live version of deployment, or, if err is not nil, of a refusal that reports err.
 func (d *Deployer) newLiveOr(ctx context.Context, service registry.Service, deployment services.Deployment, err error) *live {
 	if err == nil {
 		return d.newLive(service, deployment, nil)
@@ -257,12 +257,12 @@ func (d *Deployer) reprepare(ctx context.Context, service registry.Service) (ser
 		return nil, err
 	}
 	if !d.cfg.FileRules {
-		spec.Origin = registry.OriginAPI // a file that is gone vouches for nothing
+		spec.Origin = registry.OriginAPI // without the file, its services are not trusted
 	}
 	return d.prepare(ctx, patient, spec)
 }
 
-// interrupted says why a start is to be given up.
+// interrupted returns the reason to abort a start, or nil.
 func (d *Deployer) interrupted(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("boot: %w", err)

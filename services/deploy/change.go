@@ -9,13 +9,14 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// Add deploys a version: a new service, or the next version of the one that has the prefix. Deploying what is current
-// already is a deploy like any other: it gets a generation and fresh instances. When Add returns without an error,
-// the change is durable and every request that arrives from now on sees it; with an error nothing has changed. ctx is
-// looked at until the commit and not after it.
+// Add deploys a new service, or the next version of the service at the prefix. Deploying the current version
+// again is a deploy like any other: it gets a generation and fresh instances. When Add returns without an
+// error, the change is durable and every later request sees it. On an error nothing has changed. ctx is
+// ignored after the commit.
 //
-// A spec whose options name middleware, and which has no modules for it, means those that the catalogue has: it was made of a version there,
-// and what stands in front of a service is not to be lost with a change of something else.
+// If the options of spec name middleware but spec has no modules for it, the modules are read from the
+// catalogue. Such a spec was made from a stored version, whose middleware must not be lost in an unrelated
+// change.
 func (d *Deployer) Add(ctx context.Context, spec services.Spec) (Result, error) {
 	if err := d.checkPhase(phaseServing); err != nil {
 		return Result{}, err
@@ -30,8 +31,8 @@ func (d *Deployer) Add(ctx context.Context, spec services.Spec) (Result, error) 
 	return d.change(ctx, spec.Prefix, func(registry.Service) (services.Spec, error) { return spec, nil })
 }
 
-// Change is Add with a spec that is made of the service as it is: no other change of the service comes between. The service
-// is the zero one if the prefix is free. build must be quick.
+// Change is like Add with a spec that build makes from the current service. No other change of the service
+// can come between. build gets the zero Service if the prefix is free. It must be quick.
 func (d *Deployer) Change(
 	ctx context.Context, prefix registry.Prefix, build func(registry.Service) (services.Spec, error),
 ) (Result, error) {
@@ -47,7 +48,7 @@ func (d *Deployer) Change(
 	})
 }
 
-// complete reads the middleware of a spec that has the digests alone.
+// complete reads the middleware modules of a spec that has only their digests.
 func (d *Deployer) complete(ctx context.Context, spec services.Spec) (services.Spec, error) {
 	if len(spec.Use) > 0 || len(spec.Options.Use) == 0 {
 		return spec, nil
@@ -59,7 +60,7 @@ func (d *Deployer) complete(ctx context.Context, spec services.Spec) (services.S
 	return spec, nil
 }
 
-// change deploys what build makes, which is valid.
+// change deploys the spec that build returns. build must return a valid one.
 func (d *Deployer) change(
 	ctx context.Context, prefix registry.Prefix, build func(registry.Service) (services.Spec, error),
 ) (result Result, err error) {
@@ -86,21 +87,21 @@ func (d *Deployer) change(
 	}
 	defer func() {
 		releaseBlobs()
-		if err != nil { // else whoever deploys what cannot be prepared fills the disk
+		if err != nil { // else failing deploys fill the disk with their blobs
 			d.retiring.Go(d.collectGarbage)
 		}
 	}()
 	return d.deploy(ctx, spec)
 }
 
-// Rollback makes the version current again that was so before the present one. As with kubectl's rollout undo and
-// Heroku's rollback, it is a deploy of its own with the next generation, and the version that it takes away becomes
-// the previous one: rolling back twice ends where it began. RollbackTo goes further back.
+// Rollback makes the version before the current one current again. Like kubectl's rollout undo and Heroku's
+// rollback, it is a deploy with the next generation. The replaced version becomes the previous one, so two
+// rollbacks restore the initial state. RollbackTo reaches older versions.
 func (d *Deployer) Rollback(ctx context.Context, prefix registry.Prefix) (Result, error) {
 	return d.rollback(ctx, prefix, func(s *registry.State) (registry.Version, error) { return s.Previous(prefix) })
 }
 
-// RollbackTo is Rollback to the version that was deployed in generation g; the history must hold it.
+// RollbackTo is like Rollback, to the version of generation g, which must be in the history.
 func (d *Deployer) RollbackTo(ctx context.Context, prefix registry.Prefix, g registry.Generation) (Result, error) {
 	return d.rollback(ctx, prefix, func(s *registry.State) (registry.Version, error) { return s.At(prefix, g) })
 }
@@ -129,14 +130,14 @@ func (d *Deployer) rollback(
 	if err != nil {
 		return Result{}, asProblem("read the earlier version's module", err)
 	}
-	spec.Origin = registry.OriginAPI // who rolls back is not the file, whatever the version came from
+	spec.Origin = registry.OriginAPI // a rollback comes from the API, even to a version from the file
 	if err := d.Validate(spec); err != nil {
 		return Result{}, err
 	}
 	return d.deploy(ctx, spec)
 }
 
-// stored is the spec of a version in the catalogue.
+// stored returns the spec of a version in the catalogue.
 func (d *Deployer) stored(ctx context.Context, prefix registry.Prefix, v registry.Version) (services.Spec, error) {
 	module, err := d.cfg.Registry.Blob(ctx, v.Digest)
 	if err != nil {
@@ -152,7 +153,8 @@ func (d *Deployer) stored(ctx context.Context, prefix registry.Prefix, v registr
 	}, nil
 }
 
-// deploy goes from "prepare" to "drain" with a spec whose blobs are held or named, and the claim to its prefix.
+// deploy runs the steps from "prepare" to "drain". The blobs of spec must be held or referenced by the
+// catalogue, and its prefix claimed.
 func (d *Deployer) deploy(ctx context.Context, spec services.Spec) (Result, error) {
 	deployment, err := d.prepare(ctx, impatient, spec)
 	if err != nil {
@@ -179,7 +181,7 @@ func (d *Deployer) deploy(ctx context.Context, spec services.Spec) (Result, erro
 	return result, nil
 }
 
-// Remove takes a service and its history out of the catalogue. Requests in flight end as if it were still there.
+// Remove removes a service and its history from the catalogue. Requests in flight complete normally.
 func (d *Deployer) Remove(ctx context.Context, prefix registry.Prefix) error {
 	end, err := d.begin(phaseServing)
 	if err != nil {
@@ -212,7 +214,8 @@ func (d *Deployer) Remove(ctx context.Context, prefix registry.Prefix) error {
 	return nil
 }
 
-// commitLocked makes fresh, or nothing if it is nil, what is live at prefix. With an error nothing has changed.
+// commitLocked commits next and makes fresh the live version at prefix; nil removes the service. On an error
+// nothing has changed.
 func (d *Deployer) commitLocked(
 	ctx context.Context, base, next *registry.State, prefix registry.Prefix, fresh *live,
 ) error {
@@ -223,7 +226,7 @@ func (d *Deployer) commitLocked(
 	if err := d.cfg.Registry.Commit(ctx, base, next); err != nil {
 		return asProblem("store the change", err)
 	}
-	// The point of no return is behind: nothing below can fail.
+	// The point of no return: nothing below can fail.
 	d.cfg.Router.Publish(table)
 	if old := d.replace(prefix, fresh); old != nil {
 		d.retire(old)
@@ -231,7 +234,8 @@ func (d *Deployer) commitLocked(
 	return nil
 }
 
-// tableWith builds the table that is current once fresh, or nothing, is at prefix.
+// tableWith builds the table that becomes current with fresh at prefix, or without a service there if fresh
+// is nil.
 func (d *Deployer) tableWith(prefix registry.Prefix, fresh *live) (*router.Table, error) {
 	all := slices.DeleteFunc(d.snapshot(), func(l *live) bool { return l.service.Prefix == prefix })
 	if fresh != nil {
@@ -243,7 +247,7 @@ func (d *Deployer) tableWith(prefix registry.Prefix, fresh *live) (*router.Table
 	return d.buildTable(all)
 }
 
-// replace puts fresh, or nothing, in the place of what is live at prefix and gives that.
+// replace makes fresh the live version at prefix, or removes it if fresh is nil. It returns the previous one.
 func (d *Deployer) replace(prefix registry.Prefix, fresh *live) (old *live) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// claims keeps two changes of one service apart while changes of different services go on side by side. Whoever holds the
-// claim to a prefix can rely on its version in the catalogue until the release.
+// claims serialises changes of the same service while changes of different services run in parallel. The
+// current version of a claimed prefix does not change until the holder releases the claim.
 type claims struct {
 	mu    sync.Mutex
 	taken map[registry.Prefix]bool // guarded by mu
@@ -20,7 +20,8 @@ func newClaims() *claims {
 	return &claims{taken: make(map[registry.Prefix]bool), freed: make(chan struct{})}
 }
 
-// try takes all prefixes, or none. If it takes none, changed is closed when another try is worthwhile.
+// try takes all prefixes or none. If it takes none, changed is closed at the next release, when another try
+// may succeed.
 func (c *claims) try(prefixes []registry.Prefix) (ok bool, changed <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,15 +46,15 @@ func (c *claims) release(prefixes []registry.Prefix) {
 	c.freed = make(chan struct{})
 }
 
-// patience is how a change behaves when it has to wait.
+// patience selects the behaviour of a change that has to wait.
 type patience bool
 
 const (
-	impatient patience = false // refused if MaxWaiters changes wait already
-	patient   patience = true  // waits however many others do; for the file and the start, of which there is one each
+	impatient patience = false // refused if MaxWaiters changes are waiting already
+	patient   patience = true  // always waits; for the configuration file and the start, of which there is one each
 )
 
-// claim takes the claims to all prefixes at once, so that no two changes wait for each other.
+// claim claims all prefixes at once, so that two changes cannot deadlock.
 func (d *Deployer) claim(ctx context.Context, p patience, prefixes ...registry.Prefix) (release func(), err error) {
 	ok, changed := d.claims.try(prefixes)
 	if !ok {
@@ -77,7 +78,8 @@ func (d *Deployer) claim(ctx context.Context, p patience, prefixes ...registry.P
 	return func() { d.claims.release(prefixes) }, nil
 }
 
-// wait calls f, which waits. The number of impatient waits is bounded: each keeps its module in memory.
+// wait calls f, which blocks. The number of impatient calls is bounded, because each keeps its module in
+// memory.
 func (d *Deployer) wait(p patience, f func() error) error {
 	if p == impatient {
 		defer d.waiters.Add(-1)

@@ -13,45 +13,49 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// Config is what a Deployer is made of. Registry, Router and Gate stay the caller's; they must outlive the Deployer.
+// Config configures a Deployer. The caller keeps Registry, Router and Gate, which must outlive the Deployer.
 type Config struct {
 	Registry *registry.Registry
 	Router   *router.Router
 	Gate     *admission.Gate
-	Limits   admission.Limits // of each service
+	Limits   admission.Limits // per service
 	Kinds    []services.Kind
-	// Middleware makes what is in front of a service, of any kind; nil: there can be none. Requests to such a service are let in by Gate, with
-	// the weight of all the guests that they are in at a time.
+	// Middleware prepares the middleware in front of a service of any kind. If it is nil, middleware is not
+	// supported. Requests to a service with middleware are admitted by Gate, weighted by the number of guests
+	// that such a request occupies at the same time.
 	Middleware services.MiddlewareKind
-	// Admission has the kinds, by name, whose requests do not take what Gate shares out, and so wait elsewhere for their turn.
+	// Admission overrides Gate and Limits for the named kinds, whose requests do not use the resources that
+	// Gate shares out.
 	Admission map[string]Admission
 	Idle      registry.IdlePolicy
-	// FileRules says that there is a configuration file: what it has declared, Apply alone changes.
+	// FileRules is set if the server has a configuration file. Services declared there are changed only by
+	// Apply.
 	FileRules bool
 
-	PrepareTimeout time.Duration // for one Kind.Prepare; default 2 min
-	RetireAfter    time.Duration // for the requests on a replaced or removed version; default 1 h
-	MaxRetired     int           // versions of a service that have such requests; default 16. The oldest is stopped first
-	CloseTimeout   time.Duration // for stopping those that outlive the drain; default 5 s
-	MaxWaiters     int           // changes waiting for others to end; default 8. Each keeps its module in memory
-	// PrepareParallel is how many services with guests are prepared at a time, at the start and by deploys; default the
-	// number of processors, but at least 2, so that one slow module does not hold up all others, and at most 4.
+	PrepareTimeout time.Duration // of one Kind.Prepare; default 2 min
+	RetireAfter    time.Duration // for requests on a replaced or removed version; default 1 h
+	MaxRetired     int           // versions of one service that still have requests; default 16. The oldest is stopped first
+	CloseTimeout   time.Duration // for stopping requests that outlive the drain; default 5 s
+	MaxWaiters     int           // changes waiting for another one; default 8. Each keeps its module in memory
+	// PrepareParallel is the number of services with guests that are prepared at a time, at start and by
+	// deploys. The default is the number of processors, at least 2 (so that one slow module does not delay
+	// all others) and at most 4.
 	PrepareParallel int
 
-	StartWait    time.Duration // of a request for its service to start, where the service has no timeout; default 10 s
-	MaxStartWait int           // requests that wait so, for all services; default 1024. For one: Limits.Queue
+	StartWait    time.Duration // how long a request waits for its service to start if the service has no timeout; default 10 s
+	MaxStartWait int           // such requests of all services; default 1024. Limits.Queue bounds those of one service
 
 	Log    *slog.Logger // default: discards
 	Events Events
 }
 
-// Admission is how the requests to services of one kind are let in.
+// Admission configures how the requests to services of one kind are admitted.
 type Admission struct {
 	Gate   *admission.Gate
-	Limits admission.Limits // of each service
+	Limits admission.Limits // per service
 }
 
-// admission gives the one of a kind.
+// admission returns the admission of a kind.
 func (c *Config) admission(kind string) Admission {
 	if own, ok := c.Admission[kind]; ok {
 		return own
@@ -59,24 +63,25 @@ func (c *Config) admission(kind string) Admission {
 	return Admission{Gate: c.Gate, Limits: c.Limits}
 }
 
-// Events tells a listener what happens, after it has happened. Each field may be nil. The functions are called in line,
-// from several goroutines and some of them with the writer lock held; they must return soon and not call the Deployer.
+// Events holds callbacks that are called after the event. Each field may be nil. The callbacks are called
+// synchronously, from several goroutines and partly with the writer lock held. They must return soon and must
+// not call the Deployer.
 type Events struct {
 	Deployed    func(r Result) // added, replaced or rolled back
 	Removed     func(prefix registry.Prefix)
 	Unavailable func(prefix registry.Prefix, err error)                      // could not be prepared at boot
 	Retired     func(prefix registry.Prefix, g registry.Generation, d Drain) // old version drained and closed
 	Scaled      func(prefix registry.Prefix, to services.Scale, err error)   // by the idle loop
-	Collected   func(blobs []registry.Digest)                                // deleted, as no version names them any more
+	Collected   func(blobs []registry.Digest)                                // deleted, as no version refers to them
 }
 
-// Drain says how a retired version ended.
+// Drain describes how a retired version ended.
 type Drain struct {
 	Forced bool  // requests outlived the drain and were stopped
 	Err    error // from closing the deployment
 }
 
-// withDefaults fills in what was left zero.
+// withDefaults replaces zero and negative values by their defaults.
 func (c Config) withDefaults() Config {
 	c.PrepareTimeout = orDefault(c.PrepareTimeout, 2*time.Minute)
 	c.RetireAfter = orDefault(c.RetireAfter, time.Hour)
@@ -100,7 +105,7 @@ func orDefault[T ~int | ~int64](v, def T) T {
 	return v
 }
 
-// check panics on what only a mistake in the program can cause.
+// check panics on configurations that only a programming error can cause.
 func (c Config) check() {
 	if c.Registry == nil || c.Router == nil || c.Gate == nil {
 		panic("deploy: Config needs Registry, Router and Gate")
@@ -119,7 +124,7 @@ func (c Config) check() {
 	}
 }
 
-// filled replaces nil functions by ones that do nothing.
+// filled replaces nil callbacks by no-ops.
 func (e Events) filled() Events {
 	if e.Deployed == nil {
 		e.Deployed = func(Result) {}
@@ -142,7 +147,8 @@ func (e Events) filled() Events {
 	return e
 }
 
-// guarded runs a kind's code so that a panic in it becomes an error: one bad kind must not end the server.
+// guarded calls f, which runs a kind's code, and turns a panic into an error: a bug in one kind must not end
+// the server.
 func guarded(ctx context.Context, log *slog.Logger, what string, f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -15,58 +15,58 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// Deployer changes what is served. All methods are safe for concurrent use. Make it with New, call Boot once, then
-// the others; at the end Close.
+// Deployer changes the set of served services. All methods are safe for concurrent use. Create it with New,
+// call Boot once before the other methods, and Close at the end.
 type Deployer struct {
 	cfg   Config                   // immutable
 	kinds map[string]services.Kind // immutable
 	log   *slog.Logger             // immutable
 
 	claims  *claims       // immutable
-	turns   chan struct{} // who has sent to it may compile
-	writer  chan struct{} // the writer lock: who has sent to it holds it
-	waiters atomic.Int32  // impatient changes that wait for a claim or a turn
+	turns   chan struct{} // semaphore: a sender may compile until it receives
+	writer  chan struct{} // the writer lock: held from a send to the next receive
+	waiters atomic.Int32  // impatient changes waiting for a claim or a turn
 
 	phase   atomic.Int32 // one of the phases; changed with mu held
-	started atomic.Bool  // every service of the catalogue was prepared, or has failed
-	applied atomic.Bool  // the configuration file was applied; true from the beginning if there is none
+	started atomic.Bool  // every service of the catalogue is prepared or has failed
+	applied atomic.Bool  // the configuration file is applied; true from the start without one
 
 	mu       sync.Mutex
 	live     map[registry.Prefix]*live     // guarded by mu; changed with the writer lock held too
-	retired  map[registry.Prefix][]*live   // guarded by mu; not closed yet, the oldest first
+	retired  map[registry.Prefix][]*live   // guarded by mu; not closed yet, oldest first
 	limiters map[limiterKey]*sharedLimiter // guarded by mu
 	start    startQueue                    // guarded by mu
-	awaiting int                           // guarded by mu: requests that wait for a service to start
+	awaiting int                           // guarded by mu: requests waiting for a service to start
 	declared progress                      // guarded by mu: services of the first Apply
 
-	// The contexts end at the two steps of Close; all four are immutable.
-	closing      context.Context // Close was called; ends with mu held
+	// Both contexts end during Close. All four fields are immutable.
+	closing      context.Context // ends when Close is called, with mu held
 	beginClosing context.CancelFunc
-	draining     context.Context // Close has run out of time
+	draining     context.Context // ends when Close has run out of time
 	stopDrain    context.CancelFunc
 
-	changes   sync.WaitGroup // one for each change under way; added to with mu held, before closing ends
-	preparing sync.WaitGroup // one for each call of a Kind's Prepare
-	retiring  sync.WaitGroup // one for each retired deployment that is not closed yet
-	cut       atomic.Int32   // drains that Close broke off with requests still running
+	changes   sync.WaitGroup // one per change in progress; added to with mu held, before closing ends
+	preparing sync.WaitGroup // one per call of a Kind's Prepare
+	retiring  sync.WaitGroup // one per retired deployment that is not closed yet
+	cut       atomic.Int32   // drains that Close aborted with requests still running
 }
 
-// The phases of a Deployer. It never goes back.
+// The phases of a Deployer, in the order in which it enters them.
 const (
 	phaseNew     int32 = iota
 	phaseServing       // a table is published
 	phaseClosed
 )
 
-// Result tells what a deploy has brought about.
+// Result describes the outcome of a deploy.
 type Result struct {
 	Created bool             // the prefix was free before
-	Before  registry.Version // what it has replaced; zero if Created
+	Before  registry.Version // the replaced version; zero if Created
 	Service registry.Service
 	Status  services.Status
 }
 
-// Entry is a service of the catalogue with what is live of it.
+// Entry is a service of the catalogue with its live state.
 type Entry struct {
 	Service  registry.Service
 	Status   services.Status
@@ -81,8 +81,8 @@ type Retiring struct {
 	SnapshotBytes int64
 }
 
-// New makes a Deployer that has not loaded anything yet. It starts no goroutine. A Config that no program should pass
-// makes it panic: a missing part, or two kinds of one name.
+// New returns a Deployer that has not loaded the catalogue yet. It starts no goroutine. It panics if cfg
+// lacks a required field or has two kinds of the same name.
 func New(cfg Config) *Deployer {
 	cfg.check()
 	cfg = cfg.withDefaults()
@@ -106,13 +106,13 @@ func New(cfg Config) *Deployer {
 	return d
 }
 
-// Ready reports whether every service of the catalogue and of the configuration file was prepared, or has failed, and
-// Close has not been called.
+// Ready reports whether every service of the catalogue and of the configuration file is prepared or has
+// failed. It returns false after Close was called.
 func (d *Deployer) Ready() bool {
 	return d.phase.Load() == phaseServing && d.started.Load() && d.applied.Load() && d.closing.Err() == nil
 }
 
-// List gives all services in the order of their prefixes.
+// List returns all services, sorted by prefix.
 func (d *Deployer) List() []Entry {
 	byPrefix := func(a, b *live) int { return cmp.Compare(a.service.Prefix, b.service.Prefix) }
 	all := slices.SortedFunc(slices.Values(d.snapshot()), byPrefix)
@@ -123,7 +123,7 @@ func (d *Deployer) List() []Entry {
 	return entries
 }
 
-// Inspect returns one service; its error matches registry.ErrNotFound.
+// Inspect returns one service. Its error matches registry.ErrNotFound.
 func (d *Deployer) Inspect(prefix registry.Prefix) (Entry, error) {
 	if l := d.liveAt(prefix); l != nil {
 		return d.entry(l), nil
@@ -131,12 +131,12 @@ func (d *Deployer) Inspect(prefix registry.Prefix) (Entry, error) {
 	return Entry{}, asProblem("find the service", fmt.Errorf("%w: %s", registry.ErrNotFound, prefix))
 }
 
-// Blob reads what a version of the catalogue is made of.
+// Blob returns a stored blob: the module, document or middleware of a version.
 func (d *Deployer) Blob(ctx context.Context, digest registry.Digest) ([]byte, error) {
 	return d.cfg.Registry.Blob(ctx, digest)
 }
 
-// entry describes l with the versions before it that still have requests.
+// entry describes l, including earlier versions that still have requests.
 func (d *Deployer) entry(l *live) Entry {
 	e := Entry{Service: l.service, Status: l.deployment.Status(), Problem: l.problem}
 	d.mu.Lock()
@@ -149,7 +149,7 @@ func (d *Deployer) entry(l *live) Entry {
 	return e
 }
 
-// begin counts a change in, which Close waits for. It fails in any phase but want.
+// begin registers a change that Close waits for. It fails in any phase but want.
 func (d *Deployer) begin(want int32) (end func(), err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -184,7 +184,7 @@ func (d *Deployer) checkPhase(want int32) error {
 	return ErrBooted
 }
 
-// snapshot gives what is live now, in no order.
+// snapshot returns the live versions, unordered.
 func (d *Deployer) snapshot() []*live {
 	d.mu.Lock()
 	defer d.mu.Unlock()

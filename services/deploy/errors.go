@@ -10,8 +10,9 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// Errors of a Deployer, matched with errors.Is. What Validate, Add, Remove, Rollback and Inspect return is always a
-// *problem.Problem ready for the client, or wraps one; its cause is one of these, an error of registry or an error of a kind.
+// Errors of a Deployer, matched with errors.Is. The errors of Validate, Add, Remove, Rollback and Inspect
+// always are or wrap a *problem.Problem ready for the client. Its cause is one of these, an error of registry
+// or one of a kind.
 var (
 	ErrInvalid     = errors.New("invalid spec")
 	ErrBusy        = errors.New("too many deploys are waiting")
@@ -23,11 +24,12 @@ var (
 	ErrDeclared    = errors.New("the service is declared in the configuration file")
 	ErrPanic       = errors.New("panic")
 	ErrCutOff      = errors.New("requests were stopped before they had ended")
-	// ErrStuck says that a Kind's Prepare goes on although it was told to stop. What it uses must not be closed.
+	// ErrStuck is returned if a Kind's Prepare continues after its context has ended. Resources that it uses
+	// must not be closed.
 	ErrStuck = errors.New("a preparation does not stop")
 )
 
-// busyRetryAfter is told to clients that find too many others waiting: about the time of a few compilations.
+// busyRetryAfter is the Retry-After of clients refused by MaxWaiters: about the time of a few compilations.
 const busyRetryAfter = 5 * time.Second
 
 func invalidSpec(violations []string) error {
@@ -40,8 +42,8 @@ func errClosing() error {
 	return problem.New(problem.NotReady, "the server is shutting down").WithCause(ErrClosed)
 }
 
-// asProblem is what a failed step returns: a problem in the chain is told as it stands, of anything else the
-// client learns only what became of its request.
+// asProblem returns the error of a failed step. A problem in the chain is sent unchanged. For any other error
+// the client learns only the outcome of its request.
 func asProblem(step string, err error) error {
 	var told *problem.Problem
 	switch {

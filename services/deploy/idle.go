@@ -10,15 +10,15 @@ import (
 
 // Bounds of the idle loop.
 const (
-	scaleTimeout = 10 * time.Second // for one Scale
-	idleRoundGap = time.Second      // least time between two rounds
-	// idleRounds is how many rounds there are at least in the shortest time that the policy names. A service that was
-	// used after the last round had found it cold is noticed late by one such part; all others in time.
+	scaleTimeout = 10 * time.Second // of one Scale
+	idleRoundGap = time.Second      // minimum between two rounds
+	// idleRounds is the minimum number of rounds within the shortest time of the policy. A service used after
+	// a round found it cold is noticed up to one such fraction late; all others are noticed in time.
 	idleRounds = 4
 )
 
-// RunIdle gives back what idle services hold, as Config.Idle says, until ctx ends or Close is called. It returns at
-// once if the policy is never to. Its caller owns the goroutine; one is enough.
+// RunIdle releases the resources of idle services as configured by Config.Idle, until ctx ends or Close is
+// called. It returns at once if the policy is disabled. The caller provides the goroutine; one is enough.
 func (d *Deployer) RunIdle(ctx context.Context) {
 	longest := shortestBound(d.cfg.Idle) / idleRounds
 	if longest <= 0 {
@@ -39,7 +39,7 @@ func (d *Deployer) RunIdle(ctx context.Context) {
 	}
 }
 
-// shortestBound is the shortest time after which the policy asks for anything; zero if it never does.
+// shortestBound returns the shortest time of the policy, or zero if the policy is disabled.
 func shortestBound(p registry.IdlePolicy) time.Duration {
 	switch {
 	case p.Idle <= 0:
@@ -50,8 +50,8 @@ func shortestBound(p registry.IdlePolicy) time.Duration {
 	return min(p.Idle, p.EvictCode)
 }
 
-// idleRound decides about every service, carries it out, and gives the time of the next round: when the first of them
-// is due, or after the longest wait.
+// idleRound scales the services that are due and returns the time of the next round: when the next service is
+// due, but no later than after longest.
 func (d *Deployer) idleRound(ctx context.Context, now time.Time, longest time.Duration) time.Time {
 	next := now.Add(longest)
 	for _, l := range d.snapshot() {
@@ -72,8 +72,8 @@ func (d *Deployer) idleRound(ctx context.Context, now time.Time, longest time.Du
 	return next
 }
 
-// usage is what the decision looks at. A request counts from its wait in the queue to the release of the limiter. What has no guest ABI
-// has no code.
+// usage returns the input of the idle decision. A request counts from queueing until it releases the limiter.
+// Services without a guest ABI have no code.
 func (l *live) usage() registry.Usage {
 	status, limiter := l.deployment.Status(), l.limiter.Stats()
 	used := l.since
@@ -90,7 +90,7 @@ func (l *live) usage() registry.Usage {
 	}
 }
 
-// scale carries a decision out, unless the version was retired meanwhile. A failure is tried again in a later round.
+// scale scales a version unless it was retired meanwhile. A later round retries failures.
 func (d *Deployer) scale(ctx context.Context, l *live, to services.Scale) {
 	l.scaleMu.Lock()
 	defer l.scaleMu.Unlock()

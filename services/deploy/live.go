@@ -14,23 +14,24 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// live is a version that is routed to, or was and is being drained.
+// live is a version that is routed to or being drained.
 type live struct {
 	service    registry.Service    // immutable
 	deployment services.Deployment // immutable
 	limiter    *sharedLimiter      // immutable; nil while starting
 	route      *router.Route       // immutable
-	since      time.Time           // immutable; when it was made
+	since      time.Time           // immutable; time of creation
 	problem    error               // immutable; why it is unavailable, else nil
-	unroutable bool                // immutable; the router's rules for prefixes do not allow this one any more
-	startup    *startup            // immutable; nil unless the version is still to be prepared
-	stop       chan struct{}       // capacity 1; sent to when the version is to be stopped before its time to retire is over
+	unroutable bool                // immutable; the router no longer allows this prefix
+	startup    *startup            // immutable; nil unless the version is not prepared yet
+	stop       chan struct{}       // capacity 1; a send stops the version before RetireAfter is over
 
 	scaleMu sync.Mutex
-	closed  bool // guarded by scaleMu; Close of the deployment has been called
+	closed  bool // guarded by scaleMu; the deployment's Close was called
 }
 
-// limiterKey names a limiter: versions at one prefix may be admitted by different gates, or with different weights.
+// limiterKey identifies a limiter. Versions at one prefix may be admitted by different gates or with
+// different weights.
 type limiterKey struct {
 	prefix registry.Prefix
 	gate   *admission.Gate
@@ -42,15 +43,15 @@ func (d *Deployer) limiterKey(s registry.Service) limiterKey {
 	return limiterKey{prefix: s.Prefix, gate: own.Gate, weight: own.Limits.Weight}
 }
 
-// sharedLimiter is the limiter of a prefix for as long as any version of it, serving or draining, can have requests
-// in flight. Were it made anew with each version, a replacement would for a while admit twice as many as the limit
-// says.
+// sharedLimiter is the limiter of a prefix, shared by all of its versions that can have requests in flight,
+// whether they serve or drain. With one limiter per version, a replacement would admit up to twice the limit
+// for a while.
 type sharedLimiter struct {
 	*admission.Limiter     // immutable
 	users              int // guarded by Deployer.mu: live versions that refer to it
 }
 
-// newLive makes what is not visible to anybody yet. Its owner publishes it or calls discard.
+// newLive returns a version that is not visible to requests yet. The caller publishes it or calls discard.
 func (d *Deployer) newLive(service registry.Service, deployment services.Deployment, unavailable error) *live {
 	l := &live{service: service, deployment: deployment, since: time.Now(), problem: unavailable, stop: make(chan struct{}, 1)}
 	l.limiter = d.useLimiter(service)
@@ -61,7 +62,7 @@ func (d *Deployer) newLive(service registry.Service, deployment services.Deploym
 	return l
 }
 
-// routes gives the routes of all, but for those that no table takes.
+// routes returns the routes of all versions, without unroutable ones.
 func routes(all []*live) []*router.Route {
 	list := make([]*router.Route, 0, len(all)+1)
 	for _, l := range all {
@@ -72,8 +73,8 @@ func routes(all []*live) []*router.Route {
 	return list
 }
 
-// buildTable makes a table of all that is live. Before the configuration file was applied, paths without a service are
-// not known to be that.
+// buildTable builds a table of all versions. Until the configuration file is applied the table is incomplete:
+// a path without a service may still get one.
 func (d *Deployer) buildTable(all []*live) (*router.Table, error) {
 	table, err := router.BuildTable(routes(all))
 	if err == nil && !d.applied.Load() {
@@ -83,7 +84,7 @@ func (d *Deployer) buildTable(all []*live) (*router.Table, error) {
 }
 
 func binding(s registry.Service, h router.Handler) router.Binding {
-	key, _ := router.ParseKey(string(s.Prefix)) // else it is unroutable, and its route in no table
+	key, _ := router.ParseKey(string(s.Prefix)) // on an error it is unroutable, and its route in no table
 	return router.Binding{
 		Prefix:     key.Prefix,
 		Match:      key.Match,
@@ -94,7 +95,7 @@ func binding(s registry.Service, h router.Handler) router.Binding {
 	}
 }
 
-// useLimiter gives the limiter of a service, with one more user.
+// useLimiter returns the limiter of a service and adds a user to it.
 func (d *Deployer) useLimiter(service registry.Service) *sharedLimiter {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -109,7 +110,7 @@ func (d *Deployer) useLimiter(service registry.Service) *sharedLimiter {
 	return s
 }
 
-// dropLimiter takes one user away and forgets the limiter with the last.
+// dropLimiter removes a user from the limiter and deletes the limiter with its last user.
 func (d *Deployer) dropLimiter(l *live) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -118,7 +119,7 @@ func (d *Deployer) dropLimiter(l *live) {
 	}
 }
 
-// close closes the deployment and gives its use of the limiter back. No request can arrive any more.
+// close closes the deployment and drops its limiter. No request can arrive any more.
 func (d *Deployer) close(l *live) error {
 	l.scaleMu.Lock()
 	l.closed = true
@@ -130,7 +131,7 @@ func (d *Deployer) close(l *live) error {
 	return err
 }
 
-// refusal is the deployment of what cannot serve: it answers every request with the same problem.
+// refusal is a Deployment that answers every request with one problem.
 type refusal struct {
 	kind   problem.Kind // immutable
 	detail string       // immutable
@@ -138,16 +139,16 @@ type refusal struct {
 	state  string       // immutable; one of the State constants
 }
 
-// Serve answers with the problem.
+// Serve returns the problem.
 func (r refusal) Serve(http.ResponseWriter, *http.Request, *accesslog.Record) error {
 	return problem.New(r.kind, r.detail).WithCause(r.cause)
 }
 
-// Status has no more than the state.
+// Status returns only the state.
 func (r refusal) Status() services.Status { return services.Status{State: r.state} }
 
-// Scale has nothing to give back.
+// Scale does nothing.
 func (r refusal) Scale(context.Context, services.Scale) error { return nil }
 
-// Close has nothing to give back.
+// Close does nothing.
 func (r refusal) Close(context.Context) error { return nil }

@@ -11,7 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/services/middleware"
 )
 
-// checkMiddleware says what keeps the middleware of a spec from being in front of it.
+// checkMiddleware returns the violations of a spec's middleware.
 func (d *Deployer) checkMiddleware(spec services.Spec) (violations []string) {
 	switch {
 	case len(spec.Use) == 0 && len(spec.Options.UseConfig) > 0:
@@ -32,7 +32,7 @@ func (d *Deployer) checkMiddleware(spec services.Spec) (violations []string) {
 	return violations
 }
 
-// askMiddleware lets the kind look at one module.
+// askMiddleware validates one module with the middleware kind.
 func (d *Deployer) askMiddleware(spec services.Spec, i int) []string {
 	err := guarded(context.Background(), d.log, "validate", func() error {
 		return d.cfg.Middleware.ValidateMiddleware(middlewareSpec(spec, i))
@@ -52,7 +52,7 @@ func (d *Deployer) askMiddleware(spec services.Spec, i int) []string {
 	return violations
 }
 
-// reasons gives what a problem says is wrong.
+// reasons returns the violations of a problem, or else its detail.
 func reasons(p *problem.Problem) []string {
 	if len(p.Violations) > 0 {
 		return p.Violations
@@ -60,7 +60,7 @@ func reasons(p *problem.Problem) []string {
 	return []string{p.Detail}
 }
 
-// putBlobs stores and holds all that a version is made of, and notes the digests in spec.
+// putBlobs stores and holds all blobs of a version and sets their digests in spec.
 func (d *Deployer) putBlobs(ctx context.Context, spec *services.Spec) (release func(), err error) {
 	var releases []func()
 	release = func() {
@@ -89,7 +89,7 @@ func digestsOf(blobs [][]byte) (digests []registry.Digest) {
 	return digests
 }
 
-// storedMiddleware reads the modules in front of a version.
+// storedMiddleware reads the middleware modules of a version.
 func (d *Deployer) storedMiddleware(ctx context.Context, v registry.Version) (modules [][]byte, err error) {
 	for _, digest := range v.Options.Use {
 		module, err := d.cfg.Registry.Blob(ctx, digest)
@@ -101,7 +101,7 @@ func (d *Deployer) storedMiddleware(ctx context.Context, v registry.Version) (mo
 	return modules, nil
 }
 
-// prepareMiddleware puts the middleware of spec in front of behind. With an error all is closed.
+// prepareMiddleware puts the middleware of spec in front of behind. On an error it closes all deployments.
 func (d *Deployer) prepareMiddleware(ctx context.Context, spec services.Spec, behind services.Deployment) (services.Deployment, error) {
 	var layers []services.Middleware
 	for i := range spec.Use {
@@ -121,14 +121,15 @@ func (d *Deployer) prepareMiddleware(ctx context.Context, spec services.Spec, be
 	return middleware.New(layers, behind), nil
 }
 
-// closeUnused closes what no request has reached.
+// closeUnused closes a chain that has never served a request.
 func (d *Deployer) closeUnused(c *middleware.Chain) error {
 	ctx, cancel := context.WithTimeout(context.Background(), d.cfg.CloseTimeout)
 	defer cancel()
 	return guarded(ctx, d.log, "close", func() error { return c.Close(ctx) })
 }
 
-// middlewareSpec is what is asked for of one middleware: the budget of the service, and the settings that are for middleware.
+// middlewareSpec returns the spec of one middleware: it has the budget of the service and the settings of
+// UseConfig.
 func middlewareSpec(spec services.Spec, i int) services.Spec {
 	own := spec
 	own.Use, own.Module, own.Digest = nil, spec.Use[i], registry.DigestOf(spec.Use[i])
@@ -138,13 +139,13 @@ func middlewareSpec(spec services.Spec, i int) services.Spec {
 	return own
 }
 
-// withoutMiddleware is what the kind of the service sees.
+// withoutMiddleware returns spec as the kind of the service sees it.
 func withoutMiddleware(spec services.Spec) services.Spec {
 	spec.Use, spec.Options.Use, spec.Options.UseConfig = nil, nil, nil
 	return spec
 }
 
-// behindMiddleware is the deployment of the service's kind.
+// behindMiddleware returns the deployment of the service's kind.
 func behindMiddleware(d services.Deployment) services.Deployment {
 	if c, ok := d.(*middleware.Chain); ok {
 		return c.Unwrap()
@@ -152,7 +153,7 @@ func behindMiddleware(d services.Deployment) services.Deployment {
 	return d
 }
 
-// weight is how many instances a request is in at a time.
+// weight returns the number of instances that a request occupies at the same time.
 func (d *Deployer) weight(kind string, layers int) int {
 	if _, slotless := d.cfg.Admission[kind]; slotless {
 		return layers
@@ -160,8 +161,8 @@ func (d *Deployer) weight(kind string, layers int) int {
 	return layers + 1
 }
 
-// admission is how requests to a version are let in. All that a request can need is taken at once: one that waited for an instance while it
-// held another could wait for ever.
+// admission returns the admission of a version. A request acquires all its instances at once: one that waited
+// for an instance while holding another could deadlock.
 func (d *Deployer) admission(v registry.Version) Admission {
 	if len(v.Options.Use) == 0 {
 		return d.cfg.admission(v.Kind)

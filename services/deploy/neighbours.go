@@ -4,7 +4,7 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// checkNeighbours asks those of fresh that want to be asked whether they can be beside the others of all.
+// checkNeighbours calls CheckBeside on the Neighbours among fresh, with the other deployments of all.
 func checkNeighbours(fresh, all []*live) error {
 	for _, l := range fresh {
 		n, asks := l.deployment.(services.Neighbour)

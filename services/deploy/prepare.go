@@ -14,9 +14,10 @@ type preparation struct {
 	err        error
 }
 
-// prepare runs the kind's Prepare, for a deploy or at the start. It takes one of the PrepareParallel turns if guests are
-// compiled. When ctx, PrepareTimeout or the Deployer ends, it returns at once, even if the kind does not: what is
-// prepared after that is closed, and its turn is kept until then, so that the number of compilations stays bounded.
+// prepare runs the kind's Prepare, for a deploy or at start. If guests are compiled, it takes one of the
+// PrepareParallel turns. It returns at once when ctx, PrepareTimeout or the Deployer ends, even if the kind
+// does not return. A deployment that is prepared after that is closed. Its turn is held until then, so that
+// the number of compilations stays bounded.
 func (d *Deployer) prepare(ctx context.Context, p patience, spec services.Spec) (services.Deployment, error) {
 	kind, ok := d.kinds[spec.Kind]
 	if !ok {
@@ -29,11 +30,11 @@ func (d *Deployer) prepare(ctx context.Context, p patience, spec services.Spec) 
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.PrepareTimeout)
 	defer cancel()
 	defer context.AfterFunc(d.closing, cancel)()
-	if ctx.Err() != nil { // Prepare would begin nothing
+	if ctx.Err() != nil { // do not call Prepare in vain
 		release()
 		return nil, d.gaveUp(ctx)
 	}
-	done := make(chan preparation) // unbuffered: what is not received is closed by its goroutine
+	done := make(chan preparation) // unbuffered: a result that is not received is closed by its goroutine
 	d.preparing.Go(func() {
 		defer release()
 		r := d.runPrepare(ctx, kind, spec)
@@ -54,7 +55,7 @@ func (d *Deployer) prepare(ctx context.Context, p patience, spec services.Spec) 
 	}
 }
 
-// gaveUp is the error of a preparation whose context has ended.
+// gaveUp returns the error of a preparation whose context has ended.
 func (d *Deployer) gaveUp(ctx context.Context) error {
 	if d.closing.Err() != nil {
 		return errClosing()
@@ -62,7 +63,7 @@ func (d *Deployer) gaveUp(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// runPrepare prepares the service and the middleware in front of it.
+// runPrepare prepares the service and its middleware.
 func (d *Deployer) runPrepare(ctx context.Context, kind services.Kind, spec services.Spec) (r preparation) {
 	r.err = guarded(ctx, d.log, "prepare", func() (err error) {
 		r.deployment, err = kind.Prepare(ctx, withoutMiddleware(spec))
@@ -80,7 +81,7 @@ func (d *Deployer) runPrepare(ctx context.Context, kind services.Kind, spec serv
 	return r
 }
 
-// turn waits for a turn to compile. Kinds with an admission of their own have no guests and need none.
+// turn waits for a turn to compile. Kinds with their own admission have no guests and need none.
 func (d *Deployer) turn(ctx context.Context, p patience, spec services.Spec) (release func(), err error) {
 	if _, guestless := d.cfg.Admission[spec.Kind]; guestless && len(spec.Use) == 0 {
 		return func() {}, nil
@@ -107,7 +108,7 @@ func (d *Deployer) turn(ctx context.Context, p patience, spec services.Spec) (re
 	return release, nil
 }
 
-// closeUnpublished closes what no table has ever led to; nil is nothing to close.
+// closeUnpublished closes a deployment that was never in a table; nil is ignored.
 func (d *Deployer) closeUnpublished(prefix registry.Prefix, deployment services.Deployment) {
 	if deployment == nil {
 		return

@@ -12,18 +12,18 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// discard closes what was prepared and never published.
+// discard closes a version that was never published.
 func (d *Deployer) discard(l *live) {
 	if err := d.close(l); err != nil {
 		d.log.Error("closing a deployment that was not published failed", "prefix", l.service.Prefix, "error", err)
 	}
 }
 
-// retire drains and closes a version that no published table has any more, on a goroutine that Close waits for.
-// Called with the writer lock held.
+// retire drains and closes a version that is no longer in the published table, on a goroutine that Close
+// waits for. It is called with the writer lock held.
 func (d *Deployer) retire(l *live) {
 	l.route.Retire()
-	if l.startup != nil { // there is nothing to close, and what waits looks again
+	if l.startup != nil { // nothing to close; waiting requests look up their route again
 		close(l.startup.done)
 		return
 	}
@@ -34,7 +34,7 @@ func (d *Deployer) retire(l *live) {
 	d.retiring.Go(func() { d.drain(l) })
 }
 
-// trackRetired notes a retired version. If its prefix has too many, the oldest is stopped.
+// trackRetired records a retired version. If its prefix has more than MaxRetired, the oldest is stopped.
 func (d *Deployer) trackRetired(l *live) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -43,7 +43,7 @@ func (d *Deployer) trackRetired(l *live) {
 	for _, old := range all[:max(0, len(all)-d.cfg.MaxRetired)] {
 		select {
 		case old.stop <- struct{}{}:
-		default: // told before
+		default: // already told
 		}
 	}
 }
@@ -76,7 +76,7 @@ func (d *Deployer) drain(l *live) {
 	d.collectGarbage()
 }
 
-// drained waits for the requests on l. The reason is empty if they all ended in time.
+// drained waits for the requests on l. The reason is empty if all of them ended in time.
 func (d *Deployer) drained(l *live) (reason string) {
 	select {
 	case <-l.route.Drained():
@@ -85,7 +85,7 @@ func (d *Deployer) drained(l *live) (reason string) {
 	}
 	d.log.Info("version goes on for the requests that it has", "prefix", l.service.Prefix,
 		"generation", l.service.Current.Generation, "requests", l.route.InUse(), "at_most", d.cfg.RetireAfter)
-	if l.deployment.Status().Warm > 0 { // instances without a request hold slots that the next version wants
+	if l.deployment.Status().Warm > 0 { // instances without a request hold slots that the next version needs
 		d.scale(context.Background(), l, services.ScaleToZero)
 	}
 	timeout := time.NewTimer(d.cfg.RetireAfter)
@@ -111,8 +111,8 @@ func (d *Deployer) drained(l *live) (reason string) {
 	return reason
 }
 
-// collectGarbage follows what may have taken the last name from a blob. An orphan harms nobody, so a failure is only
-// logged.
+// collectGarbage is called after changes that may have left a blob unreferenced. An orphan is harmless, so
+// failures are only logged.
 func (d *Deployer) collectGarbage() {
 	deleted, err := d.cfg.Registry.CollectGarbage(context.Background())
 	if err != nil {
@@ -124,20 +124,21 @@ func (d *Deployer) collectGarbage() {
 	}
 }
 
-// BeginClose is the first step of Close: no change is accepted any more, and those under way are broken off. Requests go on.
+// BeginClose is the first step of Close: it refuses new changes and aborts those in progress. Requests
+// continue.
 func (d *Deployer) BeginClose() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.beginClosing()
 }
 
-// Close ends all: no change is accepted any more and those under way are broken off, new requests are answered 503, and those in flight are
-// waited for until ctx ends and stopped then. It returns when every deployment is closed; the error says whether requests
-// had to be stopped, or matches ErrStuck. The HTTP server should have been shut down before. A second call waits for the
-// same and returns nil.
+// Close refuses new changes, aborts those in progress, answers new requests with 503 and waits for the
+// requests in flight until ctx ends, when it stops them. It returns when every deployment is closed. The
+// error matches ErrCutOff if requests had to be stopped, and ErrStuck if a preparation does not stop. Shut
+// the HTTP server down first. A second call waits as well and does not report ErrCutOff again.
 func (d *Deployer) Close(ctx context.Context) error {
 	d.BeginClose()
-	d.changes.Wait() // soon, as prepare does not wait for kinds any more
+	d.changes.Wait() // soon, as prepare no longer waits for kinds
 	d.writer <- struct{}{}
 	if d.phase.Swap(phaseClosed) != phaseClosed {
 		d.retireAllLocked()
@@ -154,7 +155,7 @@ func (d *Deployer) Close(ctx context.Context) error {
 	return stuck
 }
 
-// awaitPreparing waits for preparations that were told to stop, for CloseTimeout.
+// awaitPreparing waits at most CloseTimeout for preparations that were told to stop.
 func (d *Deployer) awaitPreparing() error {
 	ended := make(chan struct{})
 	go func() { // outlives this call if a kind is stuck, until the process ends
@@ -171,7 +172,7 @@ func (d *Deployer) awaitPreparing() error {
 	return fmt.Errorf("close: %w", ErrStuck)
 }
 
-// retireAllLocked publishes a table that refuses everything, and retires all that is live.
+// retireAllLocked publishes a table that refuses all requests, and retires all live versions.
 func (d *Deployer) retireAllLocked() {
 	all := d.snapshot()
 	d.cfg.Router.Publish(d.refusingTable(all))

@@ -11,18 +11,18 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// startRetryAfter is what clients are told whose service does not start within their time.
+// startRetryAfter is the Retry-After of requests whose service did not start in time.
 const startRetryAfter = 2 * time.Second
 
-// startup is what a live service has until its version is prepared.
+// startup is the state of a live service whose version is not prepared yet.
 type startup struct {
-	done      chan struct{} // closed when the prefix leads elsewhere: to the prepared version, or to a later one
-	waiting   int           // guarded by Deployer.mu: requests that wait for done
+	done      chan struct{} // closed when the prefix leads to the prepared version or a later one
+	waiting   int           // guarded by Deployer.mu: requests waiting for done
 	requested bool          // guarded by Deployer.mu: a request has moved the service to the front
 }
 
-// newStarting makes what a service of the catalogue is until it is prepared. Requests to it wait outside of the gate, so
-// that they take nothing from services that are ready.
+// newStarting returns the placeholder of a service until it is prepared. Its requests wait outside of the
+// gate, so that they use no capacity of services that are ready.
 func (d *Deployer) newStarting(service registry.Service) *live {
 	l := &live{service: service, since: time.Now(), startup: &startup{done: make(chan struct{})}}
 	refuse := refusal{kind: problem.NotReady, detail: "the service is starting", state: services.StateStarting}
@@ -34,7 +34,8 @@ func (d *Deployer) newStarting(service registry.Service) *live {
 	return l
 }
 
-// await returns nil when the table leads elsewhere than to l, and a problem if that takes longer than the request has.
+// await returns nil once the table no longer leads to l. It returns a problem if the timeout of the request
+// is shorter than that.
 func (d *Deployer) await(ctx context.Context, l *live) error {
 	if !d.enterStart(l) {
 		return notStarted("the service is starting, and too many requests wait for it already; try again")
@@ -64,7 +65,7 @@ func notStarted(detail string) error {
 	return p.WithCause(ErrStarting)
 }
 
-// enterStart counts a waiting request in and moves its service to the front. It reports whether there is room.
+// enterStart counts a waiting request and moves its service to the front. It reports whether there is room.
 func (d *Deployer) enterStart(l *live) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -84,13 +85,13 @@ func (d *Deployer) leaveStart(l *live) {
 	d.awaiting--
 }
 
-// startQueue holds the services that are to be prepared. It is guarded by Deployer.mu.
+// startQueue holds the services to be prepared. It is guarded by Deployer.mu.
 type startQueue struct {
-	requested []*live // by requests, which wait for them; first in, first out
+	requested []*live // services with waiting requests; first in, first out
 	rest      []*live
 	later     []*live // found claimed by a change, which may fail
 	total     int
-	left      int // services that are neither prepared nor replaced
+	left      int // services neither prepared nor replaced
 }
 
 // request moves a service to the front, once.
@@ -102,8 +103,8 @@ func (q *startQueue) request(l *live) {
 	}
 }
 
-// next takes the service that is to be prepared next, nil at the end. A service of later is returned with wait set: its
-// claim is to be waited for.
+// next removes and returns the next service, nil at the end. It returns services of later with wait set:
+// their claim must be waited for.
 func (q *startQueue) next() (l *live, wait bool) {
 	pop := func(list *[]*live) *live {
 		l := (*list)[0]
@@ -124,7 +125,8 @@ func (q *startQueue) next() (l *live, wait bool) {
 // progress counts services.
 type progress struct{ done, total int }
 
-// Progress returns how many services were prepared, or have failed, of all that have to be before the server is ready.
+// Progress returns the number of services that are prepared or have failed, and the total needed for
+// readiness.
 func (d *Deployer) Progress() (done, total int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

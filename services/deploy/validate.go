@@ -11,7 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// Validate reports all that is wrong with a spec, as one problem, without any side effect. Add does it too.
+// Validate reports all violations of a spec as one problem. It has no side effects. Add calls it too.
 func (d *Deployer) Validate(spec services.Spec) error {
 	violations := append(d.checkSpec(spec), d.checkMiddleware(spec)...)
 	err := d.askKind(spec)
@@ -29,7 +29,7 @@ func (d *Deployer) Validate(spec services.Spec) error {
 	return invalidSpec(violations)
 }
 
-// askKind lets the kind validate, if there is one.
+// askKind calls the Validate of the spec's kind, if that kind exists.
 func (d *Deployer) askKind(spec services.Spec) error {
 	kind, ok := d.kinds[spec.Kind]
 	if !ok {
@@ -38,7 +38,7 @@ func (d *Deployer) askKind(spec services.Spec) error {
 	return guarded(context.Background(), d.log, "validate", func() error { return kind.Validate(withoutMiddleware(spec)) })
 }
 
-// checkSpec checks what is not the kind's to know.
+// checkSpec checks the fields that do not depend on the kind.
 func (d *Deployer) checkSpec(spec services.Spec) (violations []string) {
 	violations = checkPrefix(spec.Prefix)
 	if _, ok := d.kinds[spec.Kind]; !ok {
@@ -56,7 +56,7 @@ func (d *Deployer) checkSpec(spec services.Spec) (violations []string) {
 	return violations
 }
 
-// checkPrefix says what keeps a prefix, with the match that it may carry, from being routed to.
+// checkPrefix returns the violations of a prefix and its optional match.
 func checkPrefix(prefix registry.Prefix) (violations []string) {
 	canonical, err := router.ParseKey(string(prefix))
 	var malformed *router.PrefixError
