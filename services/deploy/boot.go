@@ -41,16 +41,16 @@ func (d *Deployer) Load(ctx context.Context) error {
 	if err := d.interrupted(ctx); err != nil {
 		return err
 	}
-	var all, guests []*live
+	var all, ordered, guests []*live
 	for _, service := range d.cfg.Registry.State().Sorted() {
 		l := d.newStarting(service)
+		all = append(all, l)
 		if _, guestless := d.cfg.Admission[service.Current.Kind]; guestless && len(service.Current.Options.Use) == 0 {
-			all = append(all, l) // first, as they take no time
+			ordered = append(ordered, l)
 		} else {
 			guests = append(guests, l)
 		}
 	}
-	all = append(all, guests...)
 	table, err := d.buildTable(all)
 	if err != nil {
 		return fmt.Errorf("boot: build the table: %w", err)
@@ -62,7 +62,7 @@ func (d *Deployer) Load(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.phase.Load() == phaseNew { // else another Load was first
-		d.start = startQueue{rest: all, total: len(all), left: len(all)}
+		d.start = startQueue{ordered: ordered, rest: guests, total: len(all), left: len(all)}
 		d.phase.Store(phaseServing)
 	}
 	return nil
@@ -87,8 +87,9 @@ func (d *Deployer) Start(ctx context.Context) error {
 	began := time.Now()
 	finished := make(chan handover, 64)
 	var workers sync.WaitGroup
+	workers.Go(func() { d.startServices(ctx, finished, d.start.nextOrdered) })
 	for range d.cfg.PrepareParallel {
-		workers.Go(func() { d.startServices(ctx, finished) })
+		workers.Go(func() { d.startServices(ctx, finished, d.start.next) })
 	}
 	reporting, stop := context.WithCancel(ctx)
 	var reporter sync.WaitGroup
@@ -143,11 +144,12 @@ func (d *Deployer) reportStart(ctx context.Context, began time.Time) {
 	}
 }
 
-// startServices prepares one service after the other until none is left or ctx ends.
-func (d *Deployer) startServices(ctx context.Context, finished chan<- handover) {
+// startServices prepares the services that next returns, one after the other, until none is left or ctx ends. next is
+// called with Deployer.mu held.
+func (d *Deployer) startServices(ctx context.Context, finished chan<- handover, next func() (l *live, wait bool)) {
 	for d.interrupted(ctx) == nil {
 		d.mu.Lock()
-		l, wait := d.start.next()
+		l, wait := next()
 		d.mu.Unlock()
 		if l == nil {
 			return

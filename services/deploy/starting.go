@@ -87,6 +87,9 @@ func (d *Deployer) leaveStart(l *live) {
 
 // startQueue holds the services to be prepared. It is guarded by Deployer.mu.
 type startQueue struct {
+	// ordered are the services without a guest. One worker prepares them in the order of the catalogue: of two services
+	// that exclude each other, the same one serves after each start.
+	ordered   []*live
 	requested []*live // services with waiting requests; first in, first out
 	rest      []*live
 	later     []*live // found claimed by a change, which may fail
@@ -103,14 +106,24 @@ func (q *startQueue) request(l *live) {
 	}
 }
 
-// next removes and returns the next service, nil at the end. It returns services of later with wait set:
+// pop removes and returns the first service of a list.
+func pop(list *[]*live) *live {
+	l := (*list)[0]
+	*list = (*list)[1:]
+	return l
+}
+
+// nextOrdered removes and returns the next service of ordered, nil at the end.
+func (q *startQueue) nextOrdered() (l *live, wait bool) {
+	if len(q.ordered) == 0 {
+		return nil, false
+	}
+	return pop(&q.ordered), false
+}
+
+// next removes and returns the next service with a guest, nil at the end. It returns services of later with wait set:
 // their claim must be waited for.
 func (q *startQueue) next() (l *live, wait bool) {
-	pop := func(list *[]*live) *live {
-		l := (*list)[0]
-		*list = (*list)[1:]
-		return l
-	}
 	switch {
 	case len(q.requested) > 0:
 		return pop(&q.requested), false

@@ -63,6 +63,7 @@ func newHouse(t *testing.T, dir string, change func(*queue.Config)) *house {
 	routing := router.New(router.Config{AccessLog: h.record})
 	h.Deployer = deploy.New(deploy.Config{
 		Registry: catalogue, Router: routing, Gate: admission.NewGate(20_000), Kinds: []services.Kind{kind, plain{}},
+		Admission: map[string]deploy.Admission{queue.KindName: {Gate: admission.NewGate(20_000)}},
 	})
 	require.NoError(t, h.Boot(t.Context()))
 	server := httptest.NewServer(routing)
