@@ -21,7 +21,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// addCmd adds a service.
+// addCmd adds or replaces a service.
 type addCmd struct {
 	Prefix    string `arg:"" help:"Path prefix to serve it under, such as hello or a/b; / takes all that no other service has."`
 	Module    string `arg:"" optional:"" name:"file|url" help:"The module: a file, - for standard input, or an http or https address that the server fetches."`
@@ -40,19 +40,19 @@ type addCmd struct {
 	clientFlags
 }
 
-// grants are the flags for what a service gets beside its requests.
+// grants are the flags for what a service may use besides its requests: origins, settings and directories.
 type grants struct {
 	Allow  []string          `sep:"none" placeholder:"ORIGIN" help:"What the service may call, such as https://api.example.com, or http://NAME.vespo.internal for another service; may be repeated."`
 	Config map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"A setting or secret that the service can ask for; may be repeated."`
 	Mount  map[string]string `mapsep:"none" placeholder:"PATH=DIR" help:"A directory that the service can read: PATH is what it sees, DIR is below the server's --root; may be repeated."`
 }
 
-// options are the same for a server in this process.
+// options returns the grants as registry options, for a server in this process.
 func (g *grants) options() registry.Options {
 	return registry.Options{Allow: g.Allow, Config: g.Config, Mounts: g.Mount}
 }
 
-// Run is called by the command line.
+// Run is called by kong.
 func (c *addCmd) Run(ctx context.Context, s streams, command *kong.Context) error {
 	c.Unset = append(c.Unset, emptied(command)...)
 	client, err := c.client()
@@ -78,10 +78,10 @@ func (c *addCmd) Run(ctx context.Context, s streams, command *kong.Context) erro
 	return c.writeDeployed(s, client, a, what)
 }
 
-// notOptions are flags of which an empty value means nothing.
+// notOptions are flags for which an empty value has no meaning.
 var notOptions = [...]string{"server", "token", "format", "match", "reset", "unset", "upstream", "static", "function", "exec", "queue"}
 
-// emptied are the options that the command line gives an empty value, by the names of their fields.
+// emptied returns the field names of the options that the command line sets to an empty value.
 func emptied(command *kong.Context) (names []string) {
 	for _, p := range command.Path {
 		if p.Flag == nil || slices.Contains(notOptions[:], p.Flag.Name) {
@@ -95,10 +95,10 @@ func emptied(command *kong.Context) (names []string) {
 	return names
 }
 
-// fieldName is the name of the API's field for a flag.
+// fieldName returns the API's field name for a flag.
 func fieldName(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
 
-// unset are the fields for options that are to have their defaults.
+// unset returns the request fields that reset options to their defaults.
 func (c *addCmd) unset() map[string]any {
 	fields := map[string]any{}
 	if c.Reset {
@@ -114,7 +114,7 @@ func (c *addCmd) unset() map[string]any {
 	return fields
 }
 
-// options are the fields of the request that were given, by name. What they may be, the server knows.
+// options returns the request fields of the given options, by name. The server validates the values.
 func (c *addCmd) options() map[string]string {
 	given := map[string]string{"prefix": c.Prefix}
 	for name, value := range map[string]string{"match": c.Match, "memory": c.Memory, "timeout": c.Timeout, "isolation": c.Isolation} {
@@ -131,7 +131,8 @@ func (c *addCmd) options() map[string]string {
 	return given
 }
 
-// addJSON sends no module: the server fetches it, or fields say all that there is to say.
+// addJSON sends a request without a module: the server
+// fetches the module, or fields describe the whole service.
 func (c *addCmd) addJSON(ctx context.Context, client *client, s streams, fields map[string]any, work string) (*answer, error) {
 	for name, value := range c.options() {
 		fields[name] = value
@@ -158,7 +159,8 @@ func (c *addCmd) addJSON(ctx context.Context, client *client, s streams, fields 
 	})
 }
 
-// addFile uploads the module, in a form: what is in a query ends up in logs, and settings may be secrets.
+// addFile uploads the module in a form. A form is used rather than a
+// query because queries end up in logs, and settings may be secrets.
 func (c *addCmd) addFile(ctx context.Context, client *client, s streams) (_ *answer, err error) {
 	module, sizeBytes := io.NopCloser(strings.NewReader("")), int64(0)
 	if !c.bound() || c.moduleFunction() {
@@ -179,7 +181,7 @@ func (c *addCmd) addFile(ctx context.Context, client *client, s streams) (_ *ans
 	})
 }
 
-// form gives what is before and behind the module in the body of a form.
+// form returns the parts of the form's body before and after the module, and its content type.
 func (c *addCmd) form() (head, tail []byte, contentType string, err error) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
@@ -212,8 +214,8 @@ func (c *addCmd) form() (head, tail []byte, contentType string, err error) {
 	return head, b.Bytes(), w.FormDataContentType(), nil
 }
 
-// open gives the module and its size. What has no size before its end is read first, because a server tells only those who say
-// what they will send that it is too large before they have sent it.
+// open returns the module and its size. Input of unknown size is read to its end first: only
+// with a known length can the server refuse an upload that is too large before it is sent.
 func (c *addCmd) open(s streams) (io.ReadCloser, int64, error) {
 	if c.Module == "-" {
 		return readAll(s.in)
@@ -251,7 +253,7 @@ func readAll(r io.Reader) (io.ReadCloser, int64, error) {
 	return io.NopCloser(bytes.NewReader(module)), int64(len(module)), nil
 }
 
-// progress is nil where nobody watches.
+// progress returns nil unless standard error is a terminal.
 func (c *addCmd) progress(s streams, totalBytes int64, work string) *progress {
 	if !s.interactive() {
 		return nil

@@ -2,7 +2,8 @@ package main
 
 import "errors"
 
-// bindFlags are what a prefix can be bound to instead of a module, with the options of that.
+// bindFlags select what a prefix is bound to instead of a
+// module, such as an upstream or a queue, and its options.
 type bindFlags struct {
 	Upstream       []string `placeholder:"URL" help:"Pass requests on to this server, such as http://127.0.0.1:9000; several, separated by commas or by repeating the flag, share them."`
 	KeepPrefix     bool     `help:"With --upstream: leave the prefix in the path of the request."`
@@ -30,12 +31,12 @@ type bindFlags struct {
 	WorkerConcurrency int `placeholder:"N" help:"With --function or --exec: the events that one process takes at a time, where it was started with AWS_LAMBDA_MAX_CONCURRENCY (1)."`
 }
 
-// bound tells whether the prefix is bound to something else than a module.
+// bound reports whether the prefix is bound to something other than a module.
 func (f *bindFlags) bound() bool {
 	return len(f.Upstream) > 0 || f.Static != "" || f.Function || f.Exec != "" || f.Queue
 }
 
-// fields are the members of the request that were given. Which of them go together, the server knows.
+// fields returns the request fields of the given flags. The server checks which of them go together.
 func (f *bindFlags) fields() map[string]any {
 	given := map[string]any{}
 	for name, values := range map[string][]string{
@@ -67,10 +68,10 @@ func (f *bindFlags) fields() map[string]any {
 	return given
 }
 
-// moduleFunction tells whether the module takes events and no requests.
+// moduleFunction reports whether the module is a function, which takes events instead of requests.
 func (c *addCmd) moduleFunction() bool { return c.Module != "" && c.Function }
 
-// Validate is called by the command line. What it checks the server would not see.
+// Validate is called by kong. It checks only what the server would not see.
 func (c *addCmd) Validate() error {
 	switch {
 	case isAddress(c.Module) && c.usesFiles():

@@ -21,7 +21,7 @@ type buildCmd struct {
 	Output string `short:"o" placeholder:"FILE" help:"Where the module goes (NAME.wasm in the project's directory NAME)."`
 }
 
-// Run is called by the command line. What was made goes to standard output, the commands and all they say to standard error.
+// Run is called by kong. The result goes to standard output; commands and their output go to standard error.
 func (c *buildCmd) Run(ctx context.Context, s streams) error {
 	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer release()
@@ -38,7 +38,7 @@ func (c *buildCmd) Run(ctx context.Context, s streams) error {
 	return err
 }
 
-// compile builds the project and gives the module's size.
+// compile builds the project and returns the size of the module.
 func compile(ctx context.Context, p *project.Project, out string, log io.Writer) (sizeBytes int64, err error) {
 	if err := p.Build(ctx, out, log); err != nil {
 		return 0, err

@@ -12,12 +12,12 @@ import (
 	"github.com/vespo-dev/vespo/services/wasm"
 )
 
-// checkCmd looks for what is wrong with a configuration file.
+// checkCmd validates a configuration file.
 type checkCmd struct {
 	File string `arg:"" optional:"" default:"vespo.toml" help:"The configuration file (${default})."`
 }
 
-// Run is called by the command line.
+// Run is called by kong.
 func (c *checkCmd) Run(ctx context.Context, s streams) error {
 	maxModuleBytes := int64(maxModuleSize)
 	if settings, err := configfile.ReadSettings(c.File); err == nil {
@@ -36,7 +36,7 @@ func (c *checkCmd) Run(ctx context.Context, s streams) error {
 	return err
 }
 
-// rehearse prepares the services as a server with this configuration would, in a directory of their own.
+// rehearse prepares the services as a server with cfg would, in a temporary directory.
 func rehearse(ctx context.Context, cfg *Config, file *configfile.File) (err error) {
 	temp, err := os.MkdirTemp("", "vespo-check-")
 	if err != nil {

@@ -15,14 +15,14 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/project"
 )
 
-// The exit codes; see the package comment.
+// Exit codes; see the package comment.
 const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
 )
 
-// Where a server listens unless told otherwise.
+// Default listening address of a server.
 const (
 	defaultHost = "127.0.0.1"
 	defaultPort = "8080"
@@ -33,7 +33,7 @@ const description = `A webserver for microservices compiled to WebAssembly.
 "vespo serve" is the server, "vespo serve --demo" one with services to try. "vespo new", "build" and
 "dev" are for those who write services. The other commands talk to a running server.`
 
-// cli is the command line.
+// cli is the command line, as parsed by kong.
 type cli struct {
 	New      newCmd      `cmd:"" help:"Make a project."`
 	Build    buildCmd    `cmd:"" help:"Compile a project to a module, by the toolchain that its files tell."`
@@ -49,7 +49,7 @@ type cli struct {
 	Version  versionCmd  `cmd:"" help:"Show the version of this program."`
 }
 
-// vars are what the tags of the commands name.
+// vars returns the variables that the struct tags of the commands refer to.
 func vars() kong.Vars {
 	return kong.Vars{
 		"server": defaultServer, "templates": strings.Join(project.Templates(), ","),
@@ -57,20 +57,20 @@ func vars() kong.Vars {
 	}
 }
 
-// streams are what a command reads from and writes to.
+// streams are the input and outputs of a command.
 type streams struct {
 	in  io.Reader
-	out io.Writer // what was asked for
-	err io.Writer // everything else
+	out io.Writer // the result of the command
+	err io.Writer // errors, logs and progress
 }
 
-// interactive reports whether a person watches standard error.
+// interactive reports whether standard error is a terminal.
 func (s streams) interactive() bool {
 	f, ok := s.err.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// run carries out one command line and gives the exit code.
+// run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, s streams) int {
 	helped := false
 	parser, err := kong.New(&cli{},
@@ -79,7 +79,7 @@ func run(ctx context.Context, args []string, s streams) int {
 		vars(),
 		kong.Writers(s.out, s.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Exit(func(int) { helped = true }), // called after --help was answered
+		kong.Exit(func(int) { helped = true }), // called after --help has printed the usage
 	)
 	if err != nil {
 		return report(s, err)
@@ -103,7 +103,7 @@ func run(ctx context.Context, args []string, s streams) int {
 	return exitOK
 }
 
-// report tells of a command that failed.
+// report prints the error of a failed command and returns the exit code.
 func report(s streams, err error) int {
 	fmt.Fprintf(s.err, "vespo: %s\n", strings.TrimRight(err.Error(), "\n"))
 	return exitFailed

@@ -15,13 +15,13 @@ import (
 	"time"
 )
 
-// defaultServer is where "vespo serve" listens unless told otherwise.
+// defaultServer is the default URL of clients; it matches the default of serve's --listen.
 const defaultServer = "http://127.0.0.1:8080"
 
-// Bounds of the client.
+// Limits of the client.
 const (
 	connectTimeout  = 5 * time.Second
-	continueTimeout = 2 * time.Second // wait for a server to ask for an upload; then it is sent unasked
+	continueTimeout = 2 * time.Second // wait for 100 Continue; after it, the upload is sent unasked
 	maxAnswerBytes  = 16 << 20
 )
 
@@ -32,12 +32,12 @@ type clientFlags struct {
 	Format string `enum:"text,json" placeholder:"text|json" default:"text" help:"Form of the output; json is the server's answer as it came (${default})."`
 }
 
-// matchFlag tells services with one prefix from each other.
+// matchFlag distinguishes services that share a prefix.
 type matchFlag struct {
 	Match string `placeholder:"HEADER:VALUE" help:"The match of the service, if it has one, as \"vespo list\" shows it behind the prefix."`
 }
 
-// query names a service.
+// query returns the query parameters that identify a service.
 func (f *matchFlag) query(prefix string) url.Values {
 	query := url.Values{"prefix": {prefix}}
 	if f.Match != "" {
@@ -46,20 +46,20 @@ func (f *matchFlag) query(prefix string) url.Values {
 	return query
 }
 
-// client talks to the management API of one server. It is immutable.
+// client is a client of one server's management API. It is immutable.
 type client struct {
 	base  string // scheme and host
 	token string
 	http  *http.Client
 }
 
-// Validate is called by the command line.
+// Validate is called by kong.
 func (f *clientFlags) Validate() error {
 	_, err := parseServer(f.Server)
 	return err
 }
 
-// client makes a client of the flags.
+// client returns a client for the flags.
 func (f *clientFlags) client() (*client, error) {
 	base, err := parseServer(f.Server)
 	if err != nil {
@@ -77,7 +77,8 @@ func (f *clientFlags) client() (*client, error) {
 	return &client{base: base, token: f.Token, http: &http.Client{Transport: transport, CheckRedirect: noRedirects}}, nil
 }
 
-// parseServer takes "http://host:port" or, for short, "host:port". Nothing, as of an empty environment variable, is the default.
+// parseServer parses "http://host:port" or, for short, "host:port". An empty
+// string, as from an empty environment variable, selects defaultServer.
 func parseServer(s string) (string, error) {
 	full := cmp.Or(s, defaultServer)
 	if !strings.Contains(full, "://") {
@@ -91,7 +92,7 @@ func parseServer(s string) (string, error) {
 	return u.Scheme + "://" + u.Host, nil
 }
 
-// get asks for path; post asks for a change without a body.
+// get sends a GET request.
 func (c *client) get(ctx context.Context, path string, query url.Values) (*answer, error) {
 	return c.call(ctx, http.MethodGet, path, query, upload{})
 }
@@ -100,20 +101,20 @@ func (c *client) post(ctx context.Context, path string, query url.Values) (*answ
 	return c.call(ctx, http.MethodPost, path, query, upload{})
 }
 
-// upload is the body of a request; the zero upload is none.
+// upload is a request body; the zero value is none.
 type upload struct {
 	body        io.Reader
 	sizeBytes   int64
 	contentType string
 }
 
-// answer is what a server has answered with a status of success.
+// answer is a successful (2xx) response.
 type answer struct {
 	status int
 	body   []byte
 }
 
-// decode reads the answer's JSON into v.
+// decode unmarshals the body into v.
 func (a *answer) decode(v any) error {
 	if err := json.Unmarshal(a.body, v); err != nil {
 		return fmt.Errorf("the server's answer is not as expected; is it of another version? %w", err)
@@ -121,7 +122,7 @@ func (a *answer) decode(v any) error {
 	return nil
 }
 
-// call makes one request. An error is fit to be shown to the user.
+// call sends one request. Its errors are fit to be shown to the user.
 func (c *client) call(ctx context.Context, method, path string, query url.Values, up upload) (*answer, error) {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
@@ -138,7 +139,7 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 	if up.body != nil {
 		r.ContentLength = up.sizeBytes
 		r.Header.Set("Content-Type", up.contentType)
-		r.Header.Set("Expect", "100-continue") // a refusal comes before the upload then
+		r.Header.Set("Expect", "100-continue") // so that the server can refuse before the upload
 	}
 	resp, err := c.http.Do(r)
 	if err != nil {
@@ -155,7 +156,7 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 	return &answer{status: resp.StatusCode, body: body}, nil
 }
 
-// explain says what may have kept a request from being answered.
+// explain returns a user-facing error for a request that got no response.
 func (c *client) explain(err error) error {
 	var unreached *net.OpError
 	if errors.As(err, &unreached) && unreached.Op == "dial" {
@@ -163,12 +164,12 @@ func (c *client) explain(err error) error {
 	}
 	var asked *url.Error
 	if errors.As(err, &asked) {
-		err = asked.Err // its text would repeat the URL
+		err = asked.Err // its text repeats the URL
 	}
 	return fmt.Errorf("%s did not answer: %w", c.base, err)
 }
 
-// refusal is the error for an answer without success.
+// refusal returns the error for a response with a status other than 2xx.
 func (c *client) refusal(resp *http.Response, body []byte) error {
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	r := &refusal{}
@@ -180,17 +181,17 @@ func (c *client) refusal(resp *http.Response, body []byte) error {
 	return r
 }
 
-// refusal is a problem that a server has answered, RFC 9457.
+// refusal is an error response: a problem document (RFC 9457).
 type refusal struct {
 	Title      string   `json:"title"`
 	Detail     string   `json:"detail"`
 	Violations []string `json:"violations"`
 	RequestID  string   `json:"request_id"`
 	status     int
-	retryAfter string // seconds; "" if the server named none
+	retryAfter string // seconds; "" if the header was absent
 }
 
-// Error gives the problem in words, with each violation on a line of its own.
+// Error returns the problem as text, with each violation on its own line.
 func (r *refusal) Error() string {
 	var b strings.Builder
 	b.WriteString(printable(r.Title))

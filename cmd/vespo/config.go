@@ -12,25 +12,26 @@ import (
 	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
-// Bounds of a Config.
+// Limits of a Config.
 const (
 	pageBytes     = 64 << 10          // a WebAssembly page
-	maxMemory     = 4<<30 - pageBytes // what 32-bit linear memory can address, less the page by which it is made to shrink
+	maxMemory     = 4<<30 - pageBytes // address space of a 32-bit memory, less one page: a grow by it shrinks a slot's memory
 	maxSlots      = 1 << 16
-	maxSlabBytes  = 16 << 40 // what can be reserved of a 47-bit address space with ease
+	maxSlabBytes  = 16 << 40 // easily reserved in a 47-bit address space
 	maxModuleSize = 1 << 30
 
 	minHeaderMemory = 1 << 20
 
-	minCompileMemory = 64 << 20 // the compiler's process takes some 20 MiB for itself
+	minCompileMemory = 64 << 20 // the compiler process itself needs some 20 MiB
 	maxTimeout       = time.Hour
 	maxRetireAfter   = 30 * 24 * time.Hour
 )
 
-// evictAfterIdles is after how many idle times a service gives back its compiled code too.
+// evictAfterIdles is the number of --idle periods after
+// which an unused service releases its compiled code too.
 const evictAfterIdles = 6
 
-// Config is what a server is started with. The tags are read by the command line and hold the defaults.
+// Config is the configuration of a server. The struct tags define the flags and their defaults.
 type Config struct {
 	Listen              string        `placeholder:"HOST:PORT" default:"${listen}" help:"Address to listen on; port 0 takes a free one (${default}, or the port of $$PORT instead)."`
 	Data                string        `placeholder:"DIR" type:"path" help:"Directory that keeps the services (vespo-data; with --demo a temporary one)."`
@@ -69,10 +70,10 @@ type Config struct {
 	LogRate             size          `placeholder:"SIZE" default:"256KiB" help:"Bytes a second that the output of one service may add to the log in the long run; 0 is no limit (${default})."`
 	LogLevel            slog.Level    `placeholder:"debug|info|warn|error" default:"info" help:"Least level of the log on standard error, guests' output included (${default})."`
 	Demo                bool          `help:"Add the bundled services hello, echo and oom, and show how to call them."`
-	FileRules           bool          `kong:"-"` // there is a configuration file, and its services are changed there alone
+	FileRules           bool          `kong:"-"` // there is a configuration file, which alone may change its services
 }
 
-// Validate reports all violations at once, one a line. The command line calls it.
+// Validate returns one error with all violations, one per line. It is called by kong.
 func (c *Config) Validate() error {
 	var violations []string
 	check := func(ok bool, format string, args ...any) {
@@ -130,7 +131,7 @@ func (c *Config) Validate() error {
 	return errors.New(strings.Join(violations, "\n  "))
 }
 
-// validAddress tells whether a server can listen there, as far as the text says.
+// validAddress reports whether address is syntactically HOST:PORT, with a valid port.
 func validAddress(address string) bool {
 	_, port, err := net.SplitHostPort(address)
 	if err == nil {
@@ -139,10 +140,10 @@ func validAddress(address string) bool {
 	return err == nil
 }
 
-// slabBytes is the size of all linear memories together.
+// slabBytes returns the size of all linear memories together.
 func (c *Config) slabBytes() int64 { return int64(c.Slots) * int64(c.Memory) }
 
-// perService is how many slots one service may hold.
+// perService returns the number of slots that one service may hold.
 func (c *Config) perService() int {
 	if c.PerService > 0 {
 		return c.PerService
@@ -150,7 +151,7 @@ func (c *Config) perService() int {
 	return max(1, c.Slots*3/4)
 }
 
-// String gives the configuration as flags, one a line, without the tokens.
+// String returns the configuration as flags, one per line. Tokens are replaced by "set" or "none".
 func (c *Config) String() string {
 	var b strings.Builder
 	for _, f := range [...]struct {
@@ -199,7 +200,7 @@ func (c *Config) String() string {
 	return b.String()
 }
 
-// isSet stands for a secret.
+// isSet returns a placeholder for a secret.
 func isSet(secret string) string {
 	if secret == "" {
 		return "none"

@@ -16,17 +16,17 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests/wat"
 )
 
-// oomMemory is the budget of the demo's oom: small enough that a thousand kilobytes do not fit beside its first page.
+// oomMemory is the memory of the demo's oom service: too small for 1000 KiB besides its first page.
 const oomMemory size = 1 << 20
 
-// demo is what there is to try.
+// demo describes the demo for its user.
 type demo struct {
-	module string   // path of a module to post
-	kept   []string // prefixes that another service had
+	module string   // path of a module to upload
+	kept   []string // prefixes taken by other services
 }
 
-// addDemo deploys the bundled services, but for those whose prefixes are taken: what a user has put there stays. The module to
-// post is written into dir.
+// addDemo deploys the bundled services, except at taken prefixes:
+// services of the user stay. It writes the module to upload into dir.
 func addDemo(ctx context.Context, d *deploy.Deployer, cfg *Config, dir string) (*demo, error) {
 	made := &demo{module: filepath.Join(dir, "hello.wasm")}
 	if err := os.WriteFile(made.module, wat.Hello(), 0o644); err != nil {
@@ -55,7 +55,7 @@ func addDemo(ctx context.Context, d *deploy.Deployer, cfg *Config, dir string) (
 	return made, nil
 }
 
-// explain shows how to call the services and how to add one.
+// explain prints how to call the services and how to add one.
 func (m *demo) explain(w io.Writer, addr net.Addr) {
 	base := "http://" + reachable(addr)
 	for _, prefix := range m.kept {
@@ -73,7 +73,7 @@ add a service:
 `, base, m.module)
 }
 
-// reachable is the address under which this machine reaches a listener.
+// reachable returns the address at which this machine reaches a listener.
 func reachable(addr net.Addr) string {
 	ap, err := netip.ParseAddrPort(addr.String())
 	if err != nil || !ap.Addr().IsUnspecified() {

@@ -2,5 +2,5 @@
 
 package main
 
-// descriptorLimit reports that there is no limit of open files.
+// descriptorLimit reports that there is no limit on open files.
 func descriptorLimit() (uint64, bool) { return 0, false }

@@ -18,10 +18,10 @@ import (
 	"github.com/vespo-dev/vespo/services/deploy"
 )
 
-// maxBuildTextBytes is how much of a failed build a browser is shown: its end, and there may be much before it.
+// maxBuildTextBytes is how much of a failed build's output a browser is shown. It is the end of the output.
 const maxBuildTextBytes = 64 << 10
 
-// devCmd serves a project while somebody works on it.
+// devCmd serves a project during development.
 type devCmd struct {
 	Dir    string `arg:"" optional:"" default:"." help:"Directory of the project (the current one)."`
 	Prefix string `placeholder:"PREFIX" default:"/" help:"Path prefix to serve it under (${default})."`
@@ -30,15 +30,15 @@ type devCmd struct {
 	Config `embed:"" set:"access_log=common"`
 }
 
-// Validate is called by the command line.
+// Validate is called by kong.
 func (c *devCmd) Validate() error {
 	_, err := router.ParsePrefix(c.Prefix)
 	return errors.Join(err, c.Config.Validate())
 }
 
-// Run is called by the command line.
+// Run is called by kong.
 func (c *devCmd) Run(ctx context.Context, s streams) (err error) {
-	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) // SIGHUP: the terminal is closed
+	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) // SIGHUP: the terminal was closed
 	defer release()
 	o := openOutputs(s, c.LogLevel)
 	defer func() { err = o.close(err) }()
@@ -66,7 +66,7 @@ func (c *devCmd) Run(ctx context.Context, s streams) (err error) {
 	return c.serve(ctx, d, o, release)
 }
 
-// serve runs a server with the developer's work beside it.
+// serve runs a server that rebuilds and redeploys the project on changes.
 func (c *devCmd) serve(ctx context.Context, d *dev, o *outputs, release context.CancelFunc) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -89,17 +89,17 @@ func (c *devCmd) serve(ctx context.Context, d *dev, o *outputs, release context.
 	return errors.Join(srv.run(ctx), failed, dirs.close())
 }
 
-// dev builds a project whenever its sources change, and deploys what comes of it.
+// dev builds a project whenever its sources change, and deploys the module.
 type dev struct {
 	project  *project.Project // immutable, like all below
-	spec     services.Spec    // but for the module
-	out      string           // the module's file
+	spec     services.Spec    // without the module
+	out      string           // path of the module
 	deployer *deploy.Deployer
 	page     *buildPage
 	terminal io.Writer
 }
 
-// work goes on until ctx ends, or the sources cannot be watched any more.
+// work builds and deploys until ctx ends or the sources can no longer be watched.
 func (d *dev) work(ctx context.Context) error {
 	watcher, err := d.project.Watch()
 	if err != nil {
@@ -118,13 +118,14 @@ func (d *dev) work(ctx context.Context) error {
 	return fmt.Errorf("watch the sources: %w", err)
 }
 
-// refresh builds and deploys. If that fails, what is served stays, and terminal and browsers are told.
+// refresh builds and deploys once. On failure, the served version
+// stays, and the error goes to the terminal and to browsers.
 func (d *dev) refresh(ctx context.Context) {
 	text := &tail{limit: maxBuildTextBytes}
 	log := io.MultiWriter(d.terminal, text)
 	done, err := d.deploy(ctx, log)
 	switch {
-	case ctx.Err() != nil: // the server ends
+	case ctx.Err() != nil: // the server is stopping
 	case err != nil:
 		fmt.Fprintln(log, err)
 		d.page.show(text.String())
@@ -135,7 +136,7 @@ func (d *dev) refresh(ctx context.Context) {
 	}
 }
 
-// deploy gives a line on what is served now.
+// deploy builds and deploys the project. It returns a line that describes the new version.
 func (d *dev) deploy(ctx context.Context, log io.Writer) (string, error) {
 	sizeBytes, err := compile(ctx, d.project, d.out, log)
 	if err != nil {
@@ -153,7 +154,7 @@ func (d *dev) deploy(ctx context.Context, log io.Writer) (string, error) {
 	return fmt.Sprintf("%s; %s serves generation %d", line, spec.Prefix, result.Service.Current.Generation), nil
 }
 
-// tail keeps the end of what is written to it.
+// tail is a writer that keeps the last limit bytes.
 type tail struct {
 	limit int
 	text  []byte

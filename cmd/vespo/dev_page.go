@@ -11,7 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/router"
 )
 
-// pageTemplate asks the browser to look again, so that the page gives way to the service when the build is right again.
+// pageTemplate reloads itself, so that the service replaces the page once a build succeeds.
 const pageTemplate = `<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
@@ -23,8 +23,8 @@ const pageTemplate = `<!DOCTYPE html>
 <p>Other clients still get the last version that could be built, if there is one. This page reloads itself.</p>
 `
 
-// buildPage stands before a server and shows browsers why the last build has failed. All other clients, and all while there is
-// nothing to show, get to the server.
+// buildPage is middleware that shows browsers why the last build has failed.
+// Requests of other clients, and all requests while no failure is shown, go to next.
 type buildPage struct {
 	prefix registry.Prefix // immutable
 	next   http.Handler    // immutable
@@ -49,16 +49,16 @@ func (p *buildPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusServiceUnavailable)
-	_, _ = io.WriteString(w, page.String()) // fails if the client has gone
+	_, _ = io.WriteString(w, page.String()) // fails if the client is gone
 }
 
-// browses reports whether the request is a browser's for a page of the service.
+// browses reports whether a browser requests a page of the service.
 func (p *buildPage) browses(r *http.Request) bool {
 	return r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") &&
 		below(r.URL.Path, string(p.prefix)) && !below(r.URL.Path, "/"+router.ReservedSegment)
 }
 
-// below reports whether a path is the prefix or continues it.
+// below reports whether path equals prefix or lies below it.
 func below(path, prefix string) bool {
 	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(prefix, "/"))
 	return ok && (rest == "" || rest[0] == '/')

@@ -1,29 +1,33 @@
-// Vespo is a webserver for microservices compiled to WebAssembly. "vespo serve" is the server; the other commands talk to a
-// running one.
+// Vespo is a webserver for microservices compiled to WebAssembly. "vespo serve" is the server. Most other
+// commands talk to a running one; "new", "build", "dev", "check" and "import" work on files.
 //
 // # Output
 //
-// serve writes to standard error: first a line with the memory ceiling, then one line "listening on http://ADDR" when every
-// service of the catalogue is served, between and after them its log. Access records, if they are asked for, go to standard
-// output, and nothing else does. dev does the same, with what it builds between. The other commands write what they were asked for
-// to standard output and errors to standard error, and so build writes there the commands that it runs and all they say.
+// serve writes to standard error: first a line with the memory ceiling, then, when every service of the
+// catalogue is served, one line "listening on http://ADDR". Its log goes between and after them. Standard
+// output gets the access records, if they are enabled, and nothing else. dev does the same, with the output of
+// builds in between. The other commands write their result to standard output and errors to standard error;
+// build also writes the commands that it runs, and their output, to standard error.
 //
 // # Exit codes
 //
 //	0  done; for serve: stopped by a signal after every request had ended
 //	1  failed; for serve also: requests had to be cut off at the end of the drain
-//	2  wrong usage: an unknown command or flag, or a value that cannot be
+//	2  wrong usage: an unknown command or flag, or an invalid value
 //
 // # Signals
 //
-// The first SIGINT or SIGTERM lets the server drain: no new connections, requests in flight end, bounded by 30 s. A second one
-// ends the process at once, as if no handler was there. SIGHUP makes a server that has a configuration file read it again. Nothing that was acknowledged is lost by that, or by SIGKILL.
+// The first SIGINT or SIGTERM drains the server: it accepts no new connections and waits up to 30 s for requests
+// in flight. A second one ends the process at once, by the system's default action. SIGHUP makes a server with a
+// configuration file reload it. No acknowledged change is lost by any of these, or by SIGKILL.
 //
 // # Environment
 //
-// VESPO_SERVER and VESPO_ADMIN_TOKEN stand in for --server, --token and --admin-token, VESPO_LAMBDA_KEYS for --lambda-key. As for FlexiLib, PORT is the port to listen on
-// and SERVER_THREAD_COUNT the number of requests that are served at a time, where --listen and --slots are not given. The compilers
-// that build and dev run get the whole environment. Nothing else is read, but for what
-// the Go runtime reads: GOMEMLIMIT, GOGC and GOMAXPROCS are the operator's. The server sets no soft memory limit, because
-// the linear memories, which are most of what it holds, are not on the Go heap and would not count.
+// VESPO_SERVER stands in for --server, VESPO_ADMIN_TOKEN for --token and --admin-token, VESPO_WORKER_TOKEN for
+// --worker-token, and VESPO_LAMBDA_KEYS for --lambda-key. As in FlexiLib, PORT is the port to listen on unless
+// --listen is given, and SERVER_THREAD_COUNT the number of requests served at a time unless --slots is given.
+// Commands that talk to a server use the proxy of HTTP_PROXY, HTTPS_PROXY and NO_PROXY. The compilers that build
+// and dev run get the whole environment. The Go runtime reads GOMEMLIMIT, GOGC and GOMAXPROCS, which are the
+// operator's. The server sets no soft memory limit, because linear memories, most of what it holds, are not on the
+// Go heap and would not count.
 package main

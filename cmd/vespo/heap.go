@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// heapFloorBytes is how much is allocated between two garbage collections at least. Little of a server's heap lives longer than a
-// request, so that the collector, which takes its turn whenever the heap has doubled, would run at every few hundred requests and
-// take a tenth of the processor.
+// heapFloorBytes is the least amount allocated between two garbage collections. Little of a
+// server's heap outlives a request. The collector runs when the heap has doubled, so without
+// a floor it would run every few hundred requests and take a tenth of the processor time.
 const heapFloorBytes = 16 << 20
 
-// raiseHeapFloor makes the collector count bytes that are never written, and so never take memory of the machine, among those that
-// live. A limit that the user has set for the memory (GOMEMLIMIT) counts them too; then there is no floor. The floor lasts until
-// release is called.
+// raiseHeapFloor allocates ballast that the collector counts as live. It is never
+// written, so it takes no physical memory. A memory limit (GOMEMLIMIT) would count
+// it too; if one is set, there is no floor. The floor lasts until release is called.
 func raiseHeapFloor() (release func()) {
 	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
 		return func() {}
@@ -24,18 +24,19 @@ func raiseHeapFloor() (release func()) {
 	return func() { runtime.KeepAlive(ballast) }
 }
 
-// heapTrimmer gives what a deploy leaves behind back to the operating system. To compile a module takes many times its size, for a
-// moment; without this the memory would stay with the process for minutes, the longer the less it has to do.
+// heapTrimmer returns memory to the operating system after a deploy. Compiling
+// a module briefly takes many times its size. Without trimming, the process
+// would keep that memory for minutes, the longer the less it has to do.
 type heapTrimmer struct {
-	wanted chan struct{} // holds one
+	wanted chan struct{} // capacity 1
 }
 
-// trimQuiet is for how long nothing must have been deployed: one collection does for several deploys.
+// trimQuiet is the time without deploys before a trim, so that one collection serves several deploys.
 const trimQuiet = 2 * time.Second
 
 func newHeapTrimmer() *heapTrimmer { return &heapTrimmer{wanted: make(chan struct{}, 1)} }
 
-// want asks for a trim, soon. It does not wait.
+// want requests a trim after trimQuiet. It does not block.
 func (h *heapTrimmer) want() {
 	select {
 	case h.wanted <- struct{}{}:
@@ -43,7 +44,7 @@ func (h *heapTrimmer) want() {
 	}
 }
 
-// run trims whenever it is wanted, until ctx ends.
+// run trims on request until ctx ends.
 func (h *heapTrimmer) run(ctx context.Context, trim func()) {
 	quiet := time.NewTimer(trimQuiet)
 	quiet.Stop()

@@ -10,13 +10,13 @@ import (
 	"github.com/vespo-dev/vespo/internal/regular"
 )
 
-// importCmd turns the configuration of FlexiLib into one of this server.
+// importCmd converts FlexiLib's configuration into a configuration file.
 type importCmd struct {
 	File   string `arg:"" help:"FlexiLib's proxy.ini."`
 	Output string `short:"o" placeholder:"FILE" help:"File to write, which must not exist yet (standard output)."`
 }
 
-// Run is called by the command line. What can be said is written, also if some lines cannot.
+// Run is called by kong. It writes all lines that can be converted, even if others cannot.
 func (c *importCmd) Run(s streams) error {
 	in, err := regular.OpenAny(c.File)
 	if err != nil {
@@ -48,7 +48,7 @@ func (c *importCmd) Run(s streams) error {
 	return nil
 }
 
-// write writes to the output, and to no file that is there already.
+// write writes text to the output. It never overwrites a file.
 func (c *importCmd) write(out io.Writer, text []byte) error {
 	if c.Output == "" {
 		_, err := out.Write(text)

@@ -2,7 +2,7 @@ package main
 
 import "context"
 
-// inspectCmd shows a service.
+// inspectCmd shows one service.
 type inspectCmd struct {
 	Prefix string `arg:"" help:"Path prefix of the service."`
 
@@ -10,7 +10,7 @@ type inspectCmd struct {
 	clientFlags
 }
 
-// Run is called by the command line.
+// Run is called by kong.
 func (c *inspectCmd) Run(ctx context.Context, s streams) error {
 	client, err := c.client()
 	if err != nil {

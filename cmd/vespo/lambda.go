@@ -19,10 +19,11 @@ import (
 	"github.com/vespo-dev/vespo/services/wasm"
 )
 
-// lambdaDir is where in the data directory the Lambda API keeps what is its own.
+// lambdaDir is the Lambda API's directory within the data directory.
 const lambdaDir = "lambda"
 
-// newFunctions makes the kind for functions. The path of their programs is absolute: the working directory of a program is its own.
+// newFunctions returns the kind for functions. Paths of their programs
+// are absolute, because each program has its own working directory.
 func newFunctions(cfg *Config, dataDir string, log *slog.Logger) (*function.Kind, error) {
 	dir, err := filepath.Abs(filepath.Join(dataDir, lambdaDir))
 	if err != nil {
@@ -31,10 +32,10 @@ func newFunctions(cfg *Config, dataDir string, log *slog.Logger) (*function.Kind
 	return function.New(function.Config{Timeout: cfg.Timeout, LogRate: int64(cfg.LogRate), AllowExec: cfg.AllowExec, Packages: lambda.PackagesIn(dir), Log: log}), nil
 }
 
-// blobReader reads what a version of a service is made of.
+// blobReader reads a blob of the catalogue, such as a module.
 type blobReader func(context.Context, registry.Digest) ([]byte, error)
 
-// wireLambda makes the surface of the Lambda API, if it is asked for.
+// wireLambda adds the surface of the Lambda API, if cfg enables it.
 func (p *parts) wireLambda(cfg *Config, dataDir string, routing *router.Router, blob blobReader, log *slog.Logger) error {
 	if cfg.LambdaListen == "" {
 		return nil
@@ -64,7 +65,7 @@ func (p *parts) wireLambda(cfg *Config, dataDir string, routing *router.Router, 
 	return nil
 }
 
-// lambdaKeys are the secrets by access key id.
+// lambdaKeys returns the secrets by access key id.
 func (c *Config) lambdaKeys() map[string]string {
 	keys := make(map[string]string, len(c.LambdaKey))
 	for _, key := range c.LambdaKey {
@@ -74,7 +75,7 @@ func (c *Config) lambdaKeys() map[string]string {
 	return keys
 }
 
-// checkLambda gives what is wrong with the flags of the Lambda API. No message repeats a secret.
+// checkLambda returns the violations in the flags of the Lambda API, joined. No message contains a secret.
 func (c *Config) checkLambda() error {
 	var errs []error
 	host, _, err := net.SplitHostPort(c.LambdaListen)
@@ -99,7 +100,7 @@ func (c *Config) checkLambda() error {
 	return errors.Join(errs...)
 }
 
-// minSecret is the shortest secret of a key for the Lambda API.
+// minSecret is the least length of a secret for the Lambda API, in bytes.
 const minSecret = 16
 
 func loopbackHost(host string) bool {

@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// listCmd lists the services.
+// listCmd lists all services.
 type listCmd struct{ clientFlags }
 
-// Run is called by the command line.
+// Run is called by kong.
 func (c *listCmd) Run(ctx context.Context, s streams) error {
 	client, err := c.client()
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
-// percent is a share that is written like 50%.
+// percent is a share, written like 50%.
 type percent int
 
-// UnmarshalText reads a share.
+// UnmarshalText parses a share; the percent sign is optional.
 func (p *percent) UnmarshalText(text []byte) error {
 	n, err := strconv.Atoi(strings.TrimSuffix(string(text), "%"))
 	if err != nil {
@@ -24,18 +24,19 @@ func (p *percent) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// String writes the share as UnmarshalText reads it.
+// String formats the share as UnmarshalText parses it.
 func (p percent) String() string { return strconv.Itoa(int(p)) + "%" }
 
 // of returns the share of n, at least 1.
 func (p percent) of(n int) int { return max(1, int(int64(n)*int64(p)/100)) }
 
-// shares returns what one connection and one client may take of a capacity, and how many of their requests may wait.
+// shares returns the limits of one client within a capacity:
+// concurrent requests, waiting requests and the longest wait.
 func (c *Config) shares(capacity int) *admission.Shares {
 	return admission.NewShares(c.PerClient.of(capacity), c.PerClient.of(c.Queue), c.QueueWait)
 }
 
-// tunnels returns how many connections may have switched protocols.
+// tunnels returns the limit on connections that have switched protocols.
 func (c *Config) tunnels() int {
 	if c.Tunnels > 0 {
 		return c.Tunnels
@@ -43,10 +44,10 @@ func (c *Config) tunnels() int {
 	return max(1, c.MaxConnections/4)
 }
 
-// maxReserved is the most places for connections that are kept for this machine.
+// maxReserved is the most connections that are reserved for this machine.
 const maxReserved = 64
 
-// connections configures a listener for clients.
+// connections returns the configuration of a listener for clients.
 func (c *Config) connections(flag string, log *slog.Logger) conns.Config {
 	return conns.Config{
 		Flag: flag, MaxConnections: c.MaxConnections, Reserved: min(maxReserved, c.MaxConnections/16), PerPeer: c.PerClient.of(c.MaxConnections),
@@ -54,21 +55,22 @@ func (c *Config) connections(flag string, log *slog.Logger) conns.Config {
 	}
 }
 
-// publicConnections configures the public listener, the only one that proxies are in front of.
+// publicConnections returns the configuration of the public listener, the only one behind proxies.
 func (c *Config) publicConnections(log *slog.Logger) conns.Config {
 	cfg := c.connections("--listen", log)
 	cfg.Trusted, cfg.ProxyProtocol = c.trust().Contains, c.ProxyProtocol
 	return cfg
 }
 
-// trust returns the proxies that are believed.
+// trust returns the trusted proxies.
 func (c *Config) trust() *forwarded.Trust {
-	trust, _ := forwarded.ParseTrust(c.TrustedProxy) // an error: Validate has told it
+	trust, _ := forwarded.ParseTrust(c.TrustedProxy) // Validate has reported any error
 	return trust
 }
 
-// fitConnections lowers --max-connections to what the process may open. A quarter of its descriptors is left to upstreams, files and
-// modules; the Lambda API has as many connections of its own. The Go runtime has raised the soft limit to the hard one already.
+// fitConnections lowers --max-connections to fit the limit on open files. A quarter of the
+// descriptors is left for upstreams, files and modules. The Lambda API has as many connections
+// as the public listener. The Go runtime has already raised the soft limit to the hard one.
 func (c *Config) fitConnections(limit uint64, log *slog.Logger) {
 	listeners := uint64(1)
 	if c.LambdaListen != "" {

@@ -7,7 +7,8 @@ import (
 	"github.com/vespo-dev/vespo/runtime/compiler"
 )
 
-// compileCommand is how the server starts itself to compile a module. It is not for users.
+// compileCommand is the argument with which the server
+// starts itself to compile a module. It is not for users.
 const compileCommand = "internal-compile"
 
 func main() {

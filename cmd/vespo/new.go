@@ -6,16 +6,16 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/project"
 )
 
-// newCmd makes a project.
+// newCmd creates a project.
 type newCmd struct {
 	Name     string `arg:"" help:"Name of the project, and of the directory that is made."`
 	Template string `short:"t" enum:"${templates}" placeholder:"NAME" default:"go" help:"What to begin with: ${enum} (${default})."`
 }
 
-// Validate is called by the command line.
+// Validate is called by kong.
 func (c *newCmd) Validate() error { return project.CheckName(c.Name) }
 
-// Run is called by the command line.
+// Run is called by kong.
 func (c *newCmd) Run(s streams) error {
 	dir, err := project.Create(".", c.Name, c.Template)
 	if err != nil {

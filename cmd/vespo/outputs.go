@@ -16,22 +16,22 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/output"
 )
 
-// flushTime bounds how long a server that ends waits for the last lines of each of its outputs to be written.
+// flushTime is how long a stopping server waits for each of its outputs to write the last lines.
 const flushTime = time.Second
 
-// outputs are the standard output and standard error of a server, neither of which a request waits for.
+// outputs are the standard output and standard error of a server. No request waits for either.
 type outputs struct {
-	streams streams // that write to the Writers
+	streams streams // their writers are out and err
 	out     *output.Writer
 	err     *output.Writer
 	log     *slog.Logger
 }
 
-// openOutputs puts Writers before the streams. Where both are one file, so is the Writer, and lines keep their order. A reader that goes
-// away no longer ends the process by SIGPIPE.
+// openOutputs returns buffered outputs for s. If both streams are one file, they share a Writer,
+// so that lines keep their order. A reader that goes away no longer ends the process by SIGPIPE.
 func openOutputs(s streams, level slog.Level) *outputs {
 	o := &outputs{}
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // and not Ignore, which programs started by the server would inherit
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // not signal.Ignore: child processes would inherit that
 	made := make(chan struct{})
 	defer close(made)
 	notices := func(name string, stalled bool) output.Config {
@@ -59,7 +59,7 @@ func openOutputs(s streams, level slog.Level) *outputs {
 	return o
 }
 
-// sameFile reports whether two streams are one file, pipe or terminal.
+// sameFile reports whether a and b are the same file, pipe or terminal.
 func sameFile(a, b io.Writer) bool {
 	fileA, okA := a.(*os.File)
 	fileB, okB := b.(*os.File)
@@ -80,13 +80,13 @@ func (o *outputs) dropped() int64 {
 	return dropped
 }
 
-// reported is an error that the user was told of.
+// reported is an error that was already printed.
 type reported struct{ error }
 
-// close reports err as a command does, and waits for what is to be written, within bounds. SIGPIPE stays harmless, as the process is about
-// to end with an exit code of its own.
+// close prints err as a command does, and waits up to flushTime for each output.
+// The SIGPIPE handler stays, so that the process ends with its own exit code.
 func (o *outputs) close(err error) error {
-	if o.out != o.err && !flush(o.out) { // before the log, which says so
+	if o.out != o.err && !flush(o.out) { // before the log is closed, which reports the loss
 		o.log.Warn("the last records are lost: standard output takes none", "bytes", o.out.Stats().Waiting)
 	}
 	if err != nil {
@@ -103,7 +103,7 @@ func flush(w *output.Writer) bool {
 	return w.Close(ctx)
 }
 
-// isReported reports whether the user was told of err.
+// isReported reports whether err was already printed.
 func isReported(err error) bool {
 	var told reported
 	return errors.As(err, &told)

@@ -10,18 +10,18 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// progressInterval is how often the line is written anew.
+// progressInterval is the time between updates of the line.
 const progressInterval = 100 * time.Millisecond
 
-// eraseLine goes to the beginning of a terminal's line and clears it.
+// eraseLine moves the cursor to the beginning of the line and clears it.
 const eraseLine = "\r\x1b[K"
 
-// progress shows on one line of a terminal how far an upload has come, and then that the server is at work. A nil progress
-// shows nothing.
+// progress shows on one line of a terminal how much was uploaded,
+// and then that the server is working. A nil progress shows nothing.
 type progress struct {
-	w          io.Writer // immutable; written by the goroutine alone until it has ended
+	w          io.Writer // immutable; only the goroutine writes to it until it has ended
 	totalBytes int64     // immutable
-	work       string    // immutable; what the server does after the upload
+	work       string    // immutable; the server's work after the upload
 	start      time.Time // immutable
 
 	sentBytes atomic.Int64
@@ -30,7 +30,7 @@ type progress struct {
 	owned sync.WaitGroup
 }
 
-// startProgress starts a goroutine that close ends. A total of 0 means that there is nothing to upload.
+// startProgress starts a goroutine that close ends. A total of 0 means that nothing is uploaded.
 func startProgress(w io.Writer, totalBytes int64, work string) *progress {
 	p := &progress{w: w, totalBytes: totalBytes, work: work, start: time.Now(), stop: make(chan struct{})}
 	p.owned.Go(p.loop)
@@ -51,7 +51,7 @@ func (p *progress) loop() {
 	}
 }
 
-// line is what is shown after a time.
+// line returns the text to show after the elapsed time.
 func (p *progress) line(elapsed time.Duration) string {
 	sent := p.sentBytes.Load()
 	if sent >= p.totalBytes {
@@ -60,7 +60,7 @@ func (p *progress) line(elapsed time.Duration) string {
 	return fmt.Sprintf("uploading %3d%% of %s", sent*100/p.totalBytes, humanize.IBytes(uint64(p.totalBytes)))
 }
 
-// reader counts what is read of r as uploaded.
+// reader returns a reader that counts the bytes read from r as uploaded.
 func (p *progress) reader(r io.Reader) io.Reader {
 	if p == nil {
 		return r
@@ -68,7 +68,7 @@ func (p *progress) reader(r io.Reader) io.Reader {
 	return &progressReader{Reader: r, progress: p}
 }
 
-// close erases the line. It is to be called once.
+// close erases the line. It must be called once.
 func (p *progress) close() {
 	if p == nil {
 		return

@@ -14,23 +14,24 @@ import (
 	"github.com/vespo-dev/vespo/services/deploy"
 )
 
-// reloader makes the services of a configuration file what is served, whenever the file or a module in it changes, or a SIGHUP comes. It
-// is used by one goroutine at a time.
+// reloader applies a configuration file at the start and again whenever the file
+// or a module in it changes, or on SIGHUP. It is used by one goroutine at a time.
 type reloader struct {
-	path     string // immutable, like all but settings
+	path     string // immutable, like all below but settings
 	cfg      *Config
 	deployer *deploy.Deployer
 	log      *slog.Logger
 	watcher  *configfile.Watcher
 	hangup   <-chan os.Signal
 
-	settings map[string]string // as the server was started with; nil before
+	settings map[string]string // at the server's start; nil before
 }
 
-// maxLoads bounds how often a file is read again that leads elsewhere each time; a change after the last is noticed.
+// maxLoads is the most times that load reads a file whose inputs keep
+// changing. A change after the last read is noticed by the watcher.
 const maxLoads = 10
 
-// load reads the file until what is watched is what was read.
+// load reads the file, and again until the watched inputs are those of the read file.
 func (r *reloader) load() (*configfile.File, error) {
 	for loads := 1; ; loads++ {
 		file, _, err := readConfig(r.path, int64(r.cfg.MaxModule))
@@ -40,7 +41,7 @@ func (r *reloader) load() (*configfile.File, error) {
 	}
 }
 
-// start applies the file for the first time. What is wrong with it is the error.
+// start applies the file for the first time. It returns an error if the file is invalid.
 func (r *reloader) start(ctx context.Context) error {
 	file, err := r.load()
 	if err != nil {
@@ -73,7 +74,7 @@ func (r *reloader) work(ctx context.Context) {
 	}
 }
 
-// wait returns when there may be something to reload, and reports whether a signal has asked for it; or at the end of ctx.
+// wait returns when a reload may be needed, or ctx ends. It reports whether a signal asked for the reload.
 func (r *reloader) wait(ctx context.Context) (asked bool) {
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
@@ -89,10 +90,11 @@ func (r *reloader) wait(ctx context.Context) (asked bool) {
 	}
 }
 
-// settleTime is how long a file must have been left alone that lacks services: nobody has said that it is complete.
+// settleTime is how long a file that lacks services must stay unchanged
+// before they are removed. Until then it may be half written.
 const settleTime = 2 * time.Second
 
-// lacks tells whether services of the file that are served are not in it any more.
+// lacks reports whether file omits services that an earlier version of it declared and that are still served.
 func (r *reloader) lacks(file *configfile.File) bool {
 	declared := make(map[registry.Prefix]bool)
 	for _, spec := range file.Specs() {
@@ -103,13 +105,13 @@ func (r *reloader) lacks(file *configfile.File) bool {
 	})
 }
 
-// reload applies the file, or tells why not and leaves all as it is.
+// reload applies the file. On an error it logs the cause and changes nothing.
 func (r *reloader) reload(ctx context.Context, asked bool) {
 	file, err := r.load()
 	if err == nil && !asked && r.lacks(file) {
 		r.log.Info("services are missing from the configuration, which is read again before they are removed", "file", r.path)
 		if err := r.watcher.Settle(ctx, settleTime); err != nil {
-			return // the end
+			return // ctx has ended
 		}
 		file, err = r.load()
 	}
@@ -127,7 +129,7 @@ func (r *reloader) reload(ctx context.Context, asked bool) {
 	}
 }
 
-// refuse logs everything that is wrong, a line each.
+// refuse logs every violation, one record each.
 func (r *reloader) refuse(err error) {
 	r.log.Error("configuration not applied; what is served stays as it is", "file", r.path)
 	var violations configfile.Violations
@@ -140,7 +142,8 @@ func (r *reloader) refuse(err error) {
 	}
 }
 
-// tellOfRestart names the settings that the file has changed since the server was started. Values may be secrets.
+// tellOfRestart logs the names of the settings that have changed
+// since the server's start. Values are omitted: they may be secrets.
 func (r *reloader) tellOfRestart(now map[string]string) {
 	both := maps.Clone(now)
 	maps.Copy(both, r.settings)

@@ -13,7 +13,7 @@ type removeCmd struct {
 	clientFlags
 }
 
-// Run is called by the command line.
+// Run is called by kong.
 func (c *removeCmd) Run(ctx context.Context, s streams) error {
 	client, err := c.client()
 	if err != nil {

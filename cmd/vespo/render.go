@@ -13,7 +13,8 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// service is what the commands show of a service; package admin describes the members.
+// service is the part of an API response about a service that
+// the commands show. Package admin documents the fields.
 type service struct {
 	version
 	ABI         string   `json:"abi"`
@@ -36,13 +37,13 @@ type service struct {
 	Kept        []string  `json:"kept"`
 }
 
-// retiring is what they show of the versions before that still have requests.
+// retiring describes replaced versions that still have requests.
 type retiring struct {
 	Versions, Requests int
 	Snapshot           int64
 }
 
-// version is what they show of a version, current or earlier.
+// version is the part about one version, current or earlier.
 type version struct {
 	Digest     string    `json:"digest"`
 	Module     string    `json:"module_digest"`
@@ -56,7 +57,8 @@ type version struct {
 	Deployed   time.Time `json:"deployed"`
 }
 
-// printable takes from a text of the server's what could change more of a terminal than the place where it is shown.
+// printable replaces the characters of server text that could
+// affect the terminal beyond its place, such as escape sequences.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -66,14 +68,14 @@ func printable(s string) string {
 	}, s)
 }
 
-// shown is the text of a value in a table.
+// shown formats a value for a table; "-" stands for an empty one.
 func shown(value any) string {
 	switch v := value.(type) {
 	case string:
 		if v != "" {
 			return printable(v)
 		}
-	case int64: // sizes alone are signed
+	case int64: // only sizes are int64
 		if v > 0 {
 			return humanize.IBytes(uint64(v))
 		}
@@ -87,7 +89,7 @@ func shown(value any) string {
 	return "-"
 }
 
-// shortDigest is enough of a digest to tell versions apart.
+// shortDigest returns the first 12 hex digits of a digest, enough to tell versions apart.
 func shortDigest(digest string) string {
 	_, hex, _ := strings.Cut(digest, ":")
 	return hex[:min(12, len(hex))]
@@ -108,16 +110,16 @@ func (t table) row(values ...any) {
 
 func (t table) flush() error { return t.w.Flush() }
 
-// target is where requests go, or how the guest is spoken to.
+// target returns the destination of requests or, for a module, its ABI.
 func (s *service) target() string { return cmp.Or(s.Target, s.ABI) }
 
-// bound is what the service is bound to, in one text.
+// bound returns the prefix and match of the service.
 func (s *service) bound() string { return strings.TrimSuffix(s.Prefix+" "+s.Match, " ") }
 
-// guest tells whether the service is a module. Much of what is known of one means nothing elsewhere.
+// guest reports whether the service is a module. Many fields have no meaning for other kinds.
 func (s *service) guest() bool { return s.Kind == "" || s.Kind == "wasm" || s.Kind == "wasm-function" }
 
-// writeList writes one line for each service.
+// writeList writes a table with one row per service.
 func writeList(w io.Writer, all []service) error {
 	t := newTable(w)
 	t.row("PREFIX", "STATE", "KIND", "TARGET", "MEMORY", "ISOLATION", "SIZE", "GENERATION", "DIGEST", "DEPLOYED")
@@ -127,7 +129,7 @@ func writeList(w io.Writer, all []service) error {
 	return t.flush()
 }
 
-// counted is a number with its noun.
+// counted returns n and its noun, in the plural where needed.
 func counted(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -135,7 +137,7 @@ func counted(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// writeService writes one line for each thing that is known of a service, and a table of its earlier versions.
+// writeService writes the fields of a service, one per line, and a table of its earlier versions.
 func writeService(w io.Writer, s *service) error {
 	t := newTable(w)
 	optional := func(name, value string) {
@@ -204,7 +206,7 @@ func writeHistory(w io.Writer, history []version) error {
 	return t.flush()
 }
 
-// writeDeployed tells what has been deployed.
+// writeDeployed describes a deployed service.
 func writeDeployed(w io.Writer, what, base string, s *service) error {
 	fmt.Fprintf(w, "%s %s: generation %s, ", what, printable(s.bound()), strconv.FormatUint(s.Generation, 10))
 	if s.guest() {
@@ -231,16 +233,16 @@ func writeDeployed(w io.Writer, what, base string, s *service) error {
 	return err
 }
 
-// formatJSON is the --format that asks for the server's answer as it came.
+// formatJSON is the --format that prints the server's response unchanged.
 const formatJSON = "json"
 
-// writeJSON writes the answer as it came.
+// writeJSON writes the response unchanged.
 func writeJSON(s streams, a *answer) error {
 	_, err := s.out.Write(a.body)
 	return err
 }
 
-// writeDeployed tells what the server has deployed.
+// writeDeployed writes a deploy's response in the chosen format.
 func (f *clientFlags) writeDeployed(s streams, c *client, a *answer, what string) error {
 	if f.Format == formatJSON {
 		return writeJSON(s, a)

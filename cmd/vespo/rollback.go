@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// rollbackCmd goes back to an earlier version.
+// rollbackCmd returns a service to an earlier version.
 type rollbackCmd struct {
 	Prefix     string `arg:"" help:"Path prefix of the service."`
 	Generation uint64 `placeholder:"N" help:"The version to go back to, by its generation as \"vespo inspect\" shows it; the one before the current if not given."`
@@ -14,7 +14,7 @@ type rollbackCmd struct {
 	clientFlags
 }
 
-// Run is called by the command line.
+// Run is called by kong.
 func (c *rollbackCmd) Run(ctx context.Context, s streams) error {
 	client, err := c.client()
 	if err != nil {

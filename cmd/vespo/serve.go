@@ -27,20 +27,20 @@ import (
 	"github.com/vespo-dev/vespo/services/deploy"
 )
 
-// drainTimeout bounds how long a server that was told to stop waits for the requests in flight.
+// drainTimeout is how long a stopping server waits for the requests in flight.
 const drainTimeout = 30 * time.Second
 
-// defaultData is the data directory where none is given.
+// defaultData is the data directory if none is given.
 const defaultData = "vespo-data"
 
-// serveCmd runs a server until a signal ends it.
+// serveCmd runs a server until a signal stops it.
 type serveCmd struct {
 	ConfigFile configFile `placeholder:"FILE" type:"path" help:"Take settings that are not given as flags, and services, from this file; see docs/configuration.md."`
 
 	Config `embed:""`
 }
 
-// Run is called by the command line.
+// Run is called by kong.
 func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
 	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer release()
@@ -80,7 +80,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
 	return srv.run(ctx)
 }
 
-// ignoreHangup logs each SIGHUP until ctx ends: without a configuration file, there is nothing to read again.
+// ignoreHangup logs every SIGHUP until ctx ends. Without a configuration file there is nothing to reload.
 func ignoreHangup(ctx context.Context, hangup <-chan os.Signal, log *slog.Logger) {
 	for {
 		select {
@@ -92,17 +92,17 @@ func ignoreHangup(ctx context.Context, hangup <-chan os.Signal, log *slog.Logger
 	}
 }
 
-// reloader makes what brings the configuration file into the server.
+// reloader returns the reloader of the configuration file, and a function that closes its watcher.
 func (c *serveCmd) reloader(p *parts, hangup <-chan os.Signal, log *slog.Logger) (r *reloader, end func()) {
 	watcher := configfile.NewWatcher(func(err error) {
 		log.Warn("the system does not report changes of the configuration: its files are looked at instead; SIGHUP reads them at once",
 			"every", configfile.PollInterval, "error", err)
 	})
 	r = &reloader{path: string(c.ConfigFile), cfg: &c.Config, deployer: p.deployer, log: log, watcher: watcher, hangup: hangup}
-	return r, func() { _ = watcher.Close() } // nothing is lost with it
+	return r, func() { _ = watcher.Close() } // an error has no consequence
 }
 
-// ceilingLine tells the most that guests can take. It is fixed from here on.
+// ceilingLine describes the most memory that guests can take, which is fixed from here on.
 func ceilingLine(cfg *Config, ceilingBytes int64) string {
 	line := fmt.Sprintf("memory ceiling %s (%d bytes): %d slots x %s", humanize.IBytes(uint64(ceilingBytes)), ceilingBytes, cfg.Slots, cfg.Memory)
 	if rest := ceilingBytes - cfg.slabBytes(); rest > 0 {
@@ -111,13 +111,13 @@ func ceilingLine(cfg *Config, ceilingBytes int64) string {
 	return line
 }
 
-// access returns the listener of requests that cfg asks for.
+// access returns the access listener for cfg.
 func (o *outputs) access(cfg *Config) access {
 	return access{listener: accessListener(cfg, o.out.Gathering(), o.log), dropped: o.dropped}
 }
 
-// accessListener returns the listener that cfg asks for, whose records go to out. If they are off, or in a form that has no field for the
-// reason of a failure, failed requests go to the log.
+// accessListener returns the listener for cfg, which writes records to out. If records are off, or
+// in common format, which has no field for the cause of a failure, failed requests go to the log.
 func accessListener(cfg *Config, out io.Writer, log *slog.Logger) accesslog.Listener {
 	switch cfg.AccessLog {
 	case "text":
@@ -139,10 +139,10 @@ func accessListener(cfg *Config, out io.Writer, log *slog.Logger) accesslog.List
 // dirs are the directories of a server.
 type dirs struct {
 	data string
-	temp string // for the demo, and to be removed; else empty
+	temp string // for the demo, removed by close; else empty
 }
 
-// makeDirs chooses the data directory, and makes a temporary one for the demo.
+// makeDirs chooses the data directory, and creates a temporary one for the demo.
 func makeDirs(cfg *Config) (*dirs, error) {
 	d := &dirs{data: cfg.Data}
 	if cfg.Demo {
@@ -168,24 +168,25 @@ func (d *dirs) close() error {
 	return os.RemoveAll(d.temp)
 }
 
-// lingerTime is how long idle connections stay open when the server stops, so that a request that is on its way is answered.
+// lingerTime is how long idle connections stay open when the
+// server stops, so that a request on its way is still answered.
 const lingerTime = time.Second
 
-// server is a running server. It owns parts and four goroutines, or five: one accepts connections, one watches them, one looks for
-// idle services, one trims the heap, one does the work beside.
+// server is a running server. It owns parts and up to five goroutines: they accept connections,
+// watch them, look for idle services, trim the heap, and run work. Each surface adds two or three.
 type server struct {
 	cfg          *Config // immutable, like all below
 	parts        *parts
-	declare      func(context.Context) error // brings the configuration file's services up before the server is ready; may be nil
-	work         func(context.Context)       // done beside serving until its end; may be nil
+	declare      func(context.Context) error // applies the configuration file before the server is ready; may be nil
+	work         func(context.Context)       // runs while the server serves, until its context ends; may be nil
 	dirs         *dirs
-	drainTimeout time.Duration      // for the requests in flight, at the end
-	release      context.CancelFunc // lets the next signal end the process
+	drainTimeout time.Duration      // for requests in flight, when stopping
+	release      context.CancelFunc // restores default signal handling: the next signal ends the process
 	streams      streams
 	log          *slog.Logger
 }
 
-// run serves until ctx ends or the listener fails, drains, and closes the parts.
+// run serves until ctx ends or the listener fails. Then it drains and closes the parts.
 func (s *server) run(ctx context.Context) error {
 	listener, err := conns.Listen(ctx, s.cfg.Listen, s.cfg.publicConnections(s.log))
 	if err != nil {
@@ -195,9 +196,9 @@ func (s *server) run(ctx context.Context) error {
 	signalled := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	running, end := context.WithCancel(context.WithoutCancel(ctx)) // what is done beside serving goes on until the drain
+	running, end := context.WithCancel(context.WithoutCancel(ctx)) // background work goes on until the drain
 	defer end()
-	watched, endWatch := context.WithCancel(context.WithoutCancel(ctx)) // connections are bounded to the end
+	watched, endWatch := context.WithCancel(context.WithoutCancel(ctx)) // connections are watched until the drain is over
 	defer endWatch()
 	var owned sync.WaitGroup
 	var failed error // written by the first goroutine; read after owned.Wait
@@ -215,19 +216,19 @@ func (s *server) run(ctx context.Context) error {
 	if err == nil {
 		owned.Go(func() { s.parts.deployer.RunIdle(running) })
 		owned.Go(func() { s.parts.trimmer.run(running, debug.FreeOSMemory) })
-		s.parts.trimmer.want() // what the start has left behind
+		s.parts.trimmer.want() // memory left from starting
 		if s.work != nil {
 			owned.Go(func() { s.work(running) })
 		}
 		<-ctx.Done()
 	}
 	if ctx.Err() != nil {
-		s.release() // before it is said
+		s.release() // before the log announces it
 		s.log.Info("draining; a second signal ends the server at once", "cause", context.Cause(ctx), "delay", s.cfg.ShutdownDelay, "at_most", s.drainTimeout)
 		if err == nil && signalled.Err() != nil {
 			s.leave(listener)
 		}
-		err = nil // a start that was broken off is no failure
+		err = nil // interrupting the start is not a failure
 	}
 	cancel(nil)
 	end()
@@ -237,8 +238,8 @@ func (s *server) run(ctx context.Context) error {
 	return errors.Join(err, failed, stopped, s.parts.closeSurfaces())
 }
 
-// leave tells clients and load balancers that the server is about to stop, and serves until they had time to learn it: for the delay,
-// and then for as long as connections are open, at most lingerTime.
+// leave announces to clients and load balancers that the server is about to stop, and keeps serving until
+// they had time to notice: for ShutdownDelay, and then while connections are open, up to lingerTime.
 func (s *server) leave(listener *conns.Listener) {
 	s.parts.leave()
 	for _, f := range s.parts.surfaces {
@@ -247,7 +248,7 @@ func (s *server) leave(listener *conns.Listener) {
 	if s.cfg.ShutdownDelay > 0 {
 		<-time.After(s.cfg.ShutdownDelay)
 	}
-	s.parts.deployer.BeginClose() // what compiles would be waited for
+	s.parts.deployer.BeginClose() // otherwise a compilation would be waited for
 	ctx, cancel := context.WithTimeout(context.Background(), lingerTime)
 	defer cancel()
 	listener.Linger(ctx)
@@ -256,7 +257,7 @@ func (s *server) leave(listener *conns.Listener) {
 	}
 }
 
-// openSurfaces opens what the server has beside the public listener.
+// openSurfaces opens the listeners besides the public one.
 func (s *server) openSurfaces(ctx, watched context.Context, owned *sync.WaitGroup, cancel context.CancelCauseFunc) error {
 	for _, f := range s.parts.surfaces {
 		if err := f.open(ctx, watched, s, owned, cancel); err != nil {
@@ -266,7 +267,7 @@ func (s *server) openSurfaces(ctx, watched context.Context, owned *sync.WaitGrou
 	return nil
 }
 
-// start brings all services up, while those that are ready serve already, and says when all are.
+// start prepares all services and announces when the last is ready. Ready services are served meanwhile.
 func (s *server) start(ctx context.Context, addr net.Addr) error {
 	if !admin.Enabled(addr, s.cfg.AdminToken) {
 		fmt.Fprintf(s.streams.err, "management is off on %s, as other machines reach it and there is no --admin-token\n", addr)
@@ -288,7 +289,7 @@ func (s *server) start(ctx context.Context, addr net.Addr) error {
 	return nil
 }
 
-// startServices prepares the services of the catalogue, and applies the configuration file beside that.
+// startServices prepares the services of the catalogue, and applies the configuration file at the same time.
 func (s *server) startServices(ctx context.Context, addr net.Addr) error {
 	d := s.parts.deployer
 	if err := d.Load(ctx); err != nil {
@@ -300,7 +301,7 @@ func (s *server) startServices(ctx context.Context, addr net.Addr) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	started := make(chan error, 1)
-	go func() { started <- d.Start(ctx) }() // ends with this function
+	go func() { started <- d.Start(ctx) }() // received below, before returning
 	var refused error
 	if s.declare != nil {
 		if refused = s.declare(ctx); refused != nil {
@@ -312,28 +313,29 @@ func (s *server) startServices(ctx context.Context, addr net.Addr) error {
 		return refused
 	}
 	if err == nil && s.declare != nil && slices.ContainsFunc(d.List(), brokenByFile) {
-		return s.declare(ctx) // tries once more, and tells the reason with its line
+		return s.declare(ctx) // retries them, and returns the cause with its line
 	}
 	return err
 }
 
-// brokenByFile reports whether a service that the configuration file declares could not be prepared.
+// brokenByFile reports whether e is declared by the configuration file and could not be prepared.
 func brokenByFile(e deploy.Entry) bool {
 	return e.Problem != nil && e.Service.Current.Origin == registry.OriginFile
 }
 
-// stop takes no new connections, lets the requests in flight end, cuts off those that do not, and closes the parts.
+// stop closes the listeners, waits up to drainTimeout for
+// requests in flight, cuts off the rest, and closes the parts.
 func (s *server) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.drainTimeout)
 	defer cancel()
-	s.parts.deployer.BeginClose() // a request for a deploy does not end before its compilation otherwise
+	s.parts.deployer.BeginClose() // otherwise a deploy request would last as long as its compilation
 	var err error
 	for _, f := range s.parts.surfaces {
 		err = errors.Join(err, f.stop(ctx))
 	}
 	if err = errors.Join(err, s.parts.http.Shutdown(ctx)); err != nil {
 		err = fmt.Errorf("requests were cut off that had not ended within %s", s.drainTimeout)
-		_ = s.parts.http.Close() // what it closes are connections to clients who are cut off
+		_ = s.parts.http.Close() // its error concerns connections that are cut off anyway
 	}
 	return errors.Join(err, s.parts.close(ctx))
 }

@@ -14,10 +14,10 @@ import (
 	"github.com/vespo-dev/vespo/services/configfile"
 )
 
-// configFile is the path of a configuration file. Its settings take the place of flags that are not given.
+// configFile is the path of a configuration file. Its settings apply where no flag is given.
 type configFile string
 
-// BeforeResolve is called by the command line when the flag was given.
+// BeforeResolve is called by kong when the flag is given.
 func (configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
 	path := string(ctx.FlagValue(trace.Flag).(configFile))
 	file, err := configfile.ReadSettings(path)
@@ -39,10 +39,10 @@ func (configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
 	return nil
 }
 
-// pathSettings are relative to the file that has them.
+// pathSettings are the settings with paths, which are relative to the configuration file.
 var pathSettings = [...]string{"data", "root"}
 
-// settingsOf gives the settings by name, as flags would have them.
+// settingsOf returns the settings of file by flag name, with paths resolved.
 func settingsOf(file *configfile.File) map[string]string {
 	values := make(map[string]string, len(file.Settings))
 	for _, s := range file.Settings {
@@ -54,10 +54,10 @@ func settingsOf(file *configfile.File) map[string]string {
 	return values
 }
 
-// unchecked has the flags of Config without its Validate, which looks at all of them together.
+// unchecked has the flags of Config without its Validate method, which checks all of them together.
 type unchecked Config
 
-// settingsParser gives a parser of nothing but the settings, and where they go.
+// settingsParser returns a parser for settings alone, and the struct that it parses into.
 func settingsParser() (*kong.Kong, *unchecked, error) {
 	var into struct {
 		Settings unchecked `embed:""`
@@ -66,7 +66,7 @@ func settingsParser() (*kong.Kong, *unchecked, error) {
 	return parser, &into.Settings, err
 }
 
-// checkSettings looks at each setting alone: whether there is such a flag, and whether it can have the value.
+// checkSettings checks each setting on its own: its name and the syntax of its value.
 func checkSettings(file *configfile.File) error {
 	parser, _, err := settingsParser()
 	if err != nil {
@@ -96,7 +96,7 @@ func checkSettings(file *configfile.File) error {
 	return nil
 }
 
-// configOf gives the configuration that a file alone makes, and what is wrong with it as a whole.
+// configOf returns the configuration that the file alone results in, or its violations.
 func configOf(file *configfile.File) (*Config, error) {
 	if err := checkSettings(file); err != nil {
 		return nil, err
@@ -116,7 +116,8 @@ func configOf(file *configfile.File) (*Config, error) {
 	return &cfg, located(file, cfg.Validate())
 }
 
-// located gives the violations of Validate, and what is wrong when a server is built, the lines of the flags that they begin with.
+// located adds line numbers to the violations in err, which come from Validate
+// or from wire. Each begins with the name of a flag, which selects the line.
 func located(file *configfile.File, err error) error {
 	if err == nil {
 		return nil
@@ -130,8 +131,8 @@ func located(file *configfile.File, err error) error {
 	return violations
 }
 
-// readConfig reads a configuration file with its services, and gives the configuration that it alone makes. The error has all that is
-// wrong, in the order of the lines.
+// readConfig reads a configuration file with its services, and returns the configuration
+// that it alone results in. The error has all violations, ordered by line.
 func readConfig(path string, maxModuleBytes int64) (*configfile.File, *Config, error) {
 	file, err := configfile.Read(path, maxModuleBytes)
 	cfg, failed := configOf(file)

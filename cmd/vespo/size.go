@@ -8,10 +8,10 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// size is a number of bytes that is written like 16MiB, 10MB or 65536.
+// size is a number of bytes, written like 16MiB, 10MB or 65536.
 type size int64
 
-// UnmarshalText reads a size.
+// UnmarshalText parses a size.
 func (s *size) UnmarshalText(text []byte) error {
 	n, err := humanize.ParseBytes(string(text))
 	if err != nil {
@@ -24,7 +24,8 @@ func (s *size) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// String writes the size with the largest unit that leaves a whole number, so that it reads back as the same one.
+// String formats the size with the largest binary unit that
+// leaves a whole number, so that it parses back to the same size.
 func (s size) String() string {
 	units := [...]string{"", "KiB", "MiB", "GiB", "TiB"}
 	n, unit := int64(s), 0

@@ -11,20 +11,20 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
 )
 
-// surface is what a server answers on a listener beside the public one.
+// surface is a listener besides the public one, and its server.
 type surface struct {
-	name     string // begins a line of output: "the Lambda API"
+	name     string // for output, at the beginning of a line: "the Lambda API"
 	address  string
 	server   *http.Server
-	work     func(context.Context) // done beside serving until its end; may be nil
-	close    func() error          // called when all that was started has ended; may be nil
+	work     func(context.Context) // runs while the surface serves, until its context ends; may be nil
+	close    func() error          // called when the goroutines have ended; may be nil
 	leaving  atomic.Bool           // atomic; the server is about to stop
 	listener *conns.Listener       // set by open
-	failed   error                 // why it accepts no more; written by its goroutine, read after that has ended
+	failed   error                 // why it stopped accepting; written by its goroutine, read after that has ended
 }
 
-// open listens and serves until stop; what it starts is counted in owned. Connections are bounded until watched ends. cancel ends the
-// server if it accepts no more.
+// open listens, and serves until stop. owned counts its goroutines. Connections are watched
+// until watched ends. If accepting fails, open's goroutine calls cancel, which ends the server.
 func (f *surface) open(ctx, watched context.Context, s *server, owned *sync.WaitGroup, cancel context.CancelCauseFunc) error {
 	l, err := conns.Listen(ctx, f.address, s.cfg.connections("--lambda-listen", s.log))
 	if err != nil {
@@ -52,16 +52,17 @@ func (f *surface) open(ctx, watched context.Context, s *server, owned *sync.Wait
 	return nil
 }
 
-// stop takes no new connections, and waits for the requests in flight; those that outlive ctx are cut off.
+// stop closes the listener and waits for the requests in flight. It cuts off those that outlive ctx.
 func (f *surface) stop(ctx context.Context) error {
 	err := f.server.Shutdown(ctx)
 	if err != nil {
-		_ = f.server.Close() // what it closes are connections to clients who are cut off
+		_ = f.server.Close() // its error concerns connections that are cut off anyway
 	}
 	return err
 }
 
-// closeSurfaces closes what surfaces have, and tells why they failed. Nothing of them may run any more.
+// closeSurfaces closes the surfaces' resources, and returns
+// why surfaces have failed. Their goroutines must have ended.
 func (p *parts) closeSurfaces() error {
 	var errs []error
 	for _, f := range p.surfaces {

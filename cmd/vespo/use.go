@@ -12,7 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/regular"
 )
 
-// middlewareFlags are what is in front of a service.
+// middlewareFlags are the flags for the middleware of a service.
 type middlewareFlags struct {
 	Use       []string          `placeholder:"FILE|URL" help:"A module of http-wasm that sees requests before the service, and answers them or passes them on; several, separated by commas or by repeating the flag, the outermost first."`
 	UseConfig map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"A setting or secret that the modules of --use can ask for; may be repeated."`
@@ -22,12 +22,12 @@ func isAddress(s string) bool {
 	return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://")
 }
 
-// usesFiles tells whether there is a module to upload.
+// usesFiles reports whether any middleware is a file to upload.
 func (f *middlewareFlags) usesFiles() bool {
 	return slices.ContainsFunc(f.Use, func(use string) bool { return !isAddress(use) })
 }
 
-// addTo adds the members of a request without files.
+// addTo adds the fields of a request without uploads.
 func (f *middlewareFlags) addTo(fields map[string]any) {
 	if len(f.Use) > 0 {
 		fields["use"] = f.Use
@@ -37,7 +37,7 @@ func (f *middlewareFlags) addTo(fields map[string]any) {
 	}
 }
 
-// write writes the same as parts of a form, with the files.
+// write writes the fields as parts of a form, with the files.
 func (f *middlewareFlags) write(w *multipart.Writer) error {
 	for _, name := range slices.Sorted(maps.Keys(f.UseConfig)) {
 		if err := w.WriteField("use_config", name+"="+f.UseConfig[name]); err != nil {
@@ -80,7 +80,7 @@ func writeUse(w *multipart.Writer, path string) error {
 	return nil
 }
 
-// writeFields writes the members of a request as parts of a form.
+// writeFields writes request fields as parts of a form.
 func writeFields(w *multipart.Writer, fields map[string]any) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(fields)) {

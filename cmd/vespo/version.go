@@ -7,10 +7,10 @@ import (
 	"runtime/debug"
 )
 
-// versionCmd shows what was built from what.
+// versionCmd shows the version, commit, Go version and platform of this program.
 type versionCmd struct{}
 
-// Run is called by the command line.
+// Run is called by kong.
 func (c *versionCmd) Run(s streams) error {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -32,42 +32,42 @@ import (
 	"github.com/vespo-dev/vespo/services/wasm"
 )
 
-// Bounds of a connection that no flag changes.
+// Limits of connections that have no flag.
 const (
 	headerTimeout     = 10 * time.Second // for the header of a connection's first request
-	bodyTimeout       = 10 * time.Second // for the first part of a body
-	answerTimeout     = 30 * time.Second // for the client to take the end of an answer
+	bodyTimeout       = 10 * time.Second // for the first part of a body, unless the handler sets a deadline
+	answerTimeout     = 30 * time.Second // for the client to read the end of a response
 	maxHeaderBytes    = 64 << 10
-	maxStreams        = 128       // of one HTTP/2 connection
-	connBuffer        = 256 << 10 // of bodies that nobody has read yet, of all streams of a connection
-	streamBuffer      = 128 << 10 // the same of one stream
-	workerConnections = 1024      // of workers
+	maxStreams        = 128       // per HTTP/2 connection
+	connBuffer        = 256 << 10 // bytes of unread bodies, all streams of a connection together
+	streamBuffer      = 128 << 10 // the same per stream
+	workerConnections = 1024      // all workers of queues together
 
 	prepareSlack = time.Minute // of a deploy, beyond the processor time for compiling
 )
 
-// parts is the object graph of a server, in the order of opening; closing goes the other way.
+// parts are the components of a server, in the order of opening. They are closed in reverse order.
 type parts struct {
 	store    *filestore.Store
-	root     *os.Root           // of mounts and static files; nil if there are none
-	problems []registry.Problem // found when the store was opened
+	root     *os.Root           // of mounts and static files; nil without --root
+	problems []registry.Problem // found while opening the catalogue
 	kind     *wasm.Kind
 	queues   *queue.Kind
 	deployer *deploy.Deployer
-	leave    func() // tells clients and load balancers that the server is about to stop
+	leave    func() // announces to clients and load balancers that the server is about to stop
 	http     *http.Server
-	surfaces []*surface // beside http
+	surfaces []*surface // listeners besides http's
 	trimmer  *heapTrimmer
-	public   atomic.Value // string: the URL of the public listener, once it is open
+	public   atomic.Value // string: URL of the public listener, once open
 }
 
-// access is the listener of requests, and the number of records that were dropped of what it has written.
+// access is the access listener, and the count of dropped records.
 type access struct {
 	listener accesslog.Listener
-	dropped  func() int64 // nil if none ever is
+	dropped  func() int64 // nil if records are never dropped
 }
 
-// wire opens everything and connects it. Nothing is served yet, and no goroutine of the command line's runs.
+// wire opens and connects all components. It serves nothing and starts no goroutine of this package.
 func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, access access) (_ *parts, err error) {
 	p := &parts{trimmer: newHeapTrimmer()}
 	defer func() {
@@ -133,7 +133,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 	return p, p.wireLambda(cfg, dataDir, routing, catalogue.Blob, log)
 }
 
-// newManagement makes the management API.
+// newManagement returns the handler of the management API.
 func newManagement(cfg *Config, access access) *admin.Handler {
 	return admin.New(admin.Config{
 		Kind:                wasm.KindName,
@@ -144,7 +144,8 @@ func newManagement(cfg *Config, access access) *admin.Handler {
 	})
 }
 
-// openKind opens the kind for modules, and removes the compiled code of modules that the catalogue does not have.
+// openKind opens the kind for modules, and removes the
+// compiled code of modules that are not in the catalogue.
 func (p *parts) openKind(ctx context.Context, cfg *Config, catalogue *registry.Registry, routing *router.Router, log *slog.Logger) (err error) {
 	p.kind, err = wasm.Open(ctx, wasm.Config{
 		Slots:          cfg.Slots,
@@ -168,8 +169,8 @@ func (p *parts) openKind(ctx context.Context, cfg *Config, catalogue *registry.R
 	return p.kind.Retain(maps.Keys(catalogue.State().Digests()))
 }
 
-// compileArgv returns this program's path and the arguments with which it compiles a module. On Linux the path is that of the program that
-// runs, whatever has become of its file since.
+// compileArgv returns this program's path, and the arguments that make it compile a module.
+// On Linux the path is the running executable even if its file was replaced or removed since.
 func compileArgv(log *slog.Logger) []string {
 	path := "/proc/self/exe"
 	if runtime.GOOS != "linux" {
@@ -182,7 +183,7 @@ func compileArgv(log *slog.Logger) []string {
 	return []string{path, "vespo", compileCommand}
 }
 
-// events connects what happens to services with what else it touches.
+// events returns the callbacks by which deploys trim the heap and removed versions drop their compiled code.
 func (p *parts) events(log *slog.Logger) deploy.Events {
 	return deploy.Events{
 		Deployed: func(deploy.Result) { p.trimmer.want() },
@@ -194,14 +195,16 @@ func (p *parts) events(log *slog.Logger) deploy.Events {
 	}
 }
 
-// admissions lets requests that take no slot in beside those that do: a WebSocket may last for days, and a slow upstream must not keep
-// guests waiting. What they take is a connection, a buffer or two and a file.
+// admissions returns admission of its own for kinds whose requests need no slot: a
+// WebSocket may last for days, and a slow upstream must not keep guests waiting.
+// Such requests cost a connection, a buffer or two and a file descriptor.
 func admissions(cfg *Config) map[string]deploy.Admission {
 	slotless := deploy.Admission{
 		Gate:   admission.NewGate(cfg.MaxConnections),
 		Limits: admission.Limits{Concurrency: max(1, cfg.MaxConnections*3/4), Queue: cfg.Queue, Wait: cfg.QueueWait, Shares: cfg.shares(cfg.MaxConnections)},
 	}
-	// A request to a queue waits there, and so must not wait before. Queues without workers must not take all connections.
+	// A request to a queue waits in the queue, so it must not wait
+	// before. Queues without workers must not take all connections.
 	half := max(1, cfg.MaxConnections/2)
 	queued := deploy.Admission{Gate: admission.NewGate(half), Limits: admission.Limits{Concurrency: half, Shares: cfg.shares(half)}}
 	return map[string]deploy.Admission{
@@ -209,7 +212,7 @@ func admissions(cfg *Config) map[string]deploy.Admission {
 	}
 }
 
-// newQueues makes the kind for queues. Its listener is opened when there is one.
+// newQueues returns the kind for queues. It opens the workers' listener when the first queue is deployed.
 func newQueues(cfg *Config, dir string, log *slog.Logger) *queue.Kind {
 	return queue.New(queue.Config{
 		Listen: func(ctx context.Context) (net.Listener, error) {
@@ -222,8 +225,8 @@ func newQueues(cfg *Config, dir string, log *slog.Logger) *queue.Kind {
 	})
 }
 
-// newHTTPServer leaves ReadTimeout unset: it would run out under a long request without a body and look like the client's leaving. How
-// long a client may take for a header, or for what is written to it, the listener sees to.
+// newHTTPServer leaves ReadTimeout unset: it would expire during a long request without a body and look as if
+// the client had left. The listener bounds the time for a header, and for the client to read what is written.
 func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -242,7 +245,7 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// withRelay notes in the context of a connection what the PROXY protocol tells of it.
+// withRelay adds the PROXY header of a connection to its context.
 func withRelay(ctx context.Context, c net.Conn) context.Context {
 	if relayed, ok := c.(forwarded.Conn); ok {
 		return forwarded.WithConn(ctx, relayed)
@@ -250,27 +253,28 @@ func withRelay(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// withDeadlines keeps a client from holding a connection or a stream that neither sends the body which it has announced nor, in HTTP/2,
-// takes the end of its answer. A handler may set other deadlines for as long as it runs.
+// withDeadlines bounds how long a client may hold a connection without sending the body that it announced, or
+// an HTTP/2 stream without reading the end of the response. A handler may set other deadlines while it runs.
 func withDeadlines(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength != 0 { // errors here and below: the server's own connections have deadlines
+		if r.ContentLength != 0 { // errors here and below are ignored: the server's connections support deadlines
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 		}
-		if r.ProtoMajor > 1 { // a stream waits for its client without the connection doing so
+		if r.ProtoMajor > 1 { // a stream can block without its connection
 			defer func() { _ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) }()
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// close closes what was opened, the last first. The HTTP server must not serve any more. ctx bounds the wait for requests that still run.
+// close closes the opened components in reverse order. The HTTP server
+// must have stopped. ctx bounds the wait for requests that still run.
 func (p *parts) close(ctx context.Context) error {
 	var failed []error
 	if p.deployer != nil {
 		err := p.deployer.Close(ctx)
 		if failed = append(failed, err); errors.Is(err, deploy.ErrStuck) {
-			return errors.Join(failed...) // what is still in use ends with the process
+			return errors.Join(failed...) // the rest is still in use; it ends with the process
 		}
 	}
 	if p.kind != nil {
