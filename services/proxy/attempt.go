@@ -16,8 +16,8 @@ import (
 
 var errNoUpgrade = errors.New("the upstream has switched protocols without being asked")
 
-// RoundTrip implements http.RoundTripper for the one request of the exchange: it takes it to an upstream, and to another one where
-// that is safe.
+// RoundTrip implements http.RoundTripper for the single request of the exchange. It
+// sends the request to an upstream, and retries on another one where that is safe.
 func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	var tried []*upstream
 	var failed error
@@ -39,16 +39,16 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	}
 }
 
-// attempt is the sending of a request to one upstream. The hooks of its trace are called from goroutines of the transport.
+// attempt is the sending of a request to one upstream. Goroutines of the transport call its trace hooks.
 type attempt struct {
 	*exchange
 	upstream  *upstream
-	connected atomic.Bool // there was a connection to send it over
-	answered  atomic.Bool // the first byte of the answer has come
+	connected atomic.Bool // a connection was established
+	answered  atomic.Bool // the first byte of the response has arrived
 	conn      atomic.Pointer[net.Conn]
 }
 
-// send gives the answer's header, with a body that releases the upstream when it is closed.
+// send returns the response with its header read. Closing the response body releases the upstream.
 func (a *attempt) send(out *http.Request) (*http.Response, error) {
 	release := sync.OnceFunc(func() { a.d.balancer.release(a.upstream) })
 	resp, err := a.upstream.via(a.upgrade).RoundTrip(a.request(out))
@@ -65,16 +65,17 @@ func (a *attempt) send(out *http.Request) (*http.Response, error) {
 		resp.Body = &tunnel{ReadWriteCloser: backend, conn: *a.conn.Load(), release: release}
 		return resp, nil
 	}
-	dropTrailers(resp.Trailer) // those that are announced
+	dropTrailers(resp.Trailer) // the announced ones
 	a.answer = &answerBody{ReadCloser: resp.Body, answer: resp, release: release}
 	resp.Body = a.answer
 	return resp, nil
 }
 
-// request is the request for this upstream.
+// request returns the request for this upstream.
 func (a *attempt) request(out *http.Request) *http.Request {
 	trace := &httptrace.ClientTrace{
-		// The transport itself may ask for a second connection where the first one was closed before it had carried anything.
+		// The transport itself may ask for a second connection if
+		// the first one was closed before it carried anything.
 		GetConn: func(string) { a.connected.Store(false) },
 		GotConn: func(info httptrace.GotConnInfo) {
 			a.conn.Store(&info.Conn)
@@ -90,7 +91,7 @@ func (a *attempt) request(out *http.Request) *http.Request {
 	r := out.WithContext(httptrace.WithClientTrace(out.Context(), trace))
 	r.URL = a.upstream.origin.target(a.path, a.in.URL)
 	if r.Body != nil {
-		r.Body = a.body // past what the proxy puts around it, which can be closed
+		r.Body = a.body // without the wrapper that ReverseProxy adds, which can be closed
 	}
 	r.Host = ""
 	if a.d.plan.clientHost {
@@ -99,8 +100,8 @@ func (a *attempt) request(out *http.Request) *http.Request {
 	return r
 }
 
-// blamesUpstream reports whether a failure to connect says something about the upstream: the end of the request by the client or of the
-// deployment does not, and neither does a lack of descriptors or ports on this machine.
+// blamesUpstream reports whether a connection failure is the fault of the upstream. It is not if the
+// client or the deployment ended the request, or if this machine is out of descriptors or ports.
 func (a *attempt) blamesUpstream(err error) bool {
 	if scarce.Own(err) {
 		return false
@@ -109,7 +110,8 @@ func (a *attempt) blamesUpstream(err error) bool {
 	return cause == nil || errors.Is(cause, errNoAnswerInTime)
 }
 
-// repeatable tells whether the request can be sent to another upstream without the danger that it is carried out twice.
+// repeatable reports whether the request can be sent to another
+// upstream without the risk that it is carried out twice.
 func (a *attempt) repeatable(out *http.Request) bool {
 	switch {
 	case a.ctx.Err() != nil || a.answered.Load():
@@ -120,7 +122,7 @@ func (a *attempt) repeatable(out *http.Request) bool {
 	return a.body == nil && !a.upgrade && idempotent(out.Method)
 }
 
-// idempotent is RFC 9110 section 9.2.2.
+// idempotent reports whether RFC 9110 section 9.2.2 defines the method as idempotent.
 func idempotent(method string) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:

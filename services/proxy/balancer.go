@@ -6,30 +6,30 @@ import (
 	"time"
 )
 
-// How long an upstream is set aside that could not be connected to: the first time, and at most.
+// How long an upstream is set aside after a failed connection: the first time, and at most.
 const (
 	firstAside = time.Second
 	maxAside   = 30 * time.Second
 )
 
-// balancer chooses the upstream of a request: the one with the fewest requests in flight, and among equals each in turn. One that could
-// not be connected to is set aside, for twice as long each time; when that is over, one request tries it. It does not look at the
-// clock: its callers do.
+// balancer chooses the upstream of a request: the one with the fewest requests in flight, in turn
+// among equals. An upstream that cannot be connected to is set aside, each time for twice as
+// long. Once that time has passed, a single request tries it. The callers pass the current time.
 type balancer struct {
 	upstreams []*upstream // immutable
 
 	mu   sync.Mutex
-	next int // guarded by mu; where the turn is
+	next int // guarded by mu; start of the round robin
 }
 
-// health is what the balancer knows of one upstream.
+// health is the balancer's state of one upstream.
 type health struct {
 	inFlight int       // guarded by balancer.mu, like all below
-	failures int       // in a row
-	until    time.Time // set aside until then; in the past if not
+	failures int       // consecutive
+	until    time.Time // set aside until this time; in the past if not set aside
 }
 
-// acquire chooses an upstream that is none of the tried ones; nil if there is none left. release must follow.
+// acquire returns an upstream that is not in tried, or nil if none is left. The caller must call release.
 func (b *balancer) acquire(now time.Time, tried []*upstream) *upstream {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -46,13 +46,13 @@ func (b *balancer) acquire(now time.Time, tried []*upstream) *upstream {
 	b.next = (slices.Index(b.upstreams, best) + 1) % len(b.upstreams)
 	best.inFlight++
 	if best.failures > 0 {
-		best.until = now.Add(asideFor(best.failures)) // this request tries it, the others wait for what comes of that
+		best.until = now.Add(asideFor(best.failures)) // this request tries it; others avoid it until the outcome is known
 	}
 	return best
 }
 
-// before tells whether u is a better choice than v: one that is due to be tried, then the healthy ones by load, then those set
-// aside, by the time when they are due.
+// before reports whether u is a better choice than v. Upstreams that are due for a retry
+// come first, then the healthy ones by load, then those set aside by the time they are due.
 func (h *health) before(v *upstream, now time.Time) bool {
 	if a, b := h.rank(now), v.rank(now); a != b {
 		return a < b
@@ -77,14 +77,14 @@ func asideFor(failures int) time.Duration {
 	return min(firstAside<<min(failures-1, 10), maxAside)
 }
 
-// release ends what acquire began.
+// release ends the request that acquire counted on u.
 func (b *balancer) release(u *upstream) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	u.inFlight--
 }
 
-// failed notes that no connection to u could be had.
+// failed records a failed connection to u.
 func (b *balancer) failed(u *upstream, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -92,14 +92,14 @@ func (b *balancer) failed(u *upstream, now time.Time) {
 	u.until = now.Add(asideFor(u.failures))
 }
 
-// answered notes that u is there.
+// answered records that u is reachable.
 func (b *balancer) answered(u *upstream) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	u.failures, u.until = 0, time.Time{}
 }
 
-// aside lists the upstreams that are set aside.
+// aside returns the upstreams that are set aside.
 func (b *balancer) aside(now time.Time) (list []*upstream) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -17,17 +17,17 @@ var (
 	errFinished     = errors.New("the request is over")
 )
 
-// requestBody is the body of a request with its limit. It remembers how it ended. The transport reads it on a goroutine of its own, which
-// may outlive the request for a moment.
+// requestBody is the body of a request, limited in size. It records how reading ended. The
+// transport reads it on its own goroutine, which may outlive the request for a moment.
 type requestBody struct {
 	from     io.ReadCloser            // immutable
-	progress func(n int, ended bool)  // immutable; told of each part, and of the end
-	control  *http.ResponseController // immutable; has the read deadline
+	progress func(n int, ended bool)  // immutable; called for each part and at the end
+	control  *http.ResponseController // immutable; sets the read deadline
 
 	mu      sync.Mutex
-	left    int64 // guarded by mu, like all below; bytes that may still come
-	touched bool  // something was asked for
-	err     error // how it ended; io.EOF for well
+	left    int64 // guarded by mu, like all below; bytes still allowed
+	touched bool  // Read was called
+	err     error // how reading ended; io.EOF for a complete body
 }
 
 // Read implements io.Reader.
@@ -40,7 +40,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	if int64(len(p)) > left+1 {
-		p = p[:left+1] // one byte more than allowed tells that there is more
+		p = p[:left+1] // one byte over the limit shows that the body is too large
 	}
 	n, err := b.from.Read(p)
 	if int64(n) > left {
@@ -58,25 +58,26 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close does nothing: the transport closes a body that it could not send, and it may be wanted for another upstream.
+// Close does nothing. The transport closes a body that it could not send, but another upstream may need it.
 func (b *requestBody) Close() error { return nil }
 
-// untouched tells whether no upstream can have seen anything of it.
+// untouched reports whether no upstream can have seen any part of the body.
 func (b *requestBody) untouched() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return !b.touched
 }
 
-// end tells how reading ended; nil if it has not.
+// end returns the error that ended reading, or nil if reading has not ended.
 func (b *requestBody) end() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.err
 }
 
-// interrupt ends a read that waits for the client: the transport does not give up a request before it has. What it does looks like the
-// client's leaving, so the request must have been ended with another cause before.
+// interrupt ends a read that waits for the client, because the transport does not give
+// up a request before that read returns. The resulting error looks like a disconnect
+// of the client, so the caller must first cancel the request with its own cause.
 func (b *requestBody) interrupt() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -85,7 +86,7 @@ func (b *requestBody) interrupt() {
 	}
 }
 
-// finish lets nobody read any more; what is left is the router's to drop.
+// finish makes further reads fail. The router drains the rest of the body.
 func (b *requestBody) finish() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -94,11 +95,12 @@ func (b *requestBody) finish() {
 	}
 }
 
-// answerBody is the body of an upstream's answer. It remembers why it broke off. At its end, the answer has no fields that may not be trailers.
+// answerBody is the body of an upstream's response. It records the error that broke
+// it off. At the end of the body it removes fields that are not allowed as trailers.
 type answerBody struct {
 	io.ReadCloser
-	answer  *http.Response // immutable; the transport gives it its trailers
-	release func()         // called once, when it is closed
+	answer  *http.Response // immutable; the transport fills in its trailers
+	release func()         // called once, on Close
 	err     error
 }
 
@@ -114,7 +116,7 @@ func (b *answerBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// dropTrailers takes out what may not be a trailer.
+// dropTrailers removes the fields that are not allowed as trailers.
 func dropTrailers(trailer http.Header) {
 	maps.DeleteFunc(trailer, func(name string, _ []string) bool { return !httpfield.Trailer(name) })
 }
@@ -125,14 +127,15 @@ func (b *answerBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// tunnel is the connection to an upstream that has switched protocols. It is closed by two goroutines.
+// tunnel is the connection to an upstream that has switched protocols. Two goroutines close it.
 type tunnel struct {
 	io.ReadWriteCloser
-	conn    net.Conn // the same, as it was dialled
+	conn    net.Conn // the same connection, as dialled
 	release func()
 }
 
-// CloseWrite tells the upstream that the client will send no more. Where that cannot be said, the connection ends with the error.
+// CloseWrite signals to the upstream that the client will send no more. If the
+// connection cannot be half-closed, it returns an error and the whole tunnel ends.
 func (t *tunnel) CloseWrite() error {
 	if half, ok := t.conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

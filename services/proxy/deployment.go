@@ -15,17 +15,17 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/inflight"
 )
 
-// copyBytes is what is copied of an answer's body at a time.
+// copyBytes is the size of the buffers through which response bodies are copied.
 const copyBytes = 32 << 10
 
 // deployment is one prepared version of a service. It implements services.Deployment.
 type deployment struct {
 	plan         *plan              // immutable
 	balancer     *balancer          // immutable
-	timeout      time.Duration      // immutable; to the header of an answer
-	maxBodyBytes int64              // immutable; of a request
+	timeout      time.Duration      // immutable; until the response header
+	maxBodyBytes int64              // immutable; request body
 	buffers      *buffers           // immutable
-	tunnels      *tunnels           // immutable; of all services
+	tunnels      *tunnels           // immutable; shared by all services
 	requests     *inflight.Requests // immutable
 }
 
@@ -71,7 +71,7 @@ func (d *deployment) Status() services.Status {
 	return s
 }
 
-// target lists the upstreams.
+// target returns the list of upstreams, with those set aside marked.
 func (d *deployment) target() string {
 	aside := d.balancer.aside(time.Now())
 	var names []string
@@ -85,7 +85,7 @@ func (d *deployment) target() string {
 	return strings.Join(names, ", ")
 }
 
-// Scale implements services.Deployment. Idle connections end by themselves long before a service counts as idle.
+// Scale implements services.Deployment. Idle connections expire long before a service counts as idle.
 func (d *deployment) Scale(context.Context, services.Scale) error {
 	d.closeIdle()
 	return nil
@@ -104,7 +104,7 @@ func (d *deployment) closeIdle() {
 	}
 }
 
-// buffers keeps the buffers that answers are copied through. It implements httputil.BufferPool.
+// buffers pools the buffers through which response bodies are copied. It implements httputil.BufferPool.
 type buffers struct{ pool sync.Pool }
 
 // Get implements httputil.BufferPool.

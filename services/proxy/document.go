@@ -7,32 +7,33 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/document"
 )
 
-// Bounds of a document.
+// Limits of a document.
 const (
 	maxUpstreams = 64
-	maxRules     = 64 // of each direction
+	maxRules     = 64 // in each direction
 )
 
-// The values of Document.Host.
+// Values of Document.Host.
 const (
-	HostUpstream = "upstream" // the upstream's own, as in its URL; the default
+	HostUpstream = "upstream" // the host of the upstream URL; the default
 	HostClient   = "client"   // as the client sent it
 )
 
-// Document says what a prefix is bound to. It is what the catalogue keeps, as JSON; see [Document.Encode].
+// Document is the configuration of a proxy. The catalogue stores it as JSON; see [Document.Encode].
 type Document struct {
 	Upstreams  []string `json:"upstreams"`
 	KeepPrefix bool     `json:"keep_prefix,omitempty"`
 	Host       string   `json:"host,omitempty"`
-	// KeepLocation leaves the places that answers name (Location, Content-Location, Refresh, the paths of cookies) as the upstream named them.
+	// KeepLocation passes on Location, Content-Location,
+	// Refresh and the paths of cookies without rewriting them.
 	KeepLocation bool `json:"keep_location,omitempty"`
-	// RequestHeaders and ResponseHeaders are rules: "Name: value" sets a header in place of what came, several of one name
-	// set several values, and "Name:" removes it.
+	// RequestHeaders and ResponseHeaders are rules. "Name: value" replaces a header,
+	// several rules of one name set several values, and "Name:" removes the header.
 	RequestHeaders  []string `json:"request_headers,omitempty"`
 	ResponseHeaders []string `json:"response_headers,omitempty"`
 }
 
-// Encode gives the canonical form: the same binding is always the same bytes, and so has one digest.
+// Encode returns the canonical form. Equal documents encode to the same bytes, so they have equal digests.
 func (d Document) Encode() []byte {
 	if d.Host == HostUpstream {
 		d.Host = ""
@@ -40,15 +41,15 @@ func (d Document) Encode() []byte {
 	return document.Encode(d)
 }
 
-// Decode reads a document. It looks at the form alone: what the members say is checked when it is deployed. The error is fit for
-// the client.
+// Decode parses a document. It checks the syntax only: the values are
+// checked at deployment. The error is safe to return to the client.
 func Decode(text []byte) (Document, error) {
 	var d Document
 	err := document.Decode(text, &d, "a proxy")
 	return d, err
 }
 
-// plan is a document that was found valid, in the form in which it is carried out.
+// plan is a valid document in its parsed form.
 type plan struct {
 	upstreams  []origin
 	keepPrefix bool
@@ -59,7 +60,7 @@ type plan struct {
 	response     rules
 }
 
-// plan checks all that the document says.
+// plan parses the document and returns all violations.
 func (d Document) plan() (*plan, []string) {
 	var violations []string
 	refuse := func(format string, args ...any) { violations = append(violations, fmt.Sprintf(format, args...)) }

@@ -30,20 +30,20 @@ var (
 type exchange struct {
 	d       *deployment
 	rec     *accesslog.Record
-	in      *http.Request           // the client's, with ctx and body
-	ctx     context.Context         // ends with the client, with the deployment, or when no answer has begun in time
+	in      *http.Request           // the client's request, with ctx and body
+	ctx     context.Context         // ends with the client, with the deployment, or when no response begins in time
 	cancel  context.CancelCauseFunc // of ctx
-	unwatch func() bool             // of the deployment's end
-	wait    *patience               // until the answer's header
+	unwatch func() bool             // stops watching for the close of the deployment
+	wait    *patience               // until the response header
 	client  *client.Writer
 	body    *requestBody // nil if there is none
 	path    string       // escaped, for the upstream
-	upgrade bool         // the client wants to switch protocols
+	upgrade bool         // the client asks to switch protocols
 
-	upstream *upstream   // who has answered
-	answer   *answerBody // nil as long as there is none, and for a tunnel
+	upstream *upstream   // the one that answered
+	answer   *answerBody // nil before the response, and for a tunnel
 	tunnel   *clientConn // nil unless protocols were switched
-	err      error       // why there is no answer
+	err      error       // why there is no response
 }
 
 func newExchange(d *deployment, w http.ResponseWriter, r *http.Request, rec *accesslog.Record) *exchange {
@@ -53,7 +53,7 @@ func newExchange(d *deployment, w http.ResponseWriter, r *http.Request, rec *acc
 	x.in = r.WithContext(x.ctx)
 	x.setBody(w, r)
 	x.unwatch = context.AfterFunc(d.requests.Context(), func() { x.interrupt(inflight.ErrClosed) })
-	// The wait for admission is not the upstream's.
+	// The time in the admission queue does not count against the upstream.
 	x.wait = newPatience(rec.Admitted(), d.timeout, func() { x.interrupt(errNoAnswerInTime) })
 	if x.body != nil {
 		x.body.progress = x.wait.progress
@@ -61,23 +61,24 @@ func newExchange(d *deployment, w http.ResponseWriter, r *http.Request, rec *acc
 	return x
 }
 
-// setBody gives the request the body that is passed on.
+// setBody sets the body of the forwarded request.
 func (x *exchange) setBody(w http.ResponseWriter, r *http.Request) {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		x.in.Body, x.in.ContentLength = http.NoBody, 0
 		return
 	}
-	rc := http.NewResponseController(w) // errors: a connection without these has no need of them
-	// The patience is there for a client that is slow to send: the passing of a deadline would look like its leaving. When the answer has
-	// begun, the request may last as well.
+	rc := http.NewResponseController(w) // connections that lack these methods do not need them
+	// Patience bounds a slow body instead: an expired read deadline would look like a disconnect
+	// of the client. Once the response has begun, the request may take as long as it needs.
 	_ = rc.SetReadDeadline(time.Time{})
-	// Without it, HTTP/1 takes the rest of the body away from an upstream that begins to answer before it has read all.
+	// Otherwise HTTP/1 drops the rest of the body when an
+	// upstream begins to answer before it has read everything.
 	_ = rc.EnableFullDuplex()
 	x.body = &requestBody{from: r.Body, control: rc, left: x.d.maxBodyBytes}
 	x.in.Body = x.body
 }
 
-// interrupt ends the request for a cause that is not the client's leaving.
+// interrupt cancels the request for a cause other than a disconnect of the client.
 func (x *exchange) interrupt(cause error) {
 	x.cancel(cause)
 	if x.body != nil {
@@ -85,7 +86,7 @@ func (x *exchange) interrupt(cause error) {
 	}
 }
 
-// finish gives back what newExchange has taken.
+// finish releases what newExchange acquired.
 func (x *exchange) finish() {
 	x.wait.stop()
 	x.unwatch()
@@ -99,7 +100,8 @@ func (x *exchange) finish() {
 	}
 }
 
-// run carries the request and the answer. The error is what is still to be answered, or why the connection is to be cut.
+// run forwards the request and copies the response. The error is the
+// problem to answer with, or the reason to abort the connection.
 func (x *exchange) run() error {
 	x.forward()
 	switch {
@@ -128,7 +130,7 @@ func (x *exchange) tunnelled() error {
 	return fmt.Errorf("%w: %w", http.ErrAbortHandler, cmp.Or(x.err, inflight.ErrClosed))
 }
 
-// forward lets the proxy of the standard library do what it does; why an answer broke off is noted by who has read or written it.
+// forward runs httputil.ReverseProxy. The body and the writer of the response record why it broke off.
 func (x *exchange) forward() {
 	defer func() {
 		if v := recover(); v != nil && v != http.ErrAbortHandler {
@@ -141,16 +143,16 @@ func (x *exchange) forward() {
 		ModifyResponse: x.receive,
 		BufferPool:     x.d.buffers,
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.err = err },
-		ErrorLog:       log.New(io.Discard, "", 0), // the access record has it
+		ErrorLog:       log.New(io.Discard, "", 0), // the access record has the error
 	}
 	proxy.ServeHTTP(hijackable{x.client, x}, x.in)
 }
 
-// rewrite makes of the client's request the one for the upstream. Where it goes is chosen later.
+// rewrite turns the client's request into the upstream's. The upstream is chosen later, in RoundTrip.
 func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	dropH2C(pr.Out.Header)
 	x.upgrade = pr.Out.Header.Get("Upgrade") != ""
-	pr.Out.Trailer = pr.In.Trailer // the server fills it when it has read the body
+	pr.Out.Trailer = pr.In.Trailer // the server fills it after it has read the body
 	x.d.plan.request.apply(pr.Out.Header)
 	stripped := x.rec.Prefix
 	if x.d.plan.keepPrefix {
@@ -160,11 +162,11 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	setForwarded(pr, &client, x.rec.RequestID, stripped)
 }
 
-// receive looks at the header of an answer before it is passed on.
+// receive checks and edits a response header before it is forwarded.
 func (x *exchange) receive(resp *http.Response) error {
 	switch {
 	case !x.wait.stop():
-		x.interrupt(errNoAnswerInTime) // which is under way
+		x.interrupt(errNoAnswerInTime) // the expiry is already in progress
 		return errNoAnswerInTime
 	case resp.StatusCode < http.StatusSwitchingProtocols:
 		return errBadStatus
@@ -178,12 +180,12 @@ func (x *exchange) receive(resp *http.Response) error {
 	x.d.plan.response.apply(resp.Header)
 	resp.Header.Set(router.RequestIDHeader, x.rec.RequestID)
 	if _, typed := resp.Header["Content-Type"]; !typed {
-		x.client.Header()["Content-Type"] = nil // or the HTTP server would guess one
+		x.client.Header()["Content-Type"] = nil // stops the HTTP server from guessing one
 	}
 	return nil
 }
 
-// places returns what of the upstream's places clients find where.
+// places returns the mapping from upstream URLs to the service's own.
 func (x *exchange) places() places {
 	p := places{origin: x.upstream.origin, host: x.in.Host}
 	if !x.d.plan.keepPrefix && x.rec.Prefix != "/" {
@@ -192,8 +194,8 @@ func (x *exchange) places() places {
 	return p
 }
 
-// failure is the one table from what went wrong to what the client is told. It is never told where the upstream is, nor what that
-// has said.
+// failure maps an error to the client's answer. The answer
+// never contains the upstream's address or its error text.
 func (x *exchange) failure(err error) error {
 	var bodyErr error
 	if x.body != nil {
@@ -208,7 +210,7 @@ func (x *exchange) failure(err error) error {
 	case errors.Is(cause, errNoAnswerInTime) && errors.Is(bodyErr, os.ErrDeadlineExceeded):
 		return problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(errNoAnswerInTime)
 	case errors.Is(cause, errNoAnswerInTime):
-		// What else err says may look like the client's leaving.
+		// The text of err may look like a disconnect of the client.
 		return problem.Newf(problem.Deadline, "the upstream did not begin its answer within %s", x.d.timeout).WithCause(errNoAnswerInTime)
 	case cause != nil:
 		return fmt.Errorf("%w: %w", cause, err)

@@ -13,13 +13,15 @@ import (
 
 const (
 	forwardedPrefix = "X-Forwarded-"
-	viaName         = " vespo" // follows the protocol's version in the header Via, RFC 9110 section 7.6.3
-	// maxVia is how many servers of this kind a request may have come through; one that has met more goes round in circles.
+	viaName         = " vespo" // follows the protocol version in the Via header, RFC 9110 section 7.6.3
+	// maxVia is the number of these servers that a request may have
+	// passed through. At this number it is taken for a forwarding loop.
 	maxVia = 8
 )
 
-// setForwarded tells the upstream who asks and for what, as the router has decided. Other claims are dropped, under any spelling that an
-// upstream may take for the same. What a trusted proxy says beside that, as in X-Forwarded-User, is passed on.
+// setForwarded sets the headers that tell the upstream who the client is and what it asked for, as
+// the router has decided. It drops all other such claims, in any spelling that an upstream may take
+// for the same header. Further claims of a trusted proxy, such as X-Forwarded-User, are passed on.
 func setForwarded(pr *httputil.ProxyRequest, client *forwarded.Client, requestID, strippedPrefix string) {
 	h := pr.Out.Header
 	for name := range h {
@@ -39,13 +41,13 @@ func setForwarded(pr *httputil.ProxyRequest, client *forwarded.Client, requestID
 	h.Set(router.RequestIDHeader, requestID)
 }
 
-// circular tells whether a request has come through too many servers of this kind.
+// circular reports whether a request has passed through too many servers of this kind.
 func circular(h http.Header) bool {
 	return strings.Count(strings.Join(h.Values("Via"), ","), viaName) >= maxVia
 }
 
-// dropH2C takes away the wish to go on in HTTP/2 on the same connection: what went over it then would have passed by everything that
-// is done to requests here. Upgrades to other protocols are passed on.
+// dropH2C removes a request to upgrade to HTTP/2 on the same connection. Requests over such a
+// tunnel would bypass all checks and rewrites here. Upgrades to other protocols are passed on.
 func dropH2C(h http.Header) {
 	for name := range strings.SplitSeq(h.Get("Upgrade"), ",") {
 		if name = strings.ToLower(strings.TrimSpace(name)); name == "h2c" || name == "h2" || strings.HasPrefix(name, "http/") {

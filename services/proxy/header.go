@@ -12,11 +12,12 @@ import (
 
 const maxRuleBytes = 4 << 10
 
-// hopHeaders belong to one connection, RFC 9110 section 7.6.1; httputil.ReverseProxy takes care of them.
+// hopHeaders apply to a single connection, RFC 9110 section 7.6.1. httputil.ReverseProxy handles them.
 var hopHeaders = []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer",
 	"Transfer-Encoding", "Upgrade", "Content-Length"}
 
-// requestHeadersOfOurs cannot be changed by rules: upstreams, this server's own management among them, can rely on what they say.
+// requestHeadersOfOurs cannot be changed by rules. Upstreams
+// rely on them, this server's own management API included.
 var requestHeadersOfOurs = append([]string{"Host", "Expect", "Forwarded", "Via", "X-Request-Id", "X-Real-Ip"}, hopHeaders...)
 
 // responseHeadersOfOurs cannot be changed by rules.
@@ -30,7 +31,7 @@ type rule struct {
 
 type rules []rule
 
-// apply changes the header.
+// apply applies the rules to h.
 func (rs rules) apply(h http.Header) {
 	for _, r := range rs {
 		if len(r.values) == 0 {
@@ -41,7 +42,7 @@ func (rs rules) apply(h http.Header) {
 	}
 }
 
-// parseRules reads rules for the field of a document. None may change the headers that are ours.
+// parseRules parses the rules of a document field. No rule may change a header in ours.
 func parseRules(field string, texts []string, ours []string) (rs rules, violations []string) {
 	if len(texts) > maxRules {
 		return nil, []string{fmt.Sprintf("%s: %d rules are given, at most %d are taken", field, len(texts), maxRules)}
@@ -67,7 +68,7 @@ func parseRules(field string, texts []string, ours []string) (rs rules, violatio
 	return rs, violations
 }
 
-// parseRule reads "Name: value" or "Name:". The value may be a secret: no message repeats it.
+// parseRule parses "Name: value" or "Name:". The value may be a secret, so messages never contain it.
 func parseRule(text string, ours []string) (name, value, wrong string) {
 	name, value, found := strings.Cut(text, ":")
 	value = strings.Trim(value, " \t")
@@ -87,7 +88,7 @@ func parseRule(text string, ours []string) (name, value, wrong string) {
 	return canonical, value, ""
 }
 
-// notToken tells what RFC 9110 section 5.6.2 does not allow in a name.
+// notToken reports whether r is not allowed in a header name by RFC 9110 section 5.6.2.
 func notToken(r rune) bool {
 	switch {
 	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':

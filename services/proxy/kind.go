@@ -14,26 +14,26 @@ import (
 // KindName is the kind's name in specs and catalogues.
 const KindName = "proxy"
 
-// MaxTimeout is the longest wait for an answer's header that a service may ask for.
+// MaxTimeout is the maximum of the timeout option, the wait for the response header.
 const MaxTimeout = time.Hour
 
-// Config says what the kind may use. Zero values stand for the defaults named.
+// Config configures the kind. Zero values select the defaults.
 type Config struct {
-	Timeout      time.Duration // to an answer's header, for a service that asks for none; default 10 s
+	Timeout      time.Duration // until the response header, for services that set none; default 10 s
 	MaxBodyBytes int64         // request body; default 10 MiB
-	Tunnels      int           // connections that have switched protocols, of all services; default 1024
-	TunnelIdle   time.Duration // after which one is closed on which nothing was sent; default 5 min
-	TLS          *tls.Config   // for upstreams with https; default: certificates that the system trusts
+	Tunnels      int           // maximum number of connections that have switched protocols, over all services; default 1024
+	TunnelIdle   time.Duration // idle time after which a switched connection is closed; default 5 min
+	TLS          *tls.Config   // for https upstreams; default: the certificates that the system trusts
 }
 
-// Kind implements services.Kind for reverse proxies. It holds nothing, and needs no Close.
+// Kind implements services.Kind for reverse proxies. It holds no resources and needs no Close.
 type Kind struct {
 	cfg     Config   // immutable
 	buffers *buffers // immutable
 	tunnels *tunnels // immutable
 }
 
-// New makes the kind.
+// New returns the kind.
 func New(cfg Config) *Kind {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 10 * time.Second
@@ -53,13 +53,13 @@ func New(cfg Config) *Kind {
 // Name implements services.Kind.
 func (k *Kind) Name() string { return KindName }
 
-// Validate implements services.Kind. Whether the upstreams are there is not asked: they may come and go.
+// Validate implements services.Kind. It does not contact the upstreams: they may come and go.
 func (k *Kind) Validate(s services.Spec) error {
 	_, err := check(s)
 	return err
 }
 
-// check gives the plan of a spec, or a problem with all that is wrong.
+// check returns the plan of a spec, or a problem that lists all violations.
 func check(s services.Spec) (*plan, error) {
 	var violations []string
 	var p *plan

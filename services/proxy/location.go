@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// places relates the paths of an upstream to those by which clients reach it.
+// places maps paths of an upstream to the paths by which clients reach them.
 type places struct {
 	origin origin
-	prefix string // that was taken from the path; "" for none
-	host   string // that the client has asked for
+	prefix string // the prefix that was stripped from the path; "" for none
+	host   string // the host that the client asked for
 }
 
-// relocate makes the fields of an answer that name places at the upstream name them as clients know them.
+// relocate rewrites the fields of a response that name URLs of the upstream into the URLs that clients use.
 func (p places) relocate(h http.Header) {
 	for _, name := range [...]string{"Location", "Content-Location"} {
 		if values := h[name]; len(values) == 1 {
@@ -28,8 +28,9 @@ func (p places) relocate(h http.Header) {
 	}
 }
 
-// location rewrites a URL. One that names the upstream becomes a path, because its address is nothing to clients. One that names the host that
-// the client has asked for keeps scheme and host, so that a change to https is one. Others stay, relative ones among them.
+// location rewrites a URL. A URL at the upstream becomes a path, because clients do not know that
+// address. A URL at the host that the client asked for keeps its scheme and host, so that a
+// redirect to https works. Other URLs stay unchanged, as do relative paths without a leading slash.
 func (p places) location(location string) string {
 	l, err := url.Parse(location)
 	if err != nil || l.Opaque != "" {
@@ -57,7 +58,7 @@ func (p places) location(location string) string {
 	return location
 }
 
-// split cuts a URL into what is before its path, the path, and query and fragment.
+// split cuts a URL into the part before its path, the path, and the query with the fragment.
 func split(location string) (authority, path, tail string) {
 	if i := strings.Index(location, "//"); i >= 0 && !strings.ContainsAny(location[:i], "/?#") {
 		authority, location = location[:i+2], location[i+2:]
@@ -74,7 +75,8 @@ func split(location string) (authority, path, tail string) {
 	return authority, location[:end], location[end:]
 }
 
-// absolute makes a path of one that may be empty, or could be taken for a host.
+// absolute turns an empty path into "/", and leading slashes
+// into a single one, because "//" would begin a host.
 func absolute(path string) string {
 	if path == "" || strings.HasPrefix(path, "//") {
 		return "/" + strings.TrimLeft(path, "/")
@@ -82,8 +84,8 @@ func absolute(path string) string {
 	return path
 }
 
-// path rewrites an escaped path of the upstream; own is false if it is not one that clients reach. A path that has the prefix already
-// is of an upstream that heeds X-Forwarded-Prefix.
+// path rewrites an escaped path of the upstream. It sets own to false if clients cannot reach that
+// path. A path that already has the prefix comes from an upstream that honours X-Forwarded-Prefix.
 func (p places) path(path string) (rewritten string, own bool) {
 	if p.origin.path != "" {
 		if rest, found := strings.CutPrefix(path, p.origin.path); found && (rest == "" || rest[0] == '/') {
@@ -97,13 +99,13 @@ func (p places) path(path string) (rewritten string, own bool) {
 	return absolute(p.prefix + path), true
 }
 
-// under reports whether a path is a prefix or below it.
+// under reports whether a path equals prefix or is below it.
 func under(path, prefix string) bool {
 	rest, found := strings.CutPrefix(path, prefix)
 	return found && (rest == "" || rest[0] == '/')
 }
 
-// refresh rewrites the URL of a Refresh field, as "5; url=/x".
+// refresh rewrites the URL of a Refresh field such as "5; url=/x".
 func (p places) refresh(value string) string {
 	i := strings.Index(strings.ToLower(value), "url=")
 	if i < 0 || len(value) != len(strings.ToLower(value)) {
@@ -118,7 +120,7 @@ func (p places) refresh(value string) string {
 	return begin + p.location(location)
 }
 
-// cookie rewrites the paths of a Set-Cookie field. That of a __Host- cookie must stay "/".
+// cookie rewrites the paths of a Set-Cookie field. The path of a __Host- cookie must stay "/".
 func (p places) cookie(cookie string) string {
 	pair, attributes, found := strings.Cut(cookie, ";")
 	name, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
@@ -135,7 +137,8 @@ func (p places) cookie(cookie string) string {
 	return pair + ";" + strings.Join(parts, ";")
 }
 
-// cookiePath rewrites the path of a cookie. One that holds for all of the upstream holds for all of the service.
+// cookiePath rewrites the path of a cookie. A cookie for
+// the whole upstream becomes one for the whole service.
 func (p places) cookiePath(path string) string {
 	switch {
 	case !strings.HasPrefix(path, "/"):

@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// schemeH2C is the scheme of an upstream that is spoken to in HTTP/2 without TLS, as gRPC servers are.
+// schemeH2C is the scheme of an upstream that speaks HTTP/2 without TLS, such as a gRPC server.
 const schemeH2C = "h2c"
 
-// origin is where an upstream is. Equal ones are the same.
+// origin is the address of an upstream. Equal values are the same upstream.
 type origin struct {
 	scheme string // http, https or h2c
-	host   string // in lower case, with the port where it is not the scheme's own
-	path   string // escaped, without a slash at the end; "" for none
+	host   string // lower case; with the port unless it is the scheme's default
+	path   string // escaped, without a trailing slash; "" for none
 }
 
 func (o origin) String() string { return o.scheme + "://" + o.host + o.path }
 
-// wireScheme is the scheme that net/http knows.
+// wireScheme returns the scheme for net/http.
 func (o origin) wireScheme() string {
 	if o.scheme == schemeH2C {
 		return "http"
@@ -27,7 +27,8 @@ func (o origin) wireScheme() string {
 	return o.scheme
 }
 
-// parseOrigin takes a URL such as http://127.0.0.1:9000 or https://api.example.com/v1. What is wrong with it comes back in words.
+// parseOrigin parses a URL such as http://127.0.0.1:9000 or
+// https://api.example.com/v1. For an invalid one it returns a message.
 func parseOrigin(text string) (o origin, wrong string) {
 	u, err := url.Parse(text)
 	switch {
@@ -60,7 +61,7 @@ func validPort(u *url.URL) bool {
 	return !found || err == nil && n > 0
 }
 
-// hostOf gives the host of u in one spelling.
+// hostOf returns the host of u in canonical form.
 func hostOf(u *url.URL) string {
 	name, port := strings.ToLower(u.Hostname()), u.Port()
 	if port == "" || port == "80" && u.Scheme != "https" || port == "443" && u.Scheme == "https" {
@@ -72,20 +73,20 @@ func hostOf(u *url.URL) string {
 	return net.JoinHostPort(name, port)
 }
 
-// target gives the URL at the upstream for the escaped path that is left for it, with the query of from.
+// target returns the upstream's URL for an escaped path, with the query of from.
 func (o origin) target(path string, from *url.URL) *url.URL {
 	raw := escapeRest(o.path + path)
 	if raw == "" {
 		raw = "/"
 	}
 	decoded, err := url.PathUnescape(raw)
-	if err != nil { // not from a request that the HTTP server has read
+	if err != nil { // cannot happen for a request that the HTTP server has parsed
 		decoded = raw
 	}
 	return &url.URL{Scheme: o.wireScheme(), Host: o.host, Path: decoded, RawPath: raw, RawQuery: from.RawQuery, ForceQuery: from.ForceQuery}
 }
 
-// rest gives what follows the origin in a URL; the second result is false if the URL is none below it.
+// rest returns the part of a URL after the origin. It returns false if the URL is not below the origin.
 func (o origin) rest(u *url.URL) (string, bool) {
 	if u.Scheme == "" {
 		u.Scheme = o.wireScheme()

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// pathFor gives the escaped path for the upstreams: what follows the prefix, or all of it.
+// pathFor returns the escaped path for the upstreams: the part after the prefix, or all of it.
 func (p *plan) pathFor(prefix, rest string) string {
 	if p.keepPrefix && prefix != "/" {
 		return prefix + rest
@@ -16,17 +16,18 @@ func (p *plan) pathFor(prefix, rest string) string {
 	return rest
 }
 
-// confined reports whether the path that an upstream is sent has a beginning that clients may not leave: the upstream's own path, or the
-// prefix of the service.
+// confined reports whether the path sent to an upstream begins with a part that
+// clients must not leave: the upstream's own path, or the prefix of the service.
 func (p *plan) confined(prefix string) bool {
 	return p.keepPrefix && prefix != "/" || slices.ContainsFunc(p.upstreams, func(o origin) bool { return o.path != "" })
 }
 
-// decodings is how often an upstream may decode a path, one of its own upstreams included.
+// decodings is the number of times that a path may be decoded, by an upstream and by its own upstreams.
 const decodings = 2
 
-// climbs reports whether an escaped path has a segment that an upstream may take for "..": with encoded dots, between encoded slashes or
-// backslashes, or with parameters behind a semicolon. The router has refused those that are plain.
+// climbs reports whether an escaped path has a segment that an upstream may
+// take for "..": with encoded dots, between encoded slashes or backslashes, or
+// with parameters after a semicolon. The router has already refused plain ones.
 func climbs(path string) bool {
 	for range decodings + 1 {
 		for segment := range strings.FieldsFuncSeq(path, func(c rune) bool { return c == '/' || c == '\\' }) {
@@ -43,7 +44,7 @@ func climbs(path string) bool {
 	return false
 }
 
-// decode decodes what is well encoded in a path, and leaves all else.
+// decode decodes the valid escapes in a path and leaves the rest unchanged.
 func decode(path string) string {
 	if !strings.Contains(path, "%") {
 		return path
@@ -62,11 +63,11 @@ func decode(path string) string {
 	return string(b)
 }
 
-// escapedPath gives the path of u as it was written, and escaped where that had been left out.
+// escapedPath returns the path of u as it was written, with missing escapes added.
 func escapedPath(u *url.URL) string { return escapeRest(cmp.Or(u.RawPath, u.EscapedPath())) }
 
-// escapeRest escapes what should have been escaped in an escaped path and leaves all else as it is, encoded slashes among it.
-// net/url would decode and encode the whole of such a path, and so change what it means.
+// escapeRest adds the missing escapes to an escaped path and leaves the rest unchanged, encoded
+// slashes included. net/url would decode and encode the whole path, which changes its meaning.
 func escapeRest(path string) string {
 	const digits = "0123456789ABCDEF"
 	var b strings.Builder
@@ -85,7 +86,8 @@ func escapeRest(path string) string {
 	return b.String()
 }
 
-// allowedInPath tells whether a byte can stand for itself in the escaped path of a url.URL, a percent sign included.
+// allowedInPath reports whether a byte needs no escape in the
+// escaped path of a url.URL. That includes the percent sign.
 func allowedInPath(c byte) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':

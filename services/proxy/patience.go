@@ -5,25 +5,26 @@ import (
 	"time"
 )
 
-// leastBodyRate is the least average rate of a request's body, in bytes a second. Below it, the wait for the answer is not prolonged.
+// leastBodyRate is the minimum average rate of a request body, in bytes
+// per second. Below it, the wait for the response is not extended.
 const leastBodyRate = 1 << 10
 
-// patience bounds the wait for an answer's header. While the request's body is on its way, the wait begins anew with each part of it: the
-// upstream's time counts from when it has the request.
+// patience bounds the wait for a response header. Each part of the request body
+// restarts the wait, so the upstream's time counts from when it has the whole request.
 type patience struct {
 	limit time.Duration // immutable
 	begin time.Time     // immutable
 
 	mu       sync.Mutex
 	timer    *time.Timer // guarded by mu, like all below
-	received int64       // bytes of the body
-	over     bool        // the time is over, or the wait
+	received int64       // of the body
+	over     bool        // expired or stopped
 }
 
-// newPatience calls expire when the time is over. stop must follow.
+// newPatience returns a running wait, which calls expire when the time is over. The caller must call stop.
 func newPatience(begin time.Time, limit time.Duration, expire func()) *patience {
 	p := &patience{limit: limit, begin: begin}
-	p.mu.Lock() // until the timer is there
+	p.mu.Lock() // until the timer is set
 	defer p.mu.Unlock()
 	p.timer = time.AfterFunc(time.Until(begin.Add(limit)), func() {
 		if p.stop() {
@@ -33,7 +34,7 @@ func newPatience(begin time.Time, limit time.Duration, expire func()) *patience 
 	return p
 }
 
-// progress notes that a part of the body has come, or its end.
+// progress records that n bytes of the body have arrived, or that it has ended.
 func (p *patience) progress(n int, ended bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -49,7 +50,7 @@ func (p *patience) progress(n int, ended bool) {
 	p.timer.Reset(wait)
 }
 
-// stop ends the wait. It reports false if the time was over before.
+// stop ends the wait. It returns false if the wait was already over.
 func (p *patience) stop() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -21,13 +21,14 @@ const (
 
 var errTunnelIdle = errors.New("nothing was sent over the tunnel for too long")
 
-// tunnels bounds the connections that have switched protocols. They may last for days, and take none of the places of requests.
+// tunnels bounds the connections that have switched protocols.
+// They may last for days, so they do not take places of requests.
 type tunnels struct {
-	places chan struct{} // one sent for each tunnel
+	places chan struct{} // holds one value per tunnel
 	idle   time.Duration // immutable
 }
 
-// acquire takes a place, or returns the answer for a client that gets none.
+// acquire reserves a place, or returns a problem for the client if there is none.
 func (t *tunnels) acquire() error {
 	select {
 	case t.places <- struct{}{}:
@@ -44,7 +45,7 @@ func (t *tunnels) release() { <-t.places }
 // asksUpgrade reports whether a request may become a tunnel.
 func asksUpgrade(r *http.Request) bool { return r.ProtoMajor == 1 && r.Header.Get("Upgrade") != "" }
 
-// hijackable gives the proxy the client's connection in a form that is accounted for.
+// hijackable gives httputil.ReverseProxy a client connection that counts its bytes.
 type hijackable struct {
 	*client.Writer
 	exchange *exchange
@@ -58,31 +59,32 @@ func (h hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	c := &clientConn{Conn: conn, ahead: buffered.Reader, began: time.Since(h.exchange.rec.Time)}
 	h.exchange.tunnel = c
-	c.watch = time.AfterFunc(time.Hour, func() { c.check(h.exchange) }) // which uses c.watch
+	c.watch = time.AfterFunc(time.Hour, func() { c.check(h.exchange) }) // set before Reset, because the function uses c.watch
 	c.watch.Reset(h.exchange.d.tunnels.idle)
 	return c, buffered, nil
 }
 
-// Unwrap is for http.ResponseController, which must not see the Hijack of what is below.
+// Unwrap lets http.ResponseController reach the server's writer.
+// It skips the embedded Writer, whose Hijack must not be found.
 func (h hijackable) Unwrap() http.ResponseWriter { return h.Writer.Unwrap() }
 
-// clientConn is the client's connection after the protocols were switched. One goroutine reads, another writes.
+// clientConn is the client's connection after the switch of protocols. One goroutine reads, another writes.
 type clientConn struct {
 	net.Conn
-	ahead    *bufio.Reader // what the server had read of the connection already comes first
-	began    time.Duration // from the request to the answer
+	ahead    *bufio.Reader // bytes that the server had already read; they come first
+	began    time.Duration // time from the request to the response header
 	received atomic.Int64
 	sent     atomic.Int64
-	watch    *time.Timer // ends the tunnel when it is idle; the timer's function alone uses what follows
-	seen     int64       // bytes both ways at the last look
+	watch    *time.Timer // ends an idle tunnel; only the timer's function uses the fields below
+	seen     int64       // bytes in both directions at the previous check
 }
 
-// check ends the tunnel if nothing was sent either way since it looked last.
+// check ends the tunnel if nothing was sent in either direction since the previous check.
 func (c *clientConn) check(x *exchange) {
 	moved := c.received.Load() + c.sent.Load()
 	if moved == c.seen {
 		x.cancel(errTunnelIdle)
-		_ = c.Close() // also ends a write that waits for the client; the record says why
+		_ = c.Close() // also ends a write that waits for the client; the access record has the cause
 		return
 	}
 	c.seen = moved
@@ -109,7 +111,7 @@ func (c *clientConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// CloseWrite tells the client that the upstream will send no more.
+// CloseWrite signals to the client that the upstream will send no more.
 func (c *clientConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -117,7 +119,7 @@ func (c *clientConn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// record notes what went over the connection, which the router cannot see.
+// record writes the byte counts to rec, because the router cannot see a hijacked connection.
 func (c *clientConn) record(rec *accesslog.Record) {
 	rec.Status = http.StatusSwitchingProtocols
 	rec.TTFB = c.began

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// Bounds of connections to upstreams.
+// Limits of connections to upstreams.
 const (
 	connectTimeout = 3 * time.Second
-	// idleTimeout is shorter than what servers commonly keep an idle connection (Node.js: 5 s), so that a request seldom meets
-	// one that is being closed.
+	// idleTimeout is shorter than the keep-alive timeout of common servers (Node.js:
+	// 5 s), so that a request rarely meets a connection that is being closed.
 	idleTimeout          = 4 * time.Second
 	maxIdleConnections   = 128
-	continueTimeout      = time.Second // for an upstream to ask for a body that the client has not sent yet
+	continueTimeout      = time.Second // wait for "100 Continue" before sending the body
 	maxAnswerHeaderBytes = 256 << 10
 )
 
@@ -28,7 +28,7 @@ type upstream struct {
 
 	origin    origin          // immutable
 	transport *http.Transport // immutable
-	upgrades  *http.Transport // immutable; for requests that switch protocols, which HTTP/2 cannot: may be the same
+	upgrades  *http.Transport // immutable; for upgrades, which HTTP/2 does not support; may be the same as transport
 }
 
 func newUpstream(o origin, trust *tls.Config) *upstream {
@@ -78,7 +78,7 @@ func newTransport(protocols *http.Protocols, trust *tls.Config) *http.Transport 
 		},
 		TLSClientConfig:        trust.Clone(),
 		TLSHandshakeTimeout:    connectTimeout,
-		DisableCompression:     true, // bodies pass as they are
+		DisableCompression:     true, // bodies pass unchanged
 		MaxIdleConnsPerHost:    maxIdleConnections,
 		IdleConnTimeout:        idleTimeout,
 		ExpectContinueTimeout:  continueTimeout,
@@ -87,13 +87,13 @@ func newTransport(protocols *http.Protocols, trust *tls.Config) *http.Transport 
 	}
 }
 
-// upstreamConn is a connection to an upstream. An upstream that refuses a body early answers and closes: to write on fails, and the transport
-// would give up on the answer that is there to be read. So what it writes of a body then is dropped, and reading tells the answer, or that there
-// is none.
+// upstreamConn is a connection to an upstream. An upstream that refuses a body early sends its response
+// and closes. Further writes then fail, and the transport would give up before it has read that
+// response. So upstreamConn drops the rest of the body, and reading yields the response or an error.
 type upstreamConn struct {
 	net.Conn
 	sendsBody atomic.Bool // the header of a request with a body was written
-	refused   atomic.Bool // the upstream takes no more
+	refused   atomic.Bool // a write failed; the rest of the body is dropped
 }
 
 // Write implements net.Conn.
@@ -109,7 +109,7 @@ func (c *upstreamConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// CloseWrite tells the upstream that no more is sent.
+// CloseWrite signals to the upstream that no more is sent.
 func (c *upstreamConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -117,7 +117,7 @@ func (c *upstreamConn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// noteBody notes on the connection whether a body is sent over it from now on.
+// noteBody records on the connection whether a request body is being sent over it.
 func noteBody(conn net.Conn, sends bool) {
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()
