@@ -5,10 +5,10 @@ import (
 	"net/netip"
 )
 
-// Class is the kind of destination that an address is, in words for a user.
+// Class is the kind of destination of an address, in words for a user.
 type Class string
 
-// The classes. Only Public may be connected to without a grant.
+// The classes. Without a grant, only Public addresses may be connected to.
 const (
 	Public      Class = "public"
 	Loopback    Class = "loopback"
@@ -28,11 +28,11 @@ type block struct {
 	class  Class
 }
 
-// blocks returns the special-purpose blocks of the IANA registries (RFC 6890 and its successors), the more specific
-// ones first. It is a function, not a variable: the package has no state that anyone could change.
+// blocks returns the special-purpose blocks of the IANA registries (RFC 6890 and its successors),
+// most specific first. It is a function, not a variable, so the package has no mutable state.
 func blocks() [36]block {
 	return [...]block{
-		// Metadata services of the large clouds, which hand out credentials to whoever can connect.
+		// Metadata services of the large clouds. They give credentials to every client that can connect.
 		{v4(169, 254, 169, 254, 32), Metadata},
 		{v4(169, 254, 170, 2, 32), Metadata},
 		{v4(169, 254, 170, 23, 32), Metadata},
@@ -74,8 +74,8 @@ func blocks() [36]block {
 	}
 }
 
-// Classify returns the class of addr: of the IPv4 address it carries where that is its destination. The zero Addr is
-// Reserved.
+// Classify returns the class of addr. An address that carries its IPv4 destination has
+// the class of that destination. The zero Addr is Reserved.
 func Classify(addr netip.Addr) Class {
 	if !addr.IsValid() {
 		return Reserved
@@ -92,8 +92,8 @@ func Classify(addr netip.Addr) Class {
 	return Reserved
 }
 
-// destination returns the address at which a connection to addr ends: without a zone, and the IPv4 address where addr
-// is IPv4-mapped (RFC 4291) or of NAT64's well-known prefix 64:ff9b::/96 (RFC 6052).
+// destination returns the address at which a connection to addr ends, without a zone. For IPv4-mapped
+// addresses (RFC 4291) and NAT64's well-known prefix 64:ff9b::/96 (RFC 6052), it is the IPv4 address.
 func destination(addr netip.Addr) netip.Addr {
 	addr = addr.WithZone("").Unmap()
 	if v6(0x0064_ff9b_0000_0000, 0, 96).Contains(addr) {

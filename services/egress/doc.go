@@ -1,17 +1,17 @@
-// Package egress decides which addresses the server may connect to on behalf of others: an address must be
-// public, or it must have been granted.
+// Package egress decides which addresses the server may connect to on behalf of
+// others. An address must be public, or granted.
 //
-// A name proves nothing: whoever controls it can point it at the loopback interface, at a private network or at a
-// cloud's metadata service, and can change it between a check and its use. The decision is therefore made on the
-// resolved address, inside the dialer, for each address that is about to be connected:
+// Names cannot be trusted. The owner of a name can point it at the loopback interface, at a private
+// network or at a cloud's metadata service, and can change it between a check and its use. The decision
+// is therefore made on the resolved address, inside the dialer, for each address before the connection:
 //
 //	policy := egress.Policy{}
 //	dialer := &net.Dialer{ControlContext: policy.Control}
 //
-// IPv6 is open only where addresses are handed out to the public (2000::/3, without the blocks that the IANA
-// special-purpose registry takes out of it), so that a range nobody thought of is refused. Addresses that carry an IPv4
-// address are judged by what they carry where the carrier is plain (IPv4-mapped, NAT64's well-known prefix), and
-// refused where it is a tunnel whose end nobody here can know (6to4, Teredo, IPv4-compatible, local NAT64).
+// IPv6 is open only where addresses are assigned to the public: 2000::/3 without the blocks of
+// the IANA special-purpose registry. Unknown ranges are therefore refused. An address that
+// embeds an IPv4 address is judged by the latter if it is IPv4-mapped or of NAT64's well-known
+// prefix. Tunnels with an unknown end (6to4, Teredo, IPv4-compatible, local NAT64) are refused.
 //
-// A Policy is immutable once in use; everything here is safe for concurrent use.
+// A Policy is immutable once in use. Everything here is safe for concurrent use.
 package egress

@@ -1,4 +1,4 @@
-// Package middleware puts guests in front of a deployment and makes one deployment of them all.
+// Package middleware combines middleware guests and the deployment behind them into one deployment.
 package middleware
 
 import (
@@ -14,17 +14,18 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// MaxLength is how many guests can be in front of a service. Each takes an instance for as long as a request lasts.
+// MaxLength is the maximum number of middleware guests of a service. Each takes an
+// instance for the duration of a request.
 const MaxLength = 8
 
 // Chain is a deployment behind middleware. It implements services.Deployment.
 type Chain struct {
-	layers []services.Middleware // immutable; the outermost first
+	layers []services.Middleware // immutable; outermost first
 	last   services.Deployment   // immutable
-	serve  router.Handler        // immutable; the outermost layer in front of the others
+	serve  router.Handler        // immutable; the outermost layer
 }
 
-// New makes one deployment of all, which it owns from now on.
+// New returns a Chain of layers in front of last. The Chain owns them all.
 func New(layers []services.Middleware, last services.Deployment) *Chain {
 	c := &Chain{layers: layers, last: last, serve: last}
 	for i := len(layers) - 1; i >= 0; i-- {
@@ -33,7 +34,7 @@ func New(layers []services.Middleware, last services.Deployment) *Chain {
 	return c
 }
 
-// Unwrap gives the deployment that the middleware is in front of.
+// Unwrap returns the deployment behind the middleware.
 func (c *Chain) Unwrap() services.Deployment { return c.last }
 
 // Serve implements router.Handler.
@@ -42,23 +43,24 @@ func (c *Chain) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Rec
 		if !strings.EqualFold(upgrade, "h2c") {
 			return problem.Newf(problem.NotImplemented, "the service has middleware, through which no connection can be switched to %.40q", upgrade)
 		}
-		r.Header.Del("Upgrade") // an offer that a server may leave alone
+		r.Header.Del("Upgrade") // the offer is optional
 		r.Header.Del("Http2-Settings")
 	}
 	return c.serve.Serve(w, r, rec)
 }
 
-// layer is one middleware with what is behind it.
+// layer is one middleware with the handler behind it.
 type layer struct {
 	position   int // from 1
 	middleware services.Middleware
 	next       router.Handler
 }
 
-// named is implemented by middleware that knows which module it is.
+// named is implemented by middleware that knows the name of its module.
 type named interface{ ModuleName() string }
 
-// name returns how errors name the middleware: its position, and the first digits of its module's digest.
+// name returns the name of the middleware for errors: its position, and the first
+// digits of its module's digest.
 func (l layer) name() string {
 	if n, ok := l.middleware.(named); ok {
 		return fmt.Sprintf("middleware %d (module %s)", l.position, n.ModuleName())
@@ -66,7 +68,8 @@ func (l layer) name() string {
 	return fmt.Sprintf("middleware %d", l.position)
 }
 
-// Serve implements router.Handler. An error of the next handler is returned as it is; one of the middleware itself names it.
+// Serve implements router.Handler. It returns an error of the next handler unchanged,
+// and adds the middleware's name to its own.
 func (l layer) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
 	var behind error
 	err := l.middleware.ServeBefore(w, r, rec, router.HandlerFunc(
@@ -80,7 +83,8 @@ func (l layer) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Reco
 	return fmt.Errorf("%s: %w", l.name(), err)
 }
 
-// Status implements services.Deployment: what the deployment behind tells, with the memory of all and the requests in the outermost.
+// Status implements services.Deployment. It returns the status of the deployment behind, with
+// the memory of all layers. In-flight requests and the last use are the maximum over all layers.
 func (c *Chain) Status() services.Status {
 	s := c.last.Status()
 	for _, m := range c.layers {
@@ -120,7 +124,7 @@ func (c *Chain) Close(ctx context.Context) error {
 	return c.each(func(d services.Deployment) error { return d.Close(ctx) })
 }
 
-// each calls f with all, the outermost first, whatever fails.
+// each calls f for all layers, outermost first, and then for the last deployment. It joins the errors.
 func (c *Chain) each(f func(services.Deployment) error) error {
 	var errs []error
 	for _, m := range c.layers {

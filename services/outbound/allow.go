@@ -15,20 +15,20 @@ import (
 	"github.com/vespo-dev/vespo/services/egress"
 )
 
-// InternalDomain is the domain of the services of this server. NAME.vespo.internal is the service with the prefix /NAME;
-// more labels are more segments, the last one first: c.b.a.vespo.internal is /a/b/c.
+// InternalDomain is the domain of the services of this server. NAME.vespo.internal is the service with the
+// prefix /NAME. Further labels are further segments, last label first: c.b.a.vespo.internal is /a/b/c.
 const InternalDomain = "vespo.internal"
 
-// MaxGrants is how many entries the list of one service may have.
+// MaxGrants is the maximum number of entries in the list of one service.
 const MaxGrants = 64
 
-// Allow is what a service may call. It is immutable.
+// Allow is the list of destinations that a service may call. It is immutable.
 type Allow struct {
 	origins []string       // canonical: scheme://host:port
 	blocks  []netip.Prefix // granted to all origins
 }
 
-// ParseAllow reads a service's list. The error lists all violations.
+// ParseAllow parses a service's list. It returns all violations.
 func ParseAllow(list []string) (*Allow, []string) {
 	a, violations := &Allow{}, []string(nil)
 	if len(list) > MaxGrants {
@@ -42,7 +42,7 @@ func ParseAllow(list []string) (*Allow, []string) {
 	return a, violations
 }
 
-// Empty tells whether nothing may be called.
+// Empty reports whether no origin may be called.
 func (a *Allow) Empty() bool { return len(a.origins) == 0 }
 
 func (a *Allow) add(entry string) error {
@@ -72,10 +72,10 @@ func (a *Allow) add(entry string) error {
 	return nil
 }
 
-// dialTimeout is for a connection to an address.
+// dialTimeout applies to the connection to one address.
 const dialTimeout = 10 * time.Second
 
-// dial connects to an origin that was granted. address is its host and port.
+// dial connects to a granted origin. address is its host and port.
 func (a *Allow) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -84,14 +84,14 @@ func (a *Allow) dial(ctx context.Context, network, address string) (net.Conn, er
 	return a.dialer(host).DialContext(ctx, network, address)
 }
 
-// dialer connects to the addresses that a host may have.
+// dialer returns a dialer limited to the addresses that policy allows for the host.
 func (a *Allow) dialer(host string) *net.Dialer {
 	return &net.Dialer{Timeout: dialTimeout, ControlContext: a.policy(host).Control}
 }
 
-// policy says which addresses a host may have: beside public ones those in the granted blocks, and those that the host's own spelling
-// names. The latter are its alone: who was granted http://localhost:9000 and http://example.com:8080 was not granted whatever
-// listens on port 8080 here, if example.com turns out to be 127.0.0.1.
+// policy returns the addresses allowed for a host: public addresses, the granted blocks, and the host's own
+// literal address (for localhost, loopback). The literal address is granted to this host only. Otherwise grants of
+// http://localhost:9000 and http://example.com:8080 would open local port 8080 if example.com resolves to 127.0.0.1.
 func (a *Allow) policy(host string) egress.Policy {
 	p := egress.Policy{Granted: a.blocks}
 	if addr, err := netip.ParseAddr(host); err == nil {
@@ -104,10 +104,10 @@ func (a *Allow) policy(host string) egress.Policy {
 	return p
 }
 
-// allows tells whether an origin was granted.
+// allows reports whether an origin is granted.
 func (a *Allow) allows(origin string) bool { return slices.Contains(a.origins, origin) }
 
-// originOf gives the canonical origin of a URL, scheme://host:port, and its host.
+// originOf returns the canonical origin of a URL, scheme://host:port, and its host.
 func originOf(u *url.URL) (origin, host string, err error) {
 	port := u.Port()
 	switch u.Scheme {
@@ -137,7 +137,7 @@ func originOf(u *url.URL) (origin, host string, err error) {
 	return u.Scheme + "://" + net.JoinHostPort(host, port), host, nil
 }
 
-// validHost takes names in ASCII (others in their xn-- form) and addresses without a zone.
+// validHost accepts names in ASCII (others in their xn-- form) and addresses without a zone.
 func validHost(host string) bool {
 	if strings.Contains(host, ":") {
 		addr, err := netip.ParseAddr(host)
@@ -157,7 +157,7 @@ func isInternal(host string) bool {
 	return host == InternalDomain || strings.HasSuffix(host, "."+InternalDomain)
 }
 
-// internalPrefix gives the prefix of the service that a name of the internal domain stands for.
+// internalPrefix returns the prefix of the service that a name of the internal domain refers to.
 func internalPrefix(host string) (router.Prefix, error) {
 	name := strings.TrimSuffix(strings.TrimSuffix(host, InternalDomain), ".")
 	labels := strings.Split(name, ".")

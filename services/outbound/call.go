@@ -19,8 +19,8 @@ func fail(code abi.OutboundCode, format string, args ...any) *abi.OutboundError 
 	return &abi.OutboundError{Code: code, Reason: fmt.Sprintf(format, args...)}
 }
 
-// call implements abi.OutboundCall. Without a body the round trip runs where Send is called; with one it runs in a goroutine of
-// the call's own, which ends before Close returns.
+// call implements abi.OutboundCall. Without a body, the round trip runs in the goroutine that
+// calls Send. With a body, it runs in a goroutine of the call, which ends before Close returns.
 type call struct {
 	exchange *exchange
 	via      http.RoundTripper
@@ -30,15 +30,15 @@ type call struct {
 	request  *http.Request
 
 	headerBytes int
-	length      int64 // as the guest gave it; -1 if it gave none
+	length      int64 // as set by the guest; -1 if not set
 	sent        int64
 	body        *io.PipeWriter // nil until the first Write
-	result      chan result    // of the goroutine
-	late        atomic.Bool    // the answer has begun before the body has ended
-	stall       *time.Timer    // ends the body of a late call that is stuck
+	result      chan result    // from the goroutine
+	late        atomic.Bool    // the response began before the request body ended
+	stall       *time.Timer    // ends the body of a late call that makes no progress
 	answer      *http.Response
 	received    int64
-	ended       bool // the answer's body was read to its end
+	ended       bool // the response body was read to its end
 	closed      bool
 }
 
@@ -81,7 +81,7 @@ func (c *call) Write(p []byte) error {
 		return fail(abi.OutboundBroken, "the request's body is longer than its content-length")
 	}
 	if c.late.Load() {
-		c.stall.Reset(answeredPatience) // as long as the server takes pieces, it wants them
+		c.stall.Reset(answeredPatience) // the server still reads the body
 	}
 	if _, err := c.body.Write(p); err != nil && !errors.Is(err, errAnswered) {
 		return classify(err)
@@ -89,11 +89,12 @@ func (c *call) Write(p []byte) error {
 	return nil
 }
 
-// answeredPatience is how long a server that has begun to answer may take for the next piece of the body. It may answer while it
-// reads, or because it wants no more: then what the guest still has to send is dropped, and Send tells the answer.
+// answeredPatience is how long a server that has begun to answer may take to read the
+// next piece of the body. The server may still be reading, or may want no more. In the
+// latter case the rest of the body is dropped, and Send returns the response.
 const answeredPatience = 2 * time.Second
 
-// errAnswered ends the request's body because the server takes no more of it.
+// errAnswered ends the request body when the server reads no more of it.
 var errAnswered = errors.New("answered before the end of the body")
 
 func (c *call) begin() {
@@ -146,7 +147,7 @@ func (c *call) Send() (status int, err error) {
 // Header implements abi.OutboundCall.
 func (c *call) Header() abi.Header { return c.answer.Header }
 
-// Trailer implements abi.OutboundCall. What may not be a trailer is left out.
+// Trailer implements abi.OutboundCall. It leaves out fields that are not allowed as trailers.
 func (c *call) Trailer() abi.Header {
 	if !c.ended { // the transport may still write to it
 		return nil

@@ -17,13 +17,13 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/access"
 )
 
-// Limits bound what one exchange may do outbound. Zero values stand for the defaults named.
+// Limits are the limits of one exchange's outbound calls. Zero values select the defaults.
 type Limits struct {
 	Calls       int   // in one exchange; default 32
 	Concurrent  int   // open at once; default 8
-	HeaderBytes int   // of a request and of an answer; default 64 KiB
-	BodyBytes   int64 // of a request and of an answer; default 64 MiB
-	Depth       int   // services that call services; default 4
+	HeaderBytes int   // of each request and response; default 64 KiB
+	BodyBytes   int64 // of each request and response; default 64 MiB
+	Depth       int   // nesting of services that call services; default 4
 }
 
 func (l Limits) withDefaults() Limits {
@@ -42,36 +42,36 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Dispatcher serves a request by one service of this server and no other; router.Router is one.
+// Dispatcher serves a request by exactly one service of this server. router.Router implements it.
 type Dispatcher interface {
 	ServeService(prefix router.Prefix, w http.ResponseWriter, r *http.Request)
 }
 
-// Config is what a Client is made of.
+// Config configures a Client.
 type Config struct {
 	Allow  *Allow     // required
 	Limits Limits     // of each exchange
-	Router Dispatcher // serves requests to other services; nil: there are none
-	Caller string     // prefix of the service that calls, for those that it calls
+	Router Dispatcher // serves requests to other services; nil disables them
+	Caller string     // prefix of the calling service, for the called ones
 }
 
-// Client makes the requests of one service. It is safe for concurrent use. Connections are not shared between services: a
-// connection to an address that one was granted is not there for another.
+// Client makes the requests of one service. It is safe for concurrent use. Services do not share
+// connections: a connection to an address that is granted to one service is not usable by another.
 type Client struct {
 	cfg       Config          // immutable
 	transport *http.Transport // immutable
 }
 
-// New returns a client. The caller closes it.
+// New returns a client. The caller must close it.
 func New(cfg Config) *Client {
 	cfg.Limits = cfg.Limits.withDefaults()
 	return &Client{cfg: cfg, transport: &http.Transport{
-		Proxy:                  nil, // the environment's proxies are not the guests'
+		Proxy:                  nil, // proxies from the environment are not for guests
 		DialContext:            cfg.Allow.dial,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    10 * time.Second,
 		ForceAttemptHTTP2:      true,
-		DisableCompression:     true, // the guest gets what was sent
+		DisableCompression:     true, // guests receive bodies unchanged
 		MaxIdleConnsPerHost:    8,
 		MaxIdleConns:           32,
 		IdleConnTimeout:        30 * time.Second,
@@ -80,10 +80,10 @@ func New(cfg Config) *Client {
 	}}
 }
 
-// Close closes idle connections. Those in use end with their exchanges.
+// Close closes idle connections. Those in use are closed with their exchanges.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
-// depthKey is the context key of how deep services have called each other.
+// depthKey is the context key of the nesting depth of service calls.
 type depthKey struct{}
 
 func depthOf(ctx context.Context) int {
@@ -91,7 +91,7 @@ func depthOf(ctx context.Context) int {
 	return depth
 }
 
-// ForExchange returns what one exchange may do. ctx is that of the request being served, deadline its end.
+// ForExchange returns the outbound calls of one exchange. They end at the deadline.
 func (c *Client) ForExchange(deadline time.Time) abi.Outbound {
 	return &exchange{client: c, deadline: deadline}
 }
@@ -132,11 +132,11 @@ func (e *exchange) Open(ctx context.Context, method, uri string) (abi.OutboundCa
 	}}, nil
 }
 
-// CallerHeader tells servers elsewhere which service calls. A guest can neither set nor remove it. Management, which believes processes of
-// its own machine where it has no token, does not believe those that have it.
+// CallerHeader names the calling service to other servers. A guest can neither set nor remove it. Without
+// a token, the management API trusts processes of its own machine, but not requests with this header.
 const CallerHeader = access.CallerHeader
 
-// escapeQuery escapes what cannot stand in a request line.
+// escapeQuery escapes the characters that are not allowed in a request line.
 func escapeQuery(query string) string {
 	if !strings.ContainsFunc(query, unfit) {
 		return query
@@ -154,7 +154,8 @@ func escapeQuery(query string) string {
 
 func unfit(r rune) bool { return r <= ' ' || r >= 0x7f }
 
-// check judges the request by what it names. internal is the prefix of the service it goes to, if it stays here.
+// check validates a request. internal is the prefix of the target service if the
+// request stays in this server.
 func (c *Client) check(method, uri string) (u *url.URL, internal router.Prefix, err error) {
 	if _, ok := abi.CanonicalName(method); !ok || method == http.MethodConnect {
 		return nil, "", fail(abi.OutboundInvalid, "the method %.40q is not one", method)
@@ -181,7 +182,7 @@ func (c *Client) check(method, uri string) (u *url.URL, internal router.Prefix, 
 	return u, prefix, nil
 }
 
-// classify finds the code for an error of a round trip.
+// classify maps an error of a round trip to an abi.OutboundError.
 func classify(err error) error {
 	var known *abi.OutboundError
 	var refused *egress.RefusedError

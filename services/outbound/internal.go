@@ -11,7 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
-// inProcess gives the way to a service of this server: the router, without a connection.
+// inProcess returns a RoundTripper to a service of this server. It calls the router, without a connection.
 func (c *Client) inProcess(ctx context.Context, prefix router.Prefix) (http.RoundTripper, error) {
 	depth := depthOf(ctx) + 1
 	if depth > c.cfg.Limits.Depth {
@@ -20,7 +20,7 @@ func (c *Client) inProcess(ctx context.Context, prefix router.Prefix) (http.Roun
 	return &inProcess{router: c.cfg.Router, prefix: prefix, caller: c.cfg.Caller, depth: depth}, nil
 }
 
-// inProcess implements http.RoundTripper by a call of the router.
+// inProcess implements http.RoundTripper by calling the router.
 type inProcess struct {
 	router Dispatcher
 	prefix router.Prefix
@@ -28,8 +28,8 @@ type inProcess struct {
 	depth  int
 }
 
-// RoundTrip gives the answer once its header is known; the body streams. The goroutine ends when the called service has, at
-// the latest soon after ctx is done, and closing the body waits for it.
+// RoundTrip returns the response once its header is known; the body streams. The goroutine ends
+// with the called service, soon after ctx is done at the latest. Closing the body waits for it.
 func (t *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), depthKey{}, t.depth))
 	in := r.Clone(ctx)
@@ -71,7 +71,8 @@ func (t *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 		Body: &streamBody{PipeReader: body, cancel: cancel, done: done}, ContentLength: -1, Request: r}, nil
 }
 
-// serve calls the service and turns the router's panic into an error: http.ErrAbortHandler means that the answer broke off.
+// serve calls the service and turns a panic of the router into an error.
+// http.ErrAbortHandler means that the response broke off.
 func (t *inProcess) serve(w http.ResponseWriter, r *http.Request) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -88,7 +89,7 @@ type streamBody struct {
 	done   chan struct{}
 }
 
-// Close ends the called service's request and waits for it.
+// Close cancels the called service's request and waits for its end.
 func (b *streamBody) Close() error {
 	b.cancel()
 	err := b.PipeReader.CloseWithError(context.Canceled)

@@ -11,11 +11,13 @@ import (
 	"time"
 )
 
-// streamBufferBytes is what the called service can write before it waits for the caller, as over a connection.
+// streamBufferBytes is how much the called service can write before it waits for the
+// caller, as on a connection.
 const streamBufferBytes = 4 << 10
 
-// streamWriter is the http.ResponseWriter of an in-process call. It has deadlines as a connection has: a caller that does not read, or
-// does not send what it has announced, holds the called service, and its slot, no longer than a client from outside could.
+// streamWriter is the http.ResponseWriter of an in-process call. It has deadlines,
+// like a connection. A caller that does not read, or does not send its announced body,
+// holds the called service and its slot no longer than an external client could.
 type streamWriter struct {
 	header  http.Header
 	body    *bufio.Writer // into pipe
@@ -29,7 +31,7 @@ type streamWriter struct {
 	failed error
 
 	trailer http.Header // filled before the body ends
-	answer  deadline    // for the caller to take the answer
+	answer  deadline    // for the caller to read the response
 	request deadline    // for the caller to send its body
 }
 
@@ -56,7 +58,7 @@ func (w *streamWriter) Write(p []byte) (int, error) {
 	return w.body.Write(p)
 }
 
-// FlushError is for http.ResponseController, like the two below.
+// FlushError implements an interface of http.ResponseController, like the methods below.
 func (w *streamWriter) FlushError() error {
 	w.WriteHeader(http.StatusOK)
 	return w.body.Flush()
@@ -74,10 +76,10 @@ func (w *streamWriter) SetReadDeadline(at time.Time) error {
 	return nil
 }
 
-// EnableFullDuplex has nothing to do: a pipe is.
+// EnableFullDuplex does nothing: a pipe is full duplex.
 func (w *streamWriter) EnableFullDuplex() error { return nil }
 
-// finish ends the answer. What is buffered then waits for the caller, without the service.
+// finish ends the response. The buffered rest may still wait for the caller, but the service has returned.
 func (w *streamWriter) finish(err error) {
 	w.once.Do(func() {
 		w.status, w.sent, w.trailer, w.failed = http.StatusOK, w.header.Clone(), http.Header{}, err
@@ -91,12 +93,12 @@ func (w *streamWriter) finish(err error) {
 	w.answer.set(time.Time{})
 	w.request.set(time.Time{})
 	if err == nil {
-		err = w.body.Flush() // of a pipe that was closed: then closing it again changes nothing
+		err = w.body.Flush() // a flush to a closed pipe fails; closing it again has no effect
 	}
 	_ = w.pipe.CloseWithError(err) // nil is io.EOF
 }
 
-// deadline ends waiting, once and for good, at a time that can be moved. The zero deadline never does.
+// deadline ends waiting once, at a time that can be moved. The zero value never expires.
 type deadline struct {
 	expire func() // immutable once a time is set
 
@@ -104,7 +106,7 @@ type deadline struct {
 	timer *time.Timer // guarded by mu
 }
 
-// set moves the deadline; the zero time takes it away.
+// set moves the deadline. The zero time removes it.
 func (d *deadline) set(at time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -117,7 +119,7 @@ func (d *deadline) set(at time.Time) {
 	}
 }
 
-// limit puts body under the deadline.
+// limit returns body with reads bounded by the deadline.
 func (d *deadline) limit(body io.ReadCloser) io.ReadCloser {
 	if body == http.NoBody {
 		return body
@@ -130,7 +132,7 @@ func (d *deadline) limit(body io.ReadCloser) io.ReadCloser {
 	return limited
 }
 
-// limitedBody is a body whose reading may have become too late.
+// limitedBody is a body whose reads may have passed their deadline.
 type limitedBody struct {
 	io.ReadCloser
 	late atomic.Bool

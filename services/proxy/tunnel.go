@@ -45,7 +45,7 @@ func (t *tunnels) release() { <-t.places }
 // asksUpgrade reports whether a request may become a tunnel.
 func asksUpgrade(r *http.Request) bool { return r.ProtoMajor == 1 && r.Header.Get("Upgrade") != "" }
 
-// hijackable gives httputil.ReverseProxy a client connection that counts its bytes.
+// hijackable is the ResponseWriter for httputil.ReverseProxy. Its hijacked connection counts bytes.
 type hijackable struct {
 	*client.Writer
 	exchange *exchange

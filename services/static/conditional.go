@@ -7,12 +7,14 @@ import (
 	"strings"
 )
 
-// maxRanges is how many ranges are answered at a time. Each has a header of its own, so that a request for many of one byte would be answered
-// by many times its length; for more, the whole file is sent, as RFC 9110, section 14.2, allows.
+// maxRanges is the maximum number of ranges in one response. Each range adds a header,
+// so many one-byte ranges would multiply the size of the response. For more ranges the
+// whole file is sent, as RFC 9110, section 14.2, allows.
 const maxRanges = 16
 
-// conditional returns a request for http.ServeContent, whose conditions and ranges are what RFC 9110 makes of those of r. ServeContent reads the
-// first line of each field, answers ranges that it does not understand by 416, and trusts a date of If-Range.
+// conditional returns a request for http.ServeContent with the conditions and ranges of
+// r as RFC 9110 defines them. ServeContent reads only the first line of each field,
+// answers ranges that it does not understand with 416, and trusts any date in If-Range.
 func conditional(r *http.Request, v validators, sizeBytes int64, coded bool) *http.Request {
 	header := maps.Clone(r.Header)
 	for _, name := range [...]string{"If-Match", "If-None-Match"} { // lists, section 5.3
@@ -21,13 +23,13 @@ func conditional(r *http.Request, v validators, sizeBytes int64, coded bool) *ht
 		}
 	}
 	ranges, count := "", 0
-	if lines := header["Range"]; len(lines) == 1 && r.Method == http.MethodGet { // section 14.2: defined for GET alone
+	if lines := header["Range"]; len(lines) == 1 && r.Method == http.MethodGet { // section 14.2: defined for GET only
 		ranges, count = parseRanges(lines[0], sizeBytes)
 	}
 	switch {
-	case sizeBytes == 0: // no Content-Range can say what was selected of nothing
+	case sizeBytes == 0: // Content-Range cannot express a range of an empty file
 		ranges = ""
-	case count > maxRanges, coded && count > 1: // a client would decode the multipart body and not its parts
+	case count > maxRanges, coded && count > 1: // a client would decode the multipart body instead of its parts
 		ranges = ""
 	case !rangeApplies(header["If-Range"], v):
 		ranges = ""
@@ -41,8 +43,8 @@ func conditional(r *http.Request, v validators, sizeBytes int64, coded bool) *ht
 	return &own
 }
 
-// rangeApplies reports whether If-Range lets a range be sent, as far as ServeContent does not see it: a date must be a strong validator (section
-// 13.1.5), and the field has one line.
+// rangeApplies reports whether If-Range allows a range to be sent. It checks only what ServeContent
+// does not: the field has one line, and a date must be a strong validator (section 13.1.5).
 func rangeApplies(lines []string, v validators) bool {
 	switch {
 	case len(lines) == 0:
@@ -55,18 +57,19 @@ func rangeApplies(lines []string, v validators) bool {
 	return v.exact
 }
 
-// parseRanges reads the field Range. It returns the ranges in the one spelling that ServeContent understands, and their number; none for a unit
-// other than bytes and for what is malformed, which is ignored (section 14.2). Suffixes of no bytes are dropped, unless all ranges are such
-// ones: they become one that no file can satisfy.
+// parseRanges parses the Range field. It returns the ranges in the one syntax that
+// ServeContent understands, and their number. Units other than bytes and malformed ranges
+// are ignored (section 14.2): the number is 0. Suffixes of zero bytes are dropped. If all
+// ranges are such suffixes, the result is one range that no file can satisfy.
 func parseRanges(field string, sizeBytes int64) (normal string, count int) {
 	unit, set, _ := strings.Cut(field, "=")
-	if !strings.EqualFold(strings.TrimSpace(unit), "bytes") { // section 14.1: without regard to case
+	if !strings.EqualFold(strings.TrimSpace(unit), "bytes") { // section 14.1: case-insensitive
 		return "", 0
 	}
 	var good []string
 	for element := range strings.SplitSeq(set, ",") {
 		element = strings.Trim(element, " \t")
-		if element == "" { // an empty element of a list, section 5.6.1.2
+		if element == "" { // an empty list element, section 5.6.1.2
 			count++
 			continue
 		}
@@ -87,18 +90,18 @@ func parseRanges(field string, sizeBytes int64) (normal string, count int) {
 	return "bytes=" + strings.Join(good, ","), count
 }
 
-// isPosition reports whether s is a number, or nothing where that is allowed.
+// isPosition reports whether s is a number, or empty if optional.
 func isPosition(s string, optional bool) bool {
 	return (s != "" || optional) && strings.Trim(s, "0123456789") == ""
 }
 
-// less compares numbers of any length.
+// less compares decimal numbers of any length.
 func less(a, b string) bool {
 	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
 	return len(a) < len(b) || len(a) == len(b) && a < b
 }
 
-// clamped is a number that fits into 63 bits, and is beyond the end of every file where it does not.
+// clamped returns s if it fits into 63 bits, and otherwise a position beyond the end of every file.
 func clamped(s string) string {
 	if s == "" {
 		return ""

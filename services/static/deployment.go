@@ -35,14 +35,15 @@ func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslo
 	to := client.NewWriter(w, r, d.requests.Context())
 	defer to.Finish()
 	err := d.answer(to, r, rec)
-	// The client first: an answer that the client did not take, or that the end of the deployment cut off, looks like a short file.
+	// Client errors first: a response that the client did not read, or that the close of
+	// the deployment cut off, looks like a truncated file.
 	if failure := to.Failure(); failure != nil {
 		return failure
 	}
 	return err
 }
 
-// refuseMethod answers by itself, as the router drops headers of requests that fail.
+// refuseMethod writes the response itself, because the router drops the headers of failed requests.
 func refuseMethod(w http.ResponseWriter, rec *accesslog.Record) error {
 	const allowed = "GET, HEAD"
 	p := problem.New(problem.MethodNotAllowed, "files can be read only: use "+allowed)
@@ -52,7 +53,8 @@ func refuseMethod(w http.ResponseWriter, rec *accesslog.Record) error {
 	return nil
 }
 
-// answer sends what the path leads to. A file that is not there is looked for again if the directory was replaced meanwhile.
+// answer sends the file at the path. If it is not found and the directory was replaced
+// meanwhile, answer looks again in the new one.
 func (d *deployment) answer(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
 	dir, err := d.dir.Acquire(false)
 	if err != nil {
@@ -74,7 +76,7 @@ func (d *deployment) answer(w http.ResponseWriter, r *http.Request, rec *accessl
 	return d.answerFrom(tree{now.Root}, w, r, rec)
 }
 
-// unavailable is the answer while there is no directory.
+// unavailable returns the answer for a missing or closed directory.
 func unavailable(cause error) error {
 	if errors.Is(cause, directory.ErrGone) {
 		return problem.New(problem.NotReady, "the directory of the service is gone; try again").WithCause(cause)
@@ -82,9 +84,10 @@ func unavailable(cause error) error {
 	return inflight.Stopped()
 }
 
-// answerFrom sends what the path leads to in one directory.
+// answerFrom sends the file at the path from one directory.
 func (d *deployment) answerFrom(t tree, w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
-	// A name that no file can have may be one of the application's own router: it has the fallback like any other that is not there.
+	// A name that no file can have may be a route of the web application, so it gets the
+	// fallback like any other missing file.
 	target, ok := resolve(rec.Rest)
 	f, err := (*file)(nil), notFound(nil)
 	if ok {
@@ -102,10 +105,10 @@ func (d *deployment) answerFrom(t tree, w http.ResponseWriter, r *http.Request, 
 	if f, err = t.open(d.doc.Fallback); err != nil {
 		return err
 	}
-	return t.send(w, r, f, "no-cache") // what else is at this path may change with the next version
+	return t.send(w, r, f, "no-cache") // the next version may have another file at this path
 }
 
-// Status implements services.Deployment. It looks whether the directory is there.
+// Status implements services.Deployment. It checks whether the directory exists.
 func (d *deployment) Status() services.Status {
 	s := services.Status{State: services.StateReady, Target: d.doc.Directory}
 	if d.doc.Fallback != "" {
@@ -121,7 +124,8 @@ func (d *deployment) Status() services.Status {
 	return s
 }
 
-// Scale implements services.Deployment. Between requests nothing is held but the open directory.
+// Scale implements services.Deployment. Between requests only the directory is open,
+// so there is nothing to release.
 func (d *deployment) Scale(context.Context, services.Scale) error { return nil }
 
 // Close implements services.Deployment.
@@ -129,8 +133,8 @@ func (d *deployment) Close(ctx context.Context) error {
 	return errors.Join(d.requests.Close(ctx), d.dir.Close())
 }
 
-// wantsPage reports whether a request for a file that is not there looks like one for a page, and not for a part of one: it asks for HTML by
-// name, as browsers do when they navigate, or for a path whose last segment has no extension.
+// wantsPage reports whether a request for a missing file looks like one for a page and not for an asset: it
+// accepts HTML explicitly, as browsers do when they navigate, or the last path segment has no extension.
 func wantsPage(r *http.Request, t target) bool {
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
 		return true

@@ -1,10 +1,12 @@
-// Package static is the kind of service that answers with the files of a directory. What is deployed is a [Document]: the directory, below
-// the server's root, and what answers for pages that are not there.
+// Package static implements the service kind that serves the files of a directory. A
+// [Document] names the directory, below the server's root, and the fallback for missing pages.
 //
-// The directory is open, as an os.Root: whatever a path or a link says, the system follows it nowhere else. A directory that replaces it is opened
-// in its place; a request sees one of both. What a path means is
-// decided before (resolve), and refuses what a file system takes for something else than a URL does. Files are opened without waiting,
-// looked at through their descriptor, and sent by http.ServeContent: conditions and ranges are those of RFC 9110, sections 13 and 14.
+// The directory is held open as an os.Root, so no path or link leads out of it. If the
+// directory is replaced, the new one is opened instead; each request sees only one of them.
+// resolve validates a path first, and refuses segments that mean something else to a file
+// system than to a URL. Files are opened without blocking, checked through their descriptor,
+// and sent by http.ServeContent with the conditions and ranges of RFC 9110, sections 13 and 14.
 //
-// A deployment starts no goroutine and is immutable, but for its directory. Open are the directory, and one file for each request.
+// A deployment starts no goroutine, and is immutable except for its directory. It
+// holds open the directory and one file per request.
 package static

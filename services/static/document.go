@@ -8,20 +8,20 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/document"
 )
 
-// Document says what a prefix is bound to. It is what the catalogue keeps, as JSON; see [Document.Encode].
+// Document is the configuration of a static service. The catalogue stores it as JSON; see [Document.Encode].
 type Document struct {
 	Directory    string `json:"directory"`               // below the server's root
-	Fallback     string `json:"fallback,omitempty"`      // file below the directory that answers for paths without one
-	CacheControl string `json:"cache_control,omitempty"` // value of the header
+	Fallback     string `json:"fallback,omitempty"`      // file below the directory that is served for missing pages
+	CacheControl string `json:"cache_control,omitempty"` // value of the Cache-Control header
 }
 
-// Encode gives the canonical form: the same binding is always the same bytes, and so has one digest.
+// Encode returns the canonical form. Equal documents encode to the same bytes, so they have equal digests.
 func (d Document) Encode() []byte {
 	d.Directory, d.Fallback = cleaned(d.Directory), cleaned(d.Fallback)
 	return document.Encode(d)
 }
 
-// cleaned gives one spelling to a path that can have one; others stay, to be refused.
+// cleaned returns the canonical form of a local path. Other paths stay unchanged, and check refuses them.
 func cleaned(name string) string {
 	if !filepath.IsLocal(name) {
 		return name
@@ -29,15 +29,15 @@ func cleaned(name string) string {
 	return filepath.ToSlash(filepath.Clean(name))
 }
 
-// Decode reads a document. It looks at the form alone: what the members say is checked when it is deployed. The error is fit for
-// the client.
+// Decode parses a document. It checks the syntax only: the values are checked at
+// deployment. The error is safe to return to the client.
 func Decode(text []byte) (Document, error) {
 	var d Document
 	err := document.Decode(text, &d, "static files")
 	return d, err
 }
 
-// check lists all that is wrong. Whether the files are there is found when they are opened.
+// check returns all violations. Missing files are detected when they are opened.
 func (d Document) check() (violations []string) {
 	refuse := func(format string, args ...any) { violations = append(violations, fmt.Sprintf(format, args...)) }
 	if !filepath.IsLocal(d.Directory) {
@@ -52,8 +52,8 @@ func (d Document) check() (violations []string) {
 	return violations
 }
 
-// hidden tells whether a path below the directory leads over a name that begins with a dot. The first segment may be ".well-known",
-// RFC 8615.
+// hidden reports whether a path below the directory has a segment that begins with a
+// dot. The first segment may be ".well-known", RFC 8615.
 func hidden(path string) bool {
 	first := true
 	for segment := range strings.SplitSeq(path, "/") {

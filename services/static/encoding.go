@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// codings are the forms in which a file may lie compressed beside itself, the one that is preferred first.
+// codings are the supported encodings of precompressed files, in order of preference.
 var codings = [...]struct{ name, extension string }{{"br", ".br"}, {"zstd", ".zst"}, {"gzip", ".gz"}}
 
-// older reports whether a compressed file is of an earlier version of f, by whole seconds: compressors that copy the time of f, as pigz and
-// brotli do, leave out the fraction.
+// older reports whether a compressed file was made from an earlier version of f. It compares whole
+// seconds, because compressors that copy the time of f, such as pigz and brotli, drop the fraction.
 func older(compressed, f fs.FileInfo) bool { return compressed.ModTime().Unix() < f.ModTime().Unix() }
 
-// variant returns the form of f that the client likes best: f itself, or a compressed file beside it. The coding is empty for f. A compressed
-// file that is older than f is not taken. f is closed where it is not the one that is returned.
+// variant returns the form of f that the client prefers: f itself, with an empty coding, or a compressed
+// file next to it. Compressed files older than f are ignored. variant closes f if it returns another file.
 func (d tree) variant(w http.ResponseWriter, r *http.Request, f *file) (_ *file, coding string) {
 	accepted := strings.Join(r.Header.Values("Accept-Encoding"), ",")
 	best, extension, bestQuality := "", "", 0
@@ -30,12 +30,12 @@ func (d tree) variant(w http.ResponseWriter, r *http.Request, f *file) (_ *file,
 			best, extension, bestQuality = c.name, c.extension, q
 		}
 	}
-	// Who says nothing of it takes the file as it is, and likes better what was asked for.
+	// Without a mention of identity, the file itself is acceptable, but any accepted coding is preferred.
 	if q, named := quality(accepted, "identity"); best == "" || named && q > bestQuality {
 		return f, ""
 	}
 	compressed, err := d.open(f.name + extension)
-	if err != nil { // it was there a moment ago
+	if err != nil { // removed since Stat
 		return f, ""
 	}
 	_ = f.Close()
@@ -43,8 +43,8 @@ func (d tree) variant(w http.ResponseWriter, r *http.Request, f *file) (_ *file,
 	return compressed, best
 }
 
-// quality gives the weight of a coding in the header Accept-Encoding, RFC 9110 section 12.5.3, in thousandths, and whether the header names
-// the coding or all that it does not name. A weight that is malformed counts as none.
+// quality returns the weight of a coding in Accept-Encoding (RFC 9110 section 12.5.3), in thousandths.
+// named reports whether the header names the coding or "*". A malformed weight counts as 0.
 func quality(accepted, coding string) (thousandths int, named bool) {
 	for element := range strings.SplitSeq(accepted, ",") {
 		name, parameters, weighted := strings.Cut(element, ";")
@@ -64,7 +64,7 @@ func quality(accepted, coding string) (thousandths int, named bool) {
 	return thousandths, named
 }
 
-// weight reads "q=0.5".
+// weight parses "q=0.5".
 func weight(parameter string) (thousandths int) {
 	name, value, _ := strings.Cut(strings.TrimSpace(parameter), "=")
 	q, err := strconv.ParseFloat(value, 64)

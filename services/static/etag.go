@@ -8,32 +8,34 @@ import (
 	"time"
 )
 
-// racyAge is how old the last change of a file must be for its entity tag to be strong: file systems may count time in steps, and another
-// change within the same step could not be told from the one before. Two seconds is the longest step in use.
+// racyAge is the minimum age of a file's last change for a strong entity tag. File systems may count time
+// in steps, and two changes within one step cannot be told apart. The longest step in use is two seconds.
 const racyAge = 2 * time.Second
 
-// dateMargin is how long after a second has passed a file may still be given a time within it: clocks of file systems tick late.
+// dateMargin is how long after the end of a second a file may still get a time within
+// it, because file system clocks tick late.
 const dateMargin = 20 * time.Millisecond
 
-// validators are what a client can tell versions of a file apart by.
+// validators tell versions of a file apart.
 type validators struct {
 	tag string
-	// dated is false as long as the file may change again within the second of its Last-Modified, or where that is in the future: it is not
-	// sent then. A date that was sent is of a second that has passed.
+	// dated is false if the file may change again within the second of its Last-Modified, or if that second
+	// is in the future. Last-Modified is not sent then, so every date sent is of a second that has passed.
 	dated bool
-	// exact reports whether the date of the file identifies its content: the tag is strong, and the file was not changed since the second of
-	// the date. Tools that copy or set times change it later.
+	// exact reports whether the date identifies the content: the tag is strong, and the last change was
+	// within the second of the date. Tools that copy files or set times change the file later than that.
 	exact bool
 }
 
-// validatorsOf returns the validators of a file at some time. The entity tag is made of what the file system tells and not of the content, which
-// would have to be read as a whole first. Where the file system tells what no call can set (when and to which file the last change was), the
-// tag is strong, and so is good for ranges; elsewhere changes are told by size and time of modification.
+// validatorsOf returns the validators of a file at time now. The entity tag is derived from
+// file metadata, because hashing the content means reading the whole file first. Where the
+// metadata includes the inode and its change time, which no call can set, the tag is strong
+// and allows ranges. Elsewhere changes are detected by size and modification time only.
 func validatorsOf(info fs.FileInfo, now time.Time) (v validators) {
 	facts := binary.LittleEndian.AppendUint64(nil, uint64(info.Size()))
 	facts = binary.LittleEndian.AppendUint64(facts, uint64(info.ModTime().UnixNano()))
 	facts, changed, sure := appendIdentity(facts, info)
-	sum := sha256.Sum256(facts) // it is no client's business how many files there are, and where
+	sum := sha256.Sum256(facts) // hashed, so clients do not learn inode numbers and devices
 	v.tag = `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 	v.dated = now.After(time.Unix(info.ModTime().Unix()+1, 0).Add(dateMargin))
 	if !sure || now.Sub(changed) < racyAge {

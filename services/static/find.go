@@ -17,7 +17,7 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// indexName is the file that stands for its directory.
+// indexName is the file served for its directory.
 const indexName = "index.html"
 
 var (
@@ -29,14 +29,15 @@ func notFound(cause error) error {
 	return problem.New(problem.NotFound, "there is no such file").WithCause(errors.Join(errNotFound, cause))
 }
 
-// target is what the path of a request leads to.
+// target is the file or directory that a request path names.
 type target struct {
-	name  string // below the directory, with slashes; "." for the directory itself
-	slash bool   // the path ends in a slash: a directory is meant
+	name  string // below the directory, slash-separated; "." for the directory itself
+	slash bool   // the path ends in a slash, so it must be a directory
 }
 
-// resolve reads the escaped path after the prefix. ok is false for names that begin with a dot, and for segments that mean something else to a
-// file system than to a URL: no file is looked for by those. The target has their name all the same.
+// resolve parses the escaped path after the prefix. It sets ok to false for names that
+// begin with a dot, and for segments that mean something else to a file system than to
+// a URL. Such files are never opened, but the target still has their name.
 func resolve(rest string) (t target, ok bool) {
 	t.name = "."
 	escaped, rooted := strings.CutPrefix(rest, "/")
@@ -57,23 +58,24 @@ func resolve(rest string) (t target, ok bool) {
 		return t, false
 	case name == "" || strings.HasPrefix(name, "/") || strings.Contains(name, "//") || strings.HasSuffix(name, "/"):
 		return t, false
-	case !filepath.IsLocal(filepath.FromSlash(name)): // reserved names of the system
+	case !filepath.IsLocal(filepath.FromSlash(name)): // names reserved by the system
 		return t, false
 	}
 	return t, true
 }
 
-// file is a regular file that is open for reading.
+// file is a regular file, open for reading.
 type file struct {
 	*os.File
-	name string // below the directory, with slashes
+	name string // below the directory, slash-separated
 	info fs.FileInfo
 }
 
-// tree is the directory of a service, as one request sees it.
+// tree is the directory of a service as seen by one request.
 type tree struct{ dir *os.Root }
 
-// find opens what a target leads to. The error is errNeedsSlash or a problem, one with errNotFound where there is nothing.
+// find opens the file of a target. The error is errNeedsSlash or a problem; the
+// problem wraps errNotFound if there is no such file.
 func (d tree) find(t target) (*file, error) {
 	f, err := d.openAny(t.name)
 	switch {
@@ -82,7 +84,7 @@ func (d tree) find(t target) (*file, error) {
 	case f.info.Mode().IsRegular() && !t.slash:
 		return f, nil
 	}
-	_ = f.Close() // it was read only
+	_ = f.Close() // read-only, so a close error does not matter
 	switch {
 	case !f.info.IsDir():
 		return nil, notFound(nil)
@@ -116,7 +118,8 @@ func (d tree) openAny(name string) (*file, error) {
 	return &file{File: opened, name: name, info: info}, nil
 }
 
-// openProblem tells what the server lacks from what is not there. Links that lead out and files that may not be read are not there.
+// openProblem maps an error of opening a file to a problem. Links that lead out and
+// unreadable files count as not found.
 func openProblem(err error) error {
 	switch {
 	case scarce.Own(err):
@@ -129,11 +132,11 @@ func openProblem(err error) error {
 	return notFound(err)
 }
 
-// redirect leads to the same path with a slash, on which relative links in an index depend. The Location is relative, so that it is right
-// whatever is in front of the server.
+// redirect redirects to the same path with a trailing slash, which relative links in
+// an index depend on. The Location is relative, so it is correct behind any proxy.
 func redirect(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) {
 	at := rec.Prefix + rec.Rest
-	location := "./" + at[strings.LastIndexByte(at, '/')+1:] + "/" // without the dot, a colon would make a scheme of it
+	location := "./" + at[strings.LastIndexByte(at, '/')+1:] + "/" // without the dot, a colon would end a scheme
 	if r.URL.RawQuery != "" {
 		location += "?" + r.URL.RawQuery
 	}

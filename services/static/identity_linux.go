@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// appendIdentity adds which file it is, and when its content or its inode was changed last: a time that no call can set.
+// appendIdentity appends the device, the inode and the inode's change time, which no call can set.
 func appendIdentity(facts []byte, info fs.FileInfo) (_ []byte, changed time.Time, sure bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

@@ -18,26 +18,26 @@ import (
 // KindName is the kind's name in specs and catalogues.
 const KindName = "static"
 
-// Config says what the kind may use.
+// Config configures the kind.
 type Config struct {
-	// Root is the directory below which the directories of services are; nil: there can be no such service. It stays the caller's, and
-	// must outlive the kind.
+	// Root contains the directories of all services. If nil, every spec is refused. The caller
+	// keeps ownership. Root must outlive the kind.
 	Root *os.Root
 	Log  *slog.Logger // default: none
 }
 
-// Kind implements services.Kind for static files. It holds nothing, and needs no Close.
+// Kind implements services.Kind for static files. It holds no resources and needs no Close.
 type Kind struct {
 	cfg Config // immutable
 }
 
-// New makes the kind.
+// New returns the kind.
 func New(cfg Config) *Kind { return &Kind{cfg: cfg} }
 
 // Name implements services.Kind.
 func (k *Kind) Name() string { return KindName }
 
-// Validate implements services.Kind. It looks for the directory and for the fallback, too.
+// Validate implements services.Kind. It also checks that the directory and the fallback exist.
 func (k *Kind) Validate(s services.Spec) error {
 	d, violations := k.check(s)
 	if len(violations) == 0 {
@@ -46,7 +46,7 @@ func (k *Kind) Validate(s services.Spec) error {
 	return invalid(violations)
 }
 
-// check gives the document of a spec, and all that is wrong in it.
+// check returns the document of a spec and all violations.
 func (k *Kind) check(s services.Spec) (d Document, violations []string) {
 	if k.cfg.Root == nil {
 		violations = append(violations, "static is given, but this server has no directory to serve files from: start it with --root")
@@ -60,7 +60,7 @@ func (k *Kind) check(s services.Spec) (d Document, violations []string) {
 	return d, append(violations, options.Refuse(s.Options, "static files")...)
 }
 
-// look finds out whether what the document names is there.
+// look checks that the directory and the fallback of the document exist.
 func (k *Kind) look(d Document) (violations []string) {
 	opened, err := k.open("", d)
 	if err != nil {
@@ -89,7 +89,7 @@ func noDirectory(d Document) string {
 	return fmt.Sprintf("static is %.100q: there is no such directory below the server's root", d.Directory)
 }
 
-// invalid is the problem with all that is wrong, nil if nothing is.
+// invalid returns a problem that lists the violations, or nil if there are none.
 func invalid(violations []string) error {
 	if len(violations) == 0 {
 		return nil

@@ -10,7 +10,8 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// send answers with the file, or with what the request's conditions and ranges make of it, and closes it.
+// send answers with the file, or with the outcome of the request's conditions and
+// ranges, and closes the file.
 func (d tree) send(w http.ResponseWriter, r *http.Request, f *file, cacheControl string) error {
 	f, coding := d.variant(w, r, f)
 	defer f.Close()
@@ -31,12 +32,12 @@ func (d tree) send(w http.ResponseWriter, r *http.Request, f *file, cacheControl
 	return a.shortage(r, f)
 }
 
-// answer is what http.ServeContent writes to. It completes what that leaves out, and counts.
+// answer is the ResponseWriter for http.ServeContent. It adds missing headers and counts the bytes written.
 type answer struct {
 	http.ResponseWriter
 	sizeBytes int64 // of the whole file
-	undated   bool  // no Last-Modified is sent
-	failed    bool  // the status has no content
+	undated   bool  // Last-Modified is not sent
+	failed    bool  // an error status, sent without content
 	written   int64
 }
 
@@ -47,9 +48,9 @@ func (a *answer) WriteHeader(status int) {
 		h.Del("Last-Modified")
 	}
 	switch {
-	case status == http.StatusOK: // it does not say so of what is compressed
+	case status == http.StatusOK: // ServeContent does not set it for a compressed file
 		h.Set("Content-Length", strconv.FormatInt(a.sizeBytes, 10))
-	case status >= http.StatusBadRequest: // 412 and 416 say all by their headers
+	case status >= http.StatusBadRequest: // 412 and 416 need only their headers
 		a.failed = true
 		for _, name := range [...]string{"Content-Type", "Content-Encoding", "Etag", "Last-Modified", "Cache-Control"} {
 			h.Del(name)
@@ -69,15 +70,15 @@ func (a *answer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadFrom lets the connection take the file from the system.
+// ReadFrom lets the connection use sendfile.
 func (a *answer) ReadFrom(src io.Reader) (int64, error) {
 	n, err := io.Copy(a.ResponseWriter, src)
 	a.written += n
 	return n, err
 }
 
-// shortage returns an error if less was sent than was promised, which http.ServeContent does not report. The reason is the file's, where the
-// file tells one; the client's reasons are known before.
+// shortage returns an error if fewer bytes were sent than announced, which http.ServeContent does not
+// report. It looks for the cause at the file only, because the caller handles client errors first.
 func (a *answer) shortage(r *http.Request, f *file) error {
 	promised, err := strconv.ParseInt(a.Header().Get("Content-Length"), 10, 64)
 	if err != nil || r.Method == http.MethodHead || a.failed || a.written >= promised {

@@ -5,10 +5,11 @@ import (
 	"strings"
 )
 
-// unknownType is the type of files that nothing is known of. With nosniff, browsers offer to keep them.
+// unknownType is the type of files with an unknown extension. With nosniff, browsers offer to save them.
 const unknownType = "application/octet-stream"
 
-// types maps extensions to media types. It is our own, so that a site is the same on every machine. It is never written.
+// types maps extensions to media types. It does not use the system's table, so that a
+// site is the same on every machine. It is never written.
 var types = map[string]string{
 	"html": "text/html; charset=utf-8", "htm": "text/html; charset=utf-8", "xhtml": "application/xhtml+xml",
 	"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "mjs": "text/javascript; charset=utf-8",
@@ -28,7 +29,7 @@ var types = map[string]string{
 	"xz": "application/x-xz", "7z": "application/x-7z-compressed", "tar": "application/x-tar", "epub": "application/epub+zip", "rtf": "application/rtf",
 }
 
-// typeOf gives the media type of a file by its extension.
+// typeOf returns the media type of a file by its extension.
 func typeOf(name string) string {
 	if t, known := types[strings.ToLower(strings.TrimPrefix(path.Ext(name), "."))]; known {
 		return t

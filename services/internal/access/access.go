@@ -1,5 +1,6 @@
-// Package access guards the surfaces of the server that are not public, such as management. With a token, it admits clients that send it.
-// Without one, it admits programs of this machine, and no page in a browser: pages of services have the origin of the server itself.
+// Package access guards the surfaces of the server that are not public, such as management. With
+// a token, it admits clients that send the token. Without one, it admits programs on this machine
+// but no pages in a browser, because pages of services have the origin of the server itself.
 package access
 
 import (
@@ -20,34 +21,35 @@ import (
 
 type listenerKey struct{}
 
-// WithListener notes in a server's base context which listener its requests come from. A request whose context was not marked counts as
-// one from a listener that other machines reach.
+// WithListener stores the listener's address in a server's base context. A request
+// without it is treated as coming from a listener that other machines can reach.
 func WithListener(ctx context.Context, addr net.Addr) context.Context {
 	return context.WithValue(ctx, listenerKey{}, addr)
 }
 
-// Enabled reports whether a surface answers on a listener at addr at all: that needs a token or a loopback address.
+// Enabled reports whether a surface is served on a listener at addr. It requires a
+// token or a loopback address.
 func Enabled(addr net.Addr, token string) bool {
 	return token != "" || loopback(addrOf(addr))
 }
 
-// Surface is what is guarded, in the words of its refusals.
+// Surface describes the guarded surface in the words of its refusals.
 type Surface struct {
 	Name       string // begins a sentence: "management"
 	ListenFlag string // chooses the listener: "--listen"
-	Example    string // a value of ListenFlag that other machines do not reach: "127.0.0.1:8080"
+	Example    string // a value of ListenFlag that other machines cannot reach: "127.0.0.1:8080"
 	TokenFlag  string // sets the token: "--admin-token"
 }
 
-// Guard decides who may use one surface. It is immutable.
+// Guard decides which requests may use one surface. It is immutable.
 type Guard struct {
 	surface  Surface
 	hasToken bool
-	token    [sha256.Size]byte // hash, so that a comparison tells not even the length
+	token    [sha256.Size]byte // hashed, so that comparisons do not leak the length
 	origin   *http.CrossOriginProtection
 }
 
-// New makes a guard; an empty token is none.
+// New returns a guard. An empty token means no token.
 func New(surface Surface, token string) *Guard {
 	return &Guard{
 		surface:  surface,
@@ -57,11 +59,12 @@ func New(surface Surface, token string) *Guard {
 	}
 }
 
-// Check returns nil if the request may use the surface, else the problem to answer with. What a proxy claims in a header is never
-// believed; it is only ever a reason to refuse.
+// Check returns nil if the request may use the surface, else the problem to answer
+// with. Forwarding headers are never trusted. They can only cause a refusal.
 //
-// With a token, browsers may read from pages of other origins, as far as they send the token. Without one, every request that a page
-// has caused is refused, reading included: the script of a page that a service of this server has answered has the server's origin.
+// With a token, browsers may read from pages of other origins if they send the token.
+// Without one, every request caused by a page is refused, including reads: the scripts
+// of a service's pages have the server's origin.
 func (g *Guard) Check(r *http.Request) error {
 	if g.hasToken {
 		if err := g.origin.Check(r); err != nil {
@@ -90,7 +93,7 @@ func (g *Guard) Check(r *http.Request) error {
 	return nil
 }
 
-// refuse returns a problem that ends in the flag to set, where the surface has one.
+// refuse returns a problem that ends with the flag to set, if the surface has one.
 func (g *Guard) refuse(format string, args ...any) error {
 	detail := fmt.Sprintf(format, args...)
 	if g.surface.TokenFlag != "" {
@@ -99,7 +102,8 @@ func (g *Guard) refuse(format string, args ...any) error {
 	return problem.New(problem.Forbidden, detail)
 }
 
-// fromPage reports whether a browser marked the request as caused by a page. A URL that a user typed has no Origin, and "none" for a site.
+// fromPage reports whether a browser marked the request as caused by a page. A URL
+// typed by a user has no Origin, and Sec-Fetch-Site: none.
 func fromPage(h http.Header) bool {
 	if len(h["Origin"]) > 0 {
 		return true
@@ -107,14 +111,14 @@ func fromPage(h http.Header) bool {
 	return slices.ContainsFunc(h["Sec-Fetch-Site"], func(site string) bool { return site != "none" })
 }
 
-// CheckChange is Check for a surface on which every request changes something, whatever its method says.
+// CheckChange is like Check, for a surface on which every request is a change, whatever its method.
 func (g *Guard) CheckChange(r *http.Request) error {
 	change := *r
 	change.Method = http.MethodPost
 	return g.Check(&change)
 }
 
-// checkToken wants RFC 6750's Authorization header, once, with the token.
+// checkToken requires exactly one Authorization header (RFC 6750) with the token.
 func (g *Guard) checkToken(r *http.Request) error {
 	given := r.Header.Values("Authorization")
 	if len(given) == 0 {
@@ -130,10 +134,11 @@ func (g *Guard) checkToken(r *http.Request) error {
 	return nil
 }
 
-// CallerHeader is in requests that a service of this server sends out. It names the service.
+// CallerHeader names the calling service in outbound requests of this server's services.
 const CallerHeader = httpfield.CallerHeader
 
-// proxied reports whether a proxy or a service left its mark. The client is then not the peer on this machine.
+// proxied reports whether a proxy or a service marked the request. The client is then
+// not the peer on this machine.
 func proxied(h http.Header) bool {
 	for name := range h {
 		if name == "Via" || httpfield.Claim(httpfield.Plain(name)) {
@@ -143,9 +148,9 @@ func proxied(h http.Header) bool {
 	return false
 }
 
-// localHost reports whether a Host header names this machine. A name that anybody can point at 127.0.0.1 is how a web page
-// gets at local servers (DNS rebinding), so only what needs no resolver counts. The listen address is among these, as it is
-// a loopback one where this is asked.
+// localHost reports whether a Host header names this machine. Web pages reach local servers by a
+// name that points to 127.0.0.1 (DNS rebinding), so only "localhost" and loopback addresses count.
+// The listen address is among them, because Check has already required a loopback listener.
 func localHost(hostport string) bool {
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
@@ -162,7 +167,7 @@ func localHost(hostport string) bool {
 
 func loopback(addr netip.Addr) bool { return addr.Unmap().IsLoopback() }
 
-// addrOf gives the address of a listener, the zero Addr if it has none.
+// addrOf returns the address of a listener, or the zero Addr if it has none.
 func addrOf(addr net.Addr) netip.Addr {
 	if addr == nil {
 		return netip.Addr{}
@@ -170,7 +175,7 @@ func addrOf(addr net.Addr) netip.Addr {
 	return parseAddrPort(addr.String())
 }
 
-// parseAddrPort gives the address of s, the zero Addr if it has none.
+// parseAddrPort returns the address of s, or the zero Addr if s is not an address with a port.
 func parseAddrPort(s string) netip.Addr {
 	ap, err := netip.ParseAddrPort(s)
 	if err != nil {

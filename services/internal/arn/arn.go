@@ -1,4 +1,4 @@
-// Package arn has the names of functions: how a service's prefix is called as a function, and how a function is referred to.
+// Package arn maps service prefixes to function names, and parses references to functions.
 package arn
 
 import (
@@ -8,26 +8,26 @@ import (
 	"strings"
 )
 
-// The region and the account of all functions here. References may have others.
+// The region and account of all functions of this server. References may name others.
 const (
 	Region  = "us-east-1"
 	Account = "000000000000"
 )
 
-// Latest is the qualifier of what is served now.
+// Latest is the qualifier of the version that is currently served.
 const Latest = "$LATEST"
 
-// maxReferenceBytes is the longest reference to a function, as of the Invoke API.
+// maxReferenceBytes is the maximum length of a function reference in the Invoke API.
 const maxReferenceBytes = 512
 
-// ErrReference is matched by the errors of Parse, whose texts are fit for the client.
+// ErrReference is matched by the errors of Parse. Their texts are safe to return to the client.
 var ErrReference = errors.New("not a function")
 
-// rootName is the function at the prefix "/".
+// rootName is the name of the function at the prefix "/".
 const rootName = "root"
 
-// Name gives the name of the function at a prefix. Prefixes of several segments have them joined by "_", which stands also for what no name
-// can hold.
+// Name returns the name of the function at a prefix. It joins the segments by "_",
+// which also replaces characters that are not allowed in a name.
 func Name(prefix string) string {
 	if prefix == "/" {
 		return rootName
@@ -40,7 +40,7 @@ func Name(prefix string) string {
 	}, strings.Trim(prefix, "/"))
 }
 
-// Format gives the ARN of a function; qualifier may be empty.
+// Format returns the ARN of a function. qualifier may be empty.
 func Format(name, qualifier string) string {
 	full := "arn:aws:lambda:" + Region + ":" + Account + ":function:" + name
 	if qualifier != "" {
@@ -49,13 +49,13 @@ func Format(name, qualifier string) string {
 	return full
 }
 
-// Reference is what a request calls a function.
+// Reference is a parsed reference to a function.
 type Reference struct {
 	Name      string
-	Qualifier string // a version or an alias; empty if none was given
+	Qualifier string // a version or an alias; empty if absent
 }
 
-// Parse takes "name", "name:qualifier", "account:function:name" and a whole ARN, each of the latter with or without qualifier.
+// Parse accepts "name", "account:function:name" and a full ARN, each with an optional ":qualifier".
 func Parse(reference string) (Reference, error) {
 	refuse := func() (Reference, error) {
 		return Reference{}, fmt.Errorf("%w: %.200q is neither a name nor an ARN of one", ErrReference, reference)
@@ -80,14 +80,14 @@ func Parse(reference string) (Reference, error) {
 	return Reference{Name: name, Qualifier: qualifier}, nil
 }
 
-// ValidName tells whether a function can be called so. It may hold what segments of prefixes hold.
+// ValidName reports whether name is a valid function name. It allows the characters of prefix segments.
 func ValidName(name string) bool {
 	return name != "" && len(name) <= 170 && !strings.ContainsFunc(name, func(c rune) bool {
 		return c <= ' ' || c >= 0x7f || strings.ContainsRune(`:?#%\"<>`, c)
 	})
 }
 
-// ValidQualifier tells whether a version or an alias can be called so.
+// ValidQualifier reports whether q is a valid version or alias.
 func ValidQualifier(q string) bool {
 	if q == Latest {
 		return true
@@ -103,8 +103,8 @@ const versionMark = "~"
 // VersionPrefix returns the prefix of a published version.
 func VersionPrefix(base, number string) string { return base + versionMark + number }
 
-// Published splits the prefix of a published version into the prefix of its function and the version number. It reports false for any
-// other prefix.
+// Published splits the prefix of a published version into the prefix of its function
+// and the version number. It returns false for any other prefix.
 func Published(prefix string) (base, number string, ok bool) {
 	at := strings.LastIndex(prefix, versionMark)
 	if at < 2 {
@@ -117,7 +117,8 @@ func Published(prefix string) (base, number string, ok bool) {
 	return prefix[:at], number, true
 }
 
-// Of returns the name and the version of the function at a prefix. The version is Latest unless the prefix is that of a published one.
+// Of returns the name and the version of the function at a prefix. The version is
+// Latest unless the prefix is that of a published version.
 func Of(prefix string) (name, version string) {
 	if base, number, ok := Published(prefix); ok {
 		return Name(base), number

@@ -6,19 +6,20 @@ import (
 	"io"
 )
 
-// A chunk is as long as what came before it, within these bounds: a slow client makes the server hold little more than what it has sent.
+// A chunk is as long as the data before it, within these limits, so that a slow client
+// makes the server hold little more than it has sent.
 const (
 	minChunk = 4 << 10
 	maxChunk = 128 << 10
 )
 
-// Body is bytes that have come in pieces. The zero value is empty.
+// Body is data received in chunks. The zero value is empty.
 type Body struct {
 	chunks [][]byte // none empty
 	size   int64
 }
 
-// BodyOf returns a body of these bytes, which it does not copy.
+// BodyOf returns a body with the given bytes. It does not copy them.
 func BodyOf(data []byte) Body {
 	if len(data) == 0 {
 		return Body{}
@@ -29,10 +30,10 @@ func BodyOf(data []byte) Body {
 // Len returns the length in bytes.
 func (b Body) Len() int64 { return b.size }
 
-// Chunks returns the pieces in order, none of them empty. They must not be changed.
+// Chunks returns the chunks in order, none of them empty. They must not be modified.
 func (b Body) Chunks() [][]byte { return b.chunks }
 
-// Bytes returns the whole in one piece, which is a copy unless there is but one.
+// Bytes returns the whole body in one slice. It copies unless there is exactly one chunk.
 func (b Body) Bytes() []byte {
 	if len(b.chunks) == 1 {
 		return b.chunks[0]
@@ -40,7 +41,7 @@ func (b Body) Bytes() []byte {
 	return bytes.Join(b.chunks, nil)
 }
 
-// Reader returns a reader of the whole.
+// Reader returns a reader of the whole body.
 func (b Body) Reader() io.Reader {
 	readers := make([]io.Reader, 0, len(b.chunks))
 	for _, c := range b.chunks {
@@ -49,7 +50,7 @@ func (b Body) Reader() io.Reader {
 	return io.MultiReader(readers...)
 }
 
-// WriteTo implements io.WriterTo. It can be called more than once.
+// WriteTo implements io.WriterTo. It may be called more than once.
 func (b Body) WriteTo(w io.Writer) (total int64, err error) {
 	for _, c := range b.chunks {
 		n, err := w.Write(c)
@@ -61,10 +62,10 @@ func (b Body) WriteTo(w io.Writer) (total int64, err error) {
 	return total, nil
 }
 
-// Writer collects a body in memory that it takes from an account. It is not safe for concurrent use.
+// Writer collects a body in memory charged to an account. It is not safe for concurrent use.
 type Writer struct {
 	Body  Body
-	Held  int64 // taken from the account, to be given back when Body is not needed any more
+	Held  int64 // charged to the account; to be returned when Body is no longer needed
 	from  Account
 	limit int64
 }
@@ -72,8 +73,8 @@ type Writer struct {
 // Writer returns a writer for at most limit bytes.
 func (a Account) Writer(limit int64) *Writer { return &Writer{from: a, limit: limit} }
 
-// space returns the free end of the last chunk, with at least one byte. It allocates one byte more than the limit allows, at the end, so
-// that a reader notices what is too long.
+// space returns the free end of the last chunk, at least one byte. The total allocation
+// is one byte over the limit, so that a reader detects data that is too long.
 func (w *Writer) space() ([]byte, error) {
 	if last := len(w.Body.chunks) - 1; last >= 0 {
 		if c := w.Body.chunks[last]; len(c) < cap(c) {
@@ -92,7 +93,7 @@ func (w *Writer) space() ([]byte, error) {
 	return w.Body.chunks[len(w.Body.chunks)-1][:n], nil
 }
 
-// added notes that n bytes of the space were filled.
+// added records that n bytes of the space were filled.
 func (w *Writer) added(n int) error {
 	last := len(w.Body.chunks) - 1
 	w.Body.chunks[last] = w.Body.chunks[last][:len(w.Body.chunks[last])+n]
@@ -150,8 +151,9 @@ func (w *Writer) trim() {
 	}
 }
 
-// Read reads all of r, at most limit bytes, into memory that is taken from the account; held is what the caller has to give back, also
-// after an error. With ErrTooLong, the body is the beginning; with any other error it is empty.
+// Read reads all of r, at most limit bytes, into memory charged to the account. The
+// caller must return held to the account, also after an error. With ErrTooLong, the
+// body is the beginning of the data. With any other error it is empty.
 func (a Account) Read(r io.Reader, limit int64) (body Body, held int64, err error) {
 	w := a.Writer(limit)
 	if _, err = w.ReadFrom(r); err != nil && !errors.Is(err, ErrTooLong) {
@@ -160,13 +162,13 @@ func (a Account) Read(r io.Reader, limit int64) (body Body, held int64, err erro
 	return w.Body, w.Held, err
 }
 
-// ReadAll is Read for who needs the bytes in one piece.
+// ReadAll is like Read but returns the bytes in one slice.
 func (a Account) ReadAll(r io.Reader, limit int64) (data []byte, held int64, err error) {
 	body, held, err := a.Read(r, limit)
 	if len(body.chunks) <= 1 || err != nil && !errors.Is(err, ErrTooLong) {
 		return body.Bytes(), held, err
 	}
-	if !a.Take(body.size) { // both are held for a moment
+	if !a.Take(body.size) { // both copies are charged for a moment
 		return nil, held, ErrExhausted
 	}
 	data = body.Bytes()

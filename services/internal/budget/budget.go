@@ -1,7 +1,9 @@
-// Package budget bounds the bytes that all requests of a server together may make it hold, and shares them between services.
+// Package budget limits the memory that all requests of a server hold together, and
+// shares it between services.
 //
-// A service may hold at most [Share] times what is left for all: three quarters of the whole if it is alone, less the more other services
-// hold. So one service cannot take all, and there is always something left for one that comes new.
+// A service may hold at most [Share] times the bytes that are left. Alone, it gets
+// three quarters of the budget, and less the more other services hold. So no service
+// can take everything, and a new service always finds something left.
 package budget
 
 import (
@@ -9,7 +11,7 @@ import (
 	"sync"
 )
 
-// Share is how many times what is left a service may hold.
+// Share is the maximum ratio of a service's bytes to the bytes that are left.
 const Share = 3
 
 // Errors of Read and Write.
@@ -18,14 +20,14 @@ var (
 	ErrTooLong   = errors.New("longer than the limit")
 )
 
-// Budget is a number of bytes. It is safe for concurrent use and never waits.
+// Budget is a number of bytes. It is safe for concurrent use and never blocks.
 type Budget struct {
 	mu   sync.Mutex
 	left int64            // guarded by mu
-	held map[string]int64 // guarded by mu; by account, without those that hold nothing
+	held map[string]int64 // guarded by mu; by account, without empty ones
 }
 
-// New returns a budget of so many bytes.
+// New returns a budget of the given size.
 func New(bytes int64) *Budget { return &Budget{left: bytes, held: make(map[string]int64)} }
 
 // Left returns the bytes that no account holds.
@@ -35,16 +37,16 @@ func (b *Budget) Left() int64 {
 	return b.left
 }
 
-// For returns the account of a service. It needs no end.
+// For returns the account of a service. It needs no release.
 func (b *Budget) For(service string) Account { return Account{of: b, service: service} }
 
-// Account is what one service holds of a budget. It is safe for concurrent use.
+// Account is one service's share of a budget. It is safe for concurrent use.
 type Account struct {
 	of      *Budget
 	service string
 }
 
-// Take takes n bytes, and reports false, taking none, if that were more than the service's share.
+// Take charges n bytes. If that exceeds the service's share, it charges nothing and returns false.
 func (a Account) Take(n int64) bool {
 	b := a.of
 	b.mu.Lock()
@@ -57,10 +59,10 @@ func (a Account) Take(n int64) bool {
 	return true
 }
 
-// Give gives back n bytes that were taken.
+// Give returns n bytes that were taken.
 func (a Account) Give(n int64) {
 	if n == 0 {
-		return // also by the zero Account, which holds nothing
+		return // also for the zero Account, which holds nothing
 	}
 	a.of.mu.Lock()
 	defer a.of.mu.Unlock()

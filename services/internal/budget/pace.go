@@ -6,14 +6,15 @@ import (
 	"time"
 )
 
-// The least rate at which a body must come: a client has Grace, and one second more for each Rate bytes that it has sent.
+// The minimum rate of a body. A client has Grace, plus one second for each Rate bytes that it has sent.
 const (
 	Grace = 10 * time.Second
-	Rate  = 32 << 10 // bytes in a second
+	Rate  = 32 << 10 // bytes per second
 )
 
-// Paced returns r, the body of the request whose connection rc controls, with a read deadline that moves on with what arrives, but not
-// beyond until; zero is no such bound. The caller resets the deadline at the end.
+// Paced returns r with a read deadline that moves on as data arrives, but not beyond
+// until (zero: no such limit). r is the body of the request on the connection of rc.
+// The caller must reset the deadline at the end.
 func Paced(r io.Reader, rc *http.ResponseController, until time.Time) io.Reader {
 	return &paced{from: r, control: rc, until: until, begun: time.Now()}
 }
@@ -23,7 +24,7 @@ type paced struct {
 	control *http.ResponseController
 	until   time.Time
 	begun   time.Time
-	set     time.Time // the deadline that is set
+	set     time.Time // current deadline
 	read    int64
 }
 
@@ -35,7 +36,7 @@ func (p *paced) Read(b []byte) (int, error) {
 	}
 	if deadline.Sub(p.set) >= time.Second || p.set.IsZero() || deadline.Equal(p.until) && !p.set.Equal(deadline) {
 		p.set = deadline
-		_ = p.control.SetReadDeadline(deadline) // a connection without deadlines has no need of them
+		_ = p.control.SetReadDeadline(deadline) // a connection without deadlines does not need one
 	}
 	n, err := p.from.Read(b)
 	p.read += int64(n)

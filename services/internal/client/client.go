@@ -1,5 +1,5 @@
-// Package client has the connection to the client of a request that is answered by the host itself: an answer may take as
-// long as the client takes it, and no longer than the service is there.
+// Package client wraps the ResponseWriter of requests that the host answers itself. A response
+// may take as long as the client keeps reading, but not beyond the close of the deployment.
 package client
 
 import (
@@ -17,34 +17,37 @@ import (
 )
 
 const (
-	// Patience is how long a client may take for one part of an answer, of at most chunkBytes, before the connection is cut.
+	// Patience is how long a client may take to read one part of a response, at most
+	// chunkBytes, before the connection is cut.
 	Patience = 30 * time.Second
-	// chunkBytes is what is handed over at a time: with Patience, the slowest client gets about 8 KB a second.
+	// chunkBytes is the size of one part. With Patience, it sets a minimum client rate of
+	// about 8 KB per second.
 	chunkBytes = 256 << 10
-	// refreshAfter spares most writes the setting of a deadline.
+	// refreshAfter is the minimum time between two deadline changes, so that most writes set none.
 	refreshAfter = time.Second
 )
 
-// Writer is an http.ResponseWriter that moves the write deadline along while the client takes the answer, in place of the server's
-// one for the whole of it. It is for one request, and not safe for concurrent use, as any http.ResponseWriter.
+// Writer is an http.ResponseWriter that extends the write deadline while the client
+// keeps reading. This replaces the server's single deadline for the whole response. It
+// serves one request and, like any http.ResponseWriter, is not safe for concurrent use.
 type Writer struct {
 	http.ResponseWriter                          // immutable
 	control             *http.ResponseController // immutable
 	request             *http.Request            // immutable
 	closing             context.Context          // immutable; ends with the deployment
-	unwatch             func() bool              // immutable; ends the watch of closing
-	watched             chan struct{}            // immutable; closed when the watch has cut the client off
+	unwatch             func() bool              // immutable; stops watching closing
+	watched             chan struct{}            // immutable; closed when the watch has run
 
 	mu      sync.Mutex
-	bounded time.Time // guarded by mu; when the deadline was set last; zero if the answer has not begun
+	bounded time.Time // guarded by mu; when the deadline was last set; zero before the response
 	cut     bool      // guarded by mu; the deployment is closed
 
-	err      error // why the client takes no more
+	err      error // the first write error
 	hijacked bool
 }
 
-// NewWriter makes the writer of a request. When closing ends, a client whose answer has begun is cut off. Finish must be called at
-// the end.
+// NewWriter returns the writer of a request. When closing ends, a client whose
+// response has begun is cut off. The caller must call Finish at the end.
 func NewWriter(w http.ResponseWriter, r *http.Request, closing context.Context) *Writer {
 	c := &Writer{ResponseWriter: w, control: http.NewResponseController(w), request: r, closing: closing, watched: make(chan struct{})}
 	c.unwatch = context.AfterFunc(closing, func() {
@@ -58,14 +61,15 @@ func NewWriter(w http.ResponseWriter, r *http.Request, closing context.Context) 
 	return c
 }
 
-// setDeadlineLocked sets the deadline for writing. A connection without deadlines is none of a server, and needs none.
+// setDeadlineLocked sets the write deadline. Errors are ignored: a connection without
+// deadlines is not from a server and needs none.
 func (c *Writer) setDeadlineLocked(at time.Time) { _ = c.control.SetWriteDeadline(at) }
 
-// Err tells why the client takes no more of the answer; nil if it did not fail.
+// Err returns the first write error, or nil.
 func (c *Writer) Err() error { return c.err }
 
-// Failure returns what a handler returns if the answer could not be sent, nil if it could: that the version of the service was closed
-// meanwhile, that the client has gone, or that the connection is to be cut.
+// Failure returns the error for the handler to return if the response could not be sent,
+// else nil. The deployment was closed, the client left, or the connection must be aborted.
 func (c *Writer) Failure() error {
 	switch {
 	case c.err == nil:
@@ -78,10 +82,10 @@ func (c *Writer) Failure() error {
 	return fmt.Errorf("%w: %w", http.ErrAbortHandler, c.err)
 }
 
-// Hijacked tells whether the connection was given away.
+// Hijacked reports whether the connection was hijacked.
 func (c *Writer) Hijacked() bool { return c.hijacked }
 
-// Write sends a part of the body, in pieces: a deadline for all of a long one would be a rate that clients have to reach.
+// Write sends p in chunks. A single deadline for a long write would require a minimum rate of the client.
 func (c *Writer) Write(p []byte) (written int, err error) {
 	for {
 		c.bound()
@@ -92,7 +96,7 @@ func (c *Writer) Write(p []byte) (written int, err error) {
 	}
 }
 
-// ReadFrom sends what is in src, by what the server has for it, such as sendfile.
+// ReadFrom sends the content of src by the fastest means of the server, such as sendfile.
 func (c *Writer) ReadFrom(src io.Reader) (total int64, err error) {
 	whole, limited := src.(*io.LimitedReader)
 	if !limited {
@@ -100,7 +104,7 @@ func (c *Writer) ReadFrom(src io.Reader) (total int64, err error) {
 	}
 	for whole.N > 0 {
 		c.bound()
-		// One limit around src, and not two, is what the server looks through to find a file.
+		// The server finds a file only behind a single LimitedReader, not behind two.
 		part := &io.LimitedReader{R: whole.R, N: min(whole.N, chunkBytes)}
 		want := part.N
 		n, err := io.Copy(c.ResponseWriter, part)
@@ -113,7 +117,7 @@ func (c *Writer) ReadFrom(src io.Reader) (total int64, err error) {
 	return total, nil
 }
 
-// noted keeps the first error.
+// noted records the first error.
 func (c *Writer) noted(err error) error {
 	if c.err == nil {
 		c.err = err
@@ -121,10 +125,10 @@ func (c *Writer) noted(err error) error {
 	return err
 }
 
-// Flush sends what is buffered, for those who do not want to know if that fails.
+// Flush sends the buffered data and ignores errors.
 func (c *Writer) Flush() { _ = c.FlushError() }
 
-// FlushError sends what is buffered.
+// FlushError sends the buffered data.
 func (c *Writer) FlushError() error {
 	c.bound()
 	err := c.control.Flush()
@@ -134,7 +138,8 @@ func (c *Writer) FlushError() error {
 	return c.noted(err)
 }
 
-// Hijack gives the connection away, with what the client has sent of it already. The server then sets no deadlines any more.
+// Hijack takes over the connection, with the data already read from it. The server
+// sets no more deadlines after that.
 func (c *Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := c.control.Hijack()
 	c.hijacked = err == nil
@@ -144,7 +149,7 @@ func (c *Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // Unwrap is for http.ResponseController.
 func (c *Writer) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
-// bound moves the deadline.
+// bound extends the deadline.
 func (c *Writer) bound() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -158,7 +163,8 @@ func (c *Writer) bound() {
 	c.setDeadlineLocked(now)
 }
 
-// Finish hands the connection back to the server, whose own deadline holds for the rest of it and for the next request.
+// Finish returns the connection to the server. The server's own write timeout applies
+// to the rest of the response and to the next request.
 func (c *Writer) Finish() {
 	if !c.unwatch() {
 		<-c.watched

@@ -1,8 +1,9 @@
-// Package directory keeps a directory open that a service reads, and follows its name: a build that removes the directory and makes it anew
-// leaves the open one empty.
+// Package directory keeps a service's directory open and follows its name. This matters
+// because a build that removes and recreates the directory leaves the open one empty.
 //
-// A request pins a [Handle] with Acquire, and reads through it to its end: it never sees half of one directory and half of another. Each Acquire
-// compares what the name leads to with what is open, at a bounded rate. Nothing is opened under the lock, and one goroutine looks at a time.
+// A request pins a [Handle] with Acquire and uses it until its end, so it never sees a mix
+// of two directories. Each Acquire compares the directory at the name with the open one, at
+// a bounded rate. Nothing is opened under the lock, and only one goroutine checks at a time.
 package directory
 
 import (
@@ -21,36 +22,36 @@ import (
 )
 
 const (
-	// checkInterval bounds how often requests that are content with what is open look at the name.
+	// checkInterval is the minimum time between checks for requests that accept a recent result.
 	checkInterval = 10 * time.Millisecond
-	// logInterval bounds the lines of each message about one directory.
+	// logInterval is the minimum time between two lines of one message about one directory.
 	logInterval = time.Second
 )
 
-// ErrGone is returned while no directory has the name.
+// ErrGone is returned while no directory exists at the name.
 var ErrGone = errors.New("the directory is gone")
 
-// Config names a directory.
+// Config describes a directory.
 type Config struct {
-	Root    *os.Root // it stays the caller's; if its own path leads to another directory, that is followed too
-	Name    string   // below Root, with slashes
+	Root    *os.Root // owned by the caller; if its path leads to another directory now, that one is used
+	Name    string   // below Root, slash-separated
 	Service string   // for the log
 	Log     *slog.Logger
 }
 
-// Directory is safe for concurrent use. It starts no goroutine.
+// Directory is a followed directory. It is safe for concurrent use and starts no goroutine.
 type Directory struct {
 	cfg  Config      // immutable
 	base fs.FileInfo // immutable; of cfg.Root
 
 	mu       sync.Mutex
-	current  *Handle       // guarded by mu, as all below; nil while there is none
+	current  *Handle       // guarded by mu, as all below; nil if the directory is gone
 	retired  []*Handle     // still in use
-	looking  chan struct{} // closed when the look under way has ended; nil if there is none
-	looked   time.Time     // when the last look began
-	replaced time.Time     // when another directory was opened last; zero: never
-	goneAt   time.Time     // of the last line that says so
-	backAt   time.Time     // of the last line that says so
+	looking  chan struct{} // closed when the check in progress ends; nil if there is none
+	looked   time.Time     // start of the last check
+	replaced time.Time     // when another directory was last opened; zero: never
+	goneAt   time.Time     // last log line about this
+	backAt   time.Time     // last log line about this
 	closed   bool
 }
 
@@ -73,8 +74,8 @@ func Open(cfg Config) (*Directory, error) {
 	return d, err
 }
 
-// Acquire pins the directory that the name leads to. With exact, the name is looked at after the call has begun; without, a directory that was
-// found a moment ago is good enough. The error is ErrGone, or fs.ErrClosed after Close.
+// Acquire pins the directory at the name. With exact, the name is checked after the call begins. Otherwise
+// the result of a very recent check is accepted. The error is ErrGone, or fs.ErrClosed after Close.
 func (d *Directory) Acquire(exact bool) (*Handle, error) {
 	d.look(exact)
 	h, err := d.pin()
@@ -85,7 +86,7 @@ func (d *Directory) Acquire(exact bool) (*Handle, error) {
 	return h, err
 }
 
-// pin counts a use of what is open.
+// pin counts a use of the open directory.
 func (d *Directory) pin() (*Handle, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -99,7 +100,7 @@ func (d *Directory) pin() (*Handle, error) {
 	return d.current, nil
 }
 
-// Release gives a handle back.
+// Release unpins the handle.
 func (h *Handle) Release() {
 	d := h.of
 	d.mu.Lock()
@@ -111,11 +112,11 @@ func (h *Handle) Release() {
 	}
 	d.mu.Unlock()
 	if unused {
-		_ = h.Root.Close() // it was only read
+		_ = h.Root.Close() // read-only, so a close error does not matter
 	}
 }
 
-// State reports whether the directory is there, and when it was replaced last. It looks at the name.
+// State checks the name. It returns whether the directory exists, and when it was last replaced.
 func (d *Directory) State() (present bool, replaced time.Time) {
 	d.look(true)
 	d.mu.Lock()
@@ -123,7 +124,7 @@ func (d *Directory) State() (present bool, replaced time.Time) {
 	return d.current != nil || d.closed, d.replaced
 }
 
-// Close closes what is open, handles in use included.
+// Close closes all open handles, including those in use.
 func (d *Directory) Close() error {
 	d.mu.Lock()
 	all := d.retired
@@ -139,7 +140,7 @@ func (d *Directory) Close() error {
 	return errors.Join(errs...)
 }
 
-// look finds out what the name leads to, unless another goroutine does or has just done.
+// look checks the name, unless another goroutine is checking or has just done so.
 func (d *Directory) look(exact bool) {
 	begun := time.Now()
 	d.mu.Lock()
@@ -174,7 +175,8 @@ func (d *Directory) look(exact bool) {
 	}
 }
 
-// find returns a handle on what the name leads to: held, if that is it. The error is the reason why there is none.
+// find returns a handle for the directory at the name. It returns held if that is the
+// same one. The error says why there is none.
 func (d *Directory) find(held *Handle) (*Handle, error) {
 	root, closeRoot := d.root()
 	defer closeRoot()
@@ -198,7 +200,8 @@ func (d *Directory) find(held *Handle) (*Handle, error) {
 	return &Handle{Root: opened, of: d, info: info}, nil
 }
 
-// root returns the root that the path of the configured one leads to: that one, unless it was removed and made anew.
+// root returns the directory at the path of the configured root. It is the configured
+// root unless that was removed and recreated.
 func (d *Directory) root() (_ *os.Root, done func()) {
 	path := d.cfg.Root.Name()
 	if info, err := os.Stat(path); err == nil && !os.SameFile(info, d.base) {
@@ -209,7 +212,7 @@ func (d *Directory) root() (_ *os.Root, done func()) {
 	return d.cfg.Root, func() {}
 }
 
-// transient reports whether an error says something about the server and nothing about the directory.
+// transient reports whether an error is about the server and not about the directory.
 func transient(err error) bool {
 	for _, e := range [...]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EIO, syscall.EINTR} {
 		if errors.Is(err, e) {
@@ -219,13 +222,13 @@ func transient(err error) bool {
 	return false
 }
 
-// swapLocked puts found in the place of held, and returns the one of both that is of no use, nil if there is none.
+// swapLocked replaces held with found. It returns the handle to close, or nil.
 func (d *Directory) swapLocked(held, found *Handle, reason error) (unused *Handle) {
 	switch {
 	case found == held:
 		return nil
 	case d.closed:
-		return found // held was closed
+		return found // held is closed already
 	}
 	d.current = found
 	if found == nil {
@@ -241,7 +244,7 @@ func (d *Directory) swapLocked(held, found *Handle, reason error) (unused *Handl
 	return nil
 }
 
-// logLocked logs a line unless the last one of its message is less than logInterval ago.
+// logLocked logs a line unless the same message was logged less than logInterval ago.
 func (d *Directory) logLocked(last *time.Time, level slog.Level, message string, attrs ...slog.Attr) {
 	now := time.Now()
 	if d.cfg.Log == nil || now.Sub(*last) < logInterval {

@@ -1,5 +1,5 @@
-// Package document has the form in which the catalogue keeps what a prefix is bound to where that is no module: a JSON object, always in
-// the same bytes for the same binding, so that it has one digest.
+// Package document encodes the configuration of non-wasm services as canonical JSON,
+// so equal configurations have equal digests.
 package document
 
 import (
@@ -10,10 +10,11 @@ import (
 	"io"
 )
 
-// MaxBytes bounds a document, and so what a deploy can make the catalogue keep of it.
+// MaxBytes is the maximum size of a document, and so of its copy in the catalogue.
 const MaxBytes = 64 << 10
 
-// Encode gives the text of d, a struct of strings, numbers, booleans and lists of these.
+// Encode returns the canonical JSON of d. d must be a struct of strings, numbers,
+// booleans and lists of these.
 func Encode(d any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -24,8 +25,8 @@ func Encode(d any) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// Decode reads a text into d, which is one of noun ("a proxy"). It looks at the form alone: members that d does not have are refused, and
-// so is what follows the document. The error is fit for the client.
+// Decode parses text into d. noun names the type of d in errors ("a proxy"). Unknown members and data
+// after the document are refused; values are not checked. The error is safe to return to the client.
 func Decode(text []byte, d any, noun string) error {
 	if len(text) > MaxBytes {
 		return fmt.Errorf("the document has %d bytes, at most %d are taken", len(text), MaxBytes)

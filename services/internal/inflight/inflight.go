@@ -1,4 +1,5 @@
-// Package inflight counts the requests on a deployment that has no instances to count, and ends them when it is closed.
+// Package inflight counts the requests of a deployment that has no instances, and ends
+// them when the deployment is closed.
 package inflight
 
 import (
@@ -10,10 +11,11 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// ErrClosed is why a request ends, or does not begin, on a deployment that is being closed.
+// ErrClosed is the cause for a request that ends, or is refused, because its deployment is closed.
 var ErrClosed = errors.New("this version of the service is closed")
 
-// Requests are the requests on one deployment. Make it with New. It is safe for concurrent use and starts no goroutine.
+// Requests tracks the requests of one deployment. Create it with New. It is safe for
+// concurrent use and starts no goroutine.
 type Requests struct {
 	closing context.Context         // immutable; ends when Close is called
 	close   context.CancelCauseFunc // immutable
@@ -25,14 +27,15 @@ type Requests struct {
 	none     chan struct{} // guarded by mu; made by Close, closed when count is 0
 }
 
-// New gives an empty set.
+// New returns an empty set.
 func New() *Requests {
 	r := &Requests{}
 	r.closing, r.close = context.WithCancelCause(context.Background())
 	return r
 }
 
-// Begin counts a request in; End must follow. After Close the error is a problem for the client, with the cause ErrClosed.
+// Begin counts a new request. The caller must call End. After Close it returns a
+// problem for the client with the cause ErrClosed.
 func (r *Requests) Begin() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -43,12 +46,12 @@ func (r *Requests) Begin() error {
 	return nil
 }
 
-// Stopped is the answer to a request that was ended, or not begun, because of Close.
+// Stopped returns the answer to a request that was ended or refused because of Close.
 func Stopped() error {
 	return problem.New(problem.NotReady, "this version of the service is being stopped; try again").WithCause(ErrClosed)
 }
 
-// End counts a request out.
+// End counts a finished request.
 func (r *Requests) End() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -59,17 +62,18 @@ func (r *Requests) End() {
 	}
 }
 
-// Context ends with the cause ErrClosed when Close is called: requests that are still under way have to end then.
+// Context returns a context that Close cancels with the cause ErrClosed. Requests in flight must then end.
 func (r *Requests) Context() context.Context { return r.closing }
 
-// Stats tells how many requests are under way, and when the last one ended; the time is zero if none has.
+// Stats returns the number of requests in flight and the time when the last one ended, or the zero time.
 func (r *Requests) Stats() (inFlight int, lastUsed time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.count, r.lastUsed
 }
 
-// Close ends Context and waits for the requests to end. To be called once. ctx bounds the wait; its error is the result then.
+// Close cancels Context and waits until all requests have ended. It must be called
+// once. If ctx ends first, Close returns its cause.
 func (r *Requests) Close(ctx context.Context) error {
 	r.mu.Lock()
 	r.closed, r.none = true, make(chan struct{})

@@ -1,4 +1,4 @@
-// Package leaktest finds goroutines that the tests of a package have left behind.
+// Package leaktest detects goroutines that the tests of a package leave behind.
 package leaktest
 
 import (
@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// patience is how long goroutines may take to end. Those of connections take a moment after they were closed, without any sign that could
-// be waited for.
+// patience is how long goroutines may take to end. Goroutines of closed connections
+// take a moment, and there is no event to wait for.
 const patience = 10 * time.Second
 
-// Check is for a TestMain: it gives the exit code of its tests, or 1 where these have passed and have left a goroutine of this project or
-// of an HTTP server or transport behind. Then it tells which.
+// Check is for use in TestMain. It returns code, or 1 if the tests passed but left a goroutine
+// of this project or of an HTTP server or transport behind. It then prints the stacks.
 func Check(code int) int {
 	if code != 0 {
 		return code
@@ -27,7 +27,7 @@ func Check(code int) int {
 	return 1
 }
 
-// leftover gives the stacks of goroutines that do not end.
+// leftover returns the stacks of goroutines that do not end.
 func leftover() []string {
 	again := time.NewTicker(time.Millisecond)
 	defer again.Stop()

@@ -1,5 +1,5 @@
-// Package lenient reads what programs and editors write a little differently from each other: text that is not UTF-8, a byte order mark,
-// whole numbers with a fraction.
+// Package lenient reads input that programs and editors write in different forms: text
+// that is not UTF-8, a byte order mark, and whole numbers with a fraction.
 package lenient
 
 import (
@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Text returns s if it is UTF-8. Else it takes each byte that is not part of a UTF-8 sequence as ISO 8859-1, as HTTP's fields once were: JSON
-// can carry the result, and no byte is lost.
+// Text returns s if it is valid UTF-8. Otherwise it decodes each byte outside a UTF-8 sequence as
+// ISO 8859-1, the former encoding of HTTP fields. JSON can carry the result, and no byte is lost.
 func Text(s string) string {
 	if utf8.ValidString(s) {
 		return s
@@ -18,8 +18,8 @@ func Text(s string) string {
 	return string(JSON([]byte(s)))
 }
 
-// JSON returns a document without the byte order mark with which some editors begin it, and in UTF-8 as by Text. encoding/json would replace
-// other bytes by U+FFFD.
+// JSON returns a document without a byte order mark, converted to UTF-8 like Text.
+// encoding/json would replace invalid bytes with U+FFFD.
 func JSON(text []byte) []byte {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	if utf8.Valid(text) {
@@ -37,9 +37,9 @@ func JSON(text []byte) []byte {
 	return decoded
 }
 
-// Whole returns the whole number that a JSON number stands for, in any form: 200, 200.0 and 2e2 are one.
+// Whole returns the integer value of a JSON number in any notation: 200, 200.0 and 2e2 are the same.
 func Whole(number string) (n int, ok bool) {
-	if !json.Valid([]byte(number)) { // as strconv takes more: signs, infinities, other bases
+	if !json.Valid([]byte(number)) { // strconv accepts more: signs, infinities, other bases
 		return 0, false
 	}
 	f, err := strconv.ParseFloat(number, 64)

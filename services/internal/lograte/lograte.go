@@ -1,4 +1,4 @@
-// Package lograte bounds how much a service may add to the server's log.
+// Package lograte limits how much a service may write to the server's log.
 package lograte
 
 import (
@@ -7,21 +7,21 @@ import (
 )
 
 const (
-	// Default is the rate where none is configured, in bytes a second.
+	// Default is the default rate, in bytes per second.
 	Default = 256 << 10
-	// BurstSeconds is how many seconds' worth a service that was quiet may log at once.
+	// BurstSeconds is the burst in seconds of the rate: a quiet service may log that much at once.
 	BurstSeconds = 16
-	// ToldInterval is the least time between two reports of dropped lines.
+	// ToldInterval is the minimum time between two reports of dropped lines.
 	ToldInterval = 10 * time.Second
 )
 
-// Limiter is the token bucket of one service. Its tokens are bytes of the log. It is safe for concurrent use.
+// Limiter is the token bucket of one service. A token is one byte of log. It is safe for concurrent use.
 type Limiter struct {
-	rate int64 // immutable; bytes a second; 0: no limit
+	rate int64 // immutable; bytes per second; 0: no limit
 
 	mu      sync.Mutex
 	left    int64     // guarded by mu, as all below
-	filled  time.Time // when left was brought up to date
+	filled  time.Time // when left was last updated
 	dropped int64     // lines since the last report
 	told    time.Time // of the last report
 }
@@ -31,7 +31,8 @@ func New(bytesPerSecond int64) *Limiter {
 	return &Limiter{rate: bytesPerSecond, left: bytesPerSecond * BurstSeconds, filled: time.Now()}
 }
 
-// Take reports whether a record of so many bytes may be logged. If dropped is not 0, that many lines were not, and the log is to say so.
+// Take reports whether a record of the given size may be logged. If dropped is not 0,
+// the caller must log that this many lines were dropped.
 func (l *Limiter) Take(bytes int) (dropped int64, ok bool) {
 	if l.rate == 0 {
 		return 0, true
@@ -51,7 +52,7 @@ func (l *Limiter) Take(bytes int) (dropped int64, ok bool) {
 	return dropped, true
 }
 
-// fill adds the bytes that the time since the last fill is worth.
+// fill adds the tokens earned since the last fill.
 func (l *Limiter) fill(now time.Time) {
 	burst := l.rate * BurstSeconds
 	passed := now.Sub(l.filled)
@@ -60,7 +61,7 @@ func (l *Limiter) fill(now time.Time) {
 		return
 	}
 	earned := int64(passed.Seconds() * float64(l.rate))
-	if earned > 0 { // what is less than a byte stays for the next time
+	if earned > 0 { // fractions of a byte count next time
 		l.left, l.filled = min(burst, l.left+earned), now
 	}
 }

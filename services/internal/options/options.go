@@ -1,9 +1,10 @@
-// Package options knows which options of a deploy are for modules alone.
+// Package options refuses deploy options that only apply to modules.
 package options
 
 import "github.com/vespo-dev/vespo/registry"
 
-// Refuse lists the options that were asked for and mean nothing to a kind. A kind that knows some of them passes the others.
+// Refuse returns a violation for each given option that does not apply to the kind. A
+// kind that supports some of them clears those first.
 func Refuse(o registry.Options, noun string) (violations []string) {
 	for _, option := range [...]struct {
 		name  string

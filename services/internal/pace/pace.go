@@ -1,5 +1,5 @@
-// Package pace ends the reading of request bodies that clients send too slowly, so that a slow client holds what its request
-// takes for a bounded time.
+// Package pace aborts the reading of request bodies that clients send too slowly. It
+// bounds how long a slow client holds the resources of its request.
 package pace
 
 import (
@@ -10,29 +10,31 @@ import (
 )
 
 const (
-	// Silence is how long a reader waits for the next byte. A client may be as slow as this once, or by a little many times: it also
-	// bounds the sum of all waits, beyond what the bytes received are worth at BytesPerSecond.
+	// Silence is the maximum wait for the next byte. It also bounds the sum of all waits,
+	// beyond the time that the received bytes are worth at BytesPerSecond. A client may
+	// therefore be this slow once, or a little slow many times.
 	Silence = 5 * time.Second
-	// BytesPerSecond is the least rate while a reader waits, on the average.
+	// BytesPerSecond is the minimum average rate while a reader waits.
 	BytesPerSecond = 256
 )
 
-// Body is a request body with a least rate. Only the time in Read counts: a reader may take its own. A read beyond the rate
-// fails with os.ErrDeadlineExceeded, by the read deadline of the connection. Stop must be called when the request is over.
+// Body is a request body with a minimum rate. Only time spent in Read counts, so the
+// reader may be slow. A read that falls behind fails with os.ErrDeadlineExceeded, through
+// the read deadline of the connection. The caller must call Stop when the request is over.
 type Body struct {
 	from    io.Reader                // immutable
 	control *http.ResponseController // immutable
 
 	mu      sync.Mutex
-	since   time.Time     // guarded by mu, like all below; of the read that waits; zero if none does
-	waited  time.Duration // in reads that are over
+	since   time.Time     // guarded by mu, like all below; start of the current read; zero if there is none
+	waited  time.Duration // in completed reads
 	got     int64
-	timer   *time.Timer // ends the read that waits; nil before the first
+	timer   *time.Timer // ends the current read; nil before the first
 	armed   bool        // timer runs
 	stopped bool
 }
 
-// New returns the body from, which is read on the connection of control.
+// New returns the body from, which is read from the connection of control.
 func New(from io.Reader, control *http.ResponseController) *Body {
 	return &Body{from: from, control: control}
 }
@@ -64,13 +66,13 @@ func (b *Body) begin() {
 	b.armed = true
 }
 
-// leftLocked returns how long the read that waits may last.
+// leftLocked returns how long the current read may last.
 func (b *Body) leftLocked() time.Duration {
 	earned := time.Duration(float64(b.got) / BytesPerSecond * float64(time.Second))
 	return min(Silence, Silence+earned-b.waited)
 }
 
-// check ends the read that waits if its time is over.
+// check ends the current read if its time is over.
 func (b *Body) check() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -81,10 +83,10 @@ func (b *Body) check() {
 		b.timer.Reset(left)
 		return
 	}
-	_ = b.control.SetReadDeadline(time.Unix(1, 0)) // a connection without deadlines has a peer that needs none
+	_ = b.control.SetReadDeadline(time.Unix(1, 0)) // a connection without deadlines does not need one
 }
 
-// Stop ends the watch. No deadline is set after it.
+// Stop ends the watch. No deadline is set after it returns.
 func (b *Body) Stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

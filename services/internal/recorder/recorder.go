@@ -1,4 +1,4 @@
-// Package recorder keeps the answer of a service that is called without a client's connection.
+// Package recorder records the response of a service that is called without a client connection.
 package recorder
 
 import (
@@ -9,24 +9,24 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/budget"
 )
 
-// ErrFull is what a service gets that writes more than is kept.
+// ErrFull is returned to a service that writes more than the recorder can hold.
 var ErrFull = errors.New("the answer is larger than can be kept")
 
-// Recorder is an http.ResponseWriter that keeps an answer up to a limit, in memory that is taken from a budget. Make it with New. As any
-// http.ResponseWriter, it is not safe for concurrent use.
+// Recorder is an http.ResponseWriter that records a response up to a limit, in memory taken from
+// a budget. Create it with New. Like any http.ResponseWriter, it is not safe for concurrent use.
 type Recorder struct {
 	budget budget.Account // immutable
 	limit  int64          // immutable; bytes of the body
 	header http.Header
 
-	Status int         // 0 as long as the answer has not begun
-	Sent   http.Header // the header as it was then
+	Status int         // 0 before the response begins
+	Sent   http.Header // the header at that moment
 	Body   bytes.Buffer
-	Held   int64 // bytes that have to be given back to the budget
-	Full   bool  // the answer is larger than can be kept
+	Held   int64 // bytes to return to the budget
+	Full   bool  // the response is too large to record
 }
 
-// New gives an empty recorder.
+// New returns an empty recorder.
 func New(b budget.Account, limit int64) *Recorder {
 	return &Recorder{budget: b, limit: limit, header: http.Header{}}
 }
@@ -56,8 +56,8 @@ func (w *Recorder) Write(p []byte) (int, error) {
 	return w.Body.Write(p)
 }
 
-// grow makes room for a body of need bytes, by half as much again and one MiB at most. What is allocated is what is taken from the budget;
-// the old buffer is too, for the moment in which both are there.
+// grow makes room for a body of need bytes plus half of it, at most maxSpare more. The
+// budget is charged for the allocated size. The old buffer stays charged until it is copied.
 func (w *Recorder) grow(need int64) bool {
 	size := min(need+min(need/2, maxSpare), w.limit)
 	if !w.budget.Take(size) {
@@ -71,10 +71,10 @@ func (w *Recorder) grow(need int64) bool {
 	return true
 }
 
-// maxSpare is how much more is allocated than is needed.
+// maxSpare is the maximum allocation beyond the needed size, in bytes.
 const maxSpare = 1 << 20
 
-// FlushError makes http.ResponseController's Flush work.
+// FlushError supports Flush of http.ResponseController.
 func (w *Recorder) FlushError() error {
 	w.WriteHeader(http.StatusOK)
 	return nil
