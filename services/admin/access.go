@@ -7,19 +7,20 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/access"
 )
 
-// WithListener notes in a server's base context which listener its requests come from:
+// WithListener records in a server's base context which listener its requests come from:
 //
 //	server.BaseContext = func(l net.Listener) context.Context { return admin.WithListener(ctx, l.Addr()) }
 //
-// A request whose context was not marked counts as one from a listener that other machines reach.
+// A request without this mark counts as one from a public listener.
 func WithListener(ctx context.Context, addr net.Addr) context.Context {
 	return access.WithListener(ctx, addr)
 }
 
-// Enabled reports whether management answers on a listener at addr at all: that needs a token or a loopback address.
+// Enabled reports whether management answers on a listener at addr. It requires a token or a loopback
+// address.
 func Enabled(addr net.Addr, token string) bool { return access.Enabled(addr, token) }
 
-// newGuard says who may manage.
+// newGuard returns the access guard of the management API.
 func newGuard(token string) *access.Guard {
 	return access.New(access.Surface{
 		Name: "management", ListenFlag: "--listen", Example: "127.0.0.1:8080", TokenFlag: "--admin-token",

@@ -12,7 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/services/wasm"
 )
 
-// Names of what a request may bind a prefix to instead of a module, and of the options of that.
+// Names of the fields that bind a prefix to something other than a module, and of their options.
 const (
 	fieldUpstream       = "upstream" // may be given more than once
 	fieldKeepPrefix     = "keep_prefix"
@@ -40,11 +40,12 @@ const (
 	fieldDurable   = "durable"   // true or false
 )
 
-// binding is what a prefix can be bound to beside modules. What is deployed then is a document, which a request describes by fields.
+// binding describes a kind of service without a module. Its fields are encoded as a document, which is
+// deployed in place of a module.
 type binding struct {
 	kind     string
-	field    string   // tells that this is meant
-	options  []string // fields that mean something for this alone
+	field    string   // its presence selects this binding
+	options  []string // fields that are valid only with this binding
 	document func(*fields) []byte
 }
 
@@ -63,7 +64,7 @@ func bindings() []binding {
 	}
 }
 
-// bindingFields are the fields of all bindings.
+// bindingFields returns the fields of all bindings.
 func bindingFields() (names []string) {
 	for _, b := range bindings() {
 		names = append(append(names, b.field), b.options...)
@@ -71,14 +72,16 @@ func bindingFields() (names []string) {
 	return names
 }
 
-// moduleFunction is the kind of modules that are functions.
+// moduleFunction is the kind of functions that are WebAssembly modules.
 const moduleFunction = wasm.FunctionKindName
 
-// bound gives kind and document where the request binds the prefix to something else than a module; kind is empty otherwise, and the
-// module is the caller's to find, as it is where the kind is moduleFunction. modules are the fields of this form that give one, without what a body may give.
+// bound returns the kind and the document of a request that binds the prefix to something other than a
+// module. Otherwise kind is empty, or moduleFunction for a module that is a function, and the caller supplies
+// the module. modules are the fields that give a module in this form of request; a raw body counts as
+// fieldModule.
 func (f *fields) bound(modules ...string) (kind string, document []byte) {
 	given := slices.DeleteFunc(slices.Clone(modules), func(name string) bool { return !f.claimed[name] })
-	var known []string // options of what is given
+	var known []string // options of the given bindings
 	for _, b := range bindings() {
 		if b.field == fieldFunction && len(given) > 0 && f.means(b) {
 			kind = moduleFunction
@@ -93,7 +96,7 @@ func (f *fields) bound(modules ...string) (kind string, document []byte) {
 		for _, option := range b.options {
 			if f.claimed[option] && !slices.Contains(known, option) {
 				f.violatef("%s %s is an option of %s, which is not given", f.noun, option, b.field)
-				known = append(known, option) // told once
+				known = append(known, option) // reported once
 			}
 		}
 	}
@@ -103,7 +106,8 @@ func (f *fields) bound(modules ...string) (kind string, document []byte) {
 	return kind, document
 }
 
-// means tells whether the request asks for a binding. A function may be called one beside the program that is its worker.
+// means reports whether the request asks for binding b. With exec, function is not a binding of its own: exec
+// names the program that is its worker.
 func (f *fields) means(b binding) bool {
 	return f.claimed[b.field] && (!isBoolean(b.field) || f.boolean(b.field)) && !(b.field == fieldFunction && f.claimed[fieldExec])
 }
@@ -135,7 +139,7 @@ func (f *fields) queueDocument() []byte {
 	}.Encode()
 }
 
-// number gives a field that is a whole number; 0 if it was not given.
+// number returns the value of a whole number field, or 0 if it was not given.
 func (f *fields) number(name string) int {
 	value, given := f.values[name]
 	if !given {
@@ -148,7 +152,7 @@ func (f *fields) number(name string) int {
 	return int(n)
 }
 
-// boolean gives a field that is true or false; false if it was not given.
+// boolean returns the value of a boolean field, or false if it was not given.
 func (f *fields) boolean(name string) bool {
 	switch value := f.values[name]; value {
 	case "", "false":
@@ -163,5 +167,5 @@ func (f *fields) boolean(name string) bool {
 	return false
 }
 
-// orElse follows the advice to give a module.
+// orElse is appended to messages that ask for a module.
 const orElse = "; or bind the prefix to servers by upstream, to a directory by static, or to workers by function or queue"

@@ -53,7 +53,7 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
 	return h.answerDeployed(w, r, d, result)
 }
 
-// module gives the bytes of the module, from the request or from its source.
+// module returns the module's bytes, from the request or from its source.
 func (h *Handler) module(ctx context.Context, req *addRequest) ([]byte, error) {
 	if req.source == nil {
 		return req.module, nil
@@ -61,7 +61,7 @@ func (h *Handler) module(ctx context.Context, req *addRequest) ([]byte, error) {
 	return h.fetch(ctx, *req.source)
 }
 
-// fetch gets a module from its source.
+// fetch fetches a module from its source.
 func (h *Handler) fetch(ctx context.Context, source fetch.Source) ([]byte, error) {
 	module, err := h.fetcher.Fetch(ctx, source)
 	var failed *fetch.Error
@@ -80,7 +80,7 @@ func (h *Handler) fetch(ctx context.Context, source fetch.Source) ([]byte, error
 	return nil, problem.New(kind, failed.Detail+advice).WithCause(err)
 }
 
-// answerDeployed answers with the service, and with what the deploy has changed of it.
+// answerDeployed answers with the service and the changes made by the deploy.
 func (h *Handler) answerDeployed(w http.ResponseWriter, r *http.Request, d Deployer, result deploy.Result) error {
 	status := http.StatusOK
 	if result.Created {
@@ -92,7 +92,7 @@ func (h *Handler) answerDeployed(w http.ResponseWriter, r *http.Request, d Deplo
 	return h.answer(w, status, view)
 }
 
-// locationOf is where a service can be inspected.
+// locationOf returns the path at which a service can be inspected.
 func locationOf(bound registry.Prefix) string {
 	prefix, match := splitKey(bound)
 	location := "/services/inspect?prefix=" + url.QueryEscape(prefix)
@@ -138,7 +138,7 @@ func (h *Handler) rollback(w http.ResponseWriter, r *http.Request) error {
 	return h.answerDeployed(w, r, d, result)
 }
 
-// rollback goes to the version before the current one where generation is 0.
+// rollback rolls back to the given generation, or to the previous version if generation is 0.
 func rollback(ctx context.Context, d Deployer, prefix registry.Prefix, generation registry.Generation) (deploy.Result, error) {
 	if generation == 0 {
 		return d.Rollback(ctx, prefix)
@@ -146,7 +146,7 @@ func rollback(ctx context.Context, d Deployer, prefix registry.Prefix, generatio
 	return d.RollbackTo(ctx, prefix, generation)
 }
 
-// generation gives the generation, 0 if none was given.
+// generation returns the generation, or 0 if none was given.
 func (f *fields) generation() registry.Generation {
 	value, given := f.values[fieldGeneration]
 	if !given {
@@ -159,7 +159,7 @@ func (f *fields) generation() registry.Generation {
 	return registry.Generation(n)
 }
 
-// bodilessFields takes the query as the fields of a request that has no body.
+// bodilessFields returns the query fields of a request that must not have a body.
 func bodilessFields(r *http.Request, known ...string) *fields {
 	f := queryFields(r, known...)
 	if r.ContentLength != 0 {

@@ -16,11 +16,11 @@ import (
 	"github.com/vespo-dev/vespo/services/static"
 )
 
-// fact is one thing that a version says of a service, in the form in which it is shown.
+// fact is one property of a version, in the form in which it is shown.
 type fact struct {
 	text   string
-	secret map[string]string // instead of text: only the names are shown
-	hidden string            // instead of text: nothing is shown, as it may hold secrets
+	secret map[string]string // replaces text; only the names are shown
+	hidden string            // replaces text; never shown, as it may hold secrets
 }
 
 func (x fact) empty() bool { return x.text == "" && len(x.secret) == 0 && x.hidden == "" }
@@ -29,7 +29,7 @@ func (x fact) equal(y fact) bool {
 	return x.text == y.text && x.hidden == y.hidden && maps.Equal(x.secret, y.secret)
 }
 
-// changesOf describes what a deploy has changed of a service, and which options have stayed; a line each.
+// changesOf describes what a deploy has changed and which options it has kept, one per line.
 func changesOf(ctx context.Context, result deploy.Result, blob blobReader) (changes, kept []string) {
 	if result.Created {
 		return nil, nil
@@ -49,7 +49,7 @@ func changesOf(ctx context.Context, result deploy.Result, blob blobReader) (chan
 	return changes, kept
 }
 
-// shown is the fact behind its name.
+// shown returns the text that follows the name of the fact.
 func (x fact) shown() string {
 	switch {
 	case x.text != "":
@@ -106,7 +106,7 @@ func pairChanges(x, y map[string]string) string {
 	return strings.Join(changes, ", ")
 }
 
-// factNames are the names of all facts, in the order in which they are shown.
+// factNames returns the names of all facts, in display order.
 func factNames() []string {
 	names := []string{"kind", fieldModule}
 	for _, name := range append([]string{fieldTimeout, fieldUse, fieldUseConfig, fieldMemory, fieldIsolation, fieldCGIArgs, fieldAllow, fieldConfig, fieldMount}, bindingFields()...) {
@@ -138,7 +138,7 @@ func factsOf(ctx context.Context, v registry.Version, blob blobReader) map[strin
 	}
 	document, err := blob(ctx, v.Digest)
 	if err != nil {
-		return facts // it has been collected since: the deploy is done, and says less of itself
+		return facts // collected since: the deploy is done, and its answer lacks these facts
 	}
 	members, err := decode(document)
 	if err != nil {
@@ -155,8 +155,8 @@ func factsOf(ctx context.Context, v registry.Version, blob blobReader) map[strin
 	return facts
 }
 
-// documentFields returns what turns the document of a kind into the fields that describe it; nil for modules. What is not
-// given has no entry.
+// documentFields returns a decoder from the document of a kind to its fields, or nil for modules. Fields with
+// their default have no entry.
 func documentFields(kind string) func([]byte) (map[string][]string, error) {
 	one := func(m map[string][]string, name, value string) {
 		if value != "" && value != "0" && value != "false" {
@@ -212,7 +212,7 @@ func withoutEmpty(m map[string][]string) map[string][]string {
 	return m
 }
 
-// sizeText writes a size as it is read; none is empty.
+// sizeText formats a size so that it can be parsed again. Zero is empty.
 func sizeText(bytes int64) string {
 	switch {
 	case bytes == 0:
@@ -241,7 +241,7 @@ func digestsText(digests []registry.Digest) string {
 	return strings.Join(texts, ", ")
 }
 
-// shortDigest is enough of a digest to tell versions apart.
+// shortDigest returns a prefix of d that is long enough to distinguish versions.
 func shortDigest(d registry.Digest) string {
 	const scheme, digits = len("sha256:"), 12
 	return string(d[:min(len(d), scheme+digits)])

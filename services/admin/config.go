@@ -10,7 +10,8 @@ import (
 	"github.com/vespo-dev/vespo/services/deploy"
 )
 
-// Deployer is what carries the requests out: *deploy.Deployer. Errors that are or wrap a *problem.Problem are told to the client.
+// Deployer carries out the requests; *deploy.Deployer implements it. Errors that are or wrap a
+// *problem.Problem are sent to the client.
 type Deployer interface {
 	Ready() bool
 	Progress() (done, total int)
@@ -23,24 +24,25 @@ type Deployer interface {
 	RollbackTo(context.Context, registry.Prefix, registry.Generation) (deploy.Result, error)
 }
 
-// Config is what a Handler is made of. A zero field takes its default; none may be negative.
+// Config configures a Handler. A zero field takes its default; none may be negative.
 type Config struct {
-	Kind  string // of the services that are modules; default "wasm"
-	Token string // that who manages must know; default none: only this machine manages
+	Kind  string // of services that are modules; default "wasm"
+	Token string // required from callers; default none: only local processes may manage
 
 	MaxModuleBytes int64         // default 64 MiB
-	StallTimeout   time.Duration // of an upload without a byte; default 15 s
-	MinUploadRate  int64         // bytes a second that an upload must reach beyond the first StallTimeout; default 1024
-	WriteTimeout   time.Duration // for an answer, from its first byte; default 30 s
+	StallTimeout   time.Duration // time without a byte before an upload fails; default 15 s
+	MinUploadRate  int64         // bytes per second required of an upload after the first StallTimeout; default 1024
+	WriteTimeout   time.Duration // of a response, from its first byte; default 30 s
 
 	FetchTimeout        time.Duration // of a source; default 30 s
-	AllowPrivateSources bool          // fetch from the own machine and from private networks too
+	AllowPrivateSources bool          // also fetch from this machine and from private networks
 
-	// Dropped returns the number of log and access records that were dropped since the start; nil: none ever is.
+	// Dropped returns the number of log and access records dropped since the start. Nil means that none ever
+	// are.
 	Dropped func() int64
 
-	MaxReads   int // list, inspect under way at a time; default 16
-	MaxChanges int // add, remove, rollback under way at a time, each with up to MaxModuleBytes; default 8
+	MaxReads   int // concurrent list and inspect requests; default 16
+	MaxChanges int // concurrent add, remove and rollback requests, each with up to MaxModuleBytes; default 8
 }
 
 func (c Config) withDefaults() Config {

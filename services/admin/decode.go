@@ -13,46 +13,47 @@ import (
 )
 
 const (
-	// formOverheadBytes is what a multipart body may hold beside the module, and middleware of the same size in all.
+	// formOverheadBytes is the maximum size of a multipart body without the modules. The middleware together
+	// may be as large as the module.
 	formOverheadBytes = 64 << 10
-	// maxJSONBytes bounds a JSON body, which names a module and holds none.
+	// maxJSONBytes bounds a JSON body, which refers to modules but contains none.
 	maxJSONBytes = 64 << 10
-	// firstBufferBytes is what a declared length alone can make the server set aside.
+	// firstBufferBytes bounds the memory allocated for a declared length before any byte has arrived.
 	firstBufferBytes = 1 << 20
 )
 
-// acceptedTypes is told to those who sent something else.
+// acceptedTypes ends the message for unsupported types.
 const acceptedTypes = "application/wasm or application/octet-stream (the module, with ?prefix=NAME), " +
 	"multipart/form-data (prefix and module, upstream, static or function) or application/json (prefix and source, upstream, static or function)"
 
-// typeRaw is the media type of bytes of which nothing is said.
+// typeRaw is the media type of unspecified bytes.
 const typeRaw = "application/octet-stream"
 
 const emptyModule = "the module is empty: send the bytes of a WebAssembly module"
 
-// addRequest is a decoded request to add a service. Nothing is known of the module or document yet.
+// addRequest is a decoded request to add a service. Its module or document is not validated yet.
 type addRequest struct {
 	prefix  registry.Prefix
 	options registry.Options
 	kind    string        // empty for a module
-	module  []byte        // or the document of another kind; nil if it is at source
-	source  *fetch.Source // nil if module is there
-	use     []useRequest  // the middleware, the outermost first
-	reset   bool          // options that are not given have their defaults, whatever the current version has
-	fields  *fields       // as they were given
+	module  []byte        // or the document of another kind; nil if source is set
+	source  *fetch.Source // nil if module is set
+	use     []useRequest  // the middleware, outermost first
+	reset   bool          // options that were not given take their defaults, not the current version's values
+	fields  *fields       // as received
 }
 
-// newAddRequest takes what all forms have in the same fields.
+// newAddRequest decodes the fields that all forms of the request share.
 func newAddRequest(f *fields) *addRequest {
 	f.dropEmptyLists()
 	f.applyUnset()
 	return &addRequest{prefix: f.prefix(), options: f.options(), use: f.use(), reset: f.boolean(fieldReset), fields: f}
 }
 
-// bound tells whether the prefix is bound to something else than a module.
+// bound reports whether the prefix is bound to something other than a module.
 func (r *addRequest) bound() bool { return r.kind != "" && r.kind != moduleFunction }
 
-// decoder reads the three forms of an add request; it touches nothing but the request's body.
+// decoder reads the three forms of an add request. It uses only the request's body and headers.
 type decoder struct {
 	maxModuleBytes int64 // immutable
 	pace           pace  // immutable
@@ -85,11 +86,11 @@ func (d *decoder) decode(w http.ResponseWriter, r *http.Request) (*addRequest, e
 	return read(r, body)
 }
 
-// mediaTypeOf gives the media type of the body in lower case.
+// mediaTypeOf returns the lower-case media type of the body and its parameters.
 func mediaTypeOf(r *http.Request) (string, map[string]string, error) {
 	given := r.Header.Values("Content-Type")
 	if len(given) == 0 && r.ContentLength == 0 {
-		return typeRaw, nil, nil // a query can say all that is to be said of what is not a module
+		return typeRaw, nil, nil // a query alone can describe a service without a module
 	}
 	if len(given) == 0 {
 		return "", nil, problem.New(problem.UnsupportedMediaType, "the Content-Type is missing: send "+acceptedTypes)
@@ -120,7 +121,7 @@ func tooLarge(sizeBytes, limitBytes int64) error {
 	return problem.Newf(problem.BodyTooLarge, "the body has %d bytes, and at most %d are taken; nothing was changed", sizeBytes, limitBytes)
 }
 
-// decodeRaw takes the body as the module and the rest from the query.
+// decodeRaw reads the module from the body and all else from the query.
 func (d *decoder) decodeRaw(r *http.Request, body *pacedBody) (*addRequest, error) {
 	f := queryFields(r, changeFields(fieldPrefix)...)
 	req := newAddRequest(f)
@@ -148,7 +149,8 @@ func (d *decoder) decodeRaw(r *http.Request, body *pacedBody) (*addRequest, erro
 	return req, f.err()
 }
 
-// readModule reads all of r, which is bounded. The declared length is not trusted further than it is cheap.
+// readModule reads all of r, which the caller has bounded. declaredBytes is a hint that allocates at most
+// firstBufferBytes.
 func readModule(r io.Reader, declaredBytes int64) ([]byte, error) {
 	var buf bytes.Buffer
 	buf.Grow(int(min(max(declaredBytes, 0)+bytes.MinRead, firstBufferBytes)))
@@ -158,7 +160,7 @@ func readModule(r io.Reader, declaredBytes int64) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// refuseQuery is for the forms that say everything in the body.
+// refuseQuery reports a violation if there is a query. It is for forms that have all fields in the body.
 func (f *fields) refuseQuery(r *http.Request) {
 	if r.URL.RawQuery != "" {
 		f.violatef("the query is not empty: with this Content-Type, all fields belong into the body")

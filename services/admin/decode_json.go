@@ -13,7 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/services/fetch"
 )
 
-// decodeJSON takes Frenezulo's form: a JSON object with a prefix and the address of the module.
+// decodeJSON reads Frenezulo's form: a JSON object with a prefix and the address of the module.
 func (d *decoder) decodeJSON(r *http.Request, body *pacedBody) (*addRequest, error) {
 	text, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -32,9 +32,9 @@ func (d *decoder) decodeJSON(r *http.Request, body *pacedBody) (*addRequest, err
 	return req, f.err()
 }
 
-// addJSON takes the members of a JSON object. It reports whether text is one: if not, nothing can be said about members.
+// addJSON adds the members of a JSON object. It returns false if text is not one and its members are unknown.
 func (f *fields) addJSON(text []byte) bool {
-	text = bytes.TrimPrefix(text, []byte("\ufeff")) // with which some editors and shells begin
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors and shells write a byte order mark
 	if len(bytes.TrimSpace(text)) == 0 {
 		f.violatef(`the body is empty: send a JSON object such as {"prefix": "hello", "source": "https://example.com/hello.wasm"}`)
 		return false
@@ -43,7 +43,7 @@ func (f *fields) addJSON(text []byte) bool {
 		f.violatef("the JSON is not valid UTF-8")
 		return false
 	}
-	// Checks the whole text: nesting is bounded by the package, and what follows the object is an error.
+	// This checks the whole text: the package bounds the nesting, and anything after the object is an error.
 	var whole json.RawMessage
 	if err := json.Unmarshal(text, &whole); err != nil {
 		f.malformedJSON(err)
@@ -78,7 +78,8 @@ func (f *fields) malformedJSON(err error) {
 	f.violatef("the JSON is malformed")
 }
 
-// addMember takes one member. What is a number, and what is true or false, may be that; all else is a string.
+// addMember adds one member. Number and boolean fields may also be JSON numbers and booleans; all others must
+// be strings.
 func (f *fields) addMember(name string, value json.RawMessage) {
 	if f.claimed[name] && isList(name) {
 		f.violatef("%s %s is given more than once", f.noun, name)
@@ -107,7 +108,7 @@ func (f *fields) addMember(name string, value json.RawMessage) {
 	}
 }
 
-// addListMember takes an array or an object of strings.
+// addListMember adds the values of an array or an object of strings.
 func (f *fields) addListMember(name string, value json.RawMessage) {
 	var list []string
 	var object map[string]string
@@ -125,7 +126,7 @@ func (f *fields) addListMember(name string, value json.RawMessage) {
 	}
 }
 
-// source gives the address of the module, nil if none is given.
+// source returns the address of the module, or nil if none was given.
 func (f *fields) source() *fetch.Source {
 	value, given := f.values[fieldSource]
 	if !given {

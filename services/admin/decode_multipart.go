@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	maxParts      = 400     // of a form, unknown ones included
-	maxFieldBytes = 4 << 10 // of a field that is not the module
+	maxParts      = 400     // of a form, including unknown ones
+	maxFieldBytes = 4 << 10 // of a field other than the module
 )
 
-// multipartDecoder takes the fields and the module from the parts of a form, in any order.
+// multipartDecoder returns a decoder of forms, whose parts hold the fields and the module in any order.
 func (d *decoder) multipartDecoder(boundary string) func(*http.Request, *pacedBody) (*addRequest, error) {
 	return func(r *http.Request, body *pacedBody) (*addRequest, error) {
 		f := newFields("form field", changeFields(fieldPrefix, fieldModule)...)
@@ -42,11 +42,11 @@ func (d *decoder) multipartDecoder(boundary string) func(*http.Request, *pacedBo
 	}
 }
 
-// readParts reads the whole form into f and gives the module.
+// readParts reads the whole form into f and returns the module.
 func (d *decoder) readParts(parts *multipart.Reader, f *fields, body *pacedBody) (module []byte, err error) {
 	for count := 0; ; count++ {
 		part, err := parts.NextRawPart()
-		if err == io.EOF { // the end of the form; a wrapped EOF is a form without its end
+		if err == io.EOF { // the end of the form; a wrapped EOF is a truncated form
 			return module, nil
 		}
 		if err != nil {
@@ -66,7 +66,7 @@ func (d *decoder) readParts(parts *multipart.Reader, f *fields, body *pacedBody)
 	}
 }
 
-// readPart reads one part into f; the content comes back if it is the module's.
+// readPart reads one part into f. It returns the content if the part is the module.
 func (d *decoder) readPart(part *multipart.Part, f *fields) ([]byte, error) {
 	name := part.FormName()
 	if name == "" {
@@ -98,7 +98,7 @@ func (d *decoder) readPart(part *multipart.Part, f *fields) ([]byte, error) {
 	return nil, err
 }
 
-// formProblem tells the transport's errors from those of the form.
+// formProblem distinguishes transport errors from malformed forms.
 func formProblem(err error, body *pacedBody) error {
 	p := bodyProblem(err, body)
 	var told *problem.Problem

@@ -6,18 +6,19 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// Description is a service as fields describe it, in a request or elsewhere.
+// Description is a service as described by the fields of a request or of a file.
 type Description struct {
 	Prefix   registry.Prefix
 	Options  registry.Options
 	Kind     string   // empty for a module that serves requests
-	Document []byte   // of a kind that has no module; else nil
-	Use      []string // as the field use has it; what it means is the caller's to say
-	Module   string   // as the field module has it, empty beside a document; what it means is the caller's to say
+	Document []byte   // of a kind without a module; else nil
+	Use      []string // values of the field use; the caller interprets them
+	Module   string   // value of the field module, empty with a document; the caller interprets it
 }
 
-// Describe reads a JSON object that has the fields of a request to add a service, with module as a string. So whatever else describes
-// services has the same fields, and takes new kinds as soon as requests do. The noun is what a field is called in the violations.
+// Describe reads a JSON object with the fields of a request to add a service, and module as a string. All
+// callers thereby support the same fields and kinds as the API. noun is the word for a field in the
+// violations.
 func Describe(noun string, object []byte) (Description, []string) {
 	f := newFields(noun, optionFields(fieldPrefix, fieldModule)...)
 	if !f.addJSON(object) {

@@ -18,7 +18,7 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// Names of what a request may say about a service.
+// Names of the fields of a request.
 const (
 	fieldPrefix    = "prefix"
 	fieldMatch     = "match"
@@ -35,12 +35,13 @@ const (
 	fieldSource    = "source"
 )
 
-// optionFields are what an add request can say in all of its forms, and others.
+// optionFields returns others and the fields that all forms of an add request accept.
 func optionFields(others ...string) []string {
 	return append(append(others, fieldMemory, fieldTimeout, fieldIsolation, fieldCGIArgs, fieldAllow, fieldConfig, fieldMount, fieldMatch, fieldUse, fieldUseConfig), bindingFields()...)
 }
 
-// isList tells whether a field may be given more than once: it is an array in JSON, or an object if isPairs says so too.
+// isList reports whether a field may be given more than once. In JSON it is an array, or an object if isPairs
+// holds.
 func isList(name string) bool {
 	return isPairs(name) || name == fieldAllow || name == fieldUse || name == fieldUnset || name == fieldUpstream || name == fieldRequestHeader || name == fieldResponseHeader || name == fieldExecArg
 }
@@ -61,19 +62,19 @@ func isNumber(name string) bool {
 	return name == fieldRuntimePort || name == fieldLoops || name == fieldProcesses || name == fieldDepth
 }
 
-// maxViolations bounds the answer to a request that is all wrong.
+// maxViolations bounds the answer to a request with many errors.
 const maxViolations = 20
 
-// fields collects what a request says, and everything that is wrong with it.
+// fields collects the fields of a request and their violations.
 type fields struct {
-	noun       string              // what a field is called in this form of a request, for messages
-	known      []string            // the names this request may use
+	noun       string              // word for a field in messages
+	known      []string            // names that this request may use
 	claimed    map[string]bool     // names that were given
-	values     map[string]string   // by name; a claimed field whose value was refused has none
-	lists      map[string][]string // the same for fields that may be given more than once
+	values     map[string]string   // by name; a claimed field with a refused value has none
+	lists      map[string][]string // like values, for fields that may be given more than once
 	uploads    map[int][]byte      // modules among the values of use, by index
 	violations []string            // at most maxViolations
-	more       int                 // violations beyond these
+	more       int                 // number of further violations
 }
 
 func newFields(noun string, known ...string) *fields {
@@ -81,7 +82,7 @@ func newFields(noun string, known ...string) *fields {
 		lists: make(map[string][]string)}
 }
 
-// queryFields takes the query of r as the fields.
+// queryFields returns the query parameters of r as fields.
 func queryFields(r *http.Request, known ...string) *fields {
 	f := newFields("query parameter", known...)
 	query, err := url.ParseQuery(r.URL.RawQuery)
@@ -96,7 +97,7 @@ func queryFields(r *http.Request, known ...string) *fields {
 	return f
 }
 
-// claim notes that the request has the field, and reports whether its value is wanted.
+// claim records that the request has the field. It reports whether to read its value.
 func (f *fields) claim(name string) bool {
 	switch {
 	case !slices.Contains(f.known, name):
@@ -110,14 +111,14 @@ func (f *fields) claim(name string) bool {
 	return true
 }
 
-// add takes a field with its value.
+// add adds a field with its value.
 func (f *fields) add(name, value string) {
 	if f.claim(name) {
 		f.set(name, value)
 	}
 }
 
-// set takes the value of a field that was claimed.
+// set sets the value of a claimed field.
 func (f *fields) set(name, value string) {
 	if isList(name) {
 		f.lists[name] = append(f.lists[name], value)
@@ -126,7 +127,7 @@ func (f *fields) set(name, value string) {
 	f.values[name] = value
 }
 
-// missing notes that a field has no value, unless that was complained about already.
+// missing reports a violation if the field was not given.
 func (f *fields) missing(name, advice string) {
 	if !f.claimed[name] {
 		f.violatef("%s %s is missing: %s", f.noun, name, advice)
@@ -150,7 +151,7 @@ func (f *fields) violatef(format string, args ...any) {
 	}
 }
 
-// prefix gives what the service is bound to: the prefix, which every request with fields must have, with the match.
+// prefix returns the route key: the prefix, which is required, and the optional match.
 func (f *fields) prefix() registry.Prefix {
 	value, given := f.values[fieldPrefix]
 	if !given {
@@ -177,7 +178,7 @@ func (f *fields) prefix() registry.Prefix {
 	return registry.Prefix(key.String())
 }
 
-// options gives what was asked for beside the prefix; what was not is zero.
+// options returns the requested options. Options that were not given are zero.
 func (f *fields) options() registry.Options {
 	var o registry.Options
 	if value, given := f.values[fieldMemory]; given {
@@ -200,7 +201,7 @@ func (f *fields) options() registry.Options {
 	return o
 }
 
-// pairs gives a field whose values are pairs; nil if there is none. The second of a pair may be a secret: no message repeats it.
+// pairs returns a field of pairs, or nil if it has none. Values may be secrets: no message repeats them.
 func (f *fields) pairs(field, form string) (pairs map[string]string) {
 	for _, pair := range f.lists[field] {
 		name, value, ok := strings.Cut(pair, "=")
@@ -246,7 +247,7 @@ func (f *fields) timeout(value string) time.Duration {
 	return 0
 }
 
-// err gives all violations as one problem, nil if there are none.
+// err returns all violations as one problem, or nil.
 func (f *fields) err() error {
 	if len(f.violations) == 0 {
 		return nil

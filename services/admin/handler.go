@@ -19,7 +19,8 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/access"
 )
 
-// Handler answers the management API. Make it with New, give it its Deployer with Attach. It is safe for concurrent use.
+// Handler serves the management API. Create it with New and call Attach with its Deployer. It is safe for
+// concurrent use.
 type Handler struct {
 	cfg       Config              // immutable
 	access    *access.Guard       // immutable
@@ -31,19 +32,19 @@ type Handler struct {
 	leaving  atomic.Bool                // set by Leave
 }
 
-// attachment holds a Deployer for an atomic pointer.
+// attachment wraps a Deployer for an atomic pointer.
 type attachment struct{ Deployer }
 
-// endpoint is what a path leads to.
+// endpoint serves one path.
 type endpoint struct {
 	methods []string
-	open    bool    // answered to everybody
-	limiter limiter // nil: not limited
+	open    bool    // requires no right
+	limiter limiter // nil: unlimited
 	serve   func(http.ResponseWriter, *http.Request) error
 }
 
-// New returns a handler that answers "not ready" to everything but health, until Attach: the router wants its management handler when it
-// is made, and the Deployer wants the router.
+// New returns a Handler. Until Attach is called it answers everything but health with "not ready". The
+// Deployer comes later because it needs the router, and the router needs its management handler.
 func New(cfg Config) *Handler {
 	cfg = cfg.withDefaults()
 	h := &Handler{
@@ -59,13 +60,14 @@ func New(cfg Config) *Handler {
 	return h
 }
 
-// Attach gives the handler what carries the requests out. To be called once.
+// Attach sets the Deployer. It must be called once.
 func (h *Handler) Attach(d Deployer) { h.attached.Store(&attachment{d}) }
 
-// Leave makes the server not ready: load balancers shall send it no more requests. All else is answered as before.
+// Leave makes the server not ready, so that load balancers stop sending requests. Other endpoints except list
+// are not affected.
 func (h *Handler) Leave() { h.leaving.Store(true) }
 
-// deployer is what was attached; before, the error is the problem to answer with.
+// deployer returns the attached Deployer. Without one, it returns a problem.
 func (h *Handler) deployer() (Deployer, error) {
 	if a := h.attached.Load(); a != nil {
 		return a.Deployer, nil
@@ -104,15 +106,15 @@ func (h *Handler) routes() map[string]endpoint {
 	}
 }
 
-// ServeHTTP is Serve without an access record.
+// ServeHTTP serves the request without an access record.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = h.Serve(w, r, &accesslog.Record{})
 }
 
-// Serve implements router.Handler: the record lends the answer its request id and takes what became of the request.
-// Failures are answered here; the error is nil but where nobody is left to be answered.
+// Serve implements router.Handler. It takes the request id from rec and records the outcome there. Failures
+// are answered here; Serve returns an error only if the client is gone.
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
-	body := r.Body // which a decoder replaces
+	body := r.Body // a decoder replaces r.Body
 	err := h.serve(w, r)
 	switch {
 	case err == nil:
@@ -167,22 +169,22 @@ func (h *Handler) answer(w http.ResponseWriter, status int, v any) error {
 	header.Set("Content-Length", strconv.Itoa(body.Len()))
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Content-Security-Policy", "sandbox; default-src 'none'; frame-ancestors 'none'") // no page of a service reads it from a tab
+	header.Set("Content-Security-Policy", "sandbox; default-src 'none'; frame-ancestors 'none'") // a service's page cannot read it from a tab that it opened
 	h.boundAnswer(w)
 	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // who would be told of an error is gone
+	_, _ = w.Write(body.Bytes()) // on an error the client is gone
 	return nil
 }
 
-// unhurried lifts the server's deadlines from a request that may take longer than one for a page: a deadline for reading that
-// passes while a module is compiled would look like the client's leaving. The change has bounds of its own.
+// unhurried removes the server's deadlines from a request that may take long. A read deadline that passes
+// while a module is compiled would look as if the client had disconnected. The change has its own bounds.
 func unhurried(w http.ResponseWriter) {
-	rc := http.NewResponseController(w) // errors: where there are no deadlines, there is none to lift
+	rc := http.NewResponseController(w) // errors mean that deadlines are not supported, so none are set
 	_ = rc.SetReadDeadline(time.Time{})
 	_ = rc.SetWriteDeadline(time.Time{})
 }
 
-// boundAnswer gives the client WriteTimeout to take the answer.
+// boundAnswer sets the write deadline of the response to WriteTimeout.
 func (h *Handler) boundAnswer(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.cfg.WriteTimeout))
 }

@@ -10,18 +10,18 @@ import (
 	"github.com/vespo-dev/vespo/services/static"
 )
 
-// Names of what a request says of the options that it does not give.
+// Names of the fields that control options that were not given.
 const (
 	fieldReset = "reset" // true or false
 	fieldUnset = "unset" // names of options; may be given more than once
 )
 
-// changeFields are the fields of a request that changes a service, in all of its forms.
+// changeFields returns the fields that all forms of a changing request accept, and others.
 func changeFields(others ...string) []string {
 	return append(optionFields(others...), fieldReset, fieldUnset)
 }
 
-// keptOption is an option that every kind of service has under the same name, though a kind may refuse it.
+// keptOption is an option with the same name in every kind of service. A kind may refuse it.
 type keptOption struct {
 	field  string
 	common bool // kept when the kind changes
@@ -42,7 +42,7 @@ func keptOptions() []keptOption {
 	}
 }
 
-// applyUnset takes the options that the request unsets as given, without a value.
+// applyUnset marks the options named by unset as given, without a value.
 func (f *fields) applyUnset() {
 	allowed := unsettable()
 	for _, name := range f.lists[fieldUnset] {
@@ -60,7 +60,7 @@ func (f *fields) applyUnset() {
 	}
 }
 
-// dropEmptyLists takes a list whose only value is empty, as in ?use=, for an empty list.
+// dropEmptyLists turns lists with a single empty value, as in ?use=, into empty lists.
 func (f *fields) dropEmptyLists() {
 	for name, values := range f.lists {
 		_, uploaded := f.uploads[0]
@@ -70,7 +70,7 @@ func (f *fields) dropEmptyLists() {
 	}
 }
 
-// unsettable are the options that have a default.
+// unsettable returns the options that have a default.
 func unsettable() (names []string) {
 	for _, o := range keptOptions() {
 		names = append(names, o.field)
@@ -86,14 +86,14 @@ func unsettable() (names []string) {
 	return names
 }
 
-// blobReader reads what a version is made of.
+// blobReader reads a blob of a version.
 type blobReader func(context.Context, registry.Digest) ([]byte, error)
 
-// inherit completes the request by the options of the current version that it does not give. When the kind changes, options
-// that all kinds have are kept, and the others dropped.
+// inherit fills in options of the current version that the request does not give. When the kind changes, it
+// keeps only options that are common to all kinds.
 func (r *addRequest) inherit(ctx context.Context, kind string, current registry.Version, blob blobReader) error {
 	f := r.fields
-	var old map[string][]string // of the document; nil for a module
+	var old map[string][]string // fields of the document; nil for a module
 	if decode := documentFields(current.Kind); decode != nil {
 		document, err := blob(ctx, current.Digest)
 		if err == nil {
@@ -105,7 +105,7 @@ func (r *addRequest) inherit(ctx context.Context, kind string, current registry.
 	}
 	same := current.Kind == kind && (kind != function.KindName || (len(old[fieldExec]) > 0) == f.claimed[fieldExec])
 	for _, o := range keptOptions() {
-		keeps := same || o.common && (kind != static.KindName || o.field != fieldTimeout) // which files do not have
+		keeps := same || o.common && (kind != static.KindName || o.field != fieldTimeout) // static files have no timeout
 		if keeps && !f.claimed[o.field] {
 			o.copy(&r.options, &current.Options)
 		}
@@ -122,7 +122,7 @@ func (r *addRequest) inherit(ctx context.Context, kind string, current registry.
 	return f.err()
 }
 
-// overlay takes the values of old for the fields that were not given.
+// overlay sets the fields that were not given to their values in old.
 func (f *fields) overlay(names []string, old map[string][]string) {
 	for _, name := range names {
 		switch values := old[name]; {

@@ -6,16 +6,16 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// retryAfter is told to a client that finds all places taken.
+// retryAfter is sent to clients when the server is busy or not ready.
 const retryAfter = 2 * time.Second
 
-// limiter bounds how many requests of one sort are under way. It never waits: the router's admission and the Deployer's
-// claims and turns are the places that do.
+// limiter bounds concurrent requests of one kind. It never waits: the router's admission and the Deployer's
+// claims and turns do.
 type limiter chan struct{}
 
 func newLimiter(places int) limiter { return make(limiter, places) }
 
-// acquire takes a place, or tells that none is free. With nil, release must follow.
+// acquire takes a slot, or returns a problem if none is free. After nil, the caller must call release.
 func (l limiter) acquire() error {
 	select {
 	case l <- struct{}{}:

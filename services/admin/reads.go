@@ -47,7 +47,7 @@ func (h *Handler) inspect(w http.ResponseWriter, r *http.Request) error {
 	return h.answer(w, http.StatusOK, view)
 }
 
-// health says that the server answers, and how many records of its logs were dropped.
+// health answers that the server is up, and how many log records were dropped.
 func (h *Handler) health(w http.ResponseWriter, _ *http.Request) error {
 	view := healthView{State: "ok"}
 	if h.cfg.Dropped != nil {
@@ -56,7 +56,8 @@ func (h *Handler) health(w http.ResponseWriter, _ *http.Request) error {
 	return h.answer(w, http.StatusOK, view)
 }
 
-// ready reports whether all services, of the catalogue and of the configuration file, were prepared or have failed.
+// ready answers 200 if all services of the catalogue and of the configuration file are prepared or have
+// failed.
 func (h *Handler) ready(w http.ResponseWriter, _ *http.Request) error {
 	d, err := h.deployer()
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// strangerDrainBytes is what is read of a refused body from those who may not manage.
+// strangerDrainBytes is the maximum read from a refused body of a client without the right to manage.
 const strangerDrainBytes = 256 << 10
 
 // refuse answers with a problem.
@@ -18,7 +18,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, requestID strin
 		w.Header().Set("WWW-Authenticate", `Bearer realm="vespo"`)
 	}
 	if unread(r) {
-		w.Header().Set("Connection", "close") // or net/http reads the body before it sends the answer
+		w.Header().Set("Connection", "close") // else net/http reads the body before it sends the answer
 	}
 	h.boundAnswer(w)
 	h.boundLeftover(w, p)
@@ -39,8 +39,8 @@ func outcomeOf(p *problem.Problem) accesslog.Outcome {
 	return accesslog.OutcomeRefused
 }
 
-// boundLeftover bounds what net/http still reads of the request's body when the handler is done: a moment of patience, and none for
-// those who have stalled.
+// boundLeftover bounds the time net/http spends on the rest of the body after the handler returns:
+// StallTimeout, or none for a stalled client.
 func (h *Handler) boundLeftover(w http.ResponseWriter, p *problem.Problem) {
 	deadline := time.Now()
 	if p.Kind() != problem.RequestTimeout {
@@ -49,14 +49,15 @@ func (h *Handler) boundLeftover(w http.ResponseWriter, p *problem.Problem) {
 	_ = http.NewResponseController(w).SetReadDeadline(deadline)
 }
 
-// unread reports whether the client may still be sending a body that HTTP/1 has no other way to stop than closing the
-// connection. One that expects "100 Continue" has not begun.
+// unread reports whether the client may still be sending a body. HTTP/1 can stop it only by closing the
+// connection. A client that expects "100 Continue" has not begun.
 func unread(r *http.Request) bool {
 	return r.ContentLength != 0 && r.ProtoMajor == 1 && r.Header.Get("Expect") == ""
 }
 
-// drain reads what is left of a body after its refusal was sent. Many clients send all before they read, and closing the
-// connection on them would reset it before they see the answer. Strangers get less patience, and those who stalled none.
+// drain reads the rest of a body after its refusal was sent. Many clients send everything before they read;
+// closing the connection early would reset it before they see the answer. The limit is lower for clients
+// without the right to manage, and zero for stalled ones.
 func (h *Handler) drain(w http.ResponseWriter, body io.ReadCloser, p *problem.Problem) {
 	rc := http.NewResponseController(w)
 	limitBytes := h.cfg.MaxModuleBytes + formOverheadBytes
@@ -73,8 +74,8 @@ func (h *Handler) drain(w http.ResponseWriter, body io.ReadCloser, p *problem.Pr
 	_, _ = io.Copy(io.Discard, left)
 }
 
-// serverWriter gives the writer of the HTTP server itself: told by it that a body goes on beyond its limit, the server closes
-// its side of the connection first and leaves the client a moment to read.
+// serverWriter returns the HTTP server's own ResponseWriter. MaxBytesReader needs it to signal a body above the
+// limit. The server then closes its side of the connection first, so that the client has time to read.
 func serverWriter(w http.ResponseWriter) http.ResponseWriter {
 	for {
 		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })

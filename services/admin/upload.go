@@ -10,24 +10,24 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// pace is how slow an upload may be.
+// pace is the slowest acceptable upload.
 type pace struct {
-	stall          time.Duration // without a byte
-	bytesPerSecond int64         // on the average, beyond the first stall
+	stall          time.Duration // maximum time without a byte
+	bytesPerSecond int64         // minimum on average, after the first stall
 }
 
-// pacedBody reads a request body and moves the connection's read deadline along while bytes flow, so that an upload may take as
-// long as its size is worth, and one that stalls or trickles ends.
+// pacedBody reads a request body and extends the connection's read deadline while bytes arrive. The allowed
+// time grows with the size, and uploads that stall or trickle are aborted.
 type pacedBody struct {
 	io.ReadCloser
-	setDeadline func(time.Time) error // of the connection
+	setDeadline func(time.Time) error // sets the connection's read deadline
 	pace        pace
 	start       time.Time
 	received    int64
 }
 
-// newPacedBody paces the body of a request on the connection of rc. When it has been read, finish must be called, or the
-// connection closed.
+// newPacedBody paces the body of a request on the connection of rc. After reading it, call finish or close
+// the connection.
 func newPacedBody(body io.ReadCloser, rc *http.ResponseController, p pace) *pacedBody {
 	return &pacedBody{ReadCloser: body, setDeadline: rc.SetReadDeadline, pace: p, start: time.Now()}
 }
@@ -47,12 +47,13 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// finish takes the read deadline away: left alone, it would count as the client's leaving while its module is compiled.
+// finish removes the read deadline. If it passed while the module is compiled, the client would seem to have
+// disconnected.
 func (b *pacedBody) finish() {
 	_ = b.setDeadline(time.Time{})
 }
 
-// bodyProblem tells what ended the reading of a body. Errors that are none of the transport's come back as they are.
+// bodyProblem returns the problem for an error from reading a body.
 func bodyProblem(err error, b *pacedBody) error {
 	var tooLarge *http.MaxBytesError
 	switch {

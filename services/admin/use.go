@@ -12,13 +12,13 @@ import (
 	"github.com/vespo-dev/vespo/services/middleware"
 )
 
-// useRequest is one middleware of a request to add a service.
+// useRequest is one middleware of an add request.
 type useRequest struct {
-	module []byte        // nil if it is at source
-	source *fetch.Source // nil if module is there
+	module []byte        // nil if source is set
+	source *fetch.Source // nil if module is set
 }
 
-// use gives the middleware in the order of the request.
+// use returns the middleware in the order of the request.
 func (f *fields) use() (all []useRequest) {
 	values := f.lists[fieldUse]
 	if len(values) > middleware.MaxLength {
@@ -43,7 +43,7 @@ func (f *fields) use() (all []useRequest) {
 	return all
 }
 
-// readUse reads a part of a form that is the module of a middleware.
+// readUse reads the part of a form that holds a middleware module.
 func (d *decoder) readUse(part *multipart.Part, f *fields) error {
 	module, err := readModule(http.MaxBytesReader(nil, part, d.maxModuleBytes), 0)
 	if err != nil {
@@ -57,7 +57,7 @@ func (d *decoder) readUse(part *multipart.Part, f *fields) error {
 	return nil
 }
 
-// use gives the bytes of the middleware, from the request or from its sources.
+// use returns the middleware modules, from the request or fetched from their sources.
 func (h *Handler) use(ctx context.Context, req *addRequest) (modules [][]byte, err error) {
 	for i, u := range req.use {
 		module := u.module
@@ -71,7 +71,7 @@ func (h *Handler) use(ctx context.Context, req *addRequest) (modules [][]byte, e
 	return modules, nil
 }
 
-// inMiddleware tells which module could not be fetched.
+// inMiddleware adds the middleware's position to a fetch error.
 func inMiddleware(position int, err error) error {
 	var told *problem.Problem
 	if !errors.As(err, &told) {

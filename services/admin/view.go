@@ -13,12 +13,12 @@ import (
 	"github.com/vespo-dev/vespo/services/deploy"
 )
 
-// serviceView is the JSON form of a service. Its names are a public promise: see the package comment.
+// serviceView is the JSON form of a service. Its names are a stable API: see the package comment.
 type serviceView struct {
 	Prefix      string              `json:"prefix"`
 	Match       string              `json:"match,omitempty"`
-	Digest      registry.Digest     `json:"digest"`        // of all that the version is: see registry.Version.ContentDigest
-	Module      registry.Digest     `json:"module_digest"` // of the module, or the document of another kind
+	Digest      registry.Digest     `json:"digest"`        // of the whole version: see registry.Version.ContentDigest
+	Module      registry.Digest     `json:"module_digest"` // of the module or document
 	Generation  registry.Generation `json:"generation"`
 	Kind        string              `json:"kind"`
 	Origin      registry.Origin     `json:"origin,omitempty"`
@@ -30,10 +30,10 @@ type serviceView struct {
 	FreshReason string              `json:"fresh_reason,omitempty"`
 	Warnings    []string            `json:"warnings,omitempty"`
 	Allow       []string            `json:"allow,omitempty"`
-	Config      []string            `json:"config,omitempty"` // names alone: values may be secrets
+	Config      []string            `json:"config,omitempty"` // names only: values may be secrets
 	Mount       map[string]string   `json:"mount,omitempty"`
 	Use         []registry.Digest   `json:"use,omitempty"`
-	UseConfig   []string            `json:"use_config,omitempty"` // names alone
+	UseConfig   []string            `json:"use_config,omitempty"` // names only
 	Size        int64               `json:"size"`
 	Snapshot    int64               `json:"snapshot"`
 	State       string              `json:"state"`
@@ -45,11 +45,11 @@ type serviceView struct {
 	Deployed    time.Time           `json:"deployed"`
 	LastUsed    time.Time           `json:"last_used,omitzero"`
 	History     []versionView       `json:"history,omitempty"`
-	Changes     []string            `json:"changes,omitzero"` // nil but in the answer to a change of a service that there was
+	Changes     []string            `json:"changes,omitzero"` // nil unless the request changed an existing service
 	Kept        []string            `json:"kept,omitempty"`
 }
 
-// queueView is the JSON form of the requests that wait for workers.
+// queueView is the JSON form of the requests in a queue.
 type queueView struct {
 	Depth   int `json:"depth"`
 	Waiting int `json:"waiting"`
@@ -57,14 +57,14 @@ type queueView struct {
 	Damaged int `json:"damaged,omitempty"`
 }
 
-// retiringView is the JSON form of the earlier versions that still have requests.
+// retiringView is the JSON form of earlier versions that still have requests.
 type retiringView struct {
 	Versions int   `json:"versions"`
 	Requests int   `json:"requests"`
-	Snapshot int64 `json:"snapshot"` // bytes that they hold
+	Snapshot int64 `json:"snapshot"` // bytes
 }
 
-// versionView is the JSON form of a version that is not current any more.
+// versionView is the JSON form of an earlier version.
 type versionView struct {
 	Digest     registry.Digest     `json:"digest"`
 	Module     registry.Digest     `json:"module_digest"`
@@ -81,16 +81,16 @@ type versionView struct {
 // listView is the JSON form of all services.
 type listView struct {
 	Services []serviceView `json:"services"`
-	Starting *startView    `json:"starting,omitempty"` // nil once all are prepared
+	Starting *startView    `json:"starting,omitempty"` // nil once the server is ready
 }
 
-// startView is the JSON form of how far the start of the server has come.
+// startView is the JSON form of the progress of the server's start.
 type startView struct {
-	Done  int `json:"done"` // prepared, or failed
+	Done  int `json:"done"` // prepared or failed
 	Total int `json:"total"`
 }
 
-// stateView answers what has no more to tell than a state.
+// stateView is an answer that has only a state.
 type stateView struct {
 	Prefix string `json:"prefix,omitempty"`
 	Match  string `json:"match,omitempty"`
@@ -103,8 +103,8 @@ type healthView struct {
 	DroppedRecords int64  `json:"dropped_records,omitempty"`
 }
 
-// viewOf gives the view of a service without its history. A service that could not be prepared has no status beyond its state; what was
-// asked for stands in for it.
+// viewOf returns the view of a service without its history. A service that could not be prepared reports only
+// its state, so the requested memory and isolation are shown instead of the actual ones.
 func viewOf(service registry.Service, status services.Status) serviceView {
 	version := service.Current
 	prefix, match := splitKey(service.Prefix)
@@ -148,13 +148,13 @@ func viewOf(service registry.Service, status services.Status) serviceView {
 	return v
 }
 
-// splitKey gives the prefix and the match of what a service is bound to, which has one space between them.
+// splitKey splits a route key into prefix and match, which are separated by a space.
 func splitKey(bound registry.Prefix) (prefix, match string) {
 	prefix, match, _ = strings.Cut(string(bound), " ")
 	return prefix, match
 }
 
-// viewOfEntry adds why a service is unavailable, in words that are fit for a client.
+// viewOfEntry returns the view of an entry, with the reason if it is unavailable, in words fit for a client.
 func viewOfEntry(e deploy.Entry) serviceView {
 	v := viewOf(e.Service, e.Status)
 	if e.Problem != nil {
@@ -193,7 +193,7 @@ func historyOf(service registry.Service) []versionView {
 	return views
 }
 
-// durationText writes a duration as it is read; none is empty.
+// durationText formats a duration so that it can be parsed again. Zero is empty.
 func durationText(d time.Duration) string {
 	if d == 0 {
 		return ""
