@@ -8,11 +8,11 @@ import (
 	"github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 )
 
-// TinyGo's crypto/rand and its runtime draw from arc4random of wasi-libc: a generator in the guest's memory that is seeded
-// once, so that a snapshot makes it repeat itself in every request. The functions below take its place: the linker takes no
-// symbol from a library that the program defines. They draw from the host and keep nothing.
+// TinyGo's crypto/rand and runtime use arc4random of wasi-libc. That generator lives in the guest's memory and is seeded
+// once, so with a snapshot it would return the same bytes in every request. The functions below replace it: the linker
+// prefers symbols that the program defines over those of a library. They read from the host and keep no state.
 
-// arc4randomBuf fills size bytes at buf.
+// arc4randomBuf fills the size bytes at buf with random bytes.
 //
 //export arc4random_buf
 func arc4randomBuf(buf unsafe.Pointer, size uint) {

@@ -1,6 +1,6 @@
 // Package guest serves HTTP requests from WebAssembly.
 //
-// A guest registers one handler while it starts:
+// A guest is a program compiled to WebAssembly. It registers one handler in an init function:
 //
 //	package main
 //
@@ -15,24 +15,36 @@
 //
 //	func main() {}
 //
-// and is built as a reactor:
+// Build it as a reactor:
 //
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o hello.wasm .
 //
-// In such a module the host calls _initialize, which runs package initialisation: variables and init functions. It does not
-// run main, which the toolchain wants to see but nothing calls. Hence the registration in init.
+// The host initialises a reactor by calling its export _initialize, which runs package initialisation: variables and
+// init functions. It never calls main, but the toolchain requires one. Register the handler in init for this reason.
 //
 // # State
 //
-// Vespo takes a snapshot of the guest once it is initialised, and every request starts from that snapshot. Prepare in init
-// what all requests need (parse templates, fill tables): it is paid for once. What a request changes, also in package-level
-// variables, is gone when it ends. For pseudo-random numbers this has consequences that RANDOM.md is about.
+// Vespo takes a snapshot of the guest after initialisation. Every request starts from that snapshot. Prepare data that
+// all requests share in init, such as parsed templates and tables: the cost is paid once. Changes that a request
+// makes, including those to package-level variables, are discarded when the request ends.
+//
+// The snapshot also contains the state of pseudo-random generators. RANDOM.md lists the sources of random numbers that
+// are safe to use.
+//
+// # Concurrency
+//
+// A guest serves one request at a time. A [Request] and its [Response] may be used only by the handler's goroutine, and
+// only until the handler returns.
 //
 // # Hosts
 //
-// This package imports the http-wasm HTTP handler interface (https://http-wasm.io/http-handler-abi/) and WASI, so its guests
-// run in any host for that. What only Vespo has is in the package guest-sdk/vespo, and using that binds a guest to Vespo.
-// Package nethttp serves an [net/http.Handler]; package guesttest calls handlers in ordinary Go tests.
+// This package imports the http-wasm HTTP handler ABI (https://http-wasm.io/http-handler-abi/) and WASI. A guest that
+// uses no other package of the SDK than this one and nethttp runs in every host that implements both.
 //
-// A guest serves one request at a time. Request and Response belong to the handler's goroutine and end with its return.
+// The related packages are:
+//
+//   - nethttp serves an [net/http.Handler].
+//   - vespo provides the mount prefix, settings and outbound requests. It requires Vespo as the host.
+//   - vespo/vespohttp is the adapter between vespo and net/http.
+//   - guesttest calls handlers in ordinary Go tests.
 package guest

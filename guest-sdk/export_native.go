@@ -4,7 +4,7 @@ package guest
 
 import "github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 
-// Outside of WebAssembly requests come from package guesttest.
+// Outside WebAssembly, package guesttest makes the requests.
 func init() {
 	abi.Entry = func(handler any) {
 		h, ok := handler.(Handler)

@@ -2,7 +2,8 @@
 
 package guest
 
-// handleRequest is called by the host for each request. Result 0: the request is answered, no next handler shall be called; 1: it shall.
+// handleRequest is called by the host for each request. It returns 1 if the host has to call the next handler, and 0 if
+// the request is answered.
 //
 //go:wasmexport handle_request
 func handleRequest() uint64 {
@@ -13,19 +14,20 @@ func handleRequest() uint64 {
 	return 0
 }
 
-// handleResponse is called after a next handler. Hosts want to see it exported.
+// handleResponse is called by the host after the next handler. Hosts require the export even if it is not used.
 //
 //go:wasmexport handle_response
 func handleResponse(context, isError uint32) { serveResponse(isError != 0) }
 
 // Flags of randomSources.
 const (
-	secretsFromHost  = 1 // crypto/rand draws from the host in each request
-	generatorsSeeded = 2 // the generator of math/rand is seeded anew for each request
+	secretsFromHost  = 1 // crypto/rand reads from the host
+	generatorsSeeded = 2 // the generator of math/rand is reseeded for each request
 )
 
-// randomSources tells the host, once after the initialisation, which random numbers a snapshot does not repeat. A host that
-// keeps snapshots gives other guests that draw random numbers while they are initialised a new instance for each request.
+// randomSources returns the kinds of random numbers that a snapshot does not repeat. The host calls it once, after
+// initialisation. A guest without this export that draws random numbers during initialisation gets a new instance for
+// each request instead of a snapshot.
 //
 //go:wasmexport vespo_random
 func randomSources() uint32 {

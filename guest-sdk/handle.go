@@ -6,11 +6,17 @@ import (
 	"github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 )
 
-// Handler serves one request.
+// A Handler responds to one request. It writes the header and body of the response to w; r is the request.
+//
+// The response is complete when the handler returns. Neither w nor r may be used after that.
+//
+// If the handler panics, the message and stack go to the service's log and the host discards the guest's instance. The
+// client gets status 500, or a closed connection if part of the body was sent. Use [ErrAbort] to panic without a log
+// message.
 type Handler = func(w *Response, r *Request)
 
-// ErrAbort is a value for panic that ends a request without a message in the log. If nothing is sent yet the client gets a
-// 500, else its connection is cut off.
+// ErrAbort is a sentinel panic value that aborts a handler without a log message. The client gets status 500, or a
+// closed connection if part of the body was sent.
 var ErrAbort error = abortError{}
 
 type abortError struct{}
@@ -20,10 +26,12 @@ func (abortError) Error() string { return "guest: request aborted" }
 const noHandler = "guest: no handler is registered: call guest.Handle in an init function " +
 	"(main does not run in modules built with -buildmode=c-shared)"
 
-// registered is the handler of Handle; set while the program starts.
+// registered is the handler passed to Handle. It is set during initialisation.
 var registered Handler
 
-// Handle registers the guest's handler. Call it once, in an init function; it panics when it is called again.
+// Handle registers the guest's handler. It must be called once, in an init function. A second call panics.
+//
+// A guest without a handler responds to every request with status 500 and logs the reason.
 func Handle(h Handler) {
 	if registered != nil {
 		panic("guest: Handle is called twice; a guest has one handler")
@@ -31,8 +39,8 @@ func Handle(h Handler) {
 	registered = h
 }
 
-// serve answers the request at hand. A handler that panics, or ends its goroutine, ends the guest: the host answers 500 and
-// discards the instance, which is in an unknown state.
+// serve calls h for the current request. If h panics or ends its goroutine, the guest exits: its state is unknown, so
+// the host responds with 500 and discards the instance.
 func serve(h Handler) {
 	passed = false
 	guarded(func(w *Response, r *Request) {
@@ -45,7 +53,7 @@ func serve(h Handler) {
 	})
 }
 
-// guarded calls h with the request at hand, and sends what it has written.
+// guarded calls h for the current request and flushes the response. It exits the guest if h does not return.
 func guarded(h Handler) {
 	returned := false
 	defer func() {
@@ -61,7 +69,7 @@ func guarded(h Handler) {
 	returned = true
 }
 
-// fail reports a panic to the service's log, and ends the guest. Nothing of it goes to the client.
+// fail logs the panic value v with the stack and exits the guest. The client sees neither.
 func fail(v any) {
 	if v != ErrAbort {
 		Log(LevelError, "panic: "+panicText(v)+"\n\n"+stack())
@@ -69,10 +77,10 @@ func fail(v any) {
 	abi.Exit(exitPanic)
 }
 
-// exitPanic is the exit code of Go programs that end by a panic.
+// exitPanic is the exit code of a Go program that panics.
 const exitPanic = 2
 
-// panicText is the panic's value in words; without package fmt, which would double the size of a small guest.
+// panicText formats a panic value. It does not use package fmt, which would double the size of a small guest.
 func panicText(v any) string {
 	switch v := v.(type) {
 	case nil:

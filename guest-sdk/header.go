@@ -2,11 +2,12 @@ package guest
 
 import "github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 
-// Header is one list of headers: the request's or the response's, or of trailers. It is a view on what the host holds: each
-// call asks the host. Names are case-insensitive.
+// A Header accesses the header or trailer fields of a request or response. Names are case-insensitive.
+//
+// The fields are held by the host and every method calls it. Keep a value in a variable if you need it often.
 type Header struct{ kind abi.Kind }
 
-// Get returns the first value of a header, or "" if there is none.
+// Get returns the first value of the named field, or "" if the field is absent. Use [Header.Values] for all values.
 func (h Header) Get(name string) string {
 	if values := h.Values(name); len(values) > 0 {
 		return values[0]
@@ -14,7 +15,7 @@ func (h Header) Get(name string) string {
 	return ""
 }
 
-// Values returns all values of a header, one for each time that it was given.
+// Values returns all values of the named field, in the order of the message. It returns nil if the field is absent.
 func (h Header) Values(name string) []string {
 	if !h.available() {
 		return nil
@@ -22,7 +23,7 @@ func (h Header) Values(name string) []string {
 	return abi.Values(h.kind, name)
 }
 
-// Names returns the names of all headers, in lower case and each once.
+// Names returns the names of all fields, in lower case and without duplicates.
 func (h Header) Names() []string {
 	if !h.available() {
 		return nil
@@ -30,30 +31,31 @@ func (h Header) Names() []string {
 	return abi.Names(h.kind)
 }
 
-// Set gives a header one value in place of those it has.
+// Set sets the named field to one value, replacing existing values.
 //
-// Headers of the response must be set before the first bytes of its body are sent, see [Response.Flush].
+// Changes to the response header have no effect after the first bytes of the body are sent; see [Response.Flush].
 func (h Header) Set(name, value string) {
 	if h.available() {
 		abi.SetHeader(h.kind, name, value)
 	}
 }
 
-// Add gives a header one more value.
+// Add appends a value to the named field.
 func (h Header) Add(name, value string) {
 	if h.available() {
 		abi.AddHeader(h.kind, name, value)
 	}
 }
 
-// Del removes a header.
+// Del deletes all values of the named field.
 func (h Header) Del(name string) {
 	if h.available() {
 		abi.RemoveHeader(h.kind, name)
 	}
 }
 
-// available is false for trailers where the host has none. That is said in the log.
+// available reports whether the fields can be accessed. It returns false and logs a warning for trailers if the host
+// does not support them.
 func (h Header) available() bool {
 	if h.kind < abi.KindRequestTrailers || EnableTrailers() {
 		return true
@@ -62,8 +64,11 @@ func (h Header) available() bool {
 	return false
 }
 
-// EnableTrailers asks the host for trailers and tells if it has them. The use of a trailer does the same; called from an init
-// function it enables them for all requests, early enough for those hosts that announce trailers in the header.
+// EnableTrailers asks the host to enable trailers and reports whether it supports them.
+//
+// Access to a trailer enables trailers implicitly, for that request. Call EnableTrailers in an init function to enable
+// them for all requests. Hosts that announce trailers in the response header need this, because the header may be sent
+// before the handler accesses a trailer.
 func EnableTrailers() bool {
 	return abi.EnableFeatures(abi.FeatureTrailers)&abi.FeatureTrailers != 0
 }

@@ -6,9 +6,10 @@ import (
 	"github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 )
 
-// Level is the weight of a log message.
+// A Level is the severity of a log message.
 type Level int32
 
+// Log levels, in increasing severity.
 const (
 	LevelDebug Level = iota - 1
 	LevelInfo
@@ -16,13 +17,15 @@ const (
 	LevelError
 )
 
-// Log writes a message to the service's log.
+// Log writes a message to the service's log. The host drops messages below its log level.
 func Log(level Level, message string) { abi.Log(int32(level), message) }
 
-// LogEnabled tells if messages of a level are kept: ask before making one that is costly to make.
+// LogEnabled reports whether the host keeps messages of the level. Use it to avoid formatting expensive messages that
+// would be dropped.
 func LogEnabled(level Level) bool { return abi.LogEnabled(int32(level)) }
 
-// LogWriter returns a writer that logs each piece written as one message: for log.New, or slog.NewJSONHandler.
+// LogWriter returns a writer that logs the bytes of each call to Write as one message, without a trailing newline. Pass
+// it to [log.New] or to the handlers of log/slog.
 func LogWriter(level Level) io.Writer { return logWriter(level) }
 
 type logWriter Level
@@ -37,8 +40,10 @@ func (l logWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Config returns what the host was given as this guest's configuration: any bytes; empty if nothing was given. It may be
-// called while the program starts.
+// Config returns the guest's configuration, in a format that the host defines. It is empty if there is none. Vespo
+// provides the service's settings as a JSON object of strings; a middleware gets those of --use-config.
+//
+// Config may be called in an init function. The result is then part of the snapshot.
 func Config() []byte {
 	buf := make([]byte, 512)
 	n := int(abi.Config(buf))

@@ -6,21 +6,23 @@ import (
 	"github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 )
 
-// ResponseHandler sees the answer of what is behind a guest, after the guest has passed the request on. failed tells that there is
-// none to rely on: what is behind has failed, and the handler may answer in its place.
+// A ResponseHandler processes the response of the next handler to a request that the guest passed on. If failed is true,
+// the next handler failed and its response is unusable; the ResponseHandler may write another one.
 //
-// It is called in the same instance as the handler was for the request, so a package-level variable can carry what it has to know.
+// It is called in the same instance as the [Handler] of the request, so the two can share data in package-level
+// variables.
 type ResponseHandler = func(w *Response, r *Request, failed bool)
 
 var (
-	responses ResponseHandler // set while the program starts
-	passed    bool            // the request at hand is passed on
+	responses ResponseHandler // set during initialisation
+	passed    bool            // the current request is passed on
 )
 
-// HandleResponse registers what is called for the answers to requests that were passed on. Call it once, in an init function, if at all.
+// HandleResponse registers the handler for responses to requests that were passed on. It may be called once, in an init
+// function. A second call panics. A guest that does not modify responses does not need it.
 //
-// The handler can read the status and the header. To change them, or to read or replace the body, the guest has to call BufferResponse
-// while it starts: without that, the answer is on its way to the client when the handler is called.
+// The handler can always read the status and the header. To change them, or to read or replace the body, call
+// [BufferResponse] in an init function. Without it, the header is already sent when the handler is called.
 func HandleResponse(h ResponseHandler) {
 	if responses != nil {
 		panic("guest: HandleResponse is called twice; a guest has one handler for answers")
@@ -28,27 +30,34 @@ func HandleResponse(h ResponseHandler) {
 	responses = h
 }
 
-// BufferResponse asks the host to hold back the answers to requests that are passed on until HandleResponse's handler has seen them, and
-// tells if it does. Call it in an init function. The host holds no answer larger than its limit for bodies.
+// BufferResponse asks the host to buffer responses to requests that are passed on, until the handler of [HandleResponse]
+// returns. It reports whether the host supports this. Call it in an init function.
+//
+// The host keeps a buffered response in memory. The size of its body is limited; in Vespo by --max-body.
 func BufferResponse() bool {
 	return abi.EnableFeatures(abi.FeatureBufferResponse)&abi.FeatureBufferResponse != 0
 }
 
-// Pass passes the request on to what is behind the guest, when the handler returns: the next middleware, or the service. It goes as the
-// handler has changed it. The handler should write no answer then. Where nothing is behind the guest, the client gets a 404.
+// Pass passes the request on to the next handler when the guest's handler returns. The next handler is another
+// middleware or the service. It sees the changes that the handler made to the request.
+//
+// A handler that calls Pass should not write a response. If there is no next handler, the client gets status 404.
 func (r *Request) Pass() { passed = true }
 
-// SetMethod changes the method of a request that is passed on.
+// SetMethod sets the method of a request that is passed on.
 func (r *Request) SetMethod(method string) { abi.SetMethod(method) }
 
-// SetURI changes path and query of a request that is passed on. Vespo wants a path under the prefix of the service.
+// SetURI sets the path and query of a request that is passed on. Vespo requires a path under the service's prefix and
+// responds to others with status 502.
 func (r *Request) SetURI(uri string) { abi.SetURI(uri) }
 
-// Status returns the status of the response: in HandleResponse's handler that of what is behind the guest.
+// Status returns the status code of the response. In the handler of [HandleResponse], it is that of the next handler's
+// response until SetStatus is called.
 func (w *Response) Status() int { return int(abi.Status()) }
 
-// Read reads the body of the answer of what is behind the guest: in HandleResponse's handler, in a guest that buffers responses. What
-// the handler writes takes the place of that body, whether it was read or not.
+// Read reads the body of the next handler's response. It may be called only in the handler of [HandleResponse], and only
+// if [BufferResponse] was called; otherwise the host ends the guest. If the handler writes to w, the new body replaces
+// that of the next handler, whether or not that was read.
 func (w *Response) Read(p []byte) (int, error) {
 	if w.bodyEnded {
 		return 0, io.EOF
@@ -64,7 +73,7 @@ func (w *Response) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// serveResponse lets the guest see the answer of what is behind it.
+// serveResponse calls the registered ResponseHandler, if there is one.
 func serveResponse(failed bool) {
 	if responses == nil {
 		return

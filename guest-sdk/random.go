@@ -6,13 +6,14 @@ import (
 	"github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 )
 
-// seedBytes is the seed of the ChaCha8 generators, our own and the Go runtime's.
+// seedBytes is the seed size of ChaCha8, the algorithm of both the SDK's and the Go runtime's generator.
 const seedBytes = 32
 
-// randomState is what the SDK does about pseudo-random numbers, which a snapshot would repeat in every request.
+// randomState holds the generators that are seeded for each request. Without that, the snapshot would repeat their
+// numbers in every request.
 type randomState struct {
-	runtime runtimeGenerator // the Go runtime's, found while the program starts
-	own     *rand.Rand       // of the request at hand; nil until asked for
+	runtime runtimeGenerator // the Go runtime's generator, located during initialisation
+	own     *rand.Rand       // the generator of Request.Rand; nil until its first call in a request
 }
 
 var random = randomState{runtime: findRuntimeGenerator()}
@@ -24,8 +25,10 @@ func (s *randomState) startRequest() {
 	}
 }
 
-// Rand returns a generator that is seeded by the host for each request. It serves where [Reseeds] is false; it is not for
-// secrets, which are for crypto/rand.
+// Rand returns a pseudo-random generator that is seeded from the host for each request. All calls during a request
+// return the same generator. It works on all toolchains, including those for which [Reseeds] reports false.
+//
+// Rand is not suitable for secrets. Use crypto/rand for these.
 func (r *Request) Rand() *rand.Rand {
 	if random.own == nil {
 		random.own = rand.New(rand.NewChaCha8(freshSeed()))
@@ -33,8 +36,11 @@ func (r *Request) Rand() *rand.Rand {
 	return random.own
 }
 
-// Reseeds tells if the SDK reseeds the Go runtime's generator at each request, and with it the top-level functions of
-// math/rand and math/rand/v2, hash/maphash, and the order of maps. See RANDOM.md.
+// Reseeds reports whether the SDK reseeds the Go runtime's generator for each request. That generator feeds the
+// top-level functions of math/rand and math/rand/v2, the seeds of hash/maphash and the iteration order of maps. If
+// Reseeds returns false, use [Request.Rand] or crypto/rand. It always returns false outside WebAssembly and with TinyGo.
+//
+// RANDOM.md lists the sources of random numbers and their behaviour.
 func Reseeds() bool { return random.runtime.found() }
 
 func freshSeed() (seed [seedBytes]byte) {

@@ -7,40 +7,43 @@ import (
 	"github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 )
 
-// Request is the request at hand. Its methods ask the host each time; keep what is needed often.
+// A Request is the HTTP request that the handler responds to. It is an [io.Reader] of the request's body.
+//
+// Its fields are held by the host and every method calls it. Keep a value in a variable if you need it often.
 type Request struct {
 	Header  Header
-	Trailer Header // complete when the body has been read to its end
+	Trailer Header // complete after Read has returned io.EOF
 
 	bodyEnded bool
 }
 
-// Method returns the request's method, such as GET.
+// Method returns the HTTP method, such as GET.
 func (r *Request) Method() string { return abi.Text(abi.Method) }
 
-// URI returns path and query as the client sent them, such as /shop/item%201?colour=red.
+// URI returns the path and query as sent by the client, such as /shop/item%201?colour=red.
 func (r *Request) URI() string { return abi.Text(abi.URI) }
 
-// Path returns the URI's path, still escaped.
+// Path returns the path of the URI. It is not unescaped and includes the prefix that the service is mounted at.
 func (r *Request) Path() string {
 	path, _, _ := strings.Cut(r.URI(), "?")
 	return path
 }
 
-// Query returns the URI's query without its question mark, still escaped.
+// Query returns the query of the URI, without the question mark. It is not unescaped.
 func (r *Request) Query() string {
 	_, query, _ := strings.Cut(r.URI(), "?")
 	return query
 }
 
-// Proto returns the protocol's version, such as HTTP/1.1.
+// Proto returns the protocol version, such as HTTP/1.1.
 func (r *Request) Proto() string { return abi.Text(abi.ProtocolVersion) }
 
 // RemoteAddr returns the client's address and port, such as 192.0.2.7:51234.
 func (r *Request) RemoteAddr() string { return abi.Text(abi.SourceAddr) }
 
-// Read reads the next piece of the body as it arrives, and gives io.EOF at its end. A body that breaks off, or exceeds the
-// server's limit, ends the guest; there is no error to handle.
+// Read reads the next bytes of the request's body. It waits until the client has sent some, and returns [io.EOF] at the
+// end of the body. Read returns no other error: the host ends the guest if the body is incomplete or exceeds the
+// server's limit.
 func (r *Request) Read(p []byte) (int, error) {
 	if r.bodyEnded {
 		return 0, io.EOF

@@ -2,7 +2,7 @@
 
 package guest
 
-// runtimeGenerator is not found outside of WebAssembly, where no snapshot repeats it, nor in TinyGo, which has another one.
+// runtimeGenerator is a stub. Outside WebAssembly there is no snapshot, and TinyGo's runtime has a different generator.
 type runtimeGenerator struct{}
 
 func findRuntimeGenerator() runtimeGenerator    { return runtimeGenerator{} }

@@ -8,26 +8,27 @@ import (
 	"unsafe"
 )
 
-// runtimeGenerator is the Go runtime's ChaCha8 generator, which feeds the top-level functions of math/rand and math/rand/v2.
-// It is seeded when the program starts and offers no way to seed it again. So it is searched for in memory, by what it yields,
-// and trusted only after proof that this is it: see proven.
+// runtimeGenerator is the Go runtime's ChaCha8 generator, which feeds the top-level functions of math/rand and
+// math/rand/v2. The runtime seeds it at start and provides no way to seed it again. The SDK therefore locates the
+// generator in memory by its output, and writes to it only after proven has verified it.
 type runtimeGenerator struct{ state *chacha8State }
 
-// chacha8State is internal/chacha8rand.State of Go 1.22 and later.
+// chacha8State has the layout of internal/chacha8rand.State in Go 1.22 and later.
 type chacha8State struct {
 	buf  [32]uint64 // the current block of numbers
 	seed [4]uint64
-	next uint32 // index into buf
-	size uint32 // of buf; less in the last block before the generator takes a new seed from itself
-	c    uint32 // counter of blocks, in steps of 4, below 16
+	next uint32 // index into buf of the next number
+	size uint32 // numbers used of buf; fewer than 32 in the last block before the generator reseeds itself
+	c    uint32 // block counter, a multiple of 4 below 16
 }
 
-// staticStart is where the Go linker puts a program's data in linear memory.
+// staticStart is the address at which the Go linker places a program's data in linear memory.
 const staticStart = 4096
 
 func (g runtimeGenerator) found() bool { return g.state != nil }
 
-// reseed makes the generator start anew. The block at hand counts as used up, so that the next number comes from the seed.
+// reseed restarts the generator from seed. It marks the current block as consumed, so the next number is computed from
+// the new seed.
 func (g runtimeGenerator) reseed(seed [seedBytes]byte) {
 	for i := range g.state.seed {
 		g.state.seed[i] = binary.LittleEndian.Uint64(seed[8*i:])
@@ -36,7 +37,8 @@ func (g runtimeGenerator) reseed(seed [seedBytes]byte) {
 	g.state.next = g.state.size
 }
 
-// findRuntimeGenerator searches twice, as a number that happens to be its block's last one proves nothing.
+// findRuntimeGenerator searches twice. The first search fails if the drawn number is the last of its block, because
+// proven needs the number after it.
 func findRuntimeGenerator() runtimeGenerator {
 	if g := searchRuntimeGenerator(); g.found() {
 		return g
@@ -44,11 +46,11 @@ func findRuntimeGenerator() runtimeGenerator {
 	return searchRuntimeGenerator()
 }
 
-// searchRuntimeGenerator draws a number and looks for it in static memory, where the only M (thread) of a WebAssembly program
-// holds its generator.
+// searchRuntimeGenerator draws a number and searches static memory for it. A WebAssembly program has a single M
+// (thread), which is statically allocated and holds the generator.
 func searchRuntimeGenerator() runtimeGenerator {
 	drawn := rand.Uint64()
-	heap := uintptr(unsafe.Pointer(new([64 << 10]byte))) // static memory ends somewhere below
+	heap := uintptr(unsafe.Pointer(new([64 << 10]byte))) // static memory ends below this address
 	const size = unsafe.Sizeof(chacha8State{})
 	for address := uintptr(staticStart); address+size <= heap; address += 8 {
 		if *(*uint64)(at(address)) != drawn {
@@ -64,8 +66,8 @@ func searchRuntimeGenerator() runtimeGenerator {
 	return runtimeGenerator{}
 }
 
-// proven tells if this is the generator's state: its block is what ChaCha8 makes of its seed and counter, and drawing a number
-// takes the block's next one.
+// proven reports whether s is the state of the runtime's generator. Two conditions must hold: ChaCha8 computes the block
+// from the seed and counter, and drawing a number returns the next number of the block and advances the index.
 func (s *chacha8State) proven() bool {
 	if s.size > 32 || s.next >= s.size || s.c >= 16 || s.c%4 != 0 {
 		return false
@@ -87,5 +89,5 @@ func (s *chacha8State) proven() bool {
 	return rand.Uint64() == s.buf[next] && s.next == next+1
 }
 
-// at is a pointer to an address in linear memory. Static memory does not move.
+// at returns a pointer to an address in linear memory. It stays valid, because static memory does not move.
 func at(address uintptr) unsafe.Pointer { return unsafe.Add(unsafe.Pointer(nil), address) }

@@ -6,23 +6,27 @@ import (
 	"github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 )
 
-// responseBufferBytes is how much of a body waits to be sent. A handler that panics before it has written more than that
-// leaves the client with a clean 500.
+// responseBufferBytes is the size of the response buffer. If a handler panics before the buffer is first flushed, the
+// client gets a complete response with status 500.
 const responseBufferBytes = 8 << 10
 
-// Response is the answer to the request at hand: status 200 and an empty body, if the handler does nothing to it.
+// A Response is the HTTP response to the current request. It is an [io.Writer] of the response's body with a buffer of
+// 8 KiB. Set the status and the header before the buffer is first flushed: they are sent with the first bytes of the body.
+//
+// If the handler changes nothing, the response has status 200 and an empty body.
 type Response struct {
 	Header  Header
-	Trailer Header // may be set until the handler returns
+	Trailer Header // may be changed until the handler returns
 
 	buffer   [responseBufferBytes]byte
-	buffered int  // bytes waiting
-	sent     bool // header and a first piece of the body are with the host
+	buffered int  // bytes in buffer
+	sent     bool // the host has the header and the first bytes of the body
 
-	bodyEnded bool // all was read of the answer of what is behind the guest
+	bodyEnded bool // Read has reached the end of the next handler's body
 }
 
-// response is the only one, as a guest serves one request at a time. Off the heap its buffer costs host pages as used only.
+// response is reused for all requests, because a guest serves one request at a time. It is statically allocated, so that
+// the host pays only for the pages of the buffer that are written.
 var response Response
 
 func (w *Response) start() {
@@ -32,8 +36,8 @@ func (w *Response) start() {
 	w.sent, w.bodyEnded = false, false
 }
 
-// SetStatus sets the response's status, from 200 to 599. Once a part of the body is sent this has no effect but a warning in
-// the log.
+// SetStatus sets the status code, which must be from 200 to 599. After part of the body is sent, SetStatus only logs a
+// warning.
 func (w *Response) SetStatus(status int) {
 	if w.sent {
 		Log(LevelWarn, "guest: SetStatus comes too late, the response's header is sent")
@@ -42,7 +46,8 @@ func (w *Response) SetStatus(status int) {
 	abi.SetStatus(uint32(status))
 }
 
-// Write adds to the body. What does not fill the buffer of 8 KiB waits for more, for Flush, or for the handler's return.
+// Write appends p to the body. The bytes are buffered until the buffer of 8 KiB is full, [Response.Flush] is called or
+// the handler returns. Write always returns len(p) and a nil error.
 func (w *Response) Write(p []byte) (int, error) {
 	if len(p) > len(w.buffer)-w.buffered {
 		w.Flush()
@@ -56,7 +61,7 @@ func (w *Response) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// WriteString adds to the body, as Write does.
+// WriteString appends s to the body. It is like [Response.Write], without the conversion to bytes.
 func (w *Response) WriteString(s string) (int, error) {
 	if len(s) > len(w.buffer)-w.buffered {
 		w.Flush()
@@ -70,8 +75,9 @@ func (w *Response) WriteString(s string) (int, error) {
 	return len(s), nil
 }
 
-// ReadFrom adds all of the reader to the body, and sends each piece as it is read. [io.Copy] uses it, so that a body which
-// arrives slowly is passed on as slowly, without a buffer of its own.
+// ReadFrom appends the data of from to the body, until from returns [io.EOF] or another error. It flushes after each
+// read, so that slow data is sent as it arrives. It implements [io.ReaderFrom]; [io.Copy] uses it to copy without
+// allocating a buffer.
 func (w *Response) ReadFrom(from io.Reader) (int64, error) {
 	total := int64(0)
 	for {
@@ -88,8 +94,8 @@ func (w *Response) ReadFrom(from io.Reader) (int64, error) {
 	}
 }
 
-// Flush sends what waits in the buffer. The response's header goes with it, hence must be complete; to send the header alone
-// is not possible in this interface, so Flush does nothing while nothing waits.
+// Flush sends the buffered bytes to the client. The first flush sends the status and the header too; they cannot be
+// changed after it. Flush does nothing if the buffer is empty, because http-wasm cannot send a header without a body.
 func (w *Response) Flush() {
 	if w.buffered == 0 {
 		return
@@ -99,7 +105,8 @@ func (w *Response) Flush() {
 	w.sent = true
 }
 
-// Text answers with a status and a short text: a convenience for errors and the like.
+// Text sets the status, sets the content type to plain text in UTF-8 and appends text to the body. It is a convenience
+// for short responses such as error messages.
 func (w *Response) Text(status int, text string) {
 	w.SetStatus(status)
 	w.Header.Set("content-type", "text/plain; charset=utf-8")

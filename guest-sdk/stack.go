@@ -4,7 +4,7 @@ package guest
 
 import "runtime"
 
-// stackLimitBytes bounds the stack in a log message.
+// stackLimitBytes is the maximum size of a stack trace in a log message.
 const stackLimitBytes = 16 << 10
 
 func stack() string {

@@ -2,5 +2,5 @@
 
 package guest
 
-// stack is not to be had in TinyGo.
+// stack returns a placeholder: TinyGo has no stack traces.
 func stack() string { return "(no stack in TinyGo)" }

@@ -1,11 +1,17 @@
-// Package guesttest calls a guest's handler in ordinary Go tests, without WebAssembly:
+// Package guesttest calls the handlers of guests in ordinary Go tests, without WebAssembly:
 //
 //	func TestHello(t *testing.T) {
 //		answer := guesttest.Serve(&guesttest.Request{URI: "/hello"})
-//		if answer.Status != 200 { ... }
+//		if answer.Status != 200 {
+//			t.Errorf("got status %d, want 200", answer.Status)
+//		}
 //	}
 //
-// Requests are served one after the other. Unlike in Vespo, package-level variables keep what a request did to them.
+// The package is a host for the guest in the same process. It supports trailers, middleware, and Vespo's settings and
+// outbound requests. Debugger, race detector and coverage work as in other tests.
+//
+// There is no snapshot: changes to package-level variables persist from one request to the next. Requests are served one
+// at a time, as in WebAssembly; concurrent calls of [Serve] wait for each other.
 package guesttest
 
 import (
@@ -14,52 +20,61 @@ import (
 	guest "github.com/vespo-dev/vespo/guest-sdk"
 )
 
-// Request is what the guest shall see. The zero value is GET / by HTTP/1.1 without headers or body.
+// A Request describes an HTTP request and the host that the guest sees. The zero value is a GET request for / in
+// HTTP/1.1, without header and body.
 type Request struct {
-	Method     string
-	URI        string // path and query
-	Proto      string
-	RemoteAddr string
+	Method     string // "" means GET
+	URI        string // path and query; "" means /
+	Proto      string // "" means HTTP/1.1
+	RemoteAddr string // "" means 192.0.2.1:1234
 	Header     map[string][]string
-	Body       io.Reader           // read as the guest reads; an error of it ends the guest
-	Trailer    map[string][]string // seen by the guest once Body is at its end
+	Body       io.Reader           // read while the guest reads; an error other than io.EOF ends the guest
+	Trailer    map[string][]string // available to the guest at the end of Body
 
-	Config     []byte      // what guest.Config gives
-	LogLevel   guest.Level // messages below are dropped
-	NoTrailers bool        // be a host without trailers
+	Config     []byte      // the result of guest.Config
+	LogLevel   guest.Level // messages below this level are dropped
+	NoTrailers bool        // makes the host one that does not support trailers
 
-	Behind *Answer // of what is behind the guest, if it passes the request on; nil: nothing is behind it
+	// Behind is the next handler's response to a request that the guest passes on. If its Ended is true, the next
+	// handler failed. If Behind is nil, there is no next handler, and the status is 404.
+	Behind *Answer
 
-	Prefix   string                                          // what vespo.Prefix gives
-	Settings map[string]string                               // what vespo.Config gives
-	Outbound func(*OutboundRequest) (*OutboundAnswer, error) // answers vespo.Fetch; nil: outbound requests are not allowed
+	// Prefix is the result of vespo.Prefix; "" means /. URI must include it.
+	Prefix string
+
+	// Settings holds the settings and secrets for vespo.Config.
+	Settings map[string]string
+
+	// Outbound responds to vespo.Fetch. If it returns an error that wraps a vespo.Code, Fetch fails with that code; other
+	// errors become vespo.ErrUnreachable. If Outbound is nil, Fetch fails with vespo.ErrDenied.
+	Outbound func(*OutboundRequest) (*OutboundAnswer, error)
 }
 
-// Answer is what came of a request. Names of headers are in lower case.
+// An Answer is the response of the guest. Header and trailer names are in lower case.
 type Answer struct {
-	Status  int // 500 if the guest ended itself
+	Status  int // 500 if the guest ended before it sent part of the body
 	Header  map[string][]string
 	Body    string
 	Trailer map[string][]string
-	Writes  int  // number of pieces that the body was sent in
-	Ended   bool // the guest ended itself: its handler has panicked
-	Passed  bool // the guest has passed the request on
+	Writes  int  // number of writes to the host that the body was sent in
+	Ended   bool // the guest ended itself, because its handler panicked
+	Passed  bool // the guest passed the request on
 	Log     []LogMessage
 }
 
-// LogMessage is one message of the guest's log.
+// A LogMessage is a message that the guest logged.
 type LogMessage struct {
 	Level guest.Level
 	Text  string
 }
 
-// Serve gives a request to the handler that the program registered by guest.Handle.
+// Serve calls the handler that the program registered with [guest.Handle] and returns its response.
 func Serve(r *Request) *Answer { return ServeWith(nil, r) }
 
-// ServeWith gives a request to any handler.
+// ServeWith calls h and returns its response. If h is nil, ServeWith is equivalent to [Serve].
 func ServeWith(h guest.Handler, r *Request) *Answer { return serve(h, r) }
 
-// OutboundRequest is what the guest sends by vespo.Fetch.
+// An OutboundRequest is a request that the guest sent with vespo.Fetch.
 type OutboundRequest struct {
 	Method string
 	URI    string
@@ -67,7 +82,7 @@ type OutboundRequest struct {
 	Body   string
 }
 
-// OutboundAnswer is what it shall get. The zero value is 200 and nothing else.
+// An OutboundAnswer is the response to an [OutboundRequest]. The zero value has status 200 and an empty header and body.
 type OutboundAnswer struct {
 	Status  int
 	Header  map[string][]string

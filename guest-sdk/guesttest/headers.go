@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// headers is a list of headers in the order they came.
+// headers is a list of header fields in the order in which they were added.
 type headers []field
 
 type field struct{ name, value string }

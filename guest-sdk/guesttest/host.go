@@ -12,7 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 )
 
-// host implements the host's side of one request: abi.Host, and vespo's extension in outbound.go.
+// host is the host of one request. It implements abi.Host and, in outbound.go, abi.Extension.
 type host struct {
 	request  *Request
 	headers  [4]headers // by abi.Kind
@@ -21,10 +21,10 @@ type host struct {
 	body     strings.Builder
 	writes   int
 	log      []LogMessage
-	fetches  []*fetch // by handle, beginning at 1
-	passed   bool     // the guest has passed the request on
-	behind   io.Reader
-	replaced bool // the guest has written a body in place of the one from behind
+	fetches  []*fetch  // handle 1 is at index 0; nil after FetchClose
+	passed   bool      // the guest has passed the request on
+	behind   io.Reader // unread part of the next handler's body
+	replaced bool      // the guest has written a body that replaces the next handler's
 }
 
 var _ abi.Host = (*host)(nil)
@@ -35,7 +35,7 @@ func newHost(r *Request) *host {
 	return h
 }
 
-// fill does what all functions do that give a value: nothing is written if it does not fit.
+// fill copies value to buf and returns its length. If the value does not fit, nothing is written, as the ABI specifies.
 func fill[T string | []byte](buf []byte, value T) uint32 {
 	if len(value) <= len(buf) {
 		copy(buf, value)
@@ -96,7 +96,7 @@ func (h *host) SetHeader(kind abi.Kind, name, value string) {
 
 func (h *host) AddHeader(kind abi.Kind, name, value string) {
 	if kind == abi.KindResponse && (h.writes > 0 && !h.passed || h.passed && !h.buffers()) {
-		return // too late, the header is sent
+		return // the header is already sent
 	}
 	h.headers[kind].add(name, value)
 }
@@ -108,7 +108,7 @@ func (h *host) RemoveHeader(kind abi.Kind, name string) {
 	h.headers[kind].remove(name)
 }
 
-// Next answers as what is behind the guest.
+// Next sets the response to that of the next handler. It reports whether the next handler failed.
 func (h *host) Next() (failed bool) {
 	h.passed = true
 	behind := h.request.Behind
@@ -128,7 +128,7 @@ func (h *host) Status() uint32 { return h.status }
 func (h *host) SetMethod(method string) { h.request.Method = method }
 func (h *host) SetURI(uri string)       { h.request.URI = uri }
 
-// buffers tells whether answers from behind are held back for the guest.
+// buffers reports whether the response of the next handler is buffered.
 func (h *host) buffers() bool { return h.features&abi.FeatureBufferResponse != 0 }
 
 func (h *host) ReadBody(kind abi.Kind, buf []byte) uint64 {

@@ -12,7 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/guest-sdk/vespo"
 )
 
-// fetch is one outbound request: open until its answer is there.
+// fetch is an outbound request. It is open until answered is true.
 type fetch struct {
 	request         OutboundRequest
 	requestHeader   headers
@@ -104,7 +104,7 @@ func (f *fetch) headers(kind abi.Kind) headers {
 	if f.body == "" {
 		return f.trailer
 	}
-	return nil // not yet
+	return nil // trailers are available only at the end of the body
 }
 
 func (h *host) FetchHeaderNames(handle int32, kind abi.Kind, buf []byte) int64 {

@@ -4,7 +4,7 @@ package guesttest
 
 import guest "github.com/vespo-dev/vespo/guest-sdk"
 
-// serve exists so that tests compile for WebAssembly too, as some tools try.
+// serve panics. It exists because some tools compile tests for WebAssembly too.
 func serve(guest.Handler, *Request) *Answer {
 	panic("guesttest: run the tests outside of WebAssembly: without GOOS=wasip1")
 }

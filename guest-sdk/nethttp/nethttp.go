@@ -1,4 +1,4 @@
-// Package nethttp serves an [net/http.Handler] as a guest:
+// Package nethttp serves an [net/http.Handler] in a guest:
 //
 //	func init() {
 //		mux := http.NewServeMux()
@@ -6,9 +6,16 @@
 //		nethttp.Serve(mux)
 //	}
 //
-// The handler gets what it gets from a net/http server, with these differences. The request's context ends only with the guest. There
-// is no Hijacker, no full duplex and no 1xx status. A service mounted under a prefix sees the whole path: see the package
-// vespo/vespohttp for what strips it. To net/http belongs most of the size of a guest that uses it: some 5 MB.
+// Requests and responses behave as with a net/http server, with these exceptions:
+//
+//   - The request's context is not cancelled when the client disconnects. The host stops the guest instead.
+//   - The [net/http.ResponseWriter] implements [net/http.Flusher] but not [net/http.Hijacker]. Full duplex is not
+//     supported, and informational (1xx) responses are dropped.
+//   - Flush sends nothing until part of the body is written, because http-wasm cannot send a header without a body.
+//   - The path includes the prefix that the service is mounted at. To remove it, use StripPrefix of package
+//     vespo/vespohttp.
+//
+// A guest that imports net/http is about 5 MB in size, most of which is net/http.
 package nethttp
 
 import (
@@ -17,10 +24,11 @@ import (
 	guest "github.com/vespo-dev/vespo/guest-sdk"
 )
 
-// Serve registers an http.Handler as the guest's handler. Call it once, in an init function.
+// Serve registers h as the guest's handler. It must be called once, in an init function; see [guest.Handle].
 func Serve(h http.Handler) { guest.Handle(Handler(h)) }
 
-// Handler makes a guest's handler of an http.Handler.
+// Handler returns a [guest.Handler] that calls h. Requests with an invalid URI, protocol version or Content-Length get
+// status 400 without a call of h.
 func Handler(h http.Handler) guest.Handler {
 	return func(gw *guest.Response, gr *guest.Request) {
 		r, err := newRequest(gr)

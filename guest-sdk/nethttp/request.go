@@ -11,7 +11,8 @@ import (
 	guest "github.com/vespo-dev/vespo/guest-sdk"
 )
 
-// newRequest makes a server's request. An error says that the client's URI, protocol or content-length is not valid.
+// newRequest converts a guest's request to a server request of net/http. It returns an error if the URI, the protocol
+// version or the Content-Length is invalid.
 func newRequest(gr *guest.Request) (*http.Request, error) {
 	uri := gr.URI()
 	u, err := url.ParseRequestURI(uri)
@@ -52,7 +53,7 @@ func newRequest(gr *guest.Request) (*http.Request, error) {
 	return r, nil
 }
 
-// contentLength is -1 where the client does not tell.
+// contentLength returns the value of Content-Length, or -1 if the header is absent.
 func contentLength(h http.Header) (int64, error) {
 	value := h.Get("Content-Length")
 	if value == "" {
@@ -70,8 +71,8 @@ func headerOf(from guest.Header) http.Header {
 	return h
 }
 
-// announcedTrailer has a key for each trailer that the header announces, as net/http wants it, and asks the host for trailers
-// if there are any.
+// announcedTrailer returns a map with a key and no values for each field named in the Trailer header, as net/http
+// specifies for Request.Trailer. It enables trailers in the host if the header is present.
 func announcedTrailer(h http.Header) http.Header {
 	names := h.Values("Trailer")
 	if len(names) == 0 {
@@ -90,15 +91,16 @@ func announcedTrailer(h http.Header) http.Header {
 	return trailer
 }
 
-// body reads the request's body and, at its end, the trailers.
+// body is the Body of a request. At the end of the body it sets the request's Trailer.
 type body struct {
 	guest   *guest.Request
 	request *http.Request
-	peeked  []byte // read by empty
+	peeked  []byte // read by empty, not yet returned by Read
 	closed  bool
 }
 
-// empty asks for the first byte. Requests like GET seldom have a body, and handlers go by ContentLength 0.
+// empty reports whether the body is empty, by reading its first byte. GET and HEAD requests rarely have a body, and
+// handlers expect ContentLength to be 0 in that case.
 func (b *body) empty() bool {
 	first := make([]byte, 1)
 	n, err := b.guest.Read(first)

@@ -8,14 +8,14 @@ import (
 	guest "github.com/vespo-dev/vespo/guest-sdk"
 )
 
-// responseWriter writes to the guest's response, which has the buffer.
+// responseWriter implements http.ResponseWriter. The guest's response does the buffering.
 type responseWriter struct {
 	guest       *guest.Response
 	header      http.Header
-	trailers    []string // announced by the header Trailer
+	trailers    []string // names in the Trailer header
 	status      int
 	wroteHeader bool
-	head        bool // the request is HEAD: no body is sent
+	head        bool // the method is HEAD: the body is discarded
 }
 
 var (
@@ -25,14 +25,14 @@ var (
 
 func (w *responseWriter) Header() http.Header { return w.header }
 
-// WriteHeader gives status and header to the host. They go to the client with the first piece of the body.
+// WriteHeader passes the status and the header to the host, which sends them with the first bytes of the body.
 func (w *responseWriter) WriteHeader(status int) {
 	if w.wroteHeader {
 		guest.Log(guest.LevelWarn, "nethttp: superfluous call of WriteHeader")
 		return
 	}
 	if status < 200 {
-		return // informational; the interface has no way to send it
+		return // http-wasm cannot send informational responses
 	}
 	w.wroteHeader = true
 	w.status = status
@@ -76,7 +76,7 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 
 func (w *responseWriter) WriteString(s string) (int, error) {
 	if !w.wroteHeader {
-		return w.Write([]byte(s)) // the content's type has to be guessed
+		return w.Write([]byte(s)) // Write detects the content type
 	}
 	if err := w.prepare(nil); err != nil {
 		return 0, err
@@ -87,7 +87,8 @@ func (w *responseWriter) WriteString(s string) (int, error) {
 	return w.guest.WriteString(s)
 }
 
-// ReadFrom lets io.Copy do with the guest's own buffer. Its first bytes are read apart, to guess the content's type by.
+// ReadFrom copies through the guest's buffer, so that io.Copy does not allocate one. The first bytes are read separately
+// to detect the content type.
 func (w *responseWriter) ReadFrom(from io.Reader) (int64, error) {
 	first := make([]byte, sniffBytes)
 	n, err := from.Read(first)
@@ -110,10 +111,11 @@ func (w *responseWriter) ReadFrom(from io.Reader) (int64, error) {
 	return int64(n) + more, err
 }
 
-// sniffBytes is what http.DetectContentType looks at.
+// sniffBytes is the number of bytes that http.DetectContentType considers.
 const sniffBytes = 512
 
-// prepare sends the header before the first piece of the body, with a guess at the content's type if there is none.
+// prepare writes the header before the first bytes of the body. It detects the content type if the handler set neither
+// Content-Type nor Content-Encoding.
 func (w *responseWriter) prepare(first []byte) error {
 	if !w.wroteHeader {
 		_, typed := w.header["Content-Type"]
@@ -128,7 +130,7 @@ func (w *responseWriter) prepare(first []byte) error {
 	return nil
 }
 
-// Flush sends what has been written so far. A header alone is not sent before the body begins.
+// Flush sends the buffered bytes. The header is not sent before the first bytes of the body.
 func (w *responseWriter) Flush() {
 	if !w.wroteHeader {
 		w.WriteHeader(http.StatusOK)
@@ -136,7 +138,7 @@ func (w *responseWriter) Flush() {
 	w.guest.Flush()
 }
 
-// finish sends what is left, and the trailers.
+// finish sends the buffered bytes and sets the trailers.
 func (w *responseWriter) finish() {
 	w.Flush()
 	for name, values := range w.header {

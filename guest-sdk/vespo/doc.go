@@ -1,24 +1,25 @@
-// Package vespo gives guests what only Vespo has: where they are mounted, their settings, and outbound HTTP requests.
+// Package vespo provides the features that are specific to Vespo: the prefix that a service is mounted at, its settings,
+// and outbound HTTP requests.
 //
-// It imports the host module "vespo", which ABI.md describes. WebAssembly has no optional imports: a guest that uses a function of
-// this package does not start in another http-wasm host, which then says that it has no module "vespo". A guest that does
-// not use this package does not import that module. What is missing at run time only (a setting, the permission for an outbound request)
-// is told by the call itself.
+// The package imports the host module "vespo", which ABI.md describes. WebAssembly has no optional imports, so a guest
+// that calls a function of this package does not start in other http-wasm hosts. Their error names the missing module.
+//
+// A missing setting and a missing permission for an outbound request are reported by the call.
 package vespo
 
 import "github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 
-// Prefix returns the path prefix that this service is mounted at, such as /shop; / for the whole server. It can be called
-// while a request is served.
+// Prefix returns the path prefix that this service is mounted at, such as /shop. It is / for a service that serves all
+// paths. Prefix returns "" in an init function.
 func Prefix() string { return abi.Text(prefix) }
 
-// Rest returns the request's path behind the prefix, still escaped: /item/1 for /shop/item/1. It always begins with a slash.
+// Rest returns the request's path without the prefix: /item/1 for the path /shop/item/1 and the prefix /shop. It always
+// begins with a slash and is not unescaped. Rest returns "" in an init function.
 func Rest() string { return abi.Text(rest) }
 
-// Config returns one setting or secret of this service. It is false if the service has none of this name.
+// Config returns the setting or secret of this service with the given name. If there is none, ok is false.
 //
-// Ask for secrets while a request is served: what is asked for in an init function is part of the snapshot, and remains what
-// it was at that time.
+// Call Config in the handler for secrets. A value read in an init function is stored in the snapshot.
 func Config(name string) (value string, ok bool) {
 	ok = true
 	value = abi.Text(func(buf []byte) uint32 {

@@ -1,19 +1,22 @@
 package vespo
 
-// Code says why an outbound request failed. Codes are errors: match with errors.Is(err, vespo.ErrDenied).
+// A Code is the reason for the failure of an outbound request. Codes are errors. To test for one, use [errors.Is]:
+//
+//	if errors.Is(err, vespo.ErrDenied) { ... }
 type Code int32
 
+// The codes that the host returns.
 const (
-	ErrClosed      Code = -1  // the answer is closed, or the call is not in a state for this
-	ErrMalformed   Code = -2  // method, URI or a header is not valid
-	ErrDenied      Code = -3  // the service is not allowed to call this host
-	ErrTooMany     Code = -4  // too many calls in this request, or at once
-	ErrUnreachable Code = -5  // no address, no connection, or no TLS
-	ErrBroken      Code = -6  // the connection broke, or the answer is not HTTP
-	ErrDeadline    Code = -7  // out of time
+	ErrClosed      Code = -1  // the answer is closed, or the call is in the wrong state for the operation
+	ErrMalformed   Code = -2  // invalid method, URI or header
+	ErrDenied      Code = -3  // the service is not permitted to call this host
+	ErrTooMany     Code = -4  // too many calls during this request, or too many at once
+	ErrUnreachable Code = -5  // name resolution, connection or TLS handshake failed
+	ErrBroken      Code = -6  // the connection broke, or the response is not valid HTTP
+	ErrDeadline    Code = -7  // the request's deadline has passed
 	ErrTooLarge    Code = -8  // a header or body exceeds the server's limit
-	ErrUnsupported Code = -9  // this server makes no outbound requests
-	ErrLoop        Code = -10 // services call each other too deep
+	ErrUnsupported Code = -9  // the server does not make outbound requests, or the call is in an init function
+	ErrLoop        Code = -10 // calls between services are nested too deeply
 )
 
 func (c Code) Error() string {
@@ -42,7 +45,7 @@ func (c Code) Error() string {
 	return "unknown failure"
 }
 
-// Error is a failed outbound request.
+// An Error reports the failure of an outbound request.
 type Error struct {
 	URI  string
 	Code Code
@@ -50,5 +53,5 @@ type Error struct {
 
 func (e *Error) Error() string { return "vespo: fetch " + e.URI + ": " + e.Code.Error() }
 
-// Unwrap returns the code.
+// Unwrap returns e.Code, so that [errors.Is] matches codes.
 func (e *Error) Unwrap() error { return e.Code }

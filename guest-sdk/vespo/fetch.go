@@ -6,15 +6,25 @@ import (
 	"github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 )
 
-// Call is an outbound HTTP request.
+// A Call is an outbound HTTP request.
 type Call struct {
-	Method string      // "" is GET
-	URI    string      // absolute, such as https://api.example.com/items?id=1
-	Header [][2]string // name and value; a name may come more than once
-	Body   io.Reader   // sent as it is read, in pieces; nil for none. An error of it gives the call up
+	// Method is the HTTP method. The empty string means GET.
+	Method string
+
+	// URI is the absolute URI, such as https://api.example.com/items?id=1.
+	URI string
+
+	// Header holds pairs of a name and a value. A name may occur more than once.
+	Header [][2]string
+
+	// Body is the request's body, or nil. It is sent while it is read. If reading fails, Fetch aborts the call and
+	// returns the reader's error.
+	Body io.Reader
 }
 
-// Answer is what came back. Its body is read by Read, as it arrives. Close it; the end of the request closes it as well.
+// An Answer is the response to a [Call]. It is an [io.ReadCloser] of the response's body, which is read as it arrives.
+//
+// Close the Answer after use. The host closes it when the guest's handler returns.
 type Answer struct {
 	Status int
 
@@ -23,12 +33,15 @@ type Answer struct {
 	ended  bool
 }
 
-// copyBufferBytes is the size of the pieces that a Call's body is sent in.
+// copyBufferBytes is the size of the buffer through which a Call's body is sent.
 const copyBufferBytes = 8 << 10
 
-// Fetch makes an outbound request and returns when the answer's header is there. Redirects are not followed. The service must
-// be allowed the host that it asks; the request's deadline holds for its calls too. An error is an *[Error], or that of
-// the body.
+// Fetch sends an outbound request and returns when the response's header has arrived. It does not follow redirects.
+//
+// The service needs permission to call the host (vespo add --allow). The deadline of the incoming request applies to its
+// calls too. Fetch blocks the whole guest: other goroutines do not run meanwhile.
+//
+// A returned error is of type *[Error], or is the error of c.Body. A status such as 404 or 500 is not an error.
 func Fetch(c *Call) (*Answer, error) {
 	method := c.Method
 	if method == "" {
@@ -82,7 +95,8 @@ func sendBody(handle int32, c *Call) error {
 	}
 }
 
-// Read reads the next piece of the answer's body.
+// Read reads the next bytes of the response's body. It waits until some have arrived, and returns [io.EOF] at the end of
+// the body and after Close. Other errors are of type *[Error].
 func (a *Answer) Read(p []byte) (int, error) {
 	if a.ended {
 		return 0, io.EOF
@@ -102,7 +116,7 @@ func (a *Answer) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close gives the rest of the answer up. Closing again does nothing.
+// Close discards the rest of the response. It always returns nil and may be called more than once.
 func (a *Answer) Close() error {
 	if a.handle > 0 {
 		fetchClose(a.handle)
@@ -111,7 +125,7 @@ func (a *Answer) Close() error {
 	return nil
 }
 
-// Get returns the first value of a header of the answer, or "".
+// Get returns the first value of the named header field, or "" if the field is absent.
 func (a *Answer) Get(name string) string {
 	if values := a.Values(name); len(values) > 0 {
 		return values[0]
@@ -119,16 +133,17 @@ func (a *Answer) Get(name string) string {
 	return ""
 }
 
-// Names returns the names of the answer's headers, in lower case and each once; none after Close.
+// Names returns the names of the header fields, in lower case and without duplicates. It returns nil after Close.
 func (a *Answer) Names() []string { return a.names(abi.KindResponse) }
 
-// Values returns all values of one header of the answer.
+// Values returns all values of the named header field. It returns nil if the field is absent and after Close.
 func (a *Answer) Values(name string) []string { return a.values(abi.KindResponse, name) }
 
-// TrailerNames returns the names of the answer's trailers, which are known once its body has been read to the end.
+// TrailerNames returns the names of the trailer fields, in lower case and without duplicates. Trailers are available
+// after the body has been read to the end, until Close.
 func (a *Answer) TrailerNames() []string { return a.names(abi.KindResponseTrailers) }
 
-// TrailerValues returns all values of one trailer of the answer.
+// TrailerValues returns all values of the named trailer field.
 func (a *Answer) TrailerValues(name string) []string {
 	return a.values(abi.KindResponseTrailers, name)
 }
@@ -141,5 +156,5 @@ func (a *Answer) values(kind abi.Kind, name string) []string {
 	return abi.List(func(buf []byte) uint64 { return list(fetchHeaderValues(a.handle, kind, name, buf)) })
 }
 
-// list makes an error of the host, which only a closed answer gives, an empty list.
+// list converts an error of the host to an empty list. The host returns errors for closed answers only.
 func list(packed int64) uint64 { return uint64(max(packed, 0)) }

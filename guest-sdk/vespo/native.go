@@ -4,7 +4,7 @@ package vespo
 
 import "github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 
-// host is that of package guesttest, which has the extension.
+// host returns the host of package guesttest, which implements the extension.
 func host() abi.Extension { return abi.Current().(abi.Extension) }
 
 func prefix(buf []byte) uint32                       { return host().Prefix(buf) }

@@ -1,9 +1,11 @@
-// Package abi is the seam between guest and host: the host's functions as plain Go functions.
+// Package abi provides the functions of the host as Go functions.
 //
-// In WebAssembly they are imports of the http-wasm HTTP handler interface, module "http_handler", and two functions of WASI.
-// Elsewhere they go to a [Host], which tests provide. The functions have the interface's semantics: those that fill a buffer
-// give the value's real length, and write nothing if it exceeds the buffer; lists are NUL-terminated strings, count and total
-// length being packed into one number (see [Pair]).
+// In WebAssembly they call the imports of the http-wasm HTTP handler ABI, module "http_handler", and two functions of
+// WASI. On other platforms they call a [Host], which tests provide.
+//
+// The functions have the semantics of the ABI. A function that fills a buffer returns the length of the value, and
+// writes nothing if that exceeds the buffer. A list is a sequence of NUL-terminated strings; the result packs its count
+// and its total length into one number, see [Pair].
 package abi
 
 // Kind selects one of the four header lists, or one of the two bodies (KindRequest, KindResponse).
@@ -16,22 +18,22 @@ const (
 	KindResponseTrailers
 )
 
-// Features that are asked for by EnableFeatures.
+// Features for EnableFeatures.
 const (
-	FeatureBufferResponse = 2 // before the answer of what is behind the guest is read or changed
-	FeatureTrailers       = 4 // before trailers are read or written
+	FeatureBufferResponse = 2 // required to read the body or change the response of the next handler
+	FeatureTrailers       = 4 // required to read or write trailers
 )
 
-// Pair splits a packed result: the upper 32 bits (a count, or end of file) and the lower (a length in bytes).
+// Pair splits a packed result into its upper 32 bits (a count, or end of file) and its lower 32 bits (a length in bytes).
 func Pair(packed uint64) (upper uint32, sizeBytes int) {
 	return uint32(packed >> 32), int(uint32(packed))
 }
 
-// scratch takes short answers of the host. It is not on the heap, so that reading a header leaves few host pages dirty; a guest
-// serves one request at a time.
+// scratch is the buffer for short values. It is shared, because a guest serves one request at a time, and statically
+// allocated, so that reading a header dirties few memory pages.
 var scratch [2048]byte
 
-// Text reads a value by a function that fills a buffer, and asks again with a larger buffer if need be.
+// Text returns the value that fill writes to a buffer. It calls fill again with a larger buffer if the value is long.
 func Text(fill func(buf []byte) uint32) string {
 	n := int(fill(scratch[:]))
 	if n <= len(scratch) {
@@ -39,22 +41,22 @@ func Text(fill func(buf []byte) uint32) string {
 	}
 	buf := make([]byte, n)
 	if n = int(fill(buf)); n > len(buf) {
-		return "" // the host's value has grown meanwhile: not in any sane host
+		return "" // the value has grown between the calls, which hosts must not do
 	}
 	return string(buf[:n])
 }
 
-// Names reads the names in a header list, in lower case.
+// Names returns the names of a header list, in lower case.
 func Names(kind Kind) []string {
 	return List(func(buf []byte) uint64 { return HeaderNames(kind, buf) })
 }
 
-// Values reads all values of one header.
+// Values returns all values of a header.
 func Values(kind Kind, name string) []string {
 	return List(func(buf []byte) uint64 { return HeaderValues(kind, name, buf) })
 }
 
-// List reads a list by a function that fills a buffer.
+// List returns the list that fill writes to a buffer.
 func List(fill func(buf []byte) uint64) []string {
 	buf := scratch[:]
 	count, n := Pair(fill(buf))
@@ -67,12 +69,12 @@ func List(fill func(buf []byte) uint64) []string {
 	return SplitList(buf[:n], int(count))
 }
 
-// SplitList parses count NUL-terminated strings; it gives fewer if there are fewer.
+// SplitList parses count NUL-terminated strings. It returns fewer if b contains fewer.
 func SplitList(b []byte, count int) []string {
 	if count == 0 {
 		return nil
 	}
-	all := string(b) // one allocation for all
+	all := string(b) // one allocation for all values
 	values := make([]string, 0, min(count, len(all)))
 	for start, i := 0, 0; i < len(all) && len(values) < count; i++ {
 		if all[i] == 0 {

@@ -2,7 +2,7 @@
 
 package abi
 
-// Extension is Vespo's extension of a [Host], outside of WebAssembly. ABI.md says what the functions do.
+// Extension is implemented by a [Host] that provides the module "vespo". ABI.md specifies the functions.
 type Extension interface {
 	Prefix(buf []byte) uint32
 	Rest(buf []byte) uint32

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// Host provides the functions outside of WebAssembly.
+// Host implements the host's functions outside WebAssembly.
 type Host interface {
 	EnableFeatures(features uint32) uint32
 	Config(buf []byte) uint32
@@ -29,25 +29,26 @@ type Host interface {
 	Status() uint32
 	SetMethod(method string)
 	SetURI(uri string)
-	Next() (failed bool) // called when the guest has passed the request on
+	Next() (failed bool) // called after the guest has passed the request on
 }
 
 var (
-	request sync.Mutex // held for the time of one request: as in WebAssembly, there is but one at a time
-	current Host       // of the request at hand, nil between requests; guarded by request
-	initial uint32     // features that were asked for while the program started
+	request sync.Mutex // held during a request: as in WebAssembly, requests are served one at a time
+	current Host       // host of the current request, nil between requests; guarded by request
+	initial uint32     // features enabled during initialisation
 
-	// Entry serves one request with the given handler, or with the registered one if that is nil. Package guest sets it, as its
-	// handlers' type is not known here.
+	// Entry serves one request with the given handler, or with the registered one if handler is nil. It is set by package
+	// guest, whose handler type cannot be named here.
 	Entry func(handler any)
 )
 
-// ExitError is what Exit panics with, where the process cannot be ended.
+// ExitError is the panic value of Exit outside WebAssembly.
 type ExitError struct{ Code uint32 }
 
 func (e ExitError) Error() string { return "the guest has ended itself" }
 
-// Serve lets the guest serve one request of this host. It is false if the guest ended itself. Calls wait for one another.
+// Serve makes the guest serve one request of h. It returns false if the guest exited. Concurrent calls wait for each
+// other.
 func Serve(h Host, handler any) (ok bool) {
 	request.Lock()
 	defer request.Unlock()
@@ -65,7 +66,7 @@ func Serve(h Host, handler any) (ok bool) {
 	return true
 }
 
-// Current is the request's host.
+// Current returns the host of the current request. It panics if there is no request.
 func Current() Host {
 	if current == nil {
 		panic("guest: there is no request: outside of WebAssembly, handlers are called through package guesttest")

@@ -83,41 +83,41 @@ func randomGet(buf unsafe.Pointer, size uint32) uint32
 //go:wasmimport wasi_snapshot_preview1 proc_exit
 func procExit(code uint32)
 
-// EnableFeatures asks for features and tells which are enabled now.
+// EnableFeatures enables features and returns the enabled ones.
 func EnableFeatures(features uint32) uint32 { return enableFeatures(features) }
 
 // Config fills buf with the guest's configuration.
 func Config(buf []byte) uint32 { return getConfig(pointer(buf), size(buf)) }
 
-// LogEnabled tells if the host keeps messages of this level.
+// LogEnabled reports whether the host keeps messages of the level.
 func LogEnabled(level int32) bool { return logEnabled(level) != 0 }
 
-// Log gives a message to the host.
+// Log sends a message to the host's log.
 func Log(level int32, message string) { log(level, stringPointer(message), stringSize(message)) }
 
 // Method fills buf with the request's method.
 func Method(buf []byte) uint32 { return getMethod(pointer(buf), size(buf)) }
 
-// URI fills buf with the request's URI: path and query.
+// URI fills buf with the path and query of the request.
 func URI(buf []byte) uint32 { return getURI(pointer(buf), size(buf)) }
 
-// ProtocolVersion fills buf with, for example, HTTP/1.1.
+// ProtocolVersion fills buf with the protocol version, such as HTTP/1.1.
 func ProtocolVersion(buf []byte) uint32 { return getProtocolVersion(pointer(buf), size(buf)) }
 
 // SourceAddr fills buf with the client's address and port.
 func SourceAddr(buf []byte) uint32 { return getSourceAddr(pointer(buf), size(buf)) }
 
-// HeaderNames fills buf with a list of names.
+// HeaderNames fills buf with the list of header names.
 func HeaderNames(kind Kind, buf []byte) uint64 {
 	return getHeaderNames(uint32(kind), pointer(buf), size(buf))
 }
 
-// HeaderValues fills buf with a list of one header's values.
+// HeaderValues fills buf with the list of the values of a header.
 func HeaderValues(kind Kind, name string, buf []byte) uint64 {
 	return getHeaderValues(uint32(kind), stringPointer(name), stringSize(name), pointer(buf), size(buf))
 }
 
-// SetHeader replaces all values of a header by one.
+// SetHeader replaces all values of a header with one.
 func SetHeader(kind Kind, name, value string) {
 	setHeaderValue(uint32(kind), stringPointer(name), stringSize(name), stringPointer(value), stringSize(value))
 }
@@ -132,33 +132,33 @@ func RemoveHeader(kind Kind, name string) {
 	removeHeader(uint32(kind), stringPointer(name), stringSize(name))
 }
 
-// ReadBody fills buf with what there is of the body, and tells the end of it.
+// ReadBody fills buf with the next bytes of the body. The upper half of its result is 1 at the end of the body.
 func ReadBody(kind Kind, buf []byte) uint64 { return readBody(uint32(kind), pointer(buf), size(buf)) }
 
-// WriteBody sends a piece of the body.
+// WriteBody sends the next bytes of the body.
 func WriteBody(kind Kind, body []byte) { writeBody(uint32(kind), pointer(body), size(body)) }
 
-// WriteBodyString is WriteBody for a string, without a copy.
+// WriteBodyString is like WriteBody for a string, without a copy.
 func WriteBodyString(kind Kind, body string) {
 	writeBody(uint32(kind), stringPointer(body), stringSize(body))
 }
 
-// SetStatus sets the response's status.
+// SetStatus sets the status code of the response.
 func SetStatus(status uint32) { setStatusCode(status) }
 
-// Status is the response's status.
+// Status returns the status code of the response.
 func Status() uint32 { return getStatusCode() }
 
-// SetMethod changes the request's method.
+// SetMethod sets the method of the request.
 func SetMethod(method string) { setMethod(stringPointer(method), stringSize(method)) }
 
-// SetURI changes the request's URI.
+// SetURI sets the URI of the request.
 func SetURI(uri string) { setURI(stringPointer(uri), stringSize(uri)) }
 
-// Random fills buf with random bytes from the host, and tells if it could.
+// Random fills buf with random bytes from the host and reports whether it succeeded.
 func Random(buf []byte) bool { return randomGet(pointer(buf), size(buf)) == 0 }
 
-// Exit ends the guest. It does not return.
+// Exit ends the guest with the exit code. It does not return.
 func Exit(code uint32) { procExit(code) }
 
 func pointer(b []byte) unsafe.Pointer       { return unsafe.Pointer(unsafe.SliceData(b)) }

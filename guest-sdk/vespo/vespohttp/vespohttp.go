@@ -1,8 +1,14 @@
-// Package vespohttp joins package vespo with net/http: outbound requests by http.Client, and paths without the prefix.
+// Package vespohttp is the adapter between package vespo and net/http.
+//
+// [Transport] sends the outbound requests of an [net/http.Client]:
 //
 //	client := http.Client{Transport: vespohttp.Transport{}}
 //
-// A guest that uses it runs in Vespo only: see package vespo.
+// [StripPrefix] removes the prefix that the service is mounted at from the path:
+//
+//	nethttp.Serve(vespohttp.StripPrefix(mux))
+//
+// A guest that uses this package requires Vespo as the host; see package vespo.
 package vespohttp
 
 import (
@@ -15,8 +21,9 @@ import (
 	"github.com/vespo-dev/vespo/guest-sdk/vespo"
 )
 
-// StripPrefix serves h with paths behind the service's prefix: a service mounted at /shop sees /shop/item/1 as /item/1. Unlike
-// [http.StripPrefix] it needs not be told the prefix.
+// StripPrefix returns a handler that removes the service's prefix from the request URL's Path and RawPath and calls h. A
+// service mounted at /shop sees /shop/item/1 as /item/1. Unlike [http.StripPrefix], it takes no prefix: it uses the path
+// of [vespo.Rest], so the service works under any prefix. RequestURI is not changed.
 func StripPrefix(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rest := vespo.Rest()
@@ -33,11 +40,15 @@ func StripPrefix(h http.Handler) http.Handler {
 	})
 }
 
-// Transport is an [http.RoundTripper] over [vespo.Fetch]. A context that ends does not interrupt a call that waits for the
-// host: nothing else runs in a guest meanwhile. The request's own deadline, which the host keeps, does.
+// Transport is an [http.RoundTripper] that uses [vespo.Fetch]. The zero value is ready for use.
+//
+// The end of a request's context does not interrupt a call in progress, because nothing else runs in the guest while it
+// waits for the host. This includes the Timeout of an [http.Client]. The host applies the deadline of the incoming
+// request to its calls.
 type Transport struct{}
 
-// RoundTrip sends the request and returns when the answer's header is there.
+// RoundTrip sends r and returns when the response's header has arrived. Errors can be tested for the codes of package
+// vespo, such as [vespo.ErrDenied].
 func (Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		defer r.Body.Close()
@@ -67,7 +78,7 @@ func (Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// contentLength is -1 where the answer does not tell.
+// contentLength returns the value of Content-Length, or -1 if it is absent or invalid.
 func contentLength(answer *vespo.Answer) int64 {
 	n, err := strconv.ParseUint(answer.Get("content-length"), 10, 63)
 	if err != nil {
@@ -76,14 +87,14 @@ func contentLength(answer *vespo.Answer) int64 {
 	return int64(n)
 }
 
-// absolute is the URI without a fragment, which is not sent.
+// absolute returns the URI to send, without the fragment and the credentials. Credentials are sent as Authorization.
 func absolute(u *url.URL) string {
 	sent := *u
 	sent.Fragment, sent.RawFragment, sent.User = "", "", nil
 	return sent.String()
 }
 
-// fields are the header fields to send. The host sets Host from the URI, unless it is given.
+// fields returns the header fields to send. The host sets Host from the URI unless it is among them.
 func fields(r *http.Request) (all [][2]string) {
 	if r.Host != "" && r.Host != r.URL.Host {
 		all = append(all, [2]string{"host", r.Host})
@@ -113,7 +124,7 @@ func collect(names []string, values func(string) []string) http.Header {
 	return h
 }
 
-// body reads the answer's body and, at its end, the trailers.
+// body is the Body of a response. At the end of the body it sets the response's Trailer.
 type body struct {
 	answer   *vespo.Answer
 	response *http.Response
