@@ -21,6 +21,7 @@ const (
 	exitDone     = 0
 	exitInvalid  = 10 // the module; standard output has the reason
 	exitMemory   = 11 // it needs more than job.MemoryBytes
+	exitTime     = 13 // it needs more processor time than job.CPUSeconds
 	exitPanic    = 12 // the compiler panicked; standard error has the stack
 	exitBroken   = 13 // the job cannot be read or done
 	exitDeserted = 14 // the parent is gone
@@ -102,7 +103,11 @@ func (j job) serve(stdin io.Reader, stdout, stderr io.Writer) (exitCode int) {
 		fmt.Fprintln(stderr, err)
 		return exitBroken
 	}
-	ended := make(chan int, 3)
+	ended := make(chan int, 4)
+	go func() {
+		<-outOfTime()
+		ended <- exitTime
+	}()
 	go func() {
 		_, _ = io.Copy(io.Discard, stdin) // whatever ends the stream: there is no parent
 		ended <- exitDeserted

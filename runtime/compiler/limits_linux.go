@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"syscall"
 	"time"
 
@@ -22,24 +23,39 @@ func confine(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// limitProcess sets what the system enforces. Processor time beyond the limit ends in SIGKILL.
+// graceSeconds is the time between SIGXCPU, on which the child ends itself, and SIGKILL. The kernel's count for these may
+// run ahead of the processor time that it reports, so the signal is the only proof that the limit was reached.
+const graceSeconds = 2
+
+// outOfTime returns a channel that receives SIGXCPU, which the kernel sends at the limit of processor time.
+func outOfTime() <-chan os.Signal {
+	signalled := make(chan os.Signal, 1)
+	signal.Notify(signalled, unix.SIGXCPU)
+	return signalled
+}
+
+// limitProcess sets the limits that the system enforces.
 func limitProcess(j job) error {
 	var errs []error
-	for resource, limit := range map[int]uint64{
-		unix.RLIMIT_CPU:   j.CPUSeconds,
-		unix.RLIMIT_DATA:  uint64(j.MemoryBytes) + slackBytes,
-		unix.RLIMIT_FSIZE: uint64(j.MemoryBytes),
-		unix.RLIMIT_CORE:  0,
+	for resource, limit := range map[int]unix.Rlimit{
+		unix.RLIMIT_CPU:   {Cur: j.CPUSeconds, Max: j.CPUSeconds + graceSeconds},
+		unix.RLIMIT_DATA:  same(uint64(j.MemoryBytes) + slackBytes),
+		unix.RLIMIT_FSIZE: same(uint64(j.MemoryBytes)),
+		unix.RLIMIT_CORE:  same(0),
 	} {
 		var had unix.Rlimit
 		err := unix.Getrlimit(resource, &had)
-		limit = min(limit, had.Max) // which only the privileged may raise
-		errs = append(errs, err, unix.Setrlimit(resource, &unix.Rlimit{Cur: limit, Max: limit}))
+		limit.Max = min(limit.Max, had.Max) // only the privileged may raise it
+		limit.Cur = min(limit.Cur, limit.Max)
+		errs = append(errs, err, unix.Setrlimit(resource, &limit))
 	}
 	errs = append(errs, unix.Setpriority(unix.PRIO_PGRP, 0, niceness))
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0) // if memory runs out, rather the child than the server
 	return errors.Join(errs...)
 }
+
+// same returns a limit that is soft and hard.
+func same(limit uint64) unix.Rlimit { return unix.Rlimit{Cur: limit, Max: limit} }
 
 // processorTime returns what this process has used.
 func processorTime() time.Duration {

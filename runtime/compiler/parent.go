@@ -74,7 +74,7 @@ func (c *Compiler) failed(cmd *exec.Cmd, late, cause error, reason string) error
 		return &Refusal{Reason: reason, Cause: cause}
 	case state.ExitCode() == exitMemory:
 		return &Refusal{Reason: "cannot be compiled: that needs more than " + memory, Cause: cause}
-	case took >= c.cfg.CPUTime*9/10:
+	case state.ExitCode() == exitTime, took >= c.cfg.CPUTime*9/10:
 		return &Refusal{Reason: fmt.Sprintf("cannot be compiled: that takes longer than %s of processor time", c.cfg.CPUTime), Cause: cause}
 	case late != nil:
 		return fmt.Errorf("compiler: not done after %s, with %s of processor time: %w", c.cfg.CPUTime+queueTime, took, late)
