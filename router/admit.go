@@ -9,14 +9,15 @@ import (
 	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
-// taken is what a request holds of the capacity. Whose the shares are is in its record.
+// taken is the capacity that a request holds. The keys of its shares come from its record.
 type taken struct {
 	limiter    *admission.Limiter // nil if nothing is held
-	connection bool               // a place of the connection's share
-	client     bool               // a place of the client's share
+	connection bool               // the request holds a place in the connection's share
+	client     bool               // the request holds a place in the client's share
 }
 
-// admit takes the shares of the request's connection and client, and then the limiter's capacity, and waits for what is not free.
+// admit takes the shares of the request's connection and client,
+// then a place of the limiter. It waits for each as needed.
 func (x *exchange) admit(l *admission.Limiter) error {
 	x.taken.limiter = l
 	err := x.takeShares(l)
@@ -34,7 +35,7 @@ func (x *exchange) admit(l *admission.Limiter) error {
 
 func (x *exchange) takeShares(l *admission.Limiter) error {
 	shares := l.Shares()
-	if shares == nil || x.only != "" { // a service's own request is a part of one that has its shares
+	if shares == nil || x.only != "" { // an internal request runs within a request that already holds its shares
 		return nil
 	}
 	ctx, rec := x.request.Context(), &x.record
@@ -55,7 +56,7 @@ func (x *exchange) takeShares(l *admission.Limiter) error {
 	return nil
 }
 
-// release gives back what admit has taken, if it was not given back before.
+// release returns the capacity taken by admit. It does nothing if that was already released.
 func (x *exchange) release(now time.Time) {
 	if x.taken.limiter != nil {
 		x.taken.limiter.ReleaseAt(now)
@@ -63,7 +64,7 @@ func (x *exchange) release(now time.Time) {
 	}
 }
 
-// giveShares gives the shares back, and forgets the limiter.
+// giveShares releases the shares and forgets the limiter.
 func (x *exchange) giveShares() {
 	t := x.taken
 	x.taken = taken{}
@@ -80,9 +81,10 @@ func (x *exchange) giveShares() {
 	}
 }
 
-// shareholders returns the connection and the client whose shares a request takes. A connection of HTTP/1 has one request at a time, and
-// needs none. A trusted proxy has the requests of many clients on its connections, and is no client itself. Addresses of this
-// machine are no clients either: a proxy that is not trusted has no other.
+// shareholders returns the connection and the client to which a request is counted; either may be
+// empty. An HTTP/1 connection carries one request at a time and needs no share. A trusted proxy
+// multiplexes many clients on a connection and is not a client itself. Loopback addresses are not
+// counted as clients: an untrusted local proxy would put all its clients under one address.
 func shareholders(c *forwarded.Client, http1 bool) (connection string, client netip.Addr) {
 	if !http1 && !c.Trusted {
 		connection = c.Peer

@@ -13,21 +13,21 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// firstPartBytes bounds what is read of a body before the request is admitted.
+// firstPartBytes is the largest part of a body that is read before the request is admitted.
 const firstPartBytes = 4 << 10
 
 // countingBody counts the bytes that the handler reads of a request body.
 type countingBody struct {
 	io.ReadCloser              // immutable; nil if the request has no body
-	first         *firstPart   // immutable once the request is admitted; nil if nothing was read before
+	first         *firstPart   // immutable once the request is admitted; nil if nothing was read before admission
 	bytes         atomic.Int64 // atomic, because a stray reader may outlive the handler
-	ended         atomic.Bool  // atomic for the same reason; all of it was read from the connection
+	ended         atomic.Bool  // the body was read to its end; atomic for the same reason
 }
 
-// firstPart is what was read of a body before admission.
+// firstPart is the part of a body that was read before admission.
 type firstPart struct {
-	bytes []byte // that the handler has not read yet
-	ended bool   // it is the whole body
+	bytes []byte // not yet read by the handler
+	ended bool   // the part is the whole body
 }
 
 // Read implements io.Reader.
@@ -51,11 +51,11 @@ func (b *countingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Arrived reports whether the whole body was received before admission: reading it does not wait.
+// Arrived reports whether the whole body was received before admission, so that reading it does not block.
 func (b *countingBody) Arrived() bool { return b.first != nil && b.first.ended }
 
-// awaitBody waits for a part of the request's body, if the limiter asks for that. A client that asks before it sends, with
-// Expect, is not made to send while there is room: it may be refused.
+// awaitBody waits for the first part of the request's body if the limiter requires it. A client that sent
+// Expect is not asked for its body while there is spare capacity, because the request may still be refused.
 func (x *exchange) awaitBody(l *admission.Limiter) error {
 	b := &x.body
 	if b.ReadCloser == nil || !l.BodyFirst() || x.request.Header.Get("Expect") != "" && l.Spare() {
@@ -67,7 +67,7 @@ func (x *exchange) awaitBody(l *admission.Limiter) error {
 	}
 	begin := time.Now()
 	part := make([]byte, size)
-	n, err := b.ReadCloser.Read(part) // the HTTP server's handler has set a deadline
+	n, err := b.ReadCloser.Read(part) // the HTTP server's handler has set a read deadline
 	x.record.BodyWait = time.Since(begin)
 	b.first = &firstPart{bytes: part[:n], ended: err == io.EOF}
 	switch {
@@ -75,7 +75,8 @@ func (x *exchange) awaitBody(l *admission.Limiter) error {
 		return nil
 	case err == io.EOF:
 		b.ended.Store(true)
-		// The passing of a deadline would look like the client's leaving. An error: the connection has none.
+		// Clear the deadline: if it passed later, net/http would report it as a
+		// disconnected client. An error means that the connection has no deadlines.
 		_ = http.NewResponseController(x.writer.inner).SetReadDeadline(time.Time{})
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):

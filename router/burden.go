@@ -9,26 +9,30 @@ import (
 )
 
 const (
-	// maxFields bounds the header fields of a request, each value counted.
+	// maxFields is the maximum number of header field values in a request.
 	maxFields = 256
-	// requestBytes is what an open request is taken to hold beside its header: goroutine, buffers, and the HTTP/2 stream.
+	// requestBytes is the estimated size of an open request
+	// without its header: goroutine, buffers and HTTP/2 stream.
 	requestBytes = 8 << 10
-	// fieldBytes is what a header field is taken to hold beside its name and value.
+	// fieldBytes is the estimated overhead of a header field beyond its name and value.
 	fieldBytes = 64
-	// largeHeaderBytes is what makes a header large. Large ones get half of the bound, so that small ones find room.
+	// largeHeaderBytes is the size above which a header is large. Large
+	// headers may use half of the limit, which leaves room for small ones.
 	largeHeaderBytes = 8 << 10
-	// burdenRetry is when a client may come again that was refused for what other requests hold.
+	// burdenRetry is the Retry-After of requests refused because of the limit.
 	burdenRetry = time.Second
 )
 
-// burden bounds what all open requests together hold before a service reads them: headers above all. A header of HTTP/2 takes many times
-// its size on the wire, so connections and streams are no bound. It is safe for concurrent use.
+// burden limits the memory that all open requests hold before a service reads them,
+// mainly headers. An HTTP/2 header can expand to many times its size on the wire, so
+// limits on connections and streams are not enough. It is safe for concurrent use.
 type burden struct {
-	limit int64        // immutable; 0: none
+	limit int64        // immutable; bytes; 0: no limit
 	held  atomic.Int64 // bytes
 }
 
-// take counts a request in, or returns why it is refused. What it returns is to be given back.
+// take counts a request, or returns the error to answer with.
+// The caller must pass held to give when the request is over.
 func (b *burden) take(r *http.Request) (held int64, err error) {
 	fields, size := 0, len(r.RequestURI)+len(r.Host)
 	for name, values := range r.Header {
@@ -48,7 +52,7 @@ func (b *burden) take(r *http.Request) (held int64, err error) {
 	switch {
 	case held > requestBytes+largeHeaderBytes:
 		limit /= 2
-	case r.ContentLength != 0: // it may be open for as long as its body takes
+	case r.ContentLength != 0: // the request stays open until its body has been sent
 		limit -= limit / 4
 	}
 	if b.held.Add(held) > limit {
@@ -60,7 +64,7 @@ func (b *burden) take(r *http.Request) (held int64, err error) {
 	return held, nil
 }
 
-// give counts a request out.
+// give releases the bytes counted by take.
 func (b *burden) give(held int64) {
 	if held != 0 {
 		b.held.Add(-held)

@@ -1,10 +1,11 @@
-// Package router takes every request of the public listener to the service that is bound to the longest matching prefix
-// of its path, and answers for what becomes of it: one place that waits, one answer, one access record.
+// Package router dispatches requests of the public listener to services. It
+// selects the service with the longest matching path prefix. Every request
+// has one place to wait, gets one response and produces one access record.
 //
-// A request finds its way through one atomic pointer to an immutable Table. The Route found there is pinned until the
-// handler has returned, so that a Route that was taken out of the table and retired can be waited for.
+// The router looks requests up in an immutable Table, published through an atomic pointer. The Route
+// found is pinned until the handler returns, so callers can wait for a retired Route to drain.
 //
-// The handler learns what matched from the access record: Record.Prefix and Record.Rest.
+// Handlers read what matched from Record.Prefix and Record.Rest of the access record.
 //
-// Lock order: the package has no locks of its own; admission.Gate has the only one below it.
+// Lock order: the package has no locks of its own and calls into admission, whose Gate.mu is a leaf.
 package router

@@ -14,31 +14,32 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// RequestIDHeader is the answer's header with the request id.
+// RequestIDHeader is the response header with the request id.
 const RequestIDHeader = "X-Request-Id"
 
-// leftoverTimeout bounds the reading of a body that nobody wanted.
+// leftoverTimeout bounds the time spent draining an unread request body.
 const leftoverTimeout = 2 * time.Second
 
-// exchange is all that the router keeps of one request. It is made for each request and left to the collector, because a
-// handler's stray goroutine that still reads the body or writes must not meet another request there.
+// exchange is the router's state of one request. It is allocated for each request and not pooled: a
+// stray goroutine of a handler may still read the body or write, and must not reach another request.
 type exchange struct {
-	only    Prefix        // the one prefix that may answer; empty: any
-	request *http.Request // the server's, or one like it with body
+	only    Prefix        // the only prefix that may answer; empty: any
+	request *http.Request // the server's request, or a copy with body as its Body
 	writer  responseWriter
 	body    countingBody
 	record  accesslog.Record
 	found   found
-	before  http.Header // a copy of the headers that were set before the router, nil if there were none
-	taken   taken       // of the capacity
-	abort   bool        // the connection has to be closed
-	ended   time.Time   // when the service's handler has returned; zero if none was called
+	before  http.Header // copy of the headers set before the router; nil if there were none
+	taken   taken       // admitted capacity
+	abort   bool        // the connection must be closed
+	ended   time.Time   // return of the service's handler; zero if none was called
 }
 
 func newExchange(w http.ResponseWriter, r *http.Request, client forwarded.Client) *exchange {
 	x := &exchange{request: r}
 	x.writer.owner = x
-	// Field by field: a composite literal would be made elsewhere and copied, and this is a kilobyte.
+	// Set field by field: the record is about a kilobyte, and a
+	// composite literal would be built elsewhere and copied.
 	rec := &x.record
 	rec.Time, rec.Client, rec.RequestID = time.Now(), client, client.ID
 	if rec.RequestID == "" {
@@ -56,7 +57,7 @@ func newExchange(w http.ResponseWriter, r *http.Request, client forwarded.Client
 		x.body.ReadCloser = r.Body
 		x.request = withBody(r, &x.body)
 		if trailer := x.request.Trailer; trailer != nil {
-			dropTrailers(trailer) // those that were announced
+			dropTrailers(trailer) // removes announced ones that are not allowed
 			x.body.ReadCloser = trailerBody{r.Body, trailer}
 		}
 		x.writer.body = &x.body
@@ -64,11 +65,11 @@ func newExchange(w http.ResponseWriter, r *http.Request, client forwarded.Client
 	return x
 }
 
-// withBody gives a request like r with another body. r stays as it is, because the HTTP server looks at the type of its body
-// to decide whether a client that waits for "100 Continue" must be heard out before it is answered.
+// withBody returns a shallow copy of r with another body. r itself stays unchanged: net/http looks at the
+// type of its body to decide whether it must read the body of a client that waits for "100 Continue".
 func withBody(r *http.Request, body io.ReadCloser) *http.Request {
 	if r.Trailer == nil && r.ContentLength < 0 {
-		r.Trailer = http.Header{} // the server puts trailers that were not announced into the map that both share
+		r.Trailer = http.Header{} // the server adds unannounced trailers to this map, which both requests share
 	}
 	counted := *r
 	counted.Body = body
@@ -78,7 +79,7 @@ func withBody(r *http.Request, body io.ReadCloser) *http.Request {
 // call runs the handler and turns a panic into an error.
 func (x *exchange) call(h Handler) error { return Call(h, &x.writer, x.request, &x.record) }
 
-// Call is h.Serve with a panic turned into an error: a *PanicError.
+// Call calls h.Serve and returns a panic as a *PanicError.
 func Call(h Handler, w http.ResponseWriter, r *http.Request, rec *accesslog.Record) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -88,7 +89,8 @@ func Call(h Handler, w http.ResponseWriter, r *http.Request, rec *accesslog.Reco
 	return h.Serve(w, r, rec)
 }
 
-// conclude answers what is still to be answered, or decides to abort the connection, and completes the record.
+// conclude answers a request that has no response yet, or
+// decides to abort the connection, and completes the record.
 func (x *exchange) conclude(err error) {
 	rec, w := &x.record, &x.writer
 	if err != nil {
@@ -98,21 +100,21 @@ func (x *exchange) conclude(err error) {
 		rec.Outcome = accesslog.OutcomeOK
 	}
 	if !x.abort && !w.hijacked {
-		w.commit() // a handler that wrote nothing means an empty 200, as everywhere with net/http
+		w.commit() // a handler that wrote nothing means an empty 200, as in net/http
 	}
 	filterUnannounced(w.Header())
-	if !w.hijacked { // else the handler alone knows what went over the connection
+	if !w.hijacked { // otherwise the handler has filled these fields
 		rec.Status, rec.BytesOut, rec.TTFB = w.status, w.bytes, w.ttfb
 		rec.BytesIn = x.body.bytes.Load()
 	}
-	if err == nil && !x.ended.IsZero() { // nothing is written since
+	if err == nil && !x.ended.IsZero() { // nothing was written since the handler returned
 		rec.TTLB = x.ended.Sub(rec.Time)
 		return
 	}
 	rec.TTLB = time.Since(rec.Time)
 }
 
-// fail deals with the error of a handler.
+// fail handles the error of a request: it answers with a problem or marks the connection to be aborted.
 func (x *exchange) fail(err error) {
 	rec := &x.record
 	if rec.Err == nil {
@@ -136,14 +138,14 @@ func (x *exchange) fail(err error) {
 	}
 }
 
-// restoreHeader drops what a handler has set for the answer that it could not give.
+// restoreHeader drops the headers that a failed handler has set.
 func (x *exchange) restoreHeader() {
 	h := x.writer.Header()
 	clear(h)
 	maps.Copy(h, x.before)
 }
 
-// newRequestID gives 16 hexadecimal digits. They tell requests apart and are no secret.
+// newRequestID returns 16 random hexadecimal digits. The id is not a secret.
 func newRequestID() string {
 	const digits = "0123456789abcdef"
 	var id [16]byte
@@ -153,15 +155,15 @@ func newRequestID() string {
 	return string(id[:])
 }
 
-// dropLeftover reads what the client still sends of a body that nobody has read, for a moment: closing the connection at once would
-// reset it, and the answer might be lost with it. Nothing of the server's is held meanwhile but the connection.
+// dropLeftover drains an unread body for at most leftoverTimeout. Closing the connection at once would
+// reset it, and the client could lose the response. The request holds only its connection by then.
 func (x *exchange) dropLeftover() {
 	if x.abort || x.writer.hijacked || !x.writer.leavesBody() {
 		return
 	}
 	rc := http.NewResponseController(x.writer.inner)
 	if rc.Flush() == nil && rc.SetReadDeadline(time.Now().Add(leftoverTimeout)) == nil {
-		_, _ = io.Copy(io.Discard, x.body.ReadCloser) // Close alone stops after 256 KiB, and what is left resets the connection
+		_, _ = io.Copy(io.Discard, x.body.ReadCloser) // Close reads at most 256 KiB, and unread data resets the connection
 		_ = x.body.Close()
 	}
 }

@@ -11,18 +11,18 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// PanicError is what the access record has for a handler that panicked.
+// PanicError is the error of a handler that panicked.
 type PanicError struct {
-	Value any    // as given to panic
-	stack []byte // of the goroutine that panicked
+	Value any    // argument of panic
+	stack []byte // of the panicking goroutine
 }
 
-// Stack is the stack of the goroutine that panicked, as text. The access log shows it.
+// Stack returns the stack trace of the panicking goroutine as text, for the access log.
 func (e *PanicError) Stack() []byte { return e.stack }
 
 func (e *PanicError) Error() string { return fmt.Sprintf("panic in handler: %v", e.Value) }
 
-// Unwrap gives the value where it is an error.
+// Unwrap returns the panic value if it is an error, otherwise nil.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
@@ -38,7 +38,8 @@ func notReady() error {
 	return p
 }
 
-// admissionError turns a refusal by admission into the answer for it. The context's own errors stay what they are.
+// admissionError maps an admission error to a problem. Other
+// errors, such as those of the context, are returned unchanged.
 func admissionError(err error, l *admission.Limiter) error {
 	var detail string
 	switch {
@@ -56,12 +57,12 @@ func admissionError(err error, l *admission.Limiter) error {
 	return p
 }
 
-// clientGone reports whether err is there because the client has left.
+// clientGone reports whether err was caused by the client's disconnect.
 func clientGone(r *http.Request, err error) bool {
 	return errors.Is(err, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled)
 }
 
-// outcomeOf is the outcome of a request whose handler set none.
+// outcomeOf returns the outcome of a failed request whose handler set none.
 func outcomeOf(p *problem.Problem) accesslog.Outcome {
 	switch p.Kind() {
 	case problem.OutOfMemory:

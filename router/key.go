@@ -2,13 +2,14 @@ package router
 
 import "strings"
 
-// Key names what a service is bound to: a prefix, and perhaps a match beside it. No two services have the same.
+// Key is the route key: a path prefix and an optional header match. Keys are unique among services.
 type Key struct {
 	Prefix Prefix
 	Match  Match
 }
 
-// ParseKey reads what String gives; it accepts other spellings of a prefix and of a match too. The error is a *PrefixError or a *MatchError.
+// ParseKey parses the form returned by String. It accepts non-canonical
+// prefixes and matches, too. The error is a *PrefixError or a *MatchError.
 func ParseKey(s string) (Key, error) {
 	path, condition, conditional := strings.Cut(s, " ")
 	prefix, err := ParsePrefix(path)
@@ -16,7 +17,7 @@ func ParseKey(s string) (Key, error) {
 		return Key{}, err
 	}
 	if conditional && condition == "" {
-		condition = " " // refused
+		condition = " " // makes ParseMatch fail
 	}
 	match, err := ParseMatch(condition)
 	if err != nil {
@@ -25,7 +26,8 @@ func ParseKey(s string) (Key, error) {
 	return Key{Prefix: prefix, Match: match}, nil
 }
 
-// String gives the canonical text, "/a/b" or "/a/b Host: iam". A prefix has no space, so that one text has one meaning.
+// String returns the canonical text, "/a/b" or "/a/b Host:
+// iam". Prefixes contain no space, so the text is unambiguous.
 func (k Key) String() string {
 	if k.Match == (Match{}) {
 		return string(k.Prefix)
@@ -33,13 +35,13 @@ func (k Key) String() string {
 	return string(k.Prefix) + " " + k.Match.String()
 }
 
-// valid reports whether k is the canonical form of itself.
+// valid reports whether k is canonical.
 func (k Key) valid() bool {
 	canonical, err := ParseKey(k.String())
 	return err == nil && canonical == k
 }
 
-// Compare orders keys by prefix, and those of one prefix by precedence: the first is the one that a request goes to.
+// Compare orders keys by prefix, then by precedence: of two keys that match a request, the lower one gets it.
 func (k Key) Compare(other Key) int {
 	if order := strings.Compare(string(k.Prefix), string(other.Prefix)); order != 0 {
 		return order

@@ -5,20 +5,21 @@ import (
 	"strings"
 )
 
-// Lookup finds the route with the longest prefix of the path, which is escaped as it came, and what follows the prefix,
-// still escaped: "" or beginning with "/". A percent-encoded unreserved character is the same as the character itself; an
-// encoded slash is data in its segment. The route "/" takes the whole path as its rest.
+// Lookup returns the route with the longest prefix of escapedPath, and rest, the escaped path after
+// the prefix: "" or beginning with "/". A percent-encoded unreserved character equals the character
+// itself. An encoded slash is data within its segment. For the route "/" the rest is the whole path.
 //
-// Routes with a match are looked at where r is not nil: at one prefix they go before the route without, the one with the longest value
-// first. Where none of a prefix holds, a shorter prefix is looked for.
+// Routes with a match are considered only if r is not nil. At one prefix they precede the route without
+// a match, in order of precedence. If no route of a prefix matches, shorter prefixes are tried.
 //
-// Lookup does not judge: a dot segment is a segment like another. The Router refuses it before.
+// Lookup does not validate the path: it treats a dot segment
+// as an ordinary segment. The Router rejects those before.
 func (t *Table) Lookup(escapedPath string, r *http.Request) (route *Route, rest string, ok bool) {
 	var f found
 	return t.lookup(escapedPath, r, &f)
 }
 
-// lookup is Lookup with the place for what is found lent by the caller, which saves its allocation.
+// lookup is Lookup with a caller-provided found, which saves an allocation.
 func (t *Table) lookup(path string, r *http.Request, f *found) (route *Route, rest string, ok bool) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, "", false
@@ -45,7 +46,7 @@ func (t *Table) lookup(path string, r *http.Request, f *found) (route *Route, re
 	return route, path, true
 }
 
-// find gives the route of exactly this prefix that serves r, nil if there is none.
+// find returns the route at exactly this prefix that matches r, nil if there is none.
 func (t *Table) find(depth int, key string, r *http.Request, f *found) *Route {
 	if t.trees[depth] == nil {
 		return nil
@@ -69,7 +70,7 @@ func (p *place) choose(r *http.Request) *Route {
 	return p.plain
 }
 
-// head is the beginning of the path that can be a prefix: as many segments as the deepest prefix has.
+// head returns the end and the number of segments of the longest part of the path that can be a prefix.
 func (t *Table) head(path string) (end, depth int) {
 	for depth < len(t.trees)-1 && end < len(path) {
 		next := strings.IndexByte(path[end+1:], '/')
@@ -82,7 +83,7 @@ func (t *Table) head(path string) (end, depth int) {
 	return end, depth
 }
 
-// cutSegments is the length of the first depth segments of a path that has them.
+// cutSegments returns the length of the first depth segments of a path, which must have as many.
 func cutSegments(path string, depth int) int {
 	end := 0
 	for ; depth > 0; depth-- {

@@ -8,12 +8,13 @@ import (
 	"strings"
 )
 
-// Match is a condition on requests beside their path: a header whose value begins with a text. The zero Match holds for all.
+// Match is a condition on requests besides their path: a header whose
+// value has a given prefix. The zero Match matches all requests.
 //
-// A match chooses between services and keeps nobody out: whoever sends a request chooses its headers, Host included.
+// A match selects a service. It is no access control: clients choose their headers, including Host.
 type Match struct {
-	Name  string // canonical, as "Host" or "X-Api-Version"; empty: no condition
-	Value string // how the value begins, never empty where there is a name; of Host in lower case
+	Name  string // canonical, such as "Host" or "X-Api-Version"; empty: no condition
+	Value string // prefix of the header's value, not empty if Name is set; lower case for Host
 }
 
 // Bounds of a match, in bytes.
@@ -22,10 +23,10 @@ const (
 	MaxMatchValueBytes = 255
 )
 
-// hostHeader is compared without regard to case and to the port.
+// hostHeader is compared without regard to case and port.
 const hostHeader = "Host"
 
-// MatchError says all that is wrong with a match, in words for whoever wrote it.
+// MatchError lists everything wrong with a match, in words for its author.
 type MatchError struct {
 	Input      string   // as given, shortened if very long
 	Violations []string // never empty
@@ -35,8 +36,8 @@ func (e *MatchError) Error() string {
 	return fmt.Sprintf("match %q: %s", e.Input, strings.Join(e.Violations, "; "))
 }
 
-// ParseMatch gives the canonical form of a match that is written like a header line, as "Host: iam". The empty text is the zero Match. The
-// error is a *MatchError.
+// ParseMatch parses a match written like a header line, such as "Host: iam", and returns
+// its canonical form. The empty string is the zero Match. The error is a *MatchError.
 func ParseMatch(s string) (Match, error) {
 	if s == "" {
 		return Match{}, nil
@@ -79,14 +80,14 @@ func (m Match) check() (violations []string) {
 	return violations
 }
 
-// validName allows less than RFC 9110 does, and all that is used.
+// validName accepts fewer characters than RFC 9110, but all those in use.
 func validName(name string) bool {
 	return name != "" && len(name) <= MaxMatchNameBytes && !strings.ContainsFunc(name, func(r rune) bool {
 		return r != '-' && r != '_' && (r >= 0x80 || !unreserved(byte(r)) || r == '.' || r == '~')
 	})
 }
 
-// String gives the match as it is written, "Host: iam"; the zero Match is empty.
+// String returns the canonical text, such as "Host: iam"; "" for the zero Match.
 func (m Match) String() string {
 	if m.Name == "" {
 		return ""
@@ -94,8 +95,8 @@ func (m Match) String() string {
 	return m.Name + ": " + m.Value
 }
 
-// compare orders matches by precedence: the longer value first, Host before other headers at equal length, then by name and value. The
-// zero Match is the last.
+// compare orders matches by precedence: longer values first, at equal length
+// Host before other headers, then by name and value. The zero Match is last.
 func (m Match) compare(other Match) int {
 	return cmp.Or(
 		cmp.Compare(len(other.Value), len(m.Value)),
@@ -112,7 +113,7 @@ func boolRank(first bool) int {
 	return 1
 }
 
-// holds tells whether the request has the header with such a value, whichever of its values that is.
+// holds reports whether one of the values of the request's header has the match's value as a prefix.
 func (m Match) holds(r *http.Request) bool {
 	if m.Name == hostHeader {
 		host := hostname(r.Host)
@@ -126,7 +127,7 @@ func (m Match) holds(r *http.Request) bool {
 	return false
 }
 
-// hostname is a Host without the port. The brackets of an IPv6 address stay.
+// hostname returns a Host header without its port. An IPv6 address keeps its brackets.
 func hostname(host string) string {
 	colon := strings.LastIndexByte(host, ':')
 	if colon < 0 || strings.IndexByte(host[colon:], ']') >= 0 {

@@ -8,8 +8,9 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// rawPath is the escaped path of a request as it was sent. URL.EscapedPath is not quite that: it encodes anew, and
-// turns encoded slashes into separators, where the path has a character that should have been encoded, as in `/a|%2Fb`.
+// rawPath returns the escaped path of a request as it was sent. URL.EscapedPath
+// differs if the path has a character that should have been encoded, as in
+// `/a|%2Fb`: it re-encodes the path and turns encoded slashes into separators.
 func rawPath(u *url.URL) string {
 	if u.RawPath != "" {
 		if decoded, err := url.PathUnescape(u.RawPath); err == nil && decoded == u.Path {
@@ -22,8 +23,8 @@ func rawPath(u *url.URL) string {
 	return u.EscapedPath()
 }
 
-// Rest is what follows the prefix in the escaped path of a URL, as Lookup gives it. It is for a request that was changed after it had been
-// routed, and refuses what the Router would have refused, and a path that is not under the prefix.
+// Rest returns the escaped path of a URL after the prefix, like Lookup. It is for requests that were changed
+// after routing. It returns an error for paths that the Router rejects and for paths outside of the prefix.
 func Rest(prefix string, u *url.URL) (string, error) {
 	path := rawPath(u)
 	if len(path) > DefaultMaxPathBytes {
@@ -48,8 +49,8 @@ func Rest(prefix string, u *url.URL) (string, error) {
 
 var errElsewhere = errors.New("the path is not under the service's prefix")
 
-// checkPath refuses an escaped path that could mean something else to a service than it meant to the router: one with dot
-// segments, encoded or not, or with control characters. The error is nil or a problem for the client.
+// checkPath rejects escaped paths that a service could interpret differently from the router: those with
+// dot segments or control characters, encoded or not. The error is nil or a problem for the client.
 func checkPath(path string) *problem.Problem {
 	start := 0
 	for i := 0; i <= len(path); i++ {
@@ -72,10 +73,10 @@ func checkPath(path string) *problem.Problem {
 	return nil
 }
 
-// isDotSegment reports whether an escaped segment is "." or ".." once it is decoded.
+// isDotSegment reports whether an escaped segment decodes to "." or "..".
 func isDotSegment(segment string) bool {
 	if segment == "" || segment[0] != '.' && segment[0] != '%' {
-		return false // nearly always
+		return false // the common case
 	}
 	dots := 0
 	for len(segment) > 0 {
@@ -92,8 +93,9 @@ func isDotSegment(segment string) bool {
 	return dots == 1 || dots == 2
 }
 
-// decodeUnreserved decodes the percent-encoded unreserved characters of a path and leaves all other encodings alone, the
-// normalisation of RFC 3986 section 6.2.2.2. It reports whether there was any encoding, and allocates only if so.
+// decodeUnreserved decodes the percent-encoded unreserved characters of a path
+// and keeps all other encodings, as in the normalisation of RFC 3986 section
+// 6.2.2.2. encoded reports whether the path has a "%". It allocates only then.
 func decodeUnreserved(path string) (decoded string, encoded bool) {
 	first := strings.IndexByte(path, '%')
 	if first < 0 {
@@ -114,7 +116,7 @@ func decodeUnreserved(path string) (decoded string, encoded bool) {
 	return string(out), true
 }
 
-// isReserved reports whether the first segment of a path is the one of the management API.
+// isReserved reports whether the first segment of a path is ReservedSegment.
 func isReserved(path string) bool {
 	first := strings.TrimPrefix(path, "/")
 	if end := strings.IndexByte(first, '/'); end >= 0 {

@@ -5,30 +5,31 @@ import (
 	"strings"
 )
 
-// Prefix is a path prefix in canonical text: "/" or "/seg[/seg...]", made by ParsePrefix.
+// Prefix is a path prefix in canonical form: "/" or "/seg[/seg...]", as returned by ParsePrefix.
 type Prefix string
 
 // Bounds of a prefix, in bytes.
 const (
-	MaxPrefixBytes  = 255 // with the slash at the beginning
+	MaxPrefixBytes  = 255 // including the leading slash
 	MaxSegmentBytes = 63
 )
 
-// ReservedSegment is the first segment that belongs to the management API.
+// ReservedSegment is the first path segment of the management API.
 const ReservedSegment = "services"
 
-// PrefixError says all that is wrong with a prefix, in words for whoever wrote it.
+// PrefixError lists everything wrong with a prefix, in words for its author.
 type PrefixError struct {
 	Input      string   // as given, shortened if very long
-	Violations []string // one for each rule that is broken; never empty
+	Violations []string // one for each broken rule; never empty
 }
 
 func (e *PrefixError) Error() string {
 	return fmt.Sprintf("prefix %q: %s", e.Input, strings.Join(e.Violations, "; "))
 }
 
-// ParsePrefix gives the canonical form of a prefix: one or more segments of letters, digits and "-", ".", "_", "~", or "/"
-// alone. A slash at the beginning may be missing and one at the end is dropped. The error is a *PrefixError.
+// ParsePrefix returns the canonical form of a prefix: "/", or one or more
+// segments of letters, digits, "-", ".", "_" and "~". The leading slash is
+// optional, and a trailing one is dropped. The error is a *PrefixError.
 func ParsePrefix(s string) (Prefix, error) {
 	path := strings.TrimPrefix(s, "/")
 	path = strings.TrimSuffix(path, "/")
@@ -46,13 +47,13 @@ func ParsePrefix(s string) (Prefix, error) {
 	return Prefix("/" + path), nil
 }
 
-// valid reports whether p is the canonical form of itself.
+// valid reports whether p is canonical.
 func (p Prefix) valid() bool {
 	canonical, err := ParsePrefix(string(p))
 	return err == nil && canonical == p
 }
 
-// segments is the number of segments, 0 for "/".
+// segments returns the number of segments, 0 for "/".
 func (p Prefix) segments() int {
 	if p == "/" {
 		return 0
@@ -60,7 +61,7 @@ func (p Prefix) segments() int {
 	return strings.Count(string(p), "/")
 }
 
-// shorten bounds what an error repeats of its input.
+// shorten bounds the part of an input that an error quotes.
 func shorten(s string) string {
 	const most = 80
 	if len(s) <= most {

@@ -10,29 +10,31 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// Config is what a Router is made of. The zero Config is usable.
+// Config configures a Router. The zero Config is valid.
 type Config struct {
-	// Admin serves the requests under the reserved prefix; nil: they are answered 404. One that is a Handler too is called
-	// as that, so that it has the record. The Router neither limits nor authorises these requests.
+	// Admin serves the requests under ReservedSegment; nil: they are answered 404. If it implements Handler,
+	// that method is called, with the record. The Router neither limits nor authorises these requests.
 	Admin http.Handler
-	// AccessLog is told of every request; nil: nobody is.
+	// AccessLog is called with the record of every request; nil: records are dropped.
 	AccessLog accesslog.Listener
-	// Trust has the proxies that are believed about their clients; nil: none is.
+	// Trust lists the trusted proxies, whose claims about their clients are accepted; nil: none.
 	Trust *forwarded.Trust
-	// MaxPathBytes bounds the escaped path; 0: DefaultMaxPathBytes. A longer one is answered 414.
+	// MaxPathBytes is the maximum length of the escaped path;
+	// 0: DefaultMaxPathBytes. Longer paths are answered 414.
 	MaxPathBytes int
-	// HeaderBytes bounds what open requests hold, headers above all; 0: nothing does. A request beyond it is answered 503.
+	// HeaderBytes limits the memory that open requests hold, mainly
+	// headers; 0: no limit. Requests beyond it are answered 503.
 	HeaderBytes int64
 }
 
-// DefaultMaxPathBytes is the bound of a path where Config has none.
+// DefaultMaxPathBytes is the default of Config.MaxPathBytes.
 const DefaultMaxPathBytes = 8 << 10
 
-// notReadyRetry is when a client may come again that came before the first table.
+// notReadyRetry is the Retry-After of requests that come before the first table.
 const notReadyRetry = time.Second
 
-// Router is the http.Handler of the public listener. Make it with New. It is safe for concurrent use and starts no
-// goroutine.
+// Router is the http.Handler of the public listener. Create it with
+// New. It is safe for concurrent use and starts no goroutines.
 type Router struct {
 	admin        Handler            // immutable; nil if there is none
 	accessLog    accesslog.Listener // immutable; nil if there is none
@@ -44,7 +46,7 @@ type Router struct {
 	held    burden
 }
 
-// New makes a router without a table: it answers all services' requests 503 until the first Publish.
+// New returns a router without a table. It answers requests for services with 503 until the first Publish.
 func New(c Config) *Router {
 	rt := &Router{accessLog: c.AccessLog, trust: c.Trust, maxPathBytes: c.MaxPathBytes}
 	rt.held.limit = c.HeaderBytes
@@ -57,16 +59,16 @@ func New(c Config) *Router {
 	return rt
 }
 
-// Publish makes t the table of all requests that come from now on. Requests in flight keep the route that they have.
-// Retire the routes that t does not have any more after this call, not before.
+// Publish makes t the table of all subsequent requests. Requests in flight
+// keep their route. Call it before retiring the routes that are missing in t.
 func (rt *Router) Publish(t *Table) { rt.table.Store(t) }
 
-// Table is the table that was published last, nil before the first.
+// Table returns the table published last, nil before the first Publish.
 func (rt *Router) Table() *Table { return rt.table.Load() }
 
-// ServeHTTP answers one request and tells the access log of it. It panics with http.ErrAbortHandler, which the HTTP
-// server takes for the wish to close the connection, where an answer that has begun cannot be finished; by then all that
-// the request held is released.
+// ServeHTTP answers a request and passes its record to the access log. If a
+// response cannot be completed, it panics with http.ErrAbortHandler, which
+// makes net/http close the connection. All capacity is released before that.
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := newExchange(w, r, rt.trust.Client(r))
 	x.writer.leaving = &rt.leaving
@@ -75,20 +77,20 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rt.answer(x, err)
 }
 
-// Leave makes clients use no connection again: answers from now on say "Connection: close", which net/http turns into GOAWAY for HTTP/2.
-// Requests are answered as before.
+// Leave makes clients close their connections: subsequent responses have "Connection:
+// close", which net/http turns into GOAWAY for HTTP/2. Requests are still served.
 func (rt *Router) Leave() { rt.leaving.Store(true) }
 
-// ServeService is ServeHTTP for a request that only the service with this prefix may answer: where a longer prefix matches the
-// path, or none, the answer is 404. Services with a match are not called this way. Services call each other by it, and what one was
-// granted does not reach further.
+// ServeService is ServeHTTP for a request that only the service with this prefix may answer. It
+// answers 404 if the path has no match or matches a longer prefix. It ignores services with a match.
+// Services use it to call each other, and a permission to call one service must not extend to others.
 func (rt *Router) ServeService(prefix Prefix, w http.ResponseWriter, r *http.Request) {
 	x := newExchange(w, r, (*forwarded.Trust)(nil).Client(r))
 	x.only = prefix
 	rt.answer(x, nil)
 }
 
-// answer serves the request, unless it is refused already, and answers what is still to be answered.
+// answer serves the request, unless err already refuses it, and completes the response and the record.
 func (rt *Router) answer(x *exchange, err error) {
 	if err == nil {
 		err = rt.serve(x)
@@ -103,7 +105,7 @@ func (rt *Router) answer(x *exchange, err error) {
 	}
 }
 
-// serve finds who answers the request and lets it. The error is what is still to be answered.
+// serve dispatches the request. A returned error has not been answered yet.
 func (rt *Router) serve(x *exchange) error {
 	switch {
 	case x.request.Method == http.MethodConnect:
@@ -133,8 +135,9 @@ func (rt *Router) serveAdmin(x *exchange) error {
 	return x.call(rt.admin)
 }
 
-// serveRoute serves by the route of the path. Where a version is still being prepared, the request waits for it and looks again. What the
-// client claims about itself ends here; that another service calls, that service's request says.
+// serveRoute serves the request by the route of its path. If that version is
+// still being prepared, the request waits and is looked up again. It removes
+// the client's claims about itself; the claim of a calling service stays.
 func (rt *Router) serveRoute(x *exchange, path string) error {
 	x.request = x.record.Client.Service(x.request, x.only != "")
 	for {
@@ -160,7 +163,7 @@ func (rt *Router) await(x *exchange, route *Route) error {
 	return route.Await(x.request.Context())
 }
 
-// serveBy waits for the turn of a request at a pinned route, calls the handler and unpins the route.
+// serveBy admits the request at a pinned route, calls the handler and unpins the route.
 func (rt *Router) serveBy(x *exchange, route *Route) (err error) {
 	defer route.unpin()
 	if route.Limiter != nil {
@@ -177,7 +180,8 @@ func (rt *Router) serveBy(x *exchange, route *Route) (err error) {
 	return err
 }
 
-// pinRoute looks again where a route was retired between being found and being pinned, as long as there are newer tables.
+// pinRoute finds and pins the route of a path. It retries
+// with a newer table if the route was retired in between.
 func (rt *Router) pinRoute(x *exchange, path string) (*Route, string, error) {
 	conditions := x.request
 	if x.only != "" {
@@ -192,7 +196,7 @@ func (rt *Router) pinRoute(x *exchange, path string) (*Route, string, error) {
 			return route, rest, nil
 		}
 		newer := rt.table.Load()
-		if newer == t { // retired while still published: its owner is on the way to publish
+		if newer == t { // retired while still published: its owner has yet to publish
 			break
 		}
 		t = newer
@@ -200,7 +204,7 @@ func (rt *Router) pinRoute(x *exchange, path string) (*Route, string, error) {
 	return nil, "", notReady()
 }
 
-// adminHandler lets an http.Handler be called like a service; one that is a Handler too gets the record.
+// adminHandler adapts an http.Handler to Handler. One that implements Handler itself gets the record.
 func adminHandler(h http.Handler) Handler {
 	if own, ok := h.(Handler); ok {
 		return own

@@ -9,40 +9,40 @@ import (
 	"github.com/julienschmidt/httprouter"
 )
 
-// Table finds the route of a path. It is immutable and safe for concurrent use.
+// Table maps paths to routes. It is immutable and safe for concurrent use.
 type Table struct {
-	trees  []*httprouter.Router // by number of segments; nil where no prefix has that many
+	trees  []*httprouter.Router // by number of segments; nil if no prefix has that many
 	routes []*Route             // ordered by prefix, then by precedence
 
-	incomplete bool // services are still to come: a path without one is answered 503, not 404
+	incomplete bool // not all services are known: paths without a route are answered 503 instead of 404
 }
 
-// Incomplete returns a table with the same routes, for a server that does not know all of its services yet. Paths without a
-// route are answered "not ready".
+// Incomplete returns a table with the same routes, for a server that does not
+// know all of its services yet. Paths without a route are answered "not ready".
 func (t *Table) Incomplete() *Table {
 	other := *t
 	other.incomplete = true
 	return &other
 }
 
-// Complete returns a table with the same routes, where paths without a route are answered "not found".
+// Complete returns a table with the same routes that answers paths without a route "not found".
 func (t *Table) Complete() *Table {
 	other := *t
 	other.incomplete = false
 	return &other
 }
 
-// place is all that is bound to one prefix.
+// place holds the routes of one prefix.
 type place struct {
-	matched []*Route // those with a match, in their order of precedence
-	plain   *Route   // the one without; nil if there is none
+	matched []*Route // those with a match, in order of precedence
+	plain   *Route   // the one without a match; may be nil
 }
 
-// lookupMethod is the one synthetic method under which all prefixes are registered: a prefix serves all methods.
+// lookupMethod is the method under which all prefixes are registered: a prefix serves all methods.
 const lookupMethod = "*"
 
-// BuildTable makes a table of routes, which may be none. It has no side effects. The error lists all that is wrong: a
-// prefix or match that is not canonical, a route without a handler, two routes with one prefix and one match.
+// BuildTable returns a table of routes, which may be empty. It has no side effects. The error lists all
+// violations: non-canonical prefixes or matches, routes without a handler, and routes with the same key.
 func BuildTable(routes []*Route) (*Table, error) {
 	t := &Table{routes: slices.Clone(routes)}
 	var errs []error
@@ -69,7 +69,7 @@ func BuildTable(routes []*Route) (*Table, error) {
 	return t, nil
 }
 
-// add takes the routes of a prefix in their order of precedence.
+// add must be called in order of precedence.
 func (p *place) add(r *Route) {
 	if r.Match == (Match{}) {
 		p.plain = r
@@ -98,7 +98,8 @@ func checkRoute(i int, r *Route, owners map[Key]*Route) error {
 	return nil
 }
 
-// insert registers a checked prefix. Only whole prefixes without wildcards go into a tree, so nothing in it can conflict.
+// insert registers a checked prefix. The trees contain only
+// whole prefixes without wildcards, so they cannot conflict.
 func (t *Table) insert(prefix Prefix, p *place) {
 	depth := prefix.segments()
 	for len(t.trees) <= depth {
@@ -112,13 +113,13 @@ func (t *Table) insert(prefix Prefix, p *place) {
 	})
 }
 
-// found carries a place out of a registered handle, which is the only value that httprouter keeps.
+// found receives the place from a registered handle. httprouter stores only functions.
 type found struct {
 	http.ResponseWriter
 	place *place
 }
 
-// nothing is the problem of a path that no route has.
+// nothing returns the problem of a path without a route.
 func (t *Table) nothing() error {
 	if t.incomplete {
 		return notReady()
@@ -126,5 +127,5 @@ func (t *Table) nothing() error {
 	return notFound()
 }
 
-// Routes gives the routes ordered by prefix, and by precedence at one prefix. The slice is the caller's.
+// Routes returns the routes ordered by prefix, then by precedence. The caller owns the slice.
 func (t *Table) Routes() []*Route { return slices.Clone(t.routes) }

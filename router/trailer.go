@@ -8,7 +8,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/httpfield"
 )
 
-// trailerBody is the body of a request that may have trailers. At its end, those that may not be trailers are gone.
+// trailerBody is a request body that removes forbidden trailers when it reaches its end.
 type trailerBody struct {
 	io.ReadCloser
 	trailer http.Header // filled by the HTTP server at the end of the body
@@ -23,7 +23,7 @@ func (b trailerBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// dropTrailers takes out what may not be a trailer.
+// dropTrailers removes the fields that are not allowed as trailers.
 func dropTrailers(trailer http.Header) {
 	for name := range trailer {
 		if !httpfield.Trailer(name) {
@@ -32,7 +32,8 @@ func dropTrailers(trailer http.Header) {
 	}
 }
 
-// filterAnnounced takes out of the field Trailer the names that may not be trailers: net/http sends none that is not announced.
+// filterAnnounced removes the names that are not allowed as trailers
+// from the Trailer field. net/http sends only announced trailers.
 func filterAnnounced(h http.Header) {
 	lists, found := h["Trailer"]
 	if !found {
@@ -53,7 +54,7 @@ func filterAnnounced(h http.Header) {
 	h["Trailer"] = []string{strings.Join(names, ", ")}
 }
 
-// filterUnannounced takes out the trailers that may be none of those that need no announcement, as of http.TrailerPrefix.
+// filterUnannounced removes forbidden trailers from those sent without announcement, see http.TrailerPrefix.
 func filterUnannounced(h http.Header) {
 	for key := range h {
 		if name, found := strings.CutPrefix(key, http.TrailerPrefix); found && !httpfield.Trailer(name) {

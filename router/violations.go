@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// rule is one thing that can be wrong with a prefix, in the order in which they are reported.
+// rule identifies a rule for prefixes. Violations are reported in this order.
 type rule int
 
 const (
@@ -24,8 +24,8 @@ const (
 	ruleCount
 )
 
-// violations collects one text for each broken rule: the first place where it is broken speaks for the others, so
-// that the error stays short whatever the input is.
+// violations collects one text for each broken rule, for the
+// first place that breaks it. So errors stay short for any input.
 type violations [ruleCount]string
 
 func (v *violations) add(r rule, format string, args ...any) {
@@ -44,7 +44,7 @@ func (v *violations) list() []string {
 	return list
 }
 
-// checkWhole looks at what is not a matter of one segment. Input is as given, path without the outer slashes.
+// checkWhole checks the rules for a prefix as a whole. path is input without the outer slashes.
 func (v *violations) checkWhole(input, path string) {
 	if input == "" {
 		v.add(ruleEmpty, `it is empty; give one or more path segments such as "test" or "a/b", or "/" for all paths`)
@@ -57,7 +57,7 @@ func (v *violations) checkWhole(input, path string) {
 	}
 }
 
-// checkSegment looks at one segment; numbers begin with 1.
+// checkSegment checks one segment. Segments are numbered from 1.
 func (v *violations) checkSegment(number int, segment string) {
 	switch {
 	case segment == "" && v[ruleEmpty] == "":
@@ -95,8 +95,8 @@ func (v *violations) checkByte(number int, c byte) {
 	}
 }
 
-// unreserved reports whether c is an unreserved character of RFC 3986 section 2.3: the ones that mean the same with and
-// without percent-encoding.
+// unreserved reports whether c is an unreserved character of RFC 3986
+// section 2.3, which means the same with and without percent-encoding.
 func unreserved(c byte) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':

@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// responseWriter is the http.ResponseWriter that handlers get. It records what was answered and otherwise stays out of the
-// way: http.ResponseController reaches the server's writer through Unwrap.
+// responseWriter is the http.ResponseWriter of handlers. It records the
+// response. http.ResponseController reaches the server's writer through Unwrap.
 //
-// The first final status wins and later ones are dropped, as net/http does, but without its complaint in the log.
+// The first final status wins and later ones are dropped, as in net/http, but without its log message.
 type responseWriter struct {
 	inner     http.ResponseWriter // immutable
 	head      bool                // immutable; the request's method is HEAD
 	http1     bool                // immutable
-	body      *countingBody       // immutable; nil if the request has none
-	requestID [1]string           // immutable; the header's value, kept here to save its allocation
+	body      *countingBody       // immutable; nil if the request has no body
+	requestID [1]string           // immutable; the header's value, kept here to save an allocation
 	status    int                 // 0 until a final status is committed
-	bytes     int64               // body bytes taken by the server
-	ttfb      time.Duration       // from the request to commit
+	bytes     int64               // body bytes accepted by the server
+	ttfb      time.Duration       // from the start of the request to the final status
 	hijacked  bool
-	owner     *exchange    // immutable; has what was admitted for the request; nil in tests
-	duplex    bool         // the handler reads and writes at a time
-	leaving   *atomic.Bool // immutable; the server is about to stop; nil for requests of its own
+	owner     *exchange    // immutable; the exchange of the request; nil in tests
+	duplex    bool         // the handler reads and writes at the same time
+	leaving   *atomic.Bool // immutable; the server is about to stop; nil for requests between services
 }
 
-// Header is the header of the answer, and its trailer afterwards as described at http.ResponseWriter.
+// Header returns the header of the response, and afterwards its trailer, see http.ResponseWriter.
 func (w *responseWriter) Header() http.Header { return w.inner.Header() }
 
 // WriteHeader sends a status: any number of 1xx ones before the final one.
@@ -40,20 +40,20 @@ func (w *responseWriter) WriteHeader(status int) {
 		w.inner.WriteHeader(status)
 		return
 	}
-	// Set late and over whatever the handler has put there: the id of the answer is the one of the record.
+	// Set last, over a value of the handler: the response must have the id of the record.
 	w.inner.Header()[RequestIDHeader] = w.requestID[:]
 	filterAnnounced(w.inner.Header())
 	if w.leavesBody() || w.leaving != nil && w.leaving.Load() && status != http.StatusSwitchingProtocols {
 		w.inner.Header().Set("Connection", "close")
 	}
-	w.inner.WriteHeader(status) // panics on a status that is not one, and then none is committed
+	w.inner.WriteHeader(status) // panics on an invalid status; then none is committed
 	w.status = status
 	if w.owner != nil {
 		w.ttfb = time.Since(w.owner.record.Time)
 	}
 }
 
-// commit sends the status 200 if there was none.
+// commit sends the status 200 unless a status was sent.
 func (w *responseWriter) commit() {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
@@ -68,7 +68,7 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// WriteString is Write without a copy of s where the server can do without.
+// WriteString is like Write, without copying s if the server supports that.
 func (w *responseWriter) WriteString(s string) (int, error) {
 	w.commit()
 	n, err := io.WriteString(w.inner, s)
@@ -76,7 +76,7 @@ func (w *responseWriter) WriteString(s string) (int, error) {
 	return n, err
 }
 
-// ReadFrom lets io.Copy use what the server has for it, such as sendfile.
+// ReadFrom lets io.Copy use optimisations of the server such as sendfile.
 func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 	w.commit()
 	n, err := io.Copy(w.inner, src)
@@ -84,36 +84,36 @@ func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 	return n, err
 }
 
-// count leaves out the body of an answer to HEAD, which the server takes and does not send.
+// count adds n to the sent bytes, except for HEAD: the server accepts that body and does not send it.
 func (w *responseWriter) count(n int64) {
 	if !w.head {
 		w.bytes += n
 	}
 }
 
-// Flush sends what is buffered, for those who do not want to know if that fails.
+// Flush sends buffered data and ignores errors.
 func (w *responseWriter) Flush() { _ = w.FlushError() }
 
-// FlushError sends what is buffered.
+// FlushError sends buffered data.
 func (w *responseWriter) FlushError() error {
 	w.commit()
 	return http.NewResponseController(w.inner).Flush()
 }
 
-// EnableFullDuplex lets the handler read the request's body after it has begun to answer.
+// EnableFullDuplex lets the handler read the request's body after it has begun the response.
 func (w *responseWriter) EnableFullDuplex() error {
 	err := http.NewResponseController(w.inner).EnableFullDuplex()
 	w.duplex = err == nil
 	return err
 }
 
-// leavesBody tells whether a body may be left on the connection that the HTTP server would take for the next request. It sees to that
-// itself, but for full duplex.
+// leavesBody reports whether the connection may have an unread body, which the HTTP server
+// would parse as the next request. net/http prevents that itself except in full duplex.
 func (w *responseWriter) leavesBody() bool {
 	return w.duplex && w.http1 && w.body != nil && !w.body.ended.Load()
 }
 
-// Hijack gives the connection to the handler, which then notes in the record what it has sent over it.
+// Hijack passes the connection to the handler, which must then fill the record with what it sends.
 func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(w.inner).Hijack()
 	if err == nil {
@@ -124,5 +124,5 @@ func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, buffered, err
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap returns the server's writer, for http.ResponseController.
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.inner }

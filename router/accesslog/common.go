@@ -8,15 +8,16 @@ import (
 	"time"
 )
 
-// maxLineBytes is the capacity that a buffer for lines may keep.
+// maxLineBytes is the largest buffer kept for the next line.
 const maxLineBytes = 4 << 10
 
-// Common makes a listener that writes one line for each request, in the form of FlexiLib:
+// Common returns a listener that writes one line for each request in the format of FlexiLib:
 //
 //	127.0.0.1:59940 - - "GET / HTTP/1.1" 200 ttfb 2000.420ms 11 ttlb 2000.568ms (pre-alloc: 1569, alloc: 4350)
 //
-// The number between the times is that of the body's bytes; pre-alloc is the size of the guest's memory at the start of the request, and
-// alloc that at its end, both 0 for what is no guest. Each line is one call of Write. An error of w is nobody's to mend: the line is lost.
+// The number between the times is the size of the response body. pre-alloc is the size of the
+// guest's memory at the start of the request and alloc its peak, both 0 for services without
+// a guest. Each line is one call of Write. Write errors are ignored: the line is lost.
 func Common(w io.Writer) Listener {
 	var mu sync.Mutex // guards line and the order of writes
 	var line []byte
@@ -38,7 +39,7 @@ func appendCommon(line []byte, rec *Record) []byte {
 		rec.SnapshotBytes, rec.PeakBytes)
 }
 
-// quotable is printable for a place between quotes: nothing in s can end them.
+// quotable is printable for text within double quotes: it escapes quotes and backslashes.
 func quotable(s string, maxBytes int) string {
 	s = printable(s, maxBytes)
 	if !strings.ContainsAny(s, `"\`) {

@@ -1,3 +1,3 @@
-// Package accesslog holds the one record that is kept of each request and the listener that writes it as a structured
-// log line, whose field names are a public promise.
+// Package accesslog defines the access record of a request and the
+// listeners that log it. The names of the structured fields are stable.
 package accesslog

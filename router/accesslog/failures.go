@@ -9,44 +9,46 @@ import (
 	"github.com/vespo-dev/vespo/internal/scarce"
 )
 
-// MessageFailed is the message of the lines of Failures.
+// MessageFailed is the message of Failures for requests that a service failed.
 const MessageFailed = "a service failed a request"
 
-// MessageScarce is the message of the lines about requests that this machine had no descriptor, port or memory for.
+// MessageScarce is the message of Failures for requests
+// that lacked a descriptor, port or memory of this machine.
 const MessageScarce = "the machine lacks what a request needs"
 
-// machine is the key of the machine's own budget of lines. No service has it.
+// machine is the bucket key for the machine's own lines. It is not a valid service name.
 const machine = "\x00machine"
 
-// FieldSuppressed counts the failures since the line before of the same service that were not logged.
+// FieldSuppressed counts the failures of the service that were not logged since its previous line.
 const FieldSuppressed = "suppressed"
 
-// Bounds of what Failures writes.
+// Rate limits of Failures.
 const (
-	failureBurst    = 5               // lines of one service at once
+	failureBurst    = 5               // lines of one service in a burst
 	failureInterval = 5 * time.Second // between lines of one service in the long run
-	maxBuckets      = 1024            // services that have budgets of their own
+	maxBuckets      = 1024            // services with a budget of their own
 )
 
-// Failures makes a listener for servers without access records: it logs the requests that services have failed at level Warn, with the
-// reason, and those that the machine lacked something for, a few lines a minute for each service and for the machine at most; and those that the host itself has failed at level Error, all of them,
-// since their answers refer to the log.
+// Failures returns a listener for servers without access records. It logs requests failed
+// by a service at level Warn, with the error, and so those for which the machine lacked a
+// resource; the rate is limited for each service and for the machine. Requests failed by
+// the host are all logged at level Error, because their responses refer to the log.
 func Failures(logger *slog.Logger) Listener {
 	f := &failures{logger: logger, buckets: make(map[string]*bucket)}
 	return f.listen
 }
 
-// failures has one lock, which is held for moments.
+// failures has one lock, which is held briefly.
 type failures struct {
 	logger  *slog.Logger // immutable
 	mu      sync.Mutex
-	buckets map[string]*bucket // guarded by mu; by service, those that have not failed for long are dropped
+	buckets map[string]*bucket // guarded by mu; by service; buckets without recent failures are dropped
 }
 
 // bucket is the budget of one service.
 type bucket struct {
-	lines      int       // left
-	filled     time.Time // when lines was brought up to date
+	lines      int       // remaining
+	filled     time.Time // last update of lines
 	suppressed int64
 }
 
@@ -85,7 +87,8 @@ func (f *failures) listen(rec *Record) {
 	f.logger.LogAttrs(context.Background(), slog.LevelWarn, message, fields...)
 }
 
-// failedByService tells the outcomes that its owner has to do something about. Lack of capacity is the operator's.
+// failedByService reports whether the service's owner is responsible
+// for an outcome. Lack of capacity concerns the operator.
 func failedByService(o Outcome) bool {
 	switch o {
 	case OutcomeExit, OutcomeTrap, OutcomeOutOfMemory, OutcomeStackOverflow, OutcomeDeadline, OutcomeBadAnswer:
@@ -94,7 +97,8 @@ func failedByService(o Outcome) bool {
 	return false
 }
 
-// take spends a line of the service's budget, if there is one, and gives how many failures went unsaid since the last.
+// take spends a line of the service's budget, if there is one, and
+// returns the number of failures suppressed since the previous line.
 func (f *failures) take(service string, now time.Time) (suppressed int64, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -109,7 +113,8 @@ func (f *failures) take(service string, now time.Time) (suppressed int64, ok boo
 	return suppressed, true
 }
 
-// bucketLocked gives the budget of a service. Where too many have failed lately, the others share one.
+// bucketLocked returns the budget of a service. If too many
+// services failed recently, the remaining ones share one.
 func (f *failures) bucketLocked(service string, now time.Time) *bucket {
 	b := f.buckets[service]
 	if b != nil {
@@ -133,7 +138,7 @@ func (f *failures) bucketLocked(service string, now time.Time) *bucket {
 	return b
 }
 
-// fill adds the lines that the time since the last fill is worth.
+// fill adds the lines earned since the last fill.
 func (b *bucket) fill(now time.Time) {
 	earned := int(now.Sub(b.filled) / failureInterval)
 	if b.lines += earned; b.lines >= failureBurst {

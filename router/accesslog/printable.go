@@ -8,9 +8,9 @@ import (
 
 const ellipsis = "…"
 
-// printable makes a string of a stranger's safe to be shown on a terminal, in any log format: line breaks and tabs become
-// spaces, other control and formatting characters, bidirectional overrides among them, and bytes that are not UTF-8
-// become U+FFFD. The result has at most maxBytes bytes. A plain string is returned as it is.
+// printable makes untrusted text safe for terminals, in any log format. Line breaks and tabs become
+// spaces. Other control and formatting characters, such as bidirectional overrides, and invalid UTF-8
+// become U+FFFD. The result has at most maxBytes bytes. Plain ASCII text is returned unchanged.
 func printable(s string, maxBytes int) string {
 	if len(s) <= maxBytes && isPlain(s) {
 		return s
@@ -31,7 +31,7 @@ func printable(s string, maxBytes int) string {
 	return b.String()
 }
 
-// truncate cuts s, which is UTF-8, between characters so that it has at most maxBytes bytes with an ellipsis.
+// truncate cuts s, which must be UTF-8, between characters to at most maxBytes bytes including an ellipsis.
 func truncate(s string, maxBytes int) string {
 	end := max(0, maxBytes-len(ellipsis))
 	for end > 0 && !utf8.RuneStart(s[end]) {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// The names of the fields of a log line. They are a public promise: none is renamed or given another unit, and new ones may
-// come. Times are whole microseconds, sizes bytes. Fields of the last group are left out where their value is empty or 0.
+// The field names of a log line. They are stable: fields are never renamed and keep their unit, but new ones
+// may be added. Times are in whole microseconds, sizes in bytes. Optional fields are omitted if empty or 0.
 const (
 	FieldRequestID     = "request_id"
 	FieldMethod        = "method"
@@ -18,7 +18,7 @@ const (
 	FieldProto         = "proto"
 	FieldRemote        = "remote"
 	FieldUserAgent     = "user_agent"
-	FieldPeer          = "peer" // of the TCP connection, where that is a proxy
+	FieldPeer          = "peer" // of the TCP connection, if it is a proxy
 	FieldStatus        = "status"
 	FieldOutcome       = "outcome"
 	FieldBytesIn       = "bytes_in"
@@ -43,7 +43,7 @@ const (
 // Message is the message of every access line.
 const Message = "request"
 
-// Bounds of logged strings in bytes; what is longer is cut and ends in an ellipsis.
+// Limits of logged strings in bytes. Longer ones are cut and end in an ellipsis.
 const (
 	maxMethodBytes    = 32
 	maxHostBytes      = 255
@@ -53,8 +53,9 @@ const (
 	maxStackBytes     = 8 << 10
 )
 
-// Slog makes a listener that writes one line for each request to the logger: at level Error for what is the host's fault,
-// Warn for other answers of 500 and above, Info for the rest. What the logger is enabled for is asked once, not at each request.
+// Slog returns a listener that logs one line for each request: at level Error
+// for failures of the host, Warn for other statuses of 500 and above, Info for
+// the rest. The logger's level is read once, when the listener is created.
 func Slog(logger *slog.Logger) Listener {
 	ctx := context.Background()
 	least := slog.LevelInfo
@@ -144,8 +145,8 @@ func appendOptional(fields []slog.Attr, rec *Record) []slog.Attr {
 	return fields
 }
 
-// appendStack adds where in the host a panic came from. A stack is the host's own text: it keeps its line breaks, which
-// slog's handlers escape.
+// appendStack adds the stack trace of a panic in the host. It is not passed
+// through printable: a stack keeps its line breaks, which slog's handlers escape.
 func appendStack(fields []slog.Attr, err error) []slog.Attr {
 	var panicked interface{ Stack() []byte }
 	if !errors.As(err, &panicked) {

@@ -1,7 +1,7 @@
-// Package admission decides when a request may run: a gate of fixed capacity shared by all services, a concurrency
-// limit and a bounded queue for each of them, and turns that are fair between services.
+// Package admission decides when a request may run. A gate of fixed capacity is shared by all
+// services. Each service has a concurrency limit and a bounded queue, and the queues take turns.
 //
-// It is the only place of a request's way where anything waits for capacity.
+// It is the only place on a request's path that waits for capacity.
 //
-// Lock order: Gate.mu is the only lock and is a leaf: nothing is called while it is held.
+// Lock order: Gate.mu and Share.mu are leaves: no other lock is taken while one of them is held.
 package admission

@@ -5,42 +5,43 @@ import (
 	"time"
 )
 
-// Gate is the capacity that all services share. It is safe for concurrent use. Make it with NewGate.
+// Gate is the capacity shared by all services. It is safe for concurrent use. Create it with NewGate.
 type Gate struct {
-	start    time.Time // immutable; moments are kept as durations since it
+	start    time.Time // immutable; times are stored as durations since start
 	capacity int       // immutable
 
 	mu       sync.Mutex
-	inFlight int   // guarded by mu; the weights of all that is admitted, never more than capacity
+	inFlight int   // guarded by mu; total weight of admitted requests, never more than capacity
 	queued   int   // guarded by mu; sum over all limiters
-	ready    *ring // guarded by mu; limiters that could run a waiter at once if there were capacity, in turn
+	ready    *ring // guarded by mu; limiters with a waiter that lacks only capacity, in turn
 }
 
-// GateStats are the numbers of a gate at one moment.
+// GateStats is a snapshot of a gate's counters.
 type GateStats struct {
 	Capacity int
-	InFlight int // capacity that is taken: the sum of the weights admitted and not released
-	Queued   int // waiting, in all services
+	InFlight int // capacity in use: total weight of requests admitted and not released
+	Queued   int // waiting requests of all services
 }
 
-// NewGate makes a gate that lets capacity requests run at a time. A capacity below 1 is taken for 1: a gate that
-// admits nobody would leave every request waiting until its bound.
+// NewGate returns a gate of the given capacity. A capacity below 1
+// is raised to 1: with 0, every request would wait until its bound.
 func NewGate(capacity int) *Gate {
 	return &Gate{start: time.Now(), capacity: max(1, capacity), ready: newRing()}
 }
 
-// Capacity is what the gate was made with.
+// Capacity returns the capacity of the gate.
 func (g *Gate) Capacity() int { return g.capacity }
 
-// Stats gives the numbers of now.
+// Stats returns the current counters.
 func (g *Gate) Stats() GateStats {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return GateStats{Capacity: g.capacity, InFlight: g.inFlight, Queued: g.queued}
 }
 
-// dispatchLocked hands free capacity to waiters, one for each service in turn. A request that weighs more than what is free keeps its turn
-// until it fits: were lighter ones let past, it might never be. So a newcomer is admitted at once only where no limiter is ready.
+// dispatchLocked admits waiters while there is free capacity, one of each service in turn. A request
+// that weighs more than the free capacity keeps its turn until it fits; otherwise lighter ones could
+// starve it. For the same reason a newcomer is admitted at once only if no limiter is ready.
 func (g *Gate) dispatchLocked() {
 	for l := g.ready.first(); l != nil && g.fitsLocked(l); l = g.ready.first() {
 		g.ready.pop()
@@ -49,11 +50,11 @@ func (g *Gate) dispatchLocked() {
 		g.admitLocked(l)
 		w.granted = true
 		close(w.ready)
-		l.updateReadyLocked() // to the end of the turn, if it still has a waiter that may run
+		l.updateReadyLocked() // to the end of the ring, if it still has a waiter that may run
 	}
 }
 
-// fitsLocked tells whether a request of the limiter's fits into what is free.
+// fitsLocked reports whether a request of the limiter fits into the free capacity.
 func (g *Gate) fitsLocked(l *Limiter) bool { return g.inFlight+l.limits.Weight <= g.capacity }
 
 func (g *Gate) admitLocked(l *Limiter) {

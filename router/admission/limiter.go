@@ -7,24 +7,24 @@ import (
 	"time"
 )
 
-// Errors of Acquire. Both mean that the server is too busy for this request and that a later one may be admitted.
+// Errors of Acquire. Both mean that the server is too busy. A later request may be admitted.
 var (
 	ErrQueueFull   = errors.New("admission: the queue of the service is full")
 	ErrWaitTimeout = errors.New("admission: no capacity became free within the wait bound of the service")
 )
 
-// Limits bound one service.
+// Limits configures the Limiter of a service.
 type Limits struct {
 	Concurrency int           // requests in flight; 0 or less: as many as the gate admits
-	Weight      int           // of the gate's capacity that one request takes, all at once; 0 or less: 1
-	Queue       int           // requests waiting; 0 or less: none waits
-	Wait        time.Duration // longest wait; 0 or less: none waits
-	Shares      *Shares       // of connections and clients, to be taken before; nil: there are none; the caller sees to that
-	BodyFirst   bool          // a request is to be admitted when a part of its body is there; the caller sees to that
+	Weight      int           // capacity units taken by one request, all at once; 0 or less: 1
+	Queue       int           // waiting requests; 0 or less: no queue
+	Wait        time.Duration // longest wait; 0 or less: no queue
+	Shares      *Shares       // shares of connections and clients, to be acquired first by the caller; nil: none
+	BodyFirst   bool          // the caller must have a part of the body before it calls Acquire
 }
 
-// Limiter admits the requests of one service. It belongs to the service and not to a version of it: all versions that are
-// in flight together share it. It is safe for concurrent use. A limiter that is not used any more needs no Close.
+// Limiter admits the requests of one service. All versions of the service
+// share it. It is safe for concurrent use. An unused limiter needs no Close.
 type Limiter struct {
 	gate   *Gate  // immutable
 	limits Limits // immutable, normalised
@@ -32,22 +32,22 @@ type Limiter struct {
 	// Guarded by gate.mu.
 	inFlight   int
 	queue      queue
-	next, prev *Limiter // place in gate.ready; nil if not there
+	next, prev *Limiter // links of gate.ready; nil if not in it
 	admitted   uint64
 	shed       uint64
 	lastUsed   time.Duration // since gate.start
 }
 
-// Stats are the numbers of a limiter at one moment.
+// Stats is a snapshot of a limiter's counters.
 type Stats struct {
 	InFlight int       // admitted and not released
 	Queued   int       // waiting
 	Admitted uint64    // since the limiter was made
 	Shed     uint64    // refused with ErrQueueFull or ErrWaitTimeout since the limiter was made
-	LastUsed time.Time // last Release, or when the limiter was made; with a monotonic reading
+	LastUsed time.Time // last Release, or creation of the limiter; with a monotonic reading
 }
 
-// NewLimiter makes the limiter of a service.
+// NewLimiter returns the limiter of a service.
 func (g *Gate) NewLimiter(limits Limits) *Limiter {
 	limits.Weight = min(max(1, limits.Weight), g.capacity)
 	if most := g.capacity / limits.Weight; limits.Concurrency <= 0 || limits.Concurrency > most {
@@ -60,9 +60,9 @@ func (g *Gate) NewLimiter(limits Limits) *Limiter {
 	return &Limiter{gate: g, limits: limits, lastUsed: time.Since(g.start)}
 }
 
-// Acquire admits one request, after waiting its turn if it must, and says how long it waited. On nil the caller owes one
-// Release. The error is ErrQueueFull, ErrWaitTimeout, or the context's when that ended during the wait; a context
-// that is over already does not keep a request from being admitted where there is no need to wait.
+// Acquire admits one request, after waiting its turn if necessary, and returns the time waited. If the
+// error is nil, the caller must call Release once. The error is ErrQueueFull, ErrWaitTimeout, or that of
+// the context if it ended during the wait. An ended context does not prevent admission without a wait.
 func (l *Limiter) Acquire(ctx context.Context) (wait time.Duration, err error) {
 	g := l.gate
 	g.mu.Lock()
@@ -98,13 +98,13 @@ func (l *Limiter) await(ctx context.Context, w *waiter) (time.Duration, error) {
 		return time.Since(begin), ErrWaitTimeout
 	case <-ctx.Done():
 		if l.leave(w, false) {
-			l.Release() // admitted in the same moment: pass it on, nobody is there to use it
+			l.Release() // admitted at the same moment: pass the capacity on
 		}
 		return time.Since(begin), ctx.Err()
 	}
 }
 
-// leave takes a waiter out of the queue. It reports true if the waiter was admitted before it could leave.
+// leave removes a waiter from the queue. It reports whether the waiter was admitted before.
 func (l *Limiter) leave(w *waiter, shed bool) (admitted bool) {
 	g := l.gate
 	g.mu.Lock()
@@ -118,14 +118,14 @@ func (l *Limiter) leave(w *waiter, shed bool) (admitted bool) {
 		l.shed++
 	}
 	l.updateReadyLocked()
-	g.dispatchLocked() // who left may have been the heavy one that the others waited behind
+	g.dispatchLocked() // w may have been a heavy request that blocked the others
 	return false
 }
 
-// Release gives back what one Acquire admitted. A Release too many is a bug and panics.
+// Release returns the capacity of one Acquire. It panics if there was none.
 func (l *Limiter) Release() { l.ReleaseAt(time.Now()) }
 
-// ReleaseAt is Release for those who have just looked at the clock.
+// ReleaseAt is Release for callers that know the current time.
 func (l *Limiter) ReleaseAt(now time.Time) {
 	g := l.gate
 	used := now.Sub(g.start)
@@ -136,7 +136,7 @@ func (l *Limiter) ReleaseAt(now time.Time) {
 	}
 	l.inFlight--
 	g.inFlight -= l.limits.Weight
-	l.lastUsed = max(l.lastUsed, used) // read outside the lock, so not in order
+	l.lastUsed = max(l.lastUsed, used) // now was read before the lock was taken, so calls can be out of order
 	if g.queued > 0 {
 		l.updateReadyLocked()
 		g.dispatchLocked()
@@ -144,8 +144,8 @@ func (l *Limiter) ReleaseAt(now time.Time) {
 	g.mu.Unlock()
 }
 
-// updateReadyLocked puts l at the end of the gate's turn or takes it out, after its queue or its count has changed. A
-// limiter that stays ready keeps its place.
+// updateReadyLocked appends l to the gate's ring or removes it, after its
+// queue or its count has changed. A limiter that stays ready keeps its place.
 func (l *Limiter) updateReadyLocked() {
 	ready := l.queue.length > 0 && l.inFlight < l.limits.Concurrency
 	switch {
@@ -156,26 +156,27 @@ func (l *Limiter) updateReadyLocked() {
 	}
 }
 
-// BodyFirst returns what the Limits say of it.
+// BodyFirst returns Limits.BodyFirst.
 func (l *Limiter) BodyFirst() bool { return l.limits.BodyFirst }
 
-// Shares returns those of the Limits; nil if there are none.
+// Shares returns Limits.Shares, which may be nil.
 func (l *Limiter) Shares() *Shares { return l.limits.Shares }
 
-// Spare reports whether less than half of the gate's capacity is taken.
+// Spare reports whether less than half of the gate's capacity is in use.
 func (l *Limiter) Spare() bool {
 	l.gate.mu.Lock()
 	defer l.gate.mu.Unlock()
 	return 2*l.gate.inFlight < l.gate.capacity
 }
 
-// RetryAfter is when a request that was shed may try again: the wait bound in whole seconds, at least one.
+// RetryAfter returns the delay after which a shed request may
+// be retried: the wait bound in whole seconds, at least one.
 func (l *Limiter) RetryAfter() time.Duration {
 	seconds := math.Ceil(l.limits.Wait.Seconds())
 	return time.Duration(max(1, seconds)) * time.Second
 }
 
-// Stats gives the numbers of now.
+// Stats returns the current counters.
 func (l *Limiter) Stats() Stats {
 	l.gate.mu.Lock()
 	defer l.gate.mu.Unlock()

@@ -7,7 +7,7 @@ type waiter struct {
 	next, prev *waiter       // guarded by Gate.mu
 }
 
-// queue is first in, first out, and lets a waiter leave from the middle in constant time. The zero queue is empty.
+// queue is a FIFO from which any waiter can be removed in constant time. The zero queue is empty.
 type queue struct {
 	head, tail *waiter
 	length     int
@@ -24,7 +24,7 @@ func (q *queue) push(w *waiter) {
 	q.length++
 }
 
-// pop takes the oldest waiter, nil if there is none.
+// pop removes and returns the oldest waiter, nil if there is none.
 func (q *queue) pop() *waiter {
 	w := q.head
 	if w != nil {
@@ -33,7 +33,7 @@ func (q *queue) pop() *waiter {
 	return w
 }
 
-// remove takes out a waiter that is in q.
+// remove removes a waiter, which must be in q.
 func (q *queue) remove(w *waiter) {
 	if w.prev == nil {
 		q.head = w.next
@@ -49,9 +49,9 @@ func (q *queue) remove(w *waiter) {
 	q.length--
 }
 
-// ring is a list of limiters whose turn comes in the order in which they were pushed.
+// ring is a list of limiters that take turns in the order of their insertion.
 type ring struct {
-	root Limiter // before the first and after the last
+	root Limiter // sentinel before the first and after the last
 }
 
 func newRing() *ring {
@@ -68,7 +68,7 @@ func (r *ring) push(l *Limiter) {
 
 func (r *ring) empty() bool { return r.root.next == &r.root }
 
-// first is the limiter whose turn it is, nil if there is none.
+// first returns the limiter whose turn it is, nil if there is none.
 func (r *ring) first() *Limiter {
 	if r.empty() {
 		return nil
@@ -76,7 +76,7 @@ func (r *ring) first() *Limiter {
 	return r.root.next
 }
 
-// pop takes the limiter whose turn it is, nil if there is none.
+// pop removes and returns the limiter whose turn it is, nil if there is none.
 func (r *ring) pop() *Limiter {
 	l := r.root.next
 	if l == &r.root {
@@ -86,7 +86,7 @@ func (r *ring) pop() *Limiter {
 	return l
 }
 
-// remove takes out a limiter that is in r.
+// remove removes a limiter, which must be in r.
 func (r *ring) remove(l *Limiter) {
 	l.prev.next, l.next.prev = l.next, l.prev
 	l.next, l.prev = nil, nil

@@ -8,28 +8,32 @@ import (
 	"time"
 )
 
-// ErrShareFull is returned by Share.Acquire: the client has as many requests in flight, and waiting, as one client may.
+// ErrShareFull is returned by Share.Acquire if the client
+// has reached its limits of requests in flight and waiting.
 var ErrShareFull = errors.New("admission: the client has its share of requests in flight and waiting")
 
-// Share bounds what each client may take of the capacity that all services share. A request takes a place of its client before it is
-// admitted by a Limiter, or waits for one among its client's, where it is in nobody else's way. It is safe for concurrent use.
+// Share limits the shared capacity that each client may take. A request acquires a place
+// of its client before a Limiter admits it. If none is free, it waits among the requests
+// of its client, where it blocks no other client. It is safe for concurrent use.
 type Share[K comparable] struct {
-	inFlight int           // immutable; of one client, admitted or in the queue of a service
-	waiting  int           // immutable; of one client
+	inFlight int           // immutable; per client, admitted or in the queue of a service
+	waiting  int           // immutable; per client
 	wait     time.Duration // immutable; longest wait
 
 	mu      sync.Mutex
-	taken   map[K]int    // guarded by mu; clients with none are not there
-	waiters map[K]*queue // guarded by mu; clients without waiters are not there
+	taken   map[K]int    // guarded by mu; only clients with places taken
+	waiters map[K]*queue // guarded by mu; only clients with waiters
 }
 
-// NewShare returns a share of inFlight requests in flight and as many as waiting that wait, at most for wait. An inFlight below 1 is taken for 1.
+// NewShare returns a Share with the given limits for each client: requests in flight,
+// waiting requests, and the longest wait. An inFlight below 1 is raised to 1.
 func NewShare[K comparable](inFlight, waiting int, wait time.Duration) *Share[K] {
 	return &Share[K]{inFlight: max(1, inFlight), waiting: max(0, waiting), wait: wait, taken: make(map[K]int), waiters: make(map[K]*queue)}
 }
 
-// Acquire takes a place of the client, after waiting for one if it must, and returns how long it waited. On nil the caller owes one
-// Release. The error is ErrShareFull, ErrWaitTimeout, or the context's.
+// Acquire takes a place of the client, after waiting for one if necessary, and
+// returns the time waited. If the error is nil, the caller must call Release
+// once. The error is ErrShareFull, ErrWaitTimeout, or that of the context.
 func (s *Share[K]) Acquire(ctx context.Context, client K) (time.Duration, error) {
 	s.mu.Lock()
 	taken := s.taken[client]
@@ -61,7 +65,7 @@ func (s *Share[K]) Acquire(ctx context.Context, client K) (time.Duration, error)
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	if s.leave(client, w) { // granted in the same moment
+	if s.leave(client, w) { // granted at the same moment
 		if err == ErrWaitTimeout {
 			return time.Since(begin), nil
 		}
@@ -70,7 +74,7 @@ func (s *Share[K]) Acquire(ctx context.Context, client K) (time.Duration, error)
 	return time.Since(begin), err
 }
 
-// leave takes a waiter out, and reports whether it was granted a place before.
+// leave removes a waiter. It reports whether the waiter was granted a place before.
 func (s *Share[K]) leave(client K, w *waiter) (granted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,7 +88,7 @@ func (s *Share[K]) leave(client K, w *waiter) (granted bool) {
 	return false
 }
 
-// Release gives a place back, to the client's oldest waiter if it has one.
+// Release returns a place, to the client's oldest waiter if it has one.
 func (s *Share[K]) Release(client K) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,13 +112,13 @@ func (s *Share[K]) Release(client K) {
 	}
 }
 
-// Shares bound what each connection and each client may take.
+// Shares limits the capacity of each connection and each client.
 type Shares struct {
-	Connections *Share[string]     // by a name that no other open connection has
+	Connections *Share[string]     // by a name unique among open connections
 	Clients     *Share[netip.Addr] // by address
 }
 
-// NewShares returns shares of the same size for connections and clients.
+// NewShares returns shares with the same limits for connections and clients.
 func NewShares(inFlight, waiting int, wait time.Duration) *Shares {
 	return &Shares{Connections: NewShare[string](inFlight, waiting, wait), Clients: NewShare[netip.Addr](inFlight, waiting, wait)}
 }

@@ -7,21 +7,22 @@ import (
 	"strings"
 )
 
-// Bounds of what a proxy may claim, in bytes.
+// Maximum lengths of a proxy's claims, in bytes.
 const (
 	maxHostBytes   = 255 + len(":65535")
 	maxPrefixBytes = 255
 	maxIDBytes     = 128
 )
 
-// claims is what the fields of a request say about its client. The lists have what the nearest proxy said at their end.
+// claims holds the claims of a request's header about its client.
+// In the lists, the nearest proxy's element is the last.
 type claims struct {
 	addresses, schemes, hosts, ports []string
 	prefix                           string
 }
 
-// claimsOf reads the X-Forwarded fields. Forwarded counts if there are none of them: a proxy that sets these may pass on the other as
-// a client has sent it.
+// claimsOf reads the X-Forwarded fields. Forwarded is read only if none of them
+// is present: a proxy that sets them may pass on a client's Forwarded field.
 func claimsOf(h http.Header) claims {
 	c := claims{
 		addresses: list(h["X-Forwarded-For"]), schemes: list(h["X-Forwarded-Proto"]), hosts: list(h["X-Forwarded-Host"]),
@@ -36,7 +37,7 @@ func claimsOf(h http.Header) claims {
 	return c
 }
 
-// list returns the elements of a field whose values are lists.
+// list returns the elements of a list field.
 func list(values []string) (all []string) {
 	for _, value := range values {
 		for element := range strings.SplitSeq(value, ",") {
@@ -46,8 +47,8 @@ func list(values []string) (all []string) {
 	return all
 }
 
-// parseForwarded reads the field of RFC 7239. A proxy that leaves something out has an empty element there. A malformed value, and all that
-// was before it, counts as nothing.
+// parseForwarded parses the Forwarded field, RFC 7239. A parameter that a proxy left out
+// is an empty element. A malformed value is ignored together with all elements before it.
 func parseForwarded(values []string) (addresses, schemes, hosts []string) {
 	for _, value := range values {
 		rest, ok := value, true
@@ -63,10 +64,10 @@ func parseForwarded(values []string) (addresses, schemes, hosts []string) {
 	return addresses, schemes, hosts
 }
 
-// element is what one proxy said.
+// element holds the claims of one proxy.
 type element struct{ address, scheme, host string }
 
-// parseElement reads pairs up to a comma; more reports that one was there.
+// parseElement parses pairs up to a comma. more reports whether there was a comma.
 func parseElement(text string) (e element, rest string, more, ok bool) {
 	for {
 		text = strings.TrimLeft(text, " \t")
@@ -99,7 +100,7 @@ func parseElement(text string) (e element, rest string, more, ok bool) {
 	}
 }
 
-// parseValue reads a token or a quoted string.
+// parseValue parses a token or a quoted string.
 func parseValue(text string) (value, rest string, ok bool) {
 	if !strings.HasPrefix(text, `"`) {
 		end := strings.IndexAny(text, ",; \t\"")
@@ -123,7 +124,7 @@ func parseValue(text string) (value, rest string, ok bool) {
 	return "", "", false
 }
 
-// parseNode parses an address, which may have brackets and a port.
+// parseNode parses an address, optionally with brackets and a port.
 func parseNode(text string) (netip.AddrPort, bool) {
 	if source, err := netip.ParseAddrPort(text); err == nil {
 		return netip.AddrPortFrom(source.Addr().Unmap(), source.Port()), source.Addr().Zone() == ""
@@ -135,7 +136,7 @@ func parseNode(text string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(addr.Unmap(), 0), err == nil && addr.Zone() == ""
 }
 
-// parseScheme parses the scheme that a client has used. Proxies name that of a WebSocket too.
+// parseScheme parses the scheme used by the client. Proxies may report WebSocket schemes.
 func parseScheme(text string) (string, bool) {
 	switch strings.ToLower(text) {
 	case "http", "ws":
@@ -146,7 +147,8 @@ func parseScheme(text string) (string, bool) {
 	return "", false
 }
 
-// validHost reports whether a text is a host with or without a port, and nothing that could lead elsewhere in a URL.
+// validHost reports whether host is a host with an optional
+// port, without characters that are special in a URL.
 func validHost(host string) bool {
 	return host != "" && len(host) <= maxHostBytes && !strings.ContainsFunc(host, func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._~:[]", r))
@@ -160,7 +162,7 @@ func validPort(port string) bool {
 
 func portText(port uint16) string { return strconv.FormatUint(uint64(port), 10) }
 
-// validPrefix reports whether a text is a path of plain segments.
+// validPrefix reports whether prefix is a path of plain segments.
 func validPrefix(prefix string) bool {
 	if prefix == "" || len(prefix) > maxPrefixBytes || prefix[0] != '/' {
 		return false
@@ -175,8 +177,8 @@ func validPrefix(prefix string) bool {
 	return true
 }
 
-// requestID returns the id that a proxy has given the request: its X-Request-Id, else the trace id of its traceparent (W3C Trace Context).
-// It is empty if neither is well-formed.
+// requestID returns the request id set by a proxy: X-Request-Id, or else the trace
+// id of traceparent (W3C Trace Context). It is empty if neither is well-formed.
 func requestID(h http.Header) string {
 	if ids := h["X-Request-Id"]; len(ids) == 1 && validID(ids[0]) {
 		return ids[0]
@@ -195,7 +197,7 @@ func requestID(h http.Header) string {
 
 func lowerHex(text string) bool { return strings.Trim(text, "0123456789abcdef") == "" }
 
-// validID reports whether a text is fit for logs, headers and JSON as it is.
+// validID reports whether id needs no escaping in logs, headers and JSON.
 func validID(id string) bool {
 	return id != "" && len(id) <= maxIDBytes && !strings.ContainsFunc(id, func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._~:/+=@", r))

@@ -9,28 +9,28 @@ import (
 	"github.com/vespo-dev/vespo/internal/httpfield"
 )
 
-// maxHops bounds the proxies between a client and this server.
+// maxHops is the maximum number of proxies between a client and this server.
 const maxHops = 32
 
-// Client is what is believed about the client of a request.
+// Client holds the accepted facts about the client of a request.
 type Client struct {
 	Peer   string // address and port of the TCP connection's peer
-	Remote string // address and port of the client; the port is 0 if it is not known
-	Scheme string // "http" or "https", as the client has used it
-	Host   string // host and port that the client has asked for
-	Port   string // port that the client has connected to, as a proxy has told; else empty
-	Prefix string // path prefix that proxies have cut off, such as "/outer"; else empty
-	ID     string // request id that a proxy has given; else empty
-	// Trusted reports that a trusted proxy has sent the request, and so vouches for its X-Forwarded fields.
+	Remote string // address and port of the client; the port is 0 if unknown
+	Scheme string // "http" or "https", as used by the client
+	Host   string // host and port requested by the client
+	Port   string // port the client connected to, as reported by a proxy; else empty
+	Prefix string // path prefix removed by proxies, such as "/outer"; else empty
+	ID     string // request id set by a proxy; else empty
+	// Trusted reports whether the request came from a trusted proxy, whose X-Forwarded fields are accepted.
 	Trusted bool
 
-	chain string // X-Forwarded-For as it came, without what is not believed
-	via   string // address of the nearest proxy that is believed
-	proto bool   // a proxy has told the scheme
-	host  bool   // a proxy has told the host
+	chain string // X-Forwarded-For as received, without untrusted elements
+	via   string // address of the nearest trusted proxy
+	proto bool   // a proxy reported the scheme
+	host  bool   // a proxy reported the host
 }
 
-// Client decides about a request as the HTTP server has read it.
+// Client returns the client of a request as the HTTP server has read it.
 func (t *Trust) Client(r *http.Request) Client {
 	c := Client{Peer: r.RemoteAddr, Remote: r.RemoteAddr, Scheme: "http", Host: r.Host}
 	if r.TLS != nil {
@@ -40,12 +40,12 @@ func (t *Trust) Client(r *http.Request) Client {
 		return c
 	}
 	source, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !t.Contains(source.Addr()) { // as for requests that no connection has brought
+	if err != nil || !t.Contains(source.Addr()) { // such as internal requests, which have no connection
 		return c
 	}
 	if relay := relayOf(r.Context()); relay.Relayed && !relay.Local {
 		if !relay.Source.IsValid() {
-			return c // from a client of which the proxy could tell nothing, and by whom the fields may be
+			return c // the proxy does not know its client, which may have sent the fields
 		}
 		source, c.Remote = relay.Source, relay.Source.String()
 		if port := relay.Destination.Port(); port != 0 {
@@ -61,7 +61,7 @@ func (t *Trust) Client(r *http.Request) Client {
 	return c
 }
 
-// Or returns c, or, where no router has decided, what is believed of r without any trust.
+// Or returns c, or if c is unset, the client of r without any trusted proxy.
 func (c Client) Or(r *http.Request) Client {
 	if c.Scheme == "" {
 		return (*Trust)(nil).Client(r)
@@ -69,10 +69,11 @@ func (c Client) Or(r *http.Request) Client {
 	return c
 }
 
-// believe takes over what the proxies claim, as far as they are trusted: from the nearest on, each vouches for the address before it.
+// believe accepts the claims of trusted proxies: starting
+// with the nearest, each vouches for the address before it.
 func (c *Client) believe(t *Trust, nearest netip.AddrPort, claims claims) {
 	client, depth := nearest, 0
-	var chain []string // the client first
+	var chain []string // client first
 	for i := len(claims.addresses) - 1; i >= 0 && depth < maxHops && t.Contains(client.Addr()); i-- {
 		before, ok := parseNode(claims.addresses[i])
 		if !ok {
@@ -84,7 +85,8 @@ func (c *Client) believe(t *Trust, nearest netip.AddrPort, claims claims) {
 	if depth > 0 {
 		c.Remote, c.chain, c.via = client.String(), strings.Join(chain, ", "), nearest.Addr().Unmap().String()
 	}
-	// The fields that say what the client has used are lists too, where each proxy adds to them. The farthest one that is believed knows it.
+	// Proxies may append to the other fields, too. The element
+	// of the farthest trusted proxy describes the client.
 	if scheme, ok := parseScheme(pick(claims.schemes, depth)); ok {
 		c.Scheme, c.proto = scheme, true
 	}
@@ -99,7 +101,7 @@ func (c *Client) believe(t *Trust, nearest netip.AddrPort, claims claims) {
 	}
 }
 
-// pick returns the element of a list that the proxy at a distance has added.
+// pick returns the element of a list that was added by the proxy at the given depth.
 func pick(list []string, depth int) string {
 	if len(list) == 0 {
 		return ""
@@ -107,7 +109,7 @@ func pick(list []string, depth int) string {
 	return list[max(0, len(list)-max(1, depth))]
 }
 
-// Addr returns the address of the client, the zero Addr if no connection has brought the request.
+// Addr returns the address of the client, the zero Addr for requests without a connection.
 func (c *Client) Addr() netip.Addr {
 	source, err := netip.ParseAddrPort(c.Remote)
 	if err != nil {
@@ -119,7 +121,7 @@ func (c *Client) Addr() netip.Addr {
 // IP returns the address of the client as text, without the port.
 func (c *Client) IP() string { return hostOf(c.Remote) }
 
-// hostOf returns the host of host and port.
+// hostOf returns hostport without the port.
 func hostOf(hostport string) string {
 	if host, _, err := net.SplitHostPort(hostport); err == nil {
 		return host
@@ -127,7 +129,8 @@ func hostOf(hostport string) string {
 	return hostport
 }
 
-// ForwardedFor returns the X-Forwarded-For for an upstream: the client, and the proxies that the request came through.
+// ForwardedFor returns X-Forwarded-For for an upstream: the
+// client and the proxies that the request passed through.
 func (c *Client) ForwardedFor() string {
 	if c.chain == "" {
 		return c.IP()
@@ -135,8 +138,8 @@ func (c *Client) ForwardedFor() string {
 	return c.chain + ", " + c.via
 }
 
-// Service returns the request as services get it: from the client that is believed in, and without the fields by which others claim to be
-// another one. It returns r itself if that changes nothing. The field httpfield.CallerHeader stays if caller is true.
+// Service returns the request for a service: with the accepted client, and without untrusted claims in the
+// header. It returns r itself if nothing changes. The field httpfield.CallerHeader is kept if caller is true.
 func (c *Client) Service(r *http.Request, caller bool) *http.Request {
 	header := c.header(r.Header, caller)
 	if header == nil && c.Remote == r.RemoteAddr && c.Host == r.Host {
@@ -150,7 +153,7 @@ func (c *Client) Service(r *http.Request, caller bool) *http.Request {
 	return &own
 }
 
-// header returns a copy of h with what is believed; nil if h has nothing else.
+// header returns a copy of h with only accepted claims; nil if h has no claims.
 func (c *Client) header(h http.Header, caller bool) http.Header {
 	clean := true
 	for name := range h {
@@ -172,21 +175,21 @@ func (c *Client) header(h http.Header, caller bool) http.Header {
 	return own
 }
 
-// dropped reports whether a field of a request is a claim, or another spelling of a name that must have one.
+// dropped reports whether a field is a claim, or disguises the name of one.
 func dropped(name string, caller bool) bool {
 	return httpfield.Claim(name) && !(caller && name == httpfield.CallerHeader) || httpfield.Disguised(name)
 }
 
-// vouchesFor reports whether a trusted proxy is believed about a field that is passed on as it came, such as X-Forwarded-User.
+// vouchesFor reports whether a field from a trusted proxy is passed on unchanged, such as X-Forwarded-User.
 func (c *Client) vouchesFor(name string) bool {
 	switch name {
 	case "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix":
-		return false // set by what was decided
+		return false // written by set
 	}
 	return c.Trusted && strings.HasPrefix(name, "X-Forwarded-")
 }
 
-// set gives the request the claims that are believed.
+// set writes the accepted claims to the header own. came is the header as received.
 func (c *Client) set(own, came http.Header) {
 	if !c.Trusted {
 		return
@@ -208,7 +211,8 @@ func (c *Client) set(own, came http.Header) {
 	}
 }
 
-// ServerPort returns the port that the client has connected to: as a proxy has told, as the host says, or that of the scheme.
+// ServerPort returns the port that the client connected to: as
+// reported by a proxy, else from host, else the scheme's default.
 func (c *Client) ServerPort(host string) string {
 	if c.Port != "" {
 		return c.Port

@@ -1,6 +1,6 @@
-// Package forwarded decides, once for each request, what is believed about its client: the address, the scheme, the host and the request
-// id. The peer of the TCP connection is the client, unless it is a trusted proxy: then what that proxy says counts. What others say
-// is dropped, so that no service meets it.
+// Package forwarded determines the client of a request, once for each request: address, scheme,
+// host and request id. The client is the peer of the TCP connection, unless that is a trusted
+// proxy, whose claims are then accepted. Other claims are removed, so that no service sees them.
 package forwarded
 
 import (
@@ -9,16 +9,17 @@ import (
 	"strings"
 )
 
-// PrivateRanges stands for the addresses of private networks and of this machine in the text of a Trust.
+// PrivateRanges denotes private networks and loopback addresses in ParseTrust.
 const PrivateRanges = "private_ranges"
 
-// privateRanges are the networks that PrivateRanges stands for.
+// privateRanges are the networks of PrivateRanges.
 var privateRanges = [...]string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fd00::/8", "::1/128"}
 
-// Trust is a set of addresses whose proxies are believed. It is immutable; a nil Trust is empty.
+// Trust is the set of the addresses of trusted proxies. It is immutable; a nil Trust is empty.
 type Trust struct{ networks []netip.Prefix }
 
-// ParseTrust returns the trust in networks, each an address, a CIDR or PrivateRanges. The error is about the first text that is none.
+// ParseTrust parses texts, each an address, a CIDR or
+// PrivateRanges. The error is about the first invalid text.
 func ParseTrust(texts []string) (*Trust, error) {
 	t := &Trust{}
 	for _, text := range texts {
@@ -61,7 +62,7 @@ func notNetwork(text string) error {
 	return fmt.Errorf("%.60q is not a network: write it like 10.0.0.0/8, 192.0.2.7 or %s", text, PrivateRanges)
 }
 
-// Contains reports whether proxies at an address are believed.
+// Contains reports whether addr is the address of a trusted proxy.
 func (t *Trust) Contains(addr netip.Addr) bool {
 	if t == nil {
 		return false
@@ -75,5 +76,5 @@ func (t *Trust) Contains(addr netip.Addr) bool {
 	return false
 }
 
-// empty reports whether no proxy is believed.
+// empty reports whether there are no trusted proxies.
 func (t *Trust) empty() bool { return t == nil || len(t.networks) == 0 }

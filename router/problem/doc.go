@@ -1,3 +1,3 @@
-// Package problem is the one form in which a client is told that its request failed: problem details as of RFC 9457,
-// built from a table of kinds, with a stable type and never a word of what went wrong inside the host.
+// Package problem implements problem details (RFC 9457), the form of all error responses. They are
+// built from a table of kinds with stable types and never contain internal errors of the host.
 package problem

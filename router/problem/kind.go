@@ -2,10 +2,10 @@ package problem
 
 import "net/http"
 
-// Kind names one sort of failure. Its text is the last segment of the problem's type URI and a public promise.
+// Kind is a class of failures. Its text is the last segment of the problem's type URI and is stable.
 type Kind string
 
-// The kinds of problems. Statuses and titles are in the table below.
+// The kinds of problems. Their statuses and titles are in table.
 const (
 	BadRequest           Kind = "bad-request"
 	Unauthorized         Kind = "unauthorized"
@@ -32,7 +32,7 @@ const (
 	Deadline             Kind = "deadline"
 )
 
-// typeBase is what a kind is appended to for the type member. Clients compare the whole URI; it need not resolve.
+// typeBase is the prefix of type URIs. Clients compare the whole URI; it need not resolve.
 const typeBase = "https://vespo.dev/problems/"
 
 type row struct {
@@ -41,7 +41,7 @@ type row struct {
 	title  string
 }
 
-// table maps kinds to statuses and titles. It is never written.
+// table maps kinds to statuses and titles. It is never modified.
 var table = [...]row{
 	{BadRequest, http.StatusBadRequest, "Bad request"},
 	{Unauthorized, http.StatusUnauthorized, "Unauthorized"},
@@ -68,7 +68,7 @@ var table = [...]row{
 	{Deadline, http.StatusGatewayTimeout, "Deadline exceeded"},
 }
 
-// Kinds lists all kinds in the order of their statuses.
+// Kinds returns all kinds in the order of their statuses.
 func Kinds() []Kind {
 	kinds := make([]Kind, 0, len(table))
 	for _, r := range table {
@@ -77,13 +77,13 @@ func Kinds() []Kind {
 	return kinds
 }
 
-// Status is the HTTP status of the kind; that of Internal for a kind that is not in the table.
+// Status returns the HTTP status of the kind. Unknown kinds have the status of Internal.
 func (k Kind) Status() int { return k.row().status }
 
-// Title is the short text of the kind, the same for all its problems.
+// Title returns the short text of the kind, which is the same for all its problems.
 func (k Kind) Title() string { return k.row().title }
 
-// Type is the URI that identifies the kind in the type member.
+// Type returns the type URI of the kind.
 func (k Kind) Type() string { return typeBase + string(k.row().kind) }
 
 func (k Kind) row() row {

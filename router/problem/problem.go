@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// Problem is a failure that is told to a client. It is an error, so that handlers can return it. All fields but Cause
-// reach the client.
+// Problem is a failure reported to a client. It implements error, so that
+// handlers can return it. All fields except Cause are sent to the client.
 type Problem struct {
 	Type       string        // URI of the kind, such as https://vespo.dev/problems/out-of-memory
-	Title      string        // the kind in words
+	Title      string        // title of the kind
 	Status     int           // HTTP status
-	Detail     string        // what was wrong with this request, and what to do
-	Violations []string      // all that was wrong, where there is more than one thing; may be nil
-	RetryAfter time.Duration // when to come again, sent in whole seconds and at least one; 0 sends nothing
-	Cause      error         // for the log only, never sent; may be nil
+	Detail     string        // the fault of this request and its remedy
+	Violations []string      // all violations, if there are several; may be nil
+	RetryAfter time.Duration // delay before a retry, sent in whole seconds and at least one; 0: not sent
+	Cause      error         // only for the log, never sent; may be nil
 }
 
-// New makes a problem of the kind. The detail is for the client.
+// New returns a problem of the kind. The detail is sent to the client.
 func New(kind Kind, detail string) *Problem {
 	r := kind.row()
 	return &Problem{Type: kind.Type(), Title: r.title, Status: r.status, Detail: detail}
@@ -32,13 +32,13 @@ func Newf(kind Kind, format string, args ...any) *Problem {
 	return New(kind, fmt.Sprintf(format, args...))
 }
 
-// WithCause returns p with the error that the log shall show and the client shall not.
+// WithCause sets the cause, which is only logged, and returns p.
 func (p *Problem) WithCause(cause error) *Problem {
 	p.Cause = cause
 	return p
 }
 
-// Kind is the kind that p was made of; Internal where its type is none of ours.
+// Kind returns the kind of p; Internal if its type is unknown.
 func (p *Problem) Kind() Kind {
 	name, found := strings.CutPrefix(p.Type, typeBase)
 	if !found {
@@ -47,7 +47,7 @@ func (p *Problem) Kind() Kind {
 	return Kind(name).row().kind
 }
 
-// Error is the text for the log: it includes the cause.
+// Error returns the text for the log, including the cause.
 func (p *Problem) Error() string {
 	var b strings.Builder
 	b.WriteString(p.Title)
@@ -63,12 +63,12 @@ func (p *Problem) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (p *Problem) Unwrap() error { return p.Cause }
 
-// From maps any error to the problem that a client may see: a Problem in the chain as it is, an exceeded body limit to
-// 413, an exceeded deadline to 504, all else to 500 without a word of the error's text. The result is nil for nil, and
-// otherwise the error is in its chain.
+// From maps an error to the problem to send: a Problem in the chain as it is, an
+// exceeded body limit to 413, an exceeded deadline to 504, and any other error to 500
+// without its text. It returns nil for nil. Otherwise err is in the result's chain.
 func From(err error) *Problem {
 	var p *Problem
 	var tooLarge *http.MaxBytesError
@@ -76,7 +76,7 @@ func From(err error) *Problem {
 	case err == nil:
 		return nil
 	case errors.As(err, &p):
-		if p == nil { // a typed nil, a bug of whoever returned it
+		if p == nil { // a typed nil, a bug of the caller
 			return internal(nil)
 		}
 		return p

@@ -21,9 +21,9 @@ type document struct {
 	RequestID  string   `json:"request_id,omitempty"`
 }
 
-// Write answers with p. It must be called before anything else was written to w. Headers that described the answer
-// that is not coming are taken away. For a HEAD request the HTTP server sends the header alone. Errors in writing are
-// dropped: the client that would be told of them is the one that is gone.
+// Write answers with p. It must be called before anything is written to w. It
+// removes headers that describe the abandoned response. For HEAD requests the HTTP
+// server sends only the header. Write errors are ignored: the client is gone.
 func Write(w http.ResponseWriter, requestID string, p *Problem) {
 	code := status(p.Status)
 	body, err := json.Marshal(document{
@@ -50,12 +50,12 @@ func Write(w http.ResponseWriter, requestID string, p *Problem) {
 	_, _ = w.Write(body)
 }
 
-// retryAfterSeconds rounds up: a client that comes early only meets the same answer again.
+// retryAfterSeconds rounds up, because a client that retries too early is only refused again.
 func retryAfterSeconds(d time.Duration) int64 {
 	return max(1, int64(math.Ceil(d.Seconds())))
 }
 
-// status keeps a problem that was built by hand from making net/http panic.
+// status replaces an invalid code, on which net/http would panic.
 func status(code int) int {
 	if code < 400 || code > 599 {
 		return http.StatusInternalServerError
