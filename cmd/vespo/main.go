@@ -15,5 +15,8 @@ func main() {
 	if len(os.Args) == 2 && os.Args[1] == compileCommand {
 		os.Exit(compiler.Serve(os.Stdin, os.Stdout, os.Stderr))
 	}
+	if code, done := superviseServer(os.Args[1:]); done {
+		os.Exit(code)
+	}
 	os.Exit(run(context.Background(), os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
 }
