@@ -1,8 +1,8 @@
-// Package runtime is the room that runs guests: it is documentation only, the code is in the packages below it.
+// Package runtime is the root of the packages that run guests. It contains only documentation.
 //
-// A guest is a WebAssembly module written by somebody else. The way of a request through this room:
+// A guest is an untrusted WebAssembly module. A request passes through these packages:
 //
-//	pool      Acquire an instance: warm, restored from the snapshot, or cold (compiled first)
+//	pool      Acquire an instance: warm, restored from the snapshot, or cold (code loaded first)
 //	abi/*     serve one Exchange through one guest ABI: http-wasm, CGI
 //	engine    call the guest, classify the Outcome
 //	pool      reset in place and keep warm; anything but a clean end is discarded
@@ -11,19 +11,18 @@
 //
 //   - Module: a compiled WebAssembly module, rewritten for Vespo (package internal/rewrite).
 //   - Instance: one instantiation of a module, bound to one slot. It serves one request at a time.
-//   - Linear memory: what the guest sees as its memory. A Page is 64 KiB; pages of the operating system are
-//     called host pages.
-//   - Slab: the one mapping that all linear memories are cells of (package internal/slab). Slot: one cell.
+//   - Linear memory: the memory of a guest. A Page is 64 KiB; pages of the operating system are called host pages.
+//   - Slab: the mapping that contains all linear memories (package internal/slab). Slot: one cell of the slab.
 //   - Image: the golden copy of a module's linear memory. Snapshot: the image, the values of all mutable globals
-//     and the memory's size after the guest's initialisation. (wazero's experimental Snapshotter is something
-//     else: a checkpoint of a call stack. It is not used here.)
-//   - Reset: bring a used instance back to the snapshot in place. Decommit: give its private host pages back to the
+//     and the memory's size after the guest's initialisation. (It is unrelated to wazero's experimental
+//     Snapshotter, a checkpoint of a call stack, which is not used here.)
+//   - Reset: restore a used instance to the snapshot in place. Decommit: return its private host pages to the
 //     operating system.
-//   - Fuel: a counter in the rewritten module. Below zero the guest calls the host (a yield), where the deadline is
-//     read and others may run. A slice is the time between two yields.
-//   - Turn: the right of a guest that runs for long to use a processor (package internal/turns).
-//   - Outcome: how a call into the guest ended: ok, exit, trap, out of memory, stack overflow, deadline, canceled,
-//     host error.
+//   - Fuel: a counter in the rewritten module. Below zero the guest calls the host (a yield), which checks the
+//     deadline and lets other guests run. A slice is the time between two yields.
+//   - Turn: the right of a long-running guest to use a processor (package internal/turns).
+//   - Outcome: the result of a call into the guest: ok, exit, trap, out of memory, stack overflow, deadline,
+//     canceled, host error.
 //
 // # Lock order
 //
@@ -31,6 +30,6 @@
 //
 // # Import law
 //
-// Only packages below this one import wazero; none of them imports net/http. The reasons for the larger decisions are
-// in RATIONALE.md beside this file.
+// Only packages below this one import wazero; none of them imports
+// net/http. RATIONALE.md in this directory explains the larger decisions.
 package runtime

@@ -16,14 +16,14 @@ import (
 	"github.com/tetratelabs/wazero"
 )
 
-// The exit codes of a child. Others are the Go runtime's or the system's.
+// Exit codes of a child. Other codes come from the Go runtime or the system.
 const (
 	exitDone     = 0
-	exitInvalid  = 10 // the module; standard output has the reason
-	exitMemory   = 11 // it needs more than job.MemoryBytes
+	exitInvalid  = 10 // the module is invalid; standard output has the reason
+	exitMemory   = 11 // the compilation needs more than job.MemoryBytes
 	exitTime     = 13 // it needs more processor time than job.CPUSeconds
-	exitPanic    = 12 // the compiler panicked; standard error has the stack
-	exitBroken   = 13 // the job cannot be read or done
+	exitPanic    = 12 // the job cannot be read or executed
+	exitBroken   = 13 // the parent has exited or dropped the job
 	exitDeserted = 14 // the parent is gone
 )
 

@@ -1,9 +1,9 @@
-// Package compiler turns WebAssembly modules into files of machine code, each in a process of its own.
+// Package compiler compiles WebAssembly modules to files of machine code, each in a separate process.
 //
-// A [Compiler] starts its Command for each module. That process is the same program, which calls [Serve]: it limits
-// itself, reads the module from standard input, and leaves one file of wazero's compilation cache in a directory that
-// the parent chose. The parent ends it when the context ends. So whatever the compiler does with a hostile module, it
-// can be stopped, and its memory is not the server's.
+// A [Compiler] starts its Command for each module. That process is the same program, which calls [Serve]:
+// it limits its own resources, reads the module from standard input, and writes one file of wazero's
+// compilation cache to a directory chosen by the parent. The parent kills it when the context ends. So a
+// compilation of a hostile module can always be stopped, and does not use the server's memory.
 package compiler
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 )
 
-// Features are what modules may use. They are the same in the parent and in the child.
+// Features are the WebAssembly features available to modules. Parent and child use the same set.
 const Features = api.CoreFeaturesV2 | experimental.CoreFeaturesTailCall | experimental.CoreFeaturesExtendedConst
 
 // RuntimeConfig returns the configuration of every wazero runtime that compiles or runs guests.
@@ -30,7 +30,8 @@ func RuntimeConfig() wazero.RuntimeConfig {
 	return wazero.NewRuntimeConfig().WithCoreFeatures(Features).WithDebugInfoEnabled(false)
 }
 
-// Refusal says, in words for the module's owner, why a module cannot be compiled. It holds no host internals.
+// Refusal is the reason why a module cannot be compiled,
+// for the module's owner. Reason has no host internals.
 type Refusal struct {
 	Reason string
 	Cause  error // for the log; may be nil
@@ -41,16 +42,18 @@ func (r *Refusal) Error() string { return r.Reason }
 // Unwrap returns the cause.
 func (r *Refusal) Unwrap() error { return r.Cause }
 
-// Config configures a Compiler. Zero values stand for the defaults named.
+// Config configures a Compiler. Zero values select the defaults.
 type Config struct {
-	// Command is the path of a program, and its arguments from the zeroth on, that calls Serve with its standard streams.
-	// Empty: modules are compiled in this process, which bounds neither time nor memory.
+	// Command is the path of a program and its arguments, starting with the zeroth.
+	// The program must call Serve with its standard streams. If Command is empty,
+	// modules are compiled in this process, with no limits on time and memory.
 	Command []string
-	// MemoryBytes bounds the memory of one child; default 1 GiB.
+	// MemoryBytes is the memory limit of one child; default 1 GiB.
 	MemoryBytes int64
-	// CPUTime bounds the processor time of one child; default 1 min. It may wait for processors for another minute.
+	// CPUTime is the processor time limit of one child; default
+	// 1 min. It may wait for processors for another minute.
 	CPUTime time.Duration
-	// Log is told when a child cannot be started; default: discard.
+	// Log receives a warning when a child cannot be started; default: discard.
 	Log *slog.Logger
 }
 
@@ -70,19 +73,21 @@ func (c Config) withDefaults() Config {
 // Compiler compiles modules. It is safe for concurrent use.
 type Compiler struct {
 	cfg     Config        // immutable
-	turns   chan struct{} // holds one for each compilation under way
+	turns   chan struct{} // semaphore of compilations
 	workers int           // immutable; threads of one compilation
-	reading time.Duration // immutable; bounds the processor time of reading and validating a module
-	warned  atomic.Bool   // atomic; the log has been told that children cannot be started
+	reading time.Duration // immutable; processor time limit for reading and validating a module
+	warned  atomic.Bool   // atomic; a child failed to start and the warning was logged
 }
 
-// maxParallel is how many modules are compiled at a time: a second one need not wait for one that takes long.
+// maxParallel is the maximum number of parallel compilations.
+// With two, a slow module does not block the next one.
 const maxParallel = 2
 
-// maxReading bounds what the server itself has to do with a module whenever it loads its code, and cannot break off.
+// maxReading limits the time to read and validate a module. The server repeats
+// that work whenever it loads the module's code, and cannot cancel it.
 const maxReading = 5 * time.Second
 
-// New returns a Compiler. It starts nothing.
+// New returns a Compiler. It starts no processes or goroutines.
 func New(cfg Config) *Compiler {
 	processors := goruntime.GOMAXPROCS(0)
 	parallel := min(processors, maxParallel)
@@ -90,8 +95,9 @@ func New(cfg Config) *Compiler {
 		reading: maxReading}
 }
 
-// Compile compiles a module and returns the path of the file below dir that holds its machine code. The directory must be
-// empty and the caller's alone, who removes it. A *Refusal says what is wrong with the module; other errors are ctx's or the host's.
+// Compile compiles a module and returns the path of the file with its machine code. The file is
+// below dir, which must be empty, owned exclusively by the caller, and removed by the caller.
+// The error is a *Refusal if the module is at fault; other errors come from ctx or the host.
 func (c *Compiler) Compile(ctx context.Context, dir string, module []byte) (path string, err error) {
 	select {
 	case c.turns <- struct{}{}:
@@ -121,7 +127,7 @@ func compileHere(ctx context.Context, dir string, module []byte, workers int) er
 	return withRuntime(ctx, dir, func(r wazero.Runtime) error { return compile(ctx, r, module, workers) })
 }
 
-// withRuntime lends use a runtime whose compiled code goes to dir.
+// withRuntime calls use with a runtime whose compiled code is written to dir.
 func withRuntime(ctx context.Context, dir string, use func(wazero.Runtime) error) (err error) {
 	cache, err := wazero.NewCompilationCacheWithDir(dir)
 	if err != nil {
@@ -133,7 +139,7 @@ func withRuntime(ctx context.Context, dir string, use func(wazero.Runtime) error
 	return use(r)
 }
 
-// compile compiles. wazero looks at ctx between two functions, but only if there are several workers.
+// compile compiles a module. wazero checks ctx between functions, but only with several workers.
 func compile(ctx context.Context, r wazero.Runtime, module []byte, workers int) error {
 	_, err := r.CompileModule(experimental.WithCompilationWorkers(ctx, max(2, workers)), module)
 	switch {
@@ -145,16 +151,17 @@ func compile(ctx context.Context, r wazero.Runtime, module []byte, workers int) 
 	return invalid(err)
 }
 
-// LoadOnly returns a context in which wazero reads a module, validates it and finds its compiled code, but does not compile:
-// several workers look whether the context has ended before they begin, and nothing before them does. If there is no code, the
-// error matches context.Canceled.
+// LoadOnly returns a context for CompileModule with which wazero reads a module, validates it
+// and loads its compiled code, but does not compile: with several workers it checks the context
+// just before compilation. If there is no compiled code, the error matches context.Canceled.
 func LoadOnly() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return experimental.WithCompilationWorkers(ctx, 2)
 }
 
-// onlyFile returns the path of the one file in the one directory below dir: wazero's directory has its version in the name.
+// onlyFile returns the path of the only file in the only directory
+// below dir. The directory's name contains wazero's version.
 func onlyFile(dir string) (string, error) {
 	found, err := filepath.Glob(filepath.Join(dir, "*", "*"))
 	if err == nil && len(found) == 1 {

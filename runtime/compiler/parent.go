@@ -13,23 +13,23 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// errNoChild is wrapped by errors of children that did not start.
+// errNoChild is wrapped by the errors of children that did not start.
 var errNoChild = errors.New("compiler: the process cannot be started")
 
-// queueTime is for how long a child may wait for processors in all: it gives way to requests.
+// queueTime is the total time that a child may wait for processors, because requests have priority.
 const queueTime = time.Minute
 
-// killWait is how long the pipes of a child that was killed may stay open.
+// killWait is how long the pipes of a killed child may stay open.
 const killWait = time.Second
 
-// compileChild does the job in a child and waits for its end, whatever happens.
+// compileChild runs the job in a child and waits until the child has exited.
 func (c *Compiler) compileChild(ctx context.Context, dir string, module []byte) error {
 	wall, cancel := context.WithTimeout(ctx, c.cfg.CPUTime+queueTime)
 	defer cancel()
 	cmd := exec.CommandContext(wall, c.cfg.Command[0])
 	cmd.Args = c.cfg.Command[1:]
 	cmd.Dir = dir
-	cmd.Env = []string{} // the server's may hold secrets
+	cmd.Env = []string{} // the server's environment may contain secrets
 	cmd.WaitDelay = killWait
 	stdout, stderr := &tail{limit: maxReasonBytes}, &tail{limit: maxReasonBytes}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
@@ -38,7 +38,7 @@ func (c *Compiler) compileChild(ctx context.Context, dir string, module []byte) 
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoChild, err)
 	}
-	goruntime.LockOSThread() // a child is told of its parent's end when the thread ends that started it
+	goruntime.LockOSThread() // Pdeathsig is sent when the thread that started the child exits
 	defer goruntime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("%w: %w", errNoChild, err)
@@ -47,11 +47,12 @@ func (c *Compiler) compileChild(ctx context.Context, dir string, module []byte) 
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		// An error means that the child has ended; Wait has the reason. The stream stays open until then.
+		// An error means that the child has exited; Wait
+		// returns the reason. The stream stays open until then.
 		_ = writeJob(stdin, job{Dir: dir, MemoryBytes: c.cfg.MemoryBytes, CPUSeconds: seconds(c.cfg.CPUTime), Workers: c.workers,
 			Reading: c.reading}, module)
 	}()
-	err = cmd.Wait() // closes stdin, and so ends the writer
+	err = cmd.Wait() // closes stdin, which ends the writer
 	<-written
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -66,7 +67,7 @@ func (c *Compiler) compileChild(ctx context.Context, dir string, module []byte) 
 
 func seconds(d time.Duration) uint64 { return uint64((d + time.Second - 1) / time.Second) }
 
-// failed is the one table from a child's end to the error.
+// failed maps the end of a child to an error.
 func (c *Compiler) failed(cmd *exec.Cmd, late, cause error, reason string) error {
 	state, memory := cmd.ProcessState, humanize.IBytes(uint64(c.cfg.MemoryBytes))+" of memory"
 	switch took := state.UserTime() + state.SystemTime(); {
@@ -84,11 +85,11 @@ func (c *Compiler) failed(cmd *exec.Cmd, late, cause error, reason string) error
 	return cause
 }
 
-// exitFatal is what the Go runtime ends with after what cannot be recovered: a stack that is too deep, or an allocation that the
-// system refuses.
+// exitFatal is the exit code of the Go runtime after fatal errors:
+// a stack overflow, or an allocation refused by the system.
 const exitFatal = 2
 
-// tail keeps the end of what is written to it.
+// tail keeps the last limit bytes written to it.
 type tail struct {
 	limit int
 	text  []byte

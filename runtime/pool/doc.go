@@ -1,9 +1,10 @@
-// Package pool keeps the instances of a module between requests: warm ones are taken last in first out, missing ones are
-// restored from the snapshot, and a module whose compiled code was evicted is loaded again by the first request.
+// Package pool keeps the instances of a module between requests. Warm instances
+// are taken in LIFO order, missing ones are restored from the snapshot, and if
+// a module's compiled code was evicted, the first request loads it again.
 //
-// A pool never queues. Admission lets no more requests in than there are slots, and every warm instance can be reclaimed:
-// so a request that was admitted always finds a slot. The spare slots of the engine are for one deploy and one refill.
-// ErrNoSlot is therefore a broken promise, not an overload, and is reported as such.
+// A pool never queues. Admission admits no more requests than there are slots, and every warm instance
+// can be reclaimed, so an admitted request always finds a slot. The spare slots of the engine are for one
+// deploy and one refill. ErrNoSlot therefore means a bug and not an overload, and is reported as such.
 //
 //	            Acquire                    Release, clean
 //	warm  ------------------>  in use  ------------------>  warm
@@ -11,6 +12,6 @@
 //	  | reclaim, Shrink, Close   +------------------------>  closed, slot free
 //	  +---------------------------------------------------> closed, slot free
 //
-// Lock order: Set.mu before Pool.mu. Set.mu is held while slots change hands, so that a slot on its way from one service to
-// another is never overlooked; it is not held while a guest is instantiated or runs.
+// Lock order: Set.mu before Pool.mu. Set.mu is held while slots change their owner, so that a slot moving
+// from one service to another is never overlooked. It is not held while a guest is instantiated or runs.
 package pool

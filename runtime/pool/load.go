@@ -7,8 +7,9 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// loaded returns the module. If its code was evicted, the first request loads it, for all that wait; it does not stop when its
-// client goes, and it may use the instance that was made for the snapshot.
+// loaded returns the module. If its code was evicted, the first request loads
+// it for all waiting requests. The load continues if that request's client
+// disconnects. The first request may use the instance created for the snapshot.
 func (p *Pool) loaded(ctx context.Context, deadline time.Time) (m *engine.Module, in *engine.Instance, cold bool, err error) {
 	for {
 		p.mu.Lock()
@@ -38,11 +39,11 @@ func (p *Pool) loaded(ctx context.Context, deadline time.Time) (m *engine.Module
 	}
 }
 
-// reload brings evicted code back, unless the deadline is over before.
+// reload loads evicted code again, unless the deadline passes before.
 func (p *Pool) reload(deadline time.Time) (*engine.Module, *engine.Instance, error) {
 	module, late, err := p.compile(deadline)
 	if late {
-		return nil, nil, context.DeadlineExceeded // and p.loading is the load's, which goes on
+		return nil, nil, context.DeadlineExceeded // the load continues and owns p.loading
 	}
 	var in *engine.Instance
 	if err == nil {
@@ -62,8 +63,9 @@ func (p *Pool) reload(deadline time.Time) (*engine.Module, *engine.Instance, err
 	return module, in, nil
 }
 
-// compile loads the module. If that takes longer than the request may, late is true, and the load goes on without the request:
-// compiled code is then on disk, for the next one. The module is not kept, since only requests have slots.
+// compile loads the module. If the deadline passes before, late is true and the
+// load continues without the request, so that the next one finds the compiled
+// code on disk. The module is not kept then, because only requests have slots.
 func (p *Pool) compile(deadline time.Time) (_ *engine.Module, late bool, _ error) {
 	type result struct {
 		module *engine.Module

@@ -11,30 +11,31 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// decommitBytes is how much private memory a warm instance may keep. One request that touched more than that makes all
-// later resets of the instance copy as much; giving the pages back is cheaper from here on.
+// decommitBytes is the most private memory that a warm instance may keep. A request that touched more
+// would make all later resets of the instance copy as much. Above this size, decommitting is cheaper.
 const decommitBytes = 2 << 20
 
-// refillPatience is how long a refill waits for a processor; the next request restores what it needs anyway.
+// refillPatience is how long a refill waits for a processor.
+// If it fails, the next request restores an instance itself.
 const refillPatience = time.Second
 
-// ErrClosed says that the pool was closed.
+// ErrClosed is returned by operations on a closed pool.
 var ErrClosed = errors.New("pool: closed")
 
-// Start says in what state an instance was found.
+// Start is the state in which an instance was found.
 type Start string
 
-// The three ways to an instance, from quick to slow.
+// The start states, from fast to slow.
 const (
-	Warm     Start = "warm"     // it was ready
-	Restored Start = "restored" // instantiated, at the snapshot (or initialised, if the module needs fresh instances)
+	Warm     Start = "warm"     // the instance was ready
+	Restored Start = "restored" // instantiated from the snapshot (or initialised, if the module needs fresh instances)
 	Cold     Start = "cold"     // compiled code was loaded first
 )
 
-// Loader compiles a module; the pool prepares it.
+// Loader compiles a module. The pool prepares it.
 type Loader func(ctx context.Context) (*engine.Module, error)
 
-// Pool is the instances of one version of a service.
+// Pool manages the instances of one version of a service.
 type Pool struct {
 	set  *Set               // immutable
 	load Loader             // immutable
@@ -44,17 +45,17 @@ type Pool struct {
 	opened   time.Time // immutable
 	mu       sync.Mutex
 	module   *engine.Module     // guarded by mu; nil while evicted
-	warm     []*engine.Instance // guarded by mu; last in first out
-	inUse    int                // guarded by mu; acquisitions under way included
-	refills  int                // guarded by mu; refills under way, and loads
-	loading  chan struct{}      // guarded by mu; closed when the load under way has ended
+	warm     []*engine.Instance // guarded by mu; LIFO
+	inUse    int                // guarded by mu; including acquisitions in progress
+	refills  int                // guarded by mu; refills and loads in progress
+	loading  chan struct{}      // guarded by mu; closed when the load in progress has ended
 	lastUsed time.Time          // guarded by mu; end of the last request, zero before the first
 	closed   bool               // guarded by mu
 	drained  chan struct{}      // immutable; closed when the pool is closed and nothing is in use
 }
 
-// Open compiles and prepares the module, and keeps one warm instance. An error of the guest's making is a
-// *engine.ModuleError. At most one Open at a time may run while requests are served: it uses a spare slot.
+// Open compiles and prepares the module, and keeps one warm instance. If the guest is at fault, the error is
+// an *engine.ModuleError. At most one Open may run at a time while requests are served: it uses a spare slot.
 func (s *Set) Open(ctx context.Context, load Loader) (*Pool, error) {
 	p := &Pool{set: s, load: load, opened: time.Now(), drained: make(chan struct{})}
 	module, err := load(ctx)
@@ -76,7 +77,7 @@ func (s *Set) Open(ctx context.Context, load Loader) (*Pool, error) {
 	return p, nil
 }
 
-// prepare initialises and captures. With an error the module is closed.
+// prepare initialises the module and captures its snapshot. It closes the module on error.
 func (p *Pool) prepare(ctx context.Context, module *engine.Module) (*engine.Instance, error) {
 	slot, err := p.set.slot()
 	if err != nil {
@@ -89,8 +90,9 @@ func (p *Pool) prepare(ctx context.Context, module *engine.Module) (*engine.Inst
 	return first, nil
 }
 
-// Acquire gives an instance for one request. With a module that needs fresh instances the guest's initialisation is part of
-// the request: if the Outcome is not Clean there is no instance. The caller releases what it got.
+// Acquire returns an instance for one request. If the module needs fresh
+// instances, the guest's initialisation is part of the request, and there is no
+// instance unless the Outcome is Clean. The caller must release the instance.
 func (p *Pool) Acquire(ctx context.Context, deadline time.Time) (*engine.Instance, Start, engine.Outcome, error) {
 	p.mu.Lock()
 	if p.closed {
@@ -141,8 +143,8 @@ func (p *Pool) acquireSlow(ctx context.Context, deadline time.Time) (*engine.Ins
 	return in, start, out, err
 }
 
-// Release takes an instance back after a request. reusable tells that the last outcome was clean; then the instance is
-// reset, and dirtyBytes is how much of its memory had to be restored.
+// Release returns an instance after a request. reusable reports whether the last outcome
+// was clean. The instance is then reset, and dirtyBytes is the size of the restored memory.
 func (p *Pool) Release(in *engine.Instance, reusable bool) (dirtyBytes int) {
 	if fresh, _ := in.Module().Fresh(); fresh || !reusable {
 		p.discard(in, !fresh)
@@ -179,7 +181,7 @@ func (p *Pool) discard(in *engine.Instance, refill bool) {
 	}
 }
 
-// done ends an acquisition that was used until now.
+// done ends an acquisition that lasted until now.
 func (p *Pool) done(now time.Time) {
 	p.mu.Lock()
 	p.inUse--
@@ -189,7 +191,7 @@ func (p *Pool) done(now time.Time) {
 	p.unlockAndFinish()
 }
 
-// unlockAndFinish closes the module of a closed pool, if the last that used it has ended.
+// unlockAndFinish unlocks p.mu and closes the module of a closed pool that is not in use any more.
 func (p *Pool) unlockAndFinish() {
 	last := p.closed && p.inUse == 0 && p.refills == 0
 	p.mu.Unlock()
@@ -198,7 +200,8 @@ func (p *Pool) unlockAndFinish() {
 	}
 }
 
-// refill makes one warm instance if the pool has none. It takes a free slot only: reclaiming one would cool another pool.
+// refill creates one warm instance if the pool has none. It uses
+// only a free slot, because reclaiming one would cool another pool.
 func (p *Pool) refill(ctx context.Context) {
 	p.mu.Lock()
 	module := p.module
@@ -232,7 +235,7 @@ func (p *Pool) refill(ctx context.Context) {
 	}
 }
 
-// idleSince tells since when the pool has warm instances that nobody needs; false if it has none.
+// idleSince returns the time since when the warm instances are unused; false if there are none.
 func (p *Pool) idleSince() (time.Time, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -242,7 +245,8 @@ func (p *Pool) idleSince() (time.Time, bool) {
 	return p.lastUsed, len(p.warm) > 0
 }
 
-// closeWarm closes up to n warm instances, the coldest first. The set's lock must be held.
+// closeWarm closes up to n warm instances, starting with
+// the least recently used. The set's lock must be held.
 func (p *Pool) closeWarm(n int) int {
 	p.mu.Lock()
 	n = min(n, len(p.warm))
@@ -255,8 +259,8 @@ func (p *Pool) closeWarm(n int) int {
 	return n
 }
 
-// Shrink closes all warm instances; with evict it also releases the compiled code and the snapshot, if nothing is in use.
-// Requests that come later bring everything back.
+// Shrink closes all warm instances. With evict it also releases the compiled code
+// and the snapshot, if the pool is not in use. Later requests load them again.
 func (p *Pool) Shrink(ctx context.Context, evict bool) error {
 	p.set.mu.Lock()
 	defer p.set.mu.Unlock()
@@ -278,14 +282,14 @@ func (p *Pool) Shrink(ctx context.Context, evict bool) error {
 	return module.Close(ctx)
 }
 
-// Close closes all instances and the module. Calls that still run are stopped; Close waits for them until ctx is done, and
-// what is left then is closed by the last of them.
+// Close closes all instances and the module. It stops running calls and waits for
+// them until ctx is done. If calls remain, the last of them closes the module.
 func (p *Pool) Close(ctx context.Context) error {
 	p.set.remove(p)
 	p.mu.Lock()
 	already := p.closed
 	p.closed = true
-	p.stop() // a load that is under way
+	p.stop() // cancels a load in progress
 	idle := p.inUse == 0 && p.refills == 0
 	if p.module != nil {
 		p.module.Stop()
@@ -305,7 +309,7 @@ func (p *Pool) Close(ctx context.Context) error {
 	}
 }
 
-// finish is called once: by Close if nothing was in use, else by the last that was.
+// finish closes the module. It is called once: by Close if the pool was idle, else by the last user.
 func (p *Pool) finish() {
 	p.set.mu.Lock()
 	p.closeWarm(int(^uint(0) >> 1))
@@ -326,7 +330,7 @@ func (p *Pool) report(err error) {
 	}
 }
 
-// Stats is what a pool holds at a moment.
+// Stats is a snapshot of the state of a pool.
 type Stats struct {
 	Loaded        bool // compiled code and snapshot are in memory
 	Warm, InUse   int
@@ -334,7 +338,7 @@ type Stats struct {
 	LastUsed      time.Time // end of the last request; zero if there was none
 }
 
-// Stats reads the pool.
+// Stats returns the current state.
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()

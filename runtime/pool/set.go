@@ -10,23 +10,24 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// ErrNoSlot says that no slot is free and no warm instance can be reclaimed: more was admitted than there are slots.
+// ErrNoSlot is returned if no slot is free and no warm instance can
+// be reclaimed: more requests were admitted than there are slots.
 var ErrNoSlot = errors.New("pool: no slot is left although the request was admitted")
 
-// Set is all pools of one engine. They share its slots.
+// Set holds all pools of one engine, which share its slots.
 type Set struct {
 	engine *engine.Engine // immutable
 	log    *slog.Logger   // immutable
 
-	mu    sync.Mutex         // guards slots that change hands
+	mu    sync.Mutex         // held while slots change their owner
 	pools map[*Pool]struct{} // guarded by mu
 
-	refills chan *Pool // pools that lost an instance; bounded: a full queue means that a refill is under way anyway
+	refills chan *Pool // pools that lost an instance; bounded: if it is full, refills are in progress anyway
 	stop    context.CancelFunc
 	done    chan struct{}
 }
 
-// NewSet returns a set without pools. Run must be called for refills; Close ends it.
+// NewSet returns a set without pools. Call Start to enable refills.
 func NewSet(e *engine.Engine, log *slog.Logger) *Set {
 	return &Set{engine: e, log: log, pools: map[*Pool]struct{}{}, refills: make(chan *Pool, 16), done: make(chan struct{})}
 }
@@ -56,7 +57,7 @@ func (s *Set) Close() {
 	}
 }
 
-// slot reserves a slot: a free one, or that of the warm instance that has been idle for longest.
+// slot reserves a slot: a free one, or that of a warm instance in the pool that has been idle longest.
 func (s *Set) slot() (*engine.Slot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,8 +71,8 @@ func (s *Set) slot() (*engine.Slot, error) {
 	}
 }
 
-// reclaimLocked closes one warm instance of the pool that was used least recently; it may find that a request was quicker
-// and took the instance, then the caller looks again. False if no pool has a warm instance.
+// reclaimLocked closes one warm instance of the least recently used pool. If a request takes the
+// instance first, the caller must try again. It returns false if no pool has a warm instance.
 func (s *Set) reclaimLocked() bool {
 	var coldest *Pool
 	var oldest time.Time

@@ -1,11 +1,13 @@
-// Package codecache keeps files of compiled code in a directory, within bounds on their number and on the disk they take.
+// Package codecache stores files of compiled code in a
+// directory, with limits on their number and their disk space.
 //
-// Below the directory, code/ has one file for each module: DIGEST-VARIANT-NAME, where DIGEST is the module's, VARIANT stands
-// for all else that its code depends on, and NAME is what wazero looks for. work/ has a directory for each open Cache: there
-// compilers write, and there wazero finds the file that it is to load. The directory is read once, by Open; from then on the
-// totals are kept in memory. Files go in the order of their last use.
+// The directory code/ has one file for each module: DIGEST-VARIANT-NAME. DIGEST is that of
+// the module, VARIANT that of everything else its code depends on, and NAME is wazero's
+// file name. The directory work/ has a directory for each open Cache, where compilers write
+// and wazero finds the file to load. Open reads the directory once; afterwards the totals
+// are kept in memory. Files are evicted in the order of their last use.
 //
-// Everything can be made again. Several processes may use a directory; then each counts what it knows of.
+// All files can be recreated. Several processes may use a directory; each counts only the files it knows.
 package codecache
 
 import (
@@ -29,48 +31,48 @@ const (
 	workDir  = "work"
 	lockFile = "lock"
 
-	lockSuffix = ".lock" // of the file beside a directory for work that is locked while it is used
+	lockSuffix = ".lock" // suffix of the lock file of a work directory, locked while the directory is in use
 )
 
-// Key names the code of a module.
+// Key identifies the code of a module.
 type Key struct {
 	Module  [16]byte // digest of the module
-	Variant [16]byte // digest of all else: what was made of the module, and for which compiler
+	Variant [16]byte // digest of all other inputs: the rewriting of the module and the compiler
 }
 
-// Options bound a Cache. Zero values stand for no bound.
+// Options limits a Cache. Zero means no limit.
 type Options struct {
-	Bytes int64 // of disk
+	Bytes int64 // disk space
 	Files int
 }
 
-// Cache is an open directory. It is safe for concurrent use.
+// Cache is an open cache directory. It is safe for concurrent use.
 type Cache struct {
 	dir     string       // immutable
 	options Options      // immutable
-	work    string       // immutable; the directory of this Cache
+	work    string       // immutable; work directory of this Cache
 	lock    *flock.Flock // immutable; held as long as work is used
 	stop    chan struct{}
-	swept   sync.WaitGroup // the removal of what is not the cache's
+	swept   sync.WaitGroup // removal of files that do not belong to the cache
 
 	mu    sync.Mutex
 	files map[[16]byte]*list.Element // guarded by mu; by Key.Module
-	order *list.List                 // guarded by mu; of *file, the least recently used first
+	order *list.List                 // guarded by mu; of *file, least recently used first
 	bytes int64                      // guarded by mu
 }
 
 type file struct {
 	key       Key
-	name      string // wazero's
+	name      string // wazero's file name
 	diskBytes int64
-	used      time.Time // as the directory had it when it was read
+	used      time.Time // modification time when the directory was read
 }
 
 func (f *file) fileName() string {
 	return hex.EncodeToString(f.key.Module[:]) + "-" + hex.EncodeToString(f.key.Variant[:]) + "-" + f.name
 }
 
-// parseName is fileName's inverse.
+// parseName is the inverse of fileName.
 func parseName(name string) (*file, bool) {
 	parts := strings.SplitN(name, "-", 3)
 	f := &file{}
@@ -86,8 +88,9 @@ func decodeInto(to []byte, text string) bool {
 	return err == nil && copy(to, b) == len(to) && len(b) == len(to)
 }
 
-// Open reads the directory, removes what is too much, and begins to remove what is not the cache's, such as the files of earlier
-// versions. It makes the directory if it is not there, for its owner alone. The caller closes the result.
+// Open reads the directory, evicts files beyond the limits, and starts to remove files
+// that do not belong to the cache, such as those of earlier versions. A missing directory
+// is created, with access for its owner only. The caller must close the Cache.
 func Open(dir string, o Options) (_ *Cache, err error) {
 	c := &Cache{dir: dir, options: o, stop: make(chan struct{}), files: make(map[[16]byte]*list.Element), order: list.New()}
 	for _, d := range []string{dir, filepath.Join(dir, codeDir), filepath.Join(dir, workDir)} {
@@ -98,7 +101,7 @@ func Open(dir string, o Options) (_ *Cache, err error) {
 			return nil, fmt.Errorf("compiled code cannot be kept safely: %w", err)
 		}
 	}
-	all := flock.New(filepath.Join(dir, lockFile)) // who opens the same directory at the same time must not take work for a left one
+	all := flock.New(filepath.Join(dir, lockFile)) // a concurrent Open must not take the new work directory for an abandoned one
 	if err := all.Lock(); err != nil {
 		return nil, fmt.Errorf("lock the compiled code: %w", err)
 	}
@@ -118,7 +121,7 @@ func Open(dir string, o Options) (_ *Cache, err error) {
 	return c, nil
 }
 
-// openWork makes the Cache's own directory, and returns what others have left.
+// openWork creates the work directory of the Cache, and returns the paths abandoned by others.
 func (c *Cache) openWork() (left []string, err error) {
 	dir := filepath.Join(c.dir, workDir)
 	entries, err := os.ReadDir(dir)
@@ -141,7 +144,7 @@ func (c *Cache) openWork() (left []string, err error) {
 	return left, nil
 }
 
-// abandoned reports whether no Cache holds the lock file, if there is one.
+// abandoned reports whether the lock file is missing or not locked.
 func abandoned(path string) bool {
 	if _, err := os.Lstat(path); err != nil {
 		return true
@@ -151,7 +154,7 @@ func abandoned(path string) bool {
 	return err == nil && taken && lock.Close() == nil
 }
 
-// read fills the index, and returns what does not belong there.
+// read fills the index, and returns the paths that do not belong to the cache.
 func (c *Cache) read() (strangers []string, err error) {
 	top, err := os.ReadDir(c.dir)
 	if err != nil {
@@ -170,7 +173,7 @@ func (c *Cache) read() (strangers []string, err error) {
 	for _, entry := range entries {
 		info, err := entry.Info()
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // another process has removed it
+			continue // removed by another process
 		}
 		f, ok := parseName(entry.Name())
 		if err != nil || !ok || !info.Mode().IsRegular() {
@@ -189,7 +192,8 @@ func (c *Cache) read() (strangers []string, err error) {
 	return strangers, c.trimLocked()
 }
 
-// sweep removes what is not the cache's. It may be a lot, and no use of the cache waits for it. What remains is removed after the next Open.
+// sweep removes paths that do not belong to the cache. That may take long,
+// but does not block the cache. After Close, the next Open removes the rest.
 func (c *Cache) sweep(paths []string) {
 	for _, path := range paths {
 		select {
@@ -201,7 +205,7 @@ func (c *Cache) sweep(paths []string) {
 	}
 }
 
-// Close removes the Cache's directory for work.
+// Close removes the work directory of the Cache.
 func (c *Cache) Close() error {
 	close(c.stop)
 	c.swept.Wait()
@@ -212,11 +216,12 @@ func (c *Cache) closeWork() error {
 	return errors.Join(os.RemoveAll(c.work), os.Remove(c.lock.Path()), c.lock.Close())
 }
 
-// WorkDir makes a directory to write a file in that is to be put. The caller removes it.
+// WorkDir creates a directory for a file that is passed to Put later. The caller must remove it.
 func (c *Cache) WorkDir() (string, error) { return os.MkdirTemp(c.work, "") }
 
-// Put moves a file, whose last element of the path is wazero's name for it, under the key, in the place of any other
-// code of the module. It then removes the files used least recently, down to the bounds; the new one may be among them.
+// Put moves a file into the cache under key, replacing other code of the module.
+// The last element of path must be wazero's file name. Put then evicts the least
+// recently used files, down to the limits; the new file may be among them.
 func (c *Cache) Put(key Key, path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -237,8 +242,8 @@ func (c *Cache) Put(key Key, path string) error {
 
 func (c *Cache) path(f *file) string { return filepath.Join(c.dir, codeDir, f.fileName()) }
 
-// Stage gives the file of the key, under wazero's name, another name in dir, which must be in a WorkDir; false if there is no
-// such file. release takes it away from dir.
+// Stage links the file of key into dir under wazero's name. dir must be in a
+// WorkDir. ok is false if there is no such file. release removes the link.
 func (c *Cache) Stage(key Key, dir string) (release func(), ok bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -249,14 +254,14 @@ func (c *Cache) Stage(key Key, dir string) (release func(), ok bool, err error) 
 	f := e.Value.(*file)
 	staged := filepath.Join(dir, f.name)
 	switch err := link(c.path(f), staged); {
-	case errors.Is(err, fs.ErrNotExist): // somebody has emptied the directory
+	case errors.Is(err, fs.ErrNotExist): // the directory was emptied from outside
 		return nil, false, c.removeLocked(key.Module)
 	case err != nil:
 		return nil, false, fmt.Errorf("load compiled code: %w", err)
 	}
 	c.order.MoveToBack(e)
 	now := time.Now()
-	_ = os.Chtimes(c.path(f), now, now) // the order after a restart; no more than that is lost
+	_ = os.Chtimes(c.path(f), now, now) // only the eviction order after a restart depends on it
 	return func() { _ = os.Remove(staged) }, true, nil
 }
 
@@ -267,7 +272,7 @@ func (c *Cache) Forget(module [16]byte) error {
 	return c.removeLocked(module)
 }
 
-// Retain removes the code of all modules but those that keep reports.
+// Retain removes the code of all modules for which keep returns false.
 func (c *Cache) Retain(keep func(module [16]byte) bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -280,10 +285,10 @@ func (c *Cache) Retain(keep func(module [16]byte) bool) error {
 	return errors.Join(errs...)
 }
 
-// Stats is what a Cache holds.
+// Stats are the totals of a Cache.
 type Stats struct {
 	Files int
-	Bytes int64 // of disk
+	Bytes int64 // disk space
 }
 
 // Stats returns the totals.
@@ -295,7 +300,7 @@ func (c *Cache) Stats() Stats {
 
 func (c *Cache) addLocked(f *file) {
 	if _, ok := c.files[f.key.Module]; ok {
-		_ = c.removeLocked(f.key.Module) // an older variant: Open finds it again if it cannot be removed
+		_ = c.removeLocked(f.key.Module) // an older variant: if it cannot be removed, the next Open finds it again
 	}
 	c.files[f.key.Module] = c.order.PushBack(f)
 	c.bytes += f.diskBytes
@@ -316,7 +321,7 @@ func (c *Cache) removeLocked(module [16]byte) error {
 	return nil
 }
 
-// trimLocked removes the files used least recently until the rest is within the bounds.
+// trimLocked removes the least recently used files until the rest is within the limits.
 func (c *Cache) trimLocked() error {
 	for c.order.Len() > 0 && (c.options.Bytes > 0 && c.bytes > c.options.Bytes || c.options.Files > 0 && c.order.Len() > c.options.Files) {
 		if err := c.removeLocked(c.order.Front().Value.(*file).key.Module); err != nil {

@@ -4,5 +4,5 @@ package codecache
 
 import "io/fs"
 
-// diskBytes is about what a file takes of the disk: whole clusters.
+// diskBytes estimates the disk space of a file: whole clusters.
 func diskBytes(info fs.FileInfo) int64 { return (info.Size() + 4095) / 4096 * 4096 }

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// diskBytes is what a file takes of the disk.
+// diskBytes returns the disk space of a file.
 func diskBytes(info fs.FileInfo) int64 {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		return stat.Blocks * 512

@@ -9,7 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/regular"
 )
 
-// link gives a file a second name, or a copy where the file system has no second names.
+// link creates a hard link, or a copy if the file system has no hard links.
 func link(from, to string) error {
 	err := os.Link(from, to)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {

@@ -1,9 +1,10 @@
-// Package slab hands out equal slots of memory, one for each guest's linear memory, from one reservation made at start.
+// Package slab manages equally sized slots of memory, one for the
+// linear memory of each guest, in one reservation made at the start.
 //
-// The reservation is the server's memory ceiling: slots times slot size, known before the first request. A slot costs
-// address space until a guest writes to it; what a slot contains is the business of package snapshot, which maps
-// images over slots and wipes them. No guard regions lie between slots: compiled guests check every access against the
-// length of their memory.
+// The reservation is the limit of guest memory: slots times slot size, known before the first
+// request. A slot costs only address space until a guest writes to it. Package snapshot manages
+// the contents of slots: it maps images over them and wipes them. There are no guard regions
+// between slots: compiled guests check every access against the length of their memory.
 //
-// Locks: Slab.mu is a leaf; nothing is called with it held.
+// Lock order: Slab.mu is a leaf; no other lock is taken while it is held.
 package slab

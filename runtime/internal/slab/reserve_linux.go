@@ -12,9 +12,9 @@ type reservation struct {
 	all []byte
 }
 
-// reserve maps slots*slotBytes without taking memory for it: the kernel is told not to set swap aside
-// (MAP_NORESERVE), and to keep huge pages off, since a single byte written by a guest would make one resident and would
-// have to be paid for by clearing 2 MiB at the next reset.
+// reserve maps slots*slotBytes without committing memory. MAP_NORESERVE avoids
+// reserving swap. Huge pages are disabled: otherwise a single byte written by a
+// guest would make 2 MiB resident, which the next reset would have to clear.
 func reserve(slots, slotBytes int) (reservation, error) {
 	all, err := unix.Mmap(-1, 0, slots*slotBytes, unix.PROT_READ|unix.PROT_WRITE,
 		unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
@@ -22,7 +22,7 @@ func reserve(slots, slotBytes int) (reservation, error) {
 		return reservation{}, fmt.Errorf("slab: cannot reserve %d slots of %d bytes (fewer or smaller slots may fit; "+
 			"limits on address space or strict overcommit forbid reservations larger than the memory): %w", slots, slotBytes, err)
 	}
-	// EINVAL: a kernel without transparent huge pages, which has none to keep off.
+	// EINVAL: the kernel has no transparent huge pages.
 	if err := unix.Madvise(all, unix.MADV_NOHUGEPAGE); err != nil && !errors.Is(err, unix.EINVAL) {
 		return reservation{}, errors.Join(fmt.Errorf("slab: cannot keep huge pages off: %w", err), unix.Munmap(all))
 	}

@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	// PageBytes is the size of a wasm page, of which a slot holds a whole number. It is also a multiple of every host
-	// page size of amd64 and arm64, so that slots can be mapped one by one.
+	// PageBytes is the size of a wasm page. Slots are multiples of it. It is a multiple
+	// of every host page size of amd64 and arm64, so slots can be mapped individually.
 	PageBytes = 64 << 10
 
-	// MaxSlotBytes is the largest slot: one page less than a 32-bit linear memory can address, because the page above
-	// a guest's budget is what shows that it asked for too much.
+	// MaxSlotBytes is the maximum slot size: one page less than the address space of a 32-bit
+	// linear memory. The page above a guest's limit is needed to detect that it requested too much.
 	MaxSlotBytes = 4<<30 - PageBytes
 )
 
-// ErrClosed is what Close gives when the slab has been closed before.
+// ErrClosed is returned by Close if the slab is already closed.
 var ErrClosed = errors.New("slab: already closed")
 
 // Slab is a fixed number of slots of one size.
@@ -30,7 +30,8 @@ var ErrClosed = errors.New("slab: already closed")
 //	+---------------------------+-------------+-------------+--------+------------------+--
 //	  cold                        warm: contents = snapshot   used: a guest writes here
 //
-// A slot is cold, warm or used. The slab itself only knows cold (in the free list) from the other two (out):
+// A slot is cold, warm or used. The slab distinguishes only
+// cold slots (in the free list) from the others (out):
 //
 //	      Acquire, snapshot.Map         request begins
 //	cold ----------------------> warm ------------------> used
@@ -43,7 +44,7 @@ var ErrClosed = errors.New("slab: already closed")
 // All methods are safe for concurrent use.
 type Slab struct {
 	slotBytes int         // immutable
-	memory    reservation // immutable; its memory is given back by Close
+	memory    reservation // immutable; released by Close
 	slots     []Slot      // immutable in length; see Slot for the elements
 
 	mu     sync.Mutex
@@ -51,30 +52,30 @@ type Slab struct {
 	closed bool    // guarded by mu
 }
 
-// SlotID numbers the slots of a slab from 0.
+// SlotID is the index of a slot.
 type SlotID int
 
-// Slot is one cell of a slab. Between Acquire and Release it belongs to whoever acquired it.
+// Slot is one cell of a slab. The caller of Acquire owns it until Release.
 type Slot struct {
 	id    SlotID // immutable
 	out   bool   // guarded by Slab.mu
-	bytes []byte // written by the slab before the slot is handed out, immutable until it comes back
+	bytes []byte // set by the slab before Acquire returns the slot, immutable until Release
 }
 
-// ID returns the slot's number, from 0 to one less than the number of slots.
+// ID returns the index of the slot.
 func (s *Slot) ID() SlotID { return s.id }
 
-// Bytes returns the whole slot, as long as the slab's slot size. Its address never changes.
+// Bytes returns the whole slot. Its length is the slab's slot size, and its address never changes.
 func (s *Slot) Bytes() []byte { return s.bytes }
 
-// Stats tells how full a slab is.
+// Stats are the slot counts of a slab.
 type Stats struct {
-	Slots     int   // all slots
-	Free      int   // slots that Acquire could hand out now
+	Slots     int   // total number of slots
+	Free      int   // slots available to Acquire
 	SlotBytes int64 // size of each slot
 }
 
-// Open reserves slots times slotBytes of memory. slotBytes is a multiple of PageBytes up to MaxSlotBytes.
+// Open reserves slots*slotBytes of memory. slotBytes must be a multiple of PageBytes, at most MaxSlotBytes.
 func Open(slots int, slotBytes int64) (*Slab, error) {
 	if err := checkSize(slots, slotBytes); err != nil {
 		return nil, err
@@ -89,7 +90,7 @@ func Open(slots int, slotBytes int64) (*Slab, error) {
 		slots:     make([]Slot, slots),
 		free:      make([]*Slot, 0, slots),
 	}
-	for i := slots - 1; i >= 0; i-- { // so that slot 0 comes first
+	for i := slots - 1; i >= 0; i-- { // slot 0 is acquired first
 		s.slots[i].id = SlotID(i)
 		s.free = append(s.free, &s.slots[i])
 	}
@@ -112,8 +113,8 @@ func checkSize(slots int, slotBytes int64) error {
 	return nil
 }
 
-// Acquire takes a free slot, the one released last first. It never waits: ok is false if all slots are out or the slab
-// is closed. The slot's contents are zero.
+// Acquire returns the free slot that was released last. Its contents are zero.
+// Acquire does not wait: ok is false if no slot is free or the slab is closed.
 func (s *Slab) Acquire() (slot *Slot, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,8 +131,8 @@ func (s *Slab) Acquire() (slot *Slot, ok bool) {
 	return slot, true
 }
 
-// Release gives a slot back, whose contents must have been wiped. Releasing a slot twice, or to a slab that it is not
-// from, is a bug that could hand one guest's memory to another, and panics.
+// Release returns a slot, which must have been wiped. It panics if the slot was already
+// released or belongs to another slab: such a bug could pass one guest's memory to another.
 func (s *Slab) Release(slot *Slot) {
 	if int(slot.id) >= len(s.slots) || slot != &s.slots[slot.id] {
 		panic(fmt.Sprintf("slab: slot %d released to a slab that it is not from", slot.id))
@@ -145,15 +146,15 @@ func (s *Slab) Release(slot *Slot) {
 	s.free = append(s.free, slot)
 }
 
-// Stats returns the state of this moment.
+// Stats returns the current counts.
 func (s *Slab) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return Stats{Slots: len(s.slots), Free: len(s.free), SlotBytes: int64(s.slotBytes)}
 }
 
-// Close gives the reservation back. If slots are still out, someone may be using them: then nothing is given back, the
-// error names them, and Close can be tried again once they are released.
+// Close releases the reservation. If slots are still out, it releases nothing, because they may be
+// in use. The error then names the first one, and Close can be called again after their release.
 func (s *Slab) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

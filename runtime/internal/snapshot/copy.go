@@ -2,8 +2,8 @@ package snapshot
 
 import "bytes"
 
-// copyMethod needs nothing of the system: images are Go memory, and cells any memory. What was touched is written back
-// whole, so that the price of a reset is the size of the memory, and not what was written.
+// copyMethod works on all systems: images are Go memory, and cells any memory. It restores all
+// touched memory, so the cost of a reset depends on the touched size and not on the written pages.
 type copyMethod struct {
 	hostPageBytes int // immutable
 }
@@ -23,7 +23,7 @@ func (m copyMethod) reset(g *golden, cell []byte, touchedBytes int, _ *Scratch) 
 	return rewrite(g.contents, cell, roundUp(touchedBytes, m.hostPageBytes)) / m.hostPageBytes, nil
 }
 
-// rewrite makes the first n bytes of cell show contents, and zeros beyond them, whatever is there. It returns n.
+// rewrite restores the first n bytes of cell: contents, followed by zeros. It returns n.
 func rewrite(contents, cell []byte, n int) int {
 	clear(cell[copy(cell[:n], contents):n])
 	return n
@@ -43,7 +43,7 @@ func (m copyMethod) wipe(cell []byte) error {
 	return nil
 }
 
-// zero clears b but writes only where it must: a write to memory that was never touched would make it resident.
+// zero clears b but writes only to nonzero pages: a write to untouched memory would make it resident.
 func (m copyMethod) zero(b []byte) {
 	for from := 0; from < len(b); from += m.hostPageBytes {
 		if page := b[from:min(from+m.hostPageBytes, len(b))]; !isZero(page) {
@@ -59,12 +59,13 @@ func (copyMethod) discard(g *golden) error {
 
 func (copyMethod) close() error { return nil }
 
-// isZero tells whether all of b, which is not empty, is zero: its first byte is, and each byte equals the next.
+// isZero reports whether all bytes of b are zero: the first
+// is, and each byte equals the next. b must not be empty.
 func isZero(b []byte) bool {
 	return b[0] == 0 && bytes.Equal(b[:len(b)-1], b[1:])
 }
 
-// trailingZeros returns how many bytes of whole host pages at the end of mem are zero.
+// trailingZeros returns the number of bytes in the zero host pages at the end of mem.
 func trailingZeros(mem []byte, hostPageBytes int) int {
 	n := len(mem)
 	for n > 0 && isZero(mem[n-hostPageBytes:n]) {

@@ -1,14 +1,15 @@
-// Package snapshot brings a guest's linear memory back to what it was after the guest's initialisation, in place.
+// Package snapshot restores a guest's linear memory, in
+// place, to its contents after the guest's initialisation.
 //
-// A Restorer captures a memory once as an Image, maps the image over as many cells as are needed, and after each
-// request resets the cell that a guest has written to. How it finds what was written depends on the system:
+// A Restorer captures a memory once as an Image, maps the image over any number of cells, and after each
+// request resets the cell used by the guest. The method to find the written pages depends on the system:
 //
-//   - pagemap_scan (Linux 6.7 and later): the kernel is asked which host pages are private to the cell by now; just these
-//     are copied back or cleared. A few microseconds, no change to any mapping, no allocation.
-//   - madvise (older Linux, or where /proc is not to be had): private host pages are thrown away and faulted in again.
-//   - copy (other systems): the whole image is copied, the rest of what was touched is cleared.
+//   - pagemap_scan (Linux 6.7 and later): the kernel reports the host pages that are private to the cell; only these
+//     are copied back or cleared. It takes a few microseconds, changes no mapping and does not allocate.
+//   - madvise (older Linux, or /proc is unavailable): private host pages are discarded and faulted in again.
+//   - copy (other systems): the whole image is copied and the remaining touched memory is cleared.
 //
-// RATIONALE.md beside this file has the reasons.
+// RATIONALE.md in this directory has the reasons.
 //
-// Locks: Restorer.mu is a leaf; Reset and Decommit do not take it.
+// Lock order: Restorer.mu is a leaf; Reset and Decommit do not take it.
 package snapshot

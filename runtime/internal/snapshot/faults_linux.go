@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ThreadFaults is how many page faults the calling thread has had so far. The caller has locked itself to its thread.
+// ThreadFaults returns the total number of page faults of the
+// calling thread. The caller must have locked its OS thread.
 func ThreadFaults() int64 {
 	var usage unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_THREAD, &usage); err != nil {
@@ -17,8 +18,8 @@ func ThreadFaults() int64 {
 	return usage.Minflt + usage.Majflt
 }
 
-// countsFaults tries whether the kernel counts each fault to the thread that has it, for the first write to a page, and for the
-// first write to one that was only read.
+// countsFaults returns an error unless the kernel counts each fault for its thread: for
+// the first write to a page, and for the first write to a page that was only read.
 func countsFaults() (err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -8,15 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mappings is what the methods of Linux share: an image is a sealed memory file, a cell is a private mapping of it and
-// anonymous memory beyond. Of the vm.max_map_count mappings that a process may have, a mapped cell takes two at most. A
-// wiped one takes one at most: the kernel merges it with its neighbours unless pages of both were written.
+// mappings is the common part of the Linux methods. An image is a sealed memory file. A
+// cell is a private mapping of it, followed by anonymous memory. A mapped cell uses at
+// most two of the vm.max_map_count mappings of the process. A wiped one uses at most
+// one: the kernel merges it with its neighbours unless pages of both were written.
 type mappings struct {
 	hostPageBytes int // immutable
 }
 
-// capture writes mem to a memory file and seals it. Host pages that are zero are left out as holes, and the file ends
-// with the last one that is not.
+// capture writes mem to a memory file and seals it. Zero host pages
+// become holes, and the file ends with the last nonzero one.
 func (m mappings) capture(mem []byte) (golden, error) {
 	n := len(mem) - trailingZeros(mem, m.hostPageBytes)
 	if n == 0 {
@@ -33,7 +34,8 @@ func (m mappings) capture(mem []byte) (golden, error) {
 	return golden{contents: contents, fd: fd}, nil
 }
 
-// memfd asks for a file that can be sealed and never executed; kernels before 6.3 do not know the latter.
+// memfd creates a file that can be sealed and never executed.
+// Kernels before 6.3 do not support MFD_NOEXEC_SEAL.
 func memfd(name string) (fd int, err error) {
 	fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL|unix.MFD_ALLOW_SEALING)
 	if errors.Is(err, unix.EINVAL) {
@@ -42,8 +44,8 @@ func memfd(name string) (fd int, err error) {
 	return fd, err
 }
 
-// fill writes and seals the file, and maps it for reading. The mapping is private because kernels before 6.7 refuse any
-// shared one of a sealed file; as it is never written, it shares the file's pages all the same.
+// fill writes and seals the file, and maps it for reading. The mapping is private because kernels before
+// 6.7 refuse shared mappings of a sealed file. It is never written, so it still shares the file's pages.
 func (m mappings) fill(fd int, mem []byte) (contents []byte, err error) {
 	if err := unix.Ftruncate(fd, int64(len(mem))); err != nil {
 		return nil, fmt.Errorf("size the memory file: %w", err)
@@ -93,17 +95,18 @@ func (m mappings) wipe(cell []byte) error {
 	return refuseHugePages(cell)
 }
 
-// refuseHugePages repeats what the slab has asked for all of its memory: a new mapping knows nothing of it, and would
-// moreover not merge with its neighbours.
+// refuseHugePages repeats the slab's madvise call. A new mapping does
+// not inherit it, and without it would not merge with its neighbours.
 func refuseHugePages(cell []byte) error {
-	// EINVAL: a kernel without transparent huge pages, which has none to refuse.
+	// EINVAL: the kernel has no transparent huge pages.
 	if err := unix.Madvise(cell, unix.MADV_NOHUGEPAGE); err != nil && !errors.Is(err, unix.EINVAL) {
 		return fmt.Errorf("keep huge pages off: %w", err)
 	}
 	return nil
 }
 
-// decommit throws private pages away: the next access faults in the file's page, or a zero page beyond the image.
+// decommit discards private pages: the next access faults
+// in the file's page, or a zero page beyond the image.
 func (m mappings) decommit(_ *golden, cell []byte) error {
 	return unix.Madvise(cell, unix.MADV_DONTNEED)
 }
@@ -117,7 +120,7 @@ func (m mappings) discard(g *golden) error {
 	return errors.Join(unix.Munmap(contents), unix.Close(fd))
 }
 
-// madviseMethod resets by throwing private pages away.
+// madviseMethod resets by discarding private pages.
 type madviseMethod struct {
 	mappings
 }

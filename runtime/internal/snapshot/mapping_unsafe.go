@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mapFile puts a private mapping of the file's start over memory, which must belong to the caller.
+// mapFile replaces memory, which the caller must own, by a private mapping of the beginning of the file.
 func mapFile(fd int, memory []byte) error {
 	return mapFixed(fd, memory, unix.MAP_PRIVATE|unix.MAP_NORESERVE)
 }
 
-// mapAnonymous puts fresh zero memory over memory, which must belong to the caller.
+// mapAnonymous replaces memory, which the caller must own, by zeroed memory.
 func mapAnonymous(memory []byte) error {
 	return mapFixed(-1, memory, unix.MAP_PRIVATE|unix.MAP_NORESERVE|unix.MAP_ANON)
 }

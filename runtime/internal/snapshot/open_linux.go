@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Open returns a restorer of the best method that works here. It finds out by trying: whether a kernel, a container's
-// /proc or a system that only resembles Linux answers PAGEMAP_SCAN rightly is not to be told from version numbers.
+// Open returns a Restorer with the best method of this system. It tries PAGEMAP_SCAN out: version numbers do
+// not show whether it works with this kernel, in a container's /proc, or on a system that emulates Linux.
 func Open(o Options) (*Restorer, error) {
 	m := mappings{hostPageBytes: unix.Getpagesize()}
 	if pageBytes%m.hostPageBytes != 0 {
@@ -41,7 +41,8 @@ func openScan(m mappings) (scanMethod, error) {
 	return scan, nil
 }
 
-// try resets a cell of four pages, two of them image: of each kind one page is written and the other only read.
+// try resets a cell of four pages, two of them from the image.
+// In each half, one page is written and the other only read.
 func try(m method) (err error) {
 	const written, read, end = pageBytes, 2 * pageBytes, 4 * pageBytes
 	cell, err := unix.Mmap(-1, 0, end, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)

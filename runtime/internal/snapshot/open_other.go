@@ -7,17 +7,17 @@ import (
 	"os"
 )
 
-// Scratch is what Reset works with, one for each instance; it has no content on this system.
+// Scratch is the working memory of Reset, one for each instance. It is empty on this system.
 type Scratch struct{}
 
-// Faultless has nothing to do on this system.
+// Faultless does nothing on this system.
 func (*Scratch) Faultless() {}
 
-// Forget has nothing to do on this system.
+// Forget does nothing on this system.
 func (*Scratch) Forget() {}
 
-// Open returns a restorer that copies: this system has neither private mappings that can be asked what was written to
-// them, nor a way to throw such pages away.
+// Open returns a Restorer that copies. On this system it is not
+// possible to find or discard the written pages of a private mapping.
 func Open(Options) (*Restorer, error) {
 	m := copyMethod{hostPageBytes: min(os.Getpagesize(), pageBytes)}
 	return newRestorer(m, errors.New("snapshot: PAGEMAP_SCAN is a feature of Linux")), nil

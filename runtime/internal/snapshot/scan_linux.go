@@ -7,86 +7,89 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pagemapScan is the request number of PAGEMAP_SCAN, _IOWR('f', 16, struct pm_scan_arg), and the categories of pages are
-// bits, both from the kernel's include/uapi/linux/fs.h. The request number is the same on all systems that encode
-// requests as amd64 and arm64 do; others answer that they do not know it.
+// pagemapScan is the request number of PAGEMAP_SCAN, _IOWR('f', 16, struct pm_scan_arg). It and
+// the page categories are from the kernel's include/uapi/linux/fs.h. The number is the same on
+// all architectures that encode requests like amd64 and arm64; others return an error for it.
 const (
 	pagemapScan = 0xc0606610
 
-	pageIsFile    = 1 << 2 // shows the file's page: not private
+	pageIsFile    = 1 << 2 // maps the file's page: not private
 	pageIsPresent = 1 << 3
 	pageIsSwapped = 1 << 4 // swapped out, or being migrated
-	pageIsPFNZero = 1 << 5 // shows the kernel's zero page
+	pageIsPFNZero = 1 << 5 // maps the kernel's zero page
 )
 
-// scanArg is the kernel's struct pm_scan_arg. A page matches if its categories, after those in categoryInverted were
-// flipped, have all of categoryMask and any of categoryAnyOf.
+// scanArg is the kernel's struct pm_scan_arg. A page matches if its categories, with those
+// in categoryInverted flipped, contain all of categoryMask and any of categoryAnyOf.
 type scanArg struct {
 	size, flags                 uint64
 	start, end                  uint64
-	walkEnd                     uint64 // out: where the walk stopped
+	walkEnd                     uint64 // out: end of the walk
 	vec, vecLen, maxPages       uint64
 	categoryInverted            uint64
 	categoryMask, categoryAnyOf uint64
 	returnMask                  uint64
 }
 
-// scanArgBytes is the size of scanArg, which tells the kernel its version.
+// scanArgBytes is the size of scanArg. The kernel derives the version of the struct from it.
 const scanArgBytes = 12 * 8
 
-// pageRegion is the kernel's struct page_region: neighbouring pages that match and are of the same categories.
+// pageRegion is the kernel's struct page_region: a range of matching pages with the same categories.
 type pageRegion struct {
 	start, end uint64
 	categories uint64
 }
 
-// scratchRegions is the length of the region vector. The kernel allocates as many regions for the time of a scan (512
-// at most), and a scan that needs more is continued.
+// scratchRegions is the length of the region vector. The kernel allocates as many
+// regions during a scan (at most 512). A scan that needs more is continued.
 const scratchRegions = 64
 
-// wholeBytes is up to where a touched memory is written back whole rather than scanned: a scan costs more than copying
-// 64 KiB does, even if it finds nothing. At twice the size the two are about even (BenchmarkSmall), and only the scan tells
-// what was written.
+// wholeBytes is the size of touched memory up to which it is restored whole instead of
+// scanned. A scan costs more than copying 64 KiB, even if it finds nothing. At twice that
+// size they cost about the same (BenchmarkSmall), but only a scan reports the written pages.
 const wholeBytes = pageBytes
 
-// Scratch is what Reset works with, so that it need not allocate, and what it knows of a cell: one for each instance, as part of it. The
-// zero value is ready. Not to be used by two resets at a time.
+// Scratch is the working memory of Reset, which avoids allocations, and its knowledge of a cell. Each
+// instance has one. The zero value is ready. It must not be used by two resets at the same time.
 type Scratch struct {
 	arg     scanArg
 	regions [scratchRegions]pageRegion
 
 	known       bool // regions[:found] are all private pages below extentBytes
 	found       int
-	extentBytes int  // beyond it no page was private at the last scan
+	extentBytes int  // no page beyond it was private at the last scan
 	faultless   bool // until the next Reset
 }
 
-// Faultless promises for the next Reset that the cell was used by one thread since the last one, and that this thread had no page
-// fault meanwhile. A page becomes private by a fault and in no other way, so the private pages are the same as then.
+// Faultless promises to the next Reset that since the previous one only a
+// single thread used the cell, and that this thread had no page faults. A
+// page becomes private only by a fault, so the private pages are unchanged.
 func (sc *Scratch) Faultless() { sc.faultless = true }
 
-// Forget is due when the cell has been mapped or decommitted.
+// Forget must be called after the cell was mapped or decommitted.
 func (sc *Scratch) Forget() { sc.known, sc.extentBytes, sc.faultless = false, 0, false }
 
-// pagemap answers scans. The kernel's is one; tests have others, to show what a machine shows only under pressure.
+// pagemap performs scans. Tests replace the kernel's one to
+// produce results that occur only under memory pressure.
 type pagemap interface {
-	// scan walks from arg.start to arg.end until regions is full, sets arg.walkEnd and returns how many regions it filled.
-	// Both arguments are on the heap, or the kernel may write to a stack that has moved.
+	// scan walks from arg.start to arg.end until regions is full, sets arg.walkEnd and returns the number of
+	// regions filled. Both arguments must be on the heap: the kernel writes to them, and a stack can move.
 	scan(arg *scanArg, regions []pageRegion) (n int, err error)
 	close() error
 }
 
-// scanMethod resets by copying back what the kernel says is private.
+// scanMethod resets by restoring the pages that the kernel reports as private.
 type scanMethod struct {
 	mappings
 	pagemap pagemap // immutable
-	verify  bool    // immutable; do not believe Scratch.Faultless
+	verify  bool    // immutable; verify the promises of Scratch.Faultless
 }
 
 func (scanMethod) name() string { return "pagemap_scan" }
 
-// reset writes small memories back whole, and what is private of others: what it was at the last scan, if there were no faults since.
-// A scan goes as far as any scan before it: a memory that has shrunk may grow again, into pages that are private already.
+// reset restores a cell. Small memories are restored whole. For larger ones it restores only
+// private pages, reusing the last scan if no page fault happened since. A scan extends as far as
+// all previous scans: a memory that has shrunk may grow again, into pages that are already private.
 func (m scanMethod) reset(g *golden, cell []byte, touchedBytes int, sc *Scratch) (hostPages int, err error) {
 	faultless := sc.faultless && sc.known
 	sc.faultless, sc.known = false, false
@@ -106,7 +109,7 @@ func (m scanMethod) reset(g *golden, cell []byte, touchedBytes int, sc *Scratch)
 	return m.scan(g, cell, sc.extentBytes, sc)
 }
 
-// restoreAll restores what the last scan has found.
+// restoreAll restores the pages found by the last scan.
 func (m scanMethod) restoreAll(g *golden, cell []byte, sc *Scratch) (hostPages int) {
 	base := uint64(address(cell))
 	for i := range sc.regions[:sc.found] {
@@ -116,7 +119,8 @@ func (m scanMethod) restoreAll(g *golden, cell []byte, sc *Scratch) (hostPages i
 	return hostPages
 }
 
-// check scans for private pages that sc does not know of, or takes for the kernel's zero page, which holds nothing.
+// check returns an error if there are private pages that
+// sc does not know, or knows as the kernel's zero page.
 func (m scanMethod) check(cell []byte, sc *Scratch) error {
 	now, base := new(Scratch), uint64(address(cell))
 	now.arg = privatePages(base, base+uint64(len(cell)))
@@ -137,9 +141,10 @@ func (m scanMethod) check(cell []byte, sc *Scratch) error {
 	return nil
 }
 
-// scan visits each private page in the first n bytes of the cell. A page is private if it is no page of the file, and
-// there is one: PRESENT, or SWAPPED. The latter matters, for a page that was swapped out or is just being migrated
-// still holds what a guest wrote. The scan is continued until it has reached the end, however often the vector fills.
+// scan restores the private pages in the first n bytes of the cell. A page is private
+// if it is not a page of the file and is PRESENT or SWAPPED. SWAPPED is needed
+// because a page that was swapped out or is being migrated still has a guest's data.
+// Whenever the vector is full the scan is continued, until it has reached the end.
 func (m scanMethod) scan(g *golden, cell []byte, n int, sc *Scratch) (hostPages int, err error) {
 	base := uint64(address(cell))
 	end := base + uint64(n)
@@ -157,7 +162,7 @@ func (m scanMethod) scan(g *golden, cell []byte, n int, sc *Scratch) (hostPages 
 	return hostPages, nil
 }
 
-// privatePages asks for the private pages from start to end.
+// privatePages returns the argument of a scan for the private pages from start to end.
 func privatePages(start, end uint64) scanArg {
 	return scanArg{
 		start: start, end: end,
@@ -168,9 +173,10 @@ func privatePages(start, end uint64) scanArg {
 	}
 }
 
-// restore writes the image's contents over cell[from:to], which may lie across the image's end, and returns how many
-// host pages that were. The kernel's zero page is right beyond the image, where a guest has only read. In the image it
-// is not: there it takes the place of what a guest has overwritten with zeros, if same pages are merged (KSM).
+// restore writes the image's contents over cell[from:to], which may extend beyond the
+// image, and returns the number of host pages written. Beyond the image, the kernel's
+// zero page is correct: a guest has only read there. Within the image it is not: with
+// same-page merging (KSM) it can replace a page that a guest has overwritten with zeros.
 func (m scanMethod) restore(contents, cell []byte, from, to int, categories uint64) (hostPages int) {
 	if from < len(contents) {
 		n := copy(cell[from:to], contents[from:])
@@ -185,7 +191,7 @@ func (m scanMethod) restore(contents, cell []byte, from, to int, categories uint
 
 func (m scanMethod) close() error { return m.pagemap.close() }
 
-// kernelPagemap is /proc/self/pagemap, open for the restorer's life.
+// kernelPagemap is /proc/self/pagemap, open until the Restorer is closed.
 type kernelPagemap struct {
 	fd int // immutable
 }

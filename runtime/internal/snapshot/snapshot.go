@@ -7,45 +7,45 @@ import (
 	"sync/atomic"
 )
 
-// pageBytes is the size of a wasm page, of which captured memories and cells hold a whole number.
+// pageBytes is the size of a wasm page. Captured memories and cells are multiples of it.
 const pageBytes = 64 << 10
 
-// ErrClosed is what an operation gives on an image or a restorer that was closed before.
+// ErrClosed is returned by operations on a closed Image or Restorer.
 var ErrClosed = errors.New("snapshot: closed")
 
-// Options choose how a Restorer works. The zero value takes the best method that the system has.
+// Options configures a Restorer. The zero value selects the best method of the system.
 type Options struct {
-	// DisableScan leaves PAGEMAP_SCAN out, as on a kernel without it.
+	// DisableScan disables PAGEMAP_SCAN, as on a kernel without it.
 	DisableScan bool
-	// Verify scans also where Scratch.Faultless makes a scan unnecessary, and makes a Reset fail that would have missed a page. For
-	// tests: it takes away what Faultless saves.
+	// Verify scans even after Scratch.Faultless, and makes a Reset fail that would
+	// have missed a page. It is for tests, because it removes the gain of Faultless.
 	Verify bool
 }
 
-// Restorer captures, maps and resets memories. It is safe for concurrent use on different cells; one cell has one user
-// at a time.
+// Restorer captures, maps and resets memories. It is safe for concurrent
+// use on different cells. A cell must have only one user at a time.
 type Restorer struct {
 	method   method // immutable
-	fallback error  // immutable: why method is not the best one of the system
+	fallback error  // immutable; why method is not the best one of the system
 
 	watchesFaults bool // immutable once opened
 
 	mu     sync.Mutex
-	cells  map[uintptr]*Image // guarded by mu: the image mapped over the cell at an address
-	images int                // guarded by mu: images captured and not released
+	cells  map[uintptr]*Image // guarded by mu; by address of the cell: the image mapped over it
+	images int                // guarded by mu; images captured and not released
 	closed bool               // guarded by mu
 }
 
-// Dirty is what a reset found.
+// Dirty is the result of a reset.
 type Dirty struct {
-	// HostPages counts the host pages copied back or cleared. With pagemap_scan it is the cell's private set: a page
-	// that was copied back stays private, so that the count does not shrink until Decommit. (Up to 64 KiB of touched
-	// memory are copied whole, and are then private as a whole.) With madvise it is 0: the kernel does not tell, and
-	// nothing stays private. With copy it is all that was touched.
+	// HostPages is the number of host pages copied back or cleared. With pagemap_scan it is the cell's
+	// private set: a restored page stays private, so the number does not decrease until Decommit. (Touched
+	// memory up to 64 KiB is copied whole, and is then entirely private.) With madvise it is 0: the kernel
+	// does not report the number, and no page stays private. With copy it is all touched memory.
 	HostPages int
 }
 
-// method is one way to do the work; its implementations differ by system. Arguments have been checked.
+// method is an implementation for a system. Its arguments have been checked.
 type method interface {
 	name() string
 	capture(mem []byte) (golden, error)
@@ -53,17 +53,18 @@ type method interface {
 	reset(g *golden, cell []byte, touchedBytes int, sc *Scratch) (hostPages int, err error)
 	decommit(g *golden, cell []byte) error
 	wipe(cell []byte) error
-	discard(g *golden) error // the opposite of capture
+	discard(g *golden) error // the inverse of capture
 	close() error
 }
 
-// Method names how the restorer works: "pagemap_scan", "madvise" or "copy".
+// Method returns the name of the method: "pagemap_scan", "madvise" or "copy".
 func (r *Restorer) Method() string { return r.method.name() }
 
-// Fallback tells why Method is not "pagemap_scan", for the log; nil if it is.
+// Fallback returns, for the log, the reason why Method is not "pagemap_scan"; nil if it is.
 func (r *Restorer) Fallback() error { return r.fallback }
 
-// WatchesFaults tells whether Reset is quicker for those who promise Scratch.Faultless, by ThreadFaults, for a memory of this size.
+// WatchesFaults reports whether Scratch.Faultless makes Reset faster for
+// a memory of this size. Callers use ThreadFaults to check for faults.
 func (r *Restorer) WatchesFaults(memoryBytes uint64) bool {
 	return r.watchesFaults && memoryBytes > pageBytes
 }
@@ -72,7 +73,8 @@ func newRestorer(m method, fallback error) *Restorer {
 	return &Restorer{method: m, fallback: fallback, cells: map[uintptr]*Image{}}
 }
 
-// Capture makes a golden copy of mem, whose length is a multiple of 64 KiB and may be 0. mem must not change meanwhile.
+// Capture makes a golden copy of mem, whose length must be a
+// multiple of 64 KiB and may be 0. mem must not change meanwhile.
 func (r *Restorer) Capture(mem []byte) (*Image, error) {
 	if len(mem)%pageBytes != 0 {
 		return nil, fmt.Errorf("snapshot: capture of %d bytes: not a multiple of %d", len(mem), pageBytes)
@@ -97,8 +99,8 @@ func (r *Restorer) countImage(n int) error {
 	return nil
 }
 
-// Map makes cell show im, and zeros beyond it; whatever was there is gone. It must not be given a cell that a guest is
-// running in. After an error the cell shows anything and is good only for being mapped or wiped again.
+// Map replaces the contents of cell with im, followed by zeros. No guest may be running in the cell.
+// After an error, the contents of the cell are undefined, and it may only be mapped or wiped again.
 func (r *Restorer) Map(im *Image, cell []byte) error {
 	if err := im.checkCell(cell); err != nil {
 		return err
@@ -113,9 +115,9 @@ func (r *Restorer) Map(im *Image, cell []byte) error {
 	return r.show(cell, im)
 }
 
-// Reset makes cell show im again. cell must have been mapped from im, and only its first touchedBytes can have been
-// written since Map, or since the last Reset or Decommit: later bytes are not looked at. It allocates nothing. After an
-// error the cell is unfit for another request.
+// Reset restores cell to im. cell must have been mapped from im, and only its first touchedBytes
+// may have been written since Map or the last Reset or Decommit: later bytes are not checked. It
+// does not allocate. After an error the cell must not be used for another request.
 func (r *Restorer) Reset(im *Image, cell []byte, touchedBytes int, sc *Scratch) (Dirty, error) {
 	if im.released.Load() {
 		return Dirty{}, ErrClosed
@@ -133,8 +135,8 @@ func (r *Restorer) Reset(im *Image, cell []byte, touchedBytes int, sc *Scratch) 
 	return Dirty{HostPages: hostPages}, nil
 }
 
-// Decommit makes cell show im again, whatever was written to it, and gives its private host pages back to the system.
-// Each page that the next request writes costs a fault again.
+// Decommit restores cell to im and returns its private host pages
+// to the system. The first write to each page costs a fault again.
 func (r *Restorer) Decommit(im *Image, cell []byte) error {
 	if im.released.Load() {
 		return ErrClosed
@@ -148,8 +150,8 @@ func (r *Restorer) Decommit(im *Image, cell []byte) error {
 	return nil
 }
 
-// Wipe makes the whole cell zero and gives its memory back to the system; no image is mapped over it any more. It is
-// due before a slot changes hands. After an error the cell is good only for being wiped again.
+// Wipe clears the whole cell, returns its memory to the system and unmaps its image. It must
+// be called before a slot changes its owner. After an error the cell may only be wiped again.
 func (r *Restorer) Wipe(cell []byte) error {
 	if len(cell) == 0 || len(cell)%pageBytes != 0 {
 		return fmt.Errorf("snapshot: wipe of %d bytes: not a positive multiple of %d", len(cell), pageBytes)
@@ -160,7 +162,7 @@ func (r *Restorer) Wipe(cell []byte) error {
 	return r.show(cell, nil)
 }
 
-// show notes that cell shows im (nil: none) and lets go of what it showed before.
+// show records that cell maps im (nil: none) and releases the image mapped before.
 func (r *Restorer) show(cell []byte, im *Image) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -175,8 +177,8 @@ func (r *Restorer) show(cell []byte, im *Image) error {
 	return nil
 }
 
-// Close gives up what the restorer holds itself. It reports images that were not closed and cells that were not wiped:
-// these leak.
+// Close releases the resources of the Restorer itself. The error reports
+// images that were not closed and cells that were not wiped: these leak.
 func (r *Restorer) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -191,28 +193,28 @@ func (r *Restorer) Close() error {
 	return err
 }
 
-// Image is the golden copy of a memory. Close may be called while cells show it: it cannot be mapped any more then, and
-// its memory is given back when the last of these cells is wiped or mapped from another image.
+// Image is the golden copy of a memory. It may be closed while cells map it. Afterwards it cannot be mapped
+// any more, and its memory is released when the last of these cells is wiped or mapped from another image.
 type Image struct {
 	owner     *Restorer // immutable
 	sizeBytes int       // immutable
 	golden    golden    // immutable until released
 
-	refs     int         // guarded by owner.mu: one for the holder until Close, one for each cell that shows the image
+	refs     int         // guarded by owner.mu; one until Close, and one for each cell that maps the image
 	closed   bool        // guarded by owner.mu
 	released atomic.Bool // refs fell to 0
 }
 
-// golden is what the contents of an image are copied from.
+// golden holds the contents of an image.
 type golden struct {
-	contents []byte // the image without the zeros at its end; whole host pages
-	fd       int    // the file that contents is a mapping of, where there is one
+	contents []byte // the image without trailing zero pages; whole host pages
+	fd       int    // the file mapped as contents, -1 if there is none
 }
 
 // Size returns the length of the captured memory in bytes.
 func (im *Image) Size() int { return im.sizeBytes }
 
-// Close ends the use of the image, but for cells that show it.
+// Close closes the image. Cells that map it keep using it.
 func (im *Image) Close() error {
 	im.owner.mu.Lock()
 	defer im.owner.mu.Unlock()

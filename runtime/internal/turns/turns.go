@@ -1,12 +1,13 @@
-// Package turns shares the processors between guests that run for long, so that short requests find one free.
+// Package turns shares the processors between long-running guests, so that short requests find one free.
 //
-// Go's scheduler looks for network events only when a processor has nothing else to run, or every 10 ms. A few guests
-// that spin would therefore delay every other request by 10 ms and more. Guests that have run for longer than
-// LongAfter take turns here instead, first in first out:
+// Go's scheduler polls the network only when a processor is idle, or every 10 ms. A
+// few spinning guests would therefore delay every other request by 10 ms and more.
+// Guests that have run for longer than LongAfter take turns here, in FIFO order:
 //
-//   - While short calls come and go, one processor is left to them: there is one turn less than processors.
-//   - When no call was short for reserveFor, all processors are used: a load of long calls alone loses nothing. One of the
-//     holders then pauses briefly in every Period, so that the scheduler polls the network and finds the next short call.
+//   - While there are short calls, one processor is reserved for them: there is one turn less than processors.
+//   - If there was no short call for reserveFor, all processors are used, so that a load of long calls alone loses
+//     nothing. One of the holders then pauses briefly in every Period, so that the scheduler polls the network and
+//     finds the next short call.
 package turns
 
 import (
@@ -20,16 +21,16 @@ import (
 const (
 	// LongAfter is the guest time after which a call needs a turn. Shorter calls never wait here.
 	LongAfter = time.Millisecond
-	// Period is how long a turn lasts before it is offered to those that wait.
+	// Period is the duration of a turn before it is offered to waiting guests.
 	Period = time.Millisecond
-	// reserveFor is how long after a short call one processor is left free for the next.
+	// reserveFor is how long after a short call one processor is reserved for the next one.
 	reserveFor = 10 * time.Millisecond
-	// pause is how long one holder sleeps in every Period when all processors are taken. The timer's own slack makes
-	// it 50-100 us on Linux; what counts is that the processor has nothing to run for a moment.
+	// pause is the sleep of one holder in every Period while all processors are taken. Timer
+	// slack makes it 50-100 us on Linux. It only has to leave the processor idle for a moment.
 	pause = 10 * time.Microsecond
 )
 
-// Turns hands out turns. Make it with New. It is safe for concurrent use.
+// Turns grants turns. Create it with New. It is safe for concurrent use.
 type Turns struct {
 	base      time.Time    // immutable
 	most      int          // immutable; turns when no processor is reserved
@@ -37,11 +38,11 @@ type Turns struct {
 
 	mu        sync.Mutex
 	held      int             // guarded by mu
-	queue     []chan struct{} // guarded by mu; first in first out, a nil entry has left
+	queue     []chan struct{} // guarded by mu; FIFO; nil entries have left
 	lastPause time.Duration   // guarded by mu; since base
 }
 
-// New returns n turns; 0 stands for one for each processor that Go uses.
+// New returns Turns with n turns; 0 means GOMAXPROCS.
 func New(n int) *Turns {
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
@@ -49,7 +50,7 @@ func New(n int) *Turns {
 	return &Turns{base: time.Now(), most: n}
 }
 
-// NoteShort tells that a call has ended which needed no turn. It is cheap, and does nothing most of the time.
+// NoteShort records the end of a call that needed no turn. It is cheap, and usually only an atomic load.
 func (t *Turns) NoteShort(now time.Time) {
 	at := int64(now.Sub(t.base))
 	if at-t.lastShort.Load() > int64(reserveFor)/8 {
@@ -57,7 +58,7 @@ func (t *Turns) NoteShort(now time.Time) {
 	}
 }
 
-// limit is how many turns there are at this moment.
+// limit returns the current number of turns.
 func (t *Turns) limit() int {
 	last := t.lastShort.Load()
 	if t.most > 1 && last != 0 && int64(time.Since(t.base))-last < int64(reserveFor) {
@@ -66,7 +67,7 @@ func (t *Turns) limit() int {
 	return t.most
 }
 
-// Acquire waits for a turn, until ctx is done or the deadline is past.
+// Acquire waits for a turn until ctx is done or the deadline has passed.
 func (t *Turns) Acquire(ctx context.Context, deadline time.Time) error {
 	t.mu.Lock()
 	if t.held < t.limit() && len(t.queue) == 0 {
@@ -96,7 +97,7 @@ func (t *Turns) await(ctx context.Context, deadline time.Time, ready chan struct
 	}
 }
 
-// leave gives up a place in the queue, or the turn if it was given in the meantime.
+// leave removes a waiter from the queue, or releases its turn if it was granted in the meantime.
 func (t *Turns) leave(ready chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -113,7 +114,7 @@ func (t *Turns) leave(ready chan struct{}) {
 	t.grantLocked()
 }
 
-// grantLocked gives turns to those at the head of the queue.
+// grantLocked grants free turns to the head of the queue.
 func (t *Turns) grantLocked() {
 	limit := t.limit()
 	for len(t.queue) > 0 && (t.held < limit || t.queue[0] == nil) {
@@ -126,7 +127,7 @@ func (t *Turns) grantLocked() {
 	}
 }
 
-// Release gives a turn back.
+// Release returns a turn.
 func (t *Turns) Release() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -134,7 +135,8 @@ func (t *Turns) Release() {
 	t.grantLocked()
 }
 
-// Pass ends a turn that has lasted for Period and waits for the next one. After an error the turn is gone.
+// Pass ends a turn that has lasted for Period and waits for
+// the next one. After an error the caller holds no turn.
 func (t *Turns) Pass(ctx context.Context, deadline time.Time) error {
 	t.mu.Lock()
 	now := time.Since(t.base)
