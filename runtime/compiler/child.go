@@ -21,16 +21,16 @@ const (
 	exitDone     = 0
 	exitInvalid  = 10 // the module is invalid; standard output has the reason
 	exitMemory   = 11 // the compilation needs more than job.MemoryBytes
-	exitTime     = 13 // it needs more processor time than job.CPUSeconds
-	exitPanic    = 12 // the job cannot be read or executed
-	exitBroken   = 13 // the parent has exited or dropped the job
-	exitDeserted = 14 // the parent is gone
+	exitTime     = 13 // the compilation needs more processor time than job.CPUSeconds
+	exitPanic    = 12 // the compiler panicked; standard error has the stack
+	exitBroken   = 13 // the job cannot be read or executed
+	exitDeserted = 14 // the parent has exited or dropped the job
 )
 
-// job is what a child reads first, as JSON behind its length in 4 bytes. The module comes next. The stream then stays open for as
-// long as the parent wants the result.
+// job is the first message to a child: JSON, preceded by its length in 4 bytes. The module
+// follows. The parent keeps the stream open as long as it wants the result.
 type job struct {
-	Dir         string // where wazero's cache is to be
+	Dir         string // directory for wazero's cache
 	ModuleBytes int64
 	MemoryBytes int64
 	CPUSeconds  uint64
@@ -40,7 +40,7 @@ type job struct {
 
 const (
 	maxJobBytes    = 64 << 10
-	maxModuleBytes = 2 << 30 // above any module's, rewritten
+	maxModuleBytes = 2 << 30 // larger than any rewritten module
 	maxReasonBytes = 4 << 10
 )
 
@@ -57,7 +57,7 @@ func writeJob(w io.Writer, j job, module []byte) error {
 	return err
 }
 
-// readJob reads all but the module.
+// readJob reads a job without its module.
 func readJob(r io.Reader) (j job, err error) {
 	var size [4]byte
 	if _, err := io.ReadFull(r, size[:]); err != nil {
@@ -80,8 +80,9 @@ func readJob(r io.Reader) (j job, err error) {
 	return j, nil
 }
 
-// Serve is the child's whole life: it does the job that stdin holds, and returns the exit code. The process must end then, as
-// goroutines may be left. It limits the process that it runs in, so it must be alone there.
+// Serve is the main function of a child: it runs the job from stdin and returns the exit
+// code. The process must exit afterwards, because goroutines may be left. Serve sets limits
+// for the whole process, so nothing else may run in it.
 func Serve(stdin io.Reader, stdout, stderr io.Writer) (exitCode int) {
 	j, err := readJob(stdin)
 	if err == nil {
@@ -92,11 +93,11 @@ func Serve(stdin io.Reader, stdout, stderr io.Writer) (exitCode int) {
 		return exitBroken
 	}
 	goruntime.GOMAXPROCS(max(1, j.Workers))
-	debug.SetMemoryLimit(j.MemoryBytes / 4 * 3) // collect more often before giving up
+	debug.SetMemoryLimit(j.MemoryBytes / 4 * 3) // collect more often near the limit
 	return j.serve(stdin, stdout, stderr)
 }
 
-// serve does the job, or what ends it first.
+// serve compiles the module until it is done, exceeds a limit or is deserted by the parent.
 func (j job) serve(stdin io.Reader, stdout, stderr io.Writer) (exitCode int) {
 	module := make([]byte, j.ModuleBytes)
 	if _, err := io.ReadFull(stdin, module); err != nil {
@@ -109,7 +110,7 @@ func (j job) serve(stdin io.Reader, stdout, stderr io.Writer) (exitCode int) {
 		ended <- exitTime
 	}()
 	go func() {
-		_, _ = io.Copy(io.Discard, stdin) // whatever ends the stream: there is no parent
+		_, _ = io.Copy(io.Discard, stdin) // any end of the stream means that the parent is gone
 		ended <- exitDeserted
 	}()
 	go func() { ended <- awaitMemory(uint64(j.MemoryBytes)) }()
@@ -117,7 +118,7 @@ func (j job) serve(stdin io.Reader, stdout, stderr io.Writer) (exitCode int) {
 	return <-ended
 }
 
-// compile compiles, and turns a panic of the compiler into an exit code.
+// compile compiles the module and maps the result, including a panic of the compiler, to an exit code.
 func (j job) compile(module []byte, stdout, stderr io.Writer) (exitCode int) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -144,7 +145,7 @@ func (j job) compile(module []byte, stdout, stderr io.Writer) (exitCode int) {
 	return exitDone
 }
 
-// validate does with the module what the parent will do to load its code, and refuses what takes too long.
+// validate loads the module as the parent does later, and refuses it if that takes too long.
 func (j job) validate(r wazero.Runtime, module []byte) error {
 	begin := processorTime()
 	_, err := r.CompileModule(LoadOnly(), module)
@@ -158,7 +159,8 @@ func (j job) validate(r wazero.Runtime, module []byte) error {
 	return nil
 }
 
-// memoryPeriod is how often a child looks at its memory. What is allocated between is bounded by the system's limit, where it has one.
+// memoryPeriod is the interval of a child's memory checks. In between, only the system's
+// limit applies, if there is one.
 const memoryPeriod = 20 * time.Millisecond
 
 // awaitMemory returns when the Go runtime holds more than limit bytes.
@@ -173,7 +175,7 @@ func awaitMemory(limit uint64) (exitCode int) {
 	return exitMemory
 }
 
-// invalid is the refusal of a module that wazero refuses.
+// invalid returns the Refusal of a module that wazero rejects.
 func invalid(err error) *Refusal {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return &Refusal{Reason: "is not valid WebAssembly: " + line, Cause: err}

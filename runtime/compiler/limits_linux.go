@@ -11,20 +11,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// niceness of children: they take what requests leave, and about a quarter of a processor where requests leave nothing.
+// niceness is the nice value of children. They use idle processors, and about a quarter of
+// one if there are none.
 const niceness = 5
 
-// slackBytes is what the system's limit on memory allows beyond job.MemoryBytes, since it counts what the Go runtime has reserved
-// and not touched. It is for allocations so large that the child itself does not see them in time.
+// slackBytes is added to job.MemoryBytes for the system's limit, which counts reserved but untouched memory
+// of the Go runtime. The system's limit catches allocations that grow faster than the child's own checks.
 const slackBytes = 256 << 20
 
-// confine makes the child a process group of its own, so that a terminal's signals do not reach it, and has it killed with its parent.
+// confine puts the child into a process group of its own, so that signals from a terminal
+// do not reach it, and makes the kernel kill it with its parent.
 func confine(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// graceSeconds is the time between SIGXCPU, on which the child ends itself, and SIGKILL. The kernel's count for these may
-// run ahead of the processor time that it reports, so the signal is the only proof that the limit was reached.
+// graceSeconds is the time between SIGXCPU, on which the child exits, and SIGKILL. The
+// kernel's count for these may run ahead of the processor time that it reports, so only the
+// signal proves that the limit was reached.
 const graceSeconds = 2
 
 // outOfTime returns a channel that receives SIGXCPU, which the kernel sends at the limit of processor time.
@@ -45,19 +48,19 @@ func limitProcess(j job) error {
 	} {
 		var had unix.Rlimit
 		err := unix.Getrlimit(resource, &had)
-		limit.Max = min(limit.Max, had.Max) // only the privileged may raise it
+		limit.Max = min(limit.Max, had.Max) // only privileged processes may raise it
 		limit.Cur = min(limit.Cur, limit.Max)
 		errs = append(errs, err, unix.Setrlimit(resource, &limit))
 	}
 	errs = append(errs, unix.Setpriority(unix.PRIO_PGRP, 0, niceness))
-	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0) // if memory runs out, rather the child than the server
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0) // when memory runs out, kill the child before the server
 	return errors.Join(errs...)
 }
 
-// same returns a limit that is soft and hard.
+// same returns a limit with equal soft and hard values.
 func same(limit uint64) unix.Rlimit { return unix.Rlimit{Cur: limit, Max: limit} }
 
-// processorTime returns what this process has used.
+// processorTime returns the processor time used by this process.
 func processorTime() time.Duration {
 	var usage unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &usage) != nil {
