@@ -15,7 +15,7 @@ import (
 // Limits of a Config.
 const (
 	pageBytes     = 64 << 10          // a WebAssembly page
-	maxMemory     = 4<<30 - pageBytes // address space of a 32-bit memory, less one page: a grow by it shrinks a slot's memory
+	maxMemory     = 4<<30 - pageBytes // 4 GiB less one page: a slot's memory is resized by growing it by one page
 	maxSlots      = 1 << 16
 	maxSlabBytes  = 16 << 40 // easily reserved in a 47-bit address space
 	maxModuleSize = 1 << 30

@@ -52,7 +52,7 @@ func (f *surface) open(ctx, watched context.Context, s *server, owned *sync.Wait
 	return nil
 }
 
-// stop closes the listener and waits for the requests in flight. It cuts off those that outlive ctx.
+// stop closes the listener and waits for the requests in flight. When ctx ends, it cuts off the rest.
 func (f *surface) stop(ctx context.Context) error {
 	err := f.server.Shutdown(ctx)
 	if err != nil {

@@ -225,8 +225,8 @@ func newQueues(cfg *Config, dir string, log *slog.Logger) *queue.Kind {
 	})
 }
 
-// newHTTPServer leaves ReadTimeout unset: it would expire during a long request without a body and look as if
-// the client had left. The listener bounds the time for a header, and for the client to read what is written.
+// newHTTPServer leaves ReadTimeout unset: it would expire during a long request without a body and look
+// as if the client had left. The listener bounds the time for headers and for writes to the client.
 func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)

@@ -7,33 +7,35 @@ import (
 	"sync/atomic"
 )
 
-// pieceBytes is what is written at a time: with Config.Write of 30 s, the slowest client gets about 8 KB a second.
+// pieceBytes is the most that one write to the kernel takes. With
+// Config.Write of 30 s, the slowest client gets about 8 KB/s.
 const pieceBytes = 256 << 10
 
-// conn is a connection that notes what it waits for, and gives its place back with the first Close. One goroutine at a time writes to
-// it, as far as the HTTP server goes; where a hijacker has several, what is noted may be off.
+// conn is a connection that records whether it is idle or writing, and releases
+// its place on the first Close. The HTTP server writes from one goroutine at a
+// time. If a hijacker writes from several, writingSince may be wrong.
 type conn struct {
 	*net.TCPConn
-	peer         netip.Addr    // immutable; as forwarded.Site returns it
+	peer         netip.Addr    // immutable; in the form of forwarded.Site
 	local        bool          // immutable; the peer is on this machine
 	trusted      bool          // immutable; the peer is a trusted proxy
-	relay        *relay        // immutable; nil if there is no PROXY header
-	serial       uint64        // immutable since it has a place; order of arrival
+	relay        *relay        // immutable; nil if no PROXY header is expected
+	serial       uint64        // immutable once it has a place; order of arrival
 	release      func()        // immutable
 	ticks        *atomic.Int64 // immutable; the listener's clock
-	idleSince    atomic.Int64  // atomic; 0 while a request is served, evicted when it was closed to make room
+	idleSince    atomic.Int64  // atomic; tick; 0 while a request is served, evicted after closing it to make room
 	served       atomic.Bool   // atomic; a request was answered
-	writingSince atomic.Int64  // atomic; 0 if nobody writes
+	writingSince atomic.Int64  // atomic; tick; 0 if no write is in progress
 	given        atomic.Bool   // atomic; hijacked
 }
 
-// Close closes the connection.
+// Close closes the connection and releases its place.
 func (c *conn) Close() error {
 	defer c.release()
 	return c.TCPConn.Close()
 }
 
-// Write writes p in pieces.
+// Write writes p in pieces, so that writingSince measures one piece and not the whole.
 func (c *conn) Write(p []byte) (written int, err error) {
 	defer c.writingSince.Store(0)
 	for {
@@ -46,7 +48,7 @@ func (c *conn) Write(p []byte) (written int, err error) {
 	}
 }
 
-// ReadFrom sends what is in src in pieces, by what the kernel has for it, such as sendfile.
+// ReadFrom copies src in pieces, by kernel means such as sendfile where possible.
 func (c *conn) ReadFrom(src io.Reader) (sent int64, err error) {
 	defer c.writingSince.Store(0)
 	whole, limited := src.(*io.LimitedReader)
@@ -55,7 +57,7 @@ func (c *conn) ReadFrom(src io.Reader) (sent int64, err error) {
 	}
 	for whole.N > 0 {
 		c.writingSince.Store(c.ticks.Load())
-		// One limit around src, and not two, is what the kernel's way looks through to find a file.
+		// The kernel path finds a file through one LimitedReader, but not through two.
 		piece := &io.LimitedReader{R: whole.R, N: min(whole.N, pieceBytes)}
 		want := piece.N
 		n, err := c.TCPConn.ReadFrom(piece)

@@ -1,12 +1,12 @@
-// Package conns has the listener of the server. It bounds how many connections are open, in all and from one address, how long one may
-// be idle, and how long a client may take for what is written to it.
+// Package conns implements the server's listener. It bounds the number of open connections, in all and per
+// address, how long a connection may be idle, and how long a client may take to read a response.
 //
-// The HTTP server can set deadlines for the latter two itself, at each request anew: that costs as much as finding the service that
-// answers. Here a connection only notes, by a clock that ticks once a second, since when it is idle or waits for the client, and
-// Watch looks at all connections at each tick.
+// The HTTP server can set deadlines for the latter two at each request, but that costs as much
+// as routing the request. Here a connection only stores since when it has been idle or blocked
+// in a write, by a clock that ticks once a second. Watch checks all connections at each tick.
 //
-// Where proxies are trusted to, a connection begins with a PROXY header, which tells where the client is. RemoteAddr stays the peer of the
-// TCP connection.
+// With Config.ProxyProtocol, connections of trusted proxies begin with a PROXY header,
+// which has the address of the client. RemoteAddr remains the peer of the TCP connection.
 //
 // Lock order: Listener.mu is the only lock and is a leaf.
 package conns

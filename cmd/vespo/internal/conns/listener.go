@@ -15,48 +15,50 @@ import (
 	"time"
 )
 
-// Config bounds the connections of a listener. A listener that nobody watches has no times.
+// Config bounds the connections of a listener. Its time limits apply while Watch runs.
 type Config struct {
-	Flag           string        // chooses the address, for messages
+	Flag           string        // flag that sets the address, for messages
 	MaxConnections int           // open at a time
-	Reserved       int           // of these, kept for peers on this machine
-	PerPeer        int           // open at a time from one address of another machine; 0: as many as there are places
-	First          time.Duration // until the header of the first request is there
-	Idle           time.Duration // until the header of a later request is there
-	Write          time.Duration // for the client to take one piece of what is written
-	Log            *slog.Logger  // told when a bound acts, at most every reportTicks; may be nil
+	Reserved       int           // of these, reserved for peers on this machine
+	PerPeer        int           // open at a time from one address of another machine; 0: no limit
+	First          time.Duration // to receive the header of the first request; 0: no idle connection is closed to make room
+	Idle           time.Duration // to receive the header of a later request
+	Write          time.Duration // for the client to take one piece of pieceBytes
+	Log            *slog.Logger  // gets a record when a bound acts, at most every reportTicks; may be nil
 
-	Trusted       func(netip.Addr) bool // reports whether a peer is a trusted proxy, which PerPeer does not bound; nil: none is
+	Trusted       func(netip.Addr) bool // reports whether a peer is a trusted proxy, to which PerPeer does not apply; nil: none is
 	ProxyProtocol bool                  // connections of trusted proxies begin with a PROXY header
 }
 
 const (
-	// tick is how exact the times of a Config are kept.
+	// tick is the resolution of the time limits of a Config.
 	tick = time.Second
-	// reportTicks is how many ticks lie between two reports of bounds that act.
+	// reportTicks is the number of ticks between two reports of bounds that act.
 	reportTicks = 10
 )
 
-// Listener deals in TCP connections, not in the net.Conn interface, because the HTTP server asks its connections for more than that
-// has: closing the writing side alone, and sending from files.
+// Listener is a listener with bounded connections. It deals in TCP
+// connections, not in the net.Conn interface, because the HTTP server needs
+// more than that: closing the writing side alone, and sending from files.
 //
-// A newcomer without a free place takes that of the connection that has been idle for the longest time. Where all are busy, it waits.
+// A new connection without a free place replaces the one
+// that has been idle longest. If all are busy, it waits.
 type Listener struct {
 	*net.TCPListener                    // immutable
 	cfg              Config             // immutable
-	freed            chan struct{}      // receives when lobby may have a place again
+	freed            chan struct{}      // signals that a connection in lobby may get a place
 	closing          context.Context    // immutable
 	beginClosing     context.CancelFunc // immutable
-	ticks            atomic.Int64       // atomic; begins at 1
+	ticks            atomic.Int64       // atomic; the clock; starts at 1
 	waiting          atomic.Bool        // atomic; lobby is not empty
 
 	mu        sync.Mutex
 	open      map[*conn]struct{} // guarded by mu, like all below
-	peers     map[netip.Addr]int // open connections of each peer
-	lobby     []*conn            // accepted, without a place; at most lobbyPlaces
-	woken     bool               // the deadline of Accept is over, so that it looks at lobby
+	peers     map[netip.Addr]int // open connections per peer
+	lobby     []*conn            // accepted connections without a place; at most lobbyPlaces
+	woken     bool               // the deadline of AcceptTCP was set to the past, so that Accept checks lobby
 	victims   []victim           // the oldest idle connections at the last search
-	serials   uint64             // of the last connection that got a place
+	serials   uint64             // serial of the last connection that got a place
 	evictions uint64             // since the last report
 	refusals  uint64             // since the last report
 	reported  int64              // tick of the last report
@@ -64,10 +66,10 @@ type Listener struct {
 	malformed         uint64        // connections without a valid PROXY header since the last report of them
 	malformedLast     string        // peer and error of the last one
 	reportedMalformed int64         // tick of that report
-	emptied           chan struct{} // closed when no connection is open; nil if no caller waits for that
+	emptied           chan struct{} // closed when no connection is open; nil if no caller waits
 }
 
-// Listen opens the listener; its address has the real port. Nothing is bounded in time before Watch runs.
+// Listen opens the listener. Its Addr has the actual port. Time limits apply only once Watch runs.
 func Listen(ctx context.Context, address string, cfg Config) (*Listener, error) {
 	inner, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	switch {
@@ -83,7 +85,7 @@ func Listen(ctx context.Context, address string, cfg Config) (*Listener, error) 
 	return l, nil
 }
 
-// Accept waits for a connection that has a place.
+// Accept waits for a connection that gets a place.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		c, full := l.fromLobby()
@@ -101,7 +103,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		accepted, err := l.AcceptTCP()
 		switch {
 		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded): // woken
+		case errors.Is(err, os.ErrDeadlineExceeded): // set by wakeLocked
 			continue
 		default:
 			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
@@ -116,37 +118,37 @@ func (l *Listener) Accept() (net.Conn, error) {
 		case waits:
 			l.wait(c)
 		case refused:
-			_ = accepted.Close() // which is all that the client is told
+			_ = accepted.Close() // the client gets no other answer
 		}
 	}
 }
 
-// wait puts a connection into the lobby.
+// wait adds a connection to the lobby.
 func (l *Listener) wait(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closing.Err() != nil {
-		_ = c.TCPConn.Close() // nothing was read of it
+		_ = c.TCPConn.Close() // nothing was read from it
 		return
 	}
 	l.lobby = append(l.lobby, c)
 	l.waiting.Store(true)
 }
 
-// Close makes Accept return. Open connections stay open; those without a place are closed.
+// Close makes Accept return. Open connections stay open, those in the lobby are closed.
 func (l *Listener) Close() error {
 	l.beginClosing()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.lobby {
-		_ = c.TCPConn.Close() // nothing was read of it
+		_ = c.TCPConn.Close() // nothing was read from it
 	}
 	l.lobby = nil
 	l.waiting.Store(false)
 	return l.TCPListener.Close()
 }
 
-// Linger returns when no connection is open, or ctx ends.
+// Linger returns when no connection is open or ctx ends.
 func (l *Listener) Linger(ctx context.Context) {
 	emptied := make(chan struct{})
 	l.mu.Lock()
@@ -161,14 +163,14 @@ func (l *Listener) Linger(ctx context.Context) {
 	}
 }
 
-// ConnState is for the HTTP server, which tells by it what its connections are at.
+// ConnState is the ConnState hook of the HTTP server. It tracks which connections are idle.
 func (l *Listener) ConnState(c net.Conn, state http.ConnState) {
 	own, ok := c.(*conn)
 	if !ok {
 		return
 	}
 	switch state {
-	case http.StateIdle: // and as long as no header is complete
+	case http.StateIdle: // lasts until the next header is complete
 		own.served.Store(true)
 		own.idleSince.Store(l.ticks.Load())
 		if l.waiting.Load() {
@@ -178,12 +180,12 @@ func (l *Listener) ConnState(c net.Conn, state http.ConnState) {
 		}
 	case http.StateActive:
 		own.idleSince.Store(0)
-	case http.StateHijacked: // whoever has it decides how long its peer may be silent
+	case http.StateHijacked: // its owner sets its deadlines
 		own.given.Store(true)
 	}
 }
 
-// Watch ends connections that have been idle for too long, and writes that have waited for too long, until ctx ends.
+// Watch enforces the limits on idle connections and on writes until ctx ends.
 func (l *Listener) Watch(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -197,8 +199,8 @@ func (l *Listener) Watch(ctx context.Context) {
 	}
 }
 
-// look lets the clock tick and looks at all connections. A deadline that is over, rather than closing the connection, lets its owner see
-// an error where it waits, and nothing where it does not.
+// look advances the clock and checks all connections. It sets an expired deadline rather than
+// closing the connection: the owner gets an error from the call that waits, if any, and closes it.
 func (l *Listener) look() {
 	now := l.ticks.Add(1)
 	l.mu.Lock()
@@ -214,7 +216,7 @@ func (l *Listener) look() {
 			patience = l.cfg.Idle
 		}
 		if over(c.idleSince.Load(), now, patience) {
-			_ = c.SetReadDeadline(time.Unix(1, 0)) // an error: it is closed
+			_ = c.SetReadDeadline(time.Unix(1, 0)) // fails only if it is closed
 		}
 		if over(c.writingSince.Load(), now, l.cfg.Write) && !c.given.Load() {
 			_ = c.SetWriteDeadline(time.Unix(1, 0))
@@ -222,7 +224,7 @@ func (l *Listener) look() {
 	}
 }
 
-// reportLocked logs what the bounds did, once in a while.
+// reportLocked logs how often the bounds acted, at most every reportTicks.
 func (l *Listener) reportLocked(now int64) {
 	if l.evictions+l.refusals == 0 || now-l.reported < reportTicks || l.cfg.Log == nil {
 		return
@@ -232,7 +234,7 @@ func (l *Listener) reportLocked(now int64) {
 	l.evictions, l.refusals, l.reported = 0, 0, now
 }
 
-// over reports whether what has begun at a tick, if at all, has lasted for longer than the limit.
+// over reports whether more than limit has passed since a tick; since is 0 if nothing has begun.
 func over(since, now int64, limit time.Duration) bool {
 	return since > 0 && time.Duration(now-since)*tick > limit
 }

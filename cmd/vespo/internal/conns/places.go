@@ -10,31 +10,32 @@ import (
 )
 
 const (
-	// lobbyPlaces is how many accepted connections wait for a place while all open ones are busy. Beyond it the kernel's queue holds
-	// newcomers.
+	// lobbyPlaces is the number of accepted connections that wait for a place while
+	// all open ones are busy. Further ones stay in the kernel's accept queue.
 	lobbyPlaces = 16
-	// victimBatch is how many connections one search for idle ones finds, so that a flood of newcomers does not search for each.
+	// victimBatch is the number of idle connections that one search finds,
+	// so that a flood of new connections does not need a search each.
 	victimBatch = 64
 	// evicted is the idleSince of a connection that was closed to make room.
 	evicted = -1
 )
 
-// victim is a connection that was idle when it was found.
+// victim is a connection that was idle at the last search.
 type victim struct {
 	*conn
 	since int64
 }
 
-// verdict is what becomes of a newcomer.
+// verdict is the decision about a new connection.
 type verdict int
 
 const (
 	admitted verdict = iota
-	waits            // for a place, in the lobby
-	refused          // its peer has as many connections as it may
+	waits            // in the lobby, for a place
+	refused          // its peer has PerPeer connections
 )
 
-// newConn returns the connection of an accepted one. It has no place yet.
+// newConn wraps an accepted connection. It has no place yet.
 func (l *Listener) newConn(accepted *net.TCPConn) *conn {
 	c := &conn{TCPConn: accepted, ticks: &l.ticks}
 	if tcp, ok := accepted.RemoteAddr().(*net.TCPAddr); ok {
@@ -49,18 +50,18 @@ func (l *Listener) newConn(accepted *net.TCPConn) *conn {
 	return c
 }
 
-// place gives c a place, after closing idle connections where that is needed.
+// place tries to give c a place. It closes idle connections if needed.
 func (l *Listener) place(c *conn) verdict {
 	for {
 		v, decision := l.judge(c)
 		if v == nil {
 			return decision
 		}
-		_ = v.Close() // the peer is gone for us in any case
+		_ = v.Close() // the connection is given up in any case
 	}
 }
 
-// judge decides about a newcomer. A connection that it returns must be closed first, and the newcomer judged again.
+// judge decides about c. If it returns a connection, the caller must close that and call judge again.
 func (l *Listener) judge(c *conn) (*conn, verdict) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -83,10 +84,11 @@ func (l *Listener) judge(c *conn) (*conn, verdict) {
 	return l.evictLocked(c.local), waits
 }
 
-// evictLocked takes the connection that has been idle for the longest time out of the open ones; nil if all are busy. Connections of
-// this machine, such as those of a reverse proxy, make room only for each other.
+// evictLocked marks the connection that has been idle longest as evicted
+// and returns it for closing; nil if all are busy. Connections from this
+// machine, such as those of a reverse proxy, make room only for each other.
 func (l *Listener) evictLocked(local bool) *conn {
-	if l.cfg.First == 0 { // nothing is known of what connections are at
+	if l.cfg.First == 0 { // the server does not call ConnState, so busy connections look idle
 		return nil
 	}
 	for _, fresh := range [...]bool{false, true} {
@@ -132,23 +134,24 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-// fromLobby returns a waiting connection that has got a place, if there is one, and reports whether no more may wait.
+// fromLobby returns a connection of the lobby that got a
+// place, if any, and reports whether the lobby is full.
 func (l *Listener) fromLobby() (c *conn, full bool) {
 	l.mu.Lock()
 	waiting := slices.Clone(l.lobby)
 	if l.woken {
 		l.woken = false
-		_ = l.SetDeadline(time.Time{}) // an error: it is closed
+		_ = l.SetDeadline(time.Time{}) // fails only if it is closed
 	}
 	l.mu.Unlock()
-	busy := false // for other machines
+	busy := false // no place for other machines
 	for _, c := range waiting {
 		if busy && !c.local {
 			continue
 		}
 		decision := l.place(c)
 		if decision == waits && c.local {
-			break // no other connection can have a place either
+			break // then no other can get a place either
 		}
 		if decision == waits {
 			busy = true
@@ -168,27 +171,27 @@ func (l *Listener) fromLobby() (c *conn, full bool) {
 	return nil, len(l.lobby) >= lobbyPlaces
 }
 
-// wakeLocked lets Accept look at the lobby.
+// wakeLocked makes Accept check the lobby.
 func (l *Listener) wakeLocked() {
 	l.woken = true
-	_ = l.SetDeadline(time.Unix(1, 0)) // an error: it is closed
+	_ = l.SetDeadline(time.Unix(1, 0)) // fails only if it is closed
 	select {
 	case l.freed <- struct{}{}:
-	default: // it is awake already
+	default: // a wake-up is pending already
 	}
 }
 
-// evictOne closes one idle connection, where the process has no descriptor for a newcomer.
+// evictOne closes an idle connection when the process is out of file descriptors.
 func (l *Listener) evictOne() {
 	l.mu.Lock()
 	v := l.evictLocked(true)
 	l.mu.Unlock()
 	if v != nil {
-		_ = v.Close() // the peer is gone for us in any case
+		_ = v.Close() // the connection is given up in any case
 	}
 }
 
-// forget gives the place of a connection back, and wakes Accept where a newcomer waits for it.
+// forget releases the place of a connection, and wakes Accept if another waits for it.
 func (l *Listener) forget(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

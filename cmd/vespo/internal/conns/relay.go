@@ -9,7 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
-// relay reads the PROXY header of a connection, where there must be one.
+// relay reads and holds the PROXY header of a connection.
 type relay struct {
 	listener *Listener // immutable
 	once     sync.Once // guards all below
@@ -17,12 +17,14 @@ type relay struct {
 	err      error
 }
 
-// read reads the header, if that was not done. The connection's first request has as much time as any, the header included.
+// read reads the header on the first call. Config.First
+// covers it together with the header of the first request.
 func (r *relay) read(c *conn) error {
 	r.once.Do(func() {
 		header, err := proxyproto.Read(c.TCPConn)
 		if err != nil {
-			// The HTTP server closes a connection that cannot be read, and answers one that it cannot understand.
+			// The HTTP server closes the connection for a net.OpError.
+			// For another error it would send a response.
 			r.err = &net.OpError{Op: "read", Net: "tcp", Addr: c.RemoteAddr(), Err: err}
 			if errors.Is(err, proxyproto.ErrHeader) {
 				r.listener.noteMalformed(c, err)
@@ -34,7 +36,7 @@ func (r *relay) read(c *conn) error {
 	return r.err
 }
 
-// Read reads from the connection, after its PROXY header.
+// Read reads from the connection after its PROXY header.
 func (c *conn) Read(p []byte) (int, error) {
 	if c.relay != nil {
 		if err := c.relay.read(c); err != nil {
@@ -44,7 +46,8 @@ func (c *conn) Read(p []byte) (int, error) {
 	return c.TCPConn.Read(p)
 }
 
-// Relay implements forwarded.Conn. A connection that serves requests has been read.
+// Relay implements forwarded.Conn. When a request is served,
+// the header has been read, so Relay does not block.
 func (c *conn) Relay() forwarded.Relay {
 	if c.relay == nil || c.relay.read(c) != nil {
 		return forwarded.Relay{}
@@ -52,7 +55,7 @@ func (c *conn) Relay() forwarded.Relay {
 	return c.relay.told
 }
 
-// noteMalformed remembers what a trusted proxy has sent in place of a header, for the next report.
+// noteMalformed records an invalid header from a trusted proxy for the next report.
 func (l *Listener) noteMalformed(c *conn, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,7 +63,8 @@ func (l *Listener) noteMalformed(c *conn, err error) {
 	l.malformedLast = c.RemoteAddr().String() + ": " + err.Error()
 }
 
-// reportMalformedLocked logs connections that were closed for their PROXY header.
+// reportMalformedLocked logs connections that were closed
+// because of their PROXY header, at most every reportTicks.
 func (l *Listener) reportMalformedLocked(now int64) {
 	if l.malformed == 0 || now-l.reportedMalformed < reportTicks || l.cfg.Log == nil {
 		return

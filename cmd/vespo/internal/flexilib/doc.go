@@ -1,3 +1,4 @@
-// Package flexilib reads the configuration of FlexiLib, proxy.ini, and says the same as a configuration file of Vespo's: in FlexiLib the
-// first line that matches wins, here the most specific one, so that some lines need company and some are never reached.
+// Package flexilib reads FlexiLib's configuration, proxy.ini, and writes an equivalent
+// configuration file for Vespo. FlexiLib uses the first line that matches a request, Vespo the
+// most specific service. So some lines need additional services, and some are never reached.
 package flexilib

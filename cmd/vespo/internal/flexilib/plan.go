@@ -8,15 +8,16 @@ import (
 	"github.com/vespo-dev/vespo/router"
 )
 
-// Service is what is to be declared.
+// Service is a service to declare.
 type Service struct {
 	Key  router.Key
-	Rule Rule // whose library serves
-	// Before is the line that would win otherwise, where the service is there to keep that from happening; else 0.
+	Rule Rule // its library serves the requests
+	// Before is nonzero for an additional service: the line that would otherwise win its requests.
 	Before int
 }
 
-// Plan gives services with which each request goes where it goes by the rules. Where that cannot be said, a problem tells.
+// Plan returns services that send each request to the library that the rules
+// select. It reports a problem for each rule that services cannot express.
 func Plan(rules []Rule) (declared []Service, problems []Problem) {
 	taken := make(map[router.Key]bool)
 	declare := func(s Service) {
@@ -36,7 +37,7 @@ func Plan(rules []Rule) (declared []Service, problems []Problem) {
 				continue
 			}
 			both, ok := overlap(earlier.Key, later.Key)
-			owner := slices.IndexFunc(rules[:j], func(r Rule) bool { return covers(r.Key, both) }) // earlier covers it, if it is ok
+			owner := slices.IndexFunc(rules[:j], func(r Rule) bool { return covers(r.Key, both) }) // at least earlier covers it, if ok
 			if !ok || contested(rules[:owner], both) {
 				problems = append(problems, Problem{Line: later.Line, Text: fmt.Sprintf(
 					"requests that line %d matches too may come here, and not go there: different headers decide", earlier.Line)})
@@ -49,7 +50,8 @@ func Plan(rules []Rule) (declared []Service, problems []Problem) {
 	return declared, problems
 }
 
-// contested tells whether a service with this key would get requests of one of the rules that no single key describes.
+// contested reports whether a service with this key would take
+// requests from one of the rules that no single key describes.
 func contested(rules []Rule, key router.Key) bool {
 	return slices.ContainsFunc(rules, func(r Rule) bool {
 		_, expressible := overlap(r.Key, key)
@@ -57,24 +59,25 @@ func contested(rules []Rule, key router.Key) bool {
 	})
 }
 
-// covers tells whether a matches every request that b matches.
+// covers reports whether a matches every request that b matches.
 func covers(a, b router.Key) bool { return within(b.Prefix, a.Prefix) && implies(b.Match, a.Match) }
 
-// within tells whether every path below p is one below outer.
+// within reports whether every path below p is below outer.
 func within(p, outer router.Prefix) bool {
 	return outer == "/" || p == outer || strings.HasPrefix(string(p), string(outer)+"/")
 }
 
-// implies tells whether b holds wherever a does.
+// implies reports whether b holds whenever a does.
 func implies(a, b router.Match) bool {
 	return b == (router.Match{}) || a.Name == b.Name && strings.HasPrefix(a.Value, b.Value)
 }
 
-// overtakes tells whether there are requests that both match and that would go to later, if nothing else was declared.
+// overtakes reports whether some requests match both keys
+// and would go to later if only these two were declared.
 func overtakes(later, earlier router.Key) bool {
 	a, b := later.Match, earlier.Match
 	if a.Name == b.Name && !implies(a, b) && !implies(b, a) {
-		return false // but for requests that have the header twice
+		return false // except for requests that have the header twice
 	}
 	if later.Prefix == earlier.Prefix {
 		return later.Compare(earlier) < 0
@@ -82,7 +85,8 @@ func overtakes(later, earlier router.Key) bool {
 	return within(later.Prefix, earlier.Prefix)
 }
 
-// overlap is what both match, if one prefix and one match can say that.
+// overlap returns the key of the requests that both match, and
+// reports whether one prefix and one match can express it.
 func overlap(a, b router.Key) (router.Key, bool) {
 	both := a
 	if within(b.Prefix, a.Prefix) {

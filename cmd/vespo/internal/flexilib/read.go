@@ -13,32 +13,32 @@ import (
 // Rule is a line that binds requests to a library.
 type Rule struct {
 	Line    int
-	Text    string // as written
+	Text    string // as written, without comments
 	Key     router.Key
 	Library string
 }
 
-// Problem is a line that could not be taken over, or not with its meaning.
+// Problem is a line that cannot be converted, or not with the same meaning.
 type Problem struct {
 	Line int
 	Text string
-	// Harmless says that nothing is lost: the line has no effect in FlexiLib either.
+	// Harmless reports that nothing is lost, because the line has no effect in FlexiLib either.
 	Harmless bool
 }
 
 func (p Problem) String() string { return fmt.Sprintf("%d: %s", p.Line, p.Text) }
 
-// maxLineBytes is beyond what a line can need.
+// maxLineBytes is the length limit of a line, more than any line needs.
 const maxLineBytes = 64 << 10
 
-// Read gives the rules in their order, and the lines that are none.
+// Read returns the rules in order, and a problem for each line that is not a rule.
 func Read(r io.Reader) (rules []Rule, problems []Problem, err error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLineBytes)
 	for number := 1; lines.Scan(); number++ {
 		text := lines.Text()
 		if number == 1 {
-			text = strings.TrimPrefix(text, "\ufeff") // with which some editors begin
+			text = strings.TrimPrefix(text, "\ufeff") // some editors write a byte order mark
 		}
 		text = withoutComment(text)
 		if text == "" {
@@ -55,7 +55,7 @@ func Read(r io.Reader) (rules []Rule, problems []Problem, err error) {
 	return rules, problems, lines.Err()
 }
 
-// withoutComment takes away what follows a "#" at the beginning or behind a space.
+// withoutComment removes a comment: "#" at the beginning of the line or after a space or tab, and the rest.
 func withoutComment(line string) string {
 	line = strings.TrimSpace(strings.ToValidUTF8(line, "\uFFFD"))
 	for i := range line {
@@ -66,7 +66,8 @@ func withoutComment(line string) string {
 	return line
 }
 
-// parse reads "PATH = LIBRARY" or "HEADER: VALUE PATH = LIBRARY". A value may have an equals sign, a library has none.
+// parse parses "PATH = LIBRARY" or "HEADER: VALUE PATH = LIBRARY".
+// A value may contain an equals sign, a library may not.
 func parse(text string) (Rule, error) {
 	equals := strings.LastIndexByte(text, '=')
 	if equals < 0 {

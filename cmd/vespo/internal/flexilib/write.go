@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Write writes a configuration file. Libraries become modules of the same name, which have to be built yet.
+// Write writes a configuration file. Libraries become modules of the same name, which still have to be built.
 func Write(w io.Writer, source string, declared []Service) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Made by \"vespo import\" of %s. Libraries are named as modules here: build them for WebAssembly.\n", strconv.QuoteToASCII(source))
@@ -28,7 +28,7 @@ func Write(w io.Writer, source string, declared []Service) error {
 	return err
 }
 
-// module gives the name of a library with the ending of modules.
+// module returns the file name of the module for a library.
 func module(library string) string {
 	dir, name := path.Split(library)
 	for _, ending := range [...]string{".so", ".dylib", ".dll"} {
@@ -39,7 +39,7 @@ func module(library string) string {
 	return dir + strings.TrimSuffix(name, path.Ext(name)) + ".wasm"
 }
 
-// quoted gives a basic string of TOML.
+// quoted returns s as a basic string of TOML.
 func quoted(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -58,7 +58,7 @@ func quoted(s string) string {
 	return b.String()
 }
 
-// printable is for comments, which hold no control characters.
+// printable replaces control characters, which TOML comments cannot contain.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {

@@ -8,61 +8,64 @@ import (
 	"time"
 )
 
-// Bounds of a Writer.
+// Limits of a Writer.
 const (
-	// LimitBytes is the most that waits to be written, besides the piece that is being written.
+	// LimitBytes is the most bytes that wait to be written, not counting the batch that is being written.
 	LimitBytes = 1 << 20
-	// GatherTime is how long lines written by Gather wait for others.
+	// GatherTime is how long lines written by Gather wait for further lines.
 	GatherTime = 10 * time.Millisecond
 	// NoticeInterval is the least time between two calls of Stalled, and of Resumed.
 	NoticeInterval = 10 * time.Second
 
-	gatherBytes = 32 << 10  // that do not wait for others
-	pieceBytes  = 64 << 10  // written at a time, to the end of a line
-	keepBytes   = 256 << 10 // the capacity that an empty buffer keeps
+	gatherBytes = 32 << 10  // this many bytes do not wait for more
+	pieceBytes  = 64 << 10  // most bytes of one write, up to the end of a line
+	keepBytes   = 256 << 10 // most capacity of a buffer that is reused
 	firstRetry  = 10 * time.Millisecond
 	lastRetry   = time.Second
 )
 
-// Config has the functions that a Writer reports to. Each may be nil. They may write to the Writer.
+// Config has the callbacks of a Writer. Each may be nil. They may write to the Writer.
 type Config struct {
-	// Stalled is called when a write has failed with err, or, with nil, when a line is dropped because the file takes none.
+	// Stalled is called with the error of a failed write, or with
+	// nil when a line is dropped because the buffer is full.
 	Stalled func(err error)
-	// Resumed is called when the file takes lines again, with the number of lines dropped since the last call and since Open.
+	// Resumed is called when the file takes lines again.
+	// dropped counts since the last call, total since Open.
 	Resumed func(dropped, total int64)
 }
 
-// Stats counts the lines of a Writer since Open.
+// Stats are counts of lines since Open.
 type Stats struct {
 	Lines   int64 // accepted
 	Dropped int64
 	Waiting int // bytes accepted and not yet written
 }
 
-// Writer is an io.Writer that neither fails nor blocks. Each call of Write is one or more whole lines, which are kept or dropped together.
+// Writer is an io.Writer that neither fails nor blocks. Each call of Write
+// takes one or more whole lines, which are kept or dropped together.
 type Writer struct {
 	cfg     Config
 	file    io.Writer
-	now     chan struct{} // holds one: write at once
-	soon    chan struct{} // holds one: write within GatherTime
+	now     chan struct{} // capacity 1: write at once
+	soon    chan struct{} // capacity 1: write within GatherTime
 	closing chan struct{} // closed by Close
 	done    chan struct{} // closed when the goroutine has ended
 	close   func()
 
 	mu       sync.Mutex
-	pending  []byte    // guarded by mu, as all below
-	spare    []byte    // the buffer of the batch that the goroutine holds, if it is to be kept
-	urgent   bool      // the goroutine was told to write pending at once
+	pending  []byte    // guarded by mu, like all below
+	spare    []byte    // buffer of the batch that the goroutine is writing, if it is to be reused
+	urgent   bool      // now was signalled for pending
 	lines    int64     // accepted
 	dropped  int64     // since Open
-	told     int64     // of dropped, reported by Resumed
-	writing  int       // bytes of the batch that the goroutine holds
+	told     int64     // part of dropped that Resumed has reported
+	writing  int       // bytes left of the batch that the goroutine is writing
 	stalled  time.Time // last call of Stalled
 	resumed  time.Time // last call of Resumed
-	finished bool      // the goroutine takes no more
+	finished bool      // the goroutine writes no further lines
 }
 
-// Open starts the goroutine, which ends with Close.
+// Open returns a Writer and starts its goroutine, which ends with Close.
 func Open(file io.Writer, cfg Config) *Writer {
 	w := &Writer{
 		cfg:     cfg,
@@ -77,19 +80,19 @@ func Open(file io.Writer, cfg Config) *Writer {
 	return w
 }
 
-// Write takes lines, to be written as soon as possible.
+// Write queues lines to be written as soon as possible.
 func (w *Writer) Write(p []byte) (int, error) {
 	w.take(p, 0)
 	return len(p), nil
 }
 
-// Gather takes lines that may wait for others to be written with them, for GatherTime at most.
+// Gather queues lines that may wait up to GatherTime for further lines to be written with them.
 func (w *Writer) Gather(p []byte) (int, error) {
 	w.take(p, gatherBytes)
 	return len(p), nil
 }
 
-// Gathering is the Writer with Gather as Write.
+// Gathering returns an io.Writer whose Write is Gather.
 func (w *Writer) Gathering() io.Writer { return gathering{w} }
 
 type gathering struct{ w *Writer }
@@ -103,7 +106,8 @@ func signal(c chan struct{}) {
 	}
 }
 
-// take keeps or drops p, and wakes the goroutine: at once if as many bytes wait as given.
+// take queues or drops p. It wakes the goroutine: at once
+// if atOnce bytes are pending, else within GatherTime.
 func (w *Writer) take(p []byte, atOnce int) {
 	w.mu.Lock()
 	if w.finished || len(w.pending)+len(p) > LimitBytes {
@@ -131,7 +135,7 @@ func (w *Writer) take(p []byte, atOnce int) {
 
 func countLines(p []byte) int64 { return max(1, int64(bytes.Count(p, []byte("\n")))) }
 
-// stalledLocked reports whether Stalled is to be called now.
+// stalledLocked reports whether to call Stalled now.
 func (w *Writer) stalledLocked() bool {
 	now := time.Now()
 	if w.cfg.Stalled == nil || !w.stalled.IsZero() && now.Sub(w.stalled) < NoticeInterval {
@@ -141,14 +145,15 @@ func (w *Writer) stalledLocked() bool {
 	return true
 }
 
-// Stats returns the counts of now.
+// Stats returns the current counts.
 func (w *Writer) Stats() Stats {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return Stats{Lines: w.lines, Dropped: w.dropped, Waiting: len(w.pending) + w.writing}
 }
 
-// Close writes what waits and ends the goroutine. It reports whether all was written before ctx has ended. If the file still blocks by then,
+// Close writes the pending lines and ends the goroutine. It reports whether
+// all lines were written before ctx ended. If the file still blocks by then,
 // the goroutine stays in its last write: the process is expected to end.
 func (w *Writer) Close(ctx context.Context) bool {
 	w.close()
@@ -160,7 +165,7 @@ func (w *Writer) Close(ctx context.Context) bool {
 	}
 }
 
-// run is the goroutine.
+// run is the body of the goroutine.
 func (w *Writer) run() {
 	defer close(w.done)
 	gather := time.NewTimer(GatherTime)
@@ -182,7 +187,7 @@ func (w *Writer) run() {
 	}
 }
 
-// finish writes what waits at the end, and takes no more.
+// finish writes the pending lines and marks the Writer as finished.
 func (w *Writer) finish() {
 	if w.flush() {
 		w.resume(true)
@@ -193,13 +198,14 @@ func (w *Writer) finish() {
 	w.mu.Unlock()
 }
 
-// flush writes until nothing waits, or gives up if the Writer is closed and the file takes nothing. It reports whether all was written.
+// flush writes until nothing is pending. It gives up if the Writer is
+// closed and the file takes no data. It reports whether all was written.
 func (w *Writer) flush() bool {
 	wrote := false
 	for {
 		batch := w.swap()
 		if wrote {
-			w.resume(false) // while there is room for a line
+			w.resume(false) // while the buffer has room for a line
 		}
 		if len(batch) == 0 {
 			return true
@@ -214,7 +220,7 @@ func (w *Writer) flush() bool {
 	}
 }
 
-// swap takes what waits, and leaves the buffer of the last batch for what comes.
+// swap returns the pending lines as a batch, and makes the buffer of the last batch the new pending one.
 func (w *Writer) swap() []byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -222,12 +228,13 @@ func (w *Writer) swap() []byte {
 	w.pending, w.spare = w.spare, nil
 	w.writing, w.urgent = len(batch), false
 	if cap(batch) <= keepBytes {
-		w.spare = batch[:0] // not used before the next call
+		w.spare = batch[:0] // not reused before the next call
 	}
 	return batch
 }
 
-// writeAll writes a batch piece by piece, and tries again what fails. It returns what was not written when the Writer was closed.
+// writeAll writes a batch piece by piece, and retries failed
+// writes. It returns the unwritten rest if the Writer is closed.
 func (w *Writer) writeAll(batch []byte) (rest []byte) {
 	retry := firstRetry
 	for len(batch) > 0 {
@@ -252,8 +259,8 @@ func (w *Writer) writeAll(batch []byte) (rest []byte) {
 	return nil
 }
 
-// pieceEnd returns how much of a batch is written at a time: as many whole lines as fit, so that another writer of the same file does not
-// write into a line.
+// pieceEnd returns the size of the next piece: as many whole lines as fit, so
+// that another writer of the same file does not write into the middle of a line.
 func pieceEnd(batch []byte) int {
 	if len(batch) <= pieceBytes {
 		return len(batch)
@@ -264,7 +271,7 @@ func pieceEnd(batch []byte) int {
 	return pieceBytes
 }
 
-// pause waits before another attempt. It reports whether there is to be one.
+// pause waits before the next attempt. It returns false if the Writer is closed.
 func (w *Writer) pause(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -276,7 +283,7 @@ func (w *Writer) pause(d time.Duration) bool {
 	}
 }
 
-// resume calls Resumed if lines were dropped. Unless it is the last call, calls are NoticeInterval apart.
+// resume calls Resumed if lines were dropped. Calls are at least NoticeInterval apart, except for the last.
 func (w *Writer) resume(last bool) {
 	w.mu.Lock()
 	now := time.Now()

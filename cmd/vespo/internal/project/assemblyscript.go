@@ -11,7 +11,7 @@ import (
 
 const getNode = "install Node.js 20 or later with npm from https://nodejs.org (Debian 13 and later: apt-get install nodejs npm)"
 
-// assemblyScript compiles by the project's npm script "build", which has to take --outFile, as asc does.
+// assemblyScript compiles with the project's npm script "build", which must accept --outFile, as asc does.
 type assemblyScript struct{}
 
 func (assemblyScript) check(context.Context) error {
@@ -32,7 +32,7 @@ func (assemblyScript) build(ctx context.Context, b *build) error {
 	return b.run(ctx, command{args: append(args, b.flags...)}, nil)
 }
 
-// asksForAssemblyScript reads a package.json.
+// asksForAssemblyScript reports whether a package.json depends on assemblyscript.
 func asksForAssemblyScript(file string) (bool, error) {
 	text, err := regular.ReadFile(file, maxSettingsBytes)
 	if err != nil {

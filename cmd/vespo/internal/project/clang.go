@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// clangTarget is the name that all versions of clang understand.
+// clangTarget selects WASI by a name that all versions of clang understand.
 const clangTarget = "--target=wasm32-wasi"
 
-// clang compiles all C files of a directory together, to a reactor.
+// clang compiles all C files of a directory into one reactor.
 type clang struct{}
 
 func (clang) check(ctx context.Context) error {
 	if err := onPath("clang", get("clang lld wasi-libc, and libclang-rt-N-dev-wasm32 where N is clang's version")); err != nil {
 		return err
 	}
-	// clang names files by their paths if they are there, and else as they were asked for.
+	// clang prints the path of a file that exists, and otherwise the name that it was asked for.
 	answer := func(question string) string {
-		text, _ := exec.CommandContext(ctx, "clang", clangTarget, question).Output() // no answer names no file
+		text, _ := exec.CommandContext(ctx, "clang", clangTarget, question).Output() // an empty answer names no file
 		return strings.TrimSpace(string(text))
 	}
 	if linker := answer("-print-prog-name=wasm-ld"); onPath(linker, "") != nil {

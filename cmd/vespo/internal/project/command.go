@@ -13,18 +13,18 @@ import (
 	"time"
 )
 
-// interruptDelay is how long a tool may take to end after it was interrupted.
+// interruptDelay is how long a tool may run after the interrupt signal before it is killed.
 const interruptDelay = 5 * time.Second
 
-// MissingError tells what a build needs that this machine lacks.
+// MissingError reports a tool or library that a build needs and this machine lacks.
 type MissingError struct {
 	What string // such as "clang"
-	Get  string // how to get it, beginning with a verb
+	Get  string // how to get it; begins with a verb
 }
 
 func (e *MissingError) Error() string { return e.What + " is missing: " + e.Get }
 
-// onPath gives a *MissingError unless there is a program of this name.
+// onPath returns a *MissingError unless the program is on the PATH.
 func onPath(tool, get string) error {
 	if _, err := exec.LookPath(tool); err != nil {
 		return &MissingError{What: tool, Get: get}
@@ -35,11 +35,11 @@ func onPath(tool, get string) error {
 // build is one compilation.
 type build struct {
 	dir, out string    // absolute
-	flags    []string  // of the project's settings, for the compiler
-	log      io.Writer // for the commands and their output
+	flags    []string  // from the project's settings, for the compiler
+	log      io.Writer // gets the commands and their output
 }
 
-// outArg names the output for a command that runs in dir, in the shorter way.
+// outArg returns the output path for a command that runs in dir: relative if it is below dir.
 func (b *build) outArg() string {
 	if rel, err := filepath.Rel(b.dir, b.out); err == nil && filepath.IsLocal(rel) {
 		return rel
@@ -47,13 +47,13 @@ func (b *build) outArg() string {
 	return b.out
 }
 
-// command is a program with its arguments, and with variables that are added to the environment.
+// command is a program with its arguments, and variables that are added to its environment.
 type command struct {
 	env  []string // NAME=VALUE
 	args []string
 }
 
-// String writes the command as a shell reads it.
+// String formats the command in shell syntax.
 func (c command) String() string {
 	var words []string
 	for _, v := range c.env {
@@ -84,7 +84,7 @@ func (c command) in(ctx context.Context, dir string) *exec.Cmd {
 	return cmd
 }
 
-// run shows the command and runs it. stdout may be nil: then it goes to the log too.
+// run logs the command and runs it. If stdout is nil, its standard output goes to the log too.
 func (b *build) run(ctx context.Context, c command, stdout io.Writer) error {
 	fmt.Fprintf(b.log, "$ %s\n", c)
 	if stdout == nil {
@@ -95,7 +95,8 @@ func (b *build) run(ctx context.Context, c command, stdout io.Writer) error {
 	return c.failed(ctx, cmd.Run())
 }
 
-// ask runs a command that changes nothing and gives what it prints. What it says about a failure goes to the log.
+// ask runs a command without side effects and returns its output.
+// If it fails, the command and its standard error go to the log.
 func (b *build) ask(ctx context.Context, c command) (string, error) {
 	cmd := c.in(ctx, b.dir)
 	var stderr bytes.Buffer

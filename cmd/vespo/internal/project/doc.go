@@ -1,8 +1,10 @@
-// Package project makes, compiles and watches directories with the sources of a service.
+// Package project creates, compiles and watches directories with the sources of a service.
 //
-// What compiles a project follows from its files: go.mod or *.go, Cargo.toml, a package.json that asks for assemblyscript,
-// *.c, in this order. A file vespo.json that names the toolchain comes before all of them; TinyGo's projects, which look like Go's, have one.
-// There are no other settings: whoever needs another command runs it, as the server takes any module.
+// The files of a project determine its toolchain: go.mod or *.go, Cargo.toml, a package.json that
+// depends on assemblyscript, *.c, in this order. A file vespo.json that names the toolchain takes
+// precedence. TinyGo projects, which look like Go projects, have one. There are no further settings:
+// the server takes any module, so a project that needs another command can be built by hand.
 //
-// A new Go project holds the guest SDK, which travels in sdk.txtar: it cannot be embedded where it lies, in a module of its own.
+// A new Go project contains the guest SDK, from sdk.txtar. The SDK
+// cannot be embedded from its own directory, which is another Go module.
 package project

@@ -26,7 +26,7 @@ const (
 	getTinyGo = "install it from https://tinygo.org/getting-started/install/ (Debian has no package; that page has a .deb)"
 )
 
-// golang compiles by the Go toolchain.
+// golang compiles with the Go toolchain.
 type golang struct{}
 
 func (golang) check(context.Context) error { return onPath("go", getGo) }
@@ -46,7 +46,7 @@ func (golang) build(ctx context.Context, b *build) error {
 	return b.run(ctx, command{env: wasip1(), args: args}, nil)
 }
 
-// tinyGo compiles by TinyGo, which needs the go command for itself.
+// tinyGo compiles with TinyGo, which itself needs the go command.
 type tinyGo struct{}
 
 func (tinyGo) check(context.Context) error {
@@ -78,10 +78,11 @@ func (tinyGo) build(ctx context.Context, b *build) error {
 	return err
 }
 
-// goRange is TinyGo's refusal of a Go toolchain that is newer, or older, than it accepts.
+// goRange matches TinyGo's error for a Go toolchain that is too new or too old.
 var goRange = regexp.MustCompile(`requires go version 1\.(\d+) through 1\.(\d+), got`)
 
-// acceptedGo returns the minor versions of Go that TinyGo accepts, if it refused the one that it found.
+// acceptedGo returns the minor versions of Go that TinyGo
+// accepts, if output says that it refused the installed one.
 func acceptedGo(output string) (oldest, newest string, ok bool) {
 	m := goRange.FindStringSubmatch(output)
 	if m == nil {
@@ -90,8 +91,8 @@ func acceptedGo(output string) (oldest, newest string, ok bool) {
 	return m[1], m[2], true
 }
 
-// tinyGoLibrary is the module of http-wasm guests for TinyGo. Go's own toolchain ignores its exports, and compiles a program
-// that serves nothing.
+// tinyGoLibrary is the module of http-wasm guests for TinyGo. The Go
+// toolchain ignores its exports and compiles a program that serves nothing.
 const tinyGoLibrary = "github.com/http-wasm/http-wasm-guest-tinygo"
 
 // detectGo returns "tinygo" for guests of tinyGoLibrary, else "go".
@@ -105,7 +106,7 @@ func detectGo(dir string) (string, error) {
 	}
 	mod, err := modfile.ParseLax("go.mod", text, nil)
 	if err != nil {
-		return "go", nil // the compiler says it better
+		return "go", nil // the compiler has the better error message
 	}
 	for _, required := range mod.Require {
 		if required.Mod.Path == tinyGoLibrary {
@@ -117,8 +118,8 @@ func detectGo(dir string) (string, error) {
 
 func wasip1() []string { return []string{"GOOS=wasip1", "GOARCH=wasm"} }
 
-// isReactor tells whether the host is to call the program's exported functions, which the SDK has, or its main function, as
-// that of a CGI command.
+// isReactor reports whether the program is a reactor, whose exported functions the host calls.
+// Programs with the SDK are. Otherwise the host calls the main function, as in a CGI command.
 func isReactor(ctx context.Context, b *build) (bool, error) {
 	deps, err := b.ask(ctx, command{env: wasip1(), args: []string{"go", "list", "-deps", "."}})
 	if err != nil {
@@ -130,7 +131,7 @@ func isReactor(ctx context.Context, b *build) (bool, error) {
 	return exportsFunctions(b.dir)
 }
 
-// exportsFunctions looks for a function that a program exports without the SDK.
+// exportsFunctions reports whether a program without the SDK exports a function.
 func exportsFunctions(dir string) (bool, error) {
 	files, err := filepath.Glob(filepath.Join(escape(dir), "*.go"))
 	if err != nil {

@@ -20,9 +20,9 @@ import (
 // settingsFile is the name of the file with a project's settings.
 const settingsFile = "vespo.json"
 
-// settings are the members of settingsFile. Both are optional.
+// settings is the content of settingsFile. Both members are optional.
 type settings struct {
-	// Toolchain is a key of toolchains; empty: found by the files of the project.
+	// Toolchain is a key of toolchains. If empty, the project's files determine the toolchain.
 	Toolchain string `json:"toolchain"`
 	// Flags are added to the compiler's command, before its arguments.
 	Flags []string `json:"flags"`
@@ -35,15 +35,15 @@ type Project struct {
 	flags     []string
 }
 
-// toolchain compiles the projects of one language.
+// toolchain compiles projects of one language.
 type toolchain interface {
-	// check gives a *MissingError if this machine cannot run build.
+	// check returns a *MissingError if this machine lacks a tool that build needs.
 	check(ctx context.Context) error
 	// build compiles b.dir into the file b.out.
 	build(ctx context.Context, b *build) error
 }
 
-// toolchains gives all of them, by the names that vespo.json uses.
+// toolchains returns all toolchains, by their names in vespo.json.
 func toolchains() map[string]toolchain {
 	return map[string]toolchain{
 		"assemblyscript": assemblyScript{},
@@ -54,7 +54,7 @@ func toolchains() map[string]toolchain {
 	}
 }
 
-// Open finds out what compiles a directory.
+// Open returns the project in dir, with its toolchain determined.
 func Open(dir string) (*Project, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -83,7 +83,7 @@ func Open(dir string) (*Project, error) {
 	return &Project{dir: abs, toolchain: toolchains()[name], flags: set.Flags}, nil
 }
 
-// ModuleName names the module's file if nothing else is said: after the directory.
+// ModuleName returns the default file name of the module, after the directory.
 func (p *Project) ModuleName() string {
 	name := filepath.Base(p.dir)
 	if name == string(filepath.Separator) {
@@ -92,10 +92,10 @@ func (p *Project) ModuleName() string {
 	return name + ".wasm"
 }
 
-// Check gives a *MissingError if this machine lacks what compiles the project.
+// Check returns a *MissingError if this machine lacks a tool that compiles the project.
 func (p *Project) Check(ctx context.Context) error { return p.toolchain.check(ctx) }
 
-// Build compiles the project into the file out. The commands that do it, and what they print, go to log.
+// Build compiles the project into the file out. It writes the commands and their output to log.
 func (p *Project) Build(ctx context.Context, out string, log io.Writer) error {
 	out, err := filepath.Abs(out)
 	if err != nil {
@@ -107,10 +107,10 @@ func (p *Project) Build(ctx context.Context, out string, log io.Writer) error {
 	return p.toolchain.build(ctx, &build{dir: p.dir, out: out, flags: p.flags, log: log})
 }
 
-// detect returns the name of the toolchain for the files of a directory, empty if there is none.
+// detect returns the name of the toolchain for the files of a directory, or "" if there is none.
 func detect(dir string) (string, error) {
 	has := func(pattern string) bool {
-		found, _ := filepath.Glob(filepath.Join(escape(dir), pattern)) // the patterns are right
+		found, _ := filepath.Glob(filepath.Join(escape(dir), pattern)) // the only error is a malformed pattern
 		return len(found) > 0
 	}
 	switch {
@@ -130,15 +130,15 @@ func detect(dir string) (string, error) {
 	return "", nil
 }
 
-// escape makes a pattern that a path alone matches.
+// escape returns a glob pattern that matches path alone.
 func escape(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
-// maxSettingsBytes bounds vespo.json, package.json and go.mod.
+// maxSettingsBytes is the size limit of vespo.json, package.json and go.mod.
 const maxSettingsBytes = 1 << 20
 
-// readSettings reads settingsFile. Without the file, the result is empty.
+// readSettings reads settingsFile. Without the file, the settings are empty.
 func readSettings(dir string) (settings, error) {
 	file := filepath.Join(dir, settingsFile)
 	text, err := regular.ReadFile(file, maxSettingsBytes)

@@ -14,7 +14,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/regular"
 )
 
-// rust compiles by cargo: a cdylib to a reactor, a binary to a command.
+// rust compiles with cargo. A cdylib becomes a reactor, a binary a command.
 type rust struct{}
 
 func (rust) check(ctx context.Context) error {
@@ -31,7 +31,8 @@ func (rust) check(ctx context.Context) error {
 	return nil
 }
 
-// rustTarget gives the target that the compiler has a standard library for. Before Rust 1.78 it had another name.
+// rustTarget returns the WASI target for which the compiler has a
+// standard library, or "". Before Rust 1.78 it was called wasm32-wasi.
 func rustTarget(ctx context.Context) string {
 	for _, target := range []string{"wasm32-wasip1", "wasm32-wasi"} {
 		dir, err := exec.CommandContext(ctx, "rustc", "--print", "target-libdir", "--target", target).Output()
@@ -59,7 +60,7 @@ func (rust) build(ctx context.Context, b *build) error {
 	return replace(b.out, module)
 }
 
-// artifact finds the one module among cargo's messages.
+// artifact returns the only module in cargo's messages.
 func artifact(messages []byte) (string, error) {
 	var modules []string
 	decoder := json.NewDecoder(bytes.NewReader(messages))
@@ -86,7 +87,7 @@ func artifact(messages []byte) (string, error) {
 	return "", fmt.Errorf("cargo has made %d modules, and a service is one: %s", len(modules), strings.Join(modules, ", "))
 }
 
-// replace puts a copy of a file in the place of another one, at once.
+// replace copies from over to, atomically.
 func replace(to, from string) error {
 	content, err := regular.ReadFile(from, 1<<30)
 	if err != nil {
@@ -96,7 +97,7 @@ func replace(to, from string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // fails if all went well
+	defer os.Remove(f.Name()) // fails after a successful rename
 	_, err = f.Write(content)
 	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
 		return err

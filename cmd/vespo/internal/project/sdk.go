@@ -6,16 +6,16 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// sdkDir is where a project has the SDK.
+// sdkDir is the directory of the SDK in a project.
 const sdkDir = "guest-sdk"
 
-// sdkArchive has the files of the guest SDK that its users need.
+// sdkArchive contains the files of the guest SDK that projects need.
 //
 //go:generate go test -run TestSDKIsCurrent -update
 //go:embed sdk.txtar
 var sdkArchive []byte
 
-// sdk gives the SDK's files, by paths with slashes.
+// sdk returns the SDK's files, by slash-separated paths.
 func sdk() map[string][]byte {
 	files := map[string][]byte{}
 	for _, f := range txtar.Parse(sdkArchive).Files {

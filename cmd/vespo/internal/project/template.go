@@ -15,8 +15,8 @@ import (
 	"text/template"
 )
 
-// sources are the templates' files. What ends with .tmpl is a text/template; the ending keeps the Go command from taking it
-// for a part of this module. A file gitignore becomes .gitignore.
+// sources are the templates' files. A file that ends with .tmpl is a text/template; the suffix also
+// keeps the go command from taking it for a part of this module. A file gitignore becomes .gitignore.
 //
 //go:embed templates
 var sources embed.FS
@@ -24,7 +24,7 @@ var sources embed.FS
 // kind is a template.
 type kind struct {
 	name   string
-	layers []string // directories in templates; the later ones replace files of the earlier ones
+	layers []string // directories in templates; later ones replace files of earlier ones
 	sdk    bool     // needs the guest SDK
 }
 
@@ -40,7 +40,7 @@ func kinds() []kind {
 	}
 }
 
-// Templates gives the names of all templates.
+// Templates returns the names of all templates.
 func Templates() []string {
 	var names []string
 	for _, k := range kinds() {
@@ -51,7 +51,8 @@ func Templates() []string {
 
 var validName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,61}[a-z0-9]$|^[a-z]$`)
 
-// CheckName says what is wrong with a project's name. It is the name of a directory, and in Go, Rust and JavaScript that of a package.
+// CheckName returns an error if name is not a valid project name. It becomes
+// the name of a directory and, in Go, Rust and JavaScript, of a package.
 func CheckName(name string) error {
 	if !validName.MatchString(name) {
 		return fmt.Errorf("the name is %q: it must be of lower-case letters, digits and hyphens, "+
@@ -60,7 +61,8 @@ func CheckName(name string) error {
 	return nil
 }
 
-// Create makes the directory name in parent, with a project of a template, and gives its path. There must be nothing of this name.
+// Create creates a project from a template in the new directory
+// parent/name, and returns its path. It is an error if the path exists.
 func Create(parent, name, template string) (dir string, err error) {
 	if err := CheckName(name); err != nil {
 		return "", err
@@ -85,7 +87,7 @@ func Create(parent, name, template string) (dir string, err error) {
 	return dir, nil
 }
 
-// write writes files, by their paths with slashes, into a new directory.
+// write writes files, keyed by slash-separated paths, into a new directory.
 func write(dir string, files map[string][]byte) error {
 	for name, content := range files {
 		file := filepath.Join(dir, filepath.FromSlash(name))
@@ -99,7 +101,7 @@ func write(dir string, files map[string][]byte) error {
 	return nil
 }
 
-// files gives the content of a project, by paths with slashes.
+// files returns the files of a project, by slash-separated paths.
 func (k kind) files(project string) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	if k.sdk {
@@ -124,7 +126,7 @@ func (k kind) files(project string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// render gives a file of a template the name and the content that it has in a project.
+// render returns the name and content that a template's file has in a project.
 func render(file, project string) (name string, content []byte, err error) {
 	text, err := sources.ReadFile(file)
 	if err != nil {

@@ -11,34 +11,36 @@ import (
 	"time"
 )
 
-// scanInterval is how often a watcher looks, and so how long a change can go unseen.
+// scanInterval is the time between two scans, and so the longest delay of a change.
 const scanInterval = 300 * time.Millisecond
 
-// maxFiles bounds what a look costs: some 50 ms for so many.
+// maxFiles bounds the cost of a scan, some 50 ms for this number of files.
 const maxFiles = 20_000
 
-// Watcher tells of changes to a project's sources: any file of the directory that is not hidden, a module, an editor's backup, or
-// below the directories that package managers and compilers fill. Links are not followed.
+// Watcher reports changes to a project's sources. Sources are all files of the
+// directory except hidden files, modules, editors' backups, and the directories
+// that package managers and compilers fill. Symbolic links are not followed.
 //
-// It looks at sizes and times of modification every so often, rather than asking the system for events: that is the same everywhere,
-// sees changes on network and shared file systems, is not confused by editors that replace files, and costs a millisecond for a project of some
-// hundred files.
+// It polls sizes and modification times rather than using the system's file events. Polling works
+// the same on all systems, sees changes on network and shared file systems, and is not confused
+// by editors that replace files. It costs a millisecond for a project of some hundred files.
 type Watcher struct {
 	dir  string
 	seen state
 }
 
-// state stands for names, sizes and times of all sources.
+// state is a hash of the names, sizes and times of all sources.
 type state [sha256.Size]byte
 
-// Watch begins to watch. A project with very many files is refused.
+// Watch starts watching. It returns an error if the project has more than maxFiles files.
 func (p *Project) Watch() (*Watcher, error) {
 	seen, err := scan(p.dir, maxFiles)
 	return &Watcher{dir: p.dir, seen: seen}, err
 }
 
-// Wait returns when the sources differ from what they were when Watch, or Wait before, returned. Its error is that of ctx, or
-// fs.ErrNotExist if the directory is gone. Whatever else keeps it from looking, such as a lack of descriptors, is taken to pass.
+// Wait returns when the sources have changed since Watch or the last Wait returned.
+// Its error is the cause of ctx, or matches fs.ErrNotExist if the directory is gone.
+// Other scan errors, such as a lack of file descriptors, are taken to be temporary.
 func (w *Watcher) Wait(ctx context.Context) error {
 	ticker := time.NewTicker(scanInterval)
 	defer ticker.Stop()
@@ -83,7 +85,7 @@ func scan(dir string, maxFiles int) (state, error) {
 			return nil
 		case err != nil:
 			return err
-		case !d.IsDir(): // what is in a directory tells of its changes
+		case !d.IsDir(): // changes of a directory show in its files
 			fmt.Fprintf(hash, "%q %d %d\n", path, info.Size(), info.ModTime().UnixNano())
 		}
 		return nil
@@ -91,7 +93,7 @@ func scan(dir string, maxFiles int) (state, error) {
 	return state(hash.Sum(nil)), err
 }
 
-// ignored tells what is no source.
+// ignored reports whether a file or directory is not part of the sources.
 func ignored(d fs.DirEntry) bool {
 	name := d.Name()
 	if strings.HasPrefix(name, ".") {

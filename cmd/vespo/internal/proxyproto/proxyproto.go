@@ -1,5 +1,6 @@
-// Package proxyproto reads the header of the PROXY protocol, versions 1 and 2, by which a proxy for TCP connections tells a server where a
-// connection comes from (haproxy.org, "The PROXY protocol").
+// Package proxyproto reads the header of the PROXY protocol, versions 1 and
+// 2 (haproxy.org, "The PROXY protocol"). A TCP proxy sends it first on a
+// connection to tell the server the addresses of the client's connection.
 package proxyproto
 
 import (
@@ -13,28 +14,29 @@ import (
 	"strings"
 )
 
-// Bounds of a header, in bytes.
+// Limits of a header, in bytes.
 const (
 	maxLine   = 107     // of version 1, with its line break
 	maxLength = 4 << 10 // of version 2, after its first 16 bytes
-	shortest  = 15      // PROXY UNKNOWN and a line break
+	shortest  = 15      // "PROXY UNKNOWN" and a line break
 )
 
-// signature begins a header of version 2.
+// signature is the beginning of a header of version 2.
 const signature = "\r\n\r\n\x00\r\nQUIT\n"
 
-// ErrHeader is matched by the errors about what a peer has sent in place of a header.
+// ErrHeader is matched by errors about an invalid header.
 var ErrHeader = errors.New("the connection does not begin with a valid PROXY header")
 
-// Header is what a proxy said of a connection.
+// Header is a decoded header.
 type Header struct {
-	// Local reports that the proxy has opened the connection for itself, as for a health check.
+	// Local reports whether the proxy opened the connection for itself, as for a health check.
 	Local bool
-	// Source and Destination are the ends of the client's connection to the proxy. Both are zero if the proxy did not tell them.
+	// Source and Destination are the addresses of the client's
+	// connection to the proxy. Both are zero if unknown.
 	Source, Destination netip.AddrPort
 }
 
-// Read reads a header, and no byte more. Errors match ErrHeader, or are those of r.
+// Read reads a header and not a byte more. Its errors match ErrHeader or come from r.
 func Read(r io.Reader) (Header, error) {
 	begin := make([]byte, shortest, maxLine)
 	if _, err := io.ReadFull(r, begin); err != nil {
@@ -46,7 +48,7 @@ func Read(r io.Reader) (Header, error) {
 	return readLine(r, begin)
 }
 
-// cut returns the error for a header that was cut off by err.
+// cut returns the error for a header whose read failed with err.
 func cut(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: it ended early", ErrHeader)
@@ -54,7 +56,7 @@ func cut(err error) error {
 	return err
 }
 
-// readLine reads a header of version 1. Its length is not known before its end, so it is read byte by byte.
+// readLine reads a header of version 1. Its length is unknown until its end, so it is read byte by byte.
 func readLine(r io.Reader, line []byte) (Header, error) {
 	if !bytes.HasPrefix(line, []byte("PROXY ")) {
 		return Header{}, fmt.Errorf("%w: it begins with %.15q", ErrHeader, line)
@@ -68,7 +70,7 @@ func readLine(r io.Reader, line []byte) (Header, error) {
 			return Header{}, cut(err)
 		}
 	}
-	if bytes.IndexByte(line, '\n') != len(line)-1 { // a second line would have been swallowed with the first bytes
+	if bytes.IndexByte(line, '\n') != len(line)-1 { // the first bytes contained a line break
 		return Header{}, fmt.Errorf("%w: its line has a line break", ErrHeader)
 	}
 	return parseLine(string(line[:len(line)-2]))
@@ -116,7 +118,7 @@ const (
 	tcp6AddrBytes = 16
 )
 
-// readBinary reads the rest of a header of version 2. What follows the addresses is skipped.
+// readBinary reads the rest of a header of version 2. Everything after the addresses is skipped.
 func readBinary(r io.Reader, fixed []byte) (Header, error) {
 	fixed = fixed[:fixedBytes]
 	if _, err := io.ReadFull(r, fixed[shortest:]); err != nil {
@@ -132,7 +134,7 @@ func readBinary(r io.Reader, fixed []byte) (Header, error) {
 	}
 	addrBytes := 0
 	switch {
-	case command != commandProxy: // what a proxy says of itself is ignored
+	case command != commandProxy: // addresses of a LOCAL header are ignored
 	case family == familyTCP4:
 		addrBytes = tcp4AddrBytes
 	case family == familyTCP6:
