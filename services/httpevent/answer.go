@@ -18,27 +18,28 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/lenient"
 )
 
-// ErrAnswer is matched by the errors about what a function has returned.
+// ErrAnswer is matched by errors about a function's output.
 var ErrAnswer = errors.New("the function's output is no answer to an HTTP request")
 
-// PreludeType is the media type of a streamed answer that begins with its status and header as JSON, then eight NUL bytes.
+// PreludeType is the media type of a streamed response that begins
+// with its status and header as JSON, followed by eight NUL bytes.
 const PreludeType = "application/vnd.awslambda.http-integration-response"
 
-// Bounds of a prelude, and what ends it.
+// Maximum length and terminator of a prelude.
 const (
 	MaxPreludeBytes = 64 << 10
 	preludeEnd      = "\x00\x00\x00\x00\x00\x00\x00\x00"
 )
 
-// Answer is the answer to an HTTP request.
+// Answer is an HTTP response.
 type Answer struct {
 	StatusCode int
 	Header     http.Header
 	Body       []byte
 }
 
-// document is the JSON form of an answer. Values of headers are strings, and are taken as numbers and truth values too, because
-// JavaScript writes them so.
+// document is the JSON form of an answer. Headers should be strings. Numbers
+// and booleans are accepted as well, because JavaScript functions return them.
 type document struct {
 	StatusCode      scalar            `json:"statusCode,omitempty"`
 	Headers         map[string]scalar `json:"headers,omitempty"`
@@ -47,7 +48,7 @@ type document struct {
 	IsBase64Encoded bool              `json:"isBase64Encoded,omitempty"`
 }
 
-// scalar is a string, also where the JSON has a number or a truth value; null is the empty string.
+// scalar is a string. It also unmarshals from a number or boolean, and from null as the empty string.
 type scalar string
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -69,8 +70,8 @@ func (s *scalar) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// ParseAnswer reads what a function has returned: an object with statusCode is an answer, all other JSON is the body of one with the
-// status 200. Errors match ErrAnswer.
+// ParseAnswer parses a function's output. An object with statusCode is a response,
+// any other JSON is the body of a response with status 200. Errors match ErrAnswer.
 func ParseAnswer(output []byte) (Answer, error) {
 	output = lenient.JSON(output)
 	var probe map[string]json.RawMessage
@@ -83,7 +84,7 @@ func ParseAnswer(output []byte) (Answer, error) {
 	return parse(output)
 }
 
-// parse reads an object with a statusCode.
+// parse parses an object with a statusCode.
 func parse(text []byte) (Answer, error) {
 	var d document
 	if err := json.Unmarshal(text, &d); err != nil {
@@ -95,7 +96,7 @@ func parse(text []byte) (Answer, error) {
 	if a.StatusCode, whole = lenient.Whole(string(d.StatusCode)); !whole || !abi.ValidStatus(a.StatusCode) {
 		return Answer{}, fmt.Errorf("%w: statusCode is %.20q: it must be a whole number from 200 to 599", ErrAnswer, d.StatusCode)
 	}
-	for _, name := range slices.Sorted(maps.Keys(d.Headers)) { // two spellings of a name are two fields, in a certain order
+	for _, name := range slices.Sorted(maps.Keys(d.Headers)) { // sorted: two spellings of a name are two values, and need a stable order
 		if err := a.set(name, string(d.Headers[name])); err != nil {
 			return Answer{}, err
 		}
@@ -121,7 +122,7 @@ func parse(text []byte) (Answer, error) {
 	return a, nil
 }
 
-// set takes a header field. Those that the server writes by itself are left out.
+// set adds a header field. Fields that the server writes itself are ignored.
 func (a *Answer) set(name, value string) error {
 	canonical, ok := abi.CanonicalName(name)
 	if !ok || !abi.ValidValue(value) {
@@ -133,8 +134,8 @@ func (a *Answer) set(name, value string) error {
 	return nil
 }
 
-// SplitPrelude reads the beginning of a streamed answer: rest is what follows the prelude. It reports done as false while the
-// prelude has no end; begin then has to be read on, up to MaxPreludeBytes.
+// SplitPrelude parses the prelude of a streamed response. rest is the part of begin after the prelude.
+// If done is false, the prelude is incomplete and the caller must read more, up to MaxPreludeBytes.
 func SplitPrelude(begin []byte) (a Answer, rest []byte, done bool, err error) {
 	prelude, rest, found := bytes.Cut(begin, []byte(preludeEnd))
 	switch {
@@ -158,7 +159,7 @@ func SplitPrelude(begin []byte) (a Answer, rest []byte, done bool, err error) {
 	return a, rest, err == nil, err
 }
 
-// Encode gives the answer as a function would return it, as JSON.
+// Encode returns the answer as the JSON that a function would return.
 func (a Answer) Encode() ([]byte, error) {
 	d := struct {
 		StatusCode      int               `json:"statusCode"`
@@ -181,7 +182,7 @@ func (a Answer) Encode() ([]byte, error) {
 	return json.Marshal(d)
 }
 
-// HasPrelude tells whether a streamed answer of this type begins with a prelude.
+// HasPrelude reports whether a streamed response of this type begins with a prelude.
 func HasPrelude(contentType string) bool {
 	mediaType, _, _ := mime.ParseMediaType(contentType)
 	return mediaType == PreludeType

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// writeBody writes the member body with its value and a comma. Without encoding, the body is UTF-8, which JSON takes as it is but for quotes,
-// backslashes and control characters.
+// writeBody writes the member "body" with its value and a comma. Without encode, the
+// body must be UTF-8, and only quotes, backslashes and control characters are escaped.
 func writeBody(w io.Writer, body [][]byte, encode bool) error {
 	if _, err := io.WriteString(w, `"body":"`); err != nil {
 		return err
@@ -29,7 +29,7 @@ func writeBody(w io.Writer, body [][]byte, encode bool) error {
 	return err
 }
 
-// quoter escapes what may not be in a JSON string.
+// quoter escapes bytes that may not appear in a JSON string.
 type quoter struct{ to io.Writer }
 
 // Write implements io.Writer.
@@ -70,9 +70,9 @@ func quoted(c byte) string {
 	return fmt.Sprintf(`\u%04x`, c)
 }
 
-// validUTF8 reports whether the pieces together are UTF-8. A character may be cut by the end of a piece.
+// validUTF8 reports whether the concatenated pieces are valid UTF-8. A character may be split between pieces.
 func validUTF8(body [][]byte) bool {
-	var cut []byte // the beginning of a character
+	var cut []byte // start of a split character
 	for _, piece := range body {
 		for len(cut) > 0 && len(piece) > 0 && !utf8.FullRune(cut) {
 			cut, piece = append(cut, piece[0]), piece[1:]
@@ -100,7 +100,7 @@ func validUTF8(body [][]byte) bool {
 	return len(cut) == 0
 }
 
-// escaped escapes the bytes of a path or a query that are no ASCII: some clients send them as they are.
+// escaped escapes the non-ASCII bytes of a path or query. Some clients send them unescaped.
 func escaped(s string) string {
 	ascii := true
 	for i := range len(s) {

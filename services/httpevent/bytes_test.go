@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestBytes: no byte of a request that is not UTF-8 is lost in its event.
+// TestBytes checks that an event preserves all bytes of a request that is not UTF-8.
 func TestBytes(t *testing.T) {
 	r := httptest.NewRequest("GET", "/fn", nil)
 	r.URL.RawQuery = "caf\xe9=1&x=%FF&y=é"
@@ -41,7 +41,7 @@ func TestBytes(t *testing.T) {
 	require.NoError(t, err, "a byte order mark")
 }
 
-// FuzzWrite: the event that is written piece by piece is the one that is made as a whole, wherever the body is cut.
+// FuzzWrite checks that Write produces the same event as FromRequest, wherever the body is split.
 func FuzzWrite(f *testing.F) {
 	f.Add("text/plain", []byte("a\"\\\n\x01é<&>\u2028"), uint8(3))
 	f.Add("", []byte("\xff\xfe"), uint8(1))

@@ -19,21 +19,21 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/lenient"
 )
 
-// The words of the format that never change here: there are no routes and no stages.
+// Constant fields of the format: there are no routes and no stages here.
 const (
 	version      = "2.0"
 	defaultRoute = "$default"
-	anonymous    = "anonymous" // account of a function URL without authorisation
+	anonymous    = "anonymous" // account of a function URL without authorization
 	timeLayout   = "02/Jan/2006:15:04:05 -0700"
 )
 
-// PrefixHeader carries the prefix that was taken from the path.
+// PrefixHeader carries the prefix that was removed from the path.
 const PrefixHeader = "x-forwarded-prefix"
 
-// traceHeader carries the tracing header, which Lambda adds where a client sends none.
+// traceHeader carries the tracing header. Lambda adds it if the client sends none.
 const traceHeader = "x-amzn-trace-id"
 
-// Event is a request in the payload format 2.0.
+// Event is an HTTP request in payload format 2.0.
 type Event struct {
 	Version               string            `json:"version"`
 	RouteKey              string            `json:"routeKey"`
@@ -47,7 +47,7 @@ type Event struct {
 	IsBase64Encoded       bool              `json:"isBase64Encoded"`
 }
 
-// RequestContext is what an event says about the request beside its content.
+// RequestContext is the metadata of the request.
 type RequestContext struct {
 	AccountID    string `json:"accountId"`
 	APIID        string `json:"apiId"`
@@ -61,7 +61,7 @@ type RequestContext struct {
 	TimeEpoch    int64  `json:"timeEpoch"` // milliseconds
 }
 
-// HTTP is the request's line and sender.
+// HTTP describes the request line and the client.
 type HTTP struct {
 	Method    string `json:"method"`
 	Path      string `json:"path"`
@@ -70,18 +70,19 @@ type HTTP struct {
 	UserAgent string `json:"userAgent"`
 }
 
-// Source is what a request cannot tell of itself.
+// Source holds the parts of an event that are not in the http.Request.
 type Source struct {
 	RequestID string
-	Function  string    // name of the function, stands in for the id of an API
-	Prefix    string    // that was taken from the path; "/" says nothing
-	Rest      string    // escaped path behind the prefix: "" or beginning with "/"
-	Time      time.Time // when it came
+	Function  string    // name of the function, used as the API id
+	Prefix    string    // removed from the path; "/" is omitted
+	Rest      string    // escaped path after the prefix: "" or beginning with "/"
+	Time      time.Time // of arrival
 	Client    forwarded.Client
-	TraceID   string // tracing header; empty: the event has the client's, if any
+	TraceID   string // tracing header; if empty, the event has the client's, if any
 }
 
-// Write writes the event of a request with this body as JSON, piece by piece: a large body is not copied as a whole.
+// Write writes the event of a request with this body as JSON. It
+// writes the body piece by piece, without copying it as a whole.
 func Write(w io.Writer, r *http.Request, body [][]byte, s Source) error {
 	e := FromRequest(r, nil, s)
 	e.IsBase64Encoded = len(body) > 0 && !isText(r.Header, body)
@@ -89,7 +90,7 @@ func Write(w io.Writer, r *http.Request, body [][]byte, s Source) error {
 	if err != nil {
 		return err
 	}
-	last := []byte(fmt.Sprintf(`"isBase64Encoded":%t}`, e.IsBase64Encoded)) // the body is in front of it
+	last := []byte(fmt.Sprintf(`"isBase64Encoded":%t}`, e.IsBase64Encoded)) // the body is written before this member
 	head, ok := bytes.CutSuffix(text, last)
 	if !ok {
 		return fmt.Errorf("the event does not end in %s", last)
@@ -106,7 +107,7 @@ func Write(w io.Writer, r *http.Request, body [][]byte, s Source) error {
 	return err
 }
 
-// FromRequest gives the event of a request with this body.
+// FromRequest returns the event of a request with this body.
 func FromRequest(r *http.Request, body []byte, s Source) Event {
 	path, query, host, agent := escaped(s.Rest), escaped(r.URL.RawQuery), lenient.Text(r.Host), lenient.Text(r.UserAgent())
 	if path == "" {
@@ -138,7 +139,7 @@ func FromRequest(r *http.Request, body []byte, s Source) Event {
 	return e
 }
 
-// cookies gives each cookie for itself.
+// cookies returns the cookies of all Cookie headers, one per element.
 func cookies(h http.Header) (all []string) {
 	for _, line := range h["Cookie"] {
 		for cookie := range strings.SplitSeq(line, ";") {
@@ -150,8 +151,9 @@ func cookies(h http.Header) (all []string) {
 	return all
 }
 
-// headers returns the header fields in lower case, those of one name joined. Cookies have a place of their own. Fields of one connection are
-// left out, and so is what no trusted proxy says of the client; the fields x-forwarded-for, -proto and -port say what is believed.
+// headers returns the header fields by lower-case name, with the values of one name joined. It
+// omits cookies, which have a field of their own, hop-by-hop fields, and forwarding fields of
+// untrusted clients. The fields x-forwarded-for, -proto and -port hold the verified values.
 func headers(r *http.Request, s Source) map[string]string {
 	client := s.Client.Or(r)
 	all := make(map[string]string, len(r.Header)+5)
@@ -172,7 +174,8 @@ func headers(r *http.Request, s Source) map[string]string {
 	return all
 }
 
-// parameters gives the query decoded, values of one name joined. What cannot be decoded is in rawQueryString alone.
+// parameters returns the decoded query, with the values of one name
+// joined. Parameters that cannot be decoded are only in rawQueryString.
 func parameters(query string) map[string]string {
 	values, _ := url.ParseQuery(query)
 	if len(values) == 0 {
@@ -185,7 +188,8 @@ func parameters(query string) map[string]string {
 	return all
 }
 
-// isText tells whether a body goes into the event as it is: it does for types that are text, if it is text indeed, as function URLs do.
+// isText reports whether a body is sent as text: its media type must be textual
+// and its bytes valid UTF-8. The list of types is that of function URLs.
 func isText(h http.Header, body [][]byte) bool {
 	if h.Get("Content-Encoding") != "" || !validUTF8(body) {
 		return false

@@ -39,7 +39,8 @@ func TestEvent(t *testing.T) {
 	}, e)
 }
 
-// TestEventOfTrustedProxy has the request as the router hands it on: with what the proxy said, and nothing else.
+// TestEventOfTrustedProxy checks an event of a request that the router has
+// forwarded: it has the fields of the trusted proxy, and no other claims.
 func TestEventOfTrustedProxy(t *testing.T) {
 	trust, err := forwarded.ParseTrust([]string{"10.0.0.0/8"})
 	require.NoError(t, err)
@@ -195,7 +196,7 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// FuzzRoundTrip: a request that is made of an event gives that event again.
+// FuzzRoundTrip checks that converting an event to a request and back returns the same event.
 func FuzzRoundTrip(f *testing.F) {
 	f.Add("GET", "/a", "x=1", "name", "value", []byte("body"))
 	f.Add("POST", "/%2e%2e/", "", "content-type", "text/plain", []byte("\xff"))
@@ -218,7 +219,8 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
-// FuzzAnswer: whatever a function returns, it is refused or can be sent, and encodes to what means the same.
+// FuzzAnswer checks that every output of a function is either rejected
+// or can be sent, and that its encoding parses to the same answer.
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(`{"statusCode":200,"headers":{"a":"b"},"cookies":["c"],"body":"d"}`))
 	f.Add([]byte(`"text"`))

@@ -16,11 +16,12 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/lenient"
 )
 
-// ErrEvent is matched by the errors about an event that is no HTTP request. Their texts are fit for the client.
+// ErrEvent is matched by errors about an event that is not a
+// valid HTTP request. Their texts may be sent to the client.
 var ErrEvent = errors.New("the event is not one of an HTTP request")
 
-// Request gives the HTTP request that an event in the payload format 2.0 stands for; what the event does not say has defaults: GET, "/",
-// no body. prefix is put before its path. Errors match ErrEvent.
+// Request returns the HTTP request of an event in payload format 2.0. Missing fields have
+// defaults: GET, "/" and no body. prefix is prepended to the path. Errors match ErrEvent.
 func Request(ctx context.Context, event []byte, prefix string) (*http.Request, error) {
 	var e Event
 	if len(bytes.TrimSpace(event)) > 0 {
@@ -57,7 +58,7 @@ func Request(ctx context.Context, event []byte, prefix string) (*http.Request, e
 	return r, nil
 }
 
-// target is path and query.
+// target returns the URL of the request: path and query.
 func (e *Event) target(prefix string) (*url.URL, error) {
 	path := e.RawPath
 	if path == "" {
@@ -77,7 +78,7 @@ func (e *Event) target(prefix string) (*url.URL, error) {
 	return target, nil
 }
 
-// fillHeader gives the request its header, and its host.
+// fillHeader sets the header and the host of the request.
 func (e *Event) fillHeader(r *http.Request) error {
 	r.Host = e.RequestContext.DomainName
 	for name, value := range e.Headers {

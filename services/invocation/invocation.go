@@ -1,8 +1,8 @@
-// Package invocation carries what the invocation of a function is beside an HTTP request, through the router, from who invokes to the
-// service that is a function.
+// Package invocation carries a function invocation through the router, from the caller
+// to the function service. It holds the data that has no place in an HTTP request.
 //
-// A request with a [Call] in its context has the event as its body, and is answered with the function's output as it is. What a
-// function reports as its failure is such an output too: the Call says so.
+// A request with a [Call] in its context has the event as its body, and the response body is the function's
+// output, unchanged. A failure that the function reports is an output too. Call.Failure marks it.
 package invocation
 
 import (
@@ -15,44 +15,44 @@ import (
 	"time"
 )
 
-// TailBytes is how much of a function's log an invocation keeps, at its end.
+// TailBytes is the length of the log tail that an invocation keeps.
 const TailBytes = 4 << 10
 
-// Bounds of what a function takes and gives.
+// Limits of payloads and outputs.
 const (
 	MaxPayloadBytes = 6 << 20               // an event
-	MaxOutputBytes  = MaxPayloadBytes + 100 // what a function returns, unless it streams
+	MaxOutputBytes  = MaxPayloadBytes + 100 // an output, unless it is streamed
 )
 
-// Call is one invocation. The first group is set by who invokes, the second by who serves, before anything is written. It is not safe for
-// concurrent use, but for Log.
+// Call is one invocation. The caller sets the first group of fields. The service
+// sets the second, before it writes anything. Only Log is safe for concurrent use.
 type Call struct {
 	RequestID     string
 	FunctionARN   string
 	ClientContext string // JSON
 	TraceID       string
-	WantsLog      bool // take what the function prints into Log
+	WantsLog      bool // collect the function's output to the console in Log
 	Log           Tail
 
-	Taken   bool   // a function has served the request: what was written is its output
-	Failure string // "Unhandled" if the output tells of a failure, else empty
-	Late    *Error // the failure of a function that had begun to stream its output; set when that ends
+	Taken   bool   // a function served the request: the response body is its output
+	Failure string // "Unhandled" if the output is a failure, else empty
+	Late    *Error // failure after the function began to stream; set when the output ends
 }
 
-// Unhandled is the Failure of functions.
+// Unhandled is the value of Failure for function failures.
 const Unhandled = "Unhandled"
 
-// Error is how a function tells of a failure.
+// Error is a failure reported by a function.
 type Error struct {
 	Message string `json:"errorMessage"`
 	Type    string `json:"errorType"`
-	Raw     []byte `json:"-"` // as the function has told it; nil if it did not
+	Raw     []byte `json:"-"` // as the function sent it; nil for errors of the server
 }
 
-// Error gives type and message.
+// Error implements error.
 func (e *Error) Error() string { return e.Type + ": " + e.Message }
 
-// JSON is the error as the function has told it, or what we say of it.
+// JSON returns the error as the function sent it, or encodes it.
 func (e *Error) JSON() []byte {
 	if e.Raw != nil {
 		return e.Raw
@@ -66,16 +66,16 @@ func (e *Error) JSON() []byte {
 
 type key struct{}
 
-// With gives a context with the call.
+// With returns a context with the call.
 func With(ctx context.Context, c *Call) context.Context { return context.WithValue(ctx, key{}, c) }
 
-// From gives the call of a context, nil if it has none: the request is an ordinary one.
+// From returns the call of a context. It returns nil for an ordinary request, which has none.
 func From(ctx context.Context) *Call {
 	c, _ := ctx.Value(key{}).(*Call)
 	return c
 }
 
-// Tail keeps the end of what is written to it. The zero value is ready. It is safe for concurrent use.
+// Tail keeps the last TailBytes written to it. The zero value is ready to use. It is safe for concurrent use.
 type Tail struct {
 	mu   sync.Mutex
 	text []byte // guarded by mu
@@ -94,15 +94,15 @@ func (t *Tail) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Bytes gives what is kept.
+// Bytes returns a copy of the tail.
 func (t *Tail) Bytes() []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return append([]byte(nil), t.text...)
 }
 
-// ParseError reads what a function has told of its failure. What is no such object is told as it came, as a message; typeHint stands in
-// for a type that is not told.
+// ParseError parses the failure that a function reported. If raw is not an error object, it
+// becomes the message, truncated to TailBytes. typeHint is used if the error has no type.
 func ParseError(raw []byte, typeHint string) *Error {
 	e := &Error{}
 	if json.Unmarshal(raw, e) != nil || e.Message == "" && e.Type == "" {
@@ -118,13 +118,15 @@ func ParseError(raw []byte, typeHint string) *Error {
 	return e
 }
 
-// traceRoot is the beginning of every tracing header: a version, the time as eight hexadecimal digits and 96 random bits.
+// traceRoot is the beginning of every tracing header: a version,
+// the time as eight hexadecimal digits and 96 random bits.
 const traceRoot = "Root=1-"
 
-// maxTraceBytes is the longest tracing header that is passed on.
+// maxTraceBytes is the longest tracing header that is forwarded.
 const maxTraceBytes = 512
 
-// TraceID returns the tracing header of an invocation: the given one if it has a root, else a new one that is not sampled, as Lambda does.
+// TraceID returns the tracing header of an invocation: given, if it
+// has a root, else a new one that is not sampled, as Lambda does.
 func TraceID(given string, now time.Time) string {
 	if strings.Contains(given, traceRoot) && len(given) <= maxTraceBytes {
 		return given
@@ -134,7 +136,7 @@ func TraceID(given string, now time.Time) string {
 	return fmt.Sprintf("%s%08x-%x;Parent=%x;Sampled=0", traceRoot, uint32(now.Unix()), b[:12], b[12:])
 }
 
-// NewID gives the id of an invocation: a random UUID, version 4 of RFC 9562.
+// NewID returns a random id for an invocation: a UUID, version 4 of RFC 9562.
 func NewID() string {
 	var b [16]byte
 	rand.Read(b[:]) // never fails

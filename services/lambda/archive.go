@@ -19,7 +19,7 @@ import (
 	"github.com/vespo-dev/vespo/services/wasm"
 )
 
-// Bounds of a package of code, as Lambda has them.
+// Limits of a code package, the same as Lambda's.
 const (
 	maxPackageBytes  = 250 << 20 // unpacked
 	maxPackageFiles  = 10_000
@@ -27,11 +27,13 @@ const (
 	permissionsOfAll = 0o755
 )
 
-// entryName is the name of a file in an archive. Archives made on Windows separate directories by backslashes.
+// entryName returns the name of a file in an archive. Archives
+// made on Windows separate directories by backslashes.
 func entryName(f *zip.File) string { return strings.ReplaceAll(f.Name, `\`, "/") }
 
-// unpack fills a spec with what the archive holds: a module, which is a function if it is a command, or a program, which is put on disk.
-// What the spec has already, of the version that is replaced, stays where it means something to the new code.
+// unpack fills spec from the archive. It holds either a module, which becomes a
+// function if it is a command, or a program, which is written to disk. Settings
+// that spec has from the replaced version are kept if they apply to the new code.
 func (h *Handler) unpack(archive []byte, spec *services.Spec, s *settings) error {
 	files, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
 	if err != nil {
@@ -65,7 +67,7 @@ func (h *Handler) useModule(f *zip.File, spec *services.Spec, s *settings) (err 
 		return err
 	}
 	kinds := []string{wasm.FunctionKindName, wasm.KindName}
-	if spec.Kind == wasm.KindName { // a service stays one, also if its new module could be a function
+	if spec.Kind == wasm.KindName { // a service stays a service, even if its new module could be a function
 		slices.Reverse(kinds)
 	}
 	for _, kind := range kinds {
@@ -79,11 +81,11 @@ func (h *Handler) useModule(f *zip.File, spec *services.Spec, s *settings) (err 
 	}
 	spec.Kind = kinds[0]
 	s.apply(&spec.Options, spec.Kind)
-	return nil // what is wrong is told when it is deployed
+	return nil // the deployment reports the error
 }
 
-// useProgram puts the archive's files on disk, and makes the program the worker of the function. Whether programs may be started is asked
-// first.
+// useProgram writes the archive's files to disk and makes the program the
+// worker of the function. It first checks that programs may be started.
 func (h *Handler) useProgram(archive []byte, files *zip.Reader, program *zip.File, spec *services.Spec, s *settings) error {
 	if h.cfg.Directory == "" {
 		return invalid("this server has no place for programs")
@@ -93,14 +95,15 @@ func (h *Handler) useProgram(archive []byte, files *zip.Reader, program *zip.Fil
 	}
 	doc := function.Document{}
 	if old, err := function.Decode(spec.Module); err == nil && spec.Kind == function.KindName && old.Program() {
-		doc = old // processes, concurrency, arguments
+		doc = old // keep processes, concurrency and arguments
 	}
 	if s.MemorySize != nil {
 		doc.MemorySize = *s.MemorySize
 	}
 	spec.Kind, spec.Options.MemoryBytes = function.KindName, 0
 	s.apply(&spec.Options, spec.Kind)
-	// A program that is there for certain stands in: nothing is written for a caller who may not have it started.
+	// Validate with a program that certainly exists, so that
+	// a caller who may not start programs cannot write files.
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -119,7 +122,8 @@ func (h *Handler) useProgram(archive []byte, files *zip.Reader, program *zip.Fil
 	return nil
 }
 
-// checkScript refuses a script that no system starts, because its first line names an interpreter that ends in a carriage return.
+// checkScript rejects a script whose first line ends in CR
+// LF: no system finds an interpreter whose name ends in CR.
 func checkScript(program *zip.File) error {
 	from, err := program.Open()
 	if err != nil {
@@ -127,7 +131,7 @@ func checkScript(program *zip.File) error {
 	}
 	defer from.Close()
 	begin := make([]byte, 256)
-	n, _ := io.ReadFull(from, begin) // an error is found when the file is unpacked
+	n, _ := io.ReadFull(from, begin) // read errors are reported by the extraction
 	line, _, ended := bytes.Cut(begin[:n], []byte("\n"))
 	if ended && bytes.HasPrefix(line, []byte("#!")) && bytes.HasSuffix(line, []byte("\r")) {
 		return invalid("the first line of bootstrap ends in CR LF, so that its interpreter is not found: write it with LF line ends")
@@ -135,10 +139,10 @@ func checkScript(program *zip.File) error {
 	return nil
 }
 
-// extract puts an archive's files into a directory, which is there as a whole or not at all.
+// extract writes an archive's files into a directory. The directory appears complete or not at all.
 func extract(files *zip.Reader, directory string) error {
 	if _, err := os.Stat(directory); err == nil {
-		return nil // named by its content
+		return nil // its name is the digest of its content
 	}
 	if err := os.MkdirAll(filepath.Dir(directory), 0o700); err != nil {
 		return err
@@ -161,7 +165,8 @@ func extract(files *zip.Reader, directory string) error {
 	return nil
 }
 
-// extractInto writes the files. Links and paths that lead elsewhere are refused, and root would not follow them.
+// extractInto writes the files below root. Links and paths outside
+// of root are rejected, and os.Root would not follow them either.
 func extractInto(root *os.Root, files *zip.Reader) error {
 	if len(files.File) > maxPackageFiles {
 		return invalid("the archive holds more than %d files", maxPackageFiles)
@@ -195,7 +200,7 @@ func extractInto(root *os.Root, files *zip.Reader) error {
 	return nil
 }
 
-// readEntry reads a file of an archive, whatever the archive says of its size.
+// readEntry reads a file of an archive. The size that the archive declares is not trusted.
 func readEntry(f *zip.File, limitBytes int64) ([]byte, error) {
 	from, err := f.Open()
 	if err != nil {

@@ -14,23 +14,23 @@ import (
 	"github.com/vespo-dev/vespo/internal/regular"
 )
 
-// bookName is the file of the book in the handler's directory.
+// bookName is the name of the book's file in the handler's directory.
 const bookName = "functions.json"
 
-// record is what is kept of a function beside its service.
+// record is the state of a function that its service in the catalogue does not hold.
 type record struct {
 	Role        string            `json:"role,omitempty"`
 	Handler     string            `json:"handler,omitempty"`
 	Runtime     string            `json:"runtime,omitempty"`
 	Description string            `json:"description,omitempty"`
-	MemorySize  int               `json:"memory_size,omitempty"` // MiB; of programs, where it has no effect
+	MemorySize  int               `json:"memory_size,omitempty"` // MiB; for programs, where it has no effect
 	LastVersion int               `json:"last_version,omitempty"`
 	Aliases     map[string]*alias `json:"aliases,omitempty"`
 	Concurrency *int              `json:"concurrency,omitempty"`
 	URL         *functionURL      `json:"url,omitempty"`
 }
 
-// alias leads to a version, and perhaps with some weight to others.
+// alias refers to a version. Weights may send a share of the invocations to other versions.
 type alias struct {
 	Version     string             `json:"version"`
 	Weights     map[string]float64 `json:"weights,omitempty"`
@@ -38,24 +38,24 @@ type alias struct {
 	Revision    string             `json:"revision"`
 }
 
-// functionURL says that a function is called by HTTP.
+// functionURL records that the function has a URL.
 type functionURL struct {
 	Created  string `json:"created"`
 	Modified string `json:"modified"`
 }
 
-// book keeps the records on disk. It is safe for concurrent use.
+// book stores the records on disk. It is safe for concurrent use.
 type book struct {
-	directory string // immutable; empty: they are kept in memory alone
+	directory string // immutable; empty: in memory only
 
 	mu      sync.Mutex
-	records map[string]record // guarded by mu; values are not changed
+	records map[string]record // guarded by mu; values are never changed
 }
 
-// maxBookBytes bounds the book.
+// maxBookBytes bounds the file of the book.
 const maxBookBytes = 64 << 20
 
-// openBook reads the book, which may not be there yet.
+// openBook reads the book. A missing file is an empty book.
 func openBook(directory string) (*book, error) {
 	b := &book{directory: directory, records: make(map[string]record)}
 	if directory == "" {
@@ -74,19 +74,20 @@ func openBook(directory string) (*book, error) {
 	return b, nil
 }
 
-// get gives what is kept of a function. It must not be changed.
+// get returns the record of a function, which the caller must not change.
 func (b *book) get(name string) record {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.records[name]
 }
 
-// change changes what is kept of a function, on disk first. An error of f changes nothing.
+// change applies f to a copy of a function's record and writes the book
+// to disk before publishing it. If f or the write fails, nothing changes.
 func (b *book) change(name string, f func(*record) error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var own record
-	text, err := json.Marshal(b.records[name]) // a deep copy
+	text, err := json.Marshal(b.records[name]) // deep copy
 	if err == nil {
 		err = json.Unmarshal(text, &own)
 	}
@@ -106,8 +107,8 @@ func (b *book) change(name string, f func(*record) error) error {
 	return b.replaceLocked(next)
 }
 
-// forget drops what is kept of a function that is removed. A file that cannot be written keeps the record until the next change: the
-// removal has happened all the same.
+// forget drops the record of a removed function. If the file cannot be written, the
+// record stays on disk until the next change, as the function is already removed.
 func (b *book) forget(name string, log *slog.Logger) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -123,7 +124,7 @@ func (b *book) forget(name string, log *slog.Logger) {
 	}
 }
 
-// replaceLocked writes a new file in place of the old one, so that a crash leaves either.
+// replaceLocked replaces the file, so that a crash leaves either the old or the new one.
 func (b *book) replaceLocked(next map[string]record) error {
 	if b.directory != "" {
 		text, err := json.MarshalIndent(next, "", " ")
@@ -138,7 +139,7 @@ func (b *book) replaceLocked(next map[string]record) error {
 	return nil
 }
 
-// replaceFile puts a file with this content in place of the one that has the name.
+// replaceFile atomically replaces the named file.
 func replaceFile(directory, name string, text []byte) error {
 	temp := filepath.Join(directory, name+".new")
 	f, err := regular.OpenFile(temp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
@@ -156,6 +157,6 @@ func replaceFile(directory, name string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	_ = dir.Sync() // some systems cannot
+	_ = dir.Sync() // best effort: not every system can sync a directory
 	return dir.Close()
 }

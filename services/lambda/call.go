@@ -17,16 +17,16 @@ import (
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
-// outcome is what became of an invocation that a service has carried out.
+// outcome is the result of an invocation that the service carried out.
 type outcome struct {
 	output  []byte
 	failure string // "Unhandled", or empty if there is none
-	log     []byte // its end
+	log     []byte // tail of the log
 	held    int64  // bytes of the budget
 }
 
-// call invokes a service and waits for the whole of its output. An error means that the service has not carried it out. What outcome holds
-// has to be given back to the budget, also after an error.
+// call invokes a service and waits for its complete output. An error means that the service did not
+// carry out the invocation. The caller must return outcome.held to the budget, even after an error.
 func (h *Handler) call(ctx context.Context, t target, c *invocation.Call, payload []byte) (outcome, error) {
 	r, err := h.requestFor(ctx, t, c, payload)
 	if err != nil {
@@ -59,7 +59,7 @@ func (h *Handler) call(ctx context.Context, t target, c *invocation.Call, payloa
 	return o, nil
 }
 
-// functionOutcome is the outcome of a service that takes events.
+// functionOutcome completes the outcome of a function service.
 func (h *Handler) functionOutcome(o outcome, w *recorder.Recorder, c *invocation.Call, complete bool) (outcome, error) {
 	switch {
 	case w.Full:
@@ -75,12 +75,12 @@ func (h *Handler) functionOutcome(o outcome, w *recorder.Recorder, c *invocation
 	return o, nil
 }
 
-// recorder takes an output.
+// recorder returns a recorder for the output of t, charged to its budget.
 func (h *Handler) recorder(t target) *recorder.Recorder {
 	return recorder.New(h.budget.For(t.name), invocation.MaxOutputBytes)
 }
 
-// fail makes a failure of the function the outcome.
+// fail turns the outcome into a function failure.
 func (o *outcome) fail(e *invocation.Error) { o.output, o.failure = e.JSON(), invocation.Unhandled }
 
 func tooLong(c *invocation.Call) *invocation.Error {
@@ -92,7 +92,7 @@ func brokenOff() *invocation.Error {
 	return &invocation.Error{Type: "Runtime.TruncatedResponse", Message: "the answer of the service broke off"}
 }
 
-// requestFor gives the HTTP request by which the service is invoked.
+// requestFor returns the HTTP request that invokes the service.
 func (h *Handler) requestFor(ctx context.Context, t target, c *invocation.Call, payload []byte) (*http.Request, error) {
 	c.FunctionARN = t.arn
 	if !h.isFunction(t.kind) {
@@ -117,7 +117,8 @@ func (h *Handler) requestFor(ctx context.Context, t target, c *invocation.Call, 
 	return r, nil
 }
 
-// dispatch lets the service answer, between the lines of the log that Lambda writes. It reports false if the answer broke off.
+// dispatch serves the request and writes Lambda's START, END and REPORT
+// lines to the log. It reports false if the response was aborted.
 func (h *Handler) dispatch(t target, c *invocation.Call, w http.ResponseWriter, r *http.Request) (complete bool) {
 	begin := time.Now()
 	fmt.Fprintf(&c.Log, "START RequestId: %s Version: %s\n", c.RequestID, t.executed)
@@ -133,7 +134,7 @@ func (h *Handler) dispatch(t target, c *invocation.Call, w http.ResponseWriter, 
 	return true
 }
 
-// problemOf is the failure that the server has answered in place of the function.
+// problemOf returns the error for a response that the server wrote in place of the function.
 func problemOf(w *recorder.Recorder) error {
 	var p problem.Problem
 	var told struct {

@@ -10,7 +10,7 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/arn"
 )
 
-// codeRequest is what requests say of code. Sources that cannot be had are refused by name.
+// codeRequest is the part of a request that specifies code. Unsupported sources are rejected by name.
 type codeRequest struct {
 	ZipFile                                    []byte
 	S3Bucket, S3Key, S3ObjectVersion, ImageUri string
@@ -83,7 +83,7 @@ func (h *Handler) createFunction(w http.ResponseWriter, r *request) error {
 	return h.answerConfiguration(w, http.StatusCreated, ref.Name, spec.Prefix)
 }
 
-// partly tells, of the error of the second half of an operation, what the first half has done.
+// partly adds the completed half of an operation to the error of the other half.
 func partly(done string, err error) error {
 	if err == nil {
 		return nil
@@ -93,7 +93,7 @@ func partly(done string, err error) error {
 	return &f
 }
 
-// firstError gives the first of errs that is one.
+// firstError returns the first error that is not nil.
 func firstError(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
@@ -116,7 +116,7 @@ func (h *Handler) updateCode(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	current := e.Service.Current
-	spec := services.Spec{Prefix: e.Service.Prefix, Kind: current.Kind, Options: current.Options} // middleware is one of the options
+	spec := services.Spec{Prefix: e.Service.Prefix, Kind: current.Kind, Options: current.Options} // options include the middleware
 	if current.Kind == function.KindName {
 		if spec, err = h.specOf(r.Context(), e); err != nil {
 			return err

@@ -37,7 +37,7 @@ func packed(t testing.TB, files map[string]string) []byte {
 
 func managing(c *Config) { c.Manage = true }
 
-// send makes a request with a body in JSON, and requires a status.
+// send makes a request with body as JSON and requires a status.
 func (a *api) send(method, path string, body any, status int) string {
 	a.t.Helper()
 	text, err := json.Marshal(body)
@@ -72,7 +72,7 @@ func program(name string, archive []byte) createRequest {
 	return r
 }
 
-// TestUpdateCodeKeeps: new code for a program changes nothing else of it.
+// TestUpdateCodeKeeps checks that new code for a program changes no other setting.
 func TestUpdateCodeKeeps(t *testing.T) {
 	a := newAPI(t, managing)
 	self, err := os.Executable()
@@ -92,7 +92,7 @@ func TestUpdateCodeKeeps(t *testing.T) {
 	require.True(t, e.Service.Current.Options.Equal(options))
 }
 
-// TestArchivesOfWindows have backslashes between directories, and no permissions.
+// TestArchivesOfWindows checks archives with backslashes between directories and without permissions.
 func TestArchivesOfWindows(t *testing.T) {
 	a := newAPI(t, managing)
 	a.send("POST", functions, program("win", packed(t, map[string]string{"bootstrap": "#!/bin/sh\n", `lib\sub\a.txt`: "a", `empty\`: ""})), 201)
@@ -113,7 +113,7 @@ func TestArchivesOfWindows(t *testing.T) {
 	require.Contains(t, answer, `"MemorySize":333`, "a byte order mark is no part of the JSON")
 }
 
-// TestChangesHappenOrNot: an answer that tells of a failure means that nothing has changed.
+// TestChangesHappenOrNot checks that a failed change changes nothing.
 func TestChangesHappenOrNot(t *testing.T) {
 	a := newAPI(t, managing)
 	a.send("POST", functions, program("prog", packed(t, map[string]string{"bootstrap": "#!/bin/sh\n"})), 201)
@@ -127,7 +127,7 @@ func TestChangesHappenOrNot(t *testing.T) {
 	require.Equal(t, "first", a.handler.book.get("prog").Description, "the deploy was refused")
 	require.Equal(t, before, generation())
 
-	block := filepath.Join(a.dir, bookName+".new") // a directory is in the way of the file
+	block := filepath.Join(a.dir, bookName+".new") // a directory blocks the name of the temporary file
 	require.NoError(t, os.Mkdir(block, 0o700))
 	a.send("PUT", functions+"/prog/configuration", map[string]any{"Description": "third", "Timeout": 3}, 500)
 	require.Equal(t, "first", a.handler.book.get("prog").Description)
@@ -139,7 +139,7 @@ func TestChangesHappenOrNot(t *testing.T) {
 	require.Equal(t, record{}, a.handler.book.get("prog"), "the removal has happened, and is told so")
 }
 
-// TestRefusedAlias: a refused change of an alias leaves it as it was, also for those who read it meanwhile.
+// TestRefusedAlias checks that a rejected change leaves an alias unchanged, also for concurrent readers.
 func TestRefusedAlias(t *testing.T) {
 	a := newAPI(t, managing)
 	a.send("POST", functions+"/fn/aliases", map[string]any{"Name": "prod", "FunctionVersion": "$LATEST"}, 201)
@@ -164,7 +164,7 @@ func TestRefusedAlias(t *testing.T) {
 	require.Equal(t, "changed", a.handler.book.get("fn").Aliases["prod"].Description)
 }
 
-// TestCollect deletes programs that no version needs, the second time that it finds them so.
+// TestCollect checks that the second collection that finds a program unused deletes it.
 func TestCollect(t *testing.T) {
 	a := newAPI(t, managing)
 	exists := func() (names []string) {

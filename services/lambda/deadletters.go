@@ -8,11 +8,11 @@ import (
 	"github.com/vespo-dev/vespo/internal/regular"
 )
 
-// maxDeadLetterBytes is how large the file of dead letters may become before it is set aside.
+// maxDeadLetterBytes is the size at which the dead letter file is rotated.
 const maxDeadLetterBytes = 64 << 20
 
-// DeadLetters is a file that takes lines, and is set aside as NAME.1, in place of an earlier one, when it has become too large. It is not
-// safe for concurrent use.
+// DeadLetters is a file of lines. When it would exceed its maximum size, it is
+// renamed to NAME.1, replacing an earlier one. It is not safe for concurrent use.
 type DeadLetters struct {
 	name      string
 	file      *os.File
@@ -20,7 +20,8 @@ type DeadLetters struct {
 	maxBytes  int64
 }
 
-// OpenDeadLetters opens the file, or makes one that only its owner can read: events may hold secrets.
+// OpenDeadLetters opens the file, creating it if necessary. Only
+// its owner can read a new file, because events may hold secrets.
 func OpenDeadLetters(name string) (*DeadLetters, error) {
 	d := &DeadLetters{name: name, maxBytes: maxDeadLetterBytes}
 	return d, d.open()
@@ -39,7 +40,7 @@ func (d *DeadLetters) open() error {
 	return nil
 }
 
-// Write takes one line.
+// Write appends one line.
 func (d *DeadLetters) Write(line []byte) (int, error) {
 	if d.sizeBytes > 0 && d.sizeBytes+int64(len(line)) > d.maxBytes {
 		if err := errors.Join(d.file.Close(), os.Rename(d.name, d.name+".1"), d.open()); err != nil {

@@ -1,27 +1,32 @@
-// Package lambda answers the Invoke API of AWS Lambda, so that clients made with Amazon's SDKs can invoke the services of this server.
+// Package lambda implements the Invoke API of AWS Lambda, so that
+// clients built with Amazon's SDKs can invoke services of this server.
 //
 //	POST /2015-03-31/functions/{function}/invocations                           RequestResponse, Event, DryRun
 //	POST /2021-11-15/functions/{function}/response-streaming-invocations        the output as an event stream
-//	POST /2014-11-13/functions/{function}/invoke-async                          the forerunner of Event
+//	POST /2014-11-13/functions/{function}/invoke-async                          the predecessor of Event
 //
-// A service that is a function gets the event as it is. One of another kind gets the HTTP request that the event, in the payload format 2.0,
-// stands for, and its answer becomes the output, in the same format. Both go through the router: admission, limits and the access record are
-// those of any request.
+// A function service receives the event unchanged. For any other service, the event must
+// be an HTTP event in payload format 2.0. The service receives the HTTP request it
+// describes, and its response is returned as the output in the same format. Both go
+// through the router, so admission, limits and the access record apply as to any request.
 //
-// The operations on functions, with versions and aliases, are mapped to the catalogue of services (manage.go). What it has no place for is kept in
-// a file, the book.
+// Function management, including versions and aliases, maps to the catalogue of services
+// (manage.go). State that the catalogue has no field for is kept in a file, the book.
 //
-// # Who may invoke
+// # Authorization
 //
-// Changes need Config.Manage. With Config.Keys, whoever signs with one of them (package sigv4). Without, processes of this machine, as for management.
+// With Config.Keys, a request must be signed with one of them (package sigv4).
+// Without keys, only processes of this machine are accepted, as for the
+// management API. Operations that change functions also need Config.Manage.
 //
 // # Events
 //
-// An invocation of the type Event is acknowledged when it is queued. The queue is in memory, bounded in number and in bytes. What fails is
-// tried again, Config.Retries says when; what has failed in the end, or was still queued at the end of the server, is written to
-// Config.DeadLetters.
+// An invocation of type Event is acknowledged once it is queued. The queue is in memory, bounded
+// in number and in bytes. Failed events are retried after the delays in Config.Retries. Events
+// that still fail, and events still queued at shutdown, are written to Config.DeadLetters.
 //
 // # Concurrency
 //
-// A Handler has no lock of its own; those of its parts are never taken one within the other. [Handler.Run] owns the goroutines that carry out queued events, and waits for them.
+// A Handler has no lock of its own. The locks of its parts are never nested.
+// [Handler.Run] owns the goroutines that process queued events, and waits for them.
 package lambda

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// head sends the head of a request, and none of the body that it announces.
+// head sends the head of a request, without the body that it announces.
 func (a *api) head(line string, bytes int, headers ...string) net.Conn {
 	a.t.Helper()
 	c, err := net.Dial("tcp", a.Listener.Addr().String())
@@ -29,7 +29,7 @@ func (a *api) head(line string, bytes int, headers ...string) net.Conn {
 	return c
 }
 
-// TestRefusedWithoutBody: what can be refused by its head is, and no byte is held for it.
+// TestRefusedWithoutBody checks that requests are rejected from their head if possible, and hold no memory.
 func TestRefusedWithoutBody(t *testing.T) {
 	keys := func(c *Config) { c.Keys, c.Manage = map[string]string{"ID": "a long enough secret"}, true }
 	now := time.Now().UTC()
@@ -75,7 +75,8 @@ func TestRefusedWithoutBody(t *testing.T) {
 	}
 }
 
-// TestHeldBySlowBodies: bodies that do not arrive hold what has arrived, and leave room for others, also to the same function.
+// TestHeldBySlowBodies checks that incomplete bodies hold only the received
+// bytes and leave room for other requests, also to the same function.
 func TestHeldBySlowBodies(t *testing.T) {
 	a := newAPI(t, func(c *Config) { c.HeldBytes = 1 << 20 })
 	var slow []net.Conn

@@ -15,35 +15,36 @@ import (
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
-// maxEventBytes is the longest payload of an Event.
+// maxEventBytes bounds the payload of an Event.
 const maxEventBytes = 1 << 20
 
-// maxThrottles is how often an event is tried again that the server had no capacity for; the pauses double, from a second to a minute.
+// maxThrottles is the number of retries of an event for lack
+// of capacity. The delay doubles from one second to a minute.
 const maxThrottles = 20
 
-// maxPause is the longest pause before an event is tried again.
+// maxPause is the longest delay before such a retry.
 const maxPause = time.Minute
 
-// stopped is the condition of events that were queued when the server stopped.
+// stopped is the condition of events that were still queued at shutdown.
 const stopped = "ServerStopped"
 
-// event is an invocation that nobody waits for.
+// event is an asynchronous invocation.
 type event struct {
 	target    target
 	call      *invocation.Call
 	payload   []byte
-	attempts  int // that the function has failed
-	throttles int // that there was no capacity
+	attempts  int // failed by the function
+	throttles int // refused for lack of capacity
 }
 
 // events is the queue of events. It is safe for concurrent use.
 type events struct {
 	cfg    *Config
-	bytes  *budget.Budget // of queued payloads
+	bytes  *budget.Budget // for queued payloads
 	queue  chan *event
-	places chan struct{} // one for each event from being accepted to its end: those that wait to be tried again too
+	places chan struct{} // one for each accepted event until it is done, including those waiting for a retry
 
-	mu   sync.Mutex // guards the dead letters, so that lines stay whole
+	mu   sync.Mutex // also serialises writes of dead letters, so that lines stay whole
 	over bool       // guarded by mu
 }
 
@@ -51,7 +52,7 @@ func newEvents(cfg *Config) *events {
 	return &events{cfg: cfg, bytes: budget.New(cfg.EventBytes), queue: make(chan *event, cfg.Events), places: make(chan struct{}, cfg.Events)}
 }
 
-// enqueue accepts an event, or refuses it.
+// enqueue validates an event and queues it.
 func (h *Handler) enqueue(t target, c *invocation.Call, payload []byte) error {
 	if len(payload) > maxEventBytes {
 		return tooLarge(maxEventBytes)
@@ -59,7 +60,7 @@ func (h *Handler) enqueue(t target, c *invocation.Call, payload []byte) error {
 	if _, err := h.requestFor(context.Background(), t, c, payload); err != nil {
 		return err
 	}
-	e := &event{target: t, call: c, payload: bytes.Clone(payload)} // what it was read into is larger
+	e := &event{target: t, call: c, payload: bytes.Clone(payload)} // clone, as the read buffer is larger
 	return h.events.accept(e)
 }
 
@@ -79,17 +80,17 @@ func (q *events) accept(e *event) error {
 		q.bytes.For(e.target.name).Give(int64(len(e.payload)))
 		return full
 	}
-	q.queue <- e // has as much room as there are places
+	q.queue <- e // never blocks: it has the capacity of places
 	return nil
 }
 
-// done ends an event.
+// done releases the resources of an event.
 func (q *events) done(e *event) {
 	q.bytes.For(e.target.name).Give(int64(len(e.payload)))
 	<-q.places
 }
 
-// run carries out events until ctx ends.
+// run processes events until ctx is done.
 func (q *events) run(ctx context.Context, carryOut func(context.Context, *event) (retry time.Duration, final error)) {
 	var workers sync.WaitGroup
 	for range q.cfg.Parallel {
@@ -99,7 +100,7 @@ func (q *events) run(ctx context.Context, carryOut func(context.Context, *event)
 				case <-ctx.Done():
 					return
 				case e := <-q.queue:
-					if ctx.Err() != nil { // either case may be chosen
+					if ctx.Err() != nil { // select may have chosen either case
 						q.bury(e, stopped, nil)
 						return
 					}
@@ -118,9 +119,9 @@ func (q *events) run(ctx context.Context, carryOut func(context.Context, *event)
 	}
 }
 
-// attempt carries out an event once, and sees to what comes then.
+// attempt processes an event once, then finishes it, buries it or schedules a retry.
 func (q *events) attempt(ctx context.Context, owned *sync.WaitGroup, e *event, carryOut func(context.Context, *event) (time.Duration, error)) {
-	retry, final := carryOut(context.WithoutCancel(ctx), e) // what has begun ends with the service, at the latest
+	retry, final := carryOut(context.WithoutCancel(ctx), e) // a running invocation is bounded by the service, not by ctx
 	switch {
 	case final != nil:
 		q.bury(e, "RetriesExhausted", final)
@@ -131,7 +132,8 @@ func (q *events) attempt(ctx context.Context, owned *sync.WaitGroup, e *event, c
 	}
 }
 
-// later queues an event again after a pause. At the end of the server, it goes to the dead letters.
+// later queues an event again after pause. At shutdown it does
+// so at once, and run writes the event to the dead letters.
 func (q *events) later(ctx context.Context, pause time.Duration, e *event) {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
@@ -139,10 +141,11 @@ func (q *events) later(ctx context.Context, pause time.Duration, e *event) {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	q.queue <- e // its place was kept
+	q.queue <- e // never blocks: the event still holds its place
 }
 
-// carryOut invokes a service with an event. retry is when to try again, 0 for never; final is why there is no sense in that.
+// carryOut invokes a service with an event. It returns the delay before
+// the next attempt (0: done), or the final error once no retry can help.
 func (h *Handler) carryOut(ctx context.Context, e *event) (retry time.Duration, final error) {
 	call := &invocation.Call{RequestID: e.call.RequestID, TraceID: e.call.TraceID, ClientContext: e.call.ClientContext}
 	o, err := h.call(ctx, e.target, call, e.payload)
@@ -167,7 +170,7 @@ func (h *Handler) carryOut(ctx context.Context, e *event) (retry time.Duration, 
 	return pause/2 + rand.N(pause/2+1), nil
 }
 
-// letter is the form of a dead letter: that of the records which Lambda sends to the destination for failed events.
+// letter is a dead letter, in the form of the records that Lambda sends to the destination for failed events.
 type letter struct {
 	Version        string          `json:"version"`
 	Timestamp      string          `json:"timestamp"`
@@ -183,7 +186,7 @@ type letterContext struct {
 	InvokeCount int    `json:"approximateInvokeCount"`
 }
 
-// bury writes an event to the dead letters, and ends it.
+// bury writes an event to the dead letters and releases it.
 func (q *events) bury(e *event, condition string, cause error) {
 	defer q.done(e)
 	l := letter{Version: "1.0", Timestamp: time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), RequestPayload: e.payload,

@@ -22,7 +22,7 @@ func newEvent(id, payload string) *event {
 	return &event{target: target{arn: "arn"}, call: &invocation.Call{RequestID: id}, payload: []byte(payload)}
 }
 
-// requireEmpty checks that nothing is held for events any more.
+// requireEmpty checks that events hold no resources any more.
 func (q *events) requireEmpty(t *testing.T) {
 	t.Helper()
 	require.Empty(t, q.places)
@@ -76,7 +76,7 @@ func TestEventsAreRetriedAndBuried(t *testing.T) {
 	})
 }
 
-// TestEventsAtTheEnd: what is queued or waits to be tried again when the server stops is not lost without a word.
+// TestEventsAtTheEnd checks that events that are queued or wait for a retry at shutdown become dead letters.
 func TestEventsAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var letters bytes.Buffer

@@ -12,19 +12,19 @@ import (
 	"github.com/vespo-dev/vespo/services/lambda/sigv4"
 )
 
-// failure is an error in the form of Lambda's API: its type is what clients match.
+// failure is an error in the form of Lambda's API. Clients match its type.
 type failure struct {
 	status     int
 	errorType  string
 	message    string
-	reason     string        // of a refusal for want of capacity
-	retryAfter time.Duration // 0: not said
+	reason     string        // set if capacity is exhausted
+	retryAfter time.Duration // 0: none
 	cause      error         // for the log
 }
 
 func (f *failure) Error() string { return f.errorType + ": " + f.message }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (f *failure) Unwrap() error { return f.cause }
 
 func fail(status int, errorType, format string, args ...any) *failure {
@@ -53,7 +53,7 @@ func busy(reason, message string) *failure {
 	return f
 }
 
-// failureOf is the one table from errors to what clients are told.
+// failureOf maps every error to the client's answer.
 func failureOf(err error) *failure {
 	var own *failure
 	var p *problem.Problem
@@ -76,7 +76,7 @@ func failureOf(err error) *failure {
 	return f
 }
 
-// ofProblem tells a problem of the server in Lambda's words.
+// ofProblem maps a problem of the server to Lambda's error types.
 func ofProblem(p *problem.Problem) *failure {
 	message := p.Detail
 	for _, v := range p.Violations {
@@ -104,7 +104,7 @@ func ofProblem(p *problem.Problem) *failure {
 	return f
 }
 
-// answer sends the failure.
+// answer writes the failure as a response.
 func (f *failure) answer(w http.ResponseWriter) {
 	side := "User"
 	if f.status >= http.StatusInternalServerError {

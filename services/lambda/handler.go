@@ -25,7 +25,7 @@ import (
 	"github.com/vespo-dev/vespo/services/lambda/sigv4"
 )
 
-// Catalogue knows the services, and changes them: *deploy.Deployer.
+// Catalogue lists and changes the services. *deploy.Deployer implements it.
 type Catalogue interface {
 	Ready() bool
 	List() []deploy.Entry
@@ -35,33 +35,33 @@ type Catalogue interface {
 	Remove(context.Context, registry.Prefix) error
 }
 
-// Dispatcher serves a request by the service with this prefix alone: *router.Router.
+// Dispatcher serves a request with the service at prefix, without routing. *router.Router implements it.
 type Dispatcher interface {
 	ServeService(prefix router.Prefix, w http.ResponseWriter, r *http.Request)
 }
 
-// Config is what a Handler is made of. A zero field takes its default.
+// Config configures a Handler. Zero fields take their defaults.
 type Config struct {
 	Catalogue  Catalogue         // required
 	Dispatcher Dispatcher        // required
-	Keys       map[string]string // secrets by access key id; none: only this machine invokes
-	Functions  []string          // kinds of services that take events as they are; default those of package function
+	Keys       map[string]string // secrets by access key id; empty: only this machine may invoke
+	Functions  []string          // kinds of services that take events unchanged; default: that of package function
 
-	// Manage lets those who may invoke also add, change and remove functions.
+	// Manage allows callers to add, change and remove functions as well.
 	Manage bool
-	// Blob reads what a version of a service is made of; needed to manage.
+	// Blob reads the module or document of a version; required to manage.
 	Blob func(ctx context.Context, digest registry.Digest) ([]byte, error)
-	// Directory is where the handler keeps what the catalogue has no place for, and the programs of functions; needed to manage.
+	// Directory holds the book and the unpacked programs of functions; required to manage.
 	Directory string
-	Timeout   time.Duration // of a function that asks for none; default 10 s
-	URL       func() string // of the public listener; default: not known
+	Timeout   time.Duration // of functions without one; default 10 s
+	URL       func() string // of the public listener; default: unknown
 
-	HeldBytes   int64           // payloads and outputs that are held at a time; default 256 MiB
-	Events      int             // queued at a time; default 1000
-	EventBytes  int64           // of their payloads together; default 64 MiB
-	Parallel    int             // events carried out at a time; default 8
-	Retries     []time.Duration // pauses before a failed event is tried again; default 1 s and 2 s
-	DeadLetters io.Writer       // takes one line of JSON for each event that has failed; default: nowhere
+	HeldBytes   int64           // payloads and outputs in memory at a time; default 256 MiB
+	Events      int             // events queued at a time; default 1000
+	EventBytes  int64           // payloads of queued events in total; default 64 MiB
+	Parallel    int             // events processed at a time; default 8
+	Retries     []time.Duration // delays before each retry of a failed event; default 1 s and 2 s
+	DeadLetters io.Writer       // receives a line of JSON for each event that is given up; default: discard
 	Log         *slog.Logger    // default: discard
 }
 
@@ -99,10 +99,10 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Handler answers the Invoke API. Make it with New. It is safe for concurrent use.
+// Handler serves the Invoke API. Create it with New. It is safe for concurrent use.
 type Handler struct {
 	cfg      Config          // immutable
-	verifier *sigv4.Verifier // immutable; nil where there are no keys
+	verifier *sigv4.Verifier // immutable; nil without keys
 	guard    *access.Guard   // immutable
 	mux      *http.ServeMux  // immutable
 	budget   *budget.Budget  // immutable; for payloads and outputs
@@ -112,7 +112,7 @@ type Handler struct {
 	packages *packages       // immutable
 }
 
-// New makes a handler. It starts no goroutine: see Run. The error is about what the Directory holds.
+// New returns a handler. It starts no goroutine: see Run. It fails if the book in Directory cannot be read.
 func New(cfg Config) (*Handler, error) {
 	cfg = cfg.withDefaults()
 	if cfg.Directory != "" {
@@ -136,21 +136,21 @@ func New(cfg Config) (*Handler, error) {
 	return h, nil
 }
 
-// request is a request of the API whose body was read and whose sender is known.
+// request is an API request. Its body is empty until serve has read it.
 type request struct {
 	*http.Request
 	id   string
 	body []byte
 }
 
-// endpoint answers a request; its error is answered by the caller.
+// endpoint answers a request. The caller answers with the returned error.
 type endpoint func(w http.ResponseWriter, r *request) error
 
-// operation is how a kind of request is answered.
+// operation describes how one kind of request is handled.
 type operation struct {
 	serve      endpoint
 	limitBytes int64                  // of the body
-	early      func(r *request) error // checked before the body is read; nil: nothing
+	early      func(r *request) error // checked before the body is read; may be nil
 }
 
 func (h *Handler) routes() {
@@ -173,7 +173,6 @@ func (h *Handler) routes() {
 	h.managementRoutes()
 }
 
-// handle serves a pattern by an operation.
 func (h *Handler) handle(pattern string, o operation) {
 	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, o) })
 }
@@ -181,15 +180,16 @@ func (h *Handler) handle(pattern string, o operation) {
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
-// dropTimeout is how long a body is read that is not wanted, for clients that send all of it before they read the answer.
+// dropTimeout bounds reading a body that is discarded, for
+// clients that send all of it before they read the response.
 const dropTimeout = 2 * time.Second
 
-// serve answers a request: what can be refused without its body is, the body is read, the sender is known for certain, and o answers. It answers what o leaves
-// unanswered.
+// serve handles a request. It rejects as much as it can before the body, then reads the
+// body, verifies the signature and calls o. It answers the request if any of these fails.
 func (h *Handler) serve(w http.ResponseWriter, in *http.Request, o operation) {
 	r := &request{Request: in, id: invocation.NewID()}
 	w.Header().Set("X-Amzn-Requestid", r.id)
-	rc := http.NewResponseController(w) // errors: a connection without deadlines has no need of them
+	rc := http.NewResponseController(w) // errors are ignored: a connection without deadlines needs none
 	err := h.precheck(r, o)
 	if err == nil {
 		account := h.budget.For(h.accountOf(r))
@@ -224,8 +224,8 @@ func (h *Handler) serve(w http.ResponseWriter, in *http.Request, o operation) {
 	f.answer(w)
 }
 
-// precheck refuses what can be refused without the body, so that no memory is held for it. Whether a function exists is told at this point
-// only to a sender who is known for certain.
+// precheck rejects requests without reading the body, so that no memory is held for them.
+// Whether a function exists is revealed only to a caller whose signature was verified.
 func (h *Handler) precheck(r *request, o operation) (err error) {
 	known := true
 	if h.verifier != nil {
@@ -244,16 +244,17 @@ func (h *Handler) precheck(r *request, o operation) (err error) {
 	return nil
 }
 
-// verify checks the signature with the body.
+// verify checks the signature including the body.
 func (h *Handler) verify(r *request) error {
 	if h.verifier == nil {
-		return nil // the guard needs no body
+		return nil // the guard does not need the body
 	}
 	_, err := h.verifier.Verify(r.Request, r.body, time.Now())
 	return err
 }
 
-// accountOf returns who is charged for a body: the function of the request, whether it exists or not, or the management of functions.
+// accountOf returns the budget account of a request: the function
+// it names, whether that exists or not, or "" for management.
 func (h *Handler) accountOf(r *request) string {
 	if ref, err := arn.Parse(r.PathValue("function")); err == nil {
 		return ref.Name
@@ -261,11 +262,11 @@ func (h *Handler) accountOf(r *request) string {
 	return ""
 }
 
-// isFunction tells whether a kind of services takes events as they are.
+// isFunction reports whether services of this kind take events unchanged.
 func (h *Handler) isFunction(kind string) bool { return slices.Contains(h.cfg.Functions, kind) }
 
-// Run carries out queued events until ctx ends, then writes those that are left to the dead letters. Meanwhile it deletes the packages that
-// no version needs any more.
+// Run processes queued events until ctx is done, then writes the remaining ones to
+// the dead letters. It also deletes the packages that no version needs any more.
 func (h *Handler) Run(ctx context.Context) {
 	var collecting sync.WaitGroup
 	collecting.Go(func() { h.collect(ctx) })

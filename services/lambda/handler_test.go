@@ -28,7 +28,8 @@ import (
 	"github.com/vespo-dev/vespo/services/static"
 )
 
-// api is a server of the Lambda API, with a catalogue in which there are the function fn, whose worker echoes, and the files of site.
+// api is a server of the Lambda API. Its catalogue has the
+// function fn, whose worker echoes, and the static service site.
 type api struct {
 	*httptest.Server
 	deployer *deploy.Deployer
@@ -90,7 +91,8 @@ func newAPI(t *testing.T, change func(*Config)) *api {
 	return a
 }
 
-// echo is a worker that returns events as they are, and fails for the event "fail". It ends when its endpoint does.
+// echo is a worker that returns events unchanged, and fails
+// for the event "fail". It ends when its endpoint closes.
 func echo(addr string) {
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()

@@ -10,17 +10,17 @@ import (
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
-// The types of invocations.
+// Invocation types.
 const (
 	typeSync   = "RequestResponse"
 	typeEvent  = "Event"
 	typeDryRun = "DryRun"
 )
 
-// maxContextBytes bounds the client context, base64 included.
+// maxContextBytes bounds the client context in base64.
 const maxContextBytes = 3583
 
-// newCall reads what a request says about the invocation beside its payload.
+// newCall reads the invocation from the headers of a request.
 func newCall(r *request) (*invocation.Call, error) {
 	c := &invocation.Call{RequestID: r.id, TraceID: invocation.TraceID(r.Header.Get("X-Amzn-Trace-Id"), time.Now())}
 	encoded := r.Header.Get("X-Amz-Client-Context")
@@ -29,7 +29,7 @@ func newCall(r *request) (*invocation.Call, error) {
 		return nil, unusable("Client context must be a valid Base64-encoded JSON object of at most %d bytes.", maxContextBytes)
 	}
 	if len(text) > 0 {
-		var compact any // headers cannot hold line breaks
+		var compact any // compacted, as header values may not hold line breaks
 		_ = json.Unmarshal(text, &compact)
 		if text, err = json.Marshal(compact); err != nil {
 			return nil, err
@@ -39,7 +39,7 @@ func newCall(r *request) (*invocation.Call, error) {
 	return c, nil
 }
 
-// wantsLog tells whether the end of the log is asked for.
+// wantsLog reports whether the client asks for the tail of the log.
 func wantsLog(r *request) (bool, error) {
 	switch kind := r.Header.Get("X-Amz-Log-Type"); kind {
 	case "", "None":
@@ -103,7 +103,7 @@ func (h *Handler) invokeSync(w http.ResponseWriter, r *request, t target, c *inv
 	return gone(err)
 }
 
-// gone is for a client that takes the answer no more: nobody is left to be told.
+// gone discards a write error: the client has disconnected and cannot be told.
 func gone(error) error { return nil }
 
 func (h *Handler) invokeAsync(w http.ResponseWriter, r *request) error {

@@ -9,16 +9,17 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/arn"
 )
 
-// maxConcurrency is the highest concurrency that can be reserved.
+// maxConcurrency is the highest reserved concurrency.
 const maxConcurrency = 100_000
 
-// running counts the invocations of functions that have a concurrency of their own. It is safe for concurrent use.
+// running counts the running invocations of each function. It is safe for concurrent use.
 type running struct {
 	mu     sync.Mutex
-	counts map[string]int // guarded by mu; by name
+	counts map[string]int // guarded by mu; by function name
 }
 
-// begin counts an invocation in, unless that were more than limit; nil is none.
+// begin counts a new invocation. It returns an error if the function already runs limit
+// invocations (nil: no limit). The caller must call end once the invocation is over.
 func (c *running) begin(name string, limit *int) (end func(), err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -80,7 +81,7 @@ func (h *Handler) deleteConcurrency(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
-// createURL notes that the function is called by HTTP. It is anyway, like every service.
+// createURL records that the function has a URL. Functions are reachable by HTTP with or without it.
 func (h *Handler) createURL(w http.ResponseWriter, r *request) error {
 	name, _, err := h.named(r)
 	if err != nil {

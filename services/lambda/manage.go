@@ -23,13 +23,13 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/arn"
 )
 
-// maxCodeBytes bounds a request that brings code: 50 MiB in base64, and the rest.
+// maxCodeBytes bounds the body of a request with code: 50 MiB in base64, and the other fields.
 const maxCodeBytes = 72 << 20
 
-// maxSettingsBytes bounds a request of management that brings no code.
+// maxSettingsBytes bounds the body of a management request without code.
 const maxSettingsBytes = 256 << 10
 
-// managementRoutes adds the operations on functions that this server knows. Those that change something need Config.Manage.
+// managementRoutes registers the supported operations on functions. Changes need Config.Manage.
 func (h *Handler) managementRoutes() {
 	const functions = "/2015-03-31/functions"
 	for pattern, e := range map[string]endpoint{
@@ -67,7 +67,8 @@ func (h *Handler) managementRoutes() {
 	}
 }
 
-// mayChange refuses a change of a function, unless it is allowed and the function exists, if the request names one.
+// mayChange returns an error unless functions may be changed
+// and the function that the request names, if any, exists.
 func (h *Handler) mayChange(r *request) error {
 	if !h.cfg.Manage {
 		return fail(http.StatusForbidden, "AccessDeniedException", "functions cannot be changed by this API: the server has to be started with --lambda-manage")
@@ -83,7 +84,7 @@ func (h *Handler) mayChange(r *request) error {
 	return err
 }
 
-// changing is an endpoint for those who may change functions.
+// changing wraps e with the check of mayChange.
 func (h *Handler) changing(e endpoint) endpoint {
 	return func(w http.ResponseWriter, r *request) error {
 		if err := h.mayChange(r); err != nil {
@@ -93,7 +94,7 @@ func (h *Handler) changing(e endpoint) endpoint {
 	}
 }
 
-// configuration is how Lambda describes a version of a function.
+// configuration is Lambda's description of a function version.
 type configuration struct {
 	FunctionName, FunctionArn, Version, RevisionId string
 	Runtime, Role, Handler, Description            string `json:",omitempty"`
@@ -106,7 +107,7 @@ type configuration struct {
 	Architectures                                  []string
 }
 
-// describe gives the configuration of the function that a service is; version is "$LATEST" or a number.
+// describe returns the configuration of a function service. version is "$LATEST" or a number.
 func (h *Handler) describe(e deploy.Entry, name, version string) configuration {
 	current, kept := e.Service.Current, h.book.get(name)
 	timeout := current.Options.Timeout
@@ -139,20 +140,21 @@ func architecture() string {
 	return "x86_64"
 }
 
-// codeHash is a digest as Lambda writes it.
+// codeHash returns a digest in Lambda's form, base64.
 func codeHash(d registry.Digest) string {
-	raw, _ := hex.DecodeString(d.Hex()) // a digest is hexadecimal
+	raw, _ := hex.DecodeString(d.Hex()) // a digest is always hexadecimal
 	return base64.StdEncoding.EncodeToString(raw)
 }
 
-// revisionOf changes with every change of a service. It has the form of a UUID.
+// revisionOf returns a revision id, which changes with
+// every change of the service. It has the form of a UUID.
 func revisionOf(s registry.Service) string {
 	sum := sha256.Sum256([]byte(string(s.Prefix) + "\x00" + strconv.FormatUint(uint64(s.Current.Generation), 10)))
 	x := hex.EncodeToString(sum[:16])
 	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
 }
 
-// answerJSON sends v.
+// answerJSON writes v as a JSON response.
 func answerJSON(w http.ResponseWriter, status int, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -165,7 +167,7 @@ func answerJSON(w http.ResponseWriter, status int, v any) error {
 	return gone(err)
 }
 
-// decode reads the body of a request into v.
+// decode reads the JSON body of a request into v. An empty body leaves v as it is.
 func decode(r *request, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(withoutMark(r.body)))
 	if err := dec.Decode(v); err != nil && !errors.Is(err, io.EOF) {
@@ -174,10 +176,10 @@ func decode(r *request, v any) error {
 	return nil
 }
 
-// withoutMark drops the byte order mark with which some editors and shells begin a text in UTF-8.
+// withoutMark drops a UTF-8 byte order mark, which some editors and shells write.
 func withoutMark(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\ufeff")) }
 
-// named gives the function of a request that is not about a version of it.
+// named returns the function of a request that must not name a version.
 func (h *Handler) named(r *request) (name string, e deploy.Entry, err error) {
 	ref, err := arn.Parse(r.PathValue("function"))
 	if err != nil {
@@ -218,7 +220,7 @@ func (h *Handler) listFunctions(w http.ResponseWriter, r *request) error {
 	return answerJSON(w, http.StatusOK, answer)
 }
 
-// described gives the configuration of the version that a request names.
+// described returns the configuration of the version that a request names, and the function's name.
 func (h *Handler) described(r *request) (configuration, string, error) {
 	t, err := h.find(r)
 	if err != nil {
@@ -275,7 +277,7 @@ func (h *Handler) deleteFunction(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
-// deleteVersion removes a published version to which no alias leads.
+// deleteVersion removes a published version. It fails if an alias refers to it.
 func (h *Handler) deleteVersion(ctx context.Context, ref arn.Reference, e deploy.Entry) error {
 	if _, err := strconv.ParseUint(ref.Qualifier, 10, 31); err != nil {
 		return invalid("a version can be deleted by its number, not by %.140q", ref.Qualifier)
@@ -288,7 +290,7 @@ func (h *Handler) deleteVersion(ctx context.Context, ref arn.Reference, e deploy
 	return h.cfg.Catalogue.Remove(ctx, versionPrefix(e.Service.Prefix, ref.Qualifier))
 }
 
-// deleteAll removes a function with its versions.
+// deleteAll removes a function with all its versions.
 func (h *Handler) deleteAll(ctx context.Context, name string, e deploy.Entry) error {
 	for _, other := range h.cfg.Catalogue.List() {
 		if base, _, ok := versionOf(other.Service.Prefix); ok && base == e.Service.Prefix {
@@ -334,7 +336,7 @@ func (h *Handler) updateConfiguration(w http.ResponseWriter, r *request) error {
 	return h.answerConfiguration(w, http.StatusOK, name, e.Service.Prefix)
 }
 
-// checkRevision refuses a change that was meant for another state of the function.
+// checkRevision returns an error if the request expects another revision of the function.
 func checkRevision(wanted *string, e deploy.Entry) error {
 	if wanted != nil && *wanted != "" && *wanted != revisionOf(e.Service) {
 		return fail(http.StatusPreconditionFailed, "PreconditionFailedException", "The RevisionId provided does not match the latest RevisionId of the function.")
@@ -342,7 +344,7 @@ func checkRevision(wanted *string, e deploy.Entry) error {
 	return nil
 }
 
-// specOf gives what a service is made of now.
+// specOf returns the spec of the service's current version.
 func (h *Handler) specOf(ctx context.Context, e deploy.Entry) (services.Spec, error) {
 	current := e.Service.Current
 	blob, err := h.cfg.Blob(ctx, current.Digest)
@@ -352,20 +354,21 @@ func (h *Handler) specOf(ctx context.Context, e deploy.Entry) (services.Spec, er
 	return services.Spec{Prefix: e.Service.Prefix, Kind: current.Kind, Module: blob, Options: current.Options}, nil
 }
 
-// deploy adds or replaces a service, on behalf of whoever may manage.
+// deploy adds or replaces a service.
 func (h *Handler) deploy(ctx context.Context, spec services.Spec) error {
 	_, err := h.cfg.Catalogue.Add(ctx, spec)
 	return err
 }
 
-// validate reports what is wrong with a version, its middleware aside: that is the one of the version before.
+// validate returns the error that deploying spec would return.
+// Middleware is not checked: it is unchanged from the previous version.
 func (h *Handler) validate(spec services.Spec) error {
 	spec.Options.Use, spec.Options.UseConfig = nil, nil
 	return h.cfg.Catalogue.Validate(spec)
 }
 
-// deployNoting is deploy with a change of the function's record. Both happen or neither: the record, which is restored if the deploy fails,
-// is written first.
+// deployNoting deploys spec and changes the function's record: both or neither.
+// It writes the record first, and restores it if the deployment fails.
 func (h *Handler) deployNoting(ctx context.Context, spec services.Spec, name string, note func(*record)) error {
 	before := h.book.get(name)
 	if err := h.book.change(name, func(own *record) error { note(own); return nil }); err != nil {

@@ -94,7 +94,7 @@ func TestRunning(t *testing.T) {
 	require.Equal(t, map[string]int{"other": 1}, c.counts)
 }
 
-// archive makes an archive of names; one that ends with @ is a link.
+// archive returns an archive with entries of these names. A name that ends with @ is a link.
 func archive(t testing.TB, names ...string) *zip.Reader {
 	t.Helper()
 	var b bytes.Buffer
@@ -106,7 +106,7 @@ func archive(t testing.TB, names ...string) *zip.Reader {
 		}
 		f, err := w.CreateHeader(h)
 		require.NoError(t, err)
-		if !strings.HasSuffix(h.Name, "/") { // which is a directory
+		if !strings.HasSuffix(h.Name, "/") { // a directory
 			_, err = f.Write([]byte("../../outside"))
 			require.NoError(t, err)
 		}
@@ -138,7 +138,7 @@ func TestExtract(t *testing.T) {
 	require.Len(t, top, 1)
 }
 
-// FuzzExtract: whatever an archive holds, nothing is written outside.
+// FuzzExtract checks that no archive can write outside of its directory.
 func FuzzExtract(f *testing.F) {
 	f.Add("bootstrap", "../a")
 	f.Add("a/b", "a@")

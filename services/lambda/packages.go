@@ -15,23 +15,24 @@ import (
 	"github.com/vespo-dev/vespo/services/function"
 )
 
-// packagesDirectory holds the unpacked programs of functions, by the digest of their archive.
+// packagesDirectory holds the unpacked programs of functions, each named by the digest of its archive.
 const packagesDirectory = "code"
 
-// PackagesIn returns where a Handler with this Directory unpacks the programs of functions: what function.Config.Packages must be.
+// PackagesIn returns the directory where a Handler with this Directory
+// unpacks programs. function.Config.Packages must be set to it.
 func PackagesIn(directory string) string { return filepath.Join(directory, packagesDirectory) }
 
-// collectEvery is the time between two collections. A package is deleted by the second one that finds it unused, so that the processes of a
-// replaced version, which has a minute to drain, still find their files.
+// collectEvery is the interval between collections. A package is deleted by the second collection that finds
+// it unused. The processes of a replaced version have a minute to drain and must still find their files.
 const collectEvery = 10 * time.Minute
 
-// packages guards the unpacked programs against being deleted while they become part of a version.
+// packages prevents unpacked programs from being deleted while a deployment uses them.
 type packages struct {
-	using  sync.RWMutex    // held for reading from unpacking to the end of the deploy, for writing while packages are deleted
-	unused map[string]bool // guarded by using; found by the last collection
+	using  sync.RWMutex    // read-locked from unpacking to the end of the deployment, write-locked while packages are deleted
+	unused map[string]bool // guarded by using; unused at the last collection
 }
 
-// collect deletes unused packages until ctx ends.
+// collect deletes unused packages until ctx is done.
 func (h *Handler) collect(ctx context.Context) {
 	if h.cfg.Directory == "" || h.cfg.Blob == nil {
 		return
@@ -50,7 +51,8 @@ func (h *Handler) collect(ctx context.Context) {
 	}
 }
 
-// collectOnce deletes the packages that were unused the last time and still are, and what unpacking has left behind.
+// collectOnce deletes the packages that were unused at the last collection
+// and still are. Directories left by a failed extraction count as unused.
 func (h *Handler) collectOnce(ctx context.Context) error {
 	h.packages.using.Lock()
 	defer h.packages.using.Unlock()
@@ -83,7 +85,8 @@ func (h *Handler) collectOnce(ctx context.Context) error {
 	return err
 }
 
-// usedPackages returns the directories of the programs of all versions in the catalogue, those kept for rollbacks included.
+// usedPackages returns the package directories of all versions
+// in the catalogue, including those kept for rollbacks.
 func (h *Handler) usedPackages(ctx context.Context) (map[string]bool, error) {
 	used := map[string]bool{}
 	for _, e := range h.cfg.Catalogue.List() {
@@ -101,7 +104,7 @@ func (h *Handler) usedPackages(ctx context.Context) (map[string]bool, error) {
 				return nil, fmt.Errorf("read a version of %s: %w", e.Service.Prefix, err)
 			case d.Package != "":
 				used[filepath.Join(PackagesIn(h.cfg.Directory), d.Package)] = true
-			case d.Exec != "": // versions were once given the path
+			case d.Exec != "": // older versions hold the path of the program
 				used[filepath.Dir(d.Exec)] = true
 			}
 		}

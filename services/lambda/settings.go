@@ -9,7 +9,8 @@ import (
 	"github.com/vespo-dev/vespo/services/function"
 )
 
-// settings are what requests say of a function beside its code. What has no counterpart here is refused by name.
+// settings are the fields of a request that configure a function, other than
+// its code. Settings without a counterpart in this server are rejected by name.
 type settings struct {
 	Role, Handler, Runtime, Description *string
 	Timeout, MemorySize                 *int
@@ -19,7 +20,7 @@ type settings struct {
 	CodeSigningConfigArn, CapacityProviderConfig, DurableConfig, TenancyConfig json.RawMessage
 }
 
-// check names what cannot be had.
+// check returns an error if a setting is not supported or out of range.
 func (s *settings) check() error {
 	for name, given := range map[string]json.RawMessage{
 		"VpcConfig": s.VpcConfig, "DeadLetterConfig": s.DeadLetterConfig, "KMSKeyArn": s.KMSKeyArn, "TracingConfig": s.TracingConfig,
@@ -40,12 +41,12 @@ func (s *settings) check() error {
 	return nil
 }
 
-// apply changes options for a kind of service.
+// apply copies the settings to o, as far as kind supports them.
 func (s *settings) apply(o *registry.Options, kind string) {
 	if s.Timeout != nil {
 		o.Timeout = time.Duration(*s.Timeout) * time.Second
 	}
-	if s.MemorySize != nil && kind != function.KindName { // of a program nothing is limited
+	if s.MemorySize != nil && kind != function.KindName { // the memory of programs is not limited
 		o.MemoryBytes = int64(*s.MemorySize) << 20
 	}
 	if s.Environment != nil {
@@ -53,7 +54,7 @@ func (s *settings) apply(o *registry.Options, kind string) {
 	}
 }
 
-// keep notes what the catalogue has no place for.
+// keep copies the settings that only the record holds.
 func (s *settings) keep(into *record) {
 	for from, to := range map[*string]*string{s.Role: &into.Role, s.Handler: &into.Handler, s.Runtime: &into.Runtime, s.Description: &into.Description} {
 		if from != nil {

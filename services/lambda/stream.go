@@ -11,13 +11,13 @@ import (
 	"github.com/vespo-dev/vespo/services/lambda/eventstream"
 )
 
-// chunkBytes is the longest payload of one message.
+// chunkBytes is the longest payload of a message.
 const chunkBytes = 64 << 10
 
-// chunkTimeout is how long a client may take for one message.
+// chunkTimeout is the write deadline of a message.
 const chunkTimeout = 30 * time.Second
 
-// invokeStreaming gives the output as it comes. From the first byte on, failures are told in the stream.
+// invokeStreaming streams the output. Failures after the first byte are sent in the stream.
 func (h *Handler) invokeStreaming(w http.ResponseWriter, r *request) error {
 	t, err := h.find(r)
 	if err != nil {
@@ -69,7 +69,8 @@ func (h *Handler) invokeStreaming(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
-// streamWhole gives the answer of a service that is no function, which has to be known before it can be told.
+// streamWhole streams the response of a service that is not a
+// function. The encoded response is known only once it is complete.
 func (h *Handler) streamWhole(w http.ResponseWriter, r *request, t target, c *invocation.Call, tail bool) error {
 	o, err := h.call(r.Context(), t, c, r.body)
 	defer func() { h.budget.For(t.name).Give(o.held) }()
@@ -88,8 +89,8 @@ func (h *Handler) streamWhole(w http.ResponseWriter, r *request, t target, c *in
 	return nil
 }
 
-// streamer is an http.ResponseWriter that sends what is written as messages. What is no output, but the failure of the function or of the
-// server, is kept instead.
+// streamer is an http.ResponseWriter that sends its output as messages. The failure
+// of the function or an error response of the server is recorded instead of sent.
 type streamer struct {
 	to      http.ResponseWriter
 	control *http.ResponseController
@@ -124,10 +125,10 @@ func (s *streamer) Write(p []byte) (int, error) {
 	return total, nil
 }
 
-// FlushError makes http.ResponseController's Flush work: each message is flushed.
+// FlushError makes http.ResponseController.Flush succeed. Every message is flushed when it is sent.
 func (s *streamer) FlushError() error { return nil }
 
-// begin sends the header.
+// begin sends the status and header once.
 func (s *streamer) begin() {
 	if s.begun {
 		return
@@ -143,14 +144,14 @@ func (s *streamer) send(eventType, contentType string, payload []byte) (err erro
 	if s.buf, err = eventstream.Append(s.buf[:0], eventstream.Event(eventType, contentType), payload); err != nil {
 		return err
 	}
-	_ = s.control.SetWriteDeadline(time.Now().Add(chunkTimeout)) // a connection without deadlines has no need of them
+	_ = s.control.SetWriteDeadline(time.Now().Add(chunkTimeout)) // errors are ignored: a connection without deadlines needs none
 	if _, err := s.to.Write(s.buf); err != nil {
 		return err
 	}
 	return s.control.Flush()
 }
 
-// complete sends the last message.
+// complete sends the last message, with the error if failed is not nil.
 func (s *streamer) complete(failed *invocation.Error, c *invocation.Call, tail bool) {
 	s.begin()
 	last := struct {
@@ -168,5 +169,5 @@ func (s *streamer) complete(failed *invocation.Error, c *invocation.Call, tail b
 	if err != nil { // strings always marshal
 		return
 	}
-	_ = s.send("InvokeComplete", "application/json", text) // nobody is left to be told of an error
+	_ = s.send("InvokeComplete", "application/json", text) // an error means that the client has disconnected
 }

@@ -10,16 +10,16 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/arn"
 )
 
-// target is the service that an invocation is for.
+// target is the service to invoke.
 type target struct {
 	name     string
-	prefix   registry.Prefix // of the version that is executed
+	prefix   registry.Prefix // of the version to execute
 	kind     string
-	arn      string // as it was asked for, with the qualifier if there was one
-	executed string // the version that is executed
+	arn      string // as requested, with the qualifier if any
+	executed string // version to execute
 }
 
-// find gives the service that the path of a request names.
+// find returns the service that the path and query of a request name.
 func (h *Handler) find(r *request) (target, error) {
 	if !h.cfg.Catalogue.Ready() {
 		return target{}, fail(http.StatusServiceUnavailable, "ServiceException", "the server is loading its services, or shutting down; try again")
@@ -56,7 +56,8 @@ func (h *Handler) find(r *request) (target, error) {
 	return target{name: ref.Name, prefix: prefix, kind: entry.Service.Current.Kind, arn: arn.Format(ref.Name, ref.Qualifier), executed: version}, nil
 }
 
-// entry gives the service that is called so as a function: the one at this prefix, or one whose prefix has several segments.
+// entry returns the service of a function name: the one at
+// this prefix, or one whose prefix has several segments.
 func (h *Handler) entry(name string) (deploy.Entry, error) {
 	entry, err := h.cfg.Catalogue.Inspect(registry.Prefix("/" + name))
 	if !errors.Is(err, registry.ErrNotFound) {

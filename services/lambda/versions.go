@@ -12,19 +12,21 @@ import (
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
-// A published version is a service of its own, whose prefix is that of the function with "~" and the version number appended.
+// A published version is a separate service. Its prefix is the
+// function's prefix followed by "~" and the version number.
 
 func versionPrefix(base registry.Prefix, number string) registry.Prefix {
 	return registry.Prefix(arn.VersionPrefix(string(base), number))
 }
 
-// versionOf splits the prefix of a published version.
+// versionOf splits the prefix of a published version. It reports false for any other prefix.
 func versionOf(prefix registry.Prefix) (base registry.Prefix, number string, ok bool) {
 	text, number, ok := arn.Published(string(prefix))
 	return registry.Prefix(text), number, ok
 }
 
-// qualified gives the prefix of what a qualifier means, and the version that it is: a number, or that to which an alias leads.
+// qualified resolves the qualifier of ref to the prefix to serve and its
+// version: a number or $LATEST. For an alias, the version is chosen by weight.
 func (h *Handler) qualified(base registry.Prefix, ref arn.Reference) (prefix registry.Prefix, version string, err error) {
 	version = ref.Qualifier
 	if version == "" || version == arn.Latest {
@@ -46,7 +48,7 @@ func (h *Handler) qualified(base registry.Prefix, ref arn.Reference) (prefix reg
 	return prefix, version, nil
 }
 
-// choose gives the version for a number between 0 and 1.
+// choose returns the version for at, a random number in [0, 1).
 func (a *alias) choose(at float64) string {
 	for _, version := range sortedKeys(a.Weights) {
 		if at -= a.Weights[version]; at < 0 {
@@ -87,7 +89,7 @@ func (h *Handler) publishVersion(w http.ResponseWriter, r *request) error {
 	return h.publish(w, r, name, e.Service.Prefix)
 }
 
-// publish deploys what the function is now under a prefix of its own, with the next number.
+// publish deploys the current state of the function as its next version.
 func (h *Handler) publish(w http.ResponseWriter, r *request, name string, base registry.Prefix) error {
 	e, err := h.cfg.Catalogue.Inspect(base)
 	if err != nil {
@@ -130,14 +132,14 @@ func (h *Handler) listVersions(w http.ResponseWriter, r *request) error {
 		}
 	}
 	slices.SortStableFunc(versions[1:], func(a, b configuration) int {
-		x, _ := strconv.Atoi(a.Version) // versionOf has looked
+		x, _ := strconv.Atoi(a.Version) // checked by versionOf
 		y, _ := strconv.Atoi(b.Version)
 		return x - y
 	})
 	return answerJSON(w, http.StatusOK, map[string]any{"Versions": versions})
 }
 
-// aliasRequest is what requests say of an alias.
+// aliasRequest is the body of requests that create or update an alias.
 type aliasRequest struct {
 	Name, FunctionVersion string
 	Description           *string
@@ -145,8 +147,8 @@ type aliasRequest struct {
 	RevisionId            *string
 }
 
-// fill changes an alias, or fails if it leads to a version that does not exist. It may be called with the book locked: versions are numbers,
-// which are looked up in the catalogue.
+// fill applies a request to an alias. It fails if a version does not exist. It may be called
+// with the book locked: versions are numbers, which are looked up in the catalogue only.
 func (h *Handler) fill(a *alias, in *aliasRequest, name string, base registry.Prefix) error {
 	if in.FunctionVersion != "" {
 		a.Version = in.FunctionVersion

@@ -104,13 +104,13 @@ func TestWriter(t *testing.T) {
 	require.Equal(t, 1<<20-w.Held, b.Left())
 }
 
-// TestShares: whatever some services take, there is something left for one more, and what is held never exceeds the whole.
+// TestShares checks that services never take the whole budget: one more service always finds bytes left.
 func TestShares(t *testing.T) {
 	const whole = 256 << 20
 	for services := 1; services <= 8; services++ {
 		b := New(whole)
 		held := make([]int64, services)
-		for more := true; more; { // all take in turns until none gets more
+		for more := true; more; { // all services take in turns until none can take more
 			more = false
 			for i := range held {
 				if b.For(string(rune('a' + i))).Take(1 << 20) {

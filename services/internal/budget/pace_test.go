@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// deadlines is a response that notes the read deadlines that are set.
+// deadlines is a response writer that records the read deadlines.
 type deadlines struct {
 	http.ResponseWriter
 	set []time.Duration

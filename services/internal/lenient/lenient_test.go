@@ -34,7 +34,8 @@ func TestWhole(t *testing.T) {
 	}
 }
 
-// FuzzJSON: the result is UTF-8, and a document exactly if the text without its mark is one.
+// FuzzJSON checks that the result is UTF-8, and valid JSON
+// exactly if the input without its byte order mark is.
 func FuzzJSON(f *testing.F) {
 	f.Add([]byte("{\"a\":\"\xe9\"}"))
 	f.Add([]byte("\ufeff\xff"))

@@ -11,23 +11,23 @@ import (
 // ContentType is the media type of a stream of messages.
 const ContentType = "application/vnd.amazon.eventstream"
 
-// Sizes of what surrounds headers and payload.
+// Sizes of the fields around headers and payload, in bytes, and the type of string values.
 const (
-	preludeBytes = 12 // length of the message, length of the headers, checksum of both
-	trailerBytes = 4  // checksum of all before it
+	preludeBytes = 12 // message length, headers length, checksum of both
+	trailerBytes = 4  // checksum of the preceding bytes
 	typeString   = 7
 )
 
-// MaxPayloadBytes is the longest payload of a message that clients take.
+// MaxPayloadBytes is the longest payload that clients accept.
 const MaxPayloadBytes = 16 << 20
 
-// ErrTooLong is the error of a message that no client would take.
+// ErrTooLong is returned for a message that clients would reject.
 var ErrTooLong = errors.New("the message is too long for an event stream")
 
-// Header is a header of a message. Values are strings here.
+// Header is a header of a message. Only string values are supported.
 type Header struct{ Name, Value string }
 
-// Append encodes a message behind b.
+// Append appends an encoded message to b.
 func Append(b []byte, headers []Header, payload []byte) ([]byte, error) {
 	headerBytes := 0
 	for _, h := range headers {
@@ -52,7 +52,7 @@ func Append(b []byte, headers []Header, payload []byte) ([]byte, error) {
 	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[begin:])), nil
 }
 
-// Event gives the headers of an event of this type.
+// Event returns the headers of an event.
 func Event(eventType, contentType string) []Header {
 	return []Header{{":event-type", eventType}, {":content-type", contentType}, {":message-type", "event"}}
 }

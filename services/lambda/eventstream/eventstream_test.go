@@ -10,14 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestKnown has the message that the format's specification shows as an example of an empty one.
+// TestKnown checks the empty message that the format's specification shows as an example.
 func TestKnown(t *testing.T) {
 	b, err := Append(nil, nil, nil)
 	require.NoError(t, err)
 	require.Equal(t, "000000100000000005c248eb7d98c8ff", hex.EncodeToString(b))
 }
 
-// decode is the format read back, without trust in what Append has meant.
+// decode decodes a message independently of Append.
 func decode(t *testing.T, b []byte) (headers []Header, payload []byte) {
 	t.Helper()
 	total, headerBytes := int(binary.BigEndian.Uint32(b)), int(binary.BigEndian.Uint32(b[4:]))

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// canonicalRequest is the text that stands for a request in its signature.
+// canonicalRequest returns the canonical form of a request, from which its signature is computed.
 func canonicalRequest(r *http.Request, s *signature, bodyHash string) string {
 	path, query, _ := strings.Cut(r.RequestURI, "?")
 	if path == "" {
@@ -23,7 +23,7 @@ func canonicalRequest(r *http.Request, s *signature, bodyHash string) string {
 	}, "\n")
 }
 
-// headerValue is the value of a header as it is signed: values of one name joined, spaces folded.
+// headerValue returns the signed value of a header: values of one name joined, spaces folded.
 func headerValue(r *http.Request, name string) string {
 	switch name {
 	case "host":
@@ -40,7 +40,7 @@ func headerValue(r *http.Request, name string) string {
 	return strings.Join(folded, ",")
 }
 
-// canonicalQuery is the query in the order of its names, escaped in one way, without the signature itself.
+// canonicalQuery returns the query sorted by name and uniformly escaped, without the signature itself.
 func canonicalQuery(raw string) string {
 	type pair struct{ name, value string }
 	var pairs []pair
@@ -70,7 +70,7 @@ func canonicalQuery(raw string) string {
 	return b.String()
 }
 
-// unescape takes a part of a query; one that cannot be unescaped stays, and matches no signature.
+// unescape decodes a part of a query. An invalid escape is returned unchanged, and matches no signature.
 func unescape(s string) string {
 	if plain, err := url.QueryUnescape(s); err == nil {
 		return plain
@@ -78,8 +78,9 @@ func unescape(s string) string {
 	return s
 }
 
-// escape leaves what RFC 3986 calls unreserved, and slashes if asked to. The path is escaped on top of how it was sent: what this format
-// wants of every service but one.
+// escape escapes every byte except RFC 3986's unreserved characters, and slashes
+// if requested. The path is escaped a second time, on top of the form in which
+// it was sent. Signature Version 4 requires this for every service except S3.
 func escape(s string, slashes bool) string {
 	const digits = "0123456789ABCDEF"
 	var b strings.Builder

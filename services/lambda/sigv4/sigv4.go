@@ -1,8 +1,9 @@
-// Package sigv4 checks requests that are signed as of AWS Signature Version 4, in the header Authorization or in the query (presigned)
-// (docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
+// Package sigv4 verifies requests signed with AWS Signature Version 4, in the Authorization header or in the
+// query (presigned) (docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
 //
-// The body is part of what is signed: its hash is always computed, and UNSIGNED-PAYLOAD is refused. So are requests whose X-Amz headers are
-// not all signed. The region of a signature is the client's choice. A signature can be used again until it is too old.
+// The signature covers the body: its hash is always computed, and UNSIGNED-PAYLOAD
+// is rejected. Requests with an unsigned X-Amz header are rejected too. Any region
+// is accepted. A signature can be replayed until it expires.
 package sigv4
 
 import (
@@ -19,7 +20,7 @@ import (
 	"time"
 )
 
-// Errors of Verify, to be matched with errors.Is. Their texts are fit for the client.
+// Errors of Verify, to be matched with errors.Is. Their texts may be sent to the client.
 var (
 	ErrMissing    = errors.New("the request is not signed")
 	ErrIncomplete = errors.New("the signature is not complete")
@@ -28,7 +29,7 @@ var (
 	ErrExpired    = errors.New("the signature is not valid at this time")
 )
 
-// MaxSkew is how far the clocks of client and server may be apart.
+// MaxSkew is the largest accepted difference between the clocks of client and server.
 const MaxSkew = 5 * time.Minute
 
 // maxExpires is the longest validity of a presigned request.
@@ -41,25 +42,25 @@ const (
 	emptyHash  = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 )
 
-// Verifier knows keys. It is immutable.
+// Verifier verifies signatures with a set of keys. It is immutable.
 type Verifier struct {
-	Service string            // that signatures must be for: "lambda"
+	Service string            // service in the credential scope: "lambda"
 	Secrets map[string]string // by access key id
 }
 
-// signature is what a request says about how it was signed.
+// signature is a parsed signature.
 type signature struct {
 	keyID, day, region, service string
 	at                          time.Time
 	expires                     time.Duration // of a presigned request; 0 for others
-	headers                     []string      // names of those that are signed
+	headers                     []string      // names of the signed headers
 	value                       string        // hexadecimal digits
 	presigned                   bool
 }
 
-// Check checks what it can before the body has come: that the request is signed with a known key, completely and at this time, and, if
-// it says the hash of its body in X-Amz-Content-Sha256, that the signature is right for it. Verified is true in that case. The body is still
-// to be checked by Verify.
+// Check verifies what it can before the body is read: the key is known, the signature is
+// complete and its time is valid. If X-Amz-Content-Sha256 holds the hash of the body, Check
+// also verifies the signature and returns verified true. Verify must still check the body.
 func (v *Verifier) Check(r *http.Request, now time.Time) (verified bool, err error) {
 	s, err := parse(r)
 	if err != nil {
@@ -83,15 +84,15 @@ func (v *Verifier) Check(r *http.Request, now time.Time) (verified bool, err err
 	return true, nil
 }
 
-// errWrong is the error of a signature that is not the right one.
+// errWrong is returned for a signature that does not match.
 var errWrong = fmt.Errorf("%w: check the secret, and that nothing on the way changes host, path or headers", ErrMismatch)
 
-// matches reports whether the signature is that of the request with a body of this hash.
+// matches reports whether the signature is valid for the request with a body of this hash.
 func (s *signature) matches(secret string, r *http.Request, bodyHash string) bool {
 	return subtle.ConstantTimeCompare([]byte(s.sign(secret, canonicalRequest(r, s, bodyHash))), []byte(s.value)) == 1
 }
 
-// Verify checks that the request, with this body, was signed by somebody who has one of the keys, and gives its id.
+// Verify checks that the request, with this body, was signed with one of the keys, and returns the key's id.
 func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time) (keyID string, err error) {
 	s, err := parse(r)
 	if err != nil {
@@ -105,7 +106,7 @@ func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time) (keyID st
 		return "", fmt.Errorf("%w: X-Amz-Content-Sha256 is not the hash of the body", ErrMismatch)
 	}
 	secret, known := v.Secrets[s.keyID]
-	matches := s.matches(secret, r, hash) // also for an unknown key, which so takes as long
+	matches := s.matches(secret, r, hash) // also for an unknown key, so that both take equally long
 	if !known {
 		return "", ErrUnknownKey
 	}
@@ -115,7 +116,7 @@ func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time) (keyID st
 	return s.keyID, nil
 }
 
-// check looks at all of a signature but its value.
+// check validates everything but the signature's value.
 func (s *signature) check(r *http.Request, service string, now time.Time) error {
 	switch {
 	case s.service != service:
@@ -137,7 +138,7 @@ func (s *signature) check(r *http.Request, service string, now time.Time) error 
 	return nil
 }
 
-// parse finds the signature of a request.
+// parse returns the signature of a request.
 func parse(r *http.Request) (*signature, error) {
 	query := r.URL.Query()
 	given := r.Header.Values("Authorization")
@@ -169,7 +170,7 @@ func parseHeader(authorization, date string) (*signature, error) {
 	return newSignature(parts["Credential"], date, parts["SignedHeaders"], parts["Signature"])
 }
 
-// parseQuery reads what a presigned request has in its query.
+// parseQuery reads the signature from the query of a presigned request.
 func parseQuery(query map[string][]string) (*signature, error) {
 	one := func(name string) string {
 		if len(query[name]) != 1 {
@@ -211,7 +212,7 @@ func newSignature(credential, date, headers, value string) (*signature, error) {
 	return &signature{keyID: scope[0], day: scope[1], region: scope[2], service: scope[3], at: at, headers: names, value: value}, nil
 }
 
-// sign computes the signature of a canonical request.
+// sign returns the signature of a canonical request.
 func (s *signature) sign(secret, canonical string) string {
 	key := []byte("AWS4" + secret)
 	for _, part := range [...]string{s.day, s.region, s.service, terminator} {

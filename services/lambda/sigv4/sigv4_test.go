@@ -22,7 +22,7 @@ func verifier(service string) *Verifier {
 	return &Verifier{Service: service, Secrets: map[string]string{keyID: secret}}
 }
 
-// request reads a request as a server does.
+// request parses a request as a server does.
 func request(t testing.TB, text string) *http.Request {
 	t.Helper()
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(strings.ReplaceAll(text, "\n", "\r\n"))))
@@ -30,7 +30,7 @@ func request(t testing.TB, text string) *http.Request {
 	return r
 }
 
-// TestKnown has signatures of the published test suite of Signature Version 4.
+// TestKnown checks signatures of the published test suite of Signature Version 4.
 func TestKnown(t *testing.T) {
 	for _, c := range []struct{ name, request, headers, signature string }{
 		{"get-vanilla", "GET / HTTP/1.1\nHost: example.amazonaws.com\n", "host;x-amz-date",
@@ -50,7 +50,7 @@ func TestKnown(t *testing.T) {
 	}
 }
 
-// sign signs a request as a client would: the same computation, with the names of the headers that are signed.
+// sign signs a request as a client does, with the given signed headers.
 func sign(r *http.Request, body, secret string, presign bool, names ...string) {
 	s := &signature{day: at.Format("20060102"), region: "eu-west-3", service: "lambda", at: at, headers: names, presigned: presign}
 	scope := keyID + "/" + s.day + "/" + s.region + "/lambda/aws4_request"
@@ -81,7 +81,7 @@ func TestVerify(t *testing.T) {
 		name   string
 		change func(r *http.Request)
 		body   string
-		now    time.Duration // after at
+		now    time.Duration // relative to at
 		want   error
 	}{
 		{name: "as signed"},
@@ -160,7 +160,7 @@ func TestPresigned(t *testing.T) {
 	require.ErrorIs(t, err, ErrMismatch)
 }
 
-// FuzzVerify: nothing that is not signed by the secret passes.
+// FuzzVerify checks that only requests signed with the secret pass.
 func FuzzVerify(f *testing.F) {
 	f.Add("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/lambda/aws4_request, SignedHeaders=host;x-amz-date, Signature="+emptyHash,
 		"20150830T123600Z", "X-Amz-Signature=a")
