@@ -154,7 +154,6 @@ func revisionOf(s registry.Service) string {
 	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
 }
 
-// answerJSON writes v as a JSON response.
 func answerJSON(w http.ResponseWriter, status int, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -354,7 +353,6 @@ func (h *Handler) specOf(ctx context.Context, e deploy.Entry) (services.Spec, er
 	return services.Spec{Prefix: e.Service.Prefix, Kind: current.Kind, Module: blob, Options: current.Options}, nil
 }
 
-// deploy adds or replaces a service.
 func (h *Handler) deploy(ctx context.Context, spec services.Spec) error {
 	_, err := h.cfg.Catalogue.Add(ctx, spec)
 	return err
