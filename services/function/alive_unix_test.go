@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// alive tells whether a process runs; one that has ended and was not waited for does not.
+// alive reports whether a process is running. A zombie is not.
 func alive(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false

@@ -1,4 +1,4 @@
 package function
 
-// alive cannot be told here.
+// alive is not implemented on Windows.
 func alive(int) bool { return false }

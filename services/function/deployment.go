@@ -18,10 +18,10 @@ import (
 type deployment struct {
 	kind     *Kind              // immutable
 	name     string             // immutable; of the function
-	arn      string             // immutable; of the function, with its version if it is a published one
+	arn      string             // immutable; of the function, with the version if published
 	timeout  time.Duration      // immutable; of one invocation
 	backend  backend            // immutable
-	held     budget.Account     // immutable; what requests of the service hold
+	held     budget.Account     // immutable; bytes held by requests of the service
 	requests *inflight.Requests // immutable
 }
 

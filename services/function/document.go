@@ -10,38 +10,41 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/document"
 )
 
-// Bounds of a document.
+// Limits of a document.
 const (
 	maxLoops      = 1000
 	maxArgs       = 256
 	maxMemorySize = 10240
 )
 
-// Document says what a prefix is bound to. It is what the catalogue keeps, as JSON; see [Document.Encode].
+// Document configures a function. The catalogue stores it as JSON: see [Document.Encode].
 type Document struct {
-	// RuntimePort is the port of the Runtime API on 127.0.0.1; 0: a free one.
+	// RuntimePort is the port of the Runtime API on 127.0.0.1. 0 chooses a free one.
 	RuntimePort int `json:"runtime_port,omitempty"`
-	// Loops is how many events one worker takes at a time, as its AWS_LAMBDA_MAX_CONCURRENCY says; 0 is 1.
+	// Loops is the number of events that one worker processes
+	// concurrently, its AWS_LAMBDA_MAX_CONCURRENCY. 0 is 1.
 	Loops int `json:"worker_concurrency,omitempty"`
-	// Exec is the absolute path of the program that the server starts as the worker. Without it and Package, workers are started elsewhere.
+	// Exec is the absolute path of the worker program, which the server starts.
+	// Without Exec and Package, workers are started outside of the server.
 	Exec string   `json:"exec,omitempty"`
 	Args []string `json:"exec_arg,omitempty"`
-	// Package names a directory below Config.Packages by the SHA-256 of the archive it was unpacked from; its bootstrap is the program. Unlike
-	// Exec it stays valid when the data directory moves.
+	// Package is the name of a directory below Config.Packages: the SHA-256 of the archive that was unpacked
+	// into it. The program is its bootstrap. Unlike Exec, it stays valid when the data directory moves.
 	Package string `json:"package,omitempty"`
-	// Processes is how many of them may run at a time; 0 is 4.
+	// Processes is the maximum number of concurrent processes. 0 is 4.
 	Processes int `json:"processes,omitempty"`
-	// MemorySize is what the program is told as AWS_LAMBDA_FUNCTION_MEMORY_SIZE, in MiB; 0 is 128. It limits nothing.
+	// MemorySize is passed to the program as
+	// AWS_LAMBDA_FUNCTION_MEMORY_SIZE, in MiB. 0 is 128. It is not enforced.
 	MemorySize int `json:"memory_size,omitempty"`
 }
 
-// Bootstrap is the program of a package.
+// Bootstrap is the name of a package's program.
 const Bootstrap = "bootstrap"
 
 // Program reports whether the server starts the workers.
 func (d Document) Program() bool { return d.Exec != "" || d.Package != "" }
 
-// Encode gives the canonical form: the same binding is always the same bytes, and so has one digest.
+// Encode returns the canonical JSON, so that equal documents have equal digests.
 func (d Document) Encode() []byte {
 	if d.Loops == 1 {
 		d.Loops = 0
@@ -49,15 +52,15 @@ func (d Document) Encode() []byte {
 	return document.Encode(d)
 }
 
-// Decode reads a document. It looks at the form alone: what the members say is checked when it is deployed. The error is fit for
-// the client.
+// Decode parses a document. It checks the syntax only. Values are checked
+// when the function is deployed. The error may be sent to the client.
 func Decode(text []byte) (Document, error) {
 	var d Document
 	err := document.Decode(text, &d, "a function")
 	return d, err
 }
 
-// check lists all that is wrong.
+// check returns all violations.
 func (d Document) check() (violations []string) {
 	refuse := func(format string, args ...any) { violations = append(violations, fmt.Sprintf(format, args...)) }
 	if d.RuntimePort < 0 || d.RuntimePort > 65535 {

@@ -14,27 +14,30 @@ import (
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
-// Bounds of the environment that a service gives to its processes.
+// Limits of the environment that a service configures for its processes.
 const (
 	maxVariables     = 256
 	maxVariableBytes = 64 << 10
 )
 
-// defaultMemorySize is AWS_LAMBDA_FUNCTION_MEMORY_SIZE in MiB where the document has none, as in Lambda. It limits nothing.
+// defaultMemorySize is the AWS_LAMBDA_FUNCTION_MEMORY_SIZE in MiB
+// of documents without one, as in Lambda. It is not enforced.
 const defaultMemorySize = 128
 
-// program is an executable with its arguments and environment. No variable of the server's own environment is in it.
+// program is an executable with its arguments and environment.
+// It inherits no variable of the server's environment.
 type program struct {
 	name        string // of the function
 	version     string // of the function
 	path        string
 	args        []string
-	environment map[string]string // without those of a single process
+	environment map[string]string // without the variables specific to one process
 }
 
-// newProgram returns the program of a document whose Exec is resolved. The variables are those that Lambda documents for an OS-only runtime.
-// Not set: AWS_EXECUTION_ENV, which Lambda does not set for such runtimes; credentials and AWS_XRAY_DAEMON_ADDRESS, which would name what
-// does not exist; and _X_AMZN_TRACE_ID, which runtimes set by themselves for each event.
+// newProgram returns the program of a document whose Exec is resolved. It sets the variables
+// that Lambda documents for an OS-only runtime, with these exceptions. AWS_EXECUTION_ENV: Lambda
+// does not set it for such runtimes. Credentials and AWS_XRAY_DAEMON_ADDRESS: they would refer
+// to services that do not exist. _X_AMZN_TRACE_ID: runtimes set it themselves for each event.
 func newProgram(s services.Spec, d Document) program {
 	name, version := arn.Of(string(s.Prefix))
 	root := filepath.Dir(d.Exec)
@@ -63,8 +66,8 @@ func newProgram(s services.Spec, d Document) program {
 	return program{name: name, version: version, path: d.Exec, args: d.Args, environment: env}
 }
 
-// environmentOf returns the environment of a process that finds its Runtime API at addr and is started now. Each process has a log stream
-// of its own.
+// environmentOf returns the environment of a process that starts now and
+// whose Runtime API is at addr. Each process has its own log stream.
 func (p *program) environmentOf(addr string, now time.Time) (all []string) {
 	env := maps.Clone(p.environment)
 	env["AWS_LAMBDA_RUNTIME_API"] = addr
@@ -75,7 +78,7 @@ func (p *program) environmentOf(addr string, now time.Time) (all []string) {
 	return all
 }
 
-// reserved reports whether a variable is set by the server alone.
+// reserved reports whether only the server may set the variable.
 func reserved(variable string) bool {
 	switch variable {
 	case "_HANDLER", "_X_AMZN_TRACE_ID", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR":
@@ -84,7 +87,7 @@ func reserved(variable string) bool {
 	return strings.HasPrefix(variable, "AWS_LAMBDA_")
 }
 
-// checkEnvironment checks the option config, which is the environment of the processes.
+// checkEnvironment returns the violations of the option config, which is the environment of the processes.
 func checkEnvironment(config map[string]string) (violations []string) {
 	total := 0
 	for name, value := range config {

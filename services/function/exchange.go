@@ -21,25 +21,25 @@ import (
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
-// copyBytes is what is copied of a stream at a time.
+// copyBytes is the size of the buffer that copies a stream.
 const copyBytes = 32 << 10
 
-// retryAfter is told to clients who come when there is no worker, or no memory for their event.
+// retryAfter is the Retry-After of responses for lack of a worker or of memory.
 const retryAfter = time.Second
 
-// dropTimeout is for how long a body is read that is not wanted.
+// dropTimeout bounds reading a body that is discarded.
 const dropTimeout = 2 * time.Second
 
-// exchange is one request on its way to a worker and back.
+// exchange is the state of one request from the client to a worker and back.
 type exchange struct {
 	d       *deployment
 	rec     *accesslog.Record
 	in      *http.Request
 	to      *client.Writer
 	call    *invocation.Call   // nil for an ordinary request
-	ctx     context.Context    // ends with the client, or with the deployment
+	ctx     context.Context    // done when the client disconnects or the deployment closes
 	cancel  context.CancelFunc // of ctx
-	unwatch func() bool        // of the deployment's end
+	unwatch func() bool        // stops watching for the end of the deployment
 	held    int64              // bytes of the budget
 }
 
@@ -51,7 +51,7 @@ func newExchange(d *deployment, to *client.Writer, r *http.Request, rec *accessl
 	return x
 }
 
-// finish gives back what the exchange holds.
+// finish releases the resources of the exchange.
 func (x *exchange) finish() {
 	x.unwatch()
 	x.cancel()
@@ -59,7 +59,8 @@ func (x *exchange) finish() {
 	x.d.held.Give(x.held)
 }
 
-// run carries the request and the answer. The error is what is still to be answered, or why the connection is to be cut.
+// run carries out the request. It returns an error if the
+// caller must still answer, or must abort the connection.
 func (x *exchange) run() error {
 	trace := invocation.TraceID(x.in.Header.Get("X-Amzn-Trace-Id"), x.rec.Time)
 	event, err := x.event(trace)
@@ -88,9 +89,9 @@ func (x *exchange) run() error {
 	return x.whole(reply)
 }
 
-// event reads the request's body, and makes the event of it where it is not one.
+// event reads the request body and returns the event. The body of an Invoke request is the event already.
 func (x *exchange) event(trace string) (budget.Body, error) {
-	rc := http.NewResponseController(x.to) // errors: a connection without these has no need of them
+	rc := http.NewResponseController(x.to) // errors are ignored: a connection without deadlines needs none
 	if x.in.ContentLength > invocation.MaxPayloadBytes {
 		x.drop(rc)
 		return budget.Body{}, tooLarge()
@@ -121,12 +122,13 @@ func (x *exchange) event(trace string) (budget.Body, error) {
 		return budget.Body{}, fmt.Errorf("encode the event: %w", err)
 	}
 	x.held -= held
-	x.d.held.Give(held) // the body is in the event
+	x.d.held.Give(held) // the event holds a copy
 	return event.Body, nil
 }
 
-// drop reads for a moment what the client still sends: many send all before they read, and a connection that is closed on them is reset
-// before they see the answer. A client that waits for "100 Continue" has not begun.
+// drop reads the rest of the body for a moment. Many clients send all of it
+// before they read the response, and closing the connection would reset it before
+// they see the response. A client that waits for "100 Continue" has not sent any.
 func (x *exchange) drop(rc *http.ResponseController) {
 	if x.in.Header.Get("Expect") != "" {
 		return
@@ -136,7 +138,7 @@ func (x *exchange) drop(rc *http.ResponseController) {
 	_ = rc.SetReadDeadline(time.Time{})
 }
 
-// unread is the answer to a request whose body could not be read.
+// unread returns the answer to a request whose body could not be read.
 func (x *exchange) unread(err error) error {
 	switch {
 	case errors.Is(err, budget.ErrTooLong):
@@ -161,7 +163,7 @@ func noMemory() error {
 	return p
 }
 
-// whole answers with an output that has come whole.
+// whole answers with a complete output.
 func (x *exchange) whole(reply *runtimeapi.Reply) error {
 	a, err := httpevent.ParseAnswer(reply.Payload)
 	if err != nil {
@@ -180,7 +182,7 @@ func (x *exchange) whole(reply *runtimeapi.Reply) error {
 	return x.cut(err)
 }
 
-// begin sets the header.
+// begin sets the header. It also writes the status if the response has no body.
 func (x *exchange) begin(a httpevent.Answer) {
 	h := x.to.Header()
 	for name, values := range a.Header {
@@ -196,9 +198,9 @@ func bodyless(status int) bool {
 	return status == http.StatusNoContent || status == http.StatusNotModified
 }
 
-// stream answers with an output as it comes.
+// stream answers with a streamed output.
 func (x *exchange) stream(reply *runtimeapi.Reply) error {
-	stop := context.AfterFunc(x.ctx, reply.Close) // ends a Read that waits for the worker
+	stop := context.AfterFunc(x.ctx, reply.Close) // unblocks a Read that waits for the worker
 	defer stop()
 	a, rest, err := x.prelude(reply)
 	if err != nil {
@@ -212,7 +214,7 @@ func (x *exchange) stream(reply *runtimeapi.Reply) error {
 	return x.copy(rest, reply.Stream)
 }
 
-// prelude gives status and header of a stream. One of another type than that which has them is the body of an answer with 200.
+// prelude returns status and header of a stream. A stream without a prelude is the body of a 200 response.
 func (x *exchange) prelude(reply *runtimeapi.Reply) (a httpevent.Answer, rest []byte, err error) {
 	if !httpevent.HasPrelude(reply.ContentType) {
 		return httpevent.Answer{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {typeOf(reply.ContentType)}}}, nil, nil
@@ -239,7 +241,7 @@ func (x *exchange) prelude(reply *runtimeapi.Reply) (a httpevent.Answer, rest []
 	}
 }
 
-// typeOf is the type of a streamed body, unless the worker says something that cannot be sent.
+// typeOf returns the content type of a streamed body. The default is application/octet-stream.
 func typeOf(given string) string {
 	if given == "" {
 		return "application/octet-stream"
@@ -247,7 +249,7 @@ func typeOf(given string) string {
 	return given
 }
 
-// copy sends a stream piece by piece.
+// copy sends a stream, flushing each piece.
 func (x *exchange) copy(first []byte, from io.Reader) error {
 	if len(first) > 0 {
 		if _, err := x.to.Write(first); err != nil {
@@ -274,7 +276,7 @@ func (x *exchange) copy(first []byte, from io.Reader) error {
 	}
 }
 
-// cut is for an answer that the client does not take any more.
+// cut returns the error of a failed write to the client.
 func (x *exchange) cut(err error) error {
 	if err == nil {
 		return nil

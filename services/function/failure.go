@@ -15,8 +15,8 @@ import (
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
-// failed is the one table from what went wrong to what the client is told. An HTTP client is never told what the function has said; who
-// invokes the function is.
+// failed maps an invocation error to the client's answer. Function
+// error text goes to Invoke callers only, never to HTTP clients.
 func (x *exchange) failed(err error) error {
 	var own *invocation.Error
 	var p *problem.Problem
@@ -36,7 +36,7 @@ func (x *exchange) failed(err error) error {
 		p.RetryAfter = scarce.RetryAfter
 		return p
 	case errors.As(err, &p):
-		return err // the server's own
+		return err // an error of the server itself
 	case x.call != nil:
 		return x.tell(x.describe(err))
 	case errors.Is(err, runtimeapi.ErrDeadline):
@@ -57,7 +57,7 @@ func badAnswer(err error) error {
 	return problem.New(problem.BadGateway, "the function's answer could not be used").WithCause(err)
 }
 
-// describe gives a failure in the words that Lambda has for it.
+// describe returns a failure in Lambda's terms.
 func (x *exchange) describe(err error) *invocation.Error {
 	var own *invocation.Error
 	switch {
@@ -78,7 +78,7 @@ func (x *exchange) describe(err error) *invocation.Error {
 	return &invocation.Error{Type: "Runtime.TruncatedResponse", Message: "the answer of the function's worker broke off"}
 }
 
-// tell gives a failure to who has invoked the function: it is an output, and no failure of the server.
+// tell sends a failure to the Invoke caller. It is an output, not an error of the server.
 func (x *exchange) tell(e *invocation.Error) error {
 	x.rec.Err, x.rec.Outcome = e, cmp.Or(x.rec.Outcome, accesslog.OutcomeBadAnswer)
 	if x.call.Failure != "" || x.to.Header().Get("Content-Type") != "" { // a stream has begun
@@ -91,7 +91,7 @@ func (x *exchange) tell(e *invocation.Error) error {
 	return x.cut(err)
 }
 
-// raw gives the output to who has invoked the function.
+// raw sends the output to the Invoke caller, unchanged.
 func (x *exchange) raw(reply *runtimeapi.Reply) error {
 	x.to.Header().Set("Content-Type", typeOf(reply.ContentType))
 	if reply.Stream == nil {

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// terminate asks a process and what it has started to end.
+// terminate sends SIGTERM to the group of a process.
 func terminate(p *os.Process) error { return syscall.Kill(-p.Pid, syscall.SIGTERM) }
 
-// killGroup ends what is left of a process's group.
-func killGroup(p *os.Process) { _ = syscall.Kill(-p.Pid, syscall.SIGKILL) } // there may be nothing
+// killGroup kills the remaining processes of a process's group.
+func killGroup(p *os.Process) { _ = syscall.Kill(-p.Pid, syscall.SIGKILL) } // error ignored: the group may be empty

@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// isolate gives a process a group of its own, and lets it die with the thread that starts it.
+// isolate starts a process in its own group. The kernel kills it when the thread that started it exits.
 func isolate(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

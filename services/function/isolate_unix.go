@@ -7,5 +7,5 @@ import (
 	"syscall"
 )
 
-// isolate gives a process a group of its own. It outlives a server that is killed.
+// isolate starts a process in its own group. The process survives a server that is killed.
 func isolate(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }

@@ -5,11 +5,11 @@ import (
 	"os/exec"
 )
 
-// isolate does nothing: there are no groups.
+// isolate does nothing: Windows has no process groups of this sort.
 func isolate(*exec.Cmd) {}
 
-// terminate ends a process.
+// terminate kills a process.
 func terminate(p *os.Process) error { return p.Kill() }
 
-// killGroup does nothing: what a process has started stays.
+// killGroup does nothing: child processes of a worker keep running.
 func killGroup(*os.Process) {}

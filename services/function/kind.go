@@ -20,22 +20,23 @@ import (
 // KindName is the kind's name in specs and catalogues.
 const KindName = "function"
 
-// MaxTimeout is the longest deadline a service may ask for.
+// MaxTimeout is the longest deadline of an invocation that a service may request.
 const MaxTimeout = time.Hour
 
-// Config says what the kind may use. Zero values stand for the defaults named.
+// Config configures the kind. Zero fields take their defaults.
 type Config struct {
-	Timeout time.Duration // deadline of an invocation whose service asks for none; default 10 s
-	// StartTimeout is how long a process may take until it asks for its first event, and between two events; default 10 s.
+	Timeout time.Duration // deadline of an invocation for services without one; default 10 s
+	// StartTimeout bounds the time until a process requests its
+	// first event, and the time between two events; default 10 s.
 	StartTimeout time.Duration
-	AllowExec    bool         // start programs for whoever may deploy, and not for the server's own configuration alone
-	HeldBytes    int64        // events and outputs that are held at a time, of all functions together; default 256 MiB
-	Packages     string       // absolute path of the unpacked packages that documents name; empty: there are none
-	LogRate      int64        // bytes a second that the processes of a function may add to the log in the long run; 0: no limit
-	Log          *slog.Logger // for what workers do; default: discard
+	AllowExec    bool         // start programs for all deployments, not only for the server's own configuration
+	HeldBytes    int64        // memory for events and outputs of all functions; default 256 MiB
+	Packages     string       // absolute path of the unpacked packages; empty: packages are not supported
+	LogRate      int64        // bytes per second that a function's processes may log on average; 0: unlimited
+	Log          *slog.Logger // for worker events; default: discard
 }
 
-// Kind implements services.Kind for functions. What it holds belongs to deployments; it needs no Close.
+// Kind implements services.Kind for functions. Deployments own its resources, so it has no Close.
 type Kind struct {
 	cfg    Config         // immutable
 	budget *budget.Budget // immutable
@@ -44,7 +45,7 @@ type Kind struct {
 	endpoints map[registry.Prefix][]*endpoint // guarded by mu; more than one while a port changes
 }
 
-// New makes the kind.
+// New returns a kind with the given configuration.
 func New(cfg Config) *Kind {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 10 * time.Second
@@ -64,13 +65,13 @@ func New(cfg Config) *Kind {
 // Name implements services.Kind.
 func (k *Kind) Name() string { return KindName }
 
-// Validate implements services.Kind. Whether the port is free is found when it is taken.
+// Validate implements services.Kind. It does not check whether the port is free. Prepare does.
 func (k *Kind) Validate(s services.Spec) error {
 	_, err := k.check(s)
 	return err
 }
 
-// check gives the document of a spec, or a problem with all that is wrong.
+// check returns the document of a spec, or a problem that lists all violations.
 func (k *Kind) check(s services.Spec) (Document, error) {
 	var violations []string
 	d, err := Decode(s.Module)
@@ -99,15 +100,15 @@ func (k *Kind) check(s services.Spec) (Document, error) {
 	return d, refused
 }
 
-// Prepare implements services.Kind. It opens the Runtime API, where no version of the service has it open: workers may come before
-// requests do.
+// Prepare implements services.Kind. It opens the Runtime API unless another version of
+// the service has it open already. So workers may connect before the first request.
 func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deployment, error) {
 	doc, err := k.check(s)
 	if err != nil {
 		return nil, err
 	}
 	if doc.Exec != "" {
-		return newDeployment(k, s, newProcesses(k, s, doc)), nil // started by the first request
+		return newDeployment(k, s, newProcesses(k, s, doc)), nil // processes are started by requests
 	}
 	e, err := k.open(ctx, s.Prefix, doc.RuntimePort)
 	if err != nil {
@@ -124,8 +125,8 @@ func (k *Kind) resolve(d Document) Document {
 	return d
 }
 
-// checkExec says what keeps the server from starting a program. A deploy token is no shell: unless the operator wants it so, programs come
-// from the server's own configuration alone.
+// checkExec returns the reasons why the server may not start the program. A deploy token does not allow
+// running programs: unless Config.AllowExec is set, they come from the server's own configuration only.
 func (k *Kind) checkExec(s services.Spec, d Document) []string {
 	switch {
 	case d.Exec == "":

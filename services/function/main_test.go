@@ -7,7 +7,8 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/leaktest"
 )
 
-// TestMain is the worker of functions where the tests are started as one. Else it fails if the tests leave a goroutine of a server, of a worker or of an endpoint behind.
+// TestMain runs workerMain if the test binary was started as the program of a function. Otherwise
+// it runs the tests, and fails if they leak a goroutine of a server, a worker or an endpoint.
 func TestMain(m *testing.M) {
 	if addr := os.Getenv("AWS_LAMBDA_RUNTIME_API"); addr != "" { // started as the program of a function
 		os.Exit(workerMain(addr))

@@ -16,14 +16,14 @@ import (
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
-// Modules implements services.Kind for functions that are modules. What runs them is another kind, whose deployments take an event as the
-// body of a request, and give what the function returns as the body of the answer.
+// Modules implements services.Kind for functions that are modules. Another kind runs them. Its
+// deployments take an event as the request body and return the function's output as the response body.
 type Modules struct {
 	services.Kind       // immutable; runs the modules
-	functions     *Kind // immutable; has the rest
+	functions     *Kind // immutable; provides everything else
 }
 
-// NewModules makes the kind.
+// NewModules returns a Modules whose modules run as deployments of runs.
 func NewModules(functions *Kind, runs services.Kind) *Modules {
 	return &Modules{Kind: runs, functions: functions}
 }
@@ -38,7 +38,7 @@ func (m *Modules) Prepare(ctx context.Context, s services.Spec) (services.Deploy
 	return &moduleDeployment{deployment: newDeployment(m.functions, s, b), inner: inner}, nil
 }
 
-// moduleDeployment is a function that is a module. It implements services.Deployment.
+// moduleDeployment is a deployment of a function module. It implements services.Deployment.
 type moduleDeployment struct {
 	*deployment
 	inner services.Deployment // immutable
@@ -57,7 +57,7 @@ func (d *moduleDeployment) Close(ctx context.Context) error {
 	return errors.Join(d.deployment.Close(ctx), d.inner.Close(ctx))
 }
 
-// module implements backend by the deployment of a module.
+// module is the backend for a module's deployment.
 type module struct {
 	prefix string              // immutable
 	held   budget.Account      // immutable
@@ -85,8 +85,8 @@ func (m *module) invoke(ctx context.Context, in runtimeapi.Input, rec *accesslog
 	return nil, err
 }
 
-// functionError tells what the module has done wrong as the function's own error. One that exits with a code can have printed what it
-// wants to be told.
+// functionError maps a failure of the module to the function's error. A module that
+// exits with a nonzero status may have written the error object to its output.
 func functionError(err error, printed []byte, rec *accesslog.Record) error {
 	var p *problem.Problem
 	if !errors.As(err, &p) {
@@ -119,8 +119,8 @@ func (m *module) state() string { return m.inner.Status().State }
 
 func (m *module) warm() int { return m.inner.Status().Warm }
 
-// scale does nothing: the deployment of the module is asked itself.
+// scale does nothing: moduleDeployment scales the inner deployment itself.
 func (m *module) scale() {}
 
-// close does nothing, for the same reason.
+// close does nothing: moduleDeployment closes the inner deployment itself.
 func (m *module) close() {}

@@ -23,7 +23,7 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// serveModule serves a module as the function at /fn, and gives its router and the last access record.
+// serveModule serves a module as the function at /fn. It returns the router and the last access record.
 func serveModule(t *testing.T, o registry.Options) (rt *router.Router, last func() accesslog.Record) {
 	t.Helper()
 	runs, err := wasm.Open(t.Context(), wasm.Config{Slots: 4, SlotBytes: 16 << 20, Blob: func(context.Context, registry.Digest) ([]byte, error) {
@@ -61,7 +61,7 @@ func TestModuleAnswersHTTP(t *testing.T) {
 		{"/fn/env", "", 200, `"hello /fn"`, accesslog.OutcomeOK},
 		{"/fn", "", 200, `"version":"2.0"`, accesslog.OutcomeOK}, // the event, echoed
 		{"/fn/exit", "", 502, "reported an error", accesslog.OutcomeExit},
-		{"/fn/panic", "", 502, "reported an error", accesslog.OutcomeExit}, // of Go's, with code 2
+		{"/fn/panic", "", 502, "reported an error", accesslog.OutcomeExit}, // written in Go, exits with code 2
 		{"/fn/bad", "", 502, "could not be used", accesslog.OutcomeBadAnswer},
 		{"/fn/large", "", 502, "larger than", accesslog.OutcomeBadAnswer},
 		{"/fn/answer", "again", 201, "got again", accesslog.OutcomeOK},

@@ -18,23 +18,23 @@ import (
 	"github.com/vespo-dev/vespo/services/function/internal/runtimeapi"
 )
 
-// process is one run of a program. Its goroutine is that of run.
+// process is one run of a program. Its goroutine executes run.
 type process struct {
 	of       *processes           // immutable
 	endpoint *runtimeapi.Endpoint // immutable
 	addr     string               // immutable; of the endpoint
-	ending   context.Context      // immutable; ends when the process shall
-	stop     context.CancelFunc   // immutable; ends ending
+	ending   context.Context      // immutable; done when the process should end
+	stop     context.CancelFunc   // immutable; cancels ending
 	output   output
 
-	late    atomic.Bool // it was stopped because it did not ask for its first event in time
-	busy    int         // guarded by processes.mu; events that it has
-	served  bool        // guarded by processes.mu; it has carried out an event
-	retired bool        // guarded by processes.mu; it gets no more events
-	since   time.Time   // guarded by processes.mu; when its last event ended
+	late    atomic.Bool // stopped because it did not request its first event in time
+	busy    int         // guarded by processes.mu; events in progress
+	served  bool        // guarded by processes.mu; has completed an event
+	retired bool        // guarded by processes.mu; receives no more events
+	since   time.Time   // guarded by processes.mu; start, or end of the last event
 }
 
-// newProcess opens the Runtime API of a process that is to be started by run.
+// newProcess opens the Runtime API of a process. run then starts the program.
 func newProcess(ps *processes) (*process, error) {
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -46,13 +46,14 @@ func newProcess(ps *processes) (*process, error) {
 	return p, nil
 }
 
-// free tells whether the process can take an event.
+// free reports whether the process can take an event. processes.mu must be held.
 func (p *process) free() bool { return !p.retired && p.busy < p.of.loops }
 
-// run starts the program and waits for its end, and the end of what it has started. It reports whether the process was asked to end.
+// run starts the program and waits until it and its output pipes are closed. It then kills
+// the remaining processes of its group. It reports whether the process was asked to end.
 func (p *process) run() (asked bool) {
-	// The kernel ends a child when the thread that has started it ends, where the server's end shall be the child's. So this thread is kept
-	// for it. Without unlocking, it ends with this goroutine.
+	// On Linux the kernel kills a child when the thread that started it exits, while it should only end with
+	// the server. So the thread is locked to this goroutine, and exits with it because it is never unlocked.
 	runtime.LockOSThread()
 	defer p.stop()
 	log := p.of.log
@@ -60,7 +61,7 @@ func (p *process) run() (asked bool) {
 	cmd := exec.CommandContext(p.ending, p.of.program.path, p.of.program.args...)
 	cmd.Dir = filepath.Dir(p.of.program.path)
 	cmd.Env = p.of.program.environmentOf(p.addr, time.Now())
-	cmd.Stdout, cmd.Stderr = &p.output, &p.output // one writer: the lines keep their order
+	cmd.Stdout, cmd.Stderr = &p.output, &p.output // a single writer preserves the order of lines
 	cmd.WaitDelay = stopTimeout
 	isolate(cmd)
 	cmd.Cancel = func() error { return terminate(cmd.Process) }
@@ -71,7 +72,7 @@ func (p *process) run() (asked bool) {
 		starting := time.AfterFunc(p.of.start, p.checkStart)
 		err = cmd.Wait()
 		starting.Stop()
-		killGroup(cmd.Process) // what it has left behind
+		killGroup(cmd.Process) // children left behind
 	}
 	p.output.end()
 	asked = p.ending.Err() != nil
@@ -89,7 +90,7 @@ func (p *process) run() (asked bool) {
 	return asked
 }
 
-// checkStart stops a process that has not asked for an event by the end of Config.StartTimeout.
+// checkStart stops a process that has not requested an event within Config.StartTimeout.
 func (p *process) checkStart() {
 	if p.endpoint.Stats().Asked {
 		return
@@ -99,7 +100,7 @@ func (p *process) checkStart() {
 	p.stop()
 }
 
-// logLine writes a line of a process to the log, as far as the rate allows.
+// logLine writes a line of a process to the log, unless the rate limit is exceeded.
 func (ps *processes) logLine(_ abi.Level, line []byte) {
 	dropped, ok := ps.logRate.Take(abi.RecordBytes(line))
 	if !ok {
@@ -111,27 +112,28 @@ func (ps *processes) logLine(_ abi.Level, line []byte) {
 	ps.log.Info("function", slog.String("line", string(line)))
 }
 
-// outputPeriod is the time in which a process may write abi.MaxLogBytes to the log.
+// outputPeriod is the period in which a process may write abi.MaxLogBytes to the log.
 const outputPeriod = time.Second
 
-// output takes what a process prints: lines for the log, bounded, and for the invocation that it carries out.
+// output receives the output of a process. It writes bounded lines
+// to the log, and copies everything to the current invocation.
 type output struct {
 	mu    sync.Mutex
 	lines abi.Lines // guarded by mu, as all below
-	begun time.Time // of the period
-	call  io.Writer // nil if nobody wants it
+	begun time.Time // start of the current period
+	call  io.Writer // of the current invocation; nil if it does not want the output
 
-	writes int // number of pieces so far
+	writes int // number of writes so far
 }
 
-// attach gives the output of the process to an invocation, until the next one.
+// attach sends the output to an invocation until the next call.
 func (o *output) attach(call io.Writer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.call = call
 }
 
-// Write implements io.Writer and never fails, so that the process does not notice.
+// Write implements io.Writer. It never fails, so the process never sees an error.
 func (o *output) Write(b []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -146,13 +148,15 @@ func (o *output) Write(b []byte) (int, error) {
 	return o.lines.Write(b)
 }
 
-// What a process has printed before its answer comes by another way, and perhaps a moment later.
+// Output arrives through a pipe, the response through a connection. Output
+// that was written before the response may therefore arrive a moment later.
+// settle waits for settleQuiet without output, and at most for settleMost.
 const (
 	settleQuiet = 2 * time.Millisecond
 	settleMost  = 20 * time.Millisecond
 )
 
-// settle waits for a moment without output.
+// settle waits until no output has arrived for settleQuiet.
 func (o *output) settle() {
 	begin := time.Now()
 	timer := time.NewTimer(settleQuiet)

@@ -18,20 +18,21 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/lograte"
 )
 
-// Bounds of processes.
+// Limits of processes.
 const (
 	defaultProcesses = 4
 	maxProcesses     = 256
 	stopTimeout      = 2 * time.Second // from SIGTERM to SIGKILL
-	firstBackoff     = time.Second     // after the second process in a row that has served nothing
+	firstBackoff     = time.Second     // after the second consecutive process that completed no event
 	maxBackoff       = 30 * time.Second
 )
 
-// processes are workers that the server starts and stops itself. Each has a Runtime API of its own, so that none can answer for another. It
-// implements backend. A process runs from the first event that finds none free until the function is idle.
+// processes is the backend that starts and stops workers itself. Each process
+// has its own Runtime API, so that none can answer for another. A process starts
+// when an event finds no free process, and runs until the function is idle.
 type processes struct {
 	program program          // immutable
-	max     int              // immutable
+	max     int              // immutable; concurrent events per process
 	loops   int              // immutable; events that one process takes at a time
 	start   time.Duration    // immutable; Config.StartTimeout
 	budget  budget.Account   // immutable
@@ -41,14 +42,13 @@ type processes struct {
 	owned sync.WaitGroup // of the goroutines of processes
 
 	mu        sync.Mutex
-	all       []*process      // guarded by mu, as all below; those that end are in it until they have
-	waiting   []chan struct{} // invocations that wait for a free process, the first to be told at 0; each has room for one
-	crashes   int             // processes in a row that have served nothing
-	notBefore time.Time       // when the next one may be started
+	all       []*process      // guarded by mu, as all below; includes processes until they have ended
+	waiting   []chan struct{} // invocations that wait for a free process, in order; each channel has capacity 1
+	crashes   int             // consecutive processes that completed no event
+	notBefore time.Time       // earliest start of the next process
 	closed    bool
 }
 
-// state gives the state of a deployment.
 func (ps *processes) state() string {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -75,8 +75,9 @@ func (ps *processes) describe() string {
 	return fmt.Sprintf("%s, %d of %d processes", ps.program.path, len(ps.all), ps.max)
 }
 
-// invoke hands an event to a process and returns its reply. in.Wait bounds the wait for a process, its start included; a start that takes
-// longer goes on for the requests to come, within Config.StartTimeout. A client that leaves does not end the event: the process would not know.
+// invoke hands an event to a process and returns its reply. in.Wait bounds the wait for a process,
+// including its start. A start that takes longer continues for later requests, within Config.StartTimeout.
+// A client that disconnects does not end the event, as the process cannot be notified.
 func (ps *processes) invoke(ctx context.Context, in runtimeapi.Input, _ *accesslog.Record) (*runtimeapi.Reply, error) {
 	deadline := time.Now().Add(in.Wait)
 	p, err := ps.acquire(ctx, in.Wait)
@@ -89,7 +90,7 @@ func (ps *processes) invoke(ctx context.Context, in runtimeapi.Input, _ *accessl
 	}
 	unwatch := context.AfterFunc(ctx, func() {
 		if errors.Is(context.Cause(ctx), inflight.ErrClosed) {
-			p.stop() // nothing else ends what it does
+			p.stop() // nothing else interrupts it
 		}
 	})
 	defer unwatch()
@@ -104,7 +105,7 @@ func (ps *processes) invoke(ctx context.Context, in runtimeapi.Input, _ *accessl
 	case errors.Is(err, runtimeapi.ErrNoWorker):
 		ps.untaken(p)
 		return nil, runtimeapi.ErrDeadline
-	case errors.Is(err, runtimeapi.ErrClosed): // its own endpoint is closed when it has ended
+	case errors.Is(err, runtimeapi.ErrClosed): // the process's own endpoint closes when it has ended
 		if err = runtimeapi.ErrWorkerLost; p.late.Load() {
 			err = fmt.Errorf("%w: it did not ask for its first event within %s", runtimeapi.ErrInit, ps.start)
 		}
@@ -115,7 +116,8 @@ func (ps *processes) invoke(ctx context.Context, in runtimeapi.Input, _ *accessl
 	return reply, err
 }
 
-// acquire gives a process with room for an event. It starts one where all are busy, and waits where no more may be.
+// acquire returns a process with capacity for an event. If all are busy
+// it starts another one, or waits if there are processes.max already.
 func (ps *processes) acquire(ctx context.Context, wait time.Duration) (*process, error) {
 	deadline := time.Now().Add(wait)
 	for {
@@ -147,7 +149,8 @@ func (ps *processes) acquire(ctx context.Context, wait time.Duration) (*process,
 	}
 }
 
-// tryLocked gives a process, or something to wait for: a turn, and the time from which on another process may be started.
+// tryLocked returns a process, or what to wait for: a turn, and
+// the time from which another process may be started (zero: none).
 func (ps *processes) tryLocked() (p *process, turn chan struct{}, retry time.Time, err error) {
 	if ps.closed {
 		return nil, nil, retry, runtimeapi.ErrClosed
@@ -170,7 +173,7 @@ func (ps *processes) tryLocked() (p *process, turn chan struct{}, retry time.Tim
 	return nil, turn, retry, nil
 }
 
-// leave takes a turn out of the queue. One that was given and is not used goes to the next.
+// leave removes a turn from the queue. A turn that was granted but not used passes to the next invocation.
 func (ps *processes) leave(turn chan struct{}) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -184,7 +187,7 @@ func (ps *processes) leave(turn chan struct{}) {
 	}
 }
 
-// wakeLocked lets the invocation that has waited longest try again.
+// wakeLocked grants a turn to the invocation that has waited longest.
 func (ps *processes) wakeLocked() {
 	if len(ps.waiting) > 0 {
 		ps.waiting[0] <- struct{}{}
@@ -201,14 +204,15 @@ func (ps *processes) startLocked() (*process, error) {
 	ps.all = append(ps.all, p)
 	ps.owned.Go(func() {
 		asked := p.run()
-		ps.ended(p, asked) // before those who have waited for it can come again
+		ps.ended(p, asked) // before endpoint.Close, which lets waiting invocations retry
 		p.endpoint.Close()
 	})
 	return p, nil
 }
 
-// untaken gives back the room for an event that the process did not take before the client's time was over. One that is starting goes on;
-// one that has not asked for an event that long after the last hangs, and is stopped.
+// untaken releases the slot of an event that the process did not take within the
+// client's timeout. A starting process continues. One that has not requested an
+// event for Config.StartTimeout since its last one hangs, and is stopped.
 func (ps *processes) untaken(p *process) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -222,7 +226,7 @@ func (ps *processes) untaken(p *process) {
 	ps.wakeLocked()
 }
 
-// release gives back the room for an event; served tells whether the process has carried it out.
+// release releases the slot of an event. served reports whether the process completed it.
 func (ps *processes) release(p *process, served bool) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -232,7 +236,7 @@ func (ps *processes) release(p *process, served bool) {
 		p.served = true
 		ps.crashes, ps.notBefore = 0, time.Time{}
 	} else {
-		p.retired = true // it ends, or has ended
+		p.retired = true // it is ending or has ended
 	}
 	if p.retired && p.busy == 0 {
 		p.stop()
@@ -240,14 +244,14 @@ func (ps *processes) release(p *process, served bool) {
 	ps.wakeLocked()
 }
 
-// retire gives a process no more events, and stops it when those that it has are over.
+// retire stops sending events to a process. It is stopped when its events in progress are done.
 func (ps *processes) retire(p *process) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	p.retired = true
 }
 
-// ended takes a process out that is not there any more; asked tells whether it was asked to end.
+// ended removes a process that has ended. asked reports whether it was asked to end.
 func (ps *processes) ended(p *process, asked bool) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -262,20 +266,20 @@ func (ps *processes) ended(p *process, asked bool) {
 	}
 }
 
-// scale stops the processes that have nothing to do.
+// scale stops idle processes.
 func (ps *processes) scale() {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	for _, p := range ps.all {
 		if p.free() && p.busy == 0 {
-			p.served = true // or its end would count as a crash
+			p.served = true // otherwise its end would count as a crash
 			p.retired = true
 			p.stop()
 		}
 	}
 }
 
-// close stops all processes and waits for their end.
+// close stops all processes and waits until they have ended.
 func (ps *processes) close() {
 	ps.mu.Lock()
 	ps.closed = true
@@ -290,7 +294,7 @@ func (ps *processes) close() {
 	ps.owned.Wait()
 }
 
-// newProcesses makes the backend of a document that names a program.
+// newProcesses returns the backend of a document with a program.
 func newProcesses(k *Kind, s services.Spec, d Document) *processes {
 	return &processes{
 		program: newProgram(s, d), max: cmp.Or(d.Processes, defaultProcesses), loops: max(1, d.Loops), start: k.cfg.StartTimeout,

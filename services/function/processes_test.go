@@ -26,12 +26,12 @@ import (
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
-// workerMain is a worker, as the program that the server starts. It does what the path of a request says.
+// workerMain is the worker program. It does what the path of the request says.
 func workerMain(addr string) int {
 	if slices.Contains(os.Args, "fail") {
 		return 3
 	}
-	if at := slices.Index(os.Args, "late"); at >= 0 { // starts when a file is there, and says so in another
+	if at := slices.Index(os.Args, "late"); at >= 0 { // waits at its start until one file exists, and announces itself in another
 		if err := os.WriteFile(os.Args[at+1]+".pid", []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
 			return 4
 		}
@@ -84,7 +84,7 @@ func carryOut(base string) error {
 		time.Sleep(50 * time.Millisecond)
 	case "/print":
 		fmt.Println("a line of output")
-	case "/child": // left behind with the output open
+	case "/child": // child left behind with the output open
 		child := exec.Command("sleep", "1000")
 		child.Stdout, child.Stderr = os.Stdout, os.Stderr
 		if err := child.Start(); err != nil {
@@ -103,7 +103,7 @@ func carryOut(base string) error {
 	return resp.Body.Close()
 }
 
-// self is the document of a function whose program is this test.
+// self is the document of a function whose program is this test binary.
 func self(t *testing.T, processes, loops int, args ...string) Document {
 	t.Helper()
 	program, err := os.Executable()
@@ -208,7 +208,7 @@ func TestProcessThatCannotStart(t *testing.T) {
 	for range 2 {
 		f.do("GET", "/fn", "").requireProblem(t, problem.BadGateway)
 	}
-	f.do("GET", "/fn", "").requireProblem(t, problem.NoCapacity) // the pause is longer than the time limit
+	f.do("GET", "/fn", "").requireProblem(t, problem.NoCapacity) // the backoff is longer than the timeout
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	require.Equal(t, 2, ps.crashes)
@@ -280,14 +280,14 @@ func TestExecIsRefused(t *testing.T) {
 	}
 }
 
-// discard is a writer of answers that nobody reads.
+// discard is an http.ResponseWriter that discards everything.
 type discard struct{ header http.Header }
 
 func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) WriteHeader(int)             {}
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 
-// syncBuffer is a buffer for several goroutines.
+// syncBuffer is a buffer that is safe for concurrent use.
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer // guarded by mu

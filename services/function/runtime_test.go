@@ -21,7 +21,7 @@ import (
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
-// TestNextHeaders has what a worker is told beside an event, as Lambda's Runtime API has it.
+// TestNextHeaders checks the headers that a worker receives with an event, as in Lambda's Runtime API.
 func TestNextHeaders(t *testing.T) {
 	f := newFront(t, Config{})
 	_, addr := f.bind("/fn", Document{}, registry.Options{Timeout: time.Minute})
@@ -53,7 +53,8 @@ func TestNextHeaders(t *testing.T) {
 	}
 }
 
-// TestEnvironment has the variables that Lambda documents for an OS-only runtime, and what runtimes require of them.
+// TestEnvironment checks the variables that Lambda documents for
+// an OS-only runtime, and others required by existing runtimes.
 func TestEnvironment(t *testing.T) {
 	f := newFront(t, allowed(io.Discard))
 	d := self(t, 1, 2)
@@ -107,7 +108,8 @@ func environment(lines string) map[string]string {
 	return all
 }
 
-// TestStartTakesLong: a request ends at its own limit while its process starts, and the start goes on for the next one.
+// TestStartTakesLong checks that a request times out while its
+// process starts, and that the start continues for the next request.
 func TestStartTakesLong(t *testing.T) {
 	f := newFront(t, allowed(io.Discard))
 	ready := filepath.Join(t.TempDir(), "ready")
@@ -124,7 +126,8 @@ func TestStartTakesLong(t *testing.T) {
 	require.Equal(t, string(pid), a.body, "it is the first process that answers")
 }
 
-// TestStartTakesTooLong: a process that does not ask for its first event in time is ended, and its requests fail.
+// TestStartTakesTooLong checks that a process that does not
+// request an event in time is stopped, and that its requests fail.
 func TestStartTakesTooLong(t *testing.T) {
 	cfg := allowed(io.Discard)
 	cfg.StartTimeout = 100 * time.Millisecond
@@ -142,7 +145,7 @@ func TestStartTakesTooLong(t *testing.T) {
 	require.Contains(t, w.Body.String(), "first event within 100ms")
 }
 
-// TestPackage starts the program of an unpacked archive, wherever the packages are.
+// TestPackage deploys the program of an unpacked archive, which is found below Config.Packages.
 func TestPackage(t *testing.T) {
 	cfg := allowed(io.Discard)
 	cfg.Packages = t.TempDir()

@@ -129,11 +129,9 @@ func TestFailures(t *testing.T) {
 	w.answer(`"` + strings.Repeat("x", invocation.MaxOutputBytes-2) + `"`)
 	require.Len(t, f.await(got).body, invocation.MaxOutputBytes, "the limit itself is allowed")
 	f.do("POST", "/fn", strings.Repeat("x", invocation.MaxPayloadBytes+1)).requireProblem(t, problem.BodyTooLarge)
-	f.do("POST", "/fn", strings.Repeat("x", invocation.MaxPayloadBytes)).requireProblem(t, problem.BodyTooLarge) // with the event around it
+	f.do("POST", "/fn", strings.Repeat("x", invocation.MaxPayloadBytes)).requireProblem(t, problem.BodyTooLarge) // including the event around it
 }
 
-// TestPassingWorkers plays a runtime in a shell: each request is a program of its own.
-// TestLoopsShareConnections: a connection that is closed says nothing of a worker with several loops, the end of all does.
 func TestStream(t *testing.T) {
 	f := newFront(t, Config{})
 	_, addr := f.bind("/fn", Document{}, registry.Options{Timeout: hangTimeout})
@@ -174,7 +172,7 @@ func TestStream(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "first ", string(buf), "before the function has ended")
 	go func() {
-		_, err := io.WriteString(to, strings.Repeat("x", 8<<20)) // streams have no limit of size
+		_, err := io.WriteString(to, strings.Repeat("x", 8<<20)) // streams are not limited in size
 		to.CloseWithError(err)
 	}()
 	n, err := io.Copy(io.Discard, a.Body)
@@ -206,7 +204,7 @@ func TestStreamFails(t *testing.T) {
 
 	got := f.start("GET", "/fn", "")
 	require.Equal(t, 202, stream("{\"statusCode\":2", httpevent.PreludeType, trailer))
-	f.await(got).requireProblem(t, problem.BadGateway) // nothing was sent yet
+	f.await(got).requireProblem(t, problem.BadGateway) // nothing has been sent yet
 
 	got = f.start("GET", "/fn", "")
 	stream("{}", httpevent.PreludeType, nil)
@@ -344,7 +342,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestStreamStalls: a worker that begins to stream and then hangs is cut off at the deadline, and so is the client.
+// TestStreamStalls checks that a worker that hangs in the middle of
+// a stream is disconnected at the deadline, and so is the client.
 func TestStreamStalls(t *testing.T) {
 	f := newFront(t, Config{})
 	_, addr := f.bind("/fn", Document{}, registry.Options{Timeout: 300 * time.Millisecond})

@@ -20,7 +20,7 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// hangTimeout is after how long a test is given up that waits for what does not come.
+// hangTimeout bounds every wait of a test.
 const hangTimeout = 30 * time.Second
 
 // front is a server on a loopback port, with functions and without a catalogue.
@@ -67,7 +67,7 @@ func (f *front) closed(d *deployment) error {
 	return d.Close(ctx)
 }
 
-// bind binds a prefix to what the document says, and gives the address of its Runtime API.
+// bind deploys the document at the prefix and returns the address of its Runtime API.
 func (f *front) bind(prefix string, d Document, o registry.Options) (*deployment, string) {
 	f.t.Helper()
 	spec := services.Spec{Prefix: registry.Prefix(prefix), Kind: KindName, Module: d.Encode(), Options: o}
@@ -106,7 +106,7 @@ func (f *front) do(method, path, body string, headers ...string) answer {
 	return answer{resp, string(text)}
 }
 
-// start makes a request whose answer comes later.
+// start starts a request whose response arrives later.
 func (f *front) start(method, path, body string, headers ...string) <-chan answer {
 	done := make(chan answer, 1)
 	go func() { done <- f.do(method, path, body, headers...) }()
@@ -124,7 +124,7 @@ func (f *front) await(a <-chan answer) answer {
 	}
 }
 
-// worker is a process that speaks the Runtime API, played by the test.
+// worker is a client of the Runtime API, played by the test.
 type worker struct {
 	t         *testing.T
 	addr      string
@@ -137,7 +137,7 @@ func newWorker(t *testing.T, addr string) *worker {
 	return w
 }
 
-// die closes all connections of the worker that are not in use.
+// die closes the worker's idle connections.
 func (w *worker) die() { w.transport.CloseIdleConnections() }
 
 func (w *worker) call(ctx context.Context, method, path string, body io.Reader, headers ...string) (*http.Response, string, error) {
@@ -156,7 +156,7 @@ func (w *worker) call(ctx context.Context, method, path string, body io.Reader, 
 	return resp, string(text), err
 }
 
-// next takes an event.
+// next requests an event.
 func (w *worker) next() (id, event string, h http.Header) {
 	w.t.Helper()
 	resp, event, err := w.call(w.t.Context(), "GET", "/2018-06-01/runtime/invocation/next", nil)
@@ -165,7 +165,7 @@ func (w *worker) next() (id, event string, h http.Header) {
 	return resp.Header.Get("Lambda-Runtime-Aws-Request-Id"), event, resp.Header
 }
 
-// post answers; what is response, error or another word.
+// post posts a result. what is "response", "error" or another path element.
 func (w *worker) post(id, what, body string, headers ...string) (int, string) {
 	w.t.Helper()
 	resp, text, err := w.call(w.t.Context(), "POST", "/2018-06-01/runtime/invocation/"+id+"/"+what, bytes.NewReader([]byte(body)), headers...)

@@ -18,31 +18,32 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/arn"
 )
 
-// backend is who carries out the invocations of a deployment.
+// backend carries out the invocations of a deployment.
 type backend interface {
 	invoke(ctx context.Context, in runtimeapi.Input, rec *accesslog.Record) (*runtimeapi.Reply, error)
-	// describe tells in one line where events go.
+	// describe returns a line that describes where events are processed.
 	describe() string
-	// warm is how many workers wait for an event.
+	// warm returns the number of idle workers.
 	warm() int
-	// state is one of the states of services.Status.
+	// state returns a state of services.Status.
 	state() string
-	// scale gives up what is not needed now.
+	// scale stops idle workers.
 	scale()
-	// close stops what the deployment alone has.
+	// close releases the resources of the deployment.
 	close()
 }
 
-// endpoint is the Runtime API of a prefix.
+// endpoint is the Runtime API of a prefix. Deployments of the prefix share it.
 type endpoint struct {
 	*runtimeapi.Endpoint                 // immutable
 	prefix               registry.Prefix // immutable
 	addr                 string          // immutable
 	port                 int             // immutable
-	users                int             // guarded by Kind.mu: deployments that refer to it
+	users                int             // guarded by Kind.mu; number of deployments that use it
 }
 
-// open gives the endpoint of a prefix at a port, with one more user. Port 0 is that which the prefix has, else a free one.
+// open returns the endpoint of a prefix at a port and adds a user to
+// it. Port 0 selects the prefix's existing endpoint, or a free port.
 func (k *Kind) open(ctx context.Context, prefix registry.Prefix, port int) (*endpoint, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -71,7 +72,7 @@ func (k *Kind) open(ctx context.Context, prefix registry.Prefix, port int) (*end
 	return e, nil
 }
 
-// drop takes one user away, and closes the endpoint with the last.
+// drop removes a user. It closes the endpoint when no user is left.
 func (k *Kind) drop(e *endpoint) {
 	k.mu.Lock()
 	e.users--
@@ -88,7 +89,7 @@ func (k *Kind) drop(e *endpoint) {
 	}
 }
 
-// workers are processes that somebody else has started.
+// workers is the backend for workers that are started outside of the server.
 type workers struct {
 	kind     *Kind     // immutable
 	endpoint *endpoint // immutable
@@ -112,7 +113,7 @@ func (w *workers) warm() int { return w.endpoint.Stats().Waiting }
 
 func (w *workers) state() string { return services.StateReady }
 
-// scale does nothing: these workers are not ours to stop.
+// scale does nothing: the server does not control these workers.
 func (w *workers) scale() {}
 
 func (w *workers) close() { w.kind.drop(w.endpoint) }

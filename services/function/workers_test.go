@@ -88,6 +88,7 @@ func TestWorkerDiesWhileItAnswers(t *testing.T) {
 	}
 }
 
+// TestPassingWorkers plays a runtime written as a shell script, which opens a connection for each request.
 func TestPassingWorkers(t *testing.T) {
 	f := newFront(t, Config{})
 	_, addr := f.bind("/fn", Document{}, registry.Options{Timeout: hangTimeout})
@@ -103,6 +104,7 @@ func TestPassingWorkers(t *testing.T) {
 	}
 }
 
+// TestLoopsShareConnections checks that a worker with several loops is lost only with its last connection.
 func TestLoopsShareConnections(t *testing.T) {
 	f := newFront(t, Config{})
 	_, addr := f.bind("/fn", Document{Loops: 3}, registry.Options{Timeout: time.Hour})
@@ -162,7 +164,7 @@ func TestInitError(t *testing.T) {
 	_, addr := f.bind("/fn", Document{}, registry.Options{Timeout: time.Hour})
 	got := f.start("GET", "/fn", "")
 	w := newWorker(t, addr)
-	for done := false; !done; { // until the request is there
+	for done := false; !done; { // until the request is queued
 		resp, _, err := w.call(t.Context(), "POST", "/2018-06-01/runtime/init/error", strings.NewReader(`{"errorMessage":"secret","errorType":"Init"}`))
 		require.NoError(t, err)
 		require.Equal(t, 202, resp.StatusCode)

@@ -9,10 +9,12 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/budget"
 )
 
-// idleClose is from when on the closing of an unused connection says nothing: clients close idle connections by themselves.
+// idleClose is the time after which the end of an unused
+// connection is ignored: clients close idle connections.
 const idleClose = time.Minute
 
-// begin finds the invocation that a worker wants to answer. It is nil, without an error, where nobody waits for the answer any more.
+// begin returns the invocation that a worker is about to answer. It returns
+// nil, without an error, if no caller waits for the result any more.
 func (e *Endpoint) begin(id string, c *conn) (*pending, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -33,7 +35,7 @@ func (e *Endpoint) begin(id string, c *conn) (*pending, error) {
 	return p, nil
 }
 
-// complete gives the result to who waits for it. It reports false where nobody does.
+// complete delivers the result to the caller. It reports false if no caller waits for it.
 func (e *Endpoint) complete(p *pending, result any) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -50,7 +52,7 @@ func (e *Endpoint) completeLocked(p *pending, result any) bool {
 	return true
 }
 
-// forgetLocked notes that an id was answered.
+// forgetLocked removes an invocation and remembers that its id was answered.
 func (e *Endpoint) forgetLocked(p *pending) {
 	if e.held[p.id] != p {
 		return
@@ -65,7 +67,7 @@ func (e *Endpoint) forgetLocked(p *pending) {
 	}
 }
 
-// opened notes a connection.
+// opened records a new connection.
 func (e *Endpoint) opened(c net.Conn) *conn {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -78,7 +80,7 @@ func (e *Endpoint) opened(c net.Conn) *conn {
 	return own
 }
 
-// closed notes the end of a connection, which may be the end of a worker.
+// closed records the end of a connection, which may be the end of a worker.
 func (e *Endpoint) closed(c net.Conn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -98,10 +100,10 @@ func (e *Endpoint) closed(c net.Conn) {
 	}
 }
 
-// telling tells whether the end of the connection is the end of a worker.
+// telling reports whether the end of the connection indicates the end of a worker.
 func (c *conn) telling() bool { return !c.passing && time.Since(c.used) < idleClose }
 
-// deserted is called when there has been no connection for a while.
+// deserted is called when there has been no connection for lonelyAfter.
 func (e *Endpoint) deserted() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -110,7 +112,7 @@ func (e *Endpoint) deserted() {
 	}
 }
 
-// loseLocked fails the invocations whose worker is dead.
+// loseLocked fails the invocations held by dead workers.
 func (e *Endpoint) loseLocked(dead func(*pending) bool) {
 	for _, p := range e.held {
 		if p.state == held && dead(p) {
@@ -119,7 +121,7 @@ func (e *Endpoint) loseLocked(dead func(*pending) bool) {
 	}
 }
 
-// readError is the result for an output that could not be read.
+// readError returns the result of an invocation whose output could not be read.
 func readError(err error) error {
 	switch {
 	case errors.Is(err, budget.ErrTooLong):

@@ -1,21 +1,30 @@
-// Package runtimeapi is one function's end of the Lambda Runtime API, version 2018-06-01
-// (docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html): workers ask for events over HTTP and post what became of them.
+// Package runtimeapi implements the Lambda Runtime API, version 2018-06-01
+// (docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html), for one
+// function. Workers request events over HTTP and post the results.
 //
-// An [Endpoint] brings those who invoke and the workers together. An invocation waits in a queue until a worker asks, is then held by
-// that worker until it has posted an answer or the deadline is over, and is answered once: a second answer is refused with 403, and an
-// id that no worker holds with 400. Ids are 122 random bits and told to nobody but the worker that holds the invocation.
+// An [Endpoint] connects callers and workers. An invocation is queued until a worker requests
+// it. That worker then holds it until it posts a result or the deadline passes. Each
+// invocation is answered once: a second result is refused with 403, an id that no worker holds
+// with 400. Ids are 122 random bits and known only to the worker that holds the invocation.
 //
 // # Death of a worker
 //
-// A worker is known by its connection. One that closes the connection over which it has taken an invocation, without an answer, has died,
-// and the invocation fails at once. That cannot be told of a worker that does not keep its connections: one made with curl, or one that
-// says "Connection: close". Nor of one that runs several loops at a time (AWS_LAMBDA_MAX_CONCURRENCY), whose loops share connections: there
-// an invocation fails when the endpoint has had no connection at all for a second. Input.Loops says that workers are of that sort; it
-// is noticed too, when an answer comes over another connection than the event went out over. A connection that has been unused for a minute
-// may be closed by any client. In the end, the deadline decides.
+// A worker is identified by its connection. If it closes the connection on which it took an invocation,
+// without a result, it is considered dead, and the invocation fails at once. There are three exceptions:
+//
+//   - Clients that do not keep connections, such as curl or those
+//     that send "Connection: close". Their death is not detected.
+//   - Workers that run several loops at a time (AWS_LAMBDA_MAX_CONCURRENCY), whose loops
+//     share connections. Their invocations fail when the endpoint has had no connection
+//     for a second. Input.Loops announces such workers. They are also detected when a
+//     result arrives on another connection than the one on which the event was sent.
+//   - Connections unused for a minute. Any client may close them.
+//
+// In all of these cases the deadline still applies.
 //
 // # Concurrency
 //
-// Endpoint.mu guards the queue, the waiting workers and what is held. It is taken with no other lock held, and for moments only. Goroutines
-// are those of the HTTP server; Close ends it and waits for them.
+// Endpoint.mu guards the queue, the waiting workers and the invocations that
+// workers hold. It is taken with no other lock held, and never held while blocking.
+// All goroutines belong to the HTTP server. Close ends it and waits for them.
 package runtimeapi

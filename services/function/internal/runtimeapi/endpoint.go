@@ -16,50 +16,52 @@ import (
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
-// Bounds of an endpoint.
+// Limits of an endpoint.
 const (
 	maxConnections = 1024
-	maxAbandoned   = 1024 // invocations whose late answer is still taken, and dropped
-	maxRemembered  = 1024 // ids that are known to be answered
+	maxAbandoned   = 1024 // invocations whose late result is still accepted, and discarded
+	maxRemembered  = 1024 // ids remembered as answered
 )
 
-// lonelyAfter is after how long without any connection workers that share connections are taken for dead.
+// lonelyAfter is how long the endpoint must have no connection
+// until workers that share connections are considered dead.
 const lonelyAfter = time.Second
 
-// Config is what an endpoint is made of.
+// Config configures an Endpoint.
 type Config struct {
 	Name   string         // of the function
-	Budget budget.Account // for outputs that are held
+	Budget budget.Account // for outputs in memory
 	Log    *slog.Logger
 }
 
-// Endpoint is the Runtime API of one function. Make it with New, then Start; at the end Close. It is safe for concurrent use.
+// Endpoint is the Runtime API of one function. Create it with New,
+// call Start, and finally Close. It is safe for concurrent use.
 type Endpoint struct {
 	cfg     Config             // immutable
 	server  *http.Server       // immutable
-	closing context.Context    // immutable; ends with Close
+	closing context.Context    // immutable; done after Close
 	close   context.CancelFunc // immutable
-	serving sync.WaitGroup     // of the goroutine that accepts
+	serving sync.WaitGroup     // for the goroutine that accepts connections
 
 	mu        sync.Mutex
-	queue     []*pending          // guarded by mu, as all below; the oldest first
-	takers    []chan *pending     // workers that wait, the one that has waited longest first
-	held      map[string]*pending // by id: with a worker, from being taken to being answered
-	abandoned []string            // ids in held that nobody waits for, the oldest first
-	answered  []string            // ids, the oldest first
+	queue     []*pending          // guarded by mu, as all below; oldest first
+	takers    []chan *pending     // waiting workers, longest wait first
+	held      map[string]*pending // by id: taken by a worker and not yet answered
+	abandoned []string            // ids in held without a caller, oldest first
+	answered  []string            // ids, oldest first
 	conns     map[net.Conn]*conn
-	shared    bool        // workers have been seen to use one connection for several invocations
-	lonely    *time.Timer // runs while there is no connection; nil otherwise
-	asked     bool        // a worker has asked for an event
+	shared    bool        // a worker has used one connection for several invocations
+	lonely    *time.Timer // runs while there is no connection, else nil
+	asked     bool        // a worker has requested an event
 }
 
 // conn is a connection of a worker.
 type conn struct {
 	passing bool      // guarded by Endpoint.mu; the client does not keep connections
-	used    time.Time // guarded by Endpoint.mu; when an event was handed over
+	used    time.Time // guarded by Endpoint.mu; time of the last event
 }
 
-// New makes an endpoint that does not listen yet.
+// New returns an endpoint that does not listen yet.
 func New(cfg Config) *Endpoint {
 	e := &Endpoint{cfg: cfg, held: make(map[string]*pending), conns: make(map[net.Conn]*conn)}
 	e.closing, e.close = context.WithCancel(context.Background())
@@ -67,7 +69,7 @@ func New(cfg Config) *Endpoint {
 	return e
 }
 
-// Start accepts workers until Close, which closes the listener.
+// Start accepts workers on l until Close, which closes l.
 func (e *Endpoint) Start(l net.Listener) {
 	e.serving.Go(func() {
 		err := e.server.Serve(&limited{Listener: l, places: make(chan struct{}, maxConnections)})
@@ -77,10 +79,10 @@ func (e *Endpoint) Start(l net.Listener) {
 	})
 }
 
-// Close cuts the workers off and fails what waits for them.
+// Close disconnects the workers and fails waiting invocations.
 func (e *Endpoint) Close() {
 	e.close()
-	_ = e.server.Close() // of listener and connections: nobody is left to be told
+	_ = e.server.Close() // close errors cannot be reported
 	e.serving.Wait()
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -89,23 +91,23 @@ func (e *Endpoint) Close() {
 	}
 }
 
-// Stats is what an endpoint can tell of its workers.
+// Stats describes the workers and invocations of an endpoint.
 type Stats struct {
-	Waiting int  // workers that wait for an event
-	Busy    int  // events that workers have
-	Queued  int  // events that wait for a worker
-	Asked   bool // there has been a worker
+	Waiting int  // idle workers
+	Busy    int  // events in progress
+	Queued  int  // events without a worker
+	Asked   bool // a worker has requested an event
 }
 
-// Stats never waits.
+// Stats returns the current statistics. It never blocks.
 func (e *Endpoint) Stats() Stats {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return Stats{Waiting: len(e.takers), Busy: len(e.held) - len(e.abandoned), Queued: len(e.queue), Asked: e.asked}
 }
 
-// Invoke hands an event to a worker and waits for what becomes of it: until a stream begins, where the worker streams. When ctx ends
-// first, the worker may go on, and what it answers is dropped.
+// Invoke hands an event to a worker and waits for the result. For a stream it returns when
+// the stream begins. If ctx ends first, the worker may continue, but its result is discarded.
 func (e *Endpoint) Invoke(ctx context.Context, in Input) (*Reply, error) {
 	in.TraceID = cmp.Or(in.TraceID, invocation.TraceID("", time.Now()))
 	p := &pending{Input: in, id: cmp.Or(in.RequestID, invocation.NewID()), result: make(chan any, 1), taken: make(chan struct{})}
@@ -126,7 +128,7 @@ func (e *Endpoint) Invoke(ctx context.Context, in Input) (*Reply, error) {
 		case <-wait.C:
 			if e.withdraw(p) {
 				return nil, ErrNoWorker
-			} // else it was taken at this moment, or has its result
+			} // otherwise it was taken at this moment, or has its result
 		case <-ctx.Done():
 			return e.leave(p, context.Cause(ctx))
 		case <-e.closing.Done():
@@ -135,7 +137,7 @@ func (e *Endpoint) Invoke(ctx context.Context, in Input) (*Reply, error) {
 	}
 }
 
-// await waits for the answer to an invocation that a worker has.
+// await waits for the result of an invocation that a worker has taken.
 func (e *Endpoint) await(ctx context.Context, p *pending) (*Reply, error) {
 	deadline := time.NewTimer(time.Until(p.deadline))
 	defer deadline.Stop()
@@ -158,11 +160,12 @@ func settled(result any) (*Reply, error) {
 	return nil, result.(error)
 }
 
-// offerLocked gives an invocation to the worker that has waited longest, or queues it.
+// offerLocked hands an invocation to the worker that has waited longest.
+// If there is none, it queues the invocation, at the front if first.
 func (e *Endpoint) offerLocked(p *pending, first bool) {
 	switch {
 	case len(e.takers) > 0:
-		e.takers[0] <- p // has room for one
+		e.takers[0] <- p // has capacity 1
 		e.takers = slices.Delete(e.takers, 0, 1)
 	case first:
 		e.queue = slices.Insert(e.queue, 0, p)
@@ -171,7 +174,8 @@ func (e *Endpoint) offerLocked(p *pending, first bool) {
 	}
 }
 
-// withdraw takes an invocation back that no worker has. It reports false if one has it, or has answered.
+// withdraw cancels an invocation that no worker has taken.
+// It reports false if a worker has taken or answered it.
 func (e *Endpoint) withdraw(p *pending) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -189,7 +193,7 @@ func (e *Endpoint) withdrawLocked(p *pending) bool {
 	return true
 }
 
-// leave gives an invocation up because of err. The answer may have come at this moment.
+// leave abandons an invocation because of err. A result that arrives at this moment is closed.
 func (e *Endpoint) leave(p *pending, err error) (*Reply, error) {
 	e.mu.Lock()
 	if p.state == held || p.state == answering {
@@ -212,7 +216,8 @@ func (e *Endpoint) leave(p *pending, err error) (*Reply, error) {
 	return nil, err
 }
 
-// take waits for an event for the worker at c, and hands it over. The invocation is nil when there will be none.
+// take waits for an event for the worker on c and assigns it.
+// It returns nil if ctx is done or the endpoint is closed.
 func (e *Endpoint) take(ctx context.Context, c *conn) (*pending, budget.Body) {
 	for {
 		p := e.next(ctx)
@@ -225,7 +230,7 @@ func (e *Endpoint) take(ctx context.Context, c *conn) (*pending, budget.Body) {
 	}
 }
 
-// next waits for an invocation. It is nil when ctx or the endpoint end first.
+// next waits for an invocation. It returns nil if ctx is done or the endpoint is closed.
 func (e *Endpoint) next(ctx context.Context) *pending {
 	e.mu.Lock()
 	e.asked = true
@@ -254,7 +259,7 @@ func (e *Endpoint) next(ctx context.Context) *pending {
 	return nil
 }
 
-// giveUp ends the wait of a worker. What it was given at this moment goes to another one.
+// giveUp ends the wait of a worker. An invocation that it received at this moment passes to another one.
 func (e *Endpoint) giveUp(turn chan *pending) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -265,7 +270,7 @@ func (e *Endpoint) giveUp(turn chan *pending) {
 	e.offerLocked(<-turn, true)
 }
 
-// claim makes the worker at c the holder.
+// claim assigns an invocation to the worker on c. It reports false if the caller has withdrawn it.
 func (e *Endpoint) claim(p *pending, c *conn) (budget.Body, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -275,18 +280,19 @@ func (e *Endpoint) claim(p *pending, c *conn) (budget.Body, bool) {
 	now := time.Now()
 	payload := p.Payload
 	p.state, p.conn, p.deadline, c.used = held, c, now.Add(p.Timeout), now
-	p.Payload = budget.Body{} // an abandoned one shall not hold it
+	p.Payload = budget.Body{} // release the memory, in case the invocation is abandoned
 	e.held[p.id] = p
 	close(p.taken)
 	return payload, true
 }
 
-// refuseAll fails what waits, because no worker could be started.
+// refuseAll fails the queued invocations because a worker
+// failed to start. It does nothing if another worker is alive.
 func (e *Endpoint) refuseAll(why *invocation.Error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.takers) > 0 || len(e.held) > len(e.abandoned) {
-		return // another worker lives
+		return // another worker is alive
 	}
 	for _, p := range e.queue {
 		p.state = answered

@@ -10,7 +10,8 @@ import (
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
-// Errors of Invoke, beside a *invocation.Error, which the worker has told, and the error of its context.
+// Errors of Invoke. It may also return a *invocation.Error
+// reported by the worker, and the error of its context.
 var (
 	ErrNoWorker   = errors.New("no worker has taken the event in time")
 	ErrDeadline   = errors.New("the function has not answered in time")
@@ -22,38 +23,38 @@ var (
 	ErrClosed     = errors.New("the endpoint is closed")
 )
 
-// Input is an event on its way to a worker.
+// Input is an invocation for a worker.
 type Input struct {
 	Payload       budget.Body
 	Timeout       time.Duration // from when a worker takes it
-	Wait          time.Duration // for a worker to take it
-	RequestID     string        // chosen by us if empty
+	Wait          time.Duration // until a worker takes it
+	RequestID     string        // generated if empty
 	ARN           string
 	TraceID       string
 	ClientContext string
-	Loops         int       // that one worker runs at a time; with more than 1 they share connections
-	Log           io.Writer // takes lines about the invocation; nil: nobody wants them
+	Loops         int       // concurrent events per worker; above 1 its loops share connections
+	Log           io.Writer // receives the log of the invocation; may be nil
 }
 
-// Reply is what a worker has answered. Exactly one of Payload and Stream is set. Close must be called.
+// Reply is the result of an invocation. Exactly one of Payload and Stream is set. The caller must call Close.
 type Reply struct {
 	ContentType string
 	Payload     []byte
-	// Stream gives the output as it comes. It ends with io.EOF, with the *invocation.Error that the worker has told at the end, or with
-	// one of the package's errors.
+	// Stream reads the output as it arrives. It ends with io.EOF, with the *invocation.Error
+	// that the worker reported at the end, or with an error of this package.
 	Stream io.Reader
 	close  func()
 }
 
-// NewReply gives a reply of who is no worker; release gives back what it holds.
+// NewReply returns a reply that does not come from a worker. Close calls release once.
 func NewReply(payload []byte, contentType string, release func()) *Reply {
 	return &Reply{Payload: payload, ContentType: contentType, close: sync.OnceFunc(release)}
 }
 
-// Close gives back what the reply holds, and lets the worker of a stream go.
+// Close releases the reply's memory and lets the worker of a stream continue.
 func (r *Reply) Close() { r.close() }
 
-// OnClose gives the reply with something more to do when it is closed, once.
+// OnClose returns the reply, whose Close now also calls more, once.
 func (r *Reply) OnClose(more func()) *Reply {
 	inner, once := r.close, sync.OnceFunc(more)
 	r.close = func() {
@@ -63,29 +64,29 @@ func (r *Reply) OnClose(more func()) *Reply {
 	return r
 }
 
-// pending is an invocation. Its fields are guarded by Endpoint.mu unless they are immutable.
+// pending is an invocation in progress. Its fields are guarded by Endpoint.mu unless they are immutable.
 type pending struct {
 	Input             // immutable
 	id       string   // immutable
-	result   chan any // immutable; has room for the one result: *Reply or error
+	result   chan any // immutable; has capacity for the single result: *Reply or error
 	taken    chan struct{}
-	deadline time.Time // set before taken is closed, immutable then
-	conn     *conn     // over which it was taken; nil as long as it waits
+	deadline time.Time // set before taken is closed, immutable afterwards
+	conn     *conn     // on which it was taken; nil while queued
 	state    state
 }
 
-// state is how far an invocation has come. It never goes back, but from held to queued where the event could not be handed over.
+// state is the progress of an invocation. It only advances.
 type state int
 
 const (
 	queued    state = iota
-	held            // a worker has it
-	answering       // a worker posts the answer
-	answered        // it has its result, whatever that is
-	abandoned       // nobody waits for it any more; the worker may still post an answer, which is dropped
+	held            // a worker has the event
+	answering       // a worker is posting the result
+	answered        // it has its result, or was withdrawn
+	abandoned       // no caller waits for it; the result of the worker is discarded
 )
 
-// told is the failure that a worker has told, in a form that is safe to pass on.
+// told returns the failure that a worker reported, in a form that is safe to forward.
 func told(raw []byte, errorType string) *invocation.Error {
 	return invocation.ParseError(raw, errorType)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
-// Names of what a worker says beside its output.
+// Headers and trailers of a result.
 const (
 	modeHeader       = "Lambda-Runtime-Function-Response-Mode"
 	modeStreaming    = "streaming"
@@ -56,7 +56,7 @@ func (e *Endpoint) serveResponse(w http.ResponseWriter, r *http.Request) error {
 	return accept(w)
 }
 
-// stream passes the output on as it comes.
+// stream forwards the output as it arrives.
 func (e *Endpoint) stream(w http.ResponseWriter, r *http.Request, p *pending) error {
 	from, to := io.Pipe()
 	end := time.AfterFunc(time.Until(p.deadline), func() { _ = to.CloseWithError(ErrDeadline) })
@@ -66,7 +66,7 @@ func (e *Endpoint) stream(w http.ResponseWriter, r *http.Request, p *pending) er
 	}
 	_, err := io.Copy(to, r.Body)
 	switch failed := trailerError(r.Trailer); {
-	case errors.Is(err, io.ErrClosedPipe), errors.Is(err, ErrDeadline): // who has invoked wants no more
+	case errors.Is(err, io.ErrClosedPipe), errors.Is(err, ErrDeadline): // the caller has given up
 		boundBody(w, time.Now())
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			return errCutOff
@@ -82,7 +82,7 @@ func (e *Endpoint) stream(w http.ResponseWriter, r *http.Request, p *pending) er
 	return accept(w)
 }
 
-// trailerError is the failure that a worker has told behind its output, nil if there is none.
+// trailerError returns the failure in the trailer of an output, or nil.
 func trailerError(trailer http.Header) *invocation.Error {
 	errorType, encoded := trailer.Get(errorTypeTrailer), trailer.Get(errorBodyTrailer)
 	if errorType == "" && encoded == "" {
@@ -98,7 +98,7 @@ func trailerError(trailer http.Header) *invocation.Error {
 	return told(raw, errorType)
 }
 
-// serveRegister lets extensions start that want to be told of what happens. They are told of nothing.
+// serveRegister registers extensions, so that runtimes with extensions can start. They receive no events.
 func (e *Endpoint) serveRegister(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Lambda-Extension-Identifier", invocation.NewID())
 	w.Header().Set("Content-Type", "application/json")
@@ -107,7 +107,7 @@ func (e *Endpoint) serveRegister(w http.ResponseWriter, _ *http.Request) error {
 	})
 }
 
-// serveExtensionEvent answers when the function ends.
+// serveExtensionEvent blocks until the function ends, as there are no other events.
 func (e *Endpoint) serveExtensionEvent(_ http.ResponseWriter, r *http.Request) error {
 	select {
 	case <-r.Context().Done():
@@ -116,7 +116,7 @@ func (e *Endpoint) serveExtensionEvent(_ http.ResponseWriter, r *http.Request) e
 	return errShutdown
 }
 
-// serveSubscription accepts a subscription to logs. Nothing is sent.
+// serveSubscription accepts a subscription to logs or telemetry. Nothing is sent to it.
 func (e *Endpoint) serveSubscription(w http.ResponseWriter, r *http.Request) error {
 	boundBody(w, time.Now())
 	if _, err := io.Copy(io.Discard, io.LimitReader(r.Body, maxInitErrorBytes)); err != nil {

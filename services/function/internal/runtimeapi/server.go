@@ -19,15 +19,15 @@ import (
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
-// Bounds of a worker's connection.
+// Limits of a worker's connection.
 const (
 	headerTimeout = 10 * time.Second
-	writeTimeout  = 30 * time.Second // for a worker to take an event
-	lateTimeout   = 10 * time.Second // for the rest of an answer after the deadline
-	maxHeader     = 1 << 20          // of a request: error causes for X-Ray are sent as one
+	writeTimeout  = 30 * time.Second // for sending an event
+	lateTimeout   = 10 * time.Second // for the rest of a result after the deadline
+	maxHeader     = 1 << 20          // of a request: error causes for X-Ray are sent as a header
 )
 
-// refusal is an answer to a worker that has done something wrong.
+// refusal is an error response to a worker.
 type refusal struct {
 	status    int
 	errorType string
@@ -48,7 +48,7 @@ var (
 	errShutdown = &refusal{http.StatusServiceUnavailable, "ServiceUnavailable", "the function is being removed, or the server stops"}
 )
 
-// connKey is the key of a connection's *conn in the contexts of its requests.
+// connKey is the context key of a connection's *conn.
 type connKey struct{}
 
 func (e *Endpoint) newServer() *http.Server {
@@ -94,7 +94,7 @@ func (e *Endpoint) newServer() *http.Server {
 func refuse(w http.ResponseWriter, err error) {
 	var r *refusal
 	if !errors.As(err, &r) {
-		return // the connection is gone
+		return // the connection is lost
 	}
 	body, _ := json.Marshal(map[string]string{"errorMessage": r.message, "errorType": r.errorType})
 	w.Header().Set("Content-Type", "application/json")
@@ -142,7 +142,8 @@ func (e *Endpoint) serveNext(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// passing tells whether the client makes a connection for each request, so that the end of one says nothing.
+// passing reports whether the client opens a connection for each
+// request, so that closing one does not indicate its death.
 func passing(r *http.Request) bool {
 	agent := strings.ToLower(r.UserAgent())
 	return r.Close || !r.ProtoAtLeast(1, 1) || strings.HasPrefix(agent, "curl/") || strings.HasPrefix(agent, "wget/")
@@ -179,15 +180,17 @@ func (e *Endpoint) serveInitError(w http.ResponseWriter, r *http.Request) error 
 	return accept(w)
 }
 
-// maxInitErrorBytes bounds what a worker can say of its failure to start.
+// maxInitErrorBytes bounds the error that a worker reports when it fails to start.
 const maxInitErrorBytes = 64 << 10
 
-// boundBody gives the worker until shortly after the deadline for its answer: the deadline itself ends the wait for it elsewhere.
+// boundBody sets a read deadline for the result shortly after the invocation's
+// deadline. The caller stops waiting at the invocation's deadline itself.
 func boundBody(w http.ResponseWriter, deadline time.Time) {
 	_ = http.NewResponseController(w).SetReadDeadline(deadline.Add(lateTimeout))
 }
 
-// drop takes an answer that nobody waits for. A worker that were refused it would take that for a defect of its own.
+// drop accepts and discards a result that no caller waits
+// for. Refusing it would look like an error of the worker.
 func drop(w http.ResponseWriter, r *http.Request) error {
 	boundBody(w, time.Now())
 	if _, err := io.Copy(io.Discard, io.LimitReader(r.Body, invocation.MaxOutputBytes+1)); err != nil {
@@ -206,7 +209,7 @@ func refusalOf(err error) error {
 	return errCutOff
 }
 
-// limited is a listener that closes connections beyond a number at once.
+// limited is a listener that closes connections beyond its limit at once.
 type limited struct {
 	net.Listener
 	places chan struct{}
@@ -228,7 +231,7 @@ func (l *limited) Accept() (net.Conn, error) {
 	}
 }
 
-// limitedConn gives its place back when it is closed.
+// limitedConn releases its place when it is closed.
 type limitedConn struct {
 	net.Conn
 	release func()
