@@ -10,12 +10,13 @@ import (
 	"strconv"
 )
 
-// contentFormat begins what is hashed. A change of the encoding changes it, and with it every content digest.
+// contentFormat is hashed first. It must change with the encoding, which changes every content digest.
 const contentFormat = "vespo version 1"
 
-// ContentDigest returns the digest of everything that the version serves with: kind, blob, middleware and options. Two
-// versions have the same one if and only if SameContent holds. Options that were not asked for are left out of the
-// encoding, so that a new option does not change the digests of versions that do not use it.
+// ContentDigest returns the digest of everything that determines how the version serves: kind, blob,
+// middleware and options. Two versions have the same digest if and only if SameContent holds. Zero options
+// are left out of the encoding, so that a new option does not change the digests of versions that do not use
+// it.
 func (v Version) ContentDigest() Digest {
 	e := encoder{sha256.New()}
 	e.field("format", contentFormat)
@@ -46,10 +47,10 @@ func (v Version) ContentDigest() Digest {
 	return Digest(digestScheme + hex.EncodeToString(e.Sum(nil)))
 }
 
-// encoder writes fields with their lengths, so that no two lists of fields have one encoding.
+// encoder writes fields with their lengths, so that different lists of fields have different encodings.
 type encoder struct{ hash.Hash }
 
-// field writes nothing if there are no values.
+// field writes a field, unless it has no values.
 func (e encoder) field(name string, values ...string) {
 	if len(values) == 0 {
 		return

@@ -1,15 +1,15 @@
-// Package registry is the catalogue: which version of which service is bound to which prefix, and which ones came
-// before.
+// Package registry is the catalogue: for each prefix it holds the current version of the service and earlier
+// ones.
 //
-// A [State] is immutable; the functions in state.go make the next one from it and touch nothing else. A [Registry]
-// holds the current state behind one atomic pointer and makes a change durable through a [Store] before anybody can
-// see it. The package knows nothing of HTTP, of files and of WebAssembly.
+// A [State] is immutable; the functions in state.go derive the next one from it and have no other effect. A
+// [Registry] holds the current state in one atomic pointer, and makes a change durable through a [Store]
+// before it is visible. The package does not depend on HTTP, files or WebAssembly.
 //
 // # Concurrency
 //
-// Readers call [Registry.State] and keep what they got; nothing in it ever changes. Writers are serialised by
-// commitMu, and a writer that worked from a state which is no longer the current one is refused with [ErrStale].
+// Readers call [Registry.State] and keep the result, which never changes. Writers are serialised by commitMu.
+// A writer whose base state is no longer the current one is refused with [ErrStale].
 //
-// Lock order: commitMu before blobMu. Neither is held while a caller's code runs; commitMu is held during Store.Save,
-// blobMu during Store.DeleteBlob.
+// Lock order: commitMu before blobMu. Neither is held while a caller's code runs. commitMu is held during
+// Store.Save, blobMu during Store.DeleteBlob.
 package registry

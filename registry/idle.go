@@ -2,37 +2,38 @@ package registry
 
 import "time"
 
-// Usage is what the decision about an idle service looks at.
+// Usage is the input of the decision about an idle service.
 type Usage struct {
-	LastUsed time.Time // end of the last request, or when the version became current if that is later
+	LastUsed time.Time // end of the last request, or the time the version became current if later
 	Warm     int       // instances that hold a slot
 	Compiled bool      // compiled code is loaded
 	InFlight int       // requests being served
 }
 
-// IdlePolicy says how long a service may be unused before it gives something back. Zero or less means never.
+// IdlePolicy configures how long a service may be unused before it releases resources. Zero or less means
+// never.
 type IdlePolicy struct {
-	Idle      time.Duration // then slots and instances
-	EvictCode time.Duration // then the compiled code, and slots and instances with it
+	Idle      time.Duration // then release slots and instances
+	EvictCode time.Duration // then release the compiled code, and also slots and instances
 }
 
-// Action is what is to be done about a service that is idle.
+// Action is the action for an idle service.
 type Action int
 
-// The actions, from the mildest on; EvictCode includes ReleaseSlots.
+// The actions, mildest first. EvictCode includes ReleaseSlots.
 const (
 	None Action = iota
 	ReleaseSlots
 	EvictCode
 )
 
-// DecideIdle decides about one service. Beside the action it says when to ask again: the earliest time at which the
-// answer can be another one, given what is known now and the action taken; the zero time means not before the service
-// is used again.
+// DecideIdle returns the action for one service and the time to ask again: the earliest time at which the
+// answer can change, given the current usage and the returned action. The zero time means not before the
+// service is used again.
 func DecideIdle(now time.Time, u Usage, p IdlePolicy) (Action, time.Time) {
 	used := u.LastUsed
 	if u.InFlight > 0 || used.After(now) {
-		used = now // in use; or the clock was set back, and the wait begins anew
+		used = now // in use; or the clock was set back, and the wait starts again
 	}
 	releaseAt, releases := due(used, p.Idle, u.Warm > 0 || u.InFlight > 0)
 	evictAt, evicts := due(used, p.EvictCode, u.Compiled || u.InFlight > 0)
@@ -47,7 +48,7 @@ func DecideIdle(now time.Time, u Usage, p IdlePolicy) (Action, time.Time) {
 	return None, evictAt
 }
 
-// due says when a step is to be taken, and whether it is to be at all; the time is zero where it is not.
+// due returns the time of a step and whether the step is needed. The time is zero if it is not.
 func due(used time.Time, after time.Duration, has bool) (time.Time, bool) {
 	if after <= 0 || !has {
 		return time.Time{}, false

@@ -10,14 +10,14 @@ import (
 )
 
 var (
-	// ErrStale says that a commit was worked out from a state that is not the current one any more.
+	// ErrStale is returned if the base of a commit is no longer the current state.
 	ErrStale = errors.New("the catalogue has changed meanwhile")
-	// ErrUnheldBlob says that a commit names a blob which the committer does not hold and the catalogue did not name
-	// before, so that it may be gone.
+	// ErrUnheldBlob is returned if a commit refers to a blob that is neither held by the committer nor
+	// referenced by the base state, so that it may have been collected.
 	ErrUnheldBlob = errors.New("commit names a blob that nobody holds")
 )
 
-// Registry is a catalogue that survives. All methods are safe for concurrent use.
+// Registry is a durable catalogue. All methods are safe for concurrent use.
 type Registry struct {
 	store     Store // immutable
 	keepBlobs bool  // immutable; see Loaded.KeepBlobs
@@ -27,11 +27,11 @@ type Registry struct {
 	commitMu sync.Mutex
 
 	blobMu sync.Mutex
-	holds  map[Digest]int // guarded by blobMu: how often PutBlob's hold has been taken and not released
+	holds  map[Digest]int // guarded by blobMu: number of unreleased holds by PutBlob
 }
 
-// Open loads the catalogue from the store, which stays its caller's to close. The problems are for the operator's
-// eyes.
+// Open loads the catalogue from the store. The caller remains responsible for closing the store. The problems
+// are for the operator.
 func Open(ctx context.Context, store Store) (*Registry, []Problem, error) {
 	loaded, err := store.Load(ctx)
 	if err != nil {
@@ -42,11 +42,11 @@ func Open(ctx context.Context, store Store) (*Registry, []Problem, error) {
 	return r, loaded.Problems, nil
 }
 
-// State gives the current catalogue. It never waits.
+// State returns the current catalogue. It never blocks.
 func (r *Registry) State() *State { return r.current.Load() }
 
-// Commit makes next, worked out from base by Put and Remove, the current state. It is durable when Commit returns
-// nil; otherwise the current state stays what it was. ctx is looked at before anything is written and not after.
+// Commit makes next, derived from base by Put and Remove, the current state. When it returns nil the change
+// is durable; on an error the current state is unchanged. ctx is ignored once writing has begun.
 func (r *Registry) Commit(ctx context.Context, base, next *State) error {
 	r.commitMu.Lock()
 	defer r.commitMu.Unlock()
@@ -66,7 +66,7 @@ func (r *Registry) Commit(ctx context.Context, base, next *State) error {
 	return nil
 }
 
-// checkHeld is what keeps CollectGarbage from racing with a commit: a blob is either named already or held.
+// checkHeld keeps CollectGarbage from racing with a commit: every blob must be referenced by base or held.
 func (r *Registry) checkHeld(base, next *State) error {
 	named := base.Digests()
 	r.blobMu.Lock()
@@ -79,12 +79,12 @@ func (r *Registry) checkHeld(base, next *State) error {
 	return nil
 }
 
-// PutBlob stores a blob and holds it: until release is called, it is not garbage even if no version names it. When
-// PutBlob fails, there is nothing to release.
+// PutBlob stores a blob and holds it: it is not garbage until release is called, even if no version refers to
+// it. On an error there is nothing to release.
 func (r *Registry) PutBlob(ctx context.Context, blob []byte) (d Digest, release func(), err error) {
 	d = DigestOf(blob)
-	// Held before it is stored: a collection that runs now must not take away what the store finds to be there
-	// already.
+	// Hold it before storing: a concurrent collection must not delete a blob that the store finds already
+	// present.
 	r.hold(d)
 	release = sync.OnceFunc(func() { r.unhold(d) })
 	if err := r.store.PutBlob(ctx, d, blob); err != nil {
@@ -94,13 +94,13 @@ func (r *Registry) PutBlob(ctx context.Context, blob []byte) (d Digest, release 
 	return d, release, nil
 }
 
-// Blob reads a blob; what it returns has the digest. Errors match ErrBlobMissing or ErrBlobCorrupt where it is that.
+// Blob returns the blob with digest d. Errors match ErrBlobMissing or ErrBlobCorrupt where they apply.
 func (r *Registry) Blob(ctx context.Context, d Digest) ([]byte, error) {
 	return r.store.Blob(ctx, d)
 }
 
-// CollectGarbage deletes the blobs that no version names, current or in a history, and no deploy holds. It returns those
-// deleted, and goes on after a blob that could not be.
+// CollectGarbage deletes the blobs that no version refers to, current or in a history, and that no deploy
+// holds. It returns the deleted ones and continues after a failed deletion.
 func (r *Registry) CollectGarbage(ctx context.Context) (deleted []Digest, err error) {
 	if r.keepBlobs {
 		return nil, nil
@@ -109,7 +109,8 @@ func (r *Registry) CollectGarbage(ctx context.Context) (deleted []Digest, err er
 	if err != nil {
 		return nil, fmt.Errorf("list blobs: %w", err)
 	}
-	// What is named now is left out once, for all; the few that remain are looked at again one by one, under the lock.
+	// Filter all blobs that are referenced now in one pass. The few that remain are checked again one by one,
+	// under the lock.
 	named := r.State().Digests()
 	stored = slices.DeleteFunc(stored, func(d Digest) bool {
 		_, ok := named[d]
@@ -128,14 +129,14 @@ func (r *Registry) CollectGarbage(ctx context.Context) (deleted []Digest, err er
 	return deleted, errors.Join(failed...)
 }
 
-// deleteIfGarbage deletes under blobMu, so that PutBlob either finds the blob gone or has held it before.
+// deleteIfGarbage deletes under blobMu, so that PutBlob either finds the blob gone or has already held it.
 func (r *Registry) deleteIfGarbage(ctx context.Context, d Digest) (bool, error) {
 	r.blobMu.Lock()
 	defer r.blobMu.Unlock()
 	if r.holds[d] > 0 {
 		return false, nil
 	}
-	// Holds are read before the state: who releases a hold has committed before.
+	// Read the holds before the state: a hold is released only after the commit.
 	if _, ok := r.State().Digests()[d]; ok {
 		return false, nil
 	}

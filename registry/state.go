@@ -10,23 +10,23 @@ import (
 
 // Errors of the changes in this file.
 var (
-	// ErrNotFound says that no service has the prefix.
+	// ErrNotFound is returned if no service has the prefix.
 	ErrNotFound = errors.New("no such service")
-	// ErrNoVersion says that the history holds no such version to go back to.
+	// ErrNoVersion is returned if the history does not hold the requested version.
 	ErrNoVersion = errors.New("no such version in the history")
-	// ErrInvalidState says that a state breaks a rule of [State.Check].
+	// ErrInvalidState is returned if a state breaks a rule of [State.Check].
 	ErrInvalidState = errors.New("invalid catalogue")
 )
 
-// State is a whole catalogue. It is immutable: a change makes a new one, which shares what did not change.
+// State is a whole catalogue. It is immutable: a change creates a new one, which shares the unchanged parts.
 type State struct {
-	Generation Generation // of the last commit; zero in an empty catalogue that was never written
+	Generation Generation // of the last commit; zero in an empty catalogue that was never saved
 	Services   map[Prefix]Service
 }
 
-// Put binds v to prefix and gives the state after that together with the service as it is there. It sets v's
-// generation. The version that was current moves to the front of the history, unless v has the same content; a
-// version in the history with v's content leaves it, since it is v that is current again.
+// Put binds v to prefix and sets v's generation. It returns the resulting state and service. The previously
+// current version moves to the front of the history, unless v has the same content. A version in the history
+// with v's content is removed from it, because it is current again as v.
 func (s *State) Put(prefix Prefix, v Version) (*State, Service) {
 	next := s.successor()
 	v.Generation = next.Generation
@@ -39,7 +39,7 @@ func (s *State) Put(prefix Prefix, v Version) (*State, Service) {
 	return next, service
 }
 
-// Remove takes the service and its history out.
+// Remove removes the service and its history.
 func (s *State) Remove(prefix Prefix) (*State, error) {
 	if _, ok := s.Services[prefix]; !ok {
 		return nil, fmt.Errorf("%w: %s", ErrNotFound, prefix)
@@ -49,7 +49,7 @@ func (s *State) Remove(prefix Prefix) (*State, error) {
 	return next, nil
 }
 
-// Previous gives the version that a rollback of prefix makes current again: the one current before the present one.
+// Previous returns the version before the current one, which a rollback of prefix makes current again.
 func (s *State) Previous(prefix Prefix) (Version, error) {
 	service, ok := s.Services[prefix]
 	if !ok {
@@ -61,8 +61,8 @@ func (s *State) Previous(prefix Prefix) (Version, error) {
 	return service.History[0], nil
 }
 
-// At gives the version of prefix that was deployed in generation g, if the history still holds it. The current
-// version is not in the history.
+// At returns the version of prefix that was deployed in generation g, if it is still in the history. The
+// current version is not in the history.
 func (s *State) At(prefix Prefix, g Generation) (Version, error) {
 	service, ok := s.Services[prefix]
 	if !ok {
@@ -76,14 +76,14 @@ func (s *State) At(prefix Prefix, g Generation) (Version, error) {
 	return Version{}, fmt.Errorf("%w: generation %d of %s", ErrNoVersion, g, prefix)
 }
 
-// Sorted gives the services in the order of their prefixes.
+// Sorted returns the services sorted by prefix.
 func (s *State) Sorted() []Service {
 	return slices.SortedFunc(maps.Values(s.Services), func(a, b Service) int {
 		return strings.Compare(string(a.Prefix), string(b.Prefix))
 	})
 }
 
-// Digests gives every digest that a version names, current or in a history.
+// Digests returns all digests that versions refer to, current or in a history.
 func (s *State) Digests() map[Digest]struct{} {
 	named := make(map[Digest]struct{})
 	for _, service := range s.Services {
@@ -97,8 +97,8 @@ func (s *State) Digests() map[Digest]struct{} {
 	return named
 }
 
-// Check reports the first rule that s breaks. A state made by Put and Remove breaks none; one that was read from
-// somewhere may.
+// Check returns the first rule that s breaks. States made by Put and Remove are valid; those read from a
+// store may not be.
 func (s *State) Check() error {
 	seen := make(map[Generation]Prefix)
 	for prefix, service := range s.Services {
@@ -162,12 +162,12 @@ func invalid(prefix Prefix, format string, args ...any) error {
 	return fmt.Errorf("%w: service %.200q: %s", ErrInvalidState, string(prefix), fmt.Sprintf(format, args...))
 }
 
-// versions gives the current version followed by the history.
+// versions returns the current version followed by the history.
 func versions(service Service) []Version {
 	return append([]Version{service.Current}, service.History...)
 }
 
-// successor is a copy of s one generation on; its map is its own.
+// successor returns a copy of s with the next generation and its own map.
 func (s *State) successor() *State {
 	next := &State{Generation: s.Generation + 1, Services: maps.Clone(s.Services)}
 	if next.Services == nil {
@@ -176,7 +176,7 @@ func (s *State) successor() *State {
 	return next
 }
 
-// pushHistory is the history after v has replaced old's current version.
+// pushHistory returns the history after v has replaced old's current version.
 func pushHistory(old Service, v Version) []Version {
 	var history []Version
 	for _, earlier := range versions(old) {

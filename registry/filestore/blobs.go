@@ -12,7 +12,7 @@ import (
 
 func blobName(d registry.Digest) string { return blobDir + "/" + d.Hex() }
 
-// PutBlob stores a blob under its digest. A blob that is there but not what its digest says is set aside and
+// PutBlob stores a blob under its digest. A stored blob that does not match its digest is set aside and
 // replaced.
 func (s *Store) PutBlob(ctx context.Context, d registry.Digest, blob []byte) error {
 	if registry.DigestOf(blob) != d {
@@ -20,7 +20,8 @@ func (s *Store) PutBlob(ctx context.Context, d registry.Digest, blob []byte) err
 	}
 	switch _, err := s.Blob(ctx, d); {
 	case err == nil:
-		// Its name may not be durable yet, if whoever stored it was killed, or failed, before the fsync.
+		// The name may not be durable yet, if the process that stored it was killed or failed before the
+		// fsync.
 		return s.fs.SyncDir(blobDir)
 	case errors.Is(err, registry.ErrBlobCorrupt):
 		if _, err := s.setAside(blobDir, d.Hex()); err != nil {
@@ -40,10 +41,10 @@ func (s *Store) PutBlob(ctx context.Context, d registry.Digest, blob []byte) err
 	return s.fs.SyncDir(blobDir)
 }
 
-// Blob reads a blob and checks it against its digest. A corrupt one stays where it is.
+// Blob reads a blob and checks it against its digest. A corrupt one stays in place.
 func (s *Store) Blob(_ context.Context, d registry.Digest) ([]byte, error) {
 	if _, err := registry.ParseDigest(string(d)); err != nil {
-		return nil, err // it becomes a file name
+		return nil, err // d becomes a file name
 	}
 	blob, err := s.fs.ReadFile(blobName(d), math.MaxInt64)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -58,7 +59,7 @@ func (s *Store) Blob(_ context.Context, d registry.Digest) ([]byte, error) {
 	return blob, nil
 }
 
-// Blobs lists what is stored under a digest, without reading it.
+// Blobs lists the digests of stored blobs without reading them.
 func (s *Store) Blobs(context.Context) ([]registry.Digest, error) {
 	entries, err := s.fs.ReadDir(blobDir)
 	if err != nil {
@@ -73,7 +74,7 @@ func (s *Store) Blobs(context.Context) ([]registry.Digest, error) {
 	return digests, nil
 }
 
-// DeleteBlob deletes a blob. It does not fsync: one that comes back after a crash is an orphan again.
+// DeleteBlob deletes a blob. It does not fsync: a blob that reappears after a crash is an orphan again.
 func (s *Store) DeleteBlob(_ context.Context, d registry.Digest) error {
 	if _, err := registry.ParseDigest(string(d)); err != nil {
 		return err

@@ -12,45 +12,45 @@ import (
 	"github.com/vespo-dev/vespo/internal/regular"
 )
 
-// Modes of what the store makes: modules may hold their owners' secrets.
+// Modes of created files: modules may contain secrets of their owners.
 const (
 	dirMode  = 0o700
 	fileMode = 0o600
 )
 
-// fileSystem is the seam at which tests inject faults and crashes. Names are relative to the store's directory, with
-// slashes. What an operation does is durable only after the syncs that are named; errors match fs.ErrNotExist where
-// it is that.
+// fileSystem is an interface through which tests inject faults and crashes. Names are relative to the store's
+// directory and use slashes. An operation is durable only after the stated sync. Errors match fs.ErrNotExist
+// if a file is missing.
 type fileSystem interface {
 	MkdirAll(dir string) error                        // with parents; durable when it returns
-	ReadDir(dir string) ([]entry, error)              // in the order of names
-	ReadFile(name string, most int64) ([]byte, error) // errTooLarge beyond most bytes; errIrregular
-	Create(name string) (file, error)                 // fs.ErrExist where something has the name; durable with SyncDir
+	ReadDir(dir string) ([]entry, error)              // sorted by name
+	ReadFile(name string, most int64) ([]byte, error) // fails with errTooLarge above most bytes, or errIrregular
+	Create(name string) (file, error)                 // fails with fs.ErrExist if the name exists; durable with SyncDir
 	Rename(from, to string) error                     // replaces a file atomically; durable with SyncDir of to's directory
-	Remove(name string) error                         // a file; durable with SyncDir
+	Remove(name string) error                         // removes a file; durable with SyncDir
 	SyncDir(dir string) error
 }
 
-// file is what is being written.
+// file is a file being written.
 type file interface {
 	io.Writer
 	Sync() error
 	Close() error
 }
 
-// entry is one name in a directory.
+// entry is an entry of a directory.
 type entry struct {
 	name    string
 	regular bool // a file, not a directory, link or device
 }
 
-// Errors of ReadFile for what the store cannot have written.
+// Errors of ReadFile for files that the store cannot have written.
 var (
 	errTooLarge  = errors.New("file is too large to be one of the store's")
 	errIrregular = errors.New("not a regular file")
 )
 
-// osFileSystem is the real one.
+// osFileSystem implements fileSystem with the operating system's files.
 type osFileSystem struct {
 	dir string // immutable
 }
@@ -59,7 +59,7 @@ func (o osFileSystem) path(name string) string { return filepath.Join(o.dir, fil
 
 func (o osFileSystem) MkdirAll(dir string) error { return mkdirAllDurably(o.path(dir)) }
 
-// mkdirAllDurably is os.MkdirAll with an fsync of the directory that each new one is in.
+// mkdirAllDurably is os.MkdirAll followed by an fsync of the parent of each new directory.
 func mkdirAllDurably(path string) error {
 	parent := filepath.Dir(path)
 	if _, err := os.Stat(path); err == nil {
@@ -104,7 +104,7 @@ func (o osFileSystem) ReadFile(name string, most int64) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	}
-	defer f.Close() // only read
+	defer f.Close() // opened for reading only
 	data := make([]byte, info.Size())
 	if _, err := io.ReadFull(f, data); err != nil {
 		return nil, err
@@ -122,8 +122,8 @@ func (o osFileSystem) Remove(name string) error { return os.Remove(o.path(name))
 
 func (o osFileSystem) SyncDir(dir string) error { return syncDir(o.path(dir)) }
 
-// syncDir makes the names in a directory durable. Windows has no such call; there, a rename is as durable as NTFS's
-// journal makes it.
+// syncDir makes the names in a directory durable. Windows has no such call: there, a rename is as durable as
+// NTFS's journal makes it.
 func syncDir(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil

@@ -11,20 +11,21 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// Load reads the manifest, or the previous one if it cannot be read, and tidies the directory. A manifest of a newer
-// format, and one that the system fails to read, are errors: setting it aside would lose what it holds.
+// Load reads the manifest, or the previous one if the manifest is unreadable, and tidies the directory. A
+// manifest of a newer format and an I/O error are returned as errors: setting the manifest aside would lose
+// its content.
 func (s *Store) Load(context.Context) (registry.Loaded, error) {
 	s.saveMu.Lock()
 	defer s.saveMu.Unlock()
 	var l loading
-	// The manifest first: a directory of a newer version must not be tidied by the rules of this one.
+	// Read the manifest first: a directory of a newer version must not be tidied by the rules of this one.
 	if err := s.loadManifestLocked(&l); err != nil {
 		return registry.Loaded{}, fmt.Errorf("data directory %s: %w", s.dir, err)
 	}
 	if err := s.tidy(&l); err != nil {
 		return registry.Loaded{}, fmt.Errorf("data directory %s: %w", s.dir, err)
 	}
-	// What was found may be the unfinished business of a process that was killed before its last fsync.
+	// The files may have been written by a process that was killed before its last fsync.
 	for _, dir := range []string{".", blobDir} {
 		if err := s.fs.SyncDir(dir); err != nil {
 			return registry.Loaded{}, fmt.Errorf("data directory %s: %w", s.dir, err)
@@ -36,7 +37,7 @@ func (s *Store) Load(context.Context) (registry.Loaded, error) {
 	return l.Loaded, nil
 }
 
-// loading collects the outcome of Load.
+// loading collects the result of Load.
 type loading struct{ registry.Loaded }
 
 func (l *loading) report(subject, detail string, err error) {
@@ -53,7 +54,7 @@ func (s *Store) loadManifestLocked(l *loading) (err error) {
 	switch {
 	case l.State != nil:
 		l.report(manifestName, "missing or set aside; the previous manifest is used, so the last change is lost", nil)
-		l.State.Generation++ // that of the lost change is spent
+		l.State.Generation++ // the lost change has used that generation
 		l.KeepBlobs = true
 		return nil
 	case l.KeepBlobs:
@@ -63,7 +64,7 @@ func (s *Store) loadManifestLocked(l *loading) (err error) {
 	return nil
 }
 
-// readManifest gives nil without an error for a manifest that is missing or was set aside.
+// readManifest returns nil without an error if the manifest is missing or was set aside.
 func (s *Store) readManifest(name string, l *loading) (*registry.State, []byte, error) {
 	data, err := s.fs.ReadFile(name, maxManifestBytes)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -103,11 +104,11 @@ func (s *Store) tidy(l *loading) error {
 	return s.setForeignAside(l, blobDir, func(e entry) bool { _, ok := digestOfEntry(e); return ok })
 }
 
-// tidyTop reports what is not the store's.
+// tidyTop reports files that do not belong to the store.
 func (s *Store) tidyTop(l *loading) error {
 	known := []string{
 		lockName, manifestName, previousName, asideDir, tmpDir, cacheDir, queueDir, strings.Split(blobDir, "/")[0], "lost+found",
-		"lambda", // another part of the server keeps its files there
+		"lambda", // files of the Lambda API
 	}
 	top, err := s.fs.ReadDir(".")
 	if err != nil {
@@ -121,7 +122,7 @@ func (s *Store) tidyTop(l *loading) error {
 	return nil
 }
 
-// emptyTmp removes what was being written when the process died: nothing of it was acknowledged.
+// emptyTmp removes files that were being written when the process died. None of them was acknowledged.
 func (s *Store) emptyTmp() error {
 	entries, err := s.fs.ReadDir(tmpDir)
 	if err != nil {
@@ -153,7 +154,7 @@ func (s *Store) setForeignAside(l *loading, dir string, ours func(entry) bool) e
 	return nil
 }
 
-// checkAside keeps blobs for as long as there is a manifest in setaside/ that may name them.
+// checkAside keeps all blobs while setaside/ contains a manifest, which may refer to them.
 func (s *Store) checkAside(l *loading) error {
 	entries, err := s.fs.ReadDir(asideDir)
 	if err != nil {
@@ -168,10 +169,10 @@ func (s *Store) checkAside(l *loading) error {
 	return nil
 }
 
-// maxAsideBytes leaves room for a number in what file systems take for a name.
+// maxAsideBytes leaves room for a number within the file system's limit for names.
 const maxAsideBytes = 200
 
-// setAside moves what is called name in dir to setaside/, under a name that is free, which it gives.
+// setAside moves a file of dir to setaside/, under a free name that it returns.
 func (s *Store) setAside(dir, name string) (string, error) {
 	s.asideMu.Lock()
 	defer s.asideMu.Unlock()

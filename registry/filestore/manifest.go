@@ -16,7 +16,7 @@ import (
 const (
 	manifestFormat  = "vespo catalogue"
 	manifestVersion = 1
-	// maxManifestBytes is far beyond what a catalogue of 100,000 services with full histories takes.
+	// maxManifestBytes is far larger than a catalogue of 100,000 services with full histories.
 	maxManifestBytes = 1 << 30
 )
 
@@ -26,8 +26,8 @@ var (
 	errNewer = errors.New("written by a newer version of vespo, which this one cannot read")
 )
 
-// The manifest is JSON: an envelope that never changes its form, around a catalogue whose form the version tells. The
-// checksum is the SHA-256 of the catalogue's bytes without insignificant white space.
+// The manifest is JSON: an envelope whose form never changes, around a catalogue whose form depends on the
+// version. The checksum is the SHA-256 of the catalogue's bytes without insignificant white space.
 type envelope struct {
 	Format    string          `json:"format"`
 	Version   int             `json:"version"`
@@ -35,8 +35,8 @@ type envelope struct {
 	Catalogue json.RawMessage `json:"catalogue"`
 }
 
-// The types below are version 1. They are apart from registry's so that a renamed field there changes nothing on
-// disk.
+// The types below are version 1. They are separate from registry's types, so that a renamed field there does
+// not change the stored format.
 type catalogueV1 struct {
 	Generation uint64      `json:"generation"`
 	Services   []serviceV1 `json:"services"`
@@ -68,7 +68,7 @@ type versionV1 struct {
 
 type stringsV1 map[string]string
 
-// encodeManifest is deterministic.
+// encodeManifest encodes s deterministically.
 func encodeManifest(s *registry.State) ([]byte, error) {
 	catalogue := catalogueV1{Generation: uint64(s.Generation), Services: []serviceV1{}}
 	for _, service := range s.Sorted() {
@@ -87,7 +87,7 @@ func encodeManifest(s *registry.State) ([]byte, error) {
 	return append(out, '\n'), nil
 }
 
-// decodeManifest gives the state, which is checked. Its errors match errNewer or errTorn.
+// decodeManifest returns the decoded state after checking it. Its errors match errNewer or errTorn.
 func decodeManifest(data []byte) (*registry.State, error) {
 	var e envelope
 	if err := json.Unmarshal(data, &e); err != nil {
@@ -114,7 +114,7 @@ func decodeManifest(data []byte) (*registry.State, error) {
 func decodeCatalogueV1(body []byte) (*registry.State, error) {
 	var c catalogueV1
 	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.DisallowUnknownFields() // a new field comes with a new version
+	dec.DisallowUnknownFields() // a new field requires a new version
 	if err := dec.Decode(&c); err != nil {
 		return nil, fmt.Errorf("%w: %w", errTorn, err)
 	}

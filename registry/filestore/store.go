@@ -28,7 +28,7 @@ const (
 	queueDir     = "queue"
 )
 
-// ErrLocked says that another server uses the directory.
+// ErrLocked is returned if another server uses the directory.
 var ErrLocked = errors.New("data directory is in use by another server")
 
 // Store is a registry.Store in a directory. It is safe for concurrent use.
@@ -36,19 +36,19 @@ type Store struct {
 	fs   fileSystem    // immutable
 	dir  string        // immutable
 	lock *flock.Flock  // immutable; nil in tests without real files
-	tmps atomic.Uint64 // numbers the names in tmp/
+	tmps atomic.Uint64 // numbers the files in tmp/
 
 	saveMu    sync.Mutex
 	saved     []byte // guarded by saveMu: the current manifest; nil if there is none
 	uncertain error  // guarded by saveMu: why nothing can be saved any more
 
-	asideMu sync.Mutex // held while a free name in setaside/ is chosen and taken
+	asideMu sync.Mutex // held while a name in setaside/ is chosen and taken
 }
 
 var _ registry.Store = (*Store)(nil)
 
-// Open makes the directory if need be and locks it; the lock dies with the process. The error matches ErrLocked if
-// another process, or another Store of this one, has it.
+// Open creates the directory if necessary and locks it; the lock ends with the process. The error matches
+// ErrLocked if another process, or another Store of this one, holds the lock.
 func Open(dir string) (*Store, error) {
 	absolute, err := filepath.Abs(dir)
 	if err != nil {
@@ -73,7 +73,7 @@ func Open(dir string) (*Store, error) {
 	return s, nil
 }
 
-// open makes the directories within a directory that is there and locked.
+// open creates the subdirectories of a directory that exists and is locked.
 func open(fsys fileSystem, dir string) (*Store, error) {
 	s := &Store{fs: fsys, dir: dir}
 	for _, name := range []string{blobDir, asideDir, tmpDir, cacheDir, queueDir} {
@@ -84,7 +84,7 @@ func open(fsys fileSystem, dir string) (*Store, error) {
 	return s, nil
 }
 
-// Close lets another server have the directory. No method may be called afterwards.
+// Close unlocks the directory for another server. No method may be called afterwards.
 func (s *Store) Close() error {
 	if s.lock == nil {
 		return nil
@@ -92,10 +92,11 @@ func (s *Store) Close() error {
 	return s.lock.Close()
 }
 
-// CacheDir is the directory that is set apart for compiled code. It is there, and whatever is in it can be lost.
+// CacheDir returns the directory for compiled code. It exists, and its content can be lost.
 func (s *Store) CacheDir() string { return filepath.Join(s.dir, cacheDir) }
 
-// QueueDir is the directory that is set apart for requests to durable queues. It is there; what is in it is whose it is.
+// QueueDir returns the directory for requests to durable queues. It exists; the store does not touch its
+// content.
 func (s *Store) QueueDir() string { return filepath.Join(s.dir, queueDir) }
 
 // Save replaces the manifest. See the package comment for the order of the steps.
@@ -127,8 +128,8 @@ func (s *Store) Save(_ context.Context, state *registry.State) error {
 	return nil
 }
 
-// keepPreviousLocked copies the current manifest to be the previous one. A copy and not a rename, so that at no
-// moment there is no manifest.
+// keepPreviousLocked copies the current manifest to the previous one. It does not rename it, so that there is
+// a manifest at all times.
 func (s *Store) keepPreviousLocked() error {
 	if s.saved == nil {
 		return nil
@@ -144,7 +145,7 @@ func (s *Store) keepPreviousLocked() error {
 	return nil
 }
 
-// afterFailedRenameLocked finds out whether a rename that failed has happened all the same, as EIO leaves open.
+// afterFailedRenameLocked checks whether a failed rename has happened nevertheless, which EIO leaves open.
 func (s *Store) afterFailedRenameLocked(cause error) error {
 	found, err := s.fs.ReadFile(manifestName, maxManifestBytes)
 	switch {
@@ -156,7 +157,7 @@ func (s *Store) afterFailedRenameLocked(cause error) error {
 	return s.undoLocked(cause)
 }
 
-// undoLocked brings the saved manifest back to its place after cause, and makes that durable or declares the store
+// undoLocked restores the saved manifest after cause and makes that durable. If this fails, the store becomes
 // uncertain.
 func (s *Store) undoLocked(cause error) error {
 	var err error
@@ -175,7 +176,7 @@ func (s *Store) undoLocked(cause error) error {
 	return s.uncertain
 }
 
-// stage writes a file in tmp/ and fsyncs it. When it fails it leaves nothing, or what the next start removes.
+// stage writes and fsyncs a file in tmp/. If it fails, a file left behind is removed at the next start.
 func (s *Store) stage(data []byte) (name string, err error) {
 	name = fmt.Sprintf("%s/%d", tmpDir, s.tmps.Add(1))
 	f, err := s.fs.Create(name)
@@ -193,5 +194,5 @@ func (s *Store) stage(data []byte) (name string, err error) {
 	return name, nil
 }
 
-// unstage removes a staged file. What stays is removed at the next start.
+// unstage removes a staged file. If that fails, the next start removes it.
 func (s *Store) unstage(name string) { _ = s.fs.Remove(name) }

@@ -1,7 +1,9 @@
-// Package configfile reads the server's configuration file, vespo.toml, and tells when it, or a module that it names, may have changed.
+// Package configfile reads the server's configuration file, vespo.toml, and reports when it, or a module that
+// it refers to, may have changed.
 //
-// The file is TOML: a table [server] with settings, whose meaning is the caller's, and a table [[service]] for each service, with the
-// fields of the management API and the path of a module. Everything that is wrong is found at once, each with its line.
+// The file is TOML. A table [server] holds settings, which the caller interprets. Each service has a table
+// [[service]] with the fields of the management API and the path of its module. All violations are found at
+// once, each with its line.
 //
 // # Concurrency
 //

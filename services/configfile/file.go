@@ -19,25 +19,25 @@ import (
 	"github.com/vespo-dev/vespo/services/deploy"
 )
 
-// maxFileBytes bounds a configuration file.
+// maxFileBytes is the maximum size of a configuration file.
 const maxFileBytes = 16 << 20
 
 // Setting is a key of [server] with its value.
 type Setting struct {
 	Name  string
-	Value string // as a flag would have it: an array is separated by commas
+	Value string // in flag syntax: arrays are separated by commas
 	Line  int
 }
 
-// File is what was read of a configuration file.
+// File is a parsed configuration file.
 type File struct {
 	Path     string
-	Settings []Setting // in the order of their lines
+	Settings []Setting // by line
 	services []service
 }
 
-// Read reads the file, and the modules that it names, none larger than maxModuleBytes. The error, if it is about what was
-// read, is Violations; what could be read is there all the same.
+// Read reads the file and its modules, none larger than maxModuleBytes. The error is Violations. The returned
+// File then holds everything that could be read.
 func Read(path string, maxModuleBytes int64) (*File, error) {
 	f := &File{Path: path}
 	text, err := readFile(path, maxFileBytes)
@@ -45,14 +45,14 @@ func Read(path string, maxModuleBytes int64) (*File, error) {
 		return f, Violations{{File: path, Text: err.Error()}}
 	}
 	violations := f.parse(text)
-	modules := make(map[string][]byte) // by path, so that those of several services are in memory once
+	modules := make(map[string][]byte) // by path, so that a shared module is in memory once
 	for i := range f.services {
 		violations = append(violations, f.services[i].readModule(f, modules, maxModuleBytes)...)
 	}
 	return f, violations.orNil()
 }
 
-// ReadSettings is Read without services.
+// ReadSettings is like Read but ignores services.
 func ReadSettings(path string) (*File, error) {
 	f := &File{Path: path}
 	text, err := readFile(path, maxFileBytes)
@@ -64,7 +64,7 @@ func ReadSettings(path string) (*File, error) {
 	return f, append(violations, f.readSettings(tables[tableServer], where)...).orNil()
 }
 
-// Specs are the services that the file declares, in its order.
+// Specs returns the declared services, in the order of the file.
 func (f *File) Specs() []services.Spec {
 	specs := make([]services.Spec, 0, len(f.services))
 	for _, s := range f.services {
@@ -73,7 +73,7 @@ func (f *File) Specs() []services.Spec {
 	return specs
 }
 
-// Inputs are the files whose change changes what is declared.
+// Inputs returns the paths of all files that the declared services depend on.
 func (f *File) Inputs() []string {
 	inputs := []string{f.Path}
 	for _, s := range f.services {
@@ -85,7 +85,7 @@ func (f *File) Inputs() []string {
 	return inputs
 }
 
-// At gives a violation at the line of a setting.
+// At returns a violation at the line of a setting.
 func (f *File) At(setting, format string, args ...any) Violation {
 	v := Violation{File: f.Path, Text: fmt.Sprintf(format, args...)}
 	for _, s := range f.Settings {
@@ -96,7 +96,7 @@ func (f *File) At(setting, format string, args ...any) Violation {
 	return v
 }
 
-// Locate says in which lines the services are that an Apply of Specs has refused. Other errors are about the file as a whole.
+// Locate adds file and line to the failures of an Apply of Specs. It returns other errors unchanged.
 func (f *File) Locate(err error) error {
 	var refused *deploy.ApplyError
 	if !errors.As(err, &refused) {
@@ -113,7 +113,7 @@ func (f *File) violation(line int, format string, args ...any) Violation {
 	return Violation{File: f.Path, Line: line, Text: fmt.Sprintf(format, args...)}
 }
 
-// parse reads the text. Modules are not read yet.
+// parse parses the text. It does not read modules.
 func (f *File) parse(text []byte) Violations {
 	tables, violations := f.tables(text)
 	if tables == nil {
@@ -142,13 +142,14 @@ func (f *File) parse(text []byte) Violations {
 	return violations
 }
 
-// tables decodes the text; nil if that is not possible. An empty file is one that somebody is about to write.
+// tables decodes the text, or returns nil if it is not TOML. An empty file is refused: it is probably about
+// to be written.
 func (f *File) tables(text []byte) (map[string]any, Violations) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil, Violations{f.violation(0, "the file is empty; write a comment into it if nothing is to be served")}
 	}
 	var tables map[string]any
-	err := toml.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &tables) // some editors begin with a byte order mark
+	err := toml.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &tables) // some editors write a byte order mark
 	var malformed *toml.DecodeError
 	switch {
 	case err == nil:
@@ -178,7 +179,7 @@ func (f *File) readSettings(table any, where lines) (violations Violations) {
 	return violations
 }
 
-// settingText gives a value as a flag would have it.
+// settingText returns a value in flag syntax.
 func settingText(value any) (string, bool) {
 	switch v := value.(type) {
 	case string:
@@ -201,7 +202,7 @@ func settingText(value any) (string, bool) {
 	return "", false
 }
 
-// Relative gives a path that is written in the file as seen from the working directory.
+// Relative resolves a path of the file relative to the working directory.
 func (f *File) Relative(path string) string {
 	if filepath.IsAbs(path) {
 		return path
@@ -209,7 +210,8 @@ func (f *File) Relative(path string) string {
 	return filepath.Join(filepath.Dir(f.Path), path)
 }
 
-// readFile reads a regular file that nobody writes to meanwhile. Its errors are fit to stand behind a file's name.
+// readFile reads a regular file. It returns an error if the file is modified during the read. Errors do not
+// repeat the path, so that the caller can put it in front of them.
 func readFile(path string, maxBytes int64) ([]byte, error) {
 	file, err := regular.Open(path)
 	switch {
@@ -242,7 +244,7 @@ func readFile(path string, maxBytes int64) ([]byte, error) {
 	return text, nil
 }
 
-// plain takes the path from an error, which its reader knows.
+// plain removes the path from an error. The caller reports it already.
 func plain(err error) error {
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {

@@ -12,14 +12,15 @@ const (
 	tableService = "service"
 )
 
-// lines says where the keys of a file are.
+// lines maps keys to their lines in a file.
 type lines struct {
 	top      map[string]int   // by key
 	server   map[string]int   // by key
 	services []map[string]int // by key; "" is the line of the table
 }
 
-// findLines looks at a text that was found to be TOML. What it does not find has line 0.
+// findLines finds the lines of all keys in text, which must be valid TOML. Keys that it does not find have
+// line 0.
 func findLines(text []byte) lines {
 	l := lines{top: map[string]int{}, server: map[string]int{}}
 	var p unstable.Parser
@@ -42,7 +43,7 @@ func findLines(text []byte) lines {
 	return l
 }
 
-// keyOf gives the parts of a key, and the line of the first.
+// keyOf returns the parts of a key and the line of the first part.
 func keyOf(p *unstable.Parser, e *unstable.Node) (key []string, line int) {
 	for it := e.Key(); it.Next(); {
 		node := it.Node()
@@ -54,7 +55,7 @@ func keyOf(p *unstable.Parser, e *unstable.Node) (key []string, line int) {
 	return key, line
 }
 
-// note remembers the first line of a key.
+// note records the first line of a key.
 func (l *lines) note(key []string, line int) {
 	at := l.top
 	switch {
@@ -69,7 +70,7 @@ func (l *lines) note(key []string, line int) {
 	at[key[0]] = cmp.Or(at[key[0]], line)
 }
 
-// ofService gives the lines of the service with this index.
+// ofService returns the lines of the service with the given index.
 func (l *lines) ofService(index int) map[string]int {
 	if index < len(l.services) {
 		return l.services[index]

@@ -15,13 +15,13 @@ import (
 	"github.com/vespo-dev/vespo/services/wasm"
 )
 
-// nounKey is what a field is called in messages.
+// nounKey is the word for a field in messages.
 const nounKey = "key"
 
-// service is a [[service]].
+// service is a [[service]] table.
 type service struct {
 	spec   services.Spec
-	module string         // path of the module; empty for another kind
+	module string         // path of the module; empty for kinds without one
 	use    []string       // paths of the middleware
 	lines  map[string]int // by key; "" is the line of the table
 }
@@ -50,7 +50,8 @@ func (f *File) readService(fields map[string]any, where map[string]int) (service
 	return s, violations
 }
 
-// resolved gives the fields with the path of a program as the server needs it: whoever writes ./worker means the one beside the file.
+// resolved returns the fields with the path of a program made absolute. Relative paths with a separator, such
+// as ./worker, are relative to the file.
 func (f *File) resolved(fields map[string]any) map[string]any {
 	program, ok := fields["exec"].(string)
 	if !ok || !strings.ContainsRune(program, filepath.Separator) {
@@ -58,14 +59,14 @@ func (f *File) resolved(fields map[string]any) map[string]any {
 	}
 	absolute, err := filepath.Abs(f.Relative(program))
 	if err != nil {
-		return fields // refused with the rest, as it is not absolute
+		return fields // refused later because it is not absolute
 	}
 	fields = maps.Clone(fields)
 	fields["exec"] = absolute
 	return fields
 }
 
-// readModule reads the module and the middleware, but for what modules has.
+// readModule reads the module and the middleware, unless modules has them already.
 func (s *service) readModule(f *File, modules map[string][]byte, maxBytes int64) Violations {
 	var violations Violations
 	read := func(key, path string) []byte {
@@ -89,7 +90,7 @@ func (s *service) readModule(f *File, modules map[string][]byte, maxBytes int64)
 	return violations
 }
 
-// lineOf finds the line of the key that a text is about, which is told by how it begins; 0 if it names none that is there.
+// lineOf finds the line of the key that a violation begins with, or 0 if the file does not have that key.
 func (s *service) lineOf(text string) int {
 	for _, lead := range [...]string{"unknown ", nounKey + " ", "the option "} {
 		text = strings.TrimPrefix(text, lead)
@@ -101,7 +102,8 @@ func (s *service) lineOf(text string) int {
 	return s.lines[name]
 }
 
-// explain tells why the service was refused, in the words for a client where there are any: whoever reads them has written the file.
+// explain converts the error for a refused service into violations. It uses the client's wording where there
+// is one, but unlike a client the author of the file may also see other errors.
 func (s *service) explain(f *File, err error) Violations {
 	var told *problem.Problem
 	if !errors.As(err, &told) || told.Kind() == problem.Internal {

@@ -6,12 +6,13 @@ import (
 	"strings"
 )
 
-// maxLinks is how many symbolic links are followed on the way to a file, as by Linux.
+// maxLinks is the maximum number of symbolic links followed on the way to a file, as on Linux.
 const maxLinks = 40
 
-// trail gives the places in the file system whose exchange exchanges what a path leads to: the file itself, each symbolic link on the way
-// to it, the directory that it is in, and where the way ends if there is no such file, the first that is missing. Kubernetes replaces
-// the files of a ConfigMap by exchanging one link on the way. The places are absolute, each in a directory that is no link.
+// trail returns the places whose replacement can change the file at path: the file itself, its directory and
+// each symbolic link on the way. If a component is missing, the list ends with it. Kubernetes, for example,
+// updates the files of a ConfigMap by replacing one link on the way. The places are absolute, and their
+// directories contain no links.
 func trail(path string) (places []string) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
@@ -46,7 +47,7 @@ func trail(path string) (places []string) {
 	return places
 }
 
-// split gives the names of a path; those that lead back stay.
+// split returns the components of a path. It keeps "..".
 func split(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return os.IsPathSeparator(uint8(r)) && r < 0x80 })
 }

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// Violation is one thing that is wrong with a file.
+// Violation is one error in a file.
 type Violation struct {
-	File string // as it was given
-	Line int    // 0 if it is about the file as a whole
+	File string // as given by the caller
+	Line int    // 0 if it concerns the whole file
 	Text string
 }
 
-// String gives the violation as compilers do: "vespo.toml:12: what is wrong".
+// String formats the violation like a compiler error: "vespo.toml:12: text".
 func (v Violation) String() string {
 	if v.Line == 0 {
 		return v.File + ": " + v.Text
@@ -20,7 +20,7 @@ func (v Violation) String() string {
 	return fmt.Sprintf("%s:%d: %s", v.File, v.Line, v.Text)
 }
 
-// Violations are all that is wrong with a file. As an error they are never empty.
+// Violations is the list of all errors in a file. As an error it is never empty.
 type Violations []Violation
 
 func (v Violations) Error() string {
@@ -31,7 +31,7 @@ func (v Violations) Error() string {
 	return strings.Join(texts, "\n")
 }
 
-// orNil is for returning as an error.
+// orNil returns v as an error, or nil if it is empty.
 func (v Violations) orNil() error {
 	if len(v) == 0 {
 		return nil

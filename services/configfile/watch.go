@@ -12,28 +12,30 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// quietTime is how long nothing must have happened to the files before they are read: editors and copying write in several steps.
+// quietTime is the time without events before files are read, because editors and copies write in several
+// steps.
 const quietTime = 250 * time.Millisecond
 
-// PollInterval is how often the files are looked at while the system does not report their changes.
+// PollInterval is the interval at which files are checked if the system does not report changes.
 const PollInterval = 2 * time.Second
 
-// ErrWatch is matched by errors that say why the system does not report changes.
+// ErrWatch is matched by errors that explain why the system does not report changes.
 var ErrWatch = errors.New("files cannot be watched")
 
-// Watcher reports when one of a set of files may have changed. It watches directories, since editors replace files by renaming others. If
-// the system has no watches left, or stops reporting, it compares sizes and times every PollInterval.
+// Watcher reports when one of a set of files may have changed. It watches directories, because editors
+// replace files by renaming. If the system has no watches left or stops reporting, it compares sizes and
+// times every PollInterval.
 type Watcher struct {
-	system   *fsnotify.Watcher // nil if the system does not report anything
+	system   *fsnotify.Watcher // nil if the system reports nothing
 	degraded func(error)       // immutable; called when polling begins
 	polling  bool              // the system does not report all changes
-	seen     map[string]string // what the places were like at the last look; nil if they are to be looked at anew
-	places   map[string]bool   // whose change counts
-	dirs     map[string]bool   // watched
+	seen     map[string]string // state of the places at the last look; nil to force a new look
+	places   map[string]bool   // paths whose changes are reported
+	dirs     map[string]bool   // watched directories
 }
 
-// NewWatcher starts a goroutine, which ends with Close. degraded is called, on the goroutine of the caller of a method, whenever polling
-// begins.
+// NewWatcher starts a goroutine that ends with Close. degraded is called whenever polling begins, on the
+// goroutine that called a method.
 func NewWatcher(degraded func(error)) *Watcher {
 	w := &Watcher{degraded: degraded, places: map[string]bool{}, dirs: map[string]bool{}}
 	system, err := fsnotify.NewWatcher()
@@ -45,7 +47,7 @@ func NewWatcher(degraded func(error)) *Watcher {
 	return w
 }
 
-// Close ends the watching.
+// Close stops watching.
 func (w *Watcher) Close() error {
 	if w.system == nil {
 		return nil
@@ -53,7 +55,7 @@ func (w *Watcher) Close() error {
 	return w.system.Close()
 }
 
-// poll begins to look at the files.
+// poll starts polling.
 func (w *Watcher) poll(reason error) {
 	if !w.polling {
 		w.polling = true
@@ -61,15 +63,15 @@ func (w *Watcher) poll(reason error) {
 	}
 }
 
-// lose goes on without the system, which has lost changes.
+// lose switches to polling after the system has stopped reporting and changes may have been lost.
 func (w *Watcher) lose() {
-	_ = w.system.Close() // it has ended
+	_ = w.system.Close() // already ended
 	w.system, w.seen = nil, nil
 	w.poll(ErrWatch)
 }
 
-// Follow makes paths the files that are watched. It reports whether other places count now than before: what has changed there until now
-// was not noticed, so that files which were read before have to be read again.
+// Follow sets the watched files. It returns true if the watched places differ from before. Earlier changes
+// there were not noticed, so files that the caller has already read must be read again.
 func (w *Watcher) Follow(paths []string) (moved bool) {
 	places, dirs := make(map[string]bool), make(map[string]bool)
 	for _, path := range paths {
@@ -88,11 +90,11 @@ func (w *Watcher) Follow(paths []string) (moved bool) {
 	return moved
 }
 
-// watch lets the system watch dirs, and nothing else. What it cannot watch is polled.
+// watch makes the system watch exactly dirs. Directories that it cannot watch are polled.
 func (w *Watcher) watch(dirs map[string]bool) {
 	var failed error
 	for dir := range dirs {
-		// Those that are watched already too: another directory may have their name now.
+		// Also add directories that are already watched: another directory may have taken the name.
 		if err := w.system.Add(dir); err != nil {
 			delete(dirs, dir)
 			failed = errors.Join(failed, fmt.Errorf("%w: %s: %w", ErrWatch, dir, err))
@@ -111,7 +113,7 @@ func (w *Watcher) watch(dirs map[string]bool) {
 	}
 }
 
-// look returns what is at the places.
+// look returns the current state of the places.
 func (w *Watcher) look() map[string]string {
 	seen := make(map[string]string, len(w.places))
 	for place := range w.places {
@@ -126,7 +128,7 @@ func (w *Watcher) look() map[string]string {
 	return seen
 }
 
-// changed reports whether a look finds something else than the last one.
+// changed reports whether the places differ from the last look.
 func (w *Watcher) changed() bool {
 	now := w.look()
 	if w.seen != nil && maps.Equal(now, w.seen) {
@@ -136,19 +138,21 @@ func (w *Watcher) changed() bool {
 	return true
 }
 
-// Wait returns when one of the files may have changed and nothing has happened to them for a while, or with the cause of ctx.
+// Wait returns nil when a file may have changed and no event has followed for quietTime. It returns the cause
+// of ctx when that ends.
 func (w *Watcher) Wait(ctx context.Context) error {
 	quiet := time.NewTimer(quietTime)
 	quiet.Stop()
 	return w.wait(ctx, quiet, quietTime)
 }
 
-// Settle returns when nothing has happened to the files for this long, or with the cause of ctx.
+// Settle returns nil when there was no event for atLeast, and after an event for quietTime. It returns the
+// cause of ctx when that ends.
 func (w *Watcher) Settle(ctx context.Context, atLeast time.Duration) error {
 	return w.wait(ctx, time.NewTimer(atLeast), atLeast)
 }
 
-// wait returns when the timer has run out, which each event sets to quietTime anew.
+// wait returns when timer expires. Each event resets it to quietTime.
 func (w *Watcher) wait(ctx context.Context, timer *time.Timer, quietTime time.Duration) error {
 	defer timer.Stop()
 	poll := time.NewTicker(PollInterval)
@@ -166,7 +170,7 @@ func (w *Watcher) wait(ctx context.Context, timer *time.Timer, quietTime time.Du
 			} else if w.counts(event) {
 				timer.Reset(quietTime)
 			}
-		case _, ok := <-errs: // events were lost: anything may have changed
+		case _, ok := <-errs: // events were lost: any file may have changed
 			if !ok {
 				w.lose()
 			} else {
@@ -184,7 +188,7 @@ func (w *Watcher) wait(ctx context.Context, timer *time.Timer, quietTime time.Du
 	}
 }
 
-// counts tells whether the event is about one of the places, or about a directory in which they are.
+// counts reports whether the event concerns a watched place or its directory.
 func (w *Watcher) counts(event fsnotify.Event) bool {
 	return w.places[event.Name] || w.dirs[event.Name]
 }

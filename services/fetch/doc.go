@@ -1,10 +1,11 @@
-// Package fetch gets a module from an http or https address that somebody else chose, and gives up on a source that is
-// not public, too large, too slow or not telling the truth.
+// Package fetch fetches a module from an http or https address chosen by a client. It gives up on sources
+// that are not public, too large, too slow or inconsistent.
 //
-// The address is judged by services/egress when it is dialled, so that each redirect and each answer of the resolver is
-// judged anew. No proxy is used and the environment is not read: a proxy would resolve names out of the policy's sight.
-// Nothing is kept between two fetches, neither connections nor cookies.
+// services/egress checks the address when it is dialled, so each redirect and each DNS answer is checked
+// again. No proxy is used and the environment is not read: a proxy would resolve names beyond the policy's
+// control. Nothing is kept between two fetches, neither connections nor cookies.
 //
-// Errors are *Error: their text is for the person who named the source, holds neither credentials nor a query (where
-// signed addresses carry theirs), and says what happened; errors.Is tells the reason, errors.Unwrap the cause for a log.
+// Errors are *Error. Their text describes the failure to the person who named the source. It contains neither
+// credentials nor a query, which in signed addresses holds credentials too. errors.Is matches the reason, and
+// errors.Unwrap returns the cause for a log.
 package fetch

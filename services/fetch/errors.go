@@ -18,18 +18,18 @@ import (
 
 // The reasons of an Error.
 var (
-	ErrInvalidSource = errors.New("fetch: invalid source")           // the address itself is unusable
-	ErrRefused       = errors.New("fetch: refused address")          // it leads where the policy forbids to connect
-	ErrTooLarge      = errors.New("fetch: module too large")         // it is larger than Config.MaxBytes
-	ErrUnavailable   = errors.New("fetch: source does not give one") // whatever else the far side did
-	ErrTimeout       = errors.New("fetch: source too slow")          // it did not finish within Config.Timeout
+	ErrInvalidSource = errors.New("fetch: invalid source")           // the address is unusable
+	ErrRefused       = errors.New("fetch: refused address")          // the egress policy forbids the address
+	ErrTooLarge      = errors.New("fetch: module too large")         // larger than Config.MaxBytes
+	ErrUnavailable   = errors.New("fetch: source does not give one") // any other failure of the source
+	ErrTimeout       = errors.New("fetch: source too slow")          // not finished within Config.Timeout
 )
 
-// Error is a fetch that failed.
+// Error is a failed fetch.
 type Error struct {
-	Reason error  // one of the reasons above
+	Reason error  // one of the errors above
 	Detail string // for the person who named the source
-	Cause  error  // for the log; may be nil, may hold addresses of the internal network
+	Cause  error  // for the log; may be nil and may contain internal addresses
 }
 
 // Error returns the detail.
@@ -41,7 +41,7 @@ func (e *Error) Is(target error) bool { return target == e.Reason }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// failed makes the Error that source u has done what the format says.
+// failed returns an Error about source u. The format completes "source URL ...".
 func failed(reason error, u *url.URL, format string, args ...any) *Error {
 	return &Error{Reason: reason, Detail: "source " + redact(u) + " " + fmt.Sprintf(format, args...)}
 }
@@ -51,7 +51,7 @@ func (e *Error) withCause(cause error) *Error {
 	return e
 }
 
-// explain turns what the HTTP client reports into an Error about source u.
+// explain converts an error of the HTTP client into an Error about source u.
 func explain(err error, u *url.URL, timeout time.Duration) *Error {
 	var own *Error
 	if errors.As(err, &own) {
@@ -69,7 +69,8 @@ func explain(err error, u *url.URL, timeout time.Duration) *Error {
 	return own.withCause(err)
 }
 
-// failure says in words what went wrong on the way. Only known errors are named: the text of others belongs to the host.
+// failure describes a transport error. It names only known errors, because the text of others may contain
+// details of the host.
 func failure(err error) string {
 	var (
 		dns      *net.DNSError

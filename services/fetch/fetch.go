@@ -21,20 +21,21 @@ const (
 	defaultMaxRedirects = 5
 
 	maxHeaderBytes = 64 << 10
-	// firstBufferBytes is what a declared length alone can make the server set aside.
+	// firstBufferBytes bounds the memory allocated for a declared length before any byte has arrived.
 	firstBufferBytes = 1 << 20
 )
 
-// Config bounds what a fetch may cost. A zero field takes its default.
+// Config limits fetches. A zero field takes its default.
 type Config struct {
 	MaxBytes     int64         // of the module; default 64 MiB
-	Timeout      time.Duration // of a whole fetch, redirects included; default 30 s
+	Timeout      time.Duration // of a whole fetch, including redirects; default 30 s
 	MaxRedirects int           // default 5; negative: none are followed
 	UserAgent    string        // default "vespo"
 	Policy       egress.Policy // default: public addresses only
 }
 
-// Fetcher fetches modules. Safe for concurrent use; there is nothing to close, as no connection outlives its fetch.
+// Fetcher fetches modules. It is safe for concurrent use. It has nothing to close, as no connection outlives
+// its fetch.
 type Fetcher struct {
 	cfg    Config       // immutable
 	client *http.Client // immutable
@@ -61,7 +62,7 @@ func New(cfg Config) *Fetcher {
 	return f
 }
 
-// Fetch returns the module at source. The error is an *Error, or ctx's own where ctx was cancelled.
+// Fetch returns the module at source. The error is an *Error, or wraps the cause of ctx if that has ended.
 func (f *Fetcher) Fetch(ctx context.Context, source Source) ([]byte, error) {
 	if source.url == nil {
 		return nil, &Error{Reason: ErrInvalidSource, Detail: "source is empty"}
@@ -97,7 +98,8 @@ func (f *Fetcher) get(ctx context.Context, u *url.URL) ([]byte, error) {
 	return f.readModule(resp)
 }
 
-// checkRedirect bounds the hops and holds each to the rules of a source. The address is judged when it is dialled.
+// checkRedirect limits the number of redirects and applies the rules for sources to each. The address is
+// checked when it is dialled.
 func (f *Fetcher) checkRedirect(req *http.Request, via []*http.Request) error {
 	if len(via) > f.cfg.MaxRedirects {
 		return failed(ErrUnavailable, via[0].URL, "redirects more than %d times", max(f.cfg.MaxRedirects, 0))
@@ -108,12 +110,12 @@ func (f *Fetcher) checkRedirect(req *http.Request, via []*http.Request) error {
 	if via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme != "https" {
 		return failed(ErrInvalidSource, via[0].URL, "redirects from https to http")
 	}
-	// The previous address may carry a signature in its query; the next host has no business with it.
+	// The previous address may have a signature in its query, which must not leak to the next host.
 	req.Header.Del("Referer")
 	return nil
 }
 
-// checkAnswer looks at the head of an answer before any of its body is read.
+// checkAnswer checks the response header before any of the body is read.
 func (f *Fetcher) checkAnswer(resp *http.Response) error {
 	u := resp.Request.URL
 	if resp.StatusCode != http.StatusOK {
@@ -128,7 +130,7 @@ func (f *Fetcher) checkAnswer(resp *http.Response) error {
 	return nil
 }
 
-// readModule reads the body of an answer, up to the limit whatever length was declared.
+// readModule reads the body up to the limit, regardless of the declared length.
 func (f *Fetcher) readModule(resp *http.Response) ([]byte, error) {
 	var buf bytes.Buffer
 	buf.Grow(int(min(max(resp.ContentLength, 0)+bytes.MinRead, firstBufferBytes)))

@@ -6,16 +6,16 @@ import (
 	"strconv"
 )
 
-// MaxSourceBytes is the longest address that ParseSource takes.
+// MaxSourceBytes is the maximum length of an address.
 const MaxSourceBytes = 4096
 
-// Source is a checked address of a module. The zero Source is not valid.
+// Source is a validated address of a module. The zero Source is invalid.
 type Source struct {
 	url *url.URL // immutable; nil in the zero Source
 }
 
-// ParseSource checks the form of an address; nothing is looked up or connected. The error is an *Error of reason
-// ErrInvalidSource.
+// ParseSource checks the syntax of an address without resolving or connecting. The error is an *Error with
+// reason ErrInvalidSource.
 func ParseSource(s string) (Source, error) {
 	invalid := func(format string, args ...any) (Source, error) {
 		return Source{}, &Error{Reason: ErrInvalidSource, Detail: fmt.Sprintf(format, args...)}
@@ -28,7 +28,7 @@ func ParseSource(s string) (Source, error) {
 	}
 	u, err := url.Parse(s)
 	if err != nil {
-		// The parser's text quotes its input, which may hold a password.
+		// The parser's error quotes its input, which may contain a password.
 		return invalid("source is not a well-formed URL")
 	}
 	if err := checkURL(u); err != nil {
@@ -37,7 +37,7 @@ func ParseSource(s string) (Source, error) {
 	return Source{url: u}, nil
 }
 
-// String returns the address without credentials, query and fragment: fit for messages and logs.
+// String returns the address without credentials, query and fragment, for messages and logs.
 func (s Source) String() string {
 	if s.url == nil {
 		return ""
@@ -45,7 +45,7 @@ func (s Source) String() string {
 	return redact(s.url)
 }
 
-// checkURL is what a source and each redirect must fulfil.
+// checkURL checks the rules that a source and each redirect must satisfy.
 func checkURL(u *url.URL) error {
 	invalid := func(format string, args ...any) error {
 		return &Error{Reason: ErrInvalidSource, Detail: fmt.Sprintf(format, args...)}
@@ -64,7 +64,7 @@ func checkURL(u *url.URL) error {
 	return nil
 }
 
-// redact keeps scheme, host and path of u, shortened for a message.
+// redact returns the scheme, host and path of u, truncated for a message.
 func redact(u *url.URL) string {
 	const maxBytes = 200
 	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
