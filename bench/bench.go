@@ -15,16 +15,16 @@ import (
 
 const modulePath = "github.com/vespo-dev/vespo"
 
-// bench is one run. Everything it makes is in one temporary directory, but for built guests and stock wazero's compiled code, which
-// are kept for the next run.
+// bench is one run. It writes to one temporary directory, except built guests and stock
+// wazero's compiled code, which are kept for the next run.
 type bench struct {
 	*config
 	out   io.Writer
-	root  string // of the repository
+	root  string // root of the repository
 	self  string // this program
 	dir   string // temporary
-	keep  string // of what is kept
-	vespo string // the server's program
+	keep  string // directory of kept files
+	vespo string // executable of the server
 	goals []report.Goal
 
 	modules map[string]string // built guests: service -> file
@@ -71,13 +71,13 @@ func (b *bench) build(ctx context.Context, out string, env []string, args ...str
 	return nil
 }
 
-// goGuests are the packages of the guests that are built.
+// goGuests maps services to the packages of their guests.
 var goGuests = map[string]string{
 	peer.SDKHello:  modulePath + "/guest-sdk/examples/hello",
 	peer.GoNetHTTP: modulePath + "/testdata/guests/src/gonethttp",
 }
 
-// module gives the file with the guest of a service. Go guests are built with the Go at hand.
+// module returns the file with the guest of a service. Go guests are built with the installed Go toolchain.
 func (b *bench) module(ctx context.Context, service string) (string, error) {
 	if file := b.modules[service]; file != "" {
 		return file, nil
@@ -94,7 +94,7 @@ func (b *bench) module(ctx context.Context, service string) (string, error) {
 	return file, nil
 }
 
-// goBench runs benchmarks of the go command's and reads what they print.
+// goBench runs Go benchmarks and parses their output.
 func (b *bench) goBench(ctx context.Context, pkg, pattern string, args ...string) (map[string]report.Metrics, error) {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-run", "^$", "-bench", pattern, pkg}, args...)...)
 	cmd.Dir = b.root

@@ -8,10 +8,10 @@ import (
 	"github.com/vespo-dev/vespo/bench/internal/report"
 )
 
-// benchRuns is how often each of the go command's benchmarks is run. The best counts.
+// benchRuns is the -count of the go command's benchmarks. The best run counts.
 const benchRuns = "5"
 
-// isolation shows what fresh state for a request costs without HTTP, from the benchmarks of the engine.
+// isolation reports the cost of fresh state for a request without HTTP, from the engine's benchmarks.
 func (b *bench) isolation(ctx context.Context) error {
 	all, err := b.goBench(ctx, "./runtime/engine", "^BenchmarkRequest$", "-count", benchRuns, "-benchtime", (b.round / 4).String())
 	if err != nil {
@@ -23,7 +23,7 @@ func (b *bench) isolation(ctx context.Context) error {
 			"nothing. The other side is InstantiateModule, the same call, and Close. reset includes two looks at the clock. The best of " + benchRuns + " runs."}}
 	for _, g := range []struct {
 		name, key string
-		limit     float64 // of a reset, in microseconds; 0 is no goal
+		limit     float64 // limit of a reset, in microseconds; 0: no goal
 	}{{"hello, written by hand", "tiny", 1}, {"hello, standard Go", "gohello", 5}, {"standard Go with net/http", "gonethttp", 0}} {
 		reset, fresh := all["Request/"+g.key+"/reset"], all["Request/"+g.key+"/fresh"]
 		if reset == nil || fresh == nil {
@@ -41,7 +41,7 @@ func (b *bench) isolation(ctx context.Context) error {
 	return t.Write(b.out)
 }
 
-// metering shows what the stop checks cost in real work, from the benchmarks of the rewriter.
+// metering reports the cost of the stop checks in real work, from the rewriter's benchmarks.
 func (b *bench) metering(ctx context.Context) error {
 	all, err := b.goBench(ctx, "./runtime/internal/rewrite", "^BenchmarkMeteringGo$", "-count", benchRuns, "-benchtime", b.round.String())
 	if err != nil {

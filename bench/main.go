@@ -18,17 +18,17 @@ import (
 	"github.com/vespo-dev/vespo/bench/internal/report"
 )
 
-// config is what the flags say.
+// config holds the values of the flags.
 type config struct {
 	tables      []string
-	round       time.Duration // of one server
+	round       time.Duration // for one server
 	rounds      int
 	connections int
-	requests    int // of the table of memory, at its end
-	repeats     int // how often each start is measured
+	requests    int // before the last memory measurement
+	repeats     int // number of measurements of each start
 }
 
-// tables are all tables, in the order of the report.
+// tables lists all tables in the order of the report.
 var tables = []struct {
 	name  string
 	write func(*bench, context.Context) error
@@ -42,7 +42,7 @@ var tables = []struct {
 }
 
 func main() {
-	// A child is killed by the kernel when the thread that started it ends: this keeps that thread.
+	// The kernel kills a child when the thread that started it exits: keep this thread.
 	runtime.LockOSThread()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -56,7 +56,8 @@ func main() {
 	}
 }
 
-// run is the whole program. With "peer" as its first argument it is one of the servers that Vespo is compared with.
+// run is the main function. With "peer" as the first argument, the program is one of the
+// servers compared with Vespo.
 func run(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) > 0 && args[0] == "peer" {
 		return servePeer(ctx, args[1:], out)
@@ -117,7 +118,8 @@ func parse(args []string) (*config, error) {
 	return c, nil
 }
 
-// servePeer is a server that Vespo is compared with. It ends with its parent, whose end of the pipe is closed then.
+// servePeer runs one of the servers compared with Vespo. It stops when its parent exits,
+// which closes the pipe.
 func servePeer(ctx context.Context, args []string, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -129,14 +131,14 @@ func servePeer(ctx context.Context, args []string, out io.Writer) error {
 		}
 		c.CacheDir = args[3]
 	}
-	go func() { // ends with the pipe, or with the process
+	go func() { // ends with the pipe or the process
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
 	return peer.Serve(ctx, c, out)
 }
 
-// machine says what the figures were measured on.
+// machine writes a description of the machine.
 func machine(out io.Writer) {
 	fmt.Fprintf(out, "# Vespo beside its peers\n\n%s, %s/%s, %d processors (%s), kernel %s.\n", runtime.Version(),
 		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), field("/proc/cpuinfo", "model name"), firstWord("/proc/sys/kernel/osrelease"))

@@ -14,17 +14,18 @@ import (
 )
 
 const (
-	// firstRequests is after how many requests memory is measured first.
+	// firstRequests is the number of requests before the first measurement.
 	firstRequests = 10_000
-	// manyConnections is with how many connections memory is measured last.
+	// manyConnections is the number of connections of the last measurement.
 	manyConnections = 256
-	// flat is the change of memory that is taken for none.
+	// flat is the largest relative change of memory that counts as none.
 	flat = 0.05
-	// memorySamples is how often memory is read for one figure, under load.
+	// memorySamples is the number of readings for one figure, under load.
 	memorySamples = 10
 )
 
-// memory measures the resident memory of Vespo over time and with the number of connections, beside a native server's.
+// memory measures the resident memory of Vespo over time and by number of connections, and
+// that of a native server.
 func (b *bench) memory(ctx context.Context) error {
 	t := &report.Table{Title: "Resident memory",
 		Header: []string{"server", "moment", "RSS", "anon", "file", "shmem", "of it in slots", "but for slots", "change"},
@@ -57,7 +58,7 @@ type moments [4]resident
 func (m *moments) overTime() float64        { return m[1].rest() - m[0].rest() }
 func (m *moments) withConnections() float64 { return m[3].rest() - m[2].rest() }
 
-// startWith starts a Vespo that has one service.
+// startWith starts a Vespo with one service.
 func (b *bench) startWith(ctx context.Context, service string, flags ...string) (*server, error) {
 	module, err := b.module(ctx, service)
 	if err != nil {
@@ -107,7 +108,7 @@ func (b *bench) memoryOf(ctx context.Context, t *report.Table, name string, w wo
 	return m, nil
 }
 
-// loadedMemory makes the requests, and then reads the memory while more are made.
+// loadedMemory makes the requests, and then reads the memory under further load.
 func loadedMemory(s *server, path string, connections, requests int) (r resident, err error) {
 	c, err := load.Dial(s.addr, path, connections)
 	if err != nil {

@@ -16,13 +16,14 @@ import (
 	"github.com/vespo-dev/vespo/bench/internal/report"
 )
 
-// spinners are the ways in which the guest spin burns a processor; each is asked for over a connection of its own.
+// spinners are the paths of the guest spin, which burn a processor in different ways. Each
+// is requested on a connection of its own.
 var spinners = []string{"/spin/loop", "/spin/tree", "/spin/tail", "/spin/fill", "/spin/copy", "/spin/loop"}
 
-// neighbourPace is the time between two requests of a client that is not in a hurry.
+// neighbourPace is the interval between the requests of the slow client.
 const neighbourPace = 5 * time.Millisecond
 
-// neighbour measures how long hello takes beside another service that burns all the time it can get.
+// neighbour measures the latency of hello while another service uses all the processor time it can get.
 func (b *bench) neighbour(ctx context.Context) error {
 	t := &report.Table{Title: fmt.Sprintf("Noisy neighbour: hello beside %d requests that spin", len(spinners)),
 		Header: []string{"server, one client", "alone p50", "p99", "max", "beside p50", "p99", "max", "requests beside"},
@@ -90,7 +91,7 @@ func (b *bench) disturb(ctx context.Context, t *report.Table, s *server, pace ti
 	return nil
 }
 
-// spin keeps all spinners going until stop is called, which waits for their end.
+// spin keeps all spinners running until stop is called. stop waits for their end.
 func spin(ctx context.Context, s *server) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: len(spinners)}}
@@ -102,7 +103,7 @@ func spin(ctx context.Context, s *server) (stop func()) {
 				if err != nil {
 					return
 				}
-				if res, err := client.Do(r); err == nil { // how it ended is not of interest here
+				if res, err := client.Do(r); err == nil { // failures do not matter here
 					_, _ = io.Copy(io.Discard, res.Body)
 					_ = res.Body.Close()
 				}

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpuTime is the processor time that a process has used, in all its threads. The clock's number is what clock_getcpuclockid(3)
-// makes of the process's: its complement, and CPUCLOCK_SCHED in the lowest three bits.
+// cpuTime returns the processor time used by all threads of a process. The clock id is that of
+// clock_getcpuclockid(3): the complement of the process id, with CPUCLOCK_SCHED in the lowest three bits.
 func cpuTime(pid int) (time.Duration, error) {
 	var t unix.Timespec
 	if err := unix.ClockGettime(int32(^pid<<3|2), &t); err != nil {
@@ -25,11 +25,11 @@ func cpuTime(pid int) (time.Duration, error) {
 // resident is the resident memory of a process, in bytes.
 type resident struct {
 	total, anon, file, shmem float64
-	// slots is what of it belongs to the slots in use: images of snapshots, and the pages that guests have written.
+	// slots is the part that belongs to the slots in use: images of snapshots, and pages written by guests.
 	slots float64
 }
 
-// rest is all but the slots.
+// rest returns the memory outside of slots.
 func (r resident) rest() float64 { return r.total - r.slots }
 
 func residentOf(pid int) (r resident, err error) {
@@ -55,8 +55,8 @@ func residentOf(pid int) (r resident, err error) {
 	return r, err
 }
 
-// slotBytes adds up the mappings that guests live in, by what no other mapping of a Go program is: memory without reserved swap
-// space ("nr"), which is the slab, or a memory file, which is an image.
+// slotBytes returns the size of the guests' mappings. They differ from all other mappings of a Go
+// program: they have no reserved swap space ("nr": the slab), or map a memory file (an image).
 func slotBytes(smaps []byte) (total float64) {
 	var rss float64
 	image := false
@@ -77,7 +77,7 @@ func slotBytes(smaps []byte) (total float64) {
 	return total
 }
 
-// kilobytes reads a figure like " 1234 kB" and gives bytes.
+// kilobytes parses a value like " 1234 kB" and returns bytes.
 func kilobytes(s string) float64 {
 	n, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(s), " kB"), 64)
 	if err != nil {
@@ -86,7 +86,7 @@ func kilobytes(s string) float64 {
 	return n * 1024
 }
 
-// field gives the first value of a file of "name : value" lines; empty if there is none.
+// field returns the first value of a field in a file of "name : value" lines; empty if there is none.
 func field(file, name string) string {
 	text, _ := os.ReadFile(file)
 	for _, line := range strings.Split(string(text), "\n") {
@@ -97,7 +97,7 @@ func field(file, name string) string {
 	return ""
 }
 
-// firstWord of a file; empty if there is none.
+// firstWord returns the first word of a file; empty if there is none.
 func firstWord(file string) string {
 	text, _ := os.ReadFile(file)
 	word, _, _ := strings.Cut(strings.TrimSpace(string(text)), " ")

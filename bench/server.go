@@ -22,18 +22,18 @@ import (
 )
 
 const (
-	startTimeout = 2 * time.Minute // a Go guest may have to be compiled first, on a busy machine
+	startTimeout = 2 * time.Minute // includes compiling a Go guest on a busy machine
 	stopTimeout  = 10 * time.Second
 )
 
-// server is a server in a process of its own.
+// server is a server process.
 type server struct {
 	name string
 	addr string
 	cmd  *exec.Cmd
 
-	output sync.WaitGroup // the goroutine that reads what the process prints
-	last   bytes.Buffer   // what it printed; read after output.Wait
+	output sync.WaitGroup // the goroutine that reads the output of the process
+	last   bytes.Buffer   // the output; read after output.Wait
 }
 
 // startPeer starts this program as one of the peers.
@@ -47,7 +47,7 @@ func (b *bench) startPeer(ctx context.Context, kind peer.Kind, service string) (
 		args = append(args, module, filepath.Join(b.keep, "code"))
 	}
 	cmd := exec.Command(b.self, args...)
-	stdin, err := cmd.StdinPipe() // never written: its end tells the peer that this process has gone
+	stdin, err := cmd.StdinPipe() // never written: its end signals the peer that this process has exited
 	if err != nil {
 		return nil, err
 	}
@@ -79,10 +79,10 @@ func (b *bench) startVespo(ctx context.Context, data string, flags ...string) (*
 	return s, nil
 }
 
-// start starts the process and waits for the line that begins with the prefix: the rest of it is the address.
+// start starts the process and waits for a line with the prefix. The rest of that line is the address.
 func start(ctx context.Context, cmd *exec.Cmd, out io.Reader, prefix string) (*server, error) {
 	s := &server{cmd: cmd}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true} // signals of a terminal are for the parent
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true} // keep terminal signals from the child
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func start(ctx context.Context, cmd *exec.Cmd, out io.Reader, prefix string) (*s
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	_ = cmd.Process.Kill() // it may have ended by itself
+	_ = cmd.Process.Kill() // it may have exited
 	s.output.Wait()
 	return nil, errors.Join(ctx.Err(), fmt.Errorf("%s did not start: %w\n%s", cmd.Path, cmd.Wait(), s.last.Bytes()))
 }
@@ -141,7 +141,7 @@ func (s *server) cpu() (time.Duration, error) { return cpuTime(s.cmd.Process.Pid
 func (s *server) memory() (resident, error)   { return residentOf(s.cmd.Process.Pid) }
 func (s *server) url(path string) string      { return "http://" + s.addr + path }
 
-// add deploys a module and tells how long that took, as its owner sees it.
+// add deploys a module and returns the time taken, as measured by the client.
 func (s *server) add(ctx context.Context, service, file string, options url.Values) (time.Duration, error) {
 	module, err := os.ReadFile(file)
 	if err != nil {
@@ -156,7 +156,7 @@ func (s *server) add(ctx context.Context, service, file string, options url.Valu
 	return time.Since(began), err
 }
 
-// state asks for the state of a service.
+// state requests the state of a service.
 func (s *server) state(ctx context.Context, service string) (string, error) {
 	var view struct{ State string }
 	err := s.call(ctx, http.MethodGet, "/services/inspect?prefix="+service, nil, &view)

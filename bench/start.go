@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// idleFlag makes services idle soon enough to wait for it.
+	// idleFlag is a short --idle value, so that services become idle while the benchmark waits.
 	idleFlag = "500ms"
-	// idleTimeout bounds that wait.
+	// idleTimeout limits that wait.
 	idleTimeout = time.Minute
 	idlePoll    = 20 * time.Millisecond
 )
 
-// start measures how long it takes until something is there that was not.
+// start measures deploys, restarts and wake-ups.
 func (b *bench) start(ctx context.Context) error {
 	deploys, restart, err := b.deploys(ctx)
 	if err != nil {
@@ -52,10 +52,10 @@ func (b *bench) start(ctx context.Context) error {
 	return t.Write(b.out)
 }
 
-// startsDir is the data directory of the last deploys.
+// startsDir returns the data directory of the i-th run of deploys.
 func (b *bench) startsDir(i int) string { return filepath.Join(b.dir, fmt.Sprint("starts-", i)) }
 
-// deploys measures deploys into empty data directories, and starts on them after that.
+// deploys measures deploys to empty data directories, followed by restarts on them.
 func (b *bench) deploys(ctx context.Context) (deploys map[string]report.Sample, restart report.Sample, err error) {
 	deploys = map[string]report.Sample{}
 	for i := range b.repeats {
@@ -86,7 +86,7 @@ func (b *bench) deploys(ctx context.Context) (deploys map[string]report.Sample, 
 	return deploys, restart, nil
 }
 
-// restart starts a server and asks each of its services once.
+// restart starts a server, makes a request to each of its services, and returns the time taken.
 func (b *bench) restart(ctx context.Context, data string) (took time.Duration, err error) {
 	began := time.Now()
 	s, err := b.startVespo(ctx, data)
@@ -102,7 +102,7 @@ func (b *bench) restart(ctx context.Context, data string) (took time.Duration, e
 	return time.Since(began), nil
 }
 
-// ask makes one request over a new connection and tells how long that took.
+// ask makes one request on a new connection and returns the time taken.
 func (s *server) ask(w workload) (took time.Duration, err error) {
 	c, err := load.Dial(s.addr, w.path, 1)
 	if err != nil {
@@ -118,7 +118,7 @@ func (s *server) ask(w workload) (took time.Duration, err error) {
 	return took, err
 }
 
-// wakes measures first requests after the services were given up.
+// wakes measures the first requests after services became idle or were evicted.
 func (b *bench) wakes(ctx context.Context) (idle, evicted map[string]report.Sample, err error) {
 	idle, evicted = map[string]report.Sample{}, map[string]report.Sample{}
 	s, err := b.startVespo(ctx, b.startsDir(0), "--idle", idleFlag)
@@ -148,7 +148,7 @@ func (b *bench) wakes(ctx context.Context) (idle, evicted map[string]report.Samp
 	return idle, evicted, nil
 }
 
-// await waits until a service is in a state.
+// await waits until a service is in the given state.
 func (s *server) await(ctx context.Context, service, state string) error {
 	ctx, cancel := context.WithTimeout(ctx, idleTimeout)
 	defer cancel()

@@ -13,7 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/bench/internal/report"
 )
 
-// workload is a service, the path that is asked for, and what is to be answered.
+// workload is a service, the path to request, and the expected response body.
 type workload struct {
 	service string
 	title   string
@@ -27,7 +27,7 @@ var workloads = []workload{
 	{peer.GoNetHTTP, "standard Go with net/http and a mux", "/gonethttp/hello/world", "hello world\n"},
 }
 
-// contender is a server of a workload and what was measured of it.
+// contender is a server of a workload with its measurements.
 type contender struct {
 	*server
 	name      string
@@ -37,7 +37,7 @@ type contender struct {
 	cpu       report.Sample // seconds of processor time for one request
 }
 
-// The names of the rows.
+// Names of the rows.
 const (
 	rowVespo     = "vespo"
 	rowAccessLog = "vespo, access log on"
@@ -47,7 +47,7 @@ const (
 	rowHostGo    = "http-wasm-host-go, shared, unsafe"
 )
 
-// throughput measures each workload on all servers, which take turns.
+// throughput measures each workload on all servers in turn.
 func (b *bench) throughput(ctx context.Context) error {
 	vespos, err := b.startBoth(ctx)
 	if err != nil {
@@ -61,7 +61,7 @@ func (b *bench) throughput(ctx context.Context) error {
 	return errors.Join(err, stopAll(vespos))
 }
 
-// startBoth starts a Vespo without and one with an access log, which goes to /dev/null, with all workloads' services.
+// startBoth starts a Vespo without and one with an access log, with the services of all workloads.
 func (b *bench) startBoth(ctx context.Context) ([]*server, error) {
 	quiet := filepath.Join(b.dir, "quiet")
 	s, err := b.startVespo(ctx, quiet)
@@ -78,7 +78,7 @@ func (b *bench) startBoth(ctx context.Context) ([]*server, error) {
 		}
 	}
 	logging := filepath.Join(b.dir, "logging")
-	if err := os.CopyFS(logging, os.DirFS(quiet)); err != nil { // spares the compilation
+	if err := os.CopyFS(logging, os.DirFS(quiet)); err != nil { // saves the compilation
 		return nil, errors.Join(err, s.stop())
 	}
 	l, err := b.startVespo(ctx, logging, "--access-log", "text")
@@ -117,7 +117,7 @@ func (b *bench) compare(ctx context.Context, w workload, vespos []*server) (err 
 	}
 	for round := range b.rounds {
 		for i := range all {
-			c := all[(i+round)%len(all)] // nobody is always behind the same other
+			c := all[(i+round)%len(all)] // rotate the order, so that no server always follows the same one
 			if err := errors.Join(ctx.Err(), c.measure(b.round)); err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
@@ -126,7 +126,7 @@ func (b *bench) compare(ctx context.Context, w workload, vespos []*server) (err 
 	return b.writeComparison(w, all)
 }
 
-// prepare connects, looks at one answer, and warms the server up.
+// prepare connects, checks one response, and warms up the server.
 func (b *bench) prepare(c *contender, w workload) (err error) {
 	if c.client, err = load.Dial(c.addr, w.path, b.connections); err != nil {
 		return err
@@ -142,7 +142,7 @@ func (b *bench) prepare(c *contender, w workload) (err error) {
 	return err
 }
 
-// measure is one server's part of a round.
+// measure runs one server's part of a round.
 func (c *contender) measure(during time.Duration) error {
 	before, err := c.server.cpu()
 	if err != nil {

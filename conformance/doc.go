@@ -1,5 +1,6 @@
-// Package conformance holds tests with other people's clients and kits, one package for each family. They build the real vespo command, run
-// it, and let the clients talk to it. It is a module of its own, so that what the clients depend on stays out of the server.
+// Package conformance contains tests with third-party clients and test kits, one package for
+// each family. They build the real vespo command, run it, and let the clients connect to it.
+// It is a module of its own, so that the server does not depend on the clients' dependencies.
 //
 //	cd conformance && GOWORK=off go test ./...
 package conformance

@@ -1,2 +1,2 @@
-// Package http2 tests the HTTP/2 of the public listener with h2spec.
+// Package http2 tests HTTP/2 on the public listener with h2spec.
 package http2

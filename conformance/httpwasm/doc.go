@@ -1,2 +1,3 @@
-// Package httpwasm runs the http-wasm conformance kit against a real server: its guest as the middleware of a proxy to its backend.
+// Package httpwasm runs the http-wasm conformance kit against a real server, with the kit's
+// guest as the middleware of a proxy to its backend.
 package httpwasm

@@ -1,3 +1,4 @@
-// Package prack tests queues with workers that do as Prack's published clients do: the calls, their order and the messages are those of its
-// examples for Node.js, Ruby with Rack, and PHP; the programs are our own. Where Ruby or PHP is not installed, its test is skipped.
+// Package prack tests queues with workers that behave like Prack's published clients:
+// calls, their order and messages are those of its examples for Node.js, Ruby with Rack,
+// and PHP. The programs are our own. A test is skipped if Ruby or PHP is not installed.
 package prack

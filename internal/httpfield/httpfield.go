@@ -1,14 +1,16 @@
-// Package httpfield knows which header fields a response has once, and merges the fields of two parties to one response. It is for every kind
-// of service: a response says the same whatever kind has made it. It also knows the fields of one connection, those that may not be trailers, and
-// those that only this server, or a proxy that it trusts, may set.
+// Package httpfield classifies HTTP header fields and merges those of a response from two
+// sources. All kinds of services use it, so responses are the same for every kind. It
+// defines which response fields have a single value, which fields belong to a connection,
+// which must not be trailers, and which only this server or a trusted proxy may set.
 //
 // Names are in net/http's canonical form.
 package httpfield
 
 import "slices"
 
-// single lists the response fields that are defined to have one value, with where that is said. Content-Length is not one of them: of several
-// lengths none can be trusted (RFC 9112, section 6.3), and the response fails. It is never written.
+// single lists the response fields defined to have one value, with the sources.
+// Content-Length is not included: a response with several lengths fails, because none of
+// them can be trusted (RFC 9112, section 6.3). It is never modified.
 var single = map[string]struct{}{
 	"Access-Control-Allow-Credentials": {}, // Fetch, section 3.3.3
 	"Access-Control-Allow-Origin":      {},
@@ -34,14 +36,14 @@ var single = map[string]struct{}{
 	"X-Frame-Options":                  {}, // RFC 7034
 }
 
-// additive lists the response fields to which several parties add: each says something of its own, which is true beside what the others say.
-// It is never written.
+// additive lists the response fields to which several parties may add independent values.
+// It is never modified.
 var additive = map[string]struct{}{
 	"Accept-Ch":                           {},
 	"Access-Control-Allow-Headers":        {},
 	"Access-Control-Allow-Methods":        {},
 	"Access-Control-Expose-Headers":       {},
-	"Content-Security-Policy":             {}, // all of several policies hold
+	"Content-Security-Policy":             {}, // several policies apply together
 	"Content-Security-Policy-Report-Only": {},
 	"Link":                                {},
 	"Server-Timing":                       {},
@@ -58,7 +60,7 @@ func Single(name string) bool {
 	return found
 }
 
-// Collapse leaves the last value of each field that has one value.
+// Collapse keeps only the last value of each single-value field.
 func Collapse(h map[string][]string) {
 	for name, values := range h {
 		if len(values) > 1 && Single(name) {
@@ -67,8 +69,9 @@ func Collapse(h map[string][]string) {
 	}
 }
 
-// Merge puts the fields of a service over those that were set for it as defaults: a field of the service replaces the default, and is added to
-// it where both can be said. A field without values, by which a handler asks that none is made up, leaves the default.
+// Merge sets the fields of a service in defaults. A service's field replaces the default,
+// or is added to it if the field is additive. A field without values, with which a handler
+// suppresses a generated value, keeps the default.
 func Merge(defaults, own map[string][]string) {
 	for name, values := range own {
 		_, adds := additive[name]

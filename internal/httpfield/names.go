@@ -2,10 +2,11 @@ package httpfield
 
 import "strings"
 
-// CallerHeader names the service of this server that has sent a request.
+// CallerHeader contains the name of the service on this server that sent the request.
 const CallerHeader = "Vespo-Caller"
 
-// HopByHop reports whether a field belongs to one connection (RFC 9110, section 7.6.1). The name is canonical, as "Keep-Alive".
+// HopByHop reports whether a field belongs to one connection (RFC 9110, section 7.6.1). The
+// name must be canonical, such as "Keep-Alive".
 func HopByHop(canonical string) bool {
 	switch canonical {
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
@@ -14,9 +15,10 @@ func HopByHop(canonical string) bool {
 	return false
 }
 
-// Trailer reports whether a field may be a trailer. Fields that a recipient needs before the body may not (RFC 9110, section 6.5.1): those
-// that frame or route a message, authenticate, modify a request, control a response, or describe the content; nor may those that say who
-// sends it. Names that CGI takes for such a name count as it.
+// Trailer reports whether a field is allowed as a trailer. Fields needed before the body
+// are not (RFC 9110, section 6.5.1): those for framing, routing, authentication, request
+// modifiers, response control, and content format. Claims about the sender are not, either.
+// Names that CGI cannot tell from a forbidden one are forbidden, too.
 func Trailer(name string) bool {
 	plain := Plain(name)
 	if HopByHop(plain) || Claim(plain) || RequestID(plain) {
@@ -40,17 +42,18 @@ func Trailer(name string) bool {
 	return true
 }
 
-// Claim reports whether a field says who has sent a request, or how: what a client says about that is not believed. The name is plain, or
-// canonical.
+// Claim reports whether a field is a claim about the sender of a request or its connection.
+// Clients' claims are not trusted. The name must be plain or canonical.
 func Claim(plain string) bool {
 	return strings.HasPrefix(plain, "X-Forwarded-") || plain == "Forwarded" || plain == "X-Real-Ip" || plain == CallerHeader
 }
 
-// RequestID reports whether a field has the id of a request. The name is plain, or canonical.
+// RequestID reports whether a field contains a request id. The name must be plain or canonical.
 func RequestID(plain string) bool { return plain == "X-Request-Id" }
 
-// Disguised reports whether a name is another spelling of one that frames, routes or vouches for a request: CGI and its kin take
-// "Content_Length" and "X.Forwarded.For" for the names with hyphens.
+// Disguised reports whether a name is an alternative spelling of a field that frames,
+// routes or vouches for a request. CGI and similar interfaces do not distinguish
+// "Content_Length" and "X.Forwarded.For" from the names with hyphens.
 func Disguised(name string) bool {
 	if !mixed(name) {
 		return false
@@ -64,7 +67,7 @@ func Disguised(name string) bool {
 	return HopByHop(plain) || Claim(plain) || RequestID(plain) || plain == "Max-Forwards"
 }
 
-// mixed reports whether a name has other bytes than letters, digits and hyphens.
+// mixed reports whether a name has bytes other than letters, digits and hyphens.
 func mixed(name string) bool {
 	for i := range len(name) {
 		if c := name[i]; c != '-' && !alphanumeric(c) {
@@ -78,7 +81,8 @@ func alphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
-// Plain returns the canonical name that CGI and its kin cannot tell from this one: every byte that is no letter and no digit is a hyphen.
+// Plain returns the canonical name that CGI and similar interfaces cannot tell from name:
+// bytes other than letters and digits become hyphens.
 func Plain(name string) string {
 	plain, upper := true, true
 	for i := range len(name) {

@@ -1,3 +1,3 @@
-// Package law holds, as tests, the rules that this source tree keeps: who may import whom and why, and the habits that a
-// reader can rely on everywhere. It has no code of its own. CONTRIBUTING.md tells the rules in prose.
+// Package law contains tests of the rules for this source tree: the allowed imports and the
+// conventions that hold everywhere. It has no code of its own. CONTRIBUTING.md describes the rules.
 package law

@@ -2,7 +2,7 @@
 
 package regular
 
-// nonBlocking is nothing: these systems have no named pipes among their files.
+// nonBlocking is 0: on these systems, directories contain no named pipes.
 const nonBlocking = 0
 
 func isSpecial(error) bool { return false }

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// nonBlocking also keeps a terminal from becoming the server's.
+// nonBlocking includes O_NOCTTY, so that a terminal does not become the controlling terminal of the server.
 const nonBlocking = syscall.O_NONBLOCK | syscall.O_NOCTTY
 
 func isSpecial(err error) bool {

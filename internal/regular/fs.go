@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// FS is the file system of root. Unlike that of os.Root, it opens nothing but regular files and directories, and does not wait.
+// FS returns the file system of root. Unlike that of os.Root, it opens only regular files
+// and directories, without blocking.
 func FS(root *os.Root) fs.FS { return rootFS{root} }
 
 type rootFS struct{ root *os.Root }
@@ -19,7 +20,7 @@ var (
 	_ fs.ReadDirFS = rootFS{}
 )
 
-// valid is fs.ValidPath for names of any bytes, which file systems have.
+// valid is like fs.ValidPath, but allows names that are not UTF-8, as file systems do.
 func valid(name string) bool {
 	return name != "" && name[0] != '/' && path.Clean(name) == name && name != ".." && !strings.HasPrefix(name, "../")
 }
@@ -49,7 +50,7 @@ func (f rootFS) ReadDir(name string) ([]fs.DirEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer dir.Close() // it is only read
+	defer dir.Close() // only read
 	entries, err := dir.ReadDir(-1)
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	return entries, err

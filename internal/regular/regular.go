@@ -1,10 +1,11 @@
-// Package regular opens files and directories whose names other parties control, without waiting.
+// Package regular opens files and directories with untrusted names, without blocking.
 //
-// Opening a named pipe blocks until another process opens its other end; opening a device may block or have side effects of its own. A mount, a
-// directory of static files or a configuration may hold either, by mistake or by intent. The functions of this package open without
-// blocking, look at what they have opened, and refuse what is neither a regular file nor a directory with ErrSpecial.
+// Opening a named pipe blocks until another process opens its other end; opening a device may
+// block or have side effects. A mount, a directory of static files or a configuration may
+// contain either, by mistake or by intent. The functions of this package open without blocking
+// and check the result. They return ErrSpecial for anything but regular files and directories.
 //
-// Errors are *fs.PathError, except for those of ReadFile about sizes.
+// Errors are of type *fs.PathError.
 package regular
 
 import (
@@ -25,13 +26,13 @@ var (
 	ErrTooLarge = errors.New("is too large")
 )
 
-// Flags are the flags for opening a file that keep the call from blocking.
+// Flags are the flags that keep an open from blocking.
 const Flags = nonBlocking
 
 // Open opens a file or a directory for reading.
 func Open(name string) (*os.File, error) { return OpenFile(name, os.O_RDONLY, 0) }
 
-// OpenFile is os.OpenFile for a file or a directory.
+// OpenFile is like os.OpenFile, for files and directories.
 func OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
 	f, err := os.OpenFile(name, flag|nonBlocking, perm)
 	if err != nil {
@@ -49,10 +50,10 @@ func OpenIn(root *os.Root, name string) (*os.File, error) {
 	return checked(f, name)
 }
 
-// OpenAny opens whatever has the name for reading. Reading from a named pipe that no process has open for writing returns io.EOF.
+// OpenAny opens a file of any type for reading. Reading from a named pipe without a writer returns io.EOF.
 func OpenAny(name string) (*os.File, error) { return os.OpenFile(name, os.O_RDONLY|nonBlocking, 0) }
 
-// checked returns f, or closes it if it is special.
+// checked returns f, or closes it and returns an error if it is special.
 func checked(f *os.File, name string) (*os.File, error) {
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
@@ -67,7 +68,8 @@ func checked(f *os.File, name string) (*os.File, error) {
 
 func special(name string) error { return &fs.PathError{Op: "open", Path: name, Err: ErrSpecial} }
 
-// refused returns the error of an open. A socket cannot be opened at all, nor can a pipe that no process reads be opened for writing.
+// refused maps the error of an open. A socket cannot be opened, and a pipe without a reader
+// cannot be opened for writing.
 func refused(name string, err error) error {
 	if isSpecial(err) {
 		return special(name)
@@ -99,7 +101,7 @@ func ReadFile(name string, maxBytes int64) ([]byte, error) {
 	return text, nil
 }
 
-// OpenRoot is os.OpenRoot for what may be no directory.
+// OpenRoot is like os.OpenRoot, but does not block if name is not a directory.
 func OpenRoot(name string) (*os.Root, error) {
 	root, err := os.OpenRoot(inside(name))
 	return root, renamed(err, name)
@@ -111,11 +113,11 @@ func OpenRootIn(root *os.Root, name string) (*os.Root, error) {
 	return opened, renamed(err, name)
 }
 
-// inside returns the name of the directory by way of its own entry for itself: the system opens what comes before the last separator as a
-// directory or not at all, and so does os.Root.
+// inside returns name with a final "." element. The system, and os.Root, open the part
+// before the last separator as a directory or fail.
 func inside(name string) string { return name + string(filepath.Separator) + "." }
 
-// renamed makes an error one about name.
+// renamed replaces the path of a *fs.PathError by name.
 func renamed(err error, name string) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {

@@ -1,4 +1,5 @@
-// Package scarce tells what this machine lacks from what a peer or a file is to blame for.
+// Package scarce identifies errors caused by a resource shortage of this machine, rather
+// than by a peer or a file.
 package scarce
 
 import (
@@ -7,11 +8,11 @@ import (
 	"time"
 )
 
-// RetryAfter is what a client is told that was refused for a lack of this machine's.
+// RetryAfter is the delay sent to clients whose request failed because of a shortage.
 const RetryAfter = time.Second
 
-// Own reports whether err says that this process or machine has run out of descriptors, buffers, memory or local ports. The peer that was to be
-// connected to, or the file that was to be opened, is then no worse than before.
+// Own reports whether err means that this process or machine has run out of descriptors, buffers,
+// memory or local ports. Such an error says nothing about the peer to connect to or the file to open.
 func Own(err error) bool {
 	for _, lack := range [...]syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL} {
 		if errors.Is(err, lack) {

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// Elsewhere the child bounds its memory itself, ends with its parent's pipe, and has the time that the parent gives it by the clock.
+// On other systems the child checks its memory itself, exits when its parent's pipe closes,
+// and is limited in wall time by the parent.
 
 func confine(*exec.Cmd) {}
 

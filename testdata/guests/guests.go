@@ -1,8 +1,9 @@
-// Package guests gives tests the WebAssembly modules they serve: small hand-written ones and Go programs built on demand.
+// Package guests provides WebAssembly modules for tests: small hand-written ones and Go
+// programs built on demand.
 //
-// Hand-written guests ([Wat]) lie in wat/: NAME.wat is the source, NAME.wasm what wat2wasm makes of it. Go guests ([Go]) lie
-// in src/NAME and speak the raw guest interface; they do not use the SDK. The SDK's own examples are built by [SDK]. What a
-// guest does is said at the top of its source.
+// Hand-written guests ([Wat]) are in wat/: NAME.wat is the source, NAME.wasm the output of
+// wat2wasm. Go guests ([Go]) are in src/NAME and use the raw guest interface, not the SDK. The
+// examples of the SDK are built by [SDK]. The comment at the top of a guest's source describes it.
 package guests
 
 import (
@@ -35,8 +36,8 @@ func Wat(tb testing.TB, name string) []byte {
 	return module
 }
 
-// Go builds src/NAME with the Go toolchain and returns the binary module: a WASI command if it is one of the CGI guests, else
-// a reactor (exports _initialize).
+// Go builds src/NAME with the Go toolchain and returns the binary module: a WASI command
+// for the CGI guests, otherwise a reactor (exports _initialize).
 func Go(tb testing.TB, name string) []byte {
 	tb.Helper()
 	switch name {
@@ -52,9 +53,9 @@ func SDK(tb testing.TB, name string) []byte {
 	return build(tb, "sdk-"+name, examplePackage+name, "c-shared")
 }
 
-// build makes the package into a file of the user's cache directory and returns its content. As the file stays there, the go
-// command sees when it is up to date and does not link it again. The lock keeps parallel test processes from reading a file
-// that another one is writing.
+// build builds the package to a file in the user's cache directory and returns its content.
+// Because the file is kept, the go command can skip linking if it is up to date. The lock
+// keeps parallel test processes from reading a file while another one writes it.
 func build(tb testing.TB, name, pkg, mode string) []byte {
 	tb.Helper()
 	base, err := os.UserCacheDir()

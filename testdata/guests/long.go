@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// Long returns the hand-written guest NAME with n more functions of so many additions each, which nothing calls: it works the
-// same, and takes a compiler as long as the caller likes. 1000 functions of 1000 additions are 3 MB.
+// Long returns the hand-written guest NAME with n additional unused functions of the given
+// number of additions. It behaves the same, but takes arbitrarily long to compile. 1000
+// functions of 1000 additions are 3 MB.
 func Long(tb testing.TB, name string, n, additions int) []byte {
 	tb.Helper()
 	module := Wat(tb, name)
@@ -35,7 +36,7 @@ func Long(tb testing.TB, name string, n, additions int) []byte {
 	return long
 }
 
-// more is a section's content with an item n times after what it had.
+// more returns a section's content with n copies of item appended.
 func more(count uint64, had, item []byte, n int) []byte {
 	return append(append(binary.AppendUvarint(nil, count), had...), bytes.Repeat(item, n)...)
 }

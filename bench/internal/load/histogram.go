@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A Histogram's buckets are as wide as a 64th of what they count: quantiles are right within 1.6 %.
+// The buckets of a Histogram are as wide as 1/64 of their values, so quantiles are exact within 1.6 %.
 const (
 	fineBits = 6
 	fine     = 1 << fineBits
@@ -19,7 +19,7 @@ type Histogram struct {
 	counts [buckets]uint32
 }
 
-// bucket gives the place of a duration: exact below fine, then fine places for each power of two.
+// bucket returns the index of a duration: exact below fine, then fine indexes for each power of two.
 func bucket(ns uint64) int {
 	if ns < fine {
 		return int(ns)
@@ -28,7 +28,7 @@ func bucket(ns uint64) int {
 	return shift*fine + int(ns>>shift)
 }
 
-// upper is the longest duration of a bucket.
+// upper returns the longest duration of a bucket.
 func upper(bucket int) time.Duration {
 	if bucket < fine {
 		return time.Duration(bucket)
@@ -44,7 +44,7 @@ func (h *Histogram) Add(d time.Duration) {
 	h.max = max(h.max, d)
 }
 
-// Merge adds all that other has counted.
+// Merge adds the counts of other.
 func (h *Histogram) Merge(other *Histogram) {
 	for i, n := range other.counts {
 		h.counts[i] += n
@@ -53,13 +53,13 @@ func (h *Histogram) Merge(other *Histogram) {
 	h.max = max(h.max, other.max)
 }
 
-// Count is how many durations were added.
+// Count returns the number of durations.
 func (h *Histogram) Count() int { return h.count }
 
-// Max is the longest of them, exactly.
+// Max returns the longest duration, exactly.
 func (h *Histogram) Max() time.Duration { return h.max }
 
-// Quantile is the duration that a part of q is not above; 0 if there are none.
+// Quantile returns the q-quantile; 0 if there are no durations.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	rank, seen := int(q*float64(h.count-1)), 0
 	for i, n := range h.counts {

@@ -1,8 +1,9 @@
-// Package load is a cheap HTTP/1.1 client that keeps a server busy: a few keep-alive connections on which one prepared
-// request follows the other. It reads no more of an answer than it must to find its end, so that on a small machine the
-// server gets most of the processors.
+// Package load is a cheap HTTP/1.1 client for load tests: it repeats one prepared request
+// on a few keep-alive connections. It parses only what is needed to find the end of a
+// response, so that on a small machine the server gets most of the processor time.
 //
-// A Client is used by one goroutine at a time; Run starts one goroutine for each connection and waits for all of them.
+// A Client must be used by one goroutine at a time. Run starts one goroutine for each
+// connection and waits for all of them.
 package load
 
 import (
@@ -18,7 +19,7 @@ import (
 	"time"
 )
 
-// timeout is the longest wait for one answer.
+// timeout limits the wait for a connection.
 const timeout = 30 * time.Second
 
 // Client holds the connections to one server.
@@ -27,7 +28,8 @@ type Client struct {
 	conns   []*net.TCPConn // immutable
 }
 
-// Dial opens connections to the server at addr, on which Run will get the path. The caller closes the client.
+// Dial opens connections to the server at addr, on which Run requests the path. The caller
+// must close the client.
 func Dial(addr, path string, connections int) (*Client, error) {
 	c := &Client{request: fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n", path, addr)}
 	for range connections {
@@ -49,7 +51,7 @@ func (c *Client) Close() error {
 	return errors.Join(errs...)
 }
 
-// Get makes one request on the first connection and returns the whole answer, with its body.
+// Get makes one request on the first connection and returns the whole response.
 func (c *Client) Get() (status int, body string, err error) {
 	conn := c.conns[0]
 	if err := begin(conn, c.request); err != nil {
@@ -64,26 +66,26 @@ func (c *Client) Get() (status int, body string, err error) {
 	return res.StatusCode, string(b), err
 }
 
-// Bound is when a Run ends: whichever comes first; zero is no bound.
+// Bound limits a Run: the first limit reached ends it; zero means no limit.
 type Bound struct {
 	Duration time.Duration
 	Requests int // over all connections
-	// Pace is the least time between two requests of a connection; zero: one follows the other.
+	// Pace is the minimum interval between two requests on a connection; zero: no pause.
 	Pace time.Duration
 }
 
-// Result is what a Run has seen.
+// Result is the result of a Run.
 type Result struct {
 	Requests  int
 	Elapsed   time.Duration
 	Latencies Histogram
 }
 
-// PerSecond is the rate of requests.
+// PerSecond returns the rate of requests.
 func (r *Result) PerSecond() float64 { return float64(r.Requests) / r.Elapsed.Seconds() }
 
-// Run sends requests on all connections, none before the answer to the one before is there. An answer with another status
-// than 200 is an error and ends the run.
+// Run sends requests on all connections, each after the response to the previous one. A
+// response with a status other than 200 is an error and ends the run.
 func (c *Client) Run(b Bound) (*Result, error) {
 	loops := make([]loop, len(c.conns))
 	start := time.Now()
@@ -98,13 +100,13 @@ func (c *Client) Run(b Bound) (*Result, error) {
 	var err error
 	for i := range loops {
 		r.Latencies.Merge(&loops[i].latencies)
-		err = cmp.Or(err, loops[i].err) // one of them says it
+		err = cmp.Or(err, loops[i].err) // the first error is enough
 	}
 	r.Requests = r.Latencies.Count()
 	return r, err
 }
 
-// share is what the i-th of n gets of a total; -1 if there is no total.
+// share returns the i-th of n parts of total; -1 if total is 0.
 func share(total, n, i int) int {
 	if total == 0 {
 		return -1
@@ -116,7 +118,7 @@ func share(total, n, i int) int {
 	return share
 }
 
-// loop is the work of one connection.
+// loop is the state of one connection.
 type loop struct {
 	conn      *net.TCPConn
 	request   []byte
@@ -145,7 +147,7 @@ func (l *loop) run(start time.Time, b Bound, requests int) error {
 	return nil
 }
 
-// exchange makes one request and reads the answer to its end.
+// exchange makes one request and reads the response to its end.
 func (l *loop) exchange() error {
 	if err := begin(l.conn, l.request); err != nil {
 		return err
@@ -185,8 +187,8 @@ var (
 	lastChunk     = []byte("\r\n0\r\n\r\n")
 )
 
-// answerEnd gives the length of the answer that begins with b; 0 while it is not known. Nothing but this answer is in b, as the
-// next request was not sent yet.
+// answerEnd returns the length of the response at the beginning of b; 0 if it is not known
+// yet. b contains nothing else, because the next request was not sent yet.
 func answerEnd(b []byte) (int, error) {
 	header := bytes.Index(b, headerEnd)
 	if header < 0 {
@@ -208,7 +210,7 @@ func answerEnd(b []byte) (int, error) {
 	return 0, nil
 }
 
-// number reads the digits that b begins with.
+// number parses the digits at the beginning of b.
 func number(b []byte) (n int) {
 	for _, digit := range b {
 		if digit < '0' || digit > '9' {

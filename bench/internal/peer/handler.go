@@ -10,7 +10,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// exchange is one request and its answer.
+// exchange is one request and its response.
 type exchange struct {
 	w       http.ResponseWriter
 	r       *http.Request
@@ -30,7 +30,7 @@ func (x *exchange) start() {
 
 const i32, i64 = api.ValueTypeI32, api.ValueTypeI64
 
-// handlerFunctions are the functions of http-wasm that the benchmark's guests import.
+// handlerFunctions are the http-wasm functions imported by the benchmark's guests.
 var handlerFunctions = []struct {
 	name            string
 	params, results []api.ValueType
@@ -48,13 +48,14 @@ var handlerFunctions = []struct {
 	}},
 	{"write_body", []api.ValueType{i32, i32, i32}, nil, func(x *exchange, m api.Memory, p []uint64) {
 		x.start()
-		_, _ = x.w.Write(view(m, p[1], p[2])) // a client that has gone is noticed by the server
+		_, _ = x.w.Write(view(m, p[1], p[2])) // the HTTP server handles write errors
 	}},
 	{"enable_features", []api.ValueType{i32}, []api.ValueType{i32}, nil},
 	{"log", []api.ValueType{i32, i32, i32}, nil, nil},
 }
 
-// instantiateHandler makes the host module. What has no function here does nothing: it gives back its parameter.
+// instantiateHandler instantiates the host module. Functions without an implementation do
+// nothing and return their first parameter.
 func instantiateHandler(ctx context.Context, r wazero.Runtime) error {
 	b := r.NewHostModuleBuilder("http_handler")
 	for _, f := range handlerFunctions {
@@ -76,7 +77,7 @@ func readBody(x *exchange, m api.Memory, p []uint64) {
 	}
 }
 
-// put gives the guest a text, if its buffer is large enough.
+// put writes s to the guest's buffer if it fits, and returns the length of s.
 func put(m api.Memory, p []uint64, s string) {
 	if len(s) <= int(uint32(p[1])) {
 		m.WriteString(uint32(p[0]), s)
@@ -86,7 +87,7 @@ func put(m api.Memory, p []uint64, s string) {
 
 func text(m api.Memory, at, length uint64) string { return string(view(m, at, length)) }
 
-// view panics, and thereby traps the guest, if it asks for what is not its memory.
+// view panics, which traps the guest, if the range is outside of its memory.
 func view(m api.Memory, at, length uint64) []byte {
 	b, ok := m.Read(uint32(at), uint32(length))
 	if !ok {

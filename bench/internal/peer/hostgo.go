@@ -9,7 +9,7 @@ import (
 	"github.com/tetratelabs/wazero"
 )
 
-// hostGo serves a guest in http-wasm's own host for Go.
+// hostGo serves a guest in http-wasm's own Go host.
 type hostGo struct {
 	http.Handler
 	middleware hostgo.Middleware
@@ -31,7 +31,7 @@ func newHostGo(ctx context.Context, c Config) (*hostGo, error) {
 	return h, nil
 }
 
-// Close closes everything.
+// Close closes the middleware and the cache.
 func (h *hostGo) Close() error {
 	ctx := context.Background()
 	if err := h.middleware.Close(ctx); err != nil {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The services: what each guest does, as one would write it without guests.
+// The services: native versions of the guests.
 const (
 	Hello     = "hello"     // testdata/guests/wat/hello.wat
 	SDKHello  = "sdkhello"  // guest-sdk/examples/hello
@@ -15,7 +15,7 @@ const (
 	Spin      = "spin"      // hello, and a path that burns a processor for SpinTime
 )
 
-// SpinTime is how long a request to /spin of the service Spin takes.
+// SpinTime is the duration of a request to /spin of the service Spin.
 const SpinTime = time.Second
 
 func native(service string) (http.Handler, error) {

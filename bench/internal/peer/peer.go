@@ -1,5 +1,5 @@
-// Package peer holds what Vespo is compared with: the same services natively on net/http, and the same guests in stock wazero
-// and in http-wasm's own host.
+// Package peer contains the servers compared with Vespo: the same services natively on
+// net/http, and the same guests in stock wazero and in http-wasm's own host.
 package peer
 
 import (
@@ -11,26 +11,26 @@ import (
 	"time"
 )
 
-// Kind names a way to serve.
+// Kind is a type of server.
 type Kind string
 
 // The kinds.
 const (
 	Native Kind = "native" // a Go handler, no guest
 	Fresh  Kind = "fresh"  // stock wazero, a new instance for each request
-	Shared Kind = "shared" // stock wazero, instances that keep the state of all earlier requests: no isolation
+	Shared Kind = "shared" // stock wazero, instances that keep the state of earlier requests: no isolation
 	HostGo Kind = "hostgo" // github.com/http-wasm/http-wasm-host-go, which shares instances too
 )
 
-// Config says what to serve.
+// Config configures a server.
 type Config struct {
 	Kind     Kind
 	Service  string // for Native: one of the services of this package
-	Module   []byte // for all others
-	CacheDir string // keeps compiled code
+	Module   []byte // for all other kinds
+	CacheDir string // for compiled code
 }
 
-// Handler makes what Config says. The closer is nil if there is nothing to close.
+// Handler returns the handler for a Config. The closer is nil if there is nothing to close.
 func Handler(ctx context.Context, c Config) (http.Handler, io.Closer, error) {
 	switch c.Kind {
 	case Native:
@@ -53,7 +53,7 @@ func Serve(ctx context.Context, c Config, out io.Writer) error {
 		return err
 	}
 	if closer != nil {
-		defer closer.Close() // the process ends after this
+		defer closer.Close() // the process exits afterwards
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

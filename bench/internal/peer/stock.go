@@ -12,11 +12,11 @@ import (
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 )
 
-// limitPages is the most linear memory that a guest gets: 16 MiB, like Vespo's default.
+// limitPages is the maximum linear memory of a guest: 16 MiB, like Vespo's default.
 const limitPages = 256
 
-// stock serves a guest in wazero as it comes: its compiled code is ready, host functions avoid reflection, and what can
-// be kept between requests is kept. It implements http.Handler.
+// stock serves a guest in unmodified wazero: code is compiled in advance, host functions avoid
+// reflection, and everything reusable is kept between requests. It implements http.Handler.
 type stock struct {
 	runtime  wazero.Runtime          // immutable
 	cache    wazero.CompilationCache // immutable
@@ -25,7 +25,7 @@ type stock struct {
 	fresh    bool                    // immutable
 
 	mu   sync.Mutex
-	idle []*instance // guarded by mu; last in first out
+	idle []*instance // guarded by mu; LIFO
 }
 
 type instance struct {
@@ -61,13 +61,13 @@ func newRuntime(ctx context.Context, cacheDir string) (wazero.Runtime, wazero.Co
 	return wazero.NewRuntimeWithConfig(ctx, config), cache, nil
 }
 
-// moduleConfig gives guests real clocks and random numbers, as any host does that means it.
+// moduleConfig enables real clocks and random numbers, as a production host does.
 func moduleConfig() wazero.ModuleConfig {
 	return wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize").WithRandSource(rand.Reader).
 		WithSysWalltime().WithSysNanotime().WithSysNanosleep()
 }
 
-// ServeHTTP lets an instance answer. A guest that fails fails the benchmark.
+// ServeHTTP answers with an instance. A failing guest makes the benchmark fail.
 func (s *stock) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	in, err := s.acquire()
 	if err != nil {
@@ -108,7 +108,7 @@ func (s *stock) release(in *instance) {
 	s.mu.Unlock()
 }
 
-// Close closes everything.
+// Close closes the runtime and the cache.
 func (s *stock) Close() error {
 	ctx := context.Background()
 	if err := s.runtime.Close(ctx); err != nil {

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// Metrics are the figures of one benchmark by unit, such as "ns/op", one value for each time it was run.
+// Metrics are the figures of one benchmark by unit, such as "ns/op", with one value for each run.
 type Metrics map[string]Sample
 
-// ReadGoBench reads what "go test -bench" prints. The key is the benchmark's name without "Benchmark" and without the number of
-// processors.
+// ReadGoBench parses the output of "go test -bench". Keys are the benchmarks' names without
+// "Benchmark" and without the number of processors.
 func ReadGoBench(r io.Reader) (map[string]Metrics, error) {
 	all := make(map[string]Metrics)
 	lines := bufio.NewScanner(r)

@@ -1,4 +1,4 @@
-// Package report turns measurements into figures and tables.
+// Package report formats measurements as figures and tables.
 package report
 
 import (
@@ -10,13 +10,13 @@ import (
 	"unicode/utf8"
 )
 
-// Sample is one figure, measured several times. The zero Sample is empty.
+// Sample holds repeated measurements of one figure. The zero Sample is empty.
 type Sample []float64
 
-// Median is the middle of the values; 0 if there are none.
+// Median returns the median; 0 if there are no values.
 func (s Sample) Median() float64 { return s.quantile(0.5) }
 
-// quantile interpolates between the two values that are nearest.
+// quantile interpolates between the two nearest values.
 func (s Sample) quantile(q float64) float64 {
 	if len(s) == 0 {
 		return 0
@@ -28,11 +28,11 @@ func (s Sample) quantile(q float64) float64 {
 	return sorted[low] + (at-float64(low))*(sorted[high]-sorted[low])
 }
 
-// Best is the smallest of the values; 0 if there are none. It is for short times in one process, which whatever else the machine
-// does can only make longer.
+// Best returns the smallest value; 0 if there are none. It is for short times in one
+// process, which other load of the machine can only increase.
 func (s Sample) Best() float64 { return s.quantile(0) }
 
-// Spread is half of what the middle half of the values spans, as a part of the median.
+// Spread returns half of the interquartile range, relative to the median.
 func (s Sample) Spread() float64 {
 	if m := s.Median(); m != 0 {
 		return (s.quantile(0.75) - s.quantile(0.25)) / 2 / m
@@ -40,7 +40,8 @@ func (s Sample) Spread() float64 {
 	return 0
 }
 
-// Over divides each value by its counterpart, which was measured next to it: what both have suffered alike cancels out.
+// Over divides each value by the one in other that was measured next to it, which cancels
+// common disturbances.
 func (s Sample) Over(other Sample) Sample {
 	ratios := make(Sample, min(len(s), len(other)))
 	for i := range ratios {
@@ -60,7 +61,7 @@ type Table struct {
 // Add adds a row.
 func (t *Table) Add(cells ...string) { t.rows = append(t.rows, cells) }
 
-// Write writes the table as Markdown that can be read as it is. All columns but the first are aligned to the right.
+// Write writes the table as Markdown with padded columns. All columns but the first are right-aligned.
 func (t *Table) Write(w io.Writer) error {
 	widths := make([]int, len(t.Header))
 	for _, row := range append([][]string{t.Header}, t.rows...) {
@@ -106,7 +107,7 @@ func line(b *strings.Builder, widths []int, cells []string) {
 	b.WriteString("|\n")
 }
 
-// Goal is a figure that is to be reached.
+// Goal is a target for a figure.
 type Goal struct {
 	Name string
 	Want string
@@ -114,17 +115,17 @@ type Goal struct {
 	Met  bool
 }
 
-// AtMost is a goal for what is to be small.
+// AtMost returns a goal with an upper limit.
 func AtMost(name string, limit, got float64, format string) Goal {
 	return Goal{name, "<= " + fmt.Sprintf(format, limit), fmt.Sprintf(format, got), got <= limit}
 }
 
-// AtLeast is a goal for what is to be large.
+// AtLeast returns a goal with a lower limit.
 func AtLeast(name string, limit, got float64, format string) Goal {
 	return Goal{name, ">= " + fmt.Sprintf(format, limit), fmt.Sprintf(format, got), got >= limit}
 }
 
-// Goals makes a table of goals.
+// Goals returns a table of goals.
 func Goals(goals []Goal) *Table {
 	t := &Table{Title: "Goals", Header: []string{"goal", "to reach", "measured", ""}}
 	for _, g := range goals {
@@ -137,7 +138,7 @@ func Goals(goals []Goal) *Table {
 	return t
 }
 
-// Time writes a duration with three digits and the unit that suits it.
+// Time formats a duration with three digits and a suitable unit.
 func Time(d time.Duration) string {
 	switch {
 	case d >= time.Second:
@@ -152,7 +153,7 @@ func Time(d time.Duration) string {
 // Seconds is Time for a figure in seconds.
 func Seconds(s float64) string { return Time(time.Duration(s * 1e9)) }
 
-// Number writes a figure with three digits, or all that are before the point.
+// Number formats a figure with three digits, or all digits before the decimal point if there are more.
 func Number(x float64) string { return digits(x) }
 
 func digits(x float64) string {
@@ -166,11 +167,11 @@ func digits(x float64) string {
 	}
 }
 
-// Percent writes a part of one.
+// Percent formats a fraction.
 func Percent(x float64) string { return fmt.Sprintf("%.0f %%", 100*x) }
 
-// Change writes a part of one as a change, with its sign.
+// Change formats a fraction as a change, with its sign.
 func Change(x float64) string { return fmt.Sprintf("%+.1f %%", 100*x) }
 
-// MiB writes a size.
+// MiB formats a size.
 func MiB(bytes float64) string { return fmt.Sprintf("%.1f MiB", bytes/(1<<20)) }

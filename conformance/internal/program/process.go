@@ -14,10 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// HangTimeout is the time after which a test gives up waiting.
+// HangTimeout is the time after which a test stops waiting.
 const HangTimeout = 30 * time.Second
 
-// Process is a running program and the lines it has printed, standard output and error together.
+// Process is a running program and its output lines, standard output and error together.
 type Process struct {
 	T    *testing.T    // immutable, like all but lines and over
 	Done chan struct{} // closed once the process has ended and its output is read
@@ -29,7 +29,7 @@ type Process struct {
 	over  bool     // guarded by mu
 }
 
-// Start starts a program with exactly this environment. It is killed at the end of the test.
+// Start starts a program with exactly the environment env. It is killed at the end of the test.
 func Start(t *testing.T, env []string, name string, args ...string) *Process {
 	t.Helper()
 	p := &Process{T: t, cmd: exec.Command(name, args...), Done: make(chan struct{})}
@@ -54,27 +54,27 @@ func (p *Process) read(from *os.File) {
 		p.mu.Unlock()
 		p.come.Broadcast()
 	}
-	_ = p.cmd.Wait() // tests look at the output, not at the exit code
+	_ = p.cmd.Wait() // tests check the output, not the exit code
 	p.mu.Lock()
 	p.over = true
 	p.mu.Unlock()
 	p.come.Broadcast()
 }
 
-// PID is the process id.
+// PID returns the process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Stop sends a signal and waits for the end of the process.
+// Stop sends a signal and waits for the process to exit.
 func (p *Process) Stop(s os.Signal) {
-	_ = p.cmd.Process.Signal(s) // an error: it has ended
+	_ = p.cmd.Process.Signal(s) // an error means that it has exited
 	<-p.Done
 }
 
-// Kill ends the process as kill -9 does, and waits for its end.
+// Kill sends SIGKILL and waits for the process to exit.
 func (p *Process) Kill() { p.Stop(syscall.SIGKILL) }
 
-// Line waits for a line that matches pattern, and returns the last group of the match. The test fails if the process ends
-// without one.
+// Line waits for a line that matches pattern, and returns the last group of the match. The
+// test fails if the process exits without one.
 func (p *Process) Line(pattern string) string {
 	p.T.Helper()
 	re := regexp.MustCompile(pattern)
@@ -91,8 +91,8 @@ func (p *Process) Line(pattern string) string {
 	}
 }
 
-// Serve starts a server with a data directory of its own on a free port of the loopback address, and returns it and its URL
-// once it is ready. A flag in args replaces the default of the same name.
+// Serve starts a server with a data directory of its own on a free port of the loopback address. It
+// returns the process and its URL once it is ready. A flag in args replaces the default of the same name.
 func Serve(t *testing.T, vespo string, args ...string) (p *Process, url string) {
 	t.Helper()
 	defaults := []string{"serve", "--listen", "127.0.0.1:0", "--data", t.TempDir()}

@@ -1,4 +1,4 @@
-// Command bootstrap is a Lambda function made with aws-lambda-go. It knows nothing of Vespo.
+// Command bootstrap is a Lambda function built with aws-lambda-go. It is independent of Vespo.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 )
 
-// command is an event that says what to do; an HTTP request has none, and its path says it.
+// command is an event with an instruction. In an HTTP request, the path is the instruction.
 type command struct {
 	Do      string `json:"do"`
 	Text    string `json:"text"`
@@ -38,7 +38,7 @@ func handle(ctx context.Context, event json.RawMessage) (any, error) {
 	return carryOut(ctx, c, event)
 }
 
-// carryOut does what an event that is no HTTP request wants.
+// carryOut executes the command of an event that is not an HTTP request.
 func carryOut(ctx context.Context, c command, event json.RawMessage) (any, error) {
 	switch c.Do {
 	case "fail":
@@ -52,7 +52,7 @@ func carryOut(ctx context.Context, c command, event json.RawMessage) (any, error
 	case "wait":
 		<-ctx.Done()
 		return nil, ctx.Err()
-	case "hang": // an error at the deadline might be told before the server notices
+	case "hang": // an error returned at the deadline could arrive before the server notices the deadline
 		<-ctx.Done()
 		<-time.After(time.Second / 2)
 		return nil, ctx.Err()
@@ -90,7 +90,7 @@ func answer(ctx context.Context, event json.RawMessage, what string) (any, error
 	}, nil
 }
 
-// stream answers an HTTP request piece by piece.
+// stream answers an HTTP request in pieces.
 func stream() (any, error) {
 	return &events.LambdaFunctionURLStreamingResponse{
 		StatusCode: 202, Headers: map[string]string{"Content-Type": "text/plain"}, Cookies: []string{"c=3"},
@@ -98,9 +98,9 @@ func stream() (any, error) {
 	}, nil
 }
 
-// failing is a stream that ends with an error, if fail says one.
+// failing is a stream that ends with the error fail, if not empty.
 type failing struct {
-	from io.Reader // not exported: a value that can be written as JSON is no stream to aws-lambda-go
+	from io.Reader // not exported: aws-lambda-go does not treat a value that marshals to JSON as a stream
 	fail string
 }
 

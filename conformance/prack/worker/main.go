@@ -1,5 +1,5 @@
-// Command worker answers the requests of a queue until it is killed: with what it was sent, after PATH_INFO. Its arguments are the address, and
-// how long it takes for each.
+// Command worker answers the requests of a queue until it is killed. The response is PATH_INFO
+// followed by the request body. Its arguments are the URL and the delay of each response.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Package wat gives the server's demo its modules. What they do is said at the top of their sources, which lie beside them. Tests take
-// these and the other guests from package guests.
+// Package wat contains the modules of the server's demo. Their sources in this directory
+// describe them. Tests use them and the other guests through package guests.
 package wat
 
 import _ "embed"
@@ -13,11 +13,11 @@ var echo string
 //go:embed oom.wasm
 var oom string
 
-// Hello greets.
+// Hello returns the module of a greeting.
 func Hello() []byte { return []byte(hello) }
 
-// Echo answers with what it was sent.
+// Echo returns a module that echoes the request.
 func Echo() []byte { return []byte(echo) }
 
-// OOM takes as many kilobytes of memory as the last path segment says.
+// OOM returns a module that allocates as many kilobytes of memory as the last path segment says.
 func OOM() []byte { return []byte(oom) }

@@ -1,14 +1,15 @@
-// Command cgiscript does what the request's body says, one step a line, so that a test can make a CGI command do anything:
+// Command cgiscript executes the lines of the request's body, so that a test can make a CGI
+// command do anything:
 //
 //	print TEXT            print TEXT, a quoted Go string
 //	fill N                print N bytes
 //	err TEXT              print a line to standard error
 //	env                   print the environment, one variable a line, sorted
 //	args                  print the arguments, quoted, one a line
-//	read                  print what is left of standard input
+//	read                  print the rest of standard input
 //	close N               close a descriptor
 //	sleep 10ms            sleep
-//	exit N                end the program
+//	exit N                exit
 //	panic TEXT            panic
 package main
 

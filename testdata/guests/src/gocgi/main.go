@@ -1,5 +1,5 @@
-// Command gocgi is a plain net/http/cgi program. GET tells the path, POST gives the body back, /env prints what the guest
-// sees of the environment, /exit ends with code 3 after a part of the answer.
+// Command gocgi is a net/http/cgi program. GET returns the path, POST returns the body, /env
+// prints the guest's environment, /exit exits with code 3 after a part of the response.
 package main
 
 import (

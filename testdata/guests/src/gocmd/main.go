@@ -1,4 +1,4 @@
-// Command gocmd prints a CGI answer and nothing more: the smallest CGI guest in Go.
+// Command gocmd prints a CGI response: the smallest CGI guest in Go.
 package main
 
 import "os"

@@ -1,5 +1,6 @@
-// Command gofiles is a CGI command that serves what it finds in its file system: a file's content, or a directory's entries, a line
-// each. The query "write" tries to change what PATH_INFO names instead, "twice" reads a file by two descriptors at once.
+// Command gofiles is a CGI command that serves its file system: the content of a file, or the entries of
+// a directory, one a line. With the query "write" it tries to modify the file at PATH_INFO instead, with
+// "twice" it reads a file with two descriptors at once, and with "many" it opens a file until that fails.
 package main
 
 import (

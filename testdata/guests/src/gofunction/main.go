@@ -1,4 +1,4 @@
-// Gofunction is a function that reads an event and returns what it was told to do with it.
+// Command gofunction is a function that executes the instruction in its event.
 package main
 
 import (
@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-// spun keeps a loop from being nothing.
+// spun keeps the compiler from removing a loop.
 var spun int
 
 func main() {

@@ -1,5 +1,5 @@
-// Command gohello is hello for the standard Go toolchain: what a Go guest costs that does next to nothing. It also counts the
-// requests its instance has seen, in the header x-hits: always 1 where every request gets fresh state.
+// Command gohello is a minimal guest for the standard Go toolchain. It counts the requests
+// of its instance in the header x-hits: always 1 if every request has fresh state.
 package main
 
 import (

@@ -1,10 +1,11 @@
-// Command gonethttp serves a net/http mux through the raw guest interface: what a realistic Go guest costs.
+// Command gonethttp serves a net/http mux through the raw guest interface, as an example of
+// a realistic Go guest.
 //
 //	GET  .../hello/NAME   "hello NAME"
 //	POST .../upper        the body in upper case
-//	GET  .../hits         the number of requests this instance has seen: 1 where every request gets fresh state
+//	GET  .../hits         the number of requests of this instance: 1 if every request has fresh state
 //
-// A path is matched from its end, so that the guest works under any prefix.
+// Paths are matched from their end, so that the guest works under any prefix.
 package main
 
 import (
@@ -87,7 +88,7 @@ func handleRequest() uint64 {
 //go:wasmexport handle_response
 func handleResponse(ctx, isError uint32) {}
 
-// rest cuts what stands before the path of one of the mux's patterns.
+// rest removes the part of a path before one of the mux's patterns.
 func rest(uri string) string {
 	for _, start := range []string{"/hello/", "/upper", "/hits"} {
 		if i := strings.LastIndex(uri, start); i >= 0 {
@@ -97,7 +98,7 @@ func rest(uri string) string {
 	return uri
 }
 
-// text reads what a host function gives; a longer answer than the buffer is asked for again.
+// text reads a string from a host function. If the result exceeds the buffer, it is read again.
 func text(get func(unsafe.Pointer, uint32) uint32) string {
 	buf := make([]byte, 512)
 	n := get(unsafe.Pointer(&buf[0]), uint32(len(buf)))

@@ -1,8 +1,8 @@
-// Command headers answers with all that it sees of the request, as JSON:
+// Command headers responds with everything it knows of the request, as JSON:
 //
 //	{"method", "uri", "protocol", "source", "headers": {name: [values]}, "body_bytes", "features", "trailers": {name: [values]}}
 //
-// It enables trailers, gives the response header x-two twice, and the response trailer x-trailer.
+// It enables trailers, and sends the response header x-two twice and the response trailer x-trailer.
 package main
 
 import (
@@ -79,7 +79,7 @@ func handleRequest() uint64 {
 		Features: features,
 	}
 	s.BodyBytes = drain()
-	s.Trailers = headers(requestTrailer) // known behind the body only
+	s.Trailers = headers(requestTrailer) // known only after the body
 	out, err := json.Marshal(s)
 	if err != nil {
 		panic(err)
@@ -119,7 +119,7 @@ func headers(kind uint32) map[string][]string {
 	return all
 }
 
-// list reads NUL-terminated strings; a longer answer than the buffer is asked for again.
+// list reads NUL-terminated strings. If the result exceeds the buffer, it is read again.
 func list(get func(unsafe.Pointer, uint32) uint64) []string {
 	buf := make([]byte, 512)
 	found := get(unsafe.Pointer(&buf[0]), uint32(len(buf)))
@@ -133,7 +133,7 @@ func list(get func(unsafe.Pointer, uint32) uint64) []string {
 	return strings.Split(strings.TrimSuffix(string(buf[:uint32(found)]), "\x00"), "\x00")
 }
 
-// text reads what a host function gives; a longer answer than the buffer is asked for again.
+// text reads a string from a host function. If the result exceeds the buffer, it is read again.
 func text(get func(unsafe.Pointer, uint32) uint32) string {
 	buf := make([]byte, 512)
 	n := get(unsafe.Pointer(&buf[0]), uint32(len(buf)))

@@ -1,4 +1,4 @@
-// Command script does what the request's body says, one step a line, so that a test can make it answer anything:
+// Command script executes the lines of the request's body, so that a test can produce any response:
 //
 //	status 204            set the status
 //	set NAME VALUE        set a response header; add NAME VALUE and remove NAME likewise
@@ -7,13 +7,13 @@
 //	fill N                write N bytes to the body
 //	sleep 10ms            sleep
 //	print TEXT            print a line to standard output; err TEXT to standard error; log TEXT by http-wasm's log
-//	exit N                end the program
+//	exit N                exit
 //	panic TEXT            panic
 //	next                  pass the request on when the script has ended
 //	time                  write the wall clock in milliseconds
 //	random                write 16 bytes from crypto/rand in hexadecimal
 //	env                   write the environment and the arguments
-//	open PATH             write what opening a file gives
+//	open PATH             write the error of opening a file
 package main
 
 import (
