@@ -162,8 +162,7 @@ func TestLocalNetworks(t *testing.T) {
 	}
 }
 
-// The forms that resolvers accept beside dotted quads, and a name, must end in the same refusal: the check sees what is
-// really dialled.
+// All notations that resolvers accept, and a name, must be refused: the check sees the dialled address.
 func TestControlSeesResolvedAddress(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -193,7 +192,7 @@ func TestControlRefusesWhatItCannotJudge(t *testing.T) {
 	}
 }
 
-// Whatever form an IPv4 address takes, the verdict is that on the plain form or a refusal.
+// Every embedding of an IPv4 address must be classified like the plain address, or refused.
 func FuzzClassifyCarriers(f *testing.F) {
 	f.Add([]byte{127, 0, 0, 1})
 	f.Add([]byte{8, 8, 8, 8})

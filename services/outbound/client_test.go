@@ -42,7 +42,7 @@ func requireCode(t *testing.T, want abi.OutboundCode, err error) {
 	require.Equal(t, want, out.Code, "%v", err)
 }
 
-// roundTrip makes one whole call.
+// roundTrip makes one complete call.
 func roundTrip(t *testing.T, x abi.Outbound, method, uri string, pieces ...string) (status int, body string, err error) {
 	t.Helper()
 	call, err := x.Open(context.Background(), method, uri)
@@ -157,7 +157,7 @@ func TestWhatCannotBeCalled(t *testing.T) {
 		"file:///etc/passwd":             abi.OutboundInvalid,
 		"https://u:p@api.example.com":    abi.OutboundInvalid,
 		"http://a.vespo.internal":        abi.OutboundUnreachable, // no router
-		"https://b.vespo.internal":       abi.OutboundUnreachable, // not by TLS
+		"https://b.vespo.internal":       abi.OutboundUnreachable, // no TLS
 		"http://services.vespo.internal": abi.OutboundForbidden,
 	} {
 		_, err := c.exchange().Open(context.Background(), "GET", uri)
@@ -169,7 +169,7 @@ func TestWhatCannotBeCalled(t *testing.T) {
 	}
 }
 
-// TestNamesThatResolveInside guards the second check: the name was granted, its address was not.
+// TestNamesThatResolveInside covers the second check: the name is granted, but its address is not.
 func TestNamesThatResolveInside(t *testing.T) {
 	up := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer up.Close()
@@ -177,7 +177,7 @@ func TestNamesThatResolveInside(t *testing.T) {
 	require.NoError(t, err)
 	name := "http://granted.example:" + port
 	c := newClient(t, Limits{}, nil, name)
-	// The resolver's answer is put in place of a real one; the policy sees what is dialled.
+	// Replaces name resolution. The policy still checks the dialled address.
 	resolve := func(c *Client) {
 		c.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			host, _, _ := net.SplitHostPort(address)
@@ -191,7 +191,7 @@ func TestNamesThatResolveInside(t *testing.T) {
 	c = newClient(t, Limits{}, nil, name, "http://localhost:1", "http://127.0.0.1:2")
 	resolve(c)
 	_, _, err = roundTrip(t, c.exchange(), "GET", name)
-	requireCode(t, abi.OutboundForbidden, err) // what another origin's spelling grants is its alone
+	requireCode(t, abi.OutboundForbidden, err) // grants of other origins' literal addresses do not apply
 
 	c = newClient(t, Limits{}, nil, name, "127.0.0.0/8")
 	resolve(c)
@@ -212,7 +212,7 @@ func TestServersThatFail(t *testing.T) {
 	_, _, err = roundTrip(t, c.exchange(), "GET", nobody)
 	requireCode(t, abi.OutboundUnreachable, err)
 	_, _, err = roundTrip(t, c.exchange(), "GET", tls.URL)
-	requireCode(t, abi.OutboundUnreachable, err) // a certificate that nobody vouches for
+	requireCode(t, abi.OutboundUnreachable, err) // the certificate is not trusted
 }
 
 func TestDeadlineEndsACall(t *testing.T) {

@@ -17,7 +17,8 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
-// TestCallersThatDoNotRead lets a service get rid of a caller that does not take its answer.
+// TestCallersThatDoNotRead checks that a write deadline frees a service from a caller
+// that does not read the response.
 func TestCallersThatDoNotRead(t *testing.T) {
 	result := make(chan error, 1)
 	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, _ *http.Request) {
@@ -36,7 +37,8 @@ func TestCallersThatDoNotRead(t *testing.T) {
 	requireCode(t, abi.OutboundBroken, err)
 }
 
-// TestCallersThatDoNotSend lets a service get rid of a caller that does not send what it has announced.
+// TestCallersThatDoNotSend checks that a read deadline frees a service from a caller
+// that does not send its body.
 func TestCallersThatDoNotSend(t *testing.T) {
 	result := make(chan error, 1)
 	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) {
@@ -56,7 +58,8 @@ func TestCallersThatDoNotSend(t *testing.T) {
 	require.Equal(t, http.StatusRequestTimeout, status)
 }
 
-// TestDeadlinesThatAreTakenBack are of services that set them while they answer, and are done in time.
+// TestDeadlinesThatAreTakenBack moves and removes deadlines while the service answers.
+// The last one is still set when the service returns, and must not fire.
 func TestDeadlinesThatAreTakenBack(t *testing.T) {
 	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
@@ -74,13 +77,14 @@ func TestDeadlinesThatAreTakenBack(t *testing.T) {
 	require.NoError(t, call.Write([]byte("echo")))
 	_, err = call.Send()
 	require.NoError(t, err)
-	time.Sleep(30 * time.Millisecond) // longer than the deadline of a service that has ended
+	time.Sleep(30 * time.Millisecond) // longer than the deadline that the service left set
 	got, err := io.ReadAll(call)
 	require.NoError(t, err)
 	require.Equal(t, "echo", string(got))
 }
 
-// TestSmallAnswersDoNotWait has a service end although its caller has not read yet, and the caller find what was flushed at once.
+// TestSmallAnswersDoNotWait checks that a service can return before its caller reads,
+// and that the caller receives flushed data at once.
 func TestSmallAnswersDoNotWait(t *testing.T) {
 	ended, proceed := make(chan struct{}), make(chan struct{})
 	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) {
@@ -120,7 +124,7 @@ func TestSmallAnswersDoNotWait(t *testing.T) {
 	require.Equal(t, "two", string(got))
 }
 
-// TestWhoCallsIsTold marks requests that leave the server, and no others.
+// TestWhoCallsIsTold checks that requests that leave the server have CallerHeader, and others do not.
 func TestWhoCallsIsTold(t *testing.T) {
 	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, r.Header.Get(CallerHeader)+" "+r.RequestURI)
@@ -130,7 +134,7 @@ func TestWhoCallsIsTold(t *testing.T) {
 		io.WriteString(w, r.Header.Get(CallerHeader)+" "+r.RequestURI)
 	}), up.URL, "http://b.vespo.internal")
 	for _, tt := range []struct{ uri, want string }{
-		{up.URL + "/a?b c\u00e9\"", "/caller /a?b%20c%C3%A9\""}, // a quote may stand in a request line
+		{up.URL + "/a?b c\u00e9\"", "/caller /a?b%20c%C3%A9\""}, // a quote is allowed in a request line
 		{up.URL + "/a b?c=d%20e&f=+", "/caller /a%20b?c=d%20e&f=+"},
 		{"http://b.vespo.internal/a?b c", " /b/a?b%20c"},
 	} {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// balanced gives a balancer of upstreams called a, b, c and so on.
+// balanced returns a balancer with n upstreams named a, b, c and so on.
 func balanced(n int) *balancer {
 	b := &balancer{}
 	for i := range n {
@@ -44,7 +44,7 @@ func TestFailedOneIsSetAside(t *testing.T) {
 	b.failed(bad, now)
 	b.release(bad)
 	require.Equal(t, []*upstream{bad}, b.aside(now))
-	for range 5 { // however many are in flight at the other
+	for range 5 { // regardless of the load of the other one
 		require.NotSame(t, bad, b.acquire(now.Add(firstAside-1), nil))
 	}
 	now = now.Add(firstAside)
@@ -80,7 +80,8 @@ func TestWhereAllAreSetAsideTheNextOneDueIsTried(t *testing.T) {
 	require.Equal(t, "b", b.acquire(now, nil).origin.host)
 }
 
-// TestBalancerNeverForgetsAnybody does at random what can be done: one of the upstreams is always found, and all of them in the end.
+// TestBalancerNeverForgetsAnybody applies random operations. acquire must always
+// return an upstream, and in the end every upstream.
 func TestBalancerNeverForgetsAnybody(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	b, now := balanced(5), time.Now()

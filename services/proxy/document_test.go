@@ -103,7 +103,7 @@ func TestParseRules(t *testing.T) {
 	require.Equal(t, "1", h["X-A"][0], "requests share nothing")
 }
 
-// TestAllThatIsWrongIsTold has each violation in one spec, and each on its own.
+// TestAllThatIsWrongIsTold puts all violations into one spec and expects each of them to be reported.
 func TestAllThatIsWrongIsTold(t *testing.T) {
 	d := Document{
 		Upstreams: []string{"ftp://a", "http://u@b", "http://c", "http://C:80/"}, Host: "mine",
@@ -147,7 +147,8 @@ func TestNumbersAreBounded(t *testing.T) {
 		Options: registry.Options{Timeout: time.Second}}))
 }
 
-// FuzzDocument reads documents: what is taken is encoded to the same again, can be prepared, and makes URLs that lead where they say.
+// FuzzDocument checks that accepted documents re-encode to the same bytes and can be
+// prepared, and that the URLs of their upstreams keep host and path.
 func FuzzDocument(f *testing.F) {
 	for _, text := range []string{
 		`{"upstreams":["http://127.0.0.1:9000"]}`,

@@ -20,8 +20,8 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// TestAnswerBeforeTheBody has an upstream that refuses a body by the header alone, and closes the connection on what was sent: the client
-// is told the answer each time.
+// TestAnswerBeforeTheBody has an upstream that refuses a body after reading the header, and
+// closes the connection with body data unread. The client must receive the response every time.
 func TestAnswerBeforeTheBody(t *testing.T) {
 	f := newFront(t, Config{})
 	f.to("/", serveRaw(t, func(conn net.Conn, from *bufio.Reader) {
@@ -37,7 +37,7 @@ func TestAnswerBeforeTheBody(t *testing.T) {
 	}
 }
 
-// TestNoAnswerToTheBody has an upstream that closes without an answer: that is one too.
+// TestNoAnswerToTheBody has an upstream that closes without a response. The client must receive an error.
 func TestNoAnswerToTheBody(t *testing.T) {
 	f := newFront(t, Config{})
 	f.to("/", serveRaw(t, func(_ net.Conn, from *bufio.Reader) { readHeader(from) }))
@@ -45,7 +45,7 @@ func TestNoAnswerToTheBody(t *testing.T) {
 	require.Equal(t, http.StatusBadGateway, f.do(r).StatusCode)
 }
 
-// TestSlowUploadThatGoesOn sends a body for several times as long as the upstream has for its answer.
+// TestSlowUploadThatGoesOn sends a body for several times as long as the timeout for the response.
 func TestSlowUploadThatGoesOn(t *testing.T) {
 	f := newFront(t, Config{})
 	up := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
@@ -58,7 +58,7 @@ func TestSlowUploadThatGoesOn(t *testing.T) {
 	go func() {
 		for range 8 {
 			_, _ = to.Write(make([]byte, 16<<10))
-			time.Sleep(timeout / 4) // what the test is about: it takes longer
+			time.Sleep(timeout / 4) // the body must take longer than the timeout
 		}
 		_ = to.Close()
 	}()

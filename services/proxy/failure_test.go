@@ -19,7 +19,7 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// TestUnusableAnswers has upstreams that fail in all the ways in which they can before the header is complete.
+// TestUnusableAnswers covers the failures of an upstream before its response header is complete.
 func TestUnusableAnswers(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing":                "",
@@ -103,7 +103,7 @@ func TestUpstreamThatHangs(t *testing.T) {
 	f.do(f.request("POST", "/post", strings.NewReader("read by nobody"))).requireProblem(t, problem.Deadline)
 }
 
-// TestTheDeadlineEndsWithTheHeader streams for longer than the timeout, with and without a body of the request.
+// TestTheDeadlineEndsWithTheHeader streams for longer than the timeout, with and without a request body.
 func TestTheDeadlineEndsWithTheHeader(t *testing.T) {
 	f := newFront(t, Config{})
 	const timeout = 30 * time.Millisecond
@@ -117,7 +117,7 @@ func TestTheDeadlineEndsWithTheHeader(t *testing.T) {
 			if rc.Flush() != nil {
 				return
 			}
-			time.Sleep(timeout) // what the test is about: it takes longer
+			time.Sleep(timeout) // the response must take longer than the timeout
 		}
 	})
 	f.bind("/", Document{Upstreams: []string{up.URL}}, registry.Options{Timeout: timeout})
@@ -182,7 +182,8 @@ func TestClientThatLeaves(t *testing.T) {
 	}
 }
 
-// TestBodyNobodyWants answers before the body has come: the client need not send it, and what it sends is no request.
+// TestBodyNobodyWants has an upstream that answers before the body arrives. The client
+// need not send the rest of the body, and later bytes must not be parsed as a request.
 func TestBodyNobodyWants(t *testing.T) {
 	f := newFront(t, Config{})
 	f.to("/", serveRaw(t, func(conn net.Conn, from *bufio.Reader) {
@@ -199,7 +200,7 @@ func TestBodyNobodyWants(t *testing.T) {
 	require.Empty(t, readHeader(from), "the connection ends")
 }
 
-// TestClose closes a deployment under requests that would last.
+// TestClose closes a deployment with long-running requests.
 func TestClose(t *testing.T) {
 	f := newFront(t, Config{})
 	begun := make(chan struct{})
@@ -249,7 +250,7 @@ func TestClose(t *testing.T) {
 	require.False(t, status.LastUsed.IsZero())
 }
 
-// TestSafeRetries counts how often upstreams see a request which one of them does not answer.
+// TestSafeRetries counts how often the upstreams receive a request that one of them does not answer.
 func TestSafeRetries(t *testing.T) {
 	var dropped, answered atomic.Int32
 	drop := func(conn net.Conn, from *bufio.Reader) {
@@ -282,7 +283,7 @@ func TestSafeRetries(t *testing.T) {
 			}
 			dropped.Store(0)
 			answered.Store(0)
-			a := f.do(f.request(c.method, "/", body)) // to the first of the two, as none is busy
+			a := f.do(f.request(c.method, "/", body)) // goes to the first upstream, because both are idle
 			require.EqualValues(t, 1, dropped.Load())
 			if !c.repeated {
 				require.Equal(t, http.StatusBadGateway, a.StatusCode)
@@ -295,7 +296,8 @@ func TestSafeRetries(t *testing.T) {
 	}
 }
 
-// TestUpstreamThatIsNotThere takes every request elsewhere: nothing has been sent.
+// TestUpstreamThatIsNotThere has an upstream that refuses connections. All requests go
+// to the other one, because nothing was sent.
 func TestUpstreamThatIsNotThere(t *testing.T) {
 	f := newFront(t, Config{})
 	up, requests := watched(t)

@@ -20,13 +20,13 @@ import (
 	"github.com/vespo-dev/vespo/router/accesslog"
 )
 
-// seen is what an upstream got.
+// seen is a request as received by an upstream.
 type seen struct {
 	*http.Request
 	body string
 }
 
-// watched starts an upstream that answers "ok" and tells what it gets.
+// watched starts an upstream that answers "ok" and sends the requests it receives to the channel.
 func watched(t *testing.T) (string, <-chan seen) {
 	t.Helper()
 	requests := make(chan seen, 10)
@@ -150,7 +150,7 @@ func TestHeaderRules(t *testing.T) {
 	require.Equal(t, "max-age=1", a.Header.Get("Strict-Transport-Security"))
 }
 
-// TestAnswerPasses sends what net/http would not, and finds it changed in nothing but what belongs to one connection.
+// TestAnswerPasses sends a response that net/http would not write. Only its hop-by-hop fields may change.
 func TestAnswerPasses(t *testing.T) {
 	f := newFront(t, Config{})
 	up := serveRaw(t, func(conn net.Conn, from *bufio.Reader) {
@@ -212,7 +212,8 @@ func TestEarlyHintsPass(t *testing.T) {
 	require.Empty(t, a.Header["Link"])
 }
 
-// TestContinueIsTheUpstreamsToSay holds a body back until the upstream wants it, which one of the two does not.
+// TestContinueIsTheUpstreamsToSay holds a body back until the upstream asks for it.
+// For one of the two paths it does not.
 func TestContinueIsTheUpstreamsToSay(t *testing.T) {
 	f := newFront(t, Config{})
 	up := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
@@ -273,7 +274,7 @@ func TestCompressedBodiesPassAsTheyAre(t *testing.T) {
 	require.Equal(t, "not really", a.body)
 }
 
-// TestLargeBodiesStream passes more than is buffered anywhere, both ways at a time.
+// TestLargeBodiesStream passes more than all buffers hold, in both directions at once.
 func TestLargeBodiesStream(t *testing.T) {
 	f := newFront(t, Config{MaxBodyBytes: 64 << 20})
 	up := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {

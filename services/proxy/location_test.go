@@ -77,7 +77,7 @@ func TestRelocate(t *testing.T) {
 	}
 }
 
-// TestPlacesPass asks through a proxy, with and without its rewriting.
+// TestPlacesPass sends requests through a proxy, with and without the rewriting of locations.
 func TestPlacesPass(t *testing.T) {
 	f := newFront(t, Config{})
 	up := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) {

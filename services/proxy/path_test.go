@@ -27,7 +27,8 @@ func TestTarget(t *testing.T) {
 	require.Equal(t, "/?", origin{scheme: "h2c", host: "a"}.target("", &url.URL{ForceQuery: true}).RequestURI())
 }
 
-// requireLeadsTo checks the URL for a path that begins with a slash and has no encoding that is malformed.
+// requireLeadsTo checks the target URL of a path. It skips paths without a leading
+// slash or with malformed escapes.
 func requireLeadsTo(t *testing.T, o origin, path string) {
 	t.Helper()
 	if _, err := url.PathUnescape(path); err != nil || !strings.HasPrefix(path, "/") {
@@ -63,7 +64,7 @@ func TestClimbs(t *testing.T) {
 	require.True(t, (&plan{upstreams: []origin{{host: "a"}, {host: "b", path: "/v1"}}}).confined("/"))
 }
 
-// FuzzClimbs holds that no decoded path leads above the place where it begins.
+// FuzzClimbs checks that a path accepted by climbs never leads above its start, however often it is decoded.
 func FuzzClimbs(f *testing.F) {
 	for _, seed := range []string{"/..%2fx", "/a/%2e%2e/b", "/..;/x", "/%252e%252e%252f"} {
 		f.Add(seed)

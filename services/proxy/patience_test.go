@@ -17,7 +17,7 @@ func TestPatience(t *testing.T) {
 		expired := func() time.Duration { return time.Duration(ended.Load()) }
 
 		p := newPatience(begin, 10*time.Second, expire)
-		for range 10 { // far more slowly than the limit allows for the whole
+		for range 10 { // in total far longer than the limit
 			time.Sleep(9 * time.Second)
 			p.progress(10<<10, false)
 		}
@@ -33,7 +33,7 @@ func TestPatience(t *testing.T) {
 		begin = time.Now()
 		ended.Store(0)
 		p = newPatience(begin, 10*time.Second, expire)
-		for range 100 { // a byte now and then prolongs nothing
+		for range 100 { // single bytes do not extend the wait
 			time.Sleep(time.Second)
 			p.progress(1, false)
 		}

@@ -25,10 +25,10 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// house is a whole server with modules and proxies, but for the management API.
+// house is a whole server with modules and proxies, without the management API.
 type house struct {
 	*deploy.Deployer
-	gate    *admission.Gate // of proxies
+	gate    *admission.Gate // for proxies
 	url     string
 	records chan accesslog.Record
 }
@@ -69,8 +69,8 @@ func proxyTo(upstreams ...string) services.Spec {
 	return services.Spec{Prefix: "/a", Kind: proxy.KindName, Module: proxy.Document{Upstreams: upstreams}.Encode()}
 }
 
-// TestReplaceUnderLoad replaces a proxy by a module, the module by another proxy, and goes back, while clients ask: every answer is one
-// of success, each version that goes ends, and its connections with it.
+// TestReplaceUnderLoad replaces a proxy by a module, the module by another proxy, and rolls back,
+// under load. Every request must succeed, and each replaced version must end with its connections.
 func TestReplaceUnderLoad(t *testing.T) {
 	h := newHouse(t)
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -114,7 +114,7 @@ func TestReplaceUnderLoad(t *testing.T) {
 	require.Positive(t, answers["200 OK: hello from vespo\n"])
 }
 
-// awaitGeneration waits for a request that the current version has answered.
+// awaitGeneration waits until the current version has answered a request.
 func (h *house) awaitGeneration(t *testing.T) {
 	t.Helper()
 	entry, err := h.Inspect("/a")
@@ -129,7 +129,7 @@ func (h *house) awaitGeneration(t *testing.T) {
 	}
 }
 
-// ask gives status and body, or what went wrong.
+// ask returns the status and the body, or the error text.
 func ask(transport *http.Transport, url string) string {
 	r, err := http.NewRequest("POST", url, http.NoBody)
 	if err != nil {
@@ -147,7 +147,7 @@ func ask(transport *http.Transport, url string) string {
 	return resp.Status + ": " + string(body)
 }
 
-// TestProxiesTakeNoSlot holds more requests at a proxy than there are slots, and asks a module meanwhile.
+// TestProxiesTakeNoSlot holds more proxy requests than there are slots. A module must still answer.
 func TestProxiesTakeNoSlot(t *testing.T) {
 	h := newHouse(t)
 	held, release := make(chan struct{}), make(chan struct{})
@@ -176,7 +176,7 @@ func TestProxiesTakeNoSlot(t *testing.T) {
 	require.Zero(t, h.gate.Stats().InFlight)
 }
 
-// TestRollbackOverKinds goes from a proxy to a module and back.
+// TestRollbackOverKinds replaces a proxy by a module and rolls back.
 func TestRollbackOverKinds(t *testing.T) {
 	h := newHouse(t)
 	ctx := t.Context()

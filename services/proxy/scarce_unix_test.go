@@ -42,7 +42,7 @@ func exhaust(t *testing.T) (release func()) {
 	}
 }
 
-// A server without descriptors says so, and sets no upstream aside for it.
+// Without free descriptors, the server answers with 503 and sets no upstream aside.
 func TestNoDescriptorsLeft(t *testing.T) {
 	f := newFront(t, Config{})
 	up := serveHTTP(t, func(http.ResponseWriter, *http.Request) {})
@@ -57,7 +57,7 @@ func TestNoDescriptorsLeft(t *testing.T) {
 		require.NoError(t, err)
 		return resp
 	}
-	require.Equal(t, http.StatusNotFound, get("/none").StatusCode) // so that the connection is accepted
+	require.Equal(t, http.StatusNotFound, get("/none").StatusCode) // makes the server accept the connection
 	release := exhaust(t)
 	for n := range 3 {
 		resp := get("/up")

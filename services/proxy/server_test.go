@@ -22,7 +22,7 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// hangTimeout is after how long a test is given up that waits for what does not come.
+// hangTimeout fails a test that waits for an event that never comes.
 const hangTimeout = 30 * time.Second
 
 // front is a server on a loopback port, with proxies and without a catalogue.
@@ -70,7 +70,7 @@ func (f *front) closed(r *router.Route) error {
 	return d.Close(ctx)
 }
 
-// bind binds a prefix to what the document says.
+// bind deploys the document at a prefix.
 func (f *front) bind(prefix string, d Document, o registry.Options) *deployment {
 	f.t.Helper()
 	spec := services.Spec{Prefix: registry.Prefix(prefix), Kind: KindName, Module: d.Encode(), Options: o}
@@ -84,7 +84,7 @@ func (f *front) bind(prefix string, d Document, o registry.Options) *deployment 
 	return prepared.(*deployment)
 }
 
-// to is bind for upstreams with nothing else to say.
+// to deploys a proxy with default settings at a prefix.
 func (f *front) to(prefix string, upstreams ...string) *deployment {
 	f.t.Helper()
 	return f.bind(prefix, Document{Upstreams: upstreams}, registry.Options{})
@@ -112,7 +112,7 @@ type answer struct {
 	body string
 }
 
-// request makes a request whose headers are given as "Name: value".
+// request returns a request with headers given as "Name: value".
 func (f *front) request(method, path string, body io.Reader, headers ...string) *http.Request {
 	f.t.Helper()
 	r, err := http.NewRequestWithContext(f.t.Context(), method, f.URL+path, body)
@@ -123,7 +123,7 @@ func (f *front) request(method, path string, body io.Reader, headers ...string) 
 			r.Host = value
 			continue
 		}
-		r.Header[name] = append(r.Header[name], value) // in the spelling that was given
+		r.Header[name] = append(r.Header[name], value) // without canonicalization
 	}
 	return r
 }
@@ -138,7 +138,7 @@ func (f *front) do(r *http.Request) answer {
 	return answer{resp, string(body)}
 }
 
-// roundTrip takes a connection of its own.
+// roundTrip sends r over a new connection.
 func (f *front) roundTrip(r *http.Request) (*http.Response, error) {
 	return (&http.Transport{DisableKeepAlives: true, DisableCompression: true}).RoundTrip(r)
 }
@@ -148,7 +148,7 @@ func (f *front) get(path string, headers ...string) answer {
 	return f.do(f.request("GET", path, nil, headers...))
 }
 
-// requireProblem checks that the answer is a problem which tells nothing of what is behind.
+// requireProblem checks that the response is a problem that reveals nothing about the upstream.
 func (a answer) requireProblem(t *testing.T, kind problem.Kind) {
 	t.Helper()
 	require.Equal(t, kind.Status(), a.StatusCode, a.body)
@@ -172,7 +172,7 @@ func serveHTTP(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	return s
 }
 
-// serveRaw starts an upstream that speaks whatever the function speaks, and gives its URL.
+// serveRaw starts an upstream that runs serve for each connection. It returns the URL.
 func serveRaw(t *testing.T, serve func(net.Conn, *bufio.Reader)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -197,7 +197,7 @@ func serveRaw(t *testing.T, serve func(net.Conn, *bufio.Reader)) string {
 	return "http://" + l.Addr().String()
 }
 
-// unreachable gives the URL of a port of this machine where nothing listens.
+// unreachable returns the URL of a local port without a listener.
 func unreachable(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -206,7 +206,7 @@ func unreachable(t *testing.T) string {
 	return "http://" + l.Addr().String()
 }
 
-// readHeader reads the header of a request, and gives its first line.
+// readHeader reads the header of a request or response and returns its first line.
 func readHeader(from *bufio.Reader) (first string) {
 	for {
 		line, err := from.ReadString('\n')

@@ -22,7 +22,7 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// TestEventsAreNotHeldBack reads each part of an answer before the upstream sends the next.
+// TestEventsAreNotHeldBack reads each part of a response before the upstream sends the next one.
 func TestEventsAreNotHeldBack(t *testing.T) {
 	f := newFront(t, Config{})
 	next := make(chan struct{})
@@ -54,7 +54,7 @@ func TestEventsAreNotHeldBack(t *testing.T) {
 	}
 }
 
-// TestTalk sends and hears word by word over one request: by HTTP/2 on both sides, and by HTTP/1.
+// TestTalk exchanges words in both directions over one request, with each combination of HTTP/1 and HTTP/2.
 func TestTalk(t *testing.T) {
 	f := newFront(t, Config{})
 	up := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
@@ -92,7 +92,7 @@ func TestTalk(t *testing.T) {
 				require.Equal(t, front, resp.Proto)
 				from := bufio.NewReader(resp.Body)
 				for i := range 3 {
-					time.Sleep(30 * time.Millisecond) // longer in all than the timeout
+					time.Sleep(30 * time.Millisecond) // in total longer than the timeout
 					fmt.Fprintln(in, "word", i)
 					word, err := from.ReadString('\n')
 					require.NoError(t, err)
@@ -123,11 +123,12 @@ func TestUpstreamWithTLS(t *testing.T) {
 
 	f = newFront(t, Config{})
 	f.to("/", up.URL)
-	f.get("/").requireProblem(t, problem.BadGateway) // nobody vouches for it
+	f.get("/").requireProblem(t, problem.BadGateway) // the certificate is not trusted
 	require.Contains(t, f.lastRecord(1).Err.Error(), "certificate")
 }
 
-// TestUpstreamsShareTheLoad holds requests at both, so that a third one finds one of them free.
+// TestUpstreamsShareTheLoad holds a request at each of two upstreams. After one of
+// them is released, the next request must go there.
 func TestUpstreamsShareTheLoad(t *testing.T) {
 	f := newFront(t, Config{})
 	type held struct {
@@ -167,8 +168,8 @@ func TestUpstreamsShareTheLoad(t *testing.T) {
 	clients.Wait()
 }
 
-// TestUpstreamComesBack takes one of two upstreams away and brings it back at the same address, under load: no request fails, and in
-// the end both are used.
+// TestUpstreamComesBack stops one of two upstreams and restarts it at the same address,
+// under load. No request may fail, and in the end both upstreams must be used.
 func TestUpstreamComesBack(t *testing.T) {
 	f := newFront(t, Config{})
 	steady := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "steady") }).URL

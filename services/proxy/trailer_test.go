@@ -15,13 +15,14 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// trailing starts an upstream that sends trailers, the forbidden ones among them, and tells of those that it gets.
+// trailing starts an upstream that sends trailers, forbidden ones included. It sends
+// the trailers it receives to got.
 func trailing(t *testing.T, scheme string, got chan<- http.Header) string {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		got <- r.Trailer.Clone()
-		if scheme == schemeH2C { // whose clients take what is announced alone
+		if scheme == schemeH2C { // HTTP/2 clients accept only announced trailers
 			w.Header().Set("Trailer", "X-Good, Set-Cookie, X-Request-Id, X-Forwarded-For")
 		}
 		fmt.Fprint(w, "body")
@@ -60,7 +61,8 @@ func TestTrailersThatMayNotBe(t *testing.T) {
 	}
 }
 
-// TestEarlyAnswerOverHTTP2 is TestAnswerBeforeTheBody for an upstream without a connection to close.
+// TestEarlyAnswerOverHTTP2 is TestAnswerBeforeTheBody for an HTTP/2 upstream, which
+// does not close the connection.
 func TestEarlyAnswerOverHTTP2(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
@@ -76,7 +78,7 @@ func TestEarlyAnswerOverHTTP2(t *testing.T) {
 	}
 }
 
-// TestEncodedDotSegments asks for what is above the path of an upstream.
+// TestEncodedDotSegments requests paths above the path of an upstream.
 func TestEncodedDotSegments(t *testing.T) {
 	f := newFront(t, Config{})
 	paths := make(chan string, 8)

@@ -20,13 +20,14 @@ import (
 const handshake = "GET %s HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n" +
 	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 
-// webSocketAccept is what a server answers to a key, RFC 6455 section 4.2.2.
+// webSocketAccept returns the server's accept value for a key, RFC 6455 section 4.2.2.
 func webSocketAccept(key string) string {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// echoTunnel starts an upstream that switches to a protocol in which it says what it hears, with a greeting before and a farewell after.
+// echoTunnel starts an upstream that switches protocols and echoes, with a greeting
+// before and a farewell after.
 func echoTunnel(t *testing.T) string {
 	t.Helper()
 	s := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
@@ -59,7 +60,7 @@ func TestWebSocket(t *testing.T) {
 	f := newFront(t, Config{})
 	d := f.to("/ws", echoTunnel(t))
 	conn, from := f.dial()
-	// What the client sends before it is answered must not be lost in a buffer.
+	// Data that the client sends before the response must not be lost in a buffer.
 	fmt.Fprintf(conn, handshake+"early ", "/ws/room")
 	resp, err := http.ReadResponse(from, nil)
 	require.NoError(t, err)
@@ -97,7 +98,7 @@ func TestUpgradesThatAreRefused(t *testing.T) {
 	}
 }
 
-// TestTunnelEndsWithTheDeployment holds a tunnel open until the version is closed.
+// TestTunnelEndsWithTheDeployment holds a tunnel open until the deployment is closed.
 func TestTunnelEndsWithTheDeployment(t *testing.T) {
 	f := newFront(t, Config{})
 	d := f.to("/", echoTunnel(t))
@@ -111,7 +112,7 @@ func TestTunnelEndsWithTheDeployment(t *testing.T) {
 	require.Zero(t, d.balancer.upstreams[0].inFlight)
 }
 
-// TestTunnelEndsWithEitherSide has the client go away, and then the upstream.
+// TestTunnelEndsWithEitherSide closes a tunnel from the client, and another from the upstream.
 func TestTunnelEndsWithEitherSide(t *testing.T) {
 	f := newFront(t, Config{})
 	ended := make(chan struct{})
@@ -139,7 +140,7 @@ func TestTunnelEndsWithEitherSide(t *testing.T) {
 	require.Equal(t, http.StatusSwitchingProtocols, f.lastRecord(2).Status)
 }
 
-// Tunnels have places of their own, and requests others.
+// The limit of tunnels does not apply to requests.
 func TestTunnelsAreBounded(t *testing.T) {
 	f := newFront(t, Config{Tunnels: 1})
 	f.to("/", echoTunnel(t))
@@ -160,7 +161,7 @@ func TestTunnelsAreBounded(t *testing.T) {
 	require.Equal(t, "HTTP/1.1 101 Switching Protocols", readHeader(from))
 }
 
-// A tunnel on which nothing moves ends, also where the client does not read what was sent.
+// An idle tunnel is closed, even if the client does not read the data sent to it.
 func TestIdleTunnelsEnd(t *testing.T) {
 	flood := serveRaw(t, func(conn net.Conn, from *bufio.Reader) {
 		readHeader(from)

@@ -33,7 +33,7 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-// violations gives what Validate finds wrong.
+// violations returns the violations that Validate reports.
 func violations(t *testing.T, k *Kind, s services.Spec) string {
 	t.Helper()
 	err := k.Validate(s)
@@ -95,7 +95,8 @@ func TestAllThatIsWrongIsTold(t *testing.T) {
 	require.Equal(t, "static", k.Name())
 }
 
-// FuzzDocument reads documents: what is taken is encoded to the same again, and stays below the root.
+// FuzzDocument checks that accepted documents re-encode to the same bytes, and that
+// their directory is below the root.
 func FuzzDocument(f *testing.F) {
 	for _, text := range []string{
 		`{"directory":"www","fallback":"index.html","cache_control":"max-age=1"}`, `{"directory":"."}`, `{"directory":"../.."}`,
@@ -129,7 +130,7 @@ func FuzzDocument(f *testing.F) {
 	})
 }
 
-// FuzzResolve reads paths: what is taken is below the directory and not hidden.
+// FuzzResolve checks that accepted paths are below the directory and not hidden.
 func FuzzResolve(f *testing.F) {
 	for _, path := range []string{"", "/", "/a/b", "/a/b/", "/%2e%2e/a", "/a%2fb", "/.well-known/x", "//", "/a//b", "/%00", "/a\\b", "/%"} {
 		f.Add(path)

@@ -25,7 +25,7 @@ func TestEntityTags(t *testing.T) {
 	require.Equal(t, "W/"+before, validatorsOf(stat("a"), time.Now()).tag, "what has just been written may be written again in the same moment")
 
 	modified := stat("a").ModTime()
-	time.Sleep(20 * time.Millisecond) // longer than a step of the clock of files
+	time.Sleep(20 * time.Millisecond) // longer than one step of the file clock
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "a"), []byte("two"), 0o644))
 	require.NoError(t, os.Chtimes(filepath.Join(s.dir, "a"), modified, modified))
 	require.Equal(t, modified, stat("a").ModTime())

@@ -12,7 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// TestPipesAndDevicesAreNoFiles opens what would wait for somebody.
+// TestPipesAndDevicesAreNoFiles requests pipes, which would block on open.
 func TestPipesAndDevicesAreNoFiles(t *testing.T) {
 	s := serve(t, "/", Document{}, nil)
 	require.NoError(t, syscall.Mkfifo(filepath.Join(s.dir, "pipe"), 0o644))

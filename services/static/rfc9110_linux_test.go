@@ -18,8 +18,8 @@ const (
 	farAhead = "Fri, 31 Dec 2100 23:59:59 GMT"
 )
 
-// settled serves a.txt with the digits, and waits until its entity tag is strong: no change of the file can hide behind a coarse clock. The file
-// was written, and given no other time.
+// settled serves digits as a.txt, and waits until its entity tag is strong: a later
+// change then cannot be hidden by a coarse clock. The file keeps the time of its writing.
 func settled(t *testing.T) (s *site, tag, date string) {
 	t.Helper()
 	s = serve(t, "/", Document{}, map[string]string{"empty.txt": "", "old.txt": digits})
@@ -33,7 +33,7 @@ func settled(t *testing.T) (s *site, tag, date string) {
 	return s, tag, s.get("/a.txt").Header.Get("Last-Modified")
 }
 
-// TestRFC9110 has the rules of sections 8.8, 13 and 14 that a server of files can keep or break.
+// TestRFC9110 covers the rules of sections 8.8, 13 and 14 that apply to a file server.
 func TestRFC9110(t *testing.T) {
 	s, tag, date := settled(t)
 	const whole, partial, unchanged, failed, unsatisfiable = http.StatusOK, http.StatusPartialContent, http.StatusNotModified,
@@ -143,13 +143,14 @@ func TestRFC9110Representations(t *testing.T) {
 	require.True(t, strings.HasPrefix(plain.Header.Get("Content-Type"), "multipart/byteranges"))
 	require.Equal(t, 1, strings.Count(plain.body, "Content-Range: bytes 1-2/10"))
 	require.Empty(t, plain.Header.Get("Content-Range"), "section 15.3.7.2")
-	for _, ranges := range []string{"bytes=0-", "bytes=-1", "bytes=0-0"} { // section 14.1.2 lets a server ignore what can select nothing
+	for _, ranges := range []string{"bytes=0-", "bytes=-1", "bytes=0-0"} { // section 14.1.2: a server may ignore ranges that select nothing
 		require.Equal(t, http.StatusOK, s.get("/empty.txt", "Range: "+ranges).StatusCode, ranges)
 	}
 }
 
-// TestADateThatDoesNotIdentify resumes a download by the date of a file that was replaced by another one with the same date, which tools that copy
-// times do; and by one that is sent only when no other version can have it.
+// TestADateThatDoesNotIdentify resumes a download by the date of a file that was
+// replaced by another one with the same date, as tools that copy times do. It repeats
+// this with a date that is sent only when no other version can have it.
 func TestADateThatDoesNotIdentify(t *testing.T) {
 	s, _, date := settled(t)
 	at, err := http.ParseTime(date)

@@ -117,7 +117,7 @@ func TestCompressedFiles(t *testing.T) {
 	require.Equal(t, "z", part.body)
 }
 
-// Compressors copy times in whole seconds: a fraction does not make a compressed file older than the other.
+// Compressors copy times in whole seconds, so a fraction must not make a compressed file older.
 func TestCompressedFilesOfTheSameSecond(t *testing.T) {
 	s := serve(t, "/", Document{}, map[string]string{"a.js": "plain", "a.js.gz": "zz", "a.js.zst": "zs", "b.js": "plain", "b.js.br": "br"})
 	second := time.Now().Add(-time.Hour).Truncate(time.Second)
@@ -142,7 +142,7 @@ func TestQuality(t *testing.T) {
 	}
 }
 
-// TestLargeFiles sends more than is buffered anywhere, as a whole and in parts.
+// TestLargeFiles sends more than all buffers hold, whole and in parts.
 func TestLargeFiles(t *testing.T) {
 	var b strings.Builder
 	for i := range 1 << 20 {
@@ -155,7 +155,7 @@ func TestLargeFiles(t *testing.T) {
 	require.EqualValues(t, b.Len(), s.lastRecord(1).BytesOut)
 }
 
-// Many small ranges would be answered by many times what they ask for.
+// Many small ranges would multiply the size of the response.
 func TestManyRangesAreNotAmplified(t *testing.T) {
 	text := strings.Repeat("0123456789", 100)
 	s := serve(t, "/", Document{}, map[string]string{"a.txt": text})

@@ -24,7 +24,7 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/inflight"
 )
 
-// site is a server on a loopback port with one service, whose files are in dir.
+// site is a server on a loopback port with one service. Its files are in dir.
 type site struct {
 	*httptest.Server
 	t          *testing.T
@@ -37,7 +37,7 @@ type site struct {
 	records  []accesslog.Record // guarded by mu
 }
 
-// serve serves files, given as path and content; they are old enough for strong tags' sake, except where a test makes them new.
+// serve serves files, given as path and content. They are old enough for strong entity tags.
 func serve(t *testing.T, prefix string, doc Document, files map[string]string) *site {
 	t.Helper()
 	s := &site{t: t, prefix: strings.TrimSuffix(prefix, "/")}
@@ -75,7 +75,7 @@ func serve(t *testing.T, prefix string, doc Document, files map[string]string) *
 	return s
 }
 
-// write makes a file whose modification is an hour ago.
+// write creates a file with a modification time one hour ago.
 func (s *site) write(name, content string) {
 	s.t.Helper()
 	path := filepath.Join(s.dir, filepath.FromSlash(name))
@@ -112,7 +112,7 @@ type reply struct {
 	body string
 }
 
-// get asks for a path below the prefix, with headers given as "Name: value".
+// get requests a path below the prefix, with headers given as "Name: value".
 func (s *site) get(path string, headers ...string) reply {
 	s.t.Helper()
 	return s.do("GET", path, headers...)
@@ -181,7 +181,7 @@ func TestFilesAndTheirTypes(t *testing.T) {
 	require.Empty(t, s.lastRecord(1).Start)
 }
 
-// TestWhatIsNotServed asks for everything that must not be had.
+// TestWhatIsNotServed requests paths that must not be served.
 func TestWhatIsNotServed(t *testing.T) {
 	s := serve(t, "/a", Document{}, map[string]string{
 		"index.html": "x", "file.txt": "x", "sub/x.txt": "x", ".env": "secret", ".git/config": "secret", "sub/.htaccess": "secret",
@@ -215,7 +215,7 @@ func TestWhatIsNotServed(t *testing.T) {
 	}
 }
 
-// TestLinksWithin are followed: that is how sites are put together.
+// TestLinksWithin checks that links within the directory are followed. Sites use them to switch versions.
 func TestLinksWithin(t *testing.T) {
 	s := serve(t, "/", Document{}, map[string]string{"v2/index.html": "two", "v1/index.html": "one"})
 	require.NoError(t, os.Symlink("v1", filepath.Join(s.dir, "current")))
@@ -225,7 +225,7 @@ func TestLinksWithin(t *testing.T) {
 	require.Equal(t, "two", s.get("/current/").body)
 }
 
-// TestABuildThatReplacesTheDirectory removes the directory and makes it anew, as builds do.
+// TestABuildThatReplacesTheDirectory removes and recreates the directory, as builds do.
 func TestABuildThatReplacesTheDirectory(t *testing.T) {
 	s := serve(t, "/", Document{Fallback: "index.html"}, map[string]string{"index.html": "first", "a.txt": "first"})
 	require.Equal(t, "first", s.get("/a.txt").body)
@@ -317,7 +317,7 @@ func TestClose(t *testing.T) {
 	require.NoError(t, s.deployment.Scale(t.Context(), services.EvictCode))
 }
 
-// TestClientThatTakesNothing closes the deployment under an answer that nobody reads.
+// TestClientThatTakesNothing closes the deployment during a response that the client does not read.
 func TestClientThatTakesNothing(t *testing.T) {
 	s := serve(t, "/", Document{}, map[string]string{"large": strings.Repeat("x", 64<<20)})
 	r, err := http.NewRequestWithContext(t.Context(), "GET", s.URL+"/large", nil)
@@ -333,7 +333,8 @@ func TestClientThatTakesNothing(t *testing.T) {
 	require.ErrorIs(t, rec.Err, inflight.ErrClosed, "the version was closed: that is the reason, and not the file")
 }
 
-// TestFileThatShrinks cuts the connection, as what was promised cannot be kept.
+// TestFileThatShrinks truncates a file while it is sent. The connection must be
+// aborted, because the announced length cannot be kept.
 func TestFileThatShrinks(t *testing.T) {
 	s := serve(t, "/", Document{}, map[string]string{"large": strings.Repeat("x", 64<<20)})
 	r, err := http.NewRequestWithContext(t.Context(), "GET", s.URL+"/large", nil)

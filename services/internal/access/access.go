@@ -111,7 +111,7 @@ func fromPage(h http.Header) bool {
 	return slices.ContainsFunc(h["Sec-Fetch-Site"], func(site string) bool { return site != "none" })
 }
 
-// CheckChange is like Check, for a surface on which every request is a change, whatever its method.
+// CheckChange is like Check, for a surface on which every request is a change, even with a safe method.
 func (g *Guard) CheckChange(r *http.Request) error {
 	change := *r
 	change.Method = http.MethodPost

@@ -11,7 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// from makes a request of this machine, over a loopback listener.
+// from returns a request from this machine over a loopback listener.
 func from(method string, headers ...[2]string) *http.Request {
 	r := httptest.NewRequest(method, "http://127.0.0.1:4242/", nil)
 	r.RemoteAddr = "127.0.0.1:1"
@@ -22,8 +22,9 @@ func from(method string, headers ...[2]string) *http.Request {
 	return r
 }
 
-// TestPagesAreRefusedWithoutToken shows that no page gets in without a token: neither one elsewhere, which never sees the answer but can
-// make a browser ask, nor one of a service, which has the server's origin.
+// TestPagesAreRefusedWithoutToken checks that without a token all requests from pages
+// are refused. A page of another origin cannot read the response, but its request
+// could have an effect. A page of a service has the server's origin.
 func TestPagesAreRefusedWithoutToken(t *testing.T) {
 	g := New(Surface{Name: "the surface", ListenFlag: "--x-listen", Example: "127.0.0.1:1", TokenFlag: "--x-token"}, "")
 	for _, c := range []struct {
@@ -67,7 +68,7 @@ func TestRefusalsNameTheSurface(t *testing.T) {
 	require.Equal(t, problem.Unauthorized, problem.From(err).Kind())
 }
 
-// With a token, pages of other origins may read with it and change nothing; those of the server's own origin may do both.
+// With a token, pages of other origins may read but not change. Pages of the server's own origin may do both.
 func TestPagesWithToken(t *testing.T) {
 	g := New(Surface{Name: "the surface", ListenFlag: "--x-listen", Example: "127.0.0.1:1", TokenFlag: "--x-token"}, "secret")
 	bearer := [2]string{"Authorization", "Bearer secret"}

@@ -13,11 +13,11 @@ import (
 
 var errGone = errors.New("gone")
 
-// pieces is a response that notes how it was written.
+// pieces is a response that records the sizes of its writes.
 type pieces struct {
 	*httptest.ResponseRecorder
 	sizes []int
-	fail  int // the piece that fails, from 1 on
+	fail  int // number of the write that fails, from 1
 }
 
 func (p *pieces) Write(b []byte) (int, error) {

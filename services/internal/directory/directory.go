@@ -50,8 +50,8 @@ type Directory struct {
 	looking  chan struct{} // closed when the check in progress ends; nil if there is none
 	looked   time.Time     // start of the last check
 	replaced time.Time     // when another directory was last opened; zero: never
-	goneAt   time.Time     // last log line about this
-	backAt   time.Time     // last log line about this
+	goneAt   time.Time     // time of the last log line for this
+	backAt   time.Time     // time of the last log line for this
 	closed   bool
 }
 

@@ -37,14 +37,14 @@ func newPlace(t *testing.T) *place {
 
 func (p *place) path(name string) string { return filepath.Join(p.top, "root", name) }
 
-// make makes the directory with a file that has a text.
+// make creates the directory with a file of the given content.
 func (p *place) make(text string) {
 	p.t.Helper()
 	require.NoError(p.t, os.MkdirAll(p.path("site"), 0o755))
 	require.NoError(p.t, os.WriteFile(p.path("site/file"), []byte(text), 0o644))
 }
 
-// read gives the text that a new handle leads to.
+// read returns the content of the file through a new handle.
 func (p *place) read() string {
 	p.t.Helper()
 	h, err := p.Acquire(true)
@@ -137,7 +137,8 @@ func TestALinkThatLeadsOutIsNotFollowed(t *testing.T) {
 	require.ErrorIs(t, err, ErrGone)
 }
 
-// TestHammer replaces the directory under readers, who find one state or the other and never a closed one, and leaves no descriptor open.
+// TestHammer replaces the directory under concurrent readers. They must see either
+// state but never a closed handle, and no descriptor may leak.
 func TestHammer(t *testing.T) {
 	p := newPlace(t)
 	const readers, rounds = 4, 200

@@ -37,7 +37,7 @@ func TestCloseGivesUp(t *testing.T) {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, impatient)
 		defer cancel()
 		require.ErrorIs(t, r.Close(ctx), impatient)
-		r.End() // the late one finds its way out
+		r.End() // a request that ends after Close gave up
 	})
 }
 

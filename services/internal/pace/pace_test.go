@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// deadlines is a ResponseWriter whose read deadline is that of a connection.
+// deadlines is a ResponseWriter that sets read deadlines on a connection.
 type deadlines struct {
 	http.ResponseWriter
 	conn net.Conn
@@ -23,7 +23,8 @@ type deadlines struct {
 
 func (d deadlines) SetReadDeadline(at time.Time) error { return d.conn.SetReadDeadline(at) }
 
-// read reads a body that send writes, at the pace of time in a bubble, and returns how long that took.
+// read reads the body that send writes, in a bubble of fake time. It returns the size,
+// the duration and the error.
 func read(t *testing.T, send func(w io.Writer), rest time.Duration) (got int, took time.Duration, err error) {
 	synctest.Test(t, func(t *testing.T) {
 		server, client := net.Pipe()
@@ -50,7 +51,7 @@ func read(t *testing.T, send func(w io.Writer), rest time.Duration) (got int, to
 	return got, took, err
 }
 
-// every sends size bytes again and again, with a pause before each.
+// every returns a sender that writes size bytes repeatedly, with a pause before each write.
 func every(pause time.Duration, size, times int) func(io.Writer) {
 	return func(w io.Writer) {
 		for range times {
@@ -67,7 +68,7 @@ func TestPace(t *testing.T) {
 		send func(io.Writer)
 		rest time.Duration // between reads
 		got  int
-		took time.Duration // of a body that is too slow; 0: it is not
+		took time.Duration // for a body that is too slow; otherwise 0
 	}{
 		"silent":                     {every(time.Hour, 1, 1), 0, 0, Silence},
 		"silent after a byte":        {every(time.Hour, 1, 2), 0, 0, Silence},
@@ -91,7 +92,7 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// What stops is left alone, also by a timer that has fired already.
+// After Stop, no deadline is set, not even by a timer that has already fired.
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, client := net.Pipe()
