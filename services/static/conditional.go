@@ -57,10 +57,9 @@ func rangeApplies(lines []string, v validators) bool {
 	return v.exact
 }
 
-// parseRanges parses the Range field. It returns the ranges in the one syntax that
-// ServeContent understands, and their number. Units other than bytes and malformed ranges
-// are ignored (section 14.2): the number is 0. Suffixes of zero bytes are dropped. If all
-// ranges are such suffixes, the result is one range that no file can satisfy.
+// parseRanges parses the Range field. It returns the ranges in the one syntax that ServeContent understands, and the
+// number of list elements. Units other than bytes and malformed ranges are ignored (section 14.2): the number is 0.
+// Suffixes of zero bytes are dropped. If all ranges are such suffixes, the result is a range that no file can satisfy.
 func parseRanges(field string, sizeBytes int64) (normal string, count int) {
 	unit, set, _ := strings.Cut(field, "=")
 	if !strings.EqualFold(strings.TrimSpace(unit), "bytes") { // section 14.1: case-insensitive

@@ -148,9 +148,8 @@ func TestRFC9110Representations(t *testing.T) {
 	}
 }
 
-// TestADateThatDoesNotIdentify resumes a download by the date of a file that was
-// replaced by another one with the same date, as tools that copy times do. It repeats
-// this with a date that is sent only when no other version can have it.
+// TestADateThatDoesNotIdentify resumes a download by the date of a file that was replaced by another one with the same
+// date, as tools that copy times do. The whole new file must be sent, even once its entity tag is strong.
 func TestADateThatDoesNotIdentify(t *testing.T) {
 	s, _, date := settled(t)
 	at, err := http.ParseTime(date)

@@ -19,7 +19,7 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// newCommandServer serves /cat, which answers with what it is sent, and /do, which does what it is sent.
+// newCommandServer serves /cat, which echoes the request body, and /do, which executes it.
 func newCommandServer(t *testing.T, timeout time.Duration) *server {
 	s := newServer(t, Config{MaxBodyBytes: 1 << 20})
 	s.add("/cat", guests.Wat(t, "cat"), registry.Options{})
@@ -27,16 +27,16 @@ func newCommandServer(t *testing.T, timeout time.Duration) *server {
 	return s
 }
 
-// command lets the command do these steps.
+// command executes the given steps.
 func (s *server) command(path string, steps ...string) answer {
 	s.tb.Helper()
 	return s.do("POST", path, strings.Join(steps, "\n"))
 }
 
-// printed is the step that prints a text.
+// printed returns the step that prints text.
 func printed(text string) string { return fmt.Sprintf("print %q", text) }
 
-// raw sends a request as it stands and gives the answer.
+// raw sends a request unchanged and returns the response.
 func (s *server) raw(request string) answer {
 	s.tb.Helper()
 	conn, err := net.Dial("tcp", s.Listener.Addr().String())
@@ -58,7 +58,7 @@ func TestAnswersOfCommands(t *testing.T) {
 	for _, c := range []struct {
 		name, printed string
 		status        int
-		header        http.Header // at least
+		header        http.Header // a subset
 		body          string
 	}{
 		{"plain", "Content-Type: text/x\n\nhello", 200, http.Header{"Content-Type": {"text/x"}}, "hello"},
@@ -135,7 +135,7 @@ func TestCommandsThatFail(t *testing.T) {
 	require.Error(t, err, "what has been sent cannot be taken back, but it does not look whole")
 }
 
-// TestStreamsOfTheNextCommand closes standard streams; the next request has them.
+// TestStreamsOfTheNextCommand closes standard streams. They must be open in the next request.
 func TestStreamsOfTheNextCommand(t *testing.T) {
 	s := newCommandServer(t, 10*time.Second)
 	good := printed("Content-Type: text/plain\n\nhello ")
@@ -150,7 +150,7 @@ func TestStreamsOfTheNextCommand(t *testing.T) {
 	require.NotContains(t, s.log.String(), "nowhere")
 }
 
-// environment asks a command for its environment, by the request line and the header given.
+// environment returns the environment of a command for the given request line and header.
 func (s *server) environment(request string) map[string]string {
 	s.tb.Helper()
 	steps := printed("Content-Type: text/plain\n\n") + "\nenv"
@@ -175,7 +175,7 @@ func TestEnvironmentOfCommands(t *testing.T) {
 	require.NoError(t, err)
 	for _, c := range []struct {
 		request string
-		want    map[string]string // "-" for what must not be there
+		want    map[string]string // "-": must be absent
 	}{
 		{"POST / HTTP/1.1\nHost: example.com", map[string]string{"SCRIPT_NAME": "", "PATH_INFO": "/", "SERVER_NAME": "example.com", "SERVER_PORT": port,
 			"X_MATCHED_ROUTE": "/...", "SETTING": "-", "GATEWAY_INTERFACE": "CGI/1.1", "REMOTE_ADDR": "127.0.0.1", "SERVER_PROTOCOL": "HTTP/1.1"}},
@@ -206,7 +206,8 @@ func TestEnvironmentOfCommands(t *testing.T) {
 	}
 }
 
-// TestArgumentsOfCommands: no client chooses a program's options, unless the service asks for the words of a search.
+// TestArgumentsOfCommands checks that clients cannot set a program's arguments, unless
+// the service asks for search words.
 func TestArgumentsOfCommands(t *testing.T) {
 	s := newServer(t, Config{})
 	s.add("/dump", guests.Wat(t, "cgiargs"), registry.Options{})
@@ -221,7 +222,8 @@ func TestArgumentsOfCommands(t *testing.T) {
 	require.Contains(t, problem.From(err).Violations[0], "cgi_args is for CGI commands")
 }
 
-// TestBodiesOfUnknownLength sends in chunks to a program that believes in CONTENT_LENGTH alone, as net/http/cgi does.
+// TestBodiesOfUnknownLength sends chunked bodies to a program that relies on
+// CONTENT_LENGTH only, like net/http/cgi.
 func TestBodiesOfUnknownLength(t *testing.T) {
 	s := newServer(t, Config{MaxBodyBytes: 1 << 20})
 	s.add("/cgi", guests.Go(t, "gocgi"), registry.Options{})
@@ -234,7 +236,7 @@ func TestBodiesOfUnknownLength(t *testing.T) {
 		require.Len(t, body, n)
 	}
 	res, err := s.Client().Post(s.URL+"/cgi", "text/x", io.MultiReader(strings.NewReader(strings.Repeat("x", 1<<20+1))))
-	if err == nil { // the answer may come before all was sent
+	if err == nil { // the response may arrive before the whole body is sent
 		res.Body.Close()
 		require.Equal(t, http.StatusRequestEntityTooLarge, res.StatusCode)
 	}
@@ -274,7 +276,7 @@ func TestSleepersEndAtTheDeadline(t *testing.T) {
 	require.Equal(t, 504, s.command("/do", "sleep 1h").StatusCode, "nothing was printed yet")
 }
 
-// TestRequestsSideBySideAreApart asks many instances of a command for what is their own.
+// TestRequestsSideBySideAreApart checks that concurrent instances of a command see only their own request.
 func TestRequestsSideBySideAreApart(t *testing.T) {
 	s := newCommandServer(t, 30*time.Second)
 	var users sync.WaitGroup
@@ -292,7 +294,7 @@ func TestRequestsSideBySideAreApart(t *testing.T) {
 	users.Wait()
 }
 
-// TestFeaturesHoldInAllInstances asks many instances of a handler that has enabled trailers when it was initialised.
+// TestFeaturesHoldInAllInstances checks that trailers, enabled at initialisation, work in all instances.
 func TestFeaturesHoldInAllInstances(t *testing.T) {
 	for _, isolation := range []string{IsolationSnapshot, IsolationFresh} {
 		s := newServer(t, Config{Slots: 8})

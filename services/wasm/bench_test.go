@@ -11,7 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// BenchmarkServe is one request in a warm instance, without the network: exchange, guest, reset.
+// BenchmarkServe measures one request in a warm instance without the network: exchange, guest, reset.
 func BenchmarkServe(b *testing.B) {
 	for _, g := range []struct {
 		name   string

@@ -8,12 +8,12 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// Forget removes the compiled code of modules from the disk that the catalogue does not have any more.
+// Forget removes the compiled code of modules that are no longer in the catalogue from the disk.
 func (k *Kind) Forget(modules iter.Seq[registry.Digest]) error {
 	return k.engine.Forget(sums(modules)...)
 }
 
-// Retain removes the compiled code of all modules from the disk but those that the catalogue has.
+// Retain removes the compiled code of all modules from the disk except those in the catalogue.
 func (k *Kind) Retain(modules iter.Seq[registry.Digest]) error {
 	return k.engine.Retain(sums(modules)...)
 }

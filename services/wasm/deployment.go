@@ -31,16 +31,16 @@ type deployment struct {
 	memoryBytes int64                  // immutable
 	log         *slog.Logger           // immutable
 	pool        *pool.Pool             // immutable
-	outbound    *outbound.Client       // immutable; nil if the service may call nothing
+	outbound    *outbound.Client       // immutable; nil if the service may make no calls
 	settings    *extension.Settings    // immutable
 	logRate     *lograte.Limiter       // immutable
 	environment abi.Environment        // immutable
 	mounts      []*directory.Directory // immutable
 
-	module atomic.Pointer[facts] // atomic; what was learned when the module was compiled last
+	module atomic.Pointer[facts] // atomic; set by each compilation
 }
 
-// facts outlive the compiled code.
+// facts are the facts about a module that outlive its compiled code.
 type facts struct {
 	fresh       bool
 	freshReason string
@@ -66,7 +66,7 @@ func (d *deployment) compile(ctx context.Context, bin []byte) (*engine.Module, e
 	return m, nil
 }
 
-// learn keeps what a prepared module shows, for as long as the deployment lives.
+// learn records the facts about a prepared module for the lifetime of the deployment.
 func (d *deployment) learn(m *engine.Module) {
 	f := &facts{repeats: m.Repeats(), limitBytes: m.LimitBytes()}
 	f.fresh, f.freshReason = m.Fresh()
@@ -79,7 +79,7 @@ func (d *deployment) learn(m *engine.Module) {
 	}
 }
 
-// warnings are sentences about the snapshot for the owner of the service.
+// warnings returns warnings about the snapshot for the owner of the service.
 func (f *facts) warnings() []string {
 	switch {
 	case f.fresh:
@@ -93,14 +93,14 @@ func (f *facts) warnings() []string {
 	return nil
 }
 
-// bind gives a new instance what host functions need.
+// bind sets up a new instance for the host functions.
 func (d *deployment) bind(in *engine.Instance) {
 	in.Extension = extension.NewState(d.settings)
 	d.abi.Bind(in, &d.environment)
 	in.Caller = newExchange(d)
 }
 
-// guestLog writes one line of the guest's to the service's log, as far as the rate allows.
+// guestLog writes a line of guest output to the service's log, within the rate limit.
 func (d *deployment) guestLog(level abi.Level, line []byte) {
 	if !d.logs(level) {
 		return
@@ -115,7 +115,7 @@ func (d *deployment) guestLog(level abi.Level, line []byte) {
 	d.log.Log(context.Background(), logLevel(level), "guest", slog.String("line", string(line)))
 }
 
-// logs reports whether the server's log has lines of this level.
+// logs reports whether the server's log level includes level.
 func (d *deployment) logs(level abi.Level) bool {
 	return d.log.Enabled(context.Background(), logLevel(level))
 }
@@ -137,12 +137,12 @@ func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslo
 	return d.ServeBefore(w, r, rec, nil)
 }
 
-// ServeBefore implements services.Middleware. With nil for next, nothing is behind the guest.
+// ServeBefore implements services.Middleware. If next is nil, there is no handler behind the guest.
 func (d *deployment) ServeBefore(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, next router.Handler) error {
 	if r.ContentLength > d.kind.cfg.MaxBodyBytes {
 		return bodyTooLarge(d.kind.cfg.MaxBodyBytes)
 	}
-	deadline := rec.Admitted().Add(d.timeout) // the wait for admission is not the service's
+	deadline := rec.Admitted().Add(d.timeout) // the time in the admission queue does not count
 	in, start, out, err := d.pool.Acquire(r.Context(), deadline)
 	rec.Start = accesslog.Start(start)
 	switch {
@@ -165,12 +165,12 @@ func (d *deployment) ServeBefore(w http.ResponseWriter, r *http.Request, rec *ac
 	rec.PeakBytes += int64(len(in.Memory()))
 	x.response.finish()
 	err = d.answerError(out, x)
-	x.end() // it goes with the instance, which another request may have from the next line on
+	x.end() // x belongs to the instance, which another request may get after Release
 	rec.DirtyBytes += int64(d.pool.Release(in, out.Kind == engine.OK))
 	return err
 }
 
-// answerError is what is still to be answered after the guest has run; nil if it has answered.
+// answerError returns the error to answer with after the guest has run, or nil if the guest has answered.
 func (d *deployment) answerError(out engine.Outcome, x *exchange) error {
 	if out.Kind == engine.OK && x.PassedOn {
 		return problem.New(problem.NotFound, "the service passed the request on, and nothing is behind it")
@@ -191,8 +191,8 @@ func (d *deployment) acquireError(err error) error {
 	return fmt.Errorf("get an instance: %w", err)
 }
 
-// outcomeError is the one table from outcomes to answers; nil if the guest answered. What the guest did is told, why is for
-// the log.
+// outcomeError maps an outcome to the client's answer, or nil if the guest answered.
+// The client learns the kind of failure. The cause goes to the log only.
 func (d *deployment) outcomeError(out engine.Outcome, x *exchange) error {
 	var p *problem.Problem
 	switch out.Kind {
@@ -218,14 +218,14 @@ func (d *deployment) outcomeError(out engine.Outcome, x *exchange) error {
 	return p.WithCause(out.Err)
 }
 
-// canceled finds out why no client waits for the guest any more.
+// canceled returns the error for a guest that was stopped because no client was waiting.
 func (d *deployment) canceled(out engine.Outcome, x *exchange) error {
 	switch {
 	case x != nil && x.body.tooLarge:
 		return bodyTooLarge(d.kind.cfg.MaxBodyBytes)
 	case x != nil && x.body.late:
 		return problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(out.Err)
-	case x != nil && x.response.late(): // which ends an HTTP/2 stream, and its context
+	case x != nil && x.response.late(): // checked before the context, which ends with a late HTTP/2 stream
 		return problem.Newf(problem.Deadline, "the client did not take the answer within %s", d.timeout).WithCause(out.Err)
 	case x != nil && x.request.Context().Err() != nil:
 		return fmt.Errorf("%w: %w", x.request.Context().Err(), out.Err)
@@ -281,7 +281,7 @@ func (d *deployment) Close(ctx context.Context) error {
 	return errors.Join(d.pool.Close(ctx), d.release())
 }
 
-// release gives back what the deployment has beside its pool.
+// release closes everything the deployment holds except its pool.
 func (d *deployment) release() error {
 	if d.outbound != nil {
 		d.outbound.Close()

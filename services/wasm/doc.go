@@ -1,3 +1,3 @@
-// Package wasm is the kind of service that is a WebAssembly module: it prepares deployments on the runtime and turns HTTP
-// requests into exchanges and outcomes into answers.
+// Package wasm implements the service kind for WebAssembly modules. It prepares deployments
+// on the runtime, turns HTTP requests into exchanges, and turns outcomes into responses.
 package wasm

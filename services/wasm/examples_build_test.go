@@ -12,12 +12,12 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// exampleModule builds a module as the lines of a README tell. It skips the test where the toolchain is missing.
+// exampleModule builds a module by the commands of a README. It skips the test if the toolchain is missing.
 func exampleModule(t *testing.T, dir, file string, builds []string) []byte {
 	t.Helper()
 	name := strings.TrimSuffix(file, ".wasm")
 	if filepath.Dir(dir) == filepath.Clean(sdkExamples) {
-		return guests.SDK(t, name) // by the command that TestExamplesAreDescribed wants there, and without debug information
+		return guests.SDK(t, name) // built by the command that TestExamplesAreDescribed requires, without debug information
 	}
 	require.Len(t, builds, 1)
 	out := filepath.Join(t.TempDir(), file)
@@ -49,8 +49,8 @@ func needClang(t *testing.T) {
 	}
 }
 
-// cargo gives the command for a line "cargo build --release --target wasm32-wasip1", with a target that the first compiler
-// which has any has a standard library for, and the file that it makes.
+// cargo returns the command for a line "cargo build --release --target wasm32-wasip1", and the path
+// of its output. It replaces the target by one that an installed compiler has a standard library for.
 func cargo(t *testing.T, line, file string) (cmd *exec.Cmd, out string) {
 	t.Helper()
 	const wanted = "wasm32-wasip1"
@@ -67,7 +67,8 @@ func cargo(t *testing.T, line, file string) (cmd *exec.Cmd, out string) {
 	return cmd, filepath.Join(scratch, target, "release", file)
 }
 
-// rustFor finds a compiler, with cargo beside it, and the first of the targets that it can compile for. A machine may have two.
+// rustFor returns a compiler with cargo next to it, and the first target that it
+// supports. A machine may have two compilers.
 func rustFor(targets ...string) (compiler, target string) {
 	for _, name := range []string{"rustc", "/usr/bin/rustc"} {
 		compiler, err := exec.LookPath(name)

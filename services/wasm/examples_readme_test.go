@@ -27,7 +27,7 @@ const (
 	readmeURL   = "http://127.0.0.1:8080"
 )
 
-// exampleDirs gives the directories of all examples.
+// exampleDirs returns the directories of all examples.
 func exampleDirs(t *testing.T) []string {
 	t.Helper()
 	var dirs []string
@@ -44,8 +44,8 @@ func exampleDirs(t *testing.T) []string {
 	return dirs
 }
 
-// TestExamplesAreDescribed keeps the READMEs of the SDK's examples to the command that builds them, and the table in the
-// documentation complete.
+// TestExamplesAreDescribed checks that the READMEs of the SDK's examples contain the
+// build command, and that the table in the documentation is complete.
 func TestExamplesAreDescribed(t *testing.T) {
 	table, err := os.ReadFile(examplesDoc)
 	require.NoError(t, err)
@@ -61,7 +61,7 @@ func TestExamplesAreDescribed(t *testing.T) {
 	}
 }
 
-// TestExamplesDoWhatTheySay runs what the examples' READMEs tell to run, and compares the output.
+// TestExamplesDoWhatTheySay runs the commands of the examples' READMEs and compares the output.
 func TestExamplesDoWhatTheySay(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("curl is not installed")
@@ -99,7 +99,7 @@ func codeBlocks(markdown string) (blocks []codeBlock) {
 	return blocks
 }
 
-// addAsTold adds services as the lines "vespo add" say. The other lines build modules.
+// addAsTold adds services by the lines that begin with "vespo add". Other lines build modules.
 func (s *server) addAsTold(t *testing.T, dir, text string) {
 	t.Helper()
 	var builds []string
@@ -125,7 +125,7 @@ func (s *server) addAsTold(t *testing.T, dir, text string) {
 	}
 }
 
-// middlewareOf takes the flags for middleware out.
+// middlewareOf separates the flags for middleware from the others.
 func middlewareOf(t *testing.T, flags []string) (others, use []string, config map[string]string) {
 	t.Helper()
 	config = map[string]string{}
@@ -143,7 +143,7 @@ func middlewareOf(t *testing.T, flags []string) (others, use []string, config ma
 	return append(others, flags...), use, config
 }
 
-// words gives the words of a command line as a shell finds them.
+// words returns the words of a command line as split by a shell.
 func words(t *testing.T, line string) []string {
 	t.Helper()
 	out, err := exec.Command("sh", "-c", `vespo() { printf 'vespo\n'; printf '%s\n' "$@"; }; `+line).Output()
@@ -151,7 +151,7 @@ func words(t *testing.T, line string) []string {
 	return strings.Split(strings.TrimSpace(string(out)), "\n")
 }
 
-// options reads flags of "vespo add".
+// options parses flags of "vespo add".
 func options(t *testing.T, flags []string) (o registry.Options) {
 	t.Helper()
 	require.Zero(t, len(flags)%2, "flags and values: %q", flags)
@@ -177,8 +177,8 @@ func options(t *testing.T, flags []string) (o registry.Options) {
 	return o
 }
 
-// runConsole runs the lines that begin with "$ " in one shell, and compares the output of each with the lines below it. There,
-// "..." stands for anything within a line.
+// runConsole runs the lines that begin with "$ " in one shell. It compares the output
+// of each with the lines below it, in which "..." matches any text within a line.
 func runConsole(t *testing.T, dir, text string) {
 	t.Helper()
 	const mark = "== end of a command =="

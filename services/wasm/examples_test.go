@@ -25,8 +25,8 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// TestOOMHarmsNobodyElse is nea's example: what does not fit is answered 500, and neither the next request nor another service
-// notices.
+// TestOOMHarmsNobodyElse is nea's example: requests that need too much memory are
+// answered with 500, and neither the next request nor another service is affected.
 func TestOOMHarmsNobodyElse(t *testing.T) {
 	s := newServer(t, Config{Slots: 2})
 	s.add("/oom", guests.SDK(t, "oom"), registry.Options{MemoryBytes: 4 << 20})
@@ -43,7 +43,8 @@ func TestOOMHarmsNobodyElse(t *testing.T) {
 	}
 }
 
-// TestFormAcrossRequests fills in the example's form. Each answer comes from a guest that has forgotten the one before.
+// TestFormAcrossRequests fills in the example's form. Each response comes from a guest
+// without memory of the previous request.
 func TestFormAcrossRequests(t *testing.T) {
 	s := newServer(t, Config{Slots: 2})
 	module := guests.SDK(t, "state-machine-html")
@@ -68,7 +69,8 @@ func TestFormAcrossRequests(t *testing.T) {
 	require.Equal(t, 503, s.get("/none").StatusCode)
 }
 
-// TestPicturesFitIntoMemory resizes the largest pictures that the example takes, with the memory that a server gives by default.
+// TestPicturesFitIntoMemory resizes the largest pictures that the example accepts,
+// with the server's default memory.
 func TestPicturesFitIntoMemory(t *testing.T) {
 	s := newServer(t, Config{Slots: 2})
 	s.add("/resize", guests.SDK(t, "image-resize"), registry.Options{})
@@ -93,7 +95,7 @@ func TestPicturesFitIntoMemory(t *testing.T) {
 	require.Equal(t, 413, s.do("POST", "/resize?width=9", strings.Repeat("x", 2<<20)).StatusCode)
 }
 
-// TestPointsFitIntoMemory draws as many points as the example takes.
+// TestPointsFitIntoMemory draws the maximum number of points that the example accepts.
 func TestPointsFitIntoMemory(t *testing.T) {
 	s := newServer(t, Config{Slots: 2})
 	s.add("/plot", guests.SDK(t, "csv-svg-path"), registry.Options{})
@@ -104,7 +106,7 @@ func TestPointsFitIntoMemory(t *testing.T) {
 	require.Equal(t, 413, s.do("POST", "/plot", strings.Repeat(line, 100_001)).StatusCode)
 }
 
-// TestMiddlewareInAGuest shows that what one request was let in for is nothing to the next.
+// TestMiddlewareInAGuest checks that the authorization of one request does not apply to the next.
 func TestMiddlewareInAGuest(t *testing.T) {
 	s := newServer(t, Config{Slots: 1})
 	s.add("/auth", guests.SDK(t, "auth"), registry.Options{Config: map[string]string{"token.alice": "a", "token.admin": "b"}})
@@ -115,8 +117,8 @@ func TestMiddlewareInAGuest(t *testing.T) {
 	}
 }
 
-// TestOneProgramTwoServers runs the CGI example's source behind Go's own CGI server, built for this machine, and here: the
-// answers are the same.
+// TestOneProgramTwoServers runs the CGI example natively behind Go's CGI server, and
+// as a guest of this server. The responses must be equal.
 func TestOneProgramTwoServers(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "degrees")
 	build := exec.Command("go", "build", "-o", program, "main.go")

@@ -14,8 +14,8 @@ import (
 	"github.com/vespo-dev/vespo/services/invocation"
 )
 
-// exchange is one HTTP request as the runtime sees it. It belongs to an instance, and is filled for each request anew: what a guest can
-// reach of it, it reaches on the request's goroutine.
+// exchange is the runtime's view of one HTTP request. There is one exchange per
+// instance, reused across requests. Guests use it only from the request's goroutine.
 type exchange struct {
 	abi.Exchange
 	request  *http.Request
@@ -24,7 +24,7 @@ type exchange struct {
 	logs     func(abi.Level, []byte) // immutable; the log of the service
 }
 
-// newExchange makes the exchange of an instance.
+// newExchange returns the exchange of an instance.
 func newExchange(d *deployment) *exchange {
 	x := &exchange{logs: d.environment.Log}
 	x.QueryArgs = d.spec.Options.CGIArgs
@@ -33,18 +33,20 @@ func newExchange(d *deployment) *exchange {
 	return x
 }
 
-// begin fills the exchange for a request.
+// begin sets up the exchange for a request.
 func (x *exchange) begin(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, d *deployment, deadline time.Time) {
 	x.request = r
 	x.response = response{w: w, context: r.Context(), deadline: deadline}
 	x.body = requestBody{from: r.Body, left: d.kind.cfg.MaxBodyBytes}
 	if r.ContentLength != 0 && !arrived(r.Body) {
-		rc := http.NewResponseController(w) // errors: a connection without these has no need of them
-		// A client that sends too slowly fails its own request: it holds the slot no longer than the deadline, and the pace, allow.
+		rc := http.NewResponseController(w) // connections that lack these methods do not need them
+		// A client that sends too slowly fails its own request: it cannot hold the slot beyond
+		// the deadline or below the minimum rate.
 		_ = rc.SetReadDeadline(deadline)
 		x.body.pace = pace.New(r.Body, rc)
 		x.body.from = x.body.pace
-		// Without it, HTTP/1 takes the rest of the body away from a guest that begins to answer before it has read all.
+		// Otherwise HTTP/1 drops the rest of the body when a guest begins to answer before it
+		// has read everything.
 		_ = rc.EnableFullDuplex()
 	}
 	client := rec.Client.Or(r)
@@ -52,7 +54,7 @@ func (x *exchange) begin(w http.ResponseWriter, r *http.Request, rec *accesslog.
 	x.ServerPort = client.Port
 	x.Prefix, x.Rest, x.Header, x.ContentLength = rec.Prefix, rec.Rest, r.Header, r.ContentLength
 	x.RequestID, x.Deadline, x.Context = rec.RequestID, deadline, r.Context()
-	if r.ContentLength < 0 || r.Trailer != nil { // no others can have any
+	if r.ContentLength < 0 || r.Trailer != nil { // other requests have no trailers
 		x.Trailer = func() abi.Header { return r.Trailer }
 	}
 	if d.outbound != nil {
@@ -66,7 +68,7 @@ func (x *exchange) begin(w http.ResponseWriter, r *http.Request, rec *accesslog.
 	}
 }
 
-// end forgets the request.
+// end drops all references to the request.
 func (x *exchange) end() {
 	if x.body.pace != nil {
 		x.body.pace.Stop()
@@ -77,23 +79,23 @@ func (x *exchange) end() {
 	x.Log = x.logs
 }
 
-// localAddr is where the request came in.
+// localAddr returns the address at which the request arrived.
 func (x *exchange) localAddr() net.Addr {
 	addr, _ := x.request.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return addr
 }
 
-// requestBody is the request's body with its limit. It remembers why it could not be read.
+// requestBody is the request body, limited in size. It records why reading failed.
 type requestBody struct {
 	from     io.Reader
-	pace     *pace.Body // nil if all has arrived
-	left     int64      // bytes that may still come
+	pace     *pace.Body // nil if the whole body has arrived
+	left     int64      // bytes still allowed
 	tooLarge bool
 	late     bool
 	failed   error
 }
 
-// arrived reports whether all of a body was received before the slot was taken.
+// arrived reports whether the whole body was received before the slot was taken.
 func arrived(body io.Reader) bool {
 	b, ok := body.(interface{ Arrived() bool })
 	return ok && b.Arrived()
@@ -106,7 +108,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		return 0, b.failed
 	}
 	if int64(len(p)) > b.left+1 {
-		p = p[:b.left+1] // one byte more than allowed tells that there is more
+		p = p[:b.left+1] // one byte over the limit shows that the body is too large
 	}
 	n, err := b.from.Read(p)
 	if int64(n) > b.left {

@@ -195,7 +195,7 @@ func TestRequestBodyLimit(t *testing.T) {
 	require.Equal(t, http.StatusRequestEntityTooLarge, a.StatusCode)
 	require.Contains(t, a.body, "larger than 1000 bytes")
 	req, err := http.NewRequest("POST", s.URL+"/echo", io.MultiReader(strings.NewReader(strings.Repeat("x", 1001))))
-	require.NoError(t, err) // without a length: the limit is found while the guest reads
+	require.NoError(t, err) // without a length, the limit is detected while the guest reads
 	res, err := s.Client().Do(req)
 	if err == nil {
 		res.Body.Close()
@@ -217,7 +217,8 @@ func TestSlowBodyIsTheClientsFault(t *testing.T) {
 	require.Zero(t, s.routes["/cat"].Handler.(*deployment).Status().InFlight)
 }
 
-// TestSilentBodyGivesTheSlotBack is the same with a service that has time: its body has a least rate.
+// TestSilentBodyGivesTheSlotBack is like TestSlowBodyIsTheClientsFault, with a service
+// deadline that is far away: the minimum rate of the body must end the request.
 func TestSilentBodyGivesTheSlotBack(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for the silence that a body may have")
@@ -234,11 +235,12 @@ func TestSilentBodyGivesTheSlotBack(t *testing.T) {
 	require.Zero(t, d.Status().InFlight)
 }
 
-// TestSlowReaderDoesNotKeepTheSlot writes more than any buffer holds to a client that reads nothing: the guest ends at its deadline.
+// TestSlowReaderDoesNotKeepTheSlot writes more than all buffers hold to a client that
+// does not read. The guest must end at its deadline.
 func TestSlowReaderDoesNotKeepTheSlot(t *testing.T) {
 	s := newServer(t, Config{MaxBodyBytes: 1 << 20})
 	d := s.add("/script", guests.Go(t, "script"), registry.Options{Timeout: 100 * time.Millisecond})
-	s.get("/script") // which loads it
+	s.get("/script") // loads the module
 	conn, err := net.Dial("tcp", s.Listener.Addr().String())
 	require.NoError(t, err)
 	defer conn.Close()
@@ -254,7 +256,7 @@ func TestSlowReaderDoesNotKeepTheSlot(t *testing.T) {
 	require.GreaterOrEqual(t, n, rec.BytesOut/2, "what was handed over before arrives")
 }
 
-// TestSlowReaderOfAStream is the same by HTTP/2, where the window of the client is what does not open.
+// TestSlowReaderOfAStream is the same over HTTP/2, where the client's flow control window stays closed.
 func TestSlowReaderOfAStream(t *testing.T) {
 	s := newServer(t, Config{MaxBodyBytes: 1 << 20})
 	d := s.add("/script", guests.Go(t, "script"), registry.Options{Timeout: 100 * time.Millisecond})
@@ -277,7 +279,7 @@ func TestAnswersThatBreakOffAreAborted(t *testing.T) {
 	s := newScriptServer(t, time.Second)
 	for i, end := range []string{"panic too late", "sleep 1h"} {
 		res, err := s.Client().Post(s.URL+"/script", "text/plain", strings.NewReader("fill 100000\n"+end))
-		if err == nil { // the header may have gone out before the abort
+		if err == nil { // the header may have been sent before the abort
 			_, err = io.ReadAll(res.Body)
 			res.Body.Close()
 		}
@@ -286,7 +288,8 @@ func TestAnswersThatBreakOffAreAborted(t *testing.T) {
 	}
 }
 
-// TestAnswersThatBreakOffEarlyAreProblems begins an answer of which nothing has been sent when the guest fails.
+// TestAnswersThatBreakOffEarlyAreProblems has guests that fail after they begin a
+// response, but before any of it is sent.
 func TestAnswersThatBreakOffEarlyAreProblems(t *testing.T) {
 	s := newServer(t, Config{})
 	s.add("/spin", guests.Wat(t, "spin"), registry.Options{Timeout: 100 * time.Millisecond})

@@ -16,12 +16,12 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// endings are the letters by which the guest "secret" ends a request after it has hidden its secret, with the status that
-// comes of it. P has begun to answer.
+// endings maps the letters that make the guest "secret" end a request, after it has
+// hidden its secret, to the resulting status. P has begun a response.
 var endings = map[byte]int{'.': 200, 'T': 500, 'L': 504, 'O': 500, 'R': 500, 'B': 502, 'P': 500}
 
-// TestNothingSurvivesARequest hides secrets by every outcome, in random order and side by side, and lets the guest itself
-// look for them in the next request.
+// TestNothingSurvivesARequest hides secrets before every kind of outcome, in random
+// order and concurrently. The guest itself searches for them in the next request.
 func TestNothingSurvivesARequest(t *testing.T) {
 	for _, c := range []struct {
 		name        string
@@ -46,7 +46,7 @@ func TestNothingSurvivesARequest(t *testing.T) {
 					for range 60 {
 						hide(s, c.guest, random)
 						a := s.get("/secret")
-						for a.StatusCode == 504 { // a busy machine; it has found nothing and says nothing
+						for a.StatusCode == 504 { // timed out on a busy machine: no result
 							a = s.get("/secret")
 						}
 						if a.StatusCode != 200 || a.body != "clean\n" {
@@ -81,8 +81,8 @@ func hide(s *server, guest string, random *rand.Rand) {
 	}
 }
 
-// TestSlotsBetweenServices lets two services that do not trust each other share too few slots: each request of one reclaims
-// a slot of the other.
+// TestSlotsBetweenServices gives several services too few slots, so that each request
+// reclaims a slot of another service.
 func TestSlotsBetweenServices(t *testing.T) {
 	s := newServer(t, Config{Slots: 1, SlotBytes: 1 << 20})
 	for _, p := range []string{"/a", "/b", "/c", "/d"} {
@@ -119,7 +119,7 @@ func FuzzIsolation(f *testing.F) {
 	})
 }
 
-// scan lets the guest look for secrets.
+// scan lets the guest search for secrets.
 func scan(t *testing.T, s *server) (status int, found string) {
 	res, err := s.Client().Get(s.URL + "/secret")
 	require.NoError(t, err)

@@ -31,40 +31,42 @@ import (
 // KindName is the kind's name in specs and catalogues.
 const KindName = "wasm"
 
-// The values of the option isolation.
+// Values of the isolation option.
 const (
 	IsolationSnapshot = "snapshot" // reset in place to the snapshot; the default
 	IsolationFresh    = "fresh"    // a new instance for each request
 )
 
-// MaxTimeout is the longest deadline a service may ask for.
+// MaxTimeout is the maximum of the timeout option.
 const MaxTimeout = time.Hour
 
-// Config says what the kind may use. Zero values stand for the defaults named.
+// Config configures the kind. Zero values select the defaults.
 type Config struct {
-	Slots        int           // requests that can be in guests at once; default 64
-	SlotBytes    int64         // linear memory of one request, at most; default 16 MiB
+	Slots        int           // maximum number of concurrent requests in guests; default 64
+	SlotBytes    int64         // maximum linear memory of one request; default 16 MiB
 	StackBytes   int64         // call stack of one request, in the rewriter's estimate; default 2 MiB
-	CacheDir     string        // where compiled code is kept; empty for nowhere
-	CacheBytes   int64         // disk space of the code there; default 1 GiB
+	CacheDir     string        // directory of the compiled code; empty: none
+	CacheBytes   int64         // maximum size of CacheDir; default 1 GiB
 	CompileBytes int64         // memory for compiling a module; default 1 GiB
 	CompileTime  time.Duration // processor time for compiling a module; default 1 min
-	Timeout      time.Duration // deadline of a request whose service asks for none; default 10 s
+	Timeout      time.Duration // request deadline for services that set none; default 10 s
 	InitTimeout  time.Duration // for a guest's initialisation; default 10 s
 	MaxBodyBytes int64         // request body; default 10 MiB
-	DisableScan  bool          // force the slower reset that older kernels get
-	// CompileCommand starts a process that compiles a module; see engine.Config. Empty: this process does.
+	DisableScan  bool          // force the slower reset for older kernels
+	// CompileCommand starts a process that compiles a module; see engine.Config. Empty:
+	// compile in this process.
 	CompileCommand []string
-	VerifyResets   bool // let resets look for more than they have to, and fail if that finds anything; for tests
-	// Blob reads a module again that was evicted; required.
+	VerifyResets   bool // let resets check more than necessary, and fail if they find anything; for tests
+	// Blob reads an evicted module again. Required.
 	Blob func(ctx context.Context, digest registry.Digest) ([]byte, error)
-	// Root is the directory below which services can mount directories; nil: none can be mounted. It stays the caller's.
+	// Root contains the directories that services can mount. If nil, mounts are refused.
+	// The caller keeps ownership.
 	Root *os.Root
-	// Dispatcher serves the requests that services make to each other; nil: they make none.
+	// Dispatcher serves requests from one service to another. If nil, such requests fail.
 	Dispatcher outbound.Dispatcher
-	// LogRate is how many bytes a second a service may add to the log in the long run; 0: no limit.
+	// LogRate is the maximum average rate of a service's log output, in bytes per second. 0: no limit.
 	LogRate int64
-	Log     *slog.Logger // for guests' output and for defects; default: discard
+	Log     *slog.Logger // for guest output and internal errors; default: discard
 }
 
 func (c Config) withDefaults() Config {
@@ -91,13 +93,13 @@ type Kind struct {
 	cfg    Config         // immutable
 	engine *engine.Engine // immutable
 	pools  *pool.Set      // immutable
-	abis   []abi.ABI      // immutable; in the order of detection
+	abis   []abi.ABI      // immutable; in order of detection
 	name   string         // immutable
 
-	fileKey [16]byte // immutable; of the inode numbers that guests see
+	fileKey [16]byte // immutable; key for the inode numbers that guests see
 }
 
-// Open maps the slab and starts the engine. The caller closes the kind after all of its deployments.
+// Open maps the slab and starts the engine. The caller must close all deployments before the kind.
 func Open(ctx context.Context, cfg Config) (*Kind, error) {
 	cfg = cfg.withDefaults()
 	if cfg.Blob == nil {
@@ -119,28 +121,29 @@ func Open(ctx context.Context, cfg Config) (*Kind, error) {
 	return k, nil
 }
 
-// Close gives everything back. All deployments must have been closed.
+// Close releases all resources. All deployments must be closed.
 func (k *Kind) Close(ctx context.Context) error {
 	k.pools.Close()
 	return k.engine.Close(ctx)
 }
 
-// CeilingBytes is the most that all linear memories together can take: the size of the slab, spare slots included.
+// CeilingBytes returns the maximum size of all linear memories together: the size of
+// the slab, including spare slots.
 func (k *Kind) CeilingBytes() int64 {
 	return int64(k.cfg.Slots+engine.SpareSlots) * k.cfg.SlotBytes
 }
 
-// Stats is what the engine holds.
+// Stats returns the engine's resource usage.
 func (k *Kind) Stats() engine.Stats { return k.engine.Stats() }
 
 // Name implements services.Kind.
 func (k *Kind) Name() string { return k.name }
 
-// FunctionKindName is the name of the kind that Functions gives.
+// FunctionKindName is the name of the kind that Functions returns.
 const FunctionKindName = "wasm-function"
 
-// Functions gives the kind for modules that are functions: a request's body is their standard input, and what they print is the body of the
-// answer. It shares all that k has, and is closed with it.
+// Functions returns the kind for modules that are functions: the request body is their standard
+// input, and their output is the response body. It shares all resources with k and is closed with it.
 func (k *Kind) Functions() *Kind {
 	functions := *k
 	functions.name, functions.abis = FunctionKindName, []abi.ABI{command.ABI{}}
@@ -148,7 +151,8 @@ func (k *Kind) Functions() *Kind {
 	return &functions
 }
 
-// Validate implements services.Kind. It reads the module's sections; the rest is found when it is compiled.
+// Validate implements services.Kind. It parses the sections of the module. Other
+// errors are found at compilation.
 func (k *Kind) Validate(s services.Spec) error {
 	violations := k.checkOptions(s.Options)
 	speaks, err := k.inspect(s.Module)
@@ -200,7 +204,7 @@ func (k *Kind) checkOptions(o registry.Options) (violations []string) {
 	return violations
 }
 
-// Bounds of the option config. CGI guests get it in their environment, which they have to hold in their memory.
+// Limits of the config option. CGI guests receive it in their environment, and so in their memory.
 const (
 	maxSettings      = 256
 	maxSettingsBytes = 64 << 10
@@ -223,7 +227,7 @@ func checkConfig(config map[string]string) (violations []string) {
 	return violations
 }
 
-// invalidModule is the answer to somebody who adds a module that cannot be served.
+// invalidModule returns the answer to a deploy of a module that cannot be served.
 func invalidModule(violations []string, cause error) error {
 	p := problem.New(problem.ModuleInvalid, "the module cannot be served").WithCause(cause)
 	p.Violations = violations
@@ -257,11 +261,11 @@ func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deploymen
 	return d, nil
 }
 
-// newDeployment opens what a deployment has beside its pool.
+// newDeployment opens everything the deployment holds except its pool.
 func (k *Kind) newDeployment(s services.Spec, speaks abi.ABI) (*deployment, error) {
 	d := &deployment{kind: k, abi: speaks, spec: s, timeout: s.Options.Timeout, memoryBytes: s.Options.MemoryBytes,
 		settings: extension.NewSettings(s.Options.Config), logRate: lograte.New(k.cfg.LogRate)}
-	d.spec.Module = nil // compiled code is what is kept
+	d.spec.Module = nil // only the compiled code is kept
 	if d.timeout == 0 {
 		d.timeout = k.cfg.Timeout
 	}
@@ -271,7 +275,7 @@ func (k *Kind) newDeployment(s services.Spec, speaks abi.ABI) (*deployment, erro
 	d.log = k.cfg.Log.With(slog.String("service", string(s.Prefix)), slog.String("version", string(s.Digest)))
 	d.environment.Log, d.environment.Enabled, d.environment.FileKey = d.guestLog, d.logs, k.fileKey
 	if violations := k.checkMounts(s.Options.Mounts); len(violations) > 0 {
-		return nil, invalidModule(violations, nil) // the server may have been started without --root since
+		return nil, invalidModule(violations, nil) // the server may have been restarted without --root
 	}
 	if err := d.openMounts(k.cfg.Root); err != nil {
 		return nil, err

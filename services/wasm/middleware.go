@@ -39,7 +39,7 @@ func (k *Kind) ValidateMiddleware(s services.Spec) error {
 
 // PrepareMiddleware implements services.MiddlewareKind.
 func (k *Kind) PrepareMiddleware(ctx context.Context, s services.Spec) (services.Middleware, error) {
-	if err := k.ValidateMiddleware(s); err != nil { // a catalogue is not validated when it is loaded
+	if err := k.ValidateMiddleware(s); err != nil { // modules from a catalogue were not validated at load
 		return nil, err
 	}
 	d, err := k.Prepare(ctx, s)
@@ -49,16 +49,16 @@ func (k *Kind) PrepareMiddleware(ctx context.Context, s services.Spec) (services
 	return d.(*deployment), nil
 }
 
-// digestDigits is how much of a digest names a module in errors, as in listings.
+// digestDigits is the number of digest digits that name a module in errors and listings.
 const digestDigits = 12
 
-// ModuleName names the module in the errors of a chain: the beginning of its digest.
+// ModuleName returns the name of the module in the errors of a chain: the first digits of its digest.
 func (d *deployment) ModuleName() string {
 	hex := d.spec.Digest.Hex()
 	return hex[:min(len(hex), digestDigits)]
 }
 
-// passTo lets the guest pass the request on. What is behind has a time and a record of its own.
+// passTo lets the guest pass the request on to next. The handler behind has its own time and record.
 func (x *exchange) passTo(next router.Handler, rec *accesslog.Record) {
 	x.Next = func(behind *abi.Exchange) error {
 		begin := time.Now()
@@ -72,7 +72,7 @@ func (x *exchange) passTo(next router.Handler, rec *accesslog.Record) {
 		}
 		rc := http.NewResponseController(x.response.w)
 		if r.ContentLength != 0 {
-			_ = rc.SetReadDeadline(begin.Add(readGrace)) // until what is behind sets its own
+			_ = rc.SetReadDeadline(begin.Add(readGrace)) // until the handler behind sets its own
 		}
 		x.response.pass()
 		w := &passedWriter{to: behind.Response, control: rc, own: http.Header{}}
@@ -85,10 +85,10 @@ func (x *exchange) passTo(next router.Handler, rec *accesslog.Record) {
 	}
 }
 
-// readGrace is how long a body may take that is read without a deadline of the reader's own.
+// readGrace is the time limit for reading a body if the reader sets no deadline.
 const readGrace = 30 * time.Second
 
-// merge adds what was learned behind the guest.
+// merge adds the measurements of the handler behind the guest to rec.
 func merge(rec, behind *accesslog.Record) {
 	rec.SnapshotBytes += behind.SnapshotBytes
 	rec.DirtyBytes += behind.DirtyBytes
@@ -99,7 +99,8 @@ func merge(rec, behind *accesslog.Record) {
 	}
 }
 
-// passedRequest is the request as the guest has changed it. What it makes of the target is held to the rules that the router has for it.
+// passedRequest returns the request as changed by the guest. The changed target must
+// obey the rules of the router.
 func (x *exchange) passedRequest(behind *abi.Exchange, body io.ReadCloser, rec *accesslog.Record) (*http.Request, error) {
 	r := x.request.WithContext(x.request.Context())
 	r.Method, r.Host, r.Header, r.ContentLength, r.Body = behind.Method, behind.Host, behind.Header, behind.ContentLength, body
@@ -107,7 +108,7 @@ func (x *exchange) passedRequest(behind *abi.Exchange, body io.ReadCloser, rec *
 		r.Body = http.NoBody
 	}
 	if behind.Trailer != nil {
-		r.Trailer = http.Header{} // filled at the end of the body, as net/http does; handlers share the map with their copies of the request
+		r.Trailer = http.Header{} // filled at the end of the body, as net/http does; handlers that copy the request share the map
 		for name := range x.request.Trailer {
 			r.Trailer[name] = nil
 		}
@@ -134,10 +135,11 @@ func unusable(what string, cause error) error {
 	return problem.New(problem.BadGateway, "a middleware passed the request on with "+what).WithCause(cause)
 }
 
-// passedBody is the body as what is behind the guest reads it, which may do so on another goroutine and for a moment after it has answered.
+// passedBody is the body for the handler behind the guest. The handler may read it on
+// another goroutine, and for a moment after it has returned.
 type passedBody struct {
 	mu   sync.Mutex
-	from io.Reader // guarded by mu; nil when the request is over
+	from io.Reader // guarded by mu; nil after the end of the request
 }
 
 var errPassedBodyEnded = errors.New("the request is over")
@@ -155,7 +157,7 @@ func (b *passedBody) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (b *passedBody) Close() error { return nil }
 
-// end lets nobody read any more. A read that waits for the client is ended.
+// end makes further reads fail. It interrupts a read that waits for the client.
 func (b *passedBody) end(rc *http.ResponseController) {
 	if !b.mu.TryLock() {
 		_ = rc.SetReadDeadline(time.Now())
@@ -165,7 +167,7 @@ func (b *passedBody) end(rc *http.ResponseController) {
 	b.mu.Unlock()
 }
 
-// trailingBody gives the request its trailers at the end of its body.
+// trailingBody fills in the trailers of the request at the end of its body.
 type trailingBody struct {
 	io.ReadCloser
 	into    http.Header
@@ -181,13 +183,14 @@ func (b trailingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// passedWriter is the http.ResponseWriter of the next handler. It cannot be unwrapped: nothing goes past the guest. The next handler has a
-// header of its own: the fields that the guest has set are defaults, which httpfield.Merge replaces for all kinds of services alike.
+// passedWriter is the http.ResponseWriter of the next handler. It has no Unwrap, so
+// nothing bypasses the guest. The next handler has its own header. Fields set by the guest
+// are defaults, which httpfield.Merge replaces in the same way for all kinds of services.
 type passedWriter struct {
 	to        abi.Response
 	control   *http.ResponseController
-	own       http.Header // of the next handler
-	announced []string    // names of trailers
+	own       http.Header // header of the next handler
+	announced []string    // announced trailer names
 	begun     bool
 }
 
@@ -204,7 +207,7 @@ func (w *passedWriter) WriteHeader(code int) {
 	w.to.WriteHeader(code)
 }
 
-// inform sends an informational response, which has the fields of the next handler and no defaults.
+// inform sends an informational response with the fields of the next handler and no defaults.
 func (w *passedWriter) inform(code int) {
 	header := w.to.Header()
 	defaults := maps.Clone(header)
@@ -215,7 +218,7 @@ func (w *passedWriter) inform(code int) {
 	maps.Copy(header, defaults)
 }
 
-// begin puts the fields of the next handler into the header of the response.
+// begin merges the fields of the next handler into the response header.
 func (w *passedWriter) begin() {
 	if w.begun {
 		return
@@ -260,10 +263,11 @@ func (w *passedWriter) SetWriteDeadline(at time.Time) error { return w.control.S
 // EnableFullDuplex is for http.ResponseController.
 func (w *passedWriter) EnableFullDuplex() error { return w.control.EnableFullDuplex() }
 
-// finish completes the response of a handler that has returned err. Trailers, which net/http has in the header, are handed on.
+// finish completes the response of a handler that has returned err. It passes on the
+// trailers, which net/http keeps in the header.
 func (w *passedWriter) finish(err error) {
 	if err == nil {
-		w.begin() // an empty answer
+		w.begin() // an empty response
 	}
 	trailer := abi.Header{}
 	for _, name := range w.announced {

@@ -22,7 +22,7 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// The bodies of functions: locals, code, end.
+// Function bodies: locals, code, end.
 var (
 	passOnCode  = []byte{0x00, 0x42, 0x01, 0x0b}                                     // i64.const 1
 	answerCode  = []byte{0x00, 0x42, 0x00, 0x0b}                                     // i64.const 0
@@ -32,7 +32,7 @@ var (
 	nothingCode = []byte{0x00, 0x0b}
 )
 
-// layerModule is a module of http-wasm with these bodies of handle_request and handle_response.
+// layerModule returns an http-wasm module with these bodies of handle_request and handle_response.
 func layerModule(request, response []byte) []byte {
 	section := func(id byte, content []byte) []byte { return append([]byte{id, byte(len(content))}, content...) }
 	export := func(name string, kind, index byte) []byte {
@@ -50,7 +50,7 @@ func layerModule(request, response []byte) []byte {
 	return append(m, section(10, code)...)
 }
 
-// serveBehind answers one request by a handler behind middleware of these modules.
+// serveBehind serves one request by a handler behind middleware of these modules.
 func serveBehind(t *testing.T, last router.HandlerFunc, r *http.Request, modules ...[]byte) (*httptest.ResponseRecorder, *accesslog.Record, error) {
 	t.Helper()
 	s := newServer(t, Config{Slots: 4})
@@ -66,7 +66,7 @@ func serveBehind(t *testing.T, last router.HandlerFunc, r *http.Request, modules
 	return w, rec, c.Serve(w, r, rec)
 }
 
-// handled is a handler as a deployment.
+// handled is a deployment that runs a handler function.
 type handled struct{ router.HandlerFunc }
 
 func (handled) Status() services.Status                     { return services.Status{} }
@@ -142,7 +142,8 @@ func TestCGIIsNoMiddleware(t *testing.T) {
 	require.Contains(t, problem.From(err).Violations[0], "cannot pass a request on")
 }
 
-// Early hints have the service's fields and no defaults of the middleware, and take none of them away from the answer.
+// Early hints have the fields of the service but no defaults of the middleware. They
+// must not remove defaults from the response.
 func TestInformationalAnswersComeThroughAChain(t *testing.T) {
 	s := newServer(t, Config{Slots: 2})
 	layer, err := s.kind.PrepareMiddleware(t.Context(), specOf("/hints", guests.Wat(t, "preset"), registry.Options{}))
@@ -151,7 +152,7 @@ func TestInformationalAnswersComeThroughAChain(t *testing.T) {
 		w.Header().Set("Link", "</a.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
 		clear(w.Header())
-		return nil // an empty answer
+		return nil // an empty response
 	}}))
 	var hints []textproto.MIMEHeader
 	trace := &httptrace.ClientTrace{Got1xxResponse: func(_ int, h textproto.MIMEHeader) error { hints = append(hints, h); return nil }}
@@ -167,7 +168,7 @@ func TestInformationalAnswersComeThroughAChain(t *testing.T) {
 	require.Empty(t, res.Header["Link"])
 }
 
-// chain binds a prefix to a module behind two middlewares that pass everything on.
+// chain deploys a module behind two middlewares that pass all requests on.
 func (s *server) chain(prefix string, module []byte) {
 	s.tb.Helper()
 	var layers []services.Middleware
@@ -181,7 +182,8 @@ func (s *server) chain(prefix string, module []byte) {
 	s.serve(prefix, middleware.New(layers, d))
 }
 
-// TestAnswersComeThroughAChain sends real requests through two guests to a third: large bodies both ways, trailers, and answers without a body.
+// TestAnswersComeThroughAChain sends requests through two guests to a third: large
+// bodies in both directions, trailers, and responses without a body.
 func TestAnswersComeThroughAChain(t *testing.T) {
 	s := newServer(t, Config{Slots: 3})
 	s.chain("/echo", guests.SDK(t, "echo"))
@@ -204,7 +206,7 @@ func TestAnswersComeThroughAChain(t *testing.T) {
 	require.Equal(t, http.StatusOK, res.StatusCode)
 }
 
-// TestIsolationThroughAChain looks for secrets of the request before, behind two guests.
+// TestIsolationThroughAChain searches for secrets of the previous request, behind two guests.
 func TestIsolationThroughAChain(t *testing.T) {
 	s := newServer(t, Config{Slots: 6})
 	s.chain("/secret", guests.Wat(t, "secret"))
@@ -222,7 +224,7 @@ func TestIsolationThroughAChain(t *testing.T) {
 	}
 }
 
-// What answers behind a middleware has a time of its own: the middleware's deadline does not end its writes.
+// A handler behind middleware has its own time: the middleware's deadline must not end its writes.
 func TestAnswersBehindHaveTheirOwnTime(t *testing.T) {
 	s := newServer(t, Config{Slots: 4})
 	const timeout, part, parts = 200 * time.Millisecond, 100 << 10, 3

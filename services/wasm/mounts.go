@@ -17,10 +17,10 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/directory"
 )
 
-// maxMounts is how many directories one service can mount.
+// maxMounts is the maximum number of directories that one service can mount.
 const maxMounts = 16
 
-// checkMounts looks at the paths. Whether the directories are there is found when they are opened.
+// checkMounts checks the paths. Missing directories are detected when they are opened.
 func (k *Kind) checkMounts(mounts map[string]string) (violations []string) {
 	refuse := func(format string, args ...any) { violations = append(violations, fmt.Sprintf(format, args...)) }
 	if len(mounts) > 0 && k.cfg.Root == nil {
@@ -40,8 +40,8 @@ func (k *Kind) checkMounts(mounts map[string]string) (violations []string) {
 	return violations
 }
 
-// openMounts opens the directories of the deployment, below root. A request sees the directory that the name leads to when it first uses the
-// mount, to its end.
+// openMounts opens the mounted directories below root. A request keeps the directory
+// that the name leads to at its first use of the mount, until its end.
 func (d *deployment) openMounts(root *os.Root) error {
 	mounts := d.spec.Options.Mounts
 	for _, guest := range slices.Sorted(maps.Keys(mounts)) {
@@ -57,7 +57,7 @@ func (d *deployment) openMounts(root *os.Root) error {
 	return nil
 }
 
-// pinOf pins a directory for a request. One that is gone has no files.
+// pinOf returns a function that pins a directory for a request. A missing directory appears empty.
 func pinOf(dir *directory.Directory) func() (fs.FS, func()) {
 	return func() (fs.FS, func()) {
 		h, err := dir.Acquire(true)
@@ -68,7 +68,7 @@ func pinOf(dir *directory.Directory) func() (fs.FS, func()) {
 	}
 }
 
-// nothing is the file system of a directory that is gone.
+// nothing is the file system of a missing directory.
 type nothing struct{}
 
 // Open implements fs.FS.
@@ -76,7 +76,7 @@ func (nothing) Open(name string) (fs.File, error) {
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 }
 
-// mountsState says which mounts are gone or were replaced; nothing if none is.
+// mountsState returns a description of missing and replaced mounts, or "".
 func (d *deployment) mountsState() string {
 	var said []string
 	for i, dir := range d.mounts {

@@ -15,7 +15,7 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// newRoot makes a root with a directory to mount, and things beside it that nobody may see.
+// newRoot creates a root with a directory to mount, and secret files next to it.
 func newRoot(t *testing.T) (*os.Root, string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -66,7 +66,7 @@ func TestMountsAreReadOnlyAndLeadNowhereElse(t *testing.T) {
 	require.Len(t, entries, 5)
 }
 
-// A build that removes the directory and makes it anew is seen by the next request.
+// The next request must see a directory that a build has removed and recreated.
 func TestMountsFollowTheirNames(t *testing.T) {
 	root, dir := newRoot(t)
 	s := newServer(t, Config{Root: root})

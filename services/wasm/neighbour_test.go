@@ -14,8 +14,8 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// TestNoisyNeighbours calls a good service while another one burns all the time it can get, in every way, with more
-// requests than there are processors, traps and memory bombs among them.
+// TestNoisyNeighbours measures a good service while another one burns processor time in every
+// way, with more concurrent requests than processors, including traps and memory bombs.
 func TestNoisyNeighbours(t *testing.T) {
 	t.Run("spinners", func(t *testing.T) { testNoise(t, spinners) })
 	t.Run("crashers", func(t *testing.T) {
@@ -51,7 +51,7 @@ func testNoise(t *testing.T, shapes []string) {
 	require.Less(t, beside[len(beside)*9/10], timeout/2, "the good service does not wait for the bad one to be stopped")
 }
 
-// latencies calls /hello for a while, one request after the other, and returns how long each took, sorted.
+// latencies calls /hello sequentially for a while and returns the sorted latencies.
 func latencies(t *testing.T, s *server, during time.Duration) (all []time.Duration) {
 	for end := time.Now().Add(during); time.Now().Before(end); {
 		start := time.Now()

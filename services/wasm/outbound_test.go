@@ -16,7 +16,8 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// TestForwarding is nea's example "hyper": a handler that makes a request and forwards the answer, here by the SDK.
+// TestForwarding is nea's "hyper" example, written with the SDK: a handler that makes
+// a request and forwards the response.
 func TestForwarding(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)

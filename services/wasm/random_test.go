@@ -9,8 +9,8 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// TestNoRequestRepeatsSecrets serves guests that draw random numbers while they are initialised. Only a guest whose owner
-// asked for a snapshot repeats them, and that owner is warned.
+// TestNoRequestRepeatsSecrets serves guests that draw random numbers during initialisation. They
+// may repeat only if the owner requested a snapshot, and then the owner must get a warning.
 func TestNoRequestRepeatsSecrets(t *testing.T) {
 	const requests = 20
 	const drawn = "draws random numbers while it is initialised, which a snapshot would repeat in every request"
@@ -18,7 +18,7 @@ func TestNoRequestRepeatsSecrets(t *testing.T) {
 		name, isolation     string
 		module              []byte
 		different           int
-		wantIsolation, want string // of Status: the isolation, and the reason or the warning
+		wantIsolation, want string // expected Status: the isolation, and the reason or warning
 	}{
 		{"seeded once", "", guests.Wat(t, "token"), requests, IsolationFresh, drawn},
 		{"seeded once, fresh", IsolationFresh, guests.Wat(t, "token"), requests, IsolationFresh, ""},

@@ -10,20 +10,20 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// bufferedBytes is what the HTTP server certainly holds back before it writes to the connection: up to here a write cannot wait for
-// the client.
+// bufferedBytes is the number of bytes that the HTTP server buffers before it writes
+// to the connection. Up to this size, a write cannot block on the client.
 const bufferedBytes = 2 << 10
 
-// response is where a guest's answer goes. It implements abi.Response.
+// response writes a guest's response to the client. It implements abi.Response.
 type response struct {
 	w        http.ResponseWriter
 	context  context.Context
 	deadline time.Time
 	written  int64
 	started  bool
-	failed   bool // the client does not take any more
+	failed   bool // a write failed: the client reads no more
 	bounded  bool // a write deadline is set
-	passing  bool // another handler answers, and sets its own write deadlines
+	passing  bool // another handler writes, and sets its own write deadlines
 	flushed  bool
 }
 
@@ -42,7 +42,8 @@ func (r *response) WriteHeader(code int) {
 	r.w.WriteHeader(code)
 }
 
-// Write implements abi.Response. Bytes that the status or the method forbids are dropped, as net/http does for HEAD.
+// Write implements abi.Response. It drops bytes that the status or the method forbids,
+// as net/http does for HEAD.
 func (r *response) Write(p []byte) (int, error) {
 	r.started = true
 	if r.written += int64(len(p)); r.written > bufferedBytes {
@@ -70,8 +71,8 @@ func (r *response) Flush() error {
 	return err
 }
 
-// SetTrailer implements abi.Response. A short answer that was not flushed would be sent with its length, and then there is
-// no place for a trailer.
+// SetTrailer implements abi.Response. It flushes first: a short unflushed response
+// would be sent with a Content-Length, and could not have trailers.
 func (r *response) SetTrailer(name string, values []string) {
 	if !r.flushed {
 		_ = r.Flush()
@@ -79,7 +80,8 @@ func (r *response) SetTrailer(name string, values []string) {
 	r.w.Header()[http.TrailerPrefix+name] = values
 }
 
-// bound makes writes fail that wait for the client at the deadline: a client that reads slowly cannot hold the slot for longer.
+// bound sets the deadline for writes that wait for the client, so that a slow reader
+// cannot hold the slot beyond it.
 func (r *response) bound() {
 	if !r.bounded && !r.passing {
 		r.bounded = true
@@ -87,23 +89,23 @@ func (r *response) bound() {
 	}
 }
 
-// late reports whether the client has not taken the answer by the deadline.
+// late reports whether the client failed to read the response by the deadline.
 func (r *response) late() bool { return r.failed && !time.Now().Before(r.deadline) }
 
-// pass lets another handler set write deadlines, until resume.
+// pass lets another handler set the write deadlines until resume.
 func (r *response) pass() {
 	r.finish()
 	r.passing = true
 }
 
-// resume takes the answer back from another handler, which has taken so long.
+// resume ends pass. It extends the deadline by took, the time that the other handler used.
 func (r *response) resume(took time.Duration) {
 	r.passing, r.bounded = false, false
 	r.deadline = r.deadline.Add(took)
 }
 
-// finish hands the connection back: what is left in the server's buffers, and in the kernel's, is under the server's own write timeout.
-// Neither the instance nor the slot waits for that.
+// finish returns the connection to the server. The server's own write timeout applies to data that
+// is still buffered there or in the kernel. Neither the instance nor the slot waits for that data.
 func (r *response) finish() {
 	if !r.bounded {
 		return

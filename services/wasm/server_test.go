@@ -100,7 +100,7 @@ func (s *server) lastRecord(n int) accesslog.Record {
 	return rec
 }
 
-// add binds a module to a prefix, in place of what was there.
+// add deploys a module at a prefix, replacing the previous one.
 func (s *server) add(prefix string, module []byte, o registry.Options) *deployment {
 	s.tb.Helper()
 	d, err := s.prepare(prefix, module, o)
@@ -109,7 +109,7 @@ func (s *server) add(prefix string, module []byte, o registry.Options) *deployme
 	return d
 }
 
-// serve binds the prefix to a deployment, and closes the one that had it.
+// serve routes the prefix to a deployment, and closes the previous one.
 func (s *server) serve(prefix string, d services.Deployment) {
 	s.tb.Helper()
 	old := s.routes[prefix]
@@ -175,7 +175,7 @@ func (s *server) do(method, path, body string, header ...string) answer {
 
 func (s *server) get(path string) answer { s.tb.Helper(); return s.do("GET", path, "") }
 
-// logLines collects what the kind logs.
+// logLines collects the log of the kind.
 type logLines struct {
 	mu   sync.Mutex
 	text strings.Builder

@@ -12,7 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// spinners never end by themselves: every shape of code that a guest can burn time with.
+// spinners are the guest's endless loops, one for each form of code that can burn time.
 var spinners = []string{"loop", "tree", "tail", "fill", "copy"}
 
 func TestSpinnersAreStoppedAtTheDeadline(t *testing.T) {
@@ -60,8 +60,9 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// TestSpinnersDoNotStallTheCollector runs collections beside all spinners at once and compares with an idle machine; it is
-// generous, because the machine is shared: a guest that cannot be preempted would hold a collection for the whole timeout.
+// TestSpinnersDoNotStallTheCollector runs garbage collections while all spinners run.
+// A guest that cannot be preempted would delay a collection for the whole timeout. The
+// bound is generous, because the machine is shared.
 func TestSpinnersDoNotStallTheCollector(t *testing.T) {
 	const timeout = 3 * time.Second
 	s := newServer(t, Config{})
