@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestContentDigestIsSameContent draws versions from a small space, so that many pairs are equal and many differ in one
-// field.
+// TestContentDigestIsSameContent draws versions from a small space, so that many pairs are equal and many
+// differ in one field.
 func TestContentDigestIsSameContent(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	pick := func(n int) int { return random.IntN(n) }
@@ -63,7 +63,7 @@ func TestContentDigestIsSameContent(t *testing.T) {
 	require.Greater(t, len(seen), 1000)
 }
 
-// The digests of versions are shown to users and kept by their tools: they must not change between releases.
+// Users see the digests of versions and tools store them: they must not change between releases.
 func TestContentDigestIsStable(t *testing.T) {
 	for want, v := range map[Digest]Version{
 		"sha256:75ada2bc532f1df439bc176f0500432fe14d7694545c2707e2be1b007e03559a": {Kind: "wasm", Digest: DigestOf([]byte("module"))},

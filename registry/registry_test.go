@@ -14,7 +14,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// memoryStore is a Store whose methods fail when they are told to.
+// memoryStore is a Store whose methods fail as configured by fail.
 type memoryStore struct {
 	mu     sync.Mutex
 	loaded registry.Loaded
@@ -81,7 +81,7 @@ func open(t *testing.T, store registry.Store) *registry.Registry {
 	return reg
 }
 
-// deploy puts text at prefix and gives its digest.
+// deploy puts text at prefix and returns its digest.
 func deploy(t *testing.T, reg *registry.Registry, prefix registry.Prefix, text string) registry.Digest {
 	t.Helper()
 	digest, release, err := reg.PutBlob(context.Background(), []byte(text))
@@ -163,7 +163,7 @@ func TestCollectGarbageKeepsWhatIsNamedOrHeld(t *testing.T) {
 	require.Contains(t, store.blobs, first, "the history names it")
 	require.Contains(t, store.blobs, second)
 	release()
-	release() // a second time does nothing
+	release() // a second call does nothing
 	collect(0)
 	require.Contains(t, store.blobs, held, "held by the other")
 	releaseToo()

@@ -17,8 +17,8 @@ func version(text string) registry.Version {
 	return registry.Version{Digest: registry.DigestOf([]byte(text)), SizeBytes: int64(len(text)), Kind: "wasm"}
 }
 
-// model is what a catalogue shall do, said in the simplest way: the contents of a service are a list in the order in
-// which they were last current.
+// model is a simple model of a catalogue: the contents of a service are a list, the most recently current one
+// first.
 type model map[registry.Prefix][]string
 
 func (m model) put(p registry.Prefix, text string) {
@@ -27,7 +27,7 @@ func (m model) put(p registry.Prefix, text string) {
 	m[p] = list[:min(len(list), 1+registry.MaxHistory)]
 }
 
-// TestStateAgainstModel does random changes to a state and to the model, and looks at both after each.
+// TestStateAgainstModel makes random changes to a state and to the model, and compares both after each.
 func TestStateAgainstModel(t *testing.T) {
 	for seed := range uint64(40) {
 		rng := rand.New(rand.NewPCG(seed, 0))
@@ -49,7 +49,7 @@ func TestStateAgainstModel(t *testing.T) {
 	}
 }
 
-// randomChange gives the state after a random change that it does to the model too.
+// randomChange applies a random change to the model and returns s with the same change.
 func randomChange(t *testing.T, rng *rand.Rand, s *registry.State, m model) *registry.State {
 	prefix := registry.Prefix(fmt.Sprintf("/%d", rng.IntN(3)))
 	generation := s.Generation
@@ -196,7 +196,8 @@ func TestCheckFindsBrokenRules(t *testing.T) {
 	}
 }
 
-// The modules of middleware are as much part of a version as its own: while a version names them, in the history too, they are kept.
+// Middleware modules are part of a version like its own module: they are kept while a version refers to them,
+// even one in a history.
 func TestDigestsOfMiddleware(t *testing.T) {
 	first, second := version("one"), version("two")
 	first.Options.Use = []registry.Digest{registry.DigestOf([]byte("a")), registry.DigestOf([]byte("b"))}

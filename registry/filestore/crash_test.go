@@ -14,15 +14,14 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// history is what a scenario has seen: the states that were acknowledged, and the one that was being committed when
-// it ended.
+// history records the last acknowledged state of a scenario, and the state being committed when it ended.
 type history struct {
 	acknowledged *registry.State
 	attempted    *registry.State
 }
 
-// scenario deploys, replaces, goes back, removes and collects, through a registry over fsys. If keepGoing says so, it
-// tries a step again that failed, and goes on.
+// scenario deploys, replaces, removes and collects through a registry over fsys. If keepGoing returns true,
+// it repeats the failed step and continues.
 func scenario(fsys *crashFS, keepGoing func(*registry.Registry, error) bool) (history, error) {
 	h := history{acknowledged: &registry.State{Services: map[registry.Prefix]registry.Service{}}}
 	store, err := open(fsys, "memory")
@@ -80,7 +79,7 @@ func (h *history) step(reg *registry.Registry, step int) error {
 
 func giveUp(*registry.Registry, error) bool { return false }
 
-// operations is the number of operations in an undisturbed scenario.
+// operations returns the number of operations in an undisturbed scenario.
 func operations(t *testing.T) int {
 	fsys := newCrashFS()
 	_, err := scenario(fsys, giveUp)
@@ -89,8 +88,8 @@ func operations(t *testing.T) int {
 	return fsys.count
 }
 
-// aftermaths calls f with what could be found after a crash of fsys: nothing uncertain survived, all of it, and
-// mixtures.
+// aftermaths calls f with possible contents after a crash of fsys: without all uncertain changes, with all of
+// them, and with mixtures.
 func aftermaths(t *testing.T, fsys *crashFS, f func(t *testing.T, found *crashFS)) {
 	const mixtures = 12
 	for seed := range uint64(mixtures) {
@@ -106,7 +105,7 @@ func aftermaths(t *testing.T, fsys *crashFS, f func(t *testing.T, found *crashFS
 	}
 }
 
-// reopened loads what is in fsys and checks that all it names is there.
+// reopened opens the store in fsys and checks that all referenced blobs are there.
 func reopened(t *testing.T, fsys *crashFS) *registry.Registry {
 	t.Helper()
 	store, err := open(fsys, "memory")
@@ -135,7 +134,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 			} else {
 				require.Equal(t, h.attempted, got, "operation %d", n)
 			}
-			// It can be gone on from, and what was found cannot be lost by a second crash.
+			// The store is usable, and its state survives a second crash.
 			again := reopened(t, found.clone(rand.New(rand.NewPCG(1, 1)), func() bool { return true }))
 			require.Equal(t, got, again.State())
 			require.NoError(t, (&history{}).step(reg, 0))
@@ -143,8 +142,8 @@ func TestCrashAtEveryOperation(t *testing.T) {
 	}
 }
 
-// The machine crashes after the process has died before and another one has found what it left, which was not all
-// durable.
+// The process is killed and another one opens the directory, in which not everything is durable. Then the
+// machine crashes.
 func TestCrashAfterKillAtEveryOperation(t *testing.T) {
 	for n := range operations(t) {
 		fsys := newCrashFS()
@@ -174,7 +173,7 @@ func TestFaultAtEveryOperationChangesNothing(t *testing.T) {
 	}
 }
 
-// checkFault lets operation n alone fail, and looks at the store at that moment and after the scenario.
+// checkFault makes only operation n fail, and checks the store at that moment and after the scenario.
 func checkFault(t *testing.T, n int, injected fault) {
 	fsys := newCrashFS()
 	fsys.fault = func(op operation) fault {
@@ -188,7 +187,7 @@ func checkFault(t *testing.T, n int, injected fault) {
 		failed = true
 		require.ErrorIs(t, err, injected.err)
 		require.NotErrorIs(t, err, registry.ErrUncertain, "operation %d: one fault can be undone", n)
-		for i := range 2 { // all lost, and all kept
+		for i := range 2 { // all lost, then all kept
 			found := fsys.clone(rand.New(rand.NewPCG(1, 1)), func() bool { return i == 0 })
 			require.Equal(t, reg.State(), reopened(t, found).State(), "operation %d", n)
 		}

@@ -12,14 +12,14 @@ import (
 	"sync"
 )
 
-// crashFS is a file system in memory that knows what would be left of it after a crash: contents that were not
-// fsynced may be there, partly there or not, and so may each change of a name whose directory was not fsynced.
+// crashFS is a file system in memory that models crashes. Contents that were not fsynced may survive a crash
+// wholly, partly or not at all, and so may each change of a name whose directory was not fsynced.
 type crashFS struct {
 	mu      sync.Mutex
-	dirs    map[string]bool   // durable at once, as the seam says
-	names   map[string]*inode // as a running process sees them
-	durable map[string]*inode // what is certain after a crash
-	pending []nameChange      // what is not
+	dirs    map[string]bool   // durable at once, as fileSystem specifies
+	names   map[string]*inode // as seen by a running process
+	durable map[string]*inode // certain to survive a crash
+	pending []nameChange      // uncertain to survive
 
 	fault func(op operation) fault // nil: none
 	count int                      // of operations so far
@@ -27,7 +27,7 @@ type crashFS struct {
 
 type inode struct {
 	data   []byte
-	synced []byte // what of data is certain after a crash; nil if it was never fsynced
+	synced []byte // the part of data certain to survive a crash; nil if never fsynced
 }
 
 // nameChange binds a name to a file, or to none.
@@ -36,14 +36,14 @@ type nameChange struct {
 	file *inode
 }
 
-// operation is what is about to be done: the how-manieth, which, on what.
+// operation is the operation about to run: its number, kind and file.
 type operation struct {
 	n    int
 	kind string // create, write, sync, close, rename, remove, syncdir
 	name string
 }
 
-// fault says how an operation fails. It may have its effect all the same, as with EIO.
+// fault is the failure of an operation. The operation may have its effect nevertheless, as with EIO.
 type fault struct {
 	err    error
 	effect bool
@@ -55,8 +55,8 @@ func newCrashFS() *crashFS {
 	}
 }
 
-// clone is what a machine finds after a crash at this moment. lose decides for each uncertain thing whether it is
-// lost.
+// clone returns a possible content after a crash at this moment. lose decides for each uncertain change
+// whether it is lost.
 func (c *crashFS) clone(rng *rand.Rand, lose func() bool) *crashFS {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -73,7 +73,7 @@ func (c *crashFS) clone(rng *rand.Rand, lose func() bool) *crashFS {
 	}
 	found := newCrashFS()
 	found.dirs = maps.Clone(c.dirs)
-	contents := make(map[*inode]*inode) // two names may be left of one file
+	contents := make(map[*inode]*inode) // one file may have two names
 	for name, file := range after {
 		if contents[file] == nil {
 			data := survived(file, rng, lose)
@@ -96,12 +96,12 @@ func survived(file *inode, rng *rand.Rand, lose func() bool) []byte {
 	}
 	torn := slices.Clone(file.data[:rng.IntN(len(file.data)+1)])
 	if len(torn) > 0 && rng.IntN(2) == 0 {
-		clear(torn[rng.IntN(len(torn)):]) // blocks that were allocated and never written
+		clear(torn[rng.IntN(len(torn)):]) // blocks that were allocated but never written
 	}
 	return torn
 }
 
-// do counts an operation, asks for its fault, and carries it out unless that says otherwise.
+// do counts an operation and runs it, unless it has a fault without effect.
 func (c *crashFS) do(kind, name string, effect func() error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -253,7 +253,7 @@ func (f *crashFile) Close() error {
 
 var errCrashed = errors.New("the machine is off")
 
-// crashAt lets everything fail from operation n on.
+// crashAt makes all operations from n on fail.
 func crashAt(n int) func(operation) fault {
 	return func(op operation) fault {
 		if op.n >= n {

@@ -17,7 +17,8 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// childDir, in the environment, makes the test binary the child that is killed; childMode says what it does.
+// If the environment variable childDir is set, the test binary runs as the child to be killed. childMode
+// selects its behaviour.
 const (
 	childDir  = "FILESTORE_TEST_CHILD_DIR"
 	childMode = "FILESTORE_TEST_CHILD_MODE"
@@ -34,8 +35,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child commits for ever and prints one line after each commit: generation, prefix, digest or "-" for a removal. In
-// mode "open" it only opens the directory and says so.
+// child commits forever and prints one line after each commit: generation, prefix, digest or "-" for a
+// removal. In mode "open" it only opens the directory.
 func child(dir, mode string) error {
 	store, err := Open(dir)
 	if err != nil {
@@ -94,7 +95,7 @@ func childCommand(t *testing.T, dir, mode string) *exec.Cmd {
 	return cmd
 }
 
-// TestKill kills a process that commits, at random moments, and finds all that it has acknowledged.
+// TestKill kills a committing process at random moments, and checks that all acknowledged commits are found.
 func TestKill(t *testing.T) {
 	rounds := 25
 	if testing.Short() {
@@ -127,8 +128,8 @@ type acknowledgement struct {
 	digest     registry.Digest
 }
 
-// killedChild runs a child, kills it with SIGKILL a random time after a random number of acknowledgements, and gives
-// these.
+// killedChild runs a child and kills it with SIGKILL, a random time after a random number of
+// acknowledgements. It returns the acknowledgements.
 func killedChild(t *testing.T, dir string) (all []acknowledgement) {
 	cmd := childCommand(t, dir, "commit")
 	cmd.Stderr = os.Stderr
@@ -153,7 +154,8 @@ func killedChild(t *testing.T, dir string) (all []acknowledgement) {
 	return all
 }
 
-// checkAgainst allows for one commit that was done and not acknowledged any more; model takes it over.
+// checkAgainst compares reg with model. It allows one additional commit that was not acknowledged, and adds
+// it to model.
 func checkAgainst(
 	t *testing.T, reg *registry.Registry, generation registry.Generation, model map[registry.Prefix]registry.Digest,
 ) {

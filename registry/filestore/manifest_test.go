@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// sample has every field of the format in use.
+// sample returns a state that uses every field of the format.
 func sample() *registry.State {
 	s := &registry.State{}
 	deployed := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
@@ -31,7 +31,7 @@ func sample() *registry.State {
 	return s
 }
 
-// The golden file stands for the catalogues that users have: it may be added to under a new version, never changed.
+// The golden file represents existing catalogues. It may be extended under a new version but never changed.
 func TestManifestOfVersion1StaysReadable(t *testing.T) {
 	golden := filepath.Join("testdata", "manifest.v1.json")
 	encoded, err := encodeManifest(sample())
@@ -66,12 +66,12 @@ func TestDecodeManifestFindsEveryDamage(t *testing.T) {
 		damaged := bytes.Clone(encoded)
 		damaged[n] ^= 0x01
 		if got, err := decodeManifest(damaged); err == nil {
-			require.Equal(t, sample(), got, "byte %d", n) // white space that became other white space
+			require.Equal(t, sample(), got, "byte %d", n) // one white space character changed into another
 		}
 	}
 }
 
-// sealed is a manifest with a valid checksum around any catalogue.
+// sealed returns a manifest with a valid checksum around any catalogue.
 func sealed(catalogue string) string {
 	return `{"format":"vespo catalogue","version":1,"sha256":"` + checksum([]byte(catalogue)) + `","catalogue":` + catalogue + `}`
 }
@@ -135,7 +135,7 @@ func FuzzDecodeManifest(f *testing.F) {
 		} else {
 			require.True(t, errors.Is(err, errTorn) || errors.Is(err, errNewer))
 		}
-		// Few mutations hit the checksum, so the catalogue is also tried on its own.
+		// Few mutations match the checksum, so the catalogue is also decoded separately.
 		if s, err := decodeCatalogueV1(data); err == nil {
 			require.NoError(t, s.Check())
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// put deploys blob at prefix and gives its digest.
+// put deploys blob at prefix and returns its digest.
 func put(t *testing.T, reg *registry.Registry, prefix registry.Prefix, blob string) registry.Digest {
 	t.Helper()
 	digest, release, err := reg.PutBlob(context.Background(), []byte(blob))
@@ -30,7 +30,7 @@ func put(t *testing.T, reg *registry.Registry, prefix registry.Prefix, blob stri
 	return digest
 }
 
-// opened opens a registry over a directory; the directory is free again once close is called.
+// opened opens a registry over a directory. close unlocks the directory.
 func opened(t *testing.T, dir string) (reg *registry.Registry, problems []registry.Problem, close func()) {
 	t.Helper()
 	store, err := Open(dir)
@@ -252,8 +252,8 @@ func TestStoreRefusesWhatIsNoDigest(t *testing.T) {
 	require.ErrorIs(t, store.PutBlob(ctx, registry.DigestOf([]byte("a")), []byte("b")), registry.ErrBlobCorrupt)
 }
 
-// TestHammer puts, commits, reads and collects from many goroutines over real files; what is held or named is always
-// there.
+// TestHammer puts, commits, reads and collects from many goroutines over real files. Blobs that are held or
+// referenced are always present.
 func TestHammer(t *testing.T) {
 	ctx := context.Background()
 	reg, _, done := opened(t, t.TempDir())

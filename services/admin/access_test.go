@@ -36,7 +36,7 @@ func TestAccessWithToken(t *testing.T) {
 		{"without scheme", []string{token}, false},
 		{"twice", []string{"Bearer correct horse", "Bearer correct horse"}, false},
 	}
-	// A token opens every listener, and loopback is no way around it.
+	// A token is sufficient on every listener and required even on loopback.
 	for _, listener := range []net.Addr{publicListener, loopbackListener} {
 		st := start(t, setup{admin: admin.Config{Token: token}, listener: listener})
 		for _, tt := range tests {
@@ -145,8 +145,8 @@ func TestAccessFromBrowsers(t *testing.T) {
 		st := start(t, setup{admin: admin.Config{Token: token}})
 		tests := []struct {
 			name, header, value string
-			withToken           bool // let through if there is a token
-			without             bool // let through if there is none
+			withToken           bool // allowed if there is a token
+			without             bool // allowed if there is none
 		}{
 			{"other site", "Sec-Fetch-Site", "cross-site", false, false},
 			{"other port of this machine", "Sec-Fetch-Site", "same-site", false, false},
@@ -162,7 +162,7 @@ func TestAccessFromBrowsers(t *testing.T) {
 			r.Header.Set(tt.header, tt.value)
 			r.Header.Set("Authorization", "Bearer t")
 			if ok {
-				st.do(r).problem(t, problem.NotFound) // let through: there is no such service
+				st.do(r).problem(t, problem.NotFound) // allowed, but there is no such service
 			} else {
 				require.Contains(t, st.do(r).problem(t, problem.Forbidden).Detail, "a page")
 			}

@@ -19,10 +19,10 @@ import (
 	"github.com/vespo-dev/vespo/services/admin"
 )
 
-// part is a field of a form.
+// part is a form field.
 type part struct{ name, value string }
 
-// form gives a multipart body and its Content-Type.
+// form returns a multipart body and its Content-Type.
 func form(t testing.TB, parts ...part) (body, contentType string) {
 	t.Helper()
 	var b bytes.Buffer
@@ -43,7 +43,7 @@ func form(t testing.TB, parts ...part) (body, contentType string) {
 	return b.String(), w.FormDataContentType()
 }
 
-// source serves content as a module would be served elsewhere.
+// source serves h as an external source of modules.
 func source(t *testing.T, h http.HandlerFunc) string {
 	t.Helper()
 	server := httptest.NewServer(h)
@@ -103,11 +103,11 @@ func TestAddDefaults(t *testing.T) {
 	require.Equal(t, "root", st.get("/any/thing").body)
 }
 
-// refusal is a request to add that must fail.
+// refusal is an add request that must fail.
 type refusal struct {
 	name, path, contentType, body string
 	kind                          problem.Kind
-	words                         []string // of the detail or of one violation each
+	words                         []string // each in the detail or in a violation
 }
 
 // requireRefused sends each request and checks the problem, and that nothing changed.

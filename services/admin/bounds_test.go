@@ -18,7 +18,8 @@ import (
 	"github.com/vespo-dev/vespo/services/admin"
 )
 
-// addSlow starts to add a service whose preparation waits for st.kind.release, and returns when that has begun.
+// addSlow starts to add a service whose preparation waits for st.kind.release. It returns when the
+// preparation has begun.
 func addSlow(st *stack) (done chan answer) {
 	done = make(chan answer, 1)
 	go func() { done <- st.add("slow", "slow") }()
@@ -42,7 +43,7 @@ func TestChangesAreBoundedAndStarveNobody(t *testing.T) {
 	require.Equal(t, http.StatusCreated, st.add("a", "one").status)
 }
 
-// A client that leaves while its module is prepared takes its deploy with it.
+// When a client disconnects while its module is prepared, its deploy is aborted.
 func TestClientLeavesWhileItsModuleIsPrepared(t *testing.T) {
 	st := start(t, setup{admin: admin.Config{MaxChanges: 1}})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -55,13 +56,13 @@ func TestClientLeavesWhileItsModuleIsPrepared(t *testing.T) {
 	<-st.kind.preparing
 	cancel()
 	require.ErrorIs(t, <-gone, context.Canceled)
-	// The next change gets the one place as soon as the first has noticed.
+	// The next change gets the only slot as soon as the first has noticed.
 	require.Eventually(t, func() bool { return st.add("a", "one").status == http.StatusCreated }, 10*time.Second, time.Millisecond)
 	require.EqualValues(t, 1, st.generation())
 	st.waitRecord(func(r accesslog.Record) bool { return r.Outcome == accesslog.OutcomeClientGone })
 }
 
-// Neither the server's own deadlines nor those of the upload may end a preparation that outlasts them.
+// Neither the deadlines of the server nor those of the upload may end a preparation that takes longer.
 func TestPreparationOutlastsDeadlines(t *testing.T) {
 	const deadline = 100 * time.Millisecond
 	st := start(t, setup{
@@ -84,7 +85,7 @@ func TestPreparationOutlastsDeadlines(t *testing.T) {
 	require.Equal(t, http.StatusOK, back.status, back.body)
 }
 
-// dial opens a connection on which a test plays a client that misbehaves.
+// dial opens a connection for tests of misbehaving clients.
 func dial(t *testing.T, st *stack) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	conn, err := net.Dial("tcp", st.addr)
@@ -136,9 +137,9 @@ func TestUploadThatEndsEarly(t *testing.T) {
 	require.Zero(t, st.generation())
 }
 
-// A client that sends everything before it reads gets the answer too, though the request was refused at once.
+// A client that sends everything before it reads receives the answer, even if the request is refused at once.
 func TestRefusalsReachClientsThatSendFirst(t *testing.T) {
-	const length = 8 << 20 // beyond what sockets buffer
+	const length = 8 << 20 // more than socket buffers hold
 	st := start(t, setup{admin: admin.Config{MaxModuleBytes: length}})
 	large, largeType := form(t, part{"prefix", "a"}, part{"memory", "much"}, part{"module", strings.Repeat("x", length+1)})
 	tests := []struct {
@@ -163,7 +164,7 @@ func TestRefusalsReachClientsThatSendFirst(t *testing.T) {
 	}
 }
 
-// A refusal that comes before the body has been read must not wait for the rest of it for ever.
+// A refusal before the body was read must not wait for the rest of it forever.
 func TestRefusalsDoNotWaitForTheBody(t *testing.T) {
 	st := start(t, setup{admin: admin.Config{StallTimeout: 100 * time.Millisecond, Token: "t"}})
 	for name, head := range map[string]string{

@@ -18,7 +18,8 @@ import (
 
 const fuzzModuleBytes = 1 << 10
 
-// FuzzAdd decodes add requests in all their forms: whatever comes, the outcome is a usable request or a problem of the client's.
+// FuzzAdd decodes add requests in all their forms. The result is a usable request or a problem for the
+// client.
 func FuzzAdd(f *testing.F) {
 	const form = "--b\r\nContent-Disposition: form-data; name=\"prefix\"\r\n\r\na\r\n" +
 		"--b\r\nContent-Disposition: form-data; name=\"module\"; filename=\"a.wasm\"\r\n\r\n\x00asm\x01\x00\x00\x00\r\n--b--\r\n"

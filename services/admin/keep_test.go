@@ -12,7 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// changed is what an answer says of a change.
+// changed is the part of an answer that describes a change.
 type changed struct {
 	service
 	Changes []string
@@ -44,7 +44,7 @@ func (st *stack) full() answer {
 		"config", "key=secret", "config", "other=hunter2", "use", magic+"auth", "use_config", "token=hunter2")
 }
 
-// Options and middleware that are not given stay, and every change is told.
+// Options and middleware that are not given are kept, and every change is reported.
 func TestReplacementKeepsOptions(t *testing.T) {
 	all := []string{"timeout: 10s", "use: " + short("auth"), "use_config: token", "memory: 2MiB", "isolation: fresh", "allow: https://a.example",
 		"config: key, other"}
@@ -98,7 +98,7 @@ func TestReplacementKeepsOptions(t *testing.T) {
 			require.Equal(t, tt.served, st.get("/a").body)
 			require.NotContains(t, second.body, "hunter2")
 
-			// A rollback brings the options and the middleware back, and says so.
+			// A rollback restores the options and the middleware, and reports it.
 			var back changed
 			decodeInto(t, st.post("/services/rollback?prefix=a", "", ""), &back)
 			require.Equal(t, first.service(t).Digest, back.Digest)
@@ -143,7 +143,7 @@ func TestReplacementKeepsWhatADocumentSays(t *testing.T) {
 	require.Contains(t, got.Changes, "config: k removed", "which is for programs")
 }
 
-// Another kind keeps what all kinds have.
+// A change of the kind keeps the options that are common to all kinds.
 func TestChangeOfKindKeepsCommonOptions(t *testing.T) {
 	st := start(t, setup{})
 	require.Equal(t, http.StatusCreated, st.full().status)

@@ -151,7 +151,7 @@ func TestHealthAndReadiness(t *testing.T) {
 	}
 }
 
-// failed is a Deployer whose catalogue holds what could not be prepared.
+// failed is a Deployer whose catalogue has a service that could not be prepared.
 type failed struct {
 	admin.Deployer
 	entries []deploy.Entry
@@ -161,7 +161,7 @@ func (f failed) Ready() bool          { return false }
 func (f failed) Progress() (int, int) { return 12, 30 }
 func (f failed) List() []deploy.Entry { return f.entries }
 
-// The list and the readiness tell how far the start is.
+// The list and the readiness check report the progress of the start.
 func TestProgressOfTheStart(t *testing.T) {
 	h := admin.New(admin.Config{Token: "t"})
 	h.Attach(failed{})
@@ -209,7 +209,7 @@ func TestFailedServicesSayWhy(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, ask("/services/ready").Code)
 }
 
-// Adds, reads and removals at once keep every answer true. Run with the race detector.
+// Concurrent adds, reads and removals get correct answers. Run with the race detector.
 func TestManageConcurrently(t *testing.T) {
 	st := start(t, setup{admin: admin.Config{MaxChanges: 4, MaxReads: 100}})
 	var wg sync.WaitGroup
@@ -229,7 +229,7 @@ func TestManageConcurrently(t *testing.T) {
 	require.EqualValues(t, 24, st.generation())
 }
 
-// A deploy that changes one option alone is another version, with the same module.
+// A deploy that changes only one option creates a new version with the same module.
 func TestDigestCoversOptions(t *testing.T) {
 	st := start(t, setup{})
 	digests := make(map[string]string)

@@ -32,13 +32,13 @@ import (
 
 const magic = "\x00asm\x01\x00\x00\x00"
 
-// errDisk stands for what must not reach a client.
+// errDisk is an internal error whose text must not reach a client.
 var errDisk = errors.New("open /var/secret: permission denied")
 
-// testKind serves the text after the magic number of a "module". The text can ask for trouble.
+// testKind serves the text that follows the magic number of a "module". Special texts cause failures.
 type testKind struct {
 	preparing chan struct{} // receives when a module with the text "slow" is being prepared
-	release   chan struct{} // lets it go on
+	release   chan struct{} // lets the preparation continue
 }
 
 func (k *testKind) Name() string { return "wasm" }
@@ -97,7 +97,7 @@ func (d *testDeployment) Status() services.Status {
 func (d *testDeployment) Scale(context.Context, services.Scale) error { return nil }
 func (d *testDeployment) Close(context.Context) error                 { return nil }
 
-// testLayers makes middleware that puts its module's text before the answer.
+// testLayers prepares middleware that puts its module's text in front of the response.
 type testLayers struct{ *testKind }
 
 func (k testLayers) ValidateMiddleware(s services.Spec) error { return k.Validate(s) }
@@ -113,7 +113,8 @@ func (d *testLayer) ServeBefore(w http.ResponseWriter, r *http.Request, rec *acc
 	return next.Serve(w, r, rec)
 }
 
-// stack is a whole server with the test kind: router, Deployer, a catalogue on disk and HTTP over the loopback interface.
+// stack is a complete server with the test kind: router, Deployer, a catalogue on disk and HTTP over the
+// loopback interface.
 type stack struct {
 	t        *testing.T
 	url      string
@@ -126,10 +127,10 @@ type stack struct {
 	records  []accesslog.Record // guarded by mu
 }
 
-// setup is what a test changes about a stack.
+// setup configures a stack.
 type setup struct {
 	admin    admin.Config
-	listener net.Addr // what the handler is told of the listener; nil: the truth
+	listener net.Addr // listener address passed to the handler; nil: the actual one
 	server   func(*http.Server)
 	detached bool
 }
@@ -197,7 +198,7 @@ func (st *stack) record(r *accesslog.Record) {
 	st.recorded.Broadcast()
 }
 
-// waitRecord waits for the record that is wanted: it may come after the answer.
+// waitRecord waits for the wanted record, which may arrive after the answer.
 func (st *stack) waitRecord(wanted func(accesslog.Record) bool) accesslog.Record {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -213,14 +214,14 @@ func (st *stack) recordOf(requestID string) accesslog.Record {
 	return st.waitRecord(func(r accesslog.Record) bool { return r.RequestID == requestID })
 }
 
-// answer is what came back.
+// answer is a received response.
 type answer struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// service is the part of an answer that the tests look at.
+// service is the part of an answer that the tests check.
 type service struct {
 	Prefix, Digest, Kind, ABI, Timeout, Isolation, State, Problem string
 	Module                                                        string `json:"module_digest"`
@@ -238,7 +239,7 @@ func (a answer) service(t *testing.T) service {
 	return s
 }
 
-// problemOf is the problem of an answer, checked for its form.
+// problemOf is the problem of an answer.
 type problemOf struct {
 	Type, Title, Detail string
 	Status              int

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// slowConn delivers a chunk each interval, and honours the deadline as a connection does.
+// slowConn delivers a chunk each interval and honours the deadline like a connection.
 type slowConn struct {
 	interval time.Duration
 	chunk    int
@@ -48,7 +48,7 @@ func TestPacedBody(t *testing.T) {
 		name       string
 		conn       slowConn
 		ok         bool
-		receivedAt time.Duration // how long it may take at most until it ends
+		receivedAt time.Duration // latest end
 	}{
 		{"50 MB over a slow link", slowConn{interval: 10 * time.Second, chunk: 100_000, left: 50_000_000}, true, 84 * time.Minute},
 		{"slow at the beginning", slowConn{interval: 14 * time.Second, chunk: 100_000, left: 100_000}, true, 14 * time.Second},

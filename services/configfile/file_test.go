@@ -20,7 +20,7 @@ import (
 
 const maxModule = 1 << 20
 
-// written makes a directory with files, by name and text, and gives its path.
+// written creates a directory with the given files, by name and text, and returns its path.
 func written(t testing.TB, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -32,7 +32,7 @@ func written(t testing.TB, files map[string]string) string {
 	return dir
 }
 
-// refused reads a text and gives what is wrong with it, without the path.
+// refused reads text and returns its violations without the path.
 func refused(t *testing.T, text string) []string {
 	t.Helper()
 	path := filepath.Join(written(t, map[string]string{"vespo.toml": text, "a.wasm": "module"}), "vespo.toml")
@@ -120,7 +120,7 @@ exec = "worker"
 	require.Zero(t, settings.At("memory", "x").Line)
 }
 
-// TestFilesOfWindows: a byte order mark and CR LF are no part of the file.
+// TestFilesOfWindows checks that a byte order mark and CR LF are not part of the content.
 func TestFilesOfWindows(t *testing.T) {
 	text := "\ufeff[server]\r\nslots = 3\r\n\r\n[[service]]\r\nprefix = \"a\"\r\nmodule = \"a.wasm\"\r\n"
 	path := filepath.Join(written(t, map[string]string{"vespo.toml": text, "a.wasm": "module"}), "vespo.toml")
@@ -164,7 +164,7 @@ func TestEverythingWrongIsToldWithItsLine(t *testing.T) {
 	}
 }
 
-// Values of settings may be secrets: what is wrong with them is told without.
+// Settings may be secrets: violations must not repeat their values.
 func TestSettingsAreNotRepeated(t *testing.T) {
 	for _, text := range refused(t, "[server]\nadmin-token = [\"hidden\", 1]") {
 		require.NotContains(t, text, "hidden")
@@ -185,7 +185,7 @@ func TestModulesAreBounded(t *testing.T) {
 	require.ErrorContains(t, err, "none.toml: no such file")
 }
 
-// What a deploy refuses is found at the line of what it is about.
+// Failures of a deploy are reported at the line of the field that they concern.
 func TestLocate(t *testing.T) {
 	dir := written(t, map[string]string{"a.wasm": "1", "vespo.toml": "[[service]]\nprefix = \"a\"\nmodule = \"a.wasm\"\nmemory = \"1GiB\"\n" +
 		"[[service]]\nprefix = \"b\"\nupstream = [\"http://x\"]\n"})

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hang is how long a test waits for what must come.
+// hang is the timeout for expected events.
 const hang = 30 * time.Second
 
 func TestTrail(t *testing.T) {
@@ -31,7 +31,7 @@ func TestTrail(t *testing.T) {
 		"vespo.toml":         at("", "vespo.toml", "..data", "..2024", "..2024/vespo.toml"),
 		"plain/a.wasm":       at("plain", "plain/a.wasm"),
 		"link/a.wasm":        at("link", "plain", "plain/a.wasm"),
-		"link/../..data/x":   at("..data", "..2024", "..2024/x"), // the path is made clean before links are followed
+		"link/../..data/x":   at("..data", "..2024", "..2024/x"), // the path is cleaned before links are followed
 		"none/deeper/a.wasm": at("none"),
 	} {
 		require.Equal(t, want, trail(filepath.Join(dir, path)), path)
@@ -40,7 +40,7 @@ func TestTrail(t *testing.T) {
 	require.Empty(t, trail("/"), "the root is in no directory")
 }
 
-// following makes a watcher of paths.
+// following returns a watcher of paths.
 func following(t *testing.T, paths ...string) *Watcher {
 	t.Helper()
 	w := NewWatcher(func(err error) { t.Error(err) })
@@ -57,7 +57,7 @@ func requireNoticed(t *testing.T, w *Watcher, why string) {
 	require.NoError(t, w.Wait(ctx), why)
 }
 
-// Every way in which a file is changed is noticed, one after the other.
+// Every way to change a file is noticed, one after the other.
 func TestChangesAreNoticed(t *testing.T) {
 	dir := written(t, map[string]string{"vespo.toml": "1", "next": "2", "modules/a.wasm": "1", "other": ""})
 	path, module := filepath.Join(dir, "vespo.toml"), filepath.Join(dir, "modules", "a.wasm")
@@ -82,7 +82,7 @@ func TestChangesAreNoticed(t *testing.T) {
 	}
 }
 
-// Kubernetes writes the files of a ConfigMap into a new directory and exchanges a link.
+// Kubernetes writes the files of a ConfigMap into a new directory and replaces a link.
 func TestConfigMapIsNoticed(t *testing.T) {
 	dir := written(t, map[string]string{"..1/vespo.toml": "1"})
 	require.NoError(t, os.Symlink("..1", filepath.Join(dir, "..data")))
@@ -120,7 +120,7 @@ func TestSettle(t *testing.T) {
 	require.ErrorIs(t, w.Settle(ctx, time.Hour), context.Canceled)
 }
 
-// A watcher that loses the system's goes on by looking at the files.
+// A watcher that loses the system's watcher continues by polling.
 func TestWatcherThatDies(t *testing.T) {
 	dir := written(t, map[string]string{"vespo.toml": "1"})
 	path := filepath.Join(dir, "vespo.toml")
@@ -138,7 +138,7 @@ func TestWatcherThatDies(t *testing.T) {
 	require.NoError(t, w.Close())
 }
 
-// Without a watch of the system's, each kind of change is found by looking, and nothing else is one.
+// Without the system's watcher, polling finds each kind of change and reports nothing else.
 func TestPolling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := written(t, map[string]string{"vespo.toml": "1", "next": "22", "modules/a.wasm": "1", "other": ""})

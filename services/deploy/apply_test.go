@@ -19,7 +19,7 @@ import (
 
 func withFile(c *Config) { c.FileRules = true }
 
-// specs reads "PREFIX=TEXT" declarations.
+// specs parses "PREFIX=TEXT" declarations.
 func specs(declared ...string) (all []services.Spec) {
 	for _, d := range declared {
 		prefix, text, _ := strings.Cut(d, "=")
@@ -69,7 +69,7 @@ func TestApplyIsOneTransaction(t *testing.T) {
 	h.requireServed("/api", "by the api")
 }
 
-// Whatever fails, at whatever step, leaves all as it was, and every reason is told.
+// A failure at any step leaves everything unchanged, and all reasons are reported.
 func TestApplyOfAFailureChangesNothing(t *testing.T) {
 	h := booted(t, t.TempDir(), withFile)
 	h.apply("/a=1", "/b=1")
@@ -143,7 +143,8 @@ func TestWhatTheFileDeclaresTheAPIDoesNotChange(t *testing.T) {
 	h.requireServed("/a", "1")
 	h.end()
 
-	// Without a file nobody else could change them; and what the file said is not trusted any more once somebody goes back to it.
+	// Without a file the API may change its services. A rollback to a version of the file does not make it
+	// trusted.
 	h = booted(t, dir, nil)
 	h.requireServed("/a", "1")
 	h.add("/a", "2")
@@ -169,7 +170,7 @@ func TestSpecsOfTheFileAreTrusted(t *testing.T) {
 	require.False(t, h.kind.specs[0].Trusted(), "without the file nobody vouches for them")
 }
 
-// The file waits for its turn, however many deploys wait too.
+// Apply waits for its turn, no matter how many deploys are waiting.
 func TestApplyIsNotTurnedAway(t *testing.T) {
 	h := booted(t, t.TempDir(), func(c *Config) { c.FileRules, c.MaxWaiters, c.PrepareParallel = true, 1, 1 })
 	began, proceed := make(chan struct{}, 2), make(chan struct{})
@@ -179,7 +180,7 @@ func TestApplyIsNotTurnedAway(t *testing.T) {
 		return nil
 	})
 	var all sync.WaitGroup
-	for _, prefix := range []registry.Prefix{"/a", "/b"} { // one is carried out, one waits
+	for _, prefix := range []registry.Prefix{"/a", "/b"} { // one runs, one waits
 		all.Go(func() {
 			_, err := h.Add(context.Background(), spec(prefix, "1"))
 			require.NoError(t, err)
@@ -200,7 +201,7 @@ func TestApplyIsNotTurnedAway(t *testing.T) {
 	h.requireServed("/d", "1")
 }
 
-// A service that is declared as it was, but could not be prepared, is tried again.
+// A service with an unchanged declaration is prepared again if its preparation had failed.
 func TestApplyMendsWhatFailed(t *testing.T) {
 	dir := t.TempDir()
 	h := booted(t, dir, withFile)
@@ -216,7 +217,8 @@ func TestApplyMendsWhatFailed(t *testing.T) {
 	h.requireServed("/a", "1")
 }
 
-// Two services always change together: no request sees one of them changed and, after that, the other one not.
+// Two services always change together: a request for the second that follows one for the first never sees an
+// older version.
 func TestApplyLosesAndMixesNothing(t *testing.T) {
 	h := booted(t, t.TempDir(), withFile)
 	h.apply("/a=0", "/b=0")

@@ -15,7 +15,7 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// stocked gives a directory with the services /a, /b and /c, the first with a history.
+// stocked returns a directory with the services /a, /b and /c, the first with a history.
 func stocked(t *testing.T) string {
 	dir := t.TempDir()
 	h := booted(t, dir, nil)
@@ -58,7 +58,7 @@ func TestNothingIsAcceptedBeforeBoot(t *testing.T) {
 	require.Empty(t, h.List())
 }
 
-// TestBootWithBrokenServiceServesTheOthers breaks /b in several ways, and mends it in several ways.
+// TestBootWithBrokenServiceServesTheOthers breaks /b in several ways, and repairs it in several ways.
 func TestBootWithBrokenServiceServesTheOthers(t *testing.T) {
 	digest := registry.DigestOf([]byte("two"))
 	only := func(text string, err error) func(*Config) {
@@ -122,7 +122,7 @@ func TestBootWithBrokenServiceServesTheOthers(t *testing.T) {
 	}
 }
 
-// choosyKind does not prepare one text.
+// choosyKind fails to prepare one text.
 type choosyKind struct {
 	*textKind
 	text string
@@ -164,7 +164,7 @@ func TestBootKeepsWhatHasNoKindOrNoRouteAnyMore(t *testing.T) {
 		require.NoError(t, err)
 		require.ErrorIs(t, entry.Problem, ErrInvalid)
 	}
-	h.add("/c", "two") // a table is built without the unroutable
+	h.add("/c", "two") // builds a table without the unroutable service
 	require.NoError(t, h.Remove(ctx, "/services/old"))
 	require.Len(t, h.List(), 3)
 }
@@ -181,7 +181,7 @@ func TestBootGivenUpLeavesNothing(t *testing.T) {
 	})
 	require.ErrorIs(t, h.Boot(ctx), context.Canceled)
 	require.False(t, h.Ready())
-	h.end() // looks for what is left open
+	h.end() // checks that nothing is left open
 }
 
 func TestCloseBreaksBootOff(t *testing.T) {

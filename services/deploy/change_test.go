@@ -83,7 +83,7 @@ func TestRollback(t *testing.T) {
 	h.add("/a", "two")
 	h.add("/a", "three")
 
-	for i, want := range []string{"two", "three", "two"} { // back, and forth
+	for i, want := range []string{"two", "three", "two"} { // back and forth
 		result, err := h.Rollback(ctx, "/a")
 		require.NoError(t, err)
 		require.False(t, result.Created)
@@ -199,7 +199,7 @@ func TestFaultAtEveryStepChangesNothing(t *testing.T) {
 	}
 }
 
-// requireUndisturbed checks that nothing came of a failed deploy to /a, and that the next one succeeds.
+// requireUndisturbed checks that a failed deploy to /a had no effect, and that the next one succeeds.
 func (h *house) requireUndisturbed(before []Entry, manifest []byte) {
 	t := h.t
 	t.Helper()
@@ -274,8 +274,8 @@ func TestLimiterOutlivesVersions(t *testing.T) {
 	h.requireServed("/a", "three")
 }
 
-// TestReplacingUnderLoadLosesNothing replaces a service all the time while requests arrive: all are answered, and
-// none by a version older than what was acknowledged before it was sent.
+// TestReplacingUnderLoadLosesNothing continuously replaces a service while requests arrive. All requests are
+// answered, and none by a version older than the last one acknowledged before it was sent.
 func TestReplacingUnderLoadLosesNothing(t *testing.T) {
 	h := booted(t, t.TempDir(), nil)
 	const deploys = 60

@@ -25,8 +25,8 @@ import (
 
 var errInjected = errors.New("injected")
 
-// textKind is a kind whose modules are the texts that they answer. Requests for "?wait" are answered when hold is
-// closed, or stopped by Close.
+// textKind is a kind whose modules are the texts that they answer with. Requests for "?wait" are answered
+// when hold is closed, or stopped by Close.
 type textKind struct {
 	name string
 	hold chan struct{}
@@ -36,7 +36,7 @@ type textKind struct {
 	open     int                                        // deployments prepared and not closed; guarded by mu
 	specs    []services.Spec                            // prepared; guarded by mu
 	scaled   []services.Scale                           // guarded by mu
-	nothings bool                                       // Prepare gives nil and no error; guarded by mu
+	nothings bool                                       // Prepare returns nil and no error; guarded by mu
 }
 
 func (k *textKind) Name() string { return k.name }
@@ -155,7 +155,7 @@ func (d *textDeployment) Close(ctx context.Context) error {
 	return d.kind.failure(ctx, "close")
 }
 
-// faultyStore fails a method when it is told to.
+// faultyStore fails the methods listed in fail.
 type faultyStore struct {
 	registry.Store
 	mu   sync.Mutex
@@ -195,7 +195,7 @@ func (s *faultyStore) Blob(ctx context.Context, d registry.Digest) ([]byte, erro
 	return s.Store.Blob(ctx, d)
 }
 
-// house is a Deployer with all that it needs, over a directory.
+// house is a Deployer with all its dependencies, over a directory.
 type house struct {
 	*Deployer
 	t      *testing.T
@@ -207,7 +207,7 @@ type house struct {
 	closed bool
 }
 
-// unbooted builds a house over dir; its end is checked to have left nothing open.
+// unbooted builds a house over dir. At the end it checks that nothing is left open.
 func unbooted(t *testing.T, dir string, change func(*Config)) *house {
 	t.Helper()
 	files, err := filestore.Open(dir)
@@ -231,7 +231,7 @@ func unbooted(t *testing.T, dir string, change func(*Config)) *house {
 	return h
 }
 
-// booted is unbooted and Boot.
+// booted calls unbooted and Boot.
 func booted(t *testing.T, dir string, change func(*Config)) *house {
 	t.Helper()
 	h := unbooted(t, dir, change)
@@ -265,7 +265,7 @@ func (h *house) add(prefix registry.Prefix, text string) Result {
 	return result
 }
 
-// get gives status and body of the answer to a request.
+// get returns status and body of the response to a request.
 func (h *house) get(path string) (status int, body string) {
 	answer := httptest.NewRecorder()
 	h.router.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
@@ -279,7 +279,7 @@ func (h *house) requireServed(path, want string) {
 	require.Equal(h.t, want, body)
 }
 
-// onDisk gives the manifest's bytes; nil if there is none.
+// onDisk returns the bytes of the manifest, or nil without one.
 func (h *house) onDisk() []byte {
 	data, err := os.ReadFile(filepath.Join(h.dir, "manifest.json"))
 	if !errors.Is(err, os.ErrNotExist) {
@@ -288,7 +288,7 @@ func (h *house) onDisk() []byte {
 	return data
 }
 
-// pause begins a request that waits, and gives what becomes of it.
+// pause starts a request that waits, and returns a channel with the body of its response.
 func (h *house) pause(path string) (answered <-chan string) {
 	h.t.Helper()
 	before := h.inFlight()
@@ -311,7 +311,7 @@ func requireKind(t *testing.T, want problem.Kind, err error) *problem.Problem {
 	return p
 }
 
-// names gives the blobs on disk.
+// names returns the digests of the blobs on disk.
 func (h *house) names() []registry.Digest {
 	digests, err := h.files.Blobs(context.Background())
 	require.NoError(h.t, err)

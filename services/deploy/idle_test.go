@@ -17,7 +17,8 @@ const (
 	testEvict = 30 * time.Minute
 )
 
-// idling is a booted house with the service /a and the idle loop running; stop ends the loop and waits for it.
+// idling returns a booted house with the service /a and a running idle loop. stop ends the loop and waits for
+// it.
 func idling(t *testing.T, policy registry.IdlePolicy) (h *house, stop func()) {
 	h = booted(t, t.TempDir(), func(c *Config) { c.Idle = policy })
 	h.add("/a", "one")
@@ -34,7 +35,7 @@ func idling(t *testing.T, policy registry.IdlePolicy) (h *house, stop func()) {
 	}
 }
 
-// after lets time pass, and gives the state of /a then.
+// after sleeps for d and returns the state of /a.
 func (h *house) after(d time.Duration) string {
 	h.t.Helper()
 	time.Sleep(d)

@@ -14,7 +14,7 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// textLayers makes middleware that puts its module's text before the answer.
+// textLayers prepares middleware that puts its module's text in front of the response.
 type textLayers struct{ *textKind }
 
 func (k textLayers) ValidateMiddleware(s services.Spec) error { return k.Validate(s) }
@@ -104,7 +104,7 @@ func TestAChainThatCannotBeServedChangesNothing(t *testing.T) {
 	}
 }
 
-// A change that is made of what is in the catalogue, as the Lambda API makes them, keeps what is in front of the service.
+// A change derived from the catalogue, like those of the Lambda API, keeps the middleware of the service.
 func TestAChainIsKeptByChangesOfOtherThings(t *testing.T) {
 	h, _ := withLayers(t, t.TempDir())
 	ctx := context.Background()

@@ -14,7 +14,7 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// retirees collects what is retired, and what is closed.
+// retirees records which deployments are retired and closed.
 type retirees struct {
 	textKind
 	told   sync.Mutex
@@ -40,7 +40,7 @@ type retiree struct {
 	kind *retirees
 }
 
-// Retire is called when the route leads elsewhere already, and before the requests in flight have ended.
+// Retire is called after the route has changed, and before the requests in flight have ended.
 func (d *retiree) Retire() { d.kind.note("retire " + d.text) }
 
 func (d *retiree) Close(ctx context.Context) error {
@@ -72,7 +72,7 @@ func TestWhoWantsToKnowIsTold(t *testing.T) {
 	require.ElementsMatch(t, []string{"retire one", "close one", "close three", "retire two", "close two"}, k.events)
 }
 
-// CheckBeside wants those whose text begins with "alone" to be that.
+// CheckBeside allows only one deployment whose text begins with "alone".
 func (d *retiree) CheckBeside(others []services.Deployment) error {
 	for _, other := range others {
 		if o, same := other.(*retiree); same && strings.HasPrefix(d.text, "alone") && strings.HasPrefix(o.text, "alone") {

@@ -160,7 +160,7 @@ func TestCloseBreaksDeploysOff(t *testing.T) {
 			return ctx.Err()
 		})
 		results := make(chan error, 2)
-		for range 2 { // one under way, one waiting for it
+		for range 2 { // one in progress, one waiting for it
 			go func() {
 				_, err := h.Add(context.Background(), spec("/a", "two"))
 				results <- err
@@ -188,7 +188,8 @@ func TestPrepareThatTakesTooLongIsBrokenOff(t *testing.T) {
 	})
 }
 
-// What an old version holds is shown for as long as it has requests, and the number of old versions is bounded.
+// The resources of an old version are reported while it has requests, and the number of old versions is
+// bounded.
 func TestRetiringVersionsAreCountedAndBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var retired drains

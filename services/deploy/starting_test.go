@@ -17,13 +17,13 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
-// slowKind prepares a text when the test lets it.
+// slowKind prepares a text when the test calls open for it.
 type slowKind struct {
 	*textKind
 	mu    sync.Mutex
 	begun []string                 // guarded by mu; texts in the order of their Prepare
 	doors map[string]chan struct{} // guarded by mu; by text
-	deaf  bool                     // immutable; Prepare does not look at its context
+	deaf  bool                     // immutable; Prepare ignores its context
 }
 
 func slow(c *Config) *slowKind {
@@ -41,7 +41,7 @@ func (k *slowKind) door(text string) chan struct{} {
 	return k.doors[text]
 }
 
-// open lets the texts be prepared.
+// open allows the texts to be prepared.
 func (k *slowKind) open(texts ...string) {
 	for _, text := range texts {
 		close(k.door(text))
@@ -72,7 +72,7 @@ func (k *slowKind) Prepare(ctx context.Context, s services.Spec) (services.Deplo
 	return k.textKind.Prepare(context.WithoutCancel(ctx), s)
 }
 
-// starting is a house over the catalogue of stocked, whose start goes on in a goroutine.
+// starting returns a house over the catalogue of stocked, with its start running in a goroutine.
 func starting(t *testing.T, change func(*Config)) (*house, *slowKind, <-chan error) {
 	t.Helper()
 	dir := stocked(t)
@@ -91,7 +91,7 @@ func starting(t *testing.T, change func(*Config)) (*house, *slowKind, <-chan err
 	return h, k, started
 }
 
-// ask makes a request in a goroutine.
+// ask sends a request in a goroutine.
 func (h *house) ask(path string) <-chan *httptest.ResponseRecorder {
 	answered := make(chan *httptest.ResponseRecorder, 1)
 	go func() {
@@ -155,9 +155,9 @@ func TestRequestsWaitForAStartWithinBounds(t *testing.T) {
 		}
 		begun := time.Now()
 		onA := []<-chan *httptest.ResponseRecorder{h.ask("/a"), h.ask("/a")}
-		refused(<-h.ask("/a")) // more than Queue for one service
+		refused(<-h.ask("/a")) // above Queue for one service
 		onB := h.ask("/b")
-		refused(<-h.ask("/c")) // more than MaxStartWait for all
+		refused(<-h.ask("/c")) // above MaxStartWait for all
 		require.Zero(t, time.Since(begun))
 		require.Zero(t, h.inFlight(), "who waits for a start takes no capacity")
 		for _, answer := range append(onA, onB) {
@@ -170,7 +170,7 @@ func TestRequestsWaitForAStartWithinBounds(t *testing.T) {
 	})
 }
 
-// A client that leaves gives its place back.
+// A client that disconnects releases its place.
 func TestClientLeavesWhileItsServiceStarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, k, _ := starting(t, func(c *Config) { c.MaxStartWait = 1 })
@@ -209,7 +209,7 @@ func TestOneThatCannotStartFailsAlone(t *testing.T) {
 	})
 }
 
-// Changes of a service that waits for its turn are carried out; requests that wait for it see what comes of them.
+// A service that waits to start can be changed. Requests that wait for it see the result.
 func TestChangesDuringTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, k, started := starting(t, nil)
@@ -224,7 +224,7 @@ func TestChangesDuringTheStart(t *testing.T) {
 			deployed <- err
 		}()
 		synctest.Wait()
-		k.open("new") // has waited for the one turn
+		k.open("new") // has waited for the only turn
 		k.open("one")
 		require.NoError(t, <-deployed)
 		require.Equal(t, "new", (<-onB).Body.String())
@@ -235,7 +235,7 @@ func TestChangesDuringTheStart(t *testing.T) {
 	})
 }
 
-// A change that fails leaves the service to the start.
+// A failed change leaves the service to the start.
 func TestFailedChangeDuringTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, k, started := starting(t, func(c *Config) { c.PrepareParallel = 2 })
@@ -244,7 +244,7 @@ func TestFailedChangeDuringTheStart(t *testing.T) {
 		k.open("two") // the worker takes /c next
 		deployed := make(chan error, 1)
 		go func() {
-			_, err := h.Add(context.Background(), spec("/a", "new")) // waits for /a, which starts
+			_, err := h.Add(context.Background(), spec("/a", "new")) // waits for /a, which is starting
 			deployed <- err
 		}()
 		synctest.Wait()
@@ -288,7 +288,7 @@ func TestReadyWaitsForTheFile(t *testing.T) {
 	})
 }
 
-// The file's services that are as they were start with the others while the rest of the file is applied.
+// Unchanged services of the file are prepared by the start, while the rest of the file is applied.
 func TestFileIsAppliedBesideTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -322,7 +322,7 @@ func TestFileIsAppliedBesideTheStart(t *testing.T) {
 	})
 }
 
-// Close does not wait for a kind that is deaf, neither at the start nor in a deploy.
+// Close does not wait for a kind that ignores its context, neither at start nor in a deploy.
 func TestCloseDoesNotWaitForPreparations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var k *slowKind
@@ -344,13 +344,14 @@ func TestCloseDoesNotWaitForPreparations(t *testing.T) {
 		require.False(t, h.Ready())
 		require.ErrorIs(t, h.Close(t.Context()), ErrStuck)
 		require.Equal(t, time.Second, time.Since(begun))
-		k.open("one") // what is prepared too late is closed
+		k.open("one") // a late deployment is closed
 		require.NoError(t, h.Close(t.Context()))
 		h.end()
 	})
 }
 
-// One slow module does not hold up the deploys of others, and no more than PrepareParallel are prepared at a time.
+// A slow module does not delay the deploys of others. At most PrepareParallel services are prepared at a
+// time.
 func TestDeploysGoOnSideBySide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var k *slowKind

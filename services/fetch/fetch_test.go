@@ -24,7 +24,7 @@ import (
 
 var module = []byte("\x00asm\x01\x00\x00\x00")
 
-// local lets a Fetcher reach 127.0.0.1, and no other address of the machine.
+// local permits a Fetcher to reach 127.0.0.1 and no other local address.
 func local() egress.Policy {
 	return egress.Policy{Granted: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}
 }
@@ -179,7 +179,7 @@ func TestFetchRedirects(t *testing.T) {
 
 func TestFetchTLS(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(module) }))
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // it complains of the client's distrust
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // the failed handshake is logged
 	server.StartTLS()
 	defer server.Close()
 	_, err := get(t, fetch.Config{Policy: local()}, server.URL)
@@ -242,7 +242,7 @@ func TestFetchAnswers(t *testing.T) {
 	})
 }
 
-// raw serves one fixed answer, whatever is asked, and closes the connection.
+// raw serves one fixed response to any request and closes the connection.
 func raw(t *testing.T, answer string) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -336,7 +336,7 @@ func TestFetchIgnoresProxyEnvironment(t *testing.T) {
 	require.ErrorIs(t, err, fetch.ErrRefused)
 }
 
-// The text of errors never quotes what was given as credentials.
+// The text of errors never contains credentials.
 func FuzzParseSource(f *testing.F) {
 	f.Add("http://user:hidden@example.com/a.wasm?hidden#hidden")
 	f.Add("https://[::1]:443/")
