@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// silentStream sends a request by one connection of HTTP/2 that stays open until ctx ends.
+// silentStream opens an HTTP/2 stream that announces a body and stays open without it until ctx ends.
 func silentStream(ctx context.Context, transport *http.Transport, url, header string) error {
 	body, _ := io.Pipe() // announced and never sent
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, body)
@@ -29,7 +29,8 @@ func silentStream(ctx context.Context, transport *http.Transport, url, header st
 	return resp.Body.Close()
 }
 
-// Streams whose bodies do not come, with small headers and large ones, keep no other client from its answers.
+// TestStreamsWithoutBodies checks that streams without their announced
+// bodies, with small and large headers, do not block other clients.
 func TestStreamsWithoutBodies(t *testing.T) {
 	for name, header := range map[string]string{"small headers": "", "large headers": strings.Repeat("x", 50<<10)} {
 		t.Run(name, func(t *testing.T) {

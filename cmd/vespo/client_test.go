@@ -29,7 +29,7 @@ func TestParseServer(t *testing.T) {
 	}
 }
 
-// answering makes a client of a server that answers every request alike.
+// answering returns a client of a server that gives every request the same response.
 func answering(t *testing.T, status int, contentType, body string) *client {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -94,7 +94,7 @@ func TestAnswersOfOtherServers(t *testing.T) {
 	})
 }
 
-// A module that the server does not want is not sent.
+// TestRefusedUploadIsNotSent checks that a module which the server refuses is not sent.
 func TestRefusedUploadIsNotSent(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/problem+json")

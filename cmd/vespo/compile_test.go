@@ -18,7 +18,8 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// What takes the compiler longer than it may is refused, for that reason, and takes nothing from others.
+// TestCompilingIsBounded checks that a module which exceeds the compiler's
+// limits is refused with the reason, and does not affect other services.
 func TestCompilingIsBounded(t *testing.T) {
 	data := t.TempDir()
 	_, c := launch(t, data, "--compile-time=1s")
@@ -32,7 +33,7 @@ func TestCompilingIsBounded(t *testing.T) {
 	require.Len(t, codeFiles(t, data), 1)
 }
 
-// codeFiles are the files of compiled code below a data directory.
+// codeFiles returns the files of compiled code below a data directory.
 func codeFiles(t *testing.T, data string) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(data, "cache", "code", "*"))
@@ -40,7 +41,8 @@ func codeFiles(t *testing.T, data string) []string {
 	return files
 }
 
-// Compiled code leaves the disk with the last version that needs it, and what the catalogue does not know leaves it at a start.
+// TestCompiledCodeGoesWithItsVersion checks that compiled code is deleted with the last version
+// that needs it, and that a start deletes code of modules which are not in the catalogue.
 func TestCompiledCodeGoesWithItsVersion(t *testing.T) {
 	data := t.TempDir()
 	p, c := launch(t, data)
@@ -71,7 +73,8 @@ func TestCompiledCodeGoesWithItsVersion(t *testing.T) {
 
 var compiling = regexp.MustCompile(`(?m)msg="compiling a module".* pid=([0-9]+)`)
 
-// A server that is killed while it compiles leaves no process behind.
+// TestCompilingEndsWithTheServer checks that a server that
+// is killed during a compilation leaves no process behind.
 func TestCompilingEndsWithTheServer(t *testing.T) {
 	p, c := launch(t, t.TempDir(), "--log-level=debug")
 	ended := make(chan error)
@@ -87,7 +90,8 @@ func TestCompilingEndsWithTheServer(t *testing.T) {
 	require.NotContains(t, p.stderr.String(), "compiled a module", "it was not done before")
 }
 
-// A server that is told to stop gives up what it compiles, and its client is told.
+// TestCompilingEndsWithTheSignal checks that a stopping
+// server aborts its compilations and informs the client.
 func TestCompilingEndsWithTheSignal(t *testing.T) {
 	cfg, err := parse(t, "--data="+t.TempDir(), "--listen=127.0.0.1:0", "--slots=2")
 	require.NoError(t, err)
@@ -119,7 +123,7 @@ func TestCompilingEndsWithTheSignal(t *testing.T) {
 	require.NotContains(t, said.String(), "compiled a module", "it was not done before")
 }
 
-// runs reports whether a process runs: one that has ended may stay until its parent looks at it.
+// runs reports whether a process runs. A zombie, which its parent has not waited for yet, does not.
 func runs(pid string) bool {
 	stat, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
 	return err == nil && !bytes.Contains(stat, []byte(") Z "))

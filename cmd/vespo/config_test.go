@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// parse gives the configuration that "vespo serve" takes from the flags.
+// parse returns the configuration of "vespo serve" with these flags.
 func parse(t *testing.T, flags ...string) (*Config, error) {
 	t.Helper()
 	var c cli
@@ -21,16 +21,17 @@ func parse(t *testing.T, flags ...string) (*Config, error) {
 	return &c.Serve.Config, err
 }
 
-// clearEnvironment takes away what whoever runs the tests may have set.
+// clearEnvironment unsets the variables that the environment of the test may have.
 func clearEnvironment(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"VESPO_ADMIN_TOKEN", "PORT", "SERVER_THREAD_COUNT"} {
-		t.Setenv(name, "") // so that it is restored
+		t.Setenv(name, "") // so that the variable is restored
 		require.NoError(t, os.Unsetenv(name))
 	}
 }
 
-// PORT and SERVER_THREAD_COUNT are what FlexiLib reads. Flags go before them.
+// TestEnvironment checks PORT and SERVER_THREAD_COUNT, which
+// FlexiLib reads too. Flags take precedence over them.
 func TestEnvironment(t *testing.T) {
 	clearEnvironment(t)
 	t.Setenv("PORT", "8069")
@@ -146,7 +147,7 @@ func TestValidate(t *testing.T) {
 
 func TestSizeReadsBack(t *testing.T) {
 	readsBack := func(n int64) bool {
-		want := size(n & (1<<52 - 1)) // beyond, the library reads sizes as floating-point numbers
+		want := size(n & (1<<52 - 1)) // the library parses larger sizes as floating-point numbers
 		var got size
 		return got.UnmarshalText([]byte(want.String())) == nil && got == want
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// launch starts a real server on the data directory and gives a client of it.
+// launch starts a real server on the data directory and returns a client of it.
 func launch(t *testing.T, data string, flags ...string) (*process, *client) {
 	t.Helper()
 	listening := regexp.MustCompile(`(?m)^listening on (http://.*)\n`)
@@ -39,7 +39,8 @@ func post(ctx context.Context, c *client, prefix string, module []byte) (*answer
 	})
 }
 
-// A server that is killed while services are added and removed has every acknowledged change when it is back.
+// TestKillDuringChanges checks that a server that is killed while
+// services are added and removed keeps every acknowledged change.
 func TestKillDuringChanges(t *testing.T) {
 	const rounds, writers, ackedPerRound = 4, 3, 12
 	data, modules := t.TempDir(), [][]byte{guests.Wat(t, "hello"), guests.Wat(t, "echo")}
@@ -58,7 +59,7 @@ func TestKillDuringChanges(t *testing.T) {
 						module = -1
 					}
 					mu.Lock()
-					delete(expected, prefix) // from here until the answer anything may be true
+					delete(expected, prefix) // unknown until the response arrives
 					mu.Unlock()
 					if !change(t, c, prefix, module, modules) {
 						return
@@ -80,7 +81,8 @@ func TestKillDuringChanges(t *testing.T) {
 	requireServed(t, p, c, expected, modules)
 }
 
-// change makes one change and reports whether it was acknowledged. Removing what is not there counts as done.
+// change makes one change and reports whether it was acknowledged.
+// Removing an absent service counts as acknowledged.
 func change(t *testing.T, c *client, prefix string, module int, modules [][]byte) bool {
 	if module >= 0 {
 		_, err := post(t.Context(), c, prefix, modules[module])
@@ -91,7 +93,7 @@ func change(t *testing.T, c *client, prefix string, module int, modules [][]byte
 	return err == nil || errors.As(err, &refused) && refused.status == http.StatusNotFound
 }
 
-// requireServed looks at the list and at what the services answer.
+// requireServed checks the list of services and the response of each.
 func requireServed(t *testing.T, p *process, c *client, expected map[string]int, modules [][]byte) {
 	t.Helper()
 	a, err := c.get(t.Context(), "/services/list", nil)
@@ -116,7 +118,8 @@ func requireServed(t *testing.T, p *process, c *client, expected map[string]int,
 	}
 }
 
-// Replacing, rolling back and idling under load lose no request, and each is answered by one version or the other.
+// TestChangesUnderLoadLoseNoRequest checks that replacing, rolling back
+// and idling under load lose no request. Either version may answer each.
 func TestChangesUnderLoadLoseNoRequest(t *testing.T) {
 	const clients, changes = 3, 12
 	_, c := launch(t, t.TempDir(), "--queue=1000", "--queue-wait=1m")

@@ -15,6 +15,9 @@
 //	1  failed; for serve also: requests had to be cut off at the end of the drain
 //	2  wrong usage: an unknown command or flag, or an invalid value
 //
+// As process 1, or as another process that adopts orphans, serve runs the server in a child process and returns
+// its exit code: 128 plus the number of the signal if a signal ended it.
+//
 // # Signals
 //
 // The first SIGINT or SIGTERM drains the server: it accepts no new connections and waits up to 30 s for requests

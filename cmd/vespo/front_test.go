@@ -18,7 +18,8 @@ import (
 	"github.com/vespo-dev/vespo/services/proxy"
 )
 
-// front is a running server whose prefix /up leads to an upstream that answers with the request header that it was sent.
+// front is a running server whose prefix /up leads to an
+// upstream that responds with the request header it received.
 type front struct{ address string }
 
 func newFront(t *testing.T, flags ...string) *front {
@@ -51,7 +52,8 @@ func newFront(t *testing.T, flags ...string) *front {
 	return f
 }
 
-// ask sends a text over a connection of its own, and returns the status and, of the upstream's answer, the header that it has got.
+// ask sends text on a new connection. It returns the status and, from
+// the upstream's response, the header that the upstream received.
 func (f *front) ask(t *testing.T, text string) (int, http.Header) {
 	t.Helper()
 	conn, err := net.Dial("tcp", f.address)
@@ -60,7 +62,7 @@ func (f *front) ask(t *testing.T, text string) (int, http.Header) {
 	_, err = io.WriteString(conn, text)
 	require.NoError(t, err)
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil { // closed without an answer
+	if err != nil { // closed without a response
 		return 0, nil
 	}
 	defer resp.Body.Close()
@@ -105,7 +107,7 @@ func TestTrustedProxy(t *testing.T) {
 	require.Equal(t, 200, status)
 }
 
-// v2 is a header of version 2 of the PROXY protocol: 192.0.2.1:56789 to 198.51.100.2:443.
+// v2 is a header of the PROXY protocol, version 2: 192.0.2.1:56789 to 198.51.100.2:443.
 const v2 = "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x01\xc6\x33\x64\x02\xdd\xd5\x01\xbb"
 
 func TestProxyProtocol(t *testing.T) {
@@ -116,7 +118,7 @@ func TestProxyProtocol(t *testing.T) {
 		require.Equal(t, "192.0.2.1", seen.Get("X-Forwarded-For"), "the client is no proxy, and not believed")
 		require.Equal(t, "http", seen.Get("X-Forwarded-Proto"))
 	}
-	// A proxy for TCP in front of a proxy for HTTP.
+	// A TCP proxy in front of an HTTP proxy.
 	status, seen := f.ask(t, "PROXY TCP4 10.0.0.9 198.51.100.2 56789 443\r\n"+request("/up", "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https"))
 	require.Equal(t, 200, status)
 	require.Equal(t, "192.0.2.1, 10.0.0.9", seen.Get("X-Forwarded-For"))

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// heapGoal is the size of the heap at which the next collection ends.
+// heapGoal returns the heap size at which the next collection ends.
 func heapGoal() uint64 {
 	runtime.GC()
 	goal := []metrics.Sample{{Name: "/gc/heap/goal:bytes"}}
@@ -46,7 +46,7 @@ func TestHeapIsTrimmedOnceAfterSeveralDeploys(t *testing.T) {
 		}()
 		for range 5 {
 			h.want()
-			h.want() // does not wait
+			h.want() // does not block
 			time.Sleep(trimQuiet / 2)
 		}
 		synctest.Wait()

@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// signalExit is added to the number of the signal that has ended the server, for the exit code.
+// signalExit plus the signal number is the exit code if a signal ended the server.
 const signalExit = 128
 
-// superviseServer carries out "vespo serve" in a process of its own where this one adopts orphans, and reaps them. It returns the
-// server's exit code, or false if the server is to run in this process.
+// superviseServer runs "vespo serve" in a child process if this process adopts orphans, and reaps
+// them. It returns the server's exit code, or false if the server must run in this process.
 func superviseServer(args []string) (code int, done bool) {
 	if len(args) == 0 || args[0] != "serve" || !adopts() {
 		return 0, false
@@ -26,11 +26,11 @@ func superviseServer(args []string) (code int, done bool) {
 	}
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)
-	runtime.LockOSThread() // Pdeathsig is sent when the thread ends
+	runtime.LockOSThread() // Pdeathsig is sent when the parent's thread ends
 	server := exec.Command(self, args...)
 	server.Args[0] = os.Args[0]
 	server.Stdin, server.Stdout, server.Stderr = os.Stdin, os.Stdout, os.Stderr
-	// In a group of its own, the server gets a terminal's signals once, from here.
+	// In its own process group, the server gets a terminal's signals only once, forwarded from here.
 	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := server.Start(); err != nil {
 		signal.Reset()
@@ -51,14 +51,15 @@ func superviseServer(args []string) (code int, done bool) {
 	}
 }
 
-// reap waits for children of whatever origin until the one with the id ends, and returns its exit code.
+// reap waits for children, including adopted ones, until the
+// one with this id ends. It returns that one's exit code.
 func reap(id int) int {
 	for {
 		var status unix.WaitStatus
 		pid, err := unix.Wait4(-1, &status, 0, nil)
 		switch {
 		case errors.Is(err, unix.EINTR):
-		case err != nil: // there is no child, which cannot be
+		case err != nil: // no child is left; cannot happen
 			return exitFailed
 		case pid == id && status.Signaled():
 			return signalExit + int(status.Signal())

@@ -26,7 +26,7 @@ while id=$(curl -sS -o /dev/null -D - "$api/next" | tr -d '\r' | sed -n 's/^lamb
 done
 `
 
-// procStatus is what the kernel says of a process.
+// procStatus is the status of a process, from /proc.
 type procStatus struct {
 	parent int
 	zombie bool
@@ -53,7 +53,7 @@ func processTable(t *testing.T) map[int]procStatus {
 	return all
 }
 
-// zombies counts those among the descendants of a process.
+// zombies returns the number of zombies among the descendants of a process.
 func zombies(t *testing.T, of int) (n int) {
 	all := processTable(t)
 	for id, p := range all {
@@ -69,7 +69,8 @@ func zombies(t *testing.T, of int) (n int) {
 	return n
 }
 
-// As process 1, the server reaps what its functions leave behind, takes signals and tells how it has ended.
+// TestProcessOne checks that the server, as process 1, reaps the
+// orphans of its functions, handles signals and returns its exit code.
 func TestProcessOne(t *testing.T) {
 	if out, err := exec.Command("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "true").CombinedOutput(); err != nil {
 		t.Skipf("namespaces of processes are not to be had here: %v: %s", err, out)
@@ -111,14 +112,14 @@ func TestProcessOne(t *testing.T) {
 	require.Zero(t, p.cmd.ProcessState.ExitCode(), p.stderr)
 }
 
-// The exit code of a server that fails is that of process 1.
+// TestProcessOneThatFails checks that process 1 has the exit code of the failed server.
 func TestProcessOneThatFails(t *testing.T) {
 	if out, err := exec.Command("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "true").CombinedOutput(); err != nil {
 		t.Skipf("namespaces of processes are not to be had here: %v: %s", err, out)
 	}
 	for args, want := range map[string]int{"serve --slots=0": exitUsage, "serve --listen=192.0.2.1:0 --demo": exitFailed, "version": exitOK} {
 		cmd := exec.Command("unshare", append([]string{"--pid", "--fork", "--kill-child", "--mount-proc", "vespo"}, strings.Fields(args)...)...)
-		out, _ := cmd.CombinedOutput() // the exit code is looked at
+		out, _ := cmd.CombinedOutput() // the exit code is checked below
 		require.Equal(t, want, cmd.ProcessState.ExitCode(), "%s: %s", args, out)
 	}
 }

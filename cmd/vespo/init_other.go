@@ -2,5 +2,5 @@
 
 package main
 
-// superviseServer does nothing: no process of these systems adopts others without being made for it.
+// superviseServer does nothing: elsewhere, a process does not adopt orphans unless it was started as an init.
 func superviseServer([]string) (code int, done bool) { return 0, false }

@@ -20,13 +20,13 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// house is a real server with a service of every kind, each behind the same middleware. A service answers with the fields and the text
-// that the test has given it.
+// house is a real server with a service of every kind, all behind the same middleware.
+// Services respond with the header fields that the test sets, and with ownText.
 type house struct {
 	*client
 	t       *testing.T
 	server  *process
-	dir     string // --root, and where the guests' files are
+	dir     string // --root, and the directory of the guests' files
 	fields  []field
 	backend *httptest.Server
 }
@@ -36,7 +36,7 @@ type field struct{ name, value string }
 
 const ownText = "what the service says"
 
-// kindsOfServices are all that can be behind middleware. A module is one of http-wasm.
+// kindsOfServices are all kinds that support middleware. "module" is an http-wasm module.
 var kindsOfServices = []string{"module", "cgi", "proxy", "static", "function", "queue"}
 
 func newHouse(t *testing.T, use string) *house {
@@ -73,7 +73,7 @@ func newHouse(t *testing.T, use string) *house {
 	return h
 }
 
-// flags are what makes a service one of a kind.
+// flags returns the arguments of "vespo add" that select the kind.
 func (h *house) flags(kind string) []string {
 	switch kind {
 	case "module":
@@ -102,7 +102,7 @@ func (h *house) add(args ...string) {
 	require.NoError(h.t, err, "%s", out)
 }
 
-// target finds where the workers of a service fetch requests.
+// target returns the address at which the workers of a service fetch requests.
 func (h *house) target(kind, pattern string) string {
 	a, err := h.get(h.t.Context(), "/services/inspect", url.Values{"prefix": {kind}})
 	require.NoError(h.t, err)
@@ -111,7 +111,7 @@ func (h *house) target(kind, pattern string) string {
 	return string(found)
 }
 
-// work fetches requests and has them answered until ctx ends.
+// work fetches requests and passes them to answer until ctx ends.
 func (h *house) work(ctx context.Context, ended chan<- struct{}, from string, answer func(context.Context, *http.Response, []byte)) {
 	defer func() { ended <- struct{}{} }()
 	for ctx.Err() == nil {
@@ -144,7 +144,8 @@ func (h *house) answerQueue(ctx context.Context, taken *http.Response, text []by
 	exchange(ctx, http.MethodPost, taken.Request.URL.String(), message)
 }
 
-// functionAnswer has one value for each spelling of a name: an object has no more.
+// functionAnswer returns a function's response. A JSON object can have one
+// value per name, so a second value is stored under an upper-case spelling.
 func (h *house) functionAnswer() []byte {
 	headers := map[string]string{}
 	for _, f := range h.fields {
@@ -158,7 +159,7 @@ func (h *house) functionAnswer() []byte {
 	return answer
 }
 
-// steps is what the scripted guests are told.
+// steps returns the script for the guests: respond with the fields and ownText.
 func (h *house) steps(kind string) string {
 	var b strings.Builder
 	if kind == "module" {
@@ -175,7 +176,7 @@ func (h *house) steps(kind string) string {
 	return "print " + string(quoted)
 }
 
-// ask makes a request of a service that answers with these fields.
+// ask sends a request to a service that responds with the fields own. The request has the fields asked.
 func (h *house) ask(kind string, own []field, asked ...field) (*http.Response, string) {
 	h.t.Helper()
 	h.fields = own
@@ -196,8 +197,8 @@ func (h *house) ask(kind string, own []field, asked ...field) (*http.Response, s
 	return resp, string(text)
 }
 
-// A middleware that consumes a part of the body fails the request by its own fault, whatever kind of service is behind it. Static files are not
-// asked: they take no body.
+// TestHalfABodyIsTheFaultOfTheMiddleware checks that middleware which consumes part of the body is blamed
+// for the failed request, with every kind of service. Static files are left out: they take no body.
 func TestHalfABodyIsTheFaultOfTheMiddleware(t *testing.T) {
 	h := newHouse(t, "halfbody")
 	for _, kind := range slices.DeleteFunc(slices.Clone(kindsOfServices), func(kind string) bool { return kind == "static" }) {
@@ -211,15 +212,17 @@ func TestHalfABodyIsTheFaultOfTheMiddleware(t *testing.T) {
 	}
 }
 
-// fieldsOfOneValue are some of httpfield's table; Cache-Control is a list that a service states as a whole.
+// fieldsOfOneValue are some fields of httpfield's table.
+// Cache-Control is a list, but a service sets it as a whole.
 var fieldsOfOneValue = []string{"Content-Type", "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Cache-Control",
 	"Content-Disposition", "Etag", "Expires", "Last-Modified", "Location", "Retry-After", "Server", "Strict-Transport-Security",
 	"X-Content-Type-Options", "X-Frame-Options", "X-Of-Its-Own"}
 
-// ofStaticFiles are the fields that files have.
+// ofStaticFiles are the fields that static files set.
 var ofStaticFiles = []string{"Content-Type", "Etag", "Last-Modified", "X-Content-Type-Options"}
 
-// What a middleware sets before it passes the request on is a default; what it sets in handle_response counts; a response never has two.
+// TestFieldsOfMiddlewareAndService checks that a field set by middleware before the next
+// handler is a default, that one set in handle_response wins, and that no response has both.
 func TestFieldsOfMiddlewareAndService(t *testing.T) {
 	h := newHouse(t, "preset")
 	for _, kind := range kindsOfServices {
@@ -245,7 +248,7 @@ func TestFieldsOfMiddlewareAndService(t *testing.T) {
 			}
 			other := []field{{"Content-Language", "en"}}
 			resp, _ = h.ask(kind, other, before...)
-			if kind != "function" || name != "Content-Type" { // functions have one of their own
+			if kind != "function" || name != "Content-Type" { // functions set their own
 				require.Equal(t, []string{"before"}, resp.Header[name], "%s of %s: the default is sent", name, kind)
 			}
 			if name == "Cache-Control" || name == "X-Of-Its-Own" {
@@ -257,7 +260,7 @@ func TestFieldsOfMiddlewareAndService(t *testing.T) {
 	}
 }
 
-// Fields that several parties add to are kept of both.
+// TestFieldsThatAreAdded checks that fields to which several parties add keep the values of both.
 func TestFieldsThatAreAdded(t *testing.T) {
 	h := newHouse(t, "preset")
 	for _, kind := range kindsOfServices {

@@ -16,10 +16,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// running is a server of the demo's services on a real port.
+// running is a server with the demo's services on a real port.
 type running struct {
 	url    string
-	signal context.CancelFunc // as SIGTERM would
+	signal context.CancelFunc // has the effect of SIGTERM
 	ended  chan error
 	said   *lines
 }
@@ -58,7 +58,7 @@ func (r *running) status(path string) int {
 	return resp.StatusCode
 }
 
-// No request on a connection that is used again is lost when the server stops.
+// TestLeaveLosesNoRequest checks that no request on a reused connection is lost when the server stops.
 func TestLeaveLosesNoRequest(t *testing.T) {
 	for _, c := range []struct {
 		name, delay string
@@ -80,13 +80,13 @@ func TestLeaveLosesNoRequest(t *testing.T) {
 						var reused bool
 						trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }}
 						req, _ := http.NewRequestWithContext(httptrace.WithClientTrace(context.Background(), trace), http.MethodPost, r.url+"/echo",
-							strings.NewReader("x")) // a POST is not sent again
+							strings.NewReader("x")) // a POST is not retried
 						resp, err := transport.RoundTrip(req)
 						switch {
 						case err != nil && reused:
 							lost.Add(1)
 							return
-						case err != nil: // no new connections any more
+						case err != nil: // new connections are refused now
 							return
 						}
 						_, _ = io.Copy(io.Discard, resp.Body)
@@ -114,7 +114,8 @@ func TestLeaveLosesNoRequest(t *testing.T) {
 	}
 }
 
-// During the delay the server is not ready, and serves everything; an idle connection is answered, and told to close.
+// TestShutdownDelay checks that during the delay the server is not ready but serves
+// everything. An idle connection still gets its response, with Connection: close.
 func TestShutdownDelay(t *testing.T) {
 	r := runDemo(t, "--slots=8", "--shutdown-delay=3s")
 	idle, err := net.Dial("tcp", r.address())
@@ -126,7 +127,7 @@ func TestShutdownDelay(t *testing.T) {
 	require.Equal(t, http.StatusOK, r.status("/services/health"))
 	require.Equal(t, http.StatusOK, r.status("/hello"))
 	fmt.Fprint(idle, "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n")
-	text, err := io.ReadAll(idle) // to the end of the connection
+	text, err := io.ReadAll(idle) // until the connection is closed
 	require.NoError(t, err)
 	require.Contains(t, string(text), "HTTP/1.1 200 OK\r\n")
 	require.Contains(t, string(text), "\r\nConnection: close\r\n")

@@ -20,15 +20,15 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// piped is a real server whose standard output and standard error are pipes. Nothing reads them unless the test does.
+// piped is a real server whose standard output and standard error are pipes. Only the test reads them.
 type piped struct {
 	cmd      *exec.Cmd
 	out, err *bufio.Reader
-	ends     []*os.File // that the test reads from
+	ends     []*os.File // read by the test
 	client   *client
 }
 
-// startPiped starts a server, and reads its standard error as far as the line that says where it listens.
+// startPiped starts a server, and reads its standard error up to the line with its address.
 func startPiped(t *testing.T, flags ...string) *piped {
 	t.Helper()
 	p := &piped{cmd: exec.Command("vespo", append([]string{"serve", "--listen=127.0.0.1:0", "--data", t.TempDir(), "--slots=4"}, flags...)...)}
@@ -74,7 +74,7 @@ func (p *piped) await(t *testing.T, line *regexp.Regexp) []string {
 	}
 }
 
-// request sends n requests, each of which leaves more than 1 KiB of access record.
+// request sends n requests. Each results in more than 1 KiB of access record.
 func (p *piped) request(t *testing.T, path string, n int) {
 	t.Helper()
 	target := p.client.base + path + "?" + strings.Repeat("x", 1000)
@@ -95,7 +95,7 @@ func (p *piped) health(t *testing.T) string {
 	return strings.TrimSpace(string(a.body))
 }
 
-// terminate sends SIGTERM and wants the server to end with code 0 in time.
+// terminate sends SIGTERM and requires the server to exit with code 0 in time.
 func (p *piped) terminate(t *testing.T) {
 	t.Helper()
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
@@ -109,7 +109,7 @@ func (p *piped) terminate(t *testing.T) {
 	}
 }
 
-// A reader that goes away takes no service along.
+// TestClosedOutput checks that a reader that goes away does not stop the services.
 func TestClosedOutput(t *testing.T) {
 	p := startPiped(t, "--access-log=json")
 	for _, name := range []string{"hello", "chatty"} {
@@ -123,7 +123,8 @@ func TestClosedOutput(t *testing.T) {
 	p.terminate(t)
 }
 
-// A pipe that no process reads stops nothing: records beyond a bound are dropped, which is said when it is read again.
+// TestBlockedOutput checks that a pipe without a reader blocks no request. Records
+// beyond the bound are dropped, and the count is logged once the pipe is read again.
 func TestBlockedOutput(t *testing.T) {
 	p := startPiped(t, "--access-log=json")
 	for _, name := range []string{"hello", "chatty"} {
@@ -150,12 +151,13 @@ func TestBlockedOutput(t *testing.T) {
 		}
 	}()
 	p.await(t, regexp.MustCompile(`level=WARN msg="dropped [0-9,]+ records: standard output took none" dropped=[1-9]`))
-	go func() { _, _ = io.Copy(io.Discard, p.err) }() // so that it can end
+	go func() { _, _ = io.Copy(io.Discard, p.err) }() // so that the server can end
 	p.terminate(t)
 	require.Greater(t, <-read, 500, "what has room is kept")
 }
 
-// SIGTERM ends a server whose output is blocked for good, whichever it is.
+// TestBlockedOutputAtTheEnd checks that SIGTERM ends a
+// server while either of its outputs is blocked for good.
 func TestBlockedOutputAtTheEnd(t *testing.T) {
 	for _, flag := range []string{"--access-log=json", "--access-log=off"} {
 		t.Run(flag, func(t *testing.T) {
@@ -175,7 +177,7 @@ func startInto(t *testing.T, file *os.File) *piped {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	addr := l.Addr().String()
-	require.NoError(t, l.Close()) // free, as far as one can know
+	require.NoError(t, l.Close()) // the port is most likely free now
 	p := &piped{cmd: exec.Command("vespo", "serve", "--listen", addr, "--data", t.TempDir(), "--slots=4", "--access-log=json")}
 	p.cmd.Stdout, p.cmd.Stderr = file, file
 	require.NoError(t, p.cmd.Start())
@@ -191,7 +193,7 @@ func startInto(t *testing.T, file *os.File) *piped {
 	return p
 }
 
-// The log and the records of a full disk are lost, the services are not.
+// TestFullDisk checks that services keep running when the disk is full. The log and the records are lost.
 func TestFullDisk(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
@@ -204,7 +206,8 @@ func TestFullDisk(t *testing.T) {
 	p.terminate(t)
 }
 
-// Records that have a reader are all there, in whole lines, also where both outputs are one file.
+// TestOutputIsComplete checks that no record is lost or torn
+// while a reader keeps up, even if both outputs are one file.
 func TestOutputIsComplete(t *testing.T) {
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	require.NoError(t, err)
@@ -223,7 +226,8 @@ func TestOutputIsComplete(t *testing.T) {
 	}
 }
 
-// A service that logs without end has what --log-rate allows, and another one still has its own.
+// TestLogRate checks that a service that logs without end gets at
+// most --log-rate, and that another service keeps its own share.
 func TestLogRate(t *testing.T) {
 	p, c := launch(t, t.TempDir(), "--log-rate=1KiB")
 	for _, prefix := range []string{"/chatty", "/other"} {

@@ -18,7 +18,7 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// addQueue deploys a durable queue, and gives where its workers fetch requests.
+// addQueue deploys a durable queue, and returns the URL at which its workers fetch requests.
 func addQueue(t *testing.T, c *client) string {
 	t.Helper()
 	a, err := c.call(t.Context(), http.MethodPost, "/services/add",
@@ -55,12 +55,12 @@ func asBase64(text string) string {
 	return strings.Trim(string(quoted), `"`)
 }
 
-// A server is killed again and again while requests are accepted, handed out and answered. Every one that was acknowledged is answered in
-// the end, some of them by workers that had them before.
+// TestKillWithStoredRequests kills a server repeatedly while requests are accepted, leased
+// and answered. Every acknowledged request is answered in the end, some by a second worker.
 func TestKillWithStoredRequests(t *testing.T) {
 	const rounds, clients, acceptedPerRound = 4, 4, 60
 	data := t.TempDir()
-	results := map[string]string{} // location to what has to be there
+	results := map[string]string{} // location to the expected result
 	for round := range rounds {
 		p, c := launch(t, data, "--worker-listen=127.0.0.1:0")
 		ctx, stop := context.WithCancel(t.Context())
@@ -102,7 +102,8 @@ func TestKillWithStoredRequests(t *testing.T) {
 	requireResults(t, data, results)
 }
 
-// Queues whose workers are gone do not take the connections from the other services.
+// TestQueuesLeaveConnections checks that queues without
+// workers do not take the connections of other services.
 func TestQueuesLeaveConnections(t *testing.T) {
 	const connections = 8
 	p, c := launch(t, t.TempDir(), "--worker-listen=127.0.0.1:0", fmt.Sprint("--max-connections=", connections))
@@ -134,7 +135,8 @@ func TestQueuesLeaveConnections(t *testing.T) {
 	waiting.Wait()
 }
 
-// A server that was told to stop still has its requests fetched and answered, by workers that come only then.
+// TestStopWithQueuedRequests checks that a stopping server lets workers
+// fetch and answer its queued requests, even workers that connect only then.
 func TestStopWithQueuedRequests(t *testing.T) {
 	p, c := launch(t, t.TempDir(), "--worker-listen=127.0.0.1:0")
 	workers := addQueue(t, c)
@@ -159,7 +161,7 @@ func TestStopWithQueuedRequests(t *testing.T) {
 	worker.Wait()
 }
 
-// requireResults starts the server once more, with workers, and wants all results.
+// requireResults starts the server again, with workers, and requires all results.
 func requireResults(t *testing.T, data string, results map[string]string) {
 	t.Helper()
 	_, c := launch(t, data, "--worker-listen=127.0.0.1:0")

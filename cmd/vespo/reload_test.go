@@ -19,7 +19,7 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// configured is a server with a configuration file in a directory of its own.
+// configured is a server with a configuration file in a separate directory.
 type configured struct {
 	*process
 	t       *testing.T
@@ -28,7 +28,7 @@ type configured struct {
 	reloads int
 }
 
-// write replaces a file as editors do, or writes into it as cp does.
+// write replaces a file by renaming, as editors do, or overwrites it in place, as cp does.
 func (c *configured) write(name, text string, rename bool) {
 	c.t.Helper()
 	path := filepath.Join(c.dir, name)
@@ -42,7 +42,7 @@ func (c *configured) write(name, text string, rename bool) {
 
 var reloaded = regexp.MustCompile(`msg="configuration (not )?applied`)
 
-// hangup sends a SIGHUP and waits until what is served is what the file says now, or was refused.
+// hangup sends a SIGHUP and waits until the file was applied or refused.
 func (c *configured) hangup() (applied bool) {
 	c.t.Helper()
 	before := len(reloaded.FindAllString(c.stderr.String(), -1))
@@ -59,7 +59,7 @@ func (c *configured) hangup() (applied bool) {
 	return last[1] == ""
 }
 
-// services gives what the management API lists, by prefix.
+// services returns the services that the management API lists, by prefix.
 func (c *configured) services() map[string]service {
 	c.t.Helper()
 	a, err := c.client.get(c.t.Context(), "/services/list", nil)
@@ -75,7 +75,8 @@ func (c *configured) services() map[string]service {
 	return all
 }
 
-// declaration declares services at the prefixes, each with the module that follows it.
+// declaration returns a configuration file that declares
+// services. Arguments are pairs of a prefix and a module.
 func declaration(pairs ...string) string {
 	var b strings.Builder
 	b.WriteString("[server]\nqueue-wait = \"30s\"\n")
@@ -89,7 +90,7 @@ func declaration(pairs ...string) string {
 	return b.String()
 }
 
-// unstartable is a module that is valid, and whose initialisation traps.
+// unstartable returns a valid module whose initialisation traps.
 func unstartable() string {
 	section := func(id byte, content string) string { return string([]byte{id, byte(len(content))}) + content }
 	export := func(name, what string) string { return string([]byte{byte(len(name))}) + name + what }
@@ -113,7 +114,8 @@ func startConfigured(t *testing.T) *configured {
 	return c
 }
 
-// clients call until the returned function is called, which gives the number of calls. Each must be answered 200.
+// clients starts n clients that call until stop, which
+// returns the number of calls. Each response must be a 200.
 func (c *configured) clients(n int) (stop func() int64) {
 	var stopped atomic.Bool
 	var calls atomic.Int64
@@ -143,7 +145,7 @@ func (c *configured) clients(n int) (stop func() int64) {
 	}
 }
 
-// answered wants a whole answer with the status 200, of one version or the other.
+// answered requires a complete 200 response from either version.
 func answered(transport *http.Transport, r *http.Request) error {
 	resp, err := transport.RoundTrip(r)
 	if err != nil {
@@ -157,8 +159,8 @@ func answered(transport *http.Transport, r *http.Request) error {
 	return nil
 }
 
-// Modules are swapped, services come and go, files are torn, wrong, empty and missing, and SIGHUPs follow each other, while clients call: each is
-// answered 200, and what was refused has changed nothing.
+// TestReloadStorm swaps modules, adds and removes services, writes torn, invalid, empty and missing files,
+// and sends SIGHUPs, while clients call. Every response is a 200, and refused files change nothing.
 func TestReloadStorm(t *testing.T) {
 	c := startConfigured(t)
 	modules := []string{string(guests.Wat(t, "hello")), string(guests.Wat(t, "echo"))}
@@ -203,7 +205,8 @@ func TestReloadStorm(t *testing.T) {
 	require.Zero(t, c.cmd.ProcessState.ExitCode(), c.stderr)
 }
 
-// A file that breaks off between two services is not complete as far as anybody knows: nothing is removed before it was left alone.
+// TestHalfAFileRemovesNothing checks that a file that ends between two services
+// may be incomplete: no service is removed before the file has settled.
 func TestHalfAFileRemovesNothing(t *testing.T) {
 	c := startConfigured(t)
 	stop := c.clients(2)
@@ -220,7 +223,7 @@ func TestHalfAFileRemovesNothing(t *testing.T) {
 	require.Len(t, c.services(), 1)
 }
 
-// The links of a ConfigMap are exchanged, and nobody sends a signal.
+// TestConfigMapIsFollowed checks that a change of a ConfigMap's symbolic links is applied without a signal.
 func TestConfigMapIsFollowed(t *testing.T) {
 	c := startConfigured(t)
 	require.NoError(t, c.cmd.Process.Signal(syscall.SIGTERM))

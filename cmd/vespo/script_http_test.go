@@ -12,8 +12,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// http [-h2c] METHOD URL [HEADER: VALUE | @FILE | BODY]... makes a request; the output is the status line, the headers and the body. It fails
-// for a status of 400 and above, unless it is negated.
+// httpCommand implements "http [-h2c] METHOD URL [HEADER: VALUE | @FILE | BODY]...". It sends a request and
+// prints the status line, the headers and the body. It fails for a status of 400 and above, unless negated.
 func httpCommand(ts *testscript.TestScript, neg bool, args []string) {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -62,15 +62,15 @@ func show(ts *testscript.TestScript, resp *http.Response) {
 	fmt.Fprintln(ts.Stdout())
 }
 
-// stream is a request under way: the guest has begun to read its body and waits for the rest.
+// stream is a request in progress: the guest has begun to read its body and waits for the rest.
 type stream struct {
 	conn net.Conn
 	from *bufio.Reader
 	rest string
 }
 
-// begin NAME ADDR PATH BODY posts the first half of a body and returns when the server has asked for it, which it does when the guest
-// reads it.
+// beginCommand implements "begin NAME ADDR PATH BODY". It waits for 100 Continue, which the
+// server sends when the guest reads the body, and then posts the first half of the body.
 func beginCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 4 || len(args[3]) < 2 {
 		ts.Fatalf("usage: begin NAME ADDR PATH BODY")
@@ -94,7 +94,7 @@ func beginCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// finish NAME posts the other half and shows the answer.
+// finishCommand implements "finish NAME". It posts the other half and prints the response.
 func finishCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 || worldOf(ts).streams[args[0]] == nil {
 		ts.Fatalf("usage: finish NAME")

@@ -12,16 +12,18 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// registryTimeout is how long the npm registry may take to answer.
+// registryTimeout is how long the npm registry may take to respond.
 const registryTimeout = 30 * time.Second
 
-// toolVariables are the environment variables that compilers get in scripts. HOME, which they would look into, is none there.
+// toolVariables returns the environment variables that compilers get in
+// scripts. Scripts have no HOME, from which compilers would derive them.
 func toolVariables() []string {
 	return []string{"GOCACHE", "GOFLAGS", "GOPROXY", "GOTOOLCHAIN", "CARGO_HOME", "RUSTUP_HOME", "npm_config_cache",
 		"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
 }
 
-// setupTools gives the compilers of a script what this machine has, but for a cache of npm's of its own.
+// setupTools gives a script's compilers the caches of this
+// machine, except for npm, which gets a separate one.
 func setupTools(env *testscript.Env) error {
 	home, err := os.UserHomeDir()
 	if err != nil {
@@ -49,7 +51,7 @@ func setupTools(env *testscript.Env) error {
 	return nil
 }
 
-// projectCondition knows "npm": npm is installed and its registry answers.
+// projectCondition implements the condition "npm": npm is installed and its registry responds.
 func projectCondition(condition string) (bool, error) {
 	if condition != "npm" {
 		return false, fmt.Errorf("unknown condition %q", condition)
@@ -59,7 +61,8 @@ func projectCondition(condition string) (bool, error) {
 	return exec.CommandContext(ctx, "npm", "view", "assemblyscript", "version").Run() == nil, nil
 }
 
-// build ARGS... runs "vespo build ARGS". If a tool is missing, also with the distribution's own tools first, the script is skipped.
+// buildCommand implements "build ARGS...", which runs "vespo build ARGS". It skips the
+// script if a tool is missing, even with the distribution's tools first on the PATH.
 func buildCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: build DIR FLAGS...")
@@ -77,7 +80,7 @@ func buildCommand(ts *testscript.TestScript, neg bool, args []string) {
 	worldOf(ts).t.Skip("NOT TRIED: " + strings.TrimSpace(ts.ReadFile("stderr")))
 }
 
-// dev NAME ARGS... starts "vespo dev ARGS" as serve starts "vespo serve".
+// devCommand implements "dev NAME ARGS...". It starts "vespo dev ARGS" in the way of serveCommand.
 func devCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: dev NAME ARGS...")

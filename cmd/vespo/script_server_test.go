@@ -13,7 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// hangTimeout is after how long a script is given up that waits for what does not come.
+// hangTimeout is how long a script waits for an event before it fails.
 const hangTimeout = time.Minute
 
 // process is a server that a script has started.
@@ -30,7 +30,7 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 		return nil, err
 	}
 	go func() {
-		_ = cmd.Wait() // the script looks at ProcessState
+		_ = cmd.Wait() // the script checks ProcessState
 		p.stdout.end()
 		p.stderr.end()
 		close(p.exited)
@@ -38,7 +38,7 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
-// kill ends the process and waits for that.
+// kill kills the process and waits for its end.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // fails if it has exited
 	<-p.exited
@@ -59,8 +59,8 @@ func (p *process) await(line *regexp.Regexp) bool {
 	return p.stderr.await(ctx, line.MatchString)
 }
 
-// serve NAME FLAGS... starts "vespo serve FLAGS" on a free port of 127.0.0.1, waits until it listens, and sets $NAME to its URL and
-// $NAME_ADDR to its address.
+// serveCommand implements "serve NAME FLAGS...". It starts "vespo serve FLAGS" on a free port of
+// 127.0.0.1 and waits until it listens. It sets $NAME to the server's URL and $NAME_ADDR to its address.
 func serveCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: serve NAME FLAGS...")
@@ -90,7 +90,7 @@ func serverOf(ts *testscript.TestScript, name string) *process {
 	return p
 }
 
-// signal NAME INT|TERM|KILL|HUP sends a signal to a server.
+// signalCommand implements "signal NAME INT|TERM|KILL|HUP", which sends a signal to a server.
 func signalCommand(ts *testscript.TestScript, neg bool, args []string) {
 	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "KILL": os.Kill, "HUP": syscall.SIGHUP}
 	if neg || len(args) != 2 || signals[args[1]] == nil {
@@ -99,7 +99,8 @@ func signalCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(serverOf(ts, args[0]).cmd.Process.Signal(signals[args[1]]))
 }
 
-// exited NAME CODE waits for a server's end; -1 is the code of one that was killed. What it has written is the output of the command.
+// exitedCommand implements "exited NAME CODE". It waits for a server
+// to exit and prints its output. The code of a killed server is -1.
 func exitedCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: exited NAME CODE")
@@ -113,7 +114,7 @@ func exitedCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// logged NAME REGEXP waits until the standard error of a server matches.
+// loggedCommand implements "logged NAME REGEXP". It waits until the standard error of a server matches.
 func loggedCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: logged NAME REGEXP")

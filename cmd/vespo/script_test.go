@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"vespo": main})
 }
 
-// TestScript runs the command line as its users do. Beside testscript's own commands, scripts have those below. Guests lie in the
-// script's directory, and $SOURCE serves that directory over HTTP.
+// TestScript runs the command line as users do. Scripts have testscript's own commands and
+// those below. The script's directory contains the guests, and $SOURCE serves it over HTTP.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -45,7 +45,7 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// world is what a script has under way. Its commands run one after the other; it has no lock.
+// world is the state of a running script. Commands of a script run one at a time, so it needs no lock.
 type world struct {
 	t       testscript.T
 	servers map[string]*process
@@ -81,7 +81,7 @@ func setup(t *testing.T, env *testscript.Env) error {
 	return nil
 }
 
-// command makes a command that runs in the script's directory with its environment.
+// command returns a command that runs in the script's directory with its environment.
 func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = ts.MkAbs(".")
@@ -93,7 +93,7 @@ func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// exits CODE NAME ARGS... runs a command that has to end with the exit code.
+// exitsCommand implements "exits CODE NAME ARGS...", which runs a command and checks its exit code.
 func exitsCommand(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: exits CODE NAME ARGS...")
@@ -111,7 +111,7 @@ func exitsCommand(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// lines collects what a process writes, line by line, and lets others wait for a line.
+// lines collects the output of a process and lets callers wait for a line.
 type lines struct {
 	mu    sync.Mutex
 	text  []byte        // guarded by mu
@@ -139,7 +139,7 @@ func (l *lines) end() {
 	l.more = make(chan struct{})
 }
 
-// await waits until find is content with the text, and gives false if the text ends, or ctx does, before that.
+// await waits until find returns true for the text. It returns false if the text or ctx ends before that.
 func (l *lines) await(ctx context.Context, find func(text string) bool) bool {
 	for {
 		l.mu.Lock()

@@ -12,8 +12,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// worker SERVER PREFIX [BODY] starts a worker of a queue, which answers one request: with the body, or with a message that is no answer.
-// Its queue is asked for on the management API. Sets $WORKERS to the URL of the listener for workers.
+// workerCommand implements "worker SERVER PREFIX [BODY]". It starts a worker that
+// answers one request of a queue, with BODY or with an invalid message. It asks the
+// management API for the queue, and sets $WORKERS to the URL of the workers' listener.
 func workerCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 || len(args) > 3 {
 		ts.Fatalf("usage: worker SERVER PREFIX [BODY]")
@@ -46,7 +47,7 @@ func workerCommand(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// answerOne polls until there is a request, and answers it. What goes wrong shows in what the client is answered.
+// answerOne polls until there is a request, and answers it. Errors show in the client's response.
 func answerOne(ctx context.Context, url string, message map[string]any) {
 	for ctx.Err() == nil {
 		status, text := exchange(ctx, http.MethodGet, url, nil)

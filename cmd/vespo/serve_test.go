@@ -25,7 +25,7 @@ func TestCeilingLine(t *testing.T) {
 	require.Equal(t, "memory ceiling 1.0 GiB (1107296256 bytes): 64 slots x 16MiB, and 32 MiB of spare slots", ceilingLine(cfg, 1<<30+32<<20))
 }
 
-// newServer makes a server that says what it has to say to w.
+// newServer returns a server whose output goes to w.
 func newServer(t *testing.T, cfg *Config, w io.Writer) *server {
 	t.Helper()
 	dirs, err := makeDirs(cfg)
@@ -37,7 +37,7 @@ func newServer(t *testing.T, cfg *Config, w io.Writer) *server {
 	return &server{cfg: cfg, parts: p, dirs: dirs, drainTimeout: drainTimeout, release: func() {}, streams: streams{err: w}, log: log}
 }
 
-// started gives what a server says when it has started on a listener at addr.
+// started returns the output of a server that has started on a listener at addr.
 func started(t *testing.T, cfg *Config, addr string) string {
 	t.Helper()
 	tcp, err := net.ResolveTCPAddr("tcp", addr)
@@ -49,7 +49,8 @@ func started(t *testing.T, cfg *Config, addr string) string {
 	return said.String()
 }
 
-// A request that does not end is cut off at the end of the drain, and the server says so.
+// TestDrainIsBounded checks that a request that does not
+// end is cut off at the end of the drain, with an error.
 func TestDrainIsBounded(t *testing.T) {
 	cfg, err := parse(t, "--demo", "--listen=127.0.0.1:0", "--slots=2", "--memory=1MiB", "--timeout=1h")
 	require.NoError(t, err)
@@ -79,9 +80,9 @@ func TestDrainIsBounded(t *testing.T) {
 	require.NoError(t, err, "the connection is closed")
 }
 
-// A listener that fails ends the server.
+// TestListenerFailure checks that a failing listener ends the server.
 func TestListenerFailure(t *testing.T) {
-	cfg, err := parse(t, "--listen=192.0.2.1:0", "--data", t.TempDir(), "--slots=2", "--memory=1MiB") // an address for documentation: not ours
+	cfg, err := parse(t, "--listen=192.0.2.1:0", "--data", t.TempDir(), "--slots=2", "--memory=1MiB") // an address for documentation (RFC 5737), not of this machine
 	require.NoError(t, err)
 	require.ErrorContains(t, newServer(t, cfg, io.Discard).run(t.Context()), "cannot listen on 192.0.2.1:0")
 }
@@ -103,7 +104,8 @@ func TestStartSaysWhetherManagementIsOn(t *testing.T) {
 	}
 }
 
-// A demo needs no management; its lines name an address that curl can use.
+// TestDemoOnEveryAddress checks that the demo works while management
+// is off, and that it prints an address which curl can use.
 func TestDemoOnEveryAddress(t *testing.T) {
 	cfg, err := parse(t, "--demo", "--slots=2", "--memory=512KiB", "--admin-token=")
 	require.NoError(t, err)
@@ -145,7 +147,7 @@ func TestReachable(t *testing.T) {
 	}
 }
 
-// deadlines is a ResponseWriter that keeps the deadlines that were set.
+// deadlines is a ResponseWriter that records the deadlines that are set.
 type deadlines struct {
 	http.ResponseWriter
 	read, write time.Time
@@ -187,7 +189,7 @@ func TestDeadlines(t *testing.T) {
 				} else {
 					require.Equal(t, begin.Add(bodyTimeout), w.read)
 				}
-				if tt.major == 1 { // the listener sees to it
+				if tt.major == 1 { // the listener bounds writes
 					require.Zero(t, w.write)
 				} else {
 					require.Equal(t, begin.Add(time.Hour+answerTimeout), w.write)

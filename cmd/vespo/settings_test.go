@@ -11,7 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/services/configfile"
 )
 
-// fileWith writes a configuration file and gives its path.
+// fileWith writes a configuration file and returns its path.
 func fileWith(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "vespo.toml")
@@ -19,7 +19,7 @@ func fileWith(t *testing.T, text string) string {
 	return path
 }
 
-// Flags go before the file, the file before the environment, and that before what is built in.
+// TestSettingsOfAFile checks the order of precedence: flags, file, environment, defaults.
 func TestSettingsOfAFile(t *testing.T) {
 	clearEnvironment(t)
 	t.Setenv("VESPO_ADMIN_TOKEN", "of the environment")
@@ -57,7 +57,8 @@ queue = 7
 	require.Equal(t, 7, alone.Queue)
 }
 
-// Settings that are right alone and wrong together are told with their lines, and a flag can mend them.
+// TestSettingsAreCheckedTogether checks that settings which are valid alone but
+// not together are reported with their lines, and that a flag can correct them.
 func TestSettingsAreCheckedTogether(t *testing.T) {
 	clearEnvironment(t)
 	path := fileWith(t, "[server]\nper-service = 100\nqueue = -1\n")

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A server that can watch no files, as the user has no inotify instance left, starts, says so and finds changes all the same.
+// TestNoWatchesLeft checks that a server whose user has no inotify
+// instance left starts, logs it and still notices changes.
 func TestNoWatchesLeft(t *testing.T) {
 	const none = "echo 0 >/proc/sys/user/max_inotify_instances && exec "
 	if out, err := exec.Command("unshare", "-Ur", "sh", "-c", none+"true").CombinedOutput(); err != nil {

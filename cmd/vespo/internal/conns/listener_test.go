@@ -56,7 +56,8 @@ func TestListenerBoundsConnections(t *testing.T) {
 	all.Wait()
 	require.EqualValues(t, clients*rounds, answered.Load())
 	require.Positive(t, most.Load())
-	// The server tells of a closed connection after it has closed it, so a newcomer may be counted beside each.
+	// The server calls ConnState after closing a connection,
+	// so each closed one may be counted beside its successor.
 	require.LessOrEqual(t, most.Load(), int32(2*bound))
 	require.NoError(t, srv.Shutdown(t.Context()))
 	owned.Wait()
@@ -98,8 +99,8 @@ func TestListenerCloseEndsAcceptThatWaits(t *testing.T) {
 	require.ErrorIs(t, <-failed, net.ErrClosed)
 }
 
-// The HTTP server closes the writing side alone before it closes a connection on which a body was left unread; otherwise the
-// client could lose the answer.
+// TestListenerKeepsCloseWrite checks that connections have CloseWrite. The HTTP server calls it before
+// it closes a connection with an unread body. Without that, the client could lose the response.
 func TestListenerKeepsCloseWrite(t *testing.T) {
 	l, err := Listen(t.Context(), "127.0.0.1:0", Config{MaxConnections: 1})
 	require.NoError(t, err)
@@ -117,7 +118,7 @@ func TestListenerKeepsCloseWrite(t *testing.T) {
 	require.ErrorIs(t, err, io.EOF)
 }
 
-// accepted gives both ends of a connection.
+// accepted returns both ends of a connection.
 func accepted(t *testing.T, l *Listener) (server *conn, client net.Conn) {
 	client, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
@@ -128,14 +129,15 @@ func accepted(t *testing.T, l *Listener) (server *conn, client net.Conn) {
 	return c.(*conn), client
 }
 
-// wait lets so many ticks pass.
+// wait advances the clock by this many ticks.
 func wait(l *Listener, ticks int) {
 	for range ticks {
 		l.look()
 	}
 }
 
-// expired tells whether a read ends because its time is over. One that does not end finds what the client sends.
+// expired reports whether a read fails because its deadline
+// has passed. Otherwise the read returns data of the client.
 func expired(t *testing.T, c *conn, client net.Conn) bool {
 	_, err := client.Write([]byte("x"))
 	require.NoError(t, err)
@@ -182,7 +184,7 @@ func TestWatchEndsWritesThatWait(t *testing.T) {
 		}
 		failed := make(chan error, 1)
 		go func() {
-			_, err := c.Write(make([]byte, 64<<20)) // more than fits in the buffers between
+			_, err := c.Write(make([]byte, 64<<20)) // more than the buffers between take
 			failed <- err
 		}()
 		require.Eventually(t, func() bool { return c.writingSince.Load() != 0 }, time.Minute, time.Millisecond)
@@ -198,9 +200,10 @@ func TestWatchEndsWritesThatWait(t *testing.T) {
 	}
 }
 
-// A client that takes piece by piece is not cut off, however long the whole takes.
+// TestWatchLetsSlowClientsTakeTheirTime checks that a client that
+// keeps reading is not cut off, however long the whole response takes.
 func TestWatchLetsSlowClientsTakeTheirTime(t *testing.T) {
-	// The kernel lets a sender wait until the client has made room for several pieces.
+	// The kernel blocks a sender until the client has made room for several pieces.
 	l, err := Listen(t.Context(), "127.0.0.1:0", Config{MaxConnections: 2, First: time.Hour, Idle: time.Hour, Write: 40 * tick})
 	require.NoError(t, err)
 	defer l.Close()
@@ -246,7 +249,8 @@ func TestWatchTicksUntilItsEnd(t *testing.T) {
 	})
 }
 
-// TestWatchedServer is the HTTP server with a client that sends half a header, one that asks nothing more, and one that does not read.
+// TestWatchedServer runs the HTTP server with three clients: one sends
+// half a header, one sends no further request, and one does not read.
 func TestWatchedServer(t *testing.T) {
 	l, err := Listen(t.Context(), "127.0.0.1:0", Config{MaxConnections: 8, First: 2 * tick, Idle: 2 * tick, Write: 2 * tick})
 	require.NoError(t, err)
@@ -263,7 +267,7 @@ func TestWatchedServer(t *testing.T) {
 	var owned sync.WaitGroup
 	owned.Go(func() { _ = srv.Serve(l) })
 	ctx, cancel := context.WithCancel(t.Context())
-	owned.Go(func() { // Watch, in a hurry
+	owned.Go(func() { // in place of Watch, with faster ticks
 		for ticker := time.NewTicker(10 * time.Millisecond); ctx.Err() == nil; <-ticker.C {
 			l.look()
 		}

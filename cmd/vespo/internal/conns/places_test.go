@@ -15,7 +15,7 @@ import (
 	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
-// served is the HTTP server on a listener. Requests for /wait are answered when release is closed.
+// served is an HTTP server on a Listener. Requests for /wait are answered when release is closed.
 type served struct {
 	*Listener
 	begun   chan struct{}
@@ -43,7 +43,7 @@ func serve(t *testing.T, cfg Config) *served {
 	return s
 }
 
-// dial opens a connection that sends text.
+// dial opens a connection and sends text.
 func (s *served) dial(t *testing.T, text string) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", s.Addr().String())
@@ -55,7 +55,7 @@ func (s *served) dial(t *testing.T, text string) net.Conn {
 	return c
 }
 
-// answered requires that the connection gets an answer.
+// answered requires a response on the connection.
 func answered(t *testing.T, c net.Conn) {
 	t.Helper()
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
@@ -65,7 +65,7 @@ func answered(t *testing.T, c net.Conn) {
 	require.Equal(t, "ok", string(body))
 }
 
-// openAre waits until so many connections are open.
+// openAre waits until this many connections are open.
 func (s *served) openAre(t *testing.T, want int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -77,7 +77,8 @@ func (s *served) openAre(t *testing.T, want int) {
 
 const request, waitRequest = "GET / HTTP/1.1\r\nHost: h\r\n\r\n", "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"
 
-// Connections that send nothing, half a header, or nothing more, make room for those with a request, the oldest first.
+// TestIdleConnectionsMakeRoom checks that connections that send nothing, half a
+// header, or no further request make room for those with a request, the oldest first.
 func TestIdleConnectionsMakeRoom(t *testing.T) {
 	const bound = 8
 	s := serve(t, Config{MaxConnections: bound, First: time.Hour, Idle: time.Hour})
@@ -93,7 +94,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	for len(idle) < bound {
 		idle = append(idle, s.dial(t, ""))
 		s.openAre(t, len(idle))
-		s.look() // which orders them
+		s.look() // a tick, which orders the connections
 	}
 	for _, oldest := range idle {
 		s.dial(t, waitRequest)
@@ -102,14 +103,14 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 		require.NoError(t, err, "it was closed")
 	}
 	s.openAre(t, bound)
-	// All are busy: newcomers wait, and are served when a request is over.
+	// All are busy: new connections wait, and are served when a request ends.
 	late := s.dial(t, request)
 	require.Eventually(t, s.waiting.Load, time.Minute, time.Millisecond)
 	close(s.release)
 	answered(t, late)
 }
 
-// A flood of silent connections does not keep a client from its answer.
+// TestSilentFlood checks that a flood of silent connections does not keep a client from its response.
 func TestSilentFlood(t *testing.T) {
 	const bound, flood = 32, 256
 	s := serve(t, Config{MaxConnections: bound, First: time.Hour, Idle: time.Hour})
@@ -122,7 +123,7 @@ func TestSilentFlood(t *testing.T) {
 	require.LessOrEqual(t, len(s.open), bound)
 }
 
-// remote makes c a connection from another machine.
+// remote marks c as a connection from another machine.
 func remote(c *conn, peer string) *conn {
 	c.peer, c.local = forwarded.Site(netip.MustParseAddr(peer)), false
 	return c

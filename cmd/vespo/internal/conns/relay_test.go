@@ -43,7 +43,7 @@ func TestMalformedHeadersAreReported(t *testing.T) {
 		server, client := accepted(t, l)
 		_, err = io.WriteString(client, "GET / HTTP/1.1\r\n\r\n")
 		require.NoError(t, err)
-		for range 2 { // it stays so
+		for range 2 { // the result is kept
 			_, err = server.Read(make([]byte, 1))
 			var failed *net.OpError
 			require.ErrorAs(t, err, &failed)
@@ -58,7 +58,8 @@ func TestMalformedHeadersAreReported(t *testing.T) {
 	require.Empty(t, said.String())
 }
 
-// A header that does not come is waited for no longer than the first request.
+// TestHeadersAreAwaitedForATime checks that waiting for a
+// PROXY header is bounded like that for the first request.
 func TestHeadersAreAwaitedForATime(t *testing.T) {
 	l, err := Listen(t.Context(), "127.0.0.1:0", relaying(nil))
 	require.NoError(t, err)

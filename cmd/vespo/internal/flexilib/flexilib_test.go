@@ -39,7 +39,7 @@ func TestRead(t *testing.T) {
 	require.Equal(t, []int{6, 7, 8, 9, 10, 11, 12, 13}, lines)
 }
 
-// TestReadOfWindows: a byte order mark and CR LF are no part of the lines.
+// TestReadOfWindows checks that a byte order mark and CR LF are not part of the lines.
 func TestReadOfWindows(t *testing.T) {
 	rules, problems := read(t, "\ufeff/a = a.so\r", "Host: x /b = b.so\r", "\r")
 	require.Empty(t, problems)
@@ -48,7 +48,7 @@ func TestReadOfWindows(t *testing.T) {
 	require.Equal(t, "b.so", rules[1].Library)
 }
 
-// planned gives the keys, with the line of each, and the problems.
+// planned returns the keys, each with its line, and the problems.
 func planned(t testing.TB, lines ...string) (got []string, problems []Problem) {
 	rules, refused := read(t, lines...)
 	require.Empty(t, refused)
@@ -60,12 +60,12 @@ func planned(t testing.TB, lines ...string) (got []string, problems []Problem) {
 }
 
 func TestPlan(t *testing.T) {
-	// As FlexiLib's documentation wants it, the most specific first.
+	// The order that FlexiLib's documentation recommends, the most specific first.
 	got, problems := planned(t, "/api/v1 = a.so", "/api = b.so", "Host: iam / = c.so", "/ = d.so")
 	require.Empty(t, problems)
 	require.Equal(t, []string{"/api/v1: 1", "/api: 2", "/ Host: iam: 3", "/: 4"}, got)
 
-	// A host before a path takes the path too, and here the longer prefix would win.
+	// The first line has a host and takes /api as well. Here the longer prefix would win.
 	got, problems = planned(t, "Host: iam / = a.so", "/api = b.so", "/ = c.so")
 	require.Empty(t, problems)
 	require.Equal(t, []string{"/ Host: iam: 1", "/api Host: iam: 1", "/api: 2", "/: 3"}, got)
@@ -80,7 +80,7 @@ func TestPlan(t *testing.T) {
 	require.Contains(t, problems[0].String(), "2: requests that line 1 matches too")
 }
 
-// first gives the line that serves a request in FlexiLib, 0 for none.
+// first returns the line that serves a request in FlexiLib, 0 for none.
 func first(rules []Rule, r *http.Request) int {
 	for _, rule := range rules {
 		value, m := r.Header.Get(rule.Key.Match.Name), rule.Key.Match
@@ -94,7 +94,7 @@ func first(rules []Rule, r *http.Request) int {
 	return 0
 }
 
-// most gives the line whose service is the most specific, as the router does.
+// most returns the line of the most specific service, as the router selects it.
 func most(declared []Service, r *http.Request) int {
 	line, best := 0, router.Key{}
 	for _, s := range declared {
@@ -109,7 +109,8 @@ func most(declared []Service, r *http.Request) int {
 	return line
 }
 
-// Whatever the rules are: if no problem is told, every request goes where it goes in FlexiLib.
+// TestPlanKeepsTheMeaning checks that, unless a problem is
+// reported, every request goes to the same library as in FlexiLib.
 func TestPlanKeepsTheMeaning(t *testing.T) {
 	paths := []string{"/", "/a", "/a/b", "/a/b/c", "/d"}
 	matches := []string{"", "", "Host: i", "Host: iam", "Host: o", "X-A: 1", "X-A: 123"}
@@ -153,7 +154,7 @@ func TestModule(t *testing.T) {
 	}
 }
 
-// FuzzWrite: whatever the file says, what is written is TOML that says the same.
+// FuzzWrite checks that the output is TOML with the same meaning, for any input file.
 func FuzzWrite(f *testing.F) {
 	f.Add("/ = \"lib\\.so\nHost: iam /a = x\x00y.so\n\x7f")
 	f.Add("X-A: \"\\\" / = é.so # \r")
@@ -161,7 +162,7 @@ func FuzzWrite(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		rules, _, err := Read(strings.NewReader(text))
 		if err != nil {
-			return // a line too long
+			return // a line is too long
 		}
 		declared, _ := Plan(rules)
 		var out bytes.Buffer

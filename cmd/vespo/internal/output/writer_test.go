@@ -15,12 +15,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// file is a file that takes what it has room for and otherwise blocks or fails.
+// file is a file with limited room. Beyond it, writes block or fail.
 type file struct {
 	mu      sync.Mutex
-	text    bytes.Buffer // guarded by mu, as all below
+	text    bytes.Buffer // guarded by mu, like all below
 	writes  int
-	fail    error         // of each write, after room bytes
+	fail    error         // error of writes, after room bytes
 	room    int           // bytes that a failing write takes
 	blocked chan struct{} // nil unless writes block until it is closed
 }
@@ -56,7 +56,7 @@ func (f *file) String() string {
 	return f.text.String()
 }
 
-// closed closes w and reports whether all was written.
+// closed closes w and reports whether all lines were written.
 func closed(w *Writer, atMost time.Duration) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), atMost)
 	defer cancel()
@@ -124,7 +124,8 @@ func TestGatheredLinesAreWrittenTogether(t *testing.T) {
 	})
 }
 
-// A file that blocks costs its writers nothing but the lines beyond the bound, which are counted and reported.
+// TestBlockedFile checks that a blocked file costs only the
+// lines beyond the bound, which are counted and reported.
 func TestBlockedFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := &file{blocked: make(chan struct{})}, &notices{}
@@ -167,7 +168,7 @@ func TestCloseIsBounded(t *testing.T) {
 	})
 }
 
-// A full disk has room again: lines that waited follow without a gap in the middle of one.
+// TestFailingFile checks that pending lines are written without a torn line when a full disk has room again.
 func TestFailingFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full := errors.New("no space left on device")
@@ -198,7 +199,8 @@ func TestCloseOfAFailingFile(t *testing.T) {
 	})
 }
 
-// Notices of a file that is slow for long are apart, and together count all lines.
+// TestNoticesAreBounded checks that notices about a file that
+// stays slow keep their interval, and together count all lines.
 func TestNoticesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := &file{}, &notices{}
@@ -226,7 +228,7 @@ func TestNoticesAreBounded(t *testing.T) {
 	})
 }
 
-// The log of the server's own says what was dropped of it.
+// TestNoticesMayGoToTheSameFile checks that the server's own log can report the lines that it dropped.
 func TestNoticesMayGoToTheSameFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &file{blocked: make(chan struct{})}

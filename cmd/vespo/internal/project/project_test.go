@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// directory makes one with files, by their paths with slashes. Its name is a pattern, if it is taken for one.
+// directory creates a directory with files, keyed by slash-separated
+// paths. Its name is a valid glob pattern that does not match itself.
 func directory(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "[a-b]*")
@@ -69,7 +70,7 @@ func TestModuleNameOfTheRoot(t *testing.T) {
 	require.Equal(t, "service.wasm", (&Project{dir: string(filepath.Separator)}).ModuleName())
 }
 
-// TestCommandIsWhatAShellReads lets a shell take the command apart again.
+// TestCommandIsWhatAShellReads checks that a shell parses the formatted command into the same words.
 func TestCommandIsWhatAShellReads(t *testing.T) {
 	args := []string{"printf", `%s\n`, "", "plain", "two words", "it's", `"$HOME" & * \`, "-ldflags=-s -w", "a\nb"}
 	c := command{env: []string{"X=a b", "Y="}, args: args}
@@ -104,7 +105,8 @@ func TestBuildRunsCommands(t *testing.T) {
 	require.Contains(t, log.String(), "why\n")
 }
 
-// TestBuildIsInterrupted: a command that would not end by itself gets the signal, and may say so.
+// TestBuildIsInterrupted checks that a command that would
+// run on gets the interrupt signal and can still print.
 func TestBuildIsInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	log := &onWrite{line: "ready\n", do: func() { cancel(context.Canceled) }}
@@ -114,7 +116,7 @@ func TestBuildIsInterrupted(t *testing.T) {
 	require.Contains(t, log.text.String(), "interrupted\n")
 }
 
-// onWrite does something once a line has been written.
+// onWrite calls a function once a line was written.
 type onWrite struct {
 	line string
 	do   func()
@@ -129,7 +131,7 @@ func (w *onWrite) Write(p []byte) (int, error) {
 	return w.text.Write(p)
 }
 
-// TestFlags lets fake compilers print their arguments.
+// TestFlags runs fake compilers that print their arguments.
 func TestFlags(t *testing.T) {
 	bin := t.TempDir()
 	for name, script := range map[string]string{

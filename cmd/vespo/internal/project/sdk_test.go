@@ -15,10 +15,11 @@ import (
 
 var update = flag.Bool("update", false, "write sdk.txtar anew")
 
-// sdkSource is where the SDK lies in this repository.
+// sdkSource is the directory of the SDK in this repository.
 const sdkSource = "../../../../guest-sdk"
 
-// TestSDKIsCurrent keeps the archive equal to the SDK's sources, without tests, examples and what only they need.
+// TestSDKIsCurrent checks that the archive equals the SDK's sources,
+// without tests, examples and the files that only those need.
 func TestSDKIsCurrent(t *testing.T) {
 	want := &txtar.Archive{Comment: []byte("The guest SDK. Written by \"go generate ./cmd/vespo/internal/project\".\n")}
 	license, err := os.ReadFile(filepath.Join(sdkSource, "../LICENSE"))
@@ -45,7 +46,7 @@ func TestSDKIsCurrent(t *testing.T) {
 	require.Empty(t, files, "removed from guest-sdk: run go generate ./cmd/vespo/internal/project")
 }
 
-// forUsers tells whether a file belongs into a project.
+// forUsers reports whether a file belongs in a project.
 func forUsers(name string) bool {
 	top, _, _ := strings.Cut(name, "/")
 	switch {

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// files gives the files below a directory, by their paths with slashes.
+// files returns the files below a directory, by slash-separated paths.
 func files(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -82,7 +82,7 @@ func TestCreateRefuses(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }
 
-// TestMissingTools has no program to be found.
+// TestMissingTools runs without any program on the PATH.
 func TestMissingTools(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	for name, want := range map[string]string{
@@ -98,7 +98,8 @@ func TestMissingTools(t *testing.T) {
 	}
 }
 
-// TestMissingPartsOfClang has a clang that lacks what its distribution has in other packages. It answers as clang does.
+// TestMissingPartsOfClang uses a fake clang that lacks the parts which
+// distributions ship in other packages. It prints the same answers as clang.
 func TestMissingPartsOfClang(t *testing.T) {
 	const (
 		linker   = "-print-prog-name=wasm-ld"

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// v2 builds a header of version 2.
+// v2 returns a header of version 2.
 func v2(versionCommand, family byte, rest string) string {
 	b := append([]byte(signature), versionCommand, family)
 	return string(binary.BigEndian.AppendUint16(b, uint16(len(rest)))) + rest
