@@ -22,7 +22,7 @@ var (
 	ErrSpecial = errors.New("is neither a regular file nor a directory")
 	// ErrDirectory is matched by the error of ReadFile for a directory.
 	ErrDirectory = errors.New("is a directory")
-	// ErrTooLarge is matched by the error of ReadFile for a file beyond its bound.
+	// ErrTooLarge is matched by the error of ReadFile for a file larger than maxBytes.
 	ErrTooLarge = errors.New("is too large")
 )
 
@@ -83,7 +83,7 @@ func ReadFile(name string, maxBytes int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() // it is only read
+	defer f.Close() // only read
 	info, err := f.Stat()
 	switch {
 	case err != nil:
