@@ -127,7 +127,7 @@ const (
 // Status describes the current state of a deployment.
 type Status struct {
 	ABI           string // guest ABI, as text; empty for services without a guest
-	Target        string // destination of requests, in one line; empty if the ABI says it all
+	Target        string // destination of requests, in one line; empty if the ABI is sufficient
 	State         string // one of the State constants
 	MemoryBytes   int64  // linear memory budget of one request
 	SnapshotBytes int64

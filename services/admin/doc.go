@@ -1,5 +1,5 @@
-// Package admin implements the server's management API. HTTP requests below the reserved prefix /services add, list,
-// replace, roll back and remove services.
+// Package admin implements the server's management API. HTTP requests below the reserved prefix /services
+// add, list, replace, roll back and remove services.
 //
 // # Requests
 //
@@ -12,19 +12,21 @@
 //	GET|HEAD /services/health     200 while the server answers; requires no right
 //	GET|HEAD /services/ready      200 once all services are prepared or have failed, else 503; requires no right
 //
-// A prefix is "/" or one or more path segments; "hello", "/hello" and "/hello/" are equivalent. A match is a header
-// and the beginning of its value, such as "Host: api.example.com". Services with different matches, or with and
-// without one, can share a prefix. Fields that are not described here are refused, not ignored. An answer with status
-// 400 lists all violations. After an answer with status 4xx, nothing has changed.
+// A prefix is "/" or one or more path segments; "hello", "/hello" and "/hello/" are equivalent. A match is a
+// header and the beginning of its value, such as "Host: api.example.com". Services with different matches, or
+// with and without one, can share a prefix. Fields that are not described here are refused, not ignored. An
+// answer with status 400 lists all violations. After an answer with status 4xx, nothing has changed.
 //
 // # Adding a service
 //
 // There are three forms of request, selected by the Content-Type:
 //
-//   - application/wasm or application/octet-stream: the body is the module, and the query has all other fields.
+//   - application/wasm or application/octet-stream: the body is the module, and the query has all other
+//     fields.
 //   - multipart/form-data: the module and all other fields are form fields, in any order.
-//   - application/json: an object. The server fetches the module from source, an http or https address, within bounds
-//     of redirects, time and size. Non-public addresses are refused; Config.AllowPrivateSources permits local ones.
+//   - application/json: an object. The server fetches the module from source, an http or https address,
+//     within bounds of redirects, time and size. Non-public addresses are refused;
+//     Config.AllowPrivateSources permits local ones.
 //
 // With curl:
 //
@@ -48,23 +50,24 @@
 //	use        a middleware module in front of the service, as an address or a form file; repeatable, outermost first
 //	use_config a setting or secret of the middleware, NAME=VALUE; repeatable
 //
-// Instead of a module, a prefix can be bound by one of the fields upstream, static, function, exec or queue, which have
-// options of their own: see docs/management-api.md.
+// Instead of a module, a prefix can be bound by one of the fields upstream, static, function, exec or queue,
+// which have options of their own: see docs/management-api.md.
 //
-// In JSON, allow and use are arrays of strings, and config, mount and use_config are objects of strings. Queries end up
-// in logs, here and on the way: send secrets in a form or in JSON.
+// In JSON, allow and use are arrays of strings, and config, mount and use_config are objects of strings.
+// Queries end up in logs, here and on the way: send secrets in a form or in JSON.
 //
-// For a new service, options that are not given take the server's defaults. A replacement keeps the current version's
-// value, unless unset names the option (repeatable) or reset is true. If the kind changes, only timeout, use and
-// use_config are kept. The answer is 201 with a Location for a new service and 200 for a replaced one. It is sent when
-// the change is durable and every later request sees it. An upload may take as long as bytes arrive. One that stalls
-// for Config.StallTimeout, or stays below Config.MinUploadRate, is answered 408.
+// For a new service, options that are not given take the server's defaults. A replacement keeps the current
+// version's value, unless unset names the option (repeatable) or reset is true. If the kind changes, only
+// timeout, use and use_config are kept. The answer is 201 with a Location for a new service and 200 for a
+// replaced one. It is sent when the change is durable and every later request sees it. An upload may take as
+// long as bytes arrive. One that stalls for Config.StallTimeout, or stays below Config.MinUploadRate, is
+// answered 408.
 //
 // # Answers
 //
-// add, rollback and inspect answer with a service. list answers with {"services": [...]}, sorted by prefix, and while
-// the server starts also with {"starting": {"done": N, "total": N}}. Sizes are in bytes, times in RFC 3339 format in
-// UTC. New members may be added; these are stable:
+// add, rollback and inspect answer with a service. list answers with {"services": [...]}, sorted by prefix,
+// and while the server starts also with {"starting": {"done": N, "total": N}}. Sizes are in bytes, times in
+// RFC 3339 format in UTC. New members may be added; these are stable:
 //
 //	prefix        string  canonical: "/", "/hello", "/a/b"
 //	match         string  canonical: "Host: api.example.com"; absent if there is none
@@ -104,11 +107,11 @@
 //	history       array   inspect only: earlier versions, newest first, with digest, module_digest, generation, kind, size
 //	                      and deployed, and with memory, timeout, isolation and use if requested; absent if there are none
 //
-// remove answers {"prefix": "/hello", "state": "removed"}. health answers {"state": "ok"}, with "dropped_records" if log
-// records were dropped. ready answers {"state": "ready"}.
+// remove answers {"prefix": "/hello", "state": "removed"}. health answers {"state": "ok"}, with
+// "dropped_records" if log records were dropped. ready answers {"state": "ready"}.
 //
-// Failures are answered with application/problem+json (RFC 9457): type, title, status, detail, violations (an array, if
-// there are any) and request_id. The last segment of type is stable:
+// Failures are answered with application/problem+json (RFC 9457): type, title, status, detail, violations (an
+// array, if there are any) and request_id. The last segment of type is stable:
 //
 //	400 bad-request             malformed, unknown, missing or contradictory fields; see violations
 //	401 unauthorized            a token is set, and the request does not carry it
@@ -127,16 +130,17 @@
 //
 // # Access
 //
-// With Config.Token, every client that sends it as Authorization: Bearer TOKEN may manage, over any listener. Without
-// a token, only processes of this machine may: the listener must be on a loopback address (recorded by [WithListener];
-// without that it counts as public), the peer must be local too, the Host header must name this machine without the
-// help of a resolver, and no header may indicate a proxy. The addresses in X-Forwarded-For and similar headers are never
-// trusted. In both cases, requests that a browser sends for a page of another origin are refused. Without a token,
-// requests of any page are refused, including reads: pages answered by a service have the same origin as management.
+// With Config.Token, every client that sends it as Authorization: Bearer TOKEN may manage, over any listener.
+// Without a token, only processes of this machine may: the listener must be on a loopback address (recorded
+// by [WithListener]; without that it counts as public), the peer must be local too, the Host header must name
+// this machine without the help of a resolver, and no header may indicate a proxy. The addresses in
+// X-Forwarded-For and similar headers are never trusted. In both cases, requests that a browser sends for a
+// page of another origin are refused. Without a token, requests of any page are refused, including reads:
+// pages answered by a service have the same origin as management.
 //
 // # Concurrency
 //
-// A Handler has no locks. Everything in it is immutable except its Deployer, which is attached once, and the flag set
-// by Leave. At most Config.MaxReads and Config.MaxChanges requests are in progress; further ones are answered 503 at
-// once, because only the Deployer waits. The handler starts no goroutine.
+// A Handler has no locks. Everything in it is immutable except its Deployer, which is attached once, and the
+// flag set by Leave. At most Config.MaxReads and Config.MaxChanges requests are in progress; further ones are
+// answered 503 at once, because only the Deployer waits. The handler starts no goroutine.
 package admin

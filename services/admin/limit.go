@@ -15,7 +15,7 @@ type limiter chan struct{}
 
 func newLimiter(places int) limiter { return make(limiter, places) }
 
-// acquire takes a slot, or returns a problem if none is free. After nil, the caller must call release.
+// acquire takes a slot, or returns a problem if none is free. If it returns nil, the caller must call release.
 func (l limiter) acquire() error {
 	select {
 	case l <- struct{}{}:
