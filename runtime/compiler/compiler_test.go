@@ -61,6 +61,17 @@ func TestChildMakesTheSameFile(t *testing.T) {
 	require.Len(t, all, 1, "nothing was compiled again")
 }
 
+// The child runs in the directory of its result, so a relative path means something else to it. The default data directory
+// of the server is relative.
+func TestRelativeDirectory(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.Mkdir("work", 0o700))
+	path, err := New(children(t)).Compile(t.Context(), "work", guests.Wat(t, "echo"))
+	require.NoError(t, err)
+	require.Equal(t, "work", filepath.Dir(filepath.Dir(path)))
+	require.FileExists(t, path)
+}
+
 func TestInvalidModulesAreRefused(t *testing.T) {
 	for name, cfg := range map[string]Config{"here": {}, "child": children(t)} {
 		t.Run(name, func(t *testing.T) {

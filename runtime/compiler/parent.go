@@ -28,6 +28,7 @@ func (c *Compiler) compileChild(ctx context.Context, dir string, module []byte) 
 	defer cancel()
 	cmd := exec.CommandContext(wall, c.cfg.Command[0])
 	cmd.Args = c.cfg.Command[1:]
+	// The job names the directory relative to the child's, because dir may be relative to that of this process.
 	cmd.Dir = dir
 	cmd.Env = []string{} // the server's environment may contain secrets
 	cmd.WaitDelay = killWait
@@ -49,7 +50,7 @@ func (c *Compiler) compileChild(ctx context.Context, dir string, module []byte) 
 		defer close(written)
 		// An error means that the child has exited; Wait
 		// returns the reason. The stream stays open until then.
-		_ = writeJob(stdin, job{Dir: dir, MemoryBytes: c.cfg.MemoryBytes, CPUSeconds: seconds(c.cfg.CPUTime), Workers: c.workers,
+		_ = writeJob(stdin, job{Dir: ".", MemoryBytes: c.cfg.MemoryBytes, CPUSeconds: seconds(c.cfg.CPUTime), Workers: c.workers,
 			Reading: c.reading}, module)
 	}()
 	err = cmd.Wait() // closes stdin, which ends the writer
