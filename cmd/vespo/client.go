@@ -92,7 +92,7 @@ func parseServer(s string) (string, error) {
 	return u.Scheme + "://" + u.Host, nil
 }
 
-// get sends a GET request.
+// get sends a GET request; post sends a POST request without a body.
 func (c *client) get(ctx context.Context, path string, query url.Values) (*answer, error) {
 	return c.call(ctx, http.MethodGet, path, query, upload{})
 }

@@ -29,7 +29,7 @@ func TestParseServer(t *testing.T) {
 	}
 }
 
-// answering returns a client of a server that gives every request the same response.
+// answering returns a client of a server with one fixed response.
 func answering(t *testing.T, status int, contentType, body string) *client {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -24,9 +24,8 @@ func raiseHeapFloor() (release func()) {
 	return func() { runtime.KeepAlive(ballast) }
 }
 
-// heapTrimmer returns memory to the operating system after a deploy. Compiling
-// a module briefly takes many times its size. Without trimming, the process
-// would keep that memory for minutes, the longer the less it has to do.
+// heapTrimmer returns memory to the operating system after a deploy. Compiling a module briefly takes many
+// times its size. Without trimming, the process would keep that memory for minutes, and longer when idle.
 type heapTrimmer struct {
 	wanted chan struct{} // capacity 1
 }

@@ -2,5 +2,5 @@
 
 package main
 
-// superviseServer does nothing: elsewhere, a process does not adopt orphans unless it was started as an init.
+// superviseServer does nothing: on other systems a process adopts orphans only on request.
 func superviseServer([]string) (code int, done bool) { return 0, false }

@@ -22,8 +22,7 @@ func toolVariables() []string {
 		"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
 }
 
-// setupTools gives a script's compilers the caches of this
-// machine, except for npm, which gets a separate one.
+// setupTools sets the compilers' variables: the caches of this machine, but a separate cache for npm.
 func setupTools(env *testscript.Env) error {
 	home, err := os.UserHomeDir()
 	if err != nil {

@@ -82,7 +82,7 @@ func TestDrainIsBounded(t *testing.T) {
 
 // TestListenerFailure checks that a failing listener ends the server.
 func TestListenerFailure(t *testing.T) {
-	cfg, err := parse(t, "--listen=192.0.2.1:0", "--data", t.TempDir(), "--slots=2", "--memory=1MiB") // an address for documentation (RFC 5737), not of this machine
+	cfg, err := parse(t, "--listen=192.0.2.1:0", "--data", t.TempDir(), "--slots=2", "--memory=1MiB") // RFC 5737: not an address of this machine
 	require.NoError(t, err)
 	require.ErrorContains(t, newServer(t, cfg, io.Discard).run(t.Context()), "cannot listen on 192.0.2.1:0")
 }
