@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// documentedBackup returns what the documentation tells to copy.
+// documentedBackup returns the names that docs/operations.md lists for a backup.
 func documentedBackup(t *testing.T) (names []string) {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/operations.md")
@@ -27,7 +27,7 @@ func documentedBackup(t *testing.T) (names []string) {
 	return names
 }
 
-// TestBackup follows the documented steps, from a data directory that is given as a relative path to one elsewhere.
+// TestBackup follows the documented steps, from a data directory with a relative path to another directory.
 func TestBackup(t *testing.T) {
 	here, err := os.Getwd()
 	require.NoError(t, err)

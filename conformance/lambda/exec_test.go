@@ -20,7 +20,7 @@ import (
 	"github.com/vespo-dev/vespo/conformance/internal/program"
 )
 
-// TestExec lets the server start a program made with aws-lambda-go.
+// TestExec checks a program built with aws-lambda-go that the server starts.
 func TestExec(t *testing.T) {
 	s := serve(t, "--allow-exec", "--lambda-listen", "127.0.0.1:0", "--idle", "500ms")
 	s.vespo("add", "fn", "--exec", built.bootstrap, "--processes", "2")
@@ -33,7 +33,7 @@ func TestExec(t *testing.T) {
 	log, err := base64.StdEncoding.DecodeString(*out.LogResult)
 	require.NoError(t, err)
 	require.Contains(t, string(log), "what it says")
-	for !strings.Contains(s.vespo("inspect", "fn"), "0 of 2 processes") { // to zero
+	for !strings.Contains(s.vespo("inspect", "fn"), "0 of 2 processes") { // wait until it has scaled to zero
 	}
 	require.Equal(t, 201, s.do("GET", "/fn", "").StatusCode, "and back")
 
@@ -77,7 +77,7 @@ func TestModule(t *testing.T) {
 	require.Equal(t, 201, s.do("POST", "/fn/answer", "it").StatusCode)
 }
 
-// TestExecEndsWithServer kills the server, which has no chance to end anything.
+// TestExecEndsWithServer kills the server with SIGKILL. Its children must end too.
 func TestExecEndsWithServer(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux ends children")
@@ -94,7 +94,7 @@ func TestExecEndsWithServer(t *testing.T) {
 	}, program.HangTimeout, 1e6)
 }
 
-// TestExecWantsPermission: without the flag, there are no programs.
+// TestExecWantsPermission checks that programs, both existing and new ones, are refused without --allow-exec.
 func TestExecWantsPermission(t *testing.T) {
 	data := t.TempDir()
 	s := serve(t, "--allow-exec", "--data", data)
@@ -108,7 +108,7 @@ func TestExecWantsPermission(t *testing.T) {
 	require.Contains(t, a.body, "--allow-exec")
 }
 
-// TestExecByConfigurationFile: what the server's own configuration asks for needs no flag.
+// TestExecByConfigurationFile checks that programs in the server's own configuration need no flag.
 func TestExecByConfigurationFile(t *testing.T) {
 	file := t.TempDir() + "/vespo.toml"
 	text := fmt.Sprintf("[[service]]\nprefix = \"fn\"\nexec = %q\nprocesses = 1\n[service.config]\nGREETING = \"hello\"\n", built.bootstrap)
@@ -120,7 +120,7 @@ func TestExecByConfigurationFile(t *testing.T) {
 	require.Equal(t, 400, a.StatusCode, "the management API stays what it is")
 }
 
-// childrenOf gives the processes that a process has started.
+// childrenOf returns the ids of a process's children.
 func childrenOf(t *testing.T, pid int) (children []string) {
 	t.Helper()
 	tasks, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")

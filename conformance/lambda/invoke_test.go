@@ -25,10 +25,10 @@ const (
 	secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 )
 
-// lambdaURL is where the server answers the Lambda API.
+// lambdaURL returns the address of the Lambda API.
 func (s *server) lambdaURL() string { return s.Line(`^the Lambda API on (http://\S+)$`) }
 
-// client makes a client as any program with Amazon's SDK would.
+// client returns an SDK client, configured as in any program that uses the SDK.
 func client(url, secret string) *sdk.Client {
 	return sdk.New(sdk.Options{
 		BaseEndpoint: aws.String(url), Region: "eu-central-1", RetryMaxAttempts: 1,
@@ -36,7 +36,7 @@ func client(url, secret string) *sdk.Client {
 	})
 }
 
-// serveSigned runs a server with a key and a worker of the function fn, and gives a client.
+// serveSigned runs a server with a key and a worker of the function fn. It returns a client.
 func serveSigned(t *testing.T) (*server, *sdk.Client) {
 	t.Helper()
 	s := serve(t, "--lambda-listen", "127.0.0.1:0", "--lambda-key", keyID+":"+secret)
@@ -90,7 +90,7 @@ func TestInvokeFailures(t *testing.T) {
 	require.Equal(t, map[string]any{"errorMessage": "no luck", "errorType": "errorString"}, output)
 	failure, output = invoke(`{"do":"stream","bytes":2000000,"text":""}`)
 	require.Equal(t, []any{"Unhandled", "Function.ResponseSizeTooLarge"}, []any{failure, output["errorType"]})
-	addr := s.addFunction("fn") // workers that were refused an answer have ended
+	addr := s.addFunction("fn") // a worker exits when its answer is refused
 	work(t, addr)
 	failure, output = invoke(`{"do":"large","bytes":7000000}`)
 	require.Equal(t, []any{"Unhandled", "Function.ResponseSizeTooLarge"}, []any{failure, output["errorType"]})
@@ -142,7 +142,7 @@ func TestInvokeRefusals(t *testing.T) {
 
 func TestDryRunAndEvent(t *testing.T) {
 	data := t.TempDir()
-	s := serve(t, "--lambda-listen", "127.0.0.1:0", "--data", data) // without a key, this machine may
+	s := serve(t, "--lambda-listen", "127.0.0.1:0", "--data", data) // without a key, processes of this machine may invoke
 	work(t, s.addFunction("fn"))
 	c := client(s.lambdaURL(), secret)
 	out, err := c.Invoke(t.Context(), &sdk.InvokeInput{FunctionName: aws.String("fn"), InvocationType: types.InvocationTypeDryRun})
@@ -212,7 +212,7 @@ func TestInvokeWithResponseStream(t *testing.T) {
 	require.ErrorAs(t, err, &missing)
 }
 
-// TestInvokeOtherKinds: services that are no functions take events in the format 2.0.
+// TestInvokeOtherKinds checks that services other than functions take events in payload format 2.0.
 func TestInvokeOtherKinds(t *testing.T) {
 	s, c := serveSigned(t)
 	s.vespo("add", "behind", "--upstream", s.url)
@@ -236,7 +236,7 @@ func TestInvokeOtherKinds(t *testing.T) {
 	require.ErrorAs(t, err, &content)
 }
 
-// TestPresigned signs an address, for clients that know no secret.
+// TestPresigned checks a presigned URL, for clients without the secret.
 func TestPresigned(t *testing.T) {
 	s, _ := serveSigned(t)
 	r, err := http.NewRequest("POST", s.lambdaURL()+"/2015-03-31/functions/fn/invocations?X-Amz-Expires=60", nil)

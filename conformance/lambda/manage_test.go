@@ -15,7 +15,7 @@ import (
 	"github.com/vespo-dev/vespo/conformance/internal/program"
 )
 
-// pack gives an archive with files by name.
+// pack returns an archive of files by name.
 func pack(t *testing.T, files map[string][]byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -218,7 +218,7 @@ func TestManageRefusals(t *testing.T) {
 	require.ErrorContains(t, err, "--lambda-manage")
 }
 
-// TestManageHostileArchive: no file is written outside of the function's own directory.
+// TestManageHostileArchive checks that no file is written outside of the function's own directory.
 func TestManageHostileArchive(t *testing.T) {
 	data := t.TempDir()
 	s := serve(t, "--lambda-listen", "127.0.0.1:0", "--lambda-manage", "--allow-exec", "--data", data)
@@ -243,7 +243,8 @@ func build(t *testing.T, directory string, flags ...string) string {
 	return name
 }
 
-// TestUpdateKeepsMiddleware: what stands in front of a function, such as an authentication, stays there whatever the SDK changes.
+// TestUpdateKeepsMiddleware checks that changes by the SDK
+// keep the middleware of a function, such as authentication.
 func TestUpdateKeepsMiddleware(t *testing.T) {
 	s := serve(t, "--lambda-listen", "127.0.0.1:0", "--lambda-manage", "--allow-exec")
 	c := client(s.lambdaURL(), secret)

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestReplaceUnderLoad replaces a function again and again while requests come: none may fail.
+// TestReplaceUnderLoad replaces a function repeatedly under load. No request may fail.
 func TestReplaceUnderLoad(t *testing.T) {
 	s := serve(t, "--allow-exec")
 	for range 2 {

@@ -15,7 +15,7 @@ import (
 	"github.com/vespo-dev/vespo/conformance/internal/program"
 )
 
-// built are the paths of the programs that the tests run. TestMain builds them.
+// built holds the paths of the programs under test. TestMain builds them.
 var built struct{ vespo, bootstrap string }
 
 func TestMain(m *testing.M) {
@@ -37,7 +37,7 @@ func serve(t *testing.T, args ...string) *server {
 	return &server{Process: p, url: url}
 }
 
-// vespo runs a command against the server, and gives what it prints.
+// vespo runs a command against the server and returns its output.
 func (s *server) vespo(args ...string) string {
 	s.T.Helper()
 	cmd := exec.Command(built.vespo, args...)
@@ -47,7 +47,7 @@ func (s *server) vespo(args ...string) string {
 	return string(out)
 }
 
-// addFunction adds a function, and gives the address of its Runtime API.
+// addFunction adds a function and returns the address of its Runtime API.
 func (s *server) addFunction(prefix string, args ...string) string {
 	s.T.Helper()
 	out := s.vespo(append([]string{"add", prefix, "--function"}, args...)...)
@@ -56,7 +56,7 @@ func (s *server) addFunction(prefix string, args ...string) string {
 	return m[1]
 }
 
-// work starts a worker that has nothing but the address in its environment.
+// work starts a worker with only the address in its environment.
 func work(t *testing.T, addr string, env ...string) *program.Process {
 	t.Helper()
 	return program.Start(t, append([]string{"AWS_LAMBDA_RUNTIME_API=" + addr}, env...), built.bootstrap)

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWorker runs a program made with aws-lambda-go, as it is, behind a prefix.
+// TestWorker serves a prefix with an unmodified program built with aws-lambda-go.
 func TestWorker(t *testing.T) {
 	s := serve(t)
 	addr := s.addFunction("fn")
@@ -43,7 +43,7 @@ func TestWorker(t *testing.T) {
 	require.Equal(t, 502, s.do("GET", "/fn/panic", "").StatusCode)
 }
 
-// TestWorkerIsKilled kills a worker that has an event.
+// TestWorkerIsKilled kills a worker that holds an event.
 func TestWorkerIsKilled(t *testing.T) {
 	s := serve(t, "--timeout", "1m")
 	w := work(t, s.addFunction("fn", "--timeout", "1h"))

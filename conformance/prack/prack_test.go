@@ -19,7 +19,7 @@ import (
 	"github.com/vespo-dev/vespo/conformance/internal/program"
 )
 
-// TestClients has one worker at a time, written after one of Prack's, and requests one by one and together.
+// TestClients runs one worker at a time, modelled on one of Prack's clients, with concurrent requests.
 func TestClients(t *testing.T) {
 	for _, c := range []struct{ name, program, file string }{
 		{"Node", "node", "client.js"}, {"Ruby", "ruby", "client.rb"}, {"PHP", "php", "client.php"},
@@ -47,7 +47,7 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// TestMessages sends the messages of the Ruby and the PHP client, as these make them, for where there is no Ruby or PHP.
+// TestMessages sends the messages of the Ruby and the PHP client. It covers machines without Ruby or PHP.
 func TestMessages(t *testing.T) {
 	s := serve(t, nil)
 	for file, contentType := range map[string]string{
@@ -75,8 +75,9 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// TestKilledWorkers has 10,000 requests in the queue before the first of 8 processes comes, of which two are killed at random. Each request is
-// answered with its own answer, or by a 504 if it must not be done twice; of these there are no more than workers that were killed.
+// TestKilledWorkers queues 10,000 requests before the first of 8 worker processes
+// starts. Two of them are killed at random. Each request gets its own answer, or 504
+// if it must not be processed twice. There are at most as many 504s as killed workers.
 func TestKilledWorkers(t *testing.T) {
 	requests := 10_000
 	if testing.Short() {
@@ -84,7 +85,7 @@ func TestKilledWorkers(t *testing.T) {
 	}
 	s := serve(t, []string{"--max-connections", fmt.Sprint(2 * requests)}, "--lease", "3s", "--depth", fmt.Sprint(requests), "--timeout", "5m")
 	var protocols http.Protocols
-	protocols.SetUnencryptedHTTP2(true) // many requests share a connection
+	protocols.SetUnencryptedHTTP2(true) // requests share connections
 	client := &http.Client{Transport: &http.Transport{Protocols: &protocols}}
 	t.Cleanup(client.CloseIdleConnections)
 	ended := make(chan struct{}, requests)
@@ -116,13 +117,13 @@ func TestKilledWorkers(t *testing.T) {
 	t.Logf("%d answered, %d times 504", answered.Load(), late.Load())
 }
 
-// killTwo starts the workers and kills two of them, each after a number of requests have ended that is drawn by lot.
+// killTwo starts the workers and kills two of them, each after a random number of requests has ended.
 func (s *server) killTwo(requests int, ended <-chan struct{}) {
 	s.T.Helper()
 	var workers []*program.Process
 	for n := range 8 {
 		delay := "0s"
-		if n < 2 { // the victims are slow, so that they nearly always die with a request in hand
+		if n < 2 { // slow victims nearly always hold a request when they die
 			delay = "10ms"
 		}
 		workers = append(workers, s.work(built.worker, s.workers, delay))

@@ -16,7 +16,7 @@ import (
 	"github.com/vespo-dev/vespo/conformance/internal/program"
 )
 
-// built are the paths of the programs that the tests run. TestMain builds them.
+// built holds the paths of the programs under test. TestMain builds them.
 var built struct{ vespo, worker string }
 
 func TestMain(m *testing.M) {
@@ -26,14 +26,14 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// server is a running vespo with a queue, which is the default.
+// server is a running vespo with a default queue.
 type server struct {
 	*program.Process
 	url     string
-	workers string // where workers find requests, as Prack's do: without a name
+	workers string // where workers fetch requests, without a service name as in Prack
 }
 
-// serve starts a server with the flags, and adds the queue with its own.
+// serve starts a server with flags and adds the queue with queueFlags.
 func serve(t *testing.T, flags []string, queueFlags ...string) *server {
 	t.Helper()
 	p, url := program.Serve(t, built.vespo, append([]string{"--worker-listen", "127.0.0.1:0"}, flags...)...)
@@ -43,11 +43,11 @@ func serve(t *testing.T, flags []string, queueFlags ...string) *server {
 	require.NoError(t, err, "%s", out)
 	m := regexp.MustCompile(`workers at (http://[^/]+)/`).FindStringSubmatch(string(out))
 	require.NotNil(t, m, "%s", out)
-	s.workers = strings.Replace(m[1], "127.0.0.1", "localhost", 1) + "/api/v1/request" // the name that Prack's clients use
+	s.workers = strings.Replace(m[1], "127.0.0.1", "localhost", 1) + "/api/v1/request" // the host name that Prack's clients use
 	return s
 }
 
-// awaitWaiting waits until so many requests are in the queue.
+// awaitWaiting waits until n requests are in the queue.
 func (s *server) awaitWaiting(n int) {
 	s.T.Helper()
 	require.Eventually(s.T, func() bool {
@@ -56,7 +56,7 @@ func (s *server) awaitWaiting(n int) {
 	}, program.HangTimeout, 10*time.Millisecond)
 }
 
-// work starts a worker and waits until it works.
+// work starts a worker and waits until it is running.
 func (s *server) work(name string, args ...string) *program.Process {
 	s.T.Helper()
 	p := program.Start(s.T, append(os.Environ(), "PRACK_URL="+s.workers), name, args...)
@@ -64,7 +64,7 @@ func (s *server) work(name string, args ...string) *program.Process {
 	return p
 }
 
-// ask makes a request; the status is 0 if there was no answer.
+// ask sends a request. status is 0 if there is no response.
 func (s *server) ask(client *http.Client, method, path, body string) (status int, header http.Header, text string) {
 	r, err := http.NewRequest(method, s.url+path, strings.NewReader(body))
 	if err != nil {

@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	// resultsPath is what a durable queue answers itself below its prefix, followed by an id.
+	// resultsPath is the path below the prefix of a durable queue that serves results by id.
 	resultsPath = "/_results/"
-	// stateHeader tells what has become of a request, beside the status, which may be the worker's.
+	// stateHeader is the header with the state of a request. The status of the response may be the worker's.
 	stateHeader = "Vespo-Result"
-	// asyncTimeout is how long a request whose client does not wait may wait.
+	// asyncTimeout is the timeout of an asynchronous request.
 	asyncTimeout = 24 * time.Hour
-	// resultRetryAfter is when a client may ask again for a result, in seconds.
+	// resultRetryAfter is the Retry-After of pending results, in seconds.
 	resultRetryAfter = "1"
 )
 
-// wantsAsync tells whether the client asks not to wait: by the query, or as of RFC 7240.
+// wantsAsync reports whether the client asks not to wait, by the query or the Prefer header of RFC 7240.
 func wantsAsync(r *http.Request) bool {
 	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
 		if pair == "async=1" {
@@ -43,7 +43,7 @@ func wantsAsync(r *http.Request) bool {
 	return false
 }
 
-// accept stores the request and tells its client where the answer will be.
+// accept stores the request and responds with the location of its result.
 func (x *exchange) accept() error {
 	if err := x.d.line.promise(x.d.plan.depth); err != nil {
 		return full(err)
@@ -71,7 +71,8 @@ func (x *exchange) accept() error {
 	return nil
 }
 
-// serveResult answers for a request that was accepted before: with its answer, with why there is none, or with 202.
+// serveResult responds with the result of an accepted request: its
+// answer, the reason why there is none, or 202 while it is pending.
 func (d *deployment) serveResult(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, id string) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		p := problem.New(problem.MethodNotAllowed, "results can be read only: use GET, HEAD")
@@ -90,7 +91,7 @@ func (d *deployment) serveResult(w http.ResponseWriter, r *http.Request, rec *ac
 	h := w.Header()
 	switch result.State {
 	case stored.Answered:
-		delete(result.Header, stateHeader) // which is not a worker's to set
+		delete(result.Header, stateHeader) // reserved for the server
 		h.Set(stateHeader, string(result.State))
 		x := &exchange{d: d, w: w, r: r, rec: rec}
 		return x.send(&prack.Answer{Status: result.Status, Header: result.Header, Body: result.Body})

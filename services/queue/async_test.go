@@ -15,7 +15,7 @@ import (
 	"github.com/vespo-dev/vespo/services/queue"
 )
 
-// accept sends a request that is not waited for, and gives where its result will be.
+// accept sends an asynchronous request and returns the location of its result.
 func (h *house) accept(method, path, body string, headers ...string) string {
 	h.t.Helper()
 	a := h.do(method, h.url+path, body, headers...)
@@ -59,7 +59,7 @@ func trim(prefix string) string {
 	return prefix
 }
 
-// TestAsyncIsForDurableQueues has a queue where the same is no wish, but the application's own.
+// TestAsyncIsForDurableQueues checks that other queues pass the query and the header on to the application.
 func TestAsyncIsForDurableQueues(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	at := h.add("/jobs", queue.Document{}, registry.Options{})
@@ -76,7 +76,7 @@ func TestAsyncFailures(t *testing.T) {
 	result := h.accept("POST", "/jobs?async=1", "x")
 	a := h.do("POST", h.url+"/jobs?async=1", "one too many")
 	a.requireProblem(t, problem.NoCapacity)
-	h.take(at + "/api/v1/jobs/request") // and dies
+	h.take(at + "/api/v1/jobs/request") // and never answers
 	require.Eventually(t, func() bool { return h.do("GET", result, "").StatusCode == http.StatusGatewayTimeout }, hangTimeout, time.Millisecond)
 
 	result = h.accept("POST", "/jobs?async=1", "x")
@@ -92,13 +92,14 @@ func TestAsyncFailures(t *testing.T) {
 	require.Equal(t, []any{204, []string{"answered"}}, []any{a.StatusCode, a.Header["Vespo-Result"]})
 
 	result = h.accept("PUT", "/jobs?async=1", "x")
-	h.take(at + "/api/v1/jobs/request") // and dies
+	h.take(at + "/api/v1/jobs/request") // and never answers
 	got = h.take(at + "/api/v1/jobs/request")
 	require.Equal(t, http.StatusOK, h.do("POST", at+"/api/v1/jobs/response", reply(got.Identifier, 200, "second")).StatusCode)
 	require.Equal(t, "second", h.do("GET", result, "").body)
 }
 
-// TestStoredRequestsOutliveVersions removes a durable queue, and the server, under requests that were accepted.
+// TestStoredRequestsOutliveVersions checks that accepted requests
+// survive the removal of their queue and a restart of the server.
 func TestStoredRequestsOutliveVersions(t *testing.T) {
 	dir := t.TempDir()
 	var results []string
@@ -134,7 +135,8 @@ func TestStoredRequestsOutliveVersions(t *testing.T) {
 	}
 }
 
-// TestDamagedStore has a file that is none. The queue is failed and says so; the others serve.
+// TestDamagedStore checks a store file that is not a database.
+// Its queue fails and reports why. The other services start.
 func TestDamagedStore(t *testing.T) {
 	dir := t.TempDir()
 	t.Run("make", func(t *testing.T) {

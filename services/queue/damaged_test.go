@@ -14,7 +14,8 @@ import (
 	"github.com/vespo-dev/vespo/services/queue"
 )
 
-// TestDamagedRequest: one flipped bit costs one request, whose client is told, and no other.
+// TestDamagedRequest checks that one flipped bit fails one
+// request, with a response to its client, and no other.
 func TestDamagedRequest(t *testing.T) {
 	dir := t.TempDir()
 	var results [2]string
@@ -44,7 +45,7 @@ func TestDamagedRequest(t *testing.T) {
 	require.Contains(t, e.Status.Target, "1 damaged requests set aside")
 }
 
-// TestDamagedFile: a file that cannot be used keeps its own queue from serving, and no other.
+// TestDamagedFile checks that an unusable file fails the durable queue only.
 func TestDamagedFile(t *testing.T) {
 	dir := t.TempDir()
 	t.Run("before", func(t *testing.T) {
@@ -57,7 +58,7 @@ func TestDamagedFile(t *testing.T) {
 	text, err := os.ReadFile(name)
 	require.NoError(t, err)
 	for page := 2 * os.Getpagesize(); page < len(text); page += os.Getpagesize() {
-		text[page] ^= 1 // the page's own number
+		text[page] ^= 1 // the page's own id
 	}
 	require.NoError(t, os.WriteFile(name, text, 0o600))
 	h := newHouse(t, dir, nil)

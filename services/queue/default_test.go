@@ -27,14 +27,14 @@ func TestOneDefault(t *testing.T) {
 	h.add("/b", queue.Document{Default: true}, registry.Options{})
 	_, err = h.Rollback(t.Context(), "/a")
 	require.ErrorContains(t, err, "both /a and /b would be it")
-	// What came while it was the default is handed out by that name.
+	// Requests from the time as default are still handed out without a name.
 	got := h.take(at + "/api/v1/request")
 	require.Equal(t, "/a", got.Environment["SCRIPT_NAME"])
 	require.Equal(t, 200, h.do("POST", at+"/api/v1/response", reply(got.Identifier, 200, "")).StatusCode)
 	require.Equal(t, 200, (<-asked).StatusCode)
 }
 
-// TestDefaultMovesInOneTransaction declares another default and none for the one before, both at once.
+// TestDefaultMovesInOneTransaction moves the default to another queue in one transaction.
 func TestDefaultMovesInOneTransaction(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	byDefault := func(prefix string, d bool) services.Spec {
@@ -54,8 +54,9 @@ func TestDefaultMovesInOneTransaction(t *testing.T) {
 	require.Len(t, h.List(), 1)
 }
 
-// TestDefaultThatComesBack has a default queue that could not be started, and one that took its place. At the next start
-// both can be started: the first in the order of the catalogue is, the other one has failed and says why.
+// TestDefaultThatComesBack checks a default queue that could not start, and another
+// one that became the default. At the next start both could be the default. The
+// first in the order of the catalogue starts, and the other one fails with a reason.
 func TestDefaultThatComesBack(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "queue", "requests.db")

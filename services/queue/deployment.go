@@ -19,7 +19,7 @@ import (
 	"github.com/vespo-dev/vespo/services/queue/internal/stored"
 )
 
-// retryAfter is when a client may come again that found the queue full.
+// retryAfter is the Retry-After of responses when the queue is full.
 const retryAfter = time.Second
 
 // deployment is one prepared version of a service. It implements services.Deployment, services.Retirer and
@@ -31,7 +31,7 @@ type deployment struct {
 	line     *line              // immutable
 	store    *stored.Store      // immutable; nil unless the version is durable
 	address  string             // immutable; of the listener for workers
-	held     budget.Account     // immutable; of requests
+	held     budget.Account     // immutable; budget for requests
 	requests *inflight.Requests // immutable
 	retired  atomic.Bool
 }
@@ -53,7 +53,7 @@ func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslo
 		return d.bodyTooLarge()
 	}
 	if d.line.full(d.plan.depth) {
-		return full(lease.ErrFull) // before the body is read, not after
+		return full(lease.ErrFull) // before the body is read
 	}
 	body, held, err := d.readBody(w, r)
 	defer d.held.Give(held)
@@ -77,13 +77,13 @@ func (d *deployment) bodyTooLarge() error {
 	return problem.Newf(problem.BodyTooLarge, "the request's body is larger than %d bytes", d.kind.cfg.MaxBodyBytes)
 }
 
-// terms are those of a request that comes now.
+// terms returns the terms of a request that arrives now.
 func (d *deployment) terms(r *http.Request, timeout time.Duration) lease.Terms {
 	redeliver := d.plan.redeliver || idempotent(r.Method)
 	return lease.Terms{Deadline: time.Now().Add(timeout), Lease: d.plan.leaseFor(redeliver), Redeliver: redeliver}
 }
 
-// idempotent tells whether a request with this method may be done twice, RFC 9110 section 9.2.2.
+// idempotent reports whether a request with this method may be repeated, RFC 9110 section 9.2.2.
 func idempotent(method string) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
@@ -115,7 +115,8 @@ func (d *deployment) Status() services.Status {
 	return s
 }
 
-// CheckBeside implements services.Neighbour: workers that name no queue know one.
+// CheckBeside implements services.Neighbour. There can be
+// only one default queue, for workers that name no queue.
 func (d *deployment) CheckBeside(others []services.Deployment) error {
 	for _, other := range others {
 		if o, isQueue := other.(*deployment); isQueue && d.plan.isDefault && o.plan.isDefault {
@@ -126,10 +127,11 @@ func (d *deployment) CheckBeside(others []services.Deployment) error {
 	return nil
 }
 
-// Retire implements services.Retirer: another queue can be the default from now on.
+// Retire implements services.Retirer. Another queue may then become the default.
 func (d *deployment) Retire() { d.retired.Store(true) }
 
-// Scale implements services.Deployment. What waits is wanted, and else there is nothing.
+// Scale implements services.Deployment. It does nothing: waiting
+// requests are needed, and there are no other resources.
 func (d *deployment) Scale(context.Context, services.Scale) error { return nil }
 
 // Close implements services.Deployment. Workers can answer until the last request has ended.
@@ -139,7 +141,7 @@ func (d *deployment) Close(ctx context.Context) error {
 	return err
 }
 
-// gone is the error of a request that nobody waits for any more.
+// gone returns the error of a request that left the queue without a result.
 func (d *deployment) gone(r *http.Request) error {
 	if err := r.Context().Err(); err != nil {
 		return err

@@ -7,25 +7,25 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/document"
 )
 
-// Bounds of a document.
+// Limits of a document.
 const (
 	maxDepth = 100_000
 	minLease = 10 * time.Millisecond
 )
 
-// DefaultDepth is how many requests may wait where the document does not say.
+// DefaultDepth is the depth of queues whose document has none.
 const DefaultDepth = 1000
 
-// Document says how the queue of a prefix is. It is what the catalogue keeps, as JSON; see [Document.Encode].
+// Document configures a queue. The catalogue stores it as JSON: see [Document.Encode].
 type Document struct {
-	Depth     int    `json:"depth,omitempty"`     // requests that wait for a worker; zero: DefaultDepth
-	Lease     string `json:"lease,omitempty"`     // a Go duration: how long a worker has for a request
-	Redeliver bool   `json:"redeliver,omitempty"` // hand requests out again whose lease has ended, though their method is not idempotent
-	Default   bool   `json:"default,omitempty"`   // workers that name no service get this one's requests
-	Durable   bool   `json:"durable,omitempty"`   // keep requests on disk whose client does not wait
+	Depth     int    `json:"depth,omitempty"`     // maximum number of waiting requests; zero: DefaultDepth
+	Lease     string `json:"lease,omitempty"`     // how long a worker has for a request, as a Go duration
+	Redeliver bool   `json:"redeliver,omitempty"` // redeliver requests after their lease ends even if the method is not idempotent
+	Default   bool   `json:"default,omitempty"`   // serve workers that name no service
+	Durable   bool   `json:"durable,omitempty"`   // store asynchronous requests on disk
 }
 
-// Encode gives the canonical form: the same queue is always the same bytes, and so has one digest.
+// Encode returns the canonical JSON, so that equal documents have equal digests.
 func (d Document) Encode() []byte {
 	if d.Depth == DefaultDepth {
 		d.Depth = 0
@@ -36,25 +36,25 @@ func (d Document) Encode() []byte {
 	return document.Encode(d)
 }
 
-// Decode reads a document. It looks at the form alone: what the members say is checked when it is deployed. The error is fit for
-// the client.
+// Decode parses a document. It checks the syntax only. Values are checked
+// when the queue is deployed. The error may be sent to the client.
 func Decode(text []byte) (Document, error) {
 	var d Document
 	err := document.Decode(text, &d, "a queue")
 	return d, err
 }
 
-// plan is a document that was found valid, with the defaults filled in.
+// plan is a valid document with its defaults filled in.
 type plan struct {
 	depth     int
-	lease     time.Duration // zero: none is given
-	timeout   time.Duration // for a client that waits
+	lease     time.Duration // zero: not specified
+	timeout   time.Duration // for a waiting client
 	redeliver bool
 	isDefault bool
 	durable   bool
 }
 
-// plan checks all that the document says.
+// plan validates the document and returns all violations.
 func (d Document) plan() (*plan, []string) {
 	var violations []string
 	refuse := func(format string, args ...any) { violations = append(violations, fmt.Sprintf(format, args...)) }
@@ -77,8 +77,8 @@ func (d Document) plan() (*plan, []string) {
 	return p, violations
 }
 
-// leaseFor is how long a worker has for a request. Without a lease in the document, one that can be handed out again gets half of the
-// time, so that there is a second try.
+// leaseFor returns the lease of a request. Without a lease in the document, a request that
+// can be redelivered gets half of the timeout, so that there is time for a second attempt.
 func (p *plan) leaseFor(redeliver bool) time.Duration {
 	switch {
 	case p.lease > 0:

@@ -29,7 +29,7 @@ func TestWhatIsNoDocument(t *testing.T) {
 	require.ErrorContains(t, err, "at most")
 }
 
-// TestViolations wants all that is wrong to be told at once.
+// TestViolations checks that all violations are reported at once.
 func TestViolations(t *testing.T) {
 	err := New(Config{}).Validate(services.Spec{Module: []byte(`{"depth":-1,"lease":"soon","durable":true}`),
 		Options: registry.Options{Timeout: 2 * MaxTimeout, MemoryBytes: 1, Allow: []string{"x"}}})

@@ -18,7 +18,7 @@ import (
 	"github.com/vespo-dev/vespo/services/queue/internal/prack"
 )
 
-// exchange is one request and its way to an answer.
+// exchange is the state of one client request.
 type exchange struct {
 	d    *deployment
 	w    http.ResponseWriter
@@ -27,16 +27,17 @@ type exchange struct {
 	body budget.Body
 }
 
-// readBody reads the body of a request. What is held was taken from the budget, and is to be given back after an error too.
+// readBody reads the body of a request. held was taken from the
+// budget. The caller must give it back, even after an error.
 func (d *deployment) readBody(w http.ResponseWriter, r *http.Request) (body budget.Body, held int64, err error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return budget.Body{}, 0, nil
 	}
-	rc := http.NewResponseController(w) // errors: a connection without deadlines has no need of them
+	rc := http.NewResponseController(w) // errors are ignored: a connection without deadlines needs none
 	body, held, err = d.held.Read(budget.Paced(r.Body, rc, time.Time{}), d.kind.cfg.MaxBodyBytes)
 	switch {
 	case err == nil:
-		_ = rc.SetReadDeadline(time.Time{}) // its passing would look like the client's leaving
+		_ = rc.SetReadDeadline(time.Time{}) // an expired deadline would look like a disconnect of the client
 		return body, held, nil
 	case errors.Is(err, budget.ErrTooLong):
 		return budget.Body{}, held, d.bodyTooLarge()
@@ -57,7 +58,7 @@ func (x *exchange) environment() []byte {
 	}, x.body.Len())
 }
 
-// wait puts the request into the line and gives its client the answer.
+// wait queues the request and sends its answer to the client.
 func (x *exchange) wait() error {
 	j := &job{environment: x.environment(), body: x.body, done: make(chan struct{})}
 	size := int64(len(j.environment))
@@ -81,7 +82,7 @@ func (x *exchange) wait() error {
 	return x.conclude(j, taken)
 }
 
-// conclude answers for a job that has ended.
+// conclude responds to the client of a job that has ended.
 func (x *exchange) conclude(j *job, taken bool) error {
 	switch j.state {
 	case lease.Answered:
@@ -96,7 +97,7 @@ func (x *exchange) conclude(j *job, taken bool) error {
 	return x.d.gone(x.r)
 }
 
-// backendError is what clients are told of an answer that is none.
+// backendError returns the error that clients see for an unusable answer.
 func backendError(cause error) error {
 	return problem.New(problem.BadGateway, "Backend error: a worker has taken the request, and its answer could not be used").WithCause(cause)
 }
@@ -108,7 +109,7 @@ func timeoutError(taken bool, timeout time.Duration) error {
 	return problem.Newf(problem.Deadline, "Timeout: no worker has taken the request within %s", timeout)
 }
 
-// send gives the client the answer.
+// send sends the answer to the client.
 func (x *exchange) send(a *prack.Answer) error {
 	to := client.NewWriter(x.w, x.r, x.d.requests.Context())
 	defer to.Finish()
@@ -116,7 +117,7 @@ func (x *exchange) send(a *prack.Answer) error {
 	maps.Copy(h, a.Header)
 	httpfield.Collapse(h)
 	if _, typed := h["Content-Type"]; !typed {
-		h["Content-Type"] = nil // or the HTTP server would guess one
+		h["Content-Type"] = nil // prevents content sniffing by the HTTP server
 	}
 	bodiless := a.Status == http.StatusNoContent || a.Status == http.StatusNotModified
 	if !bodiless && (len(a.Body) > 0 || x.r.Method != http.MethodHead) {

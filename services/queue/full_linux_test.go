@@ -17,7 +17,7 @@ import (
 	"github.com/vespo-dev/vespo/services/queue"
 )
 
-// small mounts a file system of 2 MiB, and skips the test where that is not allowed.
+// small mounts a file system of 2 MiB. It skips the test if mounting is not permitted.
 func small(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -30,7 +30,7 @@ func small(t *testing.T) string {
 	return dir
 }
 
-// fill takes all that is left of a file system, until the returned function is called.
+// fill uses up the free space of a file system until the returned function is called.
 func fill(t *testing.T, dir string) (free func()) {
 	t.Helper()
 	name := filepath.Join(dir, "filler")
@@ -44,7 +44,8 @@ func fill(t *testing.T, dir string) (free func()) {
 	return func() { require.NoError(t, os.Remove(name)) }
 }
 
-// TestFullDisk: an answer that cannot be stored is not lost. The worker is told, keeps its lease and can send it again.
+// TestFullDisk checks that an answer that cannot be stored is not lost: the
+// worker receives an error, keeps its lease and can send the answer again.
 func TestFullDisk(t *testing.T) {
 	dir := small(t)
 	h := newHouse(t, t.TempDir(), func(c *queue.Config) { c.Dir = dir })
@@ -76,7 +77,8 @@ func TestFullDisk(t *testing.T) {
 	require.Equal(t, "answered", h.do("GET", waits, "").Header.Get("Vespo-Result"))
 }
 
-// TestExpiredOnFullDisk: the end of a lease is told though it cannot be stored, and stored when it can.
+// TestExpiredOnFullDisk checks that the end of a request is
+// visible even if it cannot be stored, and is stored later.
 func TestExpiredOnFullDisk(t *testing.T) {
 	dir := small(t)
 	h := newHouse(t, t.TempDir(), func(c *queue.Config) { c.Dir = dir })

@@ -16,7 +16,8 @@ import (
 	"github.com/vespo-dev/vespo/services/queue/internal/stored"
 )
 
-// TestHammer lets clients, workers and durable versions come and go at a time. Every job ends, once, and nothing is left.
+// TestHammer runs clients, workers and durable versions concurrently.
+// Every job must end once, and no resource may remain in use.
 func TestHammer(t *testing.T) {
 	store, err := stored.Open(filepath.Join(t.TempDir(), "requests.db"), time.Now(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
@@ -47,7 +48,7 @@ func TestHammer(t *testing.T) {
 				if rand.IntN(4) == 0 {
 					l.leave(j)
 				}
-				<-j.done // closing it twice would panic
+				<-j.done // a second close would panic
 				if (j.state == lease.Answered) != (j.answer != nil) {
 					t.Error(j.state, j.answer)
 				}
@@ -67,7 +68,8 @@ func TestHammer(t *testing.T) {
 	l.close()
 }
 
-// hammerWork answers, gives back, or does neither, and answers what is over.
+// hammerWork takes orders. At random it answers an order, returns it to
+// the queue or drops it. It also answers with leases that have ended.
 func hammerWork(ctx context.Context, l *line) {
 	for ctx.Err() == nil {
 		patience, cancel := context.WithTimeout(ctx, time.Duration(rand.IntN(3))*time.Millisecond)
@@ -82,7 +84,7 @@ func hammerWork(ctx context.Context, l *line) {
 		switch rand.IntN(5) {
 		case 0:
 			l.giveBack(o)
-		case 1: // dies
+		case 1: // drop the order
 		default:
 			l.answer(o.leaseID, &reply{})
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/vespo-dev/vespo/services/queue"
 )
 
-// TestUnusableAnswers has what a worker may say that no client can be sent.
+// TestUnusableAnswers checks answers that cannot be sent to a client.
 func TestUnusableAnswers(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	at := h.add("/jobs", queue.Document{}, registry.Options{})
@@ -38,7 +38,7 @@ func TestUnusableAnswers(t *testing.T) {
 	}
 }
 
-// TestHeadersOfWorkers has what is a server's to say, and what is a worker's.
+// TestHeadersOfWorkers checks which header fields a worker may set.
 func TestHeadersOfWorkers(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	at := h.add("/jobs", queue.Document{}, registry.Options{})
@@ -70,7 +70,8 @@ func TestMessagesWithoutIdentifier(t *testing.T) {
 	}
 }
 
-// TestLongAnswers has one of 7 MB, which is taken, and one that is too long, which ends the request at once.
+// TestLongAnswers checks that an answer of 7 MB is accepted,
+// and that one that is too long ends the request at once.
 func TestLongAnswers(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	at := h.add("/jobs", queue.Document{}, registry.Options{})
@@ -82,7 +83,7 @@ func TestLongAnswers(t *testing.T) {
 
 	asked = h.ask("GET", "/jobs", "")
 	got = h.take(at + "/api/v1/jobs/request")
-	// The connection may break before all was sent; what counts is that the client is told.
+	// The connection may break before everything was sent. Only the client's response counts.
 	_, _ = h.try(t.Context(), "POST", at+"/api/v1/jobs/response", `{"identifier":"`+got.Identifier+`","code":200,"body":"`+strings.Repeat("QUFB", 4<<20)+`"}`)
 	a := <-asked
 	a.requireProblem(t, problem.BadGateway)
@@ -90,7 +91,7 @@ func TestLongAnswers(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, h.do("POST", at+"/api/v1/jobs/response", reply(got.Identifier, 200, "short")).StatusCode)
 }
 
-// TestRepliesAreBounded has answers that clients do not take, until there is no room for one more.
+// TestRepliesAreBounded checks that answers that clients do not read are limited in total.
 func TestRepliesAreBounded(t *testing.T) {
 	h := newHouse(t, t.TempDir(), func(c *queue.Config) { c.MaxReplyBytes = 700 << 10 })
 	at := h.add("/jobs", queue.Document{}, registry.Options{})
@@ -105,7 +106,7 @@ func TestRepliesAreBounded(t *testing.T) {
 	}
 }
 
-// TestSlowWorker has an answer that breaks off. Its request is there for the next answer.
+// TestSlowWorker checks that a request survives an answer that breaks off, and accepts the next one.
 func TestSlowWorker(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	at := h.add("/jobs", queue.Document{}, registry.Options{})
@@ -124,7 +125,7 @@ func TestSlowWorker(t *testing.T) {
 	require.Equal(t, "whole", (<-asked).body)
 }
 
-// TestTooManyPolls has as many workers as may wait, and one more.
+// TestTooManyPolls checks the limit of waiting workers.
 func TestTooManyPolls(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	at := h.add("/jobs", queue.Document{}, registry.Options{})
@@ -152,7 +153,7 @@ func TestTooManyPolls(t *testing.T) {
 	closeAll(h, asked)
 }
 
-// closeAll ends requests by ending the server.
+// closeAll ends requests by closing the server.
 func closeAll(h *house, asked []chan answer) {
 	_ = h.Close(canceled())
 	for _, a := range asked {

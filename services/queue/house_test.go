@@ -27,10 +27,10 @@ import (
 	"github.com/vespo-dev/vespo/services/queue"
 )
 
-// hangTimeout is after how long a test is given up that waits for what does not come.
+// hangTimeout bounds every wait of a test.
 const hangTimeout = 30 * time.Second
 
-// house is a whole server with queues, but for the management API.
+// house is a complete server with queues, except for the management API.
 type house struct {
 	*deploy.Deployer
 	t    *testing.T
@@ -42,7 +42,7 @@ type house struct {
 	records  []accesslog.Record // guarded by mu
 }
 
-// newHouse starts a server on the data directory. change may change what it is made of.
+// newHouse starts a server on the data directory. change may modify its configuration.
 func newHouse(t *testing.T, dir string, change func(*queue.Config)) *house {
 	t.Helper()
 	h := &house{t: t, http: &http.Client{Timeout: hangTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
@@ -109,7 +109,7 @@ func (plain) Status() services.Status                     { return services.Stat
 func (plain) Scale(context.Context, services.Scale) error { return nil }
 func (plain) Close(context.Context) error                 { return nil }
 
-// add deploys a queue and gives the address of its workers' listener.
+// add deploys a queue and returns the address of the listener for workers.
 func (h *house) add(prefix string, d queue.Document, o registry.Options) string {
 	h.t.Helper()
 	result, err := h.Add(h.t.Context(), spec(prefix, d, o))
@@ -128,7 +128,7 @@ func addressOf(t *testing.T, s services.Status) string {
 	return m[1]
 }
 
-// answer is what a client or a worker is answered.
+// answer is a response to a client or a worker.
 type answer struct {
 	*http.Response
 	body string
@@ -162,7 +162,7 @@ func (h *house) try(ctx context.Context, method, url, body string, headers ...st
 	return answer{resp, string(text)}, err
 }
 
-// ask makes a request in the background.
+// ask sends a request in the background.
 func (h *house) ask(method, path, body string, headers ...string) chan answer {
 	answered := make(chan answer, 1)
 	go func() {
@@ -175,7 +175,7 @@ func (h *house) ask(method, path, body string, headers ...string) chan answer {
 	return answered
 }
 
-// awaitStatus waits until the queue has so many requests.
+// awaitStatus waits until the queue has these numbers of requests.
 func (h *house) awaitStatus(prefix string, waiting, leased int) {
 	h.t.Helper()
 	require.Eventually(h.t, func() bool {
@@ -184,7 +184,7 @@ func (h *house) awaitStatus(prefix string, waiting, leased int) {
 	}, hangTimeout, time.Millisecond)
 }
 
-// taken is a request as a worker sees it.
+// taken is a request as a worker receives it.
 type taken struct {
 	Identifier  string
 	Environment map[string]string
@@ -196,7 +196,7 @@ func (h *house) take(url string) taken {
 	h.t.Helper()
 	for {
 		a := h.do("GET", url, "")
-		if a.StatusCode == http.StatusNotFound { // nobody has asked yet
+		if a.StatusCode == http.StatusNotFound { // no request is waiting yet
 			continue
 		}
 		require.Equal(h.t, http.StatusOK, a.StatusCode, a.body)
@@ -206,7 +206,7 @@ func (h *house) take(url string) taken {
 	}
 }
 
-// reply is an answer as a worker sends it.
+// reply returns an answer as a worker sends it.
 func reply(id string, code any, body string) string {
 	text, err := json.Marshal(map[string]any{"identifier": id, "code": code, "headers": map[string]string{"Content-Type": "text/plain"}, "body": []byte(body)})
 	if err != nil {
@@ -215,7 +215,7 @@ func reply(id string, code any, body string) string {
 	return string(bytes.TrimSpace(text))
 }
 
-// requireProblem checks that the answer is a problem.
+// requireProblem checks that the response is a problem of this kind.
 func (a answer) requireProblem(t *testing.T, kind problem.Kind) {
 	t.Helper()
 	require.Equal(t, kind.Status(), a.StatusCode, a.body)

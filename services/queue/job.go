@@ -13,28 +13,28 @@ import (
 // job is a request in a line.
 type job struct {
 	environment []byte        // immutable
-	body        budget.Body   // immutable; empty if it is stored
-	stored      string        // immutable; where it is in the store; empty if a client waits for it
-	done        chan struct{} // closed when it has ended
+	body        budget.Body   // immutable; empty if stored
+	stored      string        // immutable; id in the store; empty if the client is waiting
+	done        chan struct{} // closed when the job has ended
 
 	entry *lease.Entry // guarded by line.mu
 	added time.Time    // guarded by line.mu
-	taken time.Time    // guarded by line.mu; when it was handed out last; zero if it was not
+	taken time.Time    // guarded by line.mu; last hand-out; zero: none
 
-	// Written before done is closed.
+	// Set before done is closed.
 	state  lease.State
-	answer *reply // of an answered one
+	answer *reply // set if answered
 }
 
-// reply is what a worker has said: an answer, or something that is none.
+// reply is the answer of a worker, or an unusable answer.
 type reply struct {
 	*prack.Answer
-	unusable  error          // why there is no answer
-	heldBytes int64          // to be given back to held by the owner of the reply
-	held      budget.Account // of answers
+	unusable  error          // reason why the answer is unusable
+	heldBytes int64          // the owner of the reply must return them to held
+	held      budget.Account // account for answers
 }
 
-// newID gives what nobody guesses.
+// newID returns an unguessable id.
 func newID() string {
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails

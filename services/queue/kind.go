@@ -22,24 +22,25 @@ import (
 const KindName = "queue"
 
 const (
-	// DefaultTimeout is how long a client waits for its answer where the service does not say.
+	// DefaultTimeout is how long a client waits for its answer if the service has no timeout.
 	DefaultTimeout = time.Minute
-	// MaxTimeout is the longest wait that a service may ask for.
+	// MaxTimeout is the longest timeout that a service may configure.
 	MaxTimeout = time.Hour
 )
 
-// Config says what the kind may use. Zero values stand for the defaults named.
+// Config configures the kind. Zero fields take their defaults.
 type Config struct {
-	// Listen opens the listener for workers, when the first queue is deployed. An error is told to who deploys it. Required.
+	// Listen opens the listener for workers when the first queue
+	// is deployed. If it fails, so does the deployment. Required.
 	Listen func(context.Context) (net.Listener, error)
-	Token  string // that workers must know; default none: only this machine's
+	Token  string // required from workers; default: none, only workers on this machine are accepted
 
-	MaxBodyBytes  int64 // of a request, and of an answer; default 10 MiB
-	MaxQueueBytes int64 // requests of all queues together, without those on disk; default 256 MiB, or 4 bodies if that is more
-	MaxReplyBytes int64 // answers that are on their way, of all queues together; default 256 MiB, or 10 bodies if that is more
+	MaxBodyBytes  int64 // of a request and of an answer; default 10 MiB
+	MaxQueueBytes int64 // requests of all queues in memory; default 256 MiB, or 4 bodies if that is more
+	MaxReplyBytes int64 // answers of all queues not yet sent; default 256 MiB, or 10 bodies if that is more
 
-	Dir string       // of what durable queues keep; made when it is needed. Empty: there can be none
-	Log *slog.Logger // default: discards
+	Dir string       // directory of the durable queues' store; created if necessary; empty: durable queues are not supported
+	Log *slog.Logger // default: discard
 }
 
 func (c Config) withDefaults() Config {
@@ -52,8 +53,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Kind implements services.Kind for queues. It holds the listener for workers while there are deployments, and the store from the first
-// durable one until Close.
+// Kind implements services.Kind for queues. The listener for workers is open while
+// there are deployments. The store is open from the first durable queue until Close.
 type Kind struct {
 	cfg      Config         // immutable
 	requests *budget.Budget // immutable
@@ -64,12 +65,12 @@ type Kind struct {
 	server *server // guarded by life; nil while there are no deployments
 
 	mu    sync.Mutex
-	store *stored.Store             // guarded by mu; changed with life held too; nil until there was a durable queue
+	store *stored.Store             // guarded by mu; changed with life held too; nil before the first durable queue
 	lines map[registry.Prefix]*line // guarded by mu
-	open  map[*deployment]struct{}  // guarded by mu; prepared and not closed
+	open  map[*deployment]struct{}  // guarded by mu; prepared and not yet closed
 }
 
-// New makes the kind. It opens nothing.
+// New returns a kind. It opens neither listener nor store.
 func New(cfg Config) *Kind {
 	cfg = cfg.withDefaults()
 	return &Kind{cfg: cfg, requests: budget.New(cfg.MaxQueueBytes), replies: budget.New(cfg.MaxReplyBytes),
@@ -85,7 +86,7 @@ func (k *Kind) Validate(s services.Spec) error {
 	return err
 }
 
-// check gives the plan of a spec, or a problem with all that is wrong.
+// check returns the plan of a spec, or a problem that lists all violations.
 func (k *Kind) check(s services.Spec) (*plan, error) {
 	var violations []string
 	p := &plan{}
@@ -113,7 +114,7 @@ func (k *Kind) check(s services.Spec) (*plan, error) {
 	return nil, refused
 }
 
-// Prepare implements services.Kind. From the first deployment on workers can connect.
+// Prepare implements services.Kind. Workers can connect from the first deployment on.
 func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deployment, error) {
 	p, err := k.check(s)
 	if err != nil {
@@ -135,7 +136,7 @@ func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deploymen
 	return nil, err
 }
 
-// openServerLocked opens the server for workers, unless it is open.
+// openServerLocked opens the server for workers unless it is open.
 func (k *Kind) openServerLocked(ctx context.Context) error {
 	if k.server != nil {
 		return nil
@@ -152,7 +153,7 @@ func (k *Kind) openServerLocked(ctx context.Context) error {
 	return nil
 }
 
-// closeServerLocked closes the server for workers, unless a deployment needs it.
+// closeServerLocked closes the server for workers unless a deployment uses it.
 func (k *Kind) closeServerLocked(ctx context.Context) {
 	k.mu.Lock()
 	needed := len(k.open) > 0
@@ -164,7 +165,8 @@ func (k *Kind) closeServerLocked(ctx context.Context) {
 	k.server = nil
 }
 
-// openStoreLocked gives the store to a durable queue, nil to others.
+// openStoreLocked returns the store, opening it if p is durable.
+// It returns nil if no durable queue has opened it yet.
 func (k *Kind) openStoreLocked(p *plan) (*stored.Store, error) {
 	if !p.durable || k.store != nil {
 		return k.store, nil
@@ -179,7 +181,7 @@ func (k *Kind) openStoreLocked(p *plan) (*stored.Store, error) {
 	return store, nil
 }
 
-// enter makes the deployment, and the line of the prefix unless there is one.
+// enter creates the deployment, and the line of the prefix if necessary.
 func (k *Kind) enter(prefix registry.Prefix, p *plan, store *stored.Store) (*deployment, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -202,7 +204,7 @@ func (k *Kind) enter(prefix registry.Prefix, p *plan, store *stored.Store) (*dep
 	return d, nil
 }
 
-// leave forgets a deployment, whose requests have ended.
+// leave removes a deployment whose requests have ended.
 func (k *Kind) leave(ctx context.Context, d *deployment) {
 	k.life.Lock()
 	defer k.life.Unlock()
@@ -239,14 +241,15 @@ func (k *Kind) Close() error {
 	return store.Close()
 }
 
-// lineOf gives the line of a prefix; nil if there is none.
+// lineOf returns the line of a prefix, or nil.
 func (k *Kind) lineOf(prefix registry.Prefix) *line {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.lines[prefix]
 }
 
-// defaults gives the line of the default queue, nil if there is none, and those of queues that were the default and are not yet empty.
+// defaults returns the line of the default queue, or nil, and
+// the lines of former default queues that are not yet closed.
 func (k *Kind) defaults() (current *line, earlier []*line) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -262,7 +265,7 @@ func (k *Kind) defaults() (current *line, earlier []*line) {
 	return current, earlier
 }
 
-// all gives the lines of all queues.
+// all returns the lines of all queues.
 func (k *Kind) all() (lines []*line) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

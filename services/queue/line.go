@@ -13,40 +13,41 @@ import (
 	"github.com/vespo-dev/vespo/services/queue/internal/stored"
 )
 
-// line is the requests to one prefix that have not ended, whichever version they came to, and the workers that wait for them. Its timer
-// ends what is due; close waits for that.
+// line holds the unfinished requests to one prefix, of all versions, and the workers
+// that wait for them. Its timer expires requests and leases. close waits for the timer.
 type line struct {
 	prefix string       // immutable
 	log    *slog.Logger // immutable
-	users  int          // guarded by Kind.mu: deployments
+	users  int          // guarded by Kind.mu: number of deployments
 
 	mu       sync.Mutex
 	queue    *lease.Queue  // guarded by mu
 	ended    []*job        // guarded by mu: since mu was taken
-	workers  *list.List    // guarded by mu: of *worker, who has waited longest first
-	promised int           // guarded by mu: places in the queue for requests that are being stored
+	workers  *list.List    // guarded by mu: of *worker, longest wait first
+	promised int           // guarded by mu: places in the queue reserved for requests that are being stored
 	closed   bool          // guarded by mu
-	store    *stored.Store // guarded by mu; nil if no durable version is there
-	durable  int           // guarded by mu: durable versions
+	store    *stored.Store // guarded by mu; nil without a durable version
+	durable  int           // guarded by mu: number of durable versions
 
-	kept map[*job]struct{} // guarded by mu: jobs that are in the store
+	kept map[*job]struct{} // guarded by mu: stored jobs
 
 	unwritten []*job    // guarded by mu: expired jobs whose end could not be stored
-	retryAt   time.Time // guarded by mu: when that is tried again; zero if there are none
-	said      time.Time // guarded by mu: when a failure of the store was logged last
+	retryAt   time.Time // guarded by mu: when the write is retried; zero if there are none
+	said      time.Time // guarded by mu: time of the last logged store failure
 
-	timer   *time.Timer    // guarded by mu; nil before there is something to wait for
-	alarm   time.Time      // guarded by mu: when timer fires; zero if it does not
-	running sync.WaitGroup // one for a timer that fires or will
+	timer   *time.Timer    // guarded by mu; nil before its first use
+	alarm   time.Time      // guarded by mu: when timer fires; zero if not set
+	running sync.WaitGroup // counts a timer that is set or firing
 }
 
-// storeAgain is the pause before what could not be stored is tried again, and between two lines of the log about that.
+// storeAgain is the delay before a failed write to the store is
+// retried, and the minimum interval between log lines about it.
 const storeAgain = 5 * time.Second
 
-// worker is one that waits for a request.
+// worker is a waiting worker.
 type worker struct {
-	ready chan struct{} // closed when there is something, or nothing any more
-	order *order        // written before; nil if there is nothing
+	ready chan struct{} // closed when order is set, or when the line closes
+	order *order        // set before ready is closed; nil if there is none
 }
 
 // order is a job that was handed to a worker.
@@ -63,8 +64,8 @@ func newLine(prefix string, log *slog.Logger) *line {
 	return l
 }
 
-// unlock follows every use of the queue: it hands out what waits, tells of what has ended and sets the alarm. What must be written about
-// stored jobs is written after that.
+// unlock follows every use of the queue. It hands out waiting jobs, signals the ends of
+// finished ones, sets the alarm and unlocks mu. It then stores the ends of stored jobs.
 func (l *line) unlock(now time.Time) {
 	l.dispatchLocked(now)
 	ended, store := l.ended, l.store
@@ -85,8 +86,8 @@ func (l *line) unlock(now time.Time) {
 	l.storeExpired(store, expired, now)
 }
 
-// storeExpired stores the ends of expired jobs. What cannot be stored is tried again; meanwhile the store tells from the times of a request
-// that it has no result any more.
+// storeExpired stores the ends of expired jobs. Failed writes are retried later. Until
+// then the store derives from a request's deadline and lease that it has failed.
 func (l *line) storeExpired(store *stored.Store, expired []*job, now time.Time) {
 	var failed []*job
 	for _, j := range expired {
@@ -107,7 +108,7 @@ func (l *line) storeExpired(store *stored.Store, expired []*job, now time.Time) 
 	l.setAlarmLocked(now)
 }
 
-// complain logs a failure of the store, unless it did so a moment ago.
+// complain logs a failure of the store, at most once per storeAgain.
 func (l *line) complain(what string, err error) {
 	l.mu.Lock()
 	now := time.Now()
@@ -121,7 +122,7 @@ func (l *line) complain(what string, err error) {
 	}
 }
 
-// dispatchLocked gives what waits to the workers that do.
+// dispatchLocked hands waiting jobs to waiting workers.
 func (l *line) dispatchLocked(now time.Time) {
 	l.queue.Advance(now)
 	for l.workers.Len() > 0 && l.queue.Waiting() > 0 {
@@ -131,7 +132,7 @@ func (l *line) dispatchLocked(now time.Time) {
 	}
 }
 
-// takeLocked leases the next job; nil if none waits.
+// takeLocked leases the next job. It returns nil if none waits.
 func (l *line) takeLocked(now time.Time) *order {
 	id := newID()
 	e := l.queue.Take(now, id)
@@ -143,7 +144,7 @@ func (l *line) takeLocked(now time.Time) *order {
 	return &order{job: j, line: l, leaseID: id, lease: stored.Lease{ID: id, End: e.LeaseEnd, Deliveries: e.Deliveries}}
 }
 
-// setAlarmLocked makes the timer fire when something is due. One that fires too early does no harm.
+// setAlarmLocked sets the timer for the next due time. A timer that fires too early is harmless.
 func (l *line) setAlarmLocked(now time.Time) {
 	next := l.queue.Next()
 	if !l.retryAt.IsZero() && (next.IsZero() || l.retryAt.Before(next)) {
@@ -177,7 +178,7 @@ func (l *line) ring() {
 	l.unlock(time.Now())
 }
 
-// add puts a job into the line; the error is lease.ErrFull.
+// add queues a job. The error is lease.ErrFull.
 func (l *line) add(depth int, t lease.Terms, j *job) (err error) {
 	now := time.Now()
 	l.mu.Lock()
@@ -187,21 +188,21 @@ func (l *line) add(depth int, t lease.Terms, j *job) (err error) {
 	return err
 }
 
-// full tells whether another one would not be taken.
+// full reports whether the queue has reached depth.
 func (l *line) full(depth int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.queue.Waiting()+l.promised >= depth
 }
 
-// leave ends a job that nobody waits for any more, unless it has ended. Afterwards it has.
+// leave ends a job without an answer. It does nothing if the job has ended.
 func (l *line) leave(j *job) {
 	l.mu.Lock()
 	defer l.unlock(time.Now())
 	l.queue.Leave(j.entry)
 }
 
-// take gives a job that waits; nil if there is none.
+// take leases the next waiting job. It returns nil if there is none.
 func (l *line) take() *order {
 	now := time.Now()
 	l.mu.Lock()
@@ -210,7 +211,7 @@ func (l *line) take() *order {
 	return l.takeLocked(now)
 }
 
-// await is take that waits until ctx ends. Workers are served in the order of their coming.
+// await is like take but waits for a job until ctx is done. Workers are served in order of arrival.
 func (l *line) await(ctx context.Context) *order {
 	w := &worker{ready: make(chan struct{})}
 	l.mu.Lock()
@@ -224,13 +225,13 @@ func (l *line) await(ctx context.Context) *order {
 	case <-w.ready:
 	case <-ctx.Done():
 		l.mu.Lock()
-		l.workers.Remove(place) // nothing happens if it is not there any more
+		l.workers.Remove(place) // a no-op if it was removed already
 		l.unlock(time.Now())
 	}
 	return w.order
 }
 
-// giveBack undoes the handing out of what did not reach the worker.
+// giveBack returns an order to the queue that could not be delivered to the worker.
 func (l *line) giveBack(o *order) {
 	now := time.Now()
 	l.mu.Lock()
@@ -238,7 +239,7 @@ func (l *line) giveBack(o *order) {
 	l.queue.GiveBack(now, o.leaseID)
 }
 
-// leased returns the job with this lease; nil if there is none, or the lease is over.
+// leased returns the job with this lease. It returns nil if there is none or the lease has ended.
 func (l *line) leased(leaseID string) *job {
 	now := time.Now()
 	l.mu.Lock()
@@ -249,8 +250,8 @@ func (l *line) leased(leaseID string) *job {
 	return nil
 }
 
-// answer ends the job with this lease, for whose answer a client waits; nil if there is none, or the lease is over. The reply then belongs to
-// the job.
+// answer ends the job with this lease, whose client is waiting. It returns nil
+// if there is none or the lease has ended. Otherwise the job owns the reply.
 func (l *line) answer(leaseID string, r *reply) *job {
 	now := time.Now()
 	l.mu.Lock()
@@ -264,7 +265,7 @@ func (l *line) answer(leaseID string, r *reply) *job {
 	return j
 }
 
-// waited is how long a job was in the line before it was handed out last, if it was taken at all.
+// waited returns how long a job waited until its last hand-out, or until now if it was never taken.
 func (l *line) waited(j *job) (wait time.Duration, taken bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -274,14 +275,14 @@ func (l *line) waited(j *job) (wait time.Duration, taken bool) {
 	return j.taken.Sub(j.added), true
 }
 
-// counts tells how many jobs wait, and how many are leased.
+// counts returns the numbers of waiting and leased jobs.
 func (l *line) counts() (waiting, leased int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.queue.Waiting(), l.queue.Leased()
 }
 
-// close sends the workers away and stops the timer.
+// close releases the waiting workers and stops the timer.
 func (l *line) close() {
 	l.mu.Lock()
 	l.closed = true

@@ -8,7 +8,7 @@ import (
 	"github.com/vespo-dev/vespo/services/queue/internal/stored"
 )
 
-// attach lets a durable version in. The first brings what the store has for the prefix.
+// attach adds a durable version. The first one loads the stored requests of the prefix.
 func (l *line) attach(store *stored.Store) error {
 	now := time.Now()
 	l.mu.Lock()
@@ -36,7 +36,8 @@ func (l *line) restoreLocked(r stored.Request) {
 	l.kept[j] = struct{}{}
 }
 
-// detach lets a durable version out. The last leaves what is stored to the store, for the next one.
+// detach removes a durable version. The last one leaves
+// the stored requests in the store for the next version.
 func (l *line) detach() {
 	l.mu.Lock()
 	defer l.unlock(time.Now())
@@ -48,7 +49,8 @@ func (l *line) detach() {
 	}
 }
 
-// promise sets a place aside for a request that is being stored; keep or renege must follow. The error is lease.ErrFull.
+// promise reserves a place for a request that is being stored.
+// keep or renege must follow. The error is lease.ErrFull.
 func (l *line) promise(depth int) error {
 	now := time.Now()
 	l.mu.Lock()
@@ -61,14 +63,14 @@ func (l *line) promise(depth int) error {
 	return nil
 }
 
-// renege gives the place back.
+// renege releases a reserved place.
 func (l *line) renege() {
 	l.mu.Lock()
 	defer l.unlock(time.Now())
 	l.promised--
 }
 
-// keep puts a request that was stored into its place.
+// keep queues a stored request in its reserved place.
 func (l *line) keep(r stored.Request) {
 	l.mu.Lock()
 	defer l.unlock(time.Now())
@@ -76,7 +78,7 @@ func (l *line) keep(r stored.Request) {
 	l.restoreLocked(r)
 }
 
-// load reads what is stored of a request, and stores that it is leased.
+// load stores the lease of a stored request and returns the request's body.
 func (l *line) load(o *order) ([]byte, error) {
 	store := l.storeOf()
 	if err := store.SetLease(l.prefix, o.stored, o.lease); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/services/queue/internal/lease"
 )
 
-// join adds a job of a minute, whose lease is 10 s.
+// join adds a job with a timeout of one minute and a lease of 10 s.
 func join(t *testing.T, l *line, redeliver bool) *job {
 	t.Helper()
 	j := &job{done: make(chan struct{})}
@@ -20,7 +20,7 @@ func join(t *testing.T, l *line, redeliver bool) *job {
 	return j
 }
 
-// TestTimes lets time pass in a line: what is due happens at its time, without anybody asking.
+// TestTimes checks that due events of a line happen in time without any call.
 func TestTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLine("/jobs", slog.New(slog.DiscardHandler))
@@ -49,7 +49,8 @@ func TestTimes(t *testing.T) {
 	})
 }
 
-// TestWorkersTakeTurns has workers that wait: who came first is served first, and one that gives up passes nothing by.
+// TestWorkersTakeTurns checks that the worker that has waited longest is
+// served first, and that a job passes to the next worker if one gives up.
 func TestWorkersTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLine("/jobs", slog.New(slog.DiscardHandler))

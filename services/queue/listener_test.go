@@ -72,7 +72,7 @@ func TestPublicListenerNeedsAToken(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, a.StatusCode)
 }
 
-// TestBrowsersAreNoWorkers has what a page elsewhere could make a browser of this machine send.
+// TestBrowsersAreNoWorkers checks the requests that a web page could make a browser on this machine send.
 func TestBrowsersAreNoWorkers(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	at := h.add("/jobs", queue.Document{Default: true}, registry.Options{})

@@ -7,7 +7,7 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/leaktest"
 )
 
-// TestMain fails if the tests leave a goroutine of a server, of a line or of a worker behind.
+// TestMain fails if the tests leak a goroutine of a server, a line or a worker.
 func TestMain(m *testing.M) {
 	os.Exit(leaktest.Check(m.Run()))
 }

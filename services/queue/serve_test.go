@@ -38,7 +38,7 @@ func TestRequestAndAnswer(t *testing.T) {
 	require.Equal(t, accesslog.OutcomeOK, rec.Outcome)
 	require.Positive(t, rec.QueueWait)
 	require.EqualValues(t, 5, rec.BytesIn)
-	// Nothing is answered twice, and nothing that was not asked.
+	// A second answer is refused, and so is one with an unknown identifier.
 	for _, id := range []string{got.Identifier, "unknown"} {
 		again := h.do("POST", at+"/api/v1/jobs/response", reply(id, 200, "again"))
 		require.Equal(t, http.StatusNotFound, again.StatusCode)
@@ -72,7 +72,7 @@ func TestStatusesWithoutBody(t *testing.T) {
 	}
 }
 
-// TestNames has all spellings of a service.
+// TestNames checks all spellings of a service name.
 func TestNames(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	var at string
@@ -98,7 +98,7 @@ func TestNames(t *testing.T) {
 	for _, method := range []string{"PUT", "DELETE", "HEAD"} {
 		require.Equal(t, http.StatusMethodNotAllowed, h.do(method, at+"/api/v1/request", "").StatusCode)
 	}
-	// An identifier of one queue is none of another's.
+	// The identifier of one queue is not valid for another.
 	asked := h.ask("GET", "/a/b", "")
 	got := h.take(at + "/api/v1/a/b/request")
 	require.Equal(t, http.StatusNotFound, h.do("POST", at+"/api/v1/request/response", reply(got.Identifier, 200, "")).StatusCode)
@@ -106,7 +106,7 @@ func TestNames(t *testing.T) {
 	<-asked
 }
 
-// TestNamesWithAMatch has queues that share a prefix. They share nothing else.
+// TestNamesWithAMatch checks that queues with the same path prefix and different header matches are separate.
 func TestNamesWithAMatch(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	for _, prefix := range []string{"/", "/ Host: one.example", "/a", "/a Host: one.example"} {
@@ -127,7 +127,8 @@ func TestNamesWithAMatch(t *testing.T) {
 	}
 }
 
-// TestNothingPending has workers that wait in vain: for a queue, for one that is not there, and for the default that there is none of.
+// TestNothingPending checks workers without requests: at a queue,
+// at a queue that does not exist, and without a default queue.
 func TestNothingPending(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	at := h.add("/jobs", queue.Document{}, registry.Options{})
@@ -165,7 +166,7 @@ func TestNobodyComes(t *testing.T) {
 	h.awaitStatus("/jobs", 0, 0)
 }
 
-// TestWorkerDies has requests whose first worker never answers.
+// TestWorkerDies checks requests whose first worker never answers.
 func TestWorkerDies(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	for _, c := range []struct {
@@ -215,7 +216,7 @@ func TestTooManyBytes(t *testing.T) {
 	h := newHouse(t, t.TempDir(), func(c *queue.Config) { c.MaxQueueBytes, c.MaxBodyBytes = 200<<10, 80<<10 })
 	at := h.add("/jobs", queue.Document{}, registry.Options{})
 	h.do("POST", h.url+"/jobs", strings.Repeat("x", 80<<10+1)).requireProblem(t, problem.BodyTooLarge)
-	for range 2 { // what was given back can be had again
+	for range 2 { // returned bytes can be used again
 		asked := h.ask("POST", "/jobs", strings.Repeat("x", 70<<10))
 		h.awaitStatus("/jobs", 1, 0)
 		a := h.do("POST", h.url+"/jobs", strings.Repeat("x", 70<<10))
@@ -253,7 +254,7 @@ func TestClientLeaves(t *testing.T) {
 	}
 }
 
-// TestWorkerLeaves has workers that wait and go; what comes is for those that stay.
+// TestWorkerLeaves checks that requests go to the remaining workers when waiting workers disconnect.
 func TestWorkerLeaves(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	at := h.add("/jobs", queue.Document{}, registry.Options{})
@@ -275,7 +276,7 @@ func TestWorkerLeaves(t *testing.T) {
 	require.Equal(t, "ok", (<-asked).body)
 }
 
-// TestVersionsShareTheLine replaces and removes a queue under a request.
+// TestVersionsShareTheLine replaces and removes a queue while a request is waiting.
 func TestVersionsShareTheLine(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	at := h.add("/jobs", queue.Document{}, registry.Options{})
@@ -331,7 +332,7 @@ func TestShutdown(t *testing.T) {
 	require.NotContains(t, (<-polled).body, "identifier")
 }
 
-// TestSlowClient has a body that does not come.
+// TestSlowClient checks a request body that never arrives.
 func TestSlowClient(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	h.add("/jobs", queue.Document{}, registry.Options{})

@@ -12,30 +12,30 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/access"
 )
 
-// Bounds of a worker's connection.
+// Limits of a worker's connection.
 const (
 	headerTimeout  = 10 * time.Second
-	readTimeout    = 30 * time.Second // of an answer, from its first byte on
-	writeTimeout   = time.Minute      // of a request, with the wait for it
+	readTimeout    = 30 * time.Second // of an answer, from its first byte
+	writeTimeout   = time.Minute      // of a request, including the wait for it
 	idleTimeout    = 2 * time.Minute
 	maxHeaderBytes = 32 << 10
 )
 
-// exampleListen is an address for workers that other machines do not reach.
+// exampleListen is a loopback address for workers, used in error messages.
 const exampleListen = "127.0.0.1:4242"
 
 // server serves workers. It owns one goroutine, which accepts connections.
 type server struct {
 	address string             // immutable
 	http    *http.Server       // immutable
-	closing context.CancelFunc // immutable; sends workers away that wait
+	closing context.CancelFunc // immutable; releases waiting workers
 	serving sync.WaitGroup
 }
 
-// enabled reports whether workers can be served on a listener at all.
+// enabled reports whether workers may be served on a listener with this address.
 func enabled(addr net.Addr, token string) bool { return access.Enabled(addr, token) }
 
-// newGuard says who is a worker.
+// newGuard returns the guard that authenticates workers.
 func newGuard(token string) *access.Guard {
 	return access.New(access.Surface{
 		Name: "the queue", ListenFlag: "--worker-listen", Example: exampleListen, TokenFlag: "--worker-token",
@@ -64,11 +64,12 @@ func startServer(l net.Listener, handler http.Handler, log *slog.Logger) *server
 	return s
 }
 
-// close lets answers end that workers are sending, as long as ctx lasts, and sends all others away.
+// close waits until workers have sent the answers in progress,
+// while ctx lasts, and disconnects all other workers at once.
 func (s *server) close(ctx context.Context) {
 	s.closing()
 	if s.http.Shutdown(ctx) != nil {
-		_ = s.http.Close() // what it closes are connections to workers who are cut off
+		_ = s.http.Close() // close errors cannot be reported
 	}
 	s.serving.Wait()
 }

@@ -26,15 +26,15 @@ func canceled() context.Context {
 	return ctx
 }
 
-// worker is one that fetches and answers over HTTP until it is stopped, or dies.
+// worker fetches and answers requests over HTTP until it is stopped or dies.
 type worker struct {
 	url     string
 	http    *http.Client
-	dies    func() bool  // asked with each request that was taken: it is never answered then
-	thanked atomic.Int64 // answers that were accepted
+	dies    func() bool  // called for each request taken; if true, the request is never answered
+	thanked atomic.Int64 // number of accepted answers
 }
 
-// work gives whether the worker has died.
+// work runs the worker. It reports whether the worker has died.
 func (w *worker) work(ctx context.Context) (died bool) {
 	for ctx.Err() == nil {
 		got, ok := w.fetch(ctx)
@@ -76,8 +76,9 @@ func (w *worker) send(id, body string) (int, error) {
 	return resp.StatusCode, err
 }
 
-// TestStorm sends 10,000 requests to 8 workers, of which two die at random with a request in their hands. Each is answered once by who had
-// it, or by an honest 504; none of these is one that could have been handed out again.
+// TestStorm sends 10,000 requests to 8 workers. Two of them die at random while
+// they hold a request. Each request is answered once by the worker that held
+// it, or ends with 504. A request that may be redelivered never ends with 504.
 func TestStorm(t *testing.T) {
 	requests, clients := 10_000, 200
 	if testing.Short() {
@@ -131,7 +132,8 @@ func TestStorm(t *testing.T) {
 	h.awaitStatus("/jobs", 0, 0)
 }
 
-// TestReplaceUnderLoad replaces, rolls back and changes a queue to something else and back under load; all are answered.
+// TestReplaceUnderLoad replaces and rolls back a queue under load,
+// and changes it to another kind and back. Every request is answered.
 func TestReplaceUnderLoad(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	at := h.add("/jobs", queue.Document{}, registry.Options{})

@@ -22,22 +22,22 @@ import (
 )
 
 const (
-	pollTimeout = 5 * time.Second // that a worker waits for a request
-	maxPolls    = 512             // workers that wait at a time
-	writeBytes  = 32 << 10        // that are written of a request at a time
-	parseFactor = 2               // bytes that reading an answer takes beside each of its own
+	pollTimeout = 5 * time.Second // for which a worker waits for a request
+	maxPolls    = 512             // waiting workers
+	writeBytes  = 32 << 10        // buffer size for writing a request
+	parseFactor = 2               // additional bytes per byte that parsing an answer needs
 )
 
-// The texts of Prack.
+// Texts of Prack.
 const (
 	textNothing = "There are no requests pending"
 	textThanks  = "thank you"
 )
 
-// apiPath is what the path of a worker's request begins with.
+// apiPath is the prefix of all paths.
 const apiPath = "/api/v1"
 
-// pathOf is where workers fetch the requests to a prefix, with the match beside it.
+// pathOf returns the path where workers fetch the requests of a prefix, including its header match.
 func pathOf(prefix registry.Prefix) string {
 	if prefix == "/" {
 		return apiPath + "/%2F/request"
@@ -46,24 +46,24 @@ func pathOf(prefix registry.Prefix) string {
 	return path.EscapedPath()
 }
 
-// workers is the API of workers. It implements http.Handler.
+// workers is the API for workers. It implements http.Handler.
 type workers struct {
 	kind  *Kind         // immutable
 	guard *access.Guard // immutable
-	polls chan struct{} // one sent for each worker that waits
+	polls chan struct{} // holds one token for each waiting worker
 }
 
 func newWorkers(k *Kind) *workers {
 	return &workers{kind: k, guard: newGuard(k.cfg.Token), polls: make(chan struct{}, maxPolls)}
 }
 
-// failure is what a worker is told.
+// failure is an error response to a worker.
 type failure struct {
 	status int
 	text   string
 }
 
-// again is a failure of the server's store, which may be over soon.
+// again returns the failure for an error of the store, which may be temporary.
 func again(text string) error { return &failure{http.StatusServiceUnavailable, text} }
 
 // Error implements error.
@@ -90,7 +90,7 @@ func (ws *workers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	say(w, told.status, "error", told.text)
 }
 
-// say answers with one member.
+// say writes a JSON response with one member.
 func say(w http.ResponseWriter, status int, member, text string) {
 	body, err := json.Marshal(map[string]string{member: text})
 	if err != nil {
@@ -102,7 +102,7 @@ func say(w http.ResponseWriter, status int, member, text string) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // who would be told of an error is gone
+	_, _ = w.Write(body) // a write error cannot be reported
 }
 
 func (ws *workers) serve(w http.ResponseWriter, r *http.Request) error {
@@ -122,7 +122,8 @@ func (ws *workers) serve(w http.ResponseWriter, r *http.Request) error {
 	return &failure{http.StatusMethodNotAllowed, "use GET .../request to take a request, and POST .../response to answer it"}
 }
 
-// parsePath takes a path apart: the prefix of the service, empty where none is named, and "request" or "response".
+// parsePath splits a path into the prefix of the service,
+// empty if the path names none, and "request" or "response".
 func parsePath(path string) (name registry.Prefix, operation string, err error) {
 	notFound := &failure{http.StatusNotFound, "there is no such path: use /api/v1/request, /api/v1/response, or /api/v1/{service}/request and /response"}
 	rest, found := strings.CutPrefix(path, apiPath+"/")
@@ -147,7 +148,7 @@ func parsePath(path string) (name registry.Prefix, operation string, err error) 
 	return registry.Prefix(key.String()), operation, nil
 }
 
-// poll hands out a request, as soon as there is one.
+// poll hands out a request, waiting for one if necessary.
 func (ws *workers) poll(w http.ResponseWriter, r *http.Request, name registry.Prefix) error {
 	select {
 	case ws.polls <- struct{}{}:
@@ -172,7 +173,7 @@ func (ws *workers) poll(w http.ResponseWriter, r *http.Request, name registry.Pr
 	}
 }
 
-// next waits for a request. A name that nothing has is waited for too, since workers ask again at once.
+// next waits for a request. It also waits if the queue does not exist, because workers would retry at once.
 func (ws *workers) next(ctx context.Context, name registry.Prefix) (*order, error) {
 	l, nobody := ws.kind.lineOf(name), "there is no queue with the prefix "+string(name)
 	if name == "" {
@@ -195,8 +196,8 @@ func (ws *workers) next(ctx context.Context, name registry.Prefix) (*order, erro
 	return nil, &failure{http.StatusNotFound, textNothing}
 }
 
-// handOut sends a request to a worker. What it does not get is handed out to another. The error is stored.ErrEnded if the request has ended
-// instead, because what was stored of it is damaged.
+// handOut sends a request to a worker. If that fails, the request returns to the
+// queue. The error is stored.ErrEnded if the stored request is damaged and has ended.
 func (ws *workers) handOut(w http.ResponseWriter, o *order) error {
 	body := o.body
 	if o.stored != "" {
@@ -230,7 +231,7 @@ func (ws *workers) handOut(w http.ResponseWriter, o *order) error {
 	return nil
 }
 
-// answer takes the answer to a request.
+// answer processes the answer to a request.
 func (ws *workers) answer(w http.ResponseWriter, r *http.Request, name registry.Prefix) error {
 	most := prack.MaxMessageBytes(ws.kind.cfg.MaxBodyBytes)
 	account := ws.kind.replies.For(string(name))
@@ -259,7 +260,7 @@ func (ws *workers) answer(w http.ResponseWriter, r *http.Request, name registry.
 	}
 	j, err := ws.deliver(name, id, reply)
 	if j != nil && j.stored == "" {
-		held -= reply.heldBytes // which are the client's now
+		held -= reply.heldBytes // now owned by the client's exchange
 	}
 	switch {
 	case err != nil:
@@ -275,7 +276,7 @@ func overBudget() error {
 	return &failure{http.StatusServiceUnavailable, "too many answers are on their way to clients; send it again"}
 }
 
-// tooLong ends the request whose answer begins like this.
+// tooLong fails the request whose answer begins with beginning.
 func (ws *workers) tooLong(name registry.Prefix, beginning []byte, most int64) error {
 	err := fmt.Errorf("the answer has more than the %d bytes that are taken", most)
 	if id := prack.Identifier(beginning); id != "" {
@@ -286,8 +287,9 @@ func (ws *workers) tooLong(name registry.Prefix, beginning []byte, most int64) e
 	return &failure{http.StatusRequestEntityTooLarge, err.Error()}
 }
 
-// deliver hands the reply to the waiting request. Lease ids are unguessable, so without a service name all queues are searched. The error says
-// that no request waits, or that a reply could not be stored and is to be sent again.
+// deliver hands the reply to the waiting request. Lease ids are unguessable,
+// so without a service name all queues are searched. It returns an error if no
+// request waits, or if the reply could not be stored and must be sent again.
 func (ws *workers) deliver(name registry.Prefix, id string, r *reply) (*job, error) {
 	lines := ws.kind.all()
 	if name != "" {
@@ -303,17 +305,17 @@ func (ws *workers) deliver(name registry.Prefix, id string, r *reply) (*job, err
 		}
 		if j.stored == "" {
 			if j = l.answer(id, r); j == nil {
-				break // its time has ended just now
+				break // the lease has just ended
 			}
 			return j, nil
 		}
 		switch err := l.finish(j, r); {
 		case err == nil:
-			l.leave(j) // on disk first
+			l.leave(j) // after the write to disk
 			return j, nil
 		case errors.Is(err, stored.ErrEnded), errors.Is(err, stored.ErrNotFound):
 			l.leave(j)
-		default: // the lease stays: the worker can try again
+		default: // the lease remains, so that the worker can retry
 			l.complain("an answer could not be stored", err)
 			return j, again("the answer could not be stored: send it again")
 		}

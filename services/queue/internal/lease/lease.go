@@ -1,5 +1,5 @@
-// Package lease is the state machine of a queue whose entries are taken by workers that may die: pure, without clock, lock or
-// randomness.
+// Package lease is the state machine of a queue whose entries are taken by
+// workers that may die. It is pure: it has no clock, lock or randomness.
 //
 //	Add ──▶ Waiting ──Take──▶ Leased ──Answer──▶ Answered
 //	           ▲  │             │ │
@@ -9,8 +9,8 @@
 //
 //	Waiting, Leased ──Leave──▶ Gone
 //
-// Every entry ends once, in Answered, Expired or Gone. A lease has an id of its own: what comes with the id of a lease that has ended is
-// refused, even if the entry is leased anew.
+// Every entry ends once, as Answered, Expired or Gone. Each lease has its own id.
+// Once the lease has ended its id is refused, even if the entry is leased again.
 package lease
 
 import (
@@ -20,10 +20,10 @@ import (
 	"time"
 )
 
-// State is where an entry is.
+// State is the state of an entry.
 type State int
 
-// The states. The last three are ends.
+// States. The last three are final.
 const (
 	Waiting State = iota
 	Leased
@@ -32,7 +32,7 @@ const (
 	Gone
 )
 
-// String gives the state as a word.
+// String implements fmt.Stringer.
 func (s State) String() string {
 	switch s {
 	case Waiting:
@@ -49,33 +49,33 @@ func (s State) String() string {
 	return "unknown"
 }
 
-// MaxDeliveries is how often an entry is handed out at most: what kills every worker that takes it must end.
+// MaxDeliveries is how often an entry is handed out at most. It ends requests that kill every worker.
 const MaxDeliveries = 5
 
-// ErrFull says that as many entries wait as may.
+// ErrFull is returned by Add if the queue has reached its depth.
 var ErrFull = errors.New("the queue is full")
 
-// Terms are what holds for an entry, from Add on.
+// Terms are the constant properties of an entry.
 type Terms struct {
-	Deadline  time.Time     // when it expires if it is not answered; a lease does not last longer
-	Lease     time.Duration // how long who takes it has
-	Redeliver bool          // hand it out again when its lease has ended
+	Deadline  time.Time     // when an unanswered entry expires; no lease lasts longer
+	Lease     time.Duration // duration of a lease
+	Redeliver bool          // hand the entry out again after its lease ends
 }
 
-// Entry is one entry of a queue. Its fields change with the calls of the queue, and are to be read under the same lock.
+// Entry is one entry of a queue. The methods of the queue change its fields, so reads need the same lock.
 type Entry struct {
 	Terms
-	Value      any // the owner's
+	Value      any // owned by the caller
 	State      State
-	LeaseID    string    // of the current lease; empty while there is none
+	LeaseID    string    // of the current lease; empty if there is none
 	LeaseEnd   time.Time // of the current lease
-	Deliveries int       // how often it was taken
+	Deliveries int       // number of times it was taken
 
-	place *list.Element // in Queue.waiting; nil if not there
-	index int           // in Queue.due; -1 if not there
+	place *list.Element // in Queue.waiting; nil if absent
+	index int           // in Queue.due; -1 if absent
 }
 
-// due is when something happens to the entry by itself.
+// due returns when the entry expires or its lease ends.
 func (e *Entry) due() time.Time {
 	if e.State == Leased {
 		return e.LeaseEnd
@@ -83,26 +83,28 @@ func (e *Entry) due() time.Time {
 	return e.Deadline
 }
 
-// Queue is the entries that have not ended. Time is what its callers say, and must not go back. It is not safe for concurrent use.
+// Queue holds the unfinished entries. The caller supplies the
+// time, which must not go back. It is not safe for concurrent use.
 type Queue struct {
 	ended   func(*Entry)      // immutable
-	waiting *list.List        // of *Entry, the next first
+	waiting *list.List        // of *Entry, next first
 	leased  map[string]*Entry // by LeaseID
 	due     schedule          // all entries
 }
 
-// New makes an empty queue. ended is called once for each entry, in the call that ends it; it must not call the queue.
+// New returns an empty queue. ended is called once for each
+// entry, by the method that ends it. It must not call the queue.
 func New(ended func(*Entry)) *Queue {
 	return &Queue{ended: ended, waiting: list.New(), leased: make(map[string]*Entry)}
 }
 
-// Waiting tells how many entries wait to be taken.
+// Waiting returns the number of waiting entries.
 func (q *Queue) Waiting() int { return q.waiting.Len() }
 
-// Leased tells how many entries are taken and not answered.
+// Leased returns the number of leased entries.
 func (q *Queue) Leased() int { return len(q.leased) }
 
-// Next is when Advance has something to do; zero if never.
+// Next returns when Advance next has something to do. Zero means never.
 func (q *Queue) Next() time.Time {
 	if len(q.due) == 0 {
 		return time.Time{}
@@ -110,7 +112,7 @@ func (q *Queue) Next() time.Time {
 	return q.due[0].due()
 }
 
-// Add puts an entry at the end. With depth entries waiting, the error is ErrFull.
+// Add appends an entry. It returns ErrFull if depth entries are waiting.
 func (q *Queue) Add(now time.Time, depth int, t Terms, value any) (*Entry, error) {
 	q.Advance(now)
 	if q.waiting.Len() >= depth {
@@ -122,7 +124,7 @@ func (q *Queue) Add(now time.Time, depth int, t Terms, value any) (*Entry, error
 	return e, nil
 }
 
-// Restore puts an entry at the end, without regard to depth, that was in a queue before: leased, if it has a LeaseID.
+// Restore appends an entry of an earlier queue, regardless of depth. The entry is leased if it has a LeaseID.
 func (q *Queue) Restore(e Entry) *Entry {
 	restored := &e
 	restored.State, restored.place = Waiting, nil
@@ -136,7 +138,7 @@ func (q *Queue) Restore(e Entry) *Entry {
 	return restored
 }
 
-// Take leases the entry that is next; nil if none waits. The id must never have been used before.
+// Take leases the next entry. It returns nil if none is waiting. id must never have been used before.
 func (q *Queue) Take(now time.Time, id string) *Entry {
 	q.Advance(now)
 	front := q.waiting.Front()
@@ -156,7 +158,7 @@ func (q *Queue) Take(now time.Time, id string) *Entry {
 	return e
 }
 
-// GiveBack undoes a Take whose entry did not reach who has taken it. It reports whether the lease was still there.
+// GiveBack undoes a Take whose entry could not be delivered. It reports whether the lease still existed.
 func (q *Queue) GiveBack(now time.Time, id string) bool {
 	q.Advance(now)
 	e := q.leased[id]
@@ -168,13 +170,14 @@ func (q *Queue) GiveBack(now time.Time, id string) bool {
 	return true
 }
 
-// Find returns the entry with this lease; nil if there is no such lease, or not any more.
+// Find returns the entry with this lease. It returns nil if there is none or the lease has ended.
 func (q *Queue) Find(now time.Time, id string) *Entry {
 	q.Advance(now)
 	return q.leased[id]
 }
 
-// Answer ends the entry with this lease; nil if there is no such lease, or not any more.
+// Answer ends the entry with this lease and returns it.
+// It returns nil if there is none or the lease has ended.
 func (q *Queue) Answer(now time.Time, id string) *Entry {
 	q.Advance(now)
 	e := q.leased[id]
@@ -184,14 +187,14 @@ func (q *Queue) Answer(now time.Time, id string) *Entry {
 	return e
 }
 
-// Leave ends an entry that nobody wants to be answered any more, unless it has ended.
+// Leave ends an entry whose answer is no longer needed. It does nothing if the entry has ended.
 func (q *Queue) Leave(e *Entry) {
 	if e.State == Waiting || e.State == Leased {
 		q.end(e, Gone)
 	}
 }
 
-// Advance does what is due by now. It reports whether entries wait that did not before.
+// Advance ends the leases and entries that are due. It reports whether entries returned to the waiting ones.
 func (q *Queue) Advance(now time.Time) (more bool) {
 	for len(q.due) > 0 && !q.due[0].due().After(now) {
 		e := q.due[0]
@@ -205,7 +208,7 @@ func (q *Queue) Advance(now time.Time) (more bool) {
 	return more
 }
 
-// requeue ends the lease of an entry, which has waited for longest.
+// requeue ends the lease of an entry and puts it at the front, because it has waited longest.
 func (q *Queue) requeue(e *Entry) {
 	delete(q.leased, e.LeaseID)
 	e.State, e.LeaseID, e.LeaseEnd = Waiting, "", time.Time{}
@@ -213,7 +216,7 @@ func (q *Queue) requeue(e *Entry) {
 	heap.Fix(&q.due, e.index)
 }
 
-// end takes an entry out and tells of it.
+// end removes an entry and calls ended.
 func (q *Queue) end(e *Entry, s State) {
 	if e.place != nil {
 		q.waiting.Remove(e.place)
@@ -225,7 +228,7 @@ func (q *Queue) end(e *Entry, s State) {
 	q.ended(e)
 }
 
-// schedule is a heap of entries by when they are due. It implements heap.Interface.
+// schedule is a heap of entries ordered by due time. It implements heap.Interface.
 type schedule []*Entry
 
 func (s schedule) Len() int           { return len(s) }

@@ -14,26 +14,26 @@ import (
 
 var start = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// at is a moment, in seconds from the start.
+// at returns the time that many seconds after the start.
 func at(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
 
-// terms are those of an entry with a deadline, in seconds from the start, and a lease of 10 s.
+// terms returns the terms of an entry with a deadline in seconds from the start, and a lease of 10 s.
 func terms(deadline int, redeliver bool) Terms {
 	return Terms{Deadline: at(deadline), Lease: 10 * time.Second, Redeliver: redeliver}
 }
 
-// TestPaths goes every way through the machine. A step is what is done, at which second, and what it gives.
+// TestPaths covers all transitions. A step is an operation, its time in seconds, and its expected result.
 func TestPaths(t *testing.T) {
 	type step struct {
 		at   int
 		do   string
-		want string // of take: the entry; of answer and back: yes or no
+		want string // for take: the entry; for answer and back: yes or no
 	}
 	for _, c := range []struct {
 		name  string
 		again bool
 		steps []step
-		ends  string // all ends, in order
+		ends  string // all ended entries, in order
 	}{
 		{"answered", false, []step{{0, "add a", ""}, {1, "take 1", "a"}, {2, "answer 1", "yes"}}, "a answered"},
 		{"nobody takes it", false, []step{{0, "add a", ""}, {60, "advance", ""}}, "a expired"},
@@ -124,7 +124,7 @@ func TestRestore(t *testing.T) {
 	require.Equal(t, []string{"too late expired", "leased answered"}, ends)
 }
 
-// model is what the property test knows of an entry.
+// model is the expected state of an entry in the property test.
 type model struct {
 	number int
 	terms  Terms
@@ -132,8 +132,9 @@ type model struct {
 	taken  int
 }
 
-// TestEveryEntryEndsOnce does at random what clients, workers and time can do, in any order. In the end every entry has ended once, nobody
-// was answered after its deadline or by a lease that was not the last, and what must not be handed out twice was not.
+// TestEveryEntryEndsOnce runs random operations of clients and workers, with random
+// times. Every entry must end exactly once. No answer may be accepted after the deadline
+// or with a lease that has ended. No entry without Redeliver may be handed out twice.
 func TestEveryEntryEndsOnce(t *testing.T) {
 	for seed := range uint64(150) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -160,7 +161,7 @@ func TestEveryEntryEndsOnce(t *testing.T) {
 	}
 }
 
-// play does one thing.
+// play runs one random operation.
 func play(t *testing.T, random *rand.Rand, q *Queue, now time.Time, step int, entries map[*Entry]*model, leases *[]string) {
 	const depth = 6
 	id := (*leases)[random.IntN(len(*leases))]
@@ -198,7 +199,7 @@ func play(t *testing.T, random *rand.Rand, q *Queue, now time.Time, step int, en
 	}
 }
 
-// check looks at the books.
+// check checks the invariants of the queue.
 func check(t *testing.T, q *Queue, entries map[*Entry]*model) {
 	waiting, leased := 0, 0
 	for e := range entries {

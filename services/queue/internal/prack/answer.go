@@ -21,25 +21,25 @@ const (
 	maxIdentifierBytes = 256
 )
 
-// ErrNoIdentifier says that a message is not one of a worker: not a JSON object, or without an identifier.
+// ErrNoIdentifier is returned for a message that is not a JSON object with an identifier.
 var ErrNoIdentifier = errors.New("the body is not a JSON object with an identifier")
 
-// Answer is what a worker has answered, fit to be sent.
+// Answer is a valid answer of a worker.
 type Answer struct {
 	Status int
-	Header http.Header // without those that are the server's to set
+	Header http.Header // without fields that only the server sets
 	Body   []byte
 }
 
-// MaxMessageBytes is the length of the longest message whose body has bodyBytes: in base64 with a line break for every 60 characters, as
-// Ruby's encode64 has, and escaped for JSON.
+// MaxMessageBytes returns the length of the longest message with a body of bodyBytes: in base64
+// with a line break every 60 characters, as Ruby's encode64 writes it, and escaped for JSON.
 func MaxMessageBytes(bodyBytes int64) int64 {
 	encoded := (bodyBytes + 2) / 3 * 4
 	return encoded + encoded/30 + 2*maxHeaderBytes
 }
 
-// Parse reads the message of a worker. With an identifier, the error is about the answer to that request; without, it matches
-// ErrNoIdentifier. Errors are fit for the worker.
+// Parse parses a message of a worker. If identifier is not empty, the error is about the answer
+// to that request. Otherwise it matches ErrNoIdentifier. Errors may be sent to the worker.
 func Parse(text []byte, maxBodyBytes int64) (identifier string, _ *Answer, err error) {
 	var m struct {
 		Identifier json.RawMessage `json:"identifier"`
@@ -49,7 +49,7 @@ func Parse(text []byte, maxBodyBytes int64) (identifier string, _ *Answer, err e
 	}
 	text = lenient.JSON(text)
 	unmarshalErr := json.Unmarshal(text, &m)
-	// Anything else than a short string could take far more memory, once it is decoded, than the message has bytes.
+	// Anything but a short string could need much more memory decoded than the message has bytes.
 	if len(m.Identifier) > maxIdentifierBytes || json.Unmarshal(m.Identifier, &identifier) != nil || identifier == "" {
 		return "", nil, ErrNoIdentifier
 	}
@@ -75,7 +75,8 @@ func Parse(text []byte, maxBodyBytes int64) (identifier string, _ *Answer, err e
 	return identifier, a, nil
 }
 
-// Identifier finds the identifier in the beginning of a message that is too long to be read; empty if it is not there.
+// Identifier returns the identifier from the beginning of a message
+// that is too long to be read, or "" if it is not in there.
 func Identifier(beginning []byte) string {
 	dec := json.NewDecoder(bytes.NewReader(beginning))
 	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
@@ -97,14 +98,14 @@ func Identifier(beginning []byte) string {
 	}
 }
 
-// parseCode reads a status, a number or a string.
+// parseCode parses a status given as a number or a string.
 func parseCode(raw json.RawMessage) (int, error) {
 	text := string(raw)
 	if unquoted, err := strconv.Unquote(text); err == nil {
 		text = unquoted
 	}
 	code, whole := lenient.Whole(text)
-	whole = whole && (text == string(raw) || strings.Trim(text, "0123456789") == "") // a string has the digits alone
+	whole = whole && (text == string(raw) || strings.Trim(text, "0123456789") == "") // a string may hold digits only
 	switch {
 	case !whole || code < 100 || code > 599:
 		return 0, fmt.Errorf("code is %.20q: it must be a status from 200 to 599", text)
@@ -114,21 +115,22 @@ func parseCode(raw json.RawMessage) (int, error) {
 	return code, nil
 }
 
-// headers collects the headers of an answer.
+// headers collects the header fields of an answer.
 type headers struct {
 	all       http.Header
 	sizeBytes int
 }
 
-// parseHeaders reads an object of strings or, as clients do, of numbers, of arrays for headers with several values, or of objects with
-// one header each, under any name; or an array of such objects.
+// parseHeaders parses the headers of an answer. They are an object of strings, or one of the variants
+// that clients send. Values may be numbers, or arrays for several fields of one name. Members may be
+// objects with one field each, under any name, or the whole may be an array of such objects.
 func parseHeaders(raw json.RawMessage) (http.Header, error) {
 	h := &headers{all: http.Header{}}
 	var list []map[string]json.RawMessage
 	var object map[string]json.RawMessage
 	var err error
 	switch {
-	case len(raw) > 2*maxHeaderBytes: // with quotes, spaces and what is escaped
+	case len(raw) > 2*maxHeaderBytes: // room for quotes, spaces and escapes
 		err = fmt.Errorf("the headers have more than %d bytes", maxHeaderBytes)
 	case len(raw) == 0 || string(raw) == "null":
 	case raw[0] == '[' && json.Unmarshal(raw, &list) == nil:
@@ -170,7 +172,7 @@ func (h *headers) addObject(members map[string]json.RawMessage, nested bool) err
 	return nil
 }
 
-// add takes one value, which has to be fit for a header: what has line breaks would be more than one.
+// add validates and adds one value. A line break would inject another field.
 func (h *headers) add(name string, raw json.RawMessage) error {
 	var v any
 	if json.Unmarshal(raw, &v) != nil {
@@ -196,13 +198,13 @@ func (h *headers) add(name string, raw json.RawMessage) error {
 	return nil
 }
 
-// hopByHop are the headers of one connection, RFC 9110 section 7.6.1, and those that frame a message.
+// hopByHop are the hop-by-hop fields of RFC 9110 section 7.6.1, and the fields that frame a message.
 var hopByHop = map[string]bool{
 	"Connection": true, "Proxy-Connection": true, "Keep-Alive": true, "Proxy-Authenticate": true, "Proxy-Authorization": true, "Te": true,
 	"Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "Content-Length": true, "Expect": true,
 }
 
-// drop takes out what is not a worker's to say.
+// drop removes the fields that a worker may not set.
 func drop(h http.Header) {
 	for name := range connectionOptions(h) {
 		delete(h, name)
@@ -213,7 +215,7 @@ func drop(h http.Header) {
 	delete(h, "X-Request-Id")
 }
 
-// connectionOptions are the headers that Connection names.
+// connectionOptions returns the field names listed in Connection.
 func connectionOptions(h http.Header) map[string]bool {
 	named := map[string]bool{}
 	for _, value := range h["Connection"] {
@@ -224,7 +226,7 @@ func connectionOptions(h http.Header) map[string]bool {
 	return named
 }
 
-// notToken tells what RFC 9110 section 5.6.2 does not allow in a name.
+// notToken reports whether RFC 9110 section 5.6.2 disallows r in a field name.
 func notToken(r rune) bool {
 	switch {
 	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':

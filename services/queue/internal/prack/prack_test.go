@@ -60,7 +60,7 @@ func TestRequestIsWritten(t *testing.T) {
 	}
 }
 
-// TestAnswers has what Prack's clients send, and what is taken beside.
+// TestAnswers checks the messages of Prack's clients, and other accepted forms.
 func TestAnswers(t *testing.T) {
 	html := http.Header{"Content-Type": {"text/html"}}
 	for _, c := range []struct {
@@ -151,7 +151,7 @@ func TestIdentifierOfABeginning(t *testing.T) {
 	}
 }
 
-// TestLongestMessage has Ruby's base64, with line breaks that JSON escapes.
+// TestLongestMessage checks base64 as Ruby writes it, with line breaks that JSON escapes.
 func TestLongestMessage(t *testing.T) {
 	const bodyBytes = 1 << 20
 	encoded := base64.StdEncoding.EncodeToString(make([]byte, bodyBytes))
@@ -167,7 +167,7 @@ func TestLongestMessage(t *testing.T) {
 	require.Len(t, a.Body, bodyBytes)
 }
 
-// FuzzParse wants no message to give an answer that cannot be sent.
+// FuzzParse checks that every accepted answer can be sent.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"identifier":"i","code":200,"headers":{"Content-Type":"text/html"},"body":"SGVsbG8="}`))
 	f.Add([]byte(`{"identifier":"i","code":"404","headers":[{"a":1}]}`))

@@ -1,5 +1,5 @@
-// Package prack has the wire format in which workers are given requests and give answers: that of Prack, a server that had Rack
-// applications, and others, fetch their requests. A request is
+// Package prack implements the wire format in which workers receive requests and send answers. It is
+// that of Prack, a server from which Rack and other applications fetched their requests. A request is
 //
 //	{"identifier": "...", "environment": {"REQUEST_METHOD": "GET", "HTTP_HOST": "...", ...}, "body": "base64"}
 //
@@ -22,16 +22,16 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/lenient"
 )
 
-// Origin is where a request has come in.
+// Origin describes how the server received a request.
 type Origin struct {
 	Prefix    string // of the service: "/" or "/jobs"
-	Rest      string // the escaped path after it
+	Rest      string // escaped path after the prefix
 	RequestID string
 	Client    forwarded.Client
 }
 
-// Environment describes a request in the words of CGI and Rack, as a JSON object. PATH_INFO is escaped and has the query, as Prack's has.
-// Hop-by-hop headers are left out, and those whose names another header could be mistaken for.
+// Environment describes a request by CGI and Rack variables, as a JSON object. PATH_INFO is escaped
+// and includes the query, as in Prack. Hop-by-hop fields and fields with ambiguous names are omitted.
 func Environment(r *http.Request, o Origin, bodyBytes int64) []byte {
 	pathInfo := o.Rest
 	if pathInfo == "" {
@@ -72,7 +72,7 @@ func Environment(r *http.Request, o Origin, bodyBytes int64) []byte {
 	return bytes.TrimSpace(b.Bytes())
 }
 
-// addHeaders adds the headers of a request as variables.
+// addHeaders adds the header fields as variables.
 func addHeaders(env map[string]string, h http.Header) {
 	connection := connectionOptions(h)
 	for name, values := range h {
@@ -91,8 +91,8 @@ func addHeaders(env map[string]string, h http.Header) {
 	}
 }
 
-// ambiguous tells whether a header's variable could be that of another header, as "X_Real_Ip" would be, or would be taken for a setting:
-// programs take HTTP_PROXY for the proxy that they shall use.
+// ambiguous reports whether the variable of a header field could belong to another field, as that
+// of "X_Real_Ip", or could be mistaken for a setting: programs use HTTP_PROXY as their proxy.
 func ambiguous(name string) bool {
 	return name == "Proxy" || strings.ContainsFunc(name, func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-')
@@ -107,20 +107,20 @@ func hostOf(hostport string) string {
 	return strings.Trim(hostport, "[]")
 }
 
-// Request is a message for a worker. It can be written more than once.
+// Request is a message for a worker. It may be written more than once.
 type Request struct {
 	head string
 	body [][]byte
 	tail string
 }
 
-// NewRequest makes the message with an environment as Environment gives it.
+// NewRequest returns the message of a request. environment is the result of Environment.
 func NewRequest(identifier string, environment []byte, body [][]byte) Request {
 	head := `{"identifier":"` + identifier + `","environment":` + string(environment) + `,"body":"`
 	return Request{head: head, body: body, tail: "\"}\n"}
 }
 
-// Len is the length of the message in bytes.
+// Len returns the length of the message in bytes.
 func (m Request) Len() int {
 	n := 0
 	for _, piece := range m.body {
@@ -129,7 +129,8 @@ func (m Request) Len() int {
 	return len(m.head) + base64.StdEncoding.EncodedLen(n) + len(m.tail)
 }
 
-// WriteTo writes the message, without having all of it in memory at a time.
+// WriteTo implements io.WriterTo. It encodes the body while
+// writing, without holding the whole message in memory.
 func (m Request) WriteTo(w io.Writer) (int64, error) {
 	counted := &counter{to: w}
 	_, err := io.WriteString(counted, m.head)

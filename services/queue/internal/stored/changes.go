@@ -10,7 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// Put stores a request with its body. The error is ErrFull where there is no room.
+// Put stores a request with its body. It returns ErrFull if the store is full.
 func (s *Store) Put(prefix string, r Request, body []byte) error {
 	s.sweep(r.Accepted)
 	k := key{prefix, r.ID}
@@ -39,7 +39,7 @@ func (s *Store) Put(prefix string, r Request, body []byte) error {
 	return err
 }
 
-// Unfinished gives the requests of a prefix that have not ended, in the order of their coming.
+// Unfinished returns the unfinished requests of a prefix in order of arrival.
 func (s *Store) Unfinished(prefix string) (requests []Request, err error) {
 	bad := map[key]error{}
 	err = s.view(func(tx *bbolt.Tx) error {
@@ -66,7 +66,7 @@ func (s *Store) Unfinished(prefix string) (requests []Request, err error) {
 	return requests, err
 }
 
-// Body returns the body of a request. One that is damaged has ended by that: the error is ErrEnded.
+// Body returns the body of a request. If it is damaged, the request has ended, and the error is ErrEnded.
 func (s *Store) Body(prefix, id string) (body []byte, err error) {
 	k := key{prefix, id}
 	err = s.view(func(tx *bbolt.Tx) error {
@@ -88,7 +88,7 @@ func stored(tx *bbolt.Tx, k key) (record, error) {
 	return decode(k, text)
 }
 
-// settle sets a request aside that was found damaged; its error then is ErrEnded.
+// settle sets a request aside if err says that it is damaged, and then returns ErrEnded.
 func (s *Store) settle(k key, err error, now time.Time) error {
 	if !errors.Is(err, errValue) {
 		return err
@@ -104,7 +104,8 @@ func (s *Store) SetLease(prefix, id string, l Lease) error {
 	return s.change(key{prefix, id}, func(r *record) { r.Lease = l }, nil)
 }
 
-// Finish stores how a request has ended. The body of the request is forgotten. The error is ErrEnded for one that has ended before.
+// Finish stores the result of a request and deletes the request's
+// body. It returns ErrEnded if the request has ended already.
 func (s *Store) Finish(prefix, id string, result Result) error {
 	s.sweep(result.Ended)
 	k := key{prefix, id}
@@ -117,8 +118,8 @@ func (s *Store) Fail(prefix, id string, now time.Time) error {
 	return s.Finish(prefix, id, Result{State: Failed, Ended: now})
 }
 
-// change writes a record anew, and the answer with it if the request has ended by that. What has ended before stays as it is: the error is
-// ErrEnded.
+// change rewrites a record, and stores the answer if the request
+// ends. It returns ErrEnded if the request has ended already.
 func (s *Store) change(k key, edit func(*record), answer []byte) error {
 	var after record
 	var bytes int64
@@ -151,12 +152,12 @@ func (s *Store) change(k key, edit func(*record), answer []byte) error {
 	return s.settle(k, err, time.Now())
 }
 
-// note keeps the books after a change.
+// note updates the accounting after a change.
 func (s *Store) note(k key, r *record, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	z := s.known[k]
-	if z == nil { // forgotten meanwhile
+	if z == nil { // deleted meanwhile
 		return
 	}
 	s.bytes += bytes - z.bytes
@@ -167,7 +168,7 @@ func (s *Store) note(k key, r *record, bytes int64) {
 	}
 }
 
-// Result tells what has become of a request; ErrNotFound if it is not known, or not any more.
+// Result returns the result of a request. It returns ErrNotFound if the request is unknown or was deleted.
 func (s *Store) Result(prefix, id string, now time.Time) (result Result, err error) {
 	k := key{prefix, id}
 	err = s.view(func(tx *bbolt.Tx) error {
@@ -190,8 +191,8 @@ func (s *Store) Result(prefix, id string, now time.Time) (result Result, err err
 	return result, err
 }
 
-// sweep forgets what was kept for long enough, and the oldest results beyond the bound of a prefix, unless that was done a moment ago.
-// If that cannot be written, what is overdue stays until the next time: it keeps no other write from being tried.
+// sweep deletes expired records, at most once per sweepEvery, and the oldest results of prefixes with more
+// than KeepResults. A failed deletion is retried at the next sweep, and does not fail the caller's write.
 func (s *Store) sweep(now time.Time) {
 	old := s.overdue(now)
 	if len(old) == 0 {
@@ -212,7 +213,7 @@ func (s *Store) sweep(now time.Time) {
 	s.forget(old)
 }
 
-// overdue lists what is to be forgotten.
+// overdue returns the keys to delete.
 func (s *Store) overdue(now time.Time) (old []key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -239,7 +240,7 @@ func (s *Store) overdue(now time.Time) (old []key) {
 	return old
 }
 
-// forget takes requests out of the books.
+// forget removes keys from the accounting.
 func (s *Store) forget(keys []key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -252,7 +253,7 @@ func (s *Store) forget(keys []key) {
 	s.order = slices.DeleteFunc(s.order, func(k key) bool { return s.known[k] == nil })
 }
 
-// orderEnded puts what had ended when the file was opened into order.
+// orderEnded initializes order with the requests that had ended before the file was opened.
 func (s *Store) orderEnded(ended []record, prefixes map[string]string) {
 	slices.SortFunc(ended, func(a, b record) int {
 		return cmp.Or(a.Result.Ended.Compare(b.Result.Ended), cmp.Compare(a.ID, b.ID))

@@ -15,7 +15,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// filled returns the bytes of a store with requests in every state.
+// filled returns the file of a store with requests in every state.
 func filled(t *testing.T, path string) []byte {
 	t.Helper()
 	s := reopen(t, path, start)
@@ -32,8 +32,8 @@ func filled(t *testing.T, path string) []byte {
 	return text
 }
 
-// TestDamagedBytes flips bits all over a store. Whatever is damaged, the process lives, no other bytes than those that were stored come out,
-// and what is not opened says that it is damaged.
+// TestDamagedBytes flips random bits of a store. The process must survive, and no
+// modified content may be returned. The store is either refused or reports the damage.
 func TestDamagedBytes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "requests.db")
 	whole := filled(t, path)
@@ -64,7 +64,7 @@ func TestDamagedBytes(t *testing.T) {
 	require.NotZero(t, aside)
 }
 
-// inspect uses all of a store that may be damaged.
+// inspect uses all methods of a store that may be damaged.
 func inspect(t *testing.T, s *Store, at int) {
 	t.Helper()
 	want := map[string]string{"waits": "body of waits", "large": string(bytes.Repeat([]byte("x"), 9000)), "leased": "body of leased"}
@@ -120,7 +120,7 @@ func flip(b []byte) []byte {
 	return b
 }
 
-// TestSetAside: a damaged request ends in an honest failure, is kept for inspection, and keeps no other from being done.
+// TestSetAside checks that a damaged request fails, is kept for inspection, and does not affect the others.
 func TestSetAside(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "requests.db")
 	filled(t, path)
@@ -157,7 +157,7 @@ func TestSetAside(t *testing.T) {
 	require.Len(t, pending, 1)
 }
 
-// TestWithoutSums opens a store of a version that had no checksums.
+// TestWithoutSums opens a store written by a version without checksums.
 func TestWithoutSums(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "requests.db")
 	filled(t, path)
@@ -180,7 +180,7 @@ func TestWithoutSums(t *testing.T) {
 	require.Equal(t, "x", string(result.Body))
 }
 
-// TestOver: a request whose only lease is over has no result any more, whether that could be stored or not.
+// TestOver checks that a request whose only lease has ended has failed, even if that was not stored.
 func TestOver(t *testing.T) {
 	s := reopen(t, filepath.Join(t.TempDir(), "requests.db"), start)
 	once := request("once", start)

@@ -9,7 +9,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// guarded calls f. What bbolt does about pages that it finds damaged is to panic, or to read beyond its mapping: both become an error.
+// guarded calls f and converts panics into errors. On damaged pages bbolt panics or reads beyond its mapping.
 func guarded(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -20,27 +20,27 @@ func guarded(f func() error) (err error) {
 	return f()
 }
 
-// write is one change that waits to be written.
+// write is a pending change.
 type write struct {
 	change func(*bbolt.Tx) error
-	done   chan error // has room for the result
+	done   chan error // has capacity for the result
 }
 
-// writer writes changes that come together in one transaction, as bbolt's Batch does, but on the goroutine of one of its callers, so that
-// no panic ends the server.
+// writer groups concurrent changes into one transaction, like bbolt's Batch. Unlike Batch,
+// it runs the transaction on the goroutine of a caller, where a panic can be recovered.
 type writer struct {
-	turn chan struct{} // holds one while a transaction is written
+	turn chan struct{} // holds a token while a transaction is written
 
 	mu      sync.Mutex
 	waiting []*write // guarded by mu
 }
 
-// view reads in a transaction.
+// view runs f in a read-only transaction.
 func (s *Store) view(f func(*bbolt.Tx) error) error {
 	return s.run(func() error { return s.db.View(f) })
 }
 
-// run calls f, unless the file was found damaged before.
+// run calls f, unless the file is known to be damaged.
 func (s *Store) run(f func() error) error {
 	if s.broken.Load() {
 		return ErrDamaged
@@ -52,7 +52,7 @@ func (s *Store) run(f func() error) error {
 	return err
 }
 
-// update writes a change, together with others that wait. change may be called more than once.
+// update applies a change, grouped with other pending ones. change may be called more than once.
 func (s *Store) update(change func(*bbolt.Tx) error) error {
 	w := &write{change: change, done: make(chan error, 1)}
 	s.writer.mu.Lock()
@@ -65,10 +65,11 @@ func (s *Store) update(change func(*bbolt.Tx) error) error {
 	s.writer.waiting = nil
 	s.writer.mu.Unlock()
 	s.writeAll(all)
-	return <-w.done // written by an earlier turn, or just now
+	return <-w.done // from an earlier turn, or from this one
 }
 
-// writeAll writes changes as one, or each for itself if that fails: one that is too large for the disk does not keep the others from it.
+// writeAll writes all changes in one transaction. If that fails, it writes each
+// in its own, so that a change too large for the disk does not affect the others.
 func (s *Store) writeAll(all []*write) {
 	together := func(some ...*write) error {
 		return s.run(func() error {

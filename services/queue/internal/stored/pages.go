@@ -12,30 +12,32 @@ import (
 	"github.com/vespo-dev/vespo/internal/regular"
 )
 
-// The layout of a bbolt file, version 2: pages, of which the first two are metas. See go.etcd.io/bbolt/internal/common.
+// Layout of a bbolt file, version 2: a sequence of pages. The
+// first two are metas. See go.etcd.io/bbolt/internal/common.
 const (
 	pageHeader   = 16 // id uint64, flags uint16, count uint16, overflow uint32
 	elementBytes = 16
-	metaBytes    = 80 // with the page's header
+	metaBytes    = 80 // including the page header
 	metaMagic    = 0xED0CDAED
 	branchPage   = 0x01
 	leafPage     = 0x02
 	freePage     = 0x10
-	bucketLeaf   = 0x01 // flag of an element
+	bucketLeaf   = 0x01 // element flag
 	manyPages    = 0xFFFF
 	noFreelist   = ^uint64(0)
 )
 
-// checker reads a file as bbolt does, but trusts nothing: bbolt itself panics, reads beyond the file or never ends where a page is damaged.
+// checker walks a file like bbolt, but validates everything. On a damaged
+// page bbolt itself panics, reads beyond the file or never returns.
 type checker struct {
 	file     *os.File
 	pageSize int64
-	pages    uint64 // ids are below
+	pages    uint64 // number of pages
 	seen     map[uint64]bool
 }
 
-// checkPages returns an error if the structure of the file is damaged. Keys and values are checked by their own checksums later. A file that has
-// no valid meta, such as an empty one, is left to bbolt.
+// checkPages returns an error if the structure of the file is damaged. Keys and values are not checked:
+// they have checksums of their own. A file without a valid meta, such as an empty one, is left to bbolt.
 func checkPages(path string) error {
 	f, err := regular.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -60,7 +62,7 @@ func checkPages(path string) error {
 	return nil
 }
 
-// meta returns the meta that bbolt takes: the newer one of those that are valid.
+// meta returns the meta that bbolt selects: the newer of the valid ones. It also sets pageSize.
 func (c *checker) meta() (newest []byte) {
 	for size := int64(512); size <= 64<<10; size *= 2 {
 		for _, offset := range []int64{0, size} {
@@ -82,7 +84,7 @@ func (c *checker) meta() (newest []byte) {
 	return newest
 }
 
-// page is one page with those that it flows over into.
+// page is a page together with its overflow pages.
 type page struct {
 	c           *checker
 	id          uint64
@@ -92,7 +94,7 @@ type page struct {
 	offsetBytes int64
 }
 
-// open reads the header of a page, and notes its ids as seen.
+// open reads the header of a page and marks its ids as seen.
 func (c *checker) open(id uint64) (page, error) {
 	p := page{c: c, id: id, offsetBytes: int64(id) * c.pageSize}
 	if id < 2 || id >= c.pages {
@@ -117,7 +119,7 @@ func (c *checker) open(id uint64) (page, error) {
 	return p, nil
 }
 
-// read returns bytes of a page.
+// read returns n bytes of the page.
 func (p page) read(at, n int64) ([]byte, error) {
 	if at < 0 || n < 0 || at+n > p.sizeBytes {
 		return nil, fmt.Errorf("page %d ends before its content does", p.id)
@@ -127,7 +129,7 @@ func (p page) read(at, n int64) ([]byte, error) {
 	return b, err
 }
 
-// walk checks a page and those below it. Keys are from low on, and below high; nil is no bound.
+// walk checks the tree below a page. Keys must be in [low, high); nil is no bound.
 func (c *checker) walk(id uint64, low, high []byte) error {
 	p, err := c.open(id)
 	if err != nil {
@@ -172,7 +174,7 @@ func (c *checker) walk(id uint64, low, high []byte) error {
 	return nil
 }
 
-// leaf checks one element of a leaf, and the bucket that it may be.
+// leaf checks one element of a leaf, and the bucket in it if it holds one.
 func (p page) leaf(e []byte, at int64) error {
 	flags := binary.LittleEndian.Uint32(e)
 	begin := at + int64(binary.LittleEndian.Uint32(e[4:])) + int64(binary.LittleEndian.Uint32(e[8:]))
@@ -193,7 +195,7 @@ func (p page) leaf(e []byte, at int64) error {
 	return p.inline(bucket[pageHeader:])
 }
 
-// inline checks a bucket that is a page within an element.
+// inline checks a bucket stored inside an element.
 func (p page) inline(b []byte) error {
 	broken := fmt.Errorf("page %d has a damaged bucket", p.id)
 	if len(b) < pageHeader || binary.LittleEndian.Uint16(b[8:]) != leafPage {
@@ -221,7 +223,7 @@ func (p page) inline(b []byte) error {
 	return nil
 }
 
-// freelist checks the pages that bbolt writes over next: none of them may be in use.
+// freelist checks the free pages, which bbolt overwrites next. None of them may be in use.
 func (c *checker) freelist(id uint64) error {
 	if id == noFreelist {
 		return nil

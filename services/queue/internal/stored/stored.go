@@ -1,8 +1,8 @@
-// Package stored keeps the requests to durable queues whose clients do not wait, and what was answered, in a bbolt file: what a method has
-// written is on disk when it returns.
+// Package stored keeps the asynchronous requests to durable queues and their
+// results in a bbolt file. When a method returns, its changes are on disk.
 //
-// What has ended is kept for a time, and so much of it: see KeepFor and KeepResults. The file does not shrink; what is deleted makes
-// room for what comes.
+// Results are kept for a limited time and in limited number: see KeepFor and
+// KeepResults. The file does not shrink, but the space of deleted records is reused.
 //
 // Lock order: mu is not held while the database is used.
 package stored
@@ -23,11 +23,11 @@ import (
 	"github.com/vespo-dev/vespo/internal/regular"
 )
 
-// Bounds of what is kept.
+// Limits of the store.
 const (
-	KeepFor     = time.Hour // results, from their end on; requests that nobody took, from their deadline on
-	KeepResults = 1000      // results of one prefix
-	MaxBytes    = 1 << 30   // requests and results of all, beyond which no request is taken
+	KeepFor     = time.Hour // results, from their end; unanswered requests, from their deadline
+	KeepResults = 1000      // per prefix
+	MaxBytes    = 1 << 30   // of all requests and results; beyond it requests are refused
 )
 
 const (
@@ -36,7 +36,7 @@ const (
 	sweepEvery = time.Minute
 )
 
-// Errors of Put and Result.
+// Errors of the methods of Store.
 var (
 	ErrFull     = errors.New("as many bytes are stored as may be")
 	ErrNotFound = errors.New("no such request is stored")
@@ -44,10 +44,11 @@ var (
 	ErrDamaged  = errors.New("the file of stored requests is damaged")
 )
 
-// errValue is matched by the errors about one stored request. It is set aside, and the others go on.
+// errValue is matched by errors about a single damaged request.
+// The request is set aside and the store remains usable.
 var errValue = errors.New("a stored request is damaged")
 
-// Request is a request that has been stored, without its body.
+// Request is a stored request, without its body.
 type Request struct {
 	ID          string        `json:"id"`
 	Accepted    time.Time     `json:"accepted"`
@@ -58,26 +59,26 @@ type Request struct {
 	Lease       Lease         `json:"lease"`
 }
 
-// Lease is the current one of a request; one without ID is none.
+// Lease is the current lease of a request. An empty ID means that there is none.
 type Lease struct {
 	ID         string    `json:"id,omitempty"`
 	End        time.Time `json:"end,omitzero"`
 	Deliveries int       `json:"deliveries,omitempty"`
 }
 
-// State is what has become of a request.
+// State is the state of a request.
 type State string
 
-// The states.
+// States of a request.
 const (
 	Pending  State = ""         // has not ended
-	Answered State = "answered" // Status, Header and Body have the answer
-	Unusable State = "unusable" // was answered by what is no answer
-	Failed   State = "failed"   // was not answered in time
-	Damaged  State = "damaged"  // what was stored of it could not be read again
+	Answered State = "answered" // Status, Header and Body hold the answer
+	Unusable State = "unusable" // the answer was unusable
+	Failed   State = "failed"   // not answered in time
+	Damaged  State = "damaged"  // the stored request could not be read
 )
 
-// Result is how a request has ended.
+// Result is the result of a request.
 type Result struct {
 	State  State       `json:"state,omitempty"`
 	Ended  time.Time   `json:"ended,omitzero"`
@@ -86,7 +87,7 @@ type Result struct {
 	Body   []byte      `json:"-"`
 }
 
-// record is the JSON form of what is known of a request.
+// record is the stored JSON of a request.
 type record struct {
 	Request
 	Result    Result  `json:"result"`
@@ -94,7 +95,7 @@ type record struct {
 	AnswerSum *uint32 `json:"answer_sum,omitempty"` // checksum of the answer's body
 }
 
-// The buckets of a prefix; in each, keys are IDs.
+// part is a bucket of a prefix. Its keys are request ids.
 type part string
 
 const (
@@ -103,34 +104,36 @@ const (
 	answers part = "answers"
 )
 
-// key names a request.
+// key identifies a request.
 type key struct{ prefix, id string }
 
-// Store is the file. It is safe for concurrent use.
+// Store is an open file. It is safe for concurrent use.
 type Store struct {
 	db     *bbolt.DB    // immutable
 	log    *slog.Logger // immutable
 	writer writer
-	broken atomic.Bool // the file was found damaged while it was used
+	broken atomic.Bool // the file was found damaged while in use
 
 	mu      sync.Mutex
-	damaged map[string]int // guarded by mu: requests that were set aside, by prefix
-	known   map[key]*size  // guarded by mu: all that is stored
-	bytes   int64          // guarded by mu: of all
-	order   []key          // guarded by mu: what has ended, in order
+	damaged map[string]int // guarded by mu: number of requests set aside, by prefix
+	known   map[key]*size  // guarded by mu: all stored requests
+	bytes   int64          // guarded by mu: total size
+	order   []key          // guarded by mu: ended requests, oldest first
 	swept   time.Time      // guarded by mu; zero: never
 }
 
-// size is what is known of a request without looking into the file.
+// size holds the accounting of a request, so that no read of the file is needed.
 type size struct {
 	bytes int64
-	gone  time.Time // when it is forgotten
+	gone  time.Time // when it is deleted
 	ended bool
 }
 
-// Open opens the file, and makes it if need be; the directory is there. Its lock dies with the process.
+// Open opens the file and creates it if necessary. Its directory must exist.
+// The operating system releases the file's lock when the process ends.
 //
-// A file whose structure is damaged is not opened: the error matches ErrDamaged. Single requests that are damaged are set aside.
+// A file with a damaged structure is not opened: the error
+// matches ErrDamaged. Single damaged requests are set aside.
 func Open(path string, now time.Time, log *slog.Logger) (s *Store, err error) {
 	err = guarded(func() (err error) {
 		s, err = open(path, now, log)
@@ -158,7 +161,7 @@ func open(path string, now time.Time, log *slog.Logger) (*Store, error) {
 	return s, nil
 }
 
-// syncDir makes the name of the file durable. Windows has no such call.
+// syncDir makes the name of the file durable. It does nothing on Windows, which has no such call.
 func syncDir(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil
@@ -173,16 +176,16 @@ func syncDir(path string) error {
 // Close closes the file. No method may be called afterwards.
 func (s *Store) Close() error {
 	if s.broken.Load() {
-		return nil // its locks may be held for ever by what has panicked; the file's lock ends with the process
+		return nil // a panic may have left its locks held; the file's lock ends with the process
 	}
 	return guarded(s.db.Close)
 }
 
-// load finds out what is in the file.
+// load initializes the accounting from the file.
 func (s *Store) load(now time.Time) error {
 	var ended []record
 	bad := map[key]error{}
-	prefixes := map[string]string{} // by id of what has ended
+	prefixes := map[string]string{} // by id, of ended requests
 	err := s.view(func(tx *bbolt.Tx) error {
 		return tx.ForEach(func(prefix []byte, b *bbolt.Bucket) error {
 			if string(prefix) == asideName || b == nil || b.Bucket([]byte(records)) == nil {
@@ -212,12 +215,13 @@ func (s *Store) load(now time.Time) error {
 	return err
 }
 
-// over reports whether a request without a result can have none any more: its time has passed, or its only lease has.
+// over reports whether a pending request can no longer be
+// answered: its deadline has passed, or its only lease has ended.
 func (r *record) over(now time.Time) bool {
 	return !r.Deadline.After(now) || r.Lease.ID != "" && !r.Redeliver && !r.Lease.End.After(now)
 }
 
-// gone is when the record is forgotten.
+// gone returns when the record is deleted.
 func (r *record) gone() time.Time {
 	if r.Result.State != Pending {
 		return r.Result.Ended.Add(KeepFor)
@@ -225,7 +229,7 @@ func (r *record) gone() time.Time {
 	return r.Deadline.Add(KeepFor)
 }
 
-// get reads one value; it is valid as long as the transaction.
+// get returns a value, or nil. It is valid during the transaction.
 func get(tx *bbolt.Tx, p part, k key) []byte {
 	b := tx.Bucket([]byte(k.prefix))
 	if b == nil || b.Bucket([]byte(p)) == nil {
@@ -234,7 +238,7 @@ func get(tx *bbolt.Tx, p part, k key) []byte {
 	return b.Bucket([]byte(p)).Get([]byte(k.id))
 }
 
-// put writes one value.
+// put writes a value.
 func put(tx *bbolt.Tx, p part, k key, value []byte) error {
 	b, err := tx.CreateBucketIfNotExists([]byte(k.prefix))
 	if err != nil {
@@ -248,7 +252,7 @@ func put(tx *bbolt.Tx, p part, k key, value []byte) error {
 	return b.Bucket([]byte(p)).Put([]byte(k.id), value)
 }
 
-// drop deletes all that belongs to a request.
+// drop deletes all values of a request.
 func drop(tx *bbolt.Tx, k key) error {
 	b := tx.Bucket([]byte(k.prefix))
 	if b == nil {

@@ -21,7 +21,7 @@ func reopen(t *testing.T, path string, now time.Time) *Store {
 	t.Helper()
 	s, err := Open(path, now, quiet())
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = s.Close() }) // a second time, in tests that reopen
+	t.Cleanup(func() { _ = s.Close() }) // the second call in tests that reopen
 	return s
 }
 
@@ -29,7 +29,7 @@ func request(id string, accepted time.Time) Request {
 	return Request{ID: id, Accepted: accepted, Deadline: accepted.Add(24 * time.Hour), LeaseTime: time.Minute, Redeliver: true, Environment: []byte(`{"A":"b"}`)}
 }
 
-// TestReopened finds all again that was written.
+// TestReopened checks that a reopened store returns all that was written.
 func TestReopened(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "requests.db")
 	s := reopen(t, path, start)
@@ -97,7 +97,7 @@ func TestWhatHasEndedStays(t *testing.T) {
 	require.Empty(t, none)
 }
 
-// TestForgotten lets time pass, and too many results come.
+// TestForgotten checks that expired results are deleted.
 func TestForgotten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "requests.db")
 	s := reopen(t, path, start)
@@ -122,7 +122,7 @@ func TestForgotten(t *testing.T) {
 
 func TestTooManyResults(t *testing.T) {
 	s := reopen(t, filepath.Join(t.TempDir(), "requests.db"), start)
-	s.db.NoSync = true // for speed: nothing is expected to survive
+	s.db.NoSync = true // for speed: durability is not tested here
 	for n := range KeepResults + 2 {
 		id := fmt.Sprint(n)
 		require.NoError(t, s.Put("/jobs", request(id, start), nil))
@@ -144,7 +144,7 @@ func TestFull(t *testing.T) {
 	require.Greater(t, s.bytes, int64(MaxBytes-1000))
 }
 
-// TestTogether writes from many goroutines at a time, which share what goes to the disk.
+// TestTogether writes from many goroutines, which share transactions.
 func TestTogether(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "requests.db")
 	s := reopen(t, path, start)
@@ -173,7 +173,8 @@ func TestTogether(t *testing.T) {
 	}
 }
 
-// TestDamaged has files that are none, and parts of one. Opening one that is damaged where it can be seen fails; none ends the process.
+// TestDamaged opens files that are not databases, and
+// truncated ones. Opening fails without ending the process.
 func TestDamaged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "requests.db")
 	s := reopen(t, path, start)

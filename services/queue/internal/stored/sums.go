@@ -12,20 +12,21 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// A record is mark, the checksum of the rest and of its key, and JSON. Records of versions without checksums begin with '{', which no
-// damage of one bit makes of mark. The checksums of body and answer are in the record.
+// A record is the byte mark, a checksum of its key and JSON, and the JSON.
+// Records of versions without checksums begin with '{', which no single-bit
+// error turns into mark. The record holds the checksums of body and answer.
 const (
 	mark       = 0x01
 	headBytes  = 1 + crc32.Size
-	maxAside   = 100 // damaged values that are kept for inspection
+	maxAside   = 100 // maximum number of damaged values kept for inspection
 	asideName  = "damaged"
-	asideParts = "\x00" // between the parts of a key there
+	asideParts = "\x00" // separates the parts of a key in that bucket
 )
 
-// castagnoli returns the table of the checksums, CRC-32C. The table is made once by the library.
+// castagnoli returns the CRC-32C table. The library creates it once.
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-// sumOf returns the checksum of a value. Where it belongs is part of it.
+// sumOf returns the checksum of a value. It covers the value's key.
 func sumOf(k key, p part, value []byte) uint32 {
 	sum := crc32.Checksum([]byte(k.prefix+"\x00"+k.id+"\x00"+string(p)+"\x00"), castagnoli())
 	return crc32.Update(sum, castagnoli(), value)
@@ -41,7 +42,7 @@ func encode(k key, r record) []byte {
 	return append(head, text...)
 }
 
-// decode reads the stored form of a record.
+// decode parses the stored form of a record.
 func decode(k key, value []byte) (record, error) {
 	var r record
 	switch {
@@ -62,7 +63,7 @@ func decode(k key, value []byte) (record, error) {
 	return r, nil
 }
 
-// content reads the body or the answer of a request, whose checksum is nil in records of versions without.
+// content reads the body or the answer of a request. sum is nil in records of versions without checksums.
 func content(tx *bbolt.Tx, k key, p part, sum *uint32) ([]byte, error) {
 	value := bytes.Clone(get(tx, p, k))
 	if sum != nil && sumOf(k, p, value) != *sum {
@@ -71,8 +72,8 @@ func content(tx *bbolt.Tx, k key, p part, sum *uint32) ([]byte, error) {
 	return value, nil
 }
 
-// setAside moves what is stored of a damaged request out of the way, and puts an honest failure in its place, so that its client is told. The
-// values are kept for inspection, so far there is room.
+// setAside replaces a damaged request by a result with the state Damaged, which
+// its client receives. The damaged values are kept for inspection, up to maxAside.
 func (s *Store) setAside(k key, cause error, now time.Time) error {
 	failed := record{Request: Request{ID: k.id, Accepted: now, Deadline: now}, Result: Result{State: Damaged, Ended: now}}
 	text := encode(k, failed)
@@ -108,10 +109,10 @@ func (s *Store) setAside(k key, cause error, now time.Time) error {
 	return nil
 }
 
-// Broken reports whether the file was found damaged while it was used. No method succeeds any more.
+// Broken reports whether the file was found damaged while in use. All methods fail from then on.
 func (s *Store) Broken() bool { return s.broken.Load() }
 
-// DamagedAt returns how many requests to a prefix were set aside since the file was opened.
+// DamagedAt returns the number of requests to a prefix that were set aside since the file was opened.
 func (s *Store) DamagedAt(prefix string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
