@@ -32,8 +32,8 @@ const (
 // when an event finds no free process, and runs until the function is idle.
 type processes struct {
 	program program          // immutable
-	max     int              // immutable; concurrent events per process
-	loops   int              // immutable; events that one process takes at a time
+	max     int              // immutable; maximum number of processes
+	loops   int              // immutable; concurrent events per process
 	start   time.Duration    // immutable; Config.StartTimeout
 	budget  budget.Account   // immutable
 	logRate *lograte.Limiter // immutable

@@ -165,7 +165,7 @@ func (w *worker) next() (id, event string, h http.Header) {
 	return resp.Header.Get("Lambda-Runtime-Aws-Request-Id"), event, resp.Header
 }
 
-// post posts a result. what is "response", "error" or another path element.
+// post posts a result. The path element what is "response", "error" or invalid.
 func (w *worker) post(id, what, body string, headers ...string) (int, string) {
 	w.t.Helper()
 	resp, text, err := w.call(w.t.Context(), "POST", "/2018-06-01/runtime/invocation/"+id+"/"+what, bytes.NewReader([]byte(body)), headers...)

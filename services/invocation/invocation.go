@@ -31,7 +31,7 @@ type Call struct {
 	FunctionARN   string
 	ClientContext string // JSON
 	TraceID       string
-	WantsLog      bool // collect the function's output to the console in Log
+	WantsLog      bool // capture the function's console output in Log
 	Log           Tail
 
 	Taken   bool   // a function served the request: the response body is its output

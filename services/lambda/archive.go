@@ -102,8 +102,8 @@ func (h *Handler) useProgram(archive []byte, files *zip.Reader, program *zip.Fil
 	}
 	spec.Kind, spec.Options.MemoryBytes = function.KindName, 0
 	s.apply(&spec.Options, spec.Kind)
-	// Validate with a program that certainly exists, so that
-	// a caller who may not start programs cannot write files.
+	// Validate with a program that certainly exists, so that only
+	// callers with permission to start programs can write files.
 	self, err := os.Executable()
 	if err != nil {
 		return err

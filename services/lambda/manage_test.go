@@ -106,7 +106,7 @@ func archive(t testing.TB, names ...string) *zip.Reader {
 		}
 		f, err := w.CreateHeader(h)
 		require.NoError(t, err)
-		if !strings.HasSuffix(h.Name, "/") { // a directory
+		if !strings.HasSuffix(h.Name, "/") { // not a directory
 			_, err = f.Write([]byte("../../outside"))
 			require.NoError(t, err)
 		}

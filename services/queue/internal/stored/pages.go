@@ -32,7 +32,7 @@ const (
 type checker struct {
 	file     *os.File
 	pageSize int64
-	pages    uint64 // number of pages
+	pages    uint64 // number of pages; ids are below it
 	seen     map[uint64]bool
 }
 
