@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMain lets the test's program be the peers too, as the benchmark's is.
+// TestMain makes the test binary usable as a peer, like the benchmark's.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "peer" {
 		main()
@@ -19,7 +19,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestTables measures everything as briefly as can be: it is about the tables being there, not about what is in them.
+// TestTables runs all measurements as briefly as possible. It checks that the tables exist,
+// not their contents.
 func TestTables(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and deploys Go guests")

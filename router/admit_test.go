@@ -48,7 +48,7 @@ func TestShareholders(t *testing.T) {
 	}
 }
 
-// One connection with many streams takes no more than its share, and the requests of others are served meanwhile.
+// One connection with many streams takes no more than its share, while the requests of others are served.
 func TestOneConnectionTakesItsShare(t *testing.T) {
 	const capacity, share, streams = 4, 2, 40
 	gate := admission.NewGate(capacity)

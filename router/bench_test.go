@@ -62,7 +62,7 @@ func BenchmarkLookup(b *testing.B) {
 	}
 }
 
-// discard is the cheapest http.ResponseWriter, so that BenchmarkServeHTTP measures the router alone.
+// discard is a minimal http.ResponseWriter, so that BenchmarkServeHTTP measures only the router.
 type discard struct{ header http.Header }
 
 func (d discard) Header() http.Header         { return d.header }

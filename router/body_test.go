@@ -19,7 +19,8 @@ import (
 	"github.com/vespo-dev/vespo/router/admission"
 )
 
-// bodyServer has an echo at /a, behind a gate of the capacity, whose requests are admitted when a part of their body is there.
+// bodyServer has an echo service at /a, behind a gate of the capacity. Requests are
+// admitted with a part of their body.
 type bodyServer struct {
 	address string
 	gate    *admission.Gate
@@ -84,7 +85,8 @@ func answerOf(t *testing.T, r *bufio.Reader) (status int, body string) {
 	return resp.StatusCode, string(text)
 }
 
-// Announced bodies that are never sent take no capacity: here of one connection with HTTP/2, and of connections with HTTP/1.
+// Announced bodies that are never sent take no capacity: on one HTTP/2 connection, or on
+// many HTTP/1 connections.
 func TestSilentBodiesTakeNoCapacity(t *testing.T) {
 	s := serveBodies(t, 1, 0)
 	transport := &http.Transport{Protocols: new(http.Protocols)}
@@ -112,7 +114,7 @@ func TestSilentBodiesTakeNoCapacity(t *testing.T) {
 	require.EqualValues(t, 20, s.limiter.Stats().Admitted)
 }
 
-// What was read before admission is read again by the handler, however it comes.
+// The handler gets the part read before admission again, for any kind of body.
 func TestBodiesArriveWhole(t *testing.T) {
 	s := serveBodies(t, 1, time.Minute)
 	long := strings.Repeat("0123456789", 10*firstPartBytes)
@@ -135,7 +137,7 @@ func TestBodiesArriveWhole(t *testing.T) {
 	}
 }
 
-// A part is enough: a client may wait for the answer's beginning before it sends the rest.
+// A part is enough: a client may wait for the beginning of the response before it sends the rest.
 func TestAPartOfABodyIsEnough(t *testing.T) {
 	s := serveBodies(t, 1, time.Minute)
 	conn, r := s.dial(t, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello")
@@ -159,14 +161,14 @@ func TestTheFirstPartHasATime(t *testing.T) {
 	require.EqualValues(t, "refused", s.records[0].Outcome)
 }
 
-// Requests that ask before they send are admitted without a body while there is room.
+// Requests with Expect are admitted without a body while there is spare capacity.
 func TestExpectIsAdmittedWhileThereIsRoom(t *testing.T) {
 	s := serveBodies(t, 4, 0)
 	const ask = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
 	var asked []net.Conn
 	for i := range 6 {
 		conn, r := s.dial(t, ask)
-		line, err := r.ReadString('\n') // the handler reads, or the router does
+		line, err := r.ReadString('\n') // sent when the handler or the router reads
 		require.NoError(t, err)
 		require.Equal(t, "HTTP/1.1 100 Continue\r\n", line)
 		require.Equal(t, min(i+1, 2), s.gate.Stats().InFlight)

@@ -66,7 +66,8 @@ func TestFieldsAreBounded(t *testing.T) {
 	require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, problem.From(err).Kind().Status())
 }
 
-// Large headers of requests that stay open, on streams of few connections, are refused at the bound, and others are answered meanwhile.
+// Large headers of open requests, on streams of few connections, are refused at the limit,
+// while other requests are answered.
 func TestLargeHeadersOfOpenRequests(t *testing.T) {
 	const limit, streams = 1 << 20, 100
 	release := make(chan struct{})

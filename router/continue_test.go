@@ -17,7 +17,7 @@ import (
 	"github.com/vespo-dev/vespo/router/admission"
 )
 
-// serveOn gives the address of a server with one service, at /a.
+// serveOn returns the address of a server with one service, at /a.
 func serveOn(t *testing.T, h HandlerFunc) string {
 	t.Helper()
 	rt := New(Config{})
@@ -30,7 +30,7 @@ func serveOn(t *testing.T, h HandlerFunc) string {
 	return server.Listener.Addr().String()
 }
 
-// A client that asks before it sends a body gets its refusal without sending it.
+// A client that sends Expect gets a refusal without sending its body.
 func TestRefusalComesBeforeTheBody(t *testing.T) {
 	address := serveOn(t, func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
 		w.WriteHeader(http.StatusForbidden)

@@ -38,7 +38,7 @@ type exchange struct {
 func newExchange(w http.ResponseWriter, r *http.Request, client forwarded.Client) *exchange {
 	x := &exchange{request: r}
 	x.writer.owner = x
-	// Set field by field: the record is about a kilobyte, and a
+	// Set field by field: the record is half a kilobyte, and a
 	// composite literal would be built elsewhere and copied.
 	rec := &x.record
 	rec.Time, rec.Client, rec.RequestID = time.Now(), client, client.ID

@@ -36,7 +36,7 @@ func TestErrorsOfHandlersBecomeProblems(t *testing.T) {
 		"wrapped":       {fmt.Errorf("%w: %w", secret, problem.New(problem.Trap, "d")), problem.Trap, accesslog.OutcomeTrap},
 		"deadline":      {fmt.Errorf("%w: %w", secret, context.DeadlineExceeded), problem.Deadline, accesslog.OutcomeDeadline},
 		"body":          {&http.MaxBytesError{Limit: 9}, problem.BodyTooLarge, accesslog.OutcomeRefused},
-		"canceled":      {context.Canceled, problem.Internal, accesslog.OutcomeHostError}, // not the client's doing
+		"canceled":      {context.Canceled, problem.Internal, accesslog.OutcomeHostError}, // not caused by the client
 		"any":           {secret, problem.Internal, accesslog.OutcomeHostError},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestPanicsOfHandlers(t *testing.T) {
 	}
 }
 
-// requireAllReleased: neither a limiter nor a route has been kept by a request that is over.
+// requireAllReleased checks that finished requests hold neither capacity nor routes.
 func (h *house) requireAllReleased(limiter *admission.Limiter) {
 	h.t.Helper()
 	require.Zero(h.t, limiter.Stats().InFlight)
@@ -189,7 +189,7 @@ func TestRecordIsEmittedAfterAllIsReleased(t *testing.T) {
 	require.Equal(t, [2]int64{}, <-seen)
 }
 
-// blocking is a service that holds its requests until release is closed.
+// blocking returns a service that holds its requests until release is closed.
 func blocking(limits admission.Limits, capacity int) (b Binding, entered chan struct{}, release chan struct{}) {
 	entered, release = make(chan struct{}, 100), make(chan struct{})
 	b = binding("/test", func(http.ResponseWriter, *http.Request, *accesslog.Record) error {
@@ -258,7 +258,7 @@ func TestClientThatLeavesTheQueue(t *testing.T) {
 	require.Eventually(t, func() bool { return b.Limiter.Stats().Queued == 1 }, time.Minute, time.Millisecond)
 	leave()
 	require.ErrorIs(t, <-queued, context.Canceled)
-	rec := h.record() // of the one that left, while the first is still being served
+	rec := h.record() // of the request whose client left, while the first is still served
 	require.Equal(t, accesslog.OutcomeClientGone, rec.Outcome)
 	require.Zero(t, rec.Status)
 	require.Positive(t, rec.QueueWait)

@@ -51,7 +51,7 @@ func requireFinds(t *testing.T, table *Table, path string, want Prefix) {
 	require.Equal(t, path, strings.TrimSuffix(string(want), "/")+rest)
 }
 
-// FuzzLookup compares the table with the plainest way to say what it shall find.
+// FuzzLookup compares the table with a naive implementation.
 func FuzzLookup(f *testing.F) {
 	f.Add("/ a a/b", "/a/b/c")
 	f.Add("a/b/c/d a te test", "/te%73t/%2F")
@@ -104,7 +104,7 @@ var (
 	unreservedCode = regexp.MustCompile(`(?i)^%(2[DE]|3[0-9]|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9AE])$`)
 )
 
-// naiveDecode undoes the percent-encoding of unreserved characters by regular expressions.
+// naiveDecode decodes percent-encoded unreserved characters with regular expressions.
 func naiveDecode(s string) string {
 	return escapeCode.ReplaceAllStringFunc(s, func(code string) string {
 		if c, err := url.PathUnescape(code); err == nil && unreservedCode.MatchString(code) {
@@ -114,7 +114,8 @@ func naiveDecode(s string) string {
 	})
 }
 
-// requirePathIsSafe: what checkPath lets through has no dot segments and no control characters, however it is decoded.
+// requirePathIsSafe checks that paths accepted by checkPath have no dot segments and no
+// control characters in any decoding.
 func requirePathIsSafe(t *testing.T, path string) {
 	t.Helper()
 	decoded, err := url.PathUnescape(path)

@@ -15,8 +15,8 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// TestBodyIsNoRequest sends the end of a body that nobody has read after the answer: it must not be taken for a request, which whoever
-// shares a connection to the server among clients would answer somebody else with.
+// TestBodyIsNoRequest sends the end of an unread body after the response. The server must not parse it as a
+// request: behind a proxy that shares connections among clients, its response would go to another client.
 func TestBodyIsNoRequest(t *testing.T) {
 	duplex := func(w http.ResponseWriter) error { return http.NewResponseController(w).EnableFullDuplex() }
 	for name, serve := range map[string]HandlerFunc{
@@ -54,14 +54,14 @@ func TestBodyIsNoRequest(t *testing.T) {
 			require.True(t, answer.Close)
 			_, err = io.Copy(io.Discard, answer.Body)
 			require.NoError(t, err)
-			_, _ = io.WriteString(conn, smuggled) // fails if the server is quick
+			_, _ = io.WriteString(conn, smuggled) // fails if the server is fast
 			_, err = http.ReadResponse(from, nil)
 			require.Error(t, err, "there is no second answer")
 		})
 	}
 }
 
-// TestBodyThatWasReadKeepsTheConnection has the same handler read all.
+// TestBodyThatWasReadKeepsTheConnection reads the whole body in the same handler.
 func TestBodyThatWasReadKeepsTheConnection(t *testing.T) {
 	conn, err := net.Dial("tcp", serveOn(t, func(w http.ResponseWriter, r *http.Request, _ *accesslog.Record) error {
 		if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {

@@ -66,7 +66,7 @@ func TestParseKey(t *testing.T) {
 	require.False(t, Key{Prefix: "/a", Match: Match{Name: "host", Value: "x"}}.valid())
 }
 
-// keyed makes a route for each key.
+// keyed returns a route for each key.
 func keyed(t *testing.T, keys ...string) (routes []*Route) {
 	t.Helper()
 	for _, text := range keys {
@@ -77,7 +77,7 @@ func keyed(t *testing.T, keys ...string) (routes []*Route) {
 	return routes
 }
 
-// asked makes a request with the Host and header lines.
+// asked returns a request with the Host and header lines.
 func asked(path, host string, header ...string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, path, nil)
 	r.Host = host
@@ -133,7 +133,7 @@ func TestTwoRoutesOfOneKeyAreRefused(t *testing.T) {
 	require.ErrorContains(t, err, "not in canonical form")
 }
 
-// What one service may call of another does not depend on headers that the caller chooses.
+// Calls between services must not depend on headers chosen by the caller.
 func TestServicesAreCalledWithoutMatches(t *testing.T) {
 	routes := keyed(t, "/a", "/a X-Beta: 1", "/b X-Beta: 1")
 	for _, r := range routes {
@@ -165,7 +165,8 @@ func TestLookupOfMatchesAllocatesNothing(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() { table.lookup("/a/b", r, &f) }))
 }
 
-// FuzzMatch: what is valid reads back, builds a table, and is found by the plainest request that it holds for.
+// FuzzMatch checks that every valid match can be parsed again, builds a table, and is found
+// by a minimal matching request.
 func FuzzMatch(f *testing.F) {
 	for _, seed := range []string{"Host: iam", "host:IAM", "X-A: 1 2", "Host: [::1]", "Host: a:1", "Host: \u212a", "a\x00: b", ": ", "User-Agent: ::"} {
 		f.Add(seed, "iam:80", "1 2 3")

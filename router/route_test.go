@@ -110,7 +110,7 @@ func TestRouteRetiredWhileItIsPublished(t *testing.T) {
 	h.requireProblem(problem.NotReady, answer, body)
 }
 
-// version is a deployment that must not be used once it is closed.
+// version is a deployment that must not be used after it is closed.
 type version struct {
 	number int
 	closed atomic.Bool
@@ -128,8 +128,8 @@ func (v *version) Serve(w http.ResponseWriter, _ *http.Request, _ *accesslog.Rec
 	return err
 }
 
-// replacing replaces the service "/test" by new versions in a loop until done is closed, and closes each old version once
-// it is drained. Publishing counts as the acknowledgement of a version.
+// replacing replaces the service "/test" by new versions in a loop until done is closed, and closes
+// each old version once it is drained. Publishing counts as the acknowledgement of a version.
 func replacing(t *testing.T, rt *Router, limiter *admission.Limiter, acknowledged *atomic.Int64, done <-chan struct{}) {
 	var misuse atomic.Int64
 	var old *Route
@@ -155,8 +155,8 @@ func replacing(t *testing.T, rt *Router, limiter *admission.Limiter, acknowledge
 	}
 }
 
-// TestPublishHammer replaces a service as fast as it can while requests come in: none is lost, none is served by a closed
-// version, and none sees an older version after a newer one was acknowledged.
+// TestPublishHammer replaces a service continuously under load. No request may be lost, be
+// served by a closed version, or see an older version after a newer one was acknowledged.
 func TestPublishHammer(t *testing.T) {
 	const requests, clients = 2000, 4
 	limiter := admission.NewGate(clients).NewLimiter(admission.Limits{})
@@ -201,7 +201,7 @@ func TestPublishHammerOverTheNetwork(t *testing.T) {
 	})
 }
 
-// hammer runs clients while the service is being replaced. The first version is there before they begin.
+// hammer runs clients while the service is being replaced. The first version is published before they start.
 func hammer(t *testing.T, rt *Router, limiter *admission.Limiter, acknowledged *atomic.Int64, clients int, client func()) {
 	acknowledged.Store(1)
 	first := make(chan struct{})

@@ -13,7 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// sayMatch answers with what the handler learns of the match.
+// sayMatch answers with the match that the handler received.
 func sayMatch(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
 	_, err := fmt.Fprintf(w, "%s %s %s", r.Method, rec.Prefix, rec.Rest)
 	return err
@@ -97,7 +97,7 @@ func TestNotReadyBeforeTheFirstTable(t *testing.T) {
 	require.Equal(t, "1", answer.Header.Get("Retry-After"))
 	require.Equal(t, accesslog.OutcomeNotReady, rec.Outcome)
 
-	answer, _ = h.do("GET", "/services/ready", nil) // the management API is there at once
+	answer, _ = h.do("GET", "/services/ready", nil) // the management API is available before the first table
 	require.Equal(t, http.StatusNotFound, answer.StatusCode)
 	require.NotEqual(t, problem.ContentType, answer.Header.Get("Content-Type"))
 }
@@ -133,7 +133,7 @@ func TestFormsOfRequestTargets(t *testing.T) {
 		"http://other":        "GET / /",
 		"http://other?q":      "GET / /",
 		"/test?q#f":           "GET /test ",
-		"/test|%2Fx":          "GET / /test|%2Fx", // the encoded slash stays data beside what should have been encoded
+		"/test|%2Fx":          "GET / /test|%2Fx", // the encoded slash stays data although another character should have been encoded
 		"/test/|%2Fx/\xc3":    "GET /test /|%2Fx/\xc3",
 	} {
 		answer, body := h.raw("GET", "GET "+target+end)
@@ -159,7 +159,7 @@ func TestFormsOfRequestTargets(t *testing.T) {
 func TestPathOfARewrittenRequest(t *testing.T) {
 	h := newHouse(t, Config{}, binding("/test", sayMatch))
 	h.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.URL.Path = "/test/a b" // and RawPath still is what was sent
+		r.URL.Path = "/test/a b" // RawPath is unchanged
 		h.ServeHTTP(w, r)
 	})
 	_, body := h.do("GET", "/other%2Fpath", nil)
@@ -189,7 +189,7 @@ func TestReservedPrefixGoesToAdmin(t *testing.T) {
 	}
 }
 
-// adminWithRecord is both kinds of handler.
+// adminWithRecord implements both kinds of handler.
 type adminWithRecord struct{ HandlerFunc }
 
 func (adminWithRecord) ServeHTTP(w http.ResponseWriter, _ *http.Request) {

@@ -34,7 +34,7 @@ func newHouse(t *testing.T, config Config, bindings ...Binding) *house {
 	return h
 }
 
-// publish makes routes of the bindings and a table of the routes.
+// publish publishes a table of routes with the bindings.
 func (h *house) publish(bindings ...Binding) []*Route {
 	h.t.Helper()
 	routes := make([]*Route, 0, len(bindings))
@@ -47,7 +47,7 @@ func (h *house) publish(bindings ...Binding) []*Route {
 	return routes
 }
 
-// do sends a request to the server and reads the whole answer.
+// do sends a request to the server and reads the whole response.
 func (h *house) do(method, path string, body io.Reader) (*http.Response, []byte) {
 	h.t.Helper()
 	r, err := http.NewRequestWithContext(h.t.Context(), method, h.server.URL+path, body)
@@ -60,7 +60,7 @@ func (h *house) do(method, path string, body io.Reader) (*http.Response, []byte)
 	return answer, content
 }
 
-// raw sends bytes as they are and reads one answer.
+// raw sends unmodified bytes and reads one response.
 func (h *house) raw(method, request string) (*http.Response, string) {
 	h.t.Helper()
 	conn, err := net.Dial("tcp", h.server.Listener.Addr().String())
@@ -76,12 +76,12 @@ func (h *house) raw(method, request string) (*http.Response, string) {
 	return answer, string(body)
 }
 
-// record gives the record of the next request that is over.
+// record returns the record of the next finished request.
 func (h *house) record() accesslog.Record {
 	return <-h.records
 }
 
-// requireProblem checks an answer against the record of its request and gives the detail.
+// requireProblem compares a response with the record of its request and returns the detail.
 func (h *house) requireProblem(kind problem.Kind, answer *http.Response, body []byte) (string, accesslog.Record) {
 	h.t.Helper()
 	rec := h.record()
@@ -103,7 +103,7 @@ func binding(prefix Prefix, serve HandlerFunc) Binding {
 	return Binding{Prefix: prefix, Service: "service of " + string(prefix), Version: "v1", Generation: 7, Handler: serve}
 }
 
-// say answers with a text.
+// say returns a handler that answers with a text.
 func say(text string) HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
 		_, err := io.WriteString(w, text)

@@ -11,7 +11,7 @@ import (
 
 func answerNothing(http.ResponseWriter, *http.Request, *accesslog.Record) error { return nil }
 
-// routesOf makes one route for each prefix, whose service has the prefix as its name.
+// routesOf returns one route for each prefix. The prefix is also the name of the service.
 func routesOf(prefixes ...Prefix) []*Route {
 	routes := make([]*Route, 0, len(prefixes))
 	for _, p := range prefixes {
@@ -75,7 +75,7 @@ func TestLookup(t *testing.T) {
 		}
 		require.Equal(t, c.rest, rest, c.path)
 
-		// With "/" beside the others, it takes just what nobody else does.
+		// An additional "/" gets only the paths that match no other prefix.
 		route, rest, ok = mustTable(t, append(nested, "/")...).Lookup(c.path, nil)
 		switch {
 		case c.want != "":

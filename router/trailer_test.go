@@ -14,11 +14,12 @@ import (
 	"github.com/vespo-dev/vespo/router/accesslog"
 )
 
-// forbidden are some of the fields that may not be trailers, and spellings of them.
+// forbidden are some of the fields not allowed as trailers, and alternative spellings of them.
 var forbidden = []string{"Host", "Transfer-Encoding", "Content-Length", "Set-Cookie", "X-Request-Id", "X-Forwarded-For", "Authorization", "Content_Type",
 	"Set_Cookie", "Location", "Vespo-Caller"}
 
-// newTrailerServer serves /t by a handler that returns the trailers of the request as trailers of the answer.
+// newTrailerServer serves /t with a handler that returns the trailers of the request as
+// trailers of the response.
 func newTrailerServer(t *testing.T, seen chan<- http.Header, announce bool) *httptest.Server {
 	t.Helper()
 	rt := New(Config{})
@@ -55,7 +56,7 @@ func TestTrailersThatMayNotBe(t *testing.T) {
 	for _, announce := range []bool{false, true} {
 		seen := make(chan http.Header, 1)
 		s := newTrailerServer(t, seen, announce)
-		// HTTP/1.1 by hand, because clients refuse to send such trailers.
+		// HTTP/1.1 is written by hand, because clients refuse to send such trailers.
 		conn, err := net.Dial("tcp", s.Listener.Addr().String())
 		require.NoError(t, err)
 		request := "POST /t HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Good, Host\r\n\r\n1\r\nx\r\n0\r\nX-Good: v\r\n"

@@ -109,7 +109,7 @@ func TestHead(t *testing.T) {
 	require.Positive(t, answer.ContentLength)
 	require.Zero(t, h.record().BytesOut)
 
-	// The connection is still in step: no body of a HEAD answer was sent.
+	// The connection is still usable: no body was sent for HEAD.
 	_, body = h.do("GET", "/test", nil)
 	require.Equal(t, "four", string(body))
 }
@@ -166,7 +166,7 @@ func TestResponseController(t *testing.T) {
 		c := http.NewResponseController(w)
 		_, _ = io.WriteString(w, "first")
 		w.(http.Flusher).Flush()
-		<-flushed // the client has the first part, or this never ends
+		<-flushed // the client has received the first part; otherwise this blocks
 		_, err := io.WriteString(w, "second")
 		return errors.Join(err, c.Flush(), c.SetReadDeadline(time.Time{}), c.SetWriteDeadline(time.Time{}), c.EnableFullDuplex())
 	}))
@@ -263,7 +263,7 @@ func TestHTTP2(t *testing.T) {
 	require.Equal(t, []any{"HTTP/2.0", int64(100_000), int64(100_000)}, []any{rec.Proto, rec.BytesIn, rec.BytesOut})
 
 	answer, err = server.Client().Get(server.URL + "/abort")
-	if err == nil { // the reset of the stream may overtake the header
+	if err == nil { // the reset of the stream may arrive before the header
 		defer answer.Body.Close()
 		_, err = io.ReadAll(answer.Body)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/conformance/internal/program"
 )
 
-// built are the paths of the programs that the tests run. TestMain builds them.
+// built are the paths of the programs run by the tests. TestMain builds them.
 var built struct{ vespo, h2spec string }
 
 func TestMain(m *testing.M) {
@@ -29,7 +29,7 @@ type exception struct {
 	races  bool // the result depends on timing: the case may pass too
 }
 
-// accepted are the cases that net/http's HTTP/2 server fails. A case that passes must leave the list.
+// accepted lists the cases that net/http's HTTP/2 server fails. A case that passes must be removed.
 var accepted = map[string]exception{
 	"http2/3.5: Sends invalid connection preface": {
 		reason: "the listener speaks HTTP/1.1 too, and answers bytes that are no preface in HTTP/1.1"},
@@ -62,7 +62,7 @@ func TestH2spec(t *testing.T) {
 	address, err := url.Parse(base)
 	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "report.xml")
-	// The exit code is 1 as soon as one case fails: the report says which.
+	// The exit code is 1 if any case fails: the report has the details.
 	out, _ := exec.CommandContext(t.Context(), built.h2spec, "--host", address.Hostname(), "--port", address.Port(), "--path", "/hello",
 		"--timeout", "5", "--junit-report", file).CombinedOutput()
 	text, err := os.ReadFile(file)

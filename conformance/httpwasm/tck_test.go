@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hangTimeout is after how long a request is given up.
+// hangTimeout is the time limit of a request.
 const hangTimeout = 30 * time.Second
 
 func TestConformance(t *testing.T) {
@@ -40,7 +40,7 @@ func TestConformance(t *testing.T) {
 	t.Run("h2c", func(t *testing.T) { run(t, url, func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) }) })
 }
 
-// run runs the kit with a client that speaks one protocol.
+// run runs the kit with a client for one protocol.
 func run(t *testing.T, url string, set func(*http.Protocols)) {
 	var protocols http.Protocols
 	set(&protocols)
@@ -49,7 +49,7 @@ func run(t *testing.T, url string, set func(*http.Protocols)) {
 	tck.Run(t, &http.Client{Transport: transport, Timeout: hangTimeout}, url)
 }
 
-// serve runs a server until the end of the test, and gives its address.
+// serve runs a server until the end of the test, and returns its address.
 func serve(t *testing.T, vespo, data string) string {
 	t.Helper()
 	cmd := exec.Command(vespo, "serve", "--listen", "127.0.0.1:0", "--data", data)
@@ -61,7 +61,7 @@ func serve(t *testing.T, vespo, data string) string {
 	lines := bufio.NewScanner(from)
 	done := make(chan struct{})
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGKILL) // it may have ended
+		_ = cmd.Process.Signal(syscall.SIGKILL) // it may have exited
 		<-done
 		_ = cmd.Wait()
 		_ = from.Close()
@@ -75,7 +75,7 @@ func serve(t *testing.T, vespo, data string) string {
 	}
 	go func() {
 		defer close(done)
-		for lines.Scan() { // else the server would wait for somebody to read
+		for lines.Scan() { // drain the pipe, or the server would block
 		}
 	}()
 	require.NotEmpty(t, url)

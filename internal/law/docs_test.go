@@ -36,7 +36,7 @@ func file(t *testing.T, name string) *source {
 
 var wordBegin = regexp.MustCompile(`([a-z])([A-Z])`)
 
-// flags gives the names of the fields that have a help text, as the command line spells them, with their defaults.
+// flags returns the command line names of the fields that have a help text, with their defaults.
 func flags(s *source) map[string]string {
 	all := make(map[string]string)
 	ast.Inspect(s.syntax, func(n ast.Node) bool {
@@ -71,7 +71,7 @@ func TestFlagsAreDocumented(t *testing.T) {
 	}
 }
 
-// constants gives the strings of constants whose names begin with prefix.
+// constants returns the values of the string constants whose names begin with prefix.
 func constants(s *source, prefix string) (values []string) {
 	for _, d := range s.syntax.Decls {
 		group, ok := d.(*ast.GenDecl)

@@ -11,24 +11,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Sizes from which on a reader loses sight.
+// Size limits, above which code is hard to read.
 const (
 	maxFileLines     = 400
 	maxFunctionLines = 70
 )
 
-// guestPrograms are compiled to WebAssembly, where package initialisation is the place that the host calls, and where small
-// programs show the raw interface in one file.
+// guestPrograms are compiled to WebAssembly. There the host calls package initialisation,
+// and small programs show the raw interface in one file.
 var guestPrograms = []string{"examples", "guest-sdk/examples", "examples", "testdata/guests/src", "bench/guests"}
 
 // memberRule forbids functions and variables of packages.
 type memberRule struct {
-	except  []string // directories or files where it does not hold
+	except  []string // directories or files that are exempt
 	members []string
 	why     string
 }
 
-// memberLaw holds outside of tests.
+// memberLaw applies to files other than tests.
 var memberLaw = []memberRule{
 	{except: append([]string{"cmd", "testdata/guests/guests.go", "bench", "conformance"}, guestPrograms...),
 		members: []string{"os.Getenv", "os.LookupEnv", "os.Environ", "os.ExpandEnv", "os.UserHomeDir", "os.UserCacheDir",
@@ -49,7 +49,7 @@ var memberLaw = []memberRule{
 		why: "errors go up to main; whoever owns something must get to close it"},
 }
 
-// broken gives the members that the file uses against the rule.
+// broken returns the forbidden members used by a file.
 func (r memberRule) broken(s *source) (members []string) {
 	if s.test() || within(s.path, r.except...) || within(s.path, guestPrograms...) {
 		return nil
@@ -74,7 +74,7 @@ func TestMembers(t *testing.T) {
 
 var unsafeFile = regexp.MustCompile(`_unsafe(_test)?\.go$`)
 
-// unsafeElsewhere tells whether a file uses unsafe without saying so by its name.
+// unsafeElsewhere reports whether a file uses unsafe without "unsafe" in its name.
 func unsafeElsewhere(s *source) bool {
 	return slices.Contains(s.imports(), "unsafe") && !unsafeFile.MatchString(s.path) && !within(s.path, guestPrograms...)
 }
@@ -87,12 +87,12 @@ func TestUnsafeIsNamed(t *testing.T) {
 	}
 }
 
-// mayInit are the files outside of guest programs that have an init function.
+// mayInit lists the files outside of guest programs that may have an init function.
 var mayInit = map[string]string{
 	"guest-sdk/export_native.go": "stands in for the exported function that a host would call, and does nothing else",
 }
 
-// hasInit tells whether a file has a function that runs without being called.
+// hasInit reports whether a file has an init function.
 func hasInit(s *source) bool {
 	return slices.ContainsFunc(s.functions(), func(f *ast.FuncDecl) bool { return f.Recv == nil && f.Name.Name == "init" })
 }
@@ -105,7 +105,8 @@ func TestNothingRunsByItself(t *testing.T) {
 	}
 }
 
-// long gives the functions of a file that are longer than they may be. A table of test cases is data and does not count.
+// long returns the functions of a file that exceed the limit. A table of test cases is data
+// and does not count.
 func long(s *source) (names []string) {
 	for _, f := range s.functions() {
 		lines := s.linesOf(f)
@@ -143,7 +144,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// TestPackageComments wants one comment for each package, in the form that go doc shows.
+// TestPackageComments requires one comment for each package, in the form that go doc shows.
 func TestPackageComments(t *testing.T) {
 	comments := make(map[string][]string) // by directory and package name
 	for _, s := range tree(t) {
@@ -161,7 +162,8 @@ func TestPackageComments(t *testing.T) {
 	}
 }
 
-// packageComment gives the file's package comment, or none; one that go doc would not understand counts as none.
+// packageComment returns the file's package comment, or none; a comment that go doc does
+// not recognise counts as none.
 func packageComment(s *source) []string {
 	if s.syntax.Doc == nil {
 		return nil

@@ -9,17 +9,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// importRule forbids imports. Each path stands for everything below it too.
+// importRule forbids imports. Each path includes all paths below it.
 type importRule struct {
-	in     []string // directories from the root where it holds; empty: everywhere
-	except []string // directories where it does not
+	in     []string // directories, from the root; empty: all
+	except []string // exempt directories
 	never  []string // import paths; those of this repository begin with "./"
-	tests  bool     // holds in test files too
+	tests  bool     // applies to test files, too
 	why    string
 }
 
-// importLaw is the import law. A rule that stands in the way of something good is to be changed here, with its reason, and
-// not evaded.
+// importLaw is the import law. If a rule prevents a good solution, change it here, with its
+// reason, and do not evade it.
 var importLaw = []importRule{
 	{in: []string{"runtime"}, never: []string{"./registry", "./router", "./services", "./cmd"}, tests: true,
 		why: "guests run without knowing who asked: the runtime can be tested and replaced without HTTP, names and disks"},
@@ -47,7 +47,7 @@ var importLaw = []importRule{
 		why: "cgo would end cross compilation and static binaries"},
 }
 
-// broken gives the imports that break the rule in one file.
+// broken returns the forbidden imports of a file.
 func (r importRule) broken(s *source) (imports []string) {
 	if len(r.in) > 0 && !within(s.dir(), r.in...) || within(s.dir(), r.except...) || s.test() && !r.tests {
 		return nil
@@ -102,7 +102,7 @@ func TestImportLawSeesOffences(t *testing.T) {
 	}
 }
 
-// TestDependencies looks at what is linked in, at any remove.
+// TestDependencies checks direct and indirect dependencies.
 func TestDependencies(t *testing.T) {
 	for _, c := range []struct {
 		dir, packages string
@@ -126,12 +126,12 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// list runs go list over packages and all that they depend on, and gives its words.
+// list runs go list on packages and all their dependencies, and returns the words of its output.
 func list(t *testing.T, dir, format, packages string) []string {
 	t.Helper()
 	cmd := exec.Command("go", "list", "-deps", "-f", format, packages)
 	cmd.Dir = dir
-	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=1") // with files that use cgo, where there are any
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=1") // include files that use cgo
 	out, err := cmd.Output()
 	require.NoError(t, err, "%s", cmd)
 	return strings.Fields(string(out))

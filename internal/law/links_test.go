@@ -16,11 +16,11 @@ var (
 	linkPattern    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	headingPattern = regexp.MustCompile(`(?m)^#+ +(.+)$`)
 	fencePattern   = regexp.MustCompile("(?ms)^```.*?^```")
-	// notInAnchors are the characters that GitHub leaves out of a heading's anchor.
+	// notInAnchors are the characters that GitHub removes from a heading's anchor.
 	notInAnchors = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
-// links gives the targets of a page's links within the repository.
+// links returns the targets of a page's links within the repository.
 func links(page string) (targets []string) {
 	for _, match := range linkPattern.FindAllStringSubmatch(fencePattern.ReplaceAllString(page, ""), -1) {
 		if !strings.Contains(match[1], "://") {
@@ -30,7 +30,7 @@ func links(page string) (targets []string) {
 	return targets
 }
 
-// anchors gives the names of a page's headings, as links use them.
+// anchors returns the anchors of a page's headings.
 func anchors(page string) (names []string) {
 	for _, match := range headingPattern.FindAllStringSubmatch(fencePattern.ReplaceAllString(page, ""), -1) {
 		name := notInAnchors.ReplaceAllString(strings.ToLower(match[1]), "")
@@ -39,7 +39,7 @@ func anchors(page string) (names []string) {
 	return names
 }
 
-// broken tells why a link from a page leads nowhere; "" if it leads somewhere.
+// broken returns why a link from a page is broken; "" if it is not.
 func broken(from, target string) string {
 	file, anchor, _ := strings.Cut(target, "#")
 	to := from

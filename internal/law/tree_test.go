@@ -16,11 +16,12 @@ import (
 )
 
 const (
-	root       = "../.." // of the repository, seen from here
+	root       = "../.." // root directory of the repository, relative to this package
 	modulePath = "github.com/vespo-dev/vespo"
 )
 
-// source is one Go file, parsed whatever its build constraints are: the rules hold on every system.
+// source is one Go file. Files are parsed regardless of build constraints, because the
+// rules apply on every system.
 type source struct {
 	path   string // from the root, with slashes
 	syntax *ast.File
@@ -30,10 +31,11 @@ type source struct {
 
 func (s *source) dir() string { return path.Dir(s.path) }
 
-// test tells whether the file is only there for tests.
+// test reports whether the file is a test file.
 func (s *source) test() bool { return strings.HasSuffix(s.path, "_test.go") }
 
-// imports gives the imported paths; those of this repository from its root, such as "./router/problem".
+// imports returns the imported paths; those of this repository are relative to its root,
+// such as "./router/problem".
 func (s *source) imports() []string {
 	var paths []string
 	for _, spec := range s.syntax.Imports {
@@ -60,7 +62,7 @@ func (s *source) packageNames() map[string]string {
 	return names
 }
 
-// uses calls found with each package member that the file names, such as "os.Getenv".
+// uses calls found with each package member used in the file, such as "os.Getenv".
 func (s *source) uses(found func(member string)) {
 	names := s.packageNames()
 	ast.Inspect(s.syntax, func(n ast.Node) bool {
@@ -75,7 +77,7 @@ func (s *source) uses(found func(member string)) {
 	})
 }
 
-// functions gives the functions and methods that the file declares.
+// functions returns the functions and methods declared in the file.
 func (s *source) functions() []*ast.FuncDecl {
 	var all []*ast.FuncDecl
 	for _, d := range s.syntax.Decls {
@@ -86,12 +88,12 @@ func (s *source) functions() []*ast.FuncDecl {
 	return all
 }
 
-// linesOf is the number of lines that a node takes.
+// linesOf returns the number of lines of a node.
 func (s *source) linesOf(n ast.Node) int {
 	return s.set.Position(n.End()).Line - s.set.Position(n.Pos()).Line + 1
 }
 
-// parse makes a source of a text.
+// parse parses a text.
 func parse(path string, text []byte) (*source, error) {
 	set := token.NewFileSet()
 	syntax, err := parser.ParseFile(set, path, text, parser.ParseComments|parser.SkipObjectResolution)
@@ -101,7 +103,7 @@ func parse(path string, text []byte) (*source, error) {
 	return &source{path: path, syntax: syntax, set: set, lines: strings.Count(string(text), "\n")}, nil
 }
 
-// tree reads all Go files of the repository, nested modules included.
+// tree parses all Go files of the repository, including nested modules.
 func tree(t *testing.T) []*source {
 	t.Helper()
 	var all []*source
@@ -131,7 +133,7 @@ func tree(t *testing.T) []*source {
 	return all
 }
 
-// within tells whether a slash-separated path is one of the roots or below one.
+// within reports whether a slash-separated path is one of the roots or below one.
 func within(p string, roots ...string) bool {
 	for _, r := range roots {
 		if p == r || strings.HasPrefix(p, r+"/") {

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// tree makes a directory with what can be opened.
+// tree creates a directory with files to open.
 func tree(t *testing.T) (dir string, root *os.Root) {
 	t.Helper()
 	dir = t.TempDir()

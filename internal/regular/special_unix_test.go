@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hang is how long an open may take before it counts as blocked.
+// hang is the time after which an open counts as blocked.
 const hang = 30 * time.Second
 
 // atOnce fails the test if f blocks.
@@ -32,7 +32,7 @@ func atOnce(t *testing.T, f func() error) error {
 	}
 }
 
-// Nothing that is special is opened, however it is named, and no call waits.
+// No special file is opened by any name, and no call blocks.
 func TestSpecialFilesAreRefused(t *testing.T) {
 	dir, root := tree(t)
 	require.NoError(t, syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o644))
@@ -60,13 +60,13 @@ func TestSpecialFilesAreRefused(t *testing.T) {
 		require.Error(t, atOnce(t, func() error { return closed(OpenRootIn(root, name)) }), name)
 		require.Error(t, atOnce(t, func() error { return closed(FS(root).Open(name)) }), name)
 		require.Error(t, atOnce(t, func() error { _, err := fs.ReadDir(FS(root), name); return err }), name)
-		if name != "device" { // which is outside
+		if name != "device" { // outside of root
 			require.ErrorIs(t, atOnce(t, func() error { return closed(OpenIn(root, name)) }), ErrSpecial, name)
 		}
 	}
 }
 
-// A name that is a directory at one moment and a pipe at the next never blocks.
+// A name that alternates between a directory and a pipe never blocks.
 func TestSpecialFilesAreRefusedInARace(t *testing.T) {
 	dir, root := tree(t)
 	require.NoError(t, syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o644))
@@ -95,7 +95,7 @@ func TestSpecialFilesAreRefusedInARace(t *testing.T) {
 	<-stopped
 }
 
-// A pipe that a shell has made for a command can be read, and a named one without a writer is empty.
+// A pipe created by a shell for a command can be read, and a named pipe without a writer is empty.
 func TestAnythingIsOpenedWithoutWaiting(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")
 	require.NoError(t, syscall.Mkfifo(path, 0o644))
@@ -109,7 +109,7 @@ func TestAnythingIsOpenedWithoutWaiting(t *testing.T) {
 		require.Empty(t, text)
 		return err
 	}))
-	held, err := os.OpenFile(path, os.O_RDWR, 0) // so that neither end waits
+	held, err := os.OpenFile(path, os.O_RDWR, 0) // keep both ends from blocking
 	require.NoError(t, err)
 	f, err := OpenAny(path)
 	require.NoError(t, err)

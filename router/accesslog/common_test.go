@@ -16,7 +16,7 @@ func commonLine(rec *Record) string {
 	return out.String()
 }
 
-// The line is the one that FlexiLib's documentation shows.
+// The expected line is from FlexiLib's documentation.
 func TestCommonLine(t *testing.T) {
 	require.Equal(t,
 		`127.0.0.1:59940 - - "GET / HTTP/1.1" 200 ttfb 2000.420ms 11 ttlb 2000.568ms (pre-alloc: 1569, alloc: 4350)`+"\n",
@@ -27,7 +27,7 @@ func TestCommonLine(t *testing.T) {
 	require.Equal(t, ` - - "  " 0 ttfb 0.000ms 0 ttlb 0.000ms (pre-alloc: 0, alloc: 0)`+"\n", commonLine(&Record{}))
 }
 
-// Nothing that a stranger sends can end the quotes or the line.
+// No client input can end the quotes or the line.
 func TestCommonLineCannotBeForged(t *testing.T) {
 	forged := "/\" 200 ttfb\n127.0.0.1:1 - - \"GET /admin\\\" \x1b[2J\u202e\r"
 	line := commonLine(&Record{Method: forged, URI: forged, Proto: forged, Remote: forged})
@@ -38,7 +38,7 @@ func TestCommonLineCannotBeForged(t *testing.T) {
 	require.Less(t, len(line), 2*maxURIBytes+200)
 }
 
-// lineWriter wants whole lines, one a call.
+// lineWriter expects one whole line per call.
 type lineWriter struct {
 	t     *testing.T
 	mu    sync.Mutex

@@ -46,7 +46,8 @@ func TestRequestsWithoutAFailureCostNothing(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() { listener(rec) }))
 }
 
-// A storm of one service writes a few lines, tells how many it did not write, and hides nobody else's failure.
+// Many failures of one service produce a few lines and a count of suppressed ones, and do
+// not suppress those of other services.
 func TestFailuresAreBoundedForEachService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer

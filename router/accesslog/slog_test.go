@@ -22,7 +22,7 @@ func full() *Record {
 	}
 }
 
-// jsonLine logs a record as JSON and gives the one line as a map.
+// jsonLine logs a record as JSON and returns the line as a map.
 func jsonLine(t *testing.T, rec *Record) map[string]any {
 	t.Helper()
 	var out bytes.Buffer
@@ -35,7 +35,7 @@ func jsonLine(t *testing.T, rec *Record) map[string]any {
 	return line
 }
 
-// TestFieldNamesAreStable fails when a public name or unit changes; then the change is wrong, not the test.
+// TestFieldNamesAreStable fails if a public name or unit changes. Then fix the change, not the test.
 func TestFieldNamesAreStable(t *testing.T) {
 	require.Equal(t, map[string]any{
 		"level": "WARN", "msg": "request", "request_id": "0123456789abcdef", "method": "POST", "host": "h", "uri": "/test/x?q",
@@ -96,7 +96,7 @@ func TestStringsOfStrangersAreBoundedAndHarmless(t *testing.T) {
 	require.Equal(t, 1, strings.Count(out.String(), "\n"))
 }
 
-// panicked is an error that brings a stack.
+// panicked is an error with a stack.
 type panicked struct{ stack []byte }
 
 func (p panicked) Error() string { return "panicked" }

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// result is what an Acquire in a goroutine of its own came back with.
+// result is the result of an Acquire in its own goroutine.
 type result struct {
 	wait time.Duration
 	err  error
@@ -135,7 +135,7 @@ func TestDeadlineOfTheContextEndsTheWait(t *testing.T) {
 	})
 }
 
-// TestLeavingAndReleaseAtOnce makes the waiter's end and its admission fall together, in whatever order.
+// TestLeavingAndReleaseAtOnce makes the waiter's timeout and its admission coincide, in either order.
 func TestLeavingAndReleaseAtOnce(t *testing.T) {
 	for range 500 {
 		g := NewGate(1)
@@ -191,8 +191,8 @@ func TestFirstInFirstOutWithinAService(t *testing.T) {
 	})
 }
 
-// TestTurnsBetweenServices: with n services that have waiters, one more waits for at most n releases, whatever the
-// lengths of the queues.
+// TestTurnsBetweenServices checks that with n services that have waiters, one more waits
+// for at most n releases, independent of the lengths of the queues.
 func TestTurnsBetweenServices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const greedy, queue = 5, 50
@@ -235,7 +235,7 @@ func TestServiceAtItsOwnLimitDoesNotHoldUpOthers(t *testing.T) {
 		acquireNow(t, narrow)
 		blocked := acquireLater(t.Context(), narrow)
 		synctest.Wait()
-		acquireNow(t, wide) // passes the waiter, which could not use the capacity
+		acquireNow(t, wide) // overtakes the waiter, which could not use the capacity
 		next := acquireLater(t.Context(), wide)
 		synctest.Wait()
 		wide.Release()
@@ -268,7 +268,7 @@ func TestReleaseWithoutAcquirePanics(t *testing.T) {
 	g := NewGate(1)
 	l := g.NewLimiter(Limits{})
 	require.Panics(t, l.Release)
-	acquireNow(t, l) // the gate is as it was, and not locked
+	acquireNow(t, l) // the gate is unchanged and not locked
 	l.Release()
 	require.Equal(t, GateStats{Capacity: 1}, g.Stats())
 }

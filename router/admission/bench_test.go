@@ -33,7 +33,7 @@ func BenchmarkAcquireReleaseParallel(b *testing.B) {
 	})
 }
 
-// BenchmarkHandover is the price of a turn in the queue: two goroutines share a capacity of one.
+// BenchmarkHandover measures a turn in the queue: two goroutines share a capacity of one.
 func BenchmarkHandover(b *testing.B) {
 	l := NewGate(1).NewLimiter(Limits{Queue: 1000, Wait: time.Minute})
 	ctx := context.Background()

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// model follows a gate from outside: it counts by itself what is admitted.
+// model counts the admitted requests of a gate independently.
 type model struct {
 	gate     *Gate
 	limiters []*Limiter
@@ -33,7 +33,7 @@ func newModel(random *rand.Rand) *model {
 	return m
 }
 
-// request passes through one limiter, holds for a while, and checks the bounds meanwhile.
+// request passes through one limiter, holds its capacity for a while, and checks the limits meanwhile.
 func (m *model) request(t *testing.T, ctx context.Context, i int, hold time.Duration) {
 	l := m.limiters[i]
 	if _, err := l.Acquire(ctx); err != nil {
@@ -51,7 +51,7 @@ func (m *model) request(t *testing.T, ctx context.Context, i int, hold time.Dura
 	l.Release()
 }
 
-// requireNoLostWakeUp: nobody waits who could run. Call it when all goroutines stand still.
+// requireNoLostWakeUp checks that no request waits that could run. Call it while all goroutines are blocked.
 func (m *model) requireNoLostWakeUp(t *testing.T) {
 	m.gate.mu.Lock()
 	defer m.gate.mu.Unlock()
@@ -73,8 +73,8 @@ func (m *model) requireNoLostWakeUp(t *testing.T) {
 	}
 }
 
-// TestBoundsHoldAndNoWakeUpIsLost lets random requests come, wait, run out of time and leave on a clock that stands still
-// while anybody can move, and looks at the gate whenever nobody can.
+// TestBoundsHoldAndNoWakeUpIsLost lets random requests arrive, wait, time out and leave on
+// a fake clock, and checks the gate whenever all goroutines are blocked.
 func TestBoundsHoldAndNoWakeUpIsLost(t *testing.T) {
 	for seed := range uint64(60) {
 		synctest.Test(t, func(t *testing.T) {

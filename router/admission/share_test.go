@@ -62,7 +62,7 @@ func TestShareOfAClientThatLeaves(t *testing.T) {
 	})
 }
 
-// Nothing is lost in any order of acquiring, leaving and releasing, and no client exceeds its share.
+// In any order of acquiring, leaving and releasing, no place is lost and no client exceeds its share.
 func TestShareHammer(t *testing.T) {
 	const inFlight, clients, goroutines, rounds = 3, 4, 32, 200
 	s := NewShare[int](inFlight, 8, time.Millisecond)

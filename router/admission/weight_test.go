@@ -17,7 +17,7 @@ func TestHeavyRequestsTakeAllTheyNeedAtOnce(t *testing.T) {
 		acquireNow(t, light)
 		waiting := acquireLater(t.Context(), heavy)
 		synctest.Wait()
-		later := acquireLater(t.Context(), light) // there is room for it, and it would keep the heavy one waiting
+		later := acquireLater(t.Context(), light) // it would fit, but would delay the heavy one
 		synctest.Wait()
 		require.Equal(t, GateStats{Capacity: 4, InFlight: 2, Queued: 2}, g.Stats())
 		light.Release()

@@ -40,7 +40,7 @@ func TestParseTrust(t *testing.T) {
 	}
 }
 
-// request makes a request from a peer; fields are "Name: value".
+// request returns a request from a peer; fields have the form "Name: value".
 func request(peer string, fields ...string) *http.Request {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.RemoteAddr, r.Host, r.Header = peer, "in.example:8080", http.Header{}
@@ -108,7 +108,7 @@ func TestClient(t *testing.T) {
 			if c.Trusted {
 				again := all.Client(service.WithContext(t.Context()))
 				again.ID = c.ID
-				if again.Trusted { // the client itself is at a trusted address
+				if again.Trusted { // the client itself has a trusted address
 					require.Equal(t, c.Remote, again.Remote)
 				}
 			} else {
@@ -134,7 +134,7 @@ func TestHopsAreBounded(t *testing.T) {
 	require.Equal(t, maxHops, strings.Count(c.ForwardedFor(), ","))
 }
 
-// relay is a connection of which the PROXY protocol has told.
+// relay is a connection with PROXY protocol data.
 type relay Relay
 
 func (r relay) Relay() Relay { return Relay(r) }
@@ -191,7 +191,8 @@ func TestServiceDropsWhatClientsClaim(t *testing.T) {
 	require.Same(t, r, c.Service(r, false))
 }
 
-// FuzzClient holds what no header may change: whoever is not trusted is believed nothing, and what is believed is well-formed.
+// FuzzClient checks invariants for all headers: claims of untrusted peers are ignored, and
+// accepted claims are well-formed.
 func FuzzClient(f *testing.F) {
 	f.Add("1.1.1.1, 192.0.2.1", "https", "example.com", `for="[::1]";proto=https`, "id", "10.0.0.1:1")
 	f.Add("", "", "", "for=a;;", "", "192.0.2.1:1")
@@ -212,7 +213,7 @@ func FuzzClient(f *testing.F) {
 			require.Equal(t, "in.example:8080", c.Host)
 			require.Empty(t, c.ID)
 			service := c.Service(r, false).Header
-			delete(service, "X-Request-Id") // a header of the client's like others
+			delete(service, "X-Request-Id") // an ordinary header of the client
 			require.Empty(t, service)
 			return
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestKindsAreStable fails when a public type or its status changes; then the change is wrong, not the test.
+// TestKindsAreStable fails if a public type or its status changes. Then fix the change, not the test.
 func TestKindsAreStable(t *testing.T) {
 	want := map[string]int{
 		"bad-request": 400, "unauthorized": 401, "forbidden": 403, "not-found": 404, "method-not-allowed": 405,
@@ -79,7 +79,7 @@ func TestFrom(t *testing.T) {
 	require.Nil(t, From(nil))
 }
 
-// answer is what a client gets of a problem from a real server.
+// answer returns the response of a real server for a problem.
 func answer(t *testing.T, method string, p *Problem) (*http.Response, []byte) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

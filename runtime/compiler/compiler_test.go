@@ -19,7 +19,7 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// TestMain lets the test binary be the child.
+// TestMain makes the test binary usable as the child.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "serve" {
 		os.Exit(Serve(os.Stdin, os.Stdout, os.Stderr))
@@ -34,7 +34,7 @@ func children(t *testing.T) Config {
 	return Config{Command: []string{path, "compiler", "serve"}}
 }
 
-// The child's file is found by a runtime of this process, and is the one that compiling here makes.
+// A runtime of this process finds the child's file, which equals the one compiled in this process.
 func TestChildMakesTheSameFile(t *testing.T) {
 	module := guests.Wat(t, "echo")
 	here, there := t.TempDir(), t.TempDir()
@@ -113,7 +113,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	require.Regexp(t, "^cannot be compiled: .*needs more than 64 MiB of memory$", refused.Reason)
 }
 
-// A compilation that is under way ends with its context, and gives its turn to others.
+// A compilation ends with its context, and releases its place to others.
 func TestContextEndsTheChild(t *testing.T) {
 	for name, cfg := range map[string]Config{"here": {}, "child": children(t)} {
 		t.Run(name, func(t *testing.T) {
@@ -141,7 +141,7 @@ func TestWaitingForATurnEndsWithTheContext(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// Where no child can be started, modules are compiled here, and the log says so once.
+// If no child can be started, modules are compiled in this process, with one log message.
 func TestWithoutChildren(t *testing.T) {
 	var log bytes.Buffer
 	c := New(Config{Command: []string{filepath.Join(t.TempDir(), "missing"), "x"}, Log: slog.New(slog.NewTextHandler(&log, nil))})
@@ -152,7 +152,7 @@ func TestWithoutChildren(t *testing.T) {
 	require.Equal(t, 1, strings.Count(log.String(), "no process can be started"))
 }
 
-// The child of a parent that is gone ends.
+// A child exits when its parent is gone.
 func TestChildEndsWithoutItsParent(t *testing.T) {
 	r, w := io.Pipe()
 	ended := make(chan int)

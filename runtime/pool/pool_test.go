@@ -122,8 +122,8 @@ func TestFreshInstancesAreNeverKept(t *testing.T) {
 	require.Zero(t, p.Stats().Warm)
 }
 
-// TestAdmittedRequestsAlwaysFindASlot holds the promise that makes a second queue needless: with as many users as slots, over
-// more services than slots, with crashes, refills and idle services shrinking, no Acquire fails.
+// TestAdmittedRequestsAlwaysFindASlot checks the guarantee that makes a second queue unnecessary: with
+// as many users as slots, more services than slots, crashes, refills and shrinking, no Acquire fails.
 func TestAdmittedRequestsAlwaysFindASlot(t *testing.T) {
 	const slots = 4
 	f := newFixture(t, slots)
@@ -271,7 +271,7 @@ func TestWaitersForALoadLeaveWhenTheirTimeIsOver(t *testing.T) {
 	require.Zero(t, p.Stats().InUse)
 }
 
-// Also the request that loads leaves at its deadline. The load goes on, and others wait for it.
+// The request that loads times out at its deadline, too. The load continues, and others wait for it.
 func TestALoadOutlivesItsRequest(t *testing.T) {
 	f := newFixture(t, 2)
 	started, release := make(chan struct{}), make(chan struct{})
@@ -305,7 +305,7 @@ func TestALoadOutlivesItsRequest(t *testing.T) {
 	require.EqualValues(t, 3, f.loads.Load())
 }
 
-// Close ends a load, and so whatever waits for it.
+// Close ends a load, and with it all requests that wait for it.
 func TestCloseEndsALoad(t *testing.T) {
 	f := newFixture(t, 2)
 	started := make(chan struct{})

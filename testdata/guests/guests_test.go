@@ -18,7 +18,7 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// TestWatIsBuilt finds a source changed without its module.
+// TestWatIsBuilt detects sources changed without their modules.
 func TestWatIsBuilt(t *testing.T) {
 	tool, err := exec.LookPath("wat2wasm")
 	if err != nil {
@@ -37,7 +37,7 @@ func TestWatIsBuilt(t *testing.T) {
 	}
 }
 
-// TestWatCompiles keeps the hand-written guests within the features that the server enables.
+// TestWatCompiles checks that the hand-written guests use only features enabled by the server.
 func TestWatCompiles(t *testing.T) {
 	modules, err := filepath.Glob("wat/*.wasm")
 	require.NoError(t, err)
@@ -125,8 +125,8 @@ func TestSpin(t *testing.T) {
 	}
 }
 
-// TestSpinWithoutEnd runs what ends by the host's own stop check only: wazero checks in loops, not in calls, so that /tree and
-// /tail cannot be tried here.
+// TestSpinWithoutEnd runs the cases that only the host's own stop check ends: wazero checks
+// in loops, not in calls, so /tree and /tail cannot be tested here.
 func TestSpinWithoutEnd(t *testing.T) {
 	for _, uri := range []string{"/loop", "/fill", "/copy", "/stall"} {
 		h := newHost(t, guests.Wat(t, "spin"))
@@ -137,7 +137,7 @@ func TestSpinWithoutEnd(t *testing.T) {
 	}
 }
 
-// TestSecret shows that the guests do find what they hid, which they must on a host that resets nothing.
+// TestSecret checks that the guests find their hidden data on a host that resets nothing.
 func TestSecret(t *testing.T) {
 	for name, places := range map[string][]string{
 		"secret":       {"low memory", "static data", "high memory", "memory size", "i32 global", "i64 global", "f32 global", "f64 global"},

@@ -18,18 +18,18 @@ import (
 	"github.com/tetratelabs/wazero/sys"
 )
 
-// host is a bare http-wasm host over wazero, just enough to try the guests themselves: fully buffered, and without any
-// isolation between requests.
+// host is a minimal http-wasm host over wazero to test the guests themselves: fully
+// buffered, and without any isolation between requests.
 type host struct {
 	module      api.Module
 	handle      api.Function
-	*exchange             // of the request at hand
-	readLimit   int       // most bytes that one read_body gives; zero: no limit
-	random      io.Reader // gives the guest's random bytes; nil: fresh ones
+	*exchange             // of the current request
+	readLimit   int       // maximum bytes of one read_body; zero: no limit
+	random      io.Reader // source of the guest's random bytes; nil: fresh ones
 	logMessages []string
 }
 
-// exchange is one request and its answer; headers are name, value pairs by kind, in order.
+// exchange is one request and its response; headers are name, value pairs by kind, in order.
 type exchange struct {
 	method, uri, body string
 	headers           [4][][2]string
@@ -45,7 +45,7 @@ const (
 	kindResponseTrailers
 )
 
-// maxPages lets no guest take more than 16 MiB.
+// maxPages limits guests to 16 MiB.
 const maxPages = 256
 
 // newHost instantiates the module and, in a reactor, runs _initialize.
@@ -54,7 +54,7 @@ func newHost(tb testing.TB, module []byte) *host {
 	return newHostWith(tb, module, nil)
 }
 
-// newHostWith is newHost with a source of the random bytes that the guest gets while it starts.
+// newHostWith is newHost with a source of the random bytes that the guest reads while it starts.
 func newHostWith(tb testing.TB, module []byte, random io.Reader) *host {
 	tb.Helper()
 	ctx := tb.Context()
@@ -77,7 +77,7 @@ func newHostWith(tb testing.TB, module []byte, random io.Reader) *host {
 	return h
 }
 
-// compilationCache spares the compilation of what an earlier test, or run, has compiled.
+// compilationCache keeps compiled code for later tests and runs.
 func compilationCache(tb testing.TB) wazero.CompilationCache {
 	tb.Helper()
 	base, err := os.UserCacheDir()
@@ -89,7 +89,7 @@ func compilationCache(tb testing.TB) wazero.CompilationCache {
 	return cache
 }
 
-// runCommand runs a WASI command to its end and returns what it printed.
+// runCommand runs a WASI command to its end and returns its output.
 func runCommand(tb testing.TB, module []byte, stdin string, env ...string) string {
 	tb.Helper()
 	ctx := tb.Context()
@@ -118,7 +118,7 @@ func (h *host) Read(p []byte) (int, error) {
 	return rand.Read(p)
 }
 
-// serve runs one request; the error is the guest's trap, or that its time is over.
+// serve runs one request; the error is the guest's trap or a timeout.
 func (h *host) serve(tb testing.TB, e *exchange) error {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), 30*time.Second)
@@ -136,7 +136,7 @@ func (h *host) serveWithin(ctx context.Context, e *exchange) error {
 	return err
 }
 
-// get serves a GET and gives its answer.
+// get makes a GET request and returns the response.
 func (h *host) get(tb testing.TB, uri string) (status uint32, body string) {
 	tb.Helper()
 	e := &exchange{method: "GET", uri: uri}

@@ -13,8 +13,8 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// TestSDKRandom starts two instances with the same random bytes, which is what a snapshot does to requests, and compares what
-// each gives in its first request.
+// TestSDKRandom starts two instances with the same random bytes, as a snapshot does for
+// requests, and compares the numbers of their first requests.
 func TestSDKRandom(t *testing.T) {
 	module := guests.SDK(t, "random")
 	first, second := firstNumbers(t, module), firstNumbers(t, module)
@@ -64,7 +64,7 @@ func TestSDKEcho(t *testing.T) {
 	require.Equal(t, []string{"100000"}, e.header(kindResponseTrailers, "x-body-bytes"))
 }
 
-// TestSDKNeedsVespo shows what a guest that uses package vespo meets in another host.
+// TestSDKNeedsVespo runs a guest that uses package vespo on another host.
 func TestSDKNeedsVespo(t *testing.T) {
 	module := guests.SDK(t, "json")
 	h := newHost(t, module)
@@ -129,7 +129,8 @@ func TestSDKFault(t *testing.T) {
 	}
 }
 
-// TestSDKOutOfMemory: the Go runtime cannot go on without memory, whatever the handler does.
+// TestSDKOutOfMemory checks that running out of memory ends the guest: the Go runtime
+// cannot continue, even if the handler recovers.
 func TestSDKOutOfMemory(t *testing.T) {
 	e := &exchange{method: "GET", uri: "/memory"}
 	require.ErrorContains(t, newHost(t, guests.SDK(t, "fault")).serve(t, e), "unreachable")

@@ -15,7 +15,8 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// TestPeersAnswerAlike asks each kind for each service, twice: instances that are shared have served before then.
+// TestPeersAnswerAlike requests each service from each kind, twice, so that shared
+// instances have served a request before.
 func TestPeersAnswerAlike(t *testing.T) {
 	for service, c := range map[string]struct {
 		module       func() []byte
@@ -44,7 +45,7 @@ func TestPeersAnswerAlike(t *testing.T) {
 	}
 }
 
-// TestIsolation shows what the kinds are there for: gonethttp counts the requests that its instance has seen.
+// TestIsolation checks the difference between the kinds: gonethttp counts the requests of its instance.
 func TestIsolation(t *testing.T) {
 	for kind, want := range map[Kind]string{Fresh: "1\n", Shared: "3\n", HostGo: "3\n"} {
 		h, closer, err := Handler(t.Context(), Config{Kind: kind, Module: guests.Go(t, "gonethttp"), CacheDir: cache(t)})
@@ -89,7 +90,7 @@ func TestServe(t *testing.T) {
 	require.Error(t, Serve(t.Context(), Config{Kind: Fresh, Module: []byte("no module"), CacheDir: cache(t)}, io.Discard))
 }
 
-// cache spares the compilation of what an earlier run has compiled.
+// cache returns a directory for compiled code that is kept for the next run.
 func cache(t *testing.T) string {
 	base, err := os.UserCacheDir()
 	if err != nil {

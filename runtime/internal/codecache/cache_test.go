@@ -23,7 +23,7 @@ func open(t *testing.T, dir string, o Options) *Cache {
 
 func key(n byte) Key { return Key{Module: [16]byte{n}, Variant: [16]byte{n, 1}} }
 
-// put keeps a file of so many bytes.
+// put adds a file of the given size.
 func put(t *testing.T, c *Cache, k Key, bytes int) {
 	t.Helper()
 	dir, err := c.WorkDir()
@@ -34,7 +34,7 @@ func put(t *testing.T, c *Cache, k Key, bytes int) {
 	require.NoError(t, os.Remove(dir))
 }
 
-// has reports whether the cache has the file, under the name that it was put by.
+// has reports whether the cache has the file, under the name given to put.
 func has(t *testing.T, c *Cache, k Key) bool {
 	t.Helper()
 	dir, err := c.WorkDir()
@@ -113,7 +113,7 @@ func TestLeastRecentlyUsedGoes(t *testing.T) {
 	}
 }
 
-// The order of use survives a restart, and Open keeps to bounds that have become narrower.
+// The order of use survives a restart, and Open applies smaller limits.
 func TestOpenTrims(t *testing.T) {
 	dir := t.TempDir()
 	c, err := Open(dir, Options{})
@@ -131,7 +131,7 @@ func TestOpenTrims(t *testing.T) {
 	}
 }
 
-// What is too large for the cache leaves nothing behind, and takes nothing else with it that would fit.
+// A file larger than the cache leaves nothing behind, and evicts no file that fits.
 func TestTooLarge(t *testing.T) {
 	dir := t.TempDir()
 	c := open(t, dir, Options{Bytes: 1})
@@ -151,7 +151,7 @@ func TestRetain(t *testing.T) {
 	require.Len(t, stored(t, dir), 1)
 }
 
-// A file that somebody has removed is a miss, and the totals say so.
+// A file removed from outside is a miss, and the totals reflect that.
 func TestRemovedBehindTheCache(t *testing.T) {
 	dir := t.TempDir()
 	c := open(t, dir, Options{})
@@ -161,8 +161,8 @@ func TestRemovedBehindTheCache(t *testing.T) {
 	require.Zero(t, c.Stats())
 }
 
-// What is not the cache's goes: files of earlier versions, torn ones, what a killed process has left in work. What another
-// process works with stays.
+// Open removes files that do not belong to the cache: those of earlier versions, incomplete ones, and
+// work directories of killed processes. It keeps the work directories of other running processes.
 func TestForeignFilesGo(t *testing.T) {
 	dir := t.TempDir()
 	other := open(t, dir, Options{})
@@ -189,7 +189,7 @@ func TestForeignFilesGo(t *testing.T) {
 	require.Len(t, work, 2, "the other's directory and its lock")
 }
 
-// The running totals are those of the directory, whatever was done in whatever order, by several goroutines.
+// The running totals equal those of the directory after any sequence of operations by several goroutines.
 func TestTotalsAreTheDirectorys(t *testing.T) {
 	dir := t.TempDir()
 	c := open(t, dir, Options{Files: 8, Bytes: 200 << 10})

@@ -13,7 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/internal/slab"
 )
 
-// mappingsIn counts the lines of /proc/self/maps that lie in b, and returns their kernel flags from smaps.
+// mappingsIn counts the lines of /proc/self/maps within b, and returns their kernel flags from smaps.
 func mappingsIn(t *testing.T, b []byte) (count int, flags []string) {
 	t.Helper()
 	smaps, err := os.ReadFile("/proc/self/smaps")
@@ -42,7 +42,8 @@ func addressOf(b []byte) (a uintptr) {
 	return a
 }
 
-// tellsOfHugePages reports whether smaps shows MADV_NOHUGEPAGE. Kernels without huge pages and QEMU's user mode do not.
+// tellsOfHugePages reports whether smaps shows MADV_NOHUGEPAGE. Kernels without huge pages
+// and QEMU's user mode do not.
 func tellsOfHugePages(t *testing.T) bool {
 	t.Helper()
 	probe, err := unix.Mmap(-1, 0, 64<<10, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)

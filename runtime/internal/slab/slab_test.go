@@ -113,7 +113,7 @@ func TestCloseReportsLeaks(t *testing.T) {
 	leaked := acquire(t, s)
 	s.Release(kept)
 	require.ErrorContains(t, s.Close(), "1 of 4 slots were not released, the first is slot 1")
-	leaked.Bytes()[0] = 1 // still mapped: whoever leaked it may be using it
+	leaked.Bytes()[0] = 1 // still mapped: it may be in use
 	leaked.Bytes()[0] = 0
 	s.Release(leaked)
 	require.NoError(t, s.Close())
@@ -122,7 +122,7 @@ func TestCloseReportsLeaks(t *testing.T) {
 	require.False(t, ok, "a closed slab hands out nothing")
 }
 
-// TestHammer looks for a slot that two hold at once: each holder writes its number and must find it again.
+// TestHammer detects slots with two concurrent owners: each owner writes its number and must read it back.
 func TestHammer(t *testing.T) {
 	const slots, holders, rounds = 4, 8, 2000
 	s := open(t, slots, slab.PageBytes)

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BenchmarkReset dirties pages spread evenly over an image and resets the cell: the writes are part of what is timed, as
-// with madvise they are what a reset defers (the faults of the next request).
+// BenchmarkReset dirties pages spread evenly over an image and resets the cell. The writes are timed as
+// well, because with madvise they include the deferred part of a reset (the faults of the next request).
 func BenchmarkReset(b *testing.B) {
 	for _, image := range []struct {
 		name  string
@@ -56,8 +56,8 @@ func benchmarkReset(b *testing.B, r *Restorer, imageBytes, dirty int) {
 	require.NoError(b, im.Close())
 }
 
-// BenchmarkResident shows what the scan of a 2.3 MiB image costs by how much of it a guest has read: each host page that is
-// present has to be told from a private one, whereas one that is not costs next to nothing.
+// BenchmarkResident measures the scan of a 2.3 MiB image by the number of host pages read by a guest:
+// each present host page must be distinguished from a private one, while others cost next to nothing.
 func BenchmarkResident(b *testing.B) {
 	const imageBytes, dirty = 37 * pageBytes, 6
 	r, err := Open(Options{})
@@ -84,7 +84,7 @@ func BenchmarkResident(b *testing.B) {
 	require.NoError(b, r.Close())
 }
 
-// mapFull maps an image without zero pages over cell, and reads it as a warm guest has.
+// mapFull maps an image without zero pages over cell, and reads it, as a warm guest would have.
 func mapFull(b *testing.B, r *Restorer, cell []byte, imageBytes int) *Image {
 	mem := bytes.Repeat([]byte{1}, imageBytes)
 	im, err := r.Capture(mem)
@@ -94,8 +94,9 @@ func mapFull(b *testing.B, r *Restorer, cell []byte, imageBytes int) *Image {
 	return im
 }
 
-// BenchmarkSmall compares a scan with writing the whole memory back, for memories of one to four pages that are all image
-// or have one host page of it; two host pages are dirty. It is what wholeBytes is chosen by.
+// BenchmarkSmall compares a scan with restoring the whole memory, for memories of one to
+// four pages that are entirely image or have one host page of it; two host pages are dirty.
+// The value of wholeBytes is based on it.
 func BenchmarkSmall(b *testing.B) {
 	kernel, err := openPagemap()
 	require.NoError(b, err)

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watched runs f on one thread and promises the next Reset that there was no fault, if there was none.
+// watched runs use on one thread, and calls Faultless for the next Reset if there was no fault.
 func (f *fixture) watched(use func()) (faultless bool) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -32,8 +32,8 @@ func openWatching(t *testing.T, verify bool) *Restorer {
 	return r
 }
 
-// TestFaultlessResets uses a memory as guests do, most requests the same pages, with sizes that change, and lets resets rely on the
-// count of faults. Each reset must restore all, and some of them must have been spared the scan.
+// TestFaultlessResets uses a memory like guests do, most requests the same pages, with changing sizes, and
+// lets resets rely on the count of faults. Each reset must restore everything, and some must skip the scan.
 func TestFaultlessResets(t *testing.T) {
 	for _, verify := range []bool{false, true} {
 		r := openWatching(t, verify)
@@ -72,8 +72,8 @@ func TestFaultlessResets(t *testing.T) {
 	}
 }
 
-// TestFaultlessGrowthIntoOldPages shrinks a memory whose pages behind the new end are private, scans what is left, and grows again: the
-// guest then writes to the old pages without any fault.
+// TestFaultlessGrowthIntoOldPages shrinks a memory with private pages beyond the new end,
+// scans the rest, and grows it again: the guest then writes to the old pages without a fault.
 func TestFaultlessGrowthIntoOldPages(t *testing.T) {
 	f := start(t, openWatching(t, false), acquire(t, 8*pageBytes), 2, 1)
 	f.write(7*pageBytes, 10, 1, 0)
@@ -88,7 +88,7 @@ func TestFaultlessGrowthIntoOldPages(t *testing.T) {
 	f.finish()
 }
 
-// TestFaultlessAfterASmallReset makes pages private by writing a memory of one page back whole.
+// TestFaultlessAfterASmallReset makes pages private by restoring a memory of one page whole.
 func TestFaultlessAfterASmallReset(t *testing.T) {
 	f := start(t, openWatching(t, false), acquire(t, 4*pageBytes), 2, 1)
 	f.write(pageBytes, 10, 1, 0)
@@ -96,7 +96,7 @@ func TestFaultlessAfterASmallReset(t *testing.T) {
 	require.True(t, f.watched(func() {}))
 	f.touched = 2 * pageBytes
 	f.reset()
-	f.touched = pageBytes // now its first page is written back whole, and with it becomes private
+	f.touched = pageBytes // now its first page is restored whole, and becomes private
 	f.reset()
 	require.True(t, f.watched(func() { f.write(5*unix.Getpagesize(), 10, 2, 0) }))
 	f.touched = 2 * pageBytes
@@ -104,7 +104,7 @@ func TestFaultlessAfterASmallReset(t *testing.T) {
 	f.finish()
 }
 
-// TestVerifyFindsBrokenPromises says that there was no fault where there was one.
+// TestVerifyFindsBrokenPromises calls Faultless although there was a fault.
 func TestVerifyFindsBrokenPromises(t *testing.T) {
 	f := start(t, openWatching(t, true), acquire(t, 4*pageBytes), 2, 1)
 	f.write(pageBytes, 10, 1, 0)

@@ -13,7 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/internal/slab"
 )
 
-// mappingsIn counts the lines of /proc/self/maps that lie in the n bytes from start.
+// mappingsIn counts the lines of /proc/self/maps within the n bytes from start.
 func mappingsIn(t *testing.T, start, n uint64) (count int) {
 	t.Helper()
 	maps, err := os.ReadFile("/proc/self/maps")
@@ -29,7 +29,7 @@ func mappingsIn(t *testing.T, start, n uint64) (count int) {
 	return count
 }
 
-// imagesHeld counts what this process holds of images and of /proc/self/pagemap: mappings and descriptors.
+// imagesHeld counts the mappings and descriptors of images and of /proc/self/pagemap in this process.
 func imagesHeld(t *testing.T) (mapped, open int) {
 	t.Helper()
 	maps, err := os.ReadFile("/proc/self/maps")
@@ -67,12 +67,13 @@ func TestNothingLeaks(t *testing.T) {
 	require.Equal(t, open, openAfter, "descriptors")
 }
 
-// TestMappingsStayFew guards vm.max_map_count: a mapped slot costs two mappings at most, a wiped one at most one, and resets
-// none. Slots that nobody wrote to merge when wiped, so the kernel takes them for the same kind as the slab's.
+// TestMappingsStayFew guards vm.max_map_count: a mapped slot takes at most two mappings, a
+// wiped one at most one, and resets add none. Wiped slots that were never written merge,
+// because they have the same attributes as the slab's mapping.
 func TestMappingsStayFew(t *testing.T) {
 	const slots, slotBytes = 16, 4 * pageBytes
 	r := openMethod(t, "pagemap_scan")
-	s, err := slab.Open(slots+1, slotBytes) // one that is never mapped, to merge with
+	s, err := slab.Open(slots+1, slotBytes) // one is never mapped, to merge with
 	require.NoError(t, err)
 	var cells [][]byte
 	for range slots {
@@ -138,7 +139,7 @@ func TestImageIsSealedAndSparse(t *testing.T) {
 	require.NoError(t, r.Close())
 }
 
-// TestPrivateSetGrowsUntilDecommit shows what the pool decides on.
+// TestPrivateSetGrowsUntilDecommit shows the numbers on which the pool bases its decisions.
 func TestPrivateSetGrowsUntilDecommit(t *testing.T) {
 	r := openMethod(t, "pagemap_scan")
 	hostPageBytes := unix.Getpagesize()
@@ -164,8 +165,8 @@ func TestPrivateSetGrowsUntilDecommit(t *testing.T) {
 	require.NoError(t, r.Close())
 }
 
-// TestResetOfPagedOutMemory asks the kernel to page dirty memory out. Whether it does depends on whether there is swap;
-// the snapshot must be back in any case.
+// TestResetOfPagedOutMemory asks the kernel to page dirty memory out. That depends on swap,
+// but the snapshot must be restored in any case.
 func TestResetOfPagedOutMemory(t *testing.T) {
 	for _, name := range []string{"pagemap_scan", "madvise"} {
 		t.Run(name, func(t *testing.T) {

@@ -16,7 +16,7 @@ const (
 	cellPages     = 8
 )
 
-// acquire returns the cell of a slab of its own, which must be wiped again by the end of the test.
+// acquire returns a cell of its own slab. It must be wiped by the end of the test.
 func acquire(t testing.TB, cellBytes int) []byte {
 	t.Helper()
 	s, err := slab.Open(1, int64(cellBytes))
@@ -30,16 +30,16 @@ func acquire(t testing.TB, cellBytes int) []byte {
 	return slot.Bytes()
 }
 
-// fixture is a cell under a restorer, with what it should show.
+// fixture is a cell of a restorer, with its expected contents.
 type fixture struct {
 	t       testing.TB
 	r       *Restorer
 	im      *Image
 	cell    []byte
 	want    []byte // the snapshot: image and zeros
-	touched int    // how far the cell was written since the last reset
+	touched int    // end of the range written since the last reset
 	scratch Scratch
-	sum     byte // of all that was read, so that it is read
+	sum     byte // of all bytes read; keeps reads from being removed
 }
 
 // start captures an image whose pages are random or, one in three, zero; and maps it.
@@ -98,7 +98,7 @@ func (f *fixture) decommit() {
 	f.touched = 0
 }
 
-// write puts n bytes at an offset; they are of one value, often 0, or count up.
+// write writes n bytes at an offset; they have one value, often 0, or count up.
 func (f *fixture) write(offset, n int, value byte, step byte) {
 	end := min(offset+n, len(f.cell))
 	for i := offset; i < end; i++ {
@@ -122,8 +122,8 @@ func (f *fixture) finish() {
 	require.NoError(f.t, f.im.Close())
 }
 
-// run is the property: whatever is done to a cell, a reset makes it show the snapshot. The program's first bytes choose
-// the image, each five more do something to the cell.
+// run checks the property that a reset restores the snapshot after any sequence of operations.
+// The program's first bytes choose the image, and each following five an operation.
 func run(t testing.TB, r *Restorer, cell []byte, program []byte) {
 	t.Helper()
 	next := func() (b byte) {
@@ -167,13 +167,13 @@ func (f *fixture) rare(choice byte) {
 		f.remap()
 	case 2:
 		f.remap()
-	case 3: // the guest has written, and a reset is asked for more than that
+	case 3: // the reset covers more than was written
 		f.touched = len(f.cell)
 		f.reset()
 	}
 }
 
-// each runs a test with every method that works on this system.
+// each runs a test with every method available on this system.
 func each(t *testing.T, test func(t *testing.T, r *Restorer)) {
 	for _, name := range methodNames {
 		t.Run(name, func(t *testing.T) {
@@ -216,7 +216,7 @@ func FuzzReset(f *testing.F) {
 	})
 }
 
-// TestTouchedBytes lets a guest write right up to sizes that are no multiple of a host page.
+// TestTouchedBytes writes up to sizes that are not multiples of a host page.
 func TestTouchedBytes(t *testing.T) {
 	each(t, func(t *testing.T, r *Restorer) {
 		cell := acquire(t, cellPages*pageBytes)
@@ -230,7 +230,7 @@ func TestTouchedBytes(t *testing.T) {
 	})
 }
 
-// TestCellsAreIsolated resets, decommits and maps many cells of two images at a time.
+// TestCellsAreIsolated resets, decommits and maps many cells of two images concurrently.
 func TestCellsAreIsolated(t *testing.T) {
 	const cells, rounds = 8, 25
 	each(t, func(t *testing.T, r *Restorer) {

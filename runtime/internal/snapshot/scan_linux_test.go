@@ -11,13 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// modelPagemap answers scans from a table of page categories by the kernel's rules, so that tests have pages which are
-// swapped out, merged or of 64 KiB, on any machine.
+// modelPagemap answers scans from a table of page categories by the kernel's rules, so that
+// tests can have pages that are swapped out, merged or of 64 KiB on any machine.
 type modelPagemap struct {
 	hostPageBytes uint64
 	base          uint64
 	categories    []uint64 // of each host page from base
-	maxPages      int      // walks end after that many pages, as when a kernel stops early; 0: never
+	maxPages      int      // walks end after that many pages, like a kernel that stops early; 0: never
 	scans         int
 }
 
@@ -50,11 +50,11 @@ func (p *modelPagemap) scan(arg *scanArg, regions []pageRegion) (n int, err erro
 
 func (p *modelPagemap) close() error { return nil }
 
-// kinds of host pages, with what becomes of them in a reset.
+// kinds of host pages, and their handling in a reset.
 var kinds = []struct {
 	name       string
 	categories uint64
-	inImage    bool // occurs in the image's part of a cell
+	inImage    bool // occurs within the image
 	beyond     bool // occurs beyond the image
 	restored   bool
 }{
@@ -67,8 +67,9 @@ var kinds = []struct {
 	{"written and swapped out", pageIsSwapped, true, true, true},
 }
 
-// TestScanVisitsPrivatePagesOnly gives each page of a cell a random kind, and contents that differ from the snapshot: those
-// of private pages must be restored, and those of others must not be written, for that would make them private.
+// TestScanVisitsPrivatePagesOnly gives each page of a cell a random kind, and contents that
+// differ from the snapshot. Private pages must be restored, and others must not be written,
+// because that would make them private.
 func TestScanVisitsPrivatePagesOnly(t *testing.T) {
 	for _, hostPageBytes := range []int{4 << 10, 16 << 10, 64 << 10} {
 		for _, maxPages := range []int{0, 1, 3, 64} {
@@ -82,7 +83,7 @@ func TestScanVisitsPrivatePagesOnly(t *testing.T) {
 }
 
 func visit(t *testing.T, hostPageBytes, maxPages int, random *rand.Rand) {
-	const foreign = 0xee // what no image and no zero page has
+	const foreign = 0xee // does not occur in images or zero pages
 	cell := make([]byte, 40*pageBytes)
 	contents := bytes.Repeat([]byte{0x11}, random.IntN(20*pageBytes/hostPageBytes)*hostPageBytes)
 	p := &modelPagemap{hostPageBytes: uint64(hostPageBytes), base: uint64(address(cell)), maxPages: maxPages}
@@ -108,7 +109,7 @@ func visit(t *testing.T, hostPageBytes, maxPages int, random *rand.Rand) {
 	require.True(t, bytes.Equal(want, cell), "wrong pages were visited")
 }
 
-// brokenPagemap answers what it is told to.
+// brokenPagemap returns predefined results.
 type brokenPagemap struct {
 	answer func(arg *scanArg, regions []pageRegion) (n int, err error)
 }
@@ -165,7 +166,7 @@ func TestRefusalsCanBeTold(t *testing.T) {
 	f.finish()
 }
 
-// TestTryFindsLies makes sure that a system which answers scans wrongly is not relied upon.
+// TestTryFindsLies checks that a system with wrong scan results is not used.
 func TestTryFindsLies(t *testing.T) {
 	m := mappings{hostPageBytes: unix.Getpagesize()}
 	kernel, err := openPagemap()
@@ -191,7 +192,7 @@ func TestTryFindsLies(t *testing.T) {
 	}
 }
 
-// madviseThatCounts resets rightly and says what a scan would have found in the probe.
+// madviseThatCounts resets correctly and returns the count that a scan of the probe would have found.
 type madviseThatCounts struct{ mappings }
 
 func (madviseThatCounts) name() string { return "" }
@@ -200,7 +201,7 @@ func (m madviseThatCounts) reset(g *golden, cell []byte, _ int, _ *Scratch) (int
 	return 2, m.decommit(g, cell)
 }
 
-// TestVectorFills dirties more separate pages than the region vector holds, several times over.
+// TestVectorFills dirties several times more separate pages than the region vector holds.
 func TestVectorFills(t *testing.T) {
 	scan, err := openScan(mappings{hostPageBytes: unix.Getpagesize()})
 	if err != nil {

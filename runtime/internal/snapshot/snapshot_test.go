@@ -38,7 +38,7 @@ func TestRestorerCloseReportsLeaks(t *testing.T) {
 			r := openMethod(t, name)
 			f := start(t, r, acquire(t, 2*pageBytes), 1, 1)
 			require.ErrorContains(t, r.Close(), "1 images were not closed, 1 cells were not wiped")
-			f.finish() // can still be given back
+			f.finish() // can still be released
 			require.ErrorIs(t, r.Close(), ErrClosed)
 			_, err := r.Capture(nil)
 			require.ErrorIs(t, err, ErrClosed)
@@ -80,7 +80,7 @@ func TestArgumentsAreChecked(t *testing.T) {
 	})
 }
 
-// faulty is a method that fails where it is told to.
+// faulty is a method with injected failures.
 type faulty struct {
 	method
 	failing string
@@ -114,7 +114,7 @@ func (m *faulty) wipe(cell []byte) error {
 	return cmp.Or(m.fails("wipe"), m.method.wipe(cell))
 }
 
-// TestFailuresAreReportedAndLeakNothing lets each operation fail once, and then go on.
+// TestFailuresAreReportedAndLeakNothing lets each operation fail once, and then succeed.
 func TestFailuresAreReportedAndLeakNothing(t *testing.T) {
 	for _, name := range methodNames {
 		t.Run(name, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestHammer lets many calls take, pass and abandon turns while others end short.
+// TestHammer lets many calls take, pass and abandon turns while others end early.
 func TestHammer(t *testing.T) {
 	turns := New(3)
 	var holders, most atomic.Int32
@@ -22,7 +22,7 @@ func TestHammer(t *testing.T) {
 			for range 100 {
 				ctx, cancel := context.WithCancel(t.Context())
 				if i%4 == 0 {
-					cancel() // may get a turn all the same, if one is free
+					cancel() // may still get a turn, if one is free
 				}
 				if turns.Acquire(ctx, deadline) == nil {
 					n := holders.Add(1)
@@ -61,7 +61,7 @@ func TestWaitersAreServedInOrder(t *testing.T) {
 				mu.Unlock()
 				turns.Release()
 			}()
-			synctest.Wait() // the waiter is parked before the next one comes
+			synctest.Wait() // the waiter is blocked before the next one starts
 		}
 		turns.Release()
 		synctest.Wait()
