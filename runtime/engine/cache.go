@@ -16,19 +16,21 @@ import (
 	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
 )
 
-// maxCodeFiles bounds the number of files in Config.CacheDir. Each takes a directory entry, an inode and some memory.
+// maxCodeFiles is the maximum number of files in Config.CacheDir. Each takes a directory
+// entry, an inode and some memory.
 const maxCodeFiles = 20_000
 
-// code is where the runtime finds compiled code. wazero looks for it in one directory, whose name has wazero's version. That
-// directory is empty but for the files being loaded; the cache has them all.
+// code manages compiled code. wazero looks for it in one directory, whose name contains wazero's
+// version. That directory contains only the files being loaded; the cache has all of them.
 type code struct {
 	files    *codecache.Cache        // immutable
 	compiler *compiler.Compiler      // immutable
-	stage    string                  // immutable; the directory where wazero looks
+	stage    string                  // immutable; wazero's directory
 	wazero   wazero.CompilationCache // immutable
 }
 
-// openCode opens the cache in cfg.CacheDir. Its files are machine code that this process will run, so nobody else may write there.
+// openCode opens the cache in cfg.CacheDir. Its files are machine code that this process
+// will run, so no other user may write there.
 func openCode(cfg Config) (_ *code, err error) {
 	c := &code{compiler: compiler.New(compiler.Config{
 		Command: cfg.CompileCommand, MemoryBytes: cfg.CompileBytes, CPUTime: cfg.CompileTime, Log: cfg.Log,
@@ -55,13 +57,14 @@ func (c *code) close(ctx context.Context) error {
 	return errors.Join(c.wazero.Close(ctx), c.files.Close())
 }
 
-// moduleDigest is the codecache's name for a module whose bytes have the SHA-256 sum.
+// moduleDigest returns the codecache digest of a module with the given SHA-256 sum.
 func moduleDigest(sum [sha256.Size]byte) (d [16]byte) {
 	copy(d[:], sum[:])
 	return d
 }
 
-// compileModule loads the code of a module, and has it compiled before if that is needed. rewritten is what bin became.
+// compileModule loads the code of a module, and compiles it first if necessary. rewritten
+// is the rewritten form of bin.
 func (e *Engine) compileModule(ctx context.Context, bin, rewritten []byte) (wazero.CompiledModule, error) {
 	release, err := e.compiling.acquire(ctx, rewritten)
 	if err != nil {
@@ -78,7 +81,7 @@ func (e *Engine) compileModule(ctx context.Context, bin, rewritten []byte) (waze
 	return e.compileToFile(ctx, key, bin, rewritten)
 }
 
-// compileHere compiles without a cache. wazero looks at ctx between two functions, but only if there are several workers.
+// compileHere compiles without a cache. wazero checks ctx between functions, but only with several workers.
 func (e *Engine) compileHere(ctx context.Context, rewritten []byte) (wazero.CompiledModule, error) {
 	compiled, err := e.runtime.CompileModule(experimental.WithCompilationWorkers(ctx, max(2, compilationWorkers())), rewritten)
 	if err != nil && ctx.Err() == nil {
@@ -87,7 +90,8 @@ func (e *Engine) compileHere(ctx context.Context, rewritten []byte) (wazero.Comp
 	return compiled, err
 }
 
-// load returns nil if the cache does not have the module. Whatever is wrong with a file, it is removed, to be made again.
+// load returns nil if the cache does not have the module. A file that cannot be loaded is
+// removed, to be compiled again.
 func (e *Engine) load(key codecache.Key, rewritten []byte) (wazero.CompiledModule, error) {
 	release, ok, err := e.code.files.Stage(key, e.code.stage)
 	if !ok || err != nil {
@@ -101,13 +105,14 @@ func (e *Engine) load(key codecache.Key, rewritten []byte) (wazero.CompiledModul
 	return compiled, nil
 }
 
-// compileToFile compiles and loads. The file is loaded before it is kept: the cache may have no room for it.
+// compileToFile compiles and loads a module. The file is loaded before Put, because the
+// cache may have no room for it.
 func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, bin, rewritten []byte) (_ wazero.CompiledModule, err error) {
 	dir, err := e.code.files.WorkDir()
 	if err != nil {
 		return nil, fmt.Errorf("engine: compile: %w", err)
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // what stays is removed by Close
+	defer func() { _ = os.RemoveAll(dir) }() // Close removes remaining files
 	file, err := e.code.compiler.Compile(ctx, dir, rewritten)
 	if err != nil {
 		var refused *compiler.Refusal
@@ -133,7 +138,8 @@ func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, bin, rewr
 	return compiled, nil
 }
 
-// checkCode holds the machine code of a module to the limit that its estimate was held to before it was compiled.
+// checkCode applies the limit on a module's machine code, which its estimate had to meet
+// before, to the compiled file.
 func checkCode(file string, moduleBytes int) error {
 	info, err := os.Stat(file)
 	if err != nil {
@@ -146,7 +152,8 @@ func checkCode(file string, moduleBytes int) error {
 	return nil
 }
 
-// Forget removes what is kept on disk for modules, which are named by the SHA-256 sums of their bytes. Open modules go on.
+// Forget removes the compiled code of modules from disk. Modules are named by the SHA-256
+// sums of their bytes. Open modules are not affected.
 func (e *Engine) Forget(sums ...[sha256.Size]byte) error {
 	if e.code == nil {
 		return nil
@@ -158,7 +165,7 @@ func (e *Engine) Forget(sums ...[sha256.Size]byte) error {
 	return errors.Join(errs...)
 }
 
-// Retain removes what is kept on disk for all other modules.
+// Retain removes the compiled code of all other modules from disk.
 func (e *Engine) Retain(sums ...[sha256.Size]byte) error {
 	if e.code == nil {
 		return nil

@@ -13,21 +13,23 @@ import (
 )
 
 const (
-	// firstSliceFuel is what a request starts with: short requests end before it is used up and never yield.
+	// firstSliceFuel is the initial fuel of a request. Short requests end before it is used up
+	// and never yield.
 	firstSliceFuel = 20_000
-	// A slice is to last sliceTarget: long enough to cost nothing, short enough that a garbage collection, which
-	// waits for every goroutine several times, does not notice. What a unit of fuel is worth in time differs
-	// between guests by orders of magnitude, so each refill is corrected by what the last slice took.
-	// The correction comes too late for a guest that turns from cheap units to dear ones; maxSliceFuel bounds what that can cost.
+	// sliceTarget is the intended duration of a slice. It makes yields cheap, but is short
+	// enough for a garbage collection, which waits for every goroutine several times. The time
+	// for a unit of fuel differs between guests by orders of magnitude, so each refill is
+	// corrected by the duration of the last slice. The correction is late if a guest changes
+	// from cheap units to expensive ones; maxSliceFuel limits the effect.
 	sliceTarget          = 100 * time.Microsecond
 	minSliceFuel         = 500
 	maxSliceFuel         = 64_000
 	maxSliceChangeFactor = 4
-	// The fuel of a slice is for the guest's own code and knows nothing of what host functions cost. So their calls are counted, and
-	// the bytes that they were given: after so much of both together the clock is read.
-	callWork    = 4 << 10 // what a call counts besides its bytes
+	// Fuel does not cover the cost of host functions. Their calls and the bytes passed to them
+	// are counted separately, and the clock is read after a total of workPerLook.
+	callWork    = 4 << 10 // cost of a call besides its bytes
 	workPerLook = 32 << 10
-	// keepStackBytes is how large a call stack may stay with an idle instance. wazero never shrinks them.
+	// keepStackBytes is the largest call stack that an idle instance may keep. wazero never shrinks stacks.
 	keepStackBytes = 256 << 10
 )
 
@@ -37,20 +39,20 @@ var hostPageBytes = os.Getpagesize()
 type run struct {
 	ctx       context.Context
 	deadline  time.Time
-	counted   time.Time     // until when the guest's time is in sliceTook and guestTime
-	sliceTook time.Duration // without pauses, or a guest could make its slices look short by many of them
+	counted   time.Time     // end of the time included in sliceTook and guestTime
+	sliceTook time.Duration // without pauses; otherwise a guest could shorten its slices with many of them
 	sliceFuel int64
 	turnStart time.Time
 	hasTurn   bool
-	watching  bool // the goroutine is locked to its thread, which had so many faults:
+	watching  bool // the goroutine is locked to its thread, and faults is valid
 	faults    int64
-	hostWork  int64         // of host functions since the clock was read for it, in bytes
-	ended     time.Time     // of the last call
-	guestTime time.Duration // in the guest and in host functions that do not wait, whole request
+	hostWork  int64         // work of host functions since the last check of the clock, in bytes
+	ended     time.Time     // end of the last call
+	guestTime time.Duration // whole request, in the guest and in host functions that do not wait
 }
 
-// Call runs the entry with this index. stack holds its parameters, and then its results. The guest is stopped at the
-// deadline or when ctx is done. The call itself allocates nothing.
+// Call calls the entry with the given index. stack contains its parameters, and afterwards its
+// results. The guest is stopped at the deadline or when ctx is done. Call itself does not allocate.
 func (in *Instance) Call(ctx context.Context, deadline time.Time, index int, stack []uint64) Outcome {
 	e := &in.entries[index]
 	in.begin(ctx, deadline)
@@ -73,7 +75,8 @@ func (in *Instance) begin(ctx context.Context, deadline time.Time) {
 	}
 }
 
-// endWatch finds out whether pages of memory can have become private since begin: not if the thread had no fault.
+// endWatch checks whether pages of memory can have become private since begin. They cannot
+// if the thread had no fault.
 func (in *Instance) endWatch() {
 	if r := &in.run; r.watching {
 		r.watching = false
@@ -82,7 +85,7 @@ func (in *Instance) endWatch() {
 	}
 }
 
-// giveUpWatch lets the goroutine go to other threads, because it is to wait, or takes long.
+// giveUpWatch unlocks the goroutine from its thread, because the guest is about to wait or has run for long.
 func (in *Instance) giveUpWatch() {
 	if r := &in.run; r.watching {
 		r.watching, in.faulted = false, true
@@ -107,27 +110,27 @@ func (in *Instance) end(err error) Outcome {
 	return classify(err, in.refused.Get() != 0)
 }
 
-// Ended is when the last call ended; zero before the first. It saves callers a look at the clock.
+// Ended returns the end of the last call; zero before the first. It saves callers from reading the clock.
 func (in *Instance) Ended() time.Time { return in.run.ended }
 
-// TakeGuestTime returns the time that calls have spent in the guest since it was last asked.
+// TakeGuestTime returns the time spent in calls since the last TakeGuestTime.
 func (in *Instance) TakeGuestTime() time.Duration {
 	t := in.run.guestTime
 	in.run.guestTime = 0
 	return t
 }
 
-// Deadline is when the current call is stopped.
+// Deadline returns the deadline of the current call.
 func (in *Instance) Deadline() time.Time { return in.run.deadline }
 
-// Context is done when the current call is to be given up.
+// Context returns the context of the current call.
 func (in *Instance) Context() context.Context { return in.run.ctx }
 
-// Epoch is the origin of the guests' monotonic clock. It is older than every snapshot.
+// Epoch returns the origin of the guests' monotonic clock. It is before every snapshot.
 func (in *Instance) Epoch() time.Time { return in.module.engine.epoch }
 
-// yield is what the injected checks call: with no fuel left, or with no call stack left. It is where Go can schedule and
-// collect, and where deadlines are read. It returns the fuel for the next slice.
+// yield is called by the injected checks when the fuel or the call stack is used up. It lets
+// Go schedule and collect, and checks the deadline. It returns the fuel for the next slice.
 func (in *Instance) yield(stack []uint64) {
 	if uint32(stack[0]) == rewrite.YieldStackOverflow {
 		panic(errStackOverflow)
@@ -139,7 +142,7 @@ func (in *Instance) yield(stack []uint64) {
 	stack[0] = uint64(r.sliceFuel)
 }
 
-// look ends the call if its time is over, and makes it take turns if it runs for long.
+// look ends the call if its time is over, and makes it take turns if it has run for long.
 func (in *Instance) look() {
 	r, now := &in.run, time.Now()
 	in.checkAt(now)
@@ -151,7 +154,7 @@ func (in *Instance) look() {
 	}
 }
 
-// count adds the time since the last count to the guest's.
+// count adds the time since the last count to the guest's time.
 func (r *run) count(now time.Time) {
 	took := now.Sub(r.counted)
 	r.guestTime += took
@@ -159,7 +162,8 @@ func (r *run) count(now time.Time) {
 	r.counted = now
 }
 
-// Check ends the call if its time is over or if nobody waits for it any more. Host functions that wait or loop call it.
+// Check ends the call if its time is over or its client is gone. Host functions that wait
+// or loop must call it.
 func (in *Instance) Check() { in.checkAt(time.Now()) }
 
 func (in *Instance) checkAt(now time.Time) {
@@ -171,7 +175,7 @@ func (in *Instance) checkAt(now time.Time) {
 	}
 }
 
-// workDone looks at the time if host functions have done much since they last did.
+// workDone counts a call of a host function, and checks the clock after enough work.
 func (in *Instance) workDone() {
 	if in.run.hostWork += callWork; in.run.hostWork >= workPerLook {
 		in.run.hostWork = 0
@@ -179,7 +183,7 @@ func (in *Instance) workDone() {
 	}
 }
 
-// nextSlice corrects the fuel of a slice by the time the last one took.
+// nextSlice corrects the fuel of a slice by the duration of the last one.
 func nextSlice(fuel int64, took time.Duration) int64 {
 	next := fuel * maxSliceChangeFactor
 	if took > sliceTarget/maxSliceChangeFactor {
@@ -214,8 +218,8 @@ func (in *Instance) dropTurn() {
 	}
 }
 
-// Pause is called by host functions before they wait for something outside, Resume after: the time in between is not the
-// guest's, and others may use the processor.
+// Pause must be called by host functions before they wait for an external event, and Resume afterwards.
+// The time in between does not count as the guest's, and other guests may use the processor.
 func (in *Instance) Pause() {
 	if in.OnPause != nil {
 		in.OnPause()
@@ -231,7 +235,7 @@ func (in *Instance) Resume() {
 	in.Check()
 }
 
-// Wait pauses the guest for d, or until its time is over: then it does not return. Only for host functions.
+// Wait pauses the guest for d. It does not return if the call's time is over before. Only for host functions.
 func (in *Instance) Wait(d time.Duration) {
 	in.Pause()
 	timer := time.NewTimer(min(d, time.Until(in.run.deadline)))
@@ -243,9 +247,9 @@ func (in *Instance) Wait(d time.Duration) {
 	in.Resume()
 }
 
-// GiveUp ends the call because nobody can be served any more: the client has gone, or its body cannot be read. Only for
-// host functions.
+// GiveUp ends the call because no response is possible: the client is gone, or its body
+// cannot be read. Only for host functions.
 func (in *Instance) GiveUp(cause error) { panic(fmt.Errorf("%w: %w", errCanceled, cause)) }
 
-// ExitGuest unwinds the guest as proc_exit does. Only for host functions.
+// ExitGuest unwinds the guest, like proc_exit. Only for host functions.
 func (in *Instance) ExitGuest(code uint32) { panic(exitError{code}) }

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// callContext is the one context of an instance's life. wazero asks it for a value at each call and hands it to each
-// host function, so it is a single flat type: no chain to walk, no allocation for a request.
+// callContext is the context of all calls of an instance. wazero reads a value from it at
+// each call and passes it to each host function. It is a single flat type, so lookups walk
+// no chain and requests do not allocate it.
 type callContext struct{ in *Instance }
 
 type instanceKey struct{}

@@ -22,40 +22,42 @@ import (
 // PageBytes is the size of a WebAssembly page.
 const PageBytes = 64 << 10
 
-// SpareSlots are mapped besides Config.Slots: one for the instance that a deploy prepares, one for the instance that is
-// refilled in the background, while all others serve requests.
+// SpareSlots is the number of slots besides Config.Slots: one for the instance prepared by
+// a deploy, one for a refill in the background, while all others serve requests.
 const SpareSlots = 2
 
-// Config says what an Engine may use. Zero values stand for the defaults named.
+// Config configures an Engine. Zero values select the defaults.
 type Config struct {
-	// Slots is the number of requests that can be in guests at once; default 64. SpareSlots more are mapped.
+	// Slots is the number of concurrent requests in guests; default 64. SpareSlots more are reserved.
 	Slots int
-	// SlotBytes is the size of a slot, the most linear memory that a guest can have; a multiple of PageBytes,
-	// default 16 MiB.
+	// SlotBytes is the size of a slot, which is the largest linear memory of a guest. It must
+	// be a multiple of PageBytes; default 16 MiB.
 	SlotBytes int64
-	// StackBytes is the budget for a guest's call stack, in the rewriter's estimate of wazero's frames; default
-	// 2 MiB. See the rewriter's documentation for what it means in real bytes.
+	// StackBytes is the limit of a guest's call stack, in the rewriter's estimate of wazero's
+	// frames; default 2 MiB. The rewriter's documentation explains how it relates to real bytes.
 	StackBytes int64
-	// CacheDir is where compiled code is kept between runs; empty for nowhere. No other user may be able to write there.
+	// CacheDir is the directory for compiled code; empty: none is kept. No other user may have
+	// write access to it.
 	CacheDir string
-	// CacheBytes bounds the disk space of the code in CacheDir; default 1 GiB. The code used least recently is removed.
+	// CacheBytes limits the disk space in CacheDir; default 1 GiB. The least recently used code is removed.
 	CacheBytes int64
-	// CompileCommand starts a process that compiles a module within the two bounds below; see compiler.Config. It needs
-	// CacheDir. Empty: modules are compiled in this process, without these bounds.
+	// CompileCommand starts a process that compiles a module within the two limits below, see
+	// compiler.Config. It requires CacheDir. Empty: modules are compiled in this process,
+	// without these limits.
 	CompileCommand []string
-	// CompileBytes bounds the memory for compiling a module; default 1 GiB.
+	// CompileBytes limits the memory for compiling a module; default 1 GiB.
 	CompileBytes int64
-	// CompileTime bounds the processor time for compiling a module; default 1 min.
+	// CompileTime limits the processor time for compiling a module; default 1 min.
 	CompileTime time.Duration
-	// InitTimeout bounds a guest's initialisation; default 10 s.
+	// InitTimeout limits a guest's initialisation; default 10 s.
 	InitTimeout time.Duration
-	// HostModules are what guests can import.
+	// HostModules are the modules that guests can import.
 	HostModules []HostModule
 	// DisableScan forces the slower reset by madvise, as on kernels without PAGEMAP_SCAN.
 	DisableScan bool
 	// VerifyResets makes resets look for more than they have to, and fail if that finds anything. For tests.
 	VerifyResets bool
-	// Log is told of defects of the environment; default: discard.
+	// Log receives messages about defects of the environment; default: discard.
 	Log *slog.Logger
 }
 
@@ -92,12 +94,12 @@ type Engine struct {
 	compiling oneByOne
 	types     typeLedger
 
-	imageBytes atomic.Int64 // atomic; all snapshots' images
+	imageBytes atomic.Int64 // atomic; images of all snapshots
 	modules    atomic.Int64 // atomic; open modules
 	instances  atomic.Int64 // atomic; open instances
 }
 
-// Open maps the slab and starts a runtime with the host modules. The caller closes it.
+// Open maps the slab and starts a runtime with the host modules. The caller must close the Engine.
 func Open(ctx context.Context, cfg Config) (e *Engine, err error) {
 	e = &Engine{cfg: cfg.withDefaults(), turns: turns.New(0), host: hostTable{}, epoch: time.Now()}
 	defer func() {
@@ -137,7 +139,8 @@ func Open(ctx context.Context, cfg Config) (e *Engine, err error) {
 	return e, nil
 }
 
-// Close gives everything back. All modules and instances must have been closed; if not, the error says so.
+// Close releases all resources. All modules and instances must have been closed; otherwise
+// it returns an error.
 func (e *Engine) Close(ctx context.Context) error {
 	var errs []error
 	if n := e.instances.Load(); n != 0 {
@@ -161,7 +164,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Stats is what an Engine holds at a moment.
+// Stats is a snapshot of an Engine's counters.
 type Stats struct {
 	Slots, FreeSlots   int
 	SlotBytes          int64
@@ -170,27 +173,27 @@ type Stats struct {
 	ResetMethod        string // how snapshots are restored on this kernel
 }
 
-// Stats reads the counters.
+// Stats returns the current counters.
 func (e *Engine) Stats() Stats {
 	s := e.slab.Stats()
 	return Stats{Slots: s.Slots, FreeSlots: s.Free, SlotBytes: s.SlotBytes, ImageBytes: e.imageBytes.Load(),
 		Modules: int(e.modules.Load()), Instances: int(e.instances.Load()), ResetMethod: e.restorer.Method()}
 }
 
-// moduleConfig is the same for all instances: no names, no start functions (the engine runs them), no files, and none of
-// wazero's own system interface. The random source is never read; without it wazero would seed one for each instance.
+// moduleConfig is the same for all instances: no names, no start functions (the engine runs them), no files,
+// and no WASI of wazero. The random source is never read; without it wazero would seed one for each instance.
 func moduleConfig() wazero.ModuleConfig {
 	return wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(rand.Reader)
 }
 
-// compilationWorkers leaves one processor to the requests while a deploy compiles.
+// compilationWorkers leaves one processor to requests while a deploy compiles.
 func compilationWorkers() int { return max(1, goruntime.GOMAXPROCS(0)-1) }
 
-// rewriteOptions are the same for every module, so that compiled code is found again in the cache.
+// rewriteOptions are the same for every module, so that the cache finds compiled code again.
 func (e *Engine) rewriteOptions() rewrite.Options {
 	return rewrite.Options{YieldModule: injectedModule, YieldName: injectedYield, FuelSlice: firstSliceFuel,
 		StackBytes: e.cfg.StackBytes, MaxTableElements: maxTableElements}
 }
 
-// maxTableElements bounds what a table costs the host: 8 bytes an element in each instance.
+// maxTableElements limits the host memory of a table: 8 bytes per element in each instance.
 const maxTableElements = 1 << 18

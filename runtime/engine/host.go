@@ -22,8 +22,8 @@ const (
 	F64 = api.ValueTypeF64
 )
 
-// HostFunc is one function that guests can import. Call finds its parameters in stack and leaves its results there.
-// An i32 parameter's upper half is undefined: convert by uint32(stack[i]).
+// HostFunc is a function that guests can import. Call reads its parameters from stack and writes its
+// results to it. The upper half of an i32 parameter is undefined: convert it with uint32(stack[i]).
 type HostFunc struct {
 	Name            string
 	Params, Results []ValueType
@@ -36,7 +36,7 @@ type HostModule struct {
 	Funcs []HostFunc
 }
 
-// The module that holds what the rewriter injects. Guests cannot import from it.
+// The module of the functions injected by the rewriter. Guests cannot import from it.
 const (
 	injectedModule = "vespo:host"
 	injectedYield  = "yield"
@@ -44,7 +44,7 @@ const (
 
 type hostSignature struct{ params, results []ValueType }
 
-// hostTable is what guests can import: module name -> function name -> signature.
+// hostTable contains the functions that guests can import: module name -> function name -> signature.
 type hostTable map[string]map[string]hostSignature
 
 func (t hostTable) add(m HostModule) error {
@@ -61,7 +61,7 @@ func (t hostTable) add(m HostModule) error {
 	return nil
 }
 
-// check says what is wrong with a module's imports; one sentence each, none if all can be had.
+// check returns the violations of a module's imports, one sentence each.
 func (t hostTable) check(info *rewrite.Info) (violations []string) {
 	for _, im := range info.Imports {
 		name := im.Module + "." + im.Name
@@ -86,7 +86,7 @@ func sameTypes(a []ValueType, b []rewrite.ValueType) bool {
 	return slices.EqualFunc(a, b, func(x ValueType, y rewrite.ValueType) bool { return x == byte(y) })
 }
 
-// String writes a signature as the rewriter does.
+// String formats a signature like the rewriter.
 func (s hostSignature) String() string {
 	types := func(list []ValueType) (out []rewrite.ValueType) {
 		for _, t := range list {

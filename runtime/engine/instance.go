@@ -16,36 +16,37 @@ import (
 // Slot is a cell of the slab that is reserved for an instance. It is wiped.
 type Slot = slab.Slot
 
-// AcquireSlot reserves a slot; false if all are taken. It never waits.
+// AcquireSlot reserves a slot; false if all are taken. It does not wait.
 func (e *Engine) AcquireSlot() (*Slot, bool) { return e.slab.Acquire() }
 
-// ReleaseSlot gives back a slot that was not used.
+// ReleaseSlot returns an unused slot.
 func (e *Engine) ReleaseSlot(slot *Slot) { e.slab.Release(slot) }
 
-// Instance is one instantiation of a module in one slot. One goroutine uses it at a time.
+// Instance is one instantiation of a module in one slot. It must be used by one goroutine at a time.
 //
 //	newInstance -> restored or initialised -> Call ... -> Reset -> Call ... -> Close
 //
-// After an outcome that is not Clean there is nothing left to do with it but Close.
+// After an outcome that is not Clean it can only be closed.
 type Instance struct {
-	// Exchange belongs to the ABI that serves the current request; host functions find it here.
+	// Exchange is set by the ABI that serves the current request, for its host functions.
 	Exchange any
-	// System belongs to the system interface (WASI) of the instance.
+	// System is set by the system interface (WASI) of the instance.
 	System any
-	// Extension belongs to the host module of Vespo's own.
+	// Extension is set by Vespo's own host module.
 	Extension any
-	// Caller belongs to who calls the instance for requests.
+	// Caller is set by the package that calls the instance for requests.
 	Caller any
-	// OnPause, if set, is called when a host function is about to wait: the time to send what is buffered.
+	// OnPause, if set, is called before a host function waits. It should send buffered data.
 	OnPause func()
 
 	module  *Module    // immutable
 	mod     api.Module // immutable
 	slot    *slab.Slot // immutable
 	memory  slotMemory // the slot as linear memory
-	viewed  uint64     // end of what host functions were given of memory since the last reset
+	viewed  uint64     // end of the memory passed to host functions since the last reset
 	faulted bool       // pages of memory may have become private since the last reset
-	// drewRandom: a host function has returned random bytes. It matters after the initialisation only.
+	// drewRandom reports whether a host function has returned random bytes. It is used only
+	// after the initialisation.
 	drewRandom bool
 	context    callContext // immutable; wazero's context for all calls
 
@@ -54,19 +55,19 @@ type Instance struct {
 	depth   api.MutableGlobal   // immutable
 	refused api.MutableGlobal   // immutable
 	entries []entry
-	stacks  stackField // immutable; how to read the size of an entry's call stack
+	stacks  stackField // immutable; reads the size of an entry's call stack
 	scratch snapshot.Scratch
 
 	run run
 }
 
-// entry is an exported function that can be called, with the call stack that wazero keeps for it.
+// entry is an exported function for Call, with the call stack that wazero keeps for it.
 type entry struct {
 	name string
 	fn   api.Function
 }
 
-// newInstance instantiates the module in a slot. Its memory holds the module's data, nothing has run yet.
+// newInstance instantiates the module in a slot. Its memory contains the module's data. No code has run yet.
 func (m *Module) newInstance(slot *Slot) (*Instance, error) {
 	e := m.engine
 	in := &Instance{module: m, slot: slot, memory: slotMemory{cell: slot.Bytes(), limit: m.limit}}
@@ -87,7 +88,7 @@ func (m *Module) newInstance(slot *Slot) (*Instance, error) {
 	return in, nil
 }
 
-// bind looks up everything that calls and resets need, so that neither has to look up or to allocate.
+// bind looks up everything needed by calls and resets, so that these do not allocate.
 func (in *Instance) bind() error {
 	info := in.module.info
 	global := func(name string) (g api.MutableGlobal, err error) {
@@ -141,11 +142,11 @@ func (in *Instance) initialise(ctx context.Context, deadline time.Time) Outcome 
 			return out
 		}
 	}
-	in.TakeGuestTime() // what the initialisation took is no request's
+	in.TakeGuestTime() // the initialisation does not count as a request's time
 	return Outcome{}
 }
 
-// capture makes the present state the module's snapshot, and maps it under this instance.
+// capture makes the current state the module's snapshot, and maps it into the slot.
 func (in *Instance) capture() error {
 	m := in.module
 	image, err := m.engine.restorer.Capture(in.memory.bytes())
@@ -163,7 +164,7 @@ func (in *Instance) capture() error {
 	return in.restore()
 }
 
-// restore maps the snapshot over the slot and sets everything else to it.
+// restore maps the snapshot over the slot and restores all other state.
 func (in *Instance) restore() error {
 	in.scratch.Forget()
 	if err := in.module.engine.restorer.Map(in.module.image, in.slot.Bytes()); err != nil {
@@ -172,8 +173,8 @@ func (in *Instance) restore() error {
 	return in.rewind()
 }
 
-// Reset brings the instance back to the snapshot in place, whatever the last request did to it. It returns how many
-// bytes of memory had to be restored. After an error the instance must be closed. No allocation, no mapping.
+// Reset restores the instance to the snapshot in place. It returns the number of restored bytes
+// of memory. After an error the instance must be closed. It does not allocate or change mappings.
 func (in *Instance) Reset() (dirtyBytes int, err error) {
 	if !in.faulted {
 		in.scratch.Faultless()
@@ -186,8 +187,9 @@ func (in *Instance) Reset() (dirtyBytes int, err error) {
 	return dirty.HostPages * hostPageBytes, in.rewind()
 }
 
-// touchedBytes is how much of memory, from its beginning, can have been changed. A guest that has no instruction for it changes
-// nothing; what host functions were given to read or to write is counted for it, without asking which.
+// touchedBytes returns the size of the part of memory, from its beginning, that may have
+// changed. A guest without instructions that write to memory changes nothing itself. Then
+// only the memory passed to host functions counts, for reading or writing.
 func (in *Instance) touchedBytes() int {
 	if in.module.info.WritesMemory {
 		return int(in.memory.size)
@@ -195,7 +197,7 @@ func (in *Instance) touchedBytes() int {
 	return int(in.viewed)
 }
 
-// rewind sets the memory's size, the globals and the counters to the snapshot.
+// rewind restores the memory's size, the globals and the counters.
 func (in *Instance) rewind() error {
 	if err := in.resize(in.module.memoryBytes); err != nil {
 		return err
@@ -208,8 +210,8 @@ func (in *Instance) rewind() error {
 	return nil
 }
 
-// resize makes wazero take another memory size. Grow(1) asks slotMemory for one page more and takes what it is given:
-// that is the one door wazero offers, and a test guards it.
+// resize sets wazero's memory size. Grow(1) requests one more page from slotMemory, which returns
+// the target size instead. wazero has no other way to do it, and a test guards this one.
 func (in *Instance) resize(size uint64) error {
 	if in.memory.size == size {
 		return nil
@@ -223,8 +225,8 @@ func (in *Instance) resize(size uint64) error {
 	return nil
 }
 
-// Decommit gives the private host pages of a warm instance back to the operating system. The instance stays as the last
-// Reset left it; the next request pays for the pages it touches.
+// Decommit returns the private host pages of a warm instance to the operating system. The
+// state of the instance does not change; the next request pays for the pages it touches.
 func (in *Instance) Decommit() error {
 	if in.module.image == nil {
 		return nil
@@ -233,11 +235,12 @@ func (in *Instance) Decommit() error {
 	return in.module.engine.restorer.Decommit(in.module.image, in.slot.Bytes())
 }
 
-// Memory is the guest's linear memory as it is now, to be read. The slice is valid until the guest runs again.
+// Memory returns the guest's current linear memory, for reading. The slice is valid until
+// the guest runs again.
 func (in *Instance) Memory() []byte { return in.memory.bytes() }
 
-// View returns length bytes of linear memory at offset. If they are not all inside, the guest traps: View does not
-// return. Only for host functions.
+// View returns length bytes of linear memory at offset. If the range is not entirely
+// inside, the guest traps and View does not return. Only for host functions.
 func (in *Instance) View(offset, length uint32) []byte {
 	end := uint64(offset) + uint64(length)
 	if end > in.memory.size {
@@ -249,13 +252,13 @@ func (in *Instance) View(offset, length uint32) []byte {
 	return in.memory.cell[offset:end:end]
 }
 
-// Module is what the instance is an instance of.
+// Module returns the module of the instance.
 func (in *Instance) Module() *Module { return in.module }
 
-// HasEntry tells whether the module exports the entry with this index.
+// HasEntry reports whether the module exports the entry with the given index.
 func (in *Instance) HasEntry(index int) bool { return in.entries[index].fn != nil }
 
-// Close ends the instance and gives its slot back, wiped.
+// Close closes the instance, wipes its slot and releases it.
 func (in *Instance) Close() error {
 	err := in.mod.Close(&in.context)
 	return errors.Join(err, in.releaseSlot())
@@ -266,7 +269,7 @@ func (in *Instance) releaseSlot() error {
 	e.instances.Add(-1)
 	in.module.instances.Add(-1)
 	if err := e.restorer.Wipe(in.slot.Bytes()); err != nil {
-		// A slot that cannot be wiped may hold another tenant's data: it is never handed out again.
+		// A slot that cannot be wiped may contain another tenant's data: it is never used again.
 		return fmt.Errorf("engine: slot %d is lost: %w", in.slot.ID(), err)
 	}
 	e.slab.Release(in.slot)

@@ -1,19 +1,20 @@
 package engine
 
-// slotMemory is an instance's linear memory: the first size bytes of its slot. It implements wazero's LinearMemory,
-// so that memory.grow ends here, and it is how host functions see guest memory.
+// slotMemory is an instance's linear memory: the first size bytes of its slot. It implements wazero's
+// LinearMemory, which handles memory.grow, and gives host functions access to guest memory.
 //
 //	0             size           limit           len(cell)
 //	|-- guest's --|-- may grow --|-- never used --|
 type slotMemory struct {
 	cell     []byte // immutable; the whole slot
-	limit    uint64 // immutable; bytes: the service's budget, or the module's declared maximum if that is smaller
-	size     uint64 // bytes, as the guest sees it
-	resizing bool   // while the host makes wazero take target as the new size, see Instance.resize
+	limit    uint64 // immutable; bytes: the service's limit, or the module's declared maximum if that is smaller
+	size     uint64 // bytes, as seen by the guest
+	resizing bool   // the host is setting the size to target, see Instance.resize
 	target   uint64 // bytes
 }
 
-// Reallocate implements experimental.LinearMemory. It never moves: it only says how much of the cell is the guest's.
+// Reallocate implements experimental.LinearMemory. It never moves the memory: it only
+// changes the guest's part of the cell.
 func (m *slotMemory) Reallocate(size uint64) []byte {
 	if m.resizing {
 		size = m.target
@@ -25,7 +26,7 @@ func (m *slotMemory) Reallocate(size uint64) []byte {
 	return m.cell[:size:size]
 }
 
-// Free implements experimental.LinearMemory. The slot is released by the instance, which knows when no guest runs.
+// Free implements experimental.LinearMemory. The instance releases the slot when no guest is running.
 func (m *slotMemory) Free() {}
 
 func (m *slotMemory) bytes() []byte { return m.cell[:m.size:m.size] }

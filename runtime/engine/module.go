@@ -14,7 +14,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/internal/snapshot"
 )
 
-// Info is what is known of a module from reading it.
+// Info describes a module, as read by the rewriter.
 type Info = rewrite.Info
 
 // Inspect reads a module without compiling it.
@@ -26,7 +26,8 @@ func Inspect(bin []byte) (*Info, error) {
 	return info, nil
 }
 
-// ModuleError says, in words for the module's owner, why a module cannot be served. It holds no host internals.
+// ModuleError is the reason why a module cannot be served, for the module's owner.
+// Violations have no host internals.
 type ModuleError struct {
 	Violations []string
 	Cause      error // for the log; may be nil
@@ -34,33 +35,33 @@ type ModuleError struct {
 
 func (e *ModuleError) Error() string { return "module: " + strings.Join(e.Violations, "; ") }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *ModuleError) Unwrap() error { return e.Cause }
 
-// ModuleOptions say how a module is to be run.
+// ModuleOptions configures a module.
 type ModuleOptions struct {
-	// MemoryBytes is the budget of linear memory for one instance; 0 or anything above stands for a whole slot.
+	// MemoryBytes is the limit of linear memory for one instance. 0 and larger values mean a whole slot.
 	MemoryBytes int64
-	// Fresh asks for a new instance for each request even where the module could be reset.
+	// Fresh requests a new instance for each request even if the module could be reset.
 	Fresh bool
-	// RepeatSecrets allows a snapshot that repeats cryptographic random numbers in every request. Without it, such a module
-	// gets fresh instances.
+	// RepeatSecrets allows a snapshot that repeats cryptographic random numbers in every
+	// request. Without it, such a module gets fresh instances.
 	RepeatSecrets bool
 	// Init names the exported functions that initialise the guest, in order. They run once, before the snapshot is
 	// taken; with fresh instances they run in each of them. The module's start function runs before all.
 	Init []string
-	// Entries names the exported functions that Call can call, by their index here.
+	// Entries names the exported functions for Call. Their index here is the argument of Call.
 	Entries []string
-	// Bind is called for each new instance before anything in it runs, to give host functions what they need.
+	// Bind is called for each new instance before its code runs, to set up state for host functions.
 	Bind func(in *Instance)
-	// Prepared, if set, is called by Prepare when it has succeeded.
+	// Prepared, if set, is called at the end of a successful Prepare.
 	Prepared func(m *Module)
 }
 
 // Module is a compiled module, and after Prepare its snapshot.
 type Module struct {
-	// Shared belongs to the ABI: what its host functions have to remember of the initialisation for all instances.
-	// Set before Prepare.
+	// Shared belongs to the ABI: the state of its host functions from the initialisation, for
+	// all instances. It is set before Prepare.
 	Shared any
 
 	engine   *Engine               // immutable
@@ -71,17 +72,17 @@ type Module struct {
 
 	// The snapshot: set once by Prepare, before any other instance exists.
 	image       *snapshot.Image
-	watchFaults bool // it pays to count page faults during calls
+	watchFaults bool // counting page faults during calls makes resets faster
 	repeats     Repeats
 	memoryBytes uint64
 	globals     []uint64
 
 	instances atomic.Int64 // atomic; open instances of this module
-	stopped   atomic.Bool  // atomic; calls are to end
+	stopped   atomic.Bool  // atomic; calls must end
 }
 
-// Compile checks, rewrites and compiles a module. A *ModuleError says what is wrong with the module. The caller closes
-// the result.
+// Compile checks, rewrites and compiles a module. If the module is at fault, the error is a
+// *ModuleError. The caller must close the Module.
 func (e *Engine) Compile(ctx context.Context, bin []byte, o ModuleOptions) (*Module, error) {
 	options := e.rewriteOptions()
 	options.Interrupted = ctx.Err
@@ -139,16 +140,17 @@ func firstLine(err error) string {
 	return line
 }
 
-// Info tells what the module imports, exports and declares.
+// Info returns the imports, exports and declarations of the module.
 func (m *Module) Info() *Info { return m.info }
 
-// LimitBytes is the most linear memory that an instance can have.
+// LimitBytes returns the largest linear memory of an instance.
 func (m *Module) LimitBytes() int64 { return int64(m.limit) }
 
-// SnapshotBytes is the size of the snapshot's linear memory; 0 if the module's instances are fresh.
+// SnapshotBytes returns the size of the snapshot's linear memory; 0 if the module's instances are fresh.
 func (m *Module) SnapshotBytes() int64 { return int64(m.memoryBytes) }
 
-// Fresh reports whether each request needs a new instance, and why. The initialisation can change it: ask after Prepare.
+// Fresh reports whether each request needs a new instance, and why. The initialisation can
+// change it: call it after Prepare.
 func (m *Module) Fresh() (fresh bool, reason string) {
 	switch {
 	case !m.info.Resettable:
@@ -161,9 +163,9 @@ func (m *Module) Fresh() (fresh bool, reason string) {
 	return false, ""
 }
 
-// Prepare runs the guest's initialisation once, under the engine's InitTimeout, and captures the snapshot. It returns
-// an instance that is ready for the first request. The slot is the instance's from now on, or given back. A *ModuleError
-// says how the initialisation failed.
+// Prepare runs the guest's initialisation once, within the engine's InitTimeout, and captures
+// the snapshot. It returns an instance that is ready for the first request, and takes over
+// the slot in any case. If the initialisation failed, the error is a *ModuleError.
 func (m *Module) Prepare(ctx context.Context, slot *Slot) (*Instance, error) {
 	if m.image != nil {
 		m.engine.ReleaseSlot(slot)
@@ -214,12 +216,12 @@ func (m *Module) initError(out Outcome) error {
 	return &ModuleError{Violations: []string{"its initialisation " + what}, Cause: out.Err}
 }
 
-// Instantiate makes a new instance in a slot and brings it to the snapshot; with fresh instances it runs the
-// initialisation, under ctx and deadline, and the Outcome says how that ended: there is no instance if it is not Clean.
-// The slot is the instance's from now on, or given back.
+// Instantiate creates a new instance in a slot and restores the snapshot. With fresh
+// instances it runs the initialisation instead, under ctx and deadline, and returns its
+// Outcome: there is no instance if it is not Clean. It takes over the slot in any case.
 //
-// It takes a turn like a call that runs for long: a service that crashes all the time has all its instances made anew, and
-// that is not to cost its neighbours a processor each.
+// It takes a turn like a long call: a service that crashes all the time needs new instances
+// for all its requests, which must not cost its neighbours a processor each.
 func (m *Module) Instantiate(ctx context.Context, deadline time.Time, slot *Slot) (*Instance, Outcome, error) {
 	if err := m.engine.turns.Acquire(ctx, deadline); err != nil {
 		m.engine.ReleaseSlot(slot)
@@ -244,7 +246,7 @@ func (m *Module) Instantiate(ctx context.Context, deadline time.Time, slot *Slot
 	return in, Outcome{}, nil
 }
 
-// Stop ends the calls that run in instances of this module, as if their clients had gone.
+// Stop ends the running calls of all instances of this module, as if their clients had disconnected.
 func (m *Module) Stop() { m.stopped.Store(true) }
 
 // Close releases the compiled code and the snapshot. All instances must have been closed.

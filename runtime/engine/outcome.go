@@ -7,25 +7,25 @@ import (
 	goruntime "runtime"
 )
 
-// Kind says how a call into a guest ended.
+// Kind is the kind of an Outcome.
 type Kind uint8
 
 // The kinds of outcome.
 const (
 	OK            Kind = iota // the function returned
-	Exit                      // the guest called proc_exit; Outcome.ExitCode says with what
-	Trap                      // unreachable, out of bounds, bad indirect call, a bad pointer given to the host
+	Exit                      // the guest called proc_exit with Outcome.ExitCode
+	Trap                      // unreachable, out of bounds, bad indirect call, a bad pointer passed to the host
 	OutOfMemory               // a trap or an exit after memory.grow had been refused
 	StackOverflow             // the guest's call stack is exhausted
 	Deadline                  // the request's time is over
-	Canceled                  // the client has gone, or the host is closing
-	BadAnswer                 // the guest's answer cannot be sent: a malformed header, an impossible status
+	Canceled                  // the client is gone, or the host is closing
+	BadAnswer                 // the guest's response cannot be sent: a malformed header, an invalid status
 	HostError                 // a defect of the host, not of the guest
 )
 
 var kindNames = [...]string{"ok", "exit", "trap", "out of memory", "stack overflow", "deadline", "canceled", "bad answer", "host error"}
 
-// String gives the kind as access records name it.
+// String returns the kind as in access records.
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {
 		return kindNames[k]
@@ -33,7 +33,7 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind %d", uint8(k))
 }
 
-// Outcome is how a call into a guest ended.
+// Outcome is the result of a call into a guest.
 type Outcome struct {
 	Kind     Kind
 	ExitCode uint32
@@ -41,8 +41,8 @@ type Outcome struct {
 	Err error
 }
 
-// Clean tells whether the instance may be reset and used again: the function returned, or a command ended by
-// proc_exit(0), which is how commands return.
+// Clean reports whether the instance may be reset and used again: the function returned, or
+// a command called proc_exit(0), which is how commands return.
 func (o Outcome) Clean() bool { return o.Kind == OK || o.Kind == Exit && o.ExitCode == 0 }
 
 // exitError unwinds the guest at proc_exit.
@@ -50,12 +50,12 @@ type exitError struct{ code uint32 }
 
 func (e exitError) Error() string { return fmt.Sprintf("guest exited with code %d", e.code) }
 
-// Fault unwinds the guest from a host function because of what the guest gave it. It ends the call with a trap.
+// Fault unwinds the guest from a host function because of an invalid argument. The call ends with a trap.
 type Fault struct{ Reason string }
 
 func (f Fault) Error() string { return f.Reason }
 
-// Unusable unwinds the guest from a host function because its answer cannot be sent.
+// Unusable unwinds the guest from a host function because its response cannot be sent.
 type Unusable struct{ Reason string }
 
 func (u Unusable) Error() string { return u.Reason }
@@ -66,8 +66,8 @@ var (
 	errStackOverflow = errors.New("call stack exhausted")
 )
 
-// classify turns what wazero's call gave into an Outcome. refusedGrow tells whether the guest was refused memory
-// during the call: a guest that ends badly after that is out of memory, whatever it did about it.
+// classify maps the error of a call to an Outcome. refusedGrow reports whether the guest was
+// refused memory during the call: a guest that fails after that is out of memory, however it fails.
 func classify(err error, refusedGrow bool) Outcome {
 	if err == nil {
 		return Outcome{}

@@ -9,34 +9,35 @@ import (
 	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
 )
 
-// RandomExport is an optional export of guests, () -> i32, called once after the initialisation. It returns flags for the
-// random numbers that a snapshot does not repeat.
+// RandomExport is an optional export of guests, () -> i32, called once after the
+// initialisation. It returns flags for the random numbers that a snapshot does not repeat.
 const RandomExport = "vespo_random"
 
-// The flags that RandomExport returns.
+// The flags returned by RandomExport.
 const (
-	randomSecrets    = 1 << iota // cryptographic random numbers: they are drawn from the host in each request
-	randomGenerators             // pseudo-random numbers: their generators are seeded anew for each request
+	randomSecrets    = 1 << iota // cryptographic random numbers: they are read from the host in each request
+	randomGenerators             // pseudo-random numbers: their generators are reseeded in each request
 )
 
-// goCompiler is the producer of modules that Go's own toolchain makes. Its crypto/rand asks the host at each read.
+// goCompiler is the producer of modules from Go's own toolchain. Its crypto/rand asks the host at each read.
 const goCompiler = "Go cmd/compile"
 
-// Repeats says which random numbers would be, or are, the same in every request that starts from the snapshot.
+// Repeats describes the random numbers that are the same in every request that starts from the snapshot.
 type Repeats struct {
 	Secrets    bool // cryptographic ones, as far as the engine can tell
 	Generators bool // pseudo-random ones
 }
 
-// NoteRandom is called by host functions that return random bytes.
+// NoteRandom must be called by host functions that return random bytes.
 func (in *Instance) NoteRandom() { in.drewRandom = true }
 
-// Repeats describes the random numbers of the snapshot; after Prepare.
+// Repeats returns the random numbers repeated by the snapshot. Call it after Prepare.
 func (m *Module) Repeats() Repeats { return m.repeats }
 
-// judgeRandom decides, after the initialisation of in, what a snapshot of it would repeat. A guest that has drawn no random
-// numbers has no state to repeat. Of any other the engine knows what the guest reports by RandomExport, and what Go's own
-// toolchain does; else it assumes that a generator such as wasi-libc's arc4random holds its seed in memory.
+// judgeRandom determines, after the initialisation of in, what a snapshot of it would
+// repeat. A guest that has read no random numbers has no state to repeat. For other guests
+// the engine relies on RandomExport, and on knowledge of Go's own toolchain. Otherwise it
+// assumes a generator with its seed in memory, such as wasi-libc's arc4random.
 func (in *Instance) judgeRandom(ctx context.Context, deadline time.Time) (Repeats, Outcome) {
 	if !in.drewRandom {
 		return Repeats{}, Outcome{}
@@ -51,7 +52,7 @@ func (in *Instance) judgeRandom(ctx context.Context, deadline time.Time) (Repeat
 	return Repeats{Secrets: flags&randomSecrets == 0, Generators: flags&randomGenerators == 0}, Outcome{}
 }
 
-// askRandom calls RandomExport. A guest without it reports nothing.
+// askRandom calls RandomExport. It returns no flags for a guest without it.
 func (in *Instance) askRandom(ctx context.Context, deadline time.Time) (flags uint32, out Outcome) {
 	isExport := func(e rewrite.Export) bool {
 		return e.Name == RandomExport && e.Kind == rewrite.KindFunction && len(e.Signature.Params) == 0 &&
@@ -64,7 +65,7 @@ func (in *Instance) askRandom(ctx context.Context, deadline time.Time) (flags ui
 	in.begin(ctx, deadline)
 	err := in.mod.ExportedFunction(RandomExport).CallWithStack(&in.context, stack)
 	out = in.end(err)
-	in.TakeGuestTime() // no request's
+	in.TakeGuestTime() // does not count as a request's time
 	return uint32(stack[0]), out
 }
 

@@ -6,15 +6,16 @@ import (
 	"sync"
 )
 
-// oneByOne lets one goroutine at a time compile a given module. wazero's loading of compiled code from its cache is not safe for
-// that: it shows the code to others before the code's entry points are made, and who gets it then fails with a panic. The
-// zero oneByOne is ready for use.
+// oneByOne serialises the compilation of each module. wazero's loading of compiled code from
+// its cache is not safe for concurrent use with the same module: it publishes the code before
+// its entry points exist, and a concurrent user panics. The zero oneByOne is ready for use.
 type oneByOne struct {
 	mu   sync.Mutex
-	busy map[[sha256.Size]byte]chan struct{} // guarded by mu; closed when the module's turn is over
+	busy map[[sha256.Size]byte]chan struct{} // guarded by mu; closed when the module is released
 }
 
-// acquire waits for the turn of a module. The caller calls release, unless there is an error, which is ctx's.
+// acquire waits until no other goroutine compiles the module. The caller must call release,
+// unless acquire returns the error of ctx.
 func (o *oneByOne) acquire(ctx context.Context, module []byte) (release func(), err error) {
 	key, mine := sha256.Sum256(module), make(chan struct{})
 	for {

@@ -7,8 +7,9 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// stackField is where wazero's call engine keeps its stack. wazero has no way to ask for its size, and never shrinks it;
-// the place is looked up by name, and a test fails if a new version of wazero has moved it. The zero value knows nothing.
+// stackField locates the stack in wazero's call engine. wazero has no API for its size, and
+// never shrinks it. The field is looked up by name, and a test fails if a new version of
+// wazero has moved it. The zero value means unknown.
 type stackField struct {
 	known  bool
 	offset uintptr
@@ -26,8 +27,8 @@ func findStackField(fn api.Function) stackField {
 	return stackField{true, field.Offset}
 }
 
-// bytes is the size of the call stack that wazero holds for fn; 0 if it cannot be known. fn must be of the type that the
-// field was found in.
+// bytes returns the size of the call stack that wazero holds for fn; 0 if unknown. fn must
+// have the type that the field was found in.
 func (f stackField) bytes(fn api.Function) int {
 	if !f.known {
 		return 0

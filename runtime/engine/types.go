@@ -8,21 +8,24 @@ import (
 	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
 )
 
-// maxTypeBytes bounds what wazero keeps for function types. The types of a real module take some kilobytes, and most modules share them.
+// maxTypeBytes limits the memory that wazero keeps for function types. Those of a real
+// module take some kilobytes, and most modules share them.
 const maxTypeBytes = 64 << 20
 
-// typeOverhead is what wazero and the ledger take for a type beside its text.
+// typeOverhead is the memory used by wazero and the ledger for a type besides its text.
 const typeOverhead = 160
 
-// typeLedger counts the distinct function types of all modules. wazero gives each a number and keeps it for the life of the runtime, also when the
-// module is closed or was never valid. The zero typeLedger is ready for use.
+// typeLedger counts the distinct function types of all modules. wazero assigns each a
+// number and keeps it until the runtime is closed, even if the module is closed or was
+// never valid. The zero typeLedger is ready for use.
 type typeLedger struct {
 	mu    sync.Mutex
 	seen  map[[16]byte]struct{} // guarded by mu; digests of signatures
 	bytes int                   // guarded by mu
 }
 
-// admit notes the types of a module that is about to be loaded, unless all together would take more than limitBytes.
+// admit records the types of a module before it is loaded. It returns an error if all types
+// would take more than limitBytes.
 func (l *typeLedger) admit(types []rewrite.Signature, limitBytes int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
