@@ -78,7 +78,7 @@ func TestBody(t *testing.T) {
 	}
 }
 
-// zeroReader gives no bytes every other time.
+// zeroReader returns no bytes in every other call.
 type zeroReader struct {
 	io.Reader
 	pause *bool
@@ -101,7 +101,7 @@ func TestBrokenBodyEndsGuest(t *testing.T) {
 	}
 }
 
-// TestResponseBuffer compares what arrives with what was written, for sizes around the buffer's.
+// TestResponseBuffer compares the sent and the written bytes, for sizes around that of the buffer.
 func TestResponseBuffer(t *testing.T) {
 	const buffer = 8 << 10
 	for _, sizes := range [][]int{
@@ -149,7 +149,7 @@ func TestFlush(t *testing.T) {
 	}
 }
 
-// TestReadFromSends: what has been read is on its way before more is asked for.
+// TestReadFromSends tests that ReadFrom sends the bytes of each read before the next read.
 func TestReadFromSends(t *testing.T) {
 	answer := guesttest.ServeWith(func(w *guest.Response, r *guest.Request) {
 		w.WriteString("before ")
@@ -223,7 +223,7 @@ func (stringer) String() string { return "stringer" }
 func TestRuntimePanic(t *testing.T) {
 	answer := guesttest.ServeWith(func(w *guest.Response, r *guest.Request) {
 		var m map[string]int
-		//lint:ignore SA5000 the panic is what is tested
+		//lint:ignore SA5000 the test needs the panic
 		m["x"]++
 	}, &guesttest.Request{})
 	if len(answer.Log) != 1 || !strings.Contains(answer.Log[0].Text, "nil map") {
@@ -250,8 +250,9 @@ func TestAbort(t *testing.T) {
 	}
 }
 
-// TestHandle is the only one that may register a handler, as that can be done once in a program.
 func TestHandle(t *testing.T) {
+	previous := guest.SwapHandler(nil)
+	defer guest.SwapHandler(previous)
 	answer := guesttest.Serve(&guesttest.Request{})
 	if !answer.Ended || !strings.Contains(answer.Log[0].Text, "init function") {
 		t.Errorf("without a handler: %+v", answer)

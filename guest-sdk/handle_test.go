@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestPanicTextOfGoexit: outside of WebAssembly a goroutine that ends itself takes its caller along, so that only the words can
-// be looked at.
+// TestPanicTextOfGoexit tests only the message. Outside WebAssembly, runtime.Goexit in a handler would also end the
+// goroutine of the test.
 func TestPanicTextOfGoexit(t *testing.T) {
 	if text := panicText(nil); !strings.Contains(text, "Goexit") {
 		t.Error(text)

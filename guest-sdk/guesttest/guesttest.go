@@ -21,7 +21,7 @@ import (
 )
 
 // A Request describes an HTTP request and the host that the guest sees. The zero value is a GET request for / in
-// HTTP/1.1, without header and body.
+// HTTP/1.1, without header and body. If the guest calls SetMethod or SetURI, the fields Method and URI change.
 type Request struct {
 	Method     string // "" means GET
 	URI        string // path and query; "" means /

@@ -142,7 +142,7 @@ func TestNoBody(t *testing.T) {
 	}
 }
 
-// TestCopy goes by io.Copy's short cut.
+// TestCopy tests ReadFrom, which io.Copy uses.
 func TestCopy(t *testing.T) {
 	text := strings.Repeat("0123456789", 5000)
 	broken := errors.New("broken")
@@ -172,7 +172,7 @@ func TestCopy(t *testing.T) {
 	}
 }
 
-// slowReader has nothing yet when it is first asked.
+// slowReader returns no bytes on the first call.
 type slowReader struct {
 	from  io.Reader
 	asked bool

@@ -14,7 +14,7 @@ import (
 	"github.com/vespo-dev/vespo/guest-sdk/vespo"
 )
 
-// within runs f as a request's handler, and fails if it panics.
+// within calls f in a handler. The test fails if f panics.
 func within(t *testing.T, r *guesttest.Request, f func()) {
 	t.Helper()
 	answer := guesttest.ServeWith(func(*guest.Response, *guest.Request) { f() }, r)
@@ -137,7 +137,7 @@ func TestFetchErrors(t *testing.T) {
 	}
 }
 
-// TestCodes: each code has words of its own.
+// TestCodes tests that the texts of all codes are different.
 func TestCodes(t *testing.T) {
 	seen := map[string]bool{}
 	for code := vespo.ErrClosed; code >= vespo.ErrLoop-1; code-- {

@@ -27,7 +27,7 @@ func TestStripPrefix(t *testing.T) {
 	}
 }
 
-// within runs f as a request's handler, with a client over the transport.
+// within calls f in a handler, with a client that uses Transport.
 func within(t *testing.T, outbound func(*guesttest.OutboundRequest) (*guesttest.OutboundAnswer, error), f func(http.Client)) {
 	t.Helper()
 	answer := guesttest.ServeWith(func(*guest.Response, *guest.Request) { f(http.Client{Transport: vespohttp.Transport{}}) },
