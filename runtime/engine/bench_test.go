@@ -29,9 +29,9 @@ var benchGuests = []struct {
 	{"gonethttp", func(tb testing.TB) []byte { return guests.Go(tb, "gonethttp") }},
 }
 
-// BenchmarkRequest is what a request costs without HTTP: fresh state and one call of the guest, whose host functions do next
-// to nothing. "reset" is one instance of the engine, brought back in place; "fresh" is a new instance of stock wazero for each
-// call. Both have their compiled code ready.
+// BenchmarkRequest measures a request without HTTP: fresh state and one call of the guest, whose
+// host functions do next to nothing. "reset" is one instance of the engine, reset in place; "fresh"
+// is a new instance of stock wazero for each call. The code is compiled in advance in both cases.
 func BenchmarkRequest(b *testing.B) {
 	for _, g := range benchGuests {
 		b.Run(g.name+"/reset", func(b *testing.B) { benchReset(b, g.module(b)) })
@@ -39,7 +39,7 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
-// benchReset also reports the resets alone, two looks at the clock included.
+// benchReset also reports the time of the resets alone, including two reads of the clock.
 func benchReset(b *testing.B, module []byte) {
 	ctx := context.Background()
 	in := benchInstance(b, module)
@@ -129,7 +129,7 @@ func benchFresh(b *testing.B, module []byte) {
 	}
 }
 
-// benchCache spares the compilation of what an earlier run has compiled.
+// benchCache keeps compiled code for later runs.
 func benchCache(b *testing.B) string {
 	base, err := os.UserCacheDir()
 	if err != nil {
@@ -140,7 +140,7 @@ func benchCache(b *testing.B) string {
 
 const i32, i64 = engine.I32, engine.I64
 
-// benchFunctions are the host functions that the guests import, at the least cost that lets the guests do their work.
+// benchFunctions are the host functions imported by the guests, with minimal implementations.
 var benchFunctions = []struct {
 	name            string
 	params, results []engine.ValueType

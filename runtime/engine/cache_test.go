@@ -72,7 +72,7 @@ func TestCacheIsTrimmedAfterCompiling(t *testing.T) {
 	}
 }
 
-// What the catalogue does not have any more leaves the disk; modules that are open go on.
+// Modules removed from the catalogue are removed from disk; open modules are not affected.
 func TestForgottenModulesLeaveTheDisk(t *testing.T) {
 	dir := t.TempDir()
 	e := open(t, Config{CacheDir: dir})
@@ -88,7 +88,7 @@ func TestForgottenModulesLeaveTheDisk(t *testing.T) {
 	require.Empty(t, cacheFiles(t, dir))
 }
 
-// A module that is loaded is not compiled again: the engine could not do it, with a context that has ended.
+// Loading a module does not compile it: the engine could not, with a cancelled context.
 func TestLoadingDoesNotCompile(t *testing.T) {
 	e := open(t, Config{CacheDir: t.TempDir()})
 	rewritten, _, err := rewrite.Rewrite(guest(t, "state"), e.rewriteOptions())

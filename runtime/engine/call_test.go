@@ -10,8 +10,8 @@ import (
 	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
 )
 
-// TestHostFunctionsDoNotHoldTheDeadlineOff guards that a guest is stopped which spends its time in host functions: thousands of
-// their calls cost no more fuel than a slice has, whatever they cost in time.
+// TestHostFunctionsDoNotHoldTheDeadlineOff checks that a guest which spends its time in host functions
+// is stopped. Thousands of their calls fit into the fuel of a slice, independent of their duration.
 func TestHostFunctionsDoNotHoldTheDeadlineOff(t *testing.T) {
 	e := open(t, Config{})
 	m := compile(t, e, "hostloop", ModuleOptions{Entries: []string{"spin"}})
@@ -37,8 +37,8 @@ func TestHostFunctionsDoNotHoldTheDeadlineOff(t *testing.T) {
 	}
 }
 
-// TestPausesDoNotMakeASliceLookShort guards the fuel against guests that pause just before it is used up: what they did before the
-// pause counts, or they would be given more and more fuel, up to seconds of it.
+// TestPausesDoNotMakeASliceLookShort guards the fuel against guests that pause just before it is used up.
+// The time before the pause must count, or they would get more and more fuel, up to several seconds of it.
 func TestPausesDoNotMakeASliceLookShort(t *testing.T) {
 	e := open(t, Config{})
 	in := prepare(t, compile(t, e, "state", stateOptions))

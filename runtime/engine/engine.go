@@ -55,7 +55,7 @@ type Config struct {
 	HostModules []HostModule
 	// DisableScan forces the slower reset by madvise, as on kernels without PAGEMAP_SCAN.
 	DisableScan bool
-	// VerifyResets makes resets look for more than they have to, and fail if that finds anything. For tests.
+	// VerifyResets makes resets check for missed pages, and fail if there are any. For tests.
 	VerifyResets bool
 	// Log receives messages about defects of the environment; default: discard.
 	Log *slog.Logger

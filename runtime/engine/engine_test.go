@@ -36,7 +36,7 @@ const (
 
 var stateOptions = ModuleOptions{Init: []string{"_initialize"}, Entries: []string{"get", "scramble", "trap", "note", "deep", "spin"}}
 
-// open starts an engine whose host module "test" has one function; the test fails if anything stays open.
+// open starts an engine with a host module "test" of one function. The test fails if anything is not closed.
 func open(tb testing.TB, cfg Config) *Engine {
 	tb.Helper()
 	cfg.HostModules = append(cfg.HostModules, HostModule{Name: "test", Funcs: []HostFunc{
@@ -66,7 +66,7 @@ func slot(tb testing.TB, e *Engine) *Slot {
 	return s
 }
 
-// prepare gives the first instance of a module, and then further ones.
+// prepare returns the first instance of a module, and further ones in later calls.
 func prepare(tb testing.TB, m *Module) (in *Instance) {
 	tb.Helper()
 	var err error
@@ -90,7 +90,7 @@ func call(tb testing.TB, in *Instance, index int, param uint64) uint64 {
 	return stack[0]
 }
 
-// state is all that a guest could find of an earlier request.
+// state returns all state that a guest could find of an earlier request.
 func state(tb testing.TB, in *Instance) (memory []byte, globals [4]uint64) {
 	for i := range globals {
 		globals[i] = call(tb, in, get, uint64(i))
@@ -98,7 +98,7 @@ func state(tb testing.TB, in *Instance) (memory []byte, globals [4]uint64) {
 	return bytes.Clone(in.Memory()), globals
 }
 
-// TestSlotsChangeHandsWiped guards that a slot carries nothing from one module to the next.
+// TestSlotsChangeHandsWiped checks that slots carry no data from one module to the next.
 func TestSlotsChangeHandsWiped(t *testing.T) {
 	e := open(t, Config{Slots: 1})
 	m := compile(t, e, "state", stateOptions)
@@ -146,7 +146,7 @@ func TestBadInitialisationsAreTheModulesFault(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := e
-			if name == "spin" { // the others have the time that they need
+			if name == "spin" { // the others have enough time
 				e = short
 			}
 			m := compile(t, e, "badinit", ModuleOptions{Init: []string{name}})
@@ -212,8 +212,9 @@ func TestCallsEndAtTheDeadlineOrWhenNobodyWaits(t *testing.T) {
 	require.Equal(t, Canceled, out.Kind)
 }
 
-// TestCallStackIsBounded guards three things: normal recursion works, a recursion bomb ends as what it is, and an instance does
-// not keep the stack that it grew. The second fails when wazero moves the field that stackBytes reads.
+// TestCallStackIsBounded checks that normal recursion works, that a recursion bomb is
+// reported as such, and that an instance does not keep its grown stack. The last check
+// fails if wazero moves the field that stackField reads.
 func TestCallStackIsBounded(t *testing.T) {
 	e := open(t, Config{})
 	in := prepare(t, compile(t, e, "state", stateOptions))
@@ -266,8 +267,8 @@ func TestCallsAndResetsDoNotAllocate(t *testing.T) {
 	require.Zero(t, n)
 }
 
-// TestFreshInstancesInitialiseUnderTurns lets fresh instances with a long initialisation share one turn: to make an instance
-// takes a turn, and so does what runs in it.
+// TestFreshInstancesInitialiseUnderTurns lets fresh instances with a long initialisation
+// share one turn: creating an instance takes a turn, and so does running its initialisation.
 func TestFreshInstancesInitialiseUnderTurns(t *testing.T) {
 	e := open(t, Config{Slots: 4, InitTimeout: 50 * time.Millisecond})
 	e.turns = turns.New(1)

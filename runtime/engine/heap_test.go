@@ -8,17 +8,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// liveHeap is what the collector cannot free.
+// liveHeap returns the size of the heap after garbage collection.
 func liveHeap() int64 {
 	goruntime.GC()
-	goruntime.GC() // frees what finalizers let go
+	goruntime.GC() // frees objects released by finalizers
 	var s goruntime.MemStats
 	goruntime.ReadMemStats(&s)
 	return int64(s.HeapAlloc)
 }
 
-// TestNothingStaysOfInstancesAndModules makes and closes many of each, however they end, and looks for what stays. Making one takes
-// microseconds to milliseconds, so there are thousands and not a million; kept is less than a pointer for each.
+// TestNothingStaysOfInstancesAndModules creates and closes many of each, with different
+// ends, and checks for leaks. Creating one takes microseconds to milliseconds, so there are
+// thousands and not a million; the allowed rest is less than a pointer for each.
 func TestNothingStaysOfInstancesAndModules(t *testing.T) {
 	e := open(t, Config{})
 	m := compile(t, e, "state", stateOptions)
@@ -50,7 +51,7 @@ func TestNothingStaysOfInstancesAndModules(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for range 10 { // buffers that are kept for the next
+			for range 10 { // fill buffers that are reused
 				test.do()
 			}
 			before := liveHeap()

@@ -1,7 +1,7 @@
 package engine
 
-// slotMemory is an instance's linear memory: the first size bytes of its slot. It implements wazero's
-// LinearMemory, which handles memory.grow, and gives host functions access to guest memory.
+// slotMemory is an instance's linear memory: the first size bytes of its slot. It implements
+// wazero's LinearMemory, which handles memory.grow. Host functions access guest memory through it.
 //
 //	0             size           limit           len(cell)
 //	|-- guest's --|-- may grow --|-- never used --|

@@ -47,8 +47,8 @@ type ModuleOptions struct {
 	// RepeatSecrets allows a snapshot that repeats cryptographic random numbers in every
 	// request. Without it, such a module gets fresh instances.
 	RepeatSecrets bool
-	// Init names the exported functions that initialise the guest, in order. They run once, before the snapshot is
-	// taken; with fresh instances they run in each of them. The module's start function runs before all.
+	// Init names the exported functions that initialise the guest, in order. They run once, before
+	// the snapshot is taken, or in each fresh instance. The module's start function runs first.
 	Init []string
 	// Entries names the exported functions for Call. Their index here is the argument of Call.
 	Entries []string

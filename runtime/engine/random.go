@@ -24,7 +24,7 @@ const goCompiler = "Go cmd/compile"
 
 // Repeats describes the random numbers that are the same in every request that starts from the snapshot.
 type Repeats struct {
-	Secrets    bool // cryptographic ones, as far as the engine can tell
+	Secrets    bool // cryptographic ones, as far as the engine can detect
 	Generators bool // pseudo-random ones
 }
 

@@ -31,8 +31,8 @@ func TestResetRestoresEverything(t *testing.T) {
 	}
 }
 
-// TestResetOfGuestsThatDoNotWrite has host functions write for a guest that has no instruction for it. What they were not given is not
-// looked at.
+// TestResetOfGuestsThatDoNotWrite has host functions write to the memory of a guest without
+// write instructions. Only the ranges passed to them are reset.
 func TestResetOfGuestsThatDoNotWrite(t *testing.T) {
 	for _, disableScan := range []bool{false, true} {
 		e := open(t, Config{DisableScan: disableScan})
@@ -80,7 +80,7 @@ func TestRestoredInstanceIsLikeThePreparedOne(t *testing.T) {
 	require.Equal(t, memory, m2)
 }
 
-// TestMemoryShrinksThroughGrow guards the one door by which wazero lets a memory shrink.
+// TestMemoryShrinksThroughGrow guards the only way to shrink a memory in wazero.
 func TestMemoryShrinksThroughGrow(t *testing.T) {
 	e := open(t, Config{})
 	in := prepare(t, compile(t, e, "state", stateOptions))

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Services with the same module are prepared at the same time when a server starts.
+// When a server starts, services with the same module are prepared concurrently.
 func TestSameModuleIsLoadedFromTheCacheByManyAtOnce(t *testing.T) {
 	const rounds, loaders = 30, 4
 	dir := t.TempDir()

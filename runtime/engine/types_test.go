@@ -31,7 +31,7 @@ func TestTypesOfAllModulesAreBounded(t *testing.T) {
 	require.NoError(t, l.admit([]rewrite.Signature{signature(2)}, room), "modules with known types go on")
 }
 
-// TestTypesAreCountedOnce guards that deploying one module again does not use up the room.
+// TestTypesAreCountedOnce checks that repeated deploys of one module do not use up the limit.
 func TestTypesAreCountedOnce(t *testing.T) {
 	e := open(t, Config{})
 	compile(t, e, "state", stateOptions)

@@ -1,4 +1,4 @@
-;; hostloop: calls a host function without end, and does next to nothing itself.
+;; hostloop: calls a host function endlessly, and does next to nothing itself.
 (module
   (import "test" "note" (func $note (param i32)))
   (memory (export "memory") 1)

@@ -1,4 +1,4 @@
-;; start: a start function that writes to memory; it runs before the snapshot is taken, and only then.
+;; start: a start function that writes to memory; it runs only before the snapshot is taken.
 (module
   (memory (export "memory") 1)
   (func $start (i32.store (i32.const 0) (i32.const 42)))

@@ -1,4 +1,4 @@
-;; state: a guest whose whole state can be read and written from outside: memory, its size, and globals of all number types.
+;; state: a guest whose state can be read and written entirely from outside: memory, its size, and globals of all number types.
 (module
   (import "test" "note" (func $note (param i32)))
   (memory (export "memory") 1 100)

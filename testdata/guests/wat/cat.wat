@@ -1,11 +1,11 @@
-;; cat: a command that copies its standard input to its standard output. As a CGI guest it answers with what it is sent, so
-;; that a test can make it print any header and body.
+;; cat: a command that copies its standard input to its standard output. As a CGI guest it responds with the request's body,
+;; so that a test can make it print any header and body.
 (module
   (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param $fd i32) (param $vectors i32) (param $count i32) (param $n i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param $fd i32) (param $vectors i32) (param $count i32) (param $n i32) (result i32)))
   (memory (export "memory") 2)
   (global $vector i32 (i32.const 0))  ;; one vector: address and length
-  (global $n i32 (i32.const 8))       ;; what was read or written
+  (global $n i32 (i32.const 8))       ;; number of bytes read or written
   (global $buf i32 (i32.const 0x1000))
   (global $limit i32 (i32.const 0x10000))
   (func (export "_start")

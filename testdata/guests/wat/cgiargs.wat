@@ -1,4 +1,4 @@
-;; CGI command that prints its arguments, a NUL behind each.
+;; cgiargs: a CGI command that prints its arguments, each followed by a NUL.
 (module
   (import "wasi_snapshot_preview1" "args_sizes_get" (func $args_sizes_get (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))

@@ -1,4 +1,4 @@
-;; chatty: writes eight lines of 1,000 bytes to the log, and answers with an empty body.
+;; chatty: writes eight lines of 1,000 bytes to the log, and responds with an empty body.
 (module
   (import "http_handler" "log" (func $log (param $level i32) (param $message i32) (param $message_len i32)))
 

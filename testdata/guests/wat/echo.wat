@@ -1,4 +1,4 @@
-;; echo: answers with the request's body, piece by piece as it arrives. Keeps content-type and tells method and URI in the
+;; echo: responds with the request's body, in pieces as it arrives. Keeps content-type and returns method and URI in the
 ;; headers x-method and x-uri. A method, URI or content-type of more than 16 KiB is answered with 431.
 (module
   (import "http_handler" "get_method" (func $get_method (param $buf i32) (param $limit i32) (result i32)))
@@ -16,11 +16,11 @@
   (data (i32.const 0x10) "x-method")     ;; 8 bytes
   (data (i32.const 0x20) "x-uri")        ;; 5 bytes
 
-  ;; The rest of the page is one buffer of 16 KiB, used for one thing after the other.
+  ;; The rest of the page is one shared buffer of 16 KiB.
   (global $buf i32 (i32.const 0x4000))
   (global $limit i32 (i32.const 0x4000))
 
-  ;; $set_header sets a response header to the first $len bytes of the buffer. False, and 431, if they do not fit in there.
+  ;; $set_header sets a response header to the first $len bytes of the buffer. If they do not fit, it answers 431 and returns 0.
   (func $set_header (param $name i32) (param $name_len i32) (param $len i32) (result i32)
     (if (i32.gt_u (local.get $len) (global.get $limit))
       (then
@@ -40,7 +40,7 @@
       (then (return (call $set_header (i32.const 0x00) (i32.const 12) (i32.wrap_i64 (local.get $found))))))
     (call $set_header (i32.const 0x00) (i32.const 12) (call $until_nul)))
 
-  ;; $until_nul is the length of the NUL-terminated string at the start of the buffer.
+  ;; $until_nul returns the length of the NUL-terminated string at the start of the buffer.
   (func $until_nul (result i32)
     (local $n i32)
     (block $end

@@ -1,4 +1,4 @@
-;; Middleware that reads up to 4 bytes of the request's body without feature_buffer_request, and passes the request on.
+;; halfbody: middleware that reads up to 4 bytes of the request's body without feature_buffer_request, and passes the request on.
 (module
   (import "http_handler" "read_body" (func $read_body (param i32 i32 i32) (result i64)))
   (memory (export "memory") 1)

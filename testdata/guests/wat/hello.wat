@@ -1,4 +1,4 @@
-;; hello: the smallest useful http-wasm guest. Answers every request alike.
+;; hello: a minimal http-wasm guest. It answers every request in the same way.
 (module
   (import "http_handler" "set_status_code" (func $set_status_code (param $status i32)))
   (import "http_handler" "set_header_value"
@@ -10,7 +10,7 @@
   (data (i32.const 0x10) "text/plain")   ;; 10 bytes
   (data (i32.const 0x20) "hello from vespo\n") ;; 17 bytes
 
-  ;; Result 0: the guest has answered, the host shall not call a next handler.
+  ;; Result 0: the guest has answered; the host must not call the next handler.
   (func (export "handle_request") (result i64)
     (call $set_status_code (i32.const 200))
     (call $set_header_value (i32.const 1) (i32.const 0x00) (i32.const 12) (i32.const 0x10) (i32.const 10))

@@ -1,10 +1,10 @@
-;; oom: a demonstration of the memory budget. The last path segment is a number of kilobytes (of 1024 bytes):
+;; oom: demonstrates the memory limit. The last path segment is a number of kilobytes (of 1024 bytes):
 ;;
 ;;   GET .../10    200 "successfully allocated 10kb of memory"
-;;   GET .../1000  traps when the budget is 1 MiB, for the host to answer 500
+;;   GET .../1000  traps if the limit is 1 MiB; the host answers 500
 ;;   GET .../x     400
 ;;
-;; The memory is really taken, by memory.grow, and each byte of it is written.
+;; The memory is allocated with memory.grow, and each byte of it is written.
 (module
   (import "http_handler" "get_uri" (func $get_uri (param $buf i32) (param $limit i32) (result i32)))
   (import "http_handler" "set_status_code" (func $set_status_code (param $status i32)))
@@ -26,7 +26,7 @@
     (call $set_status_code (local.get $status))
     (call $set_header_value (i32.const 1) (i32.const 0x00) (i32.const 12) (i32.const 0x10) (i32.const 10)))
 
-  ;; $path_end is the address behind the path: of the query's question mark, or of the URI's end.
+  ;; $path_end returns the end of the path: the address of the query's question mark, or the end of the URI.
   (func $path_end (param $len i32) (result i32)
     (local $p i32) (local $end i32)
     (local.set $p (global.get $uri))
@@ -39,7 +39,7 @@
         (br $next)))
     (local.get $p))
 
-  ;; $segment_start is the address of the last path segment's first byte.
+  ;; $segment_start returns the address of the last path segment.
   (func $segment_start (param $end i32) (result i32)
     (block $found
       (loop $next
@@ -49,7 +49,7 @@
         (br $next)))
     (local.get $end))
 
-  ;; $number reads the decimal digits between the addresses; -1 if there are none, others, or more than 4194303 (4 GiB).
+  ;; $number parses the decimal digits between the addresses; -1 if there are none, other bytes, or more than 4194303 (4 GiB).
   (func $number (param $p i32) (param $end i32) (result i32)
     (local $n i32) (local $digit i32)
     (if (i32.eq (local.get $p) (local.get $end)) (then (return (i32.const -1))))
@@ -62,7 +62,7 @@
       (br_if $next (i32.lt_u (local.get $p) (local.get $end))))
     (local.get $n))
 
-  ;; $allocate grows memory by whole pages and writes the kilobytes asked for. Traps if the host refuses.
+  ;; $allocate grows memory by whole pages and writes the requested kilobytes. Traps if the host refuses.
   (func $allocate (param $kilobytes i32)
     (local $old_pages i32)
     (local.set $old_pages

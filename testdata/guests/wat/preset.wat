@@ -1,6 +1,6 @@
-;; Middleware that sets fields of the response as the request asks for: the field that "before-name" and "before-value" give before it passes
-;; the request on, and the one that "after-name" and "after-value" give in handle_response. It enables feature_buffer_response for the latter
-;; alone.
+;; preset: middleware that sets response fields requested by request fields. "before-name" and "before-value" define a field set
+;; before the request is passed on, "after-name" and "after-value" one set in handle_response. It enables
+;; feature_buffer_response only for the latter.
 (module
   (import "http_handler" "enable_features" (func $enable_features (param i32) (result i32)))
   (import "http_handler" "get_header_values" (func $get_header_values (param i32 i32 i32 i32 i32) (result i64)))
@@ -11,7 +11,7 @@
   (data (i32.const 32) "after-name")
   (data (i32.const 48) "after-value")
 
-  ;; the length of the request field at $name, its value written to $to
+  ;; returns the length of the request field at $name, and writes its value to $to
   (func $field (param $name i32) (param $name_len i32) (param $to i32) (result i32)
     (local $found i64)
     (local.set $found (call $get_header_values (i32.const 0) (local.get $name) (local.get $name_len) (local.get $to) (i32.const 1024)))

@@ -1,20 +1,20 @@
-;; secret: shows whether a request can see what an earlier one left behind.
+;; secret: detects whether a request can see data of an earlier one.
 ;;
-;;   POST  with a body (16 to 256 bytes): hides it everywhere it can: at the low end of memory, over static data, at the high
-;;         end, all over pages that it grows, and in mutable globals of each numeric type. Answers 200 "hidden", unless the
-;;         body's first byte asks for another end: T trap, L endless loop, O trap once memory is refused, R endless
-;;         recursion, B a status that cannot be sent, P trap after a part of the answer.
-;;   GET   before it writes a single byte: compares all memory, also pages that it grows itself, and all globals with what a
-;;         new instance has. Answers 200 "clean", or 500 and the place of the first difference.
+;;   POST  with a body (16 to 256 bytes): hides it at the low end of memory, over static data, at the high end, all over pages
+;;         that it grows, and in mutable globals of each numeric type. Answers 200 "hidden", unless the body's first byte
+;;         selects another end: T trap, L endless loop, O trap once memory is refused, R endless recursion, B an invalid
+;;         status, P trap after a part of the response.
+;;   GET   compares all memory, including pages that it grows itself, and all globals with those of a new instance, before it
+;;         writes any byte. Answers 200 "clean", or 500 and the place of the first difference.
 ;;
-;; Sister guests: secretvector (a v128 global), secrettable (tables, passive segments, function references).
+;; Related guests: secretvector (a v128 global), secrettable (tables, passive segments, function references).
 (module
   (import "http_handler" "get_method" (func $get_method (param $buf i32) (param $limit i32) (result i32)))
   (import "http_handler" "set_status_code" (func $set_status_code (param $status i32)))
   (import "http_handler" "read_body" (func $read_body (param $kind i32) (param $buf i32) (param $limit i32) (result i64)))
   (import "http_handler" "write_body" (func $write_body (param $kind i32) (param $ptr i32) (param $len i32)))
 
-  ;; Two pages: zeros, but for 0x400-0x4ff.
+  ;; Two pages: zeros, except for 0x400-0x4ff.
   (memory (export "memory") 2)
   (data (i32.const 0x400) "clean\n")                 ;; 6 bytes
   (data (i32.const 0x410) "hidden\n")                ;; 7 bytes
@@ -42,7 +42,7 @@
     (call $set_status_code (local.get $status))
     (call $write_body (i32.const 1) (local.get $ptr) (local.get $len)))
 
-  ;; $stamp writes the $len bytes at address 0 again and again from $to up to the address $end.
+  ;; $stamp writes the $len bytes at address 0 repeatedly, from $to up to $end.
   (func $stamp (param $len i32) (param $to i32) (param $end i32)
     (block $full
       (loop $next
@@ -51,7 +51,7 @@
         (local.set $to (i32.add (local.get $to) (local.get $len)))
         (br $next))))
 
-  ;; $end ends the request in the way that a letter asks for; it returns if none does.
+  ;; $end ends the request in the way selected by a letter; it returns for other letters.
   (func $end (param $letter i32)
     (if (i32.eq (local.get $letter) (i32.const 0x54)) (then unreachable)) ;; T
     (if (i32.eq (local.get $letter) (i32.const 0x4c)) (then (loop $again (br $again)))) ;; L
@@ -88,7 +88,7 @@
     (call $end (i32.load8_u (i32.const 0)))
     (call $answer (i32.const 200) (i32.const 0x410) (i32.const 7)))
 
-  ;; $dirty tells if there is anything but zeros between two addresses that are multiples of 8.
+  ;; $dirty reports whether there are nonzero bytes between two addresses, which must be multiples of 8.
   (func $dirty (param $p i32) (param $end i32) (result i32)
     (loop $next
       (if (i64.ne (i64.load (local.get $p)) (i64.const 0)) (then (return (i32.const 1))))
@@ -96,7 +96,7 @@
       (br_if $next (i32.lt_u (local.get $p) (local.get $end))))
     (i32.const 0))
 
-  ;; $report answers 500 with the place, and is true, if $found.
+  ;; $report answers 500 with the place if $found. It returns $found.
   (func $report (param $found i32) (param $ptr i32) (param $len i32) (result i32)
     (if (local.get $found) (then (call $answer (i32.const 500) (local.get $ptr) (local.get $len))))
     (local.get $found))
@@ -125,7 +125,7 @@
     (call $report (f64.ne (global.get $f64) (f64.const 0.25)) (i32.const 0x4a0) (i32.const 11)))
 
   (func (export "handle_request") (result i64)
-    ;; Limit 0: the host tells the method's length and writes nothing. GET has 3 bytes.
+    ;; Limit 0: the host returns the method's length and writes nothing. GET has 3 bytes.
     (if (i32.ne (call $get_method (i32.const 0) (i32.const 0)) (i32.const 3))
       (then
         (call $hide)

@@ -1,9 +1,9 @@
-;; secrettable: as secret, for the state that is neither memory nor a number: table entries and sizes, passive segments, and
-;; mutable globals that hold references.
+;; secrettable: like secret, for state other than memory and numbers: table entries and sizes, passive segments, and mutable
+;; globals that hold references.
 ;;
 ;;   POST  changes all of it: table.set, table.fill, table.copy, table.init, table.grow, elem.drop, data.drop, global.set.
 ;;         Answers 200 "hidden".
-;;   GET   answers 200 "clean", or 500 and the place of the first difference. A dropped segment shows itself by a trap.
+;;   GET   answers 200 "clean", or 500 and the place of the first difference. A dropped segment causes a trap.
 (module
   (import "http_handler" "get_method" (func $get_method (param $buf i32) (param $limit i32) (result i32)))
   (import "http_handler" "set_status_code" (func $set_status_code (param $status i32)))
@@ -46,12 +46,12 @@
     (global.set $reference (ref.func $two))
     (call $answer (i32.const 200) (i32.const 0x410) (i32.const 7)))
 
-  ;; $report answers 500 with the place, and is true, if $found.
+  ;; $report answers 500 with the place if $found. It returns $found.
   (func $report (param $found i32) (param $ptr i32) (param $len i32) (result i32)
     (if (local.get $found) (then (call $answer (i32.const 500) (local.get $ptr) (local.get $len))))
     (local.get $found))
 
-  ;; $filled tells if there is any reference in the table's entries 1 to 7.
+  ;; $filled reports whether there is any reference in the table's entries 1 to 7.
   (func $filled (result i32)
     (local $i i32)
     (local.set $i (i32.const 1))
@@ -79,7 +79,7 @@
     (call $report (i32.ne (call_indirect $table (type $number) (i32.const 2)) (i32.const 2)) (i32.const 0x470) (i32.const 16)))
 
   (func (export "handle_request") (result i64)
-    ;; Limit 0: the host tells the method's length and writes nothing. GET has 3 bytes.
+    ;; Limit 0: the host returns the method's length and writes nothing. GET has 3 bytes.
     (if (i32.ne (call $get_method (i32.const 0) (i32.const 0)) (i32.const 3))
       (then
         (call $hide)

@@ -1,4 +1,4 @@
-;; secretvector: as secret, for a mutable global of 128 bits. POST hides the first 16 bytes of its body in it and answers 200
+;; secretvector: like secret, for a mutable global of 128 bits. POST hides the first 16 bytes of its body in it and answers 200
 ;; "hidden"; GET answers 200 "clean", or 500 "low half" or "high half".
 (module
   (import "http_handler" "get_method" (func $get_method (param $buf i32) (param $limit i32) (result i32)))
@@ -19,7 +19,7 @@
     (call $write_body (i32.const 1) (local.get $ptr) (local.get $len)))
 
   (func (export "handle_request") (result i64)
-    ;; Limit 0: the host tells the method's length and writes nothing. GET has 3 bytes.
+    ;; Limit 0: the host returns the method's length and writes nothing. GET has 3 bytes.
     (if (i32.ne (call $get_method (i32.const 0) (i32.const 0)) (i32.const 3))
       (then
         (drop (call $read_body (i32.const 0) (i32.const 0) (i32.const 16)))

@@ -1,18 +1,18 @@
-;; spin: every way to misbehave, chosen by the last path segment. Anything else, such as /, is answered "ok".
+;; spin: misbehaves in the way selected by the last path segment. Other paths, such as /, are answered "ok".
 ;;
 ;;   /loop      endless loop
 ;;   /recurse   endless recursion by direct calls
 ;;   /indirect  endless recursion by calls through a table
 ;;   /tree      2^40 calls, without any loop or recursion
 ;;   /tail      endless chain of tail calls
-;;   /fill      endless memory.fill of 16 MiB at once (or of what memory there is)
+;;   /fill      endless memory.fill of 16 MiB at once (or of all memory, if that is less)
 ;;   /copy      the same with memory.copy
 ;;   /trap      unreachable
 ;;   /oobstore  store beyond the end of memory
 ;;   /grow      grow memory until refused, then trap
 ;;   /growok    grow memory until refused, then answer "ok"
 ;;   /partial   answer 200 and "part", then trap
-;;   /stall     answer 200 and "part", then loop without end
+;;   /stall     answer 200 and "part", then loop endlessly
 (module
   (import "http_handler" "get_uri" (func $get_uri (param $buf i32) (param $limit i32) (result i32)))
   (import "http_handler" "set_status_code" (func $set_status_code (param $status i32)))
@@ -40,7 +40,7 @@
   (type $nothing (func))
 
   (global $uri i32 (i32.const 0x1000)) ;; buffer of 4 KiB
-  (global $path_end (mut i32) (i32.const 0)) ;; address behind the last path segment
+  (global $path_end (mut i32) (i32.const 0)) ;; end of the last path segment
 
   (func $loop (loop $again (br $again)))
 
@@ -94,7 +94,7 @@
 
   (func $tail (return_call $tail))
 
-  ;; $memory_bytes grows memory to 16 MiB if the host lets it, and is the size that there is.
+  ;; $memory_bytes grows memory to 16 MiB if the host allows it, and returns its size.
   (func $memory_bytes (result i32)
     (drop (memory.grow (i32.const 255)))
     (i32.shl (memory.size) (i32.const 16)))
@@ -129,7 +129,7 @@
 
   (func $stall (call $part) (call $loop))
 
-  ;; $read_path puts the URI into the buffer and finds the end of its path.
+  ;; $read_path writes the URI to the buffer and finds the end of its path.
   (func $read_path (local $end i32)
     (local.set $end (i32.add (global.get $uri) (call $get_uri (global.get $uri) (i32.const 4096))))
     (global.set $path_end (global.get $uri))
@@ -140,7 +140,7 @@
         (global.set $path_end (i32.add (global.get $path_end) (i32.const 1)))
         (br $next))))
 
-  ;; $path_is tells if the path's last segment is the given word.
+  ;; $path_is reports whether the path's last segment is the given word.
   (func $path_is (param $word i32) (param $len i32) (result i32)
     (local $p i32)
     (local.set $p (i32.sub (global.get $path_end) (local.get $len)))

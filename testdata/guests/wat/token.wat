@@ -1,5 +1,5 @@
-;; token: a generator that is seeded once, as wasi-libc's arc4random is. Every request is answered by 16 bytes that were drawn
-;; while the guest was initialised: a snapshot repeats them.
+;; token: a generator that is seeded once, like wasi-libc's arc4random. Every response contains 16 bytes that were read in the
+;; guest's initialisation: a snapshot repeats them.
 (module
   (import "wasi_snapshot_preview1" "random_get" (func $random_get (param $buf i32) (param $len i32) (result i32)))
   (import "http_handler" "write_body" (func $write_body (param $kind i32) (param $ptr i32) (param $len i32)))

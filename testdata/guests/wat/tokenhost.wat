@@ -1,4 +1,4 @@
-;; tokenhost: as token, but each request draws its bytes from the host, and the guest says so by vespo_random.
+;; tokenhost: like token, but reads its bytes from the host in each request, and reports that with vespo_random.
 (module
   (import "wasi_snapshot_preview1" "random_get" (func $random_get (param $buf i32) (param $len i32) (result i32)))
   (import "http_handler" "write_body" (func $write_body (param $kind i32) (param $ptr i32) (param $len i32)))
