@@ -30,7 +30,7 @@ func (b *bench) memory(ctx context.Context) error {
 	t := &report.Table{Title: "Resident memory",
 		Header: []string{"server", "moment", "RSS", "anon", "file", "shmem", "of it in slots", "but for slots", "change"},
 		Notes: []string{"Medians under load. Slots are the snapshots' images and the pages that guests have written, of instances that are warm " +
-			"or in use. Changes are of what is not in slots: at the end against the first, with many connections against one."}}
+			"or in use. Changes are those of the memory outside of slots: at the end against the first, with many connections against one."}}
 	native, err := b.memoryOf(ctx, t, rowNative, workloads[0], func() (*server, error) {
 		return b.startPeer(ctx, peer.Native, workloads[0].service)
 	})

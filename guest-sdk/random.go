@@ -45,7 +45,7 @@ func Reseeds() bool { return random.runtime.found() }
 
 func freshSeed() (seed [seedBytes]byte) {
 	if !abi.Random(seed[:]) {
-		panic("guest: the host gives no random bytes (WASI random_get failed)")
+		panic("guest: the host returned no random bytes (WASI random_get failed)")
 	}
 	return seed
 }

@@ -14,7 +14,7 @@ var (
 	ErrStale = errors.New("the catalogue has changed meanwhile")
 	// ErrUnheldBlob is returned if a commit refers to a blob that is neither held by the committer nor
 	// referenced by the base state, so that it may have been collected.
-	ErrUnheldBlob = errors.New("commit names a blob that nobody holds")
+	ErrUnheldBlob = errors.New("commit names a blob that is not held")
 )
 
 // Registry is a durable catalogue. All methods are safe for concurrent use.

@@ -13,7 +13,7 @@ var (
 	ErrBlobCorrupt = errors.New("blob is corrupt")
 	// ErrUncertain is returned if a failed Save may nevertheless have become durable and could not be undone.
 	// The store refuses all changes until it is opened again and reads the disk.
-	ErrUncertain = errors.New("it is uncertain what is stored")
+	ErrUncertain = errors.New("the stored state is uncertain")
 )
 
 // Store stores a catalogue. Calls of Load, Save and DeleteBlob do not overlap. Blobs are put, read and listed

@@ -63,7 +63,7 @@ func (m Match) check() (violations []string) {
 		violations = append(violations, fmt.Sprintf("%q is no name of a header; letters, digits and hyphens make one, %d at most",
 			shorten(m.Name), MaxMatchNameBytes))
 	case m.Name == "Authorization" || m.Name == "Proxy-Authorization":
-		violations = append(violations, m.Name+" holds secrets, and what is matched is shown in lists and logs; a match is no authorisation")
+		violations = append(violations, m.Name+" holds secrets, and lists and logs show matches; a match is not an authorisation")
 	}
 	switch {
 	case m.Value == "":

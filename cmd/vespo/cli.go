@@ -30,18 +30,18 @@ const (
 
 const description = `A webserver for microservices compiled to WebAssembly.
 
-"vespo serve" is the server, "vespo serve --demo" one with services to try. "vespo new", "build" and
-"dev" are for those who write services. The other commands talk to a running server.`
+"vespo serve" runs a server; "vespo serve --demo" adds services to try. "vespo new", "build" and
+"dev" help to write services. The other commands talk to a running server.`
 
 // cli is the command line, as parsed by kong.
 type cli struct {
-	New      newCmd      `cmd:"" help:"Make a project."`
-	Build    buildCmd    `cmd:"" help:"Compile a project to a module, by the toolchain that its files tell."`
-	Dev      devCmd      `cmd:"" help:"Serve a project, and build it anew whenever its sources change."`
+	New      newCmd      `cmd:"" help:"Create a project."`
+	Build    buildCmd    `cmd:"" help:"Compile a project to a module."`
+	Dev      devCmd      `cmd:"" help:"Serve a project, and rebuild it when its sources change."`
 	Serve    serveCmd    `cmd:"" help:"Run the server."`
-	Check    checkCmd    `cmd:"" help:"Find what is wrong with a configuration file."`
+	Check    checkCmd    `cmd:"" help:"Check a configuration file."`
 	Import   importCmd   `cmd:"" help:"Turn the proxy.ini of FlexiLib into a configuration file."`
-	Add      addCmd      `cmd:"" help:"Add a service, or replace the one that has the prefix."`
+	Add      addCmd      `cmd:"" help:"Add a service, or replace the one at the prefix."`
 	List     listCmd     `cmd:"" help:"List all services."`
 	Inspect  inspectCmd  `cmd:"" help:"Show a service and its earlier versions."`
 	Remove   removeCmd   `cmd:"" help:"Remove a service and its earlier versions."`

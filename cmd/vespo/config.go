@@ -35,9 +35,9 @@ const evictAfterIdles = 6
 type Config struct {
 	Listen              string        `placeholder:"HOST:PORT" default:"${listen}" help:"Address to listen on; port 0 takes a free one (${default}, or the port of $$PORT instead)."`
 	Data                string        `placeholder:"DIR" type:"path" help:"Directory that keeps the services (vespo-data; with --demo a temporary one)."`
-	Memory              size          `placeholder:"SIZE" default:"16MiB" help:"Linear memory of one request, and the most that a service can ask for (${default})."`
+	Memory              size          `placeholder:"SIZE" default:"16MiB" help:"Linear memory of one request, and the upper limit of a service's own (${default})."`
 	Slots               int           `placeholder:"N" default:"64" env:"SERVER_THREAD_COUNT" help:"Requests that are served at a time; slots x memory is reserved at start (${default})."`
-	Timeout             time.Duration `placeholder:"DURATION" default:"10s" help:"Time limit of a request to a service that asks for none of its own (${default})."`
+	Timeout             time.Duration `placeholder:"DURATION" default:"10s" help:"Time limit of a request to a service without a limit of its own (${default})."`
 	MaxBody             size          `placeholder:"SIZE" default:"10MiB" help:"Largest request body (${default})."`
 	MaxModule           size          `placeholder:"SIZE" default:"64MiB" help:"Largest module that can be added (${default})."`
 	CompileMemory       size          `placeholder:"SIZE" default:"1GiB" help:"Memory for compiling one module (${default})."`
@@ -46,26 +46,26 @@ type Config struct {
 	PerService          int           `placeholder:"N" default:"0" help:"Slots that one service may hold at a time; 0 is three quarters of all, so that no service can take the last."`
 	Queue               int           `placeholder:"N" default:"256" help:"Requests that may wait for a slot, for each service (${default})."`
 	QueueWait           time.Duration `placeholder:"DURATION" default:"1s" help:"Longest wait for a slot (${default})."`
-	Root                string        `placeholder:"DIR" type:"path" help:"Directory below which services can mount directories, to read them, and static files are; without it, there is neither."`
-	Idle                time.Duration `placeholder:"DURATION" default:"5m" help:"Time after which an unused service gives back its slots, and 6 times that, its compiled code; 0 is never (${default})."`
-	RetireAfter         time.Duration `placeholder:"DURATION" default:"1h" help:"Time that a version which was replaced or removed goes on for the requests that it has; then they are stopped (${default})."`
+	Root                string        `placeholder:"DIR" type:"path" help:"Directory whose subdirectories services can mount and serve as static files; without it, there are neither."`
+	Idle                time.Duration `placeholder:"DURATION" default:"5m" help:"Time after which an unused service releases its slots, and after 6 times that its compiled code; 0 is never (${default})."`
+	RetireAfter         time.Duration `placeholder:"DURATION" default:"1h" help:"Time for which a replaced or removed version serves its open requests; then they are stopped (${default})."`
 	HeaderMemory        size          `placeholder:"SIZE" default:"128MiB" help:"Most that open requests may hold, headers above all (${default})."`
-	MaxConnections      int           `placeholder:"N" default:"4096" help:"Connections that are open at a time; newcomers close the one that has been idle for the longest time, or wait (${default})."`
+	MaxConnections      int           `placeholder:"N" default:"4096" help:"Open connections. When all are taken, a new one closes the connection that was idle longest, or waits (${default})."`
 	PerClient           percent       `placeholder:"PERCENT" default:"50%" help:"Share of the slots, places in queues and connections that one client may hold (${default})."`
 	Tunnels             int           `placeholder:"N" default:"0" help:"WebSockets and other connections to upstreams that have switched protocols; 0 is a quarter of --max-connections."`
 	TunnelIdle          time.Duration `placeholder:"DURATION" default:"5m" help:"Time after which one of them is closed on which nothing was sent (${default})."`
-	KeepAlive           time.Duration `placeholder:"DURATION" default:"2m" help:"Time after which a connection without a request is closed; longer than that of a load balancer in front (${default})."`
-	TrustedProxy        []string      `placeholder:"CIDR" sep:"," help:"Believe what proxies at these addresses say of their clients (X-Forwarded-For, -Proto, -Host, Forwarded, X-Request-Id): a network such as 10.0.0.0/8, an address, or private_ranges. May be repeated."`
+	KeepAlive           time.Duration `placeholder:"DURATION" default:"2m" help:"Time after which an idle connection is closed. It must exceed the idle time of a load balancer in front (${default})."`
+	TrustedProxy        []string      `placeholder:"CIDR" sep:"," help:"Accept the client address, scheme, host and request id from proxies at these addresses (X-Forwarded-For, -Proto, -Host, Forwarded, X-Request-Id): a network such as 10.0.0.0/8, an address, or private_ranges. May be repeated."`
 	ProxyProtocol       bool          `help:"Expect every connection of a --trusted-proxy to begin with a header of the PROXY protocol, version 1 or 2."`
-	ShutdownDelay       time.Duration `placeholder:"DURATION" default:"0s" help:"Time between SIGTERM and the drain, in which the server is not ready but serves everything, so that load balancers learn of it (${default})."`
+	ShutdownDelay       time.Duration `placeholder:"DURATION" default:"0s" help:"Time between SIGTERM and the drain. The server reports that it is not ready, and serves everything (${default})."`
 	AdminToken          string        `placeholder:"TOKEN" env:"VESPO_ADMIN_TOKEN" help:"Token that management requests must carry; without one, only this machine manages, over a loopback address."`
 	WorkerListen        string        `placeholder:"HOST:PORT" default:"127.0.0.1:4242" help:"Address where the workers of queues fetch requests, open while there is a queue; port 0 takes a free one (${default})."`
 	WorkerToken         string        `placeholder:"TOKEN" env:"VESPO_WORKER_TOKEN" help:"Token that workers must send; without one, only this machine's can fetch requests, over a loopback address."`
 	AllowPrivateSources bool          `help:"Fetch modules from private and loopback addresses too."`
-	AllowExec           bool          `help:"Let those who deploy name programs that the server starts as workers of functions (vespo add --exec): they can then do all that the server can."`
+	AllowExec           bool          `help:"Let deployers name programs that the server starts as workers of functions (vespo add --exec). They can then do everything the server can."`
 	LambdaListen        string        `placeholder:"HOST:PORT" help:"Address on which AWS SDKs can invoke services as Lambda functions; without it, there is no such API."`
 	LambdaKey           []string      `placeholder:"ID:SECRET" sep:"," env:"VESPO_LAMBDA_KEYS" help:"Access key with which requests to --lambda-listen must be signed; may be repeated. Without one, only this machine invokes."`
-	LambdaManage        bool          `help:"Let those who may invoke by --lambda-listen also add, change and remove functions there."`
+	LambdaManage        bool          `help:"Let clients of --lambda-listen also add, change and remove functions."`
 	AccessLog           string        `enum:"off,common,text,json" aliases:"log-format" placeholder:"off|common|text|json" default:"${access_log}" help:"Form of the access records on standard output; also --log-format (${default})."`
 	LogRate             size          `placeholder:"SIZE" default:"256KiB" help:"Bytes a second that the output of one service may add to the log in the long run; 0 is no limit (${default})."`
 	LogLevel            slog.Level    `placeholder:"debug|info|warn|error" default:"info" help:"Least level of the log on standard error, guests' output included (${default})."`

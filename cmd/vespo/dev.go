@@ -129,7 +129,7 @@ func (d *dev) refresh(ctx context.Context) {
 	case err != nil:
 		fmt.Fprintln(log, err)
 		d.page.show(text.String())
-		fmt.Fprintln(d.terminal, "failed; what is served stays as it is until a change of the sources makes it right")
+		fmt.Fprintln(d.terminal, "the build failed; the last good version is served until a change of the sources mends it")
 	default:
 		d.page.clear()
 		fmt.Fprintln(d.terminal, done)

@@ -131,7 +131,7 @@ func (r *reloader) reload(ctx context.Context, asked bool) {
 
 // refuse logs every violation, one record each.
 func (r *reloader) refuse(err error) {
-	r.log.Error("configuration not applied; what is served stays as it is", "file", r.path)
+	r.log.Error("configuration not applied; the services stay as they are", "file", r.path)
 	var violations configfile.Violations
 	if !errors.As(err, &violations) {
 		r.log.Error("in the configuration", "problem", err.Error())

@@ -16,7 +16,7 @@ func blobName(d registry.Digest) string { return blobDir + "/" + d.Hex() }
 // replaced.
 func (s *Store) PutBlob(ctx context.Context, d registry.Digest, blob []byte) error {
 	if registry.DigestOf(blob) != d {
-		return fmt.Errorf("%w: what is to be stored is not %s", registry.ErrBlobCorrupt, d)
+		return fmt.Errorf("%w: the content does not have the digest %s", registry.ErrBlobCorrupt, d)
 	}
 	switch _, err := s.Blob(ctx, d); {
 	case err == nil:

@@ -85,7 +85,7 @@ func (k *Kind) check(s services.Spec) (Document, error) {
 	}
 	o := s.Options
 	if o.Timeout < 0 || o.Timeout > MaxTimeout {
-		violations = append(violations, fmt.Sprintf("the option timeout asks for %s, more than 0 and at most %s can be had", o.Timeout, MaxTimeout))
+		violations = append(violations, fmt.Sprintf("the option timeout is %s: it must be more than 0 and at most %s", o.Timeout, MaxTimeout))
 	}
 	o.Timeout = 0
 	if d.Exec != "" {
@@ -134,7 +134,7 @@ func (k *Kind) checkExec(s services.Spec, d Document) []string {
 	case d.Package != "" && k.cfg.Packages == "":
 		return []string{"package is given, but this server keeps no packages"}
 	case !k.cfg.AllowExec && !s.Trusted():
-		return []string{"exec is given, but this server starts no programs for those who deploy: start it with --allow-exec, or declare the service in its configuration file"}
+		return []string{"exec is given, but this server starts no programs for deployers: start it with --allow-exec, or declare the service in its configuration file"}
 	}
 	info, err := os.Stat(d.Exec)
 	if err != nil && d.Package != "" {

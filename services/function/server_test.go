@@ -159,7 +159,9 @@ func (w *worker) call(ctx context.Context, method, path string, body io.Reader, 
 // next requests an event.
 func (w *worker) next() (id, event string, h http.Header) {
 	w.t.Helper()
-	resp, event, err := w.call(w.t.Context(), "GET", "/2018-06-01/runtime/invocation/next", nil)
+	ctx, cancel := context.WithTimeout(w.t.Context(), hangTimeout)
+	defer cancel()
+	resp, event, err := w.call(ctx, "GET", "/2018-06-01/runtime/invocation/next", nil)
 	require.NoError(w.t, err)
 	require.Equal(w.t, 200, resp.StatusCode, event)
 	return resp.Header.Get("Lambda-Runtime-Aws-Request-Id"), event, resp.Header

@@ -69,7 +69,7 @@ func openBook(directory string) (*book, error) {
 		err = json.Unmarshal(text, &b.records)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read what is kept of functions: %w", err)
+		return nil, fmt.Errorf("read the records of functions: %w", err)
 	}
 	return b, nil
 }
@@ -132,7 +132,7 @@ func (b *book) replaceLocked(next map[string]record) error {
 			return err
 		}
 		if err := replaceFile(b.directory, bookName, text); err != nil {
-			return fmt.Errorf("keep what is known of functions: %w", err)
+			return fmt.Errorf("write the records of functions: %w", err)
 		}
 	}
 	b.records = next

@@ -32,7 +32,7 @@ type Allow struct {
 func ParseAllow(list []string) (*Allow, []string) {
 	a, violations := &Allow{}, []string(nil)
 	if len(list) > MaxGrants {
-		return nil, []string{fmt.Sprintf("the option allow has %d entries, at most %d can be had", len(list), MaxGrants)}
+		return nil, []string{fmt.Sprintf("the option allow has %d entries: at most %d are allowed", len(list), MaxGrants)}
 	}
 	for _, entry := range list {
 		if err := a.add(entry); err != nil {

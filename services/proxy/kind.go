@@ -71,7 +71,7 @@ func check(s services.Spec) (*plan, error) {
 	}
 	o := s.Options
 	if o.Timeout < 0 || o.Timeout > MaxTimeout {
-		violations = append(violations, fmt.Sprintf("the option timeout asks for %s, more than 0 and at most %s can be had", o.Timeout, MaxTimeout))
+		violations = append(violations, fmt.Sprintf("the option timeout is %s: it must be more than 0 and at most %s", o.Timeout, MaxTimeout))
 	}
 	o.Timeout = 0
 	violations = append(violations, options.Refuse(o, "a proxy")...)

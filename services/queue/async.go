@@ -98,7 +98,7 @@ func (d *deployment) serveResult(w http.ResponseWriter, r *http.Request, rec *ac
 	case stored.Unusable:
 		return backendError(nil)
 	case stored.Damaged:
-		return problem.New(problem.Internal, "what was stored of the request is damaged: it was set aside, and has no answer")
+		return problem.New(problem.Internal, "the stored request is damaged: it was set aside, and has no answer")
 	case stored.Failed:
 		return problem.New(problem.Deadline, "Timeout: no worker has answered the request in time")
 	}

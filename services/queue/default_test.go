@@ -26,7 +26,7 @@ func TestOneDefault(t *testing.T) {
 	h.add("/a", queue.Document{}, registry.Options{})
 	h.add("/b", queue.Document{Default: true}, registry.Options{})
 	_, err = h.Rollback(t.Context(), "/a")
-	require.ErrorContains(t, err, "both /a and /b would be it")
+	require.ErrorContains(t, err, "both /b and /a would be it")
 	// Requests from the time as default are still handed out without a name.
 	got := h.take(at + "/api/v1/request")
 	require.Equal(t, "/a", got.Environment["SCRIPT_NAME"])

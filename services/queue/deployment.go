@@ -149,5 +149,5 @@ func (d *deployment) gone(r *http.Request) error {
 	if d.requests.Context().Err() != nil {
 		return inflight.Stopped()
 	}
-	return errors.New("the request left the queue, and nobody knows why")
+	return errors.New("the request left the queue for an unknown reason")
 }

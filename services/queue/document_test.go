@@ -33,7 +33,7 @@ func TestWhatIsNoDocument(t *testing.T) {
 func TestViolations(t *testing.T) {
 	err := New(Config{}).Validate(services.Spec{Module: []byte(`{"depth":-1,"lease":"soon","durable":true}`),
 		Options: registry.Options{Timeout: 2 * MaxTimeout, MemoryBytes: 1, Allow: []string{"x"}}})
-	for _, want := range []string{"depth is -1", `lease is "soon"`, "the option timeout asks for 2h", "the option memory is for modules", "the option allow", "keeps no data"} {
+	for _, want := range []string{"depth is -1", `lease is "soon"`, "the option timeout is 2h", "the option memory is for modules", "the option allow", "keeps no data"} {
 		require.ErrorContains(t, err, want)
 	}
 	require.ErrorContains(t, New(Config{}).Validate(services.Spec{Module: []byte(`{"lease":"1ms"}`)}), "lease is 1ms")

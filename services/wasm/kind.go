@@ -182,14 +182,14 @@ func (k *Kind) inspect(module []byte) (abi.ABI, error) {
 
 func (k *Kind) checkOptions(o registry.Options) (violations []string) {
 	if o.MemoryBytes < 0 || o.MemoryBytes > k.cfg.SlotBytes {
-		violations = append(violations, fmt.Sprintf("the option memory asks for %d bytes, this server gives a request %d at most",
+		violations = append(violations, fmt.Sprintf("the option memory is %d bytes: it must be at most %d, the memory of one request",
 			o.MemoryBytes, k.cfg.SlotBytes))
 	} else if o.MemoryBytes != 0 && o.MemoryBytes < engine.PageBytes {
-		violations = append(violations, fmt.Sprintf("the option memory asks for %d bytes, less than one page of %d",
+		violations = append(violations, fmt.Sprintf("the option memory is %d bytes: it must be at least one page of %d",
 			o.MemoryBytes, engine.PageBytes))
 	}
 	if o.Timeout < 0 || o.Timeout > MaxTimeout {
-		violations = append(violations, fmt.Sprintf("the option timeout asks for %s, more than 0 and at most %s can be had",
+		violations = append(violations, fmt.Sprintf("the option timeout is %s: it must be more than 0 and at most %s",
 			o.Timeout, MaxTimeout))
 	}
 	_, refused := outbound.ParseAllow(o.Allow)
@@ -220,7 +220,7 @@ func checkConfig(config map[string]string) (violations []string) {
 		}
 	}
 	if len(config) > maxSettings || total > maxSettingsBytes {
-		violations = append(violations, fmt.Sprintf("the option config has %d settings of %d bytes, at most %d of %d bytes can be had",
+		violations = append(violations, fmt.Sprintf("the option config has %d settings of %d bytes: at most %d settings of %d bytes are allowed",
 			len(config), total, maxSettings, maxSettingsBytes))
 	}
 	slices.Sort(violations)

@@ -78,7 +78,7 @@ func (c *call) view(at, length uint64) []byte {
 // short gives memory of the guest that holds a part of a header: no longer than a header can be.
 func (c *call) short(at, length uint64) []byte {
 	if uint32(length) > abi.MaxHeaderBytes {
-		panic(engine.Unusable{Reason: fmt.Sprintf("the guest gives a name or a value of %d bytes: it is larger than the host holds", uint32(length))})
+		panic(engine.Unusable{Reason: fmt.Sprintf("the guest passes a name or a value of %d bytes: it is larger than the host accepts", uint32(length))})
 	}
 	return c.view(at, length)
 }

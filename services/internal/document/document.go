@@ -20,7 +20,7 @@ func Encode(d any) []byte {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(d); err != nil {
-		panic("document: what is no plain data cannot be encoded: " + err.Error())
+		panic("document: a value that is not plain data cannot be encoded: " + err.Error())
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
