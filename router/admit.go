@@ -16,8 +16,8 @@ type taken struct {
 	client     bool               // the request holds a place in the client's share
 }
 
-// admit takes the shares of the request's connection and client,
-// then a place of the limiter. It waits for each as needed.
+// admit takes the shares of the request's connection and client, then a place of the
+// limiter. It waits for each as needed.
 func (x *exchange) admit(l *admission.Limiter) error {
 	x.taken.limiter = l
 	err := x.takeShares(l)

@@ -75,8 +75,8 @@ func (x *exchange) awaitBody(l *admission.Limiter) error {
 		return nil
 	case err == io.EOF:
 		b.ended.Store(true)
-		// Clear the deadline: if it passed later, net/http would report it as a
-		// disconnected client. An error means that the connection has no deadlines.
+		// Clear the deadline: if it passed later, net/http would report it as a disconnected
+		// client. An error means that the connection has no deadlines.
 		_ = http.NewResponseController(x.writer.inner).SetReadDeadline(time.Time{})
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):

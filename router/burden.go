@@ -11,13 +11,13 @@ import (
 const (
 	// maxFields is the maximum number of header field values in a request.
 	maxFields = 256
-	// requestBytes is the estimated size of an open request
-	// without its header: goroutine, buffers and HTTP/2 stream.
+	// requestBytes is the estimated size of an open request without its header: goroutine,
+	// buffers and HTTP/2 stream.
 	requestBytes = 8 << 10
 	// fieldBytes is the estimated overhead of a header field beyond its name and value.
 	fieldBytes = 64
-	// largeHeaderBytes is the size above which a header is large. Large
-	// headers may use half of the limit, which leaves room for small ones.
+	// largeHeaderBytes is the size above which a header is large. Large headers may use
+	// half of the limit, which leaves room for small ones.
 	largeHeaderBytes = 8 << 10
 	// burdenRetry is the Retry-After of requests refused because of the limit.
 	burdenRetry = time.Second
@@ -31,8 +31,8 @@ type burden struct {
 	held  atomic.Int64 // bytes
 }
 
-// take counts a request, or returns the error to answer with.
-// The caller must pass held to give when the request is over.
+// take counts a request, or returns the error to answer with. The caller must pass held
+// to give when the request is over.
 func (b *burden) take(r *http.Request) (held int64, err error) {
 	fields, size := 0, len(r.RequestURI)+len(r.Host)
 	for name, values := range r.Header {

@@ -1,6 +1,6 @@
-// Package router dispatches requests of the public listener to services. It
-// selects the service with the longest matching path prefix. Every request
-// has one place to wait, gets one response and produces one access record.
+// Package router dispatches requests of the public listener to services. It selects the
+// service with the longest matching path prefix. Every request has one place to wait,
+// gets one response and produces one access record.
 //
 // The router looks requests up in an immutable Table, published through an atomic pointer. The Route
 // found is pinned until the handler returns, so callers can wait for a retired Route to drain.

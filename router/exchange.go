@@ -38,8 +38,8 @@ type exchange struct {
 func newExchange(w http.ResponseWriter, r *http.Request, client forwarded.Client) *exchange {
 	x := &exchange{request: r}
 	x.writer.owner = x
-	// Set field by field: the record is half a kilobyte, and a
-	// composite literal would be built elsewhere and copied.
+	// Set field by field: the record is half a kilobyte, and a composite literal would be
+	// built elsewhere and copied.
 	rec := &x.record
 	rec.Time, rec.Client, rec.RequestID = time.Now(), client, client.ID
 	if rec.RequestID == "" {
@@ -89,8 +89,8 @@ func Call(h Handler, w http.ResponseWriter, r *http.Request, rec *accesslog.Reco
 	return h.Serve(w, r, rec)
 }
 
-// conclude answers a request that has no response yet, or
-// decides to abort the connection, and completes the record.
+// conclude answers a request that has no response yet, or decides to abort the
+// connection, and completes the record.
 func (x *exchange) conclude(err error) {
 	rec, w := &x.record, &x.writer
 	if err != nil {

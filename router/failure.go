@@ -38,8 +38,8 @@ func notReady() error {
 	return p
 }
 
-// admissionError maps an admission error to a problem. Other
-// errors, such as those of the context, are returned unchanged.
+// admissionError maps an admission error to a problem. Other errors, such as those of
+// the context, are returned unchanged.
 func admissionError(err error, l *admission.Limiter) error {
 	var detail string
 	switch {

@@ -8,8 +8,8 @@ type Key struct {
 	Match  Match
 }
 
-// ParseKey parses the form returned by String. It accepts non-canonical
-// prefixes and matches, too. The error is a *PrefixError or a *MatchError.
+// ParseKey parses the form returned by String. It accepts non-canonical prefixes and
+// matches, too. The error is a *PrefixError or a *MatchError.
 func ParseKey(s string) (Key, error) {
 	path, condition, conditional := strings.Cut(s, " ")
 	prefix, err := ParsePrefix(path)
@@ -26,8 +26,8 @@ func ParseKey(s string) (Key, error) {
 	return Key{Prefix: prefix, Match: match}, nil
 }
 
-// String returns the canonical text, "/a/b" or "/a/b Host:
-// iam". Prefixes contain no space, so the text is unambiguous.
+// String returns the canonical text, "/a/b" or "/a/b Host: iam". Prefixes contain no
+// space, so the text is unambiguous.
 func (k Key) String() string {
 	if k.Match == (Match{}) {
 		return string(k.Prefix)

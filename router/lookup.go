@@ -12,8 +12,8 @@ import (
 // Routes with a match are considered only if r is not nil. At one prefix they precede the route without
 // a match, in order of precedence. If no route of a prefix matches, shorter prefixes are tried.
 //
-// Lookup does not validate the path: it treats a dot segment
-// as an ordinary segment. The Router rejects those before.
+// Lookup does not validate the path: it treats a dot segment as an ordinary segment.
+// The Router rejects those before.
 func (t *Table) Lookup(escapedPath string, r *http.Request) (route *Route, rest string, ok bool) {
 	var f found
 	return t.lookup(escapedPath, r, &f)

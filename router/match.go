@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Match is a condition on requests besides their path: a header whose
-// value has a given prefix. The zero Match matches all requests.
+// Match is a condition on requests besides their path: a header whose value has a given
+// prefix. The zero Match matches all requests.
 //
 // A match selects a service. It is no access control: clients choose their headers, including Host.
 type Match struct {
@@ -95,8 +95,8 @@ func (m Match) String() string {
 	return m.Name + ": " + m.Value
 }
 
-// compare orders matches by precedence: longer values first, at equal length
-// Host before other headers, then by name and value. The zero Match is last.
+// compare orders matches by precedence: longer values first, at equal length Host
+// before other headers, then by name and value. The zero Match is last.
 func (m Match) compare(other Match) int {
 	return cmp.Or(
 		cmp.Compare(len(other.Value), len(m.Value)),

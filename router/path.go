@@ -8,9 +8,9 @@ import (
 	"github.com/vespo-dev/vespo/router/problem"
 )
 
-// rawPath returns the escaped path of a request as it was sent. URL.EscapedPath
-// differs if the path has a character that should have been encoded, as in
-// `/a|%2Fb`: it re-encodes the path and turns encoded slashes into separators.
+// rawPath returns the escaped path of a request as it was sent. URL.EscapedPath differs
+// if the path has a character that should have been encoded, as in `/a|%2Fb`: it
+// re-encodes the path and turns encoded slashes into separators.
 func rawPath(u *url.URL) string {
 	if u.RawPath != "" {
 		if decoded, err := url.PathUnescape(u.RawPath); err == nil && decoded == u.Path {
@@ -93,9 +93,9 @@ func isDotSegment(segment string) bool {
 	return dots == 1 || dots == 2
 }
 
-// decodeUnreserved decodes the percent-encoded unreserved characters of a path
-// and keeps all other encodings, as in the normalisation of RFC 3986 section
-// 6.2.2.2. encoded reports whether the path has a "%". It allocates only then.
+// decodeUnreserved decodes the percent-encoded unreserved characters of a path and
+// keeps all other encodings, as in the normalisation of RFC 3986 section 6.2.2.2.
+// encoded reports whether the path has a "%". It allocates only then.
 func decodeUnreserved(path string) (decoded string, encoded bool) {
 	first := strings.IndexByte(path, '%')
 	if first < 0 {

@@ -27,9 +27,9 @@ func (e *PrefixError) Error() string {
 	return fmt.Sprintf("prefix %q: %s", e.Input, strings.Join(e.Violations, "; "))
 }
 
-// ParsePrefix returns the canonical form of a prefix: "/", or one or more
-// segments of letters, digits, "-", ".", "_" and "~". The leading slash is
-// optional, and a trailing one is dropped. The error is a *PrefixError.
+// ParsePrefix returns the canonical form of a prefix: "/", or one or more segments of
+// letters, digits, "-", ".", "_" and "~". The leading slash is optional, and a trailing
+// one is dropped. The error is a *PrefixError.
 func ParsePrefix(s string) (Prefix, error) {
 	path := strings.TrimPrefix(s, "/")
 	path = strings.TrimSuffix(path, "/")

@@ -37,17 +37,17 @@ type Binding struct {
 	Handler    Handler            // serves the requests
 	Limiter    *admission.Limiter // shared by all versions of the service; nil: requests are not limited
 
-	// Await, if not nil, marks a version that is still being prepared. It is called
-	// instead of the handler, with the request's context and outside of admission.
-	// After it returns nil, the router looks the request up again in a newer table.
+	// Await, if not nil, marks a version that is still being prepared. It is called instead
+	// of the handler, with the request's context and outside of admission. After it returns
+	// nil, the router looks the request up again in a newer table.
 	Await func(ctx context.Context) error
 }
 
 // Key returns the route key of the binding.
 func (b *Binding) Key() Key { return Key{Prefix: b.Prefix, Match: b.Match} }
 
-// Route is a Binding with a count of the requests using it. Tables share
-// routes: an unchanged service keeps its Route from one table to the next.
+// Route is a Binding with a count of the requests using it. Tables share routes: an
+// unchanged service keeps its Route from one table to the next.
 type Route struct {
 	Binding // immutable
 
@@ -75,8 +75,8 @@ func (r *Route) Retire() {
 // InUse returns the number of requests using the route, including those waiting for admission.
 func (r *Route) InUse() int { return int(r.pins.Load() &^ retired) }
 
-// Drained returns a channel that is closed when the route is retired
-// and its last request is over. The handler is not called afterwards.
+// Drained returns a channel that is closed when the route is retired and its last
+// request is over. The handler is not called afterwards.
 func (r *Route) Drained() <-chan struct{} { return r.drained }
 
 // pin counts a request, unless the route is retired.
@@ -88,8 +88,8 @@ func (r *Route) pin() bool {
 	return false
 }
 
-// unpin removes a request from the count. A failing pin can
-// raise the count of a retired route above zero for a moment.
+// unpin removes a request from the count. A failing pin can raise the count of a
+// retired route above zero for a moment.
 func (r *Route) unpin() {
 	if r.pins.Add(-1) == retired {
 		r.closeDrained()

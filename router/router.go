@@ -19,11 +19,11 @@ type Config struct {
 	AccessLog accesslog.Listener
 	// Trust lists the trusted proxies, whose claims about their clients are accepted; nil: none.
 	Trust *forwarded.Trust
-	// MaxPathBytes is the maximum length of the escaped path;
-	// 0: DefaultMaxPathBytes. Longer paths are answered 414.
+	// MaxPathBytes is the maximum length of the escaped path; 0: DefaultMaxPathBytes.
+	// Longer paths are answered 414.
 	MaxPathBytes int
-	// HeaderBytes limits the memory that open requests hold, mainly
-	// headers; 0: no limit. Requests beyond it are answered 503.
+	// HeaderBytes limits the memory that open requests hold, mainly headers; 0: no limit.
+	// Requests beyond it are answered 503.
 	HeaderBytes int64
 }
 
@@ -33,8 +33,8 @@ const DefaultMaxPathBytes = 8 << 10
 // notReadyRetry is the Retry-After of requests that come before the first table.
 const notReadyRetry = time.Second
 
-// Router is the http.Handler of the public listener. Create it with
-// New. It is safe for concurrent use and starts no goroutines.
+// Router is the http.Handler of the public listener. Create it with New. It is safe for
+// concurrent use and starts no goroutines.
 type Router struct {
 	admin        Handler            // immutable; nil if there is none
 	accessLog    accesslog.Listener // immutable; nil if there is none
@@ -59,16 +59,16 @@ func New(c Config) *Router {
 	return rt
 }
 
-// Publish makes t the table of all subsequent requests. Requests in flight
-// keep their route. Call it before retiring the routes that are missing in t.
+// Publish makes t the table of all subsequent requests. Requests in flight keep their
+// route. Call it before retiring the routes that are missing in t.
 func (rt *Router) Publish(t *Table) { rt.table.Store(t) }
 
 // Table returns the table published last, nil before the first Publish.
 func (rt *Router) Table() *Table { return rt.table.Load() }
 
-// ServeHTTP answers a request and passes its record to the access log. If a
-// response cannot be completed, it panics with http.ErrAbortHandler, which
-// makes net/http close the connection. All capacity is released before that.
+// ServeHTTP answers a request and passes its record to the access log. If a response
+// cannot be completed, it panics with http.ErrAbortHandler, which makes net/http close
+// the connection. All capacity is released before that.
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := newExchange(w, r, rt.trust.Client(r))
 	x.writer.leaving = &rt.leaving
@@ -135,9 +135,9 @@ func (rt *Router) serveAdmin(x *exchange) error {
 	return x.call(rt.admin)
 }
 
-// serveRoute serves the request by the route of its path. If that version is
-// still being prepared, the request waits and is looked up again. It removes
-// the client's claims about itself; the claim of a calling service stays.
+// serveRoute serves the request by the route of its path. If that version is still
+// being prepared, the request waits and is looked up again. It removes the client's
+// claims about itself; the claim of a calling service stays.
 func (rt *Router) serveRoute(x *exchange, path string) error {
 	x.request = x.record.Client.Service(x.request, x.only != "")
 	for {
@@ -180,8 +180,8 @@ func (rt *Router) serveBy(x *exchange, route *Route) (err error) {
 	return err
 }
 
-// pinRoute finds and pins the route of a path. It retries
-// with a newer table if the route was retired in between.
+// pinRoute finds and pins the route of a path. It retries with a newer table if the
+// route was retired in between.
 func (rt *Router) pinRoute(x *exchange, path string) (*Route, string, error) {
 	conditions := x.request
 	if x.only != "" {

@@ -17,8 +17,8 @@ type Table struct {
 	incomplete bool // not all services are known: paths without a route are answered 503 instead of 404
 }
 
-// Incomplete returns a table with the same routes, for a server that does not
-// know all of its services yet. Paths without a route are answered "not ready".
+// Incomplete returns a table with the same routes, for a server that does not know all
+// of its services yet. Paths without a route are answered "not ready".
 func (t *Table) Incomplete() *Table {
 	other := *t
 	other.incomplete = true
@@ -98,8 +98,8 @@ func checkRoute(i int, r *Route, owners map[Key]*Route) error {
 	return nil
 }
 
-// insert registers a checked prefix. The trees contain only
-// whole prefixes without wildcards, so they cannot conflict.
+// insert registers a checked prefix. The trees contain only whole prefixes without
+// wildcards, so they cannot conflict.
 func (t *Table) insert(prefix Prefix, p *place) {
 	depth := prefix.segments()
 	for len(t.trees) <= depth {

@@ -32,8 +32,8 @@ func dropTrailers(trailer http.Header) {
 	}
 }
 
-// filterAnnounced removes the names that are not allowed as trailers
-// from the Trailer field. net/http sends only announced trailers.
+// filterAnnounced removes the names that are not allowed as trailers from the Trailer
+// field. net/http sends only announced trailers.
 func filterAnnounced(h http.Header) {
 	lists, found := h["Trailer"]
 	if !found {

@@ -24,8 +24,8 @@ const (
 	ruleCount
 )
 
-// violations collects one text for each broken rule, for the
-// first place that breaks it. So errors stay short for any input.
+// violations collects one text for each broken rule, for the first place that breaks
+// it. So errors stay short for any input.
 type violations [ruleCount]string
 
 func (v *violations) add(r rule, format string, args ...any) {
@@ -95,8 +95,8 @@ func (v *violations) checkByte(number int, c byte) {
 	}
 }
 
-// unreserved reports whether c is an unreserved character of RFC 3986
-// section 2.3, which means the same with and without percent-encoding.
+// unreserved reports whether c is an unreserved character of RFC 3986 section 2.3,
+// which means the same with and without percent-encoding.
 func unreserved(c byte) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':

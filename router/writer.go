@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// responseWriter is the http.ResponseWriter of handlers. It records the
-// response. http.ResponseController reaches the server's writer through Unwrap.
+// responseWriter is the http.ResponseWriter of handlers. It records the response.
+// http.ResponseController reaches the server's writer through Unwrap.
 //
 // The first final status wins and later ones are dropped, as in net/http, but without its log message.
 type responseWriter struct {

@@ -30,6 +30,6 @@
 //
 // # Import law
 //
-// Only packages below this one import wazero; none of them imports
-// net/http. RATIONALE.md in this directory explains the larger decisions.
+// In the server, only packages below this one import wazero, and none of them imports net/http. RATIONALE.md
+// in this directory explains the larger decisions.
 package runtime

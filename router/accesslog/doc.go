@@ -1,3 +1,3 @@
-// Package accesslog defines the access record of a request and the
-// listeners that log it. The names of the structured fields are stable.
+// Package accesslog defines the access record of a request and the listeners that log
+// it. The names of the structured fields are stable.
 package accesslog

@@ -12,8 +12,8 @@ import (
 // MessageFailed is the message of Failures for requests that a service failed.
 const MessageFailed = "a service failed a request"
 
-// MessageScarce is the message of Failures for requests
-// that lacked a descriptor, port or memory of this machine.
+// MessageScarce is the message of Failures for requests that lacked a descriptor, port
+// or memory of this machine.
 const MessageScarce = "the machine lacks what a request needs"
 
 // machine is the bucket key for the machine's own lines. It is not a valid service name.
@@ -29,10 +29,10 @@ const (
 	maxBuckets      = 1024            // services with a budget of their own
 )
 
-// Failures returns a listener for servers without access records. It logs requests failed
-// by a service at level Warn, with the error, and so those for which the machine lacked a
-// resource; the rate is limited for each service and for the machine. Requests failed by
-// the host are all logged at level Error, because their responses refer to the log.
+// Failures returns a listener for servers without access records. At level Warn it logs, with the
+// error, requests failed by a service or by a resource shortage of the machine. The rate of these
+// lines is limited for each service and for the machine. At level Error it logs all requests failed
+// by the host, because their responses refer to the log.
 func Failures(logger *slog.Logger) Listener {
 	f := &failures{logger: logger, buckets: make(map[string]*bucket)}
 	return f.listen
@@ -87,8 +87,8 @@ func (f *failures) listen(rec *Record) {
 	f.logger.LogAttrs(context.Background(), slog.LevelWarn, message, fields...)
 }
 
-// failedByService reports whether the service's owner is responsible
-// for an outcome. Lack of capacity concerns the operator.
+// failedByService reports whether the service's owner is responsible for an outcome.
+// Lack of capacity concerns the operator.
 func failedByService(o Outcome) bool {
 	switch o {
 	case OutcomeExit, OutcomeTrap, OutcomeOutOfMemory, OutcomeStackOverflow, OutcomeDeadline, OutcomeBadAnswer:
@@ -97,8 +97,8 @@ func failedByService(o Outcome) bool {
 	return false
 }
 
-// take spends a line of the service's budget, if there is one, and
-// returns the number of failures suppressed since the previous line.
+// take spends a line of the service's budget, if there is one, and returns the number
+// of failures suppressed since the previous line.
 func (f *failures) take(service string, now time.Time) (suppressed int64, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -113,8 +113,8 @@ func (f *failures) take(service string, now time.Time) (suppressed int64, ok boo
 	return suppressed, true
 }
 
-// bucketLocked returns the budget of a service. If too many
-// services failed recently, the remaining ones share one.
+// bucketLocked returns the budget of a service. If too many services failed recently,
+// the remaining ones share one.
 func (f *failures) bucketLocked(service string, now time.Time) *bucket {
 	b := f.buckets[service]
 	if b != nil {

@@ -24,7 +24,7 @@ const (
 	OutcomeRefused    Outcome = "refused"     // the request was invalid, according to the router or the handler
 	OutcomeNotFound   Outcome = "not found"   // no service is bound to a prefix of the path
 	OutcomeNoCapacity Outcome = "no capacity" // shed: the queue was full or the wait too long
-	OutcomeNotReady   Outcome = "not ready"   // no table is published yet, or the service is not prepared
+	OutcomeNotReady   Outcome = "not ready"   // the server or the service is not ready yet
 	OutcomeClientGone Outcome = "client gone" // the client disconnected before the response was complete
 	OutcomeAborted    Outcome = "aborted"     // the handler aborted the connection
 )
@@ -83,7 +83,7 @@ type Record struct {
 // Admitted returns the time of admission, at which the service's time limit starts.
 func (r *Record) Admitted() time.Time { return r.Time.Add(r.BodyWait + r.QueueWait) }
 
-// Listener is called with the record of every request when it is over, on the
-// goroutine that served it, after the request's capacity was released. It
-// must be quick and safe for concurrent use, and must not keep the record.
+// Listener is called with the record of every request when it is over, on the goroutine
+// that served it, after the request's capacity was released. It must be quick and safe
+// for concurrent use, and must not keep the record.
 type Listener func(*Record)

@@ -53,9 +53,9 @@ const (
 	maxStackBytes     = 8 << 10
 )
 
-// Slog returns a listener that logs one line for each request: at level Error
-// for failures of the host, Warn for other statuses of 500 and above, Info for
-// the rest. The logger's level is read once, when the listener is created.
+// Slog returns a listener that logs one line for each request: at level Error for
+// failures of the host, Warn for other statuses of 500 and above, Info for the rest.
+// The logger's level is read once, when the listener is created.
 func Slog(logger *slog.Logger) Listener {
 	ctx := context.Background()
 	least := slog.LevelInfo
@@ -145,8 +145,8 @@ func appendOptional(fields []slog.Attr, rec *Record) []slog.Attr {
 	return fields
 }
 
-// appendStack adds the stack trace of a panic in the host. It is not passed
-// through printable: a stack keeps its line breaks, which slog's handlers escape.
+// appendStack adds the stack trace of a panic in the host. It is not passed through
+// printable: a stack keeps its line breaks, which slog's handlers escape.
 func appendStack(fields []slog.Attr, err error) []slog.Attr {
 	var panicked interface{ Stack() []byte }
 	if !errors.As(err, &panicked) {

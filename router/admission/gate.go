@@ -23,8 +23,8 @@ type GateStats struct {
 	Queued   int // waiting requests of all services
 }
 
-// NewGate returns a gate of the given capacity. A capacity below 1
-// is raised to 1: with 0, every request would wait until its bound.
+// NewGate returns a gate of the given capacity. A capacity below 1 is raised to 1: with
+// 0, every request would wait until its bound.
 func NewGate(capacity int) *Gate {
 	return &Gate{start: time.Now(), capacity: max(1, capacity), ready: newRing()}
 }

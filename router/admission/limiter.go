@@ -23,8 +23,8 @@ type Limits struct {
 	BodyFirst   bool          // the caller must have a part of the body before it calls Acquire
 }
 
-// Limiter admits the requests of one service. All versions of the service
-// share it. It is safe for concurrent use. An unused limiter needs no Close.
+// Limiter admits the requests of one service. All versions of the service share it. It
+// is safe for concurrent use. An unused limiter needs no Close.
 type Limiter struct {
 	gate   *Gate  // immutable
 	limits Limits // immutable, normalised
@@ -144,8 +144,8 @@ func (l *Limiter) ReleaseAt(now time.Time) {
 	g.mu.Unlock()
 }
 
-// updateReadyLocked appends l to the gate's ring or removes it, after its
-// queue or its count has changed. A limiter that stays ready keeps its place.
+// updateReadyLocked appends l to the gate's ring or removes it, after its queue or its
+// count has changed. A limiter that stays ready keeps its place.
 func (l *Limiter) updateReadyLocked() {
 	ready := l.queue.length > 0 && l.inFlight < l.limits.Concurrency
 	switch {
@@ -169,8 +169,8 @@ func (l *Limiter) Spare() bool {
 	return 2*l.gate.inFlight < l.gate.capacity
 }
 
-// RetryAfter returns the delay after which a shed request may
-// be retried: the wait bound in whole seconds, at least one.
+// RetryAfter returns the delay after which a shed request may be retried: the wait
+// bound in whole seconds, at least one.
 func (l *Limiter) RetryAfter() time.Duration {
 	seconds := math.Ceil(l.limits.Wait.Seconds())
 	return time.Duration(max(1, seconds)) * time.Second

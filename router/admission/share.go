@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// ErrShareFull is returned by Share.Acquire if the client
-// has reached its limits of requests in flight and waiting.
+// ErrShareFull is returned by Share.Acquire if the client has reached its limits of
+// requests in flight and waiting.
 var ErrShareFull = errors.New("admission: the client has its share of requests in flight and waiting")
 
 // Share limits the shared capacity that each client may take. A request acquires a place
@@ -31,9 +31,9 @@ func NewShare[K comparable](inFlight, waiting int, wait time.Duration) *Share[K]
 	return &Share[K]{inFlight: max(1, inFlight), waiting: max(0, waiting), wait: wait, taken: make(map[K]int), waiters: make(map[K]*queue)}
 }
 
-// Acquire takes a place of the client, after waiting for one if necessary, and
-// returns the time waited. If the error is nil, the caller must call Release
-// once. The error is ErrShareFull, ErrWaitTimeout, or that of the context.
+// Acquire takes a place of the client, after waiting for one if necessary, and returns
+// the time waited. If the error is nil, the caller must call Release once. The error is
+// ErrShareFull, ErrWaitTimeout, or that of the context.
 func (s *Share[K]) Acquire(ctx context.Context, client K) (time.Duration, error) {
 	s.mu.Lock()
 	taken := s.taken[client]

@@ -14,15 +14,15 @@ const (
 	maxIDBytes     = 128
 )
 
-// claims holds the claims of a request's header about its client.
-// In the lists, the nearest proxy's element is the last.
+// claims holds the claims of a request's header about its client. In the lists, the
+// nearest proxy's element is the last.
 type claims struct {
 	addresses, schemes, hosts, ports []string
 	prefix                           string
 }
 
-// claimsOf reads the X-Forwarded fields. Forwarded is read only if none of them
-// is present: a proxy that sets them may pass on a client's Forwarded field.
+// claimsOf reads the X-Forwarded fields. Forwarded is read only if none of them is
+// present: a proxy that sets them may pass on a client's Forwarded field.
 func claimsOf(h http.Header) claims {
 	c := claims{
 		addresses: list(h["X-Forwarded-For"]), schemes: list(h["X-Forwarded-Proto"]), hosts: list(h["X-Forwarded-Host"]),
@@ -147,8 +147,8 @@ func parseScheme(text string) (string, bool) {
 	return "", false
 }
 
-// validHost reports whether host is a host with an optional
-// port, without characters that are special in a URL.
+// validHost reports whether host is a host with an optional port, without characters
+// that are special in a URL.
 func validHost(host string) bool {
 	return host != "" && len(host) <= maxHostBytes && !strings.ContainsFunc(host, func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._~:[]", r))
@@ -177,8 +177,8 @@ func validPrefix(prefix string) bool {
 	return true
 }
 
-// requestID returns the request id set by a proxy: X-Request-Id, or else the trace
-// id of traceparent (W3C Trace Context). It is empty if neither is well-formed.
+// requestID returns the request id set by a proxy: X-Request-Id, or else the trace id
+// of traceparent (W3C Trace Context). It is empty if neither is well-formed.
 func requestID(h http.Header) string {
 	if ids := h["X-Request-Id"]; len(ids) == 1 && validID(ids[0]) {
 		return ids[0]

@@ -69,8 +69,8 @@ func (c Client) Or(r *http.Request) Client {
 	return c
 }
 
-// believe accepts the claims of trusted proxies: starting
-// with the nearest, each vouches for the address before it.
+// believe accepts the claims of trusted proxies: starting with the nearest, each
+// vouches for the address before it.
 func (c *Client) believe(t *Trust, nearest netip.AddrPort, claims claims) {
 	client, depth := nearest, 0
 	var chain []string // client first
@@ -85,8 +85,8 @@ func (c *Client) believe(t *Trust, nearest netip.AddrPort, claims claims) {
 	if depth > 0 {
 		c.Remote, c.chain, c.via = client.String(), strings.Join(chain, ", "), nearest.Addr().Unmap().String()
 	}
-	// Proxies may append to the other fields, too. The element
-	// of the farthest trusted proxy describes the client.
+	// Proxies may append to the other fields, too. The element of the farthest trusted
+	// proxy describes the client.
 	if scheme, ok := parseScheme(pick(claims.schemes, depth)); ok {
 		c.Scheme, c.proto = scheme, true
 	}
@@ -129,8 +129,8 @@ func hostOf(hostport string) string {
 	return hostport
 }
 
-// ForwardedFor returns X-Forwarded-For for an upstream: the
-// client and the proxies that the request passed through.
+// ForwardedFor returns X-Forwarded-For for an upstream: the client and the proxies that
+// the request passed through.
 func (c *Client) ForwardedFor() string {
 	if c.chain == "" {
 		return c.IP()
@@ -211,8 +211,8 @@ func (c *Client) set(own, came http.Header) {
 	}
 }
 
-// ServerPort returns the port that the client connected to: as
-// reported by a proxy, else from host, else the scheme's default.
+// ServerPort returns the port that the client connected to: as reported by a proxy,
+// else from host, else the scheme's default.
 func (c *Client) ServerPort(host string) string {
 	if c.Port != "" {
 		return c.Port

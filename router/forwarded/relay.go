@@ -13,8 +13,8 @@ type Relay struct {
 	Source, Destination netip.AddrPort
 }
 
-// Conn is a connection that may use the PROXY protocol. Relay
-// is called after a request of the connection has been read.
+// Conn is a connection that may use the PROXY protocol. Relay is called after a request
+// of the connection has been read.
 type Conn interface{ Relay() Relay }
 
 type connKey struct{}

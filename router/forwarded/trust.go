@@ -18,8 +18,8 @@ var privateRanges = [...]string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
 // Trust is the set of the addresses of trusted proxies. It is immutable; a nil Trust is empty.
 type Trust struct{ networks []netip.Prefix }
 
-// ParseTrust parses texts, each an address, a CIDR or
-// PrivateRanges. The error is about the first invalid text.
+// ParseTrust parses texts, each an address, a CIDR or PrivateRanges. The error is about
+// the first invalid text.
 func ParseTrust(texts []string) (*Trust, error) {
 	t := &Trust{}
 	for _, text := range texts {

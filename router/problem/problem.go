@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Problem is a failure reported to a client. It implements error, so that
-// handlers can return it. All fields except Cause are sent to the client.
+// Problem is a failure reported to a client. It implements error, so that handlers can
+// return it. All fields except Cause are sent to the client.
 type Problem struct {
 	Type       string        // URI of the kind, such as https://vespo.dev/problems/out-of-memory
 	Title      string        // title of the kind

@@ -21,9 +21,9 @@ type document struct {
 	RequestID  string   `json:"request_id,omitempty"`
 }
 
-// Write answers with p. It must be called before anything is written to w. It
-// removes headers that describe the abandoned response. For HEAD requests the HTTP
-// server sends only the header. Write errors are ignored: the client is gone.
+// Write answers with p. It must be called before anything is written to w. It removes
+// headers that describe the abandoned response. For HEAD requests the HTTP server sends
+// only the header. Write errors are ignored: the client is gone.
 func Write(w http.ResponseWriter, requestID string, p *Problem) {
 	code := status(p.Status)
 	body, err := json.Marshal(document{

@@ -10,8 +10,8 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// The environment of the server, which may hold secrets, does not reach the child. What fails with a code
-// that the child does not use is no module's fault.
+// The child does not inherit the environment of the server, which may contain secrets. An
+// exit code that the child does not use is not the module's fault.
 func TestChildInheritsNothing(t *testing.T) {
 	t.Setenv("VESPO_ADMIN_TOKEN", "secret")
 	script, seen := filepath.Join(t.TempDir(), "script"), filepath.Join(t.TempDir(), "seen")

@@ -30,8 +30,8 @@ func RuntimeConfig() wazero.RuntimeConfig {
 	return wazero.NewRuntimeConfig().WithCoreFeatures(Features).WithDebugInfoEnabled(false)
 }
 
-// Refusal is the reason why a module cannot be compiled,
-// for the module's owner. Reason has no host internals.
+// Refusal is the reason why a module cannot be compiled, for the module's owner. Reason
+// has no host internals.
 type Refusal struct {
 	Reason string
 	Cause  error // for the log; may be nil
@@ -44,14 +44,14 @@ func (r *Refusal) Unwrap() error { return r.Cause }
 
 // Config configures a Compiler. Zero values select the defaults.
 type Config struct {
-	// Command is the path of a program and its arguments, starting with the zeroth.
-	// The program must call Serve with its standard streams. If Command is empty,
-	// modules are compiled in this process, with no limits on time and memory.
+	// Command is the path of a program and its arguments, starting with the zeroth. The
+	// program must call Serve with its standard streams. If Command is empty, modules are
+	// compiled in this process, with no limits on time and memory.
 	Command []string
 	// MemoryBytes is the memory limit of one child; default 1 GiB.
 	MemoryBytes int64
-	// CPUTime is the processor time limit of one child; default
-	// 1 min. It may wait for processors for another minute.
+	// CPUTime is the processor time limit of one child; default 1 min. It may wait for
+	// processors for another minute.
 	CPUTime time.Duration
 	// Log receives a warning when a child cannot be started; default: discard.
 	Log *slog.Logger
@@ -79,12 +79,12 @@ type Compiler struct {
 	warned  atomic.Bool   // atomic; a child failed to start and the warning was logged
 }
 
-// maxParallel is the maximum number of parallel compilations.
-// With two, a slow module does not block the next one.
+// maxParallel is the maximum number of parallel compilations. With two, a slow module
+// does not block the next one.
 const maxParallel = 2
 
-// maxReading limits the time to read and validate a module. The server repeats
-// that work whenever it loads the module's code, and cannot cancel it.
+// maxReading limits the time to read and validate a module. The server repeats that
+// work whenever it loads the module's code, and cannot cancel it.
 const maxReading = 5 * time.Second
 
 // New returns a Compiler. It starts no processes or goroutines.
@@ -160,8 +160,8 @@ func LoadOnly() context.Context {
 	return experimental.WithCompilationWorkers(ctx, 2)
 }
 
-// onlyFile returns the path of the only file in the only directory
-// below dir. The directory's name contains wazero's version.
+// onlyFile returns the path of the only file in the only directory below dir. The
+// directory's name contains wazero's version.
 func onlyFile(dir string) (string, error) {
 	found, err := filepath.Glob(filepath.Join(dir, "*", "*"))
 	if err == nil && len(found) == 1 {

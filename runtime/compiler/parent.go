@@ -48,8 +48,8 @@ func (c *Compiler) compileChild(ctx context.Context, dir string, module []byte) 
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		// An error means that the child has exited; Wait
-		// returns the reason. The stream stays open until then.
+		// An error means that the child has exited; Wait returns the reason. The stream stays
+		// open until then.
 		_ = writeJob(stdin, job{Dir: ".", MemoryBytes: c.cfg.MemoryBytes, CPUSeconds: seconds(c.cfg.CPUTime), Workers: c.workers,
 			Reading: c.reading}, module)
 	}()
@@ -86,8 +86,8 @@ func (c *Compiler) failed(cmd *exec.Cmd, late, cause error, reason string) error
 	return cause
 }
 
-// exitFatal is the exit code of the Go runtime after fatal errors:
-// a stack overflow, or an allocation refused by the system.
+// exitFatal is the exit code of the Go runtime after fatal errors: a stack overflow, or
+// an allocation refused by the system.
 const exitFatal = 2
 
 // tail keeps the last limit bytes written to it.

@@ -1,6 +1,6 @@
-// Package pool keeps the instances of a module between requests. Warm instances
-// are taken in LIFO order, missing ones are restored from the snapshot, and if
-// a module's compiled code was evicted, the first request loads it again.
+// Package pool keeps the instances of a module between requests. Warm instances are
+// taken in LIFO order, missing ones are restored from the snapshot, and if a module's
+// compiled code was evicted, the first request loads it again.
 //
 // A pool never queues. Admission admits no more requests than there are slots, and every warm instance
 // can be reclaimed, so an admitted request always finds a slot. The spare slots of the engine are for one

@@ -7,9 +7,9 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// loaded returns the module. If its code was evicted, the first request loads
-// it for all waiting requests. The load continues if that request's client
-// disconnects. The first request may use the instance created for the snapshot.
+// loaded returns the module. If its code was evicted, the first request loads it for
+// all waiting requests. The load continues if that request's client disconnects. The
+// first request may use the instance created for the snapshot.
 func (p *Pool) loaded(ctx context.Context, deadline time.Time) (m *engine.Module, in *engine.Instance, cold bool, err error) {
 	for {
 		p.mu.Lock()
@@ -63,9 +63,9 @@ func (p *Pool) reload(deadline time.Time) (*engine.Module, *engine.Instance, err
 	return module, in, nil
 }
 
-// compile loads the module. If the deadline passes before, late is true and the
-// load continues without the request, so that the next one finds the compiled
-// code on disk. The module is not kept then, because only requests have slots.
+// compile loads the module. If the deadline passes before, late is true and the load
+// continues without the request, so that the next one finds the compiled code on disk.
+// The module is not kept then, because only requests have slots.
 func (p *Pool) compile(deadline time.Time) (_ *engine.Module, late bool, _ error) {
 	type result struct {
 		module *engine.Module

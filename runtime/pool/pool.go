@@ -15,8 +15,8 @@ import (
 // would make all later resets of the instance copy as much. Above this size, decommitting is cheaper.
 const decommitBytes = 2 << 20
 
-// refillPatience is how long a refill waits for a processor.
-// If it fails, the next request restores an instance itself.
+// refillPatience is how long a refill waits for a processor. If it fails, the next
+// request restores an instance itself.
 const refillPatience = time.Second
 
 // ErrClosed is returned by operations on a closed pool.
@@ -90,9 +90,9 @@ func (p *Pool) prepare(ctx context.Context, module *engine.Module) (*engine.Inst
 	return first, nil
 }
 
-// Acquire returns an instance for one request. If the module needs fresh
-// instances, the guest's initialisation is part of the request, and there is no
-// instance unless the Outcome is Clean. The caller must release the instance.
+// Acquire returns an instance for one request. If the module needs fresh instances, the
+// guest's initialisation is part of the request, and there is no instance unless the
+// Outcome is Clean. The caller must release the instance.
 func (p *Pool) Acquire(ctx context.Context, deadline time.Time) (*engine.Instance, Start, engine.Outcome, error) {
 	p.mu.Lock()
 	if p.closed {
@@ -200,8 +200,8 @@ func (p *Pool) unlockAndFinish() {
 	}
 }
 
-// refill creates one warm instance if the pool has none. It uses
-// only a free slot, because reclaiming one would cool another pool.
+// refill creates one warm instance if the pool has none. It uses only a free slot,
+// because reclaiming one would cool another pool.
 func (p *Pool) refill(ctx context.Context) {
 	p.mu.Lock()
 	module := p.module
@@ -245,8 +245,8 @@ func (p *Pool) idleSince() (time.Time, bool) {
 	return p.lastUsed, len(p.warm) > 0
 }
 
-// closeWarm closes up to n warm instances, starting with
-// the least recently used. The set's lock must be held.
+// closeWarm closes up to n warm instances, starting with the least recently used. The
+// set's lock must be held.
 func (p *Pool) closeWarm(n int) int {
 	p.mu.Lock()
 	n = min(n, len(p.warm))
@@ -259,8 +259,8 @@ func (p *Pool) closeWarm(n int) int {
 	return n
 }
 
-// Shrink closes all warm instances. With evict it also releases the compiled code
-// and the snapshot, if the pool is not in use. Later requests load them again.
+// Shrink closes all warm instances. With evict it also releases the compiled code and
+// the snapshot, if the pool is not in use. Later requests load them again.
 func (p *Pool) Shrink(ctx context.Context, evict bool) error {
 	p.set.mu.Lock()
 	defer p.set.mu.Unlock()
@@ -282,8 +282,8 @@ func (p *Pool) Shrink(ctx context.Context, evict bool) error {
 	return module.Close(ctx)
 }
 
-// Close closes all instances and the module. It stops running calls and waits for
-// them until ctx is done. If calls remain, the last of them closes the module.
+// Close closes all instances and the module. It stops running calls and waits for them
+// until ctx is done. If calls remain, the last of them closes the module.
 func (p *Pool) Close(ctx context.Context) error {
 	p.set.remove(p)
 	p.mu.Lock()

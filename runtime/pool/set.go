@@ -10,8 +10,8 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// ErrNoSlot is returned if no slot is free and no warm instance can
-// be reclaimed: more requests were admitted than there are slots.
+// ErrNoSlot is returned if no slot is free and no warm instance can be reclaimed: more
+// requests were admitted than there are slots.
 var ErrNoSlot = errors.New("pool: no slot is left although the request was admitted")
 
 // Set holds all pools of one engine, which share its slots.

@@ -1,5 +1,5 @@
 // Package load is a cheap HTTP/1.1 client for load tests: it repeats one prepared request
-// on a few keep-alive connections. It parses only what is needed to find the end of a
+// on a few keep-alive connections. It parses only enough to find the end of a
 // response, so that on a small machine the server gets most of the processor time.
 //
 // A Client must be used by one goroutine at a time. Run starts one goroutine for each

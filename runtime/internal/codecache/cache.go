@@ -1,5 +1,5 @@
-// Package codecache stores files of compiled code in a
-// directory, with limits on their number and their disk space.
+// Package codecache stores files of compiled code in a directory, with limits on their
+// number and their disk space.
 //
 // The directory code/ has one file for each module: DIGEST-VARIANT-NAME. DIGEST is that of
 // the module, VARIANT that of everything else its code depends on, and NAME is wazero's
@@ -192,8 +192,8 @@ func (c *Cache) read() (strangers []string, err error) {
 	return strangers, c.trimLocked()
 }
 
-// sweep removes paths that do not belong to the cache. That may take long,
-// but does not block the cache. After Close, the next Open removes the rest.
+// sweep removes paths that do not belong to the cache. That may take long, but does not
+// block the cache. After Close, the next Open removes the rest.
 func (c *Cache) sweep(paths []string) {
 	for _, path := range paths {
 		select {
@@ -219,9 +219,9 @@ func (c *Cache) closeWork() error {
 // WorkDir creates a directory for a file that is passed to Put later. The caller must remove it.
 func (c *Cache) WorkDir() (string, error) { return os.MkdirTemp(c.work, "") }
 
-// Put moves a file into the cache under key, replacing other code of the module.
-// The last element of path must be wazero's file name. Put then evicts the least
-// recently used files, down to the limits; the new file may be among them.
+// Put moves a file into the cache under key, replacing other code of the module. The
+// last element of path must be wazero's file name. Put then evicts the least recently
+// used files, down to the limits; the new file may be among them.
 func (c *Cache) Put(key Key, path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -242,8 +242,8 @@ func (c *Cache) Put(key Key, path string) error {
 
 func (c *Cache) path(f *file) string { return filepath.Join(c.dir, codeDir, f.fileName()) }
 
-// Stage links the file of key into dir under wazero's name. dir must be in a
-// WorkDir. ok is false if there is no such file. release removes the link.
+// Stage links the file of key into dir under wazero's name. dir must be in a WorkDir.
+// ok is false if there is no such file. release removes the link.
 func (c *Cache) Stage(key Key, dir string) (release func(), ok bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

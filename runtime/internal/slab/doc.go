@@ -1,5 +1,5 @@
-// Package slab manages equally sized slots of memory, one for the
-// linear memory of each guest, in one reservation made at the start.
+// Package slab manages equally sized slots of memory, one for the linear memory of each
+// guest, in one reservation made at the start.
 //
 // The reservation is the limit of guest memory: slots times slot size, known before the first
 // request. A slot costs only address space until a guest writes to it. Package snapshot manages

@@ -13,8 +13,8 @@ type reservation struct {
 }
 
 // reserve maps slots*slotBytes without committing memory. MAP_NORESERVE avoids
-// reserving swap. Huge pages are disabled: otherwise a single byte written by a
-// guest would make 2 MiB resident, which the next reset would have to clear.
+// reserving swap. Huge pages are disabled: otherwise a single byte written by a guest
+// would make 2 MiB resident, which the next reset would have to clear.
 func reserve(slots, slotBytes int) (reservation, error) {
 	all, err := unix.Mmap(-1, 0, slots*slotBytes, unix.PROT_READ|unix.PROT_WRITE,
 		unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)

@@ -9,8 +9,8 @@ type reservation struct{}
 
 func reserve(int, int) (reservation, error) { return reservation{}, nil }
 
-// slot allocates a slot. Allocations of this size are
-// zeroed by the system, page by page when they are touched.
+// slot allocates a slot. Allocations of this size are zeroed by the system, page by
+// page when they are touched.
 func (reservation) slot(_, slotBytes int) []byte { return make([]byte, slotBytes) }
 
 func (reservation) close() error { return nil }

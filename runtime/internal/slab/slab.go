@@ -30,8 +30,8 @@ var ErrClosed = errors.New("slab: already closed")
 //	+---------------------------+-------------+-------------+--------+------------------+--
 //	  cold                        warm: contents = snapshot   used: a guest writes here
 //
-// A slot is cold, warm or used. The slab distinguishes only
-// cold slots (in the free list) from the others (out):
+// A slot is cold, warm or used. The slab distinguishes only cold slots (in the free
+// list) from the others (out):
 //
 //	      Acquire, snapshot.Map         request begins
 //	cold ----------------------> warm ------------------> used
@@ -113,8 +113,8 @@ func checkSize(slots int, slotBytes int64) error {
 	return nil
 }
 
-// Acquire returns the free slot that was released last. Its contents are zero.
-// Acquire does not wait: ok is false if no slot is free or the slab is closed.
+// Acquire returns the free slot that was released last. Its contents are zero. Acquire
+// does not wait: ok is false if no slot is free or the slab is closed.
 func (s *Slab) Acquire() (slot *Slot, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

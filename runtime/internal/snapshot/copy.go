@@ -59,8 +59,8 @@ func (copyMethod) discard(g *golden) error {
 
 func (copyMethod) close() error { return nil }
 
-// isZero reports whether all bytes of b are zero: the first
-// is, and each byte equals the next. b must not be empty.
+// isZero reports whether all bytes of b are zero: the first is, and each byte equals
+// the next. b must not be empty.
 func isZero(b []byte) bool {
 	return b[0] == 0 && bytes.Equal(b[:len(b)-1], b[1:])
 }

@@ -1,5 +1,5 @@
-// Package snapshot restores a guest's linear memory, in
-// place, to its contents after the guest's initialisation.
+// Package snapshot restores a guest's linear memory, in place, to its contents after
+// the guest's initialisation.
 //
 // A Restorer captures a memory once as an Image, maps the image over any number of cells, and after each
 // request resets the cell used by the guest. The method to find the written pages depends on the system:

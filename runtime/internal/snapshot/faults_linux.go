@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ThreadFaults returns the total number of page faults of the
-// calling thread. The caller must have locked its OS thread.
+// ThreadFaults returns the total number of page faults of the calling thread. The
+// caller must have locked its OS thread.
 func ThreadFaults() int64 {
 	var usage unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_THREAD, &usage); err != nil {

@@ -16,8 +16,8 @@ type mappings struct {
 	hostPageBytes int // immutable
 }
 
-// capture writes mem to a memory file and seals it. Zero host pages
-// become holes, and the file ends with the last nonzero one.
+// capture writes mem to a memory file and seals it. Zero host pages become holes, and
+// the file ends with the last nonzero one.
 func (m mappings) capture(mem []byte) (golden, error) {
 	n := len(mem) - trailingZeros(mem, m.hostPageBytes)
 	if n == 0 {
@@ -34,8 +34,8 @@ func (m mappings) capture(mem []byte) (golden, error) {
 	return golden{contents: contents, fd: fd}, nil
 }
 
-// memfd creates a file that can be sealed and never executed.
-// Kernels before 6.3 do not support MFD_NOEXEC_SEAL.
+// memfd creates a file that can be sealed and never executed. Kernels before 6.3 do not
+// support MFD_NOEXEC_SEAL.
 func memfd(name string) (fd int, err error) {
 	fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL|unix.MFD_ALLOW_SEALING)
 	if errors.Is(err, unix.EINVAL) {
@@ -95,8 +95,8 @@ func (m mappings) wipe(cell []byte) error {
 	return refuseHugePages(cell)
 }
 
-// refuseHugePages repeats the slab's madvise call. A new mapping does
-// not inherit it, and without it would not merge with its neighbours.
+// refuseHugePages repeats the slab's madvise call. A new mapping does not inherit it,
+// and without it would not merge with its neighbours.
 func refuseHugePages(cell []byte) error {
 	// EINVAL: the kernel has no transparent huge pages.
 	if err := unix.Madvise(cell, unix.MADV_NOHUGEPAGE); err != nil && !errors.Is(err, unix.EINVAL) {
@@ -105,8 +105,8 @@ func refuseHugePages(cell []byte) error {
 	return nil
 }
 
-// decommit discards private pages: the next access faults
-// in the file's page, or a zero page beyond the image.
+// decommit discards private pages: the next access faults in the file's page, or a zero
+// page beyond the image.
 func (m mappings) decommit(_ *golden, cell []byte) error {
 	return unix.Madvise(cell, unix.MADV_DONTNEED)
 }

@@ -41,8 +41,8 @@ func openScan(m mappings) (scanMethod, error) {
 	return scan, nil
 }
 
-// try resets a cell of four pages, two of them from the image.
-// In each half, one page is written and the other only read.
+// try resets a cell of four pages, two of them from the image. In each half, one page
+// is written and the other only read.
 func try(m method) (err error) {
 	const written, read, end = pageBytes, 2 * pageBytes, 4 * pageBytes
 	cell, err := unix.Mmap(-1, 0, end, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)

@@ -202,7 +202,7 @@ func TestResetAfterRandomPrograms(t *testing.T) {
 func FuzzReset(f *testing.F) {
 	f.Add([]byte{3, 1})                                                       // nothing is written
 	f.Add([]byte{0, 1, 0, 200, 0, 9, 9})                                      // no image at all
-	f.Add([]byte{2, 7, 4, 0, 0, 255, 0, 3, 0, 0, 255, 0})                     // read, then zeros over what was read
+	f.Add([]byte{2, 7, 4, 0, 0, 255, 0, 3, 0, 0, 255, 0})                     // read, then zeros over the same range
 	f.Add([]byte{1, 9, 5, 0, 0, 100, 5, 6, 0, 0, 0, 0, 5, 0, 0, 100, 0})      // twice across the image's end
 	f.Add([]byte{5, 3, 2, 0, 0, 255, 1, 7, 0, 0, 0, 0, 2, 128, 0, 255, 1})    // decommit between writes
 	f.Add([]byte{4, 4, 0, 255, 255, 0, 1, 7, 0, 0, 0, 1, 0, 255, 255, 0, 1})  // the last byte; wipe and map again

@@ -61,16 +61,16 @@ type Scratch struct {
 	faultless   bool // until the next Reset
 }
 
-// Faultless promises to the next Reset that since the previous one only a
-// single thread used the cell, and that this thread had no page faults. A
-// page becomes private only by a fault, so the private pages are unchanged.
+// Faultless promises to the next Reset that since the previous one only a single thread
+// used the cell, and that this thread had no page faults. A page becomes private only
+// by a fault, so the private pages are unchanged.
 func (sc *Scratch) Faultless() { sc.faultless = true }
 
 // Forget must be called after the cell was mapped or decommitted.
 func (sc *Scratch) Forget() { sc.known, sc.extentBytes, sc.faultless = false, 0, false }
 
-// pagemap performs scans. Tests replace the kernel's one to
-// produce results that occur only under memory pressure.
+// pagemap performs scans. Tests replace the kernel's one to produce results that occur
+// only under memory pressure.
 type pagemap interface {
 	// scan walks from arg.start to arg.end until regions is full, sets arg.walkEnd and returns the number of
 	// regions filled. Both arguments must be on the heap: the kernel writes to them, and a stack can move.
@@ -119,8 +119,8 @@ func (m scanMethod) restoreAll(g *golden, cell []byte, sc *Scratch) (hostPages i
 	return hostPages
 }
 
-// check returns an error if there are private pages that
-// sc does not know, or knows as the kernel's zero page.
+// check returns an error if there are private pages that sc does not know, or knows as
+// the kernel's zero page.
 func (m scanMethod) check(cell []byte, sc *Scratch) error {
 	now, base := new(Scratch), uint64(address(cell))
 	now.arg = privatePages(base, base+uint64(len(cell)))

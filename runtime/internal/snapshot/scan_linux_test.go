@@ -67,7 +67,7 @@ var kinds = []struct {
 	{"written and swapped out", pageIsSwapped, true, true, true},
 }
 
-// TestScanVisitsPrivatePagesOnly gives each page of a cell a random kind, and contents that
+// TestScanVisitsPrivatePagesOnly sets each page of a cell to a random kind, and to contents that
 // differ from the snapshot. Private pages must be restored, and others must not be written,
 // because that would make them private.
 func TestScanVisitsPrivatePagesOnly(t *testing.T) {

@@ -17,13 +17,13 @@ var ErrClosed = errors.New("snapshot: closed")
 type Options struct {
 	// DisableScan disables PAGEMAP_SCAN, as on a kernel without it.
 	DisableScan bool
-	// Verify scans even after Scratch.Faultless, and makes a Reset fail that would
-	// have missed a page. It is for tests, because it removes the gain of Faultless.
+	// Verify scans even after Scratch.Faultless, and makes a Reset fail that would have
+	// missed a page. It is for tests, because it removes the gain of Faultless.
 	Verify bool
 }
 
-// Restorer captures, maps and resets memories. It is safe for concurrent
-// use on different cells. A cell must have only one user at a time.
+// Restorer captures, maps and resets memories. It is safe for concurrent use on
+// different cells. A cell must have only one user at a time.
 type Restorer struct {
 	method   method // immutable
 	fallback error  // immutable; why method is not the best one of the system
@@ -63,8 +63,8 @@ func (r *Restorer) Method() string { return r.method.name() }
 // Fallback returns, for the log, the reason why Method is not "pagemap_scan"; nil if it is.
 func (r *Restorer) Fallback() error { return r.fallback }
 
-// WatchesFaults reports whether Scratch.Faultless makes Reset faster for
-// a memory of this size. Callers use ThreadFaults to check for faults.
+// WatchesFaults reports whether Scratch.Faultless makes Reset faster for a memory of
+// this size. Callers use ThreadFaults to check for faults.
 func (r *Restorer) WatchesFaults(memoryBytes uint64) bool {
 	return r.watchesFaults && memoryBytes > pageBytes
 }
@@ -73,8 +73,8 @@ func newRestorer(m method, fallback error) *Restorer {
 	return &Restorer{method: m, fallback: fallback, cells: map[uintptr]*Image{}}
 }
 
-// Capture makes a golden copy of mem, whose length must be a
-// multiple of 64 KiB and may be 0. mem must not change meanwhile.
+// Capture makes a golden copy of mem, whose length must be a multiple of 64 KiB and may
+// be 0. mem must not change meanwhile.
 func (r *Restorer) Capture(mem []byte) (*Image, error) {
 	if len(mem)%pageBytes != 0 {
 		return nil, fmt.Errorf("snapshot: capture of %d bytes: not a multiple of %d", len(mem), pageBytes)
@@ -135,8 +135,8 @@ func (r *Restorer) Reset(im *Image, cell []byte, touchedBytes int, sc *Scratch) 
 	return Dirty{HostPages: hostPages}, nil
 }
 
-// Decommit restores cell to im and returns its private host pages
-// to the system. The first write to each page costs a fault again.
+// Decommit restores cell to im and returns its private host pages to the system. The
+// first write to each page costs a fault again.
 func (r *Restorer) Decommit(im *Image, cell []byte) error {
 	if im.released.Load() {
 		return ErrClosed
@@ -177,8 +177,8 @@ func (r *Restorer) show(cell []byte, im *Image) error {
 	return nil
 }
 
-// Close releases the resources of the Restorer itself. The error reports
-// images that were not closed and cells that were not wiped: these leak.
+// Close releases the resources of the Restorer itself. The error reports images that
+// were not closed and cells that were not wiped: these leak.
 func (r *Restorer) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

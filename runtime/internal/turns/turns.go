@@ -1,8 +1,8 @@
 // Package turns shares the processors between long-running guests, so that short requests find one free.
 //
-// Go's scheduler polls the network only when a processor is idle, or every 10 ms. A
-// few spinning guests would therefore delay every other request by 10 ms and more.
-// Guests that have run for longer than LongAfter take turns here, in FIFO order:
+// Go's scheduler polls the network only when a processor is idle, or every 10 ms. A few
+// spinning guests would therefore delay every other request by 10 ms and more. Guests
+// that have run for longer than LongAfter take turns here, in FIFO order:
 //
 //   - While there are short calls, one processor is reserved for them: there is one turn less than processors.
 //   - If there was no short call for reserveFor, all processors are used, so that a load of long calls alone loses
@@ -135,8 +135,8 @@ func (t *Turns) Release() {
 	t.grantLocked()
 }
 
-// Pass ends a turn that has lasted for Period and waits for
-// the next one. After an error the caller holds no turn.
+// Pass ends a turn that has lasted for Period and waits for the next one. After an
+// error the caller holds no turn.
 func (t *Turns) Pass(ctx context.Context, deadline time.Time) error {
 	t.mu.Lock()
 	now := time.Since(t.base)
