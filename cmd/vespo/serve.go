@@ -168,9 +168,14 @@ func (d *dirs) close() error {
 	return os.RemoveAll(d.temp)
 }
 
-// lingerTime is how long idle connections stay open when the
-// server stops, so that a request on its way is still answered.
-const lingerTime = time.Second
+// When the server stops, requests on their way are still answered.
+const (
+	// lingerTime is how long idle connections stay open for that.
+	lingerTime = time.Second
+	// refuseTime is the end of lingerTime, in which no new connections are opened,
+	// and those being opened are accepted. It allows for a round trip to a client.
+	refuseTime = 100 * time.Millisecond
+)
 
 // server is a running server. It owns parts and up to five goroutines: they accept connections,
 // watch them, look for idle services, trim the heap, and run work. Each surface adds two or three.
@@ -240,6 +245,7 @@ func (s *server) run(ctx context.Context) error {
 
 // leave announces to clients and load balancers that the server is about to stop, and keeps serving until
 // they had time to notice: for ShutdownDelay, and then while connections are open, up to lingerTime.
+// Clients may connect at any moment until the kernel is told to refuse them.
 func (s *server) leave(listener *conns.Listener) {
 	s.parts.leave()
 	for _, f := range s.parts.surfaces {
@@ -249,11 +255,24 @@ func (s *server) leave(listener *conns.Listener) {
 		<-time.After(s.cfg.ShutdownDelay)
 	}
 	s.parts.deployer.BeginClose() // otherwise a compilation would be waited for
-	ctx, cancel := context.WithTimeout(context.Background(), lingerTime)
-	defer cancel()
-	listener.Linger(ctx)
+	listeners := []*conns.Listener{listener}
 	for _, f := range s.parts.surfaces {
-		f.listener.Linger(ctx)
+		listeners = append(listeners, f.listener)
+	}
+	linger := func(d time.Duration) {
+		ctx, cancel := context.WithTimeout(context.Background(), d)
+		defer cancel()
+		for _, l := range listeners {
+			l.Linger(ctx)
+		}
+	}
+	linger(lingerTime - refuseTime)
+	refused := false
+	for _, l := range listeners {
+		refused = l.Refuse() || refused
+	}
+	if refused {
+		<-time.After(refuseTime)
 	}
 }
 

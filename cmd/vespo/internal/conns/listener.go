@@ -71,7 +71,9 @@ type Listener struct {
 
 // Listen opens the listener. Its Addr has the actual port. Time limits apply only once Watch runs.
 func Listen(ctx context.Context, address string, cfg Config) (*Listener, error) {
-	inner, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false) // Refuse needs a socket that takes filters
+	inner, err := lc.Listen(ctx, "tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("%s is in use, perhaps by another server: stop that, or choose another address with %s (port 0 takes a free one)", address, cfg.Flag)
