@@ -1,8 +1,8 @@
 /*
- * Counts the lines, words and bytes of what is POSTed, as wc does, for bodies of any size.
+ * Counts the lines, words and bytes of a POSTed body of any size, like wc.
  *
- * It speaks http-wasm itself (https://http-wasm.io/http-handler-abi/), without any library, not even C's own: the module has a
- * page of memory and nothing to initialise.
+ * The guest implements http-wasm (https://http-wasm.io/http-handler-abi/) without any library, not even C's own. It needs
+ * no initialisation.
  */
 #include <stdint.h>
 
@@ -18,7 +18,7 @@ IMPORT(set_header_value)
 void set_header_value(enum kind kind, const char *name, uint32_t name_len, const char *value, uint32_t value_len);
 IMPORT(write_body) void write_body(enum kind kind, const char *body, uint32_t len);
 
-/* With the length of a literal, which the compiler knows. */
+/* Expands to a string literal and its length. */
 #define TEXT(literal) literal, sizeof(literal) - 1
 
 struct counts {
@@ -40,7 +40,7 @@ static void count(struct counts *counts, const char *piece, uint32_t len) {
 
 /* Writes a number in decimal digits. */
 static void write_number(uint64_t n) {
-	char digits[20]; /* of 2^64 */
+	char digits[20]; /* enough for 2^64 - 1 */
 	char *first = digits + sizeof digits;
 	do {
 		*--first = '0' + n % 10;
@@ -49,10 +49,10 @@ static void write_number(uint64_t n) {
 	write_body(RESPONSE, first, digits + sizeof digits - first);
 }
 
-/* Fixed memory will do: a guest serves one request at a time. It could be relied on to be zero at each, too. */
+/* The buffer is static, because a guest serves one request at a time. */
 static char piece[8192];
 
-/* Called for each request. 0 says that it is answered. */
+/* Called for each request. The result 0 means that the request is answered. */
 EXPORT(handle_request) uint64_t handle_request(void) {
 	set_header_value(RESPONSE, TEXT("content-type"), TEXT("text/plain; charset=utf-8"));
 	if (get_method(piece, sizeof piece) != 4 || piece[0] != 'P' || piece[1] != 'O' || piece[2] != 'S' || piece[3] != 'T') {
@@ -76,7 +76,7 @@ EXPORT(handle_request) uint64_t handle_request(void) {
 	return 0;
 }
 
-/* Called after a request that was passed on, which this one never is. Hosts other than Vespo want to see it. */
+/* Called after a request that was passed on, which does not happen here. Hosts other than Vespo require the export. */
 EXPORT(handle_response) void handle_response(uint32_t context, uint32_t is_error) {
 	(void)context;
 	(void)is_error;

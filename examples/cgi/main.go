@@ -1,5 +1,5 @@
-// Command cgi is a CGI program on net/http/cgi: a form that converts temperatures. Nothing in it knows of WebAssembly. Any web server
-// with CGI runs it when it is built for the machine, and Vespo when it is built for WASI.
+// Command cgi is a CGI program that uses net/http/cgi: a form that converts temperatures. It does not depend on
+// WebAssembly. Built for the machine, it runs behind any web server with CGI; built for WASI, it runs in Vespo.
 package main
 
 import (
@@ -21,7 +21,7 @@ func main() {
 	}
 }
 
-// page has places for the form's address, what was given, and what came of it.
+// page is a format string for the URL of the form, the input and the result.
 const page = `<!doctype html>
 <title>Temperatures</title>
 <form method="post" action="%s">
@@ -57,7 +57,7 @@ func convert(w http.ResponseWriter, r *http.Request) {
 // absoluteZero is the lowest temperature, in degrees Celsius.
 const absoluteZero = -273.15
 
-// fahrenheit gives the text to show, and the status of the answer.
+// fahrenheit returns the status of the response and the text to show.
 func fahrenheit(celsius string) (status int, text string) {
 	degrees, err := strconv.ParseFloat(celsius, 64)
 	switch {

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMain is the program itself when a web server starts it: the tests' own binary is the CGI program under test.
+// TestMain runs the program if a web server started the test binary, which is the CGI program under test.
 func TestMain(m *testing.M) {
 	if os.Getenv("GATEWAY_INTERFACE") != "" {
 		main()
@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestBehindAnotherServer runs the program as it is, built for this machine, behind the CGI server of Go's library.
+// TestBehindAnotherServer runs the program, built for this machine, behind the CGI server of Go's library.
 func TestBehindAnotherServer(t *testing.T) {
 	program, err := os.Executable()
 	require.NoError(t, err)

@@ -1,6 +1,6 @@
 //! CRC-32 as in ISO 3309, gzip and PNG.
 
-/// What is left of each byte after eight steps of the division; computed by the compiler.
+/// The remainder of each byte after eight steps of the division, computed at compile time.
 const TABLE: [u32; 256] = table();
 
 const POLYNOMIAL: u32 = 0xedb8_8320;
@@ -21,7 +21,7 @@ const fn table() -> [u32; 256] {
     table
 }
 
-/// A checksum of all the pieces that were added.
+/// The checksum of all pieces added so far.
 pub struct Crc32(u32);
 
 impl Crc32 {

@@ -1,4 +1,4 @@
-//! Answers with the CRC-32 of what is POSTed, for bodies of any size. It speaks http-wasm itself, without other crates.
+//! Responds with the CRC-32 of a POSTed body of any size. It implements http-wasm without other crates.
 
 mod crc32;
 #[cfg(target_family = "wasm")]
@@ -7,14 +7,15 @@ mod host;
 mod guest {
     use crate::{crc32::Crc32, host};
 
-    /// Runs once, before the host takes the snapshot that all requests start from: what is prepared here costs them nothing.
+    /// Called once, before the host takes the snapshot that all requests start from. Initialisation here costs the
+    /// requests nothing.
     #[no_mangle]
     pub extern "C" fn _initialize() {
-        // A panic ends in a trap, for which the client gets a 500. Without this its message would be lost.
+        // A panic ends in a trap, and the client gets status 500. Without this hook the message would be lost.
         std::panic::set_hook(Box::new(|panic| host::log_error(&panic.to_string())));
     }
 
-    /// Called for each request. 0 says that it is answered.
+    /// Called for each request. The result 0 means that the request is answered.
     #[no_mangle]
     pub extern "C" fn handle_request() -> u64 {
         host::set_header("content-type", "text/plain; charset=utf-8");
@@ -37,7 +38,7 @@ mod guest {
         0
     }
 
-    /// Called after a request that was passed on, which this one never is. Hosts other than Vespo want to see it.
+    /// Called after a request that was passed on, which does not happen here. Hosts other than Vespo require the export.
     #[no_mangle]
     pub extern "C" fn handle_response(_context: u32, _is_error: u32) {}
 }

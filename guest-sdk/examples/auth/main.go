@@ -1,12 +1,12 @@
-// Command auth shows a middleware of net/http in a guest: it lets only those in who have a token, and tells the handlers behind
-// it who that is.
+// Command auth shows a net/http middleware in a guest. It authenticates requests by a token and passes the user to the
+// wrapped handlers in the request's context.
 //
-//	GET /          for everybody
-//	GET /whoami    who the token belongs to
-//	GET /admin     for the user "admin" alone
+//	GET /          needs no token
+//	GET /whoami    returns the user of the token
+//	GET /admin     allows the user "admin" only
 //
-// A token is USER:SECRET, sent as Authorization: Bearer USER:SECRET. The secrets are settings of the service, one for each user:
-// --config token.alice=SECRET.
+// A token has the form USER:SECRET and is sent as "Authorization: Bearer USER:SECRET". The secrets are settings of the
+// service, one for each user: --config token.alice=SECRET.
 package main
 
 import (
@@ -20,7 +20,8 @@ import (
 
 func init() { nethttp.Serve(vespohttp.StripPrefix(routes(secretOf))) }
 
-// secretOf asks for a user's secret, at each request: what is asked for while the program starts would be part of the snapshot.
+// secretOf reads the secret of a user. It is called in each request, because a secret that is read during initialisation
+// would be stored in the snapshot.
 func secretOf(user string) (secret string, ok bool) { return vespo.Config("token." + user) }
 
 func routes(secretOf secrets) http.Handler {

@@ -43,7 +43,7 @@ func TestAuth(t *testing.T) {
 	}
 }
 
-// TestMiddlewareAlone shows that the middleware is ordinary net/http: it is tested without a guest.
+// TestMiddlewareAlone tests the middleware without a guest. It is ordinary net/http code.
 func TestMiddlewareAlone(t *testing.T) {
 	called := false
 	next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { called = userOf(r) == "u" })

@@ -8,18 +8,19 @@ import (
 	"strings"
 )
 
-// secrets gives the secret of a user; ok is false if there is no such user.
+// secrets returns the secret of a user. If the user is unknown, ok is false.
 type secrets func(user string) (secret string, ok bool)
 
 type userKey struct{}
 
-// userOf gives the user that authenticate has found.
+// userOf returns the user that authenticate stored in the request's context, or "".
 func userOf(r *http.Request) string {
 	user, _ := r.Context().Value(userKey{}).(string)
 	return user
 }
 
-// authenticate lets requests pass whose token is right, with the user in their context.
+// authenticate calls next for requests with a valid token, with the user in the context. It responds to others with
+// status 401.
 func authenticate(secretOf secrets, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, ok := check(secretOf, r.Header.Get("Authorization"))
@@ -32,7 +33,8 @@ func authenticate(secretOf secrets, next http.Handler) http.Handler {
 	})
 }
 
-// authorize lets one user pass. It stands behind authenticate.
+// authorize calls next for requests of one user and responds to others with status 403. It must be wrapped by
+// authenticate.
 func authorize(user string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if userOf(r) != user {
@@ -43,12 +45,13 @@ func authorize(user string, next http.Handler) http.Handler {
 	})
 }
 
-// check reads the header Authorization. An unknown user takes it as long as a wrong secret, and an empty secret is none.
+// check verifies the value of the Authorization header. It takes the same time for an unknown user and a wrong secret. A
+// user with an empty secret cannot authenticate.
 func check(secretOf secrets, authorization string) (user string, ok bool) {
 	scheme, token, _ := strings.Cut(authorization, " ")
 	user, given, _ := strings.Cut(strings.TrimSpace(token), ":")
 	secret, known := secretOf(user)
-	// Digests have one length, whatever the secrets have: the comparison tells nothing of them.
+	// Comparing digests, which have equal lengths, does not reveal the length of the secret.
 	want, got := sha256.Sum256([]byte(secret)), sha256.Sum256([]byte(given))
 	same := subtle.ConstantTimeCompare(want[:], got[:]) == 1
 	return user, same && known && user != "" && secret != "" && strings.EqualFold(scheme, "Bearer")

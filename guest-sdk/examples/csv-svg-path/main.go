@@ -1,6 +1,7 @@
-// Command csv-svg-path draws a line through points: POST a CSV file with two columns, x and y, and the answer is an SVG picture.
+// Command csv-svg-path draws a line through points. POST a CSV file with the columns x and y to get an SVG picture.
 //
-// A first line that holds no numbers is taken for the columns' names. As usual in SVG, y grows downwards.
+// If the first line does not begin with a number, it is skipped as the names of the columns. The y axis points down, as
+// is usual in SVG.
 package main
 
 import (
@@ -15,10 +16,10 @@ import (
 	guest "github.com/vespo-dev/vespo/guest-sdk"
 )
 
-// maxPoints bounds the memory of a request: 16 bytes a point, and as much again while the list grows.
+// maxPoints bounds the memory of a request. A point takes 16 bytes, and up to twice that while the slice grows.
 const maxPoints = 100_000
 
-// maxCoordinate keeps sums and differences far from the ends of what numbers can be.
+// maxCoordinate keeps sums and differences of coordinates far from the limits of float64.
 const maxCoordinate = 1e9
 
 func init() { guest.Handle(draw) }
@@ -47,7 +48,7 @@ func draw(w *guest.Response, r *guest.Request) {
 	}
 }
 
-// read reads points. Errors are for the client, and name the line.
+// read parses the points. Its errors are for the client and contain the line number.
 func read(from io.Reader) (points []point, err error) {
 	lines := csv.NewReader(from)
 	lines.FieldsPerRecord = 2
@@ -64,7 +65,7 @@ func read(from io.Reader) (points []point, err error) {
 		p, column, err := parse(record)
 		switch {
 		case err != nil && first && column == 0:
-			continue // names
+			continue // names of the columns
 		case err != nil:
 			line, _ := lines.FieldPos(column)
 			return nil, fmt.Errorf("line %d: %w", line, err)
@@ -75,7 +76,7 @@ func read(from io.Reader) (points []point, err error) {
 	}
 }
 
-// parse reads one line; column tells where an error is.
+// parse parses one line. If it returns an error, column is the index of the invalid field.
 func parse(record []string) (p point, column int, err error) {
 	for column, to := range []*float64{&p.x, &p.y} {
 		field := strings.TrimSpace(record[column])
@@ -87,7 +88,7 @@ func parse(record []string) (p point, column int, err error) {
 	return p, 0, nil
 }
 
-// write draws the path into a picture that is as large as it needs to be, with a margin for the stroke.
+// write writes an SVG picture of the path. The picture is as large as the path and has a margin for the stroke.
 func write(w io.Writer, points []point) {
 	low, high := points[0], points[0]
 	for _, p := range points {
@@ -97,7 +98,7 @@ func write(w io.Writer, points []point) {
 	width, height := high.x-low.x, high.y-low.y
 	stroke := max(width, height) / 200
 	if stroke == 0 {
-		stroke = 1 // all points are one
+		stroke = 1 // all points are equal
 	}
 	fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="%s %s %s %s"><path fill="none" stroke="black" stroke-width="%s" d="`,
 		number(low.x-stroke), number(low.y-stroke), number(width+2*stroke), number(height+2*stroke), number(stroke))

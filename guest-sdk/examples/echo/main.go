@@ -1,4 +1,4 @@
-// Command echo sends the request's body back as it arrives, and tells its length in a trailer.
+// Command echo sends the request's body back as it arrives. A trailer contains the length of the body.
 package main
 
 import (

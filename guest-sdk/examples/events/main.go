@@ -1,4 +1,5 @@
-// Command events streams Server-Sent Events: one each 100 ms, as many as the query's n says (3, at most 100).
+// Command events streams Server-Sent Events, one every 100 ms. The query parameter n is the number of events: 3 by
+// default, at most 100.
 package main
 
 import (

@@ -1,11 +1,11 @@
-// Command fault shows what becomes of a handler that fails: the client gets a plain 500, the service's log gets the message and
-// the stack.
+// Command fault shows the effects of a failing handler. The client gets status 500 without details; the message and the
+// stack go to the service's log.
 //
-//	.../panic   a failed index
-//	.../late    a panic after a part of the answer is sent: the connection is cut off
-//	.../abort   guest.ErrAbort: as /panic, but nothing is logged
-//	.../exit    os.Exit
-//	.../memory  allocates without end
+//	.../panic   panics by an index out of range
+//	.../late    panics after part of the body is sent: the connection is closed
+//	.../abort   panics with guest.ErrAbort: like /panic, without a log message
+//	.../exit    calls os.Exit
+//	.../memory  allocates memory in an endless loop
 package main
 
 import (
@@ -27,7 +27,7 @@ func fail(w *guest.Response, r *guest.Request) {
 	case "late":
 		w.WriteString("part\n")
 		w.Flush()
-		time.Sleep(50 * time.Millisecond) // the host sends what it has when the guest waits
+		time.Sleep(50 * time.Millisecond) // the host sends buffered data while the guest waits
 		panic("too late for a 500")
 	case "abort":
 		panic(guest.ErrAbort)

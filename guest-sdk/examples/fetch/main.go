@@ -1,6 +1,7 @@
-// Command fetch forwards each request to the service that its setting "upstream" names, and the answer back, both streaming.
+// Command fetch is a reverse proxy. It forwards each request to the upstream in the setting "upstream" and streams both
+// bodies.
 //
-// It is only allowed to if the server grants that upstream to this service.
+// The service needs permission to call the upstream (vespo add --allow).
 package main
 
 import (
@@ -14,7 +15,7 @@ import (
 
 func init() { guest.Handle(forward) }
 
-// ownHeaders concern one connection, or are set anew, and are not forwarded.
+// ownHeaders lists the headers that are not forwarded. They apply to one connection or are set for the outbound request.
 var ownHeaders = []string{
 	"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "proxy-connection", "host", "content-length",
 }
@@ -42,7 +43,7 @@ func forward(w *guest.Response, r *guest.Request) {
 	w.SetStatus(answer.Status)
 	copyHeader(answer.Names(), answer.Values, w.Header.Add)
 	if _, err := io.Copy(w, answer); err != nil {
-		panic(err) // a part is sent: cut the connection, so that the client notices
+		panic(err) // part of the body is sent: close the connection, so that the client detects the failure
 	}
 }
 

@@ -1,7 +1,7 @@
-// Command gate is a middleware of http-wasm: it stands in front of a service, lets those in who have a key, tells the service who they are,
-// and notes in the answer how it came about. It runs in other hosts of http-wasm as well.
+// Command gate is an http-wasm middleware in front of a service. It requires a key in each request, adds the user's name
+// to the request and adds a header to the response. It runs in all http-wasm hosts.
 //
-// The keys are its configuration, a JSON object of names by key: {"KEY": "NAME"}.
+// Its configuration is a JSON object with the name of the user for each key: {"KEY": "NAME"}.
 package main
 
 import (
@@ -11,12 +11,12 @@ import (
 )
 
 func init() {
-	guest.BufferResponse() // or the header of the answer could not be changed any more
+	guest.BufferResponse() // required to change the header of the response
 	guest.Handle(enter)
 	guest.HandleResponse(leave)
 }
 
-// user is who the request at hand comes from: leave is called in the instance in which enter was.
+// user is the user of the current request. It is set by enter and read by leave, which run in the same instance.
 var user string
 
 func enter(w *guest.Response, r *guest.Request) {

@@ -1,4 +1,4 @@
-// Command hello is the smallest guest: it says hello, and where it is mounted.
+// Command hello is the smallest guest. It responds with a greeting and the path of the request.
 package main
 
 import (

@@ -1,9 +1,10 @@
-// Command image-resize makes pictures smaller: POST a PNG or JPEG, with the size that it shall fit into in the query, and the
-// answer is the picture in the same format. Proportions are kept, and nothing is made larger.
+// Command image-resize makes pictures smaller. POST a PNG or JPEG picture, with the maximum width and height in the
+// query, to get the picture in the same format. The proportions are kept, and pictures are never enlarged.
 //
 //	POST .../?width=200&height=100
 //
-// All that it takes is bounded before it is taken: the size of the file by what is read, the size of the picture by its header.
+// All memory use is bounded: the number of bytes read of the file is limited, and the dimensions in the picture's header
+// are checked before the picture is decoded.
 package main
 
 import (
@@ -23,7 +24,8 @@ import (
 
 const (
 	maxFileBytes = 1 << 20
-	// maxPixels is what fits into 16 MiB of memory in the worst case: decoding a progressive JPEG takes 16 bytes for each.
+	// maxPixels is the largest number of pixels that fits into 16 MiB of memory. In the worst case, a progressive JPEG,
+	// decoding takes 16 bytes for each pixel.
 	maxPixels   = 512 << 10
 	maxSide     = 10_000
 	jpegQuality = 85
@@ -31,7 +33,7 @@ const (
 
 func init() { nethttp.Serve(http.HandlerFunc(serve)) }
 
-// refusal is an error that is the client's.
+// refusal is an error of the client. The reason is sent to it.
 type refusal struct {
 	status int
 	reason string
@@ -56,13 +58,13 @@ func serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, refused.reason, refused.status)
 		return
 	case err != nil:
-		panic(err) // our own fault: 500, and the reason is in the log
+		panic(err) // internal error: status 500, with the reason in the log
 	}
 	w.Header().Set("Content-Type", contentType)
 	w.Write(picture)
 }
 
-// handle gives the answer's body and its type.
+// handle returns the body of the response and its content type.
 func handle(w http.ResponseWriter, r *http.Request) (picture []byte, contentType string, err error) {
 	within, err := wanted(r.URL.Query())
 	if err != nil {
@@ -94,7 +96,7 @@ func handle(w http.ResponseWriter, r *http.Request) (picture []byte, contentType
 	return b.Bytes(), "image/" + format, err
 }
 
-// wanted reads the query: the size that the picture shall fit into. A side that is not given is not bounded.
+// wanted parses the maximum width and height in the query. If one is absent, it is maxSide.
 func wanted(query url.Values) (within image.Point, err error) {
 	for name, side := range map[string]*int{"width": &within.X, "height": &within.Y} {
 		*side = maxSide
@@ -112,7 +114,7 @@ func wanted(query url.Values) (within image.Point, err error) {
 	return within, nil
 }
 
-// decode reads a picture, after its header has said that it is not too large.
+// decode decodes a picture. It first checks the dimensions in the picture's header.
 func decode(file []byte) (picture image.Image, format string, err error) {
 	config, format, err := image.DecodeConfig(bytes.NewReader(file))
 	if err != nil {

@@ -19,7 +19,7 @@ func post(query string, file []byte) *guesttest.Answer {
 	return guesttest.Serve(&guesttest.Request{Method: "POST", URI: "/?" + query, Body: bytes.NewReader(file)})
 }
 
-// halves is a picture with a red upper and a transparent lower half.
+// halves returns a picture with a red upper half and a transparent lower half.
 func halves(width, height int) *image.NRGBA {
 	m := image.NewNRGBA(image.Rect(0, 0, width, height))
 	for y := range height / 2 {
@@ -131,7 +131,8 @@ func TestFit(t *testing.T) {
 	}
 }
 
-// TestShrinkKeepsTheMean shrinks noise by factors that divide its size: the mean of all pixels stays what it was, but for rounding.
+// TestShrinkKeepsTheMean shrinks noise by factors that divide its size. The mean of all pixels must not change, except
+// for rounding.
 func TestShrinkKeepsTheMean(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	m := image.NewRGBA(image.Rect(3, 5, 3+120, 5+60)) // bounds need not begin at 0
@@ -157,7 +158,7 @@ func TestShrinkKeepsTheMean(t *testing.T) {
 	}
 }
 
-// FuzzResize looks for files that end the guest.
+// FuzzResize searches for files that make the handler panic.
 func FuzzResize(f *testing.F) {
 	var b bytes.Buffer
 	if err := jpeg.Encode(&b, halves(20, 20), nil); err != nil {

@@ -5,19 +5,19 @@ import (
 	"image/draw"
 )
 
-// fit gives the largest size with the proportions of the picture that is within the other size, and not above the picture's own.
+// fit returns the largest size that has the proportions of picture and exceeds neither within nor picture.
 func fit(picture, within image.Point) image.Point {
 	if picture.X <= within.X && picture.Y <= within.Y {
 		return picture
 	}
-	if picture.X*within.Y > within.X*picture.Y { // the width decides
+	if picture.X*within.Y > within.X*picture.Y { // the width is the tighter limit
 		return image.Pt(within.X, max(1, picture.Y*within.X/picture.X))
 	}
 	return image.Pt(max(1, picture.X*within.Y/picture.Y), within.Y)
 }
 
-// shrink makes each pixel the mean of those that it stands for. It converts as many rows at a time as make one row of the
-// result: a copy of the whole picture would take as much memory as the picture.
+// shrink scales a picture down. Each pixel of the result is the mean of the pixels that it replaces. The picture is
+// converted in strips of the rows for one row of the result, because converting it at once would double the memory use.
 func shrink(from image.Image, size image.Point) image.Image {
 	bounds := from.Bounds()
 	to := image.NewRGBA(image.Rectangle{Max: size})
@@ -34,8 +34,8 @@ func shrink(from image.Image, size image.Point) image.Image {
 	return to
 }
 
-// mean writes the mean of the columns from left to right to pixel. Colours are premultiplied by their opacity, so that what
-// cannot be seen does not count.
+// mean sets pixel to the mean of the columns from left to right. Colours are premultiplied by alpha, so transparent
+// pixels do not affect the colour.
 func mean(pixel []byte, strip *image.RGBA, left, right int) {
 	var sum [4]int
 	height := strip.Rect.Dy()

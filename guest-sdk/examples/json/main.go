@@ -1,8 +1,9 @@
-// Command json is a small JSON API on a net/http router: a shop's items, which every request finds as they were at the start.
+// Command json is a small JSON API for the items of a shop, on a net/http router. Every request starts with the initial
+// items.
 //
-//	GET  /items        all items
-//	GET  /items/{id}   one of them
-//	POST /items        checks an item and answers it with the next id; it is forgotten when the request ends
+//	GET  /items        returns all items
+//	GET  /items/{id}   returns one item
+//	POST /items        validates an item and returns it with the next id; the item is discarded when the request ends
 package main
 
 import (

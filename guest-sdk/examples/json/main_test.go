@@ -26,6 +26,6 @@ func TestItems(t *testing.T) {
 		if answer.Status != test.status || strings.TrimSpace(answer.Body) != test.answer {
 			t.Errorf("%s %s %s: %d %s", test.method, test.uri, test.body, answer.Status, answer.Body)
 		}
-		items = items[:2] // what the snapshot does in Vespo
+		items = items[:2] // in Vespo, the snapshot does this
 	}
 }

@@ -1,8 +1,8 @@
-// Command oom shows what becomes of a request that needs more memory than its service may use: the last segment of the path says
-// how many kilobytes (of 1024 bytes) to allocate.
+// Command oom shows a request that needs more memory than its service may use. The last segment of the path is the number
+// of kilobytes (of 1024 bytes) to allocate.
 //
-//	.../10       fits: 200
-//	.../100000   does not: the Go runtime gives up, the host answers 500, and the next request finds everything as before
+//	.../10       fits: status 200
+//	.../100000   does not fit: the Go runtime exits, the host responds with status 500, and the next request is not affected
 package main
 
 import (
@@ -14,10 +14,10 @@ import (
 
 func init() { guest.Handle(handle) }
 
-// maxKilobytes is where WebAssembly's own limit of 4 GiB comes into sight.
+// maxKilobytes keeps the allocation below 4 GiB, the limit of WebAssembly's memory.
 const maxKilobytes = 4<<20 - 1
 
-// hostPageBytes is the smallest piece of memory that the operating system gives.
+// hostPageBytes is the page size of the operating system.
 const hostPageBytes = 4096
 
 func handle(w *guest.Response, r *guest.Request) {
@@ -31,10 +31,10 @@ func handle(w *guest.Response, r *guest.Request) {
 	w.Text(200, "successfully allocated "+strconv.Itoa(kilobytes)+"kb of memory\n")
 }
 
-// kept makes sure that the compiler does not find a way to do without the memory.
+// kept prevents the compiler from removing the allocation.
 var kept []byte
 
-// allocate takes memory and writes to each host page of it, or else the operating system would not have to give them.
+// allocate allocates memory and writes to each page of it. The operating system provides a page only when it is written.
 func allocate(sizeBytes int) {
 	kept = make([]byte, sizeBytes)
 	for i := 0; i < len(kept); i += hostPageBytes {

@@ -18,7 +18,7 @@ func TestOOM(t *testing.T) {
 		{"/oom", 400, "", 0}, {"/oom/", 400, "", 0}, {"/oom/-1", 400, "", 0}, {"/oom/4194304", 400, "", 0},
 		{"/oom/99999999999999999999", 400, "", 0},
 	} {
-		kept = nil // what the snapshot does in Vespo
+		kept = nil // in Vespo, the snapshot does this
 		answer := guesttest.Serve(&guesttest.Request{URI: test.uri})
 		if answer.Status != test.status || test.body != "" && answer.Body != test.body || len(kept) != test.kept {
 			t.Errorf("%s: %d bytes kept, %+v", test.uri, len(kept), answer)

@@ -1,5 +1,5 @@
-// Command random shows what a snapshot does to random numbers: each line is a source, and what it gave in this request. Ask
-// twice: a line that stays the same comes from the snapshot.
+// Command random shows the effect of a snapshot on random numbers. Each line of the response has a source and its value
+// in this request. Send two requests: a line that is equal in both comes from the snapshot.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 	guest "github.com/vespo-dev/vespo/guest-sdk"
 )
 
-// Drawn while the program starts, these are part of the snapshot.
+// These values are drawn during initialisation and are part of the snapshot.
 var (
 	initNumber = randv2.Uint64()
 	initSeed   = maphash.MakeSeed()
@@ -48,8 +48,8 @@ func numbers() map[int]bool {
 	return m
 }
 
-// order is a fingerprint of the orders in which a map happens to be visited. A single visit has but as many as there are places
-// to begin at.
+// order returns a fingerprint of the iteration order of a map. It iterates several times, because a single iteration has
+// only as many orders as start positions.
 func order(m map[int]bool) (print uint64) {
 	for range 8 {
 		for i := range m {

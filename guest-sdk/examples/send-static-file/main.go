@@ -1,4 +1,4 @@
-// Command send-static-file serves a file that is part of the module.
+// Command send-static-file serves a file that is embedded in the module.
 package main
 
 import (
@@ -30,7 +30,7 @@ func send(w *guest.Response, r *guest.Request) {
 		return
 	}
 	w.Header.Set("etag", etag)
-	w.Header.Set("cache-control", "no-cache") // keep it, but ask whether it is still current
+	w.Header.Set("cache-control", "no-cache") // caches may store the file, but must revalidate it
 	if matches(r.Header.Values("if-none-match")) {
 		w.SetStatus(304)
 		return
@@ -42,13 +42,13 @@ func send(w *guest.Response, r *guest.Request) {
 	}
 }
 
-// tag makes an entity tag of a content: it changes when the content does.
+// tag returns the entity tag of content, a hash.
 func tag(content string) string {
 	sum := sha256.Sum256([]byte(content))
 	return `"` + hex.EncodeToString(sum[:8]) + `"`
 }
 
-// matches tells whether the client has the file already (RFC 9110, section 13.1.2).
+// matches reports whether If-None-Match contains the tag of the file (RFC 9110, section 13.1.2).
 func matches(ifNoneMatch []string) bool {
 	for _, list := range ifNoneMatch {
 		for _, one := range strings.Split(list, ",") {

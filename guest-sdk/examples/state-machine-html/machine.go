@@ -8,10 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// step is where somebody is in the form.
+// step is a step of the form.
 type step string
 
-// The steps. Who reports a nest in the ground is asked one thing more.
+// The steps. Only a nest in the ground has the step depth.
 //
 //	place ──> contact ──> confirm ──> done
 //	  └─> depth ──┘
@@ -23,9 +23,9 @@ const (
 	stepDone    step = "done"
 )
 
-// report is the state: the step, and what was said before it. It is what the page carries.
+// report is the state that the page contains: the current step and the inputs of the earlier steps.
 type report struct {
-	ID      string    `json:"id"` // drawn at the first step: whoever files reports can tell one that was sent twice
+	ID      string    `json:"id"` // random, set at the first step; identifies reports that are sent twice
 	Begun   time.Time `json:"begun"`
 	Step    step      `json:"step"`
 	Place   string    `json:"place,omitempty"`
@@ -38,19 +38,19 @@ const (
 	maxContactChars = 200
 )
 
-// places are what can be chosen.
+// places are the valid inputs of the step place.
 var places = []string{"roof", "tree", ground}
 
-// newReport is the state at the beginning.
+// newReport returns the initial state.
 func newReport(now time.Time) report {
 	return report{ID: rand.Text(), Begun: now.UTC().Truncate(time.Second), Step: stepPlace}
 }
 
-// noAction is the problem of a button that the step does not have.
+// noAction is the problem for an action that is invalid in the current step.
 const noAction = "This step has no such button."
 
-// after gives the state that follows when a button was pressed with an answer filled in. If it is the same, problem tells the
-// person why.
+// after returns the state after an action with the given input. If the input is invalid, it returns r and a problem to
+// show to the user.
 func (r report) after(action, answer string) (next report, problem string) {
 	switch action {
 	case "next":
@@ -82,7 +82,7 @@ func (r report) next(answer string) (next report, problem string) {
 		}
 		r.Contact, r.Step = answer, stepConfirm
 	case stepConfirm:
-		r.Step = stepDone // here a real service would file the report with another one, under r.ID
+		r.Step = stepDone // a real service would store the report here, under r.ID
 	default:
 		return r, noAction
 	}

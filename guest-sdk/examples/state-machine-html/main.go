@@ -1,7 +1,7 @@
-// Command state-machine-html is a form of several steps: somebody reports a wasps' nest. As nothing survives a request in the guest's
-// memory, the state travels in the page: each form holds what was said so far, with a signature.
+// Command state-machine-html is a form of several steps that reports a wasps' nest. The guest's memory does not survive a
+// request, so the page contains the state: a hidden field of each form holds the signed inputs of the earlier steps.
 //
-// The setting "key" is what states are signed with.
+// The setting "key" is the signing key.
 package main
 
 import (
@@ -35,10 +35,10 @@ func init() {
 	nethttp.Serve(vespohttp.StripPrefix(mux))
 }
 
-// begin answers with the first page.
+// begin responds with the first page.
 func begin(w http.ResponseWriter, _ *http.Request) { show(w, http.StatusOK, newReport(time.Now()), "") }
 
-// proceed takes what was filled in, and answers with the next page, or with the same and what was wrong.
+// proceed processes a form. It responds with the next page, or with the same page and a problem.
 func proceed(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
 	if err := r.ParseForm(); err != nil {
@@ -65,7 +65,7 @@ func proceed(w http.ResponseWriter, r *http.Request) {
 	show(w, status, next, problem)
 }
 
-// show writes the page of a state.
+// show writes the page for a state.
 func show(w http.ResponseWriter, status int, at report, problem string) {
 	key, ok := signingKey(w)
 	if !ok {
@@ -82,7 +82,8 @@ func show(w http.ResponseWriter, status int, at report, problem string) {
 	b.WriteTo(w)
 }
 
-// signingKey asks for the key at each request, so that it is not part of the snapshot. If there is none it answers the request.
+// signingKey reads the key. It is called in each request, so that the key is not stored in the snapshot. If the key is
+// missing or too short, signingKey responds with status 503 and returns false.
 func signingKey(w http.ResponseWriter) (key []byte, ok bool) {
 	secret, _ := vespo.Config("key")
 	if len(secret) < minKeyBytes {

@@ -29,7 +29,7 @@ func stateOf(t *testing.T, page string) string {
 	return found[1]
 }
 
-// TestForm fills the form in as a browser would, with a mistake, and a way back.
+// TestForm completes the form as a browser does, with an invalid input and some steps back.
 func TestForm(t *testing.T) {
 	answer := ask("GET", nil)
 	for _, step := range []struct {
@@ -89,7 +89,8 @@ func TestKeyIsNeeded(t *testing.T) {
 	}
 }
 
-// TestMachine tries every button in every step: the machine stays in its steps, and what it says yes to leads on.
+// TestMachine tries every action in every step. The step must change if there is no problem, and the state must not
+// change if there is one.
 func TestMachine(t *testing.T) {
 	steps := []step{stepPlace, stepDepth, stepContact, stepConfirm, stepDone}
 	for _, from := range steps {

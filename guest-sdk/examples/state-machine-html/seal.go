@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// maxAge is how long a form may wait to be sent.
+// maxAge is the maximum age of a state, from the first page on.
 const maxAge = time.Hour
 
 var (
@@ -20,17 +20,17 @@ var (
 
 var encoding = base64.RawURLEncoding.Strict()
 
-// seal writes a state as text with a signature: CONTENT.SIGNATURE. Everybody can read it, nobody else can make one.
+// seal encodes a state with a signature: CONTENT.SIGNATURE. The content is signed and not encrypted.
 func seal(key []byte, r report) string {
 	content, err := json.Marshal(r)
 	if err != nil {
-		panic(err) // strings and a time can be encoded
+		panic(err) // impossible: strings and a time can always be encoded
 	}
 	text := encoding.EncodeToString(content)
 	return text + "." + encoding.EncodeToString(sign(key, text))
 }
 
-// unseal reads what seal has written, unless it was changed or is too old.
+// unseal decodes the result of seal. It returns an error if the signature is invalid or the state is too old.
 func unseal(key []byte, sealed string, now time.Time) (r report, err error) {
 	text, signature, _ := strings.Cut(sealed, ".")
 	given, err := encoding.DecodeString(signature)

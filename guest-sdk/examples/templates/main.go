@@ -1,6 +1,6 @@
-// Command templates renders pages by html/template: a layout, a list of nests, and a page for each.
+// Command templates renders HTML pages with html/template: a list of nests and a page for each, in a common layout.
 //
-// The templates are parsed while the program starts, so that requests find them parsed, in the snapshot.
+// The templates are parsed during initialisation, so the snapshot contains the parsed templates.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 //go:embed pages/*.html
 var files embed.FS
 
-// pages has one set for each page: the layout, and what the page defines for it.
+// pages contains a set of templates for each page: the layout and the definitions of the page.
 var pages = map[string]*template.Template{
 	"list":     parse("list"),
 	"nest":     parse("nest"),
@@ -71,7 +71,8 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 	render(w, http.StatusNotFound, "notfound", r.URL.Path)
 }
 
-// render writes a page, or none if its template fails: half a page with status 200 would be worse.
+// render writes a page. It buffers the page, so that a failing template results in status 500 and not in part of a page
+// with status 200.
 func render(w http.ResponseWriter, status int, page string, data any) {
 	base := vespo.Prefix()
 	if base == "/" {

@@ -1,7 +1,7 @@
-// Command varying-allocations is a workload for benchmarks: it allocates as many kilobytes (of 1024 bytes) as the last segment of
-// the path says, in pieces of many sizes, writes all of them, and holds them until the request ends.
+// Command varying-allocations is a workload for benchmarks. The last segment of the path is the number of kilobytes (of
+// 1024 bytes) to allocate. The memory is allocated in pieces of different sizes, filled and kept until the request ends.
 //
-//	.../1, .../10, .../50   200, with the number of bytes and of pieces
+//	.../1, .../10, .../50   status 200, with the number of bytes and pieces
 package main
 
 import (
@@ -13,10 +13,10 @@ import (
 
 func init() { guest.Handle(handle) }
 
-// maxKilobytes keeps the workload within what a small service may use.
+// maxKilobytes keeps the workload within the memory of a small service.
 const maxKilobytes = 1024
 
-// Pieces are of 16, 32, 64 ... 4096 bytes, and of 16 again.
+// The pieces have 16, 32, 64 ... 4096 bytes, then 16 again.
 const (
 	minPieceBytes = 16
 	maxPieceBytes = 4096
@@ -33,7 +33,7 @@ func handle(w *guest.Response, r *guest.Request) {
 	w.Text(200, "allocated "+strconv.Itoa(total(pieces))+" bytes in "+strconv.Itoa(len(pieces))+" pieces\n")
 }
 
-// allocate takes pieces until their sum is sizeBytes, the last one cut to fit, and fills each.
+// allocate allocates and fills pieces with a total size of sizeBytes. The last piece is cut to fit.
 func allocate(sizeBytes int) (pieces [][]byte) {
 	for size := minPieceBytes; sizeBytes > 0; size *= 2 {
 		if size > maxPieceBytes {
