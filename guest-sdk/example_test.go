@@ -100,7 +100,7 @@ func ExampleResponse() {
 	// Output: 201 [application/json] {"id":7}
 }
 
-// Flush sends each event to the client at once. Without it, the events would be sent together when the handler returns.
+// Flush passes each event to the host. Without it, the events would be sent together when the handler returns.
 func ExampleResponse_Flush() {
 	handler := func(w *guest.Response, r *guest.Request) {
 		w.Header.Set("content-type", "text/event-stream")

@@ -4,7 +4,8 @@ import "github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 
 // A Header accesses the header or trailer fields of a request or response. Names are case-insensitive.
 //
-// The fields are held by the host and every method calls it. Keep a value in a variable if you need it often.
+// The host holds the fields, so every method is a call of the host. Keep a value in a variable if you need it often.
+// Unlike with net/http, the request's header includes the field host.
 type Header struct{ kind abi.Kind }
 
 // Get returns the first value of the named field, or "" if the field is absent. Use [Header.Values] for all values.

@@ -33,7 +33,8 @@ func HandleResponse(h ResponseHandler) {
 // BufferResponse asks the host to buffer responses to requests that are passed on, until the handler of [HandleResponse]
 // returns. It reports whether the host supports this. Call it in an init function.
 //
-// The host keeps a buffered response in memory. The size of its body is limited; in Vespo by --max-body.
+// The host keeps a buffered response in memory. The size of its body is limited; in Vespo by --max-body. Vespo also
+// buffers responses that the guest writes without passing the request on.
 func BufferResponse() bool {
 	return abi.EnableFeatures(abi.FeatureBufferResponse)&abi.FeatureBufferResponse != 0
 }
@@ -41,7 +42,11 @@ func BufferResponse() bool {
 // Pass passes the request on to the next handler when the guest's handler returns. The next handler is another
 // middleware or the service. It sees the changes that the handler made to the request.
 //
-// A handler that calls Pass should not write a response. If there is no next handler, the client gets status 404.
+// A handler that calls Pass should not write a response. Response header fields that it sets are defaults, which fields
+// of the next handler's response replace. If there is no next handler, the client gets status 404.
+//
+// A handler must not read the request's body and then call Pass, because the next handler would get the rest of the body
+// only. Vespo responds with status 502 in this case.
 func (r *Request) Pass() { passed = true }
 
 // SetMethod sets the method of a request that is passed on.

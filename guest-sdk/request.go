@@ -9,7 +9,7 @@ import (
 
 // A Request is the HTTP request that the handler responds to. It is an [io.Reader] of the request's body.
 //
-// Its fields are held by the host and every method calls it. Keep a value in a variable if you need it often.
+// The host holds the request, so every method is a call of the host. Keep a result in a variable if you need it often.
 type Request struct {
 	Header  Header
 	Trailer Header // complete after Read has returned io.EOF
@@ -23,13 +23,13 @@ func (r *Request) Method() string { return abi.Text(abi.Method) }
 // URI returns the path and query as sent by the client, such as /shop/item%201?colour=red.
 func (r *Request) URI() string { return abi.Text(abi.URI) }
 
-// Path returns the path of the URI. It is not unescaped and includes the prefix that the service is mounted at.
+// Path returns the path of the URI in its escaped form, including the prefix that the service is mounted at.
 func (r *Request) Path() string {
 	path, _, _ := strings.Cut(r.URI(), "?")
 	return path
 }
 
-// Query returns the query of the URI, without the question mark. It is not unescaped.
+// Query returns the query of the URI in its escaped form, without the question mark.
 func (r *Request) Query() string {
 	_, query, _ := strings.Cut(r.URI(), "?")
 	return query
@@ -38,7 +38,7 @@ func (r *Request) Query() string {
 // Proto returns the protocol version, such as HTTP/1.1.
 func (r *Request) Proto() string { return abi.Text(abi.ProtocolVersion) }
 
-// RemoteAddr returns the client's address and port, such as 192.0.2.7:51234.
+// RemoteAddr returns the client's address and port, such as 192.0.2.7:51234. Behind a trusted proxy the port may be 0.
 func (r *Request) RemoteAddr() string { return abi.Text(abi.SourceAddr) }
 
 // Read reads the next bytes of the request's body. It waits until the client has sent some, and returns [io.EOF] at the

@@ -36,8 +36,8 @@ func (w *Response) start() {
 	w.sent, w.bodyEnded = false, false
 }
 
-// SetStatus sets the status code, which must be from 200 to 599. After part of the body is sent, SetStatus only logs a
-// warning.
+// SetStatus sets the status code. It must be from 200 to 599; for other values, the client gets status 502. After the
+// buffer was flushed, SetStatus only logs a warning.
 func (w *Response) SetStatus(status int) {
 	if w.sent {
 		Log(LevelWarn, "guest: SetStatus comes too late, the response's header is sent")
@@ -75,9 +75,9 @@ func (w *Response) WriteString(s string) (int, error) {
 	return len(s), nil
 }
 
-// ReadFrom appends the data of from to the body, until from returns [io.EOF] or another error. It flushes after each
-// read, so that slow data is sent as it arrives. It implements [io.ReaderFrom]; [io.Copy] uses it to copy without
-// allocating a buffer.
+// ReadFrom appends the data of from to the body, until from returns [io.EOF] or another error. It calls
+// [Response.Flush] after each read, so that slow data is sent as it arrives. It implements [io.ReaderFrom]; [io.Copy] uses
+// it to copy without allocating a buffer.
 func (w *Response) ReadFrom(from io.Reader) (int64, error) {
 	total := int64(0)
 	for {
@@ -94,8 +94,12 @@ func (w *Response) ReadFrom(from io.Reader) (int64, error) {
 	}
 }
 
-// Flush sends the buffered bytes to the client. The first flush sends the status and the header too; they cannot be
-// changed after it. Flush does nothing if the buffer is empty, because http-wasm cannot send a header without a body.
+// Flush passes the buffered bytes to the host, which sends them to the client. The status and the header are sent with
+// the first bytes and cannot be changed after that. Flush does nothing if the buffer is empty, because http-wasm cannot
+// send a header without a body.
+//
+// Vespo sends the bytes when the guest next waits (for the request's body, an outbound call, or timers of 20 ms in
+// total), when more than 4 KiB have gathered, or when the handler returns.
 func (w *Response) Flush() {
 	if w.buffered == 0 {
 		return

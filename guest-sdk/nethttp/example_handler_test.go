@@ -31,7 +31,7 @@ func ExampleHandler() {
 	// file /index.html
 }
 
-// Flush sends the bytes that were written before it.
+// Flush passes the bytes that were written before it to the host.
 func ExampleHandler_flush() {
 	handler := nethttp.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")

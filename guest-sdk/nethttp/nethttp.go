@@ -11,7 +11,8 @@
 //   - The request's context is not cancelled when the client disconnects. The host stops the guest instead.
 //   - The [net/http.ResponseWriter] implements [net/http.Flusher] but not [net/http.Hijacker]. Full duplex is not
 //     supported, and informational (1xx) responses are dropped.
-//   - Flush sends nothing until part of the body is written, because http-wasm cannot send a header without a body.
+//   - Flush does nothing until part of the body is written, because http-wasm cannot send a header without a body. See
+//     [guest.Response.Flush] for the time at which the host sends the bytes.
 //   - The path includes the prefix that the service is mounted at. To remove it, use StripPrefix of package
 //     vespo/vespohttp.
 //

@@ -13,8 +13,8 @@ import "github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 // paths. Prefix returns "" in an init function.
 func Prefix() string { return abi.Text(prefix) }
 
-// Rest returns the request's path without the prefix: /item/1 for the path /shop/item/1 and the prefix /shop. It always
-// begins with a slash and is not unescaped. Rest returns "" in an init function.
+// Rest returns the request's path without the prefix, in its escaped form: /item/1 for the path /shop/item/1 and the
+// prefix /shop. It always begins with a slash. Rest returns "" in an init function.
 func Rest() string { return abi.Text(rest) }
 
 // Config returns the setting or secret of this service with the given name. If there is none, ok is false.
