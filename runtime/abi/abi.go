@@ -6,42 +6,46 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// ABI is a way for a guest to take requests. One value serves all instances.
+// ABI is an interface between guests and the host for serving requests. One value serves all instances.
 type ABI interface {
-	// Name is what listings call it: "http-wasm", "cgi".
+	// Name returns the name shown in listings, such as "http-wasm" or "cgi".
 	Name() string
-	// Match tells whether a module speaks this ABI. An error says what the module lacks if it almost does.
+	// Match reports whether a module implements this ABI. It returns an
+	// error if the module almost does; the error names what is missing.
 	Match(info *engine.Info) (bool, error)
-	// Functions names what the engine calls: init before the snapshot, entries for each request.
+	// Functions returns the names of the exports that the engine
+	// calls: init before the snapshot, entries for each request.
 	Functions(info *engine.Info) (init, entries []string)
-	// Bind gives a new instance what host functions need from it.
+	// Bind sets up the host state of a new instance.
 	Bind(in *engine.Instance, env *Environment)
-	// Serve lets the instance answer one exchange.
+	// Serve runs the instance for one exchange.
 	Serve(in *engine.Instance, x *Exchange) engine.Outcome
 }
 
-// Environment is what all instances of a service share. It is immutable.
+// Environment is the state shared by all instances of a service. It is immutable.
 type Environment struct {
-	// Log takes what the guest prints or logs while it initialises; an Exchange has its own.
+	// Log receives the guest's output and log lines during initialisation; each Exchange has its own Log.
 	Log func(Level, []byte)
-	// Enabled reports whether lines of a level are kept; nil: all are.
+	// Enabled reports whether lines of a level are kept. If it is nil, all are.
 	Enabled func(Level) bool
 	// Mounts are the directories that the guest can read.
 	Mounts []Mount
-	// FileKey keeps what the host calls its files from the guest: device and inode numbers are hashed with it.
+	// FileKey is hashed into the inode numbers that guests
+	// see, which hides the host's device and inode numbers.
 	FileKey [16]byte
 }
 
-// Mount is a directory that a guest can read, and nothing else. FS must not lead out of it: os.Root's does not.
+// Mount is a read-only directory of the guest. FS must not resolve
+// paths outside of its root; the FS of an os.Root does not.
 type Mount struct {
 	GuestPath string // absolute, "/content"
 	FS        fs.FS
-	// Pin, if set, stands in for FS. It returns the directory as it is now, which a request sees from its first use of the mount to its end, and
-	// the function that gives it back.
+	// Pin, if set, replaces FS. It returns the current state of the directory and a function that
+	// releases it. A request uses that state from its first access to the mount until it ends.
 	Pin func() (now fs.FS, release func())
 }
 
-// Detect finds the ABI that a module speaks. The error is a *engine.ModuleError.
+// Detect returns the first of the ABIs that the module implements. The error is a *engine.ModuleError.
 func Detect(info *engine.Info, all []ABI) (ABI, error) {
 	for _, a := range all {
 		switch ok, err := a.Match(info); {
@@ -56,7 +60,7 @@ func Detect(info *engine.Info, all []ABI) (ABI, error) {
 		"command that speaks CGI on its standard streams"}}
 }
 
-// ExportsFunc tells whether a module exports a function of this name.
+// ExportsFunc reports whether a module exports a function of this name.
 func ExportsFunc(info *engine.Info, name string) bool {
 	_, ok := FuncExport(info, name)
 	return ok

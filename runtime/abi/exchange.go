@@ -1,4 +1,4 @@
-// Package abi defines the Exchange, what a guest sees of one request, and the door that every guest ABI has.
+// Package abi defines the Exchange, which is one request as guests see it, and the interface of guest ABIs.
 package abi
 
 import (
@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Header is a set of header fields. Keys are in net/http's canonical form. It is the underlying type of
-// http.Header, so that either converts to the other without copying and without an import of net/http here.
+// Header is a set of header fields. Keys are in net/http's canonical form. It is the underlying type
+// of http.Header, so the two convert without copying and this package does not import net/http.
 type Header = map[string][]string
 
-// Level is the severity of a guest's log line; the values are those of http-wasm.
+// Level is the severity of a guest's log line. The values are those of http-wasm.
 type Level int32
 
 // The levels of http-wasm's log function.
@@ -24,62 +24,64 @@ const (
 	LevelNone  Level = 3
 )
 
-// Exchange is one request and the place for its response, as a guest ABI sees them. It belongs to one request and is
-// used by one goroutine at a time; nothing in it may be kept after Serve returns.
+// Exchange is one request and the destination of its response, as guest ABIs see them.
+// It is used by one goroutine at a time. No part of it may be kept after Serve returns.
 type Exchange struct {
 	Method     string
 	URI        string          // request target in origin form: escaped path and query
 	Proto      string          // "HTTP/1.1", "HTTP/2.0"
-	Scheme     string          // "http" or "https", as the client has used it
+	Scheme     string          // "http" or "https", as the client used it
 	Host       string          // Host header or :authority
-	RemoteAddr string          // address and port of the client; port 0 if it is not known
-	ServerPort string          // that the client has connected to, where a proxy in front has told; else empty
-	LocalAddr  func() net.Addr // that the request came in on; nil, or gives nil, if it is not known
+	RemoteAddr string          // address and port of the client; the port is 0 if it is unknown
+	ServerPort string          // port that the client connected to, if a proxy in front reported it; else empty
+	LocalAddr  func() net.Addr // local address of the connection; nil, or returns nil, if it is unknown
 
-	Prefix string // the prefix that the service is bound to, "/" or "/a/b"
-	Rest   string // escaped path behind the prefix: "" or beginning with "/"
+	Prefix string // path prefix that the service is bound to, "/" or "/a/b"
+	Rest   string // escaped path after the prefix: empty or beginning with "/"
 
-	// QueryArgs makes the words of an indexed query the arguments of a CGI command.
+	// QueryArgs passes the words of an indexed query to a CGI command as arguments.
 	QueryArgs bool
 
-	Header        Header        // without Host; may be changed by the guest
+	Header        Header        // without Host; guests may change it
 	ContentLength int64         // -1 if unknown
-	Body          io.Reader     // bounded: it fails where it exceeds the limit of who made the exchange
-	Trailer       func() Header // request trailers; complete only once Body has given io.EOF; nil if there can be none
+	Body          io.Reader     // bounded: reads fail beyond the limit set by the creator of the exchange
+	Trailer       func() Header // request trailers, complete only after Body has returned io.EOF; nil if there can be none
 
 	Response Response
 
-	// Log takes one line of the guest's, without its newline. It must not keep the slice.
+	// Log logs one line of the guest, without its newline. It must not keep the slice.
 	Log func(level Level, line []byte)
 	// Config holds the service's settings for the guest, by name.
 	Config map[string]string
-	// Outbound makes requests for the guest; nil if it may make none.
+	// Outbound makes requests for the guest. It is nil if the guest may not make any.
 	Outbound Outbound
 
-	// Next, if set, is what is behind the guest: an ABI calls it when the guest passes the request on. The exchange it
-	// gets has the request as the guest changed it, and a Response of its own if the guest wants to see the answer. Prefix and
-	// Rest stay those of the guest. An error means that there is no answer, or none to rely on.
+	// Next, if set, is the next handler. An ABI calls it when the guest passes the
+	// request on, with an exchange that has the request as the guest changed it. That
+	// exchange has its own Response if the guest reads the response. Its Prefix and Rest
+	// are those of the guest. An error means that the response is missing or incomplete.
 	Next func(behind *Exchange) error
-	// PassedOn is set by the ABI when the guest passed the request on, nothing is behind it, and nothing was answered.
+	// PassedOn is set by the ABI if the guest passed the request
+	// on, there is no next handler, and nothing was sent.
 	PassedOn bool
 
 	RequestID string
-	Deadline  time.Time       // the guest is stopped then
-	Context   context.Context // done when the client has gone
+	Deadline  time.Time       // the guest is stopped at this time
+	Context   context.Context // done when the client disconnects
 }
 
-// Response is where an ABI puts the guest's answer. The rules are those of net/http's ResponseWriter: header fields
-// set after WriteHeader or the first Write are lost, unless they are trailers.
+// Response is the destination of the guest's response. The rules are those of net/http's ResponseWriter:
+// header fields set after WriteHeader or the first Write are lost, unless they are trailers.
 type Response interface {
 	Header() Header
-	// WriteHeader sends the status line and the header. Status codes of 100-199 send an informational response.
+	// WriteHeader sends the status line and the header. A code of 100 to 199 sends an informational response.
 	WriteHeader(statusCode int)
-	// Write sends body bytes, the header with status 200 before them if it was not sent yet.
+	// Write sends body bytes. If the header was not sent, it is sent first, with status 200.
 	Write(p []byte) (int, error)
-	// Flush sends what is buffered to the client.
+	// Flush sends buffered data to the client.
 	Flush() error
-	// SetTrailer announces and sets a trailer field that is sent behind the body.
+	// SetTrailer announces and sets a trailer field.
 	SetTrailer(name string, values []string)
-	// Started tells whether the header was sent.
+	// Started reports whether the header was sent.
 	Started() bool
 }

@@ -6,18 +6,20 @@ import (
 	"github.com/vespo-dev/vespo/internal/httpfield"
 )
 
-// MaxHeaderBytes bounds the header that a guest may build: names, values, and 32 bytes for each field.
+// MaxHeaderBytes bounds the header that a guest may build:
+// names, values, and FieldOverheadBytes for each field.
 const MaxHeaderBytes = 256 << 10
 
-// FieldOverheadBytes is what a field counts besides its name and its value.
+// FieldOverheadBytes is the cost of a field besides its name and value.
 const FieldOverheadBytes = 32
 
-// CostlyBytes is from where on a host function looks at the deadline before it goes back to the guest. A guest that did nothing
-// but call it would be stopped late else, because fuel counts the guest's own instructions.
+// CostlyBytes is the size from which a host function checks the deadline before
+// it returns to the guest. Fuel counts only the guest's own instructions, so a
+// guest that mostly calls such a function would be stopped late.
 const CostlyBytes = 4 << 10
 
-// CanonicalName gives a field name in net/http's canonical form: "Content-Type". ok is false if it is not a token
-// (RFC 9110, section 5.6.2).
+// CanonicalName returns a field name in net/http's canonical form, such as
+// "Content-Type". ok is false if the name is not a token (RFC 9110, section 5.6.2).
 func CanonicalName(name string) (canonical string, ok bool) {
 	if name == "" {
 		return "", false
@@ -56,7 +58,8 @@ func isToken(c byte) bool {
 	return strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
 
-// ValidValue tells whether a field value can be sent: no control characters but the tab (RFC 9110, section 5.5).
+// ValidValue reports whether a field value can be sent: it has
+// no control characters except tab (RFC 9110, section 5.5).
 func ValidValue(v string) bool {
 	for i := range len(v) {
 		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
@@ -66,12 +69,12 @@ func ValidValue(v string) bool {
 	return true
 }
 
-// HopByHop reports whether a field belongs to one connection, so that a guest may not set it.
+// HopByHop reports whether a field belongs to one connection. Guests may not set such fields.
 func HopByHop(canonical string) bool { return httpfield.HopByHop(canonical) }
 
 // ValidTrailer reports whether a guest may set a field as a trailer.
 func ValidTrailer(canonical string) bool { return httpfield.Trailer(canonical) }
 
-// ValidStatus tells whether a guest may end its answer with this status: 200 to 599. Informational statuses are the
-// server's own, and a switch of protocols cannot be had.
+// ValidStatus reports whether a guest may send this final status: 200 to 599. Informational
+// responses are sent by the server, and switching protocols is not supported.
 func ValidStatus(code int) bool { return 200 <= code && code <= 599 }

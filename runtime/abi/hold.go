@@ -9,25 +9,25 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// HoldBytes is how much of an answer is held back until the guest waits or ends.
+// HoldBytes is the most body bytes that are held back until the guest waits or ends.
 const HoldBytes = 4 << 10
 
-// Hold holds the beginning of an answer back, so that a guest that fails soon after it has begun to answer can still be answered
-// for. It implements Response in front of another one, and is kept for the next request: its buffer is what that saves.
+// Hold is a Response that holds back the beginning of another one. If the guest fails soon after it began to
+// respond, the host can still send an error response. A Hold is reused across requests to keep its buffer.
 type Hold struct {
 	to       Response
-	status   int // 0 until it is given
+	status   int // 0 until it is set
 	released bool
 	body     []byte
 	trailer  Header
 }
 
-// Begin starts an answer.
+// Begin starts a response.
 func (h *Hold) Begin(to Response) {
 	h.to, h.status, h.released, h.body, h.trailer = to, 0, false, h.body[:0], nil
 }
 
-// End forgets what was not released, and gives back what it was in front of.
+// End drops what was not released, and returns the underlying Response.
 func (h *Hold) End() (to Response) {
 	to = h.to
 	h.Begin(nil)
@@ -81,8 +81,8 @@ func (h *Hold) SetTrailer(name string, values []string) {
 	h.trailer[name] = values
 }
 
-// Release sends what is held. From now on nothing is held any more. The error is an engine.Unusable, and nothing was sent, if the header
-// cannot be.
+// Release sends the held part and stops holding. The error is an
+// engine.Unusable if the header cannot be sent; nothing was sent then.
 func (h *Hold) Release() error {
 	if h.released || h.status == 0 {
 		return nil
@@ -99,8 +99,8 @@ func (h *Hold) Release() error {
 	return err
 }
 
-// isLength tells whether the values of a Content-Length are what a recipient cannot misunderstand: one, and digits alone. Others are how
-// requests and answers are smuggled (RFC 9112, section 6.3).
+// isLength reports whether the values of a Content-Length are unambiguous: one value
+// of digits only. Others allow request and response smuggling (RFC 9112, section 6.3).
 func isLength(values []string) bool {
 	if len(values) != 1 || values[0] == "" || strings.Trim(values[0], "0123456789") != "" {
 		return false
@@ -109,8 +109,8 @@ func isLength(values []string) bool {
 	return err == nil
 }
 
-// Finish sends what is still held as the whole of the answer to a request with this method. The error is an engine.Unusable if
-// its length is not what its header says.
+// Finish sends the held part as the end of the response to a request with this method. The error is an
+// engine.Unusable if the length of a response that is still held does not match its Content-Length.
 func (h *Hold) Finish(method string) error {
 	if length := h.Header()["Content-Length"]; !h.released && isLength(length) && method != "HEAD" && h.status != 204 && h.status != 304 {
 		if n, err := strconv.ParseUint(length[0], 10, 63); err != nil || n != uint64(len(h.body)) {
@@ -126,7 +126,7 @@ func (h *Hold) Finish(method string) error {
 	return nil
 }
 
-// Sent is the outcome of sending an answer that gave this error.
+// Sent returns the outcome for an error from sending a response.
 func Sent(err error) engine.Outcome {
 	if err == nil {
 		return engine.Outcome{}

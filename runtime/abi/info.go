@@ -5,7 +5,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
 )
 
-// FuncExport finds an exported function by name.
+// FuncExport returns the exported function of this name.
 func FuncExport(info *engine.Info, name string) (e rewrite.Export, ok bool) {
 	for _, e := range info.Exports {
 		if e.Kind == rewrite.KindFunction && e.Name == name {
@@ -15,7 +15,7 @@ func FuncExport(info *engine.Info, name string) (e rewrite.Export, ok bool) {
 	return rewrite.Export{}, false
 }
 
-// Imports tells whether a module imports anything from a host module.
+// Imports reports whether a module imports anything from a host module.
 func Imports(info *engine.Info, module string) bool {
 	for _, im := range info.Imports {
 		if im.Module == module {
@@ -25,7 +25,7 @@ func Imports(info *engine.Info, module string) bool {
 	return false
 }
 
-// HasSignature tells whether an export's type is the one given, by the types' encodings.
+// HasSignature reports whether an exported function has this type. Types compare by their encodings.
 func HasSignature(e rewrite.Export, params, results []engine.ValueType) bool {
 	return equalTypes(e.Signature.Params, params) && equalTypes(e.Signature.Results, results)
 }
@@ -42,8 +42,8 @@ func equalTypes(a []rewrite.ValueType, b []engine.ValueType) bool {
 	return true
 }
 
-// WASIInit names the function that initialises a WASI reactor, or an older guest that is a command whose _start is its
-// initialisation (TinyGo before it knew reactors); nothing if there is none.
+// WASIInit returns the function that initialises a WASI reactor, or nil. For older guests it is
+// _start: TinyGo before it supported reactors built commands whose _start is the initialisation.
 func WASIInit(info *engine.Info) []string {
 	for _, name := range []string{"_initialize", "_start"} {
 		if ExportsFunc(info, name) {

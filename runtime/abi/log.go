@@ -7,15 +7,17 @@ import (
 )
 
 const (
-	// MaxLineBytes is the longest log line of a guest; longer ones are split.
+	// MaxLineBytes is the longest log line of a guest. Longer lines are split.
 	MaxLineBytes = 4 << 10
-	// MaxLogBytes is how much a guest may add to the log during one request, records included; what comes after it is dropped, and one line says so.
+	// MaxLogBytes is the size of the log records that a guest may write
+	// in one request. The rest is dropped, and one line reports that.
 	MaxLogBytes = 64 << 10
-	// LineOverheadBytes is what a record of the log has besides the line: time, level, service and digest, rounded up.
+	// LineOverheadBytes is the size of a log record without
+	// the line: time, level, service and digest, rounded up.
 	LineOverheadBytes = 256
 )
 
-// RecordBytes returns the size of the record of a line, with what escaping adds. It rounds up.
+// RecordBytes returns the size of the log record of a line, including escapes. It rounds up.
 func RecordBytes(line []byte) int {
 	n := LineOverheadBytes
 	for len(line) > 0 {
@@ -35,8 +37,9 @@ func RecordBytes(line []byte) int {
 	return n
 }
 
-// Lines cuts what a guest writes into log lines, and bounds both. It implements io.Writer and never fails, so that a
-// guest does not notice. The zero value drops everything; Reset makes it usable.
+// Lines splits a guest's output into log lines, and limits both line length and
+// total size. It implements io.Writer and never fails, so that the limits do
+// not affect the guest. The zero value drops everything; call Reset before use.
 type Lines struct {
 	log   func(Level, []byte)
 	level Level
@@ -49,10 +52,10 @@ func (l *Lines) Reset(log func(Level, []byte), level Level) {
 	l.log, l.level, l.line, l.left = log, level, l.line[:0], MaxLogBytes
 }
 
-// Renew lets as much be logged again as after Reset; a line that has begun goes on.
+// Renew restores the full log limit. A partial line is kept.
 func (l *Lines) Renew() { l.left = MaxLogBytes }
 
-// Write takes a piece of output.
+// Write implements io.Writer.
 func (l *Lines) Write(p []byte) (int, error) {
 	n := len(p)
 	for len(p) > 0 && l.log != nil && l.left > 0 {
@@ -75,14 +78,14 @@ func (l *Lines) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Flush logs what has no newline yet.
+// Flush logs a partial line.
 func (l *Lines) Flush() {
 	if len(l.line) > 0 {
 		l.emit()
 	}
 }
 
-// Line logs one line at a level of its own, within the same bounds.
+// Line logs one line at its own level, within the same limits.
 func (l *Lines) Line(level Level, line []byte) {
 	for len(line) > MaxLineBytes && l.left > 0 {
 		l.send(level, line[:MaxLineBytes])

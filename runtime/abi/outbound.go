@@ -5,22 +5,22 @@ import (
 	"fmt"
 )
 
-// OutboundCode says why an outbound call failed, in the numbers that guests are told. The interface is described in the guest
-// SDK's ABI.md.
+// OutboundCode is the reason why an outbound call failed, as the number
+// that guests receive. The guest SDK's ABI.md describes the interface.
 type OutboundCode int32
 
 // The codes.
 const (
 	OutboundBadState    OutboundCode = -1  // no such call, or not in this state
-	OutboundInvalid     OutboundCode = -2  // method, URI, header name or value malformed
+	OutboundInvalid     OutboundCode = -2  // malformed method, URI, header name or value
 	OutboundForbidden   OutboundCode = -3  // the service may not call this host or address
-	OutboundTooMany     OutboundCode = -4  // too many calls in this request, or at once
-	OutboundUnreachable OutboundCode = -5  // no address, no connection, no TLS
-	OutboundBroken      OutboundCode = -6  // the connection broke, or what came is not HTTP
-	OutboundDeadline    OutboundCode = -7  // the request's time is over
-	OutboundTooLarge    OutboundCode = -8  // a header or a body is larger than the limit
-	OutboundUnavailable OutboundCode = -9  // the host makes no outbound requests, or not now
-	OutboundTooDeep     OutboundCode = -10 // services call each other too deep
+	OutboundTooMany     OutboundCode = -4  // too many calls in this request, or at the same time
+	OutboundUnreachable OutboundCode = -5  // no address, no connection, or no TLS
+	OutboundBroken      OutboundCode = -6  // the connection broke, or the response is not HTTP
+	OutboundDeadline    OutboundCode = -7  // the request's deadline has passed
+	OutboundTooLarge    OutboundCode = -8  // a header or a body exceeds the limit
+	OutboundUnavailable OutboundCode = -9  // the host makes no outbound requests, or not at this time
+	OutboundTooDeep     OutboundCode = -10 // calls between services are nested too deeply
 )
 
 // OutboundError is a failed step of an outbound call. Code is for the guest, Reason for the service's log.
@@ -31,24 +31,26 @@ type OutboundError struct {
 
 func (e *OutboundError) Error() string { return fmt.Sprintf("outbound (%d): %s", e.Code, e.Reason) }
 
-// Outbound makes requests for a guest, during one exchange.
+// Outbound makes requests for a guest during one exchange.
 type Outbound interface {
-	// Open begins a call. ctx bounds all of it. Errors here and below are *OutboundError.
+	// Open begins a call, which ctx bounds. The errors of Open and of OutboundCall are *OutboundError.
 	Open(ctx context.Context, method, uri string) (OutboundCall, error)
 }
 
-// OutboundCall is one request to the outside and its answer. The order is: AddHeader, Write, Send, then the rest; Close at any
-// time and always. One goroutine uses it at a time.
+// OutboundCall is one outbound request and its response. The order of calls is
+// AddHeader, Write, Send, then the methods that read the response. Close is
+// always required and allowed at any time. One goroutine uses it at a time.
 type OutboundCall interface {
 	AddHeader(name, value string) error
 	// Write sends all of p as a piece of the body.
 	Write(p []byte) error
-	// Send ends the body and waits for the answer's status.
+	// Send ends the body and waits for the response's status.
 	Send() (status int, err error)
-	// Header is the answer's header, Trailer its trailers once the body has ended. Names are canonical.
+	// Header returns the response's header, Trailer its
+	// trailers after the body has ended. Names are canonical.
 	Header() Header
 	Trailer() Header
-	// Read reads the answer's body; io.EOF ends it.
+	// Read reads the response body. It returns io.EOF at the end.
 	Read(p []byte) (int, error)
 	Close() error
 }

@@ -12,21 +12,21 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// answer takes what a command prints: header lines, an empty line, then the body. It implements io.Writer for the guest's
-// standard output. A malformed answer ends the guest.
+// answer parses the output of a command: header lines, an empty line, then the body. It
+// implements io.Writer for the guest's standard output. Malformed output ends the guest.
 type answer struct {
 	in        *engine.Instance // immutable
 	response  abi.Hold
-	head      []byte // what was printed before the empty line
-	line      int    // where in head the line begins that has no end yet
-	body      bool   // the empty line has come
+	head      []byte // output before the empty line
+	line      int    // offset in head of the current, incomplete line
+	body      bool   // the header has ended; what follows is body
 	unflushed bool
 }
 
-// keepHeadBytes is how large a buffer may stay with an idle instance.
+// keepHeadBytes is the largest buffer that an idle instance keeps.
 const keepHeadBytes = 8 << 10
 
-// begin starts a request; none if r is nil.
+// begin starts a request. With a nil r it only resets the state.
 func (a *answer) begin(r abi.Response) {
 	if cap(a.head) > keepHeadBytes {
 		a.head = nil
@@ -35,11 +35,11 @@ func (a *answer) begin(r abi.Response) {
 	a.head, a.line, a.body, a.unflushed = a.head[:0], 0, false, false
 }
 
-// Write takes a piece of standard output.
+// Write processes a piece of standard output.
 func (a *answer) Write(p []byte) (int, error) {
 	rest := p
 	if !a.body {
-		// Only what may still belong to the header is kept while its end has not been seen.
+		// Until the header ends, buffer at most abi.MaxHeaderBytes.
 		before := len(a.head)
 		kept := p[:min(len(p), abi.MaxHeaderBytes-before)]
 		a.head, rest = append(a.head, kept...), p[len(kept):]
@@ -76,16 +76,16 @@ func (a *answer) write(p []byte) {
 	}
 }
 
-// flush sends what the guest has printed so far: it is about to wait.
+// flush sends the output so far. It is called before the guest waits.
 func (a *answer) flush() {
 	if a.unflushed {
 		a.unflushed = false
-		_ = a.response.Flush() // a client that has gone ends the call by its context
+		_ = a.response.Flush() // ignored: if the client has disconnected, its context ends the call
 	}
 }
 
-// headerEnd finds the empty line in what has come since from: the header is head[:end], the body begins at next. It is -1 if there
-// is none yet.
+// headerEnd searches the bytes from offset from for the empty line. The header is
+// head[:end] and the body begins at next. Both are -1 if there is no empty line yet.
 func (a *answer) headerEnd(from int) (end, next int) {
 	for {
 		i := bytes.IndexByte(a.head[from:], '\n')
@@ -123,7 +123,7 @@ func (a *answer) start(head []byte) error {
 			}
 		case abi.HopByHop(name):
 		case httpfield.Single(name):
-			h[name] = []string{value} // the last line counts
+			h[name] = []string{value} // the last line wins
 		default:
 			h[name] = append(h[name], value)
 		}
@@ -156,7 +156,7 @@ func field(line string) (name, value string, err error) {
 	return name, value, nil
 }
 
-// parseStatus reads three digits, and words that do not matter.
+// parseStatus parses a three-digit status code. The reason phrase is ignored.
 func parseStatus(value string) (int, error) {
 	code, _, _ := strings.Cut(value, " ")
 	n, err := strconv.ParseUint(code, 10, 16)
@@ -166,13 +166,13 @@ func parseStatus(value string) (int, error) {
 	return int(n), nil
 }
 
-// finish completes the answer of a command that has ended, to a request with this method.
+// finish completes the response to a request with this method, after the command has ended.
 func (a *answer) finish(method string) engine.Outcome {
 	if !a.body {
 		if len(a.head) == 0 {
 			return unusable("the command printed nothing")
 		}
-		if err := a.start(a.head); err != nil { // a header alone, without the empty line
+		if err := a.start(a.head); err != nil { // a header without the empty line
 			return unusable(err.Error())
 		}
 	}

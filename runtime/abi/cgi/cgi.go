@@ -34,7 +34,8 @@ func (ABI) Match(info *engine.Info) (bool, error) {
 	return true, nil
 }
 
-// Functions implements abi.ABI. A command has no initialisation of its own: the snapshot is its state before _start.
+// Functions implements abi.ABI. A command has no separate
+// initialisation: the snapshot is its state before _start.
 func (ABI) Functions(*engine.Info) (init, entries []string) { return nil, []string{entryStart} }
 
 // call is the state of one instance's current exchange.
@@ -69,7 +70,7 @@ func (ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
 	c.system.Begin(&c.body, &c.answer, &c.stderr)
 	out := in.Call(x.Context, x.Deadline, 0, nil)
 	c.stderr.Flush()
-	if out.Clean() { // returning and exiting with 0 are the same for a command
+	if out.Clean() { // for a command, returning is the same as exit code 0
 		out = c.answer.finish(x.Method)
 	}
 	c.answer.begin(nil)
@@ -78,8 +79,9 @@ func (ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
 	return out
 }
 
-// measure reads a body of unknown length whole, because a command is told the length before it begins (RFC 3875, section 4.2): many
-// take a body without one for none. Body itself is bounded.
+// measure reads a body of unknown length into memory, because CGI passes the length
+// in the environment before the command starts (RFC 3875, section 4.2). Many programs
+// treat a missing length as an empty body. x.Body is bounded by its creator.
 func measure(x *abi.Exchange) error {
 	if x.ContentLength >= 0 {
 		return nil
@@ -92,7 +94,8 @@ func measure(x *abi.Exchange) error {
 	return nil
 }
 
-// bodyReader ends the guest when the request's body cannot be read: the program would take an error for the end of it.
+// bodyReader reads the request body. A read error ends the
+// guest, because the program would take it for the end of input.
 type bodyReader struct {
 	in    *engine.Instance
 	body  io.Reader
@@ -108,5 +111,5 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Ended implements wasip1.Ended: many programs look once more for input after they have begun to print.
+// Ended implements wasip1.Ended. Many programs read once more after they have begun to print.
 func (b *bodyReader) Ended() bool { return b.ended }

@@ -11,12 +11,12 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
-// serverSoftware is what SERVER_SOFTWARE says.
+// serverSoftware is the value of SERVER_SOFTWARE.
 const serverSoftware = "Vespo"
 
-// arguments returns the script's name and, where the service asks for it, the words of an indexed query: one without "=", as the request for a
-// search has it (RFC 3875, section 4.4). Without that, no client chooses a program's options. A query that has a word which is no argument gives
-// none.
+// arguments returns the script name and, if the service enables QueryArgs, the words of an
+// indexed query: a query without "=" (RFC 3875, section 4.4). It is off by default so that
+// clients cannot choose a program's options. If one word is not a valid argument, none is passed.
 func arguments(x *abi.Exchange) []string {
 	args := []string{x.Prefix}
 	_, query, _ := strings.Cut(x.URI, "?")
@@ -34,8 +34,10 @@ func arguments(x *abi.Exchange) []string {
 	return append(args, words...)
 }
 
-// environment gives the meta-variables of a request. The service's configuration comes first, so that it cannot stand in
-// for one of them: of two variables with one name programs may take either, so a configured one is left out.
+// environment returns the environment of a request: the meta-variables, the header
+// and the service's configuration. Configured names that collide with a
+// meta-variable are left out, because programs may take either of two variables with
+// one name. HTTP_ names are left out as well, because they stand for header fields.
 func environment(x *abi.Exchange) []string {
 	meta := metaVariables(x)
 	env := make([]string, 0, len(meta)+len(x.Config)+len(x.Header))
@@ -58,7 +60,7 @@ func environment(x *abi.Exchange) []string {
 			env = append(env, variable+"="+strings.Join(values, separator))
 		}
 	}
-	slices.Sort(env) // the same request gives the same environment
+	slices.Sort(env) // for a deterministic environment
 	return env
 }
 
@@ -66,8 +68,9 @@ func validVariable(name, value string) bool {
 	return name != "" && !strings.ContainsAny(name, "=\x00") && !strings.ContainsRune(value, 0)
 }
 
-// headerVariable names the variable for a header field. Those that carry secrets for the server or would be taken for
-// settings of the program (HTTP_PROXY: "httpoxy", CVE-2016-5385) have none.
+// headerVariable returns the variable name for a header field. ok is false
+// for fields that carry credentials for the server, and for fields that
+// programs would take for settings (HTTP_PROXY: "httpoxy", CVE-2016-5385).
 func headerVariable(name string) (variable string, ok bool) {
 	switch name {
 	case "Authorization", "Connection", "Proxy", "Content-Type", "Content-Length":
@@ -81,7 +84,7 @@ func headerVariable(name string) (variable string, ok bool) {
 		case 'a' <= c && c <= 'z':
 			b[i] = c - 'a' + 'A'
 		case 'A' <= c && c <= 'Z' || '0' <= c && c <= '9':
-		default: // a name with "_" would pass for one with "-"
+		default: // a name with "_" would collide with one with "-"
 			return "", false
 		}
 	}
@@ -91,7 +94,7 @@ func headerVariable(name string) (variable string, ok bool) {
 func metaVariables(x *abi.Exchange) map[string]string {
 	path, query, _ := strings.Cut(x.URI, "?")
 	rest, err := url.PathUnescape(x.Rest)
-	if err != nil || strings.ContainsRune(rest, 0) { // a variable cannot hold a NUL, and without PATH_INFO this were another resource
+	if err != nil || strings.ContainsRune(rest, 0) { // a variable cannot hold a NUL, and an empty PATH_INFO would name another resource
 		rest = x.Rest
 	}
 	remoteHost, remotePort := splitHostPort(x.RemoteAddr)
@@ -128,9 +131,10 @@ func first(values []string) string {
 	return values[0]
 }
 
-// server returns the name and the port that the client has asked for: those of the Host, else those that it has connected to. Behind a proxy,
-// the port is the one that the proxy has told, else that of the scheme, if it is not the one of this connection. An IPv6 address as a name has
-// brackets (RFC 3875, section 4.1.14). The authority is both, as in an URL.
+// server returns the server name and port that the client used: those of the Host field, else those
+// of the local address. If Host has no port, it is ServerPort (set behind a proxy), else the
+// default port of a scheme that this connection does not speak, else the local port. IPv6 addresses
+// are bracketed in name (RFC 3875, section 4.1.14). authority is host and port, as in a URL.
 func server(x *abi.Exchange) (name, port, authority string) {
 	local := ""
 	if x.LocalAddr != nil {
@@ -154,7 +158,8 @@ func server(x *abi.Exchange) (name, port, authority string) {
 	return name, port, authority
 }
 
-// schemePort returns the port of a scheme that this server does not speak itself.
+// schemePort returns the default port of https, which is
+// terminated in front of this server, and "" for other schemes.
 func schemePort(scheme string) string {
 	if scheme == "https" {
 		return "443"

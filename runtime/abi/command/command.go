@@ -1,7 +1,9 @@
-// Package command serves guests that are functions in the simplest form: WASI programs that read an event from standard input, and print
-// what they return. The body of the Exchange is the event, and what is printed is the body of the answer.
+// Package command serves guests that are functions in the simplest form: WASI
+// programs that read an event from standard input and print the result. The
+// event is the body of the Exchange; the output is the body of its response.
 //
-// Standard error goes to the log, line by line. A program that ends with a code other than 0 has failed, whatever it has printed.
+// Standard error goes to the log, line by line. A program that exits
+// with a code other than 0 has failed, even if it has printed a result.
 package command
 
 import (
@@ -68,7 +70,7 @@ func (ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
 	c.system.Begin(&c.input, &c.output, &c.stderr)
 	out := in.Call(x.Context, x.Deadline, 0, nil)
 	c.stderr.Flush()
-	if out.Clean() { // returning and exiting with 0 are the same for a command
+	if out.Clean() { // for a command, returning is the same as exit code 0
 		out = engine.Outcome{}
 	}
 	c.system.End()
@@ -76,7 +78,7 @@ func (ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
 	return out
 }
 
-// environment is the service's configuration, and what tells invocations apart.
+// environment returns the service's configuration and the variables that identify the invocation.
 func environment(x *abi.Exchange) []string {
 	env := make([]string, 0, len(x.Config)+2)
 	for name, value := range x.Config {
@@ -89,7 +91,8 @@ func environment(x *abi.Exchange) []string {
 	return env
 }
 
-// input is standard input. It ends the guest when the event cannot be read: the program would take an error for the end of it.
+// input is standard input. A read error ends the guest,
+// because the program would take it for the end of input.
 type input struct {
 	in    *engine.Instance // immutable
 	body  io.Reader
@@ -108,7 +111,7 @@ func (i *input) Read(p []byte) (int, error) {
 // Ended implements wasip1.Ended.
 func (i *input) Ended() bool { return i.ended }
 
-// output is standard output. It ends the guest when nobody takes more.
+// output is standard output. A write error ends the guest.
 type output struct {
 	in *engine.Instance // immutable
 	to abi.Response

@@ -1,7 +1,8 @@
-// Package extension is the host module "vespo": what guests can ask of Vespo beside their ABI. Where they are mounted,
-// their settings, and outbound requests.
+// Package extension implements the host module "vespo", which guests may import besides
+// their ABI. It provides the guest's mount prefix, its settings, and outbound requests.
 //
-// The interface is described in guest-sdk/ABI.md. Calls that a guest leaves open are closed at the end of the request.
+// The interface is described in guest-sdk/ABI.md. Calls that
+// a guest leaves open are closed at the end of the request.
 package extension
 
 // ModuleName is the name that guests import from.

@@ -15,8 +15,8 @@ const (
 	i64 = engine.I64
 )
 
-// HostModule returns the functions of the module. Every instance whose module imports one of them needs a *State as its
-// Extension.
+// HostModule returns the functions of the module. Every instance
+// whose module imports one of them needs a *State as its Extension.
 func HostModule() engine.HostModule {
 	f := func(name string, result engine.ValueType, call func(*engine.Instance, *State, []uint64) int64, params ...engine.ValueType) engine.HostFunc {
 		return engine.HostFunc{Name: name, Params: params, Results: []engine.ValueType{result}, Call: func(in *engine.Instance, p []uint64) {
@@ -41,10 +41,11 @@ func HostModule() engine.HostModule {
 	}}
 }
 
-// maxTextBytes bounds a method, an URI, a name or a value that a guest gives.
+// maxTextBytes is the largest method, URI, name or value accepted from a guest.
 const maxTextBytes = abi.MaxHeaderBytes
 
-// texts reads texts of the guest's, given by addresses and lengths. False if one is too long.
+// texts reads two strings from the guest's memory; p holds the
+// address and length of each. ok is false if one is too long.
 func texts(in *engine.Instance, p []uint64) (first, second string, ok bool) {
 	if uint32(p[1]) > maxTextBytes || uint32(p[3]) > maxTextBytes {
 		return "", "", false
@@ -52,7 +53,7 @@ func texts(in *engine.Instance, p []uint64) (first, second string, ok bool) {
 	return string(view(in, p[0], p[1])), string(view(in, p[2], p[3])), true
 }
 
-// view gives memory of the guest. Where there is no length, the address does not matter.
+// view returns guest memory. The address of an empty range is not checked.
 func view(in *engine.Instance, at, length uint64) []byte {
 	if uint32(length) == 0 {
 		return nil
@@ -60,7 +61,7 @@ func view(in *engine.Instance, at, length uint64) []byte {
 	return in.View(uint32(at), uint32(length))
 }
 
-// put writes s if it fits, and gives its length.
+// put writes s if it fits, and returns its length.
 func put(in *engine.Instance, s string, buf, limit uint64) int64 {
 	if len(s) <= int(uint32(limit)) {
 		copy(view(in, buf, uint64(len(s))), s)
@@ -71,7 +72,7 @@ func put(in *engine.Instance, s string, buf, limit uint64) int64 {
 	return int64(len(s))
 }
 
-// putAll writes NUL-terminated strings if they all fit, and gives count << 32 | length.
+// putAll writes NUL-terminated strings if all of them fit, and returns count << 32 | length.
 func putAll(in *engine.Instance, list []string, buf, limit uint64) int64 {
 	all := ""
 	if len(list) > 0 {
@@ -174,7 +175,7 @@ func fetchSend(in *engine.Instance, s *State, p []uint64) int64 {
 	return int64(status)
 }
 
-// Kinds of header of an answer.
+// Kinds of response header.
 const (
 	kindHeader  = 1
 	kindTrailer = 3
@@ -244,6 +245,6 @@ func fetchClose(_ *engine.Instance, s *State, p []uint64) int64 {
 		return int64(abi.OutboundBadState)
 	}
 	delete(s.calls, handle)
-	_ = c.Close() // the guest gives up what is left, so there is nothing to tell it
+	_ = c.Close() // the guest discards the rest, so an error does not matter
 	return 0
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// Settings are a service's settings and secrets. They are immutable, and shared by all of its instances.
+// Settings are a service's settings and secrets. They are immutable and shared by all of its instances.
 type Settings struct {
 	byName map[string]string
 	asJSON string
 }
 
-// NewSettings keeps settings; the map must not be changed afterwards.
+// NewSettings returns Settings for a map, which must not be changed afterwards.
 func NewSettings(byName map[string]string) *Settings {
 	s := &Settings{byName: byName}
 	if len(byName) > 0 {
@@ -27,19 +27,19 @@ func NewSettings(byName map[string]string) *Settings {
 	return s
 }
 
-// State is what the extension knows of an instance's current exchange. It is an engine.Instance's Extension.
+// State is the extension's state of an instance's current exchange. It is an engine.Instance's Extension.
 type State struct {
 	settings *Settings // immutable
 	x        *abi.Exchange
-	log      abi.Lines // the reasons of failures, within the bounds of what a guest can log
+	log      abi.Lines // reasons of failures, within the log limits of guests
 	calls    map[int32]*call
-	last     int32 // the handle given last in this request
+	last     int32 // last handle of this request
 }
 
 // NewState returns the state for an instance.
 func NewState(settings *Settings) *State { return &State{settings: settings} }
 
-// SettingsJSON gives all settings as one JSON object; empty if there are none.
+// SettingsJSON returns all settings as one JSON object, or "" if there are none.
 func (s *State) SettingsJSON() string { return s.settings.asJSON }
 
 // Begin starts an exchange.
@@ -48,26 +48,26 @@ func (s *State) Begin(x *abi.Exchange) {
 	s.log.Reset(x.Log, abi.LevelWarn)
 }
 
-// End closes what the guest left open.
+// End closes the calls that the guest left open.
 func (s *State) End() {
 	for handle, c := range s.calls {
-		_ = c.Close() // nobody is left who could use the reason
+		_ = c.Close() // the guest has ended, so the error has no reader
 		delete(s.calls, handle)
 	}
 	s.x = nil
 	s.log.Reset(nil, abi.LevelWarn)
 }
 
-// call is an outbound call and where it stands.
+// call is an outbound call and its progress.
 type call struct {
 	abi.OutboundCall
-	written  bool // a piece of the body was sent: no more header fields
+	written  bool // a piece of the body was sent: header fields are refused
 	answered bool
 }
 
 func state(in *engine.Instance) *State { return in.Extension.(*State) }
 
-// open keeps a call under a new handle.
+// open stores a call under a new handle.
 func (s *State) open(c abi.OutboundCall) int32 {
 	if s.calls == nil {
 		s.calls = map[int32]*call{}
@@ -77,7 +77,7 @@ func (s *State) open(c abi.OutboundCall) int32 {
 	return s.last
 }
 
-// call finds a call by its handle and state; nil if there is none.
+// call returns the call with this handle and state, or nil.
 func (s *State) call(handle uint64, answered bool) *call {
 	if c := s.calls[int32(uint32(handle))]; c != nil && c.answered == answered {
 		return c
@@ -85,7 +85,7 @@ func (s *State) call(handle uint64, answered bool) *call {
 	return nil
 }
 
-// fail tells the service's log the reason, and gives the code for the guest.
+// fail logs the error to the service's log and returns the code for the guest.
 func (s *State) fail(err error) int64 {
 	var out *abi.OutboundError
 	if !errors.As(err, &out) {

@@ -8,22 +8,22 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// requestBody is the request's body as the guest sees it and as what is behind the guest will see it.
+// requestBody is the request body as the guest reads it, and as it is passed on to the next handler.
 type requestBody struct {
 	body    io.Reader
 	limit   int64
-	kept    bytes.Buffer // what the guest has read or written, for what is behind it
+	kept    bytes.Buffer // bytes that the guest has read or written, for the next handler
 	keep    bool         // the guest reads with feature_buffer_request
-	written bool         // the guest has written a body of its own
+	written bool         // the guest has written its own body
 	lost    bool         // the guest has read without feature_buffer_request
-	ended   bool         // the guest has read all
+	ended   bool         // the guest has read to the end
 }
 
 func (b *requestBody) begin(body io.Reader, limit int64) {
 	b.body, b.limit, b.keep, b.written, b.lost, b.ended = body, limit, false, false, false, false
 }
 
-// keepBytes is how large a buffer may stay with an idle instance.
+// keepBytes is the largest buffer that an idle instance keeps.
 const keepBytes = 64 << 10
 
 func (b *requestBody) end() {
@@ -50,7 +50,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// write replaces the body for what is behind the guest; false if it grows over the limit.
+// write replaces the body that is passed on. It returns false if that grows over the limit.
 func (b *requestBody) write(p []byte) bool {
 	if !b.written {
 		b.kept.Reset()
@@ -63,12 +63,12 @@ func (b *requestBody) write(p []byte) bool {
 	return true
 }
 
-// errBodyLost is the fault of a guest that passes a request on after it has consumed the body or a part of it. The request fails before
-// the next handler is called: an upstream never sees a request whose body breaks off.
+// errBodyLost is the fault of a guest that passes a request on after it has consumed any of its body.
+// The request fails before the next handler is called, so an upstream never receives a truncated body.
 var errBodyLost = engine.Unusable{Reason: "the guest read the request's body without feature_buffer_request, and passed the request on: " +
 	"the rest of the body is not the request's"}
 
-// passable returns an error if no body is left to pass on.
+// passable returns an error if the body cannot be passed on.
 func (b *requestBody) passable() error {
 	if b.lost && !b.written {
 		return errBodyLost

@@ -19,7 +19,7 @@ const (
 	knownFeatures         = featureBufferRequest | featureBufferResponse | featureTrailers
 )
 
-// phase is where an exchange is.
+// phase is the progress of an exchange.
 type phase uint8
 
 const (
@@ -28,8 +28,8 @@ const (
 	inResponse              // handle_response runs
 )
 
-// call is the state of one instance's current exchange. It lives as long as the instance and is emptied between requests,
-// so that a request needs no allocation of its own.
+// call is the state of one instance's current exchange. It lives as long as the instance
+// and is reset between requests, so that a request needs no allocation of its own.
 type call struct {
 	in     *engine.Instance     // immutable
 	cfg    Config               // immutable
@@ -42,11 +42,11 @@ type call struct {
 	x           *abi.Exchange
 	phase       phase
 	features    uint32
-	status      int    // 0 until the guest or what is behind it gives one
-	method      string // of the request as it came
-	answered    bool   // the guest has given a status or a body in handle_response
+	status      int    // 0 until the guest or the next handler sets one
+	method      string // of the request as it arrived
+	answered    bool   // the guest has set a status or a body in handle_response
 	unflushed   bool   // body bytes were written since the last flush
-	headerBytes int    // what the guest has set so far
+	headerBytes int    // size of the fields that the guest has set so far
 	trailer     abi.Header
 	request     requestBody
 	hold        abi.Hold      // the beginning of the response
@@ -89,7 +89,8 @@ func (c *call) serve() engine.Outcome {
 	return c.finish()
 }
 
-// response is where the guest's answer goes: what holds it back, if the guest asked for that before it began to answer.
+// response returns the destination of the guest's response. It is a buffer
+// if the guest enabled feature_buffer_response before it began to respond.
 func (c *call) response() abi.Response {
 	if c.held == nil && c.enabled(featureBufferResponse) && !c.x.Response.Started() {
 		c.held = newHeldResponse(c.x.Response.Header(), c.cfg.BufferBytes)
@@ -100,15 +101,16 @@ func (c *call) response() abi.Response {
 	return c.x.Response
 }
 
-// passOn hands the request to the next handler, then the response to the guest. A fault of the guest itself is a bad answer: what the next
-// handler made of it, such as the end of a connection, is not told.
+// passOn calls the next handler and then handle_response. A fault of the
+// guest itself is a bad answer. In that case the next handler's error is
+// dropped, because it is only a consequence, such as a closed connection.
 func (c *call) passOn(guestContext uint32) engine.Outcome {
 	if err := c.request.passable(); err != nil && c.x.Next != nil {
 		return engine.Outcome{Kind: engine.BadAnswer, Err: err}
 	}
 	begin := time.Now()
 	failed := c.next()
-	c.x.Deadline = c.x.Deadline.Add(time.Since(begin)) // what is behind has a time of its own
+	c.x.Deadline = c.x.Deadline.Add(time.Since(begin)) // the next handler has its own deadline
 	c.phase = inResponse
 	if c.in.HasEntry(entryResponse) {
 		c.stack[0], c.stack[1] = uint64(guestContext), 0
@@ -122,13 +124,13 @@ func (c *call) passOn(guestContext uint32) engine.Outcome {
 	if failed == nil || c.answered {
 		return engine.Outcome{}
 	}
-	if _, own := failed.(engine.Unusable); own { // not errors.As: the cause of a failure behind the guest is another guest's
+	if _, own := failed.(engine.Unusable); own { // not errors.As: an Unusable that the error wraps is the fault of another guest, in the next handler
 		return engine.Outcome{Kind: engine.BadAnswer, Err: failed}
 	}
 	return engine.Outcome{Kind: engine.HostError, Err: failed}
 }
 
-// next calls what is behind the guest, if anything is.
+// next calls the next handler, if there is one.
 func (c *call) next() error {
 	if c.x.Next == nil {
 		if c.status == 0 && !c.response().Started() {
@@ -145,7 +147,7 @@ func (c *call) next() error {
 	if behind.Response = c.response(); c.held != nil {
 		return c.nextHeld(&behind)
 	}
-	if err := c.hold.Release(); err != nil { // what the guest has begun to answer
+	if err := c.hold.Release(); err != nil { // the guest's own part of the response
 		return err
 	}
 	noted := &notedResponse{Response: c.x.Response}
@@ -160,7 +162,7 @@ func (c *call) next() error {
 	return err
 }
 
-// nextHeld calls what is behind the guest, and holds its response back.
+// nextHeld calls the next handler and buffers its response.
 func (c *call) nextHeld(behind *abi.Exchange) error {
 	c.held.passOn()
 	err := c.x.Next(behind)
@@ -187,7 +189,7 @@ func (c *call) setTrailer(name string, values []string) {
 	c.trailer[name] = values
 }
 
-// finish sends what has not been sent.
+// finish sends the rest of the response.
 func (c *call) finish() engine.Outcome {
 	r := c.x.Response
 	switch {
@@ -213,15 +215,15 @@ func (c *call) statusOr200() int {
 	return c.status
 }
 
-// flush sends what the guest has written so far: it is about to wait.
+// flush sends the body written so far. It is called before the guest waits.
 func (c *call) flush() {
 	if c.unflushed {
 		c.unflushed = false
-		_ = c.x.Response.Flush() // a client that has gone ends the call by its context
+		_ = c.x.Response.Flush() // ignored: if the client has disconnected, its context ends the call
 	}
 }
 
-// writeResponse sends body bytes, the header before the first.
+// writeResponse sends body bytes, and the header before the first of them.
 func (c *call) writeResponse(p []byte) {
 	c.x.PassedOn, c.answered = false, true
 	r := c.response()
@@ -244,7 +246,8 @@ func (c *call) writeResponse(p []byte) {
 	}
 }
 
-// readBody reads once into the guest's buffer; it waits until there is at least one byte or the end.
+// readBody reads once into the guest's buffer. It blocks
+// until there is at least one byte or the end of the body.
 func (c *call) readBody(body io.Reader, buf []byte) (n int, eof bool) {
 	c.in.Pause()
 	var err error

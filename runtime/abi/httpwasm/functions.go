@@ -14,8 +14,8 @@ const (
 	i64 = engine.I64
 )
 
-// HostModule returns the functions that guests import. Every instance whose module imports one of them needs to have been
-// bound by ABI.Bind.
+// HostModule returns the functions that guests import. Every instance
+// whose module imports one of them must have been bound with ABI.Bind.
 func HostModule() engine.HostModule {
 	f := func(name string, call func(c *call, p []uint64), results []engine.ValueType, params ...engine.ValueType) engine.HostFunc {
 		return engine.HostFunc{Name: name, Params: params, Results: results, Call: on(name, call)}
@@ -44,7 +44,7 @@ func HostModule() engine.HostModule {
 	}}
 }
 
-// on makes a host function of one that needs an exchange.
+// on returns a host function that calls f and traps outside of a request.
 func on(name string, f func(c *call, p []uint64)) func(*engine.Instance, []uint64) {
 	return func(in *engine.Instance, p []uint64) {
 		c := in.Exchange.(*call)
@@ -55,10 +55,10 @@ func on(name string, f func(c *call, p []uint64)) func(*engine.Instance, []uint6
 	}
 }
 
-// fault ends the call with a trap because of what the guest asked for.
+// fault ends the call with a trap caused by the guest.
 func fault(format string, args ...any) { panic(engine.Fault{Reason: fmt.Sprintf(format, args...)}) }
 
-// put writes s to the guest's buffer if it fits, and returns its length: the rule of all getters.
+// put writes s to the guest's buffer if it fits, and returns its length. All getters follow this rule.
 func (c *call) put(s string, buf, limit uint64) uint64 {
 	if len(s) <= int(uint32(limit)) {
 		copy(c.view(buf, uint64(len(s))), s)
@@ -67,7 +67,7 @@ func (c *call) put(s string, buf, limit uint64) uint64 {
 	return uint64(len(s))
 }
 
-// view gives memory of the guest. Where there is no length, the address does not matter.
+// view returns guest memory. The address of an empty range is not checked.
 func (c *call) view(at, length uint64) []byte {
 	if uint32(length) == 0 {
 		return nil
@@ -75,7 +75,7 @@ func (c *call) view(at, length uint64) []byte {
 	return c.in.View(uint32(at), uint32(length))
 }
 
-// short gives memory of the guest that holds a part of a header: no longer than a header can be.
+// short returns guest memory that holds a part of a header. It refuses more than abi.MaxHeaderBytes.
 func (c *call) short(at, length uint64) []byte {
 	if uint32(length) > abi.MaxHeaderBytes {
 		panic(engine.Unusable{Reason: fmt.Sprintf("the guest passes a name or a value of %d bytes: it is larger than the host accepts", uint32(length))})
@@ -83,7 +83,8 @@ func (c *call) short(at, length uint64) []byte {
 	return c.view(at, length)
 }
 
-// checkAfter looks at the deadline after host functions that do much for one instruction of the guest's.
+// checkAfter checks the deadline after a host function that
+// processed many bytes, since its work costs the guest no fuel.
 func (c *call) checkAfter(bytes int) {
 	if bytes >= abi.CostlyBytes {
 		c.in.Check()
@@ -97,15 +98,15 @@ func (c *call) beforeNext(what string) {
 	}
 }
 
-// responseMutable traps if the response is no longer the guest's to change.
+// responseMutable traps if the guest can no longer change the response.
 func (c *call) responseMutable(what string) {
 	if c.phase == inResponse && c.x.Next != nil && c.held == nil {
 		fault("%s cannot be changed after the request was passed on, unless feature_buffer_response is enabled", what)
 	}
 }
 
-// enableFeatures also works while the guest initialises: then it holds for all requests. In handle_response it is too late. The
-// result is what the host can do, whatever is enabled.
+// enableFeatures enables features for the current request or, while the guest initialises, for all
+// requests. In handle_response it has no effect. It returns all features that the host supports.
 func enableFeatures(in *engine.Instance, p []uint64) {
 	c, f := in.Exchange.(*call), uint32(p[0])&knownFeatures
 	switch c.phase {
@@ -117,8 +118,9 @@ func enableFeatures(in *engine.Instance, p []uint64) {
 	p[0] = knownFeatures
 }
 
-// getConfig gives the service's settings as one JSON object: the specification leaves the format open. It also works while
-// the guest initialises; settings belong to a version, so a snapshot never holds those of another.
+// getConfig returns the service's settings as one JSON object; the specification
+// leaves the format open. It also works during initialisation: settings belong to
+// a version of the service, so a snapshot never holds those of another version.
 func getConfig(in *engine.Instance, p []uint64) {
 	text := ""
 	if s, ok := in.Extension.(*extension.State); ok {
@@ -140,7 +142,7 @@ func logEnabled(in *engine.Instance, p []uint64) {
 	}
 }
 
-// logMessage drops a line whose level is not enabled, wherever the guest says that it is.
+// logMessage logs a line unless its level is disabled.
 func logMessage(in *engine.Instance, p []uint64) {
 	c, level := in.Exchange.(*call), abi.Level(int32(p[0]))
 	if c.logs(level) {
@@ -202,7 +204,7 @@ func readBody(c *call, p []uint64) {
 	switch kind {
 	case bodyRequest:
 		c.request.keep = c.enabled(featureBufferRequest) && c.x.Next != nil && !c.request.written
-		if eof = c.request.ended; !eof { // else there is nothing to wait for
+		if eof = c.request.ended; !eof { // after the end there is nothing to wait for
 			n, eof = c.readBody(&c.request, buf)
 		}
 	case bodyResponse:

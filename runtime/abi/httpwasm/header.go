@@ -20,7 +20,7 @@ const (
 // hostName is the field that net/http keeps outside of the header.
 const hostName = "Host"
 
-// header gives the fields of a kind, for reading. It may be nil.
+// header returns the fields of a kind for reading. It may be nil.
 func (c *call) header(kind uint32) abi.Header {
 	switch kind {
 	case headerRequest:
@@ -39,8 +39,8 @@ func (c *call) header(kind uint32) abi.Header {
 	return nil
 }
 
-// mutableHeader gives the fields of a kind, for writing. It traps if they cannot be changed, or not any more. It is nil if a change
-// comes too late and is dropped: behind the first byte of a response that is not buffered.
+// mutableHeader returns the fields of a kind for writing. It traps if they cannot be changed at this
+// point. It returns nil if the change is dropped because an unbuffered response has already started.
 func (c *call) mutableHeader(kind uint32) abi.Header {
 	switch kind {
 	case headerRequest:
@@ -74,8 +74,8 @@ func (c *call) trailersEnabled() {
 	}
 }
 
-// field reads and checks a name and a value that the guest sets. ok is false if the field is one that guests cannot set
-// and that is dropped in silence.
+// field reads and validates a name and a value that the guest sets. ok is
+// false if guests may not set the field; the caller drops it silently.
 func (c *call) field(p []uint64) (name, value string, ok bool) {
 	raw := c.short(p[1], p[2])
 	name, common := commonName(raw)
@@ -97,7 +97,7 @@ func (c *call) field(p []uint64) (name, value string, ok bool) {
 	return name, value, settable(uint32(p[0]), name)
 }
 
-// settable tells whether a guest can set a field. The framing of the request is the host's: it follows from the body.
+// settable reports whether a guest can set a field. The host frames the request, according to its body.
 func settable(kind uint32, name string) bool {
 	switch kind {
 	case headerRequest:
@@ -108,7 +108,8 @@ func settable(kind uint32, name string) bool {
 	return abi.ValidTrailer(name)
 }
 
-// commonName gives the names that nearly every answer sets: that saves two allocations.
+// commonName returns the canonical form of names that
+// nearly every response sets, which saves two allocations.
 func commonName(raw []byte) (canonical string, common bool) {
 	switch string(raw) {
 	case "content-type", "Content-Type":
@@ -127,7 +128,7 @@ func commonName(raw []byte) (canonical string, common bool) {
 	return "", false
 }
 
-// commonValues are those that many answers set; to find them saves their allocation.
+// commonValues are frequent header values. A match saves the allocation of the value.
 var commonValues = [...]string{"text/plain", "text/plain; charset=utf-8", "text/html", "text/html; charset=utf-8", "application/json",
 	"application/json; charset=utf-8", "application/octet-stream", "image/png", "image/svg+xml", "no-cache", "no-store"}
 
@@ -171,7 +172,7 @@ func removeHeader(c *call, p []uint64) {
 	h := c.mutableHeader(uint32(p[0]))
 	name, ok := abi.CanonicalName(string(c.short(p[1], p[2])))
 	if !ok {
-		return // no such field can be there
+		return // such a field cannot exist
 	}
 	if uint32(p[0]) == headerRequest && name == hostName {
 		c.x.Host = ""
@@ -185,7 +186,7 @@ func getHeaderNames(c *call, p []uint64) {
 	h := c.header(kind)
 	names := make([]string, 0, len(h)+1)
 	for name, values := range h {
-		if len(values) > 0 { // a trailer that was announced has none until the body has ended
+		if len(values) > 0 { // an announced trailer has no values until the body has ended
 			names = append(names, strings.ToLower(name))
 		}
 	}
@@ -211,7 +212,7 @@ func getHeaderValues(c *call, p []uint64) {
 	p[0] = c.putAll(values, p[3], p[4])
 }
 
-// putAll writes NUL-terminated strings if they all fit, and returns count << 32 | length.
+// putAll writes NUL-terminated strings if all of them fit, and returns count << 32 | length.
 func (c *call) putAll(list []string, buf, limit uint64) uint64 {
 	total := 0
 	for _, s := range list {

@@ -11,7 +11,7 @@ import (
 // ModuleName is the name that guests import from.
 const ModuleName = "http_handler"
 
-// The entries that the engine calls.
+// Indexes of the entries that the engine calls.
 const (
 	entryRequest = iota
 	entryResponse
@@ -22,7 +22,7 @@ const (
 	exportResponse = "handle_response"
 )
 
-// Config bounds what the host holds for one exchange. Zero values stand for the defaults.
+// Config limits the memory that the host uses for one exchange. Zero values stand for the defaults.
 type Config struct {
 	// BufferBytes bounds a buffered request body and a buffered response body; default 10 MiB each.
 	BufferBytes int64
@@ -66,7 +66,7 @@ func (*ABI) Functions(info *engine.Info) (init, entries []string) {
 	return abi.WASIInit(info), []string{entryRequest: exportRequest, entryResponse: exportResponse}
 }
 
-// shared is what a module's initialisation asked for; it holds for all of its instances.
+// shared holds the features enabled during a module's initialisation. It applies to all of its instances.
 type shared struct {
 	features atomic.Uint32
 }

@@ -10,22 +10,22 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// heldResponse holds a response back (feature_buffer_response), so that the guest can read and change what is behind it
-// answered before it is sent. It is the abi.Response of what is behind the guest.
+// heldResponse buffers a response (feature_buffer_response), so that the guest can read and change
+// the next handler's response before it is sent. It is the abi.Response of the next handler.
 type heldResponse struct {
 	limit  int64
-	before abi.Header // what was set before the request was passed on
+	before abi.Header // header at the time the request was passed on
 
 	header  abi.Header
-	status  int // 0 until it is given
+	status  int // 0 until it is set
 	body    bytes.Buffer
 	trailer abi.Header
 
-	tooLarge bool // the answer did not fit
+	tooLarge bool // the response exceeded limit
 
-	own         bytes.Buffer // the guest's body, in place of the other
+	own         bytes.Buffer // the guest's body, which replaces the other
 	overwritten bool
-	joined      bool // body begins with the guest's own
+	joined      bool // body begins with the guest's own bytes
 	readOffset  int
 }
 
@@ -75,7 +75,8 @@ func (h *heldResponse) Write(p []byte) (int, error) {
 	return h.body.Write(p)
 }
 
-// Read reads for the guest. What the guest writes does not change what it reads, so that it can do both by turns.
+// Read reads the held body for the guest. Writes of the guest do not
+// change it, so the guest can alternate between reads and writes.
 func (h *heldResponse) Read(p []byte) (int, error) {
 	n := copy(p, h.body.Bytes()[h.readOffset:])
 	h.readOffset += n
@@ -85,7 +86,8 @@ func (h *heldResponse) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// overwrite puts the guest's body in place of the held one; false if it grows over the limit.
+// overwrite appends to the guest's body, which replaces the
+// held one. It returns false if that grows over the limit.
 func (h *heldResponse) overwrite(p []byte) bool {
 	if !h.overwritten {
 		h.overwritten = true
@@ -98,7 +100,7 @@ func (h *heldResponse) overwrite(p []byte) bool {
 	return true
 }
 
-// passOn prepares for the answer of what is behind the guest. What the guest has written so far stands before it.
+// passOn prepares for the next handler's response. A body that the guest has written so far comes before it.
 func (h *heldResponse) passOn() {
 	h.before = maps.Clone(h.header)
 	if h.overwritten {
@@ -106,13 +108,13 @@ func (h *heldResponse) passOn() {
 	}
 }
 
-// forget drops the answer of what is behind the guest.
+// forget drops the next handler's response.
 func (h *heldResponse) forget() {
 	h.header, h.status, h.trailer = h.before, 0, nil
 	h.body.Reset()
 }
 
-// send sends the response with a status.
+// send sends the response with this status.
 func (h *heldResponse) send(to abi.Response, status int) error {
 	header := to.Header()
 	clear(header)
@@ -132,11 +134,12 @@ func (h *heldResponse) send(to abi.Response, status int) error {
 	return err
 }
 
-// notedResponse notes the status of the next handler's answer, and whether the answer could not be sent because of the header that the
-// guest has set for it. The next handler takes that for a client that has gone.
+// notedResponse records the status of the next handler's response. It also
+// records an engine.Unusable error, caused by a header that the guest set.
+// The next handler treats that error as a client that has disconnected.
 type notedResponse struct {
 	abi.Response
-	status   int // 0 until it is given
+	status   int // 0 until it is set
 	unusable error
 }
 

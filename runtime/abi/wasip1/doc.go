@@ -1,9 +1,10 @@
-// Package wasip1 is the system interface of guests: WASI preview 1 (wasi_snapshot_preview1) with real clocks, random
-// numbers from crypto/rand, three standard streams, and the directories that were mounted for the service, to be read. There
-// are no sockets, and no arguments of the host.
+// Package wasip1 implements WASI preview 1 (wasi_snapshot_preview1) for guests. It provides real
+// clocks, random numbers from crypto/rand, the three standard streams, and read-only access to the
+// directories mounted for the service. It provides no sockets, and none of the host's own arguments.
 //
-// It is our own because its state belongs to a request and not to an instance: arguments, environment, streams and open
-// files are set for each request, and a guest that opens, closes or renumbers a descriptor does it for that request only.
+// Vespo has its own implementation because the state belongs to a request and not to an
+// instance. Arguments, environment, streams and open files are set for each request. A
+// guest that opens, closes or renumbers a descriptor does so for that request only.
 //
 // Source of the format: the WebAssembly/WASI repository, legacy/preview1/witx.
 package wasip1
@@ -33,7 +34,7 @@ const (
 	errNotcap      errno = 76
 )
 
-// File types, as fdstat, filestat and directory entries have them.
+// File types in fdstat, filestat and directory entries.
 const (
 	typeUnknown   = 0
 	typeDirectory = 3

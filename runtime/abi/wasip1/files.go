@@ -12,7 +12,8 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// fileErrno finds the error number for an error of the file system. What the host knows beyond that is not the guest's.
+// fileErrno returns the error number for a file system error.
+// Details of the host's error are not passed to the guest.
 func fileErrno(err error) errno {
 	switch {
 	case err == nil:
@@ -27,17 +28,17 @@ func fileErrno(err error) errno {
 		return errNfile
 	}
 	var at *fs.PathError
-	if errors.As(err, &at) { // a link that leads out, a name that the host's file system does not take
+	if errors.As(err, &at) { // a link out of the mount, or a name that the host's file system rejects
 		return errNotcap
 	}
 	return errIO
 }
 
-// maxPathBytes is the longest path that a guest can give, as PATH_MAX is.
+// maxPathBytes is the longest path that a guest can pass, the same as PATH_MAX.
 const maxPathBytes = 4 << 10
 
-// resolve gives the path that a guest means, within the file system of the directory. Paths that lead out are refused here
-// already, links that do by the file system.
+// resolve returns the directory's file system and the path within it. It refuses
+// paths that lead out of the mount; the file system refuses links that do.
 func (s *State) resolve(in *engine.Instance, fd, at, length uint64) (fs.FS, string, errno) {
 	d, e := s.descriptor(fd)
 	switch {
@@ -54,13 +55,13 @@ func (s *State) resolve(in *engine.Instance, fd, at, length uint64) (fs.FS, stri
 		return nil, "", errNametoolong
 	}
 	given := path.Clean(string(raw))
-	if given[0] == '/' || given == ".." || strings.HasPrefix(given, "../") || strings.IndexByte(given, 0) >= 0 { // the name may be of any other bytes
+	if given[0] == '/' || given == ".." || strings.HasPrefix(given, "../") || strings.IndexByte(given, 0) >= 0 { // other bytes are allowed in a name
 		return nil, "", errNotcap
 	}
 	return s.files(d), path.Join(d.path, given), success
 }
 
-// Flags of path_open, and the right to write.
+// Flags of path_open and fdflags that write.
 const (
 	openCreate    = 1 << 0
 	openDirectory = 1 << 1
@@ -80,7 +81,7 @@ func pathOpen(in *engine.Instance, s *State, p []uint64) errno {
 		return errRofs
 	}
 	d := descriptor{fsys: fsys, path: name}
-	info, err := fs.Stat(fsys, name) // before it is opened: opening a pipe of the host's would wait for its writer
+	info, err := fs.Stat(fsys, name) // before opening: opening a named pipe of the host would block until it has a writer
 	switch {
 	case err != nil:
 		return fileErrno(err)
@@ -91,7 +92,7 @@ func pathOpen(in *engine.Instance, s *State, p []uint64) errno {
 	case p[5]&rightWrite != 0:
 		return errRofs
 	case !info.Mode().IsRegular():
-		return errAcces // a pipe or a device of the host's
+		return errAcces // a pipe or a device of the host
 	}
 	if d.file, err = fsys.Open(name); err != nil {
 		return fileErrno(err)
@@ -131,7 +132,7 @@ func fdPrestatDirName(in *engine.Instance, s *State, p []uint64) errno {
 	return success
 }
 
-// fileType gives the type of a file for the guest.
+// fileType returns the WASI file type.
 func fileType(mode fs.FileMode) byte {
 	switch {
 	case mode.IsDir():
@@ -144,14 +145,14 @@ func fileType(mode fs.FileMode) byte {
 	return typeUnknown
 }
 
-// putFilestat writes what is known of a file, which has this name in its file system.
+// putFilestat writes a filestat; name is the file's path in its file system.
 func (s *State) putFilestat(in *engine.Instance, at uint64, info fs.FileInfo, name string) {
 	stat := in.View(uint32(at), 64)
 	clear(stat)
 	binary.LittleEndian.PutUint64(stat[0:], deviceFiles)
 	binary.LittleEndian.PutUint64(stat[8:], s.inode(info, name))
 	stat[16] = fileType(info.Mode())
-	binary.LittleEndian.PutUint64(stat[24:], 1) // links
+	binary.LittleEndian.PutUint64(stat[24:], 1) // link count
 	binary.LittleEndian.PutUint64(stat[32:], uint64(info.Size()))
 	for _, offset := range []int{40, 48, 56} {
 		binary.LittleEndian.PutUint64(stat[offset:], uint64(info.ModTime().UnixNano()))
@@ -200,7 +201,7 @@ func (s *State) stat(d *descriptor) (fs.FileInfo, error) {
 	return fs.Stat(s.files(d), d.path)
 }
 
-// seeker gives what can move in a file.
+// seeker returns the descriptor's file for seeking, or errSpipe.
 func (s *State) seeker(fd uint64) (io.Seeker, errno) {
 	d, e := s.descriptor(fd)
 	if e != success {
@@ -274,14 +275,14 @@ func fdPread(in *engine.Instance, s *State, p []uint64) errno {
 	return success
 }
 
-// readdirBatch is how many entries are looked at between two looks at the deadline.
+// readdirBatch is the number of entries between two checks of the deadline.
 const readdirBatch = 32
 
-// direntBytes is the fixed part of a directory entry.
+// direntBytes is the size of the fixed part of a directory entry.
 const direntBytes = 24
 
-// fdReaddir: fd, buf, buf_len, cookie -> used. A cookie is the index of an entry, "." and ".." being the first two; an entry that does
-// not fit is cut, which tells the guest that there is more.
+// fdReaddir: fd, buf, buf_len, cookie -> used. A cookie is the index of an entry; "." and ".." are
+// the first two. An entry that does not fit is truncated, which tells the guest that there is more.
 func fdReaddir(in *engine.Instance, s *State, p []uint64) errno {
 	d, e := s.descriptor(p[0])
 	switch {

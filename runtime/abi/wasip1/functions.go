@@ -9,7 +9,7 @@ const (
 	i64 = engine.I64
 )
 
-// function is a WASI function: parameters in, error number out.
+// function implements a WASI function. It takes the parameters and returns an error number.
 type function func(in *engine.Instance, s *State, p []uint64) errno
 
 func define(name string, f function, params ...engine.ValueType) engine.HostFunc {
@@ -17,12 +17,13 @@ func define(name string, f function, params ...engine.ValueType) engine.HostFunc
 		Call: func(in *engine.Instance, stack []uint64) { stack[0] = uint64(f(in, state(in), stack)) }}
 }
 
-// fixed is a function that always gives the same error number: what a guest without files and sockets can be told.
+// fixed returns a function that always returns e, for functions that are not supported.
 func fixed(e errno) function {
 	return func(*engine.Instance, *State, []uint64) errno { return e }
 }
 
-// onDescriptor answers errBadf for a closed descriptor and e for an open one, the descriptor being the first parameter.
+// onDescriptor returns a function that returns errBadf for a closed
+// descriptor and e for an open one. The descriptor is the first parameter.
 func onDescriptor(e errno) function {
 	return func(_ *engine.Instance, s *State, p []uint64) errno {
 		if _, bad := s.descriptor(p[0]); bad != success {
@@ -32,7 +33,8 @@ func onDescriptor(e errno) function {
 	}
 }
 
-// inDirectory answers errNotdir for what is not a directory and e for one: nothing below a mount can be changed.
+// inDirectory is like onDescriptor, but returns errNotdir
+// unless the descriptor is a directory. Mounts are read-only.
 func inDirectory(e errno) function {
 	return func(_ *engine.Instance, s *State, p []uint64) errno {
 		d, bad := s.descriptor(p[0])
@@ -46,7 +48,7 @@ func inDirectory(e errno) function {
 	}
 }
 
-// fdAdvise takes any advice about a file and follows none.
+// fdAdvise accepts any advice about a file and ignores it.
 func fdAdvise(_ *engine.Instance, s *State, p []uint64) errno {
 	d, bad := s.descriptor(p[0])
 	if bad == success && d.fsys == nil {
@@ -55,8 +57,8 @@ func fdAdvise(_ *engine.Instance, s *State, p []uint64) errno {
 	return bad
 }
 
-// HostModule returns the functions of the system interface. Every instance whose module imports one of them needs a
-// *State as its System.
+// HostModule returns the functions of the system interface. Every
+// instance whose module imports one of them needs a *State as its System.
 func HostModule() engine.HostModule {
 	return engine.HostModule{Name: ModuleName, Funcs: []engine.HostFunc{
 		define("args_get", argsGet, i32, i32),

@@ -6,15 +6,16 @@ import (
 	"io/fs"
 )
 
-// The devices that guests see. Programs tell files apart by device and inode, and take zero for a file system that has no inodes.
+// Device numbers that guests see. Programs identify files by device
+// and inode, and treat zero as a file system without inodes.
 const (
 	deviceFiles   = 1
 	deviceStreams = 2
 )
 
-// inode returns the inode number of a file for the guest: the same for the same file, whatever its name, and never zero. It is a hash of what the
-// host has, with the service's key: the guest learns nothing of the host's file systems. Where the host has no such numbers, it is one of the
-// name.
+// inode returns a file's inode number for the guest: the same for the same file under any name, and
+// never zero. It is a keyed hash (FileKey) of the host's device and inode numbers, so that the guest
+// learns nothing about the host's file systems. Where the host has no such numbers, the name is hashed.
 func (s *State) inode(info fs.FileInfo, name string) uint64 {
 	text := append(make([]byte, 0, 64), s.FileKey[:]...)
 	if device, number, ok := identity(info); ok {
@@ -27,7 +28,8 @@ func (s *State) inode(info fs.FileInfo, name string) uint64 {
 	return max(binary.LittleEndian.Uint64(sum[:]), 1)
 }
 
-// inodeOf is the inode number of a name. As everywhere, links are followed; one that leads nowhere has the number of its name.
+// inodeOf returns the inode number of a name. Links are
+// followed, as everywhere. For a broken link the name is hashed.
 func (s *State) inodeOf(fsys fs.FS, name string) uint64 {
 	info, err := fs.Stat(fsys, name)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// identity returns the host's numbers of a file. info may be nil.
+// identity returns the host's device and inode number of a file. info may be nil.
 func identity(info fs.FileInfo) (device, number uint64, ok bool) {
 	if info == nil {
 		return 0, 0, false

@@ -12,7 +12,7 @@ import (
 const (
 	subscriptionBytes = 48
 	eventBytes        = 32
-	// maxSubscriptions bounds one poll; there are three descriptors and two clocks to wait for.
+	// maxSubscriptions bounds one poll. Guests need few: there are three streams and two clocks to wait for.
 	maxSubscriptions = 1024
 
 	eventClock   = 0
@@ -22,14 +22,14 @@ const (
 	clockAbsolute = 1 // flag of a clock subscription
 )
 
-// pollOneoff waits for the first of its subscriptions. Streams are always ready: a read from the request's body waits by
-// itself, under the same deadline. So is what cannot be waited for, with an error as its event.
+// pollOneoff waits for the first of its subscriptions. Streams are always ready: a read from the request body
+// blocks by itself, under the same deadline. An invalid subscription is ready too, and its event is an error.
 func pollOneoff(in *engine.Instance, s *State, p []uint64) errno {
 	count := uint32(p[2])
 	if count == 0 || count > maxSubscriptions {
 		return errInval
 	}
-	// Copied, because the guest may have the events written over them.
+	// Copy the subscriptions, because the guest may place the events over them.
 	subscriptions := bytes.Clone(in.View(uint32(p[0]), count*subscriptionBytes))
 	events := in.View(uint32(p[1]), count*eventBytes)
 	waits := make([]time.Duration, count)
@@ -42,7 +42,7 @@ func pollOneoff(in *engine.Instance, s *State, p []uint64) errno {
 		}
 		first = min(first, waits[i])
 	}
-	if n == 0 { // there are clocks only
+	if n == 0 { // only clocks
 		s.wait(in, first)
 		for i, wait := range waits {
 			if wait <= first {
@@ -55,11 +55,12 @@ func pollOneoff(in *engine.Instance, s *State, p []uint64) errno {
 	return success
 }
 
-// briefWait is how long a guest can sleep in a request before what it has written is sent.
+// briefWait is how long a guest can sleep in a request before its output is sent.
 const briefWait = 20 * time.Millisecond
 
-// wait sleeps. What the guest has written is not sent before naps that come to less than briefWait, because some programs take one
-// before they end badly: Go does to stop its world when it panics, and the host could not answer for them any more.
+// wait sleeps. It does not send the guest's output before naps that add up to less
+// than briefWait. Some programs nap before they fail: Go does to stop the world when
+// it panics. Once output is sent, the host can no longer send an error response.
 func (s *State) wait(in *engine.Instance, d time.Duration) {
 	if d < briefWait-s.napped {
 		s.napped += d
@@ -71,7 +72,7 @@ func (s *State) wait(in *engine.Instance, d time.Duration) {
 	in.Wait(d)
 }
 
-// pending is how long a subscription has to wait, counted from now; 0 if its event is there.
+// pending returns how long a subscription has to wait from now, or 0 if it is ready.
 func (s *State) pending(in *engine.Instance, sub []byte) (time.Duration, errno) {
 	if sub[8] != eventClock {
 		return 0, s.ready(sub)
@@ -83,7 +84,7 @@ func (s *State) pending(in *engine.Instance, sub []byte) (time.Duration, errno) 
 	return d, success
 }
 
-// clockWait is how long a clock subscription has to wait; false if there is no such clock.
+// clockWait returns how long a clock subscription has to wait. ok is false if there is no such clock.
 func clockWait(in *engine.Instance, sub []byte) (d time.Duration, ok bool) {
 	timeout := binary.LittleEndian.Uint64(sub[24:])
 	now, ok := clockNow(in, binary.LittleEndian.Uint32(sub[16:]))
@@ -99,7 +100,7 @@ func clockWait(in *engine.Instance, sub []byte) (d time.Duration, ok bool) {
 	return time.Duration(min(timeout, math.MaxInt64)), true
 }
 
-// ready tells whether a stream can be read or written, as an event's error number.
+// ready returns the error number of a stream's event: success if the stream can be read or written.
 func (s *State) ready(sub []byte) errno {
 	d, bad := s.descriptor(uint64(binary.LittleEndian.Uint32(sub[16:])))
 	switch {
@@ -115,11 +116,11 @@ func (s *State) ready(sub []byte) errno {
 
 func putEvent(event, sub []byte, e errno) int {
 	clear(event[:eventBytes])
-	copy(event, sub[:8]) // the guest's own mark
+	copy(event, sub[:8]) // the guest's userdata
 	binary.LittleEndian.PutUint16(event[8:], uint16(e))
 	event[10] = sub[8]
 	if e == success && sub[8] != eventClock {
-		binary.LittleEndian.PutUint64(event[16:], 1) // bytes to be had: at least one
+		binary.LittleEndian.PutUint64(event[16:], 1) // available bytes: at least one
 	}
 	return 1
 }

@@ -55,14 +55,14 @@ func environSizesGet(in *engine.Instance, s *State, p []uint64) errno {
 	return putSizes(in, s.Env, uint32(p[0]), uint32(p[1]))
 }
 
-// Clock identifiers. The two CPU clocks are not offered: they would let a guest measure its neighbours.
+// Clock identifiers. The two CPU clocks are not supported: a guest could use them to measure other guests.
 const (
 	clockRealtime  = 0
 	clockMonotonic = 1
 )
 
-// clockNow reads a clock in nanoseconds. The monotonic clock is that of the operating system, through Go: differences are
-// what counts, the origin says nothing about the host.
+// clockNow reads a clock in nanoseconds. The monotonic clock counts from
+// the instance's epoch, so that its origin reveals nothing about the host.
 func clockNow(in *engine.Instance, id uint32) (ns uint64, ok bool) {
 	switch id {
 	case clockRealtime:
@@ -90,7 +90,7 @@ func clockTimeGet(in *engine.Instance, _ *State, p []uint64) errno {
 	return success
 }
 
-// randomChunkBytes is how much random data is made between two looks at the deadline.
+// randomChunkBytes is the amount of random data between two checks of the deadline.
 const randomChunkBytes = 64 << 10
 
 func randomGet(in *engine.Instance, _ *State, p []uint64) errno {
@@ -98,7 +98,7 @@ func randomGet(in *engine.Instance, _ *State, p []uint64) errno {
 	in.NoteRandom()
 	for len(buf) > 0 {
 		n := min(len(buf), randomChunkBytes)
-		rand.Read(buf[:n]) // never fails: it ends the process if there is no randomness
+		rand.Read(buf[:n]) // never fails: it ends the process if the system has no randomness
 		if buf = buf[n:]; n >= abi.CostlyBytes {
 			in.Check()
 		}

@@ -9,21 +9,21 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// maxDescriptors bounds what one request can have open, the standard streams and the mounts included.
+// maxDescriptors bounds the open descriptors of one request, including standard streams and mounts.
 const maxDescriptors = 128
 
-// State is what the system interface knows of the current request. It is an engine.Instance's System.
+// State is the state of the system interface for the current request. It is an engine.Instance's System.
 type State struct {
-	Args, Env []string    // Env in the form "NAME=value"
+	Args, Env []string    // Env entries have the form "NAME=value"
 	Mounts    []abi.Mount // the same for all requests
-	FileKey   [16]byte    // of inode numbers; the same for all requests
+	FileKey   [16]byte    // key of inode numbers; the same for all requests
 
 	stdin          io.Reader // of the last Begin
 	stdout, stderr io.Writer // of the last Begin
 	table          []descriptor
-	pinned         []func()      // give back the mounts that were used
-	napped         time.Duration // slept without sending what was written
-	touched        bool          // table or napped may not be as Begin has left them
+	pinned         []func()      // release functions of the mounts in use
+	napped         time.Duration // time slept with output still held back
+	touched        bool          // table or napped may differ from their state after Begin
 }
 
 // descriptor is an entry of the table. The zero descriptor is closed.
@@ -31,12 +31,12 @@ type descriptor struct {
 	r io.Reader // nil if it cannot be read as a stream
 	w io.Writer // nil if it cannot be written
 
-	file    fs.File // of an open file or directory; nil for streams and mounts
-	fsys    fs.FS   // that it is in; nil for streams
+	file    fs.File // an open file or directory; nil for streams and mounts
+	fsys    fs.FS   // file system that contains it; nil for streams
 	path    string  // within fsys, "." for its root
 	isDir   bool
 	mount   string                 // guest path, if it is one of the mounts
-	pin     func() (fs.FS, func()) // of a mount that was not used yet; fsys has nothing then
+	pin     func() (fs.FS, func()) // of a mount that is not used yet; fsys is absent then
 	entries []fs.DirEntry          // of a directory that is being read
 }
 
@@ -48,7 +48,7 @@ func (absent) Open(name string) (fs.File, error) {
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 }
 
-// files returns the file system of a descriptor. A mount is pinned by its first use.
+// files returns the file system of a descriptor. The first use of a mount pins it.
 func (s *State) files(d *descriptor) fs.FS {
 	if d.pin != nil {
 		now, release := d.pin()
@@ -60,8 +60,8 @@ func (s *State) files(d *descriptor) fs.FS {
 
 func (d *descriptor) open() bool { return d.r != nil || d.w != nil || d.fsys != nil }
 
-// Begin makes a request's descriptors: the standard streams, then the mounts. Whatever was opened, closed or renumbered before
-// is forgotten. A stream may be nil: it is closed then.
+// Begin sets up the descriptors of a request: the standard streams, then the mounts.
+// It discards the descriptors of the previous request. A nil stream is closed.
 func (s *State) Begin(stdin io.Reader, stdout, stderr io.Writer) {
 	s.touched = true
 	s.End()
@@ -76,8 +76,8 @@ func (s *State) Begin(stdin io.Reader, stdout, stderr io.Writer) {
 	}
 }
 
-// Again is Begin with the streams of the last one. Most requests of a handler ask nothing of the system: for those it has nothing
-// to do, and neither has End.
+// Again is Begin with the streams of the last one. Most requests of a handler
+// do not use the system interface; for those, Again and End do nothing.
 func (s *State) Again() {
 	if s.touched {
 		s.Begin(s.stdin, s.stdout, s.stderr)
@@ -85,7 +85,7 @@ func (s *State) Again() {
 	}
 }
 
-// End closes what the guest has opened and left open.
+// End closes the files that the guest left open, and releases the mounts.
 func (s *State) End() {
 	if !s.touched {
 		return
@@ -100,10 +100,10 @@ func (s *State) End() {
 	s.pinned = s.pinned[:0]
 }
 
-// Use takes what all instances of a service share.
+// Use sets the state that all instances of a service share.
 func (s *State) Use(env *abi.Environment) { s.Mounts, s.FileKey = env.Mounts, env.FileKey }
 
-// close closes a descriptor. There is nothing to lose: files are open for reading only.
+// close closes a descriptor. The error is ignored: files are read-only, so no data can be lost.
 func (d *descriptor) close() {
 	if d.file != nil {
 		_ = d.file.Close()
@@ -111,7 +111,7 @@ func (d *descriptor) close() {
 	*d = descriptor{}
 }
 
-// insert puts a descriptor at the lowest free number.
+// insert stores a descriptor at the lowest free number.
 func (s *State) insert(d descriptor) (fd uint32, e errno) {
 	for i := range s.table {
 		if !s.table[i].open() {
@@ -126,7 +126,7 @@ func (s *State) insert(d descriptor) (fd uint32, e errno) {
 	return uint32(len(s.table) - 1), success
 }
 
-// state is what host functions get, for whatever they do with it.
+// state returns the State for a host function, and marks it touched.
 func state(in *engine.Instance) *State {
 	s := in.System.(*State)
 	s.touched = true

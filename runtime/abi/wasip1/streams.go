@@ -11,7 +11,7 @@ import (
 // maxVectors bounds the vectors of one read or write, as IOV_MAX does.
 const maxVectors = 1024
 
-// vectors calls use for each non-empty vector until it says to stop.
+// vectors calls use for each non-empty vector, until it returns false.
 func vectors(in *engine.Instance, at, count uint32, use func(buf []byte) (more bool)) errno {
 	if count > maxVectors {
 		return errInval
@@ -27,10 +27,12 @@ func vectors(in *engine.Instance, at, count uint32, use func(buf []byte) (more b
 	return success
 }
 
-// Ended is a reader that knows when it has given all. The guest is then not paused, which would send what it has written.
+// Ended is implemented by readers that know when they are at the end.
+// A read does not pause the guest then; a pause would send its output.
 type Ended interface{ Ended() bool }
 
-// fdRead reads into the first vector that is not empty: more might wait although the guest has something to work on.
+// fdRead reads into the first non-empty vector only. Filling
+// more could block although the guest already has data.
 func fdRead(in *engine.Instance, s *State, p []uint64) errno {
 	d, bad := s.descriptor(p[0])
 	if bad != success {
@@ -50,7 +52,7 @@ func fdRead(in *engine.Instance, s *State, p []uint64) errno {
 			return false
 		}
 		in.Pause()
-		for n == 0 && failed == nil { // nothing would be taken for the end
+		for n == 0 && failed == nil { // the guest would take a read of 0 bytes for the end
 			n, failed = d.r.Read(buf)
 		}
 		in.Resume()
@@ -116,7 +118,7 @@ func fdRenumber(_ *engine.Instance, s *State, p []uint64) errno {
 	return success
 }
 
-// Rights that a descriptor has, as bits of fdstat.
+// Rights of a descriptor, as bits of fdstat.
 const (
 	rightRead  = 1 << 1
 	rightWrite = 1 << 6
@@ -126,8 +128,8 @@ const (
 	directoryRights = 1<<13 /* path_open */ | 1<<14 /* readdir */ | 1<<18 /* path_filestat */ | 1<<21 /* filestat */
 )
 
-// fdFdstatGet answers for a stream with the file type "unknown", as for a pipe: a character device would make C programs
-// flush their output at each line.
+// fdFdstatGet reports streams with the file type "unknown", like a pipe. For
+// a character device, C programs would flush their output after each line.
 func fdFdstatGet(in *engine.Instance, s *State, p []uint64) errno {
 	d, bad := s.descriptor(p[0])
 	if bad != success {
@@ -145,7 +147,7 @@ func fdFdstatGet(in *engine.Instance, s *State, p []uint64) errno {
 	switch {
 	case d.isDir:
 		stat[0], rights = typeDirectory, directoryRights
-		binary.LittleEndian.PutUint64(stat[16:], directoryRights|fileRights) // of what is opened in it
+		binary.LittleEndian.PutUint64(stat[16:], directoryRights|fileRights) // inheriting rights: those of files opened in it
 	case d.fsys != nil:
 		stat[0], rights = typeRegular, fileRights
 	}
