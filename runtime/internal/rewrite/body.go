@@ -1,31 +1,31 @@
 package rewrite
 
-// bodyWriter writes function bodies, one after the other. It copies the original bytes and replaces or inserts where a pass
-// needs to.
+// bodyWriter writes function bodies, one after the other. It copies the
+// original bytes and replaces or inserts instructions where a pass requires it.
 type bodyWriter struct {
 	w   *writer
 	bin []byte
 
 	out    code
-	copied int // the module's bytes up to here are in out, or were replaced
+	copied int // offset in bin up to which the bytes were copied or replaced
 
 	body  *body
-	calls bool   // the function calls others
-	deep  bool   // it accounts for call depth
-	left  uint32 // local variable: bytes of stack that are left below this frame; only if deep and calls
+	calls bool   // the function calls other functions
+	deep  bool   // the function accounts for call depth
+	left  uint32 // local variable: bytes of stack left below this frame; only if deep and calls
 
 	labels    []label // open blocks of the original
-	depth     int     // open blocks of the new code
+	depth     int     // number of open blocks in the new code
 	relabeled bool    // label depths differ from the original
 
-	path     int   // largest cost since a unit of fuel was taken, on any way that leads here
+	path     int   // largest cost since the last fuel check, over all paths to this point
 	peak     int   // largest path so far in the innermost open loop, or in the function
-	entry    blank // of the check that is for the function as a whole
-	dead     bool  // no way leads here
+	entry    blank // of the check for the function as a whole
+	dead     bool  // the code is unreachable
 	dispatch dispatchFinder
 }
 
-// codeEntries writes the code section's entries, the injected functions after the guest's.
+// codeEntries returns the contents of the code section: the guest's functions, then the injected ones.
 func (w *writer) codeEntries(info *Info) ([]byte, error) {
 	b := &bodyWriter{w: w, bin: w.m.bin}
 	entries := make([]byte, 0, w.m.codeBytes+w.m.codeBytes/8)
@@ -55,7 +55,7 @@ func (w *writer) codeEntries(info *Info) ([]byte, error) {
 	return append(appendU32(nil, uint32(len(w.m.bodies)+len(w.helpers))), entries...), nil
 }
 
-// write leaves the new body of a defined function in out.
+// write writes the new body of a defined function to out.
 func (b *bodyWriter) write(i int) {
 	m := b.w.m
 	b.body = &m.bodies[i]
@@ -93,10 +93,10 @@ func (b *bodyWriter) locals() {
 func (b *bodyWriter) enter() {
 	sum, c := &b.body.summary, &b.out
 	leaf := sum.loops == 0 && !b.calls && sum.cost <= leafCost
-	fuel := !leaf && !sum.leadLoop // a loop at the very beginning takes fuel itself
+	fuel := !leaf && !sum.leadLoop // a loop at the very beginning takes the fuel itself
 	switch {
 	case b.deep && b.calls && fuel:
-		// One branch for both: either number is negative if the sign of (left | fuel) is.
+		// One branch for both checks: left | fuel is negative if either is.
 		b.leaveStack()
 		c.localTee(b.left)
 		b.entry = b.takeFuel(1)
@@ -113,7 +113,7 @@ func (b *bodyWriter) enter() {
 		}
 		b.ifNegative()
 		c.call(b.w.overflow)
-		c.op(opUnreachable, opEnd) // unreachable: what follows has one predecessor, so values stay in registers
+		c.op(opUnreachable, opEnd) // unreachable: the code after it has one predecessor, so values stay in registers
 	}
 	if fuel {
 		b.entry = b.checkFuel(1)
@@ -126,13 +126,13 @@ func (b *bodyWriter) ifNegative() {
 	b.out.block(opIf, emptyBlock)
 }
 
-// flush copies the original up to an offset.
+// flush copies the original up to offset to.
 func (b *bodyWriter) flush(to int) {
 	b.out = append(b.out, b.bin[b.copied:to]...)
 	b.copied = to
 }
 
-// replace drops an instruction that r has just read; the caller writes another in its place.
+// replace drops the instruction that r has just read. The caller writes its replacement.
 func (b *bodyWriter) replace(r *reader, in *instr) {
 	b.flush(in.at)
 	b.copied = r.pos
@@ -166,7 +166,7 @@ func (b *bodyWriter) instruction(r *reader, in *instr) {
 	}
 }
 
-// call shifts the callee's index and tells it how much stack is left.
+// call shifts the callee's index and passes the remaining stack to the callee.
 func (b *bodyWriter) call(r *reader, in *instr) {
 	m := b.w.m
 	b.replace(r, in)

@@ -2,15 +2,15 @@ package rewrite
 
 import "strconv"
 
-// Bulk memory instructions can take milliseconds in which neither the scheduler nor the collector of the host gets a turn,
-// so large ones are cut into chunks with a fuel check before each.
+// Bulk memory instructions can run for milliseconds without a preemption point, which delays the host's
+// scheduler and garbage collector. Large ones are therefore split into chunks with a fuel check before each.
 const (
-	smallBytes    = 4096 // done at once
+	smallBytes    = 4096 // done in one instruction
 	chunkBytes    = 64 << 10
-	bulkUnitBytes = 64 // for a unit of fuel
+	bulkUnitBytes = 64 // bytes for one unit of fuel
 )
 
-// memoryHelper gives the function that stands for a memory instruction, injecting it when it is first asked for.
+// memoryHelper returns the function that replaces a memory instruction. It injects the function on first use.
 func (w *writer) memoryHelper(in *instr) uint32 {
 	key := uint64(in.op)<<32 | uint64(in.x)
 	if f, ok := w.memory[key]; ok {
@@ -32,7 +32,7 @@ func (w *writer) memoryHelper(in *instr) uint32 {
 	return f
 }
 
-// growBody is memory.grow that remembers a refusal.
+// growBody returns the body of memory.grow. It sets a flag if the growth is refused.
 func (w *writer) growBody() (c code) {
 	c.localGet(0)
 	c.op(opMemoryGrow, 0)
@@ -51,11 +51,11 @@ func (w *writer) growBody() (c code) {
 type bulk struct {
 	op      uint16
 	segment uint32 // of memory.init
-	source  bool   // the second operand is an address or offset that moves with the chunks
-	overlap bool   // the source is in memory: it is bounded by it, too, and may overlap
+	source  bool   // the second operand is an address or offset that advances with the chunks
+	overlap bool   // the source is in memory: it is bounds checked too, and may overlap
 }
 
-// Local variables of the functions.
+// Local variables of the helper functions.
 const (
 	bulkTo = iota
 	bulkFrom
@@ -63,7 +63,7 @@ const (
 	bulkChunk
 )
 
-// emit writes the instruction for operands on the stack.
+// emit writes the instruction; its operands are on the stack.
 func (k bulk) emit(c *code) {
 	c.op(prefixMisc, byte(k.op))
 	switch k.op {
@@ -76,8 +76,9 @@ func (k bulk) emit(c *code) {
 	}
 }
 
-// bulkBody does small sizes at once, and so also what goes beyond the memory: the instruction itself traps before it writes
-// anything. The rest is done in chunks, from the end if the regions might overlap the other way.
+// bulkBody executes the instruction directly for small sizes, and for regions beyond
+// the memory: the instruction traps before it writes anything. Other sizes are split
+// into chunks. It copies from the end if forward chunks would overwrite the source.
 func (w *writer) bulkBody(k bulk) (c code) {
 	operands := func() {
 		c.localGet(bulkTo)
@@ -112,7 +113,7 @@ func (w *writer) bulkBody(k bulk) (c code) {
 	return c
 }
 
-// beyondMemory leaves 1 if the region of bulkSize bytes at an address ends beyond the memory.
+// beyondMemory pushes 1 if the region of bulkSize bytes at an address ends beyond the memory.
 func beyondMemory(c *code, address uint32) {
 	c.localGet(address)
 	c.op(opI64ExtendI32U)

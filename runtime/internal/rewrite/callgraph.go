@@ -1,10 +1,10 @@
 package rewrite
 
-// callGraph is the static graph of calls. Nodes are the functions the module defines, by their index less
-// the imported ones, and one more that stands for every indirect call.
+// callGraph is the static call graph. Nodes are the functions that the module
+// defines, numbered without the imported ones, and one node for all indirect calls.
 type callGraph struct {
 	m        *module
-	index    []int32 // order of discovery, 0 for not yet
+	index    []int32 // order of discovery, 0 if not visited
 	low      []int32
 	onStack  []bool
 	stack    []int32
@@ -24,7 +24,7 @@ func newCallGraph(m *module) *callGraph {
 	return g
 }
 
-// degree and callee enumerate the edges of a node.
+// degree returns the number of outgoing edges of a node.
 func (g *callGraph) degree(node int32) int {
 	if node == g.indirect {
 		return len(g.targets)
@@ -36,7 +36,7 @@ func (g *callGraph) degree(node int32) int {
 	return len(s.calls)
 }
 
-// callee gives the node behind the i-th edge, or -1 for an imported function.
+// callee returns the target node of the i-th edge, or -1 for an imported function.
 func (g *callGraph) callee(node int32, i int) int32 {
 	list := g.targets
 	if node != g.indirect {
@@ -50,8 +50,8 @@ func (g *callGraph) callee(node int32, i int) int32 {
 	return -1
 }
 
-// components calls visit with each strongly connected component, callees before their callers (Tarjan's algorithm, without
-// recursion: a hostile module decides how deep the graph is).
+// components calls visit for each strongly connected component, callees before callers. It is
+// Tarjan's algorithm without recursion, because a hostile module controls the depth of the graph.
 func (g *callGraph) components(visit func(component []int32)) {
 	g.visit = visit
 	var order int32
@@ -95,7 +95,7 @@ func (g *callGraph) components(visit func(component []int32)) {
 	}
 }
 
-// close ends a component if node is its root.
+// close completes a component if node is its root.
 func (g *callGraph) close(node int32) {
 	if g.low[node] != g.index[node] {
 		return

@@ -1,10 +1,10 @@
 package rewrite
 
-// visitFunc is called for each function index in a constant expression or element segment; the index stands in
-// [at, end) of the module.
+// visitFunc is called for each function index in a constant expression
+// or element segment. The index is encoded at [at, end) of the module.
 type visitFunc func(at, end int, function uint32)
 
-// constExpr reads a constant expression with its end instruction.
+// constExpr reads a constant expression, including its end instruction.
 func (m *module) constExpr(r *reader, visit visitFunc) {
 	var in instr
 	for {
@@ -33,7 +33,7 @@ func (m *module) constExpr(r *reader, visit visitFunc) {
 	}
 }
 
-// referAll notes every function as one that indirect calls may reach.
+// referAll records a function as a possible target of indirect calls.
 func (m *module) referAll(_, _ int, function uint32) { m.refer(function) }
 
 func (m *module) readElements(r *reader) {
@@ -41,8 +41,8 @@ func (m *module) readElements(r *reader) {
 	m.walkElements(r, m.referAll)
 }
 
-// walkElements reads the element section. Bit 0 of a segment's flags: not active; bit 1: explicit table, or declared only;
-// bit 2: the elements are expressions.
+// walkElements reads the element section. Bits of a segment's flags: 0: not
+// active; 1: explicit table, or declarative; 2: the elements are expressions.
 func (m *module) walkElements(r *reader, visit visitFunc) {
 	m.elemCount = r.count("element segments", maxSegments)
 	for range m.elemCount {

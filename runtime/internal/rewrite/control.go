@@ -2,28 +2,28 @@ package rewrite
 
 // label is an open block of the original code.
 type label struct {
-	id     int // offset of the instruction that opened it: its identity
+	id     int // offset of the instruction that opened it; identifies it
 	opener uint16
-	at     int // number of its block in the new code, counted from the outside
+	at     int // number of its block in the new code, counted from the outermost
 	shape  loopShape
 	fuel   blank // of a loop's check
 	before int   // peak before a loop
 
-	arrived int // largest cost on a way that jumps to its end, -1 for none
-	skipped int // of an if: cost on the way around it
+	arrived int // largest cost of the paths that branch to its end, -1 for none
+	skipped int // of an if: cost of the path around it
 	jumps   *jumpTable
 }
 
-// loopShape is how a loop takes its fuel.
+// loopShape is the form of a loop's fuel check.
 type loopShape byte
 
 const (
 	notLoop    loopShape = iota
-	coldLoop             // leaves the body for a block at its end that asks for fuel and goes back to the header
-	inlineLoop           // asks for fuel in an if at the header
+	coldLoop             // branches to a block after the body, which refuels and returns to the header
+	inlineLoop           // refuels in an if at the header
 )
 
-// coldLoopBlocks is the number of blocks that a coldLoop consists of, itself included.
+// coldLoopBlocks is the number of blocks of a coldLoop, including the loop itself.
 const coldLoopBlocks = 4
 
 func (b *bodyWriter) structure(r *reader, in *instr) {
@@ -42,7 +42,7 @@ func (b *bodyWriter) structure(r *reader, in *instr) {
 	}
 }
 
-// loop opens a loop. The usual shape is
+// loop opens a loop. The usual form is
 //
 //	block $exit (results)
 //	  loop $l
@@ -58,9 +58,10 @@ func (b *bodyWriter) structure(r *reader, in *instr) {
 //	  end
 //	end
 //
-// The innermost block is there because anything may stand before br $exit: without it, a body that leaves too many values
-// would become valid. An if that calls would be shorter, but the compiler reads base and length of the memory again wherever control flow
-// meets, in every round. A loop with parameters could not go to $cold without them, so it has the if.
+// The innermost block keeps invalid code invalid. Validation accepts any values on the stack before br $exit,
+// so without the block a body that leaves too many values would become valid. An if with a call would be
+// shorter. But the compiler reloads the base and length of the memory wherever control flow merges, which
+// would be once per iteration. A loop with parameters cannot branch to $cold without them, so it uses the if.
 func (b *bodyWriter) loop(r *reader, in *instr) {
 	blockType := b.bin[in.operands:r.pos]
 	b.replace(r, in)
@@ -90,7 +91,7 @@ func (b *bodyWriter) loop(r *reader, in *instr) {
 	b.labels = append(b.labels, l)
 }
 
-// end closes a block and joins the ways that lead to its end.
+// end closes a block and merges the paths that lead to its end.
 func (b *bodyWriter) end(r *reader) {
 	l := &b.labels[len(b.labels)-1]
 	if l.opener == opIf {
@@ -116,14 +117,14 @@ func (b *bodyWriter) end(r *reader) {
 	b.labels = b.labels[:len(b.labels)-1]
 }
 
-// arrive notes that the current way leads to the end of l.
+// arrive records that the current path leads to the end of l.
 func (b *bodyWriter) arrive(l *label) {
 	if !b.dead {
 		l.arrived = max(l.arrived, b.path)
 	}
 }
 
-// target gives the new depth of a label and notes that the current way leads there.
+// target returns the new depth of a label and records that the current path leads there.
 func (b *bodyWriter) target(depth uint32) uint32 {
 	l := &b.labels[len(b.labels)-1-int(depth)]
 	if l.shape == notLoop { // loops take their own fuel

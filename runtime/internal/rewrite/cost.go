@@ -1,24 +1,25 @@
 package rewrite
 
-// Costs count in simple instructions: what a processor does in about a nanosecond or less.
+// Costs are in simple instructions, each about a nanosecond or less on a processor.
 const (
 	costDivide = 8
-	costAccess = 8 // of memory, where a guest can see to it that each misses the caches
+	costAccess = 8 // of memory; a guest can arrange that each access misses the caches
 	costCall   = 16
-	costGrow   = 256 // leaves the guest and asks the host's allocator
+	costGrow   = 256 // leaves the guest and calls the host's allocator
 	costBulk   = 256 // up to smallBytes of memory.fill, memory.copy or memory.init
 
 	// gapCost is the largest gap: no path through a function is longer without a check.
 	gapCost = 512
 
-	// unitCost is the cost that a unit of fuel stands for, but that a check takes a unit at least.
+	// unitCost is the cost that one unit of fuel stands for. A check takes at least one unit.
 	unitCost = 32
 
-	// leafCost bounds the functions that take no fuel of their own: without loops and calls, paid by their callers.
+	// leafCost bounds the functions that take no fuel themselves. They
+	// have no loops and no calls, and their callers pay for them.
 	leafCost = 32
 )
 
-// cost is the static cost of an instruction, without what the function it calls takes itself.
+// cost returns the static cost of an instruction. It excludes the fuel that a callee takes itself.
 func (m *module) cost(in *instr) int {
 	switch op := in.op; {
 	case op == opEnd || op == opBlock || op == opNop || op == opElse:

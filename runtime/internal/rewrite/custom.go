@@ -8,8 +8,8 @@ type nameEntry struct {
 	name     string
 }
 
-// custom reads the custom sections that are of use. But for their name they cannot make a module invalid: what is malformed
-// is left out.
+// custom reads the name and producers sections. Apart from its name, a custom
+// section cannot make a module invalid: malformed contents are ignored.
 func (m *module) custom(s *reader) error {
 	name := s.name("section name")
 	if s.err != nil {
@@ -28,7 +28,8 @@ func (m *module) custom(s *reader) error {
 	return nil
 }
 
-// readNames reads the function names of a name section. The other subsections have no reader behind us.
+// readNames reads the function names of a name section. The
+// other subsections are dropped because nothing uses them.
 func (m *module) readNames(r *reader) {
 	for r.more() {
 		id := r.byte()
@@ -50,10 +51,11 @@ func (m *module) readNames(r *reader) {
 	}
 }
 
-// keptNameBytes is what stack traces show of a name. The engine behind us writes one for each trap, with the names of many frames.
+// keptNameBytes is the largest part of a name that is kept. wazero
+// formats a stack trace for each trap, with the names of many frames.
 const keptNameBytes = 200
 
-// shorten cuts a name at a character's end.
+// shorten truncates a name at a character boundary.
 func shorten(name string) string {
 	if len(name) <= keptNameBytes {
 		return name
@@ -65,7 +67,7 @@ func shorten(name string) string {
 	return name[:end]
 }
 
-// functionName gives the name of a function or "".
+// functionName returns the name of a function, or "".
 func (m *module) functionName(function int) string {
 	for _, e := range m.funcNames {
 		if int(e.function) == function {
@@ -75,7 +77,7 @@ func (m *module) functionName(function int) string {
 	return ""
 }
 
-// readProducers reads the tool conventions' producers section: fields of name and version pairs.
+// readProducers reads the producers section of the tool conventions: fields of name and version pairs.
 func (m *module) readProducers(r *reader) {
 	var found []string
 	for range r.count("fields", 16) {

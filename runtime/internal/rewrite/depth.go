@@ -1,12 +1,13 @@
 package rewrite
 
-// Call depth is counted in estimated bytes of stack. The depth global holds what is left for the next function that
-// accounts for depth (a deep function): the host sets it before a top-level call; a deep function takes the size of its frame
-// from it at its entry, keeps the result in a local variable and writes it to the global before each call of a deep
-// function. So the global is right at every entry, and nothing needs to be restored on the way back: whoever calls a deep
-// function is deep itself and writes its own value first.
+// Call depth is counted in estimated bytes of stack. The depth global holds the stack left for
+// the next deep function, which is a function that accounts for depth. The host sets it before
+// a top-level call. A deep function subtracts the size of its frame at its entry, keeps the
+// result in a local variable, and writes it to the global before each call of a deep function.
+// So the global is correct at every entry. Nothing has to be restored on return, because the
+// caller of a deep function is itself deep and writes its own value before the next call.
 
-// leaveStack leaves on the operand stack how many bytes are left below this function's frame.
+// leaveStack pushes the number of bytes left below this function's frame.
 func (b *bodyWriter) leaveStack() {
 	c := &b.out
 	c.globalGet(b.w.depth)
@@ -14,7 +15,8 @@ func (b *bodyWriter) leaveStack() {
 	c.op(opI64Sub)
 }
 
-// passDepth writes the depth global before a call of a deep function. A tail call replaces this function's frame.
+// passDepth writes the depth global before a call of a deep
+// function. A tail call replaces this function's frame.
 func (b *bodyWriter) passDepth(tail bool, callee Signature) {
 	c := &b.out
 	c.localGet(b.left)
@@ -25,14 +27,14 @@ func (b *bodyWriter) passDepth(tail bool, callee Signature) {
 	c.globalSet(b.w.depth)
 }
 
-// Registers for parameters and results that the compiler behind us has on every architecture.
+// Registers for parameters and results that wazero's compiler has on every architecture.
 const (
 	intRegisters   = 6
 	floatRegisters = 8
 )
 
-// stackArguments reports whether a call can need stack for parameters or results. The compiler makes such a tail call an
-// ordinary one.
+// stackArguments reports whether a call can need stack for parameters or
+// results. The compiler turns such a tail call into an ordinary call.
 func stackArguments(s Signature) bool {
 	over := func(types []ValueType) bool {
 		ints, floats := 0, 0
@@ -48,8 +50,9 @@ func stackArguments(s Signature) bool {
 	return over(s.Params) || over(s.Results)
 }
 
-// deepFunctions says for each defined function whether it accounts for depth: it can reach a cycle of calls, or its frame and
-// those below it can take more than shallowBytes. The last entry stands for indirect calls.
+// deepFunctions reports, for each defined function, whether it accounts for depth.
+// It does if it can reach a cycle of calls, or if its frame and those below it can
+// take more than shallowBytes. The last entry stands for indirect calls.
 func (m *module) deepFunctions() []bool {
 	g := newCallGraph(m)
 	deep := make([]bool, len(g.index))

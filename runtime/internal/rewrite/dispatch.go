@@ -1,32 +1,32 @@
 package rewrite
 
-// Compilers that know only jumps (Go's, above all) put a function into one loop that begins with a jump table: they set a
-// local variable to the number of the next block and go to the loop's header,
+// Compilers without structured control flow (mainly Go's) emit a function as one loop that begins with a jump
+// table. A jump sets a local variable to the number of the target block and branches to the loop's header:
 //
 //	loop $l  block ... block  local.get $pc  br_table ...  end ... end
 //	... i32.const 7  local.set $pc  br $l ...
 //
-// A jump forward does not need the stop check at the header nor the table: where block 7 is still to come, br $l becomes
-// a branch right to it. This saves more time than all checks cost.
+// A forward jump needs neither the fuel check at the header nor the table. If block 7 is
+// still open, br $l becomes a direct branch to it. This saves more time than all checks cost.
 
 // jumpTable is the table at the beginning of a loop.
 type jumpTable struct {
-	pc      uint32 // local variable that selects
+	pc      uint32 // local variable that selects the target
 	targets []jumpTarget
 }
 
-// jumpTarget is a label: its place among the open labels and its identity.
+// jumpTarget is a label: its index in the open labels, and its id.
 type jumpTarget struct{ place, id int }
 
-// dispatchFinder recognizes the two sequences while instructions pass by.
+// dispatchFinder recognises the two sequences as instructions are read.
 type dispatchFinder struct {
 	head  headStage
-	loop  int    // place of the loop's label
-	local uint32 // what local.get read
+	loop  int    // index of the loop's label
+	local uint32 // operand of local.get
 
 	jump  jumpStage
-	value uint32 // of the constant
-	pc    uint32 // local variable that was set to it
+	value uint32 // the constant
+	pc    uint32 // local variable that was set to the constant
 }
 
 type headStage byte
@@ -45,7 +45,7 @@ const (
 	jumpSet
 )
 
-// findDispatch is to be called with each instruction before its label, if any, is opened.
+// findDispatch must be called with each instruction, before its label, if any, is opened.
 func (b *bodyWriter) findDispatch(r *reader, in *instr) {
 	f := &b.dispatch
 	switch {
@@ -66,7 +66,7 @@ func (b *bodyWriter) findDispatch(r *reader, in *instr) {
 		f.jump, f.value = jumpConst, uint32(operand.signed(32))
 	case in.op == opLocalSet && f.jump == jumpConst:
 		f.jump, f.pc = jumpSet, in.x
-	case in.op == opBr && f.jump == jumpSet: // left for shortcut
+	case in.op == opBr && f.jump == jumpSet: // shortcut reads this state
 	default:
 		f.jump = jumpNone
 	}
@@ -83,7 +83,7 @@ func (b *bodyWriter) readJumpTable(r *reader, in *instr) *jumpTable {
 	return j
 }
 
-// shortcut gives the original depth of the label that a branch really ends up at.
+// shortcut returns the original depth of the label that a branch eventually reaches.
 func (b *bodyWriter) shortcut(in *instr) uint32 {
 	f := &b.dispatch
 	stage := f.jump
@@ -94,7 +94,7 @@ func (b *bodyWriter) shortcut(in *instr) uint32 {
 	}
 	t := l.jumps.targets[min(int64(f.value), int64(len(l.jumps.targets)-1))]
 	if t.place >= len(b.labels) || b.labels[t.place].id != t.id {
-		return in.x // already behind us
+		return in.x // the target is a backward jump
 	}
 	return uint32(len(b.labels) - 1 - t.place)
 }

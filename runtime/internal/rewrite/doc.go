@@ -1,27 +1,36 @@
-// Package rewrite reads WebAssembly binaries and injects what the host needs to stop, bound and reset a guest.
+// Package rewrite reads WebAssembly binaries and adds the
+// code that the host needs to stop, limit and reset a guest.
 //
-// [Inspect] reads a module and says what it is; [Rewrite] gives an equivalent module with fuel checks, a bound on call
-// depth, chunked bulk memory instructions, references from globals, a flag for refused memory growth, exports for mutable globals and the start
-// function, and limits that leave memory to the host's allocator. Both are pure: bytes in, bytes out, no wazero, the same
-// output for the same input. RATIONALE.md beside this file has the reasons and the figures.
+// [Inspect] reads a module and describes it. [Rewrite] returns an equivalent module with these changes:
 //
-// # What the host has to do
+//   - fuel checks and a limit on call depth
+//   - bulk memory instructions in chunks
+//   - function references from globals
+//   - a flag for refused memory growth
+//   - exports of mutable globals and of the start function
+//   - memory limits that leave the maximum to the host's allocator
+//
+// Both functions are pure: they do not use wazero, and the output depends
+// only on the input. RATIONALE.md has the reasons and the measurements.
+//
+// # Host requirements
 //
 // The rewritten module imports Options.YieldModule.YieldName, a function (kind i32) -> i64:
 //
-//   - [YieldFuel]: the fuel global fell below zero. The result becomes the new value of the fuel global; it must be
-//     [MinRefill] at least, or the guest asks again and again. One unit of fuel stands for about 32 instructions, and in
-//     tight loops for fewer; hostile code can make it 1 to 100 ns, so a host adapts the refill to the time between two yields
-//     and bounds it.
-//   - [YieldStackOverflow]: the guest's calls are nested too deeply. The function must not return (the guest traps with
-//     "unreachable" if it does).
+//   - [YieldFuel]: the fuel global fell below zero. The result becomes the new value of the fuel global. It
+//     must be at least [MinRefill], or the guest yields again at once. One unit of fuel stands for about 32
+//     instructions, or fewer in tight loops. Hostile code can vary its duration from 1 to 100 ns, so the host
+//     must adapt the refill to the time between two yields, and bound it.
+//   - [YieldStackOverflow]: the guest's calls are nested too deeply. The function must not return. If it does,
+//     the guest traps with "unreachable".
 //
-// Before each top-level call the host sets Info.DepthExport to Options.StackBytes. It leaves it alone for calls that it
-// makes into the guest while the guest waits for a host function.
+// Before each top-level call the host sets Info.DepthExport to Options.StackBytes. It must not
+// set it for calls into the guest that it makes while the guest waits for a host function.
 //
 // # Trust
 //
-// The input is hostile. Every count is checked against the bytes that remain, every index in the code against the number
-// of things the module itself defined, so that nothing injected can be named by the guest, and encodings that two readers
-// could understand differently are refused. Types are not checked: the result must go through wazero's validation.
+// The input is hostile. Every count is checked against the remaining bytes. Every index
+// in the code is checked against the guest's own definitions, so that a guest cannot
+// refer to anything injected. Encodings that two decoders could read differently are
+// refused. Types are not checked: the result must go through wazero's validation.
 package rewrite

@@ -1,6 +1,6 @@
 package rewrite
 
-// effect is what an instruction does to the operand stack: values that it takes and values that it leaves.
+// effect is the change of the operand stack by an instruction: the numbers of values popped and pushed.
 type effect struct{ takes, leaves int8 }
 
 // Effects that instructions share.
@@ -18,12 +18,12 @@ var (
 // effects is the table of the one-byte instructions whose effect does not depend on types.
 var effects = oneByteEffects()
 
-// simdUnary are the vector instructions with one operand that are not in a range of their own.
+// simdUnary are the vector instructions with one operand that are outside of the ranges in effectOf.
 var simdUnary = bitSet(0x4d, 0x53, 0x5e, 0x5f, 0x60, 0x61, 0x62, 0x63, 0x64, 0x67, 0x68, 0x69, 0x6a, 0x74, 0x75, 0x7a,
 	0x7c, 0x7d, 0x7e, 0x7f, 0x80, 0x81, 0x83, 0x84, 0x87, 0x88, 0x89, 0x8a, 0x94, 0xa0, 0xa1, 0xa3, 0xa4, 0xa7, 0xa8, 0xa9, 0xaa,
 	0xc0, 0xc1, 0xc3, 0xc4, 0xc7, 0xc8, 0xc9, 0xca, 0xe0, 0xe1, 0xe3, 0xec, 0xed, 0xef,
 	0xf8, 0xf9, 0xfa, 0xfb, 0xfc, 0xfd, 0xfe, 0xff,
-	0x15, 0x16, 0x18, 0x19, 0x1b, 0x1d, 0x1f, 0x21) // the last line: extract a lane
+	0x15, 0x16, 0x18, 0x19, 0x1b, 0x1d, 0x1f, 0x21) // last line: extract a lane
 
 func bitSet(members ...byte) (set [256]bool) {
 	for _, m := range members {
@@ -46,7 +46,7 @@ func oneByteEffects() (t [256]effect) {
 	span(effectStore, 0x36, opI64Store32)
 	t[opMemorySize], t[opMemoryGrow] = effectPush, effectUnary
 	span(effectPush, opI32Const, opF64Const)
-	span(effectBinary, opI32Eqz, 0xa6) // comparisons and arithmetic, but for
+	span(effectBinary, opI32Eqz, 0xa6) // comparisons and arithmetic, with these exceptions:
 	t[opI32Eqz], t[opI64Eqz] = effectUnary, effectUnary
 	span(effectUnary, 0x67, 0x69) // i32.clz, ctz, popcnt
 	span(effectUnary, 0x79, 0x7b) // i64.clz, ctz, popcnt
@@ -57,7 +57,7 @@ func oneByteEffects() (t [256]effect) {
 	return t
 }
 
-// effectOf gives the effect of an instruction that is neither structured nor a branch nor a call.
+// effectOf returns the effect of an instruction other than structured control, a branch or a call.
 func effectOf(op uint16) effect {
 	switch op >> 8 {
 	case 0:

@@ -5,28 +5,28 @@ import (
 	"fmt"
 )
 
-// Reasons to refuse a module, to be matched with errors.Is. The error's text names the offset and what is wrong.
+// Reasons to refuse a module, for use with errors.Is. The error text has the offset and the details.
 var (
 	// ErrNotWasm means that the bytes do not begin like a WebAssembly module of version 1.
 	ErrNotWasm = errors.New("not a WebAssembly module")
 	// ErrComponent means that the bytes are a component (the component model's preamble).
 	ErrComponent = errors.New("a WebAssembly component, not a core module")
-	// ErrTruncated means that the bytes end, or a section or function body ends, before what it announced.
+	// ErrTruncated means that the module, a section or a function body is shorter than it declares.
 	ErrTruncated = errors.New("truncated WebAssembly module")
-	// ErrInvalid means that the module breaks the rules of the binary format or names something it does not have.
+	// ErrInvalid means that the module violates the binary format or refers to an undefined index.
 	ErrInvalid = errors.New("invalid WebAssembly module")
-	// ErrUnsupported means that the module uses a feature that the host does not offer; see Error.Feature.
+	// ErrUnsupported means that the module uses a feature that the host does not support; see Error.Feature.
 	ErrUnsupported = errors.New("unsupported WebAssembly feature")
-	// ErrLimit means that the module is well formed but larger in some respect than the host accepts.
+	// ErrLimit means that the module is well formed but exceeds a limit of the host.
 	ErrLimit = errors.New("WebAssembly module exceeds a limit")
 )
 
-// Error says why and where a module was refused.
+// Error is the reason for refusing a module, and its place.
 type Error struct {
 	Kind    error  // one of the Err variables of this package
 	Offset  int    // byte offset in the module
 	Feature string // the feature's name if Kind is ErrUnsupported, else empty
-	Detail  string // what is wrong, for the person who built the module
+	Detail  string // details for the developer of the module
 }
 
 func (e *Error) Error() string {
@@ -40,10 +40,10 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s (at offset %#x)", text, e.Offset)
 }
 
-// Unwrap makes errors.Is(err, ErrInvalid) and the like work.
+// Unwrap returns e.Kind for errors.Is.
 func (e *Error) Unwrap() error { return e.Kind }
 
-// Features that are known and refused.
+// Features that are recognised and refused.
 const (
 	featureThreads    = "threads and atomic instructions"
 	featureExceptions = "exception handling"

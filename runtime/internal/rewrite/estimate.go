@@ -1,45 +1,45 @@
 package rewrite
 
-// Cost is what compiling takes, as estimated before: time in nanoseconds of one processor, bytes of memory for the largest function,
-// bytes of machine code.
+// Cost is an estimate of compiling a module: processor time in nanoseconds,
+// peak memory in bytes for the largest function, and machine code in bytes.
 type Cost struct{ Nanoseconds, MemoryBytes, CodeBytes int64 }
 
-// estimator follows a rewritten function body as the compiler does and sums up what it will take. The body need not be valid:
-// wazero validates before it compiles.
+// estimator walks a rewritten function body as the compiler does and adds up its
+// cost. The body may be invalid, because wazero validates it later, before compiling.
 type estimator struct {
 	w    *writer
-	time int64 // ns; what is beyond is refused anyway
+	time int64 // limit in ns: a function beyond it is refused
 	cost Cost
 	code code
 	live liveness
 
 	frames []costFrame
-	sets   []uint32 // local variables in the order they were set, without repetition between two meetings
-	stamp  []int64  // by local variable: the last meeting that counted it
+	sets   []uint32 // local variables in the order they were set, unique between two merges
+	stamp  []int64  // by local variable: the last merge that counted it
 	clock  int64
 	defs   []int64 // by local variable: value of blocks when it was last set
-	known  []bool  // by local variable: an access to memory has checked it as an address
+	known  []bool  // by local variable: a memory access has bounds checked it as an address
 
 	at      int   // instructions so far
-	loops   int   // that have begun
+	loops   int   // loops opened so far
 	height  int64 // of the operand stack
-	dead    int   // blocks that were opened in dead code; the code is dead if it is not zero or the frame says so
+	dead    int   // blocks opened in dead code; the code is dead if this is not 0 or the frame is dead
 	blocks  int64
 	depth   int64 // of the block in the dominator tree
 	chain   int64 // blocks since the last one with several predecessors
 	bounds  int64 // addresses known to be in bounds
-	address int64 // local variable that the last instruction has read, or -1
+	address int64 // local variable read by the last instruction, or -1
 }
 
 // costFrame is an open block.
 type costFrame struct {
 	op              uint16
-	loop            int   // its number, counted by the loops' begins
-	dead            bool  // the rest of it cannot be reached
+	loop            int   // number of the loop, counted by loop starts
+	dead            bool  // the rest of the block is unreachable
 	results, params int64 // numbers of values
 	base            int64 // height below the parameters
-	set             int   // length of sets at the begin
-	depth, chain    int64 // at the begin
+	set             int   // length of sets at the start
+	depth, chain    int64 // at the start
 	bounds          int64
 	jumps           meeting
 }
@@ -65,7 +65,7 @@ func (e *estimator) function(s Signature, bin []byte) Cost {
 	return e.cost
 }
 
-// over reports whether the function is refused anyway.
+// over reports whether the estimate already exceeds a limit.
 func (e *estimator) over() bool {
 	return e.cost.Nanoseconds > e.time || e.cost.MemoryBytes > limitFunctionMemory.most
 }
@@ -85,7 +85,7 @@ func (e *estimator) begin(s Signature, locals int) {
 	e.sets, e.at, e.loops, e.height, e.dead, e.blocks, e.depth, e.chain, e.bounds, e.address = e.sets[:0], 0, 0, 0, 0, 1, 1, 0, 0, -1
 }
 
-// add counts n times a weight.
+// add adds a weight n times.
 func (e *estimator) add(w weight, n int64) {
 	e.cost.CodeBytes += n * w.code
 	e.cost.MemoryBytes += n * w.memory
@@ -136,7 +136,7 @@ func (e *estimator) other(in *instr, address int64) {
 	case opGlobalGet, opMemorySize:
 		e.step(e.chain)
 	}
-	if w.memory >= weightLoad.memory { // an access to memory or to a table looks for base and length
+	if w.memory >= weightLoad.memory { // a memory or table access looks up base and length
 		e.step(2 * e.chain)
 		if address < 0 || !e.known[address] {
 			e.bounds++
@@ -167,7 +167,7 @@ func (e *estimator) call(in *instr) {
 	}
 }
 
-// jump counts a way from here to a label, with so many known bounds.
+// jump adds a branch to a label. bounds is the number of addresses known to be in bounds.
 func (e *estimator) jump(label uint32, bounds int64) {
 	if int(label) >= len(e.frames) {
 		return
@@ -184,7 +184,7 @@ func (e *estimator) jump(label uint32, bounds int64) {
 	f.jumps.add(e.depth, bounds)
 }
 
-// block begins a new block of the compiler's, with one predecessor.
+// block begins a new compiler block with one predecessor.
 func (e *estimator) block() {
 	e.add(weightBlock, 1)
 	e.step(2*e.depth + e.chain/8)
@@ -194,13 +194,13 @@ func (e *estimator) block() {
 	e.carry()
 }
 
-// carry counts what a new block takes over.
+// carry adds the state that a new block takes over.
 func (e *estimator) carry() {
 	e.cost.MemoryBytes += boundMemory*e.bounds + liveMemory*e.height
 	e.cost.Nanoseconds += boundTime*e.bounds + liveTime*e.height
 }
 
-// trampolines are blocks on the ways to others.
+// trampolines adds n blocks on edges to other blocks.
 func (e *estimator) trampolines(n int64) {
 	e.add(weightBlock, n)
 	e.step(2 * n * e.depth)
@@ -263,7 +263,7 @@ func (e *estimator) open(in *instr) {
 	f.base = max(e.height-f.params, 0)
 	f.depth, f.chain, f.bounds = e.depth, e.chain, e.bounds
 	e.frames = append(e.frames, f)
-	e.add(weightBlock, 1) // the one after it
+	e.add(weightBlock, 1) // the block after it
 	switch in.op {
 	case opLoop:
 		e.add(weightValue, f.params)
@@ -289,7 +289,7 @@ func (e *estimator) orElse() {
 	e.block()
 }
 
-// arrive counts the way that falls through to the end of a block.
+// arrive adds the path that falls through to the end of a block.
 func (e *estimator) arrive(f *costFrame) {
 	e.add(weightValue, f.results)
 	f.jumps.add(e.depth, e.bounds)
@@ -308,7 +308,7 @@ func (e *estimator) end() {
 			e.arrive(f)
 		}
 		if f.op == opIf {
-			f.jumps.add(f.depth, 0) // the compiler forgets the bounds on the way around
+			f.jumps.add(f.depth, 0) // the compiler drops the bounds on the path around the if
 			e.add(weightValue, f.params)
 		}
 		e.meet(f)
@@ -321,7 +321,8 @@ func (e *estimator) end() {
 	}
 }
 
-// loopEnd counts the phis of a loop: each variable that is read in it is one at the header, redundant or not.
+// loopEnd adds the phis of a loop. Each variable that is
+// read in the loop has one at the header, redundant or not.
 func (e *estimator) loopEnd(f *costFrame) {
 	variables := e.live.loopReads(f.loop)
 	e.phis(f.params, variables, f.jumps.ways, true)
@@ -335,7 +336,7 @@ func (e *estimator) loopEnd(f *costFrame) {
 	e.block()
 }
 
-// meet begins the block after another one.
+// meet begins the block after a closed block.
 func (e *estimator) meet(f *costFrame) {
 	j := &f.jumps
 	switch {

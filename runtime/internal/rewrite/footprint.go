@@ -2,19 +2,20 @@ package rewrite
 
 import "fmt"
 
-// Each instance takes memory of the host beside its linear memory: 8 bytes for an element of a table, and what the engine
-// behind us keeps for globals and for segments that are not dropped. A small module can declare a lot of these.
+// Each instance takes host memory besides its linear memory: 8 bytes per table element, and wazero's
+// data for globals and for segments that are not dropped. A small module can declare many of these.
 const (
-	globalFootprintBytes    = 112 // object, value and the way to set it from outside
+	globalFootprintBytes    = 112 // object, value and the function that sets it from outside
 	referenceFootprintBytes = 128 // global of a function reference, and the function instance
 	elementFootprintBytes   = 48  // function instance, and the reference in a passive segment
 	segmentFootprintBytes   = 32
 
-	// maxFootprintBytes bounds an instance without its tables. Large programs of real toolchains take a few hundred KiB.
+	// maxFootprintBytes bounds an instance without its tables.
+	// Large programs of real toolchains take a few hundred KiB.
 	maxFootprintBytes = 8 << 20
 )
 
-// checkFootprint refuses modules whose instances take too much of the host.
+// checkFootprint refuses modules whose instances take too much host memory.
 func (m *module) checkFootprint() error {
 	segments := m.elemCount + m.dataSegments
 	n := globalFootprintBytes*len(m.globals) + referenceFootprintBytes*len(m.refFuncs) +
@@ -27,8 +28,9 @@ func (m *module) checkFootprint() error {
 		len(m.globals), segments, m.elementTotal, n>>10, maxFootprintBytes>>10)}
 }
 
-// tableMaxima bounds all tables together to a number of elements. A table gets its declared maximum if that is less than its
-// minimum and its share of what the minima leave; tables that have little to grow take no share.
+// tableMaxima returns a maximum for each table, so that all tables together have at most most
+// elements. A table gets its minimum plus an equal share of the elements that the minima
+// leave, or its declared maximum if that is less. Tables that cannot grow take no share.
 func (m *module) tableMaxima(most uint32) ([]uint32, error) {
 	left := int64(most)
 	for i, t := range m.tables {

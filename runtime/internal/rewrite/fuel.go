@@ -1,13 +1,14 @@
 package rewrite
 
-// Fuel is taken at loop headers, at function entries and wherever a way through a function gets longer than gapCost since
-// it last took some. All of it is charged to the fuel global; only the yield function fills it.
+// Fuel is taken at loop headers, at function entries, and where a path through a function would exceed
+// gapCost since the last check. All of it comes from the fuel global; only the yield function refills it.
 //
-// How much is taken follows the code that the check is for. Were it the same for all, a guest could earn the fuel of a tight loop and
-// spend it on code that takes a thousand times as long. So a check takes units for the longest way that is seen in its loop,
-// or in its function, between two checks; the number is known when that ends, and put in then.
+// The amount depends on the code that the check covers. With equal amounts, a guest could
+// earn fuel in a tight loop and spend it on code that takes a thousand times as long. So
+// a check takes units for the longest path between two checks in its loop or function.
+// The number is known at the end of the loop or function, and is filled in then.
 
-// walk adds an instruction to the current way.
+// walk adds an instruction to the current path.
 func (b *bodyWriter) walk(in *instr) {
 	cost := b.w.m.cost(in)
 	if !b.dead && b.path+cost > gapCost {
@@ -19,23 +20,25 @@ func (b *bodyWriter) walk(in *instr) {
 	}
 }
 
-// MinRefill is the least that the yield function may give: what one check takes at most. A loop takes it again after a refill.
+// MinRefill is the smallest result that the yield function may return. It is
+// the most that one check takes: a loop takes its fuel again after a refill.
 const MinRefill = 1 + gapCost/unitCost
 
-// units is the fuel for a way of this cost.
+// units returns the fuel for a path of this cost.
 func units(cost int) int64 { return 1 + int64(min(cost, gapCost)/unitCost) }
 
-// A blank is where the number of units of a check is put in later; 0 for none.
+// A blank is the offset in the code of the units of a check, to be filled in later; 0 for none.
 type blank int
 
-// fillIn puts in the units for a way of this cost, unless there are more already.
+// fillIn sets the units for a path of this cost, unless they are already larger.
 func (b *bodyWriter) fillIn(at blank, cost int) {
 	if at != 0 {
 		b.out[at] = max(b.out[at], byte(units(cost)))
 	}
 }
 
-// takeFuel takes units of fuel and leaves what remains on the operand stack. If it is one, there is a blank for more.
+// takeFuel takes units of fuel and pushes the remainder. It returns
+// a blank that can raise the units; the constant must have one byte.
 func (b *bodyWriter) takeFuel(units int64) (at blank) {
 	c, fuel := &b.out, b.w.fuel
 	c.globalGet(fuel)
@@ -47,7 +50,7 @@ func (b *bodyWriter) takeFuel(units int64) (at blank) {
 	return at
 }
 
-// checkFuel takes units of fuel and asks for more if none is left.
+// checkFuel takes units of fuel and refuels if none is left.
 func (b *bodyWriter) checkFuel(units int64) (at blank) {
 	at = b.takeFuel(units)
 	b.ifNegative()
@@ -57,7 +60,7 @@ func (b *bodyWriter) checkFuel(units int64) (at blank) {
 	return at
 }
 
-// tableUnits is the fuel for an instruction that can touch all elements of a table.
+// tableUnits returns the fuel for an instruction that can touch all elements of a table.
 func (w *writer) tableUnits() int64 {
 	return 1 + int64(w.o.MaxTableElements)*8/bulkUnitBytes
 }

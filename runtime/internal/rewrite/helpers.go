@@ -9,7 +9,8 @@ type helper struct {
 	body []byte // local declarations and instructions
 }
 
-// addHelper injects a function with local variables of type i32 besides its parameters, and gives its index.
+// addHelper injects a function and returns its index. locals
+// is the number of i32 variables besides its parameters.
 func (w *writer) addHelper(name string, s Signature, locals byte, body code) uint32 {
 	c := code{0}
 	if locals > 0 {
@@ -19,7 +20,7 @@ func (w *writer) addHelper(name string, s Signature, locals byte, body code) uin
 	return w.firstHelper + uint32(len(w.helpers)-1)
 }
 
-// addColdPaths injects what the checks call when they fail.
+// addColdPaths injects the functions that failing checks call.
 func (w *writer) addColdPaths() {
 	var refuel code
 	refuel.i32(YieldFuel)

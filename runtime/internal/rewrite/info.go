@@ -1,33 +1,36 @@
 package rewrite
 
-// Info describes a module as its author built it, and how the host deals with the rewritten one.
+// Info describes a module as built, and the names and figures that the host needs for the rewritten one.
 type Info struct {
 	Imports []Import // in the order of the module
 	Exports []Export // the guest's own, in the order of the module; injected ones are not listed
 	Memory  *Memory  // nil if the module has none
 
-	// Start says that the module has a start section. Rewrite turns it into the export StartExport, a function without
-	// parameters and results, to be called once after instantiation and before anything else.
+	// Start reports whether the module has a start section. Rewrite turns it
+	// into the export StartExport, a function without parameters and results.
+	// The host must call it once after instantiation, before anything else.
 	Start bool
 
-	// Resettable says that writing back linear memory and MutableGlobals restores an instance; otherwise FreshReason says
-	// why not, for the person who built the module.
+	// Resettable reports whether restoring linear memory and MutableGlobals resets an
+	// instance. If not, FreshReason is the reason, for the developer of the module.
 	Resettable  bool
 	FreshReason string
 
-	// WritesMemory says that the module has an instruction that changes linear memory or its size. Without one, only host functions
-	// change it, and the host knows where.
+	// WritesMemory reports whether the module has an instruction that changes linear memory
+	// or its size. Without one, only host functions change it, and the host knows where.
 	WritesMemory bool
 
-	// MutableGlobals are the guest's mutable globals of number types. Rewrite exports them; Inspect leaves ExportName empty.
+	// MutableGlobals are the guest's mutable globals of number
+	// types. Rewrite exports them; Inspect leaves ExportName empty.
 	MutableGlobals []Global
 
-	// Names of injected exports, set by Rewrite: the fuel global (i64), the depth global (i64, remaining bytes of call
-	// stack), the refused growth flag (i32, 1 after a memory.grow that gave -1) and the start function if there is one.
+	// Names of injected exports, set by Rewrite: the fuel global (i64), the depth
+	// global (i64, remaining bytes of call stack), the refused growth flag (i32,
+	// 1 after a memory.grow returned -1), and the start function if there is one.
 	FuelExport, DepthExport, RefusedGrowExport, StartExport string
 
-	Component bool     // always false in an Info that was returned: components give ErrComponent
-	Producers []string // language and tools from the producers section, as "Go go1.26.1"
+	Component bool     // always false in a returned Info: components return ErrComponent
+	Producers []string // language and tools from the producers section, such as "Go go1.26.1"
 
 	Functions int // functions that the module defines
 	CodeBytes int // size of all function bodies
@@ -35,7 +38,7 @@ type Info struct {
 
 	Types []Signature // of the rewritten module; set by Rewrite
 
-	Cost Cost // of compiling, as estimated by Rewrite
+	Cost Cost // estimated cost of compiling; set by Rewrite
 }
 
 // Import is one import.
@@ -52,13 +55,14 @@ type Export struct {
 	Signature Signature // of a function
 }
 
-// Memory is the module's linear memory as declared. Rewrite removes the maximum, so that the host's allocator decides.
+// Memory is the module's linear memory as declared. Rewrite
+// removes the maximum, so that the host's allocator decides.
 type Memory struct {
 	MinPages, MaxPages uint32 // MaxPages only if HasMax
 	HasMax             bool
 	Imported           bool
 	Shared             bool   // Rewrite refuses shared memories
-	ExportName         string // the first name it is exported by, or empty
+	ExportName         string // first name that it is exported under, or empty
 }
 
 // Global is a mutable global.
@@ -67,7 +71,7 @@ type Global struct {
 	Type       ValueType
 }
 
-// signatureOf gives the signature of a function by its index.
+// signatureOf returns the signature of a function by its index.
 func (m *module) signatureOf(function uint32) Signature { return m.types[m.funcs[function]] }
 
 func (m *module) info() *Info {

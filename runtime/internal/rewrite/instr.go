@@ -4,14 +4,14 @@ import "math"
 
 // instr is one decoded instruction.
 type instr struct {
-	op        uint16 // as the constants in opcode.go
+	op        uint16 // one of the constants in opcode.go
 	at        int    // offset of its first byte
 	operands  int    // offset of the first byte after the opcode
-	x, y      uint32 // indexes in the order of the encoding; a label depth; of br_table the number of targets
+	x, y      uint32 // indexes in the order of the encoding, or a label depth; for br_table, x is the number of targets
 	blockType int64  // a type index, or negative as encoded
 }
 
-// next decodes one instruction. Indexes are not checked here.
+// next decodes one instruction. It does not check indexes.
 func (r *reader) next(in *instr) {
 	at := r.pos
 	op := r.byte()
@@ -75,8 +75,8 @@ func (r *reader) rareImmediate(imm immediate, in *instr) {
 	}
 }
 
-// prefixed reads the number after a prefix byte. Padded vector instructions are refused: readers exist that take just one
-// byte of the number, and would see other instructions than we do.
+// prefixed reads the number after a prefix byte. Padded numbers of vector instructions are
+// refused: some decoders read only one byte of the number, and would see different instructions.
 func (r *reader) prefixed(op byte, in *instr) immediate {
 	if r.err != nil {
 		return immInvalid
@@ -120,7 +120,7 @@ func (r *reader) memArg() {
 	r.u32()
 }
 
-// blockType reads the type of a block: a type index, or a negative number for none or one value.
+// blockType reads the type of a block: a type index, or a negative number for no value or one value.
 func (r *reader) blockType() int64 {
 	at := r.pos
 	t := r.signed(33)

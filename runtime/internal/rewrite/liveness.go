@@ -1,17 +1,17 @@
 package rewrite
 
-// liveness says how long the local variables of a function live, from one pass over its body. A variable lives from its first mention
-// to its last read; one that is read in a loop lives for all of it.
+// liveness computes how long the local variables of a function live, in one pass over its body. A variable
+// lives from its first mention to its last read. A variable that is read in a loop lives for the whole loop.
 type liveness struct {
 	spans []lifespan // by local variable
-	reads []uint32   // local variables in the order they were read in open loops, without repetition between two ends of loops
+	reads []uint32   // local variables in the order they were read in open loops, unique between two loop ends
 	stamp []int64
 	clock int64
 	open  []openLoop
-	loops []int64 // by loop, in the order of their begins: variables that are read in it
+	loops []int64 // by loop, in the order of their starts: number of variables read in it
 }
 
-// lifespan counts instructions, blocks (those in loops twice) and points where ways meet.
+// lifespan counts instructions, blocks (those in loops twice) and merges of control flow.
 type lifespan struct {
 	known                  bool
 	last                   int // instruction
@@ -19,16 +19,16 @@ type lifespan struct {
 	fromMeeting, toMeeting int64
 }
 
-// openLoop is a block of the code; loops remember where they began.
+// openLoop is an open block. Loops record where they began.
 type openLoop struct {
 	op             uint16
-	loop           int // its number, from 0
+	loop           int // number of the loop, from 0
 	reads          int
 	block, meeting int64
 	branched       bool
 }
 
-// scan reads the function in e and adds what its variables take.
+// scan reads the function in e and adds the cost of its variables.
 func (l *liveness) scan(e *estimator, locals, params int) {
 	if grow := locals - len(l.spans); grow > 0 {
 		l.spans = append(l.spans, make([]lifespan, grow)...)
@@ -62,12 +62,12 @@ func (l *liveness) scan(e *estimator, locals, params int) {
 	}
 }
 
-// lastRead is the number of the last instruction that reads the variable.
+// lastRead returns the number of the last instruction that reads the variable.
 func (l *liveness) lastRead(local uint32) int { return l.spans[local].last }
 
-// loopReads is how many variables a loop reads.
+// loopReads returns the number of variables that a loop reads.
 func (l *liveness) loopReads(loop int) int64 {
-	if loop > len(l.loops) { // the scan was broken off
+	if loop > len(l.loops) { // the scan ended early
 		return 0
 	}
 	return l.loops[loop-1]
@@ -78,7 +78,7 @@ type livenessScan struct {
 	e               *estimator
 	spans           []lifespan
 	frames          []openLoop
-	open            int // loops
+	open            int // number of open loops
 	block, meetings int64
 }
 
@@ -118,7 +118,7 @@ func (s *livenessScan) instruction(r *reader, in *instr, at int) {
 	}
 }
 
-// blocks counts blocks; in loops they hold twice what lives.
+// blocks adds n blocks. In loops they count twice, because they hold twice as many live values.
 func (s *livenessScan) blocks(n int64) {
 	if s.open > 0 {
 		n *= 2
@@ -132,7 +132,7 @@ func (s *livenessScan) branched(label uint32) {
 	}
 }
 
-// mention notes a variable that is read before it is set: it has lived from the beginning.
+// mention marks a variable that may be read before it is set. It lives from the beginning of the function.
 func (s *livenessScan) mention(t *lifespan) { t.known = true }
 
 func (s *livenessScan) read(t *lifespan, at int) {
@@ -160,7 +160,7 @@ func (s *livenessScan) end(at int) {
 	s.blocks(1)
 }
 
-// loopEnd makes what was read in the loop live in all of it.
+// loopEnd extends the lives of the variables read in the loop to all of it.
 func (s *livenessScan) loopEnd(f openLoop, at int) {
 	l := s.l
 	l.clock++

@@ -29,7 +29,7 @@ func (id sectionID) String() string {
 		"code", "data", "data count", "tag"}[id]
 }
 
-// order gives the place of a section in a module; every section but the custom ones stands there at most once.
+// order returns the position of a section in a module. Each non-custom section occurs there at most once.
 func (id sectionID) order() int {
 	if id == sectionDataCount {
 		return 2*int(sectionElement) + 1
@@ -40,7 +40,7 @@ func (id sectionID) order() int {
 // span is a range of bytes in the module.
 type span struct{ from, to int }
 
-// module is a decoded module. What the passes copy unchanged is kept as spans of bin.
+// module is a decoded module. Parts that the passes copy unchanged are spans of bin.
 type module struct {
 	bin []byte
 
@@ -69,9 +69,9 @@ type module struct {
 	bodies       []body
 	funcNames    []nameEntry
 	producers    []string
-	referenced   []bool         // functions that a reference can name: by function index
-	refFuncs     []uint32       // functions that ref.func names in code, each once, in order of appearance
-	refOrder     map[uint32]int // their places in refFuncs
+	referenced   []bool         // by function index: whether a reference can name the function
+	refFuncs     []uint32       // functions named by ref.func in code, in order of appearance, without duplicates
+	refOrder     map[uint32]int // index of each function in refFuncs
 	fresh        freshUse
 	writesMemory bool
 
@@ -100,7 +100,7 @@ type export struct {
 type body struct {
 	groups  []localGroup
 	locals  int  // number of declared locals
-	code    span // instructions, the last is end
+	code    span // instructions, ending with end
 	summary summary
 }
 
@@ -116,7 +116,7 @@ var (
 	preambleComponent = []byte("\x00asm\x0d\x00\x01\x00")
 )
 
-// decode reads a whole module: structure, every instruction, every index.
+// decode reads a whole module: its structure, every instruction and every index.
 func decode(bin []byte) (*module, error) {
 	if err := checkPreamble(bin); err != nil {
 		return nil, err

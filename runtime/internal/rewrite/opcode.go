@@ -1,6 +1,6 @@
 package rewrite
 
-// Opcodes that the passes name. Instructions behind a prefix byte are prefix<<8 | number.
+// Opcodes that the passes use. Prefixed instructions are prefix<<8 | number.
 const (
 	opUnreachable        = 0x00
 	opNop                = 0x01
@@ -101,7 +101,7 @@ const (
 	emptyBlock = 0x40
 )
 
-// immediate says what follows an opcode.
+// immediate is the kind of operands after an opcode.
 type immediate byte
 
 const (
@@ -134,7 +134,8 @@ const (
 	immMemLane
 )
 
-// immediates is the table of the one-byte instructions, miscImmediates that of prefix 0xfc, simdImmediates of 0xfd.
+// immediates is the table of the one-byte instructions,
+// miscImmediates of prefix 0xfc, simdImmediates of 0xfd.
 var (
 	immediates     = oneByteImmediates()
 	miscImmediates = [...]immediate{
@@ -200,7 +201,7 @@ func simdTable() (t [256]immediate) {
 	return t
 }
 
-// unknownFeature names the proposal that an opcode outside the tables belongs to, or "".
+// unknownFeature returns the proposal that an opcode outside of the tables belongs to, or "".
 func unknownFeature(op byte) string {
 	switch op {
 	case 0x06, 0x07, 0x08, 0x09, 0x0a, 0x18, 0x19, 0x1f:

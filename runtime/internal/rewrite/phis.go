@@ -1,10 +1,10 @@
 package rewrite
 
-// meeting is what is known of the ways to a block's end.
+// meeting summarises the paths to the end of a block.
 type meeting struct {
-	ways, depths int64 // number, and sum of the depths that they come from
+	ways, depths int64 // number of paths, and sum of the depths of their origins
 	shallowest   int64
-	bounds       int64 // fewest
+	bounds       int64 // of the path with the fewest
 }
 
 func (j *meeting) add(depth, bounds int64) {
@@ -18,8 +18,8 @@ func (j *meeting) add(depth, bounds int64) {
 	j.depths += depth
 }
 
-// phis counts the search for redundant values where ways meet: for each value, all ways with all their values are gone through. Values
-// that are not redundant end it at the second way.
+// phis adds the search for redundant phis at a merge. For each value, the compiler goes through all
+// paths with all their values. For values that are not redundant the search ends at the second path.
 func (e *estimator) phis(results, variables, ways int64, all bool) {
 	n := results + variables
 	if all {
@@ -29,7 +29,8 @@ func (e *estimator) phis(results, variables, ways int64, all bool) {
 	e.cost.Nanoseconds += phiTime * n * (results*ways + variables*min(ways, 3))
 }
 
-// meetings counts the local variables that were set since sets had a length, and are read later.
+// meetings returns the number of local variables that were
+// set since sets had length from, and are read later.
 func (e *estimator) meetings(from int) (n int64) {
 	e.clock++
 	keep := from

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// reader reads a part of the module. The first error sticks: every later read gives zero and reads nothing, so that
-// decoders can read a whole entry and look at err once. Offsets are those of the whole module.
+// reader reads a part of the module. The first error is kept: later reads return zero and consume nothing,
+// so that decoders can read a whole entry and check err once. Offsets are relative to the whole module.
 type reader struct {
 	bin []byte // the whole module
 	pos int
@@ -50,7 +50,7 @@ func (r *reader) skip(n int) {
 	r.pos += n
 }
 
-// sub gives a reader of the next n bytes and skips them.
+// sub returns a reader of the next n bytes and skips them.
 func (r *reader) sub(n int) *reader {
 	from := r.pos
 	r.skip(n)
@@ -60,7 +60,8 @@ func (r *reader) sub(n int) *reader {
 	return &reader{bin: r.bin, pos: from, end: from + n}
 }
 
-// u32 reads an unsigned LEB128 of at most 32 bits. Padded forms up to five bytes are legal and common (linkers emit them).
+// u32 reads an unsigned LEB128 of at most 32 bits. Padded forms
+// of up to five bytes are valid and common (linkers emit them).
 func (r *reader) u32() uint32 {
 	if r.pos < r.end && r.bin[r.pos] < 0x80 {
 		r.pos++
@@ -96,7 +97,7 @@ func (r *reader) signed(bits uint) int64 {
 		}
 		v |= int64(b&0x7f) << shift
 		if left := bits - shift; left <= 7 {
-			// The last byte: the bits beyond the integer must repeat its sign.
+			// Last byte: the bits beyond the integer must repeat its sign.
 			ext := int8(b<<1) >> left
 			if b >= 0x80 || ext != 0 && ext != -1 {
 				r.fail(from, ErrInvalid, "integer is longer than %d bits", bits)
@@ -112,7 +113,7 @@ func (r *reader) signed(bits uint) int64 {
 	}
 }
 
-// count reads the length of a vector of at most limit entries that take at least one byte each.
+// count reads the length of a vector of at most limit entries, each of at least one byte.
 func (r *reader) count(what string, limit int) int {
 	at := r.pos
 	n := int(r.u32())
@@ -143,7 +144,7 @@ func (r *reader) name(what string) string {
 	return string(r.bin[from:r.pos])
 }
 
-// zero reads a reserved byte. Other values name a second memory, which not every reader understands alike.
+// zero reads a reserved byte. Other values refer to a second memory, which not all decoders read alike.
 func (r *reader) zero(feature, what string) {
 	if at := r.pos; r.byte() != 0 && r.err == nil {
 		r.unsupported(at, feature, "%s must be zero", what)

@@ -1,13 +1,14 @@
 package rewrite
 
-// ref.func makes the engine allocate a function instance at each execution and keep it as long as the module instance. So the
-// code gets its references from injected immutable globals instead: the engine allocates once for each, when it instantiates.
-// References have no identity that a guest could observe, so one of a function is as good as another.
+// wazero allocates a function instance at each execution of ref.func and keeps it as
+// long as the module instance. So the code reads its references from injected immutable
+// globals instead, and each is allocated once, at instantiation. References have no
+// identity that a guest could observe, so all references of a function are equivalent.
 
-// injectedGlobals is the number of globals before those of references: fuel, depth, refused growth.
+// injectedGlobals is the number of injected globals before those of references: fuel, depth, refused growth.
 const injectedGlobals = 3
 
-// noteRefFunc records a function that ref.func names.
+// noteRefFunc records a function that ref.func refers to.
 func (m *module) noteRefFunc(r *reader, function uint32) {
 	if r.err != nil {
 		return

@@ -2,14 +2,14 @@ package rewrite
 
 import "fmt"
 
-// freshUse is the first instruction found that changes state which the host cannot write back.
+// freshUse is the first instruction found that changes state which the host cannot restore.
 type freshUse struct {
-	instruction string // "" for none
+	instruction string // empty for none
 	function    int
 }
 
-// noteState remembers instructions that change linear memory, and those that change tables, drop segments or set globals the
-// host cannot write.
+// noteState records instructions that change linear memory, and the first instruction
+// that changes a table, drops a segment or sets a global that the host cannot write.
 func (m *module) noteState(in *instr, function int) {
 	m.writesMemory = m.writesMemory || changesMemory(in.op)
 	if m.fresh.instruction != "" {
@@ -20,7 +20,7 @@ func (m *module) noteState(in *instr, function int) {
 	}
 }
 
-// changesMemory tells whether an instruction can change the contents or the size of linear memory.
+// changesMemory reports whether an instruction can change the contents or the size of linear memory.
 func changesMemory(op uint16) bool {
 	switch op {
 	case opMemoryGrow, opMemoryInit, opMemoryCopy, opMemoryFill, opV128Store:
@@ -54,7 +54,7 @@ func (m *module) unwritable(in *instr) string {
 	return ""
 }
 
-// freshReason says in words why instances cannot be reset in place, or "" if they can.
+// freshReason returns the reason why instances cannot be reset in place, or "" if they can.
 func (m *module) freshReason() string {
 	for _, g := range m.globals[:m.importedGlobals] {
 		if g.mutable {
@@ -70,7 +70,7 @@ func (m *module) freshReason() string {
 	return "uses " + m.fresh.instruction + " in " + m.describe(m.fresh.function)
 }
 
-// describe names a function by its index, and by its name if it has one.
+// describe returns a function's index, and its name if it has one.
 func (m *module) describe(function int) string {
 	where := fmt.Sprintf("function %d", function)
 	if name := m.functionName(function); name != "" {

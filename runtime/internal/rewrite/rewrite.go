@@ -8,14 +8,14 @@ const (
 	YieldStackOverflow = 1 // calls nested too deeply; must not return
 )
 
-// Options are the parameters of Rewrite. All but the last are part of the output.
+// Options are the parameters of Rewrite. All but Interrupted affect the output.
 type Options struct {
 	YieldModule, YieldName string // name of the injected import, (kind i32) -> i64
 	FuelSlice              int64  // initial value of the fuel global
 	StackBytes             int64  // initial value of the depth global: estimated bytes of guest call stack
-	MaxTableElements       uint32 // of all tables together: they get a share as their maximum, or their own lower one
+	MaxTableElements       uint32 // of all tables together; see tableMaxima
 
-	// Interrupted, if it is set, is called between two functions; with its first error Rewrite ends, and returns it.
+	// Interrupted, if set, is called before each function. Rewrite stops at its first error and returns it.
 	Interrupted func() error
 }
 
@@ -28,8 +28,8 @@ func Inspect(bin []byte) (*Info, error) {
 	return m.info(), nil
 }
 
-// Rewrite reads a module and writes the one that the host runs in its place; see the package comment. The result depends on
-// the arguments alone.
+// Rewrite reads a module and returns the one that the host runs instead;
+// see the package comment. The result depends only on the arguments.
 func Rewrite(bin []byte, o Options) ([]byte, *Info, error) {
 	m, err := decode(bin)
 	if err != nil {

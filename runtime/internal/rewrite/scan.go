@@ -2,30 +2,31 @@ package rewrite
 
 import "slices"
 
-// summary is what the passes know of a function body before they write it.
+// summary holds the properties of a function body that the passes need before they write it.
 type summary struct {
-	calls      []uint32 // functions it calls directly, tail calls included
+	calls      []uint32 // functions that it calls directly, including tail calls
 	indirect   bool     // has call_indirect or return_call_indirect
 	loops      int
 	cost       int  // static cost of all instructions, see cost.go
-	leadLoop   bool // a loop is entered before anything that branches or calls
+	leadLoop   bool // a loop is entered before any branch or call
 	frameBytes int  // estimated size of the compiled frame, see frame.go
 }
 
-// scanner reads function bodies: it checks every index against what the module defines and sums up what the passes need.
+// scanner reads function bodies. It checks every index against
+// the module's definitions and fills in the summaries.
 type scanner struct {
 	m      *module
 	frames []openBlock // reused
 	calls  []uint32    // backing array of summaries
-	dead   bool        // the instruction cannot be reached
+	dead   bool        // the instruction is unreachable
 	size   frameEstimator
 }
 
-// openBlock is a block that has begun and not ended.
+// openBlock is a block that is not closed yet.
 type openBlock struct {
 	op       uint16
-	set      int // length of the estimator's list of set variables at the begin
-	lastJump int // its length at the last jump to the end of the block
+	set      int // length of the estimator's list of set variables at the start
+	lastJump int // length of that list at the last jump to the end of the block
 
 	base, params, results int // of the operand stack: height below the parameters, numbers of values
 }
@@ -83,7 +84,7 @@ func (s *scanner) scan(r *reader, function int, b *body) {
 	s.frames, s.dead = append(s.frames[:0], openBlock{op: opBlock}), false
 	s.size.begin(int(locals), slices.Contains(params, V128) || slices.ContainsFunc(b.groups, localGroup.wide))
 	first := len(s.calls)
-	straight := true // nothing so far branches or calls
+	straight := true // no branch or call so far
 	var in instr
 	for len(s.frames) > 0 {
 		if r.next(&in); r.err != nil {
@@ -142,7 +143,7 @@ func (s *scanner) structure(r *reader, in *instr) {
 		s.jump(top)
 		b := s.frames[top]
 		if b.op == opLoop {
-			b.lastJump = len(s.size.set) // whatever it sets meets at its header
+			b.lastJump = len(s.size.set) // all variables set in the loop merge at its header
 		}
 		s.size.meet(b.set, b.lastJump)
 		s.size.restart(b.base, b.results)
@@ -165,7 +166,7 @@ func (s *scanner) structure(r *reader, in *instr) {
 	}
 }
 
-// blockArity gives the numbers of parameters and results of a block.
+// blockArity returns the numbers of parameters and results of a block.
 func (m *module) blockArity(blockType int64) (params, results int) {
 	switch {
 	case blockType >= 0:
@@ -177,7 +178,7 @@ func (m *module) blockArity(blockType int64) (params, results int) {
 	return 0, 1
 }
 
-// jump notes that control goes to the end of an open block.
+// jump records a jump to the end of an open block.
 func (s *scanner) jump(block int) {
 	if !s.dead {
 		s.frames[block].lastJump = len(s.size.set)
@@ -190,7 +191,7 @@ func (s *scanner) checkFrame(r *reader, function int) {
 	}
 }
 
-// labels checks the depths that a branch names.
+// labels checks the label depths of a branch.
 func (s *scanner) labels(r *reader, in *instr) {
 	check := func(depth uint32) {
 		if int64(depth) >= int64(len(s.frames)) {
@@ -238,7 +239,7 @@ func (m *module) checkIndex(r *reader, in *instr, what string, index uint32, hav
 	}
 }
 
-// other checks the indexes of instructions that neither branch nor call nor name a local variable.
+// other checks the indexes of the remaining instructions.
 func (s *scanner) other(r *reader, in *instr, function int) {
 	m := s.m
 	switch in.op {

@@ -1,15 +1,15 @@
 package rewrite
 
-// Limits of the WebAssembly JavaScript interface, which every browser keeps and no toolchain exceeds. Without them a small
-// module can make the compiler behind us allocate without measure.
+// Limits of the WebAssembly JavaScript interface, which all browsers enforce and no toolchain
+// exceeds. Without them a small module could make wazero's compiler allocate without bound.
 const (
 	maxParams        = 1000 // and results
 	maxLocals        = 50_000
 	maxFunctionBytes = 7_654_321
 	maxBranchTargets = 65_520
 	maxEntries       = 1_000_000 // imports, functions, globals, exports
-	maxTypes         = 10_000    // the engine behind us keeps those of all modules for good; large programs have some hundreds
-	maxTypeValues    = 100_000   // parameters and results of all types; large programs have some thousands
+	maxTypes         = 10_000    // wazero keeps the types of all modules for good; large programs have a few hundred
+	maxTypeValues    = 100_000   // parameters and results of all types; large programs have a few thousand
 	maxTables        = 100_000
 	maxSegments      = 1_000_000
 	maxElements      = 10_000_000
@@ -222,7 +222,7 @@ func (m *module) funcIndex(r *reader) (uint32, bool) {
 	return i, r.err == nil
 }
 
-// refer notes that indirect calls may reach the function.
+// refer records that indirect calls may reach the function.
 func (m *module) refer(function uint32) {
 	if m.referenced == nil {
 		m.referenced = make([]bool, len(m.funcs))

@@ -2,7 +2,7 @@ package rewrite
 
 import "strings"
 
-// ValueType is a WebAssembly value type, as it is encoded.
+// ValueType is a WebAssembly value type in its binary encoding.
 type ValueType byte
 
 // The value types that modules may use.
@@ -16,7 +16,7 @@ const (
 	ExternRef ValueType = 0x6f
 )
 
-// String gives the name of the text format.
+// String returns the name in the text format.
 func (t ValueType) String() string {
 	switch t {
 	case I32:
@@ -45,7 +45,7 @@ type Signature struct {
 	Params, Results []ValueType
 }
 
-// String gives "(i32, i32) -> (i64)".
+// String returns the signature as "(i32, i32) -> (i64)".
 func (s Signature) String() string {
 	list := func(types []ValueType) string {
 		names := make([]string, len(types))
@@ -57,10 +57,10 @@ func (s Signature) String() string {
 	return list(s.Params) + " -> " + list(s.Results)
 }
 
-// Kind says what is imported or exported.
+// Kind is the kind of an import or export.
 type Kind byte
 
-// Kinds, as they are encoded.
+// Kinds in their binary encoding.
 const (
 	KindFunction Kind = iota
 	KindTable
@@ -68,7 +68,7 @@ const (
 	KindGlobal
 )
 
-// String gives the name of the text format.
+// String returns the name in the text format.
 func (k Kind) String() string {
 	if k > KindGlobal {
 		return "unknown"
@@ -76,7 +76,7 @@ func (k Kind) String() string {
 	return [...]string{"func", "table", "memory", "global"}[k]
 }
 
-// valueType reads a value type and refuses those of other proposals by name.
+// valueType reads a value type. Types of other proposals are refused with the proposal's name.
 func (r *reader) valueType() ValueType {
 	at := r.pos
 	b := r.byte()

@@ -2,9 +2,10 @@ package rewrite
 
 import "fmt"
 
-// Limits of what compiling may take, by the estimate: so much for any function or module, more for each of its bytes, and at most. The
-// compiler cannot be broken off within a function, and it was made for what toolchains emit: parts of its work grow with the square or
-// the cube of what a function has. RATIONALE.md has what large real programs need.
+// Limits of the estimated cost of compiling: a base, an amount for each byte of the
+// function or module, and a maximum. The compiler cannot be interrupted within a function,
+// and it is made for the output of toolchains: parts of its work grow with the square or
+// the cube of a function's size. RATIONALE.md has the costs of large real programs.
 var (
 	limitFunctionTime   = costLimit{4e9, 40e3, 30e9} // ns
 	limitFunctionMemory = costLimit{512 << 20, 4 << 10, 2 << 30}
@@ -16,11 +17,11 @@ type costLimit struct{ base, perByte, most int64 }
 
 func (l costLimit) of(bytes int) int64 { return min(l.base+l.perByte*int64(bytes), l.most) }
 
-// MaxCodeBytes is the most machine code that a module of this size may become.
+// MaxCodeBytes returns the largest machine code accepted for a module of this size.
 func MaxCodeBytes(moduleBytes int) int64 { return limitModuleCode.of(moduleBytes) }
 
-// costOfModule is what a module costs beside its functions' code: what each function takes for each global, and the way in from the host for
-// each type.
+// costOfModule returns the cost of a module besides its functions' code:
+// the globals in each function, and the entry from the host for each type.
 func (w *writer) costOfModule() (c Cost, err error) {
 	var values, widest int64
 	for _, t := range w.m.types {
@@ -38,12 +39,13 @@ func (w *writer) costOfModule() (c Cost, err error) {
 	return c, err
 }
 
-// addWhole counts the memory for the module as a whole: what is read, and the code in pieces and together.
+// addWhole adds the memory for the module as a whole: the input, and the code in pieces and joined.
 func (w *writer) addWhole(total *Cost, bytes int) {
 	total.MemoryBytes += 2*total.CodeBytes + 3*int64(bytes)
 }
 
-// addCost counts a function, of so many bytes when rewritten, and fails where it or all so far are too much.
+// addCost adds the cost of a function; bytes is its rewritten size.
+// It returns an error if the function or the total exceeds a limit.
 func (w *writer) addCost(total *Cost, function, bytes int, c Cost) error {
 	total.Nanoseconds += c.Nanoseconds
 	total.MemoryBytes = max(total.MemoryBytes, c.MemoryBytes)

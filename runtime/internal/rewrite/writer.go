@@ -2,7 +2,7 @@ package rewrite
 
 import "strconv"
 
-// writer holds what the passes agree on while they write the new module.
+// writer holds the state that the passes share while they write the new module.
 type writer struct {
 	m *module
 	o Options
@@ -10,19 +10,19 @@ type writer struct {
 	types     []Signature // appended types
 	yield     uint32      // function index of the injected import
 	yieldType uint32
-	deep      []bool   // functions that account for depth, by body; the last one stands for indirect calls
+	deep      []bool   // by body: the function accounts for depth; the last one stands for indirect calls
 	exports   []export // appended exports, with indexes of the new module
 
 	fuel, depth, refused uint32   // global indexes
-	mutableGlobals       int      // with the injected ones
+	mutableGlobals       int      // including the injected ones
 	references           uint32   // index of the first global that holds a function reference, see refs.go
 	tableMaxima          []uint32 // by table
 
 	helpers     []helper
 	firstHelper uint32
-	refuel      uint32            // helper: takes new fuel
+	refuel      uint32            // helper: refills the fuel global
 	overflow    uint32            // helper: reports a stack overflow
-	reenter     uint32            // helper (d): overflow if d is negative, else refuel
+	reenter     uint32            // helper (d): overflow if d is negative, then refuel
 	memory      map[uint64]uint32 // helpers for memory instructions, see memoryHelper
 }
 
@@ -52,7 +52,7 @@ func (w *writer) shift(function uint32) uint32 {
 	return function
 }
 
-// typeOf gives the index of a function type, appending it if no injected thing has used it yet.
+// typeOf returns the index of a function type for injected items, and appends the type on first use.
 func (w *writer) typeOf(s Signature) uint32 {
 	base := uint32(len(w.m.types))
 	for i, t := range w.types {
@@ -64,7 +64,7 @@ func (w *writer) typeOf(s Signature) uint32 {
 	return base + uint32(len(w.types)-1)
 }
 
-// newType is a type of the new module by its index, and newSignature that of a function; empty if there is none.
+// newType returns a type of the new module by its index. It is empty if there is none.
 func (w *writer) newType(index uint32) Signature {
 	n := uint32(len(w.m.types))
 	switch {
@@ -90,7 +90,7 @@ func (w *writer) newSignature(function uint32) Signature {
 	return Signature{}
 }
 
-// newBlock gives the numbers of parameters and results of a block of the new module.
+// newBlock returns the numbers of parameters and results of a block of the new module.
 func (w *writer) newBlock(blockType int64) (params, results int64) {
 	switch {
 	case blockType >= 0:
@@ -110,7 +110,7 @@ func typeBytes(types []ValueType) []byte {
 	return out
 }
 
-// nameExports chooses names for the injected exports, none of which the guest uses, and enters them in info.
+// nameExports chooses unused names for the injected exports and stores them in info.
 func (w *writer) nameExports(info *Info) {
 	used := make(map[string]bool, len(w.m.exports))
 	for _, e := range w.m.exports {
@@ -140,7 +140,8 @@ func (w *writer) nameExports(info *Info) {
 	}
 }
 
-// module writes all sections. Function bodies come first, because writing them finds out which helpers are needed.
+// module writes all sections. Function bodies come first,
+// because writing them determines which helpers are needed.
 func (w *writer) module(info *Info) ([]byte, error) {
 	bodies, err := w.codeEntries(info)
 	if err != nil {

@@ -10,8 +10,8 @@ func (w *writer) typeSection() []byte {
 	return out
 }
 
-// importSection copies the imports and appends the yield function, which so becomes the last function import. The maximum of
-// a memory is left out, as in the memory section.
+// importSection copies the imports and appends the yield function, which becomes the
+// last function import. The maximum of a memory is left out, as in the memory section.
 func (w *writer) importSection() []byte {
 	out := appendU32(nil, uint32(len(w.m.imports)+1))
 	raw := w.m.importRaw
@@ -37,7 +37,8 @@ func (w *writer) functionSection() []byte {
 	return out
 }
 
-// tableSection gives every table a maximum, so that table.grow cannot take memory of the host without measure.
+// tableSection writes a maximum for every table, so that
+// table.grow cannot allocate host memory without bound.
 func (w *writer) tableSection() []byte {
 	defined := w.m.tables[w.m.importedTables:]
 	out := appendU32(nil, uint32(len(defined)))
@@ -98,7 +99,7 @@ func (w *writer) elementSection() []byte {
 	return w.shifted(nil, w.m.elements, w.m.walkElements)
 }
 
-// shifted copies a part of the module that walk understands, with the function indexes shifted.
+// shifted copies a part of the module that walk reads, with the function indexes shifted.
 func (w *writer) shifted(out []byte, s span, walk func(*reader, visitFunc)) []byte {
 	r := &reader{bin: w.m.bin, pos: s.from, end: s.to}
 	copied := s.from

@@ -1,5 +1,5 @@
-// Command work is a guest for the tests and benchmarks of the rewriter: ordinary Go work, each kind with a result that shows
-// whether it went right.
+// Command work is a guest for the tests and benchmarks of the rewriter. It does ordinary
+// Go work, and each kind returns a result that shows whether it was computed correctly.
 package main
 
 import (
