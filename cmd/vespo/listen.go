@@ -62,6 +62,14 @@ func (c *Config) publicConnections(log *slog.Logger) conns.Config {
 	return cfg
 }
 
+// workerConnections returns the configuration of the listener for workers. One host may run all of them.
+func (c *Config) workerConnections(log *slog.Logger) conns.Config {
+	cfg := c.connections("--worker-listen", log)
+	cfg.MaxConnections = min(cfg.MaxConnections, maxWorkers)
+	cfg.Reserved, cfg.PerPeer = min(cfg.Reserved, cfg.MaxConnections/16), 0
+	return cfg
+}
+
 // trust returns the trusted proxies.
 func (c *Config) trust() *forwarded.Trust {
 	trust, _ := forwarded.ParseTrust(c.TrustedProxy) // Validate has reported any error

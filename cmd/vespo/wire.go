@@ -34,14 +34,14 @@ import (
 
 // Limits of connections that have no flag.
 const (
-	headerTimeout     = 10 * time.Second // for the header of a connection's first request
-	bodyTimeout       = 10 * time.Second // for the first part of a body, unless the handler sets a deadline
-	answerTimeout     = 30 * time.Second // for the client to read the end of a response
-	maxHeaderBytes    = 64 << 10
-	maxStreams        = 128       // per HTTP/2 connection
-	connBuffer        = 256 << 10 // bytes of unread bodies, all streams of a connection together
-	streamBuffer      = 128 << 10 // the same per stream
-	workerConnections = 1024      // all workers of queues together
+	headerTimeout  = 10 * time.Second // for the header of a connection's first request
+	bodyTimeout    = 10 * time.Second // for the first part of a body, unless the handler sets a deadline
+	answerTimeout  = 30 * time.Second // for the client to read the end of a response
+	maxHeaderBytes = 64 << 10
+	maxStreams     = 128       // per HTTP/2 connection
+	connBuffer     = 256 << 10 // bytes of unread bodies, all streams of a connection together
+	streamBuffer   = 128 << 10 // the same per stream
+	maxWorkers     = 1024      // connections of all workers of queues together
 
 	prepareSlack = time.Minute // of a deploy, beyond the processor time for compiling
 )
@@ -216,7 +216,7 @@ func admissions(cfg *Config) map[string]deploy.Admission {
 func newQueues(cfg *Config, dir string, log *slog.Logger) *queue.Kind {
 	return queue.New(queue.Config{
 		Listen: func(ctx context.Context) (net.Listener, error) {
-			return conns.Listen(ctx, cfg.WorkerListen, conns.Config{Flag: "--worker-listen", MaxConnections: workerConnections})
+			return conns.Listen(ctx, cfg.WorkerListen, cfg.workerConnections(log))
 		},
 		Token:        cfg.WorkerToken,
 		MaxBodyBytes: int64(cfg.MaxBody),

@@ -32,6 +32,8 @@ const (
 type Config struct {
 	// Listen opens the listener for workers when the first queue
 	// is deployed. If it fails, so does the deployment. Required.
+	// If the listener has the methods ConnState and Watch, the
+	// server of workers calls them, as of a conns.Listener.
 	Listen func(context.Context) (net.Listener, error)
 	Token  string // required from workers; default: none, only workers on this machine are accepted
 

@@ -24,7 +24,7 @@ const (
 // exampleListen is a loopback address for workers, used in error messages.
 const exampleListen = "127.0.0.1:4242"
 
-// server serves workers. It owns one goroutine, which accepts connections.
+// server serves workers. It owns up to two goroutines: they accept connections and watch them.
 type server struct {
 	address string             // immutable
 	http    *http.Server       // immutable
@@ -42,6 +42,12 @@ func newGuard(token string) *access.Guard {
 	}, token)
 }
 
+// watcher is implemented by listeners that close idle connections to make room for new ones.
+type watcher interface {
+	ConnState(c net.Conn, state http.ConnState)
+	Watch(ctx context.Context)
+}
+
 // startServer serves on the listener until close.
 func startServer(l net.Listener, handler http.Handler, log *slog.Logger) *server {
 	base, closing := context.WithCancel(access.WithListener(context.Background(), l.Addr()))
@@ -55,6 +61,10 @@ func startServer(l net.Listener, handler http.Handler, log *slog.Logger) *server
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return base },
 	}}
+	if w, ok := l.(watcher); ok {
+		s.http.ConnState = w.ConnState
+		s.serving.Go(func() { w.Watch(base) })
+	}
 	log.Info("workers can connect", "address", s.address)
 	s.serving.Go(func() {
 		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
