@@ -21,10 +21,10 @@ const (
 	exitDone     = 0
 	exitInvalid  = 10 // the module is invalid; standard output has the reason
 	exitMemory   = 11 // the compilation needs more than job.MemoryBytes
-	exitTime     = 13 // the compilation needs more processor time than job.CPUSeconds
 	exitPanic    = 12 // the compiler panicked; standard error has the stack
 	exitBroken   = 13 // the job cannot be read or executed
 	exitDeserted = 14 // the parent has exited or dropped the job
+	exitTime     = 15 // the compilation needs more processor time than job.CPUSeconds
 )
 
 // job is the first message to a child: JSON, preceded by its length in 4 bytes. The module

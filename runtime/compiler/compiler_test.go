@@ -179,3 +179,18 @@ func TestBrokenJobs(t *testing.T) {
 	require.ErrorContains(t, err, "too long")
 	require.False(t, errors.Is(err, errNoChild))
 }
+
+// TestBrokenJobsAreNotTheModulesFault sends a child jobs that it cannot read.
+func TestBrokenJobsAreNotTheModulesFault(t *testing.T) {
+	for name, job := range map[string]string{"nothing": "", "no length": "ab", "no JSON": "\x02\x00\x00\x00{]", "too long": "\xff\xff\xff\xff"} {
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, exitBroken, Serve(strings.NewReader(job), &stdout, &stderr), name)
+		require.Empty(t, stdout.String())
+		require.NotEmpty(t, stderr.String())
+	}
+	codes := map[int]bool{}
+	for _, code := range []int{exitDone, exitFatal, exitInvalid, exitMemory, exitTime, exitPanic, exitBroken, exitDeserted} {
+		require.False(t, codes[code], "two exits with the code %d", code)
+		codes[code] = true
+	}
+}
