@@ -252,7 +252,7 @@ func (f *fields) err() error {
 	if len(f.violations) == 0 {
 		return nil
 	}
-	p := problem.New(problem.BadRequest, "the request is not as it must be; nothing was changed")
+	p := problem.New(problem.BadRequest, "the request is invalid; nothing was changed")
 	p.Violations = f.violations
 	if f.more > 0 {
 		p.Violations = append(p.Violations, fmt.Sprintf("and %d more", f.more))

@@ -54,7 +54,7 @@ func Parse(text []byte, maxBodyBytes int64) (identifier string, _ *Answer, err e
 		return "", nil, ErrNoIdentifier
 	}
 	if unmarshalErr != nil {
-		return identifier, nil, errors.New("the message is not as it must be: body must be a string")
+		return identifier, nil, errors.New("invalid message: body must be a string")
 	}
 	a := &Answer{}
 	if a.Status, err = parseCode(m.Code); err != nil {
