@@ -31,9 +31,9 @@ func TestDetect(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		module []byte
-		want   string   // the ABI
-		init   []string // what it calls first
-		err    string   // why there is none
+		want   string   // name of the ABI
+		init   []string // init functions
+		err    string   // expected error
 	}{
 		{"handler", guests.Wat(t, "hello"), "http-wasm", nil, ""},
 		{"handler of a toolchain", guests.Go(t, "gohello"), "http-wasm", []string{"_initialize"}, ""},
@@ -66,7 +66,7 @@ func TestDetect(t *testing.T) {
 	}
 }
 
-// TestWatIsBuilt finds a source changed without its module.
+// TestWatIsBuilt checks that each .wasm file matches its .wat source.
 func TestWatIsBuilt(t *testing.T) {
 	tool, err := exec.LookPath("wat2wasm")
 	if err != nil {

@@ -25,7 +25,7 @@ func TestCanonicalName(t *testing.T) {
 	}
 }
 
-// FuzzFieldName compares with the standard library, which leaves what is not a token as it is.
+// FuzzFieldName compares with the standard library, which returns names that are not tokens unchanged.
 func FuzzFieldName(f *testing.F) {
 	for _, name := range []string{"", "content-type", "ETag", "x_y", "a b", "a\x00b", "-", "é", "UPPER-case-MiX"} {
 		f.Add(name)
@@ -53,7 +53,7 @@ func TestValidValue(t *testing.T) {
 	}
 }
 
-// FuzzFieldValue sends what passes through a reader of headers: it must come out as one value of one field.
+// FuzzFieldValue passes valid values through a header parser: each must parse as one value of one field.
 func FuzzFieldValue(f *testing.F) {
 	for _, v := range []string{"", " a ", "a\tb", "a\r\nSet-Cookie: x", "a\n b", "a\x00", "grüße", "\x7f", ":"} {
 		f.Add(v)
@@ -65,7 +65,7 @@ func FuzzFieldValue(f *testing.F) {
 	})
 }
 
-// readField gives what a reader of headers makes of one field.
+// readField parses one field with net/textproto.
 func readField(t *testing.T, name, value string) map[string]string {
 	t.Helper()
 	header, err := textproto.NewReader(bufio.NewReader(strings.NewReader(name + ": " + value + "\r\n\r\n"))).ReadMIMEHeader()

@@ -114,7 +114,8 @@ func TestLengthsOfWholeAnswers(t *testing.T) {
 	}
 }
 
-// TestLengthsOfFlushedAnswers has answers whose beginning is sent before their end is known.
+// TestLengthsOfFlushedAnswers checks Content-Length where the
+// beginning of the body was flushed before the end is known.
 func TestLengthsOfFlushedAnswers(t *testing.T) {
 	for length, good := range map[string]bool{"3": true, "+3": false, "3,3": false} {
 		var h abi.Hold

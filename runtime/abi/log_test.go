@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// collected is what a Lines logs, a line each, with its level.
+// collected is the output of a Lines: one line each, with its level.
 type collected []string
 
 func (c *collected) log(level Level, line []byte) { *c = append(*c, fmt.Sprintf("%d %s", level, line)) }
@@ -115,7 +115,7 @@ func TestLineHasALevelOfItsOwn(t *testing.T) {
 	require.Equal(t, []string{"2 by the host", "0 begun ended"}, []string(*got))
 }
 
-// FuzzLines writes in pieces: the lines are the same as in one.
+// FuzzLines writes in pieces: the lines must not depend on them.
 func FuzzLines(f *testing.F) {
 	f.Add([]byte("a\nb\r\n\nc"), []byte{1, 2, 1})
 	f.Add([]byte(strings.Repeat("long ", MaxLineBytes/4)), []byte{255, 255, 0, 3})
@@ -140,7 +140,7 @@ func FuzzLines(f *testing.F) {
 	})
 }
 
-// What is counted is no less than what the log's handler writes.
+// RecordBytes must not be less than the size of the record that the log's handler writes.
 func TestRecordBytes(t *testing.T) {
 	for _, line := range []string{"", "plain", `"quoted"` + "\\", "\x00\x1b[2J\x7f", "\xff\xfe", "é…世界", "\u202e\u0085\u2028", strings.Repeat("\x01", MaxLineBytes), "a=b c"} {
 		var out bytes.Buffer

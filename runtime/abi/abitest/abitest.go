@@ -1,4 +1,5 @@
-// Package abitest runs ABIs in real instances for their tests, with guests that do what the test says. Only tests import it.
+// Package abitest runs ABIs in real instances, with guests whose
+// behaviour is defined by the test. It is only imported by tests.
 package abitest
 
 import (
@@ -17,10 +18,10 @@ import (
 //go:embed puppet.wasm
 var puppet []byte
 
-// Entry is a function of the puppet.
+// Entry is an exported function of the puppet.
 type Entry uint32
 
-// The puppet's functions, with the numbers that it calls them by.
+// The puppet's functions, numbered as in puppet.wat.
 const (
 	Initialize Entry = iota
 	HandleRequest
@@ -28,14 +29,14 @@ const (
 	Start
 )
 
-// Act is what the puppet does when one of its functions is called; for HandleRequest it gives the result. Context and isError
-// are the parameters of HandleResponse.
+// Act is the code of the puppet, called for each of its functions. Its return value is
+// the result of HandleRequest. context and isError are the parameters of HandleResponse.
 type Act func(in *engine.Instance, at Entry, context, isError uint32) int64
 
-// Bench is an engine with host modules under test. It is used by one goroutine at a time.
+// Bench is an engine with the host modules under test. It is used by one goroutine at a time.
 type Bench struct {
 	Engine *engine.Engine
-	Act    Act // may be exchanged at any time
+	Act    Act // may be replaced at any time
 
 	functions map[string]engine.HostFunc
 	hosts     []engine.HostModule
@@ -44,7 +45,7 @@ type Bench struct {
 	instances []*engine.Instance
 }
 
-// Open starts an engine. The caller closes it.
+// Open starts an engine. The caller must call Close.
 func Open(hosts ...engine.HostModule) (*Bench, error) {
 	b := &Bench{functions: map[string]engine.HostFunc{}, hosts: hosts}
 	for _, h := range hosts {
@@ -76,7 +77,7 @@ func (b *Bench) Close() error {
 	return errors.Join(append(errs, b.Engine.Close(context.Background()))...)
 }
 
-// Puppet compiles the puppet for an ABI and gives its first instance, after its initialisation.
+// Puppet compiles the puppet for an ABI and returns its first instance, initialised.
 func (b *Bench) Puppet(a abi.ABI, env *abi.Environment) (*engine.Instance, error) {
 	info, err := engine.Inspect(puppet)
 	if err != nil {
@@ -86,8 +87,8 @@ func (b *Bench) Puppet(a abi.ABI, env *abi.Environment) (*engine.Instance, error
 	return b.load(puppet, engine.ModuleOptions{Init: init, Entries: entries, Bind: func(in *engine.Instance) { a.Bind(in, env) }})
 }
 
-// Forwarder compiles a guest that exports each host function of the Bench under its own name, and calls it when it is called.
-// The names are in the order of the entries.
+// Forwarder compiles a guest that exports each host function of the Bench under its own name and forwards
+// calls to it. It returns the first instance and the host functions in the order of the entries.
 func (b *Bench) Forwarder(a abi.ABI, env *abi.Environment) (*engine.Instance, []engine.HostFunc, error) {
 	bin, functions := forwarder(b.hosts)
 	names := make([]string, len(functions))
@@ -123,7 +124,7 @@ func (b *Bench) slot() *engine.Slot {
 	return slot
 }
 
-// Another gives a further instance of the module.
+// Another returns another instance of the module.
 func (b *Bench) Another() (*engine.Instance, error) {
 	in, out, err := b.module.Instantiate(context.Background(), Soon(), b.slot())
 	if err != nil || !out.Clean() {
@@ -133,7 +134,7 @@ func (b *Bench) Another() (*engine.Instance, error) {
 	return in, nil
 }
 
-// Renew closes the last instance and gives another.
+// Renew closes the last instance and returns a new one.
 func (b *Bench) Renew() (*engine.Instance, error) {
 	last := len(b.instances) - 1
 	if err := b.instances[last].Close(); err != nil {
@@ -143,11 +144,11 @@ func (b *Bench) Renew() (*engine.Instance, error) {
 	return b.Another()
 }
 
-// Cell is the whole slot of the last instance, also what is behind the guest's memory.
+// Cell returns the whole slot of the last instance, including the part beyond the guest's memory.
 func (b *Bench) Cell() []byte { return b.slots[len(b.slots)-1].Bytes() }
 
-// Call calls a host function from within an Act. The upper halves of i32 parameters are garbage, as they can be in a real
-// call.
+// Call calls a host function from within an Act. It fills the upper halves
+// of i32 parameters with garbage, which a real call may do as well.
 func (b *Bench) Call(in *engine.Instance, name string, params ...uint64) uint64 {
 	f, ok := b.functions[name]
 	if !ok || len(params) != len(f.Params) {
@@ -170,5 +171,5 @@ func (b *Bench) Call(in *engine.Instance, name string, params ...uint64) uint64 
 	return stack[0]
 }
 
-// Soon is a deadline that no test reaches.
+// Soon returns a deadline that no test reaches.
 func Soon() time.Time { return time.Now().Add(time.Minute) }

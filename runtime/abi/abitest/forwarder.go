@@ -25,8 +25,8 @@ const (
 	memoryHasMax = 0x01
 )
 
-// forwarder builds a module that imports all functions of the host modules and exports for each a function of the same type that
-// calls it.
+// forwarder builds a module that imports all functions of the host
+// modules. For each it exports a function of the same type that calls it.
 func forwarder(hosts []engine.HostModule) (module []byte, functions []engine.HostFunc) {
 	var types, imports, funcs, exports, bodies [][]byte
 	for _, h := range hosts {
@@ -57,7 +57,7 @@ func section(id byte, entries ...[]byte) []byte {
 	return join([]byte{id}, text(string(join(number(len(entries)), join(entries...)))))
 }
 
-// text is a vector of bytes: names, lists of types, and whatever else has its length before it.
+// text encodes a vector of bytes: its length, then the bytes. It encodes names and lists of types.
 func text(s string) []byte { return append(number(len(s)), s...) }
 
 func number(n int) []byte { return binary.AppendUvarint(nil, uint64(n)) }

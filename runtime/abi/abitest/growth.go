@@ -7,14 +7,16 @@ import (
 )
 
 const (
-	// growthUses is how often a function is used: some take microseconds. One that kept a word for each call would keep 800 KB.
+	// growthUses is the number of uses of each function; some take
+	// microseconds. Keeping one word per call adds up to 800 KB.
 	growthUses = 100_000
-	// growthBytes is what a function may keep however often it is called: a header at its bound, say.
+	// growthBytes is the memory that a function may keep in total, such as a header of the maximal size.
 	growthBytes = 600 << 10
 )
 
-// NothingGrows has a guest use each of the functions over and over within one call, and fails the test for those that make the host
-// keep memory. uses has for each function what one use is; run runs code as a guest's. A use that ends the guest, by a panic, is the last.
+// NothingGrows uses each host function many times within one call of a guest, and fails
+// the test if host memory grows. uses has one use by function name; run runs code as a
+// guest. A use that ends the guest, by a panic, is the last one of its function.
 func NothingGrows(tb TB, functions []engine.HostFunc, uses map[string]func(), run func(code func())) {
 	tb.Helper()
 	for _, f := range functions {
@@ -34,7 +36,7 @@ func NothingGrows(tb TB, functions []engine.HostFunc, uses map[string]func(), ru
 
 func useOften(use func()) (n int) {
 	defer func() {
-		_ = recover() // the guest is ended: what it could do is done
+		_ = recover() // the use ended the guest
 	}()
 	for n = range growthUses {
 		use()
@@ -42,10 +44,10 @@ func useOften(use func()) (n int) {
 	return n
 }
 
-// liveHeap is what the collector cannot free.
+// liveHeap returns the bytes of reachable heap.
 func liveHeap() int64 {
 	runtime.GC()
-	runtime.GC() // frees what finalizers let go
+	runtime.GC() // the second one frees objects released by finalizers
 	var s runtime.MemStats
 	runtime.ReadMemStats(&s)
 	return int64(s.HeapAlloc)

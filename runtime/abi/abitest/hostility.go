@@ -10,7 +10,8 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// TB is what Hostility needs of a testing.TB. This package is no test, so it does not import testing.
+// TB is the part of testing.TB that Hostility uses. This
+// package is not a test, so it does not import testing.
 type TB interface {
 	Helper()
 	Fatalf(format string, args ...any)
@@ -18,16 +19,16 @@ type TB interface {
 }
 
 const (
-	// programAt is where in the guest's memory the program itself lies, so that it can also be pointed to.
+	// programAt is the address of the program in the guest's memory. Parameters can point to it.
 	programAt = 0x100
 	// maxCalls bounds a program.
 	maxCalls = 16
-	// patience is how long a call may wait.
+	// patience is the longest wait of a call.
 	patience = 5 * time.Millisecond
 )
 
-// Hostility is a guest that calls any host functions with any parameters, as a program of bytes says. Whatever it does, it must end
-// well or by a fault of its own, and leave what is behind its memory alone.
+// Hostility is a guest that calls any host functions with any parameters, as encoded in a program of bytes.
+// Each call must succeed or fail with a fault of the guest, and must not write beyond the guest's memory.
 type Hostility struct {
 	bench     *Bench
 	in        *engine.Instance
@@ -55,7 +56,7 @@ func NewHostility(tb TB, a abi.ABI, env *abi.Environment, hosts ...engine.HostMo
 	return h
 }
 
-// Seeds gives, for each function, programs that call it with good and with bad parameters.
+// Seeds returns programs that call each function with valid and invalid parameters.
 func (h *Hostility) Seeds() (programs [][]byte) {
 	for i, f := range h.functions {
 		for selector := range byte(selectors) {
@@ -69,7 +70,7 @@ func (h *Hostility) Seeds() (programs [][]byte) {
 	return programs
 }
 
-// Instance gives the instance for the next Run, as it was at the beginning.
+// Instance returns the instance for the next Run, in its initial state.
 func (h *Hostility) Instance() *engine.Instance {
 	var err error
 	switch {
@@ -85,7 +86,7 @@ func (h *Hostility) Instance() *engine.Instance {
 	return h.in
 }
 
-// Run runs a program: for each call the number of the function, then its parameters.
+// Run runs a program. Each call is encoded as the number of the function and its parameters.
 func (h *Hostility) Run(tb TB, program []byte) {
 	tb.Helper()
 	h.used = true
@@ -118,10 +119,10 @@ func (h *Hostility) Run(tb TB, program []byte) {
 	}
 }
 
-// selectors is how many kinds of parameters there are.
+// selectors is the number of parameter kinds.
 const selectors = 8
 
-// parameter takes one parameter off a program.
+// parameter decodes one parameter and returns the rest of the program.
 func parameter(program []byte) (v uint64, rest []byte) {
 	var fixed [9]byte
 	copy(fixed[:], program)
@@ -133,7 +134,7 @@ func parameter(program []byte) (v uint64, rest []byte) {
 	case 1:
 		v = programAt + b // in the program
 	case 2:
-		v = memoryPages*engine.PageBytes - b // at the memory's end
+		v = memoryPages*engine.PageBytes - b // at the end of the memory
 	case 3:
 		v = 1<<32 - 1 - b
 	case 4:

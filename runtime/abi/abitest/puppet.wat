@@ -1,5 +1,5 @@
-;; puppet: a guest that does what the test says. Each of its functions asks the host function "act" what to do: which function
-;; it is (0 _initialize, 1 handle_request, 2 handle_response, 3 _start), and that function's parameters.
+;; puppet: a guest whose behaviour is defined by the test. Each of its functions calls the host function "act"
+;; with its own number (0 _initialize, 1 handle_request, 2 handle_response, 3 _start) and its parameters.
 (module
   (import "test" "act" (func $act (param $entry i32) (param $context i32) (param $is_error i32) (result i64)))
   (memory (export "memory") 2 4)

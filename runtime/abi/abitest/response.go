@@ -7,16 +7,16 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
-// Response keeps an answer for a test to look at. It implements abi.Response; the zero value is ready.
+// Response records a response for tests. It implements abi.Response. The zero value is ready.
 type Response struct {
 	Status        int        // 0 until the header was sent
-	Sent          abi.Header // the header when it was sent
+	Sent          abi.Header // copy of the header when it was sent
 	Body          bytes.Buffer
 	Trailer       abi.Header
 	Informational []int // statuses of 100 to 199
-	Flushed       []int // how many bytes of the body were written at each Flush
+	Flushed       []int // length of the body at each Flush
 
-	Failure error // what Write gives from now on
+	Failure error // if set, the error of all writes
 
 	header abi.Header
 }

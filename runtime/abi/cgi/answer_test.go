@@ -13,15 +13,15 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// printed is what becomes of a command's output.
+// printed is the result of parsing a command's output.
 type printed struct {
 	status int
 	header abi.Header
 	body   string
-	err    string // why it cannot be sent
+	err    string // reason why it cannot be sent
 }
 
-// parse prints a text in pieces of the given lengths, the rest in one, and ends.
+// parse writes text in pieces of the given lengths and the rest in one piece, then finishes the answer.
 func parse(text string, cuts []byte) (p printed) {
 	r := &abitest.Response{}
 	var a answer
@@ -116,7 +116,7 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// ones cuts a text into single bytes, as long as that is not all a test does.
+// ones returns cuts that split a text into single bytes, up to 10,000 of them.
 func ones(n int) []byte { return []byte(strings.Repeat("\x01", min(n, 10_000))) }
 
 func TestHeaderAsLargeAsCanBe(t *testing.T) {
@@ -158,7 +158,7 @@ func TestBufferOfALargeHeaderIsNotKept(t *testing.T) {
 	require.Zero(t, cap(a.head))
 }
 
-// FuzzAnswer cuts an answer at any borders: it must be the same as in one piece.
+// FuzzAnswer splits output at arbitrary places: the result must not depend on the splits.
 func FuzzAnswer(f *testing.F) {
 	for _, text := range []string{"", "\n", "Status: 200\n\nbody", "Content-Type: a\r\n\r\r\r\nb", "A: b\n\r\r\n\n", "\r\r\n", "Location: /\n", "Status: 1\n\n", "a\n\n"} {
 		for _, cuts := range []string{"", "\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01", "\x05\x02\x00\x01"} {

@@ -20,12 +20,12 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// command is a command whose code is a test's.
+// command is a guest whose code is defined by the test.
 type command struct {
 	t        *testing.T
 	bench    *abitest.Bench
 	in       *engine.Instance
-	response *abitest.Response // to the last request
+	response *abitest.Response // of the last request
 	log      []string
 }
 
@@ -40,7 +40,7 @@ func newCommand(t *testing.T, mounts ...abi.Mount) *command {
 	return c
 }
 
-// serve lets the command serve a request.
+// serve serves a request with the given code.
 func (c *command) serve(x *abi.Exchange, main func()) engine.Outcome {
 	c.response, c.log = &abitest.Response{}, nil
 	x.Response, x.Context, x.Deadline = c.response, context.Background(), abitest.Soon()
@@ -56,14 +56,15 @@ const (
 	bufferAt = 0x100
 )
 
-// vector points to a buffer and gives the parameters of fd_read and fd_write behind the descriptor.
+// vector writes a vector for a buffer and returns the
+// parameters of fd_read and fd_write after the descriptor.
 func (c *command) vector(length int) []uint64 {
 	binary.LittleEndian.PutUint32(c.in.Memory()[vectorAt:], bufferAt)
 	binary.LittleEndian.PutUint32(c.in.Memory()[vectorAt+4:], uint32(length))
 	return []uint64{vectorAt, 1, resultAt}
 }
 
-// print writes to a descriptor and tells whether that went well.
+// print writes to a descriptor and reports whether the write succeeded.
 func (c *command) print(fd uint64, text string) bool {
 	copy(c.in.Memory()[bufferAt:], text)
 	return c.bench.Call(c.in, "fd_write", append([]uint64{fd}, c.vector(len(text))...)...) == 0
@@ -141,7 +142,7 @@ func TestStandardErrorIsLogged(t *testing.T) {
 	require.Empty(t, c.log)
 }
 
-// TestStreamsOfTheNextRequest does what it can to the streams, and looks whether the next request minds.
+// TestStreamsOfTheNextRequest checks that changes to the streams do not affect the next request.
 func TestStreamsOfTheNextRequest(t *testing.T) {
 	c := newCommand(t)
 	for _, spoil := range []func(){
@@ -175,7 +176,7 @@ func TestClosedStandardOutput(t *testing.T) {
 	require.Equal(t, 204, c.response.Status)
 }
 
-// TestBodiesOfUnknownLength are told the length all the same.
+// TestBodiesOfUnknownLength checks that CONTENT_LENGTH is set for bodies of unknown length.
 func TestBodiesOfUnknownLength(t *testing.T) {
 	for _, body := range []string{"", "hello", strings.Repeat("x", 100_000)} {
 		c := newCommand(t)
@@ -195,7 +196,7 @@ func TestBodiesOfUnknownLength(t *testing.T) {
 		require.Equal(t, engine.OK, out.Kind, "%v", out.Err)
 		want := fmt.Sprint(len(body))
 		if body == "" {
-			want = "" // there is no body
+			want = "" // empty body
 		}
 		require.Equal(t, want, c.response.Body.String())
 	}

@@ -16,13 +16,13 @@ func address(s string) func() net.Addr {
 	return func() net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s)) }
 }
 
-// newExchange gives a plain request to a service at /a.
+// newExchange returns a plain request to a service at /a.
 func newExchange() *abi.Exchange {
 	return &abi.Exchange{Method: "GET", URI: "/a/b?c=d", Proto: "HTTP/1.1", Scheme: "http", Host: "example.com:8080",
 		RemoteAddr: "192.0.2.1:1234", LocalAddr: address("198.51.100.2:80"), Prefix: "/a", Rest: "/b", Header: abi.Header{}, Body: strings.NewReader("")}
 }
 
-// variables gives the environment of a request as a map, and checks its form.
+// variables returns the environment of a request as a map and checks its form.
 func variables(t *testing.T, x *abi.Exchange) map[string]string {
 	t.Helper()
 	env := environment(x)
@@ -207,7 +207,7 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// FuzzEnvironment makes variables of any request.
+// FuzzEnvironment checks the variables of arbitrary requests.
 func FuzzEnvironment(f *testing.F) {
 	f.Add("/a/b?c=d", "/b", "example.com:80", "X-A", "b")
 	f.Add("/a/%00?%00&&+", "/%00", "[::1", "Proxy", "x")
@@ -218,7 +218,7 @@ func FuzzEnvironment(f *testing.F) {
 		if canonical, ok := abi.CanonicalName(name); ok && abi.ValidValue(value) {
 			x.Header[canonical] = []string{value}
 		}
-		if strings.ContainsRune(uri+rest+host, 0) { // which no server lets through
+		if strings.ContainsRune(uri+rest+host, 0) { // no server accepts these
 			return
 		}
 		env := variables(t, x)

@@ -15,7 +15,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// extensionOnly is an ABI that has nothing but the extension.
+// extensionOnly is an ABI that consists of the extension alone.
 type extensionOnly struct{ settings map[string]string }
 
 func (extensionOnly) Name() string                     { return "extension" }
@@ -30,7 +30,7 @@ func (e extensionOnly) Bind(in *engine.Instance, _ *abi.Environment) {
 	in.Extension = NewState(NewSettings(e.settings))
 }
 
-// echo answers each call with what it was sent. It implements abi.Outbound.
+// echo returns each request as its response. It implements abi.Outbound.
 type echo struct {
 	refuse error
 	calls  []*echoCall
@@ -70,7 +70,7 @@ func (c *echoCall) Trailer() abi.Header        { return abi.Header{"X-Sum": {"7"
 func (c *echoCall) Read(p []byte) (int, error) { return c.answer.Read(p) }
 func (c *echoCall) Close() error               { c.closed++; return nil }
 
-// guest is a guest whose code is a test's.
+// guest is a guest whose code is defined by the test.
 type guest struct {
 	t     *testing.T
 	bench *abitest.Bench
@@ -99,7 +99,7 @@ func (g *guest) run(out abi.Outbound, code func()) engine.Outcome {
 	return g.call(code)
 }
 
-// call runs code of the guest's.
+// call runs code as the guest.
 func (g *guest) call(code func()) engine.Outcome {
 	g.bench.Act = func(*engine.Instance, abitest.Entry, uint32, uint32) int64 { code(); return 0 }
 	return g.in.Call(context.Background(), abitest.Soon(), 0, make([]uint64, 1))
@@ -124,7 +124,7 @@ func (g *guest) put(at uint32, text string) (address, length uint64) {
 	return uint64(at), uint64(len(text))
 }
 
-// result is an i32 that is an error below 0.
+// result converts an i32 result; errors are negative.
 func result(v uint64) int { return int(int32(uint32(v))) }
 
 func (g *guest) text(at, n uint64) string { return string(g.in.Memory()[at : at+n]) }
@@ -151,7 +151,7 @@ func (g *guest) close(handle int) int {
 	return result(g.bench.Call(g.in, "fetch_close", uint64(handle)))
 }
 
-// list is the texts that a function gives, or its error.
+// list returns the strings that a function writes, or its error.
 func (g *guest) list(name string, params ...uint64) (list []string, e int) {
 	found := int64(g.bench.Call(g.in, name, append(params, bufferAt, 1000)...))
 	if found <= 0 {
@@ -319,7 +319,7 @@ func TestBadPointersTrap(t *testing.T) {
 	}
 }
 
-// FuzzFunctions calls any functions with any parameters and any memory.
+// FuzzFunctions calls arbitrary functions with arbitrary parameters and memory.
 func FuzzFunctions(f *testing.F) {
 	h := abitest.NewHostility(f, extensionOnly{map[string]string{"a": "b"}}, &abi.Environment{}, HostModule())
 	for _, seed := range h.Seeds() {

@@ -12,7 +12,7 @@ func TestNoFunctionGrowsTheHeap(t *testing.T) {
 	g := newGuest(t, map[string]string{"name": "value"})
 	out := &echo{}
 	handle := -1
-	// The echo keeps its calls, and each of them its header and body: that is the test's memory.
+	// The echo keeps its calls with their headers and bodies; this memory belongs to the test.
 	fresh := func() {
 		if handle >= 0 {
 			g.close(handle)
@@ -29,7 +29,7 @@ func TestNoFunctionGrowsTheHeap(t *testing.T) {
 		"prefix":     call("prefix", bufferAt, 100),
 		"rest":       call("rest", bufferAt, 100),
 		"config_get": func() { at, n := g.put(firstAt, "name"); g.bench.Call(g.in, "config_get", at, n, bufferAt, 100) },
-		"fetch_open": func() { // never closed: who grants calls bounds how many a request can have
+		"fetch_open": func() { // never closed: the Outbound implementation bounds the calls of a request
 			if len(out.calls) >= 32 {
 				out.refuse = &abi.OutboundError{Code: abi.OutboundTooMany, Reason: "32 calls are open"}
 			}

@@ -51,7 +51,7 @@ func TestReadBody(t *testing.T) {
 	}
 }
 
-// hesitant gives nothing the first times, which readers may.
+// hesitant returns 0 bytes at first, as io.Reader permits.
 type hesitant struct {
 	io.Reader
 	times int
@@ -83,16 +83,16 @@ func TestResponsesStream(t *testing.T) {
 	x := newExchange()
 	x.Body = iotest.OneByteReader(strings.NewReader("ab"))
 	r := g.serve(x, code{request: func() int64 {
-		g.read(bodyRequest, 1) // a pause without anything to send
+		g.read(bodyRequest, 1) // a pause with nothing to send
 		g.setStatus(201)
 		g.set(headerResponse, "x", "sent")
 		g.write(bodyResponse, "one")
 		g.set(headerResponse, "x", "too late")
 		g.setStatus(202)
-		g.read(bodyRequest, 1) // a pause: what was written goes out
+		g.read(bodyRequest, 1) // a pause sends the output so far
 		g.readAll(bodyRequest)
 		g.write(bodyResponse, "two")
-		g.readAll(bodyRequest) // there is nothing to wait for
+		g.readAll(bodyRequest) // at the end of the body, so no pause
 		g.write(bodyResponse, "")
 		return 0
 	}})
@@ -163,7 +163,8 @@ func TestTheBodyBehindTheGuest(t *testing.T) {
 	}
 }
 
-// A guest that has consumed a part of the body has nothing to pass on. The next handler is not called, and neither is handle_response.
+// A guest that has consumed a part of the body cannot pass the
+// request on. Neither the next handler nor handle_response is called.
 func TestAConsumedBodyIsTheFaultOfTheGuest(t *testing.T) {
 	for name, request := range map[string]func(g *guest){
 		"all":                  func(g *guest) { g.readAll(bodyRequest) },

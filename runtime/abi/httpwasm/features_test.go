@@ -21,7 +21,7 @@ func TestEnableFeaturesTellsWhatTheHostCan(t *testing.T) {
 	})
 }
 
-// enabled finds out by use whether the guest has trailers.
+// hasTrailers reports whether the guest can read trailers.
 func (g *guest) hasTrailers() bool {
 	g.t.Helper()
 	x := newExchange()
@@ -76,7 +76,7 @@ func TestTrailersNeedTheFeature(t *testing.T) {
 	require.NotContains(t, r.Sent, "X-A")
 }
 
-// TestOutsideOfARequest calls what needs a request while there is none.
+// TestOutsideOfARequest calls functions that need a request outside of one.
 func TestOutsideOfARequest(t *testing.T) {
 	b, err := abitest.Open(HostModule())
 	require.NoError(t, err)
@@ -107,7 +107,8 @@ func TestMatch(t *testing.T) {
 	require.Equal(t, "http-wasm", New(Config{}).Name())
 }
 
-// FuzzFunctions calls any functions with any parameters and any memory, before and after the request was passed on.
+// FuzzFunctions calls arbitrary functions with arbitrary parameters
+// and memory, before and after the request was passed on.
 func FuzzFunctions(f *testing.F) {
 	h := abitest.NewHostility(f, configured{New(Config{BufferBytes: 1000}), map[string]string{"a": "b"}}, &abi.Environment{}, HostModule())
 	for _, seed := range h.Seeds() {

@@ -251,7 +251,7 @@ func TestWhatTraps(t *testing.T) {
 			out := g.try(newExchange(), code{request: func() int64 { act(g); return 0 }})
 			if name != "a value outside of memory" {
 				require.Equal(t, engine.Trap, out.Kind, "%v", out.Err)
-			} else { // the name is looked at first
+			} else { // the name is validated first
 				require.Equal(t, engine.BadAnswer, out.Kind, "%v", out.Err)
 			}
 		})
@@ -292,7 +292,7 @@ func TestLog(t *testing.T) {
 	require.Equal(t, []string{"-1 message", "0 message", "1 message", "2 message", "2 "}, g.log)
 }
 
-// A guest may trust log_enabled: what it does not enable is neither kept nor read.
+// A guest may rely on log_enabled: lines of a disabled level are neither kept nor read.
 func TestLogGoesByTheServersLevel(t *testing.T) {
 	g := newGuest(t, nil)
 	g.in.Exchange.(*call).levels = func(level abi.Level) bool { return level >= abi.LevelWarn }

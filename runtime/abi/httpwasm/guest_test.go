@@ -15,7 +15,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// configured is the ABI as a service has it: with settings.
+// configured is the ABI of a service with settings.
 type configured struct {
 	*ABI
 	settings map[string]string
@@ -26,7 +26,7 @@ func (a configured) Bind(in *engine.Instance, env *abi.Environment) {
 	a.ABI.Bind(in, env)
 }
 
-// guest is a guest whose code is a test's.
+// guest is a guest whose code is defined by the test.
 type guest struct {
 	t        *testing.T
 	bench    *abitest.Bench
@@ -36,7 +36,7 @@ type guest struct {
 	log      []string          // "level line"
 }
 
-// newGuest gives a guest whose initialisation is init.
+// newGuest returns a guest whose initialisation is init.
 func newGuest(t *testing.T, init func(g *guest)) *guest {
 	t.Helper()
 	b, err := abitest.Open(HostModule())
@@ -60,19 +60,19 @@ func (g *guest) logLine(level abi.Level, line []byte) {
 	g.log = append(g.log, fmt.Sprintf("%d %s", level, line))
 }
 
-// code is what a guest's functions do.
+// code is the code of a guest's functions.
 type code struct {
 	request  func() (result int64)
 	response func(context, isError uint32)
 }
 
-// newExchange gives a request.
+// newExchange returns a plain request.
 func newExchange() *abi.Exchange {
 	return &abi.Exchange{Method: "GET", URI: "/a/b?c=d", Proto: "HTTP/1.1", Scheme: "http", Host: "example.com:8080",
 		RemoteAddr: "192.0.2.1:1234", Prefix: "/a", Rest: "/b", Header: abi.Header{}, Body: strings.NewReader("")}
 }
 
-// try lets the guest serve an exchange.
+// try serves an exchange and returns its outcome.
 func (g *guest) try(x *abi.Exchange, c code) engine.Outcome {
 	g.t.Helper()
 	g.response = &abitest.Response{}
@@ -90,7 +90,7 @@ func (g *guest) try(x *abi.Exchange, c code) engine.Outcome {
 	return g.abi.Serve(g.in, x)
 }
 
-// serve lets the guest serve an exchange that ends well.
+// serve serves an exchange that must succeed.
 func (g *guest) serve(x *abi.Exchange, c code) *abitest.Response {
 	g.t.Helper()
 	out := g.try(x, c)
@@ -98,7 +98,7 @@ func (g *guest) serve(x *abi.Exchange, c code) *abitest.Response {
 	return g.response
 }
 
-// handle is serve for a guest that answers a plain request by itself.
+// handle is serve for a plain request that the guest answers itself.
 func (g *guest) handle(request func()) *abitest.Response {
 	g.t.Helper()
 	return g.serve(newExchange(), code{request: func() int64 { request(); return 0 }})
@@ -119,14 +119,14 @@ func (g *guest) put(at uint32, text string) (address, length uint64) {
 	return uint64(at), uint64(len(text))
 }
 
-// get calls a function that gives a text, as libraries do: for the length first.
+// get calls a function that returns a string. Like libraries, it asks for the length first.
 func (g *guest) get(name string) string {
 	n := g.bench.Call(g.in, name, 0, 0)
 	require.Equal(g.t, n, g.bench.Call(g.in, name, valueAt, n))
 	return string(g.in.Memory()[valueAt : valueAt+n])
 }
 
-// list calls a function that gives NUL-terminated texts.
+// list calls a function that returns NUL-terminated strings.
 func (g *guest) list(name string, params ...uint64) []string {
 	found := g.bench.Call(g.in, name, append(params, 0, 0)...)
 	count, n := found>>32, found&(1<<32-1)

@@ -13,7 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// behind answers as what is behind the guest: with a status, a header, a body in two pieces, and a trailer.
+// behind is a next handler. It responds with a status, a header, a body in two pieces, and a trailer.
 func behind(x *abi.Exchange) error {
 	x.Response.Header()["X-Behind"] = []string{"1"}
 	x.Response.Header()["Content-Length"] = []string{"9"}
@@ -71,7 +71,8 @@ func TestNoURIIsTheRoot(t *testing.T) {
 	g.serve(x, code{request: func() int64 { g.setText("set_uri", ""); return passOn }})
 }
 
-// A header that cannot be sent is the guest's fault where the guest has set it, though the next handler sees an error of its client.
+// A header that the guest has set and that cannot be sent is the
+// guest's fault, although the next handler sees a client error.
 func TestAHeaderForTheNextHandlerThatCannotBeSent(t *testing.T) {
 	g := newGuest(t, nil)
 	x := newExchange()
@@ -330,7 +331,7 @@ func TestNothingBehind(t *testing.T) {
 	}
 }
 
-// TestExchangesDoNotMeet lets one instance serve exchanges that differ in all that is kept between calls.
+// TestExchangesDoNotMeet serves different exchanges with one instance: no state may carry over between them.
 func TestExchangesDoNotMeet(t *testing.T) {
 	g := newGuest(t, nil)
 	for range 2 {

@@ -1,4 +1,4 @@
-;; both: a handler of an older toolchain, whose initialisation is called _start.
+;; both: a handler of an older toolchain, whose initialisation function is _start.
 (module
   (import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))
   (memory (export "memory") 1)

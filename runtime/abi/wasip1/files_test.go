@@ -17,7 +17,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
-// mounted is the first descriptor behind the standard streams.
+// mounted is the first descriptor after the standard streams.
 const mounted = 3
 
 var modified = time.Unix(1_700_000_000, 5)
@@ -182,13 +182,13 @@ func TestNothingCanBeChanged(t *testing.T) {
 	})
 }
 
-// dirent is an entry of a directory as a guest reads it.
+// dirent is a directory entry as read by a guest.
 type dirent struct {
 	name string
 	kind byte
 }
 
-// readdir reads a directory as a C library does: with a buffer, the last entry of which may be cut.
+// readdir reads a directory as a C library does: with a buffer whose last entry may be truncated.
 func (g *guest) readdir(fd uint64, size uint32) (list []dirent) {
 	for cookie := uint64(0); ; {
 		require.Equal(g.t, success, g.call("fd_readdir", fd, buffer, uint64(size), cookie, result))
@@ -248,7 +248,7 @@ func TestDescriptorsAreBounded(t *testing.T) {
 	}
 }
 
-// TestPipesOfTheHostAreNotOpened would wait for ever if they were.
+// TestPipesOfTheHostAreNotOpened would block forever if they were.
 func TestPipesOfTheHostAreNotOpened(t *testing.T) {
 	dir := t.TempDir()
 	makePipe(t, filepath.Join(dir, "pipe"))

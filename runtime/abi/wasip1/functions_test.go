@@ -92,8 +92,8 @@ func TestRead(t *testing.T) {
 		name    string
 		stdin   io.Reader
 		vectors []uint32
-		want    []string // what each call reads
-		errno   errno    // of the last
+		want    []string // bytes read by each call
+		errno   errno    // of the last call
 	}{
 		{"to the end", strings.NewReader("hello"), []uint32{buffer, 100}, []string{"hello", "", ""}, success},
 		{"in pieces", strings.NewReader("hello"), []uint32{buffer, 2}, []string{"he", "ll", "o", ""}, success},
@@ -124,7 +124,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// hesitant gives nothing the first times, which readers may.
+// hesitant returns 0 bytes at first, as io.Reader permits.
 type hesitant struct {
 	io.Reader
 	times int
@@ -172,7 +172,7 @@ func TestDescriptorsBelongToARequest(t *testing.T) {
 		g.putVectors(table, buffer, uint32(len(text)))
 		return g.call("fd_write", fd, table, 1, result)
 	}
-	for range 2 { // whatever the first request does, the second one finds all as it was
+	for range 2 { // changes by the first request must not affect the second one
 		stdout.Reset()
 		stderr.Reset()
 		g.state.Begin(strings.NewReader(""), &stdout, &stderr)
@@ -195,12 +195,12 @@ func TestDescriptorsBelongToARequest(t *testing.T) {
 	}
 }
 
-// TestStreamsAreNoFiles calls what works on files only.
+// TestStreamsAreNoFiles calls functions that only work on files.
 func TestStreamsAreNoFiles(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		params []uint64
-		open   errno // for a standard stream
+		open   errno // for an open standard stream
 		closed errno
 	}{
 		{"fd_advise", []uint64{0, 0, 0}, errSpipe, errBadf},
@@ -279,7 +279,7 @@ func TestWhatThereIsNot(t *testing.T) {
 	})
 }
 
-// TestBadPointersTrap gives each function memory that is not the guest's.
+// TestBadPointersTrap calls each function with addresses outside of the guest's memory.
 func TestBadPointersTrap(t *testing.T) {
 	const outside = size - 1
 	for name, params := range map[string][]uint64{

@@ -9,7 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi/abitest"
 )
 
-// FuzzFunctions calls any functions with any parameters and any memory.
+// FuzzFunctions calls arbitrary functions with arbitrary parameters and memory.
 func FuzzFunctions(f *testing.F) {
 	h := abitest.NewHostility(f, systemOnly{}, &abi.Environment{Mounts: []abi.Mount{tree()}}, HostModule())
 	for _, seed := range h.Seeds() {

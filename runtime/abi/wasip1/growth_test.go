@@ -8,7 +8,8 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi/abitest"
 )
 
-// TestNoFunctionGrowsTheHeap uses each function of the system interface a hundred thousand times in one request.
+// TestNoFunctionGrowsTheHeap uses each function of the
+// system interface a hundred thousand times in one request.
 func TestNoFunctionGrowsTheHeap(t *testing.T) {
 	const (
 		stdin, stdout, mounted = 0, 1, 3

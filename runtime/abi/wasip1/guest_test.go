@@ -12,7 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// systemOnly is an ABI that has nothing but the system interface.
+// systemOnly is an ABI that consists of the system interface alone.
 type systemOnly struct{}
 
 func (systemOnly) Name() string                     { return "system" }
@@ -27,7 +27,7 @@ func (systemOnly) Bind(in *engine.Instance, env *abi.Environment) {
 	in.System = s
 }
 
-// guest is a guest whose code is a test's.
+// guest is a guest whose code is defined by the test.
 type guest struct {
 	t     *testing.T
 	bench *abitest.Bench
@@ -45,14 +45,14 @@ func newGuest(t *testing.T, mounts ...abi.Mount) *guest {
 	return &guest{t: t, bench: b, in: in, state: in.System.(*State)}
 }
 
-// run runs code as the guest's.
+// run runs code as the guest.
 func (g *guest) run(ctx context.Context, code func()) engine.Outcome {
 	g.t.Helper()
 	g.bench.Act = func(*engine.Instance, abitest.Entry, uint32, uint32) int64 { code(); return 0 }
 	return g.in.Call(ctx, abitest.Soon(), 0, make([]uint64, 1))
 }
 
-// do runs code that ends well.
+// do runs code that must succeed.
 func (g *guest) do(code func()) {
 	g.t.Helper()
 	out := g.run(context.Background(), code)
@@ -81,7 +81,7 @@ func (g *guest) putVectors(at uint32, vectors ...uint32) {
 // Addresses that the tests use.
 const (
 	table  = 0x100   // vectors, subscriptions, tables of addresses
-	result = 0x80    // what a function gives
+	result = 0x80    // address of a function's result
 	buffer = 0x1000  // data
 	size   = 2 << 16 // the puppet's memory
 )

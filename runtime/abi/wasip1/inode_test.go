@@ -13,7 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
-// directory makes a directory of the host's with files, and gives it as a mount.
+// directory creates a directory with files and returns it as a mount.
 func directory(t *testing.T, files ...string) (abi.Mount, string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -27,7 +27,7 @@ func directory(t *testing.T, files ...string) (abi.Mount, string) {
 	return abi.Mount{GuestPath: "/content", FS: regular.FS(root)}, dir
 }
 
-// identityOf gives device and inode as path_filestat_get and fd_filestat_get have them, which must agree.
+// identityOf returns device and inode. path_filestat_get and fd_filestat_get must agree on them.
 func (g *guest) identityOf(name string) [2]uint64 {
 	g.t.Helper()
 	g.put(buffer, []byte(name))
@@ -40,7 +40,7 @@ func (g *guest) identityOf(name string) [2]uint64 {
 	return id
 }
 
-// inodes reads the numbers of a directory's entries.
+// inodes returns the inode numbers of a directory's entries.
 func (g *guest) inodes(fd uint64) map[string]uint64 {
 	found := map[string]uint64{}
 	require.Equal(g.t, success, g.call("fd_readdir", fd, buffer, 4096, 0, result))
@@ -104,7 +104,7 @@ func TestStreamsAreToldApart(t *testing.T) {
 	})
 }
 
-// File systems have names that are not UTF-8.
+// File systems may have names that are not UTF-8.
 func TestNamesAreBytes(t *testing.T) {
 	mount, _ := directory(t, "caf\xe9", "sub/\xff\xfe")
 	g := newGuest(t, mount)
@@ -120,7 +120,7 @@ func TestNamesAreBytes(t *testing.T) {
 	})
 }
 
-// A mount is pinned by its first use, once a request, and given back at its end.
+// A mount is pinned at its first use, once per request, and released at its end.
 func TestMountsArePinnedForARequest(t *testing.T) {
 	first, _ := directory(t, "a")
 	second, _ := directory(t, "b")
@@ -140,7 +140,7 @@ func TestMountsArePinnedForARequest(t *testing.T) {
 		now = second.FS
 		_, e = g.open(mounted, "a", 0)
 		require.Equal(t, success, e, "the request sees the directory that it began with")
-		require.Equal(t, success, g.call("fd_renumber", mounted, 0)) // where the first file was opened
+		require.Equal(t, success, g.call("fd_renumber", mounted, 0)) // replaces the descriptor of the first file
 		_, e = g.open(0, "a", 0)
 		require.Equal(t, success, e)
 	})

@@ -15,7 +15,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// subscription is what a guest waits for.
+// subscription is one subscription of poll_oneoff.
 type subscription struct {
 	mark     uint64
 	kind     byte
@@ -25,7 +25,7 @@ type subscription struct {
 	fd       uint32
 }
 
-// event is what comes of it.
+// event is the event of a subscription.
 type event struct {
 	mark  uint64
 	errno errno
@@ -59,7 +59,7 @@ func (g *guest) events(at, count uint32) (list []event) {
 	return list
 }
 
-// clockNow reads a clock as a guest does.
+// clockNow reads a clock with clock_time_get.
 func (g *guest) clockNow(id uint64) uint64 {
 	require.Equal(g.t, success, g.call("clock_time_get", id, 1, result))
 	return g.u64(result)
@@ -146,7 +146,7 @@ func TestPollIsBounded(t *testing.T) {
 	})
 }
 
-// TestPollOverItself has the events written over the subscriptions, some of which they turn into others.
+// TestPollOverItself places the events over the subscriptions, which overwrites some of them.
 func TestPollOverItself(t *testing.T) {
 	g := newGuest(t)
 	g.state.Begin(strings.NewReader(""), io.Discard, nil)
@@ -163,7 +163,7 @@ func TestPollOverItself(t *testing.T) {
 	}
 }
 
-// TestSleepersAreWoken looks at those who sleep for longer than anybody waits.
+// TestSleepersAreWoken checks that a sleep ends at the deadline and when the client disconnects.
 func TestSleepersAreWoken(t *testing.T) {
 	sleep := func(t *testing.T, ctx context.Context, deadline time.Duration) engine.Outcome {
 		g := newGuest(t)
@@ -193,7 +193,7 @@ func TestSleepersAreWoken(t *testing.T) {
 	})
 }
 
-// TestNaps counts when a guest that sleeps has what it has written sent.
+// TestNaps counts the sleeps that send the guest's output.
 func TestNaps(t *testing.T) {
 	for _, c := range []struct {
 		sleeps []time.Duration
@@ -210,7 +210,7 @@ func TestNaps(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			g, sent := newGuest(t), 0
 			g.in.OnPause = func() { sent++ }
-			for range 2 { // the next request begins anew
+			for range 2 { // the next request starts over
 				sent = 0
 				g.state.Begin(nil, nil, nil)
 				began := time.Now()

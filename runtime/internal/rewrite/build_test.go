@@ -27,7 +27,7 @@ type builtFunc struct {
 
 func newModule() *moduleBuilder { return &moduleBuilder{} }
 
-// signature reads "iIfF v" letters: i32, i64, f32, f64, v128.
+// signature parses letters such as "iI fF": i for i32, I for i64, f for f32, F for f64, v for v128.
 func signature(params, results string) Signature {
 	list := func(s string) (types []ValueType) {
 		for _, c := range s {
@@ -43,13 +43,13 @@ func (b *moduleBuilder) typ(s Signature) uint32 {
 	return uint32(len(b.types) - 1)
 }
 
-// imports must come before functions.
+// imports adds a function import. It must be called before function.
 func (b *moduleBuilder) imports(module, name string, s Signature) uint32 {
 	b.imported = append(b.imported, importedFunc{module, name, b.typ(s)})
 	return uint32(len(b.imported) - 1)
 }
 
-// function adds a function; its body is given without the end instruction.
+// function adds a function. The body has no end instruction.
 func (b *moduleBuilder) function(s Signature, locals []localGroup, body code) uint32 {
 	b.funcs = append(b.funcs, builtFunc{b.typ(s), locals, body})
 	return uint32(len(b.imported) + len(b.funcs) - 1)

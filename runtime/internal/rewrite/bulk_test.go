@@ -9,7 +9,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// bulkModule is bulk.wasm with a passive segment of several chunks, behind "init".
+// bulkModule returns bulk.wasm with a passive segment of several chunks, used by "init".
 func bulkModule() []byte {
 	b := newModule()
 	b.memory = []byte{1, 8, 16}
@@ -36,14 +36,15 @@ func bulkModule() []byte {
 	return b.bytes()
 }
 
-// TestBulkInstructions compares the chunked instructions with the originals: traps and, without one, memory.
+// TestBulkInstructions compares the chunked instructions with
+// the originals: the traps and, without a trap, the memory.
 func TestBulkInstructions(t *testing.T) {
 	bin := bulkModule()
 	const size = 8 << 16
 	edges := []uint64{0, 1, 100, smallBytes - 1, smallBytes, smallBytes + 1, chunkBytes - 1, chunkBytes, chunkBytes + 1,
 		2*chunkBytes + 5, 3*chunkBytes + 17, 3*chunkBytes + 18, size - chunkBytes, size - 1, size, size + 1, 1 << 31, 1<<32 - chunkBytes, 1<<32 - 1}
 	h := newTestHost(t)
-	h.slice = 100 // each chunk asks for fuel
+	h.slice = 100 // each chunk yields
 	plain := h.instantiate(t, bin)
 	chunked, _ := h.load(t, bin, options())
 	random := rand.New(rand.NewPCG(1, 2))
@@ -65,7 +66,7 @@ func TestBulkInstructions(t *testing.T) {
 			got, _ := chunked.Memory().Read(0, size)
 			if wantErr != nil {
 				trapped++
-				copy(got, want) // a trap may leave a part behind, the instance would not be used again
+				copy(got, want) // a trap may leave a partial write; the instance would not be used again
 			}
 			require.True(t, bytes.Equal(want, got), "%s(%d, %d, %d)", name, to, from, n)
 		}
@@ -82,7 +83,7 @@ func TestGrowthThatIsRefusedIsNoted(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, uint64(8), res[0])
 	require.Zero(t, refused())
-	// The declared maximum of 16 pages is lifted: the host decides, here at 1024.
+	// The declared maximum of 16 pages is removed. The host decides, here with 1024.
 	res, err = call(m, "grow", 1014)
 	require.NoError(t, err)
 	require.Equal(t, uint64(10), res[0])

@@ -112,9 +112,9 @@ func TestSections(t *testing.T) {
 	}
 }
 
-// TestInstructions gives one function with bodies that must be refused. The module has a type, a function, an imported
-// function, a local variable, a parameter, a global, a table, a memory and one segment of each kind: whatever is named beyond
-// them would be something injected.
+// TestInstructions tests functions with bodies that must be refused. The module has a type,
+// a function, an imported function, a local variable, a parameter, a global, a table, a
+// memory and one segment of each kind. Any other index would refer to an injected item.
 func TestInstructions(t *testing.T) {
 	tests := []struct {
 		name string
@@ -232,7 +232,8 @@ func TestLEB(t *testing.T) {
 	}
 }
 
-// TestTruncations cuts real modules at every offset: an error, never a panic, unless the cut falls between two sections.
+// TestTruncations cuts real modules at every offset. Each must return
+// an error without a panic, unless the cut falls between two sections.
 func TestTruncations(t *testing.T) {
 	for _, name := range []string{"spin.wasm", "depth.wasm", "state.wasm"} {
 		bin := readModule(t, name)
@@ -246,7 +247,7 @@ func TestTruncations(t *testing.T) {
 	}
 }
 
-// TestHostileSizes bounds what small inputs can make the decoder allocate.
+// TestHostileSizes limits the memory that the decoder allocates for small inputs.
 func TestHostileSizes(t *testing.T) {
 	fill := func(id sectionID, entry []byte, n int) []byte {
 		return sections(section(id, append(appendU32(nil, uint32(n)), bytes.Repeat(entry, n)...)...))

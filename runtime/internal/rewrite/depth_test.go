@@ -9,8 +9,8 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// stackBytes is the length of the call stack that wazero has allocated for a function: at most a little more than twice what
-// was used, because it doubles.
+// stackBytes returns the length of the call stack that wazero has allocated for a
+// function. It doubles, so it is at most a little more than twice the stack in use.
 func stackBytes(f api.Function) int {
 	return reflect.ValueOf(f).Elem().FieldByName("stack").Len()
 }
@@ -31,7 +31,8 @@ func TestRecursionEndsInOverflow(t *testing.T) {
 			require.ErrorIs(t, err, errOverflow)
 			require.LessOrEqual(t, stackBytes(f), int(2*frameSlack*o.StackBytes))
 
-			// The instance would be thrown away; that it still counts right shows that nothing was left behind.
+			// In production the instance would be discarded. Counting
+			// still works, so the overflow leaves no state behind.
 			again, err := top(m, info, o, name, 3000)
 			require.NoError(t, err)
 			require.Equal(t, res, again)
@@ -48,7 +49,7 @@ func TestTailCallsTakeNoStack(t *testing.T) {
 	require.Equal(t, uint64(42), res[0])
 }
 
-// TestDepthDoesNotDrift calls deep functions again and again from one frame, through callers of every kind.
+// TestDepthDoesNotDrift calls deep functions repeatedly from one frame, through callers of every kind.
 func TestDepthDoesNotDrift(t *testing.T) {
 	h, o := newTestHost(t), options()
 	o.StackBytes = 8192
@@ -72,8 +73,8 @@ func TestNestedCallLeavesDepthAlone(t *testing.T) {
 	require.Equal(t, uint64(4000), res[0])
 }
 
-// TestFramesOfHostileFunctions makes recursive functions with as many spilled values as they can have for their size, and
-// compares the stack that they take with the bound.
+// TestFramesOfHostileFunctions builds recursive functions with as many spilled values
+// as possible for their size, and compares the stack that they take with the bound.
 func TestFramesOfHostileFunctions(t *testing.T) {
 	const self = 0
 	const n = 100
@@ -110,14 +111,14 @@ func TestFramesOfHostileFunctions(t *testing.T) {
 			}
 			c.localSet(1)
 		},
-		"locals": func(c *code) { // each set of the variables has slots of its own
+		"locals": func(c *code) { // each assignment of a variable has its own slot
 			for range 20 {
 				setAll(c)
 				recurse(c)
 				useAll(c)
 			}
 		},
-		"merges": func(c *code) { // new values of all variables wherever a block ends
+		"merges": func(c *code) { // new values of all variables at the end of each block
 			for range 60 {
 				c.block(opBlock, emptyBlock)
 				c.localGet(0)

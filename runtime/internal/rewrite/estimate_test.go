@@ -11,7 +11,7 @@ import (
 	"github.com/tetratelabs/wazero"
 )
 
-// compiled is what compiling a rewritten module took: bytes allocated, and bytes of machine code.
+// compiled is the measured cost of compiling a rewritten module: bytes allocated, and bytes of machine code.
 func compiled(tb testing.TB, module []byte) (allocated, code int64) {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -38,7 +38,7 @@ func compiled(tb testing.TB, module []byte) (allocated, code int64) {
 	return int64(after.TotalAlloc - before.TotalAlloc), code
 }
 
-// The compiler allocates some memory for any module, and what it has allocated does not all live at a time.
+// The compiler allocates some memory for any module, and not all allocations live at the same time.
 const (
 	fixedAllocation = 1 << 20
 	livingPart      = 0.4
@@ -58,8 +58,8 @@ func requireCovered(t *testing.T, bin []byte) {
 	require.GreaterOrEqual(t, float64(info.Cost.MemoryBytes+fixedAllocation), livingPart*float64(allocated))
 }
 
-// TestEstimateCoversFamilies holds the estimate to what the compiler makes of modules that were made to cost it much. It
-// measures no time: BenchmarkEstimate does.
+// TestEstimateCoversFamilies compares the estimate with the compiler's memory and code
+// for modules built to be expensive. It does not measure time; BenchmarkEstimate does.
 func TestEstimateCoversFamilies(t *testing.T) {
 	for _, f := range families {
 		t.Run(f.name, func(t *testing.T) { requireCovered(t, f.module(f.sizes[0])) })
@@ -85,7 +85,8 @@ func TestEstimateCoversInstructions(t *testing.T) {
 	}
 }
 
-// keepResult has an instruction's result stored instead of dropped, or the compiler would leave out the instruction.
+// keepResult stores an instruction's result instead of dropping
+// it. Otherwise the compiler would remove the instruction.
 func keepResult(t *testing.T, h *testHost, op uint16, c code) code {
 	t.Helper()
 	if effectOf(op).leaves != 1 || len(c) == 0 || c[len(c)-1] != opDrop {
@@ -101,7 +102,7 @@ func keepResult(t *testing.T, h *testHost, op uint16, c code) code {
 	return c
 }
 
-// TestCostsAreRefused has modules that would keep the compiler busy, or take its memory, or become much code.
+// TestCostsAreRefused tests modules that would take too much time, memory or code.
 func TestCostsAreRefused(t *testing.T) {
 	wide := Signature{many(1000, I64), many(1000, I64)}
 	for name, test := range map[string]struct {
@@ -132,7 +133,7 @@ func TestCostsAreRefused(t *testing.T) {
 	}
 }
 
-// of is a module of the family of that name.
+// of returns a module of the family of that name.
 func (family) of(name string, n int) []byte {
 	for _, f := range families {
 		if f.name == name {
@@ -142,7 +143,7 @@ func (family) of(name string, n int) []byte {
 	panic(name)
 }
 
-// wideCalls has functions that pass 1000 values through calls.
+// wideCalls returns functions that pass 1000 values through calls.
 func wideCalls(functions, calls int) []byte {
 	b := newModule()
 	s := Signature{many(1000, I64), many(1000, I64)}
@@ -160,7 +161,7 @@ func wideCalls(functions, calls int) []byte {
 	return b.bytes()
 }
 
-// TestLargeSwitchesAreAccepted guards what generated code has: the cost of a table decides, not its size.
+// TestLargeSwitchesAreAccepted covers generated code: a table's cost decides, not its size.
 func TestLargeSwitchesAreAccepted(t *testing.T) {
 	for _, targets := range []int{24_576, maxBranchTargets} {
 		for _, apart := range []bool{false, true} {
@@ -180,7 +181,7 @@ func TestGuestsCostAFractionOfTheLimits(t *testing.T) {
 	require.Less(t, 4*info.Cost.MemoryBytes, limitFunctionMemory.most)
 }
 
-// TestCostIsOneOfTheModuleAlone guards that the estimator keeps nothing from one function to the next.
+// TestCostIsOneOfTheModuleAlone checks that the estimator keeps no state between functions.
 func TestCostIsOneOfTheModuleAlone(t *testing.T) {
 	for _, f := range families {
 		bin := f.module(f.sizes[0])

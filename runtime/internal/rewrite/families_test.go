@@ -2,10 +2,11 @@ package rewrite
 
 import "bytes"
 
-// family is a kind of module that costs the compiler more than its size suggests. n is its size, in units of the family's own.
+// family is a kind of module that costs the compiler more than
+// its size suggests. n is its size, in units of the family.
 type family struct {
 	name   string
-	sizes  []int // for the comparison with the compiler: one that takes moments, ascending
+	sizes  []int // sizes to compare with the compiler, ascending; the first compiles quickly
 	module func(n int) []byte
 }
 
@@ -28,8 +29,8 @@ func many(n int, t ValueType) []ValueType {
 	return list
 }
 
-// single is a module of one function without parameters and results, exported, with memory, a table of one element and types
-// that it names from 1 on.
+// single returns a module of one exported function without parameters and results,
+// with a memory, a table of one element, and the given types from index 1.
 func single(locals int, body code, types ...Signature) []byte {
 	b := newModule()
 	b.memory = []byte{0, 1}
@@ -46,7 +47,7 @@ func single(locals int, body code, types ...Signature) []byte {
 	return b.bytes()
 }
 
-// brTable branches to one block of results, with targets all alike or each one block farther out.
+// brTable branches to one block of results. The targets are all the same, or each one block further out.
 func brTable(targets, results int, apart bool) []byte {
 	depth := 1
 	if apart {
@@ -73,7 +74,7 @@ func brTable(targets, results int, apart bool) []byte {
 	return single(0, body, Signature{Results: many(results, I32)})
 }
 
-// families are what the estimate is held to.
+// families are the modules that the estimate is tested with.
 var families = []family{
 	{"br_table to one block", []int{2000, 24_576}, func(n int) []byte { return brTable(n, 0, false) }},
 	{"br_table to one block with 100 results", []int{200, 1000}, func(n int) []byte { return brTable(n, 100, false) }},
@@ -190,7 +191,7 @@ var families = []family{
 		return single(1, concat(code{opBlock, emptyBlock, opLocalGet, 0, opI32Load, 0, 0, opDrop}, repeat(n, opI32Const, 0, opBrIf, 0),
 			repeat(n, opLocalGet, 0, opI32Load, 0, 0, opDrop), code{opEnd}))
 	}},
-	{"bounds in many blocks", []int{300, 2000}, func(n int) []byte { // each load another address, each in a block of its own
+	{"bounds in many blocks", []int{300, 2000}, func(n int) []byte { // each load has another address and its own block
 		return single(1, concat(code{opBlock, emptyBlock}, repeat(n, opLocalGet, 0, opI32Const, 1, opI32Add, opI32Load, 0, 0, opBrIf, 0), code{opEnd}))
 	}},
 	{"loops", []int{300, 1000}, func(n int) []byte { return single(0, repeat(n, opLoop, emptyBlock, opEnd)) }},

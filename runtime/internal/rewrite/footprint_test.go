@@ -9,7 +9,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// TestFootprintOfAnInstance holds the constants of the footprint to what the engine takes for an instance.
+// TestFootprintOfAnInstance compares the constants of the footprint with the engine's memory for an instance.
 func TestFootprintOfAnInstance(t *testing.T) {
 	const n = 4000
 	for name, test := range map[string]struct {
@@ -60,7 +60,7 @@ func TestFootprintOfAnInstance(t *testing.T) {
 			before := liveHeap()
 			m, err := h.runtime.InstantiateModule(t.Context(), compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 			require.NoError(t, err)
-			var handles []api.Global // as the host keeps them
+			var handles []api.Global // kept, as the host does
 			for _, g := range info.MutableGlobals {
 				handles = append(handles, m.ExportedGlobal(g.ExportName))
 			}

@@ -1,13 +1,13 @@
 package rewrite
 
-// The size of a compiled frame decides how much stack a recursion takes. wazero's compiler gives every value
-// that does not stay in a register its own stack slot, and never shares slots. So the largest possible frame
-// of a function grows with the number of long-lived values: each assignment of a local variable, each local
-// variable at each merge of different values, and each operand below a call or deep in the operand stack.
+// A recursion's use of stack depends on the size of its compiled frame. wazero's compiler assigns a separate
+// stack slot to every value that does not stay in a register, and never shares slots. So the largest possible
+// frame of a function grows with the number of long-lived values: each assignment of a local variable, each
+// local variable at each merge of different values, and each operand below a call or deep in the operand stack.
 //
-// Most of these do stay in registers. The estimate counts a part of a slot for each,
-// which adds up to about the frames of functions from real toolchains. For hostile
-// functions it is at most frameSlack times too low. RATIONALE.md has the measurements.
+// Most of these do stay in registers. The estimate counts a part of a slot for each, which adds up to about the
+// frames of functions from real toolchains. For hostile functions it is too low by a factor of at most
+// frameSlack. RATIONALE.md has the measurements.
 const (
 	frameBaseBytes = 64 // return address, saved registers, alignment
 	valueBytes     = 2  // an assignment (the compiler may also keep an address derived from it) or a waiting operand
@@ -78,7 +78,7 @@ func (e *frameEstimator) call(s Signature) {
 	e.operands(0, len(s.Results))
 }
 
-// operands pops and pushes values of the operand stack, and counts those that become deep.
+// operands pops and pushes values of the operand stack, and counts the values that become deep.
 func (e *frameEstimator) operands(takes, leaves int) {
 	e.height = max(e.height-takes, 0) // it can be negative in dead code
 	e.counted = min(e.counted, e.height)

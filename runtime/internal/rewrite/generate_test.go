@@ -2,7 +2,8 @@ package rewrite
 
 import "math/rand/v2"
 
-// generator makes valid modules that end: functions and loops take from a counter in a global and trap when it is used up.
+// generator generates valid modules that terminate. Functions and
+// loops decrement a counter in a global and trap when it reaches zero.
 type generator struct {
 	*rand.Rand
 	b      *moduleBuilder
@@ -11,17 +12,18 @@ type generator struct {
 	labels [][]ValueType
 	locals []ValueType
 	self   Signature
-	size   int // instructions that may still be generated
+	size   int // remaining instructions to generate
 	funcs  int
 }
 
 const (
-	genGas = 0 // global: the counter
+	genGas = 0 // global index of the counter
 )
 
 var numberTypes = []ValueType{I32, I64, F32, F64}
 
-// generate makes a module of a few functions "f0", "f1" and so on, all globals and the memory exported.
+// generate returns a module with a few functions named "f0",
+// "f1" and so on. All globals and the memory are exported.
 func generate(seed uint64) (bin []byte, sigs []Signature) {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 1)), b: newModule()}
 	g.b.memory = []byte{0, 1}
@@ -96,7 +98,7 @@ func (g *generator) function(i int, s Signature) {
 	f.body = c
 }
 
-// gas takes one from the counter and traps at zero.
+// gas decrements the counter and traps at zero.
 func (g *generator) gas(c *code) {
 	c.globalGet(genGas)
 	c.op(opI32Eqz)
@@ -122,7 +124,7 @@ func (g *generator) local(t ValueType) uint32 {
 	}
 }
 
-// value leaves one value of a type.
+// value pushes one value of a type.
 func (g *generator) value(c *code, t ValueType, depth int) {
 	if g.size--; depth == 0 || g.size < 0 {
 		*c = append(*c, constant(t, byte(g.IntN(64)))...)
@@ -157,7 +159,7 @@ func (g *generator) value(c *code, t ValueType, depth int) {
 	}
 }
 
-// valueBlock leaves one value from a block, loop or if, with a branch out of it here and there.
+// valueBlock pushes one value from a block, loop or if, sometimes with a branch out of it.
 func (g *generator) valueBlock(c *code, t ValueType, depth int) {
 	switch g.IntN(4) {
 	case 0:
@@ -206,7 +208,7 @@ func (g *generator) inside(c *code, label []ValueType, f func()) {
 	c.op(opEnd)
 }
 
-// statement leaves the operand stack as it is.
+// statement leaves the operand stack unchanged.
 func (g *generator) statement(c *code, depth int) {
 	if g.size--; depth == 0 || g.size < 0 {
 		return
@@ -319,7 +321,8 @@ func (g *generator) memory(c *code, depth int) {
 	}
 }
 
-// dispatch is a function's body as Go's compiler writes it: one loop, a jump table, jumps in both directions.
+// dispatch generates a function's body in the form of Go's
+// compiler: one loop, a jump table, jumps in both directions.
 func (g *generator) dispatch(c *code, depth int) {
 	pc := g.local(I32)
 	n := 2 + g.IntN(4)
@@ -343,13 +346,13 @@ func (g *generator) dispatch(c *code, depth int) {
 		jump := func(loop int) {
 			c.i32(int32(g.IntN(n + 2)))
 			if g.IntN(8) == 0 {
-				c.localSet(g.local(I32)) // not the one that the table reads, perhaps
+				c.localSet(g.local(I32)) // possibly not the variable that the table reads
 			} else {
 				c.localSet(pc)
 			}
 			c.br(uint32(loop))
 		}
-		if g.IntN(2) == 0 { // blocks in the places of those that have ended
+		if g.IntN(2) == 0 { // new blocks at the depths of blocks already closed
 			g.value(c, I32, 1)
 			c.block(opIf, emptyBlock)
 			c.block(opBlock, emptyBlock)

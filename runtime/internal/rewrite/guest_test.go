@@ -22,7 +22,7 @@ func buildGuest(tb testing.TB, name string) []byte {
 	return bin
 }
 
-// guestStackBytes is what the host would give.
+// guestStackBytes is a typical value of the host.
 const guestStackBytes = 4 << 20
 
 func TestGoGuest(t *testing.T) {

@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	heapRounds   = 20_000 // of the loop around an instruction
-	heapUnrolled = 50     // times that the instruction is in the loop: a million executions
+	heapRounds   = 20_000 // iterations of the loop around an instruction
+	heapUnrolled = 50     // copies of the instruction in the loop: a million executions
 	heapSlack    = 256 << 10
 )
 
-// heapCases are the instructions that the trial of operand types cannot build: those that control flow and calls. Each leaves
-// the operand stack as it found it.
+// heapCases are the instructions that validCode cannot build:
+// control flow and calls. Each leaves the operand stack unchanged.
 var heapCases = map[uint16]code{
 	opNop:                {opNop},
 	opBlock:              {opBlock, emptyBlock, opEnd},
@@ -46,7 +46,7 @@ const (
 	heapRun
 )
 
-// heapModule executes c as often as heapRounds and heapUnrolled say, in its export "run".
+// heapModule returns a module that executes c heapRounds * heapUnrolled times in its export "run".
 func heapModule(c code) []byte {
 	b := newModule()
 	none := signature("", "")
@@ -88,7 +88,7 @@ func heapModule(c code) []byte {
 
 var heapTypes = []ValueType{I32, I64, F32, F64, V128, FuncRef, ExternRef}
 
-// heapOperand leaves a value that no instruction traps on: one, mostly.
+// heapOperand pushes a value for which no instruction traps: usually one.
 func heapOperand(t ValueType) code {
 	switch t {
 	case I32:
@@ -107,7 +107,8 @@ func heapOperand(t ValueType) code {
 	return code{opRefNull, byte(ExternRef)}
 }
 
-// heapImmediates are encodings of what follows an opcode. Any valid one will do, so instructions with an index have several.
+// heapImmediates returns encodings of the operands after an opcode.
+// Any valid one will do, so instructions with an index have several.
 func heapImmediates(op uint16, imm immediate) []code {
 	switch imm {
 	case immNone:
@@ -118,7 +119,7 @@ func heapImmediates(op uint16, imm immediate) []code {
 			list = append(list, code{byte(i)})
 		}
 		if imm == immLocal {
-			list = list[1:] // the counter
+			list = list[1:] // skip the counter
 			list = append(list, code{byte(len(heapTypes))})
 		}
 		return list
@@ -158,7 +159,7 @@ func opcodeBytes(op uint16) code {
 	return appendU32(code{byte(op >> 8)}, uint32(op&0xff))
 }
 
-// allOpcodes are the instructions of the rewriter's tables.
+// allOpcodes returns the instructions of the rewriter's tables.
 func allOpcodes() map[uint16]immediate {
 	all := map[uint16]immediate{}
 	add := func(prefix uint16, table []immediate) {
@@ -174,7 +175,7 @@ func allOpcodes() map[uint16]immediate {
 	return all
 }
 
-// typings lists the operand types that an instruction may have, likely ones first.
+// typings returns the operand types that an instruction may have, likely ones first.
 func typings(op uint16, n int) (list [][]ValueType) {
 	types := slices.Clone(heapTypes)
 	if op>>8 == prefixSIMD {
@@ -193,7 +194,7 @@ func typings(op uint16, n int) (list [][]ValueType) {
 	return list
 }
 
-// validCode finds operands for an instruction by asking the engine what it accepts.
+// validCode finds valid operands for an instruction by trying which ones the engine accepts.
 func validCode(t *testing.T, h *testHost, op uint16, imm immediate) []code {
 	t.Helper()
 	var found []code
@@ -218,17 +219,17 @@ func validCode(t *testing.T, h *testHost, op uint16, imm immediate) []code {
 	return found
 }
 
-// liveHeap is what the collector cannot free.
+// liveHeap returns the bytes of reachable heap.
 func liveHeap() int64 {
 	var s goruntime.MemStats
-	for range 2 { // the second frees what finalizers of the first let go
+	for range 2 { // the second one frees objects released by finalizers of the first
 		goruntime.GC()
 	}
 	goruntime.ReadMemStats(&s)
 	return int64(s.HeapAlloc)
 }
 
-// fixedMemory is linear memory that grows within what it has from the beginning.
+// fixedMemory is linear memory that grows within its initial allocation.
 type fixedMemory []byte
 
 func (f fixedMemory) Free() {}
@@ -240,7 +241,8 @@ func (f fixedMemory) Reallocate(size uint64) []byte {
 	return f[:size]
 }
 
-// TestNoInstructionGrowsTheHeap executes every instruction that the rewriter knows a million times in one instance.
+// TestNoInstructionGrowsTheHeap executes every instruction
+// that the rewriter knows a million times in one instance.
 func TestNoInstructionGrowsTheHeap(t *testing.T) {
 	h, o := newTestHost(t), options()
 	o.MaxTableElements = 1 << 10
@@ -266,7 +268,7 @@ func TestNoInstructionGrowsTheHeap(t *testing.T) {
 	t.Logf("%d instructions", seen)
 }
 
-// heapOf is by how much the live heap has grown when a module has executed c a million times.
+// heapOf returns the growth of the live heap after a module has executed c a million times.
 func heapOf(t *testing.T, h *testHost, o Options, c code) (grown int64, err error) {
 	t.Helper()
 	out, info, err := Rewrite(heapModule(c), o)

@@ -20,7 +20,7 @@ var (
 	errOverflow = errors.New("call stack overflow")
 )
 
-// features are those that the host enables.
+// features are the core features that the host enables.
 const features = api.CoreFeaturesV2 | experimental.CoreFeaturesTailCall | experimental.CoreFeaturesExtendedConst
 
 func options() Options {
@@ -29,7 +29,7 @@ func options() Options {
 	}
 }
 
-// testHost provides what rewritten and plain modules import.
+// testHost provides the imports of rewritten and plain modules.
 type testHost struct {
 	runtime wazero.Runtime
 	yields  int
@@ -92,7 +92,7 @@ func call(m api.Module, name string, args ...uint64) ([]uint64, error) {
 	return m.ExportedFunction(name).Call(context.Background(), args...)
 }
 
-// top makes a top-level call as the host does: with all of the stack.
+// top makes a top-level call as the host does: with the whole stack.
 func top(m api.Module, info *Info, o Options, name string, args ...uint64) ([]uint64, error) {
 	m.ExportedGlobal(info.DepthExport).(api.MutableGlobal).Set(uint64(o.StackBytes))
 	return call(m, name, args...)

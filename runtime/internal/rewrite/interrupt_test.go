@@ -9,7 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// A module of many functions can be given up between two of them.
+// Rewriting can be interrupted between two functions.
 func TestRewritingCanBeInterrupted(t *testing.T) {
 	enough, left := errors.New("enough"), 10
 	o := Options{YieldModule: "host", YieldName: "yield", StackBytes: 1 << 20, MaxTableElements: 1, Interrupted: func() error {

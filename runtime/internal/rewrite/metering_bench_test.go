@@ -9,10 +9,11 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// benchSlice is a refill of some hundred microseconds.
+// benchSlice is a refill of a few hundred microseconds.
 const benchSlice = 50_000
 
-// benchPair measures a call plain and rewritten in turn and reports the best of each: "x-plain" is the price of all passes.
+// benchPair measures a call plain and rewritten in turn and
+// reports the best of each. "x-plain" is the cost of all passes.
 func benchPair(b *testing.B, plain, rewritten api.Module, name string, args ...uint64) {
 	ctx := context.Background()
 	best := [2]time.Duration{1 << 62, 1 << 62}
@@ -30,7 +31,7 @@ func benchPair(b *testing.B, plain, rewritten api.Module, name string, args ...u
 	}
 	b.ReportMetric(float64(best[1])/float64(best[0]), "x-plain")
 	b.ReportMetric(float64(best[0].Nanoseconds()), "plain-ns")
-	b.ReportMetric(0, "ns/op") // it is both, and says nothing
+	b.ReportMetric(0, "ns/op") // ns/op mixes both, so it is meaningless
 }
 
 func benchModules(b *testing.B, bin []byte) (plain, rewritten api.Module) {
@@ -40,7 +41,7 @@ func benchModules(b *testing.B, bin []byte) (plain, rewritten api.Module) {
 	return h.instantiate(b, bin), rewritten
 }
 
-// BenchmarkMeteringGo is real work of a Go guest.
+// BenchmarkMeteringGo measures real work of a Go guest.
 func BenchmarkMeteringGo(b *testing.B) {
 	plain, rewritten := benchModules(b, buildGuest(b, "work"))
 	for kind, name := range []string{"json", "sort", "regexp", "sha256", "sieve"} {
@@ -48,7 +49,7 @@ func BenchmarkMeteringGo(b *testing.B) {
 	}
 }
 
-// BenchmarkMeteringTight is code that does next to nothing between checks.
+// BenchmarkMeteringTight measures code that does little between checks.
 func BenchmarkMeteringTight(b *testing.B) {
 	plain, rewritten := benchModules(b, readModule(b, "tight.wasm"))
 	b.Run("store", func(b *testing.B) { benchPair(b, plain, rewritten, "store", 1_000_000) })
@@ -57,7 +58,7 @@ func BenchmarkMeteringTight(b *testing.B) {
 	b.Run("indirect", func(b *testing.B) { benchPair(b, plain, rewritten, "indirect", 1_000_000) })
 }
 
-// BenchmarkRewrite is the rewriting itself.
+// BenchmarkRewrite measures the rewriting itself.
 func BenchmarkRewrite(b *testing.B) {
 	bin := buildGuest(b, "work")
 	b.SetBytes(int64(len(bin)))

@@ -14,7 +14,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// observation is all that a guest can be seen to have done: results or trap, memory, globals.
+// observation is the observable result of a guest's call: results or trap, memory, globals.
 type observation struct {
 	results []uint64
 	trapped bool
@@ -48,7 +48,7 @@ func observe(m api.Module, name string, s Signature, seed uint64) (o observation
 	return o, err
 }
 
-// checkSame runs a generated module plain and rewritten.
+// checkSame runs a generated module plain and rewritten and compares the observations.
 func checkSame(t *testing.T, seed uint64) {
 	bin, sigs := generate(seed)
 	h, o := newTestHost(t), options()
@@ -66,7 +66,7 @@ func checkSame(t *testing.T, seed uint64) {
 	}
 }
 
-// TestSameResults is the main property: a rewritten module computes what the original does.
+// TestSameResults checks the main property: a rewritten module computes the same as the original.
 func TestSameResults(t *testing.T) {
 	for seed := range uint64(300) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { checkSame(t, seed) })
@@ -80,8 +80,8 @@ func FuzzSameResults(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64) { checkSame(t, seed) })
 }
 
-// FuzzRewrite: any bytes are refused or rewritten, never with a panic, and a module that wazero accepts is still one that it
-// accepts.
+// FuzzRewrite checks that any input is refused or rewritten without a panic,
+// and that wazero still accepts a rewritten module if it accepts the original.
 func FuzzRewrite(f *testing.F) {
 	seeds, err := filepath.Glob("testdata/*.wasm")
 	require.NoError(f, err)

@@ -35,10 +35,10 @@ func TestInspect(t *testing.T) {
 	require.Equal(t, "(i32, i32) -> (v128)", Signature{[]ValueType{I32, I32}, []ValueType{V128}}.String())
 }
 
-// TestEverythingMoves runs a module in which every index that the rewriting shifts is used.
+// TestEverythingMoves runs a module that uses every index that the rewriting shifts.
 func TestEverythingMoves(t *testing.T) {
 	h, o := newTestHost(t), options()
-	b := newModule() // a host module cannot give a global
+	b := newModule() // a host module cannot export a global
 	b.global(I32, false, code{opI32Const, 5})
 	b.function(signature("", "i"), nil, code{opI32Const, 1})
 	b.function(signature("", "i"), nil, code{opI32Const, 2})
@@ -145,7 +145,7 @@ func TestResettable(t *testing.T) {
 	}
 }
 
-// TestWritesMemory goes through all instructions: those that leave linear memory alone are named by their ranges.
+// TestWritesMemory checks all opcodes. writes has those that change linear memory.
 func TestWritesMemory(t *testing.T) {
 	writes := map[uint16]bool{opMemoryGrow: true, opMemoryInit: true, opMemoryCopy: true, opMemoryFill: true, opV128Store: true}
 	for op := uint16(0x36); op <= 0x3e; op++ { // i32.store to i64.store32
@@ -161,10 +161,10 @@ func TestWritesMemory(t *testing.T) {
 		"":                                 false,
 		"\x41\x00\x2d\x00\x00\x1a":         false, // i32.load8_u
 		"\x41\x00\x41\x01\x3a\x00\x00":     true,  // i32.store8
-		"\x00\x41\x00\x41\x01\x3a\x00\x00": true,  // the same behind unreachable
+		"\x00\x41\x00\x41\x01\x3a\x00\x00": true,  // the same after unreachable
 		"\x41\x00\x40\x00\x1a":             true,  // memory.grow
 		"\x41\x00\x41\x00\x41\x00\xfc\x0a\x00\x00":         true, // memory.copy
-		"\x02\x40\x0c\x00\x41\x00\x41\x01\x3a\x00\x00\x0b": true, // in a block, behind a branch
+		"\x02\x40\x0c\x00\x41\x00\x41\x01\x3a\x00\x00\x0b": true, // in a block, after a branch
 	} {
 		b := newModule()
 		b.memory = []byte{0, 1}
@@ -208,7 +208,7 @@ func TestTablesGetAMaximum(t *testing.T) {
 	require.ErrorContains(t, err, "table 0 has 101 elements, at most 100 are accepted in all tables together")
 }
 
-// TestTablesShareTheirMaximum bounds what an instance holds for tables, however many there are.
+// TestTablesShareTheirMaximum limits an instance's memory for tables, however many there are.
 func TestTablesShareTheirMaximum(t *testing.T) {
 	for _, test := range []struct {
 		tables [][]byte // limits
@@ -235,7 +235,7 @@ func TestTablesShareTheirMaximum(t *testing.T) {
 	}
 }
 
-// TestFootprint refuses modules that are small and make every instance large.
+// TestFootprint refuses small modules whose instances are large.
 func TestFootprint(t *testing.T) {
 	for name, fill := range map[string]func(b *moduleBuilder){
 		"globals": func(b *moduleBuilder) {
@@ -285,7 +285,7 @@ func TestNamesAreKept(t *testing.T) {
 	require.ErrorContains(t, err, "host")
 }
 
-// TestLongNamesAreCut keeps the text of a trap short: it holds the names of many frames.
+// TestLongNamesAreCut keeps the text of a trap short: it has the names of many frames.
 func TestLongNamesAreCut(t *testing.T) {
 	for _, c := range []struct{ name, want string }{
 		{"short", "short"},
@@ -350,7 +350,8 @@ func TestYieldIsReserved(t *testing.T) {
 	require.ErrorContains(t, err, `import "vespo"."yield" is reserved`)
 }
 
-// TestImportedMemoryLosesItsMaximum links a module to a memory that may grow further than the module thinks.
+// TestImportedMemoryLosesItsMaximum links a module to a
+// memory that may grow beyond the module's declared maximum.
 func TestImportedMemoryLosesItsMaximum(t *testing.T) {
 	h, o := newTestHost(t), options()
 	lib := newModule()

@@ -17,8 +17,8 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// The WebAssembly test suite comes with wazero. Here each of its scripts runs twice, with the modules as they are and
-// rewritten, and every call must end alike.
+// wazero includes the WebAssembly test suite. Each of its scripts runs twice here, with
+// the original and with the rewritten modules, and every call must have the same result.
 
 type specCommand struct {
 	Type, Name, Filename, As string
@@ -47,7 +47,7 @@ type specModule struct {
 	info *Info
 }
 
-// specDirs finds the suite in the module cache.
+// specDirs returns the directories of the suite in the module cache.
 func specDirs(t *testing.T) []string {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/tetratelabs/wazero").Output()
@@ -74,7 +74,7 @@ func TestSpecification(t *testing.T) {
 	require.Greater(t, calls, 10_000)
 }
 
-// limitless are the scripts about the maximum of a memory, which rewriting lifts.
+// limitless are the scripts about the maximum of a memory, which rewriting removes.
 var limitless = []string{"linking.json", "memory_grow.json", "memory_size.json"}
 
 func runSpec(t *testing.T, script string) (calls int) {
@@ -91,7 +91,7 @@ func runSpec(t *testing.T, script string) (calls int) {
 			require.NoError(t, err)
 			name := registeredName(file.Commands[i+1:])
 			if !plain.module(t, c.Name, name, bin) {
-				return calls // of a feature that we leave off
+				return calls // of a feature that is disabled
 			}
 			require.True(t, rewritten.module(t, c.Name, name, bin), where)
 		case "assert_return", "assert_trap", "action":
@@ -113,7 +113,7 @@ func runSpec(t *testing.T, script string) (calls int) {
 	return calls
 }
 
-// registeredName gives the name under which the module before the commands is registered, or "".
+// registeredName returns the name under which the module before the commands is registered, or "".
 func registeredName(next []specCommand) string {
 	for _, c := range next {
 		switch c.Type {
@@ -135,7 +135,7 @@ func newSpecRun(t *testing.T, script string, rewrite bool) *specRun {
 	return r
 }
 
-// module instantiates a module of the script and says whether that worked.
+// module instantiates a module of the script and reports whether that succeeded.
 func (r *specRun) module(t *testing.T, id, name string, bin []byte) bool {
 	var m specModule
 	if r.rewrite {
@@ -166,7 +166,7 @@ func (r *specRun) invoke(c specCommand) ([]uint64, error) {
 		m = r.modules[c.Action.Module]
 	}
 	if m.info != nil {
-		depth := int64(1 << 40) // instances call each other here, which no host lets guests do
+		depth := int64(1 << 40) // instances call each other in these scripts, which no host permits
 		if c.Type == "assert_exhaustion" {
 			depth = options().StackBytes
 		}
@@ -179,7 +179,7 @@ func (r *specRun) invoke(c specCommand) ([]uint64, error) {
 	return m.ExportedFunction(c.Action.Field).Call(context.Background(), args...)
 }
 
-// bits gives the value as it is passed: lanes of a vector are packed into two words.
+// bits returns the parameters for a value: lanes of a vector are packed into two words.
 func (v specValue) bits() []uint64 {
 	lanes, ok := v.Value.([]any)
 	if !ok {
@@ -195,7 +195,7 @@ func (v specValue) bits() []uint64 {
 	return words
 }
 
-// refuse checks that what is not valid does not become so.
+// refuse checks that an invalid module does not become valid.
 func (r *specRun) refuse(t *testing.T, file, where string) {
 	bin, err := os.ReadFile(file)
 	if filepath.Ext(file) != ".wasm" {

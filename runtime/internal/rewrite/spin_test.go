@@ -6,7 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestEverySpinnerIsStopped calls every export of spin.wasm. A spinner that takes no fuel would hang the test.
+// TestEverySpinnerIsStopped calls every export of spin.wasm.
+// A spinner that takes no fuel would hang the test.
 func TestEverySpinnerIsStopped(t *testing.T) {
 	bin := readModule(t, "spin.wasm")
 	info, err := Inspect(bin)
@@ -24,8 +25,8 @@ func TestEverySpinnerIsStopped(t *testing.T) {
 	}
 }
 
-// TestStraightLineTakesFuel runs a long loop-free chain of calls of a function without loops and calls of its own: it must
-// take fuel although nothing in it can repeat.
+// TestStraightLineTakesFuel runs a long chain of calls without loops. The callee has
+// no loops and no calls. The chain must take fuel although no code in it can repeat.
 func TestStraightLineTakesFuel(t *testing.T) {
 	b := newModule()
 	leaf := b.function(signature("", "i"), nil, code{opI32Const, 1})
@@ -46,8 +47,8 @@ func TestStraightLineTakesFuel(t *testing.T) {
 	require.GreaterOrEqual(t, taken, int64(100_000*costCall/unitCost))
 }
 
-// TestUnitHidesLittle compares the fuel that ways through branches take with the instructions on them, for ways that avoid
-// each other's checks.
+// TestUnitHidesLittle compares the fuel that paths through branches take
+// with the instructions on them, for paths that avoid each other's checks.
 func TestUnitHidesLittle(t *testing.T) {
 	const arms, armCost = 64, 400
 	work := func(c *code, cost int) {
@@ -56,13 +57,13 @@ func TestUnitHidesLittle(t *testing.T) {
 		}
 	}
 	shapes := map[string]func(c *code){
-		"taken": func(c *code) { // each arm alone is shorter than a unit; the way through all of them is not
+		"taken": func(c *code) { // each arm alone is shorter than gapCost; the path through all of them is not
 			c.localGet(0)
 			c.block(opIf, emptyBlock)
 			work(c, armCost)
 			c.op(opEnd)
 		},
-		"not taken": func(c *code) { // the check within the if is none for the way around it
+		"not taken": func(c *code) { // the path around the if skips the check within it
 			work(c, armCost)
 			c.localGet(0)
 			c.op(opI32Eqz)
@@ -102,7 +103,7 @@ func TestUnitHidesLittle(t *testing.T) {
 			}
 			b.export("arms", b.function(signature("i", ""), nil, body))
 			h := newTestHost(t)
-			h.slice = 0 // each unit asks for more
+			h.slice = 0 // each check yields
 			o := options()
 			o.FuelSlice = 0
 			m, _ := h.load(t, b.bytes(), o)
@@ -124,8 +125,8 @@ func TestFuelIsRefilledByYieldAlone(t *testing.T) {
 	require.Negative(t, int64(m.ExportedGlobal(info.FuelExport).Get()))
 }
 
-// TestFuelFollowsTheCode guards against guests that earn fuel in a tight loop, where it lasts long, and spend it on code that takes
-// far longer between two checks: the checks of that code take more.
+// TestFuelFollowsTheCode covers guests that earn fuel in a tight loop, where it lasts long, and
+// spend it on code that takes far longer between two checks. The checks of that code must take more.
 func TestFuelFollowsTheCode(t *testing.T) {
 	const rounds = 1000
 	loads := func(c *code, n int) {
@@ -146,7 +147,7 @@ func TestFuelFollowsTheCode(t *testing.T) {
 	}
 	b := newModule()
 	b.memory = []byte{0, 1}
-	lead := loop(func(*code) {}) // a loop at the very beginning stands in for the function's own check
+	lead := loop(func(*code) {}) // the check of a loop at the very beginning replaces the function's own
 	loads(&lead, gapCost/costAccess/2)
 	b.export("tight", b.function(signature("i", ""), nil, loop(func(*code) {})))
 	b.export("dear", b.function(signature("i", ""), nil, loop(func(c *code) { loads(c, gapCost/costAccess/2) })))

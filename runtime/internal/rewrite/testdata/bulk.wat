@@ -1,4 +1,4 @@
-;; Bulk memory instructions with all operands from outside.
+;; Bulk memory instructions whose operands are parameters.
 (module
   (memory (export "memory") 8 16)
   (func (export "fill") (param i32 i32 i32) (memory.fill (local.get 0) (local.get 1) (local.get 2)))

@@ -1,4 +1,4 @@
-;; Recursion of every kind. The exports end by themselves if they are given the stack.
+;; Recursion of every kind. The exports terminate if they are given enough stack.
 (module
   (type $v (func (param i32) (result i32)))
   (import "env" "call_back" (func $call_back (param i32) (result i32)))
@@ -17,12 +17,12 @@
   (func $indirect (export "indirect") (type $v)
     (if (result i32) (i32.eqz (local.get 0)) (then (i32.const 0))
       (else (i32.add (i32.const 1) (call_indirect (type $v) (i32.sub (local.get 0) (i32.const 1)) (i32.const 0))))))
-  ;; a loop in front, so that the fuel check of the entry is left out
+  ;; a loop at the start, so that the fuel check at the entry is left out
   (func $looped (export "looped") (param $n i32) (result i32)
     (loop $l (result i32)
       (if (result i32) (i32.eqz (local.get $n)) (then (i32.const 0))
         (else (i32.add (i32.const 1) (call $looped (i32.sub (local.get $n) (i32.const 1))))))))
-  ;; the caller's own tree: many calls from each frame, the depth must not drift
+  ;; a tree of calls: many calls from each frame, the depth must not drift
   (func $leaf_or_deep (param $n i32) (result i32)
     (if (result i32) (local.get $n) (then (call $direct (local.get $n))) (else (i32.const 0))))
   (func $wide (export "wide") (param $n i32) (result i32) (local $i i32)
@@ -43,7 +43,7 @@
     (if (i32.eqz (local.get $n)) (then (return (i32.const 0))))
     (drop (call $tail (i32.const 100)))
     (i32.add (i32.const 1) (call $tail_then (i32.sub (local.get $n) (i32.const 1)))))
-  ;; more arguments than registers: the compiler makes these calls of the ordinary kind
+  ;; more arguments than registers: the compiler makes these ordinary calls
   (func $tail_stack (param i32 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64) (result i32)
     (if (i32.eqz (local.get 0)) (then (return (i32.const 42))))
     (return_call $tail_stack (i32.sub (local.get 0) (i32.const 1)) (local.get 1) (local.get 2) (local.get 3) (local.get 4)

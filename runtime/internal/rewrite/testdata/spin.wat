@@ -1,4 +1,4 @@
-;; Every way to spin that the format knows. Each export never ends by itself, or not before the stars do.
+;; Every way to run forever. No export terminates by itself in any practical time.
 (module
   (type $v (func))
   (memory 1 4)
@@ -46,7 +46,7 @@
   (func (export "loop_to_outer")
     (loop $outer (loop $inner (br $outer))))
   (func (export "loop_fall_through_blocks") (local $pc i32)
-    ;; a dispatch loop that only ever jumps backward
+    ;; a dispatch loop with backward jumps only
     (loop $l
       (block $c2 (block $c1 (block $c0
         (br_table $c0 $c1 $c2 (local.get $pc)))

@@ -1,4 +1,4 @@
-;; A module with something of everything that moves when it is rewritten.
+;; A module with an example of each index that rewriting shifts.
 (module
   (type $v (func (result i32)))
   (import "lib" "one" (func $one (result i32)))

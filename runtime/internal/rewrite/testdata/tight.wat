@@ -1,4 +1,4 @@
-;; The tightest code there is, for the benchmarks.
+;; Minimal loops and calls, for the benchmarks.
 (module
   (memory 16)
   (table 1 funcref)
