@@ -10,8 +10,8 @@ import (
 type ABI interface {
 	// Name returns the name shown in listings, such as "http-wasm" or "cgi".
 	Name() string
-	// Match reports whether a module implements this ABI. It returns an
-	// error if the module almost does; the error names what is missing.
+	// Match reports whether a module implements this ABI. If only a part is missing or has a wrong type, it
+	// returns an error that names the part.
 	Match(info *engine.Info) (bool, error)
 	// Functions returns the names of the exports that the engine
 	// calls: init before the snapshot, entries for each request.

@@ -27,7 +27,7 @@ func (h *Hold) Begin(to Response) {
 	h.to, h.status, h.released, h.body, h.trailer = to, 0, false, h.body[:0], nil
 }
 
-// End drops what was not released, and returns the underlying Response.
+// End drops the held part and returns the underlying Response.
 func (h *Hold) End() (to Response) {
 	to = h.to
 	h.Begin(nil)

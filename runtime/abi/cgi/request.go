@@ -131,10 +131,10 @@ func first(values []string) string {
 	return values[0]
 }
 
-// server returns the server name and port that the client used: those of the Host field, else those
-// of the local address. If Host has no port, it is ServerPort (set behind a proxy), else the
-// default port of a scheme that this connection does not speak, else the local port. IPv6 addresses
-// are bracketed in name (RFC 3875, section 4.1.14). authority is host and port, as in a URL.
+// server returns the server name and port that the client used: those of the Host field, else those of the
+// local address. If Host has no port, the port is ServerPort (reported by a proxy), else the default port of
+// https, else the local port. IPv6 addresses are bracketed in name (RFC 3875, section 4.1.14). authority is
+// host and port, as in a URL.
 func server(x *abi.Exchange) (name, port, authority string) {
 	local := ""
 	if x.LocalAddr != nil {
@@ -158,8 +158,7 @@ func server(x *abi.Exchange) (name, port, authority string) {
 	return name, port, authority
 }
 
-// schemePort returns the default port of https, which is
-// terminated in front of this server, and "" for other schemes.
+// schemePort returns the default port of https, and "" for http. This server does not speak https itself.
 func schemePort(scheme string) string {
 	if scheme == "https" {
 		return "443"

@@ -76,9 +76,9 @@ func (k bulk) emit(c *code) {
 	}
 }
 
-// bulkBody executes the instruction directly for small sizes, and for regions beyond
-// the memory: the instruction traps before it writes anything. Other sizes are split
-// into chunks. It copies from the end if forward chunks would overwrite the source.
+// bulkBody executes the instruction directly for small sizes, and for regions beyond the
+// memory: the instruction traps before it writes anything. Other sizes are split into
+// chunks. A copy to a higher address starts at the end, because the regions may overlap.
 func (w *writer) bulkBody(k bulk) (c code) {
 	operands := func() {
 		c.localGet(bulkTo)

@@ -2,9 +2,9 @@ package rewrite
 
 // Call depth is counted in estimated bytes of stack. The depth global holds the stack left for
 // the next deep function, which is a function that accounts for depth. The host sets it before
-// a top-level call. A deep function subtracts the size of its frame at its entry, keeps the
-// result in a local variable, and writes it to the global before each call of a deep function.
-// So the global is correct at every entry. Nothing has to be restored on return, because the
+// a top-level call. A deep function subtracts the size of its frame at its entry and keeps the
+// result in a local variable. It writes that to the global before each call of a deep function,
+// so the global is correct at every entry. Nothing has to be restored on return, because the
 // caller of a deep function is itself deep and writes its own value before the next call.
 
 // leaveStack pushes the number of bytes left below this function's frame.
