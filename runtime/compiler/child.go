@@ -25,6 +25,7 @@ const (
 	exitBroken   = 13 // the job cannot be read or executed
 	exitDeserted = 14 // the parent has exited or dropped the job
 	exitTime     = 15 // the compilation needs more processor time than job.CPUSeconds
+	exitFull     = 16 // the disk has no space for the result
 )
 
 // job is the first message to a child: JSON, preceded by its length in 4 bytes. The module
@@ -138,6 +139,8 @@ func (j job) compile(module []byte, stdout, stderr io.Writer) (exitCode int) {
 	case errors.As(err, &refused):
 		fmt.Fprint(stdout, refused.Reason)
 		return exitInvalid
+	case errors.Is(err, ErrNoSpace):
+		return exitFull
 	case err != nil:
 		fmt.Fprintln(stderr, err)
 		return exitBroken
@@ -152,7 +155,7 @@ func (j job) validate(r wazero.Runtime, module []byte) error {
 	took := processorTime() - begin
 	switch {
 	case err != nil && !errors.Is(err, context.Canceled):
-		return invalid(err)
+		return compileError(err)
 	case j.Reading > 0 && took > j.Reading:
 		return &Refusal{Reason: fmt.Sprintf("cannot be loaded: to validate it takes longer than %s of processor time", j.Reading)}
 	}

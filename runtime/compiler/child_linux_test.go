@@ -3,6 +3,7 @@ package compiler
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,4 +25,31 @@ func TestChildInheritsNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, string(text), "VESPO")
 	require.NotContains(t, string(text), "PATH")
+}
+
+// Errors of the disk are not the module's fault.
+func TestFullDisk(t *testing.T) {
+	for name, cfg := range map[string]Config{"here": {}, "child": children(t)} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			mountFull(t, dir)
+			_, err := New(cfg).Compile(t.Context(), dir, guests.Wat(t, "echo"))
+			require.ErrorIs(t, err, ErrNoSpace)
+			var refused *Refusal
+			require.NotErrorAs(t, err, &refused)
+			_, err = New(cfg).Compile(t.Context(), filepath.Join(dir, "missing"), guests.Wat(t, "echo"))
+			require.Error(t, err)
+			require.NotErrorAs(t, err, &refused)
+		})
+	}
+}
+
+// mountFull mounts a full file system. It skips the test without the privilege.
+func mountFull(t *testing.T, dir string) {
+	t.Helper()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skipf("needs the privilege to mount a small file system: %v", err)
+	}
+	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
+	require.ErrorIs(t, os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 1<<20), 0o600), syscall.ENOSPC)
 }

@@ -10,11 +10,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	goruntime "runtime"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -147,6 +149,22 @@ func compile(ctx context.Context, r wazero.Runtime, module []byte, workers int) 
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
+	}
+	return compileError(err)
+}
+
+// ErrNoSpace matches the error of a compilation whose result has no space on the disk.
+var ErrNoSpace = errors.New("compiler: the disk has no space for the machine code")
+
+// compileError returns a *Refusal for an error of wazero, unless it comes from the use of files and not from the module.
+func compileError(err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	case errors.As(err, &path), errors.As(err, &link):
+		return fmt.Errorf("compiler: %w", err)
 	}
 	return invalid(err)
 }

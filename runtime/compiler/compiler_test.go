@@ -189,7 +189,7 @@ func TestBrokenJobsAreNotTheModulesFault(t *testing.T) {
 		require.NotEmpty(t, stderr.String())
 	}
 	codes := map[int]bool{}
-	for _, code := range []int{exitDone, exitFatal, exitInvalid, exitMemory, exitTime, exitPanic, exitBroken, exitDeserted} {
+	for _, code := range []int{exitDone, exitFatal, exitInvalid, exitMemory, exitTime, exitPanic, exitBroken, exitDeserted, exitFull} {
 		require.False(t, codes[code], "two exits with the code %d", code)
 		codes[code] = true
 	}

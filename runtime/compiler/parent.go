@@ -76,6 +76,8 @@ func (c *Compiler) failed(cmd *exec.Cmd, late, cause error, reason string) error
 		return &Refusal{Reason: reason, Cause: cause}
 	case state.ExitCode() == exitMemory:
 		return &Refusal{Reason: "cannot be compiled: that needs more than " + memory, Cause: cause}
+	case state.ExitCode() == exitFull:
+		return ErrNoSpace
 	case state.ExitCode() == exitTime, took >= c.cfg.CPUTime*9/10:
 		return &Refusal{Reason: fmt.Sprintf("cannot be compiled: that takes longer than %s of processor time", c.cfg.CPUTime), Cause: cause}
 	case late != nil:

@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/experimental"
@@ -105,9 +107,23 @@ func (e *Engine) load(key codecache.Key, rewritten []byte) (wazero.CompiledModul
 	return compiled, nil
 }
 
-// compileToFile compiles and loads a module. The file is loaded before Put, because the
-// cache may have no room for it.
-func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, bin, rewritten []byte) (_ wazero.CompiledModule, err error) {
+// compileToFile compiles and loads a module. If the disk is full, it removes half of the code
+// on it, which can be compiled again, and tries once more.
+func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, bin, rewritten []byte) (wazero.CompiledModule, error) {
+	compiled, err := e.compileOnce(ctx, key, bin, rewritten)
+	full := errors.Is(err, compiler.ErrNoSpace) || errors.Is(err, syscall.ENOSPC)
+	if full && e.code.files.Stats().Files > 0 {
+		e.cfg.Log.Warn("the disk has no space for compiled code; the least recently used half is removed", slog.Any("error", err))
+		if err := e.code.files.Halve(); err != nil {
+			return nil, fmt.Errorf("engine: %w", err)
+		}
+		compiled, err = e.compileOnce(ctx, key, bin, rewritten)
+	}
+	return compiled, err
+}
+
+// compileOnce loads the compiled file before Put, because the cache may have no room for it.
+func (e *Engine) compileOnce(ctx context.Context, key codecache.Key, bin, rewritten []byte) (_ wazero.CompiledModule, err error) {
 	dir, err := e.code.files.WorkDir()
 	if err != nil {
 		return nil, fmt.Errorf("engine: compile: %w", err)
@@ -128,9 +144,10 @@ func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, bin, rewr
 	if err := os.Rename(file, staged); err != nil {
 		return nil, fmt.Errorf("engine: compile: %w", err)
 	}
+	defer func() { _ = os.Remove(staged) }() // unless Put has moved it
 	compiled, err := e.runtime.CompileModule(compiler.LoadOnly(), rewritten)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("engine: load the code that was compiled: %w", err), os.Remove(staged))
+		return nil, fmt.Errorf("engine: load the code that was compiled: %w", err)
 	}
 	if err := e.code.files.Put(key, staged); err != nil {
 		return nil, errors.Join(fmt.Errorf("engine: %w", err), compiled.Close(ctx))

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -48,10 +49,12 @@ func TestDamagedCacheIsMadeAgain(t *testing.T) {
 	good, err := os.ReadFile(files[0])
 	require.NoError(t, err)
 	for name, damaged := range map[string][]byte{
-		"empty":     {},
-		"foreign":   []byte("something else entirely"),
-		"truncated": good[:len(good)/2],
-		"bit":       append(append([]byte{}, good[:len(good)/2]...), append([]byte{good[len(good)/2] ^ 1}, good[len(good)/2+1:]...)...),
+		"empty":            {},
+		"foreign":          []byte("something else entirely"),
+		"truncated":        good[:len(good)/2],
+		"code":             flipped(good, len(good)/2),
+		"function count":   flipped(good, 16),
+		"function address": flipped(good, 20),
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, os.WriteFile(files[0], damaged, 0o600))
@@ -61,6 +64,13 @@ func TestDamagedCacheIsMadeAgain(t *testing.T) {
 			require.Equal(t, good, again)
 		})
 	}
+}
+
+// flipped returns a copy of content in which one bit of the byte at index i differs.
+func flipped(content []byte, i int) []byte {
+	damaged := slices.Clone(content)
+	damaged[i] ^= 0x40
+	return damaged
 }
 
 func TestCacheIsTrimmedAfterCompiling(t *testing.T) {

@@ -77,6 +77,9 @@ func (c Config) withDefaults() Config {
 	if c.InitTimeout == 0 {
 		c.InitTimeout = 10 * time.Second
 	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
 	return c
 }
 

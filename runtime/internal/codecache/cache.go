@@ -1,9 +1,9 @@
 // Package codecache stores files of compiled code in a directory, with limits on their
 // number and their disk space.
 //
-// The directory code/ has one file for each module: DIGEST-VARIANT-NAME. DIGEST is that of
-// the module, VARIANT that of everything else its code depends on, and NAME is wazero's
-// file name. The directory work/ has a directory for each open Cache, where compilers write
+// The directory code/ has one file for each module: DIGEST-VARIANT-SUM-NAME. DIGEST is that of
+// the module, VARIANT that of everything else its code depends on, SUM the checksum of the file,
+// and NAME is wazero's file name. The directory work/ has a directory for each open Cache, where compilers write
 // and wazero finds the file to load. Open reads the directory once; afterwards the totals
 // are kept in memory. Files are evicted in the order of their last use.
 //
@@ -63,23 +63,26 @@ type Cache struct {
 
 type file struct {
 	key       Key
-	name      string // wazero's file name
+	sum       checksum // of the content
+	name      string   // wazero's file name
 	diskBytes int64
 	used      time.Time // modification time when the directory was read
 }
 
 func (f *file) fileName() string {
-	return hex.EncodeToString(f.key.Module[:]) + "-" + hex.EncodeToString(f.key.Variant[:]) + "-" + f.name
+	return hex.EncodeToString(f.key.Module[:]) + "-" + hex.EncodeToString(f.key.Variant[:]) + "-" +
+		hex.EncodeToString(f.sum[:]) + "-" + f.name
 }
 
 // parseName is the inverse of fileName.
 func parseName(name string) (*file, bool) {
-	parts := strings.SplitN(name, "-", 3)
+	parts := strings.SplitN(name, "-", 4)
 	f := &file{}
-	if len(parts) != 3 || !decodeInto(f.key.Module[:], parts[0]) || !decodeInto(f.key.Variant[:], parts[1]) || parts[2] == "" {
+	if len(parts) != 4 || !decodeInto(f.key.Module[:], parts[0]) || !decodeInto(f.key.Variant[:], parts[1]) ||
+		!decodeInto(f.sum[:], parts[2]) || parts[3] == "" {
 		return nil, false
 	}
-	f.name = parts[2]
+	f.name = parts[3]
 	return f, true
 }
 
@@ -227,7 +230,11 @@ func (c *Cache) Put(key Key, path string) error {
 	if err != nil {
 		return fmt.Errorf("keep compiled code: %w", err)
 	}
-	f := &file{key: key, name: filepath.Base(path), diskBytes: diskBytes(info)}
+	sum, err := sumOf(path)
+	if err != nil {
+		return fmt.Errorf("keep compiled code: %w", err)
+	}
+	f := &file{key: key, sum: sum, name: filepath.Base(path), diskBytes: diskBytes(info)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.removeLocked(key.Module); err != nil {
@@ -242,27 +249,41 @@ func (c *Cache) Put(key Key, path string) error {
 
 func (c *Cache) path(f *file) string { return filepath.Join(c.dir, codeDir, f.fileName()) }
 
-// Stage links the file of key into dir under wazero's name. dir must be in a WorkDir.
-// ok is false if there is no such file. release removes the link.
+// Stage links the file of key into dir under wazero's name. dir must be in a WorkDir. ok is false
+// if there is no such file, or if its content has changed since Put. release removes the link.
 func (c *Cache) Stage(key Key, dir string) (release func(), ok bool, err error) {
+	staged, sum, err := c.stage(key, dir)
+	if staged == "" || err != nil {
+		return nil, false, err
+	}
+	release = func() { _ = os.Remove(staged) }
+	if got, err := sumOf(staged); err != nil || got != sum { // wazero would execute it, or crash
+		release()
+		return nil, false, c.Forget(key.Module)
+	}
+	return release, true, nil
+}
+
+// stage is Stage without the check of the content. staged is empty if there is no such file.
+func (c *Cache) stage(key Key, dir string) (staged string, sum checksum, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.files[key.Module]
 	if !ok || e.Value.(*file).key != key {
-		return nil, false, nil
+		return "", sum, nil
 	}
 	f := e.Value.(*file)
-	staged := filepath.Join(dir, f.name)
+	staged = filepath.Join(dir, f.name)
 	switch err := link(c.path(f), staged); {
 	case errors.Is(err, fs.ErrNotExist): // the directory was emptied from outside
-		return nil, false, c.removeLocked(key.Module)
+		return "", sum, c.removeLocked(key.Module)
 	case err != nil:
-		return nil, false, fmt.Errorf("load compiled code: %w", err)
+		return "", sum, fmt.Errorf("load compiled code: %w", err)
 	}
 	c.order.MoveToBack(e)
 	now := time.Now()
 	_ = os.Chtimes(c.path(f), now, now) // only the eviction order after a restart depends on it
-	return func() { _ = os.Remove(staged) }, true, nil
+	return staged, f.sum, nil
 }
 
 // Forget removes the code of a module, if there is any.
@@ -283,6 +304,19 @@ func (c *Cache) Retain(keep func(module [16]byte) bool) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Halve removes the least recently used files until at most half of the disk space is left.
+// It is for a disk that is full before the limits are reached.
+func (c *Cache) Halve() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for most := c.bytes / 2; c.bytes > most; {
+		if err := c.removeLocked(c.order.Front().Value.(*file).key.Module); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Stats are the totals of a Cache.

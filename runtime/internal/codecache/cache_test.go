@@ -161,6 +161,40 @@ func TestRemovedBehindTheCache(t *testing.T) {
 	require.Zero(t, c.Stats())
 }
 
+// A file whose content has changed is a miss, whichever bit it is, and is removed.
+func TestDamagedFilesAreMisses(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, dir, Options{})
+	for bit := range 8 * 40 {
+		put(t, c, key(1), 40)
+		path := filepath.Join(dir, codeDir, stored(t, dir)[0])
+		content, err := os.ReadFile(path)
+		require.NoError(t, err)
+		content[bit/8] ^= 1 << (bit % 8)
+		require.NoError(t, os.WriteFile(path, content, 0o600))
+		require.False(t, has(t, c, key(1)), bit)
+		require.Empty(t, stored(t, dir))
+	}
+	put(t, c, key(1), 40)
+	require.NoError(t, os.Truncate(filepath.Join(dir, codeDir, stored(t, dir)[0]), 39))
+	require.False(t, has(t, c, key(1)))
+	require.Zero(t, c.Stats())
+}
+
+func TestHalve(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, dir, Options{})
+	require.NoError(t, c.Halve())
+	for n := range byte(4) {
+		put(t, c, key(n), 64<<10)
+	}
+	require.True(t, has(t, c, key(0)))
+	require.NoError(t, c.Halve())
+	require.Len(t, stored(t, dir), 2)
+	require.True(t, has(t, c, key(0)))
+	require.True(t, has(t, c, key(3)))
+}
+
 // Open removes files that do not belong to the cache: those of earlier versions, incomplete ones, and
 // work directories of killed processes. It keeps the work directories of other running processes.
 func TestForeignFilesGo(t *testing.T) {
@@ -169,7 +203,7 @@ func TestForeignFilesGo(t *testing.T) {
 	theirs, err := other.WorkDir()
 	require.NoError(t, err)
 	put(t, other, key(1), 10)
-	for _, name := range []string{"wazero-v1-x-y/aa", "code/short", "code/xx-yy-zz", "code/dir/file", "work/123/file", "work/124/file", "work/124.lock", "old"} {
+	for _, name := range []string{"wazero-v1-x-y/aa", "code/short", "code/xx-yy-zz", "code/" + strings.Repeat("0", 32) + "-" + strings.Repeat("f", 32) + "-x", "code/dir/file", "work/123/file", "work/124/file", "work/124.lock", "old"} {
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 		require.NoError(t, os.WriteFile(path, []byte("x"), 0o600))
@@ -246,11 +280,11 @@ func TestTotalsAreTheDirectorys(t *testing.T) {
 
 func FuzzParseName(f *testing.F) {
 	f.Add((&file{key: key(1), name: "a-b"}).fileName())
-	f.Add(strings.Repeat("0", 32) + "-" + strings.Repeat("f", 32) + "-x")
+	f.Add(strings.Repeat("0", 32) + "-" + strings.Repeat("f", 32) + "-01234567-x")
 	f.Add("--")
 	f.Fuzz(func(t *testing.T, name string) {
 		if parsed, ok := parseName(name); ok {
-			require.Equal(t, strings.ToLower(name[:65])+name[65:], parsed.fileName())
+			require.Equal(t, strings.ToLower(name[:74])+name[74:], parsed.fileName())
 		}
 	})
 }

@@ -2,6 +2,7 @@ package codecache
 
 import (
 	"errors"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -25,5 +26,27 @@ func link(from, to string) error {
 		return err
 	}
 	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
+	if err = errors.Join(err, out.Close()); err != nil {
+		return errors.Join(err, os.Remove(to))
+	}
+	return nil
+}
+
+// checksum detects files that a crash or a disk has damaged. wazero checks only the
+// instructions in a file, but not the addresses of the functions.
+type checksum [crc32.Size]byte
+
+// sumOf returns the checksum of a file.
+func sumOf(path string) (sum checksum, err error) {
+	f, err := regular.Open(path)
+	if err != nil {
+		return sum, err
+	}
+	defer f.Close()
+	h := crc32.New(crc32.MakeTable(crc32.Castagnoli)) // that table is made once
+	if _, err := io.Copy(h, f); err != nil {
+		return sum, err
+	}
+	h.Sum(sum[:0])
+	return sum, nil
 }
