@@ -1,14 +1,22 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
 // silentStream opens an HTTP/2 stream that announces a body and stays open without it until ctx ends.
@@ -52,5 +60,36 @@ func TestStreamsWithoutBodies(t *testing.T) {
 				require.Equal(t, http.StatusOK, r.status("/services/health"))
 			}
 		})
+	}
+}
+
+// TestClientsThatDoNotRead checks that guests which are blocked by
+// their clients leave the processors to others, also if they have run for long.
+func TestClientsThatDoNotRead(t *testing.T) {
+	blocked := 2 * runtime.GOMAXPROCS(0)
+	r := runDemo(t, fmt.Sprintf("--slots=%d", 2*blocked+2), "--timeout=1h", "--retire-after=1h")
+	c := &client{base: r.url, http: http.DefaultClient}
+	module := guests.Wat(t, "flood")
+	_, err := c.call(t.Context(), http.MethodPost, "/services/add", url.Values{"prefix": {"/flood"}}, upload{
+		body: bytes.NewReader(module), sizeBytes: int64(len(module)), contentType: "application/wasm",
+	})
+	require.NoError(t, err)
+	for range blocked {
+		silent, err := net.Dial("tcp", r.address())
+		require.NoError(t, err)
+		defer silent.Close()
+		require.NoError(t, silent.(*net.TCPConn).SetReadBuffer(4<<10))
+		fmt.Fprint(silent, "GET /flood HTTP/1.1\r\nHost: h\r\n\r\n")
+	}
+	for range 10 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/flood", nil)
+		require.NoError(t, err)
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		_, err = io.CopyN(io.Discard, resp.Body, 4<<20)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
 	}
 }

@@ -44,6 +44,8 @@ type run struct {
 	sliceFuel int64
 	turnStart time.Time
 	hasTurn   bool
+	sending   bool // send is in progress
+	send      turns.Send
 	watching  bool // the goroutine is locked to its thread, and faults is valid
 	faults    int64
 	hostWork  int64         // work of host functions since the last check of the clock, in bytes
@@ -212,6 +214,7 @@ func (in *Instance) takeTurn(now time.Time) {
 }
 
 func (in *Instance) dropTurn() {
+	in.endSend() // in progress if it has panicked
 	if in.run.hasTurn {
 		in.run.hasTurn = false
 		in.module.engine.turns.Release()
@@ -221,18 +224,41 @@ func (in *Instance) dropTurn() {
 // Pause must be called by host functions before they wait for an external event, and Resume afterwards.
 // The time in between does not count as the guest's, and other guests may use the processor.
 func (in *Instance) Pause() {
-	if in.OnPause != nil {
-		in.OnPause()
-	}
 	in.giveUpWatch()
 	in.run.count(time.Now())
 	in.dropTurn()
+	if in.OnPause != nil {
+		in.OnPause() // may wait for the client
+	}
 }
 
 // Resume ends a Pause. It does not return if the call's time is over.
 func (in *Instance) Resume() {
 	in.run.counted = time.Now()
 	in.Check()
+}
+
+// BeginSend must be called by host functions before they write to the client, and EndSend afterwards. The time in
+// between does not count as the guest's. If the write blocks, other guests may use the processor.
+func (in *Instance) BeginSend() {
+	in.run.count(time.Now())
+	if in.run.hasTurn {
+		in.run.sending = true
+		in.module.engine.turns.BeginSend(&in.run.send)
+	}
+}
+
+// EndSend ends a BeginSend.
+func (in *Instance) EndSend() {
+	in.endSend()
+	in.run.counted = time.Now()
+}
+
+func (in *Instance) endSend() {
+	if in.run.sending {
+		in.run.sending = false
+		in.run.hasTurn = in.module.engine.turns.EndSend(&in.run.send)
+	}
 }
 
 // Wait pauses the guest for d. It does not return if the call's time is over before. Only for host functions.

@@ -66,7 +66,9 @@ func (a *answer) write(p []byte) {
 		return
 	}
 	a.unflushed = true
+	a.in.BeginSend()
 	_, err := a.response.Write(p)
+	a.in.EndSend()
 	var unusable engine.Unusable
 	switch {
 	case errors.As(err, &unusable):

@@ -237,7 +237,10 @@ func (c *call) writeResponse(p []byte) {
 		r.WriteHeader(c.statusOr200())
 	}
 	c.unflushed = true
-	if _, err := r.Write(p); err != nil {
+	c.in.BeginSend()
+	_, err := r.Write(p)
+	c.in.EndSend()
+	if err != nil {
 		var unusable engine.Unusable
 		if errors.As(err, &unusable) {
 			panic(unusable)

@@ -8,11 +8,14 @@
 //   - If there was no short call for reserveFor, all processors are used, so that a load of long calls alone loses
 //     nothing. One of the holders then pauses briefly in every Period, so that the scheduler polls the network and
 //     finds the next short call.
+//
+// A holder that writes to its client may be blocked for as long as the client likes. It then loses its turn to a waiter.
 package turns
 
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +31,8 @@ const (
 	// pause is the sleep of one holder in every Period while all processors are taken. Timer
 	// slack makes it 50-100 us on Linux. It only has to leave the processor idle for a moment.
 	pause = 10 * time.Microsecond
+	// stealPeriod is how often a waiter looks for holders whose writes block.
+	stealPeriod = 5 * time.Millisecond
 )
 
 // Turns grants turns. Create it with New. It is safe for concurrent use.
@@ -38,6 +43,7 @@ type Turns struct {
 
 	mu        sync.Mutex
 	held      int             // guarded by mu
+	sends     []*Send         // guarded by mu; in progress, of holders that have not lost their turn
 	queue     []chan struct{} // guarded by mu; FIFO; nil entries have left
 	lastPause time.Duration   // guarded by mu; since base
 }
@@ -83,18 +89,64 @@ func (t *Turns) Acquire(ctx context.Context, deadline time.Time) error {
 }
 
 func (t *Turns) await(ctx context.Context, deadline time.Time, ready chan struct{}) error {
-	timer := time.NewTimer(time.Until(deadline))
+	timer := time.NewTimer(min(time.Until(deadline), stealPeriod))
 	defer timer.Stop()
-	select {
-	case <-ready:
-		return nil
-	case <-ctx.Done():
-		t.leave(ready)
-		return ctx.Err()
-	case <-timer.C:
-		t.leave(ready)
-		return context.DeadlineExceeded
+	for {
+		select {
+		case <-ready:
+			return nil
+		case <-ctx.Done():
+			t.leave(ready)
+			return ctx.Err()
+		case <-timer.C:
+		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			t.leave(ready)
+			return context.DeadlineExceeded
+		}
+		t.steal()
+		timer.Reset(min(left, stealPeriod))
 	}
+}
+
+// Send is the state of a write to the client by the holder of a turn.
+type Send struct {
+	began time.Duration // immutable while it is in Turns.sends; since base
+	lost  bool          // guarded by Turns.mu; the turn was given to a waiter
+}
+
+// BeginSend must be called by the holder of a turn before it writes to its client. The
+// write may block for as long as the client does not read, and others may wait for a turn.
+func (t *Turns) BeginSend(s *Send) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.began, s.lost = time.Since(t.base), false
+	t.sends = append(t.sends, s)
+}
+
+// EndSend must be called after the write. It reports whether the caller still has its turn.
+func (t *Turns) EndSend(s *Send) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i := slices.Index(t.sends, s); i >= 0 {
+		t.sends = slices.Delete(t.sends, i, i+1)
+	}
+	return !s.lost
+}
+
+// steal gives the turns of holders whose writes have lasted for Period to waiters.
+func (t *Turns) steal() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	until := time.Since(t.base) - Period
+	t.sends = slices.DeleteFunc(t.sends, func(s *Send) bool {
+		if s.lost = s.began <= until; s.lost {
+			t.held--
+		}
+		return s.lost
+	})
+	t.grantLocked()
 }
 
 // leave removes a waiter from the queue, or releases its turn if it was granted in the meantime.

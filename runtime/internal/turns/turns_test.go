@@ -122,3 +122,30 @@ func TestPassPausesOncePerPeriod(t *testing.T) {
 		require.Zero(t, time.Since(before), "not again within the period")
 	})
 }
+
+func TestBlockedSendLosesItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := New(2)
+		deadline := time.Now().Add(time.Hour)
+		var blocked, quick Send
+		for range 2 {
+			require.NoError(t, turns.Acquire(t.Context(), deadline))
+		}
+		turns.BeginSend(&quick)
+		require.True(t, turns.EndSend(&quick))
+		turns.BeginSend(&blocked)
+		time.Sleep(time.Minute)
+		require.NoError(t, turns.Acquire(t.Context(), deadline))
+		require.False(t, turns.EndSend(&blocked))
+		turns.Release()
+		turns.Release()
+		require.Zero(t, turns.held)
+		require.Empty(t, turns.sends)
+
+		require.NoError(t, turns.Acquire(t.Context(), deadline))
+		turns.BeginSend(&blocked)
+		time.Sleep(time.Minute)
+		require.True(t, turns.EndSend(&blocked), "no call waits for a turn")
+		turns.Release()
+	})
+}
