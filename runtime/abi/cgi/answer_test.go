@@ -24,7 +24,7 @@ type printed struct {
 // parse writes text in pieces of the given lengths and the rest in one piece, then finishes the answer.
 func parse(text string, cuts []byte) (p printed) {
 	r := &abitest.Response{}
-	var a answer
+	a := answer{in: new(engine.Instance)}
 	a.begin(r)
 	err := func() (err error) {
 		defer func() {
@@ -135,7 +135,7 @@ func TestHeaderAsLargeAsCanBe(t *testing.T) {
 
 func TestBodiesArePassedOnAsTheyCome(t *testing.T) {
 	r := &abitest.Response{}
-	var a answer
+	a := answer{in: new(engine.Instance)}
 	a.begin(r)
 	a.flush()
 	require.Zero(t, r.Status, "there is nothing to send")
@@ -150,7 +150,7 @@ func TestBodiesArePassedOnAsTheyCome(t *testing.T) {
 }
 
 func TestBufferOfALargeHeaderIsNotKept(t *testing.T) {
-	var a answer
+	a := answer{in: new(engine.Instance)}
 	a.begin(&abitest.Response{})
 	_, err := io.WriteString(&a, "Status: 200\nX: "+strings.Repeat("x", 2*keepHeadBytes)+"\n\n")
 	require.NoError(t, err)
