@@ -22,7 +22,7 @@ import (
 func TestCeilingLine(t *testing.T) {
 	cfg := &Config{Slots: 64, Memory: 16 << 20}
 	require.Equal(t, "memory ceiling 1.0 GiB (1073741824 bytes): 64 slots x 16MiB", ceilingLine(cfg, 1<<30))
-	require.Equal(t, "memory ceiling 1.0 GiB (1107296256 bytes): 64 slots x 16MiB, and 32 MiB of spare slots", ceilingLine(cfg, 1<<30+32<<20))
+	require.Equal(t, "memory ceiling 1.0 GiB (1124073472 bytes): 64 slots x 16MiB, and 48 MiB of spare slots", ceilingLine(cfg, 1<<30+48<<20))
 }
 
 // newServer returns a server whose output goes to w.

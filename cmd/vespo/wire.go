@@ -113,13 +113,15 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 			function.NewModules(functions, p.kind.Functions()),
 			p.queues,
 		},
-		Middleware:   p.kind,
-		Admission:    admissions(cfg),
-		StartWait:    cfg.Timeout,
-		RetireAfter:  cfg.RetireAfter,
-		MaxStartWait: max(1, cfg.MaxConnections/4),
-		Idle:         registry.IdlePolicy{Idle: cfg.Idle, EvictCode: evictAfterIdles * cfg.Idle},
-		FileRules:    cfg.FileRules,
+		Middleware:  p.kind,
+		Admission:   admissions(cfg),
+		StartWait:   cfg.Timeout,
+		RetireAfter: cfg.RetireAfter,
+
+		PrepareParallel: deploy.DefaultPrepareParallel(), // as the kind reserves slots for
+		MaxStartWait:    max(1, cfg.MaxConnections/4),
+		Idle:            registry.IdlePolicy{Idle: cfg.Idle, EvictCode: evictAfterIdles * cfg.Idle},
+		FileRules:       cfg.FileRules,
 
 		PrepareTimeout: cfg.CompileTime + prepareSlack,
 		Log:            log,
@@ -149,6 +151,7 @@ func newManagement(cfg *Config, access access) *admin.Handler {
 func (p *parts) openKind(ctx context.Context, cfg *Config, catalogue *registry.Registry, routing *router.Router, log *slog.Logger) (err error) {
 	p.kind, err = wasm.Open(ctx, wasm.Config{
 		Slots:          cfg.Slots,
+		Preparing:      deploy.DefaultPrepareParallel(),
 		SlotBytes:      int64(cfg.Memory),
 		LogRate:        int64(cfg.LogRate),
 		CacheDir:       p.store.CacheDir(),

@@ -22,14 +22,13 @@ import (
 // PageBytes is the size of a WebAssembly page.
 const PageBytes = 64 << 10
 
-// SpareSlots is the number of slots besides Config.Slots: one for the instance prepared by
-// a deploy, one for a refill in the background, while all others serve requests.
-const SpareSlots = 2
-
 // Config configures an Engine. Zero values select the defaults.
 type Config struct {
-	// Slots is the number of concurrent requests in guests; default 64. SpareSlots more are reserved.
+	// Slots is the number of concurrent requests in guests; default 64.
 	Slots int
+	// Preparing is the number of modules that are prepared at a time besides those of requests; default 1.
+	// A slot is reserved for each, and one more for a refill in the background.
+	Preparing int
 	// SlotBytes is the size of a slot, which is the largest linear memory of a guest. It must
 	// be a multiple of PageBytes; default 16 MiB.
 	SlotBytes int64
@@ -65,6 +64,9 @@ func (c Config) withDefaults() Config {
 	if c.Slots == 0 {
 		c.Slots = 64
 	}
+	if c.Preparing == 0 {
+		c.Preparing = 1
+	}
 	if c.SlotBytes == 0 {
 		c.SlotBytes = 16 << 20
 	}
@@ -82,6 +84,9 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// allSlots returns the number of slots to reserve.
+func (c Config) allSlots() int { return c.Slots + c.Preparing + 1 }
 
 // Engine owns the wazero runtime, the slab and the snapshots. See the package comment.
 type Engine struct {
@@ -111,7 +116,7 @@ func Open(ctx context.Context, cfg Config) (e *Engine, err error) {
 			e = nil
 		}
 	}()
-	if e.slab, err = slab.Open(e.cfg.Slots+SpareSlots, e.cfg.SlotBytes); err != nil {
+	if e.slab, err = slab.Open(e.cfg.allSlots(), e.cfg.SlotBytes); err != nil {
 		return e, err
 	}
 	if e.restorer, err = snapshot.Open(snapshot.Options{DisableScan: e.cfg.DisableScan, Verify: e.cfg.VerifyResets}); err != nil {

@@ -3,8 +3,8 @@
 // compiled code was evicted, the first request loads it again.
 //
 // A pool never queues. Admission admits no more requests than there are slots, and every warm instance
-// can be reclaimed, so an admitted request always finds a slot. The spare slots of the engine are for one
-// deploy and one refill. ErrNoSlot therefore means a bug and not an overload, and is reported as such.
+// can be reclaimed, so an admitted request always finds a slot. The spare slots of the engine are for
+// the modules that are prepared (engine.Config.Preparing) and one refill. ErrNoSlot therefore means a bug and not an overload, and is reported as such.
 //
 //	            Acquire                    Release, clean
 //	warm  ------------------>  in use  ------------------>  warm

@@ -55,7 +55,7 @@ type Pool struct {
 }
 
 // Open compiles and prepares the module, and keeps one warm instance. If the guest is at fault, the error is
-// an *engine.ModuleError. At most one Open may run at a time while requests are served: it uses a spare slot.
+// an *engine.ModuleError. At most engine.Config.Preparing may run at a time: each uses a spare slot.
 func (s *Set) Open(ctx context.Context, load Loader) (*Pool, error) {
 	p := &Pool{set: s, load: load, opened: time.Now(), drained: make(chan struct{})}
 	module, err := load(ctx)

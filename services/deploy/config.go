@@ -38,8 +38,7 @@ type Config struct {
 	CloseTimeout   time.Duration // for stopping requests that outlive the drain; default 5 s
 	MaxWaiters     int           // changes waiting for another one; default 8. Each keeps its module in memory
 	// PrepareParallel is the number of services with guests that are prepared at a time, at start and by
-	// deploys. The default is the number of processors, at least 2 (so that one slow module does not delay
-	// all others) and at most 4.
+	// deploys. The default is DefaultPrepareParallel.
 	PrepareParallel int
 
 	StartWait    time.Duration // how long a request waits for its service to start if the service has no timeout; default 10 s
@@ -88,7 +87,7 @@ func (c Config) withDefaults() Config {
 	c.MaxRetired = orDefault(c.MaxRetired, 16)
 	c.CloseTimeout = orDefault(c.CloseTimeout, 5*time.Second)
 	c.MaxWaiters = orDefault(c.MaxWaiters, 8)
-	c.PrepareParallel = orDefault(c.PrepareParallel, min(max(2, runtime.GOMAXPROCS(0)), 4))
+	c.PrepareParallel = orDefault(c.PrepareParallel, DefaultPrepareParallel())
 	c.StartWait = orDefault(c.StartWait, 10*time.Second)
 	c.MaxStartWait = orDefault(c.MaxStartWait, 1024)
 	if c.Log == nil {
@@ -97,6 +96,10 @@ func (c Config) withDefaults() Config {
 	c.Events = c.Events.filled()
 	return c
 }
+
+// DefaultPrepareParallel returns the number of processors, but at least 2 (so that one slow module does not delay
+// all others) and at most 4.
+func DefaultPrepareParallel() int { return min(max(2, runtime.GOMAXPROCS(0)), 4) }
 
 func orDefault[T ~int | ~int64](v, def T) T {
 	if v <= 0 {

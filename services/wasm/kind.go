@@ -43,6 +43,7 @@ const MaxTimeout = time.Hour
 // Config configures the kind. Zero values select the defaults.
 type Config struct {
 	Slots        int           // maximum number of concurrent requests in guests; default 64
+	Preparing    int           // modules that are prepared at a time by deploys and at the start; default 1
 	SlotBytes    int64         // maximum linear memory of one request; default 16 MiB
 	StackBytes   int64         // call stack of one request, in the rewriter's estimate; default 2 MiB
 	CacheDir     string        // directory of the compiled code; empty: none
@@ -106,7 +107,7 @@ func Open(ctx context.Context, cfg Config) (*Kind, error) {
 		return nil, errors.New("wasm: Config.Blob is missing")
 	}
 	e, err := engine.Open(ctx, engine.Config{
-		Slots: cfg.Slots, SlotBytes: cfg.SlotBytes, StackBytes: cfg.StackBytes, CacheDir: cfg.CacheDir,
+		Slots: cfg.Slots, Preparing: cfg.Preparing, SlotBytes: cfg.SlotBytes, StackBytes: cfg.StackBytes, CacheDir: cfg.CacheDir,
 		CacheBytes: cfg.CacheBytes, CompileCommand: cfg.CompileCommand, CompileBytes: cfg.CompileBytes, CompileTime: cfg.CompileTime,
 		InitTimeout: cfg.InitTimeout, DisableScan: cfg.DisableScan, VerifyResets: cfg.VerifyResets, Log: cfg.Log,
 		HostModules: []engine.HostModule{wasip1.HostModule(), httpwasm.HostModule(), extension.HostModule()},
@@ -130,7 +131,7 @@ func (k *Kind) Close(ctx context.Context) error {
 // CeilingBytes returns the maximum size of all linear memories together: the size of
 // the slab, including spare slots.
 func (k *Kind) CeilingBytes() int64 {
-	return int64(k.cfg.Slots+engine.SpareSlots) * k.cfg.SlotBytes
+	return int64(k.engine.Stats().Slots) * k.cfg.SlotBytes
 }
 
 // Stats returns the engine's resource usage.
