@@ -41,6 +41,7 @@ const (
 	maxStreams     = 128       // per HTTP/2 connection
 	connBuffer     = 256 << 10 // bytes of unread bodies, all streams of a connection together
 	streamBuffer   = 128 << 10 // the same per stream
+	frameBuffer    = 16 << 10  // an HTTP/2 frame, which the connection keeps a buffer for
 	maxWorkers     = 1024      // connections of all workers of queues together
 
 	prepareSlack = time.Minute // of a deploy, beyond the processor time for compiling
@@ -239,7 +240,8 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 		MaxHeaderBytes: maxHeaderBytes,
 		Protocols:      &protocols,
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: connBuffer, MaxReceiveBufferPerStream: streamBuffer,
+			MaxConcurrentStreams: maxStreams, MaxReadFrameSize: frameBuffer,
+			MaxReceiveBufferPerConnection: connBuffer, MaxReceiveBufferPerStream: streamBuffer,
 		},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		BaseContext: func(l net.Listener) context.Context {

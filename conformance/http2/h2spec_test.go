@@ -33,8 +33,6 @@ type exception struct {
 var accepted = map[string]exception{
 	"http2/3.5: Sends invalid connection preface": {
 		reason: "the listener speaks HTTP/1.1 too, and answers bytes that are no preface in HTTP/1.1"},
-	"http2/4.2: Sends a large size HEADERS frame that exceeds the SETTINGS_MAX_FRAME_SIZE": {
-		reason: "h2spec sends 16 KiB and a byte; net/http announces and accepts frames of up to 1 MiB"},
 	"http2/6.5.3: Sends multiple values of SETTINGS_INITIAL_WINDOW_SIZE": {
 		reason: "net/http closes connections that send one setting twice in a frame"},
 	"http2/8.1.2.2: Sends a HEADERS frame that contains the connection-specific header field": {
