@@ -9,17 +9,22 @@ import (
 	"unicode/utf8"
 )
 
-// Text returns s if it is valid UTF-8. Otherwise it decodes each byte outside a UTF-8 sequence as
-// ISO 8859-1, the former encoding of HTTP fields. JSON can carry the result, and no byte is lost.
+// Text returns s if it is valid UTF-8. Otherwise it decodes all of s as ISO 8859-1, the former
+// encoding of HTTP fields. JSON can carry the result, and its reader can restore the bytes.
 func Text(s string) string {
 	if utf8.ValidString(s) {
 		return s
 	}
-	return string(JSON([]byte(s)))
+	decoded := make([]byte, 0, 2*len(s))
+	for i := range len(s) {
+		decoded = utf8.AppendRune(decoded, rune(s[i]))
+	}
+	return string(decoded)
 }
 
-// JSON returns a document without a byte order mark, converted to UTF-8 like Text.
-// encoding/json would replace invalid bytes with U+FFFD.
+// JSON returns a document without a byte order mark. It decodes bytes outside of UTF-8 sequences as
+// ISO 8859-1, because a program may put a text in that encoding into a document in UTF-8.
+// encoding/json would replace them with U+FFFD.
 func JSON(text []byte) []byte {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	if utf8.Valid(text) {

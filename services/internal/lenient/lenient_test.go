@@ -10,14 +10,14 @@ import (
 )
 
 func TestText(t *testing.T) {
-	for given, want := range map[string]string{"": "", "plain": "plain", "café": "café", "caf\xe9": "café", "\xff\xfe": "ÿþ", "é\xe9": "éé",
+	for given, want := range map[string]string{"": "", "plain": "plain", "café": "café", "caf\xe9": "café", "\xff\xfe": "ÿþ", "é\xe9": "Ã©é",
 		"\xef\xbf\xbd": "\ufffd"} {
 		require.Equal(t, want, Text(given))
 	}
 }
 
 func TestJSON(t *testing.T) {
-	for given, want := range map[string]string{"\ufeff{}": "{}", "{}": "{}", "\"\xe9\"": `"é"`, "\ufeff\"\xe9\"": `"é"`} {
+	for given, want := range map[string]string{"\ufeff{}": "{}", "{}": "{}", "\"\xe9\"": `"é"`, "\"é\xe9\"": `"éé"`, "\ufeff\"\xe9\"": `"é"`} {
 		require.Equal(t, want, string(JSON([]byte(given))))
 	}
 }
