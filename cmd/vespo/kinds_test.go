@@ -260,6 +260,23 @@ func TestFieldsOfMiddlewareAndService(t *testing.T) {
 	}
 }
 
+// TestFieldsOfMissingFiles checks that a page of another origin can read the status of a file that is not there.
+func TestFieldsOfMissingFiles(t *testing.T) {
+	h := newHouse(t, "preset")
+	for method, want := range map[string]int{http.MethodGet: http.StatusNotFound, http.MethodDelete: http.StatusMethodNotAllowed} {
+		r, err := http.NewRequestWithContext(t.Context(), method, h.base+"/static/none.html", nil)
+		require.NoError(t, err)
+		r.Header.Set("Before-Name", "Access-Control-Allow-Origin")
+		r.Header.Set("Before-Value", "https://a.example")
+		resp, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, want, resp.StatusCode)
+		require.Equal(t, []string{"https://a.example"}, resp.Header["Access-Control-Allow-Origin"], method)
+		require.Equal(t, []string{"application/problem+json"}, resp.Header["Content-Type"], method)
+	}
+}
+
 // TestFieldsThatAreAdded checks that fields to which several parties add keep the values of both.
 func TestFieldsThatAreAdded(t *testing.T) {
 	h := newHouse(t, "preset")

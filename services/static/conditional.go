@@ -51,8 +51,8 @@ func rangeApplies(lines []string, v validators) bool {
 		return true
 	case len(lines) > 1:
 		return false
-	case strings.Contains(lines[0], `"`): // an entity tag
-		return true
+	case strings.Contains(lines[0], `"`): // one entity tag: ServeContent ignores what follows it
+		return strings.Count(lines[0], `"`) == 2 && strings.HasSuffix(strings.TrimRight(lines[0], " \t"), `"`)
 	}
 	return v.exact
 }

@@ -26,7 +26,9 @@ type deployment struct {
 // Serve implements router.Handler.
 func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return refuseMethod(w, rec)
+		const allowed = "GET, HEAD"
+		w.Header().Set("Allow", allowed)
+		return refuse(w, rec, problem.New(problem.MethodNotAllowed, "files can be read only: use "+allowed), accesslog.OutcomeRefused)
 	}
 	if err := d.requests.Begin(); err != nil {
 		return err
@@ -35,6 +37,9 @@ func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslo
 	to := client.NewWriter(w, r, d.requests.Context())
 	defer to.Finish()
 	err := d.answer(to, r, rec)
+	if errors.Is(err, errNotFound) {
+		err = refuse(to, rec, err, accesslog.OutcomeNotFound)
+	}
 	// Client errors first: a response that the client did not read, or that the close of
 	// the deployment cut off, looks like a truncated file.
 	if failure := to.Failure(); failure != nil {
@@ -43,13 +48,11 @@ func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslo
 	return err
 }
 
-// refuseMethod writes the response itself, because the router drops the headers of failed requests.
-func refuseMethod(w http.ResponseWriter, rec *accesslog.Record) error {
-	const allowed = "GET, HEAD"
-	p := problem.New(problem.MethodNotAllowed, "files can be read only: use "+allowed)
-	rec.Err, rec.Outcome = p, accesslog.OutcomeRefused
-	w.Header().Set("Allow", allowed)
-	problem.Write(w, rec.RequestID, p)
+// refuse writes the response itself, because the router drops the headers of failed requests: Allow, and
+// the fields of middleware, which pages of other origins need to read the status.
+func refuse(w http.ResponseWriter, rec *accesslog.Record, err error, outcome accesslog.Outcome) error {
+	rec.Err, rec.Outcome = err, outcome
+	problem.Write(w, rec.RequestID, problem.From(err))
 	return nil
 }
 

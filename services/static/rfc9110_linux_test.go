@@ -68,6 +68,8 @@ func TestRFC9110(t *testing.T) {
 		{"13.2.2 If-None-Match goes before a range", []string{"If-None-Match: " + tag, "Range: bytes=0-1"}, unchanged, ""},
 		{"13.1.5 If-Range has the tag", []string{"If-Range: " + tag, "Range: bytes=1-2"}, partial, "12"},
 		{"13.1.5 If-Range has another tag", []string{`If-Range: "x"`, "Range: bytes=1-2"}, whole, digits},
+		{"13.1.5 a list of tags", []string{"If-Range: " + tag + `, "x"`, "Range: bytes=1-2"}, whole, digits},
+		{"13.1.5 a tag and more", []string{"If-Range: " + tag + "x", "Range: bytes=1-2"}, whole, digits},
 		{"13.1.5 and 8.8.3.2 it compares strongly", []string{"If-Range: W/" + tag, "Range: bytes=1-2"}, whole, digits},
 		{"13.1.5 If-Range has the date", []string{"If-Range: " + date, "Range: bytes=1-2"}, partial, "12"},
 		{"13.1.5 a date matches exactly", []string{"If-Range: " + farAhead, "Range: bytes=1-2"}, whole, digits},
