@@ -252,7 +252,7 @@ func TestAbort(t *testing.T) {
 
 func TestHandle(t *testing.T) {
 	previous := guest.SwapHandler(nil)
-	defer guest.SwapHandler(previous)
+	defer func() { guest.SwapHandler(previous) }()
 	answer := guesttest.Serve(&guesttest.Request{})
 	if !answer.Ended || !strings.Contains(answer.Log[0].Text, "init function") {
 		t.Errorf("without a handler: %+v", answer)

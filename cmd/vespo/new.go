@@ -8,19 +8,19 @@ import (
 
 // newCmd creates a project.
 type newCmd struct {
-	Name     string `arg:"" help:"Name of the project, and of the directory that is made."`
-	Template string `short:"t" enum:"${templates}" placeholder:"NAME" default:"go" help:"What to begin with: ${enum} (${default})."`
+	Dir      string `arg:"" help:"Directory to create, or an empty one such as \".\". Its name is the name of the project."`
+	Template string `short:"t" enum:"${templates}" placeholder:"NAME" default:"go" help:"Template to begin with: ${enum} (${default})."`
 }
-
-// Validate is called by kong.
-func (c *newCmd) Validate() error { return project.CheckName(c.Name) }
 
 // Run is called by kong.
 func (c *newCmd) Run(s streams) error {
-	dir, err := project.Create(".", c.Name, c.Template)
-	if err != nil {
+	if _, err := project.Create(c.Dir, c.Template); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "made %s from the template %s; go on with:\n  cd %s\n  vespo dev\n", dir, c.Template, dir)
+	fmt.Fprintf(s.out, "created %s from the template %s. Next:\n", c.Dir, c.Template)
+	if c.Dir != "." {
+		fmt.Fprintf(s.out, "  cd %s\n", c.Dir)
+	}
+	_, err := fmt.Fprintln(s.out, "  vespo dev")
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -32,7 +33,8 @@ type golang struct{}
 func (golang) check(context.Context) error { return onPath("go", getGo) }
 
 func (golang) build(ctx context.Context, b *build) error {
-	reactor, err := isReactor(ctx, b)
+	env := append(wasip1(), outsideWorkspace(ctx, b)...)
+	reactor, err := isReactor(ctx, b, env)
 	if err != nil {
 		return err
 	}
@@ -43,7 +45,7 @@ func (golang) build(ctx context.Context, b *build) error {
 	args = append(args, "-ldflags=-s -w")
 	args = append(args, b.flags...)
 	args = append(args, "-o", b.outArg(), ".")
-	return b.run(ctx, command{env: wasip1(), args: args}, nil)
+	return b.run(ctx, command{env: env, args: args}, nil)
 }
 
 // tinyGo compiles with TinyGo, which itself needs the go command.
@@ -57,7 +59,8 @@ func (tinyGo) check(context.Context) error {
 }
 
 func (tinyGo) build(ctx context.Context, b *build) error {
-	reactor, err := isReactor(ctx, b)
+	workspace := outsideWorkspace(ctx, b)
+	reactor, err := isReactor(ctx, b, append(wasip1(), workspace...))
 	if err != nil {
 		return err
 	}
@@ -71,7 +74,7 @@ func (tinyGo) build(ctx context.Context, b *build) error {
 	var output bytes.Buffer
 	watched := *b
 	watched.log = io.MultiWriter(b.log, &output)
-	err = watched.run(ctx, command{args: args}, nil)
+	err = watched.run(ctx, command{env: workspace, args: args}, nil)
 	if oldest, newest, ok := acceptedGo(output.String()); err != nil && ok {
 		return fmt.Errorf("%w: this TinyGo accepts Go 1.%s to 1.%s: set GOTOOLCHAIN=go1.%s.0 in the environment, or install a newer TinyGo", err, oldest, newest, newest)
 	}
@@ -118,10 +121,51 @@ func detectGo(dir string) (string, error) {
 
 func wasip1() []string { return []string{"GOOS=wasip1", "GOARCH=wasm"} }
 
+// outsideWorkspace returns GOWORK=off for a project with a module of its own below a go.work that does not list it. The
+// go command refuses to build such a project otherwise.
+func outsideWorkspace(ctx context.Context, b *build) []string {
+	if !isFile(filepath.Join(b.dir, "go.mod")) {
+		return nil
+	}
+	file, err := command{args: []string{"go", "env", "GOWORK"}}.in(ctx, b.dir).Output()
+	work := strings.TrimSpace(string(file))
+	if err != nil || work == "" || work == "off" {
+		return nil
+	}
+	text, err := regular.ReadFile(work, maxSettingsBytes)
+	if err != nil {
+		return nil // the go command reports it
+	}
+	parsed, err := modfile.ParseWork(work, text, nil)
+	if err != nil {
+		return nil
+	}
+	for _, use := range parsed.Use {
+		listed := use.Path
+		if !filepath.IsAbs(listed) {
+			listed = filepath.Join(filepath.Dir(work), listed)
+		}
+		if samePath(listed, b.dir) {
+			return nil
+		}
+	}
+	return []string{"GOWORK=off"}
+}
+
+// samePath reports whether two names lead to the same directory.
+func samePath(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
+}
+
 // isReactor reports whether the program is a reactor, whose exported functions the host calls.
 // Programs with the SDK are. Otherwise the host calls the main function, as in a CGI command.
-func isReactor(ctx context.Context, b *build) (bool, error) {
-	deps, err := b.ask(ctx, command{env: wasip1(), args: []string{"go", "list", "-deps", "."}})
+func isReactor(ctx context.Context, b *build, env []string) (bool, error) {
+	deps, err := b.ask(ctx, command{env: env, args: []string{"go", "list", "-deps", "."}})
 	if err != nil {
 		return false, err
 	}

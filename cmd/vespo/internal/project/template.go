@@ -61,9 +61,15 @@ func CheckName(name string) error {
 	return nil
 }
 
-// Create creates a project from a template in the new directory
-// parent/name, and returns its path. It is an error if the path exists.
-func Create(parent, name, template string) (dir string, err error) {
+// Create creates a project from a template in a directory: a new one, whose parents are created as well, or an empty
+// one. The last element of the path is the name of the project. Create returns the name. If it fails, it removes what it
+// has created.
+func Create(path, template string) (name string, err error) {
+	dir, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	name = filepath.Base(dir)
 	if err := CheckName(name); err != nil {
 		return "", err
 	}
@@ -75,16 +81,49 @@ func Create(parent, name, template string) (dir string, err error) {
 	if err != nil {
 		return "", err
 	}
-	dir = filepath.Join(parent, name)
-	if err := os.Mkdir(dir, 0o755); errors.Is(err, fs.ErrExist) {
-		return "", fmt.Errorf("%s is there already and was left alone: choose another name", dir)
-	} else if err != nil {
+	undo, err := makeEmpty(dir)
+	if err != nil {
 		return "", err
 	}
 	if err := write(dir, files); err != nil {
-		return "", errors.Join(err, os.RemoveAll(dir))
+		return "", errors.Join(err, undo())
 	}
-	return dir, nil
+	return name, nil
+}
+
+// makeEmpty makes sure that there is an empty directory at dir. undo removes everything that is in it, and the
+// directories that were created.
+func makeEmpty(dir string) (undo func() error, err error) {
+	content, err := os.ReadDir(dir)
+	switch {
+	case err == nil && len(content) > 0:
+		return nil, fmt.Errorf("%s is not empty and was left alone: choose another directory", dir)
+	case err == nil:
+		return func() error { return clearDir(dir) }, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	first := dir // the uppermost directory to be created
+	for parent := filepath.Dir(first); parent != first; parent = filepath.Dir(first) {
+		if _, err := os.Lstat(parent); err == nil {
+			break
+		}
+		first = parent
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	return func() error { return os.RemoveAll(first) }, nil
+}
+
+// clearDir removes the content of a directory.
+func clearDir(dir string) error {
+	content, err := os.ReadDir(dir)
+	errs := []error{err}
+	for _, e := range content {
+		errs = append(errs, os.RemoveAll(filepath.Join(dir, e.Name())))
+	}
+	return errors.Join(errs...)
 }
 
 // write writes files, keyed by slash-separated paths, into a new directory.

@@ -34,9 +34,9 @@ func TestTemplates(t *testing.T) {
 	}
 	require.Len(t, toolchains, len(Templates()))
 	for _, template := range Templates() {
-		dir, err := Create(t.TempDir(), "bee-7", template)
+		dir := filepath.Join(t.TempDir(), "bee-7")
+		_, err := Create(dir, template)
 		require.NoError(t, err, template)
-		require.Equal(t, "bee-7", filepath.Base(dir))
 
 		p, err := Open(dir)
 		require.NoError(t, err, template)
@@ -62,24 +62,56 @@ func TestTemplates(t *testing.T) {
 
 func TestCreateRefuses(t *testing.T) {
 	parent := t.TempDir()
-	for _, name := range []string{"", "A", "-a", "a-", "7a", "a.b", "a/b", "..", "a b", "ä", "a\n", strings.Repeat("a", 64)} {
-		_, err := Create(parent, name, "c")
+	for _, name := range []string{"A", "-a", "a-", "7a", "a.b", "a b", "ä", "a\n", strings.Repeat("a", 64)} {
+		_, err := Create(filepath.Join(parent, name), "c")
 		require.ErrorContains(t, err, "the name is", name)
 	}
-	_, err := Create(parent, "a", "cobol")
+	_, err := Create(filepath.Join(parent, "a"), "cobol")
 	require.ErrorContains(t, err, `no template "cobol", but go, tinygo`)
 	require.Empty(t, files(t, parent))
 
-	for _, name := range []string{"a", "a-b", strings.Repeat("a", 63)} {
-		dir, err := Create(parent, name, "c")
+	for _, name := range []string{"a", "a-b", strings.Repeat("a", 63), "x/y/z"} {
+		dir := filepath.Join(parent, filepath.FromSlash(name))
+		made, err := Create(dir, "c")
 		require.NoError(t, err, name)
+		require.Equal(t, filepath.Base(dir), made)
 		before := files(t, dir)
-		_, err = Create(parent, name, "rust")
-		require.ErrorContains(t, err, "is there already", name)
+		_, err = Create(dir, "rust")
+		require.ErrorContains(t, err, "is not empty and was left alone", name)
 		require.Equal(t, before, files(t, dir))
 	}
-	_, err = Create(filepath.Join(parent, "nowhere"), "a", "c")
-	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.NoError(t, os.WriteFile(filepath.Join(parent, "file"), nil, 0o644))
+	_, err = Create(filepath.Join(parent, "file"), "c")
+	require.Error(t, err)
+	_, err = Create(filepath.Join(parent, "file", "below"), "c")
+	require.Error(t, err)
+}
+
+// TestCreateInAnEmptyDirectory creates a project in the working directory.
+func TestCreateInAnEmptyDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "here")
+	require.NoError(t, os.Mkdir(dir, 0o755))
+	t.Chdir(dir)
+	name, err := Create(".", "c")
+	require.NoError(t, err)
+	require.Equal(t, "here", name)
+	require.Contains(t, files(t, dir), "main.c")
+}
+
+// TestCreateUndoes lets writing fail: nothing stays.
+func TestCreateUndoes(t *testing.T) {
+	parent := t.TempDir()
+	undo, err := makeEmpty(filepath.Join(parent, "a", "b"))
+	require.NoError(t, err)
+	require.Error(t, write(filepath.Join(parent, "a", "b"), map[string][]byte{"x": nil, "x/y": nil}))
+	require.NoError(t, undo())
+	require.NoDirExists(t, filepath.Join(parent, "a"))
+	undo, err = makeEmpty(parent)
+	require.NoError(t, err)
+	require.NoError(t, write(parent, map[string][]byte{"x/y": nil}))
+	require.NoError(t, undo())
+	require.DirExists(t, parent)
+	require.Empty(t, files(t, parent))
 }
 
 // TestMissingTools runs without any program on the PATH.
