@@ -84,11 +84,14 @@ func (l layer) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Reco
 }
 
 // Status implements services.Deployment. It returns the status of the deployment behind, with
-// the memory of all layers. In-flight requests and the last use are the maximum over all layers.
+// the memory and the warnings of all layers. In-flight requests and the last use are the maximum over all layers.
 func (c *Chain) Status() services.Status {
 	s := c.last.Status()
-	for _, m := range c.layers {
+	for i, m := range c.layers {
 		own := m.Status()
+		for _, warning := range own.Warnings {
+			s.Warnings = append(s.Warnings, fmt.Sprintf("middleware %d: %s", i+1, warning))
+		}
 		s.MemoryBytes += own.MemoryBytes
 		s.SnapshotBytes += own.SnapshotBytes
 		if own.LastUsed.After(s.LastUsed) {

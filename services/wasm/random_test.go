@@ -1,11 +1,14 @@
 package wasm
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/middleware"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
@@ -50,4 +53,19 @@ func TestNoRequestRepeatsSecrets(t *testing.T) {
 			require.Contains(t, s.log.String(), c.want, "the log has it too")
 		})
 	}
+}
+
+// TestWarningsOfMiddleware checks that the owner of a service learns of middleware that may repeat secrets.
+func TestWarningsOfMiddleware(t *testing.T) {
+	s := newServer(t, Config{Slots: 2})
+	layer, err := s.kind.PrepareMiddleware(context.Background(),
+		specOf("/x", guests.Wat(t, "token"), registry.Options{Isolation: IsolationSnapshot}))
+	require.NoError(t, err)
+	behind, err := s.prepare("/x", guests.Wat(t, "hello"), registry.Options{})
+	require.NoError(t, err)
+	chain := middleware.New([]services.Middleware{layer}, behind)
+	defer func() { require.NoError(t, chain.Close(context.Background())) }()
+	warnings := chain.Status().Warnings
+	require.Len(t, warnings, 1)
+	require.Contains(t, warnings[0], "middleware 1: the module draws random numbers")
 }
