@@ -2,7 +2,6 @@ package router
 
 import (
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/vespo-dev/vespo/router/admission"
@@ -83,18 +82,10 @@ func (x *exchange) giveShares() {
 
 // shareholders returns the connection and the client to which a request is counted; either may be
 // empty. An HTTP/1 connection carries one request at a time and needs no share. A trusted proxy
-// multiplexes many clients on a connection and is not a client itself. Loopback addresses are not
-// counted as clients: an untrusted local proxy would put all its clients under one address.
+// multiplexes many clients on a connection.
 func shareholders(c *forwarded.Client, http1 bool) (connection string, client netip.Addr) {
 	if !http1 && !c.Trusted {
 		connection = c.Peer
 	}
-	if c.Trusted && c.Remote == c.Peer || strings.HasPrefix(c.Remote, "127.") || strings.HasPrefix(c.Remote, "[::1]:") {
-		return connection, netip.Addr{}
-	}
-	remote, err := netip.ParseAddrPort(c.Remote)
-	if err != nil || remote.Addr().Unmap().IsLoopback() {
-		return connection, netip.Addr{}
-	}
-	return connection, forwarded.Site(remote.Addr())
+	return connection, c.Holder()
 }

@@ -108,7 +108,10 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 			Shares: cfg.shares(cfg.Slots)},
 		Kinds: []services.Kind{
 			p.kind,
-			proxy.New(proxy.Config{Timeout: cfg.Timeout, MaxBodyBytes: int64(cfg.MaxBody), Tunnels: cfg.tunnels(), TunnelIdle: cfg.TunnelIdle}),
+			proxy.New(proxy.Config{
+				Timeout: cfg.Timeout, MaxBodyBytes: int64(cfg.MaxBody),
+				Tunnels: cfg.tunnels(), PerClient: cfg.PerClient.of(cfg.tunnels()), TunnelIdle: cfg.TunnelIdle,
+			}),
 			static.New(static.Config{Root: p.root, Log: log}),
 			functions,
 			function.NewModules(functions, p.kind.Functions()),

@@ -54,10 +54,11 @@ func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslo
 	}
 	defer d.requests.End()
 	if asksUpgrade(r) {
-		if err := d.tunnels.acquire(); err != nil {
+		holder := rec.Client.Holder()
+		if err := d.tunnels.acquire(r.Context(), holder); err != nil {
 			return err
 		}
-		defer d.tunnels.release()
+		defer d.tunnels.release(holder)
 	}
 	x := newExchange(d, w, r, rec)
 	defer x.finish()

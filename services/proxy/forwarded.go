@@ -49,12 +49,19 @@ func circular(h http.Header) bool {
 // dropH2C removes a request to upgrade to HTTP/2 on the same connection. Requests over such a
 // tunnel would bypass all checks and rewrites here. Upgrades to other protocols are passed on.
 func dropH2C(h http.Header) {
-	for name := range strings.SplitSeq(h.Get("Upgrade"), ",") {
-		if name = strings.ToLower(strings.TrimSpace(name)); name == "h2c" || name == "h2" || strings.HasPrefix(name, "http/") {
-			for _, drop := range []string{"Upgrade", "Connection", "Http2-Settings"} {
-				h.Del(drop)
-			}
-			return
+	if asksH2C(h) {
+		for _, drop := range []string{"Upgrade", "Connection", "Http2-Settings"} {
+			h.Del(drop)
 		}
 	}
+}
+
+// asksH2C reports whether a header asks to upgrade to HTTP, among others.
+func asksH2C(h http.Header) bool {
+	for name := range strings.SplitSeq(h.Get("Upgrade"), ",") {
+		if name = strings.ToLower(strings.TrimSpace(name)); name == "h2c" || name == "h2" || strings.HasPrefix(name, "http/") {
+			return true
+		}
+	}
+	return false
 }

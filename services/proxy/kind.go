@@ -1,11 +1,14 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net/netip"
 	"time"
 
+	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/options"
@@ -22,6 +25,7 @@ type Config struct {
 	Timeout      time.Duration // until the response header, for services that set none; default 10 s
 	MaxBodyBytes int64         // request body; default 10 MiB
 	Tunnels      int           // maximum number of connections that have switched protocols, over all services; default 1024
+	PerClient    int           // maximum number of these for one client; default Tunnels
 	TunnelIdle   time.Duration // idle time after which a switched connection is closed; default 5 min
 	TLS          *tls.Config   // for https upstreams; default: the certificates that the system trusts
 }
@@ -47,7 +51,8 @@ func New(cfg Config) *Kind {
 	if cfg.Tunnels == 0 {
 		cfg.Tunnels = defaultTunnels
 	}
-	return &Kind{cfg: cfg, buffers: &buffers{}, tunnels: &tunnels{places: make(chan struct{}, cfg.Tunnels), idle: cfg.TunnelIdle}}
+	shares := admission.NewShare[netip.Addr](cmp.Or(cfg.PerClient, cfg.Tunnels), 0, 0)
+	return &Kind{cfg: cfg, buffers: &buffers{}, tunnels: &tunnels{places: make(chan struct{}, cfg.Tunnels), shares: shares, idle: cfg.TunnelIdle}}
 }
 
 // Name implements services.Kind.

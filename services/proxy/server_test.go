@@ -18,6 +18,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services"
 )
@@ -40,9 +41,15 @@ type front struct {
 
 func newFront(t *testing.T, cfg Config) *front {
 	t.Helper()
+	return newFrontBehind(t, cfg, nil)
+}
+
+// newFrontBehind returns a front behind trusted proxies.
+func newFrontBehind(t *testing.T, cfg Config, trust *forwarded.Trust) *front {
+	t.Helper()
 	f := &front{t: t, kind: New(cfg)}
 	f.recorded = sync.NewCond(&f.mu)
-	f.router = router.New(router.Config{AccessLog: f.record})
+	f.router = router.New(router.Config{AccessLog: f.record, Trust: trust})
 	f.Server = httptest.NewUnstartedServer(f.router)
 	f.Config.Protocols = new(http.Protocols)
 	f.Config.Protocols.SetHTTP1(true)

@@ -2,14 +2,17 @@ package proxy
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/router/problem"
 	"github.com/vespo-dev/vespo/services/internal/client"
 )
@@ -24,26 +27,49 @@ var errTunnelIdle = errors.New("nothing was sent over the tunnel for too long")
 // tunnels bounds the connections that have switched protocols.
 // They may last for days, so they do not take places of requests.
 type tunnels struct {
-	places chan struct{} // holds one value per tunnel
-	idle   time.Duration // immutable
+	places chan struct{}                // holds one value per tunnel
+	shares *admission.Share[netip.Addr] // immutable; limits each client
+	idle   time.Duration                // immutable
 }
 
-// acquire reserves a place, or returns a problem for the client if there is none.
-func (t *tunnels) acquire() error {
+// acquire reserves a place of the client, or returns a problem for it if there is none.
+// The client is invalid if it has no limit of its own.
+func (t *tunnels) acquire(ctx context.Context, client netip.Addr) error {
+	if client.IsValid() {
+		if _, err := t.shares.Acquire(ctx, client); err != nil { // does not wait
+			return tunnelsTaken("too many connections of this client have switched protocols, such as to WebSocket; try again later")
+		}
+	}
 	select {
 	case t.places <- struct{}{}:
 		return nil
 	default:
-		p := problem.New(problem.NoCapacity, "too many connections have switched protocols, such as to WebSocket; try again later")
-		p.RetryAfter = time.Second
-		return p
+		t.giveShare(client)
+		return tunnelsTaken("too many connections have switched protocols, such as to WebSocket; try again later")
 	}
 }
 
-func (t *tunnels) release() { <-t.places }
+func tunnelsTaken(detail string) error {
+	p := problem.New(problem.NoCapacity, detail)
+	p.RetryAfter = time.Second
+	return p
+}
+
+func (t *tunnels) release(client netip.Addr) {
+	<-t.places
+	t.giveShare(client)
+}
+
+func (t *tunnels) giveShare(client netip.Addr) {
+	if client.IsValid() {
+		t.shares.Release(client)
+	}
+}
 
 // asksUpgrade reports whether a request may become a tunnel.
-func asksUpgrade(r *http.Request) bool { return r.ProtoMajor == 1 && r.Header.Get("Upgrade") != "" }
+func asksUpgrade(r *http.Request) bool {
+	return r.ProtoMajor == 1 && r.Header.Get("Upgrade") != "" && !asksH2C(r.Header)
+}
 
 // hijackable is the ResponseWriter for httputil.ReverseProxy. Its hijacked connection counts bytes.
 type hijackable struct {

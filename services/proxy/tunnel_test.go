@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
 const handshake = "GET %s HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n" +
@@ -159,6 +160,38 @@ func TestTunnelsAreBounded(t *testing.T) {
 	third, from := f.dial()
 	fmt.Fprintf(third, handshake, "/")
 	require.Equal(t, "HTTP/1.1 101 Switching Protocols", readHeader(from))
+}
+
+// TestTunnelsOfOneClientAreBounded checks that a client leaves tunnels to
+// others, and that a request to upgrade to HTTP/2 does not need a tunnel.
+func TestTunnelsOfOneClientAreBounded(t *testing.T) {
+	trust, err := forwarded.ParseTrust([]string{"127.0.0.1"})
+	require.NoError(t, err)
+	f := newFrontBehind(t, Config{Tunnels: 2, PerClient: 1}, trust)
+	f.to("/", echoTunnel(t))
+	ask := func(client, protocol string) (net.Conn, int) {
+		conn, from := f.dial()
+		fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: %s\r\nX-Forwarded-For: %s\r\n\r\n", protocol, client)
+		resp, err := http.ReadResponse(from, nil)
+		require.NoError(t, err)
+		return conn, resp.StatusCode
+	}
+	first, status := ask("192.0.2.1", "websocket")
+	require.Equal(t, http.StatusSwitchingProtocols, status)
+	_, status = ask("192.0.2.1", "websocket")
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	_, status = ask("192.0.2.2", "websocket")
+	require.Equal(t, http.StatusSwitchingProtocols, status)
+	_, status = ask("192.0.2.3", "websocket")
+	require.Equal(t, http.StatusServiceUnavailable, status, "all are taken")
+	_, status = ask("192.0.2.1", "h2c")
+	require.Equal(t, http.StatusUpgradeRequired, status, "a request is served")
+	require.NoError(t, first.Close())
+	f.lastRecord(4)
+	_, status = ask("192.0.2.3", "websocket")
+	require.Equal(t, http.StatusSwitchingProtocols, status, "a refused client holds no share")
+	_, status = ask("192.0.2.1", "websocket")
+	require.Equal(t, http.StatusServiceUnavailable, status, "all are taken")
 }
 
 // An idle tunnel is closed, even if the client does not read the data sent to it.
