@@ -178,3 +178,36 @@ func TestExpectIsAdmittedWhileThereIsRoom(t *testing.T) {
 		require.NoError(t, conn.Close())
 	}
 }
+
+// TestRestOfStreamIsTaken checks that a stream is not reset while its
+// client sends the rest of a body of known length, after the response.
+func TestRestOfStreamIsTaken(t *testing.T) {
+	rt := New(Config{})
+	table, err := BuildTable([]*Route{NewRoute(Binding{Prefix: "/a", Service: "a",
+		Handler: HandlerFunc(func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+			_, err := io.WriteString(w, "early")
+			return err
+		})})})
+	require.NoError(t, err)
+	rt.Publish(table)
+	server := httptest.NewUnstartedServer(rt)
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	defer server.Close()
+	transport := &http.Transport{Protocols: server.Config.Protocols}
+	defer transport.CloseIdleConnections()
+	body, rest := io.Pipe()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/a", body)
+	require.NoError(t, err)
+	req.ContentLength = 4 << 20
+	resp, err := transport.RoundTrip(req)
+	require.NoError(t, err)
+	_, err = rest.Write(make([]byte, req.ContentLength))
+	require.NoError(t, err)
+	require.NoError(t, rest.Close())
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, "early", string(text))
+	require.NoError(t, resp.Body.Close())
+}

@@ -155,10 +155,16 @@ func newRequestID() string {
 	return string(id[:])
 }
 
+// leavesStream reports whether an HTTP/2 stream may have the rest of a body of known length. net/http
+// would reset it, and some clients take a reset for an error even if they have the whole response.
+func (x *exchange) leavesStream() bool {
+	return !x.writer.http1 && x.request.ContentLength > 0 && x.writer.body != nil && !x.body.ended.Load() && x.body.bytes.Load() < x.request.ContentLength
+}
+
 // dropLeftover drains an unread body for at most leftoverTimeout. Closing the connection at once would
 // reset it, and the client could lose the response. The request holds only its connection by then.
 func (x *exchange) dropLeftover() {
-	if x.abort || x.writer.hijacked || !x.writer.leavesBody() {
+	if x.abort || x.writer.hijacked || !x.writer.leavesBody() && !x.leavesStream() {
 		return
 	}
 	rc := http.NewResponseController(x.writer.inner)
