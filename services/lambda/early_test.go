@@ -75,6 +75,47 @@ func TestRefusedWithoutBody(t *testing.T) {
 	}
 }
 
+// TestRefusedDuringBody checks that a request is answered with its failure, and never with 200, if its
+// body does not arrive: whether it is rejected by its head or waits for the body, and however long that is.
+func TestRefusedDuringBody(t *testing.T) {
+	for name, keys := range map[string]map[string]string{"MissingAuthenticationTokenException": {"ID": "a long enough secret"}, "RequestTimeout": nil} {
+		for _, size := range []int{2, 300 << 10, 6 << 20} {
+			t.Run(fmt.Sprint(name, size), func(t *testing.T) {
+				t.Parallel()
+				a := newAPI(t, func(c *Config) { c.Keys = keys })
+				conn, err := net.Dial("tcp", a.Listener.Addr().String())
+				require.NoError(t, err)
+				defer conn.Close()
+				require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+				_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\nx", invocations, a.Listener.Addr(), size)
+				require.NoError(t, err)
+				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				require.NoError(t, err)
+				defer resp.Body.Close()
+				require.Equal(t, name, resp.Header.Get("X-Amzn-Errortype"))
+				require.Contains(t, []int{http.StatusForbidden, http.StatusRequestTimeout}, resp.StatusCode)
+				_, err = io.Copy(io.Discard, conn)
+				require.NoError(t, err, "the connection ends")
+			})
+		}
+	}
+}
+
+// TestGoneDuringBody checks that a client that ends its side before the body is complete is not answered 200.
+func TestGoneDuringBody(t *testing.T) {
+	a := newAPI(t, nil)
+	conn, err := net.Dial("tcp", a.Listener.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 10\r\n\r\nx", invocations, a.Listener.Addr())
+	require.NoError(t, err)
+	require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+	answer, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	require.NotContains(t, string(answer), "200 OK")
+}
+
 // TestHeldBySlowBodies checks that incomplete bodies hold only the received
 // bytes and leave room for other requests, also to the same function.
 func TestHeldBySlowBodies(t *testing.T) {

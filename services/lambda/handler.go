@@ -191,37 +191,59 @@ func (h *Handler) serve(w http.ResponseWriter, in *http.Request, o operation) {
 	w.Header().Set("X-Amzn-Requestid", r.id)
 	rc := http.NewResponseController(w) // errors are ignored: a connection without deadlines needs none
 	err := h.precheck(r, o)
+	unread := err != nil // the context says nothing then: net/http cancels it when a read of the body fails
 	if err == nil {
 		account := h.budget.For(h.accountOf(r))
 		var held int64
 		r.body, held, err = account.ReadAll(budget.Paced(r.Body, rc, time.Time{}), o.limitBytes)
 		defer func() { account.Give(held) }()
-		_ = rc.SetReadDeadline(time.Time{})
+		if unread = errors.Is(err, os.ErrDeadlineExceeded); unread {
+			err = fail(http.StatusRequestTimeout, "RequestTimeout", "the request's body did not arrive in time")
+			giveUp(w, in, rc)
+		} else {
+			_ = rc.SetReadDeadline(time.Time{})
+		}
 		if err == nil {
 			if err = h.verify(r); err == nil {
 				err = o.serve(w, r)
 			}
 		}
 	} else if r.ContentLength != 0 && r.Header.Get("Expect") == "" {
-		_ = rc.SetReadDeadline(time.Now().Add(dropTimeout))
-		_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxCodeBytes))
-		_ = rc.SetReadDeadline(time.Time{})
+		drop(w, in, rc)
 	}
 	switch {
-	case err == nil || r.Context().Err() != nil:
+	case err == nil:
 		return
+	case !unread && r.Context().Err() != nil:
+		panic(http.ErrAbortHandler) // the client is gone; a return would answer 200
 	case errors.Is(err, budget.ErrTooLong):
 		err = tooLarge(o.limitBytes)
 	case errors.Is(err, budget.ErrExhausted):
 		err = busy("ConcurrentInvocationLimitExceeded", "the server holds too much for other invocations; try again later")
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		err = fail(http.StatusRequestTimeout, "RequestTimeout", "the request's body did not arrive in time")
 	}
 	f := failureOf(err)
 	if f.status >= http.StatusInternalServerError {
 		h.cfg.Log.Error("a request of the Lambda API failed", slog.String("request_id", r.id), slog.Any("error", err), slog.Any("cause", f.cause))
 	}
 	f.answer(w)
+}
+
+// drop discards the body of a rejected request, for at most dropTimeout.
+func drop(w http.ResponseWriter, r *http.Request, rc *http.ResponseController) {
+	_ = rc.SetReadDeadline(time.Now().Add(dropTimeout))
+	if _, err := io.Copy(io.Discard, io.LimitReader(r.Body, maxCodeBytes)); err != nil {
+		giveUp(w, r, rc)
+		return
+	}
+	_ = rc.SetReadDeadline(time.Time{})
+}
+
+// giveUp lets the connection end with the response. Otherwise net/http would wait for the rest of the body first.
+func giveUp(w http.ResponseWriter, r *http.Request, rc *http.ResponseController) {
+	_ = rc.SetReadDeadline(time.Unix(1, 0))
+	if r.ProtoMajor == 1 { // in HTTP/2 the field would end the other streams' connection
+		w.Header().Set("Connection", "close")
+	}
 }
 
 // precheck rejects requests without reading the body, so that no memory is held for them.
