@@ -98,7 +98,9 @@ func (x *exchange) event(trace string) (budget.Body, error) {
 	}
 	body, held, err := x.d.held.Read(budget.Paced(x.in.Body, rc, x.rec.Admitted().Add(x.d.timeout)), invocation.MaxPayloadBytes)
 	x.held += held
-	_ = rc.SetReadDeadline(time.Time{})
+	if !errors.Is(err, os.ErrDeadlineExceeded) { // otherwise net/http would wait for the rest of the body before it responds
+		_ = rc.SetReadDeadline(time.Time{})
+	}
 	if err != nil {
 		if errors.Is(err, budget.ErrTooLong) || errors.Is(err, budget.ErrExhausted) {
 			x.drop(rc)
@@ -134,8 +136,9 @@ func (x *exchange) drop(rc *http.ResponseController) {
 		return
 	}
 	_ = rc.SetReadDeadline(time.Now().Add(dropTimeout))
-	_, _ = io.Copy(io.Discard, x.in.Body)
-	_ = rc.SetReadDeadline(time.Time{})
+	if _, err := io.Copy(io.Discard, x.in.Body); err == nil {
+		_ = rc.SetReadDeadline(time.Time{})
+	}
 }
 
 // unread returns the answer to a request whose body could not be read.

@@ -1,10 +1,12 @@
 package function
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -372,4 +374,22 @@ func TestStreamStalls(t *testing.T) {
 	require.Error(t, <-cut, "the answer is not complete")
 	require.NoError(t, to.Close())
 	<-posted
+}
+
+// TestBodyThatDoesNotArrive checks that a client whose body stops is answered, however little of it is missing.
+func TestBodyThatDoesNotArrive(t *testing.T) {
+	f := newFront(t, Config{})
+	f.bind("/fn", Document{}, registry.Options{Timeout: time.Second})
+	for _, size := range []int{2, 300 << 10, 7 << 20} {
+		conn, err := net.Dial("tcp", f.Listener.Addr().String())
+		require.NoError(t, err)
+		defer conn.Close()
+		require.NoError(t, conn.SetDeadline(time.Now().Add(hangTimeout)))
+		_, err = fmt.Fprintf(conn, "POST /fn HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\nx", size)
+		require.NoError(t, err)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err, "%d bytes", size)
+		require.NoError(t, resp.Body.Close())
+		require.Contains(t, []int{http.StatusRequestTimeout, http.StatusRequestEntityTooLarge}, resp.StatusCode, "%d bytes", size)
+	}
 }
