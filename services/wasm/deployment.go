@@ -224,7 +224,7 @@ func (d *deployment) canceled(out engine.Outcome, x *exchange) error {
 	case x != nil && x.body.tooLarge:
 		return bodyTooLarge(d.kind.cfg.MaxBodyBytes)
 	case x != nil && x.body.late:
-		return problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(out.Err)
+		return lateBody(out.Err)
 	case x != nil && x.response.late(): // checked before the context, which ends with a late HTTP/2 stream
 		return problem.Newf(problem.Deadline, "the client did not take the answer within %s", d.timeout).WithCause(out.Err)
 	case x != nil && x.request.Context().Err() != nil:
@@ -233,6 +233,10 @@ func (d *deployment) canceled(out engine.Outcome, x *exchange) error {
 		return fmt.Errorf("%w: %w", http.ErrAbortHandler, out.Err)
 	}
 	return problem.New(problem.NotReady, "this version of the service is being stopped; try again").WithCause(out.Err)
+}
+
+func lateBody(cause error) error {
+	return problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(cause)
 }
 
 func bodyTooLarge(limit int64) error {

@@ -78,6 +78,9 @@ func (x *exchange) passTo(next router.Handler, rec *accesslog.Record) {
 		w := &passedWriter{to: behind.Response, control: rc, own: http.Header{}}
 		err = router.Call(next, w, r, &own)
 		body.end(rc)
+		if errors.Is(err, context.Canceled) && x.body.late { // net/http cancels the context when a read of the body fails
+			err = lateBody(x.body.failed)
+		}
 		w.finish(err)
 		x.response.resume(time.Since(begin))
 		merge(rec, &own)
