@@ -90,7 +90,7 @@ func TestModulesThatCannotBeServed(t *testing.T) {
 		"component":        {component, registry.Options{}, "component"},
 		"memory":           {guests.Go(t, "gohello"), registry.Options{MemoryBytes: 1 << 20}, "the budget is 1 MiB"},
 		"too much memory":  {hello, registry.Options{MemoryBytes: 1 << 40}, "at most"},
-		"too little":       {hello, registry.Options{MemoryBytes: 1}, "less than one page"},
+		"too little":       {hello, registry.Options{MemoryBytes: 1}, "at least one page"},
 		"negative timeout": {hello, registry.Options{Timeout: -1}, "timeout"},
 		"isolation":        {hello, registry.Options{Isolation: "none"}, `"snapshot" or "fresh"`},
 	} {
