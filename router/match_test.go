@@ -38,7 +38,7 @@ func TestParseMatch(t *testing.T) {
 		"X: é":                           "outside ASCII",
 		"Host: iam:8080":                 "has a port",
 		"Host: http://iam":               "no name of a host",
-		"authorization: Bearer x":        "no authorisation",
+		"authorization: Bearer x":        "is not an authorisation",
 	} {
 		_, err := ParseMatch(given)
 		var refused *MatchError
