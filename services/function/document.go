@@ -15,6 +15,8 @@ const (
 	maxLoops      = 1000
 	maxArgs       = 256
 	maxMemorySize = 10240
+	// maxHandlerBytes is Lambda's limit.
+	maxHandlerBytes = 128
 )
 
 // Document configures a function. The catalogue stores it as JSON: see [Document.Encode].
@@ -36,6 +38,8 @@ type Document struct {
 	// MemorySize is passed to the program as
 	// AWS_LAMBDA_FUNCTION_MEMORY_SIZE, in MiB. 0 is 128. It is not enforced.
 	MemorySize int `json:"memory_size,omitempty"`
+	// Handler is passed to the program as _HANDLER. The default is the name of the program's file.
+	Handler string `json:"handler,omitempty"`
 }
 
 // Bootstrap is the name of a package's program.
@@ -70,8 +74,8 @@ func (d Document) check() (violations []string) {
 		refuse("worker_concurrency is %d: it must be between 1 and %d", d.Loops, maxLoops)
 	}
 	switch digest, err := hex.DecodeString(d.Package); {
-	case !d.Program() && (len(d.Args) > 0 || d.Processes != 0 || d.MemorySize != 0):
-		refuse("exec_arg, processes and memory_size are options of exec, which is not given")
+	case !d.Program() && (len(d.Args) > 0 || d.Processes != 0 || d.MemorySize != 0 || d.Handler != ""):
+		refuse("exec_arg, processes, memory_size and handler are options of exec, which is not given")
 	case !d.Program():
 		return violations
 	case d.Exec != "" && d.Package != "":
@@ -82,6 +86,9 @@ func (d Document) check() (violations []string) {
 		refuse("exec is %.200q: it must be the absolute path of a program on the server's machine", d.Exec)
 	case d.RuntimePort != 0:
 		refuse("runtime_port is for workers that the server does not start: each process of exec has a port of its own")
+	}
+	if len(d.Handler) > maxHandlerBytes || strings.ContainsRune(d.Handler, 0) {
+		refuse("handler has %d bytes: it must have at most %d, without NUL", len(d.Handler), maxHandlerBytes)
 	}
 	if d.MemorySize < 0 || d.MemorySize > maxMemorySize {
 		refuse("memory_size is %d: it must be between 1 and %d", d.MemorySize, maxMemorySize)

@@ -50,6 +50,10 @@ func newProgram(s services.Spec, d Document) program {
 	if memory == 0 {
 		memory = defaultMemorySize
 	}
+	handler := d.Handler
+	if handler == "" {
+		handler = filepath.Base(d.Exec)
+	}
 	maps.Copy(env, map[string]string{
 		"AWS_LAMBDA_FUNCTION_NAME":        name,
 		"AWS_LAMBDA_FUNCTION_VERSION":     version,
@@ -58,7 +62,7 @@ func newProgram(s services.Spec, d Document) program {
 		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/" + name,
 		"LAMBDA_TASK_ROOT":                root,
 		"LAMBDA_RUNTIME_DIR":              root,
-		"_HANDLER":                        filepath.Base(d.Exec),
+		"_HANDLER":                        handler,
 	})
 	if d.Loops > 1 {
 		env["AWS_LAMBDA_MAX_CONCURRENCY"] = strconv.Itoa(d.Loops)

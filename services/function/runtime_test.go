@@ -58,7 +58,7 @@ func TestNextHeaders(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	f := newFront(t, allowed(io.Discard))
 	d := self(t, 1, 2)
-	d.MemorySize = 512
+	d.MemorySize, d.Handler = 512, "app.handler"
 	f.bind("/fn", d, registry.Options{Config: map[string]string{"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "its-own"}})
 	f.bind("/fn~7", self(t, 1, 0), registry.Options{})
 	root := regexp.QuoteMeta(filepath.Dir(d.Exec))
@@ -82,7 +82,7 @@ func TestEnvironment(t *testing.T) {
 		"LD_LIBRARY_PATH":                 root + ":" + root + "/lib",
 		"PATH":                            "/usr/local/bin:/usr/bin:/bin",
 		"TZ":                              ":UTC",
-		"_HANDLER":                        regexp.QuoteMeta(filepath.Base(d.Exec)),
+		"_HANDLER":                        `app\.handler`,
 	} {
 		require.Regexp(t, "^"+want+"$", latest[name], name)
 		delete(latest, name)

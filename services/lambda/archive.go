@@ -97,9 +97,7 @@ func (h *Handler) useProgram(archive []byte, files *zip.Reader, program *zip.Fil
 	if old, err := function.Decode(spec.Module); err == nil && spec.Kind == function.KindName && old.Program() {
 		doc = old // keep processes, concurrency and arguments
 	}
-	if s.MemorySize != nil {
-		doc.MemorySize = *s.MemorySize
-	}
+	s.applyTo(&doc)
 	spec.Kind, spec.Options.MemoryBytes = function.KindName, 0
 	s.apply(&spec.Options, spec.Kind)
 	// Validate with a program that certainly exists, so that only

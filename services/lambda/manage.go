@@ -325,8 +325,8 @@ func (h *Handler) updateConfiguration(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	in.apply(&spec.Options, spec.Kind)
-	if d, err := function.Decode(spec.Module); err == nil && spec.Kind == function.KindName && d.Program() && in.MemorySize != nil {
-		d.MemorySize = *in.MemorySize
+	if d, err := function.Decode(spec.Module); err == nil && spec.Kind == function.KindName && d.Program() {
+		in.applyTo(&d)
 		spec.Module = d.Encode()
 	}
 	if err := h.deployNoting(r.Context(), spec, name, in.keep); err != nil {

@@ -54,6 +54,16 @@ func (s *settings) apply(o *registry.Options, kind string) {
 	}
 }
 
+// applyTo copies the settings that are passed to a program in its environment.
+func (s *settings) applyTo(d *function.Document) {
+	if s.MemorySize != nil {
+		d.MemorySize = *s.MemorySize
+	}
+	if s.Handler != nil {
+		d.Handler = *s.Handler
+	}
+}
+
 // keep copies the settings that only the record holds.
 func (s *settings) keep(into *record) {
 	for from, to := range map[*string]*string{s.Role: &into.Role, s.Handler: &into.Handler, s.Runtime: &into.Runtime, s.Description: &into.Description} {
