@@ -75,6 +75,22 @@ func (s *served) openAre(t *testing.T, want int) {
 	}, time.Minute, time.Millisecond)
 }
 
+// idleAre waits until the number of idle connections is want.
+func (s *served) idleAre(t *testing.T, want int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		idle := 0
+		for c := range s.open {
+			if c.idleSince.Load() > 0 {
+				idle++
+			}
+		}
+		return idle == want
+	}, time.Minute, time.Millisecond)
+}
+
 const request, waitRequest = "GET / HTTP/1.1\r\nHost: h\r\n\r\n", "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"
 
 // TestIdleConnectionsMakeRoom checks that connections that send nothing, half a
@@ -90,6 +106,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 		}
 		idle = append(idle, c)
 		s.openAre(t, len(idle))
+		s.idleAre(t, len(idle)) // the server notes it after the response was sent
 	}
 	for len(idle) < bound {
 		idle = append(idle, s.dial(t, ""))
