@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -39,6 +40,38 @@ const ownText = "what the service says"
 // kindsOfServices are all kinds that support middleware. "module" is an http-wasm module.
 var kindsOfServices = []string{"module", "cgi", "proxy", "static", "function", "queue"}
 
+// compiled is a data directory with the modules of all houses, which are compiled once.
+var compiled compiledModules
+
+type compiledModules struct {
+	once sync.Once
+	dir  string
+}
+
+// data returns the data directory. Tests copy it.
+func (c *compiledModules) data(t *testing.T) string {
+	t.Helper()
+	c.once.Do(func() {
+		var err error
+		c.dir, err = os.MkdirTemp("", "vespo-test-kinds-")
+		require.NoError(t, err)
+		h := &house{t: t, dir: t.TempDir()}
+		h.server, h.client = launch(t, filepath.Join(c.dir, "data"), "--worker-listen=127.0.0.1:0")
+		for _, kind := range []string{"module", "cgi"} {
+			h.add(append([]string{kind}, h.flags(kind)...)...)
+		}
+		h.server.kill()
+	})
+	return filepath.Join(c.dir, "data")
+}
+
+// remove removes the directory, if there is one.
+func (c *compiledModules) remove() {
+	if c.dir != "" {
+		_ = os.RemoveAll(c.dir) // in a temporary directory
+	}
+}
+
 func newHouse(t *testing.T, use string) *house {
 	t.Helper()
 	h := &house{t: t, dir: t.TempDir()}
@@ -53,7 +86,10 @@ func newHouse(t *testing.T, use string) *house {
 		_, _ = io.WriteString(w, ownText)
 	}))
 	t.Cleanup(h.backend.Close)
-	h.server, h.client = launch(t, filepath.Join(h.dir, "data"), "--worker-listen=127.0.0.1:0", "--slots=8", "--root", h.dir)
+	data := filepath.Join(h.dir, "data")
+	out, err := exec.Command("cp", "-a", compiled.data(t), data).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	h.server, h.client = launch(t, data, "--worker-listen=127.0.0.1:0", "--slots=8", "--root", h.dir)
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan struct{}, 2)
 	middleware := h.file("middleware", guests.Wat(t, use))

@@ -18,7 +18,16 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"vespo": main})
+	testscript.Main(cleanly{m}, map[string]func(){"vespo": main})
+}
+
+// cleanly runs all tests, and then removes what they share.
+type cleanly struct{ *testing.M }
+
+// Run implements testscript.TestingM.
+func (c cleanly) Run() int {
+	defer compiled.remove()
+	return c.M.Run()
 }
 
 // TestScript runs the command line as users do. Scripts have testscript's own commands and
