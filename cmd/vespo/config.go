@@ -143,6 +143,14 @@ func validAddress(address string) bool {
 // slabBytes returns the size of all linear memories together.
 func (c *Config) slabBytes() int64 { return int64(c.Slots) * int64(c.Memory) }
 
+// compileTime returns CompileTime, or more with the race detector. Short limits, which tests set to see them act, stay.
+func (c *Config) compileTime() time.Duration {
+	if c.CompileTime < time.Minute {
+		return c.CompileTime
+	}
+	return slowdown * c.CompileTime
+}
+
 // perService returns the number of slots that one service may hold.
 func (c *Config) perService() int {
 	if c.PerService > 0 {

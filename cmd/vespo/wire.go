@@ -127,7 +127,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		Idle:            registry.IdlePolicy{Idle: cfg.Idle, EvictCode: evictAfterIdles * cfg.Idle},
 		FileRules:       cfg.FileRules,
 
-		PrepareTimeout: slowdown*cfg.CompileTime + prepareSlack,
+		PrepareTimeout: cfg.compileTime() + prepareSlack,
 		Log:            log,
 	})
 	management.Attach(p.deployer)
@@ -162,7 +162,7 @@ func (p *parts) openKind(ctx context.Context, cfg *Config, catalogue *registry.R
 		CacheBytes:     int64(cfg.CodeCache),
 		CompileCommand: compileArgv(log),
 		CompileBytes:   int64(cfg.CompileMemory),
-		CompileTime:    slowdown * cfg.CompileTime,
+		CompileTime:    cfg.compileTime(),
 		Timeout:        cfg.Timeout,
 		MaxBodyBytes:   int64(cfg.MaxBody),
 		Blob:           catalogue.Blob,
