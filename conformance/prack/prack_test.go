@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -75,22 +76,23 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// TestKilledWorkers queues 10,000 requests before the first of 8 worker processes
+// TestKilledWorkers queues 10,000 requests, or as many as the limit of open files allows, before the first of 8 worker processes
 // starts. Two of them are killed at random. Each request gets its own answer, or 504
 // if it must not be processed twice. There are at most as many 504s as killed workers.
 func TestKilledWorkers(t *testing.T) {
-	requests := 10_000
+	requests := waitable(t, 10_000)
 	if testing.Short() {
 		requests = 1000
 	}
-	s := serve(t, []string{"--max-connections", fmt.Sprint(2 * requests)}, "--lease", "3s", "--depth", fmt.Sprint(requests), "--timeout", "5m")
+	var all sync.WaitGroup
+	t.Cleanup(all.Wait) // after the server has stopped, which ends the requests of a failed test
+	s := serve(t, []string{"--max-connections", fmt.Sprint(2 * requests), "--per-client", "100%"}, "--lease", "3s", "--depth", fmt.Sprint(requests), "--timeout", "5m")
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true) // requests share connections
 	client := &http.Client{Transport: &http.Transport{Protocols: &protocols}}
 	t.Cleanup(client.CloseIdleConnections)
 	ended := make(chan struct{}, requests)
 	var answered, late atomic.Int64
-	var all sync.WaitGroup
 	for n := range requests {
 		all.Go(func() {
 			method, path, body := []string{"GET", "POST"}[n%2], fmt.Sprintf("/%d", n), fmt.Sprint("body of ", n)
@@ -115,6 +117,14 @@ func TestKilledWorkers(t *testing.T) {
 	require.EqualValues(t, requests, answered.Load()+late.Load())
 	require.LessOrEqual(t, late.Load(), int64(2))
 	t.Logf("%d answered, %d times 504", answered.Load(), late.Load())
+}
+
+// waitable returns the number of requests, at most n, that a queue can hold here. Requests in queues may
+// take half of --max-connections, which the server lowers if it may not open as many files.
+func waitable(t *testing.T, n int) int {
+	var limit syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	return int(min(uint64(n), uint64(limit.Max)/4*3/2)) // three quarters of the files are for connections
 }
 
 // killTwo starts the workers and kills two of them, each after a random number of requests has ended.
