@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/admission"
-	"github.com/vespo-dev/vespo/router/problem"
 )
 
 // firstPartBytes is the largest part of a body that is read before the request is admitted.

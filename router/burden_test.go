@@ -10,8 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/accesslog"
-	"github.com/vespo-dev/vespo/router/problem"
 )
 
 func requestWith(fields, valueBytes int, length int64) *http.Request {

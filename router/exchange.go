@@ -9,9 +9,9 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/forwarded"
-	"github.com/vespo-dev/vespo/router/problem"
 )
 
 // RequestIDHeader is the response header with the request id.

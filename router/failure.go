@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
-	"github.com/vespo-dev/vespo/router/problem"
 )
 
 // PanicError is the error of a handler that panicked.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/accesslog"
-	"github.com/vespo-dev/vespo/router/problem"
 )
 
 // TestBodyIsNoRequest sends the end of an unread body after the response. The server must not parse it as a

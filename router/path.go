@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/internal/problem"
 )
 
 // rawPath returns the escaped path of a request as it was sent. URL.EscapedPath differs

@@ -12,9 +12,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
-	"github.com/vespo-dev/vespo/router/problem"
 )
 
 func isDrained(r *Route) bool {

@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/forwarded"
-	"github.com/vespo-dev/vespo/router/problem"
 )
 
 // Config configures a Router. The zero Config is valid.

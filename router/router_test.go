@@ -9,8 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/accesslog"
-	"github.com/vespo-dev/vespo/router/problem"
 )
 
 // sayMatch answers with the match that the handler received.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/accesslog"
-	"github.com/vespo-dev/vespo/router/problem"
 )
 
 // house is a router behind a real server, with the records of its requests.

@@ -16,8 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/accesslog"
-	"github.com/vespo-dev/vespo/router/problem"
 )
 
 func TestAnswersAreCounted(t *testing.T) {

@@ -2,7 +2,7 @@
 // into a [Deployment], and a Deployment serves requests until it is closed.
 //
 // The package lets registry, router and the kinds refer to each other. It holds no logic and no lock. The
-// transaction that drives the interfaces is in services/deploy.
+// transaction that drives the interfaces is in services/control/deploy.
 package services
 
 import (

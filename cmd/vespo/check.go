@@ -8,8 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/vespo-dev/vespo/services/configfile"
-	"github.com/vespo-dev/vespo/services/wasm"
+	"github.com/vespo-dev/vespo/services/control/configfile"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
 )
 
 // checkCmd validates a configuration file.

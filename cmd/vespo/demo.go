@@ -12,7 +12,7 @@ import (
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
-	"github.com/vespo-dev/vespo/services/deploy"
+	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/testdata/guests/wat"
 )
 

@@ -15,7 +15,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services"
-	"github.com/vespo-dev/vespo/services/deploy"
+	"github.com/vespo-dev/vespo/services/control/deploy"
 )
 
 // maxBuildTextBytes is how much of a failed build's output a browser is shown. It is the end of the output.

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/services"
-	"github.com/vespo-dev/vespo/services/proxy"
+	"github.com/vespo-dev/vespo/services/kinds/proxy"
 )
 
 // front is a running server whose prefix /up leads to an

@@ -14,9 +14,9 @@ import (
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
-	"github.com/vespo-dev/vespo/services/function"
-	"github.com/vespo-dev/vespo/services/lambda"
-	"github.com/vespo-dev/vespo/services/wasm"
+	"github.com/vespo-dev/vespo/services/control/lambda"
+	"github.com/vespo-dev/vespo/services/kinds/function"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
 )
 
 // lambdaDir is the Lambda API's directory within the data directory.

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/services/configfile"
-	"github.com/vespo-dev/vespo/services/deploy"
+	"github.com/vespo-dev/vespo/services/control/configfile"
+	"github.com/vespo-dev/vespo/services/control/deploy"
 )
 
 // reloader applies a configuration file at the start and again whenever the file

@@ -22,9 +22,9 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/accesslog"
-	"github.com/vespo-dev/vespo/services/admin"
-	"github.com/vespo-dev/vespo/services/configfile"
-	"github.com/vespo-dev/vespo/services/deploy"
+	"github.com/vespo-dev/vespo/services/control/admin"
+	"github.com/vespo-dev/vespo/services/control/configfile"
+	"github.com/vespo-dev/vespo/services/control/deploy"
 )
 
 // drainTimeout is how long a stopping server waits for the requests in flight.

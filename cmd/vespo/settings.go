@@ -11,7 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/vespo-dev/vespo/services/configfile"
+	"github.com/vespo-dev/vespo/services/control/configfile"
 )
 
 // configFile is the path of a configuration file. Its settings apply where no flag is given.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/services/configfile"
+	"github.com/vespo-dev/vespo/services/control/configfile"
 )
 
 // fileWith writes a configuration file and returns its path.

@@ -23,13 +23,13 @@ import (
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/services"
-	"github.com/vespo-dev/vespo/services/admin"
-	"github.com/vespo-dev/vespo/services/deploy"
-	"github.com/vespo-dev/vespo/services/function"
-	"github.com/vespo-dev/vespo/services/proxy"
-	"github.com/vespo-dev/vespo/services/queue"
-	"github.com/vespo-dev/vespo/services/static"
-	"github.com/vespo-dev/vespo/services/wasm"
+	"github.com/vespo-dev/vespo/services/control/admin"
+	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/kinds/function"
+	"github.com/vespo-dev/vespo/services/kinds/proxy"
+	"github.com/vespo-dev/vespo/services/kinds/queue"
+	"github.com/vespo-dev/vespo/services/kinds/static"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
 )
 
 // Limits of connections that have no flag.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/internal/problem"
 )
 
 // page reads a page of the documentation.
@@ -120,7 +120,7 @@ func TestProblemsAreDocumented(t *testing.T) {
 
 func TestFieldsOfManagementAreDocumented(t *testing.T) {
 	api := page(t, "management-api.md")
-	fields := constants(file(t, "services/admin/fields.go"), "field")
+	fields := constants(file(t, "services/control/admin/fields.go"), "field")
 	require.Contains(t, fields, "isolation")
 	for _, name := range fields {
 		if !strings.Contains(api, "`"+name+"`") && !strings.Contains(api, "-F "+name+"=") && !strings.Contains(api, "\""+name+"\":") {

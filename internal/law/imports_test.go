@@ -3,6 +3,7 @@ package law
 import (
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ type importRule struct {
 	except []string // exempt directories
 	never  []string // import paths; those of this repository begin with "./"
 	tests  bool     // applies to test files, too
+	apart  bool     // the directories of in are siblings: each may import itself and what is below it
 	why    string
 }
 
@@ -29,6 +31,14 @@ var importLaw = []importRule{
 		why: "routing knows handlers and nothing else: whatever a prefix is bound to is routed, limited and logged alike"},
 	{in: []string{"services"}, never: []string{"./cmd"}, tests: true,
 		why: "cmd builds the object graph; nothing calls upwards"},
+	{in: []string{"internal"}, except: []string{"internal/law"}, never: []string{"./runtime", "./registry", "./router", "./services", "./cmd"}, tests: true,
+		why: "the ground floor holds what several rooms share, and knows none of them"},
+	{in: kinds, never: []string{"./services/kinds", "./services/control"}, apart: true,
+		why: "the data plane: a kind is added or removed as one package, and nothing that serves requests waits for management"},
+	{in: []string{"services/control/deploy", "services/control/middleware"}, never: []string{"./services/kinds"},
+		why: "the transaction treats all kinds alike"},
+	{in: []string{"services/egress"}, never: []string{"./services/kinds", "./services/control"}, tests: true,
+		why: "what leaves the server obeys one policy, whoever asks"},
 	{except: []string{"runtime", "testdata", "bench"}, never: []string{"github.com/tetratelabs/wazero"}, tests: true,
 		why: "wazero's traps are known in one place; everybody else sees engine's Outcome"},
 	{except: []string{"router", "bench"}, never: []string{"github.com/julienschmidt/httprouter"}, tests: true,
@@ -47,12 +57,24 @@ var importLaw = []importRule{
 		why: "cgo would end cross compilation and static binaries"},
 }
 
+// kinds are the directories of the kinds of services.
+var kinds = []string{
+	"services/kinds/function",
+	"services/kinds/proxy",
+	"services/kinds/queue",
+	"services/kinds/static",
+	"services/kinds/wasm",
+}
+
 // broken returns the forbidden imports of a file.
 func (r importRule) broken(s *source) (imports []string) {
 	if len(r.in) > 0 && !within(s.dir(), r.in...) || within(s.dir(), r.except...) || s.test() && !r.tests {
 		return nil
 	}
 	for _, imported := range s.imports() {
+		if r.apart && slices.ContainsFunc(r.in, func(dir string) bool { return within(s.dir(), dir) && within(imported, "./"+dir) }) {
+			continue
+		}
 		if within(imported, r.never...) {
 			imports = append(imports, imported)
 		}
@@ -76,12 +98,17 @@ func TestImportLawSeesOffences(t *testing.T) {
 		offence        bool
 	}{
 		{"runtime/engine/a.go", modulePath + "/registry", true},
-		{"runtime/engine/a_test.go", modulePath + "/router/problem", true},
+		{"runtime/engine/a_test.go", modulePath + "/router/accesslog", true},
 		{"runtime/engine/a.go", modulePath + "/runtime/abi", false},
 		{"runtimes/a.go", modulePath + "/registry", false},
-		{"router/a.go", modulePath + "/services/deploy", true},
-		{"services/wasm/a.go", modulePath + "/router", false},
-		{"services/wasm/a.go", "github.com/tetratelabs/wazero/api", true},
+		{"router/a.go", modulePath + "/services/control/deploy", true},
+		{"services/kinds/wasm/a.go", modulePath + "/router", false},
+		{"services/kinds/wasm/a.go", modulePath + "/services/kinds/proxy", true},
+		{"services/kinds/queue/internal/x/a.go", modulePath + "/services/kinds/queue/internal/y", false},
+		{"services/control/deploy/a.go", modulePath + "/services/kinds/proxy", true},
+		{"services/egress/fetch/a.go", modulePath + "/services/control/deploy", true},
+		{"internal/problem/a.go", modulePath + "/router", true},
+		{"services/kinds/wasm/a.go", "github.com/tetratelabs/wazero/api", true},
 		{"runtime/engine/a.go", "github.com/tetratelabs/wazero/api", false},
 		{"services/a.go", "github.com/julienschmidt/httprouter", true},
 		{"runtime/abi/a.go", "net/http", true},

@@ -35,7 +35,7 @@ func (s *source) dir() string { return path.Dir(s.path) }
 func (s *source) test() bool { return strings.HasSuffix(s.path, "_test.go") }
 
 // imports returns the imported paths; those of this repository are relative to its root,
-// such as "./router/problem".
+// such as "./internal/problem".
 func (s *source) imports() []string {
 	var paths []string
 	for _, spec := range s.syntax.Imports {

@@ -15,8 +15,8 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/internal/httpfield"
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/forwarded"
-	"github.com/vespo-dev/vespo/router/problem"
 )
 
 type listenerKey struct{}

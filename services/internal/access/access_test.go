@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/internal/problem"
 )
 
 // from returns a request from this machine over a loopback listener.

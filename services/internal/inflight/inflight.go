@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/internal/problem"
 )
 
 // ErrClosed is the cause for a request that ends, or is refused, because its deployment is closed.

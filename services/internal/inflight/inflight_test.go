@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/router/problem"
+	"github.com/vespo-dev/vespo/internal/problem"
 )
 
 func TestCloseWaitsForRequests(t *testing.T) {

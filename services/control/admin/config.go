@@ -1,0 +1,58 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/deploy"
+)
+
+// Deployer carries out the requests; *deploy.Deployer implements it. Errors that are or wrap a
+// *problem.Problem are sent to the client.
+type Deployer interface {
+	Ready() bool
+	Progress() (done, total int)
+	List() []deploy.Entry
+	Inspect(registry.Prefix) (deploy.Entry, error)
+	Change(context.Context, registry.Prefix, func(registry.Service) (services.Spec, error)) (deploy.Result, error)
+	Blob(context.Context, registry.Digest) ([]byte, error)
+	Remove(context.Context, registry.Prefix) error
+	Rollback(context.Context, registry.Prefix) (deploy.Result, error)
+	RollbackTo(context.Context, registry.Prefix, registry.Generation) (deploy.Result, error)
+}
+
+// Config configures a Handler. A zero field takes its default; none may be negative.
+type Config struct {
+	Kind  string // of services that are modules; default "wasm"
+	Token string // required from callers; default none: only local processes may manage
+
+	MaxModuleBytes int64         // default 64 MiB
+	StallTimeout   time.Duration // time without a byte before an upload fails; default 15 s
+	MinUploadRate  int64         // bytes per second required of an upload after the first StallTimeout; default 1024
+	WriteTimeout   time.Duration // of a response, from its first byte; default 30 s
+
+	FetchTimeout        time.Duration // of a source; default 30 s
+	AllowPrivateSources bool          // also fetch from this machine and from private networks
+
+	// Dropped returns the number of log and access records dropped since the start. Nil means that none ever
+	// are.
+	Dropped func() int64
+
+	MaxReads   int // concurrent list and inspect requests; default 16
+	MaxChanges int // concurrent add, remove and rollback requests, each with up to MaxModuleBytes; default 8
+}
+
+func (c Config) withDefaults() Config {
+	c.Kind = cmp.Or(c.Kind, "wasm")
+	c.MaxModuleBytes = cmp.Or(c.MaxModuleBytes, 64<<20)
+	c.StallTimeout = cmp.Or(c.StallTimeout, 15*time.Second)
+	c.MinUploadRate = cmp.Or(c.MinUploadRate, 1024)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, 30*time.Second)
+	c.FetchTimeout = cmp.Or(c.FetchTimeout, 30*time.Second)
+	c.MaxReads = cmp.Or(c.MaxReads, 16)
+	c.MaxChanges = cmp.Or(c.MaxChanges, 8)
+	return c
+}

@@ -1,0 +1,168 @@
+package admin
+
+import (
+	"bytes"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/egress/fetch"
+)
+
+const (
+	// formOverheadBytes is the maximum size of a multipart body without the modules. The middleware together
+	// may be as large as the module.
+	formOverheadBytes = 64 << 10
+	// maxJSONBytes bounds a JSON body, which refers to modules but contains none.
+	maxJSONBytes = 64 << 10
+	// firstBufferBytes bounds the memory allocated for a declared length before any byte has arrived.
+	firstBufferBytes = 1 << 20
+)
+
+// acceptedTypes ends the message for unsupported types.
+const acceptedTypes = "application/wasm or application/octet-stream (the module, with ?prefix=NAME), " +
+	"multipart/form-data (prefix and module, upstream, static or function) or application/json (prefix and source, upstream, static or function)"
+
+// typeRaw is the media type of unspecified bytes.
+const typeRaw = "application/octet-stream"
+
+const emptyModule = "the module is empty: send the bytes of a WebAssembly module"
+
+// addRequest is a decoded request to add a service. Its module or document is not validated yet.
+type addRequest struct {
+	prefix  registry.Prefix
+	options registry.Options
+	kind    string        // empty for a module
+	module  []byte        // or the document of another kind; nil if source is set
+	source  *fetch.Source // nil if module is set
+	use     []useRequest  // the middleware, outermost first
+	reset   bool          // options that were not given take their defaults, not the current version's values
+	fields  *fields       // as received
+}
+
+// newAddRequest decodes the fields that all forms of the request share.
+func newAddRequest(f *fields) *addRequest {
+	f.dropEmptyLists()
+	f.applyUnset()
+	return &addRequest{prefix: f.prefix(), options: f.options(), use: f.use(), reset: f.boolean(fieldReset), fields: f}
+}
+
+// bound reports whether the prefix is bound to something other than a module.
+func (r *addRequest) bound() bool { return r.kind != "" && r.kind != moduleFunction }
+
+// decoder reads the three forms of an add request. It uses only the request's body and headers.
+type decoder struct {
+	maxModuleBytes int64 // immutable
+	pace           pace  // immutable
+}
+
+// decode reads the request. The error is a problem for the client.
+func (d *decoder) decode(w http.ResponseWriter, r *http.Request) (*addRequest, error) {
+	mediaType, params, err := mediaTypeOf(r)
+	if err != nil {
+		return nil, err
+	}
+	var read func(r *http.Request, body *pacedBody) (*addRequest, error)
+	var limitBytes int64
+	switch mediaType {
+	case typeRaw, "application/wasm":
+		read, limitBytes = d.decodeRaw, d.maxModuleBytes
+	case "multipart/form-data":
+		read, limitBytes = d.multipartDecoder(params["boundary"]), 2*d.maxModuleBytes+formOverheadBytes
+	case "application/json":
+		read, limitBytes = d.decodeJSON, maxJSONBytes
+	default:
+		return nil, unsupported(mediaType)
+	}
+	if r.ContentLength > limitBytes {
+		return nil, tooLarge(r.ContentLength, limitBytes)
+	}
+	body := newPacedBody(r.Body, http.NewResponseController(w), d.pace)
+	defer body.finish()
+	r.Body = http.MaxBytesReader(w, body, limitBytes)
+	return read(r, body)
+}
+
+// mediaTypeOf returns the lower-case media type of the body and its parameters.
+func mediaTypeOf(r *http.Request) (string, map[string]string, error) {
+	given := r.Header.Values("Content-Type")
+	if len(given) == 0 && r.ContentLength == 0 {
+		return typeRaw, nil, nil // a query alone can describe a service without a module
+	}
+	if len(given) == 0 {
+		return "", nil, problem.New(problem.UnsupportedMediaType, "the Content-Type is missing: send "+acceptedTypes)
+	}
+	mediaType, params, err := mime.ParseMediaType(given[0])
+	if err != nil || len(given) > 1 {
+		return "", nil, problem.Newf(problem.UnsupportedMediaType,
+			"the Content-Type %.100q is malformed or given twice: send %s", given[0], acceptedTypes)
+	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return "", nil, problem.Newf(problem.UnsupportedMediaType, "the Content-Encoding %.40q is not taken: send the body as it is", encoding)
+	}
+	if charset := params["charset"]; mediaType == "application/json" && charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return "", nil, problem.Newf(problem.UnsupportedMediaType, "JSON in the charset %.40q is not taken: send UTF-8", charset)
+	}
+	return mediaType, params, nil
+}
+
+func unsupported(mediaType string) error {
+	hint := ""
+	if mediaType == "application/x-www-form-urlencoded" {
+		hint = " (curl sends this type unless told otherwise: add -H 'Content-Type: application/wasm')"
+	}
+	return problem.Newf(problem.UnsupportedMediaType, "the Content-Type %.100q is not taken%s: send %s", mediaType, hint, acceptedTypes)
+}
+
+func tooLarge(sizeBytes, limitBytes int64) error {
+	return problem.Newf(problem.BodyTooLarge, "the body has %d bytes, and at most %d are taken; nothing was changed", sizeBytes, limitBytes)
+}
+
+// decodeRaw reads the module from the body and all else from the query.
+func (d *decoder) decodeRaw(r *http.Request, body *pacedBody) (*addRequest, error) {
+	f := queryFields(r, changeFields(fieldPrefix)...)
+	req := newAddRequest(f)
+	if r.ContentLength != 0 {
+		f.claimed[fieldModule] = true
+	}
+	req.kind, req.module = f.bound(fieldModule)
+	switch {
+	case !req.bound() && r.ContentLength == 0:
+		f.violatef(emptyModule + orElse)
+	case req.bound() && r.ContentLength != 0:
+		f.violatef("there is a body, which would be a module, and the query binds the prefix to something else: choose one of them")
+	}
+	if err := f.err(); err != nil || req.bound() {
+		return req, err // before the upload, not after
+	}
+	module, err := readModule(r.Body, r.ContentLength)
+	if err != nil {
+		return nil, bodyProblem(err, body)
+	}
+	if len(module) == 0 {
+		f.violatef(emptyModule)
+	}
+	req.module = module
+	return req, f.err()
+}
+
+// readModule reads all of r, which the caller has bounded. declaredBytes is a hint that allocates at most
+// firstBufferBytes.
+func readModule(r io.Reader, declaredBytes int64) ([]byte, error) {
+	var buf bytes.Buffer
+	buf.Grow(int(min(max(declaredBytes, 0)+bytes.MinRead, firstBufferBytes)))
+	if _, err := buf.ReadFrom(r); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
+}
+
+// refuseQuery reports a violation if there is a query. It is for forms that have all fields in the body.
+func (f *fields) refuseQuery(r *http.Request) {
+	if r.URL.RawQuery != "" {
+		f.violatef("the query is not empty: with this Content-Type, all fields belong into the body")
+	}
+}

@@ -1,0 +1,190 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/egress"
+	"github.com/vespo-dev/vespo/services/egress/fetch"
+	"github.com/vespo-dev/vespo/services/internal/access"
+)
+
+// Handler serves the management API. Create it with New and call Attach with its Deployer. It is safe for
+// concurrent use.
+type Handler struct {
+	cfg       Config              // immutable
+	access    *access.Guard       // immutable
+	decoder   *decoder            // immutable
+	fetcher   *fetch.Fetcher      // immutable
+	endpoints map[string]endpoint // immutable; by escaped path
+
+	attached atomic.Pointer[attachment] // nil before Attach
+	leaving  atomic.Bool                // set by Leave
+}
+
+// attachment wraps a Deployer for an atomic pointer.
+type attachment struct{ Deployer }
+
+// endpoint serves one path.
+type endpoint struct {
+	methods []string
+	open    bool    // requires no right
+	limiter limiter // nil: unlimited
+	serve   func(http.ResponseWriter, *http.Request) error
+}
+
+// New returns a Handler. Until Attach is called it answers everything but health with "not ready". The
+// Deployer comes later because it needs the router, and the router needs its management handler.
+func New(cfg Config) *Handler {
+	cfg = cfg.withDefaults()
+	h := &Handler{
+		cfg:    cfg,
+		access: newGuard(cfg.Token),
+		decoder: &decoder{
+			maxModuleBytes: cfg.MaxModuleBytes,
+			pace:           pace{stall: cfg.StallTimeout, bytesPerSecond: cfg.MinUploadRate},
+		},
+		fetcher: newFetcher(cfg),
+	}
+	h.endpoints = h.routes()
+	return h
+}
+
+// Attach sets the Deployer. It must be called once.
+func (h *Handler) Attach(d Deployer) { h.attached.Store(&attachment{d}) }
+
+// Leave makes the server not ready, so that load balancers stop sending requests. Other endpoints except list
+// are not affected.
+func (h *Handler) Leave() { h.leaving.Store(true) }
+
+// deployer returns the attached Deployer. Without one, it returns a problem.
+func (h *Handler) deployer() (Deployer, error) {
+	if a := h.attached.Load(); a != nil {
+		return a.Deployer, nil
+	}
+	return nil, notReady()
+}
+
+func notReady() error {
+	p := problem.New(problem.NotReady, "the server is loading its services, or shutting down: try again")
+	p.RetryAfter = retryAfter
+	return p
+}
+
+func newFetcher(cfg Config) *fetch.Fetcher {
+	var policy egress.Policy
+	if cfg.AllowPrivateSources {
+		policy.Granted = egress.LocalNetworks()
+	}
+	return fetch.New(fetch.Config{MaxBytes: cfg.MaxModuleBytes, Timeout: cfg.FetchTimeout, Policy: policy})
+}
+
+func (h *Handler) routes() map[string]endpoint {
+	get, post := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}
+	reads, changes := newLimiter(h.cfg.MaxReads), newLimiter(h.cfg.MaxChanges)
+	list := endpoint{methods: get, limiter: reads, serve: h.list}
+	return map[string]endpoint{
+		"/services":          list,
+		"/services/":         list,
+		"/services/list":     list,
+		"/services/inspect":  {methods: get, limiter: reads, serve: h.inspect},
+		"/services/add":      {methods: post, limiter: changes, serve: h.add},
+		"/services/remove":   {methods: post, limiter: changes, serve: h.remove},
+		"/services/rollback": {methods: post, limiter: changes, serve: h.rollback},
+		"/services/health":   {methods: get, open: true, serve: h.health},
+		"/services/ready":    {methods: get, open: true, serve: h.ready},
+	}
+}
+
+// ServeHTTP serves the request without an access record.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	_ = h.Serve(w, r, &accesslog.Record{})
+}
+
+// Serve implements router.Handler. It takes the request id from rec and records the outcome there. Failures
+// are answered here; Serve returns an error only if the client is gone.
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+	body := r.Body // a decoder replaces r.Body
+	err := h.serve(w, r)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
+		return err
+	}
+	p := problem.From(err)
+	rec.Err, rec.Outcome = err, outcomeOf(p)
+	h.refuse(w, r, rec.RequestID, p)
+	if unread(r) {
+		h.drain(w, body, p)
+	}
+	return nil
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
+	e, found := h.endpoints[r.URL.EscapedPath()]
+	if !e.open {
+		if err := h.access.Check(r); err != nil {
+			return err
+		}
+	}
+	if !found {
+		return problem.New(problem.NotFound,
+			"the management API has no such path: see /services/list, inspect, add, remove, rollback, health and ready")
+	}
+	if !slices.Contains(e.methods, r.Method) {
+		allowed := strings.Join(e.methods, ", ")
+		w.Header().Set("Allow", allowed)
+		return problem.Newf(problem.MethodNotAllowed, "use %s", allowed)
+	}
+	if e.limiter != nil {
+		if err := e.limiter.acquire(); err != nil {
+			return err
+		}
+		defer e.limiter.release()
+	}
+	return e.serve(w, r)
+}
+
+// answer sends v as JSON.
+func (h *Handler) answer(w http.ResponseWriter, status int, v any) error {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Content-Length", strconv.Itoa(body.Len()))
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Security-Policy", "sandbox; default-src 'none'; frame-ancestors 'none'") // a service's page cannot read it from a tab that it opened
+	h.boundAnswer(w)
+	w.WriteHeader(status)
+	_, _ = w.Write(body.Bytes()) // on an error the client is gone
+	return nil
+}
+
+// unhurried removes the server's deadlines from a request that may take long. A read deadline that passes
+// while a module is compiled would look as if the client had disconnected. The change has its own bounds.
+func unhurried(w http.ResponseWriter) {
+	rc := http.NewResponseController(w) // errors mean that deadlines are not supported, so none are set
+	_ = rc.SetReadDeadline(time.Time{})
+	_ = rc.SetWriteDeadline(time.Time{})
+}
+
+// boundAnswer sets the write deadline of the response to WriteTimeout.
+func (h *Handler) boundAnswer(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.cfg.WriteTimeout))
+}

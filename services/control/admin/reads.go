@@ -1,0 +1,76 @@
+package admin
+
+import (
+	"net/http"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+)
+
+func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
+	d, err := h.deployer()
+	if err != nil {
+		return err
+	}
+	if err := bodilessFields(r).err(); err != nil {
+		return err
+	}
+	view := listView{Services: []serviceView{}}
+	for _, entry := range d.List() {
+		view.Services = append(view.Services, viewOfEntry(entry))
+	}
+	if h.leaving.Load() {
+		return notReady()
+	}
+	if !d.Ready() {
+		done, total := d.Progress()
+		view.Starting = &startView{Done: done, Total: total}
+	}
+	return h.answer(w, http.StatusOK, view)
+}
+
+func (h *Handler) inspect(w http.ResponseWriter, r *http.Request) error {
+	d, err := h.deployer()
+	if err != nil {
+		return err
+	}
+	f := bodilessFields(r, fieldPrefix, fieldMatch)
+	prefix := f.prefix()
+	if err := f.err(); err != nil {
+		return err
+	}
+	entry, err := d.Inspect(prefix)
+	if err != nil {
+		return err
+	}
+	view := viewOfEntry(entry)
+	view.History = historyOf(entry.Service)
+	return h.answer(w, http.StatusOK, view)
+}
+
+// health answers that the server is up, and how many log records were dropped.
+func (h *Handler) health(w http.ResponseWriter, _ *http.Request) error {
+	view := healthView{State: "ok"}
+	if h.cfg.Dropped != nil {
+		view.DroppedRecords = h.cfg.Dropped()
+	}
+	return h.answer(w, http.StatusOK, view)
+}
+
+// ready answers 200 if all services of the catalogue and of the configuration file are prepared or have
+// failed.
+func (h *Handler) ready(w http.ResponseWriter, _ *http.Request) error {
+	d, err := h.deployer()
+	if err != nil {
+		return err
+	}
+	if h.leaving.Load() {
+		return notReady()
+	}
+	if !d.Ready() {
+		done, total := d.Progress()
+		p := problem.Newf(problem.NotReady, "starting, %d of %d services", done, total)
+		p.RetryAfter = retryAfter
+		return p
+	}
+	return h.answer(w, http.StatusOK, stateView{State: "ready"})
+}

@@ -1,0 +1,308 @@
+package admin_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/registry/filestore"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/admin"
+	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/kinds/function"
+	"github.com/vespo-dev/vespo/services/kinds/proxy"
+)
+
+const magic = "\x00asm\x01\x00\x00\x00"
+
+// errDisk is an internal error whose text must not reach a client.
+var errDisk = errors.New("open /var/secret: permission denied")
+
+// testKind serves the text that follows the magic number of a "module". Special texts cause failures.
+type testKind struct {
+	preparing chan struct{} // receives when a module with the text "slow" is being prepared
+	release   chan struct{} // lets the preparation continue
+}
+
+func (k *testKind) Name() string { return "wasm" }
+
+func (k *testKind) Validate(s services.Spec) error {
+	if !strings.HasPrefix(string(s.Module), magic) {
+		return problem.New(problem.ModuleInvalid, "not a WebAssembly module")
+	}
+	if s.Options.MemoryBytes > 1<<30 {
+		return problem.New(problem.ModuleInvalid, "more memory than there is")
+	}
+	return nil
+}
+
+func (k *testKind) Prepare(ctx context.Context, s services.Spec) (services.Deployment, error) {
+	text := strings.TrimPrefix(string(s.Module), magic)
+	switch text {
+	case "disk":
+		return nil, errDisk
+	case "slow":
+		select {
+		case k.preparing <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		select {
+		case <-k.release:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return &testDeployment{text: text, options: s.Options}, nil
+}
+
+type testDeployment struct {
+	text    string
+	options registry.Options
+}
+
+func (d *testDeployment) Serve(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+	_, err := io.WriteString(w, d.text)
+	return err
+}
+
+func (d *testDeployment) Status() services.Status {
+	status := services.Status{ABI: "test", State: services.StateReady, MemoryBytes: 1 << 20, SnapshotBytes: 1 << 16, Warm: 1, Isolation: "snapshot"}
+	if d.options.MemoryBytes > 0 {
+		status.MemoryBytes = d.options.MemoryBytes
+	}
+	if d.options.Isolation != "" {
+		status.Isolation = d.options.Isolation
+	}
+	return status
+}
+
+func (d *testDeployment) Scale(context.Context, services.Scale) error { return nil }
+func (d *testDeployment) Close(context.Context) error                 { return nil }
+
+// testLayers prepares middleware that puts its module's text in front of the response.
+type testLayers struct{ *testKind }
+
+func (k testLayers) ValidateMiddleware(s services.Spec) error { return k.Validate(s) }
+
+func (k testLayers) PrepareMiddleware(_ context.Context, s services.Spec) (services.Middleware, error) {
+	return &testLayer{testDeployment{text: strings.TrimPrefix(string(s.Module), magic) + " "}}, nil
+}
+
+type testLayer struct{ testDeployment }
+
+func (d *testLayer) ServeBefore(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, next router.Handler) error {
+	_, _ = io.WriteString(w, d.text)
+	return next.Serve(w, r, rec)
+}
+
+// stack is a complete server with the test kind: router, Deployer, a catalogue on disk and HTTP over the
+// loopback interface.
+type stack struct {
+	t        *testing.T
+	url      string
+	addr     string
+	kind     *testKind
+	registry *registry.Registry
+
+	mu       sync.Mutex
+	recorded *sync.Cond
+	records  []accesslog.Record // guarded by mu
+}
+
+// setup configures a stack.
+type setup struct {
+	admin    admin.Config
+	listener net.Addr // listener address passed to the handler; nil: the actual one
+	server   func(*http.Server)
+	detached bool
+}
+
+func start(t *testing.T, s setup) *stack {
+	t.Helper()
+	st := &stack{t: t, kind: &testKind{preparing: make(chan struct{}), release: make(chan struct{})}}
+	st.recorded = sync.NewCond(&st.mu)
+	handler := admin.New(s.admin)
+	rt := router.New(router.Config{Admin: handler, AccessLog: st.record})
+	d := st.deployer(rt)
+	if !s.detached {
+		handler.Attach(d)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := &http.Server{
+		Handler:  rt,
+		ErrorLog: log.New(io.Discard, "", 0),
+		BaseContext: func(l net.Listener) context.Context {
+			addr := l.Addr()
+			if s.listener != nil {
+				addr = s.listener
+			}
+			return admin.WithListener(context.Background(), addr)
+		},
+	}
+	if s.server != nil {
+		s.server(server)
+	}
+	done := make(chan error)
+	go func() { done <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		require.NoError(t, server.Close())
+		require.ErrorIs(t, <-done, http.ErrServerClosed)
+	})
+	st.addr = listener.Addr().String()
+	st.url = "http://" + st.addr
+	return st
+}
+
+func (st *stack) deployer(rt *router.Router) *deploy.Deployer {
+	t := st.t
+	store, err := filestore.Open(t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	reg, problems, err := registry.Open(t.Context(), store)
+	require.NoError(t, err)
+	require.Empty(t, problems)
+	st.registry = reg
+	d := deploy.New(deploy.Config{
+		Registry: reg, Router: rt, Gate: admission.NewGate(4), Limits: admission.Limits{Queue: 4, Wait: time.Second},
+		Kinds:      []services.Kind{st.kind, proxy.New(proxy.Config{}), function.New(function.Config{AllowExec: true})},
+		Middleware: testLayers{st.kind},
+	})
+	require.NoError(t, d.Boot(t.Context()))
+	t.Cleanup(func() { require.NoError(t, d.Close(context.Background())) })
+	return d
+}
+
+func (st *stack) record(r *accesslog.Record) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.records = append(st.records, *r)
+	st.recorded.Broadcast()
+}
+
+// waitRecord waits for the wanted record, which may arrive after the answer.
+func (st *stack) waitRecord(wanted func(accesslog.Record) bool) accesslog.Record {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for {
+		if i := slices.IndexFunc(st.records, wanted); i >= 0 {
+			return st.records[i]
+		}
+		st.recorded.Wait()
+	}
+}
+
+func (st *stack) recordOf(requestID string) accesslog.Record {
+	return st.waitRecord(func(r accesslog.Record) bool { return r.RequestID == requestID })
+}
+
+// answer is a received response.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// service is the part of an answer that the tests check.
+type service struct {
+	Prefix, Digest, Kind, ABI, Timeout, Isolation, State, Problem string
+	Module                                                        string `json:"module_digest"`
+	Generation                                                    uint64
+	Memory, Size, Snapshot                                        int64
+	History                                                       []service
+}
+
+func (a answer) service(t *testing.T) service {
+	t.Helper()
+	require.Equal(t, "application/json", a.header.Get("Content-Type"), a.body)
+	require.Equal(t, "no-store", a.header.Get("Cache-Control"))
+	var s service
+	require.NoError(t, json.Unmarshal([]byte(a.body), &s), a.body)
+	return s
+}
+
+// problemOf is the problem of an answer.
+type problemOf struct {
+	Type, Title, Detail string
+	Status              int
+	Violations          []string
+	RequestID           string `json:"request_id"`
+}
+
+func (a answer) problem(t *testing.T, kind problem.Kind) problemOf {
+	t.Helper()
+	require.Equal(t, problem.ContentType, a.header.Get("Content-Type"), a.body)
+	var p problemOf
+	require.NoError(t, json.Unmarshal([]byte(a.body), &p), a.body)
+	require.Equal(t, kind.Type(), p.Type, a.body)
+	require.Equal(t, kind.Status(), a.status)
+	require.Equal(t, a.status, p.Status)
+	require.NotEmpty(t, p.Detail)
+	require.NotEmpty(t, p.RequestID)
+	require.Equal(t, a.header.Get(router.RequestIDHeader), p.RequestID)
+	return p
+}
+
+func (st *stack) request(method, path, contentType string, body io.Reader) *http.Request {
+	st.t.Helper()
+	r, err := http.NewRequestWithContext(st.t.Context(), method, st.url+path, body)
+	require.NoError(st.t, err)
+	if contentType != "" {
+		r.Header.Set("Content-Type", contentType)
+	}
+	return r
+}
+
+func (st *stack) do(r *http.Request) answer {
+	st.t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(r)
+	require.NoError(st.t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(st.t, err)
+	return answer{status: resp.StatusCode, header: resp.Header, body: string(body)}
+}
+
+func (st *stack) get(path string) answer {
+	st.t.Helper()
+	return st.do(st.request(http.MethodGet, path, "", nil))
+}
+
+func (st *stack) post(path, contentType, body string) answer {
+	st.t.Helper()
+	return st.do(st.request(http.MethodPost, path, contentType, strings.NewReader(body)))
+}
+
+// add adds a module in the raw form.
+func (st *stack) add(prefix, text string) answer {
+	st.t.Helper()
+	return st.post("/services/add?prefix="+prefix, "application/wasm", magic+text)
+}
+
+func (st *stack) generation() registry.Generation { return st.registry.State().Generation }
+
+func jsonOf(t *testing.T, v any) string {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, json.NewEncoder(&b).Encode(v))
+	return b.String()
+}

@@ -1,0 +1,254 @@
+package configfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/vespo-dev/vespo/internal/regular"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/deploy"
+)
+
+// maxFileBytes is the maximum size of a configuration file.
+const maxFileBytes = 16 << 20
+
+// Setting is a key of [server] with its value.
+type Setting struct {
+	Name  string
+	Value string // in flag syntax: arrays are separated by commas
+	Line  int
+}
+
+// File is a parsed configuration file.
+type File struct {
+	Path     string
+	Settings []Setting // by line
+	services []service
+}
+
+// Read reads the file and its modules, none larger than maxModuleBytes. The error is Violations. The returned
+// File then holds everything that could be read.
+func Read(path string, maxModuleBytes int64) (*File, error) {
+	f := &File{Path: path}
+	text, err := readFile(path, maxFileBytes)
+	if err != nil {
+		return f, Violations{{File: path, Text: err.Error()}}
+	}
+	violations := f.parse(text)
+	modules := make(map[string][]byte) // by path, so that a shared module is in memory once
+	for i := range f.services {
+		violations = append(violations, f.services[i].readModule(f, modules, maxModuleBytes)...)
+	}
+	return f, violations.orNil()
+}
+
+// ReadSettings is like Read but ignores services.
+func ReadSettings(path string) (*File, error) {
+	f := &File{Path: path}
+	text, err := readFile(path, maxFileBytes)
+	if err != nil {
+		return f, Violations{{File: path, Text: err.Error()}}
+	}
+	tables, violations := f.tables(text)
+	where := findLines(text)
+	return f, append(violations, f.readSettings(tables[tableServer], where)...).orNil()
+}
+
+// Specs returns the declared services, in the order of the file.
+func (f *File) Specs() []services.Spec {
+	specs := make([]services.Spec, 0, len(f.services))
+	for _, s := range f.services {
+		specs = append(specs, s.spec)
+	}
+	return specs
+}
+
+// Inputs returns the paths of all files that the declared services depend on.
+func (f *File) Inputs() []string {
+	inputs := []string{f.Path}
+	for _, s := range f.services {
+		if s.module != "" {
+			inputs = append(inputs, s.module)
+		}
+		inputs = append(inputs, s.use...)
+	}
+	return inputs
+}
+
+// At returns a violation at the line of a setting.
+func (f *File) At(setting, format string, args ...any) Violation {
+	v := Violation{File: f.Path, Text: fmt.Sprintf(format, args...)}
+	for _, s := range f.Settings {
+		if s.Name == setting {
+			v.Line = s.Line
+		}
+	}
+	return v
+}
+
+// Locate adds file and line to the failures of an Apply of Specs. It returns other errors unchanged.
+func (f *File) Locate(err error) error {
+	var refused *deploy.ApplyError
+	if !errors.As(err, &refused) {
+		return err
+	}
+	var violations Violations
+	for _, failure := range refused.Failures {
+		violations = append(violations, f.services[failure.Index].explain(f, failure.Err)...)
+	}
+	return violations.orNil()
+}
+
+func (f *File) violation(line int, format string, args ...any) Violation {
+	return Violation{File: f.Path, Line: line, Text: fmt.Sprintf(format, args...)}
+}
+
+// parse parses the text. It does not read modules.
+func (f *File) parse(text []byte) Violations {
+	tables, violations := f.tables(text)
+	if tables == nil {
+		return violations
+	}
+	where := findLines(text)
+	for _, name := range slices.Sorted(maps.Keys(tables)) {
+		if name != tableServer && name != tableService {
+			violations = append(violations, f.violation(where.top[name], "unknown key %q: expected are [server] and [[service]]", name))
+		}
+	}
+	violations = append(violations, f.readSettings(tables[tableServer], where)...)
+	list, ok := tables[tableService].([]any)
+	if !ok && tables[tableService] != nil {
+		return append(violations, f.violation(where.top[tableService], "service is not a list of tables: write [[service]] before each"))
+	}
+	for i, one := range list {
+		fields, ok := one.(map[string]any)
+		if !ok {
+			violations = append(violations, f.violation(where.top[tableService], "service is not a list of tables: write [[service]] before each"))
+			continue
+		}
+		s, refused := f.readService(fields, where.ofService(i))
+		f.services, violations = append(f.services, s), append(violations, refused...)
+	}
+	return violations
+}
+
+// tables decodes the text, or returns nil if it is not TOML. An empty file is refused: it is probably about
+// to be written.
+func (f *File) tables(text []byte) (map[string]any, Violations) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, Violations{f.violation(0, "the file is empty; write a comment into it if nothing is to be served")}
+	}
+	var tables map[string]any
+	err := toml.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &tables) // some editors write a byte order mark
+	var malformed *toml.DecodeError
+	switch {
+	case err == nil:
+		return tables, nil
+	case errors.As(err, &malformed):
+		line, column := malformed.Position()
+		return nil, Violations{f.violation(line, "not TOML at column %d: %s", column, malformed.Error())}
+	}
+	return nil, Violations{f.violation(0, "not TOML: %s", err)}
+}
+
+func (f *File) readSettings(table any, where lines) (violations Violations) {
+	settings, ok := table.(map[string]any)
+	if !ok && table != nil {
+		return Violations{f.violation(where.top[tableServer], "server is not a table: write [server] before its settings")}
+	}
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		s := Setting{Name: name, Line: where.server[name]}
+		if s.Value, ok = settingText(settings[name]); !ok {
+			violations = append(violations, f.violation(s.Line,
+				"%s must be a string, a whole number, true or false, or an array of strings without commas", name))
+			continue
+		}
+		f.Settings = append(f.Settings, s)
+	}
+	slices.SortStableFunc(f.Settings, func(a, b Setting) int { return a.Line - b.Line })
+	return violations
+}
+
+// settingText returns a value in flag syntax.
+func settingText(value any) (string, bool) {
+	switch v := value.(type) {
+	case string:
+		return v, true
+	case int64:
+		return strconv.FormatInt(v, 10), true
+	case bool:
+		return strconv.FormatBool(v), true
+	case []any:
+		texts := make([]string, 0, len(v))
+		for _, one := range v {
+			text, ok := one.(string)
+			if !ok || strings.Contains(text, ",") {
+				return "", false
+			}
+			texts = append(texts, text)
+		}
+		return strings.Join(texts, ","), len(texts) > 0
+	}
+	return "", false
+}
+
+// Relative resolves a path of the file relative to the working directory.
+func (f *File) Relative(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(f.Path), path)
+}
+
+// readFile reads a regular file. It returns an error if the file is modified during the read. Errors do not
+// repeat the path, so that the caller can put it in front of them.
+func readFile(path string, maxBytes int64) ([]byte, error) {
+	file, err := regular.Open(path)
+	switch {
+	case errors.Is(err, regular.ErrSpecial):
+		return nil, errors.New("is not a file")
+	case err != nil:
+		return nil, plain(err)
+	}
+	defer file.Close()
+	before, err := file.Stat()
+	switch {
+	case err != nil:
+		return nil, plain(err)
+	case !before.Mode().IsRegular():
+		return nil, errors.New("is not a file")
+	case before.Size() > maxBytes:
+		return nil, fmt.Errorf("has %d bytes, at most %d are taken", before.Size(), maxBytes)
+	}
+	text, err := io.ReadAll(io.LimitReader(file, maxBytes+1))
+	if err != nil {
+		return nil, plain(err)
+	}
+	after, err := file.Stat()
+	if err != nil {
+		return nil, plain(err)
+	}
+	if int64(len(text)) != before.Size() || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
+		return nil, errors.New("was written to while it was read")
+	}
+	return text, nil
+}
+
+// plain removes the path from an error. The caller reports it already.
+func plain(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}

@@ -1,0 +1,276 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
+)
+
+// Start logs its progress at most once per progressInterval, and also without progress after stillInterval.
+const (
+	progressInterval = 2 * time.Second
+	stillInterval    = 5 // times progressInterval
+)
+
+// Boot calls Load and Start.
+func (d *Deployer) Boot(ctx context.Context) error {
+	if err := d.Load(ctx); err != nil {
+		return err
+	}
+	return d.Start(ctx)
+}
+
+// Load publishes a table with all services of the catalogue, in the state "starting". After it, changes are
+// accepted. The error is ctx's or ErrClosed (both before anything was published) or ErrBooted.
+func (d *Deployer) Load(ctx context.Context) error {
+	end, err := d.begin(phaseNew)
+	if err != nil {
+		return err
+	}
+	defer end()
+	unlock, err := d.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := d.interrupted(ctx); err != nil {
+		return err
+	}
+	var all, ordered, guests []*live
+	for _, service := range d.cfg.Registry.State().Sorted() {
+		l := d.newStarting(service)
+		all = append(all, l)
+		if _, guestless := d.cfg.Admission[service.Current.Kind]; guestless && len(service.Current.Options.Use) == 0 {
+			ordered = append(ordered, l)
+		} else {
+			guests = append(guests, l)
+		}
+	}
+	table, err := d.buildTable(all)
+	if err != nil {
+		return fmt.Errorf("boot: build the table: %w", err)
+	}
+	d.cfg.Router.Publish(table)
+	for _, l := range all {
+		d.replace(l.service.Prefix, l)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.phase.Load() == phaseNew { // else another Load was first
+		d.start = startQueue{ordered: ordered, rest: guests, total: len(all), left: len(all)}
+		d.phase.Store(phaseServing)
+	}
+	return nil
+}
+
+// handover is a service whose start has ended.
+type handover struct {
+	from, to *live
+	release  func() // releases the claim
+}
+
+// Start prepares the services that Load has published, at most PrepareParallel with guests at a time.
+// Services with waiting requests come first. Each service serves as soon as it is prepared. A service that
+// cannot be prepared stays in the catalogue, is reported by Events.Unavailable and the log, and answers 503
+// until it is deployed again, rolled back or removed. The error is ctx's or ErrClosed.
+func (d *Deployer) Start(ctx context.Context) error {
+	end, err := d.begin(phaseServing)
+	if err != nil {
+		return err
+	}
+	defer end()
+	began := time.Now()
+	finished := make(chan handover, 64)
+	var workers sync.WaitGroup
+	workers.Go(func() { d.startServices(ctx, finished, d.start.nextOrdered) })
+	for range d.cfg.PrepareParallel {
+		workers.Go(func() { d.startServices(ctx, finished, d.start.next) })
+	}
+	reporting, stop := context.WithCancel(ctx)
+	var reporter sync.WaitGroup
+	reporter.Go(func() { d.reportStart(reporting, began) })
+	go func() { // ends with the workers, before this function returns
+		workers.Wait()
+		close(finished)
+	}()
+	for h := range finished {
+		batch := []handover{h}
+		for more := true; more; {
+			select {
+			case h, more = <-finished:
+				if more {
+					batch = append(batch, h)
+				}
+			default:
+				more = false
+			}
+		}
+		d.handOver(ctx, batch)
+	}
+	stop()
+	reporter.Wait()
+	if err := d.interrupted(ctx); err != nil {
+		return err
+	}
+	d.started.Store(true)
+	d.log.Info("catalogue loaded", "services", len(d.snapshot()), "generation", d.cfg.Registry.State().Generation,
+		"took", time.Since(began).Round(time.Millisecond))
+	d.collectGarbage()
+	return nil
+}
+
+// reportStart logs the progress of the start until ctx ends.
+func (d *Deployer) reportStart(ctx context.Context, began time.Time) {
+	ticker := time.NewTicker(progressInterval)
+	defer ticker.Stop()
+	told := -1
+	for silent := 0; ; silent++ {
+		select {
+		case <-ticker.C:
+			done, total := d.Progress()
+			if done == told && silent < stillInterval {
+				continue
+			}
+			told, silent = done, 0
+			d.log.Info(fmt.Sprintf("starting, %d of %d", done, total), "for", time.Since(began).Round(time.Second))
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// startServices prepares the services that next returns, one after the other, until none is left or ctx ends. next is
+// called with Deployer.mu held.
+func (d *Deployer) startServices(ctx context.Context, finished chan<- handover, next func() (l *live, wait bool)) {
+	for d.interrupted(ctx) == nil {
+		d.mu.Lock()
+		l, wait := next()
+		d.mu.Unlock()
+		if l == nil {
+			return
+		}
+		release, ok := d.claimStart(ctx, l, wait)
+		switch {
+		case !ok:
+		case d.liveAt(l.service.Prefix) != l: // a change was first
+			release()
+		default:
+			d.startService(ctx, l, release, finished)
+		}
+	}
+}
+
+// claimStart claims a service. Without wait, a service that a change has claimed is put off until later.
+func (d *Deployer) claimStart(ctx context.Context, l *live, wait bool) (release func(), ok bool) {
+	if wait {
+		release, err := d.claim(ctx, patient, l.service.Prefix)
+		return release, err == nil
+	}
+	prefixes := []registry.Prefix{l.service.Prefix}
+	if free, _ := d.claims.try(prefixes); free {
+		return func() { d.claims.release(prefixes) }, true
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.start.later = append(d.start.later, l)
+	return nil, false
+}
+
+// startService prepares a claimed service and sends it to finished, together with the claim.
+func (d *Deployer) startService(ctx context.Context, l *live, release func(), finished chan<- handover) {
+	deployment, err := d.reprepare(ctx, l.service)
+	if d.interrupted(ctx) != nil {
+		d.closeUnpublished(l.service.Prefix, deployment)
+		release()
+		return
+	}
+	fresh := d.newLiveOr(ctx, l.service, deployment, err)
+	finished <- handover{from: l, to: fresh, release: release}
+}
+
+// handOver publishes the prepared versions.
+func (d *Deployer) handOver(ctx context.Context, batch []handover) {
+	d.writer <- struct{}{} // others hold it only briefly
+	defer func() { <-d.writer }()
+	if d.interrupted(ctx) != nil {
+		for _, h := range batch {
+			d.discard(h.to)
+			h.release()
+		}
+		return
+	}
+	starting := make(map[*live]bool, len(batch))
+	for _, h := range batch {
+		starting[h.from] = true
+	}
+	var all []*live
+	for _, l := range d.snapshot() {
+		if !starting[l] {
+			all = append(all, l)
+		}
+	}
+	for i := range batch {
+		all = append(all, batch[i].to)
+		if err := checkNeighbours(all[len(all)-1:], all); err != nil { // one was deployed while the other had failed
+			d.discard(batch[i].to)
+			batch[i].to = d.newLiveOr(ctx, batch[i].from.service, nil, err)
+			all[len(all)-1] = batch[i].to
+		}
+	}
+	table, err := d.buildTable(all)
+	if err != nil { // the same prefixes have been built before
+		panic("deploy: a table that was valid is not any more: " + err.Error())
+	}
+	d.cfg.Router.Publish(table)
+	for _, h := range batch {
+		d.retire(d.replace(h.from.service.Prefix, h.to))
+		h.release()
+	}
+}
+
+// newLiveOr returns a live version of deployment, or, if err is not nil, of a refusal that reports err.
+func (d *Deployer) newLiveOr(ctx context.Context, service registry.Service, deployment services.Deployment, err error) *live {
+	if err == nil {
+		return d.newLive(service, deployment, nil)
+	}
+	err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	d.log.ErrorContext(ctx, "service is in the catalogue but cannot be served",
+		"prefix", service.Prefix, "digest", service.Current.Digest, "error", err)
+	d.cfg.Events.Unavailable(service.Prefix, err)
+	return d.newLive(service, refusal{
+		kind:   problem.NotReady,
+		detail: "this service could not be started; its operator can deploy it anew, roll it back or remove it",
+		cause:  err,
+		state:  services.StateFailed,
+	}, err)
+}
+
+func (d *Deployer) reprepare(ctx context.Context, service registry.Service) (services.Deployment, error) {
+	if violations := checkPrefix(service.Prefix); len(violations) > 0 {
+		return nil, invalidSpec(violations)
+	}
+	spec, err := d.stored(ctx, service.Prefix, service.Current)
+	if err != nil {
+		return nil, err
+	}
+	if !d.cfg.FileRules {
+		spec.Origin = registry.OriginAPI // without the file, its services are not trusted
+	}
+	return d.prepare(ctx, patient, spec)
+}
+
+// interrupted returns the reason to abort a start, or nil.
+func (d *Deployer) interrupted(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("boot: %w", err)
+	}
+	if d.closing.Err() != nil {
+		return fmt.Errorf("boot: %w", ErrClosed)
+	}
+	return nil
+}

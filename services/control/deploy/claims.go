@@ -1,0 +1,93 @@
+package deploy
+
+import (
+	"context"
+	"sync"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+)
+
+// claims serialises changes of the same service while changes of different services run in parallel. The
+// current version of a claimed prefix does not change until the holder releases the claim.
+type claims struct {
+	mu    sync.Mutex
+	taken map[registry.Prefix]bool // guarded by mu
+	freed chan struct{}            // guarded by mu; closed and replaced at each release
+}
+
+func newClaims() *claims {
+	return &claims{taken: make(map[registry.Prefix]bool), freed: make(chan struct{})}
+}
+
+// try takes all prefixes or none. If it takes none, changed is closed at the next release, when another try
+// may succeed.
+func (c *claims) try(prefixes []registry.Prefix) (ok bool, changed <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, prefix := range prefixes {
+		if c.taken[prefix] {
+			return false, c.freed
+		}
+	}
+	for _, prefix := range prefixes {
+		c.taken[prefix] = true
+	}
+	return true, nil
+}
+
+func (c *claims) release(prefixes []registry.Prefix) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, prefix := range prefixes {
+		delete(c.taken, prefix)
+	}
+	close(c.freed)
+	c.freed = make(chan struct{})
+}
+
+// patience selects the behaviour of a change that has to wait.
+type patience bool
+
+const (
+	impatient patience = false // refused if MaxWaiters changes are waiting already
+	patient   patience = true  // always waits; for the configuration file and the start, of which there is one each
+)
+
+// claim claims all prefixes at once, so that two changes cannot deadlock.
+func (d *Deployer) claim(ctx context.Context, p patience, prefixes ...registry.Prefix) (release func(), err error) {
+	ok, changed := d.claims.try(prefixes)
+	if !ok {
+		err = d.wait(p, func() error {
+			for !ok {
+				select {
+				case <-changed:
+				case <-d.closing.Done():
+					return errClosing()
+				case <-ctx.Done():
+					return asProblem("wait for the deploys before this one", context.Cause(ctx))
+				}
+				ok, changed = d.claims.try(prefixes)
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func() { d.claims.release(prefixes) }, nil
+}
+
+// wait calls f, which blocks. The number of impatient calls is bounded, because each keeps its module in
+// memory.
+func (d *Deployer) wait(p patience, f func() error) error {
+	if p == impatient {
+		defer d.waiters.Add(-1)
+		if int(d.waiters.Add(1)) > d.cfg.MaxWaiters {
+			p := problem.New(problem.NoCapacity, "other deploys are being carried out and too many wait already; try again")
+			p.RetryAfter = busyRetryAfter
+			return p.WithCause(ErrBusy)
+		}
+	}
+	return f()
+}

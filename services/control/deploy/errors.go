@@ -1,0 +1,65 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+)
+
+// Errors of a Deployer, matched with errors.Is. The errors of Validate, Add, Remove, Rollback and Inspect
+// always are or wrap a *problem.Problem ready for the client. Its cause is one of these, an error of registry
+// or one of a kind.
+var (
+	ErrInvalid     = errors.New("invalid spec")
+	ErrBusy        = errors.New("too many deploys are waiting")
+	ErrNotReady    = errors.New("the catalogue is not loaded yet")
+	ErrStarting    = errors.New("the service is starting")
+	ErrClosed      = errors.New("the server is shutting down")
+	ErrBooted      = errors.New("boot was called before")
+	ErrUnavailable = errors.New("service could not be prepared at start")
+	ErrDeclared    = errors.New("the service is declared in the configuration file")
+	ErrPanic       = errors.New("panic")
+	ErrCutOff      = errors.New("requests were stopped before they had ended")
+	// ErrStuck is returned if a Kind's Prepare continues after its context has ended. Resources that it uses
+	// must not be closed.
+	ErrStuck = errors.New("a preparation does not stop")
+)
+
+// busyRetryAfter is the Retry-After of clients refused by MaxWaiters: about the time of a few compilations.
+const busyRetryAfter = 5 * time.Second
+
+func invalidSpec(violations []string) error {
+	p := problem.New(problem.BadRequest, "the service was not deployed, and nothing was changed").WithCause(ErrInvalid)
+	p.Violations = violations
+	return p
+}
+
+func errClosing() error {
+	return problem.New(problem.NotReady, "the server is shutting down").WithCause(ErrClosed)
+}
+
+// asProblem returns the error of a failed step. A problem in the chain is sent unchanged. For any other error
+// the client learns only the outcome of its request.
+func asProblem(step string, err error) error {
+	var told *problem.Problem
+	switch {
+	case errors.As(err, &told):
+		return err
+	case errors.Is(err, registry.ErrNotFound):
+		return problem.New(problem.NotFound, "no service is bound to this prefix").WithCause(err)
+	case errors.Is(err, registry.ErrNoVersion):
+		return problem.New(problem.Conflict, "the service has no earlier version to go back to").WithCause(err)
+	case errors.Is(err, registry.ErrUncertain):
+		return problem.New(problem.Internal, "the change could not be stored, nor undone on disk with certainty; "+
+			"running services go on, but no change is accepted until the server is restarted").WithCause(wrap(step, err))
+	case errors.Is(err, context.DeadlineExceeded):
+		return problem.New(problem.Deadline, "the deploy took too long; nothing was changed").WithCause(wrap(step, err))
+	}
+	return problem.New(problem.Internal, "the server could not "+step+"; nothing was changed").WithCause(wrap(step, err))
+}
+
+func wrap(step string, err error) error { return fmt.Errorf("%s: %w", step, err) }

@@ -1,0 +1,154 @@
+package deploy
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/services"
+)
+
+// live is a version that is routed to or being drained.
+type live struct {
+	service    registry.Service    // immutable
+	deployment services.Deployment // immutable
+	limiter    *sharedLimiter      // immutable; nil while starting
+	route      *router.Route       // immutable
+	since      time.Time           // immutable; time of creation
+	problem    error               // immutable; why it is unavailable, else nil
+	unroutable bool                // immutable; the router no longer allows this prefix
+	startup    *startup            // immutable; nil unless the version is not prepared yet
+	stop       chan struct{}       // capacity 1; a send stops the version before RetireAfter is over
+
+	scaleMu sync.Mutex
+	closed  bool // guarded by scaleMu; the deployment's Close was called
+}
+
+// limiterKey identifies a limiter. Versions at one prefix may be admitted by different gates or with
+// different weights.
+type limiterKey struct {
+	prefix registry.Prefix
+	gate   *admission.Gate
+	weight int
+}
+
+func (d *Deployer) limiterKey(s registry.Service) limiterKey {
+	own := d.admission(s.Current)
+	return limiterKey{prefix: s.Prefix, gate: own.Gate, weight: own.Limits.Weight}
+}
+
+// sharedLimiter is the limiter of a prefix, shared by all of its versions that can have requests in flight,
+// whether they serve or drain. With one limiter per version, a replacement would admit up to twice the limit
+// for a while.
+type sharedLimiter struct {
+	*admission.Limiter     // immutable
+	users              int // guarded by Deployer.mu: live versions that refer to it
+}
+
+// newLive returns a version that is not visible to requests yet. The caller publishes it or calls discard.
+func (d *Deployer) newLive(service registry.Service, deployment services.Deployment, unavailable error) *live {
+	l := &live{service: service, deployment: deployment, since: time.Now(), problem: unavailable, stop: make(chan struct{}, 1)}
+	l.limiter = d.useLimiter(service)
+	b := binding(service, deployment)
+	b.Limiter = l.limiter.Limiter
+	l.route = router.NewRoute(b)
+	l.unroutable = len(checkPrefix(service.Prefix)) > 0
+	return l
+}
+
+// routes returns the routes of all versions, without unroutable ones.
+func routes(all []*live) []*router.Route {
+	list := make([]*router.Route, 0, len(all)+1)
+	for _, l := range all {
+		if !l.unroutable {
+			list = append(list, l.route)
+		}
+	}
+	return list
+}
+
+// buildTable builds a table of all versions. Until the configuration file is applied the table is incomplete:
+// a path without a service may still get one.
+func (d *Deployer) buildTable(all []*live) (*router.Table, error) {
+	table, err := router.BuildTable(routes(all))
+	if err == nil && !d.applied.Load() {
+		table = table.Incomplete()
+	}
+	return table, err
+}
+
+func binding(s registry.Service, h router.Handler) router.Binding {
+	key, _ := router.ParseKey(string(s.Prefix)) // on an error it is unroutable, and its route in no table
+	return router.Binding{
+		Prefix:     key.Prefix,
+		Match:      key.Match,
+		Service:    string(s.Prefix),
+		Version:    string(s.Current.Digest),
+		Generation: uint64(s.Current.Generation),
+		Handler:    h,
+	}
+}
+
+// useLimiter returns the limiter of a service and adds a user to it.
+func (d *Deployer) useLimiter(service registry.Service) *sharedLimiter {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	key := d.limiterKey(service)
+	s := d.limiters[key]
+	if s == nil {
+		own := d.admission(service.Current)
+		s = &sharedLimiter{Limiter: own.Gate.NewLimiter(own.Limits)}
+		d.limiters[key] = s
+	}
+	s.users++
+	return s
+}
+
+// dropLimiter removes a user from the limiter and deletes the limiter with its last user.
+func (d *Deployer) dropLimiter(l *live) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if l.limiter.users--; l.limiter.users == 0 {
+		delete(d.limiters, d.limiterKey(l.service))
+	}
+}
+
+// close closes the deployment and drops its limiter. No request can arrive any more.
+func (d *Deployer) close(l *live) error {
+	l.scaleMu.Lock()
+	l.closed = true
+	l.scaleMu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), d.cfg.CloseTimeout)
+	defer cancel()
+	err := guarded(ctx, d.log, "close", func() error { return l.deployment.Close(ctx) })
+	d.dropLimiter(l)
+	return err
+}
+
+// refusal is a Deployment that answers every request with one problem.
+type refusal struct {
+	kind   problem.Kind // immutable
+	detail string       // immutable
+	cause  error        // immutable
+	state  string       // immutable; one of the State constants
+}
+
+// Serve returns the problem.
+func (r refusal) Serve(http.ResponseWriter, *http.Request, *accesslog.Record) error {
+	return problem.New(r.kind, r.detail).WithCause(r.cause)
+}
+
+// Status returns only the state.
+func (r refusal) Status() services.Status { return services.Status{State: r.state} }
+
+// Scale does nothing.
+func (r refusal) Scale(context.Context, services.Scale) error { return nil }
+
+// Close does nothing.
+func (r refusal) Close(context.Context) error { return nil }

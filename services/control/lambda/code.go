@@ -1,0 +1,143 @@
+package lambda
+
+import (
+	"net/http"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/internal/arn"
+	"github.com/vespo-dev/vespo/services/kinds/function"
+)
+
+// codeRequest is the part of a request that specifies code. Unsupported sources are rejected by name.
+type codeRequest struct {
+	ZipFile                                    []byte
+	S3Bucket, S3Key, S3ObjectVersion, ImageUri string
+	SourceKMSKeyArn                            string
+	Publish, DryRun                            bool
+	RevisionId                                 *string
+	Architectures                              []string
+}
+
+func (c *codeRequest) check() error {
+	for name, given := range map[string]string{"S3Bucket": c.S3Bucket, "S3Key": c.S3Key, "S3ObjectVersion": c.S3ObjectVersion,
+		"ImageUri": c.ImageUri, "SourceKMSKeyArn": c.SourceKMSKeyArn} {
+		if given != "" {
+			return invalid("%s is not supported by this server: send the code as ZipFile", name)
+		}
+	}
+	if len(c.ZipFile) == 0 {
+		return invalid("ZipFile is missing: send the code as a zip archive that holds a module (*.wasm) or a program called bootstrap")
+	}
+	for _, a := range c.Architectures {
+		if a != architecture() {
+			return invalid("Architectures has %.20q: this server is %s", a, architecture())
+		}
+	}
+	return nil
+}
+
+func (h *Handler) createFunction(w http.ResponseWriter, r *request) error {
+	var in struct {
+		settings
+		FunctionName, PackageType string
+		Code                      codeRequest
+		Publish                   bool
+		Architectures             []string
+	}
+	if err := decode(r, &in); err != nil {
+		return err
+	}
+	ref, err := arn.Parse(in.FunctionName)
+	if err != nil || ref.Qualifier != "" {
+		return invalid("the function name %.200q is not one", in.FunctionName)
+	}
+	prefix, err := router.ParsePrefix("/" + ref.Name)
+	if err != nil {
+		return invalid("the function name %.200q cannot be a path prefix: %s", ref.Name, err)
+	}
+	if in.PackageType != "" && in.PackageType != "Zip" {
+		return invalid("PackageType is %.20q: this server takes Zip alone", in.PackageType)
+	}
+	in.Code.Architectures = in.Architectures
+	if err := firstError(in.check(), in.Code.check()); err != nil {
+		return err
+	}
+	if _, err := h.cfg.Catalogue.Inspect(registry.Prefix(prefix)); err == nil {
+		return fail(http.StatusConflict, "ResourceConflictException", "Function already exist: %s", ref.Name)
+	}
+	h.packages.using.RLock()
+	defer h.packages.using.RUnlock()
+	spec := services.Spec{Prefix: registry.Prefix(prefix)}
+	if err := h.unpack(in.Code.ZipFile, &spec, &in.settings); err != nil {
+		return err
+	}
+	err = h.deployNoting(r.Context(), spec, ref.Name, func(own *record) { *own = record{}; in.keep(own) })
+	if err != nil {
+		return err
+	}
+	if in.Publish {
+		return partly("the function was created, but no version was published", h.publish(w, r, ref.Name, spec.Prefix))
+	}
+	return h.answerConfiguration(w, http.StatusCreated, ref.Name, spec.Prefix)
+}
+
+// partly adds the completed half of an operation to the error of the other half.
+func partly(done string, err error) error {
+	if err == nil {
+		return nil
+	}
+	f := *failureOf(err)
+	f.message = done + ": " + f.message
+	return &f
+}
+
+// firstError returns the first error that is not nil.
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Handler) updateCode(w http.ResponseWriter, r *request) error {
+	name, e, err := h.named(r)
+	if err != nil {
+		return err
+	}
+	var in codeRequest
+	if err := decode(r, &in); err != nil {
+		return err
+	}
+	if err := firstError(in.check(), checkRevision(in.RevisionId, e)); err != nil {
+		return err
+	}
+	current := e.Service.Current
+	spec := services.Spec{Prefix: e.Service.Prefix, Kind: current.Kind, Options: current.Options} // options include the middleware
+	if current.Kind == function.KindName {
+		if spec, err = h.specOf(r.Context(), e); err != nil {
+			return err
+		}
+	}
+	h.packages.using.RLock()
+	defer h.packages.using.RUnlock()
+	if err := h.unpack(in.ZipFile, &spec, &settings{}); err != nil {
+		return err
+	}
+	if in.DryRun {
+		if err := h.validate(spec); err != nil {
+			return err
+		}
+		return h.answerConfiguration(w, http.StatusOK, name, e.Service.Prefix)
+	}
+	if err := h.deploy(r.Context(), spec); err != nil {
+		return err
+	}
+	if in.Publish {
+		return partly("the code was updated, but no version was published", h.publish(w, r, name, e.Service.Prefix))
+	}
+	return h.answerConfiguration(w, http.StatusOK, name, e.Service.Prefix)
+}

@@ -1,0 +1,200 @@
+package lambda
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/kinds/function"
+)
+
+const functions = "/2015-03-31/functions"
+
+// packed returns an archive of files by name, none of them executable.
+func packed(t testing.TB, files map[string]string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for name, content := range files {
+		f, err := w.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Deflate})
+		require.NoError(t, err)
+		_, err = f.Write([]byte(content))
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	return b.Bytes()
+}
+
+func managing(c *Config) { c.Manage = true }
+
+// send makes a request with body as JSON and requires a status.
+func (a *api) send(method, path string, body any, status int) string {
+	a.t.Helper()
+	text, err := json.Marshal(body)
+	require.NoError(a.t, err)
+	resp, answer := a.do(method, path, string(text))
+	require.Equal(a.t, status, resp.StatusCode, answer)
+	return answer
+}
+
+func (a *api) document(prefix registry.Prefix) function.Document {
+	a.t.Helper()
+	e, err := a.deployer.Inspect(prefix)
+	require.NoError(a.t, err)
+	text, err := a.handler.cfg.Blob(a.t.Context(), e.Service.Current.Digest)
+	require.NoError(a.t, err)
+	d, err := function.Decode(text)
+	require.NoError(a.t, err)
+	return d
+}
+
+type createRequest struct {
+	FunctionName string
+	Code         struct{ ZipFile []byte }
+	MemorySize   int
+	Description  string
+	Environment  struct{ Variables map[string]string }
+}
+
+func program(name string, archive []byte) createRequest {
+	r := createRequest{FunctionName: name, MemorySize: 256, Description: "first"}
+	r.Code.ZipFile = archive
+	return r
+}
+
+// TestUpdateCodeKeeps checks that new code for a program changes no other setting.
+func TestUpdateCodeKeeps(t *testing.T) {
+	a := newAPI(t, managing)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	options := registry.Options{Timeout: 7e9, Config: map[string]string{"A": "b"}}
+	_, err = a.deployer.Add(t.Context(), services.Spec{Prefix: "/prog", Kind: function.KindName, Options: options,
+		Module: function.Document{Exec: self, Args: []string{"x"}, Processes: 3, Loops: 5}.Encode()})
+	require.NoError(t, err)
+	a.send("PUT", functions+"/prog/code", map[string]any{"ZipFile": packed(t, map[string]string{"bootstrap": "#!/bin/sh\n"})}, 200)
+	d := a.document("/prog")
+	require.Len(t, d.Package, 64)
+	require.Equal(t, function.Document{Args: []string{"x"}, Processes: 3, Loops: 5, Package: d.Package}, d)
+	a.send("PUT", functions+"/prog/configuration", map[string]any{"MemorySize": 512, "Handler": "app.handler"}, 200)
+	require.Equal(t, function.Document{Args: []string{"x"}, Processes: 3, Loops: 5, Package: d.Package, MemorySize: 512, Handler: "app.handler"}, a.document("/prog"))
+	e, err := a.deployer.Inspect("/prog")
+	require.NoError(t, err)
+	require.True(t, e.Service.Current.Options.Equal(options))
+}
+
+// TestArchivesOfWindows checks archives with backslashes between directories and without permissions.
+func TestArchivesOfWindows(t *testing.T) {
+	a := newAPI(t, managing)
+	a.send("POST", functions, program("win", packed(t, map[string]string{"bootstrap": "#!/bin/sh\n", `lib\sub\a.txt`: "a", `empty\`: ""})), 201)
+	dir := filepath.Join(PackagesIn(a.dir), a.document("/win").Package)
+	info, err := os.Stat(filepath.Join(dir, "bootstrap"))
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o755), info.Mode().Perm())
+	require.FileExists(t, filepath.Join(dir, "lib", "sub", "a.txt"))
+	require.DirExists(t, filepath.Join(dir, "empty"))
+	for _, outside := range []string{`..\x`, `a\..\..\x`} {
+		answer := a.send("POST", functions, program("bad", packed(t, map[string]string{"bootstrap": "", outside: ""})), 400)
+		require.Contains(t, answer, "no file below its root")
+	}
+	answer := a.send("POST", functions, program("crlf", packed(t, map[string]string{"bootstrap": "#!/bin/sh\r\nexit\r\n"})), 400)
+	require.Contains(t, answer, "CR LF")
+	resp, answer := a.do("PUT", functions+"/win/configuration", "\ufeff{\"MemorySize\": 333}")
+	require.Equal(t, 200, resp.StatusCode, answer)
+	require.Contains(t, answer, `"MemorySize":333`, "a byte order mark is no part of the JSON")
+}
+
+// TestChangesHappenOrNot checks that a failed change changes nothing.
+func TestChangesHappenOrNot(t *testing.T) {
+	a := newAPI(t, managing)
+	a.send("POST", functions, program("prog", packed(t, map[string]string{"bootstrap": "#!/bin/sh\n"})), 201)
+	generation := func() registry.Generation {
+		e, err := a.deployer.Inspect("/prog")
+		require.NoError(t, err)
+		return e.Service.Current.Generation
+	}
+	before := generation()
+	a.send("PUT", functions+"/prog/configuration", map[string]any{"Description": "second", "Environment": map[string]any{"Variables": map[string]string{"_HANDLER": "x"}}}, 400)
+	require.Equal(t, "first", a.handler.book.get("prog").Description, "the deploy was refused")
+	require.Equal(t, before, generation())
+
+	block := filepath.Join(a.dir, bookName+".new") // a directory blocks the name of the temporary file
+	require.NoError(t, os.Mkdir(block, 0o700))
+	a.send("PUT", functions+"/prog/configuration", map[string]any{"Description": "third", "Timeout": 3}, 500)
+	require.Equal(t, "first", a.handler.book.get("prog").Description)
+	require.Equal(t, before, generation(), "the record could not be written")
+	a.send("POST", functions, program("other", packed(t, map[string]string{"bootstrap": ""})), 500)
+	_, err := a.deployer.Inspect("/other")
+	require.ErrorIs(t, err, registry.ErrNotFound)
+	a.send("DELETE", functions+"/prog", nil, 204)
+	require.Equal(t, record{}, a.handler.book.get("prog"), "the removal has happened, and is told so")
+}
+
+// TestRefusedAlias checks that a rejected change leaves an alias unchanged, also for concurrent readers.
+func TestRefusedAlias(t *testing.T) {
+	a := newAPI(t, managing)
+	a.send("POST", functions+"/fn/aliases", map[string]any{"Name": "prod", "FunctionVersion": "$LATEST"}, 201)
+	was := *a.handler.book.get("fn").Aliases["prod"]
+	var readers sync.WaitGroup
+	defer readers.Wait()
+	for range 4 {
+		readers.Go(func() {
+			for range 20 {
+				if resp, body := a.do("POST", functions+"/fn:prod/invocations", "{}"); resp.StatusCode != 200 {
+					t.Errorf("%d %s", resp.StatusCode, body)
+				}
+			}
+		})
+	}
+	for range 20 {
+		a.send("PUT", functions+"/fn/aliases/prod", map[string]any{"FunctionVersion": "9", "Description": "changed"}, 404)
+		a.send("PUT", functions+"/fn/aliases/prod", map[string]any{"Description": "changed", "RoutingConfig": map[string]any{"AdditionalVersionWeights": map[string]float64{"1": 2}}}, 400)
+		require.Equal(t, was, *a.handler.book.get("fn").Aliases["prod"])
+	}
+	a.send("PUT", functions+"/fn/aliases/prod", map[string]any{"Description": "changed"}, 200)
+	require.Equal(t, "changed", a.handler.book.get("fn").Aliases["prod"].Description)
+}
+
+// TestCollect checks that the second collection that finds a program unused deletes it.
+func TestCollect(t *testing.T) {
+	a := newAPI(t, managing)
+	exists := func() (names []string) {
+		entries, err := os.ReadDir(PackagesIn(a.dir))
+		require.NoError(t, err)
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+	code := func(n int) []byte {
+		return packed(t, map[string]string{"bootstrap": "#!/bin/sh\n" + strings.Repeat("\n", n)})
+	}
+	a.send("POST", functions, program("prog", code(0)), 201)
+	a.send("PUT", functions+"/prog/code", map[string]any{"ZipFile": code(1)}, 200)
+	a.send("POST", functions, program("gone", code(2)), 201)
+	gone := a.document("/gone").Package
+	a.send("PUT", functions+"/prog/code", map[string]any{"ZipFile": code(3), "DryRun": true}, 200)
+	require.NoError(t, os.Mkdir(filepath.Join(PackagesIn(a.dir), "new-123"), 0o700))
+	a.send("DELETE", functions+"/gone", nil, 204)
+	require.Len(t, exists(), 5)
+	require.NoError(t, a.handler.collectOnce(t.Context()))
+	require.Len(t, exists(), 5, "what was replaced may still run")
+	a.send("POST", functions, program("back", code(2)), 201)
+	require.NoError(t, a.handler.collectOnce(t.Context()))
+	require.Len(t, exists(), 3, "two versions of prog, and back")
+	require.Contains(t, exists(), gone)
+	a.send("DELETE", functions+"/prog", nil, 204)
+	a.send("DELETE", functions+"/back", nil, 204)
+	require.NoError(t, a.handler.collectOnce(t.Context()))
+	require.NoError(t, a.handler.collectOnce(t.Context()))
+	require.Empty(t, exists())
+}

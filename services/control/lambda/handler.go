@@ -1,0 +1,297 @@
+package lambda
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/control/lambda/sigv4"
+	"github.com/vespo-dev/vespo/services/event/invocation"
+	"github.com/vespo-dev/vespo/services/internal/access"
+	"github.com/vespo-dev/vespo/services/internal/arn"
+	"github.com/vespo-dev/vespo/services/internal/budget"
+	"github.com/vespo-dev/vespo/services/kinds/function"
+)
+
+// Catalogue lists and changes the services. *deploy.Deployer implements it.
+type Catalogue interface {
+	Ready() bool
+	List() []deploy.Entry
+	Inspect(registry.Prefix) (deploy.Entry, error)
+	Validate(services.Spec) error
+	Add(context.Context, services.Spec) (deploy.Result, error)
+	Remove(context.Context, registry.Prefix) error
+}
+
+// Dispatcher serves a request with the service at prefix, without routing. *router.Router implements it.
+type Dispatcher interface {
+	ServeService(prefix router.Prefix, w http.ResponseWriter, r *http.Request)
+}
+
+// Config configures a Handler. Zero fields take their defaults.
+type Config struct {
+	Catalogue  Catalogue         // required
+	Dispatcher Dispatcher        // required
+	Keys       map[string]string // secrets by access key id; empty: only this machine may invoke
+	Functions  []string          // kinds of services that take events unchanged; default: that of package function
+
+	// Manage allows callers to add, change and remove functions as well.
+	Manage bool
+	// Blob reads the module or document of a version; required to manage.
+	Blob func(ctx context.Context, digest registry.Digest) ([]byte, error)
+	// Directory holds the book and the unpacked programs of functions; required to manage.
+	Directory string
+	Timeout   time.Duration // of functions without one; default 10 s
+	URL       func() string // of the public listener; default: unknown
+
+	HeldBytes   int64           // payloads and outputs in memory at a time; default 256 MiB
+	Events      int             // events queued at a time; default 1000
+	EventBytes  int64           // payloads of queued events in total; default 64 MiB
+	Parallel    int             // events processed at a time; default 8
+	Retries     []time.Duration // delays before each retry of a failed event; default 1 s and 2 s
+	DeadLetters io.Writer       // receives a line of JSON for each event that is given up; default: discard
+	Log         *slog.Logger    // default: discard
+}
+
+func (c Config) withDefaults() Config {
+	if c.Functions == nil {
+		c.Functions = []string{function.KindName}
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 10 * time.Second
+	}
+	if c.URL == nil {
+		c.URL = func() string { return "" }
+	}
+	if c.HeldBytes == 0 {
+		c.HeldBytes = 256 << 20
+	}
+	if c.Events == 0 {
+		c.Events = 1000
+	}
+	if c.EventBytes == 0 {
+		c.EventBytes = 64 << 20
+	}
+	if c.Parallel == 0 {
+		c.Parallel = 8
+	}
+	if c.Retries == nil {
+		c.Retries = []time.Duration{time.Second, 2 * time.Second}
+	}
+	if c.DeadLetters == nil {
+		c.DeadLetters = io.Discard
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Handler serves the Invoke API. Create it with New. It is safe for concurrent use.
+type Handler struct {
+	cfg      Config          // immutable
+	verifier *sigv4.Verifier // immutable; nil without keys
+	guard    *access.Guard   // immutable
+	mux      *http.ServeMux  // immutable
+	budget   *budget.Budget  // immutable; for payloads and outputs
+	events   *events         // immutable
+	book     *book           // immutable
+	running  *running        // immutable
+	packages *packages       // immutable
+}
+
+// New returns a handler. It starts no goroutine: see Run. It fails if the book in Directory cannot be read.
+func New(cfg Config) (*Handler, error) {
+	cfg = cfg.withDefaults()
+	if cfg.Directory != "" {
+		var err error
+		if cfg.Directory, err = filepath.Abs(cfg.Directory); err != nil {
+			return nil, fmt.Errorf("find the directory of the Lambda API: %w", err)
+		}
+	}
+	book, err := openBook(cfg.Directory)
+	if err != nil {
+		return nil, err
+	}
+	h := &Handler{cfg: cfg, mux: http.NewServeMux(), budget: budget.New(cfg.HeldBytes), events: newEvents(&cfg), book: book, running: &running{}, packages: &packages{}}
+	h.guard = access.New(access.Surface{
+		Name: "the Lambda API", ListenFlag: "--lambda-listen", Example: "127.0.0.1:9000", TokenFlag: "--lambda-key",
+	}, "")
+	if len(cfg.Keys) > 0 {
+		h.verifier = &sigv4.Verifier{Service: "lambda", Secrets: cfg.Keys}
+	}
+	h.routes()
+	return h, nil
+}
+
+// request is an API request. Its body is empty until serve has read it.
+type request struct {
+	*http.Request
+	id   string
+	body []byte
+}
+
+// endpoint answers a request. The caller answers with the returned error.
+type endpoint func(w http.ResponseWriter, r *request) error
+
+// operation describes how one kind of request is handled.
+type operation struct {
+	serve      endpoint
+	limitBytes int64                  // of the body
+	early      func(r *request) error // checked before the body is read; may be nil
+}
+
+func (h *Handler) routes() {
+	missing := func(r *request) error {
+		return fail(http.StatusNotFound, "UnknownOperationException", "%s %.200s is no operation that this server knows", r.Method, r.URL.Path)
+	}
+	unknown := operation{serve: func(_ http.ResponseWriter, r *request) error { return missing(r) }, limitBytes: maxSettingsBytes, early: missing}
+	invoking := func(e endpoint) operation {
+		return operation{serve: e, limitBytes: invocation.MaxPayloadBytes, early: func(r *request) error { _, err := h.find(r); return err }}
+	}
+	for pattern, o := range map[string]operation{
+		"POST /2015-03-31/functions/{function}/invocations":                    invoking(h.invoke),
+		"POST /2021-11-15/functions/{function}/response-streaming-invocations": invoking(h.invokeStreaming),
+		"POST /2014-11-13/functions/{function}/invoke-async":                   invoking(h.invokeAsync),
+		"POST /2014-11-13/functions/{function}/invoke-async/":                  invoking(h.invokeAsync),
+		"/": unknown,
+	} {
+		h.handle(pattern, o)
+	}
+	h.managementRoutes()
+}
+
+func (h *Handler) handle(pattern string, o operation) {
+	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, o) })
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
+
+// dropTimeout bounds reading a body that is discarded, for
+// clients that send all of it before they read the response.
+const dropTimeout = 2 * time.Second
+
+// serve handles a request. It rejects as much as it can before the body, then reads the
+// body, verifies the signature and calls o. It answers the request if any of these fails.
+func (h *Handler) serve(w http.ResponseWriter, in *http.Request, o operation) {
+	r := &request{Request: in, id: invocation.NewID()}
+	w.Header().Set("X-Amzn-Requestid", r.id)
+	rc := http.NewResponseController(w) // errors are ignored: a connection without deadlines needs none
+	err := h.precheck(r, o)
+	unread := err != nil // the context says nothing then: net/http cancels it when a read of the body fails
+	if err == nil {
+		account := h.budget.For(h.accountOf(r))
+		var held int64
+		r.body, held, err = account.ReadAll(budget.Paced(r.Body, rc, time.Time{}), o.limitBytes)
+		defer func() { account.Give(held) }()
+		if unread = errors.Is(err, os.ErrDeadlineExceeded); unread {
+			err = fail(http.StatusRequestTimeout, "RequestTimeout", "the request's body did not arrive in time")
+			giveUp(w, in, rc)
+		} else {
+			_ = rc.SetReadDeadline(time.Time{})
+		}
+		if err == nil {
+			if err = h.verify(r); err == nil {
+				err = o.serve(w, r)
+			}
+		}
+	} else if r.ContentLength != 0 && r.Header.Get("Expect") == "" {
+		drop(w, in, rc)
+	}
+	switch {
+	case err == nil:
+		return
+	case !unread && r.Context().Err() != nil:
+		panic(http.ErrAbortHandler) // the client is gone; a return would answer 200
+	case errors.Is(err, budget.ErrTooLong):
+		err = tooLarge(o.limitBytes)
+	case errors.Is(err, budget.ErrExhausted):
+		err = busy("ConcurrentInvocationLimitExceeded", "the server holds too much for other invocations; try again later")
+	}
+	f := failureOf(err)
+	if f.status >= http.StatusInternalServerError {
+		h.cfg.Log.Error("a request of the Lambda API failed", slog.String("request_id", r.id), slog.Any("error", err), slog.Any("cause", f.cause))
+	}
+	f.answer(w)
+}
+
+// drop discards the body of a rejected request, for at most dropTimeout.
+func drop(w http.ResponseWriter, r *http.Request, rc *http.ResponseController) {
+	_ = rc.SetReadDeadline(time.Now().Add(dropTimeout))
+	if _, err := io.Copy(io.Discard, io.LimitReader(r.Body, maxCodeBytes)); err != nil {
+		giveUp(w, r, rc)
+		return
+	}
+	_ = rc.SetReadDeadline(time.Time{})
+}
+
+// giveUp lets the connection end with the response. Otherwise net/http would wait for the rest of the body first.
+func giveUp(w http.ResponseWriter, r *http.Request, rc *http.ResponseController) {
+	_ = rc.SetReadDeadline(time.Unix(1, 0))
+	if r.ProtoMajor == 1 { // in HTTP/2 the field would end the other streams' connection
+		w.Header().Set("Connection", "close")
+	}
+}
+
+// precheck rejects requests without reading the body, so that no memory is held for them.
+// Whether a function exists is revealed only to a caller whose signature was verified.
+func (h *Handler) precheck(r *request, o operation) (err error) {
+	known := true
+	if h.verifier != nil {
+		known, err = h.verifier.Check(r.Request, time.Now())
+	} else {
+		err = h.guard.CheckChange(r.Request)
+	}
+	switch {
+	case err != nil:
+		return err
+	case r.ContentLength > o.limitBytes:
+		return tooLarge(o.limitBytes)
+	case o.early != nil && (known || r.ContentLength == 0 && h.verify(r) == nil):
+		return o.early(r)
+	}
+	return nil
+}
+
+// verify checks the signature including the body.
+func (h *Handler) verify(r *request) error {
+	if h.verifier == nil {
+		return nil // the guard does not need the body
+	}
+	_, err := h.verifier.Verify(r.Request, r.body, time.Now())
+	return err
+}
+
+// accountOf returns the budget account of a request: the function
+// it names, whether that exists or not, or "" for management.
+func (h *Handler) accountOf(r *request) string {
+	if ref, err := arn.Parse(r.PathValue("function")); err == nil {
+		return ref.Name
+	}
+	return ""
+}
+
+// isFunction reports whether services of this kind take events unchanged.
+func (h *Handler) isFunction(kind string) bool { return slices.Contains(h.cfg.Functions, kind) }
+
+// Run processes queued events until ctx is done, then writes the remaining ones to
+// the dead letters. It also deletes the packages that no version needs any more.
+func (h *Handler) Run(ctx context.Context) {
+	var collecting sync.WaitGroup
+	collecting.Go(func() { h.collect(ctx) })
+	h.events.run(ctx, h.carryOut)
+	collecting.Wait()
+}

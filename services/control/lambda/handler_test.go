@@ -1,0 +1,245 @@
+package lambda
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/registry/filestore"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/internal/access"
+	"github.com/vespo-dev/vespo/services/kinds/function"
+	"github.com/vespo-dev/vespo/services/kinds/static"
+)
+
+// api is a server of the Lambda API. Its catalogue has the
+// function fn, whose worker echoes, and the static service site.
+type api struct {
+	*httptest.Server
+	deployer *deploy.Deployer
+	dir      string
+	t        *testing.T
+	handler  *Handler
+}
+
+func newAPI(t *testing.T, change func(*Config)) *api {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "site"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "site", "a.txt"), []byte("a file"), 0o600))
+	root, err := os.OpenRoot(dir)
+	require.NoError(t, err)
+	store, err := filestore.Open(filepath.Join(dir, "data"))
+	require.NoError(t, err)
+	catalogue, _, err := registry.Open(t.Context(), store)
+	require.NoError(t, err)
+	routing := router.New(router.Config{})
+	deployer := deploy.New(deploy.Config{Registry: catalogue, Router: routing, Gate: admission.NewGate(16), Limits: admission.Limits{Concurrency: 16},
+		Kinds: []services.Kind{function.New(function.Config{Timeout: time.Minute, AllowExec: true, Packages: PackagesIn(dir)}), static.New(static.Config{Root: root})}})
+	require.NoError(t, deployer.Boot(t.Context()))
+	for prefix, spec := range map[registry.Prefix]services.Spec{
+		"/fn":        {Kind: function.KindName, Module: function.Document{}.Encode()},
+		"/a/site":    {Kind: static.KindName, Module: static.Document{Directory: "site"}.Encode()},
+		"/a Host: x": {Kind: static.KindName, Module: static.Document{Directory: "site"}.Encode()},
+	} {
+		spec.Prefix = prefix
+		_, err := deployer.Add(t.Context(), spec)
+		require.NoError(t, err)
+	}
+	cfg := Config{Catalogue: deployer, Dispatcher: routing, Blob: catalogue.Blob, Directory: dir}
+	if change != nil {
+		change(&cfg)
+	}
+	h, err := New(cfg)
+	require.NoError(t, err)
+	a := &api{t: t, handler: h, deployer: deployer, dir: dir, Server: httptest.NewUnstartedServer(h)}
+	a.Config.BaseContext = func(l net.Listener) context.Context { return access.WithListener(context.Background(), l.Addr()) }
+	a.Start()
+	entry, err := deployer.Inspect("/fn")
+	require.NoError(t, err)
+	_, rest, _ := strings.Cut(entry.Status.Target, "AWS_LAMBDA_RUNTIME_API=")
+	addr, _, _ := strings.Cut(rest, ",")
+	worked := make(chan struct{})
+	go func() {
+		defer close(worked)
+		echo(addr)
+	}()
+	t.Cleanup(func() {
+		a.Close()
+		require.NoError(t, deployer.Close(context.Background()))
+		<-worked
+		require.NoError(t, store.Close())
+		require.NoError(t, root.Close())
+		require.Equal(t, h.cfg.HeldBytes, h.budget.Left(), "all that was held is given back")
+	})
+	return a
+}
+
+// echo is a worker that returns events unchanged, and fails
+// for the event "fail". It ends when its endpoint closes.
+func echo(addr string) {
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	for {
+		resp, err := client.Get("http://" + addr + "/2018-06-01/runtime/invocation/next")
+		if err != nil {
+			return
+		}
+		event, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != 200 {
+			return
+		}
+		what := "response"
+		if string(event) == `"fail"` {
+			what, event = "error", []byte(`{"errorMessage":"no luck","errorType":"Luck"}`)
+		}
+		resp, err = client.Post("http://"+addr+"/2018-06-01/runtime/invocation/"+resp.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/"+what, "", bytes.NewReader(event))
+		if err != nil {
+			return
+		}
+		resp.Body.Close()
+	}
+}
+
+// do makes a request, whose headers are given as "Name: value".
+func (a *api) do(method, path, body string, headers ...string) (*http.Response, string) {
+	a.t.Helper()
+	r, err := http.NewRequestWithContext(a.t.Context(), method, a.URL+path, strings.NewReader(body))
+	require.NoError(a.t, err)
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		if r.Header.Add(name, value); name == "Host" {
+			r.Host = value
+		}
+	}
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+	require.NoError(a.t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(a.t, err)
+	return resp, string(text)
+}
+
+const invocations = "/2015-03-31/functions/fn/invocations"
+
+func TestInvocations(t *testing.T) {
+	a := newAPI(t, nil)
+	resp, body := a.do("POST", invocations, `{"a":1}`, "X-Amz-Log-Type: Tail")
+	require.Equal(t, 200, resp.StatusCode, body)
+	require.Equal(t, `{"a":1}`, body)
+	require.Equal(t, "$LATEST", resp.Header.Get("X-Amz-Executed-Version"))
+	log, err := base64.StdEncoding.DecodeString(resp.Header.Get("X-Amz-Log-Result"))
+	require.NoError(t, err)
+	require.Contains(t, string(log), "RequestId: "+resp.Header.Get("X-Amzn-Requestid"))
+	resp, body = a.do("POST", invocations, `"fail"`)
+	require.Equal(t, 200, resp.StatusCode)
+	require.Equal(t, "Unhandled", resp.Header.Get("X-Amz-Function-Error"))
+	require.JSONEq(t, `{"errorMessage":"no luck","errorType":"Luck"}`, body)
+	resp, _ = a.do("POST", invocations, "", "X-Amz-Invocation-Type: DryRun")
+	require.Equal(t, 204, resp.StatusCode)
+
+	_, body = a.do("POST", "/2015-03-31/functions/a_site/invocations", `{"rawPath":"/a.txt"}`)
+	var file struct {
+		StatusCode int
+		Body       string
+	}
+	require.NoError(t, json.Unmarshal([]byte(body), &file))
+	require.Equal(t, 200, file.StatusCode, "of a service that is no function, and has a prefix of two segments")
+	require.Equal(t, "a file", file.Body)
+	_, body = a.do("POST", "/2015-03-31/functions/a%2Fsite/invocations", `{"rawPath":"/none"}`)
+	require.Contains(t, body, `"statusCode":404`)
+}
+
+func TestRefusals(t *testing.T) {
+	a := newAPI(t, nil)
+	for _, c := range []struct {
+		method, path, body, header string
+		status                     int
+		errorType                  string
+	}{
+		{"POST", "/2015-03-31/functions/none/invocations", "", "", 404, "ResourceNotFoundException"},
+		{"POST", "/2015-03-31/functions/a%20b/invocations", "", "", 400, "InvalidParameterValueException"},
+		{"POST", "/2015-03-31/functions/a_Host__x/invocations", "", "", 404, "ResourceNotFoundException"},
+		{"POST", invocations + "?Qualifier=7", "", "", 404, "ResourceNotFoundException"},
+		{"POST", invocations + "?Qualifier=%20", "", "", 400, "InvalidParameterValueException"},
+		{"POST", "/2015-03-31/functions/fn:1/invocations?Qualifier=2", "", "", 400, "InvalidParameterValueException"},
+		{"POST", invocations, "{", "", 400, "InvalidRequestContentException"},
+		{"POST", invocations, "{", "X-Amz-Invocation-Type: Event", 400, "InvalidRequestContentException"},
+		{"POST", invocations, "", "X-Amz-Invocation-Type: Never", 400, "InvalidParameterValueException"},
+		{"POST", invocations, "", "X-Amz-Log-Type: All", 400, "InvalidParameterValueException"},
+		{"POST", invocations, "", "X-Amz-Client-Context: %", 400, "InvalidRequestContentException"},
+		{"POST", invocations, strings.Repeat(" ", 6<<20+1), "", 413, "RequestTooLargeException"},
+		{"POST", invocations, "", "Origin: http://evil.example", 403, "AccessDeniedException"},
+		{"POST", invocations, "", "Host: evil.example", 403, "AccessDeniedException"},
+		{"POST", invocations, "", "X-Forwarded-For: 192.0.2.1", 403, "AccessDeniedException"},
+		{"GET", "/2015-03-31/functions/fn/policy", "", "", 404, "UnknownOperationException"},
+		{"DELETE", "/2015-03-31/functions/fn", "", "", 403, "AccessDeniedException"},
+		{"POST", "/2015-03-31/functions", "{}", "", 403, "AccessDeniedException"},
+	} {
+		t.Run(c.method+c.path+c.header, func(t *testing.T) {
+			headers := []string{"X-Test: 1"}
+			if c.header != "" {
+				headers = append(headers, c.header)
+			}
+			resp, body := a.do(c.method, c.path, c.body, headers...)
+			require.Equal(t, c.status, resp.StatusCode, body)
+			require.Equal(t, c.errorType, resp.Header.Get("X-Amzn-Errortype"), body)
+			var told struct{ Type, Message string }
+			require.NoError(t, json.Unmarshal([]byte(body), &told))
+			require.Equal(t, "User", told.Type)
+			require.NotEmpty(t, told.Message)
+		})
+	}
+}
+
+func TestKeysAreAsked(t *testing.T) {
+	a := newAPI(t, func(c *Config) { c.Keys = map[string]string{"ID": "a long enough secret"} })
+	for header, want := range map[string]string{
+		"X-Test: 1":             "MissingAuthenticationTokenException",
+		"Authorization: Bearer": "IncompleteSignatureException",
+	} {
+		resp, _ := a.do("POST", invocations, "{}", header)
+		require.Equal(t, 403, resp.StatusCode)
+		require.Equal(t, want, resp.Header.Get("X-Amzn-Errortype"))
+	}
+}
+
+func TestEventThroughHandler(t *testing.T) {
+	var letters bytes.Buffer
+	a := newAPI(t, func(c *Config) { c.DeadLetters, c.Retries = &letters, []time.Duration{time.Millisecond} })
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		a.handler.Run(ctx)
+	}()
+	for _, payload := range []string{`"fail"`, `{"a":1}`} {
+		resp, _ := a.do("POST", invocations, payload, "X-Amz-Invocation-Type: Event")
+		require.Equal(t, 202, resp.StatusCode)
+	}
+	require.Eventually(t, func() bool { return len(a.handler.events.places) == 0 }, 30*time.Second, time.Millisecond)
+	stop()
+	<-ended
+	require.Equal(t, 1, strings.Count(letters.String(), "\n"))
+	require.Contains(t, letters.String(), "no luck")
+	resp, _ := a.do("POST", invocations, `1`, "X-Amz-Invocation-Type: Event")
+	require.Equal(t, 503, resp.StatusCode, "after the end, nothing is accepted that would be lost")
+}

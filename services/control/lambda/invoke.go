@@ -1,0 +1,125 @@
+package lambda
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/vespo-dev/vespo/services/event/invocation"
+)
+
+// Invocation types.
+const (
+	typeSync   = "RequestResponse"
+	typeEvent  = "Event"
+	typeDryRun = "DryRun"
+)
+
+// maxContextBytes bounds the client context in base64.
+const maxContextBytes = 3583
+
+// newCall reads the invocation from the headers of a request.
+func newCall(r *request) (*invocation.Call, error) {
+	c := &invocation.Call{RequestID: r.id, TraceID: invocation.TraceID(r.Header.Get("X-Amzn-Trace-Id"), time.Now())}
+	encoded := r.Header.Get("X-Amz-Client-Context")
+	text, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil || len(encoded) > maxContextBytes || len(text) > 0 && !json.Valid(text) {
+		return nil, unusable("Client context must be a valid Base64-encoded JSON object of at most %d bytes.", maxContextBytes)
+	}
+	if len(text) > 0 {
+		var compact any // compacted, as header values may not hold line breaks
+		_ = json.Unmarshal(text, &compact)
+		if text, err = json.Marshal(compact); err != nil {
+			return nil, err
+		}
+		c.ClientContext = string(text)
+	}
+	return c, nil
+}
+
+// wantsLog reports whether the client asks for the tail of the log.
+func wantsLog(r *request) (bool, error) {
+	switch kind := r.Header.Get("X-Amz-Log-Type"); kind {
+	case "", "None":
+		return false, nil
+	case "Tail":
+		return true, nil
+	default:
+		return false, invalid("the log type %.40q can be None or Tail", kind)
+	}
+}
+
+func (h *Handler) invoke(w http.ResponseWriter, r *request) error {
+	t, err := h.find(r)
+	if err != nil {
+		return err
+	}
+	tail, err := wantsLog(r)
+	if err != nil {
+		return err
+	}
+	c, err := newCall(r)
+	if err != nil {
+		return err
+	}
+	c.WantsLog = tail
+	switch kind := r.Header.Get("X-Amz-Invocation-Type"); kind {
+	case "", typeSync:
+		return h.invokeSync(w, r, t, c, tail)
+	case typeEvent:
+		if err := h.enqueue(t, c, r.body); err != nil {
+			return err
+		}
+		w.WriteHeader(http.StatusAccepted)
+		return nil
+	case typeDryRun:
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	default:
+		return invalid("the invocation type %.40q can be %s, %s or %s", kind, typeSync, typeEvent, typeDryRun)
+	}
+}
+
+func (h *Handler) invokeSync(w http.ResponseWriter, r *request, t target, c *invocation.Call, tail bool) error {
+	o, err := h.call(r.Context(), t, c, r.body)
+	defer func() { h.budget.For(t.name).Give(o.held) }()
+	if err != nil {
+		return err
+	}
+	header := w.Header()
+	header.Set("X-Amz-Executed-Version", t.executed)
+	header.Set("X-Amzn-Trace-Id", c.TraceID)
+	if o.failure != "" {
+		header.Set("X-Amz-Function-Error", o.failure)
+	}
+	if tail {
+		header.Set("X-Amz-Log-Result", base64.StdEncoding.EncodeToString(o.log))
+	}
+	header.Set("Content-Type", "application/json")
+	header.Set("Content-Length", strconv.Itoa(len(o.output)))
+	_, err = w.Write(o.output)
+	return gone(err)
+}
+
+// gone discards a write error: the client has disconnected and cannot be told.
+func gone(error) error { return nil }
+
+func (h *Handler) invokeAsync(w http.ResponseWriter, r *request) error {
+	t, err := h.find(r)
+	if err != nil {
+		return err
+	}
+	c, err := newCall(r)
+	if err != nil {
+		return err
+	}
+	if err := h.enqueue(t, c, r.body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusAccepted)
+	_, err = w.Write([]byte(`{"Status":202}`))
+	return gone(err)
+}

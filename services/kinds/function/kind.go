@@ -1,0 +1,147 @@
+package function
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/internal/budget"
+	"github.com/vespo-dev/vespo/services/internal/options"
+)
+
+// KindName is the kind's name in specs and catalogues.
+const KindName = "function"
+
+// MaxTimeout is the longest deadline of an invocation that a service may request.
+const MaxTimeout = time.Hour
+
+// Config configures the kind. Zero fields take their defaults.
+type Config struct {
+	Timeout time.Duration // deadline of an invocation for services without one; default 10 s
+	// StartTimeout bounds the time until a process requests its
+	// first event, and the time between two events; default 10 s.
+	StartTimeout time.Duration
+	AllowExec    bool         // start programs for all deployments, not only for the server's own configuration
+	HeldBytes    int64        // memory for events and outputs of all functions; default 256 MiB
+	Packages     string       // absolute path of the unpacked packages; empty: packages are not supported
+	LogRate      int64        // bytes per second that a function's processes may log on average; 0: unlimited
+	Log          *slog.Logger // for worker events; default: discard
+}
+
+// Kind implements services.Kind for functions. Deployments own its resources, so it has no Close.
+type Kind struct {
+	cfg    Config         // immutable
+	budget *budget.Budget // immutable
+
+	mu        sync.Mutex
+	endpoints map[registry.Prefix][]*endpoint // guarded by mu; more than one while a port changes
+}
+
+// New returns a kind with the given configuration.
+func New(cfg Config) *Kind {
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 10 * time.Second
+	}
+	if cfg.StartTimeout == 0 {
+		cfg.StartTimeout = 10 * time.Second
+	}
+	if cfg.HeldBytes == 0 {
+		cfg.HeldBytes = 256 << 20
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Kind{cfg: cfg, budget: budget.New(cfg.HeldBytes), endpoints: make(map[registry.Prefix][]*endpoint)}
+}
+
+// Name implements services.Kind.
+func (k *Kind) Name() string { return KindName }
+
+// Validate implements services.Kind. It does not check whether the port is free. Prepare does.
+func (k *Kind) Validate(s services.Spec) error {
+	_, err := k.check(s)
+	return err
+}
+
+// check returns the document of a spec, or a problem that lists all violations.
+func (k *Kind) check(s services.Spec) (Document, error) {
+	var violations []string
+	d, err := Decode(s.Module)
+	if err != nil {
+		violations = append(violations, err.Error())
+	} else {
+		violations = d.check()
+		if d = k.resolve(d); d.Package == "" || len(violations) == 0 {
+			violations = append(violations, k.checkExec(s, d)...)
+		}
+	}
+	o := s.Options
+	if o.Timeout < 0 || o.Timeout > MaxTimeout {
+		violations = append(violations, fmt.Sprintf("the option timeout is %s: it must be more than 0 and at most %s", o.Timeout, MaxTimeout))
+	}
+	o.Timeout = 0
+	if d.Exec != "" {
+		violations, o.Config = append(violations, checkEnvironment(o.Config)...), nil
+	}
+	violations = append(violations, options.Refuse(o, "a function")...)
+	if len(violations) == 0 {
+		return d, nil
+	}
+	refused := problem.New(problem.BadRequest, "there can be no such function")
+	refused.Violations = violations
+	return d, refused
+}
+
+// Prepare implements services.Kind. It opens the Runtime API unless another version of
+// the service has it open already. So workers may connect before the first request.
+func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deployment, error) {
+	doc, err := k.check(s)
+	if err != nil {
+		return nil, err
+	}
+	if doc.Exec != "" {
+		return newDeployment(k, s, newProcesses(k, s, doc)), nil // processes are started by requests
+	}
+	e, err := k.open(ctx, s.Prefix, doc.RuntimePort)
+	if err != nil {
+		return nil, err
+	}
+	return newDeployment(k, s, &workers{kind: k, endpoint: e, loops: doc.Loops}), nil
+}
+
+// resolve returns the document with Exec set to the program of its package, if it has one.
+func (k *Kind) resolve(d Document) Document {
+	if d.Package != "" {
+		d.Exec = filepath.Join(k.cfg.Packages, d.Package, Bootstrap)
+	}
+	return d
+}
+
+// checkExec returns the reasons why the server may not start the program. A deploy token does not allow
+// running programs: unless Config.AllowExec is set, they come from the server's own configuration only.
+func (k *Kind) checkExec(s services.Spec, d Document) []string {
+	switch {
+	case d.Exec == "":
+		return nil
+	case d.Package != "" && k.cfg.Packages == "":
+		return []string{"package is given, but this server keeps no packages"}
+	case !k.cfg.AllowExec && !s.Trusted():
+		return []string{"exec is given, but this server starts no programs for deployers: start it with --allow-exec, or declare the service in its configuration file"}
+	}
+	info, err := os.Stat(d.Exec)
+	if err != nil && d.Package != "" {
+		return []string{fmt.Sprintf("package is %s: its code is missing from the server's data directory", d.Package)}
+	}
+	if err != nil || !info.Mode().IsRegular() || runtime.GOOS != "windows" && info.Mode()&0o111 == 0 {
+		return []string{fmt.Sprintf("exec is %.200q: there is no such program on the server's machine", d.Exec)}
+	}
+	return nil
+}

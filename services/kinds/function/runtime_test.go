@@ -1,0 +1,165 @@
+package function
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/event/httpevent"
+	"github.com/vespo-dev/vespo/services/event/invocation"
+)
+
+// TestNextHeaders checks the headers that a worker receives with an event, as in Lambda's Runtime API.
+func TestNextHeaders(t *testing.T) {
+	f := newFront(t, Config{})
+	_, addr := f.bind("/fn", Document{}, registry.Options{Timeout: time.Minute})
+	w := newWorker(t, addr)
+	const given = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+	for _, c := range []struct{ header, want string }{
+		{"X-Test: 1", `Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0`},
+		{"X-Amzn-Trace-Id: " + given, given},
+	} {
+		got := f.start("GET", "/fn", "", c.header)
+		id, text, h := w.next()
+		for name, want := range map[string]string{
+			"Content-Type":                        "application/json",
+			"Lambda-Runtime-Aws-Request-Id":       "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+			"Lambda-Runtime-Deadline-Ms":          `\d{13}`,
+			"Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:us-east-1:000000000000:function:fn",
+			"Lambda-Runtime-Trace-Id":             c.want,
+		} {
+			require.Regexp(t, "^"+want+"$", h.Get(name), name)
+		}
+		require.Empty(t, h.Values("Lambda-Runtime-Client-Context"), "what is not given is left out")
+		require.Empty(t, h.Values("Lambda-Runtime-Cognito-Identity"))
+		var event httpevent.Event
+		require.NoError(t, json.Unmarshal([]byte(text), &event))
+		require.Equal(t, h.Get("Lambda-Runtime-Trace-Id"), event.Headers["x-amzn-trace-id"], "the event says the same")
+		status, _ := w.post(id, "response", `{"statusCode":204}`)
+		require.Equal(t, 202, status)
+		require.Equal(t, 204, f.await(got).StatusCode)
+	}
+}
+
+// TestEnvironment checks the variables that Lambda documents for
+// an OS-only runtime, and others required by existing runtimes.
+func TestEnvironment(t *testing.T) {
+	f := newFront(t, allowed(io.Discard))
+	d := self(t, 1, 2)
+	d.MemorySize, d.Handler = 512, "app.handler"
+	f.bind("/fn", d, registry.Options{Config: map[string]string{"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "its-own"}})
+	f.bind("/fn~7", self(t, 1, 0), registry.Options{})
+	root := regexp.QuoteMeta(filepath.Dir(d.Exec))
+	latest := environment(f.do("GET", "/fn/env", "").body)
+	for name, want := range map[string]string{
+		"AWS_ACCESS_KEY_ID":               "its-own",
+		"AWS_DEFAULT_REGION":              "us-east-1",
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+		"AWS_LAMBDA_FUNCTION_NAME":        "fn",
+		"AWS_LAMBDA_FUNCTION_VERSION":     `\$LATEST`,
+		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
+		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/fn",
+		"AWS_LAMBDA_LOG_STREAM_NAME":      `\d{4}/\d\d/\d\d/\[\$LATEST\][0-9a-f]{32}`,
+		"AWS_LAMBDA_MAX_CONCURRENCY":      "2",
+		"AWS_LAMBDA_RUNTIME_API":          `127\.0\.0\.1:\d+`,
+		"AWS_REGION":                      "eu-west-1",
+		"AWS_XRAY_CONTEXT_MISSING":        "LOG_ERROR",
+		"LAMBDA_RUNTIME_DIR":              root,
+		"LAMBDA_TASK_ROOT":                root,
+		"LANG":                            "C.UTF-8",
+		"LD_LIBRARY_PATH":                 root + ":" + root + "/lib",
+		"PATH":                            "/usr/local/bin:/usr/bin:/bin",
+		"TZ":                              ":UTC",
+		"_HANDLER":                        `app\.handler`,
+	} {
+		require.Regexp(t, "^"+want+"$", latest[name], name)
+		delete(latest, name)
+	}
+	require.Empty(t, latest, "nothing else is set")
+	published := environment(f.do("GET", "/fn~7/env", "").body)
+	for name, want := range map[string]string{
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
+		"AWS_LAMBDA_FUNCTION_NAME":        "fn",
+		"AWS_LAMBDA_FUNCTION_VERSION":     "7",
+		"AWS_LAMBDA_LOG_STREAM_NAME":      `\d{4}/\d\d/\d\d/\[7\][0-9a-f]{32}`,
+	} {
+		require.Regexp(t, "^"+want+"$", published[name], name)
+	}
+}
+
+func environment(lines string) map[string]string {
+	all := map[string]string{}
+	for line := range strings.SplitSeq(lines, "\n") {
+		name, value, _ := strings.Cut(line, "=")
+		all[name] = value
+	}
+	return all
+}
+
+// TestStartTakesLong checks that a request times out while its
+// process starts, and that the start continues for the next request.
+func TestStartTakesLong(t *testing.T) {
+	f := newFront(t, allowed(io.Discard))
+	ready := filepath.Join(t.TempDir(), "ready")
+	d, _ := f.bind("/fn", self(t, 1, 0, "late", ready), registry.Options{Timeout: 50 * time.Millisecond})
+	for range 3 {
+		f.do("GET", "/fn", "").requireProblem(t, problem.Deadline)
+	}
+	require.Contains(t, d.Status().Target, "1 of 1 processes", "it goes on")
+	require.NoError(t, os.WriteFile(ready, nil, 0o600))
+	var a answer
+	require.Eventually(t, func() bool { a = f.do("GET", "/fn", ""); return a.StatusCode == 200 }, hangTimeout, time.Millisecond)
+	pid, err := os.ReadFile(ready + ".pid")
+	require.NoError(t, err)
+	require.Equal(t, string(pid), a.body, "it is the first process that answers")
+}
+
+// TestStartTakesTooLong checks that a process that does not
+// request an event in time is stopped, and that its requests fail.
+func TestStartTakesTooLong(t *testing.T) {
+	cfg := allowed(io.Discard)
+	cfg.StartTimeout = 100 * time.Millisecond
+	f := newFront(t, cfg)
+	d, _ := f.bind("/fn", self(t, 1, 0, "late", filepath.Join(t.TempDir(), "never")), registry.Options{Timeout: time.Hour})
+	f.do("GET", "/fn", "").requireProblem(t, problem.BadGateway)
+	require.Contains(t, d.Status().Target, "0 of 1 processes")
+	c := &invocation.Call{RequestID: invocation.NewID()}
+	r, err := http.NewRequestWithContext(invocation.With(t.Context(), c), "POST", "/fn", strings.NewReader(`{}`))
+	require.NoError(t, err)
+	r.RequestURI = "/fn"
+	w := httptest.NewRecorder()
+	f.router.ServeService("/fn", w, r)
+	require.Equal(t, invocation.Unhandled, c.Failure)
+	require.Contains(t, w.Body.String(), "first event within 100ms")
+}
+
+// TestPackage deploys the program of an unpacked archive, which is found below Config.Packages.
+func TestPackage(t *testing.T) {
+	cfg := allowed(io.Discard)
+	cfg.Packages = t.TempDir()
+	digest := strings.Repeat("0a", 32)
+	spec := services.Spec{Prefix: "/fn", Kind: KindName, Module: Document{Package: digest}.Encode()}
+	var p *problem.Problem
+	require.ErrorAs(t, New(cfg).Validate(spec), &p)
+	require.Contains(t, strings.Join(p.Violations, " "), "missing from the server's data directory")
+	require.NoError(t, os.Mkdir(filepath.Join(cfg.Packages, digest), 0o700))
+	require.NoError(t, os.Symlink(self(t, 0, 0).Exec, filepath.Join(cfg.Packages, digest, Bootstrap)))
+	f := newFront(t, cfg)
+	f.bind("/fn", Document{Package: digest}, registry.Options{})
+	require.Equal(t, filepath.Join(cfg.Packages, digest), environment(f.do("GET", "/fn/env", "").body)["LAMBDA_TASK_ROOT"])
+	cfg.AllowExec = false
+	require.ErrorAs(t, New(cfg).Validate(spec), &p)
+	require.Contains(t, strings.Join(p.Violations, " "), "--allow-exec")
+}

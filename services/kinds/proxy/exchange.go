@@ -1,0 +1,231 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httputil"
+	"os"
+	"time"
+
+	"github.com/vespo-dev/vespo/internal/httpfield"
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/scarce"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/internal/client"
+	"github.com/vespo-dev/vespo/services/internal/inflight"
+)
+
+var (
+	errNoAnswerInTime = errors.New("the upstream did not begin its answer in time")
+	errBadStatus      = errors.New("the upstream's answer has no usable status")
+)
+
+// exchange is one request on its way to an upstream and back.
+type exchange struct {
+	d       *deployment
+	rec     *accesslog.Record
+	in      *http.Request           // the client's request, with ctx and body
+	ctx     context.Context         // ends with the client, with the deployment, or when no response begins in time
+	cancel  context.CancelCauseFunc // of ctx
+	unwatch func() bool             // stops watching for the close of the deployment
+	wait    *patience               // until the response header
+	client  *client.Writer
+	body    *requestBody // nil if there is none
+	path    string       // escaped, for the upstream
+	upgrade bool         // the client asks to switch protocols
+
+	upstream *upstream   // the one that answered
+	answer   *answerBody // nil before the response, and for a tunnel
+	tunnel   *clientConn // nil unless protocols were switched
+	err      error       // why there is no response
+}
+
+func newExchange(d *deployment, w http.ResponseWriter, r *http.Request, rec *accesslog.Record) *exchange {
+	x := &exchange{d: d, rec: rec, path: d.plan.pathFor(rec.Prefix, rec.Rest)}
+	x.ctx, x.cancel = context.WithCancelCause(r.Context())
+	x.client = client.NewWriter(w, r, d.requests.Context())
+	x.in = r.WithContext(x.ctx)
+	x.setBody(w, r)
+	x.unwatch = context.AfterFunc(d.requests.Context(), func() { x.interrupt(inflight.ErrClosed) })
+	// The time in the admission queue does not count against the upstream.
+	x.wait = newPatience(rec.Admitted(), d.timeout, func() { x.interrupt(errNoAnswerInTime) })
+	if x.body != nil {
+		x.body.progress = x.wait.progress
+	}
+	return x
+}
+
+// setBody sets the body of the forwarded request.
+func (x *exchange) setBody(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		x.in.Body, x.in.ContentLength = http.NoBody, 0
+		return
+	}
+	rc := http.NewResponseController(w) // connections that lack these methods do not need them
+	// Patience bounds a slow body instead: an expired read deadline would look like a disconnect
+	// of the client. Once the response has begun, the request may take as long as it needs.
+	_ = rc.SetReadDeadline(time.Time{})
+	// Otherwise HTTP/1 drops the rest of the body when an
+	// upstream begins to answer before it has read everything.
+	_ = rc.EnableFullDuplex()
+	x.body = &requestBody{from: r.Body, control: rc, left: x.d.maxBodyBytes}
+	x.in.Body = x.body
+}
+
+// interrupt cancels the request for a cause other than a disconnect of the client.
+func (x *exchange) interrupt(cause error) {
+	x.cancel(cause)
+	if x.body != nil {
+		x.body.interrupt()
+	}
+}
+
+// finish releases what newExchange acquired.
+func (x *exchange) finish() {
+	x.wait.stop()
+	x.unwatch()
+	if x.tunnel != nil {
+		x.tunnel.watch.Stop()
+	}
+	x.cancel(nil)
+	x.client.Finish()
+	if x.body != nil && x.tunnel == nil {
+		x.body.finish()
+	}
+}
+
+// run forwards the request and copies the response. The error is the
+// problem to answer with, or the reason to abort the connection.
+func (x *exchange) run() error {
+	x.forward()
+	switch {
+	case x.tunnel != nil:
+		return x.tunnelled()
+	case x.err != nil:
+		return x.failure(x.err)
+	case x.client.Err() != nil:
+		return x.failure(x.client.Err())
+	case x.answer != nil && x.answer.err != nil:
+		return x.failure(x.answer.err)
+	}
+	return nil
+}
+
+// tunnelled completes the record of a request that has switched protocols.
+func (x *exchange) tunnelled() error {
+	x.tunnel.record(x.rec)
+	cause := context.Cause(x.ctx)
+	switch {
+	case errors.Is(cause, errTunnelIdle):
+		return fmt.Errorf("%w: %w", http.ErrAbortHandler, cause)
+	case x.err == nil && !errors.Is(cause, inflight.ErrClosed):
+		return nil
+	}
+	return fmt.Errorf("%w: %w", http.ErrAbortHandler, cmp.Or(x.err, inflight.ErrClosed))
+}
+
+// forward runs httputil.ReverseProxy. The body and the writer of the response record why it broke off.
+func (x *exchange) forward() {
+	defer func() {
+		if v := recover(); v != nil && v != http.ErrAbortHandler {
+			panic(v)
+		}
+	}()
+	proxy := httputil.ReverseProxy{
+		Rewrite:        x.rewrite,
+		Transport:      x,
+		ModifyResponse: x.receive,
+		BufferPool:     x.d.buffers,
+		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.err = err },
+		ErrorLog:       log.New(io.Discard, "", 0), // the access record has the error
+	}
+	proxy.ServeHTTP(hijackable{x.client, x}, x.in)
+}
+
+// rewrite turns the client's request into the upstream's. The upstream is chosen later, in RoundTrip.
+func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
+	dropH2C(pr.Out.Header)
+	x.upgrade = pr.Out.Header.Get("Upgrade") != ""
+	pr.Out.Trailer = pr.In.Trailer // the server fills it after it has read the body
+	x.d.plan.request.apply(pr.Out.Header)
+	stripped := x.rec.Prefix
+	if x.d.plan.keepPrefix {
+		stripped = ""
+	}
+	client := x.rec.Client.Or(pr.In)
+	setForwarded(pr, &client, x.rec.RequestID, stripped)
+}
+
+// receive checks and edits a response header before it is forwarded.
+func (x *exchange) receive(resp *http.Response) error {
+	switch {
+	case !x.wait.stop():
+		x.interrupt(errNoAnswerInTime) // the expiry is already in progress
+		return errNoAnswerInTime
+	case resp.StatusCode < http.StatusSwitchingProtocols:
+		return errBadStatus
+	case resp.StatusCode == http.StatusSwitchingProtocols && !x.upgrade:
+		return errNoUpgrade
+	}
+	httpfield.Collapse(resp.Header)
+	if !x.d.plan.keepLocation {
+		x.places().relocate(resp.Header)
+	}
+	x.d.plan.response.apply(resp.Header)
+	resp.Header.Set(router.RequestIDHeader, x.rec.RequestID)
+	if _, typed := resp.Header["Content-Type"]; !typed {
+		x.client.Header()["Content-Type"] = nil // stops the HTTP server from guessing one
+	}
+	return nil
+}
+
+// places returns the mapping from upstream URLs to the service's own.
+func (x *exchange) places() places {
+	p := places{origin: x.upstream.origin, host: x.in.Host}
+	if !x.d.plan.keepPrefix && x.rec.Prefix != "/" {
+		p.prefix = x.rec.Prefix
+	}
+	return p
+}
+
+// failure maps an error to the client's answer. The answer
+// never contains the upstream's address or its error text.
+func (x *exchange) failure(err error) error {
+	var bodyErr error
+	if x.body != nil {
+		bodyErr = x.body.end()
+	}
+	cause := context.Cause(x.ctx)
+	switch {
+	case errors.Is(bodyErr, errBodyTooLarge):
+		return bodyTooLarge(x.d.maxBodyBytes)
+	case errors.Is(cause, inflight.ErrClosed):
+		return inflight.Stopped()
+	case errors.Is(cause, errNoAnswerInTime) && errors.Is(bodyErr, os.ErrDeadlineExceeded):
+		return problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(errNoAnswerInTime)
+	case errors.Is(cause, errNoAnswerInTime):
+		// The text of err may look like a disconnect of the client.
+		return problem.Newf(problem.Deadline, "the upstream did not begin its answer within %s", x.d.timeout).WithCause(errNoAnswerInTime)
+	case cause != nil:
+		return fmt.Errorf("%w: %w", cause, err)
+	case bodyErr != nil && bodyErr != io.EOF, x.client.Err() != nil:
+		return fmt.Errorf("%w: %w", http.ErrAbortHandler, err)
+	case x.upstream == nil && scarce.Own(err):
+		p := problem.New(problem.NoCapacity, "the server has too many connections open to reach the service; try again").WithCause(err)
+		p.RetryAfter = scarce.RetryAfter
+		return p
+	case x.upstream == nil:
+		return problem.New(problem.BadGateway, "no upstream of the service could be reached, or none answered").WithCause(err)
+	}
+	return problem.New(problem.BadGateway, "the upstream's answer could not be used").WithCause(err)
+}
+
+func bodyTooLarge(limitBytes int64) error {
+	return problem.Newf(problem.BodyTooLarge, "the request's body is larger than %d bytes", limitBytes)
+}

@@ -1,0 +1,315 @@
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/accesslog"
+)
+
+// TestUnusableAnswers covers the failures of an upstream before its response header is complete.
+func TestUnusableAnswers(t *testing.T) {
+	for name, text := range map[string]string{
+		"nothing":                "",
+		"garbage":                "\x00\xff\x17\x03garbage\r\n\r\n",
+		"a line without end":     strings.Repeat("x", 1<<20),
+		"half a status line":     "HTTP/1.1 20",
+		"half a header":          "HTTP/1.1 200 OK\r\nContent-Le",
+		"status without number":  "HTTP/1.1 OK\r\n\r\n",
+		"status 000":             "HTTP/1.1 000 None\r\n\r\n",
+		"status 099":             "HTTP/1.1 099 None\r\n\r\n",
+		"another protocol":       "SSH-2.0-OpenSSH_9.9\r\n",
+		"too much header":        "HTTP/1.1 200 OK\r\n" + strings.Repeat("A: "+strings.Repeat("a", 1000)+"\r\n", 400) + "\r\n",
+		"header without a name":  "HTTP/1.1 200 OK\r\n: x\r\n\r\n",
+		"bad length":             "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+		"two lengths":            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+		"length and encoding":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+		"upgrade without asking": "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+		"upgrade to nothing":     "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+		"hints and an end":       "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n",
+		"hints without end":      strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: "+strings.Repeat("a", 1000)+"\r\n\r\n", 400),
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFront(t, Config{})
+			f.to("/", serveRaw(t, func(conn net.Conn, from *bufio.Reader) {
+				readHeader(from)
+				_, _ = io.WriteString(conn, text)
+			}))
+			f.get("/").requireProblem(t, problem.BadGateway)
+			rec := f.lastRecord(1)
+			require.Equal(t, accesslog.OutcomeBadAnswer, rec.Outcome)
+			require.Error(t, rec.Err, "the log has the reason")
+		})
+	}
+}
+
+func TestAnswerThatBreaksOff(t *testing.T) {
+	for name, text := range map[string]string{
+		"short of its length": "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+		"without last chunk":  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+		"with a bad chunk":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFront(t, Config{})
+			f.to("/", serveRaw(t, func(conn net.Conn, from *bufio.Reader) {
+				readHeader(from)
+				_, _ = io.WriteString(conn, text)
+			}))
+			resp, err := f.roundTrip(f.request("GET", "/", nil))
+			if err == nil {
+				require.Equal(t, http.StatusOK, resp.StatusCode)
+				_, err = io.Copy(io.Discard, resp.Body)
+				_ = resp.Body.Close()
+			}
+			require.Error(t, err, "the client is told that this was not all")
+			rec := f.lastRecord(1)
+			require.Equal(t, accesslog.OutcomeBadAnswer, rec.Outcome)
+			require.Error(t, rec.Err)
+		})
+	}
+}
+
+func TestUpstreamThatHangs(t *testing.T) {
+	f := newFront(t, Config{})
+	stop := make(chan struct{})
+	defer close(stop)
+	hang := serveRaw(t, func(conn net.Conn, from *bufio.Reader) {
+		readHeader(from)
+		<-stop
+	})
+	half := serveRaw(t, func(conn net.Conn, from *bufio.Reader) {
+		readHeader(from)
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n")
+		<-stop
+	})
+	for i, up := range []string{hang, half} {
+		f.bind(fmt.Sprint("/", i), Document{Upstreams: []string{up}}, registry.Options{Timeout: 20 * time.Millisecond})
+		f.get(fmt.Sprint("/", i)).requireProblem(t, problem.Deadline)
+		require.Equal(t, accesslog.OutcomeDeadline, f.lastRecord(i+1).Outcome)
+	}
+	f.bind("/post", Document{Upstreams: []string{hang, half}}, registry.Options{Timeout: 20 * time.Millisecond})
+	f.do(f.request("POST", "/post", strings.NewReader("read by nobody"))).requireProblem(t, problem.Deadline)
+}
+
+// TestTheDeadlineEndsWithTheHeader streams for longer than the timeout, with and without a request body.
+func TestTheDeadlineEndsWithTheHeader(t *testing.T) {
+	f := newFront(t, Config{})
+	const timeout = 30 * time.Millisecond
+	up := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			return
+		}
+		rc := http.NewResponseController(w)
+		for i := range 4 {
+			fmt.Fprint(w, i)
+			if rc.Flush() != nil {
+				return
+			}
+			time.Sleep(timeout) // the response must take longer than the timeout
+		}
+	})
+	f.bind("/", Document{Upstreams: []string{up.URL}}, registry.Options{Timeout: timeout})
+	require.Equal(t, "0123", f.get("/").body)
+	require.Equal(t, "0123", f.do(f.request("POST", "/", strings.NewReader("body"))).body)
+	require.Equal(t, "0123", f.do(f.request("POST", "/", io.MultiReader(strings.NewReader("body")))).body)
+}
+
+func TestBodyLimit(t *testing.T) {
+	f := newFront(t, Config{MaxBodyBytes: 1000})
+	up, requests := watched(t)
+	f.to("/", up)
+	r := func(n int64) *http.Request { return f.request("POST", "/", io.LimitReader(zeros{}, n)) }
+	require.Equal(t, http.StatusOK, f.do(r(1000)).StatusCode)
+	require.Len(t, (<-requests).body, 1000)
+	f.do(r(1001)).requireProblem(t, problem.BodyTooLarge)
+	require.Equal(t, accesslog.OutcomeRefused, f.lastRecord(2).Outcome)
+	declared := r(1001)
+	declared.ContentLength = 1001
+	f.do(declared).requireProblem(t, problem.BodyTooLarge)
+}
+
+func TestClientThatIsSlowToSend(t *testing.T) {
+	f := newFront(t, Config{})
+	up := serveHTTP(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	f.bind("/", Document{Upstreams: []string{up.URL}}, registry.Options{Timeout: 20 * time.Millisecond})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(f.URL, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
+	require.Equal(t, "HTTP/1.1 408 Request Timeout", readHeader(bufio.NewReader(conn)))
+}
+
+func TestClientThatLeaves(t *testing.T) {
+	f := newFront(t, Config{})
+	begun, ended := make(chan struct{}), make(chan struct{})
+	up := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/begun" {
+			_ = http.NewResponseController(w).Flush()
+		}
+		begun <- struct{}{}
+		<-r.Context().Done()
+		ended <- struct{}{}
+	})
+	f.to("/", up.URL)
+	for i, path := range []string{"/", "/begun"} {
+		ctx, cancel := context.WithCancel(context.Background())
+		r := f.request("GET", path, nil).WithContext(ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if resp, err := f.roundTrip(r); err == nil {
+				_, _ = io.Copy(io.Discard, resp.Body)
+				_ = resp.Body.Close()
+			}
+		}()
+		<-begun
+		cancel()
+		<-ended
+		<-done
+		require.Equal(t, accesslog.OutcomeClientGone, f.lastRecord(i+1).Outcome)
+	}
+}
+
+// TestBodyNobodyWants has an upstream that answers before the body arrives. The client
+// need not send the rest of the body, and later bytes must not be parsed as a request.
+func TestBodyNobodyWants(t *testing.T) {
+	f := newFront(t, Config{})
+	f.to("/", serveRaw(t, func(conn net.Conn, from *bufio.Reader) {
+		readHeader(from)
+		_, _ = io.WriteString(conn, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+	}))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(f.URL, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	from := bufio.NewReader(conn)
+	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nbody")
+	require.Equal(t, "HTTP/1.1 403 Forbidden", readHeader(from))
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	require.Empty(t, readHeader(from), "the connection ends")
+}
+
+// TestClose closes a deployment with long-running requests.
+func TestClose(t *testing.T) {
+	f := newFront(t, Config{})
+	begun := make(chan struct{})
+	up := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/begun" {
+			_ = http.NewResponseController(w).Flush()
+		}
+		begun <- struct{}{}
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	})
+	d := f.to("/", up.URL)
+	results := make(chan answer, 2)
+	for _, path := range []string{"/", "/begun"} {
+		go func() {
+			resp, err := f.roundTrip(f.request("GET", path, nil))
+			if err != nil {
+				results <- answer{}
+				return
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			if err != nil {
+				results <- answer{nil, err.Error()}
+				return
+			}
+			results <- answer{resp, string(body)}
+		}()
+		<-begun
+	}
+	stalled, from := f.dial()
+	fmt.Fprint(stalled, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
+	<-begun
+	require.Equal(t, 3, d.Status().InFlight)
+	require.NoError(t, d.Close(t.Context()))
+	require.Equal(t, "HTTP/1.1 503 Service Unavailable", readHeader(from))
+	for range 2 {
+		if a := <-results; a.Response != nil {
+			a.requireProblem(t, problem.NotReady)
+		} else {
+			require.NotEmpty(t, a.body, "an answer that had begun is cut off")
+		}
+	}
+	f.get("/").requireProblem(t, problem.NotReady)
+	status := d.Status()
+	require.Zero(t, status.InFlight)
+	require.False(t, status.LastUsed.IsZero())
+}
+
+// TestSafeRetries counts how often the upstreams receive a request that one of them does not answer.
+func TestSafeRetries(t *testing.T) {
+	var dropped, answered atomic.Int32
+	drop := func(conn net.Conn, from *bufio.Reader) {
+		if first := readHeader(from); first != "" {
+			dropped.Add(1)
+		}
+	}
+	for name, c := range map[string]struct {
+		method, body string
+		repeated     bool
+	}{
+		"GET":             {"GET", "", true},
+		"HEAD":            {"HEAD", "", true},
+		"DELETE":          {"DELETE", "", true},
+		"PUT":             {"PUT", "", true},
+		"PUT with body":   {"PUT", "x", false},
+		"GET with body":   {"GET", "x", false},
+		"POST":            {"POST", "", false},
+		"POST with body":  {"POST", "x", false},
+		"PATCH":           {"PATCH", "", false},
+		"a method of its": {"CHARGE", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFront(t, Config{})
+			good := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) { answered.Add(1) })
+			f.to("/", serveRaw(t, drop), good.URL)
+			var body io.Reader
+			if c.body != "" {
+				body = strings.NewReader(c.body)
+			}
+			dropped.Store(0)
+			answered.Store(0)
+			a := f.do(f.request(c.method, "/", body)) // goes to the first upstream, because both are idle
+			require.EqualValues(t, 1, dropped.Load())
+			if !c.repeated {
+				require.Equal(t, http.StatusBadGateway, a.StatusCode)
+				require.Zero(t, answered.Load(), "it might have been carried out")
+				return
+			}
+			require.Equal(t, http.StatusOK, a.StatusCode)
+			require.EqualValues(t, 1, answered.Load())
+		})
+	}
+}
+
+// TestUpstreamThatIsNotThere has an upstream that refuses connections. All requests go
+// to the other one, because nothing was sent.
+func TestUpstreamThatIsNotThere(t *testing.T) {
+	f := newFront(t, Config{})
+	up, requests := watched(t)
+	gone := unreachable(t)
+	d := f.to("/", gone, up)
+	for _, method := range []string{"POST", "GET", "PUT"} {
+		a := f.do(f.request(method, "/", strings.NewReader("body")))
+		require.Equal(t, http.StatusOK, a.StatusCode)
+		require.Equal(t, "body", (<-requests).body)
+	}
+	require.Equal(t, gone+" (set aside), "+up, d.Status().Target)
+	f.to("/none", gone, unreachable(t))
+	f.get("/none").requireProblem(t, problem.BadGateway)
+	require.Contains(t, f.lastRecord(4).Err.Error(), strings.TrimPrefix(gone, "http://"), "the log tells which")
+}

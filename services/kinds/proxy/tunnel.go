@@ -1,0 +1,155 @@
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/services/internal/client"
+)
+
+const (
+	defaultTunnels    = 1024
+	defaultTunnelIdle = 5 * time.Minute
+)
+
+var errTunnelIdle = errors.New("nothing was sent over the tunnel for too long")
+
+// tunnels bounds the connections that have switched protocols.
+// They may last for days, so they do not take places of requests.
+type tunnels struct {
+	places chan struct{}                // holds one value per tunnel
+	shares *admission.Share[netip.Addr] // immutable; limits each client
+	idle   time.Duration                // immutable
+}
+
+// acquire reserves a place of the client, or returns a problem for it if there is none.
+// The client is invalid if it has no limit of its own.
+func (t *tunnels) acquire(ctx context.Context, client netip.Addr) error {
+	if client.IsValid() {
+		if _, err := t.shares.Acquire(ctx, client); err != nil { // does not wait
+			return tunnelsTaken("too many connections of this client have switched protocols, such as to WebSocket; try again later")
+		}
+	}
+	select {
+	case t.places <- struct{}{}:
+		return nil
+	default:
+		t.giveShare(client)
+		return tunnelsTaken("too many connections have switched protocols, such as to WebSocket; try again later")
+	}
+}
+
+func tunnelsTaken(detail string) error {
+	p := problem.New(problem.NoCapacity, detail)
+	p.RetryAfter = time.Second
+	return p
+}
+
+func (t *tunnels) release(client netip.Addr) {
+	<-t.places
+	t.giveShare(client)
+}
+
+func (t *tunnels) giveShare(client netip.Addr) {
+	if client.IsValid() {
+		t.shares.Release(client)
+	}
+}
+
+// asksUpgrade reports whether a request may become a tunnel.
+func asksUpgrade(r *http.Request) bool {
+	return r.ProtoMajor == 1 && r.Header.Get("Upgrade") != "" && !asksH2C(r.Header)
+}
+
+// hijackable is the ResponseWriter for httputil.ReverseProxy. Its hijacked connection counts bytes.
+type hijackable struct {
+	*client.Writer
+	exchange *exchange
+}
+
+// Hijack implements http.Hijacker.
+func (h hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := h.Writer.Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	c := &clientConn{Conn: conn, ahead: buffered.Reader, began: time.Since(h.exchange.rec.Time)}
+	h.exchange.tunnel = c
+	c.watch = time.AfterFunc(time.Hour, func() { c.check(h.exchange) }) // set before Reset, because the function uses c.watch
+	c.watch.Reset(h.exchange.d.tunnels.idle)
+	return c, buffered, nil
+}
+
+// Unwrap lets http.ResponseController reach the server's writer.
+// It skips the embedded Writer, whose Hijack must not be found.
+func (h hijackable) Unwrap() http.ResponseWriter { return h.Writer.Unwrap() }
+
+// clientConn is the client's connection after the switch of protocols. One goroutine reads, another writes.
+type clientConn struct {
+	net.Conn
+	ahead    *bufio.Reader // bytes that the server had already read; they come first
+	began    time.Duration // time from the request to the response header
+	received atomic.Int64
+	sent     atomic.Int64
+	watch    *time.Timer // ends an idle tunnel; only the timer's function uses the fields below
+	seen     int64       // bytes in both directions at the previous check
+}
+
+// check ends the tunnel if nothing was sent in either direction since the previous check.
+func (c *clientConn) check(x *exchange) {
+	moved := c.received.Load() + c.sent.Load()
+	if moved == c.seen {
+		x.cancel(errTunnelIdle)
+		_ = c.Close() // also ends a write that waits for the client; the access record has the cause
+		return
+	}
+	c.seen = moved
+	c.watch.Reset(x.d.tunnels.idle)
+}
+
+// Read implements io.Reader.
+func (c *clientConn) Read(p []byte) (int, error) {
+	var n int
+	var err error
+	if waiting := c.ahead.Buffered(); waiting > 0 {
+		n, err = c.ahead.Read(p[:min(len(p), waiting)])
+	} else {
+		n, err = c.Conn.Read(p)
+	}
+	c.received.Add(int64(n))
+	return n, err
+}
+
+// Write implements io.Writer.
+func (c *clientConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.sent.Add(int64(n))
+	return n, err
+}
+
+// CloseWrite signals to the client that the upstream will send no more.
+func (c *clientConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// record writes the byte counts to rec, because the router cannot see a hijacked connection.
+func (c *clientConn) record(rec *accesslog.Record) {
+	rec.Status = http.StatusSwitchingProtocols
+	rec.TTFB = c.began
+	rec.BytesIn, rec.BytesOut = c.received.Load(), c.sent.Load()
+}
+
+var _ io.ReadWriteCloser = (*clientConn)(nil)

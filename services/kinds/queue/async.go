@@ -1,0 +1,113 @@
+package queue
+
+import (
+	"errors"
+	"net/http"
+	"net/textproto"
+	"strings"
+	"time"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/internal/inflight"
+	"github.com/vespo-dev/vespo/services/kinds/queue/internal/prack"
+	"github.com/vespo-dev/vespo/services/kinds/queue/internal/stored"
+)
+
+const (
+	// resultsPath is the path below the prefix of a durable queue that serves results by id.
+	resultsPath = "/_results/"
+	// stateHeader is the header with the state of a request. The status of the response may be the worker's.
+	stateHeader = "Vespo-Result"
+	// asyncTimeout is the timeout of an asynchronous request.
+	asyncTimeout = 24 * time.Hour
+	// resultRetryAfter is the Retry-After of pending results, in seconds.
+	resultRetryAfter = "1"
+)
+
+// wantsAsync reports whether the client asks not to wait, by the query or the Prefer header of RFC 7240.
+func wantsAsync(r *http.Request) bool {
+	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		if pair == "async=1" {
+			return true
+		}
+	}
+	for _, value := range r.Header[textproto.CanonicalMIMEHeaderKey("Prefer")] {
+		for preference := range strings.SplitSeq(value, ",") {
+			token, _, _ := strings.Cut(preference, ";")
+			if strings.EqualFold(strings.TrimSpace(token), "respond-async") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// accept stores the request and responds with the location of its result.
+func (x *exchange) accept() error {
+	if err := x.d.line.promise(x.d.plan.depth); err != nil {
+		return full(err)
+	}
+	terms := x.d.terms(x.r, asyncTimeout)
+	request := stored.Request{ID: newID(), Accepted: time.Now(), Deadline: terms.Deadline, LeaseTime: terms.Lease, Redeliver: terms.Redeliver,
+		Environment: x.environment()}
+	if err := x.d.store.Put(string(x.d.prefix), request, x.body.Bytes()); err != nil {
+		x.d.line.renege()
+		if errors.Is(err, stored.ErrFull) {
+			return full(err)
+		}
+		x.d.line.complain("a request could not be stored", err)
+		p := problem.New(problem.NoCapacity, "the request could not be stored, and was not accepted; try again later")
+		p.RetryAfter = retryAfter
+		return p.WithCause(err)
+	}
+	x.d.line.keep(request)
+	h := x.w.Header()
+	h.Set("Location", strings.TrimSuffix(x.rec.Prefix, "/")+resultsPath+request.ID)
+	h.Set("Preference-Applied", "respond-async")
+	h.Set(stateHeader, "pending")
+	h.Set("Content-Length", "0")
+	x.w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// serveResult responds with the result of an accepted request: its
+// answer, the reason why there is none, or 202 while it is pending.
+func (d *deployment) serveResult(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, id string) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		p := problem.New(problem.MethodNotAllowed, "results can be read only: use GET, HEAD")
+		rec.Err, rec.Outcome = p, accesslog.OutcomeRefused
+		w.Header().Set("Allow", "GET, HEAD")
+		problem.Write(w, rec.RequestID, p)
+		return nil
+	}
+	result, err := d.store.Result(string(d.prefix), id, time.Now())
+	switch {
+	case errors.Is(err, stored.ErrNotFound):
+		return problem.New(problem.NotFound, "there is no such result, or not any more").WithCause(err)
+	case err != nil:
+		return problem.New(problem.Internal, "the result could not be read").WithCause(err)
+	}
+	h := w.Header()
+	switch result.State {
+	case stored.Answered:
+		delete(result.Header, stateHeader) // reserved for the server
+		h.Set(stateHeader, string(result.State))
+		x := &exchange{d: d, w: w, r: r, rec: rec}
+		return x.send(&prack.Answer{Status: result.Status, Header: result.Header, Body: result.Body})
+	case stored.Unusable:
+		return backendError(nil)
+	case stored.Damaged:
+		return problem.New(problem.Internal, "the stored request is damaged: it was set aside, and has no answer")
+	case stored.Failed:
+		return problem.New(problem.Deadline, "Timeout: no worker has answered the request in time")
+	}
+	if d.requests.Context().Err() != nil {
+		return inflight.Stopped()
+	}
+	h.Set(stateHeader, "pending")
+	h.Set("Retry-After", resultRetryAfter)
+	h.Set("Content-Length", "0")
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}

@@ -1,0 +1,153 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/internal/budget"
+	"github.com/vespo-dev/vespo/services/internal/inflight"
+	"github.com/vespo-dev/vespo/services/kinds/queue/internal/lease"
+	"github.com/vespo-dev/vespo/services/kinds/queue/internal/stored"
+)
+
+// retryAfter is the Retry-After of responses when the queue is full.
+const retryAfter = time.Second
+
+// deployment is one prepared version of a service. It implements services.Deployment, services.Retirer and
+// services.Neighbour.
+type deployment struct {
+	kind     *Kind              // immutable
+	prefix   registry.Prefix    // immutable
+	plan     *plan              // immutable
+	line     *line              // immutable
+	store    *stored.Store      // immutable; nil unless the version is durable
+	address  string             // immutable; of the listener for workers
+	held     budget.Account     // immutable; budget for requests
+	requests *inflight.Requests // immutable
+	retired  atomic.Bool
+}
+
+func newDeployment(k *Kind, prefix registry.Prefix, p *plan, l *line) *deployment {
+	return &deployment{kind: k, prefix: prefix, plan: p, line: l, held: k.requests.For(string(prefix)), requests: inflight.New()}
+}
+
+// Serve implements router.Handler.
+func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+	if err := d.requests.Begin(); err != nil {
+		return err
+	}
+	defer d.requests.End()
+	if id, isResult := strings.CutPrefix(rec.Rest, resultsPath); isResult && d.store != nil {
+		return d.serveResult(w, r, rec, id)
+	}
+	if r.ContentLength > d.kind.cfg.MaxBodyBytes {
+		return d.bodyTooLarge()
+	}
+	if d.line.full(d.plan.depth) {
+		return full(lease.ErrFull) // before the body is read
+	}
+	body, held, err := d.readBody(w, r)
+	defer d.held.Give(held)
+	if err != nil {
+		return err
+	}
+	x := &exchange{d: d, w: w, r: r, rec: rec, body: body}
+	if d.store != nil && wantsAsync(r) {
+		return x.accept()
+	}
+	return x.wait()
+}
+
+func full(cause error) error {
+	p := problem.New(problem.NoCapacity, "too many requests wait for the workers of this service; try again")
+	p.RetryAfter = retryAfter
+	return p.WithCause(cause)
+}
+
+func (d *deployment) bodyTooLarge() error {
+	return problem.Newf(problem.BodyTooLarge, "the request's body is larger than %d bytes", d.kind.cfg.MaxBodyBytes)
+}
+
+// terms returns the terms of a request that arrives now.
+func (d *deployment) terms(r *http.Request, timeout time.Duration) lease.Terms {
+	redeliver := d.plan.redeliver || idempotent(r.Method)
+	return lease.Terms{Deadline: time.Now().Add(timeout), Lease: d.plan.leaseFor(redeliver), Redeliver: redeliver}
+}
+
+// idempotent reports whether a request with this method may be repeated, RFC 9110 section 9.2.2.
+func idempotent(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return false
+}
+
+// Status implements services.Deployment.
+func (d *deployment) Status() services.Status {
+	waiting, leased := d.line.counts()
+	s := services.Status{State: services.StateReady, Queue: &services.QueueStatus{Depth: d.plan.depth, Waiting: waiting, Leased: leased}}
+	note := ""
+	if d.plan.isDefault {
+		note = "default; "
+	}
+	if d.store != nil {
+		s.Queue.Damaged = d.store.DamagedAt(string(d.prefix))
+		if d.store.Broken() {
+			note += "its stored requests cannot be read or written: the file is damaged; "
+			s.State = services.StateFailed
+		}
+	}
+	if s.Queue.Damaged > 0 {
+		note += fmt.Sprintf("%d damaged requests set aside; ", s.Queue.Damaged)
+	}
+	s.Target = fmt.Sprintf("workers at http://%s%s (%s%d waiting, %d leased)", d.address, pathOf(d.prefix), note, waiting, leased)
+	s.InFlight, s.LastUsed = d.requests.Stats()
+	return s
+}
+
+// CheckBeside implements services.Neighbour. There can be
+// only one default queue, for workers that name no queue.
+func (d *deployment) CheckBeside(others []services.Deployment) error {
+	for _, other := range others {
+		if o, isQueue := other.(*deployment); isQueue && d.plan.isDefault && o.plan.isDefault {
+			return problem.Newf(problem.Conflict, "there can be one default queue, and both %s and %s would be it: deploy one of them without default, "+
+				"or remove it", o.prefix, d.prefix)
+		}
+	}
+	return nil
+}
+
+// Retire implements services.Retirer. Another queue may then become the default.
+func (d *deployment) Retire() { d.retired.Store(true) }
+
+// Scale implements services.Deployment. It does nothing: waiting
+// requests are needed, and there are no other resources.
+func (d *deployment) Scale(context.Context, services.Scale) error { return nil }
+
+// Close implements services.Deployment. Workers can answer until the last request has ended.
+func (d *deployment) Close(ctx context.Context) error {
+	err := d.requests.Close(ctx)
+	d.kind.leave(ctx, d)
+	return err
+}
+
+// gone returns the error of a request that left the queue without a result.
+func (d *deployment) gone(r *http.Request) error {
+	if err := r.Context().Err(); err != nil {
+		return err
+	}
+	if d.requests.Context().Err() != nil {
+		return inflight.Stopped()
+	}
+	return errors.New("the request left the queue for an unknown reason")
+}

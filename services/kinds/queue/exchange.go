@@ -1,0 +1,132 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/vespo-dev/vespo/internal/httpfield"
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/internal/budget"
+	"github.com/vespo-dev/vespo/services/internal/client"
+	"github.com/vespo-dev/vespo/services/kinds/queue/internal/lease"
+	"github.com/vespo-dev/vespo/services/kinds/queue/internal/prack"
+)
+
+// exchange is the state of one client request.
+type exchange struct {
+	d    *deployment
+	w    http.ResponseWriter
+	r    *http.Request
+	rec  *accesslog.Record
+	body budget.Body
+}
+
+// readBody reads the body of a request. held was taken from the
+// budget. The caller must give it back, even after an error.
+func (d *deployment) readBody(w http.ResponseWriter, r *http.Request) (body budget.Body, held int64, err error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return budget.Body{}, 0, nil
+	}
+	rc := http.NewResponseController(w) // errors are ignored: a connection without deadlines needs none
+	body, held, err = d.held.Read(budget.Paced(r.Body, rc, time.Time{}), d.kind.cfg.MaxBodyBytes)
+	switch {
+	case err == nil:
+		_ = rc.SetReadDeadline(time.Time{}) // an expired deadline would look like a disconnect of the client
+		return body, held, nil
+	case errors.Is(err, budget.ErrTooLong):
+		return budget.Body{}, held, d.bodyTooLarge()
+	case errors.Is(err, budget.ErrExhausted):
+		return budget.Body{}, held, full(err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return budget.Body{}, held, problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(err)
+	case r.Context().Err() != nil:
+		return budget.Body{}, held, fmt.Errorf("%w: %w", r.Context().Err(), err)
+	}
+	return budget.Body{}, held, problem.New(problem.BadRequest, "the request's body could not be read").WithCause(err)
+}
+
+// environment describes the request to workers.
+func (x *exchange) environment() []byte {
+	return prack.Environment(x.r, prack.Origin{
+		Prefix: x.rec.Prefix, Rest: x.rec.Rest, RequestID: x.rec.RequestID, Client: x.rec.Client,
+	}, x.body.Len())
+}
+
+// wait queues the request and sends its answer to the client.
+func (x *exchange) wait() error {
+	j := &job{environment: x.environment(), body: x.body, done: make(chan struct{})}
+	size := int64(len(j.environment))
+	if !x.d.held.Take(size) {
+		return full(budget.ErrExhausted)
+	}
+	defer x.d.held.Give(size)
+	if err := x.d.line.add(x.d.plan.depth, x.d.terms(x.r, x.d.plan.timeout), j); err != nil {
+		return full(err)
+	}
+	select {
+	case <-j.done:
+	case <-x.r.Context().Done():
+		x.d.line.leave(j)
+	case <-x.d.requests.Context().Done():
+		x.d.line.leave(j)
+	}
+	<-j.done
+	wait, taken := x.d.line.waited(j)
+	x.rec.QueueWait += wait
+	return x.conclude(j, taken)
+}
+
+// conclude responds to the client of a job that has ended.
+func (x *exchange) conclude(j *job, taken bool) error {
+	switch j.state {
+	case lease.Answered:
+		defer j.answer.held.Give(j.answer.heldBytes)
+		if j.answer.unusable != nil {
+			return backendError(j.answer.unusable)
+		}
+		return x.send(j.answer.Answer)
+	case lease.Expired:
+		return timeoutError(taken, x.d.plan.timeout)
+	}
+	return x.d.gone(x.r)
+}
+
+// backendError returns the error that clients see for an unusable answer.
+func backendError(cause error) error {
+	return problem.New(problem.BadGateway, "Backend error: a worker has taken the request, and its answer could not be used").WithCause(cause)
+}
+
+func timeoutError(taken bool, timeout time.Duration) error {
+	if taken {
+		return problem.New(problem.Deadline, "Timeout: a worker has taken the request, and did not answer in time")
+	}
+	return problem.Newf(problem.Deadline, "Timeout: no worker has taken the request within %s", timeout)
+}
+
+// send sends the answer to the client.
+func (x *exchange) send(a *prack.Answer) error {
+	to := client.NewWriter(x.w, x.r, x.d.requests.Context())
+	defer to.Finish()
+	h := to.Header()
+	maps.Copy(h, a.Header)
+	httpfield.Collapse(h)
+	if _, typed := h["Content-Type"]; !typed {
+		h["Content-Type"] = nil // prevents content sniffing by the HTTP server
+	}
+	bodiless := a.Status == http.StatusNoContent || a.Status == http.StatusNotModified
+	if !bodiless && (len(a.Body) > 0 || x.r.Method != http.MethodHead) {
+		h["Content-Length"] = []string{strconv.Itoa(len(a.Body))}
+	}
+	to.WriteHeader(a.Status)
+	if bodiless || x.r.Method == http.MethodHead || len(a.Body) == 0 {
+		return nil
+	}
+	_, _ = to.Write(a.Body)
+	return to.Failure()
+}

@@ -1,0 +1,146 @@
+package static
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/internal/client"
+	"github.com/vespo-dev/vespo/services/internal/directory"
+	"github.com/vespo-dev/vespo/services/internal/inflight"
+)
+
+// deployment is one prepared version of a service. It implements services.Deployment.
+type deployment struct {
+	doc      Document             // immutable
+	dir      *directory.Directory // immutable
+	requests *inflight.Requests   // immutable
+}
+
+// Serve implements router.Handler.
+func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		const allowed = "GET, HEAD"
+		w.Header().Set("Allow", allowed)
+		return refuse(w, rec, problem.New(problem.MethodNotAllowed, "files can be read only: use "+allowed), accesslog.OutcomeRefused)
+	}
+	if err := d.requests.Begin(); err != nil {
+		return err
+	}
+	defer d.requests.End()
+	to := client.NewWriter(w, r, d.requests.Context())
+	defer to.Finish()
+	err := d.answer(to, r, rec)
+	if errors.Is(err, errNotFound) {
+		err = refuse(to, rec, err, accesslog.OutcomeNotFound)
+	}
+	// Client errors first: a response that the client did not read, or that the close of
+	// the deployment cut off, looks like a truncated file.
+	if failure := to.Failure(); failure != nil {
+		return failure
+	}
+	return err
+}
+
+// refuse writes the response itself, because the router drops the headers of failed requests: Allow, and
+// the fields of middleware, which pages of other origins need to read the status.
+func refuse(w http.ResponseWriter, rec *accesslog.Record, err error, outcome accesslog.Outcome) error {
+	rec.Err, rec.Outcome = err, outcome
+	problem.Write(w, rec.RequestID, problem.From(err))
+	return nil
+}
+
+// answer sends the file at the path. If it is not found and the directory was replaced
+// meanwhile, answer looks again in the new one.
+func (d *deployment) answer(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+	dir, err := d.dir.Acquire(false)
+	if err != nil {
+		return unavailable(err)
+	}
+	defer dir.Release()
+	err = d.answerFrom(tree{dir.Root}, w, r, rec)
+	if !errors.Is(err, errNotFound) {
+		return err
+	}
+	now, failed := d.dir.Acquire(true)
+	if failed != nil {
+		return unavailable(failed)
+	}
+	defer now.Release()
+	if now == dir {
+		return err
+	}
+	return d.answerFrom(tree{now.Root}, w, r, rec)
+}
+
+// unavailable returns the answer for a missing or closed directory.
+func unavailable(cause error) error {
+	if errors.Is(cause, directory.ErrGone) {
+		return problem.New(problem.NotReady, "the directory of the service is gone; try again").WithCause(cause)
+	}
+	return inflight.Stopped()
+}
+
+// answerFrom sends the file at the path from one directory.
+func (d *deployment) answerFrom(t tree, w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+	// A name that no file can have may be a route of the web application, so it gets the
+	// fallback like any other missing file.
+	target, ok := resolve(rec.Rest)
+	f, err := (*file)(nil), notFound(nil)
+	if ok {
+		f, err = t.find(target)
+	}
+	switch {
+	case errors.Is(err, errNeedsSlash):
+		redirect(w, r, rec)
+		return nil
+	case err == nil:
+		return t.send(w, r, f, d.doc.CacheControl)
+	case d.doc.Fallback == "" || !wantsPage(r, target) || !errors.Is(err, errNotFound):
+		return err
+	}
+	if f, err = t.open(d.doc.Fallback); err != nil {
+		return err
+	}
+	return t.send(w, r, f, "no-cache") // the next version may have another file at this path
+}
+
+// Status implements services.Deployment. It checks whether the directory exists.
+func (d *deployment) Status() services.Status {
+	s := services.Status{State: services.StateReady, Target: d.doc.Directory}
+	if d.doc.Fallback != "" {
+		s.Target += ", else " + d.doc.Fallback
+	}
+	switch present, replaced := d.dir.State(); {
+	case !present && d.requests.Context().Err() == nil:
+		s.State = services.StateMissing
+	case !replaced.IsZero():
+		s.Target += " (replaced " + replaced.UTC().Format(time.RFC3339) + ")"
+	}
+	s.InFlight, s.LastUsed = d.requests.Stats()
+	return s
+}
+
+// Scale implements services.Deployment. Between requests only the directory is open,
+// so there is nothing to release.
+func (d *deployment) Scale(context.Context, services.Scale) error { return nil }
+
+// Close implements services.Deployment.
+func (d *deployment) Close(ctx context.Context) error {
+	return errors.Join(d.requests.Close(ctx), d.dir.Close())
+}
+
+// wantsPage reports whether a request for a missing file looks like one for a page and not for an asset: it
+// accepts HTML explicitly, as browsers do when they navigate, or the last path segment has no extension.
+func wantsPage(r *http.Request, t target) bool {
+	if strings.Contains(r.Header.Get("Accept"), "text/html") {
+		return true
+	}
+	return t.name == "." || path.Ext(t.name) == ""
+}

@@ -1,0 +1,122 @@
+package wasm
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/services/event/invocation"
+	"github.com/vespo-dev/vespo/services/internal/pace"
+)
+
+// exchange is the runtime's view of one HTTP request. There is one exchange per
+// instance, reused across requests. Guests use it only from the request's goroutine.
+type exchange struct {
+	abi.Exchange
+	request  *http.Request
+	body     requestBody
+	response response
+	logs     func(abi.Level, []byte) // immutable; the log of the service
+}
+
+// newExchange returns the exchange of an instance.
+func newExchange(d *deployment) *exchange {
+	x := &exchange{logs: d.environment.Log}
+	x.QueryArgs = d.spec.Options.CGIArgs
+	x.Config, x.Log, x.LocalAddr = d.spec.Options.Config, d.environment.Log, x.localAddr
+	x.Body, x.Response = &x.body, &x.response
+	return x
+}
+
+// begin sets up the exchange for a request.
+func (x *exchange) begin(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, d *deployment, deadline time.Time) {
+	x.request = r
+	x.response = response{w: w, context: r.Context(), deadline: deadline}
+	x.body = requestBody{from: r.Body, left: d.kind.cfg.MaxBodyBytes}
+	if r.ContentLength != 0 && !arrived(r.Body) {
+		rc := http.NewResponseController(w) // connections that lack these methods do not need them
+		// A client that sends too slowly fails its own request: it cannot hold the slot beyond
+		// the deadline or below the minimum rate.
+		_ = rc.SetReadDeadline(deadline)
+		x.body.pace = pace.New(r.Body, rc)
+		x.body.from = x.body.pace
+		// Otherwise HTTP/1 drops the rest of the body when a guest begins to answer before it
+		// has read everything.
+		_ = rc.EnableFullDuplex()
+	}
+	client := rec.Client.Or(r)
+	x.Method, x.URI, x.Proto, x.Scheme, x.Host, x.RemoteAddr = r.Method, r.URL.RequestURI(), r.Proto, client.Scheme, r.Host, r.RemoteAddr
+	x.ServerPort = client.Port
+	x.Prefix, x.Rest, x.Header, x.ContentLength = rec.Prefix, rec.Rest, r.Header, r.ContentLength
+	x.RequestID, x.Deadline, x.Context = rec.RequestID, deadline, r.Context()
+	if r.ContentLength < 0 || r.Trailer != nil { // other requests have no trailers
+		x.Trailer = func() abi.Header { return r.Trailer }
+	}
+	if d.outbound != nil {
+		x.Outbound = d.outbound.ForExchange(deadline)
+	}
+	if c := invocation.From(r.Context()); c != nil && c.WantsLog {
+		x.Log = func(level abi.Level, line []byte) {
+			d.environment.Log(level, line)
+			_, _ = c.Log.Write(append(line[:len(line):len(line)], '\n')) // never fails
+		}
+	}
+}
+
+// end drops all references to the request.
+func (x *exchange) end() {
+	if x.body.pace != nil {
+		x.body.pace.Stop()
+	}
+	x.request, x.response, x.body = nil, response{}, requestBody{}
+	x.Header, x.Trailer, x.Outbound, x.Context, x.Next, x.PassedOn = nil, nil, nil, nil, nil, false
+	x.Body, x.Response = &x.body, &x.response
+	x.Log = x.logs
+}
+
+// localAddr returns the address at which the request arrived.
+func (x *exchange) localAddr() net.Addr {
+	addr, _ := x.request.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return addr
+}
+
+// requestBody is the request body, limited in size. It records why reading failed.
+type requestBody struct {
+	from     io.Reader
+	pace     *pace.Body // nil if the whole body has arrived
+	left     int64      // bytes still allowed
+	tooLarge bool
+	late     bool
+	failed   error
+}
+
+// arrived reports whether the whole body was received before the slot was taken.
+func arrived(body io.Reader) bool {
+	b, ok := body.(interface{ Arrived() bool })
+	return ok && b.Arrived()
+}
+
+var errBodyTooLarge = errors.New("the request's body is larger than the limit")
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	if b.failed != nil {
+		return 0, b.failed
+	}
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1] // one byte over the limit shows that the body is too large
+	}
+	n, err := b.from.Read(p)
+	if int64(n) > b.left {
+		n, err, b.tooLarge = int(b.left), errBodyTooLarge, true
+	}
+	b.left -= int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.failed, b.late = err, errors.Is(err, os.ErrDeadlineExceeded)
+	}
+	return n, err
+}

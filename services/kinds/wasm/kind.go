@@ -1,0 +1,296 @@
+package wasm
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/vespo-dev/vespo/internal/lograte"
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/abi/cgi"
+	"github.com/vespo-dev/vespo/runtime/abi/command"
+	"github.com/vespo-dev/vespo/runtime/abi/extension"
+	"github.com/vespo-dev/vespo/runtime/abi/httpwasm"
+	"github.com/vespo-dev/vespo/runtime/abi/wasip1"
+	"github.com/vespo-dev/vespo/runtime/engine"
+	"github.com/vespo-dev/vespo/runtime/pool"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/egress/outbound"
+	"github.com/vespo-dev/vespo/services/event/invocation"
+)
+
+// KindName is the kind's name in specs and catalogues.
+const KindName = "wasm"
+
+// Values of the isolation option.
+const (
+	IsolationSnapshot = "snapshot" // reset in place to the snapshot; the default
+	IsolationFresh    = "fresh"    // a new instance for each request
+)
+
+// MaxTimeout is the maximum of the timeout option.
+const MaxTimeout = time.Hour
+
+// Config configures the kind. Zero values select the defaults.
+type Config struct {
+	Slots        int           // maximum number of concurrent requests in guests; default 64
+	Preparing    int           // modules that are prepared at a time by deploys and at the start; default 1
+	SlotBytes    int64         // maximum linear memory of one request; default 16 MiB
+	StackBytes   int64         // call stack of one request, in the rewriter's estimate; default 2 MiB
+	CacheDir     string        // directory of the compiled code; empty: none
+	CacheBytes   int64         // maximum size of CacheDir; default 1 GiB
+	CompileBytes int64         // memory for compiling a module; default 1 GiB
+	CompileTime  time.Duration // processor time for compiling a module; default 1 min
+	Timeout      time.Duration // request deadline for services that set none; default 10 s
+	InitTimeout  time.Duration // for a guest's initialisation; default 10 s
+	MaxBodyBytes int64         // request body; default 10 MiB
+	DisableScan  bool          // force the slower reset for older kernels
+	// CompileCommand starts a process that compiles a module; see engine.Config. Empty:
+	// compile in this process.
+	CompileCommand []string
+	VerifyResets   bool // let resets check more than necessary, and fail if they find anything; for tests
+	// Blob reads an evicted module again. Required.
+	Blob func(ctx context.Context, digest registry.Digest) ([]byte, error)
+	// Root contains the directories that services can mount. If nil, mounts are refused.
+	// The caller keeps ownership.
+	Root *os.Root
+	// Dispatcher serves requests from one service to another. If nil, such requests fail.
+	Dispatcher outbound.Dispatcher
+	// LogRate is the maximum average rate of a service's log output, in bytes per second. 0: no limit.
+	LogRate int64
+	Log     *slog.Logger // for guest output and internal errors; default: discard
+}
+
+func (c Config) withDefaults() Config {
+	if c.Slots == 0 {
+		c.Slots = 64
+	}
+	if c.SlotBytes == 0 {
+		c.SlotBytes = 16 << 20
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 10 * time.Second
+	}
+	if c.MaxBodyBytes == 0 {
+		c.MaxBodyBytes = 10 << 20
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Kind implements services.Kind for WebAssembly modules.
+type Kind struct {
+	cfg    Config         // immutable
+	engine *engine.Engine // immutable
+	pools  *pool.Set      // immutable
+	abis   []abi.ABI      // immutable; in order of detection
+	name   string         // immutable
+
+	fileKey [16]byte // immutable; key for the inode numbers that guests see
+}
+
+// Open maps the slab and starts the engine. The caller must close all deployments before the kind.
+func Open(ctx context.Context, cfg Config) (*Kind, error) {
+	cfg = cfg.withDefaults()
+	if cfg.Blob == nil {
+		return nil, errors.New("wasm: Config.Blob is missing")
+	}
+	e, err := engine.Open(ctx, engine.Config{
+		Slots: cfg.Slots, Preparing: cfg.Preparing, SlotBytes: cfg.SlotBytes, StackBytes: cfg.StackBytes, CacheDir: cfg.CacheDir,
+		CacheBytes: cfg.CacheBytes, CompileCommand: cfg.CompileCommand, CompileBytes: cfg.CompileBytes, CompileTime: cfg.CompileTime,
+		InitTimeout: cfg.InitTimeout, DisableScan: cfg.DisableScan, VerifyResets: cfg.VerifyResets, Log: cfg.Log,
+		HostModules: []engine.HostModule{wasip1.HostModule(), httpwasm.HostModule(), extension.HostModule()},
+	})
+	if err != nil {
+		return nil, err
+	}
+	k := &Kind{cfg: cfg, engine: e, pools: pool.NewSet(e, cfg.Log),
+		abis: []abi.ABI{httpwasm.New(httpwasm.Config{BufferBytes: cfg.MaxBodyBytes}), cgi.ABI{}}, name: KindName}
+	rand.Read(k.fileKey[:]) // never fails
+	k.pools.Start()
+	return k, nil
+}
+
+// Close releases all resources. All deployments must be closed.
+func (k *Kind) Close(ctx context.Context) error {
+	k.pools.Close()
+	return k.engine.Close(ctx)
+}
+
+// CeilingBytes returns the maximum size of all linear memories together: the size of
+// the slab, including spare slots.
+func (k *Kind) CeilingBytes() int64 {
+	return int64(k.engine.Stats().Slots) * k.cfg.SlotBytes
+}
+
+// Stats returns the engine's resource usage.
+func (k *Kind) Stats() engine.Stats { return k.engine.Stats() }
+
+// Name implements services.Kind.
+func (k *Kind) Name() string { return k.name }
+
+// FunctionKindName is the name of the kind that Functions returns.
+const FunctionKindName = "wasm-function"
+
+// Functions returns the kind for modules that are functions: the request body is their standard
+// input, and their output is the response body. It shares all resources with k and is closed with it.
+func (k *Kind) Functions() *Kind {
+	functions := *k
+	functions.name, functions.abis = FunctionKindName, []abi.ABI{command.ABI{}}
+	functions.cfg.MaxBodyBytes = max(k.cfg.MaxBodyBytes, invocation.MaxPayloadBytes)
+	return &functions
+}
+
+// Validate implements services.Kind. It parses the sections of the module. Other
+// errors are found at compilation.
+func (k *Kind) Validate(s services.Spec) error {
+	violations := k.checkOptions(s.Options)
+	speaks, err := k.inspect(s.Module)
+	if err == nil && s.Options.CGIArgs && speaks.Name() != (cgi.ABI{}).Name() {
+		violations = append(violations, "the option cgi_args is for CGI commands, the module speaks "+speaks.Name())
+	}
+	if err != nil {
+		var invalid *engine.ModuleError
+		if !errors.As(err, &invalid) {
+			return err
+		}
+		violations = append(violations, invalid.Violations...)
+	}
+	if len(violations) > 0 {
+		return invalidModule(violations, nil)
+	}
+	return nil
+}
+
+func (k *Kind) inspect(module []byte) (abi.ABI, error) {
+	info, err := engine.Inspect(module)
+	if err != nil {
+		return nil, err
+	}
+	return abi.Detect(info, k.abis)
+}
+
+func (k *Kind) checkOptions(o registry.Options) (violations []string) {
+	if o.MemoryBytes < 0 || o.MemoryBytes > k.cfg.SlotBytes {
+		violations = append(violations, fmt.Sprintf("the option memory is %d bytes: it must be at most %d, the memory of one request",
+			o.MemoryBytes, k.cfg.SlotBytes))
+	} else if o.MemoryBytes != 0 && o.MemoryBytes < engine.PageBytes {
+		violations = append(violations, fmt.Sprintf("the option memory is %d bytes: it must be at least one page of %d",
+			o.MemoryBytes, engine.PageBytes))
+	}
+	if o.Timeout < 0 || o.Timeout > MaxTimeout {
+		violations = append(violations, fmt.Sprintf("the option timeout is %s: it must be more than 0 and at most %s",
+			o.Timeout, MaxTimeout))
+	}
+	_, refused := outbound.ParseAllow(o.Allow)
+	violations = append(append(violations, refused...), checkConfig(o.Config)...)
+	violations = append(violations, k.checkMounts(o.Mounts)...)
+	switch o.Isolation {
+	case "", IsolationSnapshot, IsolationFresh:
+	default:
+		violations = append(violations, fmt.Sprintf("the option isolation is %.40q, it can be %q or %q",
+			o.Isolation, IsolationSnapshot, IsolationFresh))
+	}
+	return violations
+}
+
+// Limits of the config option. CGI guests receive it in their environment, and so in their memory.
+const (
+	maxSettings      = 256
+	maxSettingsBytes = 64 << 10
+)
+
+func checkConfig(config map[string]string) (violations []string) {
+	total := 0
+	for name, value := range config {
+		total += len(name) + len(value)
+		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) || !utf8.ValidString(name+value) {
+			violations = append(violations, fmt.Sprintf("the option config has the name %.100q: a name is not empty and holds no =, "+
+				"and names and values are UTF-8 without a NUL", name))
+		}
+	}
+	if len(config) > maxSettings || total > maxSettingsBytes {
+		violations = append(violations, fmt.Sprintf("the option config has %d settings of %d bytes: at most %d settings of %d bytes are allowed",
+			len(config), total, maxSettings, maxSettingsBytes))
+	}
+	slices.Sort(violations)
+	return violations
+}
+
+// invalidModule returns the answer to a deploy of a module that cannot be served.
+func invalidModule(violations []string, cause error) error {
+	p := problem.New(problem.ModuleInvalid, "the module cannot be served").WithCause(cause)
+	p.Violations = violations
+	return p
+}
+
+// Prepare implements services.Kind.
+func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deployment, error) {
+	speaks, err := k.inspect(s.Module)
+	if err != nil {
+		return nil, asProblem(err)
+	}
+	d, err := k.newDeployment(s, speaks)
+	if err != nil {
+		return nil, err
+	}
+	module := s.Module
+	d.pool, err = k.pools.Open(ctx, func(ctx context.Context) (*engine.Module, error) {
+		bin := module
+		if module = nil; bin == nil {
+			var err error
+			if bin, err = k.cfg.Blob(ctx, s.Digest); err != nil {
+				return nil, err
+			}
+		}
+		return d.compile(ctx, bin)
+	})
+	if err != nil {
+		return nil, asProblem(errors.Join(err, d.release()))
+	}
+	return d, nil
+}
+
+// newDeployment opens everything the deployment holds except its pool.
+func (k *Kind) newDeployment(s services.Spec, speaks abi.ABI) (*deployment, error) {
+	d := &deployment{kind: k, abi: speaks, spec: s, timeout: s.Options.Timeout, memoryBytes: s.Options.MemoryBytes,
+		settings: extension.NewSettings(s.Options.Config), logRate: lograte.New(k.cfg.LogRate)}
+	d.spec.Module = nil // only the compiled code is kept
+	if d.timeout == 0 {
+		d.timeout = k.cfg.Timeout
+	}
+	if d.memoryBytes == 0 {
+		d.memoryBytes = k.cfg.SlotBytes
+	}
+	d.log = k.cfg.Log.With(slog.String("service", string(s.Prefix)), slog.String("version", string(s.Digest)))
+	d.environment.Log, d.environment.Enabled, d.environment.FileKey = d.guestLog, d.logs, k.fileKey
+	if violations := k.checkMounts(s.Options.Mounts); len(violations) > 0 {
+		return nil, invalidModule(violations, nil) // the server may have been restarted without --root
+	}
+	if err := d.openMounts(k.cfg.Root); err != nil {
+		return nil, err
+	}
+	if allow, _ := outbound.ParseAllow(s.Options.Allow); allow != nil && !allow.Empty() {
+		d.outbound = outbound.New(outbound.Config{Allow: allow, Router: k.cfg.Dispatcher, Caller: string(s.Prefix)})
+	}
+	return d, nil
+}
+
+func asProblem(err error) error {
+	var invalid *engine.ModuleError
+	if errors.As(err, &invalid) {
+		return invalidModule(invalid.Violations, err)
+	}
+	return err
+}

@@ -1,0 +1,289 @@
+package wasm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vespo-dev/vespo/internal/httpfield"
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/abi/httpwasm"
+	"github.com/vespo-dev/vespo/services"
+)
+
+// ValidateMiddleware implements services.MiddlewareKind.
+func (k *Kind) ValidateMiddleware(s services.Spec) error {
+	if err := k.Validate(s); err != nil {
+		return err
+	}
+	speaks, err := k.inspect(s.Module)
+	if err != nil {
+		return asProblem(err)
+	}
+	if _, ok := speaks.(*httpwasm.ABI); !ok {
+		return invalidModule([]string{fmt.Sprintf(
+			"it speaks %s, and cannot pass a request on: middleware is a module of http-wasm, which exports handle_request", speaks.Name())}, nil)
+	}
+	return nil
+}
+
+// PrepareMiddleware implements services.MiddlewareKind.
+func (k *Kind) PrepareMiddleware(ctx context.Context, s services.Spec) (services.Middleware, error) {
+	if err := k.ValidateMiddleware(s); err != nil { // modules from a catalogue were not validated at load
+		return nil, err
+	}
+	d, err := k.Prepare(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return d.(*deployment), nil
+}
+
+// digestDigits is the number of digest digits that name a module in errors and listings.
+const digestDigits = 12
+
+// ModuleName returns the name of the module in the errors of a chain: the first digits of its digest.
+func (d *deployment) ModuleName() string {
+	hex := d.spec.Digest.Hex()
+	return hex[:min(len(hex), digestDigits)]
+}
+
+// passTo lets the guest pass the request on to next. The handler behind has its own time and record.
+func (x *exchange) passTo(next router.Handler, rec *accesslog.Record) {
+	x.Next = func(behind *abi.Exchange) error {
+		begin := time.Now()
+		own := *rec
+		own.Time, own.BodyWait, own.QueueWait, own.Start = begin, 0, 0, ""
+		own.SnapshotBytes, own.DirtyBytes, own.PeakBytes, own.GuestTime = 0, 0, 0, 0
+		body := &passedBody{from: behind.Body}
+		r, err := x.passedRequest(behind, body, &own)
+		if err != nil {
+			return err
+		}
+		rc := http.NewResponseController(x.response.w)
+		if r.ContentLength != 0 {
+			_ = rc.SetReadDeadline(begin.Add(readGrace)) // until the handler behind sets its own
+		}
+		x.response.pass()
+		w := &passedWriter{to: behind.Response, control: rc, own: http.Header{}}
+		err = router.Call(next, w, r, &own)
+		body.end(rc)
+		if errors.Is(err, context.Canceled) && x.body.late { // net/http cancels the context when a read of the body fails
+			err = lateBody(x.body.failed)
+		}
+		w.finish(err)
+		x.response.resume(time.Since(begin))
+		merge(rec, &own)
+		return err
+	}
+}
+
+// readGrace is the time limit for reading a body if the reader sets no deadline.
+const readGrace = 30 * time.Second
+
+// merge adds the measurements of the handler behind the guest to rec.
+func merge(rec, behind *accesslog.Record) {
+	rec.SnapshotBytes += behind.SnapshotBytes
+	rec.DirtyBytes += behind.DirtyBytes
+	rec.PeakBytes += behind.PeakBytes
+	rec.GuestTime += behind.GuestTime
+	if rec.Start != accesslog.StartCold && behind.Start != "" && behind.Start != accesslog.StartWarm {
+		rec.Start = behind.Start
+	}
+}
+
+// passedRequest returns the request as changed by the guest. The changed target must
+// obey the rules of the router.
+func (x *exchange) passedRequest(behind *abi.Exchange, body io.ReadCloser, rec *accesslog.Record) (*http.Request, error) {
+	r := x.request.WithContext(x.request.Context())
+	r.Method, r.Host, r.Header, r.ContentLength, r.Body = behind.Method, behind.Host, behind.Header, behind.ContentLength, body
+	if r.ContentLength == 0 {
+		r.Body = http.NoBody
+	}
+	if behind.Trailer != nil {
+		r.Trailer = http.Header{} // filled at the end of the body, as net/http does; handlers that copy the request share the map
+		for name := range x.request.Trailer {
+			r.Trailer[name] = nil
+		}
+		r.Body = trailingBody{body, r.Trailer, behind.Trailer}
+	}
+	if behind.Method == http.MethodConnect {
+		return nil, unusable("the method CONNECT", nil)
+	}
+	if behind.URI == x.request.URL.RequestURI() {
+		return r, nil
+	}
+	u, err := url.ParseRequestURI(behind.URI)
+	if err != nil || !strings.HasPrefix(behind.URI, "/") {
+		return nil, unusable("a malformed URI", err)
+	}
+	if rec.Rest, err = router.Rest(rec.Prefix, u); err != nil {
+		return nil, unusable("a URI that cannot be served", err)
+	}
+	r.URL, r.RequestURI = u, behind.URI
+	return r, nil
+}
+
+func unusable(what string, cause error) error {
+	return problem.New(problem.BadGateway, "a middleware passed the request on with "+what).WithCause(cause)
+}
+
+// passedBody is the body for the handler behind the guest. The handler may read it on
+// another goroutine, and for a moment after it has returned.
+type passedBody struct {
+	mu   sync.Mutex
+	from io.Reader // guarded by mu; nil after the end of the request
+}
+
+var errPassedBodyEnded = errors.New("the request is over")
+
+// Read implements io.Reader.
+func (b *passedBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.from == nil {
+		return 0, errPassedBodyEnded
+	}
+	return b.from.Read(p)
+}
+
+// Close implements io.Closer.
+func (b *passedBody) Close() error { return nil }
+
+// end makes further reads fail. It interrupts a read that waits for the client.
+func (b *passedBody) end(rc *http.ResponseController) {
+	if !b.mu.TryLock() {
+		_ = rc.SetReadDeadline(time.Now())
+		b.mu.Lock()
+	}
+	b.from = nil
+	b.mu.Unlock()
+}
+
+// trailingBody fills in the trailers of the request at the end of its body.
+type trailingBody struct {
+	io.ReadCloser
+	into    http.Header
+	trailer func() abi.Header
+}
+
+// Read implements io.Reader.
+func (b trailingBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		maps.Copy(b.into, b.trailer())
+	}
+	return n, err
+}
+
+// passedWriter is the http.ResponseWriter of the next handler. It has no Unwrap, so
+// nothing bypasses the guest. The next handler has its own header. Fields set by the guest
+// are defaults, which httpfield.Merge replaces in the same way for all kinds of services.
+type passedWriter struct {
+	to        abi.Response
+	control   *http.ResponseController
+	own       http.Header // header of the next handler
+	announced []string    // announced trailer names
+	begun     bool
+}
+
+// Header implements http.ResponseWriter.
+func (w *passedWriter) Header() http.Header { return w.own }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *passedWriter) WriteHeader(code int) {
+	if !w.begun && code < 200 {
+		w.inform(code)
+		return
+	}
+	w.begin()
+	w.to.WriteHeader(code)
+}
+
+// inform sends an informational response with the fields of the next handler and no defaults.
+func (w *passedWriter) inform(code int) {
+	header := w.to.Header()
+	defaults := maps.Clone(header)
+	clear(header)
+	maps.Copy(header, w.own)
+	w.to.WriteHeader(code)
+	clear(header)
+	maps.Copy(header, defaults)
+}
+
+// begin merges the fields of the next handler into the response header.
+func (w *passedWriter) begin() {
+	if w.begun {
+		return
+	}
+	w.begun = true
+	for _, names := range w.own["Trailer"] {
+		for name := range strings.SplitSeq(names, ",") {
+			w.announced = append(w.announced, http.CanonicalHeaderKey(strings.TrimSpace(name)))
+		}
+	}
+	delete(w.own, "Trailer")
+	fields := maps.Clone(w.own)
+	maps.DeleteFunc(fields, func(name string, _ []string) bool { return strings.HasPrefix(name, http.TrailerPrefix) })
+	httpfield.Merge(w.to.Header(), fields)
+}
+
+// Write implements http.ResponseWriter.
+func (w *passedWriter) Write(p []byte) (int, error) {
+	if !w.begun {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.to.Write(p)
+}
+
+// FlushError is for http.ResponseController.
+func (w *passedWriter) FlushError() error {
+	if !w.begun {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.to.Flush()
+}
+
+// Flush implements http.Flusher.
+func (w *passedWriter) Flush() { _ = w.FlushError() }
+
+// SetReadDeadline is for http.ResponseController.
+func (w *passedWriter) SetReadDeadline(at time.Time) error { return w.control.SetReadDeadline(at) }
+
+// SetWriteDeadline is for http.ResponseController.
+func (w *passedWriter) SetWriteDeadline(at time.Time) error { return w.control.SetWriteDeadline(at) }
+
+// EnableFullDuplex is for http.ResponseController.
+func (w *passedWriter) EnableFullDuplex() error { return w.control.EnableFullDuplex() }
+
+// finish completes the response of a handler that has returned err. It passes on the
+// trailers, which net/http keeps in the header.
+func (w *passedWriter) finish(err error) {
+	if err == nil {
+		w.begin() // an empty response
+	}
+	trailer := abi.Header{}
+	for _, name := range w.announced {
+		if values, ok := w.own[name]; ok {
+			trailer[name] = values
+		}
+	}
+	for key, values := range w.own {
+		if name, ok := strings.CutPrefix(key, http.TrailerPrefix); ok {
+			trailer[http.CanonicalHeaderKey(name)] = values
+		}
+	}
+	for name, values := range trailer {
+		w.to.SetTrailer(name, values)
+	}
+}

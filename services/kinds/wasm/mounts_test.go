@@ -1,0 +1,136 @@
+package wasm
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/testdata/guests"
+)
+
+// newRoot creates a root with a directory to mount, and secret files next to it.
+func newRoot(t *testing.T) (*os.Root, string) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"content/a.txt": "first file", "content/sub/b.txt": "second file", "secret.txt": "hidden", "content2/c.txt": "another",
+	} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
+	}
+	require.NoError(t, os.Symlink("../secret.txt", filepath.Join(dir, "content/out")))
+	require.NoError(t, os.Symlink("/etc/passwd", filepath.Join(dir, "content/passwd")))
+	require.NoError(t, os.Symlink("sub/b.txt", filepath.Join(dir, "content/in")))
+	root, err := os.OpenRoot(dir)
+	require.NoError(t, err)
+	t.Cleanup(func() { root.Close() })
+	return root, dir
+}
+
+func TestMountsAreReadOnlyAndLeadNowhereElse(t *testing.T) {
+	root, dir := newRoot(t)
+	s := newServer(t, Config{Root: root})
+	s.add("/f", guests.Go(t, "gofiles"), registry.Options{Mounts: map[string]string{"/content": "content", "/more": "content2"}})
+
+	a := s.get("/f/content/a.txt")
+	require.Equal(t, 200, a.StatusCode, a.body)
+	require.Equal(t, "first file", a.body)
+	require.Equal(t, "second file", s.get("/f/content/sub/b.txt").body)
+	require.Equal(t, "second file", s.get("/f/content/in").body, "a link that stays inside")
+	require.Equal(t, "another", s.get("/f/more/c.txt").body)
+	require.Equal(t, "a.txt false\nin false\nout false\npasswd false\nsub true", s.get("/f/content").body)
+	require.Equal(t, "fir|ile|ir", s.get("/f/content/a.txt?twice").body)
+	require.Equal(t, "fir|ile|ir", s.get("/f/content/a.txt?twice").body, "nothing is left open from the request before")
+	require.Contains(t, s.get("/f/content/a.txt?many").body, "open, then:")
+
+	for _, path := range []string{"content/out", "content/passwd", "content/..%2fsecret.txt", "etc/passwd", "secret.txt", "content/none"} {
+		a := s.get("/f/" + path)
+		require.NotContains(t, a.body, "hidden")
+		require.NotContains(t, a.body, "root:")
+		require.NotContains(t, a.body, dir, "the host's paths are not the guest's to know")
+		require.Equal(t, 404, a.StatusCode, "%s: %s", path, a.body)
+	}
+	require.Equal(t, 404, s.get("/f/content/a.txt?write").StatusCode)
+	text, err := os.ReadFile(filepath.Join(dir, "content/a.txt"))
+	require.NoError(t, err)
+	require.Equal(t, "first file", string(text))
+	entries, err := os.ReadDir(filepath.Join(dir, "content"))
+	require.NoError(t, err)
+	require.Len(t, entries, 5)
+}
+
+// The next request must see a directory that a build has removed and recreated.
+func TestMountsFollowTheirNames(t *testing.T) {
+	root, dir := newRoot(t)
+	s := newServer(t, Config{Root: root})
+	d := s.add("/f", guests.Go(t, "gofiles"), registry.Options{Mounts: map[string]string{"/content": "content"}})
+	require.Equal(t, "first file", s.get("/f/content/a.txt").body)
+	require.Empty(t, d.Status().Target)
+	for range 2 {
+		require.NoError(t, os.RemoveAll(filepath.Join(dir, "content")))
+		require.Equal(t, 404, s.get("/f/content/a.txt").StatusCode)
+		require.Equal(t, "mount /content: the directory is gone", d.Status().Target)
+		require.NoError(t, os.Mkdir(filepath.Join(dir, "content"), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "content/a.txt"), []byte("built again"), 0o644))
+		require.Equal(t, "built again", s.get("/f/content/a.txt").body)
+		require.Contains(t, d.Status().Target, "mount /content: replaced ")
+	}
+	require.Contains(t, s.log.String(), "the directory of a service is gone")
+	require.Contains(t, s.log.String(), "the new one is served")
+}
+
+func TestFilesOfARequestAreClosedAtItsEnd(t *testing.T) {
+	root, _ := newRoot(t)
+	s := newServer(t, Config{Root: root})
+	s.add("/f", guests.Go(t, "gofiles"), registry.Options{Mounts: map[string]string{"/content": "content"}})
+	s.get("/f/content/a.txt?many")
+	count := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip("cannot count open files here: ", err)
+		}
+		return len(entries)
+	}
+	before := count()
+	for range 5 {
+		s.get("/f/content/a.txt?many")
+	}
+	require.InDelta(t, before, count(), 10)
+}
+
+func TestLargeDirectoriesAreReadWhole(t *testing.T) {
+	root, dir := newRoot(t)
+	for i := range 3000 {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "content2", fmt.Sprintf("file-with-a-long-name-%04d", i)), nil, 0o644))
+	}
+	s := newServer(t, Config{Root: root})
+	s.add("/f", guests.Go(t, "gofiles"), registry.Options{Mounts: map[string]string{"/d": "content2"}})
+	require.Len(t, strings.Split(s.get("/f/d").body, "\n"), 3001)
+}
+
+func TestMountsThatCannotBe(t *testing.T) {
+	root, dir := newRoot(t)
+	require.NoError(t, os.Symlink("/etc", filepath.Join(dir, "etc")))
+	s := newServer(t, Config{Root: root})
+	for guest, below := range map[string]string{
+		"relative": "content", "/a/../b": "content", "/up": "../x", "/abs": "/etc", "/none": "none", "/file": "secret.txt", "/link": "etc",
+	} {
+		_, err := s.prepare("/f", guests.Wat(t, "hello"), registry.Options{Mounts: map[string]string{guest: below}})
+		require.Error(t, err, guest)
+		p := problem.From(err)
+		require.Equal(t, problem.ModuleInvalid, p.Kind())
+		require.NotContains(t, p.Detail+strings.Join(p.Violations, ""), dir, "what the client reads")
+	}
+	without := newServer(t, Config{})
+	_, err := without.prepare("/f", guests.Wat(t, "hello"), registry.Options{Mounts: map[string]string{"/a": "content"}})
+	require.ErrorContains(t, err, "--root")
+	_, err = without.kind.Prepare(context.Background(), specOf("/f", guests.Wat(t, "hello"), registry.Options{Mounts: map[string]string{"/a": "content"}}))
+	require.ErrorContains(t, err, "--root", "also when it was added to a server that had one")
+}
