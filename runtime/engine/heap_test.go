@@ -21,6 +21,9 @@ func liveHeap() int64 {
 // ends, and checks for leaks. Creating one takes microseconds to milliseconds, so there are
 // thousands and not a million; the allowed rest is less than a pointer for each.
 func TestNothingStaysOfInstancesAndModules(t *testing.T) {
+	if testing.Short() {
+		t.Skip("counts the heap over thousands of calls, which takes minutes under emulation")
+	}
 	e := open(t, Config{})
 	m := compile(t, e, "state", stateOptions)
 	first := prepare(t, m)
