@@ -1,0 +1,104 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/vespo-dev/vespo/registry"
+)
+
+// Change is one of Put, Rollback, Remove, Declare and Prune.
+type Change interface {
+	prefix() registry.Prefix // empty for Prune
+	decide(*planner)
+}
+
+// Put deploys a version, also if the current one has the same content.
+type Put struct {
+	Prefix  registry.Prefix
+	Version registry.Version // the plan sets Generation and Deployed
+}
+
+// Rollback deploys an earlier version again, on behalf of the management API: a version from the configuration
+// file loses that origin.
+type Rollback struct {
+	Prefix     registry.Prefix
+	Generation registry.Generation // in the history; zero: the version before the current one
+}
+
+// Remove removes a service and its history.
+type Remove struct {
+	Prefix registry.Prefix
+}
+
+// Declare deploys a version of the configuration file, unless exactly this version is served already.
+type Declare struct {
+	Prefix  registry.Prefix
+	Version registry.Version // the plan sets Generation, Deployed and Origin
+}
+
+// Prune removes the services of the configuration file that no other change of the list concerns. With it, a list
+// of declarations becomes the set of services of the file.
+type Prune struct{}
+
+func (c Put) prefix() registry.Prefix      { return c.Prefix }
+func (c Rollback) prefix() registry.Prefix { return c.Prefix }
+func (c Remove) prefix() registry.Prefix   { return c.Prefix }
+func (c Declare) prefix() registry.Prefix  { return c.Prefix }
+func (Prune) prefix() registry.Prefix      { return "" }
+
+func (c Put) decide(p *planner) {
+	if p.changeable(c.Prefix) {
+		p.put(c.Prefix, c.Version)
+	}
+}
+
+func (c Rollback) decide(p *planner) {
+	if !p.changeable(c.Prefix) {
+		return
+	}
+	find := p.base.State.Previous
+	if c.Generation != 0 {
+		find = func(prefix registry.Prefix) (registry.Version, error) { return p.base.State.At(prefix, c.Generation) }
+	}
+	version, err := find(c.Prefix)
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		p.refuse(fieldPrefix, err)
+	case err != nil:
+		p.refuse(fieldGeneration, err)
+	default:
+		version.Origin = registry.OriginAPI
+		p.put(c.Prefix, version)
+	}
+}
+
+func (c Remove) decide(p *planner) {
+	if !p.changeable(c.Prefix) {
+		return
+	}
+	if _, ok := p.base.State.Services[c.Prefix]; !ok {
+		p.refuse(fieldPrefix, fmt.Errorf("%w: %s", registry.ErrNotFound, c.Prefix))
+		return
+	}
+	p.remove(c.Prefix)
+}
+
+func (c Declare) decide(p *planner) {
+	c.Version.Origin = registry.OriginFile
+	if p.unique(c.Prefix) && !p.serves(c.Prefix, c.Version) {
+		p.touch(c.Prefix)
+		p.put(c.Prefix, c.Version)
+	}
+}
+
+func (Prune) decide(p *planner) {
+	for _, service := range p.base.State.Sorted() {
+		if p.named[service.Prefix] || p.seen[service.Prefix] || service.Current.Origin != registry.OriginFile {
+			continue
+		}
+		p.seen[service.Prefix] = true
+		p.touch(service.Prefix)
+		p.remove(service.Prefix)
+	}
+}

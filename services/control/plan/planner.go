@@ -1,0 +1,104 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+
+	"github.com/vespo-dev/vespo/registry"
+)
+
+// Fields of changes.
+const (
+	fieldPrefix     = "prefix"
+	fieldGeneration = "generation"
+)
+
+// planner decides the changes of a list.
+type planner struct {
+	base    Base
+	named   map[registry.Prefix]bool // prefixes of all changes
+	seen    map[registry.Prefix]bool // prefixes of the changes decided so far
+	index   int                      // of the change being decided
+	next    *registry.State          // a copy of the base's with the changes so far
+	plan    Plan
+	refusal Refusal
+}
+
+func newPlanner(base Base, changes []Change) *planner {
+	p := &planner{base: base, named: make(map[registry.Prefix]bool), seen: make(map[registry.Prefix]bool)}
+	for _, c := range changes {
+		p.named[c.prefix()] = true
+	}
+	p.next = &registry.State{Generation: base.State.Generation, Services: make(map[registry.Prefix]registry.Service)}
+	maps.Copy(p.next.Services, base.State.Services)
+	return p
+}
+
+// result returns the plan. A plan without a change has the same Next as Base.
+func (p *planner) result() (*Plan, error) {
+	if len(p.refusal) > 0 {
+		return &Plan{Touched: p.plan.Touched}, p.refusal
+	}
+	p.plan.Base, p.plan.Next = p.base.State, p.next
+	if len(p.plan.Prepare)+len(p.plan.Remove) == 0 {
+		p.plan.Next = p.base.State
+	}
+	return &p.plan, nil
+}
+
+func (p *planner) refuse(field string, err error) {
+	p.refusal = append(p.refusal, Violation{Change: p.index, Field: field, Err: err})
+}
+
+// unique refuses a second change of a prefix.
+func (p *planner) unique(prefix registry.Prefix) bool {
+	if p.seen[prefix] {
+		p.refuse(fieldPrefix, fmt.Errorf("%q %w", prefix, ErrRepeated))
+		return false
+	}
+	p.seen[prefix] = true
+	return true
+}
+
+// changeable reports whether a change that does not come from the configuration file may concern the service. It
+// touches the service.
+func (p *planner) changeable(prefix registry.Prefix) bool {
+	if !p.unique(prefix) {
+		return false
+	}
+	p.touch(prefix)
+	if p.base.FileRules && p.base.State.Services[prefix].Current.Origin == registry.OriginFile {
+		p.refuse(fieldPrefix, ErrDeclared)
+		return false
+	}
+	return true
+}
+
+func (p *planner) touch(prefix registry.Prefix) { p.plan.Touched = append(p.plan.Touched, prefix) }
+
+// serves reports whether the service is served exactly as v, except for the generation.
+func (p *planner) serves(prefix registry.Prefix, v registry.Version) bool {
+	service, ok := p.base.State.Services[prefix]
+	return ok && !p.base.Failed[prefix] && service.Current.Origin == v.Origin && service.Current.SameContent(v)
+}
+
+// put makes v the current version of a service.
+func (p *planner) put(prefix registry.Prefix, v registry.Version) {
+	v.Deployed = p.base.Now
+	before, replaces := p.base.State.Services[prefix]
+	// The service is put into a state of its own: State.Put copies all services.
+	alone := &registry.State{Generation: p.next.Generation}
+	if replaces {
+		alone.Services = map[registry.Prefix]registry.Service{prefix: before}
+	}
+	alone, service := alone.Put(prefix, v)
+	p.next.Generation = alone.Generation
+	p.next.Services[prefix] = service
+	p.plan.Prepare = append(p.plan.Prepare, Step{Change: p.index, Before: before.Current, Created: !replaces, Service: service})
+}
+
+func (p *planner) remove(prefix registry.Prefix) {
+	p.next.Generation++
+	delete(p.next.Services, prefix)
+	p.plan.Remove = append(p.plan.Remove, prefix)
+}
