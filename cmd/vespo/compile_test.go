@@ -2,10 +2,8 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/remote"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
@@ -24,9 +23,9 @@ func TestCompilingIsBounded(t *testing.T) {
 	data := t.TempDir()
 	_, c := launch(t, data, "--compile-time=1s")
 	_, err := post(t.Context(), c, "/long", guests.Long(t, "hello", 4000, 1000))
-	var refused *refusal
+	var refused *remote.Refusal
 	require.ErrorAs(t, err, &refused)
-	require.Equal(t, http.StatusUnprocessableEntity, refused.status)
+	require.Equal(t, http.StatusUnprocessableEntity, refused.Status)
 	require.ErrorContains(t, err, "takes longer than 1s of processor time")
 	_, err = post(t.Context(), c, "/short", guests.Wat(t, "hello"))
 	require.NoError(t, err)
@@ -52,7 +51,7 @@ func TestCompiledCodeGoesWithItsVersion(t *testing.T) {
 	}
 	require.Len(t, codeFiles(t, data), 2)
 	remove := func(prefix string) {
-		_, err := c.post(t.Context(), "/services/remove", map[string][]string{"prefix": {prefix}})
+		_, err := c.Post(t.Context(), "/services/remove", map[string][]string{"prefix": {prefix}})
 		require.NoError(t, err)
 	}
 	remove("/a")
@@ -88,39 +87,6 @@ func TestCompilingEndsWithTheServer(t *testing.T) {
 	pid := compiling.FindStringSubmatch(p.stderr.String())[1]
 	require.Eventually(t, func() bool { return !runs(pid) }, hangTimeout, time.Millisecond)
 	require.NotContains(t, p.stderr.String(), "compiled a module", "it was not done before")
-}
-
-// TestCompilingEndsWithTheSignal checks that a stopping
-// server aborts its compilations and informs the client.
-func TestCompilingEndsWithTheSignal(t *testing.T) {
-	cfg, err := parse(t, "--data="+t.TempDir(), "--listen=127.0.0.1:0", "--slots=2")
-	require.NoError(t, err)
-	said := newLines()
-	log := slog.New(slog.NewTextHandler(said, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	s := newServer(t, cfg, said)
-	s.log = log
-	require.NoError(t, s.parts.close(t.Context()))
-	s.parts, err = wire(t.Context(), cfg, cfg.Data, log, access{})
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	stopped := make(chan error)
-	go func() { stopped <- s.run(ctx) }()
-	listening := regexp.MustCompile(`(?m)^listening on (http://.*)\n`)
-	require.True(t, said.await(ctx, listening.MatchString))
-	c, err := (&clientFlags{Server: listening.FindStringSubmatch(said.String())[1]}).client()
-	require.NoError(t, err)
-	ended := make(chan error)
-	go func() {
-		_, err := post(t.Context(), c, "/long", guests.Long(t, "hello", 4000, 1000))
-		ended <- err
-	}()
-	require.True(t, said.await(ctx, compiling.MatchString))
-	cancel()
-	require.ErrorContains(t, <-ended, "shutting down")
-	require.NoError(t, <-stopped)
-	require.False(t, runs(compiling.FindStringSubmatch(said.String())[1]))
-	require.NotContains(t, said.String(), "compiled a module", "it was not done before")
 }
 
 // runs reports whether a process runs. A zombie, which its parent has not waited for yet, does not.

@@ -17,25 +17,26 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/remote"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
 // launch starts a real server on the data directory and returns a client of it.
-func launch(t *testing.T, data string, flags ...string) (*process, *client) {
+func launch(t *testing.T, data string, flags ...string) (*process, *remote.Client) {
 	t.Helper()
 	listening := regexp.MustCompile(`(?m)^listening on (http://.*)\n`)
 	p, err := startProcess(exec.Command("vespo", append([]string{"serve", "--listen=127.0.0.1:0", "--data", data, "--slots=4"}, flags...)...))
 	require.NoError(t, err)
 	t.Cleanup(p.kill)
 	require.True(t, p.await(listening), p.stderr)
-	c, err := (&clientFlags{Server: listening.FindStringSubmatch(p.stderr.String())[1]}).client()
+	c, err := remote.NewClient(listening.FindStringSubmatch(p.stderr.String())[1], "")
 	require.NoError(t, err)
 	return p, c
 }
 
-func post(ctx context.Context, c *client, prefix string, module []byte) (*answer, error) {
-	return c.call(ctx, http.MethodPost, "/services/add", url.Values{"prefix": {prefix}}, upload{
-		body: bytes.NewReader(module), sizeBytes: int64(len(module)), contentType: "application/wasm",
+func post(ctx context.Context, c *remote.Client, prefix string, module []byte) (*remote.Answer, error) {
+	return c.Call(ctx, http.MethodPost, "/services/add", url.Values{"prefix": {prefix}}, remote.Upload{
+		Body: bytes.NewReader(module), SizeBytes: int64(len(module)), ContentType: "application/wasm",
 	})
 }
 
@@ -83,24 +84,24 @@ func TestKillDuringChanges(t *testing.T) {
 
 // change makes one change and reports whether it was acknowledged.
 // Removing an absent service counts as acknowledged.
-func change(t *testing.T, c *client, prefix string, module int, modules [][]byte) bool {
+func change(t *testing.T, c *remote.Client, prefix string, module int, modules [][]byte) bool {
 	if module >= 0 {
 		_, err := post(t.Context(), c, prefix, modules[module])
 		return err == nil
 	}
-	_, err := c.post(t.Context(), "/services/remove", url.Values{"prefix": {prefix}})
-	var refused *refusal
-	return err == nil || errors.As(err, &refused) && refused.status == http.StatusNotFound
+	_, err := c.Post(t.Context(), "/services/remove", url.Values{"prefix": {prefix}})
+	var refused *remote.Refusal
+	return err == nil || errors.As(err, &refused) && refused.Status == http.StatusNotFound
 }
 
 // requireServed checks the list of services and the response of each.
-func requireServed(t *testing.T, p *process, c *client, expected map[string]int, modules [][]byte) {
+func requireServed(t *testing.T, p *process, c *remote.Client, expected map[string]int, modules [][]byte) {
 	t.Helper()
-	a, err := c.get(t.Context(), "/services/list", nil)
+	a, err := c.Get(t.Context(), "/services/list", nil)
 	require.NoError(t, err)
-	var list struct{ Services []service }
-	require.NoError(t, json.Unmarshal(a.body, &list))
-	states := map[string]service{}
+	var list struct{ Services []remote.Service }
+	require.NoError(t, json.Unmarshal(a.Body, &list))
+	states := map[string]remote.Service{}
 	for _, s := range list.Services {
 		require.NotEqual(t, "failed", s.State, p.stderr)
 		states[s.Prefix] = s
@@ -110,7 +111,7 @@ func requireServed(t *testing.T, p *process, c *client, expected map[string]int,
 		require.Equal(t, module >= 0, found, prefix)
 		if found {
 			require.EqualValues(t, len(modules[module]), s.Size, prefix)
-			resp, err := http.Get(c.base + prefix)
+			resp, err := http.Get(c.Base() + prefix)
 			require.NoError(t, err)
 			require.NoError(t, resp.Body.Close())
 			require.Equal(t, http.StatusOK, resp.StatusCode)
@@ -138,7 +139,7 @@ func TestChangesUnderLoadLoseNoRequest(t *testing.T) {
 					return
 				default:
 				}
-				body, err := echoOnce(c.base + "/a")
+				body, err := echoOnce(c.Base() + "/a")
 				if err != nil || (body != "hello from vespo\n" && body != "sent") {
 					t.Errorf("answer %q, error %v", body, err)
 					return
@@ -152,7 +153,7 @@ func TestChangesUnderLoadLoseNoRequest(t *testing.T) {
 		case 0:
 			_, err = post(t.Context(), c, "/a", echo)
 		case 1:
-			_, err = c.post(t.Context(), "/services/rollback", url.Values{"prefix": {"/a"}})
+			_, err = c.Post(t.Context(), "/services/rollback", url.Values{"prefix": {"/a"}})
 		case 2:
 			_, err = post(t.Context(), c, "/a", hello)
 		}

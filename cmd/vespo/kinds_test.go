@@ -18,13 +18,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/remote"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
 // house is a real server with a service of every kind, all behind the same middleware.
 // Services respond with the header fields that the test sets, and with ownText.
 type house struct {
-	*client
+	*remote.Client
 	t       *testing.T
 	server  *process
 	dir     string // --root, and the directory of the guests' files
@@ -56,7 +57,7 @@ func (c *compiledModules) data(t *testing.T) string {
 		c.dir, err = os.MkdirTemp("", "vespo-test-kinds-")
 		require.NoError(t, err)
 		h := &house{t: t, dir: t.TempDir()}
-		h.server, h.client = launch(t, filepath.Join(c.dir, "data"), "--worker-listen=127.0.0.1:0")
+		h.server, h.Client = launch(t, filepath.Join(c.dir, "data"), "--worker-listen=127.0.0.1:0")
 		for _, kind := range []string{"module", "cgi"} {
 			h.add(append([]string{kind}, h.flags(kind)...)...)
 		}
@@ -89,7 +90,7 @@ func newHouse(t *testing.T, use string) *house {
 	data := filepath.Join(h.dir, "data")
 	out, err := exec.Command("cp", "-a", compiled.data(t), data).CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	h.server, h.client = launch(t, data, "--worker-listen=127.0.0.1:0", "--slots=8", "--root", h.dir)
+	h.server, h.Client = launch(t, data, "--worker-listen=127.0.0.1:0", "--slots=8", "--root", h.dir)
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan struct{}, 2)
 	middleware := h.file("middleware", guests.Wat(t, use))
@@ -133,17 +134,17 @@ func (h *house) file(name string, module []byte) string {
 func (h *house) add(args ...string) {
 	h.t.Helper()
 	cmd := exec.Command("vespo", append([]string{"add"}, args...)...)
-	cmd.Env = append(os.Environ(), "VESPO_SERVER="+h.base)
+	cmd.Env = append(os.Environ(), "VESPO_SERVER="+h.Base())
 	out, err := cmd.CombinedOutput()
 	require.NoError(h.t, err, "%s", out)
 }
 
 // target returns the address at which the workers of a service fetch requests.
 func (h *house) target(kind, pattern string) string {
-	a, err := h.get(h.t.Context(), "/services/inspect", url.Values{"prefix": {kind}})
+	a, err := h.Get(h.t.Context(), "/services/inspect", url.Values{"prefix": {kind}})
 	require.NoError(h.t, err)
-	found := regexp.MustCompile(pattern).Find(a.body)
-	require.NotNil(h.t, found, "%s", a.body)
+	found := regexp.MustCompile(pattern).Find(a.Body)
+	require.NotNil(h.t, found, "%s", a.Body)
 	return string(found)
 }
 
@@ -220,7 +221,7 @@ func (h *house) ask(kind string, own []field, asked ...field) (*http.Response, s
 	if kind == "static" {
 		method, path, body = http.MethodGet, "/static/page.html", ""
 	}
-	r, err := http.NewRequestWithContext(h.t.Context(), method, h.base+path, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(h.t.Context(), method, h.Base()+path, strings.NewReader(body))
 	require.NoError(h.t, err)
 	for _, f := range asked {
 		r.Header.Add(f.name, f.value)
@@ -300,7 +301,7 @@ func TestFieldsOfMiddlewareAndService(t *testing.T) {
 func TestFieldsOfMissingFiles(t *testing.T) {
 	h := newHouse(t, "preset")
 	for method, want := range map[string]int{http.MethodGet: http.StatusNotFound, http.MethodDelete: http.StatusMethodNotAllowed} {
-		r, err := http.NewRequestWithContext(t.Context(), method, h.base+"/static/none.html", nil)
+		r, err := http.NewRequestWithContext(t.Context(), method, h.Base()+"/static/none.html", nil)
 		require.NoError(t, err)
 		r.Header.Set("Before-Name", "Access-Control-Allow-Origin")
 		r.Header.Set("Before-Value", "https://a.example")

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/remote"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
@@ -25,7 +26,7 @@ type piped struct {
 	cmd      *exec.Cmd
 	out, err *bufio.Reader
 	ends     []*os.File // read by the test
-	client   *client
+	client   *remote.Client
 }
 
 // startPiped starts a server, and reads its standard error up to the line with its address.
@@ -49,7 +50,7 @@ func startPiped(t *testing.T, flags ...string) *piped {
 	})
 	listening := p.await(t, regexp.MustCompile(`^listening on (http://\S*)`))
 	var err error
-	p.client, err = (&clientFlags{Server: listening[1]}).client()
+	p.client, err = remote.NewClient(listening[1], "")
 	require.NoError(t, err)
 	return p
 }
@@ -77,7 +78,7 @@ func (p *piped) await(t *testing.T, line *regexp.Regexp) []string {
 // request sends n requests. Each results in more than 1 KiB of access record.
 func (p *piped) request(t *testing.T, path string, n int) {
 	t.Helper()
-	target := p.client.base + path + "?" + strings.Repeat("x", 1000)
+	target := p.client.Base() + path + "?" + strings.Repeat("x", 1000)
 	for range n {
 		resp, err := http.Get(target)
 		require.NoError(t, err)
@@ -90,9 +91,9 @@ func (p *piped) request(t *testing.T, path string, n int) {
 
 func (p *piped) health(t *testing.T) string {
 	t.Helper()
-	a, err := p.client.get(t.Context(), "/services/health", url.Values{})
+	a, err := p.client.Get(t.Context(), "/services/health", url.Values{})
 	require.NoError(t, err)
-	return strings.TrimSpace(string(a.body))
+	return strings.TrimSpace(string(a.Body))
 }
 
 // terminate sends SIGTERM and requires the server to exit with code 0 in time.
@@ -182,10 +183,10 @@ func startInto(t *testing.T, file *os.File) *piped {
 	p.cmd.Stdout, p.cmd.Stderr = file, file
 	require.NoError(t, p.cmd.Start())
 	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
-	p.client, err = (&clientFlags{Server: "http://" + addr}).client()
+	p.client, err = remote.NewClient("http://"+addr, "")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		_, err := p.client.get(t.Context(), "/services/ready", url.Values{})
+		_, err := p.client.Get(t.Context(), "/services/ready", url.Values{})
 		return err == nil
 	}, hangTimeout, 20*time.Millisecond)
 	_, err = post(t.Context(), p.client, "/chatty", guests.Wat(t, "chatty"))
@@ -235,7 +236,7 @@ func TestLogRate(t *testing.T) {
 		require.NoError(t, err)
 	}
 	get := func(path string) {
-		resp, err := http.Get(c.base + path)
+		resp, err := http.Get(c.Base() + path)
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
 		require.Equal(t, http.StatusOK, resp.StatusCode)

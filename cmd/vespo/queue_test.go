@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -17,17 +15,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/remote"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
 // addQueue deploys a durable queue, and returns the URL at which its workers fetch requests.
-func addQueue(t *testing.T, c *client) string {
+func addQueue(t *testing.T, c *remote.Client) string {
 	t.Helper()
-	a, err := c.call(t.Context(), http.MethodPost, "/services/add",
-		url.Values{"prefix": {"jobs"}, "queue": {"true"}, "durable": {"true"}, "redeliver": {"true"}, "lease": {"2s"}}, upload{})
+	a, err := c.Call(t.Context(), http.MethodPost, "/services/add",
+		url.Values{"prefix": {"jobs"}, "queue": {"true"}, "durable": {"true"}, "redeliver": {"true"}, "lease": {"2s"}}, remote.Upload{})
 	require.NoError(t, err)
-	m := regexp.MustCompile(`workers at (http://[^ "]+)`).FindSubmatch(a.body)
-	require.NotNil(t, m, string(a.body))
+	m := regexp.MustCompile(`workers at (http://[^ "]+)`).FindSubmatch(a.Body)
+	require.NotNil(t, m, string(a.Body))
 	return string(m[1])
 }
 
@@ -77,7 +76,7 @@ func TestKillWithStoredRequests(t *testing.T) {
 			all.Go(func() {
 				for i := 0; ; i++ {
 					body := fmt.Sprint(round, "-", n, "-", i)
-					resp, err := http.Post(c.base+"/jobs?async=1", "text/plain", strings.NewReader(body))
+					resp, err := http.Post(c.Base()+"/jobs?async=1", "text/plain", strings.NewReader(body))
 					if err != nil {
 						return
 					}
@@ -114,7 +113,7 @@ func TestQueuesLeaveConnections(t *testing.T) {
 	addQueue(t, c)
 	once := &http.Client{Timeout: hangTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
 	get := func(path string) int {
-		resp, err := once.Get(c.base + path)
+		resp, err := once.Get(c.Base() + path)
 		if err != nil {
 			return 0
 		}
@@ -126,8 +125,8 @@ func TestQueuesLeaveConnections(t *testing.T) {
 		waiting.Go(func() { get("/jobs") })
 	}
 	require.Eventually(t, func() bool {
-		a, err := c.get(t.Context(), "/services/inspect", url.Values{"prefix": {"jobs"}})
-		return err == nil && strings.Contains(string(a.body), fmt.Sprintf(`"waiting":%d`, connections/2))
+		a, err := c.Get(t.Context(), "/services/inspect", url.Values{"prefix": {"jobs"}})
+		return err == nil && strings.Contains(string(a.Body), fmt.Sprintf(`"waiting":%d`, connections/2))
 	}, hangTimeout, time.Millisecond)
 	for range 3 {
 		require.Equal(t, http.StatusServiceUnavailable, get("/jobs"))
@@ -144,12 +143,12 @@ func TestStopWithQueuedRequests(t *testing.T) {
 	workers := addQueue(t, c)
 	answered := make(chan string, 1)
 	go func() {
-		_, text := exchange(context.Background(), http.MethodPost, c.base+"/jobs", []byte("work"))
+		_, text := exchange(context.Background(), http.MethodPost, c.Base()+"/jobs", []byte("work"))
 		answered <- string(text)
 	}()
 	require.Eventually(t, func() bool {
-		a, err := c.get(t.Context(), "/services/inspect", url.Values{"prefix": {"jobs"}})
-		return err == nil && strings.Contains(string(a.body), `"waiting":1`)
+		a, err := c.Get(t.Context(), "/services/inspect", url.Values{"prefix": {"jobs"}})
+		return err == nil && strings.Contains(string(a.Body), `"waiting":1`)
 	}, hangTimeout, time.Millisecond)
 	require.NoError(t, p.cmd.Process.Signal(os.Interrupt))
 	require.True(t, p.await(regexp.MustCompile("draining")))
@@ -177,37 +176,8 @@ func requireResults(t *testing.T, data string, results map[string]string) {
 	}
 	for location, want := range results {
 		require.Eventually(t, func() bool {
-			status, text := exchange(ctx, http.MethodGet, c.base+location, nil)
+			status, text := exchange(ctx, http.MethodGet, c.Base()+location, nil)
 			return status == http.StatusOK && string(text) == want
 		}, hangTimeout, 5*time.Millisecond, "%s: %s", location, want)
 	}
-}
-
-// TestSilentConnectionsOfWorkers checks that silent connections to the listener
-// for workers keep no worker out, and that busy connections stay open.
-func TestSilentConnectionsOfWorkers(t *testing.T) {
-	r := runDemo(t, "--slots=2", "--max-connections=8", "--worker-listen=127.0.0.1:0", "--data="+t.TempDir())
-	at, err := url.Parse(addQueue(t, &client{base: r.url, http: http.DefaultClient}))
-	require.NoError(t, err)
-	busy, err := net.Dial("tcp", at.Host)
-	require.NoError(t, err)
-	defer busy.Close()
-	fmt.Fprintf(busy, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n", at.Path, at.Host)
-	interim := make([]byte, len("HTTP/1.1 100 Continue\r\n\r\n"))
-	_, err = io.ReadFull(busy, interim)
-	require.NoError(t, err)
-	for range 8 {
-		silent, err := net.Dial("tcp", at.Host)
-		require.NoError(t, err)
-		defer silent.Close()
-	}
-	worker := &http.Client{Timeout: headerTimeout / 2} // before the silent connections reach the limit for a header
-	resp, err := worker.Get("http://" + at.Host + "/no-queue")
-	require.NoError(t, err)
-	require.NoError(t, resp.Body.Close())
-	_, err = io.WriteString(busy, "{}")
-	require.NoError(t, err)
-	answer, err := io.ReadAll(busy)
-	require.NoError(t, err)
-	require.Contains(t, string(answer), "HTTP/1.1 404 ")
 }

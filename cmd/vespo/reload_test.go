@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/remote"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
@@ -24,7 +25,7 @@ type configured struct {
 	*process
 	t       *testing.T
 	dir     string
-	client  *client
+	client  *remote.Client
 	reloads int
 }
 
@@ -48,7 +49,7 @@ func (c *configured) hangup() (applied bool) {
 	before := len(reloaded.FindAllString(c.stderr.String(), -1))
 	require.NoError(c.t, c.cmd.Process.Signal(syscall.SIGHUP))
 	var last []string
-	require.True(c.t, c.stderr.await(c.t.Context(), func(text string) bool {
+	require.True(c.t, c.stderr.Await(c.t.Context(), func(text string) bool {
 		all := reloaded.FindAllStringSubmatch(text, -1)
 		if len(all) > before {
 			last = all[len(all)-1]
@@ -60,17 +61,17 @@ func (c *configured) hangup() (applied bool) {
 }
 
 // services returns the services that the management API lists, by prefix.
-func (c *configured) services() map[string]service {
+func (c *configured) services() map[string]remote.Service {
 	c.t.Helper()
-	a, err := c.client.get(c.t.Context(), "/services/list", nil)
+	a, err := c.client.Get(c.t.Context(), "/services/list", nil)
 	require.NoError(c.t, err)
-	var list struct{ Services []service }
-	require.NoError(c.t, json.Unmarshal(a.body, &list))
-	all := make(map[string]service)
+	var list struct{ Services []remote.Service }
+	require.NoError(c.t, json.Unmarshal(a.Body, &list))
+	all := make(map[string]remote.Service)
 	for _, s := range list.Services {
 		require.NotEqual(c.t, "failed", s.State)
 		s.State, s.Warm, s.InFlight, s.LastUsed = "", 0, 0, s.Deployed // these change with requests, and with slots that others need
-		all[s.bound()] = s
+		all[strings.TrimSuffix(s.Prefix+" "+s.Match, " ")] = s
 	}
 	return all
 }
@@ -125,7 +126,7 @@ func (c *configured) clients(n int) (stop func() int64) {
 		path := [...]string{"/a", "/b/x"}[i%2]
 		all.Go(func() {
 			for !stopped.Load() {
-				r, err := http.NewRequest(http.MethodPost, c.client.base+path, strings.NewReader("said"))
+				r, err := http.NewRequest(http.MethodPost, c.client.Base()+path, strings.NewReader("said"))
 				if err == nil {
 					err = answered(transport, r)
 				}
@@ -240,7 +241,7 @@ func TestConfigMapIsFollowed(t *testing.T) {
 	c.process, c.client = launch(t, t.TempDir(), "--config-file", filepath.Join(c.dir, "vespo.toml"))
 	for i, name := range []string{"..2", "..3"} {
 		version(name, "/a", "hello.wasm", fmt.Sprintf("/new%d", i), "echo.wasm")
-		require.True(t, c.stderr.await(t.Context(), func(text string) bool {
+		require.True(t, c.stderr.Await(t.Context(), func(text string) bool {
 			return strings.Count(text, `msg="configuration applied"`) > i
 		}), c.stderr)
 		require.Contains(t, c.services(), fmt.Sprintf("/new%d", i))

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/linestest"
 )
 
 // hangTimeout is how long a script waits for an event before it fails.
@@ -19,20 +21,20 @@ const hangTimeout = time.Minute
 // process is a server that a script has started.
 type process struct {
 	cmd            *exec.Cmd
-	stdout, stderr *lines
+	stdout, stderr *linestest.Lines
 	exited         chan struct{} // closed when cmd.ProcessState is set
 }
 
 func startProcess(cmd *exec.Cmd) (*process, error) {
-	p := &process{cmd: cmd, stdout: newLines(), stderr: newLines(), exited: make(chan struct{})}
+	p := &process{cmd: cmd, stdout: linestest.New(), stderr: linestest.New(), exited: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.stdout, p.stderr
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
 	go func() {
 		_ = cmd.Wait() // the script checks ProcessState
-		p.stdout.end()
-		p.stderr.end()
+		p.stdout.End()
+		p.stderr.End()
 		close(p.exited)
 	}()
 	return p, nil
@@ -56,7 +58,7 @@ func (p *process) awaitExit(ts *testscript.TestScript) {
 func (p *process) await(line *regexp.Regexp) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), hangTimeout)
 	defer cancel()
-	return p.stderr.await(ctx, line.MatchString)
+	return p.stderr.Await(ctx, line.MatchString)
 }
 
 // serveCommand implements "serve NAME FLAGS...". It starts "vespo serve FLAGS" on a free port of

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -9,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -118,58 +116,4 @@ func exitsCommand(ts *testscript.TestScript, _ bool, args []string) {
 	if got := cmd.ProcessState.ExitCode(); got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
-}
-
-// lines collects the output of a process and lets callers wait for a line.
-type lines struct {
-	mu    sync.Mutex
-	text  []byte        // guarded by mu
-	ended bool          // guarded by mu
-	more  chan struct{} // guarded by mu; closed and replaced when there is more
-}
-
-func newLines() *lines { return &lines{more: make(chan struct{})} }
-
-// Write implements io.Writer.
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text = append(l.text, p...)
-	close(l.more)
-	l.more = make(chan struct{})
-	return len(p), nil
-}
-
-func (l *lines) end() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ended = true
-	close(l.more)
-	l.more = make(chan struct{})
-}
-
-// await waits until find returns true for the text. It returns false if the text or ctx ends before that.
-func (l *lines) await(ctx context.Context, find func(text string) bool) bool {
-	for {
-		l.mu.Lock()
-		text, ended, more := string(l.text), l.ended, l.more
-		l.mu.Unlock()
-		switch {
-		case find(text):
-			return true
-		case ended:
-			return false
-		}
-		select {
-		case <-more:
-		case <-ctx.Done():
-			return false
-		}
-	}
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.text)
 }

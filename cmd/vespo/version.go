@@ -5,18 +5,20 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 )
 
 // versionCmd shows the version, commit, Go version and platform of this program.
 type versionCmd struct{}
 
 // Run is called by kong.
-func (c *versionCmd) Run(s streams) error {
+func (c *versionCmd) Run(s stdio.Streams) error {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		info = &debug.BuildInfo{}
 	}
-	return writeVersion(s.out, info)
+	return writeVersion(s.Out, info)
 }
 
 func writeVersion(w io.Writer, info *debug.BuildInfo) error {

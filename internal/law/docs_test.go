@@ -59,7 +59,7 @@ func flags(s *source) map[string]string {
 
 func TestFlagsAreDocumented(t *testing.T) {
 	operations := page(t, "operations.md")
-	all := flags(file(t, "cmd/vespo/config.go"))
+	all := flags(file(t, "cmd/vespo/internal/server/config.go"))
 	require.Contains(t, all, "max-body")
 	for name, byDefault := range all {
 		row := regexp.MustCompile("(?m)^\\| `--" + name + "[ `].*$").FindString(operations)

@@ -1,0 +1,227 @@
+package remote
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
+)
+
+// defaultServer is the default URL of clients; it matches the default of serve's --listen.
+const defaultServer = "http://127.0.0.1:8080"
+
+// Vars returns the variables that the struct tags of the commands refer to.
+func Vars() kong.Vars { return kong.Vars{"server": defaultServer} }
+
+// Limits of the client.
+const (
+	connectTimeout  = 5 * time.Second
+	continueTimeout = 2 * time.Second // wait for 100 Continue; after it, the upload is sent unasked
+	maxAnswerBytes  = 16 << 20
+)
+
+// clientFlags are the flags of all commands that talk to a server.
+type clientFlags struct {
+	Server string `placeholder:"URL" env:"VESPO_SERVER" default:"${server}" help:"The server to talk to (${default})."`
+	Token  string `placeholder:"TOKEN" env:"VESPO_ADMIN_TOKEN" help:"What the server was given as --admin-token."`
+	Format string `enum:"text,json" placeholder:"text|json" default:"text" help:"Form of the output; json is the server's answer as it came (${default})."`
+}
+
+// matchFlag distinguishes services that share a prefix.
+type matchFlag struct {
+	Match string `placeholder:"HEADER:VALUE" help:"The match of the service, if it has one, as \"vespo list\" shows it behind the prefix."`
+}
+
+// query returns the query parameters that identify a service.
+func (f *matchFlag) query(prefix string) url.Values {
+	query := url.Values{"prefix": {prefix}}
+	if f.Match != "" {
+		query.Set("match", f.Match)
+	}
+	return query
+}
+
+// Client is a client of one server's management API. It is immutable.
+type Client struct {
+	base  string // scheme and host
+	token string
+	http  *http.Client
+}
+
+// Validate is called by kong.
+func (f *clientFlags) Validate() error {
+	_, err := parseServer(f.Server)
+	return err
+}
+
+// client returns a client for the flags.
+func (f *clientFlags) client() (*Client, error) { return NewClient(f.Server, f.Token) }
+
+// NewClient returns a client of the server at a URL. An empty token is none.
+func NewClient(server, token string) (*Client, error) {
+	base, err := parseServer(server)
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: connectTimeout}).DialContext,
+		TLSHandshakeTimeout:    connectTimeout,
+		ExpectContinueTimeout:  continueTimeout,
+		MaxResponseHeaderBytes: 1 << 20,
+		ForceAttemptHTTP2:      true,
+	}
+	noRedirects := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{base: base, token: token, http: &http.Client{Transport: transport, CheckRedirect: noRedirects}}, nil
+}
+
+// parseServer parses "http://host:port" or, for short, "host:port". An empty
+// string, as from an empty environment variable, selects defaultServer.
+func parseServer(s string) (string, error) {
+	full := cmp.Or(s, defaultServer)
+	if !strings.Contains(full, "://") {
+		full = "http://" + s
+	}
+	u, err := url.Parse(full)
+	if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "http" && u.Scheme != "https") ||
+		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return "", fmt.Errorf("--server is %q: write it like http://127.0.0.1:8080", s)
+	}
+	return u.Scheme + "://" + u.Host, nil
+}
+
+// Base returns the scheme and host of the server, as in "http://127.0.0.1:8080".
+func (c *Client) Base() string { return c.base }
+
+// Get sends a GET request.
+func (c *Client) Get(ctx context.Context, path string, query url.Values) (*Answer, error) {
+	return c.Call(ctx, http.MethodGet, path, query, Upload{})
+}
+
+// Post sends a POST request without a body.
+func (c *Client) Post(ctx context.Context, path string, query url.Values) (*Answer, error) {
+	return c.Call(ctx, http.MethodPost, path, query, Upload{})
+}
+
+// Upload is a request body; the zero value is none.
+type Upload struct {
+	Body        io.Reader
+	SizeBytes   int64
+	ContentType string
+}
+
+// Answer is a successful (2xx) response.
+type Answer struct {
+	Status int
+	Body   []byte
+}
+
+// Decode unmarshals the body into v.
+func (a *Answer) Decode(v any) error {
+	if err := json.Unmarshal(a.Body, v); err != nil {
+		return fmt.Errorf("the server's answer is not as expected; is it of another version? %w", err)
+	}
+	return nil
+}
+
+// Call sends one request. Its errors are fit to be shown to the user.
+func (c *Client) Call(ctx context.Context, method, path string, query url.Values, up Upload) (*Answer, error) {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, up.Body)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Accept", "application/json, application/problem+json")
+	r.Header.Set("User-Agent", "vespo")
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if up.Body != nil {
+		r.ContentLength = up.SizeBytes
+		r.Header.Set("Content-Type", up.ContentType)
+		r.Header.Set("Expect", "100-continue") // so that the server can refuse before the upload
+	}
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return nil, c.refusal(resp, body)
+	}
+	return &Answer{Status: resp.StatusCode, Body: body}, nil
+}
+
+// explain returns a user-facing error for a request that got no response.
+func (c *Client) explain(err error) error {
+	var unreached *net.OpError
+	if errors.As(err, &unreached) && unreached.Op == "dial" {
+		return fmt.Errorf("no server was reached at %s: %w\nstart one with \"vespo serve\", or name another one with --server", c.base, unreached.Err)
+	}
+	var asked *url.Error
+	if errors.As(err, &asked) {
+		err = asked.Err // its text repeats the URL
+	}
+	return fmt.Errorf("%s did not answer: %w", c.base, err)
+}
+
+// refusal returns the error for a response with a status other than 2xx.
+func (c *Client) refusal(resp *http.Response, body []byte) error {
+	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	r := &Refusal{}
+	if mediaType != "application/problem+json" || json.Unmarshal(body, r) != nil {
+		return fmt.Errorf("%s answered %q, which is no answer of a Vespo server", c.base, resp.Status)
+	}
+	r.Status = resp.StatusCode
+	r.retryAfter = resp.Header.Get("Retry-After")
+	return r
+}
+
+// Refusal is an error response: a problem document (RFC 9457).
+type Refusal struct {
+	Title      string   `json:"title"`
+	Detail     string   `json:"detail"`
+	Violations []string `json:"violations"`
+	RequestID  string   `json:"request_id"`
+	Status     int      `json:"-"`
+	retryAfter string   // seconds; "" if the header was absent
+}
+
+// Error returns the problem as text, with each violation on its own line.
+func (r *Refusal) Error() string {
+	var b strings.Builder
+	b.WriteString(stdio.Printable(r.Title))
+	if r.Detail != "" {
+		b.WriteString(": " + stdio.Printable(r.Detail))
+	}
+	for _, violation := range r.Violations {
+		b.WriteString("\n  - " + stdio.Printable(violation))
+	}
+	switch {
+	case r.Status == http.StatusUnauthorized:
+		b.WriteString("\ngive it with --token or in VESPO_ADMIN_TOKEN")
+	case r.Status == http.StatusServiceUnavailable && r.retryAfter != "":
+		fmt.Fprintf(&b, "\ntry again in %s s", stdio.Printable(r.retryAfter))
+	case r.Status >= http.StatusInternalServerError && r.RequestID != "":
+		fmt.Fprintf(&b, "\nrequest id %s", stdio.Printable(r.RequestID))
+	}
+	return b.String()
+}

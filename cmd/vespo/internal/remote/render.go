@@ -1,0 +1,245 @@
+package remote
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
+)
+
+// Service is the part of an API response about a service that
+// the commands show. Package admin documents the fields.
+type Service struct {
+	Version
+	ABI         string   `json:"abi"`
+	Target      string   `json:"target"`
+	Prefix      string   `json:"prefix"`
+	Match       string   `json:"match"`
+	Origin      string   `json:"origin"`
+	FreshReason string   `json:"fresh_reason"`
+	Warnings    []string `json:"warnings"`
+	Snapshot    int64    `json:"snapshot"`
+	State       string   `json:"state"`
+	Problem     string   `json:"problem"`
+	Warm        int      `json:"warm"`
+	InFlight    int      `json:"in_flight"`
+	Queue       *struct{ Depth, Waiting, Leased, Damaged int }
+	Retiring    *retiring
+	LastUsed    time.Time `json:"last_used"`
+	History     []Version `json:"history"`
+	Changes     []string  `json:"changes"` // nil for a new service
+	Kept        []string  `json:"kept"`
+}
+
+// retiring describes replaced versions that still have requests.
+type retiring struct {
+	Versions, Requests int
+	Snapshot           int64
+}
+
+// Version is the part about one version, current or earlier.
+type Version struct {
+	Digest     string    `json:"digest"`
+	Module     string    `json:"module_digest"`
+	Kind       string    `json:"kind"`
+	Generation uint64    `json:"generation"`
+	Memory     int64     `json:"memory"`
+	Timeout    string    `json:"timeout"`
+	Isolation  string    `json:"isolation"`
+	Size       int64     `json:"size"`
+	Use        []string  `json:"use"`
+	Deployed   time.Time `json:"deployed"`
+}
+
+// shown formats a value for a table; "-" stands for an empty one.
+func shown(value any) string {
+	switch v := value.(type) {
+	case string:
+		if v != "" {
+			return stdio.Printable(v)
+		}
+	case int64: // only sizes are int64
+		if v > 0 {
+			return humanize.IBytes(uint64(v))
+		}
+	case time.Time:
+		if !v.IsZero() {
+			return v.Local().Format(time.DateTime)
+		}
+	default:
+		return fmt.Sprint(v)
+	}
+	return "-"
+}
+
+// shortDigest returns the first 12 hex digits of a digest, enough to tell versions apart.
+func shortDigest(digest string) string {
+	_, hex, _ := strings.Cut(digest, ":")
+	return hex[:min(12, len(hex))]
+}
+
+// table writes aligned columns.
+type table struct{ w *tabwriter.Writer }
+
+func newTable(w io.Writer) table { return table{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)} }
+
+func (t table) row(values ...any) {
+	cells := make([]string, 0, len(values))
+	for _, v := range values {
+		cells = append(cells, shown(v))
+	}
+	fmt.Fprintln(t.w, strings.Join(cells, "\t"))
+}
+
+func (t table) flush() error { return t.w.Flush() }
+
+// target returns the destination of requests or, for a module, its ABI.
+func (s *Service) target() string { return cmp.Or(s.Target, s.ABI) }
+
+// bound returns the prefix and match of the service.
+func (s *Service) bound() string { return strings.TrimSuffix(s.Prefix+" "+s.Match, " ") }
+
+// guest reports whether the service is a module. Many fields have no meaning for other kinds.
+func (s *Service) guest() bool { return s.Kind == "" || s.Kind == "wasm" || s.Kind == "wasm-function" }
+
+// writeList writes a table with one row per service.
+func writeList(w io.Writer, all []Service) error {
+	t := newTable(w)
+	t.row("PREFIX", "STATE", "KIND", "TARGET", "MEMORY", "ISOLATION", "SIZE", "GENERATION", "DIGEST", "DEPLOYED")
+	for _, s := range all {
+		t.row(s.bound(), s.State, s.Kind, s.target(), s.Memory, s.Isolation, s.Size, s.Generation, shortDigest(s.Digest), s.Deployed)
+	}
+	return t.flush()
+}
+
+// counted returns n and its noun, in the plural where needed.
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// writeService writes the fields of a service, one per line, and a table of its earlier versions.
+func writeService(w io.Writer, s *Service) error {
+	t := newTable(w)
+	optional := func(name, value string) {
+		if value != "" {
+			t.row(name, value)
+		}
+	}
+	t.row("prefix", s.Prefix)
+	optional("match", s.Match)
+	optional("origin", s.Origin)
+	t.row("state", s.State)
+	optional("problem", s.Problem)
+	t.row("digest", s.Digest)
+	optional("module", s.Module)
+	t.row("generation", s.Generation)
+	t.row("deployed", s.Deployed)
+	optional("kind", s.Kind)
+	optional("target", s.Target)
+	if s.guest() {
+		t.row("abi", s.ABI)
+		t.row("memory", s.Memory)
+	}
+	optional("timeout", s.Timeout)
+	if s.guest() {
+		t.row("isolation", s.Isolation)
+		optional("because", s.FreshReason)
+		for _, warning := range s.Warnings {
+			t.row("warning", warning)
+		}
+		t.row("size", s.Size)
+		t.row("snapshot", s.Snapshot)
+		t.row("warm", s.Warm)
+	}
+	for i, digest := range s.Use {
+		t.row(fmt.Sprintf("middleware %d", i+1), digest)
+	}
+	t.row("in flight", s.InFlight)
+	if q := s.Queue; q != nil {
+		t.row("waiting", fmt.Sprintf("%d of %d", q.Waiting, q.Depth))
+		t.row("leased", q.Leased)
+		if q.Damaged > 0 {
+			t.row("damaged", q.Damaged)
+		}
+	}
+	if r := s.Retiring; r != nil {
+		text := counted(r.Versions, "version") + ", " + counted(r.Requests, "request")
+		if r.Snapshot > 0 {
+			text += ", snapshots of " + shown(r.Snapshot)
+		}
+		t.row("retiring", text)
+	}
+	t.row("last used", s.LastUsed)
+	if err := t.flush(); err != nil || len(s.History) == 0 {
+		return err
+	}
+	fmt.Fprintln(w, "\nearlier versions, the latest first:")
+	return writeHistory(w, s.History)
+}
+
+func writeHistory(w io.Writer, history []Version) error {
+	t := newTable(w)
+	t.row("GENERATION", "DIGEST", "KIND", "SIZE", "MEMORY", "TIMEOUT", "ISOLATION", "DEPLOYED")
+	for _, v := range history {
+		t.row(v.Generation, shortDigest(v.Digest), v.Kind, v.Size, v.Memory, v.Timeout, v.Isolation, v.Deployed)
+	}
+	return t.flush()
+}
+
+// writeDeployed describes a deployed Service.
+func writeDeployed(w io.Writer, what, base string, s *Service) error {
+	fmt.Fprintf(w, "%s %s: generation %s, ", what, stdio.Printable(s.bound()), strconv.FormatUint(s.Generation, 10))
+	if s.guest() {
+		fmt.Fprintf(w, "%s, %s, memory %s, isolation %s\n", shown(s.ABI), shown(s.Size), shown(s.Memory), shown(s.Isolation))
+	} else {
+		fmt.Fprintf(w, "%s to %s\n", shown(s.Kind), shown(s.Target))
+	}
+	if s.FreshReason != "" {
+		fmt.Fprintf(w, "each request gets a fresh instance: %s\n", stdio.Printable(s.FreshReason))
+	}
+	for _, warning := range s.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", stdio.Printable(warning))
+	}
+	for _, change := range s.Changes {
+		fmt.Fprintln(w, stdio.Printable(change))
+	}
+	for _, option := range s.Kept {
+		fmt.Fprintln(w, stdio.Printable(option)+" kept")
+	}
+	if s.Changes != nil && len(s.Changes) == 0 {
+		fmt.Fprintln(w, "the version is the same as before")
+	}
+	_, err := fmt.Fprintf(w, "%s\n%s%s\n", stdio.Printable(s.Digest), base, stdio.Printable(s.Prefix))
+	return err
+}
+
+// formatJSON is the --format that prints the server's response unchanged.
+const formatJSON = "json"
+
+// writeJSON writes the response unchanged.
+func writeJSON(s stdio.Streams, a *Answer) error {
+	_, err := s.Out.Write(a.Body)
+	return err
+}
+
+// writeDeployed writes a deploy's response in the chosen format.
+func (f *clientFlags) writeDeployed(s stdio.Streams, c *Client, a *Answer, what string) error {
+	if f.Format == formatJSON {
+		return writeJSON(s, a)
+	}
+	var deployed Service
+	if err := a.Decode(&deployed); err != nil {
+		return err
+	}
+	return writeDeployed(s.Out, what, c.base, &deployed)
+}

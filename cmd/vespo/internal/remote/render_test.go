@@ -1,0 +1,59 @@
+package remote
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestWriteService(t *testing.T) {
+	s := &Service{
+		Version:     Version{Digest: "sha256:0123456789abcdef", Generation: 3, Memory: 1 << 20, Isolation: "fresh", Size: 2048},
+		Prefix:      "/a",
+		FreshReason: "it uses table.set",
+		State:       "failed",
+		Problem:     "the module\x1b is gone",
+		History:     []Version{{Digest: "sha256:fedcba9876543210", Generation: 2, Timeout: "3s"}},
+		Retiring:    &retiring{Versions: 1, Requests: 3, Snapshot: 1 << 20},
+	}
+	var b bytes.Buffer
+	require.NoError(t, writeService(&b, s))
+	require.Equal(t, `prefix      /a
+state       failed
+problem     the module�`+` is gone
+digest      sha256:0123456789abcdef
+generation  3
+deployed    -
+abi         -
+memory      1.0 MiB
+isolation   fresh
+because     it uses table.set
+size        2.0 KiB
+snapshot    -
+warm        0
+in flight   0
+retiring    1 version, 3 requests, snapshots of 1.0 MiB
+last used   -
+
+earlier versions, the latest first:
+GENERATION  DIGEST        KIND  SIZE  MEMORY  TIMEOUT  ISOLATION  DEPLOYED
+2           fedcba987654  -     -     -       3s       -          -
+`, b.String())
+}
+
+func TestWriteDeployed(t *testing.T) {
+	s := &Service{Version: Version{Digest: "sha256:00", Generation: 1, Isolation: "fresh", Size: 10}, Prefix: "/", ABI: "cgi", FreshReason: "why"}
+	var b bytes.Buffer
+	require.NoError(t, writeDeployed(&b, "added", "http://h", s))
+	require.Equal(t, "added /: generation 1, cgi, 10 B, memory -, isolation fresh\n"+
+		"each request gets a fresh instance: why\nsha256:00\nhttp://h/\n", b.String())
+}
+
+func TestShown(t *testing.T) {
+	at := time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC)
+	require.Equal(t, at.Local().Format("2006-01-02 15:04:05"), shown(at))
+	require.Equal(t, "0123", shortDigest("sha256:0123"))
+	require.Equal(t, "", shortDigest("none"))
+}

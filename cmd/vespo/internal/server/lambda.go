@@ -1,0 +1,109 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/services/control/lambda"
+	"github.com/vespo-dev/vespo/services/kinds/function"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+)
+
+// lambdaDir is the Lambda API's directory within the data directory.
+const lambdaDir = "lambda"
+
+// newFunctions returns the kind for functions. Paths of their programs
+// are absolute, because each program has its own working directory.
+func newFunctions(cfg *Config, dataDir string, log *slog.Logger) (*function.Kind, error) {
+	dir, err := filepath.Abs(filepath.Join(dataDir, lambdaDir))
+	if err != nil {
+		return nil, fmt.Errorf("find the data directory: %w", err)
+	}
+	return function.New(function.Config{Timeout: cfg.Timeout, LogRate: int64(cfg.LogRate), AllowExec: cfg.AllowExec, Packages: lambda.PackagesIn(dir), Log: log}), nil
+}
+
+// blobReader reads a blob of the catalogue, such as a module.
+type blobReader func(context.Context, registry.Digest) ([]byte, error)
+
+// wireLambda adds the surface of the Lambda API, if cfg enables it.
+func (p *parts) wireLambda(cfg *Config, dataDir string, routing *router.Router, blob blobReader, log *slog.Logger) error {
+	if cfg.LambdaListen == "" {
+		return nil
+	}
+	dir := filepath.Join(dataDir, lambdaDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the directory of the Lambda API: %w", err)
+	}
+	letters, err := lambda.OpenDeadLetters(filepath.Join(dir, "dead-letters.jsonl"))
+	if err != nil {
+		return err
+	}
+	handler, err := lambda.New(lambda.Config{
+		Catalogue: p.deployer, Dispatcher: routing, Keys: cfg.lambdaKeys(), DeadLetters: letters, Log: log,
+		Functions: []string{function.KindName, wasm.FunctionKindName},
+		Manage:    cfg.LambdaManage, Blob: blob, Directory: dir, Timeout: cfg.Timeout,
+		URL: func() string { url, _ := p.public.Load().(string); return url },
+	})
+	if err != nil {
+		return errors.Join(err, letters.Close())
+	}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	server := newHTTPServer(handler, log)
+	server.Protocols = &protocols
+	p.surfaces = append(p.surfaces, &surface{name: "the Lambda API", address: cfg.LambdaListen, server: server, work: handler.Run, close: letters.Close})
+	return nil
+}
+
+// lambdaKeys returns the secrets by access key id.
+func (c *Config) lambdaKeys() map[string]string {
+	keys := make(map[string]string, len(c.LambdaKey))
+	for _, key := range c.LambdaKey {
+		id, secret, _ := strings.Cut(key, ":")
+		keys[id] = secret
+	}
+	return keys
+}
+
+// checkLambda returns the violations in the flags of the Lambda API, joined. No message contains a secret.
+func (c *Config) checkLambda() error {
+	var errs []error
+	host, _, err := net.SplitHostPort(c.LambdaListen)
+	switch {
+	case c.LambdaListen == "":
+	case err != nil:
+		errs = append(errs, fmt.Errorf("--lambda-listen is %q: write it like 127.0.0.1:9000", c.LambdaListen))
+	case len(c.LambdaKey) == 0 && !loopbackHost(host):
+		errs = append(errs, fmt.Errorf("--lambda-listen is %q, which other machines reach: give --lambda-key, or a loopback address such as 127.0.0.1:9000",
+			c.LambdaListen))
+	}
+	seen := map[string]bool{}
+	for _, key := range c.LambdaKey {
+		id, secret, ok := strings.Cut(key, ":")
+		if !ok || id == "" || len(secret) < minSecret || strings.ContainsAny(id, "/ ,=") {
+			errs = append(errs, fmt.Errorf("a --lambda-key is not ID:SECRET, with a secret of at least %d characters and an id without spaces and slashes", minSecret))
+		} else if seen[id] {
+			errs = append(errs, fmt.Errorf("--lambda-key has the id %q more than once", id))
+		}
+		seen[id] = true
+	}
+	return errors.Join(errs...)
+}
+
+// minSecret is the least length of a secret for the Lambda API, in bytes.
+const minSecret = 16
+
+func loopbackHost(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
+}

@@ -1,0 +1,203 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/linestest"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
+)
+
+func TestCeilingLine(t *testing.T) {
+	cfg := &Config{Slots: 64, Memory: 16 << 20}
+	require.Equal(t, "memory ceiling 1.0 GiB (1073741824 bytes): 64 slots x 16MiB", ceilingLine(cfg, 1<<30))
+	require.Equal(t, "memory ceiling 1.0 GiB (1124073472 bytes): 64 slots x 16MiB, and 48 MiB of spare slots", ceilingLine(cfg, 1<<30+48<<20))
+}
+
+// newServer returns a server whose output goes to w.
+func newServer(t *testing.T, cfg *Config, w io.Writer) *server {
+	t.Helper()
+	dirs, err := makeDirs(cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, dirs.close()) })
+	log := slog.New(slog.DiscardHandler)
+	p, err := wire(t.Context(), cfg, dirs.data, log, access{})
+	require.NoError(t, err)
+	return &server{cfg: cfg, parts: p, dirs: dirs, drainTimeout: drainTimeout, release: func() {}, streams: stdio.Streams{Err: w}, log: log}
+}
+
+// started returns the output of a server that has started on a listener at addr.
+func started(t *testing.T, cfg *Config, addr string) string {
+	t.Helper()
+	tcp, err := net.ResolveTCPAddr("tcp", addr)
+	require.NoError(t, err)
+	var said bytes.Buffer
+	s := newServer(t, cfg, &said)
+	require.NoError(t, s.start(t.Context(), tcp))
+	require.NoError(t, s.parts.close(t.Context()))
+	return said.String()
+}
+
+// TestDrainIsBounded checks that a request that does not
+// end is cut off at the end of the drain, with an error.
+func TestDrainIsBounded(t *testing.T) {
+	cfg, err := parse(t, "--demo", "--listen=127.0.0.1:0", "--slots=2", "--memory=1MiB", "--timeout=1h")
+	require.NoError(t, err)
+	said := linestest.New()
+	s := newServer(t, cfg, said)
+	s.drainTimeout = time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error)
+	go func() { ended <- s.run(ctx) }()
+	var address string
+	require.True(t, said.Await(ctx, func(text string) bool {
+		_, rest, found := strings.Cut(text, "listening on http://")
+		address, _, _ = strings.Cut(rest, "\n")
+		return found
+	}))
+	conn, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	defer conn.Close()
+	fmt.Fprint(conn, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "HTTP/1.1 100 Continue\r\n", line)
+	cancel()
+	require.ErrorContains(t, <-ended, "requests were cut off")
+	_, err = io.Copy(io.Discard, conn)
+	require.NoError(t, err, "the connection is closed")
+}
+
+// TestListenerFailure checks that a failing listener ends the server.
+func TestListenerFailure(t *testing.T) {
+	cfg, err := parse(t, "--listen=192.0.2.1:0", "--data", t.TempDir(), "--slots=2", "--memory=1MiB") // RFC 5737: not an address of this machine
+	require.NoError(t, err)
+	require.ErrorContains(t, newServer(t, cfg, io.Discard).run(t.Context()), "cannot listen on 192.0.2.1:0")
+}
+
+func TestStartSaysWhetherManagementIsOn(t *testing.T) {
+	const off = "management is off on "
+	config := func(token string) *Config {
+		cfg, err := parse(t, "--data", t.TempDir(), "--slots=2", "--memory=1MiB", "--admin-token="+token)
+		require.NoError(t, err)
+		return cfg
+	}
+	require.Equal(t, "listening on http://127.0.0.1:8080\n", started(t, config(""), "127.0.0.1:8080"))
+	require.Equal(t, "listening on http://[::]:8080\n", started(t, config("secret"), "[::]:8080"))
+	for _, addr := range []string{"[::]:8080", "192.0.2.1:80"} {
+		said := strings.SplitAfter(started(t, config(""), addr), "\n")
+		require.Len(t, said, 3)
+		require.Equal(t, off+addr+", as other machines reach it and there is no --admin-token\n", said[0])
+		require.Equal(t, "listening on http://"+addr+"\n", said[1])
+	}
+}
+
+// TestDemoOnEveryAddress checks that the demo works while management
+// is off, and that it prints an address which curl can use.
+func TestDemoOnEveryAddress(t *testing.T) {
+	cfg, err := parse(t, "--demo", "--slots=2", "--memory=512KiB", "--admin-token=")
+	require.NoError(t, err)
+	said := started(t, cfg, "0.0.0.0:8080")
+	require.Contains(t, said, "  curl http://127.0.0.1:8080/hello\n")
+	require.NotContains(t, said, "curl http://0.0.0.0")
+}
+
+func TestDirs(t *testing.T) {
+	d, err := makeDirs(&Config{})
+	require.NoError(t, err)
+	require.Equal(t, &dirs{data: defaultData}, d)
+	require.NoError(t, d.close())
+
+	d, err = makeDirs(&Config{Data: "mine", Demo: true})
+	require.NoError(t, err)
+	require.Equal(t, "mine", d.data)
+	require.DirExists(t, d.temp)
+	require.NoError(t, d.close())
+	require.NoDirExists(t, d.temp)
+
+	d, err = makeDirs(&Config{Demo: true})
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(d.temp, "data"), d.data)
+	require.NoError(t, d.close())
+
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
+	_, err = makeDirs(&Config{Demo: true})
+	require.ErrorContains(t, err, "temporary directory")
+}
+
+func TestReachable(t *testing.T) {
+	for given, want := range map[string]string{
+		"127.0.0.1:80": "127.0.0.1:80", "0.0.0.0:80": "127.0.0.1:80", "[::]:80": "127.0.0.1:80", "[::1]:80": "[::1]:80", "192.0.2.1:80": "192.0.2.1:80",
+	} {
+		addr, err := net.ResolveTCPAddr("tcp", given)
+		require.NoError(t, err)
+		require.Equal(t, want, reachable(addr))
+	}
+}
+
+// deadlines is a ResponseWriter that records the deadlines that are set.
+type deadlines struct {
+	http.ResponseWriter
+	read, write time.Time
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error  { d.read = t; return nil }
+func (d *deadlines) SetWriteDeadline(t time.Time) error { d.write = t; return nil }
+
+func TestDeadlines(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		body  string
+		stop  bool
+		major int
+	}{
+		{name: "without a body", major: 1}, {name: "with a body", body: "x", major: 1}, {name: "aborted", body: "x", stop: true, major: 1},
+		{name: "stream", major: 2}, {name: "stream with a body", body: "x", major: 2}, {name: "aborted stream", stop: true, major: 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin := time.Now()
+				w := &deadlines{ResponseWriter: httptest.NewRecorder()}
+				h := withDeadlines(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+					require.Zero(t, w.write, "a handler may take its time")
+					time.Sleep(time.Hour)
+					if tt.stop {
+						panic(http.ErrAbortHandler)
+					}
+				}))
+				r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(tt.body))
+				r.ProtoMajor = tt.major
+				if tt.stop {
+					require.PanicsWithValue(t, http.ErrAbortHandler, func() { h.ServeHTTP(w, r) })
+				} else {
+					h.ServeHTTP(w, r)
+				}
+				if tt.body == "" {
+					require.Zero(t, w.read)
+				} else {
+					require.Equal(t, begin.Add(bodyTimeout), w.read)
+				}
+				if tt.major == 1 { // the listener bounds writes
+					require.Zero(t, w.write)
+				} else {
+					require.Equal(t, begin.Add(time.Hour+answerTimeout), w.write)
+				}
+			})
+		})
+	}
+}

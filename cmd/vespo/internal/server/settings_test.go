@@ -1,0 +1,88 @@
+package server
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/services/control/configfile"
+)
+
+// fileWith writes a configuration file and returns its path.
+func fileWith(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "vespo.toml")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+// TestSettingsOfAFile checks the order of precedence: flags, file, environment, defaults.
+func TestSettingsOfAFile(t *testing.T) {
+	clearEnvironment(t)
+	t.Setenv("VESPO_ADMIN_TOKEN", "of the environment")
+	t.Setenv("SERVER_THREAD_COUNT", "2")
+	t.Setenv("PORT", "1")
+	path := fileWith(t, `[server]
+listen = ":2"
+data = "d"
+root = "/r"
+admin-token = "file"
+max-body = 65536
+timeout = "2s"
+demo = true
+log-format = "common"
+queue = 7
+`)
+	cfg, err := parse(t, "--config-file", path, "--timeout=3s", "--queue=0")
+	require.NoError(t, err)
+	require.Equal(t, ":2", cfg.Listen)
+	require.Equal(t, filepath.Join(filepath.Dir(path), "d"), cfg.Data)
+	require.Equal(t, "/r", cfg.Root)
+	require.Equal(t, "file", cfg.AdminToken)
+	require.EqualValues(t, 65536, cfg.MaxBody)
+	require.Equal(t, "3s", cfg.Timeout.String(), "a flag goes before the file")
+	require.Zero(t, cfg.Queue, "even one with the value zero")
+	require.True(t, cfg.Demo)
+	require.Equal(t, "common", cfg.AccessLog)
+	require.Equal(t, 2, cfg.Slots, "what the file does not say, the environment does")
+
+	file, err := configfile.ReadSettings(path)
+	require.NoError(t, err)
+	alone, err := configOf(file)
+	require.NoError(t, err)
+	require.Equal(t, "2s", alone.Timeout.String())
+	require.Equal(t, 7, alone.Queue)
+}
+
+// TestSettingsAreCheckedTogether checks that settings which are valid alone but
+// not together are reported with their lines, and that a flag can correct them.
+func TestSettingsAreCheckedTogether(t *testing.T) {
+	clearEnvironment(t)
+	path := fileWith(t, "[server]\nper-service = 100\nqueue = -1\n")
+	_, err := parse(t, "--config-file", path, "--queue=1")
+	require.ErrorContains(t, err, "--per-service is 100")
+	cfg, err := parse(t, "--config-file", path, "--queue=1", "--slots=200")
+	require.NoError(t, err)
+	require.Equal(t, 100, cfg.PerService)
+
+	file, err := configfile.ReadSettings(path)
+	require.NoError(t, err)
+	_, err = configOf(file)
+	var violations configfile.Violations
+	require.True(t, errors.As(err, &violations))
+	require.Len(t, violations, 2)
+	require.Equal(t, []int{2, 3}, []int{violations[0].Line, violations[1].Line})
+}
+
+func TestWhatCanBeNoSetting(t *testing.T) {
+	clearEnvironment(t)
+	_, err := parse(t, "--config-file", fileWith(t, "[server]\nconfig-file = \"other\"\nfile-rules = true\nhelp = true\nslots = \"x\"\nlog-level = \"loud\"\n"))
+	for _, text := range []string{`toml:2: unknown setting "config-file"`, `toml:3: unknown setting "file-rules"`, `toml:4: unknown setting "help"`, "toml:5: ", "toml:6: "} {
+		require.ErrorContains(t, err, text)
+	}
+	_, err = parse(t, "--config-file", filepath.Join(t.TempDir(), "none"))
+	require.ErrorContains(t, err, "no such file")
+}

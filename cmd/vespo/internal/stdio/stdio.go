@@ -1,0 +1,57 @@
+// Package stdio holds the standard streams of a command, and what commands print to them in the same way.
+package stdio
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode"
+
+	"golang.org/x/term"
+)
+
+// Streams are the input and outputs of a command.
+type Streams struct {
+	In  io.Reader
+	Out io.Writer // the result of the command
+	Err io.Writer // errors, logs and progress
+}
+
+// Interactive reports whether standard error is a terminal.
+func (s Streams) Interactive() bool {
+	f, ok := s.Err.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// Report prints the error of a failed command.
+func (s Streams) Report(err error) {
+	fmt.Fprintf(s.Err, "vespo: %s\n", strings.TrimRight(err.Error(), "\n"))
+}
+
+// Reported is an error that was already printed.
+type Reported struct{ error }
+
+// ReportNow prints err and returns it as one that was printed.
+func (s Streams) ReportNow(err error) error {
+	s.Report(err)
+	return Reported{err}
+}
+
+// IsReported reports whether err was already printed.
+func IsReported(err error) bool {
+	var told Reported
+	return errors.As(err, &told)
+}
+
+// Printable replaces the characters of text from elsewhere that could
+// affect the terminal beyond its place, such as escape sequences.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}

@@ -1,6 +1,0 @@
-//go:build race
-
-package main
-
-// slowdown is how much longer compiling takes with the race detector, in the child process too.
-const slowdown = 10
