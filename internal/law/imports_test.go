@@ -49,8 +49,10 @@ var importLaw = []importRule{
 		why: "the Exchange is all that a guest sees of a request; a server of another protocol must need no change there"},
 	{in: []string{"registry"}, except: []string{"registry/filestore"}, never: []string{"os", "syscall", "golang.org/x/sys"},
 		why: "the state and its decisions are pure, so that they are tested against a model; filestore has the disk"},
-	{except: []string{"testdata", "bench", "conformance"}, never: []string{"testing", "github.com/stretchr/testify"},
+	{except: []string{"testdata", "bench", "conformance", harness}, never: []string{"testing", "github.com/stretchr/testify"},
 		why: "test code in the server registers flags and is attack surface"},
+	{except: []string{harness}, never: []string{"./" + harness},
+		why: "the harness is test code; the server must work without it"},
 	{except: []string{"cmd", "bench"}, never: []string{"github.com/alecthomas/kong", "flag"},
 		why: "only the command line parses a command line"},
 	{in: []string{"guest-sdk"}, never: []string{"./runtime", "./registry", "./router", "./services", "./cmd"}, tests: true,
@@ -58,6 +60,9 @@ var importLaw = []importRule{
 	{never: []string{"C"}, tests: true,
 		why: "cgo would end cross compilation and static binaries"},
 }
+
+// harness is the directory of the package that runs kinds for tests.
+const harness = "services/servicetest"
 
 // kinds are the directories of the kinds of services.
 var kinds = []string{
@@ -120,6 +125,9 @@ func TestImportLawSeesOffences(t *testing.T) {
 		{"registry/a.go", "os", true},
 		{"registry/filestore/a.go", "os", false},
 		{"router/a.go", "testing", true},
+		{"services/servicetest/a.go", "testing", false},
+		{"services/kinds/wasm/a.go", modulePath + "/services/servicetest", true},
+		{"services/kinds/wasm/a_test.go", modulePath + "/services/servicetest", false},
 		{"cmd/vespo/a.go", "C", true},
 	} {
 		s, err := parse(c.path, fmt.Appendf(nil, "package p\nimport _ %q\n", c.imported))

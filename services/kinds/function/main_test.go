@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/vespo-dev/vespo/services/internal/leaktest"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 // TestMain runs workerMain if the test binary was started as the program of a function. Otherwise
@@ -13,5 +13,5 @@ func TestMain(m *testing.M) {
 	if addr := os.Getenv("AWS_LAMBDA_RUNTIME_API"); addr != "" { // started as the program of a function
 		os.Exit(workerMain(addr))
 	}
-	os.Exit(leaktest.Check(m.Run()))
+	os.Exit(servicetest.Main(m))
 }

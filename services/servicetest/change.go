@@ -1,0 +1,87 @@
+package servicetest
+
+import (
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/deploy"
+)
+
+// Deploy adds or replaces a service, which must succeed.
+func (s *Server) Deploy(spec services.Spec) deploy.Result {
+	s.tb.Helper()
+	result, err := s.Add(s.tb.Context(), spec)
+	require.NoError(s.tb, err)
+	return result
+}
+
+// Replace replaces a service and waits until the version before is closed.
+func (s *Server) Replace(spec services.Spec) deploy.Result {
+	s.tb.Helper()
+	result := s.Deploy(spec)
+	require.False(s.tb, result.Created, "there was no service at %s", spec.Prefix)
+	s.AwaitRetired(string(spec.Prefix), result.Before.Generation)
+	return result
+}
+
+// Withdraw removes a service and waits until it is closed. Its requests have Config.Deploy.RetireAfter to end.
+func (s *Server) Withdraw(key string) {
+	s.tb.Helper()
+	entry, err := s.Inspect(registry.Prefix(key))
+	require.NoError(s.tb, err)
+	require.NoError(s.tb, s.Remove(s.tb.Context(), registry.Prefix(key)))
+	s.AwaitRetired(key, entry.Service.Current.Generation)
+}
+
+// Status returns the status of a service.
+func (s *Server) Status(key string) services.Status {
+	s.tb.Helper()
+	entry, err := s.Inspect(registry.Prefix(key))
+	require.NoError(s.tb, err)
+	return entry.Status
+}
+
+// AwaitStatus waits until a service has a status.
+func (s *Server) AwaitStatus(key string, wanted func(services.Status) bool) {
+	s.tb.Helper()
+	require.Eventually(s.tb, func() bool { return wanted(s.Status(key)) }, HangTimeout, time.Millisecond)
+}
+
+// Deployment returns the deployment that was prepared last at a key, without middleware.
+func (s *Server) Deployment(key string) services.Deployment {
+	s.tb.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.prepared[registry.Prefix(key)]
+	require.NotNil(s.tb, d, key)
+	return d
+}
+
+// AwaitRetired waits until a version of a service is closed.
+func (s *Server) AwaitRetired(key string, g registry.Generation) {
+	s.tb.Helper()
+	late := false
+	timer := time.AfterFunc(HangTimeout, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		late = true
+		s.changed.Broadcast()
+	})
+	defer timer.Stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !s.retired[version{registry.Prefix(key), g}] {
+		require.False(s.tb, late, "version %d of %s is not closed", g, key)
+		s.changed.Wait()
+	}
+}
+
+func (s *Server) noteRetired(v version) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retired[v] = true
+	s.changed.Broadcast()
+}

@@ -1,0 +1,205 @@
+package servicetest
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/registry/filestore"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/deploy"
+)
+
+// Config configures a Server. The zero Config is valid.
+type Config struct {
+	Dir    string             // data directory; default: a temporary one
+	Router router.Config      // AccessLog is called in addition to Records
+	Deploy deploy.Config      // Registry, Router, Kinds and Log are set by the Server
+	HTTP   func(*http.Server) // changes the HTTP server before it starts
+}
+
+// Server is a running server. Its methods fail the test if something goes wrong.
+type Server struct {
+	*deploy.Deployer // nil before Start
+
+	URL  string // without a slash at the end
+	Addr string
+
+	Store    *filestore.Store
+	Registry *registry.Registry
+	Router   *router.Router
+	Logger   *slog.Logger // writes all levels to Log
+	Log      *Log
+	Records  *Records
+
+	tb      testing.TB
+	cfg     Config
+	kinds   []services.Kind
+	http    *http.Server
+	serving sync.WaitGroup // the goroutine of the HTTP server
+	clients sync.WaitGroup // requests of Begin
+	closing sync.Once
+
+	mu       sync.Mutex
+	changed  *sync.Cond
+	prepared map[registry.Prefix]services.Deployment // guarded by mu; the last one
+	retired  map[version]bool                        // guarded by mu
+}
+
+// version names a version of a service.
+type version struct {
+	key        registry.Prefix
+	generation registry.Generation
+}
+
+// New returns a Server that does not serve yet.
+func New(tb testing.TB, cfg Config) *Server {
+	tb.Helper()
+	s := &Server{
+		Log:      &Log{},
+		Records:  newRecords(tb),
+		tb:       tb,
+		cfg:      cfg,
+		prepared: make(map[registry.Prefix]services.Deployment),
+		retired:  make(map[version]bool),
+	}
+	s.changed = sync.NewCond(&s.mu)
+	s.Logger = slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	var err error
+	s.Store, err = filestore.Open(cmp.Or(cfg.Dir, tb.TempDir()))
+	require.NoError(tb, err)
+	tb.Cleanup(s.Close)
+	var problems []registry.Problem
+	s.Registry, problems, err = registry.Open(tb.Context(), s.Store)
+	require.NoError(tb, err)
+	require.Empty(tb, problems)
+	also := cfg.Router.AccessLog
+	cfg.Router.AccessLog = func(rec *accesslog.Record) {
+		s.Records.listen(rec)
+		if also != nil {
+			also(rec)
+		}
+	}
+	s.Router = router.New(cfg.Router)
+	return s
+}
+
+// Start boots the server with these kinds and serves. The Server closes the kinds that have a Close method.
+func (s *Server) Start(kinds ...services.Kind) *Server {
+	s.tb.Helper()
+	s.kinds = kinds
+	cfg := s.cfg.Deploy
+	cfg.Registry, cfg.Router, cfg.Log = s.Registry, s.Router, s.Logger
+	if cfg.Gate == nil {
+		cfg.Gate = admission.NewGate(1 << 10)
+		cfg.Limits = admission.Limits{Queue: 1 << 10, Wait: HangTimeout}
+		s.cfg.Deploy.Gate = cfg.Gate
+	}
+	for _, k := range kinds {
+		cfg.Kinds = append(cfg.Kinds, watched{k, s})
+	}
+	also := cfg.Events.Retired
+	cfg.Events.Retired = func(key registry.Prefix, g registry.Generation, d deploy.Drain) {
+		if also != nil {
+			also(key, g, d)
+		}
+		s.noteRetired(version{key, g})
+	}
+	s.Deployer = deploy.New(cfg)
+	require.NoError(s.tb, s.Boot(s.tb.Context()))
+	s.listen()
+	return s
+}
+
+// listen serves HTTP on a loopback port.
+func (s *Server) listen() {
+	s.tb.Helper()
+	listener, err := new(net.ListenConfig).Listen(s.tb.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(s.tb, err)
+	s.Addr = listener.Addr().String()
+	s.URL = "http://" + s.Addr
+	s.http = &http.Server{
+		Handler:      s.Router,
+		WriteTimeout: time.Hour, // as a real server has one, which kinds extend
+		ErrorLog:     slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+		Protocols:    new(http.Protocols),
+	}
+	s.http.Protocols.SetHTTP1(true)
+	s.http.Protocols.SetUnencryptedHTTP2(true)
+	if s.cfg.HTTP != nil {
+		s.cfg.HTTP(s.http)
+	}
+	s.serving.Go(func() { _ = s.http.Serve(listener) }) // ends with ErrServerClosed
+}
+
+// Close closes the connections, the services, the kinds and the catalogue, once. It checks that no request is left. The
+// end of the test calls it.
+func (s *Server) Close() { s.closing.Do(s.close) }
+
+func (s *Server) close() {
+	s.tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), HangTimeout)
+	defer cancel()
+	if s.http != nil {
+		require.NoError(s.tb, s.http.Close())
+		s.serving.Wait()
+	}
+	if s.Deployer != nil {
+		require.NoError(s.tb, s.Deployer.Close(ctx))
+		require.Eventually(s.tb, func() bool { return s.InFlight() == 0 }, HangTimeout, time.Millisecond, "requests are in flight")
+	}
+	s.clients.Wait()
+	for _, k := range s.kinds {
+		require.NoError(s.tb, closeKind(ctx, k))
+	}
+	require.NoError(s.tb, s.Store.Close())
+}
+
+// closeKind closes a kind, if it has something to close.
+func closeKind(ctx context.Context, k services.Kind) error {
+	switch c := k.(type) {
+	case io.Closer:
+		return c.Close()
+	case interface{ Close(context.Context) error }:
+		return c.Close(ctx)
+	}
+	return nil
+}
+
+// InFlight returns the number of requests that are admitted and not answered.
+func (s *Server) InFlight() (n int) {
+	n = s.cfg.Deploy.Gate.Stats().InFlight
+	for _, own := range s.cfg.Deploy.Admission {
+		n += own.Gate.Stats().InFlight
+	}
+	return n
+}
+
+// watched is a kind whose deployments the server remembers.
+type watched struct {
+	services.Kind
+	server *Server
+}
+
+// Prepare implements services.Kind.
+func (w watched) Prepare(ctx context.Context, spec services.Spec) (services.Deployment, error) {
+	d, err := w.Kind.Prepare(ctx, spec)
+	if err == nil {
+		w.server.mu.Lock()
+		defer w.server.mu.Unlock()
+		w.server.prepared[spec.Prefix] = d
+	}
+	return d, err
+}
