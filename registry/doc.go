@@ -3,7 +3,8 @@
 //
 // A [State] is immutable; the functions in state.go derive the next one from it and have no other effect. A
 // [Registry] holds the current state in one atomic pointer, and makes a change durable through a [Store]
-// before it is visible. The package does not depend on HTTP, files or WebAssembly.
+// before it is visible. Blobs are in a [BlobStore] apart; the Registry decides which of them are garbage. The
+// package does not depend on HTTP, files or WebAssembly.
 //
 // # Concurrency
 //
@@ -11,5 +12,5 @@
 // A writer whose base state is no longer the current one is refused with [ErrStale].
 //
 // Lock order: commitMu before blobMu. Neither is held while a caller's code runs. commitMu is held during
-// Store.Save, blobMu during Store.DeleteBlob.
+// Store.Commit, blobMu during BlobStore.Delete.
 package registry

@@ -4,23 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
 )
 
-var (
-	// ErrStale is returned if the base of a commit is no longer the current state.
-	ErrStale = errors.New("the catalogue has changed meanwhile")
-	// ErrUnheldBlob is returned if a commit refers to a blob that is neither held by the committer nor
-	// referenced by the base state, so that it may have been collected.
-	ErrUnheldBlob = errors.New("commit names a blob that is not held")
-)
+// ErrUnheldBlob is returned if a commit refers to a blob that is neither held by the committer nor referenced by
+// the base state, so that it may have been collected.
+var ErrUnheldBlob = errors.New("commit names a blob that is not held")
 
 // Registry is a durable catalogue. All methods are safe for concurrent use.
 type Registry struct {
-	store     Store // immutable
-	keepBlobs bool  // immutable; see Loaded.KeepBlobs
+	store     Store     // immutable
+	blobs     BlobStore // immutable
+	keepBlobs bool      // immutable; see Loaded.KeepBlobs
 
 	current atomic.Pointer[State]
 
@@ -30,14 +28,14 @@ type Registry struct {
 	holds  map[Digest]int // guarded by blobMu: number of unreleased holds by PutBlob
 }
 
-// Open loads the catalogue from the store. The caller remains responsible for closing the store. The problems
+// Open loads the catalogue from the store. The caller remains responsible for closing both stores. The problems
 // are for the operator.
-func Open(ctx context.Context, store Store) (*Registry, []Problem, error) {
+func Open(ctx context.Context, store Store, blobs BlobStore) (*Registry, []Problem, error) {
 	loaded, err := store.Load(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open catalogue: %w", err)
 	}
-	r := &Registry{store: store, keepBlobs: loaded.KeepBlobs, holds: make(map[Digest]int)}
+	r := &Registry{store: store, blobs: blobs, keepBlobs: loaded.KeepBlobs, holds: make(map[Digest]int)}
 	r.current.Store(loaded.State)
 	return r, loaded.Problems, nil
 }
@@ -45,22 +43,22 @@ func Open(ctx context.Context, store Store) (*Registry, []Problem, error) {
 // State returns the current catalogue. It never blocks.
 func (r *Registry) State() *State { return r.current.Load() }
 
+// Watch returns the current catalogue, and then each newer one until ctx ends: see Store.Watch.
+func (r *Registry) Watch(ctx context.Context) iter.Seq[*State] { return r.store.Watch(ctx) }
+
 // Commit makes next, derived from base by Put and Remove, the current state. When it returns nil the change
 // is durable; on an error the current state is unchanged. ctx is ignored once writing has begun.
 func (r *Registry) Commit(ctx context.Context, base, next *State) error {
 	r.commitMu.Lock()
 	defer r.commitMu.Unlock()
-	if r.current.Load() != base || next.Generation <= base.Generation {
+	if r.current.Load() != base {
 		return ErrStale
 	}
 	if err := r.checkHeld(base, next); err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := r.store.Save(context.WithoutCancel(ctx), next); err != nil {
-		return fmt.Errorf("save catalogue: %w", err)
+	if err := r.store.Commit(ctx, base, next); err != nil {
+		return fmt.Errorf("commit catalogue: %w", err)
 	}
 	r.current.Store(next)
 	return nil
@@ -87,7 +85,7 @@ func (r *Registry) PutBlob(ctx context.Context, blob []byte) (d Digest, release 
 	// present.
 	r.hold(d)
 	release = sync.OnceFunc(func() { r.unhold(d) })
-	if err := r.store.PutBlob(ctx, d, blob); err != nil {
+	if err := r.blobs.Put(ctx, d, blob); err != nil {
 		release()
 		return "", nil, fmt.Errorf("store blob: %w", err)
 	}
@@ -96,7 +94,7 @@ func (r *Registry) PutBlob(ctx context.Context, blob []byte) (d Digest, release 
 
 // Blob returns the blob with digest d. Errors match ErrBlobMissing or ErrBlobCorrupt where they apply.
 func (r *Registry) Blob(ctx context.Context, d Digest) ([]byte, error) {
-	return r.store.Blob(ctx, d)
+	return r.blobs.Get(ctx, d)
 }
 
 // CollectGarbage deletes the blobs that no version refers to, current or in a history, and that no deploy
@@ -105,7 +103,7 @@ func (r *Registry) CollectGarbage(ctx context.Context) (deleted []Digest, err er
 	if r.keepBlobs {
 		return nil, nil
 	}
-	stored, err := r.store.Blobs(ctx)
+	stored, err := r.blobs.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list blobs: %w", err)
 	}
@@ -140,7 +138,7 @@ func (r *Registry) deleteIfGarbage(ctx context.Context, d Digest) (bool, error) 
 	if _, ok := r.State().Digests()[d]; ok {
 		return false, nil
 	}
-	if err := r.store.DeleteBlob(ctx, d); err != nil {
+	if err := r.blobs.Delete(ctx, d); err != nil {
 		return false, err
 	}
 	return true, nil

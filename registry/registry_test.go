@@ -1,82 +1,87 @@
 package registry_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"maps"
-	"slices"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/registry/storetest"
 )
 
-// memoryStore is a Store whose methods fail as configured by fail.
-type memoryStore struct {
-	mu     sync.Mutex
+// faulty is a store of catalogue and blobs in memory whose methods fail as configured by fail.
+type faulty struct {
+	*storetest.Memory
 	loaded registry.Loaded
-	blobs  map[registry.Digest][]byte
+	blobs  *storetest.MemoryBlobs
 	fail   map[string]error // by method
 }
 
-func newMemoryStore() *memoryStore {
-	return &memoryStore{
+func newFaulty() *faulty {
+	f := &faulty{
 		loaded: registry.Loaded{State: &registry.State{}},
-		blobs:  make(map[registry.Digest][]byte), fail: make(map[string]error),
+		blobs:  storetest.NewMemoryBlobs(),
+		fail:   make(map[string]error),
 	}
+	f.Memory = storetest.NewMemory(f.loaded.State)
+	return f
 }
 
-func (m *memoryStore) Load(context.Context) (registry.Loaded, error) { return m.loaded, m.fail["Load"] }
+func (f *faulty) Load(ctx context.Context) (registry.Loaded, error) { return f.loaded, f.fail["Load"] }
 
-func (m *memoryStore) Save(_ context.Context, s *registry.State) error {
-	if err := m.fail["Save"]; err != nil {
+func (f *faulty) Commit(ctx context.Context, base, next *registry.State) error {
+	if err := f.fail["Commit"]; err != nil {
 		return err
 	}
-	m.loaded.State = s
-	return nil
+	return f.Memory.Commit(ctx, base, next)
 }
 
-func (m *memoryStore) PutBlob(_ context.Context, d registry.Digest, blob []byte) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.fail["PutBlob"]; err != nil {
+// stored returns the state that the store holds.
+func (f *faulty) stored(t *testing.T) *registry.State {
+	loaded, err := f.Memory.Load(context.Background())
+	require.NoError(t, err)
+	return loaded.State
+}
+
+// faultyBlobs are the blobs of a faulty store.
+type faultyBlobs struct{ *faulty }
+
+func (f faultyBlobs) Put(ctx context.Context, d registry.Digest, blob []byte) error {
+	if err := f.fail["Put"]; err != nil {
 		return err
 	}
-	m.blobs[d] = bytes.Clone(blob)
-	return nil
+	return f.blobs.Put(ctx, d, blob)
 }
 
-func (m *memoryStore) Blob(_ context.Context, d registry.Digest) ([]byte, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if blob, ok := m.blobs[d]; ok {
-		return blob, nil
+func (f faultyBlobs) Get(ctx context.Context, d registry.Digest) ([]byte, error) {
+	return f.blobs.Get(ctx, d)
+}
+
+func (f faultyBlobs) List(ctx context.Context) ([]registry.Digest, error) {
+	if err := f.fail["List"]; err != nil {
+		return nil, err
 	}
-	return nil, registry.ErrBlobMissing
+	return f.blobs.List(ctx)
 }
 
-func (m *memoryStore) Blobs(context.Context) ([]registry.Digest, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Sorted(maps.Keys(m.blobs)), m.fail["Blobs"]
-}
-
-func (m *memoryStore) DeleteBlob(_ context.Context, d registry.Digest) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.fail["DeleteBlob"]; err != nil {
+func (f faultyBlobs) Delete(ctx context.Context, d registry.Digest) error {
+	if err := f.fail["Delete"]; err != nil {
 		return err
 	}
-	delete(m.blobs, d)
-	return nil
+	return f.blobs.Delete(ctx, d)
 }
 
-func open(t *testing.T, store registry.Store) *registry.Registry {
+// names returns the digests of the stored blobs.
+func (f *faulty) names() []registry.Digest {
+	all, _ := f.blobs.List(context.Background()) // never fails
+	return all
+}
+
+func open(t *testing.T, store *faulty) *registry.Registry {
 	t.Helper()
-	reg, _, err := registry.Open(context.Background(), store)
+	reg, _, err := registry.Open(context.Background(), store, faultyBlobs{store})
 	require.NoError(t, err)
 	return reg
 }
@@ -96,44 +101,44 @@ func deploy(t *testing.T, reg *registry.Registry, prefix registry.Prefix, text s
 var errDisk = errors.New("disk is on fire")
 
 func TestOpenPassesOnWhatTheStoreFound(t *testing.T) {
-	store := newMemoryStore()
+	store := newFaulty()
 	store.loaded.Problems = []registry.Problem{{Subject: "file"}}
-	reg, problems, err := registry.Open(context.Background(), store)
+	reg, problems, err := registry.Open(context.Background(), store, faultyBlobs{store})
 	require.NoError(t, err)
 	require.Equal(t, store.loaded.Problems, problems)
 	require.Same(t, store.loaded.State, reg.State())
 
 	store.fail["Load"] = errDisk
-	_, _, err = registry.Open(context.Background(), store)
+	_, _, err = registry.Open(context.Background(), store, faultyBlobs{store})
 	require.ErrorIs(t, err, errDisk)
 }
 
 func TestCommitIsDurableBeforeItIsVisible(t *testing.T) {
-	store := newMemoryStore()
+	store := newFaulty()
 	reg := open(t, store)
 	deploy(t, reg, "/a", "one")
-	require.Same(t, store.loaded.State, reg.State())
+	require.Same(t, store.stored(t), reg.State())
 }
 
 func TestFailedCommitChangesNothing(t *testing.T) {
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
-	store := newMemoryStore()
+	store := newFaulty()
 	reg := open(t, store)
 	deploy(t, reg, "/a", "one")
 	base := reg.State()
 	next, _ := base.Put("/b", version("one"))
 
-	store.fail["Save"] = errDisk
+	store.fail["Commit"] = errDisk
 	require.ErrorIs(t, reg.Commit(context.Background(), base, next), errDisk)
-	store.fail["Save"] = nil
+	store.fail["Commit"] = nil
 	require.ErrorIs(t, reg.Commit(cancelled, base, next), context.Canceled)
 	require.ErrorIs(t, reg.Commit(context.Background(), base, base), registry.ErrStale)
 	require.ErrorIs(t, reg.Commit(context.Background(), &registry.State{}, next), registry.ErrStale)
 	unheld, _ := base.Put("/b", version("never stored"))
 	require.ErrorIs(t, reg.Commit(context.Background(), base, unheld), registry.ErrUnheldBlob)
 	require.Same(t, base, reg.State())
-	require.Same(t, base, store.loaded.State)
+	require.Same(t, base, store.stored(t))
 
 	require.NoError(t, reg.Commit(context.Background(), base, next))
 	require.ErrorIs(t, reg.Commit(context.Background(), base, next), registry.ErrStale)
@@ -141,7 +146,7 @@ func TestFailedCommitChangesNothing(t *testing.T) {
 
 func TestCollectGarbageKeepsWhatIsNamedOrHeld(t *testing.T) {
 	ctx := context.Background()
-	store := newMemoryStore()
+	store := newFaulty()
 	reg := open(t, store)
 	first := deploy(t, reg, "/a", "one")
 	second := deploy(t, reg, "/a", "two")
@@ -150,7 +155,7 @@ func TestCollectGarbageKeepsWhatIsNamedOrHeld(t *testing.T) {
 	_, releaseToo, err := reg.PutBlob(ctx, []byte("three"))
 	require.NoError(t, err)
 	orphan := registry.DigestOf([]byte("orphan"))
-	store.blobs[orphan] = []byte("orphan")
+	store.blobs.Damage(orphan, []byte("orphan"))
 
 	collect := func(want int) {
 		t.Helper()
@@ -159,13 +164,13 @@ func TestCollectGarbageKeepsWhatIsNamedOrHeld(t *testing.T) {
 		require.Len(t, n, want)
 	}
 	collect(1)
-	require.NotContains(t, store.blobs, orphan)
-	require.Contains(t, store.blobs, first, "the history names it")
-	require.Contains(t, store.blobs, second)
+	require.NotContains(t, store.names(), orphan)
+	require.Contains(t, store.names(), first, "the history names it")
+	require.Contains(t, store.names(), second)
 	release()
 	release() // a second call does nothing
 	collect(0)
-	require.Contains(t, store.blobs, held, "held by the other")
+	require.Contains(t, store.names(), held, "held by the other")
 	releaseToo()
 	collect(1)
 
@@ -174,37 +179,37 @@ func TestCollectGarbageKeepsWhatIsNamedOrHeld(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, reg.Commit(ctx, base, next))
 	collect(2)
-	require.Empty(t, store.blobs)
+	require.Empty(t, store.names())
 }
 
 func TestCollectGarbageGoesOnAfterFailures(t *testing.T) {
 	ctx := context.Background()
-	store := newMemoryStore()
+	store := newFaulty()
 	reg := open(t, store)
-	store.blobs[registry.DigestOf(nil)] = nil
-	store.fail["DeleteBlob"] = errDisk
+	store.blobs.Damage(registry.DigestOf(nil), nil)
+	store.fail["Delete"] = errDisk
 	n, err := reg.CollectGarbage(ctx)
 	require.ErrorIs(t, err, errDisk)
 	require.Zero(t, n)
-	store.fail["Blobs"] = errDisk
+	store.fail["List"] = errDisk
 	_, err = reg.CollectGarbage(ctx)
 	require.ErrorIs(t, err, errDisk)
 }
 
 func TestCollectGarbageKeepsAllWhenTheStoreSaysSo(t *testing.T) {
-	store := newMemoryStore()
+	store := newFaulty()
 	store.loaded.KeepBlobs = true
-	store.blobs[registry.DigestOf(nil)] = nil
+	store.blobs.Damage(registry.DigestOf(nil), nil)
 	n, err := open(t, store).CollectGarbage(context.Background())
 	require.NoError(t, err)
 	require.Zero(t, n)
-	require.Len(t, store.blobs, 1)
+	require.Len(t, store.names(), 1)
 }
 
 func TestFailedPutBlobHoldsNothing(t *testing.T) {
-	store := newMemoryStore()
+	store := newFaulty()
 	reg := open(t, store)
-	store.fail["PutBlob"] = errDisk
+	store.fail["Put"] = errDisk
 	_, _, err := reg.PutBlob(context.Background(), []byte("one"))
 	require.ErrorIs(t, err, errDisk)
 	next, _ := reg.State().Put("/a", version("one"))

@@ -30,11 +30,11 @@ type memberRule struct {
 
 // memberLaw applies to files other than tests.
 var memberLaw = []memberRule{
-	{except: append([]string{"cmd", "testdata/guests/guests.go", "bench", "conformance"}, guestPrograms...),
+	{except: append([]string{"cmd", "testdata/guests/guests.go", "internal/durable/crashtest", "bench", "conformance"}, guestPrograms...),
 		members: []string{"os.Getenv", "os.LookupEnv", "os.Environ", "os.ExpandEnv", "os.UserHomeDir", "os.UserCacheDir",
 			"os.UserConfigDir", "syscall.Getenv", "syscall.Environ", "net/http.ProxyFromEnvironment"},
 		why: "settings come in by Config; only cmd reads the environment"},
-	{except: append([]string{"bench", harness}, guestPrograms...),
+	{except: append([]string{"bench", "services/servicetest"}, guestPrograms...),
 		members: []string{"net/http.DefaultClient", "net/http.DefaultTransport", "net/http.DefaultServeMux", "net/http.Get", "net/http.Post",
 			"net/http.Handle", "net/http.HandleFunc", "log.Print", "log.Printf", "log.Println", "log.Fatal", "log.Fatalf", "slog.SetDefault"},
 		why: "no state of a package: it has no owner, no limits and no end, and the default transport reads the environment"},

@@ -7,46 +7,47 @@ import (
 	"io/fs"
 	"math"
 
+	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/registry"
 )
 
+// Blobs is a registry.BlobStore: the blobs in the directory of a Store. It is safe for concurrent use.
+type Blobs struct {
+	fs    durable.FS     // immutable
+	files *durable.Files // immutable
+}
+
+var _ registry.BlobStore = (*Blobs)(nil)
+
 func blobName(d registry.Digest) string { return blobDir + "/" + d.Hex() }
 
-// PutBlob stores a blob under its digest. A stored blob that does not match its digest is set aside and
+// Put stores a blob under its digest. A stored blob that does not match its digest is set aside and
 // replaced.
-func (s *Store) PutBlob(ctx context.Context, d registry.Digest, blob []byte) error {
+func (b *Blobs) Put(ctx context.Context, d registry.Digest, blob []byte) error {
 	if registry.DigestOf(blob) != d {
 		return fmt.Errorf("%w: the content does not have the digest %s", registry.ErrBlobCorrupt, d)
 	}
-	switch _, err := s.Blob(ctx, d); {
+	switch _, err := b.Get(ctx, d); {
 	case err == nil:
 		// The name may not be durable yet, if the process that stored it was killed or failed before the
 		// fsync.
-		return s.fs.SyncDir(blobDir)
+		return b.fs.SyncDir(blobDir)
 	case errors.Is(err, registry.ErrBlobCorrupt):
-		if _, err := s.setAside(blobDir, d.Hex()); err != nil {
+		if _, err := b.files.SetAside(blobDir, d.Hex()); err != nil {
 			return err
 		}
 	case !errors.Is(err, registry.ErrBlobMissing):
 		return err
 	}
-	tmp, err := s.stage(blob)
-	if err != nil {
-		return err
-	}
-	if err := s.fs.Rename(tmp, blobName(d)); err != nil {
-		s.unstage(tmp)
-		return err
-	}
-	return s.fs.SyncDir(blobDir)
+	return b.files.Write(blobName(d), blob)
 }
 
-// Blob reads a blob and checks it against its digest. A corrupt one stays in place.
-func (s *Store) Blob(_ context.Context, d registry.Digest) ([]byte, error) {
+// Get reads a blob and checks it against its digest. A corrupt one stays in place.
+func (b *Blobs) Get(_ context.Context, d registry.Digest) ([]byte, error) {
 	if _, err := registry.ParseDigest(string(d)); err != nil {
 		return nil, err // d becomes a file name
 	}
-	blob, err := s.fs.ReadFile(blobName(d), math.MaxInt64)
+	blob, err := b.fs.ReadFile(blobName(d), math.MaxInt64)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s", registry.ErrBlobMissing, d)
 	}
@@ -59,9 +60,9 @@ func (s *Store) Blob(_ context.Context, d registry.Digest) ([]byte, error) {
 	return blob, nil
 }
 
-// Blobs lists the digests of stored blobs without reading them.
-func (s *Store) Blobs(context.Context) ([]registry.Digest, error) {
-	entries, err := s.fs.ReadDir(blobDir)
+// List returns the digests of stored blobs without reading them.
+func (b *Blobs) List(context.Context) ([]registry.Digest, error) {
+	entries, err := b.fs.ReadDir(blobDir)
 	if err != nil {
 		return nil, err
 	}
@@ -74,18 +75,18 @@ func (s *Store) Blobs(context.Context) ([]registry.Digest, error) {
 	return digests, nil
 }
 
-// DeleteBlob deletes a blob. It does not fsync: a blob that reappears after a crash is an orphan again.
-func (s *Store) DeleteBlob(_ context.Context, d registry.Digest) error {
+// Delete deletes a blob. It does not fsync: a blob that reappears after a crash is an orphan again.
+func (b *Blobs) Delete(_ context.Context, d registry.Digest) error {
 	if _, err := registry.ParseDigest(string(d)); err != nil {
 		return err
 	}
-	if err := s.fs.Remove(blobName(d)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := b.fs.Remove(blobName(d)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
 }
 
-func digestOfEntry(e entry) (registry.Digest, bool) {
-	d, err := registry.ParseDigest("sha256:" + e.name)
-	return d, err == nil && e.regular
+func digestOfEntry(e durable.Entry) (registry.Digest, bool) {
+	d, err := registry.ParseDigest("sha256:" + e.Name)
+	return d, err == nil && e.Regular
 }

@@ -3,60 +3,53 @@
 package filestore
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/durable/crashtest"
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// If the environment variable childDir is set, the test binary runs as the child to be killed. childMode
-// selects its behaviour.
-const (
-	childDir  = "FILESTORE_TEST_CHILD_DIR"
-	childMode = "FILESTORE_TEST_CHILD_MODE"
-)
-
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(childDir); dir != "" {
-		if err := child(dir, os.Getenv(childMode)); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(3)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
+	os.Exit(crashtest.Main(m, map[string]crashtest.Child{"commit": commitForever, "open": openOnce}))
 }
 
-// child commits forever and prints one line after each commit: generation, prefix, digest or "-" for a
-// removal. In mode "open" it only opens the directory.
-func child(dir, mode string) error {
-	store, err := Open(dir)
+// openOnce only opens the directory.
+func openOnce(dir string, _ func(string, ...any)) error {
+	_, err := openedChild(dir)
+	return err
+}
+
+// commitForever acknowledges each commit: generation, prefix, digest or "-" for a removal.
+func commitForever(dir string, acknowledge func(string, ...any)) error {
+	reg, err := openedChild(dir)
 	if err != nil {
 		return err
 	}
-	ctx := context.Background()
-	reg, problems, err := registry.Open(ctx, store)
-	if err != nil || len(problems) > 0 {
-		return fmt.Errorf("open: %v, problems %v", err, problems)
-	}
-	if mode == "open" {
-		return nil
-	}
 	for {
-		line, err := childCommit(ctx, reg)
+		line, err := childCommit(context.Background(), reg)
 		if err != nil {
 			return err
 		}
-		fmt.Println(line) // os.Stdout is not buffered
+		acknowledge("%s", line)
 	}
+}
+
+func openedChild(dir string) (*registry.Registry, error) {
+	store, err := Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	reg, problems, err := registry.Open(context.Background(), store, store.Blobs())
+	if err != nil || len(problems) > 0 {
+		return nil, fmt.Errorf("open: %w, problems %v", err, problems)
+	}
+	return reg, nil
 }
 
 func childCommit(ctx context.Context, reg *registry.Registry) (line string, err error) {
@@ -85,14 +78,6 @@ func childCommit(ctx context.Context, reg *registry.Registry) (line string, err 
 		return "", err
 	}
 	return fmt.Sprintf("%d %s %s", next.Generation, prefix, digest), nil
-}
-
-func childCommand(t *testing.T, dir, mode string) *exec.Cmd {
-	self, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), childDir+"="+dir, childMode+"="+mode)
-	return cmd
 }
 
 // TestKill kills a committing process at random moments, and checks that all acknowledged commits are found.
@@ -128,29 +113,14 @@ type acknowledgement struct {
 	digest     registry.Digest
 }
 
-// killedChild runs a child and kills it with SIGKILL, a random time after a random number of
-// acknowledgements. It returns the acknowledgements.
+// killedChild runs a child and kills it. It returns the acknowledgements.
 func killedChild(t *testing.T, dir string) (all []acknowledgement) {
-	cmd := childCommand(t, dir, "commit")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	kill := 1 + rand.IntN(30)
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
+	for _, line := range crashtest.Kill(t, "commit", dir, 30) {
 		var a acknowledgement
-		if n, _ := fmt.Sscan(lines.Text(), &a.generation, &a.prefix, &a.digest); n != 3 {
-			continue // the last line may be torn
-		}
-		all = append(all, a)
-		if len(all) == kill {
-			time.AfterFunc(time.Duration(rand.IntN(10_000))*time.Microsecond, func() { _ = cmd.Process.Kill() })
+		if n, _ := fmt.Sscan(line, &a.generation, &a.prefix, &a.digest); n == 3 { // the last line may be torn
+			all = append(all, a)
 		}
 	}
-	var exit *exec.ExitError
-	require.ErrorAs(t, cmd.Wait(), &exit)
-	require.Equal(t, -1, exit.ExitCode(), "killed, and not failed: %v", exit)
 	return all
 }
 
@@ -189,11 +159,11 @@ func checkAgainst(
 func TestSecondProcessOnDirectoryRefuses(t *testing.T) {
 	dir := t.TempDir()
 	_, _, done := opened(t, dir)
-	out, err := childCommand(t, dir, "open").CombinedOutput()
+	out, err := crashtest.Command(t, "open", dir).CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), ErrLocked.Error())
 	require.Contains(t, string(out), dir)
 	done()
-	out, err = childCommand(t, dir, "open").CombinedOutput()
+	out, err = crashtest.Command(t, "open", dir).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }

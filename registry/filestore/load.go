@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/registry"
 )
 
@@ -34,6 +35,8 @@ func (s *Store) Load(context.Context) (registry.Loaded, error) {
 	if err := s.checkAside(&l); err != nil {
 		return registry.Loaded{}, fmt.Errorf("data directory %s: %w", s.dir, err)
 	}
+	s.current = l.State
+	s.feed.Publish(l.State)
 	return l.Loaded, nil
 }
 
@@ -77,10 +80,10 @@ func (s *Store) readManifest(name string, l *loading) (*registry.State, []byte, 
 	switch {
 	case err == nil:
 		return state, data, nil
-	case !errors.Is(err, errTorn) && !errors.Is(err, errTooLarge) && !errors.Is(err, errIrregular):
+	case !errors.Is(err, errTorn) && !errors.Is(err, durable.ErrTooLarge) && !errors.Is(err, durable.ErrIrregular):
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
-	to, asideErr := s.setAside(".", name)
+	to, asideErr := s.files.SetAside(".", name)
 	if asideErr != nil {
 		return nil, nil, fmt.Errorf("set aside %s (%w): %w", name, err, asideErr)
 	}
@@ -91,17 +94,17 @@ func (s *Store) readManifest(name string, l *loading) (*registry.State, []byte, 
 
 // tidy empties tmp/, sets foreign files in blobs/ aside and reports those at the top.
 func (s *Store) tidy(l *loading) error {
-	if err := s.emptyTmp(); err != nil {
+	if err := s.files.EmptyTmp(); err != nil {
 		return err
 	}
 	if err := s.tidyTop(l); err != nil {
 		return err
 	}
 	parent, leaf, _ := strings.Cut(blobDir, "/")
-	if err := s.setForeignAside(l, parent, func(e entry) bool { return e.name == leaf }); err != nil {
+	if err := s.setForeignAside(l, parent, func(e durable.Entry) bool { return e.Name == leaf }); err != nil {
 		return err
 	}
-	return s.setForeignAside(l, blobDir, func(e entry) bool { _, ok := digestOfEntry(e); return ok })
+	return s.setForeignAside(l, blobDir, func(e durable.Entry) bool { _, ok := digestOfEntry(e); return ok })
 }
 
 // tidyTop reports files that do not belong to the store.
@@ -115,28 +118,14 @@ func (s *Store) tidyTop(l *loading) error {
 		return err
 	}
 	for _, e := range top {
-		if !slices.Contains(known, e.name) && !strings.HasPrefix(e.name, ".") {
-			l.report(e.name, "does not belong to a data directory; it is left alone", nil)
+		if !slices.Contains(known, e.Name) && !strings.HasPrefix(e.Name, ".") {
+			l.report(e.Name, "does not belong to a data directory; it is left alone", nil)
 		}
 	}
 	return nil
 }
 
-// emptyTmp removes files that were being written when the process died. None of them was acknowledged.
-func (s *Store) emptyTmp() error {
-	entries, err := s.fs.ReadDir(tmpDir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.regular {
-			s.unstage(tmpDir + "/" + e.name)
-		}
-	}
-	return nil
-}
-
-func (s *Store) setForeignAside(l *loading, dir string, ours func(entry) bool) error {
+func (s *Store) setForeignAside(l *loading, dir string, ours func(durable.Entry) bool) error {
 	entries, err := s.fs.ReadDir(dir)
 	if err != nil {
 		return err
@@ -145,10 +134,10 @@ func (s *Store) setForeignAside(l *loading, dir string, ours func(entry) bool) e
 		if ours(e) {
 			continue
 		}
-		if to, err := s.setAside(dir, e.name); err != nil {
-			l.report(dir+"/"+e.name, "is not a blob, and could not be set aside", err)
+		if to, err := s.files.SetAside(dir, e.Name); err != nil {
+			l.report(dir+"/"+e.Name, "is not a blob, and could not be set aside", err)
 		} else {
-			l.report(dir+"/"+e.name, "is not a blob; set aside as "+to, nil)
+			l.report(dir+"/"+e.Name, "is not a blob; set aside as "+to, nil)
 		}
 	}
 	return nil
@@ -161,37 +150,10 @@ func (s *Store) checkAside(l *loading) error {
 		return err
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.name, manifestName) {
-			l.report(asideDir+"/"+e.name, "no blob is deleted at run time while it is there, for it may name some", nil)
+		if strings.HasPrefix(e.Name, manifestName) {
+			l.report(asideDir+"/"+e.Name, "no blob is deleted at run time while it is there, for it may name some", nil)
 			l.KeepBlobs = true
 		}
 	}
 	return nil
-}
-
-// maxAsideBytes leaves room for a number within the file system's limit for names.
-const maxAsideBytes = 200
-
-// setAside moves a file of dir to setaside/, under a free name that it returns.
-func (s *Store) setAside(dir, name string) (string, error) {
-	s.asideMu.Lock()
-	defer s.asideMu.Unlock()
-	entries, err := s.fs.ReadDir(asideDir)
-	if err != nil {
-		return "", err
-	}
-	taken := make(map[string]bool, len(entries))
-	for _, e := range entries {
-		taken[e.name] = true
-	}
-	short := name[:min(len(name), maxAsideBytes)]
-	to := short + ".1"
-	for n := 2; taken[to]; n++ {
-		to = fmt.Sprintf("%s.%d", short, n)
-	}
-	to = asideDir + "/" + to
-	if err := s.fs.Rename(dir+"/"+name, to); err != nil {
-		return "", err
-	}
-	return to, errors.Join(s.fs.SyncDir(asideDir), s.fs.SyncDir(dir))
 }

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 
 	"github.com/gofrs/flock"
 
+	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/registry"
 )
@@ -33,16 +34,17 @@ var ErrLocked = errors.New("data directory is in use by another server")
 
 // Store is a registry.Store in a directory. It is safe for concurrent use.
 type Store struct {
-	fs   fileSystem    // immutable
-	dir  string        // immutable
-	lock *flock.Flock  // immutable; nil in tests without real files
-	tmps atomic.Uint64 // numbers the files in tmp/
+	fs    durable.FS     // immutable
+	files *durable.Files // immutable
+	dir   string         // immutable
+	lock  *flock.Flock   // immutable; nil in tests without real files
 
 	saveMu    sync.Mutex
-	saved     []byte // guarded by saveMu: the current manifest; nil if there is none
-	uncertain error  // guarded by saveMu: why nothing can be saved any more
+	current   *registry.State // guarded by saveMu: what the manifest holds; nil before Load
+	saved     []byte          // guarded by saveMu: the current manifest; nil if there is none
+	uncertain error           // guarded by saveMu: why nothing can be saved any more
 
-	asideMu sync.Mutex // held while a name in setaside/ is chosen and taken
+	feed registry.Feed
 }
 
 var _ registry.Store = (*Store)(nil)
@@ -54,10 +56,11 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", dir, err)
 	}
-	if err := mkdirAllDurably(absolute); err != nil {
+	if err := durable.MkdirAll(absolute); err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", dir, err)
 	}
-	lock := flock.New(filepath.Join(absolute, lockName), flock.SetPermissions(fileMode), flock.SetFlag(os.O_CREATE|os.O_RDONLY|regular.Flags))
+	flags := os.O_CREATE | os.O_RDONLY | regular.Flags
+	lock := flock.New(filepath.Join(absolute, lockName), flock.SetPermissions(durable.FileMode), flock.SetFlag(flags))
 	locked, err := lock.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("lock data directory %s: %w", dir, err)
@@ -65,7 +68,7 @@ func Open(dir string) (*Store, error) {
 	if !locked {
 		return nil, fmt.Errorf("%w: %s; stop that server or choose another directory", ErrLocked, dir)
 	}
-	s, err := open(osFileSystem{dir: absolute}, dir)
+	s, err := open(durable.Dir(absolute), dir)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -74,8 +77,12 @@ func Open(dir string) (*Store, error) {
 }
 
 // open creates the subdirectories of a directory that exists and is locked.
-func open(fsys fileSystem, dir string) (*Store, error) {
-	s := &Store{fs: fsys, dir: dir}
+func open(fsys durable.FS, dir string) (*Store, error) {
+	s := &Store{
+		fs:    fsys,
+		files: durable.NewFiles(fsys, tmpDir, asideDir),
+		dir:   dir,
+	}
 	for _, name := range []string{blobDir, asideDir, tmpDir, cacheDir, queueDir} {
 		if err := fsys.MkdirAll(name); err != nil {
 			return nil, fmt.Errorf("data directory %s: %w", dir, err)
@@ -92,6 +99,9 @@ func (s *Store) Close() error {
 	return s.lock.Close()
 }
 
+// Blobs returns the blobs in the directory. They can be used while the store is open.
+func (s *Store) Blobs() *Blobs { return &Blobs{fs: s.fs, files: s.files} }
+
 // CacheDir returns the directory for compiled code. It exists, and its content can be lost.
 func (s *Store) CacheDir() string { return filepath.Join(s.dir, cacheDir) }
 
@@ -99,48 +109,51 @@ func (s *Store) CacheDir() string { return filepath.Join(s.dir, cacheDir) }
 // content.
 func (s *Store) QueueDir() string { return filepath.Join(s.dir, queueDir) }
 
-// Save replaces the manifest. See the package comment for the order of the steps.
-func (s *Store) Save(_ context.Context, state *registry.State) error {
+// Watch returns the current state, and then each that is committed: nothing else changes the directory.
+func (s *Store) Watch(ctx context.Context) iter.Seq[*registry.State] { return s.feed.Watch(ctx) }
+
+// Commit replaces the manifest. See the package comment for the order of the steps.
+func (s *Store) Commit(ctx context.Context, base, next *registry.State) error {
 	s.saveMu.Lock()
 	defer s.saveMu.Unlock()
-	if s.uncertain != nil {
+	switch {
+	case s.uncertain != nil:
 		return s.uncertain
+	case s.current == nil || s.current != base || next.Generation <= base.Generation:
+		return registry.ErrStale
 	}
-	data, err := encodeManifest(state)
+	data, err := encodeManifest(next)
 	if err != nil {
 		return err
 	}
-	if err := s.keepPreviousLocked(); err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	tmp, err := s.stage(data)
+	if err := s.saveLocked(data); err != nil {
+		return err
+	}
+	s.current, s.saved = next, data
+	s.feed.Publish(next)
+	return nil
+}
+
+// saveLocked writes a manifest in place of the current one.
+func (s *Store) saveLocked(data []byte) error {
+	if s.saved != nil { // a copy, not a rename: there is a manifest at all times
+		if err := s.files.Place(previousName, s.saved); err != nil {
+			return err
+		}
+	}
+	tmp, err := s.files.Stage(data)
 	if err != nil {
 		return err
 	}
 	if err := s.fs.Rename(tmp, manifestName); err != nil {
-		s.unstage(tmp)
+		s.files.Unstage(tmp)
 		return s.afterFailedRenameLocked(err)
 	}
 	if err := s.fs.SyncDir("."); err != nil {
 		return s.undoLocked(err)
-	}
-	s.saved = data
-	return nil
-}
-
-// keepPreviousLocked copies the current manifest to the previous one. It does not rename it, so that there is
-// a manifest at all times.
-func (s *Store) keepPreviousLocked() error {
-	if s.saved == nil {
-		return nil
-	}
-	tmp, err := s.stage(s.saved)
-	if err != nil {
-		return err
-	}
-	if err := s.fs.Rename(tmp, previousName); err != nil {
-		s.unstage(tmp)
-		return err
 	}
 	return nil
 }
@@ -175,24 +188,3 @@ func (s *Store) undoLocked(cause error) error {
 	s.uncertain = fmt.Errorf("%w: manifest in %s: %w; undoing that: %w", registry.ErrUncertain, s.dir, cause, err)
 	return s.uncertain
 }
-
-// stage writes and fsyncs a file in tmp/. If it fails, a file left behind is removed at the next start.
-func (s *Store) stage(data []byte) (name string, err error) {
-	name = fmt.Sprintf("%s/%d", tmpDir, s.tmps.Add(1))
-	f, err := s.fs.Create(name)
-	if err != nil {
-		return "", err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		s.unstage(name)
-		return "", err
-	}
-	return name, nil
-}
-
-// unstage removes a staged file. If that fails, the next start removes it.
-func (s *Store) unstage(name string) { _ = s.fs.Remove(name) }

@@ -35,7 +35,7 @@ func opened(t *testing.T, dir string) (reg *registry.Registry, problems []regist
 	t.Helper()
 	store, err := Open(dir)
 	require.NoError(t, err)
-	reg, problems, err = registry.Open(context.Background(), store)
+	reg, problems, err = registry.Open(context.Background(), store, store.Blobs())
 	require.NoError(t, err)
 	return reg, problems, func() { require.NoError(t, store.Close()) }
 }
@@ -164,7 +164,7 @@ func TestNewerManifestIsNotTouched(t *testing.T) {
 	store, err := Open(dir)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, store.Close()) }()
-	_, _, err = registry.Open(context.Background(), store)
+	_, _, err = registry.Open(context.Background(), store, store.Blobs())
 	require.ErrorIs(t, err, errNewer)
 	require.ErrorContains(t, err, dir)
 	data, err := os.ReadFile(path)
@@ -240,16 +240,6 @@ func TestBitRotOfBlobIsFoundAndMended(t *testing.T) {
 	require.NoError(t, os.Remove(blobPath(dir, digest)))
 	_, err = reg.Blob(ctx, digest)
 	require.ErrorIs(t, err, registry.ErrBlobMissing)
-}
-
-func TestStoreRefusesWhatIsNoDigest(t *testing.T) {
-	ctx := context.Background()
-	store, err := open(newCrashFS(), "memory")
-	require.NoError(t, err)
-	_, err = store.Blob(ctx, "sha256:../../manifest.json")
-	require.ErrorIs(t, err, registry.ErrDigest)
-	require.ErrorIs(t, store.DeleteBlob(ctx, "../lock"), registry.ErrDigest)
-	require.ErrorIs(t, store.PutBlob(ctx, registry.DigestOf([]byte("a")), []byte("b")), registry.ErrBlobCorrupt)
 }
 
 // TestHammer puts, commits, reads and collects from many goroutines over real files. Blobs that are held or

@@ -82,7 +82,7 @@ func New(tb testing.TB, cfg Config) *Server {
 	require.NoError(tb, err)
 	tb.Cleanup(s.Close)
 	var problems []registry.Problem
-	s.Registry, problems, err = registry.Open(tb.Context(), s.Store)
+	s.Registry, problems, err = registry.Open(tb.Context(), s.Store, s.Store.Blobs())
 	require.NoError(tb, err)
 	require.Empty(tb, problems)
 	also := cfg.Router.AccessLog

@@ -177,7 +177,7 @@ func (st *stack) deployer(rt *router.Router) *deploy.Deployer {
 	store, err := filestore.Open(t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
-	reg, problems, err := registry.Open(t.Context(), store)
+	reg, problems, err := registry.Open(t.Context(), store, store.Blobs())
 	require.NoError(t, err)
 	require.Empty(t, problems)
 	st.registry = reg

@@ -104,7 +104,7 @@ func TestApplyOfAFailureChangesNothing(t *testing.T) {
 		}
 		require.Equal(t, c.failing, failing)
 	}
-	for _, method := range []string{"PutBlob", "Save"} {
+	for _, method := range []string{"Put", "Commit"} {
 		h.store.failAt(method, errInjected)
 		_, err := h.Apply(context.Background(), specs("/a=2", "/c=2"))
 		unchanged(err)

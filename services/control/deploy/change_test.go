@@ -101,7 +101,7 @@ func TestRollbackToWhatIsRottenChangesNothing(t *testing.T) {
 	h := booted(t, t.TempDir(), nil)
 	h.add("/a", "one")
 	h.add("/a", "two")
-	h.store.failAt("Blob", registry.ErrBlobCorrupt)
+	h.store.failAt("Get", registry.ErrBlobCorrupt)
 	_, err := h.Rollback(context.Background(), "/a")
 	require.ErrorIs(t, err, registry.ErrBlobCorrupt)
 	requireKind(t, problem.Internal, err)
@@ -158,8 +158,8 @@ func TestFaultAtEveryStepChangesNothing(t *testing.T) {
 		"validate fails":    {func(h *house) { h.kind.failAt("validate", fail(errInjected)) }, nil, errInjected, problem.Internal},
 		"validate panics":   {func(h *house) { h.kind.failAt("validate", panics) }, nil, ErrPanic, problem.Internal},
 		"lock: cancelled":   {func(h *house) { h.writer <- struct{}{} }, &cancelled, context.Canceled, problem.Internal},
-		"blob: no space":    {func(h *house) { h.store.failAt("PutBlob", syscall.ENOSPC) }, nil, syscall.ENOSPC, problem.Internal},
-		"blob: I/O error":   {func(h *house) { h.store.failAt("PutBlob", syscall.EIO) }, nil, syscall.EIO, problem.Internal},
+		"blob: no space":    {func(h *house) { h.store.failAt("Put", syscall.ENOSPC) }, nil, syscall.ENOSPC, problem.Internal},
+		"blob: I/O error":   {func(h *house) { h.store.failAt("Put", syscall.EIO) }, nil, syscall.EIO, problem.Internal},
 		"prepare fails":     {func(h *house) { h.kind.failAt("prepare", fail(errInjected)) }, nil, errInjected, problem.Internal},
 		"prepare panics":    {func(h *house) { h.kind.failAt("prepare", panics) }, nil, ErrPanic, problem.Internal},
 		"prepare: nothing":  {func(h *house) { h.kind.nothings = true }, nil, nil, problem.Internal},
@@ -170,9 +170,9 @@ func TestFaultAtEveryStepChangesNothing(t *testing.T) {
 		"commit: cancelled": {func(h *house) {
 			h.kind.failAt("prepare", func(context.Context) error { cancelDuring(); return nil })
 		}, &duringPrepare, context.Canceled, problem.Internal},
-		"commit: no space":  {func(h *house) { h.store.failAt("Save", syscall.ENOSPC) }, nil, syscall.ENOSPC, problem.Internal},
-		"commit: I/O error": {func(h *house) { h.store.failAt("Save", syscall.EIO) }, nil, syscall.EIO, problem.Internal},
-		"commit: uncertain": {func(h *house) { h.store.failAt("Save", registry.ErrUncertain) }, nil, registry.ErrUncertain, problem.Internal},
+		"commit: no space":  {func(h *house) { h.store.failAt("Commit", syscall.ENOSPC) }, nil, syscall.ENOSPC, problem.Internal},
+		"commit: I/O error": {func(h *house) { h.store.failAt("Commit", syscall.EIO) }, nil, syscall.EIO, problem.Internal},
+		"commit: uncertain": {func(h *house) { h.store.failAt("Commit", registry.ErrUncertain) }, nil, registry.ErrUncertain, problem.Internal},
 	} {
 		t.Run(name, func(t *testing.T) {
 			duringPrepare, cancelDuring = context.WithCancel(context.Background())
@@ -222,7 +222,7 @@ func TestFaultInRemoveChangesNothing(t *testing.T) {
 	h := booted(t, t.TempDir(), nil)
 	h.add("/a", "one")
 	before, manifest := h.List(), h.onDisk()
-	h.store.failAt("Save", syscall.ENOSPC)
+	h.store.failAt("Commit", syscall.ENOSPC)
 	require.ErrorIs(t, h.Remove(context.Background(), "/a"), syscall.ENOSPC)
 	h.requireUndisturbed(before, manifest)
 }

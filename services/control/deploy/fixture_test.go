@@ -155,9 +155,11 @@ func (d *textDeployment) Close(ctx context.Context) error {
 	return d.kind.failure(ctx, "close")
 }
 
-// faultyStore fails the methods listed in fail.
+// faultyStore is a store of catalogue and blobs that fails the methods listed in fail.
 type faultyStore struct {
 	registry.Store
+	blobs registry.BlobStore
+
 	mu   sync.Mutex
 	fail map[string]error // by method; guarded by mu
 }
@@ -174,25 +176,31 @@ func (s *faultyStore) failure(method string) error {
 	return s.fail[method]
 }
 
-func (s *faultyStore) Save(ctx context.Context, state *registry.State) error {
-	if err := s.failure("Save"); err != nil {
+func (s *faultyStore) Commit(ctx context.Context, base, next *registry.State) error {
+	if err := s.failure("Commit"); err != nil {
 		return err
 	}
-	return s.Store.Save(ctx, state)
+	return s.Store.Commit(ctx, base, next)
 }
 
-func (s *faultyStore) PutBlob(ctx context.Context, d registry.Digest, blob []byte) error {
-	if err := s.failure("PutBlob"); err != nil {
+// faultyBlobs are the blobs of a faultyStore.
+type faultyBlobs struct {
+	registry.BlobStore
+	store *faultyStore
+}
+
+func (b faultyBlobs) Put(ctx context.Context, d registry.Digest, blob []byte) error {
+	if err := b.store.failure("Put"); err != nil {
 		return err
 	}
-	return s.Store.PutBlob(ctx, d, blob)
+	return b.BlobStore.Put(ctx, d, blob)
 }
 
-func (s *faultyStore) Blob(ctx context.Context, d registry.Digest) ([]byte, error) {
-	if err := s.failure("Blob"); err != nil {
+func (b faultyBlobs) Get(ctx context.Context, d registry.Digest) ([]byte, error) {
+	if err := b.store.failure("Get"); err != nil {
 		return nil, err
 	}
-	return s.Store.Blob(ctx, d)
+	return b.BlobStore.Get(ctx, d)
 }
 
 // house is a Deployer with all its dependencies, over a directory.
@@ -213,10 +221,10 @@ func unbooted(t *testing.T, dir string, change func(*Config)) *house {
 	files, err := filestore.Open(dir)
 	require.NoError(t, err)
 	h := &house{
-		t: t, dir: dir, files: files, store: &faultyStore{Store: files},
+		t: t, dir: dir, files: files, store: &faultyStore{Store: files, blobs: files.Blobs()},
 		kind: &textKind{name: "text", hold: make(chan struct{})}, router: router.New(router.Config{}),
 	}
-	reg, problems, err := registry.Open(context.Background(), h.store)
+	reg, problems, err := registry.Open(context.Background(), h.store, faultyBlobs{h.store.blobs, h.store})
 	require.NoError(t, err)
 	require.Empty(t, problems)
 	cfg := Config{
@@ -313,7 +321,7 @@ func requireKind(t *testing.T, want problem.Kind, err error) *problem.Problem {
 
 // names returns the digests of the blobs on disk.
 func (h *house) names() []registry.Digest {
-	digests, err := h.files.Blobs(context.Background())
+	digests, err := h.store.blobs.List(context.Background())
 	require.NoError(h.t, err)
 	return digests
 }

@@ -63,7 +63,7 @@ func TestWhoWantsToKnowIsTold(t *testing.T) {
 	k.told.Unlock()
 	close(k.hold)
 	require.Equal(t, "one", <-onOne)
-	h.store.failAt("Save", errInjected)
+	h.store.failAt("Commit", errInjected)
 	require.Error(t, add("three"))
 	h.store.failAt("", nil)
 	status, _ := h.get("/a")

@@ -47,7 +47,7 @@ func newAPI(t *testing.T, change func(*Config)) *api {
 	require.NoError(t, err)
 	store, err := filestore.Open(filepath.Join(dir, "data"))
 	require.NoError(t, err)
-	catalogue, _, err := registry.Open(t.Context(), store)
+	catalogue, _, err := registry.Open(t.Context(), store, store.Blobs())
 	require.NoError(t, err)
 	routing := router.New(router.Config{})
 	deployer := deploy.New(deploy.Config{Registry: catalogue, Router: routing, Gate: admission.NewGate(16), Limits: admission.Limits{Concurrency: 16},

@@ -38,7 +38,7 @@ func newHouse(t *testing.T) *house {
 	store, err := filestore.Open(t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
-	catalogue, _, err := registry.Open(t.Context(), store)
+	catalogue, _, err := registry.Open(t.Context(), store, store.Blobs())
 	require.NoError(t, err)
 	h := &house{gate: admission.NewGate(16), records: make(chan accesslog.Record, 1<<20)}
 	routing := router.New(router.Config{AccessLog: func(r *accesslog.Record) { h.records <- *r }})

@@ -50,7 +50,7 @@ func newHouse(t *testing.T, dir string, change func(*queue.Config)) *house {
 	store, err := filestore.Open(dir)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
-	catalogue, _, err := registry.Open(t.Context(), store)
+	catalogue, _, err := registry.Open(t.Context(), store, store.Blobs())
 	require.NoError(t, err)
 	cfg := queue.Config{Dir: store.QueueDir(), Listen: func(ctx context.Context) (net.Listener, error) {
 		return new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")

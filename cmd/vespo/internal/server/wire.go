@@ -79,7 +79,7 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 	if p.store, err = filestore.Open(dataDir); err != nil {
 		return nil, err
 	}
-	catalogue, problems, err := registry.Open(ctx, p.store)
+	catalogue, problems, err := registry.Open(ctx, p.store, p.store.Blobs())
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", dataDir, err)
 	}
