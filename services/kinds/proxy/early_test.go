@@ -1,4 +1,4 @@
-package proxy
+package proxy_test
 
 import (
 	"bufio"
@@ -17,43 +17,44 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/kinds/proxy"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 // TestAnswerBeforeTheBody has an upstream that refuses a body after reading the header, and
 // closes the connection with body data unread. The client must receive the response every time.
 func TestAnswerBeforeTheBody(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	f.to("/", serveRaw(t, func(conn net.Conn, from *bufio.Reader) {
 		readHeader(from)
 		_, _ = io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n")
 	}))
 	body := bytes.Repeat([]byte("x"), 4<<20)
 	for range 20 {
-		r := f.request("POST", "/", bytes.NewReader(body))
-		answer := f.do(r)
+		r := f.Request("POST", "/", bytes.NewReader(body))
+		answer := f.Do(r)
 		require.Equal(t, http.StatusRequestEntityTooLarge, answer.StatusCode)
-		require.Equal(t, "no\n", answer.body)
+		require.Equal(t, "no\n", answer.Body)
 	}
 }
 
 // TestNoAnswerToTheBody has an upstream that closes without a response. The client must receive an error.
 func TestNoAnswerToTheBody(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	f.to("/", serveRaw(t, func(_ net.Conn, from *bufio.Reader) { readHeader(from) }))
-	r := f.request("POST", "/", bytes.NewReader(make([]byte, 4<<20)))
-	require.Equal(t, http.StatusBadGateway, f.do(r).StatusCode)
+	r := f.Request("POST", "/", bytes.NewReader(make([]byte, 4<<20)))
+	require.Equal(t, http.StatusBadGateway, f.Do(r).StatusCode)
 }
 
 // TestSlowUploadThatGoesOn sends a body for several times as long as the timeout for the response.
 func TestSlowUploadThatGoesOn(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	up := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 		n, _ := io.Copy(io.Discard, r.Body)
 		fmt.Fprint(w, n)
 	})
 	const timeout = 2 * time.Second
-	f.bind("/", Document{Upstreams: []string{up.URL}}, registry.Options{Timeout: timeout})
+	f.bind("/", proxy.Document{Upstreams: []string{up.URL}}, servicetest.WithTimeout(timeout))
 	from, to := io.Pipe()
 	go func() {
 		for range 8 {
@@ -62,9 +63,9 @@ func TestSlowUploadThatGoesOn(t *testing.T) {
 		}
 		_ = to.Close()
 	}()
-	answer := f.do(f.request("POST", "/", from))
-	require.Equal(t, http.StatusOK, answer.StatusCode, answer.body)
-	require.Equal(t, fmt.Sprint(8*16<<10), answer.body)
+	answer := f.Do(f.Request("POST", "/", from))
+	require.Equal(t, http.StatusOK, answer.StatusCode, answer.Body)
+	require.Equal(t, fmt.Sprint(8*16<<10), answer.Body)
 }
 
 // TestUpgradeOverHTTPS switches protocols at an upstream that prefers HTTP/2.
@@ -88,11 +89,11 @@ func TestUpgradeOverHTTPS(t *testing.T) {
 	defer up.Close()
 	trust := x509.NewCertPool()
 	trust.AddCert(up.Certificate())
-	f := newFront(t, Config{TLS: &tls.Config{RootCAs: trust}})
+	f := newFront(t, proxy.Config{TLS: &tls.Config{RootCAs: trust}})
 	f.to("/", up.URL)
-	require.Equal(t, "HTTP/2.0", f.get("/").body)
+	require.Equal(t, "HTTP/2.0", f.Get("/").Body)
 	for _, protocol := range []string{"custom", "websocket"} {
-		conn, from := f.dial()
+		conn, from := f.Dial()
 		fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", protocol)
 		require.Equal(t, "HTTP/1.1 101 Switching Protocols", strings.TrimSpace(readHeader(from)))
 		_, err := io.WriteString(conn, "ping")
@@ -103,5 +104,5 @@ func TestUpgradeOverHTTPS(t *testing.T) {
 		require.Equal(t, "ping", string(echoed))
 		require.NoError(t, conn.Close())
 	}
-	require.Equal(t, "HTTP/2.0", f.get("/").body)
+	require.Equal(t, "HTTP/2.0", f.Get("/").Body)
 }

@@ -1,4 +1,4 @@
-package proxy
+package proxy_test
 
 import (
 	"bufio"
@@ -15,8 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/kinds/proxy"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 // TestUnusableAnswers covers the failures of an upstream before its response header is complete.
@@ -42,13 +43,13 @@ func TestUnusableAnswers(t *testing.T) {
 		"hints without end":      strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: "+strings.Repeat("a", 1000)+"\r\n\r\n", 400),
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFront(t, Config{})
+			f := newFront(t, proxy.Config{})
 			f.to("/", serveRaw(t, func(conn net.Conn, from *bufio.Reader) {
 				readHeader(from)
 				_, _ = io.WriteString(conn, text)
 			}))
-			f.get("/").requireProblem(t, problem.BadGateway)
-			rec := f.lastRecord(1)
+			f.Get("/").RequireProblem(t, problem.BadGateway)
+			rec := f.Records.Nth(1)
 			require.Equal(t, accesslog.OutcomeBadAnswer, rec.Outcome)
 			require.Error(t, rec.Err, "the log has the reason")
 		})
@@ -62,19 +63,19 @@ func TestAnswerThatBreaksOff(t *testing.T) {
 		"with a bad chunk":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFront(t, Config{})
+			f := newFront(t, proxy.Config{})
 			f.to("/", serveRaw(t, func(conn net.Conn, from *bufio.Reader) {
 				readHeader(from)
 				_, _ = io.WriteString(conn, text)
 			}))
-			resp, err := f.roundTrip(f.request("GET", "/", nil))
+			resp, err := f.RoundTrip(f.Request("GET", "/", nil))
 			if err == nil {
 				require.Equal(t, http.StatusOK, resp.StatusCode)
 				_, err = io.Copy(io.Discard, resp.Body)
 				_ = resp.Body.Close()
 			}
 			require.Error(t, err, "the client is told that this was not all")
-			rec := f.lastRecord(1)
+			rec := f.Records.Nth(1)
 			require.Equal(t, accesslog.OutcomeBadAnswer, rec.Outcome)
 			require.Error(t, rec.Err)
 		})
@@ -82,7 +83,7 @@ func TestAnswerThatBreaksOff(t *testing.T) {
 }
 
 func TestUpstreamThatHangs(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	stop := make(chan struct{})
 	defer close(stop)
 	hang := serveRaw(t, func(conn net.Conn, from *bufio.Reader) {
@@ -95,17 +96,17 @@ func TestUpstreamThatHangs(t *testing.T) {
 		<-stop
 	})
 	for i, up := range []string{hang, half} {
-		f.bind(fmt.Sprint("/", i), Document{Upstreams: []string{up}}, registry.Options{Timeout: 20 * time.Millisecond})
-		f.get(fmt.Sprint("/", i)).requireProblem(t, problem.Deadline)
-		require.Equal(t, accesslog.OutcomeDeadline, f.lastRecord(i+1).Outcome)
+		f.bind(fmt.Sprint("/", i), proxy.Document{Upstreams: []string{up}}, servicetest.WithTimeout(20*time.Millisecond))
+		f.Get(fmt.Sprint("/", i)).RequireProblem(t, problem.Deadline)
+		require.Equal(t, accesslog.OutcomeDeadline, f.Records.Nth(i+1).Outcome)
 	}
-	f.bind("/post", Document{Upstreams: []string{hang, half}}, registry.Options{Timeout: 20 * time.Millisecond})
-	f.do(f.request("POST", "/post", strings.NewReader("read by nobody"))).requireProblem(t, problem.Deadline)
+	f.bind("/post", proxy.Document{Upstreams: []string{hang, half}}, servicetest.WithTimeout(20*time.Millisecond))
+	f.Do(f.Request("POST", "/post", strings.NewReader("read by nobody"))).RequireProblem(t, problem.Deadline)
 }
 
 // TestTheDeadlineEndsWithTheHeader streams for longer than the timeout, with and without a request body.
 func TestTheDeadlineEndsWithTheHeader(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	const timeout = 30 * time.Millisecond
 	up := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
@@ -120,31 +121,31 @@ func TestTheDeadlineEndsWithTheHeader(t *testing.T) {
 			time.Sleep(timeout) // the response must take longer than the timeout
 		}
 	})
-	f.bind("/", Document{Upstreams: []string{up.URL}}, registry.Options{Timeout: timeout})
-	require.Equal(t, "0123", f.get("/").body)
-	require.Equal(t, "0123", f.do(f.request("POST", "/", strings.NewReader("body"))).body)
-	require.Equal(t, "0123", f.do(f.request("POST", "/", io.MultiReader(strings.NewReader("body")))).body)
+	f.bind("/", proxy.Document{Upstreams: []string{up.URL}}, servicetest.WithTimeout(timeout))
+	require.Equal(t, "0123", f.Get("/").Body)
+	require.Equal(t, "0123", f.Do(f.Request("POST", "/", strings.NewReader("body"))).Body)
+	require.Equal(t, "0123", f.Do(f.Request("POST", "/", io.MultiReader(strings.NewReader("body")))).Body)
 }
 
 func TestBodyLimit(t *testing.T) {
-	f := newFront(t, Config{MaxBodyBytes: 1000})
+	f := newFront(t, proxy.Config{MaxBodyBytes: 1000})
 	up, requests := watched(t)
 	f.to("/", up)
-	r := func(n int64) *http.Request { return f.request("POST", "/", io.LimitReader(zeros{}, n)) }
-	require.Equal(t, http.StatusOK, f.do(r(1000)).StatusCode)
+	r := func(n int64) *http.Request { return f.Request("POST", "/", io.LimitReader(zeros{}, n)) }
+	require.Equal(t, http.StatusOK, f.Do(r(1000)).StatusCode)
 	require.Len(t, (<-requests).body, 1000)
-	f.do(r(1001)).requireProblem(t, problem.BodyTooLarge)
-	require.Equal(t, accesslog.OutcomeRefused, f.lastRecord(2).Outcome)
+	f.Do(r(1001)).RequireProblem(t, problem.BodyTooLarge)
+	require.Equal(t, accesslog.OutcomeRefused, f.Records.Nth(2).Outcome)
 	declared := r(1001)
 	declared.ContentLength = 1001
-	f.do(declared).requireProblem(t, problem.BodyTooLarge)
+	f.Do(declared).RequireProblem(t, problem.BodyTooLarge)
 }
 
 func TestClientThatIsSlowToSend(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	up := serveHTTP(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
-	f.bind("/", Document{Upstreams: []string{up.URL}}, registry.Options{Timeout: 20 * time.Millisecond})
-	conn, err := net.Dial("tcp", strings.TrimPrefix(f.URL, "http://"))
+	f.bind("/", proxy.Document{Upstreams: []string{up.URL}}, servicetest.WithTimeout(20*time.Millisecond))
+	conn, err := net.Dial("tcp", f.Addr)
 	require.NoError(t, err)
 	defer conn.Close()
 	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
@@ -152,7 +153,7 @@ func TestClientThatIsSlowToSend(t *testing.T) {
 }
 
 func TestClientThatLeaves(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	begun, ended := make(chan struct{}), make(chan struct{})
 	up := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/begun" {
@@ -165,11 +166,11 @@ func TestClientThatLeaves(t *testing.T) {
 	f.to("/", up.URL)
 	for i, path := range []string{"/", "/begun"} {
 		ctx, cancel := context.WithCancel(context.Background())
-		r := f.request("GET", path, nil).WithContext(ctx)
+		r := f.Request("GET", path, nil).WithContext(ctx)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			if resp, err := f.roundTrip(r); err == nil {
+			if resp, err := f.RoundTrip(r); err == nil {
 				_, _ = io.Copy(io.Discard, resp.Body)
 				_ = resp.Body.Close()
 			}
@@ -178,19 +179,19 @@ func TestClientThatLeaves(t *testing.T) {
 		cancel()
 		<-ended
 		<-done
-		require.Equal(t, accesslog.OutcomeClientGone, f.lastRecord(i+1).Outcome)
+		require.Equal(t, accesslog.OutcomeClientGone, f.Records.Nth(i+1).Outcome)
 	}
 }
 
 // TestBodyNobodyWants has an upstream that answers before the body arrives. The client
 // need not send the rest of the body, and later bytes must not be parsed as a request.
 func TestBodyNobodyWants(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	f.to("/", serveRaw(t, func(conn net.Conn, from *bufio.Reader) {
 		readHeader(from)
 		_, _ = io.WriteString(conn, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
 	}))
-	conn, err := net.Dial("tcp", strings.TrimPrefix(f.URL, "http://"))
+	conn, err := net.Dial("tcp", f.Addr)
 	require.NoError(t, err)
 	defer conn.Close()
 	from := bufio.NewReader(conn)
@@ -202,7 +203,7 @@ func TestBodyNobodyWants(t *testing.T) {
 
 // TestClose closes a deployment with long-running requests.
 func TestClose(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	begun := make(chan struct{})
 	up := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/begun" {
@@ -212,39 +213,33 @@ func TestClose(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		<-r.Context().Done()
 	})
-	d := f.to("/", up.URL)
-	results := make(chan answer, 2)
+	f.to("/", up.URL)
+	d := f.Deployment("/")
+	results := make(chan servicetest.Answer, 2)
 	for _, path := range []string{"/", "/begun"} {
 		go func() {
-			resp, err := f.roundTrip(f.request("GET", path, nil))
+			got, err := servicetest.Send(f.Request("GET", path, nil))
 			if err != nil {
-				results <- answer{}
-				return
+				got = servicetest.Answer{Body: err.Error()}
 			}
-			defer resp.Body.Close()
-			body, err := io.ReadAll(resp.Body)
-			if err != nil {
-				results <- answer{nil, err.Error()}
-				return
-			}
-			results <- answer{resp, string(body)}
+			results <- got
 		}()
 		<-begun
 	}
-	stalled, from := f.dial()
+	stalled, from := f.Dial()
 	fmt.Fprint(stalled, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
 	<-begun
 	require.Equal(t, 3, d.Status().InFlight)
-	require.NoError(t, d.Close(t.Context()))
+	f.Withdraw("/")
 	require.Equal(t, "HTTP/1.1 503 Service Unavailable", readHeader(from))
 	for range 2 {
 		if a := <-results; a.Response != nil {
-			a.requireProblem(t, problem.NotReady)
+			a.RequireProblem(t, problem.NotReady)
 		} else {
-			require.NotEmpty(t, a.body, "an answer that had begun is cut off")
+			require.NotEmpty(t, a.Body, "an answer that had begun is cut off")
 		}
 	}
-	f.get("/").requireProblem(t, problem.NotReady)
+	require.Equal(t, problem.NotReady, problem.From(servicetest.Call(d, "GET", "/")).Kind(), "a request that waited for admission")
 	status := d.Status()
 	require.Zero(t, status.InFlight)
 	require.False(t, status.LastUsed.IsZero())
@@ -274,7 +269,7 @@ func TestSafeRetries(t *testing.T) {
 		"a method of its": {"CHARGE", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFront(t, Config{})
+			f := newFront(t, proxy.Config{})
 			good := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) { answered.Add(1) })
 			f.to("/", serveRaw(t, drop), good.URL)
 			var body io.Reader
@@ -283,7 +278,7 @@ func TestSafeRetries(t *testing.T) {
 			}
 			dropped.Store(0)
 			answered.Store(0)
-			a := f.do(f.request(c.method, "/", body)) // goes to the first upstream, because both are idle
+			a := f.Do(f.Request(c.method, "/", body)) // goes to the first upstream, because both are idle
 			require.EqualValues(t, 1, dropped.Load())
 			if !c.repeated {
 				require.Equal(t, http.StatusBadGateway, a.StatusCode)
@@ -299,17 +294,17 @@ func TestSafeRetries(t *testing.T) {
 // TestUpstreamThatIsNotThere has an upstream that refuses connections. All requests go
 // to the other one, because nothing was sent.
 func TestUpstreamThatIsNotThere(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	up, requests := watched(t)
 	gone := unreachable(t)
-	d := f.to("/", gone, up)
+	f.to("/", gone, up)
 	for _, method := range []string{"POST", "GET", "PUT"} {
-		a := f.do(f.request(method, "/", strings.NewReader("body")))
+		a := f.Do(f.Request(method, "/", strings.NewReader("body")))
 		require.Equal(t, http.StatusOK, a.StatusCode)
 		require.Equal(t, "body", (<-requests).body)
 	}
-	require.Equal(t, gone+" (set aside), "+up, d.Status().Target)
+	require.Equal(t, gone+" (set aside), "+up, f.Status("/").Target)
 	f.to("/none", gone, unreachable(t))
-	f.get("/none").requireProblem(t, problem.BadGateway)
-	require.Contains(t, f.lastRecord(4).Err.Error(), strings.TrimPrefix(gone, "http://"), "the log tells which")
+	f.Get("/none").RequireProblem(t, problem.BadGateway)
+	require.Contains(t, f.Records.Nth(4).Err.Error(), strings.TrimPrefix(gone, "http://"), "the log tells which")
 }

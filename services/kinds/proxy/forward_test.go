@@ -1,4 +1,4 @@
-package proxy
+package proxy_test
 
 import (
 	"bufio"
@@ -15,9 +15,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/kinds/proxy"
 )
 
 // seen is a request as received by an upstream.
@@ -42,13 +42,13 @@ func watched(t *testing.T) (string, <-chan seen) {
 }
 
 func TestRequestPasses(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	up, requests := watched(t)
 	f.to("/api", up)
-	a := f.do(f.request("PATCH", "/api/a%2Fb//c?x=1;y&z=%zz", strings.NewReader("what I say"), "X-Mine: 1", "X-Mine: 2", "Te: trailers",
+	a := f.Do(f.Request("PATCH", "/api/a%2Fb//c?x=1;y&z=%zz", strings.NewReader("what I say"), "X-Mine: 1", "X-Mine: 2", "Te: trailers",
 		"Connection: X-Hop", "X-Hop: gone", "Keep-Alive: 5", "Proxy-Authorization: secret", "Accept-Encoding: br"))
-	require.Equal(t, http.StatusOK, a.StatusCode, a.body)
-	require.Equal(t, "ok", a.body)
+	require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
+	require.Equal(t, "ok", a.Body)
 	got := <-requests
 	require.Equal(t, "PATCH", got.Method)
 	require.Equal(t, "/a%2Fb//c?x=1;y&z=%zz", got.RequestURI)
@@ -61,7 +61,7 @@ func TestRequestPasses(t *testing.T) {
 	for _, hop := range []string{"X-Hop", "Keep-Alive", "Proxy-Authorization", "Connection"} {
 		require.Empty(t, got.Header.Values(hop), hop)
 	}
-	rec := f.lastRecord(1)
+	rec := f.Records.Nth(1)
 	require.Equal(t, accesslog.OutcomeOK, rec.Outcome)
 	require.Empty(t, rec.Start)
 	require.EqualValues(t, 10, rec.BytesIn)
@@ -69,10 +69,10 @@ func TestRequestPasses(t *testing.T) {
 }
 
 func TestHeadersThatAreNotThereStayAway(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	up, requests := watched(t)
 	f.to("/", up)
-	require.Equal(t, http.StatusOK, f.get("/", "User-Agent: ").StatusCode)
+	require.Equal(t, http.StatusOK, f.Get("/", "User-Agent: ").StatusCode)
 	got := <-requests
 	for _, name := range []string{"User-Agent", "Accept-Encoding", "Te", "Upgrade", "Content-Length", "Transfer-Encoding", "X-Forwarded-Prefix"} {
 		require.Empty(t, got.Header.Get(name), name)
@@ -81,13 +81,13 @@ func TestHeadersThatAreNotThereStayAway(t *testing.T) {
 }
 
 func TestPrefixAndHost(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	up, requests := watched(t)
 	own := strings.TrimPrefix(up, "http://")
-	f.bind("/strip", Document{Upstreams: []string{up}}, registry.Options{})
-	f.bind("/keep/it", Document{Upstreams: []string{up}, KeepPrefix: true, Host: HostClient}, registry.Options{})
-	f.bind("/below", Document{Upstreams: []string{up + "/v1/"}, Host: HostUpstream}, registry.Options{})
-	f.bind("/", Document{Upstreams: []string{up + "/all"}, KeepPrefix: true}, registry.Options{})
+	f.bind("/strip", proxy.Document{Upstreams: []string{up}})
+	f.bind("/keep/it", proxy.Document{Upstreams: []string{up}, KeepPrefix: true, Host: proxy.HostClient})
+	f.bind("/below", proxy.Document{Upstreams: []string{up + "/v1/"}, Host: proxy.HostUpstream})
+	f.bind("/", proxy.Document{Upstreams: []string{up + "/all"}, KeepPrefix: true})
 	for path, want := range map[string]struct{ uri, host, prefix string }{
 		"/strip":          {"/", own, "/strip"},
 		"/strip/":         {"/", own, "/strip"},
@@ -98,7 +98,7 @@ func TestPrefixAndHost(t *testing.T) {
 		"/below/x":        {"/v1/x", own, "/below"},
 		"/other//x":       {"/all/other//x", own, ""},
 	} {
-		require.Equal(t, http.StatusOK, f.get(path, "Host: example.com:1", "X-Forwarded-Prefix: /admin").StatusCode)
+		require.Equal(t, http.StatusOK, f.Get(path, "Host: example.com:1", "X-Forwarded-Prefix: /admin").StatusCode)
 		got := <-requests
 		require.Equal(t, want.uri, got.RequestURI, path)
 		require.Equal(t, want.host, got.Host, path)
@@ -108,10 +108,10 @@ func TestPrefixAndHost(t *testing.T) {
 }
 
 func TestClientIsNotBelieved(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	up, requests := watched(t)
 	f.to("/api", up)
-	a := f.get("/api", "X-Forwarded-For: 1.2.3.4", "x-forwarded-proto: https", "X-Forwarded-Host: evil", "X-Forwarded-Port: 1",
+	a := f.Get("/api", "X-Forwarded-For: 1.2.3.4", "x-forwarded-proto: https", "X-Forwarded-Host: evil", "X-Forwarded-Port: 1",
 		"X_Forwarded_For: 1.2.3.4", "x-forwarded_user: root", "Forwarded: for=1.2.3.4", "X-Real-IP: 1.2.3.4", "X_real_ip: 1.2.3.4",
 		"X-Request-Id: mine", "Via: 1.0 fred")
 	got := <-requests
@@ -129,7 +129,7 @@ func TestClientIsNotBelieved(t *testing.T) {
 }
 
 func TestHeaderRules(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	requests := make(chan http.Header, 1)
 	up := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 		requests <- r.Header
@@ -137,10 +137,10 @@ func TestHeaderRules(t *testing.T) {
 		w.Header().Add("X-Both", "theirs")
 		w.WriteHeader(http.StatusCreated)
 	})
-	f.bind("/", Document{Upstreams: []string{up.URL},
+	f.bind("/", proxy.Document{Upstreams: []string{up.URL},
 		RequestHeaders:  []string{"Authorization: Bearer inside", "Cookie:", "X-Two: 1", "X-Two: 2"},
-		ResponseHeaders: []string{"Server:", "X-Both: ours", "Strict-Transport-Security: max-age=1"}}, registry.Options{})
-	a := f.get("/", "Authorization: mine", "Cookie: a=b", "X-Two: 3")
+		ResponseHeaders: []string{"Server:", "X-Both: ours", "Strict-Transport-Security: max-age=1"}})
+	a := f.Get("/", "Authorization: mine", "Cookie: a=b", "X-Two: 3")
 	got := <-requests
 	require.Equal(t, []string{"Bearer inside"}, got["Authorization"])
 	require.Equal(t, []string{"1", "2"}, got["X-Two"])
@@ -152,16 +152,16 @@ func TestHeaderRules(t *testing.T) {
 
 // TestAnswerPasses sends a response that net/http would not write. Only its hop-by-hop fields may change.
 func TestAnswerPasses(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	up := serveRaw(t, func(conn net.Conn, from *bufio.Reader) {
 		readHeader(from)
 		fmt.Fprint(conn, "HTTP/1.1 299 Odd\r\nConnection: X-Hop\r\nX-Hop: gone\r\nKeep-Alive: 5\r\nX-Request-Id: theirs\r\n"+
 			"X-Lower: 1\r\nX-Lower: 2\r\nLocation: http://"+conn.LocalAddr().String()+"/in\r\nContent-Length: 6\r\n\r\n<html>")
 	})
 	f.to("/api", up)
-	a := f.get("/api")
+	a := f.Get("/api")
 	require.Equal(t, 299, a.StatusCode)
-	require.Equal(t, "<html>", a.body)
+	require.Equal(t, "<html>", a.Body)
 	require.Equal(t, []string{"1", "2"}, a.Header["X-Lower"])
 	require.Equal(t, "/api/in", a.Header.Get("Location"))
 	require.Empty(t, a.Header["X-Hop"])
@@ -171,7 +171,7 @@ func TestAnswerPasses(t *testing.T) {
 }
 
 func TestTrailersPassBothWays(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	up := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -183,16 +183,16 @@ func TestTrailersPassBothWays(t *testing.T) {
 		w.Header().Set(http.TrailerPrefix+"X-Late", "late")
 	})
 	f.to("/", up.URL)
-	r := f.request("POST", "/", io.MultiReader(strings.NewReader("body")))
+	r := f.Request("POST", "/", io.MultiReader(strings.NewReader("body")))
 	r.Trailer = http.Header{"X-Mine": {"sum"}}
-	a := f.do(r)
-	require.Equal(t, "body", a.body)
+	a := f.Do(r)
+	require.Equal(t, "body", a.Body)
 	require.Equal(t, "sum", a.Trailer.Get("X-Sum"))
 	require.Equal(t, "late", a.Trailer.Get("X-Late"))
 }
 
 func TestEarlyHintsPass(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	up := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
@@ -205,9 +205,9 @@ func TestEarlyHintsPass(t *testing.T) {
 		hints = append(hints, fmt.Sprint(code, h["Link"]))
 		return nil
 	}}
-	r := f.request("GET", "/", nil)
-	a := f.do(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
-	require.Equal(t, "done", a.body)
+	r := f.Request("GET", "/", nil)
+	a := f.Do(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
+	require.Equal(t, "done", a.Body)
 	require.Equal(t, []string{"103 [</style.css>; rel=preload]"}, hints)
 	require.Empty(t, a.Header["Link"])
 }
@@ -215,7 +215,7 @@ func TestEarlyHintsPass(t *testing.T) {
 // TestContinueIsTheUpstreamsToSay holds a body back until the upstream asks for it.
 // For one of the two paths it does not.
 func TestContinueIsTheUpstreamsToSay(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	up := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/no" {
 			w.WriteHeader(http.StatusForbidden)
@@ -231,7 +231,7 @@ func TestContinueIsTheUpstreamsToSay(t *testing.T) {
 		"/yes": {"HTTP/1.1 100 Continue", "HTTP/1.1 200 OK"},
 		"/no":  {"HTTP/1.1 403 Forbidden"},
 	} {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(f.URL, "http://"))
+		conn, err := net.Dial("tcp", f.Addr)
 		require.NoError(t, err)
 		defer conn.Close()
 		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n", path)
@@ -246,37 +246,53 @@ func TestContinueIsTheUpstreamsToSay(t *testing.T) {
 }
 
 func TestAnswerToHead(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	up := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "12345") })
 	f.to("/", up.URL)
-	a := f.do(f.request("HEAD", "/", nil))
+	a := f.Do(f.Request("HEAD", "/", nil))
 	require.EqualValues(t, 12345, a.ContentLength)
-	require.Empty(t, a.body)
+	require.Empty(t, a.Body)
+}
+
+// TestPlacesPass sends requests through a proxy, with and without the rewriting of locations.
+func TestPlacesPass(t *testing.T) {
+	f := newFront(t, proxy.Config{})
+	up := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "/login")
+		w.Header().Set("Set-Cookie", "a=1; Path=/")
+		w.WriteHeader(http.StatusFound)
+	})
+	f.to("/api", up.URL)
+	answer := f.Get("/api/x")
+	require.Equal(t, []string{"/api/login", "a=1; Path=/api"}, []string{answer.Header.Get("Location"), answer.Header.Get("Set-Cookie")})
+	f.bind("/kept", proxy.Document{Upstreams: []string{up.URL}, KeepLocation: true})
+	answer = f.Get("/kept/x")
+	require.Equal(t, []string{"/login", "a=1; Path=/"}, []string{answer.Header.Get("Location"), answer.Header.Get("Set-Cookie")})
 }
 
 func TestCirclesEnd(t *testing.T) {
-	f := newFront(t, Config{})
-	f.bind("/", Document{Upstreams: []string{f.URL}}, registry.Options{})
-	a := f.get("/x")
+	f := newFront(t, proxy.Config{})
+	f.bind("/", proxy.Document{Upstreams: []string{f.URL}})
+	a := f.Get("/x")
 	require.Equal(t, http.StatusBadGateway, a.StatusCode)
-	require.Contains(t, a.body, "circles")
+	require.Contains(t, a.Body, "circles")
 }
 
 func TestCompressedBodiesPassAsTheyAre(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	up := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Encoding", "gzip")
 		fmt.Fprint(w, "not really")
 	})
 	f.to("/", up.URL)
-	a := f.get("/")
+	a := f.Get("/")
 	require.Equal(t, "gzip", a.Header.Get("Content-Encoding"))
-	require.Equal(t, "not really", a.body)
+	require.Equal(t, "not really", a.Body)
 }
 
 // TestLargeBodiesStream passes more than all buffers hold, in both directions at once.
 func TestLargeBodiesStream(t *testing.T) {
-	f := newFront(t, Config{MaxBodyBytes: 64 << 20})
+	f := newFront(t, proxy.Config{MaxBodyBytes: 64 << 20})
 	up := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 		if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
 			return
@@ -286,9 +302,9 @@ func TestLargeBodiesStream(t *testing.T) {
 	f.to("/", up.URL)
 	const sizeBytes = 20 << 20
 	for _, length := range []int64{sizeBytes, -1} {
-		r := f.request("POST", "/", io.LimitReader(zeros{}, sizeBytes))
+		r := f.Request("POST", "/", io.LimitReader(zeros{}, sizeBytes))
 		r.ContentLength = length
-		resp, err := f.roundTrip(r)
+		resp, err := f.RoundTrip(r)
 		require.NoError(t, err)
 		n, err := io.Copy(io.Discard, resp.Body)
 		require.NoError(t, errors.Join(err, resp.Body.Close()))
@@ -304,13 +320,13 @@ func (zeros) Read(p []byte) (int, error) {
 }
 
 func TestQueryIsNotTouched(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	up, requests := watched(t)
 	f.to("/", up)
 	for _, query := range []string{"", "?", "?a=b", "?a;b", "?%", "?a=%zz&b", "?a=b&a=c#no", "?" + url.QueryEscape("ä ö")} {
-		r := f.request("GET", "/", nil)
+		r := f.Request("GET", "/", nil)
 		r.URL.Opaque = "/" + strings.TrimSuffix(query, "#no")
-		require.Equal(t, http.StatusOK, f.do(r).StatusCode)
+		require.Equal(t, http.StatusOK, f.Do(r).StatusCode)
 		require.Equal(t, "/"+strings.TrimSuffix(query, "#no"), (<-requests).RequestURI)
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/vespo-dev/vespo/registry"
 )
 
 func TestLocation(t *testing.T) {
@@ -75,22 +73,6 @@ func TestRelocate(t *testing.T) {
 	for from, want := range map[string]string{"/": "/api", "/v1": "/api", "/v1/": "/api", "/v1/a": "/api/a", "/v2": "/v2", "": "", "x": "x"} {
 		require.Equal(t, want, p.cookiePath(from), from)
 	}
-}
-
-// TestPlacesPass sends requests through a proxy, with and without the rewriting of locations.
-func TestPlacesPass(t *testing.T) {
-	f := newFront(t, Config{})
-	up := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Location", "/login")
-		w.Header().Set("Set-Cookie", "a=1; Path=/")
-		w.WriteHeader(http.StatusFound)
-	})
-	f.to("/api", up.URL)
-	answer := f.get("/api/x")
-	require.Equal(t, []string{"/api/login", "a=1; Path=/api"}, []string{answer.Header.Get("Location"), answer.Header.Get("Set-Cookie")})
-	f.bind("/kept", Document{Upstreams: []string{up.URL}, KeepLocation: true}, registry.Options{})
-	answer = f.get("/kept/x")
-	require.Equal(t, []string{"/login", "a=1; Path=/"}, []string{answer.Header.Get("Location"), answer.Header.Get("Set-Cookie")})
 }
 
 func FuzzLocation(f *testing.F) {

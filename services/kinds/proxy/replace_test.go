@@ -1,7 +1,6 @@
 package proxy_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,60 +12,41 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/registry/filestore"
-	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/kinds/proxy"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// house is a whole server with modules and proxies, without the management API.
+// house is a server with modules and proxies.
 type house struct {
-	*deploy.Deployer
-	gate    *admission.Gate // for proxies
-	url     string
-	records chan accesslog.Record
+	*servicetest.Server
+	gate *admission.Gate // for proxies
 }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	store, err := filestore.Open(t.TempDir())
+	gate, limits := admission.NewGate(16), admission.Limits{Queue: 100, Wait: time.Minute}
+	s := servicetest.New(t, servicetest.Config{Deploy: deploy.Config{
+		Gate:      admission.NewGate(4),
+		Limits:    limits,
+		Admission: map[string]deploy.Admission{proxy.KindName: {Gate: gate, Limits: limits}},
+	}})
+	modules, err := wasm.Open(t.Context(), wasm.Config{Slots: 4, SlotBytes: 1 << 20, Blob: s.Registry.Blob})
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, store.Close()) })
-	catalogue, _, err := registry.Open(t.Context(), store, store.Blobs())
-	require.NoError(t, err)
-	h := &house{gate: admission.NewGate(16), records: make(chan accesslog.Record, 1<<20)}
-	routing := router.New(router.Config{AccessLog: func(r *accesslog.Record) { h.records <- *r }})
-	modules, err := wasm.Open(t.Context(), wasm.Config{Slots: 4, SlotBytes: 1 << 20, Blob: catalogue.Blob})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, modules.Close(context.Background())) })
-	limits := admission.Limits{Queue: 100, Wait: time.Minute}
-	h.Deployer = deploy.New(deploy.Config{
-		Registry: catalogue, Router: routing, Gate: admission.NewGate(4), Limits: limits,
-		Kinds:     []services.Kind{modules, proxy.New(proxy.Config{})},
-		Admission: map[string]deploy.Admission{proxy.KindName: {Gate: h.gate, Limits: limits}},
-	})
-	require.NoError(t, h.Boot(t.Context()))
-	server := httptest.NewServer(routing)
-	h.url = server.URL
-	t.Cleanup(func() {
-		server.Close()
-		require.NoError(t, h.Close(context.Background()))
-	})
-	return h
+	return &house{s.Start(modules, proxy.New(proxy.Config{})), gate}
 }
 
-func module(t *testing.T) services.Spec {
-	return services.Spec{Prefix: "/a", Kind: wasm.KindName, Module: guests.Wat(t, "hello")}
+func module(t *testing.T, key string) services.Spec {
+	return servicetest.Module(wasm.KindName, key, guests.Wat(t, "hello"))
 }
 
 func proxyTo(upstreams ...string) services.Spec {
-	return services.Spec{Prefix: "/a", Kind: proxy.KindName, Module: proxy.Document{Upstreams: upstreams}.Encode()}
+	return spec("/a", proxy.Document{Upstreams: upstreams})
 }
 
 // TestReplaceUnderLoad replaces a proxy by a module, the module by another proxy, and rolls back,
@@ -79,8 +59,7 @@ func TestReplaceUnderLoad(t *testing.T) {
 		}
 	}))
 	defer upstream.Close()
-	_, err := h.Add(t.Context(), proxyTo(upstream.URL))
-	require.NoError(t, err)
+	h.Deploy(proxyTo(upstream.URL))
 	var stop atomic.Bool
 	var clients sync.WaitGroup
 	var mu sync.Mutex
@@ -89,7 +68,7 @@ func TestReplaceUnderLoad(t *testing.T) {
 	for range 6 {
 		clients.Go(func() {
 			for !stop.Load() {
-				said := ask(transport, h.url+"/a")
+				said := ask(transport, h.URL+"/a")
 				mu.Lock()
 				answers[said]++
 				mu.Unlock()
@@ -97,9 +76,8 @@ func TestReplaceUnderLoad(t *testing.T) {
 		})
 	}
 	for range 10 {
-		for _, spec := range []services.Spec{module(t), proxyTo(upstream.URL, "http://127.0.0.1:1")} {
-			_, err := h.Add(t.Context(), spec)
-			require.NoError(t, err)
+		for _, spec := range []services.Spec{module(t, "/a"), proxyTo(upstream.URL, "http://127.0.0.1:1")} {
+			h.Deploy(spec)
 			h.awaitGeneration(t)
 		}
 		_, err := h.Rollback(t.Context(), "/a")
@@ -119,14 +97,11 @@ func (h *house) awaitGeneration(t *testing.T) {
 	t.Helper()
 	entry, err := h.Inspect("/a")
 	require.NoError(t, err)
-	for rec := range h.records {
-		if rec.Generation == uint64(entry.Service.Current.Generation) {
-			require.Equal(t, accesslog.OutcomeOK, rec.Outcome)
-			require.Equal(t, string(entry.Service.Current.Digest), rec.Version)
-			require.Equal(t, entry.Service.Current.Kind == proxy.KindName, rec.Start == "", "a proxy starts nothing")
-			return
-		}
-	}
+	current := entry.Service.Current
+	rec := h.Records.First(func(r accesslog.Record) bool { return r.Generation == uint64(current.Generation) })
+	require.Equal(t, accesslog.OutcomeOK, rec.Outcome)
+	require.Equal(t, string(current.Digest), rec.Version)
+	require.Equal(t, current.Kind == proxy.KindName, rec.Start == "", "a proxy starts nothing")
 }
 
 // ask returns the status and the body, or the error text.
@@ -156,21 +131,17 @@ func TestProxiesTakeNoSlot(t *testing.T) {
 		<-release
 	}))
 	defer upstream.Close()
-	_, err := h.Add(t.Context(), proxyTo(upstream.URL))
-	require.NoError(t, err)
-	spec := module(t)
-	spec.Prefix = "/b"
-	_, err = h.Add(t.Context(), spec)
-	require.NoError(t, err)
+	h.Deploy(proxyTo(upstream.URL))
+	h.Deploy(module(t, "/b"))
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
 	var clients sync.WaitGroup
 	for range 10 {
-		clients.Go(func() { ask(transport, h.url+"/a") })
+		clients.Go(func() { ask(transport, h.URL+"/a") })
 		<-held
 	}
 	require.Equal(t, 10, h.gate.Stats().InFlight)
-	require.Equal(t, "200 OK: hello from vespo\n", ask(transport, h.url+"/b"))
+	require.Equal(t, "200 OK: hello from vespo\n", ask(transport, h.URL+"/b"))
 	close(release)
 	clients.Wait()
 	require.Zero(t, h.gate.Stats().InFlight)
@@ -180,15 +151,13 @@ func TestProxiesTakeNoSlot(t *testing.T) {
 func TestRollbackOverKinds(t *testing.T) {
 	h := newHouse(t)
 	ctx := t.Context()
-	_, err := h.Add(ctx, proxyTo("http://127.0.0.1:1"))
-	require.NoError(t, err)
-	_, err = h.Add(ctx, module(t))
-	require.NoError(t, err)
+	before := h.Deploy(proxyTo("http://127.0.0.1:1"))
+	h.Deploy(module(t, "/a"))
 	result, err := h.Rollback(ctx, "/a")
 	require.NoError(t, err)
 	require.Equal(t, proxy.KindName, result.Service.Current.Kind)
 	require.Equal(t, "http://127.0.0.1:1", result.Status.Target)
-	require.Equal(t, registry.DigestOf(proxyTo("http://127.0.0.1:1").Module), result.Service.Current.Digest)
+	require.Equal(t, before.Service.Current.Digest, result.Service.Current.Digest)
 	_, err = h.Add(ctx, proxyTo("gopher://x"))
 	require.Error(t, err)
 	entry, err := h.Inspect("/a")

@@ -1,6 +1,6 @@
 //go:build unix
 
-package proxy
+package proxy_test
 
 import (
 	"io"
@@ -8,11 +8,11 @@ import (
 	"os"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/kinds/proxy"
 )
 
 // exhaust takes all descriptors of the process until release is called.
@@ -44,10 +44,10 @@ func exhaust(t *testing.T) (release func()) {
 
 // Without free descriptors, the server answers with 503 and sets no upstream aside.
 func TestNoDescriptorsLeft(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	up := serveHTTP(t, func(http.ResponseWriter, *http.Request) {})
-	d := f.to("/up", up.URL)
-	conn, from := f.dial()
+	f.to("/up", up.URL)
+	conn, from := f.Dial()
 	get := func(path string) *http.Response {
 		_, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: h\r\n\r\n")
 		require.NoError(t, err)
@@ -63,9 +63,9 @@ func TestNoDescriptorsLeft(t *testing.T) {
 		resp := get("/up")
 		require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
 		require.Equal(t, "1", resp.Header.Get("Retry-After"))
-		require.Equal(t, accesslog.OutcomeNoCapacity, f.lastRecord(n+2).Outcome)
+		require.Equal(t, accesslog.OutcomeNoCapacity, f.Records.Nth(n+2).Outcome)
 	}
-	require.Empty(t, d.balancer.aside(time.Now()))
+	require.Equal(t, up.URL, f.Status("/up").Target, "no upstream is set aside")
 	release()
 	require.Equal(t, http.StatusOK, get("/up").StatusCode)
 }

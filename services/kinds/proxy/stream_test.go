@@ -1,4 +1,4 @@
-package proxy
+package proxy_test
 
 import (
 	"bufio"
@@ -19,12 +19,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/kinds/proxy"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 // TestEventsAreNotHeldBack reads each part of a response before the upstream sends the next one.
 func TestEventsAreNotHeldBack(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	next := make(chan struct{})
 	up := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", strings.TrimPrefix(r.URL.Path, "/"))
@@ -41,7 +43,7 @@ func TestEventsAreNotHeldBack(t *testing.T) {
 	})
 	f.to("/", up.URL)
 	for _, path := range []string{"/text/event-stream", "/application/grpc", "/text/event-stream?length=27"} {
-		resp, err := f.roundTrip(f.request("GET", path, nil))
+		resp, err := f.RoundTrip(f.Request("GET", path, nil))
 		require.NoError(t, err)
 		for range 3 {
 			part := make([]byte, len("data: x\n\n"))
@@ -56,7 +58,7 @@ func TestEventsAreNotHeldBack(t *testing.T) {
 
 // TestTalk exchanges words in both directions over one request, with each combination of HTTP/1 and HTTP/2.
 func TestTalk(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	up := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
 		if rc.EnableFullDuplex() != nil || rc.Flush() != nil {
@@ -76,8 +78,8 @@ func TestTalk(t *testing.T) {
 		}
 		w.Header().Set(http.TrailerPrefix+"X-Proto", r.Proto)
 	})
-	f.bind("/1", Document{Upstreams: []string{up.URL}}, registry.Options{Timeout: 50 * time.Millisecond})
-	f.bind("/2", Document{Upstreams: []string{strings.Replace(up.URL, "http", "h2c", 1)}}, registry.Options{Timeout: 50 * time.Millisecond})
+	f.bind("/1", proxy.Document{Upstreams: []string{up.URL}}, servicetest.WithTimeout(50*time.Millisecond))
+	f.bind("/2", proxy.Document{Upstreams: []string{strings.Replace(up.URL, "http", "h2c", 1)}}, servicetest.WithTimeout(50*time.Millisecond))
 	for prefix, proto := range map[string]string{"/1": "HTTP/1.1", "/2": "HTTP/2.0"} {
 		for _, front := range []string{"HTTP/1.1", "HTTP/2.0"} {
 			t.Run(front+" to "+proto, func(t *testing.T) {
@@ -86,7 +88,7 @@ func TestTalk(t *testing.T) {
 				transport.Protocols.SetUnencryptedHTTP2(front == "HTTP/2.0")
 				defer transport.CloseIdleConnections()
 				out, in := io.Pipe()
-				resp, err := transport.RoundTrip(f.request("POST", prefix, out))
+				resp, err := transport.RoundTrip(f.Request("POST", prefix, out))
 				require.NoError(t, err)
 				defer resp.Body.Close()
 				require.Equal(t, front, resp.Proto)
@@ -117,20 +119,20 @@ func TestUpstreamWithTLS(t *testing.T) {
 	defer up.Close()
 	trust := x509.NewCertPool()
 	trust.AddCert(up.Certificate())
-	f := newFront(t, Config{TLS: &tls.Config{RootCAs: trust}})
+	f := newFront(t, proxy.Config{TLS: &tls.Config{RootCAs: trust}})
 	f.to("/", up.URL)
-	require.Equal(t, "HTTP/2.0 ", f.get("/").body)
+	require.Equal(t, "HTTP/2.0 ", f.Get("/").Body)
 
-	f = newFront(t, Config{})
+	f = newFront(t, proxy.Config{})
 	f.to("/", up.URL)
-	f.get("/").requireProblem(t, problem.BadGateway) // the certificate is not trusted
-	require.Contains(t, f.lastRecord(1).Err.Error(), "certificate")
+	f.Get("/").RequireProblem(t, problem.BadGateway) // the certificate is not trusted
+	require.Contains(t, f.Records.Nth(1).Err.Error(), "certificate")
 }
 
 // TestUpstreamsShareTheLoad holds a request at each of two upstreams. After one of
 // them is released, the next request must go there.
 func TestUpstreamsShareTheLoad(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	type held struct {
 		at      int
 		release chan struct{}
@@ -148,7 +150,7 @@ func TestUpstreamsShareTheLoad(t *testing.T) {
 	var clients sync.WaitGroup
 	send := func() held {
 		clients.Go(func() {
-			if resp, err := f.roundTrip(f.request("GET", "/", nil)); err == nil {
+			if resp, err := f.RoundTrip(f.Request("GET", "/", nil)); err == nil {
 				_ = resp.Body.Close()
 			}
 		})
@@ -158,7 +160,7 @@ func TestUpstreamsShareTheLoad(t *testing.T) {
 	require.NotEqual(t, first.at, second.at)
 	for n := range 4 {
 		close(first.release)
-		f.lastRecord(n + 1)
+		f.Records.Nth(n + 1)
 		again := send()
 		require.Equal(t, first.at, again.at, "the one with less to do")
 		first = again
@@ -171,7 +173,7 @@ func TestUpstreamsShareTheLoad(t *testing.T) {
 // TestUpstreamComesBack stops one of two upstreams and restarts it at the same address,
 // under load. No request may fail, and in the end both upstreams must be used.
 func TestUpstreamComesBack(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	steady := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "steady") }).URL
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -209,12 +211,11 @@ func TestUpstreamComesBack(t *testing.T) {
 	}
 	used := func() {
 		before := shaky.Load()
-		require.Eventually(t, func() bool { return shaky.Load() > before+10 }, hangTimeout, time.Millisecond)
+		require.Eventually(t, func() bool { return shaky.Load() > before+10 }, servicetest.HangTimeout, time.Millisecond)
 	}
 	used()
 	require.NoError(t, s.Shutdown(t.Context()))
-	require.Eventually(t, func() bool { return strings.Contains(f.routes[0].Handler.(*deployment).Status().Target, "set aside") },
-		hangTimeout, time.Millisecond)
+	f.AwaitStatus("/", func(s services.Status) bool { return strings.Contains(s.Target, "set aside") })
 	l, err = net.Listen("tcp", address)
 	require.NoError(t, err)
 	s = serve(l)

@@ -1,4 +1,4 @@
-package proxy
+package proxy_test
 
 import (
 	"bufio"
@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/kinds/proxy"
 )
 
 // trailing starts an upstream that sends trailers, forbidden ones included. It sends
@@ -22,13 +22,13 @@ func trailing(t *testing.T, scheme string, got chan<- http.Header) string {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		got <- r.Trailer.Clone()
-		if scheme == schemeH2C { // HTTP/2 clients accept only announced trailers
+		if scheme == "h2c" { // HTTP/2 clients accept only announced trailers
 			w.Header().Set("Trailer", "X-Good, Set-Cookie, X-Request-Id, X-Forwarded-For")
 		}
 		fmt.Fprint(w, "body")
 		_ = http.NewResponseController(w).Flush()
 		for _, name := range []string{"X-Good", "Set-Cookie", "X-Request-Id", "X-Forwarded-For"} {
-			if scheme != schemeH2C {
+			if scheme != "h2c" {
 				name = http.TrailerPrefix + name
 			}
 			w.Header().Set(name, "v")
@@ -36,18 +36,18 @@ func trailing(t *testing.T, scheme string, got chan<- http.Header) string {
 	}))
 	s.Config.Protocols = new(http.Protocols)
 	s.Config.Protocols.SetHTTP1(scheme == "http")
-	s.Config.Protocols.SetUnencryptedHTTP2(scheme == schemeH2C)
+	s.Config.Protocols.SetUnencryptedHTTP2(scheme == "h2c")
 	s.Start()
 	t.Cleanup(s.Close)
 	return scheme + strings.TrimPrefix(s.URL, "http")
 }
 
 func TestTrailersThatMayNotBe(t *testing.T) {
-	for _, scheme := range []string{"http", schemeH2C} {
-		f := newFront(t, Config{})
+	for _, scheme := range []string{"http", "h2c"} {
+		f := newFront(t, proxy.Config{})
 		got := make(chan http.Header, 1)
 		f.to("/", trailing(t, scheme, got))
-		conn, from := f.dial()
+		conn, from := f.Dial()
 		_, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Good, X-Forwarded-For\r\n\r\n1\r\nx\r\n0\r\n"+
 			"X-Good: v\r\nHost: forged\r\nTransfer-Encoding: chunked\r\nX-Forwarded-For: 1.1.1.1\r\nX_Forwarded_For: 1.1.1.1\r\n\r\n")
 		require.NoError(t, err)
@@ -71,23 +71,23 @@ func TestEarlyAnswerOverHTTP2(t *testing.T) {
 	s.Config.Protocols.SetUnencryptedHTTP2(true)
 	s.Start()
 	defer s.Close()
-	f := newFront(t, Config{})
-	f.to("/", schemeH2C+strings.TrimPrefix(s.URL, "http"))
+	f := newFront(t, proxy.Config{})
+	f.to("/", "h2c"+strings.TrimPrefix(s.URL, "http"))
 	for range 10 {
-		require.Equal(t, http.StatusRequestEntityTooLarge, f.do(f.request("POST", "/", strings.NewReader(strings.Repeat("x", 4<<20)))).StatusCode)
+		require.Equal(t, http.StatusRequestEntityTooLarge, f.Do(f.Request("POST", "/", strings.NewReader(strings.Repeat("x", 4<<20)))).StatusCode)
 	}
 }
 
 // TestEncodedDotSegments requests paths above the path of an upstream.
 func TestEncodedDotSegments(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	paths := make(chan string, 8)
 	up := serveHTTP(t, func(_ http.ResponseWriter, r *http.Request) { paths <- r.RequestURI })
 	f.to("/based", up.URL+"/v1")
 	f.to("/whole", up.URL)
-	f.bind("/kept", Document{Upstreams: []string{up.URL}, KeepPrefix: true}, registry.Options{})
+	f.bind("/kept", proxy.Document{Upstreams: []string{up.URL}, KeepPrefix: true})
 	status := func(path string) int {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(f.URL, "http://"))
+		conn, err := net.Dial("tcp", f.Addr)
 		require.NoError(t, err)
 		defer conn.Close()
 		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", path)

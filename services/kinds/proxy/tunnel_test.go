@@ -1,4 +1,4 @@
-package proxy
+package proxy_test
 
 import (
 	"bufio"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/forwarded"
+	"github.com/vespo-dev/vespo/services/kinds/proxy"
 )
 
 const handshake = "GET %s HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n" +
@@ -49,18 +50,10 @@ func echoTunnel(t *testing.T) string {
 	return s.URL
 }
 
-func (f *front) dial() (*net.TCPConn, *bufio.Reader) {
-	f.t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(f.URL, "http://"))
-	require.NoError(f.t, err)
-	f.t.Cleanup(func() { _ = conn.Close() })
-	return conn.(*net.TCPConn), bufio.NewReader(conn)
-}
-
 func TestWebSocket(t *testing.T) {
-	f := newFront(t, Config{})
-	d := f.to("/ws", echoTunnel(t))
-	conn, from := f.dial()
+	f := newFront(t, proxy.Config{})
+	f.to("/ws", echoTunnel(t))
+	conn, from := f.Dial()
 	// Data that the client sends before the response must not be lost in a buffer.
 	fmt.Fprintf(conn, handshake+"early ", "/ws/room")
 	resp, err := http.ReadResponse(from, nil)
@@ -70,7 +63,7 @@ func TestWebSocket(t *testing.T) {
 	require.Equal(t, "Upgrade", resp.Header.Get("Connection"))
 	require.Equal(t, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", resp.Header.Get("Sec-WebSocket-Accept"))
 	id := resp.Header.Get("X-Request-Id")
-	require.Equal(t, 1, d.Status().InFlight)
+	require.Equal(t, 1, f.Status("/ws").InFlight)
 	for range 3 {
 		fmt.Fprint(conn, "word ")
 	}
@@ -78,7 +71,7 @@ func TestWebSocket(t *testing.T) {
 	heard, err := io.ReadAll(from)
 	require.NoError(t, err)
 	require.Equal(t, "hi early word word word  bye", string(heard))
-	rec := f.lastRecord(1)
+	rec := f.Records.Nth(1)
 	require.Equal(t, id, rec.RequestID)
 	require.Equal(t, http.StatusSwitchingProtocols, rec.Status)
 	require.Equal(t, accesslog.OutcomeOK, rec.Outcome)
@@ -88,34 +81,35 @@ func TestWebSocket(t *testing.T) {
 }
 
 func TestUpgradesThatAreRefused(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	f.to("/", echoTunnel(t))
 	for _, upgrade := range []string{"other", "h2c", "h2c, websocket"} {
-		resp := f.get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: "+upgrade, "Http2-Settings: AAMAAABkAAQ")
+		resp := f.Get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: "+upgrade, "Http2-Settings: AAMAAABkAAQ")
 		require.Equal(t, http.StatusUpgradeRequired, resp.StatusCode)
 		if strings.Contains(upgrade, "h2c") {
-			require.Equal(t, "no upgrade: \n", resp.body, "what went by HTTP/2 then would pass by the server")
+			require.Equal(t, "no upgrade: \n", resp.Body, "what went by HTTP/2 then would pass by the server")
 		}
 	}
 }
 
 // TestTunnelEndsWithTheDeployment holds a tunnel open until the deployment is closed.
 func TestTunnelEndsWithTheDeployment(t *testing.T) {
-	f := newFront(t, Config{})
-	d := f.to("/", echoTunnel(t))
-	conn, from := f.dial()
+	f := newFront(t, proxy.Config{})
+	f.to("/", echoTunnel(t))
+	d := f.Deployment("/")
+	conn, from := f.Dial()
 	fmt.Fprintf(conn, handshake, "/")
 	require.Equal(t, "HTTP/1.1 101 Switching Protocols", readHeader(from))
-	require.NoError(t, d.Close(t.Context()))
+	f.Withdraw("/")
 	_, _ = io.Copy(io.Discard, from)
-	rec := f.lastRecord(1)
+	rec := f.Records.Nth(1)
 	require.Equal(t, accesslog.OutcomeAborted, rec.Outcome)
-	require.Zero(t, d.balancer.upstreams[0].inFlight)
+	require.Zero(t, proxy.UpstreamRequests(d))
 }
 
 // TestTunnelEndsWithEitherSide closes a tunnel from the client, and another from the upstream.
 func TestTunnelEndsWithEitherSide(t *testing.T) {
-	f := newFront(t, Config{})
+	f := newFront(t, proxy.Config{})
 	ended := make(chan struct{})
 	up := serveRaw(t, func(conn net.Conn, from *bufio.Reader) {
 		first := readHeader(from)
@@ -126,38 +120,38 @@ func TestTunnelEndsWithEitherSide(t *testing.T) {
 		}
 	})
 	f.to("/", up)
-	conn, from := f.dial()
+	conn, from := f.Dial()
 	fmt.Fprintf(conn, handshake, "/client")
 	require.Equal(t, "HTTP/1.1 101 Switching Protocols", readHeader(from))
 	require.NoError(t, conn.Close())
 	<-ended
-	f.lastRecord(1)
-	conn, from = f.dial()
+	f.Records.Nth(1)
+	conn, from = f.Dial()
 	fmt.Fprintf(conn, handshake, "/upstream")
 	require.Equal(t, "HTTP/1.1 101 Switching Protocols", readHeader(from))
 	_, err := io.Copy(io.Discard, from)
 	require.NoError(t, err)
 	require.NoError(t, conn.Close())
-	require.Equal(t, http.StatusSwitchingProtocols, f.lastRecord(2).Status)
+	require.Equal(t, http.StatusSwitchingProtocols, f.Records.Nth(2).Status)
 }
 
 // The limit of tunnels does not apply to requests.
 func TestTunnelsAreBounded(t *testing.T) {
-	f := newFront(t, Config{Tunnels: 1})
+	f := newFront(t, proxy.Config{Tunnels: 1})
 	f.to("/", echoTunnel(t))
-	first, from := f.dial()
+	first, from := f.Dial()
 	fmt.Fprintf(first, handshake, "/")
 	require.Equal(t, "HTTP/1.1 101 Switching Protocols", readHeader(from))
-	second, refused := f.dial()
+	second, refused := f.Dial()
 	fmt.Fprintf(second, handshake, "/")
 	resp, err := http.ReadResponse(refused, nil)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
 	require.Equal(t, "1", resp.Header.Get("Retry-After"))
-	require.Equal(t, http.StatusUpgradeRequired, f.get("/").StatusCode, "a request is served")
+	require.Equal(t, http.StatusUpgradeRequired, f.Get("/").StatusCode, "a request is served")
 	require.NoError(t, first.Close())
-	f.lastRecord(3)
-	third, from := f.dial()
+	f.Records.Nth(3)
+	third, from := f.Dial()
 	fmt.Fprintf(third, handshake, "/")
 	require.Equal(t, "HTTP/1.1 101 Switching Protocols", readHeader(from))
 }
@@ -167,10 +161,10 @@ func TestTunnelsAreBounded(t *testing.T) {
 func TestTunnelsOfOneClientAreBounded(t *testing.T) {
 	trust, err := forwarded.ParseTrust([]string{"127.0.0.1"})
 	require.NoError(t, err)
-	f := newFrontBehind(t, Config{Tunnels: 2, PerClient: 1}, trust)
+	f := newFrontBehind(t, proxy.Config{Tunnels: 2, PerClient: 1}, trust)
 	f.to("/", echoTunnel(t))
 	ask := func(client, protocol string) (net.Conn, int) {
-		conn, from := f.dial()
+		conn, from := f.Dial()
 		fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: %s\r\nX-Forwarded-For: %s\r\n\r\n", protocol, client)
 		resp, err := http.ReadResponse(from, nil)
 		require.NoError(t, err)
@@ -187,7 +181,7 @@ func TestTunnelsOfOneClientAreBounded(t *testing.T) {
 	_, status = ask("192.0.2.1", "h2c")
 	require.Equal(t, http.StatusUpgradeRequired, status, "a request is served")
 	require.NoError(t, first.Close())
-	f.lastRecord(4)
+	f.Records.Nth(4)
 	_, status = ask("192.0.2.3", "websocket")
 	require.Equal(t, http.StatusSwitchingProtocols, status, "a refused client holds no share")
 	_, status = ask("192.0.2.1", "websocket")
@@ -207,14 +201,14 @@ func TestIdleTunnelsEnd(t *testing.T) {
 	})
 	for name, up := range map[string]string{"silent": echoTunnel(t), "unread": flood} {
 		t.Run(name, func(t *testing.T) {
-			f := newFront(t, Config{TunnelIdle: 100 * time.Millisecond})
+			f := newFront(t, proxy.Config{TunnelIdle: 100 * time.Millisecond})
 			f.to("/", up)
-			conn, from := f.dial()
+			conn, from := f.Dial()
 			fmt.Fprintf(conn, handshake, "/")
 			require.Equal(t, "HTTP/1.1 101 Switching Protocols", readHeader(from))
-			rec := f.lastRecord(1)
+			rec := f.Records.Nth(1)
 			require.Equal(t, accesslog.OutcomeAborted, rec.Outcome)
-			require.ErrorIs(t, rec.Err, errTunnelIdle)
+			require.ErrorIs(t, rec.Err, proxy.ErrTunnelIdle)
 			require.Equal(t, http.StatusSwitchingProtocols, rec.Status)
 		})
 	}
