@@ -8,7 +8,7 @@ import (
 	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
-// taken is the capacity that a request holds. The keys of its shares come from its record.
+// taken is the capacity that a request holds. The keys of its shares come from its client.
 type taken struct {
 	limiter    *admission.Limiter // nil if nothing is held
 	connection bool               // the request holds a place in the connection's share
@@ -38,7 +38,7 @@ func (x *exchange) takeShares(l *admission.Limiter) error {
 		return nil
 	}
 	ctx, rec := x.request.Context(), &x.record
-	connection, client := shareholders(&rec.Client, x.writer.http1)
+	connection, client := shareholders(&x.request.Client, x.writer.http1)
 	if connection != "" {
 		wait, err := shares.Connections.Acquire(ctx, connection)
 		rec.QueueWait += wait
@@ -71,7 +71,7 @@ func (x *exchange) giveShares() {
 		return
 	}
 	shares := t.limiter.Shares()
-	connection, client := shareholders(&x.record.Client, x.writer.http1)
+	connection, client := shareholders(&x.request.Client, x.writer.http1)
 	if t.connection {
 		shares.Connections.Release(connection)
 	}

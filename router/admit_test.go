@@ -55,7 +55,7 @@ func TestOneConnectionTakesItsShare(t *testing.T) {
 	limiter := gate.NewLimiter(admission.Limits{Queue: 4, Wait: time.Hour, Shares: admission.NewShares(share, 8, time.Hour)})
 	begun := make(chan struct{}, streams)
 	table, err := BuildTable([]*Route{NewRoute(Binding{Prefix: "/a", Limiter: limiter,
-		Handler: HandlerFunc(func(w http.ResponseWriter, r *http.Request, _ *accesslog.Record) error {
+		Handler: HandlerFunc(func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
 			if r.URL.Query().Has("wait") {
 				begun <- struct{}{}
 				<-r.Context().Done()

@@ -20,7 +20,7 @@ func benchRoutes(n int) []*Route {
 			Prefix:  Prefix(fmt.Sprintf("/team-%d/service-%d", i%40, i)),
 			Service: fmt.Sprint(i),
 			Limiter: limiter,
-			Handler: HandlerFunc(func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+			Handler: HandlerFunc(func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 				w.WriteHeader(http.StatusNoContent)
 				return nil
 			}),

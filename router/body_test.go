@@ -40,7 +40,7 @@ func serveBodies(t *testing.T, capacity int, readTimeout time.Duration) *bodySer
 		s.records = append(s.records, *rec)
 	}})
 	table, err := BuildTable([]*Route{NewRoute(Binding{Prefix: "/a", Service: "a", Limiter: s.limiter,
-		Handler: HandlerFunc(func(w http.ResponseWriter, r *http.Request, _ *accesslog.Record) error {
+		Handler: HandlerFunc(func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
 				return err
@@ -184,7 +184,7 @@ func TestExpectIsAdmittedWhileThereIsRoom(t *testing.T) {
 func TestRestOfStreamIsTaken(t *testing.T) {
 	rt := New(Config{})
 	table, err := BuildTable([]*Route{NewRoute(Binding{Prefix: "/a", Service: "a",
-		Handler: HandlerFunc(func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+		Handler: HandlerFunc(func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 			_, err := io.WriteString(w, "early")
 			return err
 		})})})

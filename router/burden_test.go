@@ -71,7 +71,7 @@ func TestFieldsAreBounded(t *testing.T) {
 func TestLargeHeadersOfOpenRequests(t *testing.T) {
 	const limit, streams = 1 << 20, 100
 	release := make(chan struct{})
-	h := newHouse(t, Config{HeaderBytes: limit}, binding("/open", func(w http.ResponseWriter, r *http.Request, _ *accesslog.Record) error {
+	h := newHouse(t, Config{HeaderBytes: limit}, binding("/open", func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
 		select {
 		case <-release:
 		case <-r.Context().Done():

@@ -32,7 +32,7 @@ func serveOn(t *testing.T, h HandlerFunc) string {
 
 // A client that sends Expect gets a refusal without sending its body.
 func TestRefusalComesBeforeTheBody(t *testing.T) {
-	address := serveOn(t, func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+	address := serveOn(t, func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 		w.WriteHeader(http.StatusForbidden)
 		return nil
 	})
@@ -51,7 +51,7 @@ func TestRefusalComesBeforeTheBody(t *testing.T) {
 // Trailers that were not announced reach the handler, too.
 func TestTrailersReachTheHandler(t *testing.T) {
 	got := make(chan http.Header, 1)
-	address := serveOn(t, func(_ http.ResponseWriter, r *http.Request, _ *accesslog.Record) error {
+	address := serveOn(t, func(_ http.ResponseWriter, r *Request, _ *accesslog.Result) error {
 		_, err := io.Copy(io.Discard, r.Body)
 		got <- r.Trailer
 		return err

@@ -5,7 +5,8 @@
 // The router looks requests up in an immutable Table, published through an atomic pointer. The Route
 // found is pinned until the handler returns, so callers can wait for a retired Route to drain.
 //
-// Handlers read what matched from Record.Prefix and Record.Rest of the access record.
+// A handler gets a Request, which holds the decisions of the router, and writes its outcome and costs to an
+// accesslog.Result. It does not see the rest of the access record.
 //
 // Lock order: the package has no locks of its own and calls into admission, whose Gate.mu is a leaf.
 package router

@@ -23,8 +23,8 @@ const leftoverTimeout = 2 * time.Second
 // exchange is the router's state of one request. It is allocated for each request and not pooled: a
 // stray goroutine of a handler may still read the body or write, and must not reach another request.
 type exchange struct {
-	only    Prefix        // the only prefix that may answer; empty: any
-	request *http.Request // the server's request, or a copy with body as its Body
+	only    Prefix  // the only prefix that may answer; empty: any
+	request Request // of the server, or a copy with body as its Body
 	writer  responseWriter
 	body    countingBody
 	record  accesslog.Record
@@ -36,27 +36,28 @@ type exchange struct {
 }
 
 func newExchange(w http.ResponseWriter, r *http.Request, client forwarded.Client) *exchange {
-	x := &exchange{request: r}
+	x := &exchange{}
 	x.writer.owner = x
-	// Set field by field: the record is half a kilobyte, and a composite literal would be
+	// Set field by field: request and record are half a kilobyte, and a composite literal would be
 	// built elsewhere and copied.
-	rec := &x.record
-	rec.Time, rec.Client, rec.RequestID = time.Now(), client, client.ID
-	if rec.RequestID == "" {
-		rec.RequestID = newRequestID()
+	req, rec := &x.request, &x.record
+	req.Request, req.Client, req.ID, req.Arrived = r, client, client.ID, time.Now()
+	if req.ID == "" {
+		req.ID = newRequestID()
 	}
+	rec.Time, rec.RequestID = req.Arrived, req.ID
 	rec.Method, rec.Host, rec.URI, rec.Proto = r.Method, client.Host, r.RequestURI, r.Proto
-	rec.Remote, rec.UserAgent = client.Remote, r.UserAgent()
+	rec.Remote, rec.Peer, rec.UserAgent = client.Remote, client.Peer, r.UserAgent()
 	wr := &x.writer
-	wr.inner, wr.requestID[0] = w, rec.RequestID
+	wr.inner, wr.requestID[0] = w, req.ID
 	wr.head, wr.http1 = r.Method == http.MethodHead, r.ProtoMajor == 1
 	if h := w.Header(); len(h) > 0 {
 		x.before = h.Clone()
 	}
 	if r.Body != nil && r.Body != http.NoBody {
 		x.body.ReadCloser = r.Body
-		x.request = withBody(r, &x.body)
-		if trailer := x.request.Trailer; trailer != nil {
+		req.Request = withBody(r, &x.body)
+		if trailer := req.Trailer; trailer != nil {
 			dropTrailers(trailer) // removes announced ones that are not allowed
 			x.body.ReadCloser = trailerBody{r.Body, trailer}
 		}
@@ -77,16 +78,16 @@ func withBody(r *http.Request, body io.ReadCloser) *http.Request {
 }
 
 // call runs the handler and turns a panic into an error.
-func (x *exchange) call(h Handler) error { return Call(h, &x.writer, x.request, &x.record) }
+func (x *exchange) call(h Handler) error { return Call(h, &x.writer, &x.request, &x.record.Result) }
 
 // Call calls h.Serve and returns a panic as a *PanicError.
-func Call(h Handler, w http.ResponseWriter, r *http.Request, rec *accesslog.Record) (err error) {
+func Call(h Handler, w http.ResponseWriter, r *Request, res *accesslog.Result) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, stack: debug.Stack()}
 		}
 	}()
-	return h.Serve(w, r, rec)
+	return h.Serve(w, r, res)
 }
 
 // conclude answers a request that has no response yet, or decides to abort the
@@ -99,13 +100,15 @@ func (x *exchange) conclude(err error) {
 	if rec.Outcome == "" {
 		rec.Outcome = accesslog.OutcomeOK
 	}
-	if !x.abort && !w.hijacked {
+	if !x.abort && w.tunnel == nil {
 		w.commit() // a handler that wrote nothing means an empty 200, as in net/http
 	}
 	filterUnannounced(w.Header())
-	if !w.hijacked { // otherwise the handler has filled these fields
-		rec.Status, rec.BytesOut, rec.TTFB = w.status, w.bytes, w.ttfb
-		rec.BytesIn = x.body.bytes.Load()
+	rec.QueueWait += rec.Wait
+	rec.Status, rec.BytesOut, rec.TTFB = w.status, w.bytes, w.ttfb
+	rec.BytesIn = x.body.bytes.Load()
+	if t := w.tunnel; t != nil {
+		rec.BytesIn, rec.BytesOut = t.received.Load(), t.sent.Load()
 	}
 	if err == nil && !x.ended.IsZero() { // nothing was written since the handler returned
 		rec.TTLB = x.ended.Sub(rec.Time)
@@ -125,9 +128,9 @@ func (x *exchange) fail(err error) {
 	switch {
 	case errors.Is(err, http.ErrAbortHandler):
 		x.abort, outcome = true, accesslog.OutcomeAborted
-	case clientGone(x.request, err):
+	case clientGone(x.request.Context(), err):
 		x.abort, outcome = true, accesslog.OutcomeClientGone
-	case x.writer.status != 0 || x.writer.hijacked:
+	case x.writer.status != 0:
 		x.abort = true
 	default:
 		x.restoreHeader()
@@ -164,7 +167,7 @@ func (x *exchange) leavesStream() bool {
 // dropLeftover drains an unread body for at most leftoverTimeout. Closing the connection at once would
 // reset it, and the client could lose the response. The request holds only its connection by then.
 func (x *exchange) dropLeftover() {
-	if x.abort || x.writer.hijacked || !x.writer.leavesBody() && !x.leavesStream() {
+	if x.abort || x.writer.tunnel != nil || !x.writer.leavesBody() && !x.leavesStream() {
 		return
 	}
 	rc := http.NewResponseController(x.writer.inner)

@@ -40,7 +40,7 @@ func TestErrorsOfHandlersBecomeProblems(t *testing.T) {
 		"any":           {secret, problem.Internal, accesslog.OutcomeHostError},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+			h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 				w.Header().Set("Set-Cookie", "from=guest")
 				w.Header().Set("Content-Length", "3")
 				return c.err
@@ -58,8 +58,8 @@ func TestErrorsOfHandlersBecomeProblems(t *testing.T) {
 
 func TestHandlerKeepsItsOwnOutcomeAndError(t *testing.T) {
 	own := errors.New("own")
-	h := newHouse(t, Config{}, binding("/test", func(_ http.ResponseWriter, _ *http.Request, rec *accesslog.Record) error {
-		rec.Outcome, rec.Err = accesslog.OutcomeOutOfMemory, own
+	h := newHouse(t, Config{}, binding("/test", func(_ http.ResponseWriter, _ *Request, res *accesslog.Result) error {
+		res.Outcome, res.Err = accesslog.OutcomeOutOfMemory, own
 		return problem.New(problem.Trap, "")
 	}))
 	answer, body := h.do("GET", "/test", nil)
@@ -69,7 +69,7 @@ func TestHandlerKeepsItsOwnOutcomeAndError(t *testing.T) {
 }
 
 func TestHeadersFromBeforeTheRouterSurviveAProblem(t *testing.T) {
-	h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+	h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 		w.Header().Set("X-Outer", "changed by the guest")
 		return errors.New("any")
 	}))
@@ -83,7 +83,7 @@ func TestHeadersFromBeforeTheRouterSurviveAProblem(t *testing.T) {
 }
 
 func TestBodyOverItsLimit(t *testing.T) {
-	h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, r *http.Request, _ *accesslog.Record) error {
+	h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
 		_, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 10))
 		return err
 	}))
@@ -97,7 +97,7 @@ func TestPanicsOfHandlers(t *testing.T) {
 	for name, value := range map[string]any{"error": errors.New("secret"), "text": "secret", "nil": nil} {
 		t.Run(name, func(t *testing.T) {
 			limiter := admission.NewGate(1).NewLimiter(admission.Limits{})
-			b := binding("/test", func(http.ResponseWriter, *http.Request, *accesslog.Record) error { panic(value) })
+			b := binding("/test", func(http.ResponseWriter, *Request, *accesslog.Result) error { panic(value) })
 			b.Limiter = limiter
 			h := newHouse(t, Config{Admin: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(value) })}, b)
 			for _, path := range []string{"/test", "/services/add"} {
@@ -137,7 +137,7 @@ func TestConnectionIsAbortedOnceTheAnswerHasBegun(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			limiter := admission.NewGate(1).NewLimiter(admission.Limits{})
-			b := binding("/test", func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+			b := binding("/test", func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 				_, _ = io.WriteString(w, "begun")
 				if err := http.NewResponseController(w).Flush(); err != nil {
 					return err
@@ -162,7 +162,7 @@ func TestConnectionIsAbortedOnceTheAnswerHasBegun(t *testing.T) {
 }
 
 func TestAbortBeforeTheAnswerHasBegun(t *testing.T) {
-	h := newHouse(t, Config{}, binding("/test", func(http.ResponseWriter, *http.Request, *accesslog.Record) error {
+	h := newHouse(t, Config{}, binding("/test", func(http.ResponseWriter, *Request, *accesslog.Result) error {
 		panic(http.ErrAbortHandler)
 	}))
 	_, err := h.server.Client().Post(h.server.URL+"/test", "", nil)
@@ -192,7 +192,7 @@ func TestRecordIsEmittedAfterAllIsReleased(t *testing.T) {
 // blocking returns a service that holds its requests until release is closed.
 func blocking(limits admission.Limits, capacity int) (b Binding, entered chan struct{}, release chan struct{}) {
 	entered, release = make(chan struct{}, 100), make(chan struct{})
-	b = binding("/test", func(http.ResponseWriter, *http.Request, *accesslog.Record) error {
+	b = binding("/test", func(http.ResponseWriter, *Request, *accesslog.Result) error {
 		entered <- struct{}{}
 		<-release
 		return nil

@@ -20,17 +20,17 @@ import (
 func TestBodyIsNoRequest(t *testing.T) {
 	duplex := func(w http.ResponseWriter) error { return http.NewResponseController(w).EnableFullDuplex() }
 	for name, serve := range map[string]HandlerFunc{
-		"nothing is read": func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+		"nothing is read": func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 			return duplex(w)
 		},
-		"an end is not waited for": func(w http.ResponseWriter, r *http.Request, _ *accesslog.Record) error {
+		"an end is not waited for": func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
 			if err := duplex(w); err != nil {
 				return err
 			}
 			_, err := io.ReadFull(r.Body, make([]byte, 4))
 			return err
 		},
-		"reading was given up": func(w http.ResponseWriter, r *http.Request, _ *accesslog.Record) error {
+		"reading was given up": func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
 			if err := duplex(w); err != nil {
 				return err
 			}
@@ -63,7 +63,7 @@ func TestBodyIsNoRequest(t *testing.T) {
 
 // TestBodyThatWasReadKeepsTheConnection reads the whole body in the same handler.
 func TestBodyThatWasReadKeepsTheConnection(t *testing.T) {
-	conn, err := net.Dial("tcp", serveOn(t, func(w http.ResponseWriter, r *http.Request, _ *accesslog.Record) error {
+	conn, err := net.Dial("tcp", serveOn(t, func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
 		if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
 			return err
 		}

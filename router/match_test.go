@@ -138,7 +138,7 @@ func TestServicesAreCalledWithoutMatches(t *testing.T) {
 	routes := keyed(t, "/a", "/a X-Beta: 1", "/b X-Beta: 1")
 	for _, r := range routes {
 		name := r.Service
-		r.Handler = HandlerFunc(func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+		r.Handler = HandlerFunc(func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 			_, err := w.Write([]byte(name))
 			return err
 		})

@@ -2,30 +2,11 @@ package router
 
 import (
 	"context"
-	"net/http"
 	"sync"
 	"sync/atomic"
 
-	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 )
-
-// Handler serves the requests of one version of a service.
-//
-// The record carries the matched Prefix and Rest to the handler, and the outcome of the request
-// back. If Serve returns an error before a status was sent, problem.From makes the response;
-// afterwards the connection is aborted. The arguments must not be used after Serve has returned.
-type Handler interface {
-	Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error
-}
-
-// HandlerFunc adapts a function to Handler.
-type HandlerFunc func(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error
-
-// Serve calls f.
-func (f HandlerFunc) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
-	return f(w, r, rec)
-}
 
 // Binding configures a Route. It must not be changed after NewRoute.
 type Binding struct {

@@ -76,8 +76,8 @@ func TestRouteHammer(t *testing.T) {
 func TestRequestInFlightEndsOnTheOldVersion(t *testing.T) {
 	b, entered, release := blocking(admission.Limits{}, 10)
 	old := b.Handler
-	b.Handler = HandlerFunc(func(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
-		return errors.Join(old.Serve(w, r, rec), say("old")(w, r, rec))
+	b.Handler = HandlerFunc(func(w http.ResponseWriter, r *Request, res *accesslog.Result) error {
+		return errors.Join(old.Serve(w, r, res), say("old")(w, r, res))
 	})
 	h := newHouse(t, Config{})
 	route := h.publish(b)[0]
@@ -117,7 +117,7 @@ type version struct {
 	misuse *atomic.Int64
 }
 
-func (v *version) Serve(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+func (v *version) Serve(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 	if v.closed.Load() {
 		v.misuse.Add(1)
 	}

@@ -13,7 +13,7 @@ import (
 // Config configures a Router. The zero Config is valid.
 type Config struct {
 	// Admin serves the requests under ReservedSegment; nil: they are answered 404. If it implements Handler,
-	// that method is called, with the record. The Router neither limits nor authorises these requests.
+	// that method is called. The Router neither limits nor authorises these requests.
 	Admin http.Handler
 	// AccessLog is called with the record of every request; nil: records are dropped.
 	AccessLog accesslog.Listener
@@ -128,7 +128,7 @@ func (rt *Router) serve(x *exchange) error {
 }
 
 func (rt *Router) serveAdmin(x *exchange) error {
-	x.record.Service = ReservedSegment
+	x.record.Service, x.request.Admitted = ReservedSegment, x.request.Arrived
 	if rt.admin == nil {
 		return notFound()
 	}
@@ -139,14 +139,15 @@ func (rt *Router) serveAdmin(x *exchange) error {
 // being prepared, the request waits and is looked up again. It removes the client's
 // claims about itself; the claim of a calling service stays.
 func (rt *Router) serveRoute(x *exchange, path string) error {
-	x.request = x.record.Client.Service(x.request, x.only != "")
+	x.request.Request = x.request.Client.Service(x.request.Request, x.only != "")
 	for {
 		route, rest, err := rt.pinRoute(x, path)
 		if err != nil {
 			return err
 		}
+		x.request.Prefix, x.request.Rest = string(route.Prefix), rest
 		rec := &x.record
-		rec.Prefix, rec.Rest = string(route.Prefix), rest
+		rec.Prefix = string(route.Prefix)
 		rec.Service, rec.Version, rec.Generation = route.Service, route.Version, route.Generation
 		if route.Await == nil {
 			return rt.serveBy(x, route)
@@ -174,6 +175,7 @@ func (rt *Router) serveBy(x *exchange, route *Route) (err error) {
 			return err
 		}
 	}
+	x.request.Admitted = x.record.Time.Add(x.record.BodyWait + x.record.QueueWait)
 	err = x.call(route.Handler)
 	x.ended = time.Now()
 	x.release(x.ended)
@@ -183,7 +185,7 @@ func (rt *Router) serveBy(x *exchange, route *Route) (err error) {
 // pinRoute finds and pins the route of a path. It retries with a newer table if the
 // route was retired in between.
 func (rt *Router) pinRoute(x *exchange, path string) (*Route, string, error) {
-	conditions := x.request
+	conditions := x.request.Request
 	if x.only != "" {
 		conditions = nil
 	}
@@ -204,13 +206,13 @@ func (rt *Router) pinRoute(x *exchange, path string) (*Route, string, error) {
 	return nil, "", notReady()
 }
 
-// adminHandler adapts an http.Handler to Handler. One that implements Handler itself gets the record.
+// adminHandler adapts an http.Handler to Handler, unless it implements Handler itself.
 func adminHandler(h http.Handler) Handler {
 	if own, ok := h.(Handler); ok {
 		return own
 	}
-	return HandlerFunc(func(w http.ResponseWriter, r *http.Request, _ *accesslog.Record) error {
-		h.ServeHTTP(w, r)
+	return HandlerFunc(func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
+		h.ServeHTTP(w, r.Request)
 		return nil
 	})
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // sayMatch answers with the match that the handler received.
-func sayMatch(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
-	_, err := fmt.Fprintf(w, "%s %s %s", r.Method, rec.Prefix, rec.Rest)
+func sayMatch(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
+	_, err := fmt.Fprintf(w, "%s %s %s", r.Method, r.Prefix, r.Rest)
 	return err
 }
 
@@ -38,17 +38,17 @@ func TestServesAllMethodsBelowThePrefix(t *testing.T) {
 			rec := h.record()
 			require.Equal(t, path, rec.URI)
 			require.Equal(t, method, rec.Method)
-			require.Equal(t, want, rec.Prefix+" "+rec.Rest)
+			require.Equal(t, strings.Fields(want)[0], rec.Prefix)
 		}
 	}
 }
 
 func TestRecordOfARequest(t *testing.T) {
-	h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+	h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, r *Request, res *accesslog.Result) error {
 		if _, err := io.Copy(w, io.LimitReader(r.Body, 3)); err != nil {
 			return err
 		}
-		rec.Start, rec.PeakBytes = accesslog.StartWarm, 65536
+		res.Start, res.PeakBytes = accesslog.StartWarm, 65536
 		return nil
 	}))
 	answer, body := h.do("POST", "/test/x?q=1", strings.NewReader("12345"))
@@ -189,15 +189,15 @@ func TestReservedPrefixGoesToAdmin(t *testing.T) {
 	}
 }
 
-// adminWithRecord implements both kinds of handler.
-type adminWithRecord struct{ HandlerFunc }
+// adminWithResult implements both kinds of handler.
+type adminWithResult struct{ HandlerFunc }
 
-func (adminWithRecord) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+func (adminWithResult) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusTeapot)
 }
 
-func TestAdminThatTakesTheRecord(t *testing.T) {
-	h := newHouse(t, Config{Admin: adminWithRecord{func(http.ResponseWriter, *http.Request, *accesslog.Record) error {
+func TestAdminThatIsAHandler(t *testing.T) {
+	h := newHouse(t, Config{Admin: adminWithResult{func(http.ResponseWriter, *Request, *accesslog.Result) error {
 		return problem.New(problem.Conflict, "busy")
 	}}})
 	answer, body := h.do("POST", "/services/add", nil)

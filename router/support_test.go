@@ -105,7 +105,7 @@ func binding(prefix Prefix, serve HandlerFunc) Binding {
 
 // say returns a handler that answers with a text.
 func say(text string) HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+	return func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 		_, err := io.WriteString(w, text)
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/router/accesslog"
 )
 
-func answerNothing(http.ResponseWriter, *http.Request, *accesslog.Record) error { return nil }
+func answerNothing(http.ResponseWriter, *Request, *accesslog.Result) error { return nil }
 
 // routesOf returns one route for each prefix. The prefix is also the name of the service.
 func routesOf(prefixes ...Prefix) []*Route {

@@ -24,7 +24,7 @@ func newTrailerServer(t *testing.T, seen chan<- http.Header, announce bool) *htt
 	t.Helper()
 	rt := New(Config{})
 	table, err := BuildTable([]*Route{NewRoute(Binding{Prefix: "/t", Service: "/t", Handler: HandlerFunc(
-		func(w http.ResponseWriter, r *http.Request, _ *accesslog.Record) error {
+		func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
 			_, err := io.Copy(io.Discard, r.Body)
 			seen <- r.Trailer.Clone()
 			if announce {

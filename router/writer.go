@@ -22,10 +22,10 @@ type responseWriter struct {
 	status    int                 // 0 until a final status is committed
 	bytes     int64               // body bytes accepted by the server
 	ttfb      time.Duration       // from the start of the request to the final status
-	hijacked  bool
-	owner     *exchange    // immutable; the exchange of the request; nil in tests
-	duplex    bool         // the handler reads and writes at the same time
-	leaving   *atomic.Bool // immutable; the server is about to stop; nil for requests between services
+	tunnel    *tunnel             // nil unless the handler has hijacked the connection
+	owner     *exchange           // immutable; the exchange of the request; nil in tests
+	duplex    bool                // the handler reads and writes at the same time
+	leaving   *atomic.Bool        // immutable; the server is about to stop; nil for requests between services
 }
 
 // Header returns the header of the response, and afterwards its trailer, see http.ResponseWriter.
@@ -49,7 +49,7 @@ func (w *responseWriter) WriteHeader(status int) {
 	w.inner.WriteHeader(status) // panics on an invalid status; then none is committed
 	w.status = status
 	if w.owner != nil {
-		w.ttfb = time.Since(w.owner.record.Time)
+		w.ttfb = time.Since(w.owner.request.Arrived)
 	}
 }
 
@@ -113,15 +113,20 @@ func (w *responseWriter) leavesBody() bool {
 	return w.duplex && w.http1 && w.body != nil && !w.body.ended.Load()
 }
 
-// Hijack passes the connection to the handler, which must then fill the record with what it sends.
+// Hijack passes the connection to the handler, which must answer with the status 101. Reads of the
+// connection begin with the data that the server has already read.
 func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(w.inner).Hijack()
-	if err == nil {
-		if w.hijacked = true; w.owner != nil {
-			w.owner.release(time.Now()) // a tunnel takes a place of its own
-		}
+	if err != nil {
+		return nil, nil, err
 	}
-	return conn, buffered, err
+	w.tunnel, w.status = &tunnel{Conn: conn, ahead: buffered.Reader}, http.StatusSwitchingProtocols
+	if w.owner != nil {
+		now := time.Now()
+		w.ttfb = now.Sub(w.owner.request.Arrived)
+		w.owner.release(now) // a tunnel takes a place of its own
+	}
+	return w.tunnel, buffered, nil
 }
 
 // Unwrap returns the server's writer, for http.ResponseController.

@@ -29,7 +29,7 @@ func TestAnswersAreCounted(t *testing.T) {
 		status int
 		body   string
 	}{
-		"nothing":     {func(http.ResponseWriter, *http.Request, *accesslog.Record) error { return nil }, 200, ""},
+		"nothing":     {func(http.ResponseWriter, *Request, *accesslog.Result) error { return nil }, 200, ""},
 		"text":        {say("text"), 200, "text"},
 		"big":         {say(big), 200, big},
 		"status":      {answerWith(http.StatusTeapot, "short"), http.StatusTeapot, "short"},
@@ -54,7 +54,7 @@ func TestAnswersAreCounted(t *testing.T) {
 }
 
 func answerWith(status int, body string) HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+	return func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 		w.WriteHeader(status)
 		if body == "" {
 			return nil
@@ -64,7 +64,7 @@ func answerWith(status int, body string) HandlerFunc {
 	}
 }
 
-func answerTwice(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+func answerTwice(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 	w.WriteHeader(http.StatusAccepted)
 	w.WriteHeader(http.StatusTeapot)
 	_, err := io.WriteString(w, "x")
@@ -73,7 +73,7 @@ func answerTwice(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) er
 }
 
 func answerFile(name string) HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+	return func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 		f, err := os.Open(name)
 		if err != nil {
 			return err
@@ -85,7 +85,7 @@ func answerFile(name string) HandlerFunc {
 }
 
 func answerReader(s string) HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+	return func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 		_, err := io.Copy(w, io.LimitReader(strings.NewReader(s), int64(len(s))))
 		return err
 	}
@@ -93,7 +93,7 @@ func answerReader(s string) HandlerFunc {
 
 func TestHead(t *testing.T) {
 	h := newHouse(t, Config{}, binding("/test", say("four")), binding("/bad",
-		func(http.ResponseWriter, *http.Request, *accesslog.Record) error {
+		func(http.ResponseWriter, *Request, *accesslog.Result) error {
 			return problem.New(problem.Trap, "")
 		}))
 	answer, body := h.do("HEAD", "/test", nil)
@@ -115,7 +115,7 @@ func TestHead(t *testing.T) {
 }
 
 func TestInformationalStatuses(t *testing.T) {
-	h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+	h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 		w.Header().Set("Link", "</style.css>")
 		w.WriteHeader(http.StatusEarlyHints)
 		w.WriteHeader(http.StatusProcessing)
@@ -138,7 +138,7 @@ func TestInformationalStatuses(t *testing.T) {
 }
 
 func TestProblemAfterAnInformationalStatus(t *testing.T) {
-	h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+	h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 		w.WriteHeader(http.StatusEarlyHints)
 		return problem.New(problem.Trap, "")
 	}))
@@ -147,7 +147,7 @@ func TestProblemAfterAnInformationalStatus(t *testing.T) {
 }
 
 func TestTrailers(t *testing.T) {
-	h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+	h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 		w.Header().Set("Trailer", "X-Announced")
 		_, err := io.WriteString(w, "body")
 		w.Header().Set("X-Announced", "a")
@@ -162,7 +162,7 @@ func TestTrailers(t *testing.T) {
 
 func TestResponseController(t *testing.T) {
 	flushed := make(chan struct{})
-	h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+	h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 		c := http.NewResponseController(w)
 		_, _ = io.WriteString(w, "first")
 		w.(http.Flusher).Flush()
@@ -186,26 +186,36 @@ func TestResponseController(t *testing.T) {
 }
 
 func TestHijack(t *testing.T) {
-	serve := func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+	serve := func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 		conn, buffered, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return err
 		}
 		defer conn.Close()
-		_, _ = buffered.WriteString("HTTP/1.1 299 Mine\r\nContent-Length: 2\r\n\r\nhi")
-		return buffered.Flush()
+		_, _ = buffered.WriteString("HTTP/1.1 299 Mine\r\nContent-Length: 3\r\n\r\n")
+		if err = errors.Join(buffered.Flush(), conn.SetDeadline(time.Now().Add(time.Minute))); err != nil {
+			return err
+		}
+		if _, err = io.ReadFull(conn, make([]byte, 5)); err != nil {
+			return err
+		}
+		_, err = io.WriteString(conn, "hi!")
+		return err
 	}
 	h := newHouse(t, Config{}, binding("/test", serve), binding("/late",
-		func(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
-			return errors.Join(serve(w, r, rec), errors.New("after the hijack"))
+		func(w http.ResponseWriter, r *Request, res *accesslog.Result) error {
+			return errors.Join(serve(w, r, res), errors.New("after the hijack"))
 		}))
 	for path, outcome := range map[string]accesslog.Outcome{"/test": accesslog.OutcomeOK, "/late": accesslog.OutcomeHostError} {
-		answer, body := h.raw("GET", "GET "+path+" HTTP/1.1\r\nHost: h\r\n\r\n")
+		answer, body := h.raw("GET", "GET "+path+" HTTP/1.1\r\nHost: h\r\n\r\nahead")
 		require.Equal(t, 299, answer.StatusCode)
-		require.Equal(t, "hi", body)
+		require.Equal(t, "hi!", body)
 		rec := h.record()
 		require.Equal(t, outcome, rec.Outcome)
-		require.Zero(t, rec.Status)
+		require.Equal(t, http.StatusSwitchingProtocols, rec.Status)
+		require.EqualValues(t, 5, rec.BytesIn, "the first ones came with the request")
+		require.EqualValues(t, 3, rec.BytesOut)
+		require.Positive(t, rec.TTFB)
 	}
 }
 
@@ -213,11 +223,11 @@ func TestHijackWhereThereIsNoConnection(t *testing.T) {
 	w := &responseWriter{inner: httptest.NewRecorder()}
 	_, _, err := w.Hijack()
 	require.ErrorIs(t, err, http.ErrNotSupported)
-	require.False(t, w.hijacked)
+	require.Nil(t, w.tunnel)
 }
 
 func TestRequestIDOfTheAnswerIsTheRecords(t *testing.T) {
-	h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, r *http.Request, _ *accesslog.Record) error {
+	h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
 		w.Header().Add("X-Request-Id", "of the guest")
 		w.Header()["Traceparent"] = r.Header["Traceparent"]
 		return nil
@@ -242,10 +252,10 @@ func TestImpossibleStatusIsAHostError(t *testing.T) {
 }
 
 func TestHTTP2(t *testing.T) {
-	h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, r *http.Request, _ *accesslog.Record) error {
+	h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
 		_, err := io.Copy(w, r.Body)
 		return errors.Join(err, http.NewResponseController(w).Flush())
-	}), binding("/abort", func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+	}), binding("/abort", func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 		_, err := io.WriteString(w, "begun")
 		return errors.Join(err, errors.New("failed"))
 	}))

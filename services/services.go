@@ -83,9 +83,9 @@ type Neighbour interface {
 type Middleware interface {
 	Deployment
 	// ServeBefore serves a request and can pass it on to next. It calls next at most once, on the same
-	// goroutine and with a separate record, and adds the memory and guest counts of that record to rec. If
-	// next fails without writing a response, ServeBefore returns its error wrapped.
-	ServeBefore(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, next router.Handler) error
+	// goroutine and with a separate result, and adds the costs in that result to res. If next fails without
+	// writing a response, ServeBefore returns its error wrapped.
+	ServeBefore(w http.ResponseWriter, r *router.Request, res *accesslog.Result, next router.Handler) error
 }
 
 // MiddlewareKind validates and prepares Middleware, under the same rules as Kind.

@@ -20,8 +20,8 @@ func failuresTo(out *bytes.Buffer) Listener { return Failures(slog.New(slog.NewJ
 func TestFailuresOfServicesAreToldWithTheirReason(t *testing.T) {
 	for _, outcome := range []Outcome{OutcomeExit, OutcomeTrap, OutcomeOutOfMemory, OutcomeStackOverflow, OutcomeDeadline, OutcomeBadAnswer} {
 		var out bytes.Buffer
-		failuresTo(&out)(&Record{RequestID: "id", Service: "/a", Version: "v", Outcome: outcome, Status: 500, Method: "GET", URI: "/a/b",
-			Err: errors.New("unreachable\nat main")})
+		failuresTo(&out)(&Record{RequestID: "id", Service: "/a", Version: "v", Status: 500, Method: "GET", URI: "/a/b",
+			Result: Result{Outcome: outcome, Err: errors.New("unreachable\nat main")}})
 		var line map[string]any
 		require.NoError(t, json.Unmarshal(out.Bytes(), &line))
 		delete(line, "time")
@@ -34,7 +34,7 @@ func TestWhatIsNoServicesFailureIsNotTold(t *testing.T) {
 	var out bytes.Buffer
 	listener := failuresTo(&out)
 	for _, outcome := range []Outcome{OutcomeOK, OutcomeRefused, OutcomeNotFound, OutcomeNoCapacity, OutcomeNotReady, OutcomeClientGone, OutcomeAborted} {
-		listener(&Record{Outcome: outcome, Status: 503})
+		listener(&Record{Status: 503, Result: Result{Outcome: outcome}})
 	}
 	require.Empty(t, out.String())
 }
@@ -54,12 +54,12 @@ func TestFailuresAreBoundedForEachService(t *testing.T) {
 		listener := failuresTo(&out)
 		storm := func(n int) {
 			for range n {
-				listener(&Record{Service: "/storm", Outcome: OutcomeTrap})
+				listener(&Record{Service: "/storm", Result: Result{Outcome: OutcomeTrap}})
 			}
 		}
 		storm(1000)
 		require.Equal(t, failureBurst, strings.Count(out.String(), "\n"))
-		listener(&Record{Service: "/other", Outcome: OutcomeTrap})
+		listener(&Record{Service: "/other", Result: Result{Outcome: OutcomeTrap}})
 		require.Equal(t, failureBurst+1, strings.Count(out.String(), "\n"))
 		require.NotContains(t, out.String(), FieldSuppressed)
 
@@ -96,7 +96,7 @@ func TestHostErrorsAreAllTold(t *testing.T) {
 	var out bytes.Buffer
 	listener := failuresTo(&out)
 	for range 100 {
-		listener(&Record{Outcome: OutcomeHostError, RequestID: "id"})
+		listener(&Record{RequestID: "id", Result: Result{Outcome: OutcomeHostError}})
 	}
 	require.Equal(t, 100, strings.Count(out.String(), `"level":"ERROR"`))
 }
@@ -105,7 +105,7 @@ func TestLackOfTheMachineIsToldApart(t *testing.T) {
 	var out bytes.Buffer
 	listener := failuresTo(&out)
 	for i := range 100 {
-		listener(&Record{Service: fmt.Sprint(i), Outcome: OutcomeNoCapacity, Status: 503, Err: fmt.Errorf("dial: %w", syscall.EMFILE)})
+		listener(&Record{Service: fmt.Sprint(i), Status: 503, Result: Result{Outcome: OutcomeNoCapacity, Err: fmt.Errorf("dial: %w", syscall.EMFILE)}})
 	}
 	require.Equal(t, failureBurst, strings.Count(out.String(), "\n"))
 	require.Equal(t, failureBurst, strings.Count(out.String(), MessageScarce))

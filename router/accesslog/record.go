@@ -1,10 +1,6 @@
 package accesslog
 
-import (
-	"time"
-
-	"github.com/vespo-dev/vespo/router/forwarded"
-)
+import "time"
 
 // Outcome is the result of a request.
 type Outcome string
@@ -39,13 +35,23 @@ const (
 	StartCold     Start = "cold"
 )
 
-// Record describes one finished request. The router owns it: it creates one for each request, passes it
-// to the handler, and to the listener after the handler has returned. Neither may keep it. It is not safe
-// for concurrent use: a handler that fills it from several goroutines must join them before it returns.
-//
-// The router fills the first two groups before it calls the handler, and the third group
-// afterwards. The handler fills the last group, and after hijacking the connection the
-// third except for TTLB. Sizes are in bytes. Zero means unknown or not applicable.
+// Result is the handler's part of a Record: how the request ended and what it cost. A handler writes it, and
+// the router reads it after the handler has returned. The handler must not keep it. It is not safe for
+// concurrent use: a handler that fills it from several goroutines must join them before it returns.
+type Result struct {
+	Outcome       Outcome
+	Err           error // the failure; only for the log
+	Start         Start
+	Wait          time.Duration // time in a queue of the handler; the router adds it to QueueWait
+	SnapshotBytes int64         // size of the guest's memory at the start
+	DirtyBytes    int64         // memory written by the guest
+	PeakBytes     int64         // largest size of the guest's memory
+	GuestTime     time.Duration // time in guest code
+}
+
+// Record describes one finished request. The router owns it: it creates one for each request and passes it
+// to the listener after the handler has returned. A handler gets only its Result. Sizes are in bytes. Zero
+// means unknown or not applicable.
 type Record struct {
 	Time      time.Time // when the request's header had been read, with a monotonic reading
 	RequestID string    // 16 hexadecimal digits, or the id from a trusted proxy; also in the response's X-Request-Id
@@ -54,16 +60,15 @@ type Record struct {
 	URI       string // request target as sent
 	Proto     string
 	Remote    string // address and port of the client; port 0 if a proxy did not report it
+	Peer      string // address and port of the TCP connection's peer, which may be a proxy
 	UserAgent string
-	Client    forwarded.Client // accepted claims about the client
 
 	Prefix     string        // canonical prefix of the matched service, such as "/test"
-	Rest       string        // escaped path after the prefix: "" or beginning with "/"
 	Service    string        // "services" for the management API, "" if no route matched
 	Version    string        // digest of the served version
 	Generation uint64        // deploy that introduced this version
 	BodyWait   time.Duration // time waiting for the first part of the body, before admission
-	QueueWait  time.Duration // time in admission
+	QueueWait  time.Duration // time in admission, and in a queue of the handler
 
 	Status   int           // 0 if no response was sent
 	BytesIn  int64         // request body bytes read
@@ -71,17 +76,8 @@ type Record struct {
 	TTFB     time.Duration // from Time until the response header was passed to the HTTP server; 0 if none was
 	TTLB     time.Duration // from Time until the handler was done
 
-	Start         Start
-	Outcome       Outcome
-	SnapshotBytes int64         // size of the guest's memory at the start
-	DirtyBytes    int64         // memory written by the guest
-	PeakBytes     int64         // largest size of the guest's memory
-	GuestTime     time.Duration // time in guest code
-	Err           error         // the failure; only for the log
+	Result
 }
-
-// Admitted returns the time of admission, at which the service's time limit starts.
-func (r *Record) Admitted() time.Time { return r.Time.Add(r.BodyWait + r.QueueWait) }
 
 // Listener is called with the record of every request when it is over, on the goroutine
 // that served it, after the request's capacity was released. It must be quick and safe

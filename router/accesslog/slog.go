@@ -104,8 +104,8 @@ func appendFields(fields []slog.Attr, rec *Record) []slog.Attr {
 }
 
 func appendOptional(fields []slog.Attr, rec *Record) []slog.Attr {
-	if rec.Client.Peer != rec.Remote && rec.Client.Peer != "" {
-		fields = append(fields, slog.String(FieldPeer, rec.Client.Peer))
+	if rec.Peer != rec.Remote && rec.Peer != "" {
+		fields = append(fields, slog.String(FieldPeer, rec.Peer))
 	}
 	for _, f := range [...]struct{ name, value string }{
 		{FieldService, rec.Service},

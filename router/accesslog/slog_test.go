@@ -15,10 +15,13 @@ import (
 func full() *Record {
 	return &Record{
 		Time: time.Unix(1, 0), RequestID: "0123456789abcdef", Method: "POST", Host: "h", URI: "/test/x?q", Proto: "HTTP/1.1",
-		Remote: "127.0.0.1:1", UserAgent: "ua", Prefix: "/test", Rest: "/x", Service: "test", Version: "sha256:00",
+		Remote: "127.0.0.1:1", UserAgent: "ua", Prefix: "/test", Service: "test", Version: "sha256:00",
 		Generation: 3, QueueWait: 4 * time.Microsecond, Status: 500, BytesIn: 5, BytesOut: 6, TTFB: 7 * time.Microsecond,
-		TTLB: 8*time.Microsecond + 999, Start: StartWarm, Outcome: OutcomeTrap, SnapshotBytes: 9, DirtyBytes: 10,
-		PeakBytes: 11, GuestTime: 12 * time.Microsecond, Err: errors.New("why"),
+		TTLB: 8*time.Microsecond + 999,
+		Result: Result{
+			Outcome: OutcomeTrap, Err: errors.New("why"), Start: StartWarm, SnapshotBytes: 9, DirtyBytes: 10, PeakBytes: 11,
+			GuestTime: 12 * time.Microsecond,
+		},
 	}
 }
 
@@ -47,7 +50,7 @@ func TestFieldNamesAreStable(t *testing.T) {
 }
 
 func TestEmptyFieldsAreLeftOut(t *testing.T) {
-	line := jsonLine(t, &Record{Outcome: OutcomeNotFound, Status: 404})
+	line := jsonLine(t, &Record{Status: 404, Result: Result{Outcome: OutcomeNotFound}})
 	require.Len(t, line, 2+14)
 	require.Equal(t, "", line[FieldUserAgent], "those that every request has are there even if empty")
 	require.NotContains(t, line, FieldService)
@@ -64,9 +67,9 @@ func TestTextLine(t *testing.T) {
 
 func TestLevels(t *testing.T) {
 	for want, rec := range map[string]*Record{
-		"INFO":  {Status: 404, Outcome: OutcomeNotFound},
-		"WARN":  {Status: 503, Outcome: OutcomeNoCapacity},
-		"ERROR": {Status: 200, Outcome: OutcomeHostError},
+		"INFO":  {Status: 404, Result: Result{Outcome: OutcomeNotFound}},
+		"WARN":  {Status: 503, Result: Result{Outcome: OutcomeNoCapacity}},
+		"ERROR": {Status: 200, Result: Result{Outcome: OutcomeHostError}},
 	} {
 		require.Equal(t, want, jsonLine(t, rec)["level"])
 	}
@@ -81,7 +84,7 @@ func TestLevelThatIsOffCostsNothing(t *testing.T) {
 func TestStringsOfStrangersAreBoundedAndHarmless(t *testing.T) {
 	hostile := "\x1b[2J\r\nlevel=ERROR \u202e\u0085\u2028\x00\xff" + strings.Repeat("é", 10_000)
 	rec := &Record{
-		Method: hostile, Host: hostile, URI: hostile, UserAgent: hostile, Err: errors.New(hostile),
+		Method: hostile, Host: hostile, URI: hostile, UserAgent: hostile, Result: Result{Err: errors.New(hostile)},
 	}
 	line := jsonLine(t, rec)
 	for field, most := range map[string]int{FieldMethod: maxMethodBytes, FieldHost: maxHostBytes, FieldURI: maxURIBytes,
@@ -103,9 +106,9 @@ func (p panicked) Error() string { return "panicked" }
 func (p panicked) Stack() []byte { return p.stack }
 
 func TestStackOfAPanic(t *testing.T) {
-	line := jsonLine(t, &Record{Err: panicked{[]byte("goroutine 1\nmain.go")}})
+	line := jsonLine(t, &Record{Result: Result{Err: panicked{[]byte("goroutine 1\nmain.go")}}})
 	require.Equal(t, "goroutine 1\nmain.go", line[FieldStack])
-	line = jsonLine(t, &Record{Err: panicked{make([]byte, 100_000)}})
+	line = jsonLine(t, &Record{Result: Result{Err: panicked{make([]byte, 100_000)}}})
 	require.Len(t, line[FieldStack], maxStackBytes)
 }
 

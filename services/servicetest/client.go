@@ -151,5 +151,6 @@ func (s *Server) HTTP2() *http.Transport {
 
 // Call serves a request with a handler that is not routed, such as a closed deployment, and returns the handler's error.
 func Call(h router.Handler, method, path string) error {
-	return h.Serve(httptest.NewRecorder(), httptest.NewRequest(method, path, http.NoBody), &accesslog.Record{Rest: path})
+	r := &router.Request{Request: httptest.NewRequest(method, path, http.NoBody), Rest: path}
+	return h.Serve(httptest.NewRecorder(), r, &accesslog.Result{})
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
 )
@@ -29,7 +30,7 @@ func (Text) Prepare(_ context.Context, s services.Spec) (services.Deployment, er
 // text is a services.Deployment.
 type text string
 
-func (d text) Serve(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+func (d text) Serve(w http.ResponseWriter, _ *router.Request, _ *accesslog.Result) error {
 	_, err := io.WriteString(w, string(d))
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/egress"
 	"github.com/vespo-dev/vespo/services/egress/fetch"
@@ -108,14 +109,14 @@ func (h *Handler) routes() map[string]endpoint {
 
 // ServeHTTP serves the request without an access record.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	_ = h.Serve(w, r, &accesslog.Record{})
+	_ = h.Serve(w, &router.Request{Request: r}, &accesslog.Result{})
 }
 
-// Serve implements router.Handler. It takes the request id from rec and records the outcome there. Failures
+// Serve implements router.Handler. Failures
 // are answered here; Serve returns an error only if the client is gone.
-func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+func (h *Handler) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
 	body := r.Body // a decoder replaces r.Body
-	err := h.serve(w, r)
+	err := h.serve(w, r.Request)
 	switch {
 	case err == nil:
 		return nil
@@ -123,9 +124,9 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.R
 		return err
 	}
 	p := problem.From(err)
-	rec.Err, rec.Outcome = err, outcomeOf(p)
-	h.refuse(w, r, rec.RequestID, p)
-	if unread(r) {
+	res.Err, res.Outcome = err, outcomeOf(p)
+	h.refuse(w, r, p)
+	if unread(r.Request) {
 		h.drain(w, body, p)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 )
 
@@ -13,16 +14,16 @@ import (
 const strangerDrainBytes = 256 << 10
 
 // refuse answers with a problem.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, requestID string, p *problem.Problem) {
+func (h *Handler) refuse(w http.ResponseWriter, r *router.Request, p *problem.Problem) {
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="vespo"`)
 	}
-	if unread(r) {
+	if unread(r.Request) {
 		w.Header().Set("Connection", "close") // else net/http reads the body before it sends the answer
 	}
 	h.boundAnswer(w)
 	h.boundLeftover(w, p)
-	problem.Write(w, requestID, p)
+	problem.Write(w, r.ID, p)
 }
 
 func outcomeOf(p *problem.Problem) accesslog.Outcome {

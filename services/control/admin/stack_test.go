@@ -78,7 +78,7 @@ type testDeployment struct {
 	options registry.Options
 }
 
-func (d *testDeployment) Serve(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+func (d *testDeployment) Serve(w http.ResponseWriter, _ *router.Request, _ *accesslog.Result) error {
 	_, err := io.WriteString(w, d.text)
 	return err
 }
@@ -108,9 +108,9 @@ func (k testLayers) PrepareMiddleware(_ context.Context, s services.Spec) (servi
 
 type testLayer struct{ testDeployment }
 
-func (d *testLayer) ServeBefore(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, next router.Handler) error {
+func (d *testLayer) ServeBefore(w http.ResponseWriter, r *router.Request, res *accesslog.Result, next router.Handler) error {
 	_, _ = io.WriteString(w, d.text)
-	return next.Serve(w, r, rec)
+	return next.Serve(w, r, res)
 }
 
 // stack is a complete server with the test kind: router, Deployer, a catalogue on disk and HTTP over the

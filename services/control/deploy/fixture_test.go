@@ -100,7 +100,7 @@ type textDeployment struct {
 	closed bool
 }
 
-func (d *textDeployment) Serve(w http.ResponseWriter, r *http.Request, _ *accesslog.Record) error {
+func (d *textDeployment) Serve(w http.ResponseWriter, r *router.Request, _ *accesslog.Result) error {
 	d.mu.Lock()
 	d.warm, d.state = 1, services.StateReady
 	closed := d.closed

@@ -140,7 +140,7 @@ type refusal struct {
 }
 
 // Serve returns the problem.
-func (r refusal) Serve(http.ResponseWriter, *http.Request, *accesslog.Record) error {
+func (r refusal) Serve(http.ResponseWriter, *router.Request, *accesslog.Result) error {
 	return problem.New(r.kind, r.detail).WithCause(r.cause)
 }
 

@@ -29,11 +29,11 @@ func (k textLayers) PrepareMiddleware(ctx context.Context, s services.Spec) (ser
 
 type textLayer struct{ *textDeployment }
 
-func (l textLayer) ServeBefore(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, next router.Handler) error {
-	if err := l.Serve(w, r, rec); err != nil {
+func (l textLayer) ServeBefore(w http.ResponseWriter, r *router.Request, res *accesslog.Result, next router.Handler) error {
+	if err := l.Serve(w, r, res); err != nil {
 		return err
 	}
-	return next.Serve(w, r, rec)
+	return next.Serve(w, r, res)
 }
 
 func withLayers(t *testing.T, dir string) (h *house, layers *textKind) {

@@ -38,7 +38,7 @@ func New(layers []services.Middleware, last services.Deployment) *Chain {
 func (c *Chain) Unwrap() services.Deployment { return c.last }
 
 // Serve implements router.Handler.
-func (c *Chain) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+func (c *Chain) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
 	if upgrade := r.Header.Get("Upgrade"); upgrade != "" {
 		if !strings.EqualFold(upgrade, "h2c") {
 			return problem.Newf(problem.NotImplemented, "the service has middleware, through which no connection can be switched to %.40q", upgrade)
@@ -46,7 +46,7 @@ func (c *Chain) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Rec
 		r.Header.Del("Upgrade") // the offer is optional
 		r.Header.Del("Http2-Settings")
 	}
-	return c.serve.Serve(w, r, rec)
+	return c.serve.Serve(w, r, res)
 }
 
 // layer is one middleware with the handler behind it.
@@ -70,11 +70,11 @@ func (l layer) name() string {
 
 // Serve implements router.Handler. It returns an error of the next handler unchanged,
 // and adds the middleware's name to its own.
-func (l layer) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+func (l layer) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
 	var behind error
-	err := l.middleware.ServeBefore(w, r, rec, router.HandlerFunc(
-		func(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
-			behind = router.Call(l.next, w, r, rec)
+	err := l.middleware.ServeBefore(w, r, res, router.HandlerFunc(
+		func(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
+			behind = router.Call(l.next, w, r, res)
 			return behind
 		}))
 	if err == nil || behind != nil && errors.Is(err, behind) {

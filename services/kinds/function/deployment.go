@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/arn"
@@ -35,12 +36,12 @@ func newDeployment(k *Kind, s services.Spec, b backend) *deployment {
 }
 
 // Serve implements router.Handler.
-func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+func (d *deployment) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
 	if err := d.requests.Begin(); err != nil {
 		return err
 	}
 	defer d.requests.End()
-	x := newExchange(d, client.NewWriter(w, r, d.requests.Context()), r, rec)
+	x := newExchange(d, client.NewWriter(w, r.Request, d.requests.Context()), r, res)
 	defer x.finish()
 	return x.run()
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/event/httpevent"
 	"github.com/vespo-dev/vespo/services/event/invocation"
@@ -33,8 +34,8 @@ const dropTimeout = 2 * time.Second
 // exchange is the state of one request from the client to a worker and back.
 type exchange struct {
 	d       *deployment
-	rec     *accesslog.Record
-	in      *http.Request
+	in      *router.Request
+	res     *accesslog.Result
 	to      *client.Writer
 	call    *invocation.Call   // nil for an ordinary request
 	ctx     context.Context    // done when the client disconnects or the deployment closes
@@ -43,8 +44,8 @@ type exchange struct {
 	held    int64              // bytes of the budget
 }
 
-func newExchange(d *deployment, to *client.Writer, r *http.Request, rec *accesslog.Record) *exchange {
-	x := &exchange{d: d, rec: rec, in: r, to: to, call: invocation.From(r.Context())}
+func newExchange(d *deployment, to *client.Writer, r *router.Request, res *accesslog.Result) *exchange {
+	x := &exchange{d: d, in: r, res: res, to: to, call: invocation.From(r.Context())}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	x.ctx, x.cancel = ctx, func() { cancel(nil) }
 	x.unwatch = context.AfterFunc(d.requests.Context(), func() { cancel(inflight.ErrClosed) })
@@ -62,7 +63,7 @@ func (x *exchange) finish() {
 // run carries out the request. It returns an error if the
 // caller must still answer, or must abort the connection.
 func (x *exchange) run() error {
-	trace := invocation.TraceID(x.in.Header.Get("X-Amzn-Trace-Id"), x.rec.Time)
+	trace := invocation.TraceID(x.in.Header.Get("X-Amzn-Trace-Id"), x.in.Arrived)
 	event, err := x.event(trace)
 	if err != nil {
 		return err
@@ -75,7 +76,7 @@ func (x *exchange) run() error {
 			in.Log = &x.call.Log
 		}
 	}
-	reply, err := x.d.backend.invoke(x.ctx, in, x.rec)
+	reply, err := x.d.backend.invoke(x.ctx, x.in, in, x.res)
 	if err != nil {
 		return x.failed(err)
 	}
@@ -96,7 +97,7 @@ func (x *exchange) event(trace string) (budget.Body, error) {
 		x.drop(rc)
 		return budget.Body{}, tooLarge()
 	}
-	body, held, err := x.d.held.Read(budget.Paced(x.in.Body, rc, x.rec.Admitted().Add(x.d.timeout)), invocation.MaxPayloadBytes)
+	body, held, err := x.d.held.Read(budget.Paced(x.in.Body, rc, x.in.Admitted.Add(x.d.timeout)), invocation.MaxPayloadBytes)
 	x.held += held
 	if !errors.Is(err, os.ErrDeadlineExceeded) { // otherwise net/http would wait for the rest of the body before it responds
 		_ = rc.SetReadDeadline(time.Time{})
@@ -111,8 +112,8 @@ func (x *exchange) event(trace string) (budget.Body, error) {
 		return body, nil
 	}
 	event := x.d.held.Writer(invocation.MaxPayloadBytes)
-	err = httpevent.Write(event, x.in, body.Chunks(), httpevent.Source{
-		RequestID: x.rec.RequestID, Function: x.d.name, Prefix: x.rec.Prefix, Rest: x.rec.Rest, Time: x.rec.Time, Client: x.rec.Client, TraceID: trace,
+	err = httpevent.Write(event, x.in.Request, body.Chunks(), httpevent.Source{
+		RequestID: x.in.ID, Function: x.d.name, Prefix: x.in.Prefix, Rest: x.in.Rest, Time: x.in.Arrived, Client: x.in.Client, TraceID: trace,
 	})
 	x.held += event.Held
 	switch {

@@ -80,7 +80,7 @@ func (x *exchange) describe(err error) *invocation.Error {
 
 // tell sends a failure to the Invoke caller. It is an output, not an error of the server.
 func (x *exchange) tell(e *invocation.Error) error {
-	x.rec.Err, x.rec.Outcome = e, cmp.Or(x.rec.Outcome, accesslog.OutcomeBadAnswer)
+	x.res.Err, x.res.Outcome = e, cmp.Or(x.res.Outcome, accesslog.OutcomeBadAnswer)
 	if x.call.Failure != "" || x.to.Header().Get("Content-Type") != "" { // a stream has begun
 		x.call.Late = e
 		return nil

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/event/invocation"
@@ -64,7 +65,7 @@ type module struct {
 	inner  services.Deployment // immutable
 }
 
-func (m *module) invoke(ctx context.Context, in runtimeapi.Input, rec *accesslog.Record) (*runtimeapi.Reply, error) {
+func (m *module) invoke(ctx context.Context, from *router.Request, in runtimeapi.Input, res *accesslog.Result) (*runtimeapi.Reply, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "/", in.Payload.Reader())
 	if err != nil {
 		return nil, err
@@ -72,12 +73,12 @@ func (m *module) invoke(ctx context.Context, in runtimeapi.Input, rec *accesslog
 	r.RequestURI, r.ContentLength = "/", in.Payload.Len()
 	r.Header.Set("Content-Type", "application/json")
 	w := recorder.New(m.held, invocation.MaxOutputBytes)
-	err = m.inner.Serve(w, r, rec)
+	err = m.inner.Serve(w, from.With(r), res)
 	switch {
 	case w.Full:
 		err = runtimeapi.ErrTooLarge
 	case err != nil:
-		err = functionError(err, w.Body.Bytes(), rec)
+		err = functionError(err, w.Body.Bytes(), res)
 	default:
 		return runtimeapi.NewReply(w.Body.Bytes(), "application/json", func() { m.held.Give(w.Held) }), nil
 	}
@@ -87,7 +88,7 @@ func (m *module) invoke(ctx context.Context, in runtimeapi.Input, rec *accesslog
 
 // functionError maps a failure of the module to the function's error. A module that
 // exits with a nonzero status may have written the error object to its output.
-func functionError(err error, printed []byte, rec *accesslog.Record) error {
+func functionError(err error, printed []byte, res *accesslog.Result) error {
 	var p *problem.Problem
 	if !errors.As(err, &p) {
 		return err
@@ -95,16 +96,16 @@ func functionError(err error, printed []byte, rec *accesslog.Record) error {
 	own := &invocation.Error{Type: "Runtime.ExitError", Message: p.Detail}
 	switch p.Kind() {
 	case problem.GuestExit:
-		rec.Outcome = accesslog.OutcomeExit
+		res.Outcome = accesslog.OutcomeExit
 		if told := invocation.ParseError(bytes.Clone(printed), "Runtime.ExitError"); told.Raw != nil && json.Valid(printed) {
 			own = told
 		}
 	case problem.Trap:
-		rec.Outcome = accesslog.OutcomeTrap
+		res.Outcome = accesslog.OutcomeTrap
 	case problem.OutOfMemory:
-		rec.Outcome = accesslog.OutcomeOutOfMemory
+		res.Outcome = accesslog.OutcomeOutOfMemory
 	case problem.StackOverflow:
-		rec.Outcome = accesslog.OutcomeStackOverflow
+		res.Outcome = accesslog.OutcomeStackOverflow
 	case problem.Deadline:
 		return runtimeapi.ErrDeadline
 	default:

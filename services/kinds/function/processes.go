@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/lograte"
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/budget"
@@ -78,7 +79,7 @@ func (ps *processes) describe() string {
 // invoke hands an event to a process and returns its reply. in.Wait bounds the wait for a process,
 // including its start. A start that takes longer continues for later requests, within Config.StartTimeout.
 // A client that disconnects does not end the event, as the process cannot be notified.
-func (ps *processes) invoke(ctx context.Context, in runtimeapi.Input, _ *accesslog.Record) (*runtimeapi.Reply, error) {
+func (ps *processes) invoke(ctx context.Context, _ *router.Request, in runtimeapi.Input, _ *accesslog.Result) (*runtimeapi.Reply, error) {
 	deadline := time.Now().Add(in.Wait)
 	p, err := ps.acquire(ctx, in.Wait)
 	if err != nil {

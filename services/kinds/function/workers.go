@@ -12,6 +12,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/arn"
@@ -20,7 +21,8 @@ import (
 
 // backend carries out the invocations of a deployment.
 type backend interface {
-	invoke(ctx context.Context, in runtimeapi.Input, rec *accesslog.Record) (*runtimeapi.Reply, error)
+	// invoke carries out the event of the request from. It writes the costs to res, and an outcome if it knows one.
+	invoke(ctx context.Context, from *router.Request, in runtimeapi.Input, res *accesslog.Result) (*runtimeapi.Reply, error)
 	// describe returns a line that describes where events are processed.
 	describe() string
 	// warm returns the number of idle workers.
@@ -96,7 +98,7 @@ type workers struct {
 	loops    int       // immutable
 }
 
-func (w *workers) invoke(ctx context.Context, in runtimeapi.Input, _ *accesslog.Record) (*runtimeapi.Reply, error) {
+func (w *workers) invoke(ctx context.Context, _ *router.Request, in runtimeapi.Input, _ *accesslog.Result) (*runtimeapi.Reply, error) {
 	in.Loops = w.loops
 	return w.endpoint.Invoke(ctx, in)
 }

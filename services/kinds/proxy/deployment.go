@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/inflight"
@@ -39,28 +40,28 @@ func newDeployment(k *Kind, p *plan, timeout time.Duration) *deployment {
 }
 
 // Serve implements router.Handler.
-func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+func (d *deployment) Serve(w http.ResponseWriter, r *router.Request, _ *accesslog.Result) error {
 	switch {
 	case r.ContentLength > d.maxBodyBytes:
 		return bodyTooLarge(d.maxBodyBytes)
 	case circular(r.Header):
 		return problem.New(problem.BadGateway, "the request goes round in circles: an upstream leads back to this server")
 	}
-	if d.plan.confined(rec.Prefix) && climbs(rec.Rest) {
+	if d.plan.confined(r.Prefix) && climbs(r.Rest) {
 		return problem.New(problem.BadRequest, `the path has an encoded ".." segment, which could lead its upstream out of the service; send the path that it resolves to`)
 	}
 	if err := d.requests.Begin(); err != nil {
 		return err
 	}
 	defer d.requests.End()
-	if asksUpgrade(r) {
-		holder := rec.Client.Holder()
+	if asksUpgrade(r.Request) {
+		holder := r.Client.Holder()
 		if err := d.tunnels.acquire(r.Context(), holder); err != nil {
 			return err
 		}
 		defer d.tunnels.release(holder)
 	}
-	x := newExchange(d, w, r, rec)
+	x := newExchange(d, w, r)
 	defer x.finish()
 	return x.run()
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/internal/scarce"
 	"github.com/vespo-dev/vespo/router"
-	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/internal/client"
 	"github.com/vespo-dev/vespo/services/internal/inflight"
 )
@@ -29,8 +28,8 @@ var (
 // exchange is one request on its way to an upstream and back.
 type exchange struct {
 	d       *deployment
-	rec     *accesslog.Record
-	in      *http.Request           // the client's request, with ctx and body
+	r       *router.Request         // as received
+	in      *http.Request           // the same with ctx and body
 	ctx     context.Context         // ends with the client, with the deployment, or when no response begins in time
 	cancel  context.CancelCauseFunc // of ctx
 	unwatch func() bool             // stops watching for the close of the deployment
@@ -46,15 +45,15 @@ type exchange struct {
 	err      error       // why there is no response
 }
 
-func newExchange(d *deployment, w http.ResponseWriter, r *http.Request, rec *accesslog.Record) *exchange {
-	x := &exchange{d: d, rec: rec, path: d.plan.pathFor(rec.Prefix, rec.Rest)}
+func newExchange(d *deployment, w http.ResponseWriter, r *router.Request) *exchange {
+	x := &exchange{d: d, r: r, path: d.plan.pathFor(r.Prefix, r.Rest)}
 	x.ctx, x.cancel = context.WithCancelCause(r.Context())
-	x.client = client.NewWriter(w, r, d.requests.Context())
+	x.client = client.NewWriter(w, r.Request, d.requests.Context())
 	x.in = r.WithContext(x.ctx)
-	x.setBody(w, r)
+	x.setBody(w, r.Request)
 	x.unwatch = context.AfterFunc(d.requests.Context(), func() { x.interrupt(inflight.ErrClosed) })
 	// The time in the admission queue does not count against the upstream.
-	x.wait = newPatience(rec.Admitted(), d.timeout, func() { x.interrupt(errNoAnswerInTime) })
+	x.wait = newPatience(r.Admitted, d.timeout, func() { x.interrupt(errNoAnswerInTime) })
 	if x.body != nil {
 		x.body.progress = x.wait.progress
 	}
@@ -117,9 +116,8 @@ func (x *exchange) run() error {
 	return nil
 }
 
-// tunnelled completes the record of a request that has switched protocols.
+// tunnelled returns the error of a request that has switched protocols.
 func (x *exchange) tunnelled() error {
-	x.tunnel.record(x.rec)
 	cause := context.Cause(x.ctx)
 	switch {
 	case errors.Is(cause, errTunnelIdle):
@@ -154,12 +152,12 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	x.upgrade = pr.Out.Header.Get("Upgrade") != ""
 	pr.Out.Trailer = pr.In.Trailer // the server fills it after it has read the body
 	x.d.plan.request.apply(pr.Out.Header)
-	stripped := x.rec.Prefix
+	stripped := x.r.Prefix
 	if x.d.plan.keepPrefix {
 		stripped = ""
 	}
-	client := x.rec.Client.Or(pr.In)
-	setForwarded(pr, &client, x.rec.RequestID, stripped)
+	client := x.r.Client.Or(pr.In)
+	setForwarded(pr, &client, x.r.ID, stripped)
 }
 
 // receive checks and edits a response header before it is forwarded.
@@ -178,7 +176,7 @@ func (x *exchange) receive(resp *http.Response) error {
 		x.places().relocate(resp.Header)
 	}
 	x.d.plan.response.apply(resp.Header)
-	resp.Header.Set(router.RequestIDHeader, x.rec.RequestID)
+	resp.Header.Set(router.RequestIDHeader, x.r.ID)
 	if _, typed := resp.Header["Content-Type"]; !typed {
 		x.client.Header()["Content-Type"] = nil // stops the HTTP server from guessing one
 	}
@@ -188,8 +186,8 @@ func (x *exchange) receive(resp *http.Response) error {
 // places returns the mapping from upstream URLs to the service's own.
 func (x *exchange) places() places {
 	p := places{origin: x.upstream.origin, host: x.in.Host}
-	if !x.d.plan.keepPrefix && x.rec.Prefix != "/" {
-		p.prefix = x.rec.Prefix
+	if !x.d.plan.keepPrefix && x.r.Prefix != "/" {
+		p.prefix = x.r.Prefix
 	}
 	return p
 }

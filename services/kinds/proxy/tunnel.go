@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services/internal/client"
 )
@@ -71,7 +70,7 @@ func asksUpgrade(r *http.Request) bool {
 	return r.ProtoMajor == 1 && r.Header.Get("Upgrade") != "" && !asksH2C(r.Header)
 }
 
-// hijackable is the ResponseWriter for httputil.ReverseProxy. Its hijacked connection counts bytes.
+// hijackable is the ResponseWriter for httputil.ReverseProxy. It ends idle connections after the switch.
 type hijackable struct {
 	*client.Writer
 	exchange *exchange
@@ -83,7 +82,7 @@ func (h hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c := &clientConn{Conn: conn, ahead: buffered.Reader, began: time.Since(h.exchange.rec.Time)}
+	c := &clientConn{Conn: conn}
 	h.exchange.tunnel = c
 	c.watch = time.AfterFunc(time.Hour, func() { c.check(h.exchange) }) // set before Reset, because the function uses c.watch
 	c.watch.Reset(h.exchange.d.tunnels.idle)
@@ -97,17 +96,14 @@ func (h hijackable) Unwrap() http.ResponseWriter { return h.Writer.Unwrap() }
 // clientConn is the client's connection after the switch of protocols. One goroutine reads, another writes.
 type clientConn struct {
 	net.Conn
-	ahead    *bufio.Reader // bytes that the server had already read; they come first
-	began    time.Duration // time from the request to the response header
-	received atomic.Int64
-	sent     atomic.Int64
-	watch    *time.Timer // ends an idle tunnel; only the timer's function uses the fields below
-	seen     int64       // bytes in both directions at the previous check
+	moved atomic.Int64 // bytes in both directions
+	watch *time.Timer  // ends an idle tunnel; only the timer's function uses seen
+	seen  int64        // moved at the previous check
 }
 
 // check ends the tunnel if nothing was sent in either direction since the previous check.
 func (c *clientConn) check(x *exchange) {
-	moved := c.received.Load() + c.sent.Load()
+	moved := c.moved.Load()
 	if moved == c.seen {
 		x.cancel(errTunnelIdle)
 		_ = c.Close() // also ends a write that waits for the client; the access record has the cause
@@ -119,21 +115,15 @@ func (c *clientConn) check(x *exchange) {
 
 // Read implements io.Reader.
 func (c *clientConn) Read(p []byte) (int, error) {
-	var n int
-	var err error
-	if waiting := c.ahead.Buffered(); waiting > 0 {
-		n, err = c.ahead.Read(p[:min(len(p), waiting)])
-	} else {
-		n, err = c.Conn.Read(p)
-	}
-	c.received.Add(int64(n))
+	n, err := c.Conn.Read(p)
+	c.moved.Add(int64(n))
 	return n, err
 }
 
 // Write implements io.Writer.
 func (c *clientConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
-	c.sent.Add(int64(n))
+	c.moved.Add(int64(n))
 	return n, err
 }
 
@@ -143,13 +133,6 @@ func (c *clientConn) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return errors.ErrUnsupported
-}
-
-// record writes the byte counts to rec, because the router cannot see a hijacked connection.
-func (c *clientConn) record(rec *accesslog.Record) {
-	rec.Status = http.StatusSwitchingProtocols
-	rec.TTFB = c.began
-	rec.BytesIn, rec.BytesOut = c.received.Load(), c.sent.Load()
 }
 
 var _ io.ReadWriteCloser = (*clientConn)(nil)

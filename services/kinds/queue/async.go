@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/internal/inflight"
 	"github.com/vespo-dev/vespo/services/kinds/queue/internal/prack"
@@ -48,7 +49,7 @@ func (x *exchange) accept() error {
 	if err := x.d.line.promise(x.d.plan.depth); err != nil {
 		return full(err)
 	}
-	terms := x.d.terms(x.r, asyncTimeout)
+	terms := x.d.terms(x.r.Method, asyncTimeout)
 	request := stored.Request{ID: newID(), Accepted: time.Now(), Deadline: terms.Deadline, LeaseTime: terms.Lease, Redeliver: terms.Redeliver,
 		Environment: x.environment()}
 	if err := x.d.store.Put(string(x.d.prefix), request, x.body.Bytes()); err != nil {
@@ -63,7 +64,7 @@ func (x *exchange) accept() error {
 	}
 	x.d.line.keep(request)
 	h := x.w.Header()
-	h.Set("Location", strings.TrimSuffix(x.rec.Prefix, "/")+resultsPath+request.ID)
+	h.Set("Location", strings.TrimSuffix(x.r.Prefix, "/")+resultsPath+request.ID)
 	h.Set("Preference-Applied", "respond-async")
 	h.Set(stateHeader, "pending")
 	h.Set("Content-Length", "0")
@@ -73,12 +74,12 @@ func (x *exchange) accept() error {
 
 // serveResult responds with the result of an accepted request: its
 // answer, the reason why there is none, or 202 while it is pending.
-func (d *deployment) serveResult(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, id string) error {
+func (d *deployment) serveResult(w http.ResponseWriter, r *router.Request, res *accesslog.Result, id string) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		p := problem.New(problem.MethodNotAllowed, "results can be read only: use GET, HEAD")
-		rec.Err, rec.Outcome = p, accesslog.OutcomeRefused
+		res.Err, res.Outcome = p, accesslog.OutcomeRefused
 		w.Header().Set("Allow", "GET, HEAD")
-		problem.Write(w, rec.RequestID, p)
+		problem.Write(w, r.ID, p)
 		return nil
 	}
 	result, err := d.store.Result(string(d.prefix), id, time.Now())
@@ -93,7 +94,7 @@ func (d *deployment) serveResult(w http.ResponseWriter, r *http.Request, rec *ac
 	case stored.Answered:
 		delete(result.Header, stateHeader) // reserved for the server
 		h.Set(stateHeader, string(result.State))
-		x := &exchange{d: d, w: w, r: r, rec: rec}
+		x := &exchange{d: d, w: w, r: r, res: res}
 		return x.send(&prack.Answer{Status: result.Status, Header: result.Header, Body: result.Body})
 	case stored.Unusable:
 		return backendError(nil)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/budget"
@@ -41,13 +42,13 @@ func newDeployment(k *Kind, prefix registry.Prefix, p *plan, l *line) *deploymen
 }
 
 // Serve implements router.Handler.
-func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+func (d *deployment) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
 	if err := d.requests.Begin(); err != nil {
 		return err
 	}
 	defer d.requests.End()
-	if id, isResult := strings.CutPrefix(rec.Rest, resultsPath); isResult && d.store != nil {
-		return d.serveResult(w, r, rec, id)
+	if id, isResult := strings.CutPrefix(r.Rest, resultsPath); isResult && d.store != nil {
+		return d.serveResult(w, r, res, id)
 	}
 	if r.ContentLength > d.kind.cfg.MaxBodyBytes {
 		return d.bodyTooLarge()
@@ -55,13 +56,13 @@ func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslo
 	if d.line.full(d.plan.depth) {
 		return full(lease.ErrFull) // before the body is read
 	}
-	body, held, err := d.readBody(w, r)
+	body, held, err := d.readBody(w, r.Request)
 	defer d.held.Give(held)
 	if err != nil {
 		return err
 	}
-	x := &exchange{d: d, w: w, r: r, rec: rec, body: body}
-	if d.store != nil && wantsAsync(r) {
+	x := &exchange{d: d, w: w, r: r, res: res, body: body}
+	if d.store != nil && wantsAsync(r.Request) {
 		return x.accept()
 	}
 	return x.wait()
@@ -78,8 +79,8 @@ func (d *deployment) bodyTooLarge() error {
 }
 
 // terms returns the terms of a request that arrives now.
-func (d *deployment) terms(r *http.Request, timeout time.Duration) lease.Terms {
-	redeliver := d.plan.redeliver || idempotent(r.Method)
+func (d *deployment) terms(method string, timeout time.Duration) lease.Terms {
+	redeliver := d.plan.redeliver || idempotent(method)
 	return lease.Terms{Deadline: time.Now().Add(timeout), Lease: d.plan.leaseFor(redeliver), Redeliver: redeliver}
 }
 
@@ -142,8 +143,8 @@ func (d *deployment) Close(ctx context.Context) error {
 }
 
 // gone returns the error of a request that left the queue without a result.
-func (d *deployment) gone(r *http.Request) error {
-	if err := r.Context().Err(); err != nil {
+func (d *deployment) gone(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if d.requests.Context().Err() != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/internal/client"
@@ -22,8 +23,8 @@ import (
 type exchange struct {
 	d    *deployment
 	w    http.ResponseWriter
-	r    *http.Request
-	rec  *accesslog.Record
+	r    *router.Request
+	res  *accesslog.Result
 	body budget.Body
 }
 
@@ -53,8 +54,8 @@ func (d *deployment) readBody(w http.ResponseWriter, r *http.Request) (body budg
 
 // environment describes the request to workers.
 func (x *exchange) environment() []byte {
-	return prack.Environment(x.r, prack.Origin{
-		Prefix: x.rec.Prefix, Rest: x.rec.Rest, RequestID: x.rec.RequestID, Client: x.rec.Client,
+	return prack.Environment(x.r.Request, prack.Origin{
+		Prefix: x.r.Prefix, Rest: x.r.Rest, RequestID: x.r.ID, Client: x.r.Client,
 	}, x.body.Len())
 }
 
@@ -66,7 +67,7 @@ func (x *exchange) wait() error {
 		return full(budget.ErrExhausted)
 	}
 	defer x.d.held.Give(size)
-	if err := x.d.line.add(x.d.plan.depth, x.d.terms(x.r, x.d.plan.timeout), j); err != nil {
+	if err := x.d.line.add(x.d.plan.depth, x.d.terms(x.r.Method, x.d.plan.timeout), j); err != nil {
 		return full(err)
 	}
 	select {
@@ -78,7 +79,7 @@ func (x *exchange) wait() error {
 	}
 	<-j.done
 	wait, taken := x.d.line.waited(j)
-	x.rec.QueueWait += wait
+	x.res.Wait += wait
 	return x.conclude(j, taken)
 }
 
@@ -94,7 +95,7 @@ func (x *exchange) conclude(j *job, taken bool) error {
 	case lease.Expired:
 		return timeoutError(taken, x.d.plan.timeout)
 	}
-	return x.d.gone(x.r)
+	return x.d.gone(x.r.Context())
 }
 
 // backendError returns the error that clients see for an unusable answer.
@@ -111,7 +112,7 @@ func timeoutError(taken bool, timeout time.Duration) error {
 
 // send sends the answer to the client.
 func (x *exchange) send(a *prack.Answer) error {
-	to := client.NewWriter(x.w, x.r, x.d.requests.Context())
+	to := client.NewWriter(x.w, x.r.Request, x.d.requests.Context())
 	defer to.Finish()
 	h := to.Header()
 	maps.Copy(h, a.Header)

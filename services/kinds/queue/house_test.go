@@ -101,7 +101,7 @@ func (plain) Validate(services.Spec) error { return nil }
 func (plain) Prepare(context.Context, services.Spec) (services.Deployment, error) {
 	return plain{}, nil
 }
-func (plain) Serve(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+func (plain) Serve(w http.ResponseWriter, _ *router.Request, _ *accesslog.Result) error {
 	_, err := io.WriteString(w, "plain")
 	return err
 }

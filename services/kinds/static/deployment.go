@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/client"
@@ -24,21 +25,21 @@ type deployment struct {
 }
 
 // Serve implements router.Handler.
-func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+func (d *deployment) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		const allowed = "GET, HEAD"
 		w.Header().Set("Allow", allowed)
-		return refuse(w, rec, problem.New(problem.MethodNotAllowed, "files can be read only: use "+allowed), accesslog.OutcomeRefused)
+		return refuse(w, r, res, problem.New(problem.MethodNotAllowed, "files can be read only: use "+allowed), accesslog.OutcomeRefused)
 	}
 	if err := d.requests.Begin(); err != nil {
 		return err
 	}
 	defer d.requests.End()
-	to := client.NewWriter(w, r, d.requests.Context())
+	to := client.NewWriter(w, r.Request, d.requests.Context())
 	defer to.Finish()
-	err := d.answer(to, r, rec)
+	err := d.answer(to, r)
 	if errors.Is(err, errNotFound) {
-		err = refuse(to, rec, err, accesslog.OutcomeNotFound)
+		err = refuse(to, r, res, err, accesslog.OutcomeNotFound)
 	}
 	// Client errors first: a response that the client did not read, or that the close of
 	// the deployment cut off, looks like a truncated file.
@@ -50,21 +51,21 @@ func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslo
 
 // refuse writes the response itself, because the router drops the headers of failed requests: Allow, and
 // the fields of middleware, which pages of other origins need to read the status.
-func refuse(w http.ResponseWriter, rec *accesslog.Record, err error, outcome accesslog.Outcome) error {
-	rec.Err, rec.Outcome = err, outcome
-	problem.Write(w, rec.RequestID, problem.From(err))
+func refuse(w http.ResponseWriter, r *router.Request, res *accesslog.Result, err error, outcome accesslog.Outcome) error {
+	res.Err, res.Outcome = err, outcome
+	problem.Write(w, r.ID, problem.From(err))
 	return nil
 }
 
 // answer sends the file at the path. If it is not found and the directory was replaced
 // meanwhile, answer looks again in the new one.
-func (d *deployment) answer(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+func (d *deployment) answer(w http.ResponseWriter, r *router.Request) error {
 	dir, err := d.dir.Acquire(false)
 	if err != nil {
 		return unavailable(err)
 	}
 	defer dir.Release()
-	err = d.answerFrom(tree{dir.Root}, w, r, rec)
+	err = d.answerFrom(tree{dir.Root}, w, r)
 	if !errors.Is(err, errNotFound) {
 		return err
 	}
@@ -76,7 +77,7 @@ func (d *deployment) answer(w http.ResponseWriter, r *http.Request, rec *accessl
 	if now == dir {
 		return err
 	}
-	return d.answerFrom(tree{now.Root}, w, r, rec)
+	return d.answerFrom(tree{now.Root}, w, r)
 }
 
 // unavailable returns the answer for a missing or closed directory.
@@ -88,27 +89,27 @@ func unavailable(cause error) error {
 }
 
 // answerFrom sends the file at the path from one directory.
-func (d *deployment) answerFrom(t tree, w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+func (d *deployment) answerFrom(t tree, w http.ResponseWriter, r *router.Request) error {
 	// A name that no file can have may be a route of the web application, so it gets the
 	// fallback like any other missing file.
-	target, ok := resolve(rec.Rest)
+	target, ok := resolve(r.Rest)
 	f, err := (*file)(nil), notFound(nil)
 	if ok {
 		f, err = t.find(target)
 	}
 	switch {
 	case errors.Is(err, errNeedsSlash):
-		redirect(w, r, rec)
+		redirect(w, r)
 		return nil
 	case err == nil:
-		return t.send(w, r, f, d.doc.CacheControl)
-	case d.doc.Fallback == "" || !wantsPage(r, target) || !errors.Is(err, errNotFound):
+		return t.send(w, r.Request, f, d.doc.CacheControl)
+	case d.doc.Fallback == "" || !wantsPage(r.Header, target) || !errors.Is(err, errNotFound):
 		return err
 	}
 	if f, err = t.open(d.doc.Fallback); err != nil {
 		return err
 	}
-	return t.send(w, r, f, "no-cache") // the next version may have another file at this path
+	return t.send(w, r.Request, f, "no-cache") // the next version may have another file at this path
 }
 
 // Status implements services.Deployment. It checks whether the directory exists.
@@ -138,8 +139,8 @@ func (d *deployment) Close(ctx context.Context) error {
 
 // wantsPage reports whether a request for a missing file looks like one for a page and not for an asset: it
 // accepts HTML explicitly, as browsers do when they navigate, or the last path segment has no extension.
-func wantsPage(r *http.Request, t target) bool {
-	if strings.Contains(r.Header.Get("Accept"), "text/html") {
+func wantsPage(h http.Header, t target) bool {
+	if strings.Contains(h.Get("Accept"), "text/html") {
 		return true
 	}
 	return t.name == "." || path.Ext(t.name) == ""

@@ -14,7 +14,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/internal/scarce"
-	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router"
 )
 
 // indexName is the file served for its directory.
@@ -134,8 +134,8 @@ func openProblem(err error) error {
 
 // redirect redirects to the same path with a trailing slash, which relative links in
 // an index depend on. The Location is relative, so it is correct behind any proxy.
-func redirect(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) {
-	at := rec.Prefix + rec.Rest
+func redirect(w http.ResponseWriter, r *router.Request) {
+	at := r.Prefix + r.Rest
 	location := "./" + at[strings.LastIndexByte(at, '/')+1:] + "/" // without the dot, a colon would end a scheme
 	if r.URL.RawQuery != "" {
 		location += "?" + r.URL.RawQuery

@@ -20,18 +20,18 @@ func BenchmarkServe(b *testing.B) {
 		b.Run(g.name, func(b *testing.B) {
 			s := newServer(b, Config{})
 			d := s.add("/x", g.module(b, g.name), registry.Options{})
-			r := httptest.NewRequest("GET", "/x/hello/world", nil)
+			r := requestAt("/x", "/hello/world", httptest.NewRequest("GET", "/x/hello/world", nil))
 			w := &discardResponse{header: http.Header{}}
-			rec := accesslog.Record{Prefix: "/x", Rest: "/hello/world"}
+			var res accesslog.Result
 			b.ReportAllocs()
 			for b.Loop() {
 				clear(w.header)
-				rec.Time = time.Now()
-				if err := d.Serve(w, r, &rec); err != nil {
+				res, r.Admitted = accesslog.Result{}, time.Now()
+				if err := d.Serve(w, r, &res); err != nil {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64(rec.DirtyBytes)/1024, "dirty-KiB")
+			b.ReportMetric(float64(res.DirtyBytes)/1024, "dirty-KiB")
 		})
 	}
 }

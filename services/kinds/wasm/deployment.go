@@ -133,40 +133,40 @@ func logLevel(level abi.Level) slog.Level {
 }
 
 // Serve implements router.Handler.
-func (d *deployment) Serve(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
-	return d.ServeBefore(w, r, rec, nil)
+func (d *deployment) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
+	return d.ServeBefore(w, r, res, nil)
 }
 
 // ServeBefore implements services.Middleware. If next is nil, there is no handler behind the guest.
-func (d *deployment) ServeBefore(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, next router.Handler) error {
+func (d *deployment) ServeBefore(w http.ResponseWriter, r *router.Request, res *accesslog.Result, next router.Handler) error {
 	if r.ContentLength > d.kind.cfg.MaxBodyBytes {
 		return bodyTooLarge(d.kind.cfg.MaxBodyBytes)
 	}
-	deadline := rec.Admitted().Add(d.timeout) // the time in the admission queue does not count
+	deadline := r.Admitted.Add(d.timeout)
 	in, start, out, err := d.pool.Acquire(r.Context(), deadline)
-	rec.Start = accesslog.Start(start)
+	res.Start = accesslog.Start(start)
 	switch {
 	case err != nil:
 		return d.acquireError(err)
 	case in == nil:
 		return d.outcomeError(out, nil)
 	}
-	rec.SnapshotBytes += int64(len(in.Memory()))
+	res.SnapshotBytes += int64(len(in.Memory()))
 	x := in.Caller.(*exchange)
-	x.begin(w, r, rec, d, deadline)
+	x.begin(w, r, d, deadline)
 	if next != nil {
-		x.passTo(next, rec)
+		x.passTo(next, res)
 	}
 	extra := in.Extension.(*extension.State)
 	extra.Begin(&x.Exchange)
 	out = d.abi.Serve(in, &x.Exchange)
 	extra.End()
-	rec.GuestTime += in.TakeGuestTime()
-	rec.PeakBytes += int64(len(in.Memory()))
+	res.GuestTime += in.TakeGuestTime()
+	res.PeakBytes += int64(len(in.Memory()))
 	x.response.finish()
 	err = d.answerError(out, x)
 	x.end() // x belongs to the instance, which another request may get after Release
-	rec.DirtyBytes += int64(d.pool.Release(in, out.Kind == engine.OK))
+	res.DirtyBytes += int64(d.pool.Release(in, out.Kind == engine.OK))
 	return err
 }
 

@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/services/event/invocation"
 	"github.com/vespo-dev/vespo/services/internal/pace"
@@ -18,7 +18,7 @@ import (
 // instance, reused across requests. Guests use it only from the request's goroutine.
 type exchange struct {
 	abi.Exchange
-	request  *http.Request
+	request  *router.Request
 	body     requestBody
 	response response
 	logs     func(abi.Level, []byte) // immutable; the log of the service
@@ -34,7 +34,7 @@ func newExchange(d *deployment) *exchange {
 }
 
 // begin sets up the exchange for a request.
-func (x *exchange) begin(w http.ResponseWriter, r *http.Request, rec *accesslog.Record, d *deployment, deadline time.Time) {
+func (x *exchange) begin(w http.ResponseWriter, r *router.Request, d *deployment, deadline time.Time) {
 	x.request = r
 	x.response = response{w: w, context: r.Context(), deadline: deadline}
 	x.body = requestBody{from: r.Body, left: d.kind.cfg.MaxBodyBytes}
@@ -49,11 +49,11 @@ func (x *exchange) begin(w http.ResponseWriter, r *http.Request, rec *accesslog.
 		// has read everything.
 		_ = rc.EnableFullDuplex()
 	}
-	client := rec.Client.Or(r)
+	client := r.Client.Or(r.Request)
 	x.Method, x.URI, x.Proto, x.Scheme, x.Host, x.RemoteAddr = r.Method, r.URL.RequestURI(), r.Proto, client.Scheme, r.Host, r.RemoteAddr
 	x.ServerPort = client.Port
-	x.Prefix, x.Rest, x.Header, x.ContentLength = rec.Prefix, rec.Rest, r.Header, r.ContentLength
-	x.RequestID, x.Deadline, x.Context = rec.RequestID, deadline, r.Context()
+	x.Prefix, x.Rest, x.Header, x.ContentLength = r.Prefix, r.Rest, r.Header, r.ContentLength
+	x.RequestID, x.Deadline, x.Context = r.ID, deadline, r.Context()
 	if r.ContentLength < 0 || r.Trailer != nil { // other requests have no trailers
 		x.Trailer = func() abi.Header { return r.Trailer }
 	}

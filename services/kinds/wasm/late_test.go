@@ -14,6 +14,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/middleware"
@@ -25,7 +26,7 @@ func TestLateBodyBehindMiddleware(t *testing.T) {
 	s := newServer(t, Config{})
 	layer, err := s.kind.PrepareMiddleware(t.Context(), specOf("/a", layerModule(passOnCode, nothingCode), registry.Options{}))
 	require.NoError(t, err)
-	c := middleware.New([]services.Middleware{layer}, handled{func(w http.ResponseWriter, r *http.Request, _ *accesslog.Record) error {
+	c := middleware.New([]services.Middleware{layer}, handled{func(w http.ResponseWriter, r *router.Request, _ *accesslog.Result) error {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 		read := make(chan struct{})
 		go func() { defer close(read); _, _ = io.Copy(io.Discard, r.Body) }()
@@ -36,7 +37,7 @@ func TestLateBodyBehindMiddleware(t *testing.T) {
 	defer func() { require.NoError(t, c.Close(context.Background())) }()
 	failed := make(chan error, 1)
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		failed <- c.Serve(w, r, &accesslog.Record{Time: time.Now(), Prefix: "/a", Rest: "/b"})
+		failed <- c.Serve(w, requestAt("/a", "/b", r), &accesslog.Result{})
 	}))
 	defer front.Close()
 	conn, err := net.Dial("tcp", front.Listener.Addr().String())

@@ -58,15 +58,12 @@ func (d *deployment) ModuleName() string {
 	return hex[:min(len(hex), digestDigits)]
 }
 
-// passTo lets the guest pass the request on to next. The handler behind has its own time and record.
-func (x *exchange) passTo(next router.Handler, rec *accesslog.Record) {
+// passTo lets the guest pass the request on to next. The handler behind has its own time and result.
+func (x *exchange) passTo(next router.Handler, res *accesslog.Result) {
 	x.Next = func(behind *abi.Exchange) error {
 		begin := time.Now()
-		own := *rec
-		own.Time, own.BodyWait, own.QueueWait, own.Start = begin, 0, 0, ""
-		own.SnapshotBytes, own.DirtyBytes, own.PeakBytes, own.GuestTime = 0, 0, 0, 0
 		body := &passedBody{from: behind.Body}
-		r, err := x.passedRequest(behind, body, &own)
+		r, err := x.passedRequest(behind, body, begin)
 		if err != nil {
 			return err
 		}
@@ -76,6 +73,7 @@ func (x *exchange) passTo(next router.Handler, rec *accesslog.Record) {
 		}
 		x.response.pass()
 		w := &passedWriter{to: behind.Response, control: rc, own: http.Header{}}
+		var own accesslog.Result
 		err = router.Call(next, w, r, &own)
 		body.end(rc)
 		if errors.Is(err, context.Canceled) && x.body.late { // net/http cancels the context when a read of the body fails
@@ -83,7 +81,7 @@ func (x *exchange) passTo(next router.Handler, rec *accesslog.Record) {
 		}
 		w.finish(err)
 		x.response.resume(time.Since(begin))
-		merge(rec, &own)
+		merge(res, &own)
 		return err
 	}
 }
@@ -91,21 +89,22 @@ func (x *exchange) passTo(next router.Handler, rec *accesslog.Record) {
 // readGrace is the time limit for reading a body if the reader sets no deadline.
 const readGrace = 30 * time.Second
 
-// merge adds the measurements of the handler behind the guest to rec.
-func merge(rec, behind *accesslog.Record) {
-	rec.SnapshotBytes += behind.SnapshotBytes
-	rec.DirtyBytes += behind.DirtyBytes
-	rec.PeakBytes += behind.PeakBytes
-	rec.GuestTime += behind.GuestTime
-	if rec.Start != accesslog.StartCold && behind.Start != "" && behind.Start != accesslog.StartWarm {
-		rec.Start = behind.Start
+// merge adds the costs of the handler behind the guest to res.
+func merge(res, behind *accesslog.Result) {
+	res.SnapshotBytes += behind.SnapshotBytes
+	res.DirtyBytes += behind.DirtyBytes
+	res.PeakBytes += behind.PeakBytes
+	res.GuestTime += behind.GuestTime
+	if res.Start != accesslog.StartCold && behind.Start != "" && behind.Start != accesslog.StartWarm {
+		res.Start = behind.Start
 	}
 }
 
 // passedRequest returns the request as changed by the guest. The changed target must
 // obey the rules of the router.
-func (x *exchange) passedRequest(behind *abi.Exchange, body io.ReadCloser, rec *accesslog.Record) (*http.Request, error) {
-	r := x.request.WithContext(x.request.Context())
+func (x *exchange) passedRequest(behind *abi.Exchange, body io.ReadCloser, begin time.Time) (*router.Request, error) {
+	r := x.request.With(x.request.WithContext(x.request.Context()))
+	r.Admitted = begin
 	r.Method, r.Host, r.Header, r.ContentLength, r.Body = behind.Method, behind.Host, behind.Header, behind.ContentLength, body
 	if r.ContentLength == 0 {
 		r.Body = http.NoBody
@@ -127,7 +126,7 @@ func (x *exchange) passedRequest(behind *abi.Exchange, body io.ReadCloser, rec *
 	if err != nil || !strings.HasPrefix(behind.URI, "/") {
 		return nil, unusable("a malformed URI", err)
 	}
-	if rec.Rest, err = router.Rest(rec.Prefix, u); err != nil {
+	if r.Rest, err = router.Rest(r.Prefix, u); err != nil {
 		return nil, unusable("a URI that cannot be served", err)
 	}
 	r.URL, r.RequestURI = u, behind.URI

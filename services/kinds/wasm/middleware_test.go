@@ -51,7 +51,7 @@ func layerModule(request, response []byte) []byte {
 }
 
 // serveBehind serves one request by a handler behind middleware of these modules.
-func serveBehind(t *testing.T, last router.HandlerFunc, r *http.Request, modules ...[]byte) (*httptest.ResponseRecorder, *accesslog.Record, error) {
+func serveBehind(t *testing.T, last router.HandlerFunc, r *http.Request, modules ...[]byte) (*httptest.ResponseRecorder, *accesslog.Result, error) {
 	t.Helper()
 	s := newServer(t, Config{Slots: 4})
 	var layers []services.Middleware
@@ -62,8 +62,14 @@ func serveBehind(t *testing.T, last router.HandlerFunc, r *http.Request, modules
 	}
 	c := middleware.New(layers, handled{last})
 	defer func() { require.NoError(t, c.Close(context.Background())) }()
-	w, rec := httptest.NewRecorder(), &accesslog.Record{Time: time.Now(), Prefix: "/a", Rest: "/b"}
-	return w, rec, c.Serve(w, r, rec)
+	w, res := httptest.NewRecorder(), &accesslog.Result{}
+	return w, res, c.Serve(w, requestAt("/a", "/b", r), res)
+}
+
+// requestAt returns the request of a router that has matched prefix and rest.
+func requestAt(prefix, rest string, r *http.Request) *router.Request {
+	now := time.Now()
+	return &router.Request{Request: r, Prefix: prefix, Rest: rest, Arrived: now, Admitted: now}
 }
 
 // handled is a deployment that runs a handler function.
@@ -73,12 +79,12 @@ func (handled) Status() services.Status                     { return services.St
 func (handled) Scale(context.Context, services.Scale) error { return nil }
 func (handled) Close(context.Context) error                 { return nil }
 
-func greet(w http.ResponseWriter, r *http.Request, rec *accesslog.Record) error {
+func greet(w http.ResponseWriter, r *router.Request, _ *accesslog.Result) error {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return err
 	}
-	w.Header().Set("X-Rest", rec.Rest)
+	w.Header().Set("X-Rest", r.Rest)
 	w.WriteHeader(http.StatusAccepted)
 	_, err = io.WriteString(w, "hello "+string(body))
 	return err
@@ -95,7 +101,7 @@ func TestRequestsArePassedOn(t *testing.T) {
 }
 
 func TestMiddlewareAnswersInstead(t *testing.T) {
-	w, _, err := serveBehind(t, func(http.ResponseWriter, *http.Request, *accesslog.Record) error {
+	w, _, err := serveBehind(t, func(http.ResponseWriter, *router.Request, *accesslog.Result) error {
 		require.Fail(t, "it was passed on")
 		return nil
 	}, httptest.NewRequest("GET", "/a/b", nil), layerModule(answerCode, nothingCode))
@@ -115,10 +121,10 @@ func TestFailuresInAChain(t *testing.T) {
 		"trap on the way back": {[][]byte{layerModule(passOnCode, trapCode)}, greet, problem.Trap, "middleware 1"},
 		"out of memory":        {[][]byte{layerModule(growCode, nothingCode), pass}, greet, problem.OutOfMemory, "middleware 1"},
 		"endless":              {[][]byte{layerModule(loopCode, nothingCode), pass}, greet, problem.Deadline, "middleware 1"},
-		"behind": {[][]byte{pass, pass}, func(http.ResponseWriter, *http.Request, *accesslog.Record) error {
+		"behind": {[][]byte{pass, pass}, func(http.ResponseWriter, *router.Request, *accesslog.Result) error {
 			return problem.New(problem.BadGateway, "the upstream is gone")
 		}, problem.BadGateway, "the upstream is gone"},
-		"panic behind": {[][]byte{pass}, func(http.ResponseWriter, *http.Request, *accesslog.Record) error { panic("oh") }, problem.Internal, "panic"},
+		"panic behind": {[][]byte{pass}, func(http.ResponseWriter, *router.Request, *accesslog.Result) error { panic("oh") }, problem.Internal, "panic"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, _, err := serveBehind(t, c.last, httptest.NewRequest("GET", "/a/b", nil), c.modules...)
@@ -148,7 +154,7 @@ func TestInformationalAnswersComeThroughAChain(t *testing.T) {
 	s := newServer(t, Config{Slots: 2})
 	layer, err := s.kind.PrepareMiddleware(t.Context(), specOf("/hints", guests.Wat(t, "preset"), registry.Options{}))
 	require.NoError(t, err)
-	s.serve("/hints", middleware.New([]services.Middleware{layer}, handled{func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+	s.serve("/hints", middleware.New([]services.Middleware{layer}, handled{func(w http.ResponseWriter, _ *router.Request, _ *accesslog.Result) error {
 		w.Header().Set("Link", "</a.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
 		clear(w.Header())
@@ -230,7 +236,7 @@ func TestAnswersBehindHaveTheirOwnTime(t *testing.T) {
 	const timeout, part, parts = 200 * time.Millisecond, 100 << 10, 3
 	layer, err := s.kind.PrepareMiddleware(t.Context(), specOf("/a", layerModule(passOnCode, nothingCode), registry.Options{Timeout: timeout}))
 	require.NoError(t, err)
-	s.serve("/a", middleware.New([]services.Middleware{layer}, handled{func(w http.ResponseWriter, _ *http.Request, _ *accesslog.Record) error {
+	s.serve("/a", middleware.New([]services.Middleware{layer}, handled{func(w http.ResponseWriter, _ *router.Request, _ *accesslog.Result) error {
 		for range parts {
 			if _, err := w.Write(make([]byte, part)); err != nil {
 				return err

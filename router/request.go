@@ -1,0 +1,45 @@
+package router
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/forwarded"
+)
+
+// Request is a request for a handler: the HTTP request, and what the router has decided about it.
+type Request struct {
+	*http.Request
+
+	ID       string           // 16 hexadecimal digits, or the id from a trusted proxy; also in the response's X-Request-Id
+	Client   forwarded.Client // accepted claims about the client
+	Prefix   string           // canonical prefix of the matched service, such as "/test"
+	Rest     string           // escaped path after the prefix: "" or beginning with "/"
+	Arrived  time.Time        // when the request's header had been read, with a monotonic reading
+	Admitted time.Time        // when the service's time limit starts; waits before admission do not count
+}
+
+// With returns a copy of r with another HTTP request, such as one with another context or body.
+func (r *Request) With(changed *http.Request) *Request {
+	own := *r
+	own.Request = changed
+	return &own
+}
+
+// Handler serves the requests of one version of a service.
+//
+// The handler writes the outcome and the costs of the request to res. If Serve returns an error before a
+// status was sent, problem.From makes the response; afterwards the connection is aborted. The arguments must
+// not be used after Serve has returned.
+type Handler interface {
+	Serve(w http.ResponseWriter, r *Request, res *accesslog.Result) error
+}
+
+// HandlerFunc adapts a function to Handler.
+type HandlerFunc func(w http.ResponseWriter, r *Request, res *accesslog.Result) error
+
+// Serve calls f.
+func (f HandlerFunc) Serve(w http.ResponseWriter, r *Request, res *accesslog.Result) error {
+	return f(w, r, res)
+}
