@@ -50,11 +50,7 @@ type suite struct {
 
 // Run runs the suite.
 func Run(t *testing.T, subject Subject) {
-	s := &suite{Subject: subject}
-	if s.Uncertain == nil {
-		s.Uncertain = func(error) bool { return false }
-	}
-	s.rehearse(t)
+	s := rehearsed(t, subject)
 	t.Run("CrashAtEveryOperation", s.crashes)
 	t.Run("CrashAfterKillAtEveryOperation", s.kills)
 	for name, fault := range map[string]crashfs.Fault{
@@ -71,8 +67,20 @@ func Run(t *testing.T, subject Subject) {
 	t.Run("LastingFault", s.lastingFault)
 }
 
-// rehearse runs the scenario undisturbed and records its states.
-func (s *suite) rehearse(t *testing.T) {
+// RunCrashes runs the part of the suite that has no failed changes: crashes and kills. A subject that does not undo
+// its failed changes can pass no more.
+func RunCrashes(t *testing.T, subject Subject) {
+	s := rehearsed(t, subject)
+	t.Run("CrashAtEveryOperation", s.crashes)
+	t.Run("CrashAfterKillAtEveryOperation", s.kills)
+}
+
+// rehearsed runs the scenario undisturbed and records its states.
+func rehearsed(t *testing.T, subject Subject) *suite {
+	s := &suite{Subject: subject}
+	if s.Uncertain == nil {
+		s.Uncertain = func(error) bool { return false }
+	}
 	fsys := crashfs.New()
 	kept, err := s.Open(fsys)
 	require.NoError(t, err)
@@ -87,6 +95,7 @@ func (s *suite) rehearse(t *testing.T) {
 	for _, found := range fsys.Aftermaths(aftermaths) {
 		s.requireState(t, found, s.Steps)
 	}
+	return s
 }
 
 // play opens the subject and makes its changes until the first error. It returns the number of acknowledged ones.

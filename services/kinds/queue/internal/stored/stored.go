@@ -13,13 +13,13 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
 
+	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/internal/regular"
 )
 
@@ -154,23 +154,11 @@ func open(path string, now time.Time, log *slog.Logger) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{db: db, log: log, known: make(map[key]*size), damaged: make(map[string]int), writer: writer{turn: make(chan struct{}, 1)}}
-	if err := errors.Join(syncDir(filepath.Dir(path)), s.load(now)); err != nil {
+	if err := errors.Join(durable.SyncDir(filepath.Dir(path)), s.load(now)); err != nil {
 		return nil, errors.Join(err, guarded(db.Close))
 	}
 	s.sweep(now)
 	return s, nil
-}
-
-// syncDir makes the name of the file durable. It does nothing on Windows, which has no such call.
-func syncDir(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := regular.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // Close closes the file. No method may be called afterwards.
