@@ -2,14 +2,14 @@ package deploy
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"maps"
 	"slices"
 	"strings"
-	"sync"
 
-	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/plan"
 )
 
 // Applied describes the outcome of an Apply.
@@ -46,6 +46,21 @@ func (e *ApplyError) Unwrap() (all []error) {
 	return all
 }
 
+// failures are the failures of an Apply by index.
+type failures map[int]error
+
+// err returns an *ApplyError, or nil without failures.
+func (f failures) err() error {
+	if len(f) == 0 {
+		return nil
+	}
+	e := &ApplyError{}
+	for _, i := range slices.Sorted(maps.Keys(f)) {
+		e.Failures = append(e.Failures, Failure{Index: i, Err: f[i]})
+	}
+	return e
+}
+
 // Apply makes specs the set of services declared by the configuration file, in one transaction. It deploys
 // new and changed services and removes those that the file no longer declares. Services of the management API
 // are kept, unless the file now declares their prefix. Unchanged services are left alone, unless their
@@ -57,82 +72,58 @@ func (e *ApplyError) Unwrap() (all []error) {
 // Apply delays only changes of the services that it changes itself. The server can become ready after the
 // first Apply.
 func (d *Deployer) Apply(ctx context.Context, specs []services.Spec) (Applied, error) {
-	if err := d.validateAll(specs); err != nil {
-		return Applied{}, err
-	}
-	end, err := d.begin(phaseServing)
+	declared, p, err := d.declare(specs)
 	if err != nil {
 		return Applied{}, err
 	}
-	defer end()
-	changed, release, err := d.claimDifference(ctx, specs)
+	t := &transaction{
+		patience: patient,
+		file:     true,
+		claimed:  p.Touched,
+		build:    func(*registry.State) (changes, error) { return declared, nil },
+	}
+	results, err := d.transact(ctx, t)
 	if err != nil {
 		return Applied{}, err
 	}
-	defer release()
-	b := &batch{gone: make(map[registry.Prefix]bool)}
-	defer d.release(b)
-	defer d.countDeclared(len(changed))()
-	if err := d.prepareAll(ctx, b, specs, changed); err != nil {
-		return Applied{}, err
+	applied := Applied{Deployed: results, Removed: t.plan.Remove}
+	for _, r := range results {
+		if !r.Created && r.Before.Origin != registry.OriginFile {
+			applied.TakenOver = append(applied.TakenOver, r.Service.Prefix)
+		}
 	}
-	return d.commitBatch(ctx, b, specs)
+	return applied, nil
 }
 
-// claimDifference returns the indices of the specs that differ from the served version. It claims their
-// prefixes and those of the services to be removed.
-func (d *Deployer) claimDifference(ctx context.Context, specs []services.Spec) (changed []int, release func(), err error) {
-	for {
-		_, prefixes := d.difference(specs)
-		if release, err = d.claim(ctx, patient, prefixes...); err != nil {
-			return nil, nil, err
-		}
-		changed, now := d.difference(specs)
-		if !slices.ContainsFunc(now, func(p registry.Prefix) bool { return !slices.Contains(prefixes, p) }) {
-			return changed, release, nil
-		}
-		release() // the management API took a prefix that the file declares, at most once for each
-	}
-}
-
-// difference returns the indices of the specs to deploy, and all prefixes that change.
-func (d *Deployer) difference(specs []services.Spec) (changed []int, prefixes []registry.Prefix) {
-	base := d.cfg.Registry.State()
-	declared := make(map[registry.Prefix]bool, len(specs))
+// declare checks specs and returns the changes that make them the set of services of the file, with their plan on
+// the current state.
+func (d *Deployer) declare(specs []services.Spec) (c changes, p *plan.Plan, err error) {
+	c.specs = make(map[registry.Prefix]services.Spec, len(specs))
+	failed := failures{}
 	for i, spec := range specs {
-		declared[spec.Prefix] = true
+		if err := d.Validate(spec); err != nil {
+			failed[i] = err
+		}
 		spec.Origin = registry.OriginFile
-		if !d.unchanged(base, spec) {
-			changed, prefixes = append(changed, i), append(prefixes, spec.Prefix)
+		spec = identified(spec)
+		c.list = append(c.list, plan.Declare{Prefix: spec.Prefix, Version: versionOf(spec)})
+		c.specs[spec.Prefix] = spec
+	}
+	c.list = append(c.list, plan.Prune{})
+	p, err = planOf(d.base(), c.list)
+	var refused *ApplyError
+	if errors.As(err, &refused) {
+		for _, f := range refused.Failures {
+			failed[f.Index] = f.Err
 		}
 	}
-	for _, service := range base.Sorted() {
-		if !declared[service.Prefix] && service.Current.Origin == registry.OriginFile {
-			prefixes = append(prefixes, service.Prefix)
-		}
-	}
-	return changed, prefixes
-}
-
-// countDeclared adds n services to the progress of the start if this is the first Apply.
-func (d *Deployer) countDeclared(n int) (end func()) {
-	if d.applied.Load() {
-		return func() {}
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.declared.total = n
-	return func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.declared.done = n
-	}
+	return c, p, failed.err()
 }
 
 // Rehearse finds errors in specs before an Apply. It validates all specs and prepares those of the given
 // kinds, whose Prepare must have no effects outside the process. It changes nothing.
 func (d *Deployer) Rehearse(ctx context.Context, specs []services.Spec, kinds ...string) error {
-	if err := d.validateAll(specs); err != nil {
+	if _, _, err := d.declare(specs); err != nil {
 		return err
 	}
 	end, err := d.begin(phaseServing)
@@ -140,77 +131,25 @@ func (d *Deployer) Rehearse(ctx context.Context, specs []services.Spec, kinds ..
 		return err
 	}
 	defer end()
-	var failures []Failure
+	var all []*prepared
 	for i, spec := range specs {
-		if !slices.Contains(kinds, spec.Kind) {
-			continue
+		if slices.Contains(kinds, spec.Kind) {
+			all = append(all, &prepared{change: i, service: registry.Service{Prefix: spec.Prefix}, spec: &spec})
 		}
-		deployment, err := d.prepare(ctx, impatient, spec)
-		if err != nil {
-			failures = append(failures, Failure{Index: i, Err: asProblem("prepare the service", err)})
-			continue
-		}
-		d.closeUnpublished(spec.Prefix, deployment)
 	}
-	if len(failures) > 0 {
-		return &ApplyError{Failures: failures}
-	}
-	return nil
+	return d.prepareAll(ctx, all, func(p *prepared) {
+		d.prepareSpec(ctx, patient, p)
+		d.abandon(p)
+	})
 }
 
-// validateAll validates all specs and checks that their prefixes are unique.
-func (d *Deployer) validateAll(specs []services.Spec) error {
-	var failures []Failure
-	seen := make(map[registry.Prefix]bool)
-	for i, spec := range specs {
-		if seen[spec.Prefix] {
-			failures = append(failures, Failure{Index: i, Err: invalidSpec([]string{fmt.Sprintf("prefix: %q is declared more than once", spec.Prefix)})})
-			continue
-		}
-		seen[spec.Prefix] = true
-		if err := d.Validate(spec); err != nil {
-			failures = append(failures, Failure{Index: i, Err: err})
-		}
+// expectDeclared adds n services to the progress of the start if this is the first Apply.
+func (d *Deployer) expectDeclared(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.applied.Load() {
+		d.declared = progress{total: n}
 	}
-	if len(failures) > 0 {
-		return &ApplyError{Failures: failures}
-	}
-	return nil
-}
-
-// prepareAll prepares the changed specs in parallel. It prepares all even if some fail, so that all errors
-// are reported at once.
-func (d *Deployer) prepareAll(ctx context.Context, b *batch, specs []services.Spec, changed []int) error {
-	var all sync.WaitGroup
-	turn := make(chan struct{}, 2*d.cfg.PrepareParallel) // bounds the goroutines; preparations with guests also wait for turns
-	for _, i := range changed {
-		p := &prepared{spec: specs[i]}
-		p.spec.Origin = registry.OriginFile
-		b.prepared = append(b.prepared, p)
-		turn <- struct{}{}
-		all.Go(func() {
-			defer func() { <-turn }()
-			d.prepareOne(ctx, p)
-			d.declaredDone()
-		})
-	}
-	all.Wait()
-	var failures []Failure
-	for n, p := range b.prepared {
-		if p.err == nil {
-			continue
-		}
-		if ctx.Err() != nil || d.closing.Err() != nil {
-			d.closeAll(b)
-			return p.err
-		}
-		failures = append(failures, Failure{Index: changed[n], Err: p.err})
-	}
-	if len(failures) > 0 {
-		d.closeAll(b)
-		return &ApplyError{Failures: failures}
-	}
-	return nil
 }
 
 func (d *Deployer) declaredDone() {
@@ -219,40 +158,4 @@ func (d *Deployer) declaredDone() {
 	if d.declared.done < d.declared.total {
 		d.declared.done++
 	}
-}
-
-// closeAll closes the deployments of an abandoned batch.
-func (d *Deployer) closeAll(b *batch) {
-	for _, p := range b.prepared {
-		d.closeUnpublished(p.spec.Prefix, p.deployment)
-	}
-}
-
-// unchanged reports whether the service is served exactly as spec declares it.
-func (d *Deployer) unchanged(base *registry.State, spec services.Spec) bool {
-	current, ok := base.Services[spec.Prefix]
-	spec.Options.Use = digestsOf(spec.Use)
-	l := d.liveAt(spec.Prefix)
-	return ok && l != nil && l.problem == nil && current.Current.Origin == spec.Origin && current.Current.SameContent(registry.Version{
-		Digest: registry.DigestOf(spec.Module), Kind: spec.Kind, Options: spec.Options,
-	})
-}
-
-func (d *Deployer) prepareOne(ctx context.Context, p *prepared) {
-	if p.release, p.err = d.putBlobs(ctx, &p.spec); p.err != nil {
-		return
-	}
-	var err error
-	if p.deployment, err = d.prepare(ctx, patient, p.spec); err != nil {
-		p.err = asProblem("prepare the service", err)
-	}
-}
-
-// changeable returns an error if the configuration file declares the service: the management API must not
-// change it.
-func (d *Deployer) changeable(prefix registry.Prefix) error {
-	if !d.cfg.FileRules || d.cfg.Registry.State().Services[prefix].Current.Origin != registry.OriginFile {
-		return nil
-	}
-	return problem.New(problem.Conflict, "this service is declared in the server's configuration file; change it there").WithCause(ErrDeclared)
 }

@@ -41,6 +41,9 @@ func (d *Deployer) Load(ctx context.Context) error {
 	if err := d.interrupted(ctx); err != nil {
 		return err
 	}
+	if err := d.checkPhase(phaseNew); err != nil { // another Load was first
+		return err
+	}
 	var all, ordered, guests []*live
 	for _, service := range d.cfg.Registry.State().Sorted() {
 		l := d.newStarting(service)
@@ -55,23 +58,18 @@ func (d *Deployer) Load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("boot: build the table: %w", err)
 	}
-	d.cfg.Router.Publish(table)
-	for _, l := range all {
-		d.replace(l.service.Prefix, l)
-	}
+	d.publishLocked(table, all, nil)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.phase.Load() == phaseNew { // else another Load was first
-		d.start = startQueue{ordered: ordered, rest: guests, total: len(all), left: len(all)}
-		d.phase.Store(phaseServing)
-	}
+	d.start = startQueue{ordered: ordered, rest: guests, total: len(all), left: len(all)}
+	d.phase.Store(phaseServing)
 	return nil
 }
 
 // handover is a service whose start has ended.
 type handover struct {
-	from, to *live
-	release  func() // releases the claim
+	to      *live  // prepared, or a refusal
+	release func() // releases the claim
 }
 
 // Start prepares the services that Load has published, at most PrepareParallel with guests at a time.
@@ -190,7 +188,7 @@ func (d *Deployer) startService(ctx context.Context, l *live, release func(), fi
 		return
 	}
 	fresh := d.newLiveOr(ctx, l.service, deployment, err)
-	finished <- handover{from: l, to: fresh, release: release}
+	finished <- handover{to: fresh, release: release}
 }
 
 // handOver publishes the prepared versions.
@@ -204,31 +202,25 @@ func (d *Deployer) handOver(ctx context.Context, batch []handover) {
 		}
 		return
 	}
-	starting := make(map[*live]bool, len(batch))
+	fresh := make([]*live, 0, len(batch))
 	for _, h := range batch {
-		starting[h.from] = true
+		fresh = append(fresh, h.to)
 	}
-	var all []*live
-	for _, l := range d.snapshot() {
-		if !starting[l] {
-			all = append(all, l)
-		}
-	}
-	for i := range batch {
-		all = append(all, batch[i].to)
-		if err := checkNeighbours(all[len(all)-1:], all); err != nil { // one was deployed while the other had failed
-			d.discard(batch[i].to)
-			batch[i].to = d.newLiveOr(ctx, batch[i].from.service, nil, err)
-			all[len(all)-1] = batch[i].to
+	all := d.with(fresh, nil)
+	others := len(all) - len(fresh)
+	fresh = all[others:]
+	for i, l := range fresh {
+		if err := checkNeighbours(fresh[i:i+1], all[:others+i+1]); err != nil { // one was deployed while the other had failed
+			d.discard(l)
+			fresh[i] = d.newLiveOr(ctx, l.service, nil, err)
 		}
 	}
 	table, err := d.buildTable(all)
 	if err != nil { // the same prefixes have been built before
 		panic("deploy: a table that was valid is not any more: " + err.Error())
 	}
-	d.cfg.Router.Publish(table)
+	d.publishLocked(table, fresh, nil)
 	for _, h := range batch {
-		d.retire(d.replace(h.from.service.Prefix, h.to))
 		h.release()
 	}
 }

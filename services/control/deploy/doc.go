@@ -2,20 +2,25 @@
 // services as transactions, replays the catalogue at start, scales idle services to zero and drains replaced
 // versions.
 //
-// A deploy takes the steps below. A failure at any of them leaves catalogue and table unchanged and releases
-// the prepared deployment:
+// Add, Change, Remove, Rollback and Apply are transactions: lists of changes that take the steps below together.
+// A failure at any of them leaves catalogue and table unchanged and releases the prepared deployments:
 //
-//	validate -> claim -> store blobs -> prepare -> writer lock -> build table -> commit -> publish -> unlock -> drain and close the old
-//	                                                                              ^ the point of no return: later steps cannot fail
+//	validate -> claim -> plan -> store blobs, prepare -> writer lock -> plan -> build table -> commit -> publish -> unlock -> drain and close the old
+//	                                                                                             ^ the point of no return: later steps cannot fail
 //
-// A rollback takes the same steps with the blobs of an earlier version. At start, the Deployer publishes a
-// table with all services in the state "starting", prepares them in parallel and replaces each by its
-// prepared version, without a commit.
+// Package plan decides: it maps the changes and the current state to the next state and to the services that
+// differ. Only those are claimed and prepared, in parallel. A commit succeeds only on the state of its plan. If
+// another writer of the catalogue was first, the transaction is planned again, at most maxPlans times, and keeps the
+// prepared deployments that the new plan needs as well.
+//
+// A rollback has the blobs of an earlier version. At start, the services of the catalogue are published in the state
+// "starting", and then prepared in parallel. Each takes the steps from "writer lock" to "publish" without a plan and
+// without a commit.
 //
 // # Concurrency
 //
-// A change claims its prefixes before it reads the catalogue and holds the claim until it is published, so it
-// always replaces the version that it was prepared against. Changes of different services run in parallel.
+// A transaction claims the prefixes that it touches before it reads the catalogue and holds the claim until it is
+// published, so it always replaces the versions that it was prepared against. Changes of different services run in parallel.
 // Compilation is bounded by PrepareParallel turns. Waiting for a claim or a turn is bounded in time by the
 // caller's context, and in number by Config.MaxWaiters. The writer lock is held from building the table to
 // publishing it: one commit at a time, and no compilation. mu guards the live versions and is held only

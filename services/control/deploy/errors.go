@@ -8,6 +8,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/control/plan"
 )
 
 // Errors of a Deployer, matched with errors.Is. The errors of Validate, Add, Remove, Rollback and Inspect
@@ -21,7 +22,7 @@ var (
 	ErrClosed      = errors.New("the server is shutting down")
 	ErrBooted      = errors.New("boot was called before")
 	ErrUnavailable = errors.New("service could not be prepared at start")
-	ErrDeclared    = errors.New("the service is declared in the configuration file")
+	ErrDeclared    = plan.ErrDeclared
 	ErrPanic       = errors.New("panic")
 	ErrCutOff      = errors.New("requests were stopped before they had ended")
 	// ErrStuck is returned if a Kind's Prepare continues after its context has ended. Resources that it uses
@@ -36,6 +37,17 @@ func invalidSpec(violations []string) error {
 	p := problem.New(problem.BadRequest, "the service was not deployed, and nothing was changed").WithCause(ErrInvalid)
 	p.Violations = violations
 	return p
+}
+
+// violation returns the error of a refused change.
+func violation(v plan.Violation) error {
+	switch {
+	case errors.Is(v.Err, plan.ErrRepeated):
+		return invalidSpec([]string{v.Field + ": " + v.Err.Error()})
+	case errors.Is(v.Err, plan.ErrDeclared):
+		return problem.New(problem.Conflict, "this service is declared in the server's configuration file; change it there").WithCause(v.Err)
+	}
+	return asProblem("change the catalogue", v.Err)
 }
 
 func errClosing() error {

@@ -60,47 +60,6 @@ func reasons(p *problem.Problem) []string {
 	return []string{p.Detail}
 }
 
-// putBlobs stores and holds all blobs of a version and sets their digests in spec.
-func (d *Deployer) putBlobs(ctx context.Context, spec *services.Spec) (release func(), err error) {
-	var releases []func()
-	release = func() {
-		for _, r := range releases {
-			r()
-		}
-	}
-	for _, blob := range append([][]byte{spec.Module}, spec.Use...) {
-		digest, releaseOne, err := d.cfg.Registry.PutBlob(ctx, blob)
-		if err != nil {
-			release()
-			return nil, asProblem("store the module", err)
-		}
-		if releases = append(releases, releaseOne); len(releases) == 1 {
-			spec.Digest = digest
-		}
-	}
-	spec.Options.Use = digestsOf(spec.Use)
-	return release, nil
-}
-
-func digestsOf(blobs [][]byte) (digests []registry.Digest) {
-	for _, blob := range blobs {
-		digests = append(digests, registry.DigestOf(blob))
-	}
-	return digests
-}
-
-// storedMiddleware reads the middleware modules of a version.
-func (d *Deployer) storedMiddleware(ctx context.Context, v registry.Version) (modules [][]byte, err error) {
-	for _, digest := range v.Options.Use {
-		module, err := d.cfg.Registry.Blob(ctx, digest)
-		if err != nil {
-			return nil, err
-		}
-		modules = append(modules, module)
-	}
-	return modules, nil
-}
-
 // prepareMiddleware puts the middleware of spec in front of behind. On an error it closes all deployments.
 func (d *Deployer) prepareMiddleware(ctx context.Context, spec services.Spec, behind services.Deployment) (services.Deployment, error) {
 	var layers []services.Middleware

@@ -175,11 +175,7 @@ func (d *Deployer) awaitPreparing() error {
 // retireAllLocked publishes a table that refuses all requests, and retires all live versions.
 func (d *Deployer) retireAllLocked() {
 	all := d.snapshot()
-	d.cfg.Router.Publish(d.refusingTable(all))
-	for _, l := range all {
-		d.replace(l.service.Prefix, nil)
-		d.retire(l)
-	}
+	d.publishLocked(d.refusingTable(all), nil, leaving(all, nil))
 }
 
 func (d *Deployer) refusingTable(all []*live) *router.Table {

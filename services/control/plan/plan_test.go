@@ -198,10 +198,10 @@ func asText(t *testing.T, s *registry.State) string {
 // TestPlansAgainstModel plans random lists of changes on the outcome of the lists before, and compares each plan
 // with the model.
 func TestPlansAgainstModel(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(20) {
 		r := newRandom(seed)
 		s, m := &registry.State{}, model{}
-		for range 120 {
+		for range 80 {
 			b, changes, before := r.base(s), r.changes(s), asText(t, s)
 			next, violations := r.expect(m, b, changes)
 			p, err := plan.Make(b, changes)
@@ -263,7 +263,7 @@ func requireDifference(t *testing.T, p *plan.Plan) {
 
 // TestOneByOneIsAtOnce plans lists at once, one by one and in another order.
 func TestOneByOneIsAtOnce(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(20) {
 		r := newRandom(seed)
 		s := &registry.State{}
 		for range 80 {

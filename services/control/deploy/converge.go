@@ -1,0 +1,163 @@
+package deploy
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/services"
+)
+
+// prepared is a version with its held blobs and its deployment, before it is published.
+type prepared struct {
+	change     int              // index in the transaction
+	service    registry.Service // in the plan
+	spec       *services.Spec   // nil until it is read from the catalogue
+	deployment services.Deployment
+	release    func() // releases the blobs; nil if none were stored
+	err        error
+}
+
+// prepareDifference prepares the versions of the plan in parallel. It keeps those of an earlier plan that are
+// still wanted. It prepares all even if some fail, so that all errors are reported at once.
+func (d *Deployer) prepareDifference(ctx context.Context, t *transaction) error {
+	before := t.prepared
+	t.prepared = make(map[registry.Prefix]*prepared)
+	var missing []*prepared
+	for _, step := range t.plan.Prepare {
+		prefix, wanted := step.Service.Prefix, step.Service.Current
+		p := before[prefix]
+		if p != nil && p.service.Current.Origin == wanted.Origin && p.service.Current.SameContent(wanted) {
+			delete(before, prefix)
+		} else {
+			p = &prepared{change: step.Change, service: step.Service}
+			if spec, ok := t.changes.specs[prefix]; ok {
+				p.spec = &spec
+			}
+			missing = append(missing, p)
+		}
+		t.prepared[prefix] = p
+	}
+	for _, p := range before {
+		d.abandon(p)
+	}
+	if t.file {
+		d.expectDeclared(len(missing))
+	}
+	return d.prepareAll(ctx, missing, func(p *prepared) {
+		if d.prepareOne(ctx, t.patience, p); t.file {
+			d.declaredDone()
+		}
+	})
+}
+
+// prepareAll calls prepare for each of all, in parallel, and returns the errors as an *ApplyError.
+func (d *Deployer) prepareAll(ctx context.Context, all []*prepared, prepare func(*prepared)) error {
+	var running sync.WaitGroup
+	turn := make(chan struct{}, 2*d.cfg.PrepareParallel) // bounds the goroutines; preparations with guests also wait for turns
+	for _, p := range all {
+		turn <- struct{}{}
+		running.Go(func() {
+			defer func() { <-turn }()
+			prepare(p)
+		})
+	}
+	running.Wait()
+	failed := failures{}
+	for _, p := range all {
+		switch {
+		case p.err == nil:
+		case ctx.Err() != nil || d.closing.Err() != nil:
+			return p.err
+		default:
+			failed[p.change] = p.err
+		}
+	}
+	return failed.err()
+}
+
+// prepareOne stores the blobs of a new version, or reads those of an earlier one, and prepares it.
+func (d *Deployer) prepareOne(ctx context.Context, patience patience, p *prepared) {
+	if p.spec != nil {
+		p.release, p.err = d.putBlobs(ctx, *p.spec)
+	} else {
+		p.spec, p.err = d.earlier(ctx, p.service)
+	}
+	if p.err == nil {
+		d.prepareSpec(ctx, patience, p)
+	}
+}
+
+// earlier returns the spec of a version from the history. It is checked again: the rules may have changed.
+func (d *Deployer) earlier(ctx context.Context, service registry.Service) (*services.Spec, error) {
+	spec, err := d.stored(ctx, service.Prefix, service.Current)
+	if err != nil {
+		return nil, asProblem("read the earlier version's module", err)
+	}
+	return &spec, d.Validate(spec)
+}
+
+func (d *Deployer) prepareSpec(ctx context.Context, patience patience, p *prepared) {
+	var err error
+	if p.deployment, err = d.prepare(ctx, patience, *p.spec); err != nil {
+		p.err = asProblem("prepare the service", err)
+	}
+}
+
+// abandon closes a version that is not published, and releases its blobs.
+func (d *Deployer) abandon(p *prepared) {
+	d.closeUnpublished(p.service.Prefix, p.deployment)
+	if p.release != nil {
+		p.release()
+	}
+}
+
+// with returns the live versions as they are after fresh are published and removed are gone. Those of fresh come
+// last.
+func (d *Deployer) with(fresh []*live, removed []registry.Prefix) []*live {
+	gone := make(map[registry.Prefix]bool)
+	for _, prefix := range leaving(fresh, removed) {
+		gone[prefix] = true
+	}
+	all := slices.DeleteFunc(d.snapshot(), func(l *live) bool { return gone[l.service.Prefix] })
+	return append(all, fresh...)
+}
+
+// leaving returns the prefixes whose version is replaced or removed.
+func leaving(fresh []*live, removed []registry.Prefix) []registry.Prefix {
+	all := slices.Clone(removed)
+	for _, l := range fresh {
+		all = append(all, l.service.Prefix)
+	}
+	return all
+}
+
+// publishLocked publishes a table of the versions returned by with, and retires those that it replaces. It is
+// called with the writer lock held.
+func (d *Deployer) publishLocked(table *router.Table, fresh []*live, removed []registry.Prefix) {
+	d.cfg.Router.Publish(table)
+	for _, old := range d.exchange(fresh, removed) {
+		d.retire(old)
+	}
+}
+
+// exchange makes fresh live and forgets removed. It returns the previous versions.
+func (d *Deployer) exchange(fresh []*live, removed []registry.Prefix) (old []*live) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, prefix := range leaving(fresh, removed) {
+		if l := d.live[prefix]; l != nil {
+			old = append(old, l)
+			delete(d.live, prefix)
+			if l.startup != nil {
+				d.start.left--
+			}
+		}
+	}
+	for _, l := range fresh {
+		d.live[l.service.Prefix] = l
+	}
+	return old
+}

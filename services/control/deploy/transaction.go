@@ -1,0 +1,201 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/plan"
+)
+
+// maxPlans is the number of times that a transaction is planned before it is refused. It is planned again if
+// another writer has changed the catalogue in between.
+const maxPlans = 8
+
+// changes is a list of changes, with the specs of the new versions by their prefixes. The specs are identified.
+// Other versions are in the catalogue.
+type changes struct {
+	list  []plan.Change
+	specs map[registry.Prefix]services.Spec
+}
+
+// transaction is a list of changes in progress. It is confined to one goroutine.
+type transaction struct {
+	patience patience
+	file     bool // of the configuration file; else of the management API
+	// build returns the changes, given a state in which the claimed services do not change.
+	build func(*registry.State) (changes, error)
+
+	claimed  []registry.Prefix
+	unclaim  func() // nil while nothing is claimed
+	changes  changes
+	plan     *plan.Plan
+	prepared map[registry.Prefix]*prepared
+}
+
+// transact carries a transaction out. On an error nothing has changed. It is an *ApplyError if it concerns
+// single changes.
+func (d *Deployer) transact(ctx context.Context, t *transaction) (results []Result, err error) {
+	end, err := d.begin(phaseServing)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	defer func() { d.end(t, err) }()
+	for range maxPlans {
+		if err = d.planClaimed(ctx, t); err != nil {
+			return nil, err
+		}
+		if err = d.prepareDifference(ctx, t); err != nil {
+			return nil, err
+		}
+		if results, err = d.commit(ctx, t); !errors.Is(err, registry.ErrStale) {
+			return results, err
+		}
+	}
+	return nil, problem.New(problem.Conflict, "others have changed the catalogue again and again meanwhile; nothing was changed, try again").WithCause(err)
+}
+
+// planClaimed plans the transaction while all services that it touches are claimed.
+func (d *Deployer) planClaimed(ctx context.Context, t *transaction) (err error) {
+	for {
+		if t.unclaim == nil {
+			if t.unclaim, err = d.claim(ctx, t.patience, t.claimed...); err != nil {
+				return err
+			}
+		}
+		base := d.base()
+		if t.changes, err = t.build(base.State); err != nil {
+			return err
+		}
+		t.plan, err = planOf(base, t.changes.list)
+		unclaimed := slices.DeleteFunc(slices.Clone(t.plan.Touched), func(p registry.Prefix) bool { return slices.Contains(t.claimed, p) })
+		if len(unclaimed) == 0 {
+			return err
+		}
+		// Another transaction may hold those. All are claimed at once, so that two cannot deadlock.
+		t.unclaim()
+		t.claimed, t.unclaim = append(t.claimed, unclaimed...), nil
+	}
+}
+
+// base returns what is planned on now.
+func (d *Deployer) base() plan.Base {
+	state := d.cfg.Registry.State()
+	failed := make(map[registry.Prefix]bool)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for prefix := range state.Services {
+		if l := d.live[prefix]; l == nil || l.problem != nil {
+			failed[prefix] = true
+		}
+	}
+	return plan.Base{State: state, Failed: failed, FileRules: d.cfg.FileRules, Now: time.Now()}
+}
+
+// planOf plans a list of changes. A refusal becomes an *ApplyError.
+func planOf(base plan.Base, list []plan.Change) (*plan.Plan, error) {
+	p, err := plan.Make(base, list)
+	var refusal plan.Refusal
+	if !errors.As(err, &refusal) {
+		return p, err
+	}
+	failed := failures{}
+	for _, v := range refusal {
+		failed[v.Change] = violation(v)
+	}
+	return p, failed.err()
+}
+
+// end releases everything that t holds, except the deployments that are published.
+func (d *Deployer) end(t *transaction, err error) {
+	stored := false
+	for _, p := range t.prepared {
+		stored = stored || p.release != nil
+		d.abandon(p)
+	}
+	if t.unclaim != nil {
+		t.unclaim()
+	}
+	if stored && err != nil { // else failing deploys fill the disk with their blobs
+		d.retiring.Go(d.collectGarbage)
+	}
+}
+
+// commit commits the prepared plan and publishes it. Its error matches ErrStale if t has to be planned again.
+func (d *Deployer) commit(ctx context.Context, t *transaction) (results []Result, err error) {
+	unlock, err := d.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	p, err := planOf(d.base(), t.changes.list)
+	if err != nil || !p.Equivalent(t.plan) {
+		return nil, registry.ErrStale // only another writer changes claimed services
+	}
+	if p.Next == p.Base && d.applied.Load() {
+		return nil, nil
+	}
+	var fresh []*live
+	for _, step := range p.Prepare {
+		fresh = append(fresh, d.newLive(step.Service, t.prepared[step.Service.Prefix].deployment, nil))
+	}
+	if err := d.switchTo(ctx, t, p, fresh); err != nil {
+		for _, l := range fresh {
+			d.dropLimiter(l)
+		}
+		return nil, err
+	}
+	for _, p := range t.prepared {
+		p.deployment = nil // it is not t's any more
+	}
+	return d.report(t, p, fresh), nil
+}
+
+// switchTo makes p the current state of catalogue and table.
+func (d *Deployer) switchTo(ctx context.Context, t *transaction, p *plan.Plan, fresh []*live) error {
+	all := d.with(fresh, p.Remove)
+	if err := checkNeighbours(fresh, all); err != nil {
+		return asProblem("route to the service", err)
+	}
+	table, err := d.buildTable(all)
+	if err != nil {
+		return asProblem("route to the service", err)
+	}
+	if p.Next != p.Base {
+		if err := d.cfg.Registry.Commit(ctx, p.Base, p.Next); err != nil {
+			return asProblem("store the change", err)
+		}
+	}
+	// The point of no return: nothing from here on can fail.
+	if t.file {
+		d.applied.Store(true)
+		table = table.Complete()
+	}
+	d.publishLocked(table, fresh, p.Remove)
+	return nil
+}
+
+// report reports the changes of a published plan.
+func (d *Deployer) report(t *transaction, p *plan.Plan, fresh []*live) (results []Result) {
+	var origin []any
+	if t.file {
+		origin = []any{"origin", registry.OriginFile}
+	}
+	for i, step := range p.Prepare {
+		result := Result{Created: step.Created, Before: step.Before, Service: step.Service, Status: fresh[i].deployment.Status()}
+		results = append(results, result)
+		d.log.Info("service deployed", append([]any{"prefix", step.Service.Prefix, "digest", step.Service.Current.Digest,
+			"generation", step.Service.Current.Generation, "created", step.Created}, origin...)...)
+		d.cfg.Events.Deployed(result)
+	}
+	for _, prefix := range p.Remove {
+		d.log.Info("service removed", append([]any{"prefix", prefix, "generation", p.Next.Generation}, origin...)...)
+		d.cfg.Events.Removed(prefix)
+	}
+	return results
+}
