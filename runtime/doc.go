@@ -3,7 +3,7 @@
 // A guest is an untrusted WebAssembly module. A request passes through these packages:
 //
 //	pool      Acquire an instance: warm, restored from the snapshot, or cold (code loaded first)
-//	abi/*     serve one Exchange through one guest ABI: http-wasm, CGI
+//	abi/*     serve one Exchange through one guest ABI (http-wasm, CGI), or run one Event (command)
 //	engine    call the guest, classify the Outcome
 //	pool      reset in place and keep warm; anything but a clean end is discarded
 //
@@ -20,6 +20,9 @@
 //     operating system.
 //   - Fuel: a counter in the rewritten module. Below zero the guest calls the host (a yield), which checks the
 //     deadline and lets other guests run. A slice is the time between two yields.
+//   - ABI: an interface between guests and the host. One value of package abi brings its host modules, the state
+//     of an instance, and the abilities of its guests.
+//   - Exchange: one request as a guest sees it. Event: one call of a function, bytes in and bytes out.
 //   - Turn: the right of a long-running guest to use a processor (package internal/turns).
 //   - Outcome: the result of a call into the guest: ok, exit, trap, out of memory, stack overflow, deadline,
 //     canceled, host error.

@@ -1,33 +1,63 @@
 package abi
 
 import (
+	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// ABI is an interface between guests and the host for serving requests. One value serves all instances.
+// ABI is an interface between guests and the host. One value serves all instances. It brings all that the
+// host needs: the functions that guests import, their state, and the abilities of the guests. What a guest
+// can do is what the ABI implements besides: a [Server] serves requests, a [Runner] runs events.
 type ABI interface {
-	// Name returns the name shown in listings, such as "http-wasm" or "cgi".
-	Name() string
+	// Traits returns the description of the ABI. It is always the same.
+	Traits() Traits
 	// Match reports whether a module implements this ABI. If only a part is missing or has a wrong type, it
 	// returns an error that names the part.
 	Match(info *engine.Info) (bool, error)
 	// Functions returns the names of the exports that the engine
-	// calls: init before the snapshot, entries for each request.
+	// calls: init before the snapshot, entries for each call.
 	Functions(info *engine.Info) (init, entries []string)
-	// Bind sets up the host state of a new instance.
+	// Bind sets up the host state of a new instance, for all host modules of the ABI.
 	Bind(in *engine.Instance, env *Environment)
+}
+
+// Server is an ABI whose guests serve requests.
+type Server interface {
+	ABI
 	// Serve runs the instance for one exchange.
 	Serve(in *engine.Instance, x *Exchange) engine.Outcome
 }
 
+// Runner is an ABI whose guests run events.
+type Runner interface {
+	ABI
+	// Run runs the instance for one event.
+	Run(in *engine.Instance, e *Event) engine.Outcome
+}
+
+// Traits describe an ABI.
+type Traits struct {
+	Name        string // shown in listings, such as "http-wasm" or "cgi"
+	Export      string // the function that Match looks for, such as "handle_request"
+	Guest       string // what exports it, such as "an http-wasm handler"
+	Build       string // how to build one, as the end of "build a Go guest with GOOS=wasip1 GOARCH=wasm"
+	HostModules []engine.HostModule
+	Forwards    bool // a guest can pass its request on to Exchange.Next: it can be middleware
+	QueryArgs   bool // a guest has arguments: Exchange.QueryArgs has an effect
+}
+
 // Environment is the state shared by all instances of a service. It is immutable.
 type Environment struct {
-	// Log receives the guest's output and log lines during initialisation; each Exchange has its own Log.
+	// Log receives the guest's output and log lines during initialisation; each Invocation has its own Log.
 	Log func(Level, []byte)
 	// Enabled reports whether lines of a level are kept. If it is nil, all are.
 	Enabled func(Level) bool
+	// Settings are the service's settings for the guest.
+	Settings Settings
 	// Mounts are the directories that the guest can read.
 	Mounts []Mount
 	// FileKey is hashed into the inode numbers that guests
@@ -45,19 +75,70 @@ type Mount struct {
 	Pin func() (now fs.FS, release func())
 }
 
+// Servers returns the ABIs whose guests serve requests, in the same order.
+func Servers(all []ABI) (servers []Server) {
+	for _, a := range all {
+		if s, ok := a.(Server); ok {
+			servers = append(servers, s)
+		}
+	}
+	return servers
+}
+
+// Runners returns the ABIs whose guests run events, in the same order.
+func Runners(all []ABI) (runners []Runner) {
+	for _, a := range all {
+		if r, ok := a.(Runner); ok {
+			runners = append(runners, r)
+		}
+	}
+	return runners
+}
+
 // Detect returns the first of the ABIs that the module implements. The error is a *engine.ModuleError.
-func Detect(info *engine.Info, all []ABI) (ABI, error) {
+func Detect[A ABI](info *engine.Info, all []A) (found A, err error) {
 	for _, a := range all {
 		switch ok, err := a.Match(info); {
 		case err != nil:
-			return nil, &engine.ModuleError{Violations: []string{err.Error()}}
+			return found, &engine.ModuleError{Violations: []string{err.Error()}}
 		case ok:
 			return a, nil
 		}
 	}
-	return nil, &engine.ModuleError{Violations: []string{"exports neither handle_request (an http-wasm handler) nor " +
-		"_start (a CGI command): build a Go guest with GOOS=wasip1 GOARCH=wasm and -buildmode=c-shared, or as a plain " +
-		"command that speaks CGI on its standard streams"}}
+	return found, &engine.ModuleError{Violations: []string{noneOf(all)}}
+}
+
+// noneOf returns the violation of a module that implements none of the ABIs.
+func noneOf[A ABI](all []A) string {
+	var exports, builds []string
+	for _, a := range all {
+		t := a.Traits()
+		exports = append(exports, fmt.Sprintf("%s (%s)", t.Export, t.Guest))
+		builds = append(builds, t.Build)
+	}
+	missing := "no "
+	if len(all) > 1 {
+		missing = "neither "
+	}
+	return "exports " + missing + strings.Join(exports, " nor ") + ": build a Go guest with GOOS=wasip1 GOARCH=wasm " + strings.Join(builds, ", or ")
+}
+
+// HostModules returns the host modules of all ABIs. ABIs can share a module.
+// Two modules of the same name with different functions are an error.
+func HostModules(all []ABI) (modules []engine.HostModule, err error) {
+	for _, a := range all {
+		t := a.Traits()
+		for _, m := range t.HostModules {
+			i := slices.IndexFunc(modules, func(other engine.HostModule) bool { return other.Name == m.Name })
+			switch {
+			case i < 0:
+				modules = append(modules, m)
+			case !modules[i].Same(m):
+				return nil, fmt.Errorf("abi: %s has a host module %q that differs from that of another ABI", t.Name, m.Name)
+			}
+		}
+	}
+	return modules, nil
 }
 
 // ExportsFunc reports whether a module exports a function of this name.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/cgi"
+	"github.com/vespo-dev/vespo/runtime/abi/command"
 	"github.com/vespo-dev/vespo/runtime/abi/httpwasm"
 	"github.com/vespo-dev/vespo/runtime/engine"
 	"github.com/vespo-dev/vespo/testdata/guests"
@@ -21,6 +22,9 @@ import (
 
 //go:embed testdata/*.wasm
 var testdata embed.FS
+
+// all are the ABIs of a server.
+func all() []abi.ABI { return []abi.ABI{httpwasm.New(httpwasm.Config{}), cgi.ABI{}, command.ABI{}} }
 
 func TestDetect(t *testing.T) {
 	module := func(name string) []byte {
@@ -40,7 +44,8 @@ func TestDetect(t *testing.T) {
 		{"handler of an older toolchain", module("both"), "http-wasm", []string{"_start"}, ""},
 		{"command", guests.Wat(t, "cat"), "cgi", nil, ""},
 		{"command of a toolchain", guests.Go(t, "gocmd"), "cgi", nil, ""},
-		{"neither", module("neither"), "", nil, "exports neither handle_request (an http-wasm handler) nor _start (a CGI command)"},
+		{"neither", module("neither"), "", nil, "exports neither handle_request (an http-wasm handler) nor _start (a CGI command): " +
+			"build a Go guest with GOOS=wasip1 GOARCH=wasm and -buildmode=c-shared, or as a plain command that speaks CGI on its standard streams"},
 		{"no handler", module("noexport"), "", nil, "does not export the function handle_request"},
 		{"wrong handle_request", module("wrongrequest"), "", nil, "http-wasm has it as () -> (i64)"},
 		{"wrong handle_response", module("wrongresponse"), "", nil, "http-wasm has it as (i32, i32) -> ()"},
@@ -50,7 +55,7 @@ func TestDetect(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			info, err := engine.Inspect(c.module)
 			require.NoError(t, err)
-			found, err := abi.Detect(info, []abi.ABI{httpwasm.New(httpwasm.Config{}), cgi.ABI{}})
+			found, err := abi.Detect(info, abi.Servers(all()))
 			if c.err != "" {
 				var invalid *engine.ModuleError
 				require.ErrorAs(t, err, &invalid)
@@ -58,12 +63,49 @@ func TestDetect(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			require.Equal(t, c.want, found.Name())
+			require.Equal(t, c.want, found.Traits().Name)
 			init, entries := found.Functions(info)
 			require.Equal(t, c.init, init)
 			require.NotEmpty(t, entries)
 		})
 	}
+}
+
+func TestAbilities(t *testing.T) {
+	var serve, run, forward []string
+	for _, a := range abi.Servers(all()) {
+		serve = append(serve, a.Traits().Name)
+	}
+	for _, a := range abi.Runners(all()) {
+		run = append(run, a.Traits().Name)
+	}
+	for _, a := range all() {
+		if a.Traits().Forwards {
+			forward = append(forward, a.Traits().Name)
+		}
+	}
+	require.Equal(t, []string{"http-wasm", "cgi"}, serve)
+	require.Equal(t, []string{"command"}, run)
+	require.Equal(t, []string{"http-wasm"}, forward)
+}
+
+func TestHostModulesAreShared(t *testing.T) {
+	modules, err := abi.HostModules(all())
+	require.NoError(t, err)
+	var names []string
+	for _, m := range modules {
+		names = append(names, m.Name)
+	}
+	require.Equal(t, []string{"http_handler", "wasi_snapshot_preview1", "vespo"}, names)
+	_, err = abi.HostModules(append(all(), impostor{}))
+	require.ErrorContains(t, err, `impostor has a host module "vespo" that differs`)
+}
+
+// impostor has a host module with the name of another one.
+type impostor struct{ abi.ABI }
+
+func (impostor) Traits() abi.Traits {
+	return abi.Traits{Name: "impostor", HostModules: []engine.HostModule{{Name: "vespo"}}}
 }
 
 // TestWatIsBuilt checks that each .wasm file matches its .wat source.

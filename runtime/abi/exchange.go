@@ -1,11 +1,10 @@
-// Package abi defines the Exchange, which is one request as guests see it, and the interface of guest ABIs.
+// Package abi defines the interface of guest ABIs, and what they serve: the Exchange, which is one request as
+// guests see it, and the Event, which is one call of a function.
 package abi
 
 import (
-	"context"
 	"io"
 	"net"
-	"time"
 )
 
 // Header is a set of header fields. Keys are in net/http's canonical form. It is the underlying type
@@ -25,8 +24,9 @@ const (
 )
 
 // Exchange is one request and the destination of its response, as guest ABIs see them.
-// It is used by one goroutine at a time. No part of it may be kept after Serve returns.
 type Exchange struct {
+	Invocation
+
 	Method     string
 	URI        string          // request target in origin form: escaped path and query
 	Proto      string          // "HTTP/1.1", "HTTP/2.0"
@@ -35,9 +35,6 @@ type Exchange struct {
 	RemoteAddr string          // address and port of the client; the port is 0 if it is unknown
 	ServerPort string          // port that the client connected to, if a proxy in front reported it; else empty
 	LocalAddr  func() net.Addr // local address of the connection; nil, or returns nil, if it is unknown
-
-	Prefix string // path prefix that the service is bound to, "/" or "/a/b"
-	Rest   string // escaped path after the prefix: empty or beginning with "/"
 
 	// QueryArgs passes the words of an indexed query to a CGI command as arguments.
 	QueryArgs bool
@@ -49,13 +46,6 @@ type Exchange struct {
 
 	Response Response
 
-	// Log logs one line of the guest, without its newline. It must not keep the slice.
-	Log func(level Level, line []byte)
-	// Config holds the service's settings for the guest, by name.
-	Config map[string]string
-	// Outbound makes requests for the guest. It is nil if the guest may not make any.
-	Outbound Outbound
-
 	// Next, if set, is the next handler. An ABI calls it when the guest passes the
 	// request on, with an exchange that has the request as the guest changed it. That
 	// exchange has its own Response if the guest reads the response. Its Prefix and Rest
@@ -64,10 +54,6 @@ type Exchange struct {
 	// PassedOn is set by the ABI if the guest passed the request
 	// on, there is no next handler, and nothing was sent.
 	PassedOn bool
-
-	RequestID string
-	Deadline  time.Time       // the guest is stopped at this time
-	Context   context.Context // done when the client disconnects
 }
 
 // Response is the destination of the guest's response. The rules are those of net/http's ResponseWriter:

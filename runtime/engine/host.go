@@ -36,6 +36,13 @@ type HostModule struct {
 	Funcs []HostFunc
 }
 
+// Same reports whether two modules have the same functions, by name and type.
+func (m HostModule) Same(other HostModule) bool {
+	return m.Name == other.Name && slices.EqualFunc(m.Funcs, other.Funcs, func(a, b HostFunc) bool {
+		return a.Name == b.Name && slices.Equal(a.Params, b.Params) && slices.Equal(a.Results, b.Results)
+	})
+}
+
 // The module of the functions injected by the rewriter. Guests cannot import from it.
 const (
 	injectedModule = "vespo:host"

@@ -7,17 +7,27 @@ import (
 	"io"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/abi/extension"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip1"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
 const entryStart = "_start"
 
-// ABI implements abi.ABI. The zero value is ready.
+// ABI implements abi.Server. The zero value is ready.
 type ABI struct{}
 
-// Name implements abi.ABI.
-func (ABI) Name() string { return "cgi" }
+// Traits implements abi.ABI.
+func (ABI) Traits() abi.Traits {
+	return abi.Traits{
+		Name:        "cgi",
+		Export:      entryStart,
+		Guest:       "a CGI command",
+		Build:       "as a plain command that speaks CGI on its standard streams",
+		HostModules: []engine.HostModule{wasip1.HostModule(), extension.HostModule()},
+		QueryArgs:   true,
+	}
+}
 
 // Match implements abi.ABI.
 func (ABI) Match(info *engine.Info) (bool, error) {
@@ -40,24 +50,27 @@ func (ABI) Functions(*engine.Info) (init, entries []string) { return nil, []stri
 
 // call is the state of one instance's current exchange.
 type call struct {
-	in     *engine.Instance // immutable
-	system wasip1.State
-	stderr abi.Lines
-	answer answer
-	body   bodyReader
+	in        *engine.Instance // immutable
+	settings  abi.Settings     // immutable
+	system    wasip1.State
+	extension extension.State
+	stderr    abi.Lines
+	answer    answer
+	body      bodyReader
 }
 
 // Bind implements abi.ABI.
 func (ABI) Bind(in *engine.Instance, env *abi.Environment) {
-	c := &call{in: in}
+	c := &call{in: in, settings: env.Settings}
 	c.answer.in = in
 	c.stderr.Reset(env.Log, abi.LevelError)
 	c.system.Use(env)
 	c.system.Begin(nil, nil, &c.stderr)
-	in.Exchange, in.System, in.OnPause = c, &c.system, c.answer.flush
+	c.extension.Use(env)
+	in.Exchange, in.System, in.Extension, in.OnPause = c, &c.system, &c.extension, c.answer.flush
 }
 
-// Serve implements abi.ABI.
+// Serve implements abi.Server.
 func (ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
 	c := in.Exchange.(*call)
 	if err := measure(x); err != nil {
@@ -66,8 +79,9 @@ func (ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
 	c.stderr.Reset(x.Log, abi.LevelError)
 	c.answer.begin(x.Response)
 	c.body = bodyReader{in: in, body: x.Body}
-	c.system.Args, c.system.Env = arguments(x), environment(x)
+	c.system.Args, c.system.Env = arguments(x), environment(x, c.settings.All())
 	c.system.Begin(&c.body, &c.answer, &c.stderr)
+	c.extension.Begin(&x.Invocation)
 	out := in.Call(x.Context, x.Deadline, 0, nil)
 	c.stderr.Flush()
 	if out.Clean() { // for a command, returning is the same as exit code 0
@@ -75,6 +89,7 @@ func (ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
 	}
 	c.answer.begin(nil)
 	c.system.End()
+	c.extension.End()
 	c.body, c.system.Args, c.system.Env = bodyReader{}, nil, nil
 	return out
 }

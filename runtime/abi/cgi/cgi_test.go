@@ -287,7 +287,7 @@ func TestFilesAreClosedAtTheEnd(t *testing.T) {
 }
 
 func TestMatch(t *testing.T) {
-	require.Equal(t, "cgi", ABI{}.Name())
+	require.Equal(t, "cgi", ABI{}.Traits().Name)
 	c := newCommand(t)
 	ok, err := ABI{}.Match(c.in.Module().Info())
 	require.False(t, ok)

@@ -35,13 +35,13 @@ func arguments(x *abi.Exchange) []string {
 }
 
 // environment returns the environment of a request: the meta-variables, the header
-// and the service's configuration. Configured names that collide with a
+// and the service's settings. Names of settings that collide with a
 // meta-variable are left out, because programs may take either of two variables with
 // one name. HTTP_ names are left out as well, because they stand for header fields.
-func environment(x *abi.Exchange) []string {
+func environment(x *abi.Exchange, settings map[string]string) []string {
 	meta := metaVariables(x)
-	env := make([]string, 0, len(meta)+len(x.Config)+len(x.Header))
-	for name, value := range x.Config {
+	env := make([]string, 0, len(meta)+len(settings)+len(x.Header))
+	for name, value := range settings {
 		if _, taken := meta[name]; !taken && validVariable(name, value) && !strings.HasPrefix(name, "HTTP_") {
 			env = append(env, name+"="+value)
 		}

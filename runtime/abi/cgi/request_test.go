@@ -19,13 +19,13 @@ func address(s string) func() net.Addr {
 // newExchange returns a plain request to a service at /a.
 func newExchange() *abi.Exchange {
 	return &abi.Exchange{Method: "GET", URI: "/a/b?c=d", Proto: "HTTP/1.1", Scheme: "http", Host: "example.com:8080",
-		RemoteAddr: "192.0.2.1:1234", LocalAddr: address("198.51.100.2:80"), Prefix: "/a", Rest: "/b", Header: abi.Header{}, Body: strings.NewReader("")}
+		RemoteAddr: "192.0.2.1:1234", LocalAddr: address("198.51.100.2:80"), Invocation: abi.Invocation{Prefix: "/a", Rest: "/b"}, Header: abi.Header{}, Body: strings.NewReader("")}
 }
 
 // variables returns the environment of a request as a map and checks its form.
-func variables(t *testing.T, x *abi.Exchange) map[string]string {
+func variables(t *testing.T, x *abi.Exchange, settings map[string]string) map[string]string {
 	t.Helper()
-	env := environment(x)
+	env := environment(x, settings)
 	require.True(t, slices.IsSorted(env), "the same request gives the same environment")
 	all := make(map[string]string, len(env))
 	for _, v := range env {
@@ -45,7 +45,7 @@ func TestMetaVariables(t *testing.T) {
 		"REMOTE_PORT": "1234", "REMOTE_USER": "", "REQUEST_METHOD": "GET", "REQUEST_URI": "/a/b?c=d", "SCRIPT_NAME": "/a",
 		"SERVER_NAME": "example.com", "SERVER_PORT": "8080", "SERVER_PROTOCOL": "HTTP/1.1", "SERVER_SOFTWARE": "Vespo",
 		"X_FULL_URL": "http://example.com:8080/a/b?c=d", "X_MATCHED_ROUTE": "/a/...", "X_RAW_PATH_INFO": "/b",
-	}, variables(t, newExchange()))
+	}, variables(t, newExchange(), nil))
 }
 
 func TestPaths(t *testing.T) {
@@ -68,7 +68,7 @@ func TestPaths(t *testing.T) {
 		t.Run(c.uri, func(t *testing.T) {
 			x := newExchange()
 			x.Host, x.Prefix, x.URI, x.Rest = "h", c.prefix, c.uri, c.rest
-			env := variables(t, x)
+			env := variables(t, x, nil)
 			require.Equal(t, c.script, env["SCRIPT_NAME"])
 			require.Equal(t, c.path, env["PATH_INFO"])
 			require.Equal(t, c.path, env["PATH_TRANSLATED"])
@@ -101,7 +101,7 @@ func TestServers(t *testing.T) {
 		t.Run(c.host+" at "+c.local, func(t *testing.T) {
 			x := newExchange()
 			x.Host, x.LocalAddr = c.host, address(c.local)
-			env := variables(t, x)
+			env := variables(t, x, nil)
 			require.Equal(t, c.name, env["SERVER_NAME"])
 			require.Equal(t, c.port, env["SERVER_PORT"])
 			require.Equal(t, c.full, env["X_FULL_URL"])
@@ -113,19 +113,19 @@ func TestServers(t *testing.T) {
 func TestClients(t *testing.T) {
 	x := newExchange()
 	x.RemoteAddr, x.Scheme, x.Proto = "[2001:db8::2]:4321", "https", "HTTP/2.0"
-	env := variables(t, x)
+	env := variables(t, x, nil)
 	require.Equal(t, "2001:db8::2", env["REMOTE_ADDR"])
 	require.Equal(t, "4321", env["REMOTE_PORT"])
 	require.Equal(t, "on", env["HTTPS"])
 	require.Equal(t, "HTTP/2.0", env["SERVER_PROTOCOL"])
 	require.Equal(t, "https", env["REQUEST_SCHEME"])
 	x.Host, x.RemoteAddr = "example.com", "192.0.2.1:0" // through a proxy
-	env = variables(t, x)
+	env = variables(t, x, nil)
 	require.Equal(t, []string{"192.0.2.1", "", "443"}, []string{env["REMOTE_ADDR"], env["REMOTE_PORT"], env["SERVER_PORT"]})
 	x.ServerPort = "8443"
-	require.Equal(t, "8443", variables(t, x)["SERVER_PORT"])
+	require.Equal(t, "8443", variables(t, x, nil)["SERVER_PORT"])
 	x.RemoteAddr = "@"
-	require.Equal(t, "@", variables(t, x)["REMOTE_ADDR"], "a client on a socket of the host's")
+	require.Equal(t, "@", variables(t, x, nil)["REMOTE_ADDR"], "a client on a socket of the host's")
 }
 
 func TestLengths(t *testing.T) {
@@ -140,7 +140,7 @@ func TestLengths(t *testing.T) {
 		if c.header != nil {
 			x.Header["Content-Length"] = c.header
 		}
-		env := variables(t, x)
+		env := variables(t, x, nil)
 		require.Equal(t, c.want, env["CONTENT_LENGTH"])
 		require.Equal(t, "text/plain", env["CONTENT_TYPE"])
 		require.NotContains(t, env, "HTTP_CONTENT_LENGTH")
@@ -155,7 +155,7 @@ func TestHeadersAreVariables(t *testing.T) {
 		"Authorization": {"secret"}, "Connection": {"close"}, "Proxy": {"http://evil"},
 		"X_forwarded_for": {"spoofed"}, "X.y": {"z"}, "X!": {"z"},
 	}
-	env := variables(t, x)
+	env := variables(t, x, nil)
 	for name := range env {
 		if !strings.HasPrefix(name, "HTTP_") {
 			delete(env, name)
@@ -167,14 +167,14 @@ func TestHeadersAreVariables(t *testing.T) {
 
 func TestSettingsAreVariablesToo(t *testing.T) {
 	x := newExchange()
-	meta := variables(t, x)
-	x.Config = map[string]string{"DATABASE": "db=1", "lower": "case", "EMPTY": "", "HTTP_PROXY": "http://evil", "HTTP_X": "y",
+	meta := variables(t, x, nil)
+	settings := map[string]string{"DATABASE": "db=1", "lower": "case", "EMPTY": "", "HTTP_PROXY": "http://evil", "HTTP_X": "y",
 		"": "x", "A=B": "x", "NUL\x00": "x", "NUL": "\x00"}
 	for name := range meta {
-		x.Config[name] = "overridden"
+		settings[name] = "overridden"
 	}
 	x.Header["X"] = []string{"z"}
-	env := variables(t, x)
+	env := variables(t, x, settings)
 	want := map[string]string{"DATABASE": "db=1", "lower": "case", "EMPTY": "", "HTTP_X": "z"}
 	for name, value := range meta {
 		want[name] = value
@@ -214,14 +214,14 @@ func FuzzEnvironment(f *testing.F) {
 	f.Add("", "", "", "X_y", "\x00")
 	f.Fuzz(func(t *testing.T, uri, rest, host, name, value string) {
 		x := newExchange()
-		x.URI, x.Rest, x.Host, x.Config = uri, rest, host, map[string]string{name: value}
+		x.URI, x.Rest, x.Host = uri, rest, host
 		if canonical, ok := abi.CanonicalName(name); ok && abi.ValidValue(value) {
 			x.Header[canonical] = []string{value}
 		}
 		if strings.ContainsRune(uri+rest+host, 0) { // no server accepts these
 			return
 		}
-		env := variables(t, x)
+		env := variables(t, x, map[string]string{name: value})
 		require.Equal(t, "GET", env["REQUEST_METHOD"])
 		require.NotContains(t, env, "HTTP_PROXY")
 		x.QueryArgs = true

@@ -16,18 +16,17 @@ import (
 )
 
 // extensionOnly is an ABI that consists of the extension alone.
-type extensionOnly struct{ settings map[string]string }
+type extensionOnly struct{}
 
-func (extensionOnly) Name() string                     { return "extension" }
+func (extensionOnly) Traits() abi.Traits               { return abi.Traits{} }
 func (extensionOnly) Match(*engine.Info) (bool, error) { return true, nil }
 func (extensionOnly) Functions(*engine.Info) (init, entries []string) {
 	return nil, []string{"handle_request"}
 }
-func (extensionOnly) Serve(*engine.Instance, *abi.Exchange) engine.Outcome {
-	panic("not called")
-}
-func (e extensionOnly) Bind(in *engine.Instance, _ *abi.Environment) {
-	in.Extension = NewState(NewSettings(e.settings))
+func (extensionOnly) Bind(in *engine.Instance, env *abi.Environment) {
+	s := &State{}
+	s.Use(env)
+	in.Extension = s
 }
 
 // echo returns each request as its response. It implements abi.Outbound.
@@ -83,7 +82,7 @@ func newGuest(t *testing.T, settings map[string]string) *guest {
 	b, err := abitest.Open(HostModule())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
-	in, err := b.Puppet(extensionOnly{settings}, &abi.Environment{})
+	in, err := b.Puppet(extensionOnly{}, &abi.Environment{Settings: abi.NewSettings(settings)})
 	require.NoError(t, err)
 	return &guest{t: t, bench: b, in: in}
 }
@@ -91,7 +90,7 @@ func newGuest(t *testing.T, settings map[string]string) *guest {
 // run runs code within an exchange.
 func (g *guest) run(out abi.Outbound, code func()) engine.Outcome {
 	g.t.Helper()
-	x := &abi.Exchange{Prefix: "/a", Rest: "/b%20c", Outbound: out}
+	x := &abi.Invocation{Prefix: "/a", Rest: "/b%20c", Outbound: out}
 	x.Log = func(_ abi.Level, line []byte) { g.log = append(g.log, string(line)) }
 	s := g.in.Extension.(*State)
 	s.Begin(x)
@@ -201,8 +200,6 @@ func TestSettings(t *testing.T) {
 		require.Equal(t, -1, get(""))
 		require.Equal(t, -1, result(g.bench.Call(g.in, "config_get", 0, 1<<32-1, 0, 0)))
 	})
-	require.Equal(t, `{"empty":"","name":"value"}`, g.in.Extension.(*State).SettingsJSON())
-	require.Empty(t, NewState(NewSettings(nil)).SettingsJSON())
 }
 
 func TestFetch(t *testing.T) {
@@ -321,13 +318,13 @@ func TestBadPointersTrap(t *testing.T) {
 
 // FuzzFunctions calls arbitrary functions with arbitrary parameters and memory.
 func FuzzFunctions(f *testing.F) {
-	h := abitest.NewHostility(f, extensionOnly{map[string]string{"a": "b"}}, &abi.Environment{}, HostModule())
+	h := abitest.NewHostility(f, extensionOnly{}, &abi.Environment{Settings: abi.NewSettings(map[string]string{"a": "b"})}, HostModule())
 	for _, seed := range h.Seeds() {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, program []byte) {
 		s, out := h.Instance().Extension.(*State), &echo{}
-		s.Begin(&abi.Exchange{Prefix: "/a", Rest: "/b", Outbound: out})
+		s.Begin(&abi.Invocation{Prefix: "/a", Rest: "/b", Outbound: out})
 		h.Run(t, program)
 		s.End()
 		for i, c := range out.calls {

@@ -82,17 +82,17 @@ func putAll(in *engine.Instance, list []string, buf, limit uint64) int64 {
 }
 
 func prefix(in *engine.Instance, s *State, p []uint64) int64 {
-	if s.x == nil {
+	if s.current == nil {
 		return 0
 	}
-	return put(in, s.x.Prefix, p[0], p[1])
+	return put(in, s.current.Prefix, p[0], p[1])
 }
 
 func rest(in *engine.Instance, s *State, p []uint64) int64 {
-	if s.x == nil {
+	if s.current == nil {
 		return 0
 	}
-	r := s.x.Rest
+	r := s.current.Rest
 	if r == "" {
 		r = "/"
 	}
@@ -103,7 +103,7 @@ func configGet(in *engine.Instance, s *State, p []uint64) int64 {
 	if uint32(p[1]) > maxTextBytes {
 		return -1
 	}
-	value, ok := s.settings.byName[string(view(in, p[0], p[1]))]
+	value, ok := s.settings.Get(string(view(in, p[0], p[1])))
 	if !ok {
 		return -1
 	}
@@ -115,13 +115,13 @@ func fetchOpen(in *engine.Instance, s *State, p []uint64) int64 {
 	if !ok {
 		return int64(abi.OutboundInvalid)
 	}
-	if s.x == nil {
+	if s.current == nil {
 		return s.fail(&abi.OutboundError{Code: abi.OutboundUnavailable, Reason: "there is no request while the service initialises"})
 	}
-	if s.x.Outbound == nil {
+	if s.current.Outbound == nil {
 		return s.fail(&abi.OutboundError{Code: abi.OutboundForbidden, Reason: "the service may not call anything: deploy it with allow"})
 	}
-	c, err := s.x.Outbound.Open(in.Context(), method, uri)
+	c, err := s.current.Outbound.Open(in.Context(), method, uri)
 	if err != nil {
 		return s.fail(err)
 	}

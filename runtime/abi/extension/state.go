@@ -1,51 +1,28 @@
 package extension
 
 import (
-	"encoding/json"
 	"errors"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// Settings are a service's settings and secrets. They are immutable and shared by all of its instances.
-type Settings struct {
-	byName map[string]string
-	asJSON string
-}
-
-// NewSettings returns Settings for a map, which must not be changed afterwards.
-func NewSettings(byName map[string]string) *Settings {
-	s := &Settings{byName: byName}
-	if len(byName) > 0 {
-		text, err := json.Marshal(byName)
-		if err != nil {
-			panic("a map of strings can always be encoded: " + err.Error())
-		}
-		s.asJSON = string(text)
-	}
-	return s
-}
-
-// State is the extension's state of an instance's current exchange. It is an engine.Instance's Extension.
+// State is the extension's state of an instance. It is an engine.Instance's Extension.
 type State struct {
-	settings *Settings // immutable
-	x        *abi.Exchange
-	log      abi.Lines // reasons of failures, within the log limits of guests
+	settings abi.Settings    // the same for all invocations
+	current  *abi.Invocation // nil between invocations
+	log      abi.Lines       // reasons of failures, within the log limits of guests
 	calls    map[int32]*call
-	last     int32 // last handle of this request
+	last     int32 // last handle of this invocation
 }
 
-// NewState returns the state for an instance.
-func NewState(settings *Settings) *State { return &State{settings: settings} }
+// Use sets the state that all instances of a service share.
+func (s *State) Use(env *abi.Environment) { s.settings = env.Settings }
 
-// SettingsJSON returns all settings as one JSON object, or "" if there are none.
-func (s *State) SettingsJSON() string { return s.settings.asJSON }
-
-// Begin starts an exchange.
-func (s *State) Begin(x *abi.Exchange) {
-	s.x, s.last = x, 0
-	s.log.Reset(x.Log, abi.LevelWarn)
+// Begin starts an invocation.
+func (s *State) Begin(i *abi.Invocation) {
+	s.current, s.last = i, 0
+	s.log.Reset(i.Log, abi.LevelWarn)
 }
 
 // End closes the calls that the guest left open.
@@ -54,7 +31,7 @@ func (s *State) End() {
 		_ = c.Close() // the guest has ended, so the error has no reader
 		delete(s.calls, handle)
 	}
-	s.x = nil
+	s.current = nil
 	s.log.Reset(nil, abi.LevelWarn)
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/abi/extension"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip1"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
@@ -31,13 +32,15 @@ const (
 // call is the state of one instance's current exchange. It lives as long as the instance
 // and is reset between requests, so that a request needs no allocation of its own.
 type call struct {
-	in     *engine.Instance     // immutable
-	cfg    Config               // immutable
-	shared *shared              // immutable
-	levels func(abi.Level) bool // immutable; nil: all lines are kept
-	system wasip1.State
-	stdout abi.Lines
-	stderr abi.Lines
+	in        *engine.Instance     // immutable
+	cfg       Config               // immutable
+	shared    *shared              // immutable
+	levels    func(abi.Level) bool // immutable; nil: all lines are kept
+	settings  abi.Settings         // immutable
+	system    wasip1.State
+	extension extension.State
+	stdout    abi.Lines
+	stderr    abi.Lines
 
 	x           *abi.Exchange
 	phase       phase
@@ -64,6 +67,7 @@ func (c *call) begin(x *abi.Exchange) {
 	c.stdout.Reset(x.Log, abi.LevelInfo)
 	c.stderr.Reset(x.Log, abi.LevelError)
 	c.system.Again()
+	c.extension.Begin(&x.Invocation)
 }
 
 func (c *call) end() {
@@ -71,6 +75,7 @@ func (c *call) end() {
 	c.x, c.phase, c.trailer, c.held = nil, outside, nil, nil
 	c.request.end()
 	c.system.End()
+	c.extension.End()
 }
 
 func (c *call) enabled(feature uint32) bool { return c.features&feature != 0 }

@@ -88,8 +88,7 @@ func TestOutsideOfARequest(t *testing.T) {
 		b.Call(in, "get_method", 0, 0)
 		return 0
 	}
-	settings := map[string]string{"a": "b"}
-	_, err = b.Puppet(configured{New(Config{}), settings}, &abi.Environment{})
+	_, err = b.Puppet(New(Config{}), &abi.Environment{Settings: abi.NewSettings(map[string]string{"a": "b"})})
 	var invalid *engine.ModuleError
 	require.ErrorAs(t, err, &invalid)
 	require.ErrorContains(t, err, "get_method is called while there is no request")
@@ -100,17 +99,18 @@ func TestMatch(t *testing.T) {
 	b, err := abitest.Open(HostModule())
 	require.NoError(t, err)
 	defer func() { require.NoError(t, b.Close()) }()
-	in, _, err := b.Forwarder(configured{New(Config{}), nil}, &abi.Environment{})
+	in, _, err := b.Forwarder(New(Config{}), &abi.Environment{})
 	require.NoError(t, err)
 	_, err = New(Config{}).Match(in.Module().Info())
 	require.ErrorContains(t, err, "does not export the function handle_request")
-	require.Equal(t, "http-wasm", New(Config{}).Name())
+	require.Equal(t, "http-wasm", New(Config{}).Traits().Name)
 }
 
 // FuzzFunctions calls arbitrary functions with arbitrary parameters
 // and memory, before and after the request was passed on.
 func FuzzFunctions(f *testing.F) {
-	h := abitest.NewHostility(f, configured{New(Config{BufferBytes: 1000}), map[string]string{"a": "b"}}, &abi.Environment{}, HostModule())
+	h := abitest.NewHostility(f, New(Config{BufferBytes: 1000}),
+		&abi.Environment{Settings: abi.NewSettings(map[string]string{"a": "b"})}, HostModule())
 	for _, seed := range h.Seeds() {
 		f.Add(byte(0), seed)
 		f.Add(byte(featureBufferResponse|featureTrailers)<<1|1, seed)

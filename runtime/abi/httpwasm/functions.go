@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
-	"github.com/vespo-dev/vespo/runtime/abi/extension"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -122,11 +121,8 @@ func enableFeatures(in *engine.Instance, p []uint64) {
 // leaves the format open. It also works during initialisation: settings belong to
 // a version of the service, so a snapshot never holds those of another version.
 func getConfig(in *engine.Instance, p []uint64) {
-	text := ""
-	if s, ok := in.Extension.(*extension.State); ok {
-		text = s.SettingsJSON()
-	}
-	p[0] = in.Exchange.(*call).put(text, p[0], p[1])
+	c := in.Exchange.(*call)
+	p[0] = c.put(c.settings.JSON(), p[0], p[1])
 }
 
 // logs reports whether lines of a level are kept.

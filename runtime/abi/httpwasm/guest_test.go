@@ -11,20 +11,8 @@ import (
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/abitest"
-	"github.com/vespo-dev/vespo/runtime/abi/extension"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
-
-// configured is the ABI of a service with settings.
-type configured struct {
-	*ABI
-	settings map[string]string
-}
-
-func (a configured) Bind(in *engine.Instance, env *abi.Environment) {
-	in.Extension = extension.NewState(extension.NewSettings(a.settings))
-	a.ABI.Bind(in, env)
-}
 
 // guest is a guest whose code is defined by the test.
 type guest struct {
@@ -50,8 +38,7 @@ func newGuest(t *testing.T, init func(g *guest)) *guest {
 		}
 		return 0
 	}
-	settings := map[string]string{"name": "value"}
-	g.in, err = b.Puppet(configured{g.abi, settings}, &abi.Environment{Log: g.logLine})
+	g.in, err = b.Puppet(g.abi, &abi.Environment{Log: g.logLine, Settings: abi.NewSettings(map[string]string{"name": "value"})})
 	require.NoError(t, err)
 	return g
 }
@@ -69,7 +56,7 @@ type code struct {
 // newExchange returns a plain request.
 func newExchange() *abi.Exchange {
 	return &abi.Exchange{Method: "GET", URI: "/a/b?c=d", Proto: "HTTP/1.1", Scheme: "http", Host: "example.com:8080",
-		RemoteAddr: "192.0.2.1:1234", Prefix: "/a", Rest: "/b", Header: abi.Header{}, Body: strings.NewReader("")}
+		RemoteAddr: "192.0.2.1:1234", Invocation: abi.Invocation{Prefix: "/a", Rest: "/b"}, Header: abi.Header{}, Body: strings.NewReader("")}
 }
 
 // try serves an exchange and returns its outcome.

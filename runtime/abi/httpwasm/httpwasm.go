@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/abi/extension"
+	"github.com/vespo-dev/vespo/runtime/abi/wasip1"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -28,7 +30,7 @@ type Config struct {
 	BufferBytes int64
 }
 
-// ABI implements abi.ABI.
+// ABI implements abi.Server.
 type ABI struct{ cfg Config }
 
 // New returns the ABI with these limits.
@@ -39,8 +41,17 @@ func New(cfg Config) *ABI {
 	return &ABI{cfg}
 }
 
-// Name implements abi.ABI.
-func (*ABI) Name() string { return "http-wasm" }
+// Traits implements abi.ABI.
+func (*ABI) Traits() abi.Traits {
+	return abi.Traits{
+		Name:        "http-wasm",
+		Export:      exportRequest,
+		Guest:       "an http-wasm handler",
+		Build:       "and -buildmode=c-shared",
+		HostModules: []engine.HostModule{HostModule(), wasip1.HostModule(), extension.HostModule()},
+		Forwards:    true,
+	}
+}
 
 // Match implements abi.ABI.
 func (*ABI) Match(info *engine.Info) (bool, error) {
@@ -77,15 +88,16 @@ func (a *ABI) Bind(in *engine.Instance, env *abi.Environment) {
 	if m.Shared == nil {
 		m.Shared = new(shared)
 	}
-	c := &call{in: in, cfg: a.cfg, shared: m.Shared.(*shared), levels: env.Enabled}
+	c := &call{in: in, cfg: a.cfg, shared: m.Shared.(*shared), levels: env.Enabled, settings: env.Settings}
 	c.stdout.Reset(env.Log, abi.LevelInfo)
 	c.stderr.Reset(env.Log, abi.LevelError)
 	c.system.Use(env)
 	c.system.Begin(nil, &c.stdout, &c.stderr)
-	in.Exchange, in.System, in.OnPause = c, &c.system, c.flush
+	c.extension.Use(env)
+	in.Exchange, in.System, in.Extension, in.OnPause = c, &c.system, &c.extension, c.flush
 }
 
-// Serve implements abi.ABI.
+// Serve implements abi.Server.
 func (a *ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
 	c := in.Exchange.(*call)
 	c.begin(x)

@@ -15,12 +15,11 @@ import (
 // systemOnly is an ABI that consists of the system interface alone.
 type systemOnly struct{}
 
-func (systemOnly) Name() string                     { return "system" }
+func (systemOnly) Traits() abi.Traits               { return abi.Traits{} }
 func (systemOnly) Match(*engine.Info) (bool, error) { return true, nil }
 func (systemOnly) Functions(*engine.Info) (init, entries []string) {
 	return nil, []string{"handle_request"}
 }
-func (systemOnly) Serve(*engine.Instance, *abi.Exchange) engine.Outcome { panic("not called") }
 func (systemOnly) Bind(in *engine.Instance, env *abi.Environment) {
 	s := &State{}
 	s.Use(env)

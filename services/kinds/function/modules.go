@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router"
@@ -17,21 +16,26 @@ import (
 	"github.com/vespo-dev/vespo/services/kinds/function/internal/runtimeapi"
 )
 
-// Modules implements services.Kind for functions that are modules. Another kind runs them. Its
-// deployments take an event as the request body and return the function's output as the response body.
+// Modules implements services.Kind for functions that are modules. Another kind runs their events.
 type Modules struct {
-	services.Kind       // immutable; runs the modules
-	functions     *Kind // immutable; provides everything else
+	runs      services.RunnerKind // immutable; runs the modules
+	functions *Kind               // immutable; provides everything else
 }
 
-// NewModules returns a Modules whose modules run as deployments of runs.
-func NewModules(functions *Kind, runs services.Kind) *Modules {
-	return &Modules{Kind: runs, functions: functions}
+// NewModules returns a Modules whose modules are run by runs.
+func NewModules(functions *Kind, runs services.RunnerKind) *Modules {
+	return &Modules{runs: runs, functions: functions}
 }
+
+// Name implements services.Kind.
+func (m *Modules) Name() string { return m.runs.Name() }
+
+// Validate implements services.Kind.
+func (m *Modules) Validate(s services.Spec) error { return m.runs.Validate(s) }
 
 // Prepare implements services.Kind.
 func (m *Modules) Prepare(ctx context.Context, s services.Spec) (services.Deployment, error) {
-	inner, err := m.Kind.Prepare(ctx, s)
+	inner, err := m.runs.PrepareRunner(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +46,7 @@ func (m *Modules) Prepare(ctx context.Context, s services.Spec) (services.Deploy
 // moduleDeployment is a deployment of a function module. It implements services.Deployment.
 type moduleDeployment struct {
 	*deployment
-	inner services.Deployment // immutable
+	inner services.Runner // immutable
 }
 
 // Status implements services.Deployment.
@@ -60,56 +64,51 @@ func (d *moduleDeployment) Close(ctx context.Context) error {
 
 // module is the backend for a module's deployment.
 type module struct {
-	prefix string              // immutable
-	held   budget.Account      // immutable
-	inner  services.Deployment // immutable
+	prefix string          // immutable
+	held   budget.Account  // immutable
+	inner  services.Runner // immutable
 }
 
 func (m *module) invoke(ctx context.Context, from *router.Request, in runtimeapi.Input, res *accesslog.Result) (*runtimeapi.Reply, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "/", in.Payload.Reader())
-	if err != nil {
-		return nil, err
-	}
-	r.RequestURI, r.ContentLength = "/", in.Payload.Len()
-	r.Header.Set("Content-Type", "application/json")
-	w := recorder.New(m.held, invocation.MaxOutputBytes)
-	err = m.inner.Serve(w, from.With(r), res)
+	output := recorder.New(m.held, invocation.MaxOutputBytes)
+	ran, err := m.inner.Run(ctx, services.Event{
+		Prefix:    from.Prefix,
+		Rest:      from.Rest,
+		RequestID: from.ID,
+		Deadline:  from.Admitted.Add(in.Timeout),
+		Payload:   in.Payload.Reader(),
+		Output:    output,
+		Log:       in.Log,
+	})
+	res.Start, res.SnapshotBytes, res.DirtyBytes, res.PeakBytes, res.GuestTime = ran.Start, ran.SnapshotBytes, ran.DirtyBytes, ran.PeakBytes, ran.GuestTime
 	switch {
-	case w.Full:
+	case output.Full:
 		err = runtimeapi.ErrTooLarge
 	case err != nil:
-		err = functionError(err, w.Body.Bytes(), res)
+		err = functionError(ran.Outcome, err, output.Body.Bytes(), res)
 	default:
-		return runtimeapi.NewReply(w.Body.Bytes(), "application/json", func() { m.held.Give(w.Held) }), nil
+		return runtimeapi.NewReply(output.Body.Bytes(), "application/json", func() { m.held.Give(output.Held) }), nil
 	}
-	m.held.Give(w.Held)
+	m.held.Give(output.Held)
 	return nil, err
 }
 
 // functionError maps a failure of the module to the function's error. A module that
 // exits with a nonzero status may have written the error object to its output.
-func functionError(err error, printed []byte, res *accesslog.Result) error {
-	var p *problem.Problem
-	if !errors.As(err, &p) {
-		return err
-	}
-	own := &invocation.Error{Type: "Runtime.ExitError", Message: p.Detail}
-	switch p.Kind() {
-	case problem.GuestExit:
-		res.Outcome = accesslog.OutcomeExit
-		if told := invocation.ParseError(bytes.Clone(printed), "Runtime.ExitError"); told.Raw != nil && json.Valid(printed) {
-			own = told
-		}
-	case problem.Trap:
-		res.Outcome = accesslog.OutcomeTrap
-	case problem.OutOfMemory:
-		res.Outcome = accesslog.OutcomeOutOfMemory
-	case problem.StackOverflow:
-		res.Outcome = accesslog.OutcomeStackOverflow
-	case problem.Deadline:
+func functionError(ended accesslog.Outcome, err error, printed []byte, res *accesslog.Result) error {
+	switch ended {
+	case accesslog.OutcomeExit, accesslog.OutcomeTrap, accesslog.OutcomeOutOfMemory, accesslog.OutcomeStackOverflow:
+		res.Outcome = ended
+	case accesslog.OutcomeDeadline:
 		return runtimeapi.ErrDeadline
 	default:
 		return err
+	}
+	own := &invocation.Error{Type: "Runtime.ExitError", Message: problem.From(err).Detail}
+	if ended == accesslog.OutcomeExit {
+		if told := invocation.ParseError(bytes.Clone(printed), own.Type); told.Raw != nil && json.Valid(printed) {
+			own = told
+		}
 	}
 	return own
 }

@@ -28,7 +28,7 @@ type exchange struct {
 func newExchange(d *deployment) *exchange {
 	x := &exchange{logs: d.environment.Log}
 	x.QueryArgs = d.spec.Options.CGIArgs
-	x.Config, x.Log, x.LocalAddr = d.spec.Options.Config, d.environment.Log, x.localAddr
+	x.Log, x.LocalAddr = d.environment.Log, x.localAddr
 	x.Body, x.Response = &x.body, &x.response
 	return x
 }
@@ -61,10 +61,7 @@ func (x *exchange) begin(w http.ResponseWriter, r *router.Request, d *deployment
 		x.Outbound = d.outbound.ForExchange(deadline)
 	}
 	if c := invocation.From(r.Context()); c != nil && c.WantsLog {
-		x.Log = func(level abi.Level, line []byte) {
-			d.environment.Log(level, line)
-			_, _ = c.Log.Write(append(line[:len(line):len(line)], '\n')) // never fails
-		}
+		x.Log = d.logTo(&c.Log)
 	}
 }
 

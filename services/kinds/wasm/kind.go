@@ -16,16 +16,10 @@ import (
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/runtime/abi"
-	"github.com/vespo-dev/vespo/runtime/abi/cgi"
-	"github.com/vespo-dev/vespo/runtime/abi/command"
-	"github.com/vespo-dev/vespo/runtime/abi/extension"
-	"github.com/vespo-dev/vespo/runtime/abi/httpwasm"
-	"github.com/vespo-dev/vespo/runtime/abi/wasip1"
 	"github.com/vespo-dev/vespo/runtime/engine"
 	"github.com/vespo-dev/vespo/runtime/pool"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/egress/outbound"
-	"github.com/vespo-dev/vespo/services/event/invocation"
 )
 
 // KindName is the kind's name in specs and catalogues.
@@ -91,11 +85,11 @@ func (c Config) withDefaults() Config {
 
 // Kind implements services.Kind for WebAssembly modules.
 type Kind struct {
-	cfg    Config         // immutable
-	engine *engine.Engine // immutable
-	pools  *pool.Set      // immutable
-	abis   []abi.ABI      // immutable; in order of detection
-	name   string         // immutable
+	cfg     Config         // immutable
+	engine  *engine.Engine // immutable
+	pools   *pool.Set      // immutable
+	servers []abi.Server   // immutable; of services, in order of detection
+	runners []abi.Runner   // immutable; of functions, in order of detection
 
 	fileKey [16]byte // immutable; key for the inode numbers that guests see
 }
@@ -106,17 +100,21 @@ func Open(ctx context.Context, cfg Config) (*Kind, error) {
 	if cfg.Blob == nil {
 		return nil, errors.New("wasm: Config.Blob is missing")
 	}
+	abis := newABIs(cfg)
+	modules, err := abi.HostModules(abis)
+	if err != nil {
+		return nil, err
+	}
 	e, err := engine.Open(ctx, engine.Config{
 		Slots: cfg.Slots, Preparing: cfg.Preparing, SlotBytes: cfg.SlotBytes, StackBytes: cfg.StackBytes, CacheDir: cfg.CacheDir,
 		CacheBytes: cfg.CacheBytes, CompileCommand: cfg.CompileCommand, CompileBytes: cfg.CompileBytes, CompileTime: cfg.CompileTime,
 		InitTimeout: cfg.InitTimeout, DisableScan: cfg.DisableScan, VerifyResets: cfg.VerifyResets, Log: cfg.Log,
-		HostModules: []engine.HostModule{wasip1.HostModule(), httpwasm.HostModule(), extension.HostModule()},
+		HostModules: modules,
 	})
 	if err != nil {
 		return nil, err
 	}
-	k := &Kind{cfg: cfg, engine: e, pools: pool.NewSet(e, cfg.Log),
-		abis: []abi.ABI{httpwasm.New(httpwasm.Config{BufferBytes: cfg.MaxBodyBytes}), cgi.ABI{}}, name: KindName}
+	k := &Kind{cfg: cfg, engine: e, pools: pool.NewSet(e, cfg.Log), servers: abi.Servers(abis), runners: abi.Runners(abis)}
 	rand.Read(k.fileKey[:]) // never fails
 	k.pools.Start()
 	return k, nil
@@ -138,27 +136,18 @@ func (k *Kind) CeilingBytes() int64 {
 func (k *Kind) Stats() engine.Stats { return k.engine.Stats() }
 
 // Name implements services.Kind.
-func (k *Kind) Name() string { return k.name }
-
-// FunctionKindName is the name of the kind that Functions returns.
-const FunctionKindName = "wasm-function"
-
-// Functions returns the kind for modules that are functions: the request body is their standard
-// input, and their output is the response body. It shares all resources with k and is closed with it.
-func (k *Kind) Functions() *Kind {
-	functions := *k
-	functions.name, functions.abis = FunctionKindName, []abi.ABI{command.ABI{}}
-	functions.cfg.MaxBodyBytes = max(k.cfg.MaxBodyBytes, invocation.MaxPayloadBytes)
-	return &functions
-}
+func (k *Kind) Name() string { return KindName }
 
 // Validate implements services.Kind. It parses the sections of the module. Other
 // errors are found at compilation.
-func (k *Kind) Validate(s services.Spec) error {
+func (k *Kind) Validate(s services.Spec) error { return validate(k, s, k.servers) }
+
+// validate validates a spec whose module must implement one of the ABIs.
+func validate[A abi.ABI](k *Kind, s services.Spec, abis []A) error {
 	violations := k.checkOptions(s.Options)
-	speaks, err := k.inspect(s.Module)
-	if err == nil && s.Options.CGIArgs && speaks.Name() != (cgi.ABI{}).Name() {
-		violations = append(violations, "the option cgi_args is for CGI commands, the module speaks "+speaks.Name())
+	speaks, err := detect(s.Module, abis)
+	if err == nil && s.Options.CGIArgs && !speaks.Traits().QueryArgs {
+		violations = append(violations, "the option cgi_args is for CGI commands, the module speaks "+speaks.Traits().Name)
 	}
 	if err != nil {
 		var invalid *engine.ModuleError
@@ -173,12 +162,13 @@ func (k *Kind) Validate(s services.Spec) error {
 	return nil
 }
 
-func (k *Kind) inspect(module []byte) (abi.ABI, error) {
+// detect returns the first of the ABIs that the module implements.
+func detect[A abi.ABI](module []byte, abis []A) (speaks A, err error) {
 	info, err := engine.Inspect(module)
 	if err != nil {
-		return nil, err
+		return speaks, err
 	}
-	return abi.Detect(info, k.abis)
+	return abi.Detect(info, abis)
 }
 
 func (k *Kind) checkOptions(o registry.Options) (violations []string) {
@@ -237,35 +227,52 @@ func invalidModule(violations []string, cause error) error {
 
 // Prepare implements services.Kind.
 func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deployment, error) {
-	speaks, err := k.inspect(s.Module)
-	if err != nil {
-		return nil, asProblem(err)
-	}
-	d, err := k.newDeployment(s, speaks)
+	d, err := k.prepare(ctx, s)
 	if err != nil {
 		return nil, err
-	}
-	module := s.Module
-	d.pool, err = k.pools.Open(ctx, func(ctx context.Context) (*engine.Module, error) {
-		bin := module
-		if module = nil; bin == nil {
-			var err error
-			if bin, err = k.cfg.Blob(ctx, s.Digest); err != nil {
-				return nil, err
-			}
-		}
-		return d.compile(ctx, bin)
-	})
-	if err != nil {
-		return nil, asProblem(errors.Join(err, d.release()))
 	}
 	return d, nil
 }
 
-// newDeployment opens everything the deployment holds except its pool.
-func (k *Kind) newDeployment(s services.Spec, speaks abi.ABI) (*deployment, error) {
-	d := &deployment{kind: k, abi: speaks, spec: s, timeout: s.Options.Timeout, memoryBytes: s.Options.MemoryBytes,
-		settings: extension.NewSettings(s.Options.Config), logRate: lograte.New(k.cfg.LogRate)}
+func (k *Kind) prepare(ctx context.Context, s services.Spec) (*deployment, error) {
+	speaks, err := detect(s.Module, k.servers)
+	if err != nil {
+		return nil, asProblem(err)
+	}
+	v, err := k.newVersion(s, speaks)
+	if err != nil {
+		return nil, err
+	}
+	d := &deployment{v, speaks}
+	v.caller = func() any { return newExchange(d) }
+	if err := v.open(ctx, s.Module); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// open compiles the module and prepares its instances. It releases the version if that fails.
+func (v *version) open(ctx context.Context, module []byte) (err error) {
+	v.pool, err = v.kind.pools.Open(ctx, func(ctx context.Context) (*engine.Module, error) {
+		bin := module
+		if module = nil; bin == nil {
+			var err error
+			if bin, err = v.kind.cfg.Blob(ctx, v.spec.Digest); err != nil {
+				return nil, err
+			}
+		}
+		return v.compile(ctx, bin)
+	})
+	if err != nil {
+		return asProblem(errors.Join(err, v.release()))
+	}
+	return nil
+}
+
+// newVersion opens everything the version holds except its pool.
+func (k *Kind) newVersion(s services.Spec, speaks abi.ABI) (*version, error) {
+	d := &version{kind: k, abi: speaks, spec: s, timeout: s.Options.Timeout, memoryBytes: s.Options.MemoryBytes,
+		logRate: lograte.New(k.cfg.LogRate)}
 	d.spec.Module = nil // only the compiled code is kept
 	if d.timeout == 0 {
 		d.timeout = k.cfg.Timeout
@@ -274,7 +281,7 @@ func (k *Kind) newDeployment(s services.Spec, speaks abi.ABI) (*deployment, erro
 		d.memoryBytes = k.cfg.SlotBytes
 	}
 	d.log = k.cfg.Log.With(slog.String("service", string(s.Prefix)), slog.String("version", string(s.Digest)))
-	d.environment.Log, d.environment.Enabled, d.environment.FileKey = d.guestLog, d.logs, k.fileKey
+	d.environment = abi.Environment{Log: d.guestLog, Enabled: d.logs, Settings: abi.NewSettings(s.Options.Config), FileKey: k.fileKey}
 	if violations := k.checkMounts(s.Options.Mounts); len(violations) > 0 {
 		return nil, invalidModule(violations, nil) // the server may have been restarted without --root
 	}

@@ -17,7 +17,6 @@ import (
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/runtime/abi"
-	"github.com/vespo-dev/vespo/runtime/abi/httpwasm"
 	"github.com/vespo-dev/vespo/services"
 )
 
@@ -26,13 +25,13 @@ func (k *Kind) ValidateMiddleware(s services.Spec) error {
 	if err := k.Validate(s); err != nil {
 		return err
 	}
-	speaks, err := k.inspect(s.Module)
+	speaks, err := detect(s.Module, k.servers)
 	if err != nil {
 		return asProblem(err)
 	}
-	if _, ok := speaks.(*httpwasm.ABI); !ok {
+	if t := speaks.Traits(); !t.Forwards {
 		return invalidModule([]string{fmt.Sprintf(
-			"it speaks %s, and cannot pass a request on: middleware is a module of http-wasm, which exports handle_request", speaks.Name())}, nil)
+			"it speaks %s, and cannot pass a request on: middleware is a module of %s", t.Name, forwarders(k.servers))}, nil)
 	}
 	return nil
 }
@@ -42,11 +41,11 @@ func (k *Kind) PrepareMiddleware(ctx context.Context, s services.Spec) (services
 	if err := k.ValidateMiddleware(s); err != nil { // modules from a catalogue were not validated at load
 		return nil, err
 	}
-	d, err := k.Prepare(ctx, s)
+	d, err := k.prepare(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	return d.(*deployment), nil
+	return d, nil
 }
 
 // digestDigits is the number of digest digits that name a module in errors and listings.

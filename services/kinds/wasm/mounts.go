@@ -42,7 +42,7 @@ func (k *Kind) checkMounts(mounts map[string]string) (violations []string) {
 
 // openMounts opens the mounted directories below root. A request keeps the directory
 // that the name leads to at its first use of the mount, until its end.
-func (d *deployment) openMounts(root *os.Root) error {
+func (d *version) openMounts(root *os.Root) error {
 	mounts := d.spec.Options.Mounts
 	for _, guest := range slices.Sorted(maps.Keys(mounts)) {
 		dir, err := directory.Open(directory.Config{Root: root, Name: mounts[guest], Service: string(d.spec.Prefix), Log: d.kind.cfg.Log})
@@ -77,7 +77,7 @@ func (nothing) Open(name string) (fs.File, error) {
 }
 
 // mountsState returns a description of missing and replaced mounts, or "".
-func (d *deployment) mountsState() string {
+func (d *version) mountsState() string {
 	var said []string
 	for i, dir := range d.mounts {
 		name := d.environment.Mounts[i].GuestPath

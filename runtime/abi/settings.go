@@ -1,0 +1,34 @@
+package abi
+
+import "encoding/json"
+
+// Settings are a service's settings and secrets for its guest. They are immutable. The zero Settings are empty.
+type Settings struct {
+	byName map[string]string
+	json   string
+}
+
+// NewSettings returns Settings for a map, which must not be changed afterwards.
+func NewSettings(byName map[string]string) Settings {
+	s := Settings{byName: byName}
+	if len(byName) > 0 {
+		text, err := json.Marshal(byName)
+		if err != nil {
+			panic("a map of strings can always be encoded: " + err.Error())
+		}
+		s.json = string(text)
+	}
+	return s
+}
+
+// Get returns the setting with this name.
+func (s Settings) Get(name string) (value string, ok bool) {
+	value, ok = s.byName[name]
+	return value, ok
+}
+
+// All returns all settings by name. The caller must not change the map.
+func (s Settings) All() map[string]string { return s.byName }
+
+// JSON returns all settings as one JSON object, or "" if there are none.
+func (s Settings) JSON() string { return s.json }

@@ -1,0 +1,105 @@
+package wasm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/engine"
+	"github.com/vespo-dev/vespo/services"
+)
+
+// FunctionKindName is the name of the kind that Functions returns.
+const FunctionKindName = "wasm-function"
+
+// Functions implements services.RunnerKind for modules that are functions. It shares all
+// resources with the kind that it comes from, and is closed with it.
+type Functions struct {
+	kind *Kind // immutable
+}
+
+// Functions returns the kind for modules that are functions.
+func (k *Kind) Functions() *Functions { return &Functions{k} }
+
+// Name implements services.RunnerKind.
+func (f *Functions) Name() string { return FunctionKindName }
+
+// Validate implements services.RunnerKind.
+func (f *Functions) Validate(s services.Spec) error { return validate(f.kind, s, f.kind.runners) }
+
+// PrepareRunner implements services.RunnerKind.
+func (f *Functions) PrepareRunner(ctx context.Context, s services.Spec) (services.Runner, error) {
+	speaks, err := detect(s.Module, f.kind.runners)
+	if err != nil {
+		return nil, asProblem(err)
+	}
+	v, err := f.kind.newVersion(s, speaks)
+	if err != nil {
+		return nil, err
+	}
+	v.caller = func() any { return new(abi.Event) }
+	if err := v.open(ctx, s.Module); err != nil {
+		return nil, err
+	}
+	return &function{v, speaks}, nil
+}
+
+// function is one prepared version of a function. It implements services.Runner.
+type function struct {
+	*version
+	runner abi.Runner // immutable
+}
+
+// Run implements services.Runner.
+func (f *function) Run(ctx context.Context, e services.Event) (res accesslog.Result, err error) {
+	in, start, out, err := f.pool.Acquire(ctx, e.Deadline)
+	res.Start = accesslog.Start(start)
+	switch {
+	case err != nil:
+		if errors.Is(err, context.DeadlineExceeded) {
+			res.Outcome = accesslog.OutcomeDeadline
+		}
+		return res, f.acquireError(err)
+	case in == nil:
+		res.Outcome = outcomeOf(out)
+		return res, f.eventError(ctx, out)
+	}
+	res.SnapshotBytes = int64(len(in.Memory()))
+	event := in.Caller.(*abi.Event)
+	f.begin(ctx, event, e)
+	out = f.runner.Run(in, event)
+	*event = abi.Event{} // it belongs to the instance, which another event may get after Release
+	res.GuestTime = in.TakeGuestTime()
+	res.PeakBytes = int64(len(in.Memory()))
+	res.DirtyBytes = int64(f.pool.Release(in, out.Kind == engine.OK))
+	res.Outcome = outcomeOf(out)
+	return res, f.eventError(ctx, out)
+}
+
+// begin sets up the guest's view of an event.
+func (f *function) begin(ctx context.Context, to *abi.Event, e services.Event) {
+	to.Prefix, to.Rest, to.RequestID, to.Deadline, to.Context = e.Prefix, e.Rest, e.RequestID, e.Deadline, ctx
+	to.Payload, to.Output, to.Log = e.Payload, e.Output, f.logTo(e.Log)
+	if f.outbound != nil {
+		to.Outbound = f.outbound.ForExchange(e.Deadline)
+	}
+}
+
+// outcomeOf returns the outcome of a call as in access records, or "" if it is not an end of the guest itself.
+func outcomeOf(out engine.Outcome) accesslog.Outcome {
+	switch out.Kind {
+	case engine.OK, engine.Exit, engine.Trap, engine.OutOfMemory, engine.StackOverflow, engine.Deadline:
+		return accesslog.Outcome(out.Kind.String())
+	}
+	return ""
+}
+
+// eventError returns the error of an event, or nil if the guest has returned.
+func (f *function) eventError(ctx context.Context, out engine.Outcome) error {
+	if out.Kind == engine.Canceled && ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ctx.Err(), out.Err)
+	}
+	return f.outcomeError(out)
+}

@@ -1,0 +1,239 @@
+package wasm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/vespo-dev/vespo/internal/lograte"
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/engine"
+	"github.com/vespo-dev/vespo/runtime/pool"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/egress/outbound"
+	"github.com/vespo-dev/vespo/services/internal/directory"
+)
+
+// version holds the instances of one prepared version of a service or function, and what they share.
+type version struct {
+	kind        *Kind                  // immutable
+	abi         abi.ABI                // immutable
+	caller      func() any             // immutable; returns a new engine.Instance's Caller
+	spec        services.Spec          // immutable; without the module's bytes
+	timeout     time.Duration          // immutable
+	memoryBytes int64                  // immutable
+	log         *slog.Logger           // immutable
+	pool        *pool.Pool             // immutable
+	outbound    *outbound.Client       // immutable; nil if the service may make no calls
+	logRate     *lograte.Limiter       // immutable
+	environment abi.Environment        // immutable
+	mounts      []*directory.Directory // immutable
+
+	module atomic.Pointer[facts] // atomic; set by each compilation
+}
+
+// facts are the facts about a module that outlive its compiled code.
+type facts struct {
+	fresh       bool
+	freshReason string
+	repeats     engine.Repeats
+	limitBytes  int64
+}
+
+func (v *version) compile(ctx context.Context, bin []byte) (*engine.Module, error) {
+	info, err := engine.Inspect(bin)
+	if err != nil {
+		return nil, err
+	}
+	init, entries := v.abi.Functions(info)
+	m, err := v.kind.engine.Compile(ctx, bin, engine.ModuleOptions{
+		MemoryBytes: v.memoryBytes, Fresh: v.spec.Options.Isolation == IsolationFresh, Init: init, Entries: entries,
+		RepeatSecrets: v.spec.Options.Isolation == IsolationSnapshot,
+		Bind:          v.bind,
+		Prepared:      v.learn,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// learn records the facts about a prepared module for the lifetime of the version.
+func (v *version) learn(m *engine.Module) {
+	f := &facts{repeats: m.Repeats(), limitBytes: m.LimitBytes()}
+	f.fresh, f.freshReason = m.Fresh()
+	first := v.module.Swap(f) == nil
+	if !first {
+		return
+	}
+	for _, w := range f.warnings() {
+		v.log.Warn(w)
+	}
+}
+
+// warnings returns warnings about the snapshot for the owner of the service.
+func (f *facts) warnings() []string {
+	switch {
+	case f.fresh:
+		return nil
+	case f.repeats.Secrets:
+		return []string{"the module draws random numbers while it is initialised, and isolation is \"snapshot\": every request may return the same tokens and keys. " +
+			"Leave isolation to the server, or set it to \"fresh\""}
+	case f.repeats.Generators:
+		return []string{"pseudo-random numbers, such as those of math/rand, are the same in every request. Use crypto/rand for tokens and keys, or the Go SDK, which seeds the generators anew"}
+	}
+	return nil
+}
+
+// bind sets up a new instance for the host functions.
+func (v *version) bind(in *engine.Instance) {
+	v.abi.Bind(in, &v.environment)
+	in.Caller = v.caller()
+}
+
+// guestLog writes a line of guest output to the service's log, within the rate limit.
+func (v *version) guestLog(level abi.Level, line []byte) {
+	if !v.logs(level) {
+		return
+	}
+	dropped, ok := v.logRate.Take(abi.RecordBytes(line))
+	if !ok {
+		return
+	}
+	if dropped > 0 {
+		v.log.Warn("the service logs more than --log-rate allows; lines were dropped", slog.Int64("dropped", dropped))
+	}
+	v.log.Log(context.Background(), logLevel(level), "guest", slog.String("line", string(line)))
+}
+
+// logTo returns a log that writes to more besides. A nil writer receives nothing.
+func (v *version) logTo(more io.Writer) func(abi.Level, []byte) {
+	if more == nil {
+		return v.environment.Log
+	}
+	return func(level abi.Level, line []byte) {
+		v.environment.Log(level, line)
+		_, _ = more.Write(append(line[:len(line):len(line)], '\n')) // its errors are the reader's
+	}
+}
+
+// logs reports whether the server's log level includes level.
+func (v *version) logs(level abi.Level) bool {
+	return v.log.Enabled(context.Background(), logLevel(level))
+}
+
+func logLevel(level abi.Level) slog.Level {
+	switch level {
+	case abi.LevelDebug:
+		return slog.LevelDebug
+	case abi.LevelInfo:
+		return slog.LevelInfo
+	case abi.LevelWarn:
+		return slog.LevelWarn
+	}
+	return slog.LevelError
+}
+
+func (v *version) acquireError(err error) error {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return problem.New(problem.Deadline, "the service could not be loaded in time").WithCause(err)
+	case errors.Is(err, pool.ErrClosed):
+		return problem.New(problem.NotReady, "this version of the service is being stopped; try again").WithCause(err)
+	case errors.Is(err, pool.ErrNoSlot):
+		v.log.Error("a slot is missing although the request was admitted: this is a defect", slog.Any("error", err))
+		return problem.New(problem.NoCapacity, "no memory slot is free; try again later").WithCause(err)
+	}
+	return fmt.Errorf("get an instance: %w", err)
+}
+
+// outcomeError maps an outcome to the caller's error, or nil if the guest answered.
+// The caller learns the kind of failure. The cause goes to the log only.
+func (v *version) outcomeError(out engine.Outcome) error {
+	var p *problem.Problem
+	switch out.Kind {
+	case engine.OK:
+		return nil
+	case engine.Exit:
+		p = problem.Newf(problem.GuestExit, "the service exited with code %d", out.ExitCode)
+	case engine.Trap:
+		p = problem.New(problem.Trap, "the service trapped")
+	case engine.OutOfMemory:
+		p = problem.Newf(problem.OutOfMemory, "Out of Memory: the request needs more than the %d bytes that the service may use", v.limitBytes())
+	case engine.StackOverflow:
+		p = problem.New(problem.StackOverflow, "the service's calls are nested too deeply")
+	case engine.Deadline:
+		p = problem.Newf(problem.Deadline, "the service did not answer within %s", v.timeout)
+	case engine.BadAnswer:
+		p = problem.New(problem.BadGateway, "the service's answer could not be used")
+	case engine.Canceled:
+		return stopped(out)
+	default:
+		return fmt.Errorf("call the guest: %w", out.Err)
+	}
+	return p.WithCause(out.Err)
+}
+
+// stopped returns the error for a guest that was stopped although its caller waits.
+func stopped(out engine.Outcome) error {
+	return problem.New(problem.NotReady, "this version of the service is being stopped; try again").WithCause(out.Err)
+}
+
+func (v *version) limitBytes() int64 {
+	if f := v.module.Load(); f != nil {
+		return f.limitBytes
+	}
+	return v.memoryBytes
+}
+
+// Status implements services.Deployment and services.Runner.
+func (v *version) Status() services.Status {
+	p := v.pool.Stats()
+	s := services.Status{ABI: v.abi.Traits().Name, Target: v.mountsState(), State: services.StateReady, MemoryBytes: v.limitBytes(),
+		SnapshotBytes: p.SnapshotBytes, Warm: p.Warm, InFlight: p.InUse, Isolation: IsolationSnapshot, LastUsed: p.LastUsed}
+	f := v.module.Load()
+	fresh := f != nil && f.fresh
+	if f != nil {
+		s.Warnings = f.warnings()
+	}
+	switch {
+	case !p.Loaded:
+		s.State = services.StateEvicted
+	case p.Warm == 0 && p.InUse == 0 && !fresh: // fresh instances are never kept warm
+		s.State = services.StateIdle
+	}
+	if fresh {
+		s.Isolation = IsolationFresh
+		if v.spec.Options.Isolation != IsolationFresh {
+			s.FreshReason = f.freshReason
+		}
+	}
+	return s
+}
+
+// Scale implements services.Deployment and services.Runner.
+func (v *version) Scale(ctx context.Context, to services.Scale) error {
+	return v.pool.Shrink(ctx, to == services.EvictCode)
+}
+
+// Close implements services.Deployment and services.Runner.
+func (v *version) Close(ctx context.Context) error {
+	return errors.Join(v.pool.Close(ctx), v.release())
+}
+
+// release closes everything the version holds except its pool.
+func (v *version) release() error {
+	if v.outbound != nil {
+		v.outbound.Close()
+	}
+	var errs []error
+	for _, m := range v.mounts {
+		errs = append(errs, m.Close())
+	}
+	return errors.Join(errs...)
+}
