@@ -1,5 +1,5 @@
-// Package servicetest runs kinds of services for tests, in a complete server: a catalogue on disk, the transaction, the
-// router, and HTTP/1.1 and HTTP/2 over loopback connections. Only tests import it.
+// Package servicetest runs kinds of services for tests, in a complete server: a catalogue in memory or on disk, the
+// transaction, the router, and HTTP/1.1 and HTTP/2 over loopback connections. Only tests import it.
 //
 // [New] opens the catalogue and the router, which some kinds need. [Server.Start] takes the kinds and serves. The end of
 // the test closes everything, in the order of a real server, and checks that no request is left in flight. The body of a

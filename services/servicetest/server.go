@@ -1,7 +1,6 @@
 package servicetest
 
 import (
-	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/registry/filestore"
+	"github.com/vespo-dev/vespo/registry/storetest"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
@@ -24,7 +24,7 @@ import (
 
 // Config configures a Server. The zero Config is valid.
 type Config struct {
-	Dir    string             // data directory; default: a temporary one
+	Dir    string             // data directory; default: none, the catalogue is in memory
 	Router router.Config      // AccessLog is called in addition to Records
 	Deploy deploy.Config      // Registry, Router, Kinds and Log are set by the Server
 	HTTP   func(*http.Server) // changes the HTTP server before it starts
@@ -37,7 +37,7 @@ type Server struct {
 	URL  string // without a slash at the end
 	Addr string
 
-	Store    *filestore.Store
+	Store    *filestore.Store // nil without a data directory
 	Registry *registry.Registry
 	Router   *router.Router
 	Logger   *slog.Logger // writes all levels to Log
@@ -77,14 +77,8 @@ func New(tb testing.TB, cfg Config) *Server {
 	}
 	s.changed = sync.NewCond(&s.mu)
 	s.Logger = slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	var err error
-	s.Store, err = filestore.Open(cmp.Or(cfg.Dir, tb.TempDir()))
-	require.NoError(tb, err)
 	tb.Cleanup(s.Close)
-	var problems []registry.Problem
-	s.Registry, problems, err = registry.Open(tb.Context(), s.Store, s.Store.Blobs())
-	require.NoError(tb, err)
-	require.Empty(tb, problems)
+	s.open(tb.Context())
 	also := cfg.Router.AccessLog
 	cfg.Router.AccessLog = func(rec *accesslog.Record) {
 		s.Records.listen(rec)
@@ -94,6 +88,24 @@ func New(tb testing.TB, cfg Config) *Server {
 	}
 	s.Router = router.New(cfg.Router)
 	return s
+}
+
+// open opens the catalogue.
+func (s *Server) open(ctx context.Context) {
+	s.tb.Helper()
+	var store registry.Store = storetest.NewMemory(&registry.State{})
+	var blobs registry.BlobStore = storetest.NewMemoryBlobs()
+	if s.cfg.Dir != "" {
+		var err error
+		s.Store, err = filestore.Open(s.cfg.Dir)
+		require.NoError(s.tb, err)
+		store, blobs = s.Store, s.Store.Blobs()
+	}
+	var problems []registry.Problem
+	var err error
+	s.Registry, problems, err = registry.Open(ctx, store, blobs)
+	require.NoError(s.tb, err)
+	require.Empty(s.tb, problems)
 }
 
 // Start boots the server with these kinds and serves. The Server closes the kinds that have a Close method.
@@ -164,7 +176,9 @@ func (s *Server) close() {
 	for _, k := range s.kinds {
 		require.NoError(s.tb, closeKind(ctx, k))
 	}
-	require.NoError(s.tb, s.Store.Close())
+	if s.Store != nil {
+		require.NoError(s.tb, s.Store.Close())
+	}
 }
 
 // closeKind closes a kind, if it has something to close.

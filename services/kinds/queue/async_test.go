@@ -11,24 +11,24 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 // accept sends an asynchronous request and returns the location of its result.
 func (h *house) accept(method, path, body string, headers ...string) string {
 	h.t.Helper()
-	a := h.do(method, h.url+path, body, headers...)
-	require.Equal(h.t, http.StatusAccepted, a.StatusCode, a.body)
+	a := h.do(method, h.URL+path, body, headers...)
+	require.Equal(h.t, http.StatusAccepted, a.StatusCode, a.Body)
 	require.Equal(h.t, "respond-async", a.Header.Get("Preference-Applied"))
 	require.NotEmpty(h.t, a.Header.Get("Location"))
-	return h.url + a.Header.Get("Location")
+	return h.URL + a.Header.Get("Location")
 }
 
 func TestAsync(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	for _, prefix := range []string{"/jobs", "/"} {
-		at := h.add(prefix, queue.Document{Durable: true, Default: prefix == "/jobs"}, registry.Options{})
+		at := h.add(prefix, queue.Document{Durable: true, Default: prefix == "/jobs"})
 		for _, c := range []struct{ path, header string }{{"/x?async=1", "X: y"}, {"/x?a=b&async=1", "X: y"}, {"/x", "Prefer: wait=5, Respond-Async; x=y"}} {
 			result := h.accept("POST", trim(prefix)+c.path, "hello", c.header)
 			a := h.do("GET", result, "")
@@ -42,13 +42,13 @@ func TestAsync(t *testing.T) {
 			require.Equal(t, http.StatusOK, h.do("POST", at+"/api/v1/request", reply(got.Identifier, 503, "no")).StatusCode)
 			for range 2 {
 				a = h.do("GET", result, "")
-				require.Equal(t, []any{503, "no", "answered"}, []any{a.StatusCode, a.body, a.Header.Get("Vespo-Result")})
+				require.Equal(t, []any{503, "no", "answered"}, []any{a.StatusCode, a.Body, a.Header.Get("Vespo-Result")})
 			}
 			require.EqualValues(t, 2, h.do("HEAD", result, "").ContentLength)
 			require.Equal(t, http.StatusNotFound, h.do("POST", at+"/api/v1/request", reply(got.Identifier, 200, "again")).StatusCode)
-			h.do("POST", result, "").requireProblem(t, problem.MethodNotAllowed)
+			h.do("POST", result, "").RequireProblem(t, problem.MethodNotAllowed)
 		}
-		h.do("GET", h.url+trim(prefix)+"/_results/0123456789abcdef0123456789abcdef", "").requireProblem(t, problem.NotFound)
+		h.do("GET", h.URL+trim(prefix)+"/_results/0123456789abcdef0123456789abcdef", "").RequireProblem(t, problem.NotFound)
 	}
 }
 
@@ -62,7 +62,7 @@ func trim(prefix string) string {
 // TestAsyncIsForDurableQueues checks that other queues pass the query and the header on to the application.
 func TestAsyncIsForDurableQueues(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{}, registry.Options{})
+	at := h.add("/jobs", queue.Document{})
 	asked := h.ask("POST", "/jobs/_results/x?async=1", "", "Prefer: respond-async")
 	got := h.take(at + "/api/v1/jobs/request")
 	require.Equal(t, "/_results/x?async=1", got.Environment["PATH_INFO"])
@@ -72,17 +72,17 @@ func TestAsyncIsForDurableQueues(t *testing.T) {
 
 func TestAsyncFailures(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{Durable: true, Lease: "400ms", Depth: 1}, registry.Options{})
+	at := h.add("/jobs", queue.Document{Durable: true, Lease: "400ms", Depth: 1})
 	result := h.accept("POST", "/jobs?async=1", "x")
-	a := h.do("POST", h.url+"/jobs?async=1", "one too many")
-	a.requireProblem(t, problem.NoCapacity)
+	a := h.do("POST", h.URL+"/jobs?async=1", "one too many")
+	a.RequireProblem(t, problem.NoCapacity)
 	h.take(at + "/api/v1/jobs/request") // and never answers
-	require.Eventually(t, func() bool { return h.do("GET", result, "").StatusCode == http.StatusGatewayTimeout }, hangTimeout, time.Millisecond)
+	require.Eventually(t, func() bool { return h.do("GET", result, "").StatusCode == http.StatusGatewayTimeout }, servicetest.HangTimeout, time.Millisecond)
 
 	result = h.accept("POST", "/jobs?async=1", "x")
 	got := h.take(at + "/api/v1/jobs/request")
 	require.Equal(t, http.StatusBadRequest, h.do("POST", at+"/api/v1/jobs/response", `{"identifier":"`+got.Identifier+`","code":1}`).StatusCode)
-	h.do("GET", result, "").requireProblem(t, problem.BadGateway)
+	h.do("GET", result, "").RequireProblem(t, problem.BadGateway)
 
 	result = h.accept("POST", "/jobs?async=1", "x")
 	got = h.take(at + "/api/v1/jobs/request")
@@ -95,7 +95,7 @@ func TestAsyncFailures(t *testing.T) {
 	h.take(at + "/api/v1/jobs/request") // and never answers
 	got = h.take(at + "/api/v1/jobs/request")
 	require.Equal(t, http.StatusOK, h.do("POST", at+"/api/v1/jobs/response", reply(got.Identifier, 200, "second")).StatusCode)
-	require.Equal(t, "second", h.do("GET", result, "").body)
+	require.Equal(t, "second", h.do("GET", result, "").Body)
 }
 
 // TestStoredRequestsOutliveVersions checks that accepted requests
@@ -106,24 +106,22 @@ func TestStoredRequestsOutliveVersions(t *testing.T) {
 	var leased taken
 	t.Run("accept", func(t *testing.T) {
 		h := newHouse(t, dir, nil)
-		at := h.add("/jobs", queue.Document{Durable: true}, registry.Options{})
+		at := h.add("/jobs", queue.Document{Durable: true})
 		for n := range 6 {
-			results = append(results, h.accept("POST", "/jobs?async=1", fmt.Sprint(n))[len(h.url):])
+			results = append(results, h.accept("POST", "/jobs?async=1", fmt.Sprint(n))[len(h.URL):])
 		}
 		leased = h.take(at + "/api/v1/jobs/request")
 		require.Equal(t, "0", string(leased.Body))
 		require.NoError(t, h.Remove(t.Context(), "/jobs"))
-		h.do("GET", h.url+results[0], "").requireProblem(t, problem.NotFound)
-		h.add("/jobs", queue.Document{Durable: true}, registry.Options{})
+		h.do("GET", h.URL+results[0], "").RequireProblem(t, problem.NotFound)
+		h.add("/jobs", queue.Document{Durable: true})
 		h.awaitStatus("/jobs", 5, 1)
-		h.add("/jobs", queue.Document{Durable: true, Depth: 3}, registry.Options{})
+		h.add("/jobs", queue.Document{Durable: true, Depth: 3})
 		h.awaitStatus("/jobs", 5, 1)
 	})
 	h := newHouse(t, dir, nil)
 	h.awaitStatus("/jobs", 5, 1)
-	entry, err := h.Inspect("/jobs")
-	require.NoError(t, err)
-	at := addressOf(t, entry.Status)
+	at := addressOf(t, h.Status("/jobs"))
 	require.Equal(t, http.StatusOK, h.do("POST", at+"/api/v1/response", reply(leased.Identifier, 200, "0")).StatusCode, "the worker has lived on")
 	for n := 1; n < 6; n++ {
 		got := h.take(at + "/api/v1/jobs/request")
@@ -131,7 +129,7 @@ func TestStoredRequestsOutliveVersions(t *testing.T) {
 		require.Equal(t, http.StatusOK, h.do("POST", at+"/api/v1/response", reply(got.Identifier, 200, fmt.Sprint(n))).StatusCode)
 	}
 	for n, result := range results {
-		require.Equal(t, fmt.Sprint(n), h.do("GET", h.url+result, "").body)
+		require.Equal(t, fmt.Sprint(n), h.do("GET", h.URL+result, "").Body)
 	}
 }
 
@@ -141,14 +139,14 @@ func TestDamagedStore(t *testing.T) {
 	dir := t.TempDir()
 	t.Run("make", func(t *testing.T) {
 		h := newHouse(t, dir, nil)
-		h.add("/jobs", queue.Document{Durable: true}, registry.Options{})
-		h.add("/other", queue.Document{}, registry.Options{Timeout: time.Millisecond})
+		h.add("/jobs", queue.Document{Durable: true})
+		h.add("/other", queue.Document{}, servicetest.WithTimeout(time.Millisecond))
 	})
 	path := filepath.Join(dir, "queue", "requests.db")
 	require.NoError(t, os.WriteFile(path, []byte("this is not a database, and longer than nothing"), 0o600))
 	h := newHouse(t, dir, nil)
-	h.do("GET", h.url+"/other", "").requireProblem(t, problem.Deadline)
-	h.do("GET", h.url+"/jobs", "").requireProblem(t, problem.NotReady)
+	h.do("GET", h.URL+"/other", "").RequireProblem(t, problem.Deadline)
+	h.do("GET", h.URL+"/jobs", "").RequireProblem(t, problem.NotReady)
 	entry, err := h.Inspect("/jobs")
 	require.NoError(t, err)
 	require.ErrorContains(t, entry.Problem, "durable queues")
@@ -156,6 +154,6 @@ func TestDamagedStore(t *testing.T) {
 
 func TestDurableNeedsADirectory(t *testing.T) {
 	h := newHouse(t, t.TempDir(), func(c *queue.Config) { c.Dir = "" })
-	_, err := h.Add(t.Context(), spec("/jobs", queue.Document{Durable: true}, registry.Options{}))
+	_, err := h.Add(t.Context(), spec("/jobs", queue.Document{Durable: true}))
 	require.ErrorContains(t, err, "keeps no data")
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
 )
 
@@ -21,8 +20,8 @@ func TestDamagedRequest(t *testing.T) {
 	var results [2]string
 	t.Run("before", func(t *testing.T) {
 		h := newHouse(t, dir, nil)
-		h.add("/jobs", queue.Document{Durable: true}, registry.Options{})
-		results = [2]string{h.accept("POST", "/jobs?async=1", "the first body")[len(h.url):], h.accept("POST", "/jobs?async=1", "the second one")[len(h.url):]}
+		h.add("/jobs", queue.Document{Durable: true})
+		results = [2]string{h.accept("POST", "/jobs?async=1", "the first body")[len(h.URL):], h.accept("POST", "/jobs?async=1", "the second one")[len(h.URL):]}
 	})
 	name := filepath.Join(dir, "queue", "requests.db")
 	text, err := os.ReadFile(name)
@@ -36,9 +35,9 @@ func TestDamagedRequest(t *testing.T) {
 	at := addressOf(t, e.Status)
 	got := h.take(at + "/api/v1/jobs/request")
 	require.Equal(t, "the second one", string(got.Body))
-	h.do("GET", h.url+results[0], "").requireProblem(t, problem.Internal)
+	h.do("GET", h.URL+results[0], "").RequireProblem(t, problem.Internal)
 	require.Equal(t, http.StatusOK, h.do("POST", at+"/api/v1/jobs/response", reply(got.Identifier, 200, "done")).StatusCode)
-	require.Equal(t, "done", h.do("GET", h.url+results[1], "").body)
+	require.Equal(t, "done", h.do("GET", h.URL+results[1], "").Body)
 	e, err = h.Inspect("/jobs")
 	require.NoError(t, err)
 	require.Equal(t, 1, e.Status.Queue.Damaged)
@@ -50,8 +49,8 @@ func TestDamagedFile(t *testing.T) {
 	dir := t.TempDir()
 	t.Run("before", func(t *testing.T) {
 		h := newHouse(t, dir, nil)
-		h.add("/jobs", queue.Document{Durable: true}, registry.Options{})
-		h.add("/other", queue.Document{}, registry.Options{})
+		h.add("/jobs", queue.Document{Durable: true})
+		h.add("/other", queue.Document{})
 		h.accept("POST", "/jobs?async=1", "a job")
 	})
 	name := filepath.Join(dir, "queue", "requests.db")
@@ -65,7 +64,7 @@ func TestDamagedFile(t *testing.T) {
 	e, err := h.Inspect("/jobs")
 	require.NoError(t, err)
 	require.ErrorContains(t, e.Problem, "damaged")
-	h.do("POST", h.url+"/jobs?async=1", "x").requireProblem(t, problem.NotReady)
+	h.do("POST", h.URL+"/jobs?async=1", "x").RequireProblem(t, problem.NotReady)
 	e, err = h.Inspect("/other")
 	require.NoError(t, err)
 	asked := h.ask("GET", "/other", "")

@@ -8,23 +8,22 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
 )
 
 func TestOneDefault(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/a", queue.Document{Default: true}, registry.Options{})
-	_, err := h.Add(t.Context(), spec("/b", queue.Document{Default: true}, registry.Options{}))
+	at := h.add("/a", queue.Document{Default: true})
+	_, err := h.Add(t.Context(), spec("/b", queue.Document{Default: true}))
 	require.ErrorContains(t, err, "both /a and /b would be it")
 	require.Equal(t, problem.Conflict, problem.From(err).Kind())
 	require.Len(t, h.List(), 1)
-	h.add("/a", queue.Document{Default: true, Depth: 5}, registry.Options{})
+	h.add("/a", queue.Document{Default: true, Depth: 5})
 	asked := h.ask("GET", "/a", "")
 	h.awaitStatus("/a", 1, 0)
-	h.add("/a", queue.Document{}, registry.Options{})
-	h.add("/b", queue.Document{Default: true}, registry.Options{})
+	h.add("/a", queue.Document{})
+	h.add("/b", queue.Document{Default: true})
 	_, err = h.Rollback(t.Context(), "/a")
 	require.ErrorContains(t, err, "both /b and /a would be it")
 	// Requests from the time as default are still handed out without a name.
@@ -38,7 +37,7 @@ func TestOneDefault(t *testing.T) {
 func TestDefaultMovesInOneTransaction(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	byDefault := func(prefix string, d bool) services.Spec {
-		return spec(prefix, queue.Document{Default: d}, registry.Options{})
+		return spec(prefix, queue.Document{Default: d})
 	}
 	for _, specs := range [][]services.Spec{
 		{byDefault("/a", true), byDefault("/b", false)},
@@ -61,11 +60,11 @@ func TestDefaultThatComesBack(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "queue", "requests.db")
 	t.Run("first", func(t *testing.T) {
-		newHouse(t, dir, nil).add("/a", queue.Document{Default: true, Durable: true}, registry.Options{})
+		newHouse(t, dir, nil).add("/a", queue.Document{Default: true, Durable: true})
 	})
 	require.NoError(t, os.WriteFile(path, make([]byte, 1<<16), 0o600))
 	t.Run("second", func(t *testing.T) {
-		newHouse(t, dir, nil).add("/b", queue.Document{Default: true}, registry.Options{})
+		newHouse(t, dir, nil).add("/b", queue.Document{Default: true})
 	})
 	require.NoError(t, os.Remove(path))
 	h := newHouse(t, dir, nil)
@@ -77,5 +76,5 @@ func TestDefaultThatComesBack(t *testing.T) {
 		require.ErrorContains(t, e.Problem, "both /a and /b would be it")
 		require.Equal(t, services.StateFailed, e.Status.State)
 	}
-	h.do("GET", h.url+"/b", "").requireProblem(t, problem.NotReady)
+	h.do("GET", h.URL+"/b", "").RequireProblem(t, problem.NotReady)
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 // small mounts a file system of 2 MiB. It skips the test if mounting is not permitted.
@@ -49,7 +49,7 @@ func fill(t *testing.T, dir string) (free func()) {
 func TestFullDisk(t *testing.T) {
 	dir := small(t)
 	h := newHouse(t, t.TempDir(), func(c *queue.Config) { c.Dir = dir })
-	at := h.add("/jobs", queue.Document{Durable: true, Lease: "1m"}, registry.Options{})
+	at := h.add("/jobs", queue.Document{Durable: true, Lease: "1m"})
 	result := h.accept("POST", "/jobs?async=1", "a job")
 	waits := h.accept("POST", "/jobs?async=1", "another")
 	got := h.take(at + "/api/v1/jobs/request")
@@ -57,19 +57,19 @@ func TestFullDisk(t *testing.T) {
 	answer := reply(got.Identifier, 200, strings.Repeat("x", 100<<10))
 	for range 2 {
 		a := h.do("POST", at+"/api/v1/jobs/response", answer)
-		require.Equal(t, http.StatusServiceUnavailable, a.StatusCode, a.body)
+		require.Equal(t, http.StatusServiceUnavailable, a.StatusCode, a.Body)
 		require.Equal(t, "1", a.Header.Get("Retry-After"))
 		require.Equal(t, "pending", h.do("GET", result, "").Header.Get("Vespo-Result"))
 	}
-	refused := h.do("POST", h.url+"/jobs?async=1", strings.Repeat("x", 100<<10))
-	refused.requireProblem(t, problem.NoCapacity)
+	refused := h.do("POST", h.URL+"/jobs?async=1", strings.Repeat("x", 100<<10))
+	refused.RequireProblem(t, problem.NoCapacity)
 	require.NotEmpty(t, refused.Header.Get("Retry-After"))
 	h.awaitStatus("/jobs", 1, 1)
 	free()
 	require.Equal(t, http.StatusOK, h.do("POST", at+"/api/v1/jobs/response", answer).StatusCode)
 	a := h.do("GET", result, "")
 	require.Equal(t, "answered", a.Header.Get("Vespo-Result"))
-	require.Len(t, a.body, 100<<10)
+	require.Len(t, a.Body, 100<<10)
 	require.Equal(t, http.StatusNotFound, h.do("POST", at+"/api/v1/jobs/response", answer).StatusCode, "once")
 	got = h.take(at + "/api/v1/jobs/request")
 	require.Equal(t, "another", string(got.Body))
@@ -82,11 +82,11 @@ func TestFullDisk(t *testing.T) {
 func TestExpiredOnFullDisk(t *testing.T) {
 	dir := small(t)
 	h := newHouse(t, t.TempDir(), func(c *queue.Config) { c.Dir = dir })
-	at := h.add("/jobs", queue.Document{Durable: true, Lease: "500ms"}, registry.Options{})
+	at := h.add("/jobs", queue.Document{Durable: true, Lease: "500ms"})
 	result := h.accept("POST", "/jobs?async=1", "a job")
 	h.take(at + "/api/v1/jobs/request")
 	free := fill(t, dir)
-	require.Eventually(t, func() bool { return h.do("GET", result, "").StatusCode == http.StatusGatewayTimeout }, hangTimeout, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return h.do("GET", result, "").StatusCode == http.StatusGatewayTimeout }, servicetest.HangTimeout, 10*time.Millisecond)
 	free()
 	require.Equal(t, http.StatusGatewayTimeout, h.do("GET", result, "").StatusCode)
 	h.awaitStatus("/jobs", 0, 0)

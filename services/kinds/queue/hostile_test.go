@@ -11,15 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 // TestUnusableAnswers checks answers that cannot be sent to a client.
 func TestUnusableAnswers(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{}, registry.Options{})
+	at := h.add("/jobs", queue.Document{})
 	for n, rest := range []string{
 		`"code":99`, `"code":600`, `"code":100`, `"code":"101"`, `"code":"many"`, `"code":{}`, ``,
 		`"code":200,"body":"%"`, `"code":200,"body":"YQ"`, `"code":200,"body":[1]`, `"code":200,"body":{"a":1}`,
@@ -30,25 +30,25 @@ func TestUnusableAnswers(t *testing.T) {
 		text := strings.TrimSuffix(`{"identifier":"`+got.Identifier+`",`+rest, ",") + "}"
 		said := h.do("POST", at+"/api/v1/jobs/response", text)
 		require.Equal(t, http.StatusBadRequest, said.StatusCode, rest)
-		require.Contains(t, said.body, `"error":"Backend error: `)
+		require.Contains(t, said.Body, `"error":"Backend error: `)
 		a := <-asked
-		a.requireProblem(t, problem.BadGateway)
-		require.Contains(t, a.body, "Backend error")
-		require.Equal(t, accesslog.OutcomeBadAnswer, h.lastRecord(n+1).Outcome)
+		a.RequireProblem(t, problem.BadGateway)
+		require.Contains(t, a.Body, "Backend error")
+		require.Equal(t, accesslog.OutcomeBadAnswer, h.Records.Nth(n+1).Outcome)
 	}
 }
 
 // TestHeadersOfWorkers checks which header fields a worker may set.
 func TestHeadersOfWorkers(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{}, registry.Options{})
+	at := h.add("/jobs", queue.Document{})
 	asked := h.ask("GET", "/jobs", "")
 	got := h.take(at + "/api/v1/jobs/request")
 	text := `{"identifier":"` + got.Identifier + `","code":200,"body":"SGVsbG8=","headers":{"Content-Length":"999","Transfer-Encoding":"chunked",` +
 		`"Connection":"close, X-Hop","X-Hop":"1","Upgrade":"websocket","X-Request-Id":"forged","Trailer":"X","Set-Cookie":["a=1","b=2"],"Location":"/x"}}`
 	require.Equal(t, http.StatusOK, h.do("POST", at+"/api/v1/jobs/response", text).StatusCode)
 	a := <-asked
-	require.Equal(t, "Hello", a.body)
+	require.Equal(t, "Hello", a.Body)
 	require.Equal(t, got.Environment["HTTP_X_REQUEST_ID"], a.Header.Get("X-Request-Id"))
 	delete(a.Header, "Date")
 	delete(a.Header, "X-Request-Id")
@@ -58,13 +58,13 @@ func TestHeadersOfWorkers(t *testing.T) {
 
 func TestMessagesWithoutIdentifier(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{Default: true}, registry.Options{})
+	at := h.add("/jobs", queue.Document{Default: true})
 	for _, text := range []string{"", "{", "[]", "null", `{"identifier":7}`, `{"identifier":""}`, "\xff", strings.Repeat("[", 1<<16)} {
 		for _, path := range []string{"/api/v1/request", "/api/v1/response", "/api/v1/jobs/request"} {
 			a := h.do("POST", at+path, text)
 			require.Equal(t, http.StatusNotFound, a.StatusCode)
 			var said map[string]string
-			require.NoError(t, json.Unmarshal([]byte(a.body), &said))
+			require.NoError(t, json.Unmarshal([]byte(a.Body), &said))
 			require.NotEmpty(t, said["error"])
 		}
 	}
@@ -74,42 +74,42 @@ func TestMessagesWithoutIdentifier(t *testing.T) {
 // and that one that is too long ends the request at once.
 func TestLongAnswers(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{}, registry.Options{})
+	at := h.add("/jobs", queue.Document{})
 	long := strings.Repeat("0123456789", 700_000)
 	asked := h.ask("GET", "/jobs", "")
 	got := h.take(at + "/api/v1/jobs/request")
 	require.Equal(t, http.StatusOK, h.do("POST", at+"/api/v1/jobs/response", reply(got.Identifier, 200, long)).StatusCode)
-	require.True(t, long == (<-asked).body)
+	require.True(t, long == (<-asked).Body)
 
 	asked = h.ask("GET", "/jobs", "")
 	got = h.take(at + "/api/v1/jobs/request")
 	// The connection may break before everything was sent. Only the client's response counts.
 	_, _ = h.try(t.Context(), "POST", at+"/api/v1/jobs/response", `{"identifier":"`+got.Identifier+`","code":200,"body":"`+strings.Repeat("QUFB", 4<<20)+`"}`)
 	a := <-asked
-	a.requireProblem(t, problem.BadGateway)
-	require.Contains(t, a.body, "Backend error")
+	a.RequireProblem(t, problem.BadGateway)
+	require.Contains(t, a.Body, "Backend error")
 	require.Equal(t, http.StatusNotFound, h.do("POST", at+"/api/v1/jobs/response", reply(got.Identifier, 200, "short")).StatusCode)
 }
 
 // TestRepliesAreBounded checks that answers that clients do not read are limited in total.
 func TestRepliesAreBounded(t *testing.T) {
 	h := newHouse(t, t.TempDir(), func(c *queue.Config) { c.MaxReplyBytes = 700 << 10 })
-	at := h.add("/jobs", queue.Document{}, registry.Options{})
+	at := h.add("/jobs", queue.Document{})
 	for range 3 {
 		asked := h.ask("GET", "/jobs", "")
 		got := h.take(at + "/api/v1/jobs/request")
 		a := h.do("POST", at+"/api/v1/jobs/response", reply(got.Identifier, 200, strings.Repeat("x", 200<<10)))
 		require.Equal(t, http.StatusServiceUnavailable, a.StatusCode)
 		a = h.do("POST", at+"/api/v1/jobs/response", reply(got.Identifier, 200, strings.Repeat("x", 50<<10)))
-		require.Equal(t, http.StatusOK, a.StatusCode, a.body)
-		require.Len(t, (<-asked).body, 50<<10)
+		require.Equal(t, http.StatusOK, a.StatusCode, a.Body)
+		require.Len(t, (<-asked).Body, 50<<10)
 	}
 }
 
 // TestSlowWorker checks that a request survives an answer that breaks off, and accepts the next one.
 func TestSlowWorker(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{}, registry.Options{})
+	at := h.add("/jobs", queue.Document{})
 	asked := h.ask("POST", "/jobs", "x")
 	got := h.take(at + "/api/v1/jobs/request")
 	conn, err := net.Dial("tcp", strings.TrimPrefix(at, "http://"))
@@ -122,13 +122,13 @@ func TestSlowWorker(t *testing.T) {
 	require.NoError(t, conn.Close())
 	require.Contains(t, string(said), "400 Bad Request")
 	require.Equal(t, http.StatusOK, h.do("POST", at+"/api/v1/jobs/response", reply(got.Identifier, 200, "whole")).StatusCode)
-	require.Equal(t, "whole", (<-asked).body)
+	require.Equal(t, "whole", (<-asked).Body)
 }
 
 // TestTooManyPolls checks the limit of waiting workers.
 func TestTooManyPolls(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{}, registry.Options{})
+	at := h.add("/jobs", queue.Document{})
 	const more = 513
 	said := make(chan int, more)
 	for range more {
@@ -142,7 +142,7 @@ func TestTooManyPolls(t *testing.T) {
 		}()
 	}
 	require.Equal(t, http.StatusServiceUnavailable, <-said, "the first that is answered")
-	var asked []chan answer
+	var asked []chan servicetest.Answer
 	for range more - 1 {
 		asked = append(asked, h.ask("GET", "/jobs", ""))
 	}
@@ -154,8 +154,8 @@ func TestTooManyPolls(t *testing.T) {
 }
 
 // closeAll ends requests by closing the server.
-func closeAll(h *house, asked []chan answer) {
-	_ = h.Close(canceled())
+func closeAll(h *house, asked []chan servicetest.Answer) {
+	_ = h.Deployer.Close(canceled())
 	for _, a := range asked {
 		<-a
 	}

@@ -4,121 +4,64 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/registry/filestore"
-	"github.com/vespo-dev/vespo/router"
-	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
-// hangTimeout bounds every wait of a test.
-const hangTimeout = 30 * time.Second
+// TestMain fails if the tests leave a goroutine or a connection of a server, a worker or a queue behind.
+func TestMain(m *testing.M) { os.Exit(servicetest.Main(m)) }
 
-// house is a complete server with queues, except for the management API.
+// house is a server with queues and texts.
 type house struct {
-	*deploy.Deployer
+	*servicetest.Server
 	t    *testing.T
-	url  string
 	http *http.Client
-
-	mu       sync.Mutex
-	recorded *sync.Cond
-	records  []accesslog.Record // guarded by mu
 }
 
 // newHouse starts a server on the data directory. change may modify its configuration.
 func newHouse(t *testing.T, dir string, change func(*queue.Config)) *house {
 	t.Helper()
-	h := &house{t: t, http: &http.Client{Timeout: hangTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
-	h.recorded = sync.NewCond(&h.mu)
-	store, err := filestore.Open(dir)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, store.Close()) })
-	catalogue, _, err := registry.Open(t.Context(), store, store.Blobs())
-	require.NoError(t, err)
-	cfg := queue.Config{Dir: store.QueueDir(), Listen: func(ctx context.Context) (net.Listener, error) {
-		return new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	}}
+	s := servicetest.New(t, servicetest.Config{
+		Dir: dir,
+		Deploy: deploy.Config{
+			Gate:      admission.NewGate(20_000),
+			Admission: map[string]deploy.Admission{queue.KindName: {Gate: admission.NewGate(20_000)}},
+		},
+	})
+	cfg := queue.Config{
+		Dir: s.Store.QueueDir(),
+		Listen: func(ctx context.Context) (net.Listener, error) {
+			return new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+		},
+	}
 	if change != nil {
 		change(&cfg)
 	}
-	kind := queue.New(cfg)
-	t.Cleanup(func() { require.NoError(t, kind.Close()) })
-	routing := router.New(router.Config{AccessLog: h.record})
-	h.Deployer = deploy.New(deploy.Config{
-		Registry: catalogue, Router: routing, Gate: admission.NewGate(20_000), Kinds: []services.Kind{kind, plain{}},
-		Admission: map[string]deploy.Admission{queue.KindName: {Gate: admission.NewGate(20_000)}},
-	})
-	require.NoError(t, h.Boot(t.Context()))
-	server := httptest.NewServer(routing)
-	h.url = server.URL
-	t.Cleanup(func() {
-		h.http.CloseIdleConnections()
-		server.Close()
-		require.NoError(t, h.Close(context.Background()))
-	})
-	return h
+	client := &http.Client{Timeout: servicetest.HangTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	t.Cleanup(client.CloseIdleConnections)
+	return &house{Server: s.Start(queue.New(cfg), servicetest.Text{}), t: t, http: client}
 }
-
-func (h *house) record(r *accesslog.Record) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.records = append(h.records, *r)
-	h.recorded.Broadcast()
-}
-
-// lastRecord waits for the n-th access record.
-func (h *house) lastRecord(n int) accesslog.Record {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for len(h.records) < n {
-		h.recorded.Wait()
-	}
-	return h.records[n-1]
-}
-
-// plain is a kind whose services answer "plain".
-type plain struct{}
-
-func (plain) Name() string                 { return "plain" }
-func (plain) Validate(services.Spec) error { return nil }
-func (plain) Prepare(context.Context, services.Spec) (services.Deployment, error) {
-	return plain{}, nil
-}
-func (plain) Serve(w http.ResponseWriter, _ *router.Request, _ *accesslog.Result) error {
-	_, err := io.WriteString(w, "plain")
-	return err
-}
-func (plain) Status() services.Status                     { return services.Status{State: services.StateReady} }
-func (plain) Scale(context.Context, services.Scale) error { return nil }
-func (plain) Close(context.Context) error                 { return nil }
 
 // add deploys a queue and returns the address of the listener for workers.
-func (h *house) add(prefix string, d queue.Document, o registry.Options) string {
+func (h *house) add(prefix string, d queue.Document, options ...servicetest.Option) string {
 	h.t.Helper()
-	result, err := h.Add(h.t.Context(), spec(prefix, d, o))
-	require.NoError(h.t, err)
-	return addressOf(h.t, result.Status)
+	return addressOf(h.t, h.Deploy(spec(prefix, d, options...)).Status)
 }
 
-func spec(prefix string, d queue.Document, o registry.Options) services.Spec {
-	return services.Spec{Prefix: registry.Prefix(prefix), Kind: queue.KindName, Module: d.Encode(), Options: o}
+func spec(prefix string, d queue.Document, options ...servicetest.Option) services.Spec {
+	return servicetest.Spec(queue.KindName, prefix, d, options...)
 }
 
 func addressOf(t *testing.T, s services.Status) string {
@@ -128,23 +71,18 @@ func addressOf(t *testing.T, s services.Status) string {
 	return m[1]
 }
 
-// answer is a response to a client or a worker.
-type answer struct {
-	*http.Response
-	body string
-}
-
-func (h *house) do(method, url, body string, headers ...string) answer {
+func (h *house) do(method, url, body string, headers ...string) servicetest.Answer {
 	h.t.Helper()
 	a, err := h.try(h.t.Context(), method, url, body, headers...)
 	require.NoError(h.t, err)
 	return a
 }
 
-func (h *house) try(ctx context.Context, method, url, body string, headers ...string) (answer, error) {
+// try sends a request over a connection that is kept. It is safe for concurrent use.
+func (h *house) try(ctx context.Context, method, url, body string, headers ...string) (servicetest.Answer, error) {
 	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
-		return answer{}, err
+		return servicetest.Answer{}, err
 	}
 	for _, header := range headers {
 		name, value, _ := strings.Cut(header, ": ")
@@ -153,22 +91,16 @@ func (h *house) try(ctx context.Context, method, url, body string, headers ...st
 			r.Host = value
 		}
 	}
-	resp, err := h.http.Do(r)
-	if err != nil {
-		return answer{}, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	return answer{resp, string(text)}, err
+	return servicetest.SendOver(h.http.Transport, r)
 }
 
 // ask sends a request in the background.
-func (h *house) ask(method, path, body string, headers ...string) chan answer {
-	answered := make(chan answer, 1)
+func (h *house) ask(method, path, body string, headers ...string) chan servicetest.Answer {
+	answered := make(chan servicetest.Answer, 1)
 	go func() {
-		a, err := h.try(context.Background(), method, h.url+path, body, headers...)
+		a, err := h.try(context.Background(), method, h.URL+path, body, headers...)
 		if err != nil {
-			a = answer{&http.Response{}, err.Error()}
+			a = servicetest.Answer{Response: &http.Response{}, Body: err.Error()}
 		}
 		answered <- a
 	}()
@@ -178,10 +110,9 @@ func (h *house) ask(method, path, body string, headers ...string) chan answer {
 // awaitStatus waits until the queue has these numbers of requests.
 func (h *house) awaitStatus(prefix string, waiting, leased int) {
 	h.t.Helper()
-	require.Eventually(h.t, func() bool {
-		e, err := h.Inspect(registry.Prefix(prefix))
-		return err == nil && e.Status.Queue != nil && e.Status.Queue.Waiting == waiting && e.Status.Queue.Leased == leased
-	}, hangTimeout, time.Millisecond)
+	h.AwaitStatus(prefix, func(s services.Status) bool {
+		return s.Queue != nil && s.Queue.Waiting == waiting && s.Queue.Leased == leased
+	})
 }
 
 // taken is a request as a worker receives it.
@@ -199,9 +130,9 @@ func (h *house) take(url string) taken {
 		if a.StatusCode == http.StatusNotFound { // no request is waiting yet
 			continue
 		}
-		require.Equal(h.t, http.StatusOK, a.StatusCode, a.body)
+		require.Equal(h.t, http.StatusOK, a.StatusCode, a.Body)
 		var got taken
-		require.NoError(h.t, json.Unmarshal([]byte(a.body), &got), a.body)
+		require.NoError(h.t, json.Unmarshal([]byte(a.Body), &got), a.Body)
 		return got
 	}
 }
@@ -213,12 +144,4 @@ func reply(id string, code any, body string) string {
 		panic(err)
 	}
 	return string(bytes.TrimSpace(text))
-}
-
-// requireProblem checks that the response is a problem of this kind.
-func (a answer) requireProblem(t *testing.T, kind problem.Kind) {
-	t.Helper()
-	require.Equal(t, kind.Status(), a.StatusCode, a.body)
-	require.Equal(t, problem.ContentType, a.Header.Get("Content-Type"))
-	require.Contains(t, a.body, kind.Type())
 }

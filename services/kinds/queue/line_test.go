@@ -78,3 +78,12 @@ func TestWorkersTakeTurns(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+func TestLeases(t *testing.T) {
+	p := &plan{timeout: time.Minute}
+	require.Equal(t, 30*time.Second, p.leaseFor(true), "there is time for another")
+	require.Equal(t, time.Minute, p.leaseFor(false))
+	p.lease = 5 * time.Second
+	require.Equal(t, 5*time.Second, p.leaseFor(true))
+	require.Equal(t, 5*time.Second, p.leaseFor(false))
+}

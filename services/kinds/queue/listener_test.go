@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 func TestListenerIsThereForQueues(t *testing.T) {
@@ -26,10 +26,10 @@ func TestListenerIsThereForQueues(t *testing.T) {
 		}
 	})
 	require.Zero(t, opened)
-	at := h.add("/a", queue.Document{}, registry.Options{})
-	require.Equal(t, at, h.add("/b", queue.Document{}, registry.Options{}))
+	at := h.add("/a", queue.Document{})
+	require.Equal(t, at, h.add("/b", queue.Document{}))
 	require.NoError(t, h.Remove(t.Context(), "/a"))
-	require.Equal(t, at, h.add("/b", queue.Document{Depth: 2}, registry.Options{}))
+	require.Equal(t, at, h.add("/b", queue.Document{Depth: 2}))
 	require.Equal(t, 1, opened)
 	require.NoError(t, h.Remove(t.Context(), "/b"))
 	require.Eventually(t, func() bool {
@@ -38,8 +38,8 @@ func TestListenerIsThereForQueues(t *testing.T) {
 			conn.Close()
 		}
 		return err != nil
-	}, hangTimeout, time.Millisecond, "closed with the last")
-	h.add("/a", queue.Document{}, registry.Options{})
+	}, servicetest.HangTimeout, time.Millisecond, "closed with the last")
+	h.add("/a", queue.Document{})
 	require.Equal(t, 2, opened)
 }
 
@@ -47,7 +47,7 @@ func TestListenerCannotBeOpened(t *testing.T) {
 	h := newHouse(t, t.TempDir(), func(c *queue.Config) {
 		c.Listen = func(context.Context) (net.Listener, error) { return nil, errors.New("127.0.0.1:4242 is in use") }
 	})
-	_, err := h.Add(t.Context(), spec("/jobs", queue.Document{}, registry.Options{}))
+	_, err := h.Add(t.Context(), spec("/jobs", queue.Document{}))
 	require.ErrorContains(t, err, "127.0.0.1:4242 is in use")
 	require.Equal(t, problem.Conflict, problem.From(err).Kind())
 	require.Empty(t, h.List())
@@ -58,12 +58,12 @@ func TestPublicListenerNeedsAToken(t *testing.T) {
 		return new(net.ListenConfig).Listen(ctx, "tcp", "0.0.0.0:0")
 	}
 	h := newHouse(t, t.TempDir(), func(c *queue.Config) { c.Listen = public })
-	_, err := h.Add(t.Context(), spec("/jobs", queue.Document{}, registry.Options{}))
+	_, err := h.Add(t.Context(), spec("/jobs", queue.Document{}))
 	require.ErrorContains(t, err, "--worker-token")
 	require.Empty(t, h.List())
 
 	h = newHouse(t, t.TempDir(), func(c *queue.Config) { c.Listen, c.Token = public, "secret" })
-	at := h.add("/jobs", queue.Document{}, registry.Options{})
+	at := h.add("/jobs", queue.Document{})
 	at = "http://127.0.0.1:" + at[strings.LastIndex(at, ":")+1:]
 	a := h.do("POST", at+"/api/v1/jobs/response", reply("x", 200, ""))
 	require.Equal(t, http.StatusUnauthorized, a.StatusCode)
@@ -75,13 +75,13 @@ func TestPublicListenerNeedsAToken(t *testing.T) {
 // TestBrowsersAreNoWorkers checks the requests that a web page could make a browser on this machine send.
 func TestBrowsersAreNoWorkers(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{Default: true}, registry.Options{})
+	at := h.add("/jobs", queue.Document{Default: true})
 	asked := h.ask("POST", "/jobs", "x")
 	h.awaitStatus("/jobs", 1, 0)
 	for _, header := range []string{"Sec-Fetch-Site: cross-site", "Origin: https://example.com", "Host: evil.example.com", "X-Forwarded-For: 192.0.2.1"} {
 		a := h.do("GET", at+"/api/v1/request", "", header)
 		require.Equal(t, http.StatusForbidden, a.StatusCode, header)
-		require.Contains(t, a.body, `"error"`)
+		require.Contains(t, a.Body, `"error"`)
 	}
 	got := h.take(at + "/api/v1/request")
 	require.Equal(t, 200, h.do("POST", at+"/api/v1/response", reply(got.Identifier, 200, "")).StatusCode)

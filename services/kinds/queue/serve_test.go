@@ -14,13 +14,13 @@ import (
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/accesslog"
-	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 func TestRequestAndAnswer(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{}, registry.Options{})
+	at := h.add("/jobs", queue.Document{})
 	asked := h.ask("POST", "/jobs/a%2Fb?x=1", "hello", "X-Mine: yes", "Content-Type: text/x")
 	h.awaitStatus("/jobs", 1, 0)
 	got := h.take(at + "/api/v1/jobs/request")
@@ -30,11 +30,11 @@ func TestRequestAndAnswer(t *testing.T) {
 	h.awaitStatus("/jobs", 0, 1)
 	said := h.do("POST", at+"/api/v1/jobs/response", reply(got.Identifier, "201", "done"))
 	require.Equal(t, http.StatusOK, said.StatusCode)
-	require.JSONEq(t, `{"message":"thank you"}`, said.body)
+	require.JSONEq(t, `{"message":"thank you"}`, said.Body)
 	a := <-asked
-	require.Equal(t, []any{201, "done", "text/plain", int64(4)}, []any{a.StatusCode, a.body, a.Header.Get("Content-Type"), a.ContentLength})
+	require.Equal(t, []any{201, "done", "text/plain", int64(4)}, []any{a.StatusCode, a.Body, a.Header.Get("Content-Type"), a.ContentLength})
 	require.Equal(t, got.Environment["HTTP_X_REQUEST_ID"], a.Header.Get("X-Request-Id"))
-	rec := h.lastRecord(1)
+	rec := h.Records.Nth(1)
 	require.Equal(t, accesslog.OutcomeOK, rec.Outcome)
 	require.Positive(t, rec.QueueWait)
 	require.EqualValues(t, 5, rec.BytesIn)
@@ -42,7 +42,7 @@ func TestRequestAndAnswer(t *testing.T) {
 	for _, id := range []string{got.Identifier, "unknown"} {
 		again := h.do("POST", at+"/api/v1/jobs/response", reply(id, 200, "again"))
 		require.Equal(t, http.StatusNotFound, again.StatusCode)
-		require.Contains(t, again.body, `"error"`)
+		require.Contains(t, again.Body, `"error"`)
 	}
 	h.awaitStatus("/jobs", 0, 0)
 }
@@ -57,7 +57,7 @@ func selected(env map[string]string, names ...string) map[string]string {
 
 func TestStatusesWithoutBody(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/", queue.Document{Default: true}, registry.Options{})
+	at := h.add("/", queue.Document{Default: true})
 	for _, c := range []struct {
 		method string
 		code   int
@@ -77,7 +77,7 @@ func TestNames(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	var at string
 	for _, prefix := range []string{"/", "/a/b", "/request"} {
-		at = h.add(prefix, queue.Document{Default: prefix == "/a/b"}, registry.Options{})
+		at = h.add(prefix, queue.Document{Default: prefix == "/a/b"})
 	}
 	for path, prefix := range map[string]string{
 		"/api/v1/request": "/a/b", "/api/v1/a/b/request": "/a/b", "/api/v1/a%2Fb/request": "/a/b", "/api/v1/%2F/request": "/",
@@ -93,7 +93,7 @@ func TestNames(t *testing.T) {
 	for _, path := range []string{"/", "/api/v1", "/api/v1/", "/api/v2/request", "/api/v1//request", "/api/v1/a/b", "/api/v1/a b/request", "/api/v1/../request"} {
 		a := h.do("POST", at+strings.ReplaceAll(path, " ", "%20"), reply("x", 200, ""))
 		require.Equal(t, http.StatusNotFound, a.StatusCode, path)
-		require.Contains(t, a.body, `"error"`)
+		require.Contains(t, a.Body, `"error"`)
 	}
 	for _, method := range []string{"PUT", "DELETE", "HEAD"} {
 		require.Equal(t, http.StatusMethodNotAllowed, h.do(method, at+"/api/v1/request", "").StatusCode)
@@ -110,7 +110,7 @@ func TestNames(t *testing.T) {
 func TestNamesWithAMatch(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	for _, prefix := range []string{"/", "/ Host: one.example", "/a", "/a Host: one.example"} {
-		h.add(prefix, queue.Document{}, registry.Options{})
+		h.add(prefix, queue.Document{})
 		entry, err := h.Inspect(registry.Prefix(prefix))
 		require.NoError(t, err)
 		url, _, _ := strings.Cut(strings.TrimPrefix(entry.Status.Target, "workers at "), " ")
@@ -123,7 +123,7 @@ func TestNamesWithAMatch(t *testing.T) {
 		h.awaitStatus(prefix, 1, 0)
 		got := h.take(url)
 		require.Equal(t, 200, h.do("POST", url, reply(got.Identifier, 200, prefix)).StatusCode, url)
-		require.Equal(t, prefix, (<-asked).body)
+		require.Equal(t, prefix, (<-asked).Body)
 	}
 }
 
@@ -131,15 +131,15 @@ func TestNamesWithAMatch(t *testing.T) {
 // at a queue that does not exist, and without a default queue.
 func TestNothingPending(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{}, registry.Options{})
-	said := map[string]chan answer{}
+	at := h.add("/jobs", queue.Document{})
+	said := map[string]chan servicetest.Answer{}
 	for _, path := range []string{"/api/v1/jobs/request", "/api/v1/none/request", "/api/v1/request"} {
-		came := make(chan answer, 1)
+		came := make(chan servicetest.Answer, 1)
 		said[path] = came
 		go func() {
 			a, err := h.try(context.Background(), "GET", at+path, "")
 			if err != nil {
-				a = answer{&http.Response{}, err.Error()}
+				a = servicetest.Answer{Response: &http.Response{}, Body: err.Error()}
 			}
 			came <- a
 		}()
@@ -150,17 +150,17 @@ func TestNothingPending(t *testing.T) {
 	} {
 		a := <-said[path]
 		require.Equal(t, http.StatusNotFound, a.StatusCode)
-		require.JSONEq(t, want, a.body)
+		require.JSONEq(t, want, a.Body)
 	}
 }
 
 func TestNobodyComes(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	h.add("/jobs", queue.Document{}, registry.Options{Timeout: 50 * time.Millisecond})
-	a := h.do("GET", h.url+"/jobs", "")
-	a.requireProblem(t, problem.Deadline)
-	require.Contains(t, a.body, "no worker has taken the request within 50ms")
-	rec := h.lastRecord(1)
+	h.add("/jobs", queue.Document{}, servicetest.WithTimeout(50*time.Millisecond))
+	a := h.do("GET", h.URL+"/jobs", "")
+	a.RequireProblem(t, problem.Deadline)
+	require.Contains(t, a.Body, "no worker has taken the request within 50ms")
+	rec := h.Records.Nth(1)
 	require.Equal(t, accesslog.OutcomeDeadline, rec.Outcome)
 	require.GreaterOrEqual(t, rec.QueueWait, 50*time.Millisecond)
 	h.awaitStatus("/jobs", 0, 0)
@@ -174,13 +174,13 @@ func TestWorkerDies(t *testing.T) {
 		redeliver bool
 		again     bool
 	}{{"GET", false, true}, {"POST", false, false}, {"POST", true, true}, {"PATCH", false, false}, {"PUT", false, true}, {"DELETE", false, true}} {
-		at := h.add("/jobs", queue.Document{Lease: "400ms", Redeliver: c.redeliver}, registry.Options{})
+		at := h.add("/jobs", queue.Document{Lease: "400ms", Redeliver: c.redeliver})
 		asked := h.ask(c.method, "/jobs", "body")
 		first := h.take(at + "/api/v1/jobs/request")
 		if !c.again {
 			a := <-asked
-			a.requireProblem(t, problem.Deadline)
-			require.Contains(t, a.body, "a worker has taken the request")
+			a.RequireProblem(t, problem.Deadline)
+			require.Contains(t, a.Body, "a worker has taken the request")
 			require.Equal(t, 404, h.do("POST", at+"/api/v1/jobs/response", reply(first.Identifier, 200, "late")).StatusCode)
 			continue
 		}
@@ -189,18 +189,18 @@ func TestWorkerDies(t *testing.T) {
 		require.Equal(t, "body", string(second.Body))
 		require.Equal(t, 404, h.do("POST", at+"/api/v1/jobs/response", reply(first.Identifier, 200, "late")).StatusCode)
 		require.Equal(t, 200, h.do("POST", at+"/api/v1/jobs/response", reply(second.Identifier, 200, "in time")).StatusCode)
-		require.Equal(t, "in time", (<-asked).body)
+		require.Equal(t, "in time", (<-asked).Body)
 	}
 }
 
 func TestFullQueue(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{Depth: 2}, registry.Options{})
-	asked := []chan answer{h.ask("GET", "/jobs", ""), h.ask("POST", "/jobs", "x")}
+	at := h.add("/jobs", queue.Document{Depth: 2})
+	asked := []chan servicetest.Answer{h.ask("GET", "/jobs", ""), h.ask("POST", "/jobs", "x")}
 	h.awaitStatus("/jobs", 2, 0)
 	for _, path := range []string{"/jobs", "/jobs"} {
-		a := h.do("POST", h.url+path, "one too many")
-		a.requireProblem(t, problem.NoCapacity)
+		a := h.do("POST", h.URL+path, "one too many")
+		a.RequireProblem(t, problem.NoCapacity)
 		require.Equal(t, "1", a.Header.Get("Retry-After"))
 	}
 	for range asked {
@@ -214,13 +214,13 @@ func TestFullQueue(t *testing.T) {
 
 func TestTooManyBytes(t *testing.T) {
 	h := newHouse(t, t.TempDir(), func(c *queue.Config) { c.MaxQueueBytes, c.MaxBodyBytes = 200<<10, 80<<10 })
-	at := h.add("/jobs", queue.Document{}, registry.Options{})
-	h.do("POST", h.url+"/jobs", strings.Repeat("x", 80<<10+1)).requireProblem(t, problem.BodyTooLarge)
+	at := h.add("/jobs", queue.Document{})
+	h.do("POST", h.URL+"/jobs", strings.Repeat("x", 80<<10+1)).RequireProblem(t, problem.BodyTooLarge)
 	for range 2 { // returned bytes can be used again
 		asked := h.ask("POST", "/jobs", strings.Repeat("x", 70<<10))
 		h.awaitStatus("/jobs", 1, 0)
-		a := h.do("POST", h.url+"/jobs", strings.Repeat("x", 70<<10))
-		a.requireProblem(t, problem.NoCapacity)
+		a := h.do("POST", h.URL+"/jobs", strings.Repeat("x", 70<<10))
+		a.RequireProblem(t, problem.NoCapacity)
 		require.Equal(t, "1", a.Header.Get("Retry-After"))
 		got := h.take(at + "/api/v1/jobs/request")
 		require.Len(t, got.Body, 70<<10)
@@ -231,12 +231,12 @@ func TestTooManyBytes(t *testing.T) {
 
 func TestClientLeaves(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{}, registry.Options{})
+	at := h.add("/jobs", queue.Document{})
 	for n, leased := range []int{0, 1} {
 		ctx, leave := context.WithCancel(t.Context())
 		gone := make(chan error, 1)
 		go func() {
-			_, err := h.try(ctx, "POST", h.url+"/jobs", "x")
+			_, err := h.try(ctx, "POST", h.URL+"/jobs", "x")
 			gone <- err
 		}()
 		h.awaitStatus("/jobs", 1, 0)
@@ -247,7 +247,7 @@ func TestClientLeaves(t *testing.T) {
 		leave()
 		require.ErrorIs(t, <-gone, context.Canceled)
 		h.awaitStatus("/jobs", 0, 0)
-		require.Equal(t, accesslog.OutcomeClientGone, h.lastRecord(n+1).Outcome)
+		require.Equal(t, accesslog.OutcomeClientGone, h.Records.Nth(n+1).Outcome)
 		if leased == 1 {
 			require.Equal(t, 404, h.do("POST", at+"/api/v1/jobs/response", reply(got.Identifier, 200, "")).StatusCode)
 		}
@@ -257,7 +257,7 @@ func TestClientLeaves(t *testing.T) {
 // TestWorkerLeaves checks that requests go to the remaining workers when waiting workers disconnect.
 func TestWorkerLeaves(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{}, registry.Options{})
+	at := h.add("/jobs", queue.Document{})
 	ctx, leave := context.WithCancel(t.Context())
 	gone := make(chan error, 4)
 	for range 4 {
@@ -273,21 +273,21 @@ func TestWorkerLeaves(t *testing.T) {
 	asked := h.ask("POST", "/jobs", "x")
 	got := h.take(at + "/api/v1/jobs/request")
 	require.Equal(t, 200, h.do("POST", at+"/api/v1/jobs/response", reply(got.Identifier, 200, "ok")).StatusCode)
-	require.Equal(t, "ok", (<-asked).body)
+	require.Equal(t, "ok", (<-asked).Body)
 }
 
 // TestVersionsShareTheLine replaces and removes a queue while a request is waiting.
 func TestVersionsShareTheLine(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{}, registry.Options{})
+	at := h.add("/jobs", queue.Document{})
 	for _, change := range []func() error{
 		func() error {
-			_, err := h.Add(t.Context(), spec("/jobs", queue.Document{Depth: 7}, registry.Options{}))
+			_, err := h.Add(t.Context(), spec("/jobs", queue.Document{Depth: 7}))
 			return err
 		},
 		func() error { _, err := h.Rollback(t.Context(), "/jobs"); return err },
 		func() error {
-			_, err := h.Add(t.Context(), services.Spec{Prefix: "/jobs", Kind: "plain", Module: []byte("x")})
+			_, err := h.Add(t.Context(), servicetest.Module(servicetest.TextKind, "/jobs", []byte("plain")))
 			return err
 		},
 	} {
@@ -302,45 +302,45 @@ func TestVersionsShareTheLine(t *testing.T) {
 		for _, id := range []string{first.Identifier, second.Identifier} {
 			require.Equal(t, 200, h.do("POST", at+"/api/v1/jobs/response", reply(id, 200, id)).StatusCode)
 		}
-		require.Equal(t, first.Identifier, (<-leased).body)
-		require.Equal(t, second.Identifier, (<-waiting).body)
+		require.Equal(t, first.Identifier, (<-leased).Body)
+		require.Equal(t, second.Identifier, (<-waiting).Body)
 	}
-	require.Equal(t, "plain", h.do("GET", h.url+"/jobs", "").body)
+	require.Equal(t, "plain", h.do("GET", h.URL+"/jobs", "").Body)
 	require.NoError(t, h.Remove(t.Context(), "/jobs"))
 }
 
 // TestShutdown closes the server while clients and workers wait.
 func TestShutdown(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{}, registry.Options{})
-	h.add("/other", queue.Document{}, registry.Options{})
+	at := h.add("/jobs", queue.Document{})
+	h.add("/other", queue.Document{})
 	asked := h.ask("POST", "/jobs", "x")
 	h.awaitStatus("/jobs", 1, 0)
-	polled := make(chan answer, 1)
+	polled := make(chan servicetest.Answer, 1)
 	go func() {
 		a, err := h.try(context.Background(), "GET", at+"/api/v1/other/request", "")
 		if err != nil {
-			a.body = err.Error()
+			a.Body = err.Error()
 		}
 		polled <- a
 	}()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorContains(t, h.Close(ctx), "requests were stopped")
+	require.ErrorContains(t, h.Deployer.Close(ctx), "requests were stopped")
 	a := <-asked
-	a.requireProblem(t, problem.NotReady)
-	require.NotContains(t, (<-polled).body, "identifier")
+	a.RequireProblem(t, problem.NotReady)
+	require.NotContains(t, (<-polled).Body, "identifier")
 }
 
 // TestSlowClient checks a request body that never arrives.
 func TestSlowClient(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	h.add("/jobs", queue.Document{}, registry.Options{})
-	conn, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
+	h.add("/jobs", queue.Document{})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(h.URL, "http://"))
 	require.NoError(t, err)
 	_, err = io.WriteString(conn, "POST /jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf")
 	require.NoError(t, err)
 	require.NoError(t, conn.Close())
-	require.Equal(t, accesslog.OutcomeClientGone, h.lastRecord(1).Outcome)
+	require.Equal(t, accesslog.OutcomeClientGone, h.Records.Nth(1).Outcome)
 	h.awaitStatus("/jobs", 0, 0)
 }

@@ -15,9 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 func canceled() context.Context {
@@ -85,7 +84,7 @@ func TestStorm(t *testing.T) {
 		requests = 1000
 	}
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{Lease: "3s", Default: true, Depth: 300}, registry.Options{Timeout: hangTimeout})
+	at := h.add("/jobs", queue.Document{Lease: "3s", Default: true, Depth: 300}, servicetest.WithTimeout(servicetest.HangTimeout))
 	ctx, stop := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	var dead, thanked atomic.Int64
@@ -108,16 +107,16 @@ func TestStorm(t *testing.T) {
 				if method == "GET" {
 					body = ""
 				}
-				a, err := h.try(t.Context(), method, fmt.Sprintf("%s/jobs/%d-%d", h.url, c, n), body)
+				a, err := h.try(t.Context(), method, fmt.Sprintf("%s/jobs/%d-%d", h.URL, c, n), body)
 				switch {
 				case err != nil:
 					t.Error(err)
-				case a.StatusCode == http.StatusOK && a.body == fmt.Sprintf("/%d-%d %s", c, n, body):
+				case a.StatusCode == http.StatusOK && a.Body == fmt.Sprintf("/%d-%d %s", c, n, body):
 					answered.Add(1)
 				case a.StatusCode == http.StatusGatewayTimeout && method == "POST":
 					late.Add(1)
 				default:
-					t.Error(method, a.StatusCode, a.body)
+					t.Error(method, a.StatusCode, a.Body)
 				}
 			}
 		})
@@ -136,21 +135,21 @@ func TestStorm(t *testing.T) {
 // and changes it to another kind and back. Every request is answered.
 func TestReplaceUnderLoad(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{}, registry.Options{})
+	at := h.add("/jobs", queue.Document{})
 	ctx, stop := context.WithCancel(t.Context())
 	var workers, clients sync.WaitGroup
 	for range 3 {
 		w := &worker{url: at + "/api/v1/jobs/request", http: h.http, dies: func() bool { return false }}
 		workers.Go(func() { w.work(ctx) })
 	}
-	h.add("/keeps-the-listener", queue.Document{}, registry.Options{})
+	h.add("/keeps-the-listener", queue.Document{})
 	var done atomic.Bool
 	var asked atomic.Int64
 	for range 6 {
 		clients.Go(func() {
 			for !done.Load() {
-				a, err := h.try(t.Context(), "POST", h.url+"/jobs/x", "b")
-				if err != nil || a.StatusCode != http.StatusOK || a.body != "/x b" && a.body != "plain" {
+				a, err := h.try(t.Context(), "POST", h.URL+"/jobs/x", "b")
+				if err != nil || a.StatusCode != http.StatusOK || a.Body != "/x b" && a.Body != "plain" {
 					t.Errorf("%v %v", a, err)
 					return
 				}
@@ -163,14 +162,14 @@ func TestReplaceUnderLoad(t *testing.T) {
 		var err error
 		switch n % 3 {
 		case 0:
-			_, err = h.Add(t.Context(), spec("/jobs", queue.Document{Depth: 100 + n}, registry.Options{}))
+			_, err = h.Add(t.Context(), spec("/jobs", queue.Document{Depth: 100 + n}))
 		case 1:
-			_, err = h.Add(t.Context(), services.Spec{Prefix: "/jobs", Kind: "plain", Module: []byte("x")})
+			_, err = h.Add(t.Context(), servicetest.Module(servicetest.TextKind, "/jobs", []byte("plain")))
 		case 2:
 			_, err = h.Rollback(t.Context(), "/jobs")
 		}
 		require.NoError(t, err)
-		require.Eventually(t, func() bool { return asked.Load() > before+20 }, hangTimeout, time.Millisecond)
+		require.Eventually(t, func() bool { return asked.Load() > before+20 }, servicetest.HangTimeout, time.Millisecond)
 	}
 	done.Store(true)
 	clients.Wait()
