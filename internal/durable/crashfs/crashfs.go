@@ -1,7 +1,7 @@
 // Package crashfs is a durable.FS in memory, for tests. It models crashes and injects faults.
 //
-// Contents that were not fsynced may survive a crash wholly, partly or not at all, and so may each change of a
-// name whose directory was not fsynced. This is harsher than most file systems, which keep some order: what holds
+// Contents that were not fsynced may survive a crash wholly, partly or not at all, and each change of a name whose
+// directory was not fsynced may survive it or not. This is harsher than most file systems, which keep some order: what holds
 // here holds on them.
 package crashfs
 
@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"math/rand/v2"
 	"path"
 	"slices"
 	"strings"
@@ -46,7 +45,12 @@ type node struct {
 type change struct {
 	name string
 	to   *node
+	with *move // nil unless the change is one of a pair
 }
+
+// move is the rename of a directory: a change of the old name and one of the new. Unlike the names of a file, both
+// are changed or neither, because a directory cannot have two names.
+type move struct{ durable bool }
 
 // Operation is the operation about to run.
 type Operation struct {
@@ -92,72 +96,6 @@ func CrashAt(n int) func(Operation) Fault {
 	}
 }
 
-// Aftermaths returns possible contents after a crash at this moment: without all uncertain changes, with all of
-// them, and with mixtures. There are at least 2.
-func (c *FS) Aftermaths(number int) []*FS {
-	var all []*FS
-	for seed := range uint64(number) {
-		rng := rand.New(rand.NewPCG(seed, uint64(c.Count())))
-		lose := func() bool { return rng.IntN(2) == 0 }
-		if seed < 2 {
-			lose = func() bool { return seed == 0 }
-		}
-		all = append(all, c.aftermath(rng, lose))
-	}
-	return all
-}
-
-// aftermath returns one such content. lose decides for each uncertain change whether it is lost.
-func (c *FS) aftermath(rng *rand.Rand, lose func() bool) *FS {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return &FS{top: c.top.survivor(rng, lose, make(map[*node]*node))}
-}
-
-// survivor returns what is left of n. A node may have two names; seen has the survivors so far.
-func (n *node) survivor(rng *rand.Rand, lose func() bool, seen map[*node]*node) *node {
-	if seen[n] != nil {
-		return seen[n]
-	}
-	if n.names == nil {
-		data := n.survived(rng, lose)
-		seen[n] = &node{data: data, synced: data}
-		return seen[n]
-	}
-	left := newDirectory()
-	seen[n] = left
-	after := maps.Clone(n.durable)
-	for _, change := range n.pending {
-		switch {
-		case lose():
-		case change.to == nil:
-			delete(after, change.name)
-		default:
-			after[change.name] = change.to
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(after)) {
-		left.names[name] = after[name].survivor(rng, lose, seen)
-	}
-	left.durable = maps.Clone(left.names)
-	return left
-}
-
-// survived returns the content of a file after a crash.
-func (n *node) survived(rng *rand.Rand, lose func() bool) []byte {
-	switch {
-	case n.synced != nil && string(n.synced) == string(n.data), !lose():
-		return slices.Clone(n.data)
-	case n.synced != nil:
-		return slices.Clone(n.synced)
-	}
-	torn := slices.Clone(n.data[:rng.IntN(len(n.data)+1)])
-	if len(torn) > 0 && rng.IntN(2) == 0 {
-		clear(torn[rng.IntN(len(torn)):]) // blocks that were allocated but never written
-	}
-	return torn
-}
-
 // do counts an operation and runs it, unless it has a fault without effect.
 func (c *FS) do(kind, name string, effect func() error) error {
 	c.mu.Lock()
@@ -201,8 +139,8 @@ func (c *FS) directory(name string) (*node, error) {
 func missing(name string) error { return fmt.Errorf("%s: %w", name, fs.ErrNotExist) }
 
 // set binds the name to a node, or to none. It is not durable.
-func (n *node) set(name string, to *node) {
-	n.pending = append(n.pending, change{name: name, to: to})
+func (n *node) set(name string, to *node, with *move) {
+	n.pending = append(n.pending, change{name: name, to: to, with: with})
 	if to == nil {
 		delete(n.names, name)
 	} else {
@@ -273,7 +211,7 @@ func (c *FS) Create(name string, _ fs.FileMode) (durable.File, error) {
 		if d.names[path.Base(name)] != nil {
 			return fs.ErrExist
 		}
-		d.set(path.Base(name), created)
+		d.set(path.Base(name), created, nil)
 		return nil
 	})
 	if err != nil {
@@ -297,8 +235,12 @@ func (c *FS) Rename(from, to string) error {
 		if old := target.names[path.Base(to)]; old != nil && (old.names != nil || moved.names != nil) {
 			return fs.ErrExist
 		}
-		target.set(path.Base(to), moved)
-		source.set(path.Base(from), nil)
+		var both *move
+		if moved.names != nil {
+			both = &move{}
+		}
+		target.set(path.Base(to), moved, both)
+		source.set(path.Base(from), nil, both)
 		return nil
 	})
 }
@@ -317,7 +259,7 @@ func (c *FS) Remove(name string) error {
 		if err != nil {
 			return err
 		}
-		d.set(path.Base(name), nil)
+		d.set(path.Base(name), nil, nil)
 		return nil
 	})
 }
@@ -328,6 +270,11 @@ func (c *FS) SyncDir(dir string) error {
 		d := c.find(dir)
 		if d == nil || d.names == nil {
 			return missing(dir)
+		}
+		for _, change := range d.pending {
+			if change.with != nil {
+				change.with.durable = true
+			}
 		}
 		d.durable, d.pending = maps.Clone(d.names), nil
 		return nil
