@@ -1,6 +1,6 @@
 //go:build unix
 
-package function
+package function_test
 
 import (
 	"os"

@@ -1,9 +1,7 @@
 package function_test
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,45 +11,31 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
-	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/event/invocation"
 	"github.com/vespo-dev/vespo/services/kinds/function"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// serveModule serves a module as the function at /fn. It returns the router and the last access record.
-func serveModule(t *testing.T, o registry.Options) (rt *router.Router, last func() accesslog.Record) {
+// serveModule serves a module as the function at /fn.
+func serveModule(t *testing.T, options ...servicetest.Option) *servicetest.Server {
 	t.Helper()
-	runs, err := wasm.Open(t.Context(), wasm.Config{Slots: 4, SlotBytes: 16 << 20, Blob: func(context.Context, registry.Digest) ([]byte, error) {
-		return nil, errors.New("nothing is evicted here")
-	}})
+	s := servicetest.New(t, servicetest.Config{})
+	runs, err := wasm.Open(t.Context(), wasm.Config{Slots: 4, SlotBytes: 16 << 20, Blob: s.Registry.Blob})
 	require.NoError(t, err)
 	kind := function.NewModules(function.New(function.Config{Timeout: time.Minute}), runs.Functions())
 	require.Equal(t, wasm.FunctionKindName, kind.Name())
-	spec := services.Spec{Prefix: "/fn", Kind: kind.Name(), Module: guests.Go(t, "gofunction"), Options: o}
-	require.NoError(t, kind.Validate(spec))
-	d, err := kind.Prepare(t.Context(), spec)
-	require.NoError(t, err)
-	require.Equal(t, "command", d.Status().ABI)
-	t.Cleanup(func() {
-		require.NoError(t, d.Close(context.Background()))
-		require.NoError(t, runs.Close(context.Background()))
-	})
-	var record accesslog.Record
-	rt = router.New(router.Config{AccessLog: func(r *accesslog.Record) { record = *r }})
-	table, err := router.BuildTable([]*router.Route{router.NewRoute(router.Binding{Prefix: "/fn", Service: "/fn", Handler: d})})
-	require.NoError(t, err)
-	rt.Publish(table)
-	return rt, func() accesslog.Record { return record }
+	s.Start(runs, kind)
+	result := s.Deploy(servicetest.Module(kind.Name(), "/fn", guests.Go(t, "gofunction"), options...))
+	require.Equal(t, "command", result.Status.ABI)
+	return s
 }
 
 func TestModuleAnswersHTTP(t *testing.T) {
-	rt, last := serveModule(t, registry.Options{Config: map[string]string{"GREETING": "hello"}, Timeout: 5 * time.Second})
-	for _, c := range []struct {
+	s := serveModule(t, servicetest.WithConfig(map[string]string{"GREETING": "hello"}), servicetest.WithTimeout(5*time.Second))
+	for n, c := range []struct {
 		path, body string
 		status     int
 		want       string
@@ -66,36 +50,32 @@ func TestModuleAnswersHTTP(t *testing.T) {
 		{"/fn/large", "", 502, "larger than", accesslog.OutcomeBadAnswer},
 		{"/fn/answer", "again", 201, "got again", accesslog.OutcomeOK},
 	} {
-		w := httptest.NewRecorder()
-		rt.ServeHTTP(w, httptest.NewRequest("POST", c.path, strings.NewReader(c.body)))
-		require.Equal(t, c.status, w.Code, c.path)
-		require.Contains(t, w.Body.String(), c.want)
-		require.NotContains(t, w.Body.String(), "no luck")
-		require.Equal(t, c.outcome, last().Outcome, c.path)
+		a := s.Send("POST", c.path, c.body)
+		require.Equal(t, c.status, a.StatusCode, c.path)
+		require.Contains(t, a.Body, c.want)
+		require.NotContains(t, a.Body, "no luck")
+		require.Equal(t, c.outcome, s.Records.Nth(n+1).Outcome, c.path)
 	}
-	w := httptest.NewRecorder()
-	rt.ServeHTTP(w, httptest.NewRequest("GET", "/fn/answer", nil))
-	require.Equal(t, []string{"c=d"}, w.Header()["Set-Cookie"])
-	require.Positive(t, last().GuestTime)
+	require.Equal(t, []string{"c=d"}, s.Get("/fn/answer").Header["Set-Cookie"])
+	require.Positive(t, s.Records.Nth(9).GuestTime)
 }
 
 func TestModuleDeadline(t *testing.T) {
-	rt, last := serveModule(t, registry.Options{Timeout: 200 * time.Millisecond})
-	w := httptest.NewRecorder()
-	rt.ServeHTTP(w, httptest.NewRequest("GET", "/fn/loop", nil))
-	require.Equal(t, 504, w.Code, w.Body)
-	require.Equal(t, accesslog.OutcomeDeadline, last().Outcome)
+	s := serveModule(t, servicetest.WithTimeout(200*time.Millisecond))
+	a := s.Get("/fn/loop")
+	require.Equal(t, 504, a.StatusCode, a.Body)
+	require.Equal(t, accesslog.OutcomeDeadline, s.Records.Nth(1).Outcome)
 }
 
 func TestModuleIsInvoked(t *testing.T) {
-	rt, _ := serveModule(t, registry.Options{Timeout: 5 * time.Second})
+	s := serveModule(t, servicetest.WithTimeout(5*time.Second))
 	invoke := func(event string) (*invocation.Call, string) {
 		c := &invocation.Call{RequestID: "id", WantsLog: true}
 		r, err := http.NewRequestWithContext(invocation.With(t.Context(), c), "POST", "/fn", io.NopCloser(strings.NewReader(event)))
 		require.NoError(t, err)
 		r.RequestURI = "/fn"
 		w := httptest.NewRecorder()
-		rt.ServeService("/fn", w, r)
+		s.Router.ServeService("/fn", w, r)
 		require.Equal(t, 200, w.Code, w.Body)
 		return c, w.Body.String()
 	}

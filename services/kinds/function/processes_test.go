@@ -1,4 +1,4 @@
-package function
+package function_test
 
 import (
 	"bytes"
@@ -24,6 +24,8 @@ import (
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/event/httpevent"
 	"github.com/vespo-dev/vespo/services/event/invocation"
+	"github.com/vespo-dev/vespo/services/kinds/function"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 // workerMain is the worker program. It does what the path of the request says.
@@ -104,40 +106,40 @@ func carryOut(base string) error {
 }
 
 // self is the document of a function whose program is this test binary.
-func self(t *testing.T, processes, loops int, args ...string) Document {
+func self(t *testing.T, processes, loops int, args ...string) function.Document {
 	t.Helper()
 	program, err := os.Executable()
 	require.NoError(t, err)
-	return Document{Exec: program, Args: args, Processes: processes, Loops: loops}
+	return function.Document{Exec: program, Args: args, Processes: processes, Loops: loops}
 }
 
-func allowed(log io.Writer) Config {
-	return Config{AllowExec: true, Log: slog.New(slog.NewTextHandler(log, nil))}
+func allowed(log io.Writer) function.Config {
+	return function.Config{AllowExec: true, Log: slog.New(slog.NewTextHandler(log, nil))}
 }
 
 func TestProcess(t *testing.T) {
 	t.Setenv("SECRET_OF_THE_SERVER", "yes")
-	var log syncBuffer
+	var log servicetest.Log
 	f := newFront(t, allowed(&log))
-	d, _ := f.bind("/fn", self(t, 2, 0, "one", "two"), registry.Options{Config: map[string]string{"GREETING": "hello", "PATH": "/bin"}})
-	require.Equal(t, services.StateIdle, d.Status().State, "nothing runs before it is needed")
-	env := f.do("GET", "/fn/env", "").body
+	f.bind("/fn", self(t, 2, 0, "one", "two"), servicetest.WithConfig(map[string]string{"GREETING": "hello", "PATH": "/bin"}))
+	require.Equal(t, services.StateIdle, f.Status("/fn").State, "nothing runs before it is needed")
+	env := f.Send("GET", "/fn/env", "").Body
 	for _, want := range []string{"GREETING=hello", "PATH=/bin"} {
 		require.Contains(t, env, want)
 	}
 	require.NotContains(t, env, "SECRET")
 	require.NotContains(t, env, "HOME=")
-	pid := f.do("GET", "/fn", "").body
-	require.Equal(t, pid, f.do("GET", "/fn", "").body, "the process stays")
-	require.Contains(t, d.Status().Target, "1 of 2 processes")
-	f.do("GET", "/fn/print", "")
-	require.Eventually(t, func() bool { return strings.Contains(log.String(), "a line of output") }, hangTimeout, time.Millisecond)
+	pid := f.Send("GET", "/fn", "").Body
+	require.Equal(t, pid, f.Send("GET", "/fn", "").Body, "the process stays")
+	require.Contains(t, f.Status("/fn").Target, "1 of 2 processes")
+	f.Send("GET", "/fn/print", "")
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "a line of output") }, servicetest.HangTimeout, time.Millisecond)
 
-	require.NoError(t, d.Scale(t.Context(), services.ScaleToZero))
-	require.Eventually(t, func() bool { return d.Status().State == services.StateIdle }, hangTimeout, time.Millisecond)
-	again := f.do("GET", "/fn", "").body
+	require.NoError(t, f.Deployment("/fn").Scale(t.Context(), services.ScaleToZero))
+	f.AwaitStatus("/fn", func(s services.Status) bool { return s.State == services.StateIdle })
+	again := f.Send("GET", "/fn", "").Body
 	require.NotEqual(t, pid, again, "it comes back with the next request")
-	require.NoError(t, f.closed(d))
+	f.Withdraw("/fn")
 	number, err := strconv.Atoi(again)
 	require.NoError(t, err)
 	require.False(t, alive(number), "Close waits for the end")
@@ -147,45 +149,45 @@ func TestProcessesAreBounded(t *testing.T) {
 	for _, c := range []struct{ processes, loops int }{{3, 0}, {1, 4}, {2, 3}} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			f := newFront(t, allowed(io.Discard))
-			d, _ := f.bind("/fn", self(t, c.processes, c.loops), registry.Options{})
+			f.bind("/fn", self(t, c.processes, c.loops))
 			var mu sync.Mutex
 			pids := map[string]bool{}
 			var clients sync.WaitGroup
 			for range 30 {
 				clients.Go(func() {
-					a := f.do("GET", "/fn/slow", "")
+					a := f.Send("GET", "/fn/slow", "")
 					mu.Lock()
 					defer mu.Unlock()
-					pids[a.body] = true
+					pids[a.Body] = true
 					if a.StatusCode != 200 {
-						t.Errorf("%d %s", a.StatusCode, a.body)
+						t.Errorf("%d %s", a.StatusCode, a.Body)
 					}
 				})
 			}
 			clients.Wait()
 			require.LessOrEqual(t, len(pids), c.processes)
-			require.Equal(t, c.processes*max(1, c.loops) > 1, d.Status().Warm >= 1)
+			require.Equal(t, c.processes*max(1, c.loops) > 1, f.Status("/fn").Warm >= 1)
 		})
 	}
 }
 
 func TestProcessEnds(t *testing.T) {
 	f := newFront(t, allowed(io.Discard))
-	f.bind("/fn", self(t, 1, 0), registry.Options{})
+	f.bind("/fn", self(t, 1, 0))
 	for range 3 {
-		f.do("GET", "/fn/exit", "").requireProblem(t, problem.BadGateway)
-		require.Equal(t, 200, f.do("GET", "/fn", "").StatusCode, "another one is started")
+		requireProblem(t, f.Send("GET", "/fn/exit", ""), problem.BadGateway)
+		require.Equal(t, 200, f.Send("GET", "/fn", "").StatusCode, "another one is started")
 	}
 }
 
 func TestProcessHangs(t *testing.T) {
 	f := newFront(t, allowed(io.Discard))
-	f.bind("/fn", self(t, 1, 0), registry.Options{Timeout: 2 * time.Second})
-	pid := f.do("GET", "/fn", "").body
-	f.do("GET", "/fn/hang", "").requireProblem(t, problem.Deadline)
-	a := f.do("GET", "/fn", "")
-	require.Equal(t, 200, a.StatusCode, a.body)
-	require.NotEqual(t, pid, a.body)
+	f.bind("/fn", self(t, 1, 0), servicetest.WithTimeout(2*time.Second))
+	pid := f.Send("GET", "/fn", "").Body
+	requireProblem(t, f.Send("GET", "/fn/hang", ""), problem.Deadline)
+	a := f.Send("GET", "/fn", "")
+	require.Equal(t, 200, a.StatusCode, a.Body)
+	require.NotEqual(t, pid, a.Body)
 	number, err := strconv.Atoi(pid)
 	require.NoError(t, err)
 	require.False(t, alive(number), "the limit counts those that end")
@@ -193,25 +195,22 @@ func TestProcessHangs(t *testing.T) {
 
 func TestCloseEndsProcessAtWork(t *testing.T) {
 	f := newFront(t, allowed(io.Discard))
-	d, _ := f.bind("/fn", self(t, 1, 0), registry.Options{Timeout: time.Hour})
-	f.do("GET", "/fn", "")
-	held := f.start("GET", "/fn/hang", "")
-	require.Eventually(t, func() bool { return d.Status().InFlight == 1 }, hangTimeout, time.Millisecond)
-	require.NoError(t, f.closed(d))
-	f.await(held).requireProblem(t, problem.NotReady)
+	f.bind("/fn", self(t, 1, 0), servicetest.WithTimeout(time.Hour))
+	f.Send("GET", "/fn", "")
+	held := f.Begin("GET", "/fn/hang", "")
+	require.Eventually(t, func() bool { return f.Status("/fn").InFlight == 1 }, servicetest.HangTimeout, time.Millisecond)
+	f.Withdraw("/fn")
+	requireProblem(t, f.Await(held), problem.NotReady)
 }
 
 func TestProcessThatCannotStart(t *testing.T) {
 	f := newFront(t, allowed(io.Discard))
-	d, _ := f.bind("/fn", self(t, 1, 0, "fail"), registry.Options{Timeout: 200 * time.Millisecond})
-	ps := d.backend.(*processes)
+	f.bind("/fn", self(t, 1, 0, "fail"), servicetest.WithTimeout(200*time.Millisecond))
 	for range 2 {
-		f.do("GET", "/fn", "").requireProblem(t, problem.BadGateway)
+		requireProblem(t, f.Send("GET", "/fn", ""), problem.BadGateway)
 	}
-	f.do("GET", "/fn", "").requireProblem(t, problem.NoCapacity) // the backoff is longer than the timeout
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	require.Equal(t, 2, ps.crashes)
+	requireProblem(t, f.Send("GET", "/fn", ""), problem.NoCapacity) // the backoff is longer than the timeout
+	require.Equal(t, 2, function.Crashes(f.Deployment("/fn")))
 }
 
 func TestProcessGroupIsKilled(t *testing.T) {
@@ -219,62 +218,62 @@ func TestProcessGroupIsKilled(t *testing.T) {
 		t.Skip("there are no process groups")
 	}
 	f := newFront(t, allowed(io.Discard))
-	d, _ := f.bind("/fn", self(t, 1, 0), registry.Options{})
-	child, err := strconv.Atoi(f.do("GET", "/fn/child", "").body)
+	f.bind("/fn", self(t, 1, 0))
+	child, err := strconv.Atoi(f.Send("GET", "/fn/child", "").Body)
 	require.NoError(t, err)
 	require.True(t, alive(child))
-	require.NoError(t, f.closed(d))
-	require.Eventually(t, func() bool { return !alive(child) }, hangTimeout, time.Millisecond)
+	f.Withdraw("/fn")
+	require.Eventually(t, func() bool { return !alive(child) }, servicetest.HangTimeout, time.Millisecond)
 }
 
 func TestLogTailOfProcess(t *testing.T) {
 	f := newFront(t, allowed(io.Discard))
-	f.bind("/fn", self(t, 1, 0), registry.Options{})
+	f.bind("/fn", self(t, 1, 0))
 	c := &invocation.Call{RequestID: invocation.NewID(), WantsLog: true}
 	r, err := http.NewRequestWithContext(invocation.With(t.Context(), c), "POST", "/fn", strings.NewReader(`{"rawPath":"/print"}`))
 	require.NoError(t, err)
 	r.RequestURI = "/fn"
 	w := &discard{header: http.Header{}}
-	f.router.ServeService("/fn", w, r)
+	f.Router.ServeService("/fn", w, r)
 	require.Contains(t, string(c.Log.Bytes()), "a line of output")
 }
 
 func TestExecIsRefused(t *testing.T) {
-	spec := services.Spec{Prefix: "/fn", Kind: KindName, Module: self(t, 0, 0).Encode()}
-	k := New(Config{})
+	wanted := spec("/fn", self(t, 0, 0))
+	k := function.New(function.Config{})
 	var p *problem.Problem
-	require.ErrorAs(t, k.Validate(spec), &p)
+	require.ErrorAs(t, k.Validate(wanted), &p)
 	require.Contains(t, strings.Join(p.Violations, " "), "--allow-exec")
-	_, err := k.Prepare(t.Context(), spec)
+	_, err := k.Prepare(t.Context(), wanted)
 	require.Error(t, err, "also for what is in the catalogue from a time when it was allowed")
-	spec.Origin = registry.OriginFile
-	require.NoError(t, k.Validate(spec), "the server's own configuration is trusted")
+	wanted.Origin = registry.OriginFile
+	require.NoError(t, k.Validate(wanted), "the server's own configuration is trusted")
 
-	k = New(Config{AllowExec: true})
+	k = function.New(function.Config{AllowExec: true})
 	for _, c := range []struct {
-		document Document
+		document function.Document
 		config   map[string]string
 		want     string
 	}{
-		{Document{Exec: "relative"}, nil, "absolute path"},
-		{Document{Exec: "/does/not/exist"}, nil, "no such program"},
-		{Document{Exec: t.TempDir()}, nil, "no such program"},
-		{Document{Args: []string{"a"}}, nil, "options of exec"},
-		{Document{Exec: "/bin/sh", RuntimePort: 1}, nil, "a port of its own"},
-		{Document{Exec: "/bin/sh", Processes: 1000}, nil, "processes is 1000"},
-		{Document{Exec: "/bin/sh", Args: []string{"\x00"}}, nil, "without NUL"},
-		{Document{Exec: "/bin/sh", MemorySize: -1}, nil, "memory_size is -1"},
-		{Document{Exec: "/bin/sh", Package: strings.Repeat("0a", 32)}, nil, "a function has one program"},
-		{Document{Package: "../../etc"}, nil, "SHA-256"},
-		{Document{Package: strings.Repeat("0A", 32)}, nil, "SHA-256"},
-		{Document{Package: strings.Repeat("0a", 32)}, nil, "keeps no packages"},
-		{Document{Exec: "/bin/sh"}, map[string]string{"AWS_LAMBDA_RUNTIME_API": "x"}, "server's to set"},
-		{Document{Exec: "/bin/sh"}, map[string]string{"_HANDLER": "x"}, "server's to set"},
-		{Document{Exec: "/bin/sh"}, map[string]string{"LAMBDA_TASK_ROOT": "x"}, "server's to set"},
-		{Document{Exec: "/bin/sh"}, map[string]string{"A=B": "x"}, "no variable can have"},
-		{Document{}, map[string]string{"A": "x"}, "option config"},
+		{function.Document{Exec: "relative"}, nil, "absolute path"},
+		{function.Document{Exec: "/does/not/exist"}, nil, "no such program"},
+		{function.Document{Exec: t.TempDir()}, nil, "no such program"},
+		{function.Document{Args: []string{"a"}}, nil, "options of exec"},
+		{function.Document{Exec: "/bin/sh", RuntimePort: 1}, nil, "a port of its own"},
+		{function.Document{Exec: "/bin/sh", Processes: 1000}, nil, "processes is 1000"},
+		{function.Document{Exec: "/bin/sh", Args: []string{"\x00"}}, nil, "without NUL"},
+		{function.Document{Exec: "/bin/sh", MemorySize: -1}, nil, "memory_size is -1"},
+		{function.Document{Exec: "/bin/sh", Package: strings.Repeat("0a", 32)}, nil, "a function has one program"},
+		{function.Document{Package: "../../etc"}, nil, "SHA-256"},
+		{function.Document{Package: strings.Repeat("0A", 32)}, nil, "SHA-256"},
+		{function.Document{Package: strings.Repeat("0a", 32)}, nil, "keeps no packages"},
+		{function.Document{Exec: "/bin/sh"}, map[string]string{"AWS_LAMBDA_RUNTIME_API": "x"}, "server's to set"},
+		{function.Document{Exec: "/bin/sh"}, map[string]string{"_HANDLER": "x"}, "server's to set"},
+		{function.Document{Exec: "/bin/sh"}, map[string]string{"LAMBDA_TASK_ROOT": "x"}, "server's to set"},
+		{function.Document{Exec: "/bin/sh"}, map[string]string{"A=B": "x"}, "no variable can have"},
+		{function.Document{}, map[string]string{"A": "x"}, "option config"},
 	} {
-		err := k.Validate(services.Spec{Prefix: "/fn", Kind: KindName, Module: c.document.Encode(), Options: registry.Options{Config: c.config}})
+		err := k.Validate(spec("/fn", c.document, servicetest.WithConfig(c.config)))
 		require.ErrorAs(t, err, &p, c.want)
 		require.Contains(t, strings.Join(p.Violations, " "), c.want)
 	}
@@ -286,21 +285,3 @@ type discard struct{ header http.Header }
 func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) WriteHeader(int)             {}
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
-
-// syncBuffer is a buffer that is safe for concurrent use.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer // guarded by mu
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}

@@ -1,4 +1,4 @@
-package function
+package function_test
 
 import (
 	"encoding/json"
@@ -15,23 +15,23 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/event/httpevent"
 	"github.com/vespo-dev/vespo/services/event/invocation"
+	"github.com/vespo-dev/vespo/services/kinds/function"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 // TestNextHeaders checks the headers that a worker receives with an event, as in Lambda's Runtime API.
 func TestNextHeaders(t *testing.T) {
-	f := newFront(t, Config{})
-	_, addr := f.bind("/fn", Document{}, registry.Options{Timeout: time.Minute})
+	f := newFront(t, function.Config{})
+	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(time.Minute))
 	w := newWorker(t, addr)
 	const given = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
 	for _, c := range []struct{ header, want string }{
 		{"X-Test: 1", `Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0`},
 		{"X-Amzn-Trace-Id: " + given, given},
 	} {
-		got := f.start("GET", "/fn", "", c.header)
+		got := f.Begin("GET", "/fn", "", c.header)
 		id, text, h := w.next()
 		for name, want := range map[string]string{
 			"Content-Type":                        "application/json",
@@ -49,7 +49,7 @@ func TestNextHeaders(t *testing.T) {
 		require.Equal(t, h.Get("Lambda-Runtime-Trace-Id"), event.Headers["x-amzn-trace-id"], "the event says the same")
 		status, _ := w.post(id, "response", `{"statusCode":204}`)
 		require.Equal(t, 202, status)
-		require.Equal(t, 204, f.await(got).StatusCode)
+		require.Equal(t, 204, f.Await(got).StatusCode)
 	}
 }
 
@@ -59,10 +59,10 @@ func TestEnvironment(t *testing.T) {
 	f := newFront(t, allowed(io.Discard))
 	d := self(t, 1, 2)
 	d.MemorySize, d.Handler = 512, "app.handler"
-	f.bind("/fn", d, registry.Options{Config: map[string]string{"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "its-own"}})
-	f.bind("/fn~7", self(t, 1, 0), registry.Options{})
+	f.bind("/fn", d, servicetest.WithConfig(map[string]string{"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "its-own"}))
+	f.bind("/fn~7", self(t, 1, 0))
 	root := regexp.QuoteMeta(filepath.Dir(d.Exec))
-	latest := environment(f.do("GET", "/fn/env", "").body)
+	latest := environment(f.Send("GET", "/fn/env", "").Body)
 	for name, want := range map[string]string{
 		"AWS_ACCESS_KEY_ID":               "its-own",
 		"AWS_DEFAULT_REGION":              "us-east-1",
@@ -88,7 +88,7 @@ func TestEnvironment(t *testing.T) {
 		delete(latest, name)
 	}
 	require.Empty(t, latest, "nothing else is set")
-	published := environment(f.do("GET", "/fn~7/env", "").body)
+	published := environment(f.Send("GET", "/fn~7/env", "").Body)
 	for name, want := range map[string]string{
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
 		"AWS_LAMBDA_FUNCTION_NAME":        "fn",
@@ -113,17 +113,17 @@ func environment(lines string) map[string]string {
 func TestStartTakesLong(t *testing.T) {
 	f := newFront(t, allowed(io.Discard))
 	ready := filepath.Join(t.TempDir(), "ready")
-	d, _ := f.bind("/fn", self(t, 1, 0, "late", ready), registry.Options{Timeout: 50 * time.Millisecond})
+	f.bind("/fn", self(t, 1, 0, "late", ready), servicetest.WithTimeout(50*time.Millisecond))
 	for range 3 {
-		f.do("GET", "/fn", "").requireProblem(t, problem.Deadline)
+		requireProblem(t, f.Send("GET", "/fn", ""), problem.Deadline)
 	}
-	require.Contains(t, d.Status().Target, "1 of 1 processes", "it goes on")
+	require.Contains(t, f.Status("/fn").Target, "1 of 1 processes", "it goes on")
 	require.NoError(t, os.WriteFile(ready, nil, 0o600))
-	var a answer
-	require.Eventually(t, func() bool { a = f.do("GET", "/fn", ""); return a.StatusCode == 200 }, hangTimeout, time.Millisecond)
+	var a servicetest.Answer
+	require.Eventually(t, func() bool { a = f.Send("GET", "/fn", ""); return a.StatusCode == 200 }, servicetest.HangTimeout, time.Millisecond)
 	pid, err := os.ReadFile(ready + ".pid")
 	require.NoError(t, err)
-	require.Equal(t, string(pid), a.body, "it is the first process that answers")
+	require.Equal(t, string(pid), a.Body, "it is the first process that answers")
 }
 
 // TestStartTakesTooLong checks that a process that does not
@@ -132,15 +132,15 @@ func TestStartTakesTooLong(t *testing.T) {
 	cfg := allowed(io.Discard)
 	cfg.StartTimeout = 100 * time.Millisecond
 	f := newFront(t, cfg)
-	d, _ := f.bind("/fn", self(t, 1, 0, "late", filepath.Join(t.TempDir(), "never")), registry.Options{Timeout: time.Hour})
-	f.do("GET", "/fn", "").requireProblem(t, problem.BadGateway)
-	require.Contains(t, d.Status().Target, "0 of 1 processes")
+	f.bind("/fn", self(t, 1, 0, "late", filepath.Join(t.TempDir(), "never")), servicetest.WithTimeout(time.Hour))
+	requireProblem(t, f.Send("GET", "/fn", ""), problem.BadGateway)
+	require.Contains(t, f.Status("/fn").Target, "0 of 1 processes")
 	c := &invocation.Call{RequestID: invocation.NewID()}
 	r, err := http.NewRequestWithContext(invocation.With(t.Context(), c), "POST", "/fn", strings.NewReader(`{}`))
 	require.NoError(t, err)
 	r.RequestURI = "/fn"
 	w := httptest.NewRecorder()
-	f.router.ServeService("/fn", w, r)
+	f.Router.ServeService("/fn", w, r)
 	require.Equal(t, invocation.Unhandled, c.Failure)
 	require.Contains(t, w.Body.String(), "first event within 100ms")
 }
@@ -150,16 +150,16 @@ func TestPackage(t *testing.T) {
 	cfg := allowed(io.Discard)
 	cfg.Packages = t.TempDir()
 	digest := strings.Repeat("0a", 32)
-	spec := services.Spec{Prefix: "/fn", Kind: KindName, Module: Document{Package: digest}.Encode()}
+	packaged := spec("/fn", function.Document{Package: digest})
 	var p *problem.Problem
-	require.ErrorAs(t, New(cfg).Validate(spec), &p)
+	require.ErrorAs(t, function.New(cfg).Validate(packaged), &p)
 	require.Contains(t, strings.Join(p.Violations, " "), "missing from the server's data directory")
 	require.NoError(t, os.Mkdir(filepath.Join(cfg.Packages, digest), 0o700))
-	require.NoError(t, os.Symlink(self(t, 0, 0).Exec, filepath.Join(cfg.Packages, digest, Bootstrap)))
+	require.NoError(t, os.Symlink(self(t, 0, 0).Exec, filepath.Join(cfg.Packages, digest, function.Bootstrap)))
 	f := newFront(t, cfg)
-	f.bind("/fn", Document{Package: digest}, registry.Options{})
-	require.Equal(t, filepath.Join(cfg.Packages, digest), environment(f.do("GET", "/fn/env", "").body)["LAMBDA_TASK_ROOT"])
+	f.bind("/fn", function.Document{Package: digest})
+	require.Equal(t, filepath.Join(cfg.Packages, digest), environment(f.Send("GET", "/fn/env", "").Body)["LAMBDA_TASK_ROOT"])
 	cfg.AllowExec = false
-	require.ErrorAs(t, New(cfg).Validate(spec), &p)
+	require.ErrorAs(t, function.New(cfg).Validate(packaged), &p)
 	require.Contains(t, strings.Join(p.Violations, " "), "--allow-exec")
 }

@@ -1,4 +1,4 @@
-package function
+package function_test
 
 import (
 	"bufio"
@@ -19,30 +19,24 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/event/httpevent"
 	"github.com/vespo-dev/vespo/services/event/invocation"
 	"github.com/vespo-dev/vespo/services/internal/document"
+	"github.com/vespo-dev/vespo/services/kinds/function"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
-func (a answer) requireProblem(t *testing.T, kind problem.Kind) {
-	t.Helper()
-	require.Equal(t, kind.Status(), a.StatusCode, a.body)
-	require.Contains(t, a.body, kind.Type())
-	require.NotContains(t, a.body, "secret", "what the function said is not the client's to know")
-}
-
 func TestServe(t *testing.T) {
-	f := newFront(t, Config{})
-	d, addr := f.bind("/fn", Document{}, registry.Options{Timeout: hangTimeout})
-	require.Contains(t, d.Status().Target, addr)
-	got := f.start("POST", "/fn/a%20b?x=1", `{"n":1}`)
+	f := newFront(t, function.Config{})
+	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(servicetest.HangTimeout))
+	require.Contains(t, f.Status("/fn").Target, addr)
+	got := f.Begin("POST", "/fn/a%20b?x=1", `{"n":1}`)
 	w := newWorker(t, addr)
 	id, text, h := w.next()
 	deadline, err := strconv.ParseInt(h.Get("Lambda-Runtime-Deadline-Ms"), 10, 64)
 	require.NoError(t, err)
-	require.WithinDuration(t, time.Now().Add(hangTimeout), time.UnixMilli(deadline), hangTimeout)
+	require.WithinDuration(t, time.Now().Add(servicetest.HangTimeout), time.UnixMilli(deadline), servicetest.HangTimeout)
 	require.Equal(t, "arn:aws:lambda:us-east-1:000000000000:function:fn", h.Get("Lambda-Runtime-Invoked-Function-Arn"))
 	require.NotContains(t, h, "Lambda-Runtime-Client-Context")
 	var event httpevent.Event
@@ -52,17 +46,17 @@ func TestServe(t *testing.T) {
 	status, text := w.post(id, "response", `{"statusCode":201,"headers":{"X-A":"b"},"cookies":["a=1","b=2"],"body":"hello"}`)
 	require.Equal(t, 202, status)
 	require.JSONEq(t, `{"status":"OK"}`, text)
-	a := f.await(got)
+	a := f.Await(got)
 	require.Equal(t, 201, a.StatusCode)
-	require.Equal(t, "hello", a.body)
+	require.Equal(t, "hello", a.Body)
 	require.Equal(t, "b", a.Header.Get("X-A"))
 	require.Equal(t, []string{"a=1", "b=2"}, a.Header["Set-Cookie"])
-	require.Contains(t, d.Status().Target, "0 busy")
+	require.Contains(t, f.Status("/fn").Target, "0 busy")
 }
 
 func TestManyWorkers(t *testing.T) {
-	f := newFront(t, Config{})
-	_, addr := f.bind("/fn", Document{}, registry.Options{})
+	f := newFront(t, function.Config{})
+	addr := f.bind("/fn", function.Document{})
 	ctx, stop := context.WithCancel(t.Context())
 	var workers sync.WaitGroup
 	for range 4 {
@@ -85,9 +79,9 @@ func TestManyWorkers(t *testing.T) {
 	var clients sync.WaitGroup
 	for i := range 200 {
 		clients.Go(func() {
-			a := f.do("POST", "/fn", "request "+strconv.Itoa(i))
-			if a.StatusCode != 200 || a.body != "request "+strconv.Itoa(i) {
-				t.Errorf("request %d was answered %d %s", i, a.StatusCode, a.body)
+			a := f.Send("POST", "/fn", "request "+strconv.Itoa(i))
+			if a.StatusCode != 200 || a.Body != "request "+strconv.Itoa(i) {
+				t.Errorf("request %d was answered %d %s", i, a.StatusCode, a.Body)
 			}
 		})
 	}
@@ -97,8 +91,8 @@ func TestManyWorkers(t *testing.T) {
 }
 
 func TestFailures(t *testing.T) {
-	f := newFront(t, Config{})
-	_, addr := f.bind("/fn", Document{}, registry.Options{})
+	f := newFront(t, function.Config{})
+	addr := f.bind("/fn", function.Document{})
 	w := newWorker(t, addr)
 	for _, c := range []struct {
 		name, what, body string
@@ -114,11 +108,11 @@ func TestFailures(t *testing.T) {
 		{"one byte too large", "response", strings.Repeat("x", invocation.MaxOutputBytes+1), 413, problem.BadGateway},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := f.start("GET", "/fn", "")
+			got := f.Begin("GET", "/fn", "")
 			id, _, _ := w.next()
 			status, text := w.post(id, c.what, c.body)
 			require.Equal(t, c.status, status, text)
-			f.await(got).requireProblem(t, c.want)
+			requireProblem(t, f.Await(got), c.want)
 			if status == 413 {
 				require.Contains(t, text, "RequestEntityTooLarge")
 			}
@@ -127,16 +121,16 @@ func TestFailures(t *testing.T) {
 			require.Contains(t, text, "InvalidStateTransition")
 		})
 	}
-	got := f.start("GET", "/fn", "")
+	got := f.Begin("GET", "/fn", "")
 	w.answer(`"` + strings.Repeat("x", invocation.MaxOutputBytes-2) + `"`)
-	require.Len(t, f.await(got).body, invocation.MaxOutputBytes, "the limit itself is allowed")
-	f.do("POST", "/fn", strings.Repeat("x", invocation.MaxPayloadBytes+1)).requireProblem(t, problem.BodyTooLarge)
-	f.do("POST", "/fn", strings.Repeat("x", invocation.MaxPayloadBytes)).requireProblem(t, problem.BodyTooLarge) // including the event around it
+	require.Len(t, f.Await(got).Body, invocation.MaxOutputBytes, "the limit itself is allowed")
+	requireProblem(t, f.Send("POST", "/fn", strings.Repeat("x", invocation.MaxPayloadBytes+1)), problem.BodyTooLarge)
+	requireProblem(t, f.Send("POST", "/fn", strings.Repeat("x", invocation.MaxPayloadBytes)), problem.BodyTooLarge) // including the event around it
 }
 
 func TestStream(t *testing.T) {
-	f := newFront(t, Config{})
-	_, addr := f.bind("/fn", Document{}, registry.Options{Timeout: hangTimeout})
+	f := newFront(t, function.Config{})
+	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(servicetest.HangTimeout))
 	w := newWorker(t, addr)
 	from, to := io.Pipe()
 	resp := make(chan *http.Response, 1)
@@ -184,8 +178,8 @@ func TestStream(t *testing.T) {
 }
 
 func TestStreamFails(t *testing.T) {
-	f := newFront(t, Config{})
-	_, addr := f.bind("/fn", Document{}, registry.Options{Timeout: hangTimeout})
+	f := newFront(t, function.Config{})
+	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(servicetest.HangTimeout))
 	w := newWorker(t, addr)
 	failure := base64.StdEncoding.EncodeToString([]byte(`{"errorMessage":"secret","errorType":"Secret"}`))
 	stream := func(body, contentType string, trailer http.Header) int {
@@ -204,17 +198,17 @@ func TestStreamFails(t *testing.T) {
 	}
 	trailer := http.Header{"Lambda-Runtime-Function-Error-Type": {"Secret"}, "Lambda-Runtime-Function-Error-Body": {failure}}
 
-	got := f.start("GET", "/fn", "")
+	got := f.Begin("GET", "/fn", "")
 	require.Equal(t, 202, stream("{\"statusCode\":2", httpevent.PreludeType, trailer))
-	f.await(got).requireProblem(t, problem.BadGateway) // nothing has been sent yet
+	requireProblem(t, f.Await(got), problem.BadGateway) // nothing has been sent yet
 
-	got = f.start("GET", "/fn", "")
+	got = f.Begin("GET", "/fn", "")
 	stream("{}", httpevent.PreludeType, nil)
-	f.await(got).requireProblem(t, problem.BadGateway)
+	requireProblem(t, f.Await(got), problem.BadGateway)
 
-	got = f.start("GET", "/fn", "")
+	got = f.Begin("GET", "/fn", "")
 	stream(strings.Repeat("a", httpevent.MaxPreludeBytes*2), httpevent.PreludeType, nil)
-	f.await(got).requireProblem(t, problem.BadGateway)
+	requireProblem(t, f.Await(got), problem.BadGateway)
 
 	cut := make(chan error, 1)
 	go func() {
@@ -230,66 +224,65 @@ func TestStreamFails(t *testing.T) {
 }
 
 func TestReplaceKeepsWorkers(t *testing.T) {
-	f := newFront(t, Config{})
-	old, addr := f.bind("/fn", Document{}, registry.Options{Timeout: hangTimeout})
+	f := newFrontWith(t, function.Config{}, servicetest.HangTimeout)
+	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(servicetest.HangTimeout))
 	w := newWorker(t, addr)
-	got := f.start("GET", "/fn", "")
+	got := f.Begin("GET", "/fn", "")
 	id, _, _ := w.next()
-	spec := services.Spec{Prefix: "/fn", Kind: KindName, Module: Document{Loops: 2}.Encode()}
-	next, err := f.kind.Prepare(t.Context(), spec)
-	require.NoError(t, err)
-	require.Contains(t, next.Status().Target, addr, "the endpoint is the prefix's")
+	next := f.Deploy(spec("/fn", function.Document{Loops: 2}))
+	require.Contains(t, next.Status.Target, addr, "the endpoint is the prefix's")
 	status, _ := w.post(id, "response", `{"statusCode":204}`)
 	require.Equal(t, 202, status)
-	require.Equal(t, 204, f.await(got).StatusCode)
-	require.NoError(t, f.closed(old))
+	require.Equal(t, 204, f.Await(got).StatusCode)
+	f.AwaitRetired("/fn", next.Before.Generation)
 	waiting := make(chan bool, 1)
 	go func() {
 		resp, _, err := w.call(t.Context(), "GET", "/2018-06-01/runtime/invocation/next", nil)
 		waiting <- err == nil && resp.StatusCode == 200
 	}()
-	require.Eventually(t, func() bool { return next.Status().Warm == 1 }, hangTimeout, time.Millisecond)
-	require.NoError(t, next.Close(t.Context()))
+	f.AwaitStatus("/fn", func(s services.Status) bool { return s.Warm == 1 })
+	f.Withdraw("/fn")
 	require.False(t, <-waiting, "with the last version, the workers are let go")
-	_, err = net.Dial("tcp", addr)
+	_, err := net.Dial("tcp", addr)
 	require.Error(t, err)
 }
 
 func TestCloseStopsRequests(t *testing.T) {
-	f := newFront(t, Config{})
-	d, addr := f.bind("/fn", Document{}, registry.Options{Timeout: time.Hour})
-	held, queued := f.start("GET", "/fn", ""), (<-chan answer)(nil)
+	f := newFront(t, function.Config{})
+	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(time.Hour))
+	held := f.Begin("GET", "/fn", "")
+	d := f.Deployment("/fn")
 	w := newWorker(t, addr)
 	w.next()
-	queued = f.start("GET", "/fn", "")
-	require.Eventually(t, func() bool { return d.Status().InFlight == 2 }, hangTimeout, time.Millisecond)
-	require.NoError(t, f.closed(d))
-	f.await(held).requireProblem(t, problem.NotReady)
-	f.await(queued).requireProblem(t, problem.NotReady)
-	f.do("GET", "/fn", "").requireProblem(t, problem.NotReady)
+	queued := f.Begin("GET", "/fn", "")
+	require.Eventually(t, func() bool { return f.Status("/fn").InFlight == 2 }, servicetest.HangTimeout, time.Millisecond)
+	f.Withdraw("/fn")
+	requireProblem(t, f.Await(held), problem.NotReady)
+	requireProblem(t, f.Await(queued), problem.NotReady)
+	require.Equal(t, problem.NotReady, problem.From(servicetest.Call(d, "GET", "/")).Kind(), "a request that waited for admission")
 }
 
 func TestHeldBytesAreBounded(t *testing.T) {
-	f := newFront(t, Config{HeldBytes: 1 << 20})
-	_, addr := f.bind("/fn", Document{}, registry.Options{Timeout: hangTimeout})
-	held := f.start("POST", "/fn", strings.Repeat("x", 300<<10))
+	f := newFront(t, function.Config{HeldBytes: 1 << 20})
+	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(servicetest.HangTimeout))
+	held := f.Begin("POST", "/fn", strings.Repeat("x", 300<<10))
 	w := newWorker(t, addr)
 	id, _, _ := w.next() // the whole body has been read, and is held until the answer
-	require.Less(t, f.kind.budget.Left(), int64(725<<10))
-	a := f.do("POST", "/fn", strings.Repeat("x", 600<<10))
-	a.requireProblem(t, problem.NoCapacity)
-	_, other := f.bind("/other", Document{}, registry.Options{Timeout: hangTimeout})
-	beside := f.start("POST", "/other", strings.Repeat("x", 100<<10))
+	require.Greater(t, f.kind.Held(), int64(299<<10))
+	a := f.Send("POST", "/fn", strings.Repeat("x", 600<<10))
+	requireProblem(t, a, problem.NoCapacity)
+	other := f.bind("/other", function.Document{}, servicetest.WithTimeout(servicetest.HangTimeout))
+	beside := f.Begin("POST", "/other", strings.Repeat("x", 100<<10))
 	newWorker(t, other).answer(`{"statusCode":204}`)
-	require.Equal(t, 204, f.await(beside).StatusCode, "another function has its own share")
+	require.Equal(t, 204, f.Await(beside).StatusCode, "another function has its own share")
 	status, _ := w.post(id, "response", `{"statusCode":204}`)
 	require.Equal(t, 202, status)
-	require.Equal(t, 204, f.await(held).StatusCode)
+	require.Equal(t, 204, f.Await(held).StatusCode)
 }
 
 func TestExtensionStubs(t *testing.T) {
-	f := newFront(t, Config{})
-	_, addr := f.bind("/fn", Document{}, registry.Options{})
+	f := newFront(t, function.Config{})
+	addr := f.bind("/fn", function.Document{})
 	w := newWorker(t, addr)
 	resp, text, err := w.call(t.Context(), "POST", "/2020-01-01/extension/register", strings.NewReader(`{"events":["INVOKE"]}`))
 	require.NoError(t, err)
@@ -307,12 +300,12 @@ func TestExtensionStubs(t *testing.T) {
 }
 
 func TestDocument(t *testing.T) {
-	f := newFront(t, Config{})
-	_, addr := f.bind("/fn", Document{}, registry.Options{})
+	f := newFront(t, function.Config{})
+	addr := f.bind("/fn", function.Document{})
 	_, portText, _ := net.SplitHostPort(addr)
 	port, err := strconv.Atoi(portText)
 	require.NoError(t, err)
-	_, err = f.kind.Prepare(t.Context(), services.Spec{Prefix: "/other", Kind: KindName, Module: Document{RuntimePort: port}.Encode()})
+	_, err = f.kind.Prepare(t.Context(), spec("/other", function.Document{RuntimePort: port}))
 	var p *problem.Problem
 	require.ErrorAs(t, err, &p)
 	require.Equal(t, problem.Conflict, p.Kind())
@@ -323,25 +316,26 @@ func TestDocument(t *testing.T) {
 		{`{} {}`, "followed by something else"},
 		{strings.Repeat(" ", document.MaxBytes+1), "at most"},
 	} {
-		err := f.kind.Validate(services.Spec{Prefix: "/x", Kind: KindName, Module: []byte(c.document), Options: registry.Options{Timeout: 2 * time.Hour, MemoryBytes: 1}})
+		err := f.kind.Validate(servicetest.Module(function.KindName, "/x", []byte(c.document),
+			servicetest.WithTimeout(2*time.Hour), servicetest.WithMemory(1)))
 		require.ErrorAs(t, err, &p)
 		all := strings.Join(p.Violations, "\n")
 		require.Contains(t, all, c.want)
 		require.Contains(t, all, "timeout is 2h0m0s: it must be")
 		require.Contains(t, all, "option memory")
 	}
-	require.True(t, bytes.Equal(Document{Loops: 1}.Encode(), Document{}.Encode()))
+	require.True(t, bytes.Equal(function.Document{Loops: 1}.Encode(), function.Document{}.Encode()))
 }
 
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"runtime_port":9001,"worker_concurrency":4}`))
 	f.Add([]byte(`{}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		d, err := Decode(text)
+		d, err := function.Decode(text)
 		if err != nil {
 			return
 		}
-		again, err := Decode(d.Encode())
+		again, err := function.Decode(d.Encode())
 		require.NoError(t, err)
 		require.Equal(t, d.Encode(), again.Encode())
 	})
@@ -350,8 +344,8 @@ func FuzzDecode(f *testing.F) {
 // TestStreamStalls checks that a worker that hangs in the middle of
 // a stream is disconnected at the deadline, and so is the client.
 func TestStreamStalls(t *testing.T) {
-	f := newFront(t, Config{})
-	_, addr := f.bind("/fn", Document{}, registry.Options{Timeout: 300 * time.Millisecond})
+	f := newFront(t, function.Config{})
+	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(300*time.Millisecond))
 	w := newWorker(t, addr)
 	from, to := io.Pipe()
 	cut := make(chan error, 1)
@@ -378,13 +372,13 @@ func TestStreamStalls(t *testing.T) {
 
 // TestBodyThatDoesNotArrive checks that a client whose body stops is answered, however little of it is missing.
 func TestBodyThatDoesNotArrive(t *testing.T) {
-	f := newFront(t, Config{})
-	f.bind("/fn", Document{}, registry.Options{Timeout: time.Second})
+	f := newFront(t, function.Config{})
+	f.bind("/fn", function.Document{}, servicetest.WithTimeout(time.Second))
 	for _, size := range []int{2, 300 << 10, 7 << 20} {
-		conn, err := net.Dial("tcp", f.Listener.Addr().String())
+		conn, err := net.Dial("tcp", f.Addr)
 		require.NoError(t, err)
 		defer conn.Close()
-		require.NoError(t, conn.SetDeadline(time.Now().Add(hangTimeout)))
+		require.NoError(t, conn.SetDeadline(time.Now().Add(servicetest.HangTimeout)))
 		_, err = fmt.Fprintf(conn, "POST /fn HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\nx", size)
 		require.NoError(t, err)
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)

@@ -1,127 +1,75 @@
-package function
+package function_test
 
 import (
 	"bytes"
 	"context"
 	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
+	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/router"
-	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/kinds/function"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
-// hangTimeout bounds every wait of a test.
-const hangTimeout = 30 * time.Second
-
-// front is a server on a loopback port, with functions and without a catalogue.
-type front struct {
-	*httptest.Server
-	t      *testing.T
-	kind   *Kind
-	router *router.Router
-	routes []*router.Route
-
-	mu      sync.Mutex
-	records []accesslog.Record // guarded by mu
+// TestMain runs workerMain if the test binary was started as the program of a function. Otherwise it runs the tests, and
+// fails if they leave a goroutine or a connection of a server, a worker or an endpoint behind.
+func TestMain(m *testing.M) {
+	if addr := os.Getenv("AWS_LAMBDA_RUNTIME_API"); addr != "" { // started as the program of a function
+		os.Exit(workerMain(addr))
+	}
+	os.Exit(servicetest.Main(m))
 }
 
-func newFront(t *testing.T, cfg Config) *front {
+// front is a server with functions.
+type front struct {
+	*servicetest.Server
+	kind *function.Kind
+}
+
+// newFront returns a front that closes a version at once if it is replaced or removed.
+func newFront(t *testing.T, cfg function.Config) *front {
 	t.Helper()
-	f := &front{t: t, kind: New(cfg)}
-	f.router = router.New(router.Config{AccessLog: func(r *accesslog.Record) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.records = append(f.records, *r)
-	}})
-	f.Server = httptest.NewUnstartedServer(f.router)
-	f.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	f.Start()
+	return newFrontWith(t, cfg, 1)
+}
+
+// newFrontWith returns a front that lets the requests of a version go on for a time.
+func newFrontWith(t *testing.T, cfg function.Config, retireAfter time.Duration) *front {
+	t.Helper()
+	f := &front{kind: function.New(cfg)}
+	f.Server = servicetest.New(t, servicetest.Config{Deploy: deploy.Config{RetireAfter: retireAfter}})
+	f.Start(f.kind)
 	t.Cleanup(func() {
-		for _, r := range f.routes {
-			require.NoError(t, f.closed(r.Handler.(*deployment)))
-		}
-		f.Server.Close()
-		require.Equal(t, f.kind.cfg.HeldBytes, f.kind.budget.Left(), "all that was held is given back")
-		require.Empty(t, f.kind.endpoints)
+		f.Close()
+		require.Zero(t, f.kind.Held(), "all that was held is given back")
+		require.Zero(t, f.kind.Endpoints())
 	})
 	return f
 }
 
-// closed closes a deployment, once.
-func (f *front) closed(d *deployment) error {
-	if d.requests.Context().Err() != nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), hangTimeout)
-	defer cancel()
-	return d.Close(ctx)
+func spec(key string, d function.Document, options ...servicetest.Option) services.Spec {
+	return servicetest.Spec(function.KindName, key, d, options...)
 }
 
-// bind deploys the document at the prefix and returns the address of its Runtime API.
-func (f *front) bind(prefix string, d Document, o registry.Options) (*deployment, string) {
-	f.t.Helper()
-	spec := services.Spec{Prefix: registry.Prefix(prefix), Kind: KindName, Module: d.Encode(), Options: o}
-	require.NoError(f.t, f.kind.Validate(spec))
-	prepared, err := f.kind.Prepare(context.Background(), spec)
-	require.NoError(f.t, err)
-	f.routes = append(f.routes, router.NewRoute(router.Binding{Prefix: router.Prefix(prefix), Service: prefix, Handler: prepared}))
-	table, err := router.BuildTable(f.routes)
-	require.NoError(f.t, err)
-	f.router.Publish(table)
-	own := prepared.(*deployment)
-	if w, ok := own.backend.(*workers); ok {
-		return own, w.endpoint.addr
-	}
-	return own, ""
+// bind deploys the document and returns the address of its Runtime API, which functions with a program do not show.
+func (f *front) bind(key string, d function.Document, options ...servicetest.Option) string {
+	_, rest, _ := strings.Cut(f.Deploy(spec(key, d, options...)).Status.Target, "AWS_LAMBDA_RUNTIME_API=")
+	addr, _, _ := strings.Cut(rest, ",")
+	return addr
 }
 
-type answer struct {
-	*http.Response
-	body string
-}
-
-func (f *front) do(method, path, body string, headers ...string) answer {
-	f.t.Helper()
-	r, err := http.NewRequestWithContext(f.t.Context(), method, f.URL+path, strings.NewReader(body))
-	require.NoError(f.t, err)
-	for _, h := range headers {
-		name, value, _ := strings.Cut(h, ": ")
-		r.Header.Add(name, value)
-	}
-	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
-	require.NoError(f.t, err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	require.NoError(f.t, err)
-	return answer{resp, string(text)}
-}
-
-// start starts a request whose response arrives later.
-func (f *front) start(method, path, body string, headers ...string) <-chan answer {
-	done := make(chan answer, 1)
-	go func() { done <- f.do(method, path, body, headers...) }()
-	return done
-}
-
-func (f *front) await(a <-chan answer) answer {
-	f.t.Helper()
-	select {
-	case got := <-a:
-		return got
-	case <-time.After(hangTimeout):
-		require.Fail(f.t, "no answer came")
-		return answer{}
-	}
+// requireProblem checks that the response is a problem that does not tell what the function said.
+func requireProblem(t *testing.T, a servicetest.Answer, kind problem.Kind) {
+	t.Helper()
+	a.RequireProblem(t, kind)
+	require.NotContains(t, a.Body, "secret")
 }
 
 // worker is a client of the Runtime API, played by the test.
@@ -159,7 +107,7 @@ func (w *worker) call(ctx context.Context, method, path string, body io.Reader, 
 // next requests an event.
 func (w *worker) next() (id, event string, h http.Header) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), hangTimeout)
+	ctx, cancel := context.WithTimeout(w.t.Context(), servicetest.HangTimeout)
 	defer cancel()
 	resp, event, err := w.call(ctx, "GET", "/2018-06-01/runtime/invocation/next", nil)
 	require.NoError(w.t, err)

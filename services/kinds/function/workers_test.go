@@ -1,4 +1,4 @@
-package function
+package function_test
 
 import (
 	"context"
@@ -12,15 +12,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/kinds/function"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 func TestBadWorkers(t *testing.T) {
-	f := newFront(t, Config{})
-	_, addr := f.bind("/fn", Document{}, registry.Options{})
-	_, other := f.bind("/other", Document{}, registry.Options{})
+	f := newFront(t, function.Config{})
+	addr := f.bind("/fn", function.Document{})
+	other := f.bind("/other", function.Document{})
 	w, stranger := newWorker(t, addr), newWorker(t, other)
-	got := f.start("GET", "/fn", "")
+	got := f.Begin("GET", "/fn", "")
 	id, _, _ := w.next()
 	for _, unknown := range []string{"x", "00000000-0000-4000-8000-000000000000", id + "0", "..%2f.."} {
 		status, text := w.post(unknown, "response", "{}")
@@ -43,24 +44,24 @@ func TestBadWorkers(t *testing.T) {
 	}
 	status, _ = w.post(id, "response", `{"statusCode":204}`)
 	require.Equal(t, 202, status, "after all that, the answer still counts")
-	require.Equal(t, 204, f.await(got).StatusCode)
+	require.Equal(t, 204, f.Await(got).StatusCode)
 }
 
 func TestWorkerDies(t *testing.T) {
-	f := newFront(t, Config{})
-	_, addr := f.bind("/fn", Document{}, registry.Options{Timeout: time.Hour})
-	got := f.start("GET", "/fn", "")
+	f := newFront(t, function.Config{})
+	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(time.Hour))
+	got := f.Begin("GET", "/fn", "")
 	w := newWorker(t, addr)
 	id, _, _ := w.next()
 	w.die()
-	f.await(got).requireProblem(t, problem.BadGateway)
+	requireProblem(t, f.Await(got), problem.BadGateway)
 	status, _ := newWorker(t, addr).post(id, "response", "{}")
 	require.Equal(t, 403, status, "nobody answers it any more")
 }
 
 func TestWorkerDiesWhileItAnswers(t *testing.T) {
-	f := newFront(t, Config{})
-	_, addr := f.bind("/fn", Document{}, registry.Options{Timeout: time.Hour})
+	f := newFront(t, function.Config{})
+	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(time.Hour))
 	for _, c := range []struct{ name, request string }{
 		{"half a header", "POST /2018-06-01/runtime/invocation/ID/response HTTP/1.1\r\nHost: localhost\r\nContent-Le"},
 		{"half a body", "POST /2018-06-01/runtime/invocation/ID/response HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{}"},
@@ -69,7 +70,7 @@ func TestWorkerDiesWhileItAnswers(t *testing.T) {
 		{"garbage", "\x16\x03\x01garbage\r\n\r\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := f.start("GET", "/fn", "")
+			got := f.Begin("GET", "/fn", "")
 			conn, err := net.Dial("tcp", addr)
 			require.NoError(t, err)
 			defer conn.Close()
@@ -83,54 +84,54 @@ func TestWorkerDiesWhileItAnswers(t *testing.T) {
 			_, err = io.WriteString(conn, strings.Replace(c.request, "ID", id, 1))
 			require.NoError(t, err)
 			require.NoError(t, conn.(*net.TCPConn).CloseWrite())
-			f.await(got).requireProblem(t, problem.BadGateway)
+			requireProblem(t, f.Await(got), problem.BadGateway)
 		})
 	}
 }
 
 // TestPassingWorkers plays a runtime written as a shell script, which opens a connection for each request.
 func TestPassingWorkers(t *testing.T) {
-	f := newFront(t, Config{})
-	_, addr := f.bind("/fn", Document{}, registry.Options{Timeout: hangTimeout})
+	f := newFront(t, function.Config{})
+	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(servicetest.HangTimeout))
 	for _, header := range []string{"Connection: close", "User-Agent: curl/8.0"} {
-		got := f.start("GET", "/fn", "")
+		got := f.Begin("GET", "/fn", "")
 		w := newWorker(t, addr)
 		resp, _, err := w.call(t.Context(), "GET", "/2018-06-01/runtime/invocation/next", nil, header)
 		require.NoError(t, err)
 		w.die()
 		status, _ := newWorker(t, addr).post(resp.Header.Get("Lambda-Runtime-Aws-Request-Id"), "response", `{"statusCode":204}`, header)
 		require.Equal(t, 202, status)
-		require.Equal(t, 204, f.await(got).StatusCode)
+		require.Equal(t, 204, f.Await(got).StatusCode)
 	}
 }
 
 // TestLoopsShareConnections checks that a worker with several loops is lost only with its last connection.
 func TestLoopsShareConnections(t *testing.T) {
-	f := newFront(t, Config{})
-	_, addr := f.bind("/fn", Document{Loops: 3}, registry.Options{Timeout: time.Hour})
+	f := newFront(t, function.Config{})
+	addr := f.bind("/fn", function.Document{Loops: 3}, servicetest.WithTimeout(time.Hour))
 	stays, w := newWorker(t, addr), newWorker(t, addr)
-	first := f.start("GET", "/fn", "")
+	first := f.Begin("GET", "/fn", "")
 	id, _, _ := w.next()
-	second := f.start("GET", "/fn", "")
+	second := f.Begin("GET", "/fn", "")
 	stays.next()
 	w.die()
 	status, _ := stays.post(id, "response", `{"statusCode":204}`)
 	require.Equal(t, 202, status, "another connection of the worker's may answer")
-	require.Equal(t, 204, f.await(first).StatusCode)
+	require.Equal(t, 204, f.Await(first).StatusCode)
 	stays.die()
-	f.await(second).requireProblem(t, problem.BadGateway)
+	requireProblem(t, f.Await(second), problem.BadGateway)
 }
 
 func TestDeadline(t *testing.T) {
-	f := newFront(t, Config{})
-	_, addr := f.bind("/fn", Document{}, registry.Options{Timeout: 50 * time.Millisecond})
-	a := f.do("GET", "/fn", "")
-	a.requireProblem(t, problem.NoCapacity)
+	f := newFront(t, function.Config{})
+	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(50*time.Millisecond))
+	a := f.Send("GET", "/fn", "")
+	requireProblem(t, a, problem.NoCapacity)
 	require.NotEmpty(t, a.Header.Get("Retry-After"), "no worker was there")
 	w := newWorker(t, addr)
-	got := f.start("GET", "/fn", "")
+	got := f.Begin("GET", "/fn", "")
 	id, _, _ := w.next()
-	f.await(got).requireProblem(t, problem.Deadline)
+	requireProblem(t, f.Await(got), problem.Deadline)
 	status, _ := w.post(id, "response", `{}`)
 	require.Equal(t, 202, status, "a late answer is dropped, and the worker goes on")
 	status, _ = w.post(id, "response", `{}`)
@@ -138,8 +139,8 @@ func TestDeadline(t *testing.T) {
 }
 
 func TestClientLeaves(t *testing.T) {
-	f := newFront(t, Config{})
-	_, addr := f.bind("/fn", Document{}, registry.Options{Timeout: hangTimeout})
+	f := newFront(t, function.Config{})
+	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(servicetest.HangTimeout))
 	ctx, leave := context.WithCancel(t.Context())
 	r, err := http.NewRequestWithContext(ctx, "GET", f.URL+"/fn", nil)
 	require.NoError(t, err)
@@ -154,15 +155,15 @@ func TestClientLeaves(t *testing.T) {
 	require.ErrorIs(t, <-gone, context.Canceled)
 	status, _ := w.post(id, "response", `{}`)
 	require.Equal(t, 202, status)
-	got := f.start("GET", "/fn", "")
+	got := f.Begin("GET", "/fn", "")
 	w.answer(`{"statusCode":204}`)
-	require.Equal(t, 204, f.await(got).StatusCode, "the worker has lived through it")
+	require.Equal(t, 204, f.Await(got).StatusCode, "the worker has lived through it")
 }
 
 func TestInitError(t *testing.T) {
-	f := newFront(t, Config{})
-	_, addr := f.bind("/fn", Document{}, registry.Options{Timeout: time.Hour})
-	got := f.start("GET", "/fn", "")
+	f := newFront(t, function.Config{})
+	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(time.Hour))
+	got := f.Begin("GET", "/fn", "")
 	w := newWorker(t, addr)
 	for done := false; !done; { // until the request is queued
 		resp, _, err := w.call(t.Context(), "POST", "/2018-06-01/runtime/init/error", strings.NewReader(`{"errorMessage":"secret","errorType":"Init"}`))
@@ -170,7 +171,7 @@ func TestInitError(t *testing.T) {
 		require.Equal(t, 202, resp.StatusCode)
 		select {
 		case a := <-got:
-			a.requireProblem(t, problem.BadGateway)
+			requireProblem(t, a, problem.BadGateway)
 			done = true
 		default:
 		}
