@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -64,23 +65,24 @@ func (h *Handler) createFunction(w http.ResponseWriter, r *request) error {
 	if err := firstError(in.check(), in.Code.check()); err != nil {
 		return err
 	}
-	if _, err := h.cfg.Catalogue.Inspect(registry.Prefix(prefix)); err == nil {
-		return fail(http.StatusConflict, "ResourceConflictException", "Function already exist: %s", ref.Name)
-	}
 	h.packages.using.RLock()
 	defer h.packages.using.RUnlock()
-	spec := services.Spec{Prefix: registry.Prefix(prefix)}
-	if err := h.unpack(in.Code.ZipFile, &spec, &in.settings); err != nil {
-		return err
-	}
-	err = h.deployNoting(r.Context(), spec, ref.Name, func(own *record) { *own = record{}; in.keep(own) })
+	reset := func(own *record) { *own = record{}; in.keep(own) }
+	result, err := h.deployNoting(r.Context(), ref.Name, registry.Prefix(prefix), reset, func(current registry.Service) (services.Spec, error) {
+		if current.Prefix != "" {
+			return services.Spec{}, fail(http.StatusConflict, "ResourceConflictException", "Function already exist: %s", ref.Name)
+		}
+		spec := services.Spec{Prefix: registry.Prefix(prefix)}
+		err := h.unpack(in.Code.ZipFile, &spec, &in.settings)
+		return spec, err
+	})
 	if err != nil {
 		return err
 	}
 	if in.Publish {
-		return partly("the function was created, but no version was published", h.publish(w, r, ref.Name, spec.Prefix))
+		return partly("the function was created, but no version was published", h.publish(w, r, ref.Name, result.Service))
 	}
-	return h.answerConfiguration(w, http.StatusCreated, ref.Name, spec.Prefix)
+	return h.answerConfiguration(w, http.StatusCreated, ref.Name, result.Service.Prefix)
 }
 
 // partly adds the completed half of an operation to the error of the other half.
@@ -112,32 +114,46 @@ func (h *Handler) updateCode(w http.ResponseWriter, r *request) error {
 	if err := decode(r, &in); err != nil {
 		return err
 	}
-	if err := firstError(in.check(), checkRevision(in.RevisionId, e)); err != nil {
+	if err := in.check(); err != nil {
 		return err
-	}
-	current := e.Service.Current
-	spec := services.Spec{Prefix: e.Service.Prefix, Kind: current.Kind, Options: current.Options} // options include the middleware
-	if current.Kind == function.KindName {
-		if spec, err = h.specOf(r.Context(), e); err != nil {
-			return err
-		}
 	}
 	h.packages.using.RLock()
 	defer h.packages.using.RUnlock()
-	if err := h.unpack(in.ZipFile, &spec, &settings{}); err != nil {
-		return err
+	build := func(current registry.Service) (services.Spec, error) {
+		return h.withCode(r.Context(), name, current, &in)
 	}
 	if in.DryRun {
-		if err := h.validate(spec); err != nil {
+		spec, err := build(e.Service)
+		if err == nil {
+			err = h.validate(spec)
+		}
+		if err != nil {
 			return err
 		}
 		return h.answerConfiguration(w, http.StatusOK, name, e.Service.Prefix)
 	}
-	if err := h.deploy(r.Context(), spec); err != nil {
+	result, err := h.cfg.Catalogue.Change(r.Context(), e.Service.Prefix, build)
+	if err != nil {
 		return err
 	}
 	if in.Publish {
-		return partly("the code was updated, but no version was published", h.publish(w, r, name, e.Service.Prefix))
+		return partly("the code was updated, but no version was published", h.publish(w, r, name, result.Service))
 	}
 	return h.answerConfiguration(w, http.StatusOK, name, e.Service.Prefix)
+}
+
+// withCode returns the spec of the current version with the code of a request.
+func (h *Handler) withCode(ctx context.Context, name string, current registry.Service, in *codeRequest) (spec services.Spec, err error) {
+	if err := checkCurrent(name, in.RevisionId, current); err != nil {
+		return spec, err
+	}
+	v := current.Current
+	spec = services.Spec{Prefix: current.Prefix, Kind: v.Kind, Options: v.Options} // options include the middleware
+	if v.Kind == function.KindName {
+		if spec, err = h.specOf(ctx, current); err != nil {
+			return spec, err
+		}
+	}
+	err = h.unpack(in.ZipFile, &spec, &settings{})
+	return spec, err
 }

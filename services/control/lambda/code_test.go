@@ -47,6 +47,15 @@ func (a *api) send(method, path string, body any, status int) string {
 	return answer
 }
 
+// status makes a request with body as JSON and returns the status.
+func (a *api) status(method, path string, body any) int {
+	a.t.Helper()
+	text, err := json.Marshal(body)
+	require.NoError(a.t, err)
+	resp, _ := a.do(method, path, string(text))
+	return resp.StatusCode
+}
+
 func (a *api) document(prefix registry.Prefix) function.Document {
 	a.t.Helper()
 	e, err := a.deployer.Inspect(prefix)

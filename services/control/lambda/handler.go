@@ -31,7 +31,7 @@ type Catalogue interface {
 	List() []deploy.Entry
 	Inspect(registry.Prefix) (deploy.Entry, error)
 	Validate(services.Spec) error
-	Add(context.Context, services.Spec) (deploy.Result, error)
+	Change(context.Context, registry.Prefix, func(current registry.Service) (services.Spec, error)) (deploy.Result, error)
 	Remove(context.Context, registry.Prefix) error
 }
 

@@ -8,9 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"runtime"
 	"strconv"
@@ -317,73 +315,28 @@ func (h *Handler) updateConfiguration(w http.ResponseWriter, r *request) error {
 	if err := decode(r, &in); err != nil {
 		return err
 	}
-	if err := firstError(in.check(), checkRevision(in.RevisionId, e)); err != nil {
+	if err := in.check(); err != nil {
 		return err
 	}
-	spec, err := h.specOf(r.Context(), e)
+	_, err = h.deployNoting(r.Context(), name, e.Service.Prefix, in.keep, func(current registry.Service) (services.Spec, error) {
+		if err := checkCurrent(name, in.RevisionId, current); err != nil {
+			return services.Spec{}, err
+		}
+		spec, err := h.specOf(r.Context(), current)
+		if err != nil {
+			return services.Spec{}, err
+		}
+		in.apply(&spec.Options, spec.Kind)
+		if d, err := function.Decode(spec.Module); err == nil && spec.Kind == function.KindName && d.Program() {
+			in.applyTo(&d)
+			spec.Module = d.Encode()
+		}
+		return spec, nil
+	})
 	if err != nil {
-		return err
-	}
-	in.apply(&spec.Options, spec.Kind)
-	if d, err := function.Decode(spec.Module); err == nil && spec.Kind == function.KindName && d.Program() {
-		in.applyTo(&d)
-		spec.Module = d.Encode()
-	}
-	if err := h.deployNoting(r.Context(), spec, name, in.keep); err != nil {
 		return err
 	}
 	return h.answerConfiguration(w, http.StatusOK, name, e.Service.Prefix)
-}
-
-// checkRevision returns an error if the request expects another revision of the function.
-func checkRevision(wanted *string, e deploy.Entry) error {
-	if wanted != nil && *wanted != "" && *wanted != revisionOf(e.Service) {
-		return fail(http.StatusPreconditionFailed, "PreconditionFailedException", "The RevisionId provided does not match the latest RevisionId of the function.")
-	}
-	return nil
-}
-
-// specOf returns the spec of the service's current version.
-func (h *Handler) specOf(ctx context.Context, e deploy.Entry) (services.Spec, error) {
-	current := e.Service.Current
-	blob, err := h.cfg.Blob(ctx, current.Digest)
-	if err != nil {
-		return services.Spec{}, fmt.Errorf("read what the function is made of: %w", err)
-	}
-	return services.Spec{Prefix: e.Service.Prefix, Kind: current.Kind, Module: blob, Options: current.Options}, nil
-}
-
-func (h *Handler) deploy(ctx context.Context, spec services.Spec) error {
-	_, err := h.cfg.Catalogue.Add(ctx, spec)
-	return err
-}
-
-// validate returns the error that deploying spec would return.
-// Middleware is not checked: it is unchanged from the previous version.
-func (h *Handler) validate(spec services.Spec) error {
-	spec.Options.Use, spec.Options.UseConfig = nil, nil
-	return h.cfg.Catalogue.Validate(spec)
-}
-
-// deployNoting deploys spec and changes the function's record: both or neither.
-// It writes the record first, and restores it if the deployment fails.
-func (h *Handler) deployNoting(ctx context.Context, spec services.Spec, name string, note func(*record)) error {
-	before := h.book.get(name)
-	if err := h.book.change(name, func(own *record) error { note(own); return nil }); err != nil {
-		return err
-	}
-	err := h.deploy(ctx, spec)
-	if err == nil {
-		return nil
-	}
-	undo := h.book.change(name, func(own *record) error {
-		own.Role, own.Handler, own.Runtime, own.Description, own.MemorySize = before.Role, before.Handler, before.Runtime, before.Description, before.MemorySize
-		return nil
-	})
-	if undo != nil {
-		h.cfg.Log.Error("the record of a function could not be restored after a failed change", slog.String("function", name), slog.Any("error", undo))
-	}
-	return err
 }
 
 func (h *Handler) answerConfiguration(w http.ResponseWriter, status int, name string, prefix registry.Prefix) error {

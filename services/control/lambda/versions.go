@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/event/invocation"
 	"github.com/vespo-dev/vespo/services/internal/arn"
 	"github.com/vespo-dev/vespo/services/kinds/function"
@@ -83,19 +84,15 @@ func (h *Handler) publishVersion(w http.ResponseWriter, r *request) error {
 	if in.CodeSha256 != "" && in.CodeSha256 != codeHash(e.Service.Current.Digest) {
 		return invalid("CodeSha256 is not that of the function: it was changed since")
 	}
-	if err := checkRevision(in.RevisionId, e); err != nil {
+	if err := checkCurrent(name, in.RevisionId, e.Service); err != nil {
 		return err
 	}
-	return h.publish(w, r, name, e.Service.Prefix)
+	return h.publish(w, r, name, e.Service)
 }
 
-// publish deploys the current state of the function as its next version.
-func (h *Handler) publish(w http.ResponseWriter, r *request, name string, base registry.Prefix) error {
-	e, err := h.cfg.Catalogue.Inspect(base)
-	if err != nil {
-		return err
-	}
-	spec, err := h.specOf(r.Context(), e)
+// publish deploys the current version of the function as its next version.
+func (h *Handler) publish(w http.ResponseWriter, r *request, name string, latest registry.Service) error {
+	spec, err := h.specOf(r.Context(), latest)
 	if err != nil {
 		return err
 	}
@@ -113,8 +110,9 @@ func (h *Handler) publish(w http.ResponseWriter, r *request, name string, base r
 	if err != nil {
 		return err
 	}
-	spec.Prefix = versionPrefix(base, number)
-	if err := h.deploy(r.Context(), spec); err != nil {
+	spec.Prefix = versionPrefix(latest.Prefix, number)
+	_, err = h.cfg.Catalogue.Change(r.Context(), spec.Prefix, func(registry.Service) (services.Spec, error) { return spec, nil })
+	if err != nil {
 		return err
 	}
 	return h.answerConfiguration(w, http.StatusCreated, name, spec.Prefix)

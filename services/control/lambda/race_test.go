@@ -1,0 +1,113 @@
+package lambda
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/deploy"
+)
+
+// Changes of one function by this API and by the management API at the same time all last: the one sets code and
+// memory, the other the timeout.
+func TestChangesOfBothAPIsLast(t *testing.T) {
+	const rounds = 15
+	a := newAPI(t, managing)
+	a.send("POST", functions, program("prog", packed(t, map[string]string{"bootstrap": "#!/bin/sh\n"})), 201)
+	var all sync.WaitGroup
+	all.Go(func() {
+		for i := range rounds {
+			a.send("PUT", functions+"/prog/code", map[string]any{"ZipFile": packed(t, map[string]string{"bootstrap": fmt.Sprintf("#!/bin/sh\n# %d\n", i)})}, 200)
+		}
+	})
+	all.Go(func() {
+		for i := range rounds {
+			a.send("PUT", functions+"/prog/configuration", map[string]any{"MemorySize": 100 + i}, 200)
+		}
+	})
+	all.Go(func() {
+		for range rounds {
+			_, err := a.deployer.Change(t.Context(), "/prog", func(current registry.Service) (services.Spec, error) {
+				spec, err := a.handler.specOf(t.Context(), current)
+				spec.Options.Timeout += time.Second
+				return spec, err
+			})
+			require.NoError(t, err)
+		}
+	})
+	all.Wait()
+	e, err := a.deployer.Inspect("/prog")
+	require.NoError(t, err)
+	require.Equal(t, rounds*time.Second, e.Service.Current.Options.Timeout)
+	d := a.document("/prog")
+	require.Equal(t, 100+rounds-1, d.MemorySize)
+	last := packed(t, map[string]string{"bootstrap": fmt.Sprintf("#!/bin/sh\n# %d\n", rounds-1)})
+	require.Equal(t, registry.DigestOf(last).Hex(), d.Package)
+}
+
+// Of several requests that create a function at the same time, one succeeds.
+func TestFunctionIsCreatedOnce(t *testing.T) {
+	const callers = 4
+	a := newAPI(t, managing)
+	var all sync.WaitGroup
+	statuses := make(chan int, callers)
+	for i := range callers {
+		all.Go(func() {
+			body := program("once", packed(t, map[string]string{"bootstrap": fmt.Sprintf("#!/bin/sh\n# %d\n", i)}))
+			statuses <- a.status("POST", functions, body)
+		})
+	}
+	all.Wait()
+	close(statuses)
+	counts := map[int]int{}
+	for status := range statuses {
+		counts[status]++
+	}
+	require.Equal(t, map[int]int{201: 1, 409: callers - 1}, counts)
+	e, err := a.deployer.Inspect("/once")
+	require.NoError(t, err)
+	require.Empty(t, e.Service.History)
+	require.Equal(t, "first", a.handler.book.get("once").Description)
+}
+
+// overtaken is a Catalogue in which the management API deploys right after the first change of the Lambda API.
+type overtaken struct {
+	*deploy.Deployer
+	other func() error
+}
+
+func (o *overtaken) Change(
+	ctx context.Context, prefix registry.Prefix, build func(registry.Service) (services.Spec, error),
+) (deploy.Result, error) {
+	result, err := o.Deployer.Change(ctx, prefix, build)
+	if other := o.other; err == nil && other != nil {
+		o.other = nil
+		err = other()
+	}
+	return result, err
+}
+
+// The version that an update publishes has the code of the update, even if the function is changed in between.
+func TestPublishedVersionHasItsCode(t *testing.T) {
+	o := &overtaken{}
+	a := newAPI(t, func(c *Config) {
+		c.Manage = true
+		o.Deployer = c.Catalogue.(*deploy.Deployer)
+		c.Catalogue = o
+	})
+	a.send("POST", functions, program("prog", packed(t, map[string]string{"bootstrap": "#!/bin/sh\n"})), 201)
+	o.other = func() error {
+		_, err := a.deployer.Rollback(t.Context(), "/prog")
+		return err
+	}
+	archive := packed(t, map[string]string{"bootstrap": "#!/bin/sh\n# new\n"})
+	a.send("PUT", functions+"/prog/code", map[string]any{"ZipFile": archive, "Publish": true}, 201)
+	require.Equal(t, registry.DigestOf(archive).Hex(), a.document("/prog~1").Package)
+	require.NotEqual(t, registry.DigestOf(archive).Hex(), a.document("/prog").Package)
+}
