@@ -1,5 +1,5 @@
 // Package registry is the catalogue: for each prefix it holds the current version of the service and earlier
-// ones.
+// ones. Beside the services it has records, in which other parts of the server keep state of their own.
 //
 // A [State] is immutable; the functions in state.go derive the next one from it and have no other effect. A
 // [Registry] holds the current state in one atomic pointer, and makes a change durable through a [Store]

@@ -46,7 +46,7 @@ func (r *Registry) State() *State { return r.current.Load() }
 // Watch returns the current catalogue, and then each newer one until ctx ends: see Store.Watch.
 func (r *Registry) Watch(ctx context.Context) iter.Seq[*State] { return r.store.Watch(ctx) }
 
-// Commit makes next, derived from base by Put and Remove, the current state. When it returns nil the change
+// Commit makes next, derived from base by Put, Remove and PutRecord, the current state. When it returns nil the change
 // is durable; on an error the current state is unchanged. ctx is ignored once writing has begun.
 func (r *Registry) Commit(ctx context.Context, base, next *State) error {
 	r.commitMu.Lock()

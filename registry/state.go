@@ -22,6 +22,7 @@ var (
 type State struct {
 	Generation Generation // of the last commit; zero in an empty catalogue that was never saved
 	Services   map[Prefix]Service
+	Records    map[string]Record // by name; nil if there is none
 }
 
 // Put binds v to prefix and sets v's generation. It returns the resulting state and service. The previously
@@ -83,9 +84,14 @@ func (s *State) Sorted() []Service {
 	})
 }
 
-// Digests returns all digests that versions refer to, current or in a history.
+// Digests returns all digests that versions refer to, current or in a history, and that records refer to.
 func (s *State) Digests() map[Digest]struct{} {
 	named := make(map[Digest]struct{})
+	for _, record := range s.Records {
+		for _, digest := range record.Blobs {
+			named[digest] = struct{}{}
+		}
+	}
 	for _, service := range s.Services {
 		for _, v := range versions(service) {
 			named[v.Digest] = struct{}{}
@@ -100,6 +106,9 @@ func (s *State) Digests() map[Digest]struct{} {
 // Check returns the first rule that s breaks. States made by Put and Remove are valid; those read from a
 // store may not be.
 func (s *State) Check() error {
+	if err := s.checkRecords(); err != nil {
+		return err
+	}
 	seen := make(map[Generation]Prefix)
 	for prefix, service := range s.Services {
 		if err := checkService(prefix, service); err != nil {
@@ -169,7 +178,7 @@ func versions(service Service) []Version {
 
 // successor returns a copy of s with the next generation and its own map.
 func (s *State) successor() *State {
-	next := &State{Generation: s.Generation + 1, Services: maps.Clone(s.Services)}
+	next := &State{Generation: s.Generation + 1, Services: maps.Clone(s.Services), Records: s.Records}
 	if next.Services == nil {
 		next.Services = make(map[Prefix]Service)
 	}

@@ -158,6 +158,12 @@ func (d *Deployer) commit(ctx context.Context, t *transaction) (results []Result
 
 // switchTo makes p the current state of catalogue and table.
 func (d *Deployer) switchTo(ctx context.Context, t *transaction, p *plan.Plan, fresh []*live) error {
+	if len(fresh)+len(p.Remove) == 0 && !t.file { // records alone: the table stays
+		if err := d.cfg.Registry.Commit(ctx, p.Base, p.Next); err != nil {
+			return asProblem("store the change", err)
+		}
+		return nil
+	}
 	all := d.with(fresh, p.Remove)
 	if err := checkNeighbours(fresh, all); err != nil {
 		return asProblem("route to the service", err)

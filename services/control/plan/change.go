@@ -7,9 +7,9 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// Change is one of Put, Rollback, Remove, Declare and Prune.
+// Change is one of Put, Rollback, Remove, Declare, Prune and Record.
 type Change interface {
-	prefix() registry.Prefix // empty for Prune
+	prefix() registry.Prefix // empty for Prune and Record
 	decide(*planner)
 }
 
@@ -101,4 +101,31 @@ func (Prune) decide(p *planner) {
 		p.touch(service.Prefix)
 		p.remove(service.Prefix)
 	}
+}
+
+// Record changes a record of the catalogue.
+type Record struct {
+	Name string
+	// Edit returns the next record, given the current one. The zero Record is none. An error refuses the change.
+	// Edit is called on every base that the list is planned on.
+	Edit func(current registry.Record) (registry.Record, error)
+}
+
+func (Record) prefix() registry.Prefix { return "" }
+
+func (c Record) decide(p *planner) {
+	if p.records[c.Name] {
+		p.refuse(fieldRecord, fmt.Errorf("%q %w", c.Name, ErrRepeated))
+		return
+	}
+	p.records[c.Name] = true
+	record, err := c.Edit(p.base.State.Records[c.Name])
+	if err == nil && !record.Equal(registry.Record{}) {
+		err = record.Check()
+	}
+	if err != nil {
+		p.refuse(fieldRecord, err)
+		return
+	}
+	p.next = p.next.PutRecord(c.Name, record)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// Causes of violations. Others are registry.ErrNotFound and registry.ErrNoVersion.
+// Causes of violations. Others are registry.ErrNotFound, registry.ErrNoVersion and the errors of Record.Edit.
 var (
 	// ErrDeclared is the cause if only the configuration file may change the service.
 	ErrDeclared = errors.New("the service is declared in the configuration file")
@@ -28,7 +28,8 @@ type Base struct {
 	Now       time.Time // of the deploys
 }
 
-// Plan is the outcome of a list of changes. Services in neither Prepare nor Remove are kept as they are.
+// Plan is the outcome of a list of changes. Services in neither Prepare nor Remove are kept as they are. Records need
+// no preparation: they are in Next alone.
 type Plan struct {
 	Base, Next *registry.State
 	Prepare    []Step            // services that get a version, in the order of the changes
@@ -81,7 +82,7 @@ func Make(base Base, changes []Change) (*Plan, error) {
 }
 
 // Equivalent reports whether p and q deploy the same contents over the same versions and remove the same
-// services. Only generations, and the services that they keep, may differ.
+// services. Only generations, records and the services that they keep may differ.
 func (p *Plan) Equivalent(q *Plan) bool {
 	same := func(a, b Step) bool {
 		v, w := a.Service.Current, b.Service.Current

@@ -11,6 +11,7 @@ import (
 const (
 	fieldPrefix     = "prefix"
 	fieldGeneration = "generation"
+	fieldRecord     = "record"
 )
 
 // planner decides the changes of a list.
@@ -18,6 +19,7 @@ type planner struct {
 	base    Base
 	named   map[registry.Prefix]bool // prefixes of all changes
 	seen    map[registry.Prefix]bool // prefixes of the changes decided so far
+	records map[string]bool          // names of the records decided so far
 	index   int                      // of the change being decided
 	next    *registry.State          // a copy of the base's with the changes so far
 	plan    Plan
@@ -25,11 +27,20 @@ type planner struct {
 }
 
 func newPlanner(base Base, changes []Change) *planner {
-	p := &planner{base: base, named: make(map[registry.Prefix]bool), seen: make(map[registry.Prefix]bool)}
+	p := &planner{
+		base:    base,
+		named:   make(map[registry.Prefix]bool),
+		seen:    make(map[registry.Prefix]bool),
+		records: make(map[string]bool),
+	}
 	for _, c := range changes {
 		p.named[c.prefix()] = true
 	}
-	p.next = &registry.State{Generation: base.State.Generation, Services: make(map[registry.Prefix]registry.Service)}
+	p.next = &registry.State{
+		Generation: base.State.Generation,
+		Services:   make(map[registry.Prefix]registry.Service),
+		Records:    base.State.Records,
+	}
 	maps.Copy(p.next.Services, base.State.Services)
 	return p
 }
@@ -40,7 +51,7 @@ func (p *planner) result() (*Plan, error) {
 		return &Plan{Touched: p.plan.Touched}, p.refusal
 	}
 	p.plan.Base, p.plan.Next = p.base.State, p.next
-	if len(p.plan.Prepare)+len(p.plan.Remove) == 0 {
+	if p.next.Generation == p.base.State.Generation {
 		p.plan.Next = p.base.State
 	}
 	return &p.plan, nil

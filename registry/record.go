@@ -1,0 +1,84 @@
+package registry
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// MaxRecordBytes bounds the manifest of a record: every commit writes all of them.
+const MaxRecordBytes = 1 << 20
+
+// ErrRecord is matched by the errors of records that a State cannot have.
+var ErrRecord = errors.New("invalid record")
+
+// Record is state that a part of the server keeps in the catalogue beside the services, such as the aliases of a
+// function. The catalogue does not interpret it. It changes in the same commits as the services, so that neither is
+// ever ahead of the other.
+type Record struct {
+	Kind     string   // the part of the server that knows the form of the manifest
+	Manifest string   // a JSON object
+	Blobs    []Digest // blobs that are kept as long as the record. Not modified once the record is in a State
+}
+
+// Equal reports whether both are the same record.
+func (r Record) Equal(o Record) bool {
+	return r.Kind == o.Kind && r.Manifest == o.Manifest && slices.Equal(r.Blobs, o.Blobs)
+}
+
+// Check returns the first rule that the record breaks. Its errors match ErrRecord.
+func (r Record) Check() error {
+	switch {
+	case r.Kind == "":
+		return fmt.Errorf("%w: it has no kind", ErrRecord)
+	case len(r.Manifest) > MaxRecordBytes:
+		return fmt.Errorf("%w: its manifest has %d bytes, at most %d can be", ErrRecord, len(r.Manifest), MaxRecordBytes)
+	case !strings.HasPrefix(r.Manifest, "{") || !json.Valid([]byte(r.Manifest)):
+		return fmt.Errorf("%w: its manifest is no JSON object", ErrRecord)
+	}
+	for _, d := range r.Blobs {
+		if _, err := ParseDigest(string(d)); err != nil {
+			return fmt.Errorf("%w: %w", ErrRecord, err)
+		}
+	}
+	return nil
+}
+
+// PutRecord sets a record. The name begins with the kind and a slash by convention: "function/hello". The zero Record
+// removes it. If nothing changes, it returns s.
+func (s *State) PutRecord(name string, r Record) *State {
+	old, ok := s.Records[name]
+	gone := r.Equal(Record{})
+	if gone && !ok || ok && old.Equal(r) {
+		return s
+	}
+	next := &State{Generation: s.Generation + 1, Services: s.Services, Records: maps.Clone(s.Records)}
+	switch {
+	case !gone && next.Records == nil:
+		next.Records = map[string]Record{name: r}
+	case !gone:
+		next.Records[name] = r
+	default:
+		delete(next.Records, name)
+	}
+	if len(next.Records) == 0 {
+		next.Records = nil // as it will be read back
+	}
+	return next
+}
+
+// checkRecords returns the first rule that a record breaks.
+func (s *State) checkRecords() error {
+	for name, r := range s.Records {
+		if name == "" {
+			return fmt.Errorf("%w: a record has no name", ErrInvalidState)
+		}
+		if err := r.Check(); err != nil {
+			return fmt.Errorf("%w: record %.200q: %w", ErrInvalidState, name, err)
+		}
+	}
+	return nil
+}
