@@ -100,12 +100,14 @@ func (x *exchange) conclude(err error) {
 	if rec.Outcome == "" {
 		rec.Outcome = accesslog.OutcomeOK
 	}
-	if !x.abort && w.tunnel == nil {
+	if !x.abort && w.tunnel == nil && (err == nil || x.only == "") {
 		w.commit() // a handler that wrote nothing means an empty 200, as in net/http
 	}
 	filterUnannounced(w.Header())
 	rec.QueueWait += rec.Wait
-	rec.Status, rec.BytesOut, rec.TTFB = w.status, w.bytes, w.ttfb
+	if rec.BytesOut, rec.TTFB = w.bytes, w.ttfb; w.status != 0 {
+		rec.Status = w.status
+	}
 	rec.BytesIn = x.body.bytes.Load()
 	if t := w.tunnel; t != nil {
 		rec.BytesIn, rec.BytesOut = t.received.Load(), t.sent.Load()
@@ -117,7 +119,7 @@ func (x *exchange) conclude(err error) {
 	rec.TTLB = time.Since(rec.Time)
 }
 
-// fail handles the error of a request: it answers with a problem or marks the connection to be aborted.
+// fail handles the error of a request: it answers a client with a problem, or marks the connection to be aborted.
 func (x *exchange) fail(err error) {
 	rec := &x.record
 	if rec.Err == nil {
@@ -132,6 +134,10 @@ func (x *exchange) fail(err error) {
 		x.abort, outcome = true, accesslog.OutcomeClientGone
 	case x.writer.status != 0:
 		x.abort = true
+	case x.only != "": // the caller tells the error in its own way
+		x.restoreHeader()
+		rec.Status = p.Status
+		x.writer.Header()[RequestIDHeader] = x.writer.requestID[:]
 	default:
 		x.restoreHeader()
 		problem.Write(&x.writer, rec.RequestID, p)

@@ -61,19 +61,10 @@ func clientGone(ctx context.Context, err error) bool {
 	return errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled)
 }
 
-// outcomeOf returns the outcome of a failed request whose handler set none.
+// outcomeOf returns the outcome of a failed request whose handler set none. A handler sets the outcomes of its own
+// failures: other ones can have the same kind of problem.
 func outcomeOf(p *problem.Problem) accesslog.Outcome {
 	switch p.Kind() {
-	case problem.OutOfMemory:
-		return accesslog.OutcomeOutOfMemory
-	case problem.Trap:
-		return accesslog.OutcomeTrap
-	case problem.StackOverflow:
-		return accesslog.OutcomeStackOverflow
-	case problem.GuestExit:
-		return accesslog.OutcomeExit
-	case problem.BadGateway:
-		return accesslog.OutcomeBadAnswer
 	case problem.NoCapacity:
 		return accesslog.OutcomeNoCapacity
 	case problem.NotReady:

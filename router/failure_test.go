@@ -24,20 +24,15 @@ func TestErrorsOfHandlersBecomeProblems(t *testing.T) {
 		kind    problem.Kind
 		outcome accesslog.Outcome
 	}{
-		"out of memory": {problem.New(problem.OutOfMemory, "d"), problem.OutOfMemory, accesslog.OutcomeOutOfMemory},
-		"trap":          {problem.New(problem.Trap, "d").WithCause(secret), problem.Trap, accesslog.OutcomeTrap},
-		"stack":         {problem.New(problem.StackOverflow, "d"), problem.StackOverflow, accesslog.OutcomeStackOverflow},
-		"exit":          {problem.New(problem.GuestExit, "d"), problem.GuestExit, accesslog.OutcomeExit},
-		"bad answer":    {problem.New(problem.BadGateway, "d"), problem.BadGateway, accesslog.OutcomeBadAnswer},
-		"no capacity":   {problem.New(problem.NoCapacity, "d"), problem.NoCapacity, accesslog.OutcomeNoCapacity},
-		"not ready":     {problem.New(problem.NotReady, "d"), problem.NotReady, accesslog.OutcomeNotReady},
-		"not found":     {problem.New(problem.NotFound, "d"), problem.NotFound, accesslog.OutcomeNotFound},
-		"refused":       {problem.New(problem.Conflict, "d"), problem.Conflict, accesslog.OutcomeRefused},
-		"wrapped":       {fmt.Errorf("%w: %w", secret, problem.New(problem.Trap, "d")), problem.Trap, accesslog.OutcomeTrap},
-		"deadline":      {fmt.Errorf("%w: %w", secret, context.DeadlineExceeded), problem.Deadline, accesslog.OutcomeDeadline},
-		"body":          {&http.MaxBytesError{Limit: 9}, problem.BodyTooLarge, accesslog.OutcomeRefused},
-		"canceled":      {context.Canceled, problem.Internal, accesslog.OutcomeHostError}, // not caused by the client
-		"any":           {secret, problem.Internal, accesslog.OutcomeHostError},
+		"no capacity": {problem.New(problem.NoCapacity, "d"), problem.NoCapacity, accesslog.OutcomeNoCapacity},
+		"not ready":   {problem.New(problem.NotReady, "d"), problem.NotReady, accesslog.OutcomeNotReady},
+		"not found":   {problem.New(problem.NotFound, "d"), problem.NotFound, accesslog.OutcomeNotFound},
+		"refused":     {problem.New(problem.Conflict, "d"), problem.Conflict, accesslog.OutcomeRefused},
+		"wrapped":     {fmt.Errorf("%w: %w", secret, problem.New(problem.NotReady, "d")), problem.NotReady, accesslog.OutcomeNotReady},
+		"deadline":    {fmt.Errorf("%w: %w", secret, context.DeadlineExceeded), problem.Deadline, accesslog.OutcomeDeadline},
+		"body":        {&http.MaxBytesError{Limit: 9}, problem.BodyTooLarge, accesslog.OutcomeRefused},
+		"canceled":    {context.Canceled, problem.Internal, accesslog.OutcomeHostError}, // not caused by the client
+		"any":         {secret, problem.Internal, accesslog.OutcomeHostError},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
@@ -130,7 +125,7 @@ func TestConnectionIsAbortedOnceTheAnswerHasBegun(t *testing.T) {
 		end     func() error
 		outcome accesslog.Outcome
 	}{
-		"error":  {func() error { return problem.New(problem.Trap, "") }, accesslog.OutcomeTrap},
+		"error":  {func() error { return problem.New(problem.Deadline, "") }, accesslog.OutcomeDeadline},
 		"panic":  {func() error { panic("secret") }, accesslog.OutcomeHostError},
 		"abort":  {func() error { panic(http.ErrAbortHandler) }, accesslog.OutcomeAborted},
 		"return": {func() error { return http.ErrAbortHandler }, accesslog.OutcomeAborted},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/accesslog"
 )
 
@@ -148,11 +149,10 @@ func TestServicesAreCalledWithoutMatches(t *testing.T) {
 	rt := New(Config{})
 	rt.Publish(table)
 	w := httptest.NewRecorder()
-	rt.ServeService("/a", w, asked("/a", "h", "X-Beta: 1"))
+	require.NoError(t, rt.Dispatch("/a", w, asked("/a", "h", "X-Beta: 1"), nil))
 	require.Equal(t, "/a", w.Body.String())
-	w = httptest.NewRecorder()
-	rt.ServeService("/b", w, asked("/b", "h", "X-Beta: 1"))
-	require.Equal(t, http.StatusNotFound, w.Code)
+	err = rt.Dispatch("/b", httptest.NewRecorder(), asked("/b", "h", "X-Beta: 1"), nil)
+	require.Equal(t, problem.NotFound, problem.From(err).Kind())
 	w = httptest.NewRecorder()
 	rt.ServeHTTP(w, asked("/a", "h", "X-Beta: 1"))
 	require.Equal(t, "/a X-Beta: 1", w.Body.String())

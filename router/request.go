@@ -18,6 +18,7 @@ type Request struct {
 	Rest     string           // escaped path after the prefix: "" or beginning with "/"
 	Arrived  time.Time        // when the request's header had been read, with a monotonic reading
 	Admitted time.Time        // when the service's time limit starts; waits before admission do not count
+	Call     any              // as given to Dispatch, such as an *invocation.Call; nil for requests of the listener
 }
 
 // With returns a copy of r with another HTTP request, such as one with another context or body.
@@ -30,8 +31,8 @@ func (r *Request) With(changed *http.Request) *Request {
 // Handler serves the requests of one version of a service.
 //
 // The handler writes the outcome and the costs of the request to res. If Serve returns an error before a
-// status was sent, problem.From makes the response; afterwards the connection is aborted. The arguments must
-// not be used after Serve has returned.
+// status was sent, problem.From makes the response for a client, and a caller within the server gets the error
+// itself; afterwards the connection is aborted. The arguments must not be used after Serve has returned.
 type Handler interface {
 	Serve(w http.ResponseWriter, r *Request, res *accesslog.Result) error
 }

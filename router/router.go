@@ -1,6 +1,8 @@
 package router
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -74,24 +76,36 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.writer.leaving = &rt.leaving
 	held, err := rt.held.take(r)
 	defer rt.held.give(held)
-	rt.answer(x, err)
+	if rt.answer(x, err); x.abort {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // Leave makes clients close their connections: subsequent responses have "Connection:
 // close", which net/http turns into GOAWAY for HTTP/2. Requests are still served.
 func (rt *Router) Leave() { rt.leaving.Store(true) }
 
-// ServeService is ServeHTTP for a request that only the service with this prefix may answer. It
-// answers 404 if the path has no match or matches a longer prefix. It ignores services with a match.
-// Services use it to call each other, and a permission to call one service must not extend to others.
-func (rt *Router) ServeService(prefix Prefix, w http.ResponseWriter, r *http.Request) {
+// Dispatch serves a request of this server itself, which only the service with this prefix may answer. The
+// request fails if its path has no match or matches a longer prefix; services with a match are ignored.
+// Services call each other in this way, and a permission to call one service must not extend to others. The
+// handler gets call as Request.Call.
+//
+// The error is that of the handler or the router, not rendered: the caller decides how to tell it. It matches
+// http.ErrAbortHandler if the response has broken off; otherwise nothing was written to w. In both cases the
+// header of w has the request id.
+func (rt *Router) Dispatch(prefix Prefix, w http.ResponseWriter, r *http.Request, call any) error {
 	x := newExchange(w, r, (*forwarded.Trust)(nil).Client(r))
-	x.only = prefix
-	rt.answer(x, nil)
+	x.only, x.request.Call = prefix, call
+	err := rt.answer(x, nil)
+	if x.abort && !errors.Is(err, http.ErrAbortHandler) {
+		return fmt.Errorf("%w: %w", http.ErrAbortHandler, err)
+	}
+	return err
 }
 
-// answer serves the request, unless err already refuses it, and completes the response and the record.
-func (rt *Router) answer(x *exchange, err error) {
+// answer serves the request, unless err already refuses it, and completes the response and the record. It
+// returns the error of the request.
+func (rt *Router) answer(x *exchange, err error) error {
 	if err == nil {
 		err = rt.serve(x)
 	}
@@ -100,9 +114,7 @@ func (rt *Router) answer(x *exchange, err error) {
 		rt.accessLog(&x.record)
 	}
 	x.dropLeftover()
-	if x.abort {
-		panic(http.ErrAbortHandler)
-	}
+	return err
 }
 
 // serve dispatches the request. A returned error has not been answered yet.

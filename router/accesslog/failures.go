@@ -91,7 +91,7 @@ func (f *failures) listen(rec *Record) {
 // Lack of capacity concerns the operator.
 func failedByService(o Outcome) bool {
 	switch o {
-	case OutcomeExit, OutcomeTrap, OutcomeOutOfMemory, OutcomeStackOverflow, OutcomeDeadline, OutcomeBadAnswer:
+	case OutcomeExit, OutcomeTrap, OutcomeOutOfMemory, OutcomeStackOverflow, OutcomeDeadline, OutcomeBadAnswer, OutcomeUnreachable:
 		return true
 	}
 	return false

@@ -18,7 +18,7 @@ import (
 func failuresTo(out *bytes.Buffer) Listener { return Failures(slog.New(slog.NewJSONHandler(out, nil))) }
 
 func TestFailuresOfServicesAreToldWithTheirReason(t *testing.T) {
-	for _, outcome := range []Outcome{OutcomeExit, OutcomeTrap, OutcomeOutOfMemory, OutcomeStackOverflow, OutcomeDeadline, OutcomeBadAnswer} {
+	for _, outcome := range []Outcome{OutcomeExit, OutcomeTrap, OutcomeOutOfMemory, OutcomeStackOverflow, OutcomeDeadline, OutcomeBadAnswer, OutcomeUnreachable} {
 		var out bytes.Buffer
 		failuresTo(&out)(&Record{RequestID: "id", Service: "/a", Version: "v", Status: 500, Method: "GET", URI: "/a/b",
 			Result: Result{Outcome: outcome, Err: errors.New("unreachable\nat main")}})

@@ -5,8 +5,8 @@ import "time"
 // Outcome is the result of a request.
 type Outcome string
 
-// The outcomes. The first group is set by the handler of a service, the second by the router. If a
-// handler sets none, the outcome is OutcomeOK for a nil error and derived from the error otherwise.
+// The outcomes. The first group is set by the handler of a service, the second by the router, which derives it
+// from the error if the handler has set none.
 const (
 	OutcomeOK            Outcome = "ok"
 	OutcomeExit          Outcome = "exit"
@@ -15,7 +15,8 @@ const (
 	OutcomeStackOverflow Outcome = "stack overflow"
 	OutcomeDeadline      Outcome = "deadline"
 	OutcomeHostError     Outcome = "host error"
-	OutcomeBadAnswer     Outcome = "bad answer" // the guest's answer was unusable
+	OutcomeBadAnswer     Outcome = "bad answer"  // the answer of the guest, upstream, worker or function was unusable
+	OutcomeUnreachable   Outcome = "unreachable" // no upstream could be reached
 
 	OutcomeRefused    Outcome = "refused"     // the request was invalid, according to the router or the handler
 	OutcomeNotFound   Outcome = "not found"   // no service is bound to a prefix of the path

@@ -53,14 +53,14 @@ func newEvents(cfg *Config) *events {
 }
 
 // enqueue validates an event and queues it.
-func (h *Handler) enqueue(t target, c *invocation.Call, payload []byte) error {
+func (h *Handler) enqueue(t target, c *call, payload []byte) error {
 	if len(payload) > maxEventBytes {
 		return tooLarge(maxEventBytes)
 	}
 	if _, err := h.requestFor(context.Background(), t, c, payload); err != nil {
 		return err
 	}
-	e := &event{target: t, call: c, payload: bytes.Clone(payload)} // clone, as the read buffer is larger
+	e := &event{target: t, call: &c.Call, payload: bytes.Clone(payload)} // clone, as the read buffer is larger
 	return h.events.accept(e)
 }
 
@@ -147,17 +147,15 @@ func (q *events) later(ctx context.Context, pause time.Duration, e *event) {
 // carryOut invokes a service with an event. It returns the delay before
 // the next attempt (0: done), or the final error once no retry can help.
 func (h *Handler) carryOut(ctx context.Context, e *event) (retry time.Duration, final error) {
-	call := &invocation.Call{RequestID: e.call.RequestID, TraceID: e.call.TraceID, ClientContext: e.call.ClientContext}
-	o, err := h.call(ctx, e.target, call, e.payload)
+	o, err := h.call(ctx, e.target, &call{Call: *e.call}, e.payload)
 	defer h.budget.For(e.target.name).Give(o.held)
 	var f *failure
 	switch {
-	case err == nil && o.failure == "":
+	case err == nil && o.failed == nil:
 		return 0, nil
 	case err == nil:
-		failed := invocation.ParseError(append([]byte(nil), o.output...), "")
 		if e.attempts++; e.attempts > len(h.cfg.Retries) {
-			return 0, failed
+			return 0, o.failed
 		}
 		return h.cfg.Retries[e.attempts-1], nil
 	case errors.As(err, &f) && f.status < http.StatusInternalServerError && f.status != http.StatusTooManyRequests:

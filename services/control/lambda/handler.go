@@ -35,9 +35,9 @@ type Catalogue interface {
 	Remove(context.Context, registry.Prefix) error
 }
 
-// Dispatcher serves a request with the service at prefix, without routing. *router.Router implements it.
+// Dispatcher serves a request with the service at prefix. *router.Router implements it.
 type Dispatcher interface {
-	ServeService(prefix router.Prefix, w http.ResponseWriter, r *http.Request)
+	Dispatch(prefix router.Prefix, w http.ResponseWriter, r *http.Request, call any) error
 }
 
 // Config configures a Handler. Zero fields take their defaults.

@@ -17,12 +17,21 @@ const (
 	typeDryRun = "DryRun"
 )
 
+// unhandled marks failures of functions.
+const unhandled = "Unhandled"
+
 // maxContextBytes bounds the client context in base64.
 const maxContextBytes = 3583
 
+// call is an invocation.
+type call struct {
+	invocation.Call
+	log invocation.Tail // lines of the server, and the console output if the caller wants it
+}
+
 // newCall reads the invocation from the headers of a request.
-func newCall(r *request) (*invocation.Call, error) {
-	c := &invocation.Call{RequestID: r.id, TraceID: invocation.TraceID(r.Header.Get("X-Amzn-Trace-Id"), time.Now())}
+func newCall(r *request) (*call, error) {
+	c := &call{Call: invocation.Call{RequestID: r.id, TraceID: invocation.TraceID(r.Header.Get("X-Amzn-Trace-Id"), time.Now())}}
 	encoded := r.Header.Get("X-Amz-Client-Context")
 	text, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil || len(encoded) > maxContextBytes || len(text) > 0 && !json.Valid(text) {
@@ -39,16 +48,26 @@ func newCall(r *request) (*invocation.Call, error) {
 	return c, nil
 }
 
-// wantsLog reports whether the client asks for the tail of the log.
-func wantsLog(r *request) (bool, error) {
+// newSyncCall is newCall for a client that may ask for the tail of the log.
+func newSyncCall(r *request) (*call, error) {
+	tail := false
 	switch kind := r.Header.Get("X-Amz-Log-Type"); kind {
 	case "", "None":
-		return false, nil
 	case "Tail":
-		return true, nil
+		tail = true
 	default:
-		return false, invalid("the log type %.40q can be None or Tail", kind)
+		return nil, invalid("the log type %.40q can be None or Tail", kind)
 	}
+	c, err := newCall(r)
+	if err == nil && tail {
+		c.Log = &c.log
+	}
+	return c, err
+}
+
+// tail returns the tail of the log in base64, if the client has asked for it.
+func (c *call) tail() (text string, wanted bool) {
+	return base64.StdEncoding.EncodeToString(c.log.Bytes()), c.Log != nil
 }
 
 func (h *Handler) invoke(w http.ResponseWriter, r *request) error {
@@ -56,18 +75,13 @@ func (h *Handler) invoke(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	tail, err := wantsLog(r)
+	c, err := newSyncCall(r)
 	if err != nil {
 		return err
 	}
-	c, err := newCall(r)
-	if err != nil {
-		return err
-	}
-	c.WantsLog = tail
 	switch kind := r.Header.Get("X-Amz-Invocation-Type"); kind {
 	case "", typeSync:
-		return h.invokeSync(w, r, t, c, tail)
+		return h.invokeSync(w, r, t, c)
 	case typeEvent:
 		if err := h.enqueue(t, c, r.body); err != nil {
 			return err
@@ -82,7 +96,7 @@ func (h *Handler) invoke(w http.ResponseWriter, r *request) error {
 	}
 }
 
-func (h *Handler) invokeSync(w http.ResponseWriter, r *request, t target, c *invocation.Call, tail bool) error {
+func (h *Handler) invokeSync(w http.ResponseWriter, r *request, t target, c *call) error {
 	o, err := h.call(r.Context(), t, c, r.body)
 	defer func() { h.budget.For(t.name).Give(o.held) }()
 	if err != nil {
@@ -91,11 +105,12 @@ func (h *Handler) invokeSync(w http.ResponseWriter, r *request, t target, c *inv
 	header := w.Header()
 	header.Set("X-Amz-Executed-Version", t.executed)
 	header.Set("X-Amzn-Trace-Id", c.TraceID)
-	if o.failure != "" {
-		header.Set("X-Amz-Function-Error", o.failure)
+	if o.failed != nil {
+		header.Set("X-Amz-Function-Error", unhandled)
+		o.output = o.failed.JSON()
 	}
-	if tail {
-		header.Set("X-Amz-Log-Result", base64.StdEncoding.EncodeToString(o.log))
+	if text, wanted := c.tail(); wanted {
+		header.Set("X-Amz-Log-Result", text)
 	}
 	header.Set("Content-Type", "application/json")
 	header.Set("Content-Length", strconv.Itoa(len(o.output)))

@@ -1,14 +1,12 @@
 package lambda
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"time"
 
 	"github.com/vespo-dev/vespo/services/control/lambda/eventstream"
 	"github.com/vespo-dev/vespo/services/event/invocation"
-	"github.com/vespo-dev/vespo/services/internal/recorder"
 )
 
 // chunkBytes is the longest payload of a message.
@@ -23,15 +21,10 @@ func (h *Handler) invokeStreaming(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	tail, err := wantsLog(r)
+	c, err := newSyncCall(r)
 	if err != nil {
 		return err
 	}
-	c, err := newCall(r)
-	if err != nil {
-		return err
-	}
-	c.WantsLog = tail
 	switch kind := r.Header.Get("X-Amz-Invocation-Type"); {
 	case kind == typeDryRun:
 		w.WriteHeader(http.StatusNoContent)
@@ -39,8 +32,9 @@ func (h *Handler) invokeStreaming(w http.ResponseWriter, r *request) error {
 	case kind != "" && kind != typeSync:
 		return invalid("the invocation type %.40q can be %s or %s here", kind, typeSync, typeDryRun)
 	}
+	out := newStreamer(w, t.executed)
 	if !h.isFunction(t.kind) {
-		return h.streamWhole(w, r, t, c, tail)
+		return h.streamWhole(out, r, t, c)
 	}
 	in, err := h.requestFor(r.Context(), t, c, r.body)
 	if err != nil {
@@ -51,67 +45,63 @@ func (h *Handler) invokeStreaming(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	defer end()
-	out := &streamer{to: w, control: http.NewResponseController(w), call: c, version: t.executed, refusal: h.recorder(t)}
-	defer func() { h.budget.For(t.name).Give(out.refusal.Held) }()
-	complete := h.dispatch(t, c, out, in)
+	failed, err := failedOf(c, false, h.dispatch(t, c, out, in))
 	switch {
-	case !out.begun && out.refusal.Status != 0 && out.refusal.Status != http.StatusOK:
-		return problemOf(out.refusal)
-	case c.Late != nil:
-		out.complete(c.Late, c, tail)
-	case c.Failure != "":
-		out.complete(invocation.ParseError(out.refusal.Body.Bytes(), ""), c, tail)
-	case !complete:
-		out.complete(brokenOff(), c, tail)
-	default:
-		out.complete(nil, c, tail)
+	case err != nil:
+		return err
+	case failed == nil && out.status != http.StatusOK:
+		return answeredBy(out.status)
 	}
+	out.complete(failed, c)
 	return nil
 }
 
 // streamWhole streams the response of a service that is not a
 // function. The encoded response is known only once it is complete.
-func (h *Handler) streamWhole(w http.ResponseWriter, r *request, t target, c *invocation.Call, tail bool) error {
+func (h *Handler) streamWhole(out *streamer, r *request, t target, c *call) error {
 	o, err := h.call(r.Context(), t, c, r.body)
 	defer func() { h.budget.For(t.name).Give(o.held) }()
 	if err != nil {
 		return err
 	}
-	out := &streamer{to: w, control: http.NewResponseController(w), call: c, version: t.executed, refusal: h.recorder(t)}
-	if o.failure != "" {
-		out.complete(invocation.ParseError(o.output, ""), c, tail)
-		return nil
-	}
 	if _, err := out.Write(o.output); err != nil {
 		return gone(err)
 	}
-	out.complete(nil, c, tail)
+	out.complete(o.failed, c)
 	return nil
 }
 
-// streamer is an http.ResponseWriter that sends its output as messages. The failure
-// of the function or an error response of the server is recorded instead of sent.
+// streamer is an http.ResponseWriter that sends its output as messages. An answer with
+// another status than 200 is no output: its body is dropped.
 type streamer struct {
 	to      http.ResponseWriter
 	control *http.ResponseController
-	call    *invocation.Call
+	header  http.Header // of the service; not sent
 	version string
-	refusal *recorder.Recorder
+	status  int // of the service; 0 before it has answered
 	begun   bool
 	buf     []byte
 }
 
+func newStreamer(w http.ResponseWriter, version string) *streamer {
+	return &streamer{to: w, control: http.NewResponseController(w), header: http.Header{}, version: version}
+}
+
 // Header implements http.ResponseWriter.
-func (s *streamer) Header() http.Header { return s.refusal.Header() }
+func (s *streamer) Header() http.Header { return s.header }
 
 // WriteHeader implements http.ResponseWriter.
-func (s *streamer) WriteHeader(status int) { s.refusal.WriteHeader(status) }
+func (s *streamer) WriteHeader(status int) {
+	if s.status == 0 && status >= http.StatusOK {
+		s.status = status
+	}
+}
 
 // Write implements http.ResponseWriter.
 func (s *streamer) Write(p []byte) (int, error) {
 	s.WriteHeader(http.StatusOK)
-	if s.refusal.Status != http.StatusOK || s.call.Failure != "" {
-		return s.refusal.Write(p)
+	if s.status != http.StatusOK {
+		return len(p), nil
 	}
 	s.begin()
 	total := len(p)
@@ -152,7 +142,7 @@ func (s *streamer) send(eventType, contentType string, payload []byte) (err erro
 }
 
 // complete sends the last message, with the error if failed is not nil.
-func (s *streamer) complete(failed *invocation.Error, c *invocation.Call, tail bool) {
+func (s *streamer) complete(failed *invocation.Error, c *call) {
 	s.begin()
 	last := struct {
 		ErrorCode    string `json:",omitempty"`
@@ -160,10 +150,10 @@ func (s *streamer) complete(failed *invocation.Error, c *invocation.Call, tail b
 		LogResult    string `json:",omitempty"`
 	}{}
 	if failed != nil {
-		last.ErrorCode, last.ErrorDetails = invocation.Unhandled, string(failed.JSON())
+		last.ErrorCode, last.ErrorDetails = unhandled, string(failed.JSON())
 	}
-	if tail {
-		last.LogResult = base64.StdEncoding.EncodeToString(c.Log.Bytes())
+	if text, wanted := c.tail(); wanted {
+		last.LogResult = text
 	}
 	text, err := json.Marshal(last)
 	if err != nil { // strings always marshal

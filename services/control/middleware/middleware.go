@@ -2,6 +2,7 @@
 package middleware
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,15 +69,20 @@ func (l layer) name() string {
 	return fmt.Sprintf("middleware %d", l.position)
 }
 
-// Serve implements router.Handler. It returns an error of the next handler unchanged,
-// and adds the middleware's name to its own.
+// Serve implements router.Handler. It returns an error of the next handler unchanged, and adds the middleware's
+// name to its own. A failure of the next handler is recorded even if the middleware has answered in its place.
 func (l layer) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
 	var behind error
+	var own accesslog.Result
 	err := l.middleware.ServeBefore(w, r, res, router.HandlerFunc(
 		func(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
 			behind = router.Call(l.next, w, r, res)
+			own = *res
 			return behind
 		}))
+	if res.Outcome == "" && own.Outcome != "" {
+		res.Outcome, res.Err = own.Outcome, cmp.Or(own.Err, behind)
+	}
 	if err == nil || behind != nil && errors.Is(err, behind) {
 		return err
 	}

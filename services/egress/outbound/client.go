@@ -44,7 +44,7 @@ func (l Limits) withDefaults() Limits {
 
 // Dispatcher serves a request by exactly one service of this server. router.Router implements it.
 type Dispatcher interface {
-	ServeService(prefix router.Prefix, w http.ResponseWriter, r *http.Request)
+	Dispatch(prefix router.Prefix, w http.ResponseWriter, r *http.Request, call any) error
 }
 
 // Config configures a Client.

@@ -18,10 +18,10 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
-type serviceFunc func(prefix router.Prefix, w http.ResponseWriter, r *http.Request)
+type serviceFunc func(prefix router.Prefix, w http.ResponseWriter, r *http.Request) error
 
-func (f serviceFunc) ServeService(prefix router.Prefix, w http.ResponseWriter, r *http.Request) {
-	f(prefix, w, r)
+func (f serviceFunc) Dispatch(prefix router.Prefix, w http.ResponseWriter, r *http.Request, _ any) error {
+	return f(prefix, w, r)
 }
 
 func newClient(t *testing.T, limits Limits, dispatcher Dispatcher, allow ...string) *Client {
@@ -231,7 +231,7 @@ func TestDeadlineEndsACall(t *testing.T) {
 
 func TestCallsBetweenServices(t *testing.T) {
 	var c *Client
-	router := serviceFunc(func(prefix router.Prefix, w http.ResponseWriter, r *http.Request) {
+	router := serviceFunc(func(prefix router.Prefix, w http.ResponseWriter, r *http.Request) error {
 		b, err := io.ReadAll(r.Body)
 		switch r.URL.Path {
 		case "/a/deeper":
@@ -240,17 +240,15 @@ func TestCallsBetweenServices(t *testing.T) {
 				w.WriteHeader(http.StatusBadGateway)
 				io.WriteString(w, err.Error())
 			}
-			return
-		case "/a/panic":
+			return nil
+		case "/a/abort":
 			io.WriteString(w, "part")
-			panic(http.ErrAbortHandler)
+			return http.ErrAbortHandler
 		}
 		w.Header().Set(http.TrailerPrefix+"X-After", "t")
 		w.WriteHeader(http.StatusAccepted)
 		io.WriteString(w, string(prefix)+" "+r.RequestURI+" "+r.Host+" "+r.RemoteAddr+" "+string(b))
-		if err != nil {
-			panic(err)
-		}
+		return err
 	})
 	c = newClient(t, Limits{Depth: 3}, router, "http://a.vespo.internal")
 	status, body, err := roundTrip(t, c.exchange(), "POST", "http://a.vespo.internal/x%2Fy?z", "one ", "two")
@@ -262,7 +260,7 @@ func TestCallsBetweenServices(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 200, status, "only the innermost call fails: %s", body)
 
-	_, _, err = roundTrip(t, c.exchange(), "GET", "http://a.vespo.internal/panic")
+	_, _, err = roundTrip(t, c.exchange(), "GET", "http://a.vespo.internal/abort")
 	require.Error(t, err, "an answer that breaks off does not look whole")
 }
 
@@ -283,11 +281,11 @@ func roundTripIn(ctx context.Context, x abi.Outbound, uri string) (int, string, 
 
 func TestAbandonedCallsEnd(t *testing.T) {
 	ended := make(chan struct{})
-	router := serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) {
+	router := serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) error {
 		defer close(ended)
 		for {
 			if _, err := w.Write(make([]byte, 1000)); err != nil {
-				return
+				return nil
 			}
 		}
 	})

@@ -2,11 +2,12 @@ package outbound
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
@@ -71,17 +72,22 @@ func (t *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 		Body: &streamBody{PipeReader: body, cancel: cancel, done: done}, ContentLength: -1, Request: r}, nil
 }
 
-// serve calls the service and turns a panic of the router into an error.
-// http.ErrAbortHandler means that the response broke off.
-func (t *inProcess) serve(w http.ResponseWriter, r *http.Request) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("the service's answer broke off: %v", v)
-		}
-	}()
-	t.router.ServeService(t.prefix, w, r)
+// serve calls the service. The calling guest gets a failure in the form that every client gets. The error means
+// that the response broke off.
+func (t *inProcess) serve(w http.ResponseWriter, r *http.Request) error {
+	err := t.router.Dispatch(t.prefix, w, r, nil)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, http.ErrAbortHandler):
+		return errBrokeOff
+	}
+	problem.Write(w, w.Header().Get(router.RequestIDHeader), problem.From(err))
 	return nil
 }
+
+// errBrokeOff hides the cause from the guest: the access record has it.
+var errBrokeOff = errors.New("the service's answer broke off")
 
 type streamBody struct {
 	*io.PipeReader

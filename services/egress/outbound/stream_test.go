@@ -21,10 +21,11 @@ import (
 // that does not read the response.
 func TestCallersThatDoNotRead(t *testing.T) {
 	result := make(chan error, 1)
-	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, _ *http.Request) {
+	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, _ *http.Request) error {
 		require.NoError(t, http.NewResponseController(w).SetWriteDeadline(time.Now().Add(20*time.Millisecond)))
 		_, err := w.Write(make([]byte, 1<<20))
 		result <- err
+		return nil
 	}), "http://b.vespo.internal")
 	call, err := c.exchange().Open(context.Background(), "GET", "http://b.vespo.internal/")
 	require.NoError(t, err)
@@ -41,12 +42,13 @@ func TestCallersThatDoNotRead(t *testing.T) {
 // that does not send its body.
 func TestCallersThatDoNotSend(t *testing.T) {
 	result := make(chan error, 1)
-	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) {
+	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) error {
 		rc := http.NewResponseController(w)
 		require.NoError(t, errors.Join(rc.EnableFullDuplex(), rc.SetReadDeadline(time.Now().Add(20*time.Millisecond))))
 		_, err := io.ReadAll(r.Body)
 		w.WriteHeader(http.StatusRequestTimeout)
 		result <- err
+		return nil
 	}), "http://b.vespo.internal")
 	call, err := c.exchange().Open(context.Background(), "PUT", "http://b.vespo.internal/")
 	require.NoError(t, err)
@@ -61,7 +63,7 @@ func TestCallersThatDoNotSend(t *testing.T) {
 // TestDeadlinesThatAreTakenBack moves and removes deadlines while the service answers.
 // The last one is still set when the service returns, and must not fire.
 func TestDeadlinesThatAreTakenBack(t *testing.T) {
-	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) {
+	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) error {
 		rc := http.NewResponseController(w)
 		for _, at := range []time.Time{time.Now().Add(10 * time.Millisecond), time.Now().Add(time.Minute), {}} {
 			require.NoError(t, errors.Join(rc.SetReadDeadline(at), rc.SetWriteDeadline(at)))
@@ -70,6 +72,7 @@ func TestDeadlinesThatAreTakenBack(t *testing.T) {
 		_, err := io.Copy(w, r.Body)
 		require.NoError(t, err)
 		require.NoError(t, rc.SetWriteDeadline(time.Now().Add(10*time.Millisecond)))
+		return nil
 	}), "http://b.vespo.internal")
 	call, err := c.exchange().Open(context.Background(), "PUT", "http://b.vespo.internal/")
 	require.NoError(t, err)
@@ -87,17 +90,18 @@ func TestDeadlinesThatAreTakenBack(t *testing.T) {
 // and that the caller receives flushed data at once.
 func TestSmallAnswersDoNotWait(t *testing.T) {
 	ended, proceed := make(chan struct{}), make(chan struct{})
-	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) {
+	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) error {
 		if r.URL.Path == "/b/stream" {
 			io.WriteString(w, "one ")
 			require.NoError(t, http.NewResponseController(w).Flush())
 			<-proceed
 			io.WriteString(w, "two")
-			return
+			return nil
 		}
 		_, err := w.Write(bytes.Repeat([]byte("x"), streamBufferBytes))
 		require.NoError(t, err)
 		close(ended)
+		return nil
 	}), "http://b.vespo.internal")
 	call, err := c.exchange().Open(context.Background(), "GET", "http://b.vespo.internal/")
 	require.NoError(t, err)
@@ -130,8 +134,9 @@ func TestWhoCallsIsTold(t *testing.T) {
 		io.WriteString(w, r.Header.Get(CallerHeader)+" "+r.RequestURI)
 	}))
 	defer up.Close()
-	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) {
+	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) error {
 		io.WriteString(w, r.Header.Get(CallerHeader)+" "+r.RequestURI)
+		return nil
 	}), up.URL, "http://b.vespo.internal")
 	for _, tt := range []struct{ uri, want string }{
 		{up.URL + "/a?b c\u00e9\"", "/caller /a?b%20c%C3%A9\""}, // a quote is allowed in a request line

@@ -1,12 +1,11 @@
 // Package invocation carries a function invocation through the router, from the caller
 // to the function service. It holds the data that has no place in an HTTP request.
 //
-// A request with a [Call] in its context has the event as its body, and the response body is the function's
-// output, unchanged. A failure that the function reports is an output too. Call.Failure marks it.
+// A request with a [Call] as its router.Request.Call has the event as its body, and the response body is the
+// function's output, unchanged. A failure of the function is an error that wraps an [Error].
 package invocation
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -24,23 +23,20 @@ const (
 	MaxOutputBytes  = MaxPayloadBytes + 100 // an output, unless it is streamed
 )
 
-// Call is one invocation. The caller sets the first group of fields. The service
-// sets the second, before it writes anything. Only Log is safe for concurrent use.
+// Call is one invocation. The service only reads it, and writes the function's console output to Log.
 type Call struct {
 	RequestID     string
 	FunctionARN   string
 	ClientContext string // JSON
 	TraceID       string
-	WantsLog      bool // capture the function's console output in Log
-	Log           Tail
-
-	Taken   bool   // a function served the request: the response body is its output
-	Failure string // "Unhandled" if the output is a failure, else empty
-	Late    *Error // failure after the function began to stream; set when the output ends
+	Log           *Tail // nil if the caller does not want the console output
 }
 
-// Unhandled is the value of Failure for function failures.
-const Unhandled = "Unhandled"
+// Of returns the call of a request, given its router.Request.Call. It returns nil for an ordinary request.
+func Of(call any) *Call {
+	c, _ := call.(*Call)
+	return c
+}
 
 // Error is a failure reported by a function.
 type Error struct {
@@ -62,17 +58,6 @@ func (e *Error) JSON() []byte {
 		return []byte("{}")
 	}
 	return text
-}
-
-type key struct{}
-
-// With returns a context with the call.
-func With(ctx context.Context, c *Call) context.Context { return context.WithValue(ctx, key{}, c) }
-
-// From returns the call of a context. It returns nil for an ordinary request, which has none.
-func From(ctx context.Context) *Call {
-	c, _ := ctx.Value(key{}).(*Call)
-	return c
 }
 
 // Tail keeps the last TailBytes written to it. The zero value is ready to use. It is safe for concurrent use.

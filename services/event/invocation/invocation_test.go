@@ -1,7 +1,6 @@
 package invocation
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"time"
@@ -52,8 +51,9 @@ func TestTraceID(t *testing.T) {
 	require.Equal(t, given, TraceID(given, at))
 }
 
-func TestFrom(t *testing.T) {
-	require.Nil(t, From(context.Background()))
+func TestOf(t *testing.T) {
 	c := &Call{}
-	require.Same(t, c, From(With(context.Background(), c)))
+	require.Same(t, c, Of(c))
+	require.Nil(t, Of(nil))
+	require.Nil(t, Of("of another kind"))
 }

@@ -45,7 +45,7 @@ type exchange struct {
 }
 
 func newExchange(d *deployment, to *client.Writer, r *router.Request, res *accesslog.Result) *exchange {
-	x := &exchange{d: d, in: r, res: res, to: to, call: invocation.From(r.Context())}
+	x := &exchange{d: d, in: r, res: res, to: to, call: invocation.Of(r.Call)}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	x.ctx, x.cancel = ctx, func() { cancel(nil) }
 	x.unwatch = context.AfterFunc(d.requests.Context(), func() { cancel(inflight.ErrClosed) })
@@ -70,10 +70,9 @@ func (x *exchange) run() error {
 	}
 	in := runtimeapi.Input{Payload: event, Timeout: x.d.timeout, Wait: x.d.timeout, ARN: x.d.arn, TraceID: trace}
 	if x.call != nil {
-		x.call.Taken = true
 		in.RequestID, in.ARN, in.TraceID, in.ClientContext = x.call.RequestID, x.call.FunctionARN, x.call.TraceID, x.call.ClientContext
-		if x.call.WantsLog {
-			in.Log = &x.call.Log
+		if x.call.Log != nil { // else in.Log would be a nil pointer in an interface
+			in.Log = x.call.Log
 		}
 	}
 	reply, err := x.d.backend.invoke(x.ctx, x.in, in, x.res)
@@ -171,7 +170,7 @@ func noMemory() error {
 func (x *exchange) whole(reply *runtimeapi.Reply) error {
 	a, err := httpevent.ParseAnswer(reply.Payload)
 	if err != nil {
-		return badAnswer(err)
+		return x.failed(err)
 	}
 	x.begin(a)
 	if bodyless(a.StatusCode) {

@@ -15,10 +15,9 @@ import (
 	"github.com/vespo-dev/vespo/services/kinds/function/internal/runtimeapi"
 )
 
-// failed maps an invocation error to the client's answer. Function
+// failed maps an invocation error to the error of the request. Function
 // error text goes to Invoke callers only, never to HTTP clients.
 func (x *exchange) failed(err error) error {
-	var own *invocation.Error
 	var p *problem.Problem
 	switch cause := context.Cause(x.ctx); {
 	case errors.Is(err, inflight.ErrClosed), errors.Is(err, runtimeapi.ErrClosed), errors.Is(cause, inflight.ErrClosed):
@@ -37,24 +36,35 @@ func (x *exchange) failed(err error) error {
 		return p
 	case errors.As(err, &p):
 		return err // an error of the server itself
-	case x.call != nil:
-		return x.tell(x.describe(err))
-	case errors.Is(err, runtimeapi.ErrDeadline):
-		return problem.Newf(problem.Deadline, "the function did not answer within %s", x.d.timeout).WithCause(err)
-	case errors.As(err, &own):
-		return problem.New(problem.BadGateway, "the function reported an error").WithCause(err)
-	case errors.Is(err, runtimeapi.ErrInit):
-		return problem.New(problem.BadGateway, "the function's worker could not start").WithCause(err)
-	case errors.Is(err, runtimeapi.ErrTooLarge):
-		return problem.Newf(problem.BadGateway, "the function's output is larger than %d bytes", invocation.MaxOutputBytes).WithCause(err)
-	case errors.Is(err, runtimeapi.ErrWorkerLost):
-		return problem.New(problem.BadGateway, "the function's worker ended without an answer").WithCause(err)
 	}
-	return badAnswer(err)
+	p = x.ofFunction(err)
+	outcome := accesslog.OutcomeBadAnswer
+	if p.Kind() == problem.Deadline {
+		outcome = accesslog.OutcomeDeadline
+	}
+	x.res.Outcome = cmp.Or(x.res.Outcome, outcome) // a module knows better how it failed
+	if x.call != nil {
+		err = x.describe(err)
+	}
+	return p.WithCause(err)
 }
 
-func badAnswer(err error) error {
-	return problem.New(problem.BadGateway, "the function's answer could not be used").WithCause(err)
+// ofFunction returns the problem for a failure of the function or its worker.
+func (x *exchange) ofFunction(err error) *problem.Problem {
+	var own *invocation.Error
+	switch {
+	case errors.Is(err, runtimeapi.ErrDeadline):
+		return problem.Newf(problem.Deadline, "the function did not answer within %s", x.d.timeout)
+	case errors.As(err, &own):
+		return problem.New(problem.BadGateway, "the function reported an error")
+	case errors.Is(err, runtimeapi.ErrInit):
+		return problem.New(problem.BadGateway, "the function's worker could not start")
+	case errors.Is(err, runtimeapi.ErrTooLarge):
+		return problem.Newf(problem.BadGateway, "the function's output is larger than %d bytes", invocation.MaxOutputBytes)
+	case errors.Is(err, runtimeapi.ErrWorkerLost):
+		return problem.New(problem.BadGateway, "the function's worker ended without an answer")
+	}
+	return problem.New(problem.BadGateway, "the function's answer could not be used")
 }
 
 // describe returns a failure in Lambda's terms.
@@ -76,19 +86,6 @@ func (x *exchange) describe(err error) *invocation.Error {
 			x.call.RequestID)}
 	}
 	return &invocation.Error{Type: "Runtime.TruncatedResponse", Message: "the answer of the function's worker broke off"}
-}
-
-// tell sends a failure to the Invoke caller. It is an output, not an error of the server.
-func (x *exchange) tell(e *invocation.Error) error {
-	x.res.Err, x.res.Outcome = e, cmp.Or(x.res.Outcome, accesslog.OutcomeBadAnswer)
-	if x.call.Failure != "" || x.to.Header().Get("Content-Type") != "" { // a stream has begun
-		x.call.Late = e
-		return nil
-	}
-	x.call.Failure = invocation.Unhandled
-	x.to.Header().Set("Content-Type", "application/json")
-	_, err := x.to.Write(e.JSON())
-	return x.cut(err)
 }
 
 // raw sends the output to the Invoke caller, unchanged.

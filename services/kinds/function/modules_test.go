@@ -1,7 +1,7 @@
 package function_test
 
 import (
-	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -69,29 +69,33 @@ func TestModuleDeadline(t *testing.T) {
 
 func TestModuleIsInvoked(t *testing.T) {
 	s := serveModule(t, servicetest.WithTimeout(5*time.Second))
-	invoke := func(event string) (*invocation.Call, string) {
-		c := &invocation.Call{RequestID: "id", WantsLog: true}
-		r, err := http.NewRequestWithContext(invocation.With(t.Context(), c), "POST", "/fn", io.NopCloser(strings.NewReader(event)))
+	invoke := func(event string) (c *invocation.Call, output string, failed *invocation.Error) {
+		c = &invocation.Call{RequestID: "id", Log: new(invocation.Tail)}
+		r, err := http.NewRequestWithContext(t.Context(), "POST", "/fn", io.NopCloser(strings.NewReader(event)))
 		require.NoError(t, err)
 		r.RequestURI = "/fn"
 		w := httptest.NewRecorder()
-		s.Router.ServeService("/fn", w, r)
-		require.Equal(t, 200, w.Code, w.Body)
-		return c, w.Body.String()
+		err = s.Router.Dispatch("/fn", w, r, c)
+		require.Equal(t, err != nil, errors.As(err, &failed), err)
+		return c, w.Body.String(), failed
 	}
-	c, output := invoke(`[1,2]`)
+	c, output, failed := invoke(`[1,2]`)
 	require.Equal(t, `[1,2]`, output)
-	require.Empty(t, c.Failure)
+	require.Nil(t, failed)
 	require.Equal(t, "got 5 bytes\n", string(c.Log.Bytes()))
-	c, output = invoke(`{"do":"exit"}`)
-	require.Equal(t, invocation.Unhandled, c.Failure)
-	require.JSONEq(t, `{"errorMessage":"no luck","errorType":"Luck"}`, output, "what it has printed")
-	c, output = invoke(`{"do":"panic"}`)
-	require.Equal(t, invocation.Unhandled, c.Failure)
-	var e invocation.Error
-	require.NoError(t, json.Unmarshal([]byte(output), &e))
-	require.Equal(t, "Runtime.ExitError", e.Type)
-	c, output = invoke(`{"do":"large"}`)
-	require.Equal(t, invocation.Unhandled, c.Failure)
-	require.Contains(t, output, "Function.ResponseSizeTooLarge")
+	for i, want := range []struct {
+		event, json string
+		outcome     accesslog.Outcome
+	}{
+		{`{"do":"exit"}`, `{"errorMessage":"no luck","errorType":"Luck"}`, accesslog.OutcomeExit}, // what it has printed
+		{`{"do":"panic"}`, `"errorType":"Runtime.ExitError"`, accesslog.OutcomeExit},
+		{`{"do":"large"}`, "Function.ResponseSizeTooLarge", accesslog.OutcomeBadAnswer},
+	} {
+		_, output, failed = invoke(want.event)
+		require.Empty(t, output, "an error is not rendered")
+		require.Contains(t, string(failed.JSON()), want.json)
+		rec := s.Records.Nth(i + 2)
+		require.Equal(t, want.outcome, rec.Outcome)
+		require.Equal(t, http.StatusBadGateway, rec.Status)
+	}
 }

@@ -229,12 +229,12 @@ func TestProcessGroupIsKilled(t *testing.T) {
 func TestLogTailOfProcess(t *testing.T) {
 	f := newFront(t, allowed(io.Discard))
 	f.bind("/fn", self(t, 1, 0))
-	c := &invocation.Call{RequestID: invocation.NewID(), WantsLog: true}
-	r, err := http.NewRequestWithContext(invocation.With(t.Context(), c), "POST", "/fn", strings.NewReader(`{"rawPath":"/print"}`))
+	c := &invocation.Call{RequestID: invocation.NewID(), Log: new(invocation.Tail)}
+	r, err := http.NewRequestWithContext(t.Context(), "POST", "/fn", strings.NewReader(`{"rawPath":"/print"}`))
 	require.NoError(t, err)
 	r.RequestURI = "/fn"
 	w := &discard{header: http.Header{}}
-	f.Router.ServeService("/fn", w, r)
+	require.NoError(t, f.Router.Dispatch("/fn", w, r, c))
 	require.Contains(t, string(c.Log.Bytes()), "a line of output")
 }
 

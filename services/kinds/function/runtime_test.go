@@ -136,13 +136,14 @@ func TestStartTakesTooLong(t *testing.T) {
 	requireProblem(t, f.Send("GET", "/fn", ""), problem.BadGateway)
 	require.Contains(t, f.Status("/fn").Target, "0 of 1 processes")
 	c := &invocation.Call{RequestID: invocation.NewID()}
-	r, err := http.NewRequestWithContext(invocation.With(t.Context(), c), "POST", "/fn", strings.NewReader(`{}`))
+	r, err := http.NewRequestWithContext(t.Context(), "POST", "/fn", strings.NewReader(`{}`))
 	require.NoError(t, err)
 	r.RequestURI = "/fn"
 	w := httptest.NewRecorder()
-	f.Router.ServeService("/fn", w, r)
-	require.Equal(t, invocation.Unhandled, c.Failure)
-	require.Contains(t, w.Body.String(), "first event within 100ms")
+	var failed *invocation.Error
+	require.ErrorAs(t, f.Router.Dispatch("/fn", w, r, c), &failed)
+	require.Contains(t, failed.Message, "first event within 100ms")
+	require.Empty(t, w.Body.String())
 }
 
 // TestPackage deploys the program of an unpacked archive, which is found below Config.Packages.

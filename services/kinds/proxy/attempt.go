@@ -33,6 +33,7 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 			return resp, nil
 		}
 		failed = errors.Join(failed, err)
+		x.reached = x.reached || a.connected.Load()
 		if !a.repeatable(out) {
 			return nil, failed
 		}

@@ -40,11 +40,12 @@ func newDeployment(k *Kind, p *plan, timeout time.Duration) *deployment {
 }
 
 // Serve implements router.Handler.
-func (d *deployment) Serve(w http.ResponseWriter, r *router.Request, _ *accesslog.Result) error {
+func (d *deployment) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
 	switch {
 	case r.ContentLength > d.maxBodyBytes:
 		return bodyTooLarge(d.maxBodyBytes)
 	case circular(r.Header):
+		res.Outcome = accesslog.OutcomeBadAnswer
 		return problem.New(problem.BadGateway, "the request goes round in circles: an upstream leads back to this server")
 	}
 	if d.plan.confined(r.Prefix) && climbs(r.Rest) {
@@ -61,7 +62,7 @@ func (d *deployment) Serve(w http.ResponseWriter, r *router.Request, _ *accesslo
 		}
 		defer d.tunnels.release(holder)
 	}
-	x := newExchange(d, w, r)
+	x := newExchange(d, w, r, res)
 	defer x.finish()
 	return x.run()
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/internal/scarce"
 	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/internal/client"
 	"github.com/vespo-dev/vespo/services/internal/inflight"
 )
@@ -28,7 +29,8 @@ var (
 // exchange is one request on its way to an upstream and back.
 type exchange struct {
 	d       *deployment
-	r       *router.Request         // as received
+	r       *router.Request // as received
+	res     *accesslog.Result
 	in      *http.Request           // the same with ctx and body
 	ctx     context.Context         // ends with the client, with the deployment, or when no response begins in time
 	cancel  context.CancelCauseFunc // of ctx
@@ -40,13 +42,14 @@ type exchange struct {
 	upgrade bool         // the client asks to switch protocols
 
 	upstream *upstream   // the one that answered
+	reached  bool        // there was a connection to an upstream that has not answered
 	answer   *answerBody // nil before the response, and for a tunnel
 	tunnel   *clientConn // nil unless protocols were switched
 	err      error       // why there is no response
 }
 
-func newExchange(d *deployment, w http.ResponseWriter, r *router.Request) *exchange {
-	x := &exchange{d: d, r: r, path: d.plan.pathFor(r.Prefix, r.Rest)}
+func newExchange(d *deployment, w http.ResponseWriter, r *router.Request, res *accesslog.Result) *exchange {
+	x := &exchange{d: d, r: r, res: res, path: d.plan.pathFor(r.Prefix, r.Rest)}
 	x.ctx, x.cancel = context.WithCancelCause(r.Context())
 	x.client = client.NewWriter(w, r.Request, d.requests.Context())
 	x.in = r.WithContext(x.ctx)
@@ -219,8 +222,12 @@ func (x *exchange) failure(err error) error {
 		p.RetryAfter = scarce.RetryAfter
 		return p
 	case x.upstream == nil:
+		if x.res.Outcome = accesslog.OutcomeUnreachable; x.reached {
+			x.res.Outcome = accesslog.OutcomeBadAnswer
+		}
 		return problem.New(problem.BadGateway, "no upstream of the service could be reached, or none answered").WithCause(err)
 	}
+	x.res.Outcome = accesslog.OutcomeBadAnswer
 	return problem.New(problem.BadGateway, "the upstream's answer could not be used").WithCause(err)
 }
 

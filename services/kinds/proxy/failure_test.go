@@ -56,6 +56,19 @@ func TestUnusableAnswers(t *testing.T) {
 	}
 }
 
+// TestUnreachableIsNoBadAnswer checks that the outcome of an upstream without a listener is its own.
+func TestUnreachableIsNoBadAnswer(t *testing.T) {
+	f := newFront(t, proxy.Config{})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	f.to("/", "http://"+l.Addr().String())
+	f.Get("/").RequireProblem(t, problem.BadGateway)
+	rec := f.Records.Nth(1)
+	require.Equal(t, accesslog.OutcomeUnreachable, rec.Outcome)
+	require.Error(t, rec.Err)
+}
+
 func TestAnswerThatBreaksOff(t *testing.T) {
 	for name, text := range map[string]string{
 		"short of its length": "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",

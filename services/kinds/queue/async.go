@@ -97,7 +97,7 @@ func (d *deployment) serveResult(w http.ResponseWriter, r *router.Request, res *
 		x := &exchange{d: d, w: w, r: r, res: res}
 		return x.send(&prack.Answer{Status: result.Status, Header: result.Header, Body: result.Body})
 	case stored.Unusable:
-		return backendError(nil)
+		return backendError(res, nil)
 	case stored.Damaged:
 		return problem.New(problem.Internal, "the stored request is damaged: it was set aside, and has no answer")
 	case stored.Failed:

@@ -89,7 +89,7 @@ func (x *exchange) conclude(j *job, taken bool) error {
 	case lease.Answered:
 		defer j.answer.held.Give(j.answer.heldBytes)
 		if j.answer.unusable != nil {
-			return backendError(j.answer.unusable)
+			return backendError(x.res, j.answer.unusable)
 		}
 		return x.send(j.answer.Answer)
 	case lease.Expired:
@@ -98,8 +98,9 @@ func (x *exchange) conclude(j *job, taken bool) error {
 	return x.d.gone(x.r.Context())
 }
 
-// backendError returns the error that clients see for an unusable answer.
-func backendError(cause error) error {
+// backendError returns the error that clients see for an unusable answer, and records it.
+func backendError(res *accesslog.Result, cause error) error {
+	res.Outcome = accesslog.OutcomeBadAnswer
 	return problem.New(problem.BadGateway, "Backend error: a worker has taken the request, and its answer could not be used").WithCause(cause)
 }
 

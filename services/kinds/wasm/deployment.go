@@ -34,6 +34,7 @@ func (d *deployment) ServeBefore(w http.ResponseWriter, r *router.Request, res *
 	case err != nil:
 		return d.acquireError(err)
 	case in == nil:
+		res.Outcome = failedAs(out)
 		return d.outcomeError(out)
 	}
 	res.SnapshotBytes += int64(len(in.Memory()))
@@ -46,10 +47,24 @@ func (d *deployment) ServeBefore(w http.ResponseWriter, r *router.Request, res *
 	res.GuestTime += in.TakeGuestTime()
 	res.PeakBytes += int64(len(in.Memory()))
 	x.response.finish()
+	if outcome := failedAs(out); outcome != "" {
+		res.Outcome = outcome
+	}
 	err = d.answerError(out, x)
 	x.end() // x belongs to the instance, which another request may get after Release
 	res.DirtyBytes += int64(d.pool.Release(in, out.Kind == engine.OK))
 	return err
+}
+
+// failedAs returns the outcome of a guest that has failed, or "" if it has not failed by itself.
+func failedAs(out engine.Outcome) accesslog.Outcome {
+	switch out.Kind {
+	case engine.OK:
+		return ""
+	case engine.BadAnswer:
+		return accesslog.OutcomeBadAnswer
+	}
+	return outcomeOf(out)
 }
 
 // answerError returns the error to answer with after the guest has run, or nil if the guest has answered.

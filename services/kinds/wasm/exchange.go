@@ -60,8 +60,8 @@ func (x *exchange) begin(w http.ResponseWriter, r *router.Request, d *deployment
 	if d.outbound != nil {
 		x.Outbound = d.outbound.ForExchange(deadline)
 	}
-	if c := invocation.From(r.Context()); c != nil && c.WantsLog {
-		x.Log = d.logTo(&c.Log)
+	if c := invocation.Of(r.Call); c != nil && c.Log != nil {
+		x.Log = d.logTo(c.Log)
 	}
 }
 

@@ -64,6 +64,7 @@ func (x *exchange) passTo(next router.Handler, res *accesslog.Result) {
 		body := &passedBody{from: behind.Body}
 		r, err := x.passedRequest(behind, body, begin)
 		if err != nil {
+			res.Outcome = accesslog.OutcomeBadAnswer
 			return err
 		}
 		rc := http.NewResponseController(x.response.w)
