@@ -108,7 +108,8 @@ func (s *Server) open(ctx context.Context) {
 	require.Empty(s.tb, problems)
 }
 
-// Start boots the server with these kinds and serves. The Server closes the kinds that have a Close method.
+// Start boots the server with these kinds and serves. The first kind that is a services.MiddlewareKind prepares the
+// middleware, unless Config has one. The Server closes the kinds that have a Close method.
 func (s *Server) Start(kinds ...services.Kind) *Server {
 	s.tb.Helper()
 	s.kinds = kinds
@@ -121,6 +122,9 @@ func (s *Server) Start(kinds ...services.Kind) *Server {
 	}
 	for _, k := range kinds {
 		cfg.Kinds = append(cfg.Kinds, watched{k, s})
+		if m, ok := k.(services.MiddlewareKind); ok && cfg.Middleware == nil {
+			cfg.Middleware = m
+		}
 	}
 	also := cfg.Events.Retired
 	cfg.Events.Retired = func(key registry.Prefix, g registry.Generation, d deploy.Drain) {

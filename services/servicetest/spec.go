@@ -55,3 +55,13 @@ func WithMounts(directories map[string]string) Option {
 
 // WithCGIArgs passes the words of the query as arguments.
 func WithCGIArgs() Option { return func(s *services.Spec) { s.Options.CGIArgs = true } }
+
+// WithMiddleware puts modules in front of a service, outermost first, with their settings.
+func WithMiddleware(settings map[string]string, modules ...[]byte) Option {
+	return func(s *services.Spec) {
+		s.Use, s.Options.UseConfig = modules, settings
+		for _, m := range modules {
+			s.Options.Use = append(s.Options.Use, registry.DigestOf(m))
+		}
+	}
+}

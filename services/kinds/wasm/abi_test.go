@@ -1,4 +1,4 @@
-package wasm
+package wasm_test
 
 import (
 	"bufio"
@@ -15,20 +15,21 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
 // newCommandServer serves /cat, which echoes the request body, and /do, which executes it.
 func newCommandServer(t *testing.T, timeout time.Duration) *server {
-	s := newServer(t, Config{MaxBodyBytes: 1 << 20})
-	s.add("/cat", guests.Wat(t, "cat"), registry.Options{})
-	s.add("/do", guests.Go(t, "cgiscript"), registry.Options{Timeout: timeout})
+	s := newServer(t, wasm.Config{MaxBodyBytes: 1 << 20})
+	s.add("/cat", guests.Wat(t, "cat"))
+	s.add("/do", guests.Go(t, "cgiscript"), servicetest.WithTimeout(timeout))
 	return s
 }
 
 // command executes the given steps.
-func (s *server) command(path string, steps ...string) answer {
+func (s *server) command(path string, steps ...string) servicetest.Answer {
 	s.tb.Helper()
 	return s.do("POST", path, strings.Join(steps, "\n"))
 }
@@ -37,9 +38,9 @@ func (s *server) command(path string, steps ...string) answer {
 func printed(text string) string { return fmt.Sprintf("print %q", text) }
 
 // raw sends a request unchanged and returns the response.
-func (s *server) raw(request string) answer {
+func (s *server) raw(request string) servicetest.Answer {
 	s.tb.Helper()
-	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	conn, err := net.Dial("tcp", s.Addr)
 	require.NoError(s.tb, err)
 	defer conn.Close()
 	_, err = io.WriteString(conn, request)
@@ -49,7 +50,7 @@ func (s *server) raw(request string) answer {
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	require.NoError(s.tb, err)
-	return answer{res, string(body)}
+	return servicetest.Answer{Response: res, Body: string(body)}
 }
 
 func TestAnswersOfCommands(t *testing.T) {
@@ -76,8 +77,8 @@ func TestAnswersOfCommands(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := s.raw(fmt.Sprintf("POST /cat HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(c.printed), c.printed))
-			require.Equal(t, c.status, a.StatusCode, a.body)
-			require.Equal(t, c.body, a.body)
+			require.Equal(t, c.status, a.StatusCode, a.Body)
+			require.Equal(t, c.body, a.Body)
 			for name, values := range c.header {
 				require.Equal(t, values, a.Header.Values(name))
 			}
@@ -102,7 +103,7 @@ func TestCommandsWhoseAnswersCannotBeUsed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := s.do("POST", "/cat", printed)
-			require.Equal(t, http.StatusBadGateway, a.StatusCode, a.body)
+			require.Equal(t, http.StatusBadGateway, a.StatusCode, a.Body)
 			require.Equal(t, "application/problem+json", a.Header.Get("Content-Type"))
 			require.NotContains(t, a.Header, "X-Before")
 		})
@@ -118,14 +119,14 @@ func TestCommandsThatFail(t *testing.T) {
 	require.Equal(t, 200, s.command("/do", good, "exit 0").StatusCode)
 	a := s.command("/do", good, "exit 3")
 	require.Equal(t, 500, a.StatusCode, "it has failed, whatever it has printed")
-	require.Contains(t, a.body, "exited with code 3")
+	require.Contains(t, a.Body, "exited with code 3")
 	require.Equal(t, 500, s.command("/do", "exit 1").StatusCode)
 	require.Equal(t, 502, s.command("/do", "exit 0").StatusCode)
 	a = s.command("/do", good, "err a line", "panic the reason")
 	require.Equal(t, 500, a.StatusCode)
-	require.NotContains(t, a.body, "the reason")
-	require.Contains(t, s.log.String(), `line="a line"`)
-	require.Contains(t, s.log.String(), "panic: the reason")
+	require.NotContains(t, a.Body, "the reason")
+	require.Contains(t, s.Log.String(), `line="a line"`)
+	require.Contains(t, s.Log.String(), "panic: the reason")
 
 	res, err := s.Client().Post(s.URL+"/do", "text/plain", strings.NewReader(good+"\nfill 100000\nexit 1"))
 	if err == nil {
@@ -143,11 +144,11 @@ func TestStreamsOfTheNextCommand(t *testing.T) {
 		require.Equal(t, 200, s.command("/do", good, "close 1", printed("nowhere")).StatusCode)
 		require.Equal(t, 200, s.command("/do", "close 2", good, "err nowhere").StatusCode)
 		require.Equal(t, 200, s.command("/do", good, "close 0", "read").StatusCode)
-		require.Equal(t, "hello world", s.command("/do", good, "err to the log", "read", "world").body)
+		require.Equal(t, "hello world", s.command("/do", good, "err to the log", "read", "world").Body)
 	}
-	require.EqualValues(t, "warm", s.lastRecord(12).Start, "by one instance")
-	require.Contains(t, s.log.String(), "to the log")
-	require.NotContains(t, s.log.String(), "nowhere")
+	require.EqualValues(t, "warm", s.Records.Nth(12).Start, "by one instance")
+	require.Contains(t, s.Log.String(), "to the log")
+	require.NotContains(t, s.Log.String(), "nowhere")
 }
 
 // environment returns the environment of a command for the given request line and header.
@@ -156,9 +157,9 @@ func (s *server) environment(request string) map[string]string {
 	steps := printed("Content-Type: text/plain\n\n") + "\nenv"
 	head := strings.ReplaceAll(fmt.Sprintf("%s\nContent-Length: %d\n\n", request, len(steps)), "\n", "\r\n")
 	a := s.raw(head + steps)
-	require.Equal(s.tb, 200, a.StatusCode, a.body)
+	require.Equal(s.tb, 200, a.StatusCode, a.Body)
 	env := map[string]string{}
-	for line := range strings.Lines(a.body) {
+	for line := range strings.Lines(a.Body) {
 		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
 		require.NotContains(s.tb, env, name)
 		env[name] = value
@@ -169,9 +170,9 @@ func (s *server) environment(request string) map[string]string {
 func TestEnvironmentOfCommands(t *testing.T) {
 	s := newCommandServer(t, 10*time.Second)
 	module := guests.Go(t, "cgiscript")
-	s.add("/", module, registry.Options{})
-	s.add("/a/b", module, registry.Options{Config: map[string]string{"SETTING": "yes", "REQUEST_METHOD": "no", "HTTP_X": "no", "REMOTE_USER": "no"}})
-	_, port, err := net.SplitHostPort(s.Listener.Addr().String())
+	s.add("/", module)
+	s.add("/a/b", module, servicetest.WithConfig(map[string]string{"SETTING": "yes", "REQUEST_METHOD": "no", "HTTP_X": "no", "REMOTE_USER": "no"}))
+	_, port, err := net.SplitHostPort(s.Addr)
 	require.NoError(t, err)
 	for _, c := range []struct {
 		request string
@@ -209,24 +210,24 @@ func TestEnvironmentOfCommands(t *testing.T) {
 // TestArgumentsOfCommands checks that clients cannot set a program's arguments, unless
 // the service asks for search words.
 func TestArgumentsOfCommands(t *testing.T) {
-	s := newServer(t, Config{})
-	s.add("/dump", guests.Wat(t, "cgiargs"), registry.Options{})
-	s.add("/search", guests.Wat(t, "cgiargs"), registry.Options{CGIArgs: true})
+	s := newServer(t, wasm.Config{})
+	s.add("/dump", guests.Wat(t, "cgiargs"))
+	s.add("/search", guests.Wat(t, "cgiargs"), servicetest.WithCGIArgs())
 	for path, want := range map[string]string{
 		"/dump?-c&print(1)": "/dump\x00", "/dump?a+b": "/dump\x00", "/dump": "/dump\x00",
 		"/search?a+b%20c": "/search\x00a\x00b c\x00", "/search?a=b": "/search\x00", "/search?%E9": "/search\x00\xe9\x00",
 	} {
-		require.Equal(t, want, s.get(path).body, path)
+		require.Equal(t, want, s.get(path).Body, path)
 	}
-	_, err := s.prepare("/a", guests.Wat(t, "hello"), registry.Options{CGIArgs: true})
+	err := s.refused("/a", guests.Wat(t, "hello"), servicetest.WithCGIArgs())
 	require.Contains(t, problem.From(err).Violations[0], "cgi_args is for CGI commands")
 }
 
 // TestBodiesOfUnknownLength sends chunked bodies to a program that relies on
 // CONTENT_LENGTH only, like net/http/cgi.
 func TestBodiesOfUnknownLength(t *testing.T) {
-	s := newServer(t, Config{MaxBodyBytes: 1 << 20})
-	s.add("/cgi", guests.Go(t, "gocgi"), registry.Options{})
+	s := newServer(t, wasm.Config{MaxBodyBytes: 1 << 20})
+	s.add("/cgi", guests.Go(t, "gocgi"))
 	for _, n := range []int{0, 10, 500_000} {
 		res, err := s.Client().Post(s.URL+"/cgi", "text/x", io.MultiReader(strings.NewReader(strings.Repeat("x", n))))
 		require.NoError(t, err)
@@ -240,15 +241,15 @@ func TestBodiesOfUnknownLength(t *testing.T) {
 		res.Body.Close()
 		require.Equal(t, http.StatusRequestEntityTooLarge, res.StatusCode)
 	}
-	require.EqualValues(t, "refused", s.lastRecord(4).Outcome)
+	require.EqualValues(t, "refused", s.Records.Nth(4).Outcome)
 }
 
 func TestHeadOfCommands(t *testing.T) {
-	s := newServer(t, Config{})
-	s.add("/cmd", guests.Go(t, "gocmd"), registry.Options{})
+	s := newServer(t, wasm.Config{})
+	s.add("/cmd", guests.Go(t, "gocmd"))
 	a := s.do("HEAD", "/cmd", "")
 	require.Equal(t, 200, a.StatusCode)
-	require.Empty(t, a.body)
+	require.Empty(t, a.Body)
 	require.Equal(t, "text/plain", a.Header.Get("Content-Type"))
 }
 
@@ -266,7 +267,7 @@ func TestCommandsStream(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "data: 1\n", line, "what is printed goes out before the command sleeps")
 	cancel()
-	rec := s.lastRecord(1)
+	rec := s.Records.Nth(1)
 	require.EqualValues(t, "client gone", rec.Outcome, "the sleeper is woken when its client goes: %v", rec.Err)
 	require.Less(t, rec.TTLB, 20*time.Second)
 }
@@ -285,8 +286,8 @@ func TestRequestsSideBySideAreApart(t *testing.T) {
 			for i := range 5 {
 				want := fmt.Sprintf("%d-%d", user, i)
 				a := s.command("/do?"+want, printed("Content-Type: text/plain\n\n"), "sleep 1ms", "env")
-				if !strings.Contains(a.body, want) {
-					t.Errorf("%s: %s", want, a.body)
+				if !strings.Contains(a.Body, want) {
+					t.Errorf("%s: %s", want, a.Body)
 				}
 			}
 		})
@@ -296,15 +297,15 @@ func TestRequestsSideBySideAreApart(t *testing.T) {
 
 // TestFeaturesHoldInAllInstances checks that trailers, enabled at initialisation, work in all instances.
 func TestFeaturesHoldInAllInstances(t *testing.T) {
-	for _, isolation := range []string{IsolationSnapshot, IsolationFresh} {
-		s := newServer(t, Config{Slots: 8})
-		s.add("/headers", guests.Go(t, "headers"), registry.Options{Isolation: isolation})
+	for _, isolation := range []string{wasm.IsolationSnapshot, wasm.IsolationFresh} {
+		s := newServer(t, wasm.Config{Slots: 8})
+		s.add("/headers", guests.Go(t, "headers"), servicetest.WithIsolation(isolation))
 		var users sync.WaitGroup
 		for range 8 {
 			users.Go(func() {
 				for range 5 {
 					if a := s.get("/headers"); a.Trailer.Get("X-Trailer") == "" {
-						t.Errorf("%s: no trailer: %s", isolation, a.body)
+						t.Errorf("%s: no trailer: %s", isolation, a.Body)
 					}
 				}
 			})

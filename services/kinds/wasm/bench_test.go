@@ -1,4 +1,4 @@
-package wasm
+package wasm_test
 
 import (
 	"net/http"
@@ -6,8 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
@@ -18,9 +19,14 @@ func BenchmarkServe(b *testing.B) {
 		module func(testing.TB, string) []byte
 	}{{"hello", guests.Wat}, {"gohello", guests.Go}, {"gonethttp", guests.Go}, {"gocmd", guests.Go}} {
 		b.Run(g.name, func(b *testing.B) {
-			s := newServer(b, Config{})
-			d := s.add("/x", g.module(b, g.name), registry.Options{})
-			r := requestAt("/x", "/hello/world", httptest.NewRequest("GET", "/x/hello/world", nil))
+			s := newServer(b, wasm.Config{})
+			d := s.add("/x", g.module(b, g.name))
+			r := &router.Request{
+				Request: httptest.NewRequest("GET", "/x/hello/world", nil),
+				Prefix:  "/x",
+				Rest:    "/hello/world",
+				Arrived: time.Now(),
+			}
 			w := &discardResponse{header: http.Header{}}
 			var res accesslog.Result
 			b.ReportAllocs()

@@ -1,4 +1,4 @@
-package wasm
+package wasm_test
 
 import (
 	"os"

@@ -1,4 +1,4 @@
-package wasm
+package wasm_test
 
 import (
 	"fmt"
@@ -14,13 +14,12 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/services"
-	"github.com/vespo-dev/vespo/services/control/middleware"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 const (
-	sourceRoot  = "../.."
+	sourceRoot  = "../../.."
 	sdkExamples = sourceRoot + "/guest-sdk/examples"
 	rawExamples = sourceRoot + "/examples"
 	examplesDoc = sourceRoot + "/docs/guests/examples.md"
@@ -70,7 +69,7 @@ func TestExamplesDoWhatTheySay(t *testing.T) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join(dir, "README.md"))
 			require.NoError(t, err)
-			s := newServer(t, Config{Slots: 4, Timeout: time.Minute})
+			s := newServer(t, wasm.Config{Slots: 4, Timeout: time.Minute})
 			scratch := filepath.Join(t.TempDir(), "example")
 			require.NoError(t, os.CopyFS(scratch, os.DirFS(dir)))
 			consoles := 0
@@ -111,17 +110,16 @@ func (s *server) addAsTold(t *testing.T, dir, text string) {
 		}
 		args := words(t, line)
 		require.GreaterOrEqual(t, len(args), 4, line)
-		var layers []services.Middleware
 		flags, use, config := middlewareOf(t, args[4:])
-		for _, file := range use {
-			layer, err := s.kind.PrepareMiddleware(t.Context(),
-				specOf("/"+args[2], exampleModule(t, dir, file, builds), registry.Options{Config: config}))
-			require.NoError(t, err)
-			layers = append(layers, layer)
+		with := options(t, flags)
+		if len(use) > 0 {
+			var layers [][]byte
+			for _, file := range use {
+				layers = append(layers, exampleModule(t, dir, file, builds))
+			}
+			with = append(with, servicetest.WithMiddleware(config, layers...))
 		}
-		d, err := s.prepare("/"+args[2], exampleModule(t, dir, path.Base(args[3]), builds), options(t, flags))
-		require.NoError(t, err)
-		s.serve("/"+args[2], middleware.New(layers, d))
+		s.add("/"+args[2], exampleModule(t, dir, path.Base(args[3]), builds), with...)
 	}
 }
 
@@ -152,29 +150,28 @@ func words(t *testing.T, line string) []string {
 }
 
 // options parses flags of "vespo add".
-func options(t *testing.T, flags []string) (o registry.Options) {
+func options(t *testing.T, flags []string) (with []servicetest.Option) {
 	t.Helper()
 	require.Zero(t, len(flags)%2, "flags and values: %q", flags)
+	var allow []string
+	config := map[string]string{}
 	for ; len(flags) > 0; flags = flags[2:] {
 		switch value := flags[1]; flags[0] {
 		case "--memory":
 			n, err := humanize.ParseBytes(value)
 			require.NoError(t, err)
-			o.MemoryBytes = int64(n)
+			with = append(with, servicetest.WithMemory(int64(n)))
 		case "--allow":
-			o.Allow = append(o.Allow, value)
+			allow = append(allow, value)
 		case "--config":
 			name, setting, ok := strings.Cut(value, "=")
 			require.True(t, ok, value)
-			if o.Config == nil {
-				o.Config = map[string]string{}
-			}
-			o.Config[name] = setting
+			config[name] = setting
 		default:
 			require.Fail(t, "this test does not know the flag "+flags[0])
 		}
 	}
-	return o
+	return append(with, servicetest.WithAllow(allow...), servicetest.WithConfig(config))
 }
 
 // runConsole runs the lines that begin with "$ " in one shell. It compares the output

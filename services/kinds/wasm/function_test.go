@@ -1,4 +1,4 @@
-package wasm
+package wasm_test
 
 import (
 	"bytes"
@@ -12,19 +12,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
 // prepareFunction prepares a module of the testdata as the function /fn.
-func (s *server) prepareFunction(name string, o registry.Options) services.Runner {
+func (s *server) prepareFunction(name string, options ...servicetest.Option) services.Runner {
 	s.tb.Helper()
-	module := guests.Go(s.tb, name)
-	spec := services.Spec{Prefix: "/fn", Kind: FunctionKindName, Digest: registry.DigestOf(module), Module: module, Options: o}
+	spec := servicetest.Module(wasm.FunctionKindName, "/fn", guests.Go(s.tb, name), options...)
 	functions := s.kind.Functions()
-	require.Equal(s.tb, FunctionKindName, functions.Name())
+	require.Equal(s.tb, wasm.FunctionKindName, functions.Name())
 	require.NoError(s.tb, functions.Validate(spec))
 	r, err := functions.PrepareRunner(s.tb.Context(), spec)
 	require.NoError(s.tb, err)
@@ -45,7 +45,7 @@ func event(what string, output io.Writer) services.Event {
 }
 
 func TestEventsAreRun(t *testing.T) {
-	f := newServer(t, Config{}).prepareFunction("gofunction", registry.Options{Config: map[string]string{"GREETING": "hi"}})
+	f := newServer(t, wasm.Config{}).prepareFunction("gofunction", servicetest.WithConfig(map[string]string{"GREETING": "hi"}))
 	var output, log bytes.Buffer
 	e := event("/env", &output)
 	e.Log = &log
@@ -69,7 +69,7 @@ func TestEventsAreRun(t *testing.T) {
 }
 
 func TestEventsFail(t *testing.T) {
-	f := newServer(t, Config{}).prepareFunction("gofunction", registry.Options{})
+	f := newServer(t, wasm.Config{}).prepareFunction("gofunction")
 	for _, c := range []struct {
 		what    string
 		outcome accesslog.Outcome
@@ -99,7 +99,7 @@ type fullWriter struct{ err error }
 func (w fullWriter) Write([]byte) (int, error) { return 0, w.err }
 
 func TestEventsAreStopped(t *testing.T) {
-	f := newServer(t, Config{}).prepareFunction("gofunction", registry.Options{})
+	f := newServer(t, wasm.Config{}).prepareFunction("gofunction")
 	full := errors.New("full")
 	res, err := f.Run(t.Context(), event("/env", fullWriter{full}))
 	require.Empty(t, res.Outcome)

@@ -1,4 +1,4 @@
-package wasm
+package wasm_test
 
 import (
 	"bufio"
@@ -15,17 +15,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
 func newScriptServer(t *testing.T, timeout time.Duration) *server {
-	s := newServer(t, Config{MaxBodyBytes: 1 << 20})
-	s.add("/script", guests.Go(t, "script"), registry.Options{Timeout: timeout})
+	s := newServer(t, wasm.Config{MaxBodyBytes: 1 << 20})
+	s.add("/script", guests.Go(t, "script"), servicetest.WithTimeout(timeout))
 	return s
 }
 
-func (s *server) script(lines ...string) answer {
+func (s *server) script(lines ...string) servicetest.Answer {
 	s.tb.Helper()
 	return s.do("POST", "/script", strings.Join(lines, "\n"))
 }
@@ -37,7 +38,7 @@ func TestAnswersOfHandlers(t *testing.T) {
 	require.Equal(t, 201, a.StatusCode)
 	require.Equal(t, "1", a.Header.Get("X-One"))
 	require.Equal(t, []string{"a", "b"}, a.Header.Values("X-Two"))
-	require.Equal(t, "hi\n", a.body)
+	require.Equal(t, "hi\n", a.Body)
 	require.EqualValues(t, 3, a.ContentLength, "a short answer has a length")
 
 	a = s.script("set set-cookie a=1", "add set-cookie b=2", "set x-gone 1", "remove x-gone")
@@ -48,18 +49,18 @@ func TestAnswersOfHandlers(t *testing.T) {
 	for _, status := range []string{"204", "304"} {
 		a = s.script("status "+status, "write a body that cannot be sent")
 		require.Equal(t, status, strconv.Itoa(a.StatusCode))
-		require.Empty(t, a.body)
+		require.Empty(t, a.Body)
 	}
 
 	a = s.script("trailer x-sum 7", "write streamed")
 	require.Equal(t, "7", a.Trailer.Get("X-Sum"))
 
 	a = s.script("fill 100000")
-	require.Len(t, a.body, 100000)
+	require.Len(t, a.Body, 100000)
 	require.Equal(t, []string{"chunked"}, a.TransferEncoding)
 
 	a = s.script("set connection close", "set transfer-encoding gzip", "write ok")
-	require.Equal(t, "ok\n", a.body, "what is between two neighbours is not the guest's to set")
+	require.Equal(t, "ok\n", a.Body, "what is between two neighbours is not the guest's to set")
 	require.False(t, a.Close)
 }
 
@@ -67,8 +68,8 @@ func TestUnusableAnswersAre502(t *testing.T) {
 	s := newScriptServer(t, 10*time.Second)
 	for _, line := range []string{"status 99", "status 101", "status 600", "set bad:name x", "set  x", "set x-y a\x01b", "set x-y a\x7fb"} {
 		a := s.script("set x-before 1", line)
-		require.Equal(t, http.StatusBadGateway, a.StatusCode, "%q: %s", line, a.body)
-		require.Contains(t, a.body, "problems/bad-gateway")
+		require.Equal(t, http.StatusBadGateway, a.StatusCode, "%q: %s", line, a.Body)
+		require.Contains(t, a.Body, "problems/bad-gateway")
 		require.NotContains(t, a.Header, "X-Before", "nothing of the unusable answer is sent")
 		require.Equal(t, "application/problem+json", a.Header.Get("Content-Type"))
 	}
@@ -80,11 +81,11 @@ func TestUnusableAnswersAre502(t *testing.T) {
 }
 
 func TestHead(t *testing.T) {
-	s := newServer(t, Config{})
-	s.add("/hello", guests.Wat(t, "hello"), registry.Options{})
+	s := newServer(t, wasm.Config{})
+	s.add("/hello", guests.Wat(t, "hello"))
 	a := s.do("HEAD", "/hello", "")
 	require.Equal(t, 200, a.StatusCode)
-	require.Empty(t, a.body)
+	require.Empty(t, a.Body)
 	require.Equal(t, "text/plain", a.Header.Get("Content-Type"))
 	require.Equal(t, 200, s.get("/hello").StatusCode, "the connection is still in step")
 }
@@ -93,12 +94,12 @@ func TestExitAndPanicAreTheGuestsOwn(t *testing.T) {
 	s := newScriptServer(t, 10*time.Second)
 	a := s.script("exit 3")
 	require.Equal(t, 500, a.StatusCode)
-	require.Contains(t, a.body, "exited with code 3")
+	require.Contains(t, a.Body, "exited with code 3")
 	require.Equal(t, 500, s.script("exit 0").StatusCode, "a handler that exits has not answered")
 	a = s.script("panic the secret reason")
 	require.Equal(t, 500, a.StatusCode)
-	require.NotContains(t, a.body, "secret reason")
-	require.Contains(t, s.log.String(), "the secret reason", "it is in the service's log")
+	require.NotContains(t, a.Body, "secret reason")
+	require.Contains(t, s.Log.String(), "the secret reason", "it is in the service's log")
 	require.Equal(t, 200, s.script("write fine").StatusCode)
 }
 
@@ -112,7 +113,7 @@ func TestPassingOnWithNothingBehind(t *testing.T) {
 func TestGuestOutputGoesToTheLogWithinBounds(t *testing.T) {
 	s := newScriptServer(t, 10*time.Second)
 	s.script("print to stdout", "err to stderr", "log through the host", "print "+strings.Repeat("x", 10000))
-	log := s.log.String()
+	log := s.Log.String()
 	for _, want := range []string{`level=INFO msg=guest service=/script`, `line="to stdout"`, `level=ERROR`, `line="to stderr"`,
 		`level=WARN`, `line="through the host"`} {
 		require.Contains(t, log, want)
@@ -122,24 +123,24 @@ func TestGuestOutputGoesToTheLogWithinBounds(t *testing.T) {
 		flood = append(flood, "print "+strings.Repeat("y", 1000))
 	}
 	s.script(flood...)
-	log = s.log.String()
+	log = s.Log.String()
 	require.Contains(t, log, "logs too much in one request")
 	require.Less(t, strings.Count(log, "y"), 70<<10)
 }
 
 func TestClocksRandomnessAndNoFiles(t *testing.T) {
 	s := newScriptServer(t, 10*time.Second)
-	ms, err := strconv.ParseInt(strings.TrimSpace(s.script("time").body), 10, 64)
+	ms, err := strconv.ParseInt(strings.TrimSpace(s.script("time").Body), 10, 64)
 	require.NoError(t, err)
 	require.WithinDuration(t, time.Now(), time.UnixMilli(ms), time.Minute)
-	require.NotEqual(t, s.script("random").body, s.script("random").body)
-	require.Equal(t, "[] []\n", s.script("env").body, "nothing of the host's environment or arguments")
-	require.NotContains(t, s.script("open /etc/passwd").body, "<nil>")
+	require.NotEqual(t, s.script("random").Body, s.script("random").Body)
+	require.Equal(t, "[] []\n", s.script("env").Body, "nothing of the host's environment or arguments")
+	require.NotContains(t, s.script("open /etc/passwd").Body, "<nil>")
 }
 
 func TestStreamingBothWays(t *testing.T) {
-	s := newServer(t, Config{})
-	s.add("/echo", guests.Wat(t, "echo"), registry.Options{})
+	s := newServer(t, wasm.Config{})
+	s.add("/echo", guests.Wat(t, "echo"))
 	in, out := io.Pipe()
 	req, err := http.NewRequest("POST", s.URL+"/echo", in)
 	require.NoError(t, err)
@@ -182,18 +183,18 @@ func TestWritesGoOutBeforeASleep(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "event\n", line)
 	cancel()
-	rec := s.lastRecord(1)
+	rec := s.Records.Nth(1)
 	require.EqualValues(t, "client gone", rec.Outcome, "the guest is stopped when its client goes: %v", rec.Err)
 	require.Less(t, rec.TTLB, 20*time.Second)
 }
 
 func TestRequestBodyLimit(t *testing.T) {
-	s := newServer(t, Config{MaxBodyBytes: 1000})
-	s.add("/echo", guests.Wat(t, "echo"), registry.Options{})
+	s := newServer(t, wasm.Config{MaxBodyBytes: 1000})
+	s.add("/echo", guests.Wat(t, "echo"))
 	require.Equal(t, 200, s.do("POST", "/echo", strings.Repeat("x", 1000)).StatusCode)
 	a := s.do("POST", "/echo", strings.Repeat("x", 1001))
 	require.Equal(t, http.StatusRequestEntityTooLarge, a.StatusCode)
-	require.Contains(t, a.body, "larger than 1000 bytes")
+	require.Contains(t, a.Body, "larger than 1000 bytes")
 	req, err := http.NewRequest("POST", s.URL+"/echo", io.MultiReader(strings.NewReader(strings.Repeat("x", 1001))))
 	require.NoError(t, err) // without a length, the limit is detected while the guest reads
 	res, err := s.Client().Do(req)
@@ -201,20 +202,20 @@ func TestRequestBodyLimit(t *testing.T) {
 		res.Body.Close()
 		require.Equal(t, http.StatusRequestEntityTooLarge, res.StatusCode)
 	}
-	require.EqualValues(t, "refused", s.lastRecord(3).Outcome)
+	require.EqualValues(t, "refused", s.Records.Nth(3).Outcome)
 }
 
 func TestSlowBodyIsTheClientsFault(t *testing.T) {
-	s := newServer(t, Config{})
-	s.add("/cat", guests.Wat(t, "cat"), registry.Options{Timeout: 100 * time.Millisecond})
-	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	s := newServer(t, wasm.Config{})
+	s.add("/cat", guests.Wat(t, "cat"), servicetest.WithTimeout(100*time.Millisecond))
+	conn, err := net.Dial("tcp", s.Addr)
 	require.NoError(t, err)
 	defer conn.Close()
 	fmt.Fprintf(conn, "POST /cat HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nStatus: 200\n")
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusRequestTimeout, res.StatusCode)
-	require.Zero(t, s.routes["/cat"].Handler.(*deployment).Status().InFlight)
+	require.Zero(t, s.Status("/cat").InFlight)
 }
 
 // TestSilentBodyGivesTheSlotBack is like TestSlowBodyIsTheClientsFault, with a service
@@ -223,9 +224,9 @@ func TestSilentBodyGivesTheSlotBack(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for the silence that a body may have")
 	}
-	s := newServer(t, Config{})
-	d := s.add("/cat", guests.Wat(t, "cat"), registry.Options{Timeout: time.Hour})
-	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	s := newServer(t, wasm.Config{})
+	d := s.add("/cat", guests.Wat(t, "cat"), servicetest.WithTimeout(time.Hour))
+	conn, err := net.Dial("tcp", s.Addr)
 	require.NoError(t, err)
 	defer conn.Close()
 	fmt.Fprintf(conn, "POST /cat HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nStatus: 200\n")
@@ -238,15 +239,15 @@ func TestSilentBodyGivesTheSlotBack(t *testing.T) {
 // TestSlowReaderDoesNotKeepTheSlot writes more than all buffers hold to a client that
 // does not read. The guest must end at its deadline.
 func TestSlowReaderDoesNotKeepTheSlot(t *testing.T) {
-	s := newServer(t, Config{MaxBodyBytes: 1 << 20})
-	d := s.add("/script", guests.Go(t, "script"), registry.Options{Timeout: 100 * time.Millisecond})
+	s := newServer(t, wasm.Config{MaxBodyBytes: 1 << 20})
+	d := s.add("/script", guests.Go(t, "script"), servicetest.WithTimeout(100*time.Millisecond))
 	s.get("/script") // loads the module
-	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	conn, err := net.Dial("tcp", s.Addr)
 	require.NoError(t, err)
 	defer conn.Close()
 	body := strings.Repeat("fill 1000000\n", 100)
 	fmt.Fprintf(conn, "POST /script HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-	rec := s.lastRecord(2)
+	rec := s.Records.Nth(2)
 	require.EqualValues(t, "deadline", rec.Outcome)
 	require.ErrorContains(t, rec.Err, "did not take the answer")
 	require.Positive(t, rec.BytesOut)
@@ -258,8 +259,8 @@ func TestSlowReaderDoesNotKeepTheSlot(t *testing.T) {
 
 // TestSlowReaderOfAStream is the same over HTTP/2, where the client's flow control window stays closed.
 func TestSlowReaderOfAStream(t *testing.T) {
-	s := newServer(t, Config{MaxBodyBytes: 1 << 20})
-	d := s.add("/script", guests.Go(t, "script"), registry.Options{Timeout: 100 * time.Millisecond})
+	s := newServer(t, wasm.Config{MaxBodyBytes: 1 << 20})
+	d := s.add("/script", guests.Go(t, "script"), servicetest.WithTimeout(100*time.Millisecond))
 	s.get("/script")
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
@@ -269,7 +270,7 @@ func TestSlowReaderOfAStream(t *testing.T) {
 	res, err := transport.RoundTrip(req)
 	require.NoError(t, err)
 	defer res.Body.Close()
-	rec := s.lastRecord(2)
+	rec := s.Records.Nth(2)
 	require.EqualValues(t, "deadline", rec.Outcome)
 	require.Less(t, rec.TTLB, 5*time.Second, "there is no grace")
 	require.Zero(t, d.Status().InFlight)
@@ -284,26 +285,26 @@ func TestAnswersThatBreakOffAreAborted(t *testing.T) {
 			res.Body.Close()
 		}
 		require.Error(t, err, "a client can tell a broken answer from a whole one")
-		require.NotEqualValues(t, "ok", s.lastRecord(i+1).Outcome)
+		require.NotEqualValues(t, "ok", s.Records.Nth(i+1).Outcome)
 	}
 }
 
 // TestAnswersThatBreakOffEarlyAreProblems has guests that fail after they begin a
 // response, but before any of it is sent.
 func TestAnswersThatBreakOffEarlyAreProblems(t *testing.T) {
-	s := newServer(t, Config{})
-	s.add("/spin", guests.Wat(t, "spin"), registry.Options{Timeout: 100 * time.Millisecond})
+	s := newServer(t, wasm.Config{})
+	s.add("/spin", guests.Wat(t, "spin"), servicetest.WithTimeout(100*time.Millisecond))
 	for path, want := range map[string]int{"partial": 500, "stall": 504} {
 		a := s.get("/spin/" + path)
 		require.Equal(t, want, a.StatusCode)
 		require.Equal(t, "application/problem+json", a.Header.Get("Content-Type"))
-		require.NotContains(t, a.body, "part\n")
+		require.NotContains(t, a.Body, "part\n")
 	}
 }
 
 func TestHTTP2WithoutTLS(t *testing.T) {
-	s := newServer(t, Config{})
-	s.add("/headers", guests.Go(t, "headers"), registry.Options{})
+	s := newServer(t, wasm.Config{})
+	s.add("/headers", guests.Go(t, "headers"))
 	transport := &http.Transport{Protocols: new(http.Protocols), TLSClientConfig: &tls.Config{}}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	defer transport.CloseIdleConnections()

@@ -1,4 +1,4 @@
-package wasm
+package wasm_test
 
 import (
 	"fmt"
@@ -12,7 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
@@ -29,16 +30,16 @@ func TestNothingSurvivesARequest(t *testing.T) {
 		isolation   string
 		disableScan bool
 	}{
-		{"snapshot", "secret", IsolationSnapshot, false},
-		{"snapshot by madvise", "secret", IsolationSnapshot, true},
-		{"fresh", "secret", IsolationFresh, false},
-		{"vector global", "secretvector", IsolationSnapshot, false},
-		{"tables and segments", "secrettable", IsolationSnapshot, false},
+		{"snapshot", "secret", wasm.IsolationSnapshot, false},
+		{"snapshot by madvise", "secret", wasm.IsolationSnapshot, true},
+		{"fresh", "secret", wasm.IsolationFresh, false},
+		{"vector global", "secretvector", wasm.IsolationSnapshot, false},
+		{"tables and segments", "secrettable", wasm.IsolationSnapshot, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newServer(t, Config{Slots: 3, SlotBytes: 1 << 20, DisableScan: c.disableScan})
-			d := s.add("/secret", guests.Wat(t, c.guest), registry.Options{Isolation: c.isolation, Timeout: 30 * time.Millisecond})
-			require.Equal(t, c.guest != "secret" || c.isolation == IsolationFresh, d.Status().Isolation == IsolationFresh)
+			s := newServer(t, wasm.Config{Slots: 3, SlotBytes: 1 << 20, DisableScan: c.disableScan})
+			d := s.add("/secret", guests.Wat(t, c.guest), servicetest.WithIsolation(c.isolation), servicetest.WithTimeout(30*time.Millisecond))
+			require.Equal(t, c.guest != "secret" || c.isolation == wasm.IsolationFresh, d.Status().Isolation == wasm.IsolationFresh)
 			var wg sync.WaitGroup
 			for client := range 3 {
 				wg.Go(func() {
@@ -49,8 +50,8 @@ func TestNothingSurvivesARequest(t *testing.T) {
 						for a.StatusCode == 504 { // timed out on a busy machine: no result
 							a = s.get("/secret")
 						}
-						if a.StatusCode != 200 || a.body != "clean\n" {
-							t.Errorf("the next request found a secret: %d %s", a.StatusCode, a.body)
+						if a.StatusCode != 200 || a.Body != "clean\n" {
+							t.Errorf("the next request found a secret: %d %s", a.StatusCode, a.Body)
 							return
 						}
 					}
@@ -84,14 +85,14 @@ func hide(s *server, guest string, random *rand.Rand) {
 // TestSlotsBetweenServices gives several services too few slots, so that each request
 // reclaims a slot of another service.
 func TestSlotsBetweenServices(t *testing.T) {
-	s := newServer(t, Config{Slots: 1, SlotBytes: 1 << 20})
+	s := newServer(t, wasm.Config{Slots: 1, SlotBytes: 1 << 20})
 	for _, p := range []string{"/a", "/b", "/c", "/d"} {
-		s.add(p, guests.Wat(t, "secret"), registry.Options{})
+		s.add(p, guests.Wat(t, "secret"))
 	}
 	for range 20 {
 		for _, p := range []string{"/a", "/b", "/c", "/d"} {
 			require.Equal(t, 200, s.do("POST", p, ".0123456789abcdef").StatusCode)
-			require.Equal(t, "clean\n", s.get(p).body)
+			require.Equal(t, "clean\n", s.get(p).Body)
 		}
 	}
 }
@@ -103,8 +104,8 @@ func FuzzIsolation(f *testing.F) {
 			f.Add(string(letter) + "0123456789abcdef")
 		}
 	}
-	s := newServer(f, Config{Slots: 2, SlotBytes: 1 << 20})
-	s.add("/secret", guests.Wat(f, "secret"), registry.Options{Timeout: 20 * time.Millisecond})
+	s := newServer(f, wasm.Config{Slots: 2, SlotBytes: 1 << 20})
+	s.add("/secret", guests.Wat(f, "secret"), servicetest.WithTimeout(20*time.Millisecond))
 	f.Fuzz(func(t *testing.T, secret string) {
 		req, err := newRequest("POST", s.URL+"/secret", secret)
 		require.NoError(t, err)

@@ -1,10 +1,9 @@
-package wasm
+package wasm_test
 
 import (
-	"context"
+	"cmp"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
 	"strings"
@@ -14,11 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
-	"github.com/vespo-dev/vespo/services"
-	"github.com/vespo-dev/vespo/services/control/middleware"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
@@ -50,34 +48,23 @@ func layerModule(request, response []byte) []byte {
 	return append(m, section(10, code)...)
 }
 
-// serveBehind serves one request by a handler behind middleware of these modules.
-func serveBehind(t *testing.T, last router.HandlerFunc, r *http.Request, modules ...[]byte) (*httptest.ResponseRecorder, *accesslog.Result, error) {
+// serveBehind sends one request for /a/b to a function behind middleware of these modules. It returns the response and
+// the access record.
+func serveBehind(t *testing.T, last router.HandlerFunc, r behind) (servicetest.Answer, accesslog.Record) {
 	t.Helper()
-	s := newServer(t, Config{Slots: 4})
-	var layers []services.Middleware
-	for _, m := range modules {
-		layer, err := s.kind.PrepareMiddleware(context.Background(), specOf("/a", m, registry.Options{Timeout: 300 * time.Millisecond}))
-		require.NoError(t, err)
-		layers = append(layers, layer)
-	}
-	c := middleware.New(layers, handled{last})
-	defer func() { require.NoError(t, c.Close(context.Background())) }()
-	w, res := httptest.NewRecorder(), &accesslog.Result{}
-	return w, res, c.Serve(w, requestAt("/a", "/b", r), res)
+	s := newServerWith(t, wasm.Config{Slots: 4}, servicetest.Handlers{"last": last})
+	s.Deploy(servicetest.Handler("/a", "last",
+		servicetest.WithTimeout(300*time.Millisecond), servicetest.WithMiddleware(nil, r.modules...)))
+	a := s.do(cmp.Or(r.method, "GET"), "/a/b", r.body, r.headers...)
+	return a, s.Records.Nth(1)
 }
 
-// requestAt returns the request of a router that has matched prefix and rest.
-func requestAt(prefix, rest string, r *http.Request) *router.Request {
-	now := time.Now()
-	return &router.Request{Request: r, Prefix: prefix, Rest: rest, Arrived: now, Admitted: now}
+// behind is a request and the middleware in its way.
+type behind struct {
+	method, body string
+	headers      []string
+	modules      [][]byte
 }
-
-// handled is a deployment that runs a handler function.
-type handled struct{ router.HandlerFunc }
-
-func (handled) Status() services.Status                     { return services.Status{} }
-func (handled) Scale(context.Context, services.Scale) error { return nil }
-func (handled) Close(context.Context) error                 { return nil }
 
 func greet(w http.ResponseWriter, r *router.Request, _ *accesslog.Result) error {
 	body, err := io.ReadAll(r.Body)
@@ -92,21 +79,22 @@ func greet(w http.ResponseWriter, r *router.Request, _ *accesslog.Result) error 
 
 func TestRequestsArePassedOn(t *testing.T) {
 	pass := layerModule(passOnCode, nothingCode)
-	w, rec, err := serveBehind(t, greet, httptest.NewRequest("POST", "/a/b", strings.NewReader("you")), pass, pass)
-	require.NoError(t, err)
-	require.Equal(t, http.StatusAccepted, w.Code)
-	require.Equal(t, "hello you", w.Body.String())
-	require.Equal(t, "/b", w.Header().Get("X-Rest"))
+	a, rec := serveBehind(t, greet, behind{method: "POST", body: "you", modules: [][]byte{pass, pass}})
+	require.NoError(t, rec.Err)
+	require.Equal(t, http.StatusAccepted, a.StatusCode)
+	require.Equal(t, "hello you", a.Body)
+	require.Equal(t, "/b", a.Header.Get("X-Rest"))
 	require.EqualValues(t, 2*64<<10, rec.PeakBytes, "both guests are counted")
 }
 
 func TestMiddlewareAnswersInstead(t *testing.T) {
-	w, _, err := serveBehind(t, func(http.ResponseWriter, *router.Request, *accesslog.Result) error {
-		require.Fail(t, "it was passed on")
+	passedOn := func(http.ResponseWriter, *router.Request, *accesslog.Result) error {
+		t.Error("it was passed on")
 		return nil
-	}, httptest.NewRequest("GET", "/a/b", nil), layerModule(answerCode, nothingCode))
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, w.Code)
+	}
+	a, rec := serveBehind(t, passedOn, behind{modules: [][]byte{layerModule(answerCode, nothingCode)}})
+	require.NoError(t, rec.Err)
+	require.Equal(t, http.StatusOK, a.StatusCode)
 }
 
 func TestFailuresInAChain(t *testing.T) {
@@ -127,39 +115,41 @@ func TestFailuresInAChain(t *testing.T) {
 		"panic behind": {[][]byte{pass}, func(http.ResponseWriter, *router.Request, *accesslog.Result) error { panic("oh") }, problem.Internal, "panic"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, _, err := serveBehind(t, c.last, httptest.NewRequest("GET", "/a/b", nil), c.modules...)
-			require.ErrorContains(t, err, c.text)
-			require.Equal(t, c.kind, problem.From(err).Kind())
-			require.Empty(t, w.Body.String(), "nothing of the answer was sent")
+			a, rec := serveBehind(t, c.last, behind{modules: c.modules})
+			require.ErrorContains(t, rec.Err, c.text)
+			require.Equal(t, c.kind, problem.From(rec.Err).Kind())
+			a.RequireProblem(t, c.kind)
+			require.NotContains(t, a.Body, "hello", "nothing of the answer was sent")
+			require.Empty(t, a.Header.Get("X-Rest"))
 		})
 	}
 }
 
 func TestNoUpgradeThroughMiddleware(t *testing.T) {
-	r := httptest.NewRequest("GET", "/a/b", nil)
-	r.Header.Set("Upgrade", "websocket")
-	_, _, err := serveBehind(t, greet, r, layerModule(passOnCode, nothingCode))
-	require.Equal(t, problem.NotImplemented, problem.From(err).Kind())
+	a, _ := serveBehind(t, greet, behind{
+		headers: []string{"Connection: Upgrade", "Upgrade: websocket"},
+		modules: [][]byte{layerModule(passOnCode, nothingCode)},
+	})
+	a.RequireProblem(t, problem.NotImplemented)
 }
 
 func TestCGIIsNoMiddleware(t *testing.T) {
-	s := newServer(t, Config{Slots: 1})
-	err := s.kind.ValidateMiddleware(specOf("/a", guests.Wat(t, "cat"), registry.Options{}))
+	s := newServer(t, wasm.Config{Slots: 1})
+	err := s.kind.ValidateMiddleware(module("/a", guests.Wat(t, "cat")))
 	require.Contains(t, problem.From(err).Violations[0], "cannot pass a request on")
 }
 
 // Early hints have the fields of the service but no defaults of the middleware. They
 // must not remove defaults from the response.
 func TestInformationalAnswersComeThroughAChain(t *testing.T) {
-	s := newServer(t, Config{Slots: 2})
-	layer, err := s.kind.PrepareMiddleware(t.Context(), specOf("/hints", guests.Wat(t, "preset"), registry.Options{}))
-	require.NoError(t, err)
-	s.serve("/hints", middleware.New([]services.Middleware{layer}, handled{func(w http.ResponseWriter, _ *router.Request, _ *accesslog.Result) error {
+	hint := func(w http.ResponseWriter, _ *router.Request, _ *accesslog.Result) error {
 		w.Header().Set("Link", "</a.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
 		clear(w.Header())
 		return nil // an empty response
-	}}))
+	}
+	s := newServerWith(t, wasm.Config{Slots: 2}, servicetest.Handlers{"hint": hint})
+	s.Deploy(servicetest.Handler("/hints", "hint", servicetest.WithMiddleware(nil, guests.Wat(t, "preset"))))
 	var hints []textproto.MIMEHeader
 	trace := &httptrace.ClientTrace{Got1xxResponse: func(_ int, h textproto.MIMEHeader) error { hints = append(hints, h); return nil }}
 	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), "GET", s.URL+"/hints", nil)
@@ -175,23 +165,16 @@ func TestInformationalAnswersComeThroughAChain(t *testing.T) {
 }
 
 // chain deploys a module behind two middlewares that pass all requests on.
-func (s *server) chain(prefix string, module []byte) {
+func (s *server) chain(key string, m []byte) {
 	s.tb.Helper()
-	var layers []services.Middleware
-	for range 2 {
-		layer, err := s.kind.PrepareMiddleware(context.Background(), specOf(prefix, layerModule(passOnCode, nothingCode), registry.Options{}))
-		require.NoError(s.tb, err)
-		layers = append(layers, layer)
-	}
-	d, err := s.prepare(prefix, module, registry.Options{})
-	require.NoError(s.tb, err)
-	s.serve(prefix, middleware.New(layers, d))
+	pass := layerModule(passOnCode, nothingCode)
+	s.add(key, m, servicetest.WithMiddleware(nil, pass, pass))
 }
 
 // TestAnswersComeThroughAChain sends requests through two guests to a third: large
 // bodies in both directions, trailers, and responses without a body.
 func TestAnswersComeThroughAChain(t *testing.T) {
-	s := newServer(t, Config{Slots: 3})
+	s := newServer(t, wasm.Config{Slots: 3})
 	s.chain("/echo", guests.SDK(t, "echo"))
 	body := strings.Repeat("0123456789abcdef", 5<<16) // 5 MiB
 	for _, length := range []int64{int64(len(body)), -1} {
@@ -214,7 +197,7 @@ func TestAnswersComeThroughAChain(t *testing.T) {
 
 // TestIsolationThroughAChain searches for secrets of the previous request, behind two guests.
 func TestIsolationThroughAChain(t *testing.T) {
-	s := newServer(t, Config{Slots: 6})
+	s := newServer(t, wasm.Config{Slots: 6})
 	s.chain("/secret", guests.Wat(t, "secret"))
 	for letter, want := range endings {
 		if letter == 'L' { // waits for the deadline
@@ -232,11 +215,8 @@ func TestIsolationThroughAChain(t *testing.T) {
 
 // A handler behind middleware has its own time: the middleware's deadline must not end its writes.
 func TestAnswersBehindHaveTheirOwnTime(t *testing.T) {
-	s := newServer(t, Config{Slots: 4})
 	const timeout, part, parts = 200 * time.Millisecond, 100 << 10, 3
-	layer, err := s.kind.PrepareMiddleware(t.Context(), specOf("/a", layerModule(passOnCode, nothingCode), registry.Options{Timeout: timeout}))
-	require.NoError(t, err)
-	s.serve("/a", middleware.New([]services.Middleware{layer}, handled{func(w http.ResponseWriter, _ *router.Request, _ *accesslog.Result) error {
+	slow := func(w http.ResponseWriter, _ *router.Request, _ *accesslog.Result) error {
 		for range parts {
 			if _, err := w.Write(make([]byte, part)); err != nil {
 				return err
@@ -244,8 +224,11 @@ func TestAnswersBehindHaveTheirOwnTime(t *testing.T) {
 			<-time.After(timeout)
 		}
 		return nil
-	}}))
+	}
+	s := newServerWith(t, wasm.Config{Slots: 4}, servicetest.Handlers{"slow": slow})
+	s.Deploy(servicetest.Handler("/a", "slow",
+		servicetest.WithTimeout(timeout), servicetest.WithMiddleware(nil, layerModule(passOnCode, nothingCode))))
 	a := s.get("/a")
 	require.Equal(t, http.StatusOK, a.StatusCode)
-	require.Len(t, a.body, parts*part)
+	require.Len(t, a.Body, parts*part)
 }

@@ -1,4 +1,4 @@
-package wasm
+package wasm_test
 
 import (
 	"context"
@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
@@ -36,26 +37,26 @@ func newRoot(t *testing.T) (*os.Root, string) {
 
 func TestMountsAreReadOnlyAndLeadNowhereElse(t *testing.T) {
 	root, dir := newRoot(t)
-	s := newServer(t, Config{Root: root})
-	s.add("/f", guests.Go(t, "gofiles"), registry.Options{Mounts: map[string]string{"/content": "content", "/more": "content2"}})
+	s := newServer(t, wasm.Config{Root: root})
+	s.add("/f", guests.Go(t, "gofiles"), servicetest.WithMounts(map[string]string{"/content": "content", "/more": "content2"}))
 
 	a := s.get("/f/content/a.txt")
-	require.Equal(t, 200, a.StatusCode, a.body)
-	require.Equal(t, "first file", a.body)
-	require.Equal(t, "second file", s.get("/f/content/sub/b.txt").body)
-	require.Equal(t, "second file", s.get("/f/content/in").body, "a link that stays inside")
-	require.Equal(t, "another", s.get("/f/more/c.txt").body)
-	require.Equal(t, "a.txt false\nin false\nout false\npasswd false\nsub true", s.get("/f/content").body)
-	require.Equal(t, "fir|ile|ir", s.get("/f/content/a.txt?twice").body)
-	require.Equal(t, "fir|ile|ir", s.get("/f/content/a.txt?twice").body, "nothing is left open from the request before")
-	require.Contains(t, s.get("/f/content/a.txt?many").body, "open, then:")
+	require.Equal(t, 200, a.StatusCode, a.Body)
+	require.Equal(t, "first file", a.Body)
+	require.Equal(t, "second file", s.get("/f/content/sub/b.txt").Body)
+	require.Equal(t, "second file", s.get("/f/content/in").Body, "a link that stays inside")
+	require.Equal(t, "another", s.get("/f/more/c.txt").Body)
+	require.Equal(t, "a.txt false\nin false\nout false\npasswd false\nsub true", s.get("/f/content").Body)
+	require.Equal(t, "fir|ile|ir", s.get("/f/content/a.txt?twice").Body)
+	require.Equal(t, "fir|ile|ir", s.get("/f/content/a.txt?twice").Body, "nothing is left open from the request before")
+	require.Contains(t, s.get("/f/content/a.txt?many").Body, "open, then:")
 
 	for _, path := range []string{"content/out", "content/passwd", "content/..%2fsecret.txt", "etc/passwd", "secret.txt", "content/none"} {
 		a := s.get("/f/" + path)
-		require.NotContains(t, a.body, "hidden")
-		require.NotContains(t, a.body, "root:")
-		require.NotContains(t, a.body, dir, "the host's paths are not the guest's to know")
-		require.Equal(t, 404, a.StatusCode, "%s: %s", path, a.body)
+		require.NotContains(t, a.Body, "hidden")
+		require.NotContains(t, a.Body, "root:")
+		require.NotContains(t, a.Body, dir, "the host's paths are not the guest's to know")
+		require.Equal(t, 404, a.StatusCode, "%s: %s", path, a.Body)
 	}
 	require.Equal(t, 404, s.get("/f/content/a.txt?write").StatusCode)
 	text, err := os.ReadFile(filepath.Join(dir, "content/a.txt"))
@@ -69,9 +70,9 @@ func TestMountsAreReadOnlyAndLeadNowhereElse(t *testing.T) {
 // The next request must see a directory that a build has removed and recreated.
 func TestMountsFollowTheirNames(t *testing.T) {
 	root, dir := newRoot(t)
-	s := newServer(t, Config{Root: root})
-	d := s.add("/f", guests.Go(t, "gofiles"), registry.Options{Mounts: map[string]string{"/content": "content"}})
-	require.Equal(t, "first file", s.get("/f/content/a.txt").body)
+	s := newServer(t, wasm.Config{Root: root})
+	d := s.add("/f", guests.Go(t, "gofiles"), servicetest.WithMounts(map[string]string{"/content": "content"}))
+	require.Equal(t, "first file", s.get("/f/content/a.txt").Body)
 	require.Empty(t, d.Status().Target)
 	for range 2 {
 		require.NoError(t, os.RemoveAll(filepath.Join(dir, "content")))
@@ -79,17 +80,17 @@ func TestMountsFollowTheirNames(t *testing.T) {
 		require.Equal(t, "mount /content: the directory is gone", d.Status().Target)
 		require.NoError(t, os.Mkdir(filepath.Join(dir, "content"), 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "content/a.txt"), []byte("built again"), 0o644))
-		require.Equal(t, "built again", s.get("/f/content/a.txt").body)
+		require.Equal(t, "built again", s.get("/f/content/a.txt").Body)
 		require.Contains(t, d.Status().Target, "mount /content: replaced ")
 	}
-	require.Contains(t, s.log.String(), "the directory of a service is gone")
-	require.Contains(t, s.log.String(), "the new one is served")
+	require.Contains(t, s.Log.String(), "the directory of a service is gone")
+	require.Contains(t, s.Log.String(), "the new one is served")
 }
 
 func TestFilesOfARequestAreClosedAtItsEnd(t *testing.T) {
 	root, _ := newRoot(t)
-	s := newServer(t, Config{Root: root})
-	s.add("/f", guests.Go(t, "gofiles"), registry.Options{Mounts: map[string]string{"/content": "content"}})
+	s := newServer(t, wasm.Config{Root: root})
+	s.add("/f", guests.Go(t, "gofiles"), servicetest.WithMounts(map[string]string{"/content": "content"}))
 	s.get("/f/content/a.txt?many")
 	count := func() int {
 		entries, err := os.ReadDir("/proc/self/fd")
@@ -110,27 +111,26 @@ func TestLargeDirectoriesAreReadWhole(t *testing.T) {
 	for i := range 3000 {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "content2", fmt.Sprintf("file-with-a-long-name-%04d", i)), nil, 0o644))
 	}
-	s := newServer(t, Config{Root: root})
-	s.add("/f", guests.Go(t, "gofiles"), registry.Options{Mounts: map[string]string{"/d": "content2"}})
-	require.Len(t, strings.Split(s.get("/f/d").body, "\n"), 3001)
+	s := newServer(t, wasm.Config{Root: root})
+	s.add("/f", guests.Go(t, "gofiles"), servicetest.WithMounts(map[string]string{"/d": "content2"}))
+	require.Len(t, strings.Split(s.get("/f/d").Body, "\n"), 3001)
 }
 
 func TestMountsThatCannotBe(t *testing.T) {
 	root, dir := newRoot(t)
 	require.NoError(t, os.Symlink("/etc", filepath.Join(dir, "etc")))
-	s := newServer(t, Config{Root: root})
+	s := newServer(t, wasm.Config{Root: root})
 	for guest, below := range map[string]string{
 		"relative": "content", "/a/../b": "content", "/up": "../x", "/abs": "/etc", "/none": "none", "/file": "secret.txt", "/link": "etc",
 	} {
-		_, err := s.prepare("/f", guests.Wat(t, "hello"), registry.Options{Mounts: map[string]string{guest: below}})
-		require.Error(t, err, guest)
+		err := s.refused("/f", guests.Wat(t, "hello"), servicetest.WithMounts(map[string]string{guest: below}))
 		p := problem.From(err)
 		require.Equal(t, problem.ModuleInvalid, p.Kind())
 		require.NotContains(t, p.Detail+strings.Join(p.Violations, ""), dir, "what the client reads")
 	}
-	without := newServer(t, Config{})
-	_, err := without.prepare("/f", guests.Wat(t, "hello"), registry.Options{Mounts: map[string]string{"/a": "content"}})
-	require.ErrorContains(t, err, "--root")
-	_, err = without.kind.Prepare(context.Background(), specOf("/f", guests.Wat(t, "hello"), registry.Options{Mounts: map[string]string{"/a": "content"}}))
+	without := newServer(t, wasm.Config{})
+	mounted := servicetest.WithMounts(map[string]string{"/a": "content"})
+	require.ErrorContains(t, without.refused("/f", guests.Wat(t, "hello"), mounted), "--root")
+	_, err := without.kind.Prepare(context.Background(), module("/f", guests.Wat(t, "hello"), mounted))
 	require.ErrorContains(t, err, "--root", "also when it was added to a server that had one")
 }

@@ -1,4 +1,4 @@
-package wasm
+package wasm_test
 
 import (
 	"net/http"
@@ -10,7 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
@@ -25,9 +26,9 @@ func TestNoisyNeighbours(t *testing.T) {
 
 func testNoise(t *testing.T, shapes []string) {
 	const timeout = 300 * time.Millisecond
-	s := newServer(t, Config{Slots: 32, SlotBytes: 2 << 20})
-	s.add("/hello", guests.Wat(t, "hello"), registry.Options{})
-	s.add("/spin", guests.Wat(t, "spin"), registry.Options{Timeout: timeout})
+	s := newServer(t, wasm.Config{Slots: 32, SlotBytes: 2 << 20})
+	s.add("/hello", guests.Wat(t, "hello"))
+	s.add("/spin", guests.Wat(t, "spin"), servicetest.WithTimeout(timeout))
 	alone := latencies(t, s, 200*time.Millisecond)
 
 	var stop atomic.Bool
@@ -37,7 +38,7 @@ func testNoise(t *testing.T, shapes []string) {
 			for !stop.Load() {
 				a := s.get("/spin/" + shape)
 				if a.StatusCode != 200 && a.StatusCode != 500 && a.StatusCode != http.StatusGatewayTimeout {
-					t.Errorf("%s: %d %s", shape, a.StatusCode, a.body)
+					t.Errorf("%s: %d %s", shape, a.StatusCode, a.Body)
 					return
 				}
 			}
@@ -57,7 +58,7 @@ func latencies(t *testing.T, s *server, during time.Duration) (all []time.Durati
 		start := time.Now()
 		a := s.get("/hello")
 		all = append(all, time.Since(start))
-		require.Equal(t, 200, a.StatusCode, a.body)
+		require.Equal(t, 200, a.StatusCode, a.Body)
 	}
 	slices.Sort(all)
 	return all

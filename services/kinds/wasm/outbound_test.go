@@ -1,4 +1,4 @@
-package wasm
+package wasm_test
 
 import (
 	"bufio"
@@ -12,7 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
@@ -30,13 +31,11 @@ func TestForwarding(t *testing.T) {
 		fmt.Fprintf(w, "%s %s %q %s", r.Method, r.URL.RequestURI(), body, r.Header.Get("X-Mine"))
 	}))
 	defer upstream.Close()
-	s := newServer(t, Config{})
-	s.add("/out", guests.SDK(t, "fetch"), registry.Options{
-		Allow: []string{upstream.URL}, Config: map[string]string{"upstream": upstream.URL + "/base"},
-	})
-	a := s.do("POST", "/out/a/b?c=d", "hello", "X-Mine", "yes")
-	require.Equal(t, http.StatusTeapot, a.StatusCode, a.body)
-	require.Contains(t, a.body, `POST /base/a/b?c=d "hello" yes`)
+	s := newServer(t, wasm.Config{})
+	s.add("/out", guests.SDK(t, "fetch"), servicetest.WithAllow(upstream.URL), servicetest.WithConfig(map[string]string{"upstream": upstream.URL + "/base"}))
+	a := s.do("POST", "/out/a/b?c=d", "hello", "X-Mine: yes")
+	require.Equal(t, http.StatusTeapot, a.StatusCode, a.Body)
+	require.Contains(t, a.Body, `POST /base/a/b?c=d "hello" yes`)
 	require.Equal(t, []string{"a", "b"}, a.Header.Values("X-Two"))
 }
 
@@ -44,7 +43,7 @@ func TestNothingIsCalledWithoutAGrant(t *testing.T) {
 	called := false
 	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called = true }))
 	defer upstream.Close()
-	s := newServer(t, Config{})
+	s := newServer(t, wasm.Config{})
 	module := guests.SDK(t, "fetch")
 	for name, allow := range map[string][]string{
 		"no grants":       nil,
@@ -53,58 +52,50 @@ func TestNothingIsCalledWithoutAGrant(t *testing.T) {
 		"address by name": {strings.Replace(upstream.URL, "127.0.0.1", "localhost", 1)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s.add("/out", module, registry.Options{Allow: allow, Config: map[string]string{"upstream": upstream.URL}})
+			s.add("/out", module, servicetest.WithAllow(allow...), servicetest.WithConfig(map[string]string{"upstream": upstream.URL}))
 			require.Contains(t, []int{http.StatusForbidden, http.StatusBadGateway}, s.get("/out").StatusCode)
-			require.Contains(t, s.log.String(), "outbound (-", "the reason is in the service's log")
+			require.Contains(t, s.Log.String(), "outbound (-", "the reason is in the service's log")
 		})
 	}
 	require.False(t, called)
 }
 
 func TestRefusedGrants(t *testing.T) {
-	s := newServer(t, Config{})
-	_, err := s.prepare("/out", guests.Wat(t, "hello"), registry.Options{
-		Allow:  []string{"https://*.example.com", "ftp://x", "http://x/path", "nonsense", "http://services.vespo.internal", "http://user@x"},
-		Config: map[string]string{"": "x", "a=b": "y"},
-	})
-	require.Error(t, err)
+	s := newServer(t, wasm.Config{})
+	err := s.refused("/out", guests.Wat(t, "hello"),
+		servicetest.WithAllow("https://*.example.com", "ftp://x", "http://x/path", "nonsense", "http://services.vespo.internal", "http://user@x"),
+		servicetest.WithConfig(map[string]string{"": "x", "a=b": "y"}))
 	for _, want := range []string{"wildcards", "scheme", "nothing else", "nonsense", "services.vespo.internal", "user@x", "a=b"} {
 		require.ErrorContains(t, err, want)
 	}
 }
 
 func TestServicesCallEachOtherInProcess(t *testing.T) {
-	s := newServer(t, Config{Slots: 4})
-	s.add("/echo", guests.Wat(t, "echo"), registry.Options{})
-	s.add("/echo/private", guests.Wat(t, "hello"), registry.Options{})
-	s.add("/out", guests.SDK(t, "fetch"), registry.Options{
-		Allow: []string{"http://echo.vespo.internal"}, Config: map[string]string{"upstream": "http://echo.vespo.internal"},
-	})
+	s := newServer(t, wasm.Config{Slots: 4})
+	s.add("/echo", guests.Wat(t, "echo"))
+	s.add("/echo/private", guests.Wat(t, "hello"))
+	s.add("/out", guests.SDK(t, "fetch"), servicetest.WithAllow("http://echo.vespo.internal"), servicetest.WithConfig(map[string]string{"upstream": "http://echo.vespo.internal"}))
 	a := s.do("POST", "/out/x?y=z", "through two guests")
-	require.Equal(t, 200, a.StatusCode, a.body)
-	require.Equal(t, "through two guests", a.body)
+	require.Equal(t, 200, a.StatusCode, a.Body)
+	require.Equal(t, "through two guests", a.Body)
 	require.Equal(t, "/echo/x?y=z", a.Header.Get("X-Uri"))
 
-	s.add("/headers", guests.Go(t, "headers"), registry.Options{})
-	s.add("/up", guests.SDK(t, "fetch"), registry.Options{
-		Allow: []string{"http://headers.vespo.internal"}, Config: map[string]string{"upstream": "http://headers.vespo.internal"},
-	})
-	require.Contains(t, s.do("POST", "/up", strings.Repeat("0123456789", 50_000)).body, `"body_bytes":500000`)
+	s.add("/headers", guests.Go(t, "headers"))
+	s.add("/up", guests.SDK(t, "fetch"), servicetest.WithAllow("http://headers.vespo.internal"), servicetest.WithConfig(map[string]string{"upstream": "http://headers.vespo.internal"}))
+	require.Contains(t, s.do("POST", "/up", strings.Repeat("0123456789", 50_000)).Body, `"body_bytes":500000`)
 
 	require.Equal(t, 404, s.get("/out/private").StatusCode, "a grant for /echo is none for /echo/private")
 	require.Equal(t, 400, s.get("/out/%2e%2e/services/health").StatusCode)
 }
 
 func TestServicesThatCallThemselvesEnd(t *testing.T) {
-	s := newServer(t, Config{Slots: 2})
-	s.add("/self", guests.SDK(t, "fetch"), registry.Options{Timeout: 3 * time.Second,
-		Allow: []string{"http://self.vespo.internal"}, Config: map[string]string{"upstream": "http://self.vespo.internal"},
-	})
+	s := newServer(t, wasm.Config{Slots: 2})
+	s.add("/self", guests.SDK(t, "fetch"), servicetest.WithTimeout(3*time.Second), servicetest.WithAllow("http://self.vespo.internal"), servicetest.WithConfig(map[string]string{"upstream": "http://self.vespo.internal"}))
 	start := time.Now()
 	a := s.get("/self")
 	require.GreaterOrEqual(t, a.StatusCode, 500, "too deep, or no capacity for the next")
-	t.Logf("%d after %v: %s", a.StatusCode, time.Since(start), a.body)
-	require.Equal(t, 0, s.gate.Stats().InFlight, "nothing hangs")
+	t.Logf("%d after %v: %s", a.StatusCode, time.Since(start), a.Body)
+	require.Equal(t, 0, s.InFlight(), "nothing hangs")
 }
 
 func TestForwardedAnswersStream(t *testing.T) {
@@ -117,10 +108,8 @@ func TestForwardedAnswersStream(t *testing.T) {
 		}
 	}))
 	defer upstream.Close()
-	s := newServer(t, Config{})
-	s.add("/out", guests.SDK(t, "fetch"), registry.Options{
-		Allow: []string{upstream.URL}, Config: map[string]string{"upstream": upstream.URL},
-	})
+	s := newServer(t, wasm.Config{})
+	s.add("/out", guests.SDK(t, "fetch"), servicetest.WithAllow(upstream.URL), servicetest.WithConfig(map[string]string{"upstream": upstream.URL}))
 	res, err := s.Client().Get(s.URL + "/out")
 	require.NoError(t, err)
 	defer res.Body.Close()
@@ -153,14 +142,12 @@ func TestUpstreamsThatMisbehave(t *testing.T) {
 	}))
 	defer upstream.Close()
 	defer close(hang)
-	s := newServer(t, Config{})
-	s.add("/out", guests.SDK(t, "fetch"), registry.Options{Timeout: 300 * time.Millisecond,
-		Allow: []string{upstream.URL}, Config: map[string]string{"upstream": upstream.URL},
-	})
+	s := newServer(t, wasm.Config{})
+	s.add("/out", guests.SDK(t, "fetch"), servicetest.WithTimeout(300*time.Millisecond), servicetest.WithAllow(upstream.URL), servicetest.WithConfig(map[string]string{"upstream": upstream.URL}))
 	require.Equal(t, http.StatusGatewayTimeout, s.get("/out/hang").StatusCode)
 	require.Equal(t, http.StatusBadGateway, s.get("/out/garbage").StatusCode)
 	require.Equal(t, http.StatusBadGateway, s.get("/out/half").StatusCode)
-	require.NotContains(t, s.get("/out/garbage").body, upstream.Listener.Addr().String())
+	require.NotContains(t, s.get("/out/garbage").Body, upstream.Listener.Addr().String())
 	client := *s.Client()
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	res, err := client.Get(s.URL + "/out/redirect")
@@ -176,11 +163,11 @@ func TestUpstreamsThatMisbehave(t *testing.T) {
 }
 
 func TestTheJSONExample(t *testing.T) {
-	s := newServer(t, Config{})
-	s.add("/shop", guests.SDK(t, "json"), registry.Options{})
-	require.Contains(t, s.get("/shop/items").body, "honey")
+	s := newServer(t, wasm.Config{})
+	s.add("/shop", guests.SDK(t, "json"))
+	require.Contains(t, s.get("/shop/items").Body, "honey")
 	require.Equal(t, 201, s.do("POST", "/shop/items", `{"name":"propolis","cents":999}`).StatusCode)
-	require.NotContains(t, s.get("/shop/items").body, "propolis", "each request finds the items as they were at the start")
+	require.NotContains(t, s.get("/shop/items").Body, "propolis", "each request finds the items as they were at the start")
 	require.Equal(t, 404, s.get("/shop/items/77").StatusCode)
 	require.Equal(t, 400, s.do("POST", "/shop/items", `{`).StatusCode)
 }

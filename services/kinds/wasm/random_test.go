@@ -1,14 +1,12 @@
-package wasm
+package wasm_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/services"
-	"github.com/vespo-dev/vespo/services/control/middleware"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
@@ -23,22 +21,22 @@ func TestNoRequestRepeatsSecrets(t *testing.T) {
 		different           int
 		wantIsolation, want string // expected Status: the isolation, and the reason or warning
 	}{
-		{"seeded once", "", guests.Wat(t, "token"), requests, IsolationFresh, drawn},
-		{"seeded once, fresh", IsolationFresh, guests.Wat(t, "token"), requests, IsolationFresh, ""},
-		{"seeded once, snapshot", IsolationSnapshot, guests.Wat(t, "token"), 1, IsolationSnapshot, "every request may return the same tokens"},
-		{"asks the host", "", guests.Wat(t, "tokenhost"), requests, IsolationSnapshot, ""},
-		{"Go without the SDK", "", guests.Go(t, "gohello"), 1, IsolationSnapshot, "pseudo-random numbers, such as those of math/rand"},
-		{"Go with the SDK", "", guests.SDK(t, "hello"), 1, IsolationSnapshot, ""},
-		{"no random numbers", "", guests.Wat(t, "hello"), 1, IsolationSnapshot, ""},
+		{"seeded once", "", guests.Wat(t, "token"), requests, wasm.IsolationFresh, drawn},
+		{"seeded once, fresh", wasm.IsolationFresh, guests.Wat(t, "token"), requests, wasm.IsolationFresh, ""},
+		{"seeded once, snapshot", wasm.IsolationSnapshot, guests.Wat(t, "token"), 1, wasm.IsolationSnapshot, "every request may return the same tokens"},
+		{"asks the host", "", guests.Wat(t, "tokenhost"), requests, wasm.IsolationSnapshot, ""},
+		{"Go without the SDK", "", guests.Go(t, "gohello"), 1, wasm.IsolationSnapshot, "pseudo-random numbers, such as those of math/rand"},
+		{"Go with the SDK", "", guests.SDK(t, "hello"), 1, wasm.IsolationSnapshot, ""},
+		{"no random numbers", "", guests.Wat(t, "hello"), 1, wasm.IsolationSnapshot, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newServer(t, Config{Slots: 2})
-			d := s.add("/x", c.module, registry.Options{Isolation: c.isolation})
+			s := newServer(t, wasm.Config{Slots: 2})
+			d := s.add("/x", c.module, servicetest.WithIsolation(c.isolation))
 			different := map[string]bool{}
 			for range requests {
 				a := s.get("/x")
 				require.Equal(t, 200, a.StatusCode)
-				different[a.body] = true
+				different[a.Body] = true
 			}
 			require.Len(t, different, c.different)
 			status := d.Status()
@@ -50,22 +48,17 @@ func TestNoRequestRepeatsSecrets(t *testing.T) {
 			}
 			require.Len(t, status.Warnings, 1)
 			require.Contains(t, status.Warnings[0], c.want)
-			require.Contains(t, s.log.String(), c.want, "the log has it too")
+			require.Contains(t, s.Log.String(), c.want, "the log has it too")
 		})
 	}
 }
 
 // TestWarningsOfMiddleware checks that the owner of a service learns of middleware that may repeat secrets.
 func TestWarningsOfMiddleware(t *testing.T) {
-	s := newServer(t, Config{Slots: 2})
-	layer, err := s.kind.PrepareMiddleware(context.Background(),
-		specOf("/x", guests.Wat(t, "token"), registry.Options{Isolation: IsolationSnapshot}))
-	require.NoError(t, err)
-	behind, err := s.prepare("/x", guests.Wat(t, "hello"), registry.Options{})
-	require.NoError(t, err)
-	chain := middleware.New([]services.Middleware{layer}, behind)
-	defer func() { require.NoError(t, chain.Close(context.Background())) }()
-	warnings := chain.Status().Warnings
+	s := newServer(t, wasm.Config{Slots: 2})
+	s.add("/x", guests.Wat(t, "hello"),
+		servicetest.WithIsolation(wasm.IsolationSnapshot), servicetest.WithMiddleware(nil, guests.Wat(t, "token")))
+	warnings := s.Status("/x").Warnings
 	require.Len(t, warnings, 1)
 	require.Contains(t, warnings[0], "middleware 1: the module draws random numbers")
 }

@@ -1,197 +1,107 @@
-package wasm
+package wasm_test
 
 import (
+	"cmp"
 	"context"
 	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/router"
-	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
-// server is a router on a loopback port with services of this kind, without a catalogue.
-type server struct {
-	*httptest.Server
-	tb     testing.TB
-	kind   *Kind
-	gate   *admission.Gate
-	router *router.Router
-	log    *logLines
+// TestMain fails if the tests leave a goroutine, a connection, a file or a compiling process behind.
+func TestMain(m *testing.M) { os.Exit(servicetest.Main(m)) }
 
-	mu      sync.Mutex
-	blobs   map[registry.Digest][]byte
-	routes  map[string]*router.Route
-	records []accesslog.Record
+// server is a server with modules and the functions of a test.
+type server struct {
+	*servicetest.Server
+	tb     testing.TB
+	kind   *wasm.Kind
+	client *http.Client // keeps connections
 }
 
-func newServer(tb testing.TB, cfg Config) *server {
+func newServer(tb testing.TB, cfg wasm.Config) *server {
 	tb.Helper()
-	s := &server{tb: tb, blobs: map[registry.Digest][]byte{}, routes: map[string]*router.Route{}, log: &logLines{}}
-	cfg.Blob = s.blob
+	return newServerWith(tb, cfg, nil)
+}
+
+// newServerWith returns a server that also has functions as services.
+func newServerWith(tb testing.TB, cfg wasm.Config, functions servicetest.Handlers) *server {
+	tb.Helper()
+	cfg.Slots = cmp.Or(cfg.Slots, 64)
+	s := &server{tb: tb, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	s.Server = servicetest.New(tb, servicetest.Config{Deploy: deploy.Config{
+		Gate:   admission.NewGate(cfg.Slots),
+		Limits: admission.Limits{Concurrency: cfg.Slots, Queue: 1000, Wait: 30 * time.Second},
+	}})
 	if base, err := os.UserCacheDir(); err == nil && cfg.CacheDir == "" {
 		cfg.CacheDir = filepath.Join(base, "vespo-test-code") // the Go guests take seconds to compile
 	}
 	_, measured := tb.(*testing.B)
 	cfg.VerifyResets = !measured
-	cfg.Log = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	cfg.Blob, cfg.Dispatcher, cfg.Log = s.Registry.Blob, s.Router, s.Logger
 	var err error
-	s.router = router.New(router.Config{AccessLog: s.record})
-	cfg.Dispatcher = s.router
-	s.kind, err = Open(context.Background(), cfg)
+	s.kind, err = wasm.Open(context.Background(), cfg)
 	require.NoError(tb, err)
-	s.gate = admission.NewGate(s.kind.cfg.Slots)
-	s.Server = httptest.NewUnstartedServer(s.router)
-	s.Config.Protocols = new(http.Protocols)
-	s.Config.Protocols.SetHTTP1(true)
-	s.Config.Protocols.SetUnencryptedHTTP2(true)
-	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	s.Start()
-	tb.Cleanup(s.close)
+	s.Start(s.kind, functions)
+	tb.Cleanup(func() {
+		s.client.CloseIdleConnections()
+		s.Close() // everything that was opened comes back
+		require.NotContains(tb, s.Log.String(), "an instance could not be handled")
+	})
 	return s
 }
 
-func (s *server) close() {
-	s.Server.Close()
-	for _, r := range s.routes {
-		require.NoError(s.tb, r.Handler.(services.Deployment).Close(context.Background()))
-	}
-	require.NoError(s.tb, s.kind.Close(context.Background()), "everything that was opened came back")
-	require.NotContains(s.tb, s.log.String(), "an instance could not be handled")
+// module returns the spec of a service with a module.
+func module(key string, m []byte, options ...servicetest.Option) services.Spec {
+	return servicetest.Module(wasm.KindName, key, m, options...)
 }
 
-func (s *server) blob(_ context.Context, d registry.Digest) ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.blobs[d], nil
-}
-
-func (s *server) record(r *accesslog.Record) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.records = append(s.records, *r)
-}
-
-// lastRecord waits for the n-th access record and returns it.
-func (s *server) lastRecord(n int) accesslog.Record {
+// add deploys a module. It waits until the version before is closed, if there is one.
+func (s *server) add(key string, m []byte, options ...servicetest.Option) services.Deployment {
 	s.tb.Helper()
-	var rec accesslog.Record
-	require.Eventually(s.tb, func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if len(s.records) < n {
-			return false
-		}
-		rec = s.records[n-1]
-		return true
-	}, 10*time.Second, time.Millisecond)
-	return rec
+	result := s.Deploy(module(key, m, options...))
+	if !result.Created {
+		s.AwaitRetired(key, result.Before.Generation)
+	}
+	return s.Deployment(key)
 }
 
-// add deploys a module at a prefix, replacing the previous one.
-func (s *server) add(prefix string, module []byte, o registry.Options) *deployment {
+// refused returns the error of deploying a module that cannot be served.
+func (s *server) refused(key string, m []byte, options ...servicetest.Option) error {
 	s.tb.Helper()
-	d, err := s.prepare(prefix, module, o)
-	require.NoError(s.tb, err)
-	s.serve(prefix, d)
-	return d
+	_, err := s.Add(s.tb.Context(), module(key, m, options...))
+	require.Error(s.tb, err)
+	return err
 }
 
-// serve routes the prefix to a deployment, and closes the previous one.
-func (s *server) serve(prefix string, d services.Deployment) {
-	s.tb.Helper()
-	old := s.routes[prefix]
-	s.routes[prefix] = router.NewRoute(router.Binding{Prefix: router.Prefix(prefix), Service: prefix, Handler: d,
-		Limiter: s.gate.NewLimiter(admission.Limits{Concurrency: s.kind.cfg.Slots, Queue: 1000, Wait: 30 * time.Second})})
-	var routes []*router.Route
-	for _, r := range s.routes {
-		routes = append(routes, r)
-	}
-	table, err := router.BuildTable(routes)
-	require.NoError(s.tb, err)
-	s.router.Publish(table)
-	if old != nil {
-		old.Retire()
-		<-old.Drained()
-		require.NoError(s.tb, old.Handler.(services.Deployment).Close(context.Background()))
-	}
-}
+// Client returns a client that keeps connections and follows redirects.
+func (s *server) Client() *http.Client { return s.client }
 
-func (s *server) prepare(prefix string, module []byte, o registry.Options) (*deployment, error) {
-	digest := registry.DigestOf(module)
-	s.mu.Lock()
-	s.blobs[digest] = module
-	s.mu.Unlock()
-	spec := specOf(prefix, module, o)
-	if err := s.kind.Validate(spec); err != nil {
-		return nil, err
-	}
-	d, err := s.kind.Prepare(context.Background(), spec)
-	if err != nil {
-		return nil, err
-	}
-	return d.(*deployment), nil
-}
-
-func specOf(prefix string, module []byte, o registry.Options) services.Spec {
-	return services.Spec{Prefix: registry.Prefix(prefix), Kind: KindName, Digest: registry.DigestOf(module), Module: module, Options: o}
-}
-
-type answer struct {
-	*http.Response
-	body string
-}
-
-func (s *server) do(method, path, body string, header ...string) answer {
+// do sends a request over a connection that is kept, with header fields given as "Name: value".
+func (s *server) do(method, path, body string, headers ...string) servicetest.Answer {
 	s.tb.Helper()
 	var in io.Reader
 	if body != "" {
 		in = strings.NewReader(body)
 	}
-	req, err := http.NewRequest(method, s.URL+path, in)
+	a, err := servicetest.SendOver(s.client.Transport, s.Request(method, path, in, headers...))
 	require.NoError(s.tb, err)
-	for i := 0; i+1 < len(header); i += 2 {
-		req.Header.Add(header[i], header[i+1])
-	}
-	res, err := s.Client().Do(req)
-	require.NoError(s.tb, err)
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	require.NoError(s.tb, err)
-	return answer{res, string(b)}
+	return a
 }
 
-func (s *server) get(path string) answer { s.tb.Helper(); return s.do("GET", path, "") }
-
-// logLines collects the log of the kind.
-type logLines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logLines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
+func (s *server) get(path string) servicetest.Answer { s.tb.Helper(); return s.do("GET", path, "") }
 
 func newRequest(method, url, body string) (*http.Request, error) {
 	return http.NewRequest(method, url, strings.NewReader(body))

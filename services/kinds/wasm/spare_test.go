@@ -1,4 +1,4 @@
-package wasm
+package wasm_test
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
@@ -16,9 +16,9 @@ import (
 // Config.Preparing allows are in their initialisation, even if failed instances are replaced as well.
 func TestPreparationsTakeNoSlotOfRequests(t *testing.T) {
 	const preparing = 3
-	s := newServer(t, Config{Slots: 1, Preparing: preparing, InitTimeout: time.Minute})
-	s.add("/hello", guests.Wat(t, "hello"), registry.Options{})
-	s.add("/spin", guests.Wat(t, "spin"), registry.Options{})
+	s := newServer(t, wasm.Config{Slots: 1, Preparing: preparing, InitTimeout: time.Minute})
+	s.add("/hello", guests.Wat(t, "hello"))
+	s.add("/spin", guests.Wat(t, "spin"))
 	var deploys sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())
 	defer deploys.Wait()
@@ -26,7 +26,7 @@ func TestPreparationsTakeNoSlotOfRequests(t *testing.T) {
 	before := s.kind.Stats().Modules
 	for range preparing {
 		deploys.Go(func() {
-			_, err := s.kind.Prepare(ctx, specOf("/stuck", guests.Wat(t, "stuck"), registry.Options{}))
+			_, err := s.kind.Prepare(ctx, module("/stuck", guests.Wat(t, "stuck")))
 			if err != nil && ctx.Err() == nil {
 				t.Error(err)
 			}
@@ -40,6 +40,6 @@ func TestPreparationsTakeNoSlotOfRequests(t *testing.T) {
 	for range 50 {
 		require.Equal(t, 500, s.get("/spin/trap").StatusCode)
 		a := s.get("/hello")
-		require.Equal(t, 200, a.StatusCode, a.body)
+		require.Equal(t, 200, a.StatusCode, a.Body)
 	}
 }

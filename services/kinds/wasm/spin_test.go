@@ -1,4 +1,4 @@
-package wasm
+package wasm_test
 
 import (
 	"net/http"
@@ -8,7 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
@@ -16,25 +17,25 @@ import (
 var spinners = []string{"loop", "tree", "tail", "fill", "copy"}
 
 func TestSpinnersAreStoppedAtTheDeadline(t *testing.T) {
-	s := newServer(t, Config{})
-	s.add("/spin", guests.Wat(t, "spin"), registry.Options{Timeout: 200 * time.Millisecond})
-	s.add("/hello", guests.Wat(t, "hello"), registry.Options{})
+	s := newServer(t, wasm.Config{})
+	s.add("/spin", guests.Wat(t, "spin"), servicetest.WithTimeout(200*time.Millisecond))
+	s.add("/hello", guests.Wat(t, "hello"))
 	for i, name := range spinners {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
 			a := s.get("/spin/" + name)
 			t.Logf("answered after %v", time.Since(start))
-			require.Equal(t, http.StatusGatewayTimeout, a.StatusCode, a.body)
-			require.Contains(t, a.body, "problems/deadline")
-			require.EqualValues(t, "deadline", s.lastRecord(2*i+1).Outcome)
+			require.Equal(t, http.StatusGatewayTimeout, a.StatusCode, a.Body)
+			require.Contains(t, a.Body, "problems/deadline")
+			require.EqualValues(t, "deadline", s.Records.Nth(2*i+1).Outcome)
 			require.Equal(t, 200, s.get("/hello").StatusCode)
 		})
 	}
 }
 
 func TestOutcomes(t *testing.T) {
-	s := newServer(t, Config{})
-	s.add("/spin", guests.Wat(t, "spin"), registry.Options{Timeout: 2 * time.Second})
+	s := newServer(t, wasm.Config{})
+	s.add("/spin", guests.Wat(t, "spin"), servicetest.WithTimeout(2*time.Second))
 	for i, c := range []struct {
 		path   string
 		status int
@@ -48,13 +49,13 @@ func TestOutcomes(t *testing.T) {
 	} {
 		t.Run(c.path, func(t *testing.T) {
 			a := s.get("/spin/" + c.path)
-			require.Equal(t, c.status, a.StatusCode, a.body)
-			require.Contains(t, a.body, c.kind)
-			rec := s.lastRecord(i + 1)
+			require.Equal(t, c.status, a.StatusCode, a.Body)
+			require.Contains(t, a.Body, c.kind)
+			rec := s.Records.Nth(i + 1)
 			t.Logf("%s: %s %v err %v", c.path, rec.Outcome, rec.TTLB, rec.Err)
 			if c.status != 200 {
-				require.Contains(t, a.body, rec.RequestID)
-				require.NotContains(t, a.body, "wasm stack trace")
+				require.Contains(t, a.Body, rec.RequestID)
+				require.NotContains(t, a.Body, "wasm stack trace")
 			}
 		})
 	}
@@ -65,9 +66,9 @@ func TestOutcomes(t *testing.T) {
 // bound is generous, because the machine is shared.
 func TestSpinnersDoNotStallTheCollector(t *testing.T) {
 	const timeout = 3 * time.Second
-	s := newServer(t, Config{})
-	s.add("/spin", guests.Wat(t, "spin"), registry.Options{Timeout: timeout})
-	done := make(chan answer, len(spinners))
+	s := newServer(t, wasm.Config{})
+	s.add("/spin", guests.Wat(t, "spin"), servicetest.WithTimeout(timeout))
+	done := make(chan servicetest.Answer, len(spinners))
 	for _, name := range spinners {
 		go func() { done <- s.get("/spin/" + name) }()
 	}
