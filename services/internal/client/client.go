@@ -12,8 +12,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/vespo-dev/vespo/services/internal/inflight"
 )
 
 const (
@@ -46,8 +44,8 @@ type Writer struct {
 	hijacked bool
 }
 
-// NewWriter returns the writer of a request. When closing ends, a client whose
-// response has begun is cut off. The caller must call Finish at the end.
+// NewWriter returns the writer of a request. When closing ends, a client whose response has begun is cut off, and
+// the cause of closing becomes the Failure. The caller must call Finish at the end.
 func NewWriter(w http.ResponseWriter, r *http.Request, closing context.Context) *Writer {
 	c := &Writer{ResponseWriter: w, control: http.NewResponseController(w), request: r, closing: closing, watched: make(chan struct{})}
 	c.unwatch = context.AfterFunc(closing, func() {
@@ -75,7 +73,7 @@ func (c *Writer) Failure() error {
 	case c.err == nil:
 		return nil
 	case c.closing.Err() != nil && c.request.Context().Err() == nil:
-		return inflight.Stopped()
+		return context.Cause(c.closing)
 	case c.request.Context().Err() != nil:
 		return fmt.Errorf("%w: %w", c.request.Context().Err(), c.err)
 	}

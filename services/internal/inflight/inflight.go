@@ -62,7 +62,7 @@ func (r *Requests) End() {
 	}
 }
 
-// Context returns a context that Close cancels with the cause ErrClosed. Requests in flight must then end.
+// Context returns a context that Close cancels with Stopped as its cause. Requests in flight must then end.
 func (r *Requests) Context() context.Context { return r.closing }
 
 // Stats returns the number of requests in flight and the time when the last one ended, or the zero time.
@@ -81,7 +81,7 @@ func (r *Requests) Close(ctx context.Context) error {
 		close(r.none)
 	}
 	r.mu.Unlock()
-	r.close(ErrClosed)
+	r.close(Stopped())
 	select {
 	case <-r.none:
 		return nil
