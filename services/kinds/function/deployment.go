@@ -6,12 +6,12 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/arn"
 	"github.com/vespo-dev/vespo/services/internal/budget"
-	"github.com/vespo-dev/vespo/services/internal/client"
 	"github.com/vespo-dev/vespo/services/internal/inflight"
 )
 

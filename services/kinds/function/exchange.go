@@ -11,13 +11,13 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/event/httpevent"
 	"github.com/vespo-dev/vespo/services/event/invocation"
 	"github.com/vespo-dev/vespo/services/internal/budget"
-	"github.com/vespo-dev/vespo/services/internal/client"
 	"github.com/vespo-dev/vespo/services/internal/inflight"
 	"github.com/vespo-dev/vespo/services/kinds/function/internal/runtimeapi"
 )

@@ -8,11 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
-	"github.com/vespo-dev/vespo/services/internal/client"
 	"github.com/vespo-dev/vespo/services/internal/directory"
 	"github.com/vespo-dev/vespo/services/internal/inflight"
 )
