@@ -113,26 +113,32 @@ func pop(list *[]*live) *live {
 	return l
 }
 
-// nextOrdered removes and returns the next service of ordered, nil at the end.
+// nextOrdered removes and returns the next service of ordered, then those of later, and nil at the end.
 func (q *startQueue) nextOrdered() (l *live, wait bool) {
-	if len(q.ordered) == 0 {
-		return nil, false
+	if len(q.ordered) > 0 {
+		return pop(&q.ordered), false
 	}
-	return pop(&q.ordered), false
+	return q.nextLater()
 }
 
-// next removes and returns the next service with a guest, nil at the end. It returns services of later with wait set:
-// their claim must be waited for.
+// next removes and returns the next service with a guest, then those of later, and nil at the end.
 func (q *startQueue) next() (l *live, wait bool) {
 	switch {
 	case len(q.requested) > 0:
 		return pop(&q.requested), false
 	case len(q.rest) > 0:
 		return pop(&q.rest), false
-	case len(q.later) > 0:
-		return pop(&q.later), true
 	}
-	return nil, false
+	return q.nextLater()
+}
+
+// nextLater removes and returns the next service of later. Its claim must be waited for. Every worker ends with these
+// services, so that none is left if the other workers have ended.
+func (q *startQueue) nextLater() (l *live, wait bool) {
+	if len(q.later) == 0 {
+		return nil, false
+	}
+	return pop(&q.later), true
 }
 
 // progress counts services.

@@ -1,0 +1,147 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
+)
+
+// requireConverged checks that the catalogue is valid, that each of its services serves its current version, and that
+// nothing else is left.
+func (h *house) requireConverged() {
+	h.t.Helper()
+	h.retiring.Wait()
+	state := h.cfg.Registry.State()
+	require.NoError(h.t, state.Check())
+	for prefix, service := range state.Services {
+		text, err := h.Blob(context.Background(), service.Current.Digest)
+		require.NoError(h.t, err)
+		h.requireServed(string(prefix), string(text))
+		entry, err := h.Inspect(prefix)
+		require.NoError(h.t, err)
+		require.Equal(h.t, service, entry.Service)
+	}
+	require.Len(h.t, h.List(), len(state.Services))
+	require.Equal(h.t, len(state.Services), h.kind.openCount())
+	require.Empty(h.t, h.claims.taken)
+	require.ElementsMatch(h.t, keysOf(state.Digests()), h.names(), "exactly the blobs of the catalogue are stored")
+}
+
+func keysOf[K comparable, V any](m map[K]V) (keys []K) {
+	for key := range m {
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// expected reports whether err may be returned by a random change.
+func expected(err error) bool {
+	for _, known := range []error{nil, registry.ErrNotFound, registry.ErrNoVersion, ErrDeclared, errInjected} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestRandomChangesSideBySide makes random changes of few services from several goroutines, some of which fail. Then
+// catalogue, table and deployments are the same.
+func TestRandomChangesSideBySide(t *testing.T) {
+	const workers, rounds = 6, 30
+	h := booted(t, t.TempDir(), func(c *Config) { c.FileRules, c.MaxWaiters = true, workers })
+	var all sync.WaitGroup
+	for worker := range workers {
+		all.Go(func() {
+			r := rand.New(rand.NewPCG(1, uint64(worker)))
+			prefix := func() string { return "/" + strconv.Itoa(r.IntN(4)) }
+			text := func() string {
+				if r.IntN(6) == 0 {
+					return "unpreparable"
+				}
+				return strconv.Itoa(r.IntN(9))
+			}
+			for range rounds {
+				err := h.randomChange(r, prefix, text)
+				assert.True(t, expected(err), "%v", err)
+			}
+		})
+	}
+	all.Wait()
+	h.apply("/0=a", "/last=b")
+	h.requireServed("/last", "b")
+	h.requireConverged()
+}
+
+func (h *house) randomChange(r *rand.Rand, prefix, text func() string) (err error) {
+	ctx := context.Background()
+	switch r.IntN(6) {
+	case 0:
+		return h.Remove(ctx, registry.Prefix(prefix()))
+	case 1:
+		_, err = h.Rollback(ctx, registry.Prefix(prefix()))
+	case 2:
+		var declared []string
+		for i := range 4 {
+			if r.IntN(3) == 0 {
+				declared = append(declared, fmt.Sprintf("/%d=%s", i, text()))
+			}
+		}
+		_, err = h.Apply(ctx, specs(declared...))
+	default:
+		_, err = h.Add(ctx, spec(registry.Prefix(prefix()), text()))
+	}
+	return err
+}
+
+// TestChangesCount counts in the text of a service, from several goroutines: no change is lost.
+func TestChangesCount(t *testing.T) {
+	const workers, rounds = 4, 15
+	h := booted(t, t.TempDir(), func(c *Config) { c.MaxWaiters = workers })
+	var all sync.WaitGroup
+	for range workers {
+		all.Go(func() {
+			for range rounds {
+				_, err := h.Change(t.Context(), "/count", func(current registry.Service) (services.Spec, error) {
+					if current.Prefix == "" {
+						return spec("/count", "1"), nil
+					}
+					text, err := h.Blob(t.Context(), current.Current.Digest)
+					n, _ := strconv.Atoi(string(text))
+					return spec("/count", strconv.Itoa(n+1)), err
+				})
+				assert.NoError(t, err)
+			}
+		})
+	}
+	all.Wait()
+	h.requireServed("/count", strconv.Itoa(workers*rounds))
+	h.requireConverged()
+}
+
+// A deployment that is not published is closed while its service is claimed: the next one may need what it holds.
+func TestFailedDeploymentIsClosedBeforeTheNext(t *testing.T) {
+	h := booted(t, t.TempDir(), nil)
+	h.add("/a", "one")
+	var claimed []bool
+	h.kind.failAt("close", func(context.Context) error {
+		h.claims.mu.Lock()
+		defer h.claims.mu.Unlock()
+		claimed = append(claimed, h.claims.taken["/a"])
+		return nil
+	})
+	h.store.failAt("Commit", errInjected)
+	_, err := h.Add(t.Context(), spec("/a", "two"))
+	require.ErrorIs(t, err, errInjected)
+	require.Equal(t, []bool{true}, claimed)
+	h.kind.failAt("", nil)
+}
