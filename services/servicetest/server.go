@@ -32,9 +32,9 @@ type Config struct {
 
 // Server is a running server. Its methods fail the test if something goes wrong.
 type Server struct {
-	*deploy.Deployer // nil before Start
+	*deploy.Deployer // nil before Build
 
-	URL  string // without a slash at the end
+	URL  string // without a slash at the end; set by Listen, like Addr
 	Addr string
 
 	Store    *filestore.Store // nil without a data directory
@@ -108,9 +108,17 @@ func (s *Server) open(ctx context.Context) {
 	require.Empty(s.tb, problems)
 }
 
-// Start boots the server with these kinds and serves. The first kind that is a services.MiddlewareKind prepares the
-// middleware, unless Config has one. The Server closes the kinds that have a Close method.
+// Start builds the server and serves.
 func (s *Server) Start(kinds ...services.Kind) *Server {
+	s.tb.Helper()
+	s.Build(kinds...)
+	s.Listen()
+	return s
+}
+
+// Build boots the Deployer with these kinds. The first kind that is a services.MiddlewareKind prepares the middleware,
+// unless Config has one. The Server closes the kinds that have a Close method.
+func (s *Server) Build(kinds ...services.Kind) {
 	s.tb.Helper()
 	s.kinds = kinds
 	cfg := s.cfg.Deploy
@@ -135,12 +143,10 @@ func (s *Server) Start(kinds ...services.Kind) *Server {
 	}
 	s.Deployer = deploy.New(cfg)
 	require.NoError(s.tb, s.Boot(s.tb.Context()))
-	s.listen()
-	return s
 }
 
-// listen serves HTTP on a loopback port.
-func (s *Server) listen() {
+// Listen serves HTTP on a loopback port.
+func (s *Server) Listen() {
 	s.tb.Helper()
 	listener, err := new(net.ListenConfig).Listen(s.tb.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(s.tb, err)

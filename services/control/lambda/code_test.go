@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/kinds/function"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 const functions = "/2015-03-31/functions"
@@ -58,7 +58,7 @@ func (a *api) status(method, path string, body any) int {
 
 func (a *api) document(prefix registry.Prefix) function.Document {
 	a.t.Helper()
-	e, err := a.deployer.Inspect(prefix)
+	e, err := a.Deployer.Inspect(prefix)
 	require.NoError(a.t, err)
 	text, err := a.handler.cfg.Blob(a.t.Context(), e.Service.Current.Digest)
 	require.NoError(a.t, err)
@@ -86,19 +86,17 @@ func TestUpdateCodeKeeps(t *testing.T) {
 	a := newAPI(t, managing)
 	self, err := os.Executable()
 	require.NoError(t, err)
-	options := registry.Options{Timeout: 7e9, Config: map[string]string{"A": "b"}}
-	_, err = a.deployer.Add(t.Context(), services.Spec{Prefix: "/prog", Kind: function.KindName, Options: options,
-		Module: function.Document{Exec: self, Args: []string{"x"}, Processes: 3, Loops: 5}.Encode()})
-	require.NoError(t, err)
+	before := a.Deploy(servicetest.Spec(function.KindName, "/prog", function.Document{Exec: self, Args: []string{"x"}, Processes: 3, Loops: 5},
+		servicetest.WithTimeout(7e9), servicetest.WithConfig(map[string]string{"A": "b"})))
 	a.send("PUT", functions+"/prog/code", map[string]any{"ZipFile": packed(t, map[string]string{"bootstrap": "#!/bin/sh\n"})}, 200)
 	d := a.document("/prog")
 	require.Len(t, d.Package, 64)
 	require.Equal(t, function.Document{Args: []string{"x"}, Processes: 3, Loops: 5, Package: d.Package}, d)
 	a.send("PUT", functions+"/prog/configuration", map[string]any{"MemorySize": 512, "Handler": "app.handler"}, 200)
 	require.Equal(t, function.Document{Args: []string{"x"}, Processes: 3, Loops: 5, Package: d.Package, MemorySize: 512, Handler: "app.handler"}, a.document("/prog"))
-	e, err := a.deployer.Inspect("/prog")
+	e, err := a.Deployer.Inspect("/prog")
 	require.NoError(t, err)
-	require.True(t, e.Service.Current.Options.Equal(options))
+	require.True(t, e.Service.Current.Options.Equal(before.Service.Current.Options))
 }
 
 // TestArchivesOfWindows checks archives with backslashes between directories and without permissions.
@@ -127,7 +125,7 @@ func TestChangesHappenOrNot(t *testing.T) {
 	a := newAPI(t, managing)
 	a.send("POST", functions, program("prog", packed(t, map[string]string{"bootstrap": "#!/bin/sh\n"})), 201)
 	generation := func() registry.Generation {
-		e, err := a.deployer.Inspect("/prog")
+		e, err := a.Deployer.Inspect("/prog")
 		require.NoError(t, err)
 		return e.Service.Current.Generation
 	}
@@ -142,7 +140,7 @@ func TestChangesHappenOrNot(t *testing.T) {
 	require.Equal(t, "first", a.handler.book.get("prog").Description)
 	require.Equal(t, before, generation(), "the record could not be written")
 	a.send("POST", functions, program("other", packed(t, map[string]string{"bootstrap": ""})), 500)
-	_, err := a.deployer.Inspect("/other")
+	_, err := a.Deployer.Inspect("/other")
 	require.ErrorIs(t, err, registry.ErrNotFound)
 	a.send("DELETE", functions+"/prog", nil, 204)
 	require.Equal(t, record{}, a.handler.book.get("prog"), "the removal has happened, and is told so")

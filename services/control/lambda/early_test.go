@@ -16,11 +16,11 @@ import (
 // head sends the head of a request, without the body that it announces.
 func (a *api) head(line string, bytes int, headers ...string) net.Conn {
 	a.t.Helper()
-	c, err := net.Dial("tcp", a.Listener.Addr().String())
+	c, err := net.Dial("tcp", a.Addr)
 	require.NoError(a.t, err)
 	a.t.Cleanup(func() { c.Close() })
 	require.NoError(a.t, c.SetDeadline(time.Now().Add(30*time.Second)))
-	text := line + " HTTP/1.1\r\nHost: " + a.Listener.Addr().String() + "\r\nExpect: 100-continue\r\n"
+	text := line + " HTTP/1.1\r\nHost: " + a.Addr + "\r\nExpect: 100-continue\r\n"
 	for _, h := range headers {
 		text += h + "\r\n"
 	}
@@ -83,11 +83,11 @@ func TestRefusedDuringBody(t *testing.T) {
 			t.Run(fmt.Sprint(name, size), func(t *testing.T) {
 				t.Parallel()
 				a := newAPI(t, func(c *Config) { c.Keys = keys })
-				conn, err := net.Dial("tcp", a.Listener.Addr().String())
+				conn, err := net.Dial("tcp", a.Addr)
 				require.NoError(t, err)
 				defer conn.Close()
 				require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
-				_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\nx", invocations, a.Listener.Addr(), size)
+				_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\nx", invocations, a.Addr, size)
 				require.NoError(t, err)
 				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				require.NoError(t, err)
@@ -104,11 +104,11 @@ func TestRefusedDuringBody(t *testing.T) {
 // TestGoneDuringBody checks that a client that ends its side before the body is complete is not answered 200.
 func TestGoneDuringBody(t *testing.T) {
 	a := newAPI(t, nil)
-	conn, err := net.Dial("tcp", a.Listener.Addr().String())
+	conn, err := net.Dial("tcp", a.Addr)
 	require.NoError(t, err)
 	defer conn.Close()
 	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
-	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 10\r\n\r\nx", invocations, a.Listener.Addr())
+	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 10\r\n\r\nx", invocations, a.Addr)
 	require.NoError(t, err)
 	require.NoError(t, conn.(*net.TCPConn).CloseWrite())
 	answer, err := io.ReadAll(conn)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,63 +16,53 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/registry/filestore"
-	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/admission"
-	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/internal/access"
 	"github.com/vespo-dev/vespo/services/kinds/function"
 	"github.com/vespo-dev/vespo/services/kinds/static"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 // api is a server of the Lambda API. Its catalogue has the
 // function fn, whose worker echoes, and the static service site.
 type api struct {
-	*httptest.Server
-	deployer *deploy.Deployer
-	dir      string
-	t        *testing.T
-	handler  *Handler
+	*servicetest.Server
+	dir     string
+	t       *testing.T
+	handler *Handler
 }
 
 func newAPI(t *testing.T, change func(*Config)) *api {
 	t.Helper()
-	dir := t.TempDir()
-	require.NoError(t, os.Mkdir(filepath.Join(dir, "site"), 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "site", "a.txt"), []byte("a file"), 0o600))
-	root, err := os.OpenRoot(dir)
+	a := &api{t: t, dir: t.TempDir()}
+	require.NoError(t, os.Mkdir(filepath.Join(a.dir, "site"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(a.dir, "site", "a.txt"), []byte("a file"), 0o600))
+	root, err := os.OpenRoot(a.dir)
 	require.NoError(t, err)
-	store, err := filestore.Open(filepath.Join(dir, "data"))
-	require.NoError(t, err)
-	catalogue, _, err := registry.Open(t.Context(), store, store.Blobs())
-	require.NoError(t, err)
-	routing := router.New(router.Config{})
-	deployer := deploy.New(deploy.Config{Registry: catalogue, Router: routing, Gate: admission.NewGate(16), Limits: admission.Limits{Concurrency: 16},
-		Kinds: []services.Kind{function.New(function.Config{Timeout: time.Minute, AllowExec: true, Packages: PackagesIn(dir)}), static.New(static.Config{Root: root})}})
-	require.NoError(t, deployer.Boot(t.Context()))
-	for prefix, spec := range map[registry.Prefix]services.Spec{
-		"/fn":        {Kind: function.KindName, Module: function.Document{}.Encode()},
-		"/a/site":    {Kind: static.KindName, Module: static.Document{Directory: "site"}.Encode()},
-		"/a Host: x": {Kind: static.KindName, Module: static.Document{Directory: "site"}.Encode()},
-	} {
-		spec.Prefix = prefix
-		_, err := deployer.Add(t.Context(), spec)
-		require.NoError(t, err)
+	a.Server = servicetest.New(t, servicetest.Config{
+		Deploy: deploy.Config{Gate: admission.NewGate(16), Limits: admission.Limits{Concurrency: 16}},
+		HTTP: func(s *http.Server) {
+			s.Handler = a.handler
+			s.BaseContext = func(l net.Listener) context.Context { return access.WithListener(context.Background(), l.Addr()) }
+		},
+	})
+	a.Build(
+		function.New(function.Config{Timeout: time.Minute, AllowExec: true, Packages: PackagesIn(a.dir)}),
+		static.New(static.Config{Root: root}),
+	)
+	fn := a.Deploy(servicetest.Spec(function.KindName, "/fn", function.Document{}))
+	for _, key := range []string{"/a/site", "/a Host: x"} {
+		a.Deploy(servicetest.Spec(static.KindName, key, static.Document{Directory: "site"}))
 	}
-	cfg := Config{Catalogue: deployer, Dispatcher: routing, Blob: catalogue.Blob, Directory: dir}
+	cfg := Config{Catalogue: a.Deployer, Dispatcher: a.Router, Blob: a.Registry.Blob, Directory: a.dir}
 	if change != nil {
 		change(&cfg)
 	}
-	h, err := New(cfg)
+	a.handler, err = New(cfg)
 	require.NoError(t, err)
-	a := &api{t: t, handler: h, deployer: deployer, dir: dir, Server: httptest.NewUnstartedServer(h)}
-	a.Config.BaseContext = func(l net.Listener) context.Context { return access.WithListener(context.Background(), l.Addr()) }
-	a.Start()
-	entry, err := deployer.Inspect("/fn")
-	require.NoError(t, err)
-	_, rest, _ := strings.Cut(entry.Status.Target, "AWS_LAMBDA_RUNTIME_API=")
+	a.Listen()
+	_, rest, _ := strings.Cut(fn.Status.Target, "AWS_LAMBDA_RUNTIME_API=")
 	addr, _, _ := strings.Cut(rest, ",")
 	worked := make(chan struct{})
 	go func() {
@@ -82,11 +71,9 @@ func newAPI(t *testing.T, change func(*Config)) *api {
 	}()
 	t.Cleanup(func() {
 		a.Close()
-		require.NoError(t, deployer.Close(context.Background()))
 		<-worked
-		require.NoError(t, store.Close())
 		require.NoError(t, root.Close())
-		require.Equal(t, h.cfg.HeldBytes, h.budget.Left(), "all that was held is given back")
+		require.Equal(t, a.handler.cfg.HeldBytes, a.handler.budget.Left(), "all that was held is given back")
 	})
 	return a
 }
@@ -122,20 +109,8 @@ func echo(addr string) {
 // do makes a request, whose headers are given as "Name: value".
 func (a *api) do(method, path, body string, headers ...string) (*http.Response, string) {
 	a.t.Helper()
-	r, err := http.NewRequestWithContext(a.t.Context(), method, a.URL+path, strings.NewReader(body))
-	require.NoError(a.t, err)
-	for _, h := range headers {
-		name, value, _ := strings.Cut(h, ": ")
-		if r.Header.Add(name, value); name == "Host" {
-			r.Host = value
-		}
-	}
-	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
-	require.NoError(a.t, err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	require.NoError(a.t, err)
-	return resp, string(text)
+	answer := a.Do(a.Request(method, path, strings.NewReader(body), headers...))
+	return answer.Response, answer.Body
 }
 
 const invocations = "/2015-03-31/functions/fn/invocations"

@@ -33,7 +33,7 @@ func TestChangesOfBothAPIsLast(t *testing.T) {
 	})
 	all.Go(func() {
 		for range rounds {
-			_, err := a.deployer.Change(t.Context(), "/prog", func(current registry.Service) (services.Spec, error) {
+			_, err := a.Deployer.Change(t.Context(), "/prog", func(current registry.Service) (services.Spec, error) {
 				spec, err := a.handler.specOf(t.Context(), current)
 				spec.Options.Timeout += time.Second
 				return spec, err
@@ -42,7 +42,7 @@ func TestChangesOfBothAPIsLast(t *testing.T) {
 		}
 	})
 	all.Wait()
-	e, err := a.deployer.Inspect("/prog")
+	e, err := a.Deployer.Inspect("/prog")
 	require.NoError(t, err)
 	require.Equal(t, rounds*time.Second, e.Service.Current.Options.Timeout)
 	d := a.document("/prog")
@@ -70,7 +70,7 @@ func TestFunctionIsCreatedOnce(t *testing.T) {
 		counts[status]++
 	}
 	require.Equal(t, map[int]int{201: 1, 409: callers - 1}, counts)
-	e, err := a.deployer.Inspect("/once")
+	e, err := a.Deployer.Inspect("/once")
 	require.NoError(t, err)
 	require.Empty(t, e.Service.History)
 	require.Equal(t, "first", a.handler.book.get("once").Description)
@@ -103,7 +103,7 @@ func TestPublishedVersionHasItsCode(t *testing.T) {
 	})
 	a.send("POST", functions, program("prog", packed(t, map[string]string{"bootstrap": "#!/bin/sh\n"})), 201)
 	o.other = func() error {
-		_, err := a.deployer.Rollback(t.Context(), "/prog")
+		_, err := a.Deployer.Rollback(t.Context(), "/prog")
 		return err
 	}
 	archive := packed(t, map[string]string{"bootstrap": "#!/bin/sh\n# new\n"})
