@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 	"github.com/vespo-dev/vespo/services/control/configfile"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
@@ -31,15 +32,15 @@ func (c *CheckCmd) Run(ctx context.Context, s stdio.Streams) error {
 	if err != nil {
 		return err
 	}
-	if err := rehearse(ctx, cfg, file); err != nil {
+	if err := rehearse(ctx, parts.New(ctx), cfg, file); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(s.Out, "%s is right: %d services\n", stdio.Printable(c.File), len(file.Specs()))
 	return err
 }
 
-// rehearse prepares the services as a server with cfg would, in a temporary directory.
-func rehearse(ctx context.Context, cfg *Config, file *configfile.File) (err error) {
+// rehearse prepares the services as a server with cfg would, in a temporary directory. It closes the list.
+func rehearse(ctx context.Context, list *parts.List, cfg *Config, file *configfile.File) (err error) {
 	temp, err := os.MkdirTemp("", "vespo-check-")
 	if err != nil {
 		return err
@@ -47,13 +48,13 @@ func rehearse(ctx context.Context, cfg *Config, file *configfile.File) (err erro
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
 	small := *cfg
 	small.Slots, small.PerService = 1, 0
-	p, err := wire(ctx, &small, filepath.Join(temp, "data"), slog.New(slog.DiscardHandler), access{})
+	defer func() { err = errors.Join(err, list.Close(drainTimeout)) }()
+	c, err := wire(ctx, list, &small, filepath.Join(temp, "data"), slog.New(slog.DiscardHandler), access{})
 	if err != nil {
 		return located(file, err)
 	}
-	defer func() { err = errors.Join(err, p.close(ctx)) }()
-	if err := p.deployer.Boot(ctx); err != nil {
+	if err := c.deployer.Boot(ctx); err != nil {
 		return err
 	}
-	return file.Locate(p.deployer.Rehearse(ctx, file.Specs(), wasm.KindName, wasm.FunctionKindName))
+	return file.Locate(c.deployer.Rehearse(ctx, file.Specs(), wasm.KindName, wasm.FunctionKindName))
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/linestest"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/remote"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 	"github.com/vespo-dev/vespo/runtime/compiler"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
@@ -44,13 +45,10 @@ func TestCompilingEndsWithTheSignal(t *testing.T) {
 	require.NoError(t, err)
 	said := linestest.New()
 	log := slog.New(slog.NewTextHandler(said, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	s := newServer(t, cfg, said)
-	s.log = log
-	require.NoError(t, s.parts.close(t.Context()))
-	s.parts, err = wire(t.Context(), cfg, cfg.Data, log, access{})
-	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	s := newServer(ctx, cfg, stdio.Streams{Err: said}, log)
+	require.NoError(t, s.open(ctx))
 	stopped := make(chan error)
 	go func() { stopped <- s.run(ctx) }()
 	listening := regexp.MustCompile(`(?m)^listening on (http://.*)\n`)

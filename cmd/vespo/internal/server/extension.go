@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/vespo-dev/vespo/services/control/deploy"
@@ -18,22 +17,9 @@ type Extension struct {
 // Run runs a server with an extension until ctx ends. release restores
 // the default handling of signals: the next one ends the process.
 func Run(ctx context.Context, cfg *Config, o *Outputs, release context.CancelFunc, extension Extension) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	dirs, err := makeDirs(cfg)
-	if err != nil {
-		return err
-	}
-	parts, err := wire(ctx, cfg, dirs.data, o.Log, o.access(cfg))
-	if err != nil {
-		return errors.Join(err, dirs.close())
-	}
-	parts.http.Handler = extension.Handler(parts.http.Handler)
-	srv := &server{cfg: cfg, parts: parts, dirs: dirs, drainTimeout: drainTimeout, release: release, streams: o.Streams, log: o.Log}
-	var failed error // written by the server's goroutine; read when the server has ended
-	srv.work = func(ctx context.Context) {
-		failed = extension.Work(ctx, parts.deployer)
-		cancel(failed)
-	}
-	return errors.Join(srv.run(ctx), failed, dirs.close())
+	return o.newServer(ctx, cfg, release).serve(ctx, func(_ context.Context, s *server) error {
+		s.handler = extension.Handler
+		s.work = func(ctx context.Context) error { return extension.Work(ctx, s.core.deployer) }
+		return nil
+	})
 }

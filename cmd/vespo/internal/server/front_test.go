@@ -34,8 +34,8 @@ func newFront(t *testing.T, flags ...string) *front {
 	require.NoError(t, err)
 	said := linestest.New()
 	f := &front{}
-	s := newServer(t, cfg, said)
 	ctx, cancel := context.WithCancel(t.Context())
+	s := openedServer(t, ctx, cfg, said)
 	ended := make(chan error, 1)
 	go func() { ended <- s.run(ctx) }()
 	t.Cleanup(func() {
@@ -47,7 +47,7 @@ func newFront(t *testing.T, flags ...string) *front {
 		f.address, _, _ = strings.Cut(rest, "\n")
 		return found
 	}))
-	_, err = s.parts.deployer.Add(ctx, services.Spec{Prefix: "/up", Kind: proxy.KindName,
+	_, err = s.core.deployer.Add(ctx, services.Spec{Prefix: "/up", Kind: proxy.KindName,
 		Module: proxy.Document{Upstreams: []string{upstream.URL}}.Encode()})
 	require.NoError(t, err)
 	return f

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services/control/lambda"
@@ -35,8 +35,9 @@ func newFunctions(cfg *Config, dataDir string, log *slog.Logger) (*function.Kind
 // blobReader reads a blob of the catalogue, such as a module.
 type blobReader func(context.Context, registry.Digest) ([]byte, error)
 
-// wireLambda adds the surface of the Lambda API, if cfg enables it.
-func (p *parts) wireLambda(cfg *Config, dataDir string, routing *router.Router, blob blobReader, log *slog.Logger) error {
+// openLambda opens the Lambda API without its listener, if cfg enables it. Its events are waited for after the
+// services have closed, which cuts off invocations that would outlast the drain.
+func (c *core) openLambda(ctx context.Context, list *parts.List, cfg *Config, dataDir string, routing *router.Router, blob blobReader, log *slog.Logger) error {
 	if cfg.LambdaListen == "" {
 		return nil
 	}
@@ -44,25 +45,39 @@ func (p *parts) wireLambda(cfg *Config, dataDir string, routing *router.Router, 
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the directory of the Lambda API: %w", err)
 	}
-	letters, err := lambda.OpenDeadLetters(filepath.Join(dir, "dead-letters.jsonl"))
+	var letters *lambda.DeadLetters
+	err := list.Open(ctx, parts.Part{
+		Name: "the dead letters of the Lambda API",
+		Open: func(context.Context) (err error) {
+			letters, err = lambda.OpenDeadLetters(filepath.Join(dir, "dead-letters.jsonl"))
+			return err
+		},
+		Close: func(context.Context) error { return letters.Close() },
+	})
 	if err != nil {
 		return err
 	}
 	handler, err := lambda.New(lambda.Config{
-		Catalogue: p.deployer, Dispatcher: routing, Keys: cfg.lambdaKeys(), DeadLetters: letters, Log: log,
-		Functions: []string{function.KindName, wasm.FunctionKindName},
-		Manage:    cfg.LambdaManage, Blob: blob, Directory: dir, Timeout: cfg.Timeout,
-		URL: func() string { url, _ := p.public.Load().(string); return url },
+		Catalogue:   c.deployer,
+		Dispatcher:  routing,
+		Keys:        cfg.lambdaKeys(),
+		DeadLetters: letters,
+		Log:         log,
+		Functions:   []string{function.KindName, wasm.FunctionKindName},
+		Manage:      cfg.LambdaManage,
+		Blob:        blob,
+		Directory:   dir,
+		Timeout:     cfg.Timeout,
+		URL:         func() string { url, _ := c.public.Load().(string); return url },
 	})
 	if err != nil {
-		return errors.Join(err, letters.Close())
+		return err
 	}
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	server := newHTTPServer(handler, log)
-	server.Protocols = &protocols
-	p.surfaces = append(p.surfaces, &surface{name: "the Lambda API", address: cfg.LambdaListen, server: server, work: handler.Run, close: letters.Close})
-	return nil
+	c.lambda = handler
+	return list.Open(ctx, parts.Part{
+		Name: "the events of the Lambda API",
+		Run:  func(ctx context.Context) error { handler.Run(ctx); return nil },
+	})
 }
 
 // lambdaKeys returns the secrets by access key id.

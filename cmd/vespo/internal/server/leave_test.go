@@ -34,8 +34,8 @@ func runDemo(t *testing.T, flags ...string) *running {
 	cfg, err := parse(t, append([]string{"--demo", "--listen=127.0.0.1:0", "--memory=1MiB"}, flags...)...)
 	require.NoError(t, err)
 	said := linestest.New()
-	s := newServer(t, cfg, said)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	s := openedServer(t, ctx, cfg, said)
 	r := &running{signal: cancel, ended: make(chan error, 1), said: said}
 	go func() { r.ended <- s.run(ctx) }()
 	t.Cleanup(func() {

@@ -60,6 +60,13 @@ func OpenOutputs(s stdio.Streams, level slog.Level) *Outputs {
 	return o
 }
 
+// newServer returns a server with these outputs.
+func (o *Outputs) newServer(ctx context.Context, cfg *Config, release context.CancelFunc) *server {
+	s := newServer(ctx, cfg, o.Streams, o.Log)
+	s.release, s.access = release, o.access(cfg)
+	return s
+}
+
 // sameFile reports whether a and b are the same file, pipe or terminal.
 func sameFile(a, b io.Writer) bool {
 	fileA, okA := a.(*os.File)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/control/configfile"
 	"github.com/vespo-dev/vespo/services/control/deploy"
@@ -17,14 +18,29 @@ import (
 // reloader applies a configuration file at the start and again whenever the file
 // or a module in it changes, or on SIGHUP. It is used by one goroutine at a time.
 type reloader struct {
-	path     string // immutable, like all below but settings
+	path     string // immutable, like all below but watcher and settings
 	cfg      *Config
 	deployer *deploy.Deployer
 	log      *slog.Logger
-	watcher  *configfile.Watcher
 	hangup   <-chan os.Signal
+	watcher  *configfile.Watcher // set by openWatcher
 
 	settings map[string]string // at the server's start; nil before
+}
+
+// openWatcher opens the watcher of the file, as a part of list.
+func (r *reloader) openWatcher(ctx context.Context, list *parts.List) error {
+	return list.Open(ctx, parts.Part{
+		Name: "the watcher of the configuration",
+		Open: func(context.Context) error {
+			r.watcher = configfile.NewWatcher(func(err error) {
+				r.log.Warn("the system does not report changes of the configuration: its files are looked at instead; SIGHUP reads them at once",
+					"every", configfile.PollInterval, "error", err)
+			})
+			return nil
+		},
+		Close: func(context.Context) error { return r.watcher.Close() },
+	})
 }
 
 // maxLoads is the most times that load reads a file whose inputs keep

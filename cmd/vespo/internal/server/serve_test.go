@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/linestest"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 )
 
@@ -28,16 +29,13 @@ func TestCeilingLine(t *testing.T) {
 	require.Equal(t, "memory ceiling 1.0 GiB (1124073472 bytes): 64 slots x 16MiB, and 48 MiB of spare slots", ceilingLine(cfg, 1<<30+48<<20))
 }
 
-// newServer returns a server whose output goes to w.
-func newServer(t *testing.T, cfg *Config, w io.Writer) *server {
+// openedServer returns an opened server whose output goes to w. Its run takes the same context.
+func openedServer(t *testing.T, ctx context.Context, cfg *Config, w io.Writer) *server {
 	t.Helper()
-	dirs, err := makeDirs(cfg)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, dirs.close()) })
-	log := slog.New(slog.DiscardHandler)
-	p, err := wire(t.Context(), cfg, dirs.data, log, access{})
-	require.NoError(t, err)
-	return &server{cfg: cfg, parts: p, dirs: dirs, drainTimeout: drainTimeout, release: func() {}, streams: stdio.Streams{Err: w}, log: log}
+	s := newServer(ctx, cfg, stdio.Streams{Err: w}, slog.New(slog.DiscardHandler))
+	t.Cleanup(func() { require.NoError(t, s.close()) })
+	require.NoError(t, s.open(ctx))
+	return s
 }
 
 // started returns the output of a server that has started on a listener at addr.
@@ -46,9 +44,9 @@ func started(t *testing.T, cfg *Config, addr string) string {
 	tcp, err := net.ResolveTCPAddr("tcp", addr)
 	require.NoError(t, err)
 	var said bytes.Buffer
-	s := newServer(t, cfg, &said)
+	s := openedServer(t, t.Context(), cfg, &said)
 	require.NoError(t, s.start(t.Context(), tcp))
-	require.NoError(t, s.parts.close(t.Context()))
+	require.NoError(t, s.close())
 	return said.String()
 }
 
@@ -58,10 +56,10 @@ func TestDrainIsBounded(t *testing.T) {
 	cfg, err := parse(t, "--demo", "--listen=127.0.0.1:0", "--slots=2", "--memory=1MiB", "--timeout=1h")
 	require.NoError(t, err)
 	said := linestest.New()
-	s := newServer(t, cfg, said)
-	s.drainTimeout = time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	s := openedServer(t, ctx, cfg, said)
+	s.drainTimeout = time.Millisecond
 	ended := make(chan error)
 	go func() { ended <- s.run(ctx) }()
 	var address string
@@ -87,7 +85,7 @@ func TestDrainIsBounded(t *testing.T) {
 func TestListenerFailure(t *testing.T) {
 	cfg, err := parse(t, "--listen=192.0.2.1:0", "--data", t.TempDir(), "--slots=2", "--memory=1MiB") // RFC 5737: not an address of this machine
 	require.NoError(t, err)
-	require.ErrorContains(t, newServer(t, cfg, io.Discard).run(t.Context()), "cannot listen on 192.0.2.1:0")
+	require.ErrorContains(t, openedServer(t, t.Context(), cfg, io.Discard).run(t.Context()), "cannot listen on 192.0.2.1:0")
 }
 
 func TestStartSaysWhetherManagementIsOn(t *testing.T) {
@@ -118,25 +116,28 @@ func TestDemoOnEveryAddress(t *testing.T) {
 }
 
 func TestDirs(t *testing.T) {
-	d, err := makeDirs(&Config{})
-	require.NoError(t, err)
+	open := func(cfg *Config) (*dirs, *parts.List) {
+		list := parts.New(t.Context())
+		d, err := openDirs(t.Context(), list, cfg)
+		require.NoError(t, err)
+		return d, list
+	}
+	d, list := open(&Config{})
 	require.Equal(t, &dirs{data: defaultData}, d)
-	require.NoError(t, d.close())
+	require.NoError(t, list.Close(time.Minute))
 
-	d, err = makeDirs(&Config{Data: "mine", Demo: true})
-	require.NoError(t, err)
+	d, list = open(&Config{Data: "mine", Demo: true})
 	require.Equal(t, "mine", d.data)
 	require.DirExists(t, d.temp)
-	require.NoError(t, d.close())
+	require.NoError(t, list.Close(time.Minute))
 	require.NoDirExists(t, d.temp)
 
-	d, err = makeDirs(&Config{Demo: true})
-	require.NoError(t, err)
+	d, list = open(&Config{Demo: true})
 	require.Equal(t, filepath.Join(d.temp, "data"), d.data)
-	require.NoError(t, d.close())
+	require.NoError(t, list.Close(time.Minute))
 
 	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
-	_, err = makeDirs(&Config{Demo: true})
+	_, err := openDirs(t.Context(), parts.New(t.Context()), &Config{Demo: true})
 	require.ErrorContains(t, err, "temporary directory")
 }
 

@@ -4,72 +4,78 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
 )
 
-// surface is a listener besides the public one, and its server.
+// surface is a listener and the HTTP server on it.
 type surface struct {
-	name     string // for output, at the beginning of a line: "the Lambda API"
-	address  string
+	name     string // with its article: "the Lambda API"
+	listener *conns.Listener
 	server   *http.Server
-	work     func(context.Context) // runs while the surface serves, until its context ends; may be nil
-	close    func() error          // called when the goroutines have ended; may be nil
-	leaving  atomic.Bool           // atomic; the server is about to stop
-	listener *conns.Listener       // set by open
-	failed   error                 // why it stopped accepting; written by its goroutine, read after that has ended
+	drain    time.Duration // for requests in flight, when stopping
+	leaving  atomic.Bool   // atomic; the server is about to stop
 }
 
-// open listens, and serves until stop. owned counts its goroutines. Connections are watched
-// until watched ends. If accepting fails, open's goroutine calls cancel, which ends the server.
-func (f *surface) open(ctx, watched context.Context, s *server, owned *sync.WaitGroup, cancel context.CancelCauseFunc) error {
-	l, err := conns.Listen(ctx, f.address, s.cfg.connections("--lambda-listen", s.log))
-	if err != nil {
-		return fmt.Errorf("%s: %w", f.name, err)
-	}
-	f.listener, f.server.ConnState = l, l.ConnState
-	handler := f.server.Handler
-	f.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// newSurface returns the surface of a handler, without a listener.
+func newSurface(name string, handler http.Handler, drain time.Duration, log *slog.Logger) *surface {
+	f := &surface{name: name, drain: drain}
+	f.server = newHTTPServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if f.leaving.Load() {
 			w.Header().Set("Connection", "close")
 		}
 		handler.ServeHTTP(w, r)
+	}), log)
+	return f
+}
+
+// open listens and serves, as two parts of list.
+func (f *surface) open(ctx context.Context, list *parts.List, address string, cfg conns.Config) error {
+	watched, endWatch := context.WithCancel(context.WithoutCancel(ctx)) // connections are watched until the server is closed
+	err := list.Open(ctx, parts.Part{
+		Name: "the listener of " + f.name,
+		Open: func(ctx context.Context) (err error) {
+			f.listener, err = conns.Listen(ctx, address, cfg)
+			return err
+		},
+		Run: func(context.Context) error { f.listener.Watch(watched); return nil },
+		Close: func(context.Context) error {
+			endWatch()
+			if err := f.listener.Close(); !errors.Is(err, net.ErrClosed) { // the server closes it first
+				return err
+			}
+			return nil
+		},
 	})
-	owned.Go(func() {
-		if err := f.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			f.failed = fmt.Errorf("accept connections of %s on %s: %w", f.name, l.Addr(), err)
-			cancel(f.failed)
-		}
-	})
-	owned.Go(func() { l.Watch(watched) })
-	if f.work != nil {
-		owned.Go(func() { f.work(ctx) })
+	if err != nil {
+		endWatch()
+		return err
 	}
-	fmt.Fprintf(s.streams.Err, "%s on http://%s\n", f.name, l.Addr())
-	return nil
+	f.server.ConnState = f.listener.ConnState
+	return list.Open(ctx, parts.Part{
+		Name: f.name,
+		Run: func(context.Context) error {
+			if err := f.server.Serve(f.listener); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("accept connections of %s on %s: %w", f.name, f.listener.Addr(), err)
+			}
+			return nil
+		},
+		Close: f.stop,
+	})
 }
 
 // stop closes the listener and waits for the requests in flight. When ctx ends, it cuts off the rest.
 func (f *surface) stop(ctx context.Context) error {
 	err := f.server.Shutdown(ctx)
-	if err != nil {
-		_ = f.server.Close() // its error concerns connections that are cut off anyway
+	if err == nil || ctx.Err() == nil {
+		return err
 	}
-	return err
-}
-
-// closeSurfaces closes the surfaces' resources, and returns
-// why surfaces have failed. Their goroutines must have ended.
-func (p *parts) closeSurfaces() error {
-	var errs []error
-	for _, f := range p.surfaces {
-		errs = append(errs, f.failed)
-		if f.close != nil {
-			errs = append(errs, f.close())
-		}
-	}
-	return errors.Join(errs...)
+	_ = f.server.Close() // its error concerns connections that are cut off anyway
+	return fmt.Errorf("requests were cut off that had not ended within %s", f.drain)
 }

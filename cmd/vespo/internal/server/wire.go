@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
 	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/registry/filestore"
@@ -47,17 +48,16 @@ const (
 	prepareSlack = time.Minute // of a deploy, beyond the processor time for compiling
 )
 
-// parts are the components of a server, in the order of opening. They are closed in reverse order.
-type parts struct {
+// core is a server without its listeners: the services, and what they need.
+type core struct {
 	store    *filestore.Store
 	root     *os.Root           // of mounts and static files; nil without --root
 	problems []registry.Problem // found while opening the catalogue
 	kind     *wasm.Kind
-	queues   *queue.Kind
 	deployer *deploy.Deployer
-	leave    func() // announces to clients and load balancers that the server is about to stop
-	http     *http.Server
-	surfaces []*surface // listeners besides http's
+	handler  http.Handler // of the public listener
+	lambda   http.Handler // of the Lambda API's listener; nil without one
+	leave    func()       // announces to clients and load balancers that the server is about to stop
 	trimmer  *heapTrimmer
 	public   atomic.Value // string: URL of the public listener, once open
 }
@@ -68,56 +68,40 @@ type access struct {
 	dropped  func() int64 // nil if records are never dropped
 }
 
-// wire opens and connects all components. It serves nothing and starts no goroutine of this package.
-func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, access access) (_ *parts, err error) {
-	p := &parts{trimmer: newHeapTrimmer()}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, p.close(ctx), p.closeSurfaces())
-		}
-	}()
-	if p.store, err = filestore.Open(dataDir); err != nil {
+// wire opens and connects all components, as parts of list, which the caller closes. It serves nothing.
+func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, log *slog.Logger, access access) (*core, error) {
+	c := &core{trimmer: newHeapTrimmer()}
+	catalogue, err := c.openCatalogue(ctx, list, dataDir)
+	if err != nil {
 		return nil, err
 	}
-	catalogue, problems, err := registry.Open(ctx, p.store, p.store.Blobs())
-	if err != nil {
-		return nil, fmt.Errorf("data directory %s: %w", dataDir, err)
-	}
-	p.problems = problems
-	if cfg.Root != "" {
-		if p.root, err = regular.OpenRoot(cfg.Root); err != nil {
-			return nil, fmt.Errorf("--root: %w", err)
-		}
+	if err := c.openRoot(ctx, list, cfg.Root); err != nil {
+		return nil, err
 	}
 	management := newManagement(cfg, access)
 	routing := router.New(router.Config{Admin: management, AccessLog: access.listener, Trust: cfg.trust(), HeaderBytes: int64(cfg.HeaderMemory)})
-	if err = p.openKind(ctx, cfg, catalogue, routing, log); err != nil {
+	c.handler = routing
+	if err := c.openKind(ctx, list, cfg, catalogue, routing, log); err != nil {
 		return nil, err
 	}
-	p.queues = newQueues(cfg, p.store.QueueDir(), log)
-	functions, err := newFunctions(cfg, dataDir, log)
+	kinds, err := c.openKinds(ctx, list, cfg, dataDir, log)
 	if err != nil {
 		return nil, err
 	}
-	p.deployer = deploy.New(deploy.Config{
-		Events:   p.events(log),
+	c.deployer = deploy.New(deploy.Config{
+		Events:   c.events(log),
 		Registry: catalogue,
 		Router:   routing,
 		Gate:     admission.NewGate(cfg.Slots),
-		Limits: admission.Limits{Concurrency: cfg.perService(), Queue: cfg.Queue, Wait: cfg.QueueWait, BodyFirst: true,
-			Shares: cfg.shares(cfg.Slots)},
-		Kinds: []services.Kind{
-			p.kind,
-			proxy.New(proxy.Config{
-				Timeout: cfg.Timeout, MaxBodyBytes: int64(cfg.MaxBody),
-				Tunnels: cfg.tunnels(), PerClient: cfg.PerClient.of(cfg.tunnels()), TunnelIdle: cfg.TunnelIdle,
-			}),
-			static.New(static.Config{Root: p.root, Log: log}),
-			functions,
-			function.NewModules(functions, p.kind.Functions()),
-			p.queues,
+		Limits: admission.Limits{
+			Concurrency: cfg.perService(),
+			Queue:       cfg.Queue,
+			Wait:        cfg.QueueWait,
+			BodyFirst:   true,
+			Shares:      cfg.shares(cfg.Slots),
 		},
-		Middleware:  p.kind,
+		Kinds:       kinds,
+		Middleware:  c.kind,
 		Admission:   admissions(cfg),
 		StartWait:   cfg.Timeout,
 		RetireAfter: cfg.RetireAfter,
@@ -130,13 +114,86 @@ func wire(ctx context.Context, cfg *Config, dataDir string, log *slog.Logger, ac
 		PrepareTimeout: cfg.compileTime() + prepareSlack,
 		Log:            log,
 	})
-	management.Attach(p.deployer)
-	p.leave = func() { management.Leave(); routing.Leave() }
-	p.http = newHTTPServer(routing, log)
-	if cfg.ProxyProtocol {
-		p.http.ConnContext = withRelay
+	management.Attach(c.deployer)
+	c.leave = func() { management.Leave(); routing.Leave() }
+	if err := c.openLambda(ctx, list, cfg, dataDir, routing, catalogue.Blob, log); err != nil {
+		return nil, err
 	}
-	return p, p.wireLambda(cfg, dataDir, routing, catalogue.Blob, log)
+	return c, list.Open(ctx, parts.Part{Name: "the services", Close: c.closeServices})
+}
+
+// openCatalogue opens the data directory and reads the catalogue.
+func (c *core) openCatalogue(ctx context.Context, list *parts.List, dir string) (*registry.Registry, error) {
+	err := list.Open(ctx, parts.Part{
+		Name:  "the data directory",
+		Open:  func(context.Context) (err error) { c.store, err = filestore.Open(dir); return err },
+		Close: func(context.Context) error { return c.store.Close() },
+	})
+	if err != nil {
+		return nil, err
+	}
+	catalogue, problems, err := registry.Open(ctx, c.store, c.store.Blobs())
+	if err != nil {
+		return nil, fmt.Errorf("data directory %s: %w", dir, err)
+	}
+	c.problems = problems
+	return catalogue, nil
+}
+
+// openRoot opens the directory of mounts and static files, if there is one.
+func (c *core) openRoot(ctx context.Context, list *parts.List, dir string) error {
+	if dir == "" {
+		return nil
+	}
+	return list.Open(ctx, parts.Part{
+		Name: "the root directory",
+		Open: func(context.Context) (err error) {
+			if c.root, err = regular.OpenRoot(dir); err != nil {
+				return fmt.Errorf("--root: %w", err)
+			}
+			return nil
+		},
+		Close: func(context.Context) error { return c.root.Close() },
+	})
+}
+
+// openKinds returns all kinds of services. The kind for modules is open already.
+func (c *core) openKinds(ctx context.Context, list *parts.List, cfg *Config, dataDir string, log *slog.Logger) ([]services.Kind, error) {
+	queues := newQueues(cfg, c.store.QueueDir(), log)
+	err := list.Open(ctx, parts.Part{
+		Name:  "the queues",
+		Close: func(context.Context) error { return queues.Close() },
+	})
+	if err != nil {
+		return nil, err
+	}
+	functions, err := newFunctions(cfg, dataDir, log)
+	if err != nil {
+		return nil, err
+	}
+	return []services.Kind{
+		c.kind,
+		proxy.New(proxy.Config{
+			Timeout:      cfg.Timeout,
+			MaxBodyBytes: int64(cfg.MaxBody),
+			Tunnels:      cfg.tunnels(),
+			PerClient:    cfg.PerClient.of(cfg.tunnels()),
+			TunnelIdle:   cfg.TunnelIdle,
+		}),
+		static.New(static.Config{Root: c.root, Log: log}),
+		functions,
+		function.NewModules(functions, c.kind.Functions()),
+		queues,
+	}, nil
+}
+
+// closeServices stops the services. Requests in flight have the time of ctx.
+func (c *core) closeServices(ctx context.Context) error {
+	err := c.deployer.Close(ctx)
+	if errors.Is(err, deploy.ErrStuck) { // it still uses the engine
+		return fmt.Errorf("%w: %w", parts.ErrStuck, err)
+	}
+	return err
 }
 
 // newManagement returns the handler of the management API.
@@ -152,28 +209,35 @@ func newManagement(cfg *Config, access access) *admin.Handler {
 
 // openKind opens the kind for modules, and removes the
 // compiled code of modules that are not in the catalogue.
-func (p *parts) openKind(ctx context.Context, cfg *Config, catalogue *registry.Registry, routing *router.Router, log *slog.Logger) (err error) {
-	p.kind, err = wasm.Open(ctx, wasm.Config{
-		Slots:          cfg.Slots,
-		Preparing:      deploy.DefaultPrepareParallel(),
-		SlotBytes:      int64(cfg.Memory),
-		LogRate:        int64(cfg.LogRate),
-		CacheDir:       p.store.CacheDir(),
-		CacheBytes:     int64(cfg.CodeCache),
-		CompileCommand: compileArgv(log),
-		CompileBytes:   int64(cfg.CompileMemory),
-		CompileTime:    cfg.compileTime(),
-		Timeout:        cfg.Timeout,
-		MaxBodyBytes:   int64(cfg.MaxBody),
-		Blob:           catalogue.Blob,
-		Dispatcher:     routing,
-		Root:           p.root,
-		Log:            log,
+func (c *core) openKind(ctx context.Context, list *parts.List, cfg *Config, catalogue *registry.Registry, routing *router.Router, log *slog.Logger) error {
+	err := list.Open(ctx, parts.Part{
+		Name: "the engine",
+		Open: func(ctx context.Context) (err error) {
+			c.kind, err = wasm.Open(ctx, wasm.Config{
+				Slots:          cfg.Slots,
+				Preparing:      deploy.DefaultPrepareParallel(),
+				SlotBytes:      int64(cfg.Memory),
+				LogRate:        int64(cfg.LogRate),
+				CacheDir:       c.store.CacheDir(),
+				CacheBytes:     int64(cfg.CodeCache),
+				CompileCommand: compileArgv(log),
+				CompileBytes:   int64(cfg.CompileMemory),
+				CompileTime:    cfg.compileTime(),
+				Timeout:        cfg.Timeout,
+				MaxBodyBytes:   int64(cfg.MaxBody),
+				Blob:           catalogue.Blob,
+				Dispatcher:     routing,
+				Root:           c.root,
+				Log:            log,
+			})
+			return err
+		},
+		Close: func(ctx context.Context) error { return c.kind.Close(ctx) },
 	})
 	if err != nil {
 		return err
 	}
-	return p.kind.Retain(maps.Keys(catalogue.State().Digests()))
+	return c.kind.Retain(maps.Keys(catalogue.State().Digests()))
 }
 
 // CompileCommand is the argument with which the server
@@ -195,11 +259,11 @@ func compileArgv(log *slog.Logger) []string {
 }
 
 // events returns the callbacks by which deploys trim the heap and removed versions drop their compiled code.
-func (p *parts) events(log *slog.Logger) deploy.Events {
+func (c *core) events(log *slog.Logger) deploy.Events {
 	return deploy.Events{
-		Deployed: func(deploy.Result) { p.trimmer.want() },
+		Deployed: func(deploy.Result) { c.trimmer.want() },
 		Collected: func(blobs []registry.Digest) {
-			if err := p.kind.Forget(slices.Values(blobs)); err != nil {
+			if err := c.kind.Forget(slices.Values(blobs)); err != nil {
 				log.Warn("compiled code that no version needs could not be removed", "error", err)
 			}
 		},
@@ -277,29 +341,4 @@ func withDeadlines(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// close closes the opened components in reverse order. The HTTP server
-// must have stopped. ctx bounds the wait for requests that still run.
-func (p *parts) close(ctx context.Context) error {
-	var failed []error
-	if p.deployer != nil {
-		err := p.deployer.Close(ctx)
-		if failed = append(failed, err); errors.Is(err, deploy.ErrStuck) {
-			return errors.Join(failed...) // the rest is still in use; it ends with the process
-		}
-	}
-	if p.kind != nil {
-		failed = append(failed, p.kind.Close(ctx))
-	}
-	if p.queues != nil {
-		failed = append(failed, p.queues.Close())
-	}
-	if p.root != nil {
-		failed = append(failed, p.root.Close())
-	}
-	if p.store != nil {
-		failed = append(failed, p.store.Close())
-	}
-	return errors.Join(failed...)
 }

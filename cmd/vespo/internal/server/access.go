@@ -1,0 +1,33 @@
+package server
+
+import (
+	"io"
+	"log/slog"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+)
+
+// access returns the access listener for cfg.
+func (o *Outputs) access(cfg *Config) access {
+	return access{listener: accessListener(cfg, o.out.Gathering(), o.Log), dropped: o.dropped}
+}
+
+// accessListener returns the listener for cfg, which writes records to out. If records are off, or
+// in common format, which has no field for the cause of a failure, failed requests go to the log.
+func accessListener(cfg *Config, out io.Writer, log *slog.Logger) accesslog.Listener {
+	switch cfg.AccessLog {
+	case "text":
+		return accesslog.Slog(slog.New(slog.NewTextHandler(out, nil)))
+	case "json":
+		return accesslog.Slog(slog.New(slog.NewJSONHandler(out, nil)))
+	}
+	failures := accesslog.Failures(log)
+	if cfg.AccessLog != "common" {
+		return failures
+	}
+	records := accesslog.Common(out)
+	return func(rec *accesslog.Record) {
+		records(rec)
+		failures(rec)
+	}
+}
