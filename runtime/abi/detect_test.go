@@ -53,8 +53,9 @@ func TestDetect(t *testing.T) {
 		{"mute", module("mute"), "", nil, "could not answer"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			info, err := engine.Inspect(c.module)
+			module, err := engine.Decode(c.module)
 			require.NoError(t, err)
+			info := module.Info()
 			found, err := abi.Detect(info, abi.Servers(all()))
 			if c.err != "" {
 				var invalid *engine.ModuleError

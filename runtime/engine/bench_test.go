@@ -75,15 +75,15 @@ func benchInstance(b *testing.B, module []byte) *engine.Instance {
 		HostModules: []engine.HostModule{wasip1.HostModule(), handler}})
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, e.Close(ctx)) })
-	info, err := engine.Inspect(module)
+	decoded, err := engine.Decode(module)
 	require.NoError(b, err)
 	bind := func(in *engine.Instance) {
 		s := &wasip1.State{}
 		s.Begin(nil, io.Discard, io.Discard)
 		in.System = s
 	}
-	m, err := e.Compile(ctx, module,
-		engine.ModuleOptions{Init: abi.WASIInit(info), Entries: []string{"handle_request"}, Bind: bind})
+	m, err := e.Compile(ctx, decoded,
+		engine.ModuleOptions{Init: abi.WASIInit(decoded.Info()), Entries: []string{"handle_request"}, Bind: bind})
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, m.Close(ctx)) })
 	slot, ok := e.AcquireSlot()

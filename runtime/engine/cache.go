@@ -65,9 +65,15 @@ func moduleDigest(sum [sha256.Size]byte) (d [16]byte) {
 	return d
 }
 
-// compileModule loads the code of a module, and compiles it first if necessary. rewritten
-// is the rewritten form of bin.
-func (e *Engine) compileModule(ctx context.Context, bin, rewritten []byte) (wazero.CompiledModule, error) {
+// source identifies the module that a rewritten one was made from.
+type source struct {
+	sum  [sha256.Size]byte
+	size int // bytes
+}
+
+// compileModule loads the code of a module, and compiles it first if necessary. wazero decodes the rewritten
+// module each time: in the process that compiles it, and here to load the code, which its API requires.
+func (e *Engine) compileModule(ctx context.Context, from source, rewritten []byte) (wazero.CompiledModule, error) {
 	release, err := e.compiling.acquire(ctx, rewritten)
 	if err != nil {
 		return nil, err
@@ -76,11 +82,11 @@ func (e *Engine) compileModule(ctx context.Context, bin, rewritten []byte) (waze
 	if e.code == nil {
 		return e.compileHere(ctx, rewritten)
 	}
-	key := codecache.Key{Module: moduleDigest(sha256.Sum256(bin)), Variant: moduleDigest(sha256.Sum256(rewritten))}
+	key := codecache.Key{Module: moduleDigest(from.sum), Variant: moduleDigest(sha256.Sum256(rewritten))}
 	if compiled, err := e.load(key, rewritten); compiled != nil || err != nil {
 		return compiled, err
 	}
-	return e.compileToFile(ctx, key, bin, rewritten)
+	return e.compileToFile(ctx, key, from.size, rewritten)
 }
 
 // compileHere compiles without a cache. wazero checks ctx between functions, but only with several workers.
@@ -109,21 +115,21 @@ func (e *Engine) load(key codecache.Key, rewritten []byte) (wazero.CompiledModul
 
 // compileToFile compiles and loads a module. If the disk is full, it removes half of the code
 // on it, which can be compiled again, and tries once more.
-func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, bin, rewritten []byte) (wazero.CompiledModule, error) {
-	compiled, err := e.compileOnce(ctx, key, bin, rewritten)
+func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, size int, rewritten []byte) (wazero.CompiledModule, error) {
+	compiled, err := e.compileOnce(ctx, key, size, rewritten)
 	full := errors.Is(err, compiler.ErrNoSpace) || errors.Is(err, syscall.ENOSPC)
 	if full && e.code.files.Stats().Files > 0 {
 		e.cfg.Log.Warn("the disk has no space for compiled code; the least recently used half is removed", slog.Any("error", err))
 		if err := e.code.files.Halve(); err != nil {
 			return nil, fmt.Errorf("engine: %w", err)
 		}
-		compiled, err = e.compileOnce(ctx, key, bin, rewritten)
+		compiled, err = e.compileOnce(ctx, key, size, rewritten)
 	}
 	return compiled, err
 }
 
 // compileOnce loads the compiled file before Put, because the cache may have no room for it.
-func (e *Engine) compileOnce(ctx context.Context, key codecache.Key, bin, rewritten []byte) (_ wazero.CompiledModule, err error) {
+func (e *Engine) compileOnce(ctx context.Context, key codecache.Key, size int, rewritten []byte) (_ wazero.CompiledModule, err error) {
 	dir, err := e.code.files.WorkDir()
 	if err != nil {
 		return nil, fmt.Errorf("engine: compile: %w", err)
@@ -137,7 +143,7 @@ func (e *Engine) compileOnce(ctx context.Context, key codecache.Key, bin, rewrit
 		}
 		return nil, err
 	}
-	if err := checkCode(file, len(bin)); err != nil {
+	if err := checkCode(file, size); err != nil {
 		return nil, err
 	}
 	staged := filepath.Join(e.code.stage, filepath.Base(file))

@@ -29,10 +29,10 @@ func cacheFiles(t *testing.T, dir string) (files []string) {
 func openWithCache(t *testing.T, dir string) {
 	e, err := Open(context.Background(), Config{Slots: 1, CacheDir: dir})
 	require.NoError(t, err)
-	m, err := e.Compile(context.Background(), guest(t, "start"), ModuleOptions{})
+	m, err := e.Compile(context.Background(), decoded(t, guest(t, "start")), ModuleOptions{})
 	require.NoError(t, err)
 	require.NoError(t, m.Close(context.Background()))
-	_, err = e.Compile(context.Background(), append(guest(t, "start"), 0xff), ModuleOptions{})
+	_, err = e.Decode(append(guest(t, "start"), 0xff))
 	var invalid *ModuleError
 	require.ErrorAs(t, err, &invalid, "a module that is not valid is told from a damaged cache")
 	require.NoError(t, e.Close(context.Background()))
@@ -106,7 +106,7 @@ func TestLoadingDoesNotCompile(t *testing.T) {
 	_, err = e.runtime.CompileModule(compiler.LoadOnly(), rewritten)
 	require.ErrorIs(t, err, context.Canceled)
 	key := codecache.Key{Module: [16]byte{1}}
-	compiled, err := e.compileToFile(t.Context(), key, guest(t, "state"), rewritten)
+	compiled, err := e.compileToFile(t.Context(), key, len(guest(t, "state")), rewritten)
 	require.NoError(t, err)
 	require.NoError(t, compiled.Close(t.Context()))
 	compiled, err = e.load(key, rewritten)

@@ -101,15 +101,18 @@ type Engine struct {
 
 	compiling oneByOne
 	types     typeLedger
+	decoded   decodedModules
 
 	imageBytes atomic.Int64 // atomic; images of all snapshots
 	modules    atomic.Int64 // atomic; open modules
 	instances  atomic.Int64 // atomic; open instances
+	decodings  atomic.Int64 // atomic; modules decoded by Engine.Decode
 }
 
 // Open maps the slab and starts a runtime with the host modules. The caller must close the Engine.
 func Open(ctx context.Context, cfg Config) (e *Engine, err error) {
-	e = &Engine{cfg: cfg.withDefaults(), turns: turns.New(0), host: hostTable{}, epoch: time.Now()}
+	e = &Engine{cfg: cfg.withDefaults(), turns: turns.New(0), host: hostTable{}, epoch: time.Now(),
+		decoded: decodedModules{limit: maxDecodedBytes}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close(ctx))
@@ -150,6 +153,7 @@ func Open(ctx context.Context, cfg Config) (e *Engine, err error) {
 // Close releases all resources. All modules and instances must have been closed; otherwise
 // it returns an error.
 func (e *Engine) Close(ctx context.Context) error {
+	e.decoded.close()
 	var errs []error
 	if n := e.instances.Load(); n != 0 {
 		errs = append(errs, fmt.Errorf("engine: %d instances are still open", n))
@@ -178,6 +182,8 @@ type Stats struct {
 	SlotBytes          int64
 	ImageBytes         int64 // golden copies of all prepared modules
 	Modules, Instances int
+	Decodings          int64  // modules decoded since the engine was opened
+	DecodedBytes       int64  // decoded modules that wait for their compilation
 	ResetMethod        string // how snapshots are restored on this kernel
 }
 
@@ -185,7 +191,8 @@ type Stats struct {
 func (e *Engine) Stats() Stats {
 	s := e.slab.Stats()
 	return Stats{Slots: s.Slots, FreeSlots: s.Free, SlotBytes: s.SlotBytes, ImageBytes: e.imageBytes.Load(),
-		Modules: int(e.modules.Load()), Instances: int(e.instances.Load()), ResetMethod: e.restorer.Method()}
+		Modules: int(e.modules.Load()), Instances: int(e.instances.Load()),
+		Decodings: e.decodings.Load(), DecodedBytes: e.decoded.heldBytes(), ResetMethod: e.restorer.Method()}
 }
 
 // moduleConfig is the same for all instances: no names, no start functions (the engine runs them), no files,

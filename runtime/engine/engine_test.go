@@ -51,9 +51,16 @@ func open(tb testing.TB, cfg Config) *Engine {
 	return e
 }
 
+func decoded(tb testing.TB, bin []byte) *Decoded {
+	tb.Helper()
+	d, err := Decode(bin)
+	require.NoError(tb, err)
+	return d
+}
+
 func compile(tb testing.TB, e *Engine, name string, o ModuleOptions) *Module {
 	tb.Helper()
-	m, err := e.Compile(context.Background(), guest(tb, name), o)
+	m, err := e.Compile(context.Background(), decoded(tb, guest(tb, name)), o)
 	require.NoError(tb, err)
 	tb.Cleanup(func() { require.NoError(tb, m.Close(context.Background())) })
 	return m
@@ -130,7 +137,7 @@ func TestBudgetIsTheSmallestOfSlotOptionAndDeclaration(t *testing.T) {
 		}
 		require.LessOrEqual(t, int64(len(in.Memory())), c.want)
 	}
-	_, err := e.Compile(context.Background(), guest(t, "state"), ModuleOptions{MemoryBytes: 4 << 10})
+	_, err := e.Compile(context.Background(), decoded(t, guest(t, "state")), ModuleOptions{MemoryBytes: 4 << 10})
 	require.ErrorContains(t, err, "declares 64 KiB of memory at least, the budget is 0 KiB")
 }
 
@@ -186,13 +193,13 @@ func TestImportsAreChecked(t *testing.T) {
 	}}}})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, e.Close(context.Background())) }()
-	_, err = e.Compile(context.Background(), guest(t, "state"), stateOptions)
+	_, err = e.Compile(context.Background(), decoded(t, guest(t, "state")), stateOptions)
 	require.EqualError(t, err, "module: imports test.note as (i32) -> (), the host has it as (i64) -> ()")
 
 	e2, err := Open(context.Background(), Config{Slots: 1})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, e2.Close(context.Background())) }()
-	_, err = e2.Compile(context.Background(), guest(t, "state"), stateOptions)
+	_, err = e2.Compile(context.Background(), decoded(t, guest(t, "state")), stateOptions)
 	require.EqualError(t, err, `module: imports test.note: the host has no module "test"`)
 }
 

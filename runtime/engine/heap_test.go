@@ -49,7 +49,7 @@ func TestNothingStaysOfInstancesAndModules(t *testing.T) {
 		"module":         {500, func() { closeCompiled(t, e, "state", stateOptions, "") }},
 		"outside memory": {500, func() { closeCompiled(t, e, "outofbounds", ModuleOptions{}, "cannot be instantiated") }},
 		"invalid module": {500, func() {
-			_, err := e.Compile(t.Context(), []byte("\x00asm\x01\x00\x00\x00"), ModuleOptions{})
+			_, err := e.Compile(t.Context(), decoded(t, []byte("\x00asm\x01\x00\x00\x00")), ModuleOptions{})
 			require.Error(t, err)
 		}},
 	} {
@@ -67,7 +67,7 @@ func TestNothingStaysOfInstancesAndModules(t *testing.T) {
 }
 
 func closeCompiled(t *testing.T, e *Engine, name string, o ModuleOptions, want string) {
-	m, err := e.Compile(t.Context(), guest(t, name), o)
+	m, err := e.Compile(t.Context(), decoded(t, guest(t, name)), o)
 	require.NoError(t, err)
 	in, err := m.Prepare(t.Context(), slot(t, e))
 	if want != "" {

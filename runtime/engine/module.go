@@ -10,21 +10,8 @@ import (
 
 	"github.com/tetratelabs/wazero"
 
-	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
 	"github.com/vespo-dev/vespo/runtime/internal/snapshot"
 )
-
-// Info describes a module, as read by the rewriter.
-type Info = rewrite.Info
-
-// Inspect reads a module without compiling it.
-func Inspect(bin []byte) (*Info, error) {
-	info, err := rewrite.Inspect(bin)
-	if err != nil {
-		return nil, &ModuleError{Violations: []string{err.Error()}, Cause: err}
-	}
-	return info, nil
-}
 
 // ModuleError is the reason why a module cannot be served, for the module's owner.
 // Violations have no host internals.
@@ -82,11 +69,12 @@ type Module struct {
 }
 
 // Compile checks, rewrites and compiles a module. If the module is at fault, the error is a
-// *ModuleError. The caller must close the Module.
-func (e *Engine) Compile(ctx context.Context, bin []byte, o ModuleOptions) (*Module, error) {
+// *ModuleError. The caller must close the Module. The decoded form is not used beyond the rewriting.
+func (e *Engine) Compile(ctx context.Context, d *Decoded, o ModuleOptions) (*Module, error) {
 	options := e.rewriteOptions()
 	options.Interrupted = ctx.Err
-	rewritten, info, err := rewrite.Rewrite(bin, options)
+	rewritten, info, err := d.module.Rewrite(options)
+	e.decoded.drop(d.sum)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -107,7 +95,7 @@ func (e *Engine) Compile(ctx context.Context, bin []byte, o ModuleOptions) (*Mod
 		return nil, err
 	}
 	info.Types = nil
-	if m.compiled, err = e.compileModule(ctx, bin, rewritten); err != nil {
+	if m.compiled, err = e.compileModule(ctx, source{d.sum, d.size}, rewritten); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}

@@ -14,6 +14,7 @@ func TestSameModuleIsLoadedFromTheCacheByManyAtOnce(t *testing.T) {
 	const rounds, loaders = 30, 4
 	dir := t.TempDir()
 	openWithCache(t, dir)
+	module := decoded(t, guest(t, "start"))
 	for range rounds {
 		e := open(t, Config{Slots: loaders, CacheDir: dir})
 		begin := make(chan struct{})
@@ -21,7 +22,7 @@ func TestSameModuleIsLoadedFromTheCacheByManyAtOnce(t *testing.T) {
 		for range loaders {
 			all.Go(func() {
 				<-begin
-				m, err := e.Compile(context.Background(), guest(t, "start"), ModuleOptions{})
+				m, err := e.Compile(context.Background(), module, ModuleOptions{})
 				if err != nil {
 					t.Error(err)
 					return

@@ -51,7 +51,11 @@ func newFixture(t *testing.T, slots int) *fixture {
 func (f *fixture) load(fresh bool) Loader {
 	return func(ctx context.Context) (*engine.Module, error) {
 		f.loads.Add(1)
-		return f.engine.Compile(ctx, f.module, engine.ModuleOptions{Fresh: fresh, Init: []string{"_initialize"},
+		module, err := f.engine.Decode(f.module)
+		if err != nil {
+			return nil, err
+		}
+		return f.engine.Compile(ctx, module, engine.ModuleOptions{Fresh: fresh, Init: []string{"_initialize"},
 			Entries: []string{"get", "scramble", "trap", "spin"}})
 	}
 }

@@ -79,12 +79,12 @@ func (b *Bench) Close() error {
 
 // Puppet compiles the puppet for an ABI and returns its first instance, initialised.
 func (b *Bench) Puppet(a abi.ABI, env *abi.Environment) (*engine.Instance, error) {
-	info, err := engine.Inspect(puppet)
+	module, err := engine.Decode(puppet)
 	if err != nil {
 		return nil, err
 	}
-	init, entries := a.Functions(info)
-	return b.load(puppet, engine.ModuleOptions{Init: init, Entries: entries, Bind: func(in *engine.Instance) { a.Bind(in, env) }})
+	init, entries := a.Functions(module.Info())
+	return b.load(module, engine.ModuleOptions{Init: init, Entries: entries, Bind: func(in *engine.Instance) { a.Bind(in, env) }})
 }
 
 // Forwarder compiles a guest that exports each host function of the Bench under its own name and forwards
@@ -95,16 +95,20 @@ func (b *Bench) Forwarder(a abi.ABI, env *abi.Environment) (*engine.Instance, []
 	for i, f := range functions {
 		names[i] = f.Name
 	}
-	in, err := b.load(bin, engine.ModuleOptions{Entries: names, Bind: func(in *engine.Instance) { a.Bind(in, env) }})
+	module, err := engine.Decode(bin)
+	if err != nil {
+		return nil, nil, err
+	}
+	in, err := b.load(module, engine.ModuleOptions{Entries: names, Bind: func(in *engine.Instance) { a.Bind(in, env) }})
 	return in, functions, err
 }
 
-func (b *Bench) load(bin []byte, o engine.ModuleOptions) (*engine.Instance, error) {
+func (b *Bench) load(module *engine.Decoded, o engine.ModuleOptions) (*engine.Instance, error) {
 	if b.module != nil {
 		return nil, errors.New("abitest: a Bench has one module")
 	}
 	var err error
-	if b.module, err = b.Engine.Compile(context.Background(), bin, o); err != nil {
+	if b.module, err = b.Engine.Compile(context.Background(), module, o); err != nil {
 		return nil, err
 	}
 	in, err := b.module.Prepare(context.Background(), b.slot())

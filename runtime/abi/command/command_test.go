@@ -29,9 +29,9 @@ func TestDetect(t *testing.T) {
 		{guests.Go(t, "gohello"), "exports no _start (a command that reads its event from standard input): " +
 			"build a Go guest with GOOS=wasip1 GOARCH=wasm as a plain command"},
 	} {
-		info, err := engine.Inspect(c.module)
+		module, err := engine.Decode(c.module)
 		require.NoError(t, err)
-		_, err = abi.Detect(info, []abi.Runner{ABI{}})
+		_, err = abi.Detect(module.Info(), []abi.Runner{ABI{}})
 		if c.wrong == "" {
 			require.NoError(t, err)
 			continue

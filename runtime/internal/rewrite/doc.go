@@ -1,7 +1,7 @@
 // Package rewrite reads WebAssembly binaries and adds the
 // code that the host needs to stop, limit and reset a guest.
 //
-// [Inspect] reads a module and describes it. [Rewrite] returns an equivalent module with these changes:
+// [Decode] reads a module, once: the result describes it, and returns an equivalent module with these changes:
 //
 //   - fuel checks and a limit on call depth
 //   - bulk memory instructions in chunks
@@ -10,7 +10,7 @@
 //   - exports of mutable globals and of the start function
 //   - memory limits that leave the maximum to the host's allocator
 //
-// Both functions are pure: they do not use wazero, and the output depends
+// All functions are pure: they do not use wazero, and the output depends
 // only on the input. RATIONALE.md has the reasons and the measurements.
 //
 // # Host requirements

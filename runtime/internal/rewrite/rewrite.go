@@ -21,20 +21,26 @@ type Options struct {
 
 // Inspect reads a module and describes it.
 func Inspect(bin []byte) (*Info, error) {
-	m, err := decode(bin)
+	d, err := Decode(bin)
 	if err != nil {
 		return nil, err
 	}
-	return m.info(), nil
+	return d.Info(), nil
 }
 
 // Rewrite reads a module and returns the one that the host runs instead;
 // see the package comment. The result depends only on the arguments.
 func Rewrite(bin []byte, o Options) ([]byte, *Info, error) {
-	m, err := decode(bin)
+	d, err := Decode(bin)
 	if err != nil {
 		return nil, nil, err
 	}
+	return d.Rewrite(o)
+}
+
+// Rewrite returns the module that the host runs instead of d. The result depends only on d and the options.
+func (d *Decoded) Rewrite(o Options) ([]byte, *Info, error) {
+	m := d.m
 	if m.memory != nil && m.memory.Shared {
 		return nil, nil, &Error{Kind: ErrUnsupported, Feature: featureThreads, Detail: "shared memory"}
 	}

@@ -17,7 +17,7 @@ type summary struct {
 type scanner struct {
 	m      *module
 	frames []openBlock // reused
-	calls  []uint32    // backing array of summaries
+	calls  []uint32    // reused; of the current function
 	dead   bool        // the instruction is unreachable
 	size   frameEstimator
 }
@@ -83,7 +83,7 @@ func (s *scanner) scan(r *reader, function int, b *body) {
 	locals := uint32(len(params) + b.locals)
 	s.frames, s.dead = append(s.frames[:0], openBlock{op: opBlock}), false
 	s.size.begin(int(locals), slices.Contains(params, V128) || slices.ContainsFunc(b.groups, localGroup.wide))
-	first := len(s.calls)
+	s.calls = s.calls[:0]
 	straight := true // no branch or call so far
 	var in instr
 	for len(s.frames) > 0 {
@@ -125,7 +125,7 @@ func (s *scanner) scan(r *reader, function int, b *body) {
 		r.fail(r.pos, ErrInvalid, "%d bytes after the end of a function", r.remaining())
 	}
 	sum.frameBytes = s.size.bytes()
-	sum.calls = s.calls[first:len(s.calls):len(s.calls)]
+	sum.calls = append([]uint32(nil), s.calls...) // not parts of one array: each time it grows, the old one would stay
 }
 
 // structure follows the nesting of blocks.

@@ -8,7 +8,9 @@ import (
 
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
@@ -38,6 +40,23 @@ func BenchmarkServe(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(res.DirtyBytes)/1024, "dirty-KiB")
+		})
+	}
+}
+
+// BenchmarkDeploy measures the deploy of a large module whose compiled code is cached, as a service and as middleware.
+func BenchmarkDeploy(b *testing.B) {
+	large := guests.Go(b, "gonethttp")
+	small := guests.Wat(b, "hello")
+	for name, spec := range map[string]services.Spec{
+		"service":    module("/x", large),
+		"middleware": module("/x", small, servicetest.WithMiddleware(nil, large)),
+	} {
+		b.Run(name, func(b *testing.B) {
+			s := newServer(b, wasm.Config{})
+			for b.Loop() {
+				s.Deploy(spec)
+			}
 		})
 	}
 }

@@ -31,7 +31,7 @@ func (f *Functions) Validate(s services.Spec) error { return validate(f.kind, s,
 
 // PrepareRunner implements services.RunnerKind.
 func (f *Functions) PrepareRunner(ctx context.Context, s services.Spec) (services.Runner, error) {
-	speaks, err := detect(s.Module, f.kind.runners)
+	module, speaks, err := detect(f.kind, s.Module, f.kind.runners)
 	if err != nil {
 		return nil, asProblem(err)
 	}
@@ -40,7 +40,7 @@ func (f *Functions) PrepareRunner(ctx context.Context, s services.Spec) (service
 		return nil, err
 	}
 	v.caller = func() any { return new(abi.Event) }
-	if err := v.open(ctx, s.Module); err != nil {
+	if err := v.open(ctx, module); err != nil {
 		return nil, err
 	}
 	return &function{v, speaks}, nil

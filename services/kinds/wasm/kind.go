@@ -145,7 +145,7 @@ func (k *Kind) Validate(s services.Spec) error { return validate(k, s, k.servers
 // validate validates a spec whose module must implement one of the ABIs.
 func validate[A abi.ABI](k *Kind, s services.Spec, abis []A) error {
 	violations := k.checkOptions(s.Options)
-	speaks, err := detect(s.Module, abis)
+	_, speaks, err := detect(k, s.Module, abis)
 	if err == nil && s.Options.CGIArgs && !speaks.Traits().QueryArgs {
 		violations = append(violations, "the option cgi_args is for CGI commands, the module speaks "+speaks.Traits().Name)
 	}
@@ -162,13 +162,13 @@ func validate[A abi.ABI](k *Kind, s services.Spec, abis []A) error {
 	return nil
 }
 
-// detect returns the first of the ABIs that the module implements.
-func detect[A abi.ABI](module []byte, abis []A) (speaks A, err error) {
-	info, err := engine.Inspect(module)
-	if err != nil {
-		return speaks, err
+// detect decodes a module and returns the first of the ABIs that it implements.
+func detect[A abi.ABI](k *Kind, bin []byte, abis []A) (module *engine.Decoded, speaks A, err error) {
+	if module, err = k.engine.Decode(bin); err != nil {
+		return nil, speaks, err
 	}
-	return abi.Detect(info, abis)
+	speaks, err = abi.Detect(module.Info(), abis)
+	return module, speaks, err
 }
 
 func (k *Kind) checkOptions(o registry.Options) (violations []string) {
@@ -235,7 +235,7 @@ func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deploymen
 }
 
 func (k *Kind) prepare(ctx context.Context, s services.Spec) (*deployment, error) {
-	speaks, err := detect(s.Module, k.servers)
+	module, speaks, err := detect(k, s.Module, k.servers)
 	if err != nil {
 		return nil, asProblem(err)
 	}
@@ -245,23 +245,26 @@ func (k *Kind) prepare(ctx context.Context, s services.Spec) (*deployment, error
 	}
 	d := &deployment{v, speaks}
 	v.caller = func() any { return newExchange(d) }
-	if err := v.open(ctx, s.Module); err != nil {
+	if err := v.open(ctx, module); err != nil {
 		return nil, err
 	}
 	return d, nil
 }
 
 // open compiles the module and prepares its instances. It releases the version if that fails.
-func (v *version) open(ctx context.Context, module []byte) (err error) {
+func (v *version) open(ctx context.Context, module *engine.Decoded) (err error) {
 	v.pool, err = v.kind.pools.Open(ctx, func(ctx context.Context) (*engine.Module, error) {
-		bin := module
-		if module = nil; bin == nil {
-			var err error
-			if bin, err = v.kind.cfg.Blob(ctx, v.spec.Digest); err != nil {
+		decoded := module
+		if module = nil; decoded == nil { // the code was evicted
+			bin, err := v.kind.cfg.Blob(ctx, v.spec.Digest)
+			if err != nil {
+				return nil, err
+			}
+			if decoded, err = v.kind.engine.Decode(bin); err != nil {
 				return nil, err
 			}
 		}
-		return v.compile(ctx, bin)
+		return v.compile(ctx, decoded)
 	})
 	if err != nil {
 		return asProblem(errors.Join(err, v.release()))

@@ -25,7 +25,7 @@ func (k *Kind) ValidateMiddleware(s services.Spec) error {
 	if err := k.Validate(s); err != nil {
 		return err
 	}
-	speaks, err := detect(s.Module, k.servers)
+	_, speaks, err := detect(k, s.Module, k.servers)
 	if err != nil {
 		return asProblem(err)
 	}

@@ -45,13 +45,9 @@ type facts struct {
 	limitBytes  int64
 }
 
-func (v *version) compile(ctx context.Context, bin []byte) (*engine.Module, error) {
-	info, err := engine.Inspect(bin)
-	if err != nil {
-		return nil, err
-	}
-	init, entries := v.abi.Functions(info)
-	m, err := v.kind.engine.Compile(ctx, bin, engine.ModuleOptions{
+func (v *version) compile(ctx context.Context, module *engine.Decoded) (*engine.Module, error) {
+	init, entries := v.abi.Functions(module.Info())
+	m, err := v.kind.engine.Compile(ctx, module, engine.ModuleOptions{
 		MemoryBytes: v.memoryBytes, Fresh: v.spec.Options.Isolation == IsolationFresh, Init: init, Entries: entries,
 		RepeatSecrets: v.spec.Options.Isolation == IsolationSnapshot,
 		Bind:          v.bind,

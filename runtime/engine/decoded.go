@@ -1,0 +1,155 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"sync"
+	"time"
+
+	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
+)
+
+// Info describes a module, as read by the rewriter.
+type Info = rewrite.Info
+
+// Decoded is a module that was read and checked, but not compiled. It keeps the bytes
+// that it was read from, which must not change. It is safe for concurrent use.
+type Decoded struct {
+	module *rewrite.Decoded  // immutable
+	info   *Info             // immutable
+	sum    [sha256.Size]byte // immutable; of the module's bytes
+	size   int               // immutable; of the module
+}
+
+// Decode reads a module. If the module is invalid, the error is a *ModuleError.
+func Decode(bin []byte) (*Decoded, error) { return decode(bin, sha256.Sum256(bin)) }
+
+func decode(bin []byte, sum [sha256.Size]byte) (*Decoded, error) {
+	module, err := rewrite.Decode(bin)
+	if err != nil {
+		return nil, &ModuleError{Violations: []string{err.Error()}, Cause: err}
+	}
+	return &Decoded{module: module, info: module.Info(), sum: sum, size: len(bin)}, nil
+}
+
+// Info returns the imports, exports and declarations of the module.
+func (d *Decoded) Info() *Info { return d.info }
+
+// heldBytes returns the memory that d keeps, including the bytes of the module.
+func (d *Decoded) heldBytes() int64 { return int64(d.size) + d.module.HeldBytes() }
+
+// Decode is like the function Decode for a module that is to be compiled. A deploy reads a module several times:
+// to validate it, perhaps as middleware too, and to prepare it. The engine keeps what it has decoded until Compile
+// is called, for a minute at most and within a limit on memory, so that these reads decode the module once.
+func (e *Engine) Decode(bin []byte) (*Decoded, error) {
+	sum := sha256.Sum256(bin)
+	if d := e.decoded.get(sum); d != nil {
+		return d, nil
+	}
+	e.decodings.Add(1)
+	d, err := decode(bin, sum)
+	if err == nil {
+		e.decoded.put(d, time.Now())
+	}
+	return d, err
+}
+
+// Limits of the modules that wait for their compilation.
+const (
+	maxDecodedBytes = 64 << 20
+	maxDecodedTime  = time.Minute
+)
+
+// decodedModules keeps decoded modules until they are compiled. It has a limit on memory: when it is reached, no
+// more modules are kept, and those that are not kept are decoded again. Dropping the oldest instead would, while
+// many modules are first validated and then prepared in the same order, always drop the one that is next.
+type decodedModules struct {
+	limit int64 // immutable; bytes
+
+	mu    sync.Mutex
+	kept  map[[sha256.Size]byte]keptModule // guarded by mu
+	bytes int64                            // guarded by mu
+	timer *time.Timer                      // guarded by mu; drops modules that are not compiled; nil if none are kept
+	done  bool                             // guarded by mu; nothing is kept any more
+}
+
+type keptModule struct {
+	module *Decoded
+	bytes  int64
+	until  time.Time
+}
+
+// get returns the module with this sum, or nil.
+func (k *decodedModules) get(sum [sha256.Size]byte) *Decoded {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.kept[sum].module
+}
+
+// put keeps a module if there is room for it.
+func (k *decodedModules) put(d *Decoded, now time.Time) {
+	bytes := d.heldBytes()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, ok := k.kept[d.sum]; ok || k.done || k.bytes+bytes > k.limit {
+		return
+	}
+	if k.kept == nil {
+		k.kept = make(map[[sha256.Size]byte]keptModule)
+	}
+	k.kept[d.sum] = keptModule{d, bytes, now.Add(maxDecodedTime)}
+	k.bytes += bytes
+	if k.timer == nil {
+		k.timer = time.AfterFunc(maxDecodedTime, k.expire)
+	}
+}
+
+// drop forgets a module.
+func (k *decodedModules) drop(sum [sha256.Size]byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.dropLocked(sum)
+}
+
+func (k *decodedModules) dropLocked(sum [sha256.Size]byte) {
+	k.bytes -= k.kept[sum].bytes
+	delete(k.kept, sum)
+	if len(k.kept) == 0 && k.timer != nil {
+		k.timer.Stop()
+		k.timer = nil
+	}
+}
+
+// expire drops the modules whose time is over.
+func (k *decodedModules) expire() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now, next := time.Now(), time.Time{}
+	for sum, m := range k.kept {
+		switch {
+		case !now.Before(m.until):
+			k.dropLocked(sum)
+		case next.IsZero() || m.until.Before(next):
+			next = m.until
+		}
+	}
+	if !next.IsZero() {
+		k.timer.Reset(next.Sub(now))
+	}
+}
+
+// close drops all modules, and keeps no more.
+func (k *decodedModules) close() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.done = true
+	for sum := range k.kept {
+		k.dropLocked(sum)
+	}
+}
+
+// heldBytes returns the memory of the modules that are kept.
+func (k *decodedModules) heldBytes() int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.bytes
+}
