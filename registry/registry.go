@@ -47,7 +47,8 @@ func (r *Registry) State() *State { return r.current.Load() }
 func (r *Registry) Watch(ctx context.Context) iter.Seq[*State] { return r.store.Watch(ctx) }
 
 // Commit makes next, derived from base by Put, Remove and PutRecord, the current state. When it returns nil the change
-// is durable; on an error the current state is unchanged. ctx is ignored once writing has begun.
+// is durable. On an error the current state is unchanged, except that after ErrStale it is the latest state of the
+// store, which another registry may have committed. ctx is ignored once writing has begun.
 func (r *Registry) Commit(ctx context.Context, base, next *State) error {
 	r.commitMu.Lock()
 	defer r.commitMu.Unlock()
@@ -58,10 +59,21 @@ func (r *Registry) Commit(ctx context.Context, base, next *State) error {
 		return err
 	}
 	if err := r.store.Commit(ctx, base, next); err != nil {
+		if errors.Is(err, ErrStale) {
+			r.catchUp(ctx)
+		}
 		return fmt.Errorf("commit catalogue: %w", err)
 	}
 	r.current.Store(next)
 	return nil
+}
+
+// catchUp makes the state that another registry has committed the current one.
+func (r *Registry) catchUp(ctx context.Context) {
+	for latest := range r.store.Watch(ctx) {
+		r.current.Store(latest)
+		return
+	}
 }
 
 // checkHeld keeps CollectGarbage from racing with a commit: every blob must be referenced by base or held.

@@ -144,6 +144,26 @@ func TestFailedCommitChangesNothing(t *testing.T) {
 	require.ErrorIs(t, reg.Commit(context.Background(), base, next), registry.ErrStale)
 }
 
+// Of two registries over one store, each sees the changes of the other after ErrStale, and does not overwrite them.
+func TestStaleCommitCatchesUp(t *testing.T) {
+	store := newFaulty()
+	one, two := open(t, store), open(t, store)
+	deploy(t, one, "/a", "one")
+	digest, release, err := two.PutBlob(context.Background(), []byte("two"))
+	require.NoError(t, err)
+	defer release()
+	put := func() error {
+		base := two.State()
+		next, _ := base.Put("/b", registry.Version{Digest: digest, SizeBytes: 3, Kind: "wasm"})
+		return two.Commit(context.Background(), base, next)
+	}
+	require.ErrorIs(t, put(), registry.ErrStale)
+	require.Same(t, one.State(), two.State())
+	require.NoError(t, put())
+	require.Contains(t, two.State().Services, registry.Prefix("/a"))
+	require.Contains(t, two.State().Services, registry.Prefix("/b"))
+}
+
 func TestCollectGarbageKeepsWhatIsNamedOrHeld(t *testing.T) {
 	ctx := context.Background()
 	store := newFaulty()

@@ -29,9 +29,8 @@ func (d *Deployer) Add(ctx context.Context, spec services.Spec) (Result, error) 
 }
 
 // Change is like Add with a spec that build makes from the current service. No other change of the service
-// can come between. build gets the zero Service if the prefix is free. It delays other changes of the service, and is
-// called again if
-// another writer of the catalogue was first.
+// can come between. build gets the zero Service if the prefix is free. It delays other changes of the service, and
+// is called again if another writer of the catalogue was first.
 func (d *Deployer) Change(
 	ctx context.Context, prefix registry.Prefix, build func(registry.Service) (services.Spec, error),
 ) (Result, error) {

@@ -39,8 +39,8 @@ func (d meddled) CheckBeside([]services.Deployment) error {
 	return nil
 }
 
-// meddledWith returns a house whose catalogue is shared with another writer. write commits a version of the other
-// writer.
+// meddledWith returns a house whose store is shared with another server. write commits a version of the other
+// server.
 func meddledWith(t *testing.T) (h *house, m *meddler, write func(prefix registry.Prefix, text string)) {
 	t.Helper()
 	m = &meddler{meddle: func() {}}
@@ -49,13 +49,13 @@ func meddledWith(t *testing.T) (h *house, m *meddler, write func(prefix registry
 		c.Kinds[0] = m
 	})
 	write = func(prefix registry.Prefix, text string) {
-		ctx := context.Background()
-		digest, release, err := h.cfg.Registry.PutBlob(ctx, []byte(text))
-		require.NoError(t, err)
-		defer release()
-		base := h.cfg.Registry.State()
-		next, _ := base.Put(prefix, registry.Version{Digest: digest, SizeBytes: int64(len(text)), Kind: "text"})
-		require.NoError(t, h.cfg.Registry.Commit(ctx, base, next))
+		digest := registry.DigestOf([]byte(text))
+		require.NoError(t, h.store.blobs.Put(t.Context(), digest, []byte(text)))
+		for base := range h.store.Watch(t.Context()) {
+			next, _ := base.Put(prefix, registry.Version{Digest: digest, SizeBytes: int64(len(text)), Kind: "text"})
+			require.NoError(t, h.store.Store.Commit(t.Context(), base, next))
+			return
+		}
 	}
 	return h, m, write
 }
