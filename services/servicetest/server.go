@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,6 +50,7 @@ type Server struct {
 	kinds   []services.Kind
 	http    *http.Server
 	serving sync.WaitGroup // the goroutine of the HTTP server
+	open    atomic.Int64   // requests whose handler has not returned
 	clients sync.WaitGroup // requests of Begin
 	closing sync.Once
 
@@ -78,7 +80,7 @@ func New(tb testing.TB, cfg Config) *Server {
 	s.changed = sync.NewCond(&s.mu)
 	s.Logger = slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	tb.Cleanup(s.Close)
-	s.open(tb.Context())
+	s.openCatalogue(tb.Context())
 	also := cfg.Router.AccessLog
 	cfg.Router.AccessLog = func(rec *accesslog.Record) {
 		s.Records.listen(rec)
@@ -90,8 +92,8 @@ func New(tb testing.TB, cfg Config) *Server {
 	return s
 }
 
-// open opens the catalogue.
-func (s *Server) open(ctx context.Context) {
+// openCatalogue opens the catalogue.
+func (s *Server) openCatalogue(ctx context.Context) {
 	s.tb.Helper()
 	var store registry.Store = storetest.NewMemory(&registry.State{})
 	var blobs registry.BlobStore = storetest.NewMemoryBlobs()
@@ -163,7 +165,17 @@ func (s *Server) Listen() {
 	if s.cfg.HTTP != nil {
 		s.cfg.HTTP(s.http)
 	}
+	s.http.Handler = s.counted(s.http.Handler)
 	s.serving.Go(func() { _ = s.http.Serve(listener) }) // ends with ErrServerClosed
+}
+
+// counted returns a handler that counts its requests.
+func (s *Server) counted(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.open.Add(1)
+		defer s.open.Add(-1)
+		h.ServeHTTP(w, r)
+	})
 }
 
 // Close closes the connections, the services, the kinds and the catalogue, once. It checks that no request is left. The
@@ -180,7 +192,8 @@ func (s *Server) close() {
 	}
 	if s.Deployer != nil {
 		require.NoError(s.tb, s.Deployer.Close(ctx))
-		require.Eventually(s.tb, func() bool { return s.InFlight() == 0 }, HangTimeout, time.Millisecond, "requests are in flight")
+		idle := func() bool { return s.InFlight() == 0 && s.open.Load() == 0 }
+		require.Eventually(s.tb, idle, HangTimeout, time.Millisecond, "requests are in flight")
 	}
 	s.clients.Wait()
 	for _, k := range s.kinds {
