@@ -25,9 +25,5 @@ func accessListener(cfg *Config, out io.Writer, log *slog.Logger) accesslog.List
 	if cfg.AccessLog != "common" {
 		return failures
 	}
-	records := accesslog.Common(out)
-	return func(rec *accesslog.Record) {
-		records(rec)
-		failures(rec)
-	}
+	return accesslog.Tee(accesslog.Common(out), failures)
 }

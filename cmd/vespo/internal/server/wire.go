@@ -89,7 +89,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 		return nil, err
 	}
 	c.deployer = deploy.New(deploy.Config{
-		Events:   c.events(log),
+		Events:   deploy.Tee(c.trims(), c.forgets(log)),
 		Registry: catalogue,
 		Router:   routing,
 		Gate:     admission.NewGate(cfg.Slots),
@@ -258,16 +258,18 @@ func compileArgv(log *slog.Logger) []string {
 	return []string{path, "vespo", CompileCommand}
 }
 
-// events returns the callbacks by which deploys trim the heap and removed versions drop their compiled code.
-func (c *core) events(log *slog.Logger) deploy.Events {
-	return deploy.Events{
-		Deployed: func(deploy.Result) { c.trimmer.want() },
-		Collected: func(blobs []registry.Digest) {
-			if err := c.kind.Forget(slices.Values(blobs)); err != nil {
-				log.Warn("compiled code that no version needs could not be removed", "error", err)
-			}
-		},
-	}
+// trims returns the callbacks by which deploys trim the heap.
+func (c *core) trims() deploy.Events {
+	return deploy.Events{Deployed: func(deploy.Result) { c.trimmer.want() }}
+}
+
+// forgets returns the callbacks by which removed versions drop their compiled code.
+func (c *core) forgets(log *slog.Logger) deploy.Events {
+	return deploy.Events{Collected: func(blobs []registry.Digest) {
+		if err := c.kind.Forget(slices.Values(blobs)); err != nil {
+			log.Warn("compiled code that no version needs could not be removed", "error", err)
+		}
+	}}
 }
 
 // admissions returns admission of its own for kinds whose requests need no slot: a
