@@ -153,7 +153,7 @@ func TestAccessFromBrowsers(t *testing.T) {
 			{"old browser, other origin", "Origin", "https://attacker.example", false, false},
 			{"sandboxed page", "Origin", "null", false, false},
 			{"page of a service", "Sec-Fetch-Site", "same-origin", true, false},
-			{"old browser, page of a service", "Origin", st.url, true, false},
+			{"old browser, page of a service", "Origin", st.URL, true, false},
 			{"typed in", "Sec-Fetch-Site", "none", true, true},
 		}
 		for _, tt := range tests {

@@ -59,7 +59,7 @@ func TestClientLeavesWhileItsModuleIsPrepared(t *testing.T) {
 	// The next change gets the only slot as soon as the first has noticed.
 	require.Eventually(t, func() bool { return st.add("a", "one").status == http.StatusCreated }, 10*time.Second, time.Millisecond)
 	require.EqualValues(t, 1, st.generation())
-	st.waitRecord(func(r accesslog.Record) bool { return r.Outcome == accesslog.OutcomeClientGone })
+	st.Records.First(func(r accesslog.Record) bool { return r.Outcome == accesslog.OutcomeClientGone })
 }
 
 // Neither the deadlines of the server nor those of the upload may end a preparation that takes longer.
@@ -88,7 +88,7 @@ func TestPreparationOutlastsDeadlines(t *testing.T) {
 // dial opens a connection for tests of misbehaving clients.
 func dial(t *testing.T, st *stack) (net.Conn, *bufio.Reader) {
 	t.Helper()
-	conn, err := net.Dial("tcp", st.addr)
+	conn, err := net.Dial("tcp", st.Addr)
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
 	return conn, bufio.NewReader(conn)
@@ -117,7 +117,7 @@ func TestStalledUploads(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			conn, r := dial(t, st)
-			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: 1000\r\n\r\n%s", tt.path, st.addr, tt.contentType, tt.begin)
+			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: 1000\r\n\r\n%s", tt.path, st.Addr, tt.contentType, tt.begin)
 			p := readAnswer(t, r).problem(t, problem.RequestTimeout)
 			require.Contains(t, p.Detail, fmt.Sprintf("after %d bytes", len(tt.begin)))
 			_, err := r.ReadByte()
@@ -130,7 +130,7 @@ func TestStalledUploads(t *testing.T) {
 func TestUploadThatEndsEarly(t *testing.T) {
 	st := start(t, setup{})
 	conn, r := dial(t, st)
-	fmt.Fprintf(conn, "POST /services/add?prefix=a HTTP/1.1\r\nHost: %s\r\nContent-Type: application/wasm\r\nContent-Length: 1000\r\n\r\n%s", st.addr, magic)
+	fmt.Fprintf(conn, "POST /services/add?prefix=a HTTP/1.1\r\nHost: %s\r\nContent-Type: application/wasm\r\nContent-Length: 1000\r\n\r\n%s", st.Addr, magic)
 	require.NoError(t, conn.(*net.TCPConn).CloseWrite())
 	p := readAnswer(t, r).problem(t, problem.BadRequest)
 	require.Contains(t, p.Detail, "ended early, after 8 bytes")
@@ -156,7 +156,7 @@ func TestRefusalsReachClientsThatSendFirst(t *testing.T) {
 			t.Run(tt.name+", "+connection, func(t *testing.T) {
 				conn, r := dial(t, st)
 				_, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nConnection: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
-					tt.path, st.addr, connection, tt.contentType, len(tt.body), tt.body)
+					tt.path, st.Addr, connection, tt.contentType, len(tt.body), tt.body)
 				require.NoError(t, err)
 				require.Equal(t, tt.want, readAnswer(t, r).status)
 			})
@@ -175,7 +175,7 @@ func TestRefusalsDoNotWaitForTheBody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn, r := dial(t, st)
-			fmt.Fprintf(conn, "%sHost: %s\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n", head, st.addr)
+			fmt.Fprintf(conn, "%sHost: %s\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n", head, st.Addr)
 			got := readAnswer(t, r)
 			require.GreaterOrEqual(t, got.status, 400)
 			require.Less(t, got.status, 500)

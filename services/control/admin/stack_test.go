@@ -2,16 +2,14 @@ package admin_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
-	"log"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,7 +17,6 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/registry/filestore"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
@@ -28,6 +25,7 @@ import (
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/kinds/function"
 	"github.com/vespo-dev/vespo/services/kinds/proxy"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 const magic = "\x00asm\x01\x00\x00\x00"
@@ -113,18 +111,11 @@ func (d *testLayer) ServeBefore(w http.ResponseWriter, r *router.Request, res *a
 	return next.Serve(w, r, res)
 }
 
-// stack is a complete server with the test kind: router, Deployer, a catalogue on disk and HTTP over the
-// loopback interface.
+// stack is a server with the management API and the test kind.
 type stack struct {
-	t        *testing.T
-	url      string
-	addr     string
-	kind     *testKind
-	registry *registry.Registry
-
-	mu       sync.Mutex
-	recorded *sync.Cond
-	records  []accesslog.Record // guarded by mu
+	*servicetest.Server
+	t    *testing.T
+	kind *testKind
 }
 
 // setup configures a stack.
@@ -138,80 +129,33 @@ type setup struct {
 func start(t *testing.T, s setup) *stack {
 	t.Helper()
 	st := &stack{t: t, kind: &testKind{preparing: make(chan struct{}), release: make(chan struct{})}}
-	st.recorded = sync.NewCond(&st.mu)
 	handler := admin.New(s.admin)
-	rt := router.New(router.Config{Admin: handler, AccessLog: st.record})
-	d := st.deployer(rt)
-	if !s.detached {
-		handler.Attach(d)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	server := &http.Server{
-		Handler:  rt,
-		ErrorLog: log.New(io.Discard, "", 0),
-		BaseContext: func(l net.Listener) context.Context {
-			addr := l.Addr()
-			if s.listener != nil {
-				addr = s.listener
-			}
-			return admin.WithListener(context.Background(), addr)
+	st.Server = servicetest.New(t, servicetest.Config{
+		Router: router.Config{Admin: handler},
+		Deploy: deploy.Config{
+			Gate:       admission.NewGate(4),
+			Limits:     admission.Limits{Queue: 4, Wait: time.Second},
+			Middleware: testLayers{st.kind},
 		},
-	}
-	if s.server != nil {
-		s.server(server)
-	}
-	done := make(chan error)
-	go func() { done <- server.Serve(listener) }()
-	t.Cleanup(func() {
-		require.NoError(t, server.Close())
-		require.ErrorIs(t, <-done, http.ErrServerClosed)
+		HTTP: func(server *http.Server) {
+			server.BaseContext = func(l net.Listener) context.Context {
+				return admin.WithListener(context.Background(), cmp.Or(s.listener, l.Addr()))
+			}
+			if s.server != nil {
+				s.server(server)
+			}
+		},
 	})
-	st.addr = listener.Addr().String()
-	st.url = "http://" + st.addr
+	st.Build(st.kind, proxy.New(proxy.Config{}), function.New(function.Config{AllowExec: true}))
+	if !s.detached {
+		handler.Attach(st.Deployer)
+	}
+	st.Listen()
 	return st
 }
 
-func (st *stack) deployer(rt *router.Router) *deploy.Deployer {
-	t := st.t
-	store, err := filestore.Open(t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, store.Close()) })
-	reg, problems, err := registry.Open(t.Context(), store, store.Blobs())
-	require.NoError(t, err)
-	require.Empty(t, problems)
-	st.registry = reg
-	d := deploy.New(deploy.Config{
-		Registry: reg, Router: rt, Gate: admission.NewGate(4), Limits: admission.Limits{Queue: 4, Wait: time.Second},
-		Kinds:      []services.Kind{st.kind, proxy.New(proxy.Config{}), function.New(function.Config{AllowExec: true})},
-		Middleware: testLayers{st.kind},
-	})
-	require.NoError(t, d.Boot(t.Context()))
-	t.Cleanup(func() { require.NoError(t, d.Close(context.Background())) })
-	return d
-}
-
-func (st *stack) record(r *accesslog.Record) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.records = append(st.records, *r)
-	st.recorded.Broadcast()
-}
-
-// waitRecord waits for the wanted record, which may arrive after the answer.
-func (st *stack) waitRecord(wanted func(accesslog.Record) bool) accesslog.Record {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	for {
-		if i := slices.IndexFunc(st.records, wanted); i >= 0 {
-			return st.records[i]
-		}
-		st.recorded.Wait()
-	}
-}
-
 func (st *stack) recordOf(requestID string) accesslog.Record {
-	return st.waitRecord(func(r accesslog.Record) bool { return r.RequestID == requestID })
+	return st.Records.First(func(r accesslog.Record) bool { return r.RequestID == requestID })
 }
 
 // answer is a received response.
@@ -263,8 +207,7 @@ func (a answer) problem(t *testing.T, kind problem.Kind) problemOf {
 
 func (st *stack) request(method, path, contentType string, body io.Reader) *http.Request {
 	st.t.Helper()
-	r, err := http.NewRequestWithContext(st.t.Context(), method, st.url+path, body)
-	require.NoError(st.t, err)
+	r := st.Request(method, path, body)
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
 	}
@@ -273,13 +216,8 @@ func (st *stack) request(method, path, contentType string, body io.Reader) *http
 
 func (st *stack) do(r *http.Request) answer {
 	st.t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Do(r)
-	require.NoError(st.t, err)
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	require.NoError(st.t, err)
-	return answer{status: resp.StatusCode, header: resp.Header, body: string(body)}
+	a := st.Do(r)
+	return answer{status: a.StatusCode, header: a.Header, body: a.Body}
 }
 
 func (st *stack) get(path string) answer {
@@ -298,7 +236,7 @@ func (st *stack) add(prefix, text string) answer {
 	return st.post("/services/add?prefix="+prefix, "application/wasm", magic+text)
 }
 
-func (st *stack) generation() registry.Generation { return st.registry.State().Generation }
+func (st *stack) generation() registry.Generation { return st.Registry.State().Generation }
 
 func jsonOf(t *testing.T, v any) string {
 	t.Helper()
