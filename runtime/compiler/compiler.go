@@ -79,6 +79,30 @@ type Compiler struct {
 	workers int           // immutable; threads of one compilation
 	reading time.Duration // immutable; processor time limit for reading and validating a module
 	warned  atomic.Bool   // atomic; a child failed to start and the warning was logged
+
+	counts struct{ waiting, compiled, refused, failed atomic.Int64 } // atomic; see Stats
+}
+
+// Stats is a snapshot of a Compiler's counters.
+type Stats struct {
+	Parallel int   // largest number of compilations at a time
+	Running  int   // compilations in progress
+	Waiting  int   // compilations that wait for a turn
+	Compiled int64 // modules compiled since the start
+	Refused  int64 // modules that cannot be compiled, or not within the limits
+	Failed   int64 // compilations that were cancelled, or failed because of the host
+}
+
+// Stats returns the current counters.
+func (c *Compiler) Stats() Stats {
+	return Stats{
+		Parallel: cap(c.turns),
+		Running:  len(c.turns),
+		Waiting:  int(c.counts.waiting.Load()),
+		Compiled: c.counts.compiled.Load(),
+		Refused:  c.counts.refused.Load(),
+		Failed:   c.counts.failed.Load(),
+	}
 }
 
 // maxParallel is the maximum number of parallel compilations. With two, a slow module
@@ -101,10 +125,9 @@ func New(cfg Config) *Compiler {
 // below dir, which must be empty, owned exclusively by the caller, and removed by the caller.
 // The error is a *Refusal if the module is at fault; other errors come from ctx or the host.
 func (c *Compiler) Compile(ctx context.Context, dir string, module []byte) (path string, err error) {
-	select {
-	case c.turns <- struct{}{}:
-	case <-ctx.Done():
-		return "", ctx.Err()
+	defer func() { c.count(err) }()
+	if err := c.turn(ctx); err != nil {
+		return "", err
 	}
 	defer func() { <-c.turns }()
 	if len(c.cfg.Command) > 0 {
@@ -122,6 +145,31 @@ func (c *Compiler) Compile(ctx context.Context, dir string, module []byte) (path
 		return "", err
 	}
 	return onlyFile(dir)
+}
+
+// turn waits for a turn to compile.
+func (c *Compiler) turn(ctx context.Context) error {
+	c.counts.waiting.Add(1)
+	defer c.counts.waiting.Add(-1)
+	select {
+	case c.turns <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// count counts a finished compilation.
+func (c *Compiler) count(err error) {
+	var refused *Refusal
+	switch {
+	case err == nil:
+		c.counts.compiled.Add(1)
+	case errors.As(err, &refused):
+		c.counts.refused.Add(1)
+	default:
+		c.counts.failed.Add(1)
+	}
 }
 
 // compileHere compiles in this process.

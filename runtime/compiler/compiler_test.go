@@ -75,9 +75,11 @@ func TestRelativeDirectory(t *testing.T) {
 func TestInvalidModulesAreRefused(t *testing.T) {
 	for name, cfg := range map[string]Config{"here": {}, "child": children(t)} {
 		t.Run(name, func(t *testing.T) {
-			_, err := New(cfg).Compile(t.Context(), t.TempDir(), append(guests.Wat(t, "echo"), 0xff))
+			c := New(cfg)
+			_, err := c.Compile(t.Context(), t.TempDir(), append(guests.Wat(t, "echo"), 0xff))
 			var refused *Refusal
 			require.ErrorAs(t, err, &refused)
+			require.Equal(t, Stats{Parallel: cap(c.turns), Refused: 1}, c.Stats())
 			require.Regexp(t, "^is not valid WebAssembly: [^\n]+$", refused.Reason)
 		})
 	}
@@ -126,6 +128,7 @@ func TestContextEndsTheChild(t *testing.T) {
 			}
 			_, err := c.Compile(t.Context(), t.TempDir(), guests.Wat(t, "echo"))
 			require.NoError(t, err)
+			require.Equal(t, Stats{Parallel: cap(c.turns), Compiled: 1, Failed: int64(cap(c.turns)) + 1}, c.Stats())
 		})
 	}
 }
@@ -136,9 +139,15 @@ func TestWaitingForATurnEndsWithTheContext(t *testing.T) {
 		c.turns <- struct{}{}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		_, err := c.Compile(ctx, "", nil)
+		ended <- err
+	}()
+	require.Eventually(t, func() bool { return c.Stats().Waiting == 1 }, time.Minute, time.Millisecond)
 	cancel()
-	_, err := c.Compile(ctx, t.TempDir(), guests.Wat(t, "echo"))
-	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, <-ended, context.Canceled)
+	require.Equal(t, Stats{Parallel: cap(c.turns), Running: cap(c.turns), Failed: 1}, c.Stats())
 }
 
 // If no child can be started, modules are compiled in this process, with one log message.

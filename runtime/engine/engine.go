@@ -13,6 +13,7 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"github.com/vespo-dev/vespo/runtime/compiler"
+	"github.com/vespo-dev/vespo/runtime/internal/codecache"
 	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
 	"github.com/vespo-dev/vespo/runtime/internal/slab"
 	"github.com/vespo-dev/vespo/runtime/internal/snapshot"
@@ -178,21 +179,42 @@ func (e *Engine) Close(ctx context.Context) error {
 
 // Stats is a snapshot of an Engine's counters.
 type Stats struct {
-	Slots, FreeSlots   int
-	SlotBytes          int64
-	ImageBytes         int64 // golden copies of all prepared modules
-	Modules, Instances int
-	Decodings          int64  // modules decoded since the engine was opened
-	DecodedBytes       int64  // decoded modules that wait for their compilation
-	ResetMethod        string // how snapshots are restored on this kernel
+	Slots        int             // of the slab, including spare ones
+	FreeSlots    int             // slots without an instance
+	SlotBytes    int64           // size of one slot
+	ImageBytes   int64           // golden copies of all prepared modules
+	Modules      int             // open modules
+	Instances    int             // open instances
+	Types        int             // function types that wazero keeps until the engine is closed
+	TypeBytes    int64           // estimated memory of Types
+	Decodings    int64           // modules decoded since the engine was opened
+	DecodedBytes int64           // decoded modules that wait for their compilation
+	ResetMethod  string          // how snapshots are restored on this kernel
+	Turns        turns.Stats     // processors of long-running guests
+	Code         codecache.Stats // compiled code on disk; zero without a cache
+	Compiler     compiler.Stats  // compilations in other processes; zero without a cache
 }
 
 // Stats returns the current counters.
 func (e *Engine) Stats() Stats {
-	s := e.slab.Stats()
-	return Stats{Slots: s.Slots, FreeSlots: s.Free, SlotBytes: s.SlotBytes, ImageBytes: e.imageBytes.Load(),
-		Modules: int(e.modules.Load()), Instances: int(e.instances.Load()),
-		Decodings: e.decodings.Load(), DecodedBytes: e.decoded.heldBytes(), ResetMethod: e.restorer.Method()}
+	slots := e.slab.Stats()
+	s := Stats{
+		Slots:        slots.Slots,
+		FreeSlots:    slots.Free,
+		SlotBytes:    slots.SlotBytes,
+		ImageBytes:   e.imageBytes.Load(),
+		Modules:      int(e.modules.Load()),
+		Instances:    int(e.instances.Load()),
+		Decodings:    e.decodings.Load(),
+		DecodedBytes: e.decoded.heldBytes(),
+		ResetMethod:  e.restorer.Method(),
+		Turns:        e.turns.Stats(),
+	}
+	s.Types, s.TypeBytes = e.types.held()
+	if e.code != nil {
+		s.Code, s.Compiler = e.code.files.Stats(), e.code.compiler.Stats()
+	}
+	return s
 }
 
 // moduleConfig is the same for all instances: no names, no start functions (the engine runs them), no files,

@@ -24,6 +24,13 @@ type typeLedger struct {
 	bytes int                   // guarded by mu
 }
 
+// held returns the number of types, and the memory that they take.
+func (l *typeLedger) held() (types int, bytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.seen), int64(l.bytes)
+}
+
 // admit records the types of a module before it is loaded. It returns an error if all types
 // would take more than limitBytes.
 func (l *typeLedger) admit(types []rewrite.Signature, limitBytes int) error {

@@ -50,6 +50,7 @@ type Pool struct {
 	refills  int                // guarded by mu; refills and loads in progress
 	loading  chan struct{}      // guarded by mu; closed when the load in progress has ended
 	lastUsed time.Time          // guarded by mu; end of the last request, zero before the first
+	counts   Counts             // guarded by mu
 	closed   bool               // guarded by mu
 	drained  chan struct{}      // immutable; closed when the pool is closed and nothing is in use
 }
@@ -101,6 +102,7 @@ func (p *Pool) Acquire(ctx context.Context, deadline time.Time) (*engine.Instanc
 	}
 	p.inUse++
 	if in := p.popLocked(); in != nil {
+		p.counts.Warm++
 		p.mu.Unlock()
 		return in, Warm, engine.Outcome{}, nil
 	}
@@ -108,8 +110,23 @@ func (p *Pool) Acquire(ctx context.Context, deadline time.Time) (*engine.Instanc
 	in, start, out, err := p.acquireSlow(ctx, deadline)
 	if in == nil {
 		p.done(time.Now())
+		return nil, start, out, err
 	}
+	p.count(func(c *Counts) {
+		if start == Cold {
+			c.Cold++
+		} else {
+			c.Restored++
+		}
+	})
 	return in, start, out, err
+}
+
+// count changes the counters.
+func (p *Pool) count(change func(c *Counts)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(&p.counts)
 }
 
 func (p *Pool) popLocked() *engine.Instance {
@@ -175,6 +192,9 @@ func (p *Pool) Release(in *engine.Instance, reusable bool) (dirtyBytes int) {
 
 func (p *Pool) discard(in *engine.Instance, refill bool) {
 	p.report(in.Close())
+	if refill {
+		p.count(func(c *Counts) { c.Discarded++ })
+	}
 	p.done(time.Now())
 	if refill {
 		p.set.requestRefill(p)
@@ -228,6 +248,7 @@ func (p *Pool) refill(ctx context.Context) {
 	p.mu.Lock()
 	if !p.closed {
 		p.warm, in = append(p.warm, in), nil
+		p.counts.Refilled++
 	}
 	p.mu.Unlock()
 	if in != nil {
@@ -328,23 +349,4 @@ func (p *Pool) report(err error) {
 	if err != nil {
 		p.set.log.Error("an instance could not be handled", slog.Any("error", err))
 	}
-}
-
-// Stats is a snapshot of the state of a pool.
-type Stats struct {
-	Loaded        bool // compiled code and snapshot are in memory
-	Warm, InUse   int
-	SnapshotBytes int64
-	LastUsed      time.Time // end of the last request; zero if there was none
-}
-
-// Stats returns the current state.
-func (p *Pool) Stats() Stats {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := Stats{Loaded: p.module != nil, Warm: len(p.warm), InUse: p.inUse, LastUsed: p.lastUsed}
-	if p.module != nil {
-		s.SnapshotBytes = p.module.SnapshotBytes()
-	}
-	return s
 }

@@ -109,6 +109,7 @@ func TestInstancesThatFailedAreNotUsedAgain(t *testing.T) {
 	next, start := acquire(t, p)
 	require.NotSame(t, bad, next)
 	require.Equal(t, Warm, start)
+	require.Equal(t, Counts{Warm: 2, Discarded: 1, Refilled: 1}, p.Stats().Counts)
 	p.Release(next, true)
 }
 
@@ -124,6 +125,7 @@ func TestFreshInstancesAreNeverKept(t *testing.T) {
 		p.Release(in, true)
 	}
 	require.Zero(t, p.Stats().Warm)
+	require.Equal(t, Counts{Restored: 3}, p.Stats().Counts)
 }
 
 // TestAdmittedRequestsAlwaysFindASlot checks the guarantee that makes a second queue unnecessary: with
@@ -175,6 +177,25 @@ func TestAdmittedRequestsAlwaysFindASlot(t *testing.T) {
 	shrinker.Wait()
 	s := f.engine.Stats()
 	require.LessOrEqual(t, s.Instances, s.Slots)
+	all := f.set.Stats()
+	require.Equal(t, len(pools), all.Pools)
+	require.Zero(t, all.InUse)
+	require.EqualValues(t, slots*rounds, all.Counts.Warm+all.Counts.Restored+all.Counts.Cold, "each request is counted once")
+	require.Positive(t, all.Counts.Reclaimed, "there are more services than slots")
+}
+
+func TestCountsOutliveTheirPool(t *testing.T) {
+	f := newFixture(t, 4)
+	p, other := f.pool(t, false), f.pool(t, false)
+	for range 3 {
+		in, _ := acquire(t, p)
+		p.Release(in, true)
+	}
+	require.Equal(t, SetStats{Pools: 2, Loaded: 2, Warm: 2, Counts: Counts{Warm: 3}}, f.set.Stats())
+	require.NoError(t, p.Close(context.Background()))
+	require.NoError(t, p.Close(context.Background()))
+	require.NoError(t, other.Shrink(context.Background(), true))
+	require.Equal(t, SetStats{Pools: 1, Counts: Counts{Warm: 3}}, f.set.Stats())
 }
 
 func TestTooManyUsersAreABrokenPromise(t *testing.T) {

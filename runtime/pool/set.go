@@ -19,8 +19,9 @@ type Set struct {
 	engine *engine.Engine // immutable
 	log    *slog.Logger   // immutable
 
-	mu    sync.Mutex         // held while slots change their owner
-	pools map[*Pool]struct{} // guarded by mu
+	mu     sync.Mutex         // held while slots change their owner
+	pools  map[*Pool]struct{} // guarded by mu
+	closed Counts             // guarded by mu; of pools that are not in pools any more
 
 	refills chan *Pool // pools that lost an instance; bounded: if it is full, refills are in progress anyway
 	stop    context.CancelFunc
@@ -84,7 +85,8 @@ func (s *Set) reclaimLocked() bool {
 	if coldest == nil {
 		return false
 	}
-	coldest.closeWarm(1)
+	n := coldest.closeWarm(1)
+	coldest.count(func(c *Counts) { c.Reclaimed += int64(n) })
 	return true
 }
 
@@ -97,7 +99,10 @@ func (s *Set) add(p *Pool) {
 func (s *Set) remove(p *Pool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.pools, p)
+	if _, ok := s.pools[p]; ok {
+		delete(s.pools, p)
+		s.closed.add(p.Stats().Counts)
+	}
 }
 
 func (s *Set) requestRefill(p *Pool) {

@@ -59,6 +59,8 @@ type Cache struct {
 	files map[[16]byte]*list.Element // guarded by mu; by Key.Module
 	order *list.List                 // guarded by mu; of *file, least recently used first
 	bytes int64                      // guarded by mu
+
+	hits, misses, evicted int64 // guarded by mu; see Stats
 }
 
 type file struct {
@@ -252,6 +254,19 @@ func (c *Cache) path(f *file) string { return filepath.Join(c.dir, codeDir, f.fi
 // Stage links the file of key into dir under wazero's name. dir must be in a WorkDir. ok is false
 // if there is no such file, or if its content has changed since Put. release removes the link.
 func (c *Cache) Stage(key Key, dir string) (release func(), ok bool, err error) {
+	release, ok, err = c.stageSound(key, dir)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ok {
+		c.hits++
+	} else {
+		c.misses++
+	}
+	return release, ok, err
+}
+
+// stageSound is Stage without the counters.
+func (c *Cache) stageSound(key Key, dir string) (release func(), ok bool, err error) {
 	staged, sum, err := c.stage(key, dir)
 	if staged == "" || err != nil {
 		return nil, false, err
@@ -315,21 +330,25 @@ func (c *Cache) Halve() error {
 		if err := c.removeLocked(c.order.Front().Value.(*file).key.Module); err != nil {
 			return err
 		}
+		c.evicted++
 	}
 	return nil
 }
 
-// Stats are the totals of a Cache.
+// Stats is a snapshot of a Cache's counters.
 type Stats struct {
-	Files int
-	Bytes int64 // disk space
+	Files   int
+	Bytes   int64 // disk space
+	Hits    int64 // code found by Stage, since Open
+	Misses  int64 // code not found by Stage: it has to be compiled
+	Evicted int64 // files removed for the limits, or for a full disk
 }
 
-// Stats returns the totals.
+// Stats returns the current counters.
 func (c *Cache) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Stats{Files: len(c.files), Bytes: c.bytes}
+	return Stats{Files: len(c.files), Bytes: c.bytes, Hits: c.hits, Misses: c.misses, Evicted: c.evicted}
 }
 
 func (c *Cache) addLocked(f *file) {
@@ -361,6 +380,7 @@ func (c *Cache) trimLocked() error {
 		if err := c.removeLocked(c.order.Front().Value.(*file).key.Module); err != nil {
 			return err
 		}
+		c.evicted++
 	}
 	return nil
 }

@@ -56,6 +56,26 @@ func New(n int) *Turns {
 	return &Turns{base: time.Now(), most: n}
 }
 
+// Stats is a snapshot of the turns.
+type Stats struct {
+	Turns   int // turns at this time; one less than processors while short calls arrive
+	Held    int // turns in use
+	Waiting int // calls that wait for a turn
+}
+
+// Stats returns the current state.
+func (t *Turns) Stats() Stats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := Stats{Turns: t.limit(), Held: t.held}
+	for _, ready := range t.queue {
+		if ready != nil {
+			s.Waiting++
+		}
+	}
+	return s
+}
+
 // NoteShort records the end of a call that needed no turn. It is cheap, and usually only an atomic load.
 func (t *Turns) NoteShort(now time.Time) {
 	at := int64(now.Sub(t.base))

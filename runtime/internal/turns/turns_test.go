@@ -63,9 +63,11 @@ func TestWaitersAreServedInOrder(t *testing.T) {
 			}()
 			synctest.Wait() // the waiter is blocked before the next one starts
 		}
+		require.Equal(t, Stats{Turns: 1, Held: 1, Waiting: 5}, turns.Stats())
 		turns.Release()
 		synctest.Wait()
 		require.Equal(t, []int{0, 1, 2, 3, 4}, order)
+		require.Equal(t, Stats{Turns: 1}, turns.Stats())
 	})
 }
 

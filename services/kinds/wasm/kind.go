@@ -132,8 +132,14 @@ func (k *Kind) CeilingBytes() int64 {
 	return int64(k.engine.Stats().Slots) * k.cfg.SlotBytes
 }
 
-// Stats returns the engine's resource usage.
-func (k *Kind) Stats() engine.Stats { return k.engine.Stats() }
+// Stats is a snapshot of the use of resources by all modules, including functions.
+type Stats struct {
+	engine.Stats
+	Pools pool.SetStats
+}
+
+// Stats returns the current state.
+func (k *Kind) Stats() Stats { return Stats{Stats: k.engine.Stats(), Pools: k.pools.Stats()} }
 
 // Name implements services.Kind.
 func (k *Kind) Name() string { return KindName }
