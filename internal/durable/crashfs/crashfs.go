@@ -153,6 +153,9 @@ func (c *FS) MkdirAll(dir string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at := c.top
+	if dir == "." {
+		return nil
+	}
 	for part := range strings.SplitSeq(dir, "/") {
 		if at.names[part] == nil {
 			at.names[part] = newDirectory()

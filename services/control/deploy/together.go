@@ -11,8 +11,10 @@ import (
 
 // Changes are changes that happen together or not at all.
 type Changes struct {
-	Deploy []services.Spec
-	Remove []registry.Prefix
+	// Require lists services without which nothing is changed. Unlike a claim, it waits for no other change.
+	Require []registry.Prefix
+	Deploy  []services.Spec
+	Remove  []registry.Prefix
 	// Records edits records by name: see plan.Record.
 	Records map[string]Edit
 }
@@ -50,6 +52,9 @@ func (d *Deployer) Transact(
 // changesOf returns the list of changes, after checking the specs.
 func (d *Deployer) changesOf(ctx context.Context, c Changes) (changes, error) {
 	all := changes{specs: make(map[registry.Prefix]services.Spec)}
+	for _, prefix := range c.Require {
+		all.list = append(all.list, plan.Require{Prefix: prefix})
+	}
 	for _, prefix := range c.Remove {
 		all.list = append(all.list, plan.Remove{Prefix: prefix})
 	}

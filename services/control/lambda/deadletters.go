@@ -12,12 +12,14 @@ import (
 const maxDeadLetterBytes = 64 << 20
 
 // DeadLetters is a file of lines. When it would exceed its maximum size, it is
-// renamed to NAME.1, replacing an earlier one. It is not safe for concurrent use.
+// renamed to NAME.1, replacing an earlier one. A line that a crash has torn is
+// followed by whole ones. It is not safe for concurrent use.
 type DeadLetters struct {
 	name      string
 	file      *os.File
 	sizeBytes int64
 	maxBytes  int64
+	torn      bool // the last line may not be whole
 }
 
 // OpenDeadLetters opens the file, creating it if necessary. Only
@@ -28,16 +30,36 @@ func OpenDeadLetters(name string) (*DeadLetters, error) {
 }
 
 func (d *DeadLetters) open() error {
-	f, err := regular.OpenFile(d.name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := regular.OpenFile(d.name, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the file of dead letters: %w", err)
 	}
-	info, err := f.Stat()
-	if err != nil {
-		return errors.Join(err, f.Close())
+	d.file = f
+	if err := d.endLine(); err != nil {
+		return errors.Join(fmt.Errorf("open the file of dead letters: %w", err), f.Close())
 	}
-	d.file, d.sizeBytes = f, info.Size()
 	return nil
+}
+
+// endLine ends a last line that was not written whole.
+func (d *DeadLetters) endLine() error {
+	info, err := d.file.Stat()
+	if err != nil {
+		return err
+	}
+	d.sizeBytes = info.Size()
+	last := []byte{'\n'}
+	if d.sizeBytes > 0 {
+		if _, err := d.file.ReadAt(last, d.sizeBytes-1); err != nil {
+			return err
+		}
+	}
+	if last[0] == '\n' {
+		return nil
+	}
+	n, err := d.file.Write([]byte{'\n'})
+	d.sizeBytes += int64(n)
+	return err
 }
 
 // Write appends one line.
@@ -47,10 +69,16 @@ func (d *DeadLetters) Write(line []byte) (int, error) {
 			return 0, err
 		}
 	}
+	if d.torn {
+		if err := d.endLine(); err != nil {
+			return 0, err
+		}
+	}
 	n, err := d.file.Write(line)
 	d.sizeBytes += int64(n)
+	d.torn = err != nil
 	return n, err
 }
 
-// Close closes the file.
-func (d *DeadLetters) Close() error { return d.file.Close() }
+// Close makes all lines durable and closes the file.
+func (d *DeadLetters) Close() error { return errors.Join(d.file.Sync(), d.file.Close()) }

@@ -155,3 +155,24 @@ func TestFailureOfUnknownErrors(t *testing.T) {
 	require.Equal(t, 500, f.status)
 	require.NotContains(t, f.message, "secret")
 }
+
+// TestTornDeadLetter opens a file whose last line a crash has torn.
+func TestTornDeadLetter(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "letters")
+	for before, want := range map[string]string{
+		"":                     "{\"c\":3}\n",
+		"{\"a\":1}\n":          "{\"a\":1}\n{\"c\":3}\n",
+		"{\"a\":1}\n{\"b\":":   "{\"a\":1}\n{\"b\":\n{\"c\":3}\n",
+		"\x00\x00\x00\x00\x00": "\x00\x00\x00\x00\x00\n{\"c\":3}\n",
+	} {
+		require.NoError(t, os.WriteFile(name, []byte(before), 0o600))
+		d, err := OpenDeadLetters(name)
+		require.NoError(t, err)
+		_, err = d.Write([]byte("{\"c\":3}\n"))
+		require.NoError(t, err)
+		require.NoError(t, d.Close())
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		require.Equal(t, want, string(text))
+	}
+}

@@ -7,9 +7,9 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// Change is one of Put, Rollback, Remove, Declare, Prune and Record.
+// Change is one of Put, Rollback, Remove, Declare, Prune, Record and Require.
 type Change interface {
-	prefix() registry.Prefix // empty for Prune and Record
+	prefix() registry.Prefix // empty for Prune, Record and Require
 	decide(*planner)
 }
 
@@ -128,4 +128,17 @@ func (c Record) decide(p *planner) {
 		return
 	}
 	p.next = p.next.PutRecord(c.Name, record)
+}
+
+// Require changes nothing. It refuses the list if there is no service at the prefix.
+type Require struct {
+	Prefix registry.Prefix
+}
+
+func (Require) prefix() registry.Prefix { return "" }
+
+func (c Require) decide(p *planner) {
+	if _, ok := p.base.State.Services[c.Prefix]; !ok {
+		p.refuse(fieldPrefix, fmt.Errorf("%w: %s", registry.ErrNotFound, c.Prefix))
+	}
 }

@@ -54,3 +54,16 @@ func TestRecord(t *testing.T) {
 		require.Equal(t, "record", refusal[i].Field)
 	}
 }
+
+func TestRequire(t *testing.T) {
+	s, _ := (&registry.State{}).Put("/a", version("1"))
+	base := plan.Base{State: s, Now: now}
+	p, err := plan.Make(base, []plan.Change{plan.Require{Prefix: "/a"}, plan.Remove{Prefix: "/a"}})
+	require.NoError(t, err, "the base counts")
+	require.Empty(t, p.Next.Services)
+	p, err = plan.Make(base, []plan.Change{plan.Require{Prefix: "/a"}})
+	require.NoError(t, err)
+	require.Same(t, s, p.Next)
+	_, err = plan.Make(base, []plan.Change{plan.Require{Prefix: "/b"}, plan.Remove{Prefix: "/a"}})
+	require.ErrorIs(t, err, registry.ErrNotFound)
+}
