@@ -56,8 +56,7 @@ type report struct {
 
 // TestH2spec runs h2spec against the hello service of the demo, with prior knowledge as h2spec does without TLS.
 func TestH2spec(t *testing.T) {
-	_, base := program.Serve(t, built.vespo, "--demo")
-	address, err := url.Parse(base)
+	address, err := url.Parse(program.Serve(t, built.vespo, "--demo").URL)
 	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "report.xml")
 	// The exit code is 1 if any case fails: the report has the details.

@@ -46,7 +46,7 @@ func TestBackup(t *testing.T) {
 	require.NoError(t, err)
 	_, err = c.CreateFunction(ctx, create("module", pack(t, map[string][]byte{"function.wasm": moduleFile(t)})))
 	require.NoError(t, err)
-	s.vespo("add", "jobs", "--queue", "--durable")
+	s.Vespo("add", "jobs", "--queue", "--durable")
 	accepted := s.do("POST", "/jobs?async=1", "a job")
 	require.Equal(t, http.StatusAccepted, accepted.StatusCode)
 	check := func() {

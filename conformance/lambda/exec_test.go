@@ -23,7 +23,7 @@ import (
 // TestExec checks a program built with aws-lambda-go that the server starts.
 func TestExec(t *testing.T) {
 	s := serve(t, "--allow-exec", "--lambda-listen", "127.0.0.1:0", "--idle", "500ms")
-	s.vespo("add", "fn", "--exec", built.bootstrap, "--processes", "2")
+	s.Vespo("add", "fn", "--exec", built.bootstrap, "--processes", "2")
 	require.Equal(t, 201, s.do("GET", "/fn", "").StatusCode)
 	require.Equal(t, 502, s.do("GET", "/fn/exit", "").StatusCode)
 	require.Equal(t, 201, s.do("GET", "/fn", "").StatusCode)
@@ -33,11 +33,11 @@ func TestExec(t *testing.T) {
 	log, err := base64.StdEncoding.DecodeString(*out.LogResult)
 	require.NoError(t, err)
 	require.Contains(t, string(log), "what it says")
-	for !strings.Contains(s.vespo("inspect", "fn"), "0 of 2 processes") { // wait until it has scaled to zero
+	for !strings.Contains(s.Vespo("inspect", "fn"), "0 of 2 processes") { // wait until it has scaled to zero
 	}
 	require.Equal(t, 201, s.do("GET", "/fn", "").StatusCode, "and back")
 
-	s.vespo("add", "fn", "--exec", built.bootstrap, "--processes", "1", "--worker-concurrency", "8")
+	s.Vespo("add", "fn", "--exec", built.bootstrap, "--processes", "1", "--worker-concurrency", "8")
 	var clients sync.WaitGroup
 	for range 16 {
 		clients.Go(func() {
@@ -59,7 +59,7 @@ func TestModule(t *testing.T) {
 	cmd.Dir, cmd.Env = "../..", append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	require.Contains(t, s.vespo("add", "fn", module, "--function"), "added /fn: generation 1, command")
+	require.Contains(t, s.Vespo("add", "fn", module, "--function"), "added /fn: generation 1, command")
 	a := s.do("POST", "/fn/answer", "it")
 	require.Equal(t, 201, a.StatusCode)
 	require.Equal(t, "got it", a.body)
@@ -72,8 +72,8 @@ func TestModule(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, string(log), "got ")
 	}
-	s.vespo("add", "fn", module, "--function", "--memory", "8MiB")
-	s.vespo("rollback", "fn")
+	s.Vespo("add", "fn", module, "--function", "--memory", "8MiB")
+	s.Vespo("rollback", "fn")
 	require.Equal(t, 201, s.do("POST", "/fn/answer", "it").StatusCode)
 }
 
@@ -83,7 +83,7 @@ func TestExecEndsWithServer(t *testing.T) {
 		t.Skip("only Linux ends children")
 	}
 	s := serve(t, "--allow-exec")
-	s.vespo("add", "fn", "--exec", built.bootstrap)
+	s.Vespo("add", "fn", "--exec", built.bootstrap)
 	require.Equal(t, 201, s.do("GET", "/fn", "").StatusCode)
 	children := childrenOf(t, s.PID())
 	require.Len(t, children, 1)
@@ -98,11 +98,11 @@ func TestExecEndsWithServer(t *testing.T) {
 func TestExecWantsPermission(t *testing.T) {
 	data := t.TempDir()
 	s := serve(t, "--allow-exec", "--data", data)
-	s.vespo("add", "fn", "--exec", built.bootstrap)
+	s.Vespo("add", "fn", "--exec", built.bootstrap)
 	s.Stop(syscall.SIGTERM)
 	s = serve(t, "--data", data)
 	require.Equal(t, 503, s.do("GET", "/fn", "").StatusCode)
-	require.Contains(t, s.vespo("inspect", "fn"), "--allow-exec")
+	require.Contains(t, s.Vespo("inspect", "fn"), "--allow-exec")
 	a := s.do("POST", "/services/add?prefix=other&exec=/bin/sh", "")
 	require.Equal(t, 400, a.StatusCode)
 	require.Contains(t, a.body, "--allow-exec")
@@ -115,7 +115,7 @@ func TestExecByConfigurationFile(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	s := serve(t, "--config-file", file)
 	require.Equal(t, 201, s.do("GET", "/fn", "").StatusCode)
-	require.Contains(t, s.vespo("inspect", "fn"), "1 of 1 processes")
+	require.Contains(t, s.Vespo("inspect", "fn"), "1 of 1 processes")
 	a := s.do("POST", "/services/add?prefix=other&exec=/bin/sh", "")
 	require.Equal(t, 400, a.StatusCode, "the management API stays what it is")
 }

@@ -215,7 +215,7 @@ func TestInvokeWithResponseStream(t *testing.T) {
 // TestInvokeOtherKinds checks that services other than functions take events in payload format 2.0.
 func TestInvokeOtherKinds(t *testing.T) {
 	s, c := serveSigned(t)
-	s.vespo("add", "behind", "--upstream", s.url)
+	s.Vespo("add", "behind", "--upstream", s.URL)
 	out, err := c.Invoke(t.Context(), &sdk.InvokeInput{FunctionName: aws.String("behind"),
 		Payload: []byte(`{"version":"2.0","rawPath":"/fn/x","headers":{"content-type":"text/plain"},"requestContext":{"http":{"method":"PUT"}},"body":"hi"}`)})
 	require.NoError(t, err)

@@ -173,7 +173,7 @@ func TestManageProgram(t *testing.T) {
 
 	url, err := c.CreateFunctionUrlConfig(t.Context(), &sdk.CreateFunctionUrlConfigInput{FunctionName: aws.String("fn"), AuthType: types.FunctionUrlAuthTypeNone})
 	require.NoError(t, err)
-	require.Equal(t, s.url+"/fn/", *url.FunctionUrl)
+	require.Equal(t, s.URL+"/fn/", *url.FunctionUrl)
 	_, err = c.PutFunctionConcurrency(t.Context(), &sdk.PutFunctionConcurrencyInput{FunctionName: aws.String("fn"), ReservedConcurrentExecutions: aws.Int32(0)})
 	require.NoError(t, err)
 	var throttled *types.TooManyRequestsException
@@ -253,8 +253,8 @@ func TestUpdateKeepsMiddleware(t *testing.T) {
 	module := build(t, "testdata/guests/src/gofunction")
 	code, err := os.ReadFile(module)
 	require.NoError(t, err)
-	s.vespo("add", "module", module, "--function", "--use", gate, "--use-config", "key=ada", "--timeout", "7s", "--config", "GREETING=hello")
-	s.vespo("add", "prog", "--exec", built.bootstrap, "--use", gate, "--use-config", "key=ada", "--processes", "1")
+	s.Vespo("add", "module", module, "--function", "--use", gate, "--use-config", "key=ada", "--timeout", "7s", "--config", "GREETING=hello")
+	s.Vespo("add", "prog", "--exec", built.bootstrap, "--use", gate, "--use-config", "key=ada", "--processes", "1")
 	for name, archive := range map[string][]byte{"module": pack(t, map[string][]byte{"f.wasm": append(code, 0, 2, 1, 'x')}), "prog": workerZip(t)} {
 		check := func(path string) {
 			t.Helper()
@@ -276,5 +276,5 @@ func TestUpdateKeepsMiddleware(t *testing.T) {
 		check("/" + name)
 	}
 	require.Equal(t, `"hello /module"`, s.do("GET", "/module/env", "", "X-Key: key").body)
-	require.Contains(t, s.vespo("inspect", "prog"), "of 1 processes")
+	require.Contains(t, s.Vespo("inspect", "prog"), "of 1 processes")
 }

@@ -20,7 +20,7 @@ func TestReplaceUnderLoad(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			add := append([]string{"add", name}, arguments...)
-			s.vespo(add...)
+			s.Vespo(add...)
 			var over atomic.Bool
 			var served atomic.Int64
 			var clients sync.WaitGroup
@@ -36,7 +36,7 @@ func TestReplaceUnderLoad(t *testing.T) {
 				})
 			}
 			for range 15 {
-				s.vespo(add...)
+				s.Vespo(add...)
 			}
 			over.Store(true)
 			clients.Wait()

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -26,31 +25,17 @@ func TestMain(m *testing.M) {
 }
 
 // server is a running vespo.
-type server struct {
-	*program.Process
-	url string
-}
+type server struct{ *program.Server }
 
 func serve(t *testing.T, args ...string) *server {
 	t.Helper()
-	p, url := program.Serve(t, built.vespo, args...)
-	return &server{Process: p, url: url}
-}
-
-// vespo runs a command against the server and returns its output.
-func (s *server) vespo(args ...string) string {
-	s.T.Helper()
-	cmd := exec.Command(built.vespo, args...)
-	cmd.Env = append(os.Environ(), "VESPO_SERVER="+s.url)
-	out, err := cmd.CombinedOutput()
-	require.NoError(s.T, err, "%s", out)
-	return string(out)
+	return &server{program.Serve(t, built.vespo, args...)}
 }
 
 // addFunction adds a function and returns the address of its Runtime API.
 func (s *server) addFunction(prefix string, args ...string) string {
 	s.T.Helper()
-	out := s.vespo(append([]string{"add", prefix, "--function"}, args...)...)
+	out := s.Vespo(append([]string{"add", prefix, "--function"}, args...)...)
 	m := regexp.MustCompile(`AWS_LAMBDA_RUNTIME_API=(\S+),`).FindStringSubmatch(out)
 	require.NotNil(s.T, m, out)
 	return m[1]
@@ -69,7 +54,7 @@ type answer struct {
 
 func (s *server) do(method, path, body string, headers ...string) answer {
 	s.T.Helper()
-	r, err := http.NewRequestWithContext(s.T.Context(), method, s.url+path, bytes.NewReader([]byte(body)))
+	r, err := http.NewRequestWithContext(s.T.Context(), method, s.URL+path, bytes.NewReader([]byte(body)))
 	require.NoError(s.T, err)
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")

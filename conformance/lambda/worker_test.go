@@ -31,7 +31,7 @@ func TestWorker(t *testing.T) {
 	require.NotContains(t, a.body, "secret")
 	a = s.do("GET", "/fn", "after the failure")
 	require.Equal(t, 201, a.StatusCode)
-	require.Contains(t, s.vespo("inspect", "fn"), "1 waiting, 0 busy")
+	require.Contains(t, s.Vespo("inspect", "fn"), "1 waiting, 0 busy")
 
 	a = s.do("GET", "/fn/exit", "")
 	require.Equal(t, 502, a.StatusCode, "the worker's end is noticed")
@@ -49,7 +49,7 @@ func TestWorkerIsKilled(t *testing.T) {
 	w := work(t, s.addFunction("fn", "--timeout", "1h"))
 	got := make(chan answer, 1)
 	go func() { got <- s.do("POST", "/fn/wait", "") }()
-	for !strings.Contains(s.vespo("inspect", "fn"), "1 busy") {
+	for !strings.Contains(s.Vespo("inspect", "fn"), "1 busy") {
 	}
 	w.Stop(syscall.SIGKILL)
 	require.Equal(t, 502, (<-got).StatusCode)

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -28,21 +27,17 @@ func TestMain(m *testing.M) {
 
 // server is a running vespo with a default queue.
 type server struct {
-	*program.Process
-	url     string
+	*program.Server
 	workers string // where workers fetch requests, without a service name as in Prack
 }
 
 // serve starts a server with flags and adds the queue with queueFlags.
 func serve(t *testing.T, flags []string, queueFlags ...string) *server {
 	t.Helper()
-	p, url := program.Serve(t, built.vespo, append([]string{"--worker-listen", "127.0.0.1:0"}, flags...)...)
-	s := &server{Process: p, url: url}
-	cmd := exec.Command(built.vespo, append([]string{"add", "jobs", "--queue", "--default", "--server", s.url}, queueFlags...)...)
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	m := regexp.MustCompile(`workers at (http://[^/]+)/`).FindStringSubmatch(string(out))
-	require.NotNil(t, m, "%s", out)
+	s := &server{Server: program.Serve(t, built.vespo, append([]string{"--worker-listen", "127.0.0.1:0"}, flags...)...)}
+	out := s.Vespo(append([]string{"add", "jobs", "--queue", "--default"}, queueFlags...)...)
+	m := regexp.MustCompile(`workers at (http://[^/]+)/`).FindStringSubmatch(out)
+	require.NotNil(t, m, out)
 	s.workers = strings.Replace(m[1], "127.0.0.1", "localhost", 1) + "/api/v1/request" // the host name that Prack's clients use
 	return s
 }
@@ -66,7 +61,7 @@ func (s *server) work(name string, args ...string) *program.Process {
 
 // ask sends a request. status is 0 if there is no response.
 func (s *server) ask(client *http.Client, method, path, body string) (status int, header http.Header, text string) {
-	r, err := http.NewRequest(method, s.url+path, strings.NewReader(body))
+	r, err := http.NewRequest(method, s.URL+path, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, err.Error()
 	}

@@ -90,12 +90,3 @@ func (p *Process) Line(pattern string) string {
 		p.come.Wait()
 	}
 }
-
-// Serve starts a server with a data directory of its own on a free port of the loopback address. It
-// returns the process and its URL once it is ready. A flag in args replaces the default of the same name.
-func Serve(t *testing.T, vespo string, args ...string) (p *Process, url string) {
-	t.Helper()
-	defaults := []string{"serve", "--listen", "127.0.0.1:0", "--data", t.TempDir()}
-	p = Start(t, os.Environ(), vespo, append(defaults, args...)...)
-	return p, p.Line(`^listening on (http://\S+)$`)
-}
