@@ -48,6 +48,7 @@ type Deployer struct {
 	changes   sync.WaitGroup // one per change in progress; added to with mu held, before closing ends
 	preparing sync.WaitGroup // one per call of a Kind's Prepare
 	retiring  sync.WaitGroup // one per retired deployment that is not closed yet
+	garbage   atomic.Int32   // calls of collectGarbage since the collection in progress began; 0: none is
 	cut       atomic.Int32   // drains that Close aborted with requests still running
 }
 

@@ -162,6 +162,13 @@ type faultyStore struct {
 
 	mu   sync.Mutex
 	fail map[string]error // by method; guarded by mu
+	list func()           // called by List; guarded by mu
+}
+
+func (s *faultyStore) onList(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list = f
 }
 
 func (s *faultyStore) failAt(method string, err error) {
@@ -201,6 +208,16 @@ func (b faultyBlobs) Get(ctx context.Context, d registry.Digest) ([]byte, error)
 		return nil, err
 	}
 	return b.BlobStore.Get(ctx, d)
+}
+
+func (b faultyBlobs) List(ctx context.Context) ([]registry.Digest, error) {
+	b.store.mu.Lock()
+	f := b.store.list
+	b.store.mu.Unlock()
+	if f != nil {
+		f()
+	}
+	return b.BlobStore.List(ctx)
 }
 
 // house is a Deployer with all its dependencies, over a directory.

@@ -111,9 +111,23 @@ func (d *Deployer) drained(l *live) (reason string) {
 	return reason
 }
 
-// collectGarbage is called after changes that may have left a blob unreferenced. An orphan is harmless, so
-// failures are only logged.
+// collectGarbage is called after changes that may have left a blob unreferenced. Calls during a collection return at
+// once: it is repeated for all of them. An Apply of many services would otherwise start one collection for each.
 func (d *Deployer) collectGarbage() {
+	if d.garbage.Add(1) > 1 {
+		return
+	}
+	for {
+		calls := d.garbage.Load()
+		d.collectOnce()
+		if d.garbage.CompareAndSwap(calls, 0) {
+			return
+		}
+	}
+}
+
+// collectOnce collects garbage. An orphan is harmless, so failures are only logged.
+func (d *Deployer) collectOnce() {
 	deleted, err := d.cfg.Registry.CollectGarbage(context.Background())
 	if err != nil {
 		d.log.Warn("collecting blobs that no version names failed", "error", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -227,4 +228,29 @@ func TestRetiringVersionsAreCountedAndBounded(t *testing.T) {
 		require.NoError(t, err)
 		require.Zero(t, entry.Retiring)
 	})
+}
+
+// Collections that are asked for during one are carried out together, after it.
+func TestCollectionsAreJoined(t *testing.T) {
+	h := booted(t, t.TempDir(), nil)
+	var lists atomic.Int32
+	begun, proceed := make(chan struct{}, 2), make(chan struct{})
+	h.store.onList(func() {
+		lists.Add(1)
+		begun <- struct{}{}
+		<-proceed
+	})
+	h.retiring.Go(h.collectGarbage)
+	<-begun
+	_, release, err := h.cfg.Registry.PutBlob(t.Context(), []byte("orphan"))
+	require.NoError(t, err)
+	release()
+	for range 10 {
+		h.collectGarbage()
+	}
+	close(proceed)
+	h.retiring.Wait()
+	require.EqualValues(t, 2, lists.Load())
+	require.Empty(t, h.names())
+	h.store.onList(nil)
 }

@@ -73,7 +73,7 @@ func (d *Deployer) planClaimed(ctx context.Context, t *transaction) (err error) 
 			return err
 		}
 		t.plan, err = planOf(base, t.changes.list)
-		unclaimed := slices.DeleteFunc(slices.Clone(t.plan.Touched), func(p registry.Prefix) bool { return slices.Contains(t.claimed, p) })
+		unclaimed := without(t.plan.Touched, t.claimed)
 		if len(unclaimed) == 0 {
 			return err
 		}
@@ -81,6 +81,15 @@ func (d *Deployer) planClaimed(ctx context.Context, t *transaction) (err error) 
 		t.unclaim()
 		t.claimed, t.unclaim = append(t.claimed, unclaimed...), nil
 	}
+}
+
+// without returns the elements of all that are not in others.
+func without(all, others []registry.Prefix) []registry.Prefix {
+	known := make(map[registry.Prefix]bool, len(others))
+	for _, p := range others {
+		known[p] = true
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(p registry.Prefix) bool { return known[p] })
 }
 
 // base returns what is planned on now.
