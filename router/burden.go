@@ -29,6 +29,8 @@ const (
 type burden struct {
 	limit int64        // immutable; bytes; 0: no limit
 	held  atomic.Int64 // bytes
+
+	refused atomic.Uint64 // requests beyond the limit
 }
 
 // take counts a request, or returns the error to answer with. The caller must pass held
@@ -57,6 +59,7 @@ func (b *burden) take(r *http.Request) (held int64, err error) {
 	}
 	if b.held.Add(held) > limit {
 		b.held.Add(-held)
+		b.refused.Add(1)
 		p := problem.New(problem.NoCapacity, "the server holds too many open requests; try again later")
 		p.RetryAfter = burdenRetry
 		return 0, p

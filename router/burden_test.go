@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -41,6 +42,7 @@ func TestBurden(t *testing.T) {
 	}
 	fill(large)
 	require.LessOrEqual(t, b.held.Load(), int64(limit/2))
+	require.EqualValues(t, 1, b.refused.Load())
 	require.NotEmpty(t, held)
 	fill(body)
 	require.Greater(t, b.held.Load(), int64(limit/2), "large headers leave room")
@@ -110,4 +112,14 @@ func TestLargeHeadersOfOpenRequests(t *testing.T) {
 	for range streams - refused {
 		require.Equal(t, http.StatusOK, <-statuses)
 	}
+}
+
+func TestStats(t *testing.T) {
+	rt := New(Config{HeaderBytes: requestBytes})
+	rt.ServeHTTP(httptest.NewRecorder(), requestWith(1, 1, 0))
+	require.Equal(t, Stats{LimitBytes: requestBytes, Refused: 1}, rt.Stats())
+	rt.held.limit *= 4
+	held, err := rt.held.take(requestWith(1, 1, 0))
+	require.NoError(t, err)
+	require.Equal(t, held, rt.Stats().HeldBytes)
 }

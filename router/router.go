@@ -61,6 +61,18 @@ func New(c Config) *Router {
 	return rt
 }
 
+// Stats describes what the open requests of a router hold.
+type Stats struct {
+	HeldBytes  int64  // estimated memory, mainly headers; 0 without a limit
+	LimitBytes int64  // Config.HeaderBytes
+	Refused    uint64 // requests beyond the limit since New
+}
+
+// Stats returns the current state.
+func (rt *Router) Stats() Stats {
+	return Stats{HeldBytes: rt.held.held.Load(), LimitBytes: rt.held.limit, Refused: rt.held.refused.Load()}
+}
+
 // Publish makes t the table of all subsequent requests. Requests in flight keep their
 // route. Call it before retiring the routes that are missing in t.
 func (rt *Router) Publish(t *Table) { rt.table.Store(t) }

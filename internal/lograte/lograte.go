@@ -24,6 +24,20 @@ type Limiter struct {
 	filled  time.Time // when left was last updated
 	dropped int64     // lines since the last report
 	told    time.Time // of the last report
+	stats   Stats
+}
+
+// Stats are counts of lines since New. Without a limit, nothing is counted.
+type Stats struct {
+	Logged  int64
+	Dropped int64
+}
+
+// Stats returns the current counts.
+func (l *Limiter) Stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stats
 }
 
 // New returns a full bucket. A rate of 0 sets no limit.
@@ -43,9 +57,11 @@ func (l *Limiter) Take(bytes int) (dropped int64, ok bool) {
 	l.fill(now)
 	if l.left < int64(bytes) {
 		l.dropped++
+		l.stats.Dropped++
 		return 0, false
 	}
 	l.left -= int64(bytes)
+	l.stats.Logged++
 	if l.dropped > 0 && now.Sub(l.told) >= ToldInterval {
 		dropped, l.dropped, l.told = l.dropped, 0, now
 	}

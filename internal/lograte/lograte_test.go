@@ -36,6 +36,7 @@ func TestLimiter(t *testing.T) {
 		}
 		require.InDelta(t, 10*BurstSeconds+600, logged, 2, "the rate")
 		require.InDelta(t, 6, reports, 1)
+		require.Equal(t, Stats{Logged: int64(logged), Dropped: int64(dropped)}, l.Stats())
 		time.Sleep(time.Hour)
 		logged = 0
 		log(1000)

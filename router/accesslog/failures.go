@@ -29,20 +29,39 @@ const (
 	maxBuckets      = 1024            // services with a budget of their own
 )
 
-// Failures returns a listener for servers without access records. At level Warn it logs, with the
-// error, requests failed by a service or by a resource shortage of the machine. The rate of these
-// lines is limited for each service and for the machine. At level Error it logs all requests failed
-// by the host, because their responses refer to the log.
-func Failures(logger *slog.Logger) Listener {
-	f := &failures{logger: logger, buckets: make(map[string]*bucket)}
-	return f.listen
-}
-
-// failures has one lock, which is held briefly.
-type failures struct {
+// Failures logs the requests that failed, for servers without access records. At level Warn it logs, with
+// the error, requests failed by a service or by a resource shortage of the machine. The rate of these
+// lines is limited for each service and for the machine. At level Error it logs all requests failed by
+// the host, because their responses refer to the log.
+//
+// It has one lock, which is held briefly.
+type Failures struct {
 	logger  *slog.Logger // immutable
 	mu      sync.Mutex
 	buckets map[string]*bucket // guarded by mu; by service; buckets without recent failures are dropped
+	stats   FailureStats       // guarded by mu; without Services
+}
+
+// FailureStats counts the failures since NewFailures.
+type FailureStats struct {
+	Services   int   // with a budget of their own at the moment, including the machine
+	Logged     int64 // by a service or the machine
+	Suppressed int64 // by a service or the machine, and not logged
+	Host       int64 // by the host; all are logged
+}
+
+// NewFailures returns a Failures that logs to logger. Its Listen is the Listener.
+func NewFailures(logger *slog.Logger) *Failures {
+	return &Failures{logger: logger, buckets: make(map[string]*bucket)}
+}
+
+// Stats returns the current counts.
+func (f *Failures) Stats() FailureStats {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	stats := f.stats
+	stats.Services = len(f.buckets)
+	return stats
 }
 
 // bucket is the budget of one service.
@@ -52,8 +71,12 @@ type bucket struct {
 	suppressed int64
 }
 
-func (f *failures) listen(rec *Record) {
+// Listen is a Listener.
+func (f *Failures) Listen(rec *Record) {
 	if rec.Outcome == OutcomeHostError {
+		f.mu.Lock()
+		f.stats.Host++
+		f.mu.Unlock()
 		var fields [25]slog.Attr
 		f.logger.LogAttrs(context.Background(), slog.LevelError, Message, appendFields(fields[:0], rec)...)
 		return
@@ -99,23 +122,25 @@ func failedByService(o Outcome) bool {
 
 // take spends a line of the service's budget, if there is one, and returns the number
 // of failures suppressed since the previous line.
-func (f *failures) take(service string, now time.Time) (suppressed int64, ok bool) {
+func (f *Failures) take(service string, now time.Time) (suppressed int64, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	b := f.bucketLocked(service, now)
 	b.fill(now)
 	if b.lines == 0 {
 		b.suppressed++
+		f.stats.Suppressed++
 		return 0, false
 	}
 	b.lines--
+	f.stats.Logged++
 	suppressed, b.suppressed = b.suppressed, 0
 	return suppressed, true
 }
 
 // bucketLocked returns the budget of a service. If too many services failed recently,
 // the remaining ones share one.
-func (f *failures) bucketLocked(service string, now time.Time) *bucket {
+func (f *Failures) bucketLocked(service string, now time.Time) *bucket {
 	b := f.buckets[service]
 	if b != nil {
 		return b

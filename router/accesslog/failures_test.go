@@ -15,7 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func failuresTo(out *bytes.Buffer) Listener { return Failures(slog.New(slog.NewJSONHandler(out, nil))) }
+func failuresTo(out *bytes.Buffer) Listener {
+	return NewFailures(slog.New(slog.NewJSONHandler(out, nil))).Listen
+}
 
 func TestFailuresOfServicesAreToldWithTheirReason(t *testing.T) {
 	for _, outcome := range []Outcome{OutcomeExit, OutcomeTrap, OutcomeOutOfMemory, OutcomeStackOverflow, OutcomeDeadline, OutcomeBadAnswer, OutcomeUnreachable} {
@@ -40,7 +42,7 @@ func TestWhatIsNoServicesFailureIsNotTold(t *testing.T) {
 }
 
 func TestRequestsWithoutAFailureCostNothing(t *testing.T) {
-	listener := Failures(slog.New(slog.DiscardHandler))
+	listener := NewFailures(slog.New(slog.DiscardHandler)).Listen
 	rec := full()
 	rec.Outcome, rec.Status = OutcomeOK, 200
 	require.Zero(t, testing.AllocsPerRun(100, func() { listener(rec) }))
@@ -76,9 +78,19 @@ func TestFailuresAreBoundedForEachService(t *testing.T) {
 	})
 }
 
+func TestFailureStats(t *testing.T) {
+	f := NewFailures(slog.New(slog.DiscardHandler))
+	for range 100 {
+		f.Listen(&Record{Service: "/storm", Result: Result{Outcome: OutcomeTrap}})
+		f.Listen(&Record{Service: "/storm", Result: Result{Outcome: OutcomeOK}})
+	}
+	f.Listen(&Record{Service: "/other", Result: Result{Outcome: OutcomeHostError}})
+	require.Equal(t, FailureStats{Services: 1, Logged: failureBurst, Suppressed: 100 - failureBurst, Host: 1}, f.Stats())
+}
+
 func TestFailuresOfManyServicesShareABudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &failures{buckets: map[string]*bucket{}}
+		f := &Failures{buckets: map[string]*bucket{}}
 		for i := range 10 * maxBuckets {
 			f.take(fmt.Sprint(i), time.Now())
 		}

@@ -23,6 +23,29 @@ type Share[K comparable] struct {
 	mu      sync.Mutex
 	taken   map[K]int    // guarded by mu; only clients with places taken
 	waiters map[K]*queue // guarded by mu; only clients with waiters
+	shed    uint64       // guarded by mu
+}
+
+// ShareStats is a snapshot of a Share.
+type ShareStats struct {
+	Clients  int    // with places taken
+	InFlight int    // places taken
+	Waiting  int    // requests that wait for a place
+	Shed     uint64 // requests refused with ErrShareFull or ErrWaitTimeout since NewShare
+}
+
+// Stats returns the current state. It takes time in proportion to the number of clients.
+func (s *Share[K]) Stats() ShareStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := ShareStats{Clients: len(s.taken), Shed: s.shed}
+	for _, taken := range s.taken {
+		stats.InFlight += taken
+	}
+	for _, line := range s.waiters {
+		stats.Waiting += line.length
+	}
+	return stats
 }
 
 // NewShare returns a Share with the given limits for each client: requests in flight,
@@ -44,6 +67,7 @@ func (s *Share[K]) Acquire(ctx context.Context, client K) (time.Duration, error)
 	}
 	line := s.waiters[client]
 	if s.wait <= 0 || s.waiting == 0 || line != nil && line.length >= s.waiting {
+		s.shed++
 		s.mu.Unlock()
 		return 0, ErrShareFull
 	}
@@ -65,7 +89,7 @@ func (s *Share[K]) Acquire(ctx context.Context, client K) (time.Duration, error)
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	if s.leave(client, w) { // granted at the same moment
+	if s.leave(client, w, err == ErrWaitTimeout) { // granted at the same moment
 		if err == ErrWaitTimeout {
 			return time.Since(begin), nil
 		}
@@ -75,11 +99,14 @@ func (s *Share[K]) Acquire(ctx context.Context, client K) (time.Duration, error)
 }
 
 // leave removes a waiter. It reports whether the waiter was granted a place before.
-func (s *Share[K]) leave(client K, w *waiter) (granted bool) {
+func (s *Share[K]) leave(client K, w *waiter, shed bool) (granted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w.granted {
 		return true
+	}
+	if shed {
+		s.shed++
 	}
 	line := s.waiters[client]
 	if line.remove(w); line.length == 0 {

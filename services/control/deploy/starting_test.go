@@ -160,6 +160,7 @@ func TestRequestsWaitForAStartWithinBounds(t *testing.T) {
 		refused(<-h.ask("/c")) // above MaxStartWait for all
 		require.Zero(t, time.Since(begun))
 		require.Zero(t, h.inFlight(), "who waits for a start takes no capacity")
+		require.Equal(t, Stats{Services: 3, Starting: 3, Requests: 3}, h.Stats())
 		for _, answer := range append(onA, onB) {
 			refused(<-answer)
 			require.Equal(t, 3*time.Second, time.Since(begun))
@@ -204,6 +205,7 @@ func TestOneThatCannotStartFailsAlone(t *testing.T) {
 		k.open("one", "three")
 		require.NoError(t, <-started)
 		require.True(t, h.Ready(), "one that has failed is done")
+		require.Equal(t, Stats{Services: 3, Unavailable: 1}, h.Stats())
 		h.requireServed("/a", "one")
 		h.requireServed("/c", "three")
 	})

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/services/event/invocation"
+	"github.com/vespo-dev/vespo/services/internal/budget"
 )
 
 func newEvent(id, payload string) *event {
@@ -120,6 +121,9 @@ func TestEventsAreBounded(t *testing.T) {
 	require.ErrorAs(t, q.accept(newEvent("many", "")), &f)
 	require.Equal(t, "TooManyRequestsException", f.errorType)
 	require.EqualValues(t, 30, q.bytes.Left(), "a refused event holds nothing")
+	stats := (&Handler{events: q, budget: budget.New(1)}).Stats()
+	require.Equal(t, []int{3, 3}, []int{stats.Events, stats.MaxEvents})
+	require.EqualValues(t, 90, stats.EventBytes.HeldBytes)
 }
 
 func TestDeadLetters(t *testing.T) {

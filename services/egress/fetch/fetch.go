@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/vespo-dev/vespo/services/egress"
@@ -39,6 +40,24 @@ type Config struct {
 type Fetcher struct {
 	cfg    Config       // immutable
 	client *http.Client // immutable
+
+	active  atomic.Int64
+	fetched atomic.Uint64
+	failed  atomic.Uint64
+	bytes   atomic.Int64
+}
+
+// Stats counts the fetches since New.
+type Stats struct {
+	Active  int64 // in progress
+	Fetched uint64
+	Failed  uint64
+	Bytes   int64 // of the fetched modules
+}
+
+// Stats returns the current counts.
+func (f *Fetcher) Stats() Stats {
+	return Stats{Active: f.active.Load(), Fetched: f.fetched.Load(), Failed: f.failed.Load(), Bytes: f.bytes.Load()}
 }
 
 // New returns a Fetcher for cfg.
@@ -67,12 +86,17 @@ func (f *Fetcher) Fetch(ctx context.Context, source Source) ([]byte, error) {
 	if source.url == nil {
 		return nil, &Error{Reason: ErrInvalidSource, Detail: "source is empty"}
 	}
+	f.active.Add(1)
+	defer f.active.Add(-1)
 	bounded, cancel := context.WithTimeout(ctx, f.cfg.Timeout)
 	defer cancel()
 	module, err := f.get(bounded, source.url)
 	if err == nil {
+		f.fetched.Add(1)
+		f.bytes.Add(int64(len(module)))
 		return module, nil
 	}
+	f.failed.Add(1)
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("fetch: %w", context.Cause(ctx))
 	}

@@ -352,3 +352,33 @@ func FuzzParseSource(f *testing.F) {
 		require.False(t, bytes.ContainsAny([]byte(shown), "?#\r\n"), shown)
 	})
 }
+
+func TestStats(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/a.wasm" {
+			http.NotFound(w, r)
+			return
+		}
+		close(asked)
+		<-answer
+		w.Write(module)
+	})
+	f := fetch.New(fetch.Config{Policy: local()})
+	source, err := fetch.ParseSource(url + "/none.wasm")
+	require.NoError(t, err)
+	_, err = f.Fetch(t.Context(), source)
+	require.ErrorIs(t, err, fetch.ErrUnavailable)
+	source, err = fetch.ParseSource(url + "/a.wasm")
+	require.NoError(t, err)
+	done := make(chan error)
+	go func() {
+		_, err := f.Fetch(t.Context(), source)
+		done <- err
+	}()
+	<-asked
+	require.Equal(t, fetch.Stats{Active: 1, Failed: 1}, f.Stats())
+	close(answer)
+	require.NoError(t, <-done)
+	require.Equal(t, fetch.Stats{Fetched: 1, Failed: 1, Bytes: int64(len(module))}, f.Stats())
+}

@@ -178,6 +178,7 @@ func (c *call) Close() error {
 	}
 	c.closed = true
 	c.exchange.open--
+	c.exchange.client.open.Add(-1)
 	c.cancel()
 	if c.body != nil {
 		c.body.CloseWithError(context.Canceled)

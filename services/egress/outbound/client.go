@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/vespo-dev/vespo/router"
@@ -60,6 +61,22 @@ type Config struct {
 type Client struct {
 	cfg       Config          // immutable
 	transport *http.Transport // immutable
+
+	open    atomic.Int64
+	calls   atomic.Uint64
+	refused atomic.Uint64
+}
+
+// Stats counts the calls of a service since New.
+type Stats struct {
+	Open    int64  // begun and not closed
+	Calls   uint64 // begun
+	Refused uint64 // not begun: not allowed, malformed, or too many in one exchange
+}
+
+// Stats returns the current counts.
+func (c *Client) Stats() Stats {
+	return Stats{Open: c.open.Load(), Calls: c.calls.Load(), Refused: c.refused.Load()}
 }
 
 // New returns a client. The caller must close it.
@@ -106,6 +123,18 @@ type exchange struct {
 
 // Open implements abi.Outbound.
 func (e *exchange) Open(ctx context.Context, method, uri string) (abi.OutboundCall, error) {
+	c, err := e.begin(ctx, method, uri)
+	if err != nil {
+		e.client.refused.Add(1)
+		return nil, err
+	}
+	e.client.calls.Add(1)
+	e.client.open.Add(1)
+	return c, nil
+}
+
+// begin counts a call and returns it, unless it is refused.
+func (e *exchange) begin(ctx context.Context, method, uri string) (*call, error) {
 	limits := e.client.cfg.Limits
 	if e.calls >= limits.Calls || e.open >= limits.Concurrent {
 		return nil, fail(abi.OutboundTooMany, "more than %d calls in one request, or %d at once", limits.Calls, limits.Concurrent)

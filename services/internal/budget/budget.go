@@ -22,13 +22,31 @@ var (
 
 // Budget is a number of bytes. It is safe for concurrent use and never blocks.
 type Budget struct {
-	mu   sync.Mutex
-	left int64            // guarded by mu
-	held map[string]int64 // guarded by mu; by account, without empty ones
+	size int64 // immutable
+
+	mu      sync.Mutex
+	left    int64            // guarded by mu
+	held    map[string]int64 // guarded by mu; by account, without empty ones
+	refused uint64           // guarded by mu
+}
+
+// Stats is a snapshot of a budget.
+type Stats struct {
+	SizeBytes int64
+	HeldBytes int64
+	Accounts  int    // services that hold something
+	Refused   uint64 // calls of Take since New that exceeded a share
+}
+
+// Stats returns the current state.
+func (b *Budget) Stats() Stats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return Stats{SizeBytes: b.size, HeldBytes: b.size - b.left, Accounts: len(b.held), Refused: b.refused}
 }
 
 // New returns a budget of the given size.
-func New(bytes int64) *Budget { return &Budget{left: bytes, held: make(map[string]int64)} }
+func New(bytes int64) *Budget { return &Budget{size: bytes, left: bytes, held: make(map[string]int64)} }
 
 // Left returns the bytes that no account holds.
 func (b *Budget) Left() int64 {
@@ -53,6 +71,7 @@ func (a Account) Take(n int64) bool {
 	defer b.mu.Unlock()
 	held, left := b.held[a.service]+n, b.left-n
 	if left < 0 || held/Share > left {
+		b.refused++
 		return false
 	}
 	b.setLocked(a.service, held, left)

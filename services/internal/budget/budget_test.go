@@ -151,3 +151,14 @@ func TestTakeTogether(t *testing.T) {
 	require.EqualValues(t, 1000, b.Left())
 	require.Empty(t, b.held)
 }
+
+func TestStats(t *testing.T) {
+	b := New(1000)
+	require.True(t, b.For("a").Take(600))
+	require.True(t, b.For("b").Take(100))
+	require.False(t, b.For("a").Take(600))
+	require.Equal(t, Stats{SizeBytes: 1000, HeldBytes: 700, Accounts: 2, Refused: 1}, b.Stats())
+	b.For("a").Give(600)
+	b.For("b").Give(100)
+	require.Equal(t, Stats{SizeBytes: 1000, Refused: 1}, b.Stats())
+}

@@ -65,11 +65,17 @@ func (r *Requests) End() {
 // Context returns a context that Close cancels with Stopped as its cause. Requests in flight must then end.
 func (r *Requests) Context() context.Context { return r.closing }
 
-// Stats returns the number of requests in flight and the time when the last one ended, or the zero time.
-func (r *Requests) Stats() (inFlight int, lastUsed time.Time) {
+// Stats describes the requests of a deployment.
+type Stats struct {
+	InFlight int
+	LastUsed time.Time // end of the last request; zero if there was none
+}
+
+// Stats returns the current state.
+func (r *Requests) Stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.count, r.lastUsed
+	return Stats{InFlight: r.count, LastUsed: r.lastUsed}
 }
 
 // Close cancels Context and waits until all requests have ended. It must be called

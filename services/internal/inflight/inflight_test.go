@@ -48,23 +48,17 @@ func TestBeginAfterClose(t *testing.T) {
 	require.ErrorIs(t, err, ErrClosed)
 	var told *problem.Problem
 	require.ErrorAs(t, err, &told)
-	inFlight, _ := r.Stats()
-	require.Zero(t, inFlight)
+	require.Zero(t, r.Stats())
 }
 
 func TestStats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := New()
-		_, last := r.Stats()
-		require.True(t, last.IsZero())
+		require.Zero(t, r.Stats())
 		require.NoError(t, r.Begin())
 		time.Sleep(time.Second)
-		inFlight, last := r.Stats()
-		require.Equal(t, 1, inFlight)
-		require.True(t, last.IsZero(), "none has ended")
+		require.Equal(t, Stats{InFlight: 1}, r.Stats(), "none has ended")
 		r.End()
-		inFlight, last = r.Stats()
-		require.Zero(t, inFlight)
-		require.Equal(t, time.Now(), last)
+		require.Equal(t, Stats{LastUsed: time.Now()}, r.Stats())
 	})
 }

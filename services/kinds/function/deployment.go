@@ -49,7 +49,8 @@ func (d *deployment) Serve(w http.ResponseWriter, r *router.Request, res *access
 // Status implements services.Deployment.
 func (d *deployment) Status() services.Status {
 	s := services.Status{State: d.backend.state(), Target: d.backend.describe(), Warm: d.backend.warm()}
-	s.InFlight, s.LastUsed = d.requests.Stats()
+	used := d.requests.Stats()
+	s.InFlight, s.LastUsed = used.InFlight, used.LastUsed
 	return s
 }
 

@@ -268,7 +268,9 @@ func TestHeldBytesAreBounded(t *testing.T) {
 	held := f.Begin("POST", "/fn", strings.Repeat("x", 300<<10))
 	w := newWorker(t, addr)
 	id, _, _ := w.next() // the whole body has been read, and is held until the answer
-	require.Greater(t, f.kind.Held(), int64(299<<10))
+	stats := f.kind.Stats()
+	require.Greater(t, stats.Held.HeldBytes, int64(299<<10))
+	require.Equal(t, []int{1, 0, 1, 0}, []int{stats.Endpoints, stats.Waiting, stats.Busy, stats.Queued})
 	a := f.Send("POST", "/fn", strings.Repeat("x", 600<<10))
 	requireProblem(t, a, problem.NoCapacity)
 	other := f.bind("/other", function.Document{}, servicetest.WithTimeout(servicetest.HangTimeout))

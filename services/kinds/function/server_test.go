@@ -48,8 +48,9 @@ func newFrontWith(t *testing.T, cfg function.Config, retireAfter time.Duration) 
 	f.Start(f.kind)
 	t.Cleanup(func() {
 		f.Close()
-		require.Zero(t, f.kind.Held(), "all that was held is given back")
-		require.Zero(t, f.kind.Endpoints())
+		stats := f.kind.Stats()
+		require.Zero(t, stats.Held.HeldBytes, "all that was held is given back")
+		require.Zero(t, stats.Endpoints)
 	})
 	return f
 }

@@ -70,7 +70,8 @@ func (d *deployment) Serve(w http.ResponseWriter, r *router.Request, res *access
 // Status implements services.Deployment.
 func (d *deployment) Status() services.Status {
 	s := services.Status{State: services.StateReady, Target: d.target()}
-	s.InFlight, s.LastUsed = d.requests.Stats()
+	used := d.requests.Stats()
+	s.InFlight, s.LastUsed = used.InFlight, used.LastUsed
 	return s
 }
 

@@ -16,7 +16,10 @@ import (
 func TestMain(m *testing.M) { os.Exit(servicetest.Main(m)) }
 
 // front is a server with proxies. A version that is replaced or removed is closed at once.
-type front struct{ *servicetest.Server }
+type front struct {
+	*servicetest.Server
+	kind *proxy.Kind
+}
 
 func newFront(t *testing.T, cfg proxy.Config) front {
 	t.Helper()
@@ -30,7 +33,8 @@ func newFrontBehind(t *testing.T, cfg proxy.Config, trust *forwarded.Trust) fron
 		Router: router.Config{Trust: trust},
 		Deploy: deploy.Config{RetireAfter: 1},
 	})
-	return front{s.Start(proxy.New(cfg))}
+	kind := proxy.New(cfg)
+	return front{Server: s.Start(kind), kind: kind}
 }
 
 func spec(key string, d proxy.Document, options ...servicetest.Option) services.Spec {

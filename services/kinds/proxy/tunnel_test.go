@@ -148,6 +148,8 @@ func TestTunnelsAreBounded(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
 	require.Equal(t, "1", resp.Header.Get("Retry-After"))
+	stats := f.kind.Stats()
+	require.Equal(t, []int{1, 1}, []int{stats.Tunnels, stats.MaxTunnels})
 	require.Equal(t, http.StatusUpgradeRequired, f.Get("/").StatusCode, "a request is served")
 	require.NoError(t, first.Close())
 	f.Records.Nth(3)

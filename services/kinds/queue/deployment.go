@@ -95,8 +95,8 @@ func idempotent(method string) bool {
 
 // Status implements services.Deployment.
 func (d *deployment) Status() services.Status {
-	waiting, leased := d.line.counts()
-	s := services.Status{State: services.StateReady, Queue: &services.QueueStatus{Depth: d.plan.depth, Waiting: waiting, Leased: leased}}
+	line := d.line.stats()
+	s := services.Status{State: services.StateReady, Queue: &services.QueueStatus{Depth: d.plan.depth, Waiting: line.waiting, Leased: line.leased}}
 	note := ""
 	if d.plan.isDefault {
 		note = "default; "
@@ -111,8 +111,9 @@ func (d *deployment) Status() services.Status {
 	if s.Queue.Damaged > 0 {
 		note += fmt.Sprintf("%d damaged requests set aside; ", s.Queue.Damaged)
 	}
-	s.Target = fmt.Sprintf("workers at http://%s%s (%s%d waiting, %d leased)", d.address, pathOf(d.prefix), note, waiting, leased)
-	s.InFlight, s.LastUsed = d.requests.Stats()
+	s.Target = fmt.Sprintf("workers at http://%s%s (%s%d waiting, %d leased)", d.address, pathOf(d.prefix), note, line.waiting, line.leased)
+	used := d.requests.Stats()
+	s.InFlight, s.LastUsed = used.InFlight, used.LastUsed
 	return s
 }
 

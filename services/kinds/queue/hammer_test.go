@@ -61,9 +61,7 @@ func TestHammer(t *testing.T) {
 	clients.Wait()
 	stop()
 	workers.Wait()
-	waiting, leased := l.counts()
-	require.Zero(t, waiting+leased)
-	require.Zero(t, l.workers.Len())
+	require.Zero(t, l.stats())
 	require.NotContains(t, answered, 0)
 	l.close()
 }

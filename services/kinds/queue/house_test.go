@@ -26,6 +26,7 @@ func TestMain(m *testing.M) { os.Exit(servicetest.Main(m)) }
 // house is a server with queues and texts.
 type house struct {
 	*servicetest.Server
+	kind *queue.Kind
 	t    *testing.T
 	http *http.Client
 }
@@ -51,7 +52,8 @@ func newHouse(t *testing.T, dir string, change func(*queue.Config)) *house {
 	}
 	client := &http.Client{Timeout: servicetest.HangTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	t.Cleanup(client.CloseIdleConnections)
-	return &house{Server: s.Start(queue.New(cfg), servicetest.Text{}), t: t, http: client}
+	kind := queue.New(cfg)
+	return &house{Server: s.Start(kind, servicetest.Text{}), kind: kind, t: t, http: client}
 }
 
 // add deploys a queue and returns the address of the listener for workers.

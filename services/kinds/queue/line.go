@@ -275,11 +275,18 @@ func (l *line) waited(j *job) (wait time.Duration, taken bool) {
 	return j.taken.Sub(j.added), true
 }
 
-// counts returns the numbers of waiting and leased jobs.
-func (l *line) counts() (waiting, leased int) {
+// lineStats is a snapshot of a line.
+type lineStats struct {
+	waiting int // jobs that no worker holds
+	leased  int
+	workers int // that wait for a job
+}
+
+// stats returns the current state.
+func (l *line) stats() lineStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.queue.Waiting(), l.queue.Leased()
+	return lineStats{waiting: l.queue.Waiting(), leased: l.queue.Leased(), workers: l.workers.Len()}
 }
 
 // close releases the waiting workers and stops the timer.

@@ -195,9 +195,13 @@ func TestWorkerDies(t *testing.T) {
 
 func TestFullQueue(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
+	require.Zero(t, h.kind.Stats().Queues)
 	at := h.add("/jobs", queue.Document{Depth: 2})
 	asked := []chan servicetest.Answer{h.ask("GET", "/jobs", ""), h.ask("POST", "/jobs", "x")}
 	h.awaitStatus("/jobs", 2, 0)
+	stats := h.kind.Stats()
+	require.Equal(t, []int{1, 2, 0, 0}, []int{stats.Queues, stats.Waiting, stats.Leased, stats.Workers})
+	require.Positive(t, stats.Requests.HeldBytes)
 	for _, path := range []string{"/jobs", "/jobs"} {
 		a := h.do("POST", h.URL+path, "one too many")
 		a.RequireProblem(t, problem.NoCapacity)

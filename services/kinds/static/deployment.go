@@ -124,7 +124,8 @@ func (d *deployment) Status() services.Status {
 	case !replaced.IsZero():
 		s.Target += " (replaced " + replaced.UTC().Format(time.RFC3339) + ")"
 	}
-	s.InFlight, s.LastUsed = d.requests.Stats()
+	used := d.requests.Stats()
+	s.InFlight, s.LastUsed = used.InFlight, used.LastUsed
 	return s
 }
 

@@ -52,21 +52,51 @@ type Listener struct {
 	ticks            atomic.Int64       // atomic; the clock; starts at 1
 	waiting          atomic.Bool        // atomic; lobby is not empty
 
-	mu        sync.Mutex
-	open      map[*conn]struct{} // guarded by mu, like all below
-	peers     map[netip.Addr]int // open connections per peer
-	lobby     []*conn            // accepted connections without a place; at most lobbyPlaces
-	woken     bool               // the deadline of AcceptTCP was set to the past, so that Accept checks lobby
-	victims   []victim           // the oldest idle connections at the last search
-	serials   uint64             // serial of the last connection that got a place
-	evictions uint64             // since the last report
-	refusals  uint64             // since the last report
-	reported  int64              // tick of the last report
+	mu       sync.Mutex
+	open     map[*conn]struct{} // guarded by mu, like all below
+	peers    map[netip.Addr]int // open connections per peer
+	lobby    []*conn            // accepted connections without a place; at most lobbyPlaces
+	woken    bool               // the deadline of AcceptTCP was set to the past, so that Accept checks lobby
+	victims  []victim           // the oldest idle connections at the last search
+	serials  uint64             // serial of the last connection that got a place
+	acts     acts               // since Listen
+	told     acts               // part of acts that was reported
+	reported int64              // tick of the last report of evictions and refusals
 
-	malformed         uint64        // connections without a valid PROXY header since the last report of them
-	malformedLast     string        // peer and error of the last one
-	reportedMalformed int64         // tick of that report
+	malformedLast     string        // peer and error of the last connection without a valid PROXY header
+	reportedMalformed int64         // tick of the last report of them
 	emptied           chan struct{} // closed when no connection is open; nil if no caller waits
+}
+
+// acts counts how often the listener has closed connections by itself.
+type acts struct {
+	evictions uint64 // idle ones, to make room
+	refusals  uint64 // of peers with PerPeer connections
+	malformed uint64 // without a valid PROXY header
+}
+
+// Stats is a snapshot of a listener's connections.
+type Stats struct {
+	Open      int    // connections with a place
+	Waiting   int    // accepted connections without a place
+	Admitted  uint64 // connections that got a place since Listen
+	Evicted   uint64 // idle connections closed to make room since Listen
+	Refused   uint64 // connections beyond Config.PerPeer since Listen
+	Malformed uint64 // connections without a valid PROXY header since Listen
+}
+
+// Stats returns the current state.
+func (l *Listener) Stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Stats{
+		Open:      len(l.open),
+		Waiting:   len(l.lobby),
+		Admitted:  l.serials,
+		Evicted:   l.acts.evictions,
+		Refused:   l.acts.refusals,
+		Malformed: l.acts.malformed,
+	}
 }
 
 // Listen opens the listener. Its Addr has the actual port. Time limits apply only once Watch runs.
@@ -228,12 +258,13 @@ func (l *Listener) look() {
 
 // reportLocked logs how often the bounds acted, at most every reportTicks.
 func (l *Listener) reportLocked(now int64) {
-	if l.evictions+l.refusals == 0 || now-l.reported < reportTicks || l.cfg.Log == nil {
+	evictions, refusals := l.acts.evictions-l.told.evictions, l.acts.refusals-l.told.refusals
+	if evictions+refusals == 0 || now-l.reported < reportTicks || l.cfg.Log == nil {
 		return
 	}
 	l.cfg.Log.Warn("the bound of connections acts", "open", len(l.open), "bound", l.cfg.MaxConnections,
-		"idle_closed", l.evictions, "refused", l.refusals, "bound_of_one_address", l.cfg.PerPeer)
-	l.evictions, l.refusals, l.reported = 0, 0, now
+		"idle_closed", evictions, "refused", refusals, "bound_of_one_address", l.cfg.PerPeer)
+	l.told.evictions, l.told.refusals, l.reported = l.acts.evictions, l.acts.refusals, now
 }
 
 // over reports whether more than limit has passed since a tick; since is 0 if nothing has begun.

@@ -66,7 +66,7 @@ func (l *Listener) judge(c *conn) (*conn, verdict) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !c.local && !c.trusted && l.cfg.PerPeer > 0 && l.peers[c.peer] >= l.cfg.PerPeer {
-		l.refusals++
+		l.acts.refusals++
 		return nil, refused
 	}
 	bound := l.cfg.MaxConnections
@@ -99,7 +99,7 @@ func (l *Listener) evictLocked(local bool) *conn {
 			}
 			l.victims = l.victims[1:]
 			if _, open := l.open[v.conn]; open && v.idleSince.CompareAndSwap(v.since, evicted) {
-				l.evictions++
+				l.acts.evictions++
 				return v.conn
 			}
 		}

@@ -167,6 +167,7 @@ func TestPlacesOfOneAddress(t *testing.T) {
 	require.Equal(t, admitted, l.place(remote(pair(t, l), "2001:db8::2")))
 	third := remote(pair(t, l), "2001:db8::3")
 	require.Equal(t, refused, l.place(third), "all of a /64 are one")
+	require.Equal(t, Stats{Open: 2, Admitted: 2, Refused: 1}, l.Stats())
 	require.Equal(t, admitted, l.place(remote(pair(t, l), "2001:db8:0:1::1")))
 	for range 3 {
 		require.Equal(t, admitted, l.place(pair(t, l)), "this machine may be a proxy for many")

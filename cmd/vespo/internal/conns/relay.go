@@ -59,17 +59,18 @@ func (c *conn) Relay() forwarded.Relay {
 func (l *Listener) noteMalformed(c *conn, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.malformed++
+	l.acts.malformed++
 	l.malformedLast = c.RemoteAddr().String() + ": " + err.Error()
 }
 
 // reportMalformedLocked logs connections that were closed
 // because of their PROXY header, at most every reportTicks.
 func (l *Listener) reportMalformedLocked(now int64) {
-	if l.malformed == 0 || now-l.reportedMalformed < reportTicks || l.cfg.Log == nil {
+	malformed := l.acts.malformed - l.told.malformed
+	if malformed == 0 || now-l.reportedMalformed < reportTicks || l.cfg.Log == nil {
 		return
 	}
 	l.cfg.Log.Warn("connections of trusted proxies were closed, as they did not begin with a valid PROXY header (--proxy-protocol)",
-		"connections", l.malformed, "last", l.malformedLast)
-	l.malformed, l.reportedMalformed = 0, now
+		"connections", malformed, "last", l.malformedLast)
+	l.told.malformed, l.reportedMalformed = l.acts.malformed, now
 }

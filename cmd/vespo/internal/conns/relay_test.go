@@ -56,6 +56,7 @@ func TestMalformedHeadersAreReported(t *testing.T) {
 	said.Reset()
 	wait(l, 2*reportTicks)
 	require.Empty(t, said.String())
+	require.EqualValues(t, 3, l.Stats().Malformed, "also after a report")
 }
 
 // TestHeadersAreAwaitedForATime checks that waiting for a

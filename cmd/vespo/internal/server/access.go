@@ -21,7 +21,7 @@ func accessListener(cfg *Config, out io.Writer, log *slog.Logger) accesslog.List
 	case "json":
 		return accesslog.Slog(slog.New(slog.NewJSONHandler(out, nil)))
 	}
-	failures := accesslog.Failures(log)
+	failures := accesslog.NewFailures(log).Listen
 	if cfg.AccessLog != "common" {
 		return failures
 	}

@@ -122,6 +122,25 @@ type Store struct {
 	swept   time.Time      // guarded by mu; zero: never
 }
 
+// Stats is a snapshot of a store.
+type Stats struct {
+	Requests int   // stored, including ended ones whose result is kept
+	Bytes    int64 // their size
+	Damaged  int   // requests set aside since Open
+	Broken   bool  // the file was found damaged while in use
+}
+
+// Stats returns the current state. It does not read the file.
+func (s *Store) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := Stats{Requests: len(s.known), Bytes: s.bytes, Broken: s.broken.Load()}
+	for _, damaged := range s.damaged {
+		stats.Damaged += damaged
+	}
+	return stats
+}
+
 // size holds the accounting of a request, so that no read of the file is needed.
 type size struct {
 	bytes int64

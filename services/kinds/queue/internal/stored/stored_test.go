@@ -43,7 +43,11 @@ func TestReopened(t *testing.T) {
 	require.NoError(t, s.Finish("/jobs", "answered", answer))
 	require.NoError(t, s.Fail("/jobs", "failed", start))
 	require.NoError(t, s.Finish("/jobs", "unusable", Result{State: Unusable, Ended: start}))
+	stats := s.Stats()
+	require.Equal(t, 6, stats.Requests)
+	require.Positive(t, stats.Bytes)
 	for range 2 {
+		require.Equal(t, stats, s.Stats())
 		requests, err := s.Unfinished("/jobs")
 		require.NoError(t, err)
 		require.Len(t, requests, 2)

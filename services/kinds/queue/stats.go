@@ -1,0 +1,39 @@
+package queue
+
+import "github.com/vespo-dev/vespo/services/internal/budget"
+
+// Stats is a snapshot of all queues together.
+type Stats struct {
+	Queues  int // prefixes with a queue
+	Waiting int // requests that no worker holds
+	Leased  int // requests that a worker holds
+	Workers int // that wait for a request
+
+	Requests budget.Stats // memory of requests
+	Replies  budget.Stats // memory of answers that are not sent yet
+
+	Stored      int   // requests on disk, including ended ones whose result is kept
+	StoredBytes int64 // their size
+	Damaged     int   // stored requests that were set aside
+	Broken      bool  // the file of stored requests was found damaged while in use
+}
+
+// Stats returns the current state.
+func (k *Kind) Stats() Stats {
+	s := Stats{Requests: k.requests.Stats(), Replies: k.replies.Stats()}
+	for _, l := range k.all() {
+		line := l.stats()
+		s.Queues++
+		s.Waiting += line.waiting
+		s.Leased += line.leased
+		s.Workers += line.workers
+	}
+	k.mu.Lock()
+	store := k.store
+	k.mu.Unlock()
+	if store != nil {
+		stored := store.Stats()
+		s.Stored, s.StoredBytes, s.Damaged, s.Broken = stored.Requests, stored.Bytes, stored.Damaged, stored.Broken
+	}
+	return s
+}
