@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/admission"
 )
@@ -75,9 +76,7 @@ func (x *exchange) awaitBody(l *admission.Limiter) error {
 		return nil
 	case err == io.EOF:
 		b.ended.Store(true)
-		// Clear the deadline: if it passed later, net/http would report it as a disconnected
-		// client. An error means that the connection has no deadlines.
-		_ = http.NewResponseController(x.writer.inner).SetReadDeadline(time.Time{})
+		client.ConnOf(x.writer.inner).Received()
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(err)

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/forwarded"
@@ -16,9 +17,6 @@ import (
 
 // RequestIDHeader is the response header with the request id.
 const RequestIDHeader = "X-Request-Id"
-
-// leftoverTimeout bounds the time spent draining an unread request body.
-const leftoverTimeout = 2 * time.Second
 
 // exchange is the router's state of one request. It is allocated for each request and not pooled: a
 // stray goroutine of a handler may still read the body or write, and must not reach another request.
@@ -170,15 +168,14 @@ func (x *exchange) leavesStream() bool {
 	return !x.writer.http1 && x.request.ContentLength > 0 && x.writer.body != nil && !x.body.ended.Load() && x.body.bytes.Load() < x.request.ContentLength
 }
 
-// dropLeftover drains an unread body for at most leftoverTimeout. Closing the connection at once would
+// dropLeftover drains an unread body for at most client.Leftover. Closing the connection at once would
 // reset it, and the client could lose the response. The request holds only its connection by then.
 func (x *exchange) dropLeftover() {
 	if x.abort || x.writer.tunnel != nil || !x.writer.leavesBody() && !x.leavesStream() {
 		return
 	}
-	rc := http.NewResponseController(x.writer.inner)
-	if rc.Flush() == nil && rc.SetReadDeadline(time.Now().Add(leftoverTimeout)) == nil {
-		_, _ = io.Copy(io.Discard, x.body.ReadCloser) // Close reads at most 256 KiB, and unread data resets the connection
+	if client.ConnOf(x.writer.inner).Flush() == nil {
+		client.Drain(x.writer.inner, x.request.Request, x.body.ReadCloser, client.SoonDone()) // Close reads at most 256 KiB, and unread data resets the connection
 		_ = x.body.Close()
 	}
 }

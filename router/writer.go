@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/vespo-dev/vespo/internal/client"
 )
 
 // responseWriter is the http.ResponseWriter of handlers. It records the response.
@@ -97,12 +99,12 @@ func (w *responseWriter) Flush() { _ = w.FlushError() }
 // FlushError sends buffered data.
 func (w *responseWriter) FlushError() error {
 	w.commit()
-	return http.NewResponseController(w.inner).Flush()
+	return client.ConnOf(w.inner).Flush()
 }
 
 // EnableFullDuplex lets the handler read the request's body after it has begun the response.
 func (w *responseWriter) EnableFullDuplex() error {
-	err := http.NewResponseController(w.inner).EnableFullDuplex()
+	err := client.ConnOf(w.inner).FullDuplex()
 	w.duplex = err == nil
 	return err
 }
@@ -116,7 +118,7 @@ func (w *responseWriter) leavesBody() bool {
 // Hijack passes the connection to the handler, which must answer with the status 101. Reads of the
 // connection begin with the data that the server has already read.
 func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, buffered, err := http.NewResponseController(w.inner).Hijack()
+	conn, buffered, err := client.ConnOf(w.inner).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -7,12 +7,12 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services"
@@ -180,28 +180,23 @@ func (h *Handler) handle(pattern string, o operation) {
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
-// dropTimeout bounds reading a body that is discarded, for
-// clients that send all of it before they read the response.
-const dropTimeout = 2 * time.Second
-
 // serve handles a request. It rejects as much as it can before the body, then reads the
 // body, verifies the signature and calls o. It answers the request if any of these fails.
 func (h *Handler) serve(w http.ResponseWriter, in *http.Request, o operation) {
 	r := &request{Request: in, id: invocation.NewID()}
 	w.Header().Set("X-Amzn-Requestid", r.id)
-	rc := http.NewResponseController(w) // errors are ignored: a connection without deadlines needs none
 	err := h.precheck(r, o)
 	unread := err != nil // the context says nothing then: net/http cancels it when a read of the body fails
 	if err == nil {
 		account := h.budget.For(h.accountOf(r))
+		body := client.NewBody(w, in, client.Terms{Pace: client.Collected()})
 		var held int64
-		r.body, held, err = account.ReadAll(budget.Paced(r.Body, rc, time.Time{}), o.limitBytes)
+		r.body, held, err = account.ReadAll(body, o.limitBytes)
 		defer func() { account.Give(held) }()
-		if unread = errors.Is(err, os.ErrDeadlineExceeded); unread {
+		body.Stop()
+		if unread = body.End() == client.Stalled; unread {
 			err = fail(http.StatusRequestTimeout, "RequestTimeout", "the request's body did not arrive in time")
-			giveUp(w, in, rc)
-		} else {
-			_ = rc.SetReadDeadline(time.Time{})
+			giveUp(w, in)
 		}
 		if err == nil {
 			if err = h.verify(r); err == nil {
@@ -209,7 +204,7 @@ func (h *Handler) serve(w http.ResponseWriter, in *http.Request, o operation) {
 			}
 		}
 	} else if r.ContentLength != 0 && r.Header.Get("Expect") == "" {
-		drop(w, in, rc)
+		drop(w, in)
 	}
 	switch {
 	case err == nil:
@@ -228,19 +223,17 @@ func (h *Handler) serve(w http.ResponseWriter, in *http.Request, o operation) {
 	f.answer(w)
 }
 
-// drop discards the body of a rejected request, for at most dropTimeout.
-func drop(w http.ResponseWriter, r *http.Request, rc *http.ResponseController) {
-	_ = rc.SetReadDeadline(time.Now().Add(dropTimeout))
-	if _, err := io.Copy(io.Discard, io.LimitReader(r.Body, maxCodeBytes)); err != nil {
-		giveUp(w, r, rc)
-		return
+// drop discards the body of a rejected request, for a moment.
+func drop(w http.ResponseWriter, r *http.Request) {
+	terms := client.SoonDone()
+	terms.Bytes = maxCodeBytes
+	if client.Drain(w, r, r.Body, terms) != client.Complete {
+		giveUp(w, r)
 	}
-	_ = rc.SetReadDeadline(time.Time{})
 }
 
-// giveUp lets the connection end with the response. Otherwise net/http would wait for the rest of the body first.
-func giveUp(w http.ResponseWriter, r *http.Request, rc *http.ResponseController) {
-	_ = rc.SetReadDeadline(time.Unix(1, 0))
+// giveUp lets the connection end with the response, because the client is too slow to send the rest of the body.
+func giveUp(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 { // in HTTP/2 the field would end the other streams' connection
 		w.Header().Set("Connection", "close")
 	}

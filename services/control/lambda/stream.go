@@ -1,19 +1,17 @@
 package lambda
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
-	"time"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/services/control/lambda/eventstream"
 	"github.com/vespo-dev/vespo/services/event/invocation"
 )
 
 // chunkBytes is the longest payload of a message.
 const chunkBytes = 64 << 10
-
-// chunkTimeout is the write deadline of a message.
-const chunkTimeout = 30 * time.Second
 
 // invokeStreaming streams the output. Failures after the first byte are sent in the stream.
 func (h *Handler) invokeStreaming(w http.ResponseWriter, r *request) error {
@@ -32,7 +30,9 @@ func (h *Handler) invokeStreaming(w http.ResponseWriter, r *request) error {
 	case kind != "" && kind != typeSync:
 		return invalid("the invocation type %.40q can be %s or %s here", kind, typeSync, typeDryRun)
 	}
-	out := newStreamer(w, t.executed)
+	to := client.NewWriter(w, r.Request, context.Background())
+	defer to.Finish()
+	out := &streamer{to: to, header: http.Header{}, version: t.executed}
 	if !h.isFunction(t.kind) {
 		return h.streamWhole(out, r, t, c)
 	}
@@ -74,17 +74,11 @@ func (h *Handler) streamWhole(out *streamer, r *request, t target, c *call) erro
 // streamer is an http.ResponseWriter that sends its output as messages. An answer with
 // another status than 200 is no output: its body is dropped.
 type streamer struct {
-	to      http.ResponseWriter
-	control *http.ResponseController
+	to      *client.Writer
 	header  http.Header // of the service; not sent
 	version string
 	status  int // of the service; 0 before it has answered
-	begun   bool
 	buf     []byte
-}
-
-func newStreamer(w http.ResponseWriter, version string) *streamer {
-	return &streamer{to: w, control: http.NewResponseController(w), header: http.Header{}, version: version}
 }
 
 // Header implements http.ResponseWriter.
@@ -120,10 +114,9 @@ func (s *streamer) FlushError() error { return nil }
 
 // begin sends the status and header once.
 func (s *streamer) begin() {
-	if s.begun {
+	if s.to.Started() {
 		return
 	}
-	s.begun = true
 	h := s.to.Header()
 	h.Set("Content-Type", eventstream.ContentType)
 	h.Set("X-Amz-Executed-Version", s.version)
@@ -134,11 +127,10 @@ func (s *streamer) send(eventType, contentType string, payload []byte) (err erro
 	if s.buf, err = eventstream.Append(s.buf[:0], eventstream.Event(eventType, contentType), payload); err != nil {
 		return err
 	}
-	_ = s.control.SetWriteDeadline(time.Now().Add(chunkTimeout)) // errors are ignored: a connection without deadlines needs none
 	if _, err := s.to.Write(s.buf); err != nil {
 		return err
 	}
-	return s.control.Flush()
+	return s.to.FlushError()
 }
 
 // complete sends the last message, with the error if failed is not nil.

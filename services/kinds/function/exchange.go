@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"time"
 
@@ -27,9 +26,6 @@ const copyBytes = 32 << 10
 
 // retryAfter is the Retry-After of responses for lack of a worker or of memory.
 const retryAfter = time.Second
-
-// dropTimeout bounds reading a body that is discarded.
-const dropTimeout = 2 * time.Second
 
 // exchange is the state of one request from the client to a worker and back.
 type exchange struct {
@@ -91,21 +87,23 @@ func (x *exchange) run() error {
 
 // event reads the request body and returns the event. The body of an Invoke request is the event already.
 func (x *exchange) event(trace string) (budget.Body, error) {
-	rc := http.NewResponseController(x.to) // errors are ignored: a connection without deadlines needs none
 	if x.in.ContentLength > invocation.MaxPayloadBytes {
-		x.drop(rc)
+		x.drop()
 		return budget.Body{}, tooLarge()
 	}
-	body, held, err := x.d.held.Read(budget.Paced(x.in.Body, rc, x.in.Admitted.Add(x.d.timeout)), invocation.MaxPayloadBytes)
+	from := client.NewBody(x.to, x.in.Request, client.Terms{Until: x.in.Admitted.Add(x.d.timeout), Pace: client.Collected()})
+	body, held, err := x.d.held.Read(from, invocation.MaxPayloadBytes)
+	from.Stop() // before the rest is dropped
 	x.held += held
-	if !errors.Is(err, os.ErrDeadlineExceeded) { // otherwise net/http would wait for the rest of the body before it responds
-		_ = rc.SetReadDeadline(time.Time{})
-	}
-	if err != nil {
-		if errors.Is(err, budget.ErrTooLong) || errors.Is(err, budget.ErrExhausted) {
-			x.drop(rc)
-		}
-		return budget.Body{}, x.unread(err)
+	switch {
+	case errors.Is(err, budget.ErrTooLong):
+		x.drop()
+		return budget.Body{}, tooLarge()
+	case errors.Is(err, budget.ErrExhausted):
+		x.drop()
+		return budget.Body{}, noMemory()
+	case err != nil:
+		return budget.Body{}, from.Failure()
 	}
 	if x.call != nil {
 		return body, nil
@@ -131,29 +129,10 @@ func (x *exchange) event(trace string) (budget.Body, error) {
 // drop reads the rest of the body for a moment. Many clients send all of it
 // before they read the response, and closing the connection would reset it before
 // they see the response. A client that waits for "100 Continue" has not sent any.
-func (x *exchange) drop(rc *http.ResponseController) {
-	if x.in.Header.Get("Expect") != "" {
-		return
+func (x *exchange) drop() {
+	if x.in.Header.Get("Expect") == "" {
+		client.Drain(x.to, x.in.Request, x.in.Body, client.SoonDone())
 	}
-	_ = rc.SetReadDeadline(time.Now().Add(dropTimeout))
-	if _, err := io.Copy(io.Discard, x.in.Body); err == nil {
-		_ = rc.SetReadDeadline(time.Time{})
-	}
-}
-
-// unread returns the answer to a request whose body could not be read.
-func (x *exchange) unread(err error) error {
-	switch {
-	case errors.Is(err, budget.ErrTooLong):
-		return tooLarge()
-	case errors.Is(err, budget.ErrExhausted):
-		return noMemory()
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(err)
-	case x.in.Context().Err() != nil:
-		return fmt.Errorf("%w: %w", x.in.Context().Err(), err)
-	}
-	return fmt.Errorf("%w: %w", http.ErrAbortHandler, err)
 }
 
 func tooLarge() error {

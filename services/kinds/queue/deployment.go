@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
@@ -51,7 +52,7 @@ func (d *deployment) Serve(w http.ResponseWriter, r *router.Request, res *access
 		return d.serveResult(w, r, res, id)
 	}
 	if r.ContentLength > d.kind.cfg.MaxBodyBytes {
-		return d.bodyTooLarge()
+		return client.TooLong(d.kind.cfg.MaxBodyBytes)
 	}
 	if d.line.full(d.plan.depth) {
 		return full(lease.ErrFull) // before the body is read
@@ -72,10 +73,6 @@ func full(cause error) error {
 	p := problem.New(problem.NoCapacity, "too many requests wait for the workers of this service; try again")
 	p.RetryAfter = retryAfter
 	return p.WithCause(cause)
-}
-
-func (d *deployment) bodyTooLarge() error {
-	return problem.Newf(problem.BodyTooLarge, "the request's body is larger than %d bytes", d.kind.cfg.MaxBodyBytes)
 }
 
 // terms returns the terms of a request that arrives now.

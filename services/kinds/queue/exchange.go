@@ -2,10 +2,8 @@ package queue
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
-	"os"
 	"strconv"
 	"time"
 
@@ -34,22 +32,20 @@ func (d *deployment) readBody(w http.ResponseWriter, r *http.Request) (body budg
 	if r.Body == nil || r.Body == http.NoBody {
 		return budget.Body{}, 0, nil
 	}
-	rc := http.NewResponseController(w) // errors are ignored: a connection without deadlines needs none
-	body, held, err = d.held.Read(budget.Paced(r.Body, rc, time.Time{}), d.kind.cfg.MaxBodyBytes)
+	from := client.NewBody(w, r, client.Terms{Pace: client.Collected()})
+	defer from.Stop()
+	body, held, err = d.held.Read(from, d.kind.cfg.MaxBodyBytes)
 	switch {
 	case err == nil:
-		_ = rc.SetReadDeadline(time.Time{}) // an expired deadline would look like a disconnect of the client
 		return body, held, nil
 	case errors.Is(err, budget.ErrTooLong):
-		return budget.Body{}, held, d.bodyTooLarge()
+		return budget.Body{}, held, client.TooLong(d.kind.cfg.MaxBodyBytes)
 	case errors.Is(err, budget.ErrExhausted):
 		return budget.Body{}, held, full(err)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return budget.Body{}, held, problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(err)
-	case r.Context().Err() != nil:
-		return budget.Body{}, held, fmt.Errorf("%w: %w", r.Context().Err(), err)
+	case r.Context().Err() == nil && from.End() != client.Stalled:
+		return budget.Body{}, held, problem.New(problem.BadRequest, "the request's body could not be read").WithCause(err)
 	}
-	return budget.Body{}, held, problem.New(problem.BadRequest, "the request's body could not be read").WithCause(err)
+	return budget.Body{}, held, from.Failure()
 }
 
 // environment describes the request to workers.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
@@ -223,7 +224,7 @@ func (ws *workers) handOut(w http.ResponseWriter, o *order) error {
 		err = buffered.Flush()
 	}
 	if err == nil {
-		err = http.NewResponseController(w).Flush()
+		err = client.ConnOf(w).Flush()
 	}
 	if err != nil {
 		o.line.giveBack(o)
@@ -235,7 +236,9 @@ func (ws *workers) handOut(w http.ResponseWriter, o *order) error {
 func (ws *workers) answer(w http.ResponseWriter, r *http.Request, name registry.Prefix) error {
 	most := prack.MaxMessageBytes(ws.kind.cfg.MaxBodyBytes)
 	account := ws.kind.replies.For(string(name))
-	text, held, err := account.ReadAll(budget.Paced(r.Body, http.NewResponseController(w), time.Time{}), most)
+	body := client.NewBody(w, r, client.Terms{Pace: client.Collected()})
+	defer body.Stop()
+	text, held, err := account.ReadAll(body, most)
 	defer func() { account.Give(held) }()
 	switch {
 	case errors.Is(err, budget.ErrTooLong):

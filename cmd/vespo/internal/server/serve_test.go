@@ -8,12 +8,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -148,57 +145,5 @@ func TestReachable(t *testing.T) {
 		addr, err := net.ResolveTCPAddr("tcp", given)
 		require.NoError(t, err)
 		require.Equal(t, want, reachable(addr))
-	}
-}
-
-// deadlines is a ResponseWriter that records the deadlines that are set.
-type deadlines struct {
-	http.ResponseWriter
-	read, write time.Time
-}
-
-func (d *deadlines) SetReadDeadline(t time.Time) error  { d.read = t; return nil }
-func (d *deadlines) SetWriteDeadline(t time.Time) error { d.write = t; return nil }
-
-func TestDeadlines(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		body  string
-		stop  bool
-		major int
-	}{
-		{name: "without a body", major: 1}, {name: "with a body", body: "x", major: 1}, {name: "aborted", body: "x", stop: true, major: 1},
-		{name: "stream", major: 2}, {name: "stream with a body", body: "x", major: 2}, {name: "aborted stream", stop: true, major: 2},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				begin := time.Now()
-				w := &deadlines{ResponseWriter: httptest.NewRecorder()}
-				h := withDeadlines(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-					require.Zero(t, w.write, "a handler may take its time")
-					time.Sleep(time.Hour)
-					if tt.stop {
-						panic(http.ErrAbortHandler)
-					}
-				}))
-				r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(tt.body))
-				r.ProtoMajor = tt.major
-				if tt.stop {
-					require.PanicsWithValue(t, http.ErrAbortHandler, func() { h.ServeHTTP(w, r) })
-				} else {
-					h.ServeHTTP(w, r)
-				}
-				if tt.body == "" {
-					require.Zero(t, w.read)
-				} else {
-					require.Equal(t, begin.Add(bodyTimeout), w.read)
-				}
-				if tt.major == 1 { // the listener bounds writes
-					require.Zero(t, w.write)
-				} else {
-					require.Equal(t, begin.Add(time.Hour+answerTimeout), w.write)
-				}
-			})
-		})
 	}
 }

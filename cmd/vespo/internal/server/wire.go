@@ -16,6 +16,7 @@ import (
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/registry/filestore"
@@ -309,7 +310,7 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler:        withDeadlines(handler),
+		Handler:        client.Bound(handler, bodyTimeout, answerTimeout),
 		MaxHeaderBytes: maxHeaderBytes,
 		Protocols:      &protocols,
 		HTTP2: &http.HTTP2Config{
@@ -329,18 +330,4 @@ func withRelay(ctx context.Context, c net.Conn) context.Context {
 		return forwarded.WithConn(ctx, relayed)
 	}
 	return ctx
-}
-
-// withDeadlines bounds how long a client may hold a connection without sending the body that it announced, or
-// an HTTP/2 stream without reading the end of the response. A handler may set other deadlines while it runs.
-func withDeadlines(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength != 0 { // errors here and below are ignored: the server's connections support deadlines
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
-		}
-		if r.ProtoMajor > 1 { // a stream can block without its connection
-			defer func() { _ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) }()
-		}
-		next.ServeHTTP(w, r)
-	})
 }

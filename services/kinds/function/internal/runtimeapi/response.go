@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/services/event/httpevent"
 	"github.com/vespo-dev/vespo/services/event/invocation"
 )
@@ -34,11 +35,12 @@ func (e *Endpoint) serveResponse(w http.ResponseWriter, r *http.Request) error {
 	if p == nil {
 		return drop(w, r)
 	}
-	boundBody(w, p.deadline)
+	body := newBody(w, r, p.deadline)
+	defer body.Stop()
 	if mode == modeStreaming || httpevent.HasPrelude(r.Header.Get("Content-Type")) {
-		return e.stream(w, r, p)
+		return e.stream(w, r, body, p)
 	}
-	output, taken, err := e.cfg.Budget.ReadAll(r.Body, invocation.MaxOutputBytes)
+	output, taken, err := e.cfg.Budget.ReadAll(body, invocation.MaxOutputBytes)
 	give := sync.OnceFunc(func() { e.cfg.Budget.Give(taken) })
 	if err != nil {
 		give()
@@ -57,18 +59,18 @@ func (e *Endpoint) serveResponse(w http.ResponseWriter, r *http.Request) error {
 }
 
 // stream forwards the output as it arrives.
-func (e *Endpoint) stream(w http.ResponseWriter, r *http.Request, p *pending) error {
+func (e *Endpoint) stream(w http.ResponseWriter, r *http.Request, body *client.Body, p *pending) error {
 	from, to := io.Pipe()
 	end := time.AfterFunc(time.Until(p.deadline), func() { _ = to.CloseWithError(ErrDeadline) })
 	defer end.Stop()
 	if !e.complete(p, &Reply{ContentType: r.Header.Get("Content-Type"), Stream: from, close: func() { _ = from.Close() }}) {
 		return drop(w, r)
 	}
-	_, err := io.Copy(to, r.Body)
+	_, err := io.Copy(to, body)
 	switch failed := trailerError(r.Trailer); {
 	case errors.Is(err, io.ErrClosedPipe), errors.Is(err, ErrDeadline): // the caller has given up
-		boundBody(w, time.Now())
-		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		body.SetUntil(time.Now().Add(lateTimeout))
+		if _, err := io.Copy(io.Discard, body); err != nil {
 			return errCutOff
 		}
 	case err != nil:
@@ -118,8 +120,9 @@ func (e *Endpoint) serveExtensionEvent(_ http.ResponseWriter, r *http.Request) e
 
 // serveSubscription accepts a subscription to logs or telemetry. Nothing is sent to it.
 func (e *Endpoint) serveSubscription(w http.ResponseWriter, r *http.Request) error {
-	boundBody(w, time.Now())
-	if _, err := io.Copy(io.Discard, io.LimitReader(r.Body, maxInitErrorBytes)); err != nil {
+	body := newBody(w, r, time.Now())
+	defer body.Stop()
+	if _, err := io.Copy(io.Discard, io.LimitReader(body, maxInitErrorBytes)); err != nil {
 		return errCutOff
 	}
 	_, err := io.WriteString(w, `"OK"`)

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/services/event/invocation"
 	"github.com/vespo-dev/vespo/services/internal/access"
@@ -134,8 +135,10 @@ func (e *Endpoint) serveNext(w http.ResponseWriter, r *http.Request) error {
 	}
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.FormatInt(payload.Len(), 10))
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
-	if _, err := payload.WriteTo(w); err != nil {
+	var to client.Writer
+	to.Begin(w, r.Context(), time.Now().Add(writeTimeout))
+	defer to.Finish()
+	if _, err := payload.WriteTo(&to); err != nil {
 		e.complete(p, ErrWorkerLost)
 		return err
 	}
@@ -157,8 +160,9 @@ func (e *Endpoint) serveError(w http.ResponseWriter, r *http.Request) error {
 	if p == nil {
 		return drop(w, r)
 	}
-	boundBody(w, p.deadline)
-	text, taken, err := e.cfg.Budget.ReadAll(r.Body, invocation.MaxOutputBytes)
+	body := newBody(w, r, p.deadline)
+	defer body.Stop()
+	text, taken, err := e.cfg.Budget.ReadAll(body, invocation.MaxOutputBytes)
 	defer e.cfg.Budget.Give(taken)
 	if err != nil {
 		e.complete(p, readError(err))
@@ -169,8 +173,9 @@ func (e *Endpoint) serveError(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (e *Endpoint) serveInitError(w http.ResponseWriter, r *http.Request) error {
-	boundBody(w, time.Now())
-	text, err := io.ReadAll(io.LimitReader(r.Body, maxInitErrorBytes))
+	body := newBody(w, r, time.Now())
+	defer body.Stop()
+	text, err := io.ReadAll(io.LimitReader(body, maxInitErrorBytes))
 	if err != nil {
 		return errCutOff
 	}
@@ -183,20 +188,21 @@ func (e *Endpoint) serveInitError(w http.ResponseWriter, r *http.Request) error 
 // maxInitErrorBytes bounds the error that a worker reports when it fails to start.
 const maxInitErrorBytes = 64 << 10
 
-// boundBody sets a read deadline for the result shortly after the invocation's
-// deadline. The caller stops waiting at the invocation's deadline itself.
-func boundBody(w http.ResponseWriter, deadline time.Time) {
-	_ = http.NewResponseController(w).SetReadDeadline(deadline.Add(lateTimeout))
+// newBody returns the body of a request, which must end shortly after the deadline of the
+// invocation. The caller stops waiting at the deadline itself.
+func newBody(w http.ResponseWriter, r *http.Request, deadline time.Time) *client.Body {
+	return client.NewBody(w, r, client.Terms{Until: deadline.Add(lateTimeout)})
 }
 
 // drop accepts and discards a result that no caller waits
 // for. Refusing it would look like an error of the worker.
 func drop(w http.ResponseWriter, r *http.Request) error {
-	boundBody(w, time.Now())
-	if _, err := io.Copy(io.Discard, io.LimitReader(r.Body, invocation.MaxOutputBytes+1)); err != nil {
-		return errCutOff
+	terms := client.Terms{Bytes: invocation.MaxOutputBytes, Until: time.Now().Add(lateTimeout)}
+	switch client.Drain(w, r, r.Body, terms) {
+	case client.Complete, client.TooLarge:
+		return accept(w)
 	}
-	return accept(w)
+	return errCutOff
 }
 
 func refusalOf(err error) error {

@@ -1,5 +1,3 @@
-// Package client wraps the ResponseWriter of requests that the host answers itself. A response
-// may take as long as the client keeps reading, but not beyond the close of the deployment.
 package client
 
 import (
@@ -23,45 +21,55 @@ const (
 	chunkBytes = 256 << 10
 	// refreshAfter is the minimum time between two deadline changes, so that most writes set none.
 	refreshAfter = time.Second
+	// bufferedBytes is the number of bytes that the HTTP server buffers before it writes
+	// to the connection. Up to this size, a write cannot block on the client.
+	bufferedBytes = 2 << 10
 )
 
-// Writer is an http.ResponseWriter that extends the write deadline while the client
-// keeps reading. This replaces the server's single deadline for the whole response. It
-// serves one request and, like any http.ResponseWriter, is not safe for concurrent use.
+// Writer is an http.ResponseWriter that bounds how long the client may take to read. It replaces the server's
+// single deadline for the whole response: NewWriter extends the deadline while the client keeps reading, and
+// Begin cuts the client off at one time. It serves one request and, like any http.ResponseWriter, is not safe
+// for concurrent use. The zero Writer must not be used before Begin.
 type Writer struct {
-	http.ResponseWriter                          // immutable
-	control             *http.ResponseController // immutable
-	request             *http.Request            // immutable
-	closing             context.Context          // immutable; ends with the deployment
-	unwatch             func() bool              // immutable; stops watching closing
-	watched             chan struct{}            // immutable; closed when the watch has run
+	http.ResponseWriter                 // immutable
+	request             context.Context // immutable; of the request
+	closing             context.Context // immutable; ends with the deployment; nil after Begin
+	unwatch             func() bool     // immutable; stops watching closing
+	watched             chan struct{}   // immutable; closed when the watch has run
 
 	mu      sync.Mutex
 	bounded time.Time // guarded by mu; when the deadline was last set; zero before the response
 	cut     bool      // guarded by mu; the deployment is closed
 
-	err      error // the first write error
+	deadline time.Time // of all writes; zero: Patience for each part
+	lent     bool      // another handler sets the deadlines
+	started  bool      // the header of the response is out
+	sent     int64     // bytes of the body
+	err      error     // the first write error
 	hijacked bool
 }
 
 // NewWriter returns the writer of a request. When closing ends, a client whose response has begun is cut off, and
 // the cause of closing becomes the Failure. The caller must call Finish at the end.
 func NewWriter(w http.ResponseWriter, r *http.Request, closing context.Context) *Writer {
-	c := &Writer{ResponseWriter: w, control: http.NewResponseController(w), request: r, closing: closing, watched: make(chan struct{})}
+	c := &Writer{ResponseWriter: w, request: r.Context(), closing: closing, watched: make(chan struct{})}
 	c.unwatch = context.AfterFunc(closing, func() {
 		defer close(c.watched)
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.cut = true; !c.bounded.IsZero() {
-			c.setDeadlineLocked(time.Now())
+			c.conn().writeBy(time.Now())
 		}
 	})
 	return c
 }
 
-// setDeadlineLocked sets the write deadline. Errors are ignored: a connection without
-// deadlines is not from a server and needs none.
-func (c *Writer) setDeadlineLocked(at time.Time) { _ = c.control.SetWriteDeadline(at) }
+// Begin makes c the writer of a request whose client is cut off at the deadline. The caller must call Finish at the end.
+func (c *Writer) Begin(w http.ResponseWriter, request context.Context, deadline time.Time) {
+	c.ResponseWriter, c.request, c.deadline = w, request, deadline
+}
+
+func (c *Writer) conn() Conn { return Conn{c.ResponseWriter} }
 
 // Err returns the first write error, or nil.
 func (c *Writer) Err() error { return c.err }
@@ -72,22 +80,47 @@ func (c *Writer) Failure() error {
 	switch {
 	case c.err == nil:
 		return nil
-	case c.closing.Err() != nil && c.request.Context().Err() == nil:
+	case c.closing != nil && c.closing.Err() != nil && c.request.Err() == nil:
 		return context.Cause(c.closing)
-	case c.request.Context().Err() != nil:
-		return fmt.Errorf("%w: %w", c.request.Context().Err(), c.err)
+	case c.request.Err() != nil:
+		return fmt.Errorf("%w: %w", c.request.Err(), c.err)
 	}
 	return fmt.Errorf("%w: %w", http.ErrAbortHandler, c.err)
 }
 
+// Expired reports whether the deadline of Begin is over.
+func (c *Writer) Expired() bool { return !c.deadline.IsZero() && !time.Now().Before(c.deadline) }
+
 // Hijacked reports whether the connection was hijacked.
 func (c *Writer) Hijacked() bool { return c.hijacked }
 
-// Write sends p in chunks. A single deadline for a long write would require a minimum rate of the client.
+// Started reports whether the header of the response is out.
+func (c *Writer) Started() bool { return c.started }
+
+// WriteHeader implements http.ResponseWriter. Of several final statuses, the first one wins.
+func (c *Writer) WriteHeader(status int) {
+	if c.started {
+		return
+	}
+	c.started = status >= http.StatusOK || status == http.StatusSwitchingProtocols
+	c.ResponseWriter.WriteHeader(status)
+}
+
+// Write sends p. With Patience it sends chunks: a single deadline for a long write would require a minimum rate
+// of the client.
 func (c *Writer) Write(p []byte) (written int, err error) {
+	c.started = true
+	if !c.deadline.IsZero() {
+		if c.sent += int64(len(p)); c.sent > bufferedBytes {
+			c.bound()
+		}
+		n, err := c.ResponseWriter.Write(p)
+		return n, c.noted(err)
+	}
 	for {
 		c.bound()
 		n, err := c.ResponseWriter.Write(p[written:min(len(p), written+chunkBytes)])
+		c.sent += int64(n)
 		if written += n; err != nil || written == len(p) {
 			return written, c.noted(err)
 		}
@@ -96,6 +129,7 @@ func (c *Writer) Write(p []byte) (written int, err error) {
 
 // ReadFrom sends the content of src by the fastest means of the server, such as sendfile.
 func (c *Writer) ReadFrom(src io.Reader) (total int64, err error) {
+	c.started = true
 	whole, limited := src.(*io.LimitedReader)
 	if !limited {
 		whole = &io.LimitedReader{R: src, N: 1<<63 - 1}
@@ -107,6 +141,7 @@ func (c *Writer) ReadFrom(src io.Reader) (total int64, err error) {
 		want := part.N
 		n, err := io.Copy(c.ResponseWriter, part)
 		total += n
+		c.sent += n
 		whole.N -= want - part.N
 		if err != nil || n < want {
 			return total, c.noted(err)
@@ -129,17 +164,18 @@ func (c *Writer) Flush() { _ = c.FlushError() }
 // FlushError sends the buffered data.
 func (c *Writer) FlushError() error {
 	c.bound()
-	err := c.control.Flush()
+	err := c.conn().Flush()
 	if errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
+	c.started = true
 	return c.noted(err)
 }
 
 // Hijack takes over the connection, with the data already read from it. The server
 // sets no more deadlines after that.
 func (c *Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, buffered, err := c.control.Hijack()
+	conn, buffered, err := c.conn().Hijack()
 	c.hijacked = err == nil
 	return conn, buffered, err
 }
@@ -147,10 +183,20 @@ func (c *Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // Unwrap is for http.ResponseController.
 func (c *Writer) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
-// bound extends the deadline.
+// bound sets or extends the deadline.
 func (c *Writer) bound() {
+	if c.lent {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.deadline.IsZero() {
+		if c.bounded.IsZero() {
+			c.bounded = c.deadline
+			c.conn().writeBy(c.deadline)
+		}
+		return
+	}
 	now := time.Now()
 	if now.Sub(c.bounded) < refreshAfter {
 		return
@@ -158,23 +204,35 @@ func (c *Writer) bound() {
 	if c.bounded = now; !c.cut {
 		now = now.Add(Patience)
 	}
-	c.setDeadlineLocked(now)
+	c.conn().writeBy(now)
 }
 
-// Finish returns the connection to the server. The server's own write timeout applies
-// to the rest of the response and to the next request.
+// Lend lets another handler, which writes through c, set the deadlines until Reclaim.
+func (c *Writer) Lend() {
+	c.release()
+	c.lent = true
+}
+
+// Reclaim ends Lend. It extends the deadline by took, the time that the other handler used.
+func (c *Writer) Reclaim(took time.Duration) {
+	c.lent, c.deadline = false, c.deadline.Add(took)
+}
+
+// Finish returns the connection to the server. The server's own write timeout applies to data that is still
+// buffered there or in the kernel, and to the next request.
 func (c *Writer) Finish() {
-	if !c.unwatch() {
+	if c.unwatch != nil && !c.unwatch() {
 		<-c.watched
 	}
+	c.release()
+}
+
+func (c *Writer) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.bounded.IsZero() || c.hijacked || c.cut {
 		return
 	}
-	until := time.Time{}
-	if s, ok := c.request.Context().Value(http.ServerContextKey).(*http.Server); ok && s.WriteTimeout > 0 {
-		until = time.Now().Add(s.WriteTimeout)
-	}
-	c.setDeadlineLocked(until)
+	c.bounded = time.Time{}
+	c.conn().release(c.request)
 }
