@@ -89,12 +89,17 @@ func (d *Deployer) changeOne(
 		claimed: []registry.Prefix{prefix},
 		build:   func(s *registry.State) (changes, error) { return build(s.Services[prefix]) },
 	})
-	var refused *ApplyError
-	if errors.As(err, &refused) {
-		err = refused.Failures[0].Err
-	}
 	if len(results) > 0 {
 		result = results[0]
 	}
-	return result, err
+	return result, first(err)
+}
+
+// first returns the first failure of an *ApplyError, and any other error unchanged.
+func first(err error) error {
+	var refused *ApplyError
+	if errors.As(err, &refused) {
+		return refused.Failures[0].Err
+	}
+	return err
 }

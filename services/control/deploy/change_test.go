@@ -206,6 +206,7 @@ func (h *house) requireUndisturbed(before []Entry, manifest []byte) {
 	h.requireServed("/a", "one")
 	require.Equal(t, before, h.List())
 	require.Equal(t, manifest, h.onDisk())
+	h.preparing.Wait() // a preparation that its deploy gave up closes the deployment itself
 	require.Equal(t, 1, h.kind.openCount(), "what was prepared is closed")
 	h.retiring.Wait()
 	require.Len(t, h.names(), 1, "the blob that no version names is collected")

@@ -2,8 +2,9 @@
 // services as transactions, replays the catalogue at start, scales idle services to zero and drains replaced
 // versions.
 //
-// Add, Change, Remove, Rollback and Apply are transactions: lists of changes that take the steps below together.
-// A failure at any of them leaves catalogue and table unchanged and releases the prepared deployments:
+// Add, Change, Remove, Rollback, Apply and Transact are transactions: lists of changes that take the steps below
+// together. Records of the catalogue change with them, and need no preparation. A failure at any step leaves
+// catalogue and table unchanged and releases the prepared deployments:
 //
 //	validate -> claim -> plan -> store blobs, prepare -> writer lock -> plan -> build table -> commit -> publish -> unlock -> drain and close the old
 //	                                                                                             ^ the point of no return: later steps cannot fail
@@ -20,8 +21,8 @@
 // # Concurrency
 //
 // A transaction claims the prefixes that it touches before it reads the catalogue and holds the claim until it is
-// published, so it always replaces the versions that it was prepared against. Changes of different services run in parallel.
-// Compilation is bounded by PrepareParallel turns. Waiting for a claim or a turn is bounded in time by the
+// published, so it always replaces the versions that it was prepared against. Changes of different services run in
+// parallel. Compilation is bounded by PrepareParallel turns. Waiting for a claim or a turn is bounded in time by the
 // caller's context, and in number by Config.MaxWaiters. The writer lock is held from building the table to
 // publishing it: one commit at a time, and no compilation. mu guards the live versions and is held only
 // briefly. The scaleMu of a live service keeps Scale and Close of its deployment apart.

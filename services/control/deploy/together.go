@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"errors"
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
@@ -42,11 +41,7 @@ func (d *Deployer) Transact(
 			return d.changesOf(ctx, c)
 		},
 	})
-	var refused *ApplyError
-	if errors.As(err, &refused) {
-		err = refused.Failures[0].Err
-	}
-	return results, err
+	return results, first(err)
 }
 
 // changesOf returns the list of changes, after checking the specs.
