@@ -278,8 +278,21 @@ func (h *house) end() {
 	require.NoError(h.t, h.files.Close())
 }
 
-func spec(prefix registry.Prefix, text string) services.Spec {
-	return services.Spec{Prefix: prefix, Kind: "text", Module: []byte(text)}
+// spec returns the spec of a text.
+func spec(prefix registry.Prefix, text string) services.Spec { return specOf("text", prefix, text) }
+
+// specOf returns the spec of a module of any kind.
+func specOf(kind string, prefix registry.Prefix, module string) services.Spec {
+	return services.Spec{Prefix: prefix, Kind: kind, Module: []byte(module)}
+}
+
+// chained returns the spec of a text at /a behind middleware.
+func chained(text string, use ...string) services.Spec {
+	s := spec("/a", text)
+	for _, u := range use {
+		s.Use = append(s.Use, []byte(u))
+	}
+	return s
 }
 
 // add deploys text at prefix, which must succeed.

@@ -41,14 +41,6 @@ func withLayers(t *testing.T, dir string) (h *house, layers *textKind) {
 	return booted(t, dir, func(c *Config) { c.Middleware = textLayers{layers} }), layers
 }
 
-func chained(module string, use ...string) services.Spec {
-	s := services.Spec{Prefix: "/a", Kind: "text", Module: []byte(module)}
-	for _, u := range use {
-		s.Use = append(s.Use, []byte(u))
-	}
-	return s
-}
-
 func TestAChainIsOneVersion(t *testing.T) {
 	dir := t.TempDir()
 	h, layers := withLayers(t, dir)
@@ -88,11 +80,13 @@ func TestAChainThatCannotBeServedChangesNothing(t *testing.T) {
 	ctx := context.Background()
 	_, err := h.Add(ctx, chained("body", "outer "))
 	require.NoError(t, err)
+	settings := spec("/a", "other")
+	settings.Options.UseConfig = map[string]string{"a": "b"}
 	for name, spec := range map[string]services.Spec{
 		"one that is invalid":         chained("other", "fine ", "bad"),
 		"one that cannot be made":     chained("other", "fine ", "unpreparable"),
 		"too many":                    chained("other", strings.Split("a b c d e f g h i", " ")...),
-		"settings without middleware": {Prefix: "/a", Kind: "text", Module: []byte("other"), Options: registry.Options{UseConfig: map[string]string{"a": "b"}}},
+		"settings without middleware": settings,
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := h.Add(ctx, spec)
@@ -110,7 +104,8 @@ func TestAChainIsKeptByChangesOfOtherThings(t *testing.T) {
 	ctx := context.Background()
 	first, err := h.Add(ctx, chained("body", "outer "))
 	require.NoError(t, err)
-	changed := services.Spec{Prefix: "/a", Kind: "text", Module: []byte("other"), Options: first.Service.Current.Options}
+	changed := spec("/a", "other")
+	changed.Options = first.Service.Current.Options
 	second, err := h.Add(ctx, changed)
 	require.NoError(t, err)
 	h.requireServed("/a", "outer other")

@@ -52,7 +52,7 @@ func TestWhoWantsToKnowIsTold(t *testing.T) {
 	k := &retirees{textKind: textKind{name: "retirees", hold: make(chan struct{})}}
 	h := booted(t, t.TempDir(), func(c *Config) { c.Kinds = append(c.Kinds, k) })
 	add := func(text string) error {
-		_, err := h.Add(context.Background(), services.Spec{Prefix: "/a", Kind: k.name, Module: []byte(text)})
+		_, err := h.Add(context.Background(), specOf(k.name, "/a", text))
 		return err
 	}
 	require.NoError(t, add("one"))
@@ -86,7 +86,7 @@ func TestWhoCannotBeTogether(t *testing.T) {
 	k := &retirees{textKind: textKind{name: "retirees", hold: make(chan struct{})}}
 	h := booted(t, t.TempDir(), func(c *Config) { c.Kinds = append(c.Kinds, k) })
 	of := func(prefix registry.Prefix, text string) services.Spec {
-		return services.Spec{Prefix: prefix, Kind: k.name, Module: []byte(text)}
+		return specOf(k.name, prefix, text)
 	}
 	add := func(prefix registry.Prefix, text string) error {
 		_, err := h.Add(context.Background(), of(prefix, text))

@@ -80,7 +80,7 @@ func TestTransactChangesAllOrNothing(t *testing.T) {
 		"record":  {func(c *Changes) { c.Records["counter/y"] = set(registry.Record{Kind: "k", Manifest: "[]"}) }, registry.ErrRecord},
 		"require": {func(c *Changes) { c.Require = []registry.Prefix{"/a", "/none"} }, registry.ErrNotFound},
 		"remove":  {func(c *Changes) { c.Remove = []registry.Prefix{"/none"} }, registry.ErrNotFound},
-		"prepare": {func(c *Changes) { c.Deploy = append(c.Deploy, services.Spec{Prefix: "/b", Kind: "none"}) }, ErrInvalid},
+		"prepare": {func(c *Changes) { c.Deploy = append(c.Deploy, specOf("none", "/b", "")) }, ErrInvalid},
 		"commit":  {func(*Changes) { h.store.failAt("Commit", errInjected) }, errInjected},
 	} {
 		c := good()

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/linestest"
-	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/kinds/proxy"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 // front is a running server whose prefix /up leads to an
@@ -47,8 +47,7 @@ func newFront(t *testing.T, flags ...string) *front {
 		f.address, _, _ = strings.Cut(rest, "\n")
 		return found
 	}))
-	_, err = s.core.deployer.Add(ctx, services.Spec{Prefix: "/up", Kind: proxy.KindName,
-		Module: proxy.Document{Upstreams: []string{upstream.URL}}.Encode()})
+	_, err = s.core.deployer.Add(ctx, servicetest.Spec(proxy.KindName, "/up", proxy.Document{Upstreams: []string{upstream.URL}}))
 	require.NoError(t, err)
 	return f
 }
