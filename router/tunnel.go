@@ -2,9 +2,10 @@ package router
 
 import (
 	"bufio"
-	"errors"
 	"net"
 	"sync/atomic"
+
+	"github.com/vespo-dev/vespo/internal/halfclose"
 )
 
 // tunnel is the client's connection after a handler has hijacked it. It counts what it carries. One
@@ -36,8 +37,5 @@ func (t *tunnel) Write(p []byte) (int, error) {
 
 // CloseWrite signals to the client that nothing more will be sent.
 func (t *tunnel) CloseWrite() error {
-	if half, ok := t.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
+	return halfclose.CloseWrite(t.Conn)
 }

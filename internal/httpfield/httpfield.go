@@ -1,7 +1,8 @@
 // Package httpfield classifies HTTP header fields and merges those of a response from two
 // sources. All kinds of services use it, so responses are the same for every kind. It
 // defines which response fields have a single value, which fields belong to a connection,
-// which must not be trailers, and which only this server or a trusted proxy may set.
+// which must not be trailers, and which only this server or a trusted proxy may set. It also
+// checks the syntax of names and values.
 //
 // Names are in net/http's canonical form.
 package httpfield

@@ -2,6 +2,7 @@
 package lograte
 
 import (
+	"log/slog"
 	"sync"
 	"time"
 )
@@ -66,6 +67,16 @@ func (l *Limiter) Take(bytes int) (dropped int64, ok bool) {
 		dropped, l.dropped, l.told = l.dropped, 0, now
 	}
 	return dropped, true
+}
+
+// Allows reports whether a line of the given size may be logged. Where lines were dropped before it, Allows logs
+// their number first. who writes the lines, such as "the service".
+func (l *Limiter) Allows(log *slog.Logger, who string, bytes int) bool {
+	dropped, ok := l.Take(bytes)
+	if dropped > 0 {
+		log.Warn(who+" logs more than --log-rate allows; lines were dropped", slog.Int64("dropped", dropped))
+	}
+	return ok
 }
 
 // fill adds the tokens earned since the last fill.

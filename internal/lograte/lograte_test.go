@@ -1,6 +1,8 @@
 package lograte
 
 import (
+	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -61,6 +63,23 @@ func TestReportsAreComplete(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, dropped, told+n)
 		require.Positive(t, dropped)
+	})
+}
+
+// TestAllows checks that a line follows the report of those that were dropped before it.
+func TestAllows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		log := slog.New(slog.NewTextHandler(&out, nil))
+		l := New(10)
+		require.True(t, l.Allows(log, "the service", 10*BurstSeconds))
+		for range 3 {
+			require.False(t, l.Allows(log, "the service", 1))
+		}
+		require.Empty(t, out.String())
+		time.Sleep(ToldInterval)
+		require.True(t, l.Allows(log, "the service", 1))
+		require.Contains(t, out.String(), `msg="the service logs more than --log-rate allows; lines were dropped" dropped=3`)
 	})
 }
 

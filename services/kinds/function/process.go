@@ -102,14 +102,9 @@ func (p *process) checkStart() {
 
 // logLine writes a line of a process to the log, unless the rate limit is exceeded.
 func (ps *processes) logLine(_ abi.Level, line []byte) {
-	dropped, ok := ps.logRate.Take(abi.RecordBytes(line))
-	if !ok {
-		return
+	if ps.logRate.Allows(ps.log, "the function", abi.RecordBytes(line)) {
+		ps.log.Info("function", slog.String("line", string(line)))
 	}
-	if dropped > 0 {
-		ps.log.Warn("the function logs more than --log-rate allows; lines were dropped", slog.Int64("dropped", dropped))
-	}
-	ps.log.Info("function", slog.String("line", string(line)))
 }
 
 // outputPeriod is the period in which a process may write abi.MaxLogBytes to the log.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/scarce"
+	"github.com/vespo-dev/vespo/services/internal/method"
 )
 
 var errNoUpgrade = errors.New("the upstream has switched protocols without being asked")
@@ -120,14 +121,5 @@ func (a *attempt) repeatable(out *http.Request) bool {
 	case !a.connected.Load():
 		return a.body == nil || a.body.untouched()
 	}
-	return a.body == nil && !a.upgrade && idempotent(out.Method)
-}
-
-// idempotent reports whether RFC 9110 section 9.2.2 defines the method as idempotent.
-func idempotent(method string) bool {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
-		return true
-	}
-	return false
+	return a.body == nil && !a.upgrade && method.Idempotent(out.Method)
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/halfclose"
 	"github.com/vespo-dev/vespo/internal/httpfield"
 )
 
@@ -137,10 +138,7 @@ type tunnel struct {
 // CloseWrite signals to the upstream that the client will send no more. If the
 // connection cannot be half-closed, it returns an error and the whole tunnel ends.
 func (t *tunnel) CloseWrite() error {
-	if half, ok := t.conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
+	return halfclose.CloseWrite(t.conn)
 }
 
 // Close implements io.Closer.

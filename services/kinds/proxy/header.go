@@ -76,23 +76,14 @@ func parseRule(text string, ours []string) (name, value, wrong string) {
 	switch {
 	case !found:
 		return "", "", `must be "Name: value", or "Name:" to remove the header`
-	case name == "" || strings.ContainsFunc(name, notToken):
+	case !httpfield.ValidName(name):
 		return "", "", fmt.Sprintf("%.60q: it is not the name of a header", name)
 	case len(text) > maxRuleBytes:
 		return "", "", fmt.Sprintf("%.60q: it is longer than %d bytes", canonical, maxRuleBytes)
 	case slices.Contains(ours, canonical) || strings.HasPrefix(canonical, forwardedPrefix):
 		return "", "", fmt.Sprintf("%.60q: this header is the server's to set", canonical)
-	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+	case !httpfield.ValidValue(value):
 		return "", "", fmt.Sprintf("%.60q: its value has a control character", canonical)
 	}
 	return canonical, value, ""
-}
-
-// notToken reports whether r is not allowed in a header name by RFC 9110 section 5.6.2.
-func notToken(r rune) bool {
-	switch {
-	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
-		return false
-	}
-	return !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/client"
+	"github.com/vespo-dev/vespo/internal/halfclose"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/admission"
 )
@@ -129,10 +130,7 @@ func (c *clientConn) Write(p []byte) (int, error) {
 
 // CloseWrite signals to the client that the upstream will send no more.
 func (c *clientConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
+	return halfclose.CloseWrite(c.Conn)
 }
 
 var _ io.ReadWriteCloser = (*clientConn)(nil)

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/vespo-dev/vespo/internal/halfclose"
 )
 
 // Limits of connections to upstreams.
@@ -111,10 +113,7 @@ func (c *upstreamConn) Write(p []byte) (int, error) {
 
 // CloseWrite signals to the upstream that no more is sent.
 func (c *upstreamConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
+	return halfclose.CloseWrite(c.Conn)
 }
 
 // noteBody records on the connection whether a request body is being sent over it.

@@ -17,6 +17,7 @@ import (
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/internal/inflight"
+	"github.com/vespo-dev/vespo/services/internal/method"
 	"github.com/vespo-dev/vespo/services/kinds/queue/internal/lease"
 	"github.com/vespo-dev/vespo/services/kinds/queue/internal/stored"
 )
@@ -76,18 +77,9 @@ func full(cause error) error {
 }
 
 // terms returns the terms of a request that arrives now.
-func (d *deployment) terms(method string, timeout time.Duration) lease.Terms {
-	redeliver := d.plan.redeliver || idempotent(method)
+func (d *deployment) terms(requestMethod string, timeout time.Duration) lease.Terms {
+	redeliver := d.plan.redeliver || method.Idempotent(requestMethod)
 	return lease.Terms{Deadline: time.Now().Add(timeout), Lease: d.plan.leaseFor(redeliver), Redeliver: redeliver}
-}
-
-// idempotent reports whether a request with this method may be repeated, RFC 9110 section 9.2.2.
-func idempotent(method string) bool {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
-		return true
-	}
-	return false
 }
 
 // Status implements services.Deployment.

@@ -94,15 +94,8 @@ func (v *version) bind(in *engine.Instance) {
 
 // guestLog writes a line of guest output to the service's log, within the rate limit.
 func (v *version) guestLog(level abi.Level, line []byte) {
-	if !v.logs(level) {
+	if !v.logs(level) || !v.logRate.Allows(v.log, "the service", abi.RecordBytes(line)) {
 		return
-	}
-	dropped, ok := v.logRate.Take(abi.RecordBytes(line))
-	if !ok {
-		return
-	}
-	if dropped > 0 {
-		v.log.Warn("the service logs more than --log-rate allows; lines were dropped", slog.Int64("dropped", dropped))
 	}
 	v.log.Log(context.Background(), logLevel(level), "guest", slog.String("line", string(line)))
 }

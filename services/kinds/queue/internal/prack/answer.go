@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/services/internal/lenient"
 )
 
@@ -186,9 +187,9 @@ func (h *headers) add(name string, raw json.RawMessage) error {
 	}
 	value = strings.Trim(value, " \t")
 	switch {
-	case name == "" || strings.ContainsFunc(name, notToken):
+	case !httpfield.ValidName(name):
 		return fmt.Errorf("%.60q is not the name of a header", name)
-	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+	case !httpfield.ValidValue(value):
 		return fmt.Errorf("the header %.60q has a line break or another control character", name)
 	}
 	if h.sizeBytes += len(name) + len(value); h.sizeBytes > maxHeaderBytes {
@@ -224,13 +225,4 @@ func connectionOptions(h http.Header) map[string]bool {
 		}
 	}
 	return named
-}
-
-// notToken reports whether RFC 9110 section 5.6.2 disallows r in a field name.
-func notToken(r rune) bool {
-	switch {
-	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
-		return false
-	}
-	return !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
 }
