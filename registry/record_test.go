@@ -26,7 +26,7 @@ func TestPutRecord(t *testing.T) {
 	require.NotContains(t, third.Digests(), DigestOf([]byte("blob")))
 	require.NoError(t, third.Check())
 
-	withService, _ := third.Put("/a", Version{Digest: DigestOf(nil), Kind: "k"})
+	withService, _ := third.Put("/a", Version{Kind: "k", Blobs: []Blob{{Field: "module", Digest: DigestOf(nil)}}})
 	require.Equal(t, third.Records, withService.Records, "services and records do not concern each other")
 	without, err := withService.PutRecord("function/y", Record{}).Remove("/a")
 	require.NoError(t, err)

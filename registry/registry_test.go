@@ -154,7 +154,7 @@ func TestStaleCommitCatchesUp(t *testing.T) {
 	defer release()
 	put := func() error {
 		base := two.State()
-		next, _ := base.Put("/b", registry.Version{Digest: digest, SizeBytes: 3, Kind: "wasm"})
+		next, _ := base.Put("/b", registry.Version{Kind: "wasm", Blobs: []registry.Blob{{Field: "module", Digest: digest, SizeBytes: 3}}})
 		return two.Commit(context.Background(), base, next)
 	}
 	require.ErrorIs(t, put(), registry.ErrStale)

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -32,6 +33,7 @@ func (s *State) Put(prefix Prefix, v Version) (*State, Service) {
 	next := s.successor()
 	v.Generation = next.Generation
 	v.Deployed = v.Deployed.UTC().Round(0) // as it will be read back
+	v.Manifest = cmp.Or(v.Manifest, EmptyManifest)
 	service := Service{Prefix: prefix, Current: v}
 	if old, ok := s.Services[prefix]; ok {
 		service.History = pushHistory(old, v)
@@ -94,9 +96,8 @@ func (s *State) Digests() map[Digest]struct{} {
 	}
 	for _, service := range s.Services {
 		for _, v := range versions(service) {
-			named[v.Digest] = struct{}{}
-			for _, digest := range v.Options.Use {
-				named[digest] = struct{}{}
+			for _, b := range v.Blobs {
+				named[b.Digest] = struct{}{}
 			}
 		}
 	}
@@ -140,7 +141,7 @@ func checkService(prefix Prefix, service Service) error {
 			return err
 		}
 		if slices.ContainsFunc(all[:i], v.SameContent) {
-			return invalid(prefix, "two versions have the same content (%s)", v.Digest)
+			return invalid(prefix, "two versions have the same content (%s)", v.ContentDigest())
 		}
 		if i > 0 && v.Generation >= service.Current.Generation {
 			return invalid(prefix, "a version in the history is newer than the current one")
@@ -150,19 +151,16 @@ func checkService(prefix Prefix, service Service) error {
 }
 
 func checkVersion(prefix Prefix, v Version) error {
-	if _, err := ParseDigest(string(v.Digest)); err != nil {
-		return invalid(prefix, "%v", err)
-	}
-	for _, digest := range v.Options.Use {
-		if _, err := ParseDigest(string(digest)); err != nil {
-			return invalid(prefix, "middleware: %v", err)
-		}
-	}
 	if v.Kind == "" {
 		return invalid(prefix, "a version has no kind")
 	}
-	if v.SizeBytes < 0 || v.Options.MemoryBytes < 0 || v.Options.Timeout < 0 {
-		return invalid(prefix, "a size or a duration is negative")
+	for _, b := range v.Blobs {
+		if _, err := ParseDigest(string(b.Digest)); err != nil {
+			return invalid(prefix, "blob of %.60q: %v", b.Field, err)
+		}
+		if b.Field == "" || b.SizeBytes < 0 {
+			return invalid(prefix, "a blob has no field or a negative size")
+		}
 	}
 	return nil
 }

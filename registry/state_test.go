@@ -13,8 +13,13 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
+// module returns the blobs of a version with the module text.
+func module(text string) []registry.Blob {
+	return []registry.Blob{{Field: "module", Digest: registry.DigestOf([]byte(text)), SizeBytes: int64(len(text))}}
+}
+
 func version(text string) registry.Version {
-	return registry.Version{Digest: registry.DigestOf([]byte(text)), SizeBytes: int64(len(text)), Kind: "wasm"}
+	return registry.Version{Kind: "wasm", Manifest: registry.EmptyManifest, Blobs: module(text)}
 }
 
 // model is a simple model of a catalogue: the contents of a service are a list, the most recently current one
@@ -99,7 +104,7 @@ func requireLike(t *testing.T, m model, s *registry.State) {
 		require.Len(t, got, len(texts))
 		for i, text := range texts {
 			require.True(t, got[i].SameContent(version(text)))
-			named[got[i].Digest] = struct{}{}
+			named[got[i].Blobs[0].Digest] = struct{}{}
 		}
 	}
 	require.Equal(t, named, s.Digests())
@@ -144,13 +149,12 @@ func TestSameContentLooksAtWhatIsServed(t *testing.T) {
 	later.Generation, later.Deployed = 7, time.Now()
 	require.True(t, v.SameContent(later))
 	for _, change := range []func(*registry.Version){
-		func(v *registry.Version) { v.Digest = registry.DigestOf(nil) },
 		func(v *registry.Version) { v.Kind = "static" },
-		func(v *registry.Version) { v.Options.MemoryBytes = 1 },
-		func(v *registry.Version) { v.Options.Timeout = 1 },
-		func(v *registry.Version) { v.Options.Isolation = "fresh" },
-		func(v *registry.Version) { v.Options.Use = []registry.Digest{registry.DigestOf(nil)} },
-		func(v *registry.Version) { v.Options.UseConfig = map[string]string{"a": "b"} },
+		func(v *registry.Version) { v.Manifest = `{"timeout":"1s"}` },
+		func(v *registry.Version) { v.Blobs = nil },
+		func(v *registry.Version) { v.Blobs = module("two") },
+		func(v *registry.Version) { v.Blobs = append(module("one"), module("one")...) },
+		func(v *registry.Version) { v.Blobs = module("one"); v.Blobs[0].Field = "use" },
 	} {
 		other := v
 		change(&other)
@@ -174,16 +178,14 @@ func TestCheckFindsBrokenRules(t *testing.T) {
 	for name, damage := range map[string]func(*registry.Service){
 		"other prefix":        func(s *registry.Service) { s.Prefix = "/b" },
 		"history too long":    func(s *registry.Service) { s.History = make([]registry.Version, registry.MaxHistory+1) },
-		"same content":        func(s *registry.Service) { s.History[0].Digest = s.Current.Digest },
+		"same content":        func(s *registry.Service) { s.History[0].Blobs = s.Current.Blobs },
 		"newer in history":    func(s *registry.Service) { s.History[0].Generation, s.Current.Generation = 2, 1 },
 		"generation zero":     func(s *registry.Service) { s.History[0].Generation = 0 },
 		"generation of later": func(s *registry.Service) { s.Current.Generation = 3 },
-		"digest":              func(s *registry.Service) { s.History[0].Digest = "sha256:0" },
-		"middleware":          func(s *registry.Service) { s.History[0].Options.Use = []registry.Digest{"md5:0"} },
+		"digest":              func(s *registry.Service) { s.History[0].Blobs[0].Digest = "sha256:0" },
+		"field":               func(s *registry.Service) { s.Current.Blobs[0].Field = "" },
 		"kind":                func(s *registry.Service) { s.Current.Kind = "" },
-		"size":                func(s *registry.Service) { s.Current.SizeBytes = -1 },
-		"memory":              func(s *registry.Service) { s.Current.Options.MemoryBytes = -1 },
-		"timeout":             func(s *registry.Service) { s.Current.Options.Timeout = -1 },
+		"size":                func(s *registry.Service) { s.Current.Blobs[0].SizeBytes = -1 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := (&registry.State{}).Put("/a", version("one"))
@@ -196,17 +198,19 @@ func TestCheckFindsBrokenRules(t *testing.T) {
 	}
 }
 
-// Middleware modules are part of a version like its own module: they are kept while a version refers to them,
-// even one in a history.
-func TestDigestsOfMiddleware(t *testing.T) {
+// All blobs of a version are kept while a version refers to them, even one in a history.
+func TestDigestsOfAllBlobs(t *testing.T) {
 	first, second := version("one"), version("two")
-	first.Options.Use = []registry.Digest{registry.DigestOf([]byte("a")), registry.DigestOf([]byte("b"))}
-	second.Options.Use = []registry.Digest{registry.DigestOf([]byte("b"))}
+	first.Blobs = append(first.Blobs, module("a")[0], module("b")[0])
+	second.Blobs = append(second.Blobs, module("b")[0])
 	s, _ := (&registry.State{}).Put("/a", first)
 	s, _ = s.Put("/a", second)
 	named := s.Digests()
 	require.Len(t, named, 4)
-	for _, digest := range []registry.Digest{first.Digest, second.Digest, first.Options.Use[0], first.Options.Use[1]} {
-		require.Contains(t, named, digest)
+	for _, text := range []string{"one", "two", "a", "b"} {
+		require.Contains(t, named, registry.DigestOf([]byte(text)))
 	}
+	require.Equal(t, int64(3+1+1), first.Size())
+	require.Len(t, first.BlobsOf("module"), 3)
+	require.Empty(t, first.BlobsOf("use"))
 }

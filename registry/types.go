@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -49,34 +48,18 @@ func DigestOf(blob []byte) Digest {
 // Hex returns the digits without the scheme, for file names and short listings.
 func (d Digest) Hex() string { return strings.TrimPrefix(string(d), digestScheme) }
 
-// Options are the options of a deploy. The zero value of each means the server's default at the time of
-// serving, so that changed defaults reach all services that did not set the option.
-type Options struct {
-	MemoryBytes int64         // linear memory budget of one request
-	Timeout     time.Duration // deadline of one request
-	Isolation   string        // "snapshot" or "fresh"
-	CGIArgs     bool          // a CGI command gets the words of an indexed query as arguments
+// Manifest describes a version: a JSON object in canonical form, with the fields that the kind of the version defines.
+// Equal manifests are equal strings. The catalogue does not interpret them.
+type Manifest string
 
-	// Allow lists the permitted destinations of calls: origins such as "https://api.example.com", and
-	// "http://NAME.vespo.internal" for other services. If it is empty, no calls are permitted. Slices and
-	// maps of Options are not modified once they are in a State.
-	Allow []string
-	// Config holds settings and secrets that the guest can read by name.
-	Config map[string]string
-	// Mounts maps paths in the guest to the directories that it can read there, below the server's root.
-	Mounts map[string]string
+// EmptyManifest has no fields. A State has it in place of an empty string.
+const EmptyManifest Manifest = "{}"
 
-	// Use lists the middleware modules in front of the service, outermost first. Their blobs are part of the
-	// version like its own. UseConfig holds their settings.
-	Use       []Digest
-	UseConfig map[string]string
-}
-
-// Equal reports whether o and p are the same options.
-func (o Options) Equal(p Options) bool {
-	return o.MemoryBytes == p.MemoryBytes && o.Timeout == p.Timeout && o.Isolation == p.Isolation && o.CGIArgs == p.CGIArgs &&
-		slices.Equal(o.Allow, p.Allow) && maps.Equal(o.Config, p.Config) && maps.Equal(o.Mounts, p.Mounts) &&
-		slices.Equal(o.Use, p.Use) && maps.Equal(o.UseConfig, p.UseConfig)
+// Blob is a blob of a version.
+type Blob struct {
+	Field     string // name of the field that it is a value of, such as "module"
+	Digest    Digest
+	SizeBytes int64
 }
 
 // Origin is the source of a request for a version.
@@ -88,21 +71,40 @@ const (
 	OriginFile Origin = "file" // the server's configuration file
 )
 
-// Version is one deploy of a service.
+// Version is one deploy of a service. Slices are not modified once they are in a State.
 type Version struct {
-	Digest     Digest
-	SizeBytes  int64  // of the blob
 	Kind       string // name of the services.Kind that prepares it
-	Options    Options
+	Manifest   Manifest
+	Blobs      []Blob // in the order of their fields' names; several of one field in their own order
 	Origin     Origin
 	Generation Generation // of the commit that made it current
 	Deployed   time.Time  // time of that commit, in UTC
 }
 
-// SameContent reports whether both versions serve the same, regardless of origin: blob, kind and options are
-// equal.
+// SameContent reports whether both versions serve the same, regardless of origin: kind, manifest and blobs are equal.
 func (v Version) SameContent(o Version) bool {
-	return v.Digest == o.Digest && v.Kind == o.Kind && v.Options.Equal(o.Options)
+	return v.Kind == o.Kind && v.Manifest == o.Manifest && slices.EqualFunc(v.Blobs, o.Blobs, Blob.same)
+}
+
+// same reports whether both are the same content of the same field. The digest implies the size.
+func (b Blob) same(o Blob) bool { return b.Field == o.Field && b.Digest == o.Digest }
+
+// Size returns the size of all blobs.
+func (v Version) Size() (bytes int64) {
+	for _, b := range v.Blobs {
+		bytes += b.SizeBytes
+	}
+	return bytes
+}
+
+// BlobsOf returns the digests of the blobs of a field.
+func (v Version) BlobsOf(field string) (digests []Digest) {
+	for _, b := range v.Blobs {
+		if b.Field == field {
+			digests = append(digests, b.Digest)
+		}
+	}
+	return digests
 }
 
 // Service is a prefix with its current version and earlier ones.

@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // RunnerKind validates and prepares Runners, under the same rules as Kind.
 type RunnerKind interface {
-	Name() string
+	Describe() schema.Kind
 	Validate(s Spec) error
 	PrepareRunner(ctx context.Context, s Spec) (Runner, error)
 }

@@ -13,23 +13,39 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // Spec describes one version of one service.
 type Spec struct {
 	// Prefix is the route key: a path prefix and an optional header match, in router.Key.String form.
-	Prefix registry.Prefix
-	Kind   string          // name of the Kind
-	Digest registry.Digest // of Module; computed if empty
-	// Module is a WebAssembly module, or the document that configures a service of another kind. A Kind must
-	// neither modify it nor keep it after Close.
-	Module  []byte
-	Options registry.Options
-	// Use holds the modules of Options.Use, in the same order. If it is empty, they are read from the
-	// catalogue. Only the transaction uses it: Kinds ignore it.
-	Use    [][]byte
-	Origin registry.Origin // source of the request; the management API must not set it
+	Prefix   registry.Prefix
+	Kind     string            // name of the Kind
+	Manifest registry.Manifest // fields that the Kind describes, in canonical form, and those of the middleware
+	Blobs    []Blob            // in the order of registry.Version.Blobs
+	Version  registry.Digest   // of the whole version, for logs; the transaction sets it
+	Origin   registry.Origin   // source of the request; the management API must not set it
 }
+
+// Blob is a blob of a spec. A Kind must neither modify its content nor keep it after Close.
+type Blob struct {
+	Field   string          // name of the field that it is a value of
+	Digest  registry.Digest // of the content; computed if empty
+	Content []byte          // nil: it is read from the catalogue by its digest
+}
+
+// Blob returns the first blob of a field, or the zero Blob.
+func (s Spec) Blob(field string) Blob {
+	for _, b := range s.Blobs {
+		if b.Field == field {
+			return b
+		}
+	}
+	return Blob{}
+}
+
+// Module returns the blob of a spec that is one module.
+func Module(content []byte) []Blob { return []Blob{{Field: schema.FieldModule, Content: content}} }
 
 // Trusted reports whether the spec comes from the server's configuration file. Such a spec may use options
 // that a deploy token does not grant.
@@ -40,9 +56,9 @@ func (s Spec) Trusted() bool { return s.Origin == registry.OriginFile }
 // An error that is or wraps a *problem.Problem is sent to the client unchanged. For any other error the
 // client learns only that the server failed, and the details are logged.
 type Kind interface {
-	// Name returns the name of the kind in specs and in the catalogue. It must never change, because
-	// catalogues store it.
-	Name() string
+	// Describe returns the name and the fields of the kind. Neither names nor meanings may change, because
+	// catalogues store them. The transaction adds the fields of the middleware.
+	Describe() schema.Kind
 	// Validate reports all violations at once and has no side effects. It may be incomplete so that it stays
 	// fast: Prepare must find the remaining ones.
 	Validate(s Spec) error
@@ -88,7 +104,8 @@ type Middleware interface {
 	ServeBefore(w http.ResponseWriter, r *router.Request, res *accesslog.Result, next router.Handler) error
 }
 
-// MiddlewareKind validates and prepares Middleware, under the same rules as Kind.
+// MiddlewareKind validates and prepares Middleware, under the same rules as Kind. The manifest of a spec is that of the
+// service behind; the field module has the module of the middleware.
 type MiddlewareKind interface {
 	ValidateMiddleware(s Spec) error
 	PrepareMiddleware(ctx context.Context, s Spec) (Middleware, error)

@@ -49,7 +49,7 @@ func vars() kong.Vars {
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, s stdio.Streams) int {
 	helped := false
-	parser, err := kong.New(&cli{},
+	parser, err := kong.New(&cli{Add: remote.NewAddCmd(server.Kinds()), Dev: project.NewDevCmd()},
 		kong.Name("vespo"),
 		kong.Description(description),
 		vars(),

@@ -121,7 +121,7 @@ func TestProblemsAreDocumented(t *testing.T) {
 func TestFieldsOfManagementAreDocumented(t *testing.T) {
 	api := page(t, "management-api.md")
 	fields := constants(file(t, "services/control/admin/fields.go"), "field")
-	require.Contains(t, fields, "isolation")
+	require.Contains(t, fields, "source")
 	for _, name := range fields {
 		if !strings.Contains(api, "`"+name+"`") && !strings.Contains(api, "-F "+name+"=") && !strings.Contains(api, "\""+name+"\":") {
 			t.Errorf("docs/management-api.md does not tell what the field %s is", name)

@@ -16,7 +16,7 @@ type Problem struct {
 	Title      string        // title of the kind
 	Status     int           // HTTP status
 	Detail     string        // the fault of this request and its remedy
-	Violations []string      // all violations, if there are several; may be nil
+	Violations []Violation   // all broken rules of the input; may be nil
 	RetryAfter time.Duration // delay before a retry, sent in whole seconds and at least one; 0: not sent
 	Cause      error         // only for the log, never sent; may be nil
 }
@@ -55,7 +55,7 @@ func (p *Problem) Error() string {
 		b.WriteString(": " + p.Detail)
 	}
 	if len(p.Violations) > 0 {
-		b.WriteString(": " + strings.Join(p.Violations, "; "))
+		b.WriteString(": " + strings.Join(Texts(p.Violations), "; "))
 	}
 	if p.Cause != nil {
 		b.WriteString(": " + p.Cause.Error())

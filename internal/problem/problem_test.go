@@ -45,7 +45,7 @@ func TestUnknownKindIsInternal(t *testing.T) {
 func TestErrorIsForTheLog(t *testing.T) {
 	cause := errors.New("cause")
 	p := New(BadRequest, "detail").WithCause(cause)
-	p.Violations = []string{"one", "two"}
+	p.Violations = []Violation{{Text: "one"}, {Text: "two"}}
 	require.EqualError(t, p, "Bad request: detail: one; two: cause")
 	require.ErrorIs(t, p, cause)
 	require.EqualError(t, New(Trap, ""), "Guest trapped")
@@ -103,7 +103,7 @@ func answer(t *testing.T, method string, p *Problem) (*http.Response, []byte) {
 
 func TestWrite(t *testing.T) {
 	p := New(BadRequest, "quote \" tag <b> line\n nul\x00 not utf-8 \xff").WithCause(errors.New("secret"))
-	p.Violations = []string{"one", `two "2"`}
+	p.Violations = []Violation{{Text: "one"}, {Text: `two "2"`}}
 	got, body := answer(t, "GET", p)
 	require.Equal(t, http.StatusBadRequest, got.StatusCode)
 	require.Equal(t, ContentType, got.Header.Get("Content-Type"))

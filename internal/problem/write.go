@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -11,13 +12,15 @@ import (
 // ContentType is the media type of problem details, RFC 9457 section 3.
 const ContentType = "application/problem+json"
 
-// document is the JSON form: the members of RFC 9457 and two extensions.
+// document is the JSON form: the members of RFC 9457 and three extensions. If violations have fields, Fields has the
+// field of each, or an empty string, at the same place.
 type document struct {
 	Type       string   `json:"type"`
 	Title      string   `json:"title"`
 	Status     int      `json:"status"`
 	Detail     string   `json:"detail,omitempty"`
 	Violations []string `json:"violations,omitempty"`
+	Fields     []string `json:"fields,omitempty"`
 	RequestID  string   `json:"request_id,omitempty"`
 }
 
@@ -27,7 +30,13 @@ type document struct {
 func Write(w http.ResponseWriter, requestID string, p *Problem) {
 	code := status(p.Status)
 	body, err := json.Marshal(document{
-		Type: p.Type, Title: p.Title, Status: code, Detail: p.Detail, Violations: p.Violations, RequestID: requestID,
+		Type:       p.Type,
+		Title:      p.Title,
+		Status:     code,
+		Detail:     p.Detail,
+		Violations: Texts(p.Violations),
+		Fields:     fields(p.Violations),
+		RequestID:  requestID,
 	})
 	if err != nil {
 		body = []byte("{}") // strings and integers always marshal
@@ -61,4 +70,15 @@ func status(code int) int {
 		return http.StatusInternalServerError
 	}
 	return code
+}
+
+// fields returns the field of each violation, or nil if none has one.
+func fields(violations []Violation) (names []string) {
+	if !slices.ContainsFunc(violations, func(v Violation) bool { return v.Field != "" }) {
+		return nil
+	}
+	for _, v := range violations {
+		names = append(names, v.Field)
+	}
+	return names
 }

@@ -64,7 +64,9 @@ func (k keptCatalogue) Step(n int) error {
 		}
 		defer release()
 		next, _ = base.Put(registry.Prefix([]string{"/a", "/b"}[n%2]), registry.Version{
-			Digest: digest, SizeBytes: int64(len(blob)), Kind: "wasm", Deployed: time.Unix(int64(n), 0),
+			Kind:     "wasm",
+			Blobs:    []registry.Blob{{Field: "module", Digest: digest, SizeBytes: int64(len(blob))}},
+			Deployed: time.Unix(int64(n), 0),
 		})
 	}
 	if err := k.Commit(ctx, base, next); err != nil {

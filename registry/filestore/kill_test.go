@@ -73,7 +73,7 @@ func childCommit(ctx context.Context, reg *registry.Registry) (line string, err 
 		return "", err
 	}
 	defer release()
-	next, _ := base.Put(prefix, registry.Version{Digest: digest, SizeBytes: int64(len(blob)), Kind: "wasm"})
+	next, _ := base.Put(prefix, registry.Version{Kind: "wasm", Blobs: []registry.Blob{{Field: "module", Digest: digest, SizeBytes: int64(len(blob))}}})
 	if err := reg.Commit(ctx, base, next); err != nil {
 		return "", err
 	}
@@ -135,8 +135,8 @@ func checkAgainst(
 	found := make(map[registry.Prefix]registry.Digest)
 	differences := 0
 	for prefix, service := range state.Services {
-		found[prefix] = service.Current.Digest
-		if model[prefix] != service.Current.Digest {
+		found[prefix] = service.Current.Blobs[0].Digest
+		if model[prefix] != service.Current.Blobs[0].Digest {
 			differences++
 		}
 	}

@@ -75,7 +75,7 @@ func (s *Store) readManifest(name string, l *loading) (*registry.State, []byte, 
 	}
 	var state *registry.State
 	if err == nil {
-		state, err = decodeManifest(data)
+		state, err = decodeManifest(data, s.blob)
 	}
 	switch {
 	case err == nil:

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -15,7 +16,7 @@ import (
 
 const (
 	manifestFormat  = "vespo catalogue"
-	manifestVersion = 1
+	manifestVersion = 2
 	// maxManifestBytes is far larger than a catalogue of 100,000 services with full histories.
 	maxManifestBytes = 1 << 30
 )
@@ -35,51 +36,53 @@ type envelope struct {
 	Catalogue json.RawMessage `json:"catalogue"`
 }
 
-// The types below are version 1. They are separate from registry's types, so that a renamed field there does
+// The types below are version 2. They are separate from registry's types, so that a renamed field there does
 // not change the stored format.
-type catalogueV1 struct {
+type catalogueV2 struct {
 	Generation uint64      `json:"generation"`
-	Services   []serviceV1 `json:"services"`
+	Services   []serviceV2 `json:"services"`
 }
 
-type serviceV1 struct {
+type serviceV2 struct {
 	Prefix  string      `json:"prefix"`
-	Current versionV1   `json:"current"`
-	History []versionV1 `json:"history,omitempty"`
+	Current versionV2   `json:"current"`
+	History []versionV2 `json:"history,omitempty"`
 }
 
-type versionV1 struct {
-	Digest      string    `json:"digest"`
-	SizeBytes   int64     `json:"size_bytes"`
-	Kind        string    `json:"kind"`
-	MemoryBytes int64     `json:"memory_bytes,omitempty"`
-	TimeoutNs   int64     `json:"timeout_ns,omitempty"`
-	Isolation   string    `json:"isolation,omitempty"`
-	CGIArgs     bool      `json:"cgi_args,omitempty"`
-	Allow       []string  `json:"allow,omitempty"`
-	Config      stringsV1 `json:"config,omitempty"`
-	Mounts      stringsV1 `json:"mounts,omitempty"`
-	Use         []string  `json:"use,omitempty"`
-	UseConfig   stringsV1 `json:"use_config,omitempty"`
-	Origin      string    `json:"origin,omitempty"`
-	Generation  uint64    `json:"generation"`
-	Deployed    time.Time `json:"deployed"`
+type versionV2 struct {
+	Kind       string         `json:"kind"`
+	Manifest   map[string]any `json:"manifest"` // an object: white space and escapes of the file are not part of its value
+	Blobs      []blobV2       `json:"blobs,omitempty"`
+	Origin     string         `json:"origin,omitempty"`
+	Generation uint64         `json:"generation"`
+	Deployed   time.Time      `json:"deployed"`
 }
 
-type stringsV1 map[string]string
+type blobV2 struct {
+	Field     string `json:"field"`
+	Digest    string `json:"digest"`
+	SizeBytes int64  `json:"size_bytes"`
+}
 
 // encodeManifest encodes s deterministically.
 func encodeManifest(s *registry.State) ([]byte, error) {
-	catalogue := catalogueV1{Generation: uint64(s.Generation), Services: []serviceV1{}}
+	catalogue := catalogueV2{Generation: uint64(s.Generation), Services: []serviceV2{}}
 	for _, service := range s.Sorted() {
-		catalogue.Services = append(catalogue.Services, fromService(service))
+		stored, err := fromService(service)
+		if err != nil {
+			return nil, fmt.Errorf("encode manifest: %w", err)
+		}
+		catalogue.Services = append(catalogue.Services, stored)
 	}
 	body, err := json.Marshal(catalogue)
 	if err != nil {
 		return nil, fmt.Errorf("encode manifest: %w", err)
 	}
 	out, err := json.MarshalIndent(envelope{
-		Format: manifestFormat, Version: manifestVersion, SHA256: checksum(body), Catalogue: body,
+		Format:    manifestFormat,
+		Version:   manifestVersion,
+		SHA256:    checksum(body),
+		Catalogue: body,
 	}, "", " ")
 	if err != nil {
 		return nil, fmt.Errorf("encode manifest: %w", err)
@@ -87,8 +90,9 @@ func encodeManifest(s *registry.State) ([]byte, error) {
 	return append(out, '\n'), nil
 }
 
-// decodeManifest returns the decoded state after checking it. Its errors match errNewer or errTorn.
-func decodeManifest(data []byte) (*registry.State, error) {
+// decodeManifest returns the decoded state after checking it. Its errors match errNewer or errTorn. Version 1 kept the
+// settings of some kinds in blobs, which blob reads.
+func decodeManifest(data []byte, blob func(registry.Digest) ([]byte, error)) (*registry.State, error) {
 	var e envelope
 	if err := json.Unmarshal(data, &e); err != nil {
 		return nil, fmt.Errorf("%w: %w", errTorn, err)
@@ -98,7 +102,7 @@ func decodeManifest(data []byte) (*registry.State, error) {
 		return nil, fmt.Errorf("%w: its format is %.80q", errTorn, e.Format)
 	case e.Version > manifestVersion:
 		return nil, fmt.Errorf("%w (format version %d, known is %d)", errNewer, e.Version, manifestVersion)
-	case e.Version != manifestVersion:
+	case e.Version < 1:
 		return nil, fmt.Errorf("%w: there is no format version %d", errTorn, e.Version)
 	}
 	var body bytes.Buffer
@@ -108,30 +112,53 @@ func decodeManifest(data []byte) (*registry.State, error) {
 	if checksum(body.Bytes()) != e.SHA256 {
 		return nil, fmt.Errorf("%w: the checksum does not fit", errTorn)
 	}
-	return decodeCatalogueV1(body.Bytes())
+	if e.Version == 1 {
+		return decodeCatalogueV1(body.Bytes(), blob)
+	}
+	return decodeCatalogueV2(body.Bytes())
 }
 
-func decodeCatalogueV1(body []byte) (*registry.State, error) {
-	var c catalogueV1
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.DisallowUnknownFields() // a new field requires a new version
-	if err := dec.Decode(&c); err != nil {
-		return nil, fmt.Errorf("%w: %w", errTorn, err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: something follows the catalogue", errTorn)
+func decodeCatalogueV2(body []byte) (*registry.State, error) {
+	var c catalogueV2
+	if err := decodeStrictly(body, &c); err != nil {
+		return nil, err
 	}
 	s := &registry.State{
 		Generation: registry.Generation(c.Generation),
 		Services:   make(map[registry.Prefix]registry.Service, len(c.Services)),
 	}
 	for _, service := range c.Services {
-		prefix := registry.Prefix(service.Prefix)
-		if _, twice := s.Services[prefix]; twice {
-			return nil, fmt.Errorf("%w: %.200q is in it twice", errTorn, service.Prefix)
+		if err := addService(s, service.service()); err != nil {
+			return nil, err
 		}
-		s.Services[prefix] = service.service()
 	}
+	return checked(s)
+}
+
+// decodeStrictly decodes a catalogue. A new field requires a new version.
+func decodeStrictly(body []byte, into any) error {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	dec.UseNumber()
+	if err := dec.Decode(into); err != nil {
+		return fmt.Errorf("%w: %w", errTorn, err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: something follows the catalogue", errTorn)
+	}
+	return nil
+}
+
+// addService adds a service that is not in s yet.
+func addService(s *registry.State, service registry.Service) error {
+	if _, twice := s.Services[service.Prefix]; twice {
+		return fmt.Errorf("%w: %.200q is in it twice", errTorn, service.Prefix)
+	}
+	s.Services[service.Prefix] = service
+	return nil
+}
+
+func checked(s *registry.State) (*registry.State, error) {
 	if err := s.Check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errTorn, err)
 	}
@@ -143,15 +170,22 @@ func checksum(body []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func fromService(s registry.Service) serviceV1 {
-	out := serviceV1{Prefix: string(s.Prefix), Current: fromVersion(s.Current)}
-	for _, v := range s.History {
-		out.History = append(out.History, fromVersion(v))
+func fromService(s registry.Service) (out serviceV2, err error) {
+	out.Prefix = string(s.Prefix)
+	if out.Current, err = fromVersion(s.Current); err != nil {
+		return out, err
 	}
-	return out
+	for _, v := range s.History {
+		stored, err := fromVersion(v)
+		if err != nil {
+			return out, err
+		}
+		out.History = append(out.History, stored)
+	}
+	return out, nil
 }
 
-func (s serviceV1) service() registry.Service {
+func (s serviceV2) service() registry.Service {
 	out := registry.Service{Prefix: registry.Prefix(s.Prefix), Current: s.Current.version()}
 	for _, v := range s.History {
 		out.History = append(out.History, v.version())
@@ -159,32 +193,49 @@ func (s serviceV1) service() registry.Service {
 	return out
 }
 
-func fromVersion(v registry.Version) versionV1 {
-	var use []string
-	for _, digest := range v.Options.Use {
-		use = append(use, string(digest))
-	}
-	return versionV1{
-		Use: use, UseConfig: v.Options.UseConfig,
-		Digest: string(v.Digest), SizeBytes: v.SizeBytes, Kind: v.Kind,
-		MemoryBytes: v.Options.MemoryBytes, TimeoutNs: int64(v.Options.Timeout), Isolation: v.Options.Isolation, CGIArgs: v.Options.CGIArgs,
-		Allow: v.Options.Allow, Config: v.Options.Config, Mounts: v.Options.Mounts,
+func fromVersion(v registry.Version) (versionV2, error) {
+	out := versionV2{
+		Kind:       v.Kind,
+		Manifest:   map[string]any{},
 		Origin:     string(v.Origin),
-		Generation: uint64(v.Generation), Deployed: v.Deployed,
+		Generation: uint64(v.Generation),
+		Deployed:   v.Deployed,
 	}
+	for _, b := range v.Blobs {
+		out.Blobs = append(out.Blobs, blobV2{Field: b.Field, Digest: string(b.Digest), SizeBytes: b.SizeBytes})
+	}
+	dec := json.NewDecoder(strings.NewReader(string(v.Manifest)))
+	dec.UseNumber()
+	if err := dec.Decode(&out.Manifest); err != nil {
+		return out, fmt.Errorf("manifest of a version of kind %s: %w", v.Kind, err)
+	}
+	return out, nil
 }
 
-func (v versionV1) version() registry.Version {
-	var use []registry.Digest
-	for _, digest := range v.Use {
-		use = append(use, registry.Digest(digest))
+func (v versionV2) version() registry.Version {
+	out := registry.Version{
+		Kind:       v.Kind,
+		Manifest:   canonical(v.Manifest),
+		Origin:     registry.Origin(v.Origin),
+		Generation: registry.Generation(v.Generation),
+		Deployed:   v.Deployed.UTC(),
 	}
-	return registry.Version{
-		Digest: registry.Digest(v.Digest), SizeBytes: v.SizeBytes, Kind: v.Kind, Origin: registry.Origin(v.Origin),
-		Generation: registry.Generation(v.Generation), Deployed: v.Deployed.UTC(),
-		Options: registry.Options{
-			MemoryBytes: v.MemoryBytes, Timeout: time.Duration(v.TimeoutNs), Isolation: v.Isolation, CGIArgs: v.CGIArgs,
-			Allow: v.Allow, Config: v.Config, Mounts: v.Mounts, Use: use, UseConfig: v.UseConfig,
-		},
+	for _, b := range v.Blobs {
+		out.Blobs = append(out.Blobs, registry.Blob{Field: b.Field, Digest: registry.Digest(b.Digest), SizeBytes: b.SizeBytes})
 	}
+	return out
+}
+
+// canonical returns the members in the form of registry.Manifest.
+func canonical(members map[string]any) registry.Manifest {
+	if members == nil {
+		members = map[string]any{}
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(members); err != nil {
+		panic("filestore: decoded JSON cannot be encoded: " + err.Error())
+	}
+	return registry.Manifest(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }

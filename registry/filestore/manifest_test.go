@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,35 +23,85 @@ func sample() *registry.State {
 	deployed := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	for i, text := range []string{"one", "two", "three"} {
 		s, _ = s.Put("/a/b", registry.Version{
-			Digest: registry.DigestOf([]byte(text)), SizeBytes: int64(len(text)), Kind: "wasm",
+			Kind: "wasm", Blobs: []registry.Blob{{Field: "module", Digest: registry.DigestOf([]byte(text)), SizeBytes: int64(len(text))}},
 			Deployed: deployed.Add(time.Duration(i) * time.Hour),
-			Options:  registry.Options{MemoryBytes: 16 << 20, Timeout: 1500 * time.Millisecond, Isolation: "fresh"},
+			Manifest: `{"isolation":"fresh","memory":16777216,"timeout":"1.5s"}`,
 		})
 	}
-	s, _ = s.Put("/", registry.Version{Digest: registry.DigestOf(nil), Kind: "<&>", Deployed: deployed})
+	s, _ = s.Put("/", registry.Version{Kind: "<&>", Blobs: []registry.Blob{{Field: "module", Digest: registry.DigestOf(nil)}}, Deployed: deployed})
 	return s
 }
 
-// The golden file represents existing catalogues. It may be extended under a new version but never changed.
-func TestManifestOfVersion1StaysReadable(t *testing.T) {
-	golden := filepath.Join("testdata", "manifest.v1.json")
+// noBlob reads blobs of a store that has none.
+func noBlob(registry.Digest) ([]byte, error) { return nil, registry.ErrBlobMissing }
+
+// The golden files represent existing catalogues. They are never changed: a new format is a new version.
+func TestManifestsOfAllVersionsStayReadable(t *testing.T) {
 	encoded, err := encodeManifest(sample())
 	require.NoError(t, err)
+	newest := filepath.Join("testdata", "manifest.v2.json")
 	if *update {
-		require.NoError(t, os.WriteFile(golden, encoded, 0o644))
+		require.NoError(t, os.WriteFile(newest, encoded, 0o644))
 	}
-	data, err := os.ReadFile(golden)
+	data, err := os.ReadFile(newest)
 	require.NoError(t, err)
 	require.Equal(t, string(data), string(encoded))
-	got, err := decodeManifest(data)
-	require.NoError(t, err)
-	require.Equal(t, sample(), got)
+	for _, golden := range []string{filepath.Join("testdata", "manifest.v1.json"), newest} {
+		data, err := os.ReadFile(golden)
+		require.NoError(t, err)
+		got, err := decodeManifest(data, noBlob)
+		require.NoError(t, err)
+		require.Equal(t, sample(), got, golden)
+	}
+}
+
+// Version 1 kept the settings of kinds without a module in a blob, under names of their own.
+func TestDocumentsOfVersion1BecomePartOfTheManifest(t *testing.T) {
+	documents := map[registry.Digest][]byte{}
+	digest := func(text string) string {
+		d := registry.DigestOf([]byte(text))
+		documents[d] = []byte(text)
+		return string(d)
+	}
+	read := func(d registry.Digest) ([]byte, error) {
+		if text, ok := documents[d]; ok {
+			return text, nil
+		}
+		return nil, registry.ErrBlobMissing
+	}
+	missing := string(registry.DigestOf([]byte("missing")))
+	for _, c := range []struct{ version, kind, manifest, blobs string }{
+		{`"kind":"proxy","digest":"` + digest(`{"upstreams":["http://a"],"host":"client","request_headers":["A: <&>"]}`) + `","timeout_ns":1500000000`,
+			"proxy", `{"host":"client","request_header":["A: <&>"],"timeout":"1.5s","upstream":["http://a"]}`, ""},
+		{`"kind":"static","digest":"` + digest(`{"directory":"www","fallback":"index.html"}`) + `"`,
+			"static", `{"fallback":"index.html","static":"www"}`, ""},
+		{`"kind":"queue","digest":"` + digest(`{"depth":12,"durable":true}`) + `","use":["` + missing + `"],"use_config":{"k":"v"}`,
+			"queue", `{"depth":12,"durable":true,"use_config":{"k":"v"}}`, "use"},
+		{`"kind":"function","digest":"` + digest(`{}`) + `","config":{"A":"b"}`, "function", `{"config":{"A":"b"}}`, ""},
+		{`"kind":"wasm","digest":"` + missing + `","memory_bytes":65536,"cgi_args":true,"allow":["https://x"],"mounts":{"/a":"b"},"isolation":"fresh"`,
+			"wasm", `{"allow":["https://x"],"cgi_args":true,"isolation":"fresh","memory":65536,"mount":{"/a":"b"}}`, "module"},
+		{`"kind":"proxy","digest":"` + missing + `"`, "proxy", `{}`, "document"},
+	} {
+		catalogue := `{"generation":1,"services":[{"prefix":"/a","current":{` + c.version + `,"size_bytes":3,"generation":1,"deployed":"2026-01-01T00:00:00Z"}}]}`
+		s, err := decodeManifest([]byte(sealed(catalogue)), read)
+		require.NoError(t, err)
+		v := s.Services["/a"].Current
+		require.Equal(t, c.kind, v.Kind)
+		require.Equal(t, registry.Manifest(c.manifest), v.Manifest)
+		var fields []string
+		for _, b := range v.Blobs {
+			fields = append(fields, b.Field)
+		}
+		require.Equal(t, c.blobs, strings.Join(fields, " "))
+		_, err = encodeManifest(s)
+		require.NoError(t, err)
+	}
 }
 
 func TestDecodeManifestSurvivesReformatting(t *testing.T) {
 	encoded, err := encodeManifest(sample())
 	require.NoError(t, err)
-	got, err := decodeManifest(bytes.ReplaceAll(encoded, []byte("\n"), []byte("\r\n\t")))
+	got, err := decodeManifest(bytes.ReplaceAll(encoded, []byte("\n"), []byte("\r\n\t")), noBlob)
 	require.NoError(t, err)
 	require.Equal(t, sample(), got)
 }
@@ -59,13 +110,13 @@ func TestDecodeManifestFindsEveryDamage(t *testing.T) {
 	encoded, err := encodeManifest(sample())
 	require.NoError(t, err)
 	for n := range encoded[:len(encoded)-1] { // the last byte is a newline
-		_, err := decodeManifest(encoded[:n])
+		_, err := decodeManifest(encoded[:n], noBlob)
 		require.ErrorIs(t, err, errTorn, "cut after %d bytes", n)
 	}
 	for n := range encoded {
 		damaged := bytes.Clone(encoded)
 		damaged[n] ^= 0x01
-		if got, err := decodeManifest(damaged); err == nil {
+		if got, err := decodeManifest(damaged, noBlob); err == nil {
 			require.Equal(t, sample(), got, "byte %d", n) // one white space character changed into another
 		}
 	}
@@ -83,7 +134,7 @@ func TestDecodeManifestRefuses(t *testing.T) {
 	}
 	good := digest + `,"size_bytes":0,"kind":"wasm","generation":1`
 	require.NotPanics(t, func() {
-		_, err := decodeManifest([]byte(sealed(`{"generation":1,"services":[` + service("/a", good) + `]}`)))
+		_, err := decodeManifest([]byte(sealed(`{"generation":1,"services":[`+service("/a", good)+`]}`)), noBlob)
 		require.NoError(t, err, "the cases below differ from something valid")
 	})
 	for name, tc := range map[string]struct {
@@ -95,7 +146,7 @@ func TestDecodeManifestRefuses(t *testing.T) {
 		"zeroes":            {string(make([]byte, 512)), errTorn},
 		"another format":    {`{"format":"something else"}`, errTorn},
 		"version 0":         {`{"format":"vespo catalogue"}`, errTorn},
-		"version 2":         {`{"format":"vespo catalogue","version":2,"more":true}`, errNewer},
+		"version 3":         {`{"format":"vespo catalogue","version":3,"more":true}`, errNewer},
 		"no catalogue":      {`{"format":"vespo catalogue","version":1}`, errTorn},
 		"wrong checksum":    {`{"format":"vespo catalogue","version":1,"sha256":"00","catalogue":{}}`, errTorn},
 		"catalogue no map":  {sealed(`[]`), errTorn},
@@ -110,7 +161,7 @@ func TestDecodeManifestRefuses(t *testing.T) {
 		"trailing document": {sealed(`{"generation":0,"services":[]}`) + "{}", errTorn},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := decodeManifest([]byte(tc.data))
+			_, err := decodeManifest([]byte(tc.data), noBlob)
 			require.ErrorIs(t, err, tc.want)
 		})
 	}
@@ -125,42 +176,49 @@ func FuzzDecodeManifest(f *testing.F) {
 	f.Add([]byte(sealed(`{"generation":1,"services":[{"prefix":"/","current":{"digest":"sha256:"},"history":[{}]}]}`)))
 	f.Add([]byte(`{"format":"vespo catalogue","version":99}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := decodeManifest(data)
+		s, err := decodeManifest(data, noBlob)
 		if err == nil {
 			again, err := encodeManifest(s)
 			require.NoError(t, err)
-			back, err := decodeManifest(again)
+			back, err := decodeManifest(again, noBlob)
 			require.NoError(t, err)
 			require.Equal(t, s, back)
 		} else {
 			require.True(t, errors.Is(err, errTorn) || errors.Is(err, errNewer))
 		}
 		// Few mutations match the checksum, so the catalogue is also decoded separately.
-		if s, err := decodeCatalogueV1(data); err == nil {
+		if s, err := decodeCatalogueV1(data, noBlob); err == nil {
+			require.NoError(t, s.Check())
+		}
+		if s, err := decodeCatalogueV2(data); err == nil {
 			require.NoError(t, s.Check())
 		}
 	})
 }
 
 func TestOriginIsKept(t *testing.T) {
-	want, _ := (&registry.State{}).Put("/a", registry.Version{Digest: registry.DigestOf(nil), Kind: "k", Origin: registry.OriginFile})
+	want, _ := (&registry.State{}).Put("/a", registry.Version{Kind: "k", Blobs: []registry.Blob{{Field: "module", Digest: registry.DigestOf(nil)}}, Origin: registry.OriginFile})
 	text, err := encodeManifest(want)
 	require.NoError(t, err)
-	got, err := decodeManifest(text)
+	got, err := decodeManifest(text, noBlob)
 	require.NoError(t, err)
 	require.Equal(t, registry.OriginFile, got.Services["/a"].Current.Origin)
 }
 
-func TestMiddlewareIsKept(t *testing.T) {
-	options := registry.Options{
-		CGIArgs:   true,
-		Use:       []registry.Digest{registry.DigestOf([]byte("a")), registry.DigestOf([]byte("b")), registry.DigestOf([]byte("a"))},
-		UseConfig: map[string]string{"key": "\x00 \u00e9"},
+func TestManifestAndBlobsAreKept(t *testing.T) {
+	want := registry.Version{
+		Kind:     "k",
+		Manifest: `{"a":["<&>",""],"n":9007199254740993,"o":{"key":"\u0000 é"},"t":true}`,
+		Blobs: []registry.Blob{
+			{Field: "module", Digest: registry.DigestOf(nil)},
+			{Field: "use", Digest: registry.DigestOf([]byte("a")), SizeBytes: 1},
+			{Field: "use", Digest: registry.DigestOf([]byte("a")), SizeBytes: 1},
+		},
 	}
-	want, _ := (&registry.State{}).Put("/a", registry.Version{Digest: registry.DigestOf(nil), Kind: "k", Options: options})
-	text, err := encodeManifest(want)
+	state, service := (&registry.State{}).Put("/a", want)
+	text, err := encodeManifest(state)
 	require.NoError(t, err)
-	got, err := decodeManifest(text)
+	got, err := decodeManifest(text, noBlob)
 	require.NoError(t, err)
-	require.Equal(t, options, got.Services["/a"].Current.Options)
+	require.Equal(t, service.Current, got.Services["/a"].Current)
 }

@@ -99,6 +99,11 @@ func (s *Store) Close() error {
 	return s.lock.Close()
 }
 
+// blob reads a blob for the decoder of manifests.
+func (s *Store) blob(d registry.Digest) ([]byte, error) {
+	return s.Blobs().Get(context.Background(), d)
+}
+
 // Blobs returns the blobs in the directory. They can be used while the store is open.
 func (s *Store) Blobs() *Blobs { return &Blobs{fs: s.fs, files: s.files} }
 

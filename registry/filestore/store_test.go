@@ -24,7 +24,7 @@ func put(t *testing.T, reg *registry.Registry, prefix registry.Prefix, blob stri
 	defer release()
 	base := reg.State()
 	next, _ := base.Put(prefix, registry.Version{
-		Digest: digest, SizeBytes: int64(len(blob)), Kind: "wasm", Deployed: time.Now(),
+		Kind: "wasm", Blobs: []registry.Blob{{Field: "module", Digest: digest, SizeBytes: int64(len(blob))}}, Deployed: time.Now(),
 	})
 	require.NoError(t, reg.Commit(context.Background(), base, next))
 	return digest
@@ -158,7 +158,7 @@ func TestBothManifestsTorn(t *testing.T) {
 func TestNewerManifestIsNotTouched(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "manifest.json")
-	newer := []byte(`{"format":"vespo catalogue","version":2,"catalogue":{}}`)
+	newer := []byte(`{"format":"vespo catalogue","version":3,"catalogue":{}}`)
 	require.NoError(t, os.WriteFile(path, newer, 0o600))
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "blobs", "sha512"), 0o700))
 	store, err := Open(dir)
@@ -259,7 +259,7 @@ func TestHammer(t *testing.T) {
 				}
 				for {
 					base := reg.State()
-					next, _ := base.Put(prefix, registry.Version{Digest: digest, SizeBytes: 1, Kind: "wasm"})
+					next, _ := base.Put(prefix, registry.Version{Kind: "wasm", Blobs: []registry.Blob{{Field: "module", Digest: digest, SizeBytes: 1}}})
 					if err := reg.Commit(ctx, base, next); !errors.Is(err, registry.ErrStale) {
 						assert.NoError(t, err)
 						break

@@ -93,10 +93,14 @@ func requireSame(t *testing.T, want, got *registry.State) {
 // version returns a version with a text as its module.
 func version(text string) registry.Version {
 	return registry.Version{
-		Digest:    registry.DigestOf([]byte(text)),
-		SizeBytes: int64(len(text)),
-		Kind:      "wasm",
-		Deployed:  time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC),
+		Kind:     "wasm",
+		Manifest: registry.EmptyManifest,
+		Blobs: []registry.Blob{{
+			Field:     "module",
+			Digest:    registry.DigestOf([]byte(text)),
+			SizeBytes: int64(len(text)),
+		}},
+		Deployed: time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC),
 	}
 }
 
@@ -287,7 +291,7 @@ func model(t *testing.T, m Medium) {
 		}
 		require.Len(t, o.state.Services, len(want))
 		for prefix, digest := range want {
-			require.Equal(t, digest, o.state.Services[prefix].Current.Digest)
+			require.Equal(t, digest, o.state.Services[prefix].Current.Blobs[0].Digest)
 		}
 	}
 	o.reopened(t, m).close()

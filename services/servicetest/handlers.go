@@ -6,6 +6,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // HandlersKind is the name of the kind Handlers.
@@ -19,20 +20,20 @@ func Handler(key, name string, options ...Option) services.Spec {
 	return Module(HandlersKind, key, []byte(name), options...)
 }
 
-// Name implements services.Kind.
-func (h Handlers) Name() string { return HandlersKind }
+// Describe implements services.Kind.
+func (h Handlers) Describe() schema.Kind { return moduleKind(HandlersKind) }
 
 // Validate implements services.Kind.
 func (h Handlers) Validate(s services.Spec) error {
-	if h[string(s.Module)] == nil {
-		return problem.Newf(problem.ModuleInvalid, "there is no handler %q", s.Module)
+	if name := s.Blob(schema.FieldModule).Content; h[string(name)] == nil {
+		return problem.Newf(problem.ModuleInvalid, "there is no handler %q", name)
 	}
 	return nil
 }
 
 // Prepare implements services.Kind.
 func (h Handlers) Prepare(_ context.Context, s services.Spec) (services.Deployment, error) {
-	return handler{h[string(s.Module)]}, h.Validate(s)
+	return handler{h[string(s.Blob(schema.FieldModule).Content)]}, h.Validate(s)
 }
 
 // handler is a services.Deployment.

@@ -69,7 +69,7 @@ func TestSecondServer(t *testing.T) {
 
 func TestSpecsAreComplete(t *testing.T) {
 	s := say("/a", "x")
-	require.Equal(t, registry.DigestOf([]byte("x")), s.Digest)
+	require.Equal(t, registry.DigestOf([]byte("x")), s.Blobs[0].Digest)
 	require.Equal(t, registry.Prefix("/a"), s.Prefix)
 }
 

@@ -5,63 +5,78 @@ import (
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
-// Document is the configuration of a service without a module, such as a proxy.Document.
-type Document interface{ Encode() []byte }
+// Document is the configuration of a service, such as a proxy.Document.
+type Document interface{ Encode() registry.Manifest }
 
 // Option sets a field of a spec that services of several kinds have.
 type Option func(*services.Spec)
 
 // Spec returns the spec of a service that a document configures.
 func Spec(kind, key string, d Document, options ...Option) services.Spec {
-	return Module(kind, key, d.Encode(), options...)
+	return Manifest(kind, key, d.Encode(), options...)
 }
 
-// Module returns the spec of a service with a module, or with a document that Encode would not return.
-func Module(kind, key string, module []byte, options ...Option) services.Spec {
-	s := services.Spec{Prefix: registry.Prefix(key), Kind: kind, Digest: registry.DigestOf(module), Module: module}
+// Manifest returns the spec of a service with a manifest that Encode would perhaps not return.
+func Manifest(kind, key string, m registry.Manifest, options ...Option) services.Spec {
+	s := services.Spec{Prefix: registry.Prefix(key), Kind: kind, Manifest: m}
 	for _, set := range options {
 		set(&s)
 	}
 	return s
 }
 
+// Module returns the spec of a service with a module.
+func Module(kind, key string, module []byte, options ...Option) services.Spec {
+	if module == nil {
+		module = []byte{} // not one that is read from the catalogue
+	}
+	s := Manifest(kind, key, registry.EmptyManifest, options...)
+	s.Blobs = append(services.Module(module), s.Blobs...)
+	s.Blobs[0].Digest = registry.DigestOf(module)
+	return s
+}
+
+// set returns the option that sets a member of the manifest.
+func set(name string, value any) Option {
+	return func(s *services.Spec) { s.Manifest = schema.With(s.Manifest, map[string]any{name: value}) }
+}
+
 // WithTimeout sets the timeout.
-func WithTimeout(d time.Duration) Option { return func(s *services.Spec) { s.Options.Timeout = d } }
+func WithTimeout(d time.Duration) Option { return set(schema.FieldTimeout, schema.Period(d)) }
 
 // WithMemory sets the memory of one request, in bytes.
-func WithMemory(sizeBytes int64) Option {
-	return func(s *services.Spec) { s.Options.MemoryBytes = sizeBytes }
-}
+func WithMemory(sizeBytes int64) Option { return set("memory", sizeBytes) }
 
 // WithIsolation sets the isolation of requests.
-func WithIsolation(name string) Option { return func(s *services.Spec) { s.Options.Isolation = name } }
+func WithIsolation(name string) Option { return set("isolation", name) }
 
 // WithConfig sets the settings of the guest or the program.
-func WithConfig(settings map[string]string) Option {
-	return func(s *services.Spec) { s.Options.Config = settings }
-}
+func WithConfig(settings map[string]string) Option { return set("config", settings) }
 
 // WithAllow sets the destinations to which a guest may send requests.
-func WithAllow(destinations ...string) Option {
-	return func(s *services.Spec) { s.Options.Allow = destinations }
-}
+func WithAllow(destinations ...string) Option { return set("allow", destinations) }
 
 // WithMounts sets the directories of a guest, by the path that it sees.
-func WithMounts(directories map[string]string) Option {
-	return func(s *services.Spec) { s.Options.Mounts = directories }
-}
+func WithMounts(directories map[string]string) Option { return set("mount", directories) }
 
 // WithCGIArgs passes the words of the query as arguments.
-func WithCGIArgs() Option { return func(s *services.Spec) { s.Options.CGIArgs = true } }
+func WithCGIArgs() Option { return set("cgi_args", true) }
 
 // WithMiddleware puts modules in front of a service, outermost first, with their settings.
 func WithMiddleware(settings map[string]string, modules ...[]byte) Option {
 	return func(s *services.Spec) {
-		s.Use, s.Options.UseConfig = modules, settings
-		for _, m := range modules {
-			s.Options.Use = append(s.Options.Use, registry.DigestOf(m))
+		for _, module := range modules {
+			s.Blobs = append(s.Blobs, services.Blob{
+				Field:   schema.FieldUse,
+				Digest:  registry.DigestOf(module),
+				Content: module,
+			})
+		}
+		if len(settings) > 0 {
+			set(schema.FieldUseConfig, settings)(s)
 		}
 	}
 }

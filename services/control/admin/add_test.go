@@ -136,7 +136,7 @@ func TestAddRefusesRaw(t *testing.T) {
 	st := start(t, setup{admin: admin.Config{MaxModuleBytes: 1000}})
 	const wasm, add = "application/wasm", "/services/add"
 	requireRefused(t, st, []refusal{
-		{"no prefix", add, wasm, magic, problem.BadRequest, []string{"query parameter prefix is missing"}},
+		{"no prefix", add, wasm, magic, problem.BadRequest, []string{"prefix is missing"}},
 		{"empty prefix", add + "?prefix=", wasm, magic, problem.BadRequest, []string{"empty"}},
 		{"reserved", add + "?prefix=services/x", wasm, magic, problem.BadRequest, []string{"reserved"}},
 		{"dots and slashes", add + "?prefix=a/..//b", wasm, magic, problem.BadRequest, []string{`".."`, "segment 3 is empty"}},
@@ -145,16 +145,16 @@ func TestAddRefusesRaw(t *testing.T) {
 		{"duplicate", add + "?prefix=a&prefix=b", wasm, magic, problem.BadRequest, []string{"prefix is given more than once"}},
 		{"malformed query", add + "?prefix=a;b=c", wasm, magic, problem.BadRequest, []string{"query is malformed", "prefix is missing"}},
 		{"empty body", add + "?prefix=a", wasm, "", problem.BadRequest, []string{"module is empty"}},
-		{"unknown option", add + "?prefix=a&cpu=2", wasm, magic, problem.BadRequest, []string{`unknown query parameter "cpu": expected are prefix, memory, timeout, isolation`}},
+		{"unknown option", add + "?prefix=a&cpu=2", wasm, magic, problem.BadRequest, []string{`cpu is unknown: expected are prefix, match, memory, timeout, isolation`}},
 		{
 			"all at once", add + "?memory=much&timeout=-1s&isolation=none&Prefix=x&source=y", wasm, "", problem.BadRequest,
-			[]string{"prefix is missing", `memory is "much": write it like 16MiB`, `timeout is "-1s"`, `isolation is "none"`, `"Prefix"`, `"source"`, "module is empty"},
+			[]string{"prefix is missing", `memory is "much": write it like 16MiB`, `timeout is "-1s"`, `isolation is "none"`, "Prefix is unknown", "source is unknown", "module is empty"},
 		},
-		{"memory 0", add + "?prefix=a&memory=0", wasm, magic, problem.BadRequest, []string{"more than none"}},
+		{"memory 0", add + "?prefix=a&memory=0", wasm, magic, problem.BadRequest, []string{"more than 0"}},
 		{"memory beyond counting", add + "?prefix=a&memory=9EiB", wasm, magic, problem.BadRequest, []string{"less than 8 EiB"}},
 		{"memory empty", add + "?prefix=a&memory=", wasm, magic, problem.BadRequest, []string{`memory is ""`}},
 		{"timeout without unit", add + "?prefix=a&timeout=10", wasm, magic, problem.BadRequest, []string{"write it like 500ms"}},
-		{"timeout 0", add + "?prefix=a&timeout=0", wasm, magic, problem.BadRequest, []string{"more than nothing"}},
+		{"timeout 0", add + "?prefix=a&timeout=0", wasm, magic, problem.BadRequest, []string{"more than 0"}},
 		{"not a module", add + "?prefix=a", wasm, "#!/bin/sh", problem.ModuleInvalid, []string{"not a WebAssembly module"}},
 		{"too much memory", add + "?prefix=a&memory=2GiB", wasm, magic, problem.ModuleInvalid, []string{"more memory than there is"}},
 		{"too large", add + "?prefix=a", wasm, magic + strings.Repeat("x", 993), problem.BodyTooLarge, []string{"1001 bytes", "at most 1000"}},
@@ -202,12 +202,12 @@ func TestAddRefusesForms(t *testing.T) {
 	}
 	manyWords := []string{"more than 400 parts"}
 	requireRefused(t, st, []refusal{
-		multi("nothing", problem.BadRequest, []string{"form field prefix is missing", "form field module is missing"}),
-		multi("no module", problem.BadRequest, []string{"form field module is missing"}, prefix),
+		multi("nothing", problem.BadRequest, []string{"prefix is missing", "module is missing"}),
+		multi("no module", problem.BadRequest, []string{"module is missing"}, prefix),
 		multi("empty module", problem.BadRequest, []string{"module is empty"}, prefix, part{"module", ""}),
-		multi("no prefix", problem.BadRequest, []string{"form field prefix is missing"}, module),
+		multi("no prefix", problem.BadRequest, []string{"prefix is missing"}, module),
 		multi("duplicates", problem.BadRequest, []string{"prefix is given more than once", "module is given more than once"}, prefix, module, module, part{"prefix", "b"}),
-		multi("unknown and invalid", problem.BadRequest, []string{`"source"`, `"x"`}, prefix, module, part{"source", "http://hidden"}, part{"memory", "x"}),
+		multi("unknown and invalid", problem.BadRequest, []string{`source is unknown`, `"x"`}, prefix, module, part{"source", "http://hidden"}, part{"memory", "x"}),
 		multi("long field", problem.BadRequest, []string{"prefix is longer than 4096 bytes"}, part{"prefix", strings.Repeat("a", 5000)}, module),
 		multi("too many parts", problem.BadRequest, manyWords, many...),
 		multi("too large", problem.BodyTooLarge, []string{"1000 bytes"}, prefix, part{"module", strings.Repeat("x", 1001)}),
@@ -230,7 +230,7 @@ func TestAddRefusesJSON(t *testing.T) {
 	}
 	requireRefused(t, st, []refusal{
 		object("empty body", " \n", "body is empty"),
-		object("empty object", "{}", "JSON member prefix is missing", "JSON member source is missing"),
+		object("empty object", "{}", "prefix is missing", "source is missing"),
 		object("not JSON", "prefix=a", "malformed at byte 1"),
 		object("array", `["a"]`, "not an object"),
 		object("null", `null`, "not an object"),
@@ -243,8 +243,8 @@ func TestAddRefusesJSON(t *testing.T) {
 		object("nulls", `{"prefix":null,"source":null,"memory":null}`, "prefix must be a string", "source must be a string", "memory must be a string"),
 		object("duplicate", `{"prefix":"a","source":"https://example.com","prefix":"b"}`, "prefix is given more than once"),
 		object("duplicate, escaped", `{"prefix":"a","source":"https://example.com","pre\u0066ix":"b"}`, "prefix is given more than once"),
-		object("other case", `{"Prefix":"a","source":"https://example.com"}`, `unknown JSON member "Prefix"`, "prefix is missing"),
-		object("module inline", `{"prefix":"a","module":"AGFzbQ=="}`, `unknown JSON member "module"`, "source is missing"),
+		object("other case", `{"Prefix":"a","source":"https://example.com"}`, `Prefix is unknown`, "prefix is missing"),
+		object("module inline", `{"prefix":"a","module":"AGFzbQ=="}`, `module is unknown`, "source is missing"),
 		object("fraction", `{"prefix":"a","source":"https://example.com","memory":1.5}`, "memory must be"),
 		object("negative", `{"prefix":"a","source":"https://example.com","memory":-1}`, "memory must be"),
 		object("number as timeout", `{"prefix":"a","source":"https://example.com","timeout":10}`, "timeout must be a string"),

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -12,10 +11,10 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/control/fields"
 	"github.com/vespo-dev/vespo/services/egress/fetch"
+	"github.com/vespo-dev/vespo/services/schema"
 )
-
-const fieldGeneration = "generation"
 
 func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
 	d, err := h.deployer()
@@ -27,38 +26,38 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	module, err := h.module(r.Context(), req)
-	if err != nil {
-		return err
-	}
-	use, err := h.use(r.Context(), req)
+	blobs, err := h.blobs(r.Context(), req)
 	if err != nil {
 		return err
 	}
 	result, err := d.Change(r.Context(), req.prefix, func(current registry.Service) (services.Spec, error) {
-		kind := cmp.Or(req.kind, h.cfg.Kind)
-		if current.Prefix != "" && !req.reset {
-			if err := req.inherit(r.Context(), kind, current.Current, d.Blob); err != nil {
-				return services.Spec{}, err
-			}
-		}
-		if req.bound() {
-			module = req.module
-		}
-		return services.Spec{Use: use, Prefix: req.prefix, Kind: kind, Module: module, Options: req.options}, nil
+		return req.spec(h.cfg.Kinds, current.Current, blobs)
 	})
 	if err != nil {
 		return err
 	}
-	return h.answerDeployed(w, r, d, result)
+	return h.answerDeployed(w, result)
 }
 
-// module returns the module's bytes, from the request or from its source.
-func (h *Handler) module(ctx context.Context, req *addRequest) ([]byte, error) {
-	if req.source == nil {
-		return req.module, nil
+// blobs returns the module and the middleware, from the request or fetched from their sources.
+func (h *Handler) blobs(ctx context.Context, req *addRequest) (blobs []services.Blob, err error) {
+	if req.takesModule() {
+		module := req.module
+		if req.source != nil {
+			if module, err = h.fetch(ctx, *req.source); err != nil {
+				return nil, err
+			}
+		}
+		blobs = services.Module(module)
 	}
-	return h.fetch(ctx, *req.source)
+	use, err := h.use(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	for _, module := range use {
+		blobs = append(blobs, services.Blob{Field: schema.FieldUse, Content: module})
+	}
+	return blobs, nil
 }
 
 // fetch fetches a module from its source.
@@ -81,14 +80,14 @@ func (h *Handler) fetch(ctx context.Context, source fetch.Source) ([]byte, error
 }
 
 // answerDeployed answers with the service and the changes made by the deploy.
-func (h *Handler) answerDeployed(w http.ResponseWriter, r *http.Request, d Deployer, result deploy.Result) error {
+func (h *Handler) answerDeployed(w http.ResponseWriter, result deploy.Result) error {
 	status := http.StatusOK
 	if result.Created {
 		status = http.StatusCreated
 		w.Header().Set("Location", locationOf(result.Service.Prefix))
 	}
-	view := viewOf(result.Service, result.Status)
-	view.Changes, view.Kept = changesOf(r.Context(), result, d.Blob)
+	view := h.viewOf(result.Service, result.Status)
+	view.Changes, view.Kept = changesOf(h.cfg.Kinds, result)
 	return h.answer(w, status, view)
 }
 
@@ -107,9 +106,9 @@ func (h *Handler) remove(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	f := bodilessFields(r, fieldPrefix, fieldMatch)
-	prefix := f.prefix()
-	if err := f.err(); err != nil {
+	f := bodilessFields(r, fields.KeyFields()...)
+	prefix := f.Key()
+	if err := f.Err(); err != nil {
 		return err
 	}
 	unhurried(w)
@@ -125,9 +124,9 @@ func (h *Handler) rollback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	f := bodilessFields(r, fieldPrefix, fieldMatch, fieldGeneration)
-	prefix, generation := f.prefix(), f.generation()
-	if err := f.err(); err != nil {
+	f := bodilessFields(r, append(fields.KeyFields(), schema.Field{Name: fieldGeneration, Type: schema.Text})...)
+	prefix, generation := f.Key(), generationOf(f)
+	if err := f.Err(); err != nil {
 		return err
 	}
 	unhurried(w)
@@ -135,7 +134,7 @@ func (h *Handler) rollback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return h.answerDeployed(w, r, d, result)
+	return h.answerDeployed(w, result)
 }
 
 // rollback rolls back to the given generation, or to the previous version if generation is 0.
@@ -146,24 +145,14 @@ func rollback(ctx context.Context, d Deployer, prefix registry.Prefix, generatio
 	return d.RollbackTo(ctx, prefix, generation)
 }
 
-// generation returns the generation, or 0 if none was given.
-func (f *fields) generation() registry.Generation {
-	value, given := f.values[fieldGeneration]
-	if !given {
+// generationOf returns the generation of a request, or 0 if none was given.
+func generationOf(in *fields.Input) registry.Generation {
+	if !in.Has(fieldGeneration) {
 		return 0
 	}
-	n, err := strconv.ParseUint(value, 10, 64)
+	n, err := strconv.ParseUint(in.Text(fieldGeneration), 10, 64)
 	if err != nil || n == 0 {
-		f.violatef("%s generation is %.60q: give one of the numbers in the history that /services/inspect shows", f.noun, value)
+		in.Violate(fieldGeneration, "is %.60q: give one of the numbers in the history that /services/inspect shows", in.Text(fieldGeneration))
 	}
 	return registry.Generation(n)
-}
-
-// bodilessFields returns the query fields of a request that must not have a body.
-func bodilessFields(r *http.Request, known ...string) *fields {
-	f := queryFields(r, known...)
-	if r.ContentLength != 0 {
-		f.violatef("the request has a body: give everything in the query, such as ?prefix=hello")
-	}
-	return f
 }

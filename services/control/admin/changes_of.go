@@ -1,49 +1,41 @@
 package admin
 
 import (
-	"context"
-	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/control/deploy"
-	"github.com/vespo-dev/vespo/services/kinds/function"
-	"github.com/vespo-dev/vespo/services/kinds/proxy"
-	"github.com/vespo-dev/vespo/services/kinds/queue"
-	"github.com/vespo-dev/vespo/services/kinds/static"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // fact is one property of a version, in the form in which it is shown.
 type fact struct {
-	text   string
-	secret map[string]string // replaces text; only the names are shown
-	hidden string            // replaces text; never shown, as it may hold secrets
+	field schema.Field
+	text  string
+	pairs map[string]string // of secret pairs, in place of text: only the names are shown
 }
 
-func (x fact) empty() bool { return x.text == "" && len(x.secret) == 0 && x.hidden == "" }
+func (x fact) empty() bool { return x.text == "" && len(x.pairs) == 0 }
 
-func (x fact) equal(y fact) bool {
-	return x.text == y.text && x.hidden == y.hidden && maps.Equal(x.secret, y.secret)
-}
+func (x fact) equal(y fact) bool { return x.text == y.text && maps.Equal(x.pairs, y.pairs) }
 
 // changesOf describes what a deploy has changed and which options it has kept, one per line.
-func changesOf(ctx context.Context, result deploy.Result, blob blobReader) (changes, kept []string) {
+func changesOf(kinds schema.Kinds, result deploy.Result) (changes, kept []string) {
 	if result.Created {
 		return nil, nil
 	}
 	changes = []string{}
-	before, after := factsOf(ctx, result.Before, blob), factsOf(ctx, result.Service.Current, blob)
-	for _, name := range factNames() {
-		x, y := before[name], after[name]
+	before, after := factsOf(kinds, result.Before), factsOf(kinds, result.Service.Current)
+	for _, f := range factFields(kinds) {
+		x, y := before[f.Name], after[f.Name]
 		switch {
-		case x.equal(y) && (y.empty() || name == "kind" || name == fieldModule):
+		case x.equal(y) && (y.empty() || f.Name == factKind || f.Name == schema.FieldModule):
 		case x.equal(y):
-			kept = append(kept, name+y.shown())
+			kept = append(kept, f.Name+y.shown())
 		default:
-			changes = append(changes, name+": "+difference(name, x, y))
+			changes = append(changes, f.Name+": "+difference(f, x, y))
 		}
 	}
 	return changes, kept
@@ -52,27 +44,27 @@ func changesOf(ctx context.Context, result deploy.Result, blob blobReader) (chan
 // shown returns the text that follows the name of the fact.
 func (x fact) shown() string {
 	switch {
-	case x.text != "":
+	case len(x.pairs) > 0:
+		return ": " + strings.Join(slices.Sorted(maps.Keys(x.pairs)), ", ")
+	case x.text != "" && !x.field.Secret:
 		return ": " + x.text
-	case len(x.secret) > 0:
-		return ": " + strings.Join(slices.Sorted(maps.Keys(x.secret)), ", ")
 	}
 	return ""
 }
 
 // difference describes a change. Values that may be secrets are not shown.
-func difference(name string, x, y fact) string {
+func difference(f schema.Field, x, y fact) string {
 	switch {
-	case x.hidden != "" || y.hidden != "":
+	case f.Secret && f.Type == schema.Pairs:
+		return pairChanges(x.pairs, y.pairs)
+	case f.Secret:
 		return "changed"
-	case len(x.secret) > 0 || len(y.secret) > 0:
-		return pairChanges(x.secret, y.secret)
 	}
 	absent := "default"
 	switch {
-	case isBoolean(name):
+	case f.Type.IsBool():
 		absent = "false"
-	case isList(name) || name == fieldModule:
+	case f.Type.IsList() || f.Type.IsBlob():
 		absent = "none"
 	}
 	or := func(text string) string {
@@ -106,131 +98,59 @@ func pairChanges(x, y map[string]string) string {
 	return strings.Join(changes, ", ")
 }
 
-// factNames returns the names of all facts, in display order.
-func factNames() []string {
-	names := []string{"kind", fieldModule}
-	for _, name := range append([]string{fieldTimeout, fieldUse, fieldUseConfig, fieldMemory, fieldIsolation, fieldCGIArgs, fieldAllow, fieldConfig, fieldMount}, bindingFields()...) {
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return names
+// factKind is the name of the kind among the facts.
+const factKind = "kind"
+
+// factFields returns the fields of all facts, in display order.
+func factFields(kinds schema.Kinds) []schema.Field {
+	all := append([]schema.Field{{Name: factKind, Type: schema.Text}}, kinds.Fields()...)
+	slices.SortStableFunc(all, func(a, b schema.Field) int { return rank(a) - rank(b) })
+	return all
 }
 
-func factsOf(ctx context.Context, v registry.Version, blob blobReader) map[string]fact {
-	o := v.Options
-	facts := map[string]fact{
-		"kind":         {text: v.Kind},
-		fieldTimeout:   {text: durationText(o.Timeout)},
-		fieldMemory:    {text: sizeText(o.MemoryBytes)},
-		fieldIsolation: {text: o.Isolation},
-		fieldCGIArgs:   {text: strings.TrimPrefix(strconv.FormatBool(o.CGIArgs), "false")},
-		fieldAllow:     {text: strings.Join(o.Allow, ", ")},
-		fieldConfig:    {secret: o.Config},
-		fieldMount:     {text: pairsText(o.Mounts)},
-		fieldUse:       {text: digestsText(o.Use)},
-		fieldUseConfig: {secret: o.UseConfig},
+// rank orders facts: first what the service is, then the fields that all kinds share.
+func rank(f schema.Field) int {
+	switch {
+	case f.Name == factKind || f.Type == schema.Blob:
+		return 0
+	case f.Common:
+		return 1
 	}
-	decode := documentFields(v.Kind)
-	if decode == nil {
-		facts[fieldModule] = fact{text: shortDigest(v.Digest)}
-		return facts
-	}
-	document, err := blob(ctx, v.Digest)
-	if err != nil {
-		return facts // collected since: the deploy is done, and its answer lacks these facts
-	}
-	members, err := decode(document)
+	return 2
+}
+
+// factsOf returns the facts of a version. A manifest that is not one of the kind has no fields.
+func factsOf(kinds schema.Kinds, v registry.Version) map[string]fact {
+	facts := map[string]fact{factKind: {text: v.Kind}}
+	kind, _ := kinds.Get(v.Kind)
+	values, form, err := kind.ValuesOf(v)
 	if err != nil {
 		return facts
 	}
-	for name, values := range members {
-		text := strings.Join(values, ", ")
-		if name == fieldRequestHeader || name == fieldResponseHeader || name == fieldExecArg {
-			facts[name] = fact{hidden: strings.Join(values, "\x00") + "\x00"}
-			continue
+	for _, f := range form.Fields {
+		x := fact{field: f}
+		switch pairs, secret := values[f.Name].(map[string]string); {
+		case f.Type.IsBlob():
+			x.text = digestsText(v.BlobsOf(f.Name))
+		case f.Secret && secret:
+			x.pairs = pairs
+		case f.Secret:
+			x.text = secretText(values[f.Name])
+		default:
+			x.text = f.Show(values[f.Name])
 		}
-		facts[name] = fact{text: text}
+		facts[f.Name] = x
 	}
 	return facts
 }
 
-// documentFields returns a decoder from the document of a kind to its fields, or nil for modules. Fields with
-// their default have no entry.
-func documentFields(kind string) func([]byte) (map[string][]string, error) {
-	one := func(m map[string][]string, name, value string) {
-		if value != "" && value != "0" && value != "false" {
-			m[name] = []string{value}
-		}
-	}
-	switch kind {
-	case proxy.KindName:
-		return func(text []byte) (map[string][]string, error) {
-			d, err := proxy.Decode(text)
-			m := map[string][]string{fieldUpstream: d.Upstreams, fieldRequestHeader: d.RequestHeaders, fieldResponseHeader: d.ResponseHeaders}
-			one(m, fieldKeepPrefix, strconv.FormatBool(d.KeepPrefix))
-			one(m, fieldKeepLocation, strconv.FormatBool(d.KeepLocation))
-			one(m, fieldHost, d.Host)
-			return withoutEmpty(m), err
-		}
-	case static.KindName:
-		return func(text []byte) (map[string][]string, error) {
-			d, err := static.Decode(text)
-			m := make(map[string][]string)
-			one(m, fieldStatic, d.Directory)
-			one(m, fieldFallback, d.Fallback)
-			one(m, fieldCacheControl, d.CacheControl)
-			return m, err
-		}
-	case function.KindName:
-		return func(text []byte) (map[string][]string, error) {
-			d, err := function.Decode(text)
-			m := map[string][]string{fieldExecArg: d.Args}
-			one(m, fieldRuntimePort, strconv.Itoa(d.RuntimePort))
-			one(m, fieldLoops, strconv.Itoa(d.Loops))
-			one(m, fieldExec, d.Exec)
-			one(m, fieldProcesses, strconv.Itoa(d.Processes))
-			return withoutEmpty(m), err
-		}
-	case queue.KindName:
-		return func(text []byte) (map[string][]string, error) {
-			d, err := queue.Decode(text)
-			m := make(map[string][]string)
-			one(m, fieldDepth, strconv.Itoa(d.Depth))
-			one(m, fieldLease, d.Lease)
-			one(m, fieldRedeliver, strconv.FormatBool(d.Redeliver))
-			one(m, fieldDefault, strconv.FormatBool(d.Default))
-			one(m, fieldDurable, strconv.FormatBool(d.Durable))
-			return m, err
-		}
-	}
-	return nil
-}
-
-func withoutEmpty(m map[string][]string) map[string][]string {
-	maps.DeleteFunc(m, func(_ string, values []string) bool { return len(values) == 0 })
-	return m
-}
-
-// sizeText formats a size so that it can be parsed again. Zero is empty.
-func sizeText(bytes int64) string {
-	switch {
-	case bytes == 0:
+// secretText returns a text that two values share only if they are equal. It is not shown.
+func secretText(value any) string {
+	list, _ := value.([]string)
+	if len(list) == 0 {
 		return ""
-	case bytes%(1<<20) == 0:
-		return fmt.Sprintf("%dMiB", bytes>>20)
-	case bytes%(1<<10) == 0:
-		return fmt.Sprintf("%dKiB", bytes>>10)
 	}
-	return strconv.FormatInt(bytes, 10)
-}
-
-func pairsText(pairs map[string]string) string {
-	var texts []string
-	for _, name := range slices.Sorted(maps.Keys(pairs)) {
-		texts = append(texts, name+"="+pairs[name])
-	}
-	return strings.Join(texts, ", ")
+	return strings.Join(list, "\x00") + "\x00"
 }
 
 func digestsText(digests []registry.Digest) string {

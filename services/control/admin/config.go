@@ -8,6 +8,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // Deployer carries out the requests; *deploy.Deployer implements it. Errors that are or wrap a
@@ -18,7 +19,6 @@ type Deployer interface {
 	List() []deploy.Entry
 	Inspect(registry.Prefix) (deploy.Entry, error)
 	Change(context.Context, registry.Prefix, func(registry.Service) (services.Spec, error)) (deploy.Result, error)
-	Blob(context.Context, registry.Digest) ([]byte, error)
 	Remove(context.Context, registry.Prefix) error
 	Rollback(context.Context, registry.Prefix) (deploy.Result, error)
 	RollbackTo(context.Context, registry.Prefix, registry.Generation) (deploy.Result, error)
@@ -26,8 +26,8 @@ type Deployer interface {
 
 // Config configures a Handler. A zero field takes its default; none may be negative.
 type Config struct {
-	Kind  string // of services that are modules; default "wasm"
-	Token string // required from callers; default none: only local processes may manage
+	Kinds schema.Kinds // of the server, with the fields of the middleware
+	Token string       // required from callers; default none: only local processes may manage
 
 	MaxModuleBytes int64         // default 64 MiB
 	StallTimeout   time.Duration // time without a byte before an upload fails; default 15 s
@@ -46,7 +46,6 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.Kind = cmp.Or(c.Kind, "wasm")
 	c.MaxModuleBytes = cmp.Or(c.MaxModuleBytes, 64<<20)
 	c.StallTimeout = cmp.Or(c.StallTimeout, 15*time.Second)
 	c.MinUploadRate = cmp.Or(c.MinUploadRate, 1024)

@@ -5,11 +5,14 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/control/fields"
 	"github.com/vespo-dev/vespo/services/egress/fetch"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 const (
@@ -29,34 +32,58 @@ const acceptedTypes = "application/wasm or application/octet-stream (the module,
 // typeRaw is the media type of unspecified bytes.
 const typeRaw = "application/octet-stream"
 
-const emptyModule = "the module is empty: send the bytes of a WebAssembly module"
+const emptyModule = "is empty: send the bytes of a WebAssembly module"
 
-// addRequest is a decoded request to add a service. Its module or document is not validated yet.
+// addRequest is a decoded request to add a service. Its module is not validated yet.
 type addRequest struct {
-	prefix  registry.Prefix
-	options registry.Options
-	kind    string        // empty for a module
-	module  []byte        // or the document of another kind; nil if source is set
-	source  *fetch.Source // nil if module is set
-	use     []useRequest  // the middleware, outermost first
-	reset   bool          // options that were not given take their defaults, not the current version's values
-	fields  *fields       // as received
+	prefix   registry.Prefix
+	selected fields.Selection
+	module   []byte        // nil if source is set, or if the kind has no module
+	source   *fetch.Source // nil unless the server fetches the module
+	use      []useRequest  // the middleware, outermost first
+	reset    bool          // options that were not given take their defaults, not the current version's values
+	fields   *fields.Input // as received
 }
 
-// newAddRequest decodes the fields that all forms of the request share.
-func newAddRequest(f *fields) *addRequest {
-	f.dropEmptyLists()
-	f.applyUnset()
-	return &addRequest{prefix: f.prefix(), options: f.options(), use: f.use(), reset: f.boolean(fieldReset), fields: f}
+// newAddRequest decodes the fields that all forms of the request share. uploads are the modules among the values of use,
+// by index. advice is for a request that selects no kind.
+func (d *decoder) newAddRequest(in *fields.Input, uploads map[int][]byte, advice string) *addRequest {
+	keep := d.repeatable()
+	if _, uploaded := uploads[0]; uploaded {
+		keep = append(keep, schema.FieldUse)
+	}
+	in.DropEmptyLists(keep...)
+	in.Unset(fieldUnset, in.Texts(fieldUnset), d.unsettable())
+	req := &addRequest{
+		prefix: in.Key(),
+		use:    useOf(in, uploads),
+		reset:  in.Bool(fieldReset),
+		fields: in,
+	}
+	req.selected, _ = in.Select(d.kinds, advice+d.orElse())
+	return req
 }
 
-// bound reports whether the prefix is bound to something other than a module.
-func (r *addRequest) bound() bool { return r.kind != "" && r.kind != moduleFunction }
+// repeatable returns the lists for which a single empty value has a meaning, or is refused by the kind.
+func (d *decoder) repeatable() (names []string) {
+	for _, f := range d.kinds.Fields() {
+		if f.Type == schema.Texts && (d.kinds.Selects(f.Name) || f.EmptyItems) {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+// takesModule reports whether the request asks for a kind with a module.
+func (r *addRequest) takesModule() bool {
+	return slices.Contains(r.selected.Form.Requires, schema.FieldModule)
+}
 
 // decoder reads the three forms of an add request. It uses only the request's body and headers.
 type decoder struct {
-	maxModuleBytes int64 // immutable
-	pace           pace  // immutable
+	kinds          schema.Kinds // immutable
+	maxModuleBytes int64        // immutable
+	pace           pace         // immutable
 }
 
 // decode reads the request. The error is a problem for the client.
@@ -123,19 +150,12 @@ func tooLarge(sizeBytes, limitBytes int64) error {
 
 // decodeRaw reads the module from the body and all else from the query.
 func (d *decoder) decodeRaw(r *http.Request, body *pacedBody) (*addRequest, error) {
-	f := queryFields(r, changeFields(fieldPrefix)...)
-	req := newAddRequest(f)
+	in := queryFields(r, d.changeFields()...)
 	if r.ContentLength != 0 {
-		f.claimed[fieldModule] = true
+		in.Imply(schema.FieldModule)
 	}
-	req.kind, req.module = f.bound(fieldModule)
-	switch {
-	case !req.bound() && r.ContentLength == 0:
-		f.violatef(emptyModule + orElse)
-	case req.bound() && r.ContentLength != 0:
-		f.violatef("there is a body, which would be a module, and the query binds the prefix to something else: choose one of them")
-	}
-	if err := f.err(); err != nil || req.bound() {
+	req := d.newAddRequest(in, nil, "the module "+emptyModule)
+	if err := in.Err(); err != nil || !req.takesModule() {
 		return req, err // before the upload, not after
 	}
 	module, err := readModule(r.Body, r.ContentLength)
@@ -143,10 +163,10 @@ func (d *decoder) decodeRaw(r *http.Request, body *pacedBody) (*addRequest, erro
 		return nil, bodyProblem(err, body)
 	}
 	if len(module) == 0 {
-		f.violatef(emptyModule)
+		in.Violate(schema.FieldModule, emptyModule)
 	}
 	req.module = module
-	return req, f.err()
+	return req, in.Err()
 }
 
 // readModule reads all of r, which the caller has bounded. declaredBytes is a hint that allocates at most
@@ -158,11 +178,4 @@ func readModule(r io.Reader, declaredBytes int64) ([]byte, error) {
 		return nil, err
 	}
 	return buf.Bytes(), nil
-}
-
-// refuseQuery reports a violation if there is a query. It is for forms that have all fields in the body.
-func (f *fields) refuseQuery(r *http.Request) {
-	if r.URL.RawQuery != "" {
-		f.violatef("the query is not empty: with this Content-Type, all fields belong into the body")
-	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/services/control/fields"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 const (
@@ -18,84 +20,96 @@ const (
 // multipartDecoder returns a decoder of forms, whose parts hold the fields and the module in any order.
 func (d *decoder) multipartDecoder(boundary string) func(*http.Request, *pacedBody) (*addRequest, error) {
 	return func(r *http.Request, body *pacedBody) (*addRequest, error) {
-		f := newFields("form field", changeFields(fieldPrefix, fieldModule)...)
-		f.refuseQuery(r)
+		in := fields.New(d.changeFields(moduleField())...)
+		refuseQuery(in, r)
 		if boundary == "" {
-			f.violatef("the Content-Type has no boundary: let the client that builds the form set the header")
-			return nil, f.err()
+			in.Violate("", "the Content-Type has no boundary: let the client that builds the form set the header")
+			return nil, in.Err()
 		}
-		module, err := d.readParts(multipart.NewReader(r.Body, boundary), f, body)
-		if err != nil {
+		p := &parts{decoder: d, fields: in, uploads: make(map[int][]byte)}
+		if err := p.read(multipart.NewReader(r.Body, boundary), body); err != nil {
 			return nil, err
 		}
-		req := newAddRequest(f)
-		if req.kind, req.module = f.bound(fieldModule); !req.bound() {
-			req.module = module
+		req := d.newAddRequest(in, p.uploads, "module is missing: give the module as a file, such as curl -F module=@hello.wasm")
+		req.module = p.module
+		if in.Has(schema.FieldModule) && len(p.module) == 0 {
+			in.Violate(schema.FieldModule, emptyModule)
 		}
-		switch {
-		case f.claimed[fieldModule] && len(module) == 0:
-			f.violatef(emptyModule)
-		case len(req.module) == 0:
-			f.missing(fieldModule, "give the module as a file, such as curl -F module=@hello.wasm"+orElse)
-		}
-		return req, f.err()
+		return req, in.Err()
 	}
 }
 
-// readParts reads the whole form into f and returns the module.
-func (d *decoder) readParts(parts *multipart.Reader, f *fields, body *pacedBody) (module []byte, err error) {
+// moduleField describes the module as a part of a form.
+func moduleField() schema.Field {
+	return schema.Field{Name: schema.FieldModule, Type: schema.Blob, Form: "FILE", Help: "The WebAssembly module."}
+}
+
+// parts collects the parts of a form.
+type parts struct {
+	decoder *decoder
+	fields  *fields.Input
+	module  []byte
+	uploads map[int][]byte // modules among the values of use, by index
+}
+
+// read reads the whole form.
+func (p *parts) read(form *multipart.Reader, body *pacedBody) error {
 	for count := 0; ; count++ {
-		part, err := parts.NextRawPart()
+		part, err := form.NextRawPart()
 		if err == io.EOF { // the end of the form; a wrapped EOF is a truncated form
-			return module, nil
+			return nil
 		}
 		if err != nil {
-			return nil, formProblem(err, body)
+			return formProblem(err, body)
 		}
 		if count == maxParts {
-			f.violatef("the form has more than %d parts", maxParts)
-			return nil, f.err()
+			p.fields.Violate("", "the form has more than %d parts", maxParts)
+			return p.fields.Err()
 		}
-		content, err := d.readPart(part, f)
-		if err != nil {
-			return nil, formProblem(err, body)
-		}
-		if content != nil {
-			module = content
+		if err := p.readPart(part); err != nil {
+			return formProblem(err, body)
 		}
 	}
 }
 
-// readPart reads one part into f. It returns the content if the part is the module.
-func (d *decoder) readPart(part *multipart.Part, f *fields) ([]byte, error) {
+// readPart reads one part.
+func (p *parts) readPart(part *multipart.Part) (err error) {
 	name := part.FormName()
 	if name == "" {
-		f.violatef("a part of the form has no name")
-		return nil, nil
+		p.fields.Violate("", "a part of the form has no name")
+		return nil
 	}
 	switch encoding := part.Header.Get("Content-Transfer-Encoding"); strings.ToLower(encoding) {
 	case "", "7bit", "8bit", "binary":
 	default:
-		f.violatef("form field %.60q has the Content-Transfer-Encoding %.40q: send it as it is", name, encoding)
-		return nil, nil
+		p.fields.Violate(name, "has the Content-Transfer-Encoding %.40q: send it as it is", encoding)
+		return nil
 	}
-	if !f.claim(name) {
-		return nil, nil
+	if !p.fields.Claim(name) {
+		return nil
 	}
-	if name == fieldModule {
-		content, err := readModule(http.MaxBytesReader(nil, part, d.maxModuleBytes), 0)
-		return content, err
-	}
-	if name == fieldUse && part.FileName() != "" {
-		return nil, d.readUse(part, f)
+	switch {
+	case name == schema.FieldModule:
+		p.module, err = p.decoder.readPartModule(part)
+		return err
+	case name == schema.FieldUse && part.FileName() != "":
+		module, err := p.decoder.readPartModule(part)
+		p.uploads[len(p.fields.Texts(name))] = module
+		p.fields.Set(name, "")
+		return err
 	}
 	value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
 	if len(value) > maxFieldBytes {
-		f.violatef("%s %s is longer than %d bytes", f.noun, name, maxFieldBytes)
-		return nil, err
+		p.fields.Violate(name, "is longer than %d bytes", maxFieldBytes)
+		return err
 	}
-	f.set(name, string(value))
-	return nil, err
+	p.fields.Set(name, string(value))
+	return err
+}
+
+// readPartModule reads a part that is a module.
+func (d *decoder) readPartModule(part *multipart.Part) ([]byte, error) {
+	return readModule(http.MaxBytesReader(nil, part, d.maxModuleBytes), 0)
 }
 
 // formProblem distinguishes transport errors from malformed forms.

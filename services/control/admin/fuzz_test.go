@@ -13,7 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/services/schema"
+	"github.com/vespo-dev/vespo/services/servicetest/allkinds"
 )
 
 const fuzzModuleBytes = 1 << 10
@@ -43,7 +46,11 @@ func FuzzAdd(f *testing.F) {
 		if chunked {
 			r.ContentLength = -1
 		}
-		d := &decoder{maxModuleBytes: fuzzModuleBytes, pace: pace{stall: time.Second, bytesPerSecond: 1}}
+		d := &decoder{
+			kinds:          allkinds.Describe(),
+			maxModuleBytes: fuzzModuleBytes,
+			pace:           pace{stall: time.Second, bytesPerSecond: 1},
+		}
 		req, err := d.decode(httptest.NewRecorder(), r)
 		if err != nil {
 			requireClientProblem(t, err)
@@ -60,8 +67,8 @@ func requireClientProblem(t *testing.T, err error) {
 	require.GreaterOrEqual(t, p.Status, 400)
 	require.Less(t, p.Status, 500)
 	require.NotEmpty(t, p.Detail)
-	require.LessOrEqual(t, len(p.Violations), maxViolations+1)
-	told := p.Detail + strings.Join(p.Violations, "")
+	require.LessOrEqual(t, len(p.Violations), 21)
+	told := p.Detail + strings.Join(problem.Texts(p.Violations), "")
 	require.Less(t, len(told), 30_000, "an answer repeats its request only in part")
 }
 
@@ -70,9 +77,12 @@ func requireUsable(t *testing.T, req *addRequest) {
 	canonical, err := router.ParsePrefix(string(req.prefix))
 	require.NoError(t, err)
 	require.Equal(t, string(canonical), string(req.prefix))
-	require.NotEqual(t, len(req.module) > 0, req.source != nil, "either a module or a source")
+	require.Equal(t, req.takesModule(), len(req.module) > 0 || req.source != nil)
+	require.False(t, len(req.module) > 0 && req.source != nil, "either a module or a source")
 	require.LessOrEqual(t, len(req.module), fuzzModuleBytes)
-	require.GreaterOrEqual(t, req.options.MemoryBytes, int64(0))
-	require.GreaterOrEqual(t, req.options.Timeout, time.Duration(0))
-	require.Contains(t, []string{"", "snapshot", "fresh"}, req.options.Isolation)
+	spec, err := req.spec(allkinds.Describe(), registry.Version{}, nil)
+	require.NoError(t, err)
+	values, err := schema.ParseManifest(req.selected.Form.Fields, spec.Manifest)
+	require.NoError(t, err)
+	require.Equal(t, spec.Manifest, values.Manifest())
 }

@@ -52,6 +52,7 @@ func New(cfg Config) *Handler {
 		cfg:    cfg,
 		access: newGuard(cfg.Token),
 		decoder: &decoder{
+			kinds:          cfg.Kinds,
 			maxModuleBytes: cfg.MaxModuleBytes,
 			pace:           pace{stall: cfg.StallTimeout, bytesPerSecond: cfg.MinUploadRate},
 		},

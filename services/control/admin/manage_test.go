@@ -16,6 +16,7 @@ import (
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/admin"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/servicetest/allkinds"
 )
 
 func prefixes(t *testing.T, a answer) []string {
@@ -80,7 +81,7 @@ func TestManageRefuses(t *testing.T) {
 		{"GET", "/services/inspect", "", problem.BadRequest, "prefix is missing"},
 		{"GET", "/services/inspect?prefix=..", "", problem.BadRequest, `".."`},
 		{"GET", "/services/inspect?prefix=b", "", problem.NotFound, "no service"},
-		{"GET", "/services/inspect?prefix=a&x=1", "", problem.BadRequest, `"x"`},
+		{"GET", "/services/inspect?prefix=a&x=1", "", problem.BadRequest, "x is unknown"},
 		{"GET", "/services/list?prefix=a", "", problem.BadRequest, "none is expected here"},
 		{"POST", "/services/remove", "", problem.BadRequest, "prefix is missing"},
 		{"POST", "/services/remove?prefix=b", "", problem.NotFound, "no service"},
@@ -183,11 +184,11 @@ func TestProgressOfTheStart(t *testing.T) {
 }
 
 func TestFailedServicesSayWhy(t *testing.T) {
-	current := registry.Version{Kind: "wasm", Options: registry.Options{MemoryBytes: 1 << 20, Isolation: "fresh"}}
+	current := registry.Version{Kind: "wasm", Manifest: `{"isolation":"fresh","memory":1048576}`}
 	status := services.Status{State: services.StateFailed}
 	told := problem.New(problem.ModuleInvalid, "the module is bad")
-	told.Violations = []string{"in two ways"}
-	h := admin.New(admin.Config{Token: "t"})
+	told.Violations = []problem.Violation{{Text: "in two ways"}}
+	h := admin.New(admin.Config{Token: "t", Kinds: allkinds.Describe()})
 	h.Attach(failed{entries: []deploy.Entry{
 		{Service: registry.Service{Prefix: "/a", Current: current}, Status: status, Problem: fmt.Errorf("boot: %w", told)},
 		{Service: registry.Service{Prefix: "/b", Current: current}, Status: status, Problem: errDisk},

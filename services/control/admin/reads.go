@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/services/control/fields"
 )
 
 func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
@@ -11,12 +12,12 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := bodilessFields(r).err(); err != nil {
+	if err := bodilessFields(r).Err(); err != nil {
 		return err
 	}
 	view := listView{Services: []serviceView{}}
 	for _, entry := range d.List() {
-		view.Services = append(view.Services, viewOfEntry(entry))
+		view.Services = append(view.Services, h.viewOfEntry(entry))
 	}
 	if h.leaving.Load() {
 		return notReady()
@@ -33,17 +34,17 @@ func (h *Handler) inspect(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	f := bodilessFields(r, fieldPrefix, fieldMatch)
-	prefix := f.prefix()
-	if err := f.err(); err != nil {
+	f := bodilessFields(r, fields.KeyFields()...)
+	prefix := f.Key()
+	if err := f.Err(); err != nil {
 		return err
 	}
 	entry, err := d.Inspect(prefix)
 	if err != nil {
 		return err
 	}
-	view := viewOfEntry(entry)
-	view.History = historyOf(entry.Service)
+	view := h.viewOfEntry(entry)
+	view.History = h.historyOf(entry.Service)
 	return h.answer(w, http.StatusOK, view)
 }
 

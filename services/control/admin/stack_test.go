@@ -25,7 +25,10 @@ import (
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/kinds/function"
 	"github.com/vespo-dev/vespo/services/kinds/proxy"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/schema"
 	"github.com/vespo-dev/vespo/services/servicetest"
+	"github.com/vespo-dev/vespo/services/servicetest/allkinds"
 )
 
 const magic = "\x00asm\x01\x00\x00\x00"
@@ -39,20 +42,29 @@ type testKind struct {
 	release   chan struct{} // lets the preparation continue
 }
 
-func (k *testKind) Name() string { return "wasm" }
+func (k *testKind) Describe() schema.Kind { return wasm.Description() }
+
+// moduleOf returns the module of a spec.
+func moduleOf(s services.Spec) string { return string(s.Blob(schema.FieldModule).Content) }
+
+// documentOf returns the options of a spec. Middleware has those of the service behind it, of whatever kind.
+func documentOf(s services.Spec) (d wasm.Document) {
+	_ = json.Unmarshal([]byte(s.Manifest), &d)
+	return d
+}
 
 func (k *testKind) Validate(s services.Spec) error {
-	if !strings.HasPrefix(string(s.Module), magic) {
+	if !strings.HasPrefix(moduleOf(s), magic) {
 		return problem.New(problem.ModuleInvalid, "not a WebAssembly module")
 	}
-	if s.Options.MemoryBytes > 1<<30 {
+	if documentOf(s).Memory > 1<<30 {
 		return problem.New(problem.ModuleInvalid, "more memory than there is")
 	}
 	return nil
 }
 
 func (k *testKind) Prepare(ctx context.Context, s services.Spec) (services.Deployment, error) {
-	text := strings.TrimPrefix(string(s.Module), magic)
+	text := strings.TrimPrefix(moduleOf(s), magic)
 	switch text {
 	case "disk":
 		return nil, errDisk
@@ -68,12 +80,12 @@ func (k *testKind) Prepare(ctx context.Context, s services.Spec) (services.Deplo
 			return nil, ctx.Err()
 		}
 	}
-	return &testDeployment{text: text, options: s.Options}, nil
+	return &testDeployment{text: text, options: documentOf(s)}, nil
 }
 
 type testDeployment struct {
 	text    string
-	options registry.Options
+	options wasm.Document
 }
 
 func (d *testDeployment) Serve(w http.ResponseWriter, _ *router.Request, _ *accesslog.Result) error {
@@ -83,8 +95,8 @@ func (d *testDeployment) Serve(w http.ResponseWriter, _ *router.Request, _ *acce
 
 func (d *testDeployment) Status() services.Status {
 	status := services.Status{ABI: "test", State: services.StateReady, MemoryBytes: 1 << 20, SnapshotBytes: 1 << 16, Warm: 1, Isolation: "snapshot"}
-	if d.options.MemoryBytes > 0 {
-		status.MemoryBytes = d.options.MemoryBytes
+	if d.options.Memory > 0 {
+		status.MemoryBytes = d.options.Memory
 	}
 	if d.options.Isolation != "" {
 		status.Isolation = d.options.Isolation
@@ -101,7 +113,7 @@ type testLayers struct{ *testKind }
 func (k testLayers) ValidateMiddleware(s services.Spec) error { return k.Validate(s) }
 
 func (k testLayers) PrepareMiddleware(_ context.Context, s services.Spec) (services.Middleware, error) {
-	return &testLayer{testDeployment{text: strings.TrimPrefix(string(s.Module), magic) + " "}}, nil
+	return &testLayer{testDeployment{text: strings.TrimPrefix(moduleOf(s), magic) + " "}}, nil
 }
 
 type testLayer struct{ testDeployment }
@@ -129,6 +141,7 @@ type setup struct {
 func start(t *testing.T, s setup) *stack {
 	t.Helper()
 	st := &stack{t: t, kind: &testKind{preparing: make(chan struct{}), release: make(chan struct{})}}
+	s.admin.Kinds = allkinds.Describe()
 	handler := admin.New(s.admin)
 	st.Server = servicetest.New(t, servicetest.Config{
 		Router: router.Config{Admin: handler},

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"mime/multipart"
-	"net/http"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/services/control/fields"
 	"github.com/vespo-dev/vespo/services/control/middleware"
 	"github.com/vespo-dev/vespo/services/egress/fetch"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // useRequest is one middleware of an add request.
@@ -18,43 +18,29 @@ type useRequest struct {
 	source *fetch.Source // nil if module is set
 }
 
-// use returns the middleware in the order of the request.
-func (f *fields) use() (all []useRequest) {
-	values := f.lists[fieldUse]
+// useOf returns the middleware in the order of the request. uploads are the modules among its values, by index.
+func useOf(in *fields.Input, uploads map[int][]byte) (all []useRequest) {
+	values := in.Texts(schema.FieldUse)
 	if len(values) > middleware.MaxLength {
-		f.violatef("%s %s has %d modules: at most %d can be in front of a service", f.noun, fieldUse, len(values), middleware.MaxLength)
+		in.Violate(schema.FieldUse, "has %d modules: at most %d can be in front of a service", len(values), middleware.MaxLength)
 		return nil
 	}
 	for i, value := range values {
-		if module, uploaded := f.uploads[i]; uploaded {
+		if module, uploaded := uploads[i]; uploaded {
 			if len(module) == 0 {
-				f.violatef("%s %s has an empty module: send the bytes of a WebAssembly module", f.noun, fieldUse)
+				in.Violate(schema.FieldUse, "has an empty module: send the bytes of a WebAssembly module")
 			}
 			all = append(all, useRequest{module: module})
 			continue
 		}
 		source, err := fetch.ParseSource(value)
 		if err != nil {
-			f.violatef("%s %s: %s", f.noun, fieldUse, err)
+			in.Violate(schema.FieldUse, "is refused: %s", err)
 			continue
 		}
 		all = append(all, useRequest{source: &source})
 	}
 	return all
-}
-
-// readUse reads the part of a form that holds a middleware module.
-func (d *decoder) readUse(part *multipart.Part, f *fields) error {
-	module, err := readModule(http.MaxBytesReader(nil, part, d.maxModuleBytes), 0)
-	if err != nil {
-		return err
-	}
-	if f.uploads == nil {
-		f.uploads = make(map[int][]byte)
-	}
-	f.uploads[len(f.lists[fieldUse])] = module
-	f.set(fieldUse, "")
-	return nil
 }
 
 // use returns the middleware modules, from the request or fetched from their sources.

@@ -2,8 +2,6 @@ package admin
 
 import (
 	"errors"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // serviceView is the JSON form of a service. Its names are a stable API: see the package comment.
@@ -34,6 +33,7 @@ type serviceView struct {
 	Mount       map[string]string   `json:"mount,omitempty"`
 	Use         []registry.Digest   `json:"use,omitempty"`
 	UseConfig   []string            `json:"use_config,omitempty"` // names only
+	Options     options             `json:"options,omitempty"`
 	Size        int64               `json:"size"`
 	Snapshot    int64               `json:"snapshot"`
 	State       string              `json:"state"`
@@ -105,30 +105,32 @@ type healthView struct {
 
 // viewOf returns the view of a service without its history. A service that could not be prepared reports only
 // its state, so the requested memory and isolation are shown instead of the actual ones.
-func viewOf(service registry.Service, status services.Status) serviceView {
+func (h *Handler) viewOf(service registry.Service, status services.Status) serviceView {
 	version := service.Current
 	prefix, match := splitKey(service.Prefix)
+	options := h.optionsOf(version)
 	v := serviceView{
 		Prefix:      prefix,
 		Match:       match,
 		Digest:      version.ContentDigest(),
-		Module:      version.Digest,
+		Module:      moduleDigest(version),
 		Generation:  version.Generation,
 		Kind:        version.Kind,
 		Origin:      version.Origin,
 		ABI:         status.ABI,
 		Target:      status.Target,
 		Memory:      status.MemoryBytes,
-		Timeout:     durationText(version.Options.Timeout),
+		Timeout:     options.text(schema.FieldTimeout),
 		Isolation:   status.Isolation,
 		FreshReason: status.FreshReason,
 		Warnings:    status.Warnings,
-		Allow:       version.Options.Allow,
-		Config:      slices.Sorted(maps.Keys(version.Options.Config)),
-		Mount:       version.Options.Mounts,
-		Use:         version.Options.Use,
-		UseConfig:   slices.Sorted(maps.Keys(version.Options.UseConfig)),
-		Size:        version.SizeBytes,
+		Allow:       options.list("allow"),
+		Config:      options.list("config"),
+		Mount:       options.pairs("mount"),
+		Use:         version.BlobsOf(schema.FieldUse),
+		UseConfig:   options.list(schema.FieldUseConfig),
+		Options:     options,
+		Size:        sizeOf(version),
 		Snapshot:    status.SnapshotBytes,
 		State:       status.State,
 		Warm:        status.Warm,
@@ -137,13 +139,13 @@ func viewOf(service registry.Service, status services.Status) serviceView {
 		LastUsed:    status.LastUsed.UTC(),
 	}
 	if v.Memory == 0 {
-		v.Memory = version.Options.MemoryBytes
+		v.Memory = options.number("memory")
 	}
 	if q := status.Queue; q != nil {
 		v.Queue = &queueView{Depth: q.Depth, Waiting: q.Waiting, Leased: q.Leased, Damaged: q.Damaged}
 	}
 	if v.Isolation == "" {
-		v.Isolation = version.Options.Isolation
+		v.Isolation = options.text("isolation")
 	}
 	return v
 }
@@ -155,8 +157,8 @@ func splitKey(bound registry.Prefix) (prefix, match string) {
 }
 
 // viewOfEntry returns the view of an entry, with the reason if it is unavailable, in words fit for a client.
-func viewOfEntry(e deploy.Entry) serviceView {
-	v := viewOf(e.Service, e.Status)
+func (h *Handler) viewOfEntry(e deploy.Entry) serviceView {
+	v := h.viewOf(e.Service, e.Status)
 	if e.Problem != nil {
 		v.Problem = reasonOf(e.Problem)
 	}
@@ -171,32 +173,25 @@ func reasonOf(err error) string {
 	if !errors.As(err, &told) {
 		return "the service could not be prepared; the server's log has the reason"
 	}
-	return strings.Join(append([]string{told.Detail}, told.Violations...), "; ")
+	return strings.Join(append([]string{told.Detail}, problem.Texts(told.Violations)...), "; ")
 }
 
-func historyOf(service registry.Service) []versionView {
+func (h *Handler) historyOf(service registry.Service) []versionView {
 	var views []versionView
 	for _, version := range service.History {
+		options := h.optionsOf(version)
 		views = append(views, versionView{
 			Digest:     version.ContentDigest(),
-			Module:     version.Digest,
+			Module:     moduleDigest(version),
 			Generation: version.Generation,
 			Kind:       version.Kind,
-			Memory:     version.Options.MemoryBytes,
-			Timeout:    durationText(version.Options.Timeout),
-			Isolation:  version.Options.Isolation,
-			Use:        version.Options.Use,
-			Size:       version.SizeBytes,
+			Memory:     options.number("memory"),
+			Timeout:    options.text(schema.FieldTimeout),
+			Isolation:  options.text("isolation"),
+			Use:        version.BlobsOf(schema.FieldUse),
+			Size:       sizeOf(version),
 			Deployed:   version.Deployed.UTC(),
 		})
 	}
 	return views
-}
-
-// durationText formats a duration so that it can be parsed again. Zero is empty.
-func durationText(d time.Duration) string {
-	if d == 0 {
-		return ""
-	}
-	return d.String()
 }

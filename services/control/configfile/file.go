@@ -17,6 +17,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // maxFileBytes is the maximum size of a configuration file.
@@ -34,12 +35,14 @@ type File struct {
 	Path     string
 	Settings []Setting // by line
 	services []service
+	kinds    schema.Kinds
 }
 
-// Read reads the file and its modules, none larger than maxModuleBytes. The error is Violations. The returned
+// Read reads the file and its modules, none larger than maxModuleBytes. kinds are those of the server, with the fields of
+// the middleware. The error is Violations. The returned
 // File then holds everything that could be read.
-func Read(path string, maxModuleBytes int64) (*File, error) {
-	f := &File{Path: path}
+func Read(path string, kinds schema.Kinds, maxModuleBytes int64) (*File, error) {
+	f := &File{Path: path, kinds: kinds}
 	text, err := readFile(path, maxFileBytes)
 	if err != nil {
 		return f, Violations{{File: path, Text: err.Error()}}

@@ -16,6 +16,8 @@ import (
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/kinds/proxy"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/schema"
+	"github.com/vespo-dev/vespo/services/servicetest/allkinds"
 )
 
 const maxModule = 1 << 20
@@ -36,7 +38,7 @@ func written(t testing.TB, files map[string]string) string {
 func refused(t *testing.T, text string) []string {
 	t.Helper()
 	path := filepath.Join(written(t, map[string]string{"vespo.toml": text, "a.wasm": "module"}), "vespo.toml")
-	_, err := Read(path, maxModule)
+	_, err := Read(path, allkinds.Describe(), maxModule)
 	var violations Violations
 	require.ErrorAs(t, err, &violations)
 	var texts []string
@@ -90,26 +92,30 @@ prefix = "named"
 exec = "worker"
 `})
 	path := filepath.Join(dir, "vespo.toml")
-	f, err := Read(path, maxModule)
+	f, err := Read(path, allkinds.Describe(), maxModule)
 	require.NoError(t, err)
 	require.Equal(t, []Setting{{"listen", ":80", 3}, {"slots", "3", 4}, {"demo", "false", 5}, {"lambda-key", "a,b", 6}}, f.Settings)
 	specs := f.Specs()
 	require.Len(t, specs, 6)
 	for i, program := range []string{filepath.Join(dir, "bin/worker"), "/usr/bin/worker", "worker"} { // the last is refused later
-		require.Contains(t, string(specs[3+i].Module), `"exec":"`+program+`"`)
+		require.Contains(t, string(specs[3+i].Manifest), `"exec":"`+program+`"`)
 	}
 	require.Equal(t, registry.Prefix("/a Host: iam"), specs[0].Prefix)
 	require.Equal(t, "wasm", specs[0].Kind)
-	require.Equal(t, "module a", string(specs[0].Module))
+	require.Equal(t, "module a", string(specs[0].Blobs[0].Content))
 	require.True(t, specs[0].Trusted())
-	require.Equal(t, registry.Options{
-		MemoryBytes: 65536, Timeout: time.Second, Isolation: "fresh", Allow: []string{"https://api.example.com"},
-		Config: map[string]string{"greeting": "salve"}, Mounts: map[string]string{"/content": "content"},
-	}, specs[0].Options)
+	require.Equal(t, wasm.Document{
+		Memory:    65536,
+		Timeout:   schema.Period(time.Second),
+		Isolation: "fresh",
+		Allow:     []string{"https://api.example.com"},
+		Config:    map[string]string{"greeting": "salve"},
+		Mount:     map[string]string{"/content": "content"},
+	}.Encode(), specs[0].Manifest)
 	require.Equal(t, proxy.KindName, specs[1].Kind)
-	require.Equal(t, string(proxy.Document{Upstreams: []string{"http://127.0.0.1:9000"}, KeepPrefix: true}.Encode()), string(specs[1].Module))
+	require.Equal(t, proxy.Document{Upstreams: []string{"http://127.0.0.1:9000"}, KeepPrefix: true}.Encode(), specs[1].Manifest)
 	require.Equal(t, wasm.FunctionKindName, specs[2].Kind)
-	require.Same(t, &specs[0].Module[0], &specs[2].Module[0], "a module is in memory once")
+	require.Same(t, &specs[0].Blobs[0].Content[0], &specs[2].Blobs[0].Content[0], "a module is in memory once")
 	module := filepath.Join(dir, "modules/a.wasm")
 	require.Equal(t, []string{path, module, module}, f.Inputs())
 
@@ -124,7 +130,7 @@ exec = "worker"
 func TestFilesOfWindows(t *testing.T) {
 	text := "\ufeff[server]\r\nslots = 3\r\n\r\n[[service]]\r\nprefix = \"a\"\r\nmodule = \"a.wasm\"\r\n"
 	path := filepath.Join(written(t, map[string]string{"vespo.toml": text, "a.wasm": "module"}), "vespo.toml")
-	_, err := Read(path, maxModule)
+	_, err := Read(path, allkinds.Describe(), maxModule)
 	require.NoError(t, err)
 }
 
@@ -142,16 +148,16 @@ func TestEverythingWrongIsToldWithItsLine(t *testing.T) {
 		"service of no kind": {"service = [1]", []string{":1: service is not a list of tables"}},
 		"settings":           {"[server]\nslots = 1.5\nlisten = []\n[server.tls]\n", []string{":3: listen must be a string", ":2: slots must be", ":4: tls must be"}},
 		"fields": {"[[service]]\nnone = 1\ntimeout = 3\n\n[[service]]\nprefix = \"b\"\nmodule = \"a.wasm\"\nmemory = \"x\"\nallow = \"y\"\n",
-			[]string{`:2: unknown key "none"`, ":3: key timeout must be a string", ":1: key prefix is missing", ":1: key module is missing",
-				":9: key allow must be an array", ":8: key memory is "}},
-		"bound twice":    {"[[service]]\nprefix = \"b\"\nmodule = \"a.wasm\"\nstatic = \"x\"", []string{":1: a prefix is bound to one thing"}},
-		"empty module":   {"[[service]]\nprefix = \"b\"\nmodule = \"\"", []string{":3: key module is empty"}},
+			[]string{":2: none is unknown", ":3: timeout must be a string", ":1: prefix is missing", ":1: module is missing",
+				":9: allow must be an array", ":8: memory is "}},
+		"bound twice":    {"[[service]]\nprefix = \"b\"\nmodule = \"a.wasm\"\nstatic = \"x\"", []string{":4: static cannot be combined with module: a prefix is bound to one thing"}},
+		"empty module":   {"[[service]]\nprefix = \"b\"\nmodule = \"\"", []string{":3: module is empty"}},
 		"module":         {"[[service]]\nprefix = \"b\"\nmodule = \"none.wasm\"", []string{":3: module none.wasm: no such file"}},
 		"directory":      {"[[service]]\nprefix = \"b\"\nmodule = \".\"", []string{":3: module "}},
-		"inline":         {"service = [\n{prefix = \"services\", module = \"a.wasm\"},\n]", []string{":1: key prefix is"}},
+		"inline":         {"service = [\n{prefix = \"services\", module = \"a.wasm\"},\n]", []string{":1: prefix is"}},
 		"not a number":   {"[[service]]\nprefix = nan", []string{":1: a value has no meaning here"}},
-		"a date":         {"[[service]]\nprefix = 1979-05-27\nmodule = \"a.wasm\"\ndepth = 07:32:00", []string{":4: key depth is an option of queue"}},
-		"dotted":         {"[[service]]\nprefix = \"b\"\nmodule = \"a.wasm\"\nconfig.a = 1", []string{":4: key config must be an object"}},
+		"a date":         {"[[service]]\nprefix = 1979-05-27\nmodule = \"a.wasm\"\ndepth = 07:32:00", []string{":4: depth is "}},
+		"dotted":         {"[[service]]\nprefix = \"b\"\nmodule = \"a.wasm\"\nconfig.a = 1", []string{":4: config must be an object"}},
 		"dotted setting": {"server.x = []", []string{":1: x must be"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -173,13 +179,13 @@ func TestSettingsAreNotRepeated(t *testing.T) {
 
 func TestModulesAreBounded(t *testing.T) {
 	dir := written(t, map[string]string{"a.wasm": "12345", "vespo.toml": "[[service]]\nprefix = \"a\"\nmodule = \"a.wasm\""})
-	_, err := Read(filepath.Join(dir, "vespo.toml"), 5)
+	_, err := Read(filepath.Join(dir, "vespo.toml"), allkinds.Describe(), 5)
 	require.NoError(t, err)
-	_, err = Read(filepath.Join(dir, "vespo.toml"), 4)
+	_, err = Read(filepath.Join(dir, "vespo.toml"), allkinds.Describe(), 4)
 	require.ErrorContains(t, err, "vespo.toml:3: module "+dir+"/a.wasm: has 5 bytes, at most 4 are taken")
-	_, err = Read(dir, 4)
+	_, err = Read(dir, allkinds.Describe(), 4)
 	require.ErrorContains(t, err, "is not a file")
-	_, err = Read(filepath.Join(dir, "none.toml"), 4)
+	_, err = Read(filepath.Join(dir, "none.toml"), allkinds.Describe(), 4)
 	require.ErrorContains(t, err, "none.toml: no such file")
 	_, err = ReadSettings(filepath.Join(dir, "none.toml"))
 	require.ErrorContains(t, err, "none.toml: no such file")
@@ -189,19 +195,19 @@ func TestModulesAreBounded(t *testing.T) {
 func TestLocate(t *testing.T) {
 	dir := written(t, map[string]string{"a.wasm": "1", "vespo.toml": "[[service]]\nprefix = \"a\"\nmodule = \"a.wasm\"\nmemory = \"1GiB\"\n" +
 		"[[service]]\nprefix = \"b\"\nupstream = [\"http://x\"]\n"})
-	f, err := Read(filepath.Join(dir, "vespo.toml"), maxModule)
+	f, err := Read(filepath.Join(dir, "vespo.toml"), allkinds.Describe(), maxModule)
 	require.NoError(t, err)
 	whole := errors.New("disk full")
 	require.Equal(t, whole, f.Locate(whole))
 	require.NoError(t, f.Locate(nil))
-	refused := func(kind problem.Kind, violations ...string) error {
+	refused := func(kind problem.Kind, violations ...problem.Violation) error {
 		p := problem.New(kind, "detail").WithCause(errors.New("cause"))
 		p.Violations = violations
 		return p
 	}
 	err = f.Locate(&deploy.ApplyError{Failures: []deploy.Failure{
-		{Index: 0, Err: refused(problem.ModuleInvalid, "the option memory asks for too much", "no export")},
-		{Index: 1, Err: refused(problem.BadRequest, `upstream "http://x": no`)},
+		{Index: 0, Err: refused(problem.ModuleInvalid, problem.Violate("memory", "is too much"), problem.Violate("module", "exports nothing"), problem.Violation{Text: "no export"})},
+		{Index: 1, Err: refused(problem.BadRequest, problem.Violate("upstream", `is "http://x": no`))},
 		{Index: 1, Err: refused(problem.BadRequest)},
 		{Index: 1, Err: refused(problem.Internal)},
 		{Index: 1, Err: errors.New("plain")},
@@ -213,7 +219,7 @@ func TestLocate(t *testing.T) {
 		texts = append(texts, fmt.Sprintf("%d: %s", v.Line, strings.ReplaceAll(v.Text, dir+"/", "")))
 	}
 	require.Equal(t, []string{
-		"4: the option memory asks for too much", "3: module a.wasm: no export", `7: upstream "http://x": no`, "5: service /b: detail",
+		"4: memory is too much", "3: module a.wasm exports nothing", "3: module a.wasm: no export", `7: upstream is "http://x": no`, "5: service /b: detail",
 		"5: service /b: Internal server error: detail: cause", "5: service /b: plain",
 	}, texts)
 }
@@ -227,12 +233,12 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		path := filepath.Join(dir, "vespo.toml")
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
-		file, err := Read(path, maxModule)
+		file, err := Read(path, allkinds.Describe(), maxModule)
 		require.NotNil(t, file)
 		if err == nil {
 			for _, spec := range file.Specs() {
 				require.NotEmpty(t, spec.Prefix)
-				require.NotEmpty(t, spec.Module)
+				require.NotEmpty(t, spec.Manifest)
 			}
 			return
 		}

@@ -11,12 +11,9 @@ import (
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
-	"github.com/vespo-dev/vespo/services/control/admin"
-	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/control/fields"
+	"github.com/vespo-dev/vespo/services/schema"
 )
-
-// nounKey is the word for a field in messages.
-const nounKey = "key"
 
 // service is a [[service]] table.
 type service struct {
@@ -26,44 +23,63 @@ type service struct {
 	lines  map[string]int // by key; "" is the line of the table
 }
 
-// readService reads the fields, which are those of the management API.
-func (f *File) readService(fields map[string]any, where map[string]int) (service, Violations) {
+// readService reads the keys of a table, which are the fields of the management API.
+func (f *File) readService(keys map[string]any, where map[string]int) (service, Violations) {
 	s := service{lines: where}
-	object, err := json.Marshal(f.resolved(fields))
+	object, err := json.Marshal(f.resolved(keys))
 	if err != nil {
 		return s, Violations{f.violation(where[""], "a value has no meaning here: %s", err)}
 	}
-	d, texts := admin.Describe(nounKey, object)
-	s.spec = services.Spec{
-		Prefix: d.Prefix, Kind: cmp.Or(d.Kind, wasm.KindName), Module: d.Document, Options: d.Options, Origin: registry.OriginFile,
+	in := fields.New(append(fields.KeyFields(), f.kinds.Fields()...)...)
+	if in.AddJSON(object, "") {
+		s.describe(f, in)
 	}
-	if d.Module != "" {
-		s.module = f.Relative(d.Module)
+	return s, s.located(f, in.Violations())
+}
+
+// describe fills in the spec, and the paths of its modules.
+func (s *service) describe(f *File, in *fields.Input) {
+	s.spec = services.Spec{Prefix: in.Key(), Origin: registry.OriginFile}
+	selected, ok := in.Select(f.kinds, "module is missing: give the file of the module, or bind the prefix to something else")
+	if !ok {
+		return
 	}
-	for _, path := range d.Use {
+	s.spec.Kind, s.spec.Manifest = selected.Kind.Name, in.Values(selected.Form, nil).Manifest()
+	if in.Has(schema.FieldModule) && in.Value(schema.FieldModule) != nil {
+		path := in.Text(schema.FieldModule)
+		if path == "" {
+			in.Violate(schema.FieldModule, "is empty: give the file of the module")
+			return
+		}
+		s.module = f.Relative(path)
+	}
+	for _, path := range in.Texts(schema.FieldUse) {
 		s.use = append(s.use, f.Relative(path))
 	}
-	var violations Violations
-	for _, text := range texts {
-		violations = append(violations, f.violation(cmp.Or(s.lineOf(text), where[""]), "%s", text))
+}
+
+// located returns violations at the lines of their keys.
+func (s *service) located(f *File, found []problem.Violation) (violations Violations) {
+	for _, v := range found {
+		violations = append(violations, f.violation(cmp.Or(s.lines[v.Field], s.lines[""]), "%s", v))
 	}
-	return s, violations
+	return violations
 }
 
 // resolved returns the fields with the path of a program made absolute. Relative paths with a separator, such
 // as ./worker, are relative to the file.
-func (f *File) resolved(fields map[string]any) map[string]any {
-	program, ok := fields["exec"].(string)
+func (f *File) resolved(keys map[string]any) map[string]any {
+	program, ok := keys["exec"].(string)
 	if !ok || !strings.ContainsRune(program, filepath.Separator) {
-		return fields
+		return keys
 	}
 	absolute, err := filepath.Abs(f.Relative(program))
 	if err != nil {
-		return fields // refused later because it is not absolute
+		return keys // refused later because it is not absolute
 	}
-	fields = maps.Clone(fields)
-	fields["exec"] = absolute
-	return fields
+	keys = maps.Clone(keys)
+	keys["exec"] = absolute
+	return keys
 }
 
 // readModule reads the module and the middleware, unless modules has them already.
@@ -82,24 +98,12 @@ func (s *service) readModule(f *File, modules map[string][]byte, maxBytes int64)
 		return module
 	}
 	if s.module != "" {
-		s.spec.Module = read("module", s.module)
+		s.spec.Blobs = services.Module(read(schema.FieldModule, s.module))
 	}
 	for _, path := range s.use {
-		s.spec.Use = append(s.spec.Use, read("use", path))
+		s.spec.Blobs = append(s.spec.Blobs, services.Blob{Field: schema.FieldUse, Content: read(schema.FieldUse, path)})
 	}
 	return violations
-}
-
-// lineOf finds the line of the key that a violation begins with, or 0 if the file does not have that key.
-func (s *service) lineOf(text string) int {
-	for _, lead := range [...]string{"unknown ", nounKey + " ", "the option "} {
-		text = strings.TrimPrefix(text, lead)
-	}
-	name := strings.TrimPrefix(text, `"`)
-	if end := strings.IndexAny(name, "\" :"); end >= 0 {
-		name = name[:end]
-	}
-	return s.lines[name]
 }
 
 // explain converts the error for a refused service into violations. It uses the client's wording where there
@@ -109,20 +113,28 @@ func (s *service) explain(f *File, err error) Violations {
 	if !errors.As(err, &told) || told.Kind() == problem.Internal {
 		return Violations{f.violation(s.lines[""], "service %s: %s", s.spec.Prefix, err)}
 	}
-	texts := told.Violations
-	if len(texts) == 0 {
-		texts = []string{cmp.Or(told.Detail, told.Title)}
+	if len(told.Violations) == 0 {
+		return Violations{s.whole(f, told.Kind(), cmp.Or(told.Detail, told.Title))}
 	}
 	var violations Violations
-	for _, text := range texts {
-		line := s.lineOf(text)
+	for _, v := range told.Violations {
+		line := s.lines[v.Field]
 		switch {
-		case line == 0 && s.module != "" && told.Kind() == problem.ModuleInvalid:
-			line, text = s.lines["module"], "module "+s.module+": "+text
-		case line == 0:
-			text = "service " + string(s.spec.Prefix) + ": " + text
+		case v.Field == "" || line == 0:
+			violations = append(violations, s.whole(f, told.Kind(), v.String()))
+		case v.Field == schema.FieldModule:
+			violations = append(violations, f.violation(line, "%s", v.About("module "+s.module)))
+		default:
+			violations = append(violations, f.violation(line, "%s", v))
 		}
-		violations = append(violations, f.violation(cmp.Or(line, s.lines[""]), "%s", text))
 	}
 	return violations
+}
+
+// whole returns a violation that concerns no key: at the module if it is about one, else at the table.
+func (s *service) whole(f *File, kind problem.Kind, text string) Violation {
+	if s.module != "" && kind == problem.ModuleInvalid {
+		return f.violation(cmp.Or(s.lines[schema.FieldModule], s.lines[""]), "module %s: %s", s.module, text)
+	}
+	return f.violation(s.lines[""], "service %s: %s", s.spec.Prefix, text)
 }

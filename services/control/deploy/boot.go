@@ -48,7 +48,7 @@ func (d *Deployer) Load(ctx context.Context) error {
 	for _, service := range d.cfg.Registry.State().Sorted() {
 		l := d.newStarting(service)
 		all = append(all, l)
-		if _, guestless := d.cfg.Admission[service.Current.Kind]; guestless && len(service.Current.Options.Use) == 0 {
+		if _, guestless := d.cfg.Admission[service.Current.Kind]; guestless && layers(service.Current) == 0 {
 			ordered = append(ordered, l)
 		} else {
 			guests = append(guests, l)
@@ -232,7 +232,7 @@ func (d *Deployer) newLiveOr(ctx context.Context, service registry.Service, depl
 	}
 	err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	d.log.ErrorContext(ctx, "service is in the catalogue but cannot be served",
-		"prefix", service.Prefix, "digest", service.Current.Digest, "error", err)
+		"prefix", service.Prefix, "digest", service.Current.ContentDigest(), "error", err)
 	d.cfg.Events.Unavailable(service.Prefix, err)
 	return d.newLive(service, refusal{
 		kind:   problem.NotReady,

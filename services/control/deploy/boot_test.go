@@ -37,7 +37,7 @@ func TestBootServesTheCatalogue(t *testing.T) {
 		h.requireServed(path, want)
 	}
 	for _, s := range h.kind.specs {
-		require.Equal(t, registry.DigestOf(s.Module), s.Digest)
+		require.Equal(t, registry.DigestOf(moduleOf(s)), s.Blobs[0].Digest)
 	}
 	require.ErrorIs(t, h.Boot(context.Background()), ErrBooted)
 	_, err := h.Rollback(context.Background(), "/a")
@@ -109,7 +109,7 @@ func TestBootWithBrokenServiceServesTheOthers(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, services.StateFailed, entry.Status.State)
 			require.ErrorIs(t, entry.Problem, tc.want)
-			require.Equal(t, digest, entry.Service.Current.Digest, "it stays in the catalogue")
+			require.Equal(t, digest, entry.Service.Current.Blobs[0].Digest, "it stays in the catalogue")
 
 			require.False(t, h.add("/b", "mended").Created)
 			h.requireServed("/b", "mended")
@@ -131,7 +131,7 @@ type choosyKind struct {
 
 func (k choosyKind) Prepare(ctx context.Context, s services.Spec) (services.Deployment, error) {
 	switch {
-	case string(s.Module) != k.text:
+	case string(moduleOf(s)) != k.text:
 		return k.textKind.Prepare(ctx, s)
 	case k.err == nil:
 		panic("injected")
@@ -146,7 +146,7 @@ func TestBootKeepsWhatHasNoKindOrNoRouteAnyMore(t *testing.T) {
 	digest, release, err := h.cfg.Registry.PutBlob(ctx, []byte("one"))
 	require.NoError(t, err)
 	base := h.cfg.Registry.State()
-	v := registry.Version{Digest: digest, SizeBytes: 3, Kind: "text"}
+	v := registry.Version{Kind: "text", Blobs: []registry.Blob{{Field: "module", Digest: digest, SizeBytes: 3}}}
 	next, _ := base.Put("/a", v)
 	next, _ = next.Put("/services/old", v)
 	v.Kind = "gone"

@@ -24,8 +24,8 @@ func TestAddServesAndReplaces(t *testing.T) {
 	first := h.add("/a", "one")
 	require.True(t, first.Created)
 	require.EqualValues(t, 1, first.Service.Current.Generation)
-	require.Equal(t, registry.DigestOf([]byte("one")), first.Service.Current.Digest)
-	require.EqualValues(t, 3, first.Service.Current.SizeBytes)
+	require.Equal(t, registry.DigestOf([]byte("one")), first.Service.Current.Blobs[0].Digest)
+	require.EqualValues(t, 3, first.Service.Current.Size())
 	require.Equal(t, services.StateReady, first.Status.State)
 	require.WithinDuration(t, time.Now(), first.Service.Current.Deployed, time.Minute)
 	h.requireServed("/a", "one")
@@ -126,17 +126,17 @@ func TestValidateReportsAllViolations(t *testing.T) {
 	h := booted(t, t.TempDir(), nil)
 	require.NoError(t, h.Validate(spec("/a", "one")))
 	_, err := h.Add(context.Background(), services.Spec{
-		Prefix: "services//x", Kind: "none", Digest: registry.DigestOf(nil), Module: []byte("bad"),
-		Options: registry.Options{MemoryBytes: -1, Timeout: -1},
+		Prefix: "services//x", Kind: "none", Blobs: []services.Blob{{Field: "module", Digest: registry.DigestOf(nil), Content: []byte("bad")}},
+		Manifest: `{"use_config":{"a":"b"}}`,
 	})
 	require.ErrorIs(t, err, ErrInvalid)
 	p := requireKind(t, problem.BadRequest, err)
-	require.GreaterOrEqual(t, len(p.Violations), 6, "%q", p.Violations)
+	require.GreaterOrEqual(t, len(p.Violations), 5, "%q", p.Violations)
 
 	p = requireKind(t, problem.BadRequest, h.Validate(spec("a/", "bad")))
-	require.Equal(t, []string{`prefix: "a/" is not canonical, write "/a"`, "bad in one way", "bad in another"}, p.Violations)
+	require.Equal(t, []string{`prefix is "a/", which is not canonical: write "/a"`, "bad in one way", "module bad in another"}, problem.Texts(p.Violations))
 	p = requireKind(t, problem.ModuleInvalid, h.Validate(spec("/a", "bad")))
-	require.Equal(t, []string{"bad in one way", "bad in another"}, p.Violations)
+	require.Equal(t, []string{"bad in one way", "module bad in another"}, problem.Texts(p.Violations))
 	require.Empty(t, h.List())
 	require.Empty(t, h.names())
 }

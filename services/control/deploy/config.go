@@ -120,10 +120,11 @@ func (c Config) check() {
 	}
 	seen := make(map[string]bool)
 	for _, k := range c.Kinds {
-		if seen[k.Name()] {
-			panic(fmt.Sprintf("deploy: two kinds are called %q", k.Name()))
+		name := k.Describe().Name
+		if seen[name] {
+			panic(fmt.Sprintf("deploy: two kinds are called %q", name))
 		}
-		seen[k.Name()] = true
+		seen[name] = true
 	}
 }
 

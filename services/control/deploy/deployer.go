@@ -101,7 +101,7 @@ func New(cfg Config) *Deployer {
 	d.closing, d.beginClosing = context.WithCancel(context.Background())
 	d.draining, d.stopDrain = context.WithCancel(context.Background())
 	for _, k := range cfg.Kinds {
-		d.kinds[k.Name()] = k
+		d.kinds[k.Describe().Name] = k
 	}
 	d.applied.Store(!cfg.FileRules)
 	return d

@@ -33,7 +33,7 @@ var (
 // busyRetryAfter is the Retry-After of clients refused by MaxWaiters: about the time of a few compilations.
 const busyRetryAfter = 5 * time.Second
 
-func invalidSpec(violations []string) error {
+func invalidSpec(violations []problem.Violation) error {
 	p := problem.New(problem.BadRequest, "the service was not deployed, and nothing was changed").WithCause(ErrInvalid)
 	p.Violations = violations
 	return p
@@ -43,7 +43,7 @@ func invalidSpec(violations []string) error {
 func violation(v plan.Violation) error {
 	switch {
 	case errors.Is(v.Err, plan.ErrRepeated):
-		return invalidSpec([]string{v.Field + ": " + v.Err.Error()})
+		return invalidSpec([]problem.Violation{problem.Violate(v.Field, "%s", v.Err)})
 	case errors.Is(v.Err, plan.ErrDeclared):
 		return problem.New(problem.Conflict, "this service is declared in the server's configuration file; change it there").WithCause(v.Err)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 var errInjected = errors.New("injected")
@@ -39,7 +40,10 @@ type textKind struct {
 	nothings bool                                       // Prepare returns nil and no error; guarded by mu
 }
 
-func (k *textKind) Name() string { return k.name }
+func (k *textKind) Describe() schema.Kind { return schema.Kind{Name: k.name} }
+
+// moduleOf returns the module of a spec.
+func moduleOf(s services.Spec) []byte { return s.Blob(schema.FieldModule).Content }
 
 func (k *textKind) failAt(step string, f func(ctx context.Context) error) {
 	k.mu.Lock()
@@ -64,9 +68,9 @@ func (k *textKind) openCount() int {
 }
 
 func (k *textKind) Validate(s services.Spec) error {
-	if strings.HasPrefix(string(s.Module), "bad") {
+	if strings.HasPrefix(string(moduleOf(s)), "bad") {
 		p := problem.New(problem.ModuleInvalid, "the module is bad")
-		p.Violations = []string{"bad in one way", "bad in another"}
+		p.Violations = []problem.Violation{{Text: "bad in one way"}, {Field: "module", Text: "bad in another"}}
 		return p
 	}
 	return k.failure(context.Background(), "validate")
@@ -76,7 +80,7 @@ func (k *textKind) Prepare(ctx context.Context, s services.Spec) (services.Deplo
 	if err := k.failure(ctx, "prepare"); err != nil {
 		return nil, err
 	}
-	if strings.HasPrefix(string(s.Module), "unpreparable") {
+	if strings.HasPrefix(string(moduleOf(s)), "unpreparable") {
 		return nil, problem.New(problem.ModuleInvalid, "the module cannot be prepared").WithCause(errInjected)
 	}
 	k.mu.Lock()
@@ -86,7 +90,7 @@ func (k *textKind) Prepare(ctx context.Context, s services.Spec) (services.Deplo
 	}
 	k.open++
 	k.specs = append(k.specs, s)
-	return &textDeployment{kind: k, text: string(s.Module), stop: make(chan struct{}), warm: 1, state: services.StateReady}, nil
+	return &textDeployment{kind: k, text: string(moduleOf(s)), stop: make(chan struct{}), warm: 1, state: services.StateReady}, nil
 }
 
 type textDeployment struct {
@@ -283,14 +287,14 @@ func spec(prefix registry.Prefix, text string) services.Spec { return specOf("te
 
 // specOf returns the spec of a module of any kind.
 func specOf(kind string, prefix registry.Prefix, module string) services.Spec {
-	return services.Spec{Prefix: prefix, Kind: kind, Module: []byte(module)}
+	return services.Spec{Prefix: prefix, Kind: kind, Blobs: services.Module([]byte(module))}
 }
 
 // chained returns the spec of a text at /a behind middleware.
 func chained(text string, use ...string) services.Spec {
 	s := spec("/a", text)
 	for _, u := range use {
-		s.Use = append(s.Use, []byte(u))
+		s.Blobs = append(s.Blobs, services.Blob{Field: schema.FieldUse, Content: []byte(u)})
 	}
 	return s
 }

@@ -89,7 +89,7 @@ func binding(s registry.Service, h router.Handler) router.Binding {
 		Prefix:     key.Prefix,
 		Match:      key.Match,
 		Service:    string(s.Prefix),
-		Version:    string(s.Current.Digest),
+		Version:    string(s.Current.ContentDigest()),
 		Generation: uint64(s.Current.Generation),
 		Handler:    h,
 	}

@@ -4,36 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/middleware"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // checkMiddleware returns the violations of a spec's middleware.
-func (d *Deployer) checkMiddleware(spec services.Spec) (violations []string) {
+func (d *Deployer) checkMiddleware(spec services.Spec) (violations []problem.Violation) {
+	use := middlewareOf(spec)
 	switch {
-	case len(spec.Use) == 0 && len(spec.Options.UseConfig) > 0:
-		return []string{"use_config: it is for middleware, and none is given by use"}
-	case len(spec.Use) == 0:
+	case len(use) == 0 && schema.Pick(spec.Manifest, schema.FieldUseConfig) != registry.EmptyManifest:
+		return []problem.Violation{problem.Violate(schema.FieldUseConfig, "is for middleware, and none is given by use")}
+	case len(use) == 0:
 		return nil
 	case d.cfg.Middleware == nil:
-		return []string{"use: this server has no middleware"}
-	case len(spec.Use) > middleware.MaxLength:
-		return []string{fmt.Sprintf("use: %d modules are given, at most %d can be in front of a service", len(spec.Use), middleware.MaxLength)}
+		return []problem.Violation{problem.Violate(schema.FieldUse, "is given, and this server has no middleware")}
+	case len(use) > middleware.MaxLength:
+		return []problem.Violation{problem.Violate(schema.FieldUse, "has %d modules: at most %d can be in front of a service", len(use), middleware.MaxLength)}
 	}
-	if weight := d.weight(spec.Kind, len(spec.Use)); weight > d.cfg.Gate.Capacity() {
-		violations = append(violations, fmt.Sprintf("use: a request would be in %d instances at a time, and this server has %d", weight, d.cfg.Gate.Capacity()))
+	if weight := d.weight(spec.Kind, len(use)); weight > d.cfg.Gate.Capacity() {
+		violations = append(violations, problem.Violate(schema.FieldUse, "needs %d instances at a time for a request, and this server has %d", weight, d.cfg.Gate.Capacity()))
 	}
-	for i := range spec.Use {
+	for i := range use {
 		violations = append(violations, d.askMiddleware(spec, i)...)
 	}
 	return violations
 }
 
 // askMiddleware validates one module with the middleware kind.
-func (d *Deployer) askMiddleware(spec services.Spec, i int) []string {
+func (d *Deployer) askMiddleware(spec services.Spec, i int) (violations []problem.Violation) {
 	err := guarded(context.Background(), d.log, "validate", func() error {
 		return d.cfg.Middleware.ValidateMiddleware(middlewareSpec(spec, i))
 	})
@@ -43,27 +46,34 @@ func (d *Deployer) askMiddleware(spec services.Spec, i int) []string {
 		return nil
 	case !errors.As(err, &told):
 		d.log.Error("a middleware could not be checked", "prefix", spec.Prefix, "position", i+1, "error", err)
-		return []string{fmt.Sprintf("use: module %d could not be checked", i+1)}
+		return []problem.Violation{problem.Violate(schema.FieldUse, "has module %d, which could not be checked", i+1)}
 	}
-	var violations []string
 	for _, v := range reasons(told) {
-		violations = append(violations, fmt.Sprintf("use: module %d: %s", i+1, v))
+		violations = append(violations, problem.Violate(schema.FieldUse, "is refused: module %d: %s", i+1, aboutMiddleware(v)))
 	}
 	return violations
 }
 
+// aboutMiddleware returns the text of a violation of a middleware. Its module needs no name.
+func aboutMiddleware(v problem.Violation) string {
+	if v.Field == schema.FieldModule {
+		return v.Text
+	}
+	return v.String()
+}
+
 // reasons returns the violations of a problem, or else its detail.
-func reasons(p *problem.Problem) []string {
+func reasons(p *problem.Problem) []problem.Violation {
 	if len(p.Violations) > 0 {
 		return p.Violations
 	}
-	return []string{p.Detail}
+	return []problem.Violation{{Text: p.Detail}}
 }
 
 // prepareMiddleware puts the middleware of spec in front of behind. On an error it closes all deployments.
 func (d *Deployer) prepareMiddleware(ctx context.Context, spec services.Spec, behind services.Deployment) (services.Deployment, error) {
 	var layers []services.Middleware
-	for i := range spec.Use {
+	for i := range middlewareOf(spec) {
 		var layer services.Middleware
 		err := guarded(ctx, d.log, "prepare", func() (err error) {
 			if d.cfg.Middleware == nil {
@@ -87,20 +97,21 @@ func (d *Deployer) closeUnused(c *middleware.Chain) error {
 	return guarded(ctx, d.log, "close", func() error { return c.Close(ctx) })
 }
 
-// middlewareSpec returns the spec of one middleware: it has the budget of the service and the settings of
-// UseConfig.
+// middlewareSpec returns the spec of one middleware: it has the manifest of the service.
 func middlewareSpec(spec services.Spec, i int) services.Spec {
-	own := spec
-	own.Use, own.Module, own.Digest = nil, spec.Use[i], registry.DigestOf(spec.Use[i])
-	own.Options = registry.Options{
-		MemoryBytes: spec.Options.MemoryBytes, Timeout: spec.Options.Timeout, Isolation: spec.Options.Isolation, Config: spec.Options.UseConfig,
+	module := middlewareOf(spec)[i]
+	module.Field = schema.FieldModule
+	if module.Digest == "" {
+		module.Digest = registry.DigestOf(module.Content)
 	}
-	return own
+	spec.Blobs, spec.Version = []services.Blob{module}, module.Digest
+	return spec
 }
 
 // withoutMiddleware returns spec as the kind of the service sees it.
 func withoutMiddleware(spec services.Spec) services.Spec {
-	spec.Use, spec.Options.Use, spec.Options.UseConfig = nil, nil, nil
+	spec.Manifest = schema.Without(spec.Manifest, schema.FieldUseConfig)
+	spec.Blobs = slices.DeleteFunc(slices.Clone(spec.Blobs), func(b services.Blob) bool { return b.Field == schema.FieldUse })
 	return spec
 }
 
@@ -123,11 +134,11 @@ func (d *Deployer) weight(kind string, layers int) int {
 // admission returns the admission of a version. A request acquires all its instances at once: one that waited
 // for an instance while holding another could deadlock.
 func (d *Deployer) admission(v registry.Version) Admission {
-	if len(v.Options.Use) == 0 {
+	if layers(v) == 0 {
 		return d.cfg.admission(v.Kind)
 	}
 	own := Admission{Gate: d.cfg.Gate, Limits: d.cfg.Limits}
-	own.Limits.Weight = d.weight(v.Kind, len(v.Options.Use))
+	own.Limits.Weight = d.weight(v.Kind, layers(v))
 	if own.Limits.Concurrency > 0 {
 		own.Limits.Concurrency = max(1, own.Limits.Concurrency/own.Limits.Weight)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // textLayers prepares middleware that puts its module's text in front of the response.
@@ -47,14 +48,15 @@ func TestAChainIsOneVersion(t *testing.T) {
 	ctx := context.Background()
 	first, err := h.Add(ctx, chained("body", "outer ", "inner "))
 	require.NoError(t, err)
-	require.Equal(t, digestsOf([][]byte{[]byte("outer "), []byte("inner ")}), first.Service.Current.Options.Use)
+	outer, inner := registry.DigestOf([]byte("outer ")), registry.DigestOf([]byte("inner "))
+	require.Equal(t, []registry.Digest{outer, inner}, first.Service.Current.BlobsOf(schema.FieldUse))
 	h.requireServed("/a", "outer inner body")
 
 	_, err = h.Add(ctx, chained("body"))
 	require.NoError(t, err)
 	h.requireServed("/a", "body")
 	require.NotEmpty(t, h.kind.specs)
-	require.Nil(t, h.kind.specs[0].Options.Use, "the kind does not know of it")
+	require.Len(t, h.kind.specs[0].Blobs, 1, "the kind does not know of it")
 
 	_, err = h.Rollback(ctx, "/a")
 	require.NoError(t, err)
@@ -81,7 +83,7 @@ func TestAChainThatCannotBeServedChangesNothing(t *testing.T) {
 	_, err := h.Add(ctx, chained("body", "outer "))
 	require.NoError(t, err)
 	settings := spec("/a", "other")
-	settings.Options.UseConfig = map[string]string{"a": "b"}
+	settings.Manifest = `{"use_config":{"a":"b"}}`
 	for name, spec := range map[string]services.Spec{
 		"one that is invalid":         chained("other", "fine ", "bad"),
 		"one that cannot be made":     chained("other", "fine ", "unpreparable"),
@@ -104,14 +106,18 @@ func TestAChainIsKeptByChangesOfOtherThings(t *testing.T) {
 	ctx := context.Background()
 	first, err := h.Add(ctx, chained("body", "outer "))
 	require.NoError(t, err)
-	changed := spec("/a", "other")
-	changed.Options = first.Service.Current.Options
+	use := first.Service.Current.BlobsOf(schema.FieldUse)
+	changed := services.Spec{
+		Prefix: "/a",
+		Kind:   "text",
+		Blobs:  append(services.Module([]byte("other")), services.Blob{Field: schema.FieldUse, Digest: use[0]}),
+	}
 	second, err := h.Add(ctx, changed)
 	require.NoError(t, err)
 	h.requireServed("/a", "outer other")
-	require.Equal(t, first.Service.Current.Options.Use, second.Service.Current.Options.Use)
+	require.Equal(t, use, second.Service.Current.BlobsOf(schema.FieldUse))
 
-	changed.Options.Use = []registry.Digest{registry.DigestOf([]byte("never stored"))}
+	changed.Blobs[1].Digest = registry.DigestOf([]byte("never stored"))
 	_, err = h.Add(ctx, changed)
 	require.Error(t, err)
 	h.requireServed("/a", "outer other")

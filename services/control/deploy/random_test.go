@@ -24,7 +24,7 @@ func (h *house) requireConverged() {
 	state := h.cfg.Registry.State()
 	require.NoError(h.t, state.Check())
 	for prefix, service := range state.Services {
-		text, err := h.Blob(context.Background(), service.Current.Digest)
+		text, err := h.Blob(context.Background(), service.Current.Blobs[0].Digest)
 		require.NoError(h.t, err)
 		h.requireServed(string(prefix), string(text))
 		entry, err := h.Inspect(prefix)
@@ -115,7 +115,7 @@ func TestChangesCount(t *testing.T) {
 					if current.Prefix == "" {
 						return spec("/count", "1"), nil
 					}
-					text, err := h.Blob(t.Context(), current.Current.Digest)
+					text, err := h.Blob(t.Context(), current.Current.Blobs[0].Digest)
 					n, _ := strconv.Atoi(string(text))
 					return spec("/count", strconv.Itoa(n+1)), err
 				})

@@ -2,79 +2,70 @@ package deploy
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // The functions in this file are the only ones that map specs to versions of the catalogue and back.
 
-// identified returns spec with the digests of its blobs.
+// identified returns spec with its blobs in the order of a version, their digests, and the digest of the version.
 func identified(spec services.Spec) services.Spec {
-	if spec.Digest == "" {
-		spec.Digest = registry.DigestOf(spec.Module)
+	spec.Blobs = slices.Clone(spec.Blobs)
+	slices.SortStableFunc(spec.Blobs, func(a, b services.Blob) int { return strings.Compare(a.Field, b.Field) })
+	for i, b := range spec.Blobs {
+		if b.Digest == "" {
+			spec.Blobs[i].Digest = registry.DigestOf(b.Content)
+		}
 	}
-	spec.Options.Use = digestsOf(spec.Use)
+	if spec.Manifest == "" {
+		spec.Manifest = registry.EmptyManifest
+	}
+	spec.Version = versionOf(spec).ContentDigest()
 	return spec
 }
 
 // versionOf returns the version of an identified spec.
 func versionOf(spec services.Spec) registry.Version {
-	return registry.Version{
-		Digest:    spec.Digest,
-		SizeBytes: int64(len(spec.Module)),
-		Kind:      spec.Kind,
-		Options:   spec.Options,
-		Origin:    spec.Origin,
+	v := registry.Version{Kind: spec.Kind, Manifest: spec.Manifest, Origin: spec.Origin}
+	for _, b := range spec.Blobs {
+		v.Blobs = append(v.Blobs, registry.Blob{Field: b.Field, Digest: b.Digest, SizeBytes: int64(len(b.Content))})
 	}
+	return v
 }
-
-// blobsOf returns the contents that the version of spec refers to.
-func blobsOf(spec services.Spec) [][]byte { return append([][]byte{spec.Module}, spec.Use...) }
 
 // stored returns the spec of a version in the catalogue.
 func (d *Deployer) stored(ctx context.Context, prefix registry.Prefix, v registry.Version) (services.Spec, error) {
-	module, err := d.cfg.Registry.Blob(ctx, v.Digest)
-	if err != nil {
-		return services.Spec{}, err
+	spec := services.Spec{
+		Prefix:   prefix,
+		Kind:     v.Kind,
+		Manifest: v.Manifest,
+		Version:  v.ContentDigest(),
+		Origin:   v.Origin,
 	}
-	use, err := d.storedMiddleware(ctx, v)
-	if err != nil {
-		return services.Spec{}, err
+	for _, b := range v.Blobs {
+		spec.Blobs = append(spec.Blobs, services.Blob{Field: b.Field, Digest: b.Digest})
 	}
-	return services.Spec{
-		Prefix:  prefix,
-		Kind:    v.Kind,
-		Digest:  v.Digest,
-		Module:  module,
-		Options: v.Options,
-		Use:     use,
-		Origin:  v.Origin,
-	}, nil
+	return d.complete(ctx, spec)
 }
 
-// complete reads the middleware modules of a spec that has only their digests.
+// complete reads the content of the blobs of which spec has only the digests.
 func (d *Deployer) complete(ctx context.Context, spec services.Spec) (services.Spec, error) {
-	if len(spec.Use) > 0 || len(spec.Options.Use) == 0 {
-		return spec, nil
-	}
-	var err error
-	if spec.Use, err = d.storedMiddleware(ctx, registry.Version{Options: spec.Options}); err != nil {
-		return services.Spec{}, asProblem("read the middleware", err)
+	spec.Blobs = slices.Clone(spec.Blobs)
+	for i, b := range spec.Blobs {
+		if b.Content != nil || b.Digest == "" {
+			continue
+		}
+		content, err := d.cfg.Registry.Blob(ctx, b.Digest)
+		if err != nil {
+			return services.Spec{}, asProblem("read the modules of the version", err)
+		}
+		spec.Blobs[i].Content = content
 	}
 	return spec, nil
-}
-
-// storedMiddleware reads the middleware modules of a version.
-func (d *Deployer) storedMiddleware(ctx context.Context, v registry.Version) (modules [][]byte, err error) {
-	for _, digest := range v.Options.Use {
-		module, err := d.cfg.Registry.Blob(ctx, digest)
-		if err != nil {
-			return nil, err
-		}
-		modules = append(modules, module)
-	}
-	return modules, nil
 }
 
 // putBlobs stores and holds the blobs of a version.
@@ -85,8 +76,8 @@ func (d *Deployer) putBlobs(ctx context.Context, spec services.Spec) (release fu
 			r()
 		}
 	}
-	for _, blob := range blobsOf(spec) {
-		_, releaseOne, err := d.cfg.Registry.PutBlob(ctx, blob)
+	for _, b := range spec.Blobs {
+		_, releaseOne, err := d.cfg.Registry.PutBlob(ctx, b.Content)
 		if err != nil {
 			release()
 			return nil, asProblem("store the module", err)
@@ -96,9 +87,15 @@ func (d *Deployer) putBlobs(ctx context.Context, spec services.Spec) (release fu
 	return release, nil
 }
 
-func digestsOf(blobs [][]byte) (digests []registry.Digest) {
-	for _, blob := range blobs {
-		digests = append(digests, registry.DigestOf(blob))
+// middlewareOf returns the middleware modules of a spec, outermost first.
+func middlewareOf(spec services.Spec) (modules []services.Blob) {
+	for _, b := range spec.Blobs {
+		if b.Field == schema.FieldUse {
+			modules = append(modules, b)
+		}
 	}
-	return digests
+	return modules
 }
+
+// layers returns the number of middleware modules of a version.
+func layers(v registry.Version) int { return len(v.BlobsOf(schema.FieldUse)) }

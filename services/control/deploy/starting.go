@@ -9,6 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // startRetryAfter is the Retry-After of requests whose service did not start in time.
@@ -41,7 +42,7 @@ func (d *Deployer) await(ctx context.Context, l *live) error {
 		return notStarted("the service is starting, and too many requests wait for it already; try again")
 	}
 	defer d.leaveStart(l)
-	timeout := l.service.Current.Options.Timeout
+	timeout := schema.TimeoutOf(l.service.Current.Manifest)
 	if timeout <= 0 {
 		timeout = d.cfg.StartWait
 	}

@@ -56,9 +56,9 @@ func (k *slowKind) order() []string {
 }
 
 func (k *slowKind) Prepare(ctx context.Context, s services.Spec) (services.Deployment, error) {
-	door := k.door(string(s.Module))
+	door := k.door(string(moduleOf(s)))
 	k.mu.Lock()
-	k.begun = append(k.begun, string(s.Module))
+	k.begun = append(k.begun, string(moduleOf(s)))
 	k.mu.Unlock()
 	done := ctx.Done()
 	if k.deaf {

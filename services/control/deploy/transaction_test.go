@@ -52,7 +52,7 @@ func meddledWith(t *testing.T) (h *house, m *meddler, write func(prefix registry
 		digest := registry.DigestOf([]byte(text))
 		require.NoError(t, h.store.blobs.Put(t.Context(), digest, []byte(text)))
 		for base := range h.store.Watch(t.Context()) {
-			next, _ := base.Put(prefix, registry.Version{Digest: digest, SizeBytes: int64(len(text)), Kind: "text"})
+			next, _ := base.Put(prefix, registry.Version{Kind: "text", Blobs: []registry.Blob{{Field: "module", Digest: digest, SizeBytes: int64(len(text))}}})
 			require.NoError(t, h.store.Store.Commit(t.Context(), base, next))
 			return
 		}
@@ -74,7 +74,7 @@ func TestAnotherWriterIsNotOverwritten(t *testing.T) {
 	h.requireServed("/a", "one")
 	require.EqualValues(t, 1, m.prepared.Load(), "the deployment is kept")
 	state := h.cfg.Registry.State()
-	require.Equal(t, registry.DigestOf([]byte("a")), state.Services["/other"].Current.Digest)
+	require.Equal(t, registry.DigestOf([]byte("a")), state.Services["/other"].Current.Blobs[0].Digest)
 	require.Equal(t, result.Service, state.Services["/a"])
 	require.NoError(t, state.Check())
 }
@@ -89,11 +89,11 @@ func TestChangeIsBuiltOnTheVersionThatItReplaces(t *testing.T) {
 		meddle = func() {}
 	}
 	result, err := h.Change(t.Context(), "/a", func(current registry.Service) (services.Spec, error) {
-		before, err := h.Blob(t.Context(), current.Current.Digest)
+		before, err := h.Blob(t.Context(), current.Current.Blobs[0].Digest)
 		return spec("/a", string(before)+" and more"), err
 	})
 	require.NoError(t, err)
-	require.Equal(t, registry.DigestOf([]byte("two")), result.Before.Digest)
+	require.Equal(t, registry.DigestOf([]byte("two")), result.Before.Blobs[0].Digest)
 	h.requireServed("/a", "two and more")
 	h.retiring.Wait()
 	require.Equal(t, 1, h.kind.openCount(), "the version that was built on the other one is closed")
@@ -116,7 +116,7 @@ func TestChangeIsBuiltAgainIfItsServiceChangesMeanwhile(t *testing.T) {
 		return nil
 	})
 	_, err := h.Change(t.Context(), "/a", func(current registry.Service) (services.Spec, error) {
-		before, err := h.Blob(t.Context(), current.Current.Digest)
+		before, err := h.Blob(t.Context(), current.Current.Blobs[0].Digest)
 		return spec("/a", string(before)+" and more"), err
 	})
 	require.NoError(t, err)
@@ -138,7 +138,7 @@ func TestPlansAreBounded(t *testing.T) {
 	requireKind(t, problem.Conflict, err)
 	require.Equal(t, maxPlans, plans)
 	require.Equal(t, 1, h.kind.openCount())
-	require.Equal(t, registry.DigestOf([]byte("one")), h.cfg.Registry.State().Services["/a"].Current.Digest)
+	require.Equal(t, registry.DigestOf([]byte("one")), h.cfg.Registry.State().Services["/a"].Current.Blobs[0].Digest)
 	m.meddle = func() {}
 	h.add("/a", "three")
 	h.requireServed("/a", "three")
@@ -155,7 +155,7 @@ func TestApplyReportsPlanAndKind(t *testing.T) {
 		failing = append(failing, f.Index)
 	}
 	require.Equal(t, []int{1, 2, 3}, failing)
-	require.ErrorContains(t, refused.Failures[1].Err, `prefix: "/a" is declared more than once`)
+	require.ErrorContains(t, refused.Failures[1].Err, `prefix "/a" is declared more than once`)
 }
 
 // Of two loads, one takes effect.

@@ -3,7 +3,6 @@ package deploy
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
@@ -24,7 +23,7 @@ func (d *Deployer) Validate(spec services.Spec) error {
 	case errors.As(err, &told) && len(told.Violations) > 0:
 		violations = append(violations, told.Violations...)
 	case errors.As(err, &told):
-		violations = append(violations, told.Detail)
+		violations = append(violations, problem.Violation{Text: told.Detail})
 	}
 	return invalidSpec(violations)
 }
@@ -38,42 +37,39 @@ func (d *Deployer) askKind(spec services.Spec) error {
 	return guarded(context.Background(), d.log, "validate", func() error { return kind.Validate(withoutMiddleware(spec)) })
 }
 
-// checkSpec checks the fields that do not depend on the kind.
-func (d *Deployer) checkSpec(spec services.Spec) (violations []string) {
+// checkSpec checks what does not depend on the kind.
+func (d *Deployer) checkSpec(spec services.Spec) (violations []problem.Violation) {
 	violations = checkPrefix(spec.Prefix)
 	if _, ok := d.kinds[spec.Kind]; !ok {
-		violations = append(violations, fmt.Sprintf("kind: there is no kind of service called %.80q", spec.Kind))
+		violations = append(violations, problem.Violate("kind", "is %.80q: there is no kind of service called so", spec.Kind))
 	}
-	if spec.Digest != "" && spec.Digest != registry.DigestOf(spec.Module) {
-		violations = append(violations, "digest: the module does not have the one that was given; it was damaged on its way")
-	}
-	if spec.Options.MemoryBytes < 0 {
-		violations = append(violations, "memory: it is negative")
-	}
-	if spec.Options.Timeout < 0 {
-		violations = append(violations, "timeout: it is negative")
+	for _, b := range spec.Blobs {
+		if b.Digest != "" && b.Digest != registry.DigestOf(b.Content) {
+			violations = append(violations, problem.Violate(b.Field, "does not have the digest that was given; it was damaged on its way"))
+		}
 	}
 	return violations
 }
 
 // checkPrefix returns the violations of a prefix and its optional match.
-func checkPrefix(prefix registry.Prefix) (violations []string) {
+func checkPrefix(prefix registry.Prefix) (violations []problem.Violation) {
+	refuse := func(field string, texts ...string) {
+		for _, text := range texts {
+			violations = append(violations, problem.Violate(field, "is refused: %s", text))
+		}
+	}
 	canonical, err := router.ParseKey(string(prefix))
 	var malformed *router.PrefixError
 	var unmatched *router.MatchError
 	switch {
 	case errors.As(err, &malformed):
-		for _, v := range malformed.Violations {
-			violations = append(violations, "prefix: "+v)
-		}
+		refuse("prefix", malformed.Violations...)
 	case errors.As(err, &unmatched):
-		for _, v := range unmatched.Violations {
-			violations = append(violations, "match: "+v)
-		}
+		refuse("match", unmatched.Violations...)
 	case err != nil:
-		violations = append(violations, "prefix: "+err.Error())
+		refuse("prefix", err.Error())
 	case canonical.String() != string(prefix):
-		violations = append(violations, fmt.Sprintf("prefix: %q is not canonical, write %q", prefix, canonical.String()))
+		violations = append(violations, problem.Violate("prefix", "is %q, which is not canonical: write %q", prefix, canonical.String()))
 	}
 	return violations
 }

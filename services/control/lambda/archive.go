@@ -14,9 +14,11 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/internal/regular"
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/kinds/function"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // Limits of a code package, the same as Lambda's.
@@ -59,29 +61,48 @@ func (h *Handler) unpack(archive []byte, spec *services.Spec, s *settings) error
 	return h.useProgram(archive, files, program, spec, s)
 }
 
-func (h *Handler) useModule(f *zip.File, spec *services.Spec, s *settings) (err error) {
+func (h *Handler) useModule(f *zip.File, spec *services.Spec, s *settings) error {
 	if f.UncompressedSize64 > maxPackageBytes {
 		return tooLarge(maxPackageBytes)
 	}
-	if spec.Module, err = readEntry(f, maxPackageBytes); err != nil {
+	module, err := readEntry(f, maxPackageBytes)
+	if err != nil {
 		return err
 	}
+	spec.Blobs = append(middlewareOf(spec), services.Module(module)...)
 	kinds := []string{wasm.FunctionKindName, wasm.KindName}
 	if spec.Kind == wasm.KindName { // a service stays a service, even if its new module could be a function
 		slices.Reverse(kinds)
 	}
+	if spec.Kind != wasm.KindName && spec.Kind != wasm.FunctionKindName {
+		spec.Manifest = shared(spec.Manifest, wasm.Description())
+	}
 	for _, kind := range kinds {
 		as := *spec
 		as.Kind = kind
-		s.apply(&as.Options, kind)
+		s.apply(&as)
 		if h.validate(as) == nil {
 			*spec = as
 			return nil
 		}
 	}
 	spec.Kind = kinds[0]
-	s.apply(&spec.Options, spec.Kind)
+	s.apply(spec)
 	return nil // the deployment reports the error
+}
+
+// middlewareOf returns the blobs of the middleware of spec.
+func middlewareOf(spec *services.Spec) []services.Blob {
+	return slices.DeleteFunc(slices.Clone(spec.Blobs), func(b services.Blob) bool { return b.Field != schema.FieldUse })
+}
+
+// shared returns the fields of a manifest that another kind has too, and the settings of the middleware.
+func shared(m registry.Manifest, kind schema.Kind) registry.Manifest {
+	names := []string{schema.FieldUseConfig}
+	for _, f := range (schema.Kinds{kind}).Fields() {
+		names = append(names, f.Name)
+	}
+	return schema.Pick(m, names...)
 }
 
 // useProgram writes the archive's files to disk and makes the program the
@@ -93,13 +114,13 @@ func (h *Handler) useProgram(archive []byte, files *zip.Reader, program *zip.Fil
 	if err := checkScript(program); err != nil {
 		return err
 	}
-	doc := function.Document{}
-	if old, err := function.Decode(spec.Module); err == nil && spec.Kind == function.KindName && old.Program() {
-		doc = old // keep processes, concurrency and arguments
+	doc, err := asProgram(spec, s)
+	if err != nil {
+		return err
 	}
-	s.applyTo(&doc)
-	spec.Kind, spec.Options.MemoryBytes = function.KindName, 0
-	s.apply(&spec.Options, spec.Kind)
+	settings := schema.Pick(spec.Manifest, schema.FieldUseConfig)
+	use := func(doc function.Document) { spec.Manifest = schema.Merge(doc.Encode(), settings) }
+	spec.Kind, spec.Blobs = function.KindName, middlewareOf(spec)
 	// Validate with a program that certainly exists, so that only
 	// callers with permission to start programs can write files.
 	self, err := os.Executable()
@@ -107,7 +128,7 @@ func (h *Handler) useProgram(archive []byte, files *zip.Reader, program *zip.Fil
 		return err
 	}
 	doc.Exec, doc.Package = self, ""
-	spec.Module = doc.Encode()
+	use(doc)
 	if err := h.validate(*spec); err != nil {
 		return err
 	}
@@ -116,8 +137,24 @@ func (h *Handler) useProgram(archive []byte, files *zip.Reader, program *zip.Fil
 	if err := extract(files, filepath.Join(PackagesIn(h.cfg.Directory), doc.Package)); err != nil {
 		return err
 	}
-	spec.Module = doc.Encode()
+	use(doc)
 	return nil
+}
+
+// asProgram returns the document of a function with a program. It keeps processes, concurrency and arguments of an
+// earlier program, and what the kinds have in common.
+func asProgram(spec *services.Spec, s *settings) (function.Document, error) {
+	names := []string{schema.FieldTimeout, "config"}
+	if spec.Kind == function.KindName {
+		if old, err := documentOf(*spec); err == nil && old.Program() {
+			names = append(names, "exec", "exec_arg", "package", "processes", "worker_concurrency", "memory_size", "handler")
+		}
+	}
+	as := services.Spec{Kind: function.KindName, Manifest: schema.Pick(spec.Manifest, names...)}
+	s.apply(&as)
+	doc, err := function.Decode(as.Manifest)
+	s.applyTo(&doc)
+	return doc, err
 }
 
 // checkScript rejects a script whose first line ends in CR

@@ -2,14 +2,16 @@ package lambda
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/internal/arn"
+	"github.com/vespo-dev/vespo/services/kinds/function"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // checkCurrent returns an error if the service to be changed is gone, or if the request expects another revision of
@@ -24,19 +26,25 @@ func checkCurrent(name string, wanted *string, s registry.Service) error {
 	return nil
 }
 
-// specOf returns the spec of the service's current version.
-func (h *Handler) specOf(ctx context.Context, s registry.Service) (services.Spec, error) {
-	blob, err := h.cfg.Blob(ctx, s.Current.Digest)
-	if err != nil {
-		return services.Spec{}, fmt.Errorf("read what the function is made of: %w", err)
+// specOf returns the spec of the service's current version. Its blobs are in the catalogue.
+func specOf(s registry.Service) services.Spec {
+	spec := services.Spec{Prefix: s.Prefix, Kind: s.Current.Kind, Manifest: s.Current.Manifest}
+	for _, b := range s.Current.Blobs {
+		spec.Blobs = append(spec.Blobs, services.Blob{Field: b.Field, Digest: b.Digest})
 	}
-	return services.Spec{Prefix: s.Prefix, Kind: s.Current.Kind, Module: blob, Options: s.Current.Options}, nil
+	return spec
+}
+
+// documentOf returns the document of a function.
+func documentOf(spec services.Spec) (function.Document, error) {
+	return function.Decode(schema.Without(spec.Manifest, schema.FieldUseConfig))
 }
 
 // validate returns the error that deploying spec would return.
 // Middleware is not checked: it is unchanged from the previous version.
 func (h *Handler) validate(spec services.Spec) error {
-	spec.Options.Use, spec.Options.UseConfig = nil, nil
+	spec.Manifest = schema.Without(spec.Manifest, schema.FieldUseConfig)
+	spec.Blobs = slices.DeleteFunc(slices.Clone(spec.Blobs), func(b services.Blob) bool { return b.Field == schema.FieldUse })
 	return h.cfg.Catalogue.Validate(spec)
 }
 

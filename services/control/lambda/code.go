@@ -8,7 +8,6 @@ import (
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/arn"
-	"github.com/vespo-dev/vespo/services/kinds/function"
 )
 
 // codeRequest is the part of a request that specifies code. Unsupported sources are rejected by name.
@@ -147,13 +146,7 @@ func (h *Handler) withCode(ctx context.Context, name string, current registry.Se
 	if err := checkCurrent(name, in.RevisionId, current); err != nil {
 		return spec, err
 	}
-	v := current.Current
-	spec = services.Spec{Prefix: current.Prefix, Kind: v.Kind, Options: v.Options} // options include the middleware
-	if v.Kind == function.KindName {
-		if spec, err = h.specOf(ctx, current); err != nil {
-			return spec, err
-		}
-	}
+	spec = specOf(current)
 	err = h.unpack(in.ZipFile, &spec, &settings{})
 	return spec, err
 }

@@ -80,7 +80,7 @@ func failureOf(err error) *failure {
 func ofProblem(p *problem.Problem) *failure {
 	message := p.Detail
 	for _, v := range p.Violations {
-		message += "; " + v
+		message += "; " + v.String()
 	}
 	f := fail(p.Status, "ServiceException", "%s", message)
 	switch p.Kind() {

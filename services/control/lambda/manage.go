@@ -19,6 +19,7 @@ import (
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/internal/arn"
 	"github.com/vespo-dev/vespo/services/kinds/function"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // maxCodeBytes bounds the body of a request with code: 50 MiB in base64, and the other fields.
@@ -108,15 +109,15 @@ type configuration struct {
 // describe returns the configuration of a function service. version is "$LATEST" or a number.
 func (h *Handler) describe(e deploy.Entry, name, version string) configuration {
 	current, kept := e.Service.Current, h.book.get(name)
-	timeout := current.Options.Timeout
+	timeout := schema.TimeoutOf(current.Manifest)
 	if timeout == 0 {
 		timeout = h.cfg.Timeout
 	}
 	c := configuration{
 		FunctionName: name, FunctionArn: arn.Format(name, ""), Version: version, RevisionId: revisionOf(e.Service),
 		Runtime: kept.Runtime, Role: kept.Role, Handler: kept.Handler, Description: kept.Description,
-		CodeSha256: codeHash(current.Digest), LastModified: current.Deployed.UTC().Format("2006-01-02T15:04:05.000-0700"), PackageType: "Zip",
-		State: "Active", LastUpdateStatus: "Successful", CodeSize: current.SizeBytes,
+		CodeSha256: codeHash(codeOf(current)), LastModified: current.Deployed.UTC().Format("2006-01-02T15:04:05.000-0700"), PackageType: "Zip",
+		State: "Active", LastUpdateStatus: "Successful", CodeSize: current.Size(),
 		Timeout: int((timeout + time.Second - 1) / time.Second), MemorySize: int(e.Status.MemoryBytes >> 20), Architectures: []string{architecture()},
 	}
 	if version != arn.Latest {
@@ -136,6 +137,17 @@ func architecture() string {
 		return "arm64"
 	}
 	return "x86_64"
+}
+
+// codeOf returns the digest of the code of a version: its module, its package, or else its manifest.
+func codeOf(v registry.Version) registry.Digest {
+	if own := v.BlobsOf(schema.FieldModule); len(own) > 0 {
+		return own[0]
+	}
+	if d, err := documentOf(services.Spec{Manifest: v.Manifest}); err == nil && d.Package != "" {
+		return registry.Digest("sha256:" + d.Package)
+	}
+	return registry.DigestOf([]byte(v.Manifest))
 }
 
 // codeHash returns a digest in Lambda's form, base64.
@@ -322,14 +334,11 @@ func (h *Handler) updateConfiguration(w http.ResponseWriter, r *request) error {
 		if err := checkCurrent(name, in.RevisionId, current); err != nil {
 			return services.Spec{}, err
 		}
-		spec, err := h.specOf(r.Context(), current)
-		if err != nil {
-			return services.Spec{}, err
-		}
-		in.apply(&spec.Options, spec.Kind)
-		if d, err := function.Decode(spec.Module); err == nil && spec.Kind == function.KindName && d.Program() {
+		spec := specOf(current)
+		in.apply(&spec)
+		if d, err := documentOf(spec); err == nil && spec.Kind == function.KindName && d.Program() {
 			in.applyTo(&d)
-			spec.Module = d.Encode()
+			spec.Manifest = schema.Merge(d.Encode(), schema.Pick(spec.Manifest, schema.FieldUseConfig))
 		}
 		return spec, nil
 	})

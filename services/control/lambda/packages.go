@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/kinds/function"
 )
 
@@ -67,7 +68,7 @@ func (h *Handler) collectOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	used, err := h.usedPackages(ctx)
+	used, err := h.usedPackages()
 	if err != nil {
 		return err
 	}
@@ -87,18 +88,14 @@ func (h *Handler) collectOnce(ctx context.Context) error {
 
 // usedPackages returns the package directories of all versions
 // in the catalogue, including those kept for rollbacks.
-func (h *Handler) usedPackages(ctx context.Context) (map[string]bool, error) {
+func (h *Handler) usedPackages() (map[string]bool, error) {
 	used := map[string]bool{}
 	for _, e := range h.cfg.Catalogue.List() {
 		for _, v := range append([]registry.Version{e.Service.Current}, e.Service.History...) {
 			if v.Kind != function.KindName {
 				continue
 			}
-			text, err := h.cfg.Blob(ctx, v.Digest)
-			if err != nil {
-				return nil, fmt.Errorf("read a version of %s: %w", e.Service.Prefix, err)
-			}
-			d, err := function.Decode(text)
+			d, err := documentOf(services.Spec{Manifest: v.Manifest})
 			switch {
 			case err != nil:
 				return nil, fmt.Errorf("read a version of %s: %w", e.Service.Prefix, err)

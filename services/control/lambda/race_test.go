@@ -12,6 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // Changes of one function by this API and by the management API at the same time all last: the one sets code and
@@ -34,9 +35,10 @@ func TestChangesOfBothAPIsLast(t *testing.T) {
 	all.Go(func() {
 		for range rounds {
 			_, err := a.Deployer.Change(t.Context(), "/prog", func(current registry.Service) (services.Spec, error) {
-				spec, err := a.handler.specOf(t.Context(), current)
-				spec.Options.Timeout += time.Second
-				return spec, err
+				spec := specOf(current)
+				later := schema.TimeoutOf(spec.Manifest) + time.Second
+				spec.Manifest = schema.With(spec.Manifest, map[string]any{schema.FieldTimeout: schema.Period(later)})
+				return spec, nil
 			})
 			require.NoError(t, err)
 		}
@@ -44,7 +46,7 @@ func TestChangesOfBothAPIsLast(t *testing.T) {
 	all.Wait()
 	e, err := a.Deployer.Inspect("/prog")
 	require.NoError(t, err)
-	require.Equal(t, rounds*time.Second, e.Service.Current.Options.Timeout)
+	require.Equal(t, rounds*time.Second, schema.TimeoutOf(e.Service.Current.Manifest))
 	d := a.document("/prog")
 	require.Equal(t, 100+rounds-1, d.MemorySize)
 	last := packed(t, map[string]string{"bootstrap": fmt.Sprintf("#!/bin/sh\n# %d\n", rounds-1)})

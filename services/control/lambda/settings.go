@@ -5,8 +5,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/kinds/function"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // settings are the fields of a request that configure a function, other than
@@ -41,17 +42,22 @@ func (s *settings) check() error {
 	return nil
 }
 
-// apply copies the settings to o, as far as kind supports them.
-func (s *settings) apply(o *registry.Options, kind string) {
+// apply copies the settings to the manifest of spec, as far as its kind supports them.
+func (s *settings) apply(spec *services.Spec) {
+	given := make(map[string]any)
 	if s.Timeout != nil {
-		o.Timeout = time.Duration(*s.Timeout) * time.Second
+		given[schema.FieldTimeout] = schema.Period(time.Duration(*s.Timeout) * time.Second)
 	}
-	if s.MemorySize != nil && kind != function.KindName { // the memory of programs is not limited
-		o.MemoryBytes = int64(*s.MemorySize) << 20
+	if s.MemorySize != nil && spec.Kind != function.KindName { // the memory of programs is not limited
+		given["memory"] = int64(*s.MemorySize) << 20
 	}
 	if s.Environment != nil {
-		o.Config = s.Environment.Variables
+		given["config"] = nil
+		if len(s.Environment.Variables) > 0 {
+			given["config"] = s.Environment.Variables
+		}
 	}
+	spec.Manifest = schema.With(spec.Manifest, given)
 }
 
 // applyTo copies the settings that are passed to a program in its environment.

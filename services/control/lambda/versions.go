@@ -81,7 +81,7 @@ func (h *Handler) publishVersion(w http.ResponseWriter, r *request) error {
 	if err := decode(r, &in); err != nil {
 		return err
 	}
-	if in.CodeSha256 != "" && in.CodeSha256 != codeHash(e.Service.Current.Digest) {
+	if in.CodeSha256 != "" && in.CodeSha256 != codeHash(codeOf(e.Service.Current)) {
 		return invalid("CodeSha256 is not that of the function: it was changed since")
 	}
 	if err := checkCurrent(name, in.RevisionId, e.Service); err != nil {
@@ -92,17 +92,14 @@ func (h *Handler) publishVersion(w http.ResponseWriter, r *request) error {
 
 // publish deploys the current version of the function as its next version.
 func (h *Handler) publish(w http.ResponseWriter, r *request, name string, latest registry.Service) error {
-	spec, err := h.specOf(r.Context(), latest)
-	if err != nil {
-		return err
-	}
+	spec := specOf(latest)
 	if spec.Kind == function.KindName {
-		if d, err := function.Decode(spec.Module); err != nil || !d.Program() {
+		if d, err := documentOf(spec); err != nil || !d.Program() {
 			return invalid("the workers of this function are not the server's to keep: only modules and programs have versions")
 		}
 	}
 	number := ""
-	err = h.book.change(name, func(own *record) error {
+	err := h.book.change(name, func(own *record) error {
 		own.LastVersion++
 		number = strconv.Itoa(own.LastVersion)
 		return nil

@@ -15,7 +15,15 @@ import (
 )
 
 func version(text string) registry.Version {
-	return registry.Version{Digest: registry.DigestOf([]byte(text)), SizeBytes: int64(len(text)), Kind: "wasm"}
+	return registry.Version{
+		Kind:     "wasm",
+		Manifest: registry.EmptyManifest,
+		Blobs: []registry.Blob{{
+			Field:     "module",
+			Digest:    registry.DigestOf([]byte(text)),
+			SizeBytes: int64(len(text)),
+		}},
+	}
 }
 
 var now = time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
@@ -133,7 +141,7 @@ func (r *random) expect(m model, b plan.Base, changes []plan.Change) (next model
 		case seen[prefix], owned && !declares:
 			refuse("prefix")
 		case declares:
-			if text := r.texts[d.Version.Digest]; len(list) == 0 || list[0] != (entry{text, true}) || b.Failed[prefix] {
+			if text := r.texts[d.Version.Blobs[0].Digest]; len(list) == 0 || list[0] != (entry{text, true}) || b.Failed[prefix] {
 				next.put(prefix, entry{text, true})
 			}
 		default:
@@ -153,7 +161,7 @@ func (r *random) expectOne(m model, s *registry.State, c plan.Change) (field str
 	list := m[prefix]
 	switch c := c.(type) {
 	case plan.Put:
-		m.put(prefix, entry{r.texts[c.Version.Digest], false})
+		m.put(prefix, entry{r.texts[c.Version.Blobs[0].Digest], false})
 	case plan.Remove:
 		if len(list) == 0 {
 			return "prefix"
@@ -182,7 +190,7 @@ func (r *random) requireLike(t *testing.T, m model, s *registry.State) {
 		service := s.Services[prefix]
 		var got []entry
 		for _, v := range append([]registry.Version{service.Current}, service.History...) {
-			got = append(got, entry{r.texts[v.Digest], v.Origin == registry.OriginFile})
+			got = append(got, entry{r.texts[v.Blobs[0].Digest], v.Origin == registry.OriginFile})
 		}
 		require.Equal(t, list, got, prefix)
 	}
@@ -315,7 +323,7 @@ func TestEquivalentPlans(t *testing.T) {
 	p := planned(s, changes...)
 	other, _ := s.Put("/c", version("three"))
 	require.True(t, p.Equivalent(planned(other, changes...)))
-	require.Equal(t, version("three").Digest, planned(other, changes...).Next.Services["/c"].Current.Digest)
+	require.Equal(t, version("three").Blobs[0].Digest, planned(other, changes...).Next.Services["/c"].Current.Blobs[0].Digest)
 	own, _ := s.Put("/a", version("three"))
 	require.False(t, p.Equivalent(planned(own, changes...)), "it would replace another version")
 	require.False(t, p.Equivalent(planned(s, changes[0])))

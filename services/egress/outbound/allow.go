@@ -28,15 +28,15 @@ type Allow struct {
 	blocks  []netip.Prefix // granted to all origins
 }
 
-// ParseAllow parses a service's list. It returns all violations.
+// ParseAllow parses a service's list. It returns the predicates of all violations.
 func ParseAllow(list []string) (*Allow, []string) {
 	a, violations := &Allow{}, []string(nil)
 	if len(list) > MaxGrants {
-		return nil, []string{fmt.Sprintf("the option allow has %d entries: at most %d are allowed", len(list), MaxGrants)}
+		return nil, []string{fmt.Sprintf("has %d entries: at most %d are allowed", len(list), MaxGrants)}
 	}
 	for _, entry := range list {
 		if err := a.add(entry); err != nil {
-			violations = append(violations, fmt.Sprintf("the option allow has the entry %.200q: %v", entry, err))
+			violations = append(violations, fmt.Sprintf("has the entry %.200q: %v", entry, err))
 		}
 	}
 	return a, violations

@@ -13,6 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/arn"
 	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/internal/inflight"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // deployment is one prepared version of a service. It implements services.Deployment.
@@ -31,7 +32,7 @@ func newDeployment(k *Kind, s services.Spec, b backend) *deployment {
 	if version == arn.Latest {
 		version = ""
 	}
-	return &deployment{kind: k, name: name, arn: arn.Format(name, version), timeout: cmp.Or(s.Options.Timeout, k.cfg.Timeout), backend: b,
+	return &deployment{kind: k, name: name, arn: arn.Format(name, version), timeout: cmp.Or(schema.TimeoutOf(s.Manifest), k.cfg.Timeout), backend: b,
 		held: k.budget.For(string(s.Prefix)), requests: inflight.New()}
 }
 

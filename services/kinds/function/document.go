@@ -3,11 +3,15 @@ package function
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
-	"github.com/vespo-dev/vespo/services/internal/document"
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // Limits of a document.
@@ -19,7 +23,7 @@ const (
 	maxHandlerBytes = 128
 )
 
-// Document configures a function. The catalogue stores it as JSON: see [Document.Encode].
+// Document is the configuration of a function: the fields of [Description].
 type Document struct {
 	// RuntimePort is the port of the Runtime API on 127.0.0.1. 0 chooses a free one.
 	RuntimePort int `json:"runtime_port,omitempty"`
@@ -40,6 +44,121 @@ type Document struct {
 	MemorySize int `json:"memory_size,omitempty"`
 	// Handler is passed to the program as _HANDLER. The default is the name of the program's file.
 	Handler string `json:"handler,omitempty"`
+	// Config is the environment of the program, besides the variables that the server sets.
+	Config  map[string]string `json:"config,omitempty"`
+	Timeout schema.Period     `json:"timeout,omitempty"`
+}
+
+// Description describes the kind. A function has workers that are started outside of the server, or a program.
+func Description() schema.Kind {
+	return schema.Kind{
+		Name:  KindName,
+		Title: "a function",
+		Forms: []schema.Form{
+			{Requires: []string{FieldFunction}, Fields: workerFields()},
+			{Requires: []string{fieldExec}, Permits: []string{FieldFunction}, Fields: programFields()},
+		},
+	}
+}
+
+// FieldFunction is the field that selects functions.
+const FieldFunction = "function"
+
+// Names of fields that violations are about.
+const (
+	fieldRuntimePort = "runtime_port"
+	fieldLoops       = "worker_concurrency"
+	fieldExec        = "exec"
+	fieldArgs        = "exec_arg"
+	fieldPackage     = "package"
+	fieldProcesses   = "processes"
+	fieldMemorySize  = "memory_size"
+	fieldHandler     = "handler"
+	fieldConfig      = "config"
+)
+
+// Mark describes the field that selects functions.
+func Mark() schema.Field {
+	return schema.Field{
+		Name: FieldFunction,
+		Type: schema.Mark,
+		Help: "Let processes answer that speak the Lambda Runtime API: they find it at the address that is shown, given to them as AWS_LAMBDA_RUNTIME_API. " +
+			"With a module: a command that reads the event from standard input and prints what it returns.",
+	}
+}
+
+// ModulesDescription describes the kind of functions that are modules, which a kind of modules runs.
+func ModulesDescription(modules schema.Kind) schema.Kind {
+	forms := make([]schema.Form, 0, len(modules.Forms))
+	for _, form := range modules.Forms {
+		form.Requires = append(slices.Clone(form.Requires), FieldFunction)
+		form.Fields = append(slices.Clone(form.Fields), Mark())
+		forms = append(forms, form)
+	}
+	modules.Forms = forms
+	return modules
+}
+
+// commonFields returns the fields of both forms.
+func commonFields() []schema.Field {
+	return []schema.Field{
+		Mark(),
+		{
+			Name:    fieldLoops,
+			Type:    schema.Count,
+			Form:    "N",
+			Help:    "Number of events that one process takes at a time, if it was started with AWS_LAMBDA_MAX_CONCURRENCY.",
+			Default: "1",
+		},
+		schema.Timeout("Deadline of an invocation.", "the server's --timeout"),
+	}
+}
+
+func workerFields() []schema.Field {
+	return append(commonFields(), schema.Field{
+		Name:   fieldRuntimePort,
+		Type:   schema.Count,
+		Form:   "PORT",
+		Help:   "Port of the Runtime API on 127.0.0.1.",
+		Absent: "a free one",
+	})
+}
+
+func programFields() []schema.Field {
+	return append(commonFields(),
+		schema.Field{
+			Name:    fieldExec,
+			Type:    schema.Program,
+			Form:    "PROGRAM",
+			Help:    "A function whose worker the server starts and stops itself. The server must have been started with --allow-exec. The settings of config are its environment.",
+			Example: "/usr/local/bin/worker",
+		},
+		schema.Field{
+			Name:       fieldArgs,
+			Type:       schema.Texts,
+			Form:       "ARG",
+			Help:       "An argument of the program.",
+			Secret:     true,
+			EmptyItems: true,
+		},
+		schema.Field{
+			Name:    fieldProcesses,
+			Type:    schema.Count,
+			Form:    "N",
+			Help:    "Number of processes that may run at a time.",
+			Default: strconv.Itoa(defaultProcesses),
+		},
+		schema.Field{Name: fieldConfig, Type: schema.Pairs, Form: "NAME=VALUE", Help: "A setting or secret that the service can ask for.", Secret: true},
+		schema.Field{Name: fieldPackage, Type: schema.Text, Internal: true, Help: "SHA-256 of the archive with the program."},
+		schema.Field{Name: fieldMemorySize, Type: schema.Count, Internal: true, Help: "AWS_LAMBDA_FUNCTION_MEMORY_SIZE, in MiB."},
+		schema.Field{Name: fieldHandler, Type: schema.Text, Internal: true, Help: "_HANDLER of the program."},
+	)
+}
+
+// fields returns the fields of both forms, each once.
+func fields() []schema.Field {
+	all := programFields()
+	return append(all, workerFields()[len(commonFields()):]...)
 }
 
 // Bootstrap is the name of a package's program.
@@ -48,56 +167,82 @@ const Bootstrap = "bootstrap"
 // Program reports whether the server starts the workers.
 func (d Document) Program() bool { return d.Exec != "" || d.Package != "" }
 
-// Encode returns the canonical JSON, so that equal documents have equal digests.
-func (d Document) Encode() []byte {
-	if d.Loops == 1 {
-		d.Loops = 0
-	}
-	return document.Encode(d)
-}
+// Encode returns the manifest. Equal documents have equal manifests.
+func (d Document) Encode() registry.Manifest { return schema.Encode(fields(), d) }
 
-// Decode parses a document. It checks the syntax only. Values are checked
+// Decode reads a manifest. It checks the syntax only. Values are checked
 // when the function is deployed. The error may be sent to the client.
-func Decode(text []byte) (Document, error) {
+func Decode(m registry.Manifest) (Document, error) {
 	var d Document
-	err := document.Decode(text, &d, "a function")
+	err := schema.Decode(m, &d)
 	return d, err
 }
 
 // check returns all violations.
-func (d Document) check() (violations []string) {
-	refuse := func(format string, args ...any) { violations = append(violations, fmt.Sprintf(format, args...)) }
+func (d Document) check() (violations []problem.Violation) {
+	refuse := func(field, format string, args ...any) {
+		violations = append(violations, problem.Violate(field, format, args...))
+	}
 	if d.RuntimePort < 0 || d.RuntimePort > 65535 {
-		refuse("runtime_port is %d: it must be a port, or 0 for a free one", d.RuntimePort)
+		refuse(fieldRuntimePort, "is %d: it must be a port, or 0 for a free one", d.RuntimePort)
 	}
 	if d.Loops < 0 || d.Loops > maxLoops {
-		refuse("worker_concurrency is %d: it must be between 1 and %d", d.Loops, maxLoops)
+		refuse(fieldLoops, "is %d: it must be between 1 and %d", d.Loops, maxLoops)
 	}
-	switch digest, err := hex.DecodeString(d.Package); {
-	case !d.Program() && (len(d.Args) > 0 || d.Processes != 0 || d.MemorySize != 0 || d.Handler != ""):
-		refuse("exec_arg, processes, memory_size and handler are options of exec, which is not given")
-	case !d.Program():
-		return violations
-	case d.Exec != "" && d.Package != "":
-		refuse("exec and package are given: a function has one program")
-	case d.Package != "" && (err != nil || len(digest) != sha256.Size || strings.ToLower(d.Package) != d.Package):
-		refuse("package is %.100q: it must be a SHA-256 in lower-case hexadecimal digits", d.Package)
-	case d.Exec != "" && !filepath.IsAbs(d.Exec) || strings.ContainsRune(d.Exec, 0):
-		refuse("exec is %.200q: it must be the absolute path of a program on the server's machine", d.Exec)
-	case d.RuntimePort != 0:
-		refuse("runtime_port is for workers that the server does not start: each process of exec has a port of its own")
+	if timeout := time.Duration(d.Timeout); timeout < 0 || timeout > MaxTimeout {
+		refuse(schema.FieldTimeout, "is %s: it must be more than 0 and at most %s", timeout, MaxTimeout)
 	}
-	if len(d.Handler) > maxHandlerBytes || strings.ContainsRune(d.Handler, 0) {
-		refuse("handler has %d bytes: it must have at most %d, without NUL", len(d.Handler), maxHandlerBytes)
+	if !d.Program() {
+		return append(violations, d.checkNoProgram()...)
 	}
-	if d.MemorySize < 0 || d.MemorySize > maxMemorySize {
-		refuse("memory_size is %d: it must be between 1 and %d", d.MemorySize, maxMemorySize)
-	}
-	if d.Processes < 0 || d.Processes > maxProcesses {
-		refuse("processes is %d: it must be between 1 and %d", d.Processes, maxProcesses)
-	}
-	if len(d.Args) > maxArgs || strings.ContainsRune(strings.Join(d.Args, ""), 0) {
-		refuse("exec_arg: at most %d can be given, without NUL", maxArgs)
+	return append(violations, d.checkProgram()...)
+}
+
+// checkNoProgram refuses the fields of a program.
+func (d Document) checkNoProgram() (violations []problem.Violation) {
+	for _, x := range [...]struct {
+		field string
+		given bool
+	}{
+		{fieldArgs, len(d.Args) > 0},
+		{fieldProcesses, d.Processes != 0},
+		{fieldMemorySize, d.MemorySize != 0},
+		{fieldHandler, d.Handler != ""},
+		{fieldConfig, len(d.Config) > 0},
+	} {
+		if x.given {
+			violations = append(violations, problem.Violate(x.field, "is a field of exec, which is not given"))
+		}
 	}
 	return violations
+}
+
+// checkProgram checks the fields of a program.
+func (d Document) checkProgram() (violations []problem.Violation) {
+	refuse := func(field, format string, args ...any) {
+		violations = append(violations, problem.Violate(field, format, args...))
+	}
+	switch digest, err := hex.DecodeString(d.Package); {
+	case d.Exec != "" && d.Package != "":
+		refuse(fieldExec, "and package are given: a function has one program")
+	case d.Package != "" && (err != nil || len(digest) != sha256.Size || strings.ToLower(d.Package) != d.Package):
+		refuse(fieldPackage, "is %.100q: it must be a SHA-256 in lower-case hexadecimal digits", d.Package)
+	case d.Exec != "" && !filepath.IsAbs(d.Exec) || strings.ContainsRune(d.Exec, 0):
+		refuse(fieldExec, "is %.200q: it must be the absolute path of a program on the server's machine", d.Exec)
+	case d.RuntimePort != 0:
+		refuse(fieldRuntimePort, "is for workers that the server does not start: each process of exec has a port of its own")
+	}
+	if len(d.Handler) > maxHandlerBytes || strings.ContainsRune(d.Handler, 0) {
+		refuse(fieldHandler, "has %d bytes: it must have at most %d, without NUL", len(d.Handler), maxHandlerBytes)
+	}
+	if d.MemorySize < 0 || d.MemorySize > maxMemorySize {
+		refuse(fieldMemorySize, "is %d: it must be between 1 and %d", d.MemorySize, maxMemorySize)
+	}
+	if d.Processes < 0 || d.Processes > maxProcesses {
+		refuse(fieldProcesses, "is %d: it must be between 1 and %d", d.Processes, maxProcesses)
+	}
+	if len(d.Args) > maxArgs || strings.ContainsRune(strings.Join(d.Args, ""), 0) {
+		refuse(fieldArgs, "is given %d times: at most %d arguments are accepted, without NUL", len(d.Args), maxArgs)
+	}
+	return append(violations, checkEnvironment(d.Config)...)
 }

@@ -1,7 +1,6 @@
 package function
 
 import (
-	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/event/invocation"
 	"github.com/vespo-dev/vespo/services/internal/arn"
@@ -45,7 +45,7 @@ func newProgram(s services.Spec, d Document) program {
 		"PATH": "/usr/local/bin:/usr/bin:/bin", "LD_LIBRARY_PATH": root + ":" + filepath.Join(root, "lib"), "TZ": ":UTC", "LANG": "C.UTF-8",
 		"AWS_REGION": arn.Region, "AWS_DEFAULT_REGION": arn.Region, "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
 	}
-	maps.Copy(env, s.Options.Config)
+	maps.Copy(env, d.Config)
 	memory := d.MemorySize
 	if memory == 0 {
 		memory = defaultMemorySize
@@ -92,22 +92,22 @@ func reserved(variable string) bool {
 }
 
 // checkEnvironment returns the violations of the option config, which is the environment of the processes.
-func checkEnvironment(config map[string]string) (violations []string) {
+func checkEnvironment(config map[string]string) (violations []problem.Violation) {
 	total := 0
 	for name, value := range config {
 		total += len(name) + len(value)
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
-			violations = append(violations, fmt.Sprintf("the option config has the name %.100q, which no variable can have, or a value with a NUL", name))
+			violations = append(violations, problem.Violate(fieldConfig, "has the name %.100q, which no variable can have, or a value with a NUL", name))
 		}
 		if reserved(name) {
-			violations = append(violations, fmt.Sprintf("the option config has the name %.100q: _HANDLER, _X_AMZN_TRACE_ID, LAMBDA_TASK_ROOT, "+
+			violations = append(violations, problem.Violate(fieldConfig, "has the name %.100q: _HANDLER, _X_AMZN_TRACE_ID, LAMBDA_TASK_ROOT, "+
 				"LAMBDA_RUNTIME_DIR and names that begin with AWS_LAMBDA_ are the server's to set", name))
 		}
 	}
 	if len(config) > maxVariables || total > maxVariableBytes {
-		violations = append(violations, fmt.Sprintf("the option config has %d settings of %d bytes: at most %d settings of %d bytes are allowed",
+		violations = append(violations, problem.Violate(fieldConfig, "has %d settings of %d bytes: at most %d settings of %d bytes are allowed",
 			len(config), total, maxVariables, maxVariableBytes))
 	}
-	slices.Sort(violations)
+	slices.SortFunc(violations, func(a, b problem.Violation) int { return strings.Compare(a.Text, b.Text) })
 	return violations
 }

@@ -2,7 +2,6 @@ package function
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -14,7 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/budget"
-	"github.com/vespo-dev/vespo/services/internal/options"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // KindName is the kind's name in specs and catalogues.
@@ -62,8 +61,8 @@ func New(cfg Config) *Kind {
 	return &Kind{cfg: cfg, budget: budget.New(cfg.HeldBytes), endpoints: make(map[registry.Prefix][]*endpoint)}
 }
 
-// Name implements services.Kind.
-func (k *Kind) Name() string { return KindName }
+// Describe implements services.Kind.
+func (k *Kind) Describe() schema.Kind { return Description() }
 
 // Validate implements services.Kind. It does not check whether the port is free. Prepare does.
 func (k *Kind) Validate(s services.Spec) error {
@@ -73,31 +72,15 @@ func (k *Kind) Validate(s services.Spec) error {
 
 // check returns the document of a spec, or a problem that lists all violations.
 func (k *Kind) check(s services.Spec) (Document, error) {
-	var violations []string
-	d, err := Decode(s.Module)
+	d, err := Decode(s.Manifest)
 	if err != nil {
-		violations = append(violations, err.Error())
-	} else {
-		violations = d.check()
-		if d = k.resolve(d); d.Package == "" || len(violations) == 0 {
-			violations = append(violations, k.checkExec(s, d)...)
-		}
+		return d, problem.New(problem.BadRequest, err.Error())
 	}
-	o := s.Options
-	if o.Timeout < 0 || o.Timeout > MaxTimeout {
-		violations = append(violations, fmt.Sprintf("the option timeout is %s: it must be more than 0 and at most %s", o.Timeout, MaxTimeout))
+	violations := d.check()
+	if d = k.resolve(d); d.Package == "" || len(violations) == 0 {
+		violations = append(violations, k.checkExec(s, d)...)
 	}
-	o.Timeout = 0
-	if d.Exec != "" {
-		violations, o.Config = append(violations, checkEnvironment(o.Config)...), nil
-	}
-	violations = append(violations, options.Refuse(o, "a function")...)
-	if len(violations) == 0 {
-		return d, nil
-	}
-	refused := problem.New(problem.BadRequest, "there can be no such function")
-	refused.Violations = violations
-	return d, refused
+	return d, problem.Invalid(problem.BadRequest, "the function is invalid", violations)
 }
 
 // Prepare implements services.Kind. It opens the Runtime API unless another version of
@@ -127,21 +110,24 @@ func (k *Kind) resolve(d Document) Document {
 
 // checkExec returns the reasons why the server may not start the program. A deploy token does not allow
 // running programs: unless Config.AllowExec is set, they come from the server's own configuration only.
-func (k *Kind) checkExec(s services.Spec, d Document) []string {
+func (k *Kind) checkExec(s services.Spec, d Document) []problem.Violation {
+	refuse := func(field, format string, args ...any) []problem.Violation {
+		return []problem.Violation{problem.Violate(field, format, args...)}
+	}
 	switch {
 	case d.Exec == "":
 		return nil
 	case d.Package != "" && k.cfg.Packages == "":
-		return []string{"package is given, but this server keeps no packages"}
+		return refuse(fieldPackage, "is given, but this server keeps no packages")
 	case !k.cfg.AllowExec && !s.Trusted():
-		return []string{"exec is given, but this server starts no programs for deployers: start it with --allow-exec, or declare the service in its configuration file"}
+		return refuse(fieldExec, "is given, but this server starts no programs for deployers: start it with --allow-exec, or declare the service in its configuration file")
 	}
 	info, err := os.Stat(d.Exec)
 	if err != nil && d.Package != "" {
-		return []string{fmt.Sprintf("package is %s: its code is missing from the server's data directory", d.Package)}
+		return refuse(fieldPackage, "is %s: its code is missing from the server's data directory", d.Package)
 	}
 	if err != nil || !info.Mode().IsRegular() || runtime.GOOS != "windows" && info.Mode()&0o111 == 0 {
-		return []string{fmt.Sprintf("exec is %.200q: there is no such program on the server's machine", d.Exec)}
+		return refuse(fieldExec, "is %.200q: there is no such program on the server's machine", d.Exec)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/internal/recorder"
 	"github.com/vespo-dev/vespo/services/kinds/function/internal/runtimeapi"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // Modules implements services.Kind for functions that are modules. Another kind runs their events.
@@ -27,8 +28,8 @@ func NewModules(functions *Kind, runs services.RunnerKind) *Modules {
 	return &Modules{runs: runs, functions: functions}
 }
 
-// Name implements services.Kind.
-func (m *Modules) Name() string { return m.runs.Name() }
+// Describe implements services.Kind.
+func (m *Modules) Describe() schema.Kind { return ModulesDescription(m.runs.Describe()) }
 
 // Validate implements services.Kind.
 func (m *Modules) Validate(s services.Spec) error { return m.runs.Validate(s) }

@@ -26,9 +26,9 @@ func serveModule(t *testing.T, options ...servicetest.Option) *servicetest.Serve
 	runs, err := wasm.Open(t.Context(), wasm.Config{Slots: 4, SlotBytes: 16 << 20, Blob: s.Registry.Blob})
 	require.NoError(t, err)
 	kind := function.NewModules(function.New(function.Config{Timeout: time.Minute}), runs.Functions())
-	require.Equal(t, wasm.FunctionKindName, kind.Name())
+	require.Equal(t, wasm.FunctionKindName, kind.Describe().Name)
 	s.Start(runs, kind)
-	result := s.Deploy(servicetest.Module(kind.Name(), "/fn", guests.Go(t, "gofunction"), options...))
+	result := s.Deploy(servicetest.Module(kind.Describe().Name, "/fn", guests.Go(t, "gofunction"), options...))
 	require.Equal(t, "command", result.Status.ABI)
 	return s
 }

@@ -243,7 +243,7 @@ func TestExecIsRefused(t *testing.T) {
 	k := function.New(function.Config{})
 	var p *problem.Problem
 	require.ErrorAs(t, k.Validate(wanted), &p)
-	require.Contains(t, strings.Join(p.Violations, " "), "--allow-exec")
+	require.Contains(t, strings.Join(problem.Texts(p.Violations), " "), "--allow-exec")
 	_, err := k.Prepare(t.Context(), wanted)
 	require.Error(t, err, "also for what is in the catalogue from a time when it was allowed")
 	wanted.Origin = registry.OriginFile
@@ -258,7 +258,7 @@ func TestExecIsRefused(t *testing.T) {
 		{function.Document{Exec: "relative"}, nil, "absolute path"},
 		{function.Document{Exec: "/does/not/exist"}, nil, "no such program"},
 		{function.Document{Exec: t.TempDir()}, nil, "no such program"},
-		{function.Document{Args: []string{"a"}}, nil, "options of exec"},
+		{function.Document{Args: []string{"a"}}, nil, "field of exec"},
 		{function.Document{Exec: "/bin/sh", RuntimePort: 1}, nil, "a port of its own"},
 		{function.Document{Exec: "/bin/sh", Processes: 1000}, nil, "processes is 1000"},
 		{function.Document{Exec: "/bin/sh", Args: []string{"\x00"}}, nil, "without NUL"},
@@ -271,11 +271,11 @@ func TestExecIsRefused(t *testing.T) {
 		{function.Document{Exec: "/bin/sh"}, map[string]string{"_HANDLER": "x"}, "server's to set"},
 		{function.Document{Exec: "/bin/sh"}, map[string]string{"LAMBDA_TASK_ROOT": "x"}, "server's to set"},
 		{function.Document{Exec: "/bin/sh"}, map[string]string{"A=B": "x"}, "no variable can have"},
-		{function.Document{}, map[string]string{"A": "x"}, "option config"},
+		{function.Document{}, map[string]string{"A": "x"}, "config is a field of exec"},
 	} {
 		err := k.Validate(spec("/fn", c.document, servicetest.WithConfig(c.config)))
 		require.ErrorAs(t, err, &p, c.want)
-		require.Contains(t, strings.Join(p.Violations, " "), c.want)
+		require.Contains(t, strings.Join(problem.Texts(p.Violations), " "), c.want)
 	}
 }
 

@@ -154,7 +154,7 @@ func TestPackage(t *testing.T) {
 	packaged := spec("/fn", function.Document{Package: digest})
 	var p *problem.Problem
 	require.ErrorAs(t, function.New(cfg).Validate(packaged), &p)
-	require.Contains(t, strings.Join(p.Violations, " "), "missing from the server's data directory")
+	require.Contains(t, strings.Join(problem.Texts(p.Violations), " "), "missing from the server's data directory")
 	require.NoError(t, os.Mkdir(filepath.Join(cfg.Packages, digest), 0o700))
 	require.NoError(t, os.Symlink(self(t, 0, 0).Exec, filepath.Join(cfg.Packages, digest, function.Bootstrap)))
 	f := newFront(t, cfg)
@@ -162,5 +162,5 @@ func TestPackage(t *testing.T) {
 	require.Equal(t, filepath.Join(cfg.Packages, digest), environment(f.Send("GET", "/fn/env", "").Body)["LAMBDA_TASK_ROOT"])
 	cfg.AllowExec = false
 	require.ErrorAs(t, function.New(cfg).Validate(packaged), &p)
-	require.Contains(t, strings.Join(p.Violations, " "), "--allow-exec")
+	require.Contains(t, strings.Join(problem.Texts(p.Violations), " "), "--allow-exec")
 }

@@ -2,7 +2,6 @@ package function_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -19,11 +18,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/event/httpevent"
 	"github.com/vespo-dev/vespo/services/event/invocation"
-	"github.com/vespo-dev/vespo/services/internal/document"
 	"github.com/vespo-dev/vespo/services/kinds/function"
+	"github.com/vespo-dev/vespo/services/schema"
 	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
@@ -316,24 +316,22 @@ func TestDocument(t *testing.T) {
 		{`{"worker_concurrency":-1}`, "worker_concurrency is -1"},
 		{`{"other":1}`, "unknown field"},
 		{`{} {}`, "followed by something else"},
-		{strings.Repeat(" ", document.MaxBytes+1), "at most"},
+		{strings.Repeat(" ", schema.MaxManifestBytes+1), "at most"},
+		{`{"timeout":"2h"}`, "timeout is 2h0m0s: it must be"},
+		{`{"memory":1}`, "memory"},
+		{`{"exec_arg":["a"],"config":{"a":"b"}}`, "config is a field of exec, which is not given"},
 	} {
-		err := f.kind.Validate(servicetest.Module(function.KindName, "/x", []byte(c.document),
-			servicetest.WithTimeout(2*time.Hour), servicetest.WithMemory(1)))
-		require.ErrorAs(t, err, &p)
-		all := strings.Join(p.Violations, "\n")
-		require.Contains(t, all, c.want)
-		require.Contains(t, all, "timeout is 2h0m0s: it must be")
-		require.Contains(t, all, "option memory")
+		err := f.kind.Validate(servicetest.Manifest(function.KindName, "/x", registry.Manifest(c.document)))
+		require.ErrorContains(t, err, c.want)
 	}
-	require.True(t, bytes.Equal(function.Document{Loops: 1}.Encode(), function.Document{}.Encode()))
+	require.Equal(t, function.Document{Loops: 1}.Encode(), function.Document{}.Encode())
 }
 
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"runtime_port":9001,"worker_concurrency":4}`))
 	f.Add([]byte(`{}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		d, err := function.Decode(text)
+		d, err := function.Decode(registry.Manifest(text))
 		if err != nil {
 			return
 		}

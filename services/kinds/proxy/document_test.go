@@ -9,29 +9,30 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/services/internal/document"
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/kinds/proxy"
+	"github.com/vespo-dev/vespo/services/schema"
 	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 func TestDocumentIsCanonical(t *testing.T) {
 	d := proxy.Document{Upstreams: []string{"http://a&b"}, Host: proxy.HostUpstream}
-	require.Equal(t, `{"upstreams":["http://a&b"]}`, string(d.Encode()))
+	require.Equal(t, `{"upstream":["http://a&b"]}`, string(d.Encode()))
 	d = proxy.Document{Upstreams: []string{"http://a", "https://b/v1"}, KeepPrefix: true, Host: proxy.HostClient,
 		RequestHeaders: []string{"A: b"}, ResponseHeaders: []string{"C:"}}
-	text := `{"upstreams":["http://a","https://b/v1"],"keep_prefix":true,"host":"client","request_headers":["A: b"],"response_headers":["C:"]}`
+	text := `{"host":"client","keep_prefix":true,"request_header":["A: b"],"response_header":["C:"],"upstream":["http://a","https://b/v1"]}`
 	require.Equal(t, text, string(d.Encode()))
-	back, err := proxy.Decode([]byte(text))
+	back, err := proxy.Decode(registry.Manifest(text))
 	require.NoError(t, err)
 	require.Equal(t, d, back)
 }
 
 func TestDecodeRefuses(t *testing.T) {
 	for _, text := range []string{
-		"", "null x", "[]", `"x"`, `{"upstreams":"http://a"}`, `{"upstreams":[1]}`, `{"upstream":["http://a"]}`, `{"upstreams":["http://a"]}{}`,
-		"\x00asm\x01\x00\x00\x00", `{"upstreams":["` + strings.Repeat("a", document.MaxBytes) + `"]}`,
+		"null x", "[]", `"x"`, `{"upstream":"http://a"}`, `{"upstream":[1]}`, `{"upstreams":["http://a"]}`, `{"upstream":["http://a"]}{}`,
+		"\x00asm\x01\x00\x00\x00", `{"upstream":["` + strings.Repeat("a", schema.MaxManifestBytes) + `"]}`,
 	} {
-		_, err := proxy.Decode([]byte(text))
+		_, err := proxy.Decode(registry.Manifest(text))
 		require.Error(t, err, "%.40q", text)
 	}
 }
@@ -44,24 +45,23 @@ func TestAllThatIsWrongIsTold(t *testing.T) {
 			"Secret: hunter2\x01"},
 		ResponseHeaders: []string{"Content-Length: 1", "X-Request-Id: 1", "Transfer-Encoding:", "etag: 1", "ETag: 2", "L: " + strings.Repeat("x", 4<<10)},
 	}
-	wrong := spec("/", d, servicetest.WithMemory(1), servicetest.WithTimeout(2*proxy.MaxTimeout), servicetest.WithIsolation("fresh"),
-		servicetest.WithAllow("http://a"), servicetest.WithConfig(map[string]string{"a": "b"}), servicetest.WithMounts(map[string]string{"/a": "b"}))
+	wrong := spec("/", d, servicetest.WithTimeout(2*proxy.MaxTimeout))
 	err := proxy.New(proxy.Config{}).Validate(wrong)
 	var p *problem.Problem
 	require.True(t, errors.As(err, &p))
 	require.Equal(t, problem.BadRequest, p.Kind())
-	all := strings.Join(p.Violations, "\n")
+	all := strings.Join(problem.Texts(p.Violations), "\n")
 	for _, want := range []string{
-		`upstream "ftp://a": it must begin`, `upstream "http://u@b": it names a user`, `upstream "http://C:80/" is given more than once`,
+		`upstream is "ftp://a": it must begin`, `upstream is "http://u@b": it names a user`, `upstream has "http://C:80/" more than once`,
 		`host is "mine"`, `request_header must be`, `request_header "Host"`, `request_header "Via"`, `"X-Forwarded-For"`, `"x_y z": it is not`,
 		`"Connection"`, `"Ok" is both removed and given`, `"Secret": its value has a control`, `response_header "Content-Length"`,
 		`"X-Request-Id"`, `"Transfer-Encoding"`, `response_header "Etag" is given twice`, `"L": it is longer`,
-		"option timeout", "option memory", "option isolation", "option allow", "option config", "option mount",
+		"timeout is 2h0m0s",
 	} {
 		require.Contains(t, all, want)
 	}
 	require.NotContains(t, all, "hunter2")
-	require.Len(t, p.Violations, 23)
+	require.Len(t, p.Violations, 18)
 	_, err = proxy.New(proxy.Config{}).Prepare(t.Context(), wrong)
 	require.ErrorContains(t, err, "names a user", "what was stored is looked at again")
 }
@@ -80,4 +80,4 @@ func TestNumbersAreBounded(t *testing.T) {
 	require.NoError(t, proxy.New(proxy.Config{}).Validate(good))
 }
 
-func TestKindName(t *testing.T) { require.Equal(t, "proxy", proxy.New(proxy.Config{}).Name()) }
+func TestKindName(t *testing.T) { require.Equal(t, "proxy", proxy.New(proxy.Config{}).Describe().Name) }

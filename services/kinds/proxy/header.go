@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/internal/httpfield"
+	"github.com/vespo-dev/vespo/internal/problem"
 )
 
 const maxRuleBytes = 4 << 10
@@ -43,24 +44,24 @@ func (rs rules) apply(h http.Header) {
 }
 
 // parseRules parses the rules of a document field. No rule may change a header in ours.
-func parseRules(field string, texts []string, ours []string) (rs rules, violations []string) {
+func parseRules(field string, texts []string, ours []string) (rs rules, violations []problem.Violation) {
 	if len(texts) > maxRules {
-		return nil, []string{fmt.Sprintf("%s: %d rules are given, at most %d are taken", field, len(texts), maxRules)}
+		return nil, []problem.Violation{problem.Violate(field, "is given %d times: at most %d rules are accepted", len(texts), maxRules)}
 	}
 	for _, text := range texts {
 		name, value, wrong := parseRule(text, ours)
 		i := slices.IndexFunc(rs, func(r rule) bool { return r.name == name })
 		switch {
 		case wrong != "":
-			violations = append(violations, field+" "+wrong)
+			violations = append(violations, problem.Violate(field, "%s", wrong))
 		case i < 0 && value == "":
 			rs = append(rs, rule{name: name})
 		case i < 0:
 			rs = append(rs, rule{name: name, values: []string{value}})
 		case value == "" || len(rs[i].values) == 0:
-			violations = append(violations, fmt.Sprintf("%s %.60q is both removed and given, or removed twice", field, name))
+			violations = append(violations, problem.Violate(field, "%.60q is both removed and given, or removed twice", name))
 		case httpfield.Single(name):
-			violations = append(violations, fmt.Sprintf("%s %.60q is given twice: a message has one value of it", field, name))
+			violations = append(violations, problem.Violate(field, "%.60q is given twice: a message has one value of it", name))
 		default:
 			rs[i].values = append(rs[i].values, value)
 		}

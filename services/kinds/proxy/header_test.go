@@ -4,11 +4,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/internal/problem"
 )
 
 func TestParseRules(t *testing.T) {
 	rs, wrong := parseRules("f", []string{"x-a: 1", "X-A:  2 ", "Cookie:", "authorization:Bearer a:b", "X-Empty :"}, nil)
-	require.Equal(t, []string{`f "X-Empty ": it is not the name of a header`}, wrong)
+	require.Equal(t, []string{`f "X-Empty ": it is not the name of a header`}, problem.Texts(wrong))
 	require.Equal(t, rules{{"X-A", []string{"1", "2"}}, {"Cookie", nil}, {"Authorization", []string{"Bearer a:b"}}}, rs)
 
 	h := map[string][]string{"X-A": {"0"}, "Cookie": {"c"}, "Other": {"o"}}

@@ -4,14 +4,13 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services"
-	"github.com/vespo-dev/vespo/services/internal/options"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // KindName is the kind's name in specs and catalogues.
@@ -55,8 +54,8 @@ func New(cfg Config) *Kind {
 	return &Kind{cfg: cfg, buffers: &buffers{}, tunnels: &tunnels{places: make(chan struct{}, cfg.Tunnels), shares: shares, idle: cfg.TunnelIdle}}
 }
 
-// Name implements services.Kind.
-func (k *Kind) Name() string { return KindName }
+// Describe implements services.Kind.
+func (k *Kind) Describe() schema.Kind { return Description() }
 
 // Validate implements services.Kind. It does not contact the upstreams: they may come and go.
 func (k *Kind) Validate(s services.Spec) error {
@@ -66,26 +65,15 @@ func (k *Kind) Validate(s services.Spec) error {
 
 // check returns the plan of a spec, or a problem that lists all violations.
 func check(s services.Spec) (*plan, error) {
-	var violations []string
-	var p *plan
-	d, err := Decode(s.Module)
+	d, err := Decode(s.Manifest)
 	if err != nil {
-		violations = append(violations, err.Error())
-	} else {
-		p, violations = d.plan()
+		return nil, problem.New(problem.BadRequest, err.Error())
 	}
-	o := s.Options
-	if o.Timeout < 0 || o.Timeout > MaxTimeout {
-		violations = append(violations, fmt.Sprintf("the option timeout is %s: it must be more than 0 and at most %s", o.Timeout, MaxTimeout))
+	p, violations := d.plan()
+	if err := problem.Invalid(problem.BadRequest, "the proxy is invalid", violations); err != nil {
+		return nil, err
 	}
-	o.Timeout = 0
-	violations = append(violations, options.Refuse(o, "a proxy")...)
-	if len(violations) == 0 {
-		return p, nil
-	}
-	refused := problem.New(problem.BadRequest, "there can be no such proxy")
-	refused.Violations = violations
-	return nil, refused
+	return p, nil
 }
 
 // Prepare implements services.Kind.
@@ -94,5 +82,5 @@ func (k *Kind) Prepare(_ context.Context, s services.Spec) (services.Deployment,
 	if err != nil {
 		return nil, err
 	}
-	return newDeployment(k, p, s.Options.Timeout), nil
+	return newDeployment(k, p, schema.TimeoutOf(s.Manifest)), nil
 }

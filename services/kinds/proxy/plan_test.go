@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
@@ -14,23 +15,24 @@ import (
 // prepared, and that the URLs of their upstreams keep host and path.
 func FuzzDocument(f *testing.F) {
 	for _, text := range []string{
-		`{"upstreams":["http://127.0.0.1:9000"]}`,
-		`{"upstreams":["https://a.example/v1","h2c://[::1]:1"],"keep_prefix":true,"host":"client","request_headers":["A: b","C:"],"response_headers":["D: e"]}`,
-		`{"upstreams":["http://u:p@a?x#y"],"host":"x","request_headers":["\u0000"]}`,
-		`{"upstreams":null}{}`, `[]`, "\x00asm",
+		`{"upstream":["http://127.0.0.1:9000"]}`,
+		`{"upstream":["https://a.example/v1","h2c://[::1]:1"],"keep_prefix":true,"host":"client","request_header":["A: b","C:"],"response_header":["D: e"]}`,
+		`{"upstream":["http://u:p@a?x#y"],"host":"x","request_header":["\u0000"]}`,
+		`{"upstream":null}{}`, `[]`, "\x00asm",
 	} {
 		f.Add([]byte(text), "/a%2Fb|c")
 	}
 	kind := New(Config{})
 	f.Fuzz(func(t *testing.T, text []byte, path string) {
-		d, err := Decode(text)
+		m := registry.Manifest(text)
+		d, err := Decode(m)
 		if err != nil {
 			return
 		}
 		again, err := Decode(d.Encode())
 		require.NoError(t, err)
 		require.Equal(t, d.Encode(), again.Encode())
-		prepared, err := kind.Prepare(t.Context(), servicetest.Module(KindName, "/", text))
+		prepared, err := kind.Prepare(t.Context(), servicetest.Manifest(KindName, "/", m))
 		if err != nil {
 			var p *problem.Problem
 			require.True(t, errors.As(err, &p))

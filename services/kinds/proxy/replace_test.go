@@ -100,7 +100,7 @@ func (h *house) awaitGeneration(t *testing.T) {
 	current := entry.Service.Current
 	rec := h.Records.First(func(r accesslog.Record) bool { return r.Generation == uint64(current.Generation) })
 	require.Equal(t, accesslog.OutcomeOK, rec.Outcome)
-	require.Equal(t, string(current.Digest), rec.Version)
+	require.Equal(t, string(current.ContentDigest()), rec.Version)
 	require.Equal(t, current.Kind == proxy.KindName, rec.Start == "", "a proxy starts nothing")
 }
 
@@ -157,7 +157,7 @@ func TestRollbackOverKinds(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, proxy.KindName, result.Service.Current.Kind)
 	require.Equal(t, "http://127.0.0.1:1", result.Status.Target)
-	require.Equal(t, before.Service.Current.Digest, result.Service.Current.Digest)
+	require.Equal(t, before.Service.Current.ContentDigest(), result.Service.Current.ContentDigest())
 	_, err = h.Add(ctx, proxyTo("gopher://x"))
 	require.Error(t, err)
 	entry, err := h.Inspect("/a")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
+	"github.com/vespo-dev/vespo/services/schema"
 	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
@@ -72,7 +73,7 @@ func TestAsyncIsForDurableQueues(t *testing.T) {
 
 func TestAsyncFailures(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{Durable: true, Lease: "400ms", Depth: 1})
+	at := h.add("/jobs", queue.Document{Durable: true, Lease: schema.Period(400 * time.Millisecond), Depth: 1})
 	result := h.accept("POST", "/jobs?async=1", "x")
 	a := h.do("POST", h.URL+"/jobs?async=1", "one too many")
 	a.RequireProblem(t, problem.NoCapacity)

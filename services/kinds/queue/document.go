@@ -1,10 +1,12 @@
 package queue
 
 import (
-	"fmt"
+	"strconv"
 	"time"
 
-	"github.com/vespo-dev/vespo/services/internal/document"
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // Limits of a document.
@@ -16,31 +18,69 @@ const (
 // DefaultDepth is the depth of queues whose document has none.
 const DefaultDepth = 1000
 
-// Document configures a queue. The catalogue stores it as JSON: see [Document.Encode].
+// Document is the configuration of a queue: the fields of [Description].
 type Document struct {
-	Depth     int    `json:"depth,omitempty"`     // maximum number of waiting requests; zero: DefaultDepth
-	Lease     string `json:"lease,omitempty"`     // how long a worker has for a request, as a Go duration
-	Redeliver bool   `json:"redeliver,omitempty"` // redeliver requests after their lease ends even if the method is not idempotent
-	Default   bool   `json:"default,omitempty"`   // serve workers that name no service
-	Durable   bool   `json:"durable,omitempty"`   // store asynchronous requests on disk
+	Depth     int           `json:"depth,omitempty"`     // maximum number of waiting requests; zero: DefaultDepth
+	Lease     schema.Period `json:"lease,omitempty"`     // how long a worker has for a request
+	Redeliver bool          `json:"redeliver,omitempty"` // redeliver requests after their lease ends even if the method is not idempotent
+	Default   bool          `json:"default,omitempty"`   // serve workers that name no service
+	Durable   bool          `json:"durable,omitempty"`   // store asynchronous requests on disk
+	Timeout   schema.Period `json:"timeout,omitempty"`   // of a waiting client; zero: DefaultTimeout
 }
 
-// Encode returns the canonical JSON, so that equal documents have equal digests.
-func (d Document) Encode() []byte {
-	if d.Depth == DefaultDepth {
-		d.Depth = 0
+// Description describes the kind.
+func Description() schema.Kind {
+	return schema.Kind{
+		Name:  KindName,
+		Title: "a queue",
+		Forms: []schema.Form{{Requires: []string{"queue"}, Fields: fields()}},
 	}
-	if lease, err := time.ParseDuration(d.Lease); err == nil {
-		d.Lease = lease.String()
-	}
-	return document.Encode(d)
 }
 
-// Decode parses a document. It checks the syntax only. Values are checked
+// Names of fields that violations are about.
+const (
+	fieldDepth   = "depth"
+	fieldLease   = "lease"
+	fieldDurable = "durable"
+)
+
+func fields() []schema.Field {
+	return []schema.Field{
+		{
+			Name: "queue",
+			Type: schema.Mark,
+			Help: "Let requests wait for workers, which fetch and answer them over HTTP, by Prack's protocol.",
+		},
+		{
+			Name:    fieldDepth,
+			Type:    schema.Count,
+			Form:    "N",
+			Help:    "Number of requests that may wait.",
+			Default: strconv.Itoa(DefaultDepth),
+		},
+		{
+			Name:    fieldLease,
+			Type:    schema.Duration,
+			Form:    "DURATION",
+			Help:    "How long a worker has for a request.",
+			Absent:  "the timeout, or half of it if the request can be redelivered",
+			Example: "10s",
+		},
+		{Name: "redeliver", Type: schema.Bool, Help: "Hand a request out again whose worker did not answer, even if its method is not idempotent."},
+		{Name: "default", Type: schema.Bool, Help: "Serve workers that name no queue."},
+		{Name: fieldDurable, Type: schema.Bool, Help: "Accept requests whose client does not wait, and keep them and their answers on disk."},
+		schema.Timeout("Time limit of a client that waits for its answer.", DefaultTimeout.String()),
+	}
+}
+
+// Encode returns the manifest. Equal documents have equal manifests.
+func (d Document) Encode() registry.Manifest { return schema.Encode(fields(), d) }
+
+// Decode reads a manifest. It checks the syntax only. Values are checked
 // when the queue is deployed. The error may be sent to the client.
-func Decode(text []byte) (Document, error) {
+func Decode(m registry.Manifest) (Document, error) {
 	var d Document
-	err := document.Decode(text, &d, "a queue")
+	err := schema.Decode(m, &d)
 	return d, err
 }
 
@@ -55,24 +95,33 @@ type plan struct {
 }
 
 // plan validates the document and returns all violations.
-func (d Document) plan() (*plan, []string) {
-	var violations []string
-	refuse := func(format string, args ...any) { violations = append(violations, fmt.Sprintf(format, args...)) }
-	p := &plan{depth: d.Depth, redeliver: d.Redeliver, isDefault: d.Default, durable: d.Durable}
+func (d Document) plan() (*plan, []problem.Violation) {
+	var violations []problem.Violation
+	refuse := func(field, format string, args ...any) {
+		violations = append(violations, problem.Violate(field, format, args...))
+	}
+	p := &plan{
+		depth:     d.Depth,
+		lease:     time.Duration(d.Lease),
+		timeout:   time.Duration(d.Timeout),
+		redeliver: d.Redeliver,
+		isDefault: d.Default,
+		durable:   d.Durable,
+	}
 	if p.depth == 0 {
 		p.depth = DefaultDepth
 	}
 	if p.depth < 0 || p.depth > maxDepth {
-		refuse("depth is %d: it must be between 1 and %d", d.Depth, maxDepth)
+		refuse(fieldDepth, "is %d: it must be between 1 and %d", d.Depth, maxDepth)
 	}
-	if d.Lease == "" {
-		return p, violations
+	if p.timeout < 0 || p.timeout > MaxTimeout {
+		refuse(schema.FieldTimeout, "is %s: it must be more than 0 and at most %s", p.timeout, MaxTimeout)
 	}
-	var err error
-	if p.lease, err = time.ParseDuration(d.Lease); err != nil {
-		refuse("lease is %.60q: write it like 500ms, 10s or 1m30s", d.Lease)
-	} else if p.lease < minLease || p.lease > MaxTimeout {
-		refuse("lease is %s: it must be between %s and %s", p.lease, minLease, MaxTimeout)
+	if p.timeout == 0 {
+		p.timeout = DefaultTimeout
+	}
+	if p.lease != 0 && (p.lease < minLease || p.lease > MaxTimeout) {
+		refuse(fieldLease, "is %s: it must be between %s and %s", p.lease, minLease, MaxTimeout)
 	}
 	return p, violations
 }

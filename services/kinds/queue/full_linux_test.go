@@ -14,6 +14,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
+	"github.com/vespo-dev/vespo/services/schema"
 	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
@@ -49,7 +50,7 @@ func fill(t *testing.T, dir string) (free func()) {
 func TestFullDisk(t *testing.T) {
 	dir := small(t)
 	h := newHouse(t, t.TempDir(), func(c *queue.Config) { c.Dir = dir })
-	at := h.add("/jobs", queue.Document{Durable: true, Lease: "1m"})
+	at := h.add("/jobs", queue.Document{Durable: true, Lease: schema.Period(time.Minute)})
 	result := h.accept("POST", "/jobs?async=1", "a job")
 	waits := h.accept("POST", "/jobs?async=1", "another")
 	got := h.take(at + "/api/v1/jobs/request")
@@ -82,7 +83,7 @@ func TestFullDisk(t *testing.T) {
 func TestExpiredOnFullDisk(t *testing.T) {
 	dir := small(t)
 	h := newHouse(t, t.TempDir(), func(c *queue.Config) { c.Dir = dir })
-	at := h.add("/jobs", queue.Document{Durable: true, Lease: "500ms"})
+	at := h.add("/jobs", queue.Document{Durable: true, Lease: schema.Period(500 * time.Millisecond)})
 	result := h.accept("POST", "/jobs?async=1", "a job")
 	h.take(at + "/api/v1/jobs/request")
 	free := fill(t, dir)

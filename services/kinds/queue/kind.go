@@ -3,7 +3,6 @@ package queue
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -14,8 +13,8 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/budget"
-	"github.com/vespo-dev/vespo/services/internal/options"
 	"github.com/vespo-dev/vespo/services/kinds/queue/internal/stored"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // KindName is the kind's name in specs and catalogues.
@@ -79,8 +78,8 @@ func New(cfg Config) *Kind {
 		lines: make(map[registry.Prefix]*line), open: make(map[*deployment]struct{})}
 }
 
-// Name implements services.Kind.
-func (k *Kind) Name() string { return KindName }
+// Describe implements services.Kind.
+func (k *Kind) Describe() schema.Kind { return Description() }
 
 // Validate implements services.Kind.
 func (k *Kind) Validate(s services.Spec) error {
@@ -90,30 +89,18 @@ func (k *Kind) Validate(s services.Spec) error {
 
 // check returns the plan of a spec, or a problem that lists all violations.
 func (k *Kind) check(s services.Spec) (*plan, error) {
-	var violations []string
-	p := &plan{}
-	d, err := Decode(s.Module)
+	d, err := Decode(s.Manifest)
 	if err != nil {
-		violations = append(violations, err.Error())
-	} else {
-		p, violations = d.plan()
+		return nil, problem.New(problem.BadRequest, err.Error())
 	}
-	o := s.Options
-	if o.Timeout < 0 || o.Timeout > MaxTimeout {
-		violations = append(violations, fmt.Sprintf("the option timeout is %s: it must be more than 0 and at most %s", o.Timeout, MaxTimeout))
-	}
-	p.timeout = cmp.Or(o.Timeout, DefaultTimeout)
-	o.Timeout = 0
-	violations = append(violations, options.Refuse(o, "a queue")...)
+	p, violations := d.plan()
 	if p.durable && k.cfg.Dir == "" {
-		violations = append(violations, "durable is given, but this server keeps no data")
+		violations = append(violations, problem.Violate(fieldDurable, "is given, but this server keeps no data"))
 	}
-	if len(violations) == 0 {
-		return p, nil
+	if err := problem.Invalid(problem.BadRequest, "the queue is invalid", violations); err != nil {
+		return nil, err
 	}
-	refused := problem.New(problem.BadRequest, "there can be no such queue")
-	refused.Violations = violations
-	return nil, refused
+	return p, nil
 }
 
 // Prepare implements services.Kind. Workers can connect from the first deployment on.

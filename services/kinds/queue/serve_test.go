@@ -15,6 +15,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
+	"github.com/vespo-dev/vespo/services/schema"
 	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
@@ -174,7 +175,7 @@ func TestWorkerDies(t *testing.T) {
 		redeliver bool
 		again     bool
 	}{{"GET", false, true}, {"POST", false, false}, {"POST", true, true}, {"PATCH", false, false}, {"PUT", false, true}, {"DELETE", false, true}} {
-		at := h.add("/jobs", queue.Document{Lease: "400ms", Redeliver: c.redeliver})
+		at := h.add("/jobs", queue.Document{Lease: schema.Period(400 * time.Millisecond), Redeliver: c.redeliver})
 		asked := h.ask(c.method, "/jobs", "body")
 		first := h.take(at + "/api/v1/jobs/request")
 		if !c.again {

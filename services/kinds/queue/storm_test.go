@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/services/kinds/queue"
+	"github.com/vespo-dev/vespo/services/schema"
 	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
@@ -84,7 +85,7 @@ func TestStorm(t *testing.T) {
 		requests = 1000
 	}
 	h := newHouse(t, t.TempDir(), nil)
-	at := h.add("/jobs", queue.Document{Lease: "3s", Default: true, Depth: 300}, servicetest.WithTimeout(servicetest.HangTimeout))
+	at := h.add("/jobs", queue.Document{Lease: schema.Period(3 * time.Second), Default: true, Depth: 300}, servicetest.WithTimeout(servicetest.HangTimeout))
 	ctx, stop := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	var dead, thanked atomic.Int64

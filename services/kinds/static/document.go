@@ -1,53 +1,87 @@
 package static
 
 import (
-	"fmt"
 	"path/filepath"
 	"strings"
 
-	"github.com/vespo-dev/vespo/services/internal/document"
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
-// Document is the configuration of a static service. The catalogue stores it as JSON; see [Document.Encode].
+// Document is the configuration of a static service: the fields of [Description].
 type Document struct {
-	Directory    string `json:"directory"`               // below the server's root
+	Directory    string `json:"static"`                  // below the server's root
 	Fallback     string `json:"fallback,omitempty"`      // file below the directory that is served for missing pages
 	CacheControl string `json:"cache_control,omitempty"` // value of the Cache-Control header
 }
 
-// Encode returns the canonical form. Equal documents encode to the same bytes, so they have equal digests.
-func (d Document) Encode() []byte {
-	d.Directory, d.Fallback = cleaned(d.Directory), cleaned(d.Fallback)
-	return document.Encode(d)
-}
-
-// cleaned returns the canonical form of a local path. Other paths stay unchanged, and check refuses them.
-func cleaned(name string) string {
-	if !filepath.IsLocal(name) {
-		return name
+// Description describes the kind.
+func Description() schema.Kind {
+	return schema.Kind{
+		Name:  KindName,
+		Title: "a directory of files",
+		Forms: []schema.Form{{Requires: []string{fieldStatic}, Fields: fields()}},
 	}
-	return filepath.ToSlash(filepath.Clean(name))
 }
 
-// Decode parses a document. It checks the syntax only: the values are checked at
+// Names of fields that violations are about.
+const (
+	fieldStatic       = "static"
+	fieldFallback     = "fallback"
+	fieldCacheControl = "cache_control"
+)
+
+func fields() []schema.Field {
+	return []schema.Field{
+		{
+			Name:    fieldStatic,
+			Type:    schema.Path,
+			Form:    "DIR",
+			Help:    "Answer with the files of this directory, below the server's --root.",
+			Example: "site",
+		},
+		{
+			Name:    fieldFallback,
+			Type:    schema.Path,
+			Form:    "FILE",
+			Help:    "Answer with this file where a page does not exist, such as index.html of an application that has its own router.",
+			Example: "index.html",
+		},
+		{
+			Name:    fieldCacheControl,
+			Type:    schema.Text,
+			Form:    "VALUE",
+			Help:    "Send this Cache-Control header, such as max-age=3600.",
+			Example: "max-age=3600",
+		},
+	}
+}
+
+// Encode returns the manifest. Equal documents have equal manifests.
+func (d Document) Encode() registry.Manifest { return schema.Encode(fields(), d) }
+
+// Decode reads a manifest. It checks the syntax only: the values are checked at
 // deployment. The error is safe to return to the client.
-func Decode(text []byte) (Document, error) {
+func Decode(m registry.Manifest) (Document, error) {
 	var d Document
-	err := document.Decode(text, &d, "static files")
+	err := schema.Decode(m, &d)
 	return d, err
 }
 
 // check returns all violations. Missing files are detected when they are opened.
-func (d Document) check() (violations []string) {
-	refuse := func(format string, args ...any) { violations = append(violations, fmt.Sprintf(format, args...)) }
+func (d Document) check() (violations []problem.Violation) {
+	refuse := func(field, format string, args ...any) {
+		violations = append(violations, problem.Violate(field, format, args...))
+	}
 	if !filepath.IsLocal(d.Directory) {
-		refuse("static is %.100q: it must be a directory below the server's root, such as site", d.Directory)
+		refuse(fieldStatic, "is %.100q: it must be a directory below the server's root, such as site", d.Directory)
 	}
 	if d.Fallback != "" && (!filepath.IsLocal(d.Fallback) || hidden(d.Fallback)) {
-		refuse("fallback is %.100q: it must be a file below the directory, such as index.html", d.Fallback)
+		refuse(fieldFallback, "is %.100q: it must be a file below the directory, such as index.html", d.Fallback)
 	}
 	if strings.ContainsFunc(d.CacheControl, func(r rune) bool { return r < ' ' && r != '\t' || r >= 0x7f }) || len(d.CacheControl) > 1<<10 {
-		refuse("cache_control is %.100q: it is not the value of a header, such as max-age=3600", d.CacheControl)
+		refuse(fieldCacheControl, "is %.100q: it must be the value of a header, such as max-age=3600", d.CacheControl)
 	}
 	return violations
 }

@@ -2,7 +2,6 @@ package static
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,7 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/directory"
 	"github.com/vespo-dev/vespo/services/internal/inflight"
-	"github.com/vespo-dev/vespo/services/internal/options"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // KindName is the kind's name in specs and catalogues.
@@ -34,8 +33,8 @@ type Kind struct {
 // New returns the kind.
 func New(cfg Config) *Kind { return &Kind{cfg: cfg} }
 
-// Name implements services.Kind.
-func (k *Kind) Name() string { return KindName }
+// Describe implements services.Kind.
+func (k *Kind) Describe() schema.Kind { return Description() }
 
 // Validate implements services.Kind. It also checks that the directory and the fallback exist.
 func (k *Kind) Validate(s services.Spec) error {
@@ -47,36 +46,34 @@ func (k *Kind) Validate(s services.Spec) error {
 }
 
 // check returns the document of a spec and all violations.
-func (k *Kind) check(s services.Spec) (d Document, violations []string) {
+func (k *Kind) check(s services.Spec) (d Document, violations []problem.Violation) {
 	if k.cfg.Root == nil {
-		violations = append(violations, "static is given, but this server has no directory to serve files from: start it with --root")
+		violations = append(violations, problem.Violate(fieldStatic, "is given, but this server has no directory to serve files from: start it with --root"))
 	}
-	d, err := Decode(s.Module)
+	d, err := Decode(s.Manifest)
 	if err != nil {
-		violations = append(violations, err.Error())
-	} else {
-		violations = append(violations, d.check()...)
+		return d, append(violations, problem.Violation{Text: err.Error()})
 	}
-	return d, append(violations, options.Refuse(s.Options, "static files")...)
+	return d, append(violations, d.check()...)
 }
 
 // look checks that the directory and the fallback of the document exist.
-func (k *Kind) look(d Document) (violations []string) {
+func (k *Kind) look(d Document) (violations []problem.Violation) {
 	opened, err := k.open("", d)
 	if err != nil {
-		return []string{noDirectory(d)}
+		return []problem.Violation{noDirectory(d)}
 	}
 	defer opened.Close()
 	dir, err := opened.Acquire(false)
 	if err != nil {
-		return []string{noDirectory(d)}
+		return []problem.Violation{noDirectory(d)}
 	}
 	defer dir.Release()
 	if d.Fallback == "" {
 		return nil
 	}
 	if info, err := dir.Stat(filepath.FromSlash(d.Fallback)); err != nil || !info.Mode().IsRegular() {
-		return []string{fmt.Sprintf("fallback is %.100q: there is no such file in the directory", d.Fallback)}
+		return []problem.Violation{problem.Violate(fieldFallback, "is %.100q: there is no such file in the directory", d.Fallback)}
 	}
 	return nil
 }
@@ -85,18 +82,13 @@ func (k *Kind) open(service registry.Prefix, d Document) (*directory.Directory, 
 	return directory.Open(directory.Config{Root: k.cfg.Root, Name: d.Directory, Service: string(service), Log: k.cfg.Log})
 }
 
-func noDirectory(d Document) string {
-	return fmt.Sprintf("static is %.100q: there is no such directory below the server's root", d.Directory)
+func noDirectory(d Document) problem.Violation {
+	return problem.Violate(fieldStatic, "is %.100q: there is no such directory below the server's root", d.Directory)
 }
 
 // invalid returns a problem that lists the violations, or nil if there are none.
-func invalid(violations []string) error {
-	if len(violations) == 0 {
-		return nil
-	}
-	p := problem.New(problem.BadRequest, "these files cannot be served")
-	p.Violations = violations
-	return p
+func invalid(violations []problem.Violation) error {
+	return problem.Invalid(problem.BadRequest, "these files cannot be served", violations)
 }
 
 // Prepare implements services.Kind.
@@ -107,7 +99,7 @@ func (k *Kind) Prepare(_ context.Context, s services.Spec) (services.Deployment,
 	}
 	dir, err := k.open(s.Prefix, doc)
 	if err != nil {
-		return nil, problem.New(problem.BadRequest, noDirectory(doc)).WithCause(err)
+		return nil, problem.New(problem.BadRequest, noDirectory(doc).String()).WithCause(err)
 	}
 	return &deployment{doc: doc, dir: dir, requests: inflight.New()}, nil
 }

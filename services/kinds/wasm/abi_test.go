@@ -220,7 +220,7 @@ func TestArgumentsOfCommands(t *testing.T) {
 		require.Equal(t, want, s.get(path).Body, path)
 	}
 	err := s.refused("/a", guests.Wat(t, "hello"), servicetest.WithCGIArgs())
-	require.Contains(t, problem.From(err).Violations[0], "cgi_args is for CGI commands")
+	require.Contains(t, problem.From(err).Violations[0].String(), "cgi_args is for CGI commands")
 }
 
 // TestBodiesOfUnknownLength sends chunked bodies to a program that relies on

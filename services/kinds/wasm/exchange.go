@@ -27,7 +27,7 @@ type exchange struct {
 // newExchange returns the exchange of an instance.
 func newExchange(d *deployment) *exchange {
 	x := &exchange{logs: d.environment.Log}
-	x.QueryArgs = d.spec.Options.CGIArgs
+	x.QueryArgs = d.doc.CGIArgs
 	x.Log, x.LocalAddr = d.environment.Log, x.localAddr
 	x.Body, x.Response = &x.body, &x.response
 	return x

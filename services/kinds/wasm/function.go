@@ -9,6 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/engine"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // FunctionKindName is the name of the kind that Functions returns.
@@ -23,15 +24,15 @@ type Functions struct {
 // Functions returns the kind for modules that are functions.
 func (k *Kind) Functions() *Functions { return &Functions{k} }
 
-// Name implements services.RunnerKind.
-func (f *Functions) Name() string { return FunctionKindName }
+// Describe implements services.RunnerKind.
+func (f *Functions) Describe() schema.Kind { return FunctionDescription() }
 
 // Validate implements services.RunnerKind.
 func (f *Functions) Validate(s services.Spec) error { return validate(f.kind, s, f.kind.runners) }
 
 // PrepareRunner implements services.RunnerKind.
 func (f *Functions) PrepareRunner(ctx context.Context, s services.Spec) (services.Runner, error) {
-	module, speaks, err := detect(f.kind, s.Module, f.kind.runners)
+	module, speaks, err := detect(f.kind, moduleOf(s), f.kind.runners)
 	if err != nil {
 		return nil, asProblem(err)
 	}

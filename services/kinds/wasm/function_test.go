@@ -24,7 +24,7 @@ func (s *server) prepareFunction(name string, options ...servicetest.Option) ser
 	s.tb.Helper()
 	spec := servicetest.Module(wasm.FunctionKindName, "/fn", guests.Go(s.tb, name), options...)
 	functions := s.kind.Functions()
-	require.Equal(s.tb, wasm.FunctionKindName, functions.Name())
+	require.Equal(s.tb, wasm.FunctionKindName, functions.Describe().Name)
 	require.NoError(s.tb, functions.Validate(spec))
 	r, err := functions.PrepareRunner(s.tb.Context(), spec)
 	require.NoError(s.tb, err)

@@ -4,13 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
-	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/vespo-dev/vespo/internal/lograte"
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -20,6 +16,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/pool"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/egress/outbound"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // KindName is the kind's name in specs and catalogues.
@@ -141,8 +138,8 @@ type Stats struct {
 // Stats returns the current state.
 func (k *Kind) Stats() Stats { return Stats{Stats: k.engine.Stats(), Pools: k.pools.Stats()} }
 
-// Name implements services.Kind.
-func (k *Kind) Name() string { return KindName }
+// Describe implements services.Kind.
+func (k *Kind) Describe() schema.Kind { return Description() }
 
 // Validate implements services.Kind. It parses the sections of the module. Other
 // errors are found at compilation.
@@ -150,23 +147,27 @@ func (k *Kind) Validate(s services.Spec) error { return validate(k, s, k.servers
 
 // validate validates a spec whose module must implement one of the ABIs.
 func validate[A abi.ABI](k *Kind, s services.Spec, abis []A) error {
-	violations := k.checkOptions(s.Options)
-	_, speaks, err := detect(k, s.Module, abis)
-	if err == nil && s.Options.CGIArgs && !speaks.Traits().QueryArgs {
-		violations = append(violations, "the option cgi_args is for CGI commands, the module speaks "+speaks.Traits().Name)
+	doc, err := Decode(s.Manifest)
+	if err != nil {
+		return invalidModule([]problem.Violation{{Text: err.Error()}}, nil)
+	}
+	violations := k.check(doc)
+	_, speaks, err := detect(k, moduleOf(s), abis)
+	if err == nil && doc.CGIArgs && !speaks.Traits().QueryArgs {
+		violations = append(violations, problem.Violate(fieldCGIArgs, "is for CGI commands, and the module speaks %s", speaks.Traits().Name))
 	}
 	if err != nil {
 		var invalid *engine.ModuleError
 		if !errors.As(err, &invalid) {
 			return err
 		}
-		violations = append(violations, invalid.Violations...)
+		violations = append(violations, inModule(invalid)...)
 	}
-	if len(violations) > 0 {
-		return invalidModule(violations, nil)
-	}
-	return nil
+	return invalidModule(violations, nil)
 }
+
+// moduleOf returns the module of a spec.
+func moduleOf(s services.Spec) []byte { return s.Blob(schema.FieldModule).Content }
 
 // detect decodes a module and returns the first of the ABIs that it implements.
 func detect[A abi.ABI](k *Kind, bin []byte, abis []A) (module *engine.Decoded, speaks A, err error) {
@@ -177,55 +178,19 @@ func detect[A abi.ABI](k *Kind, bin []byte, abis []A) (module *engine.Decoded, s
 	return module, speaks, err
 }
 
-func (k *Kind) checkOptions(o registry.Options) (violations []string) {
-	if o.MemoryBytes < 0 || o.MemoryBytes > k.cfg.SlotBytes {
-		violations = append(violations, fmt.Sprintf("the option memory is %d bytes: it must be at most %d, the memory of one request",
-			o.MemoryBytes, k.cfg.SlotBytes))
-	} else if o.MemoryBytes != 0 && o.MemoryBytes < engine.PageBytes {
-		violations = append(violations, fmt.Sprintf("the option memory is %d bytes: it must be at least one page of %d",
-			o.MemoryBytes, engine.PageBytes))
-	}
-	if o.Timeout < 0 || o.Timeout > MaxTimeout {
-		violations = append(violations, fmt.Sprintf("the option timeout is %s: it must be more than 0 and at most %s",
-			o.Timeout, MaxTimeout))
-	}
-	_, refused := outbound.ParseAllow(o.Allow)
-	violations = append(append(violations, refused...), checkConfig(o.Config)...)
-	violations = append(violations, k.checkMounts(o.Mounts)...)
-	switch o.Isolation {
-	case "", IsolationSnapshot, IsolationFresh:
-	default:
-		violations = append(violations, fmt.Sprintf("the option isolation is %.40q, it can be %q or %q",
-			o.Isolation, IsolationSnapshot, IsolationFresh))
+// inModule returns the violations of a module.
+func inModule(err *engine.ModuleError) (violations []problem.Violation) {
+	for _, text := range err.Violations {
+		violations = append(violations, problem.Violate(schema.FieldModule, "%s", text))
 	}
 	return violations
 }
 
-// Limits of the config option. CGI guests receive it in their environment, and so in their memory.
-const (
-	maxSettings      = 256
-	maxSettingsBytes = 64 << 10
-)
-
-func checkConfig(config map[string]string) (violations []string) {
-	total := 0
-	for name, value := range config {
-		total += len(name) + len(value)
-		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) || !utf8.ValidString(name+value) {
-			violations = append(violations, fmt.Sprintf("the option config has the name %.100q: a name is not empty and holds no =, "+
-				"and names and values are UTF-8 without a NUL", name))
-		}
+// invalidModule returns the answer to a deploy of a module that cannot be served, or nil if there are no violations.
+func invalidModule(violations []problem.Violation, cause error) error {
+	if len(violations) == 0 {
+		return nil
 	}
-	if len(config) > maxSettings || total > maxSettingsBytes {
-		violations = append(violations, fmt.Sprintf("the option config has %d settings of %d bytes: at most %d settings of %d bytes are allowed",
-			len(config), total, maxSettings, maxSettingsBytes))
-	}
-	slices.Sort(violations)
-	return violations
-}
-
-// invalidModule returns the answer to a deploy of a module that cannot be served.
-func invalidModule(violations []string, cause error) error {
 	p := problem.New(problem.ModuleInvalid, "the module cannot be served").WithCause(cause)
 	p.Violations = violations
 	return p
@@ -241,7 +206,7 @@ func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deploymen
 }
 
 func (k *Kind) prepare(ctx context.Context, s services.Spec) (*deployment, error) {
-	module, speaks, err := detect(k, s.Module, k.servers)
+	module, speaks, err := detect(k, moduleOf(s), k.servers)
 	if err != nil {
 		return nil, asProblem(err)
 	}
@@ -262,7 +227,7 @@ func (v *version) open(ctx context.Context, module *engine.Decoded) (err error) 
 	v.pool, err = v.kind.pools.Open(ctx, func(ctx context.Context) (*engine.Module, error) {
 		decoded := module
 		if module = nil; decoded == nil { // the code was evicted
-			bin, err := v.kind.cfg.Blob(ctx, v.spec.Digest)
+			bin, err := v.kind.cfg.Blob(ctx, v.digest)
 			if err != nil {
 				return nil, err
 			}
@@ -280,24 +245,35 @@ func (v *version) open(ctx context.Context, module *engine.Decoded) (err error) 
 
 // newVersion opens everything the version holds except its pool.
 func (k *Kind) newVersion(s services.Spec, speaks abi.ABI) (*version, error) {
-	d := &version{kind: k, abi: speaks, spec: s, timeout: s.Options.Timeout, memoryBytes: s.Options.MemoryBytes,
-		logRate: lograte.New(k.cfg.LogRate)}
-	d.spec.Module = nil // only the compiled code is kept
+	doc, err := Decode(s.Manifest)
+	if err != nil {
+		return nil, invalidModule([]problem.Violation{{Text: err.Error()}}, nil)
+	}
+	d := &version{
+		kind:        k,
+		abi:         speaks,
+		doc:         doc,
+		prefix:      s.Prefix,
+		digest:      s.Blob(schema.FieldModule).Digest,
+		timeout:     time.Duration(doc.Timeout),
+		memoryBytes: doc.Memory,
+		logRate:     lograte.New(k.cfg.LogRate),
+	}
 	if d.timeout == 0 {
 		d.timeout = k.cfg.Timeout
 	}
 	if d.memoryBytes == 0 {
 		d.memoryBytes = k.cfg.SlotBytes
 	}
-	d.log = k.cfg.Log.With(slog.String("service", string(s.Prefix)), slog.String("version", string(s.Digest)))
-	d.environment = abi.Environment{Log: d.guestLog, Enabled: d.logs, Settings: abi.NewSettings(s.Options.Config), FileKey: k.fileKey}
-	if violations := k.checkMounts(s.Options.Mounts); len(violations) > 0 {
+	d.log = k.cfg.Log.With(slog.String("service", string(s.Prefix)), slog.String("version", string(s.Version)))
+	d.environment = abi.Environment{Log: d.guestLog, Enabled: d.logs, Settings: abi.NewSettings(doc.Config), FileKey: k.fileKey}
+	if violations := k.checkMounts(doc.Mount); len(violations) > 0 {
 		return nil, invalidModule(violations, nil) // the server may have been restarted without --root
 	}
 	if err := d.openMounts(k.cfg.Root); err != nil {
 		return nil, err
 	}
-	if allow, _ := outbound.ParseAllow(s.Options.Allow); allow != nil && !allow.Empty() {
+	if allow, _ := outbound.ParseAllow(doc.Allow); allow != nil && !allow.Empty() {
 		d.outbound = outbound.New(outbound.Config{Allow: allow, Router: k.cfg.Dispatcher, Caller: string(s.Prefix)})
 	}
 	return d, nil
@@ -306,7 +282,7 @@ func (k *Kind) newVersion(s services.Spec, speaks abi.ABI) (*version, error) {
 func asProblem(err error) error {
 	var invalid *engine.ModuleError
 	if errors.As(err, &invalid) {
-		return invalidModule(invalid.Violations, err)
+		return invalidModule(inModule(invalid), err)
 	}
 	return err
 }

@@ -3,7 +3,6 @@ package wasm
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -18,27 +17,63 @@ import (
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // ValidateMiddleware implements services.MiddlewareKind.
 func (k *Kind) ValidateMiddleware(s services.Spec) error {
+	s, err := asModule(s)
+	if err != nil {
+		return err
+	}
+	return k.validateMiddleware(s)
+}
+
+// validateMiddleware validates the spec of a middleware as a module.
+func (k *Kind) validateMiddleware(s services.Spec) error {
 	if err := k.Validate(s); err != nil {
 		return err
 	}
-	_, speaks, err := detect(k, s.Module, k.servers)
+	_, speaks, err := detect(k, moduleOf(s), k.servers)
 	if err != nil {
 		return asProblem(err)
 	}
 	if t := speaks.Traits(); !t.Forwards {
-		return invalidModule([]string{fmt.Sprintf(
-			"it speaks %s, and cannot pass a request on: middleware is a module of %s", t.Name, forwarders(k.servers))}, nil)
+		return invalidModule([]problem.Violation{problem.Violate(schema.FieldModule,
+			"speaks %s, and cannot pass a request on: middleware is a module of %s", t.Name, forwarders(k.servers))}, nil)
 	}
 	return nil
 }
 
+// asModule returns the spec of a middleware as that of a module: the middleware has the memory, the timeout and the
+// isolation of the service behind it, and settings of its own.
+func asModule(s services.Spec) (services.Spec, error) {
+	var behind struct {
+		Memory    int64             `json:"memory"`
+		Timeout   schema.Period     `json:"timeout"`
+		Isolation string            `json:"isolation"`
+		UseConfig map[string]string `json:"use_config"`
+	}
+	shared := schema.Pick(s.Manifest, fieldMemory, schema.FieldTimeout, fieldIsolation, schema.FieldUseConfig)
+	if err := schema.Decode(shared, &behind); err != nil {
+		return s, invalidModule([]problem.Violation{{Text: err.Error()}}, nil)
+	}
+	s.Manifest = Document{
+		Memory:    behind.Memory,
+		Timeout:   behind.Timeout,
+		Isolation: behind.Isolation,
+		Config:    behind.UseConfig,
+	}.Encode()
+	return s, nil
+}
+
 // PrepareMiddleware implements services.MiddlewareKind.
 func (k *Kind) PrepareMiddleware(ctx context.Context, s services.Spec) (services.Middleware, error) {
-	if err := k.ValidateMiddleware(s); err != nil { // modules from a catalogue were not validated at load
+	s, err := asModule(s)
+	if err == nil {
+		err = k.validateMiddleware(s) // modules from a catalogue were not validated at load
+	}
+	if err != nil {
 		return nil, err
 	}
 	d, err := k.prepare(ctx, s)
@@ -53,7 +88,7 @@ const digestDigits = 12
 
 // ModuleName returns the name of the module in the errors of a chain: the first digits of its digest.
 func (d *deployment) ModuleName() string {
-	hex := d.spec.Digest.Hex()
+	hex := d.digest.Hex()
 	return hex[:min(len(hex), digestDigits)]
 }
 

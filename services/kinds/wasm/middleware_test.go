@@ -136,7 +136,7 @@ func TestNoUpgradeThroughMiddleware(t *testing.T) {
 func TestCGIIsNoMiddleware(t *testing.T) {
 	s := newServer(t, wasm.Config{Slots: 1})
 	err := s.kind.ValidateMiddleware(module("/a", guests.Wat(t, "cat")))
-	require.Contains(t, problem.From(err).Violations[0], "cannot pass a request on")
+	require.Contains(t, problem.From(err).Violations[0].String(), "cannot pass a request on")
 }
 
 // Early hints have the fields of the service but no defaults of the middleware. They

@@ -1,7 +1,6 @@
 package wasm
 
 import (
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -21,20 +20,22 @@ import (
 const maxMounts = 16
 
 // checkMounts checks the paths. Missing directories are detected when they are opened.
-func (k *Kind) checkMounts(mounts map[string]string) (violations []string) {
-	refuse := func(format string, args ...any) { violations = append(violations, fmt.Sprintf(format, args...)) }
+func (k *Kind) checkMounts(mounts map[string]string) (violations []problem.Violation) {
+	refuse := func(format string, args ...any) {
+		violations = append(violations, problem.Violate(fieldMount, format, args...))
+	}
 	if len(mounts) > 0 && k.cfg.Root == nil {
-		refuse("the option mount is given, but this server mounts nothing: start it with --root")
+		refuse("is given, but this server mounts nothing: start it with --root")
 	}
 	if len(mounts) > maxMounts {
-		refuse("the option mount is given %d times, at most %d directories can be mounted", len(mounts), maxMounts)
+		refuse("is given %d times: at most %d directories can be mounted", len(mounts), maxMounts)
 	}
 	for _, guest := range slices.Sorted(maps.Keys(mounts)) {
 		if !path.IsAbs(guest) || path.Clean(guest) != guest {
-			refuse("the option mount has the path %.100q: it must be absolute and clean, such as /content", guest)
+			refuse("has the path %.100q: it must be absolute and clean, such as /content", guest)
 		}
 		if !filepath.IsLocal(mounts[guest]) {
-			refuse("the option mount has the directory %.100q: it must be below the server's root, such as content", mounts[guest])
+			refuse("has the directory %.100q: it must be below the server's root, such as content", mounts[guest])
 		}
 	}
 	return violations
@@ -43,9 +44,9 @@ func (k *Kind) checkMounts(mounts map[string]string) (violations []string) {
 // openMounts opens the mounted directories below root. A request keeps the directory
 // that the name leads to at its first use of the mount, until its end.
 func (d *version) openMounts(root *os.Root) error {
-	mounts := d.spec.Options.Mounts
+	mounts := d.doc.Mount
 	for _, guest := range slices.Sorted(maps.Keys(mounts)) {
-		dir, err := directory.Open(directory.Config{Root: root, Name: mounts[guest], Service: string(d.spec.Prefix), Log: d.kind.cfg.Log})
+		dir, err := directory.Open(directory.Config{Root: root, Name: mounts[guest], Service: string(d.prefix), Log: d.kind.cfg.Log})
 		if err != nil {
 			_ = d.release()
 			return problem.Newf(problem.ModuleInvalid, "the directory %.100q cannot be mounted: it is not a directory below the server's root",

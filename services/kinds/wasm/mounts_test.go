@@ -126,7 +126,7 @@ func TestMountsThatCannotBe(t *testing.T) {
 		err := s.refused("/f", guests.Wat(t, "hello"), servicetest.WithMounts(map[string]string{guest: below}))
 		p := problem.From(err)
 		require.Equal(t, problem.ModuleInvalid, p.Kind())
-		require.NotContains(t, p.Detail+strings.Join(p.Violations, ""), dir, "what the client reads")
+		require.NotContains(t, p.Detail+strings.Join(problem.Texts(p.Violations), ""), dir, "what the client reads")
 	}
 	without := newServer(t, wasm.Config{})
 	mounted := servicetest.WithMounts(map[string]string{"/a": "content"})

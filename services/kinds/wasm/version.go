@@ -11,6 +11,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/lograte"
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/engine"
 	"github.com/vespo-dev/vespo/runtime/pool"
@@ -24,7 +25,9 @@ type version struct {
 	kind        *Kind                  // immutable
 	abi         abi.ABI                // immutable
 	caller      func() any             // immutable; returns a new engine.Instance's Caller
-	spec        services.Spec          // immutable; without the module's bytes
+	doc         Document               // immutable
+	prefix      registry.Prefix        // immutable
+	digest      registry.Digest        // immutable; of the module
 	timeout     time.Duration          // immutable
 	memoryBytes int64                  // immutable
 	log         *slog.Logger           // immutable
@@ -48,8 +51,8 @@ type facts struct {
 func (v *version) compile(ctx context.Context, module *engine.Decoded) (*engine.Module, error) {
 	init, entries := v.abi.Functions(module.Info())
 	m, err := v.kind.engine.Compile(ctx, module, engine.ModuleOptions{
-		MemoryBytes: v.memoryBytes, Fresh: v.spec.Options.Isolation == IsolationFresh, Init: init, Entries: entries,
-		RepeatSecrets: v.spec.Options.Isolation == IsolationSnapshot,
+		MemoryBytes: v.memoryBytes, Fresh: v.doc.Isolation == IsolationFresh, Init: init, Entries: entries,
+		RepeatSecrets: v.doc.Isolation == IsolationSnapshot,
 		Bind:          v.bind,
 		Prepared:      v.learn,
 	})
@@ -198,7 +201,7 @@ func (v *version) Status() services.Status {
 	}
 	if fresh {
 		s.Isolation = IsolationFresh
-		if v.spec.Options.Isolation != IsolationFresh {
+		if v.doc.Isolation != IsolationFresh {
 			s.FreshReason = f.freshReason
 		}
 	}

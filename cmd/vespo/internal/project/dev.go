@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/server"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
@@ -19,18 +21,37 @@ import (
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // maxBuildTextBytes is how much of a failed build's output a browser is shown. It is the end of the output.
 const maxBuildTextBytes = 64 << 10
 
-// DevCmd serves a project during development.
+// DevCmd serves a project during development. Create it with NewDevCmd.
 type DevCmd struct {
 	Dir    string `arg:"" optional:"" default:"." help:"Directory of the project (the current one)."`
 	Prefix string `placeholder:"PREFIX" default:"/" help:"Path prefix to serve it under (${default})."`
 
-	Grants        flags.Grants `embed:""`
+	kong.Plugins  // the grants
 	server.Config `embed:"" set:"access_log=common"`
+
+	grants *flags.Fields `kong:"-"`
+}
+
+// NewDevCmd returns the command. Its flags are those for what a module may use besides its requests.
+func NewDevCmd() DevCmd {
+	fields := flags.NewFields(grants(), func(schema.Field) string { return "" })
+	return DevCmd{Plugins: kong.Plugins{fields.Plugin()}, grants: fields}
+}
+
+// grants returns the fields for what a module may use: origins, settings and directories.
+func grants() (fields []schema.Field) {
+	for _, name := range []string{"allow", "config", "mount"} {
+		f, _ := wasm.Description().Field(name)
+		fields = append(fields, f)
+	}
+	return fields
 }
 
 // Validate is called by kong.
@@ -64,7 +85,11 @@ func (c *DevCmd) Run(ctx context.Context, s stdio.Streams) (err error) {
 	if c.Data == "" {
 		c.Data = filepath.Join(temp, "data")
 	}
-	spec := services.Spec{Prefix: registry.Prefix(prefix), Kind: "wasm", Options: c.Grants.Options()}
+	spec := services.Spec{
+		Prefix:   registry.Prefix(prefix),
+		Kind:     wasm.KindName,
+		Manifest: schema.Values(c.grants.Given()).Manifest(),
+	}
 	d := &dev{project: p, spec: spec, out: filepath.Join(temp, p.ModuleName()), terminal: o.Streams.Err}
 	return server.Run(ctx, &c.Config, o, release, server.Extension{Handler: d.handler, Work: d.work})
 }
@@ -128,9 +153,11 @@ func (d *dev) deploy(ctx context.Context, deployer *deploy.Deployer, log io.Writ
 		return "", err
 	}
 	spec := d.spec
-	if spec.Module, err = regular.ReadFile(d.out, flags.MaxModuleBytes); err != nil {
+	module, err := regular.ReadFile(d.out, flags.MaxModuleBytes)
+	if err != nil {
 		return "", err
 	}
+	spec.Blobs = services.Module(module)
 	result, err := deployer.Add(ctx, spec)
 	if err != nil {
 		return "", err

@@ -20,42 +20,127 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 	"github.com/vespo-dev/vespo/internal/regular"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
-// AddCmd adds or replaces a service.
+// AddCmd adds or replaces a service. Create it with NewAddCmd.
 type AddCmd struct {
-	Prefix    string `arg:"" help:"Path prefix to serve it under, such as hello or a/b; / takes all that no other service has."`
-	Module    string `arg:"" optional:"" name:"file|url" help:"The module: a file, - for standard input, or an http or https address that the server fetches."`
-	Match     string `placeholder:"HEADER:VALUE" help:"Serve only requests with this header whose value begins so, as in 'Host: api.example.com'."`
-	Memory    string `placeholder:"SIZE" help:"Linear memory of one request, at most the server's --memory, which is the default."`
-	Timeout   string `placeholder:"DURATION" help:"Time limit of one request, for --upstream until the answer begins; the server's --timeout if not given."`
-	CGIArgs   bool   `name:"cgi-args" help:"Give a CGI command the words of a query without '=' as arguments, as for a search; without it, its only argument is its name."`
-	Isolation string `placeholder:"snapshot|fresh" help:"How a request gets its state: restored in place, or an instance of its own."`
+	Prefix string `arg:"" help:"Path prefix to serve it under, such as hello or a/b; / takes all that no other service has."`
+	Module string `arg:"" optional:"" name:"file|url" help:"The module: a file, - for standard input, or an http or https address that the server fetches."`
+	Match  string `placeholder:"HEADER:VALUE" help:"Serve only requests with this header whose value begins so, as in 'Host: api.example.com'."`
 
 	Reset bool     `help:"Give options that are not given their defaults, instead of keeping those of the current version."`
 	Unset []string `placeholder:"OPTION" help:"Give these options of the current version their defaults, such as use or config; several, separated by commas or by repeating the flag. An empty value, as in --use '', does the same."`
 
-	middlewareFlags
-	flags.Grants
-	bindFlags
+	kong.Plugins // the fields of all kinds
 	clientFlags
+
+	kinds  schema.Kinds  `kong:"-"`
+	fields *flags.Fields `kong:"-"`
+}
+
+// NewAddCmd returns the command for a server with these kinds.
+func NewAddCmd(kinds schema.Kinds) AddCmd {
+	var offered []schema.Field
+	for _, f := range kinds.Fields() {
+		if f.Name != schema.FieldModule {
+			offered = append(offered, f)
+		}
+	}
+	fields := flags.NewFields(offered, func(f schema.Field) string { return groupOf(kinds, f) })
+	return AddCmd{Plugins: kong.Plugins{fields.Plugin()}, kinds: kinds, fields: fields}
+}
+
+// groupOf returns the title under which the help lists the flag of a field. Fields of several kinds have none.
+func groupOf(kinds schema.Kinds, f schema.Field) string {
+	owners := kinds.Owners(f.Name)
+	if len(owners) != 1 {
+		return ""
+	}
+	for _, kind := range kinds {
+		for _, form := range kind.Forms {
+			switch {
+			case form.Requires[0] != owners[0]:
+			case owners[0] == schema.FieldModule:
+				return "For " + kind.Title + ":"
+			default:
+				return "For " + kind.Title + ", by --" + strings.ReplaceAll(owners[0], "_", "-") + ":"
+			}
+		}
+	}
+	return ""
+}
+
+// Validate is called by kong. It checks only what the server would not see, or only after an upload.
+func (c *AddCmd) Validate() error {
+	given := c.fields.Given()
+	selecting := c.selecting(given)
+	switch {
+	case isAddress(c.Module) && usesFiles(given):
+		return errors.New("the server fetches the module: give addresses to --use as well, or a file for the module")
+	case len(selecting) == 0 && c.Module == "":
+		return fmt.Errorf("give a module as <file|url>, or %s", c.selectors())
+	case !c.one(selecting):
+		return fmt.Errorf("a prefix is bound to one thing: give a module, or %s", c.selectors())
+	}
+	return c.clientFlags.Validate()
+}
+
+// selecting returns the given fields that select a kind.
+func (c *AddCmd) selecting(given map[string]any) (names []string) {
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if c.kinds.Selects(name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// one reports whether the selecting fields, and the module if there is one, are those of one form.
+func (c *AddCmd) one(selecting []string) bool {
+	if c.Module != "" {
+		selecting = append(slices.Clone(selecting), schema.FieldModule)
+	}
+	for _, kind := range c.kinds {
+		for _, form := range kind.Forms {
+			if form.Is(selecting) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// selectors lists the flags that select a kind.
+func (c *AddCmd) selectors() string {
+	var names []string
+	for _, f := range c.kinds.Fields() {
+		if c.kinds.Selects(f.Name) && f.Name != schema.FieldModule {
+			names = append(names, "--"+f.Flag())
+		}
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 // Run is called by kong.
 func (c *AddCmd) Run(ctx context.Context, s stdio.Streams, command *kong.Context) error {
-	c.Unset = append(c.Unset, emptied(command)...)
+	c.Unset = append(c.Unset, c.emptied(command)...)
 	client, err := c.client()
 	if err != nil {
 		return err
 	}
+	client.named = c.nameOf
+	given := c.given()
 	var a *Answer
 	switch {
-	case c.bound() && !c.moduleFunction() && !c.usesFiles():
-		a, err = c.addJSON(ctx, client, s, c.bindFlags.fields(), "adding")
-	case isAddress(c.Module):
-		a, err = c.addJSON(ctx, client, s, map[string]any{"source": c.Module}, "fetching and compiling")
+	case usesFiles(given) || c.Module != "" && !isAddress(c.Module):
+		a, err = c.addFile(ctx, client, s, given)
+	case c.Module != "":
+		given["source"] = c.Module
+		a, err = c.addJSON(ctx, client, s, given, "fetching and compiling")
 	default:
-		a, err = c.addFile(ctx, client, s)
+		a, err = c.addJSON(ctx, client, s, given, "adding")
 	}
 	if err != nil {
 		return err
@@ -67,76 +152,58 @@ func (c *AddCmd) Run(ctx context.Context, s stdio.Streams, command *kong.Context
 	return c.writeDeployed(s, client, a, what)
 }
 
-// notOptions are flags for which an empty value has no meaning.
-var notOptions = [...]string{"server", "token", "format", "match", "reset", "unset", "upstream", "static", "function", "exec", "queue"}
-
-// emptied returns the field names of the options that the command line sets to an empty value.
-func emptied(command *kong.Context) (names []string) {
+// emptied returns the names of the options that the command line sets to an empty value.
+func (c *AddCmd) emptied(command *kong.Context) (names []string) {
 	for _, p := range command.Path {
-		if p.Flag == nil || slices.Contains(notOptions[:], p.Flag.Name) {
+		if p.Flag == nil {
+			continue
+		}
+		f, own := c.fields.Field(p.Flag.Name)
+		if !own || c.kinds.Selects(f.Name) {
 			continue
 		}
 		value := p.Flag.Target
 		if value.IsZero() || value.Kind() == reflect.Slice && value.Len() == 0 {
-			names = append(names, fieldName(p.Flag.Name))
+			names = append(names, f.Name)
 		}
 	}
 	return names
 }
 
-// fieldName returns the API's field name for a flag.
-func fieldName(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
+// nameOf returns the name of a field for the user: its flag, or that of the argument.
+func (c *AddCmd) nameOf(field string) string {
+	switch f, ok := c.fields.Field(strings.ReplaceAll(field, "_", "-")); {
+	case ok:
+		return "--" + f.Flag()
+	case field == "match", field == "unset", field == "reset":
+		return "--" + field
+	}
+	return field
+}
 
-// unset returns the request fields that reset options to their defaults.
-func (c *AddCmd) unset() map[string]any {
-	fields := map[string]any{}
+// given returns the fields of the request but for the module. The server validates the values.
+func (c *AddCmd) given() map[string]any {
+	fields := c.fields.Given()
+	fields["prefix"] = c.Prefix
+	if c.Match != "" {
+		fields["match"] = c.Match
+	}
 	if c.Reset {
 		fields["reset"] = true
 	}
 	if len(c.Unset) > 0 {
 		names := make([]string, 0, len(c.Unset))
 		for _, name := range c.Unset {
-			names = append(names, fieldName(strings.TrimPrefix(name, "--")))
+			names = append(names, strings.ReplaceAll(strings.TrimPrefix(name, "--"), "-", "_"))
 		}
 		fields["unset"] = names
 	}
 	return fields
 }
 
-// options returns the request fields of the given options, by name. The server validates the values.
-func (c *AddCmd) options() map[string]string {
-	given := map[string]string{"prefix": c.Prefix}
-	for name, value := range map[string]string{"match": c.Match, "memory": c.Memory, "timeout": c.Timeout, "isolation": c.Isolation} {
-		if value != "" {
-			given[name] = value
-		}
-	}
-	if c.moduleFunction() {
-		given["function"] = "true"
-	}
-	if c.CGIArgs {
-		given["cgi_args"] = "true"
-	}
-	return given
-}
-
 // addJSON sends a request without a module: the server
 // fetches the module, or fields describe the whole service.
 func (c *AddCmd) addJSON(ctx context.Context, client *Client, s stdio.Streams, fields map[string]any, work string) (*Answer, error) {
-	for name, value := range c.options() {
-		fields[name] = value
-	}
-	if len(c.Allow) > 0 {
-		fields["allow"] = c.Allow
-	}
-	if len(c.Config) > 0 {
-		fields["config"] = c.Config
-	}
-	if len(c.Mount) > 0 {
-		fields["mount"] = c.Mount
-	}
-	maps.Copy(fields, c.unset())
-	c.middlewareFlags.addTo(fields)
 	body, err := json.Marshal(fields)
 	if err != nil {
 		return nil, err
@@ -144,60 +211,47 @@ func (c *AddCmd) addJSON(ctx context.Context, client *Client, s stdio.Streams, f
 	progress := c.progress(s, 0, work)
 	defer progress.close()
 	return client.Call(ctx, http.MethodPost, "/services/add", nil, Upload{
-		Body: bytes.NewReader(body), SizeBytes: int64(len(body)), ContentType: "application/json",
+		Body:        bytes.NewReader(body),
+		SizeBytes:   int64(len(body)),
+		ContentType: "application/json",
 	})
 }
 
-// addFile uploads the module in a form. A form is used rather than a
+// addFile uploads the module, if there is one, and the middleware in a form. A form is used rather than a
 // query because queries end up in logs, and settings may be secrets.
-func (c *AddCmd) addFile(ctx context.Context, client *Client, s stdio.Streams) (_ *Answer, err error) {
+func (c *AddCmd) addFile(ctx context.Context, client *Client, s stdio.Streams, fields map[string]any) (_ *Answer, err error) {
 	module, sizeBytes := io.NopCloser(strings.NewReader("")), int64(0)
-	if !c.bound() || c.moduleFunction() {
+	if c.Module != "" {
 		if module, sizeBytes, err = c.open(s); err != nil {
 			return nil, err
 		}
 	}
 	defer module.Close()
-	head, tail, contentType, err := c.form()
+	head, tail, contentType, err := c.form(fields)
 	if err != nil {
 		return nil, err
 	}
 	progress := c.progress(s, sizeBytes, "compiling")
 	defer progress.close()
 	return client.Call(ctx, http.MethodPost, "/services/add", nil, Upload{
-		Body:      io.MultiReader(bytes.NewReader(head), progress.reader(module), bytes.NewReader(tail)),
-		SizeBytes: int64(len(head)) + sizeBytes + int64(len(tail)), ContentType: contentType,
+		Body:        io.MultiReader(bytes.NewReader(head), progress.reader(module), bytes.NewReader(tail)),
+		SizeBytes:   int64(len(head)) + sizeBytes + int64(len(tail)),
+		ContentType: contentType,
 	})
 }
 
 // form returns the parts of the form's body before and after the module, and its content type.
-func (c *AddCmd) form() (head, tail []byte, contentType string, err error) {
+func (c *AddCmd) form(fields map[string]any) (head, tail []byte, contentType string, err error) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
-	field := func(name, value string) { err = errors.Join(err, w.WriteField(name, value)) }
-	given := c.options()
-	for _, name := range slices.Sorted(maps.Keys(given)) {
-		field(name, given[name])
-	}
-	for _, origin := range c.Allow {
-		field("allow", origin)
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Config)) {
-		field("config", name+"="+c.Config[name])
-	}
-	for _, path := range slices.Sorted(maps.Keys(c.Mount)) {
-		field("mount", path+"="+c.Mount[path])
-	}
-	err = errors.Join(err, writeFields(w, c.unset()), c.middlewareFlags.write(w))
-	var fileErr error
-	if c.bound() && !c.moduleFunction() {
-		fileErr = writeFields(w, c.bindFlags.fields())
-	} else {
-		_, fileErr = w.CreateFormFile("module", "module.wasm")
+	err = writeFields(w, fields)
+	if c.Module != "" {
+		_, fileErr := w.CreateFormFile(schema.FieldModule, "module.wasm")
+		err = errors.Join(err, fileErr)
 	}
 	head = bytes.Clone(b.Bytes())
 	b.Reset()
-	if err = errors.Join(err, fileErr, w.Close()); err != nil {
+	if err = errors.Join(err, w.Close()); err != nil {
 		return nil, nil, "", err
 	}
 	return head, b.Bytes(), w.FormDataContentType(), nil

@@ -58,6 +58,7 @@ type Client struct {
 	base  string // scheme and host
 	token string
 	http  *http.Client
+	named func(field string) string // returns the name of a field in errors; nil: its own
 }
 
 // Validate is called by kong.
@@ -186,7 +187,7 @@ func (c *Client) explain(err error) error {
 // refusal returns the error for a response with a status other than 2xx.
 func (c *Client) refusal(resp *http.Response, body []byte) error {
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	r := &Refusal{}
+	r := &Refusal{named: c.named}
 	if mediaType != "application/problem+json" || json.Unmarshal(body, r) != nil {
 		return fmt.Errorf("%s answered %q, which is no answer of a Vespo server", c.base, resp.Status)
 	}
@@ -197,12 +198,25 @@ func (c *Client) refusal(resp *http.Response, body []byte) error {
 
 // Refusal is an error response: a problem document (RFC 9457).
 type Refusal struct {
-	Title      string   `json:"title"`
-	Detail     string   `json:"detail"`
-	Violations []string `json:"violations"`
-	RequestID  string   `json:"request_id"`
-	Status     int      `json:"-"`
-	retryAfter string   // seconds; "" if the header was absent
+	Title      string                    `json:"title"`
+	Detail     string                    `json:"detail"`
+	Violations []string                  `json:"violations"`
+	Fields     []string                  `json:"fields"` // of the violations, in their order; nil if there are none
+	RequestID  string                    `json:"request_id"`
+	Status     int                       `json:"-"`
+	retryAfter string                    // seconds; "" if the header was absent
+	named      func(field string) string // returns the name of a field for the user; nil: its own
+}
+
+// about returns a violation with the user's name for its field.
+func (r *Refusal) about(i int, violation string) string {
+	if r.named == nil || i >= len(r.Fields) || r.Fields[i] == "" {
+		return violation
+	}
+	if text, ok := strings.CutPrefix(violation, r.Fields[i]+" "); ok {
+		return r.named(r.Fields[i]) + " " + text
+	}
+	return violation
 }
 
 // Error returns the problem as text, with each violation on its own line.
@@ -212,8 +226,8 @@ func (r *Refusal) Error() string {
 	if r.Detail != "" {
 		b.WriteString(": " + stdio.Printable(r.Detail))
 	}
-	for _, violation := range r.Violations {
-		b.WriteString("\n  - " + stdio.Printable(violation))
+	for i, violation := range r.Violations {
+		b.WriteString("\n  - " + stdio.Printable(r.about(i, violation)))
 	}
 	switch {
 	case r.Status == http.StatusUnauthorized:

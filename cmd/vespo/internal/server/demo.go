@@ -9,11 +9,14 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/schema"
 	"github.com/vespo-dev/vespo/testdata/guests/wat"
 )
 
@@ -34,15 +37,19 @@ func addDemo(ctx context.Context, d *deploy.Deployer, cfg *Config, dir string) (
 		return nil, fmt.Errorf("write the demo's module: %w", err)
 	}
 	for _, spec := range []services.Spec{
-		{Prefix: "/hello", Module: wat.Hello()},
-		{Prefix: "/echo", Module: wat.Echo()},
-		{Prefix: "/oom", Module: wat.OOM(), Options: registry.Options{MemoryBytes: int64(min(oomMemory, cfg.Memory))}},
+		{Prefix: "/hello", Blobs: services.Module(wat.Hello())},
+		{Prefix: "/echo", Blobs: services.Module(wat.Echo())},
+		{
+			Prefix:   "/oom",
+			Blobs:    services.Module(wat.OOM()),
+			Manifest: wasm.Document{Memory: int64(min(oomMemory, cfg.Memory))}.Encode(),
+		},
 	} {
-		spec.Kind = "wasm"
+		spec.Kind = wasm.KindName
 		taken, err := d.Inspect(spec.Prefix)
 		switch {
 		case err == nil:
-			if taken.Service.Current.Digest != registry.DigestOf(spec.Module) {
+			if !slices.Contains(taken.Service.Current.BlobsOf(schema.FieldModule), registry.DigestOf(spec.Blobs[0].Content)) {
 				made.kept = append(made.kept, string(spec.Prefix))
 			}
 			continue

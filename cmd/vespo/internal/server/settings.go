@@ -134,7 +134,7 @@ func located(file *configfile.File, err error) error {
 // readConfig reads a configuration file with its services, and returns the configuration
 // that it alone results in. The error has all violations, ordered by line.
 func readConfig(path string, maxModuleBytes int64) (*configfile.File, *Config, error) {
-	file, err := configfile.Read(path, maxModuleBytes)
+	file, err := configfile.Read(path, Kinds(), maxModuleBytes)
 	cfg, failed := configOf(file)
 	if err == nil && failed == nil {
 		return file, cfg, nil

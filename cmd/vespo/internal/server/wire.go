@@ -200,7 +200,7 @@ func (c *core) closeServices(ctx context.Context) error {
 // newManagement returns the handler of the management API.
 func newManagement(cfg *Config, access access) *admin.Handler {
 	return admin.New(admin.Config{
-		Kind:                wasm.KindName,
+		Kinds:               Kinds(),
 		Token:               cfg.AdminToken,
 		MaxModuleBytes:      int64(cfg.MaxModule),
 		AllowPrivateSources: cfg.AllowPrivateSources,

@@ -1,0 +1,170 @@
+package wasm
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/runtime/engine"
+	"github.com/vespo-dev/vespo/services/egress/outbound"
+	"github.com/vespo-dev/vespo/services/schema"
+)
+
+// Document is the configuration of a module: the fields of [Description] but for the module itself. Zero fields take the
+// server's defaults.
+type Document struct {
+	Memory    int64         `json:"memory,omitempty"` // linear memory of one request, in bytes
+	Timeout   schema.Period `json:"timeout,omitempty"`
+	Isolation string        `json:"isolation,omitempty"` // IsolationSnapshot or IsolationFresh
+	CGIArgs   bool          `json:"cgi_args,omitempty"`  // a CGI command gets the words of an indexed query as arguments
+
+	// Allow lists the permitted destinations of calls: origins such as "https://api.example.com", and
+	// "http://NAME.vespo.internal" for other services. If it is empty, no calls are permitted.
+	Allow  []string          `json:"allow,omitempty"`
+	Config map[string]string `json:"config,omitempty"` // settings and secrets that the guest can read by name
+	Mount  map[string]string `json:"mount,omitempty"`  // from paths in the guest to directories below the server's root
+}
+
+// Encode returns the manifest. Equal documents have equal manifests.
+func (d Document) Encode() registry.Manifest { return schema.Encode(fields(), d) }
+
+// Decode reads a manifest. It checks the syntax only. The error may be sent to the client.
+func Decode(m registry.Manifest) (Document, error) {
+	var d Document
+	err := schema.Decode(m, &d)
+	return d, err
+}
+
+// Description describes the kind of modules that serve requests.
+func Description() schema.Kind {
+	return schema.Kind{
+		Name:  KindName,
+		Title: "a module",
+		Forms: []schema.Form{{Requires: []string{schema.FieldModule}, Fields: fields()}},
+	}
+}
+
+// FunctionDescription describes the kind of modules that are functions.
+func FunctionDescription() schema.Kind {
+	kind := Description()
+	kind.Name, kind.Title = FunctionKindName, "a module that is a function"
+	return kind
+}
+
+// Names of fields that violations are about.
+const (
+	fieldMemory    = "memory"
+	fieldIsolation = "isolation"
+	fieldCGIArgs   = "cgi_args"
+	fieldAllow     = "allow"
+	fieldConfig    = "config"
+	fieldMount     = "mount"
+)
+
+func fields() []schema.Field {
+	return []schema.Field{
+		{
+			Name: schema.FieldModule,
+			Type: schema.Blob,
+			Form: "FILE|URL",
+			Help: "The WebAssembly module.",
+		},
+		{
+			Name:    fieldMemory,
+			Type:    schema.Size,
+			Form:    "SIZE",
+			Help:    "Linear memory of one request, at most the server's --memory.",
+			Absent:  "the server's --memory",
+			Example: "16MiB",
+		},
+		schema.Timeout("Time limit of one request.", "the server's --timeout"),
+		{
+			Name:    fieldIsolation,
+			Type:    schema.Text,
+			Form:    "snapshot|fresh",
+			Help:    "How a request gets its state: restored in place to that after initialisation, or an instance of its own.",
+			Absent:  "snapshot, or fresh for modules that draw random numbers while they start",
+			Choices: []string{IsolationSnapshot, IsolationFresh},
+		},
+		{
+			Name: fieldCGIArgs,
+			Type: schema.Bool,
+			Help: "Give a CGI command the words of a query without '=' as arguments, as for a search. Without it, its only argument is its name.",
+		},
+		{
+			Name:    fieldAllow,
+			Type:    schema.Texts,
+			Form:    "ORIGIN",
+			Help:    "What the service may call, such as https://api.example.com, http://NAME.vespo.internal for another service, or a block of addresses.",
+			Example: "https://api.example.com",
+		},
+		{
+			Name:   fieldConfig,
+			Type:   schema.Pairs,
+			Form:   "NAME=VALUE",
+			Help:   "A setting or secret that the service can ask for.",
+			Secret: true,
+		},
+		{
+			Name: fieldMount,
+			Type: schema.Pairs,
+			Form: "PATH=DIR",
+			Help: "A directory that the service can read: PATH is what it sees, DIR is below the server's --root.",
+		},
+	}
+}
+
+// check returns all violations. Missing directories are detected when they are opened.
+func (k *Kind) check(d Document) (violations []problem.Violation) {
+	refuse := func(field, format string, args ...any) {
+		violations = append(violations, problem.Violate(field, format, args...))
+	}
+	switch {
+	case d.Memory < 0 || d.Memory > k.cfg.SlotBytes:
+		refuse(fieldMemory, "is %d bytes: it must be at most %d, the memory of one request", d.Memory, k.cfg.SlotBytes)
+	case d.Memory != 0 && d.Memory < engine.PageBytes:
+		refuse(fieldMemory, "is %d bytes: it must be at least one page of %d", d.Memory, engine.PageBytes)
+	}
+	if timeout := time.Duration(d.Timeout); timeout < 0 || timeout > MaxTimeout {
+		refuse(schema.FieldTimeout, "is %s: it must be more than 0 and at most %s", timeout, MaxTimeout)
+	}
+	_, refused := outbound.ParseAllow(d.Allow)
+	for _, text := range refused {
+		refuse(fieldAllow, "%s", text)
+	}
+	violations = append(violations, checkConfig(fieldConfig, d.Config)...)
+	violations = append(violations, k.checkMounts(d.Mount)...)
+	switch d.Isolation {
+	case "", IsolationSnapshot, IsolationFresh:
+	default:
+		refuse(fieldIsolation, "is %.40q: it must be %q or %q", d.Isolation, IsolationSnapshot, IsolationFresh)
+	}
+	return violations
+}
+
+// Limits of the config option. CGI guests receive it in their environment, and so in their memory.
+const (
+	maxSettings      = 256
+	maxSettingsBytes = 64 << 10
+)
+
+func checkConfig(field string, config map[string]string) (violations []problem.Violation) {
+	total := 0
+	for _, name := range slices.Sorted(maps.Keys(config)) {
+		value := config[name]
+		total += len(name) + len(value)
+		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) || !utf8.ValidString(name+value) {
+			violations = append(violations, problem.Violate(field, "has the name %.100q: a name is not empty and holds no =, "+
+				"and names and values are UTF-8 without a NUL", name))
+		}
+	}
+	if len(config) > maxSettings || total > maxSettingsBytes {
+		violations = append(violations, problem.Violate(field, "has %d settings of %d bytes: at most %d settings of %d bytes are allowed",
+			len(config), total, maxSettings, maxSettingsBytes))
+	}
+	return violations
+}

@@ -1,0 +1,44 @@
+package schema
+
+// Names of the fields that are common to several kinds.
+const (
+	FieldTimeout   = "timeout"
+	FieldUse       = "use"
+	FieldUseConfig = "use_config"
+	FieldModule    = "module"
+)
+
+// Timeout describes the time limit of a request. help says what it limits, absent what applies without it.
+func Timeout(help, absent string) Field {
+	return Field{
+		Name:    FieldTimeout,
+		Type:    Duration,
+		Form:    "DURATION",
+		Help:    help,
+		Absent:  absent,
+		Example: "500ms, 10s or 1m30s",
+		Common:  true,
+	}
+}
+
+// Middleware describes the middleware in front of a service, which every kind has.
+func Middleware() []Field {
+	return []Field{
+		{
+			Name:   FieldUse,
+			Type:   Blobs,
+			Form:   "FILE|URL",
+			Commas: true,
+			Help:   "Run this http-wasm module in front of the service: it sees requests first, and answers them or passes them on. The outermost is given first.",
+			Common: true,
+		},
+		{
+			Name:   FieldUseConfig,
+			Type:   Pairs,
+			Form:   "NAME=VALUE",
+			Help:   "Set a setting or secret that the middleware can ask for.",
+			Secret: true,
+			Common: true,
+		},
+	}
+}
