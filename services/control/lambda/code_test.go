@@ -1,4 +1,4 @@
-package lambda
+package lambda_test
 
 import (
 	"archive/zip"
@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/control/lambda"
 	"github.com/vespo-dev/vespo/services/kinds/function"
 	"github.com/vespo-dev/vespo/services/servicetest"
 )
@@ -35,7 +36,7 @@ func packed(t testing.TB, files map[string]string) []byte {
 	return b.Bytes()
 }
 
-func managing(c *Config) { c.Manage = true }
+func managing(c *lambda.Config) { c.Manage = true }
 
 // send makes a request with body as JSON and requires a status.
 func (a *api) send(method, path string, body any, status int) string {
@@ -107,7 +108,7 @@ func TestUpdateCodeKeeps(t *testing.T) {
 func TestArchivesOfWindows(t *testing.T) {
 	a := newAPI(t, managing)
 	a.send("POST", functions, program("win", packed(t, map[string]string{"bootstrap": "#!/bin/sh\n", `lib\sub\a.txt`: "a", `empty\`: ""})), 201)
-	dir := filepath.Join(PackagesIn(a.dir), a.document("/win").Package)
+	dir := filepath.Join(lambda.PackagesIn(a.dir), a.document("/win").Package)
 	info, err := os.Stat(filepath.Join(dir, "bootstrap"))
 	require.NoError(t, err)
 	require.Equal(t, fs.FileMode(0o755), info.Mode().Perm())
@@ -135,26 +136,26 @@ func TestChangesHappenOrNot(t *testing.T) {
 	}
 	before := generation()
 	a.send("PUT", functions+"/prog/configuration", map[string]any{"Description": "second", "Environment": map[string]any{"Variables": map[string]string{"_HANDLER": "x"}}}, 400)
-	require.Equal(t, "first", a.handler.book.get("prog").Description, "the deploy was refused")
+	require.Equal(t, "first", a.handler.Record("prog").Description, "the deploy was refused")
 	require.Equal(t, before, generation())
 
-	block := filepath.Join(a.dir, bookName+".new") // a directory blocks the name of the temporary file
+	block := filepath.Join(a.dir, lambda.BookName+".new") // a directory blocks the name of the temporary file
 	require.NoError(t, os.Mkdir(block, 0o700))
 	a.send("PUT", functions+"/prog/configuration", map[string]any{"Description": "third", "Timeout": 3}, 500)
-	require.Equal(t, "first", a.handler.book.get("prog").Description)
+	require.Equal(t, "first", a.handler.Record("prog").Description)
 	require.Equal(t, before, generation(), "the record could not be written")
 	a.send("POST", functions, program("other", packed(t, map[string]string{"bootstrap": ""})), 500)
 	_, err := a.Deployer.Inspect("/other")
 	require.ErrorIs(t, err, registry.ErrNotFound)
 	a.send("DELETE", functions+"/prog", nil, 204)
-	require.Equal(t, record{}, a.handler.book.get("prog"), "the removal has happened, and is told so")
+	require.Zero(t, a.handler.Record("prog"), "the removal has happened, and is told so")
 }
 
 // TestRefusedAlias checks that a rejected change leaves an alias unchanged, also for concurrent readers.
 func TestRefusedAlias(t *testing.T) {
 	a := newAPI(t, managing)
 	a.send("POST", functions+"/fn/aliases", map[string]any{"Name": "prod", "FunctionVersion": "$LATEST"}, 201)
-	was := *a.handler.book.get("fn").Aliases["prod"]
+	was := *a.handler.Record("fn").Aliases["prod"]
 	var readers sync.WaitGroup
 	defer readers.Wait()
 	for range 4 {
@@ -169,17 +170,17 @@ func TestRefusedAlias(t *testing.T) {
 	for range 20 {
 		a.send("PUT", functions+"/fn/aliases/prod", map[string]any{"FunctionVersion": "9", "Description": "changed"}, 404)
 		a.send("PUT", functions+"/fn/aliases/prod", map[string]any{"Description": "changed", "RoutingConfig": map[string]any{"AdditionalVersionWeights": map[string]float64{"1": 2}}}, 400)
-		require.Equal(t, was, *a.handler.book.get("fn").Aliases["prod"])
+		require.Equal(t, was, *a.handler.Record("fn").Aliases["prod"])
 	}
 	a.send("PUT", functions+"/fn/aliases/prod", map[string]any{"Description": "changed"}, 200)
-	require.Equal(t, "changed", a.handler.book.get("fn").Aliases["prod"].Description)
+	require.Equal(t, "changed", a.handler.Record("fn").Aliases["prod"].Description)
 }
 
 // TestCollect checks that the second collection that finds a program unused deletes it.
 func TestCollect(t *testing.T) {
 	a := newAPI(t, managing)
 	exists := func() (names []string) {
-		entries, err := os.ReadDir(PackagesIn(a.dir))
+		entries, err := os.ReadDir(lambda.PackagesIn(a.dir))
 		require.NoError(t, err)
 		for _, e := range entries {
 			names = append(names, e.Name())
@@ -194,18 +195,18 @@ func TestCollect(t *testing.T) {
 	a.send("POST", functions, program("gone", code(2)), 201)
 	gone := a.document("/gone").Package
 	a.send("PUT", functions+"/prog/code", map[string]any{"ZipFile": code(3), "DryRun": true}, 200)
-	require.NoError(t, os.Mkdir(filepath.Join(PackagesIn(a.dir), "new-123"), 0o700))
+	require.NoError(t, os.Mkdir(filepath.Join(lambda.PackagesIn(a.dir), "new-123"), 0o700))
 	a.send("DELETE", functions+"/gone", nil, 204)
 	require.Len(t, exists(), 5)
-	require.NoError(t, a.handler.collectOnce(t.Context()))
+	require.NoError(t, a.handler.CollectOnce(t.Context()))
 	require.Len(t, exists(), 5, "what was replaced may still run")
 	a.send("POST", functions, program("back", code(2)), 201)
-	require.NoError(t, a.handler.collectOnce(t.Context()))
+	require.NoError(t, a.handler.CollectOnce(t.Context()))
 	require.Len(t, exists(), 3, "two versions of prog, and back")
 	require.Contains(t, exists(), gone)
 	a.send("DELETE", functions+"/prog", nil, 204)
 	a.send("DELETE", functions+"/back", nil, 204)
-	require.NoError(t, a.handler.collectOnce(t.Context()))
-	require.NoError(t, a.handler.collectOnce(t.Context()))
+	require.NoError(t, a.handler.CollectOnce(t.Context()))
+	require.NoError(t, a.handler.CollectOnce(t.Context()))
 	require.Empty(t, exists())
 }

@@ -1,4 +1,4 @@
-package lambda
+package lambda_test
 
 import (
 	"bufio"
@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/services/control/lambda"
 )
 
 // head sends the head of a request, without the body that it announces.
@@ -31,7 +33,7 @@ func (a *api) head(line string, bytes int, headers ...string) net.Conn {
 
 // TestRefusedWithoutBody checks that requests are rejected from their head if possible, and hold no memory.
 func TestRefusedWithoutBody(t *testing.T) {
-	keys := func(c *Config) { c.Keys, c.Manage = map[string]string{"ID": "a long enough secret"}, true }
+	keys := func(c *lambda.Config) { c.Keys, c.Manage = map[string]string{"ID": "a long enough secret"}, true }
 	now := time.Now().UTC()
 	credential := "Authorization: AWS4-HMAC-SHA256 Credential=%s/" + now.Format("20060102") + "/us-east-1/%s/aws4_request, SignedHeaders=host;x-amz-date, Signature=" + strings.Repeat("0", 64)
 	date := "X-Amz-Date: " + now.Format("20060102T150405Z")
@@ -40,25 +42,25 @@ func TestRefusedWithoutBody(t *testing.T) {
 	allSigned := strings.Replace(signed("ID", "lambda"), "host;x-amz-date", "host;x-amz-content-sha256;x-amz-date", 1)
 	for _, c := range []struct {
 		name      string
-		change    func(*Config)
+		change    func(*lambda.Config)
 		line      string
 		bytes     int
 		headers   []string
 		status    int
 		errorType string
 	}{
-		{"not signed", keys, "POST " + functions, maxCodeBytes, nil, 403, "MissingAuthenticationTokenException"},
+		{"not signed", keys, "POST " + functions, lambda.MaxCodeBytes, nil, 403, "MissingAuthenticationTokenException"},
 		{"no signature of this kind", keys, "POST " + invocations, 1, []string{"Authorization: Bearer x"}, 403, "IncompleteSignatureException"},
 		{"another service", keys, "POST " + invocations, 1, []string{signed("ID", "s3"), date}, 403, "InvalidSignatureException"},
 		{"unknown key", keys, "POST " + invocations, 1, []string{signed("OTHER", "lambda"), date}, 403, "UnrecognizedClientException"},
 		{"too old", keys, "POST " + invocations, 1, []string{strings.Replace(signed("ID", "lambda"), now.Format("20060102"), "20200101", 1), "X-Amz-Date: 20200101T000000Z"}, 403, "InvalidSignatureException"},
 		{"wrong, as the hash of the body shows", keys, "POST " + invocations, 1, []string{allSigned, date, hash}, 403, "InvalidSignatureException"},
 		{"too large", keys, "POST " + invocations, 6<<20 + 1, []string{signed("ID", "lambda"), date}, 413, "RequestTooLargeException"},
-		{"settings too large", managing, "PUT " + functions + "/fn/configuration", maxSettingsBytes + 1, nil, 413, "RequestTooLargeException"},
-		{"code too large", managing, "PUT " + functions + "/fn/code", maxCodeBytes + 1, nil, 413, "RequestTooLargeException"},
+		{"settings too large", managing, "PUT " + functions + "/fn/configuration", lambda.MaxSettingsBytes + 1, nil, 413, "RequestTooLargeException"},
+		{"code too large", managing, "PUT " + functions + "/fn/code", lambda.MaxCodeBytes + 1, nil, 413, "RequestTooLargeException"},
 		{"no such function", nil, "POST /2015-03-31/functions/none/invocations", 1, nil, 404, "ResourceNotFoundException"},
-		{"no such function to change", managing, "PUT " + functions + "/none/code", maxCodeBytes, nil, 404, "ResourceNotFoundException"},
-		{"changes are not allowed", nil, "POST " + functions, maxCodeBytes, nil, 403, "AccessDeniedException"},
+		{"no such function to change", managing, "PUT " + functions + "/none/code", lambda.MaxCodeBytes, nil, 404, "ResourceNotFoundException"},
+		{"changes are not allowed", nil, "POST " + functions, lambda.MaxCodeBytes, nil, 403, "AccessDeniedException"},
 		{"no such operation", nil, "POST /2015-03-31/event-source-mappings/", 1, nil, 404, "UnknownOperationException"},
 		{"another origin", nil, "POST " + invocations, 1, []string{"Origin: http://evil.example"}, 403, "AccessDeniedException"},
 	} {
@@ -70,7 +72,7 @@ func TestRefusedWithoutBody(t *testing.T) {
 			defer resp.Body.Close()
 			require.Equal(t, c.status, resp.StatusCode)
 			require.Equal(t, c.errorType, resp.Header.Get("X-Amzn-Errortype"))
-			require.Equal(t, a.handler.cfg.HeldBytes, a.handler.budget.Left())
+			require.Zero(t, a.handler.Stats().Held.HeldBytes)
 		})
 	}
 }
@@ -82,7 +84,7 @@ func TestRefusedDuringBody(t *testing.T) {
 		for _, size := range []int{2, 300 << 10, 6 << 20} {
 			t.Run(fmt.Sprint(name, size), func(t *testing.T) {
 				t.Parallel()
-				a := newAPI(t, func(c *Config) { c.Keys = keys })
+				a := newAPI(t, func(c *lambda.Config) { c.Keys = keys })
 				conn, err := net.Dial("tcp", a.Addr)
 				require.NoError(t, err)
 				defer conn.Close()
@@ -119,7 +121,7 @@ func TestGoneDuringBody(t *testing.T) {
 // TestHeldBySlowBodies checks that incomplete bodies hold only the received
 // bytes and leave room for other requests, also to the same function.
 func TestHeldBySlowBodies(t *testing.T) {
-	a := newAPI(t, func(c *Config) { c.HeldBytes = 1 << 20 })
+	a := newAPI(t, func(c *lambda.Config) { c.HeldBytes = 1 << 20 })
 	var slow []net.Conn
 	for range 40 {
 		slow = append(slow, a.head("POST "+invocations, 6<<20))

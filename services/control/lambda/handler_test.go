@@ -1,4 +1,4 @@
-package lambda
+package lambda_test
 
 import (
 	"bytes"
@@ -18,6 +18,7 @@ import (
 
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/control/lambda"
 	"github.com/vespo-dev/vespo/services/internal/access"
 	"github.com/vespo-dev/vespo/services/kinds/function"
 	"github.com/vespo-dev/vespo/services/kinds/static"
@@ -30,10 +31,10 @@ type api struct {
 	*servicetest.Server
 	dir     string
 	t       *testing.T
-	handler *Handler
+	handler *lambda.Handler
 }
 
-func newAPI(t *testing.T, change func(*Config)) *api {
+func newAPI(t *testing.T, change func(*lambda.Config)) *api {
 	t.Helper()
 	a := &api{t: t, dir: t.TempDir()}
 	require.NoError(t, os.Mkdir(filepath.Join(a.dir, "site"), 0o700))
@@ -48,18 +49,18 @@ func newAPI(t *testing.T, change func(*Config)) *api {
 		},
 	})
 	a.Build(
-		function.New(function.Config{Timeout: time.Minute, AllowExec: true, Packages: PackagesIn(a.dir)}),
+		function.New(function.Config{Timeout: time.Minute, AllowExec: true, Packages: lambda.PackagesIn(a.dir)}),
 		static.New(static.Config{Root: root}),
 	)
 	fn := a.Deploy(servicetest.Spec(function.KindName, "/fn", function.Document{}))
 	for _, key := range []string{"/a/site", "/a Host: x"} {
 		a.Deploy(servicetest.Spec(static.KindName, key, static.Document{Directory: "site"}))
 	}
-	cfg := Config{Catalogue: a.Deployer, Dispatcher: a.Router, Blob: a.Registry.Blob, Directory: a.dir}
+	cfg := lambda.Config{Catalogue: a.Deployer, Dispatcher: a.Router, Blob: a.Registry.Blob, Directory: a.dir}
 	if change != nil {
 		change(&cfg)
 	}
-	a.handler, err = New(cfg)
+	a.handler, err = lambda.New(cfg)
 	require.NoError(t, err)
 	a.Listen()
 	_, rest, _ := strings.Cut(fn.Status.Target, "AWS_LAMBDA_RUNTIME_API=")
@@ -73,7 +74,7 @@ func newAPI(t *testing.T, change func(*Config)) *api {
 		a.Close()
 		<-worked
 		require.NoError(t, root.Close())
-		require.Equal(t, a.handler.cfg.HeldBytes, a.handler.budget.Left(), "all that was held is given back")
+		require.Zero(t, a.handler.Stats().Held.HeldBytes, "all that was held is given back")
 	})
 	return a
 }
@@ -186,7 +187,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestKeysAreAsked(t *testing.T) {
-	a := newAPI(t, func(c *Config) { c.Keys = map[string]string{"ID": "a long enough secret"} })
+	a := newAPI(t, func(c *lambda.Config) { c.Keys = map[string]string{"ID": "a long enough secret"} })
 	for header, want := range map[string]string{
 		"X-Test: 1":             "MissingAuthenticationTokenException",
 		"Authorization: Bearer": "IncompleteSignatureException",
@@ -199,7 +200,7 @@ func TestKeysAreAsked(t *testing.T) {
 
 func TestEventThroughHandler(t *testing.T) {
 	var letters bytes.Buffer
-	a := newAPI(t, func(c *Config) { c.DeadLetters, c.Retries = &letters, []time.Duration{time.Millisecond} })
+	a := newAPI(t, func(c *lambda.Config) { c.DeadLetters, c.Retries = &letters, []time.Duration{time.Millisecond} })
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
@@ -210,7 +211,7 @@ func TestEventThroughHandler(t *testing.T) {
 		resp, _ := a.do("POST", invocations, payload, "X-Amz-Invocation-Type: Event")
 		require.Equal(t, 202, resp.StatusCode)
 	}
-	require.Eventually(t, func() bool { return len(a.handler.events.places) == 0 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return a.handler.Stats().Events == 0 }, 30*time.Second, time.Millisecond)
 	stop()
 	<-ended
 	require.Equal(t, 1, strings.Count(letters.String(), "\n"))

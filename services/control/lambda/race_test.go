@@ -1,4 +1,4 @@
-package lambda
+package lambda_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/control/lambda"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -35,7 +36,7 @@ func TestChangesOfBothAPIsLast(t *testing.T) {
 	all.Go(func() {
 		for range rounds {
 			_, err := a.Deployer.Change(t.Context(), "/prog", func(current registry.Service) (services.Spec, error) {
-				spec := specOf(current)
+				spec := lambda.SpecOf(current)
 				later := schema.TimeoutOf(spec.Manifest) + time.Second
 				spec.Manifest = schema.With(spec.Manifest, map[string]any{schema.FieldTimeout: schema.Period(later)})
 				return spec, nil
@@ -75,7 +76,7 @@ func TestFunctionIsCreatedOnce(t *testing.T) {
 	e, err := a.Deployer.Inspect("/once")
 	require.NoError(t, err)
 	require.Empty(t, e.Service.History)
-	require.Equal(t, "first", a.handler.book.get("once").Description)
+	require.Equal(t, "first", a.handler.Record("once").Description)
 }
 
 // overtaken is a Catalogue in which the management API deploys right after the first change of the Lambda API.
@@ -98,7 +99,7 @@ func (o *overtaken) Change(
 // The version that an update publishes has the code of the update, even if the function is changed in between.
 func TestPublishedVersionHasItsCode(t *testing.T) {
 	o := &overtaken{}
-	a := newAPI(t, func(c *Config) {
+	a := newAPI(t, func(c *lambda.Config) {
 		c.Manage = true
 		o.Deployer = c.Catalogue.(*deploy.Deployer)
 		c.Catalogue = o
