@@ -3,7 +3,6 @@
 package abi
 
 import (
-	"io"
 	"net"
 )
 
@@ -41,7 +40,7 @@ type Exchange struct {
 
 	Header        Header        // without Host; guests may change it
 	ContentLength int64         // -1 if unknown
-	Body          io.Reader     // bounded: reads fail beyond the limit set by the creator of the exchange
+	Body          Source        // bounded: reads fail beyond the limit set by the creator of the exchange
 	Trailer       func() Header // request trailers, complete only after Body has returned io.EOF; nil if there can be none
 
 	Response Response

@@ -38,19 +38,30 @@ type Outbound interface {
 }
 
 // OutboundCall is one outbound request and its response. The order of calls is
-// AddHeader, Write, Send, then the methods that read the response. Close is
+// AddHeader, Write, End, Send, then the methods that read the response. Close is
 // always required and allowed at any time. One goroutine uses it at a time.
+//
+// Write, Send and Read wait. A guest that must not wait polls first: with Writable, Answered and Ready.
 type OutboundCall interface {
 	AddHeader(name, value string) error
 	// Write sends all of p as a piece of the body.
 	Write(p []byte) error
+	// End ends the body without waiting. Send implies it.
+	End() error
 	// Send ends the body and waits for the response's status.
 	Send() (status int, err error)
 	// Header returns the response's header, Trailer its
 	// trailers after the body has ended. Names are canonical.
 	Header() Header
 	Trailer() Header
-	// Read reads the response body. It returns io.EOF at the end.
-	Read(p []byte) (int, error)
+	// Source is the response body. Read returns io.EOF at the end.
+	Source
+	// Writable begins the request, and returns a channel that is closed as soon as Write does not wait. From
+	// then on the call takes one piece before the server does, and Write, End or Send returns the error of the
+	// piece before it.
+	Writable() <-chan struct{}
+	// Answered begins the request, and returns a channel that is closed as soon as the
+	// response's header or the failure is known. After End, Send does not wait then.
+	Answered() <-chan struct{}
 	Close() error
 }

@@ -105,7 +105,7 @@ func measure(x *abi.Exchange) error {
 	if err != nil {
 		return err
 	}
-	x.Body, x.ContentLength = bytes.NewReader(body), int64(len(body))
+	x.Body, x.ContentLength = abi.Arrived(bytes.NewReader(body)), int64(len(body))
 	return nil
 }
 

@@ -91,7 +91,7 @@ func TestCommandsAnswer(t *testing.T) {
 	c := newCommand(t)
 	for _, exit := range []bool{false, true} {
 		x := newExchange()
-		x.Body, x.ContentLength = strings.NewReader("hello"), 5
+		x.Body, x.ContentLength = abi.Arrived(strings.NewReader("hello")), 5
 		out := c.serve(x, func() {
 			c.print(1, plainText)
 			c.print(1, c.readAll())
@@ -154,7 +154,7 @@ func TestStreamsOfTheNextRequest(t *testing.T) {
 	} {
 		c.serve(newExchange(), spoil)
 		x := newExchange()
-		x.Body, x.ContentLength = strings.NewReader("in"), 2
+		x.Body, x.ContentLength = abi.Arrived(strings.NewReader("in")), 2
 		out := c.serve(x, func() {
 			require.True(t, c.print(1, plainText+c.readAll()))
 			require.True(t, c.print(2, "err\n"))
@@ -181,7 +181,7 @@ func TestBodiesOfUnknownLength(t *testing.T) {
 	for _, body := range []string{"", "hello", strings.Repeat("x", 100_000)} {
 		c := newCommand(t)
 		x := newExchange()
-		x.Body, x.ContentLength = iotest.OneByteReader(strings.NewReader(body)), -1
+		x.Body, x.ContentLength = abi.Arrived(iotest.OneByteReader(strings.NewReader(body))), -1
 		out := c.serve(x, func() {
 			length := ""
 			for _, v := range c.in.System.(*wasip1.State).Env {
@@ -207,7 +207,7 @@ func TestBodiesThatBreakOff(t *testing.T) {
 	for _, length := range []int64{-1, 100} {
 		c := newCommand(t)
 		x := newExchange()
-		x.Body, x.ContentLength = io.MultiReader(strings.NewReader("half"), iotest.ErrReader(failure)), length
+		x.Body, x.ContentLength = abi.Arrived(io.MultiReader(strings.NewReader("half"), iotest.ErrReader(failure))), length
 		out := c.serve(x, func() {
 			c.print(1, plainText+c.readAll())
 			t.Error("the command takes half a body for a whole one")
@@ -235,7 +235,7 @@ func TestClientsThatLeave(t *testing.T) {
 func TestTheAnswerIsFlushedBeforeAWait(t *testing.T) {
 	c := newCommand(t)
 	x := newExchange()
-	x.Body, x.ContentLength = iotest.OneByteReader(strings.NewReader("ab")), 2
+	x.Body, x.ContentLength = abi.Arrived(iotest.OneByteReader(strings.NewReader("ab"))), 2
 	c.serve(x, func() {
 		c.print(1, plainText)
 		c.bench.Call(c.in, "fd_read", append([]uint64{0}, c.vector(1)...)...)

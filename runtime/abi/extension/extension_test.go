@@ -45,11 +45,12 @@ func (e *echo) Open(_ context.Context, method, uri string) (abi.OutboundCall, er
 }
 
 type echoCall struct {
-	header abi.Header
-	body   strings.Builder
-	answer io.Reader
-	failed error
-	closed int
+	abi.OutboundCall // for the methods that the extension does not use
+	header           abi.Header
+	body             strings.Builder
+	answer           io.Reader
+	failed           error
+	closed           int
 }
 
 func (c *echoCall) AddHeader(name, value string) error {

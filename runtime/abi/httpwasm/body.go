@@ -5,12 +5,13 @@ import (
 	"errors"
 	"io"
 
+	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
 // requestBody is the request body as the guest reads it, and as it is passed on to the next handler.
 type requestBody struct {
-	body    io.Reader
+	body    abi.Source
 	limit   int64
 	kept    bytes.Buffer // bytes that the guest has read or written, for the next handler
 	keep    bool         // the guest reads with feature_buffer_request
@@ -19,7 +20,7 @@ type requestBody struct {
 	ended   bool         // the guest has read to the end
 }
 
-func (b *requestBody) begin(body io.Reader, limit int64) {
+func (b *requestBody) begin(body abi.Source, limit int64) {
 	b.body, b.limit, b.keep, b.written, b.lost, b.ended = body, limit, false, false, false, false
 }
 
@@ -77,12 +78,35 @@ func (b *requestBody) passable() error {
 }
 
 // behind returns the body for the next handler, and its length. The body must be passable.
-func (b *requestBody) behind(length int64) (io.Reader, int64) {
+func (b *requestBody) behind(length int64) (abi.Source, int64) {
+	kept := bytes.NewReader(b.kept.Bytes())
 	switch {
 	case b.written:
-		return bytes.NewReader(b.kept.Bytes()), int64(b.kept.Len())
-	case b.kept.Len() > 0:
-		return io.MultiReader(bytes.NewReader(b.kept.Bytes()), b.body), length
+		return abi.Arrived(kept), kept.Size()
+	case kept.Len() > 0:
+		return &whole{kept, b.body}, length
 	}
 	return b.body, length
+}
+
+// whole is a body of which the guest has read the beginning.
+type whole struct {
+	kept *bytes.Reader
+	rest abi.Source
+}
+
+// Read implements abi.Source.
+func (w *whole) Read(p []byte) (int, error) {
+	if w.kept.Len() > 0 {
+		return w.kept.Read(p)
+	}
+	return w.rest.Read(p)
+}
+
+// Ready implements abi.Source.
+func (w *whole) Ready() <-chan struct{} {
+	if w.kept.Len() > 0 {
+		return abi.Arrived(w.kept).Ready()
+	}
+	return w.rest.Ready()
 }

@@ -31,7 +31,7 @@ func TestReadBody(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			g := newGuest(t, nil)
 			x := newExchange()
-			x.Body = c.body
+			x.Body = abi.Arrived(c.body)
 			g.serve(x, code{request: func() int64 {
 				all := ""
 				for range 10 {
@@ -68,7 +68,7 @@ func TestBodiesThatBreakOff(t *testing.T) {
 	failure := errors.New("the connection is gone")
 	g := newGuest(t, nil)
 	x := newExchange()
-	x.Body = io.MultiReader(strings.NewReader("half"), iotest.ErrReader(failure))
+	x.Body = abi.Arrived(io.MultiReader(strings.NewReader("half"), iotest.ErrReader(failure)))
 	out := g.try(x, code{request: func() int64 {
 		g.readAll(bodyRequest)
 		t.Error("the guest takes half a body for a whole one")
@@ -81,7 +81,7 @@ func TestBodiesThatBreakOff(t *testing.T) {
 func TestResponsesStream(t *testing.T) {
 	g := newGuest(t, nil)
 	x := newExchange()
-	x.Body = iotest.OneByteReader(strings.NewReader("ab"))
+	x.Body = abi.Arrived(iotest.OneByteReader(strings.NewReader("ab")))
 	r := g.serve(x, code{request: func() int64 {
 		g.read(bodyRequest, 1) // a pause with nothing to send
 		g.setStatus(201)
@@ -147,7 +147,7 @@ func TestTheBodyBehindTheGuest(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			g := newGuest(t, nil)
 			x := newExchange()
-			x.Body, x.ContentLength = strings.NewReader("hello"), 5
+			x.Body, x.ContentLength = abi.Arrived(strings.NewReader("hello")), 5
 			called := false
 			x.Next = func(b *abi.Exchange) error {
 				called = true
@@ -174,7 +174,7 @@ func TestAConsumedBodyIsTheFaultOfTheGuest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := newGuest(t, nil)
 			x := newExchange()
-			x.Body, x.ContentLength = strings.NewReader("hello"), 5
+			x.Body, x.ContentLength = abi.Arrived(strings.NewReader("hello")), 5
 			x.Next = func(*abi.Exchange) error { require.Fail(t, "it was passed on"); return nil }
 			out := g.try(x, code{request: func() int64 { request(g); return passOn },
 				response: func(_, _ uint32) { require.Fail(t, "there is no answer") }})
@@ -188,4 +188,39 @@ func TestAConsumedBodyIsTheFaultOfTheGuest(t *testing.T) {
 	x.Next = behind
 	r := g.serve(x, code{request: func() int64 { g.readAll(bodyRequest); return passOn }})
 	require.Equal(t, 202, r.Status, "a request without a body loses none")
+}
+
+// slow is a body whose second part has not arrived.
+type slow struct{ io.Reader }
+
+func (slow) Ready() <-chan struct{} { return make(chan struct{}) }
+
+func TestPassedOnBodiesCanBePolled(t *testing.T) {
+	waits := func(s abi.Source) bool {
+		select {
+		case <-s.Ready():
+			return false
+		default:
+			return true
+		}
+	}
+	var b requestBody
+	b.begin(slow{strings.NewReader("abcd")}, 100)
+	b.keep = true
+	_, err := io.ReadFull(&b, make([]byte, 2))
+	require.NoError(t, err)
+	behind, length := b.behind(4)
+	require.EqualValues(t, 4, length)
+	require.False(t, waits(behind), "the guest has read the beginning")
+	_, err = io.ReadFull(behind, make([]byte, 2))
+	require.NoError(t, err)
+	require.True(t, waits(behind))
+	rest, err := io.ReadAll(behind)
+	require.NoError(t, err)
+	require.Equal(t, "cd", string(rest))
+
+	require.True(t, b.write([]byte("own")))
+	behind, length = b.behind(4)
+	require.EqualValues(t, 3, length)
+	require.False(t, waits(behind))
 }

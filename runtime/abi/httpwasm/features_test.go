@@ -118,7 +118,7 @@ func FuzzFunctions(f *testing.F) {
 	f.Fuzz(func(t *testing.T, how byte, program []byte) {
 		c := h.Instance().Exchange.(*call)
 		x := newExchange()
-		x.Body, x.Response, x.Context, x.Log = strings.NewReader("some body"), &abitest.Response{}, context.Background(), nil
+		x.Body, x.Response, x.Context, x.Log = abi.Arrived(strings.NewReader("some body")), &abitest.Response{}, context.Background(), nil
 		x.Header = abi.Header{"A": {"b", ""}, "Content-Type": {"text/plain"}}
 		x.Trailer = func() abi.Header { return abi.Header{"T": {"u"}, "V": nil} }
 		x.Next = func(behind *abi.Exchange) error {

@@ -30,7 +30,7 @@ func behind(x *abi.Exchange) error {
 func TestThePassedOnRequestIsTheGuests(t *testing.T) {
 	g := newGuest(t, nil)
 	x := newExchange()
-	x.Header, x.Body, x.ContentLength = abi.Header{"Content-Length": {"5"}, "Gone": {"x"}}, strings.NewReader("hello"), 5
+	x.Header, x.Body, x.ContentLength = abi.Header{"Content-Length": {"5"}, "Gone": {"x"}}, abi.Arrived(strings.NewReader("hello")), 5
 	var seen abi.Exchange
 	body := ""
 	x.Next = func(b *abi.Exchange) error {
@@ -90,7 +90,7 @@ func TestAHeaderForTheNextHandlerThatCannotBeSent(t *testing.T) {
 func TestBufferedRequestsAreBounded(t *testing.T) {
 	g := newGuest(t, func(g *guest) { g.enable(featureBufferRequest) })
 	x := newExchange()
-	x.Body = strings.NewReader(strings.Repeat("x", 10_001))
+	x.Body = abi.Arrived(strings.NewReader(strings.Repeat("x", 10_001)))
 	x.Next = behind
 	out := g.try(x, code{request: func() int64 { g.readAll(bodyRequest); return passOn }})
 	require.Equal(t, engine.Canceled, out.Kind)
@@ -336,7 +336,7 @@ func TestExchangesDoNotMeet(t *testing.T) {
 	g := newGuest(t, nil)
 	for range 2 {
 		x := newExchange()
-		x.Next, x.Body = behind, strings.NewReader("hello")
+		x.Next, x.Body = behind, abi.Arrived(strings.NewReader("hello"))
 		g.serve(x, code{
 			request: func() int64 {
 				g.enable(featureBufferRequest | featureBufferResponse | featureTrailers)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/httpfield"
+	"github.com/vespo-dev/vespo/internal/readahead"
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
@@ -19,8 +20,8 @@ func fail(code abi.OutboundCode, format string, args ...any) *abi.OutboundError 
 	return &abi.OutboundError{Code: code, Reason: fmt.Sprintf(format, args...)}
 }
 
-// call implements abi.OutboundCall. Without a body, the round trip runs in the goroutine that
-// calls Send. With a body, it runs in a goroutine of the call, which ends before Close returns.
+// call implements abi.OutboundCall. A call without a body that is not polled makes its round trip in the
+// goroutine that calls Send. All others make it in a goroutine of the call, which ends before Close returns.
 type call struct {
 	exchange *exchange
 	via      http.RoundTripper
@@ -32,19 +33,20 @@ type call struct {
 	headerBytes int
 	length      int64 // as set by the guest; -1 if not set
 	sent        int64
-	body        *io.PipeWriter // nil until the first Write
-	result      chan result    // from the goroutine
+	body        *io.PipeWriter // nil until the request begins with a body
+	finished    bool           // the body was ended
 	late        atomic.Bool    // the response began before the request body ended
-	stall       *time.Timer    // ends the body of a late call that makes no progress
-	answer      *http.Response
-	received    int64
-	ended       bool // the response body was read to its end
-	closed      bool
-}
+	stall       *time.Timer    // ends the body of a late call that makes no progress; nil without a body
+	behind      writeBehind
 
-type result struct {
-	answer *http.Response
-	err    error
+	answered chan struct{}  // closed by the goroutine of the round trip; nil without one
+	answer   *http.Response // written by that goroutine, like failed
+	failed   error          // of the round trip
+
+	ahead    readahead.Reader // of the response body
+	received int64
+	ended    bool // the response body was read to its end
+	closed   bool
 }
 
 // AddHeader implements abi.OutboundCall.
@@ -71,9 +73,10 @@ func (c *call) AddHeader(name, value string) error {
 
 // Write implements abi.OutboundCall.
 func (c *call) Write(p []byte) error {
-	if c.body == nil {
-		c.begin()
+	if c.finished {
+		return fail(abi.OutboundBadState, "the request's body has ended")
 	}
+	c.begin()
 	if c.sent += int64(len(p)); c.sent > c.limits.BodyBytes {
 		return fail(abi.OutboundTooLarge, "the request's body is larger than %d bytes", c.limits.BodyBytes)
 	}
@@ -83,10 +86,15 @@ func (c *call) Write(p []byte) error {
 	if c.late.Load() {
 		c.stall.Reset(answeredPatience) // the server still reads the body
 	}
-	if _, err := c.body.Write(p); err != nil && !errors.Is(err, errAnswered) {
-		return classify(err)
+	return writeError(c.behind.write(c.body, p))
+}
+
+// writeError returns the error for an error of writing the body.
+func writeError(err error) error {
+	if err == nil || errors.Is(err, errAnswered) {
+		return nil
 	}
-	return nil
+	return classify(err)
 }
 
 // answeredPatience is how long a server that has begun to answer may take to read the
@@ -97,52 +105,129 @@ const answeredPatience = 2 * time.Second
 // errAnswered ends the request body when the server reads no more of it.
 var errAnswered = errors.New("answered before the end of the body")
 
+// begin starts the round trip of a request with a body, if it has not begun.
 func (c *call) begin() {
+	if c.body != nil {
+		return
+	}
 	var from *io.PipeReader
 	from, c.body = io.Pipe()
 	c.request.Body, c.request.ContentLength = from, c.length
-	c.result = make(chan result, 1)
 	c.stall = time.AfterFunc(time.Hour, func() { from.CloseWithError(errAnswered) })
 	c.stall.Stop()
-	go func() {
-		answer, err := c.via.RoundTrip(c.request.WithContext(c.ctx))
+	expired := context.AfterFunc(c.ctx, func() { from.CloseWithError(c.ctx.Err()) }) // the transport waits for the body before it returns
+	c.start(func(err error) {
+		expired()
 		if err != nil {
 			from.CloseWithError(err)
-		} else {
-			c.stall.Reset(answeredPatience)
-			c.late.Store(true)
+			return
 		}
-		c.result <- result{answer, err}
+		c.stall.Reset(answeredPatience)
+		c.late.Store(true)
+	})
+}
+
+// start makes the round trip in a goroutine, which calls done with its error.
+func (c *call) start(done func(error)) {
+	c.answered = make(chan struct{})
+	go func() {
+		defer close(c.answered)
+		c.answer, c.failed = c.via.RoundTrip(c.request.WithContext(c.ctx))
+		if err := c.ctx.Err(); err != nil && c.failed != nil { // the reason, whatever the transport noticed first
+			c.failed = fmt.Errorf("%w: %w", err, c.failed)
+		}
+		done(c.failed)
 	}()
+}
+
+// End implements abi.OutboundCall.
+func (c *call) End() error {
+	switch {
+	case c.finished:
+		return nil
+	case c.body == nil:
+		if err := c.withoutBody(); err != nil {
+			return err
+		}
+		c.start(func(error) {})
+		return nil
+	}
+	c.finished = true
+	var short error
+	if c.length > c.sent {
+		short = io.ErrUnexpectedEOF
+	}
+	return writeError(c.behind.end(c.body, short))
+}
+
+// withoutBody ends a body that has not begun.
+func (c *call) withoutBody() error {
+	c.finished = true
+	c.request.ContentLength = max(c.length, 0)
+	if c.length > 0 {
+		return fail(abi.OutboundBroken, "the request has a content-length but no body")
+	}
+	return nil
 }
 
 // Send implements abi.OutboundCall.
 func (c *call) Send() (status int, err error) {
-	if c.body == nil {
-		c.request.ContentLength = max(c.length, 0)
-		if c.length > 0 {
-			return 0, fail(abi.OutboundBroken, "the request has a content-length but no body")
+	if c.answered == nil && !c.finished {
+		if err := c.withoutBody(); err != nil {
+			return 0, err
 		}
-		c.answer, err = c.via.RoundTrip(c.request.WithContext(c.ctx))
-	} else {
-		if c.length > c.sent {
-			c.body.CloseWithError(io.ErrUnexpectedEOF)
-		} else {
-			c.body.Close()
-		}
-		r := <-c.result
-		c.result = nil
-		c.stall.Stop()
-		c.answer, err = r.answer, r.err
+		c.answer, c.failed = c.via.RoundTrip(c.request.WithContext(c.ctx))
+	} else if err := c.awaitAnswer(); err != nil {
+		return 0, err
 	}
-	if err != nil {
-		return 0, classify(err)
-	}
-	if c.answer.StatusCode < 200 || c.answer.StatusCode > 599 {
+	switch {
+	case c.failed != nil:
+		return 0, classify(c.failed)
+	case c.answer == nil:
+		return 0, fail(abi.OutboundBadState, "the request was not sent")
+	case c.answer.StatusCode < 200 || c.answer.StatusCode > 599:
 		return 0, fail(abi.OutboundBroken, "the answer's status is %d", c.answer.StatusCode)
 	}
+	c.ahead.Reset(c.answer.Body, c.cancel)
 	return c.answer.StatusCode, nil
 }
+
+// awaitAnswer ends the body and waits for the end of the round trip.
+func (c *call) awaitAnswer() error {
+	if err := writeError(c.behind.settle()); err != nil {
+		return err
+	}
+	if err := c.End(); err != nil || c.answered == nil {
+		return err
+	}
+	<-c.answered
+	if c.stall != nil {
+		c.stall.Stop()
+	}
+	return nil
+}
+
+// Writable implements abi.OutboundCall.
+func (c *call) Writable() <-chan struct{} {
+	if !c.finished {
+		c.begin()
+	}
+	return c.behind.ready()
+}
+
+// Answered implements abi.OutboundCall.
+func (c *call) Answered() <-chan struct{} {
+	if !c.finished {
+		c.begin()
+	}
+	if c.answered == nil { // Send has made the round trip
+		return closed()
+	}
+	return c.answered
+}
+
+// Ready implements abi.Source for the response body.
+func (c *call) Ready() <-chan struct{} { return c.ahead.Ready() }
 
 // Header implements abi.OutboundCall.
 func (c *call) Header() abi.Header { return c.answer.Header }
@@ -158,7 +243,7 @@ func (c *call) Trailer() abi.Header {
 
 // Read implements abi.OutboundCall.
 func (c *call) Read(p []byte) (int, error) {
-	n, err := c.answer.Body.Read(p)
+	n, err := c.ahead.Read(p)
 	if c.received += int64(n); c.received > c.limits.BodyBytes {
 		return 0, fail(abi.OutboundTooLarge, "the answer's body is larger than %d bytes", c.limits.BodyBytes)
 	}
@@ -184,11 +269,11 @@ func (c *call) Close() error {
 		c.body.CloseWithError(context.Canceled)
 		c.stall.Stop()
 	}
-	if c.result != nil {
-		if r := <-c.result; r.answer != nil {
-			c.answer = r.answer
-		}
+	c.behind.goroutines.Wait()
+	if c.answered != nil {
+		<-c.answered
 	}
+	c.ahead.Stop()
 	if c.answer != nil {
 		return c.answer.Body.Close()
 	}

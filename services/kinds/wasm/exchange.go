@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/readahead"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/services/event/invocation"
@@ -18,15 +19,18 @@ import (
 // instance, reused across requests. Guests use it only from the request's goroutine.
 type exchange struct {
 	abi.Exchange
-	request  *router.Request
-	body     requestBody
-	response response
-	logs     func(abi.Level, []byte) // immutable; the log of the service
+	request   *router.Request
+	body      requestBody
+	pace      *pace.Body // of the body; nil if the whole body has arrived
+	response  response
+	interrupt func()                  // immutable; ends a read of the body that waits for the client
+	logs      func(abi.Level, []byte) // immutable; the log of the service
 }
 
 // newExchange returns the exchange of an instance.
 func newExchange(d *deployment) *exchange {
 	x := &exchange{logs: d.environment.Log}
+	x.interrupt = x.interruptBody
 	x.QueryArgs = d.doc.CGIArgs
 	x.Log, x.LocalAddr = d.environment.Log, x.localAddr
 	x.Body, x.Response = &x.body, &x.response
@@ -37,18 +41,20 @@ func newExchange(d *deployment) *exchange {
 func (x *exchange) begin(w http.ResponseWriter, r *router.Request, d *deployment, deadline time.Time) {
 	x.request = r
 	x.response = response{w: w, context: r.Context(), deadline: deadline}
-	x.body = requestBody{from: r.Body, left: d.kind.cfg.MaxBodyBytes}
+	from := io.Reader(r.Body)
 	if r.ContentLength != 0 && !arrived(r.Body) {
 		rc := http.NewResponseController(w) // connections that lack these methods do not need them
 		// A client that sends too slowly fails its own request: it cannot hold the slot beyond
 		// the deadline or below the minimum rate.
 		_ = rc.SetReadDeadline(deadline)
-		x.body.pace = pace.New(r.Body, rc)
-		x.body.from = x.body.pace
+		x.pace = pace.New(r.Body, rc)
+		from = x.pace
 		// Otherwise HTTP/1 drops the rest of the body when a guest begins to answer before it
 		// has read everything.
 		_ = rc.EnableFullDuplex()
 	}
+	x.body.left = d.kind.cfg.MaxBodyBytes
+	x.body.ahead.Reset(from, x.interrupt)
 	client := r.Client.Or(r.Request)
 	x.Method, x.URI, x.Proto, x.Scheme, x.Host, x.RemoteAddr = r.Method, r.URL.RequestURI(), r.Proto, client.Scheme, r.Host, r.RemoteAddr
 	x.ServerPort = client.Port
@@ -67,13 +73,20 @@ func (x *exchange) begin(w http.ResponseWriter, r *router.Request, d *deployment
 
 // end drops all references to the request.
 func (x *exchange) end() {
-	if x.body.pace != nil {
-		x.body.pace.Stop()
+	x.body.ahead.Stop()
+	if x.pace != nil {
+		x.pace.Stop()
 	}
-	x.request, x.response, x.body = nil, response{}, requestBody{}
+	x.request, x.response, x.body, x.pace = nil, response{}, requestBody{}, nil
 	x.Header, x.Trailer, x.Outbound, x.Context, x.Next, x.PassedOn = nil, nil, nil, nil, nil, false
 	x.Body, x.Response = &x.body, &x.response
 	x.Log = x.logs
+}
+
+// interruptBody ends a read of the body that waits for the client, for a guest that has polled a
+// body and ends before it has arrived. The server closes the connection after the response then.
+func (x *exchange) interruptBody() {
+	_ = http.NewResponseController(x.response.w).SetReadDeadline(time.Unix(1, 0)) // a body in memory needs no interruption
 }
 
 // localAddr returns the address at which the request arrived.
@@ -82,11 +95,10 @@ func (x *exchange) localAddr() net.Addr {
 	return addr
 }
 
-// requestBody is the request body, limited in size. It records why reading failed.
+// requestBody is the request body, limited in size. It records why reading failed. It implements abi.Source.
 type requestBody struct {
-	from     io.Reader
-	pace     *pace.Body // nil if the whole body has arrived
-	left     int64      // bytes still allowed
+	ahead    readahead.Reader
+	left     int64 // bytes still allowed
 	tooLarge bool
 	late     bool
 	failed   error
@@ -107,7 +119,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	if int64(len(p)) > b.left+1 {
 		p = p[:b.left+1] // one byte over the limit shows that the body is too large
 	}
-	n, err := b.from.Read(p)
+	n, err := b.ahead.Read(p)
 	if int64(n) > b.left {
 		n, err, b.tooLarge = int(b.left), errBodyTooLarge, true
 	}
@@ -117,3 +129,6 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// Ready implements abi.Source.
+func (b *requestBody) Ready() <-chan struct{} { return b.ahead.Ready() }
