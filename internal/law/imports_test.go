@@ -16,6 +16,7 @@ type importRule struct {
 	except []string // exempt directories
 	never  []string // import paths; those of this repository begin with "./"
 	tests  bool     // applies to test files, too
+	inside bool     // applies to test files of the package itself alone, not to those of package p_test
 	apart  bool     // the directories of in are siblings: each may import itself and what is below it
 	why    string
 }
@@ -35,6 +36,8 @@ var importLaw = []importRule{
 		why: "the ground floor holds what several rooms share, and knows none of them"},
 	{in: kinds, never: []string{"./services/kinds", "./services/control"}, apart: true,
 		why: "the data plane: a kind is added or removed as one package, and nothing that serves requests waits for management"},
+	{in: kinds, never: []string{"./services/servicetest", "./services/control"}, inside: true,
+		why: "a server runs a kind for tests outside of its package, which see what a server sees; tests inside are for algorithms"},
 	{in: []string{"services/control/deploy", "services/control/middleware"}, never: []string{"./services/kinds"},
 		why: "the transaction treats all kinds alike"},
 	{in: []string{"services/control/plan"}, never: []string{"./services", "./router", "os", "net", "context"},
@@ -86,9 +89,17 @@ var kinds = []string{
 	"services/kinds/wasm",
 }
 
+// reads reports whether the rule applies to files of this sort.
+func (r importRule) reads(s *source) bool {
+	if r.inside {
+		return s.test() && !strings.HasSuffix(s.syntax.Name.Name, "_test")
+	}
+	return !s.test() || r.tests
+}
+
 // broken returns the forbidden imports of a file.
 func (r importRule) broken(s *source) (imports []string) {
-	if len(r.in) > 0 && !within(s.dir(), r.in...) || within(s.dir(), r.except...) || s.test() && !r.tests {
+	if len(r.in) > 0 && !within(s.dir(), r.in...) || within(s.dir(), r.except...) || !r.reads(s) {
 		return nil
 	}
 	for _, imported := range s.imports() {
@@ -114,7 +125,7 @@ func TestImportLaw(t *testing.T) {
 
 func TestImportLawSeesOffences(t *testing.T) {
 	for _, c := range []struct {
-		path, imported string
+		path, imported string // path: with " outside", of a package p_test
 		offence        bool
 	}{
 		{"runtime/engine/a.go", modulePath + "/registry", true},
@@ -140,10 +151,14 @@ func TestImportLawSeesOffences(t *testing.T) {
 		{"router/a.go", "testing", true},
 		{"services/servicetest/a.go", "testing", false},
 		{"services/kinds/wasm/a.go", modulePath + "/services/servicetest", true},
-		{"services/kinds/wasm/a_test.go", modulePath + "/services/servicetest", false},
+		{"services/kinds/wasm/a_test.go outside", modulePath + "/services/servicetest", false},
+		{"services/kinds/wasm/a_test.go", modulePath + "/services/servicetest", true},
+		{"services/control/admin/a_test.go", modulePath + "/services/servicetest", false},
 		{"cmd/vespo/a.go", "C", true},
 	} {
-		s, err := parse(c.path, fmt.Appendf(nil, "package p\nimport _ %q\n", c.imported))
+		file, outside := strings.CutSuffix(c.path, " outside")
+		name := map[bool]string{false: "p", true: "p_test"}[outside]
+		s, err := parse(file, fmt.Appendf(nil, "package %s\nimport _ %q\n", name, c.imported))
 		require.NoError(t, err)
 		broken := 0
 		for _, rule := range importLaw {

@@ -80,4 +80,35 @@ func TestNumbersAreBounded(t *testing.T) {
 	require.NoError(t, proxy.New(proxy.Config{}).Validate(good))
 }
 
+// FuzzDocument checks that accepted documents re-encode to the same bytes and can be prepared.
+func FuzzDocument(f *testing.F) {
+	for _, text := range []string{
+		`{"upstream":["http://127.0.0.1:9000"]}`,
+		`{"upstream":["https://a.example/v1","h2c://[::1]:1"],"keep_prefix":true,"host":"client","request_header":["A: b","C:"],"response_header":["D: e"]}`,
+		`{"upstream":["http://u:p@a?x#y"],"host":"x","request_header":["\u0000"]}`,
+		`{"upstream":null}{}`, `[]`, "\x00asm",
+	} {
+		f.Add([]byte(text))
+	}
+	kind := proxy.New(proxy.Config{})
+	f.Fuzz(func(t *testing.T, text []byte) {
+		m := registry.Manifest(text)
+		d, err := proxy.Decode(m)
+		if err != nil {
+			return
+		}
+		again, err := proxy.Decode(d.Encode())
+		require.NoError(t, err)
+		require.Equal(t, d.Encode(), again.Encode())
+		prepared, err := kind.Prepare(t.Context(), servicetest.Manifest(proxy.KindName, "/", m))
+		if err != nil {
+			var p *problem.Problem
+			require.True(t, errors.As(err, &p))
+			require.NotEmpty(t, p.Violations)
+			return
+		}
+		require.NoError(t, prepared.Close(t.Context()))
+	})
+}
+
 func TestKindName(t *testing.T) { require.Equal(t, "proxy", proxy.New(proxy.Config{}).Describe().Name) }
