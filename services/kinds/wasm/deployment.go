@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
@@ -25,7 +26,7 @@ func (d *deployment) Serve(w http.ResponseWriter, r *router.Request, res *access
 // ServeBefore implements services.Middleware. If next is nil, there is no handler behind the guest.
 func (d *deployment) ServeBefore(w http.ResponseWriter, r *router.Request, res *accesslog.Result, next router.Handler) error {
 	if r.ContentLength > d.kind.cfg.MaxBodyBytes {
-		return bodyTooLarge(d.kind.cfg.MaxBodyBytes)
+		return client.TooLong(d.kind.cfg.MaxBodyBytes)
 	}
 	deadline := r.Admitted.Add(d.timeout)
 	in, start, out, err := d.pool.Acquire(r.Context(), deadline)
@@ -46,7 +47,7 @@ func (d *deployment) ServeBefore(w http.ResponseWriter, r *router.Request, res *
 	out = d.server.Serve(in, &x.Exchange)
 	res.GuestTime += in.TakeGuestTime()
 	res.PeakBytes += int64(len(in.Memory()))
-	x.response.finish()
+	x.response.out.Finish()
 	if outcome := failedAs(out); outcome != "" {
 		res.Outcome = outcome
 	}
@@ -80,25 +81,15 @@ func (d *deployment) answerError(out engine.Outcome, x *exchange) error {
 
 // canceled returns the error for a guest that was stopped because no client was waiting.
 func (d *deployment) canceled(out engine.Outcome, x *exchange) error {
-	switch {
-	case x.body.tooLarge:
-		return bodyTooLarge(d.kind.cfg.MaxBodyBytes)
-	case x.body.late:
-		return lateBody(out.Err)
+	switch end := x.body.ended(); {
+	case end == client.TooLarge || end == client.Stalled:
+		return x.body.Failure()
 	case x.response.late(): // checked before the context, which ends with a late HTTP/2 stream
 		return problem.Newf(problem.Deadline, "the client did not take the answer within %s", d.timeout).WithCause(out.Err)
 	case x.request.Context().Err() != nil:
 		return fmt.Errorf("%w: %w", x.request.Context().Err(), out.Err)
-	case x.body.failed != nil || x.response.failed:
+	case end == client.Truncated || end == client.Gone || x.response.failed:
 		return fmt.Errorf("%w: %w", http.ErrAbortHandler, out.Err)
 	}
 	return stopped(out)
-}
-
-func lateBody(cause error) error {
-	return problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(cause)
-}
-
-func bodyTooLarge(limit int64) error {
-	return problem.Newf(problem.BodyTooLarge, "the request's body is larger than %d bytes", limit)
 }

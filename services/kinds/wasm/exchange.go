@@ -1,18 +1,15 @@
 package wasm
 
 import (
-	"errors"
-	"io"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/readahead"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/services/event/invocation"
-	"github.com/vespo-dev/vespo/services/internal/pace"
 )
 
 // exchange is the runtime's view of one HTTP request. There is one exchange per
@@ -21,7 +18,6 @@ type exchange struct {
 	abi.Exchange
 	request   *router.Request
 	body      requestBody
-	pace      *pace.Body // of the body; nil if the whole body has arrived
 	response  response
 	interrupt func()                  // immutable; ends a read of the body that waits for the client
 	logs      func(abi.Level, []byte) // immutable; the log of the service
@@ -40,24 +36,22 @@ func newExchange(d *deployment) *exchange {
 // begin sets up the exchange for a request.
 func (x *exchange) begin(w http.ResponseWriter, r *router.Request, d *deployment, deadline time.Time) {
 	x.request = r
-	x.response = response{w: w, context: r.Context(), deadline: deadline}
-	from := io.Reader(r.Body)
-	if r.ContentLength != 0 && !arrived(r.Body) {
-		rc := http.NewResponseController(w) // connections that lack these methods do not need them
+	x.response.out.Begin(w, r.Context(), deadline)
+	x.body.ahead.Reset(http.NoBody, x.interrupt)
+	if r.ContentLength != 0 {
 		// A client that sends too slowly fails its own request: it cannot hold the slot beyond
 		// the deadline or below the minimum rate.
-		_ = rc.SetReadDeadline(deadline)
-		x.pace = pace.New(r.Body, rc)
-		from = x.pace
-		// Otherwise HTTP/1 drops the rest of the body when a guest begins to answer before it
-		// has read everything.
-		_ = rc.EnableFullDuplex()
+		x.body.Body = client.NewBody(w, r.Request, client.Terms{Bytes: d.kind.cfg.MaxBodyBytes, Until: deadline, Pace: client.Streamed()})
+		x.body.ahead.Reset(x.body.Body, x.interrupt)
+		if x.body.Waits() {
+			// Otherwise HTTP/1 drops the rest of the body when a guest begins to answer before it
+			// has read everything. Connections that do not support this do not need it.
+			_ = client.ConnOf(w).FullDuplex()
+		}
 	}
-	x.body.left = d.kind.cfg.MaxBodyBytes
-	x.body.ahead.Reset(from, x.interrupt)
-	client := r.Client.Or(r.Request)
-	x.Method, x.URI, x.Proto, x.Scheme, x.Host, x.RemoteAddr = r.Method, r.URL.RequestURI(), r.Proto, client.Scheme, r.Host, r.RemoteAddr
-	x.ServerPort = client.Port
+	from := r.Client.Or(r.Request)
+	x.Method, x.URI, x.Proto, x.Scheme, x.Host, x.RemoteAddr = r.Method, r.URL.RequestURI(), r.Proto, from.Scheme, r.Host, r.RemoteAddr
+	x.ServerPort = from.Port
 	x.Prefix, x.Rest, x.Header, x.ContentLength = r.Prefix, r.Rest, r.Header, r.ContentLength
 	x.RequestID, x.Deadline, x.Context = r.ID, deadline, r.Context()
 	if r.ContentLength < 0 || r.Trailer != nil { // other requests have no trailers
@@ -74,10 +68,10 @@ func (x *exchange) begin(w http.ResponseWriter, r *router.Request, d *deployment
 // end drops all references to the request.
 func (x *exchange) end() {
 	x.body.ahead.Stop()
-	if x.pace != nil {
-		x.pace.Stop()
+	if x.body.Body != nil {
+		x.body.Stop()
 	}
-	x.request, x.response, x.body, x.pace = nil, response{}, requestBody{}, nil
+	x.request, x.response, x.body = nil, response{}, requestBody{}
 	x.Header, x.Trailer, x.Outbound, x.Context, x.Next, x.PassedOn = nil, nil, nil, nil, nil, false
 	x.Body, x.Response = &x.body, &x.response
 	x.Log = x.logs
@@ -86,7 +80,9 @@ func (x *exchange) end() {
 // interruptBody ends a read of the body that waits for the client, for a guest that has polled a
 // body and ends before it has arrived. The server closes the connection after the response then.
 func (x *exchange) interruptBody() {
-	_ = http.NewResponseController(x.response.w).SetReadDeadline(time.Unix(1, 0)) // a body in memory needs no interruption
+	if x.body.Body != nil {
+		x.body.Interrupt()
+	}
 }
 
 // localAddr returns the address at which the request arrived.
@@ -95,40 +91,27 @@ func (x *exchange) localAddr() net.Addr {
 	return addr
 }
 
-// requestBody is the request body, limited in size. It records why reading failed. It implements abi.Source.
+// requestBody is the request body for the guest. It implements abi.Source.
 type requestBody struct {
-	ahead    readahead.Reader
-	left     int64 // bytes still allowed
-	tooLarge bool
-	late     bool
-	failed   error
+	*client.Body // nil if the request has none
+	ahead        readahead.Reader
+	told         bool // the guest has read to the end; reading ahead alone fails no guest
 }
 
-// arrived reports whether the whole body was received before the slot was taken.
-func arrived(body io.Reader) bool {
-	b, ok := body.(interface{ Arrived() bool })
-	return ok && b.Arrived()
-}
-
-var errBodyTooLarge = errors.New("the request's body is larger than the limit")
-
+// Read implements abi.Source.
 func (b *requestBody) Read(p []byte) (int, error) {
-	if b.failed != nil {
-		return 0, b.failed
-	}
-	if int64(len(p)) > b.left+1 {
-		p = p[:b.left+1] // one byte over the limit shows that the body is too large
-	}
 	n, err := b.ahead.Read(p)
-	if int64(n) > b.left {
-		n, err, b.tooLarge = int(b.left), errBodyTooLarge, true
-	}
-	b.left -= int64(n)
-	if err != nil && !errors.Is(err, io.EOF) {
-		b.failed, b.late = err, errors.Is(err, os.ErrDeadlineExceeded)
-	}
+	b.told = b.told || err != nil
 	return n, err
 }
 
 // Ready implements abi.Source.
 func (b *requestBody) Ready() <-chan struct{} { return b.ahead.Ready() }
+
+// ended returns how reading the body has ended for the guest.
+func (b *requestBody) ended() client.End {
+	if b.Body == nil || !b.told {
+		return client.Open
+	}
+	return b.End()
+}

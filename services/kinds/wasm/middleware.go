@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router"
@@ -102,27 +103,36 @@ func (x *exchange) passTo(next router.Handler, res *accesslog.Result) {
 			res.Outcome = accesslog.OutcomeBadAnswer
 			return err
 		}
-		rc := http.NewResponseController(x.response.w)
-		if r.ContentLength != 0 {
-			_ = rc.SetReadDeadline(begin.Add(readGrace)) // until the handler behind sets its own
-		}
-		x.response.pass()
-		w := &passedWriter{to: behind.Response, control: rc, own: http.Header{}}
+		x.lend()
+		w := &passedWriter{to: behind.Response, Controls: client.ControlsOf(x.response.out.Unwrap()), own: http.Header{}}
 		var own accesslog.Result
 		err = router.Call(next, w, r, &own)
-		body.end(rc)
-		if errors.Is(err, context.Canceled) && x.body.late { // net/http cancels the context when a read of the body fails
-			err = lateBody(x.body.failed)
+		body.end(x.body.Body)
+		if errors.Is(err, context.Canceled) && x.body.ended() == client.Stalled { // net/http cancels the context when a read of the body fails
+			err = x.body.Failure()
 		}
 		w.finish(err)
-		x.response.resume(time.Since(begin))
+		x.reclaim(time.Since(begin))
 		merge(res, &own)
 		return err
 	}
 }
 
-// readGrace is the time limit for reading a body if the reader sets no deadline.
-const readGrace = 30 * time.Second
+// lend lets the handler behind the guest bound its own time with the client. Only the pace of the body still counts.
+func (x *exchange) lend() {
+	x.response.out.Lend()
+	if x.body.Body != nil {
+		x.body.SetUntil(time.Time{})
+	}
+}
+
+// reclaim ends lend, after the time took.
+func (x *exchange) reclaim(took time.Duration) {
+	x.response.out.Reclaim(took)
+	if x.body.Body != nil {
+		x.body.SetUntil(x.Deadline.Add(took))
+	}
+}
 
 // merge adds the costs of the handler behind the guest to res.
 func merge(res, behind *accesslog.Result) {
@@ -195,9 +205,11 @@ func (b *passedBody) Read(p []byte) (int, error) {
 func (b *passedBody) Close() error { return nil }
 
 // end makes further reads fail. It interrupts a read that waits for the client.
-func (b *passedBody) end(rc *http.ResponseController) {
+func (b *passedBody) end(of *client.Body) {
 	if !b.mu.TryLock() {
-		_ = rc.SetReadDeadline(time.Now())
+		if of != nil {
+			of.Interrupt()
+		}
 		b.mu.Lock()
 	}
 	b.from = nil
@@ -224,8 +236,8 @@ func (b trailingBody) Read(p []byte) (int, error) {
 // nothing bypasses the guest. The next handler has its own header. Fields set by the guest
 // are defaults, which httpfield.Merge replaces in the same way for all kinds of services.
 type passedWriter struct {
-	to        abi.Response
-	control   *http.ResponseController
+	to abi.Response
+	client.Controls
 	own       http.Header // header of the next handler
 	announced []string    // announced trailer names
 	begun     bool
@@ -290,15 +302,6 @@ func (w *passedWriter) FlushError() error {
 
 // Flush implements http.Flusher.
 func (w *passedWriter) Flush() { _ = w.FlushError() }
-
-// SetReadDeadline is for http.ResponseController.
-func (w *passedWriter) SetReadDeadline(at time.Time) error { return w.control.SetReadDeadline(at) }
-
-// SetWriteDeadline is for http.ResponseController.
-func (w *passedWriter) SetWriteDeadline(at time.Time) error { return w.control.SetWriteDeadline(at) }
-
-// EnableFullDuplex is for http.ResponseController.
-func (w *passedWriter) EnableFullDuplex() error { return w.control.EnableFullDuplex() }
 
 // finish completes the response of a handler that has returned err. It passes on the
 // trailers, which net/http keeps in the header.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/router"
 )
 
@@ -80,12 +81,12 @@ func TestBodiesCanBePolled(t *testing.T) {
 func TestPolledBodiesHaveTheSameLimit(t *testing.T) {
 	s := serveExchange(t, func(x *exchange) {
 		<-x.Body.Ready()
-		if x.body.tooLarge {
+		if x.body.ended() != client.Open {
 			t.Error("the guest has not read it")
 		}
 		read, err := io.ReadAll(x.Body)
-		if len(read) != 8 || err == nil || !x.body.tooLarge {
-			t.Errorf("%d bytes, error: %v, too large: %v", len(read), err, x.body.tooLarge)
+		if len(read) != 8 || err == nil || x.body.ended() != client.TooLarge {
+			t.Errorf("%d bytes, error: %v, end: %v", len(read), err, x.body.ended())
 		}
 	})
 	res, err := http.Post(s.URL, "text/plain", strings.NewReader("123456789"))
