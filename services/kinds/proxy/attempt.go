@@ -119,7 +119,7 @@ func (a *attempt) repeatable(out *http.Request) bool {
 	case a.ctx.Err() != nil || a.answered.Load():
 		return false
 	case !a.connected.Load():
-		return a.body == nil || a.body.untouched()
+		return a.body == nil || a.body.Untouched()
 	}
 	return a.body == nil && !a.upgrade && method.Idempotent(out.Method)
 }

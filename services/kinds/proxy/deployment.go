@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
@@ -43,7 +44,7 @@ func newDeployment(k *Kind, p *plan, timeout time.Duration) *deployment {
 func (d *deployment) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
 	switch {
 	case r.ContentLength > d.maxBodyBytes:
-		return bodyTooLarge(d.maxBodyBytes)
+		return client.TooLong(d.maxBodyBytes)
 	case circular(r.Header):
 		res.Outcome = accesslog.OutcomeBadAnswer
 		return problem.New(problem.BadGateway, "the request goes round in circles: an upstream leads back to this server")

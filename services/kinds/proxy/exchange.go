@@ -9,8 +9,6 @@ import (
 	"log"
 	"net/http"
 	"net/http/httputil"
-	"os"
-	"time"
 
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/httpfield"
@@ -37,7 +35,7 @@ type exchange struct {
 	unwatch func() bool             // stops watching for the close of the deployment
 	wait    *patience               // until the response header
 	client  *client.Writer
-	body    *requestBody // nil if there is none
+	body    *client.Body // nil if there is none
 	path    string       // escaped, for the upstream
 	upgrade bool         // the client asks to switch protocols
 
@@ -53,13 +51,11 @@ func newExchange(d *deployment, w http.ResponseWriter, r *router.Request, res *a
 	x.ctx, x.cancel = context.WithCancelCause(r.Context())
 	x.client = client.NewWriter(w, r.Request, d.requests.Context())
 	x.in = r.WithContext(x.ctx)
+	// The time in the admission queue does not count against the upstream.
+	x.wait = newPatience(r.Admitted, d.timeout)
 	x.setBody(w, r.Request)
 	x.unwatch = context.AfterFunc(d.requests.Context(), func() { x.interrupt(inflight.ErrClosed) })
-	// The time in the admission queue does not count against the upstream.
-	x.wait = newPatience(r.Admitted, d.timeout, func() { x.interrupt(errNoAnswerInTime) })
-	if x.body != nil {
-		x.body.progress = x.wait.progress
-	}
+	x.wait.start(func() { x.interrupt(errNoAnswerInTime) })
 	return x
 }
 
@@ -69,14 +65,11 @@ func (x *exchange) setBody(w http.ResponseWriter, r *http.Request) {
 		x.in.Body, x.in.ContentLength = http.NoBody, 0
 		return
 	}
-	rc := http.NewResponseController(w) // connections that lack these methods do not need them
-	// Patience bounds a slow body instead: an expired read deadline would look like a disconnect
-	// of the client. Once the response has begun, the request may take as long as it needs.
-	_ = rc.SetReadDeadline(time.Time{})
-	// Otherwise HTTP/1 drops the rest of the body when an
-	// upstream begins to answer before it has read everything.
-	_ = rc.EnableFullDuplex()
-	x.body = &requestBody{from: r.Body, control: rc, left: x.d.maxBodyBytes}
+	// Otherwise HTTP/1 drops the rest of the body when an upstream begins to answer before it has
+	// read everything. Connections that do not support this do not need it.
+	_ = client.ConnOf(w).FullDuplex()
+	// Patience bounds a slow body. Once the response has begun, the request may take as long as it needs.
+	x.body = client.NewBody(w, r, client.Terms{Bytes: x.d.maxBodyBytes, Progress: x.wait.progress})
 	x.in.Body = x.body
 }
 
@@ -84,7 +77,7 @@ func (x *exchange) setBody(w http.ResponseWriter, r *http.Request) {
 func (x *exchange) interrupt(cause error) {
 	x.cancel(cause)
 	if x.body != nil {
-		x.body.interrupt()
+		x.body.Interrupt()
 	}
 }
 
@@ -98,7 +91,7 @@ func (x *exchange) finish() {
 	x.cancel(nil)
 	x.client.Finish()
 	if x.body != nil && x.tunnel == nil {
-		x.body.finish()
+		x.body.Stop()
 	}
 }
 
@@ -198,24 +191,24 @@ func (x *exchange) places() places {
 // failure maps an error to the client's answer. The answer
 // never contains the upstream's address or its error text.
 func (x *exchange) failure(err error) error {
-	var bodyErr error
+	body := client.Complete
 	if x.body != nil {
-		bodyErr = x.body.end()
+		body = x.body.End()
 	}
 	cause := context.Cause(x.ctx)
 	switch {
-	case errors.Is(bodyErr, errBodyTooLarge):
-		return bodyTooLarge(x.d.maxBodyBytes)
+	case body == client.TooLarge:
+		return x.body.Failure()
 	case errors.Is(cause, inflight.ErrClosed):
 		return inflight.Stopped()
-	case errors.Is(cause, errNoAnswerInTime) && errors.Is(bodyErr, os.ErrDeadlineExceeded):
-		return problem.New(problem.RequestTimeout, "the request's body did not arrive in time").WithCause(errNoAnswerInTime)
+	case errors.Is(cause, errNoAnswerInTime) && body == client.Stalled:
+		return x.body.Failure()
 	case errors.Is(cause, errNoAnswerInTime):
 		// The text of err may look like a disconnect of the client.
 		return problem.Newf(problem.Deadline, "the upstream did not begin its answer within %s", x.d.timeout).WithCause(errNoAnswerInTime)
 	case cause != nil:
 		return fmt.Errorf("%w: %w", cause, err)
-	case bodyErr != nil && bodyErr != io.EOF, x.client.Err() != nil:
+	case body != client.Open && body != client.Complete, x.client.Err() != nil:
 		return fmt.Errorf("%w: %w", http.ErrAbortHandler, err)
 	case x.upstream == nil && scarce.Own(err):
 		p := problem.New(problem.NoCapacity, "the server has too many connections open to reach the service; try again").WithCause(err)
@@ -229,8 +222,4 @@ func (x *exchange) failure(err error) error {
 	}
 	x.res.Outcome = accesslog.OutcomeBadAnswer
 	return problem.New(problem.BadGateway, "the upstream's answer could not be used").WithCause(err)
-}
-
-func bodyTooLarge(limitBytes int64) error {
-	return problem.Newf(problem.BodyTooLarge, "the request's body is larger than %d bytes", limitBytes)
 }

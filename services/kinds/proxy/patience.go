@@ -21,17 +21,20 @@ type patience struct {
 	over     bool        // expired or stopped
 }
 
-// newPatience returns a running wait, which calls expire when the time is over. The caller must call stop.
-func newPatience(begin time.Time, limit time.Duration, expire func()) *patience {
-	p := &patience{limit: limit, begin: begin}
+// newPatience returns a wait that is not running yet.
+func newPatience(begin time.Time, limit time.Duration) *patience {
+	return &patience{limit: limit, begin: begin}
+}
+
+// start starts the wait, which calls expire when the time is over. The caller must call stop.
+func (p *patience) start(expire func()) {
 	p.mu.Lock() // until the timer is set
 	defer p.mu.Unlock()
-	p.timer = time.AfterFunc(time.Until(begin.Add(limit)), func() {
+	p.timer = time.AfterFunc(time.Until(p.begin.Add(p.limit)), func() {
 		if p.stop() {
 			expire()
 		}
 	})
-	return p
 }
 
 // progress records that n bytes of the body have arrived, or that it has ended.

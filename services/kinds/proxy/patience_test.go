@@ -16,7 +16,8 @@ func TestPatience(t *testing.T) {
 		expire := func() { ended.Store(int64(time.Since(begin))) }
 		expired := func() time.Duration { return time.Duration(ended.Load()) }
 
-		p := newPatience(begin, 10*time.Second, expire)
+		p := newPatience(begin, 10*time.Second)
+		p.start(expire)
 		for range 10 { // in total far longer than the limit
 			time.Sleep(9 * time.Second)
 			p.progress(10<<10, false)
@@ -32,7 +33,8 @@ func TestPatience(t *testing.T) {
 
 		begin = time.Now()
 		ended.Store(0)
-		p = newPatience(begin, 10*time.Second, expire)
+		p = newPatience(begin, 10*time.Second)
+		p.start(expire)
 		for range 100 { // single bytes do not extend the wait
 			time.Sleep(time.Second)
 			p.progress(1, false)
@@ -41,7 +43,8 @@ func TestPatience(t *testing.T) {
 
 		begin = time.Now()
 		ended.Store(0)
-		p = newPatience(begin, 10*time.Second, expire)
+		p = newPatience(begin, 10*time.Second)
+		p.start(expire)
 		require.True(t, p.stop())
 		p.progress(1, true)
 		time.Sleep(time.Minute)
