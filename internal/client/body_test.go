@@ -107,7 +107,7 @@ func TestTimeOfABody(t *testing.T) {
 		"collected, silent":          {collected, every(time.Hour, 1, 1), 0, 0, 10 * second},
 		"collected, half the rate":   {collected, every(second, 15<<10, 100), 0, 17 * 15 << 10, 10*second + 17*15*second/32},
 		"collected, at the rate":     {collected, every(second, 32<<10, 100), 0, 100 * 32 << 10, 0},
-		"until":                      {within(3 * second), every(second, 1<<20, 10), 0, 2 << 20, 3 * second},
+		"until":                      {within(3500 * time.Millisecond), every(second, 1<<20, 10), 0, 3 << 20, 3500 * time.Millisecond},
 		"until, with silence":        {within(3 * second), every(time.Hour, 1, 1), 0, 0, 3 * second},
 		"until is after the pace":    {within(time.Hour), every(2*time.Hour, 1, 1), 0, 0, 10 * second},
 		"only until":                 {func() Terms { return Terms{Until: time.Now().Add(time.Hour)} }, every(2*time.Hour, 1, 1), 0, 0, time.Hour},
