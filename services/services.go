@@ -23,7 +23,7 @@ type Spec struct {
 	Kind     string            // name of the Kind
 	Manifest registry.Manifest // fields that the Kind describes, in canonical form, and those of the middleware
 	Blobs    []Blob            // in the order of registry.Version.Blobs
-	Version  registry.Digest   // of the whole version, for logs; the transaction sets it
+	Version  registry.Digest   // for logs: of the module, or of the manifest without secrets; the transaction sets it
 	Origin   registry.Origin   // source of the request; the management API must not set it
 }
 

@@ -2,7 +2,9 @@ package law
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -81,12 +83,20 @@ func imported(dirs []string) (paths []string) {
 }
 
 // kinds are the directories of the kinds of services.
-var kinds = []string{
-	"services/kinds/function",
-	"services/kinds/proxy",
-	"services/kinds/queue",
-	"services/kinds/static",
-	"services/kinds/wasm",
+var kinds = directories("services/kinds")
+
+// directories returns the directories in dir.
+func directories(dir string) (names []string) {
+	entries, err := os.ReadDir(filepath.Join(root, dir))
+	if err != nil {
+		panic(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, dir+"/"+e.Name())
+		}
+	}
+	return names
 }
 
 // reads reports whether the rule applies to files of this sort.

@@ -72,7 +72,7 @@
 //	prefix        string  canonical: "/", "/hello", "/a/b"
 //	match         string  canonical: "Host: api.example.com"; absent if there is none
 //	digest        string  of the version: kind, module, middleware and options; "sha256:" and 64 hexadecimal digits
-//	module_digest string  of the module, or of the document of another kind
+//	module_digest string  of the module or, without one, of the manifest
 //	generation    number  of the change that made this version current; grows with every change of the catalogue
 //	kind          string  such as "wasm", "proxy" or "static"
 //	origin        string  "file" if the server's configuration file declares the service; else absent
@@ -88,6 +88,8 @@
 //	mount         object  directories that the service can read; absent if there are none
 //	use           array   digests of the middleware; absent if there is none
 //	use_config    array   names of the middleware's settings; absent if there are none
+//	options       object  all fields of the version that are not the default, by name. Of secret objects it has the names, of
+//	                      other secrets the number of values
 //	size          number  of the module
 //	snapshot      number  of the guest's memory after initialisation
 //	state         string  "starting" (requests wait), "ready", "idle" (no instances), "evicted" (no compiled code),

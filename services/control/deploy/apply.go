@@ -105,7 +105,7 @@ func (d *Deployer) declare(specs []services.Spec) (c changes, p *plan.Plan, err 
 			failed[i] = err
 		}
 		spec.Origin = registry.OriginFile
-		spec = identified(spec)
+		spec = d.identified(spec)
 		c.list = append(c.list, plan.Declare{Prefix: spec.Prefix, Version: versionOf(spec)})
 		c.specs[spec.Prefix] = spec
 	}

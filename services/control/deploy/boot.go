@@ -232,7 +232,7 @@ func (d *Deployer) newLiveOr(ctx context.Context, service registry.Service, depl
 	}
 	err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	d.log.ErrorContext(ctx, "service is in the catalogue but cannot be served",
-		"prefix", service.Prefix, "digest", service.Current.ContentDigest(), "error", err)
+		"prefix", service.Prefix, "digest", d.logged(service.Current), "error", err)
 	d.cfg.Events.Unavailable(service.Prefix, err)
 	return d.newLive(service, refusal{
 		kind:   problem.NotReady,

@@ -52,7 +52,7 @@ func (d *Deployer) put(ctx context.Context, spec services.Spec) (changes, error)
 	if err != nil {
 		return changes{}, err
 	}
-	spec = identified(spec)
+	spec = d.identified(spec)
 	return changes{
 		list:  []plan.Change{plan.Put{Prefix: spec.Prefix, Version: versionOf(spec)}},
 		specs: map[registry.Prefix]services.Spec{spec.Prefix: spec},

@@ -55,7 +55,7 @@ type sharedLimiter struct {
 func (d *Deployer) newLive(service registry.Service, deployment services.Deployment, unavailable error) *live {
 	l := &live{service: service, deployment: deployment, since: time.Now(), problem: unavailable, stop: make(chan struct{}, 1)}
 	l.limiter = d.useLimiter(service)
-	b := binding(service, deployment)
+	b := d.binding(service, deployment)
 	b.Limiter = l.limiter.Limiter
 	l.route = router.NewRoute(b)
 	l.unroutable = len(checkPrefix(service.Prefix)) > 0
@@ -83,13 +83,13 @@ func (d *Deployer) buildTable(all []*live) (*router.Table, error) {
 	return table, err
 }
 
-func binding(s registry.Service, h router.Handler) router.Binding {
+func (d *Deployer) binding(s registry.Service, h router.Handler) router.Binding {
 	key, _ := router.ParseKey(string(s.Prefix)) // on an error it is unroutable, and its route in no table
 	return router.Binding{
 		Prefix:     key.Prefix,
 		Match:      key.Match,
 		Service:    string(s.Prefix),
-		Version:    string(s.Current.ContentDigest()),
+		Version:    string(d.logged(s.Current)),
 		Generation: uint64(s.Current.Generation),
 		Handler:    h,
 	}

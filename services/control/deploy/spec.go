@@ -12,8 +12,8 @@ import (
 
 // The functions in this file are the only ones that map specs to versions of the catalogue and back.
 
-// identified returns spec with its blobs in the order of a version, their digests, and the digest of the version.
-func identified(spec services.Spec) services.Spec {
+// identified returns spec with its blobs in the order of a version, and the digests of both.
+func (d *Deployer) identified(spec services.Spec) services.Spec {
 	spec.Blobs = slices.Clone(spec.Blobs)
 	slices.SortStableFunc(spec.Blobs, func(a, b services.Blob) int { return strings.Compare(a.Field, b.Field) })
 	for i, b := range spec.Blobs {
@@ -24,8 +24,25 @@ func identified(spec services.Spec) services.Spec {
 	if spec.Manifest == "" {
 		spec.Manifest = registry.EmptyManifest
 	}
-	spec.Version = versionOf(spec).ContentDigest()
+	spec.Version = d.logged(versionOf(spec))
 	return spec
+}
+
+// logged returns the digest of a version for logs: that of the module or, without one, of the manifest. It does not
+// cover secrets, which a reader of the logs could guess and compare.
+func (d *Deployer) logged(v registry.Version) registry.Digest {
+	if own := v.BlobsOf(schema.FieldModule); len(own) > 0 {
+		return own[0]
+	}
+	secret := []string{schema.FieldUseConfig}
+	if kind, ok := d.kinds[v.Kind]; ok {
+		for _, f := range (schema.Kinds{kind.Describe()}).Fields() {
+			if f.Secret {
+				secret = append(secret, f.Name)
+			}
+		}
+	}
+	return registry.DigestOf([]byte(schema.Without(v.Manifest, secret...)))
 }
 
 // versionOf returns the version of an identified spec.
@@ -43,7 +60,7 @@ func (d *Deployer) stored(ctx context.Context, prefix registry.Prefix, v registr
 		Prefix:   prefix,
 		Kind:     v.Kind,
 		Manifest: v.Manifest,
-		Version:  v.ContentDigest(),
+		Version:  d.logged(v),
 		Origin:   v.Origin,
 	}
 	for _, b := range v.Blobs {

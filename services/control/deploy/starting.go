@@ -28,7 +28,7 @@ func (d *Deployer) newStarting(service registry.Service) *live {
 	l := &live{service: service, since: time.Now(), startup: &startup{done: make(chan struct{})}}
 	refuse := refusal{kind: problem.NotReady, detail: "the service is starting", state: services.StateStarting}
 	l.deployment = refuse
-	b := binding(service, refuse)
+	b := d.binding(service, refuse)
 	b.Await = func(ctx context.Context) error { return d.await(ctx, l) }
 	l.route = router.NewRoute(b)
 	l.unroutable = len(checkPrefix(service.Prefix)) > 0

@@ -147,7 +147,7 @@ func codeOf(v registry.Version) registry.Digest {
 	if d, err := documentOf(services.Spec{Manifest: v.Manifest}); err == nil && d.Package != "" {
 		return registry.Digest("sha256:" + d.Package)
 	}
-	return registry.DigestOf([]byte(v.Manifest))
+	return registry.DigestOf([]byte(schema.Without(v.Manifest, schema.FieldTimeout, "config", schema.FieldUseConfig)))
 }
 
 // codeHash returns a digest in Lambda's form, base64.

@@ -12,12 +12,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/kinds/proxy"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/schema"
 	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
@@ -100,7 +102,11 @@ func (h *house) awaitGeneration(t *testing.T) {
 	current := entry.Service.Current
 	rec := h.Records.First(func(r accesslog.Record) bool { return r.Generation == uint64(current.Generation) })
 	require.Equal(t, accesslog.OutcomeOK, rec.Outcome)
-	require.Equal(t, string(current.ContentDigest()), rec.Version)
+	version := registry.DigestOf([]byte(current.Manifest))
+	if own := current.BlobsOf(schema.FieldModule); len(own) > 0 {
+		version = own[0]
+	}
+	require.Equal(t, string(version), rec.Version)
 	require.Equal(t, current.Kind == proxy.KindName, rec.Start == "", "a proxy starts nothing")
 }
 

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -32,10 +34,11 @@ type Service struct {
 	InFlight    int      `json:"in_flight"`
 	Queue       *struct{ Depth, Waiting, Leased, Damaged int }
 	Retiring    *retiring
-	LastUsed    time.Time `json:"last_used"`
-	History     []Version `json:"history"`
-	Changes     []string  `json:"changes"` // nil for a new service
-	Kept        []string  `json:"kept"`
+	LastUsed    time.Time      `json:"last_used"`
+	History     []Version      `json:"history"`
+	Changes     []string       `json:"changes"` // nil for a new service
+	Kept        []string       `json:"kept"`
+	Options     map[string]any `json:"options"` // fields that are not the default, without secrets
 }
 
 // retiring describes replaced versions that still have requests.
@@ -164,6 +167,7 @@ func writeService(w io.Writer, s *Service) error {
 	for i, digest := range s.Use {
 		t.row(fmt.Sprintf("middleware %d", i+1), digest)
 	}
+	writeOptions(t, s.Options)
 	t.row("in flight", s.InFlight)
 	if q := s.Queue; q != nil {
 		t.row("waiting", fmt.Sprintf("%d of %d", q.Waiting, q.Depth))
@@ -185,6 +189,35 @@ func writeService(w io.Writer, s *Service) error {
 	}
 	fmt.Fprintln(w, "\nearlier versions, the latest first:")
 	return writeHistory(w, s.History)
+}
+
+// writeOptions writes the fields of a service that have no row of their own.
+func writeOptions(t table, options map[string]any) {
+	for _, name := range slices.Sorted(maps.Keys(options)) {
+		if name == "timeout" || name == "memory" || name == "isolation" {
+			continue
+		}
+		t.row(strings.ReplaceAll(name, "_", " "), optionText(options[name]))
+	}
+}
+
+// optionText formats the JSON value of a field.
+func optionText(value any) string {
+	switch value := value.(type) {
+	case []any:
+		texts := make([]string, 0, len(value))
+		for _, one := range value {
+			texts = append(texts, fmt.Sprint(one))
+		}
+		return strings.Join(texts, ", ")
+	case map[string]any:
+		var texts []string
+		for _, name := range slices.Sorted(maps.Keys(value)) {
+			texts = append(texts, fmt.Sprint(name, "=", value[name]))
+		}
+		return strings.Join(texts, ", ")
+	}
+	return fmt.Sprint(value)
 }
 
 func writeHistory(w io.Writer, history []Version) error {

@@ -24,13 +24,9 @@ import (
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/router/forwarded"
-	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/admin"
 	"github.com/vespo-dev/vespo/services/control/deploy"
-	"github.com/vespo-dev/vespo/services/kinds/function"
-	"github.com/vespo-dev/vespo/services/kinds/proxy"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
-	"github.com/vespo-dev/vespo/services/kinds/static"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 )
 
@@ -85,7 +81,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	if err := c.openKind(ctx, list, cfg, catalogue, routing, log); err != nil {
 		return nil, err
 	}
-	kinds, err := c.openKinds(ctx, list, cfg, dataDir, log)
+	kinds, err := c.makeKinds(ctx, list, cfg, dataDir, log)
 	if err != nil {
 		return nil, err
 	}
@@ -156,36 +152,6 @@ func (c *core) openRoot(ctx context.Context, list *parts.List, dir string) error
 		},
 		Close: func(context.Context) error { return c.root.Close() },
 	})
-}
-
-// openKinds returns all kinds of services. The kind for modules is open already.
-func (c *core) openKinds(ctx context.Context, list *parts.List, cfg *Config, dataDir string, log *slog.Logger) ([]services.Kind, error) {
-	queues := newQueues(cfg, c.store.QueueDir(), log)
-	err := list.Open(ctx, parts.Part{
-		Name:  "the queues",
-		Close: func(context.Context) error { return queues.Close() },
-	})
-	if err != nil {
-		return nil, err
-	}
-	functions, err := newFunctions(cfg, dataDir, log)
-	if err != nil {
-		return nil, err
-	}
-	return []services.Kind{
-		c.kind,
-		proxy.New(proxy.Config{
-			Timeout:      cfg.Timeout,
-			MaxBodyBytes: int64(cfg.MaxBody),
-			Tunnels:      cfg.tunnels(),
-			PerClient:    cfg.PerClient.of(cfg.tunnels()),
-			TunnelIdle:   cfg.TunnelIdle,
-		}),
-		static.New(static.Config{Root: c.root, Log: log}),
-		functions,
-		function.NewModules(functions, c.kind.Functions()),
-		queues,
-	}, nil
 }
 
 // closeServices stops the services. Requests in flight have the time of ctx.
@@ -271,23 +237,6 @@ func (c *core) forgets(log *slog.Logger) deploy.Events {
 			log.Warn("compiled code that no version needs could not be removed", "error", err)
 		}
 	}}
-}
-
-// admissions returns admission of its own for kinds whose requests need no slot: a
-// WebSocket may last for days, and a slow upstream must not keep guests waiting.
-// Such requests cost a connection, a buffer or two and a file descriptor.
-func admissions(cfg *Config) map[string]deploy.Admission {
-	slotless := deploy.Admission{
-		Gate:   admission.NewGate(cfg.MaxConnections),
-		Limits: admission.Limits{Concurrency: max(1, cfg.MaxConnections*3/4), Queue: cfg.Queue, Wait: cfg.QueueWait, Shares: cfg.shares(cfg.MaxConnections)},
-	}
-	// A request to a queue waits in the queue, so it must not wait
-	// before. Queues without workers must not take all connections.
-	half := max(1, cfg.MaxConnections/2)
-	queued := deploy.Admission{Gate: admission.NewGate(half), Limits: admission.Limits{Concurrency: half, Shares: cfg.shares(half)}}
-	return map[string]deploy.Admission{
-		proxy.KindName: slotless, static.KindName: slotless, function.KindName: slotless, queue.KindName: queued,
-	}
 }
 
 // newQueues returns the kind for queues. It opens the workers' listener when the first queue is deployed.

@@ -1,0 +1,60 @@
+package deploy
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/schema"
+)
+
+// secretive is a kind with a secret field.
+type secretive struct{ *textKind }
+
+func (secretive) Describe() schema.Kind {
+	return schema.Kind{
+		Name: "secretive",
+		Forms: []schema.Form{{Fields: []schema.Field{
+			{Name: "url", Type: schema.Text},
+			{Name: "header", Type: schema.Texts, Secret: true},
+		}}},
+	}
+}
+
+// Readers of logs could guess a short secret and compare digests.
+func TestLoggedDigestsDoNotCoverSecrets(t *testing.T) {
+	d := &Deployer{kinds: map[string]services.Kind{"secretive": secretive{}}}
+	logged := func(m registry.Manifest) registry.Digest {
+		return d.logged(registry.Version{Kind: "secretive", Manifest: m})
+	}
+	require.Equal(t, logged(`{"url":"a"}`), logged(`{"header":["A: hunter2"],"url":"a","use_config":{"k":"v"}}`))
+	require.NotEqual(t, logged(`{"url":"a"}`), logged(`{"url":"b"}`))
+	module := registry.Version{Kind: "secretive", Manifest: `{"header":["a"]}`, Blobs: []registry.Blob{{Field: "module", Digest: "sha256:1"}}}
+	require.EqualValues(t, "sha256:1", d.logged(module))
+}
+
+func TestSpecsAndVersionsCorrespond(t *testing.T) {
+	h := booted(t, t.TempDir(), nil)
+	s := h.identified(services.Spec{
+		Prefix: "/a",
+		Kind:   "text",
+		Blobs: []services.Blob{
+			{Field: schema.FieldUse, Content: []byte("outer")},
+			{Field: schema.FieldModule, Content: []byte("body")},
+			{Field: schema.FieldUse, Content: []byte("inner")},
+		},
+		Origin: registry.OriginFile,
+	})
+	v := versionOf(s)
+	require.Equal(t, registry.EmptyManifest, v.Manifest)
+	require.Equal(t, []registry.Digest{registry.DigestOf([]byte("outer")), registry.DigestOf([]byte("inner"))}, v.BlobsOf(schema.FieldUse))
+	require.Equal(t, int64(14), v.Size())
+	release, err := h.putBlobs(t.Context(), s)
+	require.NoError(t, err)
+	defer release()
+	back, err := h.stored(t.Context(), "/a", v)
+	require.NoError(t, err)
+	require.Equal(t, s, back)
+}
