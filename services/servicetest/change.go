@@ -47,7 +47,10 @@ func (s *Server) Status(key string) services.Status {
 // AwaitStatus waits until a service has a status.
 func (s *Server) AwaitStatus(key string, wanted func(services.Status) bool) {
 	s.tb.Helper()
-	require.Eventually(s.tb, func() bool { return wanted(s.Status(key)) }, HangTimeout, time.Millisecond)
+	require.Eventually(s.tb, func() bool {
+		entry, err := s.Inspect(registry.Prefix(key))
+		return err == nil && wanted(entry.Status)
+	}, HangTimeout, time.Millisecond)
 }
 
 // Deployment returns the deployment that was prepared last at a key, without middleware.
@@ -63,20 +66,10 @@ func (s *Server) Deployment(key string) services.Deployment {
 // AwaitRetired waits until a version of a service is closed.
 func (s *Server) AwaitRetired(key string, g registry.Generation) {
 	s.tb.Helper()
-	late := false
-	timer := time.AfterFunc(HangTimeout, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		late = true
-		s.changed.Broadcast()
-	})
-	defer timer.Stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !s.retired[version{registry.Prefix(key), g}] {
-		require.False(s.tb, late, "version %d of %s is not closed", g, key)
-		s.changed.Wait()
-	}
+	closed := awaitLocked(s.changed, func() bool { return s.retired[version{registry.Prefix(key), g}] })
+	require.True(s.tb, closed, "version %d of %s is not closed", g, key)
 }
 
 func (s *Server) noteRetired(v version) {

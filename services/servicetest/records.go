@@ -3,15 +3,11 @@ package servicetest
 import (
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
 )
-
-// HangTimeout bounds every wait of a test for an event.
-const HangTimeout = time.Minute
 
 // Records collects access records. They arrive after the response, so tests wait for them.
 type Records struct {
@@ -64,42 +60,13 @@ func (r *Records) First(matches func(accesslog.Record) bool) accesslog.Record {
 // await waits until find returns the index of a record.
 func (r *Records) await(find func([]accesslog.Record) int) accesslog.Record {
 	r.tb.Helper()
-	late := false
-	timer := time.AfterFunc(HangTimeout, func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		late = true
-		r.arrived.Broadcast()
-	})
-	defer timer.Stop()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for {
-		if i := find(r.all); i >= 0 {
-			return r.all[i]
-		}
-		require.False(r.tb, late, "the access record did not come; there are %d others", len(r.all))
-		r.arrived.Wait()
-	}
-}
-
-// Log collects log lines.
-type Log struct {
-	mu   sync.Mutex
-	text []byte // guarded by mu
-}
-
-// Write implements io.Writer.
-func (l *Log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text = append(l.text, p...)
-	return len(p), nil
-}
-
-// String returns all lines.
-func (l *Log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.text)
+	at := -1
+	found := awaitLocked(r.arrived, func() bool {
+		at = find(r.all)
+		return at >= 0
+	})
+	require.True(r.tb, found, "the access record did not come; there are %d others", len(r.all))
+	return r.all[at]
 }

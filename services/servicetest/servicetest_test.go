@@ -6,12 +6,16 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
 )
@@ -71,6 +75,37 @@ func TestSpecsAreComplete(t *testing.T) {
 	s := say("/a", "x")
 	require.Equal(t, registry.DigestOf([]byte("x")), s.Blobs[0].Digest)
 	require.Equal(t, registry.Prefix("/a"), s.Prefix)
+}
+
+func TestWaitsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		changed, ready := sync.NewCond(&mu), false
+		mu.Lock()
+		defer mu.Unlock()
+		start := time.Now()
+		require.False(t, awaitLocked(changed, func() bool { return ready }))
+		require.Equal(t, HangTimeout, time.Since(start))
+		go func() {
+			mu.Lock()
+			defer mu.Unlock()
+			ready = true
+			changed.Broadcast()
+		}()
+		require.True(t, awaitLocked(changed, func() bool { return ready }))
+	})
+}
+
+// TestHandlers serves functions of a test.
+func TestHandlers(t *testing.T) {
+	s := New(t, Config{}).Start(Handlers{"rest": func(w http.ResponseWriter, r *router.Request, _ *accesslog.Result) error {
+		_, err := io.WriteString(w, r.Rest)
+		return err
+	}})
+	s.Deploy(Handler("/a", "rest"))
+	require.Equal(t, "/b", s.Get("/a/b").Body)
+	_, err := s.Add(t.Context(), Handler("/a", "none"))
+	require.ErrorContains(t, err, "no handler")
 }
 
 func TestLeftovers(t *testing.T) {
