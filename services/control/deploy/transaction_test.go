@@ -144,6 +144,56 @@ func TestPlansAreBounded(t *testing.T) {
 	h.requireServed("/a", "three")
 }
 
+// A version of the history is checked by the rules of today.
+func TestRollbackIsValidated(t *testing.T) {
+	h := booted(t, t.TempDir(), nil)
+	h.add("/a", "one")
+	h.add("/a", "two")
+	h.kind.failAt("validate", func(context.Context) error {
+		return problem.New(problem.Forbidden, "not any more").WithCause(errInjected)
+	})
+	_, err := h.Rollback(t.Context(), "/a")
+	require.ErrorIs(t, err, errInjected)
+	requireKind(t, problem.Forbidden, err)
+	h.requireServed("/a", "two")
+	h.retiring.Wait()
+	require.Equal(t, 1, h.kind.openCount())
+}
+
+// The progress of the start counts the services of the first Apply alone.
+func TestLaterAppliesAreNotPartOfTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var k *slowKind
+		h := booted(t, t.TempDir(), func(c *Config) {
+			c.FileRules = true
+			k = slow(c)
+		})
+		defer h.end()
+		applied := make(chan error, 1)
+		apply := func(declared string) {
+			go func() {
+				_, err := h.Apply(context.Background(), specs(declared))
+				applied <- err
+			}()
+			synctest.Wait()
+		}
+		progress := func() [2]int {
+			done, total := h.Progress()
+			return [2]int{done, total}
+		}
+		apply("/a=1")
+		require.Equal(t, [2]int{0, 1}, progress())
+		k.open("1")
+		require.NoError(t, <-applied)
+		require.Equal(t, [2]int{1, 1}, progress())
+		apply("/a=2")
+		require.Equal(t, [2]int{1, 1}, progress())
+		k.open("2")
+		require.NoError(t, <-applied)
+		require.Equal(t, [2]int{1, 1}, progress())
+	})
+}
+
 // All violations of a file are reported together, whether the plan or a kind finds them.
 func TestApplyReportsPlanAndKind(t *testing.T) {
 	h := booted(t, t.TempDir(), withFile)

@@ -80,6 +80,9 @@ func (r *random) change(s *registry.State) plan.Change {
 		}
 		return plan.Rollback{Prefix: prefix, Generation: 1 + registry.Generation(r.IntN(20))}
 	case 4, 5, 6:
+		if service, ok := s.Services[prefix]; ok && r.IntN(2) == 0 {
+			v = version(r.texts[service.Current.Blobs[0].Digest]) // as it is
+		}
 		return plan.Declare{Prefix: prefix, Version: v}
 	case 7:
 		return plan.Prune{}
@@ -308,6 +311,29 @@ func timeless(t *testing.T, s *registry.State) string {
 		next.Services[prefix] = service
 	}
 	return asText(t, next)
+}
+
+// A declaration deploys unless it is served already.
+func TestDeclareDeploysDifferences(t *testing.T) {
+	declared := version("one")
+	declared.Origin = registry.OriginFile
+	s, _ := (&registry.State{}).Put("/a", declared)
+	for name, c := range map[string]struct {
+		base    plan.Base
+		change  plan.Change
+		deploys bool
+	}{
+		"served":        {plan.Base{State: s}, plan.Declare{Prefix: "/a", Version: version("one")}, false},
+		"failed":        {plan.Base{State: s, Failed: map[registry.Prefix]bool{"/a": true}}, plan.Declare{Prefix: "/a", Version: version("one")}, true},
+		"other failed":  {plan.Base{State: s, Failed: map[registry.Prefix]bool{"/b": true}}, plan.Declare{Prefix: "/a", Version: version("one")}, false},
+		"other content": {plan.Base{State: s}, plan.Declare{Prefix: "/a", Version: version("two")}, true},
+		"put":           {plan.Base{State: s}, plan.Put{Prefix: "/a", Version: version("one")}, true},
+	} {
+		p, err := plan.Make(c.base, []plan.Change{c.change})
+		require.NoError(t, err, name)
+		require.Equal(t, c.deploys, len(p.Prepare) == 1, name)
+		require.Equal(t, c.deploys, p.Next != s, name)
+	}
 }
 
 // A plan on a state in which only other services have changed is equivalent.
