@@ -15,6 +15,8 @@ import (
 type ABI interface {
 	// Traits returns the description of the ABI. It is always the same.
 	Traits() Traits
+	// HostModules returns the functions that guests can import. The engine is opened with those of all ABIs.
+	HostModules() []engine.HostModule
 	// Match reports whether a module implements this ABI. If only a part is missing or has a wrong type, it
 	// returns an error that names the part.
 	Match(info *engine.Info) (bool, error)
@@ -41,13 +43,12 @@ type Runner interface {
 
 // Traits describe an ABI.
 type Traits struct {
-	Name        string // shown in listings, such as "http-wasm" or "cgi"
-	Export      string // the function that Match looks for, such as "handle_request"
-	Guest       string // what exports it, such as "an http-wasm handler"
-	Build       string // how to build one, as the end of "build a Go guest with GOOS=wasip1 GOARCH=wasm"
-	HostModules []engine.HostModule
-	Forwards    bool // a guest can pass its request on to Exchange.Next: it can be middleware
-	QueryArgs   bool // a guest has arguments: Exchange.QueryArgs has an effect
+	Name      string // shown in listings, such as "http-wasm" or "cgi"
+	Export    string // the function that Match looks for, such as "handle_request"
+	Guest     string // what exports it, such as "an http-wasm handler"
+	Build     string // how to build one, as the end of "build a Go guest with GOOS=wasip1 GOARCH=wasm"
+	Forwards  bool   // a guest can pass its request on to Exchange.Next: it can be middleware
+	QueryArgs bool   // a guest has arguments: Exchange.QueryArgs has an effect
 }
 
 // Environment is the state shared by all instances of a service. It is immutable.
@@ -127,14 +128,13 @@ func noneOf[A ABI](all []A) string {
 // Two modules of the same name with different functions are an error.
 func HostModules(all []ABI) (modules []engine.HostModule, err error) {
 	for _, a := range all {
-		t := a.Traits()
-		for _, m := range t.HostModules {
+		for _, m := range a.HostModules() {
 			i := slices.IndexFunc(modules, func(other engine.HostModule) bool { return other.Name == m.Name })
 			switch {
 			case i < 0:
 				modules = append(modules, m)
 			case !modules[i].Same(m):
-				return nil, fmt.Errorf("abi: %s has a host module %q that differs from that of another ABI", t.Name, m.Name)
+				return nil, fmt.Errorf("abi: %s has a host module %q that differs from that of another ABI", a.Traits().Name, m.Name)
 			}
 		}
 	}

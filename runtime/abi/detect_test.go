@@ -106,8 +106,10 @@ func TestHostModulesAreShared(t *testing.T) {
 type impostor struct{ abi.ABI }
 
 func (impostor) Traits() abi.Traits {
-	return abi.Traits{Name: "impostor", HostModules: []engine.HostModule{{Name: "vespo"}}}
+	return abi.Traits{Name: "impostor"}
 }
+
+func (impostor) HostModules() []engine.HostModule { return []engine.HostModule{{Name: "vespo"}} }
 
 // TestWatIsBuilt checks that each .wasm file matches its .wat source.
 func TestWatIsBuilt(t *testing.T) {

@@ -7,7 +7,7 @@ type Source interface {
 	// Read waits for at least one byte, the end or an error.
 	io.Reader
 	// Ready returns a channel that is closed as soon as Read does not wait. It may begin to read ahead. Most
-	// guests never poll, so it is called only if one does.
+	// guests never poll, so it is called only if one does. A host function waits for it with Instance.Await.
 	Ready() <-chan struct{}
 }
 

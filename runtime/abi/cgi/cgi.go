@@ -20,13 +20,17 @@ type ABI struct{}
 // Traits implements abi.ABI.
 func (ABI) Traits() abi.Traits {
 	return abi.Traits{
-		Name:        "cgi",
-		Export:      entryStart,
-		Guest:       "a CGI command",
-		Build:       "as a plain command that speaks CGI on its standard streams",
-		HostModules: []engine.HostModule{wasip1.HostModule(), extension.HostModule()},
-		QueryArgs:   true,
+		Name:      "cgi",
+		Export:    entryStart,
+		Guest:     "a CGI command",
+		Build:     "as a plain command that speaks CGI on its standard streams",
+		QueryArgs: true,
 	}
+}
+
+// HostModules implements abi.ABI.
+func (ABI) HostModules() []engine.HostModule {
+	return []engine.HostModule{wasip1.HostModule(), extension.HostModule()}
 }
 
 // Match implements abi.ABI.

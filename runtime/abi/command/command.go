@@ -27,12 +27,16 @@ type ABI struct{}
 // Traits implements abi.ABI.
 func (ABI) Traits() abi.Traits {
 	return abi.Traits{
-		Name:        "command",
-		Export:      entryStart,
-		Guest:       "a command that reads its event from standard input",
-		Build:       "as a plain command",
-		HostModules: []engine.HostModule{wasip1.HostModule(), extension.HostModule()},
+		Name:   "command",
+		Export: entryStart,
+		Guest:  "a command that reads its event from standard input",
+		Build:  "as a plain command",
 	}
+}
+
+// HostModules implements abi.ABI.
+func (ABI) HostModules() []engine.HostModule {
+	return []engine.HostModule{wasip1.HostModule(), extension.HostModule()}
 }
 
 // Match implements abi.ABI.

@@ -19,6 +19,7 @@ import (
 type extensionOnly struct{}
 
 func (extensionOnly) Traits() abi.Traits               { return abi.Traits{} }
+func (extensionOnly) HostModules() []engine.HostModule { return []engine.HostModule{HostModule()} }
 func (extensionOnly) Match(*engine.Info) (bool, error) { return true, nil }
 func (extensionOnly) Functions(*engine.Info) (init, entries []string) {
 	return nil, []string{"handle_request"}

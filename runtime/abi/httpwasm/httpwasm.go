@@ -44,13 +44,17 @@ func New(cfg Config) *ABI {
 // Traits implements abi.ABI.
 func (*ABI) Traits() abi.Traits {
 	return abi.Traits{
-		Name:        "http-wasm",
-		Export:      exportRequest,
-		Guest:       "an http-wasm handler",
-		Build:       "and -buildmode=c-shared",
-		HostModules: []engine.HostModule{HostModule(), wasip1.HostModule(), extension.HostModule()},
-		Forwards:    true,
+		Name:     "http-wasm",
+		Export:   exportRequest,
+		Guest:    "an http-wasm handler",
+		Build:    "and -buildmode=c-shared",
+		Forwards: true,
 	}
+}
+
+// HostModules implements abi.ABI.
+func (*ABI) HostModules() []engine.HostModule {
+	return []engine.HostModule{HostModule(), wasip1.HostModule(), extension.HostModule()}
 }
 
 // Match implements abi.ABI.

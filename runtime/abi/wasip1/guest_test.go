@@ -16,6 +16,7 @@ import (
 type systemOnly struct{}
 
 func (systemOnly) Traits() abi.Traits               { return abi.Traits{} }
+func (systemOnly) HostModules() []engine.HostModule { return []engine.HostModule{HostModule()} }
 func (systemOnly) Match(*engine.Info) (bool, error) { return true, nil }
 func (systemOnly) Functions(*engine.Info) (init, entries []string) {
 	return nil, []string{"handle_request"}
