@@ -14,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/server"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 	"github.com/vespo-dev/vespo/internal/regular"
@@ -77,30 +78,37 @@ func (c *DevCmd) Run(ctx context.Context, s stdio.Streams) (err error) {
 	if err := p.Check(ctx); err != nil {
 		return err
 	}
-	temp, err := os.MkdirTemp("", "vespo-dev-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
-	if c.Data == "" {
-		c.Data = filepath.Join(temp, "data")
-	}
 	spec := services.Spec{
 		Prefix:   registry.Prefix(prefix),
 		Kind:     wasm.KindName,
 		Manifest: schema.Values(c.grants.Given()).Manifest(),
 	}
-	d := &dev{project: p, spec: spec, out: filepath.Join(temp, p.ModuleName()), terminal: o.Streams.Err}
-	return server.Run(ctx, &c.Config, o, release, server.Extension{Handler: d.handler, Work: d.work})
+	d := &dev{project: p, spec: spec, terminal: o.Streams.Err}
+	open := func(ctx context.Context, list *parts.List) error { return d.open(ctx, list, &c.Config) }
+	return server.Run(ctx, &c.Config, o, release, server.Extension{Open: open, Handler: d.handler, Work: d.work})
 }
 
 // dev builds a project whenever its sources change, and deploys the module.
 type dev struct {
-	project  *Project      // immutable, like all below
+	project  *Project      // immutable, like all below but out and page
 	spec     services.Spec // without the module
-	out      string        // path of the module
-	page     *buildPage    // set by handler
 	terminal io.Writer
+
+	out  string     // path of the module; set by open
+	page *buildPage // set by handler
+}
+
+// open creates a temporary directory, which the module goes into, and the data of the server unless cfg names a directory.
+func (d *dev) open(ctx context.Context, list *parts.List, cfg *server.Config) error {
+	var temp string
+	if err := server.OpenTemp(ctx, list, "dev", &temp); err != nil {
+		return err
+	}
+	d.out = filepath.Join(temp, d.project.ModuleName())
+	if cfg.Data == "" {
+		cfg.Data = filepath.Join(temp, "data")
+	}
+	return nil
 }
 
 // handler returns the server's handler behind the page of failed builds.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
@@ -41,14 +40,13 @@ func (c *CheckCmd) Run(ctx context.Context, s stdio.Streams) error {
 
 // rehearse prepares the services as a server with cfg would, in a temporary directory. It closes the list.
 func rehearse(ctx context.Context, list *parts.List, cfg *Config, file *configfile.File) (err error) {
-	temp, err := os.MkdirTemp("", "vespo-check-")
-	if err != nil {
+	defer func() { err = errors.Join(err, list.Close(drainTimeout)) }()
+	var temp string
+	if err := OpenTemp(ctx, list, "check", &temp); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
 	small := *cfg
 	small.Slots, small.PerService = 1, 0
-	defer func() { err = errors.Join(err, list.Close(drainTimeout)) }()
 	c, err := wire(ctx, list, &small, filepath.Join(temp, "data"), slog.New(slog.DiscardHandler), access{})
 	if err != nil {
 		return located(file, err)

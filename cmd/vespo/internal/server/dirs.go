@@ -22,17 +22,7 @@ type dirs struct {
 func openDirs(ctx context.Context, list *parts.List, cfg *Config) (*dirs, error) {
 	d := &dirs{data: cfg.Data}
 	if cfg.Demo {
-		err := list.Open(ctx, parts.Part{
-			Name: "the temporary directory of the demo",
-			Open: func(context.Context) (err error) {
-				if d.temp, err = os.MkdirTemp("", "vespo-demo-"); err != nil {
-					return fmt.Errorf("make a temporary directory for the demo: %w", err)
-				}
-				return nil
-			},
-			Close: func(context.Context) error { return os.RemoveAll(d.temp) },
-		})
-		if err != nil {
+		if err := OpenTemp(ctx, list, "demo", &d.temp); err != nil {
 			return nil, err
 		}
 		if d.data == "" {
@@ -43,4 +33,18 @@ func openDirs(ctx context.Context, list *parts.List, cfg *Config) (*dirs, error)
 		d.data = defaultData
 	}
 	return d, nil
+}
+
+// OpenTemp creates a temporary directory for a purpose, such as "demo", as a part of list, and sets dir to its path.
+func OpenTemp(ctx context.Context, list *parts.List, purpose string, dir *string) error {
+	return list.Open(ctx, parts.Part{
+		Name: "the temporary directory vespo-" + purpose,
+		Open: func(context.Context) (err error) {
+			if *dir, err = os.MkdirTemp("", "vespo-"+purpose+"-"); err != nil {
+				return fmt.Errorf("make the temporary directory vespo-%s-*: %w", purpose, err)
+			}
+			return nil
+		},
+		Close: func(context.Context) error { return os.RemoveAll(*dir) },
+	})
 }

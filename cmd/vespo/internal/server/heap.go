@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"time"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
 )
 
 // heapFloorBytes is the least amount allocated between two garbage collections. Little of a
@@ -22,6 +24,16 @@ func raiseHeapFloor() (release func()) {
 	}
 	ballast := make([]byte, heapFloorBytes)
 	return func() { runtime.KeepAlive(ballast) }
+}
+
+// openHeapFloor raises the floor, as a part of list.
+func openHeapFloor(ctx context.Context, list *parts.List) error {
+	var release func()
+	return list.Open(ctx, parts.Part{
+		Name:  "the floor of the heap",
+		Open:  func(context.Context) error { release = raiseHeapFloor(); return nil },
+		Close: func(context.Context) error { release(); return nil },
+	})
 }
 
 // heapTrimmer returns memory to the operating system after a deploy. Compiling a module briefly takes many

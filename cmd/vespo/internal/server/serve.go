@@ -29,13 +29,14 @@ func (c *ServeCmd) Run(ctx context.Context, s stdio.Streams) (err error) {
 	defer signal.Stop(hangup)
 	o := OpenOutputs(s, c.LogLevel)
 	defer func() { err = o.Close(err) }()
-	defer raiseHeapFloor()()
 	c.FileRules = c.ConfigFile != ""
 	o.Log.Debug("configuration", "flags", c.Config.String())
 	if limit, ok := descriptorLimit(); ok {
 		c.fitConnections(limit, o.Log)
 	}
-	return o.newServer(ctx, &c.Config, release).serve(ctx, func(ctx context.Context, s *server) error {
+	srv := o.newServer(ctx, &c.Config, release)
+	srv.before = openHeapFloor
+	return srv.serve(ctx, func(ctx context.Context, s *server) error {
 		return c.prepare(ctx, s, hangup)
 	})
 }

@@ -41,6 +41,9 @@ type server struct {
 	log          *slog.Logger
 	access       access
 
+	// Set before serve; may be nil. It opens what the command needs, before all other parts.
+	before func(ctx context.Context, list *parts.List) error
+
 	// Set before run; each may be nil.
 	handler func(next http.Handler) http.Handler // wraps the public handler
 	declare func(ctx context.Context) error      // applies the configuration file before the server is ready
@@ -66,6 +69,11 @@ func newServer(ctx context.Context, cfg *Config, streams stdio.Streams, log *slo
 // serve runs the server until ctx ends or a part of it fails. prepare is called before the listeners are opened.
 func (s *server) serve(ctx context.Context, prepare func(context.Context, *server) error) (err error) {
 	defer func() { err = errors.Join(err, s.close()) }()
+	if s.before != nil {
+		if err := s.before(ctx, s.list); err != nil {
+			return err
+		}
+	}
 	if err := s.open(ctx); err != nil {
 		return err
 	}
