@@ -1,12 +1,13 @@
 package registry
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
-	"strings"
 )
 
 // MaxRecordBytes bounds the manifest of a record: every commit writes all of them.
@@ -20,7 +21,7 @@ var ErrRecord = errors.New("invalid record")
 // ever ahead of the other.
 type Record struct {
 	Kind     string   // the part of the server that knows the form of the manifest
-	Manifest string   // a JSON object
+	Manifest Manifest // PutRecord brings it into canonical form
 	Blobs    []Digest // blobs that are kept as long as the record. Not modified once the record is in a State
 }
 
@@ -36,8 +37,9 @@ func (r Record) Check() error {
 		return fmt.Errorf("%w: it has no kind", ErrRecord)
 	case len(r.Manifest) > MaxRecordBytes:
 		return fmt.Errorf("%w: its manifest has %d bytes, at most %d can be", ErrRecord, len(r.Manifest), MaxRecordBytes)
-	case !strings.HasPrefix(r.Manifest, "{") || !json.Valid([]byte(r.Manifest)):
-		return fmt.Errorf("%w: its manifest is no JSON object", ErrRecord)
+	}
+	if _, err := Canonical([]byte(r.Manifest)); err != nil {
+		return fmt.Errorf("%w: %w", ErrRecord, err)
 	}
 	for _, d := range r.Blobs {
 		if _, err := ParseDigest(string(d)); err != nil {
@@ -50,6 +52,9 @@ func (r Record) Check() error {
 // PutRecord sets a record. The name begins with the kind and a slash by convention: "function/hello". The zero Record
 // removes it. If nothing changes, it returns s.
 func (s *State) PutRecord(name string, r Record) *State {
+	if canonical, err := Canonical([]byte(r.Manifest)); err == nil { // else Check refuses it
+		r.Manifest = canonical // as it will be read back
+	}
 	old, ok := s.Records[name]
 	gone := r.Equal(Record{})
 	if gone && !ok || ok && old.Equal(r) {
@@ -68,6 +73,26 @@ func (s *State) PutRecord(name string, r Record) *State {
 		next.Records = nil // as it will be read back
 	}
 	return next
+}
+
+// Canonical returns the canonical form of a JSON object.
+func Canonical(object []byte) (Manifest, error) {
+	dec := json.NewDecoder(bytes.NewReader(object))
+	dec.UseNumber()
+	var members map[string]any
+	if err := dec.Decode(&members); err != nil {
+		return "", fmt.Errorf("the manifest is no JSON object: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) || members == nil {
+		return "", errors.New("the manifest is not one JSON object")
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(members); err != nil {
+		return "", err
+	}
+	return Manifest(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
 // checkRecords returns the first rule that a record breaks.

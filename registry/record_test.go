@@ -15,6 +15,9 @@ func TestPutRecord(t *testing.T) {
 	require.Equal(t, map[string]Record{"function/x": one}, first.Records)
 	require.EqualValues(t, 1, first.Generation)
 	require.Same(t, first, first.PutRecord("function/x", one), "no change")
+	one.Manifest = "{ \"a\": 1 }\n"
+	require.Same(t, first, first.PutRecord("function/x", one), "the same in another form")
+	one.Manifest = `{"a":1}`
 	require.Same(t, empty, empty.PutRecord("function/x", Record{}))
 	require.Contains(t, first.Digests(), DigestOf([]byte("blob")))
 
@@ -41,7 +44,7 @@ func TestCheckRecord(t *testing.T) {
 		"no object":    {Kind: "k", Manifest: "[]"},
 		"torn":         {Kind: "k", Manifest: `{"a":`},
 		"two":          {Kind: "k", Manifest: `{}{}`},
-		"too large":    {Kind: "k", Manifest: `{"a":"` + strings.Repeat("x", MaxRecordBytes) + `"}`},
+		"too large":    {Kind: "k", Manifest: Manifest(`{"a":"` + strings.Repeat("x", MaxRecordBytes) + `"}`)},
 		"not a digest": {Kind: "k", Manifest: "{}", Blobs: []Digest{"sha256:x"}},
 	} {
 		require.ErrorIs(t, r.Check(), ErrRecord, name)
@@ -51,4 +54,24 @@ func TestCheckRecord(t *testing.T) {
 	require.NoError(t, Record{Kind: "k", Manifest: "{}"}.Check())
 	unnamed := &State{Records: map[string]Record{"": {Kind: "k", Manifest: "{}"}}}
 	require.ErrorIs(t, unnamed.Check(), ErrInvalidState)
+}
+
+func TestCanonical(t *testing.T) {
+	for object, want := range map[string]Manifest{
+		`{}`: `{}`,
+		` { "b" : 1.50, "a" : [ "<&>" ] }` + "\n": `{"a":["<&>"],"b":1.50}`,
+		`{"a":"\u003c\u00e9\u2028"}`:              `{"a":"<é\u2028"}`,
+		`{"n":123456789012345678901234}`:          `{"n":123456789012345678901234}`,
+	} {
+		got, err := Canonical([]byte(object))
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+		again, err := Canonical([]byte(got))
+		require.NoError(t, err)
+		require.Equal(t, got, again)
+	}
+	for _, object := range []string{"", "null", "[]", "1", `{"a":}`, `{} {}`, `{}x`} {
+		_, err := Canonical([]byte(object))
+		require.Error(t, err, "%q", object)
+	}
 }

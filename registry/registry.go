@@ -109,6 +109,10 @@ func (r *Registry) Blob(ctx context.Context, d Digest) ([]byte, error) {
 	return r.blobs.Get(ctx, d)
 }
 
+// Collects reports whether what no version refers to may be deleted. It may not if manifests were lost, which may
+// have referred to it.
+func (r *Registry) Collects() bool { return !r.keepBlobs }
+
 // CollectGarbage deletes the blobs that no version refers to, current or in a history, and that no deploy
 // holds. It returns the deleted ones and continues after a failed deletion.
 func (r *Registry) CollectGarbage(ctx context.Context) (deleted []Digest, err error) {

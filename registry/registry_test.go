@@ -220,7 +220,9 @@ func TestCollectGarbageKeepsAllWhenTheStoreSaysSo(t *testing.T) {
 	store := newFaulty()
 	store.loaded.KeepBlobs = true
 	store.blobs.Damage(registry.DigestOf(nil), nil)
-	n, err := open(t, store).CollectGarbage(context.Background())
+	reg := open(t, store)
+	require.False(t, reg.Collects())
+	n, err := reg.CollectGarbage(context.Background())
 	require.NoError(t, err)
 	require.Zero(t, n)
 	require.Len(t, store.names(), 1)

@@ -21,7 +21,7 @@ type keptCatalogue struct{ *registry.Registry }
 
 // openCatalogue opens the store in fsys and checks that all referenced blobs are there.
 func openCatalogue(fsys durable.FS) (crashtest.Kept, error) {
-	store, err := open(fsys, "memory")
+	store, err := OpenFS(fsys, "memory")
 	if err != nil {
 		return nil, err
 	}

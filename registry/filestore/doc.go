@@ -9,6 +9,7 @@
 //	tmp/                 files being written; emptied at start
 //	cache/               the engine's compiled code; the store only creates the directory
 //	queue/               requests of durable queues; the store only creates the directory
+//	lambda/              files of the Lambda API; the store only reads functions.json of earlier releases
 //
 // # Crash safety
 //

@@ -16,7 +16,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(crashtest.Main(m, map[string]crashtest.Child{"commit": commitForever, "open": openOnce}))
+	os.Exit(crashtest.Main(m.Run, map[string]crashtest.Child{"commit": commitForever, "open": openOnce}))
 }
 
 // openOnce only opens the directory.

@@ -26,6 +26,9 @@ func (s *Store) Load(context.Context) (registry.Loaded, error) {
 	if err := s.tidy(&l); err != nil {
 		return registry.Loaded{}, fmt.Errorf("data directory %s: %w", s.dir, err)
 	}
+	if ofVersion1(s.saved) {
+		s.migrateLocked(&l)
+	}
 	// The files may have been written by a process that was killed before its last fsync.
 	for _, dir := range []string{".", blobDir} {
 		if err := s.fs.SyncDir(dir); err != nil {
@@ -77,6 +80,9 @@ func (s *Store) readManifest(name string, l *loading) (*registry.State, []byte, 
 	if err == nil {
 		state, err = decodeManifest(data, s.blob)
 	}
+	if err == nil && ofVersion1(data) {
+		err = addRecordsV1(s.fs, state)
+	}
 	switch {
 	case err == nil:
 		return state, data, nil
@@ -90,6 +96,26 @@ func (s *Store) readManifest(name string, l *loading) (*registry.State, []byte, 
 	l.report(name, "set aside as "+to, err)
 	l.KeepBlobs = true
 	return nil, nil, nil
+}
+
+// migrateLocked writes a catalogue that was read in version 1 as both manifests in today's form. What version 1 kept
+// elsewhere is then not read any more, such as blobs that a collection would delete. If it fails, the same is done at
+// the next start, and until then nothing is collected.
+func (s *Store) migrateLocked(l *loading) {
+	data, err := encodeManifest(l.State)
+	if err == nil {
+		err = s.files.Place(previousName, data)
+	}
+	if err == nil {
+		err = s.files.Write(manifestName, data)
+	}
+	if err != nil {
+		l.report(manifestName, "could not be written in the form of this release; it is tried again at the next start", err)
+		l.KeepBlobs = true
+	}
+	if now, err := s.fs.ReadFile(manifestName, maxManifestBytes); err == nil {
+		s.saved = now
+	}
 }
 
 // tidy empties tmp/, sets foreign files in blobs/ aside and reports those at the top.
@@ -111,7 +137,7 @@ func (s *Store) tidy(l *loading) error {
 func (s *Store) tidyTop(l *loading) error {
 	known := []string{
 		lockName, manifestName, previousName, asideDir, tmpDir, cacheDir, queueDir, strings.Split(blobDir, "/")[0], "lost+found",
-		"lambda", // files of the Lambda API
+		lambdaDir, // files of the Lambda API
 	}
 	top, err := s.fs.ReadDir(".")
 	if err != nil {

@@ -41,6 +41,8 @@ type envelope struct {
 type catalogueV2 struct {
 	Generation uint64      `json:"generation"`
 	Services   []serviceV2 `json:"services"`
+
+	Records map[string]recordV2 `json:"records,omitempty"`
 }
 
 type serviceV2 struct {
@@ -73,6 +75,10 @@ func encodeManifest(s *registry.State) ([]byte, error) {
 			return nil, fmt.Errorf("encode manifest: %w", err)
 		}
 		catalogue.Services = append(catalogue.Services, stored)
+	}
+	var err error
+	if catalogue.Records, err = fromRecords(s.Records); err != nil {
+		return nil, fmt.Errorf("encode manifest: %w", err)
 	}
 	body, err := json.Marshal(catalogue)
 	if err != nil {
@@ -126,6 +132,7 @@ func decodeCatalogueV2(body []byte) (*registry.State, error) {
 	s := &registry.State{
 		Generation: registry.Generation(c.Generation),
 		Services:   make(map[registry.Prefix]registry.Service, len(c.Services)),
+		Records:    toRecords(c.Records),
 	}
 	for _, service := range c.Services {
 		if err := addService(s, service.service()); err != nil {

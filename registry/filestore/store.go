@@ -68,7 +68,7 @@ func Open(dir string) (*Store, error) {
 	if !locked {
 		return nil, fmt.Errorf("%w: %s; stop that server or choose another directory", ErrLocked, dir)
 	}
-	s, err := open(durable.Dir(absolute), dir)
+	s, err := OpenFS(durable.Dir(absolute), dir)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -76,8 +76,8 @@ func Open(dir string) (*Store, error) {
 	return s, nil
 }
 
-// open creates the subdirectories of a directory that exists and is locked.
-func open(fsys durable.FS, dir string) (*Store, error) {
+// OpenFS opens a directory that exists and that only the caller uses. dir is its name in errors and in CacheDir.
+func OpenFS(fsys durable.FS, dir string) (*Store, error) {
 	s := &Store{
 		fs:    fsys,
 		files: durable.NewFiles(fsys, tmpDir, asideDir),

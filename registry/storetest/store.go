@@ -88,6 +88,7 @@ func requireSame(t *testing.T, want, got *registry.State) {
 	for prefix, service := range want.Services {
 		require.Equal(t, service, got.Services[prefix])
 	}
+	require.Equal(t, want.Records, got.Records)
 }
 
 // version returns a version with a text as its module.
@@ -101,6 +102,15 @@ func version(text string) registry.Version {
 			SizeBytes: int64(len(text)),
 		}},
 		Deployed: time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC),
+	}
+}
+
+// record returns a record with a number.
+func record(n int) registry.Record {
+	return registry.Record{
+		Kind:     "k",
+		Manifest: registry.Manifest(fmt.Sprintf(`{"n":%d,"text":"<&>"}`, n)),
+		Blobs:    []registry.Digest{registry.DigestOf([]byte{byte(n)})},
 	}
 }
 
@@ -127,7 +137,13 @@ func commit(t *testing.T, m Medium) {
 	removed, err := o.state.Remove("/a")
 	require.NoError(t, err)
 	o.commit(t, put(removed, "/c", "two changes in one commit"))
-	o.reopened(t, m).close()
+	o = o.reopened(t, m)
+	for _, r := range []registry.Record{record(1), record(2), {}, {}} { // the last two remove it
+		next := put(o.state, "/d", "with a record").PutRecord("k/x", r)
+		o.commit(t, next.PutRecord("k/y", record(3)))
+		o = o.reopened(t, m)
+	}
+	o.close()
 }
 
 func staleBase(t *testing.T, m Medium) {

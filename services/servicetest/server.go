@@ -30,6 +30,8 @@ type Config struct {
 	Router router.Config      // AccessLog is called in addition to Records
 	Deploy deploy.Config      // Registry, Router, Kinds and Log are set by the Server
 	HTTP   func(*http.Server) // changes the HTTP server before it starts
+
+	WrapStore func(registry.Store) registry.Store // replaces the store of the catalogue, such as by one that fails
 }
 
 // Server is a running server. Its methods fail the test if something goes wrong.
@@ -103,6 +105,9 @@ func (s *Server) openCatalogue(ctx context.Context) {
 		s.Store, err = filestore.Open(s.cfg.Dir)
 		require.NoError(s.tb, err)
 		store, blobs = s.Store, s.Store.Blobs()
+	}
+	if s.cfg.WrapStore != nil {
+		store = s.cfg.WrapStore(store)
 	}
 	var problems []registry.Problem
 	var err error

@@ -25,11 +25,11 @@ var ErrEnough = errors.New("the child has ended")
 // Child makes changes in a directory and prints a line after each acknowledged one.
 type Child func(dir string, acknowledge func(format string, args ...any)) error
 
-// Main runs the tests, or the child that the environment names. TestMain calls it.
-func Main(m *testing.M, children map[string]Child) int {
+// Main calls run, which runs the tests, or the child that the environment names. TestMain calls it.
+func Main(run func() int, children map[string]Child) int {
 	child := children[os.Getenv(childName)]
 	if child == nil {
-		return m.Run()
+		return run()
 	}
 	acknowledge := func(format string, args ...any) { fmt.Printf(format+"\n", args...) } // not buffered
 	if err := child(os.Getenv(childDir), acknowledge); err != nil && !errors.Is(err, ErrEnough) {

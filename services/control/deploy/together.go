@@ -2,6 +2,8 @@ package deploy
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
@@ -61,8 +63,8 @@ func (d *Deployer) changesOf(ctx context.Context, c Changes) (changes, error) {
 		all.list = append(all.list, put.list...)
 		all.specs[spec.Prefix] = put.specs[spec.Prefix]
 	}
-	for name, edit := range c.Records {
-		all.list = append(all.list, plan.Record{Name: name, Edit: edit})
+	for _, name := range slices.Sorted(maps.Keys(c.Records)) {
+		all.list = append(all.list, plan.Record{Name: name, Edit: c.Records[name]})
 	}
 	return all, nil
 }

@@ -16,7 +16,7 @@ import (
 
 // record returns a record that counts.
 func record(n int) registry.Record {
-	return registry.Record{Kind: "counter", Manifest: fmt.Sprintf(`{"n":%d}`, n)}
+	return registry.Record{Kind: "counter", Manifest: registry.Manifest(fmt.Sprintf(`{"n":%d}`, n))}
 }
 
 func set(r registry.Record) Edit {
@@ -109,7 +109,7 @@ func TestEditsLast(t *testing.T) {
 				_, err := h.Transact(t.Context(), []registry.Prefix{prefix}, func(s *registry.State) (Changes, error) {
 					c := Changes{Records: map[string]Edit{"counter/x": func(r registry.Record) (registry.Record, error) {
 						n := 0
-						_, _ = fmt.Sscanf(r.Manifest, `{"n":%d}`, &n) // of no record: 0
+						_, _ = fmt.Sscanf(string(r.Manifest), `{"n":%d}`, &n) // of no record: 0
 						return record(n + 1), nil
 					}}}
 					if worker%2 == 0 {

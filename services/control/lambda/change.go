@@ -2,9 +2,10 @@ package lambda
 
 import (
 	"context"
-	"log/slog"
+	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
@@ -13,6 +14,90 @@ import (
 	"github.com/vespo-dev/vespo/services/kinds/function"
 	"github.com/vespo-dev/vespo/services/schema"
 )
+
+// Every change of this API is one transaction of the catalogue, over services and records. So an answer with an
+// error means that nothing was changed.
+
+// errNumber refuses the plan of a version whose number another request took first. The next plan has another one.
+var errNumber = errors.New("the number of the version is taken")
+
+// deployment is a change of a function's current version.
+type deployment struct {
+	name   string
+	prefix registry.Prefix
+	// build returns the spec, given the current service; the zero Service if there is none.
+	build   func(current registry.Service) (services.Spec, error)
+	note    func(*record) // changes the record with it; may be nil
+	publish bool          // also as the next version
+}
+
+// deploy carries a deployment out. It returns the entry of the published version if d publishes, or that of the
+// function.
+func (h *Handler) deploy(ctx context.Context, d deployment) (deploy.Entry, error) {
+	results, err := h.cfg.Catalogue.Transact(ctx, []registry.Prefix{d.prefix}, func(s *registry.State) (deploy.Changes, error) {
+		spec, err := d.build(s.Services[d.prefix])
+		if err != nil {
+			return deploy.Changes{}, err
+		}
+		changes := deploy.Changes{Deploy: []services.Spec{spec}}
+		if d.note != nil {
+			changes.Records = map[string]deploy.Edit{recordOf(d.name): editOf(func(own *record) error { d.note(own); return nil })}
+		}
+		if !d.publish {
+			return changes, nil
+		}
+		return addVersion(changes, s, d, spec)
+	})
+	if err != nil {
+		return deploy.Entry{}, err
+	}
+	last := results[len(results)-1]
+	return deploy.Entry{Service: last.Service, Status: last.Status}, nil
+}
+
+// addVersion adds the next version of a function to changes. It has the content of spec.
+func addVersion(changes deploy.Changes, s *registry.State, d deployment, spec services.Spec) (deploy.Changes, error) {
+	if spec.Kind == function.KindName {
+		if doc, err := documentOf(spec.Manifest); err != nil || !doc.Program() {
+			return changes, invalid("the workers of this function are not the server's to keep: only modules and programs have versions")
+		}
+	}
+	note := d.note
+	if note == nil {
+		note = func(*record) {}
+	}
+	own, err := decodeRecord(s.Records[recordOf(d.name)])
+	if err != nil {
+		return changes, err
+	}
+	note(&own)
+	number := own.LastVersion + 1
+	for ; s.Services[versionPrefix(d.prefix, strconv.Itoa(number))].Prefix != ""; number++ { // of a lost record
+	}
+	version := spec
+	version.Prefix = versionPrefix(d.prefix, strconv.Itoa(number))
+	changes.Deploy = append(changes.Deploy, version)
+	changes.Records = map[string]deploy.Edit{recordOf(d.name): editOf(func(own *record) error {
+		if note(own); own.LastVersion >= number {
+			return errNumber
+		}
+		own.LastVersion = number
+		return nil
+	})}
+	return changes, nil
+}
+
+// edit changes the record of a function. It needs the service of the function and those of the versions to be there
+// at the commit.
+func (h *Handler) edit(ctx context.Context, name string, needs []registry.Prefix, f func(*record) error) error {
+	_, err := h.cfg.Catalogue.Transact(ctx, nil, func(*registry.State) (deploy.Changes, error) {
+		return deploy.Changes{Require: needs, Records: map[string]deploy.Edit{recordOf(name): editOf(f)}}, nil
+	})
+	if errors.Is(err, registry.ErrNotFound) {
+		return notFound("Function not found: %s", arn.Format(name, ""))
+	}
+	return err
+}
 
 // checkCurrent returns an error if the service to be changed is gone, or if the request expects another revision of
 // it.
@@ -35,9 +120,9 @@ func specOf(s registry.Service) services.Spec {
 	return spec
 }
 
-// documentOf returns the document of a function.
-func documentOf(spec services.Spec) (function.Document, error) {
-	return function.Decode(schema.Without(spec.Manifest, schema.FieldUseConfig))
+// documentOf returns the document in the manifest of a function.
+func documentOf(m registry.Manifest) (function.Document, error) {
+	return function.Decode(schema.Without(m, schema.FieldUseConfig))
 }
 
 // validate returns the error that deploying spec would return.
@@ -46,32 +131,4 @@ func (h *Handler) validate(spec services.Spec) error {
 	spec.Manifest = schema.Without(spec.Manifest, schema.FieldUseConfig)
 	spec.Blobs = slices.DeleteFunc(slices.Clone(spec.Blobs), func(b services.Blob) bool { return b.Field == schema.FieldUse })
 	return h.cfg.Catalogue.Validate(spec)
-}
-
-// deployNoting deploys the spec that build makes from the current service, and changes the function's record: both
-// or neither. It writes the record first, and restores it if the deployment fails.
-func (h *Handler) deployNoting(
-	ctx context.Context, name string, prefix registry.Prefix, note func(*record), build func(registry.Service) (services.Spec, error),
-) (deploy.Result, error) {
-	before, noted := record{}, false
-	result, err := h.cfg.Catalogue.Change(ctx, prefix, func(current registry.Service) (services.Spec, error) {
-		spec, err := build(current)
-		if err == nil && !noted {
-			before = h.book.get(name)
-			err = h.book.change(name, func(own *record) error { note(own); return nil })
-			noted = err == nil
-		}
-		return spec, err
-	})
-	if err == nil || !noted {
-		return result, err
-	}
-	undo := h.book.change(name, func(own *record) error {
-		own.Role, own.Handler, own.Runtime, own.Description, own.MemorySize = before.Role, before.Handler, before.Runtime, before.Description, before.MemorySize
-		return nil
-	})
-	if undo != nil {
-		h.cfg.Log.Error("the record of a function could not be restored after a failed change", slog.String("function", name), slog.Any("error", undo))
-	}
-	return result, err
 }

@@ -1,12 +1,12 @@
 package lambda
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/internal/arn"
 )
 
@@ -64,34 +64,33 @@ func (h *Handler) createFunction(w http.ResponseWriter, r *request) error {
 	if err := firstError(in.check(), in.Code.check()); err != nil {
 		return err
 	}
-	h.packages.using.RLock()
-	defer h.packages.using.RUnlock()
-	reset := func(own *record) { *own = record{}; in.keep(own) }
-	result, err := h.deployNoting(r.Context(), ref.Name, registry.Prefix(prefix), reset, func(current registry.Service) (services.Spec, error) {
-		if current.Prefix != "" {
-			return services.Spec{}, fail(http.StatusConflict, "ResourceConflictException", "Function already exist: %s", ref.Name)
-		}
-		spec := services.Spec{Prefix: registry.Prefix(prefix)}
-		err := h.unpack(in.Code.ZipFile, &spec, &in.settings)
-		return spec, err
+	created, err := h.deploy(r.Context(), deployment{
+		name:    ref.Name,
+		prefix:  registry.Prefix(prefix),
+		note:    func(own *record) { *own = record{}; in.keep(own) },
+		publish: in.Publish,
+		build: func(current registry.Service) (services.Spec, error) {
+			if current.Prefix != "" {
+				return services.Spec{}, fail(http.StatusConflict, "ResourceConflictException", "Function already exist: %s", ref.Name)
+			}
+			spec := services.Spec{Prefix: registry.Prefix(prefix)}
+			err := h.unpack(in.Code.ZipFile, &spec, &in.settings)
+			return spec, err
+		},
 	})
 	if err != nil {
 		return err
 	}
-	if in.Publish {
-		return partly("the function was created, but no version was published", h.publish(w, r, ref.Name, result.Service))
-	}
-	return h.answerConfiguration(w, http.StatusCreated, ref.Name, result.Service.Prefix)
+	return h.answerDeployed(w, http.StatusCreated, ref.Name, created)
 }
 
-// partly adds the completed half of an operation to the error of the other half.
-func partly(done string, err error) error {
-	if err == nil {
-		return nil
+// answerDeployed answers with the configuration of a deployed function or version.
+func (h *Handler) answerDeployed(w http.ResponseWriter, status int, name string, e deploy.Entry) error {
+	version := arn.Latest
+	if _, number, ok := versionOf(e.Service.Prefix); ok {
+		version = number
 	}
-	f := *failureOf(err)
-	f.message = done + ": " + f.message
-	return &f
+	return answerJSON(w, status, h.describe(e, name, version))
 }
 
 // firstError returns the first error that is not nil.
@@ -116,10 +115,13 @@ func (h *Handler) updateCode(w http.ResponseWriter, r *request) error {
 	if err := in.check(); err != nil {
 		return err
 	}
-	h.packages.using.RLock()
-	defer h.packages.using.RUnlock()
-	build := func(current registry.Service) (services.Spec, error) {
-		return h.withCode(r.Context(), name, current, &in)
+	build := func(current registry.Service) (spec services.Spec, err error) {
+		if err := checkCurrent(name, in.RevisionId, current); err != nil {
+			return spec, err
+		}
+		spec = specOf(current)
+		err = h.unpack(in.ZipFile, &spec, &settings{})
+		return spec, err
 	}
 	if in.DryRun {
 		spec, err := build(e.Service)
@@ -129,24 +131,15 @@ func (h *Handler) updateCode(w http.ResponseWriter, r *request) error {
 		if err != nil {
 			return err
 		}
-		return h.answerConfiguration(w, http.StatusOK, name, e.Service.Prefix)
+		return h.answerDeployed(w, http.StatusOK, name, e)
 	}
-	result, err := h.cfg.Catalogue.Change(r.Context(), e.Service.Prefix, build)
+	changed, err := h.deploy(r.Context(), deployment{name: name, prefix: e.Service.Prefix, build: build, publish: in.Publish})
 	if err != nil {
 		return err
 	}
+	status := http.StatusOK
 	if in.Publish {
-		return partly("the code was updated, but no version was published", h.publish(w, r, name, result.Service))
+		status = http.StatusCreated
 	}
-	return h.answerConfiguration(w, http.StatusOK, name, e.Service.Prefix)
-}
-
-// withCode returns the spec of the current version with the code of a request.
-func (h *Handler) withCode(ctx context.Context, name string, current registry.Service, in *codeRequest) (spec services.Spec, err error) {
-	if err := checkCurrent(name, in.RevisionId, current); err != nil {
-		return spec, err
-	}
-	spec = specOf(current)
-	err = h.unpack(in.ZipFile, &spec, &settings{})
-	return spec, err
+	return h.answerDeployed(w, status, name, changed)
 }

@@ -4,12 +4,14 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -108,7 +110,7 @@ func TestUpdateCodeKeeps(t *testing.T) {
 func TestArchivesOfWindows(t *testing.T) {
 	a := newAPI(t, managing)
 	a.send("POST", functions, program("win", packed(t, map[string]string{"bootstrap": "#!/bin/sh\n", `lib\sub\a.txt`: "a", `empty\`: ""})), 201)
-	dir := filepath.Join(lambda.PackagesIn(a.dir), a.document("/win").Package)
+	dir := filepath.Join(a.dir, "code", a.document("/win").Package)
 	info, err := os.Stat(filepath.Join(dir, "bootstrap"))
 	require.NoError(t, err)
 	require.Equal(t, fs.FileMode(0o755), info.Mode().Perm())
@@ -139,16 +141,21 @@ func TestChangesHappenOrNot(t *testing.T) {
 	require.Equal(t, "first", a.handler.Record("prog").Description, "the deploy was refused")
 	require.Equal(t, before, generation())
 
-	block := filepath.Join(a.dir, lambda.BookName+".new") // a directory blocks the name of the temporary file
-	require.NoError(t, os.Mkdir(block, 0o700))
+	disk := errors.New("no space")
+	a.store.fail.Store(&disk)
 	a.send("PUT", functions+"/prog/configuration", map[string]any{"Description": "third", "Timeout": 3}, 500)
 	require.Equal(t, "first", a.handler.Record("prog").Description)
-	require.Equal(t, before, generation(), "the record could not be written")
+	require.Equal(t, before, generation(), "neither the record nor the service could be written")
+	a.store.fail.Store(&disk)
 	a.send("POST", functions, program("other", packed(t, map[string]string{"bootstrap": ""})), 500)
 	_, err := a.Deployer.Inspect("/other")
 	require.ErrorIs(t, err, registry.ErrNotFound)
+	a.store.fail.Store(&disk)
+	a.send("DELETE", functions+"/prog", nil, 500)
+	require.Equal(t, "first", a.handler.Record("prog").Description)
+	require.Equal(t, before, generation(), "a failed removal removes nothing")
 	a.send("DELETE", functions+"/prog", nil, 204)
-	require.Zero(t, a.handler.Record("prog"), "the removal has happened, and is told so")
+	require.Zero(t, a.handler.Record("prog"))
 }
 
 // TestRefusedAlias checks that a rejected change leaves an alias unchanged, also for concurrent readers.
@@ -176,37 +183,37 @@ func TestRefusedAlias(t *testing.T) {
 	require.Equal(t, "changed", a.handler.Record("fn").Aliases["prod"].Description)
 }
 
-// TestCollect checks that the second collection that finds a program unused deletes it.
-func TestCollect(t *testing.T) {
+// TestUnpackedCode checks that code is unpacked once it is needed, kept as long as a version refers to it, and
+// unpacked again if it is lost.
+func TestUnpackedCode(t *testing.T) {
 	a := newAPI(t, managing)
 	exists := func() (names []string) {
-		entries, err := os.ReadDir(lambda.PackagesIn(a.dir))
+		entries, err := os.ReadDir(filepath.Join(a.dir, "code"))
 		require.NoError(t, err)
 		for _, e := range entries {
 			names = append(names, e.Name())
 		}
 		return names
 	}
+	retain := func() { require.NoError(t, a.functions.Retain(a.Registry.State())) }
 	code := func(n int) []byte {
 		return packed(t, map[string]string{"bootstrap": "#!/bin/sh\n" + strings.Repeat("\n", n)})
 	}
 	a.send("POST", functions, program("prog", code(0)), 201)
+	first := a.document("/prog").Package
 	a.send("PUT", functions+"/prog/code", map[string]any{"ZipFile": code(1)}, 200)
 	a.send("POST", functions, program("gone", code(2)), 201)
-	gone := a.document("/gone").Package
 	a.send("PUT", functions+"/prog/code", map[string]any{"ZipFile": code(3), "DryRun": true}, 200)
-	require.NoError(t, os.Mkdir(filepath.Join(lambda.PackagesIn(a.dir), "new-123"), 0o700))
+	require.Len(t, exists(), 3, "a dry run unpacks nothing")
+	retain()
+	require.Len(t, exists(), 3, "the history refers to one")
 	a.send("DELETE", functions+"/gone", nil, 204)
-	require.Len(t, exists(), 5)
-	require.NoError(t, a.handler.CollectOnce(t.Context()))
-	require.Len(t, exists(), 5, "what was replaced may still run")
-	a.send("POST", functions, program("back", code(2)), 201)
-	require.NoError(t, a.handler.CollectOnce(t.Context()))
-	require.Len(t, exists(), 3, "two versions of prog, and back")
-	require.Contains(t, exists(), gone)
+	require.Eventually(t, func() bool { retain(); return len(exists()) == 2 }, 30*time.Second, time.Millisecond)
+
+	require.NoError(t, os.RemoveAll(filepath.Join(a.dir, "code", first)))
+	_, err := a.Deployer.Rollback(t.Context(), "/prog")
+	require.NoError(t, err, "the archive is a blob of the version")
+	require.FileExists(t, filepath.Join(a.dir, "code", first, "bootstrap"))
 	a.send("DELETE", functions+"/prog", nil, 204)
-	a.send("DELETE", functions+"/back", nil, 204)
-	require.NoError(t, a.handler.CollectOnce(t.Context()))
-	require.NoError(t, a.handler.CollectOnce(t.Context()))
-	require.Empty(t, exists())
+	require.Eventually(t, func() bool { retain(); return len(exists()) == 0 }, 30*time.Second, time.Millisecond)
 }

@@ -11,7 +11,8 @@
 // through the router, so admission, limits and the access record apply as to any request.
 //
 // Function management, including versions and aliases, maps to the catalogue of services
-// (manage.go). State that the catalogue has no field for is kept in a file, the book.
+// (manage.go). State that a service has no field for is in records of the same catalogue.
+// Each change is one transaction over both (change.go).
 //
 // # Authorization
 //

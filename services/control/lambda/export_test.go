@@ -1,15 +1,12 @@
 package lambda
 
 import (
-	"context"
-
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 )
 
 // Limits and names for tests.
 const (
-	BookName         = bookName
 	MaxCodeBytes     = maxCodeBytes
 	MaxSettingsBytes = maxSettingsBytes
 )
@@ -20,5 +17,12 @@ func (h *Handler) Record(function string) record { return h.book.get(function) }
 // SpecOf returns the spec of the service's current version.
 func SpecOf(s registry.Service) services.Spec { return specOf(s) }
 
-// CollectOnce deletes unused programs.
-func (h *Handler) CollectOnce(ctx context.Context) error { return h.collectOnce(ctx) }
+// VersionPrefix returns the prefix of a published version.
+func VersionPrefix(base registry.Prefix, number string) registry.Prefix {
+	return versionPrefix(base, number)
+}
+
+// VersionOf splits the prefix of a published version.
+func VersionOf(prefix registry.Prefix) (base registry.Prefix, number string, ok bool) {
+	return versionOf(prefix)
+}

@@ -3,13 +3,10 @@ package lambda
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/client"
@@ -31,8 +28,8 @@ type Catalogue interface {
 	List() []deploy.Entry
 	Inspect(registry.Prefix) (deploy.Entry, error)
 	Validate(services.Spec) error
-	Change(context.Context, registry.Prefix, func(current registry.Service) (services.Spec, error)) (deploy.Result, error)
-	Remove(context.Context, registry.Prefix) error
+	Record(name string) registry.Record
+	Transact(context.Context, []registry.Prefix, func(*registry.State) (deploy.Changes, error)) ([]deploy.Result, error)
 }
 
 // Dispatcher serves a request with the service at prefix. *router.Router implements it.
@@ -48,13 +45,9 @@ type Config struct {
 	Functions  []string          // kinds of services that take events unchanged; default: that of package function
 
 	// Manage allows callers to add, change and remove functions as well.
-	Manage bool
-	// Blob reads the module or document of a version; required to manage.
-	Blob func(ctx context.Context, digest registry.Digest) ([]byte, error)
-	// Directory holds the book and the unpacked programs of functions; required to manage.
-	Directory string
-	Timeout   time.Duration // of functions without one; default 10 s
-	URL       func() string // of the public listener; default: unknown
+	Manage  bool
+	Timeout time.Duration // of functions without one; default 10 s
+	URL     func() string // of the public listener; default: unknown
 
 	HeldBytes   int64           // payloads and outputs in memory at a time; default 256 MiB
 	Events      int             // events queued at a time; default 1000
@@ -109,23 +102,19 @@ type Handler struct {
 	events   *events         // immutable
 	book     *book           // immutable
 	running  *running        // immutable
-	packages *packages       // immutable
 }
 
-// New returns a handler. It starts no goroutine: see Run. It fails if the book in Directory cannot be read.
-func New(cfg Config) (*Handler, error) {
+// New returns a handler. It starts no goroutine: see Run.
+func New(cfg Config) *Handler {
 	cfg = cfg.withDefaults()
-	if cfg.Directory != "" {
-		var err error
-		if cfg.Directory, err = filepath.Abs(cfg.Directory); err != nil {
-			return nil, fmt.Errorf("find the directory of the Lambda API: %w", err)
-		}
+	h := &Handler{
+		cfg:     cfg,
+		mux:     http.NewServeMux(),
+		budget:  budget.New(cfg.HeldBytes),
+		events:  newEvents(&cfg),
+		book:    newBook(cfg.Catalogue.Record),
+		running: &running{},
 	}
-	book, err := openBook(cfg.Directory)
-	if err != nil {
-		return nil, err
-	}
-	h := &Handler{cfg: cfg, mux: http.NewServeMux(), budget: budget.New(cfg.HeldBytes), events: newEvents(&cfg), book: book, running: &running{}, packages: &packages{}}
 	h.guard = access.New(access.Surface{
 		Name: "the Lambda API", ListenFlag: "--lambda-listen", Example: "127.0.0.1:9000", TokenFlag: "--lambda-key",
 	}, "")
@@ -133,7 +122,7 @@ func New(cfg Config) (*Handler, error) {
 		h.verifier = &sigv4.Verifier{Service: "lambda", Secrets: cfg.Keys}
 	}
 	h.routes()
-	return h, nil
+	return h
 }
 
 // request is an API request. Its body is empty until serve has read it.
@@ -280,11 +269,5 @@ func (h *Handler) accountOf(r *request) string {
 // isFunction reports whether services of this kind take events unchanged.
 func (h *Handler) isFunction(kind string) bool { return slices.Contains(h.cfg.Functions, kind) }
 
-// Run processes queued events until ctx is done, then writes the remaining ones to
-// the dead letters. It also deletes the packages that no version needs any more.
-func (h *Handler) Run(ctx context.Context) {
-	var collecting sync.WaitGroup
-	collecting.Go(func() { h.collect(ctx) })
-	h.events.run(ctx, h.carryOut)
-	collecting.Wait()
-}
+// Run processes queued events until ctx is done, then writes the remaining ones to the dead letters.
+func (h *Handler) Run(ctx context.Context) { h.events.run(ctx, h.carryOut) }

@@ -11,11 +11,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/control/lambda"
@@ -29,39 +31,58 @@ import (
 // function fn, whose worker echoes, and the static service site.
 type api struct {
 	*servicetest.Server
-	dir     string
-	t       *testing.T
-	handler *lambda.Handler
+	dir       string
+	t         *testing.T
+	handler   *lambda.Handler
+	store     *faultyStore
+	functions *function.Kind
+}
+
+// faultyStore is a store whose next commit fails with fail.
+type faultyStore struct {
+	registry.Store
+	fail atomic.Pointer[error]
+}
+
+func (s *faultyStore) Commit(ctx context.Context, base, next *registry.State) error {
+	if err := s.fail.Swap(nil); err != nil {
+		return *err
+	}
+	return s.Store.Commit(ctx, base, next)
 }
 
 func newAPI(t *testing.T, change func(*lambda.Config)) *api {
 	t.Helper()
-	a := &api{t: t, dir: t.TempDir()}
+	a := &api{t: t, dir: t.TempDir(), store: &faultyStore{}}
 	require.NoError(t, os.Mkdir(filepath.Join(a.dir, "site"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(a.dir, "site", "a.txt"), []byte("a file"), 0o600))
 	root, err := os.OpenRoot(a.dir)
 	require.NoError(t, err)
 	a.Server = servicetest.New(t, servicetest.Config{
 		Deploy: deploy.Config{Gate: admission.NewGate(16), Limits: admission.Limits{Concurrency: 16}},
+		WrapStore: func(s registry.Store) registry.Store {
+			a.store.Store = s
+			return a.store
+		},
 		HTTP: func(s *http.Server) {
 			s.Handler = a.handler
 			s.BaseContext = func(l net.Listener) context.Context { return access.WithListener(context.Background(), l.Addr()) }
 		},
 	})
+	a.functions = function.New(function.Config{Timeout: time.Minute, AllowExec: true, Packages: filepath.Join(a.dir, "code")})
 	a.Build(
-		function.New(function.Config{Timeout: time.Minute, AllowExec: true, Packages: lambda.PackagesIn(a.dir)}),
+		a.functions,
 		static.New(static.Config{Root: root}),
 	)
 	fn := a.Deploy(servicetest.Spec(function.KindName, "/fn", function.Document{}))
 	for _, key := range []string{"/a/site", "/a Host: x"} {
 		a.Deploy(servicetest.Spec(static.KindName, key, static.Document{Directory: "site"}))
 	}
-	cfg := lambda.Config{Catalogue: a.Deployer, Dispatcher: a.Router, Blob: a.Registry.Blob, Directory: a.dir}
+	cfg := lambda.Config{Catalogue: a.Deployer, Dispatcher: a.Router}
 	if change != nil {
 		change(&cfg)
 	}
-	a.handler, err = lambda.New(cfg)
-	require.NoError(t, err)
+	a.handler = lambda.New(cfg)
 	a.Listen()
 	_, rest, _ := strings.Cut(fn.Status.Target, "AWS_LAMBDA_RUNTIME_API=")
 	addr, _, _ := strings.Cut(rest, ",")

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/internal/arn"
 )
 
@@ -40,7 +41,7 @@ func (c *running) begin(name string, limit *int) (end func(), err error) {
 }
 
 func (h *Handler) putConcurrency(w http.ResponseWriter, r *request) error {
-	name, _, err := h.named(r)
+	name, e, err := h.named(r)
 	if err != nil {
 		return err
 	}
@@ -51,7 +52,11 @@ func (h *Handler) putConcurrency(w http.ResponseWriter, r *request) error {
 	if n := in.ReservedConcurrentExecutions; n == nil || *n < 0 || *n > maxConcurrency {
 		return invalid("ReservedConcurrentExecutions must be a number between 0 and %d", maxConcurrency)
 	}
-	if err := h.book.change(name, func(own *record) error { own.Concurrency = in.ReservedConcurrentExecutions; return nil }); err != nil {
+	err = h.edit(r.Context(), name, []registry.Prefix{e.Service.Prefix}, func(own *record) error {
+		own.Concurrency = in.ReservedConcurrentExecutions
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	return answerJSON(w, http.StatusOK, in)
@@ -70,11 +75,15 @@ func (h *Handler) getConcurrency(w http.ResponseWriter, r *request) error {
 }
 
 func (h *Handler) deleteConcurrency(w http.ResponseWriter, r *request) error {
-	name, _, err := h.named(r)
+	name, e, err := h.named(r)
 	if err != nil {
 		return err
 	}
-	if err := h.book.change(name, func(own *record) error { own.Concurrency = nil; return nil }); err != nil {
+	err = h.edit(r.Context(), name, []registry.Prefix{e.Service.Prefix}, func(own *record) error {
+		own.Concurrency = nil
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -83,7 +92,7 @@ func (h *Handler) deleteConcurrency(w http.ResponseWriter, r *request) error {
 
 // createURL records that the function has a URL. Functions are reachable by HTTP with or without it.
 func (h *Handler) createURL(w http.ResponseWriter, r *request) error {
-	name, _, err := h.named(r)
+	name, e, err := h.named(r)
 	if err != nil {
 		return err
 	}
@@ -98,7 +107,7 @@ func (h *Handler) createURL(w http.ResponseWriter, r *request) error {
 		return invalid("AuthType must be NONE, and Cors is not supported: requests are passed on as they are")
 	}
 	now := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
-	err = h.book.change(name, func(own *record) error {
+	err = h.edit(r.Context(), name, []registry.Prefix{e.Service.Prefix}, func(own *record) error {
 		if own.URL != nil {
 			return fail(http.StatusConflict, "ResourceConflictException", "the function has a URL")
 		}
@@ -135,11 +144,15 @@ func (h *Handler) answerURL(w http.ResponseWriter, status int, name string) erro
 }
 
 func (h *Handler) deleteURL(w http.ResponseWriter, r *request) error {
-	name, _, err := h.named(r)
+	name, e, err := h.named(r)
 	if err != nil {
 		return err
 	}
-	if err := h.book.change(name, func(own *record) error { own.URL = nil; return nil }); err != nil {
+	err = h.edit(r.Context(), name, []registry.Prefix{e.Service.Prefix}, func(own *record) error {
+		own.URL = nil
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,7 +19,6 @@ import (
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/internal/arn"
-	"github.com/vespo-dev/vespo/services/kinds/function"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -144,7 +144,7 @@ func codeOf(v registry.Version) registry.Digest {
 	if own := v.BlobsOf(schema.FieldModule); len(own) > 0 {
 		return own[0]
 	}
-	if d, err := documentOf(services.Spec{Manifest: v.Manifest}); err == nil && d.Package != "" {
+	if d, err := documentOf(v.Manifest); err == nil && d.Package != "" {
 		return registry.Digest("sha256:" + d.Package)
 	}
 	return registry.DigestOf([]byte(schema.Without(v.Manifest, schema.FieldTimeout, "config", schema.FieldUseConfig)))
@@ -291,28 +291,40 @@ func (h *Handler) deleteVersion(ctx context.Context, ref arn.Reference, e deploy
 	if _, err := strconv.ParseUint(ref.Qualifier, 10, 31); err != nil {
 		return invalid("a version can be deleted by its number, not by %.140q", ref.Qualifier)
 	}
-	for name, a := range h.book.get(ref.Name).Aliases {
-		if _, weighted := a.Weights[ref.Qualifier]; weighted || a.Version == ref.Qualifier {
-			return fail(http.StatusConflict, "ResourceConflictException", "the alias %.140q leads to this version", name)
-		}
-	}
-	return h.cfg.Catalogue.Remove(ctx, versionPrefix(e.Service.Prefix, ref.Qualifier))
-}
-
-// deleteAll removes a function with all its versions.
-func (h *Handler) deleteAll(ctx context.Context, name string, e deploy.Entry) error {
-	for _, other := range h.cfg.Catalogue.List() {
-		if base, _, ok := versionOf(other.Service.Prefix); ok && base == e.Service.Prefix {
-			if err := h.cfg.Catalogue.Remove(ctx, other.Service.Prefix); err != nil && !errors.Is(err, registry.ErrNotFound) {
-				return err
+	unused := editOf(func(own *record) error {
+		for name, a := range own.Aliases {
+			if _, weighted := a.Weights[ref.Qualifier]; weighted || a.Version == ref.Qualifier {
+				return fail(http.StatusConflict, "ResourceConflictException", "the alias %.140q leads to this version", name)
 			}
 		}
-	}
-	if err := h.cfg.Catalogue.Remove(ctx, e.Service.Prefix); err != nil {
-		return err
-	}
-	h.book.forget(name, h.cfg.Log)
-	return nil
+		return nil
+	})
+	_, err := h.cfg.Catalogue.Transact(ctx, nil, func(*registry.State) (deploy.Changes, error) {
+		return deploy.Changes{
+			Remove:  []registry.Prefix{versionPrefix(e.Service.Prefix, ref.Qualifier)},
+			Records: map[string]deploy.Edit{recordOf(ref.Name): unused},
+		}, nil
+	})
+	return err
+}
+
+// deleteAll removes a function with all its versions and its record.
+func (h *Handler) deleteAll(ctx context.Context, name string, e deploy.Entry) error {
+	function := e.Service.Prefix
+	_, err := h.cfg.Catalogue.Transact(ctx, []registry.Prefix{function}, func(s *registry.State) (deploy.Changes, error) {
+		changes := deploy.Changes{
+			Remove:  []registry.Prefix{function},
+			Records: map[string]deploy.Edit{recordOf(name): func(registry.Record) (registry.Record, error) { return registry.Record{}, nil }},
+		}
+		for prefix := range s.Services {
+			if base, _, ok := versionOf(prefix); ok && base == function {
+				changes.Remove = append(changes.Remove, prefix)
+			}
+		}
+		slices.Sort(changes.Remove)
+		return changes, nil
+	})
+	return err
 }
 
 func (h *Handler) updateConfiguration(w http.ResponseWriter, r *request) error {
@@ -330,32 +342,19 @@ func (h *Handler) updateConfiguration(w http.ResponseWriter, r *request) error {
 	if err := in.check(); err != nil {
 		return err
 	}
-	_, err = h.deployNoting(r.Context(), name, e.Service.Prefix, in.keep, func(current registry.Service) (services.Spec, error) {
-		if err := checkCurrent(name, in.RevisionId, current); err != nil {
-			return services.Spec{}, err
-		}
-		spec := specOf(current)
-		in.apply(&spec)
-		if d, err := documentOf(spec); err == nil && spec.Kind == function.KindName && d.Program() {
-			in.applyTo(&d)
-			spec.Manifest = schema.Merge(d.Encode(), schema.Pick(spec.Manifest, schema.FieldUseConfig))
-		}
-		return spec, nil
+	changed, err := h.deploy(r.Context(), deployment{
+		name:   name,
+		prefix: e.Service.Prefix,
+		note:   in.keep,
+		build: func(current registry.Service) (services.Spec, error) {
+			if err := checkCurrent(name, in.RevisionId, current); err != nil {
+				return services.Spec{}, err
+			}
+			return in.applied(specOf(current)), nil
+		},
 	})
 	if err != nil {
 		return err
 	}
-	return h.answerConfiguration(w, http.StatusOK, name, e.Service.Prefix)
-}
-
-func (h *Handler) answerConfiguration(w http.ResponseWriter, status int, name string, prefix registry.Prefix) error {
-	e, err := h.cfg.Catalogue.Inspect(prefix)
-	if err != nil {
-		return err
-	}
-	version := arn.Latest
-	if _, number, ok := versionOf(prefix); ok {
-		version = number
-	}
-	return answerJSON(w, status, h.describe(e, name, version))
+	return h.answerDeployed(w, http.StatusOK, name, changed)
 }

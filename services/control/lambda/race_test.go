@@ -85,15 +85,15 @@ type overtaken struct {
 	other func() error
 }
 
-func (o *overtaken) Change(
-	ctx context.Context, prefix registry.Prefix, build func(registry.Service) (services.Spec, error),
-) (deploy.Result, error) {
-	result, err := o.Deployer.Change(ctx, prefix, build)
+func (o *overtaken) Transact(
+	ctx context.Context, claimed []registry.Prefix, build func(*registry.State) (deploy.Changes, error),
+) ([]deploy.Result, error) {
+	results, err := o.Deployer.Transact(ctx, claimed, build)
 	if other := o.other; err == nil && other != nil {
 		o.other = nil
 		err = other()
 	}
-	return result, err
+	return results, err
 }
 
 // The version that an update publishes has the code of the update, even if the function is changed in between.

@@ -60,6 +60,16 @@ func (s *settings) apply(spec *services.Spec) {
 	spec.Manifest = schema.With(spec.Manifest, given)
 }
 
+// applied returns the spec of a function with the settings.
+func (s *settings) applied(spec services.Spec) services.Spec {
+	s.apply(&spec)
+	if d, err := documentOf(spec.Manifest); err == nil && spec.Kind == function.KindName && d.Program() {
+		s.applyTo(&d)
+		spec.Manifest = schema.Merge(d.Encode(), schema.Pick(spec.Manifest, schema.FieldUseConfig))
+	}
+	return spec
+}
+
 // applyTo copies the settings that are passed to a program in its environment.
 func (s *settings) applyTo(d *function.Document) {
 	if s.MemorySize != nil {

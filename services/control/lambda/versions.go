@@ -1,16 +1,17 @@
 package lambda
 
 import (
+	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
 
 	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/event/invocation"
 	"github.com/vespo-dev/vespo/services/internal/arn"
-	"github.com/vespo-dev/vespo/services/kinds/function"
 )
 
 // A published version is a separate service. Its prefix is the
@@ -81,38 +82,34 @@ func (h *Handler) publishVersion(w http.ResponseWriter, r *request) error {
 	if err := decode(r, &in); err != nil {
 		return err
 	}
-	if in.CodeSha256 != "" && in.CodeSha256 != codeHash(codeOf(e.Service.Current)) {
-		return invalid("CodeSha256 is not that of the function: it was changed since")
-	}
-	if err := checkCurrent(name, in.RevisionId, e.Service); err != nil {
-		return err
-	}
-	return h.publish(w, r, name, e.Service)
-}
-
-// publish deploys the current version of the function as its next version.
-func (h *Handler) publish(w http.ResponseWriter, r *request, name string, latest registry.Service) error {
-	spec := specOf(latest)
-	if spec.Kind == function.KindName {
-		if d, err := documentOf(spec); err != nil || !d.Program() {
-			return invalid("the workers of this function are not the server's to keep: only modules and programs have versions")
+	published, err := h.publish(r.Context(), name, e.Service.Prefix, func(current registry.Service) error {
+		if err := checkCurrent(name, in.RevisionId, current); err != nil {
+			return err
 		}
-	}
-	number := ""
-	err := h.book.change(name, func(own *record) error {
-		own.LastVersion++
-		number = strconv.Itoa(own.LastVersion)
+		if in.CodeSha256 != "" && in.CodeSha256 != codeHash(codeOf(current.Current)) {
+			return invalid("CodeSha256 is not that of the function: it was changed since")
+		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	spec.Prefix = versionPrefix(latest.Prefix, number)
-	_, err = h.cfg.Catalogue.Change(r.Context(), spec.Prefix, func(registry.Service) (services.Spec, error) { return spec, nil })
+	return h.answerDeployed(w, http.StatusCreated, name, published)
+}
+
+// publish deploys the current version of a function as its next version, if check accepts it.
+func (h *Handler) publish(ctx context.Context, name string, base registry.Prefix, check func(registry.Service) error) (deploy.Entry, error) {
+	results, err := h.cfg.Catalogue.Transact(ctx, []registry.Prefix{base}, func(s *registry.State) (deploy.Changes, error) {
+		current := s.Services[base]
+		if err := check(current); err != nil {
+			return deploy.Changes{}, err
+		}
+		return addVersion(deploy.Changes{}, s, deployment{name: name, prefix: base}, specOf(current))
+	})
 	if err != nil {
-		return err
+		return deploy.Entry{}, err
 	}
-	return h.answerConfiguration(w, http.StatusCreated, name, spec.Prefix)
+	return deploy.Entry{Service: results[0].Service, Status: results[0].Status}, nil
 }
 
 func (h *Handler) listVersions(w http.ResponseWriter, r *request) error {
@@ -142,9 +139,8 @@ type aliasRequest struct {
 	RevisionId            *string
 }
 
-// fill applies a request to an alias. It fails if a version does not exist. It may be called
-// with the book locked: versions are numbers, which are looked up in the catalogue only.
-func (h *Handler) fill(a *alias, in *aliasRequest, name string, base registry.Prefix) error {
+// filled returns the alias with the fields of a request.
+func (in *aliasRequest) filled(a alias, revision string) (*alias, error) {
 	if in.FunctionVersion != "" {
 		a.Version = in.FunctionVersion
 	}
@@ -155,21 +151,65 @@ func (h *Handler) fill(a *alias, in *aliasRequest, name string, base registry.Pr
 		a.Weights = in.RoutingConfig.AdditionalVersionWeights
 	}
 	if len(a.Weights) > 1 || len(a.Weights) > 0 && a.Version == arn.Latest {
-		return invalid("an alias shares with one other version at most, and none with %s", arn.Latest)
+		return nil, invalid("an alias shares with one other version at most, and none with %s", arn.Latest)
 	}
-	for _, version := range append(sortedKeys(a.Weights), a.Version) {
+	for _, version := range a.versions() {
 		if weight, ok := a.Weights[version]; ok && !(weight >= 0 && weight <= 1) {
-			return invalid("the weight of a version must be between 0 and 1")
+			return nil, invalid("the weight of a version must be between 0 and 1")
 		}
 		if _, err := strconv.ParseUint(version, 10, 31); err != nil && version != arn.Latest {
-			return invalid("%.140q is no version", version)
-		}
-		if _, _, err := h.qualified(base, arn.Reference{Name: name, Qualifier: version}); err != nil {
-			return err
+			return nil, invalid("%.140q is no version", version)
 		}
 	}
-	a.Revision = invocation.NewID()
-	return nil
+	a.Revision = revision
+	return &a, nil
+}
+
+// versions returns the versions that the alias refers to.
+func (a *alias) versions() []string { return append(sortedKeys(a.Weights), a.Version) }
+
+// changeAlias replaces an alias by the one that change returns, given the current one or nil. The versions of the
+// new one must exist.
+func (h *Handler) changeAlias(ctx context.Context, name, called string, base registry.Prefix, change func(*alias) (*alias, error)) (after *alias, err error) {
+	_, err = h.cfg.Catalogue.Transact(ctx, nil, func(s *registry.State) (deploy.Changes, error) {
+		own, err := decodeRecord(s.Records[recordOf(name)])
+		if err != nil {
+			return deploy.Changes{}, err
+		}
+		planned, err := change(own.Aliases[called])
+		if err != nil {
+			return deploy.Changes{}, err
+		}
+		needs := []registry.Prefix{base}
+		for _, version := range planned.versions() {
+			if version == arn.Latest {
+				continue
+			}
+			prefix := versionPrefix(base, version)
+			if s.Services[prefix].Prefix == "" {
+				return deploy.Changes{}, notFound("Function not found: %s", arn.Format(name, version))
+			}
+			needs = append(needs, prefix)
+		}
+		edit := editOf(func(own *record) (err error) {
+			if after, err = change(own.Aliases[called]); err != nil {
+				return err
+			}
+			if !slices.Equal(after.versions(), planned.versions()) {
+				return registry.ErrStale // another request has changed it: plan again
+			}
+			if own.Aliases == nil {
+				own.Aliases = make(map[string]*alias)
+			}
+			own.Aliases[called] = after
+			return nil
+		})
+		return deploy.Changes{Require: needs, Records: map[string]deploy.Edit{recordOf(name): edit}}, nil
+	})
+	if errors.Is(err, registry.ErrNotFound) {
+		return nil, notFound("Function not found: %s", arn.Format(name, ""))
+	}
+	return after, err
 }
 
 func (h *Handler) createAlias(w http.ResponseWriter, r *request) error {
@@ -184,19 +224,12 @@ func (h *Handler) createAlias(w http.ResponseWriter, r *request) error {
 	if _, err := strconv.Atoi(in.Name); err == nil || !arn.ValidQualifier(in.Name) || in.Name == arn.Latest {
 		return invalid("%.140q cannot be the name of an alias", in.Name)
 	}
-	a := &alias{Version: arn.Latest}
-	if err := h.fill(a, &in, name, e.Service.Prefix); err != nil {
-		return err
-	}
-	err = h.book.change(name, func(own *record) error {
-		if own.Aliases[in.Name] != nil {
-			return fail(http.StatusConflict, "ResourceConflictException", "Alias already exists: %s", arn.Format(name, in.Name))
+	revision := invocation.NewID()
+	a, err := h.changeAlias(r.Context(), name, in.Name, e.Service.Prefix, func(current *alias) (*alias, error) {
+		if current != nil {
+			return nil, fail(http.StatusConflict, "ResourceConflictException", "Alias already exists: %s", arn.Format(name, in.Name))
 		}
-		if own.Aliases == nil {
-			own.Aliases = make(map[string]*alias)
-		}
-		own.Aliases[in.Name] = a
-		return nil
+		return in.filled(alias{Version: arn.Latest}, revision)
 	})
 	if err != nil {
 		return err
@@ -213,21 +246,20 @@ func (h *Handler) updateAlias(w http.ResponseWriter, r *request) error {
 	if err := decode(r, &in); err != nil {
 		return err
 	}
-	var changed *alias
-	err = h.book.change(name, func(own *record) error {
-		changed = own.Aliases[r.PathValue("alias")]
+	called, revision := r.PathValue("alias"), invocation.NewID()
+	changed, err := h.changeAlias(r.Context(), name, called, e.Service.Prefix, func(current *alias) (*alias, error) {
 		switch {
-		case changed == nil:
-			return noAlias(name, r.PathValue("alias"))
-		case in.RevisionId != nil && *in.RevisionId != changed.Revision:
-			return fail(http.StatusPreconditionFailed, "PreconditionFailedException", "The RevisionId provided does not match that of the alias.")
+		case current == nil:
+			return nil, noAlias(name, called)
+		case in.RevisionId != nil && *in.RevisionId != current.Revision:
+			return nil, fail(http.StatusPreconditionFailed, "PreconditionFailedException", "The RevisionId provided does not match that of the alias.")
 		}
-		return h.fill(changed, &in, name, e.Service.Prefix)
+		return in.filled(*current, revision)
 	})
 	if err != nil {
 		return err
 	}
-	return answerJSON(w, http.StatusOK, aliasView(name, r.PathValue("alias"), changed))
+	return answerJSON(w, http.StatusOK, aliasView(name, called, changed))
 }
 
 func noAlias(name, called string) error {
@@ -262,11 +294,11 @@ func (h *Handler) listAliases(w http.ResponseWriter, r *request) error {
 }
 
 func (h *Handler) deleteAlias(w http.ResponseWriter, r *request) error {
-	name, _, err := h.named(r)
+	name, e, err := h.named(r)
 	if err != nil {
 		return err
 	}
-	err = h.book.change(name, func(own *record) error {
+	err = h.edit(r.Context(), name, []registry.Prefix{e.Service.Prefix}, func(own *record) error {
 		delete(own.Aliases, r.PathValue("alias"))
 		return nil
 	})

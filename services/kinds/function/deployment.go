@@ -25,6 +25,7 @@ type deployment struct {
 	backend  backend            // immutable
 	held     budget.Account     // immutable; bytes held by requests of the service
 	requests *inflight.Requests // immutable
+	release  func()             // immutable; called once the backend is closed
 }
 
 func newDeployment(k *Kind, s services.Spec, b backend) *deployment {
@@ -32,8 +33,16 @@ func newDeployment(k *Kind, s services.Spec, b backend) *deployment {
 	if version == arn.Latest {
 		version = ""
 	}
-	return &deployment{kind: k, name: name, arn: arn.Format(name, version), timeout: cmp.Or(schema.TimeoutOf(s.Manifest), k.cfg.Timeout), backend: b,
-		held: k.budget.For(string(s.Prefix)), requests: inflight.New()}
+	return &deployment{
+		kind:     k,
+		name:     name,
+		arn:      arn.Format(name, version),
+		timeout:  cmp.Or(schema.TimeoutOf(s.Manifest), k.cfg.Timeout),
+		backend:  b,
+		held:     k.budget.For(string(s.Prefix)),
+		requests: inflight.New(),
+		release:  func() {},
+	}
 }
 
 // Serve implements router.Handler.
@@ -65,5 +74,6 @@ func (d *deployment) Scale(context.Context, services.Scale) error {
 func (d *deployment) Close(ctx context.Context) error {
 	err := d.requests.Close(ctx)
 	d.backend.close()
+	d.release()
 	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/kinds/function/internal/packages"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -34,8 +35,8 @@ type Document struct {
 	// Without Exec and Package, workers are started outside of the server.
 	Exec string   `json:"exec,omitempty"`
 	Args []string `json:"exec_arg,omitempty"`
-	// Package is the name of a directory below Config.Packages: the SHA-256 of the archive that was unpacked
-	// into it. The program is its bootstrap. Unlike Exec, it stays valid when the data directory moves.
+	// Package is the SHA-256 of the archive with the program, which is its bootstrap. The archive is the blob
+	// FieldPackage. Versions of earlier releases lack it, but have their code unpacked in Config.Packages.
 	Package string `json:"package,omitempty"`
 	// Processes is the maximum number of concurrent processes. 0 is 4.
 	Processes int `json:"processes,omitempty"`
@@ -64,13 +65,15 @@ func Description() schema.Kind {
 // FieldFunction is the field that selects functions.
 const FieldFunction = "function"
 
+// FieldPackage is the field of the digest of the archive, and that of the archive itself among the blobs.
+const FieldPackage = "package"
+
 // Names of fields that violations are about.
 const (
 	fieldRuntimePort = "runtime_port"
 	fieldLoops       = "worker_concurrency"
 	fieldExec        = "exec"
 	fieldArgs        = "exec_arg"
-	fieldPackage     = "package"
 	fieldProcesses   = "processes"
 	fieldMemorySize  = "memory_size"
 	fieldHandler     = "handler"
@@ -149,7 +152,7 @@ func programFields() []schema.Field {
 			Default: strconv.Itoa(defaultProcesses),
 		},
 		schema.Field{Name: fieldConfig, Type: schema.Pairs, Form: "NAME=VALUE", Help: "A setting or secret that the service can ask for.", Secret: true},
-		schema.Field{Name: fieldPackage, Type: schema.Text, Internal: true, Help: "SHA-256 of the archive with the program."},
+		schema.Field{Name: FieldPackage, Type: schema.Text, Internal: true, Help: "SHA-256 of the archive with the program."},
 		schema.Field{Name: fieldMemorySize, Type: schema.Count, Internal: true, Help: "AWS_LAMBDA_FUNCTION_MEMORY_SIZE, in MiB."},
 		schema.Field{Name: fieldHandler, Type: schema.Text, Internal: true, Help: "_HANDLER of the program."},
 	)
@@ -162,7 +165,7 @@ func fields() []schema.Field {
 }
 
 // Bootstrap is the name of a package's program.
-const Bootstrap = "bootstrap"
+const Bootstrap = packages.Bootstrap
 
 // Program reports whether the server starts the workers.
 func (d Document) Program() bool { return d.Exec != "" || d.Package != "" }
@@ -226,7 +229,7 @@ func (d Document) checkProgram() (violations []problem.Violation) {
 	case d.Exec != "" && d.Package != "":
 		refuse(fieldExec, "and package are given: a function has one program")
 	case d.Package != "" && (err != nil || len(digest) != sha256.Size || strings.ToLower(d.Package) != d.Package):
-		refuse(fieldPackage, "is %.100q: it must be a SHA-256 in lower-case hexadecimal digits", d.Package)
+		refuse(FieldPackage, "is %.100q: it must be a SHA-256 in lower-case hexadecimal digits", d.Package)
 	case d.Exec != "" && !filepath.IsAbs(d.Exec) || strings.ContainsRune(d.Exec, 0):
 		refuse(fieldExec, "is %.200q: it must be the absolute path of a program on the server's machine", d.Exec)
 	case d.RuntimePort != 0:

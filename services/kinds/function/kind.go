@@ -4,15 +4,16 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/budget"
+	"github.com/vespo-dev/vespo/services/kinds/function/internal/packages"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -30,15 +31,16 @@ type Config struct {
 	StartTimeout time.Duration
 	AllowExec    bool         // start programs for all deployments, not only for the server's own configuration
 	HeldBytes    int64        // memory for events and outputs of all functions; default 256 MiB
-	Packages     string       // absolute path of the unpacked packages; empty: packages are not supported
+	Packages     string       // absolute path of a directory for unpacked packages; empty: packages are not supported
 	LogRate      int64        // bytes per second that a function's processes may log on average; 0: unlimited
 	Log          *slog.Logger // for worker events; default: discard
 }
 
 // Kind implements services.Kind for functions. Deployments own its resources, so it has no Close.
 type Kind struct {
-	cfg    Config         // immutable
-	budget *budget.Budget // immutable
+	cfg      Config          // immutable
+	budget   *budget.Budget  // immutable
+	unpacked *packages.Cache // immutable; nil: packages are not supported
 
 	mu        sync.Mutex
 	endpoints map[registry.Prefix][]*endpoint // guarded by mu; more than one while a port changes
@@ -58,7 +60,11 @@ func New(cfg Config) *Kind {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Kind{cfg: cfg, budget: budget.New(cfg.HeldBytes), endpoints: make(map[registry.Prefix][]*endpoint)}
+	k := &Kind{cfg: cfg, budget: budget.New(cfg.HeldBytes), endpoints: make(map[registry.Prefix][]*endpoint)}
+	if cfg.Packages != "" {
+		k.unpacked = packages.New(durable.Dir(cfg.Packages))
+	}
+	return k
 }
 
 // Describe implements services.Kind.
@@ -77,7 +83,10 @@ func (k *Kind) check(s services.Spec) (Document, error) {
 		return d, problem.New(problem.BadRequest, err.Error())
 	}
 	violations := d.check()
-	if d = k.resolve(d); d.Package == "" || len(violations) == 0 {
+	switch {
+	case d.Package != "" && len(violations) == 0:
+		violations = append(violations, k.checkPackage(s, d)...)
+	case d.Package == "":
 		violations = append(violations, k.checkExec(s, d)...)
 	}
 	return d, problem.Invalid(problem.BadRequest, "the function is invalid", violations)
@@ -90,6 +99,15 @@ func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deploymen
 	if err != nil {
 		return nil, err
 	}
+	if doc.Package != "" {
+		release, err := k.unpack(ctx, s, &doc)
+		if err != nil {
+			return nil, err
+		}
+		d := newDeployment(k, s, newProcesses(k, s, doc))
+		d.release = release
+		return d, nil
+	}
 	if doc.Exec != "" {
 		return newDeployment(k, s, newProcesses(k, s, doc)), nil // processes are started by requests
 	}
@@ -100,34 +118,26 @@ func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deploymen
 	return newDeployment(k, s, &workers{kind: k, endpoint: e, loops: doc.Loops}), nil
 }
 
-// resolve returns the document with Exec set to the program of its package, if it has one.
-func (k *Kind) resolve(d Document) Document {
-	if d.Package != "" {
-		d.Exec = filepath.Join(k.cfg.Packages, d.Package, Bootstrap)
-	}
-	return d
-}
-
 // checkExec returns the reasons why the server may not start the program. A deploy token does not allow
 // running programs: unless Config.AllowExec is set, they come from the server's own configuration only.
 func (k *Kind) checkExec(s services.Spec, d Document) []problem.Violation {
-	refuse := func(field, format string, args ...any) []problem.Violation {
-		return []problem.Violation{problem.Violate(field, format, args...)}
-	}
 	switch {
 	case d.Exec == "":
 		return nil
-	case d.Package != "" && k.cfg.Packages == "":
-		return refuse(fieldPackage, "is given, but this server keeps no packages")
 	case !k.cfg.AllowExec && !s.Trusted():
-		return refuse(fieldExec, "is given, but this server starts no programs for deployers: start it with --allow-exec, or declare the service in its configuration file")
+		return refuseExec()
 	}
 	info, err := os.Stat(d.Exec)
-	if err != nil && d.Package != "" {
-		return refuse(fieldPackage, "is %s: its code is missing from the server's data directory", d.Package)
-	}
 	if err != nil || !info.Mode().IsRegular() || runtime.GOOS != "windows" && info.Mode()&0o111 == 0 {
 		return refuse(fieldExec, "is %.200q: there is no such program on the server's machine", d.Exec)
 	}
 	return nil
+}
+
+func refuse(field, format string, args ...any) []problem.Violation {
+	return []problem.Violation{problem.Violate(field, format, args...)}
+}
+
+func refuseExec() []problem.Violation {
+	return refuse(fieldExec, "is given, but this server starts no programs for deployers: start it with --allow-exec, or declare the service in its configuration file")
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
@@ -56,7 +57,7 @@ type making struct {
 }
 
 // makeKinds returns all kinds. The kind for modules is open already.
-func (c *core) makeKinds(ctx context.Context, list *parts.List, cfg *Config, dataDir string, log *slog.Logger) ([]services.Kind, error) {
+func (c *core) makeKinds(ctx context.Context, list *parts.List, cfg *Config, dataDir string, catalogue *registry.Registry, log *slog.Logger) ([]services.Kind, error) {
 	m := &making{
 		cfg:    cfg,
 		core:   c,
@@ -70,7 +71,7 @@ func (c *core) makeKinds(ctx context.Context, list *parts.List, cfg *Config, dat
 	if err != nil {
 		return nil, err
 	}
-	if m.functions, err = newFunctions(cfg, dataDir, log); err != nil {
+	if m.functions, err = openFunctions(ctx, list, cfg, dataDir, catalogue, log); err != nil {
 		return nil, err
 	}
 	var kinds []services.Kind

@@ -19,25 +19,45 @@ import (
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 )
 
-// lambdaDir is the Lambda API's directory within the data directory.
-const lambdaDir = "lambda"
+// lambdaDir is the Lambda API's directory within the data directory, and codeDir that of unpacked code within it.
+const (
+	lambdaDir = "lambda"
+	codeDir   = "code"
+)
 
-// newFunctions returns the kind for functions. Paths of their programs
-// are absolute, because each program has its own working directory.
-func newFunctions(cfg *Config, dataDir string, log *slog.Logger) (*function.Kind, error) {
-	dir, err := filepath.Abs(filepath.Join(dataDir, lambdaDir))
+// openFunctions returns the kind for functions. It deletes unpacked code that no version needs, at the start and
+// after each change. Paths of programs are absolute, because each program has its own working directory.
+func openFunctions(ctx context.Context, list *parts.List, cfg *Config, dataDir string, catalogue *registry.Registry, log *slog.Logger) (*function.Kind, error) {
+	dir, err := filepath.Abs(filepath.Join(dataDir, lambdaDir, codeDir))
 	if err != nil {
 		return nil, fmt.Errorf("find the data directory: %w", err)
 	}
-	return function.New(function.Config{Timeout: cfg.Timeout, LogRate: int64(cfg.LogRate), AllowExec: cfg.AllowExec, Packages: lambda.PackagesIn(dir), Log: log}), nil
+	functions := function.New(function.Config{
+		Timeout:   cfg.Timeout,
+		LogRate:   int64(cfg.LogRate),
+		AllowExec: cfg.AllowExec,
+		Packages:  dir,
+		Log:       log,
+	})
+	if !catalogue.Collects() {
+		return functions, nil
+	}
+	return functions, list.Open(ctx, parts.Part{
+		Name: "the unpacked code of functions",
+		Run: func(ctx context.Context) error {
+			for state := range catalogue.Watch(ctx) {
+				if err := functions.Retain(state); err != nil {
+					log.Warn("unpacked code of functions that no version needs could not be deleted", "error", err)
+				}
+			}
+			return nil
+		},
+	})
 }
-
-// blobReader reads a blob of the catalogue, such as a module.
-type blobReader func(context.Context, registry.Digest) ([]byte, error)
 
 // openLambda opens the Lambda API without its listener, if cfg enables it. Its events are waited for after the
 // services have closed, which cuts off invocations that would outlast the drain.
-func (c *core) openLambda(ctx context.Context, list *parts.List, cfg *Config, dataDir string, routing *router.Router, blob blobReader, log *slog.Logger) error {
+func (c *core) openLambda(ctx context.Context, list *parts.List, cfg *Config, dataDir string, routing *router.Router, log *slog.Logger) error {
 	if cfg.LambdaListen == "" {
 		return nil
 	}
@@ -57,7 +77,7 @@ func (c *core) openLambda(ctx context.Context, list *parts.List, cfg *Config, da
 	if err != nil {
 		return err
 	}
-	handler, err := lambda.New(lambda.Config{
+	handler := lambda.New(lambda.Config{
 		Catalogue:   c.deployer,
 		Dispatcher:  routing,
 		Keys:        cfg.lambdaKeys(),
@@ -65,14 +85,9 @@ func (c *core) openLambda(ctx context.Context, list *parts.List, cfg *Config, da
 		Log:         log,
 		Functions:   []string{function.KindName, wasm.FunctionKindName},
 		Manage:      cfg.LambdaManage,
-		Blob:        blob,
-		Directory:   dir,
 		Timeout:     cfg.Timeout,
 		URL:         func() string { url, _ := c.public.Load().(string); return url },
 	})
-	if err != nil {
-		return err
-	}
 	c.lambda = handler
 	return list.Open(ctx, parts.Part{
 		Name: "the events of the Lambda API",

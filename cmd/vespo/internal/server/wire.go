@@ -81,7 +81,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	if err := c.openKind(ctx, list, cfg, catalogue, routing, log); err != nil {
 		return nil, err
 	}
-	kinds, err := c.makeKinds(ctx, list, cfg, dataDir, log)
+	kinds, err := c.makeKinds(ctx, list, cfg, dataDir, catalogue, log)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	})
 	management.Attach(c.deployer)
 	c.leave = func() { management.Leave(); routing.Leave() }
-	if err := c.openLambda(ctx, list, cfg, dataDir, routing, catalogue.Blob, log); err != nil {
+	if err := c.openLambda(ctx, list, cfg, dataDir, routing, log); err != nil {
 		return nil, err
 	}
 	return c, list.Open(ctx, parts.Part{Name: "the services", Close: c.closeServices})

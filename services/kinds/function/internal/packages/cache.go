@@ -79,7 +79,7 @@ func (c *Cache) ensure(ctx context.Context, d Digest, read func() ([]byte, error
 		return fmt.Errorf("wait for another archive: %w", context.Cause(ctx))
 	}
 	defer func() { <-c.unpacking }()
-	if c.has(d) {
+	if c.Has(d) {
 		return nil
 	}
 	archive, err := read()
@@ -92,8 +92,8 @@ func (c *Cache) ensure(ctx context.Context, d Digest, read func() ([]byte, error
 	return c.unpack(d, archive)
 }
 
-// has reports whether an archive is unpacked.
-func (c *Cache) has(d Digest) bool {
+// Has reports whether an archive is unpacked.
+func (c *Cache) Has(d Digest) bool {
 	_, err := c.fs.ReadDir(string(d))
 	return err == nil
 }

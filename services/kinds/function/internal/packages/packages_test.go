@@ -234,7 +234,7 @@ func (k keptCache) State() any {
 	broken := []string{}
 	for _, code := range k.codes {
 		d := DigestOf(code)
-		if !k.has(d) {
+		if !k.Has(d) {
 			continue
 		}
 		for _, f := range []string{"bootstrap", "a/b", "a/c"} {

@@ -15,7 +15,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(crashtest.Main(m, map[string]crashtest.Child{"requests": requestsForever}))
+	os.Exit(crashtest.Main(m.Run, map[string]crashtest.Child{"requests": requestsForever}))
 }
 
 // requestsForever puts requests and finishes every second one, and acknowledges each change.

@@ -1,0 +1,89 @@
+package lambda
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/registry/filestore"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/kinds/function"
+)
+
+// migrated opens a data directory with its functions.
+func migrated(t *testing.T, dir string) (h *Handler, catalogue *registry.Registry, done func()) {
+	t.Helper()
+	store, err := filestore.Open(dir)
+	require.NoError(t, err)
+	catalogue, problems, err := registry.Open(t.Context(), store, store.Blobs())
+	require.NoError(t, err)
+	require.Empty(t, problems)
+	routing := router.New(router.Config{})
+	kind := function.New(function.Config{AllowExec: true, Packages: filepath.Join(dir, "lambda", "code")})
+	deployer := deploy.New(deploy.Config{
+		Registry: catalogue,
+		Router:   routing,
+		Gate:     admission.NewGate(1),
+		Kinds:    []services.Kind{kind},
+	})
+	require.NoError(t, deployer.Boot(t.Context()))
+	require.NoError(t, kind.Retain(catalogue.State()))
+	return New(Config{Catalogue: deployer, Dispatcher: routing}), catalogue, func() {
+		require.NoError(t, deployer.Close(t.Context()))
+		require.NoError(t, store.Close())
+	}
+}
+
+// TestDirectoryOfVersion1 opens a data directory that was written by a server whose Lambda API had files of its own.
+// Nothing of it is lost, and their file is read once.
+func TestDirectoryOfVersion1(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "v1"))))
+	text, err := os.ReadFile(filepath.Join(dir, "lambda", "functions.json"))
+	require.NoError(t, err)
+	var want map[string]record
+	require.NoError(t, json.Unmarshal(text, &want))
+	require.Len(t, want, 2)
+	code, err := os.ReadDir(filepath.Join(dir, "lambda", "code"))
+	require.NoError(t, err)
+
+	h, catalogue, done := migrated(t, dir)
+	for name, own := range want {
+		require.Equal(t, own, h.book.get(name))
+	}
+	before := catalogue.State()
+	require.Len(t, before.Services, 4)
+	for _, e := range h.cfg.Catalogue.List() {
+		require.NoError(t, e.Problem, e.Service.Prefix)
+	}
+	left, err := os.ReadDir(filepath.Join(dir, "lambda", "code"))
+	require.NoError(t, err)
+	require.Len(t, left, len(code)-1, "what is left of a removed function is deleted, the code of versions is kept")
+	done()
+
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "lambda", "functions.json"), []byte("not read any more"), 0o600))
+	h, catalogue, done = migrated(t, dir)
+	require.Equal(t, before, catalogue.State(), "reading changes nothing")
+	require.NoError(t, h.edit(t.Context(), "other", []registry.Prefix{"/other"}, func(own *record) error {
+		own.Description = "changed"
+		return nil
+	}))
+	_, err = h.publish(t.Context(), "prog", "/prog", func(registry.Service) error { return nil })
+	require.NoError(t, err, "a version of code without an archive")
+	done()
+
+	h, catalogue, done = migrated(t, dir)
+	defer done()
+	require.Equal(t, "changed", h.book.get("other").Description)
+	own := h.book.get("prog")
+	require.Equal(t, 3, own.LastVersion)
+	require.Equal(t, want["prog"].Aliases, own.Aliases)
+	require.Contains(t, catalogue.State().Services, registry.Prefix("/prog~3"))
+}
