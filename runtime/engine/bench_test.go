@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"io"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -71,7 +69,7 @@ func benchInstance(b *testing.B, module []byte) *engine.Instance {
 		handler.Funcs = append(handler.Funcs, engine.HostFunc{Name: f.name, Params: f.params, Results: f.results,
 			Call: func(in *engine.Instance, p []uint64) { f.call(in.Memory(), p) }})
 	}
-	e, err := engine.Open(ctx, engine.Config{Slots: 1, CacheDir: benchCache(b),
+	e, err := engine.Open(ctx, engine.Config{Slots: 1, CacheDir: guests.CodeCache(),
 		HostModules: []engine.HostModule{wasip1.HostModule(), handler}})
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, e.Close(ctx)) })
@@ -96,7 +94,7 @@ func benchInstance(b *testing.B, module []byte) *engine.Instance {
 
 func benchFresh(b *testing.B, module []byte) {
 	ctx := context.Background()
-	cache, err := wazero.NewCompilationCacheWithDir(benchCache(b))
+	cache, err := wazero.NewCompilationCacheWithDir(guests.CodeCache())
 	require.NoError(b, err)
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache).WithMemoryLimitPages(256))
 	b.Cleanup(func() { require.NoError(b, r.Close(ctx)) })
@@ -127,15 +125,6 @@ func benchFresh(b *testing.B, module []byte) {
 			b.Fatal(err)
 		}
 	}
-}
-
-// benchCache keeps compiled code for later runs.
-func benchCache(b *testing.B) string {
-	base, err := os.UserCacheDir()
-	if err != nil {
-		return b.TempDir()
-	}
-	return filepath.Join(base, "vespo-test-code")
 }
 
 const i32, i64 = engine.I32, engine.I64

@@ -136,6 +136,9 @@ func (s *Server) Build(kinds ...services.Kind) {
 		cfg.Limits = admission.Limits{Queue: 1 << 10, Wait: HangTimeout}
 		s.cfg.Deploy.Gate = cfg.Gate
 	}
+	if cfg.PrepareTimeout == 0 {
+		cfg.PrepareTimeout = 10 * time.Minute // the race detector compiles slowly
+	}
 	for _, k := range kinds {
 		cfg.Kinds = append(cfg.Kinds, watched{k, s})
 		if m, ok := k.(services.MiddlewareKind); ok && cfg.Middleware == nil {

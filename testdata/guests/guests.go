@@ -53,6 +53,16 @@ func SDK(tb testing.TB, name string) []byte {
 	return build(tb, "sdk-"+name, examplePackage+name, "c-shared")
 }
 
+// CodeCache returns the directory in which tests keep compiled code. The guests of the Go toolchain take seconds to
+// compile.
+func CodeCache() string {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		base = os.TempDir()
+	}
+	return filepath.Join(base, "vespo-test-code")
+}
+
 // build builds the package to a file in the user's cache directory and returns its content.
 // Because the file is kept, the go command can skip linking if it is up to date. The lock
 // keeps parallel test processes from reading a file while another one writes it.

@@ -23,7 +23,12 @@ import (
 func serveModule(t *testing.T, options ...servicetest.Option) *servicetest.Server {
 	t.Helper()
 	s := servicetest.New(t, servicetest.Config{})
-	runs, err := wasm.Open(t.Context(), wasm.Config{Slots: 4, SlotBytes: 16 << 20, Blob: s.Registry.Blob})
+	runs, err := wasm.Open(t.Context(), wasm.Config{
+		Slots:     4,
+		SlotBytes: 16 << 20,
+		CacheDir:  guests.CodeCache(),
+		Blob:      s.Registry.Blob,
+	})
 	require.NoError(t, err)
 	kind := function.NewModules(function.New(function.Config{Timeout: time.Minute}), runs.Functions())
 	require.Equal(t, wasm.FunctionKindName, kind.Describe().Name)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/services/servicetest"
+	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
 // TestMain fails if the tests leave a goroutine, a connection, a file or a compiling process behind.
@@ -45,9 +45,7 @@ func newServerWith(tb testing.TB, cfg wasm.Config, functions servicetest.Handler
 		Gate:   admission.NewGate(cfg.Slots),
 		Limits: admission.Limits{Concurrency: cfg.Slots, Queue: 1000, Wait: 30 * time.Second},
 	}})
-	if base, err := os.UserCacheDir(); err == nil && cfg.CacheDir == "" {
-		cfg.CacheDir = filepath.Join(base, "vespo-test-code") // the Go guests take seconds to compile
-	}
+	cfg.CacheDir = cmp.Or(cfg.CacheDir, guests.CodeCache())
 	_, measured := tb.(*testing.B)
 	cfg.VerifyResets = !measured
 	cfg.Blob, cfg.Dispatcher, cfg.Log = s.Registry.Blob, s.Router, s.Logger
