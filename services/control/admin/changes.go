@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -24,7 +25,7 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
 	unhurried(w)
 	req, err := h.decoder.decode(w, r)
 	if err != nil {
-		return err
+		return withKind(d, h.cfg.Kinds, req, err)
 	}
 	blobs, err := h.blobs(r.Context(), req)
 	if err != nil {
@@ -37,6 +38,27 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return h.answerDeployed(w, result)
+}
+
+// withKind adds to the violations of a request those that its kind finds in the other fields, so that all are known at
+// once. A kind with a module is not asked: the module has not been read.
+func withKind(d Deployer, kinds schema.Kinds, req *addRequest, err error) error {
+	var told, more *problem.Problem
+	if req == nil || req.selected.Kind.Name == "" || req.takesModule() || !errors.As(err, &told) {
+		return err
+	}
+	spec, _ := req.spec(kinds, registry.Version{}, nil) // its error is err
+	if !errors.As(d.Validate(spec), &more) {
+		return err
+	}
+	all := told.Violations
+	for _, v := range more.Violations {
+		if !slices.ContainsFunc(told.Violations, func(known problem.Violation) bool { return known.Field == v.Field }) {
+			all = append(all, v)
+		}
+	}
+	told.Violations = all
+	return err
 }
 
 // blobs returns the module and the middleware, from the request or fetched from their sources.

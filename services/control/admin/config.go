@@ -18,6 +18,7 @@ type Deployer interface {
 	Progress() (done, total int)
 	List() []deploy.Entry
 	Inspect(registry.Prefix) (deploy.Entry, error)
+	Validate(services.Spec) error
 	Change(context.Context, registry.Prefix, func(registry.Service) (services.Spec, error)) (deploy.Result, error)
 	Remove(context.Context, registry.Prefix) error
 	Rollback(context.Context, registry.Prefix) (deploy.Result, error)

@@ -152,7 +152,7 @@ func tooLarge(sizeBytes, limitBytes int64) error {
 func (d *decoder) decodeRaw(r *http.Request, body *pacedBody) (*addRequest, error) {
 	in := queryFields(r, d.changeFields()...)
 	if r.ContentLength != 0 {
-		in.Imply(schema.FieldModule)
+		in.Imply(schema.FieldModule, "the body, a module")
 	}
 	req := d.newAddRequest(in, nil, "the module "+emptyModule)
 	if err := in.Err(); err != nil || !req.takesModule() {

@@ -29,7 +29,7 @@ func (d *decoder) decodeJSON(r *http.Request, body *pacedBody) (*addRequest, err
 		return nil, in.Err()
 	}
 	if in.Has(fieldSource) {
-		in.Imply(schema.FieldModule)
+		in.Imply(schema.FieldModule, fieldSource)
 	}
 	req := d.newAddRequest(in, nil, "source is missing: give the http or https address of the module")
 	req.source = sourceOf(in)

@@ -200,7 +200,7 @@ func (a answer) service(t *testing.T) service {
 type problemOf struct {
 	Type, Title, Detail string
 	Status              int
-	Violations          []string
+	Violations, Fields  []string
 	RequestID           string `json:"request_id"`
 }
 

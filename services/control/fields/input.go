@@ -20,6 +20,7 @@ type Input struct {
 	claimed map[string]bool     // names that were given
 	texts   map[string][]string // given as text; a refused field has none
 	members map[string]any      // given as JSON, parsed
+	implied map[string]string   // what stands for a field
 
 	violations []problem.Violation // at most maxViolations
 	more       int                 // number of further violations
@@ -32,6 +33,7 @@ func New(known ...schema.Field) *Input {
 		claimed: make(map[string]bool),
 		texts:   make(map[string][]string),
 		members: make(map[string]any),
+		implied: make(map[string]string),
 	}
 }
 
@@ -69,8 +71,8 @@ func (in *Input) expected() string {
 	return "expected are " + strings.Join(names, ", ")
 }
 
-// Imply records that the request has the field, which is not given by name.
-func (in *Input) Imply(name string) { in.claimed[name] = true }
+// Imply records that the request has the field, which something else stands for, such as its body.
+func (in *Input) Imply(name, by string) { in.claimed[name], in.implied[name] = true, by }
 
 // Has reports whether the request has the field, even if its value is refused.
 func (in *Input) Has(name string) bool { return in.claimed[name] }

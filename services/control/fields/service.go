@@ -1,6 +1,7 @@
 package fields
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -76,7 +77,11 @@ func (in *Input) Select(kinds schema.Kinds, advice string) (s Selection, ok bool
 	if len(given) == 0 {
 		in.Violate("", "%s", advice)
 	} else {
-		in.Violate(given[len(given)-1], "cannot be combined with %s: a prefix is bound to one thing, choose one of them", strings.Join(given[:len(given)-1], " and "))
+		others := given[:len(given)-1]
+		for i, name := range others {
+			others[i] = cmp.Or(in.implied[name], name)
+		}
+		in.Violate(given[len(given)-1], "cannot be combined with %s: a prefix is bound to one thing, choose one of them", strings.Join(others, " and "))
 	}
 	return Selection{}, false
 }

@@ -80,10 +80,25 @@ func (c *AddCmd) Validate() error {
 		return errors.New("the server fetches the module: give addresses to --use as well, or a file for the module")
 	case len(selecting) == 0 && c.Module == "":
 		return fmt.Errorf("give a module as <file|url>, or %s", c.selectors())
-	case !c.one(selecting):
+	case c.Module != "" && !c.one(selecting):
 		return fmt.Errorf("a prefix is bound to one thing: give a module, or %s", c.selectors())
+	case c.Module != "":
+		if err := c.checkModule(given, selecting); err != nil {
+			return err
+		}
 	}
 	return c.clientFlags.Validate()
+}
+
+// checkModule returns an error for a flag that a module does not have. The server would see it only after the upload.
+func (c *AddCmd) checkModule(given map[string]any, selecting []string) error {
+	form := c.form(selecting)
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if _, own := form.Field(name); !own {
+			return fmt.Errorf("%s is a flag of --%s, which is not given", c.nameOf(name), strings.ReplaceAll(c.kinds.Owners(name)[0], "_", "-"))
+		}
+	}
+	return nil
 }
 
 // selecting returns the given fields that select a kind.
@@ -97,18 +112,21 @@ func (c *AddCmd) selecting(given map[string]any) (names []string) {
 }
 
 // one reports whether the selecting fields, and the module if there is one, are those of one form.
-func (c *AddCmd) one(selecting []string) bool {
+func (c *AddCmd) one(selecting []string) bool { return len(c.form(selecting).Requires) > 0 }
+
+// form returns the form of the selecting fields, and of the module if there is one, or the zero Form.
+func (c *AddCmd) form(selecting []string) schema.Form {
 	if c.Module != "" {
 		selecting = append(slices.Clone(selecting), schema.FieldModule)
 	}
 	for _, kind := range c.kinds {
 		for _, form := range kind.Forms {
 			if form.Is(selecting) {
-				return true
+				return form
 			}
 		}
 	}
-	return false
+	return schema.Form{}
 }
 
 // selectors lists the flags that select a kind.
@@ -227,7 +245,7 @@ func (c *AddCmd) addFile(ctx context.Context, client *Client, s stdio.Streams, f
 		}
 	}
 	defer module.Close()
-	head, tail, contentType, err := c.form(fields)
+	head, tail, contentType, err := c.parts(fields)
 	if err != nil {
 		return nil, err
 	}
@@ -240,8 +258,8 @@ func (c *AddCmd) addFile(ctx context.Context, client *Client, s stdio.Streams, f
 	})
 }
 
-// form returns the parts of the form's body before and after the module, and its content type.
-func (c *AddCmd) form(fields map[string]any) (head, tail []byte, contentType string, err error) {
+// parts returns the parts of the form's body before and after the module, and its content type.
+func (c *AddCmd) parts(fields map[string]any) (head, tail []byte, contentType string, err error) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
 	err = writeFields(w, fields)
