@@ -2,7 +2,6 @@ package server
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/cmd/vespo/internal/linestest"
 	"github.com/vespo-dev/vespo/services/kinds/proxy"
 	"github.com/vespo-dev/vespo/services/servicetest"
 )
@@ -32,22 +30,9 @@ func newFront(t *testing.T, flags ...string) *front {
 	t.Cleanup(upstream.Close)
 	cfg, err := parse(t, append(flags, "--listen=127.0.0.1:0", "--slots=2", "--memory=1MiB", "--data="+t.TempDir())...)
 	require.NoError(t, err)
-	said := linestest.New()
-	f := &front{}
-	ctx, cancel := context.WithCancel(t.Context())
-	s := openedServer(t, ctx, cfg, said)
-	ended := make(chan error, 1)
-	go func() { ended <- s.run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		require.NoError(t, <-ended)
-	})
-	require.True(t, said.Await(ctx, func(text string) bool {
-		_, rest, found := strings.Cut(text, "listening on http://")
-		f.address, _, _ = strings.Cut(rest, "\n")
-		return found
-	}))
-	_, err = s.core.deployer.Add(ctx, servicetest.Spec(proxy.KindName, "/up", proxy.Document{Upstreams: []string{upstream.URL}}))
+	s, url := listening(t, cfg)
+	f := &front{address: strings.TrimPrefix(url, "http://")}
+	_, err = s.core.deployer.Add(t.Context(), servicetest.Spec(proxy.KindName, "/up", proxy.Document{Upstreams: []string{upstream.URL}}))
 	require.NoError(t, err)
 	return f
 }
