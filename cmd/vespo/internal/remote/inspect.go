@@ -24,12 +24,5 @@ func (c *InspectCmd) Run(ctx context.Context, s stdio.Streams) error {
 	if err != nil {
 		return err
 	}
-	if c.Format == formatJSON {
-		return writeJSON(s, a)
-	}
-	var found Service
-	if err := a.Decode(&found); err != nil {
-		return err
-	}
-	return writeService(s.Out, &found)
+	return show(&c.clientFlags, s, a, writeService)
 }

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 )
@@ -20,25 +21,25 @@ func (c *ListCmd) Run(ctx context.Context, s stdio.Streams) error {
 	if err != nil {
 		return err
 	}
-	if c.Format == formatJSON {
-		return writeJSON(s, a)
-	}
-	var all struct {
-		Services []Service                  `json:"services"`
-		Starting *struct{ Done, Total int } `json:"starting"`
-	}
-	if err := a.Decode(&all); err != nil {
-		return err
-	}
+	return show(&c.clientFlags, s, a, writeAll)
+}
+
+// listed is the response to a request for all services.
+type listed struct {
+	Services []Service                  `json:"services"`
+	Starting *struct{ Done, Total int } `json:"starting"` // nil once the server is ready
+}
+
+func writeAll(w io.Writer, all *listed) error {
 	if all.Starting != nil {
-		fmt.Fprintf(s.Out, "starting, %d of %d\n", all.Starting.Done, all.Starting.Total)
+		fmt.Fprintf(w, "starting, %d of %d\n", all.Starting.Done, all.Starting.Total)
 	}
 	if len(all.Services) == 0 && all.Starting == nil {
-		_, err := fmt.Fprintln(s.Out, "no services; add one with \"vespo add PREFIX FILE\"")
+		_, err := fmt.Fprintln(w, "no services; add one with \"vespo add PREFIX FILE\"")
 		return err
 	}
 	if len(all.Services) == 0 {
 		return nil
 	}
-	return writeList(s.Out, all.Services)
+	return writeList(w, all.Services)
 }

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 )
@@ -25,13 +26,10 @@ func (c *RemoveCmd) Run(ctx context.Context, s stdio.Streams) error {
 	if err != nil {
 		return err
 	}
-	if c.Format == formatJSON {
-		return writeJSON(s, a)
-	}
-	var removed Service
-	if err := a.Decode(&removed); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(s.Out, "removed %s\n", stdio.Printable(removed.bound()))
+	return show(&c.clientFlags, s, a, writeRemoved)
+}
+
+func writeRemoved(w io.Writer, removed *Service) error {
+	_, err := fmt.Fprintf(w, "removed %s\n", stdio.Printable(removed.bound()))
 	return err
 }

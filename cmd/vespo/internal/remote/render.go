@@ -259,20 +259,20 @@ func writeDeployed(w io.Writer, what, base string, s *Service) error {
 // formatJSON is the --format that prints the server's response unchanged.
 const formatJSON = "json"
 
-// writeJSON writes the response unchanged.
-func writeJSON(s stdio.Streams, a *Answer) error {
-	_, err := s.Out.Write(a.Body)
-	return err
+// show writes a response in the chosen format: unchanged, or as the text of what it describes.
+func show[T any](f *clientFlags, s stdio.Streams, a *Answer, text func(io.Writer, *T) error) error {
+	if f.Format == formatJSON {
+		_, err := s.Out.Write(a.Body)
+		return err
+	}
+	var described T
+	if err := a.Decode(&described); err != nil {
+		return err
+	}
+	return text(s.Out, &described)
 }
 
 // writeDeployed writes a deploy's response in the chosen format.
 func (f *clientFlags) writeDeployed(s stdio.Streams, c *Client, a *Answer, what string) error {
-	if f.Format == formatJSON {
-		return writeJSON(s, a)
-	}
-	var deployed Service
-	if err := a.Decode(&deployed); err != nil {
-		return err
-	}
-	return writeDeployed(s.Out, what, c.base, &deployed)
+	return show(f, s, a, func(w io.Writer, deployed *Service) error { return writeDeployed(w, what, c.base, deployed) })
 }
