@@ -9,36 +9,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/registry/filestore"
-	"github.com/vespo-dev/vespo/router"
-	"github.com/vespo-dev/vespo/router/admission"
-	"github.com/vespo-dev/vespo/services"
-	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/kinds/function"
+	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
 // migrated opens a data directory with its functions.
 func migrated(t *testing.T, dir string) (h *Handler, catalogue *registry.Registry, done func()) {
 	t.Helper()
-	store, err := filestore.Open(dir)
-	require.NoError(t, err)
-	catalogue, problems, err := registry.Open(t.Context(), store, store.Blobs())
-	require.NoError(t, err)
-	require.Empty(t, problems)
-	routing := router.New(router.Config{})
+	s := servicetest.New(t, servicetest.Config{Dir: dir})
 	kind := function.New(function.Config{AllowExec: true, Packages: filepath.Join(dir, "lambda", "code")})
-	deployer := deploy.New(deploy.Config{
-		Registry: catalogue,
-		Router:   routing,
-		Gate:     admission.NewGate(1),
-		Kinds:    []services.Kind{kind},
-	})
-	require.NoError(t, deployer.Boot(t.Context()))
-	require.NoError(t, kind.Retain(catalogue.State()))
-	return New(Config{Catalogue: deployer, Dispatcher: routing}), catalogue, func() {
-		require.NoError(t, deployer.Close(t.Context()))
-		require.NoError(t, store.Close())
-	}
+	s.Build(kind)
+	require.NoError(t, kind.Retain(s.Registry.State()))
+	return New(Config{Catalogue: s.Deployer, Dispatcher: s.Router}), s.Registry, s.Close
 }
 
 // TestDirectoryOfVersion1 opens a data directory that was written by a server whose Lambda API had files of its own.
