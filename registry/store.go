@@ -27,7 +27,9 @@ type Store interface {
 	// Load is called once, before the other methods.
 	Load(ctx context.Context) (Loaded, error)
 	// Commit replaces base by next, wholly or not at all. It returns ErrStale unless base is the current state,
-	// as Load, Watch or an earlier Commit has it (compared by identity), and next has a later generation.
+	// as Load, Watch or an earlier Commit has it (compared by identity), and next has a later generation. It
+	// returns ErrInvalidState for a state that it could not read back: one that State.Check refuses, or that is
+	// too large.
 	//
 	// When it returns nil, the change survives a crash of the process and of the machine. When it returns an
 	// error other than ErrUncertain, nothing was changed. ctx is ignored once writing has begun.

@@ -72,7 +72,7 @@ func (s *Store) loadManifestLocked(l *loading) (err error) {
 
 // readManifest returns nil without an error if the manifest is missing or was set aside.
 func (s *Store) readManifest(name string, l *loading) (*registry.State, []byte, error) {
-	data, err := s.fs.ReadFile(name, maxManifestBytes)
+	data, err := s.fs.ReadFile(name, s.maxBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
 	}
@@ -113,7 +113,7 @@ func (s *Store) migrateLocked(l *loading) {
 		l.report(manifestName, "could not be written in the form of this release; it is tried again at the next start", err)
 		l.KeepBlobs = true
 	}
-	if now, err := s.fs.ReadFile(manifestName, maxManifestBytes); err == nil {
+	if now, err := s.fs.ReadFile(manifestName, s.maxBytes); err == nil {
 		s.saved = now
 	}
 }

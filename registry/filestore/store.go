@@ -39,6 +39,8 @@ type Store struct {
 	dir   string         // immutable
 	lock  *flock.Flock   // immutable; nil in tests without real files
 
+	maxBytes int64 // immutable; of a manifest
+
 	saveMu    sync.Mutex
 	current   *registry.State // guarded by saveMu: what the manifest holds; nil before Load
 	saved     []byte          // guarded by saveMu: the current manifest; nil if there is none
@@ -82,6 +84,8 @@ func OpenFS(fsys durable.FS, dir string) (*Store, error) {
 		fs:    fsys,
 		files: durable.NewFiles(fsys, tmpDir, asideDir),
 		dir:   dir,
+
+		maxBytes: maxManifestBytes,
 	}
 	for _, name := range []string{blobDir, asideDir, tmpDir, cacheDir, queueDir} {
 		if err := fsys.MkdirAll(name); err != nil {
@@ -127,7 +131,7 @@ func (s *Store) Commit(ctx context.Context, base, next *registry.State) error {
 	case s.current == nil || s.current != base || next.Generation <= base.Generation:
 		return registry.ErrStale
 	}
-	data, err := encodeManifest(next)
+	data, err := s.encode(next)
 	if err != nil {
 		return err
 	}
@@ -140,6 +144,18 @@ func (s *Store) Commit(ctx context.Context, base, next *registry.State) error {
 	s.current, s.saved = next, data
 	s.feed.Publish(next)
 	return nil
+}
+
+// encode returns the manifest of a state, which can be read back.
+func (s *Store) encode(state *registry.State) ([]byte, error) {
+	if err := state.Check(); err != nil {
+		return nil, err
+	}
+	data, err := encodeManifest(state)
+	if err == nil && int64(len(data)) > s.maxBytes {
+		err = fmt.Errorf("%w: its manifest has %d bytes, at most %d can be read", registry.ErrInvalidState, len(data), s.maxBytes)
+	}
+	return data, err
 }
 
 // saveLocked writes a manifest in place of the current one.
@@ -165,7 +181,7 @@ func (s *Store) saveLocked(data []byte) error {
 
 // afterFailedRenameLocked checks whether a failed rename has happened nevertheless, which EIO leaves open.
 func (s *Store) afterFailedRenameLocked(cause error) error {
-	found, err := s.fs.ReadFile(manifestName, maxManifestBytes)
+	found, err := s.fs.ReadFile(manifestName, s.maxBytes)
 	switch {
 	case err == nil && s.saved != nil && string(found) == string(s.saved):
 		return cause

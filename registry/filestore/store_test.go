@@ -3,6 +3,7 @@ package filestore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -277,4 +278,28 @@ func TestHammer(t *testing.T) {
 		_, err := reg.Blob(ctx, digest)
 		require.NoError(t, err)
 	}
+}
+
+// TestStateThatCannotBeReadBack refuses a catalogue that is too large for its reader, instead of losing it at the next
+// start.
+func TestStateThatCannotBeReadBack(t *testing.T) {
+	store, err := Open(t.TempDir())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, store.Close()) }()
+	store.maxBytes = 2000
+	loaded, err := store.Load(t.Context())
+	require.NoError(t, err)
+	state := loaded.State
+	for n := 0; ; n++ {
+		next := state.PutRecord(fmt.Sprintf("k/%d", n), registry.Record{Kind: "k", Manifest: `{"a":"some text"}`})
+		if err = store.Commit(t.Context(), state, next); err != nil {
+			break
+		}
+		state = next
+	}
+	require.ErrorIs(t, err, registry.ErrInvalidState)
+	require.Greater(t, len(state.Records), 3)
+	again, err := store.Load(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, state, again.State)
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -39,7 +40,7 @@ func (m *Memory) Commit(ctx context.Context, base, next *registry.State) error {
 	if m.current != base || next.Generation <= base.Generation {
 		return registry.ErrStale
 	}
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(next.Check(), ctx.Err()); err != nil {
 		return err
 	}
 	m.current = next

@@ -33,6 +33,7 @@ func Run(t *testing.T, medium func(t *testing.T) Medium) {
 		"Commit":        commit,
 		"StaleBase":     staleBase,
 		"Cancelled":     cancelled,
+		"InvalidState":  invalidState,
 		"OneOfManyWins": oneOfManyWins,
 		"Watch":         watch,
 		"WatchLatest":   watchLatest,
@@ -174,6 +175,25 @@ func cancelled(t *testing.T, m Medium) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, o.Commit(ctx, o.state, put(o.state, "/a", "one")), context.Canceled)
+	o = o.reopened(t, m)
+	o.commit(t, put(o.state, "/a", "one"))
+	o.close()
+}
+
+// invalidState commits states that could not be read back.
+func invalidState(t *testing.T, m Medium) {
+	o := open(t, m)
+	noKind, _ := o.state.Put("/a", registry.Version{})
+	noPrefix, _ := o.state.Put("a", version("one"))
+	for name, next := range map[string]*registry.State{
+		"version without kind":  noKind,
+		"malformed prefix":      noPrefix,
+		"record without kind":   o.state.PutRecord("k/x", registry.Record{Manifest: "{}"}),
+		"record without object": o.state.PutRecord("k/x", registry.Record{Kind: "k", Manifest: "[]"}),
+		"record without name":   o.state.PutRecord("", record(1)),
+	} {
+		require.ErrorIs(t, o.Commit(t.Context(), o.state, next), registry.ErrInvalidState, name)
+	}
 	o = o.reopened(t, m)
 	o.commit(t, put(o.state, "/a", "one"))
 	o.close()
