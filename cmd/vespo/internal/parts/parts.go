@@ -2,7 +2,7 @@
 //
 // A part that was opened is closed exactly once, whether a later part cannot be opened, a part fails
 // while it runs, or the server is stopped. A part that does not stop in time may still use the parts
-// opened before it. So those stay open: the process is expected to end.
+// opened before it. So those stay open, except for Part.Always: the process is expected to end.
 //
 // # Concurrency
 //
@@ -34,6 +34,9 @@ type Part struct {
 	// Run works until ctx ends, which is when the list begins to close, or until Close
 	// makes it return. An error ends the context of the list.
 	Run func(ctx context.Context) error
+	// Always lets the part be closed even if a later part is stuck, for what can be taken
+	// from under it: a directory to be removed would outlast the process.
+	Always bool
 	// Close releases everything, and makes Run return if the end of its context does not.
 	// At the end of ctx, it cuts off what still runs.
 	Close func(ctx context.Context) error
@@ -103,27 +106,24 @@ func (l *List) Close(patience time.Duration) error {
 	l.stop()
 	defer l.fail(nil)
 	var errs []error
+	var left []string // names of the parts that a stuck one may use
+	stuck := false
 	for len(l.opened) > 0 {
 		last := len(l.opened) - 1
 		o := l.opened[last]
 		l.opened = l.opened[:last]
-		err := o.close(ctx)
-		if errors.Is(err, ErrStuck) {
-			err = fmt.Errorf("%w; it may use what stays open: %s", err, l.names())
-			l.opened = nil
+		if stuck && !o.Always {
+			left = append(left, o.Name)
+			continue
 		}
+		err := o.close(ctx)
+		stuck = stuck || errors.Is(err, ErrStuck)
 		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
-}
-
-// names returns the names of the opened parts, the last first.
-func (l *List) names() string {
-	var names []string
-	for i := len(l.opened) - 1; i >= 0; i-- {
-		names = append(names, l.opened[i].Name)
+	if len(left) > 0 {
+		errs = append(errs, fmt.Errorf("left open, as it may be in use: %s", strings.Join(left, ", ")))
 	}
-	return strings.Join(names, ", ")
+	return errors.Join(errs...)
 }
 
 // close closes the part and waits for its Run, at most until Grace after ctx has ended.

@@ -174,8 +174,10 @@ func TestStuck(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var d diary
 				l := parts.New(t.Context())
-				for _, name := range []string{"one", "two"} {
-					require.NoError(t, l.Open(t.Context(), d.part(name)))
+				always := d.part("always")
+				always.Always = true
+				for _, p := range []parts.Part{d.part("one"), always, d.part("two")} {
+					require.NoError(t, l.Open(t.Context(), p))
 				}
 				stuck, end := d.part("three"), make(chan struct{})
 				defer close(end)
@@ -187,8 +189,8 @@ func TestStuck(t *testing.T) {
 				require.Equal(t, patience+parts.Grace, time.Since(began))
 				require.ErrorIs(t, err, parts.ErrStuck)
 				require.ErrorContains(t, err, "close three: ")
-				require.ErrorContains(t, err, "stays open: two, one")
-				require.True(t, d.has("close four"))
+				require.ErrorContains(t, err, "left open, as it may be in use: two, one")
+				require.True(t, d.has("close four") && d.has("close always"))
 				require.False(t, d.has("close two") || d.has("close one"))
 				require.NoError(t, l.Close(patience), "it is over")
 			})

@@ -45,6 +45,7 @@ func OpenTemp(ctx context.Context, list *parts.List, purpose string, dir *string
 			}
 			return nil
 		},
-		Close: func(context.Context) error { return os.RemoveAll(*dir) },
+		Always: true,
+		Close:  func(context.Context) error { return os.RemoveAll(*dir) },
 	})
 }
