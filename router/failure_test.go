@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
@@ -30,7 +31,6 @@ func TestErrorsOfHandlersBecomeProblems(t *testing.T) {
 		"refused":     {problem.New(problem.Conflict, "d"), problem.Conflict, accesslog.OutcomeRefused},
 		"wrapped":     {fmt.Errorf("%w: %w", secret, problem.New(problem.NotReady, "d")), problem.NotReady, accesslog.OutcomeNotReady},
 		"deadline":    {fmt.Errorf("%w: %w", secret, context.DeadlineExceeded), problem.Deadline, accesslog.OutcomeDeadline},
-		"body":        {&http.MaxBytesError{Limit: 9}, problem.BodyTooLarge, accesslog.OutcomeRefused},
 		"canceled":    {context.Canceled, problem.Internal, accesslog.OutcomeHostError}, // not caused by the client
 		"any":         {secret, problem.Internal, accesslog.OutcomeHostError},
 	} {
@@ -79,7 +79,7 @@ func TestHeadersFromBeforeTheRouterSurviveAProblem(t *testing.T) {
 
 func TestBodyOverItsLimit(t *testing.T) {
 	h := newHouse(t, Config{}, binding("/test", func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
-		_, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 10))
+		_, err := io.ReadAll(client.NewBody(w, r.Request, client.Terms{Bytes: 10}))
 		return err
 	}))
 	answer, body := h.do("POST", "/test", strings.NewReader("more than ten bytes"))

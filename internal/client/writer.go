@@ -41,12 +41,14 @@ type Writer struct {
 	bounded time.Time // guarded by mu; when the deadline was last set; zero before the response
 	cut     bool      // guarded by mu; the deployment is closed
 
-	deadline time.Time // of all writes; zero: Patience for each part
-	lent     bool      // another handler sets the deadlines
-	started  bool      // the header of the response is out
-	sent     int64     // bytes of the body
-	err      error     // the first write error
+	deadline time.Time     // of all writes; zero: Patience for each part
+	within   time.Duration // sets the deadline at the start of the response; 0: it is set already
+	lent     bool          // another handler sets the deadlines
+	started  bool          // the header of the response is out
+	sent     int64         // bytes of the body
+	err      error         // the first write error
 	hijacked bool
+	wrap     func(net.Conn) net.Conn // of OnHijack; may be nil
 }
 
 // NewWriter returns the writer of a request. When closing ends, a client whose response has begun is cut off, and
@@ -67,6 +69,19 @@ func NewWriter(w http.ResponseWriter, r *http.Request, closing context.Context) 
 // Begin makes c the writer of a request whose client is cut off at the deadline. The caller must call Finish at the end.
 func (c *Writer) Begin(w http.ResponseWriter, request context.Context, deadline time.Time) {
 	c.ResponseWriter, c.request, c.deadline = w, request, deadline
+}
+
+// BeginWithin is Begin with a deadline that is set when the response starts: then the client has this long to read it.
+func (c *Writer) BeginWithin(w http.ResponseWriter, request context.Context, within time.Duration) {
+	c.ResponseWriter, c.request, c.within = w, request, within
+}
+
+// start notes that the header of the response goes out.
+func (c *Writer) start() {
+	if c.started = true; c.within > 0 {
+		c.deadline, c.within = time.Now().Add(c.within), 0
+		c.bound()
+	}
 }
 
 func (c *Writer) conn() Conn { return Conn{c.ResponseWriter} }
@@ -91,8 +106,8 @@ func (c *Writer) Failure() error {
 // Expired reports whether the deadline of Begin is over.
 func (c *Writer) Expired() bool { return !c.deadline.IsZero() && !time.Now().Before(c.deadline) }
 
-// Hijacked reports whether the connection was hijacked.
-func (c *Writer) Hijacked() bool { return c.hijacked }
+// OnHijack sets a function that wraps the connection when the handler takes it over.
+func (c *Writer) OnHijack(wrap func(net.Conn) net.Conn) { c.wrap = wrap }
 
 // Started reports whether the header of the response is out.
 func (c *Writer) Started() bool { return c.started }
@@ -102,14 +117,16 @@ func (c *Writer) WriteHeader(status int) {
 	if c.started {
 		return
 	}
-	c.started = status >= http.StatusOK || status == http.StatusSwitchingProtocols
+	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
+		c.start()
+	}
 	c.ResponseWriter.WriteHeader(status)
 }
 
 // Write sends p. With Patience it sends chunks: a single deadline for a long write would require a minimum rate
 // of the client.
 func (c *Writer) Write(p []byte) (written int, err error) {
-	c.started = true
+	c.start()
 	if !c.deadline.IsZero() {
 		if c.sent += int64(len(p)); c.sent > bufferedBytes {
 			c.bound()
@@ -129,7 +146,7 @@ func (c *Writer) Write(p []byte) (written int, err error) {
 
 // ReadFrom sends the content of src by the fastest means of the server, such as sendfile.
 func (c *Writer) ReadFrom(src io.Reader) (total int64, err error) {
-	c.started = true
+	c.start()
 	whole, limited := src.(*io.LimitedReader)
 	if !limited {
 		whole = &io.LimitedReader{R: src, N: 1<<63 - 1}
@@ -168,7 +185,7 @@ func (c *Writer) FlushError() error {
 	if errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
-	c.started = true
+	c.start()
 	return c.noted(err)
 }
 
@@ -176,7 +193,9 @@ func (c *Writer) FlushError() error {
 // sets no more deadlines after that.
 func (c *Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := c.conn().Hijack()
-	c.hijacked = err == nil
+	if c.hijacked = err == nil; c.hijacked && c.wrap != nil {
+		conn = c.wrap(conn)
+	}
 	return conn, buffered, err
 }
 

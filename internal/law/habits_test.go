@@ -52,6 +52,9 @@ var memberLaw = []memberRule{
 	{except: append([]string{"internal/durable", "services/control/lambda/deadletters.go", "runtime", "cmd", "bench", "conformance"}, guestPrograms...),
 		members: []string{"os.Rename"},
 		why:     "what is kept on disk is written by internal/durable and passes its crash suite; runtime keeps a cache, and dead letters are appended"},
+	{except: append([]string{"internal/client", "bench", "conformance"}, guestPrograms...),
+		members: []string{"net/http.NewResponseController", "net/http.MaxBytesReader"},
+		why:     "a handler reads its client's body and writes its response by internal/client, which bounds both and takes no deadline back too late"},
 	{except: []string{"cmd", "bench", "conformance"}, members: []string{"os.Exit", "log.Fatal"},
 		why: "errors go up to main; whoever owns something must get to close it"},
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 )
@@ -67,11 +66,9 @@ func (p *Problem) Error() string {
 func (p *Problem) Unwrap() error { return p.Cause }
 
 // From maps an error to the problem to send: a Problem in the chain as it is, an
-// exceeded body limit to 413, an exceeded deadline to 504, and any other error to 500
-// without its text. It returns nil for nil. Otherwise err is in the result's chain.
+// exceeded deadline to 504, and any other error to 500 without its text. It returns nil for nil. Otherwise err is in the result's chain.
 func From(err error) *Problem {
 	var p *Problem
-	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
 		return nil
@@ -80,9 +77,6 @@ func From(err error) *Problem {
 			return internal(nil)
 		}
 		return p
-	case errors.As(err, &tooLarge):
-		return Newf(BodyTooLarge, "the request body is longer than the limit of %d bytes; send a shorter one",
-			tooLarge.Limit).WithCause(err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return New(Deadline, "the request was not answered within its time limit").WithCause(err)
 	default:

@@ -61,7 +61,6 @@ func TestFrom(t *testing.T) {
 		"own":       {own, Trap},
 		"wrapped":   {fmt.Errorf("x: %w", own), Trap},
 		"joined":    {errors.Join(context.DeadlineExceeded, own), Trap},
-		"body":      {fmt.Errorf("x: %w", &http.MaxBytesError{Limit: 3}), BodyTooLarge},
 		"deadline":  {fmt.Errorf("x: %w", context.DeadlineExceeded), Deadline},
 		"canceled":  {context.Canceled, Internal},
 		"any":       {errors.New("secret"), Internal},

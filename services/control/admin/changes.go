@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
@@ -22,7 +23,7 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	unhurried(w)
+	client.ConnOf(w).Unhurried()
 	req, err := h.decoder.decode(w, r)
 	if err != nil {
 		return withKind(d, h.cfg.Kinds, req, err)
@@ -133,7 +134,7 @@ func (h *Handler) remove(w http.ResponseWriter, r *http.Request) error {
 	if err := f.Err(); err != nil {
 		return err
 	}
-	unhurried(w)
+	client.ConnOf(w).Unhurried()
 	if err := d.Remove(r.Context(), prefix); err != nil {
 		return err
 	}
@@ -151,7 +152,7 @@ func (h *Handler) rollback(w http.ResponseWriter, r *http.Request) error {
 	if err := f.Err(); err != nil {
 		return err
 	}
-	unhurried(w)
+	client.ConnOf(w).Unhurried()
 	result, err := rollback(r.Context(), d, prefix, generation)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/control/fields"
@@ -83,7 +84,7 @@ func (r *addRequest) takesModule() bool {
 type decoder struct {
 	kinds          schema.Kinds // immutable
 	maxModuleBytes int64        // immutable
-	pace           pace         // immutable
+	pace           client.Pace  // immutable; of uploads
 }
 
 // decode reads the request. The error is a problem for the client.
@@ -92,7 +93,7 @@ func (d *decoder) decode(w http.ResponseWriter, r *http.Request) (*addRequest, e
 	if err != nil {
 		return nil, err
 	}
-	var read func(r *http.Request, body *pacedBody) (*addRequest, error)
+	var read func(r *http.Request, body *client.Body) (*addRequest, error)
 	var limitBytes int64
 	switch mediaType {
 	case typeRaw, "application/wasm":
@@ -107,10 +108,14 @@ func (d *decoder) decode(w http.ResponseWriter, r *http.Request) (*addRequest, e
 	if r.ContentLength > limitBytes {
 		return nil, tooLarge(r.ContentLength, limitBytes)
 	}
-	body := newPacedBody(r.Body, http.NewResponseController(w), d.pace)
-	defer body.finish()
-	r.Body = http.MaxBytesReader(w, body, limitBytes)
-	return read(r, body)
+	body := client.NewBody(w, r, client.Terms{Bytes: limitBytes, Pace: d.pace})
+	defer body.Stop()
+	r.Body = body
+	req, err := read(r, body)
+	if err == nil {
+		_, _ = io.Copy(io.Discard, body) // such as the line after a form, so that the connection can be kept
+	}
+	return req, err
 }
 
 // mediaTypeOf returns the lower-case media type of the body and its parameters.
@@ -149,7 +154,7 @@ func tooLarge(sizeBytes, limitBytes int64) error {
 }
 
 // decodeRaw reads the module from the body and all else from the query.
-func (d *decoder) decodeRaw(r *http.Request, body *pacedBody) (*addRequest, error) {
+func (d *decoder) decodeRaw(r *http.Request, body *client.Body) (*addRequest, error) {
 	in := queryFields(r, d.changeFields()...)
 	if r.ContentLength != 0 {
 		in.Imply(schema.FieldModule, "the body, a module")

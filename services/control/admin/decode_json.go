@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/services/control/fields"
 	"github.com/vespo-dev/vespo/services/egress/fetch"
 	"github.com/vespo-dev/vespo/services/schema"
@@ -18,7 +19,7 @@ func sourceField() schema.Field {
 const exampleObject = `{"prefix": "hello", "source": "https://example.com/hello.wasm"}`
 
 // decodeJSON reads Frenezulo's form: a JSON object with a prefix and the address of the module.
-func (d *decoder) decodeJSON(r *http.Request, body *pacedBody) (*addRequest, error) {
+func (d *decoder) decodeJSON(r *http.Request, body *client.Body) (*addRequest, error) {
 	text, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, bodyProblem(err, body)

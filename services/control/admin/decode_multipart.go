@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/services/control/fields"
 	"github.com/vespo-dev/vespo/services/schema"
@@ -18,8 +19,8 @@ const (
 )
 
 // multipartDecoder returns a decoder of forms, whose parts hold the fields and the module in any order.
-func (d *decoder) multipartDecoder(boundary string) func(*http.Request, *pacedBody) (*addRequest, error) {
-	return func(r *http.Request, body *pacedBody) (*addRequest, error) {
+func (d *decoder) multipartDecoder(boundary string) func(*http.Request, *client.Body) (*addRequest, error) {
+	return func(r *http.Request, body *client.Body) (*addRequest, error) {
 		in := fields.New(d.changeFields(moduleField())...)
 		refuseQuery(in, r)
 		if boundary == "" {
@@ -53,7 +54,7 @@ type parts struct {
 }
 
 // read reads the whole form.
-func (p *parts) read(form *multipart.Reader, body *pacedBody) error {
+func (p *parts) read(form *multipart.Reader, body *client.Body) error {
 	for count := 0; ; count++ {
 		part, err := form.NextRawPart()
 		if err == io.EOF { // the end of the form; a wrapped EOF is a truncated form
@@ -109,16 +110,20 @@ func (p *parts) readPart(part *multipart.Part) (err error) {
 
 // readPartModule reads a part that is a module.
 func (d *decoder) readPartModule(part *multipart.Part) ([]byte, error) {
-	return readModule(http.MaxBytesReader(nil, part, d.maxModuleBytes), 0)
+	module, err := readModule(io.LimitReader(part, d.maxModuleBytes+1), 0)
+	if int64(len(module)) > d.maxModuleBytes {
+		return nil, client.TooLong(d.maxModuleBytes)
+	}
+	return module, err
 }
 
 // formProblem distinguishes transport errors from malformed forms.
-func formProblem(err error, body *pacedBody) error {
+func formProblem(err error, body *client.Body) error {
 	p := bodyProblem(err, body)
 	var told *problem.Problem
 	if errors.As(p, &told) && told.Kind() != problem.BadRequest {
 		return p
 	}
 	return problem.Newf(problem.BadRequest,
-		"the form is malformed or ends early, after %d bytes; nothing was changed", body.received).WithCause(err)
+		"the form is malformed or ends early, after %d bytes; nothing was changed", body.Received()).WithCause(err)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
@@ -49,7 +50,7 @@ func FuzzAdd(f *testing.F) {
 		d := &decoder{
 			kinds:          allkinds.Describe(),
 			maxModuleBytes: fuzzModuleBytes,
-			pace:           pace{stall: time.Second, bytesPerSecond: 1},
+			pace:           client.Pace{Silence: time.Second, Grace: time.Second, Rate: 1},
 		}
 		req, err := d.decode(httptest.NewRecorder(), r)
 		if err != nil {

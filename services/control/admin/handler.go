@@ -10,8 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"time"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
@@ -54,7 +54,7 @@ func New(cfg Config) *Handler {
 		decoder: &decoder{
 			kinds:          cfg.Kinds,
 			maxModuleBytes: cfg.MaxModuleBytes,
-			pace:           pace{stall: cfg.StallTimeout, bytesPerSecond: cfg.MinUploadRate},
+			pace:           client.Pace{Silence: cfg.StallTimeout, Grace: cfg.StallTimeout, Rate: cfg.MinUploadRate},
 		},
 		fetcher: newFetcher(cfg),
 	}
@@ -116,8 +116,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Serve implements router.Handler. Failures
 // are answered here; Serve returns an error only if the client is gone.
 func (h *Handler) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
+	var to client.Writer
+	to.BeginWithin(w, r.Context(), h.cfg.WriteTimeout)
+	defer to.Finish()
 	body := r.Body // a decoder replaces r.Body
-	err := h.serve(w, r.Request)
+	err := h.serve(&to, r.Request)
 	switch {
 	case err == nil:
 		return nil
@@ -126,9 +129,9 @@ func (h *Handler) Serve(w http.ResponseWriter, r *router.Request, res *accesslog
 	}
 	p := problem.From(err)
 	res.Err, res.Outcome = err, outcomeOf(p)
-	h.refuse(w, r, p)
+	h.refuse(&to, r, p)
 	if unread(r.Request) {
-		h.drain(w, body, p)
+		h.drain(&to, r.Request, body, p)
 	}
 	return nil
 }
@@ -172,21 +175,7 @@ func (h *Handler) answer(w http.ResponseWriter, status int, v any) error {
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Security-Policy", "sandbox; default-src 'none'; frame-ancestors 'none'") // a service's page cannot read it from a tab that it opened
-	h.boundAnswer(w)
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes()) // on an error the client is gone
 	return nil
-}
-
-// unhurried removes the server's deadlines from a request that may take long. A read deadline that passes
-// while a module is compiled would look as if the client had disconnected. The change has its own bounds.
-func unhurried(w http.ResponseWriter) {
-	rc := http.NewResponseController(w) // errors mean that deadlines are not supported, so none are set
-	_ = rc.SetReadDeadline(time.Time{})
-	_ = rc.SetWriteDeadline(time.Time{})
-}
-
-// boundAnswer sets the write deadline of the response to WriteTimeout.
-func (h *Handler) boundAnswer(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.cfg.WriteTimeout))
 }

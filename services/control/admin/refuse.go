@@ -3,8 +3,8 @@ package admin
 import (
 	"io"
 	"net/http"
-	"time"
 
+	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
@@ -21,8 +21,6 @@ func (h *Handler) refuse(w http.ResponseWriter, r *router.Request, p *problem.Pr
 	if unread(r.Request) {
 		w.Header().Set("Connection", "close") // else net/http reads the body before it sends the answer
 	}
-	h.boundAnswer(w)
-	h.boundLeftover(w, p)
 	problem.Write(w, r.ID, p)
 }
 
@@ -40,16 +38,6 @@ func outcomeOf(p *problem.Problem) accesslog.Outcome {
 	return accesslog.OutcomeRefused
 }
 
-// boundLeftover bounds the time net/http spends on the rest of the body after the handler returns:
-// StallTimeout, or none for a stalled client.
-func (h *Handler) boundLeftover(w http.ResponseWriter, p *problem.Problem) {
-	deadline := time.Now()
-	if p.Kind() != problem.RequestTimeout {
-		deadline = deadline.Add(h.cfg.StallTimeout)
-	}
-	_ = http.NewResponseController(w).SetReadDeadline(deadline)
-}
-
 // unread reports whether the client may still be sending a body. HTTP/1 can stop it only by closing the
 // connection. A client that expects "100 Continue" has not begun.
 func unread(r *http.Request) bool {
@@ -59,8 +47,7 @@ func unread(r *http.Request) bool {
 // drain reads the rest of a body after its refusal was sent. Many clients send everything before they read;
 // closing the connection early would reset it before they see the answer. The limit is lower for clients
 // without the right to manage, and zero for stalled ones.
-func (h *Handler) drain(w http.ResponseWriter, body io.ReadCloser, p *problem.Problem) {
-	rc := http.NewResponseController(w)
+func (h *Handler) drain(w http.ResponseWriter, r *http.Request, body io.ReadCloser, p *problem.Problem) {
 	limitBytes := h.cfg.MaxModuleBytes + formOverheadBytes
 	switch p.Kind() {
 	case problem.Unauthorized, problem.Forbidden:
@@ -68,21 +55,7 @@ func (h *Handler) drain(w http.ResponseWriter, body io.ReadCloser, p *problem.Pr
 	case problem.RequestTimeout:
 		limitBytes = 0
 	}
-	if rc.Flush() != nil || limitBytes == 0 {
-		return
-	}
-	left := http.MaxBytesReader(serverWriter(w), newPacedBody(body, rc, h.decoder.pace), limitBytes)
-	_, _ = io.Copy(io.Discard, left)
-}
-
-// serverWriter returns the HTTP server's own ResponseWriter. MaxBytesReader needs it to signal a body above the
-// limit. The server then closes its side of the connection first, so that the client has time to read.
-func serverWriter(w http.ResponseWriter) http.ResponseWriter {
-	for {
-		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })
-		if !ok {
-			return w
-		}
-		w = outer.Unwrap()
+	if client.ConnOf(w).Flush() == nil && limitBytes > 0 {
+		client.Drain(w, r, body, client.Terms{Bytes: limitBytes, Pace: h.decoder.pace})
 	}
 }

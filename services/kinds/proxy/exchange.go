@@ -50,6 +50,7 @@ func newExchange(d *deployment, w http.ResponseWriter, r *router.Request, res *a
 	x := &exchange{d: d, r: r, res: res, path: d.plan.pathFor(r.Prefix, r.Rest)}
 	x.ctx, x.cancel = context.WithCancelCause(r.Context())
 	x.client = client.NewWriter(w, r.Request, d.requests.Context())
+	x.client.OnHijack(x.open)
 	x.in = r.WithContext(x.ctx)
 	// The time in the admission queue does not count against the upstream.
 	x.wait = newPatience(r.Admitted, d.timeout)
@@ -139,7 +140,7 @@ func (x *exchange) forward() {
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.err = err },
 		ErrorLog:       log.New(io.Discard, "", 0), // the access record has the error
 	}
-	proxy.ServeHTTP(hijackable{x.client, x}, x.in)
+	proxy.ServeHTTP(x.client, x.in)
 }
 
 // rewrite turns the client's request into the upstream's. The upstream is chosen later, in RoundTrip.

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/halfclose"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/admission"
@@ -71,28 +69,14 @@ func asksUpgrade(r *http.Request) bool {
 	return r.ProtoMajor == 1 && r.Header.Get("Upgrade") != "" && !asksH2C(r.Header)
 }
 
-// hijackable is the ResponseWriter for httputil.ReverseProxy. It ends idle connections after the switch.
-type hijackable struct {
-	*client.Writer
-	exchange *exchange
-}
-
-// Hijack implements http.Hijacker.
-func (h hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, buffered, err := h.Writer.Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
+// open starts to watch the client's connection after the switch of protocols.
+func (x *exchange) open(conn net.Conn) net.Conn {
 	c := &clientConn{Conn: conn}
-	h.exchange.tunnel = c
-	c.watch = time.AfterFunc(time.Hour, func() { c.check(h.exchange) }) // set before Reset, because the function uses c.watch
-	c.watch.Reset(h.exchange.d.tunnels.idle)
-	return c, buffered, nil
+	x.tunnel = c
+	c.watch = time.AfterFunc(time.Hour, func() { c.check(x) }) // set before Reset, because the function uses c.watch
+	c.watch.Reset(x.d.tunnels.idle)
+	return c
 }
-
-// Unwrap lets http.ResponseController reach the server's writer.
-// It skips the embedded Writer, whose Hijack must not be found.
-func (h hijackable) Unwrap() http.ResponseWriter { return h.Writer.Unwrap() }
 
 // clientConn is the client's connection after the switch of protocols. One goroutine reads, another writes.
 type clientConn struct {
