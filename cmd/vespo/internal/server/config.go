@@ -2,7 +2,6 @@ package server
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -14,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
@@ -91,62 +91,71 @@ type Config struct {
 	FileRules           bool          `kong:"-"` // there is a configuration file, which alone may change its services
 }
 
-// Validate returns one error with all violations, one per line. It is called by kong.
+// Validate returns an error with all violations, one per line. It is called by kong.
 func (c *Config) Validate() error {
-	var violations []string
-	check := func(ok bool, format string, args ...any) {
+	var violations []problem.Violation
+	check := func(ok bool, setting, format string, args ...any) {
 		if !ok {
-			violations = append(violations, fmt.Sprintf(format, args...))
+			violations = append(violations, problem.Violate(setting, format, args...))
 		}
 	}
-	check(validAddress(c.Listen), "--listen is %q: write it like 127.0.0.1:8080, or :8080 for every address of this machine; "+
+	check(validAddress(c.Listen), "listen", "is %q: write it like 127.0.0.1:8080, or :8080 for every address of this machine; "+
 		"where it is not given, its port is that of PORT in the environment", c.Listen)
 	check(c.Memory >= pageBytes && c.Memory <= maxMemory && c.Memory%pageBytes == 0,
-		"--memory is %s: it must be a multiple of 64KiB, the page of WebAssembly, and less than 4GiB", c.Memory)
-	check(c.Slots >= 1 && c.Slots <= maxSlots, "--slots is %d: it must be between 1 and %d", c.Slots, maxSlots)
+		"memory", "is %s: it must be a multiple of 64KiB, the page of WebAssembly, and less than 4GiB", c.Memory)
+	check(c.Slots >= 1 && c.Slots <= maxSlots, "slots", "is %d: it must be between 1 and %d", c.Slots, maxSlots)
 	if c.Slots >= 1 && c.Slots <= maxSlots && c.Memory > 0 && c.Memory <= maxMemory {
-		check(c.slabBytes() <= maxSlabBytes, "--slots x --memory is %s: it must be at most %s", flags.Size(c.slabBytes()), flags.Size(maxSlabBytes))
+		check(c.slabBytes() <= maxSlabBytes, "slots", "x --memory is %s: it must be at most %s", flags.Size(c.slabBytes()), flags.Size(maxSlabBytes))
 	}
-	check(c.Timeout > 0 && c.Timeout <= maxTimeout, "--timeout is %s: it must be more than nothing and at most %s", c.Timeout, maxTimeout)
-	check(c.MaxBody > 0, "--max-body is %s: it must be more than nothing", c.MaxBody)
+	check(c.Timeout > 0 && c.Timeout <= maxTimeout, "timeout", "is %s: it must be more than nothing and at most %s", c.Timeout, maxTimeout)
+	check(c.MaxBody > 0, "max-body", "is %s: it must be more than nothing", c.MaxBody)
 	check(c.MaxModule > 0 && c.MaxModule <= flags.MaxModuleBytes,
-		"--max-module is %s: it must be more than nothing and at most %s", c.MaxModule, flags.Size(flags.MaxModuleBytes))
-	check(c.CompileMemory >= minCompileMemory, "--compile-memory is %s: it must be at least %s", c.CompileMemory, flags.Size(minCompileMemory))
+		"max-module", "is %s: it must be more than nothing and at most %s", c.MaxModule, flags.Size(flags.MaxModuleBytes))
+	check(c.CompileMemory >= minCompileMemory, "compile-memory", "is %s: it must be at least %s", c.CompileMemory, flags.Size(minCompileMemory))
 	check(c.CompileTime >= time.Second && c.CompileTime <= maxTimeout,
-		"--compile-time is %s: it must be between 1s and %s", c.CompileTime, maxTimeout)
-	check(c.CodeCache > 0, "--code-cache is %s: it must be more than nothing", c.CodeCache)
-	check(c.PerService >= 0 && c.PerService <= c.Slots, "--per-service is %d: it must be 0, for three quarters of the slots, or at most --slots", c.PerService)
-	check(c.Queue >= 0, "--queue is %d: it must be 0 or more", c.Queue)
-	check(c.QueueWait >= 0 && c.QueueWait <= maxTimeout, "--queue-wait is %s: it must be between 0 and %s", c.QueueWait, maxTimeout)
-	check(c.LogRate >= 0 && c.LogRate <= flags.MaxModuleBytes, "--log-rate is %s: it must be 0, for no limit, or at most %s", c.LogRate, flags.Size(flags.MaxModuleBytes))
-	check(c.Idle >= 0, "--idle is %s: it must be 0, for never, or more", c.Idle)
-	check(c.RetireAfter > 0 && c.RetireAfter <= maxRetireAfter, "--retire-after is %s: it must be more than 0 and at most %s", c.RetireAfter, maxRetireAfter)
-	check(c.HeaderMemory >= minHeaderMemory, "--header-memory is %s: it must be at least %s", c.HeaderMemory, flags.Size(minHeaderMemory))
-	check(c.MaxConnections >= 1, "--max-connections is %d: it must be 1 or more", c.MaxConnections)
-	check(c.PerClient >= 1 && c.PerClient <= 100, "--per-client is %s: it must be between 1%% and 100%%", c.PerClient)
-	check(c.ShutdownDelay >= 0 && c.ShutdownDelay <= maxTimeout, "--shutdown-delay is %s: it must be between 0 and %s", c.ShutdownDelay, maxTimeout)
-	check(c.Tunnels >= 0 && c.Tunnels <= c.MaxConnections, "--tunnels is %d: it must be 0, for a quarter of --max-connections, or at most that", c.Tunnels)
-	check(c.TunnelIdle > 0, "--tunnel-idle is %s: it must be more than 0", c.TunnelIdle)
-	check(c.KeepAlive >= time.Second && c.KeepAlive <= maxTimeout, "--keep-alive is %s: it must be between 1s and %s", c.KeepAlive, maxTimeout)
+		"compile-time", "is %s: it must be between 1s and %s", c.CompileTime, maxTimeout)
+	check(c.CodeCache > 0, "code-cache", "is %s: it must be more than nothing", c.CodeCache)
+	check(c.PerService >= 0 && c.PerService <= c.Slots, "per-service", "is %d: it must be 0, for three quarters of the slots, or at most --slots", c.PerService)
+	check(c.Queue >= 0, "queue", "is %d: it must be 0 or more", c.Queue)
+	check(c.QueueWait >= 0 && c.QueueWait <= maxTimeout, "queue-wait", "is %s: it must be between 0 and %s", c.QueueWait, maxTimeout)
+	check(c.LogRate >= 0 && c.LogRate <= flags.MaxModuleBytes, "log-rate", "is %s: it must be 0, for no limit, or at most %s", c.LogRate, flags.Size(flags.MaxModuleBytes))
+	check(c.Idle >= 0, "idle", "is %s: it must be 0, for never, or more", c.Idle)
+	check(c.RetireAfter > 0 && c.RetireAfter <= maxRetireAfter, "retire-after", "is %s: it must be more than 0 and at most %s", c.RetireAfter, maxRetireAfter)
+	check(c.HeaderMemory >= minHeaderMemory, "header-memory", "is %s: it must be at least %s", c.HeaderMemory, flags.Size(minHeaderMemory))
+	check(c.MaxConnections >= 1, "max-connections", "is %d: it must be 1 or more", c.MaxConnections)
+	check(c.PerClient >= 1 && c.PerClient <= 100, "per-client", "is %s: it must be between 1%% and 100%%", c.PerClient)
+	check(c.ShutdownDelay >= 0 && c.ShutdownDelay <= maxTimeout, "shutdown-delay", "is %s: it must be between 0 and %s", c.ShutdownDelay, maxTimeout)
+	check(c.Tunnels >= 0 && c.Tunnels <= c.MaxConnections, "tunnels", "is %d: it must be 0, for a quarter of --max-connections, or at most that", c.Tunnels)
+	check(c.TunnelIdle > 0, "tunnel-idle", "is %s: it must be more than 0", c.TunnelIdle)
+	check(c.KeepAlive >= time.Second && c.KeepAlive <= maxTimeout, "keep-alive", "is %s: it must be between 1s and %s", c.KeepAlive, maxTimeout)
 	_, err := forwarded.ParseTrust(c.TrustedProxy)
-	check(err == nil, "--trusted-proxy: %v", err)
-	check(!c.ProxyProtocol || len(c.TrustedProxy) > 0, "--proxy-protocol needs --trusted-proxy: name the proxies whose headers are read")
+	check(err == nil, "trusted-proxy", "is refused: %v", err)
+	check(!c.ProxyProtocol || len(c.TrustedProxy) > 0, "proxy-protocol", "needs --trusted-proxy: name the proxies whose headers are read")
 	host, _, err := net.SplitHostPort(c.WorkerListen)
-	check(err == nil, "--worker-listen is %q: write it like 127.0.0.1:4242, or :4242 for every address of this machine", c.WorkerListen)
+	check(err == nil, "worker-listen", "is %q: write it like 127.0.0.1:4242, or :4242 for every address of this machine", c.WorkerListen)
 	addr, parseErr := netip.ParseAddr(host)
 	public := err == nil && (host == "" || parseErr == nil && !addr.Unmap().IsLoopback())
-	check(!public || c.WorkerToken != "", "--worker-listen is %q, which other machines reach: set --worker-token", c.WorkerListen)
-	for _, token := range [...]struct{ flag, value string }{{"--admin-token", c.AdminToken}, {"--worker-token", c.WorkerToken}} {
+	check(!public || c.WorkerToken != "", "worker-listen", "is %q, which other machines reach: set --worker-token", c.WorkerListen)
+	for _, token := range [...]struct{ flag, value string }{{"admin-token", c.AdminToken}, {"worker-token", c.WorkerToken}} {
 		check(!strings.ContainsFunc(token.value, func(r rune) bool { return r <= ' ' || r >= 0x7f }),
-			"%s has a space or a character that no header can carry: use printable ASCII", token.flag)
+			token.flag, "has a space or a character that no header can carry: use printable ASCII")
 	}
-	if err := c.checkLambda(); err != nil {
-		violations = append(violations, strings.Split(err.Error(), "\n")...)
+	if violations = append(violations, c.checkLambda()...); len(violations) > 0 {
+		return settingsError(violations)
 	}
-	if len(violations) == 0 {
-		return nil
+	return nil
+}
+
+// settingsError lists the violations of settings. A field is the name of a flag, without its hyphens.
+type settingsError []problem.Violation
+
+// Error returns one line for each violation.
+func (e settingsError) Error() string {
+	texts := make([]string, 0, len(e))
+	for _, v := range e {
+		texts = append(texts, v.About("--"+v.Field))
 	}
-	return errors.New(strings.Join(violations, "\n  "))
+	return strings.Join(texts, "\n  ")
 }
 
 // validAddress reports whether address is syntactically HOST:PORT, with a valid port.

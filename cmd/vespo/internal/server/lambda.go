@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -12,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services/control/lambda"
@@ -106,28 +106,29 @@ func (c *Config) lambdaKeys() map[string]string {
 }
 
 // checkLambda returns the violations in the flags of the Lambda API, joined. No message contains a secret.
-func (c *Config) checkLambda() error {
-	var errs []error
+func (c *Config) checkLambda() (violations []problem.Violation) {
+	refuse := func(setting, format string, args ...any) {
+		violations = append(violations, problem.Violate(setting, format, args...))
+	}
 	host, _, err := net.SplitHostPort(c.LambdaListen)
 	switch {
 	case c.LambdaListen == "":
 	case err != nil:
-		errs = append(errs, fmt.Errorf("--lambda-listen is %q: write it like 127.0.0.1:9000", c.LambdaListen))
+		refuse("lambda-listen", "is %q: write it like 127.0.0.1:9000", c.LambdaListen)
 	case len(c.LambdaKey) == 0 && !loopbackHost(host):
-		errs = append(errs, fmt.Errorf("--lambda-listen is %q, which other machines reach: give --lambda-key, or a loopback address such as 127.0.0.1:9000",
-			c.LambdaListen))
+		refuse("lambda-listen", "is %q, which other machines reach: give --lambda-key, or a loopback address such as 127.0.0.1:9000", c.LambdaListen)
 	}
 	seen := map[string]bool{}
 	for _, key := range c.LambdaKey {
 		id, secret, ok := strings.Cut(key, ":")
 		if !ok || id == "" || len(secret) < minSecret || strings.ContainsAny(id, "/ ,=") {
-			errs = append(errs, fmt.Errorf("a --lambda-key is not ID:SECRET, with a secret of at least %d characters and an id without spaces and slashes", minSecret))
+			refuse("lambda-key", "must be ID:SECRET, with a secret of at least %d characters and an id without spaces and slashes", minSecret)
 		} else if seen[id] {
-			errs = append(errs, fmt.Errorf("--lambda-key has the id %q more than once", id))
+			refuse("lambda-key", "has the id %q more than once", id)
 		}
 		seen[id] = true
 	}
-	return errors.Join(errs...)
+	return violations
 }
 
 // minSecret is the least length of a secret for the Lambda API, in bytes.

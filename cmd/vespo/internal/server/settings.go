@@ -116,17 +116,15 @@ func configOf(file *configfile.File) (*Config, error) {
 	return &cfg, located(file, cfg.Validate())
 }
 
-// located adds line numbers to the violations in err, which come from Validate
-// or from wire. Each begins with the name of a flag, which selects the line.
+// located adds line numbers to the violations of settings in err. It returns other errors unchanged.
 func located(file *configfile.File, err error) error {
-	if err == nil {
-		return nil
+	var refused settingsError
+	if !errors.As(err, &refused) {
+		return err
 	}
 	var violations configfile.Violations
-	for text := range strings.SplitSeq(err.Error(), "\n") {
-		text = strings.TrimSpace(text)
-		name, _, _ := strings.Cut(strings.TrimPrefix(text, "--"), " ")
-		violations = append(violations, file.At(strings.TrimSuffix(name, ":"), "%s", text))
+	for _, v := range refused {
+		violations = append(violations, file.At(v.Field, "%s", v.About("--"+v.Field)))
 	}
 	return violations
 }

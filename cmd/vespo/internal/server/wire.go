@@ -17,6 +17,7 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
 	"github.com/vespo-dev/vespo/internal/client"
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/registry/filestore"
@@ -146,7 +147,7 @@ func (c *core) openRoot(ctx context.Context, list *parts.List, dir string) error
 		Name: "the root directory",
 		Open: func(context.Context) (err error) {
 			if c.root, err = regular.OpenRoot(dir); err != nil {
-				return fmt.Errorf("--root: %w", err)
+				return fmt.Errorf("%w: %w", settingsError{problem.Violate("root", "is %q, which cannot be opened", dir)}, err)
 			}
 			return nil
 		},
