@@ -101,7 +101,7 @@ func Detect[A ABI](info *engine.Info, all []A) (found A, err error) {
 	for _, a := range all {
 		switch ok, err := a.Match(info); {
 		case err != nil:
-			return found, &engine.ModuleError{Violations: []string{err.Error()}}
+			return found, &engine.ModuleError{Violations: []string{"is refused: " + err.Error()}}
 		case ok:
 			return a, nil
 		}

@@ -139,7 +139,7 @@ func (e *Engine) compileOnce(ctx context.Context, key codecache.Key, size int, r
 	if err != nil {
 		var refused *compiler.Refusal
 		if errors.As(err, &refused) {
-			return nil, &ModuleError{Violations: []string{refused.Reason}, Cause: err}
+			return nil, &ModuleError{Violations: []string{"is refused: " + refused.Reason}, Cause: err}
 		}
 		return nil, err
 	}

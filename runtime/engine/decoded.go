@@ -26,7 +26,7 @@ func Decode(bin []byte) (*Decoded, error) { return decode(bin, sha256.Sum256(bin
 func decode(bin []byte, sum [sha256.Size]byte) (*Decoded, error) {
 	module, err := rewrite.Decode(bin)
 	if err != nil {
-		return nil, &ModuleError{Violations: []string{err.Error()}, Cause: err}
+		return nil, &ModuleError{Violations: []string{"is refused: " + err.Error()}, Cause: err}
 	}
 	return &Decoded{module: module, info: module.Info(), sum: sum, size: len(bin)}, nil
 }

@@ -145,11 +145,11 @@ func TestBadInitialisationsAreTheModulesFault(t *testing.T) {
 	e := open(t, Config{SlotBytes: 32 * PageBytes})
 	short := open(t, Config{InitTimeout: 50 * time.Millisecond, SlotBytes: 32 * PageBytes})
 	for name, want := range map[string]string{
-		"trap":    "its initialisation traps: wasm error: unreachable",
-		"spin":    "its initialisation has not ended after 50ms",
-		"hog":     "its initialisation needs more memory than the budget of 2 MiB",
-		"recurse": "its initialisation ends with: stack overflow",
-		"missing": `its initialisation traps: does not export the function "missing"`,
+		"trap":    "is refused: its initialisation traps: wasm error: unreachable",
+		"spin":    "is refused: its initialisation has not ended after 50ms",
+		"hog":     "is refused: its initialisation needs more memory than the budget of 2 MiB",
+		"recurse": "is refused: its initialisation ends with: stack overflow",
+		"missing": `is refused: its initialisation traps: does not export the function "missing"`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := e

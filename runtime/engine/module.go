@@ -14,7 +14,7 @@ import (
 )
 
 // ModuleError is the reason why a module cannot be served, for the module's owner.
-// Violations have no host internals.
+// Violations are predicates of the module, such as "exports nothing". They have no host internals.
 type ModuleError struct {
 	Violations []string
 	Cause      error // for the log; may be nil
@@ -79,7 +79,7 @@ func (e *Engine) Compile(ctx context.Context, d *Decoded, o ModuleOptions) (*Mod
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, &ModuleError{Violations: []string{err.Error()}, Cause: err}
+		return nil, &ModuleError{Violations: []string{"is refused: " + err.Error()}, Cause: err}
 	}
 	m := &Module{engine: e, info: info, opts: o, limit: uint64(e.cfg.SlotBytes)}
 	if o.MemoryBytes > 0 {
@@ -201,7 +201,7 @@ func (m *Module) initError(out Outcome) error {
 	case HostError:
 		return fmt.Errorf("engine: initialisation: %w", out.Err)
 	}
-	return &ModuleError{Violations: []string{"its initialisation " + what}, Cause: out.Err}
+	return &ModuleError{Violations: []string{"is refused: its initialisation " + what}, Cause: out.Err}
 }
 
 // Instantiate creates a new instance in a slot and restores the snapshot. With fresh
