@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"runtime"
 	"testing"
 	"time"
 
@@ -53,6 +54,9 @@ func Command(t *testing.T, name, dir string) *exec.Cmd {
 // most. It returns the acknowledged lines. The last one may be torn.
 func Kill(t *testing.T, name, dir string, most int) (lines []string) {
 	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no SIGKILL")
+	}
 	cmd := Command(t, name, dir)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

@@ -16,7 +16,7 @@ import (
 
 // Limits of an archive, the same as Lambda's.
 const (
-	MaxBytes = 250 << 20 // unpacked
+	maxBytes = 250 << 20 // unpacked
 	maxFiles = 10_000
 )
 
@@ -28,6 +28,9 @@ const (
 	programMode fs.FileMode = 0o755
 	otherMode   fs.FileMode = 0o644
 )
+
+// errTooLarge is returned for a file that is larger than what is left of the limit.
+var errTooLarge = errors.New("larger than the limit")
 
 // Invalid is the error for archives that cannot be unpacked. Its text may be sent to the client.
 type Invalid string
@@ -99,12 +102,12 @@ func unreadable(f *zip.File, err error) error {
 }
 
 // extract writes all files below a new directory. They are durable when it returns.
-func (a *Archive) extract(fsys durable.FS, directory string) error {
+func (a *Archive) extract(fsys durable.FS, directory string, maxBytes int64) error {
 	if err := fsys.MkdirAll(directory); err != nil {
 		return err
 	}
 	changed := map[string]bool{directory: true}
-	left := int64(MaxBytes)
+	left := maxBytes
 	for _, f := range a.files {
 		name := directory + "/" + path.Clean(filepath.ToSlash(localName(f)))
 		if f.Mode().IsDir() || strings.HasSuffix(entryName(f), "/") {
@@ -114,6 +117,9 @@ func (a *Archive) extract(fsys durable.FS, directory string) error {
 			continue
 		}
 		n, err := extractFile(fsys, f, name, left)
+		if errors.Is(err, errTooLarge) {
+			return invalid("the unpacked archive is larger than %d bytes", maxBytes)
+		}
 		if err != nil {
 			return err
 		}
@@ -176,7 +182,7 @@ func copyEntry(to io.Writer, f *zip.File, leftBytes int64) (int64, error) {
 	case err != nil:
 		return n, err
 	case n > leftBytes:
-		return n, invalid("the unpacked archive is larger than %d bytes", MaxBytes)
+		return n, errTooLarge
 	}
 	return n, nil
 }

@@ -39,8 +39,9 @@ func (d Digest) Valid() bool {
 
 // Cache is a directory of unpacked archives. It is safe for concurrent use.
 type Cache struct {
-	fs   durable.FS    // immutable
-	temp atomic.Uint64 // numbers the directories being written
+	fs       durable.FS    // immutable
+	maxBytes int64         // immutable; of an unpacked archive
+	temp     atomic.Uint64 // numbers the directories being written
 
 	unpacking chan struct{} // semaphore: one archive is unpacked at a time
 
@@ -51,7 +52,7 @@ type Cache struct {
 
 // New returns the cache in a directory, which need not exist.
 func New(fsys durable.FS) *Cache {
-	return &Cache{fs: fsys, unpacking: make(chan struct{}, 1), users: make(map[Digest]int)}
+	return &Cache{fs: fsys, maxBytes: maxBytes, unpacking: make(chan struct{}, 1), users: make(map[Digest]int)}
 }
 
 // Use unpacks an archive unless it is unpacked already, and keeps its files until release is called. read returns
@@ -108,7 +109,7 @@ func (c *Cache) unpack(d Digest, archive []byte) error {
 	if err := removeAll(c.fs, temp); err != nil { // of a process that died
 		return err
 	}
-	err = files.extract(c.fs, temp)
+	err = files.extract(c.fs, temp, c.maxBytes)
 	if err == nil {
 		err = c.fs.Rename(temp, string(d))
 	}

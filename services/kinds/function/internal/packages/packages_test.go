@@ -135,22 +135,22 @@ func script(t testing.TB, text string) []byte {
 }
 
 func TestTooLarge(t *testing.T) {
-	var b bytes.Buffer
-	w := zip.NewWriter(&b)
-	for _, name := range []string{Bootstrap, "a", "b"} {
-		f, err := w.Create(name)
-		require.NoError(t, err)
-		zeros := make([]byte, 1<<20)
-		for range 90 {
-			_, err = f.Write(zeros)
-			require.NoError(t, err)
-		}
-	}
-	require.NoError(t, w.Close())
 	dir := t.TempDir()
-	_, err := New(durable.Dir(dir)).Use(t.Context(), DigestOf(b.Bytes()), reader(b.Bytes()))
-	require.ErrorContains(t, err, "larger than")
-	require.Empty(t, unpacked(t, dir))
+	c := New(durable.Dir(dir))
+	c.maxBytes = 50
+	code := archive(t, strings.Repeat("x", 15), "bootstrap", "a")
+	release, err := c.Use(t.Context(), DigestOf(code), reader(code))
+	require.NoError(t, err)
+	release()
+	for _, code := range [][]byte{
+		archive(t, strings.Repeat("x", 15), "bootstrap", "a", "b"),
+		archive(t, strings.Repeat("x", 45), "bootstrap"),
+		archive(t, strings.Repeat("0", 1<<20), "bootstrap"), // 1 KB in the archive
+	} {
+		_, err := c.Use(t.Context(), DigestOf(code), reader(code))
+		require.ErrorContains(t, err, "larger than 50 bytes")
+		require.Len(t, unpacked(t, dir), 1)
+	}
 }
 
 // TestRetain checks that an archive is deleted once it is neither wanted nor in use.
