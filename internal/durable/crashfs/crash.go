@@ -29,7 +29,7 @@ func (c *FS) aftermath(rng *rand.Rand, lose func() bool) *FS {
 	return &FS{top: crash.survivor(c.top)}
 }
 
-// crash is what a crash has decided so far.
+// crash holds the decisions of a crash so far.
 type crash struct {
 	rng   *rand.Rand
 	lose  func() bool
@@ -37,7 +37,7 @@ type crash struct {
 	moves map[*move]bool  // whether it is lost
 }
 
-// survivor returns what is left of a node.
+// survivor returns the rest of a node after the crash.
 func (c *crash) survivor(n *node) *node {
 	if c.nodes[n] != nil {
 		return c.nodes[n]
@@ -77,7 +77,7 @@ func (c *crash) lost(of change) bool {
 	return c.moves[of.with]
 }
 
-// content returns what is left of a file.
+// content returns the rest of a file after the crash.
 func (c *crash) content(n *node) []byte {
 	switch {
 	case n.synced != nil && string(n.synced) == string(n.data), !c.lose():

@@ -1,8 +1,8 @@
 // Package crashfs is a durable.FS in memory, for tests. It models crashes and injects faults.
 //
 // Contents that were not fsynced may survive a crash wholly, partly or not at all, and each change of a name whose
-// directory was not fsynced may survive it or not. This is harsher than most file systems, which keep some order: what holds
-// here holds on them.
+// directory was not fsynced may survive it or not. This is harsher than most file systems, which keep some order: a
+// promise that holds here holds on them.
 package crashfs
 
 import (

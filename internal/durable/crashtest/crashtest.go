@@ -34,7 +34,7 @@ type Kept interface {
 	Step(n int) error
 	// State returns the content in a form for require.Equal.
 	State() any
-	// Close releases what is not in the file system, if anything.
+	// Close releases everything outside of the file system, such as goroutines.
 	Close() error
 }
 
@@ -185,8 +185,8 @@ func (s *suite) finish(t *testing.T, fsys *crashfs.FS, next int) {
 	require.Equal(t, s.want[s.Steps], kept.State())
 }
 
-// kills checks that what a process serves after the kill of another one is durable, although the dead process has
-// not made it so.
+// kills checks that a state served after the kill of another process is durable, although the dead process has not
+// made it so.
 func (s *suite) kills(t *testing.T) {
 	for n := range s.operations {
 		fsys := crashfs.New()
@@ -194,7 +194,7 @@ func (s *suite) kills(t *testing.T) {
 		fsys.Inject(nil)
 		served := s.state(t, fsys)
 		for _, found := range fsys.Aftermaths(aftermaths) {
-			require.Equal(t, served, s.state(t, found), "operation %d: what was served is lost", n)
+			require.Equal(t, served, s.state(t, found), "operation %d: a served state is lost", n)
 		}
 	}
 }
@@ -233,7 +233,7 @@ func (s *suite) fault(t *testing.T, n int, injected crashfs.Fault) {
 	}
 }
 
-// lastingFault checks what is left if the disk fails for good, but for renames: the undo of a change fails, too.
+// lastingFault checks the rest if the disk fails for good, except for renames: the undo of a change fails, too.
 // The change has then not happened, unless the error says that this is uncertain.
 func (s *suite) lastingFault(t *testing.T) {
 	for n := range s.operations {
@@ -248,7 +248,7 @@ func (s *suite) lastingFault(t *testing.T) {
 		require.True(t, err != nil || acknowledged == s.Steps, "operation %d", n)
 		for _, found := range fsys.Aftermaths(aftermaths) {
 			if !s.old(t, s.state(t, found), acknowledged, n) {
-				require.True(t, s.Uncertain(err), "operation %d: %v is told, and the change has happened", n, err)
+				require.True(t, s.Uncertain(err), "operation %d: the change has happened despite the error %v", n, err)
 			}
 		}
 	}

@@ -57,7 +57,7 @@ func TestCodeAndVersionAreOneChange(t *testing.T) {
 	require.NotEqual(t, a.document("/prog").Package, a.document("/prog~1").Package)
 }
 
-// TestAliasesLeadToVersions points an alias at versions that another caller deletes. Whatever wins, an alias never
+// TestAliasesLeadToVersions points an alias at versions that another caller deletes. In any order, an alias never
 // leads to a version that does not exist.
 func TestAliasesLeadToVersions(t *testing.T) {
 	const versions = 12

@@ -29,7 +29,7 @@ const (
 	otherMode   fs.FileMode = 0o644
 )
 
-// errTooLarge is returned for a file that is larger than what is left of the limit.
+// errTooLarge is returned for a file that is larger than the rest of the limit.
 var errTooLarge = errors.New("larger than the limit")
 
 // Invalid is the error for archives that cannot be unpacked. Its text may be sent to the client.

@@ -179,7 +179,7 @@ func TestRetain(t *testing.T) {
 	require.Equal(t, []string{"foreign"}, unpacked(t, dir))
 }
 
-// TestTogether unpacks, uses, retains and releases from many goroutines. What is in use is whole.
+// TestTogether unpacks, uses, retains and releases from many goroutines. Archives in use are whole.
 func TestTogether(t *testing.T) {
 	dir := t.TempDir()
 	c := New(durable.Dir(dir))

@@ -64,8 +64,8 @@ func contentOf(t *testing.T, path string) map[string]string {
 const sectorBytes = 512
 
 // TestPowerLoss cuts the power at every phase of every change. bbolt writes the pages of a transaction and fsyncs
-// them, and then writes a meta, which makes them the current ones, and fsyncs that. What was not fsynced is there in
-// part: any of its sectors. The change must be there wholly or not at all, and not before its meta was begun.
+// them, and then writes a meta, which makes them the current ones, and fsyncs that. Of a write without an fsync, any
+// of its sectors can be there. The change must be there wholly or not at all, and not before its meta was begun.
 func TestPowerLoss(t *testing.T) {
 	dir := t.TempDir()
 	path, cut := filepath.Join(dir, "requests.db"), filepath.Join(dir, "cut.db")
