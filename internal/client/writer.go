@@ -45,7 +45,7 @@ type Writer struct {
 	within   time.Duration // sets the deadline at the start of the response; 0: it is set already
 	lent     bool          // another handler sets the deadlines
 	started  bool          // the header of the response is out
-	sent     int64         // bytes of the body
+	sent     int64         // bytes of the body; counted only with a deadline
 	err      error         // the first write error
 	hijacked bool
 	wrap     func(net.Conn) net.Conn // of OnHijack; may be nil
@@ -137,7 +137,6 @@ func (c *Writer) Write(p []byte) (written int, err error) {
 	for {
 		c.bound()
 		n, err := c.ResponseWriter.Write(p[written:min(len(p), written+chunkBytes)])
-		c.sent += int64(n)
 		if written += n; err != nil || written == len(p) {
 			return written, c.noted(err)
 		}
@@ -158,7 +157,6 @@ func (c *Writer) ReadFrom(src io.Reader) (total int64, err error) {
 		want := part.N
 		n, err := io.Copy(c.ResponseWriter, part)
 		total += n
-		c.sent += n
 		whole.N -= want - part.N
 		if err != nil || n < want {
 			return total, c.noted(err)
