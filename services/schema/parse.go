@@ -37,8 +37,17 @@ func (f Field) Parse(texts ...string) (value any, refused string) {
 	case Path:
 		return cleanPath(text), ""
 	}
-	return text, unless(len(f.Choices) == 0 || text == "" || slices.Contains(f.Choices, text),
+	stands := text == "" && f.Default != "" // an empty text stands for the default
+	return text, unless(len(f.Choices) == 0 || stands || slices.Contains(f.Choices, text),
 		"is %.60q: it must be %s", text, strings.Join(f.Choices, " or "))
+}
+
+// Empty returns the value of a list without items.
+func (f Field) Empty() any {
+	if f.Type == Pairs {
+		return map[string]string{}
+	}
+	return []string{}
 }
 
 // unless returns a text, or nothing if ok holds.

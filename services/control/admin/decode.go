@@ -49,7 +49,7 @@ type addRequest struct {
 // newAddRequest decodes the fields that all forms of the request share. uploads are the modules among the values of use,
 // by index. advice is for a request that selects no kind.
 func (d *decoder) newAddRequest(in *fields.Input, uploads map[int][]byte, advice string) *addRequest {
-	keep := d.repeatable()
+	keep := append(d.repeatable(), fieldUnset)
 	if _, uploaded := uploads[0]; uploaded {
 		keep = append(keep, schema.FieldUse)
 	}

@@ -3,6 +3,7 @@ package admin
 import (
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/services/control/fields"
@@ -44,7 +45,7 @@ func sourceOf(in *fields.Input) *fetch.Source {
 	}
 	source, err := fetch.ParseSource(in.Text(fieldSource))
 	if err != nil {
-		in.Violate(fieldSource, "is refused: %s", err)
+		in.Violate(fieldSource, "%s", strings.TrimPrefix(err.Error(), fieldSource+" "))
 		return nil
 	}
 	return &source

@@ -49,17 +49,17 @@ func (d *Deployer) askMiddleware(spec services.Spec, i int) (violations []proble
 		return []problem.Violation{problem.Violate(schema.FieldUse, "has module %d, which could not be checked", i+1)}
 	}
 	for _, v := range reasons(told) {
-		violations = append(violations, problem.Violate(schema.FieldUse, "is refused: module %d: %s", i+1, aboutMiddleware(v)))
+		violations = append(violations, aboutMiddleware(i+1, v))
 	}
 	return violations
 }
 
-// aboutMiddleware returns the text of a violation of a middleware. Its module needs no name.
-func aboutMiddleware(v problem.Violation) string {
+// aboutMiddleware returns a violation of one middleware as one of the field use.
+func aboutMiddleware(position int, v problem.Violation) problem.Violation {
 	if v.Field == schema.FieldModule {
-		return v.Text
+		return problem.Violate(schema.FieldUse, "has module %d, which %s", position, v.Text)
 	}
-	return v.String()
+	return problem.Violate(schema.FieldUse, "is refused: module %d: %s", position, v)
 }
 
 // reasons returns the violations of a problem, or else its detail.

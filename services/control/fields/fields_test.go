@@ -67,6 +67,7 @@ func TestFieldsThatDoNotGoTogether(t *testing.T) {
 		{"module=m timeout=0s", "timeout", `is "0s": it must be more than 0`},
 		{"module=m memory=lots", "memory", `is "lots": write it like 16MiB, or as a number of bytes`},
 		{"module=m memory=0", "memory", `is "0": it must be more than 0 and less than 8 EiB`},
+		{"module=m isolation=", "isolation", `is "": it must be snapshot or fresh`},
 		{"module=m isolation=some", "isolation", `is "some": it must be snapshot or fresh`},
 		{"queue=true depth=-1", "depth", `is "-1": it must be a whole number`},
 		{"queue=yes", "queue", `is "yes": it must be true or false`},
@@ -105,6 +106,44 @@ func TestJSONHasTheTypesOfTheFields(t *testing.T) {
 		require.False(t, in.AddJSON([]byte(text), "{}"), text)
 		require.Error(t, in.Err(), text)
 	}
+}
+
+func TestFieldsOfOtherKindsMayAskForNothing(t *testing.T) {
+	for _, text := range []string{
+		`{"upstream":["http://a"],"config":{},"allow":[],"cgi_args":false,"exec_arg":[],"host":""}`,
+		`{"upstream":["http://a"],"config":{},"use":[""],"allow":[""],"request_header":[""],"queue":false}`,
+	} {
+		in := input()
+		require.True(t, in.AddJSON([]byte(text), ""))
+		in.DropEmptyLists()
+		s, ok := in.Select(allkinds.Describe(), "")
+		require.NoError(t, in.Err(), text)
+		require.True(t, ok)
+		require.Equal(t, registry.Manifest(`{"upstream":["http://a"]}`), in.Values(s.Form, nil).Manifest())
+	}
+	in := given("static=a")
+	in.Unset("unset", []string{"config"}, []string{"config"})
+	in.Select(allkinds.Describe(), "")
+	require.Error(t, in.Err(), "an option that the kind does not have cannot be unset")
+}
+
+func TestAListWithOneEmptyTextIsEmpty(t *testing.T) {
+	before := schema.Values{"request_header": []string{"A: b"}, "config": map[string]string{"k": "v"}, "exec_arg": []string{"x"}}
+	manifest := func(in *fields.Input) registry.Manifest {
+		in.DropEmptyLists("exec_arg", "upstream")
+		s, _ := in.Select(allkinds.Describe(), "")
+		require.NoError(t, in.Err())
+		return in.Values(s.Form, before).Manifest()
+	}
+	members := func(text string) *fields.Input {
+		in := input()
+		require.True(t, in.AddJSON([]byte(text), ""))
+		return in
+	}
+	require.Equal(t, registry.Manifest(`{"upstream":["http://a"]}`), manifest(given("upstream=http://a", "request_header=")))
+	require.Equal(t, registry.Manifest(`{"upstream":["http://a"]}`), manifest(members(`{"upstream":["http://a"],"request_header":[""]}`)))
+	require.Equal(t, registry.Manifest(`{"exec":"/x","exec_arg":[""]}`), manifest(given("exec=/x", "exec_arg=", "config=")))
+	require.Equal(t, registry.Manifest(`{"exec":"/x","exec_arg":[""]}`), manifest(members(`{"exec":"/x","exec_arg":[""],"config":{}}`)))
 }
 
 func TestKeys(t *testing.T) {

@@ -167,12 +167,16 @@ func (in *Input) Unset(field string, names, allowed []string) {
 	}
 }
 
-// DropEmptyLists turns lists with a single empty text, as in ?use=, into empty lists.
+// DropEmptyLists turns lists with a single empty text, as in ?use= or "use": [""], into empty lists.
 func (in *Input) DropEmptyLists(except ...string) {
-	for name, texts := range in.texts {
+	for name := range in.claimed {
 		f, _ := in.field(name)
-		if f.Type.IsList() && len(texts) == 1 && texts[0] == "" && !slices.Contains(except, name) {
+		if !f.Type.IsList() || slices.Contains(except, name) {
+			continue
+		}
+		if texts := in.Texts(name); len(texts) == 1 && texts[0] == "" {
 			delete(in.texts, name)
+			in.members[name] = f.Empty()
 		}
 	}
 }

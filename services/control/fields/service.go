@@ -100,16 +100,30 @@ func (in *Input) selecting(kinds schema.Kinds) (given []string) {
 	return given
 }
 
-// refuseOthers reports the given fields of other forms.
+// refuseOthers reports the given fields of other forms. Those that ask for nothing are accepted, so that a client can
+// send one set of fields for services of all kinds.
 func (in *Input) refuseOthers(kinds schema.Kinds, form schema.Form) {
 	for _, name := range in.names() {
-		if _, own := form.Field(name); own || in.refused(name) {
+		if _, own := form.Field(name); own || in.refused(name) || asksNothing(in.Value(name)) {
 			continue
 		}
 		if owners := kinds.Owners(name); len(owners) > 0 && !kinds.Selects(name) {
 			in.Violate(name, "is a field of %s", notGiven(owners))
 		}
 	}
+}
+
+// asksNothing reports whether a given value is false or an empty list.
+func asksNothing(value any) bool {
+	switch value := value.(type) {
+	case bool:
+		return !value
+	case []string:
+		return len(value) == 0
+	case map[string]string:
+		return len(value) == 0
+	}
+	return false
 }
 
 // refused reports whether the field has a violation.
