@@ -88,10 +88,11 @@ func (s *source) functions() []*ast.FuncDecl {
 	return all
 }
 
+// line returns the line of a position.
+func (s *source) line(p token.Pos) int { return s.set.Position(p).Line }
+
 // linesOf returns the number of lines of a node.
-func (s *source) linesOf(n ast.Node) int {
-	return s.set.Position(n.End()).Line - s.set.Position(n.Pos()).Line + 1
-}
+func (s *source) linesOf(n ast.Node) int { return s.line(n.End()) - s.line(n.Pos()) + 1 }
 
 // parse parses a text.
 func parse(path string, text []byte) (*source, error) {
