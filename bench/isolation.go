@@ -47,8 +47,11 @@ func (b *bench) metering(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t := &report.Table{Title: "Stop checks: work of a standard-Go guest, rewritten", Header: []string{"work", "plain", "rewritten", "ratio"},
-		Notes: []string{"The best time of each, in turn, in one process; the median of " + benchRuns + " runs."}}
+	t := &report.Table{
+		Title:  "Stop checks: work of a standard-Go guest, rewritten",
+		Header: []string{"work", "plain", "rewritten", "ratio"},
+		Notes:  []string{"The best time of each, in turn, in one process; the median of " + benchRuns + " runs."},
+	}
 	product, worst, n := 1.0, 0.0, 0
 	for _, work := range []string{"json", "sort", "regexp", "sha256", "sieve"} {
 		m := all["MeteringGo/"+work]

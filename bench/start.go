@@ -30,13 +30,16 @@ func (b *bench) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t := &report.Table{Title: "Starts", Header: []string{"what", "module", "deploy", "first request after idle", "after eviction"},
+	t := &report.Table{
+		Title:  "Starts",
+		Header: []string{"what", "module", "deploy", "first request after idle", "after eviction"},
 		Notes: []string{
 			fmt.Sprintf("Medians of %d. A deploy compiles, initialises, takes the snapshot and writes all of it to disk. An idle service has no "+
 				"instance, an evicted one no compiled code in memory either.", b.repeats),
 			"Start of a server with all of these, compiled code on disk, until the last of them has answered: " +
 				report.Seconds(restart.Median()) + ".",
-		}}
+		},
+	}
 	for _, w := range workloads {
 		module, err := b.module(ctx, w.service)
 		if err != nil {

@@ -54,7 +54,9 @@ func TestOneConnectionTakesItsShare(t *testing.T) {
 	gate := admission.NewGate(capacity)
 	limiter := gate.NewLimiter(admission.Limits{Queue: 4, Wait: time.Hour, Shares: admission.NewShares(share, 8, time.Hour)})
 	begun := make(chan struct{}, streams)
-	table, err := BuildTable([]*Route{NewRoute(Binding{Prefix: "/a", Limiter: limiter,
+	table, err := BuildTable([]*Route{NewRoute(Binding{
+		Prefix:  "/a",
+		Limiter: limiter,
 		Handler: HandlerFunc(func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
 			if r.URL.Query().Has("wait") {
 				begun <- struct{}{}
@@ -62,7 +64,8 @@ func TestOneConnectionTakesItsShare(t *testing.T) {
 			}
 			_, err := io.WriteString(w, "ok")
 			return err
-		})})})
+		}),
+	})})
 	require.NoError(t, err)
 	rt := New(Config{})
 	rt.Publish(table)

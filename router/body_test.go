@@ -39,7 +39,10 @@ func serveBodies(t *testing.T, capacity int, readTimeout time.Duration) *bodySer
 		defer s.mu.Unlock()
 		s.records = append(s.records, *rec)
 	}})
-	table, err := BuildTable([]*Route{NewRoute(Binding{Prefix: "/a", Service: "a", Limiter: s.limiter,
+	table, err := BuildTable([]*Route{NewRoute(Binding{
+		Prefix:  "/a",
+		Service: "a",
+		Limiter: s.limiter,
 		Handler: HandlerFunc(func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
@@ -47,7 +50,8 @@ func serveBodies(t *testing.T, capacity int, readTimeout time.Duration) *bodySer
 			}
 			_, err = fmt.Fprintf(w, "%s %v", body, r.Trailer)
 			return err
-		})})})
+		}),
+	})})
 	require.NoError(t, err)
 	rt.Publish(table)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -183,11 +187,14 @@ func TestExpectIsAdmittedWhileThereIsRoom(t *testing.T) {
 // client sends the rest of a body of known length, after the response.
 func TestRestOfStreamIsTaken(t *testing.T) {
 	rt := New(Config{})
-	table, err := BuildTable([]*Route{NewRoute(Binding{Prefix: "/a", Service: "a",
+	table, err := BuildTable([]*Route{NewRoute(Binding{
+		Prefix:  "/a",
+		Service: "a",
 		Handler: HandlerFunc(func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 			_, err := io.WriteString(w, "early")
 			return err
-		})})})
+		}),
+	})})
 	require.NoError(t, err)
 	rt.Publish(table)
 	server := httptest.NewUnstartedServer(rt)

@@ -31,12 +31,16 @@ func TestDispatchRendersNothing(t *testing.T) {
 				res.Outcome = accesslog.OutcomeUnreachable
 				return problem.New(problem.BadGateway, "d").WithCause(own)
 			},
-			kind: problem.BadGateway, status: 502, outcome: accesslog.OutcomeUnreachable,
+			kind:    problem.BadGateway,
+			status:  502,
+			outcome: accesslog.OutcomeUnreachable,
 		},
 		"panic": {
-			path:  "/a",
-			serve: func(http.ResponseWriter, *Request, *accesslog.Result) error { panic(own) },
-			kind:  problem.Internal, status: 500, outcome: accesslog.OutcomeHostError,
+			path:    "/a",
+			serve:   func(http.ResponseWriter, *Request, *accesslog.Result) error { panic(own) },
+			kind:    problem.Internal,
+			status:  500,
+			outcome: accesslog.OutcomeHostError,
 		},
 		"broken off": {
 			path: "/a",
@@ -44,7 +48,10 @@ func TestDispatchRendersNothing(t *testing.T) {
 				_, err := io.WriteString(w, "part")
 				return errors.Join(err, own)
 			},
-			aborted: true, kind: problem.Internal, status: 200, outcome: accesslog.OutcomeHostError,
+			aborted: true,
+			kind:    problem.Internal,
+			status:  200,
+			outcome: accesslog.OutcomeHostError,
 		},
 		"no service": {path: "/b", kind: problem.NotFound, status: 404, outcome: accesslog.OutcomeNotFound},
 	} {

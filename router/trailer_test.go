@@ -23,24 +23,28 @@ var forbidden = []string{"Host", "Transfer-Encoding", "Content-Length", "Set-Coo
 func newTrailerServer(t *testing.T, seen chan<- http.Header, announce bool) *httptest.Server {
 	t.Helper()
 	rt := New(Config{})
-	table, err := BuildTable([]*Route{NewRoute(Binding{Prefix: "/t", Service: "/t", Handler: HandlerFunc(
-		func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
-			_, err := io.Copy(io.Discard, r.Body)
-			seen <- r.Trailer.Clone()
-			if announce {
-				w.Header().Set("Trailer", "X-Good, "+strings.Join(forbidden, ","))
-			}
-			w.WriteHeader(http.StatusOK)
-			_ = http.NewResponseController(w).Flush()
-			for _, name := range append(forbidden, "X-Good") {
+	table, err := BuildTable([]*Route{NewRoute(Binding{
+		Prefix:  "/t",
+		Service: "/t",
+		Handler: HandlerFunc(
+			func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
+				_, err := io.Copy(io.Discard, r.Body)
+				seen <- r.Trailer.Clone()
 				if announce {
-					w.Header().Set(name, "v")
-				} else {
-					w.Header().Set(http.TrailerPrefix+name, "v")
+					w.Header().Set("Trailer", "X-Good, "+strings.Join(forbidden, ","))
 				}
-			}
-			return err
-		})})})
+				w.WriteHeader(http.StatusOK)
+				_ = http.NewResponseController(w).Flush()
+				for _, name := range append(forbidden, "X-Good") {
+					if announce {
+						w.Header().Set(name, "v")
+					} else {
+						w.Header().Set(http.TrailerPrefix+name, "v")
+					}
+				}
+				return err
+			}),
+	})})
 	require.NoError(t, err)
 	rt.Publish(table)
 	s := httptest.NewUnstartedServer(rt)

@@ -36,7 +36,9 @@ func launch(t *testing.T, data string, flags ...string) (*process, *remote.Clien
 
 func post(ctx context.Context, c *remote.Client, prefix string, module []byte) (*remote.Answer, error) {
 	return c.Call(ctx, http.MethodPost, "/services/add", url.Values{"prefix": {prefix}}, remote.Upload{
-		Body: bytes.NewReader(module), SizeBytes: int64(len(module)), ContentType: "application/wasm",
+		Body:        bytes.NewReader(module),
+		SizeBytes:   int64(len(module)),
+		ContentType: "application/wasm",
 	})
 }
 

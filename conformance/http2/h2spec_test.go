@@ -40,7 +40,9 @@ var accepted = map[string]exception{
 	`http2/8.1.2.2: Sends a HEADERS frame that contains the TE header field with any value other than "trailers"`: {
 		reason: "net/http answers 400 instead of resetting the stream"},
 	`http2/8.1.2.6: Sends a HEADERS frame with the "content-length" header field which does not equal the sum of the multiple DATA frames payload length`: {
-		reason: "the service may have answered, without reading the body, before the last frame arrives", races: true},
+		reason: "the service may have answered, without reading the body, before the last frame arrives",
+		races:  true,
+	},
 }
 
 // report is the part of h2spec's JUnit report that the test needs.

@@ -27,8 +27,11 @@ func TestExec(t *testing.T) {
 	require.Equal(t, 201, s.do("GET", "/fn", "").StatusCode)
 	require.Equal(t, 502, s.do("GET", "/fn/exit", "").StatusCode)
 	require.Equal(t, 201, s.do("GET", "/fn", "").StatusCode)
-	out, err := client(s.lambdaURL(), secret).Invoke(t.Context(), &sdk.InvokeInput{FunctionName: aws.String("fn"), LogType: types.LogTypeTail,
-		Payload: []byte(`{"do":"print","text":"what it says"}`)})
+	out, err := client(s.lambdaURL(), secret).Invoke(t.Context(), &sdk.InvokeInput{
+		FunctionName: aws.String("fn"),
+		LogType:      types.LogTypeTail,
+		Payload:      []byte(`{"do":"print","text":"what it says"}`),
+	})
 	require.NoError(t, err)
 	log, err := base64.StdEncoding.DecodeString(*out.LogResult)
 	require.NoError(t, err)

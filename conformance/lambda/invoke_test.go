@@ -31,8 +31,10 @@ func (s *server) lambdaURL() string { return s.Line(`^the Lambda API on (http://
 // client returns an SDK client, configured as in any program that uses the SDK.
 func client(url, secret string) *sdk.Client {
 	return sdk.New(sdk.Options{
-		BaseEndpoint: aws.String(url), Region: "eu-central-1", RetryMaxAttempts: 1,
-		Credentials: credentials.NewStaticCredentialsProvider(keyID, secret, ""),
+		BaseEndpoint:     aws.String(url),
+		Region:           "eu-central-1",
+		RetryMaxAttempts: 1,
+		Credentials:      credentials.NewStaticCredentialsProvider(keyID, secret, ""),
 	})
 }
 
@@ -63,8 +65,12 @@ func TestInvoke(t *testing.T) {
 	require.JSONEq(t, `{}`, string(out.Payload))
 
 	clientContext := base64.StdEncoding.EncodeToString([]byte("{\"custom\":\n{\"k\":\"v\"}}"))
-	out, err = c.Invoke(t.Context(), &sdk.InvokeInput{FunctionName: aws.String("fn"), Payload: []byte(`{"do":"context"}`), ClientContext: &clientContext,
-		LogType: types.LogTypeTail})
+	out, err = c.Invoke(t.Context(), &sdk.InvokeInput{
+		FunctionName:  aws.String("fn"),
+		Payload:       []byte(`{"do":"context"}`),
+		ClientContext: &clientContext,
+		LogType:       types.LogTypeTail,
+	})
 	require.NoError(t, err)
 	var lc struct{ AwsRequestID, InvokedFunctionArn string }
 	require.NoError(t, json.Unmarshal(out.Payload, &lc))
@@ -148,8 +154,11 @@ func TestDryRunAndEvent(t *testing.T) {
 	out, err := c.Invoke(t.Context(), &sdk.InvokeInput{FunctionName: aws.String("fn"), InvocationType: types.InvocationTypeDryRun})
 	require.NoError(t, err)
 	require.EqualValues(t, 204, out.StatusCode)
-	out, err = c.Invoke(t.Context(), &sdk.InvokeInput{FunctionName: aws.String("fn"), InvocationType: types.InvocationTypeEvent,
-		Payload: []byte(`{"do":"fail","text":"no luck"}`)})
+	out, err = c.Invoke(t.Context(), &sdk.InvokeInput{
+		FunctionName:   aws.String("fn"),
+		InvocationType: types.InvocationTypeEvent,
+		Payload:        []byte(`{"do":"fail","text":"no luck"}`),
+	})
 	require.NoError(t, err)
 	require.EqualValues(t, 202, out.StatusCode)
 	legacy, err := c.InvokeAsync(t.Context(), &sdk.InvokeAsyncInput{FunctionName: aws.String("fn"), InvokeArgs: strings.NewReader(`{"a":1}`)})
@@ -181,8 +190,11 @@ func TestDryRunAndEvent(t *testing.T) {
 func TestInvokeWithResponseStream(t *testing.T) {
 	_, c := serveSigned(t)
 	invoke := func(payload string) (output string, complete types.InvokeWithResponseStreamCompleteEvent) {
-		out, err := c.InvokeWithResponseStream(t.Context(), &sdk.InvokeWithResponseStreamInput{FunctionName: aws.String("fn"), Payload: []byte(payload),
-			LogType: types.LogTypeTail})
+		out, err := c.InvokeWithResponseStream(t.Context(), &sdk.InvokeWithResponseStreamInput{
+			FunctionName: aws.String("fn"),
+			Payload:      []byte(payload),
+			LogType:      types.LogTypeTail,
+		})
 		require.NoError(t, err)
 		stream := out.GetStream()
 		defer stream.Close()

@@ -53,9 +53,15 @@ func workerZip(t *testing.T) []byte {
 
 func create(name string, archive []byte) *sdk.CreateFunctionInput {
 	return &sdk.CreateFunctionInput{
-		FunctionName: aws.String(name), Role: aws.String("arn:aws:iam::000000000000:role/any"), Handler: aws.String("bootstrap"),
-		Runtime: types.RuntimeProvidedal2023, Code: &types.FunctionCode{ZipFile: archive}, Timeout: aws.Int32(7), MemorySize: aws.Int32(16),
-		Environment: &types.Environment{Variables: map[string]string{"GREETING": "hello"}}, Description: aws.String("what it is"),
+		FunctionName: aws.String(name),
+		Role:         aws.String("arn:aws:iam::000000000000:role/any"),
+		Handler:      aws.String("bootstrap"),
+		Runtime:      types.RuntimeProvidedal2023,
+		Code:         &types.FunctionCode{ZipFile: archive},
+		Timeout:      aws.Int32(7),
+		MemorySize:   aws.Int32(16),
+		Environment:  &types.Environment{Variables: map[string]string{"GREETING": "hello"}},
+		Description:  aws.String("what it is"),
 	}
 }
 
@@ -86,8 +92,11 @@ func TestManageModule(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, all.Functions, 1)
 
-	changed, err := c.UpdateFunctionConfiguration(ctx, &sdk.UpdateFunctionConfigurationInput{FunctionName: aws.String("fn"), RevisionId: made.RevisionId,
-		Environment: &types.Environment{Variables: map[string]string{"GREETING": "good bye"}}})
+	changed, err := c.UpdateFunctionConfiguration(ctx, &sdk.UpdateFunctionConfigurationInput{
+		FunctionName: aws.String("fn"),
+		RevisionId:   made.RevisionId,
+		Environment:  &types.Environment{Variables: map[string]string{"GREETING": "good bye"}},
+	})
 	require.NoError(t, err)
 	require.NotEqual(t, *made.RevisionId, *changed.RevisionId)
 	require.Equal(t, `"good bye /fn"`, s.do("GET", "/fn/env", "").body)
@@ -111,8 +120,11 @@ func TestVersionsAndAliases(t *testing.T) {
 	_, err = c.UpdateFunctionConfiguration(ctx, &sdk.UpdateFunctionConfigurationInput{FunctionName: aws.String("fn"),
 		Environment: &types.Environment{Variables: map[string]string{"GREETING": "good bye"}}})
 	require.NoError(t, err)
-	two, err := c.UpdateFunctionCode(ctx, &sdk.UpdateFunctionCodeInput{FunctionName: aws.String("fn"), Publish: true,
-		ZipFile: pack(t, map[string][]byte{"other.wasm": module})})
+	two, err := c.UpdateFunctionCode(ctx, &sdk.UpdateFunctionCodeInput{
+		FunctionName: aws.String("fn"),
+		Publish:      true,
+		ZipFile:      pack(t, map[string][]byte{"other.wasm": module}),
+	})
 	require.NoError(t, err)
 	require.Equal(t, "2", *two.Version)
 
@@ -130,8 +142,11 @@ func TestVersionsAndAliases(t *testing.T) {
 	require.NoError(t, err)
 	_, version = greet("prod")
 	require.Equal(t, "1", version)
-	_, err = c.UpdateAlias(ctx, &sdk.UpdateAliasInput{FunctionName: aws.String("fn"), Name: aws.String("prod"),
-		RoutingConfig: &types.AliasRoutingConfiguration{AdditionalVersionWeights: map[string]float64{"2": 0.5}}})
+	_, err = c.UpdateAlias(ctx, &sdk.UpdateAliasInput{
+		FunctionName:  aws.String("fn"),
+		Name:          aws.String("prod"),
+		RoutingConfig: &types.AliasRoutingConfiguration{AdditionalVersionWeights: map[string]float64{"2": 0.5}},
+	})
 	require.NoError(t, err)
 	versions := map[string]int{}
 	for range 100 {

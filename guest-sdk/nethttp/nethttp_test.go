@@ -43,9 +43,15 @@ func TestRequest(t *testing.T) {
 		if _, err := r.Body.Read(make([]byte, 1)); err != http.ErrBodyReadAfterClose {
 			t.Errorf("read after close: %v", err)
 		}
-	}, &guesttest.Request{Method: "POST", URI: "/a%2Fb?c=d", Proto: "HTTP/2", Body: strings.NewReader("body"), Header: map[string][]string{
-		"host": {"example.com"}, "content-length": {"4"}, "x-two": {"1", "2"},
-	}})
+	}, &guesttest.Request{
+		Method: "POST",
+		URI:    "/a%2Fb?c=d",
+		Proto:  "HTTP/2",
+		Body:   strings.NewReader("body"),
+		Header: map[string][]string{
+			"host": {"example.com"}, "content-length": {"4"}, "x-two": {"1", "2"},
+		},
+	})
 	if !called {
 		t.Error("not served")
 	}
@@ -210,8 +216,12 @@ func TestTrailers(t *testing.T) {
 		io.Copy(w, r.Body)
 		w.Header().Set("X-One", r.Trailer.Get("X-Sum"))
 		w.Header().Set(http.TrailerPrefix+"X-Three", "3")
-	}, &guesttest.Request{Method: "POST", Body: strings.NewReader("x"), Trailer: map[string][]string{"X-Sum": {"1"}},
-		Header: map[string][]string{"trailer": {"X-Sum"}}})
+	}, &guesttest.Request{
+		Method:  "POST",
+		Body:    strings.NewReader("x"),
+		Trailer: map[string][]string{"X-Sum": {"1"}},
+		Header:  map[string][]string{"trailer": {"X-Sum"}},
+	})
 	if want := map[string][]string{"x-one": {"1"}, "x-three": {"3"}}; !reflect.DeepEqual(answer.Trailer, want) {
 		t.Errorf("trailer %v", answer.Trailer)
 	}

@@ -56,13 +56,21 @@ func TestFetch(t *testing.T) {
 	var got guesttest.OutboundRequest
 	outbound := func(r *guesttest.OutboundRequest) (*guesttest.OutboundAnswer, error) {
 		got = *r
-		return &guesttest.OutboundAnswer{Status: 201, Body: r.Body, Header: map[string][]string{"A": {"1", "2"}, "B": {"3"}},
-			Trailer: map[string][]string{"Sum": {"4"}}}, nil
+		return &guesttest.OutboundAnswer{
+			Status:  201,
+			Body:    r.Body,
+			Header:  map[string][]string{"A": {"1", "2"}, "B": {"3"}},
+			Trailer: map[string][]string{"Sum": {"4"}},
+		}, nil
 	}
 	body := strings.Repeat("0123456789", 3000)
 	within(t, &guesttest.Request{Outbound: outbound}, func() {
-		answer, err := vespo.Fetch(&vespo.Call{Method: "PUT", URI: "http://a.example/x", Header: [][2]string{{"H", "1"}, {"h", "2"}},
-			Body: iotest.DataErrReader(strings.NewReader(body))})
+		answer, err := vespo.Fetch(&vespo.Call{
+			Method: "PUT",
+			URI:    "http://a.example/x",
+			Header: [][2]string{{"H", "1"}, {"h", "2"}},
+			Body:   iotest.DataErrReader(strings.NewReader(body)),
+		})
 		if err != nil {
 			t.Error(err)
 			return

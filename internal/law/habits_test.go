@@ -39,13 +39,22 @@ var memberLaw = []memberRule{
 		members: []string{"net/http.DefaultClient", "net/http.DefaultTransport", "net/http.DefaultServeMux", "net/http.Get", "net/http.Post",
 			"net/http.Handle", "net/http.HandleFunc", "log.Print", "log.Printf", "log.Println", "log.Fatal", "log.Fatalf", "slog.SetDefault"},
 		why: "no state of a package: it has no owner, no limits and no end, and the default transport reads the environment"},
-	{except: append([]string{"runtime/internal/turns", "bench"}, guestPrograms...), members: []string{"time.Sleep"},
-		why: "what waits waits for an event, and can be stopped; the pause in turns is there for the scheduler"},
-	{except: []string{"router", "services/control/deploy", "bench"}, members: []string{"./router.BuildTable"},
-		why: "one writer: only services/control/deploy changes the table and the catalogue"},
-	{except: []string{"cmd/vespo/internal/server", "services/servicetest", "services/control/deploy", "services/control/lambda/crash_test.go"},
-		members: []string{"./services/control/deploy.New"}, tests: true,
-		why: "one harness: tests of services start a server of services/servicetest; the crash suite has no test to fail"},
+	{
+		except:  append([]string{"runtime/internal/turns", "bench"}, guestPrograms...),
+		members: []string{"time.Sleep"},
+		why:     "what waits waits for an event, and can be stopped; the pause in turns is there for the scheduler",
+	},
+	{
+		except:  []string{"router", "services/control/deploy", "bench"},
+		members: []string{"./router.BuildTable"},
+		why:     "one writer: only services/control/deploy changes the table and the catalogue",
+	},
+	{
+		except:  []string{"cmd/vespo/internal/server", "services/servicetest", "services/control/deploy", "services/control/lambda/crash_test.go"},
+		members: []string{"./services/control/deploy.New"},
+		tests:   true,
+		why:     "one harness: tests of services start a server of services/servicetest; the crash suite has no test to fail",
+	},
 	{except: append([]string{"internal/regular", "testdata/guests/guests.go", "bench", "conformance"}, guestPrograms...),
 		members: []string{"os.Open", "os.OpenFile", "os.ReadFile", "os.OpenRoot", "os.DirFS"},
 		why:     "opening a named pipe blocks, and any name may be one: use internal/regular"},
@@ -55,8 +64,11 @@ var memberLaw = []memberRule{
 	{except: append([]string{"internal/client", "bench", "conformance"}, guestPrograms...),
 		members: []string{"net/http.NewResponseController", "net/http.MaxBytesReader"},
 		why:     "a handler reads its client's body and writes its response by internal/client, which bounds both and takes no deadline back too late"},
-	{except: []string{"cmd", "bench", "conformance"}, members: []string{"os.Exit", "log.Fatal"},
-		why: "errors go up to main; whoever owns something must get to close it"},
+	{
+		except:  []string{"cmd", "bench", "conformance"},
+		members: []string{"os.Exit", "log.Fatal"},
+		why:     "errors go up to main; whoever owns something must get to close it",
+	},
 }
 
 // broken returns the forbidden members used by a file.

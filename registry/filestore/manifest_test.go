@@ -23,7 +23,8 @@ func sample() *registry.State {
 	deployed := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	for i, text := range []string{"one", "two", "three"} {
 		s, _ = s.Put("/a/b", registry.Version{
-			Kind: "wasm", Blobs: []registry.Blob{{Field: "module", Digest: registry.DigestOf([]byte(text)), SizeBytes: int64(len(text))}},
+			Kind:     "wasm",
+			Blobs:    []registry.Blob{{Field: "module", Digest: registry.DigestOf([]byte(text)), SizeBytes: int64(len(text))}},
 			Deployed: deployed.Add(time.Duration(i) * time.Hour),
 			Manifest: `{"isolation":"fresh","memory":16777216,"timeout":"1.5s"}`,
 		})

@@ -25,7 +25,9 @@ func put(t *testing.T, reg *registry.Registry, prefix registry.Prefix, blob stri
 	defer release()
 	base := reg.State()
 	next, _ := base.Put(prefix, registry.Version{
-		Kind: "wasm", Blobs: []registry.Blob{{Field: "module", Digest: digest, SizeBytes: int64(len(blob))}}, Deployed: time.Now(),
+		Kind:     "wasm",
+		Blobs:    []registry.Blob{{Field: "module", Digest: digest, SizeBytes: int64(len(blob))}},
+		Deployed: time.Now(),
 	})
 	require.NoError(t, reg.Commit(context.Background(), base, next))
 	return digest

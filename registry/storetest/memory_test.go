@@ -8,9 +8,12 @@ import (
 
 func TestMemory(t *testing.T) {
 	Run(t, func(*testing.T) Medium {
-		return Medium{Volatile: true, Open: func(*testing.T) (registry.Store, func()) {
-			return NewMemory(&registry.State{}), func() {}
-		}}
+		return Medium{
+			Volatile: true,
+			Open: func(*testing.T) (registry.Store, func()) {
+				return NewMemory(&registry.State{}), func() {}
+			},
+		}
 	})
 }
 

@@ -21,8 +21,15 @@ func TestCommonLine(t *testing.T) {
 	require.Equal(t,
 		`127.0.0.1:59940 - - "GET / HTTP/1.1" 200 ttfb 2000.420ms 11 ttlb 2000.568ms (pre-alloc: 1569, alloc: 4350)`+"\n",
 		commonLine(&Record{
-			Remote: "127.0.0.1:59940", Method: "GET", URI: "/", Proto: "HTTP/1.1", Status: 200, TTFB: 2000420 * time.Microsecond,
-			BytesOut: 11, TTLB: 2000568 * time.Microsecond, Result: Result{SnapshotBytes: 1569, PeakBytes: 4350, DirtyBytes: 7},
+			Remote:   "127.0.0.1:59940",
+			Method:   "GET",
+			URI:      "/",
+			Proto:    "HTTP/1.1",
+			Status:   200,
+			TTFB:     2000420 * time.Microsecond,
+			BytesOut: 11,
+			TTLB:     2000568 * time.Microsecond,
+			Result:   Result{SnapshotBytes: 1569, PeakBytes: 4350, DirtyBytes: 7},
 		}))
 	require.Equal(t, ` - - "  " 0 ttfb 0.000ms 0 ttlb 0.000ms (pre-alloc: 0, alloc: 0)`+"\n", commonLine(&Record{}))
 }

@@ -22,8 +22,15 @@ func failuresTo(out *bytes.Buffer) Listener {
 func TestFailuresOfServicesAreToldWithTheirReason(t *testing.T) {
 	for _, outcome := range []Outcome{OutcomeExit, OutcomeTrap, OutcomeOutOfMemory, OutcomeStackOverflow, OutcomeDeadline, OutcomeBadAnswer, OutcomeUnreachable} {
 		var out bytes.Buffer
-		failuresTo(&out)(&Record{RequestID: "id", Service: "/a", Version: "v", Status: 500, Method: "GET", URI: "/a/b",
-			Result: Result{Outcome: outcome, Err: errors.New("unreachable\nat main")}})
+		failuresTo(&out)(&Record{
+			RequestID: "id",
+			Service:   "/a",
+			Version:   "v",
+			Status:    500,
+			Method:    "GET",
+			URI:       "/a/b",
+			Result:    Result{Outcome: outcome, Err: errors.New("unreachable\nat main")},
+		})
 		var line map[string]any
 		require.NoError(t, json.Unmarshal(out.Bytes(), &line))
 		delete(line, "time")

@@ -14,13 +14,32 @@ import (
 
 func full() *Record {
 	return &Record{
-		Time: time.Unix(1, 0), RequestID: "0123456789abcdef", Method: "POST", Host: "h", URI: "/test/x?q", Proto: "HTTP/1.1",
-		Remote: "127.0.0.1:1", UserAgent: "ua", Prefix: "/test", Service: "test", Version: "sha256:00",
-		Generation: 3, QueueWait: 4 * time.Microsecond, Status: 500, BytesIn: 5, BytesOut: 6, TTFB: 7 * time.Microsecond,
-		TTLB: 8*time.Microsecond + 999,
+		Time:       time.Unix(1, 0),
+		RequestID:  "0123456789abcdef",
+		Method:     "POST",
+		Host:       "h",
+		URI:        "/test/x?q",
+		Proto:      "HTTP/1.1",
+		Remote:     "127.0.0.1:1",
+		UserAgent:  "ua",
+		Prefix:     "/test",
+		Service:    "test",
+		Version:    "sha256:00",
+		Generation: 3,
+		QueueWait:  4 * time.Microsecond,
+		Status:     500,
+		BytesIn:    5,
+		BytesOut:   6,
+		TTFB:       7 * time.Microsecond,
+		TTLB:       8*time.Microsecond + 999,
 		Result: Result{
-			Outcome: OutcomeTrap, Err: errors.New("why"), Start: StartWarm, SnapshotBytes: 9, DirtyBytes: 10, PeakBytes: 11,
-			GuestTime: 12 * time.Microsecond,
+			Outcome:       OutcomeTrap,
+			Err:           errors.New("why"),
+			Start:         StartWarm,
+			SnapshotBytes: 9,
+			DirtyBytes:    10,
+			PeakBytes:     11,
+			GuestTime:     12 * time.Microsecond,
 		},
 	}
 }
@@ -84,7 +103,11 @@ func TestLevelThatIsOffCostsNothing(t *testing.T) {
 func TestStringsOfStrangersAreBoundedAndHarmless(t *testing.T) {
 	hostile := "\x1b[2J\r\nlevel=ERROR \u202e\u0085\u2028\x00\xff" + strings.Repeat("é", 10_000)
 	rec := &Record{
-		Method: hostile, Host: hostile, URI: hostile, UserAgent: hostile, Result: Result{Err: errors.New(hostile)},
+		Method:    hostile,
+		Host:      hostile,
+		URI:       hostile,
+		UserAgent: hostile,
+		Result:    Result{Err: errors.New(hostile)},
 	}
 	line := jsonLine(t, rec)
 	for field, most := range map[string]int{FieldMethod: maxMethodBytes, FieldHost: maxHostBytes, FieldURI: maxURIBytes,

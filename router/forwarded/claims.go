@@ -25,8 +25,10 @@ type claims struct {
 // present: a proxy that sets them may pass on a client's Forwarded field.
 func claimsOf(h http.Header) claims {
 	c := claims{
-		addresses: list(h["X-Forwarded-For"]), schemes: list(h["X-Forwarded-Proto"]), hosts: list(h["X-Forwarded-Host"]),
-		ports: list(h["X-Forwarded-Port"]),
+		addresses: list(h["X-Forwarded-For"]),
+		schemes:   list(h["X-Forwarded-Proto"]),
+		hosts:     list(h["X-Forwarded-Host"]),
+		ports:     list(h["X-Forwarded-Port"]),
 	}
 	if prefixes := h["X-Forwarded-Prefix"]; len(prefixes) == 1 {
 		c.prefix = strings.TrimRight(prefixes[0], "/")

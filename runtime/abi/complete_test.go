@@ -57,9 +57,13 @@ func instance(t *testing.T, a abi.ABI, bin []byte) *engine.Instance {
 	module, err := e.Decode(bin)
 	require.NoError(t, err)
 	init, entries := a.Functions(module.Info())
-	m, err := e.Compile(ctx, module, engine.ModuleOptions{Init: init, Entries: entries, Bind: func(in *engine.Instance) {
-		a.Bind(in, &abi.Environment{Log: func(abi.Level, []byte) {}})
-	}})
+	m, err := e.Compile(ctx, module, engine.ModuleOptions{
+		Init:    init,
+		Entries: entries,
+		Bind: func(in *engine.Instance) {
+			a.Bind(in, &abi.Environment{Log: func(abi.Level, []byte) {}})
+		},
+	})
 	require.NoError(t, err)
 	slot, ok := e.AcquireSlot()
 	require.True(t, ok)

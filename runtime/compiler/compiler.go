@@ -117,8 +117,12 @@ const maxReading = 5 * time.Second
 func New(cfg Config) *Compiler {
 	processors := goruntime.GOMAXPROCS(0)
 	parallel := min(processors, maxParallel)
-	return &Compiler{cfg: cfg.withDefaults(), turns: make(chan struct{}, parallel), workers: max(1, (processors-1)/parallel),
-		reading: maxReading}
+	return &Compiler{
+		cfg:     cfg.withDefaults(),
+		turns:   make(chan struct{}, parallel),
+		workers: max(1, (processors-1)/parallel),
+		reading: maxReading,
+	}
 }
 
 // Compile compiles a module and returns the path of the file with its machine code. The file is

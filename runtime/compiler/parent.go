@@ -50,8 +50,13 @@ func (c *Compiler) compileChild(ctx context.Context, dir string, module []byte) 
 		defer close(written)
 		// An error means that the child has exited; Wait returns the reason. The stream stays
 		// open until then.
-		_ = writeJob(stdin, job{Dir: ".", MemoryBytes: c.cfg.MemoryBytes, CPUSeconds: seconds(c.cfg.CPUTime), Workers: c.workers,
-			Reading: c.reading}, module)
+		_ = writeJob(stdin, job{
+			Dir:         ".",
+			MemoryBytes: c.cfg.MemoryBytes,
+			CPUSeconds:  seconds(c.cfg.CPUTime),
+			Workers:     c.workers,
+			Reading:     c.reading,
+		}, module)
 	}()
 	err = cmd.Wait() // closes stdin, which ends the writer
 	<-written

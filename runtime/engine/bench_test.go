@@ -66,11 +66,18 @@ func benchInstance(b *testing.B, module []byte) *engine.Instance {
 	ctx := context.Background()
 	handler := engine.HostModule{Name: "http_handler"}
 	for _, f := range benchFunctions {
-		handler.Funcs = append(handler.Funcs, engine.HostFunc{Name: f.name, Params: f.params, Results: f.results,
-			Call: func(in *engine.Instance, p []uint64) { f.call(in.Memory(), p) }})
+		handler.Funcs = append(handler.Funcs, engine.HostFunc{
+			Name:    f.name,
+			Params:  f.params,
+			Results: f.results,
+			Call:    func(in *engine.Instance, p []uint64) { f.call(in.Memory(), p) },
+		})
 	}
-	e, err := engine.Open(ctx, engine.Config{Slots: 1, CacheDir: guests.CodeCache(),
-		HostModules: []engine.HostModule{wasip1.HostModule(), handler}})
+	e, err := engine.Open(ctx, engine.Config{
+		Slots:       1,
+		CacheDir:    guests.CodeCache(),
+		HostModules: []engine.HostModule{wasip1.HostModule(), handler},
+	})
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, e.Close(ctx)) })
 	decoded, err := engine.Decode(module)

@@ -35,7 +35,10 @@ type code struct {
 // will run, so no other user may write there.
 func openCode(cfg Config) (_ *code, err error) {
 	c := &code{compiler: compiler.New(compiler.Config{
-		Command: cfg.CompileCommand, MemoryBytes: cfg.CompileBytes, CPUTime: cfg.CompileTime, Log: cfg.Log,
+		Command:     cfg.CompileCommand,
+		MemoryBytes: cfg.CompileBytes,
+		CPUTime:     cfg.CompileTime,
+		Log:         cfg.Log,
 	})}
 	if c.files, err = codecache.Open(cfg.CacheDir, codecache.Options{Bytes: cfg.CacheBytes, Files: maxCodeFiles}); err != nil {
 		return nil, fmt.Errorf("engine: %w", err)

@@ -112,8 +112,13 @@ type Engine struct {
 
 // Open maps the slab and starts a runtime with the host modules. The caller must close the Engine.
 func Open(ctx context.Context, cfg Config) (e *Engine, err error) {
-	e = &Engine{cfg: cfg.withDefaults(), turns: turns.New(0), host: hostTable{}, epoch: time.Now(),
-		decoded: decodedModules{limit: maxDecodedBytes}}
+	e = &Engine{
+		cfg:     cfg.withDefaults(),
+		turns:   turns.New(0),
+		host:    hostTable{},
+		epoch:   time.Now(),
+		decoded: decodedModules{limit: maxDecodedBytes},
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close(ctx))
@@ -134,9 +139,15 @@ func Open(ctx context.Context, cfg Config) (e *Engine, err error) {
 		rc = rc.WithCompilationCache(e.code.wazero)
 	}
 	e.runtime = wazero.NewRuntimeWithConfig(ctx, rc)
-	injected := HostModule{Name: injectedModule, Funcs: []HostFunc{{
-		Name: injectedYield, Params: []ValueType{I32}, Results: []ValueType{I64}, Call: (*Instance).yield,
-	}}}
+	injected := HostModule{
+		Name: injectedModule,
+		Funcs: []HostFunc{{
+			Name:    injectedYield,
+			Params:  []ValueType{I32},
+			Results: []ValueType{I64},
+			Call:    (*Instance).yield,
+		}},
+	}
 	if err = instantiateHost(ctx, e.runtime, injected); err != nil {
 		return e, err
 	}
@@ -228,8 +239,13 @@ func compilationWorkers() int { return max(1, goruntime.GOMAXPROCS(0)-1) }
 
 // rewriteOptions are the same for every module, so that the cache finds compiled code again.
 func (e *Engine) rewriteOptions() rewrite.Options {
-	return rewrite.Options{YieldModule: injectedModule, YieldName: injectedYield, FuelSlice: firstSliceFuel,
-		StackBytes: e.cfg.StackBytes, MaxTableElements: maxTableElements}
+	return rewrite.Options{
+		YieldModule:      injectedModule,
+		YieldName:        injectedYield,
+		FuelSlice:        firstSliceFuel,
+		StackBytes:       e.cfg.StackBytes,
+		MaxTableElements: maxTableElements,
+	}
 }
 
 // maxTableElements limits the host memory of a table: 8 bytes per element in each instance.

@@ -39,9 +39,12 @@ var stateOptions = ModuleOptions{Init: []string{"_initialize"}, Entries: []strin
 // open starts an engine with a host module "test" of one function. The test fails if anything is not closed.
 func open(tb testing.TB, cfg Config) *Engine {
 	tb.Helper()
-	cfg.HostModules = append(cfg.HostModules, HostModule{Name: "test", Funcs: []HostFunc{
-		{Name: "note", Params: []ValueType{I32}, Call: func(in *Instance, p []uint64) { in.Exchange.(func(uint32))(uint32(p[0])) }},
-	}})
+	cfg.HostModules = append(cfg.HostModules, HostModule{
+		Name: "test",
+		Funcs: []HostFunc{
+			{Name: "note", Params: []ValueType{I32}, Call: func(in *Instance, p []uint64) { in.Exchange.(func(uint32))(uint32(p[0])) }},
+		},
+	})
 	if cfg.Slots == 0 {
 		cfg.Slots = 4
 	}
@@ -188,9 +191,15 @@ func TestStartFunctionRunsOnce(t *testing.T) {
 }
 
 func TestImportsAreChecked(t *testing.T) {
-	e, err := Open(context.Background(), Config{Slots: 1, HostModules: []HostModule{{Name: "test", Funcs: []HostFunc{
-		{Name: "other"}, {Name: "note", Params: []ValueType{I64}},
-	}}}})
+	e, err := Open(context.Background(), Config{
+		Slots: 1,
+		HostModules: []HostModule{{
+			Name: "test",
+			Funcs: []HostFunc{
+				{Name: "other"}, {Name: "note", Params: []ValueType{I64}},
+			},
+		}},
+	})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, e.Close(context.Background())) }()
 	_, err = e.Compile(context.Background(), decoded(t, guest(t, "state")), stateOptions)

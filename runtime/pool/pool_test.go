@@ -34,10 +34,16 @@ func newFixture(t *testing.T, slots int) *fixture {
 	t.Helper()
 	module, err := os.ReadFile("../engine/testdata/state.wasm")
 	require.NoError(t, err)
-	e, err := engine.Open(context.Background(), engine.Config{Slots: slots, SlotBytes: 100 * engine.PageBytes,
-		HostModules: []engine.HostModule{{Name: "test", Funcs: []engine.HostFunc{
-			{Name: "note", Params: []engine.ValueType{engine.I32}, Call: func(*engine.Instance, []uint64) {}},
-		}}}})
+	e, err := engine.Open(context.Background(), engine.Config{
+		Slots:     slots,
+		SlotBytes: 100 * engine.PageBytes,
+		HostModules: []engine.HostModule{{
+			Name: "test",
+			Funcs: []engine.HostFunc{
+				{Name: "note", Params: []engine.ValueType{engine.I32}, Call: func(*engine.Instance, []uint64) {}},
+			},
+		}},
+	})
 	require.NoError(t, err)
 	f := &fixture{engine: e, set: NewSet(e, slog.New(slog.NewTextHandler(t.Output(), nil))), module: module}
 	f.set.Start()
@@ -55,8 +61,11 @@ func (f *fixture) load(fresh bool) Loader {
 		if err != nil {
 			return nil, err
 		}
-		return f.engine.Compile(ctx, module, engine.ModuleOptions{Fresh: fresh, Init: []string{"_initialize"},
-			Entries: []string{"get", "scramble", "trap", "spin"}})
+		return f.engine.Compile(ctx, module, engine.ModuleOptions{
+			Fresh:   fresh,
+			Init:    []string{"_initialize"},
+			Entries: []string{"get", "scramble", "trap", "spin"},
+		})
 	}
 }
 

@@ -85,16 +85,20 @@ func answer(ctx context.Context, event json.RawMessage, what string) (any, error
 		return carryOut(ctx, command{Do: what, Text: "secret"}, nil)
 	}
 	return events.LambdaFunctionURLResponse{
-		StatusCode: 201, Headers: map[string]string{"X-Method": r.RequestContext.HTTP.Method, "Content-Type": "text/plain"},
-		Cookies: []string{"a=1", "b=2"}, Body: fmt.Sprintf("%s %s %v", r.RawPath, r.Body, r.Cookies),
+		StatusCode: 201,
+		Headers:    map[string]string{"X-Method": r.RequestContext.HTTP.Method, "Content-Type": "text/plain"},
+		Cookies:    []string{"a=1", "b=2"},
+		Body:       fmt.Sprintf("%s %s %v", r.RawPath, r.Body, r.Cookies),
 	}, nil
 }
 
 // stream answers an HTTP request in pieces.
 func stream() (any, error) {
 	return &events.LambdaFunctionURLStreamingResponse{
-		StatusCode: 202, Headers: map[string]string{"Content-Type": "text/plain"}, Cookies: []string{"c=3"},
-		Body: strings.NewReader(strings.Repeat("piece ", 100_000)),
+		StatusCode: 202,
+		Headers:    map[string]string{"Content-Type": "text/plain"},
+		Cookies:    []string{"c=3"},
+		Body:       strings.NewReader(strings.Repeat("piece ", 100_000)),
 	}, nil
 }
 

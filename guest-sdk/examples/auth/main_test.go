@@ -32,8 +32,12 @@ func TestAuth(t *testing.T) {
 		{"/admin", "Bearer admin:root", 200, "here is everything\n"},
 		{"/admin", "", 401, "a valid token is needed\n"},
 	} {
-		answer := guesttest.Serve(&guesttest.Request{URI: "/auth" + test.path, Prefix: "/auth", Settings: settings,
-			Header: map[string][]string{"Authorization": {test.authorization}}})
+		answer := guesttest.Serve(&guesttest.Request{
+			URI:      "/auth" + test.path,
+			Prefix:   "/auth",
+			Settings: settings,
+			Header:   map[string][]string{"Authorization": {test.authorization}},
+		})
 		if answer.Status != test.status || answer.Body != test.body {
 			t.Errorf("%s with %q: %+v", test.path, test.authorization, answer)
 		}

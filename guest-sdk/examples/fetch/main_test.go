@@ -11,7 +11,10 @@ import (
 
 func TestForward(t *testing.T) {
 	answer := guesttest.Serve(&guesttest.Request{
-		Method: "POST", URI: "/proxy/a/b?c=d", Prefix: "/proxy", Body: strings.NewReader("body"),
+		Method:   "POST",
+		URI:      "/proxy/a/b?c=d",
+		Prefix:   "/proxy",
+		Body:     strings.NewReader("body"),
 		Header:   map[string][]string{"X-Kept": {"1", "2"}, "Connection": {"close"}},
 		Settings: map[string]string{"upstream": "https://up.example"},
 		Outbound: func(r *guesttest.OutboundRequest) (*guesttest.OutboundAnswer, error) {

@@ -13,9 +13,14 @@ import (
 const key = "0123456789abcdef"
 
 func ask(method string, form url.Values) *guesttest.Answer {
-	return guesttest.Serve(&guesttest.Request{Method: method, URI: "/report", Prefix: "/report", Body: strings.NewReader(form.Encode()),
+	return guesttest.Serve(&guesttest.Request{
+		Method:   method,
+		URI:      "/report",
+		Prefix:   "/report",
+		Body:     strings.NewReader(form.Encode()),
 		Header:   map[string][]string{"Content-Type": {"application/x-www-form-urlencoded"}},
-		Settings: map[string]string{"key": key}})
+		Settings: map[string]string{"key": key},
+	})
 }
 
 var stateInput = regexp.MustCompile(`name="state" value="([^"]+)"`)

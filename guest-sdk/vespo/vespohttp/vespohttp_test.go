@@ -50,8 +50,11 @@ func TestTransport(t *testing.T) {
 			if r.Method != "GET" || r.Header["authorization"] == nil {
 				t.Errorf("%+v", r)
 			}
-			return &guesttest.OutboundAnswer{Body: "answer", Header: map[string][]string{"content-length": {"6"}, "x-many": {"1", "2"}},
-				Trailer: map[string][]string{"sum": {"3"}}}, nil
+			return &guesttest.OutboundAnswer{
+				Body:    "answer",
+				Header:  map[string][]string{"content-length": {"6"}, "x-many": {"1", "2"}},
+				Trailer: map[string][]string{"sum": {"3"}},
+			}, nil
 		}
 		return nil, errors.New("unexpected")
 	}, func(client http.Client) {

@@ -53,15 +53,23 @@ func Open(hosts ...engine.HostModule) (*Bench, error) {
 			b.functions[f.Name] = f
 		}
 	}
-	act := engine.HostModule{Name: "test", Funcs: []engine.HostFunc{{
-		Name: "act", Params: []engine.ValueType{engine.I32, engine.I32, engine.I32}, Results: []engine.ValueType{engine.I64},
-		Call: func(in *engine.Instance, p []uint64) {
-			p[0] = uint64(b.Act(in, Entry(uint32(p[0])), uint32(p[1]), uint32(p[2])))
-		},
-	}}}
+	act := engine.HostModule{
+		Name: "test",
+		Funcs: []engine.HostFunc{{
+			Name:    "act",
+			Params:  []engine.ValueType{engine.I32, engine.I32, engine.I32},
+			Results: []engine.ValueType{engine.I64},
+			Call: func(in *engine.Instance, p []uint64) {
+				p[0] = uint64(b.Act(in, Entry(uint32(p[0])), uint32(p[1]), uint32(p[2])))
+			},
+		}},
+	}
 	var err error
-	b.Engine, err = engine.Open(context.Background(), engine.Config{Slots: 4, SlotBytes: 4 * engine.PageBytes,
-		HostModules: append([]engine.HostModule{act}, hosts...)})
+	b.Engine, err = engine.Open(context.Background(), engine.Config{
+		Slots:       4,
+		SlotBytes:   4 * engine.PageBytes,
+		HostModules: append([]engine.HostModule{act}, hosts...),
+	})
 	return b, err
 }
 

@@ -18,8 +18,18 @@ func address(s string) func() net.Addr {
 
 // newExchange returns a plain request to a service at /a.
 func newExchange() *abi.Exchange {
-	return &abi.Exchange{Method: "GET", URI: "/a/b?c=d", Proto: "HTTP/1.1", Scheme: "http", Host: "example.com:8080",
-		RemoteAddr: "192.0.2.1:1234", LocalAddr: address("198.51.100.2:80"), Invocation: abi.Invocation{Prefix: "/a", Rest: "/b"}, Header: abi.Header{}, Body: abi.Arrived(strings.NewReader(""))}
+	return &abi.Exchange{
+		Method:     "GET",
+		URI:        "/a/b?c=d",
+		Proto:      "HTTP/1.1",
+		Scheme:     "http",
+		Host:       "example.com:8080",
+		RemoteAddr: "192.0.2.1:1234",
+		LocalAddr:  address("198.51.100.2:80"),
+		Invocation: abi.Invocation{Prefix: "/a", Rest: "/b"},
+		Header:     abi.Header{},
+		Body:       abi.Arrived(strings.NewReader("")),
+	}
 }
 
 // variables returns the environment of a request as a map and checks its form.

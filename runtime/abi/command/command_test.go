@@ -72,13 +72,17 @@ func newCommand(t *testing.T, env abi.Environment) *command {
 func (c *command) run(payload io.Reader, output io.Writer, main func()) engine.Outcome {
 	c.log = nil
 	c.bench.Act = func(*engine.Instance, abitest.Entry, uint32, uint32) int64 { main(); return 0 }
-	return ABI{}.Run(c.in, &abi.Event{Payload: payload, Output: output, Invocation: abi.Invocation{
-		Prefix:    "/fn",
-		RequestID: "id",
-		Context:   context.Background(),
-		Deadline:  abitest.Soon(),
-		Log:       func(_ abi.Level, line []byte) { c.log = append(c.log, string(line)) },
-	}})
+	return ABI{}.Run(c.in, &abi.Event{
+		Payload: payload,
+		Output:  output,
+		Invocation: abi.Invocation{
+			Prefix:    "/fn",
+			RequestID: "id",
+			Context:   context.Background(),
+			Deadline:  abitest.Soon(),
+			Log:       func(_ abi.Level, line []byte) { c.log = append(c.log, string(line)) },
+		},
+	})
 }
 
 // stream calls fd_read or fd_write for a buffer and returns the number of bytes.

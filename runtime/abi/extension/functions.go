@@ -19,26 +19,34 @@ const (
 // whose module imports one of them needs a *State as its Extension.
 func HostModule() engine.HostModule {
 	f := func(name string, result engine.ValueType, call func(*engine.Instance, *State, []uint64) int64, params ...engine.ValueType) engine.HostFunc {
-		return engine.HostFunc{Name: name, Params: params, Results: []engine.ValueType{result}, Call: func(in *engine.Instance, p []uint64) {
-			v := call(in, state(in), p)
-			if p[0] = uint64(v); result == i32 {
-				p[0] = uint64(uint32(int32(v)))
-			}
-		}}
+		return engine.HostFunc{
+			Name:    name,
+			Params:  params,
+			Results: []engine.ValueType{result},
+			Call: func(in *engine.Instance, p []uint64) {
+				v := call(in, state(in), p)
+				if p[0] = uint64(v); result == i32 {
+					p[0] = uint64(uint32(int32(v)))
+				}
+			},
+		}
 	}
-	return engine.HostModule{Name: ModuleName, Funcs: []engine.HostFunc{
-		f("prefix", i32, prefix, i32, i32),
-		f("rest", i32, rest, i32, i32),
-		f("config_get", i32, configGet, i32, i32, i32, i32),
-		f("fetch_open", i32, fetchOpen, i32, i32, i32, i32),
-		f("fetch_header", i32, fetchHeader, i32, i32, i32, i32, i32),
-		f("fetch_write", i32, fetchWrite, i32, i32, i32),
-		f("fetch_send", i32, fetchSend, i32),
-		f("fetch_header_names", i64, fetchHeaderNames, i32, i32, i32, i32),
-		f("fetch_header_values", i64, fetchHeaderValues, i32, i32, i32, i32, i32, i32),
-		f("fetch_read", i64, fetchRead, i32, i32, i32),
-		f("fetch_close", i32, fetchClose, i32),
-	}}
+	return engine.HostModule{
+		Name: ModuleName,
+		Funcs: []engine.HostFunc{
+			f("prefix", i32, prefix, i32, i32),
+			f("rest", i32, rest, i32, i32),
+			f("config_get", i32, configGet, i32, i32, i32, i32),
+			f("fetch_open", i32, fetchOpen, i32, i32, i32, i32),
+			f("fetch_header", i32, fetchHeader, i32, i32, i32, i32, i32),
+			f("fetch_write", i32, fetchWrite, i32, i32, i32),
+			f("fetch_send", i32, fetchSend, i32),
+			f("fetch_header_names", i64, fetchHeaderNames, i32, i32, i32, i32),
+			f("fetch_header_values", i64, fetchHeaderValues, i32, i32, i32, i32, i32, i32),
+			f("fetch_read", i64, fetchRead, i32, i32, i32),
+			f("fetch_close", i32, fetchClose, i32),
+		},
+	}
 }
 
 // maxTextBytes is the largest method, URI, name or value accepted from a guest.

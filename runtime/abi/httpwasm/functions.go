@@ -20,27 +20,30 @@ func HostModule() engine.HostModule {
 		return engine.HostFunc{Name: name, Params: params, Results: results, Call: on(name, call)}
 	}
 	none, one, wide := []engine.ValueType(nil), []engine.ValueType{i32}, []engine.ValueType{i64}
-	return engine.HostModule{Name: ModuleName, Funcs: []engine.HostFunc{
-		{Name: "enable_features", Params: []engine.ValueType{i32}, Results: one, Call: enableFeatures},
-		{Name: "get_config", Params: []engine.ValueType{i32, i32}, Results: one, Call: getConfig},
-		{Name: "log_enabled", Params: []engine.ValueType{i32}, Results: one, Call: logEnabled},
-		{Name: "log", Params: []engine.ValueType{i32, i32, i32}, Call: logMessage},
-		f("get_header_names", getHeaderNames, wide, i32, i32, i32),
-		f("get_header_values", getHeaderValues, wide, i32, i32, i32, i32, i32),
-		f("set_header_value", setHeaderValue, none, i32, i32, i32, i32, i32),
-		f("add_header_value", addHeaderValue, none, i32, i32, i32, i32, i32),
-		f("remove_header", removeHeader, none, i32, i32, i32),
-		f("read_body", readBody, wide, i32, i32, i32),
-		f("write_body", writeBody, none, i32, i32, i32),
-		f("get_method", getMethod, one, i32, i32),
-		f("set_method", setMethod, none, i32, i32),
-		f("get_uri", getURI, one, i32, i32),
-		f("set_uri", setURI, none, i32, i32),
-		f("get_protocol_version", getProtocolVersion, one, i32, i32),
-		f("get_source_addr", getSourceAddr, one, i32, i32),
-		f("get_status_code", getStatusCode, one),
-		f("set_status_code", setStatusCode, none, i32),
-	}}
+	return engine.HostModule{
+		Name: ModuleName,
+		Funcs: []engine.HostFunc{
+			{Name: "enable_features", Params: []engine.ValueType{i32}, Results: one, Call: enableFeatures},
+			{Name: "get_config", Params: []engine.ValueType{i32, i32}, Results: one, Call: getConfig},
+			{Name: "log_enabled", Params: []engine.ValueType{i32}, Results: one, Call: logEnabled},
+			{Name: "log", Params: []engine.ValueType{i32, i32, i32}, Call: logMessage},
+			f("get_header_names", getHeaderNames, wide, i32, i32, i32),
+			f("get_header_values", getHeaderValues, wide, i32, i32, i32, i32, i32),
+			f("set_header_value", setHeaderValue, none, i32, i32, i32, i32, i32),
+			f("add_header_value", addHeaderValue, none, i32, i32, i32, i32, i32),
+			f("remove_header", removeHeader, none, i32, i32, i32),
+			f("read_body", readBody, wide, i32, i32, i32),
+			f("write_body", writeBody, none, i32, i32, i32),
+			f("get_method", getMethod, one, i32, i32),
+			f("set_method", setMethod, none, i32, i32),
+			f("get_uri", getURI, one, i32, i32),
+			f("set_uri", setURI, none, i32, i32),
+			f("get_protocol_version", getProtocolVersion, one, i32, i32),
+			f("get_source_addr", getSourceAddr, one, i32, i32),
+			f("get_status_code", getStatusCode, one),
+			f("set_status_code", setStatusCode, none, i32),
+		},
+	}
 }
 
 // on returns a host function that calls f and traps outside of a request.

@@ -55,8 +55,17 @@ type code struct {
 
 // newExchange returns a plain request.
 func newExchange() *abi.Exchange {
-	return &abi.Exchange{Method: "GET", URI: "/a/b?c=d", Proto: "HTTP/1.1", Scheme: "http", Host: "example.com:8080",
-		RemoteAddr: "192.0.2.1:1234", Invocation: abi.Invocation{Prefix: "/a", Rest: "/b"}, Header: abi.Header{}, Body: abi.Arrived(strings.NewReader(""))}
+	return &abi.Exchange{
+		Method:     "GET",
+		URI:        "/a/b?c=d",
+		Proto:      "HTTP/1.1",
+		Scheme:     "http",
+		Host:       "example.com:8080",
+		RemoteAddr: "192.0.2.1:1234",
+		Invocation: abi.Invocation{Prefix: "/a", Rest: "/b"},
+		Header:     abi.Header{},
+		Body:       abi.Arrived(strings.NewReader("")),
+	}
 }
 
 // try serves an exchange and returns its outcome.

@@ -188,11 +188,14 @@ func TestHeldResponses(t *testing.T) {
 			g := newGuest(t, func(g *guest) { g.enable(featureBufferResponse | featureTrailers) })
 			x := newExchange()
 			x.Next = behind
-			r := g.serve(x, code{request: func() int64 { return passOn }, response: func(_, _ uint32) {
-				require.Zero(t, g.response.Status, "it is held back")
-				c.response(g)
-				require.Zero(t, g.response.Status)
-			}})
+			r := g.serve(x, code{
+				request: func() int64 { return passOn },
+				response: func(_, _ uint32) {
+					require.Zero(t, g.response.Status, "it is held back")
+					c.response(g)
+					require.Zero(t, g.response.Status)
+				},
+			})
 			require.Equal(t, c.status, r.Status)
 			require.Equal(t, c.body, r.Body.String())
 			require.Equal(t, c.header, r.Sent)
@@ -319,10 +322,13 @@ func TestNothingBehind(t *testing.T) {
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				x := newExchange()
-				r := g.serve(x, code{request: func() int64 { c.request(); return passOn }, response: func(_, isError uint32) {
-					require.Zero(t, isError)
-					c.response()
-				}})
+				r := g.serve(x, code{
+					request: func() int64 { c.request(); return passOn },
+					response: func(_, isError uint32) {
+						require.Zero(t, isError)
+						c.response()
+					},
+				})
 				require.Equal(t, c.passedOn, x.PassedOn)
 				require.Equal(t, c.status, r.Status)
 				require.Equal(t, c.body, r.Body.String())

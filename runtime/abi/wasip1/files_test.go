@@ -24,12 +24,15 @@ var modified = time.Unix(1_700_000_000, 5)
 
 // tree is a mounted directory.
 func tree() abi.Mount {
-	return abi.Mount{GuestPath: "/content", FS: fstest.MapFS{
-		"a.txt":     {Data: []byte("hello"), ModTime: modified},
-		"sub/b.txt": {Data: []byte("below")},
-		"pipe":      {Mode: fs.ModeNamedPipe},
-		"empty":     {Mode: fs.ModeDir},
-	}}
+	return abi.Mount{
+		GuestPath: "/content",
+		FS: fstest.MapFS{
+			"a.txt":     {Data: []byte("hello"), ModTime: modified},
+			"sub/b.txt": {Data: []byte("below")},
+			"pipe":      {Mode: fs.ModeNamedPipe},
+			"empty":     {Mode: fs.ModeDir},
+		},
+	}
 }
 
 // open calls path_open for reading.

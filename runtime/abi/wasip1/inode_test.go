@@ -125,10 +125,13 @@ func TestMountsArePinnedForARequest(t *testing.T) {
 	first, _ := directory(t, "a")
 	second, _ := directory(t, "b")
 	now, pins, released := first.FS, 0, 0
-	g := newGuest(t, abi.Mount{GuestPath: "/content", Pin: func() (fs.FS, func()) {
-		pins++
-		return now, func() { released++ }
-	}})
+	g := newGuest(t, abi.Mount{
+		GuestPath: "/content",
+		Pin: func() (fs.FS, func()) {
+			pins++
+			return now, func() { released++ }
+		},
+	})
 	g.state.Begin(nil, nil, nil)
 	g.do(func() { require.Equal(t, success, g.call("fd_prestat_get", mounted, result)) })
 	g.state.End()

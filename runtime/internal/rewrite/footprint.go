@@ -23,9 +23,12 @@ func (m *module) checkFootprint() error {
 	if n <= maxFootprintBytes {
 		return nil
 	}
-	return &Error{Kind: ErrLimit, Detail: fmt.Sprintf("%d globals, %d segments and %d elements in segments are too many together: "+
-		"each instance would take %d KiB of the host for them, at most %d are accepted",
-		len(m.globals), segments, m.elementTotal, n>>10, maxFootprintBytes>>10)}
+	return &Error{
+		Kind: ErrLimit,
+		Detail: fmt.Sprintf("%d globals, %d segments and %d elements in segments are too many together: "+
+			"each instance would take %d KiB of the host for them, at most %d are accepted",
+			len(m.globals), segments, m.elementTotal, n>>10, maxFootprintBytes>>10),
+	}
 }
 
 // tableMaxima returns a maximum for each table, so that all tables together have at most most
@@ -35,8 +38,11 @@ func (m *module) tableMaxima(most uint32) ([]uint32, error) {
 	left := int64(most)
 	for i, t := range m.tables {
 		if left -= int64(t.limits.min); left < 0 {
-			return nil, &Error{Kind: ErrLimit, Offset: t.at,
-				Detail: fmt.Sprintf("table %d has %d elements, at most %d are accepted in all tables together", i, t.limits.min, most)}
+			return nil, &Error{
+				Kind:   ErrLimit,
+				Offset: t.at,
+				Detail: fmt.Sprintf("table %d has %d elements, at most %d are accepted in all tables together", i, t.limits.min, most),
+			}
 		}
 	}
 	maxima := make([]uint32, len(m.tables))

@@ -25,7 +25,11 @@ const features = api.CoreFeaturesV2 | experimental.CoreFeaturesTailCall | experi
 
 func options() Options {
 	return Options{
-		YieldModule: "vespo", YieldName: "yield", FuelSlice: 10_000, StackBytes: 2 << 20, MaxTableElements: 1 << 16,
+		YieldModule:      "vespo",
+		YieldName:        "yield",
+		FuelSlice:        10_000,
+		StackBytes:       2 << 20,
+		MaxTableElements: 1 << 16,
 	}
 }
 

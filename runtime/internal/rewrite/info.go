@@ -76,8 +76,13 @@ func (m *module) signatureOf(function uint32) Signature { return m.types[m.funcs
 
 func (m *module) info() *Info {
 	info := &Info{
-		Imports: m.imports, Memory: m.memory, Start: m.start >= 0, Producers: m.producers,
-		Functions: len(m.bodies), CodeBytes: m.codeBytes, DataBytes: m.dataBytes,
+		Imports:   m.imports,
+		Memory:    m.memory,
+		Start:     m.start >= 0,
+		Producers: m.producers,
+		Functions: len(m.bodies),
+		CodeBytes: m.codeBytes,
+		DataBytes: m.dataBytes,
 	}
 	for _, e := range m.exports {
 		x := Export{Name: e.name, Kind: e.kind}

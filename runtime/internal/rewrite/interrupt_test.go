@@ -12,12 +12,18 @@ import (
 // Rewriting can be interrupted between two functions.
 func TestRewritingCanBeInterrupted(t *testing.T) {
 	enough, left := errors.New("enough"), 10
-	o := Options{YieldModule: "host", YieldName: "yield", StackBytes: 1 << 20, MaxTableElements: 1, Interrupted: func() error {
-		if left--; left < 0 {
-			return enough
-		}
-		return nil
-	}}
+	o := Options{
+		YieldModule:      "host",
+		YieldName:        "yield",
+		StackBytes:       1 << 20,
+		MaxTableElements: 1,
+		Interrupted: func() error {
+			if left--; left < 0 {
+				return enough
+			}
+			return nil
+		},
+	}
 	module := guests.Long(t, "hello", 100, 1)
 	_, _, err := Rewrite(module, o)
 	require.ErrorIs(t, err, enough)

@@ -46,8 +46,11 @@ func (d *Decoded) Rewrite(o Options) ([]byte, *Info, error) {
 	}
 	for _, imp := range m.imports {
 		if imp.Module == o.YieldModule && imp.Name == o.YieldName {
-			return nil, nil, &Error{Kind: ErrInvalid, Offset: m.importRaw.from,
-				Detail: fmt.Sprintf("import %q.%q is reserved for the host", imp.Module, imp.Name)}
+			return nil, nil, &Error{
+				Kind:   ErrInvalid,
+				Offset: m.importRaw.from,
+				Detail: fmt.Sprintf("import %q.%q is reserved for the host", imp.Module, imp.Name),
+			}
 		}
 	}
 	if err := m.checkFootprint(); err != nil {

@@ -33,8 +33,11 @@ func (w *writer) costOfModule() (c Cost, err error) {
 	c.MemoryBytes = typeMemory*values + widestMemory*widest + functionMemory*functions
 	c.CodeBytes = typeCode * values
 	if most := limitModuleTime.of(len(w.m.bin)); c.Nanoseconds > most {
-		err = &Error{Kind: ErrLimit, Detail: fmt.Sprintf("%d globals are too many for %d functions: they are estimated to take %d ms to compile, "+
-			"the limit is %d ms: use fewer globals", globals, functions, c.Nanoseconds/1e6, most/1e6)}
+		err = &Error{
+			Kind: ErrLimit,
+			Detail: fmt.Sprintf("%d globals are too many for %d functions: they are estimated to take %d ms to compile, "+
+				"the limit is %d ms: use fewer globals", globals, functions, c.Nanoseconds/1e6, most/1e6),
+		}
 	}
 	return c, err
 }
@@ -52,8 +55,12 @@ func (w *writer) addCost(total *Cost, function, bytes int, c Cost) error {
 	total.CodeBytes += c.CodeBytes
 	size := len(w.m.bin)
 	refuse := func(what string, format string, cost, limit int64) error {
-		return &Error{Kind: ErrLimit, Offset: w.m.bodies[function-w.m.importedFuncs].code.from, Detail: fmt.Sprintf(
-			"%s %s: estimated "+format+", the limit is "+format+": split the function, or build with -Os", w.m.describe(function), what, cost, limit)}
+		return &Error{
+			Kind:   ErrLimit,
+			Offset: w.m.bodies[function-w.m.importedFuncs].code.from,
+			Detail: fmt.Sprintf(
+				"%s %s: estimated "+format+", the limit is "+format+": split the function, or build with -Os", w.m.describe(function), what, cost, limit),
+		}
 	}
 	const ms, kib = "%d ms", "%d KiB"
 	switch {

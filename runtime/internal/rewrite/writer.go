@@ -29,8 +29,15 @@ type writer struct {
 func newWriter(m *module, o Options) *writer {
 	n := uint32(len(m.globals))
 	w := &writer{
-		m: m, o: o, yield: uint32(m.importedFuncs), fuel: n, depth: n + 1, refused: n + 2, references: n + injectedGlobals,
-		firstHelper: uint32(len(m.funcs)) + 1, memory: map[uint64]uint32{},
+		m:           m,
+		o:           o,
+		yield:       uint32(m.importedFuncs),
+		fuel:        n,
+		depth:       n + 1,
+		refused:     n + 2,
+		references:  n + injectedGlobals,
+		firstHelper: uint32(len(m.funcs)) + 1,
+		memory:      map[uint64]uint32{},
 	}
 	w.mutableGlobals = injectedGlobals
 	for _, g := range m.globals {

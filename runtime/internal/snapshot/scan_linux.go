@@ -165,7 +165,8 @@ func (m scanMethod) scan(g *golden, cell []byte, n int, sc *Scratch) (hostPages 
 // privatePages returns the argument of a scan for the private pages from start to end.
 func privatePages(start, end uint64) scanArg {
 	return scanArg{
-		start: start, end: end,
+		start:            start,
+		end:              end,
 		categoryInverted: pageIsFile,
 		categoryMask:     pageIsFile,
 		categoryAnyOf:    pageIsPresent | pageIsSwapped,

@@ -23,6 +23,9 @@ func Enabled(addr net.Addr, token string) bool { return access.Enabled(addr, tok
 // newGuard returns the access guard of the management API.
 func newGuard(token string) *access.Guard {
 	return access.New(access.Surface{
-		Name: "management", ListenFlag: "--listen", Example: "127.0.0.1:8080", TokenFlag: "--admin-token",
+		Name:       "management",
+		ListenFlag: "--listen",
+		Example:    "127.0.0.1:8080",
+		TokenFlag:  "--admin-token",
 	}, token)
 }

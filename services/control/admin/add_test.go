@@ -72,8 +72,18 @@ func TestAddForms(t *testing.T) {
 			first := st.post(tt.path, tt.contentType, tt.body)
 			require.Equal(t, http.StatusCreated, first.status, first.body)
 			want := service{
-				Prefix: "/a/b", Digest: first.service(t).Digest, Module: string(registry.DigestOf([]byte(module))), Kind: "wasm", ABI: "test", Timeout: "1m30s",
-				Isolation: "fresh", State: "ready", Generation: 1, Memory: 2 << 20, Size: int64(len(module)), Snapshot: 1 << 16,
+				Prefix:     "/a/b",
+				Digest:     first.service(t).Digest,
+				Module:     string(registry.DigestOf([]byte(module))),
+				Kind:       "wasm",
+				ABI:        "test",
+				Timeout:    "1m30s",
+				Isolation:  "fresh",
+				State:      "ready",
+				Generation: 1,
+				Memory:     2 << 20,
+				Size:       int64(len(module)),
+				Snapshot:   1 << 16,
 			}
 			require.Equal(t, want, first.service(t))
 

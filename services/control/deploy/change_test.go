@@ -126,7 +126,9 @@ func TestValidateReportsAllViolations(t *testing.T) {
 	h := booted(t, t.TempDir(), nil)
 	require.NoError(t, h.Validate(spec("/a", "one")))
 	_, err := h.Add(context.Background(), services.Spec{
-		Prefix: "services//x", Kind: "none", Blobs: []services.Blob{{Field: "module", Digest: registry.DigestOf(nil), Content: []byte("bad")}},
+		Prefix:   "services//x",
+		Kind:     "none",
+		Blobs:    []services.Blob{{Field: "module", Digest: registry.DigestOf(nil), Content: []byte("bad")}},
 		Manifest: `{"use_config":{"a":"b"}}`,
 	})
 	require.ErrorIs(t, err, ErrInvalid)

@@ -242,15 +242,22 @@ func unbooted(t *testing.T, dir string, change func(*Config)) *house {
 	files, err := filestore.Open(dir)
 	require.NoError(t, err)
 	h := &house{
-		t: t, dir: dir, files: files, store: &faultyStore{Store: files, blobs: files.Blobs()},
-		kind: &textKind{name: "text", hold: make(chan struct{})}, router: router.New(router.Config{}),
+		t:      t,
+		dir:    dir,
+		files:  files,
+		store:  &faultyStore{Store: files, blobs: files.Blobs()},
+		kind:   &textKind{name: "text", hold: make(chan struct{})},
+		router: router.New(router.Config{}),
 	}
 	reg, problems, err := registry.Open(context.Background(), h.store, faultyBlobs{h.store.blobs, h.store})
 	require.NoError(t, err)
 	require.Empty(t, problems)
 	cfg := Config{
-		Registry: reg, Router: h.router, Gate: admission.NewGate(64),
-		Limits: admission.Limits{Concurrency: 32, Queue: 64, Wait: time.Minute}, Kinds: []services.Kind{h.kind},
+		Registry: reg,
+		Router:   h.router,
+		Gate:     admission.NewGate(64),
+		Limits:   admission.Limits{Concurrency: 32, Queue: 64, Wait: time.Minute},
+		Kinds:    []services.Kind{h.kind},
 	}
 	if change != nil {
 		change(&cfg)

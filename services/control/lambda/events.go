@@ -187,8 +187,12 @@ type letterContext struct {
 // bury writes an event to the dead letters and releases it.
 func (q *events) bury(e *event, condition string, cause error) {
 	defer q.done(e)
-	l := letter{Version: "1.0", Timestamp: time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), RequestPayload: e.payload,
-		RequestContext: letterContext{RequestID: e.call.RequestID, FunctionARN: e.target.arn, Condition: condition, InvokeCount: e.attempts + e.throttles}}
+	l := letter{
+		Version:        "1.0",
+		Timestamp:      time.Now().UTC().Format("2006-01-02T15:04:05.000Z"),
+		RequestPayload: e.payload,
+		RequestContext: letterContext{RequestID: e.call.RequestID, FunctionARN: e.target.arn, Condition: condition, InvokeCount: e.attempts + e.throttles},
+	}
 	if len(e.payload) == 0 {
 		l.RequestPayload = json.RawMessage("null")
 	}

@@ -116,7 +116,10 @@ func New(cfg Config) *Handler {
 		running: &running{},
 	}
 	h.guard = access.New(access.Surface{
-		Name: "the Lambda API", ListenFlag: "--lambda-listen", Example: "127.0.0.1:9000", TokenFlag: "--lambda-key",
+		Name:       "the Lambda API",
+		ListenFlag: "--lambda-listen",
+		Example:    "127.0.0.1:9000",
+		TokenFlag:  "--lambda-key",
 	}, "")
 	if len(cfg.Keys) > 0 {
 		h.verifier = &sigv4.Verifier{Service: "lambda", Secrets: cfg.Keys}

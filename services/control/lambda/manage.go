@@ -114,11 +114,23 @@ func (h *Handler) describe(e deploy.Entry, name, version string) configuration {
 		timeout = h.cfg.Timeout
 	}
 	c := configuration{
-		FunctionName: name, FunctionArn: arn.Format(name, ""), Version: version, RevisionId: revisionOf(e.Service),
-		Runtime: kept.Runtime, Role: kept.Role, Handler: kept.Handler, Description: kept.Description,
-		CodeSha256: codeHash(codeOf(current)), LastModified: current.Deployed.UTC().Format("2006-01-02T15:04:05.000-0700"), PackageType: "Zip",
-		State: "Active", LastUpdateStatus: "Successful", CodeSize: current.Size(),
-		Timeout: int((timeout + time.Second - 1) / time.Second), MemorySize: int(e.Status.MemoryBytes >> 20), Architectures: []string{architecture()},
+		FunctionName:     name,
+		FunctionArn:      arn.Format(name, ""),
+		Version:          version,
+		RevisionId:       revisionOf(e.Service),
+		Runtime:          kept.Runtime,
+		Role:             kept.Role,
+		Handler:          kept.Handler,
+		Description:      kept.Description,
+		CodeSha256:       codeHash(codeOf(current)),
+		LastModified:     current.Deployed.UTC().Format("2006-01-02T15:04:05.000-0700"),
+		PackageType:      "Zip",
+		State:            "Active",
+		LastUpdateStatus: "Successful",
+		CodeSize:         current.Size(),
+		Timeout:          int((timeout + time.Second - 1) / time.Second),
+		MemorySize:       int(e.Status.MemoryBytes >> 20),
+		Architectures:    []string{architecture()},
 	}
 	if version != arn.Latest {
 		c.FunctionArn = arn.Format(name, version)

@@ -58,7 +58,8 @@ func TestFailuresBehindAreRecorded(t *testing.T) {
 				}
 				return nil
 			},
-			outcome: accesslog.OutcomeUnreachable, told: failure,
+			outcome: accesslog.OutcomeUnreachable,
+			told:    failure,
 		},
 		"the middleware's own": {
 			serve: unreachable,
@@ -67,14 +68,17 @@ func TestFailuresBehindAreRecorded(t *testing.T) {
 				res.Outcome = accesslog.OutcomeTrap
 				return io.ErrUnexpectedEOF
 			},
-			err: io.ErrUnexpectedEOF, outcome: accesslog.OutcomeTrap,
+			err:     io.ErrUnexpectedEOF,
+			outcome: accesslog.OutcomeTrap,
 		},
 		"a refusal that the service has written": {
 			serve: func(_ http.ResponseWriter, res *accesslog.Result) error {
 				res.Outcome, res.Err = accesslog.OutcomeNotFound, failure
 				return nil
 			},
-			before: pass, outcome: accesslog.OutcomeNotFound, told: failure,
+			before:  pass,
+			outcome: accesslog.OutcomeNotFound,
+			told:    failure,
 		},
 		"none": {serve: func(http.ResponseWriter, *accesslog.Result) error { return nil }, before: pass},
 	} {

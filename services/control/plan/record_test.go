@@ -13,13 +13,16 @@ import (
 // TestRecord plans changes of records, alone and beside services.
 func TestRecord(t *testing.T) {
 	appended := func(text string) plan.Record {
-		return plan.Record{Name: "k/x", Edit: func(r registry.Record) (registry.Record, error) {
-			if r.Manifest == "" {
-				r.Manifest = `{}`
-			}
-			r.Kind += text
-			return r, nil
-		}}
+		return plan.Record{
+			Name: "k/x",
+			Edit: func(r registry.Record) (registry.Record, error) {
+				if r.Manifest == "" {
+					r.Manifest = `{}`
+				}
+				r.Kind += text
+				return r, nil
+			},
+		}
 	}
 	base := plan.Base{State: &registry.State{}, Now: now}
 	p, err := plan.Make(base, []plan.Change{appended("a"), plan.Put{Prefix: "/p", Version: version("1")}})

@@ -82,19 +82,22 @@ func (c *Client) Stats() Stats {
 // New returns a client. The caller must close it.
 func New(cfg Config) *Client {
 	cfg.Limits = cfg.Limits.withDefaults()
-	return &Client{cfg: cfg, transport: &http.Transport{
-		Proxy:                  nil, // proxies from the environment are not for guests
-		DialContext:            cfg.Allow.dial,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    10 * time.Second,
-		ForceAttemptHTTP2:      true,
-		DisableCompression:     true, // guests receive bodies unchanged
-		MaxIdleConnsPerHost:    8,
-		MaxIdleConns:           32,
-		IdleConnTimeout:        30 * time.Second,
-		ExpectContinueTimeout:  time.Second,
-		MaxResponseHeaderBytes: int64(cfg.Limits.HeaderBytes),
-	}}
+	return &Client{
+		cfg: cfg,
+		transport: &http.Transport{
+			Proxy:                  nil, // proxies from the environment are not for guests
+			DialContext:            cfg.Allow.dial,
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+			TLSHandshakeTimeout:    10 * time.Second,
+			ForceAttemptHTTP2:      true,
+			DisableCompression:     true, // guests receive bodies unchanged
+			MaxIdleConnsPerHost:    8,
+			MaxIdleConns:           32,
+			IdleConnTimeout:        30 * time.Second,
+			ExpectContinueTimeout:  time.Second,
+			MaxResponseHeaderBytes: int64(cfg.Limits.HeaderBytes),
+		},
+	}
 }
 
 // Close closes idle connections. Those in use are closed with their exchanges.
@@ -156,9 +159,23 @@ func (e *exchange) begin(ctx context.Context, method, uri string) (*call, error)
 	if internal == "" {
 		header.Set(CallerHeader, e.client.cfg.Caller)
 	}
-	return &call{exchange: e, via: via, ctx: ctx, cancel: cancel, limits: limits, length: -1, request: &http.Request{
-		Method: method, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
-	}}, nil
+	return &call{
+		exchange: e,
+		via:      via,
+		ctx:      ctx,
+		cancel:   cancel,
+		limits:   limits,
+		length:   -1,
+		request: &http.Request{
+			Method:     method,
+			URL:        u,
+			Host:       u.Host,
+			Proto:      "HTTP/1.1",
+			ProtoMajor: 1,
+			ProtoMinor: 1,
+			Header:     header,
+		},
+	}, nil
 }
 
 // CallerHeader names the calling service to other servers. A guest can neither set nor remove it. Without

@@ -68,8 +68,16 @@ func (t *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 		<-done
 		return nil, s.failed
 	}
-	return &http.Response{StatusCode: s.status, Header: s.sent, Trailer: s.trailer, ProtoMajor: 1, ProtoMinor: 1,
-		Body: &streamBody{PipeReader: body, cancel: cancel, done: done}, ContentLength: -1, Request: r}, nil
+	return &http.Response{
+		StatusCode:    s.status,
+		Header:        s.sent,
+		Trailer:       s.trailer,
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Body:          &streamBody{PipeReader: body, cancel: cancel, done: done},
+		ContentLength: -1,
+		Request:       r,
+	}, nil
 }
 
 // serve calls the service. The calling guest gets a failure in the form that every client gets. The error means

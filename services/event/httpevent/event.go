@@ -119,13 +119,24 @@ func FromRequest(r *http.Request, body []byte, s Source) Event {
 		source = r.RemoteAddr
 	}
 	e := Event{
-		Version: version, RouteKey: defaultRoute, RawPath: path, RawQueryString: query,
-		Cookies: cookies(r.Header), Headers: headers(r, s), QueryStringParameters: parameters(r.URL.RawQuery),
+		Version:               version,
+		RouteKey:              defaultRoute,
+		RawPath:               path,
+		RawQueryString:        query,
+		Cookies:               cookies(r.Header),
+		Headers:               headers(r, s),
+		QueryStringParameters: parameters(r.URL.RawQuery),
 		RequestContext: RequestContext{
-			AccountID: anonymous, APIID: s.Function, DomainName: host, DomainPrefix: prefix,
-			HTTP:      HTTP{Method: r.Method, Path: path, Protocol: r.Proto, SourceIP: source, UserAgent: agent},
-			RequestID: s.RequestID, RouteKey: defaultRoute, Stage: defaultRoute,
-			Time: s.Time.UTC().Format(timeLayout), TimeEpoch: s.Time.UnixMilli(),
+			AccountID:    anonymous,
+			APIID:        s.Function,
+			DomainName:   host,
+			DomainPrefix: prefix,
+			HTTP:         HTTP{Method: r.Method, Path: path, Protocol: r.Proto, SourceIP: source, UserAgent: agent},
+			RequestID:    s.RequestID,
+			RouteKey:     defaultRoute,
+			Stage:        defaultRoute,
+			Time:         s.Time.UTC().Format(timeLayout),
+			TimeEpoch:    s.Time.UnixMilli(),
 		},
 	}
 	if s.TraceID != "" {

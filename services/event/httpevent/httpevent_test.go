@@ -25,15 +25,25 @@ func TestEvent(t *testing.T) {
 	at := time.Date(2020, 3, 12, 19, 3, 58, 0, time.UTC)
 	e := FromRequest(r, []byte("{}"), Source{RequestID: "id", Function: "fn", Prefix: "/fn", Rest: "/a%20b/c", Time: at})
 	require.Equal(t, Event{
-		Version: "2.0", RouteKey: "$default", RawPath: "/a%20b/c", RawQueryString: "x=1&x=2&y=%20",
-		Cookies: []string{"c=1", "d=2", "e=3"},
+		Version:        "2.0",
+		RouteKey:       "$default",
+		RawPath:        "/a%20b/c",
+		RawQueryString: "x=1&x=2&y=%20",
+		Cookies:        []string{"c=1", "d=2", "e=3"},
 		Headers: map[string]string{"content-type": "application/json", "x-two": "a,b", "host": "fn.example.com", "user-agent": "curl",
 			"x-forwarded-prefix": "/fn", "x-forwarded-for": "192.0.2.1", "x-forwarded-proto": "http", "x-forwarded-port": "80"},
 		QueryStringParameters: map[string]string{"x": "1,2", "y": " "},
 		RequestContext: RequestContext{
-			AccountID: "anonymous", APIID: "fn", DomainName: "fn.example.com", DomainPrefix: "fn",
-			HTTP:      HTTP{Method: "POST", Path: "/a%20b/c", Protocol: "HTTP/1.1", SourceIP: "192.0.2.1", UserAgent: "curl"},
-			RequestID: "id", RouteKey: "$default", Stage: "$default", Time: "12/Mar/2020:19:03:58 +0000", TimeEpoch: 1584039838000,
+			AccountID:    "anonymous",
+			APIID:        "fn",
+			DomainName:   "fn.example.com",
+			DomainPrefix: "fn",
+			HTTP:         HTTP{Method: "POST", Path: "/a%20b/c", Protocol: "HTTP/1.1", SourceIP: "192.0.2.1", UserAgent: "curl"},
+			RequestID:    "id",
+			RouteKey:     "$default",
+			Stage:        "$default",
+			Time:         "12/Mar/2020:19:03:58 +0000",
+			TimeEpoch:    1584039838000,
 		},
 		Body: "{}",
 	}, e)

@@ -110,7 +110,13 @@ func (x *exchange) event(trace string) (budget.Body, error) {
 	}
 	event := x.d.held.Writer(invocation.MaxPayloadBytes)
 	err = httpevent.Write(event, x.in.Request, body.Chunks(), httpevent.Source{
-		RequestID: x.in.ID, Function: x.d.name, Prefix: x.in.Prefix, Rest: x.in.Rest, Time: x.in.Arrived, Client: x.in.Client, TraceID: trace,
+		RequestID: x.in.ID,
+		Function:  x.d.name,
+		Prefix:    x.in.Prefix,
+		Rest:      x.in.Rest,
+		Time:      x.in.Arrived,
+		Client:    x.in.Client,
+		TraceID:   trace,
 	})
 	x.held += event.Held
 	switch {

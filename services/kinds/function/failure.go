@@ -74,16 +74,25 @@ func (x *exchange) describe(err error) *invocation.Error {
 	case errors.As(err, &own):
 		return own
 	case errors.Is(err, runtimeapi.ErrDeadline):
-		return &invocation.Error{Type: "Sandbox.Timedout", Message: fmt.Sprintf("RequestId: %s Error: Task timed out after %.2f seconds",
-			x.call.RequestID, x.d.timeout.Seconds())}
+		return &invocation.Error{
+			Type: "Sandbox.Timedout",
+			Message: fmt.Sprintf("RequestId: %s Error: Task timed out after %.2f seconds",
+				x.call.RequestID, x.d.timeout.Seconds()),
+		}
 	case errors.Is(err, runtimeapi.ErrTooLarge):
-		return &invocation.Error{Type: "Function.ResponseSizeTooLarge", Message: "Response payload size exceeded maximum allowed payload size (" +
-			strconv.Itoa(invocation.MaxOutputBytes) + " bytes)."}
+		return &invocation.Error{
+			Type: "Function.ResponseSizeTooLarge",
+			Message: "Response payload size exceeded maximum allowed payload size (" +
+				strconv.Itoa(invocation.MaxOutputBytes) + " bytes).",
+		}
 	case errors.Is(err, runtimeapi.ErrInit):
 		return &invocation.Error{Type: "Sandbox.Timedout", Message: fmt.Sprintf("RequestId: %s Error: %s", x.call.RequestID, err)}
 	case errors.Is(err, runtimeapi.ErrWorkerLost):
-		return &invocation.Error{Type: "Runtime.ExitError", Message: fmt.Sprintf("RequestId: %s Error: Runtime exited without providing a reason",
-			x.call.RequestID)}
+		return &invocation.Error{
+			Type: "Runtime.ExitError",
+			Message: fmt.Sprintf("RequestId: %s Error: Runtime exited without providing a reason",
+				x.call.RequestID),
+		}
 	}
 	return &invocation.Error{Type: "Runtime.TruncatedResponse", Message: "the answer of the function's worker broke off"}
 }

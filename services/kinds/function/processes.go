@@ -298,7 +298,10 @@ func (ps *processes) close() {
 // newProcesses returns the backend of a document with a program.
 func newProcesses(k *Kind, s services.Spec, d Document) *processes {
 	return &processes{
-		program: newProgram(s, d), max: cmp.Or(d.Processes, defaultProcesses), loops: max(1, d.Loops), start: k.cfg.StartTimeout,
+		program: newProgram(s, d),
+		max:     cmp.Or(d.Processes, defaultProcesses),
+		loops:   max(1, d.Loops),
+		start:   k.cfg.StartTimeout,
 		budget:  k.budget.For(string(s.Prefix)),
 		logRate: lograte.New(k.cfg.LogRate),
 		log:     k.cfg.Log.With(slog.String("service", string(s.Prefix))),

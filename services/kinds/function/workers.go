@@ -65,10 +65,17 @@ func (k *Kind) open(ctx context.Context, prefix registry.Prefix, port int) (*end
 			port, reason).WithCause(err)
 	}
 	name := arn.Name(string(prefix))
-	e := &endpoint{prefix: prefix, addr: l.Addr().String(), port: l.Addr().(*net.TCPAddr).Port, users: 1,
+	e := &endpoint{
+		prefix: prefix,
+		addr:   l.Addr().String(),
+		port:   l.Addr().(*net.TCPAddr).Port,
+		users:  1,
 		Endpoint: runtimeapi.New(runtimeapi.Config{
-			Name: name, Budget: k.budget.For(string(prefix)), Log: k.cfg.Log.With(slog.String("service", string(prefix))),
-		})}
+			Name:   name,
+			Budget: k.budget.For(string(prefix)),
+			Log:    k.cfg.Log.With(slog.String("service", string(prefix))),
+		}),
+	}
 	e.Start(l)
 	k.endpoints[prefix] = append(k.endpoints[prefix], e)
 	return e, nil

@@ -32,8 +32,15 @@ type deployment struct {
 }
 
 func newDeployment(k *Kind, p *plan, timeout time.Duration) *deployment {
-	d := &deployment{plan: p, balancer: &balancer{}, timeout: cmp.Or(timeout, k.cfg.Timeout), maxBodyBytes: k.cfg.MaxBodyBytes,
-		buffers: k.buffers, tunnels: k.tunnels, requests: inflight.New()}
+	d := &deployment{
+		plan:         p,
+		balancer:     &balancer{},
+		timeout:      cmp.Or(timeout, k.cfg.Timeout),
+		maxBodyBytes: k.cfg.MaxBodyBytes,
+		buffers:      k.buffers,
+		tunnels:      k.tunnels,
+		requests:     inflight.New(),
+	}
 	for _, o := range p.upstreams {
 		d.balancer.upstreams = append(d.balancer.upstreams, newUpstream(o, k.cfg.TLS))
 	}

@@ -18,8 +18,13 @@ import (
 func TestDocumentIsCanonical(t *testing.T) {
 	d := proxy.Document{Upstreams: []string{"http://a&b"}, Host: proxy.HostUpstream}
 	require.Equal(t, `{"upstream":["http://a&b"]}`, string(d.Encode()))
-	d = proxy.Document{Upstreams: []string{"http://a", "https://b/v1"}, KeepPrefix: true, Host: proxy.HostClient,
-		RequestHeaders: []string{"A: b"}, ResponseHeaders: []string{"C:"}}
+	d = proxy.Document{
+		Upstreams:       []string{"http://a", "https://b/v1"},
+		KeepPrefix:      true,
+		Host:            proxy.HostClient,
+		RequestHeaders:  []string{"A: b"},
+		ResponseHeaders: []string{"C:"},
+	}
 	text := `{"host":"client","keep_prefix":true,"request_header":["A: b"],"response_header":["C:"],"upstream":["http://a","https://b/v1"]}`
 	require.Equal(t, text, string(d.Encode()))
 	back, err := proxy.Decode(registry.Manifest(text))
@@ -40,7 +45,8 @@ func TestDecodeRefuses(t *testing.T) {
 // TestAllThatIsWrongIsTold puts all violations into one spec and expects each of them to be reported.
 func TestAllThatIsWrongIsTold(t *testing.T) {
 	d := proxy.Document{
-		Upstreams: []string{"ftp://a", "http://u@b", "http://c", "http://C:80/"}, Host: "mine",
+		Upstreams: []string{"ftp://a", "http://u@b", "http://c", "http://C:80/"},
+		Host:      "mine",
 		RequestHeaders: []string{"none", "Host: x", "Via:", "X-Forwarded-For: 1.2.3.4", "x_y z: 1", "Connection: close", "Ok: yes", "ok:",
 			"Secret: hunter2\x01"},
 		ResponseHeaders: []string{"Content-Length: 1", "X-Request-Id: 1", "Transfer-Encoding:", "etag: 1", "ETag: 2", "L: " + strings.Repeat("x", 4<<10)},

@@ -50,8 +50,14 @@ func (x *exchange) accept() error {
 		return full(err)
 	}
 	terms := x.d.terms(x.r.Method, asyncTimeout)
-	request := stored.Request{ID: newID(), Accepted: time.Now(), Deadline: terms.Deadline, LeaseTime: terms.Lease, Redeliver: terms.Redeliver,
-		Environment: x.environment()}
+	request := stored.Request{
+		ID:          newID(),
+		Accepted:    time.Now(),
+		Deadline:    terms.Deadline,
+		LeaseTime:   terms.Lease,
+		Redeliver:   terms.Redeliver,
+		Environment: x.environment(),
+	}
 	if err := x.d.store.Put(string(x.d.prefix), request, x.body.Bytes()); err != nil {
 		x.d.line.renege()
 		if errors.Is(err, stored.ErrFull) {

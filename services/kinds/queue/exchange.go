@@ -51,7 +51,10 @@ func (d *deployment) readBody(w http.ResponseWriter, r *http.Request) (body budg
 // environment describes the request to workers.
 func (x *exchange) environment() []byte {
 	return prack.Environment(x.r.Request, prack.Origin{
-		Prefix: x.r.Prefix, Rest: x.r.Rest, RequestID: x.r.ID, Client: x.r.Client,
+		Prefix:    x.r.Prefix,
+		Rest:      x.r.Rest,
+		RequestID: x.r.ID,
+		Client:    x.r.Client,
 	}, x.body.Len())
 }
 

@@ -74,8 +74,13 @@ type Kind struct {
 // New returns a kind. It opens neither listener nor store.
 func New(cfg Config) *Kind {
 	cfg = cfg.withDefaults()
-	return &Kind{cfg: cfg, requests: budget.New(cfg.MaxQueueBytes), replies: budget.New(cfg.MaxReplyBytes),
-		lines: make(map[registry.Prefix]*line), open: make(map[*deployment]struct{})}
+	return &Kind{
+		cfg:      cfg,
+		requests: budget.New(cfg.MaxQueueBytes),
+		replies:  budget.New(cfg.MaxReplyBytes),
+		lines:    make(map[registry.Prefix]*line),
+		open:     make(map[*deployment]struct{}),
+	}
 }
 
 // Describe implements services.Kind.

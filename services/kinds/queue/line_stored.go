@@ -30,8 +30,11 @@ func (l *line) attach(store *stored.Store) error {
 func (l *line) restoreLocked(r stored.Request) {
 	j := &job{environment: r.Environment, stored: r.ID, done: make(chan struct{}), added: r.Accepted}
 	j.entry = l.queue.Restore(lease.Entry{
-		Terms: lease.Terms{Deadline: r.Deadline, Lease: r.LeaseTime, Redeliver: r.Redeliver},
-		Value: j, LeaseID: r.Lease.ID, LeaseEnd: r.Lease.End, Deliveries: r.Lease.Deliveries,
+		Terms:      lease.Terms{Deadline: r.Deadline, Lease: r.LeaseTime, Redeliver: r.Redeliver},
+		Value:      j,
+		LeaseID:    r.Lease.ID,
+		LeaseEnd:   r.Lease.End,
+		Deliveries: r.Lease.Deliveries,
 	})
 	l.kept[j] = struct{}{}
 }

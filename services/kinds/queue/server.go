@@ -38,7 +38,10 @@ func enabled(addr net.Addr, token string) bool { return access.Enabled(addr, tok
 // newGuard returns the guard that authenticates workers.
 func newGuard(token string) *access.Guard {
 	return access.New(access.Surface{
-		Name: "the queue", ListenFlag: "--worker-listen", Example: exampleListen, TokenFlag: "--worker-token",
+		Name:       "the queue",
+		ListenFlag: "--worker-listen",
+		Example:    exampleListen,
+		TokenFlag:  "--worker-token",
 	}, token)
 }
 
@@ -51,16 +54,20 @@ type watcher interface {
 // startServer serves on the listener until close.
 func startServer(l net.Listener, handler http.Handler, log *slog.Logger) *server {
 	base, closing := context.WithCancel(access.WithListener(context.Background(), l.Addr()))
-	s := &server{address: l.Addr().String(), closing: closing, http: &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		BaseContext:       func(net.Listener) context.Context { return base },
-	}}
+	s := &server{
+		address: l.Addr().String(),
+		closing: closing,
+		http: &http.Server{
+			Handler:           handler,
+			ReadHeaderTimeout: headerTimeout,
+			ReadTimeout:       readTimeout,
+			WriteTimeout:      writeTimeout,
+			IdleTimeout:       idleTimeout,
+			MaxHeaderBytes:    maxHeaderBytes,
+			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+			BaseContext:       func(net.Listener) context.Context { return base },
+		},
+	}
 	if w, ok := l.(watcher); ok {
 		s.http.ConnState = w.ConnState
 		s.serving.Go(func() { w.Watch(base) })

@@ -103,10 +103,20 @@ func Open(ctx context.Context, cfg Config) (*Kind, error) {
 		return nil, err
 	}
 	e, err := engine.Open(ctx, engine.Config{
-		Slots: cfg.Slots, Preparing: cfg.Preparing, SlotBytes: cfg.SlotBytes, StackBytes: cfg.StackBytes, CacheDir: cfg.CacheDir,
-		CacheBytes: cfg.CacheBytes, CompileCommand: cfg.CompileCommand, CompileBytes: cfg.CompileBytes, CompileTime: cfg.CompileTime,
-		InitTimeout: cfg.InitTimeout, DisableScan: cfg.DisableScan, VerifyResets: cfg.VerifyResets, Log: cfg.Log,
-		HostModules: modules,
+		Slots:          cfg.Slots,
+		Preparing:      cfg.Preparing,
+		SlotBytes:      cfg.SlotBytes,
+		StackBytes:     cfg.StackBytes,
+		CacheDir:       cfg.CacheDir,
+		CacheBytes:     cfg.CacheBytes,
+		CompileCommand: cfg.CompileCommand,
+		CompileBytes:   cfg.CompileBytes,
+		CompileTime:    cfg.CompileTime,
+		InitTimeout:    cfg.InitTimeout,
+		DisableScan:    cfg.DisableScan,
+		VerifyResets:   cfg.VerifyResets,
+		Log:            cfg.Log,
+		HostModules:    modules,
 	})
 	if err != nil {
 		return nil, err

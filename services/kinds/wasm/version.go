@@ -51,7 +51,10 @@ type facts struct {
 func (v *version) compile(ctx context.Context, module *engine.Decoded) (*engine.Module, error) {
 	init, entries := v.abi.Functions(module.Info())
 	m, err := v.kind.engine.Compile(ctx, module, engine.ModuleOptions{
-		MemoryBytes: v.memoryBytes, Fresh: v.doc.Isolation == IsolationFresh, Init: init, Entries: entries,
+		MemoryBytes:   v.memoryBytes,
+		Fresh:         v.doc.Isolation == IsolationFresh,
+		Init:          init,
+		Entries:       entries,
 		RepeatSecrets: v.doc.Isolation == IsolationSnapshot,
 		Bind:          v.bind,
 		Prepared:      v.learn,
@@ -186,8 +189,17 @@ func (v *version) limitBytes() int64 {
 // Status implements services.Deployment and services.Runner.
 func (v *version) Status() services.Status {
 	p := v.pool.Stats()
-	s := services.Status{ABI: v.abi.Traits().Name, Target: v.mountsState(), State: services.StateReady, MemoryBytes: v.limitBytes(),
-		SnapshotBytes: p.SnapshotBytes, Warm: p.Warm, InFlight: p.InUse, Isolation: IsolationSnapshot, LastUsed: p.LastUsed}
+	s := services.Status{
+		ABI:           v.abi.Traits().Name,
+		Target:        v.mountsState(),
+		State:         services.StateReady,
+		MemoryBytes:   v.limitBytes(),
+		SnapshotBytes: p.SnapshotBytes,
+		Warm:          p.Warm,
+		InFlight:      p.InUse,
+		Isolation:     IsolationSnapshot,
+		LastUsed:      p.LastUsed,
+	}
 	f := v.module.Load()
 	fresh := f != nil && f.fresh
 	if f != nil {

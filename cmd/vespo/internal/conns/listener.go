@@ -110,8 +110,13 @@ func Listen(ctx context.Context, address string, cfg Config) (*Listener, error) 
 	case err != nil:
 		return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
 	}
-	l := &Listener{TCPListener: inner.(*net.TCPListener), cfg: cfg, freed: make(chan struct{}, 1),
-		open: make(map[*conn]struct{}), peers: make(map[netip.Addr]int)}
+	l := &Listener{
+		TCPListener: inner.(*net.TCPListener),
+		cfg:         cfg,
+		freed:       make(chan struct{}, 1),
+		open:        make(map[*conn]struct{}),
+		peers:       make(map[netip.Addr]int),
+	}
 	l.closing, l.beginClosing = context.WithCancel(context.Background())
 	l.ticks.Store(1)
 	return l, nil

@@ -255,15 +255,18 @@ func TestWatchedServer(t *testing.T) {
 	l, err := Listen(t.Context(), "127.0.0.1:0", Config{MaxConnections: 8, First: 2 * tick, Idle: 2 * tick, Write: 2 * tick})
 	require.NoError(t, err)
 	broken := make(chan error, 1)
-	srv := &http.Server{ConnState: l.ConnState, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/endless" {
-			var failed error
-			for failed == nil {
-				_, failed = w.Write(make([]byte, 1<<20))
+	srv := &http.Server{
+		ConnState: l.ConnState,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/endless" {
+				var failed error
+				for failed == nil {
+					_, failed = w.Write(make([]byte, 1<<20))
+				}
+				broken <- failed
 			}
-			broken <- failed
-		}
-	})}
+		}),
+	}
 	var owned sync.WaitGroup
 	owned.Go(func() { _ = srv.Serve(l) })
 	ctx, cancel := context.WithCancel(t.Context())

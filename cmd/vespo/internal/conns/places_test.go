@@ -27,13 +27,16 @@ func serve(t *testing.T, cfg Config) *served {
 	l, err := Listen(t.Context(), "127.0.0.1:0", cfg)
 	require.NoError(t, err)
 	s := &served{Listener: l, begun: make(chan struct{}, 100), release: make(chan struct{})}
-	srv := &http.Server{ConnState: l.ConnState, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/wait" {
-			s.begun <- struct{}{}
-			<-s.release
-		}
-		_, _ = io.WriteString(w, "ok")
-	})}
+	srv := &http.Server{
+		ConnState: l.ConnState,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/wait" {
+				s.begun <- struct{}{}
+				<-s.release
+			}
+			_, _ = io.WriteString(w, "ok")
+		}),
+	}
 	var owned sync.WaitGroup
 	owned.Go(func() { _ = srv.Serve(l) })
 	t.Cleanup(func() {

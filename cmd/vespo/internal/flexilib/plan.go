@@ -28,8 +28,11 @@ func Plan(rules []Rule) (declared []Service, problems []Problem) {
 	}
 	for j, later := range rules {
 		if i := slices.IndexFunc(rules[:j], func(earlier Rule) bool { return covers(earlier.Key, later.Key) }); i >= 0 {
-			problems = append(problems, Problem{Line: later.Line, Harmless: true,
-				Text: fmt.Sprintf("left out: it is never reached, since line %d matches all of its requests before it", rules[i].Line)})
+			problems = append(problems, Problem{
+				Line:     later.Line,
+				Harmless: true,
+				Text:     fmt.Sprintf("left out: it is never reached, since line %d matches all of its requests before it", rules[i].Line),
+			})
 			continue
 		}
 		for _, earlier := range rules[:j] {
@@ -39,8 +42,11 @@ func Plan(rules []Rule) (declared []Service, problems []Problem) {
 			both, ok := overlap(earlier.Key, later.Key)
 			owner := slices.IndexFunc(rules[:j], func(r Rule) bool { return covers(r.Key, both) }) // at least earlier covers it, if ok
 			if !ok || contested(rules[:owner], both) {
-				problems = append(problems, Problem{Line: later.Line, Text: fmt.Sprintf(
-					"requests that line %d matches too may come here, and not go there: different headers decide", earlier.Line)})
+				problems = append(problems, Problem{
+					Line: later.Line,
+					Text: fmt.Sprintf(
+						"requests that line %d matches too may come here, and not go there: different headers decide", earlier.Line),
+				})
 				continue
 			}
 			declare(Service{Key: both, Rule: rules[owner], Before: later.Line})

@@ -119,11 +119,14 @@ func TestRunOutlivesTheSignal(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		l := parts.New(ctx)
 		ended := false
-		require.NoError(t, l.Open(ctx, parts.Part{Name: "one", Run: func(ctx context.Context) error {
-			<-ctx.Done()
-			ended = true
-			return nil
-		}}))
+		require.NoError(t, l.Open(ctx, parts.Part{
+			Name: "one",
+			Run: func(ctx context.Context) error {
+				<-ctx.Done()
+				ended = true
+				return nil
+			},
+		}))
 		cancel()
 		<-l.Context().Done()
 		synctest.Wait()
@@ -203,10 +206,13 @@ func TestDeadlineIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := parts.New(t.Context())
 		for range 3 {
-			require.NoError(t, l.Open(t.Context(), parts.Part{Name: "slow", Close: func(ctx context.Context) error {
-				<-ctx.Done()
-				return ctx.Err()
-			}}))
+			require.NoError(t, l.Open(t.Context(), parts.Part{
+				Name: "slow",
+				Close: func(ctx context.Context) error {
+					<-ctx.Done()
+					return ctx.Err()
+				},
+			}))
 		}
 		began := time.Now()
 		require.ErrorIs(t, l.Close(time.Minute), context.DeadlineExceeded)

@@ -25,8 +25,11 @@ func (rust) check(ctx context.Context) error {
 		return err
 	}
 	if rustTarget(ctx) == "" {
-		return &MissingError{What: "Rust's standard library for wasm32-wasip1", Get: "run \"rustup target add wasm32-wasip1\" " +
-			"(Debian's own Rust: apt-get install libstd-rust-dev-wasm32 lld clang)"}
+		return &MissingError{
+			What: "Rust's standard library for wasm32-wasip1",
+			Get: "run \"rustup target add wasm32-wasip1\" " +
+				"(Debian's own Rust: apt-get install libstd-rust-dev-wasm32 lld clang)",
+		}
 	}
 	return nil
 }

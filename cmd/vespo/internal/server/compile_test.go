@@ -31,7 +31,9 @@ func TestMain(m *testing.M) {
 // add adds a module at a prefix.
 func add(ctx context.Context, c *remote.Client, prefix string, module []byte) error {
 	_, err := c.Call(ctx, http.MethodPost, "/services/add", url.Values{"prefix": {prefix}}, remote.Upload{
-		Body: bytes.NewReader(module), SizeBytes: int64(len(module)), ContentType: "application/wasm",
+		Body:        bytes.NewReader(module),
+		SizeBytes:   int64(len(module)),
+		ContentType: "application/wasm",
 	})
 	return err
 }

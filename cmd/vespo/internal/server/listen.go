@@ -50,8 +50,14 @@ const maxReserved = 64
 // connections returns the configuration of a listener for clients.
 func (c *Config) connections(flag string, log *slog.Logger) conns.Config {
 	return conns.Config{
-		Flag: flag, MaxConnections: c.MaxConnections, Reserved: min(maxReserved, c.MaxConnections/16), PerPeer: c.PerClient.of(c.MaxConnections),
-		First: headerTimeout, Idle: c.KeepAlive, Write: answerTimeout, Log: log,
+		Flag:           flag,
+		MaxConnections: c.MaxConnections,
+		Reserved:       min(maxReserved, c.MaxConnections/16),
+		PerPeer:        c.PerClient.of(c.MaxConnections),
+		First:          headerTimeout,
+		Idle:           c.KeepAlive,
+		Write:          answerTimeout,
+		Log:            log,
 	}
 }
 

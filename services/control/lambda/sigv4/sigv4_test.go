@@ -109,9 +109,13 @@ func TestVerify(t *testing.T) {
 		{name: "another scheme", change: replace(algorithm, "Bearer"), want: ErrIncomplete},
 		{name: "no host", change: replace("content-length;host;", "content-length;"), want: ErrIncomplete},
 		{name: "not sorted", change: replace("content-length;host", "host;content-length"), want: ErrIncomplete},
-		{name: "short", change: func(r *http.Request) {
-			r.Header.Set("Authorization", strings.TrimRight(r.Header.Get("Authorization"), "0123456789abcdef"))
-		}, want: ErrIncomplete},
+		{
+			name: "short",
+			change: func(r *http.Request) {
+				r.Header.Set("Authorization", strings.TrimRight(r.Header.Get("Authorization"), "0123456789abcdef"))
+			},
+			want: ErrIncomplete,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := post(t)

@@ -254,9 +254,12 @@ func TestCrash(t *testing.T) {
 	for n := range 3 {
 		codes = append(codes, archive(t, fmt.Sprint(n), "bootstrap", "a/b", "a/c"))
 	}
-	crashtest.Run(t, crashtest.Subject{Steps: 5, Open: func(fsys durable.FS) (crashtest.Kept, error) {
-		return keptCache{Cache: New(fsys), codes: codes}, nil
-	}})
+	crashtest.Run(t, crashtest.Subject{
+		Steps: 5,
+		Open: func(fsys durable.FS) (crashtest.Kept, error) {
+			return keptCache{Cache: New(fsys), codes: codes}, nil
+		},
+	})
 }
 
 // FuzzUse checks that no archive can write outside of its directory.

@@ -167,8 +167,11 @@ func play(t *testing.T, random *rand.Rand, q *Queue, now time.Time, step int, en
 	id := (*leases)[random.IntN(len(*leases))]
 	switch random.IntN(6) {
 	case 0, 1:
-		terms := Terms{Deadline: now.Add(time.Duration(random.IntN(40)) * time.Second), Lease: time.Duration(1+random.IntN(9)) * time.Second,
-			Redeliver: random.IntN(2) == 0}
+		terms := Terms{
+			Deadline:  now.Add(time.Duration(random.IntN(40)) * time.Second),
+			Lease:     time.Duration(1+random.IntN(9)) * time.Second,
+			Redeliver: random.IntN(2) == 0,
+		}
 		e, err := q.Add(now, depth, terms, nil)
 		if err != nil {
 			require.GreaterOrEqual(t, q.Waiting(), depth, "what waits again may be more")
