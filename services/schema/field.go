@@ -125,16 +125,19 @@ func (k Kinds) Get(name string) (Kind, bool) {
 }
 
 // Fields returns the fields of all forms, each name once, without internal ones.
-func (k Kinds) Fields() (all []Field) {
+func (k Kinds) Fields() []Field {
+	return slices.DeleteFunc(k.AllFields(), func(f Field) bool { return f.Internal })
+}
+
+// AllFields returns the fields of all forms, each name once.
+func (k Kinds) AllFields() (all []Field) {
 	seen := make(map[string]bool)
-	for _, kind := range k {
-		for _, form := range kind.Forms {
-			for _, field := range form.Fields {
-				if !seen[field.Name] && !field.Internal {
-					all = append(all, field)
-				}
-				seen[field.Name] = true
+	for form := range k.forms() {
+		for _, field := range form.Fields {
+			if !seen[field.Name] {
+				all = append(all, field)
 			}
+			seen[field.Name] = true
 		}
 	}
 	return all
@@ -198,34 +201,44 @@ func (k Kinds) With(common ...Field) Kinds {
 	return all
 }
 
-// formOf returns the form of a version: the one whose selecting fields it has. marks are not stored, so that the first
-// form without another selecting field is taken if none fits.
-func (k Kind) formOf(values Values, blobs []string) Form {
-	for _, form := range k.Forms {
-		fits := true
-		for _, name := range form.Requires {
-			f, _ := form.Field(name)
-			_, has := values[name]
-			fits = fits && (has || f.Type == Mark || slices.Contains(blobs, name))
-		}
-		if fits && len(form.Requires) > 0 && !k.other(form, values) {
-			return form
+// formOf returns the form of a version: one that has all its fields and, if there is one, whose selecting fields it has.
+// Marks are not stored, and count as given.
+func (k Kind) formOf(values Values, blobs []string) (found Form) {
+	if len(k.Forms) > 0 {
+		found = k.Forms[0]
+	}
+	for i := range k.Forms {
+		form := k.Forms[len(k.Forms)-1-i] // the first one wins
+		if form.covers(values) && !form.selected(values, blobs) {
+			found = form
 		}
 	}
-	if len(k.Forms) == 0 {
-		return Form{}
+	for i := range k.Forms {
+		form := k.Forms[len(k.Forms)-1-i]
+		if form.covers(values) && form.selected(values, blobs) {
+			found = form
+		}
 	}
-	return k.Forms[0]
+	return found
 }
 
-// other reports whether the values have a selecting field of another form.
-func (k Kind) other(form Form, values Values) bool {
-	for _, o := range k.Forms {
-		for _, name := range o.Requires {
-			if _, has := values[name]; has && !slices.Contains(form.Requires, name) {
-				return true
-			}
+// covers reports whether the form has all fields of the values.
+func (f Form) covers(values Values) bool {
+	for name := range values {
+		if _, ok := f.Field(name); !ok {
+			return false
 		}
 	}
-	return false
+	return true
+}
+
+// selected reports whether a version has the selecting fields of the form.
+func (f Form) selected(values Values, blobs []string) bool {
+	for _, name := range f.Requires {
+		field, _ := f.Field(name)
+		if _, has := values[name]; !has && field.Type != Mark && !slices.Contains(blobs, name) {
+			return false
+		}
+	}
+	return true
 }

@@ -103,7 +103,7 @@ const factKind = "kind"
 
 // factFields returns the fields of all facts, in display order.
 func factFields(kinds schema.Kinds) []schema.Field {
-	all := append([]schema.Field{{Name: factKind, Type: schema.Text}}, kinds.Fields()...)
+	all := append([]schema.Field{{Name: factKind, Type: schema.Text}}, kinds.AllFields()...)
 	slices.SortStableFunc(all, func(a, b schema.Field) int { return rank(a) - rank(b) })
 	return all
 }
