@@ -164,7 +164,7 @@ func TestChangeOfKindKeepsCommonOptions(t *testing.T) {
 func TestUnsetRefuses(t *testing.T) {
 	st := start(t, setup{})
 	for query, words := range map[string]string{
-		"&unset=prefix": "expected are ", "&unset=timeout&timeout=1s": "choose one", "&unset=fallback": "fallback is a field of static", "&unset=": `unset has ""`, "&reset=maybe": "true or false",
+		"&unset=prefix": "expected are ", "&unset=timeout&timeout=1s": "choose one", "&unset=": `unset has ""`, "&reset=maybe": "true or false",
 	} {
 		got := st.post("/services/add?prefix=a"+query, "application/wasm", magic+"one").problem(t, problem.BadRequest)
 		require.Contains(t, strings.Join(got.Violations, "\n"), words, query)

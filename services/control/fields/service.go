@@ -113,9 +113,11 @@ func (in *Input) refuseOthers(kinds schema.Kinds, form schema.Form) {
 	}
 }
 
-// asksNothing reports whether a given value is false or an empty list.
+// asksNothing reports whether the value of a given field is false, an empty list, or unset.
 func asksNothing(value any) bool {
 	switch value := value.(type) {
+	case nil:
+		return true
 	case bool:
 		return !value
 	case []string:
