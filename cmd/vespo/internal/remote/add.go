@@ -30,7 +30,7 @@ type AddCmd struct {
 	Match  string `placeholder:"HEADER:VALUE" help:"Serve only requests with this header whose value begins so, as in 'Host: api.example.com'."`
 
 	Reset bool     `help:"Give options that are not given their defaults, instead of keeping those of the current version."`
-	Unset []string `placeholder:"OPTION" help:"Give these options of the current version their defaults, such as use or config; several, separated by commas or by repeating the flag. An empty value, as in --use '', does the same."`
+	Unset []string `placeholder:"OPTION" help:"Give these options of the current version their defaults, such as use or config; several, separated by commas or by repeating the flag. An empty value, as in --use \"\", does the same."`
 
 	kong.Plugins // the fields of all kinds
 	clientFlags
