@@ -76,7 +76,7 @@ func Decode(m registry.Manifest) (Document, error) {
 type plan struct {
 	Document
 	site    string // scheme and host of the target, empty for the same
-	path    string // escaped path of the target, without a slash at the end
+	path    string // escaped path of the target
 	query   string // of the target
 	upgrade bool   // to the same URL over HTTPS
 }
@@ -101,7 +101,7 @@ func (d Document) plan() (plan, []problem.Violation) {
 	default:
 		return refuse("is %.100q: it must begin with https:// or http:// and a host, or be a path that begins with one /, or be https:// alone", d.Target)
 	}
-	p := plan{Document: d, path: strings.TrimRight(u.EscapedPath(), "/"), query: u.RawQuery}
+	p := plan{Document: d, path: u.EscapedPath(), query: u.RawQuery}
 	if u.Host != "" {
 		p.site = u.Scheme + "://" + u.Host
 	}

@@ -82,16 +82,16 @@ func (p plan) status() int {
 
 // location returns the URL for a request.
 func (p plan) location(r *router.Request) (string, error) {
-	path, site := p.path+r.Rest, p.site
+	site, path := p.site, p.path
 	if p.upgrade {
 		host, err := secureHost(r)
 		if err != nil {
 			return "", err
 		}
-		site, path = "https://"+host, r.Client.Prefix+r.URL.EscapedPath()
+		site, path = "https://"+host, r.Client.Prefix+strings.TrimSuffix(r.URL.EscapedPath(), r.Rest)
 	}
-	if p.DropPath {
-		path = p.path
+	if !p.DropPath && r.Rest != "" {
+		path = strings.TrimRight(path, "/") + r.Rest
 	}
 	return site + local(path) + joined(p.query, p.queryOf(r)), nil
 }

@@ -47,12 +47,17 @@ func TestLocations(t *testing.T) {
 		{"/old", redirect.Document{Target: "https://a.example/b", DropPath: true}, "/old/x?y", 307, "https://a.example/b?y"},
 		{"/old", redirect.Document{Target: "https://a.example/b", DropQuery: true}, "/old/x?y", 307, "https://a.example/b/x"},
 		{"/old", redirect.Document{Target: "https://a.example/b", DropPath: true, DropQuery: true, Permanent: true}, "/old/x?y", 308, "https://a.example/b"},
+		{"/old", redirect.Document{Target: "https://a.example/b/"}, "/old?y", 307, "https://a.example/b/?y"},
+		{"/old", redirect.Document{Target: "https://a.example/b/"}, "/old/", 307, "https://a.example/b/"},
+		{"/old", redirect.Document{Target: "https://a.example/b/", DropPath: true}, "/old/x", 307, "https://a.example/b/"},
 		{"/old", redirect.Document{Target: "/new"}, "/old/x", 307, "/new/x"},
 		{"/", redirect.Document{Target: "/new"}, "/x", 307, "/new/x"},
 		{"/old", redirect.Document{Target: "/"}, "/old/x", 307, "/x"},
 		{"/old", redirect.Document{Target: "https://"}, "/old/x?y=1 Host:www.example.com:8080", 307, "https://www.example.com/old/x?y=1"},
 		{"/old", redirect.Document{Target: "https://"}, "/old Host:[::1]:8080", 307, "https://[::1]/old"},
-		{"/old", redirect.Document{Target: "https://", DropPath: true, DropQuery: true}, "/old/x?y Host:a.example", 307, "https://a.example/"},
+		{"/old", redirect.Document{Target: "https://", DropPath: true, DropQuery: true}, "/old/x?y Host:a.example", 307, "https://a.example/old"},
+		{"/", redirect.Document{Target: "https://"}, "/x//y%2Fz/?q Host:a.example", 307, "https://a.example/x//y%2Fz/?q"},
+		{"/", redirect.Document{Target: "https://", DropPath: true}, "/x Host:a.example", 307, "https://a.example/"},
 		{"/old", redirect.Document{Target: "https://"}, "/old/x X-Forwarded-Host:outer.example X-Forwarded-Proto:http", 307, "https://outer.example/old/x"},
 	} {
 		s.Deploy(servicetest.Spec(redirect.KindName, c.key, c.document))
