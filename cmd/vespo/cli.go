@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/alecthomas/kong"
@@ -27,18 +28,21 @@ const description = `A webserver for microservices compiled to WebAssembly.
 
 // cli is the command line, as parsed by kong.
 type cli struct {
-	New      project.NewCmd     `cmd:"" help:"Create a project."`
-	Build    project.BuildCmd   `cmd:"" help:"Compile a project to a module."`
-	Dev      project.DevCmd     `cmd:"" help:"Serve a project, and rebuild it when its sources change."`
-	Serve    server.ServeCmd    `cmd:"" help:"Run the server."`
-	Check    server.CheckCmd    `cmd:"" help:"Check a configuration file."`
-	Import   flexilib.ImportCmd `cmd:"" help:"Turn the proxy.ini of FlexiLib into a configuration file."`
-	Add      remote.AddCmd      `cmd:"" help:"Add a service, or replace the one at the prefix."`
-	List     remote.ListCmd     `cmd:"" help:"List all services."`
-	Inspect  remote.InspectCmd  `cmd:"" help:"Show a service and its earlier versions."`
-	Remove   remote.RemoveCmd   `cmd:"" help:"Remove a service and its earlier versions."`
-	Rollback remote.RollbackCmd `cmd:"" help:"Go back to an earlier version of a service."`
-	Version  versionCmd         `cmd:"" help:"Show the version of this program."`
+	ShowVersion kong.VersionFlag `name:"version" hidden:"" help:"Show the version of this program."`
+
+	New      project.NewCmd     `cmd:"" group:"Write a service:" help:"Create a project."`
+	Build    project.BuildCmd   `cmd:"" group:"Write a service:" help:"Compile a project to a module."`
+	Dev      project.DevCmd     `cmd:"" group:"Write a service:" help:"Serve a project, and rebuild it when its sources change."`
+	Serve    server.ServeCmd    `cmd:"" group:"Run a server:" help:"Run the server."`
+	Check    server.CheckCmd    `cmd:"" group:"Run a server:" help:"Check a configuration file."`
+	Import   flexilib.ImportCmd `cmd:"" group:"Run a server:" help:"Turn the proxy.ini of FlexiLib into a configuration file."`
+	Add      remote.AddCmd      `cmd:"" group:"Work with a running server:" help:"Add a service, or replace the one at the prefix."`
+	List     remote.ListCmd     `cmd:"" group:"Work with a running server:" aliases:"ls" help:"List all services."`
+	Inspect  remote.InspectCmd  `cmd:"" group:"Work with a running server:" help:"Show a service and its earlier versions."`
+	Remove   remote.RemoveCmd   `cmd:"" group:"Work with a running server:" aliases:"rm" help:"Remove a service and its earlier versions."`
+	Rollback remote.RollbackCmd `cmd:"" group:"Work with a running server:" help:"Go back to an earlier version of a service."`
+	Version  versionCmd         `cmd:"" group:"About this program:" help:"Show the version of this program, like --version."`
+	Help     helpCmd            `cmd:"" group:"About this program:" help:"Show the usage of a command."`
 }
 
 // vars returns the variables that the struct tags of the commands refer to.
@@ -48,35 +52,45 @@ func vars() kong.Vars {
 
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, s stdio.Streams) int {
-	helped := false
+	ended := false
 	parser, err := kong.New(&cli{Add: remote.NewAddCmd(server.Kinds()), Dev: project.NewDevCmd()},
 		kong.Name("vespo"),
 		kong.Description(description),
-		vars(),
+		vars().CloneWith(kong.Vars{"version": version()}),
 		kong.Writers(s.Out, s.Err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Exit(func(int) { helped = true }), // called after --help has printed the usage
+		kong.Exit(func(int) { ended = true }), // called after --help and --version have printed
 	)
 	if err != nil {
 		return report(s, err)
 	}
 	command, err := parser.Parse(args)
 	switch {
-	case helped:
+	case ended:
 		return exitOK
 	case err != nil:
-		fmt.Fprintf(s.Err, "vespo: %s\nrun \"vespo --help\" or \"vespo COMMAND --help\" for the usage\n", err)
-		return exitUsage
+		return misused(s, err)
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	command.Bind(s)
 	command.Bind(command)
-	if err := command.Run(); err != nil && !stdio.IsReported(err) {
-		return report(s, err)
-	} else if err != nil {
+	err = command.Run()
+	var misuse *usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &misuse):
+		return misused(s, err)
+	case stdio.IsReported(err):
 		return exitFailed
 	}
-	return exitOK
+	return report(s, err)
+}
+
+// misused prints an error of the command line and returns the exit code.
+func misused(s stdio.Streams, err error) int {
+	fmt.Fprintf(s.Err, "vespo: %s\nrun \"vespo --help\" or \"vespo COMMAND --help\" for the usage\n", err)
+	return exitUsage
 }
 
 // report prints the error of a failed command and returns the exit code.

@@ -27,12 +27,8 @@ func TestListDuringTheStart(t *testing.T) {
 	require.Equal(t, "starting, 0 of 1\n", list())
 }
 
-func TestWriteVersion(t *testing.T) {
-	var b bytes.Buffer
+func TestVersionOf(t *testing.T) {
 	info := &debug.BuildInfo{Main: debug.Module{Version: "v1.2.3"}, Settings: []debug.BuildSetting{{Key: "vcs.revision", Value: "abc"}}}
-	require.NoError(t, writeVersion(&b, info))
-	require.Regexp(t, `^vespo v1\.2\.3 abc go\S+ \w+/\w+\n$`, b.String())
-	b.Reset()
-	require.NoError(t, writeVersion(&b, &debug.BuildInfo{}))
-	require.Regexp(t, `^vespo \(devel\) go`, b.String())
+	require.Regexp(t, `^vespo v1\.2\.3 abc go\S+ \w+/\w+$`, versionOf(info))
+	require.Regexp(t, `^vespo \(devel\) go`, versionOf(&debug.BuildInfo{}))
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -14,14 +13,19 @@ type versionCmd struct{}
 
 // Run is called by kong.
 func (c *versionCmd) Run(s stdio.Streams) error {
+	_, err := fmt.Fprintln(s.Out, version())
+	return err
+}
+
+func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		info = &debug.BuildInfo{}
 	}
-	return writeVersion(s.Out, info)
+	return versionOf(info)
 }
 
-func writeVersion(w io.Writer, info *debug.BuildInfo) error {
+func versionOf(info *debug.BuildInfo) string {
 	version := info.Main.Version
 	if version == "" {
 		version = "(devel)"
@@ -31,6 +35,5 @@ func writeVersion(w io.Writer, info *debug.BuildInfo) error {
 			version += " " + setting.Value
 		}
 	}
-	_, err := fmt.Fprintf(w, "vespo %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return err
+	return fmt.Sprintf("vespo %s %s %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
