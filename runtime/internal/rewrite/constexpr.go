@@ -38,14 +38,18 @@ func (m *module) referAll(_, _ int, function uint32) { m.refer(function) }
 
 func (m *module) readElements(r *reader) {
 	m.elements = span{r.pos, r.end}
-	m.walkElements(r, m.referAll)
+	m.elemCount, m.elementTotal = m.countElements(r, m.referAll)
 }
 
-// walkElements reads the element section. Bits of a segment's flags: 0: not
-// active; 1: explicit table, or declarative; 2: the elements are expressions.
-func (m *module) walkElements(r *reader, visit visitFunc) {
-	m.elemCount = r.count("element segments", maxSegments)
-	for range m.elemCount {
+// walkElements is countElements without the result.
+func (m *module) walkElements(r *reader, visit visitFunc) { m.countElements(r, visit) }
+
+// countElements reads the element section and returns the numbers of its segments and of the elements in all of
+// them. It does not change m. Bits of a segment's flags: 0: not active; 1: explicit table, or declarative; 2: the
+// elements are expressions.
+func (m *module) countElements(r *reader, visit visitFunc) (segments, elements int) {
+	segments = r.count("element segments", maxSegments)
+	for range segments {
 		at := r.pos
 		flags := r.u32()
 		if r.err == nil && flags > 7 {
@@ -64,11 +68,12 @@ func (m *module) walkElements(r *reader, visit visitFunc) {
 		if flags&3 != 0 {
 			r.elementKind(flags&4 != 0)
 		}
-		m.walkSegment(r, flags&4 != 0, visit)
+		elements += m.walkSegment(r, flags&4 != 0, visit)
 		if r.err != nil {
-			return
+			break
 		}
 	}
+	return segments, elements
 }
 
 func (r *reader) elementKind(expressions bool) {
@@ -81,9 +86,9 @@ func (r *reader) elementKind(expressions bool) {
 	}
 }
 
-func (m *module) walkSegment(r *reader, expressions bool, visit visitFunc) {
+// walkSegment reads the elements of a segment and returns their number.
+func (m *module) walkSegment(r *reader, expressions bool, visit visitFunc) int {
 	n := r.count("elements", maxElements)
-	m.elementTotal += n
 	for range n {
 		if expressions {
 			m.constExpr(r, visit)
@@ -94,7 +99,8 @@ func (m *module) walkSegment(r *reader, expressions bool, visit visitFunc) {
 			}
 		}
 		if r.err != nil {
-			return
+			break
 		}
 	}
+	return n
 }

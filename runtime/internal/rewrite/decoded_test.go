@@ -34,6 +34,26 @@ func TestDecodedModulesAreRewrittenAnyNumberOfTimes(t *testing.T) {
 	require.Equal(t, inspected, d.Info(), "rewriting changes nothing")
 }
 
+// A deploy rewrites a decoded module again whenever its code was evicted. Nothing may add up, or be shared.
+func TestRewritingDoesNotChangeDecodedModules(t *testing.T) {
+	tried := 0
+	for name, bin := range seedModules(t) {
+		want, err := Decode(bin)
+		if err != nil {
+			continue // a seed that is refused
+		}
+		d, err := Decode(bin)
+		require.NoError(t, err)
+		first, _, refused := d.Rewrite(options())
+		second, _, again := d.Rewrite(options())
+		require.Equal(t, refused, again, name)
+		require.Equal(t, first, second, name)
+		require.Equal(t, want, d, name)
+		tried++
+	}
+	require.Greater(t, tried, 10)
+}
+
 func TestHeldBytes(t *testing.T) {
 	for name, bin := range map[string][]byte{
 		"of a toolchain": guests.Go(t, "gohello"),

@@ -80,24 +80,32 @@ func FuzzSameResults(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64) { checkSame(t, seed) })
 }
 
-// FuzzRewrite checks that any input is refused or rewritten without a panic,
-// and that wazero still accepts a rewritten module if it accepts the original.
-func FuzzRewrite(f *testing.F) {
-	seeds, err := filepath.Glob("testdata/*.wasm")
-	require.NoError(f, err)
-	for _, name := range seeds {
-		bin, err := os.ReadFile(name)
-		require.NoError(f, err)
-		f.Add(bin)
+// seedModules returns small modules of many forms by name.
+func seedModules(tb testing.TB) map[string][]byte {
+	tb.Helper()
+	all := make(map[string][]byte)
+	files, err := filepath.Glob("testdata/*.wasm")
+	require.NoError(tb, err)
+	for _, name := range files {
+		all[name], err = os.ReadFile(name)
+		require.NoError(tb, err)
 	}
 	for seed := range uint64(8) {
-		bin, _ := generate(seed)
-		f.Add(bin)
+		all[fmt.Sprintf("generated %d", seed)], _ = generate(seed)
 	}
 	for _, family := range families {
 		if bin := family.module(family.sizes[0]); len(bin) < 2<<10 {
-			f.Add(bin)
+			all[family.name] = bin
 		}
+	}
+	return all
+}
+
+// FuzzRewrite checks that any input is refused or rewritten without a panic,
+// and that wazero still accepts a rewritten module if it accepts the original.
+func FuzzRewrite(f *testing.F) {
+	for _, bin := range seedModules(f) {
+		f.Add(bin)
 	}
 	f.Fuzz(func(t *testing.T, bin []byte) {
 		out, info, err := Rewrite(bin, options())
