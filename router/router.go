@@ -102,7 +102,7 @@ func (rt *Router) Leave() { rt.leaving.Store(true) }
 // Services call each other in this way, and a permission to call one service must not extend to others. The
 // handler gets call as Request.Call.
 //
-// The error is that of the handler or the router, not rendered: the caller decides how to tell it. It matches
+// The error is that of the handler or the router, not rendered: the caller decides how to report it. It matches
 // http.ErrAbortHandler if the response has broken off; otherwise nothing was written to w. In both cases the
 // header of w has the request id.
 func (rt *Router) Dispatch(prefix Prefix, w http.ResponseWriter, r *http.Request, call any) error {

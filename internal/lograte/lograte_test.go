@@ -66,7 +66,7 @@ func TestReportsAreComplete(t *testing.T) {
 	})
 }
 
-// TestAllows checks that a line follows the report of those that were dropped before it.
+// TestAllows checks that a line follows the report of the lines dropped before it.
 func TestAllows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out strings.Builder

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"io"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -101,7 +102,8 @@ func benchInstance(b *testing.B, module []byte) *engine.Instance {
 
 func benchFresh(b *testing.B, module []byte) {
 	ctx := context.Background()
-	cache, err := wazero.NewCompilationCacheWithDir(guests.CodeCache())
+	dir := filepath.Join(filepath.Dir(guests.CodeCache()), "vespo-test-code-wazero") // engines clear theirs of other files
+	cache, err := wazero.NewCompilationCacheWithDir(dir)
 	require.NoError(b, err)
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache).WithMemoryLimitPages(256))
 	b.Cleanup(func() { require.NoError(b, r.Close(ctx)) })

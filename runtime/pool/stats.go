@@ -2,7 +2,7 @@ package pool
 
 import "time"
 
-// Counts counts what has happened since a pool or a set was opened.
+// Counts counts events since a pool or a set was opened.
 type Counts struct {
 	Warm      int64 // requests that found an instance ready
 	Restored  int64 // requests for which an instance was created from the snapshot, or initialised

@@ -75,7 +75,7 @@ type Field struct {
 // Flag returns the name of the command line flag, without its hyphens.
 func (f Field) Flag() string { return strings.ReplaceAll(f.Name, "_", "-") }
 
-// Form is one way to make a service of a kind. A request selects it by the fields that it gives.
+// Form is one way to make a service of a kind. A request selects it by its fields.
 type Form struct {
 	Requires []string // names of the fields whose presence selects the form, all of them; the first leads the texts
 	Permits  []string // selecting fields of other forms that may be given too
@@ -143,7 +143,7 @@ func (k Kinds) AllFields() (all []Field) {
 	return all
 }
 
-// Field returns the field of the kind with the name, of whatever form.
+// Field returns the field of the kind with the name, of any form.
 func (k Kind) Field(name string) (Field, bool) {
 	for _, form := range k.Forms {
 		if field, ok := form.Field(name); ok {
@@ -153,7 +153,7 @@ func (k Kind) Field(name string) (Field, bool) {
 	return Field{}, false
 }
 
-// Selects reports whether the field is one of those that select a form.
+// Selects reports whether the field selects a form.
 func (k Kinds) Selects(name string) bool {
 	for form := range k.forms() {
 		if slices.Contains(form.Requires, name) {

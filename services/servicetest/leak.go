@@ -18,7 +18,7 @@ const leakPatience = 10 * time.Second
 
 // Main is the body of a TestMain: it runs the tests and returns the exit code. The code is 1 if the tests passed, but
 // left behind a goroutine of this project or of an HTTP server or transport, or an open file or connection. Main then
-// prints what is left.
+// prints what remains.
 func Main(m *testing.M) int {
 	before := descriptors()
 	code := m.Run()

@@ -62,7 +62,7 @@ func stored(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// totals returns what the cache holds, without what has happened.
+// totals returns the sizes of the cache, without its counters of events.
 func totals(c *Cache) Stats {
 	s := c.Stats()
 	return Stats{Files: s.Files, Bytes: s.Bytes}

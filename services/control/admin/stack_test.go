@@ -47,7 +47,7 @@ func (k *testKind) Describe() schema.Kind { return wasm.Description() }
 // moduleOf returns the module of a spec.
 func moduleOf(s services.Spec) string { return string(s.Blob(schema.FieldModule).Content) }
 
-// documentOf returns the options of a spec. Middleware has those of the service behind it, of whatever kind.
+// documentOf returns the options of a spec. Middleware has those of the service behind it, of any kind.
 func documentOf(s services.Spec) (d wasm.Document) {
 	_ = json.Unmarshal([]byte(s.Manifest), &d)
 	return d

@@ -62,7 +62,7 @@ func (f failures) err() error {
 }
 
 // Apply makes specs the set of services declared by the configuration file, in one transaction. It deploys
-// new and changed services and removes those that the file no longer declares. Services of the management API
+// new and changed services and removes services that the file no longer declares. Services of the management API
 // are kept, unless the file now declares their prefix. Unchanged services are left alone, unless their
 // preparation had failed.
 //

@@ -92,7 +92,7 @@ func without(all, others []registry.Prefix) []registry.Prefix {
 	return slices.DeleteFunc(slices.Clone(all), func(p registry.Prefix) bool { return known[p] })
 }
 
-// base returns what is planned on now.
+// base returns the base of a plan that is made now.
 func (d *Deployer) base() plan.Base {
 	state := d.cfg.Registry.State()
 	failed := make(map[registry.Prefix]bool)

@@ -153,7 +153,7 @@ func (in *Input) Value(name string) any {
 	return value
 }
 
-// Unset gives the named fields no value, in place of the one that a service has. They must be among allowed.
+// Unset removes the values of the named fields, which a service has otherwise. They must be among allowed.
 func (in *Input) Unset(field string, names, allowed []string) {
 	for _, name := range names {
 		switch {

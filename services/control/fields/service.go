@@ -142,7 +142,7 @@ func notGiven(names []string) string {
 	return strings.Join(names[:last], ", ") + " or " + names[last] + ", and none of them is given"
 }
 
-// Values returns the values of a form's fields. Those that were not given are taken from before.
+// Values returns the values of a form's fields. Missing ones are taken from before.
 func (in *Input) Values(form schema.Form, before schema.Values) schema.Values {
 	values := make(schema.Values)
 	for _, f := range form.Fields {

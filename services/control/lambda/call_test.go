@@ -13,7 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/services/event/invocation"
 )
 
-// TestFailuresOfDispatch checks that an error of the dispatch is told as what it is: a failure of the function, with
+// TestFailuresOfDispatch checks that an error of the dispatch is reported by its origin: a failure of the function, with
 // status 200, or one of the server.
 func TestFailuresOfDispatch(t *testing.T) {
 	own := &invocation.Error{Type: "Own", Message: "m"}

@@ -34,7 +34,7 @@ func (s stub) ServeBefore(w http.ResponseWriter, r *router.Request, res *accessl
 	return s.before(w, res, func() error { return next.Serve(w, r, &accesslog.Result{}) })
 }
 
-// TestFailuresBehindAreRecorded checks that the record has the failure of the service, whatever the middleware makes of it.
+// TestFailuresBehindAreRecorded checks that the record has the failure of the service, even if the middleware replaces it.
 func TestFailuresBehindAreRecorded(t *testing.T) {
 	failure := problem.New(problem.BadGateway, "d")
 	unreachable := func(_ http.ResponseWriter, res *accesslog.Result) error {

@@ -133,7 +133,7 @@ func (c *call) start(done func(error)) {
 	go func() {
 		defer close(c.answered)
 		c.answer, c.failed = c.via.RoundTrip(c.request.WithContext(c.ctx))
-		if err := c.ctx.Err(); err != nil && c.failed != nil { // the reason, whatever the transport noticed first
+		if err := c.ctx.Err(); err != nil && c.failed != nil { // the reason, even if the transport noticed another first
 			c.failed = fmt.Errorf("%w: %w", err, c.failed)
 		}
 		done(c.failed)

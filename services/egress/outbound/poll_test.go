@@ -31,7 +31,7 @@ func newStages() stages {
 	return stages{make(chan struct{}), make(chan struct{}), make(chan struct{})}
 }
 
-// serve reads the body, answers with its length, and sends a body, each when it is told to.
+// serve reads the body, answers with its length, and sends a body, each on command.
 func (s stages) serve(w http.ResponseWriter, r *http.Request) {
 	<-s.read
 	body, err := io.ReadAll(r.Body)

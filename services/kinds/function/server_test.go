@@ -66,7 +66,7 @@ func (f *front) bind(key string, d function.Document, options ...servicetest.Opt
 	return addr
 }
 
-// requireProblem checks that the response is a problem that does not tell what the function said.
+// requireProblem checks that the response is a problem without the text of the function.
 func requireProblem(t *testing.T, a servicetest.Answer, kind problem.Kind) {
 	t.Helper()
 	a.RequireProblem(t, kind)

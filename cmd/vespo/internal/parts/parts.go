@@ -34,7 +34,7 @@ type Part struct {
 	// Run works until ctx ends, which is when the list begins to close, or until Close
 	// makes it return. An error ends the context of the list.
 	Run func(ctx context.Context) error
-	// Always lets the part be closed even if a later part is stuck, for what can be taken
+	// Always lets the part be closed even if a later part is stuck, for things that can be taken
 	// from under it: a directory to be removed would outlast the process.
 	Always bool
 	// Close releases everything, and makes Run return if the end of its context does not.

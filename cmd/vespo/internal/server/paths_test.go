@@ -58,7 +58,7 @@ func (w *witness) wrap(p parts.Part) parts.Part {
 		}
 		return nil
 	}
-	var working sync.WaitGroup // what Run does after it has failed
+	var working sync.WaitGroup // the work of Run after a failure
 	if broken := w.broken[p.Name]; broken != nil {
 		p.Run = func(ctx context.Context) error {
 			ended := make(chan error, 1)
@@ -151,7 +151,7 @@ func serveWitnessed(t *testing.T, ctx context.Context, dir string, w *witness, u
 }
 
 // TestEveryPathClosesEveryPart lets the opening of each part fail, and stops a server after each part and while it
-// serves: on every path, what was opened is closed once, last in, first out, and can be opened again.
+// serves: on every path, each open part is closed once, last in, first out, and can be opened again.
 func TestEveryPathClosesEveryPart(t *testing.T) {
 	dir := t.TempDir()
 	var names []string

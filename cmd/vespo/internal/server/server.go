@@ -169,7 +169,7 @@ func (s *server) openBackground(ctx context.Context) error {
 
 // leave announces to clients and load balancers that the server is about to stop, and keeps serving until
 // they had time to notice: for ShutdownDelay, and then while connections are open, up to lingerTime.
-// Clients may connect at any moment until the kernel is told to refuse them.
+// Clients may connect at any moment until the kernel refuses them.
 func (s *server) leave() {
 	s.core.leave()
 	for _, f := range s.surfaces {
