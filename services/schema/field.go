@@ -83,13 +83,15 @@ type Form struct {
 }
 
 // Field returns a field by its name.
-func (f Form) Field(name string) (Field, bool) {
-	for _, field := range f.Fields {
-		if field.Name == name {
-			return field, true
-		}
+func (f Form) Field(name string) (Field, bool) { return Find(f.Fields, name) }
+
+// Find returns the first of the fields with the name.
+func Find(fields []Field, name string) (Field, bool) {
+	i := slices.IndexFunc(fields, func(f Field) bool { return f.Name == name })
+	if i < 0 {
+		return Field{}, false
 	}
-	return Field{}, false
+	return fields[i], true
 }
 
 // Is reports whether the selecting fields of a request are those of the form.

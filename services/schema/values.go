@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -60,15 +61,15 @@ func Encode(fields []Field, d any) registry.Manifest {
 	}
 	values := make(Values)
 	for name, text := range members {
-		i := slices.IndexFunc(fields, func(f Field) bool { return f.Name == name })
-		if i < 0 {
+		f, ok := Find(fields, name)
+		if !ok {
 			panic(fmt.Sprintf("schema: %T has the member %s, which no field describes", d, name))
 		}
-		value, err := fields[i].stored(text)
+		value, err := f.stored(text)
 		if err != nil {
 			panic(fmt.Sprintf("schema: member %s of %T: %s", name, d, err))
 		}
-		values.Put(fields[i], value)
+		values.Put(f, value)
 	}
 	return values.Manifest()
 }
@@ -92,11 +93,11 @@ func ParseManifest(fields []Field, m registry.Manifest) (Values, error) {
 	}
 	values := make(Values, len(members))
 	for _, name := range slices.Sorted(maps.Keys(members)) {
-		i := slices.IndexFunc(fields, func(f Field) bool { return f.Name == name })
-		if i < 0 {
+		f, ok := Find(fields, name)
+		if !ok {
 			return nil, fmt.Errorf("the manifest has the unknown field %.60q", name)
 		}
-		if values[name], err = fields[i].stored(members[name]); err != nil {
+		if values[name], err = f.stored(members[name]); err != nil {
 			return nil, fmt.Errorf("field %s of the manifest: %w", name, err)
 		}
 	}
@@ -125,8 +126,8 @@ func membersOf(m registry.Manifest) (members map[string]json.RawMessage, err err
 	if m == "" {
 		return nil, nil
 	}
-	if len(m) > MaxManifestBytes {
-		return nil, fmt.Errorf("the manifest has %d bytes: at most %d are accepted", len(m), MaxManifestBytes)
+	if err := checkSize(m); err != nil {
+		return nil, err
 	}
 	if err := json.Unmarshal([]byte(m), &members); err != nil {
 		return nil, fmt.Errorf("the manifest is malformed: %w", err)
@@ -172,22 +173,29 @@ func decode[T any](text json.RawMessage) (any, error) {
 	return v, err
 }
 
-// Decode reads a manifest into the struct that into points to, whose JSON names are those of its fields. Members that it
-// does not have are refused. The values are not checked. The error is fit for a client.
-func Decode(m registry.Manifest, into any) error {
+// Decode reads a manifest into a D, a struct whose JSON names are those of its fields. Members that it does not have
+// are refused. The values are not checked. The error is fit for a client.
+func Decode[D any](m registry.Manifest) (d D, err error) {
 	if m == "" {
-		return nil
+		return d, nil
 	}
-	if len(m) > MaxManifestBytes {
-		return fmt.Errorf("the manifest has %d bytes: at most %d are accepted", len(m), MaxManifestBytes)
+	if err := checkSize(m); err != nil {
+		return d, err
 	}
-	dec := json.NewDecoder(bytes.NewReader([]byte(m)))
+	dec := json.NewDecoder(strings.NewReader(string(m)))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		return fmt.Errorf("the manifest is not one of this kind of service: %w", err)
+	if err := dec.Decode(&d); err != nil {
+		return d, fmt.Errorf("the manifest is not one of this kind of service: %w", err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("the manifest is followed by something else")
+		return d, errors.New("the manifest is followed by something else")
+	}
+	return d, nil
+}
+
+func checkSize(m registry.Manifest) error {
+	if len(m) > MaxManifestBytes {
+		return fmt.Errorf("the manifest has %d bytes: at most %d are accepted", len(m), MaxManifestBytes)
 	}
 	return nil
 }

@@ -37,13 +37,7 @@ func New(known ...schema.Field) *Input {
 	}
 }
 
-func (in *Input) field(name string) (schema.Field, bool) {
-	i := slices.IndexFunc(in.known, func(f schema.Field) bool { return f.Name == name })
-	if i < 0 {
-		return schema.Field{}, false
-	}
-	return in.known[i], true
-}
+func (in *Input) field(name string) (schema.Field, bool) { return schema.Find(in.known, name) }
 
 // Claim records that the request has the field. It reports whether to read its value.
 func (in *Input) Claim(name string) bool {

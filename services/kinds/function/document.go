@@ -175,11 +175,7 @@ func (d Document) Encode() registry.Manifest { return schema.Encode(fields(), d)
 
 // Decode reads a manifest. It checks the syntax only. Values are checked
 // when the function is deployed. The error may be sent to the client.
-func Decode(m registry.Manifest) (Document, error) {
-	var d Document
-	err := schema.Decode(m, &d)
-	return d, err
-}
+func Decode(m registry.Manifest) (Document, error) { return schema.Decode[Document](m) }
 
 // check returns all violations.
 func (d Document) check() (violations []problem.Violation) {

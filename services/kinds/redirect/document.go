@@ -66,11 +66,7 @@ func fields() []schema.Field {
 func (d Document) Encode() registry.Manifest { return schema.Encode(fields(), d) }
 
 // Decode reads a manifest. It checks the syntax only. The error is safe to return to the client.
-func Decode(m registry.Manifest) (Document, error) {
-	var d Document
-	err := schema.Decode(m, &d)
-	return d, err
-}
+func Decode(m registry.Manifest) (Document, error) { return schema.Decode[Document](m) }
 
 // plan is a valid document in its parsed form.
 type plan struct {

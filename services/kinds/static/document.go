@@ -63,11 +63,7 @@ func (d Document) Encode() registry.Manifest { return schema.Encode(fields(), d)
 
 // Decode reads a manifest. It checks the syntax only: the values are checked at
 // deployment. The error is safe to return to the client.
-func Decode(m registry.Manifest) (Document, error) {
-	var d Document
-	err := schema.Decode(m, &d)
-	return d, err
-}
+func Decode(m registry.Manifest) (Document, error) { return schema.Decode[Document](m) }
 
 // check returns all violations. Missing files are detected when they are opened.
 func (d Document) check() (violations []problem.Violation) {

@@ -33,11 +33,7 @@ type Document struct {
 func (d Document) Encode() registry.Manifest { return schema.Encode(fields(), d) }
 
 // Decode reads a manifest. It checks the syntax only. The error may be sent to the client.
-func Decode(m registry.Manifest) (Document, error) {
-	var d Document
-	err := schema.Decode(m, &d)
-	return d, err
-}
+func Decode(m registry.Manifest) (Document, error) { return schema.Decode[Document](m) }
 
 // Description describes the kind of modules that serve requests.
 func Description() schema.Kind {

@@ -49,14 +49,15 @@ func (k *Kind) validateMiddleware(s services.Spec) error {
 // asModule returns the spec of a middleware as that of a module: the middleware has the memory, the timeout and the
 // isolation of the service behind it, and settings of its own.
 func asModule(s services.Spec) (services.Spec, error) {
-	var behind struct {
+	type sharing struct {
 		Memory    int64             `json:"memory"`
 		Timeout   schema.Period     `json:"timeout"`
 		Isolation string            `json:"isolation"`
 		UseConfig map[string]string `json:"use_config"`
 	}
 	shared := schema.Pick(s.Manifest, fieldMemory, schema.FieldTimeout, fieldIsolation, schema.FieldUseConfig)
-	if err := schema.Decode(shared, &behind); err != nil {
+	behind, err := schema.Decode[sharing](shared)
+	if err != nil {
 		return s, invalidModule([]problem.Violation{{Text: err.Error()}}, nil)
 	}
 	s.Manifest = Document{
