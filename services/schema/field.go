@@ -73,7 +73,10 @@ type Field struct {
 }
 
 // Flag returns the name of the command line flag, without its hyphens.
-func (f Field) Flag() string { return strings.ReplaceAll(f.Name, "_", "-") }
+func (f Field) Flag() string { return FlagOf(f.Name) }
+
+// FlagOf returns the name of the command line flag of a field, without its hyphens.
+func FlagOf(name string) string { return strings.ReplaceAll(name, "_", "-") }
 
 // Form is one way to make a service of a kind. A request selects it by its fields.
 type Form struct {
@@ -134,7 +137,7 @@ func (k Kinds) Fields() []Field {
 // AllFields returns the fields of all forms, each name once.
 func (k Kinds) AllFields() (all []Field) {
 	seen := make(map[string]bool)
-	for form := range k.forms() {
+	for _, form := range k.Forms() {
 		for _, field := range form.Fields {
 			if !seen[field.Name] {
 				all = append(all, field)
@@ -157,7 +160,7 @@ func (k Kind) Field(name string) (Field, bool) {
 
 // Selects reports whether the field selects a form.
 func (k Kinds) Selects(name string) bool {
-	for form := range k.forms() {
+	for _, form := range k.Forms() {
 		if slices.Contains(form.Requires, name) {
 			return true
 		}
@@ -167,7 +170,7 @@ func (k Kinds) Selects(name string) bool {
 
 // Owners returns the selecting fields of the forms that have a field, each once.
 func (k Kinds) Owners(name string) (owners []string) {
-	for form := range k.forms() {
+	for _, form := range k.Forms() {
 		if _, own := form.Field(name); own && !slices.Contains(owners, form.Requires[0]) {
 			owners = append(owners, form.Requires[0])
 		}
@@ -175,17 +178,27 @@ func (k Kinds) Owners(name string) (owners []string) {
 	return owners
 }
 
-// forms returns the forms of all kinds.
-func (k Kinds) forms() iter.Seq[Form] {
-	return func(yield func(Form) bool) {
+// Forms returns the forms of all kinds, each with its kind.
+func (k Kinds) Forms() iter.Seq2[Kind, Form] {
+	return func(yield func(Kind, Form) bool) {
 		for _, kind := range k {
 			for _, form := range kind.Forms {
-				if !yield(form) {
+				if !yield(kind, form) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// Select returns the form whose selecting fields a request has, with its kind.
+func (k Kinds) Select(given []string) (Kind, Form, bool) {
+	for kind, form := range k.Forms() {
+		if form.Is(given) {
+			return kind, form, true
+		}
+	}
+	return Kind{}, Form{}, false
 }
 
 // With returns the kinds with common fields added to each form.
@@ -205,23 +218,20 @@ func (k Kinds) With(common ...Field) Kinds {
 
 // formOf returns the form of a version: one that has all its fields and, if there is one, whose selecting fields it has.
 // Marks are not stored, and count as given.
-func (k Kind) formOf(values Values, blobs []string) (found Form) {
-	if len(k.Forms) > 0 {
-		found = k.Forms[0]
-	}
-	for i := range k.Forms {
-		form := k.Forms[len(k.Forms)-1-i] // the first one wins
-		if form.covers(values) && !form.selected(values, blobs) {
-			found = form
+func (k Kind) formOf(values Values, blobs []string) Form {
+	var covering []Form
+	for _, form := range k.Forms {
+		switch covers := form.covers(values); {
+		case covers && form.selected(values, blobs):
+			return form
+		case covers:
+			covering = append(covering, form)
 		}
 	}
-	for i := range k.Forms {
-		form := k.Forms[len(k.Forms)-1-i]
-		if form.covers(values) && form.selected(values, blobs) {
-			found = form
-		}
+	if covering = append(covering, k.Forms...); len(covering) == 0 {
+		return Form{}
 	}
-	return found
+	return covering[0]
 }
 
 // covers reports whether the form has all fields of the values.

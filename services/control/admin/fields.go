@@ -61,11 +61,9 @@ func (d *decoder) unsettable() (names []string) {
 // orElse ends messages that ask for a module.
 func (d *decoder) orElse() string {
 	var others []string
-	for _, kind := range d.kinds {
-		for _, form := range kind.Forms {
-			if name := form.Requires[0]; name != schema.FieldModule && !slices.Contains(others, name) {
-				others = append(others, name)
-			}
+	for _, form := range d.kinds.Forms() {
+		if name := form.Requires[0]; name != schema.FieldModule && !slices.Contains(others, name) {
+			others = append(others, name)
 		}
 	}
 	return "; or bind the prefix to something else, by " + strings.Join(others, ", ")

@@ -66,13 +66,9 @@ func (s Selection) Same(o Selection) bool {
 func (in *Input) Select(kinds schema.Kinds, advice string) (s Selection, ok bool) {
 	in.Parse()
 	given := in.selecting(kinds)
-	for _, kind := range kinds {
-		for _, form := range kind.Forms {
-			if form.Is(given) {
-				in.refuseOthers(kinds, form)
-				return Selection{Kind: kind, Form: form}, true
-			}
-		}
+	if kind, form, ok := kinds.Select(given); ok {
+		in.refuseOthers(kinds, form)
+		return Selection{Kind: kind, Form: form}, true
 	}
 	if len(given) == 0 {
 		in.Violate("", "%s", advice)
@@ -88,12 +84,10 @@ func (in *Input) Select(kinds schema.Kinds, advice string) (s Selection, ok bool
 
 // selecting returns the given fields that select kinds.
 func (in *Input) selecting(kinds schema.Kinds) (given []string) {
-	for _, kind := range kinds {
-		for _, form := range kind.Forms {
-			for _, name := range form.Requires {
-				if f, _ := form.Field(name); in.Has(name) && !slices.Contains(given, name) && (!f.Type.IsBool() || in.Bool(name)) {
-					given = append(given, name)
-				}
+	for _, form := range kinds.Forms() {
+		for _, name := range form.Requires {
+			if f, _ := form.Field(name); in.Has(name) && !slices.Contains(given, name) && (!f.Type.IsBool() || in.Bool(name)) {
+				given = append(given, name)
 			}
 		}
 	}

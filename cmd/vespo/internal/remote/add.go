@@ -57,15 +57,13 @@ func groupOf(kinds schema.Kinds, f schema.Field) string {
 	if len(owners) != 1 {
 		return ""
 	}
-	for _, kind := range kinds {
-		for _, form := range kind.Forms {
-			switch {
-			case form.Requires[0] != owners[0]:
-			case owners[0] == schema.FieldModule:
-				return "For " + kind.Title + ":"
-			default:
-				return "For " + kind.Title + ", by --" + strings.ReplaceAll(owners[0], "_", "-") + ":"
-			}
+	for kind, form := range kinds.Forms() {
+		switch {
+		case form.Requires[0] != owners[0]:
+		case owners[0] == schema.FieldModule:
+			return "For " + kind.Title + ":"
+		default:
+			return "For " + kind.Title + ", by --" + schema.FlagOf(owners[0]) + ":"
 		}
 	}
 	return ""
@@ -95,7 +93,7 @@ func (c *AddCmd) checkModule(given map[string]any, selecting []string) error {
 	form := c.form(selecting)
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if _, own := form.Field(name); !own {
-			return fmt.Errorf("%s is a flag of --%s, which is not given", c.nameOf(name), strings.ReplaceAll(c.kinds.Owners(name)[0], "_", "-"))
+			return fmt.Errorf("%s is a flag of --%s, which is not given", c.nameOf(name), schema.FlagOf(c.kinds.Owners(name)[0]))
 		}
 	}
 	return nil
@@ -119,14 +117,8 @@ func (c *AddCmd) form(selecting []string) schema.Form {
 	if c.Module != "" {
 		selecting = append(slices.Clone(selecting), schema.FieldModule)
 	}
-	for _, kind := range c.kinds {
-		for _, form := range kind.Forms {
-			if form.Is(selecting) {
-				return form
-			}
-		}
-	}
-	return schema.Form{}
+	_, form, _ := c.kinds.Select(selecting)
+	return form
 }
 
 // selectors lists the flags that select a kind.
@@ -190,7 +182,7 @@ func (c *AddCmd) emptied(command *kong.Context) (names []string) {
 
 // nameOf returns the name of a field for the user: its flag, or that of the argument.
 func (c *AddCmd) nameOf(field string) string {
-	switch f, ok := c.fields.Field(strings.ReplaceAll(field, "_", "-")); {
+	switch f, ok := c.fields.Field(schema.FlagOf(field)); {
 	case ok:
 		return "--" + f.Flag()
 	case field == "match", field == "unset", field == "reset":
