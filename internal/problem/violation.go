@@ -46,13 +46,12 @@ func Texts(violations []Violation) []string {
 	return texts
 }
 
-// InField returns the violations as ones of field, whose own fields, if any, become part of the text.
-func InField(field string, violations []Violation) []Violation {
-	all := make([]Violation, 0, len(violations))
-	for _, v := range violations {
-		all = append(all, Violation{Field: field, Text: v.String()})
-	}
-	return all
+// Violations collects violations. The zero value has none.
+type Violations []Violation
+
+// Add adds a violation of a field.
+func (v *Violations) Add(field, format string, args ...any) {
+	*v = append(*v, Violate(field, format, args...))
 }
 
 // Invalid returns a problem of the kind that lists the violations. It returns nil if there are none.

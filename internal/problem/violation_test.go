@@ -23,7 +23,6 @@ func TestViolationsAreSentencesAboutAField(t *testing.T) {
 		require.Equal(t, c.want, c.v.String())
 	}
 	require.Equal(t, "--timeout is 5h", Violate("timeout", "is 5h").About("--timeout"))
-	require.Equal(t, []Violation{{Field: "use", Text: "memory is negative"}}, InField("use", []Violation{{Field: "memory", Text: "is negative"}}))
 }
 
 // Clients find the field of a violation without reading its text.

@@ -14,7 +14,7 @@ import (
 )
 
 // checkMiddleware returns the violations of a spec's middleware.
-func (d *Deployer) checkMiddleware(spec services.Spec) (violations []problem.Violation) {
+func (d *Deployer) checkMiddleware(spec services.Spec) (violations problem.Violations) {
 	use := middlewareOf(spec)
 	switch {
 	case len(use) == 0 && schema.Pick(spec.Manifest, schema.FieldUseConfig) != registry.EmptyManifest:
@@ -27,7 +27,7 @@ func (d *Deployer) checkMiddleware(spec services.Spec) (violations []problem.Vio
 		return []problem.Violation{problem.Violate(schema.FieldUse, "has %d modules: at most %d can be in front of a service", len(use), middleware.MaxLength)}
 	}
 	if weight := d.weight(spec.Kind, len(use)); weight > d.cfg.Gate.Capacity() {
-		violations = append(violations, problem.Violate(schema.FieldUse, "needs %d instances at a time for a request, and this server has %d", weight, d.cfg.Gate.Capacity()))
+		violations.Add(schema.FieldUse, "needs %d instances at a time for a request, and this server has %d", weight, d.cfg.Gate.Capacity())
 	}
 	for i := range use {
 		violations = append(violations, d.askMiddleware(spec, i)...)

@@ -38,24 +38,24 @@ func (d *Deployer) askKind(spec services.Spec) error {
 }
 
 // checkSpec checks what does not depend on the kind.
-func (d *Deployer) checkSpec(spec services.Spec) (violations []problem.Violation) {
+func (d *Deployer) checkSpec(spec services.Spec) (violations problem.Violations) {
 	violations = checkPrefix(spec.Prefix)
 	if _, ok := d.kinds[spec.Kind]; !ok {
-		violations = append(violations, problem.Violate("kind", "is %.80q: there is no kind of service called so", spec.Kind))
+		violations.Add("kind", "is %.80q: there is no kind of service called so", spec.Kind)
 	}
 	for _, b := range spec.Blobs {
 		if b.Digest != "" && b.Digest != registry.DigestOf(b.Content) {
-			violations = append(violations, problem.Violate(b.Field, "does not have the digest that was given; it was damaged on its way"))
+			violations.Add(b.Field, "does not have the digest that was given; it was damaged on its way")
 		}
 	}
 	return violations
 }
 
 // checkPrefix returns the violations of a prefix and its optional match.
-func checkPrefix(prefix registry.Prefix) (violations []problem.Violation) {
+func checkPrefix(prefix registry.Prefix) (violations problem.Violations) {
 	refuse := func(field string, texts ...string) {
 		for _, text := range texts {
-			violations = append(violations, problem.Violate(field, "is refused: %s", text))
+			violations.Add(field, "is refused: %s", text)
 		}
 	}
 	canonical, err := router.ParseKey(string(prefix))
@@ -69,7 +69,7 @@ func checkPrefix(prefix registry.Prefix) (violations []problem.Violation) {
 	case err != nil:
 		refuse("prefix", err.Error())
 	case canonical.String() != string(prefix):
-		violations = append(violations, problem.Violate("prefix", "is %q, which is not canonical: write %q", prefix, canonical.String()))
+		violations.Add("prefix", "is %q, which is not canonical: write %q", prefix, canonical.String())
 	}
 	return violations
 }

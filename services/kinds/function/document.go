@@ -178,18 +178,15 @@ func (d Document) Encode() registry.Manifest { return schema.Encode(fields(), d)
 func Decode(m registry.Manifest) (Document, error) { return schema.Decode[Document](m) }
 
 // check returns all violations.
-func (d Document) check() (violations []problem.Violation) {
-	refuse := func(field, format string, args ...any) {
-		violations = append(violations, problem.Violate(field, format, args...))
-	}
+func (d Document) check() (violations problem.Violations) {
 	if d.RuntimePort < 0 || d.RuntimePort > 65535 {
-		refuse(fieldRuntimePort, "is %d: it must be a port, or 0 for a free one", d.RuntimePort)
+		violations.Add(fieldRuntimePort, "is %d: it must be a port, or 0 for a free one", d.RuntimePort)
 	}
 	if d.Loops < 0 || d.Loops > maxLoops {
-		refuse(fieldLoops, "is %d: it must be between 1 and %d", d.Loops, maxLoops)
+		violations.Add(fieldLoops, "is %d: it must be between 1 and %d", d.Loops, maxLoops)
 	}
 	if timeout := time.Duration(d.Timeout); timeout < 0 || timeout > MaxTimeout {
-		refuse(schema.FieldTimeout, "is %s: it must be more than 0 and at most %s", timeout, MaxTimeout)
+		violations.Add(schema.FieldTimeout, "is %s: it must be more than 0 and at most %s", timeout, MaxTimeout)
 	}
 	if !d.Program() {
 		return append(violations, d.checkNoProgram()...)
@@ -198,7 +195,7 @@ func (d Document) check() (violations []problem.Violation) {
 }
 
 // checkNoProgram refuses the fields of a program.
-func (d Document) checkNoProgram() (violations []problem.Violation) {
+func (d Document) checkNoProgram() (violations problem.Violations) {
 	for _, x := range [...]struct {
 		field string
 		given bool
@@ -210,38 +207,35 @@ func (d Document) checkNoProgram() (violations []problem.Violation) {
 		{fieldConfig, len(d.Config) > 0},
 	} {
 		if x.given {
-			violations = append(violations, problem.Violate(x.field, "is a field of exec, which is not given"))
+			violations.Add(x.field, "is a field of exec, which is not given")
 		}
 	}
 	return violations
 }
 
 // checkProgram checks the fields of a program.
-func (d Document) checkProgram() (violations []problem.Violation) {
-	refuse := func(field, format string, args ...any) {
-		violations = append(violations, problem.Violate(field, format, args...))
-	}
+func (d Document) checkProgram() (violations problem.Violations) {
 	switch digest, err := hex.DecodeString(d.Package); {
 	case d.Exec != "" && d.Package != "":
-		refuse(fieldExec, "and package are given: a function has one program")
+		violations.Add(fieldExec, "and package are given: a function has one program")
 	case d.Package != "" && (err != nil || len(digest) != sha256.Size || strings.ToLower(d.Package) != d.Package):
-		refuse(FieldPackage, "is %.100q: it must be a SHA-256 in lower-case hexadecimal digits", d.Package)
+		violations.Add(FieldPackage, "is %.100q: it must be a SHA-256 in lower-case hexadecimal digits", d.Package)
 	case d.Exec != "" && !filepath.IsAbs(d.Exec) || strings.ContainsRune(d.Exec, 0):
-		refuse(fieldExec, "is %.200q: it must be the absolute path of a program on the server's machine", d.Exec)
+		violations.Add(fieldExec, "is %.200q: it must be the absolute path of a program on the server's machine", d.Exec)
 	case d.RuntimePort != 0:
-		refuse(fieldRuntimePort, "is for workers that the server does not start: each process of exec has a port of its own")
+		violations.Add(fieldRuntimePort, "is for workers that the server does not start: each process of exec has a port of its own")
 	}
 	if len(d.Handler) > maxHandlerBytes || strings.ContainsRune(d.Handler, 0) {
-		refuse(fieldHandler, "has %d bytes: it must have at most %d, without NUL", len(d.Handler), maxHandlerBytes)
+		violations.Add(fieldHandler, "has %d bytes: it must have at most %d, without NUL", len(d.Handler), maxHandlerBytes)
 	}
 	if d.MemorySize < 0 || d.MemorySize > maxMemorySize {
-		refuse(fieldMemorySize, "is %d: it must be between 1 and %d", d.MemorySize, maxMemorySize)
+		violations.Add(fieldMemorySize, "is %d: it must be between 1 and %d", d.MemorySize, maxMemorySize)
 	}
 	if d.Processes < 0 || d.Processes > maxProcesses {
-		refuse(fieldProcesses, "is %d: it must be between 1 and %d", d.Processes, maxProcesses)
+		violations.Add(fieldProcesses, "is %d: it must be between 1 and %d", d.Processes, maxProcesses)
 	}
 	if len(d.Args) > maxArgs || strings.ContainsRune(strings.Join(d.Args, ""), 0) {
-		refuse(fieldArgs, "is given %d times: at most %d arguments are accepted, without NUL", len(d.Args), maxArgs)
+		violations.Add(fieldArgs, "is given %d times: at most %d arguments are accepted, without NUL", len(d.Args), maxArgs)
 	}
 	return append(violations, checkEnvironment(d.Config)...)
 }

@@ -92,21 +92,21 @@ func reserved(variable string) bool {
 }
 
 // checkEnvironment returns the violations of the option config, which is the environment of the processes.
-func checkEnvironment(config map[string]string) (violations []problem.Violation) {
+func checkEnvironment(config map[string]string) (violations problem.Violations) {
 	total := 0
 	for name, value := range config {
 		total += len(name) + len(value)
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
-			violations = append(violations, problem.Violate(fieldConfig, "has the name %.100q, which no variable can have, or a value with a NUL", name))
+			violations.Add(fieldConfig, "has the name %.100q, which no variable can have, or a value with a NUL", name)
 		}
 		if reserved(name) {
-			violations = append(violations, problem.Violate(fieldConfig, "has the name %.100q: _HANDLER, _X_AMZN_TRACE_ID, LAMBDA_TASK_ROOT, "+
-				"LAMBDA_RUNTIME_DIR and names that begin with AWS_LAMBDA_ are the server's to set", name))
+			violations.Add(fieldConfig, "has the name %.100q: _HANDLER, _X_AMZN_TRACE_ID, LAMBDA_TASK_ROOT, "+
+				"LAMBDA_RUNTIME_DIR and names that begin with AWS_LAMBDA_ are the server's to set", name)
 		}
 	}
 	if len(config) > maxVariables || total > maxVariableBytes {
-		violations = append(violations, problem.Violate(fieldConfig, "has %d settings of %d bytes: at most %d settings of %d bytes are allowed",
-			len(config), total, maxVariables, maxVariableBytes))
+		violations.Add(fieldConfig, "has %d settings of %d bytes: at most %d settings of %d bytes are allowed",
+			len(config), total, maxVariables, maxVariableBytes)
 	}
 	slices.SortFunc(violations, func(a, b problem.Violation) int { return strings.Compare(a.Text, b.Text) })
 	return violations

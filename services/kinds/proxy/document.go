@@ -110,31 +110,28 @@ type plan struct {
 }
 
 // plan parses the document and returns all violations.
-func (d Document) plan() (*plan, []problem.Violation) {
-	var violations []problem.Violation
-	refuse := func(field, format string, args ...any) {
-		violations = append(violations, problem.Violate(field, format, args...))
-	}
+func (d Document) plan() (*plan, problem.Violations) {
+	var violations problem.Violations
 	p := &plan{keepPrefix: d.KeepPrefix, clientHost: d.Host == HostClient, keepLocation: d.KeepLocation}
 	if n := len(d.Upstreams); n == 0 || n > maxUpstreams {
-		refuse(fieldUpstream, "is given %d times: it must be between 1 and %d", n, maxUpstreams)
+		violations.Add(fieldUpstream, "is given %d times: it must be between 1 and %d", n, maxUpstreams)
 	}
 	for _, text := range d.Upstreams[:min(len(d.Upstreams), maxUpstreams)] {
 		o, wrong := parseOrigin(text)
 		switch {
 		case wrong != "":
-			refuse(fieldUpstream, "is %.200q: %s", text, wrong)
+			violations.Add(fieldUpstream, "is %.200q: %s", text, wrong)
 		case slices.Contains(p.upstreams, o):
-			refuse(fieldUpstream, "has %.200q more than once", text)
+			violations.Add(fieldUpstream, "has %.200q more than once", text)
 		default:
 			p.upstreams = append(p.upstreams, o)
 		}
 	}
 	if d.Host != "" && d.Host != HostUpstream && d.Host != HostClient {
-		refuse(fieldHost, "is %.40q: it must be %s or %s", d.Host, HostUpstream, HostClient)
+		violations.Add(fieldHost, "is %.40q: it must be %s or %s", d.Host, HostUpstream, HostClient)
 	}
 	if timeout := time.Duration(d.Timeout); timeout < 0 || timeout > MaxTimeout {
-		refuse(schema.FieldTimeout, "is %s: it must be more than 0 and at most %s", timeout, MaxTimeout)
+		violations.Add(schema.FieldTimeout, "is %s: it must be more than 0 and at most %s", timeout, MaxTimeout)
 	}
 	var wrong []problem.Violation
 	p.request, wrong = parseRules(fieldRequestHeader, d.RequestHeaders, requestHeadersOfOurs)

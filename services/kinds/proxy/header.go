@@ -44,7 +44,7 @@ func (rs rules) apply(h http.Header) {
 }
 
 // parseRules parses the rules of a document field. No rule may change a header in ours.
-func parseRules(field string, texts []string, ours []string) (rs rules, violations []problem.Violation) {
+func parseRules(field string, texts []string, ours []string) (rs rules, violations problem.Violations) {
 	if len(texts) > maxRules {
 		return nil, []problem.Violation{problem.Violate(field, "is given %d times: at most %d rules are accepted", len(texts), maxRules)}
 	}
@@ -53,15 +53,15 @@ func parseRules(field string, texts []string, ours []string) (rs rules, violatio
 		i := slices.IndexFunc(rs, func(r rule) bool { return r.name == name })
 		switch {
 		case wrong != "":
-			violations = append(violations, problem.Violate(field, "%s", wrong))
+			violations.Add(field, "%s", wrong)
 		case i < 0 && value == "":
 			rs = append(rs, rule{name: name})
 		case i < 0:
 			rs = append(rs, rule{name: name, values: []string{value}})
 		case value == "" || len(rs[i].values) == 0:
-			violations = append(violations, problem.Violate(field, "%.60q is both removed and given, or removed twice", name))
+			violations.Add(field, "%.60q is both removed and given, or removed twice", name)
 		case httpfield.Single(name):
-			violations = append(violations, problem.Violate(field, "%.60q is given twice: a message has one value of it", name))
+			violations.Add(field, "%.60q is given twice: a message has one value of it", name)
 		default:
 			rs[i].values = append(rs[i].values, value)
 		}

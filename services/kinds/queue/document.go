@@ -91,11 +91,8 @@ type plan struct {
 }
 
 // plan validates the document and returns all violations.
-func (d Document) plan() (*plan, []problem.Violation) {
-	var violations []problem.Violation
-	refuse := func(field, format string, args ...any) {
-		violations = append(violations, problem.Violate(field, format, args...))
-	}
+func (d Document) plan() (*plan, problem.Violations) {
+	var violations problem.Violations
 	p := &plan{
 		depth:     d.Depth,
 		lease:     time.Duration(d.Lease),
@@ -108,16 +105,16 @@ func (d Document) plan() (*plan, []problem.Violation) {
 		p.depth = DefaultDepth
 	}
 	if p.depth < 0 || p.depth > maxDepth {
-		refuse(fieldDepth, "is %d: it must be between 1 and %d", d.Depth, maxDepth)
+		violations.Add(fieldDepth, "is %d: it must be between 1 and %d", d.Depth, maxDepth)
 	}
 	if p.timeout < 0 || p.timeout > MaxTimeout {
-		refuse(schema.FieldTimeout, "is %s: it must be more than 0 and at most %s", p.timeout, MaxTimeout)
+		violations.Add(schema.FieldTimeout, "is %s: it must be more than 0 and at most %s", p.timeout, MaxTimeout)
 	}
 	if p.timeout == 0 {
 		p.timeout = DefaultTimeout
 	}
 	if p.lease != 0 && (p.lease < minLease || p.lease > MaxTimeout) {
-		refuse(fieldLease, "is %s: it must be between %s and %s", p.lease, minLease, MaxTimeout)
+		violations.Add(fieldLease, "is %s: it must be between %s and %s", p.lease, minLease, MaxTimeout)
 	}
 	return p, violations
 }

@@ -100,7 +100,7 @@ func (k *Kind) check(s services.Spec) (*plan, error) {
 	}
 	p, violations := d.plan()
 	if p.durable && k.cfg.Dir == "" {
-		violations = append(violations, problem.Violate(fieldDurable, "is given, but this server keeps no data"))
+		violations.Add(fieldDurable, "is given, but this server keeps no data")
 	}
 	if err := problem.Invalid(problem.BadRequest, "the queue is invalid", violations); err != nil {
 		return nil, err

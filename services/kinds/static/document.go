@@ -66,18 +66,15 @@ func (d Document) Encode() registry.Manifest { return schema.Encode(fields(), d)
 func Decode(m registry.Manifest) (Document, error) { return schema.Decode[Document](m) }
 
 // check returns all violations. Missing files are detected when they are opened.
-func (d Document) check() (violations []problem.Violation) {
-	refuse := func(field, format string, args ...any) {
-		violations = append(violations, problem.Violate(field, format, args...))
-	}
+func (d Document) check() (violations problem.Violations) {
 	if !filepath.IsLocal(d.Directory) {
-		refuse(fieldStatic, "is %.100q: it must be a directory below the server's root, such as site", d.Directory)
+		violations.Add(fieldStatic, "is %.100q: it must be a directory below the server's root, such as site", d.Directory)
 	}
 	if d.Fallback != "" && (!filepath.IsLocal(d.Fallback) || hidden(d.Fallback)) {
-		refuse(fieldFallback, "is %.100q: it must be a file below the directory, such as index.html", d.Fallback)
+		violations.Add(fieldFallback, "is %.100q: it must be a file below the directory, such as index.html", d.Fallback)
 	}
 	if strings.ContainsFunc(d.CacheControl, func(r rune) bool { return r < ' ' && r != '\t' || r >= 0x7f }) || len(d.CacheControl) > 1<<10 {
-		refuse(fieldCacheControl, "is %.100q: it must be the value of a header, such as max-age=3600", d.CacheControl)
+		violations.Add(fieldCacheControl, "is %.100q: it must be the value of a header, such as max-age=3600", d.CacheControl)
 	}
 	return violations
 }

@@ -46,9 +46,9 @@ func (k *Kind) Validate(s services.Spec) error {
 }
 
 // check returns the document of a spec and all violations.
-func (k *Kind) check(s services.Spec) (d Document, violations []problem.Violation) {
+func (k *Kind) check(s services.Spec) (d Document, violations problem.Violations) {
 	if k.cfg.Root == nil {
-		violations = append(violations, problem.Violate(fieldStatic, "is given, but this server has no directory to serve files from: start it with --root"))
+		violations.Add(fieldStatic, "is given, but this server has no directory to serve files from: start it with --root")
 	}
 	d, err := Decode(s.Manifest)
 	if err != nil {

@@ -115,29 +115,26 @@ func fields() []schema.Field {
 }
 
 // check returns all violations. Missing directories are detected when they are opened.
-func (k *Kind) check(d Document) (violations []problem.Violation) {
-	refuse := func(field, format string, args ...any) {
-		violations = append(violations, problem.Violate(field, format, args...))
-	}
+func (k *Kind) check(d Document) (violations problem.Violations) {
 	switch {
 	case d.Memory < 0 || d.Memory > k.cfg.SlotBytes:
-		refuse(fieldMemory, "is %d bytes: it must be at most %d, the memory of one request", d.Memory, k.cfg.SlotBytes)
+		violations.Add(fieldMemory, "is %d bytes: it must be at most %d, the memory of one request", d.Memory, k.cfg.SlotBytes)
 	case d.Memory != 0 && d.Memory < engine.PageBytes:
-		refuse(fieldMemory, "is %d bytes: it must be at least one page of %d", d.Memory, engine.PageBytes)
+		violations.Add(fieldMemory, "is %d bytes: it must be at least one page of %d", d.Memory, engine.PageBytes)
 	}
 	if timeout := time.Duration(d.Timeout); timeout < 0 || timeout > MaxTimeout {
-		refuse(schema.FieldTimeout, "is %s: it must be more than 0 and at most %s", timeout, MaxTimeout)
+		violations.Add(schema.FieldTimeout, "is %s: it must be more than 0 and at most %s", timeout, MaxTimeout)
 	}
 	_, refused := outbound.ParseAllow(d.Allow)
 	for _, text := range refused {
-		refuse(fieldAllow, "%s", text)
+		violations.Add(fieldAllow, "%s", text)
 	}
 	violations = append(violations, checkConfig(fieldConfig, d.Config)...)
 	violations = append(violations, k.checkMounts(d.Mount)...)
 	switch d.Isolation {
 	case "", IsolationSnapshot, IsolationFresh:
 	default:
-		refuse(fieldIsolation, "is %.40q: it must be %q or %q", d.Isolation, IsolationSnapshot, IsolationFresh)
+		violations.Add(fieldIsolation, "is %.40q: it must be %q or %q", d.Isolation, IsolationSnapshot, IsolationFresh)
 	}
 	return violations
 }
@@ -148,19 +145,19 @@ const (
 	maxSettingsBytes = 64 << 10
 )
 
-func checkConfig(field string, config map[string]string) (violations []problem.Violation) {
+func checkConfig(field string, config map[string]string) (violations problem.Violations) {
 	total := 0
 	for _, name := range slices.Sorted(maps.Keys(config)) {
 		value := config[name]
 		total += len(name) + len(value)
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) || !utf8.ValidString(name+value) {
-			violations = append(violations, problem.Violate(field, "has the name %.100q: a name is not empty and holds no =, "+
-				"and names and values are UTF-8 without a NUL", name))
+			violations.Add(field, "has the name %.100q: a name is not empty and holds no =, "+
+				"and names and values are UTF-8 without a NUL", name)
 		}
 	}
 	if len(config) > maxSettings || total > maxSettingsBytes {
-		violations = append(violations, problem.Violate(field, "has %d settings of %d bytes: at most %d settings of %d bytes are allowed",
-			len(config), total, maxSettings, maxSettingsBytes))
+		violations.Add(field, "has %d settings of %d bytes: at most %d settings of %d bytes are allowed",
+			len(config), total, maxSettings, maxSettingsBytes)
 	}
 	return violations
 }

@@ -164,7 +164,7 @@ func validate[A abi.ABI](k *Kind, s services.Spec, abis []A) error {
 	violations := k.check(doc)
 	_, speaks, err := detect(k, moduleOf(s), abis)
 	if err == nil && doc.CGIArgs && !speaks.Traits().QueryArgs {
-		violations = append(violations, problem.Violate(fieldCGIArgs, "is for CGI commands, and the module speaks %s", speaks.Traits().Name))
+		violations.Add(fieldCGIArgs, "is for CGI commands, and the module speaks %s", speaks.Traits().Name)
 	}
 	if err != nil {
 		var invalid *engine.ModuleError
@@ -189,9 +189,9 @@ func detect[A abi.ABI](k *Kind, bin []byte, abis []A) (module *engine.Decoded, s
 }
 
 // inModule returns the violations of a module.
-func inModule(err *engine.ModuleError) (violations []problem.Violation) {
+func inModule(err *engine.ModuleError) (violations problem.Violations) {
 	for _, text := range err.Violations {
-		violations = append(violations, problem.Violate(schema.FieldModule, "%s", text))
+		violations.Add(schema.FieldModule, "%s", text)
 	}
 	return violations
 }

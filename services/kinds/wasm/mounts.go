@@ -20,22 +20,19 @@ import (
 const maxMounts = 16
 
 // checkMounts checks the paths. Missing directories are detected when they are opened.
-func (k *Kind) checkMounts(mounts map[string]string) (violations []problem.Violation) {
-	refuse := func(format string, args ...any) {
-		violations = append(violations, problem.Violate(fieldMount, format, args...))
-	}
+func (k *Kind) checkMounts(mounts map[string]string) (violations problem.Violations) {
 	if len(mounts) > 0 && k.cfg.Root == nil {
-		refuse("is given, but this server mounts nothing: start it with --root")
+		violations.Add(fieldMount, "is given, but this server mounts nothing: start it with --root")
 	}
 	if len(mounts) > maxMounts {
-		refuse("is given %d times: at most %d directories can be mounted", len(mounts), maxMounts)
+		violations.Add(fieldMount, "is given %d times: at most %d directories can be mounted", len(mounts), maxMounts)
 	}
 	for _, guest := range slices.Sorted(maps.Keys(mounts)) {
 		if !path.IsAbs(guest) || path.Clean(guest) != guest {
-			refuse("has the path %.100q: it must be absolute and clean, such as /content", guest)
+			violations.Add(fieldMount, "has the path %.100q: it must be absolute and clean, such as /content", guest)
 		}
 		if !filepath.IsLocal(mounts[guest]) {
-			refuse("has the directory %.100q: it must be below the server's root, such as content", mounts[guest])
+			violations.Add(fieldMount, "has the directory %.100q: it must be below the server's root, such as content", mounts[guest])
 		}
 	}
 	return violations

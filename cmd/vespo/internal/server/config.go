@@ -93,10 +93,10 @@ type Config struct {
 
 // Validate returns an error with all violations, one per line. It is called by kong.
 func (c *Config) Validate() error {
-	var violations []problem.Violation
+	var violations problem.Violations
 	check := func(ok bool, setting, format string, args ...any) {
 		if !ok {
-			violations = append(violations, problem.Violate(setting, format, args...))
+			violations.Add(setting, format, args...)
 		}
 	}
 	check(validAddress(c.Listen), "listen", "is %q: write it like 127.0.0.1:8080, or :8080 for every address of this machine; "+

@@ -105,26 +105,23 @@ func (c *Config) lambdaKeys() map[string]string {
 	return keys
 }
 
-// checkLambda returns the violations in the flags of the Lambda API, joined. No message contains a secret.
-func (c *Config) checkLambda() (violations []problem.Violation) {
-	refuse := func(setting, format string, args ...any) {
-		violations = append(violations, problem.Violate(setting, format, args...))
-	}
+// checkLambda returns the violations in the flags of the Lambda API. No message contains a secret.
+func (c *Config) checkLambda() (violations problem.Violations) {
 	host, _, err := net.SplitHostPort(c.LambdaListen)
 	switch {
 	case c.LambdaListen == "":
 	case err != nil:
-		refuse("lambda-listen", "is %q: write it like 127.0.0.1:9000", c.LambdaListen)
+		violations.Add("lambda-listen", "is %q: write it like 127.0.0.1:9000", c.LambdaListen)
 	case len(c.LambdaKey) == 0 && !loopbackHost(host):
-		refuse("lambda-listen", "is %q, which other machines reach: give --lambda-key, or a loopback address such as 127.0.0.1:9000", c.LambdaListen)
+		violations.Add("lambda-listen", "is %q, which other machines reach: give --lambda-key, or a loopback address such as 127.0.0.1:9000", c.LambdaListen)
 	}
 	seen := map[string]bool{}
 	for _, key := range c.LambdaKey {
 		id, secret, ok := strings.Cut(key, ":")
 		if !ok || id == "" || len(secret) < minSecret || strings.ContainsAny(id, "/ ,=") {
-			refuse("lambda-key", "must be ID:SECRET, with a secret of at least %d characters and an id without spaces and slashes", minSecret)
+			violations.Add("lambda-key", "must be ID:SECRET, with a secret of at least %d characters and an id without spaces and slashes", minSecret)
 		} else if seen[id] {
-			refuse("lambda-key", "has the id %q more than once", id)
+			violations.Add("lambda-key", "has the id %q more than once", id)
 		}
 		seen[id] = true
 	}
