@@ -95,7 +95,7 @@ func (s *State) Digests() map[Digest]struct{} {
 		}
 	}
 	for _, service := range s.Services {
-		for _, v := range versions(service) {
+		for _, v := range service.Versions() {
 			for _, b := range v.Blobs {
 				named[b.Digest] = struct{}{}
 			}
@@ -115,7 +115,7 @@ func (s *State) Check() error {
 		if err := checkService(prefix, service); err != nil {
 			return err
 		}
-		for _, v := range versions(service) {
+		for _, v := range service.Versions() {
 			if v.Generation == 0 || v.Generation > s.Generation {
 				return invalid(prefix, "generation %d is not one of the catalogue's 1 to %d", v.Generation, s.Generation)
 			}
@@ -135,7 +135,7 @@ func checkService(prefix Prefix, service Service) error {
 	if len(service.History) > MaxHistory {
 		return invalid(prefix, "%d versions in the history, at most %d can be", len(service.History), MaxHistory)
 	}
-	all := versions(service)
+	all := service.Versions()
 	for i, v := range all {
 		if err := checkVersion(prefix, v); err != nil {
 			return err
@@ -169,11 +169,6 @@ func invalid(prefix Prefix, format string, args ...any) error {
 	return fmt.Errorf("%w: service %.200q: %s", ErrInvalidState, string(prefix), fmt.Sprintf(format, args...))
 }
 
-// versions returns the current version followed by the history.
-func versions(service Service) []Version {
-	return append([]Version{service.Current}, service.History...)
-}
-
 // successor returns a copy of s with the next generation and its own map.
 func (s *State) successor() *State {
 	next := &State{Generation: s.Generation + 1, Services: maps.Clone(s.Services), Records: s.Records}
@@ -186,7 +181,7 @@ func (s *State) successor() *State {
 // pushHistory returns the history after v has replaced old's current version.
 func pushHistory(old Service, v Version) []Version {
 	var history []Version
-	for _, earlier := range versions(old) {
+	for _, earlier := range old.Versions() {
 		if !earlier.SameContent(v) && len(history) < MaxHistory {
 			history = append(history, earlier)
 		}

@@ -116,6 +116,9 @@ type Service struct {
 	History []Version
 }
 
+// Versions returns the current version, followed by the history.
+func (s Service) Versions() []Version { return append([]Version{s.Current}, s.History...) }
+
 // Problem is a defect in the stored catalogue that did not prevent opening it. It is for the operator: it may
 // contain file names of the host.
 type Problem struct {

@@ -8,6 +8,7 @@ package services
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -42,6 +43,26 @@ func (s Spec) Blob(field string) Blob {
 		}
 	}
 	return Blob{}
+}
+
+// Middleware returns the modules in front of the service, the outermost first.
+func (s Spec) Middleware() []Blob {
+	return slices.DeleteFunc(slices.Clone(s.Blobs), func(b Blob) bool { return b.Field != schema.FieldUse })
+}
+
+// WithoutMiddleware returns the spec as the kind of the service sees it.
+func (s Spec) WithoutMiddleware() Spec {
+	s.Manifest = schema.Without(s.Manifest, schema.FieldUseConfig)
+	s.Blobs = slices.DeleteFunc(slices.Clone(s.Blobs), func(b Blob) bool { return b.Field == schema.FieldUse })
+	return s
+}
+
+// StoredBlobs returns the blobs of a version in the catalogue, without their content.
+func StoredBlobs(v registry.Version) (blobs []Blob) {
+	for _, b := range v.Blobs {
+		blobs = append(blobs, Blob{Field: b.Field, Digest: b.Digest})
+	}
+	return blobs
 }
 
 // Module returns the blob of a spec that is one module.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
@@ -15,7 +14,7 @@ import (
 
 // checkMiddleware returns the violations of a spec's middleware.
 func (d *Deployer) checkMiddleware(spec services.Spec) (violations problem.Violations) {
-	use := middlewareOf(spec)
+	use := spec.Middleware()
 	switch {
 	case len(use) == 0 && schema.Pick(spec.Manifest, schema.FieldUseConfig) != registry.EmptyManifest:
 		return []problem.Violation{problem.Violate(schema.FieldUseConfig, "is for middleware, and none is given by use")}
@@ -73,7 +72,7 @@ func reasons(p *problem.Problem) []problem.Violation {
 // prepareMiddleware puts the middleware of spec in front of behind. On an error it closes all deployments.
 func (d *Deployer) prepareMiddleware(ctx context.Context, spec services.Spec, behind services.Deployment) (services.Deployment, error) {
 	var layers []services.Middleware
-	for i := range middlewareOf(spec) {
+	for i := range spec.Middleware() {
 		var layer services.Middleware
 		err := guarded(ctx, d.log, "prepare", func() (err error) {
 			if d.cfg.Middleware == nil {
@@ -99,19 +98,12 @@ func (d *Deployer) closeUnused(c *middleware.Chain) error {
 
 // middlewareSpec returns the spec of one middleware: it has the manifest of the service.
 func middlewareSpec(spec services.Spec, i int) services.Spec {
-	module := middlewareOf(spec)[i]
+	module := spec.Middleware()[i]
 	module.Field = schema.FieldModule
 	if module.Digest == "" {
 		module.Digest = registry.DigestOf(module.Content)
 	}
 	spec.Blobs, spec.Version = []services.Blob{module}, module.Digest
-	return spec
-}
-
-// withoutMiddleware returns spec as the kind of the service sees it.
-func withoutMiddleware(spec services.Spec) services.Spec {
-	spec.Manifest = schema.Without(spec.Manifest, schema.FieldUseConfig)
-	spec.Blobs = slices.DeleteFunc(slices.Clone(spec.Blobs), func(b services.Blob) bool { return b.Field == schema.FieldUse })
 	return spec
 }
 

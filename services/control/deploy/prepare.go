@@ -66,10 +66,10 @@ func (d *Deployer) gaveUp(ctx context.Context) error {
 // runPrepare prepares the service and its middleware.
 func (d *Deployer) runPrepare(ctx context.Context, kind services.Kind, spec services.Spec) (r preparation) {
 	r.err = guarded(ctx, d.log, "prepare", func() (err error) {
-		r.deployment, err = kind.Prepare(ctx, withoutMiddleware(spec))
+		r.deployment, err = kind.Prepare(ctx, spec.WithoutMiddleware())
 		return err
 	})
-	if r.err == nil && r.deployment != nil && len(middlewareOf(spec)) > 0 {
+	if r.err == nil && r.deployment != nil && len(spec.Middleware()) > 0 {
 		r.deployment, r.err = d.prepareMiddleware(ctx, spec, r.deployment)
 	}
 	switch {
@@ -83,7 +83,7 @@ func (d *Deployer) runPrepare(ctx context.Context, kind services.Kind, spec serv
 
 // turn waits for a turn to compile. Kinds with their own admission have no guests and need none.
 func (d *Deployer) turn(ctx context.Context, p patience, spec services.Spec) (release func(), err error) {
-	if _, guestless := d.cfg.Admission[spec.Kind]; guestless && len(middlewareOf(spec)) == 0 {
+	if _, guestless := d.cfg.Admission[spec.Kind]; guestless && len(spec.Middleware()) == 0 {
 		return func() {}, nil
 	}
 	release = func() { <-d.turns }

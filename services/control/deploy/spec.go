@@ -60,11 +60,9 @@ func (d *Deployer) stored(ctx context.Context, prefix registry.Prefix, v registr
 		Prefix:   prefix,
 		Kind:     v.Kind,
 		Manifest: v.Manifest,
+		Blobs:    services.StoredBlobs(v),
 		Version:  d.logged(v),
 		Origin:   v.Origin,
-	}
-	for _, b := range v.Blobs {
-		spec.Blobs = append(spec.Blobs, services.Blob{Field: b.Field, Digest: b.Digest})
 	}
 	return d.complete(ctx, spec)
 }
@@ -102,16 +100,6 @@ func (d *Deployer) putBlobs(ctx context.Context, spec services.Spec) (release fu
 		releases = append(releases, releaseOne)
 	}
 	return release, nil
-}
-
-// middlewareOf returns the middleware modules of a spec, outermost first.
-func middlewareOf(spec services.Spec) (modules []services.Blob) {
-	for _, b := range spec.Blobs {
-		if b.Field == schema.FieldUse {
-			modules = append(modules, b)
-		}
-	}
-	return modules
 }
 
 // layers returns the number of middleware modules of a version.

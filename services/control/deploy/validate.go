@@ -34,7 +34,7 @@ func (d *Deployer) askKind(spec services.Spec) error {
 	if !ok {
 		return nil
 	}
-	return guarded(context.Background(), d.log, "validate", func() error { return kind.Validate(withoutMiddleware(spec)) })
+	return guarded(context.Background(), d.log, "validate", func() error { return kind.Validate(spec.WithoutMiddleware()) })
 }
 
 // checkSpec checks what does not depend on the kind.

@@ -60,7 +60,7 @@ func (h *Handler) useModule(f *zip.File, spec *services.Spec, s *settings) error
 	if err != nil {
 		return err
 	}
-	spec.Blobs = append(middlewareOf(spec), services.Module(module)...)
+	spec.Blobs = append(spec.Middleware(), services.Module(module)...)
 	kinds := []string{wasm.FunctionKindName, wasm.KindName}
 	if spec.Kind == wasm.KindName { // a service stays a service, even if its new module could be a function
 		slices.Reverse(kinds)
@@ -82,11 +82,6 @@ func (h *Handler) useModule(f *zip.File, spec *services.Spec, s *settings) error
 	return nil // the deployment reports the error
 }
 
-// middlewareOf returns the blobs of the middleware of spec.
-func middlewareOf(spec *services.Spec) []services.Blob {
-	return slices.DeleteFunc(slices.Clone(spec.Blobs), func(b services.Blob) bool { return b.Field != schema.FieldUse })
-}
-
 // shared returns the fields of a manifest that another kind has too, and the settings of the middleware.
 func shared(m registry.Manifest, kind schema.Kind) registry.Manifest {
 	names := []string{schema.FieldUseConfig}
@@ -106,7 +101,7 @@ func (h *Handler) useProgram(archive []byte, spec *services.Spec, s *settings) e
 	doc.Exec, doc.Package = "", code.Digest.Hex()
 	settings := schema.Pick(spec.Manifest, schema.FieldUseConfig)
 	spec.Kind, spec.Manifest = function.KindName, schema.Merge(doc.Encode(), settings)
-	spec.Blobs = append([]services.Blob{code}, middlewareOf(spec)...)
+	spec.Blobs = append([]services.Blob{code}, spec.Middleware()...)
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -113,11 +112,7 @@ func checkCurrent(name string, wanted *string, s registry.Service) error {
 
 // specOf returns the spec of the service's current version. Its blobs are in the catalogue.
 func specOf(s registry.Service) services.Spec {
-	spec := services.Spec{Prefix: s.Prefix, Kind: s.Current.Kind, Manifest: s.Current.Manifest}
-	for _, b := range s.Current.Blobs {
-		spec.Blobs = append(spec.Blobs, services.Blob{Field: b.Field, Digest: b.Digest})
-	}
-	return spec
+	return services.Spec{Prefix: s.Prefix, Kind: s.Current.Kind, Manifest: s.Current.Manifest, Blobs: services.StoredBlobs(s.Current)}
 }
 
 // documentOf returns the document in the manifest of a function.
@@ -128,7 +123,5 @@ func documentOf(m registry.Manifest) (function.Document, error) {
 // validate returns the error that deploying spec would return.
 // Middleware is not checked: it is unchanged from the previous version.
 func (h *Handler) validate(spec services.Spec) error {
-	spec.Manifest = schema.Without(spec.Manifest, schema.FieldUseConfig)
-	spec.Blobs = slices.DeleteFunc(slices.Clone(spec.Blobs), func(b services.Blob) bool { return b.Field == schema.FieldUse })
-	return h.cfg.Catalogue.Validate(spec)
+	return h.cfg.Catalogue.Validate(spec.WithoutMiddleware())
 }

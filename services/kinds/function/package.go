@@ -61,7 +61,7 @@ func (k *Kind) Retain(s *registry.State) error {
 	}
 	wanted := make(map[packages.Digest]bool)
 	for _, service := range s.Services {
-		for _, v := range append([]registry.Version{service.Current}, service.History...) {
+		for _, v := range service.Versions() {
 			if v.Kind != KindName {
 				continue
 			}
