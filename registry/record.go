@@ -86,10 +86,16 @@ func Canonical(object []byte) (Manifest, error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) || members == nil {
 		return "", errors.New("the manifest is not one JSON object")
 	}
+	return EncodeManifest(members)
+}
+
+// EncodeManifest returns the JSON of an object in the form of a Manifest: without white space, with <, > and & as they
+// are, and with sorted names if the object is a map. It fails for what is not plain data.
+func EncodeManifest(object any) (Manifest, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(members); err != nil {
+	if err := enc.Encode(object); err != nil {
 		return "", err
 	}
 	return Manifest(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil

@@ -238,11 +238,9 @@ func canonical(members map[string]any) registry.Manifest {
 	if members == nil {
 		members = map[string]any{}
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(members); err != nil {
+	m, err := registry.EncodeManifest(members)
+	if err != nil {
 		panic("filestore: decoded JSON cannot be encoded: " + err.Error())
 	}
-	return registry.Manifest(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+	return m
 }

@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -75,13 +74,11 @@ func Encode(fields []Field, d any) registry.Manifest {
 }
 
 func encode(v any) []byte {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	text, err := registry.EncodeManifest(v)
+	if err != nil {
 		panic("schema: a value that is not plain data cannot be encoded: " + err.Error())
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return []byte(text)
 }
 
 // ParseManifest returns the values of a manifest. A member that is not among the fields, or is of another type, is an
