@@ -32,14 +32,21 @@ type State struct {
 func (s *State) Put(prefix Prefix, v Version) (*State, Service) {
 	next := s.successor()
 	v.Generation = next.Generation
-	v.Deployed = v.Deployed.UTC().Round(0) // as it will be read back
-	v.Manifest = cmp.Or(v.Manifest, EmptyManifest)
-	service := Service{Prefix: prefix, Current: v}
-	if old, ok := s.Services[prefix]; ok {
-		service.History = pushHistory(old, v)
-	}
+	service := s.Services[prefix].With(prefix, v)
 	next.Services[prefix] = service
 	return next, service
+}
+
+// With returns the service at prefix after a deploy of v, whose generation is set: see [State.Put]. s is the zero
+// Service if the prefix was free.
+func (s Service) With(prefix Prefix, v Version) Service {
+	v.Deployed = v.Deployed.UTC().Round(0) // as it will be read back
+	v.Manifest = cmp.Or(v.Manifest, EmptyManifest)
+	next := Service{Prefix: prefix, Current: v}
+	if s.Prefix != "" {
+		next.History = pushHistory(s, v)
+	}
+	return next
 }
 
 // Remove removes the service and its history.

@@ -95,15 +95,10 @@ func (p *planner) serves(prefix registry.Prefix, v registry.Version) bool {
 
 // put makes v the current version of a service.
 func (p *planner) put(prefix registry.Prefix, v registry.Version) {
-	v.Deployed = p.base.Now
 	before, replaces := p.base.State.Services[prefix]
-	// The service is put into a state of its own: State.Put copies all services.
-	alone := &registry.State{Generation: p.next.Generation}
-	if replaces {
-		alone.Services = map[registry.Prefix]registry.Service{prefix: before}
-	}
-	alone, service := alone.Put(prefix, v)
-	p.next.Generation = alone.Generation
+	p.next.Generation++
+	v.Deployed, v.Generation = p.base.Now, p.next.Generation
+	service := before.With(prefix, v)
 	p.next.Services[prefix] = service
 	p.plan.Prepare = append(p.plan.Prepare, Step{Change: p.index, Before: before.Current, Created: !replaces, Service: service})
 }
