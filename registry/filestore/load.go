@@ -26,7 +26,7 @@ func (s *Store) Load(context.Context) (registry.Loaded, error) {
 	if err := s.tidy(&l); err != nil {
 		return registry.Loaded{}, fmt.Errorf("data directory %s: %w", s.dir, err)
 	}
-	if ofVersion1(s.saved) {
+	if l.version == 1 {
 		s.migrateLocked(&l)
 	}
 	// The files may have been written by a process that was killed before its last fsync.
@@ -44,7 +44,10 @@ func (s *Store) Load(context.Context) (registry.Loaded, error) {
 }
 
 // loading collects the result of Load.
-type loading struct{ registry.Loaded }
+type loading struct {
+	registry.Loaded
+	version int // form of the manifest that was read; zero: none
+}
 
 func (l *loading) report(subject, detail string, err error) {
 	l.Problems = append(l.Problems, registry.Problem{Subject: subject, Detail: detail, Err: err})
@@ -77,14 +80,16 @@ func (s *Store) readManifest(name string, l *loading) (*registry.State, []byte, 
 		return nil, nil, nil
 	}
 	var state *registry.State
+	var version int
 	if err == nil {
-		state, err = decodeManifest(data, s.blob)
+		state, version, err = decodeManifest(data, s.blob)
 	}
-	if err == nil && ofVersion1(data) {
+	if err == nil && version == 1 {
 		err = addRecordsV1(s.fs, state)
 	}
 	switch {
 	case err == nil:
+		l.version = version
 		return state, data, nil
 	case !errors.Is(err, errTorn) && !errors.Is(err, durable.ErrTooLarge) && !errors.Is(err, durable.ErrIrregular):
 		return nil, nil, fmt.Errorf("%s: %w", name, err)

@@ -96,32 +96,34 @@ func encodeManifest(s *registry.State) ([]byte, error) {
 	return append(out, '\n'), nil
 }
 
-// decodeManifest returns the decoded state after checking it. Its errors match errNewer or errTorn. Version 1 kept the
-// settings of some kinds in blobs, which blob reads.
-func decodeManifest(data []byte, blob func(registry.Digest) ([]byte, error)) (*registry.State, error) {
+// decodeManifest returns the decoded state after checking it, and the version of its form. Its errors match errNewer
+// or errTorn. Version 1 kept the settings of some kinds in blobs, which blob reads.
+func decodeManifest(data []byte, blob func(registry.Digest) ([]byte, error)) (s *registry.State, version int, err error) {
 	var e envelope
 	if err := json.Unmarshal(data, &e); err != nil {
-		return nil, fmt.Errorf("%w: %w", errTorn, err)
+		return nil, 0, fmt.Errorf("%w: %w", errTorn, err)
 	}
 	switch {
 	case e.Format != manifestFormat:
-		return nil, fmt.Errorf("%w: its format is %.80q", errTorn, e.Format)
+		return nil, 0, fmt.Errorf("%w: its format is %.80q", errTorn, e.Format)
 	case e.Version > manifestVersion:
-		return nil, fmt.Errorf("%w (format version %d, known is %d)", errNewer, e.Version, manifestVersion)
+		return nil, 0, fmt.Errorf("%w (format version %d, known is %d)", errNewer, e.Version, manifestVersion)
 	case e.Version < 1:
-		return nil, fmt.Errorf("%w: there is no format version %d", errTorn, e.Version)
+		return nil, 0, fmt.Errorf("%w: there is no format version %d", errTorn, e.Version)
 	}
 	var body bytes.Buffer
 	if err := json.Compact(&body, e.Catalogue); err != nil {
-		return nil, fmt.Errorf("%w: %w", errTorn, err)
+		return nil, 0, fmt.Errorf("%w: %w", errTorn, err)
 	}
 	if checksum(body.Bytes()) != e.SHA256 {
-		return nil, fmt.Errorf("%w: the checksum does not fit", errTorn)
+		return nil, 0, fmt.Errorf("%w: the checksum does not fit", errTorn)
 	}
 	if e.Version == 1 {
-		return decodeCatalogueV1(body.Bytes(), blob)
+		s, err = decodeCatalogueV1(body.Bytes(), blob)
+	} else {
+		s, err = decodeCatalogueV2(body.Bytes())
 	}
-	return decodeCatalogueV2(body.Bytes())
+	return s, e.Version, err
 }
 
 func decodeCatalogueV2(body []byte) (*registry.State, error) {

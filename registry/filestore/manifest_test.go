@@ -50,7 +50,7 @@ func TestManifestsOfAllVersionsStayReadable(t *testing.T) {
 	for _, golden := range []string{filepath.Join("testdata", "manifest.v1.json"), newest} {
 		data, err := os.ReadFile(golden)
 		require.NoError(t, err)
-		got, err := decodeManifest(data, noBlob)
+		got, _, err := decodeManifest(data, noBlob)
 		require.NoError(t, err)
 		require.Equal(t, sample(), got, golden)
 	}
@@ -84,7 +84,7 @@ func TestDocumentsOfVersion1BecomePartOfTheManifest(t *testing.T) {
 		{`"kind":"proxy","digest":"` + missing + `"`, "proxy", `{}`, "document"},
 	} {
 		catalogue := `{"generation":1,"services":[{"prefix":"/a","current":{` + c.version + `,"size_bytes":3,"generation":1,"deployed":"2026-01-01T00:00:00Z"}}]}`
-		s, err := decodeManifest([]byte(sealed(catalogue)), read)
+		s, _, err := decodeManifest([]byte(sealed(catalogue)), read)
 		require.NoError(t, err)
 		v := s.Services["/a"].Current
 		require.Equal(t, c.kind, v.Kind)
@@ -102,7 +102,7 @@ func TestDocumentsOfVersion1BecomePartOfTheManifest(t *testing.T) {
 func TestDecodeManifestSurvivesReformatting(t *testing.T) {
 	encoded, err := encodeManifest(sample())
 	require.NoError(t, err)
-	got, err := decodeManifest(bytes.ReplaceAll(encoded, []byte("\n"), []byte("\r\n\t")), noBlob)
+	got, _, err := decodeManifest(bytes.ReplaceAll(encoded, []byte("\n"), []byte("\r\n\t")), noBlob)
 	require.NoError(t, err)
 	require.Equal(t, sample(), got)
 }
@@ -111,13 +111,13 @@ func TestDecodeManifestFindsEveryDamage(t *testing.T) {
 	encoded, err := encodeManifest(sample())
 	require.NoError(t, err)
 	for n := range encoded[:len(encoded)-1] { // the last byte is a newline
-		_, err := decodeManifest(encoded[:n], noBlob)
+		_, _, err := decodeManifest(encoded[:n], noBlob)
 		require.ErrorIs(t, err, errTorn, "cut after %d bytes", n)
 	}
 	for n := range encoded {
 		damaged := bytes.Clone(encoded)
 		damaged[n] ^= 0x01
-		if got, err := decodeManifest(damaged, noBlob); err == nil {
+		if got, _, err := decodeManifest(damaged, noBlob); err == nil {
 			require.Equal(t, sample(), got, "byte %d", n) // one white space character changed into another
 		}
 	}
@@ -135,7 +135,7 @@ func TestDecodeManifestRefuses(t *testing.T) {
 	}
 	good := digest + `,"size_bytes":0,"kind":"wasm","generation":1`
 	require.NotPanics(t, func() {
-		_, err := decodeManifest([]byte(sealed(`{"generation":1,"services":[`+service("/a", good)+`]}`)), noBlob)
+		_, _, err := decodeManifest([]byte(sealed(`{"generation":1,"services":[`+service("/a", good)+`]}`)), noBlob)
 		require.NoError(t, err, "the cases below differ from something valid")
 	})
 	for name, tc := range map[string]struct {
@@ -162,7 +162,7 @@ func TestDecodeManifestRefuses(t *testing.T) {
 		"trailing document": {sealed(`{"generation":0,"services":[]}`) + "{}", errTorn},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := decodeManifest([]byte(tc.data), noBlob)
+			_, _, err := decodeManifest([]byte(tc.data), noBlob)
 			require.ErrorIs(t, err, tc.want)
 		})
 	}
@@ -177,11 +177,11 @@ func FuzzDecodeManifest(f *testing.F) {
 	f.Add([]byte(sealed(`{"generation":1,"services":[{"prefix":"/","current":{"digest":"sha256:"},"history":[{}]}]}`)))
 	f.Add([]byte(`{"format":"vespo catalogue","version":99}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := decodeManifest(data, noBlob)
+		s, _, err := decodeManifest(data, noBlob)
 		if err == nil {
 			again, err := encodeManifest(s)
 			require.NoError(t, err)
-			back, err := decodeManifest(again, noBlob)
+			back, _, err := decodeManifest(again, noBlob)
 			require.NoError(t, err)
 			require.Equal(t, s, back)
 		} else {
@@ -201,7 +201,7 @@ func TestOriginIsKept(t *testing.T) {
 	want, _ := (&registry.State{}).Put("/a", registry.Version{Kind: "k", Blobs: []registry.Blob{{Field: "module", Digest: registry.DigestOf(nil)}}, Origin: registry.OriginFile})
 	text, err := encodeManifest(want)
 	require.NoError(t, err)
-	got, err := decodeManifest(text, noBlob)
+	got, _, err := decodeManifest(text, noBlob)
 	require.NoError(t, err)
 	require.Equal(t, registry.OriginFile, got.Services["/a"].Current.Origin)
 }
@@ -219,7 +219,7 @@ func TestManifestAndBlobsAreKept(t *testing.T) {
 	state, service := (&registry.State{}).Put("/a", want)
 	text, err := encodeManifest(state)
 	require.NoError(t, err)
-	got, err := decodeManifest(text, noBlob)
+	got, _, err := decodeManifest(text, noBlob)
 	require.NoError(t, err)
 	require.Equal(t, service.Current, got.Services["/a"].Current)
 }

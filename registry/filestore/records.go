@@ -59,12 +59,6 @@ const (
 	maxLambdaRecordsV1 = 64 << 20
 )
 
-// ofVersion1 reports whether data is a manifest of version 1.
-func ofVersion1(manifest []byte) bool {
-	var e envelope
-	return json.Unmarshal(manifest, &e) == nil && e.Version == 1
-}
-
 // addRecordsV1 adds the records in lambdaRecordsV1 to a state of version 1.
 func addRecordsV1(fsys durable.FS, s *registry.State) error {
 	data, err := fsys.ReadFile(lambdaRecordsV1, maxLambdaRecordsV1)

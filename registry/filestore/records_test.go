@@ -23,7 +23,7 @@ func TestRecordsAreKept(t *testing.T) {
 	}).PutRecord("lambda/empty", registry.Record{Kind: "lambda", Manifest: `{}`})
 	text, err := encodeManifest(want)
 	require.NoError(t, err)
-	got, err := decodeManifest(text, noBlob)
+	got, _, err := decodeManifest(text, noBlob)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 }
