@@ -70,12 +70,18 @@ func (c *call) tail() (text string, wanted bool) {
 	return base64.StdEncoding.EncodeToString(c.log.Bytes()), c.Log != nil
 }
 
-func (h *Handler) invoke(w http.ResponseWriter, r *request) error {
+// calling returns the service that a request invokes, and the invocation as newOne reads it.
+func (h *Handler) calling(r *request, newOne func(*request) (*call, error)) (target, *call, error) {
 	t, err := h.find(r)
 	if err != nil {
-		return err
+		return t, nil, err
 	}
-	c, err := newSyncCall(r)
+	c, err := newOne(r)
+	return t, c, err
+}
+
+func (h *Handler) invoke(w http.ResponseWriter, r *request) error {
+	t, c, err := h.calling(r, newSyncCall)
 	if err != nil {
 		return err
 	}
@@ -122,11 +128,7 @@ func (h *Handler) invokeSync(w http.ResponseWriter, r *request, t target, c *cal
 func gone(error) error { return nil }
 
 func (h *Handler) invokeAsync(w http.ResponseWriter, r *request) error {
-	t, err := h.find(r)
-	if err != nil {
-		return err
-	}
-	c, err := newCall(r)
+	t, c, err := h.calling(r, newCall)
 	if err != nil {
 		return err
 	}

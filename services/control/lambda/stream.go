@@ -15,11 +15,7 @@ const chunkBytes = 64 << 10
 
 // invokeStreaming streams the output. Failures after the first byte are sent in the stream.
 func (h *Handler) invokeStreaming(w http.ResponseWriter, r *request) error {
-	t, err := h.find(r)
-	if err != nil {
-		return err
-	}
-	c, err := newSyncCall(r)
+	t, c, err := h.calling(r, newSyncCall)
 	if err != nil {
 		return err
 	}
