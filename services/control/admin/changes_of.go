@@ -12,7 +12,6 @@ import (
 
 // fact is one property of a version, in the form in which it is shown.
 type fact struct {
-	field schema.Field
 	text  string
 	pairs map[string]string // of secret pairs, in place of text: only the names are shown
 }
@@ -33,7 +32,7 @@ func changesOf(kinds schema.Kinds, result deploy.Result) (changes, kept []string
 		switch {
 		case x.equal(y) && (y.empty() || f.Name == factKind || f.Name == schema.FieldModule):
 		case x.equal(y):
-			kept = append(kept, f.Name+y.shown())
+			kept = append(kept, f.Name+shown(f, y))
 		default:
 			changes = append(changes, f.Name+": "+difference(f, x, y))
 		}
@@ -41,12 +40,12 @@ func changesOf(kinds schema.Kinds, result deploy.Result) (changes, kept []string
 	return changes, kept
 }
 
-// shown returns the text that follows the name of the fact.
-func (x fact) shown() string {
+// shown returns the text that follows the name of a fact.
+func shown(f schema.Field, x fact) string {
 	switch {
 	case len(x.pairs) > 0:
 		return ": " + strings.Join(slices.Sorted(maps.Keys(x.pairs)), ", ")
-	case x.text != "" && !x.field.Secret:
+	case x.text != "" && !f.Secret:
 		return ": " + x.text
 	}
 	return ""
@@ -128,7 +127,7 @@ func factsOf(kinds schema.Kinds, v registry.Version) map[string]fact {
 		return facts
 	}
 	for _, f := range form.Fields {
-		x := fact{field: f}
+		var x fact
 		switch pairs, secret := values[f.Name].(map[string]string); {
 		case f.Type.IsBlob():
 			x.text = digestsText(v.BlobsOf(f.Name))
