@@ -19,7 +19,7 @@ type importRule struct {
 	never  []string // import paths; those of this repository begin with "./"
 	tests  bool     // applies to test files, too
 	inside bool     // applies to test files of the package itself alone, not to those of package p_test
-	apart  bool     // the directories of in are siblings: each may import itself and what is below it
+	apart  bool     // the directories of in are siblings: each may import itself and its subdirectories
 	why    string
 }
 

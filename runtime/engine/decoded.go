@@ -60,7 +60,7 @@ const (
 )
 
 // decodedModules keeps decoded modules until they are compiled. It has a limit on memory: when it is reached, no
-// more modules are kept, and those that are not kept are decoded again. Dropping the oldest instead would, while
+// more modules are kept, and later ones are decoded again. Dropping the oldest instead would, while
 // many modules are first validated and then prepared in the same order, always drop the one that is next.
 type decodedModules struct {
 	limit int64 // immutable; bytes

@@ -41,8 +41,7 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
 	return h.answerDeployed(w, result)
 }
 
-// withKind adds to the violations of a request those that its kind finds in the other fields, so that all are known at
-// once. A kind with a module is not asked: the module has not been read.
+// withKind adds the violations that the kind finds in the other fields of a request, so that all are known at once. A kind with a module is not asked: the module has not been read.
 func withKind(d Deployer, kinds schema.Kinds, req *addRequest, err error) error {
 	var told, more *problem.Problem
 	if req == nil || req.selected.Kind.Name == "" || req.takesModule() || !errors.As(err, &told) {

@@ -33,7 +33,7 @@ const (
 // server is a server between its opening and the end of its drain. All that it owns, with
 // the goroutines, is in list: the core, the surfaces, and the work in the background.
 type server struct {
-	cfg          *Config     // immutable, like all below but those that open sets
+	cfg          *Config     // immutable, like all below except the results of open
 	list         *parts.List // made with the context of run
 	drainTimeout time.Duration
 	release      context.CancelFunc // restores default signal handling: the next signal ends the process
