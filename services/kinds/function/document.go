@@ -1,8 +1,6 @@
 package function
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -215,10 +213,10 @@ func (d Document) checkNoProgram() (violations problem.Violations) {
 
 // checkProgram checks the fields of a program.
 func (d Document) checkProgram() (violations problem.Violations) {
-	switch digest, err := hex.DecodeString(d.Package); {
+	switch {
 	case d.Exec != "" && d.Package != "":
 		violations.Add(fieldExec, "and package are given: a function has one program")
-	case d.Package != "" && (err != nil || len(digest) != sha256.Size || strings.ToLower(d.Package) != d.Package):
+	case d.Package != "" && !packages.Digest(d.Package).Valid():
 		violations.Add(FieldPackage, "is %.100q: it must be a SHA-256 in lower-case hexadecimal digits", d.Package)
 	case d.Exec != "" && !filepath.IsAbs(d.Exec) || strings.ContainsRune(d.Exec, 0):
 		violations.Add(fieldExec, "is %.200q: it must be the absolute path of a program on the server's machine", d.Exec)
