@@ -77,23 +77,19 @@ type Mount struct {
 }
 
 // Servers returns the ABIs whose guests serve requests, in the same order.
-func Servers(all []ABI) (servers []Server) {
-	for _, a := range all {
-		if s, ok := a.(Server); ok {
-			servers = append(servers, s)
-		}
-	}
-	return servers
-}
+func Servers(all []ABI) []Server { return those[Server](all) }
 
 // Runners returns the ABIs whose guests run events, in the same order.
-func Runners(all []ABI) (runners []Runner) {
+func Runners(all []ABI) []Runner { return those[Runner](all) }
+
+// those returns the ABIs that implement A.
+func those[A ABI](all []ABI) (found []A) {
 	for _, a := range all {
-		if r, ok := a.(Runner); ok {
-			runners = append(runners, r)
+		if f, ok := a.(A); ok {
+			found = append(found, f)
 		}
 	}
-	return runners
+	return found
 }
 
 // Detect returns the first of the ABIs that the module implements. The error is a *engine.ModuleError.
