@@ -35,7 +35,7 @@ type DevCmd struct {
 	Prefix string `placeholder:"PREFIX" default:"/" help:"Path prefix to serve it under (${default})."`
 
 	kong.Plugins  // the grants
-	server.Config `embed:"" set:"access_log=common"`
+	server.Config `embed:"" set:"access_log=short"`
 
 	grants *flags.Fields `kong:"-"`
 }

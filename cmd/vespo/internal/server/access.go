@@ -12,8 +12,8 @@ func (o *Outputs) access(cfg *Config) access {
 	return access{listener: accessListener(cfg, o.out.Gathering(), o.Log), dropped: o.dropped}
 }
 
-// accessListener returns the listener for cfg, which writes records to out. If records are off, or
-// in common format, which has no field for the cause of a failure, failed requests go to the log.
+// accessListener returns the listener for cfg, which writes records to out. If records are off, or in
+// a format that has no field for the cause of a failure, failed requests go to the log.
 func accessListener(cfg *Config, out io.Writer, log *slog.Logger) accesslog.Listener {
 	switch cfg.AccessLog {
 	case "text":
@@ -22,8 +22,11 @@ func accessListener(cfg *Config, out io.Writer, log *slog.Logger) accesslog.List
 		return accesslog.Slog(slog.New(slog.NewJSONHandler(out, nil)))
 	}
 	failures := accesslog.NewFailures(log).Listen
-	if cfg.AccessLog != "common" {
-		return failures
+	switch cfg.AccessLog {
+	case "short":
+		return accesslog.Tee(accesslog.Short(out), failures)
+	case "common":
+		return accesslog.Tee(accesslog.Common(out), failures)
 	}
-	return accesslog.Tee(accesslog.Common(out), failures)
+	return failures
 }

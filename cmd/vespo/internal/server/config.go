@@ -84,7 +84,7 @@ type Config struct {
 	LambdaListen        string        `placeholder:"HOST:PORT" help:"Address on which AWS SDKs can invoke services as Lambda functions; without it, there is no such API."`
 	LambdaKey           []string      `placeholder:"ID:SECRET" sep:"," env:"VESPO_LAMBDA_KEYS" help:"Access key with which requests to --lambda-listen must be signed; may be repeated. Without one, only this machine invokes."`
 	LambdaManage        bool          `help:"Let clients of --lambda-listen also add, change and remove functions."`
-	AccessLog           string        `enum:"off,common,text,json" aliases:"log-format" placeholder:"off|common|text|json" default:"${access_log}" help:"Form of the access records on standard output; also --log-format (${default})."`
+	AccessLog           string        `enum:"off,short,common,text,json" aliases:"log-format" placeholder:"off|short|common|text|json" default:"${access_log}" help:"Form of the access records on standard output; also --log-format (${default})."`
 	LogRate             flags.Size    `placeholder:"SIZE" default:"256KiB" help:"Bytes a second that the output of one service may add to the log in the long run; 0 is no limit (${default})."`
 	LogLevel            slog.Level    `placeholder:"debug|info|warn|error" default:"info" help:"Least level of the log on standard error, guests' output included (${default})."`
 	Demo                bool          `help:"Add the bundled services hello, echo and oom, and show how to call them."`
