@@ -141,7 +141,7 @@ func TestBudgetIsTheSmallestOfSlotOptionAndDeclaration(t *testing.T) {
 		require.LessOrEqual(t, int64(len(in.Memory())), c.want)
 	}
 	_, err := e.Compile(context.Background(), decoded(t, guest(t, "state")), ModuleOptions{MemoryBytes: 4 << 10})
-	require.ErrorContains(t, err, "declares 64 KiB of memory at least, the budget is 0 KiB")
+	require.ErrorContains(t, err, "declares a minimum of 64 KiB of linear memory, the limit is 0 KiB")
 }
 
 func TestBadInitialisationsAreTheModulesFault(t *testing.T) {
@@ -150,7 +150,7 @@ func TestBadInitialisationsAreTheModulesFault(t *testing.T) {
 	for name, want := range map[string]string{
 		"trap":    "is refused: its initialisation traps: wasm error: unreachable",
 		"spin":    "is refused: its initialisation has not ended after 50ms",
-		"hog":     "is refused: its initialisation needs more memory than the budget of 2 MiB",
+		"hog":     "is refused: its initialisation needs more memory than the limit of 2 MiB",
 		"recurse": "is refused: its initialisation ends with: stack overflow",
 		"missing": `is refused: its initialisation traps: does not export the function "missing"`,
 	} {

@@ -68,27 +68,6 @@ func (t hostTable) add(m HostModule) error {
 	return nil
 }
 
-// check returns the violations of a module's imports, one sentence each.
-func (t hostTable) check(info *rewrite.Info) (violations []string) {
-	for _, im := range info.Imports {
-		name := im.Module + "." + im.Name
-		if im.Kind != rewrite.KindFunction {
-			violations = append(violations, fmt.Sprintf("imports the %s %s: the host offers functions only", im.Kind, name))
-			continue
-		}
-		sig, ok := t[im.Module][im.Name]
-		switch {
-		case !ok && t[im.Module] == nil:
-			violations = append(violations, fmt.Sprintf("imports %s: the host has no module %q", name, im.Module))
-		case !ok:
-			violations = append(violations, fmt.Sprintf("imports %s: the host's module %q has no such function", name, im.Module))
-		case !sameTypes(sig.params, im.Signature.Params) || !sameTypes(sig.results, im.Signature.Results):
-			violations = append(violations, fmt.Sprintf("imports %s as %s, the host has it as %s", name, im.Signature, sig))
-		}
-	}
-	return violations
-}
-
 func sameTypes(a []ValueType, b []rewrite.ValueType) bool {
 	return slices.EqualFunc(a, b, func(x ValueType, y rewrite.ValueType) bool { return x == byte(y) })
 }

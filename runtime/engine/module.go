@@ -110,7 +110,7 @@ func (m *Module) checkMemory() []string {
 	case mem == nil:
 		return []string{"has no linear memory"}
 	case uint64(mem.MinPages)*PageBytes > m.limit:
-		return []string{fmt.Sprintf("declares %s of memory at least, the budget is %s",
+		return []string{fmt.Sprintf("declares a minimum of %s of linear memory, the limit is %s",
 			kib(uint64(mem.MinPages)*PageBytes), kib(m.limit))}
 	}
 	return nil
@@ -197,7 +197,7 @@ func (m *Module) initError(out Outcome) error {
 	case Deadline:
 		what = fmt.Sprintf("has not ended after %s", m.engine.cfg.InitTimeout)
 	case OutOfMemory:
-		what = fmt.Sprintf("needs more memory than the budget of %s", kib(m.limit))
+		what = fmt.Sprintf("needs more memory than the limit of %s", kib(m.limit))
 	case HostError:
 		return fmt.Errorf("engine: initialisation: %w", out.Err)
 	}

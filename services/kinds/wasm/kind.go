@@ -155,57 +155,6 @@ func (k *Kind) Describe() schema.Kind { return Description() }
 // errors are found at compilation.
 func (k *Kind) Validate(s services.Spec) error { return validate(k, s, k.servers) }
 
-// validate validates a spec whose module must implement one of the ABIs.
-func validate[A abi.ABI](k *Kind, s services.Spec, abis []A) error {
-	doc, err := Decode(s.Manifest)
-	if err != nil {
-		return invalidModule([]problem.Violation{{Text: err.Error()}}, nil)
-	}
-	violations := k.check(doc)
-	_, speaks, err := detect(k, moduleOf(s), abis)
-	if err == nil && doc.CGIArgs && !speaks.Traits().QueryArgs {
-		violations.Add(fieldCGIArgs, "is for CGI commands, and the module speaks %s", speaks.Traits().Name)
-	}
-	if err != nil {
-		var invalid *engine.ModuleError
-		if !errors.As(err, &invalid) {
-			return err
-		}
-		violations = append(violations, inModule(invalid)...)
-	}
-	return invalidModule(violations, nil)
-}
-
-// moduleOf returns the module of a spec.
-func moduleOf(s services.Spec) []byte { return s.Blob(schema.FieldModule).Content }
-
-// detect decodes a module and returns the first of the ABIs that it implements.
-func detect[A abi.ABI](k *Kind, bin []byte, abis []A) (module *engine.Decoded, speaks A, err error) {
-	if module, err = k.engine.Decode(bin); err != nil {
-		return nil, speaks, err
-	}
-	speaks, err = abi.Detect(module.Info(), abis)
-	return module, speaks, err
-}
-
-// inModule returns the violations of a module.
-func inModule(err *engine.ModuleError) (violations problem.Violations) {
-	for _, text := range err.Violations {
-		violations.Add(schema.FieldModule, "%s", text)
-	}
-	return violations
-}
-
-// invalidModule returns the answer to a deploy of a module that cannot be served, or nil if there are no violations.
-func invalidModule(violations []problem.Violation, cause error) error {
-	if len(violations) == 0 {
-		return nil
-	}
-	p := problem.New(problem.ModuleInvalid, "the module cannot be served").WithCause(cause)
-	p.Violations = violations
-	return p
-}
-
 // Prepare implements services.Kind.
 func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deployment, error) {
 	d, err := k.prepare(ctx, s)
@@ -234,6 +183,10 @@ func (k *Kind) prepare(ctx context.Context, s services.Spec) (*deployment, error
 
 // open compiles the module and prepares its instances. It releases the version if that fails.
 func (v *version) open(ctx context.Context, module *engine.Decoded) (err error) {
+	// A module from the catalogue may have been added to a server with more memory.
+	if refused := invalidModule(v.kind.checkMinimum(module.Info(), v.doc), nil); refused != nil {
+		return errors.Join(refused, v.release())
+	}
 	v.pool, err = v.kind.pools.Open(ctx, func(ctx context.Context) (*engine.Module, error) {
 		decoded := module
 		if module = nil; decoded == nil { // the code was evicted
@@ -292,7 +245,7 @@ func (k *Kind) newVersion(s services.Spec, speaks abi.ABI) (*version, error) {
 func asProblem(err error) error {
 	var invalid *engine.ModuleError
 	if errors.As(err, &invalid) {
-		return invalidModule(inModule(invalid), err)
+		return invalidModule(inModule(invalid.Violations), err)
 	}
 	return err
 }

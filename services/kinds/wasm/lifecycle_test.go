@@ -90,7 +90,7 @@ func TestModulesThatCannotBeServed(t *testing.T) {
 		"text":             {[]byte("<html>"), "not a WebAssembly module", nil},
 		"truncated":        {hello[:len(hello)/2], "offset", nil},
 		"component":        {component, "component", nil},
-		"memory":           {guests.Go(t, "gohello"), "the budget is 1 MiB", with(servicetest.WithMemory(1 << 20))},
+		"memory":           {guests.Go(t, "gohello"), "memory is 1MiB, and the module declares a minimum of", with(servicetest.WithMemory(1 << 20))},
 		"too much memory":  {hello, "at most", with(servicetest.WithMemory(1 << 40))},
 		"too little":       {hello, "at least one page", with(servicetest.WithMemory(1))},
 		"negative timeout": {hello, "timeout", with(servicetest.WithTimeout(-1))},
