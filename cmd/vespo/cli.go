@@ -36,7 +36,7 @@ type cli struct {
 	Serve    server.ServeCmd    `cmd:"" group:"Run a server:" help:"Run the server."`
 	Check    server.CheckCmd    `cmd:"" group:"Run a server:" help:"Check a configuration file."`
 	Import   flexilib.ImportCmd `cmd:"" group:"Run a server:" help:"Turn the proxy.ini of FlexiLib into a configuration file."`
-	Add      remote.AddCmd      `cmd:"" group:"Work with a running server:" help:"Add a service, or replace the one at the prefix."`
+	Add      remote.AddCmd      `cmd:"" group:"Work with a running server:" aliases:"deploy" help:"Add a service, or replace the one at the prefix."`
 	List     remote.ListCmd     `cmd:"" group:"Work with a running server:" aliases:"ls" help:"List all services."`
 	Inspect  remote.InspectCmd  `cmd:"" group:"Work with a running server:" help:"Show a service and its earlier versions."`
 	Remove   remote.RemoveCmd   `cmd:"" group:"Work with a running server:" aliases:"rm" help:"Remove a service and its earlier versions."`
@@ -50,10 +50,19 @@ func vars() kong.Vars {
 	return server.Vars().CloneWith(remote.Vars()).CloneWith(project.Vars())
 }
 
+// openProject opens a project for "vespo add".
+func openProject(dir string) (remote.Project, error) {
+	p, err := project.Open(dir)
+	if err != nil {
+		return nil, err // not a *project.Project that is nil
+	}
+	return p, nil
+}
+
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, s stdio.Streams) int {
 	ended := false
-	parser, err := kong.New(&cli{Add: remote.NewAddCmd(server.Kinds()), Dev: project.NewDevCmd()},
+	parser, err := kong.New(&cli{Add: remote.NewAddCmd(server.Kinds(), openProject), Dev: project.NewDevCmd()},
 		kong.Name("vespo"),
 		kong.Description(description),
 		vars().CloneWith(kong.Vars{"version": version()}),

@@ -2,6 +2,7 @@ package project
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,13 +16,16 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/internal/regular"
+	"github.com/vespo-dev/vespo/router"
 )
 
 // settingsFile is the name of the file with a project's settings.
 const settingsFile = "vespo.json"
 
-// settings is the content of settingsFile. Both members are optional.
+// settings is the content of settingsFile. All members are optional.
 type settings struct {
+	// Prefix is the path prefix to deploy under. If empty, it is the name of the directory.
+	Prefix string `json:"prefix"`
 	// Toolchain is a key of toolchains. If empty, the project's files determine the toolchain.
 	Toolchain string `json:"toolchain"`
 	// Flags are added to the compiler's command, before its arguments.
@@ -31,6 +35,7 @@ type settings struct {
 // Project is a directory with the sources of one service. It is immutable.
 type Project struct {
 	dir       string // absolute
+	prefix    string // of the settings; "" if they have none
 	toolchain toolchain
 	flags     []string
 }
@@ -80,16 +85,28 @@ func Open(dir string) (*Project, error) {
 		return nil, fmt.Errorf("%s is no project: it has neither go.mod nor *.go, Cargo.toml, a package.json that asks for assemblyscript, *.c, "+
 			"or a %s; \"vespo new\" makes one", dir, settingsFile)
 	}
-	return &Project{dir: abs, toolchain: toolchains()[name], flags: set.Flags}, nil
+	return &Project{dir: abs, prefix: set.Prefix, toolchain: toolchains()[name], flags: set.Flags}, nil
 }
 
-// ModuleName returns the default file name of the module, after the directory.
-func (p *Project) ModuleName() string {
+// name returns the name of the project: that of its directory.
+func (p *Project) name() string {
 	name := filepath.Base(p.dir)
 	if name == string(filepath.Separator) {
 		name = "service"
 	}
-	return name + ".wasm"
+	return name
+}
+
+// ModuleName returns the default file name of the module, after the project.
+func (p *Project) ModuleName() string { return p.name() + ".wasm" }
+
+// Prefix returns the path prefix that the project is deployed under: that of its settings or, by default, its name.
+func (p *Project) Prefix() (string, error) {
+	prefix, err := router.ParsePrefix(cmp.Or(p.prefix, p.name()))
+	if err != nil {
+		return "", fmt.Errorf("%w; set prefix in %s, or give one", err, settingsFile)
+	}
+	return string(prefix), nil
 }
 
 // Check returns a *MissingError if this machine lacks a tool that compiles the project.

@@ -70,6 +70,29 @@ func TestModuleNameOfTheRoot(t *testing.T) {
 	require.Equal(t, "service.wasm", (&Project{dir: string(filepath.Separator)}).ModuleName())
 }
 
+func TestPrefix(t *testing.T) {
+	for name, c := range map[string]struct {
+		project   Project
+		want, err string
+	}{
+		"of the directory": {project: Project{dir: "/src/hello"}, want: "/hello"},
+		"of the settings":  {project: Project{dir: "/src/hello", prefix: "a/b"}, want: "/a/b"},
+		"the root":         {project: Project{dir: "/src/hello", prefix: "/"}, want: "/"},
+		"no name":          {project: Project{dir: "/src/my app"}, err: "; set prefix in vespo.json, or give one"},
+		"reserved":         {project: Project{dir: "/src/services"}, err: "; set prefix in vespo.json, or give one"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			prefix, err := c.project.Prefix()
+			if c.err != "" {
+				require.ErrorContains(t, err, c.err)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, c.want, prefix)
+		})
+	}
+}
+
 // TestCommandIsWhatAShellReads checks that a shell parses the formatted command into the same words.
 func TestCommandIsWhatAShellReads(t *testing.T) {
 	args := []string{"printf", `%s\n`, "", "plain", "two words", "it's", `"$HOME" & * \`, "-ldflags=-s -w", "a\nb"}

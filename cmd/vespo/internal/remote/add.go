@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"mime/multipart"
 	"net/http"
@@ -25,8 +24,8 @@ import (
 
 // AddCmd adds or replaces a service. Create it with NewAddCmd.
 type AddCmd struct {
-	Prefix string `arg:"" help:"Path prefix to serve it under, such as hello or a/b; / takes all that no other service has."`
-	Module string `arg:"" optional:"" name:"file|url" help:"The module: a file, - for standard input, or an http or https address that the server fetches."`
+	Prefix string `arg:"" optional:"" help:"Path prefix to serve it under, such as hello or a/b; / takes all that no other service has (for a project: that of its vespo.json, or its name)."`
+	Module string `arg:"" optional:"" name:"file|url|dir" help:"The module: a file, - for standard input, an http or https address that the server fetches, or the directory of a project, which is built (the current one)."`
 	Match  string `placeholder:"HEADER:VALUE" help:"Serve only requests with this header whose value begins so, as in 'Host: api.example.com'."`
 
 	Reset bool     `help:"Give options that are not given their defaults, instead of keeping those of the current version."`
@@ -37,10 +36,12 @@ type AddCmd struct {
 
 	kinds  schema.Kinds  `kong:"-"`
 	fields *flags.Fields `kong:"-"`
+	open   OpenProject   `kong:"-"`
+	dir    string        `kong:"-"` // of the project to build; "" if the module is not built
 }
 
 // NewAddCmd returns the command for a server with these kinds.
-func NewAddCmd(kinds schema.Kinds) AddCmd {
+func NewAddCmd(kinds schema.Kinds, open OpenProject) AddCmd {
 	var offered []schema.Field
 	for _, f := range kinds.Fields() {
 		if f.Name != schema.FieldModule {
@@ -48,7 +49,7 @@ func NewAddCmd(kinds schema.Kinds) AddCmd {
 		}
 	}
 	fields := flags.NewFields(offered, func(f schema.Field) string { return groupOf(kinds, f) })
-	return AddCmd{Plugins: kong.Plugins{fields.Plugin()}, kinds: kinds, fields: fields}
+	return AddCmd{Plugins: kong.Plugins{fields.Plugin()}, kinds: kinds, fields: fields, open: open}
 }
 
 // groupOf returns the title under which the help lists the flag of a field. Fields of several kinds have none.
@@ -73,11 +74,14 @@ func groupOf(kinds schema.Kinds, f schema.Field) string {
 func (c *AddCmd) Validate() error {
 	given := c.fields.Given()
 	selecting := c.selecting(given)
+	if err := c.chooseProject(selecting); err != nil {
+		return err
+	}
 	switch {
+	case c.Prefix == "" && c.dir == "":
+		return errors.New("give the prefix of the service as the first argument, such as hello")
 	case isAddress(c.Module) && usesFiles(given):
 		return errors.New("the server fetches the module: give addresses to --use as well, or a file for the module")
-	case len(selecting) == 0 && c.Module == "":
-		return fmt.Errorf("give a module as <file|url>, or %s", c.selectors())
 	case c.Module != "" && !c.one(selecting):
 		return fmt.Errorf("a prefix is bound to one thing: give a module, or %s", c.selectors())
 	case c.Module != "":
@@ -141,6 +145,13 @@ func (c *AddCmd) Run(ctx context.Context, s stdio.Streams, command *kong.Context
 		return err
 	}
 	client.named = c.nameOf
+	if c.dir != "" {
+		remove, err := c.build(ctx, s)
+		if err != nil {
+			return err
+		}
+		defer remove()
+	}
 	given := c.given()
 	var a *Answer
 	switch {
@@ -148,9 +159,9 @@ func (c *AddCmd) Run(ctx context.Context, s stdio.Streams, command *kong.Context
 		a, err = c.addFile(ctx, client, s, given)
 	case c.Module != "":
 		given["source"] = c.Module
-		a, err = c.addJSON(ctx, client, s, given, "fetching and compiling")
+		a, err = c.addJSON(ctx, client, s, given, work{"fetching and compiling", "fetched and compiled"})
 	default:
-		a, err = c.addJSON(ctx, client, s, given, "adding")
+		a, err = c.addJSON(ctx, client, s, given, work{doing: "adding"})
 	}
 	if err != nil {
 		return err
@@ -213,18 +224,19 @@ func (c *AddCmd) given() map[string]any {
 
 // addJSON sends a request without a module: the server
 // fetches the module, or fields describe the whole service.
-func (c *AddCmd) addJSON(ctx context.Context, client *Client, s stdio.Streams, fields map[string]any, work string) (*Answer, error) {
+func (c *AddCmd) addJSON(ctx context.Context, client *Client, s stdio.Streams, fields map[string]any, work work) (*Answer, error) {
 	body, err := json.Marshal(fields)
 	if err != nil {
 		return nil, err
 	}
 	progress := c.progress(s, 0, work)
-	defer progress.close()
-	return client.Call(ctx, http.MethodPost, "/services/add", nil, Upload{
+	a, err := client.Call(ctx, http.MethodPost, "/services/add", nil, Upload{
 		Body:        bytes.NewReader(body),
 		SizeBytes:   int64(len(body)),
 		ContentType: "application/json",
 	})
+	c.report(s, progress, err)
+	return a, err
 }
 
 // addFile uploads the module, if there is one, and the middleware in a form. A form is used rather than a
@@ -232,7 +244,7 @@ func (c *AddCmd) addJSON(ctx context.Context, client *Client, s stdio.Streams, f
 func (c *AddCmd) addFile(ctx context.Context, client *Client, s stdio.Streams, fields map[string]any) (_ *Answer, err error) {
 	module, sizeBytes := io.NopCloser(strings.NewReader("")), int64(0)
 	if c.Module != "" {
-		if module, sizeBytes, err = c.open(s); err != nil {
+		if module, sizeBytes, err = c.openModule(s); err != nil {
 			return nil, err
 		}
 	}
@@ -241,13 +253,14 @@ func (c *AddCmd) addFile(ctx context.Context, client *Client, s stdio.Streams, f
 	if err != nil {
 		return nil, err
 	}
-	progress := c.progress(s, sizeBytes, "compiling")
-	defer progress.close()
-	return client.Call(ctx, http.MethodPost, "/services/add", nil, Upload{
+	progress := c.progress(s, sizeBytes, work{"compiling", "compiled"})
+	a, err := client.Call(ctx, http.MethodPost, "/services/add", nil, Upload{
 		Body:        io.MultiReader(bytes.NewReader(head), progress.reader(module), bytes.NewReader(tail)),
 		SizeBytes:   int64(len(head)) + sizeBytes + int64(len(tail)),
 		ContentType: contentType,
 	})
+	c.report(s, progress, err)
+	return a, err
 }
 
 // parts returns the parts of the form's body before and after the module, and its content type.
@@ -267,9 +280,9 @@ func (c *AddCmd) parts(fields map[string]any) (head, tail []byte, contentType st
 	return head, b.Bytes(), w.FormDataContentType(), nil
 }
 
-// open returns the module and its size. Input of unknown size is read to its end first: only
+// openModule returns the module and its size. Input of unknown size is read to its end first: only
 // with a known length can the server refuse an upload that is too large before it is sent.
-func (c *AddCmd) open(s stdio.Streams) (io.ReadCloser, int64, error) {
+func (c *AddCmd) openModule(s stdio.Streams) (io.ReadCloser, int64, error) {
 	if c.Module == "-" {
 		return readAll(s.In)
 	}
@@ -280,8 +293,6 @@ func (c *AddCmd) open(s stdio.Streams) (io.ReadCloser, int64, error) {
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-	case info.IsDir():
-		err = &fs.PathError{Op: "open", Path: c.Module, Err: errors.New("is a directory; give a WebAssembly module")}
 	case info.Mode().IsRegular() && info.Size() == 0:
 		err = fmt.Errorf("%s is empty; give a WebAssembly module", c.Module)
 	case info.Mode().IsRegular():
@@ -306,10 +317,18 @@ func readAll(r io.Reader) (io.ReadCloser, int64, error) {
 	return io.NopCloser(bytes.NewReader(module)), int64(len(module)), nil
 }
 
-// progress returns nil unless standard error is a terminal.
-func (c *AddCmd) progress(s stdio.Streams, totalBytes int64, work string) *progress {
+// progress starts to measure a deploy. It is shown if standard error is a terminal.
+func (c *AddCmd) progress(s stdio.Streams, totalBytes int64, work work) *progress {
 	if !s.Interactive() {
-		return nil
+		return startProgress(nil, totalBytes, work)
 	}
 	return startProgress(s.Err, totalBytes, work)
+}
+
+// report ends a progress. It prints the times of a deploy that succeeded to a terminal, and below the output of a build.
+func (c *AddCmd) report(s stdio.Streams, p *progress, err error) {
+	times := p.close()
+	if err == nil && times != "" && (s.Interactive() || c.dir != "") {
+		fmt.Fprintln(s.Err, times)
+	}
 }

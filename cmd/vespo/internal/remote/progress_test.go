@@ -9,14 +9,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 )
+
+var compiling = work{doing: "compiling", done: "compiled"}
 
 func TestProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shown bytes.Buffer
-		p := startProgress(&shown, 2048, "compiling")
+		p := startProgress(&shown, 2048, compiling)
 		from := p.reader(strings.NewReader(strings.Repeat("x", 2048)))
 		_, err := io.CopyN(io.Discard, from, 512)
 		require.NoError(t, err)
@@ -30,19 +30,36 @@ func TestProgress(t *testing.T) {
 		synctest.Wait()
 		require.True(t, strings.HasSuffix(shown.String(), eraseLine+"compiling ... 3 s"), shown.String())
 
-		p.close()
+		require.Equal(t, "uploaded 2.0 KiB in 0.1 s, compiled in 3.0 s", p.close())
 		require.True(t, strings.HasSuffix(shown.String(), eraseLine))
 	})
 }
 
-func TestProgressWithoutUpload(t *testing.T) {
-	require.Equal(t, "fetching ... 7 s", (&progress{work: "fetching"}).line(7*time.Second))
+func TestProgressWithoutUploadOrTerminal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := startProgress(nil, 0, work{doing: "fetching", done: "fetched"})
+		q := startProgress(nil, 0, work{doing: "adding"})
+		time.Sleep(7 * time.Second)
+		require.Equal(t, "fetching ... 7 s", p.text())
+		require.Equal(t, "fetched in 7.0 s", p.close())
+		require.Empty(t, q.close())
+	})
 }
 
-func TestNoProgress(t *testing.T) {
-	var p *progress
-	from := strings.NewReader("x")
-	require.Same(t, from, p.reader(from))
-	p.close()
-	require.Nil(t, (&AddCmd{}).progress(stdio.Streams{Err: io.Discard}, 1, ""), "nobody watches")
+// TestLineBelowOtherText checks that text of others neither is overwritten nor stands behind the line.
+func TestLineBelowOtherText(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var shown bytes.Buffer
+		l := startLine(&shown, func() string { return "building" })
+		step := func(text string) {
+			_, _ = io.WriteString(l, text)
+			time.Sleep(progressInterval + 1)
+			synctest.Wait()
+		}
+		step("$ go build\n")
+		step("half a ")
+		step("line\n")
+		l.close()
+		require.Equal(t, "$ go build\n"+eraseLine+"building"+eraseLine+"half a line\n"+eraseLine+"building"+eraseLine, shown.String())
+	})
 }

@@ -1,0 +1,121 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
+)
+
+// Project is a directory with the sources of a service.
+type Project interface {
+	// Prefix returns the path prefix to deploy under, unless another one is given.
+	Prefix() (string, error)
+	// Build compiles the project into the file out. It writes the commands and their output to log.
+	Build(ctx context.Context, out string, log io.Writer) error
+}
+
+// OpenProject returns the project in a directory.
+type OpenProject func(dir string) (Project, error)
+
+// isDirectory reports whether a first argument is a relative path and not a prefix, whose segments are never dots.
+func isDirectory(prefix string) bool {
+	first, _, _ := strings.Cut(filepath.ToSlash(prefix), "/")
+	return first == "." || first == ".."
+}
+
+// chooseProject determines the directory of the project to build, if there is one to build: a directory in place of the
+// module, or the working directory if neither a module nor anything else is given.
+func (c *AddCmd) chooseProject(selecting []string) error {
+	if c.Module == "" && isDirectory(c.Prefix) {
+		c.Prefix, c.Module = "", c.Prefix
+	}
+	if c.Module != "" {
+		if info, err := os.Stat(c.Module); err == nil && info.IsDir() {
+			c.dir = c.Module
+		}
+		return nil
+	}
+	switch {
+	case len(selecting) > 0:
+		return nil
+	case strings.HasSuffix(c.Prefix, ".wasm"):
+		return fmt.Errorf("%s is no prefix but the name of a module: give the prefix before it, as in \"vespo add hello %[1]s\"", c.Prefix)
+	}
+	if _, err := c.open("."); err != nil {
+		return fmt.Errorf("give a module as <file|url|dir>, or %s; without them, the project in the current directory is built, but %w", c.selectors(), err)
+	}
+	c.dir, c.Module = ".", "."
+	return nil
+}
+
+// openProject opens the project to build, whose prefix is used unless there is one.
+func (c *AddCmd) openProject() (p Project, err error) {
+	if p, err = c.open(c.dir); err == nil && c.Prefix == "" {
+		c.Prefix, err = p.Prefix()
+	}
+	return p, err
+}
+
+// build compiles the project into a temporary file, and makes that the module. remove removes it.
+func (c *AddCmd) build(ctx context.Context, s stdio.Streams) (remove func(), err error) {
+	p, err := c.openProject()
+	if err != nil {
+		return nil, err
+	}
+	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer release()
+	temp, err := os.MkdirTemp("", "vespo-add-")
+	if err != nil {
+		return nil, err
+	}
+	remove = func() { _ = os.RemoveAll(temp) } // it is in the directory for temporary files
+	module := filepath.Join(temp, "service.wasm")
+	built, err := compile(ctx, p, s, module)
+	if err != nil {
+		remove()
+		return nil, err
+	}
+	c.Module = module
+	fmt.Fprintln(s.Err, built)
+	return remove, nil
+}
+
+// compile builds the project into a file. It returns a line with the size and the time.
+func compile(ctx context.Context, p Project, s stdio.Streams, module string) (string, error) {
+	start, log := time.Now(), s.Err
+	if s.Interactive() {
+		line := startLine(s.Err, func() string { return fmt.Sprintf("building ... %d s", int(time.Since(start).Seconds())) })
+		defer line.close()
+		log = line
+	}
+	if err := p.Build(ctx, module, log); err != nil {
+		return "", err
+	}
+	info, err := os.Stat(module)
+	if err != nil {
+		return "", errors.New("the build has made no module")
+	}
+	return fmt.Sprintf("built %s in %s", humanize.IBytes(uint64(info.Size())), seconds(time.Since(start))), nil
+}
+
+// addExamples are the examples in the help of add.
+const addExamples = `"vespo deploy" is another name of this command. Examples:
+
+  vespo deploy                                     the project in this directory
+  vespo add hello hello.wasm --memory 4MiB         a module
+  vespo add api --upstream http://127.0.0.1:9000   a reverse proxy
+  vespo add / --static site                        a directory of files`
+
+// Help is called by kong.
+func (c *AddCmd) Help() string { return addExamples }
