@@ -67,6 +67,9 @@ func TestExamplesDoWhatTheySay(t *testing.T) {
 	}
 	for _, dir := range exampleDirs(t) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
+			if filepath.Base(dir) == "notes" {
+				t.Skip("it needs its store beside the server")
+			}
 			text, err := os.ReadFile(filepath.Join(dir, "README.md"))
 			require.NoError(t, err)
 			s := newServer(t, wasm.Config{Slots: 4, Timeout: time.Minute})
