@@ -101,7 +101,12 @@ func TestNumberOfNotesIsLimited(t *testing.T) {
 
 // TestConcurrentChanges lets another request change the record between reading and writing.
 func TestConcurrentChanges(t *testing.T) {
-	for _, test := range []struct{ others, status, notes int }{{0, 303, 1}, {1, 303, 2}, {4, 303, 5}, {5, 503, 5}} {
+	for _, test := range []struct{ others, status, notes int }{
+		{0, 303, 1},
+		{1, 303, 2},
+		{4, 303, 5},
+		{5, 503, 5},
+	} {
 		w := newWorld(t)
 		b := w.user("ada")
 		left := test.others
@@ -109,7 +114,7 @@ func TestConcurrentChanges(t *testing.T) {
 			if left > 0 {
 				left--
 				u := w.record(key)
-				u.Notes = append(u.Notes, note{ID: fmt.Sprint(left), Text: "other", Until: time.Now().Add(time.Hour)})
+				u.Notes = append(u.Notes, noteUntil("other", time.Hour))
 				w.keep(key, u)
 			}
 		}
@@ -143,11 +148,9 @@ func (w *world) keep(key string, u user) {
 // TestSweep removes the expired notes of more users than one run of the job has.
 func TestSweep(t *testing.T) {
 	w := newWorld(t)
+	notes := []note{noteUntil("over", -time.Hour), noteUntil("kept", time.Hour)}
 	for i := range 25 {
-		w.keep(fmt.Sprintf("user:u%02d", i), user{Password: "x", Notes: []note{
-			{ID: "a", Text: "over", Until: time.Now().Add(-time.Hour)},
-			{ID: "b", Text: "kept", Until: time.Now().Add(time.Hour)},
-		}})
+		w.keep(fmt.Sprintf("user:u%02d", i), user{Password: "x", Notes: notes})
 	}
 	b := &browser{world: w}
 	after, runs := "", 0
@@ -167,6 +170,10 @@ func TestSweep(t *testing.T) {
 			t.Errorf("%s: %+v", key, notes)
 		}
 	}
+}
+
+func noteUntil(text string, left time.Duration) note {
+	return note{ID: text, Text: text, Until: time.Now().Add(left)}
 }
 
 func bearer(token string) map[string][]string {

@@ -12,7 +12,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -26,12 +25,13 @@ import (
 const minTokenBytes = 32
 
 func main() {
-	listen := flag.String("listen", "127.0.0.1:9100", "address to listen on")
-	file := flag.String("file", "notes.json", "file that keeps the values")
-	flag.Parse()
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: store ADDRESS FILE, such as 127.0.0.1:9100 notes.json")
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *listen, *file, os.Getenv("STORE_TOKEN")); err != nil {
+	if err := run(ctx, os.Args[1], os.Args[2], os.Getenv("STORE_TOKEN")); err != nil {
 		fmt.Fprintln(os.Stderr, "store:", err)
 		stop()
 		os.Exit(1)
