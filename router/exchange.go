@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"maps"
@@ -15,7 +16,7 @@ import (
 	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
-// RequestIDHeader is the response header with the request id.
+// RequestIDHeader is the field with the request id, in the response and in the request that services see.
 const RequestIDHeader = "X-Request-Id"
 
 // exchange is the router's state of one request. It is allocated for each request and not pooled: a
@@ -26,6 +27,7 @@ type exchange struct {
 	writer  responseWriter
 	body    countingBody
 	record  accesslog.Record
+	id      [1]string // the value of the request's field, kept here to save an allocation
 	found   found
 	before  http.Header // copy of the headers set before the router; nil if there were none
 	taken   taken       // admitted capacity
@@ -43,7 +45,8 @@ func newExchange(w http.ResponseWriter, r *http.Request, client forwarded.Client
 	if req.ID == "" {
 		req.ID = newRequestID()
 	}
-	rec.Time, rec.RequestID = req.Arrived, req.ID
+	req.TraceID = forwarded.TraceID(r.Header)
+	rec.Time, rec.RequestID, rec.TraceID = req.Arrived, req.ID, req.TraceID
 	rec.Method, rec.Host, rec.URI, rec.Proto = r.Method, client.Host, r.RequestURI, r.Proto
 	rec.Remote, rec.Peer, rec.UserAgent = client.Remote, client.Peer, r.UserAgent()
 	wr := &x.writer
@@ -73,6 +76,18 @@ func withBody(r *http.Request, body io.ReadCloser) *http.Request {
 	counted := *r
 	counted.Body = body
 	return &counted
+}
+
+// identify sets the fields of the header that identify the request for its service. A malformed traceparent, and the
+// state that belongs to it, is removed.
+func (x *exchange) identify() {
+	h := x.request.Header
+	x.id[0] = x.request.ID
+	h[RequestIDHeader] = x.id[:]
+	if x.request.TraceID == "" && h[forwarded.TraceParent] != nil {
+		delete(h, forwarded.TraceParent)
+		delete(h, forwarded.TraceState)
+	}
 }
 
 // call runs the handler and turns a panic into an error.
@@ -152,11 +167,11 @@ func (x *exchange) restoreHeader() {
 	maps.Copy(h, x.before)
 }
 
-// newRequestID returns 16 random hexadecimal digits. The id is not a secret.
+// newRequestID returns 16 random hexadecimal digits, not all 0: a span id of W3C Trace Context. It is not a secret.
 func newRequestID() string {
 	const digits = "0123456789abcdef"
 	var id [16]byte
-	for i, n := 0, rand.Uint64(); i < len(id); i, n = i+1, n>>4 {
+	for i, n := 0, cmp.Or(rand.Uint64(), 1); i < len(id); i, n = i+1, n>>4 {
 		id[i] = digits[n&15]
 	}
 	return string(id[:])

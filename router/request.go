@@ -12,7 +12,12 @@ import (
 type Request struct {
 	*http.Request
 
-	ID       string           // 16 hexadecimal digits, or the id from a trusted proxy; also in the response's X-Request-Id
+	// ID identifies the request in logs, problems, the header for services and upstreams, and the response: 16
+	// hexadecimal digits, or the X-Request-Id of a trusted proxy. A request of one service to another has the ID
+	// of the request that it serves.
+	ID string
+	// TraceID is the trace id of the client's valid traceparent, 32 hexadecimal digits, or empty.
+	TraceID  string
 	Client   forwarded.Client // accepted claims about the client
 	Prefix   string           // canonical prefix of the matched service, such as "/test"
 	Rest     string           // escaped path after the prefix: "" or beginning with "/"

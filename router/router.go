@@ -100,13 +100,13 @@ func (rt *Router) Leave() { rt.leaving.Store(true) }
 // Dispatch serves a request of this server itself, which only the service with this prefix may answer. The
 // request fails if its path has no match or matches a longer prefix; services with a match are ignored.
 // Services call each other in this way, and a permission to call one service must not extend to others. The
-// handler gets call as Request.Call.
+// handler gets call as Request.Call, and the request has the id of forwarded.WithID.
 //
 // The error is that of the handler or the router, not rendered: the caller decides how to report it. It matches
 // http.ErrAbortHandler if the response has broken off; otherwise nothing was written to w. In both cases the
 // header of w has the request id.
 func (rt *Router) Dispatch(prefix Prefix, w http.ResponseWriter, r *http.Request, call any) error {
-	x := newExchange(w, r, (*forwarded.Trust)(nil).Client(r))
+	x := newExchange(w, r, forwarded.Internal(r))
 	x.only, x.request.Call = prefix, call
 	err := rt.answer(x, nil)
 	if x.abort && !errors.Is(err, http.ErrAbortHandler) {
@@ -161,9 +161,10 @@ func (rt *Router) serveAdmin(x *exchange) error {
 
 // serveRoute serves the request by the route of its path. If that version is still
 // being prepared, the request waits and is looked up again. It removes the client's
-// claims about itself; the claim of a calling service stays.
+// claims about itself, and adds the request's id; the claim of a calling service stays.
 func (rt *Router) serveRoute(x *exchange, path string) error {
 	x.request.Request = x.request.Client.Service(x.request.Request, x.only != "")
+	x.identify()
 	for {
 		route, rest, err := rt.pinRoute(x, path)
 		if err != nil {

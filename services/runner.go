@@ -3,6 +3,7 @@ package services
 import (
 	"context"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
@@ -34,6 +35,7 @@ type Event struct {
 	Prefix    string // canonical prefix of the function
 	Rest      string // escaped path after the prefix, if the event comes from an HTTP request
 	RequestID string
+	Header    http.Header // of the HTTP request that the event comes from, which must not be changed; nil without one
 	Deadline  time.Time
 	Payload   io.Reader // in memory: reads do not wait for a client
 	Output    io.Writer // receives the result; an error ends the guest

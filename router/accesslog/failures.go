@@ -77,7 +77,7 @@ func (f *Failures) Listen(rec *Record) {
 		f.mu.Lock()
 		f.stats.Host++
 		f.mu.Unlock()
-		var fields [25]slog.Attr
+		var fields [27]slog.Attr
 		f.logger.LogAttrs(context.Background(), slog.LevelError, Message, appendFields(fields[:0], rec)...)
 		return
 	}
@@ -100,6 +100,9 @@ func (f *Failures) Listen(rec *Record) {
 		slog.Int(FieldStatus, rec.Status),
 		slog.String(FieldMethod, printable(rec.Method, maxMethodBytes)),
 		slog.String(FieldURI, printable(rec.URI, maxURIBytes)),
+	}
+	if rec.TraceID != "" {
+		fields = append(fields, slog.String(FieldTraceID, rec.TraceID))
 	}
 	if rec.Err != nil {
 		fields = append(fields, slog.String(FieldErr, printable(rec.Err.Error(), maxErrBytes)))

@@ -12,6 +12,7 @@ import (
 // may be added. Times are in whole microseconds, sizes in bytes. Optional fields are omitted if empty or 0.
 const (
 	FieldRequestID     = "request_id"
+	FieldTraceID       = "trace_id"
 	FieldMethod        = "method"
 	FieldHost          = "host"
 	FieldURI           = "uri"
@@ -67,7 +68,7 @@ func Slog(logger *slog.Logger) Listener {
 		if level < least {
 			return
 		}
-		var fields [26]slog.Attr
+		var fields [27]slog.Attr
 		logger.LogAttrs(ctx, level, Message, appendFields(fields[:0], rec)...)
 	}
 }
@@ -108,6 +109,7 @@ func appendOptional(fields []slog.Attr, rec *Record) []slog.Attr {
 		fields = append(fields, slog.String(FieldPeer, rec.Peer))
 	}
 	for _, f := range [...]struct{ name, value string }{
+		{FieldTraceID, rec.TraceID},
 		{FieldService, rec.Service},
 		{FieldPrefix, rec.Prefix},
 		{FieldVersion, rec.Version},

@@ -178,30 +178,3 @@ func validPrefix(prefix string) bool {
 	}
 	return true
 }
-
-// requestID returns the request id set by a proxy: X-Request-Id, or else the trace id
-// of traceparent (W3C Trace Context). It is empty if neither is well-formed.
-func requestID(h http.Header) string {
-	if ids := h["X-Request-Id"]; len(ids) == 1 && validID(ids[0]) {
-		return ids[0]
-	}
-	parents := h["Traceparent"]
-	if len(parents) != 1 || len(parents[0]) < len("00-")+32+len("-")+16+len("-01") {
-		return ""
-	}
-	version, rest, _ := strings.Cut(parents[0], "-")
-	trace, _, _ := strings.Cut(rest, "-")
-	if len(version) != 2 || version == "ff" || !lowerHex(version) || len(trace) != 32 || !lowerHex(trace) || strings.Trim(trace, "0") == "" {
-		return ""
-	}
-	return trace
-}
-
-func lowerHex(text string) bool { return strings.Trim(text, "0123456789abcdef") == "" }
-
-// validID reports whether id needs no escaping in logs, headers and JSON.
-func validID(id string) bool {
-	return id != "" && len(id) <= maxIDBytes && !strings.ContainsFunc(id, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._~:/+=@", r))
-	})
-}

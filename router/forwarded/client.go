@@ -20,7 +20,7 @@ type Client struct {
 	Host   string // host and port requested by the client
 	Port   string // port the client connected to, as reported by a proxy; else empty
 	Prefix string // path prefix removed by proxies, such as "/outer"; else empty
-	ID     string // request id set by a proxy; else empty
+	ID     string // request id set by a proxy, or by WithID; else empty
 	// Trusted reports whether the request came from a trusted proxy, whose X-Forwarded fields are accepted.
 	Trusted bool
 

@@ -89,8 +89,9 @@ func TestClient(t *testing.T) {
 		{"RFC 7239, hidden", nginx, []string{"Forwarded: for=1.1.1.1, for=_secret;proto=https"}, nginx, "https", "in.example:8080", "", "", "10.0.0.1"},
 		{"RFC 7239, malformed", nginx, []string{`Forwarded: for=1.1.1.1;proto="https`}, nginx, "http", "in.example:8080", "", "", "10.0.0.1"},
 		{"a trace", nginx, []string{"Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
-			nginx, "http", "in.example:8080", "", "4bf92f3577b34da6a3ce929d0e0e4736", "10.0.0.1"},
-		{"no trace", nginx, []string{"Traceparent: 00-00000000000000000000000000000000-00f067aa0ba902b7-01"}, nginx, "http", "in.example:8080", "", "", "10.0.0.1"},
+			nginx, "http", "in.example:8080", "", "", "10.0.0.1"},
+		{"a long id", nginx, []string{"X-Request-Id: " + strings.Repeat("a", maxIDBytes+1)}, nginx, "http", "in.example:8080", "", "", "10.0.0.1"},
+		{"an id that forges a log line", nginx, []string{"X-Request-Id: a\nlevel=ERROR"}, nginx, "http", "in.example:8080", "", "", "10.0.0.1"},
 		{"two ids", nginx, []string{"X-Request-Id: a", "X-Request-Id: b"}, nginx, "http", "in.example:8080", "", "", "10.0.0.1"},
 		{"no connection", "vespo:/a", []string{"X-Forwarded-For: 192.0.2.1"}, "vespo:/a", "http", "in.example:8080", "", "", "vespo"},
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/services/event/httpevent"
 	"github.com/vespo-dev/vespo/services/event/invocation"
 	"github.com/vespo-dev/vespo/services/internal/recorder"
@@ -124,6 +125,7 @@ func (h *Handler) dispatch(t target, c *call, w http.ResponseWriter, r *http.Req
 	if h.isFunction(t.kind) {
 		passed = &c.Call
 	}
+	r = r.WithContext(forwarded.WithID(r.Context(), c.RequestID))
 	err := h.cfg.Dispatcher.Dispatch(router.Prefix(t.prefix), w, r, passed)
 	took := float64(time.Since(begin).Microseconds()) / 1000
 	fmt.Fprintf(&c.log, "END RequestId: %s\nREPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\n",

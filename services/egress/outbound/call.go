@@ -102,6 +102,12 @@ func writeError(err error) error {
 // latter case the rest of the body is dropped, and Send returns the response.
 const answeredPatience = 2 * time.Second
 
+// roundTrip sends the request, in the name of the request that the guest serves.
+func (c *call) roundTrip() (*http.Response, error) {
+	c.exchange.origin.identify(c.request.Header)
+	return c.via.RoundTrip(c.request.WithContext(c.ctx))
+}
+
 // errAnswered ends the request body when the server reads no more of it.
 var errAnswered = errors.New("answered before the end of the body")
 
@@ -132,7 +138,7 @@ func (c *call) start(done func(error)) {
 	c.answered = make(chan struct{})
 	go func() {
 		defer close(c.answered)
-		c.answer, c.failed = c.via.RoundTrip(c.request.WithContext(c.ctx))
+		c.answer, c.failed = c.roundTrip()
 		if err := c.ctx.Err(); err != nil && c.failed != nil { // the reason, even if the transport noticed another first
 			c.failed = fmt.Errorf("%w: %w", err, c.failed)
 		}
@@ -176,7 +182,7 @@ func (c *call) Send() (status int, err error) {
 		if err := c.withoutBody(); err != nil {
 			return 0, err
 		}
-		c.answer, c.failed = c.via.RoundTrip(c.request.WithContext(c.ctx))
+		c.answer, c.failed = c.roundTrip()
 	} else if err := c.awaitAnswer(); err != nil {
 		return 0, err
 	}

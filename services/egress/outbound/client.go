@@ -8,11 +8,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/services/egress"
 	"github.com/vespo-dev/vespo/services/internal/access"
@@ -111,15 +113,36 @@ func depthOf(ctx context.Context) int {
 	return depth
 }
 
+// Origin is the request or event that a guest serves when it makes calls.
+type Origin struct {
+	RequestID string
+	Header    http.Header // as the guest sees it, with the trace context; may be nil
+}
+
+// identify adds the request id and the trace context to the header of a call, unless the guest has set them.
+func (o *Origin) identify(h http.Header) {
+	if h[router.RequestIDHeader] == nil && o.RequestID != "" {
+		h.Set(router.RequestIDHeader, o.RequestID)
+	}
+	if h[forwarded.TraceParent] != nil || forwarded.TraceID(o.Header) == "" {
+		return
+	}
+	h[forwarded.TraceParent] = slices.Clone(o.Header[forwarded.TraceParent])
+	if state := o.Header[forwarded.TraceState]; state != nil && h[forwarded.TraceState] == nil {
+		h[forwarded.TraceState] = slices.Clone(state)
+	}
+}
+
 // ForExchange returns the outbound calls of one exchange. They end at the deadline.
-func (c *Client) ForExchange(deadline time.Time) abi.Outbound {
-	return &exchange{client: c, deadline: deadline}
+func (c *Client) ForExchange(deadline time.Time, origin Origin) abi.Outbound {
+	return &exchange{client: c, deadline: deadline, origin: origin}
 }
 
 // exchange counts the calls of one exchange. One goroutine uses it at a time.
 type exchange struct {
 	client   *Client
 	deadline time.Time
+	origin   Origin
 	calls    int
 	open     int
 }
@@ -148,6 +171,7 @@ func (e *exchange) begin(ctx context.Context, method, uri string) (*call, error)
 	}
 	var via http.RoundTripper = e.client.transport
 	if internal != "" {
+		ctx = forwarded.WithID(ctx, e.origin.RequestID)
 		if via, err = e.client.inProcess(ctx, internal); err != nil {
 			return nil, err
 		}

@@ -33,7 +33,9 @@ func newClient(t *testing.T, limits Limits, dispatcher Dispatcher, allow ...stri
 	return c
 }
 
-func (c *Client) exchange() abi.Outbound { return c.ForExchange(time.Now().Add(10 * time.Second)) }
+func (c *Client) exchange() abi.Outbound {
+	return c.ForExchange(time.Now().Add(10*time.Second), Origin{})
+}
 
 func requireCode(t *testing.T, want abi.OutboundCode, err error) {
 	t.Helper()
@@ -223,10 +225,10 @@ func TestDeadlineEndsACall(t *testing.T) {
 	defer up.Close()
 	defer close(hang)
 	c := newClient(t, Limits{}, nil, up.URL)
-	x := c.ForExchange(time.Now().Add(50 * time.Millisecond))
+	x := c.ForExchange(time.Now().Add(50*time.Millisecond), Origin{})
 	_, _, err := roundTrip(t, x, "GET", up.URL)
 	requireCode(t, abi.OutboundDeadline, err)
-	x = c.ForExchange(time.Now().Add(50 * time.Millisecond))
+	x = c.ForExchange(time.Now().Add(50*time.Millisecond), Origin{})
 	_, _, err = roundTrip(t, x, "POST", up.URL, "body")
 	requireCode(t, abi.OutboundDeadline, err)
 }

@@ -229,7 +229,7 @@ func TestDeadlineEndsPolling(t *testing.T) {
 	defer close(s.body)
 	defer close(s.answer)
 	defer close(s.read)
-	x := newClient(t, Limits{}, nil, up.URL).ForExchange(time.Now().Add(50 * time.Millisecond))
+	x := newClient(t, Limits{}, nil, up.URL).ForExchange(time.Now().Add(50*time.Millisecond), Origin{})
 	call, err := x.Open(t.Context(), "POST", up.URL)
 	require.NoError(t, err)
 	defer call.Close()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/client"
@@ -64,7 +65,14 @@ func (x *exchange) run() error {
 	if err != nil {
 		return err
 	}
-	in := runtimeapi.Input{Payload: event, Timeout: x.d.timeout, Wait: x.d.timeout, ARN: x.d.arn, TraceID: trace}
+	in := runtimeapi.Input{
+		Payload:   event,
+		Timeout:   x.d.timeout,
+		Wait:      x.d.timeout,
+		RequestID: segment(x.in.ID),
+		ARN:       x.d.arn,
+		TraceID:   trace,
+	}
 	if x.call != nil {
 		in.RequestID, in.ARN, in.TraceID, in.ClientContext = x.call.RequestID, x.call.FunctionARN, x.call.TraceID, x.call.ClientContext
 		if x.call.Log != nil { // else in.Log would be a nil pointer in an interface
@@ -83,6 +91,14 @@ func (x *exchange) run() error {
 		return x.stream(reply)
 	}
 	return x.whole(reply)
+}
+
+// segment returns id if workers can use it as a segment of a path without escapes, or an empty string.
+func segment(id string) string {
+	if strings.Trim(id, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_") != "" {
+		return ""
+	}
+	return id
 }
 
 // event reads the request body and returns the event. The body of an Invoke request is the event already.

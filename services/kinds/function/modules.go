@@ -76,6 +76,7 @@ func (m *module) invoke(ctx context.Context, from *router.Request, in runtimeapi
 		Prefix:    from.Prefix,
 		Rest:      from.Rest,
 		RequestID: from.ID,
+		Header:    from.Header,
 		Deadline:  from.Admitted.Add(in.Timeout),
 		Payload:   in.Payload.Reader(),
 		Output:    output,

@@ -2,6 +2,7 @@ package function_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/services/event/httpevent"
 	"github.com/vespo-dev/vespo/services/event/invocation"
 	"github.com/vespo-dev/vespo/services/kinds/function"
@@ -35,7 +37,7 @@ func TestNextHeaders(t *testing.T) {
 		id, text, h := w.next()
 		for name, want := range map[string]string{
 			"Content-Type":                        "application/json",
-			"Lambda-Runtime-Aws-Request-Id":       "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+			"Lambda-Runtime-Aws-Request-Id":       "[0-9a-f]{16}",
 			"Lambda-Runtime-Deadline-Ms":          `\d{13}`,
 			"Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:us-east-1:000000000000:function:fn",
 			"Lambda-Runtime-Trace-Id":             c.want,
@@ -49,8 +51,47 @@ func TestNextHeaders(t *testing.T) {
 		require.Equal(t, h.Get("Lambda-Runtime-Trace-Id"), event.Headers["x-amzn-trace-id"], "the event says the same")
 		status, _ := w.post(id, "response", `{"statusCode":204}`)
 		require.Equal(t, 202, status)
-		require.Equal(t, 204, f.Await(got).StatusCode)
+		answer := f.Await(got)
+		require.Equal(t, 204, answer.StatusCode)
+		require.Equal(t, []string{id}, answer.Header["X-Request-Id"])
+		require.Equal(t, id, event.RequestContext.RequestID)
 	}
+}
+
+// TestRequestsWithOneID checks that workers tell apart requests with the same id, such as those of a service that
+// calls the function twice at a time, and that an id which a worker cannot use in a path is replaced.
+func TestRequestsWithOneID(t *testing.T) {
+	f := newFront(t, function.Config{})
+	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(time.Minute))
+	dispatch := func(id string) <-chan string {
+		r := httptest.NewRequestWithContext(forwarded.WithID(t.Context(), id), "GET", "/fn", nil)
+		answered := make(chan string, 1)
+		go func() {
+			w := httptest.NewRecorder()
+			err := f.Router.Dispatch("/fn", w, r, nil)
+			answered <- fmt.Sprint(w.Body.String(), err)
+		}()
+		return answered
+	}
+	w := newWorker(t, addr)
+	first := dispatch("same-id")
+	one, _, _ := w.next()
+	second := dispatch("same-id")
+	other := newWorker(t, addr)
+	two, event, _ := other.next()
+	require.Equal(t, "same-id", one)
+	require.NotEqual(t, one, two)
+	require.Contains(t, event, `"requestId":"same-id"`)
+	other.post(two, "response", `"second"`)
+	w.post(one, "response", `"first"`)
+	require.Equal(t, `"first"<nil>`, <-first)
+	require.Equal(t, `"second"<nil>`, <-second)
+
+	third := dispatch("a/../b")
+	id, _, _ := w.next()
+	require.NotContains(t, id, "/")
+	w.post(id, "response", `"third"`)
+	require.Equal(t, `"third"<nil>`, <-third)
 }
 
 // TestEnvironment checks the variables that Lambda documents for

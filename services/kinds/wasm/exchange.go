@@ -9,6 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/readahead"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/services/egress/outbound"
 	"github.com/vespo-dev/vespo/services/event/invocation"
 )
 
@@ -19,16 +20,18 @@ type exchange struct {
 	request   *router.Request
 	body      requestBody
 	response  response
+	traceID   string
 	interrupt func()                  // immutable; ends a read of the body that waits for the client
-	logs      func(abi.Level, []byte) // immutable; the log of the service
+	logs      func(abi.Level, []byte) // immutable; the log of the service, with the ids of the request
 }
 
 // newExchange returns the exchange of an instance.
 func newExchange(d *deployment) *exchange {
-	x := &exchange{logs: d.environment.Log}
+	x := &exchange{}
 	x.interrupt = x.interruptBody
+	x.logs = func(level abi.Level, line []byte) { d.logLine(level, line, x.RequestID, x.traceID) }
 	x.QueryArgs = d.doc.CGIArgs
-	x.Log, x.LocalAddr = d.environment.Log, x.localAddr
+	x.Log, x.LocalAddr = x.logs, x.localAddr
 	x.Body, x.Response = &x.body, &x.response
 	return x
 }
@@ -53,15 +56,15 @@ func (x *exchange) begin(w http.ResponseWriter, r *router.Request, d *deployment
 	x.Method, x.URI, x.Proto, x.Scheme, x.Host, x.RemoteAddr = r.Method, r.URL.RequestURI(), r.Proto, from.Scheme, r.Host, r.RemoteAddr
 	x.ServerPort = from.Port
 	x.Prefix, x.Rest, x.Header, x.ContentLength = r.Prefix, r.Rest, r.Header, r.ContentLength
-	x.RequestID, x.Deadline, x.Context = r.ID, deadline, r.Context()
+	x.RequestID, x.traceID, x.Deadline, x.Context = r.ID, r.TraceID, deadline, r.Context()
 	if r.ContentLength < 0 || r.Trailer != nil { // other requests have no trailers
 		x.Trailer = func() abi.Header { return r.Trailer }
 	}
 	if d.outbound != nil {
-		x.Outbound = d.outbound.ForExchange(deadline)
+		x.Outbound = d.outbound.ForExchange(deadline, outbound.Origin{RequestID: r.ID, Header: r.Header})
 	}
 	if c := invocation.Of(r.Call); c != nil && c.Log != nil {
-		x.Log = d.logTo(c.Log)
+		x.Log = logTo(x.logs, c.Log)
 	}
 }
 

@@ -6,9 +6,11 @@ import (
 	"fmt"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/engine"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/egress/outbound"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -82,9 +84,11 @@ func (f *function) Run(ctx context.Context, e services.Event) (res accesslog.Res
 // begin sets up the guest's view of an event.
 func (f *function) begin(ctx context.Context, to *abi.Event, e services.Event) {
 	to.Prefix, to.Rest, to.RequestID, to.Deadline, to.Context = e.Prefix, e.Rest, e.RequestID, e.Deadline, ctx
-	to.Payload, to.Output, to.Log = e.Payload, e.Output, f.logTo(e.Log)
+	to.Payload, to.Output = e.Payload, e.Output
+	traceID := forwarded.TraceID(e.Header)
+	to.Log = logTo(func(level abi.Level, line []byte) { f.logLine(level, line, e.RequestID, traceID) }, e.Log)
 	if f.outbound != nil {
-		to.Outbound = f.outbound.ForExchange(e.Deadline)
+		to.Outbound = f.outbound.ForExchange(e.Deadline, outbound.Origin{RequestID: e.RequestID, Header: e.Header})
 	}
 }
 

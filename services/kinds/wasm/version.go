@@ -12,6 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/lograte"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/engine"
 	"github.com/vespo-dev/vespo/runtime/pool"
@@ -98,21 +99,31 @@ func (v *version) bind(in *engine.Instance) {
 	in.Caller = v.caller()
 }
 
-// guestLog writes a line of guest output to the service's log, within the rate limit.
-func (v *version) guestLog(level abi.Level, line []byte) {
-	if !v.logs(level) || !v.logRate.Allows(v.log, "the service", abi.RecordBytes(line)) {
+// guestLog writes a line of guest output that belongs to no request to the service's log.
+func (v *version) guestLog(level abi.Level, line []byte) { v.logLine(level, line, "", "") }
+
+// logLine writes a line of guest output to the service's log, within the rate limit, with the ids that are not empty.
+func (v *version) logLine(level abi.Level, line []byte, requestID, traceID string) {
+	if !v.logs(level) || !v.logRate.Allows(v.log, "the service", abi.RecordBytes(line)+len(requestID)+len(traceID)) {
 		return
 	}
-	v.log.Log(context.Background(), logLevel(level), "guest", slog.String("line", string(line)))
+	attrs := make([]slog.Attr, 0, 3)
+	if requestID != "" {
+		attrs = append(attrs, slog.String(accesslog.FieldRequestID, requestID))
+	}
+	if traceID != "" {
+		attrs = append(attrs, slog.String(accesslog.FieldTraceID, traceID))
+	}
+	v.log.LogAttrs(context.Background(), logLevel(level), "guest", append(attrs, slog.String("line", string(line)))...)
 }
 
-// logTo returns a log that writes to more besides. A nil writer receives nothing.
-func (v *version) logTo(more io.Writer) func(abi.Level, []byte) {
+// logTo returns log, or a log that writes to more besides.
+func logTo(log func(abi.Level, []byte), more io.Writer) func(abi.Level, []byte) {
 	if more == nil {
-		return v.environment.Log
+		return log
 	}
 	return func(level abi.Level, line []byte) {
-		v.environment.Log(level, line)
+		log(level, line)
 		_, _ = more.Write(append(line[:len(line):len(line)], '\n')) // its errors are the reader's
 	}
 }

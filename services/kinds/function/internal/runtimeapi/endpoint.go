@@ -280,6 +280,9 @@ func (e *Endpoint) claim(p *pending, c *conn) (budget.Body, bool) {
 	now := time.Now()
 	payload := p.Payload
 	p.state, p.conn, p.deadline, c.used = held, c, now.Add(p.Timeout), now
+	if e.held[p.id] != nil { // requests that one request has caused have its id
+		p.id = invocation.NewID()
+	}
 	p.Payload = budget.Body{} // release the memory, in case the invocation is abandoned
 	e.held[p.id] = p
 	close(p.taken)
