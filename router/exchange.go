@@ -30,6 +30,7 @@ type exchange struct {
 	id      [1]string // the value of the request's field, kept here to save an allocation
 	found   found
 	before  http.Header // copy of the headers set before the router; nil if there were none
+	route   *Route      // that served it; nil if none did
 	taken   taken       // admitted capacity
 	abort   bool        // the connection must be closed
 	ended   time.Time   // return of the service's handler; zero if none was called
@@ -130,6 +131,14 @@ func (x *exchange) conclude(err error) {
 		return
 	}
 	rec.TTLB = time.Since(rec.Time)
+}
+
+// count counts a concluded request for its route.
+func (x *exchange) count() {
+	if x.route != nil {
+		broken := x.abort && x.record.Outcome != accesslog.OutcomeClientGone
+		x.route.count(broken || x.record.Status >= http.StatusInternalServerError)
+	}
 }
 
 // fail handles the error of a request: it answers a client with a problem, or marks the connection to be aborted.

@@ -33,6 +33,8 @@ type Route struct {
 	Binding // immutable
 
 	pins      atomic.Int64  // number of requests, and the retired bit
+	requests  atomic.Uint64 // ended ones
+	errors    atomic.Uint64 // of these, failed ones
 	drainOnce sync.Once     // closes drained
 	drained   chan struct{} // closed when the route is retired and unused
 }
@@ -55,6 +57,26 @@ func (r *Route) Retire() {
 
 // InUse returns the number of requests using the route, including those waiting for admission.
 func (r *Route) InUse() int { return int(r.pins.Load() &^ retired) }
+
+// RouteStats counts the requests of a route since NewRoute.
+type RouteStats struct {
+	InUse    int    // requests that use the route, including those that wait for admission
+	Requests uint64 // ended requests
+	Errors   uint64 // of these, those that were answered with a status of 500 or above, or broken off by the server
+}
+
+// Stats returns the current state.
+func (r *Route) Stats() RouteStats {
+	return RouteStats{InUse: r.InUse(), Errors: r.errors.Load(), Requests: r.requests.Load()}
+}
+
+// count counts a request that has ended.
+func (r *Route) count(failed bool) {
+	r.requests.Add(1)
+	if failed {
+		r.errors.Add(1)
+	}
+}
 
 // Drained returns a channel that is closed when the route is retired and its last
 // request is over. The handler is not called afterwards.

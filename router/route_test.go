@@ -1,6 +1,7 @@
 package router
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -214,4 +215,42 @@ func hammer(t *testing.T, rt *Router, limiter *admission.Limiter, acknowledged *
 	done := make(chan struct{})
 	go func() { wg.Wait(); close(done) }()
 	replacing(t, rt, limiter, acknowledged, done)
+}
+
+// TestRouteCountsRequests checks that failures of the service are told apart from those of clients.
+func TestRouteCountsRequests(t *testing.T) {
+	h := newHouse(t, Config{})
+	answers := map[string]HandlerFunc{
+		"/ok": say("ok"),
+		"/refused": func(http.ResponseWriter, *Request, *accesslog.Result) error {
+			return problem.New(problem.Conflict, "d")
+		},
+		"/failed": func(http.ResponseWriter, *Request, *accesslog.Result) error { return problem.New(problem.Trap, "d") },
+		"/panic":  func(http.ResponseWriter, *Request, *accesslog.Result) error { panic("on purpose") },
+		"/own": func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
+			w.WriteHeader(http.StatusBadGateway)
+			return nil
+		},
+		"/broken": func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
+			_, _ = io.WriteString(w, "part")
+			return errors.New("broken off")
+		},
+		"/left": func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
+			ctx, cancel := context.WithCancel(r.Context())
+			r.Request = r.WithContext(ctx)
+			cancel()
+			return ctx.Err()
+		},
+	}
+	for path, want := range map[string]uint64{"/ok": 0, "/refused": 0, "/failed": 1, "/panic": 1, "/own": 1, "/broken": 1, "/left": 0} {
+		route := h.publish(binding("/", answers[path]))[0]
+		for range 2 {
+			answer, err := h.server.Client().Post(h.server.URL+path, "text/plain", nil) // a GET would be sent again if its answer breaks off
+			if err == nil {
+				_ = answer.Body.Close()
+			}
+			h.record()
+		}
+		require.Equal(t, RouteStats{Requests: 2, Errors: 2 * want}, route.Stats(), path)
+	}
 }

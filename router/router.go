@@ -122,6 +122,7 @@ func (rt *Router) answer(x *exchange, err error) error {
 		err = rt.serve(x)
 	}
 	x.conclude(err)
+	x.count()
 	if rt.accessLog != nil {
 		rt.accessLog(&x.record)
 	}
@@ -175,6 +176,7 @@ func (rt *Router) serveRoute(x *exchange, path string) error {
 		rec.Prefix = string(route.Prefix)
 		rec.Service, rec.Version, rec.Generation = route.Service, route.Version, route.Generation
 		if route.Await == nil {
+			x.route = route
 			return rt.serveBy(x, route)
 		}
 		if err := rt.await(x, route); err != nil {

@@ -98,7 +98,8 @@ func run(ctx context.Context, args []string, s stdio.Streams) int {
 
 // misused prints an error of the command line and returns the exit code.
 func misused(s stdio.Streams, err error) int {
-	fmt.Fprintf(s.Err, "vespo: %s\nrun \"vespo --help\" or \"vespo COMMAND --help\" for the usage\n", err)
+	s.Report(err)
+	fmt.Fprintln(s.Err, "run \"vespo --help\" or \"vespo COMMAND --help\" for the usage")
 	return exitUsage
 }
 

@@ -7,7 +7,8 @@
 // catalogue is served, one line "listening on http://ADDR". Its log goes between and after them. Standard
 // output gets the access records, if they are enabled, and nothing else. dev does the same, with the output of
 // builds in between. The other commands write their result to standard output and errors to standard error;
-// build also writes the commands that it runs, and their output, to standard error.
+// build also writes the commands that it runs, and their output, to standard error. On a terminal, failures are
+// red, JSON is indented, and lists are cut to its width; elsewhere output has no colours and is whole.
 //
 // # Exit codes
 //
@@ -29,7 +30,7 @@
 // VESPO_SERVER stands in for --server, VESPO_ADMIN_TOKEN for --token and --admin-token, VESPO_WORKER_TOKEN for
 // --worker-token, and VESPO_LAMBDA_KEYS for --lambda-key. As in FlexiLib, PORT is the port to listen on unless
 // --listen is given, and SERVER_THREAD_COUNT the number of requests served at a time unless --slots is given.
-// Commands that talk to a server use the proxy of HTTP_PROXY, HTTPS_PROXY and NO_PROXY. The compilers that build
+// NO_COLOR switches colours off. Commands that talk to a server use the proxy of HTTP_PROXY, HTTPS_PROXY and NO_PROXY. The compilers that build
 // and dev run get the whole environment. The Go runtime reads GOMEMLIMIT, GOGC and GOMAXPROCS, which are the
 // operator's. The server sets no soft memory limit, because linear memories, most of what it holds, are not on the
 // Go heap and would not count.

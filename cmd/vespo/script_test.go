@@ -37,17 +37,18 @@ func TestScript(t *testing.T) {
 		Setup:               func(env *testscript.Env) error { return setup(t, env) },
 		Condition:           projectCondition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve":  serveCommand,
-			"signal": signalCommand,
-			"exited": exitedCommand,
-			"logged": loggedCommand,
-			"exits":  exitsCommand,
-			"http":   httpCommand,
-			"begin":  beginCommand,
-			"finish": finishCommand,
-			"build":  buildCommand,
-			"dev":    devCommand,
-			"worker": workerCommand,
+			"serve":    serveCommand,
+			"signal":   signalCommand,
+			"exited":   exitedCommand,
+			"logged":   loggedCommand,
+			"exits":    exitsCommand,
+			"http":     httpCommand,
+			"begin":    beginCommand,
+			"finish":   finishCommand,
+			"build":    buildCommand,
+			"dev":      devCommand,
+			"worker":   workerCommand,
+			"terminal": terminalCommand,
 		},
 	})
 }
@@ -92,7 +93,7 @@ func setup(t *testing.T, env *testscript.Env) error {
 func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, key := range append(toolVariables(), "PATH", "HOME", "TMPDIR", "GOCOVERDIR", "VESPO_SERVER", "VESPO_ADMIN_TOKEN", "PORT", "SERVER_THREAD_COUNT") {
+	for _, key := range append(toolVariables(), "PATH", "HOME", "TMPDIR", "GOCOVERDIR", "VESPO_SERVER", "VESPO_ADMIN_TOKEN", "NO_COLOR", "PORT", "SERVER_THREAD_COUNT") {
 		if value := ts.Getenv(key); value != "" {
 			cmd.Env = append(cmd.Env, key+"="+value)
 		}

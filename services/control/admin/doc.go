@@ -97,6 +97,8 @@
 //	problem       string  why state is "failed"; else absent
 //	warm          number  instances ready to serve
 //	in_flight     number  requests being served
+//	requests      number  requests of this version that have ended, since it was deployed or the server was started
+//	errors        number  of these, those that were answered with a status of 500 or above, or broken off by the server
 //	queue         object  depth (capacity for waiting requests), waiting, leased (taken by a worker and not answered) and
 //	                      damaged (stored requests set aside as unreadable; absent if 0); absent without a queue
 //	retiring      object  versions, requests and snapshot (bytes) of earlier versions that still have requests; absent if

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -68,6 +69,27 @@ func TestLifeOfAService(t *testing.T) {
 	require.JSONEq(t, `{"prefix":"/a","state":"removed"}`, removed.body)
 	require.Equal(t, []string{"/", "/a/c", "/b"}, prefixes(t, st.get("/services/list")))
 	require.Equal(t, "one", st.get("/a").body, "what has the prefix / serves now")
+}
+
+func TestRequestsAreCounted(t *testing.T) {
+	st := start(t, setup{})
+	counted := func(prefix string) (requests, errors uint64) {
+		var v struct{ Requests, Errors uint64 }
+		require.NoError(t, json.Unmarshal([]byte(st.get("/services/inspect?prefix="+prefix).body), &v))
+		return v.Requests, v.Errors
+	}
+	require.Contains(t, st.add("a", "one").body, `"requests":0,"errors":0`)
+	require.Equal(t, http.StatusOK, st.get("/a").status)
+	require.Equal(t, http.StatusCreated, st.post("/services/add?prefix=b&upstream=http://127.0.0.1:1", "", "").status)
+	require.Equal(t, http.StatusBadGateway, st.get("/b").status)
+	require.Eventually(t, func() bool {
+		okRequests, okErrors := counted("a")
+		badRequests, badErrors := counted("b")
+		return okRequests == 1 && okErrors == 0 && badRequests == 1 && badErrors == 1
+	}, time.Minute, time.Millisecond)
+	require.Equal(t, http.StatusOK, st.add("a", "two").status)
+	requests, _ := counted("a")
+	require.Zero(t, requests, "of the new version")
 }
 
 func TestManageRefuses(t *testing.T) {

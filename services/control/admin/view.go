@@ -40,6 +40,8 @@ type serviceView struct {
 	Problem     string              `json:"problem,omitempty"`
 	Warm        int                 `json:"warm"`
 	InFlight    int                 `json:"in_flight"`
+	Requests    uint64              `json:"requests"`
+	Errors      uint64              `json:"errors"`
 	Queue       *queueView          `json:"queue,omitempty"`
 	Retiring    *retiringView       `json:"retiring,omitempty"`
 	Deployed    time.Time           `json:"deployed"`
@@ -159,6 +161,7 @@ func splitKey(bound registry.Prefix) (prefix, match string) {
 // viewOfEntry returns the view of an entry, with the reason if it is unavailable, in words fit for a client.
 func (h *Handler) viewOfEntry(e deploy.Entry) serviceView {
 	v := h.viewOf(e.Service, e.Status)
+	v.Requests, v.Errors = e.Requests, e.Errors
 	if e.Problem != nil {
 		v.Problem = reasonOf(e.Problem)
 	}

@@ -205,8 +205,8 @@ func TestFaultAtEveryStepChangesNothing(t *testing.T) {
 func (h *house) requireUndisturbed(before []Entry, manifest []byte) {
 	t := h.t
 	t.Helper()
-	h.requireServed("/a", "one")
 	require.Equal(t, before, h.List())
+	h.requireServed("/a", "one")
 	require.Equal(t, manifest, h.onDisk())
 	h.preparing.Wait() // a preparation that its deploy gave up closes the deployment itself
 	require.Equal(t, 1, h.kind.openCount(), "what was prepared is closed")

@@ -73,6 +73,9 @@ type Entry struct {
 	Status   services.Status
 	Problem  error // why it is unavailable, for the log; nil if it serves
 	Retiring Retiring
+	// Requests and Errors count the requests of the current version since it was deployed or the server was started.
+	// Errors are those that failed on the server's side: see router.RouteStats.
+	Requests, Errors uint64
 }
 
 // Retiring counts the earlier versions of a service that still have requests.
@@ -139,7 +142,8 @@ func (d *Deployer) Blob(ctx context.Context, digest registry.Digest) ([]byte, er
 
 // entry describes l, including earlier versions that still have requests.
 func (d *Deployer) entry(l *live) Entry {
-	e := Entry{Service: l.service, Status: l.deployment.Status(), Problem: l.problem}
+	stats := l.route.Stats()
+	e := Entry{Service: l.service, Status: l.deployment.Status(), Problem: l.problem, Requests: stats.Requests, Errors: stats.Errors}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, old := range d.retired[l.service.Prefix] {

@@ -36,7 +36,7 @@ const (
 type clientFlags struct {
 	Server string `placeholder:"URL" env:"VESPO_SERVER" default:"${server}" help:"The server to talk to (${default})."`
 	Token  string `placeholder:"TOKEN" env:"VESPO_ADMIN_TOKEN" help:"What the server was given as --admin-token."`
-	Format string `enum:"text,json" placeholder:"text|json" default:"text" help:"Form of the output; json is the server's answer as it came (${default})."`
+	Format string `enum:"text,json" placeholder:"text|json" default:"text" help:"Form of the output; json is the server's answer, indented on a terminal (${default})."`
 }
 
 // matchFlag distinguishes services that share a prefix.

@@ -3,13 +3,16 @@ package remote
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 )
 
 // ListCmd lists all services.
-type ListCmd struct{ clientFlags }
+type ListCmd struct {
+	Wide bool `short:"w" help:"Show all columns, and cut no text to fit the terminal."`
+
+	clientFlags
+}
 
 // Run is called by kong.
 func (c *ListCmd) Run(ctx context.Context, s stdio.Streams) error {
@@ -21,7 +24,7 @@ func (c *ListCmd) Run(ctx context.Context, s stdio.Streams) error {
 	if err != nil {
 		return err
 	}
-	return show(&c.clientFlags, s, a, writeAll)
+	return show(&c.clientFlags, s, a, func(to *screen, all *listed) error { return writeAll(to, all, c.Wide) })
 }
 
 // listed is the response to a request for all services.
@@ -30,16 +33,56 @@ type listed struct {
 	Starting *struct{ Done, Total int } `json:"starting"` // nil once the server is ready
 }
 
-func writeAll(w io.Writer, all *listed) error {
+func writeAll(to *screen, all *listed, wide bool) error {
 	if all.Starting != nil {
-		fmt.Fprintf(w, "starting, %d of %d\n", all.Starting.Done, all.Starting.Total)
+		fmt.Fprintf(to, "starting, %d of %d\n", all.Starting.Done, all.Starting.Total)
 	}
-	if len(all.Services) == 0 && all.Starting == nil {
-		_, err := fmt.Fprintln(w, "no services; add one with \"vespo add PREFIX FILE\"")
+	switch {
+	case len(all.Services) == 0 && all.Starting == nil:
+		_, err := fmt.Fprintln(to, "no services; add one with \"vespo add PREFIX FILE\"")
 		return err
-	}
-	if len(all.Services) == 0 {
+	case len(all.Services) == 0:
 		return nil
 	}
-	return writeList(w, all.Services)
+	return writeList(to, all.Services, wide)
+}
+
+// writeList writes a table with one row per service.
+func writeList(to *screen, all []Service, wide bool) error {
+	t := newTable(to)
+	titles := []any{"PREFIX", "STATE", "KIND", "TARGET", "IN FLIGHT", "ERRORS", "AGE"}
+	t.cut, t.right = []int{3, 0}, []int{4, 5, 6}
+	if wide {
+		titles = append(titles, "REQUESTS", "MEMORY", "ISOLATION", "SIZE", "GENERATION", "DIGEST", "LAST USED")
+		t.cut, t.right = nil, append(t.right, 7)
+	}
+	t.row(titles...)
+	for _, s := range all {
+		values := []any{s.bound(), s.State, s.Kind, s.target(), s.InFlight, s.Errors, to.age(s.Deployed)}
+		values = append(values, s.Requests, s.Memory, s.Isolation, s.Size, s.Generation, shortDigest(s.Digest), to.age(s.LastUsed))
+		t.row(values[:len(titles)]...)
+	}
+	t.paint = func(row int, column string) paint {
+		switch {
+		case row == 0:
+			return to.paint.Bold
+		case column == "STATE":
+			return statePaint(to, all[row-1].State)
+		case column == "ERRORS" && all[row-1].Errors > 0:
+			return to.paint.Red
+		}
+		return nil
+	}
+	return t.flush()
+}
+
+// statePaint returns the colour of a state that needs attention, else nil.
+func statePaint(to *screen, state string) paint {
+	switch state {
+	case "failed", "missing":
+		return to.paint.Red
+	case "starting":
+		return to.paint.Yellow
+	}
+	return nil
 }

@@ -3,7 +3,6 @@ package remote
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 )
@@ -29,7 +28,7 @@ func (c *RemoveCmd) Run(ctx context.Context, s stdio.Streams) error {
 	return show(&c.clientFlags, s, a, writeRemoved)
 }
 
-func writeRemoved(w io.Writer, removed *Service) error {
-	_, err := fmt.Fprintf(w, "removed %s\n", stdio.Printable(removed.bound()))
+func writeRemoved(to *screen, removed *Service) error {
+	_, err := fmt.Fprintf(to, "removed %s\n", stdio.Printable(removed.bound()))
 	return err
 }

@@ -3,15 +3,11 @@ package remote
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
-
-	"github.com/dustin/go-humanize"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 )
@@ -32,6 +28,8 @@ type Service struct {
 	Problem     string   `json:"problem"`
 	Warm        int      `json:"warm"`
 	InFlight    int      `json:"in_flight"`
+	Requests    uint64   `json:"requests"`
+	Errors      uint64   `json:"errors"`
 	Queue       *struct{ Depth, Waiting, Leased, Damaged int }
 	Retiring    *retiring
 	LastUsed    time.Time      `json:"last_used"`
@@ -61,47 +59,11 @@ type Version struct {
 	Deployed   time.Time `json:"deployed"`
 }
 
-// shown formats a value for a table; "-" stands for an empty one.
-func shown(value any) string {
-	switch v := value.(type) {
-	case string:
-		if v != "" {
-			return stdio.Printable(v)
-		}
-	case int64: // only sizes are int64
-		if v > 0 {
-			return humanize.IBytes(uint64(v))
-		}
-	case time.Time:
-		if !v.IsZero() {
-			return v.Local().Format(time.DateTime)
-		}
-	default:
-		return fmt.Sprint(v)
-	}
-	return "-"
-}
-
 // shortDigest returns the first 12 hex digits of a digest, enough to tell versions apart.
 func shortDigest(digest string) string {
 	_, hex, _ := strings.Cut(digest, ":")
 	return hex[:min(12, len(hex))]
 }
-
-// table writes aligned columns.
-type table struct{ w *tabwriter.Writer }
-
-func newTable(w io.Writer) table { return table{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)} }
-
-func (t table) row(values ...any) {
-	cells := make([]string, 0, len(values))
-	for _, v := range values {
-		cells = append(cells, shown(v))
-	}
-	fmt.Fprintln(t.w, strings.Join(cells, "\t"))
-}
-
-func (t table) flush() error { return t.w.Flush() }
 
 // target returns the destination of requests or, for a module, its ABI.
 func (s *Service) target() string { return cmp.Or(s.Target, s.ABI) }
@@ -112,16 +74,6 @@ func (s *Service) bound() string { return strings.TrimSuffix(s.Prefix+" "+s.Matc
 // guest reports whether the service is a module. Many fields have no meaning for other kinds.
 func (s *Service) guest() bool { return s.Kind == "" || s.Kind == "wasm" || s.Kind == "wasm-function" }
 
-// writeList writes a table with one row per service.
-func writeList(w io.Writer, all []Service) error {
-	t := newTable(w)
-	t.row("PREFIX", "STATE", "KIND", "TARGET", "MEMORY", "ISOLATION", "SIZE", "GENERATION", "DIGEST", "DEPLOYED")
-	for _, s := range all {
-		t.row(s.bound(), s.State, s.Kind, s.target(), s.Memory, s.Isolation, s.Size, s.Generation, shortDigest(s.Digest), s.Deployed)
-	}
-	return t.flush()
-}
-
 // counted returns n and its noun, in the plural where needed.
 func counted(n int, noun string) string {
 	if n == 1 {
@@ -131,8 +83,8 @@ func counted(n int, noun string) string {
 }
 
 // writeService writes the fields of a service, one per line, and a table of its earlier versions.
-func writeService(w io.Writer, s *Service) error {
-	t := newTable(w)
+func writeService(to *screen, s *Service) error {
+	t := newTable(to)
 	optional := func(name, value string) {
 		if value != "" {
 			t.row(name, value)
@@ -146,7 +98,7 @@ func writeService(w io.Writer, s *Service) error {
 	t.row("digest", s.Digest)
 	optional("module", s.Module)
 	t.row("generation", s.Generation)
-	t.row("deployed", s.Deployed)
+	t.row("deployed", to.ago(s.Deployed))
 	optional("kind", s.Kind)
 	optional("target", s.Target)
 	if s.guest() {
@@ -169,6 +121,8 @@ func writeService(w io.Writer, s *Service) error {
 	}
 	writeOptions(t, s.Options)
 	t.row("in flight", s.InFlight)
+	t.row("requests", s.Requests)
+	t.row("errors", s.Errors)
 	if q := s.Queue; q != nil {
 		t.row("waiting", fmt.Sprintf("%d of %d", q.Waiting, q.Depth))
 		t.row("leased", q.Leased)
@@ -183,16 +137,16 @@ func writeService(w io.Writer, s *Service) error {
 		}
 		t.row("retiring", text)
 	}
-	t.row("last used", s.LastUsed)
+	t.row("last used", to.ago(s.LastUsed))
 	if err := t.flush(); err != nil || len(s.History) == 0 {
 		return err
 	}
-	fmt.Fprintln(w, "\nearlier versions, the latest first:")
-	return writeHistory(w, s.History)
+	fmt.Fprintln(to, "\nearlier versions, the latest first:")
+	return writeHistory(to, s.History)
 }
 
 // writeOptions writes the fields of a service that have no row of their own.
-func writeOptions(t table, options map[string]any) {
+func writeOptions(t *table, options map[string]any) {
 	for _, name := range slices.Sorted(maps.Keys(options)) {
 		if name == "timeout" || name == "memory" || name == "isolation" {
 			continue
@@ -220,59 +174,43 @@ func optionText(value any) string {
 	return fmt.Sprint(value)
 }
 
-func writeHistory(w io.Writer, history []Version) error {
-	t := newTable(w)
-	t.row("GENERATION", "DIGEST", "KIND", "SIZE", "MEMORY", "TIMEOUT", "ISOLATION", "DEPLOYED")
+func writeHistory(to *screen, history []Version) error {
+	t := newTable(to)
+	t.row("GENERATION", "DIGEST", "KIND", "SIZE", "MEMORY", "TIMEOUT", "ISOLATION", "AGE")
 	for _, v := range history {
-		t.row(v.Generation, shortDigest(v.Digest), v.Kind, v.Size, v.Memory, v.Timeout, v.Isolation, v.Deployed)
+		t.row(v.Generation, shortDigest(v.Digest), v.Kind, v.Size, v.Memory, v.Timeout, v.Isolation, to.age(v.Deployed))
 	}
 	return t.flush()
 }
 
 // writeDeployed describes a deployed Service.
-func writeDeployed(w io.Writer, what, base string, s *Service) error {
-	fmt.Fprintf(w, "%s %s: generation %s, ", what, stdio.Printable(s.bound()), strconv.FormatUint(s.Generation, 10))
+func writeDeployed(to *screen, what, base string, s *Service) error {
+	fmt.Fprintf(to, "%s %s: generation %s, ", what, stdio.Printable(s.bound()), strconv.FormatUint(s.Generation, 10))
 	if s.guest() {
-		fmt.Fprintf(w, "%s, %s, memory %s, isolation %s\n", shown(s.ABI), shown(s.Size), shown(s.Memory), shown(s.Isolation))
+		fmt.Fprintf(to, "%s, %s, memory %s, isolation %s\n", shown(s.ABI), shown(s.Size), shown(s.Memory), shown(s.Isolation))
 	} else {
-		fmt.Fprintf(w, "%s to %s\n", shown(s.Kind), shown(s.Target))
+		fmt.Fprintf(to, "%s to %s\n", shown(s.Kind), shown(s.Target))
 	}
 	if s.FreshReason != "" {
-		fmt.Fprintf(w, "each request gets a fresh instance: %s\n", stdio.Printable(s.FreshReason))
+		fmt.Fprintf(to, "each request gets a fresh instance: %s\n", stdio.Printable(s.FreshReason))
 	}
 	for _, warning := range s.Warnings {
-		fmt.Fprintf(w, "warning: %s\n", stdio.Printable(warning))
+		fmt.Fprintf(to, "%s %s\n", to.paint.Yellow("warning:"), stdio.Printable(warning))
 	}
 	for _, change := range s.Changes {
-		fmt.Fprintln(w, stdio.Printable(change))
+		fmt.Fprintln(to, stdio.Printable(change))
 	}
 	for _, option := range s.Kept {
-		fmt.Fprintln(w, stdio.Printable(option)+" kept")
+		fmt.Fprintln(to, stdio.Printable(option)+" kept")
 	}
 	if s.Changes != nil && len(s.Changes) == 0 {
-		fmt.Fprintln(w, "the version is the same as before")
+		fmt.Fprintln(to, "the version is the same as before")
 	}
-	_, err := fmt.Fprintf(w, "%s\n%s%s\n", stdio.Printable(s.Digest), base, stdio.Printable(s.Prefix))
+	_, err := fmt.Fprintf(to, "%s\n%s%s\n", stdio.Printable(s.Digest), base, stdio.Printable(s.Prefix))
 	return err
-}
-
-// formatJSON is the --format that prints the server's response unchanged.
-const formatJSON = "json"
-
-// show writes a response in the chosen format: unchanged, or as the text of what it describes.
-func show[T any](f *clientFlags, s stdio.Streams, a *Answer, text func(io.Writer, *T) error) error {
-	if f.Format == formatJSON {
-		_, err := s.Out.Write(a.Body)
-		return err
-	}
-	var described T
-	if err := a.Decode(&described); err != nil {
-		return err
-	}
-	return text(s.Out, &described)
 }
 
 // writeDeployed writes a deploy's response in the chosen format.
 func (f *clientFlags) writeDeployed(s stdio.Streams, c *Client, a *Answer, what string) error {
-	return show(f, s, a, func(w io.Writer, deployed *Service) error { return writeDeployed(w, what, c.base, deployed) })
+	return show(f, s, a, func(to *screen, deployed *Service) error { return writeDeployed(to, what, c.base, deployed) })
 }

@@ -19,7 +19,7 @@ func TestWriteService(t *testing.T) {
 		Retiring:    &retiring{Versions: 1, Requests: 3, Snapshot: 1 << 20},
 	}
 	var b bytes.Buffer
-	require.NoError(t, writeService(&b, s))
+	require.NoError(t, writeService(&screen{Writer: &b}, s))
 	require.Equal(t, `prefix      /a
 state       failed
 problem     the module�`+` is gone
@@ -34,11 +34,13 @@ size        2.0 KiB
 snapshot    -
 warm        0
 in flight   0
+requests    0
+errors      0
 retiring    1 version, 3 requests, snapshots of 1.0 MiB
 last used   -
 
 earlier versions, the latest first:
-GENERATION  DIGEST        KIND  SIZE  MEMORY  TIMEOUT  ISOLATION  DEPLOYED
+GENERATION  DIGEST        KIND  SIZE  MEMORY  TIMEOUT  ISOLATION  AGE
 2           fedcba987654  -     -     -       3s       -          -
 `, b.String())
 }
@@ -46,14 +48,14 @@ GENERATION  DIGEST        KIND  SIZE  MEMORY  TIMEOUT  ISOLATION  DEPLOYED
 func TestWriteDeployed(t *testing.T) {
 	s := &Service{Version: Version{Digest: "sha256:00", Generation: 1, Isolation: "fresh", Size: 10}, Prefix: "/", ABI: "cgi", FreshReason: "why"}
 	var b bytes.Buffer
-	require.NoError(t, writeDeployed(&b, "added", "http://h", s))
+	require.NoError(t, writeDeployed(&screen{Writer: &b}, "added", "http://h", s))
 	require.Equal(t, "added /: generation 1, cgi, 10 B, memory -, isolation fresh\n"+
 		"each request gets a fresh instance: why\nsha256:00\nhttp://h/\n", b.String())
 }
 
 func TestShown(t *testing.T) {
 	at := time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC)
-	require.Equal(t, at.Local().Format("2006-01-02 15:04:05"), shown(at))
+	require.Equal(t, "3m ago ("+at.Local().Format("2006-01-02 15:04:05")+")", (&screen{now: at.Add(3 * time.Minute)}).ago(at))
 	require.Equal(t, "0123", shortDigest("sha256:0123"))
 	require.Equal(t, "", shortDigest("none"))
 }

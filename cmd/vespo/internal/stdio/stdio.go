@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"unicode"
-
-	"golang.org/x/term"
 )
 
 // Streams are the input and outputs of a command.
@@ -20,14 +17,11 @@ type Streams struct {
 }
 
 // Interactive reports whether standard error is a terminal.
-func (s Streams) Interactive() bool {
-	f, ok := s.Err.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
+func (s Streams) Interactive() bool { return IsTerminal(s.Err) }
 
 // Report prints the error of a failed command.
 func (s Streams) Report(err error) {
-	fmt.Fprintf(s.Err, "vespo: %s\n", strings.TrimRight(err.Error(), "\n"))
+	fmt.Fprintf(s.Err, "%s %s\n", PaintFor(s.Err).Red("vespo:"), strings.TrimRight(err.Error(), "\n"))
 }
 
 // Reported is an error that was already printed.

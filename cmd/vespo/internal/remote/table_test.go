@@ -1,0 +1,67 @@
+package remote
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"testing/quick"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestAge(t *testing.T) {
+	const day = 24 * time.Hour
+	for d, want := range map[time.Duration]string{
+		-time.Hour:                   "0s",
+		0:                            "0s",
+		59*time.Second + 999999:      "59s",
+		time.Minute:                  "1m",
+		3*time.Minute + time.Second:  "3m",
+		time.Hour - 1:                "59m",
+		5 * time.Hour:                "5h",
+		day - 1:                      "23h",
+		2*day + 23*time.Hour:         "2d",
+		364 * day:                    "364d",
+		365 * day:                    "1y",
+		time.Duration(1<<63 - 1):     "292y",
+		time.Duration(-1 << 63):      "0s",
+		400*day + 23*time.Hour + 100: "1y",
+	} {
+		require.Equal(t, want, ageText(d), d)
+	}
+	require.Equal(t, "-", (&screen{now: time.Now()}).age(time.Time{}))
+}
+
+// TestListFits checks that a list fits a terminal of 80 columns, whatever the prefixes and targets are. Without a
+// terminal, and in the wide form, nothing is cut.
+func TestListFits(t *testing.T) {
+	at := time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC)
+	fits := func(prefix, target string, kind, state uint8, inFlight uint16, errors uint32) bool {
+		states := []string{"starting", "ready", "idle", "evicted", "missing", "failed"}
+		kinds := []string{"wasm", "wasm-function", "proxy", "redirect", ""}
+		services := []Service{{
+			Version:  Version{Kind: kinds[int(kind)%len(kinds)], Deployed: at},
+			Prefix:   "/" + prefix,
+			Target:   target,
+			State:    states[int(state)%len(states)],
+			InFlight: int(inFlight),
+			Errors:   uint64(errors),
+		}, {Prefix: "/"}}
+		write := func(columns int, wide bool) string {
+			var b bytes.Buffer
+			require.NoError(t, writeList(&screen{Writer: &b, columns: columns, now: at.Add(400 * 24 * time.Hour)}, services, wide))
+			return b.String()
+		}
+		for line := range strings.Lines(write(80, false)) {
+			if utf8.RuneCountInString(strings.TrimSuffix(line, "\n")) > 80 {
+				return false
+			}
+		}
+		whole := shown("/" + prefix)
+		return strings.Contains(write(0, false), whole) && strings.Contains(write(80, true), whole) && strings.Contains(write(80, true), shown(target))
+	}
+	require.NoError(t, quick.Check(fits, nil))
+	require.True(t, fits(strings.Repeat("é", 300), strings.Repeat("x", 300), 1, 0, 65535, 1<<31))
+}
