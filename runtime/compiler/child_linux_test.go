@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -25,6 +26,22 @@ func TestChildInheritsNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, string(text), "VESPO")
 	require.NotContains(t, string(text), "PATH")
+}
+
+// A server that runs at a low priority can compile: a child never asks for a higher priority, which only the superuser gets.
+func TestPriorityOnlyFalls(t *testing.T) {
+	for nice := -20; nice <= maxNice; nice++ {
+		require.GreaterOrEqual(t, lowered(20-nice), nice)
+		require.LessOrEqual(t, lowered(20-nice), maxNice)
+	}
+	require.Equal(t, niceness, lowered(20))
+	nice, err := exec.LookPath("nice")
+	if err != nil {
+		t.Skip("there is no nice")
+	}
+	cfg := Config{Command: []string{nice, "nice", "-n", "17", children(t).Command[0], "serve"}}
+	_, err = New(cfg).Compile(t.Context(), t.TempDir(), guests.Wat(t, "echo"))
+	require.NoError(t, err)
 }
 
 // Errors of the disk are not the module's fault.

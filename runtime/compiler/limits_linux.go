@@ -11,9 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// niceness is the nice value of children. They use idle processors, and about a quarter of
-// one if there are none.
+// niceness is added to the nice value of the parent for its children. They use idle processors, and about a quarter of one
+// if there are none.
 const niceness = 5
+
+// maxNice is the highest nice value.
+const maxNice = 19
 
 // slackBytes is added to job.MemoryBytes for the system's limit, which counts reserved but untouched memory
 // of the Go runtime. The system's limit catches allocations that grow faster than the child's own checks.
@@ -52,10 +55,24 @@ func limitProcess(j job) error {
 		limit.Cur = min(limit.Cur, limit.Max)
 		errs = append(errs, err, unix.Setrlimit(resource, &limit))
 	}
-	errs = append(errs, unix.Setpriority(unix.PRIO_PGRP, 0, niceness))
+	errs = append(errs, lowerPriority())
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0) // when memory runs out, kill the child before the server
 	return errors.Join(errs...)
 }
+
+// lowerPriority raises the nice value of the child's process group. To lower the value takes a privilege, even if it is above
+// niceness already.
+func lowerPriority() error {
+	raw, err := unix.Getpriority(unix.PRIO_PGRP, 0)
+	if err != nil {
+		return err
+	}
+	return unix.Setpriority(unix.PRIO_PGRP, 0, lowered(raw))
+}
+
+// lowered returns the nice value of the child for the result of the system call getpriority, which is 20 minus the current
+// nice value.
+func lowered(raw int) int { return min(20-raw+niceness, maxNice) }
 
 // same returns a limit with equal soft and hard values.
 func same(limit uint64) unix.Rlimit { return unix.Rlimit{Cur: limit, Max: limit} }
