@@ -12,6 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/remote"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/server"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
 )
 
 // Exit codes; see the package comment.
@@ -41,6 +42,7 @@ type cli struct {
 	Inspect  remote.InspectCmd  `cmd:"" group:"Work with a running server:" help:"Show a service and its earlier versions."`
 	Remove   remote.RemoveCmd   `cmd:"" group:"Work with a running server:" aliases:"rm" help:"Remove a service and its earlier versions."`
 	Rollback remote.RollbackCmd `cmd:"" group:"Work with a running server:" help:"Go back to an earlier version of a service."`
+	Ready    remote.ReadyCmd    `cmd:"" group:"Work with a running server:" help:"Report whether a server is ready, as a health check."`
 	Version  versionCmd         `cmd:"" group:"About this program:" help:"Show the version of this program, like --version."`
 	Help     helpCmd            `cmd:"" group:"About this program:" help:"Show the usage of a command."`
 }
@@ -65,7 +67,7 @@ func run(ctx context.Context, args []string, s stdio.Streams) int {
 	parser, err := kong.New(&cli{Add: remote.NewAddCmd(server.Kinds(), openProject), Dev: project.NewDevCmd()},
 		kong.Name("vespo"),
 		kong.Description(description),
-		vars().CloneWith(kong.Vars{"version": version()}),
+		vars().CloneWith(kong.Vars{"version": version.Read().String()}),
 		kong.Writers(s.Out, s.Err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(int) { ended = true }), // called after --help and --version have printed

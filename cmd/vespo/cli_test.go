@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"runtime/debug"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,10 +24,4 @@ func TestListDuringTheStart(t *testing.T) {
 	require.Regexp(t, `^starting, 12 of 30\nPREFIX +STATE .*\n/a +starting `, list())
 	answer = `{"services":[],"starting":{"done":0,"total":1}}`
 	require.Equal(t, "starting, 0 of 1\n", list())
-}
-
-func TestVersionOf(t *testing.T) {
-	info := &debug.BuildInfo{Main: debug.Module{Version: "v1.2.3"}, Settings: []debug.BuildSetting{{Key: "vcs.revision", Value: "abc"}}}
-	require.Regexp(t, `^vespo v1\.2\.3 abc go\S+ \w+/\w+$`, versionOf(info))
-	require.Regexp(t, `^vespo \(devel\) go`, versionOf(&debug.BuildInfo{}))
 }

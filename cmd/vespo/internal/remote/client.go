@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
 )
 
 // defaultServer is the default URL of clients; it matches the default of serve's --listen.
@@ -147,7 +148,7 @@ func (c *Client) Call(ctx context.Context, method, path string, query url.Values
 		return nil, err
 	}
 	r.Header.Set("Accept", "application/json, application/problem+json")
-	r.Header.Set("User-Agent", "vespo")
+	r.Header.Set("User-Agent", version.Read().UserAgent())
 	if c.token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}
