@@ -36,6 +36,18 @@ func ExampleRequest() {
 	// accept: text/plain
 }
 
+// Show the request id with an error, so that the user can name it and you can find the log lines of the request.
+func ExampleRequest_ID() {
+	handler := func(w *guest.Response, r *guest.Request) {
+		w.Text(500, "The order was not stored. If you report this, give the id "+r.ID()+".\n")
+	}
+	answer := guesttest.ServeWith(handler, &guesttest.Request{
+		Header: map[string][]string{"X-Request-Id": {"1a172dbbfdbd4160"}}, // the server sets it
+	})
+	fmt.Print(answer.Body)
+	// Output: The order was not stored. If you report this, give the id 1a172dbbfdbd4160.
+}
+
 // A Request is an io.Reader of the body. Read the body in pieces to process bodies of any size in constant memory.
 func ExampleRequest_Read() {
 	handler := func(w *guest.Response, r *guest.Request) {

@@ -41,6 +41,11 @@ func (r *Request) Proto() string { return abi.Text(abi.ProtocolVersion) }
 // RemoteAddr returns the client's address and port, such as 192.0.2.7:51234. Behind a trusted proxy the port may be 0.
 func (r *Request) RemoteAddr() string { return abi.Text(abi.SourceAddr) }
 
+// ID returns the request id, which the server gives to each request. The access log, the log lines of the guest, the
+// response's X-Request-Id and problems have the same id, and the requests that the guest makes send it on. It is at most
+// 128 letters, digits and characters of -._~:/+=@, and it is not a secret.
+func (r *Request) ID() string { return r.Header.Get("x-request-id") }
+
 // Read reads the next bytes of the request's body. It waits until the client has sent some, and returns [io.EOF] at the
 // end of the body. Read returns no other error: the host ends the guest if the body is incomplete or exceeds the
 // server's limit.

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/control/lambda"
@@ -146,6 +147,8 @@ func TestInvocations(t *testing.T) {
 	log, err := base64.StdEncoding.DecodeString(resp.Header.Get("X-Amz-Log-Result"))
 	require.NoError(t, err)
 	require.Contains(t, string(log), "RequestId: "+resp.Header.Get("X-Amzn-Requestid"))
+	rec := a.Records.First(func(r accesslog.Record) bool { return r.Prefix == "/fn" })
+	require.Equal(t, resp.Header.Get("X-Amzn-Requestid"), rec.RequestID, "the access log has the id that the SDK shows")
 	resp, body = a.do("POST", invocations, `"fail"`)
 	require.Equal(t, 200, resp.StatusCode)
 	require.Equal(t, "Unhandled", resp.Header.Get("X-Amz-Function-Error"))
