@@ -41,7 +41,8 @@ func (l logWriter) Write(p []byte) (int, error) {
 }
 
 // Config returns the guest's configuration, in a format that the host defines. It is empty if there is none. Vespo
-// provides the service's settings as a JSON object of strings; a middleware gets those of --use-config.
+// provides the service's settings as a JSON object of strings, or the bytes of --config-file. A middleware gets those of
+// --use-config and --use-config-file.
 //
 // Config may be called in an init function. The result is then part of the snapshot.
 func Config() []byte {

@@ -41,6 +41,13 @@ type Runner interface {
 	Run(in *engine.Instance, e *Event) engine.Outcome
 }
 
+// TextReader is an ABI whose guests can read settings that are one text.
+type TextReader interface {
+	ABI
+	// ReadsText reports whether a module imports the function for it.
+	ReadsText(info *engine.Info) bool
+}
+
 // Traits describe an ABI.
 type Traits struct {
 	Name      string // shown in listings, such as "http-wasm" or "cgi"

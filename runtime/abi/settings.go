@@ -2,11 +2,15 @@ package abi
 
 import "encoding/json"
 
-// Settings are a service's settings and secrets for its guest. They are immutable. The zero Settings are empty.
+// Settings are a service's settings and secrets for its guest: by name, or one text of any bytes. They are immutable. The
+// zero Settings are empty.
 type Settings struct {
 	byName map[string]string
-	json   string
+	text   string
 }
+
+// TextSettings returns Settings that are one text.
+func TextSettings(text string) Settings { return Settings{text: text} }
 
 // NewSettings returns Settings for a map, which must not be changed afterwards.
 func NewSettings(byName map[string]string) Settings {
@@ -16,7 +20,7 @@ func NewSettings(byName map[string]string) Settings {
 		if err != nil {
 			panic("a map of strings can always be encoded: " + err.Error())
 		}
-		s.json = string(text)
+		s.text = string(text)
 	}
 	return s
 }
@@ -30,5 +34,5 @@ func (s Settings) Get(name string) (value string, ok bool) {
 // All returns all settings by name. The caller must not change the map.
 func (s Settings) All() map[string]string { return s.byName }
 
-// JSON returns all settings as one JSON object, or "" if there are none.
-func (s Settings) JSON() string { return s.json }
+// Text returns the text, or all settings by name as one JSON object. It returns "" if there are none.
+func (s Settings) Text() string { return s.text }

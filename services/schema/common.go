@@ -34,9 +34,9 @@ func Middleware() []Field {
 		},
 		{
 			Name:   FieldUseConfig,
-			Type:   Pairs,
+			Type:   Config,
 			Form:   "NAME=VALUE",
-			Help:   "Set a setting or secret that the middleware can ask for.",
+			Help:   "Set a setting or secret that the middleware can ask for. Modules that read a text get one in place of settings.",
 			Secret: true,
 			Common: true,
 		},

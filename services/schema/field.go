@@ -21,12 +21,13 @@ const (
 	Duration             // JSON string in Go's syntax, such as "1m30s"; greater than zero
 	Texts                // JSON array of strings
 	Pairs                // JSON object of strings; as text, NAME=VALUE
+	Config               // like Pairs, or one text: see Settings
 	Blob                 // a module
 	Blobs                // modules, in order
 )
 
 // IsList reports whether a field of the type may be given more than once.
-func (t Type) IsList() bool { return t == Texts || t == Pairs || t == Blobs }
+func (t Type) IsList() bool { return t == Texts || t == Pairs || t == Config || t == Blobs }
 
 // IsBool reports whether the values are true and false.
 func (t Type) IsBool() bool { return t == Bool || t == Mark }
@@ -47,6 +48,7 @@ func (t Type) String() string {
 		Duration: "duration",
 		Texts:    "array of strings",
 		Pairs:    "object of strings",
+		Config:   "object of strings, or a string",
 		Blob:     "module",
 		Blobs:    "array of modules",
 	}

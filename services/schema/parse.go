@@ -22,6 +22,9 @@ func (f Field) Parse(texts ...string) (value any, refused string) {
 		return slices.Clone(texts), ""
 	case Pairs:
 		return f.parsePairs(texts)
+	case Config:
+		pairs, refused := f.parsePairs(texts)
+		return Settings{ByName: pairs}, refused
 	}
 	text := texts[len(texts)-1]
 	switch f.Type {
@@ -44,8 +47,11 @@ func (f Field) Parse(texts ...string) (value any, refused string) {
 
 // Empty returns the value of a list without items.
 func (f Field) Empty() any {
-	if f.Type == Pairs {
+	switch f.Type {
+	case Pairs:
 		return map[string]string{}
+	case Config:
+		return Settings{}
 	}
 	return []string{}
 }
@@ -89,7 +95,7 @@ func (f Field) parseDuration(text string) (any, string) {
 }
 
 // parsePairs reads NAME=VALUE. Values may be secrets: no text repeats them.
-func (f Field) parsePairs(texts []string) (any, string) {
+func (f Field) parsePairs(texts []string) (map[string]string, string) {
 	pairs := make(map[string]string, len(texts))
 	for _, text := range texts {
 		name, value, ok := strings.Cut(text, "=")
@@ -109,6 +115,8 @@ func (f Field) ParseJSON(text json.RawMessage) (value any, refused string) {
 	switch {
 	case f.Type == Texts || f.Type == Blobs:
 		return list[[]string](text, '[', `must be an array of strings, such as ["https://api.example.com"]`)
+	case f.Type == Config:
+		return f.parseSettings(text)
 	case f.Type == Pairs:
 		pairs, refused := list[map[string]string](text, '{', `must be an object of strings, such as {"name": "value"}`)
 		if _, empty := pairs.(map[string]string)[""]; empty && refused == "" {
@@ -143,7 +151,8 @@ func list[T any](text json.RawMessage, open byte, otherwise string) (any, string
 	return v, ""
 }
 
-// Show returns the text of a value, which can be parsed again. Secrets are shown too: see [Field.Secret].
+// Show returns the text of a value, which can be parsed again unless it is Settings with a text. Secrets are shown too:
+// see [Field.Secret].
 func (f Field) Show(value any) string {
 	switch value := value.(type) {
 	case string:
@@ -163,6 +172,11 @@ func (f Field) Show(value any) string {
 			texts = append(texts, name+"="+value[name])
 		}
 		return strings.Join(texts, ", ")
+	case Settings:
+		if value.Text != "" {
+			return value.Summary()
+		}
+		return f.Show(value.ByName)
 	}
 	return ""
 }

@@ -17,7 +17,8 @@ import (
 const MaxManifestBytes = 1 << 20
 
 // Values holds the values of fields by name, each with the Go type of its field: string (Text, Path, Program, Duration), bool,
-// int64 (Count, Size), []string (Texts) or map[string]string (Pairs). A field with its default has no entry.
+// int64 (Count, Size), []string (Texts), map[string]string (Pairs) or Settings (Config). A field with its default has no
+// entry.
 type Values map[string]any
 
 // Put sets a field. A default, a zero value and a mark are left out, so that a manifest has one form.
@@ -42,6 +43,8 @@ func (f Field) isDefault(value any) bool {
 		return len(value) == 0
 	case map[string]string:
 		return len(value) == 0
+	case Settings:
+		return value.IsZero()
 	}
 	return true
 }
@@ -143,6 +146,8 @@ func (f Field) stored(text json.RawMessage) (value any, err error) {
 		return decode[[]string](text)
 	case Pairs:
 		return decode[map[string]string](text)
+	case Config:
+		return decode[Settings](text)
 	case Text, Path, Program, Duration:
 		value, err := decode[string](text)
 		return f.canonical(value), err

@@ -56,6 +56,14 @@ func WithIsolation(name string) Option { return set("isolation", name) }
 // WithConfig sets the settings of the guest or the program.
 func WithConfig(settings map[string]string) Option { return set("config", settings) }
 
+// WithConfigText sets a text of any bytes in place of settings.
+func WithConfigText(text string) Option { return set("config", schema.Settings{Text: text}) }
+
+// WithMiddlewareText sets a text of any bytes in place of the settings of the middleware.
+func WithMiddlewareText(text string) Option {
+	return set(schema.FieldUseConfig, schema.Settings{Text: text})
+}
+
 // WithAllow sets the destinations to which a guest may send requests.
 func WithAllow(destinations ...string) Option { return set("allow", destinations) }
 

@@ -22,5 +22,5 @@
 //     the outcome "bad answer".
 //   - The header fields of one exchange are bounded by abi.MaxHeaderBytes, buffered bodies by
 //     Config.BufferBytes.
-//   - get_config returns the service's settings as one JSON object.
+//   - get_config returns the service's settings: their text, or those by name as one JSON object.
 package httpwasm

@@ -24,7 +24,7 @@ func HostModule() engine.HostModule {
 		Name: ModuleName,
 		Funcs: []engine.HostFunc{
 			{Name: "enable_features", Params: []engine.ValueType{i32}, Results: one, Call: enableFeatures},
-			{Name: "get_config", Params: []engine.ValueType{i32, i32}, Results: one, Call: getConfig},
+			{Name: importConfig, Params: []engine.ValueType{i32, i32}, Results: one, Call: getConfig},
 			{Name: "log_enabled", Params: []engine.ValueType{i32}, Results: one, Call: logEnabled},
 			{Name: "log", Params: []engine.ValueType{i32, i32, i32}, Call: logMessage},
 			f("get_header_names", getHeaderNames, wide, i32, i32, i32),
@@ -120,12 +120,12 @@ func enableFeatures(in *engine.Instance, p []uint64) {
 	p[0] = knownFeatures
 }
 
-// getConfig returns the service's settings as one JSON object; the specification
+// getConfig returns the service's settings: their text, or those by name as one JSON object. The specification
 // leaves the format open. It also works during initialisation: settings belong to
 // a version of the service, so a snapshot never holds those of another version.
 func getConfig(in *engine.Instance, p []uint64) {
 	c := in.Exchange.(*call)
-	p[0] = c.put(c.settings.JSON(), p[0], p[1])
+	p[0] = c.put(c.settings.Text(), p[0], p[1])
 }
 
 // logs reports whether lines of a level are kept.

@@ -2,12 +2,14 @@ package httpwasm
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/extension"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip1"
 	"github.com/vespo-dev/vespo/runtime/engine"
+	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
 )
 
 // ModuleName is the name that guests import from.
@@ -18,6 +20,9 @@ const (
 	entryRequest = iota
 	entryResponse
 )
+
+// importConfig is the function by which guests read their settings.
+const importConfig = "get_config"
 
 const (
 	exportRequest  = "handle_request"
@@ -74,6 +79,11 @@ func (*ABI) Match(info *engine.Info) (bool, error) {
 		return false, fmt.Errorf("exports %s with a wrong type: http-wasm has it as (i32, i32) -> ()", exportResponse)
 	}
 	return true, nil
+}
+
+// ReadsText implements abi.TextReader.
+func (*ABI) ReadsText(info *engine.Info) bool {
+	return slices.ContainsFunc(info.Imports, func(im rewrite.Import) bool { return im.Module == ModuleName && im.Name == importConfig })
 }
 
 // Functions implements abi.ABI.

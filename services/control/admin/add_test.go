@@ -22,7 +22,19 @@ import (
 // part is a form field.
 type part struct{ name, value string }
 
-// form returns a multipart body and its Content-Type.
+// fileName is the name of the file in a part for it, or "".
+func (p part) fileName() string {
+	name, isFile := strings.CutSuffix(p.name, "@")
+	switch {
+	case isFile:
+		return name
+	case p.name == "module" || p.name == "use":
+		return "a.wasm"
+	}
+	return ""
+}
+
+// form returns a multipart body and its Content-Type. Parts whose name ends in @ are files.
 func form(t testing.TB, parts ...part) (body, contentType string) {
 	t.Helper()
 	var b bytes.Buffer
@@ -30,8 +42,8 @@ func form(t testing.TB, parts ...part) (body, contentType string) {
 	for _, p := range parts {
 		var field io.Writer
 		var err error
-		if p.name == "module" || p.name == "use" {
-			field, err = w.CreateFormFile(p.name, "a.wasm")
+		if file := p.fileName(); file != "" {
+			field, err = w.CreateFormFile(strings.TrimSuffix(p.name, "@"), file)
 		} else {
 			field, err = w.CreateFormField(p.name)
 		}
@@ -219,9 +231,12 @@ func TestAddRefusesForms(t *testing.T) {
 		multi("duplicates", problem.BadRequest, []string{"prefix is given more than once", "module is given more than once"}, prefix, module, module, part{"prefix", "b"}),
 		multi("unknown and invalid", problem.BadRequest, []string{`source is unknown`, `"x"`}, prefix, module, part{"source", "http://hidden"}, part{"memory", "x"}),
 		multi("long field", problem.BadRequest, []string{"prefix is longer than 4096 bytes"}, part{"prefix", strings.Repeat("a", 5000)}, module),
+		multi("long text", problem.BadRequest, []string{"config is longer than 262144 bytes"}, prefix, module, part{"config@", strings.Repeat("a", 256<<10+1)}),
+		multi("text and settings", problem.BadRequest, []string{"config is given more than once"}, prefix, module, part{"config@", "a"}, part{"config", "a=b"}),
+		multi("settings and text", problem.BadRequest, []string{"config is given more than once"}, prefix, module, part{"config", "a=b"}, part{"config@", "a"}),
 		multi("too many parts", problem.BadRequest, manyWords, many...),
 		multi("too large", problem.BodyTooLarge, []string{"1000 bytes"}, prefix, part{"module", strings.Repeat("x", 1001)}),
-		multi("far too large", problem.BodyTooLarge, []string{"at most"}, prefix, part{"module", strings.Repeat("x", 100_000)}),
+		multi("far too large", problem.BodyTooLarge, []string{"at most"}, prefix, part{"module", strings.Repeat("x", 1_000_000)}),
 		{"with a query", add + "?prefix=a", wholeType, whole, problem.BadRequest, []string{"query is not empty"}},
 		{"no boundary", add, "multipart/form-data", whole, problem.BadRequest, []string{"no boundary"}},
 		{"other boundary", add, "multipart/form-data; boundary=x", whole, problem.BadRequest, []string{"form is malformed or ends early"}},
@@ -262,7 +277,7 @@ func TestAddRefusesJSON(t *testing.T) {
 		object("file", `{"prefix":"a","source":"file:///etc/hidden"}`, `scheme "file"`),
 		object("no address", `{"prefix":"a","source":"hidden"}`, `scheme ""`),
 		{"with a query", "/services/add?memory=1", "application/json", `{"prefix":"a","source":"https://example.com"}`, problem.BadRequest, []string{"query is not empty"}},
-		{"too large", "/services/add", "application/json", strings.Repeat(" ", 64<<10) + "{}", problem.BodyTooLarge, []string{"65536"}},
+		{"too large", "/services/add", "application/json", strings.Repeat(" ", 1<<20+64<<10) + "{}", problem.BodyTooLarge, []string{"1114112"}},
 		{"other charset", "/services/add", "application/json; charset=latin1", "{}", problem.UnsupportedMediaType, []string{"latin1"}},
 	})
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -12,13 +13,13 @@ import (
 
 // fact is one property of a version, in the form in which it is shown.
 type fact struct {
-	text  string
-	pairs map[string]string // of secret pairs, in place of text: only the names are shown
+	text     string
+	settings schema.Settings // secrets, in place of text: only the names are shown
 }
 
-func (x fact) empty() bool { return x.text == "" && len(x.pairs) == 0 }
+func (x fact) empty() bool { return x.text == "" && x.settings.IsZero() }
 
-func (x fact) equal(y fact) bool { return x.text == y.text && maps.Equal(x.pairs, y.pairs) }
+func (x fact) equal(y fact) bool { return x.text == y.text && x.settings.Equal(y.settings) }
 
 // changesOf describes what a deploy has changed and which options it has kept, one per line.
 func changesOf(kinds schema.Kinds, result deploy.Result) (changes, kept []string) {
@@ -43,8 +44,8 @@ func changesOf(kinds schema.Kinds, result deploy.Result) (changes, kept []string
 // shown returns the text that follows the name of a fact.
 func shown(f schema.Field, x fact) string {
 	switch {
-	case len(x.pairs) > 0:
-		return ": " + strings.Join(slices.Sorted(maps.Keys(x.pairs)), ", ")
+	case !x.settings.IsZero():
+		return ": " + x.settings.Summary()
 	case x.text != "" && !f.Secret:
 		return ": " + x.text
 	}
@@ -54,8 +55,8 @@ func shown(f schema.Field, x fact) string {
 // difference describes a change. Values that may be secrets are not shown.
 func difference(f schema.Field, x, y fact) string {
 	switch {
-	case f.Secret && f.Type == schema.Pairs:
-		return pairChanges(x.pairs, y.pairs)
+	case f.Secret && (f.Type == schema.Pairs || f.Type == schema.Config):
+		return settingChanges(x.settings, y.settings)
 	case f.Secret:
 		return "changed"
 	}
@@ -73,6 +74,18 @@ func difference(f schema.Field, x, y fact) string {
 		return text
 	}
 	return or(x.text) + " -> " + or(y.text)
+}
+
+// settingChanges describes a change of settings by their names, and one from or to a text by its size.
+func settingChanges(x, y schema.Settings) string {
+	before, after := cmp.Or(x.Summary(), "none"), cmp.Or(y.Summary(), "none")
+	switch {
+	case x.Text == "" && y.Text == "":
+		return pairChanges(x.ByName, y.ByName)
+	case before == after:
+		return "changed, " + after
+	}
+	return before + " -> " + after
 }
 
 func pairChanges(x, y map[string]string) string {
@@ -128,11 +141,13 @@ func factsOf(kinds schema.Kinds, v registry.Version) map[string]fact {
 	}
 	for _, f := range form.Fields {
 		var x fact
-		switch pairs, secret := values[f.Name].(map[string]string); {
+		switch value := values[f.Name]; {
 		case f.Type.IsBlob():
 			x.text = digestsText(v.BlobsOf(f.Name))
-		case f.Secret && secret:
-			x.pairs = pairs
+		case f.Secret && f.Type == schema.Pairs:
+			x.settings.ByName, _ = value.(map[string]string)
+		case f.Type == schema.Config:
+			x.settings, _ = value.(schema.Settings)
 		case f.Secret:
 			x.text = secretText(values[f.Name])
 		default:

@@ -19,9 +19,10 @@ import (
 const (
 	// formOverheadBytes is the maximum size of a multipart body without the modules. The middleware together
 	// may be as large as the module.
-	formOverheadBytes = 64 << 10
-	// maxJSONBytes bounds a JSON body, which refers to modules but contains none.
-	maxJSONBytes = 64 << 10
+	formOverheadBytes = 64<<10 + 2*schema.MaxTextBytes
+	// maxJSONBytes bounds a JSON body, which refers to modules but contains none. Two texts for get_config fit into it,
+	// also if their JSON is twice as long as they are.
+	maxJSONBytes = 64<<10 + 4*schema.MaxTextBytes
 	// firstBufferBytes bounds the memory allocated for a declared length before any byte has arrived.
 	firstBufferBytes = 1 << 20
 )

@@ -15,7 +15,7 @@ import (
 
 const (
 	maxParts      = 400     // of a form, including unknown ones
-	maxFieldBytes = 4 << 10 // of a field other than the module
+	maxFieldBytes = 4 << 10 // of a field other than a file
 )
 
 // multipartDecoder returns a decoder of forms, whose parts hold the fields and the module in any order.
@@ -99,12 +99,19 @@ func (p *parts) readPart(part *multipart.Part) (err error) {
 		p.fields.Set(name, "")
 		return err
 	}
-	value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
-	if len(value) > maxFieldBytes {
-		p.fields.Violate(name, "is longer than %d bytes", maxFieldBytes)
-		return err
+	isFile, maxBytes := part.FileName() != "" && p.fields.TakesFile(name), maxFieldBytes
+	if isFile {
+		maxBytes = schema.MaxTextBytes
 	}
-	p.fields.Set(name, string(value))
+	value, err := io.ReadAll(io.LimitReader(part, int64(maxBytes)+1))
+	switch {
+	case len(value) > maxBytes:
+		p.fields.Violate(name, "is longer than %d bytes", maxBytes)
+	case isFile:
+		p.fields.SetFile(name, value)
+	default:
+		p.fields.Set(name, string(value))
+	}
 	return err
 }
 

@@ -53,7 +53,9 @@
 // Instead of a module, a prefix can be bound by one of the fields upstream, static, function, exec or queue,
 // which have options of their own: see docs/management-api.md.
 //
-// In JSON, allow and use are arrays of strings, and config, mount and use_config are objects of strings.
+// In JSON, allow and use are arrays of strings, and config, mount and use_config are objects of strings. config and
+// use_config can also be a text of any bytes for modules that read their own format: in a form a file, in JSON a string,
+// or {"=base64": "..."} for bytes that are not UTF-8.
 // Queries end up in logs, here and on the way: send secrets in a form or in JSON.
 //
 // For a new service, options that are not given take the server's defaults. A replacement keeps the current
@@ -84,12 +86,12 @@
 //	fresh_reason  string  why isolation is "fresh" although it was not requested; else absent
 //	warnings      array   sentences for the service's owner; absent if there are none
 //	allow         array   permitted destinations of calls; absent if there are none
-//	config        array   names of the service's settings, without their values; absent if there are none
+//	config        array   names of the service's settings, without their values; absent if there are none, or for a text
 //	mount         object  directories that the service can read; absent if there are none
 //	use           array   digests of the middleware; absent if there is none
-//	use_config    array   names of the middleware's settings; absent if there are none
+//	use_config    array   names of the middleware's settings; absent if there are none, or for a text
 //	options       object  all fields of the version that are not the default, by name. Of secret objects it has the names, of
-//	                      other secrets the number of values
+//	                      a text its size ("101 bytes"), of other secrets the number of values
 //	size          number  of the module
 //	snapshot      number  of the guest's memory after initialisation
 //	state         string  "starting" (requests wait), "ready", "idle" (no instances), "evicted" (no compiled code),

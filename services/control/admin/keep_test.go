@@ -143,6 +143,33 @@ func TestReplacementKeepsWhatADocumentSays(t *testing.T) {
 	require.Contains(t, got.Changes, "config: k removed", "which is for programs")
 }
 
+// A text of any bytes is configured in place of settings, by a form or as JSON. It is a secret.
+func TestTextsForGetConfig(t *testing.T) {
+	st := start(t, setup{})
+	text := "hunter2\x00\xff\r\n"
+	require.Equal(t, http.StatusCreated, st.form("prefix", "a", "module", magic+"one", "config", "key=hunter2", "use", magic+"auth", "use_config@", text).status)
+	first := st.form("prefix", "a", "module", magic+"one", "config@", text)
+	var got changed
+	decodeInto(t, first, &got)
+	require.Equal(t, []string{"config: key -> 11 bytes"}, got.Changes)
+	require.Equal(t, []string{"use: " + short("auth"), "use_config: 11 bytes"}, got.Kept)
+	require.Contains(t, first.body, `"options":{"config":"11 bytes","use_config":"11 bytes"}`)
+	require.NotContains(t, first.body, "hunter2")
+	require.NotContains(t, first.body, "base64")
+
+	// JSON has it as a string, or encoded.
+	for _, c := range []struct{ use, want string }{
+		{`"hunter2\u0000"`, "use_config: 11 bytes -> 8 bytes"},
+		{`{"=base64":"aHVudGVyMgD/"}`, "use_config: 8 bytes -> 9 bytes"},
+		{`{"token":"hunter2"}`, "use_config: 9 bytes -> token"},
+		{`""`, "use_config: token removed"},
+	} {
+		got = changed{}
+		decodeInto(t, st.post("/services/add", "application/json", `{"prefix":"a","upstream":["http://127.0.0.1:1"],"use_config":`+c.use+`}`), &got)
+		require.Contains(t, got.Changes, c.want)
+	}
+}
+
 // A change of the kind keeps the options that are common to all kinds.
 func TestChangeOfKindKeepsCommonOptions(t *testing.T) {
 	st := start(t, setup{})

@@ -8,8 +8,8 @@ import (
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
-// options are the fields of a version by name, as JSON. Of secret pairs it has the sorted names, of other secrets the
-// number of values.
+// options are the fields of a version by name, as JSON. Of secret pairs it has the sorted names, of a text its size, of
+// other secrets the number of values.
 type options map[string]any
 
 // optionsOf returns nil if the manifest is not one of the kind.
@@ -27,6 +27,11 @@ func (h *Handler) optionsOf(v registry.Version) options {
 		case map[string]string:
 			if f.Secret {
 				shown[name] = slices.Sorted(maps.Keys(secret))
+			}
+		case schema.Settings:
+			shown[name] = secret.Names()
+			if secret.Text != "" {
+				shown[name] = secret.Summary()
 			}
 		case []string:
 			if f.Secret {

@@ -90,13 +90,19 @@ exec = "/usr/bin/worker"
 [[service]]
 prefix = "named"
 exec = "worker"
+
+[[service]]
+prefix = "text"
+module = "modules/a.wasm"
+config = '''{"directives": ["SecRuleEngine On"]}
+'''
 `})
 	path := filepath.Join(dir, "vespo.toml")
 	f, err := Read(path, allkinds.Describe(), maxModule)
 	require.NoError(t, err)
 	require.Equal(t, []Setting{{"listen", ":80", 3}, {"slots", "3", 4}, {"demo", "false", 5}, {"lambda-key", "a,b", 6}}, f.Settings)
 	specs := f.Specs()
-	require.Len(t, specs, 6)
+	require.Len(t, specs, 7)
 	for i, program := range []string{filepath.Join(dir, "bin/worker"), "/usr/bin/worker", "worker"} { // the last is refused later
 		require.Contains(t, string(specs[3+i].Manifest), `"exec":"`+program+`"`)
 	}
@@ -109,7 +115,7 @@ exec = "worker"
 		Timeout:   schema.Period(time.Second),
 		Isolation: "fresh",
 		Allow:     []string{"https://api.example.com"},
-		Config:    map[string]string{"greeting": "salve"},
+		Config:    schema.Settings{ByName: map[string]string{"greeting": "salve"}},
 		Mount:     map[string]string{"/content": "content"},
 	}.Encode(), specs[0].Manifest)
 	require.Equal(t, proxy.KindName, specs[1].Kind)
@@ -117,7 +123,8 @@ exec = "worker"
 	require.Equal(t, wasm.FunctionKindName, specs[2].Kind)
 	require.Same(t, &specs[0].Blobs[0].Content[0], &specs[2].Blobs[0].Content[0], "a module is in memory once")
 	module := filepath.Join(dir, "modules/a.wasm")
-	require.Equal(t, []string{path, module, module}, f.Inputs())
+	require.Equal(t, []string{path, module, module, module}, f.Inputs())
+	require.Equal(t, wasm.Document{Config: schema.Settings{Text: "{\"directives\": [\"SecRuleEngine On\"]}\n"}}.Encode(), specs[6].Manifest)
 
 	settings, err := ReadSettings(path)
 	require.NoError(t, err)

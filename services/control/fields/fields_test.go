@@ -38,6 +38,7 @@ func TestTheGivenFieldsSelectTheKind(t *testing.T) {
 		{"function=true runtime_port=9001 worker_concurrency=1", "function", "function", `{"runtime_port":9001}`},
 		{"exec=/bin/x exec_arg= exec_arg=b processes=4", "function", "exec", `{"exec":"/bin/x","exec_arg":["","b"]}`},
 		{"exec=/bin/x function=true", "function", "exec", `{"exec":"/bin/x"}`},
+		{"exec=/bin/x config=A=b", "function", "exec", `{"config":{"A":"b"},"exec":"/bin/x"}`},
 		{"queue=true depth=1000 lease=90s durable=true use_config=k=v", "queue", "queue", `{"durable":true,"lease":"1m30s","use_config":{"k":"v"}}`},
 	} {
 		in := given(strings.Fields(c.given)...)
@@ -105,6 +106,36 @@ func TestJSONHasTheTypesOfTheFields(t *testing.T) {
 		in := input()
 		require.False(t, in.AddJSON([]byte(text), "{}"), text)
 		require.Error(t, in.Err(), text)
+	}
+}
+
+func TestSettingsFromFiles(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		give     func(in *fields.Input)
+		manifest string
+		refused  string
+	}{
+		{"module", func(in *fields.Input) { in.Add("module", "m") }, `{"config":"a text"}`, ""},
+		{"program", func(in *fields.Input) { in.Add("exec", "/bin/x") }, "", "config is one text"},
+		{"middleware alone", func(in *fields.Input) { in.Add("queue", "true") }, "", "config is a field of module or exec"},
+		{"settings too", func(in *fields.Input) { in.Add("module", "m"); in.Add("config", "a=b") }, "", "config is given more than once"},
+		{"twice", func(in *fields.Input) { in.Add("module", "m"); in.SetFile("config", []byte("b")) }, "", "config is given more than once"},
+	} {
+		in := input()
+		require.True(t, in.Claim("config"))
+		require.True(t, in.TakesFile("config"))
+		require.False(t, in.TakesFile("mount"))
+		in.SetFile("config", []byte("a text"))
+		c.give(in)
+		s, _ := in.Select(allkinds.Describe(), "nothing is given")
+		manifest := in.Values(s.Form, nil).Manifest()
+		if c.refused != "" {
+			require.ErrorContains(t, in.Err(), c.refused, c.name)
+			continue
+		}
+		require.NoError(t, in.Err(), c.name)
+		require.Equal(t, registry.Manifest(c.manifest), manifest, c.name)
 	}
 }
 

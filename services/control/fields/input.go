@@ -79,7 +79,13 @@ func (in *Input) Add(name, text string) {
 }
 
 // Set adds the text of a claimed field.
-func (in *Input) Set(name, text string) { in.texts[name] = append(in.texts[name], text) }
+func (in *Input) Set(name, text string) {
+	if _, twice := in.members[name]; twice {
+		in.Violate(name, "is given more than once")
+		return
+	}
+	in.texts[name] = append(in.texts[name], text)
+}
 
 // AddMember adds a field with its JSON.
 func (in *Input) AddMember(name string, value json.RawMessage) {
@@ -114,6 +120,21 @@ func (in *Input) Texts(name string) []string {
 		return list
 	}
 	return in.texts[name]
+}
+
+// TakesFile reports whether SetFile can set the field.
+func (in *Input) TakesFile(name string) bool {
+	f, _ := in.field(name)
+	return f.Type == schema.Config
+}
+
+// SetFile sets a claimed field of type schema.Config to the bytes of a file.
+func (in *Input) SetFile(name string, content []byte) {
+	if _, twice := in.members[name]; twice || len(in.texts[name]) > 0 {
+		in.Violate(name, "is given more than once")
+		return
+	}
+	in.members[name] = schema.Settings{Text: string(content)}
 }
 
 // Parse parses all given fields, so that their violations are known.

@@ -118,6 +118,8 @@ func asksNothing(value any) bool {
 		return len(value) == 0
 	case map[string]string:
 		return len(value) == 0
+	case schema.Settings:
+		return value.IsZero()
 	}
 	return false
 }
@@ -144,7 +146,11 @@ func (in *Input) Values(form schema.Form, before schema.Values) schema.Values {
 			continue
 		}
 		if in.Has(f.Name) {
-			values.Put(f, in.Value(f.Name))
+			value, refused := f.Adapt(in.Value(f.Name))
+			if refused != "" {
+				in.Violate(f.Name, "%s", refused)
+			}
+			values.Put(f, value)
 		} else if value, kept := before[f.Name]; kept {
 			values.Put(f, value)
 		}

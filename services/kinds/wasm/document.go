@@ -1,8 +1,6 @@
 package wasm
 
 import (
-	"maps"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -25,8 +23,8 @@ type Document struct {
 	// Allow lists the permitted destinations of calls: origins such as "https://api.example.com", and
 	// "http://NAME.vespo.internal" for other services. If it is empty, no calls are permitted.
 	Allow  []string          `json:"allow,omitempty"`
-	Config map[string]string `json:"config,omitempty"` // settings and secrets that the guest can read by name
-	Mount  map[string]string `json:"mount,omitempty"`  // from paths in the guest to directories below the server's root
+	Config schema.Settings   `json:"config,omitzero"` // settings and secrets that the guest can read by name, or one text
+	Mount  map[string]string `json:"mount,omitempty"` // from paths in the guest to directories below the server's root
 }
 
 // Encode returns the manifest. Equal documents have equal manifests.
@@ -100,9 +98,9 @@ func fields() []schema.Field {
 		},
 		{
 			Name:   fieldConfig,
-			Type:   schema.Pairs,
+			Type:   schema.Config,
 			Form:   "NAME=VALUE",
-			Help:   "A setting or secret that the service can ask for.",
+			Help:   "A setting or secret that the service can ask for. Modules that read a text get one in place of settings.",
 			Secret: true,
 		},
 		{
@@ -145,19 +143,22 @@ const (
 	maxSettingsBytes = 64 << 10
 )
 
-func checkConfig(field string, config map[string]string) (violations problem.Violations) {
+func checkConfig(field string, config schema.Settings) (violations problem.Violations) {
+	if len(config.Text) > schema.MaxTextBytes {
+		violations.Add(field, "has %d bytes: at most %d are allowed", len(config.Text), schema.MaxTextBytes)
+	}
 	total := 0
-	for _, name := range slices.Sorted(maps.Keys(config)) {
-		value := config[name]
+	for _, name := range config.Names() {
+		value := config.ByName[name]
 		total += len(name) + len(value)
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) || !utf8.ValidString(name+value) {
 			violations.Add(field, "has the name %.100q: a name is not empty and holds no =, "+
 				"and names and values are UTF-8 without a NUL", name)
 		}
 	}
-	if len(config) > maxSettings || total > maxSettingsBytes {
+	if len(config.ByName) > maxSettings || total > maxSettingsBytes {
 		violations.Add(field, "has %d settings of %d bytes: at most %d settings of %d bytes are allowed",
-			len(config), total, maxSettings, maxSettingsBytes)
+			len(config.ByName), total, maxSettings, maxSettingsBytes)
 	}
 	return violations
 }

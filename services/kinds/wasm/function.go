@@ -30,7 +30,7 @@ func (k *Kind) Functions() *Functions { return &Functions{k} }
 func (f *Functions) Describe() schema.Kind { return FunctionDescription() }
 
 // Validate implements services.RunnerKind.
-func (f *Functions) Validate(s services.Spec) error { return validate(f.kind, s, f.kind.runners) }
+func (f *Functions) Validate(s services.Spec) error { return validate(f.kind, s, f.kind.runners, true) }
 
 // PrepareRunner implements services.RunnerKind.
 func (f *Functions) PrepareRunner(ctx context.Context, s services.Spec) (services.Runner, error) {

@@ -153,7 +153,7 @@ func (k *Kind) Describe() schema.Kind { return Description() }
 
 // Validate implements services.Kind. It parses the sections of the module. Other
 // errors are found at compilation.
-func (k *Kind) Validate(s services.Spec) error { return validate(k, s, k.servers) }
+func (k *Kind) Validate(s services.Spec) error { return validate(k, s, k.servers, true) }
 
 // Prepare implements services.Kind.
 func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deployment, error) {
@@ -229,7 +229,7 @@ func (k *Kind) newVersion(s services.Spec, speaks abi.ABI) (*version, error) {
 		d.memoryBytes = k.cfg.SlotBytes
 	}
 	d.log = k.cfg.Log.With(slog.String("service", string(s.Prefix)), slog.String("version", string(s.Version)))
-	d.environment = abi.Environment{Log: d.guestLog, Enabled: d.logs, Settings: abi.NewSettings(doc.Config), FileKey: k.fileKey}
+	d.environment = abi.Environment{Log: d.guestLog, Enabled: d.logs, Settings: settingsOf(doc.Config), FileKey: k.fileKey}
 	if violations := k.checkMounts(doc.Mount); len(violations) > 0 {
 		return nil, invalidModule(violations, nil) // the server may have been restarted without --root
 	}

@@ -32,7 +32,7 @@ func (k *Kind) ValidateMiddleware(s services.Spec) error {
 
 // validateMiddleware validates the spec of a middleware as a module.
 func (k *Kind) validateMiddleware(s services.Spec) error {
-	if err := k.Validate(s); err != nil {
+	if err := validate(k, s, k.servers, false); err != nil { // the modules of a chain share their settings
 		return err
 	}
 	_, speaks, err := detect(k, moduleOf(s), k.servers)
@@ -50,10 +50,10 @@ func (k *Kind) validateMiddleware(s services.Spec) error {
 // isolation of the service behind it, and settings of its own.
 func asModule(s services.Spec) (services.Spec, error) {
 	type sharing struct {
-		Memory    int64             `json:"memory"`
-		Timeout   schema.Period     `json:"timeout"`
-		Isolation string            `json:"isolation"`
-		UseConfig map[string]string `json:"use_config"`
+		Memory    int64           `json:"memory"`
+		Timeout   schema.Period   `json:"timeout"`
+		Isolation string          `json:"isolation"`
+		UseConfig schema.Settings `json:"use_config"`
 	}
 	shared := schema.Pick(s.Manifest, fieldMemory, schema.FieldTimeout, fieldIsolation, schema.FieldUseConfig)
 	behind, err := schema.Decode[sharing](shared)

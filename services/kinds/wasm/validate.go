@@ -11,8 +11,9 @@ import (
 )
 
 // validate validates a spec whose module must implement one of the ABIs. It returns all violations at once: of the
-// configuration, of the module's exports and imports, and of the memory that it declares.
-func validate[A abi.ABI](k *Kind, s services.Spec, abis []A) error {
+// configuration, of the module's exports and imports, and of the memory that it declares. own reports whether the
+// settings are for this module alone.
+func validate[A abi.ABI](k *Kind, s services.Spec, abis []A, own bool) error {
 	doc, err := Decode(s.Manifest)
 	if err != nil {
 		return invalidModule([]problem.Violation{{Text: err.Error()}}, nil)
@@ -21,6 +22,9 @@ func validate[A abi.ABI](k *Kind, s services.Spec, abis []A) error {
 	module, speaks, err := detect(k, moduleOf(s), abis)
 	if err == nil && doc.CGIArgs && !speaks.Traits().QueryArgs {
 		violations.Add(fieldCGIArgs, "is for CGI commands, and the module speaks %s", speaks.Traits().Name)
+	}
+	if err == nil && own && doc.Config.Text != "" {
+		violations = append(violations, checkReader(module.Info(), speaks)...)
 	}
 	if err != nil {
 		var invalid *engine.ModuleError
@@ -34,6 +38,26 @@ func validate[A abi.ABI](k *Kind, s services.Spec, abis []A) error {
 		violations = append(violations, k.checkMinimum(module.Info(), doc)...)
 	}
 	return invalidModule(violations, nil)
+}
+
+// checkReader returns a violation if the module cannot read settings that are one text, which would have no effect.
+func checkReader(info *engine.Info, speaks abi.ABI) (violations problem.Violations) {
+	reader, ok := speaks.(abi.TextReader)
+	switch {
+	case !ok:
+		violations.Add(fieldConfig, "is one text, and a module of %s reads settings by name: give NAME=VALUE", speaks.Traits().Name)
+	case !reader.ReadsText(info):
+		violations.Add(fieldConfig, "is one text, and the module never reads it: it does not import get_config")
+	}
+	return violations
+}
+
+// settingsOf returns the settings as a guest sees them.
+func settingsOf(s schema.Settings) abi.Settings {
+	if s.Text != "" {
+		return abi.TextSettings(s.Text)
+	}
+	return abi.NewSettings(s.ByName)
 }
 
 // checkMinimum returns the violations of the memory that a module declares as its minimum. A compiler includes the stack

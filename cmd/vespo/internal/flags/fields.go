@@ -12,7 +12,7 @@ import (
 // Fields are flags made from the descriptions of fields. Kong sets them.
 type Fields struct {
 	fields []schema.Field
-	target reflect.Value // pointer to a struct with one member for each field
+	target reflect.Value // pointer to a struct with a member Field0, Field1, ... for each field, and File0, ... for those that take files
 }
 
 // NewFields returns flags for the fields. group returns the title under which the help lists a flag, or an empty string.
@@ -24,6 +24,13 @@ func NewFields(fields []schema.Field, group func(schema.Field) string) *Fields {
 			Type: typeOf(f),
 			Tag:  tagOf(f, group(f)),
 		})
+		if f.Type == schema.Config {
+			members = append(members, reflect.StructField{
+				Name: "File" + strconv.Itoa(i),
+				Type: reflect.TypeFor[TextFile](),
+				Tag:  fileTagOf(f, group(f)),
+			})
+		}
 	}
 	return &Fields{fields: fields, target: reflect.New(reflect.StructOf(members))}
 }
@@ -38,7 +45,7 @@ func typeOf(f schema.Field) reflect.Type {
 		return reflect.TypeFor[bool]()
 	case f.Type == schema.Count:
 		return reflect.TypeFor[int]()
-	case f.Type == schema.Pairs:
+	case f.Type == schema.Pairs || f.Type == schema.Config:
 		return reflect.TypeFor[map[string]string]()
 	case f.Type.IsList():
 		return reflect.TypeFor[[]string]()
@@ -47,25 +54,39 @@ func typeOf(f schema.Field) reflect.Type {
 }
 
 func tagOf(f schema.Field, group string) reflect.StructTag {
-	var tag strings.Builder
-	set := func(name, value string) {
-		if value != "" {
-			fmt.Fprintf(&tag, "%s:%s ", name, strconv.Quote(value))
+	t := tags{"name", f.Flag(), "placeholder", f.Form, "help", help(f), "group", group}
+	switch {
+	case f.Type == schema.Pairs || f.Type == schema.Config:
+		t = append(t, "mapsep", "none")
+	case f.Type.IsList() && !f.Commas:
+		t = append(t, "sep", "none")
+	case f.Type == schema.Program:
+		t = append(t, "type", "path")
+	}
+	return t.tag()
+}
+
+// fileTagOf returns the tag of the flag that takes a file for a field.
+func fileTagOf(f schema.Field, group string) reflect.StructTag {
+	help := "In place of --" + f.Flag() + ": the bytes of this file, as the module reads them with get_config."
+	return tags{"name", fileFlag(f), "placeholder", "FILE", "help", help, "group", group}.tag()
+}
+
+// fileFlag returns the name of the flag that takes a file for a field.
+func fileFlag(f schema.Field) string { return f.Flag() + "-file" }
+
+// tags are the names of a tag, each followed by its value.
+type tags []string
+
+// tag returns the tag without empty values.
+func (t tags) tag() reflect.StructTag {
+	var b strings.Builder
+	for i := 0; i < len(t); i += 2 {
+		if t[i+1] != "" {
+			fmt.Fprintf(&b, "%s:%s ", t[i], strconv.Quote(t[i+1]))
 		}
 	}
-	set("name", f.Flag())
-	set("placeholder", f.Form)
-	set("help", help(f))
-	set("group", group)
-	switch {
-	case f.Type == schema.Pairs:
-		set("mapsep", "none")
-	case f.Type.IsList() && !f.Commas:
-		set("sep", "none")
-	case f.Type == schema.Program:
-		set("type", "path")
-	}
-	return reflect.StructTag(strings.TrimSpace(tag.String()))
+	return reflect.StructTag(strings.TrimSpace(b.String()))
 }
 
 // help returns the text of the help for a field.
@@ -87,16 +108,52 @@ func help(f schema.Field) string {
 	return text + "."
 }
 
-// Given returns the values of the given flags by the names of their fields: strings, booleans, numbers, lists of strings
-// and maps of strings. Flags without a value are left out.
+// Check returns an error if a field is given both by its flag and by a file.
+func (f *Fields) Check() error {
+	for i, field := range f.fields {
+		if f.file(i) != "" && f.member(i).Len() > 0 {
+			return fmt.Errorf("--%s and --%s cannot be combined: give settings by name or one file", field.Flag(), fileFlag(field))
+		}
+	}
+	return nil
+}
+
+// Given returns the values of the given flags by the names of their fields: strings, booleans, numbers, lists of
+// strings, maps of strings and schema.Settings. Flags without a value are left out.
 func (f *Fields) Given() map[string]any {
 	given := make(map[string]any)
 	for i, field := range f.fields {
-		if value := f.target.Elem().Field(i); !value.IsZero() && (!field.Type.IsList() || value.Len() > 0) {
+		value, text := f.member(i), f.file(i)
+		switch empty := value.IsZero() || field.Type.IsList() && value.Len() == 0; {
+		case field.Type == schema.Config && (!empty || text != ""):
+			given[field.Name] = schema.Settings{ByName: value.Interface().(map[string]string), Text: text}
+		case !empty:
 			given[field.Name] = value.Interface()
 		}
 	}
 	return given
+}
+
+// FileFlag returns the name of the flag that gave a field the bytes of a file, or false.
+func (f *Fields) FileFlag(name string) (string, bool) {
+	for i, field := range f.fields {
+		if field.Name == name && f.file(i) != "" {
+			return fileFlag(field), true
+		}
+	}
+	return "", false
+}
+
+func (f *Fields) member(i int) reflect.Value {
+	return f.target.Elem().FieldByName("Field" + strconv.Itoa(i))
+}
+
+// file returns the content of the file for a field, or "".
+func (f *Fields) file(i int) string {
+	if f.fields[i].Type != schema.Config {
+		return ""
+	}
+	return f.target.Elem().FieldByName("File" + strconv.Itoa(i)).String()
 }
 
 // Field returns the field of a flag, by the flag's name.

@@ -58,7 +58,7 @@ func grants() (fields []schema.Field) {
 // Validate is called by kong.
 func (c *DevCmd) Validate() error {
 	_, err := router.ParsePrefix(c.Prefix)
-	return errors.Join(err, c.Config.Validate())
+	return errors.Join(err, c.grants.Check(), c.Config.Validate())
 }
 
 // Run is called by kong.

@@ -82,6 +82,8 @@ func (c *AddCmd) Validate() error {
 		return errors.New("give the prefix of the service as the first argument, such as hello")
 	case isAddress(c.Module) && usesFiles(given):
 		return errors.New("the server fetches the module: give addresses to --use as well, or a file for the module")
+	case c.fields.Check() != nil:
+		return c.fields.Check()
 	case c.Module != "" && !c.one(selecting):
 		return fmt.Errorf("a prefix is bound to one thing: give a module, or %s", c.selectors())
 	case c.Module != "":
@@ -193,6 +195,9 @@ func (c *AddCmd) emptied(command *kong.Context) (names []string) {
 
 // nameOf returns the name of a field for the user: its flag, or that of the argument.
 func (c *AddCmd) nameOf(field string) string {
+	if file, ok := c.fields.FileFlag(field); ok {
+		return "--" + file
+	}
 	switch f, ok := c.fields.Field(schema.FlagOf(field)); {
 	case ok:
 		return "--" + f.Flag()

@@ -37,9 +37,28 @@ func writeFields(w *multipart.Writer, fields map[string]any) error {
 			for _, key := range slices.Sorted(maps.Keys(value)) {
 				errs = append(errs, w.WriteField(name, key+"="+value[key]))
 			}
+		case schema.Settings:
+			errs = append(errs, writeSettings(w, name, value))
 		default:
 			errs = append(errs, w.WriteField(name, fmt.Sprint(value)))
 		}
+	}
+	return errors.Join(errs...)
+}
+
+// writeSettings writes settings as fields, or a text as a file.
+func writeSettings(w *multipart.Writer, name string, s schema.Settings) error {
+	if s.Text != "" {
+		part, err := w.CreateFormFile(name, name)
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(part, s.Text)
+		return err
+	}
+	var errs []error
+	for _, key := range s.Names() {
+		errs = append(errs, w.WriteField(name, key+"="+s.ByName[key]))
 	}
 	return errors.Join(errs...)
 }
