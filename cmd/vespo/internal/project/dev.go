@@ -65,7 +65,7 @@ func (c *DevCmd) Validate() error {
 func (c *DevCmd) Run(ctx context.Context, s stdio.Streams) (err error) {
 	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) // SIGHUP: the terminal was closed
 	defer release()
-	o := server.OpenOutputs(s, c.LogLevel)
+	o := server.OpenOutputs(s, &c.Config)
 	defer func() { err = o.Close(err) }()
 	prefix, err := router.ParsePrefix(c.Prefix)
 	if err != nil {

@@ -4,11 +4,16 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/logs"
 	"github.com/vespo-dev/vespo/router/accesslog"
 )
 
-// access returns the access listener for cfg.
+// access returns the access listener for cfg. By default, a log for eyes has the short lines among its own.
 func (o *Outputs) access(cfg *Config) access {
+	if cfg.AccessLog == "auto" && o.form == logs.Eyes {
+		short := accesslog.Short(logs.Lines(o.Log.Handler(), slog.LevelInfo))
+		return access{listener: accesslog.Tee(short, accesslog.NewFailures(o.Log).Listen), dropped: o.dropped}
+	}
 	return access{listener: accessListener(cfg, o.out.Gathering(), o.Log), dropped: o.dropped}
 }
 

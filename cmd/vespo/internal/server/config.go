@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/logs"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/forwarded"
 )
@@ -41,7 +42,7 @@ const (
 func Vars() kong.Vars {
 	return kong.Vars{
 		"listen":     net.JoinHostPort(defaultHost, cmp.Or(os.Getenv("PORT"), defaultPort)),
-		"access_log": "off",
+		"access_log": "auto",
 	}
 }
 
@@ -84,7 +85,8 @@ type Config struct {
 	LambdaListen        string        `placeholder:"HOST:PORT" help:"Address on which AWS SDKs can invoke services as Lambda functions; without it, there is no such API."`
 	LambdaKey           []string      `placeholder:"ID:SECRET" sep:"," env:"VESPO_LAMBDA_KEYS" help:"Access key with which requests to --lambda-listen must be signed; may be repeated. Without one, only this machine invokes."`
 	LambdaManage        bool          `help:"Let clients of --lambda-listen also add, change and remove functions."`
-	AccessLog           string        `enum:"off,short,common,text,json" aliases:"log-format" placeholder:"off|short|common|text|json" default:"${access_log}" help:"Form of the access records on standard output; also --log-format (${default})."`
+	AccessLog           string        `enum:"auto,off,short,common,text,json" aliases:"log-format" placeholder:"auto|off|short|common|text|json" default:"${access_log}" help:"Form of the access records on standard output; also --log-format. By auto, a log for eyes has a short line for each request, and others have none (${default})."`
+	Log                 logs.Form     `enum:"auto,eyes,text,json" placeholder:"auto|eyes|text|json" default:"auto" help:"Form of the log on standard error. By auto, it is for eyes on a terminal, and text elsewhere (${default})."`
 	LogRate             flags.Size    `placeholder:"SIZE" default:"256KiB" help:"Bytes a second that the output of one service may add to the log in the long run; 0 is no limit (${default})."`
 	LogLevel            slog.Level    `placeholder:"debug|info|warn|error" default:"info" help:"Least level of the log on standard error, guests' output included (${default})."`
 	Demo                bool          `help:"Add the bundled services hello, echo and oom, and show how to call them."`
@@ -226,6 +228,7 @@ func (c *Config) String() string {
 		{"lambda-listen", c.LambdaListen},
 		{"lambda-manage", c.LambdaManage},
 		{"access-log", c.AccessLog},
+		{"log", c.Log},
 		{"log-rate", c.LogRate},
 		{"log-level", strings.ToLower(c.LogLevel.String())},
 		{"demo", c.Demo},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/logs"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/output"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 )
@@ -21,32 +23,34 @@ const flushTime = time.Second
 
 // Outputs are the standard output and standard error of a server. No request waits for either.
 type Outputs struct {
-	Streams stdio.Streams // their writers are out and err
+	Streams stdio.Streams // their writers end in out and err
 	Log     *slog.Logger
 
-	out *output.Writer
-	err *output.Writer
+	out     *output.Writer
+	err     *output.Writer
+	form    logs.Form // immutable; of standard error
+	restore func()    // immutable; undoes divertLibraries
 }
 
-// OpenOutputs returns buffered outputs for s. If both streams are one file, they share a Writer,
+// OpenOutputs returns buffered outputs for s, in the form of cfg. If both streams are one file, they share a Writer,
 // so that lines keep their order. A reader that goes away no longer ends the process by SIGPIPE.
-func OpenOutputs(s stdio.Streams, level slog.Level) *Outputs {
-	o := &Outputs{}
+func OpenOutputs(s stdio.Streams, cfg *Config) *Outputs {
+	o := &Outputs{form: cfg.Log.For(s.Err)}
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // not signal.Ignore: child processes would inherit that
 	made := make(chan struct{})
 	defer close(made)
 	notices := func(name string, stalled bool) output.Config {
-		cfg := output.Config{Resumed: func(dropped, total int64) {
+		c := output.Config{Resumed: func(dropped, total int64) {
 			<-made
 			o.Log.Warn(fmt.Sprintf("dropped %s records: %s took none", humanize.Comma(dropped), name), "dropped", dropped, "dropped_total", total)
 		}}
 		if stalled {
-			cfg.Stalled = func(err error) {
+			c.Stalled = func(err error) {
 				<-made
 				o.Log.Error(name+" takes no records, which are dropped", "error", err)
 			}
 		}
-		return cfg
+		return c
 	}
 	if sameFile(s.Out, s.Err) {
 		o.err = output.Open(s.Err, notices("the output", false))
@@ -55,9 +59,26 @@ func OpenOutputs(s stdio.Streams, level slog.Level) *Outputs {
 		o.err = output.Open(s.Err, notices("standard error", false))
 		o.out = output.Open(s.Out, notices("standard output", true))
 	}
-	o.Log = slog.New(slog.NewTextHandler(o.err, &slog.HandlerOptions{Level: level}))
+	handler := logs.NewHandler(o.err, o.form, cfg.LogLevel, stdio.PaintFor(s.Err))
+	o.Log = slog.New(handler)
 	o.Streams = stdio.Streams{In: s.In, Out: o.out, Err: o.err}
+	if o.form == logs.JSON {
+		o.Streams.Err = logs.Lines(logs.NewHandler(o.err, o.form, slog.LevelInfo, stdio.Paint{}), slog.LevelInfo)
+	}
+	o.restore = divertLibraries(handler)
 	return o
+}
+
+// divertLibraries sends what libraries write to the log package, such as HTTP clients about their servers, to h at
+// level debug. Any upstream can cause such lines. The result ends that.
+func divertLibraries(h slog.Handler) (restore func()) {
+	w, flags := log.Writer(), log.Flags()
+	log.SetFlags(0)
+	log.SetOutput(slog.NewLogLogger(h, slog.LevelDebug).Writer())
+	return func() {
+		log.SetOutput(w)
+		log.SetFlags(flags)
+	}
 }
 
 // newServer returns a server with these outputs.
@@ -94,9 +115,15 @@ func (o *Outputs) Close(err error) error {
 	if o.out != o.err && !flush(o.out) { // before the log is closed, which reports the loss
 		o.Log.Warn("the last records are lost: standard output takes none", "bytes", o.out.Stats().Waiting)
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case o.form == logs.JSON:
+		o.Log.Error("the server has failed", "error", err)
+		err = stdio.AsReported(err)
+	default:
 		err = o.Streams.ReportNow(err)
 	}
+	o.restore()
 	flush(o.err)
 	return err
 }

@@ -27,7 +27,7 @@ func (c *ServeCmd) Run(ctx context.Context, s stdio.Streams) (err error) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	o := OpenOutputs(s, c.LogLevel)
+	o := OpenOutputs(s, &c.Config)
 	defer func() { err = o.Close(err) }()
 	c.FileRules = c.ConfigFile != ""
 	o.Log.Debug("configuration", "flags", c.Config.String())

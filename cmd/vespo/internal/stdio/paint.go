@@ -25,6 +25,9 @@ func (p Paint) Red(s string) string { return p.with("31", s) }
 // Yellow is for warnings.
 func (p Paint) Yellow(s string) string { return p.with("33", s) }
 
+// Faint is for what the eye may skip, such as the names of fields.
+func (p Paint) Faint(s string) string { return p.with("2", s) }
+
 func (p Paint) with(code, s string) string {
 	if !p.on || s == "" {
 		return s

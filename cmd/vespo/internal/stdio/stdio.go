@@ -30,8 +30,11 @@ type Reported struct{ error }
 // ReportNow prints err and returns it as one that was printed.
 func (s Streams) ReportNow(err error) error {
 	s.Report(err)
-	return Reported{err}
+	return AsReported(err)
 }
+
+// AsReported returns err as one that was printed.
+func AsReported(err error) error { return Reported{err} }
 
 // IsReported reports whether err was already printed.
 func IsReported(err error) bool {
