@@ -3,7 +3,8 @@
 //
 // # Output
 //
-// serve writes to standard error: first a line with the memory ceiling, then, when every service of the
+// serve writes to standard error: first a line with the configuration file, if there is one, and a line with the memory
+// ceiling, then, when every service of the
 // catalogue is served, one line "listening on http://ADDR". Its log goes between and after them. Standard
 // output gets the access records, if they are enabled, and nothing else. dev does the same, with the output of
 // builds in between. The other commands write their result to standard output and errors to standard error;

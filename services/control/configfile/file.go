@@ -30,22 +30,44 @@ type Setting struct {
 	Line  int
 }
 
+// Source is where a configuration file is, and what it may refer to.
+type Source struct {
+	Path    string
+	Lookup  func(name string) (value string, ok bool) // returns the value of ${NAME}; nil: there are no variables
+	Secrets []string                                  // settings that may be in files, because their values are never shown
+	Check   func(fs.FileInfo) error                   // returns why the open file is refused; nil: it is not
+}
+
 // File is a parsed configuration file.
 type File struct {
 	Path     string
 	Settings []Setting // by line
+	source   Source
 	services []service
+	secrets  []string // paths of files that are values
 	kinds    schema.Kinds
+}
+
+// open reads the text of the file.
+func (s Source) open(kinds schema.Kinds) (*File, []byte, error) {
+	if s.Lookup == nil {
+		s.Lookup = func(string) (string, bool) { return "", false }
+	}
+	f := &File{Path: s.Path, source: s, kinds: kinds}
+	text, err := readFile(s.Path, maxFileBytes, s.Check)
+	if err != nil {
+		return f, nil, Violations{{File: s.Path, Text: err.Error()}}
+	}
+	return f, text, nil
 }
 
 // Read reads the file and its modules, none larger than maxModuleBytes. kinds are those of the server, with the fields of
 // the middleware. The error is Violations. The returned
 // File then holds everything that could be read.
-func Read(path string, kinds schema.Kinds, maxModuleBytes int64) (*File, error) {
-	f := &File{Path: path, kinds: kinds}
-	text, err := readFile(path, maxFileBytes)
+func (s Source) Read(kinds schema.Kinds, maxModuleBytes int64) (*File, error) {
+	f, text, err := s.open(kinds)
 	if err != nil {
-		return f, Violations{{File: path, Text: err.Error()}}
+		return f, err
 	}
 	violations := f.parse(text)
 	modules := make(map[string][]byte) // by path, so that a shared module is in memory once
@@ -56,11 +78,10 @@ func Read(path string, kinds schema.Kinds, maxModuleBytes int64) (*File, error) 
 }
 
 // ReadSettings is like Read but ignores services.
-func ReadSettings(path string) (*File, error) {
-	f := &File{Path: path}
-	text, err := readFile(path, maxFileBytes)
+func (s Source) ReadSettings() (*File, error) {
+	f, text, err := s.open(nil)
 	if err != nil {
-		return f, Violations{{File: path, Text: err.Error()}}
+		return f, err
 	}
 	tables, violations := f.tables(text)
 	where := findLines(text)
@@ -76,9 +97,9 @@ func (f *File) Specs() []services.Spec {
 	return specs
 }
 
-// Inputs returns the paths of all files that the declared services depend on.
+// Inputs returns the paths of all files that the settings and services depend on.
 func (f *File) Inputs() []string {
-	inputs := []string{f.Path}
+	inputs := append([]string{f.Path}, f.secrets...)
 	for _, s := range f.services {
 		if s.module != "" {
 			inputs = append(inputs, s.module)
@@ -169,7 +190,13 @@ func (f *File) readSettings(table any, where lines) (violations Violations) {
 	if !ok && table != nil {
 		return Violations{f.violation(where.top[tableServer], "server is not a table: write [server] before its settings")}
 	}
+	v := values{file: f, where: where.server, secret: func(name string) bool { return slices.Contains(f.source.Secrets, name) }}
+	v.expand(settings)
+	violations = append(violations, v.violations...)
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if v.failed[name] {
+			continue
+		}
 		s := Setting{Name: name, Line: where.server[name]}
 		if s.Value, ok = settingText(settings[name]); !ok {
 			violations = append(violations, f.violation(s.Line,
@@ -214,8 +241,8 @@ func (f *File) Relative(path string) string {
 }
 
 // readFile reads a regular file. It returns an error if the file is modified during the read. Errors do not
-// repeat the path, so that the caller can put it in front of them.
-func readFile(path string, maxBytes int64) ([]byte, error) {
+// repeat the path, so that the caller can put it in front of them. check may refuse the open file, unless it is nil.
+func readFile(path string, maxBytes int64, check func(fs.FileInfo) error) ([]byte, error) {
 	file, err := regular.Open(path)
 	switch {
 	case errors.Is(err, regular.ErrSpecial):
@@ -232,6 +259,11 @@ func readFile(path string, maxBytes int64) ([]byte, error) {
 		return nil, errors.New("is not a file")
 	case before.Size() > maxBytes:
 		return nil, fmt.Errorf("has %d bytes, at most %d are taken", before.Size(), maxBytes)
+	}
+	if check != nil {
+		if err := check(before); err != nil {
+			return nil, err
+		}
 	}
 	text, err := io.ReadAll(io.LimitReader(file, maxBytes+1))
 	if err != nil {

@@ -38,7 +38,7 @@ func written(t testing.TB, files map[string]string) string {
 func refused(t *testing.T, text string) []string {
 	t.Helper()
 	path := filepath.Join(written(t, map[string]string{"vespo.toml": text, "a.wasm": "module"}), "vespo.toml")
-	_, err := Read(path, allkinds.Describe(), maxModule)
+	_, err := Source{Path: path}.Read(allkinds.Describe(), maxModule)
 	var violations Violations
 	require.ErrorAs(t, err, &violations)
 	var texts []string
@@ -98,7 +98,7 @@ config = '''{"directives": ["SecRuleEngine On"]}
 '''
 `})
 	path := filepath.Join(dir, "vespo.toml")
-	f, err := Read(path, allkinds.Describe(), maxModule)
+	f, err := Source{Path: path}.Read(allkinds.Describe(), maxModule)
 	require.NoError(t, err)
 	require.Equal(t, []Setting{{"listen", ":80", 3}, {"slots", "3", 4}, {"demo", "false", 5}, {"lambda-key", "a,b", 6}}, f.Settings)
 	specs := f.Specs()
@@ -126,7 +126,7 @@ config = '''{"directives": ["SecRuleEngine On"]}
 	require.Equal(t, []string{path, module, module, module}, f.Inputs())
 	require.Equal(t, wasm.Document{Config: schema.Settings{Text: "{\"directives\": [\"SecRuleEngine On\"]}\n"}}.Encode(), specs[6].Manifest)
 
-	settings, err := ReadSettings(path)
+	settings, err := Source{Path: path}.ReadSettings()
 	require.NoError(t, err)
 	require.Equal(t, f.Settings, settings.Settings)
 	require.Equal(t, 4, settings.At("slots", "x").Line)
@@ -137,7 +137,7 @@ config = '''{"directives": ["SecRuleEngine On"]}
 func TestFilesOfWindows(t *testing.T) {
 	text := "\ufeff[server]\r\nslots = 3\r\n\r\n[[service]]\r\nprefix = \"a\"\r\nmodule = \"a.wasm\"\r\n"
 	path := filepath.Join(written(t, map[string]string{"vespo.toml": text, "a.wasm": "module"}), "vespo.toml")
-	_, err := Read(path, allkinds.Describe(), maxModule)
+	_, err := Source{Path: path}.Read(allkinds.Describe(), maxModule)
 	require.NoError(t, err)
 }
 
@@ -186,15 +186,15 @@ func TestSettingsAreNotRepeated(t *testing.T) {
 
 func TestModulesAreBounded(t *testing.T) {
 	dir := written(t, map[string]string{"a.wasm": "12345", "vespo.toml": "[[service]]\nprefix = \"a\"\nmodule = \"a.wasm\""})
-	_, err := Read(filepath.Join(dir, "vespo.toml"), allkinds.Describe(), 5)
+	_, err := Source{Path: filepath.Join(dir, "vespo.toml")}.Read(allkinds.Describe(), 5)
 	require.NoError(t, err)
-	_, err = Read(filepath.Join(dir, "vespo.toml"), allkinds.Describe(), 4)
+	_, err = Source{Path: filepath.Join(dir, "vespo.toml")}.Read(allkinds.Describe(), 4)
 	require.ErrorContains(t, err, "vespo.toml:3: module "+dir+"/a.wasm: has 5 bytes, at most 4 are taken")
-	_, err = Read(dir, allkinds.Describe(), 4)
+	_, err = Source{Path: dir}.Read(allkinds.Describe(), 4)
 	require.ErrorContains(t, err, "is not a file")
-	_, err = Read(filepath.Join(dir, "none.toml"), allkinds.Describe(), 4)
+	_, err = Source{Path: filepath.Join(dir, "none.toml")}.Read(allkinds.Describe(), 4)
 	require.ErrorContains(t, err, "none.toml: no such file")
-	_, err = ReadSettings(filepath.Join(dir, "none.toml"))
+	_, err = Source{Path: filepath.Join(dir, "none.toml")}.ReadSettings()
 	require.ErrorContains(t, err, "none.toml: no such file")
 }
 
@@ -202,7 +202,7 @@ func TestModulesAreBounded(t *testing.T) {
 func TestLocate(t *testing.T) {
 	dir := written(t, map[string]string{"a.wasm": "1", "vespo.toml": "[[service]]\nprefix = \"a\"\nmodule = \"a.wasm\"\nmemory = \"1GiB\"\n" +
 		"[[service]]\nprefix = \"b\"\nupstream = [\"http://x\"]\n"})
-	f, err := Read(filepath.Join(dir, "vespo.toml"), allkinds.Describe(), maxModule)
+	f, err := Source{Path: filepath.Join(dir, "vespo.toml")}.Read(allkinds.Describe(), maxModule)
 	require.NoError(t, err)
 	whole := errors.New("disk full")
 	require.Equal(t, whole, f.Locate(whole))
@@ -240,7 +240,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		path := filepath.Join(dir, "vespo.toml")
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
-		file, err := Read(path, allkinds.Describe(), maxModule)
+		file, err := Source{Path: path}.Read(allkinds.Describe(), maxModule)
 		require.NotNil(t, file)
 		if err == nil {
 			for _, spec := range file.Specs() {

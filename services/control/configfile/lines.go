@@ -2,6 +2,7 @@ package configfile
 
 import (
 	"cmp"
+	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 )
@@ -15,8 +16,8 @@ const (
 // lines maps keys to their lines in a file.
 type lines struct {
 	top      map[string]int   // by key
-	server   map[string]int   // by key
-	services []map[string]int // by key; "" is the line of the table
+	server   map[string]int   // by key, or by the keys of nested tables: see lineOf
+	services []map[string]int // the same; "" is the line of the table
 }
 
 // findLines finds the lines of all keys in text, which must be valid TOML. Keys that it does not find have
@@ -68,6 +69,23 @@ func (l *lines) note(key []string, line int) {
 		at, key = l.services[len(l.services)-1], key[1:]
 	}
 	at[key[0]] = cmp.Or(at[key[0]], line)
+	if len(key) > 1 {
+		place := strings.Join(key, pathSeparator)
+		at[place] = cmp.Or(at[place], line)
+	}
+}
+
+// pathSeparator separates the keys of nested tables in lines.
+const pathSeparator = "\x00"
+
+// lineOf returns the line of a value by its path, or of the nearest table around it.
+func lineOf(where map[string]int, path []string) int {
+	for n := len(path); n > 0; n-- {
+		if line := where[strings.Join(path[:n], pathSeparator)]; line > 0 {
+			return line
+		}
+	}
+	return where[""]
 }
 
 // ofService returns the lines of the service with the given index.

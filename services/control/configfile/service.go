@@ -18,23 +18,28 @@ import (
 // service is a [[service]] table.
 type service struct {
 	spec   services.Spec
-	module string         // path of the module; empty for kinds without one
-	use    []string       // paths of the middleware
-	lines  map[string]int // by key; "" is the line of the table
+	module string          // path of the module; empty for kinds without one
+	use    []string        // paths of the middleware
+	lines  map[string]int  // by key; "" is the line of the table
+	unread map[string]bool // keys whose values could not be replaced
 }
 
 // readService reads the keys of a table, which are the fields of the management API.
 func (f *File) readService(keys map[string]any, where map[string]int) (service, Violations) {
 	s := service{lines: where}
+	known := f.kinds.Fields()
+	v := values{file: f, where: where, secret: func(name string) bool { field, ok := schema.Find(known, name); return ok && field.Secret }}
+	v.expand(keys)
+	s.unread = v.failed
 	object, err := json.Marshal(f.resolved(keys))
 	if err != nil {
-		return s, Violations{f.violation(where[""], "a value has no meaning here: %s", err)}
+		return s, append(v.violations, f.violation(where[""], "a value has no meaning here: %s", err))
 	}
-	in := fields.New(append(fields.KeyFields(), f.kinds.Fields()...)...)
+	in := fields.New(append(fields.KeyFields(), known...)...)
 	if in.AddJSON(object, "") {
 		s.describe(f, in)
 	}
-	return s, s.located(f, in.Violations())
+	return s, append(v.violations, s.located(f, in.Violations())...)
 }
 
 // describe fills in the spec, and the paths of its modules.
@@ -61,6 +66,9 @@ func (s *service) describe(f *File, in *fields.Input) {
 // located returns violations at the lines of their keys.
 func (s *service) located(f *File, found []problem.Violation) (violations Violations) {
 	for _, v := range found {
+		if s.unread[v.Field] {
+			continue // its text is not the value
+		}
 		violations = append(violations, f.violation(cmp.Or(s.lines[v.Field], s.lines[""]), "%s", v))
 	}
 	return violations
@@ -89,7 +97,7 @@ func (s *service) readModule(f *File, modules map[string][]byte, maxBytes int64)
 		module, ok := modules[path]
 		if !ok {
 			var err error
-			if module, err = readFile(path, maxBytes); err != nil {
+			if module, err = readFile(path, maxBytes, nil); err != nil {
 				violations = append(violations, f.violation(s.lines[key], "%s %s: %s", key, path, err))
 				return nil
 			}

@@ -30,6 +30,7 @@ type Config struct {
 	// first event, and the time between two events; default 10 s.
 	StartTimeout time.Duration
 	AllowExec    bool         // start programs for all deployments, not only for the server's own configuration
+	NoExec       bool         // start none, not even for the server's own configuration, because its user did not name it
 	HeldBytes    int64        // memory for events and outputs of all functions; default 256 MiB
 	Packages     string       // absolute path of a directory for unpacked packages; empty: packages are not supported
 	LogRate      int64        // bytes per second that a function's processes may log on average; 0: unlimited
@@ -124,8 +125,8 @@ func (k *Kind) checkExec(s services.Spec, d Document) []problem.Violation {
 	switch {
 	case d.Exec == "":
 		return nil
-	case !k.cfg.AllowExec && !s.Trusted():
-		return refuseExec()
+	case k.refusesExec(s) != nil:
+		return k.refusesExec(s)
 	}
 	info, err := os.Stat(d.Exec)
 	if err != nil || !info.Mode().IsRegular() || runtime.GOOS != "windows" && info.Mode()&0o111 == 0 {
@@ -138,6 +139,13 @@ func refuse(field, format string, args ...any) []problem.Violation {
 	return []problem.Violation{problem.Violate(field, format, args...)}
 }
 
-func refuseExec() []problem.Violation {
+// refusesExec returns why the server starts no programs for the deployment, or nil.
+func (k *Kind) refusesExec(s services.Spec) []problem.Violation {
+	switch {
+	case k.cfg.NoExec:
+		return refuse(fieldExec, "is given, but this server starts no programs, as its configuration file was only found: name the file with --config-file, or give --allow-exec")
+	case k.cfg.AllowExec || s.Trusted():
+		return nil
+	}
 	return refuse(fieldExec, "is given, but this server starts no programs for deployers: start it with --allow-exec, or declare the service in its configuration file")
 }

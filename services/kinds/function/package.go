@@ -19,8 +19,8 @@ func (k *Kind) checkPackage(s services.Spec, d Document) []problem.Violation {
 	switch {
 	case k.unpacked == nil:
 		return refuse(FieldPackage, "is given, but this server keeps no packages")
-	case !k.cfg.AllowExec && !s.Trusted():
-		return refuseExec()
+	case k.refusesExec(s) != nil:
+		return k.refusesExec(s)
 	case code.Field == "" && !k.unpacked.Has(packages.Digest(d.Package)):
 		return refuse(FieldPackage, "is %s: its code is missing from the server's data directory", d.Package)
 	case code.Field == "" || code.Content == nil:

@@ -6,6 +6,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/vespo-dev/vespo/services/control/configfile"
 )
 
 // Write writes a configuration file. Libraries become modules of the same name, which still have to be built.
@@ -39,11 +41,11 @@ func module(library string) string {
 	return dir + strings.TrimSuffix(name, path.Ext(name)) + ".wasm"
 }
 
-// quoted returns s as a basic string of TOML.
+// quoted returns a basic string of TOML for the value s.
 func quoted(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
-	for _, r := range s {
+	for _, r := range configfile.Escape(s) {
 		switch {
 		case r == '"' || r == '\\':
 			b.WriteByte('\\')

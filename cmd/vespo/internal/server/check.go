@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,26 +17,46 @@ import (
 
 // CheckCmd validates a configuration file.
 type CheckCmd struct {
-	File string `arg:"" optional:"" default:"vespo.toml" help:"The configuration file (${default})."`
+	File string `arg:"" optional:"" help:"The configuration file (vespo.toml in the current directory)."`
 }
 
 // Run is called by kong.
 func (c *CheckCmd) Run(ctx context.Context, s stdio.Streams) error {
+	src, err := c.source()
+	if err != nil {
+		return err
+	}
 	maxModuleBytes := int64(flags.MaxModuleBytes)
-	if settings, err := configfile.ReadSettings(c.File); err == nil {
+	if settings, err := src.ReadSettings(); err == nil {
 		if cfg, err := configOf(settings); err == nil {
 			maxModuleBytes = int64(cfg.MaxModule)
 		}
 	}
-	file, cfg, err := readConfig(c.File, maxModuleBytes)
+	file, cfg, err := readConfig(src, maxModuleBytes)
+	if err == nil && src.found {
+		err = refuseExec(file)
+	}
 	if err != nil {
 		return err
 	}
+	cfg.NoExec = src.found
 	if err := rehearse(ctx, parts.New(ctx), cfg, file); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.Out, "%s is right: %d services\n", stdio.Printable(c.File), len(file.Specs()))
+	_, err = fmt.Fprintf(s.Out, "%s is right: %d services\n", stdio.Printable(cmp.Or(c.File, foundName)), len(file.Specs()))
 	return err
+}
+
+// source returns the file that is named, or the one that a server in this directory reads.
+func (c *CheckCmd) source() (source, error) {
+	if c.File != "" {
+		return named(c.File), nil
+	}
+	src, err := find()
+	if err == nil && src.Path == "" {
+		err = fmt.Errorf("there is no %s in the current directory: name the file to check", foundName)
+	}
+	return src, err
 }
 
 // rehearse prepares the services as a server with cfg would, in a temporary directory. It closes the list.

@@ -91,6 +91,7 @@ type Config struct {
 	LogLevel            slog.Level    `placeholder:"debug|info|warn|error" default:"info" help:"Least level of the log on standard error, guests' output included (${default})."`
 	Demo                bool          `help:"Add the bundled services hello, echo and oom, and show how to call them."`
 	FileRules           bool          `kong:"-"` // there is a configuration file, which alone may change its services
+	NoExec              bool          `kong:"-"` // no configuration file may ask for programs, as the user has named none
 }
 
 // Validate returns an error with all violations, one per line. It is called by kong.

@@ -36,6 +36,7 @@ func openFunctions(ctx context.Context, list *parts.List, cfg *Config, dataDir s
 		Timeout:   cfg.Timeout,
 		LogRate:   int64(cfg.LogRate),
 		AllowExec: cfg.AllowExec,
+		NoExec:    cfg.NoExec,
 		Packages:  dir,
 		Log:       log,
 	})

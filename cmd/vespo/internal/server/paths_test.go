@@ -117,7 +117,7 @@ func everything(t *testing.T, dir string) *ServeCmd {
 	cfg, err := parse(t, "--demo", "--listen=127.0.0.1:0", "--lambda-listen=127.0.0.1:0", "--worker-listen=127.0.0.1:0",
 		"--slots=2", "--memory=1MiB", "--root", dir, "--data", filepath.Join(dir, "data"))
 	require.NoError(t, err)
-	return &ServeCmd{ConfigFile: configFile(file), Config: *cfg}
+	return &ServeCmd{source: named(file), Config: *cfg}
 }
 
 // serveWitnessed runs a server with every part. up is called when it serves. It returns the output and the error.
@@ -223,7 +223,7 @@ func TestCheckClosesEveryPart(t *testing.T) {
 				require.NoError(t, os.WriteFile(filepath.Join(dir, "m.wasm"), unstartable, 0o644))
 			}
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "vespo.toml"), []byte(text), 0o644))
-			file, cfg, err := readConfig(filepath.Join(dir, "vespo.toml"), 1<<20)
+			file, cfg, err := readConfig(named(filepath.Join(dir, "vespo.toml")), 1<<20)
 			require.NoError(t, err)
 			w, list := newWitness(), parts.New(t.Context())
 			list.Wrap = w.wrap

@@ -18,7 +18,7 @@ import (
 // reloader applies a configuration file at the start and again whenever the file
 // or a module in it changes, or on SIGHUP. It is used by one goroutine at a time.
 type reloader struct {
-	path     string // immutable, like all below but watcher and settings
+	source   source // immutable, like all below but watcher and settings
 	cfg      *Config
 	deployer *deploy.Deployer
 	log      *slog.Logger
@@ -50,7 +50,7 @@ const maxLoads = 10
 // load reads the file, and again until the watched inputs are those of the read file.
 func (r *reloader) load() (*configfile.File, error) {
 	for loads := 1; ; loads++ {
-		file, _, err := readConfig(r.path, int64(r.cfg.MaxModule))
+		file, _, err := readConfig(r.source, int64(r.cfg.MaxModule))
 		if moved := r.watcher.Follow(file.Inputs()); !moved || loads == maxLoads {
 			return file, err
 		}
@@ -61,11 +61,11 @@ func (r *reloader) load() (*configfile.File, error) {
 func (r *reloader) start(ctx context.Context) error {
 	file, err := r.load()
 	if err != nil {
-		return err
+		return r.source.explain(err)
 	}
 	r.settings = settingsOf(file)
 	_, err = r.apply(ctx, file)
-	return err
+	return r.source.explain(err)
 }
 
 func (r *reloader) apply(ctx context.Context, file *configfile.File) (deploy.Applied, error) {
@@ -125,7 +125,7 @@ func (r *reloader) lacks(file *configfile.File) bool {
 func (r *reloader) reload(ctx context.Context, asked bool) {
 	file, err := r.load()
 	if err == nil && !asked && r.lacks(file) {
-		r.log.Info("services are missing from the configuration, which is read again before they are removed", "file", r.path)
+		r.log.Info("services are missing from the configuration, which is read again before they are removed", "file", r.source.Path)
 		if err := r.watcher.Settle(ctx, settleTime); err != nil {
 			return // ctx has ended
 		}
@@ -140,14 +140,14 @@ func (r *reloader) reload(ctx context.Context, asked bool) {
 	case err != nil:
 		r.refuse(err)
 	default:
-		r.log.Info("configuration applied", "file", r.path, "deployed", len(applied.Deployed), "removed", len(applied.Removed))
+		r.log.Info("configuration applied", "file", r.source.Path, "deployed", len(applied.Deployed), "removed", len(applied.Removed))
 		r.tellOfRestart(settingsOf(file))
 	}
 }
 
 // refuse logs every violation, one record each.
 func (r *reloader) refuse(err error) {
-	r.log.Error("configuration not applied; the services stay as they are", "file", r.path)
+	r.log.Error("configuration not applied; the services stay as they are", "file", r.source.Path)
 	var violations configfile.Violations
 	if !errors.As(err, &violations) {
 		r.log.Error("in the configuration", "problem", err.Error())

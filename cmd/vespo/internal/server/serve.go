@@ -15,9 +15,12 @@ import (
 
 // ServeCmd runs a server until a signal stops it.
 type ServeCmd struct {
-	ConfigFile configFile `placeholder:"FILE" type:"path" help:"Take settings that are not given as flags, and services, from this file; see docs/configuration.md."`
+	ConfigFile   string `placeholder:"FILE" type:"path" xor:"config" help:"Take settings that are not given as flags, and services, from this file; see docs/configuration.md (vespo.toml in the current directory, if there is one)."`
+	NoConfigFile bool   `xor:"config" help:"Read no vespo.toml in the current directory."`
 
 	Config `embed:""`
+
+	source source // set by BeforeResolve
 }
 
 // Run is called by kong.
@@ -29,7 +32,8 @@ func (c *ServeCmd) Run(ctx context.Context, s stdio.Streams) (err error) {
 	defer signal.Stop(hangup)
 	o := OpenOutputs(s, &c.Config)
 	defer func() { err = o.Close(err) }()
-	c.FileRules = c.ConfigFile != ""
+	c.FileRules = c.source.Path != ""
+	c.NoExec = c.source.found && !c.AllowExec
 	o.Log.Debug("configuration", "flags", c.Config.String())
 	if limit, ok := descriptorLimit(); ok {
 		c.fitConnections(limit, o.Log)
@@ -43,12 +47,15 @@ func (c *ServeCmd) Run(ctx context.Context, s stdio.Streams) (err error) {
 
 // prepare adds what "vespo serve" does besides serving: it reloads the configuration file.
 func (c *ServeCmd) prepare(ctx context.Context, s *server, hangup <-chan os.Signal) error {
+	if c.source.Path != "" {
+		fmt.Fprintln(s.streams.Err, c.source)
+	}
 	fmt.Fprintln(s.streams.Err, ceilingLine(&c.Config, s.core.kind.CeilingBytes()))
-	if c.ConfigFile == "" {
+	if c.source.Path == "" {
 		s.work = func(ctx context.Context) error { ignoreHangup(ctx, hangup, s.log); return nil }
 		return nil
 	}
-	r := &reloader{path: string(c.ConfigFile), cfg: &c.Config, deployer: s.core.deployer, log: s.log, hangup: hangup}
+	r := &reloader{source: c.source, cfg: &c.Config, deployer: s.core.deployer, log: s.log, hangup: hangup}
 	s.declare = r.start
 	s.work = func(ctx context.Context) error { r.work(ctx); return nil }
 	return r.openWatcher(ctx, s.list)
@@ -59,7 +66,7 @@ func ignoreHangup(ctx context.Context, hangup <-chan os.Signal, log *slog.Logger
 	for {
 		select {
 		case <-hangup:
-			log.Info("SIGHUP is ignored: there is no --config-file to read again")
+			log.Info("SIGHUP is ignored: there is no configuration file to read again")
 		case <-ctx.Done():
 			return
 		}

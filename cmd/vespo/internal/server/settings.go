@@ -14,18 +14,22 @@ import (
 	"github.com/vespo-dev/vespo/services/control/configfile"
 )
 
-// configFile is the path of a configuration file. Its settings apply where no flag is given.
-type configFile string
-
-// BeforeResolve is called by kong when the flag is given.
-func (configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
-	path := string(ctx.FlagValue(trace.Flag).(configFile))
-	file, err := configfile.ReadSettings(path)
+// BeforeResolve is called by kong when it knows the flags that are given. Settings of the configuration file apply where no
+// flag is given.
+func (c *ServeCmd) BeforeResolve(ctx *kong.Context) error {
+	var err error
+	if c.source, err = sourceOf(ctx); err != nil || c.source.Path == "" {
+		return err
+	}
+	file, err := c.source.ReadSettings()
 	if err == nil {
 		err = checkSettings(file)
 	}
+	if err == nil && c.source.found {
+		err = refuseExec(file)
+	}
 	if err != nil {
-		return err
+		return c.source.explain(err)
 	}
 	values := settingsOf(file)
 	ctx.AddResolver(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
@@ -36,6 +40,30 @@ func (configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
 		}
 		return nil, nil
 	}))
+	return nil
+}
+
+// sourceOf returns the configuration file that the flags ask for.
+func sourceOf(ctx *kong.Context) (source, error) {
+	for _, p := range ctx.Path {
+		switch {
+		case p.Flag == nil:
+		case p.Flag.Name == "config-file":
+			return named(ctx.FlagValue(p.Flag).(string)), nil
+		case p.Flag.Name == "no-config-file" && ctx.FlagValue(p.Flag).(bool):
+			return source{}, nil
+		}
+	}
+	return find()
+}
+
+// refuseExec returns an error if the file lets others start programs.
+func refuseExec(file *configfile.File) error {
+	for _, s := range file.Settings {
+		if s.Name == "allow-exec" && s.Value != "false" {
+			return configfile.Violations{file.At(s.Name, "allow-exec starts programs: name the file with --config-file, or give --allow-exec")}
+		}
+	}
 	return nil
 }
 
@@ -131,8 +159,8 @@ func located(file *configfile.File, err error) error {
 
 // readConfig reads a configuration file with its services, and returns the configuration
 // that it alone results in. The error has all violations, ordered by line.
-func readConfig(path string, maxModuleBytes int64) (*configfile.File, *Config, error) {
-	file, err := configfile.Read(path, Kinds(), maxModuleBytes)
+func readConfig(src source, maxModuleBytes int64) (*configfile.File, *Config, error) {
+	file, err := src.Read(Kinds(), maxModuleBytes)
 	cfg, failed := configOf(file)
 	if err == nil && failed == nil {
 		return file, cfg, nil

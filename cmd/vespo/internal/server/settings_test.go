@@ -49,7 +49,7 @@ queue = 7
 	require.Equal(t, "common", cfg.AccessLog)
 	require.Equal(t, 2, cfg.Slots, "what the file does not say, the environment does")
 
-	file, err := configfile.ReadSettings(path)
+	file, err := named(path).ReadSettings()
 	require.NoError(t, err)
 	alone, err := configOf(file)
 	require.NoError(t, err)
@@ -68,7 +68,7 @@ func TestSettingsAreCheckedTogether(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 100, cfg.PerService)
 
-	file, err := configfile.ReadSettings(path)
+	file, err := named(path).ReadSettings()
 	require.NoError(t, err)
 	_, err = configOf(file)
 	var violations configfile.Violations

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package server
+
+import "io/fs"
+
+// foreign reports that the owner of a file is not known.
+func foreign(fs.FileInfo) (other, known bool) { return false, false }
