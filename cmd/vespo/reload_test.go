@@ -71,6 +71,7 @@ func (c *configured) services() map[string]remote.Service {
 	for _, s := range list.Services {
 		require.NotEqual(c.t, "failed", s.State)
 		s.State, s.Warm, s.InFlight, s.LastUsed = "", 0, 0, s.Deployed // these change with requests, and with slots that others need
+		s.Requests, s.Errors = 0, 0
 		all[strings.TrimSuffix(s.Prefix+" "+s.Match, " ")] = s
 	}
 	return all
