@@ -39,17 +39,19 @@ func RecordBytes(line []byte) int {
 
 // Lines splits a guest's output into log lines, and limits both line length and
 // total size. It implements io.Writer and never fails, so that the limits do
-// not affect the guest. The zero value drops everything; call Reset before use.
+// not affect the guest. The message of a panic, and what follows it, has LevelError.
+// The zero value drops everything; call Reset before use.
 type Lines struct {
-	log   func(Level, []byte)
-	level Level
-	line  []byte
-	left  int
+	log      func(Level, []byte)
+	level    Level
+	line     []byte
+	left     int
+	panicked bool // a line began with panicPrefix
 }
 
 // Reset begins a new request.
 func (l *Lines) Reset(log func(Level, []byte), level Level) {
-	l.log, l.level, l.line, l.left = log, level, l.line[:0], MaxLogBytes
+	l.log, l.level, l.line, l.left, l.panicked = log, level, l.line[:0], MaxLogBytes, false
 }
 
 // Renew restores the full log limit. A partial line is kept.
@@ -95,6 +97,9 @@ func (l *Lines) Line(level Level, line []byte) {
 }
 
 func (l *Lines) emit() {
+	if l.panicked = l.panicked || bytes.HasPrefix(l.line, []byte(panicPrefix)); l.panicked {
+		l.level = LevelError
+	}
 	l.send(l.level, l.line)
 	l.line = l.line[:0]
 }

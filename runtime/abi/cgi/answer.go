@@ -21,6 +21,7 @@ type answer struct {
 	line      int    // offset in head of the current, incomplete line
 	body      bool   // the header has ended; what follows is body
 	unflushed bool
+	tail      abi.Tail
 }
 
 // keepHeadBytes is the largest buffer that an idle instance keeps.
@@ -32,12 +33,14 @@ func (a *answer) begin(r abi.Response) {
 		a.head = nil
 	}
 	a.response.Begin(r)
+	a.tail.Reset()
 	a.head, a.line, a.body, a.unflushed = a.head[:0], 0, false, false
 }
 
 // Write processes a piece of standard output.
 func (a *answer) Write(p []byte) (int, error) {
 	rest := p
+	a.tail.Add(p)
 	if !a.body {
 		// Until the header ends, buffer at most abi.MaxHeaderBytes.
 		before := len(a.head)

@@ -88,6 +88,7 @@ func (ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
 	c.extension.Begin(&x.Invocation)
 	out := in.Call(x.Context, x.Deadline, 0, nil)
 	c.stderr.Flush()
+	out = c.answer.tail.Panicked(out, &c.stderr)
 	if out.Clean() { // for a command, returning is the same as exit code 0
 		out = c.answer.finish(x.Method)
 	}

@@ -81,11 +81,13 @@ func (ABI) Run(in *engine.Instance, e *abi.Event) engine.Outcome {
 	c := in.Exchange.(*call)
 	c.stderr.Reset(e.Log, abi.LevelInfo)
 	c.input.payload, c.input.ended, c.output.to = e.Payload, false, e.Output
+	c.output.tail.Reset()
 	c.system.Args, c.system.Env = []string{e.Prefix}, environment(e, c.settings.All())
 	c.system.Begin(&c.input, &c.output, &c.stderr)
 	c.extension.Begin(&e.Invocation)
 	out := in.Call(e.Context, e.Deadline, 0, nil)
 	c.stderr.Flush()
+	out = c.output.tail.Panicked(out, &c.stderr)
 	if out.Clean() { // for a command, returning is the same as exit code 0
 		out = engine.Outcome{}
 	}
@@ -130,11 +132,13 @@ func (i *input) Ended() bool { return i.ended }
 
 // output is standard output. A write error ends the guest.
 type output struct {
-	in *engine.Instance // immutable
-	to io.Writer
+	in   *engine.Instance // immutable
+	to   io.Writer
+	tail abi.Tail
 }
 
 func (o *output) Write(p []byte) (int, error) {
+	o.tail.Add(p)
 	n, err := o.to.Write(p)
 	if err != nil {
 		o.in.GiveUp(err)

@@ -119,5 +119,5 @@ func (a *ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
 	out := c.serve()
 	c.stdout.Flush()
 	c.stderr.Flush()
-	return out
+	return c.stdout.Panicked(out)
 }
