@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,4 +25,14 @@ func TestListDuringTheStart(t *testing.T) {
 	require.Regexp(t, `^starting, 12 of 30\nPREFIX +STATE .*\n/a +starting `, list())
 	answer = `{"services":[],"starting":{"done":0,"total":1}}`
 	require.Equal(t, "starting, 0 of 1\n", list())
+}
+
+func TestHelpOfDevFitsAScreen(t *testing.T) {
+	var out bytes.Buffer
+	require.Equal(t, exitOK, run(t.Context(), []string{"dev", "--help"}, stdio.Streams{Out: &out, Err: io.Discard}))
+	lines := strings.Split(out.String(), "\n")
+	require.LessOrEqual(t, len(lines), 24)
+	for _, line := range lines {
+		require.LessOrEqual(t, len(line), 80, line)
+	}
 }

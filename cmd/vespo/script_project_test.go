@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -85,4 +87,27 @@ func devCommand(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: dev NAME ARGS...")
 	}
 	startServer(ts, args[0], append([]string{"dev", "--listen", "127.0.0.1:0"}, args[1:]...)...)
+}
+
+// launchCommand implements "launch NAME REGEXP ARGS...". It starts "vespo dev ARGS" on a port that was free, and waits
+// for a line of its standard error. It sets $NAME in the way of serveCommand.
+func launchCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: launch NAME REGEXP ARGS...")
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	address := free.Addr().String()
+	ts.Check(free.Close())
+	p, err := startProcess(command(ts, "vespo", append([]string{"dev", "--listen", address}, args[2:]...)...))
+	ts.Check(err)
+	worldOf(ts).servers[args[0]] = p
+	if !p.await(regexp.MustCompile("(?m)" + args[1])) {
+		p.kill()
+		ts.Fatalf("no line matches %q:\n%s", args[1], p.stderr)
+	}
+	if strings.Contains(p.stderr.String(), address) {
+		ts.Fatalf("the address is announced before anything serves there:\n%s", p.stderr)
+	}
+	ts.Setenv(args[0], "http://"+address)
 }

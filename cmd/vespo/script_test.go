@@ -47,6 +47,7 @@ func TestScript(t *testing.T) {
 			"finish":   finishCommand,
 			"build":    buildCommand,
 			"dev":      devCommand,
+			"launch":   launchCommand,
 			"worker":   workerCommand,
 			"terminal": terminalCommand,
 		},

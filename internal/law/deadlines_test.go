@@ -11,10 +11,11 @@ import (
 
 // maySetDeadlines lists what may set deadlines of connections, or wrap a ResponseWriter so that others can.
 var maySetDeadlines = map[string]string{
-	"internal/client":          "bounds what handlers do with their clients",
-	"cmd/vespo/internal/conns": "owns the connections of a listener, and ends those that are idle or whose client does not read",
-	"router/writer.go":         "is the one ResponseWriter that every handler gets, and passes deadlines on to the server's",
-	"services/egress/outbound": "plays the connection for calls within the server, with deadlines of its own",
+	"internal/client":                   "bounds what handlers do with their clients",
+	"cmd/vespo/internal/conns":          "owns the connections of a listener, and ends those that are idle or whose client does not read",
+	"router/writer.go":                  "is the one ResponseWriter that every handler gets, and passes deadlines on to the server's",
+	"cmd/vespo/internal/live/inject.go": "is in front of the router's writer with vespo dev alone, and passes deadlines on to the server's",
+	"services/egress/outbound":          "plays the connection for calls within the server, with deadlines of its own",
 }
 
 // deadlines returns the calls that set deadlines of a connection, and the methods that let them through.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // settingsFile is the name of the file with a project's settings.
@@ -30,6 +31,8 @@ type settings struct {
 	Toolchain string `json:"toolchain"`
 	// Flags are added to the compiler's command, before its arguments.
 	Flags []string `json:"flags"`
+	// Service has fields of the service, as in the management API.
+	Service map[string]json.RawMessage `json:"service"`
 }
 
 // Project is a directory with the sources of one service. It is immutable.
@@ -38,6 +41,7 @@ type Project struct {
 	prefix    string // of the settings; "" if they have none
 	toolchain toolchain
 	flags     []string
+	service   schema.Values // of the settings
 }
 
 // toolchain compiles projects of one language.
@@ -85,7 +89,11 @@ func Open(dir string) (*Project, error) {
 		return nil, fmt.Errorf("%s is no project: it has neither go.mod nor *.go, Cargo.toml, a package.json that asks for assemblyscript, *.c, "+
 			"or a %s; \"vespo new\" makes one", dir, settingsFile)
 	}
-	return &Project{dir: abs, prefix: set.Prefix, toolchain: toolchains()[name], flags: set.Flags}, nil
+	service, err := parseService(set.Service)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(abs, settingsFile), err)
+	}
+	return &Project{dir: abs, prefix: set.Prefix, toolchain: toolchains()[name], flags: set.Flags, service: service}, nil
 }
 
 // name returns the name of the project: that of its directory.

@@ -32,10 +32,10 @@ type Watcher struct {
 // state is a hash of the names, sizes and times of all sources.
 type state [sha256.Size]byte
 
-// Watch starts watching. It returns an error if the project has more than maxFiles files.
-func (p *Project) Watch() (*Watcher, error) {
-	seen, err := scan(p.dir, maxFiles)
-	return &Watcher{dir: p.dir, seen: seen}, err
+// Watch starts watching a directory. It returns an error if the directory has more than maxFiles files.
+func Watch(dir string) (*Watcher, error) {
+	seen, err := scan(dir, maxFiles)
+	return &Watcher{dir: dir, seen: seen}, err
 }
 
 // Wait returns when the sources have changed since Watch or the last Wait returned.

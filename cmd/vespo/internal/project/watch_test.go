@@ -61,7 +61,7 @@ func TestScan(t *testing.T) {
 func TestWait(t *testing.T) {
 	dir := directory(t, map[string]string{"main.go": ""})
 	synctest.Test(t, func(t *testing.T) {
-		w, err := (&Project{dir: dir}).Watch()
+		w, err := Watch(dir)
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(context.Background())
 

@@ -38,6 +38,8 @@ type AddCmd struct {
 	fields *flags.Fields `kong:"-"`
 	open   OpenProject   `kong:"-"`
 	dir    string        `kong:"-"` // of the project to build; "" if the module is not built
+
+	service map[string]any `kong:"-"` // fields that the settings of the project have
 }
 
 // NewAddCmd returns the command for a server with these kinds.
@@ -209,7 +211,12 @@ func (c *AddCmd) nameOf(field string) string {
 
 // given returns the fields of the request but for the module. The server validates the values.
 func (c *AddCmd) given() map[string]any {
-	fields := c.fields.Given()
+	fields := maps.Clone(c.fields.Given())
+	for name, value := range c.service {
+		if _, given := fields[name]; !given && !slices.Contains(c.unsetNames(), name) {
+			fields[name] = value
+		}
+	}
 	fields["prefix"] = c.Prefix
 	if c.Match != "" {
 		fields["match"] = c.Match
@@ -218,13 +225,18 @@ func (c *AddCmd) given() map[string]any {
 		fields["reset"] = true
 	}
 	if len(c.Unset) > 0 {
-		names := make([]string, 0, len(c.Unset))
-		for _, name := range c.Unset {
-			names = append(names, strings.ReplaceAll(strings.TrimPrefix(name, "--"), "-", "_"))
-		}
-		fields["unset"] = names
+		fields["unset"] = c.unsetNames()
 	}
 	return fields
+}
+
+// unsetNames returns the names of the fields of --unset.
+func (c *AddCmd) unsetNames() []string {
+	names := make([]string, 0, len(c.Unset))
+	for _, name := range c.Unset {
+		names = append(names, strings.ReplaceAll(strings.TrimPrefix(name, "--"), "-", "_"))
+	}
+	return names
 }
 
 // addJSON sends a request without a module: the server

@@ -21,6 +21,8 @@ import (
 type Project interface {
 	// Prefix returns the path prefix to deploy under, unless another one is given.
 	Prefix() (string, error)
+	// Service returns the fields of the service that the settings of the project have.
+	Service() map[string]any
 	// Build compiles the project into the file out. It writes the commands and their output to log.
 	Build(ctx context.Context, out string, log io.Writer) error
 }
@@ -86,7 +88,7 @@ func (c *AddCmd) build(ctx context.Context, s stdio.Streams) (remove func(), err
 		remove()
 		return nil, err
 	}
-	c.Module = module
+	c.Module, c.service = module, p.Service()
 	fmt.Fprintln(s.Err, built)
 	return remove, nil
 }

@@ -45,9 +45,10 @@ type server struct {
 	before func(ctx context.Context, list *parts.List) error
 
 	// Set before run; each may be nil.
-	handler func(next http.Handler) http.Handler // wraps the public handler
-	declare func(ctx context.Context) error      // applies the configuration file before the server is ready
-	work    func(ctx context.Context) error      // runs while the server serves, until its context ends; its error ends the server
+	announce func(net.Addr)                       // takes the place of the line with the address
+	handler  func(next http.Handler) http.Handler // wraps the public handler
+	declare  func(ctx context.Context) error      // applies the configuration file before the server is ready
+	work     func(ctx context.Context) error      // runs while the server serves, until its context ends; its error ends the server
 
 	dirs     *dirs // set by open, like all below
 	core     *core
@@ -211,7 +212,11 @@ func (s *server) start(ctx context.Context, addr net.Addr) error {
 			return err
 		}
 	}
-	fmt.Fprintf(s.streams.Err, "listening on http://%s\n", addr)
+	if s.announce != nil {
+		s.announce(addr)
+	} else {
+		fmt.Fprintf(s.streams.Err, "listening on http://%s\n", addr)
+	}
 	if demo != nil {
 		demo.explain(s.streams.Err, addr)
 	}

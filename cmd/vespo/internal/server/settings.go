@@ -94,6 +94,15 @@ func settingsParser() (*kong.Kong, *unchecked, error) {
 	return parser, &into.Settings, err
 }
 
+// Defaults returns the configuration of a server without any flags: the defaults, and what the environment says.
+func Defaults() (Config, error) {
+	parser, settings, err := settingsParser()
+	if err == nil {
+		_, err = parser.Parse(nil)
+	}
+	return Config(*settings), err
+}
+
 // checkSettings checks each setting on its own: its name and the syntax of its value.
 func checkSettings(file *configfile.File) error {
 	parser, _, err := settingsParser()

@@ -1,0 +1,196 @@
+package project
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/live"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/server"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
+	"github.com/vespo-dev/vespo/internal/regular"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+)
+
+// maxBuildTextBytes is how much of a failed build's output a browser is shown. It is the end of the output.
+const maxBuildTextBytes = 64 << 10
+
+// dev builds a project whenever its sources change, and deploys the module.
+type dev struct {
+	dir      string // immutable, like all that has no other comment; absolute
+	prefix   registry.Prefix
+	given    map[string]any // fields of the service, from flags
+	terminal io.Writer
+	live     *live.Live
+
+	out  string   // path of the module; open adds the directory
+	addr net.Addr // set by announce, before work
+
+	mu      sync.Mutex
+	skipped map[string]bool // guarded by mu; reasons that were printed
+}
+
+// open creates a temporary directory, which the module and the data of the server go into.
+func (d *dev) open(ctx context.Context, list *parts.List, cfg *server.Config) error {
+	var temp string
+	if err := server.OpenTemp(ctx, list, "dev", &temp); err != nil {
+		return err
+	}
+	d.out = filepath.Join(temp, filepath.Base(d.out))
+	cfg.Data = filepath.Join(temp, "data")
+	return nil
+}
+
+// announce keeps the address, which is printed once the first build serves.
+func (d *dev) announce(addr net.Addr) { d.addr = addr }
+
+// explainSkipped prints why a document does not reload, once for each reason.
+func (d *dev) explainSkipped(path, reason string) {
+	d.mu.Lock()
+	known := d.skipped[reason]
+	d.skipped[reason] = true
+	d.mu.Unlock()
+	if !known {
+		fmt.Fprintf(d.terminal, "%s does not reload in browsers: %s\n", stdio.Printable(path), reason)
+	}
+}
+
+// work builds and deploys until ctx ends or the sources can no longer be watched.
+func (d *dev) work(ctx context.Context, deployer *deploy.Deployer) error {
+	watcher, err := Watch(d.dir)
+	if err != nil {
+		fmt.Fprintf(d.terminal, "changes of the sources go unnoticed, start again after them: %s\n", err)
+		d.refresh(ctx, deployer)
+		<-ctx.Done()
+		return nil
+	}
+	greeted := false
+	for err == nil {
+		served := d.refresh(ctx, deployer)
+		if served && !greeted {
+			d.greet(ctx)
+			greeted = true
+		}
+		err = watcher.Wait(ctx)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("watch the sources: %w", err)
+}
+
+// refresh builds and deploys once. On failure, the served version stays, and the error
+// goes to the terminal and to browsers. It reports whether a new version serves.
+func (d *dev) refresh(ctx context.Context, deployer *deploy.Deployer) bool {
+	start := time.Now()
+	d.live.Board.Begin()
+	text, echo := &tail{limit: maxBuildTextBytes}, &echo{w: d.terminal}
+	version, err := d.deploy(ctx, deployer, io.MultiWriter(echo, text))
+	took := time.Since(start)
+	switch {
+	case ctx.Err() != nil: // the server is stopping
+		return false
+	case err != nil:
+		echo.flush()
+		fmt.Fprintln(io.MultiWriter(d.terminal, text), err)
+		d.failed(text.String(), took)
+		return false
+	}
+	version.At, version.Took = time.Now(), took
+	d.live.Board.Serve(version)
+	fmt.Fprintf(d.terminal, "%s built %s in %s: %s; %s serves generation %d\n", version.At.Format(time.TimeOnly),
+		filepath.Base(d.out), accesslog.Time(took), humanize.IBytes(uint64(version.Bytes)), d.prefix, version.Generation)
+	return true
+}
+
+// failed shows a failed build.
+func (d *dev) failed(output string, took time.Duration) {
+	f := live.Failure{Title: "Build failed", At: time.Now(), Took: took, Output: output}
+	if p, err := Open(d.dir); err == nil {
+		f.Diagnostics = p.diagnose(output)
+	}
+	d.live.Board.Fail(f)
+	served := "no version serves yet"
+	if state, _ := d.live.Board.State(); state.Served != nil {
+		served = fmt.Sprintf("generation %d of %s still serves clients other than browsers", state.Served.Generation, state.Served.At.Format(time.TimeOnly))
+	}
+	fmt.Fprintf(d.terminal, "%s the build failed after %s; %s\n", f.At.Format(time.TimeOnly), accesslog.Time(took), served)
+}
+
+// deploy builds and deploys the project.
+func (d *dev) deploy(ctx context.Context, deployer *deploy.Deployer, log io.Writer) (v live.Version, err error) {
+	p, err := Open(d.dir) // its settings may have changed
+	if err != nil {
+		return v, err
+	}
+	if v.Bytes, err = compile(ctx, p, d.out, log); err != nil {
+		return v, err
+	}
+	module, err := regular.ReadFile(d.out, flags.MaxModuleBytes)
+	if err != nil {
+		return v, err
+	}
+	result, err := deployer.Add(ctx, services.Spec{
+		Prefix:   d.prefix,
+		Kind:     wasm.KindName,
+		Manifest: withFlags(p.service, d.given).Manifest(),
+		Blobs:    services.Module(module),
+	})
+	if err != nil {
+		return v, err
+	}
+	v.Generation = uint64(result.Service.Current.Generation)
+	return v, nil
+}
+
+// tail is a writer that keeps the last limit bytes.
+type tail struct {
+	limit int
+	text  []byte
+}
+
+// Write implements io.Writer.
+func (t *tail) Write(p []byte) (int, error) {
+	t.text = append(t.text, p...)
+	t.text = t.text[max(0, len(t.text)-t.limit):]
+	return len(p), nil
+}
+
+func (t *tail) String() string { return string(t.text) }
+
+// echo is a writer that holds the line of a command back until the command prints something.
+type echo struct {
+	w    io.Writer
+	held []byte
+}
+
+// Write implements io.Writer.
+func (e *echo) Write(p []byte) (int, error) {
+	if bytes.HasPrefix(p, []byte("$ ")) {
+		e.held = bytes.Clone(p)
+		return len(p), nil
+	}
+	e.flush()
+	return e.w.Write(p)
+}
+
+// flush prints the line that is held back.
+func (e *echo) flush() {
+	if len(e.held) > 0 {
+		_, _ = e.w.Write(e.held) // the terminal's errors are its own
+		e.held = nil
+	}
+}

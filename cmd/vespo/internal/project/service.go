@@ -1,0 +1,79 @@
+package project
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/schema"
+)
+
+// serviceFields returns the fields of a service that a project can set: those of modules, but for the module.
+func serviceFields() []schema.Field {
+	var fields []schema.Field
+	for _, f := range wasm.Description().Forms[0].Fields {
+		if !f.Type.IsBlob() && !f.Internal {
+			fields = append(fields, f)
+		}
+	}
+	return fields
+}
+
+// parseService returns the values of the fields of a service. The error names the first one that is wrong.
+func parseService(members map[string]json.RawMessage) (schema.Values, error) {
+	fields, values := serviceFields(), make(schema.Values)
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		f, ok := schema.Find(fields, name)
+		if !ok {
+			var names []string
+			for _, f := range fields {
+				names = append(names, f.Name)
+			}
+			return nil, fmt.Errorf("service.%s is unknown: expected are %s", name, strings.Join(names, ", "))
+		}
+		value, refused := f.ParseJSON(members[name])
+		if refused != "" {
+			return nil, fmt.Errorf("service.%s %s", name, refused)
+		}
+		values.Put(f, value)
+	}
+	return values, nil
+}
+
+// Service returns the fields of the service that the settings have.
+func (p *Project) Service() map[string]any { return maps.Clone(p.service) }
+
+// withFlags returns values with those of flags, which take precedence. Pairs are merged by their names.
+func withFlags(values schema.Values, given map[string]any) schema.Values {
+	merged := maps.Clone(values)
+	for name, value := range given {
+		merged[name] = mergePairs(values[name], value)
+	}
+	return merged
+}
+
+// mergePairs returns value, with the pairs of before whose names it does not have.
+func mergePairs(before, value any) any {
+	switch value := value.(type) {
+	case map[string]string:
+		before, _ := before.(map[string]string)
+		return together(before, value)
+	case schema.Settings:
+		if before, ok := before.(schema.Settings); ok && value.Text == "" && before.Text == "" {
+			value.ByName = together(before.ByName, value.ByName)
+		}
+		return value
+	}
+	return value
+}
+
+// together returns the pairs of two maps. Those of over take precedence.
+func together(under, over map[string]string) map[string]string {
+	all := make(map[string]string, len(under)+len(over))
+	maps.Copy(all, under)
+	maps.Copy(all, over)
+	return all
+}
