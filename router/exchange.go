@@ -162,7 +162,7 @@ func (x *exchange) fail(err error) {
 		x.writer.Header()[RequestIDHeader] = x.writer.requestID[:]
 	default:
 		x.restoreHeader()
-		problem.Write(&x.writer, rec.RequestID, p)
+		problem.Respond(&x.writer, x.request.Request, rec.RequestID, p)
 	}
 	if rec.Outcome == "" {
 		rec.Outcome = outcome

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/julienschmidt/httprouter"
+
+	"github.com/vespo-dev/vespo/internal/problem"
 )
 
 // Table maps paths to routes. It is immutable and safe for concurrent use.
@@ -123,6 +125,9 @@ type found struct {
 func (t *Table) nothing() error {
 	if t.incomplete {
 		return notReady()
+	}
+	if len(t.routes) == 0 {
+		return problem.New(problem.NotFound, `there are no services on this server yet; "vespo add" adds one, and "vespo new" makes a project to begin with`)
 	}
 	return notFound()
 }

@@ -8,10 +8,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/internal/page"
 )
 
 // TestKindsAreStable fails if a public type or its status changes. Then fix the change, not the test.
@@ -122,6 +125,39 @@ func TestWrite(t *testing.T) {
 		"type": "https://vespo.dev/problems/bad-request", "title": "Bad request", "status": 400.0,
 		"detail": "quote \" tag <b> line\n nul\x00 not utf-8 \ufffd", "violations": []any{"one", `two "2"`}, "request_id": `id"`,
 	}, document)
+}
+
+// TestRespond checks that browsers get a page with the same facts, and other clients problem details.
+func TestRespond(t *testing.T) {
+	p := New(NoCapacity, "the <queue> is full").WithCause(errors.New("secret"))
+	p.Violations, p.RetryAfter = []Violation{{Text: "one & two"}}, 1500*time.Millisecond
+	respond := func(accept string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		w.Header().Set("Vary", "Origin")
+		w.Header().Set("Etag", "1")
+		w.Header().Set("Content-Security-Policy", "of the service")
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Accept", accept)
+		Respond(w, r, "id-1", p)
+		require.Equal(t, http.StatusServiceUnavailable, w.Code)
+		require.Equal(t, []string{"Origin", "Accept"}, w.Header().Values("Vary"))
+		require.Equal(t, "2", w.Header().Get("Retry-After"))
+		require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+		require.Equal(t, "nosniff", w.Header().Get("X-Content-Type-Options"))
+		require.Equal(t, strconv.Itoa(w.Body.Len()), w.Header().Get("Content-Length"))
+		require.Empty(t, w.Header().Get("Etag"))
+		require.NotContains(t, w.Body.String(), "secret")
+		return w
+	}
+	shown := respond("text/html,application/xhtml+xml,*/*;q=0.8")
+	require.Equal(t, "text/html; charset=utf-8", shown.Header().Get("Content-Type"))
+	require.Equal(t, page.Policy, shown.Header().Get("Content-Security-Policy"))
+	for _, want := range []string{"503", "No capacity", "the &lt;queue&gt; is full", "one &amp; two", "Try again in 2 s.", "id-1"} {
+		require.Contains(t, shown.Body.String(), want)
+	}
+	sent := respond("*/*")
+	require.Equal(t, ContentType, sent.Header().Get("Content-Type"))
+	require.True(t, json.Valid(sent.Body.Bytes()))
 }
 
 func TestWriteLeavesOutWhatIsEmpty(t *testing.T) {

@@ -116,7 +116,7 @@
 // remove answers {"prefix": "/hello", "state": "removed"}. health answers {"state": "ok"}, with
 // "dropped_records" if log records were dropped. ready answers {"state": "ready"}.
 //
-// Failures are answered with application/problem+json (RFC 9457): type, title, status, detail, violations (an
+// Failures are answered with application/problem+json (RFC 9457), or with a page if the client prefers HTML: type, title, status, detail, violations (an
 // array, if there are any) and request_id. The last segment of type is stable:
 //
 //	400 bad-request             malformed, unknown, missing or contradictory fields; see violations

@@ -21,7 +21,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *router.Request, p *problem.Pr
 	if unread(r.Request) {
 		w.Header().Set("Connection", "close") // else net/http reads the body before it sends the answer
 	}
-	problem.Write(w, r.ID, p)
+	problem.Respond(w, r.Request, r.ID, p)
 }
 
 func outcomeOf(p *problem.Problem) accesslog.Outcome {

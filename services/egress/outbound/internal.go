@@ -90,7 +90,7 @@ func (t *inProcess) serve(w http.ResponseWriter, r *http.Request) error {
 	case errors.Is(err, http.ErrAbortHandler):
 		return errBrokeOff
 	}
-	problem.Write(w, w.Header().Get(router.RequestIDHeader), problem.From(err))
+	problem.Respond(w, r, w.Header().Get(router.RequestIDHeader), problem.From(err))
 	return nil
 }
 

@@ -85,7 +85,7 @@ func (d *deployment) serveResult(w http.ResponseWriter, r *router.Request, res *
 		p := problem.New(problem.MethodNotAllowed, "results can be read only: use GET, HEAD")
 		res.Err, res.Outcome = p, accesslog.OutcomeRefused
 		w.Header().Set("Allow", "GET, HEAD")
-		problem.Write(w, r.ID, p)
+		problem.Respond(w, r.Request, r.ID, p)
 		return nil
 	}
 	result, err := d.store.Result(string(d.prefix), id, time.Now())

@@ -53,7 +53,7 @@ func (d *deployment) Serve(w http.ResponseWriter, r *router.Request, res *access
 // the fields of middleware, which pages of other origins need to read the status.
 func refuse(w http.ResponseWriter, r *router.Request, res *accesslog.Result, err error, outcome accesslog.Outcome) error {
 	res.Err, res.Outcome = err, outcome
-	problem.Write(w, r.ID, problem.From(err))
+	problem.Respond(w, r.Request, r.ID, problem.From(err))
 	return nil
 }
 
