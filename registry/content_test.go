@@ -41,7 +41,7 @@ func TestContentDigestIsSameContent(t *testing.T) {
 		case 2:
 			other.Blobs = changed.Blobs
 		case 3:
-			other.Generation, other.Origin = 99, OriginFile
+			other.Generation, other.Origin, other.Note = 99, OriginFile, Note{Message: "m", Author: "a"}
 		}
 		require.Equal(t, v.SameContent(other), v.ContentDigest() == other.ContentDigest(), "%+v\n%+v", v, other)
 		if before, ok := seen[v.ContentDigest()]; ok {

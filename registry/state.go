@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -83,7 +84,35 @@ func (s *State) At(prefix Prefix, g Generation) (Version, error) {
 			return v, nil
 		}
 	}
-	return Version{}, fmt.Errorf("%w: generation %d of %s", ErrNoVersion, g, prefix)
+	unknown := &UnknownVersionError{Prefix: prefix, Generation: g, Current: service.Current.Generation}
+	for _, v := range service.History {
+		unknown.Known = append(unknown.Known, v.Generation)
+	}
+	return Version{}, unknown
+}
+
+// UnknownVersionError is the error of [State.At] for a generation that the history does not have. It matches ErrNoVersion.
+type UnknownVersionError struct {
+	Prefix     Prefix
+	Generation Generation
+	Known      []Generation // in the history, the most recently current one first
+	Current    Generation   // which is not in the history
+}
+
+func (e *UnknownVersionError) Error() string {
+	return fmt.Sprintf("%s: generation %d of %s", ErrNoVersion, e.Generation, e.Prefix)
+}
+
+// Unwrap returns ErrNoVersion.
+func (e *UnknownVersionError) Unwrap() error { return ErrNoVersion }
+
+// List returns the known generations as text.
+func (e *UnknownVersionError) List() string {
+	texts := make([]string, 0, len(e.Known))
+	for _, g := range e.Known {
+		texts = append(texts, strconv.FormatUint(uint64(g), 10))
+	}
+	return strings.Join(texts, ", ")
 }
 
 // Sorted returns the services sorted by prefix.

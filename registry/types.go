@@ -71,17 +71,24 @@ const (
 	OriginFile Origin = "file" // the server's configuration file
 )
 
+// Note is what a client says about a version that it deploys. It has no effect on how the version serves.
+type Note struct {
+	Message string // what has changed, in one line
+	Author  string // who deployed it; not verified
+}
+
 // Version is one deploy of a service. Slices are not modified once they are in a State.
 type Version struct {
 	Kind       string // name of the services.Kind that prepares it
 	Manifest   Manifest
 	Blobs      []Blob // in the order of their fields' names; several of one field in their own order
 	Origin     Origin
+	Note       Note
 	Generation Generation // of the commit that made it current
 	Deployed   time.Time  // time of that commit, in UTC
 }
 
-// SameContent reports whether both versions serve the same, regardless of origin: kind, manifest and blobs are equal.
+// SameContent reports whether both versions serve the same, regardless of origin and note: kind, manifest and blobs are equal.
 func (v Version) SameContent(o Version) bool {
 	return v.Kind == o.Kind && v.Manifest == o.Manifest && slices.EqualFunc(v.Blobs, o.Blobs, Blob.same)
 }

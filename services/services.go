@@ -26,6 +26,7 @@ type Spec struct {
 	Blobs    []Blob            // in the order of registry.Version.Blobs
 	Version  registry.Digest   // for logs: of the module, or of the manifest without secrets; the transaction sets it
 	Origin   registry.Origin   // source of the request; the management API must not set it
+	Note     registry.Note     // what the client says about the version
 }
 
 // Blob is a blob of a spec. A Kind must neither modify its content nor keep it after Close.

@@ -16,7 +16,7 @@ import (
 
 const (
 	manifestFormat  = "vespo catalogue"
-	manifestVersion = 2
+	manifestVersion = 3
 	// maxManifestBytes is far larger than a catalogue of 100,000 services with full histories.
 	maxManifestBytes = 1 << 30
 )
@@ -36,31 +36,33 @@ type envelope struct {
 	Catalogue json.RawMessage `json:"catalogue"`
 }
 
-// The types below are version 2. They are separate from registry's types, so that a renamed field there does
+// The types below are version 3. Version 2 is the same without message and author, and is read by the same types. They are separate from registry's types, so that a renamed field there does
 // not change the stored format.
-type catalogueV2 struct {
+type catalogueV3 struct {
 	Generation uint64      `json:"generation"`
-	Services   []serviceV2 `json:"services"`
+	Services   []serviceV3 `json:"services"`
 
-	Records map[string]recordV2 `json:"records,omitempty"`
+	Records map[string]recordV3 `json:"records,omitempty"`
 }
 
-type serviceV2 struct {
+type serviceV3 struct {
 	Prefix  string      `json:"prefix"`
-	Current versionV2   `json:"current"`
-	History []versionV2 `json:"history,omitempty"`
+	Current versionV3   `json:"current"`
+	History []versionV3 `json:"history,omitempty"`
 }
 
-type versionV2 struct {
+type versionV3 struct {
 	Kind       string         `json:"kind"`
 	Manifest   map[string]any `json:"manifest"` // an object: white space and escapes of the file are not part of its value
-	Blobs      []blobV2       `json:"blobs,omitempty"`
+	Blobs      []blobV3       `json:"blobs,omitempty"`
 	Origin     string         `json:"origin,omitempty"`
+	Message    string         `json:"message,omitempty"`
+	Author     string         `json:"author,omitempty"`
 	Generation uint64         `json:"generation"`
 	Deployed   time.Time      `json:"deployed"`
 }
 
-type blobV2 struct {
+type blobV3 struct {
 	Field     string `json:"field"`
 	Digest    string `json:"digest"`
 	SizeBytes int64  `json:"size_bytes"`
@@ -68,7 +70,7 @@ type blobV2 struct {
 
 // encodeManifest encodes s deterministically.
 func encodeManifest(s *registry.State) ([]byte, error) {
-	catalogue := catalogueV2{Generation: uint64(s.Generation), Services: []serviceV2{}}
+	catalogue := catalogueV3{Generation: uint64(s.Generation), Services: []serviceV3{}}
 	for _, service := range s.Sorted() {
 		stored, err := fromService(service)
 		if err != nil {
@@ -121,13 +123,13 @@ func decodeManifest(data []byte, blob func(registry.Digest) ([]byte, error)) (s 
 	if e.Version == 1 {
 		s, err = decodeCatalogueV1(body.Bytes(), blob)
 	} else {
-		s, err = decodeCatalogueV2(body.Bytes())
+		s, err = decodeCatalogueV3(body.Bytes())
 	}
 	return s, e.Version, err
 }
 
-func decodeCatalogueV2(body []byte) (*registry.State, error) {
-	var c catalogueV2
+func decodeCatalogueV3(body []byte) (*registry.State, error) {
+	var c catalogueV3
 	if err := decodeStrictly(body, &c); err != nil {
 		return nil, err
 	}
@@ -179,7 +181,7 @@ func checksum(body []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func fromService(s registry.Service) (out serviceV2, err error) {
+func fromService(s registry.Service) (out serviceV3, err error) {
 	out.Prefix = string(s.Prefix)
 	if out.Current, err = fromVersion(s.Current); err != nil {
 		return out, err
@@ -194,7 +196,7 @@ func fromService(s registry.Service) (out serviceV2, err error) {
 	return out, nil
 }
 
-func (s serviceV2) service() registry.Service {
+func (s serviceV3) service() registry.Service {
 	out := registry.Service{Prefix: registry.Prefix(s.Prefix), Current: s.Current.version()}
 	for _, v := range s.History {
 		out.History = append(out.History, v.version())
@@ -202,16 +204,18 @@ func (s serviceV2) service() registry.Service {
 	return out
 }
 
-func fromVersion(v registry.Version) (versionV2, error) {
-	out := versionV2{
+func fromVersion(v registry.Version) (versionV3, error) {
+	out := versionV3{
 		Kind:       v.Kind,
 		Manifest:   map[string]any{},
 		Origin:     string(v.Origin),
+		Message:    v.Note.Message,
+		Author:     v.Note.Author,
 		Generation: uint64(v.Generation),
 		Deployed:   v.Deployed,
 	}
 	for _, b := range v.Blobs {
-		out.Blobs = append(out.Blobs, blobV2{Field: b.Field, Digest: string(b.Digest), SizeBytes: b.SizeBytes})
+		out.Blobs = append(out.Blobs, blobV3{Field: b.Field, Digest: string(b.Digest), SizeBytes: b.SizeBytes})
 	}
 	dec := json.NewDecoder(strings.NewReader(string(v.Manifest)))
 	dec.UseNumber()
@@ -221,11 +225,12 @@ func fromVersion(v registry.Version) (versionV2, error) {
 	return out, nil
 }
 
-func (v versionV2) version() registry.Version {
+func (v versionV3) version() registry.Version {
 	out := registry.Version{
 		Kind:       v.Kind,
 		Manifest:   canonical(v.Manifest),
 		Origin:     registry.Origin(v.Origin),
+		Note:       registry.Note{Message: v.Message, Author: v.Author},
 		Generation: registry.Generation(v.Generation),
 		Deployed:   v.Deployed.UTC(),
 	}

@@ -27,9 +27,22 @@ func sample() *registry.State {
 			Blobs:    []registry.Blob{{Field: "module", Digest: registry.DigestOf([]byte(text)), SizeBytes: int64(len(text))}},
 			Deployed: deployed.Add(time.Duration(i) * time.Hour),
 			Manifest: `{"isolation":"fresh","memory":16777216,"timeout":"1.5s"}`,
+			Note:     registry.Note{Message: "number " + text, Author: "ada"},
 		})
 	}
 	s, _ = s.Put("/", registry.Version{Kind: "<&>", Blobs: []registry.Blob{{Field: "module", Digest: registry.DigestOf(nil)}}, Deployed: deployed})
+	return s
+}
+
+// withoutNotes returns the state as versions before 3 could hold it.
+func withoutNotes(s *registry.State) *registry.State {
+	for prefix, service := range s.Services {
+		service.Current.Note = registry.Note{}
+		for i := range service.History {
+			service.History[i].Note = registry.Note{}
+		}
+		s.Services[prefix] = service
+	}
 	return s
 }
 
@@ -40,19 +53,23 @@ func noBlob(registry.Digest) ([]byte, error) { return nil, registry.ErrBlobMissi
 func TestManifestsOfAllVersionsStayReadable(t *testing.T) {
 	encoded, err := encodeManifest(sample())
 	require.NoError(t, err)
-	newest := filepath.Join("testdata", "manifest.v2.json")
+	newest := filepath.Join("testdata", "manifest.v3.json")
 	if *update {
 		require.NoError(t, os.WriteFile(newest, encoded, 0o644))
 	}
 	data, err := os.ReadFile(newest)
 	require.NoError(t, err)
 	require.Equal(t, string(data), string(encoded))
-	for _, golden := range []string{filepath.Join("testdata", "manifest.v1.json"), newest} {
-		data, err := os.ReadFile(golden)
+	for golden, want := range map[string]*registry.State{
+		"manifest.v1.json": withoutNotes(sample()),
+		"manifest.v2.json": withoutNotes(sample()),
+		"manifest.v3.json": sample(),
+	} {
+		data, err := os.ReadFile(filepath.Join("testdata", golden))
 		require.NoError(t, err)
 		got, _, err := decodeManifest(data, noBlob)
 		require.NoError(t, err)
-		require.Equal(t, sample(), got, golden)
+		require.Equal(t, want, got, golden)
 	}
 }
 
@@ -147,7 +164,7 @@ func TestDecodeManifestRefuses(t *testing.T) {
 		"zeroes":            {string(make([]byte, 512)), errTorn},
 		"another format":    {`{"format":"something else"}`, errTorn},
 		"version 0":         {`{"format":"vespo catalogue"}`, errTorn},
-		"version 3":         {`{"format":"vespo catalogue","version":3,"more":true}`, errNewer},
+		"version 4":         {`{"format":"vespo catalogue","version":4,"more":true}`, errNewer},
 		"no catalogue":      {`{"format":"vespo catalogue","version":1}`, errTorn},
 		"wrong checksum":    {`{"format":"vespo catalogue","version":1,"sha256":"00","catalogue":{}}`, errTorn},
 		"catalogue no map":  {sealed(`[]`), errTorn},
@@ -191,7 +208,7 @@ func FuzzDecodeManifest(f *testing.F) {
 		if s, err := decodeCatalogueV1(data, noBlob); err == nil {
 			require.NoError(t, s.Check())
 		}
-		if s, err := decodeCatalogueV2(data); err == nil {
+		if s, err := decodeCatalogueV3(data); err == nil {
 			require.NoError(t, s.Check())
 		}
 	})

@@ -110,6 +110,7 @@ func (h *Handler) answerDeployed(w http.ResponseWriter, result deploy.Result) er
 	}
 	view := h.viewOf(result.Service, result.Status)
 	view.Changes, view.Kept = changesOf(h.cfg.Kinds, result)
+	view.RolledBackTo = result.RolledBackTo
 	return h.answer(w, status, view)
 }
 

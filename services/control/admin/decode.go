@@ -43,6 +43,7 @@ type addRequest struct {
 	module   []byte        // nil if source is set, or if the kind has no module
 	source   *fetch.Source // nil unless the server fetches the module
 	use      []useRequest  // the middleware, outermost first
+	note     registry.Note // of the new version
 	reset    bool          // options that were not given take their defaults, not the current version's values
 	fields   *fields.Input // as received
 }
@@ -59,6 +60,7 @@ func (d *decoder) newAddRequest(in *fields.Input, uploads map[int][]byte, advice
 	req := &addRequest{
 		prefix: in.Key(),
 		use:    useOf(in, uploads),
+		note:   noteOf(in),
 		reset:  in.Bool(fieldReset),
 		fields: in,
 	}

@@ -65,6 +65,9 @@
 // long as bytes arrive. One that stalls for Config.StallTimeout, or stays below Config.MinUploadRate, is
 // answered 408.
 //
+// Every form also takes a note about the version: message, one line of at most 500 bytes, and author, of at most
+// 100. Both are shown beside the version, and a replacement does not keep them.
+//
 // # Answers
 //
 // add, rollback and inspect answer with a service. list answers with {"services": [...]}, sorted by prefix,
@@ -109,9 +112,12 @@
 //	kept          array   in the same answers: options that were not given and are not the default, such as
 //	                      "use: sha256:9f86d081884c"
 //	deployed      string  time of the change that made this version current
+//	message       string  what the client that deployed the version said about it; absent if nothing
+//	author        string  who deployed the version, as its client said; absent if it did not
+//	rolled_back_to  number  answers to rollback: the generation that the version had before
 //	last_used     string  end of the last request; absent if there was none
 //	history       array   inspect only: earlier versions, newest first, with digest, module_digest, generation, kind, size
-//	                      and deployed, and with memory, timeout, isolation and use if requested; absent if there are none
+//	                      and deployed, and with message and author if given, and with memory, timeout, isolation and use if requested; absent if there are none
 //
 // remove answers {"prefix": "/hello", "state": "removed"}. health answers {"state": "ok"}, with
 // "dropped_records" if log records were dropped. ready answers {"state": "ready"}.

@@ -17,6 +17,8 @@ const (
 	fieldReset      = "reset"
 	fieldUnset      = "unset"
 	fieldGeneration = "generation"
+	fieldMessage    = "message"
+	fieldAuthor     = "author"
 )
 
 // changeFields returns the fields that all forms of a changing request accept, besides the module.
@@ -27,7 +29,7 @@ func (d *decoder) changeFields(others ...schema.Field) []schema.Field {
 			all = append(all, f)
 		}
 	}
-	return append(all, resetFields()...)
+	return append(append(all, resetFields()...), noteFields()...)
 }
 
 // resetFields describes the fields that control options that were not given.

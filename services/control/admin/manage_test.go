@@ -58,6 +58,7 @@ func TestLifeOfAService(t *testing.T) {
 	require.Equal(t, http.StatusOK, back.status, back.body)
 	require.Equal(t, string(one), back.service(t).Module)
 	require.Equal(t, before.Digest, back.service(t).Digest)
+	require.Contains(t, back.body, `"rolled_back_to":4`)
 	require.Equal(t, "one", st.get("/a").body)
 	forth := st.post("/services/rollback?prefix=a&generation=5", "", "")
 	require.Equal(t, string(two), forth.service(t).Module)
@@ -111,7 +112,7 @@ func TestManageRefuses(t *testing.T) {
 		{"POST", "/services/remove", "prefix=a", problem.BadRequest, "give everything in the query"},
 		{"POST", "/services/rollback?prefix=b", "", problem.NotFound, "no service"},
 		{"POST", "/services/rollback?prefix=a", "", problem.Conflict, "no earlier version"},
-		{"POST", "/services/rollback?prefix=a&generation=7", "", problem.Conflict, "version"},
+		{"POST", "/services/rollback?prefix=a&generation=7", "", problem.Conflict, "no earlier version"},
 		{"POST", "/services/rollback?prefix=a&generation=0", "", problem.BadRequest, "history"},
 		{"POST", "/services/rollback?prefix=a&generation=x", "", problem.BadRequest, "history"},
 		{"GET", "/services/nothing", "", problem.NotFound, "/services/list"},

@@ -45,10 +45,14 @@ type serviceView struct {
 	Queue       *queueView          `json:"queue,omitempty"`
 	Retiring    *retiringView       `json:"retiring,omitempty"`
 	Deployed    time.Time           `json:"deployed"`
+	Message     string              `json:"message,omitempty"`
+	Author      string              `json:"author,omitempty"`
 	LastUsed    time.Time           `json:"last_used,omitzero"`
 	History     []versionView       `json:"history,omitempty"`
 	Changes     []string            `json:"changes,omitzero"` // nil unless the request changed an existing service
 	Kept        []string            `json:"kept,omitempty"`
+	// RolledBackTo is the generation that the version had before; 0 unless the request was a rollback.
+	RolledBackTo registry.Generation `json:"rolled_back_to,omitempty"`
 }
 
 // queueView is the JSON form of the requests in a queue.
@@ -78,6 +82,8 @@ type versionView struct {
 	Use        []registry.Digest   `json:"use,omitempty"`
 	Size       int64               `json:"size"`
 	Deployed   time.Time           `json:"deployed"`
+	Message    string              `json:"message,omitempty"`
+	Author     string              `json:"author,omitempty"`
 }
 
 // listView is the JSON form of all services.
@@ -138,6 +144,8 @@ func (h *Handler) viewOf(service registry.Service, status services.Status) servi
 		Warm:        status.Warm,
 		InFlight:    status.InFlight,
 		Deployed:    version.Deployed.UTC(),
+		Message:     version.Note.Message,
+		Author:      version.Note.Author,
 		LastUsed:    status.LastUsed.UTC(),
 	}
 	if v.Memory == 0 {
@@ -194,6 +202,8 @@ func (h *Handler) historyOf(service registry.Service) []versionView {
 			Use:        version.BlobsOf(schema.FieldUse),
 			Size:       sizeOf(version),
 			Deployed:   version.Deployed.UTC(),
+			Message:    version.Note.Message,
+			Author:     version.Note.Author,
 		})
 	}
 	return views

@@ -61,10 +61,12 @@ const (
 
 // Result describes the outcome of a deploy.
 type Result struct {
-	Created bool             // the prefix was free before
-	Before  registry.Version // the replaced version; zero if Created
-	Service registry.Service
-	Status  services.Status
+	Created bool // the prefix was free before
+	// RolledBackTo is the generation that the version had before a rollback; else zero.
+	RolledBackTo registry.Generation
+	Before       registry.Version // the replaced version; zero if Created
+	Service      registry.Service
+	Status       services.Status
 }
 
 // Entry is a service of the catalogue with its live state.

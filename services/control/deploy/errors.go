@@ -64,7 +64,7 @@ func asProblem(step string, err error) error {
 	case errors.Is(err, registry.ErrNotFound):
 		return problem.New(problem.NotFound, "no service is bound to this prefix").WithCause(err)
 	case errors.Is(err, registry.ErrNoVersion):
-		return problem.New(problem.Conflict, "the service has no earlier version to go back to").WithCause(err)
+		return problem.New(problem.Conflict, noVersion(err)).WithCause(err)
 	case errors.Is(err, registry.ErrUncertain):
 		return problem.New(problem.Internal, "the change could not be stored, nor undone on disk with certainty; "+
 			"running services go on, but no change is accepted until the server is restarted").WithCause(wrap(step, err))
@@ -72,6 +72,18 @@ func asProblem(step string, err error) error {
 		return problem.New(problem.Deadline, "the deploy took too long; nothing was changed").WithCause(wrap(step, err))
 	}
 	return problem.New(problem.Internal, "the server could not "+step+"; nothing was changed").WithCause(wrap(step, err))
+}
+
+// noVersion says which versions a service can be rolled back to.
+func noVersion(err error) string {
+	var unknown *registry.UnknownVersionError
+	if !errors.As(err, &unknown) || len(unknown.Known) == 0 {
+		return "the service has no earlier version to go back to"
+	}
+	if unknown.Generation == unknown.Current {
+		return fmt.Sprintf("generation %d is the current version; earlier ones are %s", unknown.Generation, unknown.List())
+	}
+	return fmt.Sprintf("there is no version of generation %d; known are %s, and the current %d", unknown.Generation, unknown.List(), unknown.Current)
 }
 
 func wrap(step string, err error) error { return fmt.Errorf("%s: %w", step, err) }

@@ -47,7 +47,7 @@ func (d *Deployer) logged(v registry.Version) registry.Digest {
 
 // versionOf returns the version of an identified spec.
 func versionOf(spec services.Spec) registry.Version {
-	v := registry.Version{Kind: spec.Kind, Manifest: spec.Manifest, Origin: spec.Origin}
+	v := registry.Version{Kind: spec.Kind, Manifest: spec.Manifest, Origin: spec.Origin, Note: spec.Note}
 	for _, b := range spec.Blobs {
 		v.Blobs = append(v.Blobs, registry.Blob{Field: b.Field, Digest: b.Digest, SizeBytes: int64(len(b.Content))})
 	}
@@ -63,6 +63,7 @@ func (d *Deployer) stored(ctx context.Context, prefix registry.Prefix, v registr
 		Blobs:    services.StoredBlobs(v),
 		Version:  d.logged(v),
 		Origin:   v.Origin,
+		Note:     v.Note,
 	}
 	return d.complete(ctx, spec)
 }

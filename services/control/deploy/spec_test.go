@@ -46,6 +46,7 @@ func TestSpecsAndVersionsCorrespond(t *testing.T) {
 			{Field: schema.FieldUse, Content: []byte("inner")},
 		},
 		Origin: registry.OriginFile,
+		Note:   registry.Note{Message: "m", Author: "a"},
 	})
 	v := versionOf(s)
 	require.Equal(t, registry.EmptyManifest, v.Manifest)

@@ -202,7 +202,13 @@ func (d *Deployer) report(t *transaction, p *plan.Plan, fresh []*live) (results 
 		origin = []any{"origin", registry.OriginFile}
 	}
 	for i, step := range p.Prepare {
-		result := Result{Created: step.Created, Before: step.Before, Service: step.Service, Status: fresh[i].deployment.Status()}
+		result := Result{
+			Created:      step.Created,
+			RolledBackTo: step.RolledBackTo,
+			Before:       step.Before,
+			Service:      step.Service,
+			Status:       fresh[i].deployment.Status(),
+		}
 		results = append(results, result)
 		d.log.Info("service deployed", append([]any{"prefix", step.Service.Prefix, "digest", d.logged(step.Service.Current),
 			"generation", step.Service.Current.Generation, "created", step.Created}, origin...)...)

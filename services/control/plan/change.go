@@ -70,6 +70,7 @@ func (c Rollback) decide(p *planner) {
 	default:
 		version.Origin = registry.OriginAPI
 		p.put(c.Prefix, version)
+		p.plan.Prepare[len(p.plan.Prepare)-1].RolledBackTo = version.Generation
 	}
 }
 

@@ -42,7 +42,9 @@ type Step struct {
 	Change  int              // index of its change
 	Before  registry.Version // the replaced version; zero if Created
 	Created bool             // the prefix was free
-	Service registry.Service // in Plan.Next
+	// RolledBackTo is the generation that the version had before a rollback; else zero.
+	RolledBackTo registry.Generation
+	Service      registry.Service // in Plan.Next
 }
 
 // Violation is the reason why one change is refused.

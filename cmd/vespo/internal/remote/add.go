@@ -31,6 +31,9 @@ type AddCmd struct {
 	Reset bool     `help:"Give options that are not given their defaults, instead of keeping those of the current version."`
 	Unset []string `placeholder:"OPTION" help:"Give these options of the current version their defaults, such as use or config; several, separated by commas or by repeating the flag. An empty value, as in --use \"\", does the same."`
 
+	Message string  `short:"m" placeholder:"TEXT" help:"What has changed, in one line. \"vespo inspect\" shows it beside the version."`
+	Author  *string `env:"VESPO_AUTHOR" placeholder:"NAME" help:"Who deploys it, for \"vespo inspect\" (your user name on this machine)."`
+
 	kong.Plugins // the fields of all kinds
 	clientFlags
 
@@ -144,7 +147,7 @@ func (c *AddCmd) selectors() string {
 // Run is called by kong.
 func (c *AddCmd) Run(ctx context.Context, s stdio.Streams, command *kong.Context) error {
 	c.Unset = append(c.Unset, c.emptied(command)...)
-	client, err := c.client()
+	client, err := c.client(boundTo(c.Prefix, c.Match))
 	if err != nil {
 		return err
 	}
@@ -155,6 +158,7 @@ func (c *AddCmd) Run(ctx context.Context, s stdio.Streams, command *kong.Context
 			return err
 		}
 		defer remove()
+		client.about = boundTo(c.Prefix, c.Match)
 	}
 	given := c.given()
 	var a *Answer
@@ -203,7 +207,7 @@ func (c *AddCmd) nameOf(field string) string {
 	switch f, ok := c.fields.Field(schema.FlagOf(field)); {
 	case ok:
 		return "--" + f.Flag()
-	case field == "match", field == "unset", field == "reset":
+	case slices.Contains([]string{"match", "unset", "reset", "message", "author"}, field):
 		return "--" + field
 	}
 	return field
@@ -223,6 +227,11 @@ func (c *AddCmd) given() map[string]any {
 	}
 	if c.Reset {
 		fields["reset"] = true
+	}
+	for name, text := range map[string]string{"message": c.Message, "author": c.author()} {
+		if text != "" {
+			fields[name] = text
+		}
 	}
 	if len(c.Unset) > 0 {
 		fields["unset"] = c.unsetNames()

@@ -59,7 +59,8 @@ type Client struct {
 	base  string // scheme and host
 	token string
 	http  *http.Client
-	named func(field string) string // returns the name of a field in errors; nil: its own
+	about string                    // the service that refusals are about; "": none
+	named func(field string) string // returns the name of a field in refusals; nil: its own
 }
 
 // Validate is called by kong.
@@ -68,8 +69,20 @@ func (f *clientFlags) Validate() error {
 	return err
 }
 
-// client returns a client for the flags.
-func (f *clientFlags) client() (*Client, error) { return NewClient(f.Server, f.Token) }
+// client returns a client for the flags. about is the service that its refusals are about; "" if it is none.
+func (f *clientFlags) client(about string) (*Client, error) {
+	c, err := NewClient(f.Server, f.Token)
+	if err != nil {
+		return nil, err
+	}
+	c.about = about
+	return c, nil
+}
+
+// boundTo returns the name of a service in texts, as the server spells it.
+func boundTo(prefix, match string) string {
+	return strings.TrimSuffix("/"+strings.Trim(prefix, "/")+" "+match, " ")
+}
 
 // NewClient returns a client of the server at a URL. An empty token is none.
 func NewClient(server, token string) (*Client, error) {
@@ -188,7 +201,7 @@ func (c *Client) explain(err error) error {
 // refusal returns the error for a response with a status other than 2xx.
 func (c *Client) refusal(resp *http.Response, body []byte) error {
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	r := &Refusal{named: c.named}
+	r := &Refusal{about: c.about, named: c.named}
 	if mediaType != "application/problem+json" || json.Unmarshal(body, r) != nil {
 		return fmt.Errorf("%s answered %q, which is no answer of a Vespo server", c.base, resp.Status)
 	}
@@ -206,11 +219,12 @@ type Refusal struct {
 	RequestID  string                    `json:"request_id"`
 	Status     int                       `json:"-"`
 	retryAfter string                    // seconds; "" if the header was absent
+	about      string                    // the service; "": none
 	named      func(field string) string // returns the name of a field for the user; nil: its own
 }
 
-// about returns a violation with the user's name for its field.
-func (r *Refusal) about(i int, violation string) string {
+// violation returns a violation with the user's name for its field.
+func (r *Refusal) violation(i int, violation string) string {
 	if r.named == nil || i >= len(r.Fields) || r.Fields[i] == "" {
 		return violation
 	}
@@ -220,15 +234,15 @@ func (r *Refusal) about(i int, violation string) string {
 	return violation
 }
 
-// Error returns the problem as text, with each violation on its own line.
+// Error returns the problem as text, with each violation on its own line. It begins with the service.
 func (r *Refusal) Error() string {
 	var b strings.Builder
-	b.WriteString(stdio.Printable(r.Title))
-	if r.Detail != "" {
-		b.WriteString(": " + stdio.Printable(r.Detail))
+	if r.about != "" {
+		b.WriteString(stdio.Printable(r.about) + ": ")
 	}
+	b.WriteString(stdio.Printable(cmp.Or(r.Detail, r.Title)))
 	for i, violation := range r.Violations {
-		b.WriteString("\n  - " + stdio.Printable(r.about(i, violation)))
+		b.WriteString("\n  - " + stdio.Printable(r.violation(i, violation)))
 	}
 	switch {
 	case r.Status == http.StatusUnauthorized:

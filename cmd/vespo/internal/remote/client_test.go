@@ -40,7 +40,7 @@ func answering(t *testing.T, status int, contentType, body string) *Client {
 		io.WriteString(w, body)
 	}))
 	t.Cleanup(server.Close)
-	c, err := (&clientFlags{Server: server.URL}).client()
+	c, err := (&clientFlags{Server: server.URL}).client("")
 	require.NoError(t, err)
 	return c
 }
@@ -52,17 +52,25 @@ func TestRefusals(t *testing.T) {
 		status                  int
 		want                    string
 	}{
-		{"violations", problemJSON, `{"title":"Bad request","detail":"d","violations":["one","two"]}`, 400, "Bad request: d\n  - one\n  - two"},
+		{"violations", problemJSON, `{"title":"Bad request","detail":"d","violations":["one","two"]}`, 400, "d\n  - one\n  - two"},
 		{"token", problemJSON, `{"title":"Unauthorized"}`, 401, "Unauthorized\ngive it with --token or in VESPO_ADMIN_TOKEN"},
-		{"busy", problemJSON + "; charset=utf-8", `{"title":"No capacity","detail":"d"}`, 503, "No capacity: d\ntry again in 7 s"},
+		{"busy", problemJSON + "; charset=utf-8", `{"title":"No capacity","detail":"d"}`, 503, "d\ntry again in 7 s"},
 		{"internal", problemJSON, `{"title":"Internal server error","request_id":"0a"}`, 500, "Internal server error\nrequest id 0a"},
-		{"terminal codes", problemJSON, `{"title":"\u001b[2J","detail":"a\nb\u202e"}`, 400, "\uFFFD[2J: a\uFFFDb\uFFFD"},
+		{"terminal codes", problemJSON, `{"title":"\u001b[2J","detail":"a\nb\u202e"}`, 400, "a\uFFFDb\uFFFD"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := answering(t, tt.status, tt.contentType, tt.body).Get(t.Context(), "/services", nil)
 			require.EqualError(t, err, tt.want)
 		})
 	}
+}
+
+func TestRefusalsNameTheService(t *testing.T) {
+	c := answering(t, 404, "application/problem+json", `{"title":"Not found","detail":"no service is bound to this prefix"}`)
+	c.about = boundTo("a/b/", "Host: x")
+	_, err := c.Get(t.Context(), "/services/inspect", nil)
+	require.EqualError(t, err, "/a/b Host: x: no service is bound to this prefix")
+	require.Equal(t, "/", boundTo("/", ""))
 }
 
 func TestAnswersOfOtherServers(t *testing.T) {
@@ -87,7 +95,7 @@ func TestAnswersOfOtherServers(t *testing.T) {
 	t.Run("one that hangs up", func(t *testing.T) {
 		server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 		defer server.Close()
-		c, err := (&clientFlags{Server: server.URL}).client()
+		c, err := (&clientFlags{Server: server.URL}).client("")
 		require.NoError(t, err)
 		_, err = c.Get(t.Context(), "/services", nil)
 		require.ErrorContains(t, err, "did not answer")
@@ -102,7 +110,7 @@ func TestRefusedUploadIsNotSent(t *testing.T) {
 		io.WriteString(w, `{"title":"Unauthorized"}`)
 	}))
 	defer server.Close()
-	c, err := (&clientFlags{Server: server.URL}).client()
+	c, err := (&clientFlags{Server: server.URL}).client("")
 	require.NoError(t, err)
 	body := strings.NewReader("a module")
 	_, err = c.Call(t.Context(), http.MethodPost, "/services/add", nil, Upload{Body: body, SizeBytes: int64(body.Len()), ContentType: "application/wasm"})

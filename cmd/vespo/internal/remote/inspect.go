@@ -16,7 +16,7 @@ type InspectCmd struct {
 
 // Run is called by kong.
 func (c *InspectCmd) Run(ctx context.Context, s stdio.Streams) error {
-	client, err := c.client()
+	client, err := c.client(boundTo(c.Prefix, c.Match))
 	if err != nil {
 		return err
 	}

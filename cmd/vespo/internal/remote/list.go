@@ -16,7 +16,7 @@ type ListCmd struct {
 
 // Run is called by kong.
 func (c *ListCmd) Run(ctx context.Context, s stdio.Streams) error {
-	client, err := c.client()
+	client, err := c.client("")
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -121,3 +122,15 @@ const addExamples = `"vespo deploy" is another name of this command. Examples:
 
 // Help is called by kong.
 func (c *AddCmd) Help() string { return addExamples }
+
+// author returns the author of the version: by default, the user of this process.
+func (c *AddCmd) author() string {
+	if c.Author != nil {
+		return *c.Author
+	}
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return u.Username
+}

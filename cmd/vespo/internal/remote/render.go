@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -37,6 +36,8 @@ type Service struct {
 	Changes     []string       `json:"changes"` // nil for a new service
 	Kept        []string       `json:"kept"`
 	Options     map[string]any `json:"options"` // fields that are not the default, without secrets
+	// RolledBackTo is the generation that the version had before a rollback; 0 after other requests.
+	RolledBackTo uint64 `json:"rolled_back_to"`
 }
 
 // retiring describes replaced versions that still have requests.
@@ -57,6 +58,8 @@ type Version struct {
 	Size       int64     `json:"size"`
 	Use        []string  `json:"use"`
 	Deployed   time.Time `json:"deployed"`
+	Message    string    `json:"message"`
+	Author     string    `json:"author"`
 }
 
 // shortDigest returns the first 12 hex digits of a digest, enough to tell versions apart.
@@ -73,6 +76,14 @@ func (s *Service) bound() string { return strings.TrimSuffix(s.Prefix+" "+s.Matc
 
 // guest reports whether the service is a module. Many fields have no meaning for other kinds.
 func (s *Service) guest() bool { return s.Kind == "" || s.Kind == "wasm" || s.Kind == "wasm-function" }
+
+// generations names the generation of a deployed version and, after a rollback, the one that it had.
+func generations(s *Service) string {
+	if s.RolledBackTo == 0 {
+		return fmt.Sprintf(": generation %d,", s.Generation)
+	}
+	return fmt.Sprintf(" to generation %d, now generation %d:", s.RolledBackTo, s.Generation)
+}
 
 // counted returns n and its noun, in the plural where needed.
 func counted(n int, noun string) string {
@@ -95,10 +106,15 @@ func writeService(to *screen, s *Service) error {
 	optional("origin", s.Origin)
 	t.row("state", s.State)
 	optional("problem", s.Problem)
+	for _, warning := range s.Warnings {
+		t.row("warning", warning)
+	}
 	t.row("digest", s.Digest)
 	optional("module", s.Module)
 	t.row("generation", s.Generation)
 	t.row("deployed", to.ago(s.Deployed))
+	optional("author", s.Author)
+	optional("message", s.Message)
 	optional("kind", s.Kind)
 	optional("target", s.Target)
 	if s.guest() {
@@ -109,9 +125,6 @@ func writeService(to *screen, s *Service) error {
 	if s.guest() {
 		t.row("isolation", s.Isolation)
 		optional("because", s.FreshReason)
-		for _, warning := range s.Warnings {
-			t.row("warning", warning)
-		}
 		t.row("size", s.Size)
 		t.row("snapshot", s.Snapshot)
 		t.row("warm", s.Warm)
@@ -138,6 +151,7 @@ func writeService(to *screen, s *Service) error {
 		t.row("retiring", text)
 	}
 	t.row("last used", to.ago(s.LastUsed))
+	t.paint = func(row int, _ string) paint { return rowPaint(to, t.rows[row]) }
 	if err := t.flush(); err != nil || len(s.History) == 0 {
 		return err
 	}
@@ -145,51 +159,86 @@ func writeService(to *screen, s *Service) error {
 	return writeHistory(to, s.History)
 }
 
-// writeOptions writes the fields of a service that have no row of their own.
+// rowPaint returns the colour of a property that needs attention, else nil.
+func rowPaint(to *screen, row []string) paint {
+	switch row[0] {
+	case "state":
+		return statePaint(to, row[1])
+	case "problem":
+		return to.paint.Red
+	case "warning":
+		return to.paint.Yellow
+	}
+	return nil
+}
+
+// writeOptions writes the fields of a service that have no row of their own, with a line for each value of a list.
 func writeOptions(t *table, options map[string]any) {
 	for _, name := range slices.Sorted(maps.Keys(options)) {
 		if name == "timeout" || name == "memory" || name == "isolation" {
 			continue
 		}
-		t.row(strings.ReplaceAll(name, "_", " "), optionText(options[name]))
+		title := strings.ReplaceAll(name, "_", " ")
+		for _, text := range optionTexts(options[name]) {
+			t.rows = append(t.rows, []string{title, shown(text)})
+			title = ""
+		}
 	}
 }
 
-// optionText formats the JSON value of a field.
-func optionText(value any) string {
+// optionTexts formats the JSON value of a field, each value of a list by itself.
+func optionTexts(value any) (texts []string) {
 	switch value := value.(type) {
 	case []any:
-		texts := make([]string, 0, len(value))
 		for _, one := range value {
 			texts = append(texts, fmt.Sprint(one))
 		}
-		return strings.Join(texts, ", ")
+		return texts
 	case map[string]any:
-		var texts []string
 		for _, name := range slices.Sorted(maps.Keys(value)) {
 			texts = append(texts, fmt.Sprint(name, "=", value[name]))
 		}
-		return strings.Join(texts, ", ")
+		return texts
 	}
-	return fmt.Sprint(value)
+	return []string{fmt.Sprint(value)}
 }
 
+// writeHistory writes a table of earlier versions, without the columns in which none has a value.
 func writeHistory(to *screen, history []Version) error {
 	t := newTable(to)
-	t.row("GENERATION", "DIGEST", "KIND", "SIZE", "MEMORY", "TIMEOUT", "ISOLATION", "AGE")
+	t.row("GENERATION", "AGE", "AUTHOR", "KIND", "SIZE", "MEMORY", "TIMEOUT", "ISOLATION", "MIDDLEWARE", "DIGEST", "MESSAGE")
 	for _, v := range history {
-		t.row(v.Generation, shortDigest(v.Digest), v.Kind, v.Size, v.Memory, v.Timeout, v.Isolation, to.age(v.Deployed))
+		middleware := ""
+		if len(v.Use) > 0 {
+			middleware = fmt.Sprint(len(v.Use))
+		}
+		t.row(v.Generation, to.age(v.Deployed), v.Author, v.Kind, v.Size, v.Memory, v.Timeout, v.Isolation, middleware, shortDigest(v.Digest), v.Message)
+	}
+	t.dropEmpty()
+	last := len(t.rows[0]) - 1
+	if t.rows[0][last] == "MESSAGE" {
+		t.cut = []int{last}
+	}
+	t.right = []int{0}
+	t.paint = func(row int, _ string) paint {
+		if row == 0 {
+			return to.paint.Bold
+		}
+		return nil
 	}
 	return t.flush()
 }
 
 // writeDeployed describes a deployed Service.
 func writeDeployed(to *screen, what, base string, s *Service) error {
-	fmt.Fprintf(to, "%s %s: generation %s, ", what, stdio.Printable(s.bound()), strconv.FormatUint(s.Generation, 10))
+	fmt.Fprintf(to, "%s %s%s ", what, stdio.Printable(s.bound()), generations(s))
 	if s.guest() {
 		fmt.Fprintf(to, "%s, %s, memory %s, isolation %s\n", shown(s.ABI), shown(s.Size), shown(s.Memory), shown(s.Isolation))
 	} else {
 		fmt.Fprintf(to, "%s to %s\n", shown(s.Kind), shown(s.Target))
+	}
+	if s.RolledBackTo != 0 && s.Message != "" {
+		fmt.Fprintf(to, "message: %s\n", stdio.Printable(s.Message))
 	}
 	if s.FreshReason != "" {
 		fmt.Fprintf(to, "each request gets a fresh instance: %s\n", stdio.Printable(s.FreshReason))

@@ -9,23 +9,32 @@ import (
 )
 
 func TestWriteService(t *testing.T) {
+	now := time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC)
 	s := &Service{
-		Version:     Version{Digest: "sha256:0123456789abcdef", Generation: 3, Memory: 1 << 20, Isolation: "fresh", Size: 2048},
+		Version:     Version{Digest: "sha256:0123456789abcdef", Generation: 3, Message: "fix it", Author: "bob", Memory: 1 << 20, Isolation: "fresh", Size: 2048},
 		Prefix:      "/a",
 		FreshReason: "it uses table.set",
 		State:       "failed",
 		Problem:     "the module\x1b is gone",
-		History:     []Version{{Digest: "sha256:fedcba9876543210", Generation: 2, Timeout: "3s"}},
-		Retiring:    &retiring{Versions: 1, Requests: 3, Snapshot: 1 << 20},
+		History:     []Version{{Digest: "sha256:fedcba9876543210", Generation: 2, Timeout: "3s", Message: "add login", Author: "ada", Deployed: now.Add(-5 * time.Minute)}},
+		Options: map[string]any{
+			"allow":  []any{"https://a", "http://b.vespo.internal"},
+			"config": []any{"key"},
+			"memory": 1048576,
+			"mount":  map[string]any{"/b": "c", "/a": "b"},
+		},
+		Retiring: &retiring{Versions: 1, Requests: 3, Snapshot: 1 << 20},
 	}
 	var b bytes.Buffer
-	require.NoError(t, writeService(&screen{Writer: &b}, s))
+	require.NoError(t, writeService(&screen{Writer: &b, now: now}, s))
 	require.Equal(t, `prefix      /a
 state       failed
 problem     the module�`+` is gone
 digest      sha256:0123456789abcdef
 generation  3
 deployed    -
+author      bob
+message     fix it
 abi         -
 memory      1.0 MiB
 isolation   fresh
@@ -33,6 +42,11 @@ because     it uses table.set
 size        2.0 KiB
 snapshot    -
 warm        0
+allow       https://a
+            http://b.vespo.internal
+config      key
+mount       /a=b
+            /b=c
 in flight   0
 requests    0
 errors      0
@@ -40,8 +54,8 @@ retiring    1 version, 3 requests, snapshots of 1.0 MiB
 last used   -
 
 earlier versions, the latest first:
-GENERATION  DIGEST        KIND  SIZE  MEMORY  TIMEOUT  ISOLATION  AGE
-2           fedcba987654  -     -     -       3s       -          -
+GENERATION  AGE  AUTHOR  TIMEOUT  DIGEST        MESSAGE
+         2  5m   ada     3s       fedcba987654  add login
 `, b.String())
 }
 

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
@@ -10,25 +11,35 @@ import (
 // RollbackCmd returns a service to an earlier version.
 type RollbackCmd struct {
 	Prefix     string `arg:"" help:"Path prefix of the service."`
-	Generation uint64 `placeholder:"N" help:"The version to go back to, by its generation as \"vespo inspect\" shows it; the one before the current if not given."`
+	Generation *int64 `short:"g" placeholder:"N" help:"The version to go back to, by its generation as \"vespo inspect\" shows it; the one before the current if not given."`
 
 	matchFlag
 	clientFlags
 }
 
+// Validate is called by kong.
+func (c *RollbackCmd) Validate() error {
+	if c.Generation != nil && *c.Generation < 1 {
+		return fmt.Errorf("--generation is %d: it must be at least 1, one of those that \"vespo inspect\" shows", *c.Generation)
+	}
+	return c.clientFlags.Validate()
+}
+
 // Run is called by kong.
 func (c *RollbackCmd) Run(ctx context.Context, s stdio.Streams) error {
-	client, err := c.client()
+	client, err := c.client(boundTo(c.Prefix, c.Match))
 	if err != nil {
 		return err
 	}
 	query := c.query(c.Prefix)
-	if c.Generation != 0 {
-		query.Set("generation", strconv.FormatUint(c.Generation, 10))
+	if c.Generation != nil {
+		query.Set("generation", strconv.FormatInt(*c.Generation, 10))
 	}
 	a, err := client.Post(ctx, "/services/rollback", query)
 	if err != nil {
 		return err
 	}
-	return c.writeDeployed(s, client, a, "rolled back")
+	return show(&c.clientFlags, s, a, func(to *screen, deployed *Service) error {
+		return writeDeployed(to, "rolled back", client.base, deployed)
+	})
 }

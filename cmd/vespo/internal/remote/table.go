@@ -42,6 +42,18 @@ func (t *table) row(values ...any) {
 	t.rows = append(t.rows, cells)
 }
 
+// dropEmpty removes the columns that have a title alone.
+func (t *table) dropEmpty() {
+	for column := len(t.rows[0]) - 1; column >= 0; column-- {
+		if slices.ContainsFunc(t.rows[1:], func(row []string) bool { return row[column] != "-" }) {
+			continue
+		}
+		for i, row := range t.rows {
+			t.rows[i] = slices.Delete(row, column, column+1)
+		}
+	}
+}
+
 // flush writes the table.
 func (t *table) flush() error {
 	widths := t.fit()
