@@ -11,6 +11,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
 )
 
 // ServeCmd runs a server until a signal stops it.
@@ -34,12 +35,13 @@ func (c *ServeCmd) Run(ctx context.Context, s stdio.Streams) (err error) {
 	defer func() { err = o.Close(err) }()
 	c.FileRules = c.source.Path != ""
 	c.NoExec = c.source.found && !c.AllowExec
-	o.Log.Debug("configuration", "flags", c.Config.String())
+	o.Log.Debug("configuration", "version", version.Read(), "flags", c.Config.String())
 	if limit, ok := descriptorLimit(); ok {
 		c.fitConnections(limit, o.Log)
 	}
 	srv := o.newServer(ctx, &c.Config, release)
 	srv.before = openHeapFloor
+	srv.interactive = s.Interactive()
 	return srv.serve(ctx, func(ctx context.Context, s *server) error {
 		return c.prepare(ctx, s, hangup)
 	})

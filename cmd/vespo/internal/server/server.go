@@ -41,6 +41,8 @@ type server struct {
 	log          *slog.Logger
 	access       access
 
+	interactive bool // standard error is a terminal; set before serve
+
 	// Set before serve; may be nil. It opens what the command needs, before all other parts.
 	before func(ctx context.Context, list *parts.List) error
 
@@ -207,10 +209,13 @@ func (s *server) start(ctx context.Context, addr net.Addr) error {
 	}
 	var demo *demo
 	if s.cfg.Demo {
+		began := time.Now()
+		fmt.Fprintln(s.streams.Err, "compiling the services of the demo")
 		var err error
 		if demo, err = addDemo(ctx, s.core.deployer, s.cfg, s.dirs.temp); err != nil {
 			return err
 		}
+		fmt.Fprintf(s.streams.Err, "compiled them in %.1f s\n", time.Since(began).Seconds())
 	}
 	if s.announce != nil {
 		s.announce(addr)
@@ -220,6 +225,7 @@ func (s *server) start(ctx context.Context, addr net.Addr) error {
 	if demo != nil {
 		demo.explain(s.streams.Err, addr)
 	}
+	s.guide(s.streams.Err, addr)
 	return nil
 }
 
