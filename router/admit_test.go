@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/router/forwarded"
@@ -55,7 +56,7 @@ func TestOneConnectionTakesItsShare(t *testing.T) {
 	limiter := gate.NewLimiter(admission.Limits{Queue: 4, Wait: time.Hour, Shares: admission.NewShares(share, 8, time.Hour)})
 	begun := make(chan struct{}, streams)
 	table, err := BuildTable([]*Route{NewRoute(Binding{
-		Prefix:  "/a",
+		Key:     routekey.Key{Prefix: "/a"},
 		Limiter: limiter,
 		Handler: HandlerFunc(func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
 			if r.URL.Query().Has("wait") {

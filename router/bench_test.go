@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 )
@@ -17,7 +18,7 @@ func benchRoutes(n int) []*Route {
 	routes := make([]*Route, n)
 	for i := range routes {
 		routes[i] = NewRoute(Binding{
-			Prefix:  Prefix(fmt.Sprintf("/team-%d/service-%d", i%40, i)),
+			Key:     routekey.Key{Prefix: routekey.Prefix(fmt.Sprintf("/team-%d/service-%d", i%40, i))},
 			Service: fmt.Sprint(i),
 			Limiter: limiter,
 			Handler: HandlerFunc(func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
@@ -52,7 +53,7 @@ func BenchmarkLookup(b *testing.B) {
 		}
 		for _, p := range paths {
 			b.Run(fmt.Sprintf("services=%d/%s", n, p.name), func(b *testing.B) {
-				path := string(table.routes[n/2].Prefix) + p.suffix
+				path := string(table.routes[n/2].Key.Prefix) + p.suffix
 				b.ReportAllocs()
 				for b.Loop() {
 					table.Lookup(path, nil)

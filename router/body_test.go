@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 )
@@ -40,7 +41,7 @@ func serveBodies(t *testing.T, capacity int, readTimeout time.Duration) *bodySer
 		s.records = append(s.records, *rec)
 	}})
 	table, err := BuildTable([]*Route{NewRoute(Binding{
-		Prefix:  "/a",
+		Key:     routekey.Key{Prefix: "/a"},
 		Service: "a",
 		Limiter: s.limiter,
 		Handler: HandlerFunc(func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
@@ -188,7 +189,7 @@ func TestExpectIsAdmittedWhileThereIsRoom(t *testing.T) {
 func TestRestOfStreamIsTaken(t *testing.T) {
 	rt := New(Config{})
 	table, err := BuildTable([]*Route{NewRoute(Binding{
-		Prefix:  "/a",
+		Key:     routekey.Key{Prefix: "/a"},
 		Service: "a",
 		Handler: HandlerFunc(func(w http.ResponseWriter, _ *Request, _ *accesslog.Result) error {
 			_, err := io.WriteString(w, "early")

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/page"
@@ -42,7 +44,7 @@ func TestBrowsersGetPages(t *testing.T) {
 	}{
 		{"/trap", "the &lt;service&gt; trapped", 500},
 		{"/none", "no service is bound", 404},
-		{"/" + ReservedSegment, "no service is bound", 404},
+		{"/" + routekey.ReservedSegment, "no service is bound", 404},
 		{"/a/../%3Cscript%3E", "<h1>Bad request</h1>", 400},
 	} {
 		answer, body := h.browse("GET", c.path)

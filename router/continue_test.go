@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 )
@@ -22,7 +23,7 @@ func serveOn(t *testing.T, h HandlerFunc) string {
 	t.Helper()
 	rt := New(Config{})
 	limiter := admission.NewGate(1).NewLimiter(admission.Limits{})
-	table, err := BuildTable([]*Route{NewRoute(Binding{Prefix: "/a", Service: "a", Limiter: limiter, Handler: h})})
+	table, err := BuildTable([]*Route{NewRoute(Binding{Key: routekey.Key{Prefix: "/a"}, Service: "a", Limiter: limiter, Handler: h})})
 	require.NoError(t, err)
 	rt.Publish(table)
 	server := httptest.NewServer(rt)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/forwarded"
 )
@@ -22,8 +23,8 @@ const RequestIDHeader = "X-Request-Id"
 // exchange is the router's state of one request. It is allocated for each request and not pooled: a
 // stray goroutine of a handler may still read the body or write, and must not reach another request.
 type exchange struct {
-	only    Prefix  // the only prefix that may answer; empty: any
-	request Request // of the server, or a copy with body as its Body
+	only    routekey.Prefix // the only prefix that may answer; empty: any
+	request Request         // of the server, or a copy with body as its Body
 	writer  responseWriter
 	body    countingBody
 	record  accesslog.Record

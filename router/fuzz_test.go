@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/vespo-dev/vespo/internal/routekey"
 )
 
 func FuzzParsePrefix(f *testing.F) {
@@ -15,18 +16,18 @@ func FuzzParsePrefix(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		p, err := ParsePrefix(s)
+		p, err := routekey.ParsePrefix(s)
 		if err != nil {
-			var refused *PrefixError
+			var refused *routekey.Error
 			require.ErrorAs(t, err, &refused)
 			require.NotEmpty(t, refused.Violations)
 			require.LessOrEqual(t, len(refused.Input), 83)
 			return
 		}
-		again, err := ParsePrefix(string(p))
+		again, err := routekey.ParsePrefix(string(p))
 		require.NoError(t, err)
 		require.Equal(t, p, again)
-		require.LessOrEqual(t, len(p), MaxPrefixBytes)
+		require.LessOrEqual(t, len(p), routekey.MaxPrefixBytes)
 		require.False(t, isReserved(string(p)))
 		require.Nil(t, checkPath(string(p)))
 
@@ -43,11 +44,11 @@ func FuzzParsePrefix(f *testing.F) {
 	})
 }
 
-func requireFinds(t *testing.T, table *Table, path string, want Prefix) {
+func requireFinds(t *testing.T, table *Table, path string, want routekey.Prefix) {
 	t.Helper()
 	route, rest, ok := table.Lookup(path, nil)
 	require.True(t, ok, path)
-	require.Equal(t, want, route.Prefix, path)
+	require.Equal(t, want, route.Key.Prefix, path)
 	require.Equal(t, path, strings.TrimSuffix(string(want), "/")+rest)
 }
 
@@ -64,10 +65,10 @@ func FuzzLookup(f *testing.F) {
 		if len(path) > 1<<10 {
 			t.Skip("the naive lookup takes quadratic time")
 		}
-		var list []Prefix
-		known := map[Prefix]bool{}
+		var list []routekey.Prefix
+		known := map[routekey.Prefix]bool{}
 		for _, s := range strings.Fields(prefixes) {
-			if p, err := ParsePrefix(s); err == nil && !known[p] {
+			if p, err := routekey.ParsePrefix(s); err == nil && !known[p] {
 				list, known[p] = append(list, p), true
 			}
 		}
@@ -76,20 +77,20 @@ func FuzzLookup(f *testing.F) {
 		require.Equal(t, wantOK, ok)
 		require.Equal(t, wantRest, rest)
 		if ok {
-			require.Equal(t, wantPrefix, route.Prefix)
+			require.Equal(t, wantPrefix, route.Key.Prefix)
 		}
 		requirePathIsSafe(t, path)
 	})
 }
 
-func naiveLookup(known map[Prefix]bool, path string) (Prefix, string, bool) {
+func naiveLookup(known map[routekey.Prefix]bool, path string) (routekey.Prefix, string, bool) {
 	if !strings.HasPrefix(path, "/") {
 		return "", "", false
 	}
 	raw := strings.Split(path[1:], "/")
 	for n := len(raw); n > 0; n-- {
 		head := "/" + strings.Join(raw[:n], "/")
-		if p := Prefix(naiveDecode(head)); p != "/" && known[p] {
+		if p := routekey.Prefix(naiveDecode(head)); p != "/" && known[p] {
 			return p, path[len(head):], true
 		}
 	}
@@ -131,5 +132,5 @@ func requirePathIsSafe(t *testing.T, path string) {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	name, err := url.PathUnescape(first)
 	require.NoError(t, err)
-	require.Equal(t, name == ReservedSegment, isReserved(path))
+	require.Equal(t, name == routekey.ReservedSegment, isReserved(path))
 }

@@ -62,7 +62,7 @@ func (t *Table) find(depth int, key string, r *http.Request, f *found) *Route {
 func (p *place) choose(r *http.Request) *Route {
 	if r != nil {
 		for _, route := range p.matched {
-			if route.Match.holds(r) {
+			if route.Key.Match.Holds(r.Host, r.Header) {
 				return route
 			}
 		}

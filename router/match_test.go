@@ -10,70 +10,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
 )
-
-func TestParseMatch(t *testing.T) {
-	for given, want := range map[string]string{
-		"":                               "",
-		"Host: iam":                      "Host: iam",
-		"hOsT:IAM.Example.com":           "Host: iam.example.com",
-		"Host: [::1]":                    "Host: [::1]",
-		"x-api-version:  2 beta \t":      "X-Api-Version: 2 beta",
-		"User-Agent: curl/8: \"quoted\"": "User-Agent: curl/8: \"quoted\"",
-	} {
-		m, err := ParseMatch(given)
-		require.NoError(t, err, given)
-		require.Equal(t, want, m.String(), given)
-	}
-	for given, why := range map[string]string{
-		"Host":                           "not a header with",
-		"Host:":                          "value is empty",
-		": x":                            "no name of a header",
-		"a b: x":                         "no name of a header",
-		"é: x":                           "no name of a header",
-		" Host: x":                       "no name of a header",
-		strings.Repeat("a", 64) + ": x":  "no name of a header",
-		"X: " + strings.Repeat("v", 256): "256 bytes long",
-		"X: a\x00b":                      "control character",
-		"X: é":                           "outside ASCII",
-		"Host: iam:8080":                 "has a port",
-		"Host: http://iam":               "no name of a host",
-		"authorization: Bearer x":        "is not an authorisation",
-	} {
-		_, err := ParseMatch(given)
-		var refused *MatchError
-		require.ErrorAs(t, err, &refused, given)
-		require.ErrorContains(t, err, why, given)
-	}
-	_, err := ParseMatch("a b: \x00")
-	var refused *MatchError
-	require.ErrorAs(t, err, &refused)
-	require.Len(t, refused.Violations, 2, "all at once")
-}
-
-func TestParseKey(t *testing.T) {
-	for given, want := range map[string]string{"a/b/": "/a/b", "/": "/", "/ host: IAM": "/ Host: iam", "a x: 1 2": "/a X: 1 2"} {
-		key, err := ParseKey(given)
-		require.NoError(t, err, given)
-		require.Equal(t, want, key.String())
-		require.True(t, key.valid())
-	}
-	for _, given := range []string{"", " Host: x", "/a ", "/a  Host: x", "/a Host", "/services Host: x"} {
-		_, err := ParseKey(given)
-		require.Error(t, err, given)
-	}
-	require.False(t, Key{Prefix: "/a", Match: Match{Value: "x"}}.valid())
-	require.False(t, Key{Prefix: "/a", Match: Match{Name: "host", Value: "x"}}.valid())
-}
 
 // keyed returns a route for each key.
 func keyed(t *testing.T, keys ...string) (routes []*Route) {
 	t.Helper()
 	for _, text := range keys {
-		key, err := ParseKey(text)
+		key, err := routekey.Parse(text)
 		require.NoError(t, err)
-		routes = append(routes, NewRoute(Binding{Prefix: key.Prefix, Match: key.Match, Service: text, Handler: HandlerFunc(answerNothing)}))
+		routes = append(routes, NewRoute(Binding{Key: key, Service: text, Handler: HandlerFunc(answerNothing)}))
 	}
 	return routes
 }
@@ -112,7 +59,7 @@ func TestMatchesAreLookedUp(t *testing.T) {
 		route, rest, ok := table.Lookup(c.path, asked(c.path, c.host, c.header...))
 		require.True(t, ok, c.why)
 		require.Equal(t, c.want, route.Service, c.why)
-		require.Equal(t, c.path, strings.TrimSuffix(string(route.Prefix), "/")+rest)
+		require.Equal(t, c.path, strings.TrimSuffix(string(route.Key.Prefix), "/")+rest)
 	}
 	_, _, ok := mustFind(t, "/a Host: x").Lookup("/a", asked("/a", "y"))
 	require.False(t, ok)
@@ -129,9 +76,9 @@ func TestTwoRoutesOfOneKeyAreRefused(t *testing.T) {
 	_, err := BuildTable(append(keyed(t, "/a", "/a Host: x", "/b Host: x"), keyed(t, "/a host: X")...))
 	require.ErrorContains(t, err, `are both bound to the prefix "/a Host: x"`)
 	bad := keyed(t, "/a")
-	bad[0].Match = Match{Name: "host", Value: "X"}
+	bad[0].Key.Match = routekey.Match{Name: "host", Value: "X"}
 	_, err = BuildTable(bad)
-	require.ErrorContains(t, err, "not in canonical form")
+	require.ErrorContains(t, err, "not canonical")
 }
 
 // Calls between services must not depend on headers chosen by the caller.
@@ -165,46 +112,28 @@ func TestLookupOfMatchesAllocatesNothing(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() { table.lookup("/a/b", r, &f) }))
 }
 
-// FuzzMatch checks that every valid match can be parsed again, builds a table, and is found
-// by a minimal matching request.
+// FuzzMatch checks that a service with a match is found by exactly the requests that fulfil it.
 func FuzzMatch(f *testing.F) {
-	for _, seed := range []string{"Host: iam", "host:IAM", "X-A: 1 2", "Host: [::1]", "Host: a:1", "Host: \u212a", "a\x00: b", ": ", "User-Agent: ::"} {
+	for _, seed := range []string{"Host: iam", "host:IAM", "X-A: 1 2", "Host: [::1]", "Host: a:1", "User-Agent: ::"} {
 		f.Add(seed, "iam:80", "1 2 3")
 	}
 	f.Fuzz(func(t *testing.T, text, host, value string) {
-		m, err := ParseMatch(text)
-		if err != nil || m == (Match{}) {
+		m, err := routekey.ParseMatch(text)
+		if err != nil || m == (routekey.Match{}) {
 			return
 		}
-		again, err := ParseMatch(m.String())
-		require.NoError(t, err)
-		require.Equal(t, m, again)
-		key, err := ParseKey("/a " + text)
-		require.NoError(t, err)
-		require.Equal(t, m, key.Match)
-
-		table, err := BuildTable(keyed(t, "/a", key.String(), "/a X-Other: 1", "/a Host: other"))
+		table, err := BuildTable(keyed(t, "/a", routekey.Key{Prefix: "/a", Match: m}.String(), "/a X-Other: 1", "/a Host: other"))
 		if err != nil {
 			require.True(t, slices.Contains([]string{"X-Other: 1", "Host: other"}, m.String()))
 			return
 		}
 		r := asked("/a", host)
 		r.Header[m.Name] = []string{value}
-		holds := strings.HasPrefix(value, m.Value)
-		if m.Name == "Host" {
-			holds = strings.HasPrefix(strings.ToLower(hostname(host)), m.Value)
-		}
-		if isASCII(host) {
-			require.Equal(t, holds, m.holds(r))
-		}
 		route, _, ok := table.Lookup("/a", r)
 		require.True(t, ok)
-		require.True(t, route.Match == (Match{}) || route.Match.holds(r))
-		r.Host, r.Header[m.Name] = m.Value+":80", []string{m.Value + "x"}
-		require.True(t, m.holds(r))
+		require.True(t, route.Key.Match.Holds(r.Host, r.Header))
+		if m.Holds(r.Host, r.Header) {
+			require.NotZero(t, route.Key.Match)
+		}
 	})
-}
-
-func isASCII(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 })
 }

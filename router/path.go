@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 )
 
 // rawPath returns the escaped path of a request as it was sent. URL.EscapedPath differs
@@ -105,7 +106,7 @@ func decodeUnreserved(path string) (decoded string, encoded bool) {
 	copy(out, path)
 	for i := first; i < len(path); i++ {
 		if path[i] == '%' && i+2 < len(path) {
-			if c, ok := unhex(path[i+1], path[i+2]); ok && unreserved(c) {
+			if c, ok := unhex(path[i+1], path[i+2]); ok && routekey.Unreserved(c) {
 				out = append(out, c)
 				i += 2
 				continue
@@ -116,17 +117,17 @@ func decodeUnreserved(path string) (decoded string, encoded bool) {
 	return string(out), true
 }
 
-// isReserved reports whether the first segment of a path is ReservedSegment.
+// isReserved reports whether the first segment of a path is routekey.ReservedSegment.
 func isReserved(path string) bool {
 	first := strings.TrimPrefix(path, "/")
 	if end := strings.IndexByte(first, '/'); end >= 0 {
 		first = first[:end]
 	}
-	if len(first) < len(ReservedSegment) || len(first) > 3*len(ReservedSegment) {
+	if len(first) < len(routekey.ReservedSegment) || len(first) > 3*len(routekey.ReservedSegment) {
 		return false
 	}
 	name, _ := decodeUnreserved(first)
-	return name == ReservedSegment
+	return name == routekey.ReservedSegment
 }
 
 func unhex(high, low byte) (c byte, ok bool) {

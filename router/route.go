@@ -5,13 +5,13 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/admission"
 )
 
 // Binding configures a Route. It must not be changed after NewRoute.
 type Binding struct {
-	Prefix     Prefix
-	Match      Match              // condition on the request besides the prefix; zero: none
+	Key        routekey.Key
 	Service    string             // name for the access log and errors
 	Version    string             // digest, for the access log
 	Generation uint64             // for the access log
@@ -23,9 +23,6 @@ type Binding struct {
 	// nil, the router looks the request up again in a newer table.
 	Await func(ctx context.Context) error
 }
-
-// Key returns the route key of the binding.
-func (b *Binding) Key() Key { return Key{Prefix: b.Prefix, Match: b.Match} }
 
 // Route is a Binding with a count of the requests using it. Tables share routes: an
 // unchanged service keeps its Route from one table to the next.

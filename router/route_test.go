@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 )
@@ -136,7 +137,7 @@ func replacing(t *testing.T, rt *Router, limiter *admission.Limiter, acknowledge
 	var old *Route
 	for number := acknowledged.Load(); ; number++ {
 		v := &version{number: int(number), misuse: &misuse}
-		next := NewRoute(Binding{Prefix: "/test", Service: "test", Handler: v, Limiter: limiter})
+		next := NewRoute(Binding{Key: routekey.Key{Prefix: "/test"}, Service: "test", Handler: v, Limiter: limiter})
 		table, err := BuildTable([]*Route{next})
 		require.NoError(t, err)
 		rt.Publish(table)

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
 // Config configures a Router. The zero Config is valid.
 type Config struct {
-	// Admin serves the requests under ReservedSegment; nil: they are answered 404. If it implements Handler,
+	// Admin serves the requests under routekey.ReservedSegment; nil: they are answered 404. If it implements Handler,
 	// that method is called. The Router neither limits nor authorises these requests.
 	Admin http.Handler
 	// AccessLog is called with the record of every request; nil: records are dropped.
@@ -105,7 +106,7 @@ func (rt *Router) Leave() { rt.leaving.Store(true) }
 // The error is that of the handler or the router, not rendered: the caller decides how to report it. It matches
 // http.ErrAbortHandler if the response has broken off; otherwise nothing was written to w. In both cases the
 // header of w has the request id.
-func (rt *Router) Dispatch(prefix Prefix, w http.ResponseWriter, r *http.Request, call any) error {
+func (rt *Router) Dispatch(prefix routekey.Prefix, w http.ResponseWriter, r *http.Request, call any) error {
 	x := newExchange(w, r, forwarded.Internal(r))
 	x.only, x.request.Call = prefix, call
 	err := rt.answer(x, nil)
@@ -153,7 +154,7 @@ func (rt *Router) serve(x *exchange) error {
 }
 
 func (rt *Router) serveAdmin(x *exchange) error {
-	x.record.Service, x.request.Admitted = ReservedSegment, x.request.Arrived
+	x.record.Service, x.request.Admitted = routekey.ReservedSegment, x.request.Arrived
 	if rt.admin == nil {
 		return notFound()
 	}
@@ -171,9 +172,9 @@ func (rt *Router) serveRoute(x *exchange, path string) error {
 		if err != nil {
 			return err
 		}
-		x.request.Prefix, x.request.Rest = string(route.Prefix), rest
+		x.request.Prefix, x.request.Rest = string(route.Key.Prefix), rest
 		rec := &x.record
-		rec.Prefix = string(route.Prefix)
+		rec.Prefix = string(route.Key.Prefix)
 		rec.Service, rec.Version, rec.Generation = route.Service, route.Version, route.Generation
 		if route.Await == nil {
 			x.route = route
@@ -218,7 +219,7 @@ func (rt *Router) pinRoute(x *exchange, path string) (*Route, string, error) {
 	}
 	for t := rt.table.Load(); t != nil; {
 		route, rest, ok := t.lookup(path, conditions, &x.found)
-		if !ok || x.only != "" && x.only != route.Prefix {
+		if !ok || x.only != "" && x.only != route.Key.Prefix {
 			return nil, "", t.nothing()
 		}
 		if route.pin() {

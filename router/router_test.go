@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
 )
 
@@ -185,7 +186,7 @@ func TestReservedPrefixGoesToAdmin(t *testing.T) {
 		_, body := h.do("GET", path, nil)
 		require.Equal(t, want, string(body))
 		rec := h.record()
-		require.Equal(t, strings.HasPrefix(want, "admin"), rec.Service == ReservedSegment, path)
+		require.Equal(t, strings.HasPrefix(want, "admin"), rec.Service == routekey.ReservedSegment, path)
 	}
 }
 
@@ -210,7 +211,7 @@ func TestWithoutAdminTheReservedPrefixIsNotFound(t *testing.T) {
 	h := newHouse(t, Config{}, binding("/", sayMatch))
 	answer, body := h.do("GET", "/services/list", nil)
 	_, rec := h.requireProblem(problem.NotFound, answer, body)
-	require.Equal(t, ReservedSegment, rec.Service)
+	require.Equal(t, routekey.ReservedSegment, rec.Service)
 }
 
 func TestConfigWithoutAccessLog(t *testing.T) {

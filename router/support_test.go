@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
 )
 
@@ -99,8 +100,8 @@ func (h *house) requireProblem(kind problem.Kind, answer *http.Response, body []
 }
 
 // binding binds a function to a prefix, without a limiter.
-func binding(prefix Prefix, serve HandlerFunc) Binding {
-	return Binding{Prefix: prefix, Service: "service of " + string(prefix), Version: "v1", Generation: 7, Handler: serve}
+func binding(prefix routekey.Prefix, serve HandlerFunc) Binding {
+	return Binding{Key: routekey.Key{Prefix: prefix}, Service: "service of " + string(prefix), Version: "v1", Generation: 7, Handler: serve}
 }
 
 // say returns a handler that answers with a text.

@@ -9,6 +9,7 @@ import (
 	"github.com/julienschmidt/httprouter"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 )
 
 // Table maps paths to routes. It is immutable and safe for concurrent use.
@@ -48,23 +49,23 @@ const lookupMethod = "*"
 func BuildTable(routes []*Route) (*Table, error) {
 	t := &Table{routes: slices.Clone(routes)}
 	var errs []error
-	owners := make(map[Key]*Route, len(routes))
+	owners := make(map[routekey.Key]*Route, len(routes))
 	for i, r := range routes {
 		if err := checkRoute(i, r, owners); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		owners[r.Key()] = r
+		owners[r.Key] = r
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	slices.SortFunc(t.routes, func(a, b *Route) int { return a.Key().Compare(b.Key()) })
+	slices.SortFunc(t.routes, func(a, b *Route) int { return a.Key.Compare(b.Key) })
 	var here *place
 	for i, r := range t.routes {
-		if i == 0 || r.Prefix != t.routes[i-1].Prefix {
+		if i == 0 || r.Key.Prefix != t.routes[i-1].Key.Prefix {
 			here = &place{}
-			t.insert(r.Prefix, here)
+			t.insert(r.Key.Prefix, here)
 		}
 		here.add(r)
 	}
@@ -73,37 +74,34 @@ func BuildTable(routes []*Route) (*Table, error) {
 
 // add must be called in order of precedence.
 func (p *place) add(r *Route) {
-	if r.Match == (Match{}) {
+	if r.Key.Match == (routekey.Match{}) {
 		p.plain = r
 		return
 	}
 	p.matched = append(p.matched, r)
 }
 
-func checkRoute(i int, r *Route, owners map[Key]*Route) error {
+func checkRoute(i int, r *Route, owners map[routekey.Key]*Route) error {
 	switch {
 	case r == nil:
 		return fmt.Errorf("router: route %d is nil", i)
-	case !r.Prefix.valid():
-		return fmt.Errorf("router: service %q: the prefix %q is not in canonical form; take it from ParsePrefix",
-			r.Service, shorten(string(r.Prefix)))
-	case !r.Key().valid():
-		return fmt.Errorf("router: service %q: the match %q is not in canonical form; take it from ParseMatch",
-			r.Service, shorten(r.Match.String()))
 	case r.Handler == nil:
 		return fmt.Errorf("router: service %q has no handler", r.Service)
 	}
-	if owner := owners[r.Key()]; owner != nil {
+	if err := r.Key.Canonical(); err != nil {
+		return fmt.Errorf("router: service %q: %w", r.Service, err)
+	}
+	if owner := owners[r.Key]; owner != nil {
 		return fmt.Errorf("router: services %q and %q are both bound to the prefix %q; remove one or choose another prefix",
-			owner.Service, r.Service, r.Key())
+			owner.Service, r.Service, r.Key)
 	}
 	return nil
 }
 
 // insert registers a checked prefix. The trees contain only whole prefixes without
 // wildcards, so they cannot conflict.
-func (t *Table) insert(prefix Prefix, p *place) {
-	depth := prefix.segments()
+func (t *Table) insert(prefix routekey.Prefix, p *place) {
+	depth := prefix.Segments()
 	for len(t.trees) <= depth {
 		t.trees = append(t.trees, nil)
 	}

@@ -6,21 +6,22 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
 )
 
 func answerNothing(http.ResponseWriter, *Request, *accesslog.Result) error { return nil }
 
 // routesOf returns one route for each prefix. The prefix is also the name of the service.
-func routesOf(prefixes ...Prefix) []*Route {
+func routesOf(prefixes ...routekey.Prefix) []*Route {
 	routes := make([]*Route, 0, len(prefixes))
 	for _, p := range prefixes {
-		routes = append(routes, NewRoute(Binding{Prefix: p, Service: string(p), Handler: HandlerFunc(answerNothing)}))
+		routes = append(routes, NewRoute(Binding{Key: routekey.Key{Prefix: p}, Service: string(p), Handler: HandlerFunc(answerNothing)}))
 	}
 	return routes
 }
 
-func mustTable(t testing.TB, prefixes ...Prefix) *Table {
+func mustTable(t testing.TB, prefixes ...routekey.Prefix) *Table {
 	t.Helper()
 	table, err := BuildTable(routesOf(prefixes...))
 	require.NoError(t, err)
@@ -28,10 +29,10 @@ func mustTable(t testing.TB, prefixes ...Prefix) *Table {
 }
 
 func TestLookup(t *testing.T) {
-	nested := []Prefix{"/test", "/a", "/a/b", "/a/b/c/d", "/te", "/x/y"}
+	nested := []routekey.Prefix{"/test", "/a", "/a/b", "/a/b/c/d", "/te", "/x/y"}
 	for _, c := range []struct {
 		path string
-		want Prefix // "" for none
+		want routekey.Prefix // "" for none
 		rest string
 	}{
 		{"/test", "/test", ""},
@@ -71,7 +72,7 @@ func TestLookup(t *testing.T) {
 		route, rest, ok := mustTable(t, nested...).Lookup(c.path, nil)
 		require.Equal(t, c.want != "", ok, c.path)
 		if ok {
-			require.Equal(t, c.want, route.Prefix, c.path)
+			require.Equal(t, c.want, route.Key.Prefix, c.path)
 		}
 		require.Equal(t, c.rest, rest, c.path)
 
@@ -79,10 +80,10 @@ func TestLookup(t *testing.T) {
 		route, rest, ok = mustTable(t, append(nested, "/")...).Lookup(c.path, nil)
 		switch {
 		case c.want != "":
-			require.Equal(t, c.want, route.Prefix, c.path)
+			require.Equal(t, c.want, route.Key.Prefix, c.path)
 		case c.path != "" && c.path[0] == '/':
 			require.True(t, ok, c.path)
-			require.Equal(t, Prefix("/"), route.Prefix, c.path)
+			require.Equal(t, routekey.Prefix("/"), route.Key.Prefix, c.path)
 			require.Equal(t, c.path, rest)
 		default:
 			require.False(t, ok, c.path)
@@ -103,7 +104,7 @@ func TestBuildTableRefuses(t *testing.T) {
 	_, err := BuildTable(twice)
 	require.ErrorContains(t, err, `services "first" and "second" are both bound to the prefix "/a"`)
 
-	bad := append(routesOf("a", "/a/", "/:x", "/services/x", ""), nil, NewRoute(Binding{Prefix: "/h", Service: "handlerless"}))
+	bad := append(routesOf("a", "/a/", "/:x", "/services/x", ""), nil, NewRoute(Binding{Key: routekey.Key{Prefix: "/h"}, Service: "handlerless"}))
 	_, err = BuildTable(bad)
 	for _, part := range []string{`service "a"`, `service "/a/"`, `service "/:x"`, `service "/services/x"`, `service ""`,
 		"route 5 is nil", `service "handlerless" has no handler`} {

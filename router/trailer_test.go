@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
 )
 
@@ -24,7 +25,7 @@ func newTrailerServer(t *testing.T, seen chan<- http.Header, announce bool) *htt
 	t.Helper()
 	rt := New(Config{})
 	table, err := BuildTable([]*Route{NewRoute(Binding{
-		Prefix:  "/t",
+		Key:     routekey.Key{Prefix: "/t"},
 		Service: "/t",
 		Handler: HandlerFunc(
 			func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {

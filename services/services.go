@@ -19,7 +19,7 @@ import (
 
 // Spec describes one version of one service.
 type Spec struct {
-	// Prefix is the route key: a path prefix and an optional header match, in router.Key.String form.
+	// Prefix is the route key: a path prefix and an optional header match, in routekey.Key.String form.
 	Prefix   registry.Prefix
 	Kind     string            // name of the Kind
 	Manifest registry.Manifest // fields that the Kind describes, in canonical form, and those of the middleware

@@ -14,8 +14,8 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services/schema"
 	"github.com/vespo-dev/vespo/services/servicetest/allkinds"
 )
@@ -75,7 +75,7 @@ func requireClientProblem(t *testing.T, err error) {
 
 func requireUsable(t *testing.T, req *addRequest) {
 	t.Helper()
-	canonical, err := router.ParsePrefix(string(req.prefix))
+	canonical, err := routekey.ParsePrefix(string(req.prefix))
 	require.NoError(t, err)
 	require.Equal(t, string(canonical), string(req.prefix))
 	require.Equal(t, req.takesModule(), len(req.module) > 0 || req.source != nil)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
@@ -84,10 +85,9 @@ func (d *Deployer) buildTable(all []*live) (*router.Table, error) {
 }
 
 func (d *Deployer) binding(s registry.Service, h router.Handler) router.Binding {
-	key, _ := router.ParseKey(string(s.Prefix)) // on an error it is unroutable, and its route in no table
+	key, _ := routekey.Parse(string(s.Prefix)) // on an error it is unroutable, and its route in no table
 	return router.Binding{
-		Prefix:     key.Prefix,
-		Match:      key.Match,
+		Key:        key,
 		Service:    string(s.Prefix),
 		Version:    string(d.logged(s.Current)),
 		Generation: uint64(s.Current.Generation),

@@ -5,8 +5,8 @@ import (
 	"errors"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services"
 )
 
@@ -58,9 +58,9 @@ func checkPrefix(prefix registry.Prefix) (violations problem.Violations) {
 			violations.Add(field, "is refused: %s", text)
 		}
 	}
-	canonical, err := router.ParseKey(string(prefix))
-	var malformed *router.PrefixError
-	var unmatched *router.MatchError
+	canonical, err := routekey.Parse(string(prefix))
+	var malformed *routekey.Error
+	var unmatched *routekey.Error
 	switch {
 	case errors.As(err, &malformed):
 		refuse("prefix", malformed.Violations...)

@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -29,19 +29,19 @@ func KeyFields() []schema.Field {
 // Key returns the route key: the prefix, which is required, and the optional match.
 func (in *Input) Key() registry.Prefix {
 	in.Missing(Prefix, "give the path prefix of the service, such as hello")
-	var key router.Key
+	var key routekey.Key
 	var err error
 	if in.Value(Prefix) != nil {
-		key.Prefix, err = router.ParsePrefix(in.Text(Prefix))
-		var invalid *router.PrefixError
+		key.Prefix, err = routekey.ParsePrefix(in.Text(Prefix))
+		var invalid *routekey.Error
 		if errors.As(err, &invalid) {
 			for _, text := range invalid.Violations {
 				in.Violate(Prefix, "is %q: %s", invalid.Input, text)
 			}
 		}
 	}
-	key.Match, err = router.ParseMatch(in.Text(Match))
-	var invalid *router.MatchError
+	key.Match, err = routekey.ParseMatch(in.Text(Match))
+	var invalid *routekey.Error
 	if errors.As(err, &invalid) {
 		for _, text := range invalid.Violations {
 			in.Violate(Match, "is %q: %s", invalid.Input, text)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/services/event/httpevent"
@@ -126,7 +127,7 @@ func (h *Handler) dispatch(t target, c *call, w http.ResponseWriter, r *http.Req
 		passed = &c.Call
 	}
 	r = r.WithContext(forwarded.WithID(r.Context(), c.RequestID))
-	err := h.cfg.Dispatcher.Dispatch(router.Prefix(t.prefix), w, r, passed)
+	err := h.cfg.Dispatcher.Dispatch(routekey.Prefix(t.prefix), w, r, passed)
 	took := float64(time.Since(begin).Microseconds()) / 1000
 	fmt.Fprintf(&c.log, "END RequestId: %s\nREPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\n",
 		c.RequestID, c.RequestID, took, int64(took)+1)

@@ -3,8 +3,8 @@ package lambda
 import (
 	"net/http"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/internal/arn"
@@ -53,7 +53,7 @@ func (h *Handler) createFunction(w http.ResponseWriter, r *request) error {
 	if err != nil || ref.Qualifier != "" {
 		return invalid("the function name %.200q is not one", in.FunctionName)
 	}
-	prefix, err := router.ParsePrefix("/" + ref.Name)
+	prefix, err := routekey.ParsePrefix("/" + ref.Name)
 	if err != nil {
 		return invalid("the function name %.200q cannot be a path prefix: %s", ref.Name, err)
 	}

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/client"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/control/lambda/sigv4"
@@ -34,7 +34,7 @@ type Catalogue interface {
 
 // Dispatcher serves a request with the service at prefix. *router.Router implements it.
 type Dispatcher interface {
-	Dispatch(prefix router.Prefix, w http.ResponseWriter, r *http.Request, call any) error
+	Dispatch(prefix routekey.Prefix, w http.ResponseWriter, r *http.Request, call any) error
 }
 
 // Config configures a Handler. Zero fields take their defaults.

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/internal/arn"
 )
@@ -41,7 +41,7 @@ func (h *Handler) find(r *request) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	if key, err := router.ParseKey(string(entry.Service.Prefix)); err != nil || string(key.Prefix) != string(entry.Service.Prefix) {
+	if key, err := routekey.Parse(string(entry.Service.Prefix)); err != nil || string(key.Prefix) != string(entry.Service.Prefix) {
 		return target{}, notFound("Function not found: %s: a service that a header chooses cannot be invoked by its name", arn.Format(ref.Name, ""))
 	}
 	prefix, version, err := h.qualified(entry.Service.Prefix, ref)

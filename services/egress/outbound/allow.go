@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/services/egress"
 )
 
@@ -158,11 +158,11 @@ func isInternal(host string) bool {
 }
 
 // internalPrefix returns the prefix of the service that a name of the internal domain refers to.
-func internalPrefix(host string) (router.Prefix, error) {
+func internalPrefix(host string) (routekey.Prefix, error) {
 	name := strings.TrimSuffix(strings.TrimSuffix(host, InternalDomain), ".")
 	labels := strings.Split(name, ".")
 	slices.Reverse(labels)
-	prefix, err := router.ParsePrefix(strings.Join(labels, "/"))
+	prefix, err := routekey.ParsePrefix(strings.Join(labels, "/"))
 	if err != nil || name == "" {
 		return "", fmt.Errorf("%s is not the name of a service: /NAME is http://NAME.%s", host, InternalDomain)
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/internal/routekey"
 )
 
 func TestParseAllow(t *testing.T) {
@@ -72,7 +72,7 @@ func TestRefusedEntries(t *testing.T) {
 }
 
 func TestInternalNames(t *testing.T) {
-	for host, want := range map[string]router.Prefix{"a.vespo.internal": "/a", "c.b.a.vespo.internal": "/a/b/c"} {
+	for host, want := range map[string]routekey.Prefix{"a.vespo.internal": "/a", "c.b.a.vespo.internal": "/a/b/c"} {
 		got, err := internalPrefix(host)
 		require.NoError(t, err)
 		require.Equal(t, want, got)

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/runtime/abi"
@@ -47,7 +48,7 @@ func (l Limits) withDefaults() Limits {
 
 // Dispatcher serves a request by exactly one service of this server. router.Router implements it.
 type Dispatcher interface {
-	Dispatch(prefix router.Prefix, w http.ResponseWriter, r *http.Request, call any) error
+	Dispatch(prefix routekey.Prefix, w http.ResponseWriter, r *http.Request, call any) error
 }
 
 // Config configures a Client.
@@ -226,7 +227,7 @@ func unfit(r rune) bool { return r <= ' ' || r >= 0x7f }
 
 // check validates a request. internal is the prefix of the target service if the
 // request stays in this server.
-func (c *Client) check(method, uri string) (u *url.URL, internal router.Prefix, err error) {
+func (c *Client) check(method, uri string) (u *url.URL, internal routekey.Prefix, err error) {
 	if _, ok := abi.CanonicalName(method); !ok || method == http.MethodConnect {
 		return nil, "", fail(abi.OutboundInvalid, "the method %.40q is not one", method)
 	}

@@ -14,13 +14,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
-type serviceFunc func(prefix router.Prefix, w http.ResponseWriter, r *http.Request) error
+type serviceFunc func(prefix routekey.Prefix, w http.ResponseWriter, r *http.Request) error
 
-func (f serviceFunc) Dispatch(prefix router.Prefix, w http.ResponseWriter, r *http.Request, _ any) error {
+func (f serviceFunc) Dispatch(prefix routekey.Prefix, w http.ResponseWriter, r *http.Request, _ any) error {
 	return f(prefix, w, r)
 }
 
@@ -235,7 +235,7 @@ func TestDeadlineEndsACall(t *testing.T) {
 
 func TestCallsBetweenServices(t *testing.T) {
 	var c *Client
-	router := serviceFunc(func(prefix router.Prefix, w http.ResponseWriter, r *http.Request) error {
+	router := serviceFunc(func(prefix routekey.Prefix, w http.ResponseWriter, r *http.Request) error {
 		b, err := io.ReadAll(r.Body)
 		switch r.URL.Path {
 		case "/a/deeper":
@@ -285,7 +285,7 @@ func roundTripIn(ctx context.Context, x abi.Outbound, uri string) (int, string, 
 
 func TestAbandonedCallsEnd(t *testing.T) {
 	ended := make(chan struct{})
-	router := serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) error {
+	router := serviceFunc(func(_ routekey.Prefix, w http.ResponseWriter, r *http.Request) error {
 		defer close(ended)
 		for {
 			if _, err := w.Write(make([]byte, 1000)); err != nil {

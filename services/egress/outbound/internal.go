@@ -8,12 +8,13 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
 // inProcess returns a RoundTripper to a service of this server. It calls the router, without a connection.
-func (c *Client) inProcess(ctx context.Context, prefix router.Prefix) (http.RoundTripper, error) {
+func (c *Client) inProcess(ctx context.Context, prefix routekey.Prefix) (http.RoundTripper, error) {
 	depth := depthOf(ctx) + 1
 	if depth > c.cfg.Limits.Depth {
 		return nil, fail(abi.OutboundTooDeep, "services call each other more than %d deep", c.cfg.Limits.Depth)
@@ -24,7 +25,7 @@ func (c *Client) inProcess(ctx context.Context, prefix router.Prefix) (http.Roun
 // inProcess implements http.RoundTripper by calling the router.
 type inProcess struct {
 	router Dispatcher
-	prefix router.Prefix
+	prefix routekey.Prefix
 	caller string
 	depth  int
 }

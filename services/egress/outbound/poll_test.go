@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
@@ -55,7 +55,7 @@ func TestPolledCalls(t *testing.T) {
 		uri, dispatcher := up.URL, Dispatcher(nil)
 		if inside {
 			uri = "http://b.vespo.internal"
-			dispatcher = serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) error {
+			dispatcher = serviceFunc(func(_ routekey.Prefix, w http.ResponseWriter, r *http.Request) error {
 				s.serve(w, r)
 				return nil
 			})
@@ -169,7 +169,7 @@ func TestAbandonedPollsEnd(t *testing.T) {
 				uri, dispatcher, served := up.URL, Dispatcher(nil), make(chan struct{})
 				if inside {
 					uri = "http://b.vespo.internal"
-					dispatcher = serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) error {
+					dispatcher = serviceFunc(func(_ routekey.Prefix, w http.ResponseWriter, r *http.Request) error {
 						defer close(served)
 						context.AfterFunc(r.Context(), func() { close(s.body) })
 						s.serve(w, r)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
@@ -21,7 +21,7 @@ import (
 // that does not read the response.
 func TestCallersThatDoNotRead(t *testing.T) {
 	result := make(chan error, 1)
-	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, _ *http.Request) error {
+	c := newClient(t, Limits{}, serviceFunc(func(_ routekey.Prefix, w http.ResponseWriter, _ *http.Request) error {
 		require.NoError(t, http.NewResponseController(w).SetWriteDeadline(time.Now().Add(20*time.Millisecond)))
 		_, err := w.Write(make([]byte, 1<<20))
 		result <- err
@@ -42,7 +42,7 @@ func TestCallersThatDoNotRead(t *testing.T) {
 // that does not send its body.
 func TestCallersThatDoNotSend(t *testing.T) {
 	result := make(chan error, 1)
-	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) error {
+	c := newClient(t, Limits{}, serviceFunc(func(_ routekey.Prefix, w http.ResponseWriter, r *http.Request) error {
 		rc := http.NewResponseController(w)
 		require.NoError(t, errors.Join(rc.EnableFullDuplex(), rc.SetReadDeadline(time.Now().Add(20*time.Millisecond))))
 		_, err := io.ReadAll(r.Body)
@@ -63,7 +63,7 @@ func TestCallersThatDoNotSend(t *testing.T) {
 // TestDeadlinesThatAreTakenBack moves and removes deadlines while the service answers.
 // The last one is still set when the service returns, and must not fire.
 func TestDeadlinesThatAreTakenBack(t *testing.T) {
-	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) error {
+	c := newClient(t, Limits{}, serviceFunc(func(_ routekey.Prefix, w http.ResponseWriter, r *http.Request) error {
 		rc := http.NewResponseController(w)
 		for _, at := range []time.Time{time.Now().Add(10 * time.Millisecond), time.Now().Add(time.Minute), {}} {
 			require.NoError(t, errors.Join(rc.SetReadDeadline(at), rc.SetWriteDeadline(at)))
@@ -90,7 +90,7 @@ func TestDeadlinesThatAreTakenBack(t *testing.T) {
 // and that the caller receives flushed data at once.
 func TestSmallAnswersDoNotWait(t *testing.T) {
 	ended, proceed := make(chan struct{}), make(chan struct{})
-	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) error {
+	c := newClient(t, Limits{}, serviceFunc(func(_ routekey.Prefix, w http.ResponseWriter, r *http.Request) error {
 		if r.URL.Path == "/b/stream" {
 			io.WriteString(w, "one ")
 			require.NoError(t, http.NewResponseController(w).Flush())
@@ -134,7 +134,7 @@ func TestWhoCallsIsTold(t *testing.T) {
 		io.WriteString(w, r.Header.Get(CallerHeader)+" "+r.RequestURI)
 	}))
 	defer up.Close()
-	c := newClient(t, Limits{}, serviceFunc(func(_ router.Prefix, w http.ResponseWriter, r *http.Request) error {
+	c := newClient(t, Limits{}, serviceFunc(func(_ routekey.Prefix, w http.ResponseWriter, r *http.Request) error {
 		io.WriteString(w, r.Header.Get(CallerHeader)+" "+r.RequestURI)
 		return nil
 	}), up.URL, "http://b.vespo.internal")

@@ -14,8 +14,8 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services/internal/access"
 	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/kinds/queue/internal/prack"
@@ -142,7 +142,7 @@ func parsePath(path string) (name registry.Prefix, operation string, err error) 
 	if service == "" {
 		return "", "", &failure{http.StatusNotFound, "the name of the service is empty; that of the prefix / is %2F"}
 	}
-	key, err := router.ParseKey("/" + strings.TrimPrefix(service, "/"))
+	key, err := routekey.Parse("/" + strings.TrimPrefix(service, "/"))
 	if err != nil {
 		return "", "", &failure{http.StatusNotFound, fmt.Sprintf("%.100q is not the prefix of a service", service)}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/internal/routekey"
 )
 
 func read(t testing.TB, lines ...string) ([]Rule, []Problem) {
@@ -87,7 +87,7 @@ func first(rules []Rule, r *http.Request) int {
 		if m.Name == "Host" {
 			value = r.Host
 		}
-		if strings.HasPrefix(value, m.Value) && within(router.Prefix(r.URL.Path), rule.Key.Prefix) {
+		if strings.HasPrefix(value, m.Value) && within(routekey.Prefix(r.URL.Path), rule.Key.Prefix) {
 			return rule.Line
 		}
 	}
@@ -96,7 +96,7 @@ func first(rules []Rule, r *http.Request) int {
 
 // most returns the line of the most specific service, as the router selects it.
 func most(declared []Service, r *http.Request) int {
-	line, best := 0, router.Key{}
+	line, best := 0, routekey.Key{}
 	for _, s := range declared {
 		if first([]Rule{{Line: 1, Key: s.Key}}, r) == 0 {
 			continue

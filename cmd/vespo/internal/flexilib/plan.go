@@ -5,12 +5,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/internal/routekey"
 )
 
 // Service is a service to declare.
 type Service struct {
-	Key  router.Key
+	Key  routekey.Key
 	Rule Rule // its library serves the requests
 	// Before is nonzero for an additional service: the line that would otherwise win its requests.
 	Before int
@@ -19,7 +19,7 @@ type Service struct {
 // Plan returns services that send each request to the library that the rules
 // select. It reports a problem for each rule that services cannot express.
 func Plan(rules []Rule) (declared []Service, problems []Problem) {
-	taken := make(map[router.Key]bool)
+	taken := make(map[routekey.Key]bool)
 	declare := func(s Service) {
 		if !taken[s.Key] {
 			taken[s.Key] = true
@@ -58,7 +58,7 @@ func Plan(rules []Rule) (declared []Service, problems []Problem) {
 
 // contested reports whether a service with this key would take
 // requests from one of the rules that no single key describes.
-func contested(rules []Rule, key router.Key) bool {
+func contested(rules []Rule, key routekey.Key) bool {
 	return slices.ContainsFunc(rules, func(r Rule) bool {
 		_, expressible := overlap(r.Key, key)
 		return overtakes(key, r.Key) && !expressible
@@ -66,21 +66,21 @@ func contested(rules []Rule, key router.Key) bool {
 }
 
 // covers reports whether a matches every request that b matches.
-func covers(a, b router.Key) bool { return within(b.Prefix, a.Prefix) && implies(b.Match, a.Match) }
+func covers(a, b routekey.Key) bool { return within(b.Prefix, a.Prefix) && implies(b.Match, a.Match) }
 
 // within reports whether every path below p is below outer.
-func within(p, outer router.Prefix) bool {
+func within(p, outer routekey.Prefix) bool {
 	return outer == "/" || p == outer || strings.HasPrefix(string(p), string(outer)+"/")
 }
 
 // implies reports whether b holds whenever a does.
-func implies(a, b router.Match) bool {
-	return b == (router.Match{}) || a.Name == b.Name && strings.HasPrefix(a.Value, b.Value)
+func implies(a, b routekey.Match) bool {
+	return b == (routekey.Match{}) || a.Name == b.Name && strings.HasPrefix(a.Value, b.Value)
 }
 
 // overtakes reports whether some requests match both keys
 // and would go to later if only these two were declared.
-func overtakes(later, earlier router.Key) bool {
+func overtakes(later, earlier routekey.Key) bool {
 	a, b := later.Match, earlier.Match
 	if a.Name == b.Name && !implies(a, b) && !implies(b, a) {
 		return false // except for requests that have the header twice
@@ -93,7 +93,7 @@ func overtakes(later, earlier router.Key) bool {
 
 // overlap returns the key of the requests that both match, and
 // reports whether one prefix and one match can express it.
-func overlap(a, b router.Key) (router.Key, bool) {
+func overlap(a, b routekey.Key) (routekey.Key, bool) {
 	both := a
 	if within(b.Prefix, a.Prefix) {
 		both.Prefix = b.Prefix

@@ -7,14 +7,14 @@ import (
 	"io"
 	"strings"
 
-	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/internal/routekey"
 )
 
 // Rule is a line that binds requests to a library.
 type Rule struct {
 	Line    int
 	Text    string // as written, without comments
-	Key     router.Key
+	Key     routekey.Key
 	Library string
 }
 
@@ -81,10 +81,10 @@ func parse(text string) (Rule, error) {
 	if library == "" || !strings.HasPrefix(path, "/") {
 		return Rule{}, errors.New(`unknown line: it is not "PATH = LIBRARY" or "HEADER: VALUE PATH = LIBRARY", with a PATH that begins with "/"`)
 	}
-	prefix, err := router.ParsePrefix(path)
+	prefix, err := routekey.ParsePrefix(path)
 	if err != nil {
 		return Rule{}, err
 	}
-	m, err := router.ParseMatch(match)
-	return Rule{Key: router.Key{Prefix: prefix, Match: m}, Library: library}, err
+	m, err := routekey.ParseMatch(match)
+	return Rule{Key: routekey.Key{Prefix: prefix, Match: m}, Library: library}, err
 }

@@ -6,8 +6,9 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/router"
 )
 
 // Root is the path of the page with the last requests. The paths below it are reserved.
@@ -69,7 +70,7 @@ func (l *Live) own() http.Handler {
 // serve answers a request to the service.
 func (l *Live) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	state, _ := l.Board.State()
-	ours := below(r.URL.Path, l.cfg.Prefix) && !below(r.URL.Path, "/"+router.ReservedSegment)
+	ours := below(r.URL.Path, l.cfg.Prefix) && !below(r.URL.Path, "/"+routekey.ReservedSegment)
 	switch {
 	case ours && navigates(r) && state.Failure != nil:
 		l.write(w, http.StatusServiceUnavailable, "failed", state)

@@ -10,6 +10,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/alecthomas/kong"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
@@ -18,7 +20,6 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/server"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/services/schema"
 )
@@ -65,7 +66,7 @@ func (c *DevCmd) Help() string {
 
 // Validate is called by kong.
 func (c *DevCmd) Validate() error {
-	_, err := router.ParsePrefix(cmp.Or(c.Prefix, "/"))
+	_, err := routekey.ParsePrefix(cmp.Or(c.Prefix, "/"))
 	cfg, failed := server.Defaults()
 	if failed != nil {
 		return failed
@@ -88,7 +89,7 @@ func (c *DevCmd) Run(ctx context.Context, s stdio.Streams) (err error) {
 	if err := p.Check(ctx); err != nil {
 		return err
 	}
-	prefix, err := router.ParsePrefix(cmp.Or(c.Prefix, p.prefix, "/"))
+	prefix, err := routekey.ParsePrefix(cmp.Or(c.Prefix, p.prefix, "/"))
 	if err != nil {
 		return err
 	}

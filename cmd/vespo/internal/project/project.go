@@ -15,8 +15,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/internal/regular"
-	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -110,7 +111,7 @@ func (p *Project) ModuleName() string { return p.name() + ".wasm" }
 
 // Prefix returns the path prefix that the project is deployed under: that of its settings or, by default, its name.
 func (p *Project) Prefix() (string, error) {
-	prefix, err := router.ParsePrefix(cmp.Or(p.prefix, p.name()))
+	prefix, err := routekey.ParsePrefix(cmp.Or(p.prefix, p.name()))
 	if err != nil {
 		return "", fmt.Errorf("%w; set prefix in %s, or give one", err, settingsFile)
 	}

@@ -1,4 +1,4 @@
-package router
+package routekey
 
 import (
 	"strings"
@@ -67,7 +67,7 @@ func TestParsePrefixRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ParsePrefix(c.input)
-			var refused *PrefixError
+			var refused *Error
 			require.ErrorAs(t, err, &refused)
 			require.Len(t, refused.Violations, len(c.want), "%q", refused.Violations)
 			for i, part := range c.want {

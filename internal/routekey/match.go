@@ -1,9 +1,8 @@
-package router
+package routekey
 
 import (
 	"cmp"
 	"fmt"
-	"net/http"
 	"net/textproto"
 	"strings"
 )
@@ -26,18 +25,8 @@ const (
 // hostHeader is compared without regard to case and port.
 const hostHeader = "Host"
 
-// MatchError lists everything wrong with a match, in words for its author.
-type MatchError struct {
-	Input      string   // as given, shortened if very long
-	Violations []string // never empty
-}
-
-func (e *MatchError) Error() string {
-	return fmt.Sprintf("match %q: %s", e.Input, strings.Join(e.Violations, "; "))
-}
-
 // ParseMatch parses a match written like a header line, such as "Host: iam", and returns
-// its canonical form. The empty string is the zero Match. The error is a *MatchError.
+// its canonical form. The empty string is the zero Match. The error is an *Error.
 func ParseMatch(s string) (Match, error) {
 	if s == "" {
 		return Match{}, nil
@@ -52,7 +41,7 @@ func ParseMatch(s string) (Match, error) {
 		violations = []string{`it is not a header with the beginning of its value; write it like "Host: api.example.com"`}
 	}
 	if len(violations) > 0 {
-		return Match{}, &MatchError{Input: shorten(s), Violations: violations}
+		return Match{}, &Error{Field: "match", Input: shorten(s), Violations: violations}
 	}
 	return m, nil
 }
@@ -83,7 +72,7 @@ func (m Match) check() (violations []string) {
 // validName accepts fewer characters than RFC 9110, but all those in use.
 func validName(name string) bool {
 	return name != "" && len(name) <= MaxMatchNameBytes && !strings.ContainsFunc(name, func(r rune) bool {
-		return r != '-' && r != '_' && (r >= 0x80 || !unreserved(byte(r)) || r == '.' || r == '~')
+		return r != '-' && r != '_' && (r >= 0x80 || !Unreserved(byte(r)) || r == '.' || r == '~')
 	})
 }
 
@@ -113,13 +102,17 @@ func boolRank(first bool) int {
 	return 1
 }
 
-// holds reports whether one of the values of the request's header has the match's value as a prefix.
-func (m Match) holds(r *http.Request) bool {
+// Holds reports whether a request fulfils m: one of the values of its header has the match's value as a prefix. host is
+// its Host, which is not part of header. The names in header are canonical. The zero Match holds for all requests.
+func (m Match) Holds(host string, header map[string][]string) bool {
+	if m == (Match{}) {
+		return true
+	}
 	if m.Name == hostHeader {
-		host := hostname(r.Host)
+		host = hostname(host)
 		return len(host) >= len(m.Value) && strings.EqualFold(host[:len(m.Value)], m.Value)
 	}
-	for _, value := range r.Header[m.Name] {
+	for _, value := range header[m.Name] {
 		if strings.HasPrefix(value, m.Value) {
 			return true
 		}

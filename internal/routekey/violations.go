@@ -1,4 +1,4 @@
-package router
+package routekey
 
 import (
 	"fmt"
@@ -68,7 +68,7 @@ func (v *violations) checkSegment(number int, segment string) {
 		v.add(ruleLongSegment, "segment %d is %d bytes long; use at most %d", number, len(segment), MaxSegmentBytes)
 	}
 	for i := 0; i < len(segment); i++ {
-		if !unreserved(segment[i]) {
+		if !Unreserved(segment[i]) {
 			v.checkByte(number, segment[i])
 		}
 	}
@@ -95,9 +95,9 @@ func (v *violations) checkByte(number int, c byte) {
 	}
 }
 
-// unreserved reports whether c is an unreserved character of RFC 3986 section 2.3,
+// Unreserved reports whether c is an unreserved character of RFC 3986 section 2.3,
 // which means the same with and without percent-encoding.
-func unreserved(c byte) bool {
+func Unreserved(c byte) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
 		return true
