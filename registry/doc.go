@@ -1,4 +1,4 @@
-// Package registry is the catalogue: for each prefix it holds the current version of the service and earlier
+// Package registry is the catalogue: for each route key it holds the current version of the service and earlier
 // ones. Beside the services it has records, in which other parts of the server keep state of their own.
 //
 // A [State] is immutable; the functions in state.go derive the next one from it and have no other effect. A

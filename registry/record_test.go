@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -29,9 +31,9 @@ func TestPutRecord(t *testing.T) {
 	require.NotContains(t, third.Digests(), DigestOf([]byte("blob")))
 	require.NoError(t, third.Check())
 
-	withService, _ := third.Put("/a", Version{Kind: "k", Blobs: []Blob{{Field: "module", Digest: DigestOf(nil)}}})
+	withService, _ := third.Put(routekey.MustParse("/a"), Version{Kind: "k", Blobs: []Blob{{Field: "module", Digest: DigestOf(nil)}}})
 	require.Equal(t, third.Records, withService.Records, "services and records do not concern each other")
-	without, err := withService.PutRecord("function/y", Record{}).Remove("/a")
+	without, err := withService.PutRecord("function/y", Record{}).Remove(routekey.MustParse("/a"))
 	require.NoError(t, err)
 	require.Equal(t, map[string]Record{"function/x": two}, without.Records)
 	require.Nil(t, without.PutRecord("function/x", Record{}).Records)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -87,13 +89,13 @@ func open(t *testing.T, store *faulty) *registry.Registry {
 }
 
 // deploy puts text at prefix and returns its digest.
-func deploy(t *testing.T, reg *registry.Registry, prefix registry.Prefix, text string) registry.Digest {
+func deploy(t *testing.T, reg *registry.Registry, key routekey.Key, text string) registry.Digest {
 	t.Helper()
 	digest, release, err := reg.PutBlob(context.Background(), []byte(text))
 	require.NoError(t, err)
 	defer release()
 	base := reg.State()
-	next, _ := base.Put(prefix, version(text))
+	next, _ := base.Put(key, version(text))
 	require.NoError(t, reg.Commit(context.Background(), base, next))
 	return digest
 }
@@ -116,7 +118,7 @@ func TestOpenPassesOnWhatTheStoreFound(t *testing.T) {
 func TestCommitIsDurableBeforeItIsVisible(t *testing.T) {
 	store := newFaulty()
 	reg := open(t, store)
-	deploy(t, reg, "/a", "one")
+	deploy(t, reg, routekey.MustParse("/a"), "one")
 	require.Same(t, store.stored(t), reg.State())
 }
 
@@ -125,9 +127,9 @@ func TestFailedCommitChangesNothing(t *testing.T) {
 	cancel()
 	store := newFaulty()
 	reg := open(t, store)
-	deploy(t, reg, "/a", "one")
+	deploy(t, reg, routekey.MustParse("/a"), "one")
 	base := reg.State()
-	next, _ := base.Put("/b", version("one"))
+	next, _ := base.Put(routekey.MustParse("/b"), version("one"))
 
 	store.fail["Commit"] = errDisk
 	require.ErrorIs(t, reg.Commit(context.Background(), base, next), errDisk)
@@ -135,7 +137,7 @@ func TestFailedCommitChangesNothing(t *testing.T) {
 	require.ErrorIs(t, reg.Commit(cancelled, base, next), context.Canceled)
 	require.ErrorIs(t, reg.Commit(context.Background(), base, base), registry.ErrStale)
 	require.ErrorIs(t, reg.Commit(context.Background(), &registry.State{}, next), registry.ErrStale)
-	unheld, _ := base.Put("/b", version("never stored"))
+	unheld, _ := base.Put(routekey.MustParse("/b"), version("never stored"))
 	require.ErrorIs(t, reg.Commit(context.Background(), base, unheld), registry.ErrUnheldBlob)
 	require.Same(t, base, reg.State())
 	require.Same(t, base, store.stored(t))
@@ -148,28 +150,28 @@ func TestFailedCommitChangesNothing(t *testing.T) {
 func TestStaleCommitCatchesUp(t *testing.T) {
 	store := newFaulty()
 	one, two := open(t, store), open(t, store)
-	deploy(t, one, "/a", "one")
+	deploy(t, one, routekey.MustParse("/a"), "one")
 	digest, release, err := two.PutBlob(context.Background(), []byte("two"))
 	require.NoError(t, err)
 	defer release()
 	put := func() error {
 		base := two.State()
-		next, _ := base.Put("/b", registry.Version{Kind: "wasm", Blobs: []registry.Blob{{Field: "module", Digest: digest, SizeBytes: 3}}})
+		next, _ := base.Put(routekey.MustParse("/b"), registry.Version{Kind: "wasm", Blobs: []registry.Blob{{Field: "module", Digest: digest, SizeBytes: 3}}})
 		return two.Commit(context.Background(), base, next)
 	}
 	require.ErrorIs(t, put(), registry.ErrStale)
 	require.Same(t, one.State(), two.State())
 	require.NoError(t, put())
-	require.Contains(t, two.State().Services, registry.Prefix("/a"))
-	require.Contains(t, two.State().Services, registry.Prefix("/b"))
+	require.Contains(t, two.State().Services, routekey.MustParse("/a"))
+	require.Contains(t, two.State().Services, routekey.MustParse("/b"))
 }
 
 func TestCollectGarbageKeepsWhatIsNamedOrHeld(t *testing.T) {
 	ctx := context.Background()
 	store := newFaulty()
 	reg := open(t, store)
-	first := deploy(t, reg, "/a", "one")
-	second := deploy(t, reg, "/a", "two")
+	first := deploy(t, reg, routekey.MustParse("/a"), "one")
+	second := deploy(t, reg, routekey.MustParse("/a"), "two")
 	held, release, err := reg.PutBlob(ctx, []byte("three"))
 	require.NoError(t, err)
 	_, releaseToo, err := reg.PutBlob(ctx, []byte("three"))
@@ -195,7 +197,7 @@ func TestCollectGarbageKeepsWhatIsNamedOrHeld(t *testing.T) {
 	collect(1)
 
 	base := reg.State()
-	next, err := base.Remove("/a")
+	next, err := base.Remove(routekey.MustParse("/a"))
 	require.NoError(t, err)
 	require.NoError(t, reg.Commit(ctx, base, next))
 	collect(2)
@@ -234,6 +236,6 @@ func TestFailedPutBlobHoldsNothing(t *testing.T) {
 	store.fail["Put"] = errDisk
 	_, _, err := reg.PutBlob(context.Background(), []byte("one"))
 	require.ErrorIs(t, err, errDisk)
-	next, _ := reg.State().Put("/a", version("one"))
+	next, _ := reg.State().Put(routekey.MustParse("/a"), version("one"))
 	require.ErrorIs(t, reg.Commit(context.Background(), reg.State(), next), registry.ErrUnheldBlob)
 }

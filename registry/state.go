@@ -8,11 +8,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/vespo-dev/vespo/internal/routekey"
 )
 
 // Errors of the changes in this file.
 var (
-	// ErrNotFound is returned if no service has the prefix.
+	// ErrNotFound is returned if no service has the key.
 	ErrNotFound = errors.New("no such service")
 	// ErrNoVersion is returned if the history does not hold the requested version.
 	ErrNoVersion = errors.New("no such version in the history")
@@ -23,68 +25,68 @@ var (
 // State is a whole catalogue. It is immutable: a change creates a new one, which shares the unchanged parts.
 type State struct {
 	Generation Generation // of the last commit; zero in an empty catalogue that was never saved
-	Services   map[Prefix]Service
+	Services   map[routekey.Key]Service
 	Records    map[string]Record // by name; nil if there is none
 }
 
-// Put binds v to prefix and sets v's generation. It returns the resulting state and service. The previously
+// Put binds v to key and sets v's generation. It returns the resulting state and service. The previously
 // current version moves to the front of the history, unless v has the same content. A version in the history
 // with v's content is removed from it, because it is current again as v.
-func (s *State) Put(prefix Prefix, v Version) (*State, Service) {
+func (s *State) Put(key routekey.Key, v Version) (*State, Service) {
 	next := s.successor()
 	v.Generation = next.Generation
-	service := s.Services[prefix].With(prefix, v)
-	next.Services[prefix] = service
+	service := s.Services[key].With(key, v)
+	next.Services[key] = service
 	return next, service
 }
 
-// With returns the service at prefix after a deploy of v, whose generation is set: see [State.Put]. s is the zero
-// Service if the prefix was free.
-func (s Service) With(prefix Prefix, v Version) Service {
+// With returns the service at key after a deploy of v, whose generation is set: see [State.Put]. s is the zero
+// Service if the key was free.
+func (s Service) With(key routekey.Key, v Version) Service {
 	v.Deployed = v.Deployed.UTC().Round(0) // as it will be read back
 	v.Manifest = cmp.Or(v.Manifest, EmptyManifest)
-	next := Service{Prefix: prefix, Current: v}
-	if s.Prefix != "" {
+	next := Service{Key: key, Current: v}
+	if !s.Key.IsZero() {
 		next.History = pushHistory(s, v)
 	}
 	return next
 }
 
 // Remove removes the service and its history.
-func (s *State) Remove(prefix Prefix) (*State, error) {
-	if _, ok := s.Services[prefix]; !ok {
-		return nil, fmt.Errorf("%w: %s", ErrNotFound, prefix)
+func (s *State) Remove(key routekey.Key) (*State, error) {
+	if _, ok := s.Services[key]; !ok {
+		return nil, fmt.Errorf("%w: %s", ErrNotFound, key)
 	}
 	next := s.successor()
-	delete(next.Services, prefix)
+	delete(next.Services, key)
 	return next, nil
 }
 
-// Previous returns the version before the current one, which a rollback of prefix makes current again.
-func (s *State) Previous(prefix Prefix) (Version, error) {
-	service, ok := s.Services[prefix]
+// Previous returns the version before the current one, which a rollback of key makes current again.
+func (s *State) Previous(key routekey.Key) (Version, error) {
+	service, ok := s.Services[key]
 	if !ok {
-		return Version{}, fmt.Errorf("%w: %s", ErrNotFound, prefix)
+		return Version{}, fmt.Errorf("%w: %s", ErrNotFound, key)
 	}
 	if len(service.History) == 0 {
-		return Version{}, fmt.Errorf("%w: %s has only ever had its current version", ErrNoVersion, prefix)
+		return Version{}, fmt.Errorf("%w: %s has only ever had its current version", ErrNoVersion, key)
 	}
 	return service.History[0], nil
 }
 
-// At returns the version of prefix that was deployed in generation g, if it is still in the history. The
+// At returns the version of key that was deployed in generation g, if it is still in the history. The
 // current version is not in the history.
-func (s *State) At(prefix Prefix, g Generation) (Version, error) {
-	service, ok := s.Services[prefix]
+func (s *State) At(key routekey.Key, g Generation) (Version, error) {
+	service, ok := s.Services[key]
 	if !ok {
-		return Version{}, fmt.Errorf("%w: %s", ErrNotFound, prefix)
+		return Version{}, fmt.Errorf("%w: %s", ErrNotFound, key)
 	}
 	for _, v := range service.History {
 		if v.Generation == g {
 			return v, nil
 		}
 	}
-	unknown := &UnknownVersionError{Prefix: prefix, Generation: g, Current: service.Current.Generation}
+	unknown := &UnknownVersionError{Key: key, Generation: g, Current: service.Current.Generation}
 	for _, v := range service.History {
 		unknown.Known = append(unknown.Known, v.Generation)
 	}
@@ -93,14 +95,14 @@ func (s *State) At(prefix Prefix, g Generation) (Version, error) {
 
 // UnknownVersionError is the error of [State.At] for a generation that the history does not have. It matches ErrNoVersion.
 type UnknownVersionError struct {
-	Prefix     Prefix
+	Key        routekey.Key
 	Generation Generation
 	Known      []Generation // in the history, the most recently current one first
 	Current    Generation   // which is not in the history
 }
 
 func (e *UnknownVersionError) Error() string {
-	return fmt.Sprintf("%s: generation %d of %s", ErrNoVersion, e.Generation, e.Prefix)
+	return fmt.Sprintf("%s: generation %d of %s", ErrNoVersion, e.Generation, e.Key)
 }
 
 // Unwrap returns ErrNoVersion.
@@ -115,10 +117,10 @@ func (e *UnknownVersionError) List() string {
 	return strings.Join(texts, ", ")
 }
 
-// Sorted returns the services sorted by prefix.
+// Sorted returns the services sorted by the text of their keys.
 func (s *State) Sorted() []Service {
 	return slices.SortedFunc(maps.Values(s.Services), func(a, b Service) int {
-		return strings.Compare(string(a.Prefix), string(b.Prefix))
+		return strings.Compare(a.Key.String(), b.Key.String())
 	})
 }
 
@@ -146,70 +148,70 @@ func (s *State) Check() error {
 	if err := s.checkRecords(); err != nil {
 		return err
 	}
-	seen := make(map[Generation]Prefix)
-	for prefix, service := range s.Services {
-		if err := checkService(prefix, service); err != nil {
+	seen := make(map[Generation]routekey.Key)
+	for key, service := range s.Services {
+		if err := checkService(key, service); err != nil {
 			return err
 		}
 		for _, v := range service.Versions() {
 			if v.Generation == 0 || v.Generation > s.Generation {
-				return invalid(prefix, "generation %d is not one of the catalogue's 1 to %d", v.Generation, s.Generation)
+				return invalid(key, "generation %d is not one of the catalogue's 1 to %d", v.Generation, s.Generation)
 			}
 			if other, ok := seen[v.Generation]; ok {
-				return invalid(prefix, "generation %d is taken by %s", v.Generation, other)
+				return invalid(key, "generation %d is taken by %s", v.Generation, other)
 			}
-			seen[v.Generation] = prefix
+			seen[v.Generation] = key
 		}
 	}
 	return nil
 }
 
-func checkService(prefix Prefix, service Service) error {
-	if service.Prefix != prefix || !strings.HasPrefix(string(prefix), "/") {
-		return invalid(prefix, "the prefix is malformed or kept under another one")
+func checkService(key routekey.Key, service Service) error {
+	if service.Key != key || !strings.HasPrefix(key.String(), "/") {
+		return invalid(key, "the route key is malformed or kept under another one")
 	}
 	if len(service.History) > MaxHistory {
-		return invalid(prefix, "%d versions in the history, at most %d can be", len(service.History), MaxHistory)
+		return invalid(key, "%d versions in the history, at most %d can be", len(service.History), MaxHistory)
 	}
 	all := service.Versions()
 	for i, v := range all {
-		if err := checkVersion(prefix, v); err != nil {
+		if err := checkVersion(key, v); err != nil {
 			return err
 		}
 		if slices.ContainsFunc(all[:i], v.SameContent) {
-			return invalid(prefix, "two versions have the same content (%s)", v.ContentDigest())
+			return invalid(key, "two versions have the same content (%s)", v.ContentDigest())
 		}
 		if i > 0 && v.Generation >= service.Current.Generation {
-			return invalid(prefix, "a version in the history is newer than the current one")
+			return invalid(key, "a version in the history is newer than the current one")
 		}
 	}
 	return nil
 }
 
-func checkVersion(prefix Prefix, v Version) error {
+func checkVersion(key routekey.Key, v Version) error {
 	if v.Kind == "" {
-		return invalid(prefix, "a version has no kind")
+		return invalid(key, "a version has no kind")
 	}
 	for _, b := range v.Blobs {
 		if _, err := ParseDigest(string(b.Digest)); err != nil {
-			return invalid(prefix, "blob of %.60q: %v", b.Field, err)
+			return invalid(key, "blob of %.60q: %v", b.Field, err)
 		}
 		if b.Field == "" || b.SizeBytes < 0 {
-			return invalid(prefix, "a blob has no field or a negative size")
+			return invalid(key, "a blob has no field or a negative size")
 		}
 	}
 	return nil
 }
 
-func invalid(prefix Prefix, format string, args ...any) error {
-	return fmt.Errorf("%w: service %.200q: %s", ErrInvalidState, string(prefix), fmt.Sprintf(format, args...))
+func invalid(key routekey.Key, format string, args ...any) error {
+	return fmt.Errorf("%w: service %.200q: %s", ErrInvalidState, key.String(), fmt.Sprintf(format, args...))
 }
 
 // successor returns a copy of s with the next generation and its own map.
 func (s *State) successor() *State {
 	next := &State{Generation: s.Generation + 1, Services: maps.Clone(s.Services), Records: s.Records}
 	if next.Services == nil {
-		next.Services = make(map[Prefix]Service)
+		next.Services = make(map[routekey.Key]Service)
 	}
 	return next
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -24,9 +26,9 @@ func version(text string) registry.Version {
 
 // model is a simple model of a catalogue: the contents of a service are a list, the most recently current one
 // first.
-type model map[registry.Prefix][]string
+type model map[routekey.Key][]string
 
-func (m model) put(p registry.Prefix, text string) {
+func (m model) put(p routekey.Key, text string) {
 	list := slices.DeleteFunc(slices.Clone(m[p]), func(have string) bool { return have == text })
 	list = append([]string{text}, list...)
 	m[p] = list[:min(len(list), 1+registry.MaxHistory)]
@@ -56,22 +58,22 @@ func TestStateAgainstModel(t *testing.T) {
 
 // randomChange applies a random change to the model and returns s with the same change.
 func randomChange(t *testing.T, rng *rand.Rand, s *registry.State, m model) *registry.State {
-	prefix := registry.Prefix(fmt.Sprintf("/%d", rng.IntN(3)))
+	key := routekey.MustParse(fmt.Sprintf("/%d", rng.IntN(3)))
 	generation := s.Generation
 	next := s
 	switch choice := rng.IntN(10); {
 	case choice == 0:
-		removed, err := s.Remove(prefix)
-		if _, there := m[prefix]; !there {
+		removed, err := s.Remove(key)
+		if _, there := m[key]; !there {
 			require.ErrorIs(t, err, registry.ErrNotFound)
 			return s
 		}
 		require.NoError(t, err)
-		delete(m, prefix)
+		delete(m, key)
 		next = removed
 	case choice <= 3:
-		previous, err := s.Previous(prefix)
-		switch len(m[prefix]) {
+		previous, err := s.Previous(key)
+		switch len(m[key]) {
 		case 0:
 			require.ErrorIs(t, err, registry.ErrNotFound)
 			return s
@@ -80,14 +82,14 @@ func randomChange(t *testing.T, rng *rand.Rand, s *registry.State, m model) *reg
 			return s
 		}
 		require.NoError(t, err)
-		m.put(prefix, m[prefix][1])
-		next, _ = s.Put(prefix, previous)
+		m.put(key, m[key][1])
+		next, _ = s.Put(key, previous)
 	default:
 		text := fmt.Sprint(rng.IntN(20))
-		m.put(prefix, text)
+		m.put(key, text)
 		var service registry.Service
-		next, service = s.Put(prefix, version(text))
-		require.Equal(t, next.Services[prefix], service)
+		next, service = s.Put(key, version(text))
+		require.Equal(t, next.Services[key], service)
 		require.Equal(t, next.Generation, service.Current.Generation)
 	}
 	require.Equal(t, generation+1, next.Generation)
@@ -97,9 +99,9 @@ func randomChange(t *testing.T, rng *rand.Rand, s *registry.State, m model) *reg
 func requireLike(t *testing.T, m model, s *registry.State) {
 	require.Len(t, s.Services, len(m))
 	named := make(map[registry.Digest]struct{})
-	for prefix, texts := range m {
-		service := s.Services[prefix]
-		require.Equal(t, prefix, service.Prefix)
+	for key, texts := range m {
+		service := s.Services[key]
+		require.Equal(t, key, service.Key)
 		got := append([]registry.Version{service.Current}, service.History...)
 		require.Len(t, got, len(texts))
 		for i, text := range texts {
@@ -117,29 +119,29 @@ func asText(t *testing.T, s *registry.State) string {
 }
 
 func TestRollbackTwiceEndsWhereItBegan(t *testing.T) {
-	s, _ := (&registry.State{}).Put("/a", version("one"))
-	s, _ = s.Put("/a", version("two"))
+	s, _ := (&registry.State{}).Put(routekey.MustParse("/a"), version("one"))
+	s, _ = s.Put(routekey.MustParse("/a"), version("two"))
 	for _, want := range []string{"one", "two", "one"} {
-		previous, err := s.Previous("/a")
+		previous, err := s.Previous(routekey.MustParse("/a"))
 		require.NoError(t, err)
-		s, _ = s.Put("/a", previous)
-		require.True(t, s.Services["/a"].Current.SameContent(version(want)))
-		require.Len(t, s.Services["/a"].History, 1)
+		s, _ = s.Put(routekey.MustParse("/a"), previous)
+		require.True(t, s.Services[routekey.MustParse("/a")].Current.SameContent(version(want)))
+		require.Len(t, s.Services[routekey.MustParse("/a")].History, 1)
 	}
 }
 
 func TestAtFindsWhatTheHistoryHolds(t *testing.T) {
-	s, _ := (&registry.State{}).Put("/a", version("one"))
-	s, _ = s.Put("/b", version("other"))
-	s, _ = s.Put("/a", version("two"))
-	v, err := s.At("/a", 1)
+	s, _ := (&registry.State{}).Put(routekey.MustParse("/a"), version("one"))
+	s, _ = s.Put(routekey.MustParse("/b"), version("other"))
+	s, _ = s.Put(routekey.MustParse("/a"), version("two"))
+	v, err := s.At(routekey.MustParse("/a"), 1)
 	require.NoError(t, err)
 	require.True(t, v.SameContent(version("one")))
 	for _, absent := range []registry.Generation{0, 2, 3, 4} {
-		_, err = s.At("/a", absent)
+		_, err = s.At(routekey.MustParse("/a"), absent)
 		require.ErrorIs(t, err, registry.ErrNoVersion)
 	}
-	_, err = s.At("/c", 1)
+	_, err = s.At(routekey.MustParse("/c"), 1)
 	require.ErrorIs(t, err, registry.ErrNotFound)
 }
 
@@ -164,19 +166,19 @@ func TestSameContentLooksAtWhatIsServed(t *testing.T) {
 
 func TestSortedIsInOrderOfPrefixes(t *testing.T) {
 	s := &registry.State{}
-	for _, p := range []registry.Prefix{"/b", "/", "/a/c", "/a"} {
-		s, _ = s.Put(p, version(string(p)))
+	for _, p := range []routekey.Key{routekey.MustParse("/b"), routekey.MustParse("/"), routekey.MustParse("/a/c"), routekey.MustParse("/a")} {
+		s, _ = s.Put(p, version(p.String()))
 	}
-	var got []registry.Prefix
+	var got []routekey.Key
 	for _, service := range s.Sorted() {
-		got = append(got, service.Prefix)
+		got = append(got, service.Key)
 	}
-	require.Equal(t, []registry.Prefix{"/", "/a", "/a/c", "/b"}, got)
+	require.Equal(t, []routekey.Key{routekey.MustParse("/"), routekey.MustParse("/a"), routekey.MustParse("/a/c"), routekey.MustParse("/b")}, got)
 }
 
 func TestCheckFindsBrokenRules(t *testing.T) {
 	for name, damage := range map[string]func(*registry.Service){
-		"other prefix":        func(s *registry.Service) { s.Prefix = "/b" },
+		"other prefix":        func(s *registry.Service) { s.Key = routekey.MustParse("/b") },
 		"history too long":    func(s *registry.Service) { s.History = make([]registry.Version, registry.MaxHistory+1) },
 		"same content":        func(s *registry.Service) { s.History[0].Blobs = s.Current.Blobs },
 		"newer in history":    func(s *registry.Service) { s.History[0].Generation, s.Current.Generation = 2, 1 },
@@ -188,11 +190,11 @@ func TestCheckFindsBrokenRules(t *testing.T) {
 		"size":                func(s *registry.Service) { s.Current.Blobs[0].SizeBytes = -1 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, _ := (&registry.State{}).Put("/a", version("one"))
-			s, service := s.Put("/a", version("two"))
+			s, _ := (&registry.State{}).Put(routekey.MustParse("/a"), version("one"))
+			s, service := s.Put(routekey.MustParse("/a"), version("two"))
 			require.NoError(t, s.Check())
 			damage(&service)
-			s.Services["/a"] = service
+			s.Services[routekey.MustParse("/a")] = service
 			require.ErrorIs(t, s.Check(), registry.ErrInvalidState)
 		})
 	}
@@ -203,8 +205,8 @@ func TestDigestsOfAllBlobs(t *testing.T) {
 	first, second := version("one"), version("two")
 	first.Blobs = append(first.Blobs, module("a")[0], module("b")[0])
 	second.Blobs = append(second.Blobs, module("b")[0])
-	s, _ := (&registry.State{}).Put("/a", first)
-	s, _ = s.Put("/a", second)
+	s, _ := (&registry.State{}).Put(routekey.MustParse("/a"), first)
+	s, _ = s.Put(routekey.MustParse("/a"), second)
 	named := s.Digests()
 	require.Len(t, named, 4)
 	for _, text := range []string{"one", "two", "a", "b"} {

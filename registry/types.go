@@ -8,15 +8,12 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/vespo-dev/vespo/internal/routekey"
 )
 
 // MaxHistory is the number of earlier versions kept for a service, not counting the current one.
 const MaxHistory = 10
-
-// Prefix is the canonical route key of a service: a path prefix such as "/", "/test" or "/a/b", optionally
-// followed by a match, as in "/test Host: example.com". The router's parser defines the canonical form. The
-// catalogue uses it as a key and requires only that it begins with a slash.
-type Prefix string
 
 // Generation numbers the changes of a catalogue: each commit takes the next number. A version has the
 // generation in which it became current, so that two deploys of the same module can be distinguished.
@@ -114,9 +111,9 @@ func (v Version) BlobsOf(field string) (digests []Digest) {
 	return digests
 }
 
-// Service is a prefix with its current version and earlier ones.
+// Service is a route key with its current version and earlier ones.
 type Service struct {
-	Prefix  Prefix
+	Key     routekey.Key
 	Current Version
 	// History holds at most MaxHistory earlier versions, the most recently current one first. Their contents
 	// differ from each other and from the current version's: see RATIONALE.md.

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
@@ -19,8 +21,8 @@ import (
 
 // Spec describes one version of one service.
 type Spec struct {
-	// Prefix is the route key: a path prefix and an optional header match, in routekey.Key.String form.
-	Prefix   registry.Prefix
+	// Key is the route key: a path prefix and an optional header match.
+	Key      routekey.Key
 	Kind     string            // name of the Kind
 	Manifest registry.Manifest // fields that the Kind describes, in canonical form, and those of the middleware
 	Blobs    []Blob            // in the order of registry.Version.Blobs

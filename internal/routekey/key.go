@@ -71,6 +71,9 @@ func (k Key) String() string {
 	return string(k.Prefix) + " " + k.Match.String()
 }
 
+// MarshalText returns the String of k, for logs and as the key of a JSON object.
+func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
 // IsZero reports whether k is the zero Key, which no service has.
 func (k Key) IsZero() bool { return k == Key{} }
 

@@ -1,6 +1,7 @@
 package routekey
 
 import (
+	"encoding/json"
 	"slices"
 	"testing"
 
@@ -27,6 +28,12 @@ func TestMustParsePanics(t *testing.T) {
 	require.Equal(t, Key{Prefix: "/a"}, MustParse("a"))
 	require.True(t, Key{}.IsZero())
 	require.False(t, MustParse("/").IsZero())
+}
+
+func TestKeysInJSON(t *testing.T) {
+	out, err := json.Marshal(map[Key]any{MustParse("/a Host: x"): MustParse("/b")})
+	require.NoError(t, err)
+	require.JSONEq(t, `{"/a Host: x": "/b"}`, string(out))
 }
 
 func TestCompare(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/durable"
@@ -51,7 +53,7 @@ func (k keptCatalogue) Step(n int) error {
 	base := k.Registry.State()
 	var next *registry.State
 	if n == 5 {
-		removed, err := base.Remove("/a")
+		removed, err := base.Remove(routekey.MustParse("/a"))
 		if err != nil {
 			return err
 		}
@@ -63,7 +65,7 @@ func (k keptCatalogue) Step(n int) error {
 			return err
 		}
 		defer release()
-		next, _ = base.Put(registry.Prefix([]string{"/a", "/b"}[n%2]), registry.Version{
+		next, _ = base.Put(routekey.MustParse([]string{"/a", "/b"}[n%2]), registry.Version{
 			Kind:     "wasm",
 			Blobs:    []registry.Blob{{Field: "module", Digest: digest, SizeBytes: int64(len(blob))}},
 			Deployed: time.Unix(int64(n), 0),

@@ -9,6 +9,8 @@ import (
 	"os"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/durable/crashtest"
@@ -54,9 +56,9 @@ func openedChild(dir string) (*registry.Registry, error) {
 
 func childCommit(ctx context.Context, reg *registry.Registry) (line string, err error) {
 	base := reg.State()
-	prefix := registry.Prefix(fmt.Sprintf("/s%d", rand.IntN(4)))
-	if _, there := base.Services[prefix]; there && rand.IntN(5) == 0 {
-		next, err := base.Remove(prefix)
+	key := routekey.MustParse(fmt.Sprintf("/s%d", rand.IntN(4)))
+	if _, there := base.Services[key]; there && rand.IntN(5) == 0 {
+		next, err := base.Remove(key)
 		if err != nil {
 			return "", err
 		}
@@ -64,7 +66,7 @@ func childCommit(ctx context.Context, reg *registry.Registry) (line string, err 
 			return "", err
 		}
 		_, err = reg.CollectGarbage(ctx)
-		return fmt.Sprintf("%d %s -", next.Generation, prefix), err
+		return fmt.Sprintf("%d %s -", next.Generation, key), err
 	}
 	blob := make([]byte, rand.IntN(64<<10))
 	copy(blob, fmt.Sprint(rand.Uint64()))
@@ -73,11 +75,11 @@ func childCommit(ctx context.Context, reg *registry.Registry) (line string, err 
 		return "", err
 	}
 	defer release()
-	next, _ := base.Put(prefix, registry.Version{Kind: "wasm", Blobs: []registry.Blob{{Field: "module", Digest: digest, SizeBytes: int64(len(blob))}}})
+	next, _ := base.Put(key, registry.Version{Kind: "wasm", Blobs: []registry.Blob{{Field: "module", Digest: digest, SizeBytes: int64(len(blob))}}})
 	if err := reg.Commit(ctx, base, next); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d %s %s", next.Generation, prefix, digest), nil
+	return fmt.Sprintf("%d %s %s", next.Generation, key, digest), nil
 }
 
 // TestKill kills a committing process at random moments, and checks that all acknowledged commits are found.
@@ -87,15 +89,15 @@ func TestKill(t *testing.T) {
 		rounds = 5
 	}
 	dir := t.TempDir()
-	model := make(map[registry.Prefix]registry.Digest) // as acknowledged
+	model := make(map[routekey.Key]registry.Digest) // as acknowledged
 	var generation registry.Generation
 	for range rounds {
 		acknowledged := killedChild(t, dir)
 		for _, a := range acknowledged {
 			generation = a.generation
-			model[a.prefix] = a.digest
+			model[a.key] = a.digest
 			if a.digest == "-" {
-				delete(model, a.prefix)
+				delete(model, a.key)
 			}
 		}
 		reg, problems, done := opened(t, dir)
@@ -109,7 +111,7 @@ func TestKill(t *testing.T) {
 
 type acknowledgement struct {
 	generation registry.Generation
-	prefix     registry.Prefix
+	key        routekey.Key
 	digest     registry.Digest
 }
 
@@ -117,7 +119,9 @@ type acknowledgement struct {
 func killedChild(t *testing.T, dir string) (all []acknowledgement) {
 	for _, line := range crashtest.Kill(t, "commit", dir, 30) {
 		var a acknowledgement
-		if n, _ := fmt.Sscan(line, &a.generation, &a.prefix, &a.digest); n == 3 { // the last line may be torn
+		var key string
+		if n, _ := fmt.Sscan(line, &a.generation, &key, &a.digest); n == 3 { // the last line may be torn
+			a.key = routekey.Stored(key)
 			all = append(all, a)
 		}
 	}
@@ -127,21 +131,21 @@ func killedChild(t *testing.T, dir string) (all []acknowledgement) {
 // checkAgainst compares reg with model. It allows one additional commit that was not acknowledged, and adds
 // it to model.
 func checkAgainst(
-	t *testing.T, reg *registry.Registry, generation registry.Generation, model map[registry.Prefix]registry.Digest,
+	t *testing.T, reg *registry.Registry, generation registry.Generation, model map[routekey.Key]registry.Digest,
 ) {
 	state := reg.State()
 	require.GreaterOrEqual(t, state.Generation, generation)
 	require.LessOrEqual(t, state.Generation, generation+1)
-	found := make(map[registry.Prefix]registry.Digest)
+	found := make(map[routekey.Key]registry.Digest)
 	differences := 0
-	for prefix, service := range state.Services {
-		found[prefix] = service.Current.Blobs[0].Digest
-		if model[prefix] != service.Current.Blobs[0].Digest {
+	for key, service := range state.Services {
+		found[key] = service.Current.Blobs[0].Digest
+		if model[key] != service.Current.Blobs[0].Digest {
 			differences++
 		}
 	}
-	for prefix := range model {
-		if _, there := found[prefix]; !there {
+	for key := range model {
+		if _, there := found[key]; !there {
 			differences++
 		}
 	}
@@ -151,8 +155,8 @@ func checkAgainst(
 		require.NoError(t, err)
 	}
 	clear(model)
-	for prefix, digest := range found {
-		model[prefix] = digest
+	for key, digest := range found {
+		model[key] = digest
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/registry"
 )
@@ -69,7 +71,7 @@ func (s *Store) loadManifestLocked(l *loading) (err error) {
 	case l.KeepBlobs:
 		l.report(manifestName, "no manifest could be read; the catalogue begins empty", nil)
 	}
-	l.State = &registry.State{Services: map[registry.Prefix]registry.Service{}}
+	l.State = &registry.State{Services: map[routekey.Key]registry.Service{}}
 	return nil
 }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/registry"
 )
 
@@ -135,7 +137,7 @@ func decodeCatalogueV3(body []byte) (*registry.State, error) {
 	}
 	s := &registry.State{
 		Generation: registry.Generation(c.Generation),
-		Services:   make(map[registry.Prefix]registry.Service, len(c.Services)),
+		Services:   make(map[routekey.Key]registry.Service, len(c.Services)),
 		Records:    toRecords(c.Records),
 	}
 	for _, service := range c.Services {
@@ -162,10 +164,10 @@ func decodeStrictly(body []byte, into any) error {
 
 // addService adds a service that is not in s yet.
 func addService(s *registry.State, service registry.Service) error {
-	if _, twice := s.Services[service.Prefix]; twice {
-		return fmt.Errorf("%w: %.200q is in it twice", errTorn, service.Prefix)
+	if _, twice := s.Services[service.Key]; twice {
+		return fmt.Errorf("%w: %.200q is in it twice", errTorn, service.Key)
 	}
-	s.Services[service.Prefix] = service
+	s.Services[service.Key] = service
 	return nil
 }
 
@@ -182,7 +184,7 @@ func checksum(body []byte) string {
 }
 
 func fromService(s registry.Service) (out serviceV3, err error) {
-	out.Prefix = string(s.Prefix)
+	out.Prefix = s.Key.String()
 	if out.Current, err = fromVersion(s.Current); err != nil {
 		return out, err
 	}
@@ -197,7 +199,7 @@ func fromService(s registry.Service) (out serviceV3, err error) {
 }
 
 func (s serviceV3) service() registry.Service {
-	out := registry.Service{Prefix: registry.Prefix(s.Prefix), Current: s.Current.version()}
+	out := registry.Service{Key: routekey.Stored(s.Prefix), Current: s.Current.version()}
 	for _, v := range s.History {
 		out.History = append(out.History, v.version())
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -22,7 +24,7 @@ func sample() *registry.State {
 	s := &registry.State{}
 	deployed := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	for i, text := range []string{"one", "two", "three"} {
-		s, _ = s.Put("/a/b", registry.Version{
+		s, _ = s.Put(routekey.MustParse("/a/b"), registry.Version{
 			Kind:     "wasm",
 			Blobs:    []registry.Blob{{Field: "module", Digest: registry.DigestOf([]byte(text)), SizeBytes: int64(len(text))}},
 			Deployed: deployed.Add(time.Duration(i) * time.Hour),
@@ -30,7 +32,7 @@ func sample() *registry.State {
 			Note:     registry.Note{Message: "number " + text, Author: "ada"},
 		})
 	}
-	s, _ = s.Put("/", registry.Version{Kind: "<&>", Blobs: []registry.Blob{{Field: "module", Digest: registry.DigestOf(nil)}}, Deployed: deployed})
+	s, _ = s.Put(routekey.MustParse("/"), registry.Version{Kind: "<&>", Blobs: []registry.Blob{{Field: "module", Digest: registry.DigestOf(nil)}}, Deployed: deployed})
 	return s
 }
 
@@ -103,7 +105,7 @@ func TestDocumentsOfVersion1BecomePartOfTheManifest(t *testing.T) {
 		catalogue := `{"generation":1,"services":[{"prefix":"/a","current":{` + c.version + `,"size_bytes":3,"generation":1,"deployed":"2026-01-01T00:00:00Z"}}]}`
 		s, _, err := decodeManifest([]byte(sealed(catalogue)), read)
 		require.NoError(t, err)
-		v := s.Services["/a"].Current
+		v := s.Services[routekey.MustParse("/a")].Current
 		require.Equal(t, c.kind, v.Kind)
 		require.Equal(t, registry.Manifest(c.manifest), v.Manifest)
 		var fields []string
@@ -215,12 +217,12 @@ func FuzzDecodeManifest(f *testing.F) {
 }
 
 func TestOriginIsKept(t *testing.T) {
-	want, _ := (&registry.State{}).Put("/a", registry.Version{Kind: "k", Blobs: []registry.Blob{{Field: "module", Digest: registry.DigestOf(nil)}}, Origin: registry.OriginFile})
+	want, _ := (&registry.State{}).Put(routekey.MustParse("/a"), registry.Version{Kind: "k", Blobs: []registry.Blob{{Field: "module", Digest: registry.DigestOf(nil)}}, Origin: registry.OriginFile})
 	text, err := encodeManifest(want)
 	require.NoError(t, err)
 	got, _, err := decodeManifest(text, noBlob)
 	require.NoError(t, err)
-	require.Equal(t, registry.OriginFile, got.Services["/a"].Current.Origin)
+	require.Equal(t, registry.OriginFile, got.Services[routekey.MustParse("/a")].Current.Origin)
 }
 
 func TestManifestAndBlobsAreKept(t *testing.T) {
@@ -233,10 +235,10 @@ func TestManifestAndBlobsAreKept(t *testing.T) {
 			{Field: "use", Digest: registry.DigestOf([]byte("a")), SizeBytes: 1},
 		},
 	}
-	state, service := (&registry.State{}).Put("/a", want)
+	state, service := (&registry.State{}).Put(routekey.MustParse("/a"), want)
 	text, err := encodeManifest(state)
 	require.NoError(t, err)
 	got, _, err := decodeManifest(text, noBlob)
 	require.NoError(t, err)
-	require.Equal(t, service.Current, got.Services["/a"].Current)
+	require.Equal(t, service.Current, got.Services[routekey.MustParse("/a")].Current)
 }

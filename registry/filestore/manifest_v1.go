@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/registry"
 )
 
@@ -62,10 +64,10 @@ func decodeCatalogueV1(body []byte, blob func(registry.Digest) ([]byte, error)) 
 	}
 	s := &registry.State{
 		Generation: registry.Generation(c.Generation),
-		Services:   make(map[registry.Prefix]registry.Service, len(c.Services)),
+		Services:   make(map[routekey.Key]registry.Service, len(c.Services)),
 	}
 	for _, old := range c.Services {
-		service := registry.Service{Prefix: registry.Prefix(old.Prefix), Current: old.Current.version(blob)}
+		service := registry.Service{Key: routekey.Stored(old.Prefix), Current: old.Current.version(blob)}
 		for _, v := range old.History {
 			service.History = append(service.History, v.version(blob))
 		}

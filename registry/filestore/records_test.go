@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/durable"
@@ -16,7 +18,7 @@ import (
 )
 
 func TestRecordsAreKept(t *testing.T) {
-	want := (&registry.State{Services: map[registry.Prefix]registry.Service{}}).PutRecord("lambda/<&>", registry.Record{
+	want := (&registry.State{Services: map[routekey.Key]registry.Service{}}).PutRecord("lambda/<&>", registry.Record{
 		Kind:     "lambda",
 		Manifest: `{"n":9007199254740993,"o":{"key":"\u0000 é <&>"},"f":0.25}`,
 		Blobs:    []registry.Digest{registry.DigestOf(nil), registry.DigestOf([]byte("a"))},
@@ -107,7 +109,7 @@ func TestCrashDuringMigration(t *testing.T) {
 	start := fsys.Count()
 	want, err := load(fsys)
 	require.NoError(t, err)
-	require.Equal(t, registry.Manifest(`{"static":"www"}`), want.Services["/a"].Current.Manifest)
+	require.Equal(t, registry.Manifest(`{"static":"www"}`), want.Services[routekey.MustParse("/a")].Current.Manifest)
 	require.Contains(t, want.Records, "lambda/fn")
 	operations := fsys.Count() - start
 	for n := range operations {

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -18,13 +20,13 @@ import (
 )
 
 // put deploys blob at prefix and returns its digest.
-func put(t *testing.T, reg *registry.Registry, prefix registry.Prefix, blob string) registry.Digest {
+func put(t *testing.T, reg *registry.Registry, key routekey.Key, blob string) registry.Digest {
 	t.Helper()
 	digest, release, err := reg.PutBlob(context.Background(), []byte(blob))
 	require.NoError(t, err)
 	defer release()
 	base := reg.State()
-	next, _ := base.Put(prefix, registry.Version{
+	next, _ := base.Put(key, registry.Version{
 		Kind:     "wasm",
 		Blobs:    []registry.Blob{{Field: "module", Digest: digest, SizeBytes: int64(len(blob))}},
 		Deployed: time.Now(),
@@ -60,8 +62,8 @@ func TestStoreKeepsCatalogue(t *testing.T) {
 	reg, problems, done := opened(t, dir)
 	require.Empty(t, problems)
 	require.Zero(t, reg.State().Generation)
-	digest := put(t, reg, "/a", "first")
-	put(t, reg, "/a", "second")
+	digest := put(t, reg, routekey.MustParse("/a"), "first")
+	put(t, reg, routekey.MustParse("/a"), "second")
 	want := reg.State()
 	done()
 
@@ -106,9 +108,9 @@ func TestTornManifestFallsBackToPrevious(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			reg, _, done := opened(t, dir)
-			put(t, reg, "/a", "first")
+			put(t, reg, routekey.MustParse("/a"), "first")
 			want := reg.State()
-			lost := put(t, reg, "/b", "second")
+			lost := put(t, reg, routekey.MustParse("/b"), "second")
 			done()
 			path := filepath.Join(dir, "manifest.json")
 			data, err := os.ReadFile(path)
@@ -129,7 +131,7 @@ func TestTornManifestFallsBackToPrevious(t *testing.T) {
 			require.NoError(t, err)
 			require.Zero(t, n)
 			require.FileExists(t, blobPath(dir, lost), "it may be all that is left of an acknowledged deploy")
-			put(t, reg, "/c", "third")
+			put(t, reg, routekey.MustParse("/c"), "third")
 		})
 	}
 }
@@ -137,8 +139,8 @@ func TestTornManifestFallsBackToPrevious(t *testing.T) {
 func TestBothManifestsTorn(t *testing.T) {
 	dir := t.TempDir()
 	reg, _, done := opened(t, dir)
-	put(t, reg, "/a", "first")
-	digest := put(t, reg, "/a", "second")
+	put(t, reg, routekey.MustParse("/a"), "first")
+	digest := put(t, reg, routekey.MustParse("/a"), "second")
 	done()
 	for _, name := range []string{"manifest.json", "manifest.json.prev"} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("garbage"), 0o600))
@@ -146,7 +148,7 @@ func TestBothManifestsTorn(t *testing.T) {
 	reg, problems, done := opened(t, dir)
 	require.Contains(t, subjects(problems), "manifest.json.prev")
 	require.Empty(t, reg.State().Services)
-	put(t, reg, "/b", "third")
+	put(t, reg, routekey.MustParse("/b"), "third")
 	done()
 
 	reg, problems, done = opened(t, dir)
@@ -179,7 +181,7 @@ func TestNewerManifestIsNotTouched(t *testing.T) {
 func TestForeignFilesAreSetAsideOrLeftAlone(t *testing.T) {
 	dir := t.TempDir()
 	reg, _, done := opened(t, dir)
-	put(t, reg, "/a", "first")
+	put(t, reg, routekey.MustParse("/a"), "first")
 	want := reg.State()
 	done()
 	write := func(name string) {
@@ -209,7 +211,7 @@ func TestForeignFilesAreSetAsideOrLeftAlone(t *testing.T) {
 	require.FileExists(t, filepath.Join(dir, "setaside", "readme.2"))
 	require.FileExists(t, filepath.Join(dir, "setaside", "readme.3"))
 	require.NoFileExists(t, filepath.Join(dir, "tmp", "7"))
-	put(t, reg, "/empty", "")
+	put(t, reg, routekey.MustParse("/empty"), "")
 }
 
 func TestManifestThatIsADirectoryIsSetAside(t *testing.T) {
@@ -218,7 +220,7 @@ func TestManifestThatIsADirectoryIsSetAside(t *testing.T) {
 	reg, problems, done := opened(t, dir)
 	defer done()
 	require.NotEmpty(t, problems)
-	put(t, reg, "/a", "first")
+	put(t, reg, routekey.MustParse("/a"), "first")
 	require.DirExists(t, filepath.Join(dir, "setaside", "manifest.json.1"))
 }
 
@@ -227,12 +229,12 @@ func TestBitRotOfBlobIsFoundAndMended(t *testing.T) {
 	dir := t.TempDir()
 	reg, _, done := opened(t, dir)
 	defer done()
-	digest := put(t, reg, "/a", "first")
+	digest := put(t, reg, routekey.MustParse("/a"), "first")
 	require.NoError(t, os.WriteFile(blobPath(dir, digest), []byte("fi5st"), 0o600))
 	_, err := reg.Blob(ctx, digest)
 	require.ErrorIs(t, err, registry.ErrBlobCorrupt)
 
-	put(t, reg, "/a", "first")
+	put(t, reg, routekey.MustParse("/a"), "first")
 	blob, err := reg.Blob(ctx, digest)
 	require.NoError(t, err)
 	require.Equal(t, "first", string(blob))
@@ -254,7 +256,7 @@ func TestHammer(t *testing.T) {
 	var wg sync.WaitGroup
 	for worker := range 8 {
 		wg.Go(func() {
-			prefix := registry.Prefix("/" + string(rune('a'+worker%3)))
+			key := routekey.MustParse("/" + string(rune('a'+worker%3)))
 			for i := range 20 {
 				digest, release, err := reg.PutBlob(ctx, []byte{byte(i % 5)})
 				if !assert.NoError(t, err) {
@@ -262,7 +264,7 @@ func TestHammer(t *testing.T) {
 				}
 				for {
 					base := reg.State()
-					next, _ := base.Put(prefix, registry.Version{Kind: "wasm", Blobs: []registry.Blob{{Field: "module", Digest: digest, SizeBytes: 1}}})
+					next, _ := base.Put(key, registry.Version{Kind: "wasm", Blobs: []registry.Blob{{Field: "module", Digest: digest, SizeBytes: 1}}})
 					if err := reg.Commit(ctx, base, next); !errors.Is(err, registry.ErrStale) {
 						assert.NoError(t, err)
 						break

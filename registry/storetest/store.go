@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -86,8 +88,8 @@ func requireSame(t *testing.T, want, got *registry.State) {
 	t.Helper()
 	require.Equal(t, want.Generation, got.Generation)
 	require.Len(t, got.Services, len(want.Services))
-	for prefix, service := range want.Services {
-		require.Equal(t, service, got.Services[prefix])
+	for key, service := range want.Services {
+		require.Equal(t, service, got.Services[key])
 	}
 	require.Equal(t, want.Records, got.Records)
 }
@@ -115,8 +117,8 @@ func record(n int) registry.Record {
 	}
 }
 
-func put(s *registry.State, prefix registry.Prefix, text string) *registry.State {
-	next, _ := s.Put(prefix, version(text))
+func put(s *registry.State, key routekey.Key, text string) *registry.State {
+	next, _ := s.Put(key, version(text))
 	return next
 }
 
@@ -125,22 +127,22 @@ func emptyAtFirst(t *testing.T, m Medium) {
 	require.Zero(t, o.state.Generation)
 	require.Empty(t, o.state.Services)
 	o = o.reopened(t, m)
-	o.commit(t, put(o.state, "/a", "one"))
+	o.commit(t, put(o.state, routekey.MustParse("/a"), "one"))
 	o.close()
 }
 
 func commit(t *testing.T, m Medium) {
 	o := open(t, m)
 	for i := range 5 {
-		o.commit(t, put(o.state, registry.Prefix("/"+string(rune('a'+i%2))), fmt.Sprint(i)))
+		o.commit(t, put(o.state, routekey.MustParse("/"+string(rune('a'+i%2))), fmt.Sprint(i)))
 		o = o.reopened(t, m)
 	}
-	removed, err := o.state.Remove("/a")
+	removed, err := o.state.Remove(routekey.MustParse("/a"))
 	require.NoError(t, err)
-	o.commit(t, put(removed, "/c", "two changes in one commit"))
+	o.commit(t, put(removed, routekey.MustParse("/c"), "two changes in one commit"))
 	o = o.reopened(t, m)
 	for _, r := range []registry.Record{record(1), record(2), {}, {}} { // the last two remove it
-		next := put(o.state, "/d", "with a record").PutRecord("k/x", r)
+		next := put(o.state, routekey.MustParse("/d"), "with a record").PutRecord("k/x", r)
 		o.commit(t, next.PutRecord("k/y", record(3)))
 		o = o.reopened(t, m)
 	}
@@ -150,23 +152,23 @@ func commit(t *testing.T, m Medium) {
 func staleBase(t *testing.T, m Medium) {
 	o := open(t, m)
 	empty := o.state
-	first := put(empty, "/a", "one")
+	first := put(empty, routekey.MustParse("/a"), "one")
 	o.commit(t, first)
-	second := put(first, "/a", "two")
+	second := put(first, routekey.MustParse("/a"), "two")
 	o.commit(t, second)
-	other := put(first, "/b", "of another writer")
+	other := put(first, routekey.MustParse("/b"), "of another writer")
 	for name, c := range map[string]struct{ base, next *registry.State }{
-		"the empty state":       {empty, put(empty, "/b", "x")},
+		"the empty state":       {empty, put(empty, routekey.MustParse("/b"), "x")},
 		"an earlier state":      {first, other},
-		"never committed":       {other, put(other, "/b", "x")},
+		"never committed":       {other, put(other, routekey.MustParse("/b"), "x")},
 		"nothing new":           {second, second},
 		"an earlier generation": {second, first},
-		"no state":              {nil, put(&registry.State{}, "/b", "x")},
+		"no state":              {nil, put(&registry.State{}, routekey.MustParse("/b"), "x")},
 	} {
 		require.ErrorIs(t, o.Commit(t.Context(), c.base, c.next), registry.ErrStale, name)
 	}
 	o = o.reopened(t, m)
-	o.commit(t, put(o.state, "/b", "three"))
+	o.commit(t, put(o.state, routekey.MustParse("/b"), "three"))
 	o.close()
 }
 
@@ -174,17 +176,17 @@ func cancelled(t *testing.T, m Medium) {
 	o := open(t, m)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, o.Commit(ctx, o.state, put(o.state, "/a", "one")), context.Canceled)
+	require.ErrorIs(t, o.Commit(ctx, o.state, put(o.state, routekey.MustParse("/a"), "one")), context.Canceled)
 	o = o.reopened(t, m)
-	o.commit(t, put(o.state, "/a", "one"))
+	o.commit(t, put(o.state, routekey.MustParse("/a"), "one"))
 	o.close()
 }
 
 // invalidState commits states that could not be read back.
 func invalidState(t *testing.T, m Medium) {
 	o := open(t, m)
-	noKind, _ := o.state.Put("/a", registry.Version{})
-	noPrefix, _ := o.state.Put("a", version("one"))
+	noKind, _ := o.state.Put(routekey.MustParse("/a"), registry.Version{})
+	noPrefix, _ := o.state.Put(routekey.Key{Prefix: "a"}, version("one"))
 	for name, next := range map[string]*registry.State{
 		"version without kind":  noKind,
 		"malformed prefix":      noPrefix,
@@ -195,7 +197,7 @@ func invalidState(t *testing.T, m Medium) {
 		require.ErrorIs(t, o.Commit(t.Context(), o.state, next), registry.ErrInvalidState, name)
 	}
 	o = o.reopened(t, m)
-	o.commit(t, put(o.state, "/a", "one"))
+	o.commit(t, put(o.state, routekey.MustParse("/a"), "one"))
 	o.close()
 }
 
@@ -208,7 +210,7 @@ func oneOfManyWins(t *testing.T, m Medium) {
 		var all sync.WaitGroup
 		for writer := range writers {
 			all.Go(func() {
-				next := put(o.state, registry.Prefix(fmt.Sprintf("/w%d", writer)), fmt.Sprint(round))
+				next := put(o.state, routekey.MustParse(fmt.Sprintf("/w%d", writer)), fmt.Sprint(round))
 				switch err := o.Commit(t.Context(), o.state, next); {
 				case err == nil:
 					won <- next
@@ -236,7 +238,7 @@ func watch(t *testing.T, m Medium) {
 		if seen++; seen == 4 {
 			break
 		}
-		o.commit(t, put(o.state, "/a", fmt.Sprint(seen)))
+		o.commit(t, put(o.state, routekey.MustParse("/a"), fmt.Sprint(seen)))
 	}
 	stop()
 	for range o.Watch(ctx) {
@@ -257,7 +259,7 @@ func watchLatest(t *testing.T, m Medium) {
 			break
 		}
 		for i := range 10 {
-			o.commit(t, put(o.state, "/a", fmt.Sprint(i)))
+			o.commit(t, put(o.state, routekey.MustParse("/a"), fmt.Sprint(i)))
 		}
 	}
 	require.Same(t, o.state, seen[1])
@@ -287,7 +289,7 @@ func watchMany(t *testing.T, m Medium) {
 		})
 	}
 	for i := range commits {
-		o.commit(t, put(o.state, "/a", fmt.Sprint(i)))
+		o.commit(t, put(o.state, routekey.MustParse("/a"), fmt.Sprint(i)))
 	}
 	watchers.Wait()
 	o.close()
@@ -297,23 +299,23 @@ func watchMany(t *testing.T, m Medium) {
 func model(t *testing.T, m Medium) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	o := open(t, m)
-	want := make(map[registry.Prefix]registry.Digest)
+	want := make(map[routekey.Key]registry.Digest)
 	past := []*registry.State{}
 	for step := range 60 {
-		prefix := registry.Prefix(fmt.Sprintf("/%d", rng.IntN(4)))
+		key := routekey.MustParse(fmt.Sprintf("/%d", rng.IntN(4)))
 		switch rng.IntN(5) {
 		case 0:
-			next, err := o.state.Remove(prefix)
+			next, err := o.state.Remove(key)
 			if errors.Is(err, registry.ErrNotFound) {
 				continue
 			}
 			past = append(past, o.state)
 			o.commit(t, next)
-			delete(want, prefix)
+			delete(want, key)
 		case 1:
 			if len(past) > 0 {
 				base := past[rng.IntN(len(past))]
-				require.ErrorIs(t, o.Commit(t.Context(), base, put(base, prefix, "stale")), registry.ErrStale)
+				require.ErrorIs(t, o.Commit(t.Context(), base, put(base, key, "stale")), registry.ErrStale)
 			}
 		case 2:
 			if again := o.reopened(t, m); again != o {
@@ -322,12 +324,12 @@ func model(t *testing.T, m Medium) {
 		default:
 			text := fmt.Sprint(step)
 			past = append(past, o.state)
-			o.commit(t, put(o.state, prefix, text))
-			want[prefix] = registry.DigestOf([]byte(text))
+			o.commit(t, put(o.state, key, text))
+			want[key] = registry.DigestOf([]byte(text))
 		}
 		require.Len(t, o.state.Services, len(want))
-		for prefix, digest := range want {
-			require.Equal(t, digest, o.state.Services[prefix].Current.Blobs[0].Digest)
+		for key, digest := range want {
+			require.Equal(t, digest, o.state.Services[key].Current.Blobs[0].Digest)
 		}
 	}
 	o.reopened(t, m).close()
@@ -338,13 +340,13 @@ func content(t *testing.T, m Medium) {
 	o := open(t, m)
 	next := o.state
 	for i := range registry.MaxHistory + 5 {
-		next = put(next, "/full", fmt.Sprint(i))
+		next = put(next, routekey.MustParse("/full"), fmt.Sprint(i))
 	}
 	for i := range 200 {
-		next = put(next, registry.Prefix(fmt.Sprintf("/s%d", i)), "the same")
+		next = put(next, routekey.MustParse(fmt.Sprintf("/s%d", i)), "the same")
 	}
-	next = put(next, "/<&>\u2028 Host: \"x\"", "quoted")
-	next = put(next, registry.Prefix("/"+strings.Repeat("long", 1000)), "long")
+	next = put(next, routekey.Stored("/<&>\u2028 Host: \"x\""), "quoted")
+	next = put(next, routekey.Stored("/"+strings.Repeat("long", 1000)), "long")
 	o.commit(t, next)
 	o.reopened(t, m).close()
 }

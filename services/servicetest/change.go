@@ -3,6 +3,8 @@ package servicetest
 import (
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -22,24 +24,24 @@ func (s *Server) Deploy(spec services.Spec) deploy.Result {
 func (s *Server) Replace(spec services.Spec) deploy.Result {
 	s.tb.Helper()
 	result := s.Deploy(spec)
-	require.False(s.tb, result.Created, "there was no service at %s", spec.Prefix)
-	s.AwaitRetired(string(spec.Prefix), result.Before.Generation)
+	require.False(s.tb, result.Created, "there was no service at %s", spec.Key)
+	s.AwaitRetired(spec.Key.String(), result.Before.Generation)
 	return result
 }
 
 // Withdraw removes a service and waits until it is closed. Its requests have Config.Deploy.RetireAfter to end.
 func (s *Server) Withdraw(key string) {
 	s.tb.Helper()
-	entry, err := s.Inspect(registry.Prefix(key))
+	entry, err := s.Inspect(routekey.MustParse(key))
 	require.NoError(s.tb, err)
-	require.NoError(s.tb, s.Remove(s.tb.Context(), registry.Prefix(key)))
+	require.NoError(s.tb, s.Remove(s.tb.Context(), routekey.MustParse(key)))
 	s.AwaitRetired(key, entry.Service.Current.Generation)
 }
 
 // Status returns the status of a service.
 func (s *Server) Status(key string) services.Status {
 	s.tb.Helper()
-	entry, err := s.Inspect(registry.Prefix(key))
+	entry, err := s.Inspect(routekey.MustParse(key))
 	require.NoError(s.tb, err)
 	return entry.Status
 }
@@ -48,7 +50,7 @@ func (s *Server) Status(key string) services.Status {
 func (s *Server) AwaitStatus(key string, wanted func(services.Status) bool) {
 	s.tb.Helper()
 	require.Eventually(s.tb, func() bool {
-		entry, err := s.Inspect(registry.Prefix(key))
+		entry, err := s.Inspect(routekey.MustParse(key))
 		return err == nil && wanted(entry.Status)
 	}, HangTimeout, time.Millisecond)
 }
@@ -58,7 +60,7 @@ func (s *Server) Deployment(key string) services.Deployment {
 	s.tb.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := s.prepared[registry.Prefix(key)]
+	d := s.prepared[routekey.MustParse(key)]
 	require.NotNil(s.tb, d, key)
 	return d
 }
@@ -68,7 +70,7 @@ func (s *Server) AwaitRetired(key string, g registry.Generation) {
 	s.tb.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	closed := awaitLocked(s.changed, func() bool { return s.retired[version{registry.Prefix(key), g}] })
+	closed := awaitLocked(s.changed, func() bool { return s.retired[version{routekey.MustParse(key), g}] })
 	require.True(s.tb, closed, "version %d of %s is not closed", g, key)
 }
 

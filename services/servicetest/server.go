@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -59,13 +61,13 @@ type Server struct {
 
 	mu       sync.Mutex
 	changed  *sync.Cond
-	prepared map[registry.Prefix]services.Deployment // guarded by mu; the last one
-	retired  map[version]bool                        // guarded by mu
+	prepared map[routekey.Key]services.Deployment // guarded by mu; the last one
+	retired  map[version]bool                     // guarded by mu
 }
 
 // version names a version of a service.
 type version struct {
-	key        registry.Prefix
+	key        routekey.Key
 	generation registry.Generation
 }
 
@@ -77,7 +79,7 @@ func New(tb testing.TB, cfg Config) *Server {
 		Records:  newRecords(tb),
 		tb:       tb,
 		cfg:      cfg,
-		prepared: make(map[registry.Prefix]services.Deployment),
+		prepared: make(map[routekey.Key]services.Deployment),
 		retired:  make(map[version]bool),
 	}
 	s.changed = sync.NewCond(&s.mu)
@@ -146,7 +148,7 @@ func (s *Server) Build(kinds ...services.Kind) {
 		}
 	}
 	also := cfg.Events.Retired
-	cfg.Events.Retired = func(key registry.Prefix, g registry.Generation, d deploy.Drain) {
+	cfg.Events.Retired = func(key routekey.Key, g registry.Generation, d deploy.Drain) {
 		if also != nil {
 			also(key, g, d)
 		}
@@ -246,7 +248,7 @@ func (w watched) Prepare(ctx context.Context, spec services.Spec) (services.Depl
 	if err == nil {
 		w.server.mu.Lock()
 		defer w.server.mu.Unlock()
-		w.server.prepared[spec.Prefix] = d
+		w.server.prepared[spec.Key] = d
 	}
 	return d, err
 }

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -74,7 +76,7 @@ func TestSecondServer(t *testing.T) {
 func TestSpecsAreComplete(t *testing.T) {
 	s := say("/a", "x")
 	require.Equal(t, registry.DigestOf([]byte("x")), s.Blobs[0].Digest)
-	require.Equal(t, registry.Prefix("/a"), s.Prefix)
+	require.Equal(t, routekey.MustParse("/a"), s.Key)
 }
 
 func TestWaitsEnd(t *testing.T) {

@@ -3,6 +3,8 @@ package servicetest
 import (
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/schema"
@@ -21,7 +23,7 @@ func Spec(kind, key string, d Document, options ...Option) services.Spec {
 
 // Manifest returns the spec of a service with a manifest that Encode would perhaps not return.
 func Manifest(kind, key string, m registry.Manifest, options ...Option) services.Spec {
-	s := services.Spec{Prefix: registry.Prefix(key), Kind: kind, Manifest: m}
+	s := services.Spec{Key: routekey.MustParse(key), Kind: kind, Manifest: m}
 	for _, set := range options {
 		set(&s)
 	}

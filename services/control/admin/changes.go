@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
@@ -32,7 +34,7 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	result, err := d.Change(r.Context(), req.prefix, func(current registry.Service) (services.Spec, error) {
+	result, err := d.Change(r.Context(), req.key, func(current registry.Service) (services.Spec, error) {
 		return req.spec(h.cfg.Kinds, current.Current, blobs)
 	})
 	if err != nil {
@@ -106,7 +108,7 @@ func (h *Handler) answerDeployed(w http.ResponseWriter, result deploy.Result) er
 	status := http.StatusOK
 	if result.Created {
 		status = http.StatusCreated
-		w.Header().Set("Location", locationOf(result.Service.Prefix))
+		w.Header().Set("Location", locationOf(result.Service.Key))
 	}
 	view := h.viewOf(result.Service, result.Status)
 	view.Changes, view.Kept = changesOf(h.cfg.Kinds, result)
@@ -115,10 +117,9 @@ func (h *Handler) answerDeployed(w http.ResponseWriter, result deploy.Result) er
 }
 
 // locationOf returns the path at which a service can be inspected.
-func locationOf(bound registry.Prefix) string {
-	prefix, match := splitKey(bound)
-	location := "/services/inspect?prefix=" + url.QueryEscape(prefix)
-	if match != "" {
+func locationOf(key routekey.Key) string {
+	location := "/services/inspect?prefix=" + url.QueryEscape(string(key.Prefix))
+	if match := key.Match.String(); match != "" {
 		location += "&match=" + url.QueryEscape(match)
 	}
 	return location
@@ -130,16 +131,15 @@ func (h *Handler) remove(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	f := bodilessFields(r, fields.KeyFields()...)
-	prefix := f.Key()
+	key := f.Key()
 	if err := f.Err(); err != nil {
 		return err
 	}
 	client.ConnOf(w).Unhurried()
-	if err := d.Remove(r.Context(), prefix); err != nil {
+	if err := d.Remove(r.Context(), key); err != nil {
 		return err
 	}
-	path, match := splitKey(prefix)
-	return h.answer(w, http.StatusOK, stateView{Prefix: path, Match: match, State: "removed"})
+	return h.answer(w, http.StatusOK, stateView{Prefix: string(key.Prefix), Match: key.Match.String(), State: "removed"})
 }
 
 func (h *Handler) rollback(w http.ResponseWriter, r *http.Request) error {
@@ -148,12 +148,12 @@ func (h *Handler) rollback(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	f := bodilessFields(r, append(fields.KeyFields(), schema.Field{Name: fieldGeneration, Type: schema.Text})...)
-	prefix, generation := f.Key(), generationOf(f)
+	key, generation := f.Key(), generationOf(f)
 	if err := f.Err(); err != nil {
 		return err
 	}
 	client.ConnOf(w).Unhurried()
-	result, err := rollback(r.Context(), d, prefix, generation)
+	result, err := rollback(r.Context(), d, key, generation)
 	if err != nil {
 		return err
 	}
@@ -161,11 +161,11 @@ func (h *Handler) rollback(w http.ResponseWriter, r *http.Request) error {
 }
 
 // rollback rolls back to the given generation, or to the previous version if generation is 0.
-func rollback(ctx context.Context, d Deployer, prefix registry.Prefix, generation registry.Generation) (deploy.Result, error) {
+func rollback(ctx context.Context, d Deployer, key routekey.Key, generation registry.Generation) (deploy.Result, error) {
 	if generation == 0 {
-		return d.Rollback(ctx, prefix)
+		return d.Rollback(ctx, key)
 	}
-	return d.RollbackTo(ctx, prefix, generation)
+	return d.RollbackTo(ctx, key, generation)
 }
 
 // generationOf returns the generation of a request, or 0 if none was given.

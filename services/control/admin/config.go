@@ -5,6 +5,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
@@ -17,12 +19,12 @@ type Deployer interface {
 	Ready() bool
 	Progress() (done, total int)
 	List() []deploy.Entry
-	Inspect(registry.Prefix) (deploy.Entry, error)
+	Inspect(routekey.Key) (deploy.Entry, error)
 	Validate(services.Spec) error
-	Change(context.Context, registry.Prefix, func(registry.Service) (services.Spec, error)) (deploy.Result, error)
-	Remove(context.Context, registry.Prefix) error
-	Rollback(context.Context, registry.Prefix) (deploy.Result, error)
-	RollbackTo(context.Context, registry.Prefix, registry.Generation) (deploy.Result, error)
+	Change(context.Context, routekey.Key, func(registry.Service) (services.Spec, error)) (deploy.Result, error)
+	Remove(context.Context, routekey.Key) error
+	Rollback(context.Context, routekey.Key) (deploy.Result, error)
+	RollbackTo(context.Context, routekey.Key, registry.Generation) (deploy.Result, error)
 }
 
 // Config configures a Handler. A zero field takes its default; none may be negative.

@@ -8,9 +8,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/registry"
+
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/control/fields"
 	"github.com/vespo-dev/vespo/services/egress/fetch"
 	"github.com/vespo-dev/vespo/services/schema"
@@ -38,7 +40,7 @@ const emptyModule = "is empty: send the bytes of a WebAssembly module"
 
 // addRequest is a decoded request to add a service. Its module is not validated yet.
 type addRequest struct {
-	prefix   registry.Prefix
+	key      routekey.Key
 	selected fields.Selection
 	module   []byte        // nil if source is set, or if the kind has no module
 	source   *fetch.Source // nil unless the server fetches the module
@@ -58,7 +60,7 @@ func (d *decoder) newAddRequest(in *fields.Input, uploads map[int][]byte, advice
 	in.DropEmptyLists(keep...)
 	in.Unset(fieldUnset, in.Texts(fieldUnset), d.unsettable())
 	req := &addRequest{
-		prefix: in.Key(),
+		key:    in.Key(),
 		use:    useOf(in, uploads),
 		note:   noteOf(in),
 		reset:  in.Bool(fieldReset),

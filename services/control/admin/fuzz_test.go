@@ -75,9 +75,9 @@ func requireClientProblem(t *testing.T, err error) {
 
 func requireUsable(t *testing.T, req *addRequest) {
 	t.Helper()
-	canonical, err := routekey.ParsePrefix(string(req.prefix))
+	canonical, err := routekey.ParsePrefix(req.key.String())
 	require.NoError(t, err)
-	require.Equal(t, string(canonical), string(req.prefix))
+	require.Equal(t, string(canonical), req.key.String())
 	require.Equal(t, req.takesModule(), len(req.module) > 0 || req.source != nil)
 	require.False(t, len(req.module) > 0 && req.source != nil, "either a module or a source")
 	require.LessOrEqual(t, len(req.module), fuzzModuleBytes)

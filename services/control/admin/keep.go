@@ -21,7 +21,7 @@ func (r *addRequest) spec(kinds schema.Kinds, current registry.Version, blobs []
 			blobs = append(blobs, services.Blob{Field: schema.FieldUse, Digest: digest})
 		}
 	}
-	spec := services.Spec{Prefix: r.prefix, Kind: r.selected.Kind.Name, Blobs: blobs, Note: r.note}
+	spec := services.Spec{Key: r.key, Kind: r.selected.Kind.Name, Blobs: blobs, Note: r.note}
 	if spec.Blob(schema.FieldUse).Field == "" { // settings of middleware that is gone
 		delete(before, schema.FieldUseConfig)
 	}

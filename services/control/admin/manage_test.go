@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -213,8 +215,8 @@ func TestFailedServicesSayWhy(t *testing.T) {
 	told.Violations = []problem.Violation{{Text: "in two ways"}}
 	h := admin.New(admin.Config{Token: "t", Kinds: allkinds.Describe()})
 	h.Attach(failed{entries: []deploy.Entry{
-		{Service: registry.Service{Prefix: "/a", Current: current}, Status: status, Problem: fmt.Errorf("boot: %w", told)},
-		{Service: registry.Service{Prefix: "/b", Current: current}, Status: status, Problem: errDisk},
+		{Service: registry.Service{Key: routekey.MustParse("/a"), Current: current}, Status: status, Problem: fmt.Errorf("boot: %w", told)},
+		{Service: registry.Service{Key: routekey.MustParse("/b"), Current: current}, Status: status, Problem: errDisk},
 	}})
 	ask := func(path string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodGet, path, nil)

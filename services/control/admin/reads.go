@@ -35,11 +35,11 @@ func (h *Handler) inspect(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	f := bodilessFields(r, fields.KeyFields()...)
-	prefix := f.Key()
+	key := f.Key()
 	if err := f.Err(); err != nil {
 		return err
 	}
-	entry, err := d.Inspect(prefix)
+	entry, err := d.Inspect(key)
 	if err != nil {
 		return err
 	}

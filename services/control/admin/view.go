@@ -115,11 +115,10 @@ type healthView struct {
 // its state, so the requested memory and isolation are shown instead of the actual ones.
 func (h *Handler) viewOf(service registry.Service, status services.Status) serviceView {
 	version := service.Current
-	prefix, match := splitKey(service.Prefix)
 	options := h.optionsOf(version)
 	v := serviceView{
-		Prefix:      prefix,
-		Match:       match,
+		Prefix:      string(service.Key.Prefix),
+		Match:       service.Key.Match.String(),
 		Digest:      version.ContentDigest(),
 		Module:      moduleDigest(version),
 		Generation:  version.Generation,
@@ -158,12 +157,6 @@ func (h *Handler) viewOf(service registry.Service, status services.Status) servi
 		v.Isolation = options.text("isolation")
 	}
 	return v
-}
-
-// splitKey splits a route key into prefix and match, which are separated by a space.
-func splitKey(bound registry.Prefix) (prefix, match string) {
-	prefix, match, _ = strings.Cut(string(bound), " ")
-	return prefix, match
 }
 
 // viewOfEntry returns the view of an entry, with the reason if it is unavailable, in words fit for a client.

@@ -9,10 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/kinds/proxy"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
@@ -106,7 +107,7 @@ config = '''{"directives": ["SecRuleEngine On"]}
 	for i, program := range []string{filepath.Join(dir, "bin/worker"), "/usr/bin/worker", "worker"} { // the last is refused later
 		require.Contains(t, string(specs[3+i].Manifest), `"exec":"`+program+`"`)
 	}
-	require.Equal(t, registry.Prefix("/a Host: iam"), specs[0].Prefix)
+	require.Equal(t, routekey.MustParse("/a Host: iam"), specs[0].Key)
 	require.Equal(t, "wasm", specs[0].Kind)
 	require.Equal(t, "module a", string(specs[0].Blobs[0].Content))
 	require.True(t, specs[0].Trusted())
@@ -244,7 +245,7 @@ func FuzzRead(f *testing.F) {
 		require.NotNil(t, file)
 		if err == nil {
 			for _, spec := range file.Specs() {
-				require.NotEmpty(t, spec.Prefix)
+				require.NotEmpty(t, spec.Key)
 				require.NotEmpty(t, spec.Manifest)
 			}
 			return

@@ -44,7 +44,7 @@ func (f *File) readService(keys map[string]any, where map[string]int) (service, 
 
 // describe fills in the spec, and the paths of its modules.
 func (s *service) describe(f *File, in *fields.Input) {
-	s.spec = services.Spec{Prefix: in.Key(), Origin: registry.OriginFile}
+	s.spec = services.Spec{Key: in.Key(), Origin: registry.OriginFile}
 	selected, ok := in.Select(f.kinds, "module is missing: give the file of the module, or bind the prefix to something else")
 	if !ok {
 		return
@@ -119,7 +119,7 @@ func (s *service) readModule(f *File, modules map[string][]byte, maxBytes int64)
 func (s *service) explain(f *File, err error) Violations {
 	var told *problem.Problem
 	if !errors.As(err, &told) || told.Kind() == problem.Internal {
-		return Violations{f.violation(s.lines[""], "service %s: %s", s.spec.Prefix, err)}
+		return Violations{f.violation(s.lines[""], "service %s: %s", s.spec.Key, err)}
 	}
 	if len(told.Violations) == 0 {
 		return Violations{s.whole(f, told.Kind(), cmp.Or(told.Detail, told.Title))}
@@ -144,5 +144,5 @@ func (s *service) whole(f *File, kind problem.Kind, text string) Violation {
 	if s.module != "" && kind == problem.ModuleInvalid {
 		return f.violation(cmp.Or(s.lines[schema.FieldModule], s.lines[""]), "module %s: %s", s.module, text)
 	}
-	return f.violation(s.lines[""], "service %s: %s", s.spec.Prefix, text)
+	return f.violation(s.lines[""], "service %s: %s", s.spec.Key, text)
 }

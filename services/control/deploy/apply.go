@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/plan"
@@ -14,9 +16,9 @@ import (
 
 // Applied describes the outcome of an Apply.
 type Applied struct {
-	Deployed  []Result          // added or replaced
-	TakenOver []registry.Prefix // the subset of Deployed that the management API had added
-	Removed   []registry.Prefix
+	Deployed  []Result       // added or replaced
+	TakenOver []routekey.Key // the subset of Deployed that the management API had added
+	Removed   []routekey.Key
 }
 
 // Failure is the reason why one service of an Apply was refused.
@@ -89,7 +91,7 @@ func (d *Deployer) Apply(ctx context.Context, specs []services.Spec) (Applied, e
 	applied := Applied{Deployed: results, Removed: t.plan.Remove}
 	for _, r := range results {
 		if !r.Created && r.Before.Origin != registry.OriginFile {
-			applied.TakenOver = append(applied.TakenOver, r.Service.Prefix)
+			applied.TakenOver = append(applied.TakenOver, r.Service.Key)
 		}
 	}
 	return applied, nil
@@ -98,7 +100,7 @@ func (d *Deployer) Apply(ctx context.Context, specs []services.Spec) (Applied, e
 // declare checks specs and returns the changes that make them the set of services of the file, with their plan on
 // the current state.
 func (d *Deployer) declare(specs []services.Spec) (c changes, p *plan.Plan, err error) {
-	c.specs = make(map[registry.Prefix]services.Spec, len(specs))
+	c.specs = make(map[routekey.Key]services.Spec, len(specs))
 	failed := failures{}
 	for i, spec := range specs {
 		if err := d.Validate(spec); err != nil {
@@ -106,8 +108,8 @@ func (d *Deployer) declare(specs []services.Spec) (c changes, p *plan.Plan, err 
 		}
 		spec.Origin = registry.OriginFile
 		spec = d.identified(spec)
-		c.list = append(c.list, plan.Declare{Prefix: spec.Prefix, Version: versionOf(spec)})
-		c.specs[spec.Prefix] = spec
+		c.list = append(c.list, plan.Declare{Key: spec.Key, Version: versionOf(spec)})
+		c.specs[spec.Key] = spec
 	}
 	c.list = append(c.list, plan.Prune{})
 	p, err = planOf(d.base(), c.list)
@@ -134,7 +136,7 @@ func (d *Deployer) Rehearse(ctx context.Context, specs []services.Spec, kinds ..
 	var all []*prepared
 	for i, spec := range specs {
 		if slices.Contains(kinds, spec.Kind) {
-			all = append(all, &prepared{change: i, service: registry.Service{Prefix: spec.Prefix}, spec: &spec})
+			all = append(all, &prepared{change: i, service: registry.Service{Key: spec.Key}, spec: &spec})
 		}
 	}
 	return d.prepareAll(ctx, all, func(p *prepared) {

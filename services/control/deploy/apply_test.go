@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -23,7 +25,7 @@ func withFile(c *Config) { c.FileRules = true }
 func specs(declared ...string) (all []services.Spec) {
 	for _, d := range declared {
 		prefix, text, _ := strings.Cut(d, "=")
-		all = append(all, spec(registry.Prefix(prefix), text))
+		all = append(all, spec(routekey.Stored(prefix), text))
 	}
 	return all
 }
@@ -35,27 +37,27 @@ func (h *house) apply(declared ...string) Applied {
 	return applied
 }
 
-func prefixesOf(applied Applied) (all []registry.Prefix) {
+func prefixesOf(applied Applied) (all []routekey.Key) {
 	for _, r := range applied.Deployed {
-		all = append(all, r.Service.Prefix)
+		all = append(all, r.Service.Key)
 	}
 	return all
 }
 
 func TestApplyIsOneTransaction(t *testing.T) {
 	h := booted(t, t.TempDir(), withFile)
-	h.add("/api", "by the api")
+	h.add(routekey.MustParse("/api"), "by the api")
 	applied := h.apply("/a=1", "/b=1", "/c=1")
-	require.Equal(t, []registry.Prefix{"/a", "/b", "/c"}, prefixesOf(applied))
+	require.Equal(t, []routekey.Key{routekey.MustParse("/a"), routekey.MustParse("/b"), routekey.MustParse("/c")}, prefixesOf(applied))
 	before := h.cfg.Registry.State()
 
 	require.Empty(t, h.apply("/c=1", "/a=1", "/b=1"), "nothing is different")
 	require.Same(t, before, h.cfg.Registry.State())
 
 	applied = h.apply("/a=1", "/b=2", "/d=1")
-	require.Equal(t, []registry.Prefix{"/b", "/d"}, prefixesOf(applied))
+	require.Equal(t, []routekey.Key{routekey.MustParse("/b"), routekey.MustParse("/d")}, prefixesOf(applied))
 	require.False(t, applied.Deployed[0].Created)
-	require.Equal(t, []registry.Prefix{"/c"}, applied.Removed)
+	require.Equal(t, []routekey.Key{routekey.MustParse("/c")}, applied.Removed)
 	h.requireServed("/a", "1")
 	h.requireServed("/b", "2")
 	h.requireServed("/d", "1")
@@ -124,9 +126,9 @@ func TestApplyOfAFailureChangesNothing(t *testing.T) {
 func TestWhatTheFileDeclaresTheAPIDoesNotChange(t *testing.T) {
 	dir := t.TempDir()
 	h := booted(t, dir, withFile)
-	h.add("/taken", "by the api")
+	h.add(routekey.MustParse("/taken"), "by the api")
 	applied := h.apply("/taken=by the file", "/a=1")
-	require.Equal(t, []registry.Prefix{"/taken"}, applied.TakenOver)
+	require.Equal(t, []routekey.Key{routekey.MustParse("/taken")}, applied.TakenOver)
 	h.requireServed("/taken", "by the file")
 	refused := func(err error) {
 		t.Helper()
@@ -135,10 +137,10 @@ func TestWhatTheFileDeclaresTheAPIDoesNotChange(t *testing.T) {
 		require.Equal(t, problem.Conflict, told.Kind())
 		require.ErrorIs(t, err, ErrDeclared)
 	}
-	_, err := h.Add(context.Background(), spec("/a", "2"))
+	_, err := h.Add(context.Background(), spec(routekey.MustParse("/a"), "2"))
 	refused(err)
-	refused(h.Remove(context.Background(), "/a"))
-	_, err = h.Rollback(context.Background(), "/taken")
+	refused(h.Remove(context.Background(), routekey.MustParse("/a")))
+	_, err = h.Rollback(context.Background(), routekey.MustParse("/taken"))
 	refused(err)
 	h.requireServed("/a", "1")
 	h.end()
@@ -147,8 +149,8 @@ func TestWhatTheFileDeclaresTheAPIDoesNotChange(t *testing.T) {
 	// trusted.
 	h = booted(t, dir, nil)
 	h.requireServed("/a", "1")
-	h.add("/a", "2")
-	result, err := h.Rollback(context.Background(), "/a")
+	h.add(routekey.MustParse("/a"), "2")
+	result, err := h.Rollback(context.Background(), routekey.MustParse("/a"))
 	require.NoError(t, err)
 	require.Equal(t, registry.OriginAPI, result.Service.Current.Origin)
 	for _, s := range h.kind.specs[len(h.kind.specs)-2:] {
@@ -180,9 +182,9 @@ func TestApplyIsNotTurnedAway(t *testing.T) {
 		return nil
 	})
 	var all sync.WaitGroup
-	for _, prefix := range []registry.Prefix{"/a", "/b"} { // one runs, one waits
+	for _, key := range []routekey.Key{routekey.MustParse("/a"), routekey.MustParse("/b")} { // one runs, one waits
 		all.Go(func() {
-			_, err := h.Add(context.Background(), spec(prefix, "1"))
+			_, err := h.Add(context.Background(), spec(key, "1"))
 			require.NoError(t, err)
 		})
 	}
@@ -190,7 +192,7 @@ func TestApplyIsNotTurnedAway(t *testing.T) {
 	for h.waiters.Load() == 0 {
 		runtime.Gosched()
 	}
-	_, err := h.Add(context.Background(), spec("/c", "1"))
+	_, err := h.Add(context.Background(), spec(routekey.MustParse("/c"), "1"))
 	require.ErrorIs(t, err, ErrBusy)
 	all.Go(func() {
 		_, err := h.Apply(context.Background(), specs("/d=1"))

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
@@ -155,7 +157,7 @@ func (d *Deployer) startServices(ctx context.Context, finished chan<- handover, 
 		release, ok := d.claimStart(ctx, l, wait)
 		switch {
 		case !ok:
-		case d.liveAt(l.service.Prefix) != l: // a change was first
+		case d.liveAt(l.service.Key) != l: // a change was first
 			release()
 		default:
 			d.startService(ctx, l, release, finished)
@@ -166,12 +168,12 @@ func (d *Deployer) startServices(ctx context.Context, finished chan<- handover, 
 // claimStart claims a service. Without wait, a service that a change has claimed is put off until later.
 func (d *Deployer) claimStart(ctx context.Context, l *live, wait bool) (release func(), ok bool) {
 	if wait {
-		release, err := d.claim(ctx, patient, l.service.Prefix)
+		release, err := d.claim(ctx, patient, l.service.Key)
 		return release, err == nil
 	}
-	prefixes := []registry.Prefix{l.service.Prefix}
-	if free, _ := d.claims.try(prefixes); free {
-		return func() { d.claims.release(prefixes) }, true
+	keys := []routekey.Key{l.service.Key}
+	if free, _ := d.claims.try(keys); free {
+		return func() { d.claims.release(keys) }, true
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -183,7 +185,7 @@ func (d *Deployer) claimStart(ctx context.Context, l *live, wait bool) (release 
 func (d *Deployer) startService(ctx context.Context, l *live, release func(), finished chan<- handover) {
 	deployment, err := d.reprepare(ctx, l.service)
 	if d.interrupted(ctx) != nil {
-		d.closeUnpublished(l.service.Prefix, deployment)
+		d.closeUnpublished(l.service.Key, deployment)
 		release()
 		return
 	}
@@ -232,8 +234,8 @@ func (d *Deployer) newLiveOr(ctx context.Context, service registry.Service, depl
 	}
 	err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	d.log.ErrorContext(ctx, "service is in the catalogue but cannot be served",
-		"prefix", service.Prefix, "digest", d.logged(service.Current), "error", err)
-	d.cfg.Events.Unavailable(service.Prefix, err)
+		"prefix", service.Key, "digest", d.logged(service.Current), "error", err)
+	d.cfg.Events.Unavailable(service.Key, err)
 	return d.newLive(service, refusal{
 		kind:   problem.NotReady,
 		detail: "this service could not be started; its operator can deploy it anew, roll it back or remove it",
@@ -243,10 +245,10 @@ func (d *Deployer) newLiveOr(ctx context.Context, service registry.Service, depl
 }
 
 func (d *Deployer) reprepare(ctx context.Context, service registry.Service) (services.Deployment, error) {
-	if violations := checkPrefix(service.Prefix); len(violations) > 0 {
+	if violations := checkKey(service.Key); len(violations) > 0 {
 		return nil, invalidSpec(violations)
 	}
-	spec, err := d.stored(ctx, service.Prefix, service.Current)
+	spec, err := d.stored(ctx, service.Key, service.Current)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -19,10 +21,10 @@ import (
 func stocked(t *testing.T) string {
 	dir := t.TempDir()
 	h := booted(t, dir, nil)
-	h.add("/a", "zero")
-	h.add("/a", "one")
-	h.add("/b", "two")
-	h.add("/c", "three")
+	h.add(routekey.MustParse("/a"), "zero")
+	h.add(routekey.MustParse("/a"), "one")
+	h.add(routekey.MustParse("/b"), "two")
+	h.add(routekey.MustParse("/c"), "three")
 	h.end()
 	return dir
 }
@@ -40,7 +42,7 @@ func TestBootServesTheCatalogue(t *testing.T) {
 		require.Equal(t, registry.DigestOf(moduleOf(s)), s.Blobs[0].Digest)
 	}
 	require.ErrorIs(t, h.Boot(context.Background()), ErrBooted)
-	_, err := h.Rollback(context.Background(), "/a")
+	_, err := h.Rollback(context.Background(), routekey.MustParse("/a"))
 	require.NoError(t, err)
 	h.requireServed("/a", "zero")
 }
@@ -48,12 +50,12 @@ func TestBootServesTheCatalogue(t *testing.T) {
 func TestNothingIsAcceptedBeforeBoot(t *testing.T) {
 	ctx := context.Background()
 	h := unbooted(t, t.TempDir(), nil)
-	_, err := h.Add(ctx, spec("/a", "one"))
+	_, err := h.Add(ctx, spec(routekey.MustParse("/a"), "one"))
 	require.ErrorIs(t, err, ErrNotReady)
 	requireKind(t, problem.NotReady, err)
-	_, err = h.Rollback(ctx, "/a")
+	_, err = h.Rollback(ctx, routekey.MustParse("/a"))
 	require.ErrorIs(t, err, ErrNotReady)
-	require.ErrorIs(t, h.Remove(ctx, "/a"), ErrNotReady)
+	require.ErrorIs(t, h.Remove(ctx, routekey.MustParse("/a")), ErrNotReady)
 	require.False(t, h.Ready())
 	require.Empty(t, h.List())
 }
@@ -82,12 +84,12 @@ func TestBootWithBrokenServiceServesTheOthers(t *testing.T) {
 				require.NoError(t, tc.damage(dir))
 			}
 			var mu sync.Mutex
-			reported := make(map[registry.Prefix]error)
+			reported := make(map[routekey.Key]error)
 			h := unbooted(t, dir, func(c *Config) {
 				if tc.change != nil {
 					tc.change(c)
 				}
-				c.Events.Unavailable = func(p registry.Prefix, err error) {
+				c.Events.Unavailable = func(p routekey.Key, err error) {
 					mu.Lock()
 					defer mu.Unlock()
 					reported[p] = err
@@ -97,7 +99,7 @@ func TestBootWithBrokenServiceServesTheOthers(t *testing.T) {
 			require.NoError(t, h.Boot(context.Background()))
 			require.Equal(t, manifest, h.onDisk())
 			require.Len(t, reported, 1)
-			require.ErrorIs(t, reported["/b"], tc.want)
+			require.ErrorIs(t, reported[routekey.MustParse("/b")], tc.want)
 			h.requireServed("/a", "one")
 			h.requireServed("/c", "three")
 			status, body := h.get("/b/x")
@@ -105,19 +107,19 @@ func TestBootWithBrokenServiceServesTheOthers(t *testing.T) {
 			require.Contains(t, body, problem.NotReady.Type())
 			require.NotContains(t, body, "sha256", "internals stay in the log")
 
-			entry, err := h.Inspect("/b")
+			entry, err := h.Inspect(routekey.MustParse("/b"))
 			require.NoError(t, err)
 			require.Equal(t, services.StateFailed, entry.Status.State)
 			require.ErrorIs(t, entry.Problem, tc.want)
 			require.Equal(t, digest, entry.Service.Current.Blobs[0].Digest, "it stays in the catalogue")
 
-			require.False(t, h.add("/b", "mended").Created)
+			require.False(t, h.add(routekey.MustParse("/b"), "mended").Created)
 			h.requireServed("/b", "mended")
 			if tc.damage != nil {
-				h.add("/b", "two")
+				h.add(routekey.MustParse("/b"), "two")
 				h.requireServed("/b", "two")
 			}
-			require.NoError(t, h.Remove(context.Background(), "/b"))
+			require.NoError(t, h.Remove(context.Background(), routekey.MustParse("/b")))
 		})
 	}
 }
@@ -147,10 +149,10 @@ func TestBootKeepsWhatHasNoKindOrNoRouteAnyMore(t *testing.T) {
 	require.NoError(t, err)
 	base := h.cfg.Registry.State()
 	v := registry.Version{Kind: "text", Blobs: []registry.Blob{{Field: "module", Digest: digest, SizeBytes: 3}}}
-	next, _ := base.Put("/a", v)
-	next, _ = next.Put("/services/old", v)
+	next, _ := base.Put(routekey.MustParse("/a"), v)
+	next, _ = next.Put(routekey.Stored("/services/old"), v)
 	v.Kind = "gone"
-	next, _ = next.Put("/b", v)
+	next, _ = next.Put(routekey.MustParse("/b"), v)
 	require.NoError(t, h.cfg.Registry.Commit(ctx, base, next))
 	release()
 
@@ -159,13 +161,13 @@ func TestBootKeepsWhatHasNoKindOrNoRouteAnyMore(t *testing.T) {
 	status, _ := h.get("/b")
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	require.Len(t, h.List(), 3)
-	for _, prefix := range []registry.Prefix{"/b", "/services/old"} {
-		entry, err := h.Inspect(prefix)
+	for _, key := range []routekey.Key{routekey.MustParse("/b"), routekey.Stored("/services/old")} {
+		entry, err := h.Inspect(key)
 		require.NoError(t, err)
 		require.ErrorIs(t, entry.Problem, ErrInvalid)
 	}
-	h.add("/c", "two") // builds a table without the unroutable service
-	require.NoError(t, h.Remove(ctx, "/services/old"))
+	h.add(routekey.MustParse("/c"), "two") // builds a table without the unroutable service
+	require.NoError(t, h.Remove(ctx, routekey.Stored("/services/old")))
 	require.Len(t, h.List(), 3)
 }
 

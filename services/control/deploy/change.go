@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/plan"
@@ -25,16 +27,16 @@ func (d *Deployer) Add(ctx context.Context, spec services.Spec) (Result, error) 
 	if err != nil {
 		return Result{}, err
 	}
-	return d.changeOne(ctx, spec.Prefix, func(registry.Service) (changes, error) { return put, nil })
+	return d.changeOne(ctx, spec.Key, func(registry.Service) (changes, error) { return put, nil })
 }
 
 // Change is like Add with a spec that build makes from the current service. No other change of the service
 // can come between. build gets the zero Service if the prefix is free. It delays other changes of the service, and
 // is called again if another writer of the catalogue was first.
 func (d *Deployer) Change(
-	ctx context.Context, prefix registry.Prefix, build func(registry.Service) (services.Spec, error),
+	ctx context.Context, key routekey.Key, build func(registry.Service) (services.Spec, error),
 ) (Result, error) {
-	return d.changeOne(ctx, prefix, func(current registry.Service) (changes, error) {
+	return d.changeOne(ctx, key, func(current registry.Service) (changes, error) {
 		spec, err := build(current)
 		if err != nil {
 			return changes{}, err
@@ -54,40 +56,40 @@ func (d *Deployer) put(ctx context.Context, spec services.Spec) (changes, error)
 	}
 	spec = d.identified(spec)
 	return changes{
-		list:  []plan.Change{plan.Put{Prefix: spec.Prefix, Version: versionOf(spec)}},
-		specs: map[registry.Prefix]services.Spec{spec.Prefix: spec},
+		list:  []plan.Change{plan.Put{Key: spec.Key, Version: versionOf(spec)}},
+		specs: map[routekey.Key]services.Spec{spec.Key: spec},
 	}, nil
 }
 
 // Rollback makes the version before the current one current again. Like kubectl's rollout undo and Heroku's
 // rollback, it is a deploy with the next generation. The replaced version becomes the previous one, so two
 // rollbacks restore the initial state. RollbackTo reaches older versions.
-func (d *Deployer) Rollback(ctx context.Context, prefix registry.Prefix) (Result, error) {
-	return d.RollbackTo(ctx, prefix, 0)
+func (d *Deployer) Rollback(ctx context.Context, key routekey.Key) (Result, error) {
+	return d.RollbackTo(ctx, key, 0)
 }
 
 // RollbackTo is like Rollback, to the version of generation g, which must be in the history. Zero means the version
 // before the current one.
-func (d *Deployer) RollbackTo(ctx context.Context, prefix registry.Prefix, g registry.Generation) (Result, error) {
-	rollback := changes{list: []plan.Change{plan.Rollback{Prefix: prefix, Generation: g}}}
-	return d.changeOne(ctx, prefix, func(registry.Service) (changes, error) { return rollback, nil })
+func (d *Deployer) RollbackTo(ctx context.Context, key routekey.Key, g registry.Generation) (Result, error) {
+	rollback := changes{list: []plan.Change{plan.Rollback{Key: key, Generation: g}}}
+	return d.changeOne(ctx, key, func(registry.Service) (changes, error) { return rollback, nil })
 }
 
 // Remove removes a service and its history from the catalogue. Requests in flight complete normally.
-func (d *Deployer) Remove(ctx context.Context, prefix registry.Prefix) error {
-	remove := changes{list: []plan.Change{plan.Remove{Prefix: prefix}}}
-	_, err := d.changeOne(ctx, prefix, func(registry.Service) (changes, error) { return remove, nil })
+func (d *Deployer) Remove(ctx context.Context, key routekey.Key) error {
+	remove := changes{list: []plan.Change{plan.Remove{Key: key}}}
+	_, err := d.changeOne(ctx, key, func(registry.Service) (changes, error) { return remove, nil })
 	return err
 }
 
 // changeOne carries out one change, which build makes from the current service. The result is zero if the change
 // removes the service.
 func (d *Deployer) changeOne(
-	ctx context.Context, prefix registry.Prefix, build func(registry.Service) (changes, error),
+	ctx context.Context, key routekey.Key, build func(registry.Service) (changes, error),
 ) (result Result, err error) {
 	results, err := d.transact(ctx, &transaction{
-		claimed: []registry.Prefix{prefix},
-		build:   func(s *registry.State) (changes, error) { return build(s.Services[prefix]) },
+		claimed: []routekey.Key{key},
+		build:   func(s *registry.State) (changes, error) { return build(s.Services[key]) },
 	})
 	if len(results) > 0 {
 		result = results[0]

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -21,7 +23,7 @@ import (
 
 func TestAddServesAndReplaces(t *testing.T) {
 	h := booted(t, t.TempDir(), nil)
-	first := h.add("/a", "one")
+	first := h.add(routekey.MustParse("/a"), "one")
 	require.True(t, first.Created)
 	require.EqualValues(t, 1, first.Service.Current.Generation)
 	require.Equal(t, registry.DigestOf([]byte("one")), first.Service.Current.Blobs[0].Digest)
@@ -31,25 +33,25 @@ func TestAddServesAndReplaces(t *testing.T) {
 	h.requireServed("/a", "one")
 	h.requireServed("/a/b?x", "one")
 
-	second := h.add("/a", "two")
+	second := h.add(routekey.MustParse("/a"), "two")
 	require.False(t, second.Created)
 	require.EqualValues(t, 2, second.Service.Current.Generation)
 	h.requireServed("/a", "two")
 
-	h.add("/a/b", "three")
+	h.add(routekey.MustParse("/a/b"), "three")
 	h.requireServed("/a/b", "three")
 	h.requireServed("/a", "two")
 }
 
 func TestSameContentAgainIsANewGeneration(t *testing.T) {
 	h := booted(t, t.TempDir(), nil)
-	h.add("/a", "one")
-	h.add("/a", "two")
-	again := h.add("/a", "two")
+	h.add(routekey.MustParse("/a"), "one")
+	h.add(routekey.MustParse("/a"), "two")
+	again := h.add(routekey.MustParse("/a"), "two")
 	require.False(t, again.Created)
 	require.EqualValues(t, 3, again.Service.Current.Generation)
 	require.Len(t, again.Service.History, 1)
-	_, err := h.Rollback(context.Background(), "/a")
+	_, err := h.Rollback(context.Background(), routekey.MustParse("/a"))
 	require.NoError(t, err)
 	h.requireServed("/a", "one")
 }
@@ -57,52 +59,52 @@ func TestSameContentAgainIsANewGeneration(t *testing.T) {
 func TestRemove(t *testing.T) {
 	ctx := context.Background()
 	h := booted(t, t.TempDir(), nil)
-	h.add("/a", "one")
-	h.add("/b", "two")
-	require.NoError(t, h.Remove(ctx, "/a"))
+	h.add(routekey.MustParse("/a"), "one")
+	h.add(routekey.MustParse("/b"), "two")
+	require.NoError(t, h.Remove(ctx, routekey.MustParse("/a")))
 	status, _ := h.get("/a")
 	require.Equal(t, http.StatusNotFound, status)
 	h.requireServed("/b", "two")
-	err := h.Remove(ctx, "/a")
+	err := h.Remove(ctx, routekey.MustParse("/a"))
 	require.ErrorIs(t, err, registry.ErrNotFound)
 	requireKind(t, problem.NotFound, err)
-	_, err = h.Inspect("/a")
+	_, err = h.Inspect(routekey.MustParse("/a"))
 	requireKind(t, problem.NotFound, err)
-	require.True(t, h.add("/a", "three").Created)
+	require.True(t, h.add(routekey.MustParse("/a"), "three").Created)
 }
 
 func TestRollback(t *testing.T) {
 	ctx := context.Background()
 	h := booted(t, t.TempDir(), nil)
-	_, err := h.Rollback(ctx, "/a")
+	_, err := h.Rollback(ctx, routekey.MustParse("/a"))
 	requireKind(t, problem.NotFound, err)
-	h.add("/a", "one")
-	_, err = h.Rollback(ctx, "/a")
+	h.add(routekey.MustParse("/a"), "one")
+	_, err = h.Rollback(ctx, routekey.MustParse("/a"))
 	requireKind(t, problem.Conflict, err)
 	require.ErrorIs(t, err, registry.ErrNoVersion)
-	h.add("/a", "two")
-	h.add("/a", "three")
+	h.add(routekey.MustParse("/a"), "two")
+	h.add(routekey.MustParse("/a"), "three")
 
 	for i, want := range []string{"two", "three", "two"} { // back and forth
-		result, err := h.Rollback(ctx, "/a")
+		result, err := h.Rollback(ctx, routekey.MustParse("/a"))
 		require.NoError(t, err)
 		require.False(t, result.Created)
 		require.EqualValues(t, 4+i, result.Service.Current.Generation)
 		h.requireServed("/a", want)
 	}
-	_, err = h.RollbackTo(ctx, "/a", 1)
+	_, err = h.RollbackTo(ctx, routekey.MustParse("/a"), 1)
 	require.NoError(t, err)
 	h.requireServed("/a", "one")
-	_, err = h.RollbackTo(ctx, "/a", 1)
+	_, err = h.RollbackTo(ctx, routekey.MustParse("/a"), 1)
 	requireKind(t, problem.Conflict, err)
 }
 
 func TestRollbackToWhatIsRottenChangesNothing(t *testing.T) {
 	h := booted(t, t.TempDir(), nil)
-	h.add("/a", "one")
-	h.add("/a", "two")
+	h.add(routekey.MustParse("/a"), "one")
+	h.add(routekey.MustParse("/a"), "two")
 	h.store.failAt("Get", registry.ErrBlobCorrupt)
-	_, err := h.Rollback(context.Background(), "/a")
+	_, err := h.Rollback(context.Background(), routekey.MustParse("/a"))
 	require.ErrorIs(t, err, registry.ErrBlobCorrupt)
 	requireKind(t, problem.Internal, err)
 	h.requireServed("/a", "two")
@@ -111,22 +113,22 @@ func TestRollbackToWhatIsRottenChangesNothing(t *testing.T) {
 func TestListAndInspect(t *testing.T) {
 	h := booted(t, t.TempDir(), nil)
 	require.Empty(t, h.List())
-	h.add("/b", "two")
-	added := h.add("/a", "one")
+	h.add(routekey.MustParse("/b"), "two")
+	added := h.add(routekey.MustParse("/a"), "one")
 	list := h.List()
 	require.Len(t, list, 2)
 	require.Equal(t, added.Service, list[0].Service)
 	require.Equal(t, "text", list[0].Status.ABI)
-	entry, err := h.Inspect("/a")
+	entry, err := h.Inspect(routekey.MustParse("/a"))
 	require.NoError(t, err)
 	require.Equal(t, list[0], entry)
 }
 
 func TestValidateReportsAllViolations(t *testing.T) {
 	h := booted(t, t.TempDir(), nil)
-	require.NoError(t, h.Validate(spec("/a", "one")))
+	require.NoError(t, h.Validate(spec(routekey.MustParse("/a"), "one")))
 	_, err := h.Add(context.Background(), services.Spec{
-		Prefix:   "services//x",
+		Key:      routekey.Stored("services//x"),
 		Kind:     "none",
 		Blobs:    []services.Blob{{Field: "module", Digest: registry.DigestOf(nil), Content: []byte("bad")}},
 		Manifest: `{"use_config":{"a":"b"}}`,
@@ -135,9 +137,9 @@ func TestValidateReportsAllViolations(t *testing.T) {
 	p := requireKind(t, problem.BadRequest, err)
 	require.GreaterOrEqual(t, len(p.Violations), 5, "%q", p.Violations)
 
-	p = requireKind(t, problem.BadRequest, h.Validate(spec("a/", "bad")))
-	require.Equal(t, []string{`prefix is "a/", which is not canonical: write "/a"`, "bad in one way", "module bad in another"}, problem.Texts(p.Violations))
-	p = requireKind(t, problem.ModuleInvalid, h.Validate(spec("/a", "bad")))
+	p = requireKind(t, problem.BadRequest, h.Validate(spec(routekey.Stored("a/"), "bad")))
+	require.Equal(t, []string{`prefix is refused: it is not canonical; write "/a"`, "bad in one way", "module bad in another"}, problem.Texts(p.Violations))
+	p = requireKind(t, problem.ModuleInvalid, h.Validate(spec(routekey.MustParse("/a"), "bad")))
 	require.Equal(t, []string{"bad in one way", "module bad in another"}, problem.Texts(p.Violations))
 	require.Empty(t, h.List())
 	require.Empty(t, h.names())
@@ -180,14 +182,14 @@ func TestFaultAtEveryStepChangesNothing(t *testing.T) {
 			duringPrepare, cancelDuring = context.WithCancel(context.Background())
 			defer cancelDuring()
 			h := booted(t, t.TempDir(), nil)
-			h.add("/a", "one")
+			h.add(routekey.MustParse("/a"), "one")
 			before, manifest := h.List(), h.onDisk()
 			tc.inject(h)
 			ctx := context.Background()
 			if tc.ctx != nil {
 				ctx = *tc.ctx
 			}
-			_, err := h.Add(ctx, spec("/a", "two"))
+			_, err := h.Add(ctx, spec(routekey.MustParse("/a"), "two"))
 			p := requireKind(t, tc.kind, err)
 			require.NotContains(t, p.Detail, errInjected.Error(), "internals stay in the log")
 			if tc.want != nil {
@@ -216,17 +218,17 @@ func (h *house) requireUndisturbed(before []Entry, manifest []byte) {
 	h.kind.failAt("", nil)
 	h.store.failAt("", nil)
 	h.kind.nothings = false
-	result := h.add("/a", "three")
+	result := h.add(routekey.MustParse("/a"), "three")
 	require.EqualValues(t, 2, result.Service.Current.Generation)
 	h.requireServed("/a", "three")
 }
 
 func TestFaultInRemoveChangesNothing(t *testing.T) {
 	h := booted(t, t.TempDir(), nil)
-	h.add("/a", "one")
+	h.add(routekey.MustParse("/a"), "one")
 	before, manifest := h.List(), h.onDisk()
 	h.store.failAt("Commit", syscall.ENOSPC)
-	require.ErrorIs(t, h.Remove(context.Background(), "/a"), syscall.ENOSPC)
+	require.ErrorIs(t, h.Remove(context.Background(), routekey.MustParse("/a")), syscall.ENOSPC)
 	h.requireUndisturbed(before, manifest)
 }
 
@@ -241,7 +243,7 @@ func TestWaitingForTheWriterLockIsBounded(t *testing.T) {
 	var wg sync.WaitGroup
 	add := func(text string) {
 		wg.Go(func() {
-			_, err := h.Add(context.Background(), spec("/a", text))
+			_, err := h.Add(context.Background(), spec(routekey.MustParse("/a"), text))
 			assert.NoError(t, err)
 		})
 	}
@@ -251,24 +253,24 @@ func TestWaitingForTheWriterLockIsBounded(t *testing.T) {
 	add("three")
 	require.Eventually(t, func() bool { return h.waiters.Load() == 2 }, time.Minute, time.Millisecond)
 
-	_, err := h.Add(context.Background(), spec("/a", "four"))
+	_, err := h.Add(context.Background(), spec(routekey.MustParse("/a"), "four"))
 	require.ErrorIs(t, err, ErrBusy)
 	require.Positive(t, requireKind(t, problem.NoCapacity, err).RetryAfter)
 	close(proceed)
 	wg.Wait()
 	require.EqualValues(t, 3, h.cfg.Registry.State().Generation)
-	h.add("/a", "five")
+	h.add(routekey.MustParse("/a"), "five")
 }
 
 func TestLimiterOutlivesVersions(t *testing.T) {
 	h := booted(t, t.TempDir(), func(c *Config) { c.Limits = admission.Limits{Concurrency: 1} })
-	h.add("/a", "one")
+	h.add(routekey.MustParse("/a"), "one")
 	answer := h.pause("/a")
-	h.add("/a", "two")
+	h.add(routekey.MustParse("/a"), "two")
 	status, _ := h.get("/a")
 	require.Equal(t, http.StatusServiceUnavailable, status, "the old version's request has the one place")
-	require.NoError(t, h.Remove(context.Background(), "/a"))
-	h.add("/a", "three")
+	require.NoError(t, h.Remove(context.Background(), routekey.MustParse("/a")))
+	h.add(routekey.MustParse("/a"), "three")
 	status, _ = h.get("/a")
 	require.Equal(t, http.StatusServiceUnavailable, status, "also across a removal")
 	close(h.kind.hold)
@@ -283,7 +285,7 @@ func TestReplacingUnderLoadLosesNothing(t *testing.T) {
 	h := booted(t, t.TempDir(), nil)
 	const deploys = 60
 	text := func(n int64) string { return fmt.Sprintf("%08d", n) }
-	h.add("/a", text(0))
+	h.add(routekey.MustParse("/a"), text(0))
 	var acknowledged, answered atomic.Int64
 	done := make(chan struct{})
 	var wg sync.WaitGroup
@@ -306,15 +308,15 @@ func TestReplacingUnderLoadLosesNothing(t *testing.T) {
 	}
 	for n := int64(1); n <= deploys; n++ {
 		if n%7 == 0 {
-			h.add("/b", text(n)) // the table changes, this service does not
+			h.add(routekey.MustParse("/b"), text(n)) // the table changes, this service does not
 		}
-		h.add("/a", text(n))
+		h.add(routekey.MustParse("/a"), text(n))
 		acknowledged.Store(n)
 	}
 	close(done)
 	wg.Wait()
 	require.Positive(t, answered.Load())
-	entry, err := h.Inspect("/a")
+	entry, err := h.Inspect(routekey.MustParse("/a"))
 	require.NoError(t, err)
 	require.Len(t, entry.Service.History, registry.MaxHistory)
 	h.retiring.Wait()

@@ -4,43 +4,44 @@ import (
 	"context"
 	"sync"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 )
 
 // claims serialises changes of the same service while changes of different services run in parallel. The
 // current version of a claimed prefix does not change until the holder releases the claim.
 type claims struct {
 	mu    sync.Mutex
-	taken map[registry.Prefix]bool // guarded by mu
-	freed chan struct{}            // guarded by mu; closed and replaced at each release
+	taken map[routekey.Key]bool // guarded by mu
+	freed chan struct{}         // guarded by mu; closed and replaced at each release
 }
 
 func newClaims() *claims {
-	return &claims{taken: make(map[registry.Prefix]bool), freed: make(chan struct{})}
+	return &claims{taken: make(map[routekey.Key]bool), freed: make(chan struct{})}
 }
 
 // try takes all prefixes or none. If it takes none, changed is closed at the next release, when another try
 // may succeed.
-func (c *claims) try(prefixes []registry.Prefix) (ok bool, changed <-chan struct{}) {
+func (c *claims) try(keys []routekey.Key) (ok bool, changed <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, prefix := range prefixes {
-		if c.taken[prefix] {
+	for _, key := range keys {
+		if c.taken[key] {
 			return false, c.freed
 		}
 	}
-	for _, prefix := range prefixes {
-		c.taken[prefix] = true
+	for _, key := range keys {
+		c.taken[key] = true
 	}
 	return true, nil
 }
 
-func (c *claims) release(prefixes []registry.Prefix) {
+func (c *claims) release(keys []routekey.Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, prefix := range prefixes {
-		delete(c.taken, prefix)
+	for _, key := range keys {
+		delete(c.taken, key)
 	}
 	close(c.freed)
 	c.freed = make(chan struct{})
@@ -55,8 +56,8 @@ const (
 )
 
 // claim claims all prefixes at once, so that two changes cannot deadlock.
-func (d *Deployer) claim(ctx context.Context, p patience, prefixes ...registry.Prefix) (release func(), err error) {
-	ok, changed := d.claims.try(prefixes)
+func (d *Deployer) claim(ctx context.Context, p patience, keys ...routekey.Key) (release func(), err error) {
+	ok, changed := d.claims.try(keys)
 	if !ok {
 		err = d.wait(p, func() error {
 			for !ok {
@@ -67,7 +68,7 @@ func (d *Deployer) claim(ctx context.Context, p patience, prefixes ...registry.P
 				case <-ctx.Done():
 					return asProblem("wait for the deploys before this one", context.Cause(ctx))
 				}
-				ok, changed = d.claims.try(prefixes)
+				ok, changed = d.claims.try(keys)
 			}
 			return nil
 		})
@@ -75,7 +76,7 @@ func (d *Deployer) claim(ctx context.Context, p patience, prefixes ...registry.P
 	if err != nil {
 		return nil, err
 	}
-	return func() { d.claims.release(prefixes) }, nil
+	return func() { d.claims.release(keys) }, nil
 }
 
 // wait calls f, which blocks. The number of impatient calls is bounded, because each keeps its module in

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/admission"
@@ -67,11 +69,11 @@ func (c *Config) admission(kind string) Admission {
 // not call the Deployer.
 type Events struct {
 	Deployed    func(r Result) // added, replaced or rolled back
-	Removed     func(prefix registry.Prefix)
-	Unavailable func(prefix registry.Prefix, err error)                      // could not be prepared at boot
-	Retired     func(prefix registry.Prefix, g registry.Generation, d Drain) // old version drained and closed
-	Scaled      func(prefix registry.Prefix, to services.Scale, err error)   // by the idle loop
-	Collected   func(blobs []registry.Digest)                                // deleted, as no version refers to them
+	Removed     func(key routekey.Key)
+	Unavailable func(key routekey.Key, err error)                      // could not be prepared at boot
+	Retired     func(key routekey.Key, g registry.Generation, d Drain) // old version drained and closed
+	Scaled      func(key routekey.Key, to services.Scale, err error)   // by the idle loop
+	Collected   func(blobs []registry.Digest)                          // deleted, as no version refers to them
 }
 
 // Drain describes how a retired version ended.
@@ -134,19 +136,19 @@ func (e Events) filled() Events {
 		e.Deployed = func(Result) {}
 	}
 	if e.Removed == nil {
-		e.Removed = func(registry.Prefix) {}
+		e.Removed = func(routekey.Key) {}
 	}
 	if e.Unavailable == nil {
-		e.Unavailable = func(registry.Prefix, error) {}
+		e.Unavailable = func(routekey.Key, error) {}
 	}
 	if e.Retired == nil {
-		e.Retired = func(registry.Prefix, registry.Generation, Drain) {}
+		e.Retired = func(routekey.Key, registry.Generation, Drain) {}
 	}
 	if e.Collected == nil {
 		e.Collected = func([]registry.Digest) {}
 	}
 	if e.Scaled == nil {
-		e.Scaled = func(registry.Prefix, services.Scale, error) {}
+		e.Scaled = func(routekey.Key, services.Scale, error) {}
 	}
 	return e
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services"
@@ -24,21 +26,21 @@ type prepared struct {
 // still wanted. It prepares all even if some fail, so that all errors are reported at once.
 func (d *Deployer) prepareDifference(ctx context.Context, t *transaction) error {
 	before := t.prepared
-	t.prepared = make(map[registry.Prefix]*prepared)
+	t.prepared = make(map[routekey.Key]*prepared)
 	var missing []*prepared
 	for _, step := range t.plan.Prepare {
-		prefix, wanted := step.Service.Prefix, step.Service.Current
-		p := before[prefix]
+		key, wanted := step.Service.Key, step.Service.Current
+		p := before[key]
 		if p != nil && p.service.Current.Origin == wanted.Origin && p.service.Current.SameContent(wanted) {
-			delete(before, prefix)
+			delete(before, key)
 		} else {
 			p = &prepared{change: step.Change, service: step.Service}
-			if spec, ok := t.changes.specs[prefix]; ok {
+			if spec, ok := t.changes.specs[key]; ok {
 				p.spec = &spec
 			}
 			missing = append(missing, p)
 		}
-		t.prepared[prefix] = p
+		t.prepared[key] = p
 	}
 	for _, p := range before {
 		d.abandon(p)
@@ -92,7 +94,7 @@ func (d *Deployer) prepareOne(ctx context.Context, patience patience, p *prepare
 
 // earlier returns the spec of a version from the history. It is checked again: the rules may have changed.
 func (d *Deployer) earlier(ctx context.Context, service registry.Service) (*services.Spec, error) {
-	spec, err := d.stored(ctx, service.Prefix, service.Current)
+	spec, err := d.stored(ctx, service.Key, service.Current)
 	if err != nil {
 		return nil, asProblem("read the earlier version's module", err)
 	}
@@ -108,7 +110,7 @@ func (d *Deployer) prepareSpec(ctx context.Context, patience patience, p *prepar
 
 // abandon closes a version that is not published, and releases its blobs.
 func (d *Deployer) abandon(p *prepared) {
-	d.closeUnpublished(p.service.Prefix, p.deployment)
+	d.closeUnpublished(p.service.Key, p.deployment)
 	if p.release != nil {
 		p.release()
 	}
@@ -116,27 +118,27 @@ func (d *Deployer) abandon(p *prepared) {
 
 // with returns the live versions as they are after fresh are published and removed are gone. Those of fresh come
 // last.
-func (d *Deployer) with(fresh []*live, removed []registry.Prefix) []*live {
-	gone := make(map[registry.Prefix]bool)
-	for _, prefix := range leaving(fresh, removed) {
-		gone[prefix] = true
+func (d *Deployer) with(fresh []*live, removed []routekey.Key) []*live {
+	gone := make(map[routekey.Key]bool)
+	for _, key := range leaving(fresh, removed) {
+		gone[key] = true
 	}
-	all := slices.DeleteFunc(d.snapshot(), func(l *live) bool { return gone[l.service.Prefix] })
+	all := slices.DeleteFunc(d.snapshot(), func(l *live) bool { return gone[l.service.Key] })
 	return append(all, fresh...)
 }
 
 // leaving returns the prefixes whose version is replaced or removed.
-func leaving(fresh []*live, removed []registry.Prefix) []registry.Prefix {
+func leaving(fresh []*live, removed []routekey.Key) []routekey.Key {
 	all := slices.Clone(removed)
 	for _, l := range fresh {
-		all = append(all, l.service.Prefix)
+		all = append(all, l.service.Key)
 	}
 	return all
 }
 
 // publishLocked publishes a table of the versions returned by with, and retires those that it replaces. It is
 // called with the writer lock held.
-func (d *Deployer) publishLocked(table *router.Table, fresh []*live, removed []registry.Prefix) {
+func (d *Deployer) publishLocked(table *router.Table, fresh []*live, removed []routekey.Key) {
 	d.cfg.Router.Publish(table)
 	for _, old := range d.exchange(fresh, removed) {
 		d.retire(old)
@@ -144,20 +146,20 @@ func (d *Deployer) publishLocked(table *router.Table, fresh []*live, removed []r
 }
 
 // exchange makes fresh live and forgets removed. It returns the previous versions.
-func (d *Deployer) exchange(fresh []*live, removed []registry.Prefix) (old []*live) {
+func (d *Deployer) exchange(fresh []*live, removed []routekey.Key) (old []*live) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, prefix := range leaving(fresh, removed) {
-		if l := d.live[prefix]; l != nil {
+	for _, key := range leaving(fresh, removed) {
+		if l := d.live[key]; l != nil {
 			old = append(old, l)
-			delete(d.live, prefix)
+			delete(d.live, key)
 			if l.startup != nil {
 				d.start.left--
 			}
 		}
 	}
 	for _, l := range fresh {
-		d.live[l.service.Prefix] = l
+		d.live[l.service.Key] = l
 	}
 	return old
 }

@@ -1,14 +1,16 @@
 package deploy
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/vespo-dev/vespo/internal/routekey"
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
@@ -32,8 +34,8 @@ type Deployer struct {
 	applied atomic.Bool  // the configuration file is applied; true from the start without one
 
 	mu       sync.Mutex
-	live     map[registry.Prefix]*live     // guarded by mu; changed with the writer lock held too
-	retired  map[registry.Prefix][]*live   // guarded by mu; not closed yet, oldest first
+	live     map[routekey.Key]*live        // guarded by mu; changed with the writer lock held too
+	retired  map[routekey.Key][]*live      // guarded by mu; not closed yet, oldest first
 	limiters map[limiterKey]*sharedLimiter // guarded by mu
 	start    startQueue                    // guarded by mu
 	awaiting int                           // guarded by mu: requests waiting for a service to start
@@ -99,8 +101,8 @@ func New(cfg Config) *Deployer {
 		claims:   newClaims(),
 		turns:    make(chan struct{}, cfg.PrepareParallel),
 		writer:   make(chan struct{}, 1),
-		live:     make(map[registry.Prefix]*live),
-		retired:  make(map[registry.Prefix][]*live),
+		live:     make(map[routekey.Key]*live),
+		retired:  make(map[routekey.Key][]*live),
 		limiters: make(map[limiterKey]*sharedLimiter),
 	}
 	d.closing, d.beginClosing = context.WithCancel(context.Background())
@@ -118,9 +120,9 @@ func (d *Deployer) Ready() bool {
 	return d.phase.Load() == phaseServing && d.started.Load() && d.applied.Load() && d.closing.Err() == nil
 }
 
-// List returns all services, sorted by prefix.
+// List returns all services, sorted by the text of their keys.
 func (d *Deployer) List() []Entry {
-	byPrefix := func(a, b *live) int { return cmp.Compare(a.service.Prefix, b.service.Prefix) }
+	byPrefix := func(a, b *live) int { return strings.Compare(a.service.Key.String(), b.service.Key.String()) }
 	all := slices.SortedFunc(slices.Values(d.snapshot()), byPrefix)
 	entries := make([]Entry, 0, len(all))
 	for _, l := range all {
@@ -130,11 +132,11 @@ func (d *Deployer) List() []Entry {
 }
 
 // Inspect returns one service. Its error matches registry.ErrNotFound.
-func (d *Deployer) Inspect(prefix registry.Prefix) (Entry, error) {
-	if l := d.liveAt(prefix); l != nil {
+func (d *Deployer) Inspect(key routekey.Key) (Entry, error) {
+	if l := d.liveAt(key); l != nil {
 		return d.entry(l), nil
 	}
-	return Entry{}, asProblem("find the service", fmt.Errorf("%w: %s", registry.ErrNotFound, prefix))
+	return Entry{}, asProblem("find the service", fmt.Errorf("%w: %s", registry.ErrNotFound, key))
 }
 
 // Blob returns a stored blob: the module, document or middleware of a version.
@@ -148,7 +150,7 @@ func (d *Deployer) entry(l *live) Entry {
 	e := Entry{Service: l.service, Status: l.deployment.Status(), Problem: l.problem, Requests: stats.Requests, Errors: stats.Errors}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, old := range d.retired[l.service.Prefix] {
+	for _, old := range d.retired[l.service.Key] {
 		e.Retiring.Versions++
 		e.Retiring.Requests += old.route.InUse()
 		e.Retiring.SnapshotBytes += old.deployment.Status().SnapshotBytes
@@ -198,8 +200,8 @@ func (d *Deployer) snapshot() []*live {
 	return slices.Collect(maps.Values(d.live))
 }
 
-func (d *Deployer) liveAt(prefix registry.Prefix) *live {
+func (d *Deployer) liveAt(key routekey.Key) *live {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.live[prefix]
+	return d.live[key]
 }

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 )
@@ -17,24 +18,24 @@ func Tee(subscribers ...Events) Events {
 				e.Deployed(r)
 			}
 		},
-		Removed: func(prefix registry.Prefix) {
+		Removed: func(key routekey.Key) {
 			for _, e := range all {
-				e.Removed(prefix)
+				e.Removed(key)
 			}
 		},
-		Unavailable: func(prefix registry.Prefix, err error) {
+		Unavailable: func(key routekey.Key, err error) {
 			for _, e := range all {
-				e.Unavailable(prefix, err)
+				e.Unavailable(key, err)
 			}
 		},
-		Retired: func(prefix registry.Prefix, g registry.Generation, d Drain) {
+		Retired: func(key routekey.Key, g registry.Generation, d Drain) {
 			for _, e := range all {
-				e.Retired(prefix, g, d)
+				e.Retired(key, g, d)
 			}
 		},
-		Scaled: func(prefix registry.Prefix, to services.Scale, err error) {
+		Scaled: func(key routekey.Key, to services.Scale, err error) {
 			for _, e := range all {
-				e.Scaled(prefix, to, err)
+				e.Scaled(key, to, err)
 			}
 		},
 		Collected: func(blobs []registry.Digest) {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -290,16 +292,16 @@ func (h *house) end() {
 }
 
 // spec returns the spec of a text.
-func spec(prefix registry.Prefix, text string) services.Spec { return specOf("text", prefix, text) }
+func spec(key routekey.Key, text string) services.Spec { return specOf("text", key, text) }
 
 // specOf returns the spec of a module of any kind.
-func specOf(kind string, prefix registry.Prefix, module string) services.Spec {
-	return services.Spec{Prefix: prefix, Kind: kind, Blobs: services.Module([]byte(module))}
+func specOf(kind string, key routekey.Key, module string) services.Spec {
+	return services.Spec{Key: key, Kind: kind, Blobs: services.Module([]byte(module))}
 }
 
 // chained returns the spec of a text at /a behind middleware.
 func chained(text string, use ...string) services.Spec {
-	s := spec("/a", text)
+	s := spec(routekey.MustParse("/a"), text)
 	for _, u := range use {
 		s.Blobs = append(s.Blobs, services.Blob{Field: schema.FieldUse, Content: []byte(u)})
 	}
@@ -307,9 +309,9 @@ func chained(text string, use ...string) services.Spec {
 }
 
 // add deploys text at prefix, which must succeed.
-func (h *house) add(prefix registry.Prefix, text string) Result {
+func (h *house) add(key routekey.Key, text string) Result {
 	h.t.Helper()
-	result, err := h.Add(context.Background(), spec(prefix, text))
+	result, err := h.Add(context.Background(), spec(key, text))
 	require.NoError(h.t, err)
 	return result
 }

@@ -102,9 +102,9 @@ func (d *Deployer) scale(ctx context.Context, l *live, to services.Scale) {
 	defer context.AfterFunc(d.closing, cancel)()
 	err := guarded(ctx, d.log, "scale", func() error { return l.deployment.Scale(ctx, to) })
 	if err != nil {
-		d.log.Warn("scaling an idle service failed", "prefix", l.service.Prefix, "to", to.String(), "error", err)
+		d.log.Warn("scaling an idle service failed", "prefix", l.service.Key, "to", to.String(), "error", err)
 	} else {
-		d.log.Debug("idle service scaled", "prefix", l.service.Prefix, "to", to.String())
+		d.log.Debug("idle service scaled", "prefix", l.service.Key, "to", to.String())
 	}
-	d.cfg.Events.Scaled(l.service.Prefix, to, err)
+	d.cfg.Events.Scaled(l.service.Key, to, err)
 }

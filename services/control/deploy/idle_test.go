@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -21,7 +23,7 @@ const (
 // it.
 func idling(t *testing.T, policy registry.IdlePolicy) (h *house, stop func()) {
 	h = booted(t, t.TempDir(), func(c *Config) { c.Idle = policy })
-	h.add("/a", "one")
+	h.add(routekey.MustParse("/a"), "one")
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -40,7 +42,7 @@ func (h *house) after(d time.Duration) string {
 	h.t.Helper()
 	time.Sleep(d)
 	synctest.Wait()
-	entry, err := h.Inspect("/a")
+	entry, err := h.Inspect(routekey.MustParse("/a"))
 	require.NoError(h.t, err)
 	return entry.Status.State
 }
@@ -107,7 +109,7 @@ func TestNewServicesAreSeenByTheLoop(t *testing.T) {
 		defer stop()
 		require.Equal(t, services.StateIdle, h.after(testIdle))
 		h.after(time.Minute)
-		h.add("/a", "two")
+		h.add(routekey.MustParse("/a"), "two")
 		require.Equal(t, services.StateReady, h.after(testIdle-1))
 		require.Equal(t, services.StateIdle, h.after(testIdle/idleRounds))
 	})
@@ -117,8 +119,8 @@ func TestNothingIsScaledThatWasRetired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, stop := idling(t, registry.IdlePolicy{Idle: testIdle})
 		defer stop()
-		old := h.liveAt("/a")
-		h.add("/a", "two")
+		old := h.liveAt(routekey.MustParse("/a"))
+		h.add(routekey.MustParse("/a"), "two")
 		synctest.Wait()
 		h.scale(context.Background(), old, services.EvictCode)
 		require.Empty(t, h.kind.scaled)

@@ -34,14 +34,14 @@ type live struct {
 // limiterKey identifies a limiter. Versions at one prefix may be admitted by different gates or with
 // different weights.
 type limiterKey struct {
-	prefix registry.Prefix
+	key    routekey.Key
 	gate   *admission.Gate
 	weight int
 }
 
 func (d *Deployer) limiterKey(s registry.Service) limiterKey {
 	own := d.admission(s.Current)
-	return limiterKey{prefix: s.Prefix, gate: own.Gate, weight: own.Limits.Weight}
+	return limiterKey{key: s.Key, gate: own.Gate, weight: own.Limits.Weight}
 }
 
 // sharedLimiter is the limiter of a prefix, shared by all of its versions that can have requests in flight,
@@ -59,7 +59,7 @@ func (d *Deployer) newLive(service registry.Service, deployment services.Deploym
 	b := d.binding(service, deployment)
 	b.Limiter = l.limiter.Limiter
 	l.route = router.NewRoute(b)
-	l.unroutable = len(checkPrefix(service.Prefix)) > 0
+	l.unroutable = len(checkKey(service.Key)) > 0
 	return l
 }
 
@@ -85,10 +85,9 @@ func (d *Deployer) buildTable(all []*live) (*router.Table, error) {
 }
 
 func (d *Deployer) binding(s registry.Service, h router.Handler) router.Binding {
-	key, _ := routekey.Parse(string(s.Prefix)) // on an error it is unroutable, and its route in no table
 	return router.Binding{
-		Key:        key,
-		Service:    string(s.Prefix),
+		Key:        s.Key,
+		Service:    s.Key.String(),
 		Version:    string(d.logged(s.Current)),
 		Generation: uint64(s.Current.Generation),
 		Handler:    h,

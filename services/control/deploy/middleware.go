@@ -44,7 +44,7 @@ func (d *Deployer) askMiddleware(spec services.Spec, i int) (violations []proble
 	case err == nil:
 		return nil
 	case !errors.As(err, &told):
-		d.log.Error("a middleware could not be checked", "prefix", spec.Prefix, "position", i+1, "error", err)
+		d.log.Error("a middleware could not be checked", "prefix", spec.Key, "position", i+1, "error", err)
 		return []problem.Violation{problem.Violate(schema.FieldUse, "has module %d, which could not be checked", i+1)}
 	}
 	for _, v := range reasons(told) {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -58,11 +60,11 @@ func TestAChainIsOneVersion(t *testing.T) {
 	require.NotEmpty(t, h.kind.specs)
 	require.Len(t, h.kind.specs[0].Blobs, 1, "the kind does not know of it")
 
-	_, err = h.Rollback(ctx, "/a")
+	_, err = h.Rollback(ctx, routekey.MustParse("/a"))
 	require.NoError(t, err)
 	h.requireServed("/a", "outer inner body")
 
-	require.NoError(t, h.Remove(ctx, "/a"))
+	require.NoError(t, h.Remove(ctx, routekey.MustParse("/a")))
 	h.end()
 	require.Zero(t, layers.openCount())
 }
@@ -82,7 +84,7 @@ func TestAChainThatCannotBeServedChangesNothing(t *testing.T) {
 	ctx := context.Background()
 	_, err := h.Add(ctx, chained("body", "outer "))
 	require.NoError(t, err)
-	settings := spec("/a", "other")
+	settings := spec(routekey.MustParse("/a"), "other")
 	settings.Manifest = `{"use_config":{"a":"b"}}`
 	for name, spec := range map[string]services.Spec{
 		"one that is invalid":         chained("other", "fine ", "bad"),
@@ -108,9 +110,9 @@ func TestAChainIsKeptByChangesOfOtherThings(t *testing.T) {
 	require.NoError(t, err)
 	use := first.Service.Current.BlobsOf(schema.FieldUse)
 	changed := services.Spec{
-		Prefix: "/a",
-		Kind:   "text",
-		Blobs:  append(services.Module([]byte("other")), services.Blob{Field: schema.FieldUse, Digest: use[0]}),
+		Key:   routekey.MustParse("/a"),
+		Kind:  "text",
+		Blobs: append(services.Module([]byte("other")), services.Blob{Field: schema.FieldUse, Digest: use[0]}),
 	}
 	second, err := h.Add(ctx, changed)
 	require.NoError(t, err)

@@ -7,10 +7,11 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 )
 
@@ -52,7 +53,7 @@ func TestWhoWantsToKnowIsTold(t *testing.T) {
 	k := &retirees{textKind: textKind{name: "retirees", hold: make(chan struct{})}}
 	h := booted(t, t.TempDir(), func(c *Config) { c.Kinds = append(c.Kinds, k) })
 	add := func(text string) error {
-		_, err := h.Add(context.Background(), specOf(k.name, "/a", text))
+		_, err := h.Add(context.Background(), specOf(k.name, routekey.MustParse("/a"), text))
 		return err
 	}
 	require.NoError(t, add("one"))
@@ -85,24 +86,24 @@ func (d *retiree) CheckBeside(others []services.Deployment) error {
 func TestWhoCannotBeTogether(t *testing.T) {
 	k := &retirees{textKind: textKind{name: "retirees", hold: make(chan struct{})}}
 	h := booted(t, t.TempDir(), func(c *Config) { c.Kinds = append(c.Kinds, k) })
-	of := func(prefix registry.Prefix, text string) services.Spec {
-		return specOf(k.name, prefix, text)
+	of := func(key routekey.Key, text string) services.Spec {
+		return specOf(k.name, key, text)
 	}
-	add := func(prefix registry.Prefix, text string) error {
-		_, err := h.Add(context.Background(), of(prefix, text))
+	add := func(key routekey.Key, text string) error {
+		_, err := h.Add(context.Background(), of(key, text))
 		return err
 	}
-	require.NoError(t, add("/a", "alone one"))
-	require.NoError(t, add("/b", "with others"))
-	require.NoError(t, add("/a", "alone two"), "its own version before does not count")
+	require.NoError(t, add(routekey.MustParse("/a"), "alone one"))
+	require.NoError(t, add(routekey.MustParse("/b"), "with others"))
+	require.NoError(t, add(routekey.MustParse("/a"), "alone two"), "its own version before does not count")
 	generation := h.cfg.Registry.State().Generation
-	requireKind(t, problem.Conflict, add("/b", "alone three"))
+	requireKind(t, problem.Conflict, add(routekey.MustParse("/b"), "alone three"))
 	h.requireServed("/b", "with others")
 	require.Equal(t, generation, h.cfg.Registry.State().Generation)
-	require.NoError(t, h.Remove(context.Background(), "/a"))
-	require.NoError(t, add("/b", "alone three"))
-	_, err := h.Apply(context.Background(), []services.Spec{of("/b", "alone four"), of("/c", "alone five")})
+	require.NoError(t, h.Remove(context.Background(), routekey.MustParse("/a")))
+	require.NoError(t, add(routekey.MustParse("/b"), "alone three"))
+	_, err := h.Apply(context.Background(), []services.Spec{of(routekey.MustParse("/b"), "alone four"), of(routekey.MustParse("/c"), "alone five")})
 	requireKind(t, problem.Conflict, err)
-	_, err = h.Apply(context.Background(), []services.Spec{of("/b", "with others"), of("/c", "alone five")})
+	_, err = h.Apply(context.Background(), []services.Spec{of(routekey.MustParse("/b"), "with others"), of(routekey.MustParse("/c"), "alone five")})
 	require.NoError(t, err, "what counts is what is there afterwards")
 }

@@ -4,7 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/services"
 )
 
@@ -41,7 +42,7 @@ func (d *Deployer) prepare(ctx context.Context, p patience, spec services.Spec) 
 		select {
 		case done <- r:
 		case <-ctx.Done():
-			d.closeUnpublished(spec.Prefix, r.deployment)
+			d.closeUnpublished(spec.Key, r.deployment)
 		}
 	})
 	select {
@@ -109,13 +110,13 @@ func (d *Deployer) turn(ctx context.Context, p patience, spec services.Spec) (re
 }
 
 // closeUnpublished closes a deployment that was never in a table; nil is ignored.
-func (d *Deployer) closeUnpublished(prefix registry.Prefix, deployment services.Deployment) {
+func (d *Deployer) closeUnpublished(key routekey.Key, deployment services.Deployment) {
 	if deployment == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), d.cfg.CloseTimeout)
 	defer cancel()
 	if err := guarded(ctx, d.log, "close", func() error { return deployment.Close(ctx) }); err != nil {
-		d.log.Error("closing a deployment that was not published failed", "prefix", prefix, "error", err)
+		d.log.Error("closing a deployment that was not published failed", "prefix", key, "error", err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -23,11 +25,11 @@ func (h *house) requireConverged() {
 	h.retiring.Wait()
 	state := h.cfg.Registry.State()
 	require.NoError(h.t, state.Check())
-	for prefix, service := range state.Services {
+	for key, service := range state.Services {
 		text, err := h.Blob(context.Background(), service.Current.Blobs[0].Digest)
 		require.NoError(h.t, err)
-		h.requireServed(string(prefix), string(text))
-		entry, err := h.Inspect(prefix)
+		h.requireServed(key.String(), string(text))
+		entry, err := h.Inspect(key)
 		require.NoError(h.t, err)
 		require.Equal(h.t, service, entry.Service)
 	}
@@ -86,9 +88,9 @@ func (h *house) randomChange(r *rand.Rand, prefix, text func() string) (err erro
 	ctx := context.Background()
 	switch r.IntN(6) {
 	case 0:
-		return h.Remove(ctx, registry.Prefix(prefix()))
+		return h.Remove(ctx, routekey.MustParse(prefix()))
 	case 1:
-		_, err = h.Rollback(ctx, registry.Prefix(prefix()))
+		_, err = h.Rollback(ctx, routekey.MustParse(prefix()))
 	case 2:
 		var declared []string
 		for i := range 4 {
@@ -98,7 +100,7 @@ func (h *house) randomChange(r *rand.Rand, prefix, text func() string) (err erro
 		}
 		_, err = h.Apply(ctx, specs(declared...))
 	default:
-		_, err = h.Add(ctx, spec(registry.Prefix(prefix()), text()))
+		_, err = h.Add(ctx, spec(routekey.MustParse(prefix()), text()))
 	}
 	return err
 }
@@ -111,13 +113,13 @@ func TestChangesCount(t *testing.T) {
 	for range workers {
 		all.Go(func() {
 			for range rounds {
-				_, err := h.Change(t.Context(), "/count", func(current registry.Service) (services.Spec, error) {
-					if current.Prefix == "" {
-						return spec("/count", "1"), nil
+				_, err := h.Change(t.Context(), routekey.MustParse("/count"), func(current registry.Service) (services.Spec, error) {
+					if current.Key.IsZero() {
+						return spec(routekey.MustParse("/count"), "1"), nil
 					}
 					text, err := h.Blob(t.Context(), current.Current.Blobs[0].Digest)
 					n, _ := strconv.Atoi(string(text))
-					return spec("/count", strconv.Itoa(n+1)), err
+					return spec(routekey.MustParse("/count"), strconv.Itoa(n+1)), err
 				})
 				assert.NoError(t, err)
 			}
@@ -131,16 +133,16 @@ func TestChangesCount(t *testing.T) {
 // A deployment that is not published is closed while its service is claimed: the next one may need what it holds.
 func TestFailedDeploymentIsClosedBeforeTheNext(t *testing.T) {
 	h := booted(t, t.TempDir(), nil)
-	h.add("/a", "one")
+	h.add(routekey.MustParse("/a"), "one")
 	var claimed []bool
 	h.kind.failAt("close", func(context.Context) error {
 		h.claims.mu.Lock()
 		defer h.claims.mu.Unlock()
-		claimed = append(claimed, h.claims.taken["/a"])
+		claimed = append(claimed, h.claims.taken[routekey.MustParse("/a")])
 		return nil
 	})
 	h.store.failAt("Commit", errInjected)
-	_, err := h.Add(t.Context(), spec("/a", "two"))
+	_, err := h.Add(t.Context(), spec(routekey.MustParse("/a"), "two"))
 	require.ErrorIs(t, err, errInjected)
 	require.Equal(t, []bool{true}, claimed)
 	h.kind.failAt("", nil)

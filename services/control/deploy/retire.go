@@ -15,7 +15,7 @@ import (
 // discard closes a version that was never published.
 func (d *Deployer) discard(l *live) {
 	if err := d.close(l); err != nil {
-		d.log.Error("closing a deployment that was not published failed", "prefix", l.service.Prefix, "error", err)
+		d.log.Error("closing a deployment that was not published failed", "prefix", l.service.Key, "error", err)
 	}
 }
 
@@ -38,8 +38,8 @@ func (d *Deployer) retire(l *live) {
 func (d *Deployer) trackRetired(l *live) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	all := append(d.retired[l.service.Prefix], l)
-	d.retired[l.service.Prefix] = all
+	all := append(d.retired[l.service.Key], l)
+	d.retired[l.service.Key] = all
 	for _, old := range all[:max(0, len(all)-d.cfg.MaxRetired)] {
 		select {
 		case old.stop <- struct{}{}:
@@ -51,10 +51,10 @@ func (d *Deployer) trackRetired(l *live) {
 func (d *Deployer) untrackRetired(l *live) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	prefix := l.service.Prefix
-	d.retired[prefix] = slices.DeleteFunc(d.retired[prefix], func(other *live) bool { return other == l })
-	if len(d.retired[prefix]) == 0 {
-		delete(d.retired, prefix)
+	key := l.service.Key
+	d.retired[key] = slices.DeleteFunc(d.retired[key], func(other *live) bool { return other == l })
+	if len(d.retired[key]) == 0 {
+		delete(d.retired, key)
 	}
 }
 
@@ -63,16 +63,16 @@ func (d *Deployer) drain(l *live) {
 	drain := Drain{Forced: reason != ""}
 	drain.Err = d.close(l)
 	d.untrackRetired(l)
-	prefix, generation := l.service.Prefix, l.service.Current.Generation
+	key, generation := l.service.Key, l.service.Current.Generation
 	switch {
 	case drain.Err != nil:
-		d.log.Error("closing a retired version failed", "prefix", prefix, "generation", generation, "error", drain.Err)
+		d.log.Error("closing a retired version failed", "prefix", key, "generation", generation, "error", drain.Err)
 	case drain.Forced:
-		d.log.Warn("requests on a retired version were stopped", "prefix", prefix, "generation", generation, "reason", reason)
+		d.log.Warn("requests on a retired version were stopped", "prefix", key, "generation", generation, "reason", reason)
 	default:
-		d.log.Debug("version retired", "prefix", prefix, "generation", generation)
+		d.log.Debug("version retired", "prefix", key, "generation", generation)
 	}
-	d.cfg.Events.Retired(prefix, generation, drain)
+	d.cfg.Events.Retired(key, generation, drain)
 	d.collectGarbage()
 }
 
@@ -83,7 +83,7 @@ func (d *Deployer) drained(l *live) (reason string) {
 		return ""
 	default:
 	}
-	d.log.Info("version goes on for the requests that it has", "prefix", l.service.Prefix,
+	d.log.Info("version goes on for the requests that it has", "prefix", l.service.Key,
 		"generation", l.service.Current.Generation, "requests", l.route.InUse(), "at_most", d.cfg.RetireAfter)
 	if l.deployment.Status().Warm > 0 { // instances without a request hold slots that the next version needs
 		d.scale(context.Background(), l, services.ScaleToZero)

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -23,7 +25,7 @@ type drains struct {
 
 func (d *drains) listen(c *Config) {
 	d.all = make(map[registry.Generation]Drain)
-	c.Events.Retired = func(_ registry.Prefix, g registry.Generation, drain Drain) {
+	c.Events.Retired = func(_ routekey.Key, g registry.Generation, drain Drain) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.all[g] = drain
@@ -45,11 +47,11 @@ func TestRequestsInFlightEndOnTheirVersion(t *testing.T) {
 		var retired drains
 		h := booted(t, t.TempDir(), retired.listen)
 		defer h.end()
-		h.add("/a", "one")
+		h.add(routekey.MustParse("/a"), "one")
 		onOne := h.pause("/a")
-		h.add("/a", "two")
+		h.add(routekey.MustParse("/a"), "two")
 		onTwo := h.pause("/a")
-		require.NoError(t, h.Remove(context.Background(), "/a"))
+		require.NoError(t, h.Remove(context.Background(), routekey.MustParse("/a")))
 		synctest.Wait()
 		require.Equal(t, 2, h.kind.openCount(), "both have a request")
 		require.Empty(t, retired.seen())
@@ -71,9 +73,9 @@ func TestRequestsThatOutliveTheDrainAreStopped(t *testing.T) {
 			c.RetireAfter = time.Minute
 		})
 		defer h.end()
-		h.add("/a", "one")
+		h.add(routekey.MustParse("/a"), "one")
 		answer := h.pause("/a")
-		h.add("/a", "two")
+		h.add(routekey.MustParse("/a"), "two")
 		time.Sleep(time.Minute - 1)
 		synctest.Wait()
 		require.Empty(t, retired.seen())
@@ -98,9 +100,9 @@ func TestFailureToCloseIsReported(t *testing.T) {
 				var retired drains
 				h := booted(t, t.TempDir(), retired.listen)
 				defer h.end()
-				h.add("/a", "one")
+				h.add(routekey.MustParse("/a"), "one")
 				h.kind.failAt("close", fail.step)
-				h.add("/a", "two")
+				h.add(routekey.MustParse("/a"), "two")
 				synctest.Wait()
 				require.ErrorIs(t, retired.seen()[1].Err, fail.want)
 			})
@@ -111,8 +113,8 @@ func TestFailureToCloseIsReported(t *testing.T) {
 func TestCloseDrains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := booted(t, t.TempDir(), nil)
-		h.add("/a", "one")
-		h.add("/b", "two")
+		h.add(routekey.MustParse("/a"), "one")
+		h.add(routekey.MustParse("/b"), "two")
 		answer := h.pause("/a")
 		closed := make(chan error, 1)
 		go func() { closed <- h.Close(context.Background()) }()
@@ -122,7 +124,7 @@ func TestCloseDrains(t *testing.T) {
 		status, body := h.get("/b")
 		require.Equal(t, http.StatusServiceUnavailable, status)
 		require.Contains(t, body, problem.NotReady.Type())
-		_, err := h.Add(context.Background(), spec("/a", "three"))
+		_, err := h.Add(context.Background(), spec(routekey.MustParse("/a"), "three"))
 		require.ErrorIs(t, err, ErrClosed)
 		requireKind(t, problem.NotReady, err)
 		require.Equal(t, 1, h.kind.openCount())
@@ -137,8 +139,8 @@ func TestCloseDrains(t *testing.T) {
 func TestCloseStopsWhatOutlivesItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := booted(t, t.TempDir(), nil)
-		h.add("/a", "one")
-		h.add("/b", "two")
+		h.add(routekey.MustParse("/a"), "one")
+		h.add(routekey.MustParse("/b"), "two")
 		answer := h.pause("/a")
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 		defer cancel()
@@ -155,7 +157,7 @@ func TestCloseStopsWhatOutlivesItsContext(t *testing.T) {
 func TestCloseBreaksDeploysOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := booted(t, t.TempDir(), nil)
-		h.add("/a", "one")
+		h.add(routekey.MustParse("/a"), "one")
 		h.kind.failAt("prepare", func(ctx context.Context) error {
 			<-ctx.Done()
 			return ctx.Err()
@@ -163,7 +165,7 @@ func TestCloseBreaksDeploysOff(t *testing.T) {
 		results := make(chan error, 2)
 		for range 2 { // one in progress, one waiting for it
 			go func() {
-				_, err := h.Add(context.Background(), spec("/a", "two"))
+				_, err := h.Add(context.Background(), spec(routekey.MustParse("/a"), "two"))
 				results <- err
 			}()
 		}
@@ -183,7 +185,7 @@ func TestPrepareThatTakesTooLongIsBrokenOff(t *testing.T) {
 			return ctx.Err()
 		})
 		begun := time.Now()
-		_, err := h.Add(context.Background(), spec("/a", "one"))
+		_, err := h.Add(context.Background(), spec(routekey.MustParse("/a"), "one"))
 		requireKind(t, problem.Deadline, err)
 		require.Equal(t, time.Minute, time.Since(begun))
 	})
@@ -201,13 +203,13 @@ func TestRetiringVersionsAreCountedAndBounded(t *testing.T) {
 		defer h.end()
 		var answers []<-chan string
 		for i, text := range []string{"one", "two", "three", "four"} {
-			h.add("/a", text)
+			h.add(routekey.MustParse("/a"), text)
 			if i < 3 {
 				answers = append(answers, h.pause("/a"))
 			}
 			if i == 1 {
 				answers = append(answers, h.pause("/a"))
-				entry, err := h.Inspect("/a")
+				entry, err := h.Inspect(routekey.MustParse("/a"))
 				require.NoError(t, err)
 				require.Equal(t, Retiring{Versions: 1, Requests: 1}, entry.Retiring)
 			}
@@ -215,7 +217,7 @@ func TestRetiringVersionsAreCountedAndBounded(t *testing.T) {
 		require.Contains(t, <-answers[0], "stopped", "the oldest makes room")
 		synctest.Wait()
 		require.Equal(t, map[registry.Generation]Drain{1: {Forced: true}}, retired.seen())
-		entry, err := h.Inspect("/a")
+		entry, err := h.Inspect(routekey.MustParse("/a"))
 		require.NoError(t, err)
 		require.Equal(t, Retiring{Versions: 2, Requests: 3}, entry.Retiring)
 		time.Sleep(59 * time.Minute) // below the default
@@ -224,7 +226,7 @@ func TestRetiringVersionsAreCountedAndBounded(t *testing.T) {
 		require.Equal(t, "two", <-answers[2])
 		require.Equal(t, "three", <-answers[3])
 		synctest.Wait()
-		entry, err = h.Inspect("/a")
+		entry, err = h.Inspect(routekey.MustParse("/a"))
 		require.NoError(t, err)
 		require.Zero(t, entry.Retiring)
 	})

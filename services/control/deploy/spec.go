@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/schema"
@@ -55,9 +57,9 @@ func versionOf(spec services.Spec) registry.Version {
 }
 
 // stored returns the spec of a version in the catalogue.
-func (d *Deployer) stored(ctx context.Context, prefix registry.Prefix, v registry.Version) (services.Spec, error) {
+func (d *Deployer) stored(ctx context.Context, key routekey.Key, v registry.Version) (services.Spec, error) {
 	spec := services.Spec{
-		Prefix:   prefix,
+		Key:      key,
 		Kind:     v.Kind,
 		Manifest: v.Manifest,
 		Blobs:    services.StoredBlobs(v),

@@ -3,6 +3,8 @@ package deploy
 import (
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -38,8 +40,8 @@ func TestLoggedDigestsDoNotCoverSecrets(t *testing.T) {
 func TestSpecsAndVersionsCorrespond(t *testing.T) {
 	h := booted(t, t.TempDir(), nil)
 	s := h.identified(services.Spec{
-		Prefix: "/a",
-		Kind:   "text",
+		Key:  routekey.MustParse("/a"),
+		Kind: "text",
 		Blobs: []services.Blob{
 			{Field: schema.FieldUse, Content: []byte("outer")},
 			{Field: schema.FieldModule, Content: []byte("body")},
@@ -55,7 +57,7 @@ func TestSpecsAndVersionsCorrespond(t *testing.T) {
 	release, err := h.putBlobs(t.Context(), s)
 	require.NoError(t, err)
 	defer release()
-	back, err := h.stored(t.Context(), "/a", v)
+	back, err := h.stored(t.Context(), routekey.MustParse("/a"), v)
 	require.NoError(t, err)
 	require.Equal(t, s, back)
 }

@@ -9,10 +9,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services"
 )
@@ -103,8 +104,8 @@ func (h *house) ask(path string) <-chan *httptest.ResponseRecorder {
 	return answered
 }
 
-func (h *house) state(prefix registry.Prefix) string {
-	entry, err := h.Inspect(prefix)
+func (h *house) state(key routekey.Key) string {
+	entry, err := h.Inspect(key)
 	require.NoError(h.t, err)
 	return entry.Status.State
 }
@@ -116,14 +117,14 @@ func TestServicesServeAsTheyBecomeReady(t *testing.T) {
 		done, total := h.Progress()
 		require.Equal(t, [2]int{0, 3}, [2]int{done, total})
 		require.Len(t, h.List(), 3)
-		require.Equal(t, services.StateStarting, h.state("/a"))
+		require.Equal(t, services.StateStarting, h.state(routekey.MustParse("/a")))
 		require.False(t, h.Ready())
 
 		onC := h.ask("/c") // moves it in front of /b
 		k.open("one")
 		h.requireServed("/a", "one")
-		require.Equal(t, services.StateReady, h.state("/a"))
-		require.Equal(t, services.StateStarting, h.state("/b"))
+		require.Equal(t, services.StateReady, h.state(routekey.MustParse("/a")))
+		require.Equal(t, services.StateStarting, h.state(routekey.MustParse("/b")))
 		require.False(t, h.Ready())
 		done, total = h.Progress()
 		require.Equal(t, [2]int{1, 3}, [2]int{done, total})
@@ -200,7 +201,7 @@ func TestOneThatCannotStartFailsAlone(t *testing.T) {
 		h.kind.failAt("prepare", func(context.Context) error { return errInjected })
 		k.open("two")
 		require.Equal(t, http.StatusServiceUnavailable, (<-onB).Code)
-		require.Equal(t, services.StateFailed, h.state("/b"))
+		require.Equal(t, services.StateFailed, h.state(routekey.MustParse("/b")))
 		h.kind.failAt("", nil)
 		k.open("one", "three")
 		require.NoError(t, <-started)
@@ -217,12 +218,12 @@ func TestChangesDuringTheStart(t *testing.T) {
 		h, k, started := starting(t, nil)
 		defer h.end()
 		onB, onC := h.ask("/b"), h.ask("/c")
-		require.NoError(t, h.Remove(t.Context(), "/c"))
+		require.NoError(t, h.Remove(t.Context(), routekey.MustParse("/c")))
 		require.Equal(t, http.StatusNotFound, (<-onC).Code)
 
 		deployed := make(chan error, 1)
 		go func() {
-			_, err := h.Add(context.Background(), spec("/b", "new"))
+			_, err := h.Add(context.Background(), spec(routekey.MustParse("/b"), "new"))
 			deployed <- err
 		}()
 		synctest.Wait()
@@ -246,7 +247,7 @@ func TestFailedChangeDuringTheStart(t *testing.T) {
 		k.open("two") // the worker takes /c next
 		deployed := make(chan error, 1)
 		go func() {
-			_, err := h.Add(context.Background(), spec("/a", "new")) // waits for /a, which is starting
+			_, err := h.Add(context.Background(), spec(routekey.MustParse("/a"), "new")) // waits for /a, which is starting
 			deployed <- err
 		}()
 		synctest.Wait()
@@ -335,7 +336,7 @@ func TestCloseDoesNotWaitForPreparations(t *testing.T) {
 		})
 		result := make(chan error, 1)
 		go func() {
-			_, err := h.Add(context.Background(), spec("/a", "one"))
+			_, err := h.Add(context.Background(), spec(routekey.MustParse("/a"), "one"))
 			result <- err
 		}()
 		synctest.Wait()
@@ -363,17 +364,17 @@ func TestDeploysGoOnSideBySide(t *testing.T) {
 		})
 		defer h.end()
 		results := make(chan error, 4)
-		add := func(prefix registry.Prefix, text string) {
+		add := func(key routekey.Key, text string) {
 			go func() {
-				_, err := h.Add(context.Background(), spec(prefix, text))
+				_, err := h.Add(context.Background(), spec(key, text))
 				results <- err
 			}()
 			synctest.Wait()
 		}
-		add("/slow", "slow")
-		add("/slow", "after slow")
-		add("/quick", "quick")
-		add("/third", "third")
+		add(routekey.MustParse("/slow"), "slow")
+		add(routekey.MustParse("/slow"), "after slow")
+		add(routekey.MustParse("/quick"), "quick")
+		add(routekey.MustParse("/third"), "third")
 		require.Equal(t, []string{"slow", "quick"}, k.order())
 		k.open("quick")
 		require.NoError(t, <-results)

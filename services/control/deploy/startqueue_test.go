@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/router/admission"
@@ -22,12 +24,12 @@ func TestServiceWithoutGuestIsStartedAfterAFailedChange(t *testing.T) {
 		require.Equal(t, []string{"one"}, k.order(), "in order")
 		deployed := make(chan error, 1)
 		go func() {
-			_, err := h.Add(context.Background(), spec("/b", "new"))
+			_, err := h.Add(context.Background(), spec(routekey.MustParse("/b"), "new"))
 			deployed <- err
 		}()
 		synctest.Wait()
 		k.open("one", "three") // /b is claimed
-		require.Equal(t, services.StateStarting, h.state("/b"))
+		require.Equal(t, services.StateStarting, h.state(routekey.MustParse("/b")))
 		h.kind.failAt("prepare", func(context.Context) error { return errInjected })
 		k.open("new")
 		require.ErrorIs(t, <-deployed, errInjected)
@@ -35,7 +37,7 @@ func TestServiceWithoutGuestIsStartedAfterAFailedChange(t *testing.T) {
 		k.open("two")
 		require.NoError(t, <-started)
 		require.True(t, h.Ready())
-		require.Equal(t, services.StateReady, h.state("/b"))
+		require.Equal(t, services.StateReady, h.state(routekey.MustParse("/b")))
 		h.requireServed("/b", "two")
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/plan"
@@ -13,9 +15,9 @@ import (
 // Changes are changes that happen together or not at all.
 type Changes struct {
 	// Require lists services without which nothing is changed. Unlike a claim, it waits for no other change.
-	Require []registry.Prefix
+	Require []routekey.Key
 	Deploy  []services.Spec
-	Remove  []registry.Prefix
+	Remove  []routekey.Key
 	// Records edits records by name: see plan.Record.
 	Records map[string]Edit
 }
@@ -31,7 +33,7 @@ type Edit = func(current registry.Record) (registry.Record, error)
 // When Transact returns without an error, all changes are durable, and every later request sees them. On an error
 // nothing has changed. ctx is ignored after the commit.
 func (d *Deployer) Transact(
-	ctx context.Context, claimed []registry.Prefix, build func(*registry.State) (Changes, error),
+	ctx context.Context, claimed []routekey.Key, build func(*registry.State) (Changes, error),
 ) ([]Result, error) {
 	results, err := d.transact(ctx, &transaction{
 		claimed: claimed,
@@ -48,12 +50,12 @@ func (d *Deployer) Transact(
 
 // changesOf returns the list of changes, after checking the specs.
 func (d *Deployer) changesOf(ctx context.Context, c Changes) (changes, error) {
-	all := changes{specs: make(map[registry.Prefix]services.Spec)}
-	for _, prefix := range c.Require {
-		all.list = append(all.list, plan.Require{Prefix: prefix})
+	all := changes{specs: make(map[routekey.Key]services.Spec)}
+	for _, key := range c.Require {
+		all.list = append(all.list, plan.Require{Key: key})
 	}
-	for _, prefix := range c.Remove {
-		all.list = append(all.list, plan.Remove{Prefix: prefix})
+	for _, key := range c.Remove {
+		all.list = append(all.list, plan.Remove{Key: key})
 	}
 	for _, spec := range c.Deploy {
 		put, err := d.put(ctx, spec)
@@ -61,7 +63,7 @@ func (d *Deployer) changesOf(ctx context.Context, c Changes) (changes, error) {
 			return changes{}, err
 		}
 		all.list = append(all.list, put.list...)
-		all.specs[spec.Prefix] = put.specs[spec.Prefix]
+		all.specs[spec.Key] = put.specs[spec.Key]
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Records)) {
 		all.list = append(all.list, plan.Record{Name: name, Edit: c.Records[name]})

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -31,11 +33,11 @@ func (h *house) together(c Changes) ([]Result, error) {
 // TestTransact changes services and a record in one commit.
 func TestTransact(t *testing.T) {
 	h := booted(t, t.TempDir(), nil)
-	h.add("/old", "old")
+	h.add(routekey.MustParse("/old"), "old")
 	before := h.cfg.Registry.State().Generation
 	results, err := h.together(Changes{
-		Deploy:  []services.Spec{spec("/a", "one"), spec("/b", "two")},
-		Remove:  []registry.Prefix{"/old"},
+		Deploy:  []services.Spec{spec(routekey.MustParse("/a"), "one"), spec(routekey.MustParse("/b"), "two")},
+		Remove:  []routekey.Key{routekey.MustParse("/old")},
 		Records: map[string]Edit{"counter/x": set(record(1))},
 	})
 	require.NoError(t, err)
@@ -59,14 +61,14 @@ func TestTransact(t *testing.T) {
 // TestTransactChangesAllOrNothing fails transactions in every part.
 func TestTransactChangesAllOrNothing(t *testing.T) {
 	h := booted(t, t.TempDir(), nil)
-	h.add("/a", "one")
+	h.add(routekey.MustParse("/a"), "one")
 	_, err := h.together(Changes{Records: map[string]Edit{"counter/x": set(record(1))}})
 	require.NoError(t, err)
 	before, onDisk := h.cfg.Registry.State(), h.onDisk()
 	refused := errors.New("no")
 	good := func() Changes {
 		return Changes{
-			Deploy:  []services.Spec{spec("/a", "two")},
+			Deploy:  []services.Spec{spec(routekey.MustParse("/a"), "two")},
 			Records: map[string]Edit{"counter/x": set(record(2))},
 		}
 	}
@@ -78,9 +80,9 @@ func TestTransactChangesAllOrNothing(t *testing.T) {
 			c.Records["counter/y"] = func(r registry.Record) (registry.Record, error) { return r, refused }
 		}, refused},
 		"record":  {func(c *Changes) { c.Records["counter/y"] = set(registry.Record{Kind: "k", Manifest: "[]"}) }, registry.ErrRecord},
-		"require": {func(c *Changes) { c.Require = []registry.Prefix{"/a", "/none"} }, registry.ErrNotFound},
-		"remove":  {func(c *Changes) { c.Remove = []registry.Prefix{"/none"} }, registry.ErrNotFound},
-		"prepare": {func(c *Changes) { c.Deploy = append(c.Deploy, specOf("none", "/b", "")) }, ErrInvalid},
+		"require": {func(c *Changes) { c.Require = []routekey.Key{routekey.MustParse("/a"), routekey.MustParse("/none")} }, registry.ErrNotFound},
+		"remove":  {func(c *Changes) { c.Remove = []routekey.Key{routekey.MustParse("/none")} }, registry.ErrNotFound},
+		"prepare": {func(c *Changes) { c.Deploy = append(c.Deploy, specOf("none", routekey.MustParse("/b"), "")) }, ErrInvalid},
 		"commit":  {func(*Changes) { h.store.failAt("Commit", errInjected) }, errInjected},
 	} {
 		c := good()
@@ -105,15 +107,15 @@ func TestEditsLast(t *testing.T) {
 	for worker := range workers {
 		all.Go(func() {
 			for range rounds {
-				prefix := registry.Prefix("/" + strconv.Itoa(worker))
-				_, err := h.Transact(t.Context(), []registry.Prefix{prefix}, func(s *registry.State) (Changes, error) {
+				key := routekey.MustParse("/" + strconv.Itoa(worker))
+				_, err := h.Transact(t.Context(), []routekey.Key{key}, func(s *registry.State) (Changes, error) {
 					c := Changes{Records: map[string]Edit{"counter/x": func(r registry.Record) (registry.Record, error) {
 						n := 0
 						_, _ = fmt.Sscanf(string(r.Manifest), `{"n":%d}`, &n) // of no record: 0
 						return record(n + 1), nil
 					}}}
 					if worker%2 == 0 {
-						c.Deploy = []services.Spec{spec(prefix, fmt.Sprint(s.Services[prefix].Current.Generation))}
+						c.Deploy = []services.Spec{spec(key, fmt.Sprint(s.Services[key].Current.Generation))}
 					}
 					return c, nil
 				})

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
@@ -20,7 +22,7 @@ const maxPlans = 8
 // Other versions are in the catalogue.
 type changes struct {
 	list  []plan.Change
-	specs map[registry.Prefix]services.Spec
+	specs map[routekey.Key]services.Spec
 }
 
 // transaction is a list of changes in progress. It is confined to one goroutine.
@@ -30,11 +32,11 @@ type transaction struct {
 	// build returns the changes, given a state in which the claimed services do not change.
 	build func(*registry.State) (changes, error)
 
-	claimed  []registry.Prefix
+	claimed  []routekey.Key
 	unclaim  func() // nil while nothing is claimed
 	changes  changes
 	plan     *plan.Plan
-	prepared map[registry.Prefix]*prepared
+	prepared map[routekey.Key]*prepared
 }
 
 // transact carries a transaction out. On an error nothing has changed. It is an *ApplyError if it concerns
@@ -84,23 +86,23 @@ func (d *Deployer) planClaimed(ctx context.Context, t *transaction) (err error) 
 }
 
 // without returns the elements of all that are not in others.
-func without(all, others []registry.Prefix) []registry.Prefix {
-	known := make(map[registry.Prefix]bool, len(others))
+func without(all, others []routekey.Key) []routekey.Key {
+	known := make(map[routekey.Key]bool, len(others))
 	for _, p := range others {
 		known[p] = true
 	}
-	return slices.DeleteFunc(slices.Clone(all), func(p registry.Prefix) bool { return known[p] })
+	return slices.DeleteFunc(slices.Clone(all), func(p routekey.Key) bool { return known[p] })
 }
 
 // base returns the base of a plan that is made now.
 func (d *Deployer) base() plan.Base {
 	state := d.cfg.Registry.State()
-	failed := make(map[registry.Prefix]bool)
+	failed := make(map[routekey.Key]bool)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for prefix := range state.Services {
-		if l := d.live[prefix]; l == nil || l.problem != nil {
-			failed[prefix] = true
+	for key := range state.Services {
+		if l := d.live[key]; l == nil || l.problem != nil {
+			failed[key] = true
 		}
 	}
 	return plan.Base{State: state, Failed: failed, FileRules: d.cfg.FileRules, Now: time.Now()}
@@ -151,7 +153,7 @@ func (d *Deployer) commit(ctx context.Context, t *transaction) (results []Result
 	}
 	var fresh []*live
 	for _, step := range p.Prepare {
-		fresh = append(fresh, d.newLive(step.Service, t.prepared[step.Service.Prefix].deployment, nil))
+		fresh = append(fresh, d.newLive(step.Service, t.prepared[step.Service.Key].deployment, nil))
 	}
 	if err := d.switchTo(ctx, t, p, fresh); err != nil {
 		for _, l := range fresh {
@@ -210,13 +212,13 @@ func (d *Deployer) report(t *transaction, p *plan.Plan, fresh []*live) (results 
 			Status:       fresh[i].deployment.Status(),
 		}
 		results = append(results, result)
-		d.log.Info("service deployed", append([]any{"prefix", step.Service.Prefix, "digest", d.logged(step.Service.Current),
+		d.log.Info("service deployed", append([]any{"prefix", step.Service.Key, "digest", d.logged(step.Service.Current),
 			"generation", step.Service.Current.Generation, "created", step.Created}, origin...)...)
 		d.cfg.Events.Deployed(result)
 	}
-	for _, prefix := range p.Remove {
-		d.log.Info("service removed", append([]any{"prefix", prefix, "generation", p.Next.Generation}, origin...)...)
-		d.cfg.Events.Removed(prefix)
+	for _, key := range p.Remove {
+		d.log.Info("service removed", append([]any{"prefix", key, "generation", p.Next.Generation}, origin...)...)
+		d.cfg.Events.Removed(key)
 	}
 	return results
 }

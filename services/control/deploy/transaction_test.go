@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -41,18 +43,18 @@ func (d meddled) CheckBeside([]services.Deployment) error {
 
 // meddledWith returns a house whose store is shared with another server. write commits a version of the other
 // server.
-func meddledWith(t *testing.T) (h *house, m *meddler, write func(prefix registry.Prefix, text string)) {
+func meddledWith(t *testing.T) (h *house, m *meddler, write func(key routekey.Key, text string)) {
 	t.Helper()
 	m = &meddler{meddle: func() {}}
 	h = booted(t, t.TempDir(), func(c *Config) {
 		m.textKind = c.Kinds[0].(*textKind)
 		c.Kinds[0] = m
 	})
-	write = func(prefix registry.Prefix, text string) {
+	write = func(key routekey.Key, text string) {
 		digest := registry.DigestOf([]byte(text))
 		require.NoError(t, h.store.blobs.Put(t.Context(), digest, []byte(text)))
 		for base := range h.store.Watch(t.Context()) {
-			next, _ := base.Put(prefix, registry.Version{Kind: "text", Blobs: []registry.Blob{{Field: "module", Digest: digest, SizeBytes: int64(len(text))}}})
+			next, _ := base.Put(key, registry.Version{Kind: "text", Blobs: []registry.Blob{{Field: "module", Digest: digest, SizeBytes: int64(len(text))}}})
 			require.NoError(t, h.store.Store.Commit(t.Context(), base, next))
 			return
 		}
@@ -66,31 +68,31 @@ func TestAnotherWriterIsNotOverwritten(t *testing.T) {
 	times := 3
 	m.meddle = func() {
 		if times--; times >= 0 {
-			write("/other", string(rune('a'+times)))
+			write(routekey.MustParse("/other"), string(rune('a'+times)))
 		}
 	}
-	result := h.add("/a", "one")
+	result := h.add(routekey.MustParse("/a"), "one")
 	require.EqualValues(t, 4, result.Service.Current.Generation)
 	h.requireServed("/a", "one")
 	require.EqualValues(t, 1, m.prepared.Load(), "the deployment is kept")
 	state := h.cfg.Registry.State()
-	require.Equal(t, registry.DigestOf([]byte("a")), state.Services["/other"].Current.Blobs[0].Digest)
-	require.Equal(t, result.Service, state.Services["/a"])
+	require.Equal(t, registry.DigestOf([]byte("a")), state.Services[routekey.MustParse("/other")].Current.Blobs[0].Digest)
+	require.Equal(t, result.Service, state.Services[routekey.MustParse("/a")])
 	require.NoError(t, state.Check())
 }
 
 // Another writer changes the same service: Change builds its version again, on the other one.
 func TestChangeIsBuiltOnTheVersionThatItReplaces(t *testing.T) {
 	h, m, write := meddledWith(t)
-	h.add("/a", "one")
-	meddle := func() { write("/a", "two") }
+	h.add(routekey.MustParse("/a"), "one")
+	meddle := func() { write(routekey.MustParse("/a"), "two") }
 	m.meddle = func() {
 		meddle()
 		meddle = func() {}
 	}
-	result, err := h.Change(t.Context(), "/a", func(current registry.Service) (services.Spec, error) {
+	result, err := h.Change(t.Context(), routekey.MustParse("/a"), func(current registry.Service) (services.Spec, error) {
 		before, err := h.Blob(t.Context(), current.Current.Blobs[0].Digest)
-		return spec("/a", string(before)+" and more"), err
+		return spec(routekey.MustParse("/a"), string(before)+" and more"), err
 	})
 	require.NoError(t, err)
 	require.Equal(t, registry.DigestOf([]byte("two")), result.Before.Blobs[0].Digest)
@@ -99,8 +101,8 @@ func TestChangeIsBuiltOnTheVersionThatItReplaces(t *testing.T) {
 	require.Equal(t, 1, h.kind.openCount(), "the version that was built on the other one is closed")
 
 	// A rollback goes back to the version that is the previous one when it is committed.
-	meddle = func() { write("/a", "three") }
-	_, err = h.Rollback(t.Context(), "/a")
+	meddle = func() { write(routekey.MustParse("/a"), "three") }
+	_, err = h.Rollback(t.Context(), routekey.MustParse("/a"))
 	require.NoError(t, err)
 	h.requireServed("/a", "two and more")
 }
@@ -108,16 +110,16 @@ func TestChangeIsBuiltOnTheVersionThatItReplaces(t *testing.T) {
 // The same, while the new version is prepared.
 func TestChangeIsBuiltAgainIfItsServiceChangesMeanwhile(t *testing.T) {
 	h, m, write := meddledWith(t)
-	h.add("/a", "one")
-	meddle := func() { write("/a", "two") }
+	h.add(routekey.MustParse("/a"), "one")
+	meddle := func() { write(routekey.MustParse("/a"), "two") }
 	h.kind.failAt("prepare", func(context.Context) error {
 		meddle()
 		meddle = func() {}
 		return nil
 	})
-	_, err := h.Change(t.Context(), "/a", func(current registry.Service) (services.Spec, error) {
+	_, err := h.Change(t.Context(), routekey.MustParse("/a"), func(current registry.Service) (services.Spec, error) {
 		before, err := h.Blob(t.Context(), current.Current.Blobs[0].Digest)
-		return spec("/a", string(before)+" and more"), err
+		return spec(routekey.MustParse("/a"), string(before)+" and more"), err
 	})
 	require.NoError(t, err)
 	h.requireServed("/a", "two and more")
@@ -127,32 +129,32 @@ func TestChangeIsBuiltAgainIfItsServiceChangesMeanwhile(t *testing.T) {
 // A transaction that other writers keep from its commit ends.
 func TestPlansAreBounded(t *testing.T) {
 	h, m, write := meddledWith(t)
-	h.add("/a", "one")
+	h.add(routekey.MustParse("/a"), "one")
 	var plans int
 	m.meddle = func() {
 		plans++
-		write("/other", string(rune('a'+plans)))
+		write(routekey.MustParse("/other"), string(rune('a'+plans)))
 	}
-	_, err := h.Add(t.Context(), spec("/a", "two"))
+	_, err := h.Add(t.Context(), spec(routekey.MustParse("/a"), "two"))
 	require.ErrorIs(t, err, registry.ErrStale)
 	requireKind(t, problem.Conflict, err)
 	require.Equal(t, maxPlans, plans)
 	require.Equal(t, 1, h.kind.openCount())
-	require.Equal(t, registry.DigestOf([]byte("one")), h.cfg.Registry.State().Services["/a"].Current.Blobs[0].Digest)
+	require.Equal(t, registry.DigestOf([]byte("one")), h.cfg.Registry.State().Services[routekey.MustParse("/a")].Current.Blobs[0].Digest)
 	m.meddle = func() {}
-	h.add("/a", "three")
+	h.add(routekey.MustParse("/a"), "three")
 	h.requireServed("/a", "three")
 }
 
 // A version of the history is checked by the rules of today.
 func TestRollbackIsValidated(t *testing.T) {
 	h := booted(t, t.TempDir(), nil)
-	h.add("/a", "one")
-	h.add("/a", "two")
+	h.add(routekey.MustParse("/a"), "one")
+	h.add(routekey.MustParse("/a"), "two")
 	h.kind.failAt("validate", func(context.Context) error {
 		return problem.New(problem.Forbidden, "not any more").WithCause(errInjected)
 	})
-	_, err := h.Rollback(t.Context(), "/a")
+	_, err := h.Rollback(t.Context(), routekey.MustParse("/a"))
 	require.ErrorIs(t, err, errInjected)
 	requireKind(t, problem.Forbidden, err)
 	h.requireServed("/a", "two")

@@ -39,7 +39,7 @@ func (d *Deployer) askKind(spec services.Spec) error {
 
 // checkSpec checks what does not depend on the kind.
 func (d *Deployer) checkSpec(spec services.Spec) (violations problem.Violations) {
-	violations = checkPrefix(spec.Prefix)
+	violations = checkKey(spec.Key)
 	if _, ok := d.kinds[spec.Kind]; !ok {
 		violations.Add("kind", "is %.80q: there is no kind of service called so", spec.Kind)
 	}
@@ -51,25 +51,13 @@ func (d *Deployer) checkSpec(spec services.Spec) (violations problem.Violations)
 	return violations
 }
 
-// checkPrefix returns the violations of a prefix and its optional match.
-func checkPrefix(prefix registry.Prefix) (violations problem.Violations) {
-	refuse := func(field string, texts ...string) {
-		for _, text := range texts {
-			violations.Add(field, "is refused: %s", text)
+// checkKey returns the violations of a route key.
+func checkKey(key routekey.Key) (violations problem.Violations) {
+	var invalid *routekey.Error
+	if errors.As(key.Canonical(), &invalid) {
+		for _, text := range invalid.Violations {
+			violations.Add(invalid.Field, "is refused: %s", text)
 		}
-	}
-	canonical, err := routekey.Parse(string(prefix))
-	var malformed *routekey.Error
-	var unmatched *routekey.Error
-	switch {
-	case errors.As(err, &malformed):
-		refuse("prefix", malformed.Violations...)
-	case errors.As(err, &unmatched):
-		refuse("match", unmatched.Violations...)
-	case err != nil:
-		refuse("prefix", err.Error())
-	case canonical.String() != string(prefix):
-		violations.Add("prefix", "is %q, which is not canonical: write %q", prefix, canonical.String())
 	}
 	return violations
 }

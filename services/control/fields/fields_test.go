@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -90,7 +92,7 @@ func TestJSONHasTheTypesOfTheFields(t *testing.T) {
 	require.True(t, in.AddJSON([]byte("\ufeff"+`{"prefix":"/a/","module":"m","memory":1048576,"timeout":"1s","cgi_args":true,"allow":["https://a"],"config":{"k":"v=w"}}`), ""))
 	s, _ := in.Select(allkinds.Describe(), "")
 	require.NoError(t, in.Err())
-	require.Equal(t, registry.Prefix("/a"), in.Key())
+	require.Equal(t, routekey.MustParse("/a"), in.Key())
 	require.Equal(t, registry.Manifest(`{"allow":["https://a"],"cgi_args":true,"config":{"k":"v=w"},"memory":1048576,"timeout":"1s"}`), in.Values(s.Form, nil).Manifest())
 	for _, text := range []string{
 		`{"allow":"https://a"}`, `{"allow":[1]}`, `{"allow":null}`, `{"config":["k=v"]}`, `{"config":{"k":1}}`, `{"config":{"":"v"}}`,
@@ -190,7 +192,7 @@ func TestKeys(t *testing.T) {
 		key := in.Key()
 		if c.field == "" {
 			require.NoError(t, in.Err())
-			require.Equal(t, registry.Prefix(c.key), key)
+			require.Equal(t, routekey.MustParse(c.key), key)
 			continue
 		}
 		require.NotEmpty(t, in.Violations(), c.given)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/internal/routekey"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -27,27 +26,26 @@ func KeyFields() []schema.Field {
 }
 
 // Key returns the route key: the prefix, which is required, and the optional match.
-func (in *Input) Key() registry.Prefix {
+func (in *Input) Key() (key routekey.Key) {
 	in.Missing(Prefix, "give the path prefix of the service, such as hello")
-	var key routekey.Key
 	var err error
 	if in.Value(Prefix) != nil {
 		key.Prefix, err = routekey.ParsePrefix(in.Text(Prefix))
-		var invalid *routekey.Error
-		if errors.As(err, &invalid) {
-			for _, text := range invalid.Violations {
-				in.Violate(Prefix, "is %q: %s", invalid.Input, text)
-			}
-		}
+		in.invalidKey(err)
 	}
 	key.Match, err = routekey.ParseMatch(in.Text(Match))
+	in.invalidKey(err)
+	return key
+}
+
+// invalidKey adds the violations of an error of routekey, whose fields have the same names.
+func (in *Input) invalidKey(err error) {
 	var invalid *routekey.Error
 	if errors.As(err, &invalid) {
 		for _, text := range invalid.Violations {
-			in.Violate(Match, "is %q: %s", invalid.Input, text)
+			in.Violate(invalid.Field, "is %q: %s", invalid.Input, text)
 		}
 	}
-	return registry.Prefix(key.String())
 }
 
 // Selection is the kind of service that a request asks for.

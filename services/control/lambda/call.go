@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/services/event/httpevent"
@@ -96,7 +95,7 @@ func tooLong(c *call) *invocation.Error {
 func (h *Handler) requestFor(ctx context.Context, t target, c *call, payload []byte) (*http.Request, error) {
 	c.FunctionARN = t.arn
 	if !h.isFunction(t.kind) {
-		r, err := httpevent.Request(ctx, payload, string(t.prefix))
+		r, err := httpevent.Request(ctx, payload, t.key.String())
 		if errors.Is(err, httpevent.ErrEvent) {
 			return nil, unusable("the service is no function, and takes events in the payload format 2.0 alone: %s", err)
 		}
@@ -108,11 +107,11 @@ func (h *Handler) requestFor(ctx context.Context, t target, c *call, payload []b
 	if !json.Valid(payload) {
 		return nil, unusable("Could not parse request body into json: the payload is not JSON")
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, string(t.prefix), bytes.NewReader(payload))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, t.key.String(), bytes.NewReader(payload))
 	if err != nil {
 		return nil, err
 	}
-	r.RequestURI, r.RemoteAddr = string(t.prefix), "lambda:0"
+	r.RequestURI, r.RemoteAddr = t.key.String(), "lambda:0"
 	r.Header.Set("Content-Type", "application/json")
 	return r, nil
 }
@@ -127,7 +126,7 @@ func (h *Handler) dispatch(t target, c *call, w http.ResponseWriter, r *http.Req
 		passed = &c.Call
 	}
 	r = r.WithContext(forwarded.WithID(r.Context(), c.RequestID))
-	err := h.cfg.Dispatcher.Dispatch(routekey.Prefix(t.prefix), w, r, passed)
+	err := h.cfg.Dispatcher.Dispatch(t.key.Prefix, w, r, passed)
 	took := float64(time.Since(begin).Microseconds()) / 1000
 	fmt.Fprintf(&c.log, "END RequestId: %s\nREPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\n",
 		c.RequestID, c.RequestID, took, int64(took)+1)

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
@@ -22,8 +24,8 @@ var errNumber = errors.New("the number of the version is taken")
 
 // deployment is a change of a function's current version.
 type deployment struct {
-	name   string
-	prefix registry.Prefix
+	name string
+	key  routekey.Key
 	// build returns the spec, given the current service; the zero Service if there is none.
 	build   func(current registry.Service) (services.Spec, error)
 	note    func(*record) // changes the record with it; may be nil
@@ -33,8 +35,8 @@ type deployment struct {
 // deploy carries a deployment out. It returns the entry of the published version if d publishes, or that of the
 // function.
 func (h *Handler) deploy(ctx context.Context, d deployment) (deploy.Entry, error) {
-	results, err := h.cfg.Catalogue.Transact(ctx, []registry.Prefix{d.prefix}, func(s *registry.State) (deploy.Changes, error) {
-		spec, err := d.build(s.Services[d.prefix])
+	results, err := h.cfg.Catalogue.Transact(ctx, []routekey.Key{d.key}, func(s *registry.State) (deploy.Changes, error) {
+		spec, err := d.build(s.Services[d.key])
 		if err != nil {
 			return deploy.Changes{}, err
 		}
@@ -71,10 +73,10 @@ func addVersion(changes deploy.Changes, s *registry.State, d deployment, spec se
 	}
 	note(&own)
 	number := own.LastVersion + 1
-	for ; s.Services[versionPrefix(d.prefix, strconv.Itoa(number))].Prefix != ""; number++ { // of a lost record
+	for ; !s.Services[versionPrefix(d.key, strconv.Itoa(number))].Key.IsZero(); number++ { // of a lost record
 	}
 	version := spec
-	version.Prefix = versionPrefix(d.prefix, strconv.Itoa(number))
+	version.Key = versionPrefix(d.key, strconv.Itoa(number))
 	changes.Deploy = append(changes.Deploy, version)
 	changes.Records = map[string]deploy.Edit{recordOf(d.name): editOf(func(own *record) error {
 		if note(own); own.LastVersion >= number {
@@ -88,7 +90,7 @@ func addVersion(changes deploy.Changes, s *registry.State, d deployment, spec se
 
 // edit changes the record of a function. It needs the service of the function and those of the versions to be there
 // at the commit.
-func (h *Handler) edit(ctx context.Context, name string, needs []registry.Prefix, f func(*record) error) error {
+func (h *Handler) edit(ctx context.Context, name string, needs []routekey.Key, f func(*record) error) error {
 	_, err := h.cfg.Catalogue.Transact(ctx, nil, func(*registry.State) (deploy.Changes, error) {
 		return deploy.Changes{Require: needs, Records: map[string]deploy.Edit{recordOf(name): editOf(f)}}, nil
 	})
@@ -102,7 +104,7 @@ func (h *Handler) edit(ctx context.Context, name string, needs []registry.Prefix
 // it.
 func checkCurrent(name string, wanted *string, s registry.Service) error {
 	switch {
-	case s.Prefix == "":
+	case s.Key.IsZero():
 		return notFound("Function not found: %s", arn.Format(name, ""))
 	case wanted != nil && *wanted != "" && *wanted != revisionOf(s):
 		return fail(http.StatusPreconditionFailed, "PreconditionFailedException", "The RevisionId provided does not match the latest RevisionId of the function.")
@@ -112,7 +114,7 @@ func checkCurrent(name string, wanted *string, s registry.Service) error {
 
 // specOf returns the spec of the service's current version. Its blobs are in the catalogue.
 func specOf(s registry.Service) services.Spec {
-	return services.Spec{Prefix: s.Prefix, Kind: s.Current.Kind, Manifest: s.Current.Manifest, Blobs: services.StoredBlobs(s.Current)}
+	return services.Spec{Key: s.Key, Kind: s.Current.Kind, Manifest: s.Current.Manifest, Blobs: services.StoredBlobs(s.Current)}
 }
 
 // documentOf returns the document in the manifest of a function.

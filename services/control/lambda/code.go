@@ -66,14 +66,14 @@ func (h *Handler) createFunction(w http.ResponseWriter, r *request) error {
 	}
 	created, err := h.deploy(r.Context(), deployment{
 		name:    ref.Name,
-		prefix:  registry.Prefix(prefix),
+		key:     routekey.Key{Prefix: prefix},
 		note:    func(own *record) { *own = record{}; in.keep(own) },
 		publish: in.Publish,
 		build: func(current registry.Service) (services.Spec, error) {
-			if current.Prefix != "" {
+			if !current.Key.IsZero() {
 				return services.Spec{}, fail(http.StatusConflict, "ResourceConflictException", "Function already exist: %s", ref.Name)
 			}
-			spec := services.Spec{Prefix: registry.Prefix(prefix)}
+			spec := services.Spec{Key: routekey.Key{Prefix: prefix}}
 			err := h.unpack(in.Code.ZipFile, &spec, &in.settings)
 			return spec, err
 		},
@@ -87,7 +87,7 @@ func (h *Handler) createFunction(w http.ResponseWriter, r *request) error {
 // answerDeployed answers with the configuration of a deployed function or version.
 func (h *Handler) answerDeployed(w http.ResponseWriter, status int, name string, e deploy.Entry) error {
 	version := arn.Latest
-	if _, number, ok := versionOf(e.Service.Prefix); ok {
+	if _, number, ok := versionOf(e.Service.Key); ok {
 		version = number
 	}
 	return answerJSON(w, status, h.describe(e, name, version))
@@ -133,7 +133,7 @@ func (h *Handler) updateCode(w http.ResponseWriter, r *request) error {
 		}
 		return h.answerDeployed(w, http.StatusOK, name, e)
 	}
-	changed, err := h.deploy(r.Context(), deployment{name: name, prefix: e.Service.Prefix, build: build, publish: in.Publish})
+	changed, err := h.deploy(r.Context(), deployment{name: name, key: e.Service.Key, build: build, publish: in.Publish})
 	if err != nil {
 		return err
 	}

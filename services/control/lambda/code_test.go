@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -59,9 +61,9 @@ func (a *api) status(method, path string, body any) int {
 	return resp.StatusCode
 }
 
-func (a *api) document(prefix registry.Prefix) function.Document {
+func (a *api) document(key routekey.Key) function.Document {
 	a.t.Helper()
-	e, err := a.Deployer.Inspect(prefix)
+	e, err := a.Deployer.Inspect(key)
 	require.NoError(a.t, err)
 	d, err := function.Decode(e.Service.Current.Manifest)
 	require.NoError(a.t, err)
@@ -97,20 +99,20 @@ func TestUpdateCodeKeeps(t *testing.T) {
 	}
 	a.Deploy(servicetest.Spec(function.KindName, "/prog", want))
 	a.send("PUT", functions+"/prog/code", map[string]any{"ZipFile": packed(t, map[string]string{"bootstrap": "#!/bin/sh\n"})}, 200)
-	d := a.document("/prog")
+	d := a.document(routekey.MustParse("/prog"))
 	require.Len(t, d.Package, 64)
 	want.Exec, want.Package = "", d.Package
 	require.Equal(t, want, d)
 	a.send("PUT", functions+"/prog/configuration", map[string]any{"MemorySize": 512, "Handler": "app.handler"}, 200)
 	want.MemorySize, want.Handler = 512, "app.handler"
-	require.Equal(t, want, a.document("/prog"))
+	require.Equal(t, want, a.document(routekey.MustParse("/prog")))
 }
 
 // TestArchivesOfWindows checks archives with backslashes between directories and without permissions.
 func TestArchivesOfWindows(t *testing.T) {
 	a := newAPI(t, managing)
 	a.send("POST", functions, program("win", packed(t, map[string]string{"bootstrap": "#!/bin/sh\n", `lib\sub\a.txt`: "a", `empty\`: ""})), 201)
-	dir := filepath.Join(a.dir, "code", a.document("/win").Package)
+	dir := filepath.Join(a.dir, "code", a.document(routekey.MustParse("/win")).Package)
 	info, err := os.Stat(filepath.Join(dir, "bootstrap"))
 	require.NoError(t, err)
 	require.Equal(t, fs.FileMode(0o755), info.Mode().Perm())
@@ -132,7 +134,7 @@ func TestChangesHappenOrNot(t *testing.T) {
 	a := newAPI(t, managing)
 	a.send("POST", functions, program("prog", packed(t, map[string]string{"bootstrap": "#!/bin/sh\n"})), 201)
 	generation := func() registry.Generation {
-		e, err := a.Deployer.Inspect("/prog")
+		e, err := a.Deployer.Inspect(routekey.MustParse("/prog"))
 		require.NoError(t, err)
 		return e.Service.Current.Generation
 	}
@@ -148,7 +150,7 @@ func TestChangesHappenOrNot(t *testing.T) {
 	require.Equal(t, before, generation(), "neither the record nor the service could be written")
 	a.store.fail.Store(&disk)
 	a.send("POST", functions, program("other", packed(t, map[string]string{"bootstrap": ""})), 500)
-	_, err := a.Deployer.Inspect("/other")
+	_, err := a.Deployer.Inspect(routekey.MustParse("/other"))
 	require.ErrorIs(t, err, registry.ErrNotFound)
 	a.store.fail.Store(&disk)
 	a.send("DELETE", functions+"/prog", nil, 500)
@@ -200,7 +202,7 @@ func TestUnpackedCode(t *testing.T) {
 		return packed(t, map[string]string{"bootstrap": "#!/bin/sh\n" + strings.Repeat("\n", n)})
 	}
 	a.send("POST", functions, program("prog", code(0)), 201)
-	first := a.document("/prog").Package
+	first := a.document(routekey.MustParse("/prog")).Package
 	a.send("PUT", functions+"/prog/code", map[string]any{"ZipFile": code(1)}, 200)
 	a.send("POST", functions, program("gone", code(2)), 201)
 	a.send("PUT", functions+"/prog/code", map[string]any{"ZipFile": code(3), "DryRun": true}, 200)
@@ -211,7 +213,7 @@ func TestUnpackedCode(t *testing.T) {
 	require.Eventually(t, func() bool { retain(); return len(exists()) == 2 }, 30*time.Second, time.Millisecond)
 
 	require.NoError(t, os.RemoveAll(filepath.Join(a.dir, "code", first)))
-	_, err := a.Deployer.Rollback(t.Context(), "/prog")
+	_, err := a.Deployer.Rollback(t.Context(), routekey.MustParse("/prog"))
 	require.NoError(t, err, "the archive is a blob of the version")
 	require.FileExists(t, filepath.Join(a.dir, "code", first, "bootstrap"))
 	a.send("DELETE", functions+"/prog", nil, 204)

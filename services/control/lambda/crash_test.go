@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/durable"
@@ -58,7 +60,8 @@ func openFunctions(store *filestore.Store, root *os.Root) (crashtest.Kept, error
 
 // Step makes the changes of a function's life. The static service stands for any code.
 func (k keptFunctions) Step(n int) error {
-	const name, prefix = "site", registry.Prefix("/site")
+	const name = "site"
+	key := routekey.MustParse("/site")
 	ctx := context.Background()
 	three := 3
 	to := func(version, revision string, weights map[string]float64) func(*alias) (*alias, error) {
@@ -71,28 +74,28 @@ func (k keptFunctions) Step(n int) error {
 	case 0, 3:
 		_, err = k.deploy(ctx, deployment{
 			name:    name,
-			prefix:  prefix,
+			key:     key,
 			publish: n == 3,
 			note:    func(own *record) { own.Description = []string{"first", "", "", "second"}[n] },
 			build: func(registry.Service) (services.Spec, error) {
 				doc := static.Document{Directory: "www", Fallback: []string{"", "", "", "index.html"}[n]}
-				return services.Spec{Prefix: prefix, Kind: static.KindName, Manifest: doc.Encode()}, nil
+				return services.Spec{Key: key, Kind: static.KindName, Manifest: doc.Encode()}, nil
 			},
 		})
 	case 1:
-		_, err = k.publish(ctx, name, prefix, func(registry.Service) error { return nil })
+		_, err = k.publish(ctx, name, key, func(registry.Service) error { return nil })
 	case 2:
-		_, err = k.changeAlias(ctx, name, "prod", prefix, to("1", "a", nil))
+		_, err = k.changeAlias(ctx, name, "prod", key, to("1", "a", nil))
 	case 4:
-		_, err = k.changeAlias(ctx, name, "prod", prefix, to("2", "b", map[string]float64{"1": 0.25}))
+		_, err = k.changeAlias(ctx, name, "prod", key, to("2", "b", map[string]float64{"1": 0.25}))
 	case 5:
-		err = k.edit(ctx, name, []registry.Prefix{prefix}, func(own *record) error { own.Concurrency = &three; return nil })
+		err = k.edit(ctx, name, []routekey.Key{key}, func(own *record) error { own.Concurrency = &three; return nil })
 	case 6:
-		_, err = k.changeAlias(ctx, name, "prod", prefix, to("2", "c", nil))
+		_, err = k.changeAlias(ctx, name, "prod", key, to("2", "c", nil))
 	case 7:
-		err = k.deleteVersion(ctx, arn.Reference{Name: name, Qualifier: "1"}, deploy.Entry{Service: registry.Service{Prefix: prefix}})
+		err = k.deleteVersion(ctx, arn.Reference{Name: name, Qualifier: "1"}, deploy.Entry{Service: registry.Service{Key: key}})
 	case 8:
-		err = k.deleteAll(ctx, name, deploy.Entry{Service: registry.Service{Prefix: prefix}})
+		err = k.deleteAll(ctx, name, deploy.Entry{Service: registry.Service{Key: key}})
 	}
 	return err
 }
@@ -104,15 +107,15 @@ func (k keptFunctions) State() any {
 		return v
 	}
 	found := *k.catalogue.State()
-	all := make(map[registry.Prefix]registry.Service)
-	for prefix, service := range found.Services {
+	all := make(map[routekey.Key]registry.Service)
+	for key, service := range found.Services {
 		service.Current = timeless(service.Current)
 		var history []registry.Version
 		for _, v := range service.History {
 			history = append(history, timeless(v))
 		}
 		service.History = history
-		all[prefix] = service
+		all[key] = service
 	}
 	found.Services = all
 	return found
@@ -155,12 +158,12 @@ func TestRecordsOfMissingFunctions(t *testing.T) {
 	kept, err := openFunctions(store, site(t, t.TempDir()))
 	require.NoError(t, err)
 	k := kept.(keptFunctions)
-	err = k.edit(t.Context(), "none", []registry.Prefix{"/none"}, func(own *record) error {
+	err = k.edit(t.Context(), "none", []routekey.Key{routekey.MustParse("/none")}, func(own *record) error {
 		own.Description = "x"
 		return nil
 	})
 	require.Equal(t, http.StatusNotFound, failureOf(err).status)
-	_, err = k.changeAlias(t.Context(), "none", "prod", "/none", func(*alias) (*alias, error) {
+	_, err = k.changeAlias(t.Context(), "none", "prod", routekey.MustParse("/none"), func(*alias) (*alias, error) {
 		return &alias{Version: arn.Latest}, nil
 	})
 	require.Equal(t, http.StatusNotFound, failureOf(err).status)

@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 )
@@ -18,11 +19,11 @@ func (h *Handler) Record(function string) record { return h.book.get(function) }
 func SpecOf(s registry.Service) services.Spec { return specOf(s) }
 
 // VersionPrefix returns the prefix of a published version.
-func VersionPrefix(base registry.Prefix, number string) registry.Prefix {
+func VersionPrefix(base routekey.Key, number string) routekey.Key {
 	return versionPrefix(base, number)
 }
 
 // VersionOf splits the prefix of a published version.
-func VersionOf(prefix registry.Prefix) (base registry.Prefix, number string, ok bool) {
-	return versionOf(prefix)
+func VersionOf(key routekey.Key) (base routekey.Key, number string, ok bool) {
+	return versionOf(key)
 }

@@ -26,10 +26,10 @@ import (
 type Catalogue interface {
 	Ready() bool
 	List() []deploy.Entry
-	Inspect(registry.Prefix) (deploy.Entry, error)
+	Inspect(routekey.Key) (deploy.Entry, error)
 	Validate(services.Spec) error
 	Record(name string) registry.Record
-	Transact(context.Context, []registry.Prefix, func(*registry.State) (deploy.Changes, error)) ([]deploy.Result, error)
+	Transact(context.Context, []routekey.Key, func(*registry.State) (deploy.Changes, error)) ([]deploy.Result, error)
 }
 
 // Dispatcher serves a request with the service at prefix. *router.Router implements it.

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/durable/crashtest"
@@ -30,20 +32,20 @@ func PublishForever(dir string, acknowledge func(string, ...any)) error {
 		return err
 	}
 	k := kept.(keptFunctions)
-	if k.catalogue.State().Services["/site"].Prefix == "" {
+	if k.catalogue.State().Services[routekey.MustParse("/site")].Key.IsZero() {
 		if err := k.Step(0); err != nil {
 			return err
 		}
 	}
 	for {
 		ctx := context.Background()
-		published, err := k.publish(ctx, "site", "/site", func(registry.Service) error { return nil })
+		published, err := k.publish(ctx, "site", routekey.MustParse("/site"), func(registry.Service) error { return nil })
 		if err != nil {
 			return err
 		}
-		_, number, _ := versionOf(published.Service.Prefix)
+		_, number, _ := versionOf(published.Service.Key)
 		acknowledge("version %s.", number)
-		_, err = k.changeAlias(ctx, "site", "prod", "/site", func(*alias) (*alias, error) {
+		_, err = k.changeAlias(ctx, "site", "prod", routekey.MustParse("/site"), func(*alias) (*alias, error) {
 			return &alias{Version: number, Revision: number}, nil
 		})
 		if err != nil {
@@ -78,7 +80,7 @@ func TestKill(t *testing.T) {
 		own := k.book.get("site")
 		require.GreaterOrEqual(t, own.LastVersion, acknowledged["version"])
 		for n := range own.LastVersion {
-			require.Contains(t, k.catalogue.State().Services, versionPrefix("/site", strconv.Itoa(n+1)), "version and number are one change")
+			require.Contains(t, k.catalogue.State().Services, versionPrefix(routekey.MustParse("/site"), strconv.Itoa(n+1)), "version and number are one change")
 		}
 		if acknowledged["alias"] > 0 {
 			leads, err := strconv.Atoi(own.Aliases["prod"].Version)

@@ -6,7 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/services/internal/arn"
 )
 
@@ -52,7 +53,7 @@ func (h *Handler) putConcurrency(w http.ResponseWriter, r *request) error {
 	if n := in.ReservedConcurrentExecutions; n == nil || *n < 0 || *n > maxConcurrency {
 		return invalid("ReservedConcurrentExecutions must be a number between 0 and %d", maxConcurrency)
 	}
-	err = h.edit(r.Context(), name, []registry.Prefix{e.Service.Prefix}, func(own *record) error {
+	err = h.edit(r.Context(), name, []routekey.Key{e.Service.Key}, func(own *record) error {
 		own.Concurrency = in.ReservedConcurrentExecutions
 		return nil
 	})
@@ -79,7 +80,7 @@ func (h *Handler) deleteConcurrency(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	err = h.edit(r.Context(), name, []registry.Prefix{e.Service.Prefix}, func(own *record) error {
+	err = h.edit(r.Context(), name, []routekey.Key{e.Service.Key}, func(own *record) error {
 		own.Concurrency = nil
 		return nil
 	})
@@ -107,7 +108,7 @@ func (h *Handler) createURL(w http.ResponseWriter, r *request) error {
 		return invalid("AuthType must be NONE, and Cors is not supported: requests are passed on as they are")
 	}
 	now := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
-	err = h.edit(r.Context(), name, []registry.Prefix{e.Service.Prefix}, func(own *record) error {
+	err = h.edit(r.Context(), name, []routekey.Key{e.Service.Key}, func(own *record) error {
 		if own.URL != nil {
 			return fail(http.StatusConflict, "ResourceConflictException", "the function has a URL")
 		}
@@ -138,7 +139,7 @@ func (h *Handler) answerURL(w http.ResponseWriter, status int, name string) erro
 		return err
 	}
 	return answerJSON(w, status, map[string]string{
-		"FunctionUrl": h.cfg.URL() + strings.TrimSuffix(string(e.Service.Prefix), "/") + "/", "FunctionArn": arn.Format(name, ""), "AuthType": "NONE",
+		"FunctionUrl": h.cfg.URL() + strings.TrimSuffix(e.Service.Key.String(), "/") + "/", "FunctionArn": arn.Format(name, ""), "AuthType": "NONE",
 		"CreationTime": own.Created, "LastModifiedTime": own.Modified, "InvokeMode": "BUFFERED",
 	})
 }
@@ -148,7 +149,7 @@ func (h *Handler) deleteURL(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	err = h.edit(r.Context(), name, []registry.Prefix{e.Service.Prefix}, func(own *record) error {
+	err = h.edit(r.Context(), name, []routekey.Key{e.Service.Key}, func(own *record) error {
 		own.URL = nil
 		return nil
 	})

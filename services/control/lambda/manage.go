@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
@@ -171,7 +173,7 @@ func codeHash(d registry.Digest) string {
 // revisionOf returns a revision id, which changes with
 // every change of the service. It has the form of a UUID.
 func revisionOf(s registry.Service) string {
-	sum := sha256.Sum256([]byte(string(s.Prefix) + "\x00" + strconv.FormatUint(uint64(s.Current.Generation), 10)))
+	sum := sha256.Sum256([]byte(s.Key.String() + "\x00" + strconv.FormatUint(uint64(s.Current.Generation), 10)))
 	x := hex.EncodeToString(sum[:16])
 	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
 }
@@ -224,15 +226,15 @@ func (h *Handler) listFunctions(w http.ResponseWriter, r *request) error {
 		NextMarker *string
 	}{Functions: []configuration{}}
 	for _, e := range h.cfg.Catalogue.List() {
-		name := arn.Name(string(e.Service.Prefix))
-		if _, _, isVersion := versionOf(e.Service.Prefix); isVersion || marker != "" && string(e.Service.Prefix) <= marker {
+		name := arn.Name(e.Service.Key.String())
+		if _, _, isVersion := versionOf(e.Service.Key); isVersion || marker != "" && e.Service.Key.String() <= marker {
 			continue
 		}
 		if len(answer.Functions) == limit {
 			break
 		}
 		answer.Functions = append(answer.Functions, h.describe(e, name, arn.Latest))
-		last := string(e.Service.Prefix)
+		last := e.Service.Key.String()
 		answer.NextMarker = &last
 	}
 	if len(answer.Functions) < limit {
@@ -247,7 +249,7 @@ func (h *Handler) described(r *request) (configuration, string, error) {
 	if err != nil {
 		return configuration{}, "", err
 	}
-	e, err := h.cfg.Catalogue.Inspect(t.prefix)
+	e, err := h.cfg.Catalogue.Inspect(t.key)
 	if err != nil {
 		return configuration{}, "", err
 	}
@@ -313,7 +315,7 @@ func (h *Handler) deleteVersion(ctx context.Context, ref arn.Reference, e deploy
 	})
 	_, err := h.cfg.Catalogue.Transact(ctx, nil, func(*registry.State) (deploy.Changes, error) {
 		return deploy.Changes{
-			Remove:  []registry.Prefix{versionPrefix(e.Service.Prefix, ref.Qualifier)},
+			Remove:  []routekey.Key{versionPrefix(e.Service.Key, ref.Qualifier)},
 			Records: map[string]deploy.Edit{recordOf(ref.Name): unused},
 		}, nil
 	})
@@ -322,18 +324,18 @@ func (h *Handler) deleteVersion(ctx context.Context, ref arn.Reference, e deploy
 
 // deleteAll removes a function with all its versions and its record.
 func (h *Handler) deleteAll(ctx context.Context, name string, e deploy.Entry) error {
-	function := e.Service.Prefix
-	_, err := h.cfg.Catalogue.Transact(ctx, []registry.Prefix{function}, func(s *registry.State) (deploy.Changes, error) {
+	function := e.Service.Key
+	_, err := h.cfg.Catalogue.Transact(ctx, []routekey.Key{function}, func(s *registry.State) (deploy.Changes, error) {
 		changes := deploy.Changes{
-			Remove:  []registry.Prefix{function},
+			Remove:  []routekey.Key{function},
 			Records: map[string]deploy.Edit{recordOf(name): func(registry.Record) (registry.Record, error) { return registry.Record{}, nil }},
 		}
-		for prefix := range s.Services {
-			if base, _, ok := versionOf(prefix); ok && base == function {
-				changes.Remove = append(changes.Remove, prefix)
+		for key := range s.Services {
+			if base, _, ok := versionOf(key); ok && base == function {
+				changes.Remove = append(changes.Remove, key)
 			}
 		}
-		slices.Sort(changes.Remove)
+		slices.SortFunc(changes.Remove, routekey.Key.Compare)
 		return changes, nil
 	})
 	return err
@@ -355,9 +357,9 @@ func (h *Handler) updateConfiguration(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	changed, err := h.deploy(r.Context(), deployment{
-		name:   name,
-		prefix: e.Service.Prefix,
-		note:   in.keep,
+		name: name,
+		key:  e.Service.Key,
+		note: in.keep,
 		build: func(current registry.Service) (services.Spec, error) {
 			if err := checkCurrent(name, in.RevisionId, current); err != nil {
 				return services.Spec{}, err

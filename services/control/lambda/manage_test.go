@@ -4,18 +4,20 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
 )
 
 func TestVersionOf(t *testing.T) {
-	for prefix, want := range map[registry.Prefix]string{"/fn~1": "1", "/a/b~27": "27", "/fn": "", "/fn~": "", "/fn~x": "", "/fn~01": "", "/fn~0": "", "/~1": ""} {
-		base, number, ok := versionOf(prefix)
-		require.Equal(t, want != "", ok, prefix)
+	for key, want := range map[routekey.Key]string{routekey.MustParse("/fn~1"): "1", routekey.MustParse("/a/b~27"): "27", routekey.MustParse("/fn"): "", routekey.MustParse("/fn~"): "", routekey.MustParse("/fn~x"): "", routekey.MustParse("/fn~01"): "", routekey.MustParse("/fn~0"): "", routekey.MustParse("/~1"): ""} {
+		base, number, ok := versionOf(key)
+		require.Equal(t, want != "", ok, key)
 		require.Equal(t, want, number)
 		if ok {
-			require.Equal(t, prefix, versionPrefix(base, number))
+			require.Equal(t, key, versionPrefix(base, number))
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -43,7 +45,7 @@ func TestDirectoryOfVersion1(t *testing.T) {
 	before := catalogue.State()
 	require.Len(t, before.Services, 4)
 	for _, e := range h.cfg.Catalogue.List() {
-		require.NoError(t, e.Problem, e.Service.Prefix)
+		require.NoError(t, e.Problem, e.Service.Key)
 	}
 	left, err := os.ReadDir(filepath.Join(dir, "lambda", "code"))
 	require.NoError(t, err)
@@ -53,11 +55,11 @@ func TestDirectoryOfVersion1(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "lambda", "functions.json"), []byte("not read any more"), 0o600))
 	h, catalogue, done = migrated(t, dir)
 	require.Equal(t, before, catalogue.State(), "reading changes nothing")
-	require.NoError(t, h.edit(t.Context(), "other", []registry.Prefix{"/other"}, func(own *record) error {
+	require.NoError(t, h.edit(t.Context(), "other", []routekey.Key{routekey.MustParse("/other")}, func(own *record) error {
 		own.Description = "changed"
 		return nil
 	}))
-	_, err = h.publish(t.Context(), "prog", "/prog", func(registry.Service) error { return nil })
+	_, err = h.publish(t.Context(), "prog", routekey.MustParse("/prog"), func(registry.Service) error { return nil })
 	require.NoError(t, err, "a version of code without an archive")
 	done()
 
@@ -67,5 +69,5 @@ func TestDirectoryOfVersion1(t *testing.T) {
 	own := h.book.get("prog")
 	require.Equal(t, 3, own.LastVersion)
 	require.Equal(t, want["prog"].Aliases, own.Aliases)
-	require.Contains(t, catalogue.State().Services, registry.Prefix("/prog~3"))
+	require.Contains(t, catalogue.State().Services, routekey.MustParse("/prog~3"))
 }

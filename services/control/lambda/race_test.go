@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -35,7 +37,7 @@ func TestChangesOfBothAPIsLast(t *testing.T) {
 	})
 	all.Go(func() {
 		for range rounds {
-			_, err := a.Deployer.Change(t.Context(), "/prog", func(current registry.Service) (services.Spec, error) {
+			_, err := a.Deployer.Change(t.Context(), routekey.MustParse("/prog"), func(current registry.Service) (services.Spec, error) {
 				spec := lambda.SpecOf(current)
 				later := schema.TimeoutOf(spec.Manifest) + time.Second
 				spec.Manifest = schema.With(spec.Manifest, map[string]any{schema.FieldTimeout: schema.Period(later)})
@@ -45,10 +47,10 @@ func TestChangesOfBothAPIsLast(t *testing.T) {
 		}
 	})
 	all.Wait()
-	e, err := a.Deployer.Inspect("/prog")
+	e, err := a.Deployer.Inspect(routekey.MustParse("/prog"))
 	require.NoError(t, err)
 	require.Equal(t, rounds*time.Second, schema.TimeoutOf(e.Service.Current.Manifest))
-	d := a.document("/prog")
+	d := a.document(routekey.MustParse("/prog"))
 	require.Equal(t, 100+rounds-1, d.MemorySize)
 	last := packed(t, map[string]string{"bootstrap": fmt.Sprintf("#!/bin/sh\n# %d\n", rounds-1)})
 	require.Equal(t, registry.DigestOf(last).Hex(), d.Package)
@@ -73,7 +75,7 @@ func TestFunctionIsCreatedOnce(t *testing.T) {
 		counts[status]++
 	}
 	require.Equal(t, map[int]int{201: 1, 409: callers - 1}, counts)
-	e, err := a.Deployer.Inspect("/once")
+	e, err := a.Deployer.Inspect(routekey.MustParse("/once"))
 	require.NoError(t, err)
 	require.Empty(t, e.Service.History)
 	require.Equal(t, "first", a.handler.Record("once").Description)
@@ -86,7 +88,7 @@ type overtaken struct {
 }
 
 func (o *overtaken) Transact(
-	ctx context.Context, claimed []registry.Prefix, build func(*registry.State) (deploy.Changes, error),
+	ctx context.Context, claimed []routekey.Key, build func(*registry.State) (deploy.Changes, error),
 ) ([]deploy.Result, error) {
 	results, err := o.Deployer.Transact(ctx, claimed, build)
 	if other := o.other; err == nil && other != nil {
@@ -106,11 +108,11 @@ func TestPublishedVersionHasItsCode(t *testing.T) {
 	})
 	a.send("POST", functions, program("prog", packed(t, map[string]string{"bootstrap": "#!/bin/sh\n"})), 201)
 	o.other = func() error {
-		_, err := a.Deployer.Rollback(t.Context(), "/prog")
+		_, err := a.Deployer.Rollback(t.Context(), routekey.MustParse("/prog"))
 		return err
 	}
 	archive := packed(t, map[string]string{"bootstrap": "#!/bin/sh\n# new\n"})
 	a.send("PUT", functions+"/prog/code", map[string]any{"ZipFile": archive, "Publish": true}, 201)
-	require.Equal(t, registry.DigestOf(archive).Hex(), a.document("/prog~1").Package)
-	require.NotEqual(t, registry.DigestOf(archive).Hex(), a.document("/prog").Package)
+	require.Equal(t, registry.DigestOf(archive).Hex(), a.document(routekey.MustParse("/prog~1")).Package)
+	require.NotEqual(t, registry.DigestOf(archive).Hex(), a.document(routekey.MustParse("/prog")).Package)
 }

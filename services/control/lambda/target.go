@@ -13,7 +13,7 @@ import (
 // target is the service to invoke.
 type target struct {
 	name     string
-	prefix   registry.Prefix // of the version to execute
+	key      routekey.Key // of the version to execute
 	kind     string
 	arn      string // as requested, with the qualifier if any
 	executed string // version to execute
@@ -41,30 +41,30 @@ func (h *Handler) find(r *request) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	if key, err := routekey.Parse(string(entry.Service.Prefix)); err != nil || string(key.Prefix) != string(entry.Service.Prefix) {
+	if entry.Service.Key.Match != (routekey.Match{}) {
 		return target{}, notFound("Function not found: %s: a service that a header chooses cannot be invoked by its name", arn.Format(ref.Name, ""))
 	}
-	prefix, version, err := h.qualified(entry.Service.Prefix, ref)
+	key, version, err := h.qualified(entry.Service.Key, ref)
 	if err != nil {
 		return target{}, err
 	}
 	if version != arn.Latest {
-		if entry, err = h.cfg.Catalogue.Inspect(prefix); err != nil {
+		if entry, err = h.cfg.Catalogue.Inspect(key); err != nil {
 			return target{}, err
 		}
 	}
-	return target{name: ref.Name, prefix: prefix, kind: entry.Service.Current.Kind, arn: arn.Format(ref.Name, ref.Qualifier), executed: version}, nil
+	return target{name: ref.Name, key: key, kind: entry.Service.Current.Kind, arn: arn.Format(ref.Name, ref.Qualifier), executed: version}, nil
 }
 
 // entry returns the service of a function name: the one at
 // this prefix, or one whose prefix has several segments.
 func (h *Handler) entry(name string) (deploy.Entry, error) {
-	entry, err := h.cfg.Catalogue.Inspect(registry.Prefix("/" + name))
+	entry, err := h.cfg.Catalogue.Inspect(routekey.Key{Prefix: routekey.Prefix("/" + name)})
 	if !errors.Is(err, registry.ErrNotFound) {
 		return entry, err
 	}
 	for _, e := range h.cfg.Catalogue.List() {
-		if arn.Name(string(e.Service.Prefix)) == name {
+		if arn.Name(e.Service.Key.String()) == name {
 			return e, nil
 		}
 	}

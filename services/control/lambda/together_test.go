@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/services/control/lambda"
@@ -30,7 +32,7 @@ func TestVersionsAreNumberedOnce(t *testing.T) {
 	all.Wait()
 	require.Equal(t, callers*rounds, a.handler.Record("prog").LastVersion)
 	for n := range callers * rounds {
-		_, err := a.Deployer.Inspect(lambda.VersionPrefix("/prog", strconv.Itoa(n+1)))
+		_, err := a.Deployer.Inspect(lambda.VersionPrefix(routekey.MustParse("/prog"), strconv.Itoa(n+1)))
 		require.NoError(t, err)
 	}
 }
@@ -53,8 +55,8 @@ func TestCodeAndVersionAreOneChange(t *testing.T) {
 	a.send("PUT", functions+"/prog/code", update, 500)
 	require.Same(t, before, a.Registry.State(), "neither code nor version")
 	require.Contains(t, a.send("PUT", functions+"/prog/code", update, 201), `"Version":"2"`)
-	require.Equal(t, a.document("/prog").Package, a.document("/prog~2").Package)
-	require.NotEqual(t, a.document("/prog").Package, a.document("/prog~1").Package)
+	require.Equal(t, a.document(routekey.MustParse("/prog")).Package, a.document(routekey.MustParse("/prog~2")).Package)
+	require.NotEqual(t, a.document(routekey.MustParse("/prog")).Package, a.document(routekey.MustParse("/prog~1")).Package)
 }
 
 // TestAliasesLeadToVersions points an alias at versions that another caller deletes. In any order, an alias never
@@ -86,13 +88,13 @@ func TestAliasesLeadToVersions(t *testing.T) {
 	all.Wait()
 	leads := a.handler.Record("prog").Aliases["prod"].Version
 	if leads != "$LATEST" {
-		_, err := a.Deployer.Inspect(lambda.VersionPrefix("/prog", leads))
+		_, err := a.Deployer.Inspect(lambda.VersionPrefix(routekey.MustParse("/prog"), leads))
 		require.NoError(t, err, leads)
 	}
 	a.send("DELETE", functions+"/prog", nil, 204)
 	require.Empty(t, a.Registry.State().Records)
-	for prefix := range a.Registry.State().Services {
-		base, _, version := lambda.VersionOf(prefix)
-		require.False(t, version && base == "/prog", prefix)
+	for key := range a.Registry.State().Services {
+		base, _, version := lambda.VersionOf(key)
+		require.False(t, version && base == routekey.MustParse("/prog"), key)
 	}
 }

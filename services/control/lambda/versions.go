@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/event/invocation"
@@ -17,19 +19,19 @@ import (
 // A published version is a separate service. Its prefix is the
 // function's prefix followed by "~" and the version number.
 
-func versionPrefix(base registry.Prefix, number string) registry.Prefix {
-	return registry.Prefix(arn.VersionPrefix(string(base), number))
+func versionPrefix(base routekey.Key, number string) routekey.Key {
+	return routekey.Key{Prefix: routekey.Prefix(arn.VersionPrefix(string(base.Prefix), number)), Match: base.Match}
 }
 
 // versionOf splits the prefix of a published version. It reports false for any other prefix.
-func versionOf(prefix registry.Prefix) (base registry.Prefix, number string, ok bool) {
-	text, number, ok := arn.Published(string(prefix))
-	return registry.Prefix(text), number, ok
+func versionOf(key routekey.Key) (base routekey.Key, number string, ok bool) {
+	text, number, ok := arn.Published(string(key.Prefix))
+	return routekey.Key{Prefix: routekey.Prefix(text), Match: key.Match}, number, ok
 }
 
 // qualified resolves the qualifier of ref to the prefix to serve and its
 // version: a number or $LATEST. For an alias, the version is chosen by weight.
-func (h *Handler) qualified(base registry.Prefix, ref arn.Reference) (prefix registry.Prefix, version string, err error) {
+func (h *Handler) qualified(base routekey.Key, ref arn.Reference) (key routekey.Key, version string, err error) {
 	version = ref.Qualifier
 	if version == "" || version == arn.Latest {
 		return base, arn.Latest, nil
@@ -37,17 +39,17 @@ func (h *Handler) qualified(base registry.Prefix, ref arn.Reference) (prefix reg
 	if _, err := strconv.ParseUint(version, 10, 31); err != nil {
 		a := h.book.get(ref.Name).Aliases[version]
 		if a == nil {
-			return "", "", notFound("Function not found: %s", arn.Format(ref.Name, ref.Qualifier))
+			return routekey.Key{}, "", notFound("Function not found: %s", arn.Format(ref.Name, ref.Qualifier))
 		}
 		if version = a.choose(rand.Float64()); version == arn.Latest {
 			return base, arn.Latest, nil
 		}
 	}
-	prefix = versionPrefix(base, version)
-	if _, err := h.cfg.Catalogue.Inspect(prefix); err != nil {
-		return "", "", notFound("Function not found: %s", arn.Format(ref.Name, ref.Qualifier))
+	key = versionPrefix(base, version)
+	if _, err := h.cfg.Catalogue.Inspect(key); err != nil {
+		return routekey.Key{}, "", notFound("Function not found: %s", arn.Format(ref.Name, ref.Qualifier))
 	}
-	return prefix, version, nil
+	return key, version, nil
 }
 
 // choose returns the version for at, a random number in [0, 1).
@@ -82,7 +84,7 @@ func (h *Handler) publishVersion(w http.ResponseWriter, r *request) error {
 	if err := decode(r, &in); err != nil {
 		return err
 	}
-	published, err := h.publish(r.Context(), name, e.Service.Prefix, func(current registry.Service) error {
+	published, err := h.publish(r.Context(), name, e.Service.Key, func(current registry.Service) error {
 		if err := checkCurrent(name, in.RevisionId, current); err != nil {
 			return err
 		}
@@ -98,13 +100,13 @@ func (h *Handler) publishVersion(w http.ResponseWriter, r *request) error {
 }
 
 // publish deploys the current version of a function as its next version, if check accepts it.
-func (h *Handler) publish(ctx context.Context, name string, base registry.Prefix, check func(registry.Service) error) (deploy.Entry, error) {
-	results, err := h.cfg.Catalogue.Transact(ctx, []registry.Prefix{base}, func(s *registry.State) (deploy.Changes, error) {
+func (h *Handler) publish(ctx context.Context, name string, base routekey.Key, check func(registry.Service) error) (deploy.Entry, error) {
+	results, err := h.cfg.Catalogue.Transact(ctx, []routekey.Key{base}, func(s *registry.State) (deploy.Changes, error) {
 		current := s.Services[base]
 		if err := check(current); err != nil {
 			return deploy.Changes{}, err
 		}
-		return addVersion(deploy.Changes{}, s, deployment{name: name, prefix: base}, specOf(current))
+		return addVersion(deploy.Changes{}, s, deployment{name: name, key: base}, specOf(current))
 	})
 	if err != nil {
 		return deploy.Entry{}, err
@@ -119,7 +121,7 @@ func (h *Handler) listVersions(w http.ResponseWriter, r *request) error {
 	}
 	versions := []configuration{h.describe(e, name, arn.Latest)}
 	for _, other := range h.cfg.Catalogue.List() {
-		if base, number, ok := versionOf(other.Service.Prefix); ok && base == e.Service.Prefix {
+		if base, number, ok := versionOf(other.Service.Key); ok && base == e.Service.Key {
 			versions = append(versions, h.describe(other, name, number))
 		}
 	}
@@ -170,7 +172,7 @@ func (a *alias) versions() []string { return append(sortedKeys(a.Weights), a.Ver
 
 // changeAlias replaces an alias by the one that change returns, given the current one or nil. The versions of the
 // new one must exist.
-func (h *Handler) changeAlias(ctx context.Context, name, called string, base registry.Prefix, change func(*alias) (*alias, error)) (after *alias, err error) {
+func (h *Handler) changeAlias(ctx context.Context, name, called string, base routekey.Key, change func(*alias) (*alias, error)) (after *alias, err error) {
 	_, err = h.cfg.Catalogue.Transact(ctx, nil, func(s *registry.State) (deploy.Changes, error) {
 		own, err := decodeRecord(s.Records[recordOf(name)])
 		if err != nil {
@@ -180,16 +182,16 @@ func (h *Handler) changeAlias(ctx context.Context, name, called string, base reg
 		if err != nil {
 			return deploy.Changes{}, err
 		}
-		needs := []registry.Prefix{base}
+		needs := []routekey.Key{base}
 		for _, version := range planned.versions() {
 			if version == arn.Latest {
 				continue
 			}
-			prefix := versionPrefix(base, version)
-			if s.Services[prefix].Prefix == "" {
+			key := versionPrefix(base, version)
+			if s.Services[key].Key.IsZero() {
 				return deploy.Changes{}, notFound("Function not found: %s", arn.Format(name, version))
 			}
-			needs = append(needs, prefix)
+			needs = append(needs, key)
 		}
 		edit := editOf(func(own *record) (err error) {
 			if after, err = change(own.Aliases[called]); err != nil {
@@ -225,7 +227,7 @@ func (h *Handler) createAlias(w http.ResponseWriter, r *request) error {
 		return invalid("%.140q cannot be the name of an alias", in.Name)
 	}
 	revision := invocation.NewID()
-	a, err := h.changeAlias(r.Context(), name, in.Name, e.Service.Prefix, func(current *alias) (*alias, error) {
+	a, err := h.changeAlias(r.Context(), name, in.Name, e.Service.Key, func(current *alias) (*alias, error) {
 		if current != nil {
 			return nil, fail(http.StatusConflict, "ResourceConflictException", "Alias already exists: %s", arn.Format(name, in.Name))
 		}
@@ -247,7 +249,7 @@ func (h *Handler) updateAlias(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	called, revision := r.PathValue("alias"), invocation.NewID()
-	changed, err := h.changeAlias(r.Context(), name, called, e.Service.Prefix, func(current *alias) (*alias, error) {
+	changed, err := h.changeAlias(r.Context(), name, called, e.Service.Key, func(current *alias) (*alias, error) {
 		switch {
 		case current == nil:
 			return nil, noAlias(name, called)
@@ -298,7 +300,7 @@ func (h *Handler) deleteAlias(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	err = h.edit(r.Context(), name, []registry.Prefix{e.Service.Prefix}, func(own *record) error {
+	err = h.edit(r.Context(), name, []routekey.Key{e.Service.Key}, func(own *record) error {
 		delete(own.Aliases, r.PathValue("alias"))
 		return nil
 	})

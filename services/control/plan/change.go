@@ -4,36 +4,38 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/registry"
 )
 
 // Change is one of Put, Rollback, Remove, Declare, Prune, Record and Require.
 type Change interface {
-	prefix() registry.Prefix // empty for Prune, Record and Require
+	key() routekey.Key // empty for Prune, Record and Require
 	decide(*planner)
 }
 
 // Put deploys a version, also if the current one has the same content.
 type Put struct {
-	Prefix  registry.Prefix
+	Key     routekey.Key
 	Version registry.Version // the plan sets Generation and Deployed
 }
 
 // Rollback deploys an earlier version again, on behalf of the management API: a version from the configuration
 // file loses that origin.
 type Rollback struct {
-	Prefix     registry.Prefix
+	Key        routekey.Key
 	Generation registry.Generation // in the history; zero: the version before the current one
 }
 
 // Remove removes a service and its history.
 type Remove struct {
-	Prefix registry.Prefix
+	Key routekey.Key
 }
 
 // Declare deploys a version of the configuration file, unless exactly this version is served already.
 type Declare struct {
-	Prefix  registry.Prefix
+	Key     routekey.Key
 	Version registry.Version // the plan sets Generation, Deployed and Origin
 }
 
@@ -41,27 +43,27 @@ type Declare struct {
 // of declarations becomes the set of services of the file.
 type Prune struct{}
 
-func (c Put) prefix() registry.Prefix      { return c.Prefix }
-func (c Rollback) prefix() registry.Prefix { return c.Prefix }
-func (c Remove) prefix() registry.Prefix   { return c.Prefix }
-func (c Declare) prefix() registry.Prefix  { return c.Prefix }
-func (Prune) prefix() registry.Prefix      { return "" }
+func (c Put) key() routekey.Key      { return c.Key }
+func (c Rollback) key() routekey.Key { return c.Key }
+func (c Remove) key() routekey.Key   { return c.Key }
+func (c Declare) key() routekey.Key  { return c.Key }
+func (Prune) key() routekey.Key      { return routekey.Key{} }
 
 func (c Put) decide(p *planner) {
-	if p.changeable(c.Prefix) {
-		p.put(c.Prefix, c.Version)
+	if p.changeable(c.Key) {
+		p.put(c.Key, c.Version)
 	}
 }
 
 func (c Rollback) decide(p *planner) {
-	if !p.changeable(c.Prefix) {
+	if !p.changeable(c.Key) {
 		return
 	}
 	find := p.base.State.Previous
 	if c.Generation != 0 {
-		find = func(prefix registry.Prefix) (registry.Version, error) { return p.base.State.At(prefix, c.Generation) }
+		find = func(key routekey.Key) (registry.Version, error) { return p.base.State.At(key, c.Generation) }
 	}
-	version, err := find(c.Prefix)
+	version, err := find(c.Key)
 	switch {
 	case errors.Is(err, registry.ErrNotFound):
 		p.refuse(fieldPrefix, err)
@@ -69,38 +71,38 @@ func (c Rollback) decide(p *planner) {
 		p.refuse(fieldGeneration, err)
 	default:
 		version.Origin = registry.OriginAPI
-		p.put(c.Prefix, version)
+		p.put(c.Key, version)
 		p.plan.Prepare[len(p.plan.Prepare)-1].RolledBackTo = version.Generation
 	}
 }
 
 func (c Remove) decide(p *planner) {
-	if !p.changeable(c.Prefix) {
+	if !p.changeable(c.Key) {
 		return
 	}
-	if _, ok := p.base.State.Services[c.Prefix]; !ok {
-		p.refuse(fieldPrefix, fmt.Errorf("%w: %s", registry.ErrNotFound, c.Prefix))
+	if _, ok := p.base.State.Services[c.Key]; !ok {
+		p.refuse(fieldPrefix, fmt.Errorf("%w: %s", registry.ErrNotFound, c.Key))
 		return
 	}
-	p.remove(c.Prefix)
+	p.remove(c.Key)
 }
 
 func (c Declare) decide(p *planner) {
 	c.Version.Origin = registry.OriginFile
-	if p.unique(c.Prefix) && !p.serves(c.Prefix, c.Version) {
-		p.touch(c.Prefix)
-		p.put(c.Prefix, c.Version)
+	if p.unique(c.Key) && !p.serves(c.Key, c.Version) {
+		p.touch(c.Key)
+		p.put(c.Key, c.Version)
 	}
 }
 
 func (Prune) decide(p *planner) {
 	for _, service := range p.base.State.Sorted() {
-		if p.named[service.Prefix] || p.seen[service.Prefix] || service.Current.Origin != registry.OriginFile {
+		if p.named[service.Key] || p.seen[service.Key] || service.Current.Origin != registry.OriginFile {
 			continue
 		}
-		p.seen[service.Prefix] = true
-		p.touch(service.Prefix)
-		p.remove(service.Prefix)
+		p.seen[service.Key] = true
+		p.touch(service.Key)
+		p.remove(service.Key)
 	}
 }
 
@@ -112,7 +114,7 @@ type Record struct {
 	Edit func(current registry.Record) (registry.Record, error)
 }
 
-func (Record) prefix() registry.Prefix { return "" }
+func (Record) key() routekey.Key { return routekey.Key{} }
 
 func (c Record) decide(p *planner) {
 	if p.records[c.Name] {
@@ -133,13 +135,13 @@ func (c Record) decide(p *planner) {
 
 // Require changes nothing. It refuses the list if there is no service at the prefix.
 type Require struct {
-	Prefix registry.Prefix
+	Key routekey.Key
 }
 
-func (Require) prefix() registry.Prefix { return "" }
+func (Require) key() routekey.Key { return routekey.Key{} }
 
 func (c Require) decide(p *planner) {
-	if _, ok := p.base.State.Services[c.Prefix]; !ok {
-		p.refuse(fieldPrefix, fmt.Errorf("%w: %s", registry.ErrNotFound, c.Prefix))
+	if _, ok := p.base.State.Services[c.Key]; !ok {
+		p.refuse(fieldPrefix, fmt.Errorf("%w: %s", registry.ErrNotFound, c.Key))
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/registry"
 )
 
@@ -22,7 +24,7 @@ var (
 type Base struct {
 	State *registry.State
 	// Failed holds the services of State that are not served. A Declare deploys them again.
-	Failed map[registry.Prefix]bool
+	Failed map[routekey.Key]bool
 	// FileRules is set if the server has a configuration file, whose services only Declare and Prune change.
 	FileRules bool
 	Now       time.Time // of the deploys
@@ -32,9 +34,9 @@ type Base struct {
 // no preparation: they are in Next alone.
 type Plan struct {
 	Base, Next *registry.State
-	Prepare    []Step            // services that get a version, in the order of the changes
-	Remove     []registry.Prefix // services that are removed
-	Touched    []registry.Prefix // services that the changes concern, even if they are refused
+	Prepare    []Step         // services that get a version, in the order of the changes
+	Remove     []routekey.Key // services that are removed
+	Touched    []routekey.Key // services that the changes concern, even if they are refused
 }
 
 // Step is a service that gets a version.
@@ -88,7 +90,7 @@ func Make(base Base, changes []Change) (*Plan, error) {
 func (p *Plan) Equivalent(q *Plan) bool {
 	same := func(a, b Step) bool {
 		v, w := a.Service.Current, b.Service.Current
-		return a.Service.Prefix == b.Service.Prefix && a.Before.Generation == b.Before.Generation && v.Origin == w.Origin && v.SameContent(w)
+		return a.Service.Key == b.Service.Key && a.Before.Generation == b.Before.Generation && v.Origin == w.Origin && v.SameContent(w)
 	}
 	return slices.EqualFunc(p.Prepare, q.Prepare, same) && slices.Equal(p.Remove, q.Remove)
 }

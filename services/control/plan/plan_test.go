@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -35,9 +37,9 @@ type entry struct {
 }
 
 // model is a simple model of a catalogue: the versions of each service, the current one first.
-type model map[registry.Prefix][]entry
+type model map[routekey.Key][]entry
 
-func (m model) put(p registry.Prefix, e entry) {
+func (m model) put(p routekey.Key, e entry) {
 	list := slices.DeleteFunc(slices.Clone(m[p]), func(have entry) bool { return have.text == e.text })
 	list = append([]entry{e}, list...)
 	m[p] = list[:min(len(list), 1+registry.MaxHistory)]
@@ -45,8 +47,8 @@ func (m model) put(p registry.Prefix, e entry) {
 
 func (m model) clone() model {
 	c := model{}
-	for prefix, list := range m {
-		c[prefix] = slices.Clone(list)
+	for key, list := range m {
+		c[key] = slices.Clone(list)
 	}
 	return c
 }
@@ -65,29 +67,29 @@ func newRandom(seed uint64) *random {
 	return r
 }
 
-func (r *random) prefix() registry.Prefix { return registry.Prefix(fmt.Sprintf("/%d", r.IntN(8))) }
+func (r *random) key() routekey.Key { return routekey.MustParse(fmt.Sprintf("/%d", r.IntN(8))) }
 
 func (r *random) change(s *registry.State) plan.Change {
-	prefix, v := r.prefix(), version(fmt.Sprint(r.IntN(20)))
+	key, v := r.key(), version(fmt.Sprint(r.IntN(20)))
 	switch r.IntN(12) {
 	case 0:
-		return plan.Remove{Prefix: prefix}
+		return plan.Remove{Key: key}
 	case 1, 2:
-		return plan.Rollback{Prefix: prefix}
+		return plan.Rollback{Key: key}
 	case 3:
-		if history := s.Services[prefix].History; len(history) > 0 {
-			return plan.Rollback{Prefix: prefix, Generation: history[r.IntN(len(history))].Generation}
+		if history := s.Services[key].History; len(history) > 0 {
+			return plan.Rollback{Key: key, Generation: history[r.IntN(len(history))].Generation}
 		}
-		return plan.Rollback{Prefix: prefix, Generation: 1 + registry.Generation(r.IntN(20))}
+		return plan.Rollback{Key: key, Generation: 1 + registry.Generation(r.IntN(20))}
 	case 4, 5, 6:
-		if service, ok := s.Services[prefix]; ok && r.IntN(2) == 0 {
+		if service, ok := s.Services[key]; ok && r.IntN(2) == 0 {
 			v = version(r.texts[service.Current.Blobs[0].Digest]) // as it is
 		}
-		return plan.Declare{Prefix: prefix, Version: v}
+		return plan.Declare{Key: key, Version: v}
 	case 7:
 		return plan.Prune{}
 	}
-	return plan.Put{Prefix: prefix, Version: v}
+	return plan.Put{Key: key, Version: v}
 }
 
 func (r *random) changes(s *registry.State) (list []plan.Change) {
@@ -98,38 +100,38 @@ func (r *random) changes(s *registry.State) (list []plan.Change) {
 }
 
 func (r *random) base(s *registry.State) plan.Base {
-	b := plan.Base{State: s, FileRules: r.IntN(2) == 0, Failed: make(map[registry.Prefix]bool), Now: now}
+	b := plan.Base{State: s, FileRules: r.IntN(2) == 0, Failed: make(map[routekey.Key]bool), Now: now}
 	if r.IntN(3) == 0 {
-		b.Failed[r.prefix()] = true
+		b.Failed[r.key()] = true
 	}
 	return b
 }
 
-func prefixOf(c plan.Change) registry.Prefix {
+func keyOf(c plan.Change) routekey.Key {
 	switch c := c.(type) {
 	case plan.Put:
-		return c.Prefix
+		return c.Key
 	case plan.Rollback:
-		return c.Prefix
+		return c.Key
 	case plan.Remove:
-		return c.Prefix
+		return c.Key
 	case plan.Declare:
-		return c.Prefix
+		return c.Key
 	}
-	return ""
+	return routekey.Key{}
 }
 
 // expect carries out changes in the model. It returns "INDEX FIELD" of each violation instead, if there are any.
 func (r *random) expect(m model, b plan.Base, changes []plan.Change) (next model, violations []string) {
 	next = m.clone()
-	named, seen := map[registry.Prefix]bool{}, map[registry.Prefix]bool{}
+	named, seen := map[routekey.Key]bool{}, map[routekey.Key]bool{}
 	for _, c := range changes {
-		named[prefixOf(c)] = true
+		named[keyOf(c)] = true
 	}
 	for i, c := range changes {
-		prefix := prefixOf(c)
+		key := keyOf(c)
 		refuse := func(field string) { violations = append(violations, fmt.Sprint(i, " ", field)) }
-		list := m[prefix]
+		list := m[key]
 		owned := b.FileRules && len(list) > 0 && list[0].file
 		_, prunes := c.(plan.Prune)
 		d, declares := c.(plan.Declare)
@@ -141,18 +143,18 @@ func (r *random) expect(m model, b plan.Base, changes []plan.Change) (next model
 				}
 			}
 			continue
-		case seen[prefix], owned && !declares:
+		case seen[key], owned && !declares:
 			refuse("prefix")
 		case declares:
-			if text := r.texts[d.Version.Blobs[0].Digest]; len(list) == 0 || list[0] != (entry{text, true}) || b.Failed[prefix] {
-				next.put(prefix, entry{text, true})
+			if text := r.texts[d.Version.Blobs[0].Digest]; len(list) == 0 || list[0] != (entry{text, true}) || b.Failed[key] {
+				next.put(key, entry{text, true})
 			}
 		default:
 			if field := r.expectOne(next, b.State, c); field != "" {
 				refuse(field)
 			}
 		}
-		seen[prefix] = true
+		seen[key] = true
 	}
 	return next, violations
 }
@@ -160,18 +162,18 @@ func (r *random) expect(m model, b plan.Base, changes []plan.Change) (next model
 // expectOne carries out a change that concerns the model's current state alone. It returns the field of the
 // violation, if any.
 func (r *random) expectOne(m model, s *registry.State, c plan.Change) (field string) {
-	prefix := prefixOf(c)
-	list := m[prefix]
+	key := keyOf(c)
+	list := m[key]
 	switch c := c.(type) {
 	case plan.Put:
-		m.put(prefix, entry{r.texts[c.Version.Blobs[0].Digest], false})
+		m.put(key, entry{r.texts[c.Version.Blobs[0].Digest], false})
 	case plan.Remove:
 		if len(list) == 0 {
 			return "prefix"
 		}
-		delete(m, prefix)
+		delete(m, key)
 	case plan.Rollback:
-		at := slices.IndexFunc(s.Services[prefix].History, func(v registry.Version) bool {
+		at := slices.IndexFunc(s.Services[key].History, func(v registry.Version) bool {
 			return c.Generation == 0 || v.Generation == c.Generation
 		})
 		switch {
@@ -180,7 +182,7 @@ func (r *random) expectOne(m model, s *registry.State, c plan.Change) (field str
 		case at < 0:
 			return "generation"
 		}
-		m.put(prefix, entry{list[at+1].text, false})
+		m.put(key, entry{list[at+1].text, false})
 	}
 	return ""
 }
@@ -189,13 +191,13 @@ func (r *random) requireLike(t *testing.T, m model, s *registry.State) {
 	t.Helper()
 	require.NoError(t, s.Check())
 	require.Len(t, s.Services, len(m))
-	for prefix, list := range m {
-		service := s.Services[prefix]
+	for key, list := range m {
+		service := s.Services[key]
 		var got []entry
 		for _, v := range append([]registry.Version{service.Current}, service.History...) {
 			got = append(got, entry{r.texts[v.Blobs[0].Digest], v.Origin == registry.OriginFile})
 		}
-		require.Equal(t, list, got, prefix)
+		require.Equal(t, list, got, key)
 	}
 }
 
@@ -245,25 +247,25 @@ func requireViolations(t *testing.T, want []string, err error) {
 // requireDifference checks that the steps are exactly the difference of the states.
 func requireDifference(t *testing.T, p *plan.Plan) {
 	t.Helper()
-	changed := map[registry.Prefix]bool{}
+	changed := map[routekey.Key]bool{}
 	for _, step := range p.Prepare {
-		prefix := step.Service.Prefix
-		changed[prefix] = true
-		require.Equal(t, p.Next.Services[prefix], step.Service)
-		require.Equal(t, p.Base.Services[prefix].Current, step.Before)
-		_, existed := p.Base.Services[prefix]
+		key := step.Service.Key
+		changed[key] = true
+		require.Equal(t, p.Next.Services[key], step.Service)
+		require.Equal(t, p.Base.Services[key].Current, step.Before)
+		_, existed := p.Base.Services[key]
 		require.Equal(t, !existed, step.Created)
 		require.Equal(t, now, step.Service.Current.Deployed)
 	}
-	for _, prefix := range p.Remove {
-		changed[prefix] = true
-		require.Contains(t, p.Base.Services, prefix)
-		require.NotContains(t, p.Next.Services, prefix)
+	for _, key := range p.Remove {
+		changed[key] = true
+		require.Contains(t, p.Base.Services, key)
+		require.NotContains(t, p.Next.Services, key)
 	}
 	require.Len(t, p.Touched, len(changed), "nothing else is touched")
-	for prefix, service := range p.Base.Services {
-		if !changed[prefix] {
-			require.Equal(t, service, p.Next.Services[prefix])
+	for key, service := range p.Base.Services {
+		if !changed[key] {
+			require.Equal(t, service, p.Next.Services[key])
 		}
 	}
 	require.Equal(t, p.Base.Generation+registry.Generation(len(changed)), p.Next.Generation, "one generation for each change")
@@ -305,10 +307,10 @@ func TestOneByOneIsAtOnce(t *testing.T) {
 // timeless returns a state as text, without the generations of this list of changes.
 func timeless(t *testing.T, s *registry.State) string {
 	t.Helper()
-	next := &registry.State{Services: map[registry.Prefix]registry.Service{}}
-	for prefix, service := range s.Services {
+	next := &registry.State{Services: map[routekey.Key]registry.Service{}}
+	for key, service := range s.Services {
 		service.Current.Generation = 0
-		next.Services[prefix] = service
+		next.Services[key] = service
 	}
 	return asText(t, next)
 }
@@ -317,17 +319,17 @@ func timeless(t *testing.T, s *registry.State) string {
 func TestDeclareDeploysDifferences(t *testing.T) {
 	declared := version("one")
 	declared.Origin = registry.OriginFile
-	s, _ := (&registry.State{}).Put("/a", declared)
+	s, _ := (&registry.State{}).Put(routekey.MustParse("/a"), declared)
 	for name, c := range map[string]struct {
 		base    plan.Base
 		change  plan.Change
 		deploys bool
 	}{
-		"served":        {plan.Base{State: s}, plan.Declare{Prefix: "/a", Version: version("one")}, false},
-		"failed":        {plan.Base{State: s, Failed: map[registry.Prefix]bool{"/a": true}}, plan.Declare{Prefix: "/a", Version: version("one")}, true},
-		"other failed":  {plan.Base{State: s, Failed: map[registry.Prefix]bool{"/b": true}}, plan.Declare{Prefix: "/a", Version: version("one")}, false},
-		"other content": {plan.Base{State: s}, plan.Declare{Prefix: "/a", Version: version("two")}, true},
-		"put":           {plan.Base{State: s}, plan.Put{Prefix: "/a", Version: version("one")}, true},
+		"served":        {plan.Base{State: s}, plan.Declare{Key: routekey.MustParse("/a"), Version: version("one")}, false},
+		"failed":        {plan.Base{State: s, Failed: map[routekey.Key]bool{routekey.MustParse("/a"): true}}, plan.Declare{Key: routekey.MustParse("/a"), Version: version("one")}, true},
+		"other failed":  {plan.Base{State: s, Failed: map[routekey.Key]bool{routekey.MustParse("/b"): true}}, plan.Declare{Key: routekey.MustParse("/a"), Version: version("one")}, false},
+		"other content": {plan.Base{State: s}, plan.Declare{Key: routekey.MustParse("/a"), Version: version("two")}, true},
+		"put":           {plan.Base{State: s}, plan.Put{Key: routekey.MustParse("/a"), Version: version("one")}, true},
 	} {
 		p, err := plan.Make(c.base, []plan.Change{c.change})
 		require.NoError(t, err, name)
@@ -338,36 +340,36 @@ func TestDeclareDeploysDifferences(t *testing.T) {
 
 // A plan on a state in which only other services have changed is equivalent.
 func TestEquivalentPlans(t *testing.T) {
-	s, _ := (&registry.State{}).Put("/a", version("one"))
-	s, _ = s.Put("/b", version("one"))
+	s, _ := (&registry.State{}).Put(routekey.MustParse("/a"), version("one"))
+	s, _ = s.Put(routekey.MustParse("/b"), version("one"))
 	planned := func(s *registry.State, changes ...plan.Change) *plan.Plan {
 		p, err := plan.Make(plan.Base{State: s, Now: now}, changes)
 		require.NoError(t, err)
 		return p
 	}
-	changes := []plan.Change{plan.Put{Prefix: "/a", Version: version("two")}, plan.Remove{Prefix: "/b"}}
+	changes := []plan.Change{plan.Put{Key: routekey.MustParse("/a"), Version: version("two")}, plan.Remove{Key: routekey.MustParse("/b")}}
 	p := planned(s, changes...)
-	other, _ := s.Put("/c", version("three"))
+	other, _ := s.Put(routekey.MustParse("/c"), version("three"))
 	require.True(t, p.Equivalent(planned(other, changes...)))
-	require.Equal(t, version("three").Blobs[0].Digest, planned(other, changes...).Next.Services["/c"].Current.Blobs[0].Digest)
-	own, _ := s.Put("/a", version("three"))
+	require.Equal(t, version("three").Blobs[0].Digest, planned(other, changes...).Next.Services[routekey.MustParse("/c")].Current.Blobs[0].Digest)
+	own, _ := s.Put(routekey.MustParse("/a"), version("three"))
 	require.False(t, p.Equivalent(planned(own, changes...)), "it would replace another version")
 	require.False(t, p.Equivalent(planned(s, changes[0])))
-	require.False(t, p.Equivalent(planned(s, plan.Put{Prefix: "/a", Version: version("three")}, changes[1])))
+	require.False(t, p.Equivalent(planned(s, plan.Put{Key: routekey.MustParse("/a"), Version: version("three")}, changes[1])))
 }
 
 // The services that a refused list concerns are known: they are claimed before it is planned again.
 func TestARefusalNamesEveryService(t *testing.T) {
-	s, _ := (&registry.State{}).Put("/a", version("one"))
+	s, _ := (&registry.State{}).Put(routekey.MustParse("/a"), version("one"))
 	p, err := plan.Make(plan.Base{State: s, Now: now}, []plan.Change{
-		plan.Remove{Prefix: "/none"},
-		plan.Rollback{Prefix: "/a"},
-		plan.Put{Prefix: "/b", Version: version("one")},
-		plan.Put{Prefix: "/b", Version: version("two")},
+		plan.Remove{Key: routekey.MustParse("/none")},
+		plan.Rollback{Key: routekey.MustParse("/a")},
+		plan.Put{Key: routekey.MustParse("/b"), Version: version("one")},
+		plan.Put{Key: routekey.MustParse("/b"), Version: version("two")},
 	})
 	require.ErrorIs(t, err, registry.ErrNotFound)
 	require.ErrorIs(t, err, registry.ErrNoVersion)
 	require.ErrorIs(t, err, plan.ErrRepeated)
 	require.ErrorContains(t, err, `change 4: prefix: "/b" is declared more than once`)
-	require.Equal(t, []registry.Prefix{"/none", "/a", "/b"}, p.Touched)
+	require.Equal(t, []routekey.Key{routekey.MustParse("/none"), routekey.MustParse("/a"), routekey.MustParse("/b")}, p.Touched)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/registry"
 )
 
@@ -17,11 +19,11 @@ const (
 // planner decides the changes of a list.
 type planner struct {
 	base    Base
-	named   map[registry.Prefix]bool // prefixes of all changes
-	seen    map[registry.Prefix]bool // prefixes of the changes decided so far
-	records map[string]bool          // names of the records decided so far
-	index   int                      // of the change being decided
-	next    *registry.State          // a copy of the base's with the changes so far
+	named   map[routekey.Key]bool // prefixes of all changes
+	seen    map[routekey.Key]bool // prefixes of the changes decided so far
+	records map[string]bool       // names of the records decided so far
+	index   int                   // of the change being decided
+	next    *registry.State       // a copy of the base's with the changes so far
 	plan    Plan
 	refusal Refusal
 }
@@ -29,16 +31,16 @@ type planner struct {
 func newPlanner(base Base, changes []Change) *planner {
 	p := &planner{
 		base:    base,
-		named:   make(map[registry.Prefix]bool),
-		seen:    make(map[registry.Prefix]bool),
+		named:   make(map[routekey.Key]bool),
+		seen:    make(map[routekey.Key]bool),
 		records: make(map[string]bool),
 	}
 	for _, c := range changes {
-		p.named[c.prefix()] = true
+		p.named[c.key()] = true
 	}
 	p.next = &registry.State{
 		Generation: base.State.Generation,
-		Services:   make(map[registry.Prefix]registry.Service),
+		Services:   make(map[routekey.Key]registry.Service),
 		Records:    base.State.Records,
 	}
 	maps.Copy(p.next.Services, base.State.Services)
@@ -62,49 +64,49 @@ func (p *planner) refuse(field string, err error) {
 }
 
 // unique refuses a second change of a prefix.
-func (p *planner) unique(prefix registry.Prefix) bool {
-	if p.seen[prefix] {
-		p.refuse(fieldPrefix, fmt.Errorf("%q %w", prefix, ErrRepeated))
+func (p *planner) unique(key routekey.Key) bool {
+	if p.seen[key] {
+		p.refuse(fieldPrefix, fmt.Errorf("%q %w", key, ErrRepeated))
 		return false
 	}
-	p.seen[prefix] = true
+	p.seen[key] = true
 	return true
 }
 
 // changeable reports whether a change that does not come from the configuration file may concern the service. It
 // touches the service.
-func (p *planner) changeable(prefix registry.Prefix) bool {
-	if !p.unique(prefix) {
+func (p *planner) changeable(key routekey.Key) bool {
+	if !p.unique(key) {
 		return false
 	}
-	p.touch(prefix)
-	if p.base.FileRules && p.base.State.Services[prefix].Current.Origin == registry.OriginFile {
+	p.touch(key)
+	if p.base.FileRules && p.base.State.Services[key].Current.Origin == registry.OriginFile {
 		p.refuse(fieldPrefix, ErrDeclared)
 		return false
 	}
 	return true
 }
 
-func (p *planner) touch(prefix registry.Prefix) { p.plan.Touched = append(p.plan.Touched, prefix) }
+func (p *planner) touch(key routekey.Key) { p.plan.Touched = append(p.plan.Touched, key) }
 
 // serves reports whether the service is served exactly as v, except for the generation.
-func (p *planner) serves(prefix registry.Prefix, v registry.Version) bool {
-	service, ok := p.base.State.Services[prefix]
-	return ok && !p.base.Failed[prefix] && service.Current.Origin == v.Origin && service.Current.SameContent(v)
+func (p *planner) serves(key routekey.Key, v registry.Version) bool {
+	service, ok := p.base.State.Services[key]
+	return ok && !p.base.Failed[key] && service.Current.Origin == v.Origin && service.Current.SameContent(v)
 }
 
 // put makes v the current version of a service.
-func (p *planner) put(prefix registry.Prefix, v registry.Version) {
-	before, replaces := p.base.State.Services[prefix]
+func (p *planner) put(key routekey.Key, v registry.Version) {
+	before, replaces := p.base.State.Services[key]
 	p.next.Generation++
 	v.Deployed, v.Generation = p.base.Now, p.next.Generation
-	service := before.With(prefix, v)
-	p.next.Services[prefix] = service
+	service := before.With(key, v)
+	p.next.Services[key] = service
 	p.plan.Prepare = append(p.plan.Prepare, Step{Change: p.index, Before: before.Current, Created: !replaces, Service: service})
 }
 
-func (p *planner) remove(prefix registry.Prefix) {
+func (p *planner) remove(key routekey.Key) {
 	p.next.Generation++
-	delete(p.next.Services, prefix)
-	p.plan.Remove = append(p.plan.Remove, prefix)
+	delete(p.next.Services, key)
+	p.plan.Remove = append(p.plan.Remove, key)
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -25,10 +27,10 @@ func TestRecord(t *testing.T) {
 		}
 	}
 	base := plan.Base{State: &registry.State{}, Now: now}
-	p, err := plan.Make(base, []plan.Change{appended("a"), plan.Put{Prefix: "/p", Version: version("1")}})
+	p, err := plan.Make(base, []plan.Change{appended("a"), plan.Put{Key: routekey.MustParse("/p"), Version: version("1")}})
 	require.NoError(t, err)
 	require.Equal(t, "a", p.Next.Records["k/x"].Kind)
-	require.Contains(t, p.Next.Services, registry.Prefix("/p"))
+	require.Contains(t, p.Next.Services, routekey.MustParse("/p"))
 	require.EqualValues(t, 2, p.Next.Generation)
 	require.Empty(t, base.State.Records)
 
@@ -59,14 +61,14 @@ func TestRecord(t *testing.T) {
 }
 
 func TestRequire(t *testing.T) {
-	s, _ := (&registry.State{}).Put("/a", version("1"))
+	s, _ := (&registry.State{}).Put(routekey.MustParse("/a"), version("1"))
 	base := plan.Base{State: s, Now: now}
-	p, err := plan.Make(base, []plan.Change{plan.Require{Prefix: "/a"}, plan.Remove{Prefix: "/a"}})
+	p, err := plan.Make(base, []plan.Change{plan.Require{Key: routekey.MustParse("/a")}, plan.Remove{Key: routekey.MustParse("/a")}})
 	require.NoError(t, err, "the base counts")
 	require.Empty(t, p.Next.Services)
-	p, err = plan.Make(base, []plan.Change{plan.Require{Prefix: "/a"}})
+	p, err = plan.Make(base, []plan.Change{plan.Require{Key: routekey.MustParse("/a")}})
 	require.NoError(t, err)
 	require.Same(t, s, p.Next)
-	_, err = plan.Make(base, []plan.Change{plan.Require{Prefix: "/b"}, plan.Remove{Prefix: "/a"}})
+	_, err = plan.Make(base, []plan.Change{plan.Require{Key: routekey.MustParse("/b")}, plan.Remove{Key: routekey.MustParse("/a")}})
 	require.ErrorIs(t, err, registry.ErrNotFound)
 }

@@ -29,7 +29,7 @@ type deployment struct {
 }
 
 func newDeployment(k *Kind, s services.Spec, b backend) *deployment {
-	name, version := arn.Of(string(s.Prefix))
+	name, version := arn.Of(s.Key.String())
 	if version == arn.Latest {
 		version = ""
 	}
@@ -39,7 +39,7 @@ func newDeployment(k *Kind, s services.Spec, b backend) *deployment {
 		arn:      arn.Format(name, version),
 		timeout:  cmp.Or(schema.TimeoutOf(s.Manifest), k.cfg.Timeout),
 		backend:  b,
-		held:     k.budget.For(string(s.Prefix)),
+		held:     k.budget.For(s.Key.String()),
 		requests: inflight.New(),
 		release:  func() {},
 	}

@@ -39,7 +39,7 @@ type program struct {
 // does not set it for such runtimes. Credentials and AWS_XRAY_DAEMON_ADDRESS: they would refer
 // to services that do not exist. _X_AMZN_TRACE_ID: runtimes set it themselves for each event.
 func newProgram(s services.Spec, d Document) program {
-	name, version := arn.Of(string(s.Prefix))
+	name, version := arn.Of(s.Key.String())
 	root := filepath.Dir(d.Exec)
 	env := map[string]string{
 		"PATH": "/usr/local/bin:/usr/bin:/bin", "LD_LIBRARY_PATH": root + ":" + filepath.Join(root, "lib"), "TZ": ":UTC", "LANG": "C.UTF-8",

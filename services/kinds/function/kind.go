@@ -8,9 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/kinds/function/internal/packages"
@@ -44,7 +45,7 @@ type Kind struct {
 	unpacked *packages.Cache // immutable; nil: packages are not supported
 
 	mu        sync.Mutex
-	endpoints map[registry.Prefix][]*endpoint // guarded by mu; more than one while a port changes
+	endpoints map[routekey.Key][]*endpoint // guarded by mu; more than one while a port changes
 }
 
 // New returns a kind with the given configuration.
@@ -61,7 +62,7 @@ func New(cfg Config) *Kind {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	k := &Kind{cfg: cfg, budget: budget.New(cfg.HeldBytes), endpoints: make(map[registry.Prefix][]*endpoint)}
+	k := &Kind{cfg: cfg, budget: budget.New(cfg.HeldBytes), endpoints: make(map[routekey.Key][]*endpoint)}
 	if cfg.Packages != "" {
 		k.unpacked = packages.New(durable.Dir(cfg.Packages))
 	}
@@ -112,7 +113,7 @@ func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deploymen
 	if doc.Exec != "" {
 		return newDeployment(k, s, newProcesses(k, s, doc)), nil // processes are started by requests
 	}
-	e, err := k.open(ctx, s.Prefix, doc.RuntimePort)
+	e, err := k.open(ctx, s.Key, doc.RuntimePort)
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ func (m *Modules) Prepare(ctx context.Context, s services.Spec) (services.Deploy
 	if err != nil {
 		return nil, err
 	}
-	b := &module{prefix: string(s.Prefix), held: m.functions.budget.For(string(s.Prefix)), inner: inner}
+	b := &module{prefix: s.Key.String(), held: m.functions.budget.For(s.Key.String()), inner: inner}
 	return &moduleDeployment{deployment: newDeployment(m.functions, s, b), inner: inner}, nil
 }
 

@@ -67,7 +67,7 @@ func (k *Kind) Retain(s *registry.State) error {
 			}
 			d, err := Decode(schema.Without(v.Manifest, schema.FieldUseConfig))
 			if err != nil {
-				return fmt.Errorf("read a version of %s: %w", service.Prefix, err) // it may refer to any package
+				return fmt.Errorf("read a version of %s: %w", service.Key, err) // it may refer to any package
 			}
 			wanted[packages.Digest(d.Package)] = true
 			if filepath.Base(d.Exec) == Bootstrap { // early versions have the path of the program

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -49,14 +51,14 @@ func TestArchive(t *testing.T) {
 	}
 	first := archived(t, "/fn", function.Bootstrap, "#!/bin/sh\nexec '"+self(t, 0, 0).Exec+"'\n")
 	f.Deploy(first)
-	digest := f.digestOf(t, "/fn")
+	digest := f.digestOf(t, routekey.MustParse("/fn"))
 	require.Equal(t, filepath.Join(cfg.Packages, digest), environment(f.Send("GET", "/fn/env", "").Body)["LAMBDA_TASK_ROOT"])
 
 	f.Deploy(archived(t, "/fn", function.Bootstrap, "#!/bin/sh\nexec sleep 1000\n"))
 	require.NoError(t, f.kind.Retain(f.Registry.State()))
 	require.Len(t, unpacked(), 2, "the history refers to the first")
 	require.NoError(t, os.RemoveAll(filepath.Join(cfg.Packages, digest)))
-	_, err := f.Rollback(t.Context(), "/fn")
+	_, err := f.Rollback(t.Context(), routekey.MustParse("/fn"))
 	require.NoError(t, err)
 	require.Contains(t, unpacked(), digest, "unpacked again from the blob")
 	require.Equal(t, "200 OK", f.Send("GET", "/fn/env", "").Status)
@@ -103,7 +105,7 @@ func TestArchiveIsRefused(t *testing.T) {
 }
 
 // digestOf returns the package of the current version.
-func (f *front) digestOf(t *testing.T, key registry.Prefix) string {
+func (f *front) digestOf(t *testing.T, key routekey.Key) string {
 	t.Helper()
 	e, err := f.Inspect(key)
 	require.NoError(t, err)

@@ -302,8 +302,8 @@ func newProcesses(k *Kind, s services.Spec, d Document) *processes {
 		max:     cmp.Or(d.Processes, defaultProcesses),
 		loops:   max(1, d.Loops),
 		start:   k.cfg.StartTimeout,
-		budget:  k.budget.For(string(s.Prefix)),
+		budget:  k.budget.For(s.Key.String()),
 		logRate: lograte.New(k.cfg.LogRate),
-		log:     k.cfg.Log.With(slog.String("service", string(s.Prefix))),
+		log:     k.cfg.Log.With(slog.String("service", s.Key.String())),
 	}
 }

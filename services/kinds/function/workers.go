@@ -10,8 +10,9 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
@@ -37,19 +38,19 @@ type backend interface {
 
 // endpoint is the Runtime API of a prefix. Deployments of the prefix share it.
 type endpoint struct {
-	*runtimeapi.Endpoint                 // immutable
-	prefix               registry.Prefix // immutable
-	addr                 string          // immutable
-	port                 int             // immutable
-	users                int             // guarded by Kind.mu; number of deployments that use it
+	*runtimeapi.Endpoint              // immutable
+	key                  routekey.Key // immutable
+	addr                 string       // immutable
+	port                 int          // immutable
+	users                int          // guarded by Kind.mu; number of deployments that use it
 }
 
 // open returns the endpoint of a prefix at a port and adds a user to
 // it. Port 0 selects the prefix's existing endpoint, or a free port.
-func (k *Kind) open(ctx context.Context, prefix registry.Prefix, port int) (*endpoint, error) {
+func (k *Kind) open(ctx context.Context, key routekey.Key, port int) (*endpoint, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, e := range k.endpoints[prefix] {
+	for _, e := range k.endpoints[key] {
 		if port == 0 || e.port == port {
 			e.users++
 			return e, nil
@@ -64,20 +65,20 @@ func (k *Kind) open(ctx context.Context, prefix registry.Prefix, port int) (*end
 		return nil, problem.Newf(problem.Conflict, "the port %d of the Runtime API %s: choose another runtime_port, or none, for a free one",
 			port, reason).WithCause(err)
 	}
-	name := arn.Name(string(prefix))
+	name := arn.Name(key.String())
 	e := &endpoint{
-		prefix: prefix,
-		addr:   l.Addr().String(),
-		port:   l.Addr().(*net.TCPAddr).Port,
-		users:  1,
+		key:   key,
+		addr:  l.Addr().String(),
+		port:  l.Addr().(*net.TCPAddr).Port,
+		users: 1,
 		Endpoint: runtimeapi.New(runtimeapi.Config{
 			Name:   name,
-			Budget: k.budget.For(string(prefix)),
-			Log:    k.cfg.Log.With(slog.String("service", string(prefix))),
+			Budget: k.budget.For(key.String()),
+			Log:    k.cfg.Log.With(slog.String("service", key.String())),
 		}),
 	}
 	e.Start(l)
-	k.endpoints[prefix] = append(k.endpoints[prefix], e)
+	k.endpoints[key] = append(k.endpoints[key], e)
 	return e, nil
 }
 
@@ -87,9 +88,9 @@ func (k *Kind) drop(e *endpoint) {
 	e.users--
 	last := e.users == 0
 	if last {
-		left := slices.DeleteFunc(k.endpoints[e.prefix], func(other *endpoint) bool { return other == e })
-		if k.endpoints[e.prefix] = left; len(left) == 0 {
-			delete(k.endpoints, e.prefix)
+		left := slices.DeleteFunc(k.endpoints[e.key], func(other *endpoint) bool { return other == e })
+		if k.endpoints[e.key] = left; len(left) == 0 {
+			delete(k.endpoints, e.key)
 		}
 	}
 	k.mu.Unlock()

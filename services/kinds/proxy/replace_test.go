@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -82,7 +84,7 @@ func TestReplaceUnderLoad(t *testing.T) {
 			h.Deploy(spec)
 			h.awaitGeneration(t)
 		}
-		_, err := h.Rollback(t.Context(), "/a")
+		_, err := h.Rollback(t.Context(), routekey.MustParse("/a"))
 		require.NoError(t, err)
 		h.awaitGeneration(t)
 	}
@@ -97,7 +99,7 @@ func TestReplaceUnderLoad(t *testing.T) {
 // awaitGeneration waits until the current version has answered a request.
 func (h *house) awaitGeneration(t *testing.T) {
 	t.Helper()
-	entry, err := h.Inspect("/a")
+	entry, err := h.Inspect(routekey.MustParse("/a"))
 	require.NoError(t, err)
 	current := entry.Service.Current
 	rec := h.Records.First(func(r accesslog.Record) bool { return r.Generation == uint64(current.Generation) })
@@ -159,14 +161,14 @@ func TestRollbackOverKinds(t *testing.T) {
 	ctx := t.Context()
 	before := h.Deploy(proxyTo("http://127.0.0.1:1"))
 	h.Deploy(module(t, "/a"))
-	result, err := h.Rollback(ctx, "/a")
+	result, err := h.Rollback(ctx, routekey.MustParse("/a"))
 	require.NoError(t, err)
 	require.Equal(t, proxy.KindName, result.Service.Current.Kind)
 	require.Equal(t, "http://127.0.0.1:1", result.Status.Target)
 	require.Equal(t, before.Service.Current.ContentDigest(), result.Service.Current.ContentDigest())
 	_, err = h.Add(ctx, proxyTo("gopher://x"))
 	require.Error(t, err)
-	entry, err := h.Inspect("/a")
+	entry, err := h.Inspect(routekey.MustParse("/a"))
 	require.NoError(t, err)
 	require.Equal(t, "http://127.0.0.1:1", entry.Status.Target, "what is refused changes nothing")
 }

@@ -58,7 +58,7 @@ func (x *exchange) accept() error {
 		Redeliver:   terms.Redeliver,
 		Environment: x.environment(),
 	}
-	if err := x.d.store.Put(string(x.d.prefix), request, x.body.Bytes()); err != nil {
+	if err := x.d.store.Put(x.d.key.String(), request, x.body.Bytes()); err != nil {
 		x.d.line.renege()
 		if errors.Is(err, stored.ErrFull) {
 			return full(err)
@@ -88,7 +88,7 @@ func (d *deployment) serveResult(w http.ResponseWriter, r *router.Request, res *
 		problem.Respond(w, r.Request, r.ID, p)
 		return nil
 	}
-	result, err := d.store.Result(string(d.prefix), id, time.Now())
+	result, err := d.store.Result(d.key.String(), id, time.Now())
 	switch {
 	case errors.Is(err, stored.ErrNotFound):
 		return problem.New(problem.NotFound, "there is no such result, or not any more").WithCause(err)

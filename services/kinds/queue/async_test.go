@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -113,7 +115,7 @@ func TestStoredRequestsOutliveVersions(t *testing.T) {
 		}
 		leased = h.take(at + "/api/v1/jobs/request")
 		require.Equal(t, "0", string(leased.Body))
-		require.NoError(t, h.Remove(t.Context(), "/jobs"))
+		require.NoError(t, h.Remove(t.Context(), routekey.MustParse("/jobs")))
 		h.do("GET", h.URL+results[0], "").RequireProblem(t, problem.NotFound)
 		h.add("/jobs", queue.Document{Durable: true})
 		h.awaitStatus("/jobs", 5, 1)
@@ -148,7 +150,7 @@ func TestDamagedStore(t *testing.T) {
 	h := newHouse(t, dir, nil)
 	h.do("GET", h.URL+"/other", "").RequireProblem(t, problem.Deadline)
 	h.do("GET", h.URL+"/jobs", "").RequireProblem(t, problem.NotReady)
-	entry, err := h.Inspect("/jobs")
+	entry, err := h.Inspect(routekey.MustParse("/jobs"))
 	require.NoError(t, err)
 	require.ErrorContains(t, entry.Problem, "durable queues")
 }

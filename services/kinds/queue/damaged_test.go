@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -30,7 +32,7 @@ func TestDamagedRequest(t *testing.T) {
 	require.NoError(t, os.WriteFile(name, bytes.ReplaceAll(text, []byte("the first body"), []byte("the fIrst body")), 0o600))
 
 	h := newHouse(t, dir, nil)
-	e, err := h.Inspect("/jobs")
+	e, err := h.Inspect(routekey.MustParse("/jobs"))
 	require.NoError(t, err)
 	at := addressOf(t, e.Status)
 	got := h.take(at + "/api/v1/jobs/request")
@@ -38,7 +40,7 @@ func TestDamagedRequest(t *testing.T) {
 	h.do("GET", h.URL+results[0], "").RequireProblem(t, problem.Internal)
 	require.Equal(t, http.StatusOK, h.do("POST", at+"/api/v1/jobs/response", reply(got.Identifier, 200, "done")).StatusCode)
 	require.Equal(t, "done", h.do("GET", h.URL+results[1], "").Body)
-	e, err = h.Inspect("/jobs")
+	e, err = h.Inspect(routekey.MustParse("/jobs"))
 	require.NoError(t, err)
 	require.Equal(t, 1, e.Status.Queue.Damaged)
 	require.Contains(t, e.Status.Target, "1 damaged requests set aside")
@@ -61,11 +63,11 @@ func TestDamagedFile(t *testing.T) {
 	}
 	require.NoError(t, os.WriteFile(name, text, 0o600))
 	h := newHouse(t, dir, nil)
-	e, err := h.Inspect("/jobs")
+	e, err := h.Inspect(routekey.MustParse("/jobs"))
 	require.NoError(t, err)
 	require.ErrorContains(t, e.Problem, "damaged")
 	h.do("POST", h.URL+"/jobs?async=1", "x").RequireProblem(t, problem.NotReady)
-	e, err = h.Inspect("/other")
+	e, err = h.Inspect(routekey.MustParse("/other"))
 	require.NoError(t, err)
 	asked := h.ask("GET", "/other", "")
 	got := h.take(addressOf(t, e.Status) + "/api/v1/other/request")

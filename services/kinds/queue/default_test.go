@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -24,7 +26,7 @@ func TestOneDefault(t *testing.T) {
 	h.awaitStatus("/a", 1, 0)
 	h.add("/a", queue.Document{})
 	h.add("/b", queue.Document{Default: true})
-	_, err = h.Rollback(t.Context(), "/a")
+	_, err = h.Rollback(t.Context(), routekey.MustParse("/a"))
 	require.ErrorContains(t, err, "both /b and /a would be it")
 	// Requests from the time as default are still handed out without a name.
 	got := h.take(at + "/api/v1/request")
@@ -69,7 +71,7 @@ func TestDefaultThatComesBack(t *testing.T) {
 	require.NoError(t, os.Remove(path))
 	h := newHouse(t, dir, nil)
 	for _, e := range h.List() {
-		if e.Service.Prefix == "/a" {
+		if e.Service.Key == routekey.MustParse("/a") {
 			require.NoError(t, e.Problem)
 			continue
 		}

@@ -9,9 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
@@ -29,7 +30,7 @@ const retryAfter = time.Second
 // services.Neighbour.
 type deployment struct {
 	kind     *Kind              // immutable
-	prefix   registry.Prefix    // immutable
+	key      routekey.Key       // immutable
 	plan     *plan              // immutable
 	line     *line              // immutable
 	store    *stored.Store      // immutable; nil unless the version is durable
@@ -39,8 +40,8 @@ type deployment struct {
 	retired  atomic.Bool
 }
 
-func newDeployment(k *Kind, prefix registry.Prefix, p *plan, l *line) *deployment {
-	return &deployment{kind: k, prefix: prefix, plan: p, line: l, held: k.requests.For(string(prefix)), requests: inflight.New()}
+func newDeployment(k *Kind, key routekey.Key, p *plan, l *line) *deployment {
+	return &deployment{kind: k, key: key, plan: p, line: l, held: k.requests.For(key.String()), requests: inflight.New()}
 }
 
 // Serve implements router.Handler.
@@ -91,7 +92,7 @@ func (d *deployment) Status() services.Status {
 		note = "default; "
 	}
 	if d.store != nil {
-		s.Queue.Damaged = d.store.DamagedAt(string(d.prefix))
+		s.Queue.Damaged = d.store.DamagedAt(d.key.String())
 		if d.store.Broken() {
 			note += "its stored requests cannot be read or written: the file is damaged; "
 			s.State = services.StateFailed
@@ -100,7 +101,7 @@ func (d *deployment) Status() services.Status {
 	if s.Queue.Damaged > 0 {
 		note += fmt.Sprintf("%d damaged requests set aside; ", s.Queue.Damaged)
 	}
-	s.Target = fmt.Sprintf("workers at http://%s%s (%s%d waiting, %d leased)", d.address, pathOf(d.prefix), note, line.waiting, line.leased)
+	s.Target = fmt.Sprintf("workers at http://%s%s (%s%d waiting, %d leased)", d.address, pathOf(d.key), note, line.waiting, line.leased)
 	used := d.requests.Stats()
 	s.InFlight, s.LastUsed = used.InFlight, used.LastUsed
 	return s
@@ -112,7 +113,7 @@ func (d *deployment) CheckBeside(others []services.Deployment) error {
 	for _, other := range others {
 		if o, isQueue := other.(*deployment); isQueue && d.plan.isDefault && o.plan.isDefault {
 			return problem.Newf(problem.Conflict, "there can be one default queue, and both %s and %s would be it: deploy one of them without default, "+
-				"or remove it", o.prefix, d.prefix)
+				"or remove it", o.key, d.key)
 		}
 	}
 	return nil

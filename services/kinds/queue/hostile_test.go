@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -154,7 +156,7 @@ func TestTooManyPolls(t *testing.T) {
 	for range more - 1 {
 		require.Equal(t, http.StatusOK, <-said)
 	}
-	require.NoError(t, h.Remove(t.Context(), "/jobs"))
+	require.NoError(t, h.Remove(t.Context(), routekey.MustParse("/jobs")))
 	closeAll(h, asked)
 }
 

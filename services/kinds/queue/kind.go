@@ -9,8 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/kinds/queue/internal/stored"
@@ -66,9 +67,9 @@ type Kind struct {
 	server *server // guarded by life; nil while there are no deployments
 
 	mu    sync.Mutex
-	store *stored.Store             // guarded by mu; changed with life held too; nil before the first durable queue
-	lines map[registry.Prefix]*line // guarded by mu
-	open  map[*deployment]struct{}  // guarded by mu; prepared and not yet closed
+	store *stored.Store            // guarded by mu; changed with life held too; nil before the first durable queue
+	lines map[routekey.Key]*line   // guarded by mu
+	open  map[*deployment]struct{} // guarded by mu; prepared and not yet closed
 }
 
 // New returns a kind. It opens neither listener nor store.
@@ -78,7 +79,7 @@ func New(cfg Config) *Kind {
 		cfg:      cfg,
 		requests: budget.New(cfg.MaxQueueBytes),
 		replies:  budget.New(cfg.MaxReplyBytes),
-		lines:    make(map[registry.Prefix]*line),
+		lines:    make(map[routekey.Key]*line),
 		open:     make(map[*deployment]struct{}),
 	}
 }
@@ -122,7 +123,7 @@ func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deploymen
 	store, err := k.openStoreLocked(p)
 	if err == nil {
 		var d *deployment
-		if d, err = k.enter(s.Prefix, p, store); err == nil {
+		if d, err = k.enter(s.Key, p, store); err == nil {
 			return d, nil
 		}
 	}
@@ -176,19 +177,19 @@ func (k *Kind) openStoreLocked(p *plan) (*stored.Store, error) {
 }
 
 // enter creates the deployment, and the line of the prefix if necessary.
-func (k *Kind) enter(prefix registry.Prefix, p *plan, store *stored.Store) (*deployment, error) {
+func (k *Kind) enter(key routekey.Key, p *plan, store *stored.Store) (*deployment, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	l := k.lines[prefix]
+	l := k.lines[key]
 	if l == nil {
-		l = newLine(string(prefix), k.cfg.Log)
-		k.lines[prefix] = l
+		l = newLine(key.String(), k.cfg.Log)
+		k.lines[key] = l
 	}
-	d := newDeployment(k, prefix, p, l)
+	d := newDeployment(k, key, p, l)
 	if p.durable {
 		d.store = store
 		if err := l.attach(store); err != nil {
-			k.dropLineLocked(l, prefix)
+			k.dropLineLocked(l, key)
 			return nil, err
 		}
 	}
@@ -208,15 +209,15 @@ func (k *Kind) leave(ctx context.Context, d *deployment) {
 	if d.plan.durable {
 		d.line.detach()
 	}
-	k.dropLineLocked(d.line, d.prefix)
+	k.dropLineLocked(d.line, d.key)
 	k.mu.Unlock()
 	k.closeServerLocked(ctx)
 }
 
 // dropLineLocked closes a line that no deployment uses.
-func (k *Kind) dropLineLocked(l *line, prefix registry.Prefix) {
+func (k *Kind) dropLineLocked(l *line, key routekey.Key) {
 	if l.users == 0 {
-		delete(k.lines, prefix)
+		delete(k.lines, key)
 		l.close()
 	}
 }
@@ -236,10 +237,10 @@ func (k *Kind) Close() error {
 }
 
 // lineOf returns the line of a prefix, or nil.
-func (k *Kind) lineOf(prefix registry.Prefix) *line {
+func (k *Kind) lineOf(key routekey.Key) *line {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.lines[prefix]
+	return k.lines[key]
 }
 
 // defaults returns the line of the default queue, or nil, and

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -28,10 +30,10 @@ func TestListenerIsThereForQueues(t *testing.T) {
 	require.Zero(t, opened)
 	at := h.add("/a", queue.Document{})
 	require.Equal(t, at, h.add("/b", queue.Document{}))
-	require.NoError(t, h.Remove(t.Context(), "/a"))
+	require.NoError(t, h.Remove(t.Context(), routekey.MustParse("/a")))
 	require.Equal(t, at, h.add("/b", queue.Document{Depth: 2}))
 	require.Equal(t, 1, opened)
-	require.NoError(t, h.Remove(t.Context(), "/b"))
+	require.NoError(t, h.Remove(t.Context(), routekey.MustParse("/b")))
 	require.Eventually(t, func() bool {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(at, "http://"))
 		if err == nil {

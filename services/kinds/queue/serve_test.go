@@ -9,10 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
 	"github.com/vespo-dev/vespo/services/schema"
@@ -112,7 +113,7 @@ func TestNamesWithAMatch(t *testing.T) {
 	h := newHouse(t, t.TempDir(), nil)
 	for _, prefix := range []string{"/", "/ Host: one.example", "/a", "/a Host: one.example"} {
 		h.add(prefix, queue.Document{})
-		entry, err := h.Inspect(registry.Prefix(prefix))
+		entry, err := h.Inspect(routekey.MustParse(prefix))
 		require.NoError(t, err)
 		url, _, _ := strings.Cut(strings.TrimPrefix(entry.Status.Target, "workers at "), " ")
 		path, host, matched := strings.Cut(prefix, " Host: ")
@@ -290,7 +291,7 @@ func TestVersionsShareTheLine(t *testing.T) {
 			_, err := h.Add(t.Context(), spec("/jobs", queue.Document{Depth: 7}))
 			return err
 		},
-		func() error { _, err := h.Rollback(t.Context(), "/jobs"); return err },
+		func() error { _, err := h.Rollback(t.Context(), routekey.MustParse("/jobs")); return err },
 		func() error {
 			_, err := h.Add(t.Context(), servicetest.Module(servicetest.TextKind, "/jobs", []byte("plain")))
 			return err
@@ -311,7 +312,7 @@ func TestVersionsShareTheLine(t *testing.T) {
 		require.Equal(t, second.Identifier, (<-waiting).Body)
 	}
 	require.Equal(t, "plain", h.do("GET", h.URL+"/jobs", "").Body)
-	require.NoError(t, h.Remove(t.Context(), "/jobs"))
+	require.NoError(t, h.Remove(t.Context(), routekey.MustParse("/jobs")))
 }
 
 // TestShutdown closes the server while clients and workers wait.

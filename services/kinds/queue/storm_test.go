@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/services/kinds/queue"
@@ -167,7 +169,7 @@ func TestReplaceUnderLoad(t *testing.T) {
 		case 1:
 			_, err = h.Add(t.Context(), servicetest.Module(servicetest.TextKind, "/jobs", []byte("plain")))
 		case 2:
-			_, err = h.Rollback(t.Context(), "/jobs")
+			_, err = h.Rollback(t.Context(), routekey.MustParse("/jobs"))
 		}
 		require.NoError(t, err)
 		require.Eventually(t, func() bool { return asked.Load() > before+20 }, servicetest.HangTimeout, time.Millisecond)

@@ -15,7 +15,6 @@ import (
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/internal/routekey"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/internal/access"
 	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/kinds/queue/internal/prack"
@@ -39,11 +38,11 @@ const (
 const apiPath = "/api/v1"
 
 // pathOf returns the path where workers fetch the requests of a prefix, including its header match.
-func pathOf(prefix registry.Prefix) string {
-	if prefix == "/" {
+func pathOf(key routekey.Key) string {
+	if key == (routekey.Key{Prefix: "/"}) {
 		return apiPath + "/%2F/request"
 	}
-	path := url.URL{Path: apiPath + string(prefix) + "/request"}
+	path := url.URL{Path: apiPath + key.String() + "/request"}
 	return path.EscapedPath()
 }
 
@@ -125,32 +124,32 @@ func (ws *workers) serve(w http.ResponseWriter, r *http.Request) error {
 
 // parsePath splits a path into the prefix of the service,
 // empty if the path names none, and "request" or "response".
-func parsePath(path string) (name registry.Prefix, operation string, err error) {
+func parsePath(path string) (name routekey.Key, operation string, err error) {
 	notFound := &failure{http.StatusNotFound, "there is no such path: use /api/v1/request, /api/v1/response, or /api/v1/{service}/request and /response"}
 	rest, found := strings.CutPrefix(path, apiPath+"/")
 	if !found {
-		return "", "", notFound
+		return routekey.Key{}, "", notFound
 	}
 	end := strings.LastIndexByte(rest, '/')
 	if operation = rest[end+1:]; operation != "request" && operation != "response" {
-		return "", "", notFound
+		return routekey.Key{}, "", notFound
 	}
 	if end < 0 {
-		return "", operation, nil
+		return routekey.Key{}, operation, nil
 	}
 	service := rest[:end]
 	if service == "" {
-		return "", "", &failure{http.StatusNotFound, "the name of the service is empty; that of the prefix / is %2F"}
+		return routekey.Key{}, "", &failure{http.StatusNotFound, "the name of the service is empty; that of the prefix / is %2F"}
 	}
 	key, err := routekey.Parse("/" + strings.TrimPrefix(service, "/"))
 	if err != nil {
-		return "", "", &failure{http.StatusNotFound, fmt.Sprintf("%.100q is not the prefix of a service", service)}
+		return routekey.Key{}, "", &failure{http.StatusNotFound, fmt.Sprintf("%.100q is not the prefix of a service", service)}
 	}
-	return registry.Prefix(key.String()), operation, nil
+	return key, operation, nil
 }
 
 // poll hands out a request, waiting for one if necessary.
-func (ws *workers) poll(w http.ResponseWriter, r *http.Request, name registry.Prefix) error {
+func (ws *workers) poll(w http.ResponseWriter, r *http.Request, name routekey.Key) error {
 	select {
 	case ws.polls <- struct{}{}:
 		defer func() { <-ws.polls }()
@@ -175,9 +174,9 @@ func (ws *workers) poll(w http.ResponseWriter, r *http.Request, name registry.Pr
 }
 
 // next waits for a request. It also waits if the queue does not exist, because workers would retry at once.
-func (ws *workers) next(ctx context.Context, name registry.Prefix) (*order, error) {
-	l, nobody := ws.kind.lineOf(name), "there is no queue with the prefix "+string(name)
-	if name == "" {
+func (ws *workers) next(ctx context.Context, name routekey.Key) (*order, error) {
+	l, nobody := ws.kind.lineOf(name), "there is no queue with the prefix "+name.String()
+	if name.IsZero() {
 		var earlier []*line
 		l, earlier = ws.kind.defaults()
 		nobody = "there is no default queue: name one, as in /api/v1/{service}/request, or deploy one with default"
@@ -233,9 +232,9 @@ func (ws *workers) handOut(w http.ResponseWriter, o *order) error {
 }
 
 // answer processes the answer to a request.
-func (ws *workers) answer(w http.ResponseWriter, r *http.Request, name registry.Prefix) error {
+func (ws *workers) answer(w http.ResponseWriter, r *http.Request, name routekey.Key) error {
 	most := prack.MaxMessageBytes(ws.kind.cfg.MaxBodyBytes)
-	account := ws.kind.replies.For(string(name))
+	account := ws.kind.replies.For(name.String())
 	body := client.NewBody(w, r, client.Terms{Pace: client.Collected()})
 	defer body.Stop()
 	text, held, err := account.ReadAll(body, most)
@@ -280,7 +279,7 @@ func overBudget() error {
 }
 
 // tooLong fails the request whose answer begins with beginning.
-func (ws *workers) tooLong(name registry.Prefix, beginning []byte, most int64) error {
+func (ws *workers) tooLong(name routekey.Key, beginning []byte, most int64) error {
 	err := fmt.Errorf("the answer has more than the %d bytes that are taken", most)
 	if id := prack.Identifier(beginning); id != "" {
 		if _, err := ws.deliver(name, id, &reply{unusable: err}); err != nil {
@@ -293,9 +292,9 @@ func (ws *workers) tooLong(name registry.Prefix, beginning []byte, most int64) e
 // deliver hands the reply to the waiting request. Lease ids are unguessable,
 // so without a service name all queues are searched. It returns an error if no
 // request waits, or if the reply could not be stored and must be sent again.
-func (ws *workers) deliver(name registry.Prefix, id string, r *reply) (*job, error) {
+func (ws *workers) deliver(name routekey.Key, id string, r *reply) (*job, error) {
 	lines := ws.kind.all()
-	if name != "" {
+	if !name.IsZero() {
 		lines = nil
 		if l := ws.kind.lineOf(name); l != nil {
 			lines = append(lines, l)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -70,7 +72,7 @@ func TestLocations(t *testing.T) {
 		require.Equal(t, c.status, a.StatusCode, c.path)
 		require.Equal(t, c.location, a.Header.Get("Location"), "%+v", c)
 		require.Empty(t, a.Body)
-		require.NoError(t, s.Remove(t.Context(), registry.Prefix(c.key)))
+		require.NoError(t, s.Remove(t.Context(), routekey.MustParse(c.key)))
 	}
 }
 

@@ -6,8 +6,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/directory"
 	"github.com/vespo-dev/vespo/services/internal/inflight"
@@ -59,7 +60,7 @@ func (k *Kind) check(s services.Spec) (d Document, violations problem.Violations
 
 // look checks that the directory and the fallback of the document exist.
 func (k *Kind) look(d Document) (violations []problem.Violation) {
-	opened, err := k.open("", d)
+	opened, err := k.open(routekey.Key{}, d)
 	if err != nil {
 		return []problem.Violation{noDirectory(d)}
 	}
@@ -78,8 +79,8 @@ func (k *Kind) look(d Document) (violations []problem.Violation) {
 	return nil
 }
 
-func (k *Kind) open(service registry.Prefix, d Document) (*directory.Directory, error) {
-	return directory.Open(directory.Config{Root: k.cfg.Root, Name: d.Directory, Service: string(service), Log: k.cfg.Log})
+func (k *Kind) open(service routekey.Key, d Document) (*directory.Directory, error) {
+	return directory.Open(directory.Config{Root: k.cfg.Root, Name: d.Directory, Service: service.String(), Log: k.cfg.Log})
 }
 
 func noDirectory(d Document) problem.Violation {
@@ -97,7 +98,7 @@ func (k *Kind) Prepare(_ context.Context, s services.Spec) (services.Deployment,
 	if err := invalid(violations); err != nil {
 		return nil, err
 	}
-	dir, err := k.open(s.Prefix, doc)
+	dir, err := k.open(s.Key, doc)
 	if err != nil {
 		return nil, problem.New(problem.BadRequest, noDirectory(doc).String()).WithCause(err)
 	}

@@ -216,7 +216,7 @@ func (k *Kind) newVersion(s services.Spec, speaks abi.ABI) (*version, error) {
 		kind:        k,
 		abi:         speaks,
 		doc:         doc,
-		prefix:      s.Prefix,
+		key:         s.Key,
 		digest:      s.Blob(schema.FieldModule).Digest,
 		timeout:     time.Duration(doc.Timeout),
 		memoryBytes: doc.Memory,
@@ -228,7 +228,7 @@ func (k *Kind) newVersion(s services.Spec, speaks abi.ABI) (*version, error) {
 	if d.memoryBytes == 0 {
 		d.memoryBytes = k.cfg.SlotBytes
 	}
-	d.log = k.cfg.Log.With(slog.String("service", string(s.Prefix)), slog.String("version", string(s.Version)))
+	d.log = k.cfg.Log.With(slog.String("service", s.Key.String()), slog.String("version", string(s.Version)))
 	d.environment = abi.Environment{Log: d.guestLog, Enabled: d.logs, Settings: settingsOf(doc.Config), FileKey: k.fileKey}
 	if violations := k.checkMounts(doc.Mount); len(violations) > 0 {
 		return nil, invalidModule(violations, nil) // the server may have been restarted without --root
@@ -237,7 +237,7 @@ func (k *Kind) newVersion(s services.Spec, speaks abi.ABI) (*version, error) {
 		return nil, err
 	}
 	if allow, _ := outbound.ParseAllow(doc.Allow); allow != nil && !allow.Empty() {
-		d.outbound = outbound.New(outbound.Config{Allow: allow, Router: k.cfg.Dispatcher, Caller: string(s.Prefix)})
+		d.outbound = outbound.New(outbound.Config{Allow: allow, Router: k.cfg.Dispatcher, Caller: s.Key.String()})
 	}
 	return d, nil
 }

@@ -43,7 +43,7 @@ func (k *Kind) checkMounts(mounts map[string]string) (violations problem.Violati
 func (d *version) openMounts(root *os.Root) error {
 	mounts := d.doc.Mount
 	for _, guest := range slices.Sorted(maps.Keys(mounts)) {
-		dir, err := directory.Open(directory.Config{Root: root, Name: mounts[guest], Service: string(d.prefix), Log: d.kind.cfg.Log})
+		dir, err := directory.Open(directory.Config{Root: root, Name: mounts[guest], Service: d.key.String(), Log: d.kind.cfg.Log})
 		if err != nil {
 			_ = d.release()
 			return problem.Newf(problem.ModuleInvalid, "the directory %.100q cannot be mounted: it is not a directory below the server's root",

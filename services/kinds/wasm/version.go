@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/internal/lograte"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
@@ -27,7 +29,7 @@ type version struct {
 	abi         abi.ABI                // immutable
 	caller      func() any             // immutable; returns a new engine.Instance's Caller
 	doc         Document               // immutable
-	prefix      registry.Prefix        // immutable
+	key         routekey.Key           // immutable
 	digest      registry.Digest        // immutable; of the module
 	timeout     time.Duration          // immutable
 	memoryBytes int64                  // immutable

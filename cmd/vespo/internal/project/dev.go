@@ -19,7 +19,6 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/server"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/services/schema"
 )
@@ -99,7 +98,7 @@ func (c *DevCmd) Run(ctx context.Context, s stdio.Streams) (err error) {
 	d := &dev{
 		dir:      p.dir,
 		out:      p.ModuleName(),
-		prefix:   registry.Prefix(prefix),
+		prefix:   prefix,
 		given:    c.grants.Given(),
 		terminal: o.Streams.Err,
 		skipped:  make(map[string]bool),

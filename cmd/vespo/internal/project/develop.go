@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/dustin/go-humanize"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
@@ -18,7 +20,6 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/server"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 	"github.com/vespo-dev/vespo/internal/regular"
-	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
@@ -31,7 +32,7 @@ const maxBuildTextBytes = 64 << 10
 // dev builds a project whenever its sources change, and deploys the module.
 type dev struct {
 	dir      string // immutable, like all that has no other comment; absolute
-	prefix   registry.Prefix
+	prefix   routekey.Prefix
 	given    map[string]any // fields of the service, from flags
 	terminal io.Writer
 	live     *live.Live
@@ -144,7 +145,7 @@ func (d *dev) deploy(ctx context.Context, deployer *deploy.Deployer, log io.Writ
 		return v, err
 	}
 	result, err := deployer.Add(ctx, services.Spec{
-		Prefix:   d.prefix,
+		Key:      routekey.Key{Prefix: d.prefix},
 		Kind:     wasm.KindName,
 		Manifest: withFlags(p.service, d.given).Manifest(),
 		Blobs:    services.Module(module),

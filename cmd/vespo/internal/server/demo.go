@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
@@ -37,27 +39,27 @@ func addDemo(ctx context.Context, d *deploy.Deployer, cfg *Config, dir string) (
 		return nil, fmt.Errorf("write the demo's module: %w", err)
 	}
 	for _, spec := range []services.Spec{
-		{Prefix: "/hello", Blobs: services.Module(wat.Hello())},
-		{Prefix: "/echo", Blobs: services.Module(wat.Echo())},
+		{Key: routekey.MustParse("/hello"), Blobs: services.Module(wat.Hello())},
+		{Key: routekey.MustParse("/echo"), Blobs: services.Module(wat.Echo())},
 		{
-			Prefix:   "/oom",
+			Key:      routekey.MustParse("/oom"),
 			Blobs:    services.Module(wat.OOM()),
 			Manifest: wasm.Document{Memory: int64(min(oomMemory, cfg.Memory))}.Encode(),
 		},
 	} {
 		spec.Kind = wasm.KindName
-		taken, err := d.Inspect(spec.Prefix)
+		taken, err := d.Inspect(spec.Key)
 		switch {
 		case err == nil:
 			if !slices.Contains(taken.Service.Current.BlobsOf(schema.FieldModule), registry.DigestOf(spec.Blobs[0].Content)) {
-				made.kept = append(made.kept, string(spec.Prefix))
+				made.kept = append(made.kept, spec.Key.String())
 			}
 			continue
 		case !errors.Is(err, registry.ErrNotFound):
 			return nil, err
 		}
 		if _, err := d.Add(ctx, spec); err != nil {
-			return nil, fmt.Errorf("add the demo's service %s: %w", spec.Prefix, err)
+			return nil, fmt.Errorf("add the demo's service %s: %w", spec.Key, err)
 		}
 	}
 	return made, nil

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/control/configfile"
@@ -73,8 +75,8 @@ func (r *reloader) apply(ctx context.Context, file *configfile.File) (deploy.App
 	if err != nil {
 		return applied, file.Locate(err)
 	}
-	for _, prefix := range applied.TakenOver {
-		r.log.Warn("a service that was added by the management API is the configuration file's from now on", "prefix", prefix)
+	for _, key := range applied.TakenOver {
+		r.log.Warn("a service that was added by the management API is the configuration file's from now on", "prefix", key)
 	}
 	return applied, nil
 }
@@ -112,12 +114,12 @@ const settleTime = 2 * time.Second
 
 // lacks reports whether file omits services that an earlier version of it declared and that are still served.
 func (r *reloader) lacks(file *configfile.File) bool {
-	declared := make(map[registry.Prefix]bool)
+	declared := make(map[routekey.Key]bool)
 	for _, spec := range file.Specs() {
-		declared[spec.Prefix] = true
+		declared[spec.Key] = true
 	}
 	return slices.ContainsFunc(r.deployer.List(), func(e deploy.Entry) bool {
-		return e.Service.Current.Origin == registry.OriginFile && !declared[e.Service.Prefix]
+		return e.Service.Current.Origin == registry.OriginFile && !declared[e.Service.Key]
 	})
 }
 
