@@ -37,7 +37,11 @@ func (e *Error) Error() string {
 	if e.Detail != "" {
 		text += ": " + e.Detail
 	}
-	return fmt.Sprintf("%s (at offset %#x)", text, e.Offset)
+	text = fmt.Sprintf("%s (at offset %#x)", text, e.Offset)
+	if e.Feature == featureExceptions {
+		text += "; build C++ with -fno-exceptions and without -fwasm-exceptions"
+	}
+	return text
 }
 
 // Unwrap returns e.Kind for errors.Is.
