@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"

@@ -8,13 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/internal/durable/crashfs"
 	"github.com/vespo-dev/vespo/internal/durable/crashtest"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 )
 

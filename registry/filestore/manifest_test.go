@@ -10,10 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 )
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/vespo-dev/vespo/registry"
 )
 

@@ -8,12 +8,11 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/internal/durable/crashfs"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 )
 

@@ -9,11 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/kinds/proxy"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"

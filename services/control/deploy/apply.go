@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/plan"

@@ -6,9 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 )

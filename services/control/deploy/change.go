@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/plan"

@@ -4,9 +4,8 @@ import (
 	"context"
 	"sync"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 )
 
 // claims serialises changes of the same service while changes of different services run in parallel. The

@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services"

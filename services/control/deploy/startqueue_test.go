@@ -5,10 +5,9 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services"
 )

@@ -4,11 +4,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/control/fields"
 	"github.com/vespo-dev/vespo/services/schema"

@@ -13,10 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/control/lambda"
 	"github.com/vespo-dev/vespo/services/kinds/function"

@@ -9,12 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/internal/durable/crashtest"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/registry/filestore"
 	"github.com/vespo-dev/vespo/router"

@@ -9,7 +9,6 @@ import (
 	"strconv"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/event/invocation"

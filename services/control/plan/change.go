@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/vespo-dev/vespo/registry"
 )
 

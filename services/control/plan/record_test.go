@@ -4,10 +4,9 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/control/plan"
 )

@@ -8,10 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/kinds/function/internal/packages"

@@ -10,9 +10,8 @@ import (
 	"strconv"
 	"syscall"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"

@@ -6,9 +6,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/directory"
 	"github.com/vespo-dev/vespo/services/internal/inflight"

@@ -6,9 +6,8 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 )
 
 // Root is the path of the page with the last requests. The paths below it are reserved.

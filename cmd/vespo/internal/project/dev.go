@@ -10,8 +10,6 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/alecthomas/kong"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
@@ -19,6 +17,7 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/server"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/services/schema"
 )

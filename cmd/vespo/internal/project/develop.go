@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/dustin/go-humanize"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
@@ -20,6 +18,7 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/server"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 	"github.com/vespo-dev/vespo/internal/regular"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"

@@ -15,9 +15,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/vespo-dev/vespo/internal/regular"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 

@@ -9,9 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/control/configfile"
 	"github.com/vespo-dev/vespo/services/control/deploy"
