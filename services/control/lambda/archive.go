@@ -10,8 +10,6 @@ import (
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
-	"github.com/vespo-dev/vespo/services/kinds/function"
-	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -39,7 +37,7 @@ func (h *Handler) unpack(archive []byte, spec *services.Spec, s *settings) error
 			module = f
 		case path.Ext(name) == moduleExtension:
 			return invalid("the archive holds more than one module: %.100q and %.100q", module.Name, f.Name)
-		case name == function.Bootstrap:
+		case name == bootstrap:
 			program = true
 		}
 	}
@@ -61,24 +59,21 @@ func (h *Handler) useModule(f *zip.File, spec *services.Spec, s *settings) error
 		return err
 	}
 	spec.Blobs = append(spec.Middleware(), services.Module(module)...)
-	kinds := []string{wasm.FunctionKindName, wasm.KindName}
-	if spec.Kind == wasm.KindName { // a service stays a service, even if its new module could be a function
-		slices.Reverse(kinds)
-	}
-	if spec.Kind != wasm.KindName && spec.Kind != wasm.FunctionKindName {
-		spec.Manifest = shared(spec.Manifest, wasm.Description())
+	kinds := h.cfg.Kinds.ofModules(spec.Kind)
+	if !slices.Contains(kinds, spec.Kind) {
+		spec.Manifest = shared(spec.Manifest, h.cfg.Kinds.Module)
 	}
 	for _, kind := range kinds {
 		as := *spec
 		as.Kind = kind
-		s.apply(&as)
+		h.apply(s, &as)
 		if h.validate(as) == nil {
 			*spec = as
 			return nil
 		}
 	}
 	spec.Kind = kinds[0]
-	s.apply(spec)
+	h.apply(s, spec)
 	return nil // the deployment reports the error
 }
 
@@ -91,34 +86,19 @@ func shared(m registry.Manifest, kind schema.Kind) registry.Manifest {
 	return schema.Pick(m, names...)
 }
 
-// useProgram makes the archive the code of the function. The kind unpacks it.
+// useProgram makes the archive the code of the function. The kind unpacks it. Processes, concurrency and arguments of an
+// earlier program are kept, and what the kinds have in common.
 func (h *Handler) useProgram(archive []byte, spec *services.Spec, s *settings) error {
-	doc, err := asProgram(spec, s)
-	if err != nil {
-		return err
+	code := services.Blob{Field: fieldPackage, Digest: registry.DigestOf(archive), Content: archive}
+	kept := []string{schema.FieldTimeout, fieldConfig, schema.FieldUseConfig}
+	if h.cfg.Kinds.isProgram(spec.Kind, spec.Manifest) {
+		kept = append(kept, programFields()...)
 	}
-	code := services.Blob{Field: function.FieldPackage, Digest: registry.DigestOf(archive), Content: archive}
-	doc.Exec, doc.Package = "", code.Digest.Hex()
-	settings := schema.Pick(spec.Manifest, schema.FieldUseConfig)
-	spec.Kind, spec.Manifest = function.KindName, schema.Merge(doc.Encode(), settings)
+	spec.Manifest = schema.With(schema.Pick(spec.Manifest, kept...), map[string]any{fieldExec: nil, fieldPackage: code.Digest.Hex()})
+	spec.Kind = h.cfg.Kinds.Program
+	h.apply(s, spec)
 	spec.Blobs = append([]services.Blob{code}, spec.Middleware()...)
 	return nil
-}
-
-// asProgram returns the document of a function with a program. It keeps processes, concurrency and arguments of an
-// earlier program, and what the kinds have in common.
-func asProgram(spec *services.Spec, s *settings) (function.Document, error) {
-	names := []string{schema.FieldTimeout, "config"}
-	if spec.Kind == function.KindName {
-		if old, err := documentOf(spec.Manifest); err == nil && old.Program() {
-			names = append(names, "exec", "exec_arg", "package", "processes", "worker_concurrency", "memory_size", "handler")
-		}
-	}
-	as := services.Spec{Kind: function.KindName, Manifest: schema.Pick(spec.Manifest, names...)}
-	s.apply(&as)
-	doc, err := function.Decode(as.Manifest)
-	s.applyTo(&doc)
-	return doc, err
 }
 
 // readEntry reads a file of an archive. The size that the archive declares is not trusted.

@@ -38,7 +38,7 @@ func (h *Handler) call(ctx context.Context, t target, c *call, payload []byte) (
 	defer end()
 	w := h.recorder(t)
 	err = h.dispatch(t, c, w, r)
-	if err != nil && !errors.Is(err, http.ErrAbortHandler) && !h.isFunction(t.kind) {
+	if err != nil && !errors.Is(err, http.ErrAbortHandler) && !h.cfg.Kinds.takesEvents(t.kind) {
 		problem.Write(w, w.Header().Get(router.RequestIDHeader), problem.From(err)) // an answer like that of other services
 		err = nil
 	}
@@ -48,7 +48,7 @@ func (h *Handler) call(ctx context.Context, t target, c *call, payload []byte) (
 		return o, err
 	}
 	switch {
-	case !h.isFunction(t.kind):
+	case !h.cfg.Kinds.takesEvents(t.kind):
 		a := httpevent.Answer{StatusCode: w.Status, Header: w.Sent, Body: o.output}
 		if o.output, err = a.Encode(); err == nil && len(o.output) > invocation.MaxOutputBytes {
 			o.output, o.failed = nil, tooLong(c)
@@ -94,7 +94,7 @@ func tooLong(c *call) *invocation.Error {
 // requestFor returns the HTTP request that invokes the service.
 func (h *Handler) requestFor(ctx context.Context, t target, c *call, payload []byte) (*http.Request, error) {
 	c.FunctionARN = t.arn
-	if !h.isFunction(t.kind) {
+	if !h.cfg.Kinds.takesEvents(t.kind) {
 		r, err := httpevent.Request(ctx, payload, t.key.String())
 		if errors.Is(err, httpevent.ErrEvent) {
 			return nil, unusable("the service is no function, and takes events in the payload format 2.0 alone: %s", err)
@@ -122,7 +122,7 @@ func (h *Handler) dispatch(t target, c *call, w http.ResponseWriter, r *http.Req
 	begin := time.Now()
 	fmt.Fprintf(&c.log, "START RequestId: %s Version: %s\n", c.RequestID, t.executed)
 	var passed any
-	if h.isFunction(t.kind) {
+	if h.cfg.Kinds.takesEvents(t.kind) {
 		passed = &c.Call
 	}
 	r = r.WithContext(forwarded.WithID(r.Context(), c.RequestID))

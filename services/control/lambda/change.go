@@ -11,8 +11,6 @@ import (
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/internal/arn"
-	"github.com/vespo-dev/vespo/services/kinds/function"
-	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // Every change of this API is one transaction of the catalogue, over services and records. So an answer with an
@@ -46,7 +44,7 @@ func (h *Handler) deploy(ctx context.Context, d deployment) (deploy.Entry, error
 		if !d.publish {
 			return changes, nil
 		}
-		return addVersion(changes, s, d, spec)
+		return h.addVersion(changes, s, d, spec)
 	})
 	if err != nil {
 		return deploy.Entry{}, err
@@ -56,11 +54,9 @@ func (h *Handler) deploy(ctx context.Context, d deployment) (deploy.Entry, error
 }
 
 // addVersion adds the next version of a function to changes. It has the content of spec.
-func addVersion(changes deploy.Changes, s *registry.State, d deployment, spec services.Spec) (deploy.Changes, error) {
-	if spec.Kind == function.KindName {
-		if doc, err := documentOf(spec.Manifest); err != nil || !doc.Program() {
-			return changes, invalid("the workers of this function are not the server's to keep: only modules and programs have versions")
-		}
+func (h *Handler) addVersion(changes deploy.Changes, s *registry.State, d deployment, spec services.Spec) (deploy.Changes, error) {
+	if spec.Kind == h.cfg.Kinds.Program && !h.cfg.Kinds.isProgram(spec.Kind, spec.Manifest) {
+		return changes, invalid("the workers of this function are not the server's to keep: only modules and programs have versions")
 	}
 	note := d.note
 	if note == nil {
@@ -114,11 +110,6 @@ func checkCurrent(name string, wanted *string, s registry.Service) error {
 // specOf returns the spec of the service's current version. Its blobs are in the catalogue.
 func specOf(s registry.Service) services.Spec {
 	return services.Spec{Key: s.Key, Kind: s.Current.Kind, Manifest: s.Current.Manifest, Blobs: services.StoredBlobs(s.Current)}
-}
-
-// documentOf returns the document in the manifest of a function.
-func documentOf(m registry.Manifest) (function.Document, error) {
-	return function.Decode(schema.Without(m, schema.FieldUseConfig))
 }
 
 // validate returns the error that deploying spec would return.

@@ -4,7 +4,18 @@ import (
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/schema"
 )
+
+// What the API knows of the kinds without importing them.
+const (
+	FieldMemory = fieldMemory
+	Bootstrap   = bootstrap
+	MaxTimeout  = maxTimeout
+)
+
+// FieldsOfPrograms returns the fields of programs that the API knows.
+func FieldsOfPrograms() []string { return append(programFields(), fieldConfig, schema.FieldTimeout) }
 
 // Limits and names for tests.
 const (

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/client"
@@ -19,7 +18,6 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/access"
 	"github.com/vespo-dev/vespo/services/internal/arn"
 	"github.com/vespo-dev/vespo/services/internal/budget"
-	"github.com/vespo-dev/vespo/services/kinds/function"
 )
 
 // Catalogue lists and changes the services. *deploy.Deployer implements it.
@@ -42,7 +40,7 @@ type Config struct {
 	Catalogue  Catalogue         // required
 	Dispatcher Dispatcher        // required
 	Keys       map[string]string // secrets by access key id; empty: only this machine may invoke
-	Functions  []string          // kinds of services that take events unchanged; default: that of package function
+	Kinds      Kinds             // required, unless no service is a function
 
 	// Manage allows callers to add, change and remove functions as well.
 	Manage  bool
@@ -59,9 +57,6 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Functions == nil {
-		c.Functions = []string{function.KindName}
-	}
 	if c.Timeout == 0 {
 		c.Timeout = 10 * time.Second
 	}
@@ -268,9 +263,6 @@ func (h *Handler) accountOf(r *request) string {
 	}
 	return ""
 }
-
-// isFunction reports whether services of this kind take events unchanged.
-func (h *Handler) isFunction(kind string) bool { return slices.Contains(h.cfg.Functions, kind) }
 
 // Run processes queued events until ctx is done, then writes the remaining ones to the dead letters.
 func (h *Handler) Run(ctx context.Context) { h.events.run(ctx, h.carryOut) }

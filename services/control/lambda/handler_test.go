@@ -25,6 +25,7 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/access"
 	"github.com/vespo-dev/vespo/services/kinds/function"
 	"github.com/vespo-dev/vespo/services/kinds/static"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
@@ -79,7 +80,7 @@ func newAPI(t *testing.T, change func(*lambda.Config)) *api {
 	for _, key := range []string{"/a/site", "/a Host: x"} {
 		a.Deploy(servicetest.Spec(static.KindName, key, static.Document{Directory: "site"}))
 	}
-	cfg := lambda.Config{Catalogue: a.Deployer, Dispatcher: a.Router}
+	cfg := lambda.Config{Catalogue: a.Deployer, Dispatcher: a.Router, Kinds: kindsOfFunctions()}
 	if change != nil {
 		change(&cfg)
 	}
@@ -99,6 +100,24 @@ func newAPI(t *testing.T, change func(*lambda.Config)) *api {
 		require.Zero(t, a.handler.Stats().Held.HeldBytes, "all that was held is given back")
 	})
 	return a
+}
+
+// kindsOfFunctions returns the kinds that a server has for functions.
+func kindsOfFunctions() lambda.Kinds {
+	return lambda.Kinds{Program: function.KindName, Function: wasm.FunctionKindName, Module: wasm.Description()}
+}
+
+// The API writes fields of the kind for programs without importing it.
+func TestKindHasTheFieldsOfPrograms(t *testing.T) {
+	kind := function.Description()
+	for _, name := range lambda.FieldsOfPrograms() {
+		_, ok := kind.Field(name)
+		require.True(t, ok, name)
+	}
+	_, ok := wasm.Description().Field(lambda.FieldMemory)
+	require.True(t, ok)
+	require.Equal(t, function.Bootstrap, lambda.Bootstrap)
+	require.Equal(t, function.MaxTimeout, lambda.MaxTimeout)
 }
 
 // echo is a worker that returns events unchanged, and fails

@@ -157,10 +157,10 @@ func codeOf(v registry.Version) registry.Digest {
 	if own := v.BlobsOf(schema.FieldModule); len(own) > 0 {
 		return own[0]
 	}
-	if d, err := documentOf(v.Manifest); err == nil && d.Package != "" {
-		return registry.Digest("sha256:" + d.Package)
+	if digest := packageOf(v.Manifest); digest != "" {
+		return digest
 	}
-	return registry.DigestOf([]byte(schema.Without(v.Manifest, schema.FieldTimeout, "config", schema.FieldUseConfig)))
+	return registry.DigestOf([]byte(schema.Without(v.Manifest, schema.FieldTimeout, fieldConfig, schema.FieldUseConfig)))
 }
 
 // codeHash returns a digest in Lambda's form, base64.
@@ -363,7 +363,9 @@ func (h *Handler) updateConfiguration(w http.ResponseWriter, r *request) error {
 			if err := checkCurrent(name, in.RevisionId, current); err != nil {
 				return services.Spec{}, err
 			}
-			return in.applied(specOf(current)), nil
+			spec := specOf(current)
+			h.apply(&in.settings, &spec)
+			return spec, nil
 		},
 	})
 	if err != nil {

@@ -21,7 +21,7 @@ func migrated(t *testing.T, dir string) (h *Handler, catalogue *registry.Registr
 	kind := function.New(function.Config{AllowExec: true, Packages: filepath.Join(dir, "lambda", "code")})
 	s.Build(kind)
 	require.NoError(t, kind.Retain(s.Registry.State()))
-	return New(Config{Catalogue: s.Deployer, Dispatcher: s.Router}), s.Registry, s.Close
+	return New(Config{Catalogue: s.Deployer, Dispatcher: s.Router, Kinds: Kinds{Program: function.KindName}}), s.Registry, s.Close
 }
 
 // TestDirectoryOfVersion1 opens a data directory that was written by a server whose Lambda API had files of its own.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/services"
-	"github.com/vespo-dev/vespo/services/kinds/function"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -33,8 +32,8 @@ func (s *settings) check() error {
 			return invalid("%s is not supported by this server", name)
 		}
 	}
-	if s.Timeout != nil && (*s.Timeout < 1 || *s.Timeout > int(function.MaxTimeout.Seconds())) {
-		return invalid("Timeout is %d: it must be between 1 and %d seconds", *s.Timeout, int(function.MaxTimeout.Seconds()))
+	if s.Timeout != nil && (*s.Timeout < 1 || *s.Timeout > int(maxTimeout.Seconds())) {
+		return invalid("Timeout is %d: it must be between 1 and %d seconds", *s.Timeout, int(maxTimeout.Seconds()))
 	}
 	if s.MemorySize != nil && (*s.MemorySize < 1 || *s.MemorySize > 10240) {
 		return invalid("MemorySize is %d: it must be between 1 and 10240", *s.MemorySize)
@@ -43,40 +42,36 @@ func (s *settings) check() error {
 }
 
 // apply copies the settings to the manifest of spec, as far as its kind supports them.
-func (s *settings) apply(spec *services.Spec) {
+func (h *Handler) apply(s *settings, spec *services.Spec) {
 	given := make(map[string]any)
 	if s.Timeout != nil {
 		given[schema.FieldTimeout] = schema.Period(time.Duration(*s.Timeout) * time.Second)
 	}
-	if s.MemorySize != nil && spec.Kind != function.KindName { // the memory of programs is not limited
-		given["memory"] = int64(*s.MemorySize) << 20
+	if s.MemorySize != nil && spec.Kind != h.cfg.Kinds.Program { // the memory of programs is not limited
+		given[fieldMemory] = int64(*s.MemorySize) << 20
 	}
 	if s.Environment != nil {
-		given["config"] = nil
+		given[fieldConfig] = nil
 		if len(s.Environment.Variables) > 0 {
-			given["config"] = s.Environment.Variables
+			given[fieldConfig] = s.Environment.Variables
 		}
+	}
+	if h.cfg.Kinds.isProgram(spec.Kind, spec.Manifest) {
+		s.tell(given)
 	}
 	spec.Manifest = schema.With(spec.Manifest, given)
 }
 
-// applied returns the spec of a function with the settings.
-func (s *settings) applied(spec services.Spec) services.Spec {
-	s.apply(&spec)
-	if d, err := documentOf(spec.Manifest); err == nil && spec.Kind == function.KindName && d.Program() {
-		s.applyTo(&d)
-		spec.Manifest = schema.Merge(d.Encode(), schema.Pick(spec.Manifest, schema.FieldUseConfig))
-	}
-	return spec
-}
-
-// applyTo copies the settings that are passed to a program in its environment.
-func (s *settings) applyTo(d *function.Document) {
+// tell adds the settings that a program receives in its environment.
+func (s *settings) tell(given map[string]any) {
 	if s.MemorySize != nil {
-		d.MemorySize = *s.MemorySize
+		given[fieldMemorySize] = *s.MemorySize
 	}
 	if s.Handler != nil {
-		d.Handler = *s.Handler
+		given[fieldHandler] = nil
+		if *s.Handler != "" {
+			given[fieldHandler] = *s.Handler
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ func (h *Handler) invokeStreaming(w http.ResponseWriter, r *request) error {
 	to := client.NewWriter(w, r.Request, context.Background())
 	defer to.Finish()
 	out := &streamer{to: to, header: http.Header{}, version: t.executed}
-	if !h.isFunction(t.kind) {
+	if !h.cfg.Kinds.takesEvents(t.kind) {
 		return h.streamWhole(out, r, t, c)
 	}
 	in, err := h.requestFor(r.Context(), t, c, r.body)

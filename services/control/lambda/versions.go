@@ -105,7 +105,7 @@ func (h *Handler) publish(ctx context.Context, name string, base routekey.Key, c
 		if err := check(current); err != nil {
 			return deploy.Changes{}, err
 		}
-		return addVersion(deploy.Changes{}, s, deployment{name: name, key: base}, specOf(current))
+		return h.addVersion(deploy.Changes{}, s, deployment{name: name, key: base}, specOf(current))
 	})
 	if err != nil {
 		return deploy.Entry{}, err

@@ -84,7 +84,7 @@ func (c *core) openLambda(ctx context.Context, list *parts.List, cfg *Config, da
 		Keys:        cfg.lambdaKeys(),
 		DeadLetters: letters,
 		Log:         log,
-		Functions:   []string{function.KindName, wasm.FunctionKindName},
+		Kinds:       lambda.Kinds{Program: function.KindName, Function: wasm.FunctionKindName, Module: wasm.Description()},
 		Manage:      cfg.LambdaManage,
 		Timeout:     cfg.Timeout,
 		URL:         func() string { url, _ := c.public.Load().(string); return url },
