@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // maxValueBytes is the maximum size of a file that is the value of a key.
@@ -24,6 +26,7 @@ type values struct {
 	file   *File
 	where  map[string]int        // lines of the table's keys
 	secret func(key string) bool // reports whether a value of the table's key is never shown
+	binary func(key string) bool // reports whether the value of the table's key can be any bytes; may be nil
 
 	violations Violations
 	failed     map[string]bool // keys of the table with violations
@@ -42,8 +45,13 @@ func (v *values) value(value any, path ...string) any {
 	switch value := value.(type) {
 	case string:
 		text, err := v.text(value, v.secret(path[0]))
-		if err == nil {
+		switch {
+		case err == nil && utf8.ValidString(text):
 			return text
+		case err == nil && len(path) == 1 && v.binary != nil && v.binary(path[0]):
+			return schema.Settings{Text: text}
+		case err == nil:
+			err = fmt.Errorf("is in the file %s, which is not UTF-8 text", v.file.secrets[len(v.file.secrets)-1])
 		}
 		v.violations = append(v.violations, v.file.violation(lineOf(v.where, path), "%s %s", strings.Join(path, "."), err))
 		v.failed[path[0]] = true
@@ -78,16 +86,13 @@ func (v *values) text(text string, secret bool) (string, error) {
 	return v.variables(text)
 }
 
-// content returns the content of a file without the end of its last line.
+// content returns the content of a file without the end of its last line. It may be any bytes.
 func (v *values) content(path string) (string, error) {
 	path = v.file.Relative(path)
 	v.file.secrets = append(v.file.secrets, path)
 	content, err := readFile(path, maxValueBytes, nil)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", fmt.Errorf("is in the file %s: %w", path, err)
-	case !utf8.Valid(content):
-		return "", fmt.Errorf("is in the file %s, which is not UTF-8 text", path)
 	}
 	text, _ := strings.CutSuffix(string(content), "\n")
 	text, _ = strings.CutSuffix(text, "\r")

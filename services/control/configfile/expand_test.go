@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/servicetest/allkinds"
 )
 
@@ -130,10 +131,18 @@ config = { note = "${TOML}", token = "file:token", literal = "$${x}" }
 prefix = "b"
 upstream = ["http://${HOST}"]
 request_header = ["Authorization: Bearer ${TOKEN}"]
+
+[[service]]
+prefix = "c"
+module = "a.wasm"
+config = "file:binary"
+use = ["a.wasm"]
+use_config = "file:token"
 `)
 	require.Empty(t, violations)
 	specs := f.Specs()
-	require.Len(t, specs, 2)
+	require.Len(t, specs, 3)
+	require.Equal(t, registry.Manifest(`{"config":{"=base64":"/w=="},"use_config":"of a file"}`), specs[2].Manifest, "for get_config, any bytes")
 	require.Equal(t, "module", string(specs[0].Blobs[0].Content))
 	require.JSONEq(t, `{"memory":4194304,"config":{"literal":"${x}","note":"\"\n[[service]]\nprefix = \"b\"","token":"of a file"}}`, string(specs[0].Manifest))
 	require.Contains(t, string(specs[1].Manifest), "http://127.0.0.1:9000")

@@ -28,7 +28,13 @@ type service struct {
 func (f *File) readService(keys map[string]any, where map[string]int) (service, Violations) {
 	s := service{lines: where}
 	known := f.kinds.Fields()
-	v := values{file: f, where: where, secret: func(name string) bool { field, ok := schema.Find(known, name); return ok && field.Secret }}
+	field := func(name string) schema.Field { f, _ := schema.Find(known, name); return f }
+	v := values{
+		file:   f,
+		where:  where,
+		secret: func(name string) bool { return field(name).Secret },
+		binary: func(name string) bool { return field(name).Type == schema.Config },
+	}
 	v.expand(keys)
 	s.unread = v.failed
 	object, err := json.Marshal(f.resolved(keys))
