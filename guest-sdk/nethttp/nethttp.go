@@ -16,6 +16,11 @@
 //   - The path includes the prefix that the service is mounted at. To remove it, use StripPrefix of package
 //     vespo/vespohttp.
 //
+// A guest has no network of its own, so [net/http.Get] and clients without a Transport fail with [ErrNoNetwork]. To make
+// requests, use Transport of package vespo/vespohttp:
+//
+//	client := http.Client{Transport: vespohttp.Transport{}}
+//
 // A guest that imports net/http is about 5 MB in size, most of which is net/http.
 package nethttp
 
@@ -31,6 +36,7 @@ func Serve(h http.Handler) { guest.Handle(Handler(h)) }
 // Handler returns a [guest.Handler] that calls h. Requests with an invalid URI, protocol version or Content-Length get
 // status 400 without a call of h.
 func Handler(h http.Handler) guest.Handler {
+	refuseNetwork()
 	return func(gw *guest.Response, gr *guest.Request) {
 		r, err := newRequest(gr)
 		if err != nil {

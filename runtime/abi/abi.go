@@ -68,6 +68,9 @@ type Environment struct {
 	Settings Settings
 	// Mounts are the directories that the guest can read.
 	Mounts []Mount
+	// Resolves, if set, is called when a guest looks for the addresses of name servers, as Go's library does before it
+	// makes a connection to a host name, and finds none.
+	Resolves func()
 	// FileKey is hashed into the inode numbers that guests
 	// see, which hides the host's device and inode numbers.
 	FileKey [16]byte

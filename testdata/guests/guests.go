@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	sourcePackage  = "github.com/vespo-dev/vespo/testdata/guests/src/"
-	examplePackage = "github.com/vespo-dev/vespo/guest-sdk/examples/"
+	sourcePackage   = "github.com/vespo-dev/vespo/testdata/guests/src/"
+	examplePackage  = "github.com/vespo-dev/vespo/guest-sdk/examples/"
+	internalPackage = "github.com/vespo-dev/vespo/guest-sdk/internal/guests/"
 )
 
 //go:generate sh -c "for f in wat/*.wat; do wat2wasm --enable-tail-call $DOLLAR{f} -o $DOLLAR{f%.wat}.wasm || exit 1; done"
@@ -51,6 +52,12 @@ func Go(tb testing.TB, name string) []byte {
 func SDK(tb testing.TB, name string) []byte {
 	tb.Helper()
 	return build(tb, "sdk-"+name, examplePackage+name, "c-shared")
+}
+
+// Internal builds the guest NAME of guest-sdk/internal/guests, a reactor. These use the SDK in ways that are no example.
+func Internal(tb testing.TB, name string) []byte {
+	tb.Helper()
+	return build(tb, "internal-"+name, internalPackage+name, "c-shared")
 }
 
 // CodeCache returns the directory in which tests keep compiled code. The guests of the Go toolchain take seconds to

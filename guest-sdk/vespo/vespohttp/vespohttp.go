@@ -4,6 +4,10 @@
 //
 //	client := http.Client{Transport: vespohttp.Transport{}}
 //
+// Programs that use [net/http.Get] or [net/http.DefaultClient] set the transport for all of them:
+//
+//	func init() { http.DefaultTransport = vespohttp.Transport{} }
+//
 // [StripPrefix] removes the prefix that the service is mounted at from the path:
 //
 //	nethttp.Serve(vespohttp.StripPrefix(mux))

@@ -72,6 +72,17 @@ const (
 
 // pathOpen: fd, dirflags, path, path_len, oflags, rights_base, rights_inheriting, fdflags -> opened fd.
 func pathOpen(in *engine.Instance, s *State, p []uint64) errno {
+	e := s.openPath(in, p)
+	if e != success && s.Resolves != nil && uint32(p[3]) == uint32(len(resolverFile)) && string(in.View(uint32(p[2]), uint32(p[3]))) == resolverFile {
+		s.Resolves()
+	}
+	return e
+}
+
+// resolverFile names the name servers. Go's library opens it relative to the root, which it takes for open.
+const resolverFile = "etc/resolv.conf"
+
+func (s *State) openPath(in *engine.Instance, p []uint64) errno {
 	fsys, name, e := s.resolve(in, p[0], p[2], p[3])
 	if e != success {
 		return e

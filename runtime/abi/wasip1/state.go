@@ -17,6 +17,7 @@ type State struct {
 	Args, Env []string    // Env entries have the form "NAME=value"
 	Mounts    []abi.Mount // the same for all requests
 	FileKey   [16]byte    // key of inode numbers; the same for all requests
+	Resolves  func()      // see abi.Environment; may be nil
 
 	stdin          io.Reader // of the last Begin
 	stdout, stderr io.Writer // of the last Begin
@@ -101,7 +102,9 @@ func (s *State) End() {
 }
 
 // Use sets the state that all instances of a service share.
-func (s *State) Use(env *abi.Environment) { s.Mounts, s.FileKey = env.Mounts, env.FileKey }
+func (s *State) Use(env *abi.Environment) {
+	s.Mounts, s.FileKey, s.Resolves = env.Mounts, env.FileKey, env.Resolves
+}
 
 // close closes a descriptor. The error is ignored: files are read-only, so no data can be lost.
 func (d *descriptor) close() {

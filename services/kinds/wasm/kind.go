@@ -229,7 +229,13 @@ func (k *Kind) newVersion(s services.Spec, speaks abi.ABI) (*version, error) {
 		d.memoryBytes = k.cfg.SlotBytes
 	}
 	d.log = k.cfg.Log.With(slog.String("service", s.Key.String()), slog.String("version", string(s.Version)))
-	d.environment = abi.Environment{Log: d.guestLog, Enabled: d.logs, Settings: settingsOf(doc.Config), FileKey: k.fileKey}
+	d.environment = abi.Environment{
+		Log:      d.guestLog,
+		Enabled:  d.logs,
+		Settings: settingsOf(doc.Config),
+		FileKey:  k.fileKey,
+		Resolves: d.noNetwork,
+	}
 	if violations := k.checkMounts(doc.Mount); len(violations) > 0 {
 		return nil, invalidModule(violations, nil) // the server may have been restarted without --root
 	}

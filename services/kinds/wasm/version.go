@@ -39,7 +39,8 @@ type version struct {
 	environment abi.Environment        // immutable
 	mounts      []*directory.Directory // immutable
 
-	module atomic.Pointer[facts] // atomic; set by each compilation
+	module   atomic.Pointer[facts] // atomic; set by each compilation
+	resolved atomic.Bool           // atomic; a guest has looked for name servers
 }
 
 // facts are the facts about a module that outlive its compiled code.
@@ -79,6 +80,16 @@ func (v *version) learn(m *engine.Module) {
 		v.log.Warn(w)
 	}
 }
+
+// noNetwork warns the owner of the service, once, that its guest tries to use a network.
+func (v *version) noNetwork() {
+	if !v.resolved.Swap(true) {
+		v.log.Warn(noNetworkWarning)
+	}
+}
+
+const noNetworkWarning = "the guest looks up a host name itself, which cannot work: a guest has no network of its own. " +
+	"In Go, use vespohttp.Transport of guest-sdk/vespo/vespohttp as the Transport of the http.Client, and allow the server with --allow"
 
 // warnings returns warnings about the snapshot for the owner of the service.
 func (f *facts) warnings() []string {
@@ -216,6 +227,9 @@ func (v *version) Status() services.Status {
 	fresh := f != nil && f.fresh
 	if f != nil {
 		s.Warnings = f.warnings()
+	}
+	if v.resolved.Load() {
+		s.Warnings = append(s.Warnings, noNetworkWarning)
 	}
 	switch {
 	case !p.Loaded:

@@ -3,6 +3,7 @@
 //
 //	GET  .../hello/NAME   "hello NAME"
 //	POST .../upper        the body in upper case
+//	GET  .../dial         the error of a request to another server, which is made without the host
 //	GET  .../hits         the number of requests of this instance: 1 if every request has fresh state
 //
 // Paths are matched from their end, so that the guest works under any prefix.
@@ -59,6 +60,10 @@ func init() {
 		}
 		w.Write(bytes.ToUpper(body))
 	})
+	mux.HandleFunc("GET /dial", func(w http.ResponseWriter, r *http.Request) {
+		_, err := http.Get("http://example.com/")
+		fmt.Fprintln(w, err)
+	})
 	mux.HandleFunc("GET /hits", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%d\n", hits)
 	})
@@ -90,7 +95,7 @@ func handleResponse(ctx, isError uint32) {}
 
 // rest removes the part of a path before one of the mux's patterns.
 func rest(uri string) string {
-	for _, start := range []string{"/hello/", "/upper", "/hits"} {
+	for _, start := range []string{"/hello/", "/upper", "/hits", "/dial"} {
 		if i := strings.LastIndex(uri, start); i >= 0 {
 			return uri[i:]
 		}
