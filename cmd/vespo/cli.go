@@ -8,9 +8,11 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flexilib"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/manual"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/project"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/remote"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/server"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/shell"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
 )
@@ -45,6 +47,9 @@ type cli struct {
 	Ready    remote.ReadyCmd    `cmd:"" group:"Work with a running server:" help:"Report whether a server is ready, as a health check."`
 	Version  versionCmd         `cmd:"" group:"About this program:" help:"Show the version of this program, like --version."`
 	Help     helpCmd            `cmd:"" group:"About this program:" help:"Show the usage of a command."`
+
+	Completion shell.CompletionCmd `cmd:"" group:"About this program:" help:"Print a script that completes commands in a shell."`
+	Man        manual.ManCmd       `cmd:"" group:"About this program:" help:"Print the manual page of this program."`
 }
 
 // vars returns the variables that the struct tags of the commands refer to.
@@ -75,12 +80,16 @@ func run(ctx context.Context, args []string, s stdio.Streams) int {
 	if err != nil {
 		return report(s, err)
 	}
-	command, err := parser.Parse(args)
+	if len(args) > 0 && args[0] == shell.Command {
+		shell.Complete(s.Out, parser.Model, args[1:])
+		return exitOK
+	}
+	command, err := parser.Parse(withNegativeValues(parser.Model, args))
 	switch {
 	case ended:
 		return exitOK
 	case err != nil:
-		return misused(s, err)
+		return misused(s, withoutAliases(parser.Model, err))
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	command.Bind(s)
