@@ -15,8 +15,8 @@ import (
 // Limits of a Feed.
 const (
 	maxEntries   = 100
-	maxLogLines  = 50  // of one request
-	maxTextBytes = 512 // of one text, such as a path or a log line
+	maxLogLines  = 50      // of one request
+	maxTextBytes = 2 << 10 // of one text, such as a path or a log line, which may have several lines
 )
 
 // Entry is a request, with its log lines, or a log line of no request.
@@ -37,7 +37,7 @@ type Request struct {
 	Took    time.Duration
 	Peak    int64 // bytes of the guest's memory; 0: there was none
 	Body    int64 // bytes of the response's body
-	Err     string
+	Err     string // first line
 }
 
 // Failed reports whether the request was not answered as the service should.
@@ -95,7 +95,8 @@ func (f *Feed) Listen(rec *accesslog.Record) {
 		Body:    rec.BytesOut,
 	}
 	if rec.Err != nil {
-		request.Err = clean(rec.Err.Error())
+		first, _, _ := strings.Cut(rec.Err.Error(), "\n") // a stack may follow, which the log has
+		request.Err = clean(first)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -140,12 +141,20 @@ func (f *Feed) changedLocked() {
 	f.changed = make(chan struct{})
 }
 
-// clean makes a text fit for an entry.
+// clean makes a text fit for an entry. Line ends and tabs stay.
 func clean(s string) string {
 	if len(s) > maxTextBytes {
 		s = s[:maxTextBytes] + "..."
 	}
-	return stdio.Printable(strings.TrimRight(s, "\n"))
+	lines := strings.Split(strings.TrimRight(s, "\r\n"), "\n")
+	for i, line := range lines {
+		columns := strings.Split(line, "\t")
+		for j, text := range columns {
+			columns[j] = stdio.Printable(text)
+		}
+		lines[i] = strings.Join(columns, "\t")
+	}
+	return strings.Join(lines, "\n")
 }
 
 // LogHandler returns a handler that adds the records of next to the feed, too. It drops the server's own records below
@@ -188,7 +197,9 @@ func (h *logHandler) Handle(ctx context.Context, rec slog.Record) error {
 		}
 		line = rec.Message + failed
 	}
-	h.feed.log(rec.Time, id, LogLine{Level: rec.Level, Text: clean(line)})
+	if rec.Message != accesslog.MessageFailed && rec.Message != accesslog.Message { // the request has the reason
+		h.feed.log(rec.Time, id, LogLine{Level: rec.Level, Text: clean(line)})
+	}
 	return h.next.Handle(ctx, rec)
 }
 

@@ -33,8 +33,9 @@ func TestFeedPutsLogLinesToTheirRequests(t *testing.T) {
 	guest.With(accesslog.FieldRequestID, "2").Info("guest", "line", "of another")
 	guest.Debug("guest", "line", "not logged")
 	log.Info("of the server itself")
-	f.Listen(&accesslog.Record{RequestID: "1", Method: "GET", URI: "/\x1b[2J", Status: 500, Result: accesslog.Result{Err: errors.New("trap")}})
-	log.Warn("a service failed a request", accesslog.FieldRequestID, "1", "err", errors.New("trap"))
+	f.Listen(&accesslog.Record{RequestID: "1", Method: "GET", URI: "/\x1b[2J", Status: 500, Result: accesslog.Result{Err: errors.New("trap\nstack")}})
+	log.Warn(accesslog.MessageFailed, accesslog.FieldRequestID, "1", "err", errors.New("trap"))
+	log.Warn("after it", accesslog.FieldRequestID, "1", "err", errors.New("no\n\tstack\x1b"))
 	log.Warn("of no request")
 
 	entries := f.Entries()
@@ -44,7 +45,7 @@ func TestFeedPutsLogLinesToTheirRequests(t *testing.T) {
 	require.Equal(t, "/\ufffd[2J", entries[1].Request.URI)
 	require.True(t, entries[1].Request.Failed())
 	require.Equal(t, "trap", entries[1].Request.Err)
-	require.Equal(t, []LogLine{{slog.LevelInfo, "before"}, {slog.LevelWarn, "a service failed a request: trap"}}, entries[1].Log)
+	require.Equal(t, []LogLine{{slog.LevelInfo, "before"}, {slog.LevelWarn, "after it: no\n\tstack\ufffd"}}, entries[1].Log)
 	require.NotContains(t, out.String(), "of the server itself")
 	require.Contains(t, out.String(), "msg=guest line=before")
 
