@@ -128,10 +128,16 @@ func TestDev(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, errors)
 
+	// A request that the service fails shows by a page of the server, which goes away like the others.
+	b.run(chromedp.Navigate(url + "/fail"))
+	b.sees("h1", "Guest exited")
+	p.save(`r.Path() == "/fail"`, `r.Path() == "/elsewhere"`)
+	b.sees("p", "from /fail")
+
 	// Going back to a page does not show an old version.
-	b.run(chromedp.Navigate("about:blank"))
+	b.run(chromedp.Navigate(url+"/world"), chromedp.Navigate("about:blank"))
 	p.save("Good morning", "Good night")
-	dev.Line(`serves generation 4$`)
+	dev.Line(`serves generation 5$`)
 	b.run(chromedp.NavigateBack())
 	b.sees("h1", "Good night")
 	b.clean()

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/internal/client"
+	"github.com/vespo-dev/vespo/internal/page"
 )
 
 // inject lets next answer, and appends the script to the answer if that is a document which can take it. All other
@@ -60,6 +61,9 @@ func (i *injector) begin(status int) {
 	h := i.Header()
 	if !isDocument(status, h) {
 		return
+	}
+	if h.Get("Content-Security-Policy") == page.Policy { // of the server, such as an error
+		h.Set("Content-Security-Policy", page.Policy+"; script-src 'self'; connect-src 'self'")
 	}
 	nonce, reason := admits(h)
 	if reason != "" {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/page"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/internal/routekey"
 )
@@ -76,7 +77,7 @@ func (l *Live) serve(w http.ResponseWriter, r *http.Request, next http.Handler) 
 	case ours && navigates(r) && state.Served == nil:
 		l.write(w, http.StatusServiceUnavailable, "building", state)
 	case ours && state.Served == nil:
-		problem.Write(w, "", notReady(state))
+		problem.Respond(w, r, "", notReady(state))
 	case l.cfg.Reload && navigates(r):
 		l.inject(w, r, next, state.Results)
 	default:
@@ -101,7 +102,7 @@ func notReady(s State) *problem.Problem {
 // navigates reports whether a browser requests a document in order to show it. Browsers send Sec-Fetch-Dest over
 // HTTPS and to this machine; without it, the accepted types have to do.
 func navigates(r *http.Request) bool {
-	if r.Method != http.MethodGet || !strings.Contains(r.Header.Get("Accept"), "text/html") {
+	if r.Method != http.MethodGet || !page.Wanted(r.Header) {
 		return false
 	}
 	switch r.Header.Get("Sec-Fetch-Dest") {

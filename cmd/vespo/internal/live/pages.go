@@ -31,8 +31,8 @@ func parsePages() *template.Template {
 	return template.Must(template.New("").Funcs(funcs).ParseFS(assets, "assets/*.tmpl"))
 }
 
-// page is the data of the templates.
-type page struct {
+// pageData is the data of the templates.
+type pageData struct {
 	Name    string
 	Prefix  string
 	Root    string
@@ -42,10 +42,10 @@ type page struct {
 
 // write answers with a page.
 func (l *Live) write(w http.ResponseWriter, status int, name string, state State) {
-	l.writePage(w, status, name, page{Name: l.cfg.Name, Prefix: l.cfg.Prefix, Root: Root, State: state})
+	l.writePage(w, status, name, pageData{Name: l.cfg.Name, Prefix: l.cfg.Prefix, Root: Root, State: state})
 }
 
-func (l *Live) writePage(w http.ResponseWriter, status int, name string, p page) {
+func (l *Live) writePage(w http.ResponseWriter, status int, name string, p pageData) {
 	var text strings.Builder
 	if err := l.pages.ExecuteTemplate(&text, name+".tmpl", p); err != nil {
 		http.Error(w, "the page cannot be shown: "+err.Error(), http.StatusInternalServerError) // a defect of the template
@@ -71,7 +71,7 @@ func (l *Live) serveRequests(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	state, _ := l.Board.State()
-	l.writePage(w, http.StatusOK, "requests", page{
+	l.writePage(w, http.StatusOK, "requests", pageData{
 		Name:    l.cfg.Name,
 		Prefix:  l.cfg.Prefix,
 		Root:    Root,
