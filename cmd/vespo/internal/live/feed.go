@@ -35,8 +35,8 @@ type Request struct {
 	Status  int // 0: no response was sent
 	Outcome accesslog.Outcome
 	Took    time.Duration
-	Peak    int64 // bytes of the guest's memory; 0: there was none
-	Body    int64 // bytes of the response's body
+	Peak    int64  // bytes of the guest's memory; 0: there was none
+	Body    int64  // bytes of the response's body
 	Err     string // first line
 }
 
