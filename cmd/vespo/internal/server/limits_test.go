@@ -1,0 +1,125 @@
+package server
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
+)
+
+const limitsPath = "../../../../docs/limits.md"
+
+// bounds are the flags that bound something, in the order of docs/limits.md. An empty title continues the part before.
+var bounds = []struct{ part, flag, bounds, acts string }{
+	{"One request to a guest", "memory", "linear memory of a request; also the most that a service can ask for", "`memory.grow` fails in the guest; if the guest then fails, the answer is 500 `out-of-memory`"},
+	{"", "timeout", "time of a request, from its slot on; `add --timeout` sets it for one service", "the guest is stopped: 504 `deadline`, or a cut connection if the answer has begun"},
+	{"", "max-body", "body of a request; and of an answer that a guest buffers", "413 `body-too-large`; 502 for an answer"},
+	{"", "log-rate", "output of one service that reaches the log, in a second", "further lines are dropped and counted"},
+	{"All requests", "slots", "requests that run in guests at a time", "others wait in the queue of their service"},
+	{"", "per-service", "slots that one service may hold", "others of that service wait"},
+	{"", "queue", "requests of one service that wait for a slot", "503 `no-capacity` with `Retry-After`"},
+	{"", "queue-wait", "time that a request waits for a slot", "503 `no-capacity` with `Retry-After`"},
+	{"", "per-client", "share of slots, places in queues and connections that one client may hold", "503 `no-capacity`; further connections are closed"},
+	{"", "header-memory", "memory of open requests, mostly their headers", "503 `no-capacity`"},
+	{"Connections", "max-connections", "open connections", "a new one replaces the one that is idle longest, or waits"},
+	{"", "keep-alive", "time without a request", "the connection is closed"},
+	{"", "tunnels", "WebSockets and other upgraded connections", "503 `no-capacity`"},
+	{"", "tunnel-idle", "time without traffic on one of them", "it is closed"},
+	{"Deploys", "max-module", "size of a module", "413 `body-too-large`"},
+	{"", "compile-memory", "memory for compiling one module", "422 `module-invalid`"},
+	{"", "compile-time", "processor time for compiling one module", "422 `module-invalid`"},
+	{"", "code-cache", "disk space for compiled code", "the code that was not used for longest is deleted"},
+	{"", "retire-after", "time that a replaced version goes on with its requests", "they are stopped"},
+	{"", "idle", "time without a request after which a service releases its slots, and after 6 times that its compiled code", "the next request waits until it is back"},
+}
+
+// notBounds are the numbers, sizes and times among the flags that bound nothing.
+var notBounds = []string{"shutdown-delay"}
+
+// TestLimitsAreThoseOfTheFlags requires that docs/limits.md is current, and that it has every flag that is a limit.
+func TestLimitsAreThoseOfTheFlags(t *testing.T) {
+	found := limitFlags()
+	for _, b := range bounds {
+		require.Contains(t, found, b.flag)
+	}
+	for name := range found {
+		listed := slices.Contains(notBounds, name)
+		for _, b := range bounds {
+			listed = listed || b.flag == name
+		}
+		require.True(t, listed, "the flag --%s may be a limit: add it to bounds or notBounds", name)
+	}
+	want := limits(found)
+	if *update {
+		require.NoError(t, os.WriteFile(limitsPath, []byte(want), 0o644))
+	}
+	text, err := os.ReadFile(limitsPath)
+	require.NoError(t, err)
+	require.Equal(t, want, string(text), "run: go test ./cmd/vespo/internal/server -run Limits -update")
+}
+
+var wordStart = regexp.MustCompile(`([a-z])([A-Z])`)
+
+// limitFlags returns the defaults of the flags that are numbers, sizes, times and shares, by their names.
+func limitFlags() map[string]string {
+	found := map[string]string{}
+	config := reflect.TypeFor[Config]()
+	for i := range config.NumField() {
+		f := config.Field(i)
+		switch f.Type {
+		case reflect.TypeFor[flags.Size](), reflect.TypeFor[time.Duration](), reflect.TypeFor[int](), reflect.TypeFor[percent]():
+			found[strings.ToLower(wordStart.ReplaceAllString(f.Name, "$1-$2"))] = f.Tag.Get("default")
+		}
+	}
+	return found
+}
+
+// derived are the values that a default of 0 stands for.
+var derived = map[string]string{"per-service": "3/4 of `--slots`", "tunnels": "1/4 of `--max-connections`"}
+
+// limits returns docs/limits.md.
+func limits(defaults map[string]string) string {
+	var b strings.Builder
+	b.WriteString(`# Limits
+
+Every bound of a server: its default, its flag, and what happens when it acts. This page is generated from the flags of
+` + "`vespo serve`" + `; [operations.md](operations.md#start) describes them.
+`)
+	for _, limit := range bounds {
+		if limit.part != "" {
+			fmt.Fprintf(&b, "\n## %s\n\n| what | default | flag | beyond it |\n|---|---|---|---|\n", limit.part)
+		}
+		value := derived[limit.flag]
+		if value == "" {
+			value = strings.ReplaceAll(defaults[limit.flag], "iB", " iB")
+			value = regexp.MustCompile(`([KMG]) iB`).ReplaceAllString(value, " ${1}iB")
+		}
+		fmt.Fprintf(&b, "| %s | %s | `--%s` | %s |\n", limit.bounds, value, limit.flag, limit.acts)
+	}
+	b.WriteString(`
+## Bounds without a flag
+
+| what | where |
+|---|---|
+| call stack, header of an answer, log lines, open files, outbound calls, settings, mounts of a guest; cost of compiling it | [contract](guests/contract.md#limits) |
+| memory beside the guests: snapshots, compiled code, call stacks, buffers, queues, functions | [memory](operations.md#memory) |
+| time for headers, bodies, uploads, initialisation, workers | [timeouts](operations.md#timeouts) |
+| versions of a service that still serve: 16 | [replacing a service](operations.md#replacing-a-service) |
+| middleware in front of a service: 8 modules | [middleware](middleware.md) |
+| requests and answers of queues, of functions | [queues](queue.md), [functions](functions.md#requests-and-answers) |
+| records of the log that wait for a slow reader: 1 MiB | [when the output is blocked](operations.md#when-the-output-is-blocked) |
+| length of a path: 8 KiB; fields of a header: 256 | [problems](operations.md#problems) |
+| services of a server | no bound. Unused ones release their memory (` + "`--idle`" + `) |
+
+There is no limit on the rate of requests.
+`)
+	return b.String()
+}
