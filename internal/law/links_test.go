@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	linkPattern    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	linkPattern    = regexp.MustCompile(`\]\(([^)\s]+)\)|(?m:^\[[^\]]+\]: (\S+)$)`) // [text](target), and definitions of [text][name]
 	headingPattern = regexp.MustCompile(`(?m)^#+ +(.+)$`)
 	fencePattern   = regexp.MustCompile("(?ms)^```.*?^```")
 	// notInAnchors are the characters that GitHub removes from a heading's anchor.
@@ -23,8 +23,8 @@ var (
 // links returns the targets of a page's links within the repository.
 func links(page string) (targets []string) {
 	for _, match := range linkPattern.FindAllStringSubmatch(fencePattern.ReplaceAllString(page, ""), -1) {
-		if !strings.Contains(match[1], "://") {
-			targets = append(targets, match[1])
+		if target := match[1] + match[2]; !strings.Contains(target, "://") {
+			targets = append(targets, target)
 		}
 	}
 	return targets
@@ -88,8 +88,8 @@ func TestLinksLeadSomewhere(t *testing.T) {
 }
 
 func TestLinksAndAnchors(t *testing.T) {
-	page := "# Why `one` place?\n\n[a](b.md#c) [far](https://example.com/x) ![d](e.png)\n```\n# no heading\n[no](link)\n```\n## A b_c-d (e), ö\n"
-	require.Equal(t, []string{"b.md#c", "e.png"}, links(page))
+	page := "# Why `one` place?\n\n[a](b.md#c) [far](https://example.com/x) ![d](e.png)\n[f]: g.md\n```\n# no heading\n[no](link)\n```\n## A b_c-d (e), ö\n"
+	require.Equal(t, []string{"b.md#c", "e.png", "g.md"}, links(page))
 	require.Equal(t, []string{"why-one-place", "a-b_c-d-e-ö"}, anchors(page))
 	dir := t.TempDir()
 	from := filepath.Join(dir, "a.md")
