@@ -129,7 +129,7 @@ func TestOneProgramTwoServers(t *testing.T) {
 	native := httptest.NewServer(&cgi.Handler{Path: program, Root: "/degrees"})
 	defer native.Close()
 	s := newServer(t, wasm.Config{Slots: 2})
-	module := exampleModule(t, build.Dir, "cgi.wasm", []string{"GOOS=wasip1 GOARCH=wasm go build -o cgi.wasm main.go"})
+	module := exampleModule(t, build.Dir, "cgi.wasm", "GOOS=wasip1 GOARCH=wasm go build -o cgi.wasm main.go")
 	s.add("/degrees", module)
 	const form = "application/x-www-form-urlencoded"
 	for _, c := range [][4]string{
@@ -155,7 +155,7 @@ func TestRawGuestsStream(t *testing.T) {
 		"rust": {"crc32.wasm", "cargo build --release --target wasm32-wasip1", fmt.Sprintf("%08x\n", crc32.ChecksumIEEE([]byte(body)))},
 	} {
 		t.Run(dir, func(t *testing.T) {
-			module := exampleModule(t, filepath.Join(rawExamples, dir), c.file, []string{c.build})
+			module := exampleModule(t, filepath.Join(rawExamples, dir), c.file, c.build)
 			s := newServer(t, wasm.Config{Slots: 2, SlotBytes: 2 << 20})
 			s.add("/raw", module)
 			for range 3 {

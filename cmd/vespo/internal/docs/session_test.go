@@ -50,7 +50,7 @@ func newSession(t *testing.T, dir string, env []string, isolated bool) *session 
 	s.commands = commands
 	out, serversOut := pipe(t, s.output), pipe(t, s.servers)
 
-	bash, err := shell(`set -m; trap 'kill $(jobs -p) 2>/dev/null' EXIT; while read -r line <&3; do eval "$line"; done`, isolated)
+	bash, err := shell(`set -m; trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT; while read -r line <&3; do eval "$line"; done`, isolated)
 	require.NoError(t, err)
 	bash.Dir, bash.Env = dir, append(bash.Env, env...)
 	bash.Stdout, bash.Stderr, bash.ExtraFiles = out, out, []*os.File{read, serversOut}
