@@ -2,6 +2,7 @@ package docs
 
 import (
 	"errors"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -99,4 +100,17 @@ func TestSame(t *testing.T) {
 	} {
 		require.False(t, same(c.shown, c.got), "%q and %q", c.shown, c.got)
 	}
+}
+
+// TestIsolatedSession checks that a session has a loopback interface and no other.
+func TestIsolatedSession(t *testing.T) {
+	if reason := canIsolate(); reason != nil {
+		t.Skip(reason)
+	}
+	s := newSession(t, t.TempDir(), []string{"PATH=" + os.Getenv("PATH")}, true)
+	require.NoError(t, s.compare(command{text: "tail -n +3 /proc/net/dev | cut -d : -f 1", shown: "    lo\n"}))
+	out, code, err := s.one("exec 5<>/dev/tcp/127.0.0.1/1")
+	require.NoError(t, err)
+	require.NotZero(t, code)
+	require.Contains(t, out, "refused")
 }
