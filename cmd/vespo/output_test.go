@@ -248,7 +248,7 @@ func TestLogRate(t *testing.T) {
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
 	<-p.exited
 	count := func(prefix string) int { return strings.Count(p.stderr.String(), "msg=guest service="+prefix+" ") }
-	require.GreaterOrEqual(t, count("/chatty"), 13, "a burst of 16 KiB")
+	require.GreaterOrEqual(t, count("/chatty"), 12, "a burst of 16 KiB; a line counts with its fields, not its text alone")
 	require.Less(t, count("/chatty"), 120)
 	require.Equal(t, 8, count("/other"))
 }
