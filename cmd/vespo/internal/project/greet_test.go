@@ -22,8 +22,8 @@ func TestAnswerThatIsShown(t *testing.T) {
 		"lines":    {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "1\r\n\t2\n3\n4\n") }, []string{"1", "    2", "3", "..."}},
 		"terminal": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "\x1b[2Jx") }, []string{"\ufffd[2Jx"}},
 		"wide":     {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, strings.Repeat("ö", 9999)) }, []string{strings.Repeat("ö", 73) + "..."}},
-		"status":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "none", 404) }, []string{"HTTP 404 Not Found", "none"}},
-		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x", 302) }, []string{"HTTP 302 Found /x", `<a href="/x">Found</a>.`}},
+		"status":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "none", http.StatusNotFound) }, []string{"HTTP 404 Not Found", "none"}},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x", http.StatusFound) }, []string{"HTTP 302 Found /x", `<a href="/x">Found</a>.`}},
 		"picture": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "image/png")
 			_, _ = w.Write(make([]byte, 2048))
