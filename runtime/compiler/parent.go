@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/vespo-dev/vespo/internal/tail"
 )
 
 // errNoChild is wrapped by the errors of children that did not start.
@@ -32,7 +34,7 @@ func (c *Compiler) compileChild(ctx context.Context, dir string, module []byte) 
 	cmd.Dir = dir
 	cmd.Env = []string{} // the server's environment may contain secrets
 	cmd.WaitDelay = killWait
-	stdout, stderr := &tail{limit: maxReasonBytes}, &tail{limit: maxReasonBytes}
+	stdout, stderr := tail.New(maxReasonBytes), tail.New(maxReasonBytes)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	confine(cmd)
 	stdin, err := cmd.StdinPipe()
@@ -68,7 +70,7 @@ func (c *Compiler) compileChild(ctx context.Context, dir string, module []byte) 
 		c.cfg.Log.Debug("compiled a module", slog.Int("pid", cmd.Process.Pid), slog.Duration("processor_time", state.UserTime()+state.SystemTime()))
 		return nil
 	}
-	return c.failed(cmd, wall.Err(), fmt.Errorf("compiler: %w: %s", err, bytes.TrimSpace(stderr.text)), string(stdout.text))
+	return c.failed(cmd, wall.Err(), fmt.Errorf("compiler: %w: %s", err, bytes.TrimSpace(stderr.Bytes())), stdout.String())
 }
 
 func seconds(d time.Duration) uint64 { return uint64((d + time.Second - 1) / time.Second) }
@@ -96,16 +98,3 @@ func (c *Compiler) failed(cmd *exec.Cmd, late, cause error, reason string) error
 // exitFatal is the exit code of the Go runtime after fatal errors: a stack overflow, or
 // an allocation refused by the system.
 const exitFatal = 2
-
-// tail keeps the last limit bytes written to it.
-type tail struct {
-	limit int
-	text  []byte
-}
-
-// Write implements io.Writer.
-func (t *tail) Write(p []byte) (int, error) {
-	t.text = append(t.text, p...)
-	t.text = t.text[max(0, len(t.text)-t.limit):]
-	return len(p), nil
-}

@@ -120,7 +120,7 @@ func (h *Handler) requestFor(ctx context.Context, t target, c *call, payload []b
 // error of router.Router.Dispatch.
 func (h *Handler) dispatch(t target, c *call, w http.ResponseWriter, r *http.Request) error {
 	begin := time.Now()
-	fmt.Fprintf(&c.log, "START RequestId: %s Version: %s\n", c.RequestID, t.executed)
+	fmt.Fprintf(c.log, "START RequestId: %s Version: %s\n", c.RequestID, t.executed)
 	var passed any
 	if h.cfg.Kinds.takesEvents(t.kind) {
 		passed = &c.Call
@@ -128,7 +128,7 @@ func (h *Handler) dispatch(t target, c *call, w http.ResponseWriter, r *http.Req
 	r = r.WithContext(forwarded.WithID(r.Context(), c.RequestID))
 	err := h.cfg.Dispatcher.Dispatch(t.key.Prefix, w, r, passed)
 	took := float64(time.Since(begin).Microseconds()) / 1000
-	fmt.Fprintf(&c.log, "END RequestId: %s\nREPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\n",
+	fmt.Fprintf(c.log, "END RequestId: %s\nREPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\n",
 		c.RequestID, c.RequestID, took, int64(took)+1)
 	return err
 }

@@ -147,7 +147,7 @@ func (q *events) later(ctx context.Context, pause time.Duration, e *event) {
 // carryOut invokes a service with an event. It returns the delay before
 // the next attempt (0: done), or the final error once no retry can help.
 func (h *Handler) carryOut(ctx context.Context, e *event) (retry time.Duration, final error) {
-	o, err := h.call(ctx, e.target, &call{Call: *e.call}, e.payload)
+	o, err := h.call(ctx, e.target, callOf(*e.call), e.payload)
 	defer h.budget.For(e.target.name).Give(o.held)
 	var f *failure
 	switch {

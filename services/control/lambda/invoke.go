@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/services/event/invocation"
+
+	"github.com/vespo-dev/vespo/internal/tail"
 )
 
 // Invocation types.
@@ -26,12 +28,15 @@ const maxContextBytes = 3583
 // call is an invocation.
 type call struct {
 	invocation.Call
-	log invocation.Tail // lines of the server, and the console output if the caller wants it
+	log *tail.Writer // lines of the server, and the console output if the caller wants it
 }
+
+// callOf returns the call of an invocation, with an empty log.
+func callOf(i invocation.Call) *call { return &call{Call: i, log: tail.New(invocation.TailBytes)} }
 
 // newCall reads the invocation from the headers of a request.
 func newCall(r *request) (*call, error) {
-	c := &call{Call: invocation.Call{RequestID: r.id, TraceID: invocation.TraceID(r.Header.Get("X-Amzn-Trace-Id"), time.Now())}}
+	c := callOf(invocation.Call{RequestID: r.id, TraceID: invocation.TraceID(r.Header.Get("X-Amzn-Trace-Id"), time.Now())})
 	encoded := r.Header.Get("X-Amz-Client-Context")
 	text, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil || len(encoded) > maxContextBytes || len(text) > 0 && !json.Valid(text) {
@@ -60,7 +65,7 @@ func newSyncCall(r *request) (*call, error) {
 	}
 	c, err := newCall(r)
 	if err == nil && tail {
-		c.Log = &c.log
+		c.Log = c.log
 	}
 	return c, err
 }

@@ -10,11 +10,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/vespo-dev/vespo/internal/tail"
 )
 
-// TailBytes is the length of the log tail that an invocation keeps.
+// TailBytes is the length of the log tail that an invocation keeps, and of the text of an error.
 const TailBytes = 4 << 10
 
 // Limits of payloads and outputs.
@@ -29,7 +30,7 @@ type Call struct {
 	FunctionARN   string
 	ClientContext string // JSON
 	TraceID       string
-	Log           *Tail // nil if the caller does not want the console output
+	Log           *tail.Writer // nil if the caller does not want the console output
 }
 
 // Of returns the call of a request, given its router.Request.Call. It returns nil for an ordinary request.
@@ -58,32 +59,6 @@ func (e *Error) JSON() []byte {
 		return []byte("{}")
 	}
 	return text
-}
-
-// Tail keeps the last TailBytes written to it. The zero value is ready to use. It is safe for concurrent use.
-type Tail struct {
-	mu   sync.Mutex
-	text []byte // guarded by mu
-}
-
-// Write implements io.Writer and never fails.
-func (t *Tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := len(p)
-	p = p[max(0, len(p)-TailBytes):]
-	if over := len(t.text) + len(p) - TailBytes; over > 0 {
-		t.text = t.text[:copy(t.text, t.text[over:])]
-	}
-	t.text = append(t.text, p...)
-	return n, nil
-}
-
-// Bytes returns a copy of the tail.
-func (t *Tail) Bytes() []byte {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return append([]byte(nil), t.text...)
 }
 
 // ParseError parses the failure that a function reported. If raw is not an error object, it

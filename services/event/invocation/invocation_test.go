@@ -8,23 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTailKeepsTheEnd(t *testing.T) {
-	var all strings.Builder
-	var tail Tail
-	for i := range 3000 {
-		line := strings.Repeat("x", i%7) + "\n"
-		all.WriteString(line)
-		n, err := tail.Write([]byte(line))
-		require.NoError(t, err)
-		require.Len(t, line, n)
-	}
-	require.Equal(t, all.String()[all.Len()-TailBytes:], string(tail.Bytes()))
-	long := strings.Repeat("abcdefg", 1000)
-	_, err := tail.Write([]byte(long))
-	require.NoError(t, err)
-	require.Equal(t, long[len(long)-TailBytes:], string(tail.Bytes()))
-}
-
 func TestParseError(t *testing.T) {
 	for _, c := range []struct{ raw, hint, message, errorType, json string }{
 		{`{"errorMessage":"m","errorType":"T","stackTrace":[1]}`, "", "m", "T", `{"errorMessage":"m","errorType":"T","stackTrace":[1]}`},

@@ -17,6 +17,8 @@ import (
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
+
+	"github.com/vespo-dev/vespo/internal/tail"
 )
 
 // serveModule serves a module as the function at /fn.
@@ -75,7 +77,7 @@ func TestModuleDeadline(t *testing.T) {
 func TestModuleIsInvoked(t *testing.T) {
 	s := serveModule(t, servicetest.WithTimeout(5*time.Second))
 	invoke := func(event string) (c *invocation.Call, output string, failed *invocation.Error) {
-		c = &invocation.Call{RequestID: "id", Log: new(invocation.Tail)}
+		c = &invocation.Call{RequestID: "id", Log: tail.New(invocation.TailBytes)}
 		r, err := http.NewRequestWithContext(t.Context(), "POST", "/fn", io.NopCloser(strings.NewReader(event)))
 		require.NoError(t, err)
 		r.RequestURI = "/fn"

@@ -26,6 +26,8 @@ import (
 	"github.com/vespo-dev/vespo/services/event/invocation"
 	"github.com/vespo-dev/vespo/services/kinds/function"
 	"github.com/vespo-dev/vespo/services/servicetest"
+
+	"github.com/vespo-dev/vespo/internal/tail"
 )
 
 // workerMain is the worker program. It does what the path of the request says.
@@ -229,7 +231,7 @@ func TestProcessGroupIsKilled(t *testing.T) {
 func TestLogTailOfProcess(t *testing.T) {
 	f := newFront(t, allowed(io.Discard))
 	f.bind("/fn", self(t, 1, 0))
-	c := &invocation.Call{RequestID: invocation.NewID(), Log: new(invocation.Tail)}
+	c := &invocation.Call{RequestID: invocation.NewID(), Log: tail.New(invocation.TailBytes)}
 	r, err := http.NewRequestWithContext(t.Context(), "POST", "/fn", strings.NewReader(`{"rawPath":"/print"}`))
 	require.NoError(t, err)
 	r.RequestURI = "/fn"

@@ -23,6 +23,8 @@ import (
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
+
+	"github.com/vespo-dev/vespo/internal/tail"
 )
 
 // maxBuildTextBytes is how much of a failed build's output a browser is shown. It is the end of the output.
@@ -97,7 +99,7 @@ func (d *dev) work(ctx context.Context, deployer *deploy.Deployer) error {
 func (d *dev) refresh(ctx context.Context, deployer *deploy.Deployer) bool {
 	start := time.Now()
 	d.live.Board.Begin()
-	text, echo := &tail{limit: maxBuildTextBytes}, &echo{w: d.terminal}
+	text, echo := tail.New(maxBuildTextBytes), &echo{w: d.terminal}
 	version, err := d.deploy(ctx, deployer, io.MultiWriter(echo, text))
 	took := time.Since(start)
 	switch {
@@ -155,21 +157,6 @@ func (d *dev) deploy(ctx context.Context, deployer *deploy.Deployer, log io.Writ
 	v.Generation = uint64(result.Service.Current.Generation)
 	return v, nil
 }
-
-// tail is a writer that keeps the last limit bytes.
-type tail struct {
-	limit int
-	text  []byte
-}
-
-// Write implements io.Writer.
-func (t *tail) Write(p []byte) (int, error) {
-	t.text = append(t.text, p...)
-	t.text = t.text[max(0, len(t.text)-t.limit):]
-	return len(p), nil
-}
-
-func (t *tail) String() string { return string(t.text) }
 
 // echo is a writer that holds the line of a command back until the command prints something.
 type echo struct {

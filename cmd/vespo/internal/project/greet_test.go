@@ -54,16 +54,6 @@ func TestLocalAddress(t *testing.T) {
 	}
 }
 
-func TestTailKeepsTheEnd(t *testing.T) {
-	w := &tail{limit: 10}
-	for _, text := range []string{"0123", "", "456789ab", strings.Repeat("x", 25) + "the end 1!", "2"} {
-		n, err := w.Write([]byte(text))
-		require.NoError(t, err)
-		require.Equal(t, len(text), n)
-	}
-	require.Equal(t, "he end 1!2", w.String())
-}
-
 func TestCommandsAreShownWithTheirOutput(t *testing.T) {
 	var out bytes.Buffer
 	e := &echo{w: &out}
