@@ -68,6 +68,10 @@ func openProject(dir string) (remote.Project, error) {
 
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, s stdio.Streams) int {
+	if len(args) == 0 {
+		run(ctx, []string{"--help"}, stdio.Streams{Out: s.Err, Err: s.Err})
+		return exitUsage
+	}
 	ended := false
 	parser, err := kong.New(&cli{Add: remote.NewAddCmd(server.Kinds(), openProject), Dev: project.NewDevCmd()},
 		kong.Name("vespo"),
