@@ -138,12 +138,25 @@ func (l *line) flags(word string) (found []candidate) {
 // isHelp reports whether the argument of a command is the name of another one.
 func isHelp(node *kong.Node) bool { return node.Name == "help" }
 
-// commands returns the commands that begin with word. Other names of a command are left out: they would stand beside it.
+// commands returns the commands that begin with word. Other names of a command are candidates only if there is no
+// command: otherwise they would stand beside it.
 func commands(node *kong.Node, word string) (found []candidate) {
+	var others []candidate
 	for _, child := range node.Children {
-		if !child.Hidden && strings.HasPrefix(child.Name, word) {
+		switch {
+		case child.Hidden:
+			continue
+		case strings.HasPrefix(child.Name, word):
 			found = append(found, candidate{child.Name, short(child.Help)})
 		}
+		for _, alias := range child.Aliases {
+			if strings.HasPrefix(alias, word) {
+				others = append(others, candidate{alias, short(child.Help)})
+			}
+		}
+	}
+	if len(found) == 0 {
+		return others
 	}
 	return found
 }
