@@ -168,6 +168,7 @@ func (c *AddCmd) Run(ctx context.Context, s stdio.Streams, command *kong.Context
 	case c.Module != "":
 		given["source"] = c.Module
 		a, err = c.addJSON(ctx, client, s, given, work{"fetching and compiling", "fetched and compiled"})
+		err = c.withUpstream(err)
 	default:
 		a, err = c.addJSON(ctx, client, s, given, work{doing: "adding"})
 	}
@@ -179,6 +180,18 @@ func (c *AddCmd) Run(ctx context.Context, s stdio.Streams, command *kong.Context
 		what = "added"
 	}
 	return c.writeDeployed(s, client, a, what)
+}
+
+// withUpstream returns err with a hint if the server refused an address that is perhaps that of an upstream.
+func (c *AddCmd) withUpstream(err error) error {
+	var refused *Refusal
+	if !errors.As(err, &refused) || strings.HasSuffix(c.Module, ".wasm") {
+		return err
+	}
+	if !strings.HasPrefix(refused.Detail, "source ") && !slices.Equal(refused.Fields, []string{schema.FieldModule}) {
+		return err
+	}
+	return fmt.Errorf("%w\nto pass requests on to that address, give it with --upstream", err)
 }
 
 // emptied returns the names of the options that the command line sets to an empty value.
