@@ -156,7 +156,7 @@ func writeService(to *screen, s *Service) error {
 		return err
 	}
 	fmt.Fprintln(to, "\nearlier versions, the latest first:")
-	return writeHistory(to, s.History)
+	return writeHistory(to, s)
 }
 
 // rowPaint returns the colour of a property that needs attention, else nil.
@@ -203,16 +203,22 @@ func optionTexts(value any) (texts []string) {
 	return []string{fmt.Sprint(value)}
 }
 
-// writeHistory writes a table of earlier versions, without the columns in which none has a value.
-func writeHistory(to *screen, history []Version) error {
+// writeHistory writes a table of earlier versions, without the columns in which none has a value, and without the kind
+// if all are of the current one.
+func writeHistory(to *screen, s *Service) error {
+	otherKind := slices.ContainsFunc(s.History, func(v Version) bool { return v.Kind != s.Kind })
 	t := newTable(to)
 	t.row("GENERATION", "AGE", "AUTHOR", "KIND", "SIZE", "MEMORY", "TIMEOUT", "ISOLATION", "MIDDLEWARE", "DIGEST", "MESSAGE")
-	for _, v := range history {
+	for _, v := range s.History {
 		middleware := ""
 		if len(v.Use) > 0 {
 			middleware = fmt.Sprint(len(v.Use))
 		}
-		t.row(v.Generation, to.age(v.Deployed), v.Author, v.Kind, v.Size, v.Memory, v.Timeout, v.Isolation, middleware, shortDigest(v.Digest), v.Message)
+		kind := ""
+		if otherKind {
+			kind = v.Kind
+		}
+		t.row(v.Generation, to.age(v.Deployed), v.Author, kind, v.Size, v.Memory, v.Timeout, v.Isolation, middleware, shortDigest(v.Digest), v.Message)
 	}
 	t.dropEmpty()
 	last := len(t.rows[0]) - 1
