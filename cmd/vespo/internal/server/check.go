@@ -43,7 +43,11 @@ func (c *CheckCmd) Run(ctx context.Context, s stdio.Streams) error {
 	if err := rehearse(ctx, parts.New(ctx), cfg, file); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.Out, "%s is right: %d services\n", stdio.Printable(cmp.Or(c.File, foundName)), len(file.Specs()))
+	services := "1 service"
+	if n := len(file.Specs()); n != 1 {
+		services = fmt.Sprint(n, " services")
+	}
+	_, err = fmt.Fprintf(s.Out, "%s is right: %s\n", stdio.Printable(cmp.Or(c.File, foundName)), services)
 	return err
 }
 
