@@ -116,7 +116,7 @@ func fields() []schema.Field {
 func (k *Kind) check(d Document) (violations problem.Violations) {
 	switch {
 	case d.Memory < 0 || d.Memory > k.cfg.SlotBytes:
-		violations.Add(fieldMemory, "is %d bytes: it must be at most %d, the memory of one request", d.Memory, k.cfg.SlotBytes)
+		violations.Add(fieldMemory, "is %d bytes: it must be at most %d, the --memory of the server", d.Memory, k.cfg.SlotBytes)
 	case d.Memory != 0 && d.Memory < engine.PageBytes:
 		violations.Add(fieldMemory, "is %d bytes: it must be at least one page of %d", d.Memory, engine.PageBytes)
 	}
