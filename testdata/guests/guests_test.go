@@ -96,7 +96,7 @@ func TestOOM(t *testing.T) {
 	h := newHost(t, guests.Wat(t, "oom"))
 	before := h.module.Memory().Size()
 	_, body := h.get(t, "/oom/100")
-	require.Equal(t, "successfully allocated 100kb of memory", body)
+	require.Equal(t, "successfully allocated 100kb of memory\n", body)
 	grown, ok := h.module.Memory().Read(before, h.module.Memory().Size()-before)
 	require.True(t, ok)
 	require.Equal(t, 100<<10, strings.Count(string(grown), "\xaa"), "bytes touched")

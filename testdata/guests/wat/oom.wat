@@ -16,7 +16,7 @@
   (data (i32.const 0x00) "content-type") ;; 12 bytes
   (data (i32.const 0x10) "text/plain")   ;; 10 bytes
   (data (i32.const 0x20) "successfully allocated ") ;; 23 bytes
-  (data (i32.const 0x40) "kb of memory") ;; 12 bytes
+  (data (i32.const 0x40) "kb of memory\n") ;; 13 bytes
   (data (i32.const 0x50) "the last path segment must be a number of kilobytes, at most 4194303\n") ;; 69 bytes
 
   (global $uri i32 (i32.const 0x1000)) ;; buffer of 4 KiB
@@ -89,7 +89,7 @@
     (call $answer_text (i32.const 200))
     (call $write_body (i32.const 1) (i32.const 0x20) (i32.const 23))
     (call $write_body (i32.const 1) (local.get $start) (i32.sub (local.get $end) (local.get $start)))
-    (call $write_body (i32.const 1) (i32.const 0x40) (i32.const 12))
+    (call $write_body (i32.const 1) (i32.const 0x40) (i32.const 13))
     (i64.const 0))
 
   (func (export "handle_response") (param $ctx i32) (param $is_error i32)))
