@@ -64,7 +64,7 @@ func drawing(text string) string {
 		second      float64
 	}
 	var rows []row
-	second := 0.5
+	second := -1.2 // the first line appears at once
 	for line := range strings.Lines(text) {
 		line, class := strings.TrimSuffix(line, "\n"), ""
 		switch {
