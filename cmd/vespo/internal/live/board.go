@@ -24,6 +24,11 @@ type Failure struct {
 	Output      string // of the compiler and, at the end, the error
 }
 
+// untold returns f for the page of a site that may be another one: without the sources and the output.
+func (f *Failure) untold() *Failure {
+	return &Failure{Title: f.Title, At: f.At, Took: f.Took, Output: "The terminal of vespo dev shows the reason. This page does so " + localOnly + "."}
+}
+
 // Diagnostic is an error or warning of a compiler about a place of the sources.
 type Diagnostic struct {
 	File    string // relative to the project if it is below it

@@ -70,6 +70,9 @@ func (l *Live) own() http.Handler {
 // serve answers a request to the service.
 func (l *Live) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	state, _ := l.Board.State()
+	if state.Failure != nil && !local(r.Host) {
+		state.Failure = state.Failure.untold()
+	}
 	ours := below(r.URL.Path, l.cfg.Prefix) && !below(r.URL.Path, "/"+routekey.ReservedSegment)
 	switch {
 	case ours && navigates(r) && state.Failure != nil:

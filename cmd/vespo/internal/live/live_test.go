@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +89,7 @@ func TestBrowsersSeeTheStateOfTheBuild(t *testing.T) {
 		handler := l.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 		ask := func() (int, string) {
 			r := httptest.NewRequest(c.method, c.path, nil)
+			r.Host = "localhost:8080"
 			r.Header.Set("Accept", c.accept)
 			r.Header.Set("Sec-Fetch-Dest", c.dest)
 			w := httptest.NewRecorder()
@@ -131,6 +133,31 @@ func TestBrowsersSeeTheStateOfTheBuild(t *testing.T) {
 		l.Board.Serve(Version{Generation: 8})
 		status, _ = ask()
 		require.Equal(t, http.StatusTeapot, status, "it is right again")
+	}
+}
+
+// TestFailuresAreToldToThisMachineAlone requests the page as a site does whose name was made to resolve to this machine. Its
+// scripts can read what it embeds.
+func TestFailuresAreToldToThisMachineAlone(t *testing.T) {
+	l := New(Config{Name: "hello", Prefix: "/", Closing: t.Context()})
+	l.Board.Fail(Failure{
+		Title:       "Build failed",
+		Output:      "main.go:3: the-output",
+		Diagnostics: []Diagnostic{{File: "main.go", Line: 3, Message: "the-message", Excerpt: []Line{{Number: 3, Text: "the-source", Here: true}}}},
+	})
+	handler := l.Handler(http.NotFoundHandler())
+	for host, told := range map[string]bool{"127.0.0.1:8080": true, "localhost": true, "evil.example:8080": false, "": false} {
+		for _, accept := range []string{browser, "application/json"} {
+			r := httptest.NewRequest("GET", "/", nil)
+			r.Host = host
+			r.Header.Set("Accept", accept)
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			require.Equal(t, http.StatusServiceUnavailable, w.Code)
+			require.Equal(t, told, strings.Contains(w.Body.String(), "the-message"), "%q %s", host, accept)
+			require.Equal(t, told && accept == browser, strings.Contains(w.Body.String(), "the-source"), "%q %s", host, accept)
+			require.Equal(t, told && accept == browser, strings.Contains(w.Body.String(), "the-output"), "%q %s", host, accept)
+		}
 	}
 }
 

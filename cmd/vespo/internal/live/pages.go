@@ -67,7 +67,7 @@ func (l *Live) writePage(w http.ResponseWriter, status int, name string, p pageD
 // serveRequests answers with the page of the last requests.
 func (l *Live) serveRequests(w http.ResponseWriter, r *http.Request) {
 	if !local(r.Host) {
-		http.Error(w, "this page is shown at an IP address or localhost only, because other sites can give themselves any other name of this machine", http.StatusForbidden)
+		http.Error(w, "this page is shown "+localOnly, http.StatusForbidden)
 		return
 	}
 	state, _ := l.Board.State()
@@ -79,6 +79,9 @@ func (l *Live) serveRequests(w http.ResponseWriter, r *http.Request) {
 		Entries: l.Feed.Entries(),
 	})
 }
+
+// localOnly says where sources and logs are shown, and why.
+const localOnly = "at an IP address or localhost only, because other sites can give themselves any other name of this machine"
 
 // local reports whether a Host header is an address or localhost. A page of another site, whose name was made to
 // resolve to this machine (DNS rebinding), has the name of that site instead.
