@@ -34,13 +34,26 @@ func FuzzSettingsText(f *testing.F) {
 			return
 		}
 		require.Equal(t, given, back["config"])
-		require.LessOrEqual(t, len(m), 2*len(text)+40, "two texts of the maximum size fit into a manifest")
+		require.LessOrEqual(t, len(m), 2*len(text)+40)
 		var object map[string]any // as the catalogue decodes it
 		require.NoError(t, json.Unmarshal([]byte(m), &object))
 		again, err := registry.EncodeManifest(object)
 		require.NoError(t, err)
 		require.Equal(t, m, again)
 	})
+}
+
+// A text is longest in a manifest if all of its characters have escapes, or if it is encoded.
+func TestTwoTextsOfTheMaximumSizeFitIntoAManifest(t *testing.T) {
+	one, two := configField(), configField()
+	two.Name = schema.FieldUseConfig
+	for _, char := range []string{"\"", "\n", "\x00", "<", "\xff"} {
+		text := schema.Settings{Text: strings.Repeat(char, schema.MaxTextBytes)}
+		given := schema.Values{one.Name: text, two.Name: text}
+		values, err := schema.ParseManifest([]schema.Field{one, two}, given.Manifest())
+		require.NoError(t, err, "%q", char)
+		require.Equal(t, given, values)
+	}
 }
 
 func TestSettingsOfJSON(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// MaxManifestBytes is the maximum size of a manifest.
-const MaxManifestBytes = 1 << 20
+// MaxManifestBytes is the maximum size of a manifest: two texts of Settings in their longest form, and 64 KiB for all else.
+const MaxManifestBytes = 4*MaxTextBytes + 64<<10
 
 // Values holds the values of fields by name, each with the Go type of its field: string (Text, Path, Program, Duration), bool,
 // int64 (Count, Size), []string (Texts), map[string]string (Pairs) or Settings (Config). A field with its default has no
