@@ -264,14 +264,16 @@ func (c *AddCmd) unsetNames() []string {
 // addJSON sends a request without a module: the server
 // fetches the module, or fields describe the whole service.
 func (c *AddCmd) addJSON(ctx context.Context, client *Client, s stdio.Streams, fields map[string]any, work work) (*Answer, error) {
-	body, err := json.Marshal(fields)
-	if err != nil {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false) // would make texts up to six times as long, and the server refuses a long body
+	if err := encoder.Encode(fields); err != nil {
 		return nil, err
 	}
 	progress := c.progress(s, 0, work)
 	a, err := client.Call(ctx, http.MethodPost, "/services/add", nil, Upload{
-		Body:        bytes.NewReader(body),
-		SizeBytes:   int64(len(body)),
+		Body:        &body,
+		SizeBytes:   int64(body.Len()),
 		ContentType: "application/json",
 	})
 	c.report(s, progress, err)
