@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"time"
+	"unicode"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 )
@@ -53,9 +54,17 @@ func show[T any](f *clientFlags, s stdio.Streams, a *Answer, text func(*screen, 
 }
 
 func writeJSON(to *screen, body []byte) error {
-	var indented bytes.Buffer
-	if to.columns > 0 && json.Indent(&indented, body, "", "  ") == nil {
-		body = indented.Bytes()
+	if to.columns > 0 {
+		var indented bytes.Buffer
+		if json.Indent(&indented, body, "", "  ") == nil {
+			body = indented.Bytes()
+		}
+		body = bytes.Map(func(r rune) rune {
+			if r == '\n' || unicode.IsPrint(r) {
+				return r
+			}
+			return unicode.ReplacementChar // strings in JSON may have such characters, and what a server sends need not be JSON
+		}, body)
 	}
 	_, err := to.Write(body)
 	return err

@@ -65,3 +65,19 @@ func TestListFits(t *testing.T) {
 	require.NoError(t, quick.Check(fits, nil))
 	require.True(t, fits(strings.Repeat("é", 300), strings.Repeat("x", 300), 1, 0, 65535, 1<<31))
 }
+
+// A server may send anything. A terminal gets no characters that control it; other outputs get the bytes as they are.
+func TestJSONDoesNotControlATerminal(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"a":["é\u001b"]}`:           "{\n  \"a\": [\n    \"é\\u001b\"\n  ]\n}",
+		"{\"a\":\"\u009b31m\u202e\"}": "{\n  \"a\": \"\ufffd31m\ufffd\"\n}",
+		"\x1b]0;x\x07\r\xff\n":        "\ufffd]0;x\ufffd\ufffd\ufffd\n",
+	} {
+		var b strings.Builder
+		require.NoError(t, writeJSON(&screen{Writer: &b, columns: 80}, []byte(body)))
+		require.Equal(t, want, b.String())
+		b.Reset()
+		require.NoError(t, writeJSON(&screen{Writer: &b}, []byte(body)))
+		require.Equal(t, body, b.String())
+	}
+}
