@@ -25,7 +25,7 @@ const (
 )
 
 // eyes is a slog.Handler for people: time, level and message in columns, then the attributes. A line of a guest is its
-// own message. A value of several lines, such as a stack, is below the others, indented. Other control characters are
+// own message. The further lines of a text of several, such as a panic with its stack, are below, indented. Other control characters are
 // escaped, so that no text moves the cursor of a terminal.
 type eyes struct {
 	w     io.Writer    // immutable, like all below
@@ -68,13 +68,13 @@ func (h *eyes) WithGroup(name string) slog.Handler {
 
 // Handle implements slog.Handler.
 func (h *eyes) Handle(_ context.Context, r slog.Record) error {
-	message := r.Message
+	message, below := r.Message, ""
 	var attrs fields
 	attrs.row.WriteString(h.attrs)
 	attrs.block.WriteString(h.block)
 	r.Attrs(func(a slog.Attr) bool {
 		if r.Message == guestMessage && a.Key == guestLine {
-			message = a.Value.String()
+			message, below, _ = strings.Cut(strings.TrimRight(a.Value.String(), "\r\n"), "\n")
 			return true
 		}
 		h.append(&attrs, h.group, a)
@@ -90,6 +90,7 @@ func (h *eyes) Handle(_ context.Context, r slog.Record) error {
 	line.WriteString(printable(message))
 	line.WriteString(attrs.row.String())
 	line.WriteByte('\n')
+	writeIndented(&line, indent, below)
 	line.WriteString(attrs.block.String())
 	_, err := io.WriteString(h.w, line.String())
 	return err
@@ -129,8 +130,13 @@ func (h *eyes) append(f *fields, group string, a slog.Attr) {
 		return
 	}
 	f.block.WriteString(indent + h.paint.Faint(name+":") + "\n")
+	writeIndented(&f.block, indent+indent, text)
+}
+
+// writeIndented writes the lines of a text.
+func writeIndented(b *strings.Builder, indent, text string) {
 	for line := range strings.Lines(text) {
-		f.block.WriteString(indent + indent + printable(strings.TrimRight(line, "\r\n")) + "\n")
+		b.WriteString(indent + printable(strings.TrimRight(line, "\r\n")) + "\n")
 	}
 }
 

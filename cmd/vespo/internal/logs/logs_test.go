@@ -49,8 +49,14 @@ func TestEyes(t *testing.T) {
 			l.WithGroup("g").With("a", 1).Info("m", slog.Group("h", "b", 2), slog.Group("", "c", 3))
 		},
 			"INFO  m g.a=1 g.h.b=2 g.c=3\n"},
-		"a stack":        {func(l *slog.Logger) { l.Error("m", "stack", "one\n\ttwo\x1b\n", "n", 1) }, "ERROR m n=1\n    stack:\n        one\n            two\\x1b\n"},
-		"a terminal":     {func(l *slog.Logger) { l.Info("a\x1b[2Jb\r\nERROR forged", "k", "\x1b[2J") }, `INFO  a\x1b[2Jb\r\nERROR forged k="\x1b[2J"` + "\n"},
+		"a stack":    {func(l *slog.Logger) { l.Error("m", "stack", "one\n\ttwo\x1b\n", "n", 1) }, "ERROR m n=1\n    stack:\n        one\n            two\\x1b\n"},
+		"a terminal": {func(l *slog.Logger) { l.Info("a\x1b[2Jb\r\nERROR forged", "k", "\x1b[2J") }, `INFO  a\x1b[2Jb\r\nERROR forged k="\x1b[2J"` + "\n"},
+		"a guest's panic": {
+			func(l *slog.Logger) {
+				l.Error("guest", "line", "panic: no\n\ngoroutine 1:\nERROR a\x1b[2J\n", "request_id", "1")
+			},
+			"ERROR panic: no request_id=1\n    \n    goroutine 1:\n    ERROR a\\x1b[2J\n",
+		},
 		"a guest's line": {func(l *slog.Logger) { l.Info("guest", "line", "say \"hi\"\tc:\\x \xff") }, `INFO  say "hi"    c:\x \xff` + "\n"},
 		"other levels":   {func(l *slog.Logger) { l.Log(t.Context(), slog.LevelWarn+1, "m") }, "WARN+1 m\n"},
 	} {
