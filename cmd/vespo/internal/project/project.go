@@ -176,6 +176,9 @@ func readSettings(dir string) (settings, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&s); err != nil {
+		if strings.HasPrefix(err.Error(), "json: unknown field") {
+			err = fmt.Errorf("%w: the members are prefix, toolchain, flags, and service with fields such as timeout", err)
+		}
 		return settings{}, fmt.Errorf("%s: %w", file, err)
 	}
 	all := toolchains()

@@ -47,7 +47,7 @@ func TestOpen(t *testing.T) {
 		"JavaScript":          {files: map[string]string{"package.json": `{}`}, err: "is no project"},
 		"package.json":        {files: map[string]string{"package.json": `{`}, err: "package.json: unexpected end"},
 		"settings":            {files: map[string]string{"vespo.json": `{`}, err: "vespo.json: unexpected EOF"},
-		"settings' member":    {files: map[string]string{"vespo.json": `{"tool": "go"}`}, err: `vespo.json: json: unknown field "tool"`},
+		"settings' member":    {files: map[string]string{"vespo.json": `{"tool": "go"}`}, err: `vespo.json: json: unknown field "tool": the members are prefix,`},
 		"settings' value":     {files: map[string]string{"vespo.json": `{"toolchain": "perl"}`}, err: `vespo.json: toolchain is "perl": it must be one of assemblyscript, c, go, rust, tinygo`},
 		"flags alone":         {files: map[string]string{"vespo.json": `{"flags": ["-v"]}`, "go.mod": ""}, want: golang{}},
 		"TinyGo's library":    {files: map[string]string{"go.mod": "module m\n\nrequire " + tinyGoLibrary + " v0.4.0\n"}, want: tinyGo{}},
