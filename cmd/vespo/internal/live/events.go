@@ -33,6 +33,9 @@ func (l *Live) serveEvents(w http.ResponseWriter, r *http.Request) {
 	out.Header().Set("Content-Type", "text/event-stream")
 	out.Header().Set("Cache-Control", "no-store")
 	secure(out.Header())
+	if r.Method == http.MethodHead { // has no body that could stream, and the client's next request waits for its end
+		return
+	}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	requests := r.URL.Query().Has("requests")

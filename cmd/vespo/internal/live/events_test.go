@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -78,6 +79,20 @@ func TestEventsAreAboutRequestsOnDemand(t *testing.T) {
 	for e.Entries < 3 { // one event is about several requests
 		e, err = next()
 		require.NoError(t, err)
+	}
+}
+
+// A client uses a connection again after the header that answers HEAD.
+func TestHeadOfAStreamEnds(t *testing.T) {
+	_, s := serving(t, Config{}, http.NotFound)
+	transport := &http.Transport{MaxConnsPerHost: 1}
+	t.Cleanup(transport.CloseIdleConnections)
+	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	for range 2 {
+		resp, err := client.Head(s.URL + Root + "events")
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
 	}
 }
 
