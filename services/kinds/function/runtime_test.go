@@ -59,7 +59,7 @@ func TestNextHeaders(t *testing.T) {
 }
 
 // TestRequestsWithOneID checks that workers tell apart requests with the same id, such as those of a service that
-// calls the function twice at a time, and that an id which a worker cannot use in a path is replaced.
+// calls the function twice, at a time or one after the other, and that an id which a worker cannot use in a path is replaced.
 func TestRequestsWithOneID(t *testing.T) {
 	f := newFront(t, function.Config{})
 	addr := f.bind("/fn", function.Document{}, servicetest.WithTimeout(time.Minute))
@@ -87,8 +87,16 @@ func TestRequestsWithOneID(t *testing.T) {
 	require.Equal(t, `"first"<nil>`, <-first)
 	require.Equal(t, `"second"<nil>`, <-second)
 
-	third := dispatch("a/../b")
+	again := dispatch("same-id")
 	id, _, _ := w.next()
+	require.NotEqual(t, one, id)
+	status, _ := w.post(one, "response", `"first, sent again"`)
+	require.Equal(t, 403, status)
+	w.post(id, "response", `"again"`)
+	require.Equal(t, `"again"<nil>`, <-again, "and not an earlier answer")
+
+	third := dispatch("a/../b")
+	id, _, _ = w.next()
 	require.NotContains(t, id, "/")
 	w.post(id, "response", `"third"`)
 	require.Equal(t, `"third"<nil>`, <-third)

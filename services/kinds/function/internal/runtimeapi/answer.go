@@ -61,7 +61,12 @@ func (e *Endpoint) forgetLocked(p *pending) {
 	if at := slices.Index(e.abandoned, p.id); at >= 0 {
 		e.abandoned = slices.Delete(e.abandoned, at, at+1)
 	}
-	e.answered = append(e.answered, p.id)
+	e.rememberLocked(p.id)
+}
+
+// rememberLocked remembers that an id was answered, or that its late result is not accepted any more.
+func (e *Endpoint) rememberLocked(id string) {
+	e.answered = append(e.answered, id)
 	if len(e.answered) > maxRemembered {
 		e.answered = slices.Delete(e.answered, 0, len(e.answered)-maxRemembered)
 	}

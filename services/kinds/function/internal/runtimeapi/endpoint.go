@@ -48,7 +48,7 @@ type Endpoint struct {
 	takers    []chan *pending     // waiting workers, longest wait first
 	held      map[string]*pending // by id: taken by a worker and not yet answered
 	abandoned []string            // ids in held without a caller, oldest first
-	answered  []string            // ids, oldest first
+	answered  []string            // ids that workers may answer once more, oldest first
 	conns     map[net.Conn]*conn
 	shared    bool        // a worker has used one connection for several invocations
 	lonely    *time.Timer // runs while there is no connection, else nil
@@ -201,6 +201,7 @@ func (e *Endpoint) leave(p *pending, err error) (*Reply, error) {
 		e.abandoned = append(e.abandoned, p.id)
 		if len(e.abandoned) > maxAbandoned {
 			delete(e.held, e.abandoned[0])
+			e.rememberLocked(e.abandoned[0])
 			e.abandoned = slices.Delete(e.abandoned, 0, 1)
 		}
 	}
@@ -280,7 +281,9 @@ func (e *Endpoint) claim(p *pending, c *conn) (budget.Body, bool) {
 	now := time.Now()
 	payload := p.Payload
 	p.state, p.conn, p.deadline, c.used = held, c, now.Add(p.Timeout), now
-	if e.held[p.id] != nil { // requests that one request has caused have its id
+	// Requests that one request has caused have its id, and so have those that a proxy sends again. A worker that answers one
+	// late, or twice, must not answer the next one.
+	if e.held[p.id] != nil || slices.Contains(e.answered, p.id) {
 		p.id = invocation.NewID()
 	}
 	p.Payload = budget.Body{} // release the memory, in case the invocation is abandoned

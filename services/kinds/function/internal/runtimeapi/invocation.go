@@ -28,7 +28,7 @@ type Input struct {
 	Payload       budget.Body
 	Timeout       time.Duration // from when a worker takes it
 	Wait          time.Duration // until a worker takes it
-	RequestID     string        // preferred; generated if it is empty, or that of another invocation in progress
+	RequestID     string        // preferred; generated if it is empty, or that of another invocation not long ago
 	ARN           string
 	TraceID       string
 	ClientContext string
