@@ -15,8 +15,9 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/linestest"
 )
 
-// hangTimeout is how long a script waits for an event before it fails.
-const hangTimeout = time.Minute
+// hangTimeout is how long a script waits for an event before it fails. "vespo dev" listens after its first build, which
+// takes more than a minute beside other tests with the race detector.
+const hangTimeout = 5 * time.Minute
 
 // process is a server that a script has started.
 type process struct {
