@@ -90,7 +90,10 @@ func shared(m registry.Manifest, kind schema.Kind) registry.Manifest {
 // earlier program are kept, and what the kinds have in common.
 func (h *Handler) useProgram(archive []byte, spec *services.Spec, s *settings) error {
 	code := services.Blob{Field: fieldPackage, Digest: registry.DigestOf(archive), Content: archive}
-	kept := []string{schema.FieldTimeout, fieldConfig, schema.FieldUseConfig}
+	kept := []string{schema.FieldTimeout, schema.FieldUseConfig}
+	if hasVariables(spec.Manifest) {
+		kept = append(kept, fieldConfig)
+	}
 	if h.cfg.Kinds.isProgram(spec.Kind, spec.Manifest) {
 		kept = append(kept, programFields()...)
 	}

@@ -17,8 +17,11 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/lambda"
 	"github.com/vespo-dev/vespo/services/kinds/function"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/schema"
 	"github.com/vespo-dev/vespo/services/servicetest"
 )
 
@@ -105,6 +108,25 @@ func TestUpdateCodeKeeps(t *testing.T) {
 	a.send("PUT", functions+"/prog/configuration", map[string]any{"MemorySize": 512, "Handler": "app.handler"}, 200)
 	want.MemorySize, want.Handler = 512, "app.handler"
 	require.Equal(t, want, a.document(routekey.MustParse("/prog")))
+}
+
+// TestProgramKeepsTheVariablesOfAModule replaces the code of services of another kind. Those with a text have no variables.
+func TestProgramKeepsTheVariablesOfAModule(t *testing.T) {
+	a := newAPI(t, managing)
+	variables := map[string]string{"A": "b"}
+	for text, want := range map[string]map[string]string{"": variables, "SecRuleEngine On": nil, "\xff\x00": nil} {
+		config := schema.Settings{Text: text}
+		if text == "" {
+			config.ByName = variables
+		}
+		spec := services.Spec{Kind: wasm.KindName, Manifest: wasm.Document{Timeout: 7e9, Config: config}.Encode()}
+		require.NoError(t, a.handler.UseProgram(packed(t, map[string]string{"bootstrap": "#!/bin/sh\n"}), &spec))
+		require.Equal(t, function.KindName, spec.Kind)
+		d, err := function.Decode(spec.Manifest)
+		require.NoError(t, err)
+		require.Equal(t, want, d.Config, "%q", text)
+		require.EqualValues(t, 7e9, d.Timeout)
+	}
 }
 
 // TestArchivesOfWindows checks archives with backslashes between directories and without permissions.

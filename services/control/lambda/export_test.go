@@ -29,6 +29,11 @@ func (h *Handler) Record(function string) record { return h.book.get(function) }
 // SpecOf returns the spec of the service's current version.
 func SpecOf(s registry.Service) services.Spec { return specOf(s) }
 
+// UseProgram makes an archive with a program the code of spec.
+func (h *Handler) UseProgram(archive []byte, spec *services.Spec) error {
+	return h.useProgram(archive, spec, &settings{})
+}
+
 // VersionPrefix returns the prefix of a published version.
 func VersionPrefix(base routekey.Key, number string) routekey.Key {
 	return versionPrefix(base, number)

@@ -71,6 +71,15 @@ func packageOf(m registry.Manifest) registry.Digest {
 	return registry.Digest("sha256:" + own.Package)
 }
 
+// hasVariables reports whether the settings in a manifest can be environment variables. Modules can have one text in their
+// place.
+func hasVariables(m registry.Manifest) bool {
+	var own struct {
+		Config schema.Settings `json:"config"`
+	}
+	return json.Unmarshal([]byte(m), &own) == nil && own.Config.Text == ""
+}
+
 // ofModules returns the kinds for a module in order of preference: a service stays a service, even if its new module
 // could be a function.
 func (k Kinds) ofModules(before string) []string {
