@@ -178,7 +178,7 @@ func writeOptions(t *table, options map[string]any) {
 		if name == "timeout" || name == "memory" || name == "isolation" {
 			continue
 		}
-		title := strings.ReplaceAll(name, "_", " ")
+		title := stdio.Printable(strings.ReplaceAll(name, "_", " "))
 		for _, text := range optionTexts(options[name]) {
 			t.rows = append(t.rows, []string{title, shown(text)})
 			title = ""

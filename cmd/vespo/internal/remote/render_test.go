@@ -59,6 +59,17 @@ GENERATION  AGE  AUTHOR  TIMEOUT  DIGEST        MESSAGE
 `, b.String())
 }
 
+// A server may send fields with any names.
+func TestNamesOfOptionsDoNotControlATerminal(t *testing.T) {
+	const evil = "\x1b]0;x\x07"
+	s := &Service{Prefix: "/a", Options: map[string]any{evil: evil, "list": []any{evil}, "pairs": map[string]any{evil: evil}}}
+	var b bytes.Buffer
+	require.NoError(t, writeService(&screen{Writer: &b, columns: 80}, s))
+	require.NotContains(t, b.String(), "\x1b")
+	require.NotContains(t, b.String(), "\x07")
+	require.Contains(t, b.String(), "\ufffd]0;x\ufffd")
+}
+
 func TestWriteDeployed(t *testing.T) {
 	s := &Service{Version: Version{Digest: "sha256:00", Generation: 1, Isolation: "fresh", Size: 10}, Prefix: "/", ABI: "cgi", FreshReason: "why"}
 	var b bytes.Buffer
