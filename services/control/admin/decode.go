@@ -8,11 +8,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-	"github.com/vespo-dev/vespo/registry"
-
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/control/fields"
 	"github.com/vespo-dev/vespo/services/egress/fetch"
 	"github.com/vespo-dev/vespo/services/schema"

@@ -7,9 +7,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/vespo-dev/vespo/services/event/invocation"
-
 	"github.com/vespo-dev/vespo/internal/tail"
+	"github.com/vespo-dev/vespo/services/event/invocation"
 )
 
 // Invocation types.
