@@ -59,7 +59,7 @@ func (d *Deployer) newLive(service registry.Service, deployment services.Deploym
 	b := d.binding(service, deployment)
 	b.Limiter = l.limiter.Limiter
 	l.route = router.NewRoute(b)
-	l.unroutable = len(checkKey(service.Key)) > 0
+	l.unroutable = service.Key.Canonical() != nil
 	return l
 }
 

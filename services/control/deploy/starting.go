@@ -31,7 +31,7 @@ func (d *Deployer) newStarting(service registry.Service) *live {
 	b := d.binding(service, refuse)
 	b.Await = func(ctx context.Context) error { return d.await(ctx, l) }
 	l.route = router.NewRoute(b)
-	l.unroutable = len(checkKey(service.Key)) > 0
+	l.unroutable = service.Key.Canonical() != nil
 	return l
 }
 
