@@ -44,6 +44,13 @@ const (
 // Message is the message of every access line.
 const Message = "request"
 
+// Lines that guests and functions print are records with AttrLine in the server's log. Those of guests have the message
+// MessageGuest.
+const (
+	MessageGuest = "guest"
+	AttrLine     = "line"
+)
+
 // Limits of logged strings in bytes. Longer ones are cut and end in an ellipsis.
 const (
 	maxMethodBytes    = 32

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/services/kinds/function/internal/runtimeapi"
 )
@@ -103,7 +104,7 @@ func (p *process) checkStart() {
 // logLine writes a line of a process to the log, unless the rate limit is exceeded.
 func (ps *processes) logLine(_ abi.Level, line []byte) {
 	if ps.logRate.Allows(ps.log, "the function", abi.RecordBytes(line)) {
-		ps.log.Info("function", slog.String("line", string(line)))
+		ps.log.Info("function", slog.String(accesslog.AttrLine, string(line)))
 	}
 }
 

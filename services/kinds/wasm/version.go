@@ -126,7 +126,7 @@ func (v *version) logLine(level abi.Level, line []byte, requestID, traceID strin
 	if traceID != "" {
 		attrs = append(attrs, slog.String(accesslog.FieldTraceID, traceID))
 	}
-	v.log.LogAttrs(context.Background(), logLevel(level), "guest", append(attrs, slog.String("line", string(line)))...)
+	v.log.LogAttrs(context.Background(), logLevel(level), accesslog.MessageGuest, append(attrs, slog.String(accesslog.AttrLine, string(line)))...)
 }
 
 // logTo returns log, or a log that writes to more besides.

@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
+	"github.com/vespo-dev/vespo/router/accesslog"
 )
 
 const (
@@ -16,12 +17,6 @@ const (
 	indent       = "    "
 	digestPrefix = "sha256:"
 	digestDigits = 12 // of a digest; enough to recognise one
-)
-
-// What a guest prints is a record with this message, which has the line as an attribute.
-const (
-	guestMessage = "guest"
-	guestLine    = "line"
 )
 
 // eyes is a slog.Handler for people: time, level and message in columns, then the attributes. A line of a guest is its
@@ -73,7 +68,7 @@ func (h *eyes) Handle(_ context.Context, r slog.Record) error {
 	attrs.row.WriteString(h.attrs)
 	attrs.block.WriteString(h.block)
 	r.Attrs(func(a slog.Attr) bool {
-		if r.Message == guestMessage && a.Key == guestLine {
+		if r.Message == accesslog.MessageGuest && a.Key == accesslog.AttrLine {
 			message, below, _ = strings.Cut(strings.TrimRight(a.Value.String(), "\r\n"), "\n")
 			return true
 		}
