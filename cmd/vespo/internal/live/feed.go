@@ -146,15 +146,7 @@ func clean(s string) string {
 	if len(s) > maxTextBytes {
 		s = s[:maxTextBytes] + "..."
 	}
-	lines := strings.Split(strings.TrimRight(s, "\r\n"), "\n")
-	for i, line := range lines {
-		columns := strings.Split(line, "\t")
-		for j, text := range columns {
-			columns[j] = stdio.Printable(text)
-		}
-		lines[i] = strings.Join(columns, "\t")
-	}
-	return strings.Join(lines, "\n")
+	return stdio.Printable(strings.TrimRight(s, "\r\n"), '\n', '\t')
 }
 
 // LogHandler returns a handler that adds the records of next to the feed, too. It drops the server's own records below
@@ -184,7 +176,7 @@ func (h *logHandler) Handle(ctx context.Context, rec slog.Record) error {
 		switch a.Key {
 		case accesslog.FieldRequestID:
 			id = a.Value.String()
-		case "line":
+		case accesslog.AttrLine:
 			line = a.Value.String()
 		case accesslog.FieldErr, "error":
 			failed = ": " + a.Value.String()

@@ -19,12 +19,11 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/internal/tail"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
-
-	"github.com/vespo-dev/vespo/internal/tail"
 )
 
 // maxBuildTextBytes is how much of a failed build's output a browser is shown. It is the end of the output.

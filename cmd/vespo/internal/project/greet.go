@@ -5,13 +5,12 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/live"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/server"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 	"github.com/vespo-dev/vespo/router/accesslog"
 )
@@ -29,7 +28,7 @@ const (
 func (d *dev) greet(ctx context.Context) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "listening on http://%s\n", d.addr)
-	base := "http://" + localAddress(d.addr)
+	base := "http://" + server.Reachable(d.addr)
 	url := base + string(d.prefix)
 	fmt.Fprintf(&text, "\n  curl %s\n", url)
 	if !d.mayCall() {
@@ -45,15 +44,6 @@ func (d *dev) greet(ctx context.Context) {
 func (d *dev) mayCall() bool {
 	p, err := Open(d.dir)
 	return err != nil || withFlags(p.service, d.given)["allow"] != nil
-}
-
-// localAddress returns an address of this machine for a listener on all of its addresses.
-func localAddress(addr net.Addr) string {
-	parsed, err := netip.ParseAddrPort(addr.String())
-	if err != nil || !parsed.Addr().IsUnspecified() {
-		return addr.String()
-	}
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), parsed.Port()).String()
 }
 
 // ask returns the first lines of the answer of a service, or a line about it.

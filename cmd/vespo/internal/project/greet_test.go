@@ -3,7 +3,6 @@ package project
 import (
 	"bytes"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -38,19 +37,6 @@ func TestAnswerThatIsShown(t *testing.T) {
 			defer s.Close()
 			require.Equal(t, c.want, ask(t.Context(), s.URL))
 		})
-	}
-}
-
-func TestLocalAddress(t *testing.T) {
-	for address, want := range map[string]string{
-		"127.0.0.1:80": "127.0.0.1:80",
-		"0.0.0.0:80":   "127.0.0.1:80",
-		"[::]:80":      "127.0.0.1:80",
-		"[::1]:80":     "[::1]:80",
-	} {
-		addr, err := net.ResolveTCPAddr("tcp", address)
-		require.NoError(t, err)
-		require.Equal(t, want, localAddress(addr))
 	}
 }
 

@@ -82,13 +82,14 @@ func (c *AddCmd) Validate() error {
 	if err := c.chooseProject(selecting); err != nil {
 		return err
 	}
+	bothGiven := c.fields.Check()
 	switch {
 	case c.Prefix == "" && c.dir == "":
 		return errors.New("give the prefix of the service as the first argument, such as hello")
 	case isAddress(c.Module) && usesFiles(given):
 		return errors.New("the server fetches the module: give addresses to --use as well, or a file for the module")
-	case c.fields.Check() != nil:
-		return c.fields.Check()
+	case bothGiven != nil:
+		return bothGiven
 	case c.Module != "" && !c.one(selecting):
 		return fmt.Errorf("a prefix is bound to one thing: give a module, or %s", c.selectors())
 	case c.Module != "":

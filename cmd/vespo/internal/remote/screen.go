@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"time"
-	"unicode"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 )
@@ -59,12 +58,8 @@ func writeJSON(to *screen, body []byte) error {
 		if json.Indent(&indented, body, "", "  ") == nil {
 			body = indented.Bytes()
 		}
-		body = bytes.Map(func(r rune) rune {
-			if r == '\n' || unicode.IsPrint(r) {
-				return r
-			}
-			return unicode.ReplacementChar // strings in JSON may have such characters, and what a server sends need not be JSON
-		}, body)
+		// Strings in JSON may have any character, and what a server sends need not be JSON.
+		body = []byte(stdio.Printable(string(body), '\n'))
 	}
 	_, err := to.Write(body)
 	return err

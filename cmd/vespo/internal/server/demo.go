@@ -66,7 +66,7 @@ func addDemo(ctx context.Context, d *deploy.Deployer, cfg *Config, dir string) (
 
 // explain prints how to call the services and how to add one.
 func (m *demo) explain(w io.Writer, addr net.Addr) {
-	base := "http://" + reachable(addr)
+	base := "http://" + Reachable(addr)
 	for _, prefix := range m.kept {
 		fmt.Fprintf(w, "%s is another service already and was left alone\n", prefix)
 	}
@@ -82,8 +82,8 @@ add a service:
 `, base, m.module)
 }
 
-// reachable returns the address at which this machine reaches a listener.
-func reachable(addr net.Addr) string {
+// Reachable returns the address at which this machine reaches a listener.
+func Reachable(addr net.Addr) string {
 	ap, err := netip.ParseAddrPort(addr.String())
 	if err != nil || !ap.Addr().IsUnspecified() {
 		return addr.String()

@@ -18,7 +18,7 @@ func (s *server) guide(w io.Writer, addr net.Addr) {
 		return
 	}
 	flags := ""
-	if server := reachable(addr); server != net.JoinHostPort(defaultHost, defaultPort) {
+	if server := Reachable(addr); server != net.JoinHostPort(defaultHost, defaultPort) {
 		flags += " --server http://" + server
 	}
 	if s.cfg.AdminToken != "" {

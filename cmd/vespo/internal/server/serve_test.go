@@ -144,6 +144,6 @@ func TestReachable(t *testing.T) {
 	} {
 		addr, err := net.ResolveTCPAddr("tcp", given)
 		require.NoError(t, err)
-		require.Equal(t, want, reachable(addr))
+		require.Equal(t, want, Reachable(addr))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -43,10 +44,10 @@ func IsReported(err error) bool {
 }
 
 // Printable replaces the characters of text from elsewhere that could
-// affect the terminal beyond its place, such as escape sequences.
-func Printable(s string) string {
+// affect the terminal beyond its place, such as escape sequences. Those in kept stay, such as line ends.
+func Printable(s string, kept ...rune) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
+		if unicode.IsPrint(r) || slices.Contains(kept, r) {
 			return r
 		}
 		return unicode.ReplacementChar
