@@ -92,7 +92,7 @@ func (d Document) plan() (plan, []problem.Violation) {
 		return refuse("is %.100q: it must have neither a user nor a fragment", d.Target)
 	case d.Target == "https://":
 		return plan{Document: d, upgrade: true}, nil
-	case u.Scheme == "" && u.Host == "" && strings.HasPrefix(d.Target, "/"):
+	case strings.HasPrefix(d.Target, "/") && !strings.HasPrefix(d.Target, "//"):
 	case (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "":
 	default:
 		return refuse("is %.100q: it must begin with https:// or http:// and a host, or be a path that begins with one /, or be https:// alone", d.Target)

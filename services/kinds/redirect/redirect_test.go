@@ -132,7 +132,7 @@ func TestUpgradesThatCannotBe(t *testing.T) {
 func TestTargetsThatAreRefused(t *testing.T) {
 	k := redirect.New()
 	for _, target := range []string{
-		"", "new", "//a.example", "ftp://a.example", "https:", "https:///x", "http://", "https://u@a.example", "https://a.example/#x", "/x#", "/a b", "/a\\b",
+		"", "new", "//a.example", "//", "///", "///a.example", "////a.example/b", "ftp://a.example", "https:", "https:///x", "http://", "https://u@a.example", "https://a.example/#x", "/x#", "/a b", "/a\\b",
 		"/\x00", "/ü", "https://:80", "javascript:alert(1)", "mailto:a@b", "https://a.example:port", "/" + strings.Repeat("x", 3000),
 	} {
 		err := k.Validate(servicetest.Spec(redirect.KindName, "/old", redirect.Document{Target: target}))
@@ -159,7 +159,7 @@ func TestStatus(t *testing.T) {
 }
 
 func FuzzDocument(f *testing.F) {
-	for _, text := range []string{`{"redirect":"https://a.example/b?c"}`, `{"redirect":"/new","permanent":true}`, `{"redirect":"https://","drop_path":true}`, `{"redirect":"//x"}`} {
+	for _, text := range []string{`{"redirect":"https://a.example/b?c"}`, `{"redirect":"/new","permanent":true}`, `{"redirect":"https://","drop_path":true}`, `{"redirect":"//x"}`, `{"redirect":"///x"}`} {
 		f.Add(text)
 	}
 	k := redirect.New()
