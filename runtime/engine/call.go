@@ -44,6 +44,8 @@ type run struct {
 	sliceFuel int64
 	turnStart time.Time
 	hasTurn   bool
+	entry     int  // index of the entry that Call has called, or -1
+	within    bool // CallWithin is in progress
 	sending   bool // send is in progress
 	send      turns.Send
 	watching  bool // the goroutine is locked to its thread, and faults is valid
@@ -58,6 +60,7 @@ type run struct {
 func (in *Instance) Call(ctx context.Context, deadline time.Time, index int, stack []uint64) Outcome {
 	e := &in.entries[index]
 	in.begin(ctx, deadline)
+	in.run.entry = index
 	out := in.end(e.fn.CallWithStack(&in.context, stack))
 	if in.stacks.bytes(e.fn) > keepStackBytes {
 		e.fn = in.mod.ExportedFunction(e.name)
@@ -68,6 +71,7 @@ func (in *Instance) Call(ctx context.Context, deadline time.Time, index int, sta
 func (in *Instance) begin(ctx context.Context, deadline time.Time) {
 	r := &in.run
 	r.ctx, r.deadline, r.sliceFuel, r.sliceTook, r.counted = ctx, deadline, firstSliceFuel, 0, time.Now()
+	r.entry, r.within = -1, false // within may be left by a call that ended in CallWithin
 	in.depth.Set(uint64(in.module.engine.cfg.StackBytes))
 	if in.module.watchFaults {
 		goruntime.LockOSThread()

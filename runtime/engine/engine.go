@@ -140,7 +140,8 @@ func Open(ctx context.Context, cfg Config) (e *Engine, err error) {
 	}
 	e.runtime = wazero.NewRuntimeWithConfig(ctx, rc)
 	injected := HostModule{
-		Name: injectedModule,
+		Name:   injectedModule,
+		Within: true,
 		Funcs: []HostFunc{{
 			Name:    injectedYield,
 			Params:  []ValueType{I32},

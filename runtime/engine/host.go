@@ -34,6 +34,9 @@ type HostFunc struct {
 type HostModule struct {
 	Name  string
 	Funcs []HostFunc
+	// Within allows the guest to call the functions while a host function waits for CallWithin. Functions that
+	// use CallWithin themselves, or share state with such functions, must not allow it.
+	Within bool
 }
 
 // Same reports whether two modules have the same functions, by name and type.
@@ -86,9 +89,12 @@ func (s hostSignature) String() string {
 func instantiateHost(ctx context.Context, r wazero.Runtime, m HostModule) error {
 	b := r.NewHostModuleBuilder(m.Name)
 	for _, f := range m.Funcs {
-		call := f.Call
+		call, within, name := f.Call, m.Within, f.Name
 		b.NewFunctionBuilder().WithGoFunction(api.GoFunc(func(ctx context.Context, stack []uint64) {
 			in := instanceFrom(ctx)
+			if in.run.within && !within {
+				panic(Fault{Reason: "the guest's allocator calls the host function " + name})
+			}
 			call(in, stack)
 			in.workDone()
 		}), f.Params, f.Results).Export(f.Name)

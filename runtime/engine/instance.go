@@ -34,6 +34,8 @@ type Instance struct {
 	System any
 	// Extension is set by Vespo's own host module.
 	Extension any
+	// Component is set by the ABI of a component, for host functions of the canonical ABI.
+	Component any
 	// Caller is set by the package that calls the instance for requests.
 	Caller any
 	// OnPause, if set, is called before a host function waits. It should send buffered data.

@@ -27,10 +27,13 @@ const (
 	HandleRequest
 	HandleResponse
 	Start
+	Allocate
+	Handle
 )
 
 // Act is the code of the puppet, called for each of its functions. Its return value is
-// the result of HandleRequest. context and isError are the parameters of HandleResponse.
+// the result of HandleRequest and the address for Allocate. context and isError are the parameters of HandleResponse, alignment
+// and size for Allocate, and the handles of request and response for Handle.
 type Act func(in *engine.Instance, at Entry, context, isError uint32) int64
 
 // Bench is an engine with the host modules under test. It is used by one goroutine at a time.
@@ -50,11 +53,12 @@ func Open(hosts ...engine.HostModule) (*Bench, error) {
 	b := &Bench{functions: map[string]engine.HostFunc{}, hosts: hosts}
 	for _, h := range hosts {
 		for _, f := range h.Funcs {
-			b.functions[f.Name] = f
+			b.functions[Qualified(h.Name, f.Name)] = f
 		}
 	}
 	act := engine.HostModule{
-		Name: "test",
+		Name:   "test",
+		Within: true,
 		Funcs: []engine.HostFunc{{
 			Name:    "act",
 			Params:  []engine.ValueType{engine.I32, engine.I32, engine.I32},

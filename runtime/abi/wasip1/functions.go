@@ -65,7 +65,8 @@ func fdAdvise(_ *engine.Instance, s *State, p []uint64) errno {
 // instance whose module imports one of them needs a *State as its System.
 func HostModule() engine.HostModule {
 	return engine.HostModule{
-		Name: ModuleName,
+		Name:   ModuleName,
+		Within: true, // the runtime of Go reads clocks in its allocator
 		Funcs: []engine.HostFunc{
 			define("args_get", argsGet, i32, i32),
 			define("args_sizes_get", argsSizesGet, i32, i32),

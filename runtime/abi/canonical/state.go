@@ -1,0 +1,72 @@
+package canonical
+
+import (
+	"fmt"
+
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
+
+// Allocator is the export by which the host allocates memory of the guest:
+// (old address, old size, alignment, new size) -> address.
+const Allocator = "cabi_realloc"
+
+// State is the state of the canonical ABI for an instance. It is an engine.Instance's Component.
+type State struct {
+	In *engine.Instance // immutable
+	// System is set by the system interface of the component (WASI 0.2).
+	System any
+	// Handles are the resources that the guest holds.
+	Handles Table
+
+	allocator int // immutable; index of the entry Allocator
+	stack     [4]uint64
+}
+
+// Bind sets up the state of a new instance. allocator is the index of Allocator in the entries of its module.
+func Bind(in *engine.Instance, allocator int) *State {
+	s := &State{In: in, allocator: allocator}
+	in.Component = s
+	return s
+}
+
+// Of returns the state of an instance for a host function.
+func Of(in *engine.Instance) *State { return in.Component.(*State) }
+
+// CheckAllocator returns an error if a module exports Allocator with a wrong type.
+func CheckAllocator(info *engine.Info) error {
+	e, ok := abi.FuncExport(info, Allocator)
+	i := engine.I32
+	if ok && !abi.HasSignature(e, []engine.ValueType{i, i, i, i}, []engine.ValueType{i}) {
+		return fmt.Errorf("exports %s with a wrong type: the canonical ABI has it as (i32, i32, i32, i32) -> (i32)", Allocator)
+	}
+	return nil
+}
+
+// Func returns a host function with the state as its receiver. result is its flat result, or 0. It replaces p[0].
+func Func(name string, result engine.ValueType, call func(s *State, p []uint64), params ...engine.ValueType) engine.HostFunc {
+	f := engine.HostFunc{Name: name, Params: params, Call: func(in *engine.Instance, p []uint64) { call(Of(in), p) }}
+	if result != 0 {
+		f.Results = []engine.ValueType{result}
+	}
+	return f
+}
+
+// Trap ends the guest because it violated the ABI or the rules of an interface.
+func Trap(format string, args ...any) { panic(engine.Fault{Reason: fmt.Sprintf(format, args...)}) }
+
+// Allocate lets the guest allocate memory, and returns its address and the memory.
+func (s *State) Allocate(align, size uint32) (at uint32, to []byte) {
+	s.stack = [4]uint64{2: uint64(align), 3: uint64(size)}
+	s.In.CallWithin(s.allocator, s.stack[:])
+	at = uint32(s.stack[0])
+	return at, s.Area(uint64(at), size, align)
+}
+
+// Area returns guest memory at an aligned address.
+func (s *State) Area(at uint64, size, align uint32) []byte {
+	if uint32(at)&(align-1) != 0 {
+		Trap("the address %d is not a multiple of %d", uint32(at), align)
+	}
+	return s.In.View(uint32(at), size)
+}
