@@ -1,0 +1,176 @@
+package concurrent
+
+import "testing"
+
+// TestHostWrites reads what the host writes.
+func TestHostWrites(t *testing.T) {
+	s, m := newState()
+	h := newHost(true)
+	h.data = []byte("hello, world")
+	r := s.NewReadable(bytesType, h)
+	set := s.NewSet()
+	s.Join(r, set)
+	want(t, "a read too early", s.Copy(bytesType, false, true, r, 0, 100), blocked)
+	if e := s.PollSet(set); e.Code != NoEvent {
+		t.Errorf("there is an event %v", e)
+	}
+	e, err := s.WaitSet(set, func([]<-chan struct{}) error { h.allow(5, false); return nil })
+	if err != nil || e != (Event{StreamRead, r, 5<<4 | ok}) || string(m[:5]) != "hello" {
+		t.Errorf("the event is %v, %v; memory has %q", e, err, m[:5])
+	}
+	want(t, "a read of nothing", s.Copy(bytesType, false, true, r, 0, 0), blocked)
+	h.allow(7, true)
+	if e := s.PollSet(set); e != (Event{StreamRead, r, ok}) {
+		t.Errorf("the event is %v", e)
+	}
+	want(t, "the rest", s.Copy(bytesType, false, true, r, 0, 100), 7<<4|gone)
+	s.Drop(bytesType, false, r)
+	if h.dropped != 0 {
+		t.Error("the host is told of a drop after it was done")
+	}
+}
+
+// TestHostReads writes what the host reads. A write can begin before the host does.
+func TestHostReads(t *testing.T) {
+	for _, early := range []bool{true, false} {
+		s, m := newState()
+		copy(m, "hello, world")
+		r, w := ends(s, bytesType)
+		lifted, h := s.Lift(r, bytesType), newHost(false)
+		wantTrap(t, "not the handle", func() { s.Drop(bytesType, false, r) })
+		if !early {
+			lifted.Attach(h)
+		}
+		want(t, "a write", s.Copy(bytesType, true, true, w, 0, 12), blocked)
+		if early {
+			lifted.Attach(h)
+		}
+		h.allow(5, false)
+		s.Poll()
+		want(t, "cancel after a part", s.Cancel(bytesType, true, w), 5<<4|stopped)
+		want(t, "a write", s.Copy(bytesType, true, true, w, 5, 7), blocked)
+		want(t, "cancel", s.Cancel(bytesType, true, w), stopped)
+		h.allow(7, false)
+		want(t, "a write", s.Copy(bytesType, true, true, w, 5, 7), 7<<4|ok)
+		s.Drop(bytesType, true, w)
+		if string(h.data) != "hello, world" || h.dropped != 1 {
+			t.Errorf("the host has %q and was told of %d drops", h.data, h.dropped)
+		}
+		if n := len(s.work); n != 0 {
+			t.Errorf("%d operations are left", n)
+		}
+	}
+}
+
+// TestHostLetsGo: the guest learns that the host does not read.
+func TestHostLetsGo(t *testing.T) {
+	s, _ := newState()
+	r, w := ends(s, bytesType)
+	lifted := s.Lift(r, bytesType)
+	want(t, "a write", s.Copy(bytesType, true, true, w, 0, 12), blocked)
+	lifted.Drop()
+	want(t, "cancel", s.Cancel(bytesType, true, w), gone)
+
+	h := newHost(true)
+	back := s.Lift(s.NewReadable(bytesType, h), bytesType)
+	if p, ok := back.Peer(); !ok || p != h {
+		t.Error("the host does not recognise its own end")
+	}
+	back.Drop()
+	if h.dropped != 1 {
+		t.Errorf("the host was told of %d drops", h.dropped)
+	}
+
+	r, w = ends(s, bytesType)
+	lifted, h = s.Lift(r, bytesType), newHost(false)
+	s.Drop(bytesType, true, w)
+	lifted.Attach(h)
+	if h.dropped != 1 {
+		t.Errorf("a reader of a dropped stream was told of %d drops", h.dropped)
+	}
+}
+
+func TestSubtasks(t *testing.T) {
+	s, m := newState()
+	set := s.NewSet()
+	now := newHost(false)
+	now.over = true
+	want(t, "a call that does not wait", s.Call(now, true), uint32(subtaskReturned))
+
+	slow := newHost(false)
+	packed := s.Call(slow, true)
+	i := packed >> 4
+	want(t, "the state of a call that waits", packed&15, uint32(subtaskStarted))
+	wantTrap(t, "before it has returned", func() { s.DropSubtask(i) })
+	s.Join(i, set)
+	e, err := s.WaitSet(set, func([]<-chan struct{}) error { slow.over = true; return nil })
+	if err != nil || e != (Event{SubtaskEvent, i, uint32(subtaskReturned)}) {
+		t.Errorf("the event is %v, %v", e, err)
+	}
+	wantTrap(t, "after it has returned", func() { s.CancelSubtask(i) })
+	s.DropSubtask(i)
+
+	slow = newHost(false)
+	i = s.Call(slow, true) >> 4
+	want(t, "cancel", s.CancelSubtask(i), uint32(subtaskCancelled))
+	s.DropSubtask(i)
+	if slow.dropped != 1 || len(s.work) != 0 {
+		t.Errorf("the host was told of %d cancellations, %d operations are left", slow.dropped, len(s.work))
+	}
+
+	slow = newHost(false)
+	i = s.Call(slow, true) >> 4
+	slow.over = true
+	s.Poll()
+	want(t, "cancel of a call that has returned", s.CancelSubtask(i), uint32(subtaskReturned))
+	s.DropSubtask(i)
+
+	left := newHost(false)
+	s.Call(left, true)
+	s.Begin(m, s.await)
+	if left.dropped != 1 {
+		t.Errorf("the end of the task cancelled a call %d times", left.dropped)
+	}
+}
+
+// TestSynchronousCallIsCancelled: a call that was waited for ends with the task.
+func TestSynchronousCallIsCancelled(t *testing.T) {
+	s, _ := newState()
+	slow := newHost(false)
+	func() {
+		defer func() { recover() }()
+		s.Call(slow, false)
+	}()
+	s.End()
+	if slow.dropped != 1 {
+		t.Errorf("the call was cancelled %d times", slow.dropped)
+	}
+}
+
+// TestMembersTakeTurns: a set with two busy members does not starve one.
+func TestMembersTakeTurns(t *testing.T) {
+	s, _ := newState()
+	set := s.NewSet()
+	var ends [2]uint32
+	for i := range ends {
+		h := newHost(true)
+		h.data = make([]byte, 100)
+		h.allow(100, false)
+		ends[i] = s.NewReadable(bytesType, h)
+		s.Join(ends[i], set)
+	}
+	got := map[uint32]int{}
+	for range 10 {
+		for _, i := range ends {
+			if e := s.end(i, bytesType, false); e.state == idle && !e.pending {
+				e.at, e.length, e.progress = 0, 1, 0
+				e.state = copying
+				s.Add(e)
+			}
+		}
+		got[s.PollSet(set).P1]++
+	}
+	if got[ends[0]] != 5 || got[ends[1]] != 5 {
+		t.Errorf("the members had %v", got)
+	}
+}

@@ -1,0 +1,140 @@
+package concurrent
+
+import (
+	"slices"
+
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
+
+// Memory is a guest's linear memory. View traps if a range is not inside of it.
+type Memory interface {
+	View(offset, length uint32) []byte
+}
+
+// State is the concurrency of a component instance during one task. One goroutine uses it.
+type State struct {
+	// Context are the values of context.get and context.set. They are 0 when a task begins.
+	Context [2]uint32
+
+	mem          Memory
+	await        func(ready []<-chan struct{}) error // waits within a call of the guest
+	table        table
+	work         []Work // in the order of its beginning
+	polling      bool   // Poll runs: work must not be moved
+	ready        []<-chan struct{}
+	backpressure int
+	returned     bool
+}
+
+// Work is something that goes on at the same time as the guest. It is used by one goroutine, except for the closing
+// of its channel.
+type Work interface {
+	// Poll goes on as far as it need not wait. It reports whether the work is over.
+	Poll() (over bool)
+	// Ready returns a channel that is closed as soon as Poll can go on.
+	Ready() <-chan struct{}
+}
+
+// Begin begins a task. await waits until one of the channels is closed; it is called while the guest is in a call.
+func (s *State) Begin(mem Memory, await func(ready []<-chan struct{}) error) {
+	s.End()
+	s.mem, s.await = mem, await
+}
+
+// End ends the task: it cancels all operations of the host and drops the guest's ends of streams and futures.
+func (s *State) End() {
+	for _, w := range s.work {
+		if t, ok := w.(*subtask); ok {
+			t.abandon()
+		}
+	}
+	for _, e := range s.table.elems {
+		if e, ok := e.(*end); ok {
+			e.ch.drop()
+		}
+	}
+	s.table.reset()
+	clear(s.work)
+	clear(s.ready)
+	s.work, s.ready = s.work[:0], s.ready[:0]
+	s.Context, s.backpressure, s.returned, s.mem, s.await = [2]uint32{}, 0, false, nil, nil
+}
+
+// Handles returns the number of handles that the guest has.
+func (s *State) Handles() int { return s.table.count() }
+
+// Add adds work that goes on until it is over or the task ends.
+func (s *State) Add(w Work) {
+	if len(s.work) == engine.MaxAwaited {
+		trap("the guest waits for more than %d things at a time", engine.MaxAwaited)
+	}
+	s.work = append(s.work, w)
+}
+
+// Poll lets all work go on, as far as it need not wait.
+func (s *State) Poll() {
+	if s.polling {
+		return
+	}
+	s.polling = true
+	for i := 0; i < len(s.work); i++ { // Poll may add and forget
+		if w := s.work[i]; w != nil && w.Poll() {
+			s.work[i] = nil
+		}
+	}
+	s.polling = false
+	s.work = slices.DeleteFunc(s.work, func(w Work) bool { return w == nil })
+}
+
+// forget removes work that is no longer wanted.
+func (s *State) forget(w Work) {
+	i := slices.Index(s.work, w)
+	switch {
+	case i < 0:
+	case s.polling:
+		s.work[i] = nil
+	default:
+		s.work = slices.Delete(s.work, i, i+1)
+	}
+}
+
+// Wait waits until some work can go on, and lets it. It reports false if there is none.
+func (s *State) Wait(await func(ready []<-chan struct{}) error) (ok bool, err error) {
+	if len(s.work) == 0 {
+		return false, nil
+	}
+	s.ready = s.ready[:0]
+	for _, w := range s.work {
+		s.ready = append(s.ready, w.Ready())
+	}
+	if err := await(s.ready); err != nil {
+		return true, err
+	}
+	s.Poll()
+	return true, nil
+}
+
+// until polls, and waits if it has to, until done returns true.
+func (s *State) until(await func(ready []<-chan struct{}) error, done func() bool) error {
+	if done() {
+		return nil
+	}
+	s.Poll()
+	for !done() {
+		ok, err := s.Wait(await)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			trap("the guest waits for something that cannot happen")
+		}
+	}
+	return nil
+}
+
+// block waits within a call of the guest until done returns true.
+func (s *State) block(done func() bool) {
+	if err := s.until(s.await, done); err != nil {
+		panic(err)
+	}
+}

@@ -1,0 +1,109 @@
+package concurrent
+
+// Type is the type of a stream or of a future. Types are equal if their fields are.
+type Type struct {
+	Future bool
+	Elem   string // the type of an element as text, such as "u8"; empty for none
+	Size   uint32 // of an element in linear memory, in bytes
+	Align  uint32 // of an element, at least 1
+	// Plain reports whether an element is a number or nothing. A guest may be at both ends of such a stream.
+	Plain bool
+}
+
+// String returns the type as text, such as "stream<u8>" or "future".
+func (t Type) String() string {
+	name := "stream"
+	if t.Future {
+		name = "future"
+	}
+	if t.Elem == "" {
+		return name
+	}
+	return name + "<" + t.Elem + ">"
+}
+
+// Peer is the host's end of a stream or a future. It is used by one goroutine, except for the closing of channels.
+type Peer interface {
+	// Copy moves up to n elements: to p if the host writes, from p if it reads. p is guest memory and has room for
+	// n elements. done reports that the host's end is dropped after these. Copy does not wait: it returns 0, false if
+	// it would. The host's end of a future moves its element or is done.
+	Copy(p []byte, n uint32) (moved uint32, done bool)
+	// Ready returns a channel that is closed as soon as Copy does not return 0, false.
+	Ready() <-chan struct{}
+	// Drop tells that the guest's end is dropped, or that the task ends. It is called at most once, never after done,
+	// and nothing is called after it.
+	Drop()
+}
+
+// channel is a stream or a future: what its two ends share.
+type channel struct {
+	state   *State
+	typ     Type
+	dropped bool // one of the ends is dropped
+	waiting *end // an end of the guest that waits for another end, or whose event was not taken yet
+	peer    Peer // the host's end; nil if the guest has both, or if the host's end is not in use yet
+}
+
+// drop drops an end of the guest. The other one learns of it.
+func (c *channel) drop() {
+	if c.dropped {
+		return
+	}
+	c.dropped = true
+	if c.peer != nil {
+		c.peer.Drop()
+	}
+	if e := c.waiting; e != nil {
+		c.waiting = nil
+		e.finish(droppedResult)
+	}
+}
+
+// New implements stream.new and future.new. The number of the readable end is in the lower half.
+func (s *State) New(t Type) uint64 {
+	c := &channel{state: s, typ: t}
+	readable, writable := s.newEnd(c, false), s.newEnd(c, true)
+	return uint64(readable) | uint64(writable)<<32
+}
+
+// NewReadable returns the number of a new readable end whose writable end is the host's.
+func (s *State) NewReadable(t Type, writer Peer) uint32 {
+	return s.newEnd(&channel{state: s, typ: t, peer: writer}, false)
+}
+
+// Readable is a readable end that the guest has passed to the host.
+type Readable struct{ ch *channel }
+
+// Lift takes a readable end from the guest.
+func (s *State) Lift(i uint32, t Type) *Readable {
+	e := s.end(i, t, false)
+	if e.state != idle {
+		trap("%d is passed on while it is read, or after its end", i)
+	}
+	e.join(nil)
+	s.table.remove(i)
+	return &Readable{e.ch}
+}
+
+// Peer returns the host's own writable end if the guest has passed back a readable end that it got from the host. The
+// caller uses that end instead of the Readable.
+func (r *Readable) Peer() (writer Peer, ok bool) { return r.ch.peer, r.ch.peer != nil }
+
+// Attach connects a reader of the host.
+func (r *Readable) Attach(reader Peer) {
+	c := r.ch
+	if c.dropped {
+		reader.Drop()
+		return
+	}
+	c.peer = reader
+	if e := c.waiting; e != nil {
+		c.waiting = nil
+		if !e.Poll() {
+			c.state.Add(e)
+		}
+	}
+}
+
+// Drop drops the end without a reader.
+func (r *Readable) Drop() { r.ch.drop() }
