@@ -5,11 +5,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
 )
 
@@ -84,4 +86,72 @@ func TestDispatchPassesTheCall(t *testing.T) {
 	w := httptest.NewRecorder()
 	require.NoError(t, h.Dispatch("/a", w, httptest.NewRequest("GET", "/a", nil), "call"))
 	require.Equal(t, "call", w.Body.String())
+}
+
+// TestDispatchOwnReachesOneService checks that neither a match nor a longer prefix is in the way of the server itself.
+func TestDispatchOwnReachesOneService(t *testing.T) {
+	answer := func(name string) HandlerFunc {
+		return func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
+			_, err := io.WriteString(w, name+" "+r.Rest+" "+r.Header.Get("Vespo-Schedule"))
+			return err
+		}
+	}
+	var bindings []Binding
+	for _, key := range []string{"/", "/a", "/a Host: iam", "/a X-Beta: 1", "/a/b"} {
+		b := binding("/", answer(key))
+		b.Key, b.Service = routekey.MustParse(key), key
+		bindings = append(bindings, b)
+	}
+	h := newHouse(t, Config{}, bindings...)
+	for _, c := range []struct{ key, path, want string }{
+		{"/a", "/a", "/a  now"},
+		{"/a", "/a/b/c", "/a /b/c now"},
+		{"/a Host: iam", "/a/b", "/a Host: iam /b now"},
+		{"/a X-Beta: 1", "/a/x", "/a X-Beta: 1 /x now"},
+		{"/", "/a/b", "/ /a/b now"},
+		{"/a", "/ab", ""},
+		{"/a", "/b", ""},
+		{"/a Host: you", "/a", ""},
+		{"/c", "/c", ""},
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("POST", c.path, nil)
+		r.Header = http.Header{"Vespo-Schedule": {"forged"}}
+		err := h.DispatchOwn(Own{Key: routekey.MustParse(c.key), Header: http.Header{"Vespo-Schedule": {"now"}}}, w, r)
+		if c.want == "" {
+			require.Equal(t, problem.NotFound, problem.From(err).Kind(), c.path)
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, c.want, w.Body.String())
+		require.Equal(t, http.Header{"Vespo-Schedule": {"forged"}}, r.Header, "the header of the caller is its own")
+	}
+	w := httptest.NewRecorder()
+	require.NoError(t, h.DispatchOwn(Own{Key: routekey.MustParse("/a"), Call: 7}, w, httptest.NewRequest("GET", "/a", nil)))
+	require.Equal(t, "/a  ", w.Body.String())
+}
+
+// TestSchedulesAreNotForged checks that neither clients nor services can claim to be a schedule.
+func TestSchedulesAreNotForged(t *testing.T) {
+	h := newHouse(t, Config{}, binding("/a", func(w http.ResponseWriter, r *Request, _ *accesslog.Result) error {
+		for name := range r.Header {
+			if strings.HasPrefix(strings.ToLower(name), "vespo") {
+				return problem.New(problem.Internal, name)
+			}
+		}
+		return nil
+	}))
+	for _, name := range []string{"Vespo-Schedule", "Vespo-Schedule-Time", "vespo_schedule", "Vespo.Schedule-Time", "VESPO-SCHEDULE"} {
+		r, err := http.NewRequestWithContext(t.Context(), "POST", h.server.URL+"/a", nil)
+		require.NoError(t, err)
+		r.Header[name] = []string{"* * * * *"}
+		answer, err := h.server.Client().Do(r)
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		require.Equal(t, http.StatusOK, answer.StatusCode, name)
+
+		inside := httptest.NewRequest("POST", "/a", nil)
+		inside.Header[http.CanonicalHeaderKey(name)] = []string{"* * * * *"}
+		require.NoError(t, h.Dispatch("/a", httptest.NewRecorder(), inside, nil), name)
+	}
 }

@@ -24,6 +24,7 @@ const RequestIDHeader = "X-Request-Id"
 // stray goroutine of a handler may still read the body or write, and must not reach another request.
 type exchange struct {
 	only    routekey.Prefix // the only prefix that may answer; empty: any
+	own     *Own            // the only service that may answer; nil: any with the prefix
 	request Request         // of the server, or a copy with body as its Body
 	writer  responseWriter
 	body    countingBody
@@ -80,12 +81,15 @@ func withBody(r *http.Request, body io.ReadCloser) *http.Request {
 	return &counted
 }
 
-// identify sets the fields of the header that identify the request for its service. A malformed traceparent, and the
+// identify sets the fields of the header that identify the request for its service, and those of Own. A malformed traceparent, and the
 // state that belongs to it, is removed.
 func (x *exchange) identify() {
 	h := x.request.Header
 	x.id[0] = x.request.ID
 	h[RequestIDHeader] = x.id[:]
+	if x.own != nil {
+		maps.Copy(h, x.own.Header)
+	}
 	if x.request.TraceID == "" && h[forwarded.TraceParent] != nil {
 		delete(h, forwarded.TraceParent)
 		delete(h, forwarded.TraceState)

@@ -2,7 +2,10 @@ package router
 
 import (
 	"net/http"
+	"slices"
 	"strings"
+
+	"github.com/vespo-dev/vespo/internal/routekey"
 )
 
 // Lookup returns the route with the longest prefix of escapedPath, and rest, the escaped path after
@@ -44,6 +47,16 @@ func (t *Table) lookup(path string, r *http.Request, f *found) (route *Route, re
 		return nil, "", false
 	}
 	return route, path, true
+}
+
+// exactly returns the route with the key if its prefix is one of the path, and the rest of the path.
+func (t *Table) exactly(key routekey.Key, path string) (route *Route, rest string, ok bool) {
+	i, ok := slices.BinarySearchFunc(t.routes, key, func(r *Route, key routekey.Key) int { return r.Key.Compare(key) })
+	rest, below := strings.CutPrefix(path, strings.TrimSuffix(string(key.Prefix), "/"))
+	if !ok || !below || rest != "" && rest[0] != '/' {
+		return nil, "", false
+	}
+	return t.routes[i], rest, true
 }
 
 // find returns the route at exactly this prefix that matches r, nil if there is none.

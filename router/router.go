@@ -109,6 +109,27 @@ func (rt *Router) Leave() { rt.leaving.Store(true) }
 func (rt *Router) Dispatch(prefix routekey.Prefix, w http.ResponseWriter, r *http.Request, call any) error {
 	x := newExchange(w, r, forwarded.Internal(r))
 	x.only, x.request.Call = prefix, call
+	return rt.dispatch(x)
+}
+
+// Own describes a request of the server itself for one of its services.
+type Own struct {
+	Key    routekey.Key // of the service
+	Header http.Header  // fields in which only the server itself is believed; their names are canonical
+	Call   any          // for Request.Call
+}
+
+// DispatchOwn serves a request of the server itself, in the way of Dispatch. The service with the key serves it: its
+// match does not have to hold, and services with longer prefixes are ignored. The path of the request has to begin
+// with the prefix.
+func (rt *Router) DispatchOwn(own Own, w http.ResponseWriter, r *http.Request) error {
+	x := newExchange(w, r, forwarded.Internal(r))
+	x.only, x.own, x.request.Call = own.Key.Prefix, &own, own.Call
+	return rt.dispatch(x)
+}
+
+// dispatch serves a request of the server itself.
+func (rt *Router) dispatch(x *exchange) error {
 	err := rt.answer(x, nil)
 	if x.abort && !errors.Is(err, http.ErrAbortHandler) {
 		return fmt.Errorf("%w: %w", http.ErrAbortHandler, err)
@@ -213,13 +234,9 @@ func (rt *Router) serveBy(x *exchange, route *Route) (err error) {
 // pinRoute finds and pins the route of a path. It retries with a newer table if the
 // route was retired in between.
 func (rt *Router) pinRoute(x *exchange, path string) (*Route, string, error) {
-	conditions := x.request.Request
-	if x.only != "" {
-		conditions = nil
-	}
 	for t := rt.table.Load(); t != nil; {
-		route, rest, ok := t.lookup(path, conditions, &x.found)
-		if !ok || x.only != "" && x.only != route.Key.Prefix {
+		route, rest, ok := x.routeIn(t, path)
+		if !ok {
 			return nil, "", t.nothing()
 		}
 		if route.pin() {
@@ -232,6 +249,18 @@ func (rt *Router) pinRoute(x *exchange, path string) (*Route, string, error) {
 		t = newer
 	}
 	return nil, "", notReady()
+}
+
+// routeIn returns the route that serves the request.
+func (x *exchange) routeIn(t *Table, path string) (route *Route, rest string, ok bool) {
+	switch {
+	case x.own != nil:
+		return t.exactly(x.own.Key, path)
+	case x.only != "":
+		route, rest, ok = t.lookup(path, nil, &x.found)
+		return route, rest, ok && x.only == route.Key.Prefix
+	}
+	return t.lookup(path, x.request.Request, &x.found)
 }
 
 // adminHandler adapts an http.Handler to Handler, unless it implements Handler itself.

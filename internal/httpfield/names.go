@@ -5,6 +5,18 @@ import "strings"
 // CallerHeader contains the name of the service on this server that sent the request.
 const CallerHeader = "Vespo-Caller"
 
+// The fields of a request that a schedule of this server makes: its cron expression, and the time that it is for, in UTC
+// (RFC 3339).
+const (
+	ScheduleHeader     = "Vespo-Schedule"
+	ScheduleTimeHeader = "Vespo-Schedule-Time"
+)
+
+// Own reports whether a field is written by this server alone. The name must be plain or canonical.
+func Own(plain string) bool {
+	return plain == CallerHeader || plain == ScheduleHeader || plain == ScheduleTimeHeader
+}
+
 // HopByHop reports whether a field belongs to one connection (RFC 9110, section 7.6.1). The
 // name must be canonical, such as "Keep-Alive".
 func HopByHop(canonical string) bool {
@@ -45,7 +57,7 @@ func Trailer(name string) bool {
 // Claim reports whether a field is a claim about the sender of a request or its connection.
 // Clients' claims are not trusted. The name must be plain or canonical.
 func Claim(plain string) bool {
-	return strings.HasPrefix(plain, "X-Forwarded-") || plain == "Forwarded" || plain == "X-Real-Ip" || plain == CallerHeader
+	return strings.HasPrefix(plain, "X-Forwarded-") || plain == "Forwarded" || plain == "X-Real-Ip" || Own(plain)
 }
 
 // RequestID reports whether a field contains a request id. The name must be plain or canonical.

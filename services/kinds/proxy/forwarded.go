@@ -26,7 +26,7 @@ func setForwarded(pr *httputil.ProxyRequest, client *forwarded.Client, requestID
 	h := pr.Out.Header
 	for name := range h {
 		believed := client.Trusted && strings.HasPrefix(name, forwardedPrefix)
-		if httpfield.Disguised(name) || httpfield.Claim(name) && !believed && name != httpfield.CallerHeader {
+		if httpfield.Disguised(name) || httpfield.Claim(name) && !believed && !httpfield.Own(name) {
 			delete(h, name)
 		}
 	}
