@@ -62,12 +62,6 @@ func (c *code) close(ctx context.Context) error {
 	return errors.Join(c.wazero.Close(ctx), c.files.Close())
 }
 
-// moduleDigest returns the codecache digest of a module with the given SHA-256 sum.
-func moduleDigest(sum [sha256.Size]byte) (d [16]byte) {
-	copy(d[:], sum[:])
-	return d
-}
-
 // source identifies the module that a rewritten one was made from.
 type source struct {
 	sum  [sha256.Size]byte
@@ -75,50 +69,56 @@ type source struct {
 }
 
 // compileModule loads the code of a module, and compiles it first if necessary. wazero decodes the rewritten
-// module each time: in the process that compiles it, and here to load the code, which its API requires.
-func (e *Engine) compileModule(ctx context.Context, from source, rewritten []byte) (wazero.CompiledModule, error) {
-	release, err := e.compiling.acquire(ctx, rewritten)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
+// module each time: in the process that compiles it, and here to load the code, which its API requires. No other
+// goroutine may compile the same code.
+func (e *Engine) compileModule(ctx context.Context, from source, rewritten []byte) (*sharedCode, error) {
 	if e.code == nil {
 		return e.compileHere(ctx, rewritten)
 	}
-	key := codecache.Key{Module: moduleDigest(from.sum), Variant: moduleDigest(sha256.Sum256(rewritten))}
-	if compiled, err := e.load(key, rewritten); compiled != nil || err != nil {
-		return compiled, err
+	key := codecache.Key{Module: from.sum, Code: sha256.Sum256(rewritten)}
+	if code, err := e.load(key, from.size, rewritten); code != nil || err != nil {
+		return code, err
 	}
 	return e.compileToFile(ctx, key, from.size, rewritten)
 }
 
 // compileHere compiles without a cache. wazero checks ctx between functions, but only with several workers.
-func (e *Engine) compileHere(ctx context.Context, rewritten []byte) (wazero.CompiledModule, error) {
+func (e *Engine) compileHere(ctx context.Context, rewritten []byte) (*sharedCode, error) {
 	compiled, err := e.runtime.CompileModule(experimental.WithCompilationWorkers(ctx, max(2, compilationWorkers())), rewritten)
 	if err != nil && ctx.Err() == nil {
-		return nil, &ModuleError{Violations: []string{"is not valid WebAssembly: " + firstLine(err)}, Cause: err}
+		err = &ModuleError{Violations: []string{"is not valid WebAssembly: " + firstLine(err)}, Cause: err}
 	}
-	return compiled, err
+	if err != nil {
+		return nil, err
+	}
+	return &sharedCode{compiled: compiled}, nil
 }
 
 // load returns nil if the cache does not have the module. A file that cannot be loaded is
 // removed, to be compiled again.
-func (e *Engine) load(key codecache.Key, rewritten []byte) (wazero.CompiledModule, error) {
-	release, ok, err := e.code.files.Stage(key, e.code.stage)
+func (e *Engine) load(key codecache.Key, moduleBytes int, rewritten []byte) (*sharedCode, error) {
+	release, fileBytes, ok, err := e.code.files.Stage(key, e.code.stage)
 	if !ok || err != nil {
 		return nil, err
 	}
 	defer release()
+	if err := checkCode(fileBytes, moduleBytes); err != nil {
+		return nil, err
+	}
 	compiled, err := e.runtime.CompileModule(compiler.LoadOnly(), rewritten)
 	if err != nil {
-		return nil, e.code.files.Forget(key.Module)
+		return nil, e.code.files.Drop(key.Code)
 	}
-	return compiled, nil
+	return loadedCode(compiled, key, fileBytes), nil
+}
+
+func loadedCode(compiled wazero.CompiledModule, key codecache.Key, fileBytes int64) *sharedCode {
+	return &sharedCode{compiled: compiled, file: key.Code, leastBytes: rewrite.LeastBytesForCode(fileBytes)}
 }
 
 // compileToFile compiles and loads a module. If the disk is full, it removes half of the code
 // on it, which can be compiled again, and tries once more.
-func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, size int, rewritten []byte) (wazero.CompiledModule, error) {
+func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, size int, rewritten []byte) (*sharedCode, error) {
 	compiled, err := e.compileOnce(ctx, key, size, rewritten)
 	full := errors.Is(err, compiler.ErrNoSpace) || errors.Is(err, syscall.ENOSPC)
 	if full && e.code.files.Stats().Files > 0 {
@@ -132,7 +132,7 @@ func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, size int,
 }
 
 // compileOnce loads the compiled file before Put, because the cache may have no room for it.
-func (e *Engine) compileOnce(ctx context.Context, key codecache.Key, size int, rewritten []byte) (_ wazero.CompiledModule, err error) {
+func (e *Engine) compileOnce(ctx context.Context, key codecache.Key, size int, rewritten []byte) (_ *sharedCode, err error) {
 	dir, err := e.code.files.WorkDir()
 	if err != nil {
 		return nil, fmt.Errorf("engine: compile: %w", err)
@@ -146,7 +146,11 @@ func (e *Engine) compileOnce(ctx context.Context, key codecache.Key, size int, r
 		}
 		return nil, err
 	}
-	if err := checkCode(file, size); err != nil {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, fmt.Errorf("engine: compile: %w", err)
+	}
+	if err := checkCode(info.Size(), size); err != nil {
 		return nil, err
 	}
 	staged := filepath.Join(e.code.stage, filepath.Base(file))
@@ -161,24 +165,20 @@ func (e *Engine) compileOnce(ctx context.Context, key codecache.Key, size int, r
 	if err := e.code.files.Put(key, staged); err != nil {
 		return nil, errors.Join(fmt.Errorf("engine: %w", err), compiled.Close(ctx))
 	}
-	return compiled, nil
+	return loadedCode(compiled, key, info.Size()), nil
 }
 
 // checkCode applies the limit on a module's machine code, which its estimate had to meet
 // before, to the compiled file.
-func checkCode(file string, moduleBytes int) error {
-	info, err := os.Stat(file)
-	if err != nil {
-		return fmt.Errorf("engine: compile: %w", err)
-	}
-	if most := rewrite.MaxCodeBytes(moduleBytes); info.Size() > most {
+func checkCode(codeBytes int64, moduleBytes int) error {
+	if most := rewrite.MaxCodeBytes(moduleBytes); codeBytes > most {
 		return &ModuleError{Violations: []string{fmt.Sprintf("becomes %d KiB of machine code, at most %d KiB are accepted for a module of %d KiB",
-			info.Size()>>10, most>>10, moduleBytes>>10)}}
+			codeBytes>>10, most>>10, moduleBytes>>10)}}
 	}
 	return nil
 }
 
-// Forget removes the compiled code of modules from disk. Modules are named by the SHA-256
+// Forget removes the compiled code of modules from disk, except code that others use. Modules are named by the SHA-256
 // sums of their bytes. Open modules are not affected.
 func (e *Engine) Forget(sums ...[sha256.Size]byte) error {
 	if e.code == nil {
@@ -186,7 +186,7 @@ func (e *Engine) Forget(sums ...[sha256.Size]byte) error {
 	}
 	var errs []error
 	for _, sum := range sums {
-		errs = append(errs, e.code.files.Forget(moduleDigest(sum)))
+		errs = append(errs, e.code.files.Forget(sum))
 	}
 	return errors.Join(errs...)
 }
@@ -196,9 +196,9 @@ func (e *Engine) Retain(sums ...[sha256.Size]byte) error {
 	if e.code == nil {
 		return nil
 	}
-	kept := make(map[[16]byte]bool, len(sums))
+	kept := make(map[codecache.Digest]bool, len(sums))
 	for _, sum := range sums {
-		kept[moduleDigest(sum)] = true
+		kept[sum] = true
 	}
-	return e.code.files.Retain(func(module [16]byte) bool { return kept[module] })
+	return e.code.files.Retain(func(module codecache.Digest) bool { return kept[module] })
 }

@@ -105,24 +105,20 @@ func TestLoadingDoesNotCompile(t *testing.T) {
 	require.NoError(t, err)
 	_, err = e.runtime.CompileModule(compiler.LoadOnly(), rewritten)
 	require.ErrorIs(t, err, context.Canceled)
-	key := codecache.Key{Module: [16]byte{1}}
-	compiled, err := e.compileToFile(t.Context(), key, len(guest(t, "state")), rewritten)
+	key, size := codecache.Key{Module: codecache.Digest{1}}, len(guest(t, "state"))
+	code, err := e.compileToFile(t.Context(), key, size, rewritten)
 	require.NoError(t, err)
-	require.NoError(t, compiled.Close(t.Context()))
-	compiled, err = e.load(key, rewritten)
+	require.NoError(t, code.compiled.Close(t.Context()))
+	code, err = e.load(key, size, rewritten)
 	require.NoError(t, err)
-	require.NotNil(t, compiled)
-	require.NoError(t, compiled.Close(t.Context()))
+	require.NotNil(t, code)
+	require.NoError(t, code.compiled.Close(t.Context()))
 }
 
 func TestCodeIsHeldToTheLimit(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "code")
-	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	const module = 1000
-	require.NoError(t, os.Truncate(file, rewrite.MaxCodeBytes(module)))
-	require.NoError(t, checkCode(file, module))
-	require.NoError(t, os.Truncate(file, rewrite.MaxCodeBytes(module)+1))
+	require.NoError(t, checkCode(rewrite.MaxCodeBytes(module), module))
 	var refused *ModuleError
-	require.ErrorAs(t, checkCode(file, module), &refused)
-	require.NoError(t, checkCode(file, 2*module), "a larger module may become more")
+	require.ErrorAs(t, checkCode(rewrite.MaxCodeBytes(module)+1, module), &refused)
+	require.NoError(t, checkCode(rewrite.MaxCodeBytes(module)+1, 2*module), "a larger module may become more")
 }

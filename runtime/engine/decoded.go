@@ -14,41 +14,81 @@ type Info = rewrite.Info
 // Decoded is a module that was read and checked, but not compiled. It keeps the bytes
 // that it was read from, which must not change. It is safe for concurrent use.
 type Decoded struct {
-	module *rewrite.Decoded  // immutable
-	info   *Info             // immutable
-	sum    [sha256.Size]byte // immutable; of the module's bytes
-	size   int               // immutable; of the module
+	bin      []byte            // immutable
+	separate *rewrite.Separate // immutable; nil if the data cannot be separated from the code
+	code     codeID            // immutable
+	module   *rewrite.Decoded  // immutable; nil if the engine knew the code
+	info     *Info             // immutable
+	sum      [sha256.Size]byte // immutable; of the module's bytes
+	size     int               // immutable; of the module
 }
 
 // Decode reads a module. If the module is invalid, the error is a *ModuleError.
-func Decode(bin []byte) (*Decoded, error) { return decode(bin, sha256.Sum256(bin)) }
+func Decode(bin []byte) (*Decoded, error) { return decode(bin, sha256.Sum256(bin), nil) }
 
-func decode(bin []byte, sum [sha256.Size]byte) (*Decoded, error) {
-	module, err := rewrite.Decode(bin)
-	if err != nil {
-		return nil, &ModuleError{Violations: []string{"is refused: " + err.Error()}, Cause: err}
+// decode reads only the separate part of a module with known code.
+func decode(bin []byte, sum [sha256.Size]byte, known *codeTable) (*Decoded, error) {
+	d := &Decoded{bin: bin, separate: rewrite.Split(bin), sum: sum, size: len(bin)}
+	if d.separate != nil && known != nil {
+		d.code = codeID(d.separate.ID)
+		if code := known.find(d.code, d.size); code != nil {
+			d.info = infoOf(d.separate, code.decoded)
+			return d, nil
+		}
 	}
-	return &Decoded{module: module, info: module.Info(), sum: sum, size: len(bin)}, nil
+	module, err := d.read()
+	if err != nil {
+		return nil, err
+	}
+	d.module, d.info, d.separate = module, module.Info(), module.Separate()
+	if d.code = codeID(sum); d.separate != nil {
+		d.code = codeID(d.separate.ID)
+	}
+	return d, nil
+}
+
+// read reads the whole module.
+func (d *Decoded) read() (*rewrite.Decoded, error) {
+	if d.module != nil {
+		return d.module, nil
+	}
+	module, err := rewrite.DecodeSplit(d.bin, d.separate)
+	if err != nil {
+		return nil, refused(err)
+	}
+	return module, nil
+}
+
+func refused(err error) error {
+	return &ModuleError{Violations: []string{"is refused: " + err.Error()}, Cause: err}
 }
 
 // Info returns the imports, exports and declarations of the module.
 func (d *Decoded) Info() *Info { return d.info }
 
 // heldBytes returns the memory that d keeps, including the bytes of the module.
-func (d *Decoded) heldBytes() int64 { return int64(d.size) + d.module.HeldBytes() }
+func (d *Decoded) heldBytes() int64 {
+	if d.module == nil {
+		return int64(d.size)
+	}
+	return int64(d.size) + d.module.HeldBytes()
+}
 
 // Decode is like the function Decode for a module that is to be compiled. A deploy reads a module several times:
 // to validate it, perhaps as middleware too, and to prepare it. The engine keeps what it has decoded until Compile
-// is called, for a minute at most and within a limit on memory, so that these reads decode the module once.
+// is called, for a minute at most and within a limit on memory, so that these reads decode the module once. It does not
+// read the code of a module if an open module has the same.
 func (e *Engine) Decode(bin []byte) (*Decoded, error) {
 	sum := sha256.Sum256(bin)
 	if d := e.decoded.get(sum); d != nil {
 		return d, nil
 	}
-	e.decodings.Add(1)
-	d, err := decode(bin, sum)
+	d, err := decode(bin, sum, &e.codes)
 	if err == nil {
 		e.decoded.put(d, time.Now())
+	}
+	if err != nil || d.module != nil {
+		e.decodings.Add(1)
 	}
 	return d, err
 }

@@ -103,6 +103,7 @@ type Engine struct {
 	compiling oneByOne
 	types     typeLedger
 	decoded   decodedModules
+	codes     codeTable
 
 	imageBytes atomic.Int64 // atomic; images of all snapshots
 	modules    atomic.Int64 // atomic; open modules
@@ -199,7 +200,8 @@ type Stats struct {
 	Instances    int             // open instances
 	Types        int             // function types that wazero keeps until the engine is closed
 	TypeBytes    int64           // estimated memory of Types
-	Decodings    int64           // modules decoded since the engine was opened
+	Codes        int             // compiled code in memory: open modules that differ in data alone share it
+	Decodings    int64           // modules whose code was decoded since the engine was opened
 	DecodedBytes int64           // decoded modules that wait for their compilation
 	ResetMethod  string          // how snapshots are restored on this kernel
 	Turns        turns.Stats     // processors of long-running guests
@@ -217,6 +219,7 @@ func (e *Engine) Stats() Stats {
 		ImageBytes:   e.imageBytes.Load(),
 		Modules:      int(e.modules.Load()),
 		Instances:    int(e.instances.Load()),
+		Codes:        e.codes.size(),
 		Decodings:    e.decodings.Load(),
 		DecodedBytes: e.decoded.heldBytes(),
 		ResetMethod:  e.restorer.Method(),
@@ -246,6 +249,7 @@ func (e *Engine) rewriteOptions() rewrite.Options {
 		FuelSlice:        firstSliceFuel,
 		StackBytes:       e.cfg.StackBytes,
 		MaxTableElements: maxTableElements,
+		Separate:         true,
 	}
 }
 

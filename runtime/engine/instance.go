@@ -69,13 +69,14 @@ type entry struct {
 	fn   api.Function
 }
 
-// newInstance instantiates the module in a slot. Its memory contains the module's data. No code has run yet.
+// newInstance instantiates the module in a slot. Its memory contains the module's data, unless there is a snapshot. No
+// code has run yet.
 func (m *Module) newInstance(slot *Slot) (*Instance, error) {
 	e := m.engine
 	in := &Instance{module: m, slot: slot, memory: slotMemory{cell: slot.Bytes(), limit: m.limit}}
 	in.context.in = in
 	allocator := experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory { return &in.memory })
-	mod, err := e.runtime.InstantiateModule(experimental.WithMemoryAllocator(&in.context, allocator), m.compiled, moduleConfig())
+	mod, err := e.runtime.InstantiateModule(experimental.WithMemoryAllocator(&in.context, allocator), m.code.compiled, moduleConfig())
 	e.instances.Add(1)
 	m.instances.Add(1)
 	if err != nil {
@@ -83,11 +84,30 @@ func (m *Module) newInstance(slot *Slot) (*Instance, error) {
 		return nil, errors.Join(err, in.releaseSlot())
 	}
 	in.mod = mod
+	if err := in.applyData(); err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
 	if err := in.bind(); err != nil {
 		in.Close()
 		return nil, err
 	}
 	return in, nil
+}
+
+// applyData sets the initial size of the memory and applies the data to it, if these are separate from the code. They are
+// part of a snapshot.
+func (in *Instance) applyData() error {
+	separate := in.module.separate
+	if separate == nil || in.module.image != nil {
+		return nil
+	}
+	if err := in.resize(uint64(separate.MinPages) * PageBytes); err != nil {
+		return err
+	}
+	if err := separate.Apply(in.memory.bytes()); err != nil {
+		return &ModuleError{Violations: []string{"cannot be instantiated: " + err.Error()}, Cause: err}
+	}
+	return nil
 }
 
 // bind looks up everything needed by calls and resets, so that these do not allocate.

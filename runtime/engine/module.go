@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tetratelabs/wazero"
-
+	"github.com/vespo-dev/vespo/runtime/internal/codecache"
+	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
 	"github.com/vespo-dev/vespo/runtime/internal/snapshot"
 )
 
@@ -51,11 +51,15 @@ type Module struct {
 	// all instances. It is set before Prepare.
 	Shared any
 
-	engine   *Engine               // immutable
-	compiled wazero.CompiledModule // immutable
-	info     *Info                 // immutable
-	opts     ModuleOptions         // immutable
-	limit    uint64                // immutable; bytes of linear memory
+	engine *Engine       // immutable
+	code   *sharedCode   // immutable
+	info   *Info         // immutable
+	opts   ModuleOptions // immutable
+	limit  uint64        // immutable; bytes of linear memory
+
+	// separate is applied to each instance that does not start from the snapshot. It is set before other instances
+	// exist; nil if wazero applies the data, or if all instances start from the snapshot.
+	separate *rewrite.Separate
 
 	// The snapshot: set once by Prepare, before any other instance exists.
 	image       *snapshot.Image
@@ -69,33 +73,25 @@ type Module struct {
 }
 
 // Compile checks, rewrites and compiles a module. If the module is at fault, the error is a
-// *ModuleError. The caller must close the Module. The decoded form is not used beyond the rewriting.
+// *ModuleError. The caller must close the Module. The decoded form is not used beyond the rewriting. If an open module
+// has the same code, the new one shares it. Modules with the same code are compiled one after the other.
 func (e *Engine) Compile(ctx context.Context, d *Decoded, o ModuleOptions) (*Module, error) {
-	options := e.rewriteOptions()
-	options.Interrupted = ctx.Err
-	rewritten, info, err := d.module.Rewrite(options)
 	e.decoded.drop(d.sum)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, &ModuleError{Violations: []string{"is refused: " + err.Error()}, Cause: err}
-	}
-	m := &Module{engine: e, info: info, opts: o, limit: uint64(e.cfg.SlotBytes)}
+	m := &Module{engine: e, opts: o, separate: d.separate, limit: uint64(e.cfg.SlotBytes)}
 	if o.MemoryBytes > 0 {
 		m.limit = min(m.limit, uint64(o.MemoryBytes)/PageBytes*PageBytes)
 	}
-	if violations := append(e.host.check(info), m.checkMemory()...); len(violations) > 0 {
-		return nil, &ModuleError{Violations: violations}
-	}
-	if info.Memory.HasMax {
-		m.limit = min(m.limit, uint64(info.Memory.MaxPages)*PageBytes)
-	}
-	if err := e.types.admit(info.Types, maxTypeBytes); err != nil {
+	release, err := e.compiling.acquire(ctx, d.code)
+	if err != nil {
 		return nil, err
 	}
-	info.Types = nil
-	if m.compiled, err = e.compileModule(ctx, source{d.sum, d.size}, rewritten); err != nil {
+	defer release()
+	if m.code = e.codes.acquire(d.code, d.size); m.code != nil {
+		err = m.share(ctx, d)
+	} else {
+		err = m.compile(ctx, d)
+	}
+	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -103,6 +99,59 @@ func (e *Engine) Compile(ctx context.Context, d *Decoded, o ModuleOptions) (*Mod
 	}
 	e.modules.Add(1)
 	return m, nil
+}
+
+// share makes m a module with the code m.code of another one. It releases the code if m cannot be served.
+func (m *Module) share(ctx context.Context, d *Decoded) error {
+	m.info = infoOf(d.separate, m.code.rewritten)
+	if err := m.check(); err != nil {
+		return errors.Join(err, m.engine.codes.release(ctx, m.code))
+	}
+	if m.engine.code != nil {
+		m.engine.code.files.Use(codecache.Key{Module: d.sum, Code: m.code.file})
+	}
+	return nil
+}
+
+// compile rewrites and compiles the module, for others too.
+func (m *Module) compile(ctx context.Context, d *Decoded) error {
+	e := m.engine
+	module, err := d.read()
+	if err != nil {
+		return err
+	}
+	options := e.rewriteOptions()
+	options.Interrupted = ctx.Err
+	rewritten, info, err := module.Rewrite(options)
+	if err != nil {
+		return refused(err)
+	}
+	m.info = info
+	if err := m.check(); err != nil {
+		return err
+	}
+	if err := e.types.admit(info.Types, maxTypeBytes); err != nil {
+		return err
+	}
+	info.Types = nil
+	if m.code, err = e.compileModule(ctx, source{d.sum, d.size}, rewritten); err != nil {
+		return err
+	}
+	m.code.id, m.code.decoded, m.code.rewritten = d.code, d.info, info
+	m.code.leastBytes = max(m.code.leastBytes, info.LeastBytes)
+	e.codes.add(m.code)
+	return nil
+}
+
+// check checks the imports and the memory, and applies the declared maximum.
+func (m *Module) check() error {
+	if violations := append(m.engine.host.check(m.info), m.checkMemory()...); len(violations) > 0 {
+		return &ModuleError{Violations: violations}
+	}
+	if m.info.Memory.HasMax {
+		m.limit = min(m.limit, uint64(m.info.Memory.MaxPages)*PageBytes)
+	}
+	return nil
 }
 
 func (m *Module) checkMemory() []string {
@@ -181,10 +230,21 @@ func (m *Module) Prepare(ctx context.Context, slot *Slot) (*Instance, error) {
 			return nil, err
 		}
 	}
+	m.keepData()
 	if m.opts.Prepared != nil {
 		m.opts.Prepared(m)
 	}
 	return in, nil
+}
+
+// keepData drops the bytes of the module, and keeps its data only if instances need that.
+func (m *Module) keepData() {
+	switch {
+	case m.image != nil:
+		m.separate = nil
+	case m.separate != nil:
+		m.separate = m.separate.Own()
+	}
 }
 
 func (m *Module) initError(out Outcome) error {
@@ -237,13 +297,13 @@ func (m *Module) Instantiate(ctx context.Context, deadline time.Time, slot *Slot
 // Stop ends the running calls of all instances of this module, as if their clients had disconnected.
 func (m *Module) Stop() { m.stopped.Store(true) }
 
-// Close releases the compiled code and the snapshot. All instances must have been closed.
+// Close releases the compiled code, unless others share it, and the snapshot. All instances must have been closed.
 func (m *Module) Close(ctx context.Context) error {
 	if n := m.instances.Load(); n != 0 {
 		return fmt.Errorf("engine: a module is closed with %d instances open", n)
 	}
 	m.engine.modules.Add(-1)
-	errs := []error{m.compiled.Close(ctx)}
+	errs := []error{m.engine.codes.release(ctx, m.code)}
 	if m.image != nil {
 		m.engine.imageBytes.Add(-int64(m.image.Size()))
 		errs = append(errs, m.image.Close())

@@ -2,28 +2,28 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
 	"sync"
 )
 
-// oneByOne serialises the compilation of each module. wazero's loading of compiled code from
+// oneByOne serialises the compilation of modules with the same code: one compiles it, the others share it.
+// Besides, wazero's loading of compiled code from
 // its cache is not safe for concurrent use with the same module: it publishes the code before
 // its entry points exist, and a concurrent user panics. The zero oneByOne is ready for use.
 type oneByOne struct {
 	mu   sync.Mutex
-	busy map[[sha256.Size]byte]chan struct{} // guarded by mu; closed when the module is released
+	busy map[codeID]chan struct{} // guarded by mu; closed when the code is released
 }
 
-// acquire waits until no other goroutine compiles the module. The caller must call release,
+// acquire waits until no other goroutine compiles the code. The caller must call release,
 // unless acquire returns the error of ctx.
-func (o *oneByOne) acquire(ctx context.Context, module []byte) (release func(), err error) {
-	key, mine := sha256.Sum256(module), make(chan struct{})
+func (o *oneByOne) acquire(ctx context.Context, key codeID) (release func(), err error) {
+	mine := make(chan struct{})
 	for {
 		o.mu.Lock()
 		others, taken := o.busy[key]
 		if !taken {
 			if o.busy == nil {
-				o.busy = make(map[[sha256.Size]byte]chan struct{})
+				o.busy = make(map[codeID]chan struct{})
 			}
 			o.busy[key] = mine
 		}
@@ -39,7 +39,7 @@ func (o *oneByOne) acquire(ctx context.Context, module []byte) (release func(), 
 	}
 }
 
-func (o *oneByOne) release(key [sha256.Size]byte) {
+func (o *oneByOne) release(key codeID) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	close(o.busy[key])

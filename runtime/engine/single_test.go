@@ -50,7 +50,7 @@ func TestOneByOne(t *testing.T) {
 	for i := range 8 {
 		all.Go(func() {
 			for range 200 {
-				release, err := o.acquire(context.Background(), []byte{byte(i % 2)})
+				release, err := o.acquire(context.Background(), codeID{byte(i % 2)})
 				if err != nil || inside[i%2].Add(1) != 1 {
 					t.Error("two at once, or ", err)
 				}
@@ -62,11 +62,11 @@ func TestOneByOne(t *testing.T) {
 	all.Wait()
 	require.Empty(t, o.busy)
 
-	release, err := o.acquire(context.Background(), nil)
+	release, err := o.acquire(context.Background(), codeID{})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err = o.acquire(ctx, nil)
+	_, err = o.acquire(ctx, codeID{})
 	require.ErrorIs(t, err, context.Canceled)
 	release()
 }

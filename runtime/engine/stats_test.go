@@ -37,12 +37,21 @@ func TestStats(t *testing.T) {
 
 	again, err := e.Compile(ctx, d, ModuleOptions{})
 	require.NoError(t, err)
-	require.EqualValues(t, 1, e.Stats().Code.Hits)
-	require.EqualValues(t, 1, e.Stats().Compiler.Compiled)
+	s = e.Stats()
+	require.Equal(t, []int{2, 1}, []int{s.Modules, s.Codes})
+	require.Zero(t, s.Code.Hits, "the code is shared in memory")
+	require.EqualValues(t, 1, s.Compiler.Compiled)
 	require.NoError(t, again.Close(ctx))
 	require.NoError(t, in.Close())
 	require.NoError(t, m.Close(ctx))
 	s = e.Stats()
 	require.Equal(t, []int{0, 0, 4}, []int{s.Modules, s.Instances, s.FreeSlots})
 	require.Zero(t, s.ImageBytes)
+	require.Zero(t, s.Codes)
+
+	again, err = e.Compile(ctx, d, ModuleOptions{})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, e.Stats().Code.Hits)
+	require.EqualValues(t, 1, e.Stats().Compiler.Compiled)
+	require.NoError(t, again.Close(ctx))
 }

@@ -1,10 +1,11 @@
 // Package codecache stores files of compiled code in a directory, with limits on their
 // number and their disk space.
 //
-// The directory code/ has one file for each module: DIGEST-VARIANT-SUM-NAME. DIGEST is that of
-// the module, VARIANT that of everything else its code depends on, SUM the checksum of the file,
-// and NAME is wazero's file name. The directory work/ has a directory for each open Cache, where compilers write
-// and wazero finds the file to load. Open reads the directory once; afterwards the totals
+// Modules that differ only in data share their code. The directory code/ has one file for each code: CODE-SUM-NAME.
+// CODE is the digest of everything that the code depends on, SUM the checksum of the file, and NAME is wazero's file
+// name. The directory uses/ has an empty file CODE-MODULE for each module that uses the code. The last use that is
+// forgotten removes the code. The directory work/ has a directory for each open Cache, where compilers write
+// and wazero finds the file to load. Open reads the directories once; afterwards the totals
 // are kept in memory. Files are evicted in the order of their last use.
 //
 // All files can be recreated. Several processes may use a directory; each counts only the files it knows.
@@ -12,6 +13,7 @@ package codecache
 
 import (
 	"container/list"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -28,16 +30,20 @@ import (
 
 const (
 	codeDir  = "code"
+	usesDir  = "uses"
 	workDir  = "work"
 	lockFile = "lock"
 
 	lockSuffix = ".lock" // suffix of the lock file of a work directory, locked while the directory is in use
 )
 
-// Key identifies the code of a module.
+// Digest is a SHA-256 sum.
+type Digest = [sha256.Size]byte
+
+// Key identifies the use of a code by a module.
 type Key struct {
-	Module  [16]byte // digest of the module
-	Variant [16]byte // digest of all other inputs: the rewriting of the module and the compiler
+	Module Digest // of the module
+	Code   Digest // of what is compiled. wazero's file name stands for the compiler and the processor
 }
 
 // Options limits a Cache. Zero means no limit.
@@ -56,36 +62,47 @@ type Cache struct {
 	swept   sync.WaitGroup // removal of files that do not belong to the cache
 
 	mu    sync.Mutex
-	files map[[16]byte]*list.Element // guarded by mu; by Key.Module
-	order *list.List                 // guarded by mu; of *file, least recently used first
-	bytes int64                      // guarded by mu
+	files map[Digest]*list.Element // guarded by mu; by Key.Code
+	used  map[Digest]Digest        // guarded by mu; from Key.Module to the Key.Code of one of files
+	order *list.List               // guarded by mu; of *file, least recently used first
+	bytes int64                    // guarded by mu
 
 	hits, misses, evicted int64 // guarded by mu; see Stats
 }
 
 type file struct {
-	key       Key
+	code      Digest
 	sum       checksum // of the content
 	name      string   // wazero's file name
 	diskBytes int64
-	used      time.Time // modification time when the directory was read
+	last      time.Time           // modification time when the directory was read
+	users     map[Digest]struct{} // modules
 }
 
 func (f *file) fileName() string {
-	return hex.EncodeToString(f.key.Module[:]) + "-" + hex.EncodeToString(f.key.Variant[:]) + "-" +
-		hex.EncodeToString(f.sum[:]) + "-" + f.name
+	return hex.EncodeToString(f.code[:]) + "-" + hex.EncodeToString(f.sum[:]) + "-" + f.name
 }
 
 // parseName is the inverse of fileName.
 func parseName(name string) (*file, bool) {
-	parts := strings.SplitN(name, "-", 4)
-	f := &file{}
-	if len(parts) != 4 || !decodeInto(f.key.Module[:], parts[0]) || !decodeInto(f.key.Variant[:], parts[1]) ||
-		!decodeInto(f.sum[:], parts[2]) || parts[3] == "" {
+	parts := strings.SplitN(name, "-", 3)
+	f := &file{users: make(map[Digest]struct{})}
+	if len(parts) != 3 || !decodeInto(f.code[:], parts[0]) || !decodeInto(f.sum[:], parts[1]) || parts[2] == "" {
 		return nil, false
 	}
-	f.name = parts[3]
+	f.name = parts[2]
 	return f, true
+}
+
+// useName returns the name of the file that records a use.
+func (k Key) useName() string {
+	return hex.EncodeToString(k.Code[:]) + "-" + hex.EncodeToString(k.Module[:])
+}
+
+// parseUse is the inverse of useName.
+func parseUse(name string) (k Key, ok bool) {
+	code, module, ok := strings.Cut(name, "-")
+	return k, ok && decodeInto(k.Code[:], code) && decodeInto(k.Module[:], module)
 }
 
 func decodeInto(to []byte, text string) bool {
@@ -97,8 +114,15 @@ func decodeInto(to []byte, text string) bool {
 // that do not belong to the cache, such as those of earlier versions. A missing directory
 // is created, with access for its owner only. The caller must close the Cache.
 func Open(dir string, o Options) (_ *Cache, err error) {
-	c := &Cache{dir: dir, options: o, stop: make(chan struct{}), files: make(map[[16]byte]*list.Element), order: list.New()}
-	for _, d := range []string{dir, filepath.Join(dir, codeDir), filepath.Join(dir, workDir)} {
+	c := &Cache{
+		dir:     dir,
+		options: o,
+		stop:    make(chan struct{}),
+		files:   make(map[Digest]*list.Element),
+		used:    make(map[Digest]Digest),
+		order:   list.New(),
+	}
+	for _, d := range []string{dir, filepath.Join(dir, codeDir), filepath.Join(dir, usesDir), filepath.Join(dir, workDir)} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return nil, fmt.Errorf("compiled code cannot be kept: %w", err)
 		}
@@ -166,15 +190,33 @@ func (c *Cache) read() (strangers []string, err error) {
 		return nil, fmt.Errorf("read the compiled code: %w", err)
 	}
 	for _, entry := range top {
-		if name := entry.Name(); name != codeDir && name != workDir && name != lockFile {
-			strangers = append(strangers, filepath.Join(c.dir, name))
+		if !slices.Contains([]string{codeDir, usesDir, workDir, lockFile}, entry.Name()) {
+			strangers = append(strangers, filepath.Join(c.dir, entry.Name()))
 		}
 	}
+	files, others, err := c.readCode()
+	if err != nil {
+		return nil, err
+	}
+	strangers = append(strangers, others...)
+	slices.SortStableFunc(files, func(a, b *file) int { return a.last.Compare(b.last) })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range files {
+		c.addLocked(f)
+	}
+	if others, err = c.readUsesLocked(); err != nil {
+		return nil, err
+	}
+	return append(strangers, others...), c.trimLocked()
+}
+
+// readCode returns the files of code, and the paths of others.
+func (c *Cache) readCode() (files []*file, strangers []string, err error) {
 	entries, err := os.ReadDir(filepath.Join(c.dir, codeDir))
 	if err != nil {
-		return nil, fmt.Errorf("read the compiled code: %w", err)
+		return nil, nil, fmt.Errorf("read the compiled code: %w", err)
 	}
-	var files []*file
 	for _, entry := range entries {
 		info, err := entry.Info()
 		if errors.Is(err, fs.ErrNotExist) {
@@ -185,16 +227,29 @@ func (c *Cache) read() (strangers []string, err error) {
 			strangers = append(strangers, filepath.Join(c.dir, codeDir, entry.Name()))
 			continue
 		}
-		f.diskBytes, f.used = diskBytes(info), info.ModTime()
+		f.diskBytes, f.last = diskBytes(info), info.ModTime()
 		files = append(files, f)
 	}
-	slices.SortStableFunc(files, func(a, b *file) int { return a.used.Compare(b.used) })
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, f := range files {
-		c.addLocked(f)
+	return files, strangers, nil
+}
+
+// readUsesLocked reads the uses of the files, and returns the paths of others.
+func (c *Cache) readUsesLocked() (strangers []string, err error) {
+	entries, err := os.ReadDir(filepath.Join(c.dir, usesDir))
+	if err != nil {
+		return nil, fmt.Errorf("read the compiled code: %w", err)
 	}
-	return strangers, c.trimLocked()
+	for _, entry := range entries {
+		k, ok := parseUse(entry.Name())
+		e := c.files[k.Code]
+		if _, twice := c.used[k.Module]; !ok || e == nil || twice {
+			strangers = append(strangers, filepath.Join(c.dir, usesDir, entry.Name()))
+			continue
+		}
+		c.used[k.Module] = k.Code
+		e.Value.(*file).users[k.Module] = struct{}{}
+	}
+	return strangers, nil
 }
 
 // sweep removes paths that do not belong to the cache. That may take long, but does not
@@ -224,7 +279,7 @@ func (c *Cache) closeWork() error {
 // WorkDir creates a directory for a file that is passed to Put later. The caller must remove it.
 func (c *Cache) WorkDir() (string, error) { return os.MkdirTemp(c.work, "") }
 
-// Put moves a file into the cache under key, replacing other code of the module. The
+// Put moves a file into the cache under key, replacing an older file of the code. The
 // last element of path must be wazero's file name. Put then evicts the least recently
 // used files, down to the limits; the new file may be among them.
 func (c *Cache) Put(key Key, path string) error {
@@ -236,25 +291,28 @@ func (c *Cache) Put(key Key, path string) error {
 	if err != nil {
 		return fmt.Errorf("keep compiled code: %w", err)
 	}
-	f := &file{key: key, sum: sum, name: filepath.Base(path), diskBytes: diskBytes(info)}
+	f := &file{code: key.Code, sum: sum, name: filepath.Base(path), diskBytes: diskBytes(info), users: make(map[Digest]struct{})}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.removeLocked(key.Module); err != nil {
+	if err := c.removeLocked(key.Code); err != nil {
 		return err
 	}
 	if err := os.Rename(path, c.path(f)); err != nil {
 		return fmt.Errorf("keep compiled code: %w", err)
 	}
 	c.addLocked(f)
+	c.useLocked(key)
 	return c.trimLocked()
 }
 
 func (c *Cache) path(f *file) string { return filepath.Join(c.dir, codeDir, f.fileName()) }
 
-// Stage links the file of key into dir under wazero's name. dir must be in a WorkDir. ok is false
-// if there is no such file, or if its content has changed since Put. release removes the link.
-func (c *Cache) Stage(key Key, dir string) (release func(), ok bool, err error) {
-	release, ok, err = c.stageSound(key, dir)
+func (c *Cache) usePath(k Key) string { return filepath.Join(c.dir, usesDir, k.useName()) }
+
+// Stage links the file of key into dir under wazero's name, and records the use. dir must be in a WorkDir. ok is false
+// if there is no such file, or if its content has changed since Put. sizeBytes is its length. release removes the link.
+func (c *Cache) Stage(key Key, dir string) (release func(), sizeBytes int64, ok bool, err error) {
+	release, sizeBytes, ok, err = c.stageSound(key, dir)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if ok {
@@ -262,77 +320,42 @@ func (c *Cache) Stage(key Key, dir string) (release func(), ok bool, err error) 
 	} else {
 		c.misses++
 	}
-	return release, ok, err
+	return release, sizeBytes, ok, err
 }
 
 // stageSound is Stage without the counters.
-func (c *Cache) stageSound(key Key, dir string) (release func(), ok bool, err error) {
+func (c *Cache) stageSound(key Key, dir string) (release func(), sizeBytes int64, ok bool, err error) {
 	staged, sum, err := c.stage(key, dir)
 	if staged == "" || err != nil {
-		return nil, false, err
+		return nil, 0, false, err
 	}
 	release = func() { _ = os.Remove(staged) }
-	if got, err := sumOf(staged); err != nil || got != sum { // wazero would execute it, or crash
+	got, sizeBytes, err := checksumOf(staged)
+	if err != nil || got != sum { // wazero would execute it, or crash
 		release()
-		return nil, false, c.Forget(key.Module)
+		return nil, 0, false, c.Drop(key.Code)
 	}
-	return release, true, nil
+	return release, sizeBytes, true, nil
 }
 
 // stage is Stage without the check of the content. staged is empty if there is no such file.
 func (c *Cache) stage(key Key, dir string) (staged string, sum checksum, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e, ok := c.files[key.Module]
-	if !ok || e.Value.(*file).key != key {
+	e, ok := c.files[key.Code]
+	if !ok {
 		return "", sum, nil
 	}
 	f := e.Value.(*file)
 	staged = filepath.Join(dir, f.name)
 	switch err := link(c.path(f), staged); {
 	case errors.Is(err, fs.ErrNotExist): // the directory was emptied from outside
-		return "", sum, c.removeLocked(key.Module)
+		return "", sum, c.removeLocked(key.Code)
 	case err != nil:
 		return "", sum, fmt.Errorf("load compiled code: %w", err)
 	}
-	c.order.MoveToBack(e)
-	now := time.Now()
-	_ = os.Chtimes(c.path(f), now, now) // only the eviction order after a restart depends on it
+	c.useLocked(key)
 	return staged, f.sum, nil
-}
-
-// Forget removes the code of a module, if there is any.
-func (c *Cache) Forget(module [16]byte) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.removeLocked(module)
-}
-
-// Retain removes the code of all modules for which keep returns false.
-func (c *Cache) Retain(keep func(module [16]byte) bool) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var errs []error
-	for module := range c.files {
-		if !keep(module) {
-			errs = append(errs, c.removeLocked(module))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// Halve removes the least recently used files until at most half of the disk space is left.
-// It is for a disk that is full before the limits are reached.
-func (c *Cache) Halve() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for most := c.bytes / 2; c.bytes > most; {
-		if err := c.removeLocked(c.order.Front().Value.(*file).key.Module); err != nil {
-			return err
-		}
-		c.evicted++
-	}
-	return nil
 }
 
 // Stats is a snapshot of a Cache's counters.
@@ -349,38 +372,4 @@ func (c *Cache) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return Stats{Files: len(c.files), Bytes: c.bytes, Hits: c.hits, Misses: c.misses, Evicted: c.evicted}
-}
-
-func (c *Cache) addLocked(f *file) {
-	if _, ok := c.files[f.key.Module]; ok {
-		_ = c.removeLocked(f.key.Module) // an older variant: if it cannot be removed, the next Open finds it again
-	}
-	c.files[f.key.Module] = c.order.PushBack(f)
-	c.bytes += f.diskBytes
-}
-
-func (c *Cache) removeLocked(module [16]byte) error {
-	e, ok := c.files[module]
-	if !ok {
-		return nil
-	}
-	f := e.Value.(*file)
-	if err := os.Remove(c.path(f)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove compiled code: %w", err)
-	}
-	c.order.Remove(e)
-	delete(c.files, module)
-	c.bytes -= f.diskBytes
-	return nil
-}
-
-// trimLocked removes the least recently used files until the rest is within the limits.
-func (c *Cache) trimLocked() error {
-	for c.order.Len() > 0 && (c.options.Bytes > 0 && c.bytes > c.options.Bytes || c.options.Files > 0 && c.order.Len() > c.options.Files) {
-		if err := c.removeLocked(c.order.Front().Value.(*file).key.Module); err != nil {
-			return err
-		}
-		c.evicted++
-	}
-	return nil
 }

@@ -21,7 +21,7 @@ func open(t *testing.T, dir string, o Options) *Cache {
 	return c
 }
 
-func key(n byte) Key { return Key{Module: [16]byte{n}, Variant: [16]byte{n, 1}} }
+func key(n byte) Key { return Key{Module: Digest{n}, Code: Digest{n, 1}} }
 
 // put adds a file of the given size.
 func put(t *testing.T, c *Cache, k Key, bytes int) {
@@ -40,7 +40,7 @@ func has(t *testing.T, c *Cache, k Key) bool {
 	dir, err := c.WorkDir()
 	require.NoError(t, err)
 	defer os.RemoveAll(dir)
-	release, ok, err := c.Stage(k, dir)
+	release, _, ok, err := c.Stage(k, dir)
 	require.NoError(t, err)
 	if ok {
 		require.FileExists(t, filepath.Join(dir, fmt.Sprintf("name%d", k.Module[0])))
@@ -75,7 +75,7 @@ func TestFilesAreFoundAgain(t *testing.T) {
 	require.False(t, has(t, c, key(1)))
 	put(t, c, key(1), 10)
 	other := key(1)
-	other.Variant[5] = 9
+	other.Code[5] = 9
 	require.True(t, has(t, c, key(1)))
 	require.False(t, has(t, c, other), "code for another compiler")
 	stats := totals(c)
@@ -154,7 +154,7 @@ func TestRetain(t *testing.T) {
 	for n := range byte(3) {
 		put(t, c, key(n), 10)
 	}
-	require.NoError(t, c.Retain(func(module [16]byte) bool { return module[0] == 1 }))
+	require.NoError(t, c.Retain(func(module Digest) bool { return module[0] == 1 }))
 	require.True(t, has(t, c, key(1)))
 	require.Len(t, stored(t, dir), 1)
 }
@@ -212,7 +212,7 @@ func TestForeignFilesGo(t *testing.T) {
 	theirs, err := other.WorkDir()
 	require.NoError(t, err)
 	put(t, other, key(1), 10)
-	for _, name := range []string{"wazero-v1-x-y/aa", "code/short", "code/xx-yy-zz", "code/" + strings.Repeat("0", 32) + "-" + strings.Repeat("f", 32) + "-x", "code/dir/file", "work/123/file", "work/124/file", "work/124.lock", "old"} {
+	for _, name := range []string{"wazero-v1-x-y/aa", "code/short", "code/xx-yy-zz", "code/" + strings.Repeat("0", 32) + "-" + strings.Repeat("f", 32) + "-x", "code/dir/file", "uses/x", "uses/" + key(9).useName(), "work/123/file", "work/124/file", "work/124.lock", "old"} {
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 		require.NoError(t, os.WriteFile(path, []byte("x"), 0o600))
@@ -225,7 +225,7 @@ func TestForeignFilesGo(t *testing.T) {
 	require.DirExists(t, theirs)
 	top, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	require.Len(t, top, 3)
+	require.Len(t, top, 4)
 	require.Len(t, stored(t, dir), 1)
 	work, err := os.ReadDir(filepath.Join(dir, workDir))
 	require.NoError(t, err)
@@ -242,7 +242,7 @@ func TestTotalsAreTheDirectorys(t *testing.T) {
 			random := rand.New(rand.NewPCG(1, uint64(worker)))
 			for range 150 {
 				k := key(byte(random.IntN(16)))
-				k.Variant[3] = byte(random.IntN(2))
+				k.Code[3] = byte(random.IntN(2))
 				switch random.IntN(4) {
 				case 0:
 					if c.Forget(k.Module) != nil {
@@ -253,7 +253,7 @@ func TestTotalsAreTheDirectorys(t *testing.T) {
 					if err != nil {
 						panic(err)
 					}
-					release, ok, err := c.Stage(k, work)
+					release, _, ok, err := c.Stage(k, work)
 					if err != nil {
 						panic(err)
 					}
@@ -288,12 +288,12 @@ func TestTotalsAreTheDirectorys(t *testing.T) {
 }
 
 func FuzzParseName(f *testing.F) {
-	f.Add((&file{key: key(1), name: "a-b"}).fileName())
-	f.Add(strings.Repeat("0", 32) + "-" + strings.Repeat("f", 32) + "-01234567-x")
+	f.Add((&file{code: key(1).Code, name: "a-b"}).fileName())
+	f.Add(strings.Repeat("0", 64) + "-01234567-x")
 	f.Add("--")
 	f.Fuzz(func(t *testing.T, name string) {
 		if parsed, ok := parseName(name); ok {
-			require.Equal(t, strings.ToLower(name[:74])+name[74:], parsed.fileName())
+			require.Equal(t, strings.ToLower(name[:73])+name[73:], parsed.fileName())
 		}
 	})
 }

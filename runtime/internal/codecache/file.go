@@ -37,16 +37,22 @@ func link(from, to string) error {
 type checksum [crc32.Size]byte
 
 // sumOf returns the checksum of a file.
-func sumOf(path string) (sum checksum, err error) {
+func sumOf(path string) (checksum, error) {
+	sum, _, err := checksumOf(path)
+	return sum, err
+}
+
+// checksumOf returns the checksum of a file and its length.
+func checksumOf(path string) (sum checksum, sizeBytes int64, err error) {
 	f, err := regular.Open(path)
 	if err != nil {
-		return sum, err
+		return sum, 0, err
 	}
 	defer f.Close()
 	h := crc32.New(crc32.MakeTable(crc32.Castagnoli)) // that table is made once
-	if _, err := io.Copy(h, f); err != nil {
-		return sum, err
+	if sizeBytes, err = io.Copy(h, f); err != nil {
+		return sum, 0, err
 	}
 	h.Sum(sum[:0])
-	return sum, nil
+	return sum, sizeBytes, nil
 }

@@ -7,13 +7,22 @@ import "reflect"
 type Decoded struct{ m *module }
 
 // Decode reads a module.
-func Decode(bin []byte) (*Decoded, error) {
+func Decode(bin []byte) (*Decoded, error) { return DecodeSplit(bin, Split(bin)) }
+
+// DecodeSplit is Decode for a module that was split already.
+func DecodeSplit(bin []byte, s *Separate) (*Decoded, error) {
 	m, err := decode(bin)
 	if err != nil {
 		return nil, err
 	}
+	if !m.usesSegments && (m.memory == nil || !m.memory.Imported) {
+		m.separate = s
+	}
 	return &Decoded{m}, nil
 }
+
+// Separate returns the part of the module that is not code, or nil if the code cannot be separated from it.
+func (d *Decoded) Separate() *Separate { return d.m.separate }
 
 // Info describes the module.
 func (d *Decoded) Info() *Info { return d.m.info() }

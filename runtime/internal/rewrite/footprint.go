@@ -15,9 +15,12 @@ const (
 	maxFootprintBytes = 8 << 20
 )
 
-// checkFootprint refuses modules whose instances take too much host memory.
-func (m *module) checkFootprint() error {
-	segments := m.elemCount + m.dataSegments
+// checkFootprint refuses modules whose instances take too much host memory. Separate data takes none.
+func (m *module) checkFootprint(separate bool) error {
+	segments := m.elemCount
+	if !separate {
+		segments += m.dataSegments
+	}
 	n := globalFootprintBytes*len(m.globals) + referenceFootprintBytes*len(m.refFuncs) +
 		elementFootprintBytes*m.elementTotal + segmentFootprintBytes*segments
 	if n <= maxFootprintBytes {

@@ -38,7 +38,8 @@ type Info struct {
 
 	Types []Signature // of the rewritten module; set by Rewrite
 
-	Cost Cost // estimated cost of compiling; set by Rewrite
+	Cost       Cost // estimated cost of compiling; set by Rewrite
+	LeastBytes int  // size of the smallest module that may have this code; set by Rewrite
 }
 
 // Import is one import.

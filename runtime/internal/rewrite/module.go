@@ -64,7 +64,9 @@ type module struct {
 	elemCount    int
 	elementTotal int // in all segments
 	dataSegments int
-	dataCount    int // -1 without a data count section
+	oddData      bool // a data segment is passive, or its offset is not one constant
+	usesSegments bool // an instruction refers to a data segment
+	dataCount    int  // -1 without a data count section
 	typeRaw      span
 	bodies       []body
 	funcNames    []nameEntry
@@ -76,6 +78,8 @@ type module struct {
 	writesMemory bool
 
 	dataBytes, codeBytes int
+	leastBytes           int       // size of the smallest module whose code may be this large
+	separate             *Separate // nil if the code and the data cannot be separated
 }
 
 type tableType struct {

@@ -14,6 +14,7 @@ type Options struct {
 	FuelSlice              int64  // initial value of the fuel global
 	StackBytes             int64  // initial value of the depth global: estimated bytes of guest call stack
 	MaxTableElements       uint32 // of all tables together; see tableMaxima
+	Separate               bool   // leave out Decoded.Separate, which the host applies to each instance
 
 	// Interrupted, if set, is called before each function. Rewrite stops at its first error and returns it.
 	Interrupted func() error
@@ -53,7 +54,7 @@ func (d *Decoded) Rewrite(o Options) ([]byte, *Info, error) {
 			}
 		}
 	}
-	if err := m.checkFootprint(); err != nil {
+	if err := m.checkFootprint(o.Separate && m.separate != nil); err != nil {
 		return nil, nil, err
 	}
 	maxima, err := m.tableMaxima(o.MaxTableElements)
@@ -68,6 +69,7 @@ func (d *Decoded) Rewrite(o Options) ([]byte, *Info, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	info.LeastBytes = max(m.leastBytes, limitModuleTime.leastBytes(info.Cost.Nanoseconds), limitModuleCode.leastBytes(info.Cost.CodeBytes))
 	info.Types = append(append([]Signature(nil), m.types...), w.types...)
 	return out, info, nil
 }

@@ -39,8 +39,8 @@ func (m *module) readCode(r *reader) {
 	}
 	m.codeBytes = r.remaining()
 	m.bodies = make([]body, n)
-	s := &scanner{m: m, size: frameEstimator{m: m, budget: 16*maxEntries + 64*len(m.bin)}}
-	localBudget := maxEntries + 2*len(m.bin)
+	s := &scanner{m: m, size: frameEstimator{m: m, budget: limitMerges.budget(len(m.bin))}}
+	localBudget := limitLocals.budget(len(m.bin))
 	for i := range m.bodies {
 		at := r.pos
 		f := r.sub(r.count("bytes of a function body", maxFunctionBytes))
@@ -56,6 +56,8 @@ func (m *module) readCode(r *reader) {
 			return
 		}
 	}
+	m.leastBytes = max(limitMerges.leastBytes(limitMerges.of(len(m.bin))-int64(s.size.budget)),
+		limitLocals.leastBytes(limitLocals.of(len(m.bin))-int64(localBudget)))
 }
 
 // locals reads the declarations of a function's local variables.
@@ -257,6 +259,7 @@ func (s *scanner) other(r *reader, in *instr, function int) {
 		m.checkIndex(r, in, "element segment", in.x, m.elemCount)
 	case opMemoryInit, opDataDrop:
 		m.checkIndex(r, in, "data segment", in.x, max(m.dataCount, 0))
+		m.usesSegments = true
 	case opRefFunc:
 		m.checkIndex(r, in, "function", in.x, len(m.funcs))
 		if r.err == nil && (m.referenced == nil || !m.referenced[in.x]) {

@@ -251,9 +251,12 @@ func (m *module) readData(r *reader) {
 			if m.memory == nil {
 				r.fail(at, ErrInvalid, "data segment for a memory, but there is none")
 			}
+			m.oddData = m.oddData || !r.plainOffset()
 			m.constExpr(r, func(at, _ int, _ uint32) {
 				r.fail(at, ErrInvalid, "the offset of a data segment is not an integer")
 			})
+		} else {
+			m.oddData = true
 		}
 		size := r.count("bytes of data", r.end)
 		r.skip(size)

@@ -1,6 +1,9 @@
 package rewrite
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Limits of the estimated cost of compiling: a base, an amount for each byte of the
 // function or module, and a maximum. The compiler cannot be interrupted within a function,
@@ -13,12 +16,29 @@ var (
 	limitModuleCode     = costLimit{16 << 20, 16, 1 << 30}
 )
 
+// Limits of what a module declares, which bound the work of decoding it.
+var (
+	limitMerges = costLimit{16 * maxEntries, 64, math.MaxInt64} // merged values, see frameEstimator
+	limitLocals = costLimit{maxEntries, 2, math.MaxInt64}       // local variables in all functions
+)
+
 type costLimit struct{ base, perByte, most int64 }
 
 func (l costLimit) of(bytes int) int64 { return min(l.base+l.perByte*int64(bytes), l.most) }
 
+// budget is of for a limit that fits an int.
+func (l costLimit) budget(bytes int) int { return int(l.of(bytes)) }
+
+// leastBytes returns the size of the smallest module for which a cost of at most l.most is within the limit.
+func (l costLimit) leastBytes(cost int64) int {
+	return int(max(0, cost-l.base+l.perByte-1) / l.perByte)
+}
+
 // MaxCodeBytes returns the largest machine code accepted for a module of this size.
 func MaxCodeBytes(moduleBytes int) int64 { return limitModuleCode.of(moduleBytes) }
+
+// LeastBytesForCode returns the size of the smallest module that may have this much machine code.
+func LeastBytesForCode(codeBytes int64) int { return limitModuleCode.leastBytes(codeBytes) }
 
 // costOfModule returns the cost of a module besides its functions' code:
 // the globals in each function, and the entry from the host for each type.

@@ -163,21 +163,34 @@ func (w *writer) module(info *Info) ([]byte, error) {
 		out = appendSection(out, sectionTable, w.tableSection())
 	}
 	if w.m.memory != nil && !w.m.memory.Imported {
-		out = appendSection(out, sectionMemory, limits{min: w.m.memory.MinPages}.append([]byte{1}))
+		out = appendSection(out, sectionMemory, w.memoryLimits().append([]byte{1}))
 	}
 	out = appendSection(out, sectionGlobal, w.globalSection())
 	out = appendSection(out, sectionExport, w.exportSection())
 	if w.m.elements.to > w.m.elements.from {
 		out = appendSection(out, sectionElement, w.elementSection())
 	}
-	if w.m.dataCount >= 0 {
+	separate := w.separates()
+	if w.m.dataCount >= 0 && !separate {
 		out = appendSection(out, sectionDataCount, appendU32(nil, uint32(w.m.dataCount)))
 	}
 	out = appendSection(out, sectionCode, bodies)
-	if w.m.hasData {
+	if w.m.hasData && !separate {
 		out = appendSection(out, sectionData, w.m.bytes(w.m.data))
 	}
 	return w.appendNames(out), nil
+}
+
+// separates reports whether the new module is without data and the size of its memory.
+func (w *writer) separates() bool { return w.o.Separate && w.m.separate != nil }
+
+// memoryLimits returns the limits of the memory in the new module. The host sets the initial size if that is
+// separate, and enforces the maximum.
+func (w *writer) memoryLimits() limits {
+	if w.separates() {
+		return limits{}
+	}
+	return limits{min: w.m.memory.MinPages}
 }
 
 func (m *module) bytes(s span) []byte { return m.bin[s.from:s.to] }
