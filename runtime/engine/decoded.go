@@ -5,11 +5,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vespo-dev/vespo/runtime/internal/component"
 	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
 )
 
 // Info describes a module, as read by the rewriter.
 type Info = rewrite.Info
+
+// World lists what a component imports and exports.
+type World = component.World
 
 // Decoded is a module that was read and checked, but not compiled. It keeps the bytes
 // that it was read from, which must not change. It is safe for concurrent use.
@@ -19,20 +23,30 @@ type Decoded struct {
 	code     codeID            // immutable
 	module   *rewrite.Decoded  // immutable; nil if the engine knew the code
 	info     *Info             // immutable
-	sum      [sha256.Size]byte // immutable; of the module's bytes
-	size     int               // immutable; of the module
+	world    *World            // immutable; nil for a core module
+	sum      [sha256.Size]byte // immutable; of the bytes given to Decode
+	size     int               // immutable; of the core module
 }
 
-// Decode reads a module. If the module is invalid, the error is a *ModuleError.
+// Decode reads a core module or a component. A component is read as the core module in it: the engine does not know
+// the difference. If the module is invalid, the error is a *ModuleError.
 func Decode(bin []byte) (*Decoded, error) { return decode(bin, sha256.Sum256(bin), nil) }
 
 // decode reads only the separate part of a module with known code.
 func decode(bin []byte, sum [sha256.Size]byte, known *codeTable) (*Decoded, error) {
-	d := &Decoded{bin: bin, separate: rewrite.Split(bin), sum: sum, size: len(bin)}
+	var world *World
+	if component.Is(bin) {
+		guest, err := component.Decode(bin)
+		if err != nil {
+			return nil, refused(err)
+		}
+		bin, world = guest.Module, &guest.World
+	}
+	d := &Decoded{bin: bin, separate: rewrite.Split(bin), world: world, sum: sum, size: len(bin)}
 	if d.separate != nil && known != nil {
 		d.code = codeID(d.separate.ID)
 		if code := known.find(d.code, d.size); code != nil {
-			d.info = infoOf(d.separate, code.decoded)
+			d.info = d.origin(infoOf(d.separate, code.decoded))
 			return d, nil
 		}
 	}
@@ -40,7 +54,7 @@ func decode(bin []byte, sum [sha256.Size]byte, known *codeTable) (*Decoded, erro
 	if err != nil {
 		return nil, err
 	}
-	d.module, d.info, d.separate = module, module.Info(), module.Separate()
+	d.module, d.info, d.separate = module, d.origin(module.Info()), module.Separate()
 	if d.code = codeID(sum); d.separate != nil {
 		d.code = codeID(d.separate.ID)
 	}
@@ -62,6 +76,19 @@ func (d *Decoded) read() (*rewrite.Decoded, error) {
 func refused(err error) error {
 	return &ModuleError{Violations: []string{"is refused: " + err.Error()}, Cause: err}
 }
+
+// origin returns info with the mark of a component set as it is for d. Modules that share code may differ in it.
+func (d *Decoded) origin(info *Info) *Info {
+	if component := d.world != nil; info.Component != component {
+		marked := *info
+		marked.Component = component
+		return &marked
+	}
+	return info
+}
+
+// World returns the imports and exports of a component, or nil for a core module.
+func (d *Decoded) World() *World { return d.world }
 
 // Info returns the imports, exports and declarations of the module.
 func (d *Decoded) Info() *Info { return d.info }

@@ -67,6 +67,9 @@ func (t hostTable) checkOne(im rewrite.Import) string {
 
 // absent says why imports from a module are missing, and what to do if the module is a known one.
 func (t hostTable) absent(module string) string {
+	if strings.Contains(module, ":") {
+		return t.absentInterface(module)
+	}
 	if t[module] != nil {
 		return fmt.Sprintf("the host's module %q has no such function", module)
 	}
@@ -84,7 +87,32 @@ func (t hostTable) absent(module string) string {
 	return text
 }
 
-func importName(im rewrite.Import) string { return clipped(im.Module) + "." + clipped(im.Name) }
+// absentInterface is absent for a module that is an interface of the component model.
+func (t hostTable) absentInterface(module string) string {
+	if t[module] != nil {
+		return "the host's interface has no such function"
+	}
+	base, _, _ := strings.Cut(module, "@")
+	var others []string
+	for name := range t {
+		if other, version, ok := strings.Cut(name, "@"); ok && other == base {
+			others = append(others, version)
+		}
+	}
+	if len(others) == 0 {
+		return "the host does not offer this interface: remove the call, or the library that makes it"
+	}
+	return "the host offers this interface in the version " + listed(others) + ": build with that one"
+}
+
+// importName returns the name of an import: MODULE.NAME, and INTERFACE#NAME for an interface of the component model.
+func importName(im rewrite.Import) string {
+	separator := "."
+	if strings.Contains(im.Module, ":") {
+		separator = "#"
+	}
+	return clipped(im.Module) + separator + clipped(im.Name)
+}
 
 func clipped(name string) string {
 	if len(name) <= maxNameBytes {

@@ -12,6 +12,7 @@ import (
 
 func TestImportsAreRefusedAllAtOnce(t *testing.T) {
 	table := make(hostTable)
+	require.NoError(t, table.add(HostModule{Name: "wasi:http/types@0.2", Funcs: []HostFunc{{Name: "[method]fields.get"}}}))
 	require.NoError(t, table.add(HostModule{Name: "host", Funcs: []HostFunc{{Name: "f", Params: []ValueType{I32}}, {Name: "g"}}}))
 	function := func(module, name string, params ...rewrite.ValueType) rewrite.Import {
 		return rewrite.Import{Module: module, Name: name, Kind: rewrite.KindFunction, Signature: rewrite.Signature{Params: params}}
@@ -29,6 +30,14 @@ func TestImportsAreRefusedAllAtOnce(t *testing.T) {
 		"types and others first": {
 			[]rewrite.Import{function("x", "a"), function("host", "g", rewrite.I64), {Module: "env", Name: "memory", Kind: rewrite.KindMemory}},
 			[]string{"imports host.g as (i64) -> (), the host has it as () -> ()", "imports the memory env.memory: the host offers functions only", `imports x.a: the host has no module "x"`},
+		},
+		"interfaces": {
+			[]rewrite.Import{function("wasi:nn/graph@0.2.0-rc", "load"), function("wasi:http/types@0.2.0-rc", "f"), function("wasi:http/types@0.2", "[method]fields.swap")},
+			[]string{
+				`imports wasi:nn/graph@0.2.0-rc#load: the host does not offer this interface: remove the call, or the library that makes it`,
+				`imports wasi:http/types@0.2.0-rc#f: the host offers this interface in the version 0.2: build with that one`,
+				`imports wasi:http/types@0.2#[method]fields.swap: the host's interface has no such function`,
+			},
 		},
 		"what to do": {
 			[]rewrite.Import{function("env", "a"), function("gojs", "b"), function("wbg", "c"), function("wasi_unstable", "d")},

@@ -103,7 +103,7 @@ func (e *Engine) Compile(ctx context.Context, d *Decoded, o ModuleOptions) (*Mod
 
 // share makes m a module with the code m.code of another one. It releases the code if m cannot be served.
 func (m *Module) share(ctx context.Context, d *Decoded) error {
-	m.info = infoOf(d.separate, m.code.rewritten)
+	m.info = d.origin(infoOf(d.separate, m.code.rewritten))
 	if err := m.check(); err != nil {
 		return errors.Join(err, m.engine.codes.release(ctx, m.code))
 	}
@@ -126,7 +126,7 @@ func (m *Module) compile(ctx context.Context, d *Decoded) error {
 	if err != nil {
 		return refused(err)
 	}
-	m.info = info
+	m.info = d.origin(info)
 	if err := m.check(); err != nil {
 		return err
 	}

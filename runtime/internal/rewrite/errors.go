@@ -9,7 +9,8 @@ import (
 var (
 	// ErrNotWasm means that the bytes do not begin like a WebAssembly module of version 1.
 	ErrNotWasm = errors.New("not a WebAssembly module")
-	// ErrComponent means that the bytes are a component (the component model's preamble).
+	// ErrComponent means that the bytes are a component (the component model's preamble), which the caller did not
+	// decode before.
 	ErrComponent = errors.New("a WebAssembly component, not a core module")
 	// ErrTruncated means that the module, a section or a function body is shorter than it declares.
 	ErrTruncated = errors.New("truncated WebAssembly module")

@@ -29,7 +29,7 @@ type Info struct {
 	// 1 after a memory.grow returned -1), and the start function if there is one.
 	FuelExport, DepthExport, RefusedGrowExport, StartExport string
 
-	Component bool     // always false in a returned Info: components return ErrComponent
+	Component bool     // the module comes from a component; set by the caller, because this package reads core modules only
 	Producers []string // language and tools from the producers section, such as "Go go1.26.1"
 
 	Functions int // functions that the module defines

@@ -1,0 +1,11 @@
+;; The handler takes strings in UTF-16.
+(component
+  (core module $m (memory (export "memory") 1) (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 0) (func (export "h") (param i32 i32) (result i32) i32.const 0))
+  (core instance $i (instantiate $m))
+  (alias core export $i "memory" (core memory $mem))
+  (alias core export $i "realloc" (core func $realloc))
+  (alias core export $i "h" (core func $h))
+  (func $f (param "a" string) (result u32) (canon lift (core func $h) (memory $mem) (realloc $realloc) string-encoding=utf16))
+  (instance $e (export "handle" (func $f)))
+  (export "wasi:http/incoming-handler@0.2.3" (instance $e))
+)
