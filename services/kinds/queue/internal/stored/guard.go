@@ -2,23 +2,12 @@ package stored
 
 import (
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"sync"
 
 	"go.etcd.io/bbolt"
-)
 
-// guarded calls f and converts panics into errors. On damaged pages bbolt panics or reads beyond its mapping.
-func guarded(f func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("%w: %v", ErrDamaged, v)
-		}
-	}()
-	return f()
-}
+	"github.com/vespo-dev/vespo/services/internal/boltfile"
+)
 
 // write is a pending change.
 type write struct {
@@ -45,7 +34,7 @@ func (s *Store) run(f func() error) error {
 	if s.broken.Load() {
 		return ErrDamaged
 	}
-	err := guarded(f)
+	err := boltfile.Guarded(f)
 	if errors.Is(err, ErrDamaged) {
 		s.broken.Store(true)
 	}

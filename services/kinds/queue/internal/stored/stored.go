@@ -21,6 +21,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/internal/regular"
+	"github.com/vespo-dev/vespo/services/internal/boltfile"
 )
 
 // Limits of the store.
@@ -41,7 +42,7 @@ var (
 	ErrFull     = errors.New("as many bytes are stored as may be")
 	ErrNotFound = errors.New("no such request is stored")
 	ErrEnded    = errors.New("the request has ended")
-	ErrDamaged  = errors.New("the file of stored requests is damaged")
+	ErrDamaged  = boltfile.ErrDamaged
 )
 
 // errValue is matched by errors about a single damaged request.
@@ -154,7 +155,7 @@ type size struct {
 // A file with a damaged structure is not opened: the error
 // matches ErrDamaged. Single damaged requests are set aside.
 func Open(path string, now time.Time, log *slog.Logger) (s *Store, err error) {
-	err = guarded(func() (err error) {
+	err = boltfile.Guarded(func() (err error) {
 		s, err = open(path, now, log)
 		return err
 	})
@@ -165,7 +166,7 @@ func Open(path string, now time.Time, log *slog.Logger) (s *Store, err error) {
 }
 
 func open(path string, now time.Time, log *slog.Logger) (*Store, error) {
-	if err := checkPages(path); err != nil {
+	if err := boltfile.Check(path); err != nil {
 		return nil, err
 	}
 	db, err := bbolt.Open(path, fileMode, &bbolt.Options{Timeout: openWait, OpenFile: regular.OpenFile})
@@ -174,7 +175,7 @@ func open(path string, now time.Time, log *slog.Logger) (*Store, error) {
 	}
 	s := &Store{db: db, log: log, known: make(map[key]*size), damaged: make(map[string]int), writer: writer{turn: make(chan struct{}, 1)}}
 	if err := errors.Join(durable.SyncDir(filepath.Dir(path)), s.load(now)); err != nil {
-		return nil, errors.Join(err, guarded(db.Close))
+		return nil, errors.Join(err, boltfile.Guarded(db.Close))
 	}
 	s.sweep(now)
 	return s, nil
@@ -185,7 +186,7 @@ func (s *Store) Close() error {
 	if s.broken.Load() {
 		return nil // a panic may have left its locks held; the file's lock ends with the process
 	}
-	return guarded(s.db.Close)
+	return boltfile.Guarded(s.db.Close)
 }
 
 // load initializes the accounting from the file.

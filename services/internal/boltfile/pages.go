@@ -1,4 +1,4 @@
-package stored
+package boltfile
 
 import (
 	"bytes"
@@ -36,9 +36,9 @@ type checker struct {
 	seen     map[uint64]bool
 }
 
-// checkPages returns an error if the structure of the file is damaged. Keys and values are not checked:
+// Check returns an error if the structure of the file is damaged. Keys and values are not checked:
 // they have checksums of their own. A file without a valid meta, such as an empty one, is left to bbolt.
-func checkPages(path string) error {
+func Check(path string) error {
 	f, err := regular.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
