@@ -7,8 +7,8 @@
 //		}
 //	}
 //
-// The package is a host for the guest in the same process. It supports trailers, middleware, and Vespo's settings and
-// outbound requests. Debugger, race detector and coverage work as in other tests.
+// The package is a host for the guest in the same process. It supports trailers, middleware, and Vespo's settings,
+// outbound requests and key-value stores. Debugger, race detector and coverage work as in other tests.
 //
 // There is no snapshot: changes to package-level variables persist from one request to the next. Requests are served one
 // at a time, as in WebAssembly; concurrent calls of [Serve] wait for each other.
@@ -48,6 +48,10 @@ type Request struct {
 	// Outbound responds to vespo.Fetch. If it returns an error that wraps a vespo.Code, Fetch fails with that code; other
 	// errors become vespo.ErrUnreachable. If Outbound is nil, Fetch fails with vespo.ErrDenied.
 	Outbound func(*OutboundRequest) (*OutboundAnswer, error)
+
+	// Stores holds the key-value stores of vespo.KV by name. They keep their content from one request to the next. An empty
+	// Store is ready for use.
+	Stores map[string]*Store
 }
 
 // An Answer is the response of the guest. Header and trailer names are in lower case.

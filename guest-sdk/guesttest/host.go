@@ -10,9 +10,10 @@ import (
 
 	guest "github.com/vespo-dev/vespo/guest-sdk"
 	"github.com/vespo-dev/vespo/guest-sdk/internal/abi"
+	"github.com/vespo-dev/vespo/guest-sdk/vespo"
 )
 
-// host is the host of one request. It implements abi.Host and, in outbound.go, abi.Extension.
+// host is the host of one request. It implements abi.Host and, in outbound.go and keyvalue_native.go, abi.Extension.
 type host struct {
 	request  *Request
 	headers  [4]headers // by abi.Kind
@@ -21,10 +22,12 @@ type host struct {
 	body     strings.Builder
 	writes   int
 	log      []LogMessage
-	fetches  []*fetch  // handle 1 is at index 0; nil after FetchClose
-	passed   bool      // the guest has passed the request on
-	behind   io.Reader // unread part of the next handler's body
-	replaced bool      // the guest has written a body that replaces the next handler's
+	fetches  []*fetch    // handle 1 is at index 0; nil after FetchClose
+	entry    vespo.Entry // of the last KVGet; version 0: none
+	page     []string    // of the last KVList
+	passed   bool        // the guest has passed the request on
+	behind   io.Reader   // unread part of the next handler's body
+	replaced bool        // the guest has written a body that replaces the next handler's
 }
 
 var _ abi.Host = (*host)(nil)

@@ -1,10 +1,10 @@
 // Package vespo provides the features that are specific to Vespo: the prefix that a service is mounted at, its settings,
-// and outbound HTTP requests.
+// outbound HTTP requests, and key-value stores.
 //
 // The package imports the host module "vespo", which ABI.md describes. WebAssembly has no optional imports, so a guest
 // that calls a function of this package does not start in other http-wasm hosts. Their error names the missing module.
 //
-// A missing setting and a missing permission for an outbound request are reported by the call.
+// A missing setting, a missing permission for an outbound request and a missing store are reported by the call.
 package vespo
 
 import "github.com/vespo-dev/vespo/guest-sdk/internal/abi"

@@ -24,3 +24,19 @@ func fetchHeaderNames(handle int32, kind abi.Kind, buf []byte) int64 {
 func fetchHeaderValues(handle int32, kind abi.Kind, name string, buf []byte) int64 {
 	return host().FetchHeaderValues(handle, kind, name, buf)
 }
+
+func kvGet(store, key string, buf []byte) int64       { return host().KVGet(store, key, buf) }
+func kvEntry(part int32, buf []byte) int64            { return host().KVEntry(part, buf) }
+func kvDelete(store, key string, version int64) int32 { return host().KVDelete(store, key, version) }
+func kvAdd(store, key string, delta int64, sum *int64) int32 {
+	return host().KVAdd(store, key, delta, sum)
+}
+func kvPage(buf []byte) int64 { return host().KVPage(buf) }
+
+func kvPut(store, key string, value []byte, metadata string, ttl, version int64) int64 {
+	return host().KVPut(store, key, value, metadata, ttl, version)
+}
+
+func kvList(store, prefix, cursor string, limit int32, buf []byte) int64 {
+	return host().KVList(store, prefix, cursor, limit, buf)
+}

@@ -50,6 +50,36 @@ func importFetchRead(handle int32, buf unsafe.Pointer, limit uint32) int64
 //go:wasmimport vespo fetch_close
 func importFetchClose(handle int32) int32
 
+//go:wasmimport vespo kv_get
+//go:noescape
+func importKVGet(store unsafe.Pointer, storeSize uint32, key unsafe.Pointer, keySize uint32, buf unsafe.Pointer, limit uint32) int64
+
+//go:wasmimport vespo kv_entry
+//go:noescape
+func importKVEntry(part uint32, buf unsafe.Pointer, limit uint32) int64
+
+//go:wasmimport vespo kv_put
+//go:noescape
+func importKVPut(store unsafe.Pointer, storeSize uint32, key unsafe.Pointer, keySize uint32, value unsafe.Pointer, valueSize uint32,
+	metadata unsafe.Pointer, metadataSize uint32, ttl, version int64) int64
+
+//go:wasmimport vespo kv_delete
+//go:noescape
+func importKVDelete(store unsafe.Pointer, storeSize uint32, key unsafe.Pointer, keySize uint32, version int64) int32
+
+//go:wasmimport vespo kv_add
+//go:noescape
+func importKVAdd(store unsafe.Pointer, storeSize uint32, key unsafe.Pointer, keySize uint32, delta int64, sum unsafe.Pointer) int32
+
+//go:wasmimport vespo kv_list
+//go:noescape
+func importKVList(store unsafe.Pointer, storeSize uint32, prefix unsafe.Pointer, prefixSize uint32, cursor unsafe.Pointer, cursorSize uint32,
+	limit int32, buf unsafe.Pointer, bufLimit uint32) int64
+
+//go:wasmimport vespo kv_page
+//go:noescape
+func importKVPage(buf unsafe.Pointer, limit uint32) int64
+
 func prefix(buf []byte) uint32 { return importPrefix(pointer(buf), size(buf)) }
 func rest(buf []byte) uint32   { return importRest(pointer(buf), size(buf)) }
 
@@ -84,6 +114,34 @@ func fetchRead(handle int32, buf []byte) int64 {
 }
 
 func fetchClose(handle int32) int32 { return importFetchClose(handle) }
+
+func kvGet(store, key string, buf []byte) int64 {
+	return importKVGet(stringPointer(store), stringSize(store), stringPointer(key), stringSize(key), pointer(buf), size(buf))
+}
+
+func kvEntry(part int32, buf []byte) int64 {
+	return importKVEntry(uint32(part), pointer(buf), size(buf))
+}
+
+func kvPut(store, key string, value []byte, metadata string, ttl, version int64) int64 {
+	return importKVPut(stringPointer(store), stringSize(store), stringPointer(key), stringSize(key), pointer(value), size(value),
+		stringPointer(metadata), stringSize(metadata), ttl, version)
+}
+
+func kvDelete(store, key string, version int64) int32 {
+	return importKVDelete(stringPointer(store), stringSize(store), stringPointer(key), stringSize(key), version)
+}
+
+func kvAdd(store, key string, delta int64, sum *int64) int32 {
+	return importKVAdd(stringPointer(store), stringSize(store), stringPointer(key), stringSize(key), delta, unsafe.Pointer(sum))
+}
+
+func kvList(store, prefix, cursor string, limit int32, buf []byte) int64 {
+	return importKVList(stringPointer(store), stringSize(store), stringPointer(prefix), stringSize(prefix), stringPointer(cursor), stringSize(cursor),
+		limit, pointer(buf), size(buf))
+}
+
+func kvPage(buf []byte) int64 { return importKVPage(pointer(buf), size(buf)) }
 
 func pointer(b []byte) unsafe.Pointer       { return unsafe.Pointer(unsafe.SliceData(b)) }
 func size(b []byte) uint32                  { return uint32(len(b)) }

@@ -34,7 +34,7 @@ func file(t *testing.T, name string) *source {
 	return s
 }
 
-var wordBegin = regexp.MustCompile(`([a-z])([A-Z])`)
+var wordBegin = regexp.MustCompile(`(KV|[a-z])([A-Z])`)
 
 // flags returns the command line names of the fields that have a help text, with their defaults.
 func flags(s *source) map[string]string {

@@ -150,6 +150,7 @@ var testPackages = []string{
 	"internal/durable/crashfs",
 	"internal/durable/crashtest",
 	"registry/storetest",
+	"services/kv/storetest",
 	"services/servicetest", // runs kinds for tests
 }
 

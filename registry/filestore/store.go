@@ -27,6 +27,7 @@ const (
 	tmpDir       = "tmp"
 	cacheDir     = "cache"
 	queueDir     = "queue"
+	kvDir        = "kv" // created with the first store
 )
 
 // ErrLocked is returned if another server uses the directory.
@@ -117,6 +118,9 @@ func (s *Store) CacheDir() string { return filepath.Join(s.dir, cacheDir) }
 // QueueDir returns the directory for requests to durable queues. It exists; the store does not touch its
 // content.
 func (s *Store) QueueDir() string { return filepath.Join(s.dir, queueDir) }
+
+// KVDir returns the directory for key-value stores. It need not exist; the store does not touch its content.
+func (s *Store) KVDir() string { return filepath.Join(s.dir, kvDir) }
 
 // Watch returns the current state, and then each that is committed: nothing else changes the directory.
 func (s *Store) Watch(ctx context.Context) iter.Seq[*registry.State] { return s.feed.Watch(ctx) }

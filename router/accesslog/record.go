@@ -48,6 +48,7 @@ type Result struct {
 	DirtyBytes    int64         // memory written by the guest
 	PeakBytes     int64         // largest size of the guest's memory
 	GuestTime     time.Duration // time in guest code
+	KVOperations  int           // reads, pages and changes of key-value stores
 }
 
 // Record describes one finished request. The router owns it: it creates one for each request and passes it

@@ -37,6 +37,7 @@ const (
 	FieldSnapshotBytes = "snapshot_bytes"
 	FieldDirtyBytes    = "dirty_bytes"
 	FieldPeakBytes     = "peak_bytes"
+	FieldKVOperations  = "kv_operations"
 	FieldErr           = "err"
 	FieldStack         = "stack" // of a panic in the host
 )
@@ -75,7 +76,7 @@ func Slog(logger *slog.Logger) Listener {
 		if level < least {
 			return
 		}
-		var fields [27]slog.Attr
+		var fields [28]slog.Attr
 		logger.LogAttrs(ctx, level, Message, appendFields(fields[:0], rec)...)
 	}
 }
@@ -133,6 +134,7 @@ func appendOptional(fields []slog.Attr, rec *Record) []slog.Attr {
 		{FieldSnapshotBytes, rec.SnapshotBytes},
 		{FieldDirtyBytes, rec.DirtyBytes},
 		{FieldPeakBytes, rec.PeakBytes},
+		{FieldKVOperations, int64(rec.KVOperations)},
 	} {
 		if f.value != 0 {
 			fields = append(fields, slog.Int64(f.name, f.value))

@@ -16,6 +16,8 @@ type Invocation struct {
 	Log func(level Level, line []byte)
 	// Outbound makes requests for the guest. It is nil if the guest may not make any.
 	Outbound Outbound
+	// KeyValue has the service's key-value stores. It is nil if the service has none.
+	KeyValue KeyValue
 
 	RequestID string
 	Deadline  time.Time       // the guest is stopped at this time

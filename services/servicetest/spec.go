@@ -71,6 +71,9 @@ func WithAllow(destinations ...string) Option { return set("allow", destinations
 // WithMounts sets the directories of a guest, by the path that it sees.
 func WithMounts(directories map[string]string) Option { return set("mount", directories) }
 
+// WithKV gives a guest key-value stores.
+func WithKV(list ...string) Option { return set("kv", list) }
+
 // WithCGIArgs passes the words of the query as arguments.
 func WithCGIArgs() Option { return set("cgi_args", true) }
 

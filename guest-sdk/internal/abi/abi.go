@@ -46,6 +46,16 @@ func Text(fill func(buf []byte) uint32) string {
 	return string(buf[:n])
 }
 
+// Bytes returns the value that fill writes to a buffer. If the value is long, again writes it to a larger one.
+func Bytes(fill, again func(buf []byte) uint32) []byte {
+	n := int(fill(scratch[:]))
+	if n <= len(scratch) {
+		return append(make([]byte, 0, n), scratch[:n]...)
+	}
+	buf := make([]byte, n)
+	return buf[:min(int(again(buf)), n)]
+}
+
 // Names returns the names of a header list, in lower case.
 func Names(kind Kind) []string {
 	return List(func(buf []byte) uint64 { return HeaderNames(kind, buf) })

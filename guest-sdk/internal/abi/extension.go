@@ -15,4 +15,11 @@ type Extension interface {
 	FetchHeaderValues(handle int32, kind Kind, name string, buf []byte) int64
 	FetchRead(handle int32, buf []byte) int64
 	FetchClose(handle int32) int32
+	KVGet(store, key string, buf []byte) int64
+	KVEntry(part int32, buf []byte) int64
+	KVPut(store, key string, value []byte, metadata string, ttlMilliseconds, version int64) int64
+	KVDelete(store, key string, version int64) int32
+	KVAdd(store, key string, delta int64, sum *int64) int32
+	KVList(store, prefix, cursor string, limit int32, buf []byte) int64
+	KVPage(buf []byte) int64
 }

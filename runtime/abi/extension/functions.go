@@ -18,33 +18,35 @@ const (
 // HostModule returns the functions of the module. Every instance
 // whose module imports one of them needs a *State as its Extension.
 func HostModule() engine.HostModule {
-	f := func(name string, result engine.ValueType, call func(*engine.Instance, *State, []uint64) int64, params ...engine.ValueType) engine.HostFunc {
-		return engine.HostFunc{
-			Name:    name,
-			Params:  params,
-			Results: []engine.ValueType{result},
-			Call: func(in *engine.Instance, p []uint64) {
-				v := call(in, state(in), p)
-				if p[0] = uint64(v); result == i32 {
-					p[0] = uint64(uint32(int32(v)))
-				}
-			},
-		}
-	}
 	return engine.HostModule{
 		Name: ModuleName,
-		Funcs: []engine.HostFunc{
-			f("prefix", i32, prefix, i32, i32),
-			f("rest", i32, rest, i32, i32),
-			f("config_get", i32, configGet, i32, i32, i32, i32),
-			f("fetch_open", i32, fetchOpen, i32, i32, i32, i32),
-			f("fetch_header", i32, fetchHeader, i32, i32, i32, i32, i32),
-			f("fetch_write", i32, fetchWrite, i32, i32, i32),
-			f("fetch_send", i32, fetchSend, i32),
-			f("fetch_header_names", i64, fetchHeaderNames, i32, i32, i32, i32),
-			f("fetch_header_values", i64, fetchHeaderValues, i32, i32, i32, i32, i32, i32),
-			f("fetch_read", i64, fetchRead, i32, i32, i32),
-			f("fetch_close", i32, fetchClose, i32),
+		Funcs: append([]engine.HostFunc{
+			function("prefix", i32, prefix, i32, i32),
+			function("rest", i32, rest, i32, i32),
+			function("config_get", i32, configGet, i32, i32, i32, i32),
+			function("fetch_open", i32, fetchOpen, i32, i32, i32, i32),
+			function("fetch_header", i32, fetchHeader, i32, i32, i32, i32, i32),
+			function("fetch_write", i32, fetchWrite, i32, i32, i32),
+			function("fetch_send", i32, fetchSend, i32),
+			function("fetch_header_names", i64, fetchHeaderNames, i32, i32, i32, i32),
+			function("fetch_header_values", i64, fetchHeaderValues, i32, i32, i32, i32, i32, i32),
+			function("fetch_read", i64, fetchRead, i32, i32, i32),
+			function("fetch_close", i32, fetchClose, i32),
+		}, keyValueFuncs()...),
+	}
+}
+
+// function returns a function of the module.
+func function(name string, result engine.ValueType, call func(*engine.Instance, *State, []uint64) int64, params ...engine.ValueType) engine.HostFunc {
+	return engine.HostFunc{
+		Name:    name,
+		Params:  params,
+		Results: []engine.ValueType{result},
+		Call: func(in *engine.Instance, p []uint64) {
+			v := call(in, state(in), p)
+			if p[0] = uint64(v); result == i32 {
+				p[0] = uint64(uint32(int32(v)))
+			}
 		},
 	}
 }

@@ -45,8 +45,19 @@ func TestNoFunctionGrowsTheHeap(t *testing.T) {
 		},
 		"fetch_read":  func() { sent(); g.bench.Call(g.in, "fetch_read", uint64(handle), bufferAt, 100) },
 		"fetch_close": fresh,
+		"kv_get":      func() { g.store("kv_get", bufferAt, 100) },
+		"kv_entry":    func() { g.store("kv_get", bufferAt, 100); call("kv_entry", partValue, bufferAt, 100)() },
+		"kv_put":      func() { g.store("kv_put", bufferAt, 100, bufferAt, 10, 0, anyone) },
+		"kv_delete":   func() { g.store("kv_delete", anyone) },
+		"kv_add":      func() { g.store("kv_add", 1, bufferAt) },
+		"kv_list":     func() { call("kv_list", firstAt, 1, 0, 0, 0, 0, 10, bufferAt, 100)() },
+		"kv_page":     func() { call("kv_list", firstAt, 1, 0, 0, 0, 0, 10, 0, 0)(); call("kv_page", bufferAt, 100)() },
 	}, func(code func()) {
 		handle, out.refuse, g.log = -1, nil, nil
-		g.run(out, func() { code(); g.log = nil })
+		g.run(out, func() {
+			g.in.Extension.(*State).current.KeyValue = &shelf{page: abi.KeyValuePage{Entries: make([]abi.KeyValueEntry, 3)}}
+			code()
+			g.log = nil
+		})
 	})
 }

@@ -14,6 +14,7 @@ type State struct {
 	log      abi.Lines       // reasons of failures, within the log limits of guests
 	calls    map[int32]*call
 	last     int32 // last handle of this invocation
+	held     results
 }
 
 // Use sets the state that all instances of a service share.
@@ -31,7 +32,7 @@ func (s *State) End() {
 		_ = c.Close() // the guest has ended, so the error has no reader
 		delete(s.calls, handle)
 	}
-	s.current = nil
+	s.current, s.held = nil, results{}
 	s.log.Reset(nil, abi.LevelWarn)
 }
 

@@ -47,6 +47,7 @@ func (d *deployment) ServeBefore(w http.ResponseWriter, r *router.Request, res *
 	out = d.server.Serve(in, &x.Exchange)
 	res.GuestTime += in.TakeGuestTime()
 	res.PeakBytes += int64(len(in.Memory()))
+	res.KVOperations += x.stores.Operations()
 	x.response.out.Finish()
 	if outcome := failedAs(out); outcome != "" {
 		res.Outcome = outcome

@@ -9,6 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/runtime/engine"
 	"github.com/vespo-dev/vespo/services/egress/outbound"
+	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -25,6 +26,7 @@ type Document struct {
 	Allow  []string          `json:"allow,omitempty"`
 	Config schema.Settings   `json:"config,omitzero"` // settings and secrets that the guest can read by name, or one text
 	Mount  map[string]string `json:"mount,omitempty"` // from paths in the guest to directories below the server's root
+	KV     []string          `json:"kv,omitempty"`    // key-value stores that the guest can use: STORE or NAME=STORE
 }
 
 // Encode returns the manifest. Equal documents have equal manifests.
@@ -57,6 +59,7 @@ const (
 	fieldAllow     = "allow"
 	fieldConfig    = "config"
 	fieldMount     = "mount"
+	fieldKV        = "kv"
 )
 
 func fields() []schema.Field {
@@ -109,6 +112,13 @@ func fields() []schema.Field {
 			Form: "PATH=DIR",
 			Help: "A directory that the service can read: PATH is what it sees, DIR is below the server's --root.",
 		},
+		{
+			Name:    fieldKV,
+			Type:    schema.Texts,
+			Form:    "[NAME=]STORE",
+			Help:    "A key-value store that the service can use, under the name of the store or another NAME. Services that name the same store share it.",
+			Example: "notes",
+		},
 	}
 }
 
@@ -129,10 +139,23 @@ func (k *Kind) check(d Document) (violations problem.Violations) {
 	}
 	violations = append(violations, checkConfig(fieldConfig, d.Config)...)
 	violations = append(violations, k.checkMounts(d.Mount)...)
+	violations = append(violations, k.checkKV(d.KV)...)
 	switch d.Isolation {
 	case "", IsolationSnapshot, IsolationFresh:
 	default:
 		violations.Add(fieldIsolation, "is %.40q: it must be %q or %q", d.Isolation, IsolationSnapshot, IsolationFresh)
+	}
+	return violations
+}
+
+// checkKV checks the key-value stores of a service. They need not exist: the first write makes them.
+func (k *Kind) checkKV(list []string) (violations problem.Violations) {
+	_, refused := kv.ParseBindings(list)
+	for _, text := range refused {
+		violations.Add(fieldKV, "%s", text)
+	}
+	if len(list) > 0 && k.cfg.KeyValue == nil {
+		violations.Add(fieldKV, "is given, and this server has no key-value stores")
 	}
 	return violations
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/services/egress/outbound"
 	"github.com/vespo-dev/vespo/services/event/invocation"
+	"github.com/vespo-dev/vespo/services/kv"
 )
 
 // exchange is the runtime's view of one HTTP request. There is one exchange per
@@ -20,6 +21,7 @@ type exchange struct {
 	request   *router.Request
 	body      requestBody
 	response  response
+	stores    *kv.Session // of the request; nil if the service has no key-value stores
 	traceID   string
 	interrupt func()                  // immutable; ends a read of the body that waits for the client
 	logs      func(abi.Level, []byte) // immutable; the log of the service, with the ids of the request
@@ -63,6 +65,10 @@ func (x *exchange) begin(w http.ResponseWriter, r *router.Request, d *deployment
 	if d.outbound != nil {
 		x.Outbound = d.outbound.ForExchange(deadline, outbound.Origin{RequestID: r.ID, Header: r.Header})
 	}
+	if d.stores != nil {
+		x.stores = d.stores.ForRequest(deadline)
+		x.KeyValue = x.stores
+	}
 	if c := invocation.Of(r.Call); c != nil && c.Log != nil {
 		x.Log = logTo(x.logs, c.Log)
 	}
@@ -76,6 +82,7 @@ func (x *exchange) end() {
 	}
 	x.request, x.response, x.body = nil, response{}, requestBody{}
 	x.Header, x.Trailer, x.Outbound, x.Context, x.Next, x.PassedOn = nil, nil, nil, nil, nil, false
+	x.KeyValue, x.stores = nil, nil
 	x.Body, x.Response = &x.body, &x.response
 	x.Log = x.logs
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/egress/outbound"
+	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -73,6 +74,9 @@ func (f *function) Run(ctx context.Context, e services.Event) (res accesslog.Res
 	event := in.Caller.(*abi.Event)
 	f.begin(ctx, event, e)
 	out = f.runner.Run(in, event)
+	if s, ok := event.KeyValue.(*kv.Session); ok {
+		res.KVOperations = s.Operations()
+	}
 	*event = abi.Event{} // it belongs to the instance, which another event may get after Release
 	res.GuestTime = in.TakeGuestTime()
 	res.PeakBytes = int64(len(in.Memory()))
@@ -89,6 +93,9 @@ func (f *function) begin(ctx context.Context, to *abi.Event, e services.Event) {
 	to.Log = logTo(func(level abi.Level, line []byte) { f.logLine(level, line, e.RequestID, traceID) }, e.Log)
 	if f.outbound != nil {
 		to.Outbound = f.outbound.ForExchange(e.Deadline, outbound.Origin{RequestID: e.RequestID, Header: e.Header})
+	}
+	if f.stores != nil {
+		to.KeyValue = f.stores.ForRequest(e.Deadline)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/pool"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/egress/outbound"
+	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -56,6 +57,9 @@ type Config struct {
 	Root *os.Root
 	// Dispatcher serves requests from one service to another. If nil, such requests fail.
 	Dispatcher outbound.Dispatcher
+	// KeyValue has the key-value stores that services can use. If nil, services with stores are refused. The caller keeps
+	// ownership.
+	KeyValue kv.Stores
 	// LogRate is the maximum average rate of a service's log output, in bytes per second. 0: no limit.
 	LogRate int64
 	Log     *slog.Logger // for guest output and internal errors; default: discard
@@ -245,6 +249,7 @@ func (k *Kind) newVersion(s services.Spec, speaks abi.ABI) (*version, error) {
 	if allow, _ := outbound.ParseAllow(doc.Allow); allow != nil && !allow.Empty() {
 		d.outbound = outbound.New(outbound.Config{Allow: allow, Router: k.cfg.Dispatcher, Caller: s.Key.String()})
 	}
+	d.stores = kv.NewBindings(k.cfg.KeyValue, doc.KV)
 	return d, nil
 }
 

@@ -141,6 +141,7 @@ func merge(res, behind *accesslog.Result) {
 	res.DirtyBytes += behind.DirtyBytes
 	res.PeakBytes += behind.PeakBytes
 	res.GuestTime += behind.GuestTime
+	res.KVOperations += behind.KVOperations
 	if res.Start != accesslog.StartCold && behind.Start != "" && behind.Start != accesslog.StartWarm {
 		res.Start = behind.Start
 	}

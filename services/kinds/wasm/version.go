@@ -20,6 +20,7 @@ import (
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/egress/outbound"
 	"github.com/vespo-dev/vespo/services/internal/directory"
+	"github.com/vespo-dev/vespo/services/kv"
 )
 
 // version holds the instances of one prepared version of a service or function, and what they share.
@@ -35,6 +36,7 @@ type version struct {
 	log         *slog.Logger           // immutable
 	pool        *pool.Pool             // immutable
 	outbound    *outbound.Client       // immutable; nil if the service may make no calls
+	stores      *kv.Bindings           // immutable; nil if the service has no key-value stores
 	logRate     *lograte.Limiter       // immutable
 	environment abi.Environment        // immutable
 	mounts      []*directory.Directory // immutable

@@ -29,6 +29,7 @@ const (
 
 	minCompileMemory = 64 << 20 // the compiler process itself needs some 20 MiB
 	maxTimeout       = time.Hour
+	maxKVSize        = 64 << 30 // a store is one file, which is mapped and read once at the start
 	maxRetireAfter   = 30 * 24 * time.Hour
 )
 
@@ -62,6 +63,8 @@ type Config struct {
 	CompileMemory       flags.Size    `placeholder:"SIZE" default:"1GiB" help:"Memory for compiling one module (${default})."`
 	CompileTime         time.Duration `placeholder:"DURATION" default:"1m" help:"Processor time for compiling one module (${default})."`
 	CodeCache           flags.Size    `placeholder:"SIZE" default:"1GiB" help:"Disk space for compiled code (${default})."`
+	KVSize              flags.Size    `placeholder:"SIZE" default:"256MiB" help:"Size of one key-value store (${default})."`
+	KVTotal             flags.Size    `placeholder:"SIZE" default:"1GiB" help:"Size of all key-value stores (${default})."`
 	PerService          int           `placeholder:"N" default:"0" help:"Slots that one service may hold at a time; 0 is three quarters of all, so that no service can take the last."`
 	Queue               int           `placeholder:"N" default:"256" help:"Requests that may wait for a slot, for each service (${default})."`
 	QueueWait           time.Duration `placeholder:"DURATION" default:"1s" help:"Longest wait for a slot (${default})."`
@@ -118,6 +121,8 @@ func (c *Config) Validate() error {
 	check(c.CompileTime >= time.Second && c.CompileTime <= maxTimeout,
 		"compile-time", "is %s: it must be between 1s and %s", c.CompileTime, maxTimeout)
 	check(c.CodeCache > 0, "code-cache", "is %s: it must be more than nothing", c.CodeCache)
+	check(c.KVSize > 0 && c.KVSize <= maxKVSize, "kv-size", "is %s: it must be more than nothing and at most %s", c.KVSize, flags.Size(maxKVSize))
+	check(c.KVTotal > 0, "kv-total", "is %s: it must be more than nothing", c.KVTotal)
 	check(c.PerService >= 0 && c.PerService <= c.Slots, "per-service", "is %d: it must be 0, for three quarters of the slots, or at most --slots", c.PerService)
 	check(c.Queue >= 0, "queue", "is %d: it must be 0 or more", c.Queue)
 	check(c.QueueWait >= 0 && c.QueueWait <= maxTimeout, "queue-wait", "is %s: it must be between 0 and %s", c.QueueWait, maxTimeout)
@@ -206,6 +211,8 @@ func (c *Config) String() string {
 		{"compile-memory", c.CompileMemory},
 		{"compile-time", c.CompileTime},
 		{"code-cache", c.CodeCache},
+		{"kv-size", c.KVSize},
+		{"kv-total", c.KVTotal},
 		{"per-service", c.PerService},
 		{"queue", c.Queue},
 		{"queue-wait", c.QueueWait},

@@ -39,6 +39,8 @@ var bounds = []struct{ part, flag, bounds, acts string }{
 	{"", "code-cache", "disk space for compiled code", "the code that was not used for longest is deleted"},
 	{"", "retire-after", "time that a replaced version goes on with its requests", "they are stopped"},
 	{"", "idle", "time without a request after which a service releases its slots, and after 6 times that its compiled code", "the next request waits until it is back"},
+	{"Key-value stores", "kv-size", "size of one store: keys, values, metadata, and 64 bytes for each key", "writes that need more room fail"},
+	{"", "kv-total", "size of all stores", "writes that need more room fail"},
 }
 
 // notBounds are the numbers, sizes and times among the flags that bound nothing.
@@ -66,7 +68,7 @@ func TestLimitsAreThoseOfTheFlags(t *testing.T) {
 	require.Equal(t, want, string(text), "run: go test ./cmd/vespo/internal/server -run Limits -update")
 }
 
-var wordStart = regexp.MustCompile(`([a-z])([A-Z])`)
+var wordStart = regexp.MustCompile(`(KV|[a-z])([A-Z])`)
 
 // limitFlags returns the defaults of the flags that are numbers, sizes, times and shares, by their names.
 func limitFlags() map[string]string {
@@ -114,6 +116,7 @@ Every bound of a server: its default, its flag, and what happens when it acts. T
 | time for headers, bodies, uploads, initialisation, workers | [timeouts](operations.md#timeouts) |
 | versions of a service that still serve: 16 | [replacing a service](operations.md#replacing-a-service) |
 | middleware in front of a service: 8 modules | [middleware](middleware.md) |
+| keys, values, pages, operations and stores of key-value stores | [key-value stores](key-value.md#limits) |
 | requests and answers of queues, of functions | [queues](queue.md), [functions](functions.md#requests-and-answers) |
 | records of the log that wait for a slow reader: 1 MiB | [when the output is blocked](operations.md#when-the-output-is-blocked) |
 | length of a path: 8 KiB; fields of a header: 256 | [problems](operations.md#problems) |

@@ -29,6 +29,7 @@ import (
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/kv/boltstore"
 )
 
 // Limits of connections that have no flag.
@@ -51,6 +52,7 @@ type core struct {
 	store    *filestore.Store
 	root     *os.Root           // of mounts and static files; nil without --root
 	problems []registry.Problem // found while opening the catalogue
+	stores   *boltstore.Stores  // key-value stores
 	kind     *wasm.Kind
 	deployer *deploy.Deployer
 	handler  http.Handler // of the public listener
@@ -79,6 +81,9 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	management := newManagement(cfg, access)
 	routing := router.New(router.Config{Admin: management, AccessLog: access.listener, Trust: cfg.trust(), HeaderBytes: int64(cfg.HeaderMemory)})
 	c.handler = routing
+	if err := c.openStores(ctx, list, cfg, log); err != nil {
+		return nil, err
+	}
 	if err := c.openKind(ctx, list, cfg, catalogue, routing, log); err != nil {
 		return nil, err
 	}
@@ -155,6 +160,22 @@ func (c *core) openRoot(ctx context.Context, list *parts.List, dir string) error
 	})
 }
 
+// openStores opens the key-value stores.
+func (c *core) openStores(ctx context.Context, list *parts.List, cfg *Config, log *slog.Logger) error {
+	return list.Open(ctx, parts.Part{
+		Name: "the key-value stores",
+		Open: func(context.Context) (err error) {
+			c.stores, err = boltstore.Open(boltstore.Config{
+				Dir:    c.store.KVDir(),
+				Limits: boltstore.Limits{StoreBytes: int64(cfg.KVSize), Bytes: int64(cfg.KVTotal)},
+				Log:    log,
+			})
+			return err
+		},
+		Close: func(context.Context) error { return c.stores.Close() },
+	})
+}
+
 // closeServices stops the services. Requests in flight have the time of ctx.
 func (c *core) closeServices(ctx context.Context) error {
 	err := c.deployer.Close(ctx)
@@ -196,6 +217,7 @@ func (c *core) openKind(ctx context.Context, list *parts.List, cfg *Config, cata
 				Blob:           catalogue.Blob,
 				Dispatcher:     routing,
 				Root:           c.root,
+				KeyValue:       c.stores,
 				Log:            log,
 			})
 			return err
