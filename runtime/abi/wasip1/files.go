@@ -6,39 +6,29 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"strings"
 
-	"github.com/vespo-dev/vespo/internal/scarce"
+	"github.com/vespo-dev/vespo/runtime/abi/files"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// fileErrno returns the error number for a file system error.
-// Details of the host's error are not passed to the guest.
-func fileErrno(err error) errno {
-	switch {
-	case err == nil:
-		return success
-	case errors.Is(err, fs.ErrNotExist):
-		return errNoent
-	case errors.Is(err, fs.ErrPermission):
-		return errAcces
-	case errors.Is(err, fs.ErrInvalid):
-		return errInval
-	case scarce.Own(err):
-		return errNfile
-	}
-	var at *fs.PathError
-	if errors.As(err, &at) { // a link out of the mount, or a name that the host's file system rejects
-		return errNotcap
-	}
-	return errIO
+// failures are the error numbers of the failures of files.
+var failures = [...]errno{
+	files.None:        success,
+	files.NotFound:    errNoent,
+	files.Denied:      errAcces,
+	files.Invalid:     errInval,
+	files.TooMany:     errNfile,
+	files.TooLong:     errNametoolong,
+	files.Outside:     errNotcap,
+	files.ReadOnly:    errRofs,
+	files.NoDirectory: errNotdir,
+	files.Broken:      errIO,
 }
 
-// maxPathBytes is the longest path that a guest can pass, the same as PATH_MAX.
-const maxPathBytes = 4 << 10
+// fileErrno returns the error number for a file system error.
+func fileErrno(err error) errno { return failures[files.Reason(err)] }
 
-// resolve returns the directory's file system and the path within it. It refuses
-// paths that lead out of the mount; the file system refuses links that do.
+// resolve returns the directory's file system and the path within it.
 func (s *State) resolve(in *engine.Instance, fd, at, length uint64) (fs.FS, string, errno) {
 	d, e := s.descriptor(fd)
 	switch {
@@ -47,18 +37,11 @@ func (s *State) resolve(in *engine.Instance, fd, at, length uint64) (fs.FS, stri
 	case !d.isDir:
 		return nil, "", errNotdir
 	}
-	raw := in.View(uint32(at), uint32(length))
-	switch {
-	case len(raw) == 0:
-		return nil, "", errNoent
-	case len(raw) > maxPathBytes:
-		return nil, "", errNametoolong
+	name, failure := files.Resolve(d.path, in.View(uint32(at), uint32(length)))
+	if failure != files.None {
+		return nil, "", failures[failure]
 	}
-	given := path.Clean(string(raw))
-	if given[0] == '/' || given == ".." || strings.HasPrefix(given, "../") || strings.IndexByte(given, 0) >= 0 { // other bytes are allowed in a name
-		return nil, "", errNotcap
-	}
-	return s.files(d), path.Join(d.path, given), success
+	return s.files(d), name, success
 }
 
 // Flags of path_open and fdflags that write.
@@ -92,21 +75,10 @@ func (s *State) openPath(in *engine.Instance, p []uint64) errno {
 		return errRofs
 	}
 	d := descriptor{fsys: fsys, path: name}
-	info, err := fs.Stat(fsys, name) // before opening: opening a named pipe of the host would block until it has a writer
-	switch {
-	case err != nil:
-		return fileErrno(err)
-	case info.IsDir():
-		d.isDir = true
-	case flags&openDirectory != 0:
-		return errNotdir
-	case p[5]&rightWrite != 0:
-		return errRofs
-	case !info.Mode().IsRegular():
-		return errAcces // a pipe or a device of the host
-	}
-	if d.file, err = fsys.Open(name); err != nil {
-		return fileErrno(err)
+	var failure files.Failure
+	d.file, d.isDir, failure = files.Open(fsys, name, files.Wish{Directory: flags&openDirectory != 0, Write: p[5]&rightWrite != 0})
+	if failure != files.None {
+		return failures[failure]
 	}
 	if !d.isDir {
 		d.r = d.file

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/abi/files"
 )
 
 // mounted is the first descriptor after the standard streams.
@@ -66,7 +67,7 @@ func TestMountsAreFoundAsLibrariesDo(t *testing.T) {
 }
 
 func TestOpen(t *testing.T) {
-	long := strings.Repeat("x", maxPathBytes+1)
+	long := strings.Repeat("x", files.MaxPathBytes+1)
 	for _, c := range []struct {
 		path   string
 		flags  uint64

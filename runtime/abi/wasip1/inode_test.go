@@ -11,6 +11,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/abi/files"
 )
 
 // directory creates a directory with files and returns it as a mount.
@@ -73,7 +74,7 @@ func TestFilesAreToldApart(t *testing.T) {
 			seen[id] = name
 			host, err := os.Stat(filepath.Join(dir, name))
 			require.NoError(t, err)
-			if device, number, ok := identity(host); ok {
+			if device, number, ok := files.Identity(host); ok {
 				require.NotEqual(t, [2]uint64{device, number}, id, "the numbers of the host")
 			}
 		}

@@ -1,14 +1,14 @@
 //go:build unix
 
-package wasip1
+package files
 
 import (
 	"io/fs"
 	"syscall"
 )
 
-// identity returns the host's device and inode number of a file. info may be nil.
-func identity(info fs.FileInfo) (device, number uint64, ok bool) {
+// Identity returns the host's device and inode number of a file. info may be nil.
+func Identity(info fs.FileInfo) (device, number uint64, ok bool) {
 	if info == nil {
 		return 0, 0, false
 	}
