@@ -18,6 +18,7 @@ func TestAnABIBringsAllThatItsGuestsNeed(t *testing.T) {
 	of := map[string]struct{ guest, input, want string }{
 		"http-wasm": {"hello", "", "hello from vespo\n"},
 		"cgi":       {"cat", "Content-Type: text/plain\n\necho", "echo"},
+		"wasi-http": {"p2echo", "echo", "echo"},
 		"command":   {"cat", "echo", "echo"},
 	}
 	for _, a := range all() {

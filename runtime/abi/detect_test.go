@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi/cgi"
 	"github.com/vespo-dev/vespo/runtime/abi/command"
 	"github.com/vespo-dev/vespo/runtime/abi/httpwasm"
+	"github.com/vespo-dev/vespo/runtime/abi/wasihttp"
 	"github.com/vespo-dev/vespo/runtime/engine"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
@@ -24,7 +26,9 @@ import (
 var testdata embed.FS
 
 // all are the ABIs of a server.
-func all() []abi.ABI { return []abi.ABI{httpwasm.New(httpwasm.Config{}), cgi.ABI{}, command.ABI{}} }
+func all() []abi.ABI {
+	return []abi.ABI{httpwasm.New(httpwasm.Config{}), wasihttp.ABI{}, cgi.ABI{}, command.ABI{}}
+}
 
 func TestDetect(t *testing.T) {
 	module := func(name string) []byte {
@@ -44,8 +48,9 @@ func TestDetect(t *testing.T) {
 		{"handler of an older toolchain", module("both"), "http-wasm", []string{"_start"}, ""},
 		{"command", guests.Wat(t, "cat"), "cgi", nil, ""},
 		{"command of a toolchain", guests.Go(t, "gocmd"), "cgi", nil, ""},
-		{"neither", module("neither"), "", nil, "exports neither handle_request (an http-wasm handler) nor _start (a CGI command): " +
-			"build a Go guest with GOOS=wasip1 GOARCH=wasm and -buildmode=c-shared, or as a plain command that speaks CGI on its standard streams"},
+		{"neither", module("neither"), "", nil, "exports neither handle_request (an http-wasm handler) nor wasi:http/incoming-handler (a component of WASI 0.2) nor _start (a CGI command): " +
+			"build a Go guest with GOOS=wasip1 GOARCH=wasm and -buildmode=c-shared, or with the bindings of go.bytecodealliance.org/wasi as a component, " +
+			"or as a plain command that speaks CGI on its standard streams"},
 		{"no handler", module("noexport"), "", nil, "does not export the function handle_request"},
 		{"wrong handle_request", module("wrongrequest"), "", nil, "http-wasm has it as () -> (i64)"},
 		{"wrong handle_response", module("wrongresponse"), "", nil, "http-wasm has it as (i32, i32) -> ()"},
@@ -85,7 +90,7 @@ func TestAbilities(t *testing.T) {
 			forward = append(forward, a.Traits().Name)
 		}
 	}
-	require.Equal(t, []string{"http-wasm", "cgi"}, serve)
+	require.Equal(t, []string{"http-wasm", "wasi-http", "cgi"}, serve)
 	require.Equal(t, []string{"command"}, run)
 	require.Equal(t, []string{"http-wasm"}, forward)
 }
@@ -97,7 +102,8 @@ func TestHostModulesAreShared(t *testing.T) {
 	for _, m := range modules {
 		names = append(names, m.Name)
 	}
-	require.Equal(t, []string{"http_handler", "wasi_snapshot_preview1", "vespo"}, names)
+	own := slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, "wasi:") })
+	require.Equal(t, []string{"http_handler", "wasi_snapshot_preview1", "vespo"}, own)
 	_, err = abi.HostModules(append(all(), impostor{}))
 	require.ErrorContains(t, err, `impostor has a host module "vespo" that differs`)
 }

@@ -39,7 +39,8 @@ type Outbound interface {
 
 // OutboundCall is one outbound request and its response. The order of calls is
 // AddHeader, Write, End, Send, then the methods that read the response. Close is
-// always required and allowed at any time. One goroutine uses it at a time.
+// always required and allowed at any time. With Answered and Status the response can be read while the body is still
+// written. One goroutine uses it at a time.
 //
 // Write, Send and Read wait. A guest that must not wait polls first: with Writable, Answered and Ready.
 type OutboundCall interface {
@@ -50,6 +51,8 @@ type OutboundCall interface {
 	End() error
 	// Send ends the body and waits for the response's status.
 	Send() (status int, err error)
+	// Status returns the response's status. It does not end the body, and waits until the call is Answered.
+	Status() (status int, err error)
 	// Header returns the response's header, Trailer its
 	// trailers after the body has ended. Names are canonical.
 	Header() Header

@@ -17,6 +17,19 @@ func (in *Instance) Await(d time.Duration, ready ...<-chan struct{}) {
 	in.Pause()
 	timer := time.NewTimer(min(d, time.Until(in.run.deadline)))
 	defer timer.Stop()
+	if len(ready) <= 1 { // the most frequent case needs no reflection
+		var only <-chan struct{}
+		if len(ready) == 1 {
+			only = ready[0]
+		}
+		select {
+		case <-only:
+		case <-timer.C:
+		case <-in.run.ctx.Done():
+		}
+		in.Resume()
+		return
+	}
 	cases := make([]reflect.SelectCase, 0, len(ready)+2)
 	for _, c := range ready {
 		cases = append(cases, reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(c)})

@@ -40,6 +40,8 @@ type Instance struct {
 	Caller any
 	// OnPause, if set, is called before a host function waits. It should send buffered data.
 	OnPause func()
+	// OnCapture, if set, is called before the snapshot is captured, for the host's state of the initialisation.
+	OnCapture func()
 
 	module  *Module    // immutable
 	mod     api.Module // immutable
@@ -171,6 +173,9 @@ func (in *Instance) initialise(ctx context.Context, deadline time.Time) Outcome 
 // capture makes the current state the module's snapshot, and maps it into the slot.
 func (in *Instance) capture() error {
 	m := in.module
+	if in.OnCapture != nil {
+		in.OnCapture()
+	}
 	image, err := m.engine.restorer.Capture(in.memory.bytes())
 	if err != nil {
 		return fmt.Errorf("engine: capture: %w", err)

@@ -19,16 +19,55 @@ type State struct {
 	// Handles are the resources that the guest holds.
 	Handles Table
 
-	allocator int // immutable; index of the entry Allocator
+	initial   *initial // immutable
+	allocator int      // immutable; index of the entry Allocator
 	stack     [4]uint64
 }
 
-// Bind sets up the state of a new instance. allocator is the index of Allocator in the entries of its module.
+// Bind sets up the state of a new instance. allocator is the index of Allocator in the entries of its module. It uses
+// the module's Shared.
 func Bind(in *engine.Instance, allocator int) *State {
-	s := &State{In: in, allocator: allocator}
-	in.Component = s
+	m := in.Module()
+	if m.Shared == nil {
+		m.Shared = new(initial)
+	}
+	s := &State{In: in, initial: m.Shared.(*initial), allocator: allocator}
+	in.Component, in.OnCapture = s, s.capture
 	return s
 }
+
+// initial is the table at the end of a module's initialisation, for all requests that start from its snapshot. It is set
+// before the second instance exists.
+type initial struct {
+	captured bool
+	entries  []entry
+	free     Handle
+}
+
+// Durable is a resource that may be made while the guest is initialised: the guest keeps the handle in its memory, and so in
+// the snapshot. Others do not exist any more in the requests.
+type Durable interface {
+	Resource
+	// Renew returns the resource for a request to an instance with this state.
+	Renew(s *State) Resource
+}
+
+// capture keeps the durable resources of the initialisation.
+func (s *State) capture() {
+	s.initial.captured = true
+	s.initial.entries, s.initial.free = s.Handles.durable()
+}
+
+// Begin sets up the handles of a request: those of the initialisation.
+func (s *State) Begin() {
+	if s.initial.captured {
+		s.Handles.Close()
+		s.Handles.fill(s)
+	}
+}
+
+// End drops all handles.
+func (s *State) End() { s.Handles.Close() }
 
 // Of returns the state of an instance for a host function.
 func Of(in *engine.Instance) *State { return in.Component.(*State) }

@@ -1,6 +1,10 @@
 package canonical
 
-import "github.com/vespo-dev/vespo/runtime/engine"
+import (
+	"slices"
+
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
 
 // MaxHandles is the most handles that a guest can hold at a time.
 const MaxHandles = 8 << 10
@@ -90,6 +94,37 @@ func (t *Table) remove(h Handle) {
 	*e = entry{next: t.free}
 	t.free = h
 	t.open--
+}
+
+// durable returns a copy of the table that has only durable resources.
+func (t *Table) durable() (entries []entry, free Handle) {
+	entries, free = slices.Clone(t.entries), t.free
+	for i := range entries {
+		if _, ok := entries[i].resource.(Durable); !ok && entries[i].resource != nil {
+			entries[i].resource = gone{}
+		}
+	}
+	return entries, free
+}
+
+// gone is a resource of the initialisation that no request has.
+type gone struct{}
+
+// Drop implements Resource.
+func (gone) Drop() {}
+
+// fill sets up the entries of the initialisation in an empty table.
+func (t *Table) fill(s *State) {
+	t.entries, t.free = append(t.entries, s.initial.entries...), s.initial.free
+	for i := range t.entries {
+		switch r := t.entries[i].resource.(type) {
+		case nil:
+			continue
+		case Durable:
+			t.entries[i].resource = r.Renew(s)
+		}
+		t.open++
+	}
 }
 
 // Close drops all handles.

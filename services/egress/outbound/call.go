@@ -186,6 +186,20 @@ func (c *call) Send() (status int, err error) {
 	} else if err := c.awaitAnswer(); err != nil {
 		return 0, err
 	}
+	return c.result()
+}
+
+// Status implements abi.OutboundCall.
+func (c *call) Status() (status int, err error) {
+	if c.answered == nil {
+		return c.Send()
+	}
+	<-c.answered
+	return c.result()
+}
+
+// result returns the status of the answer or the failure of the round trip.
+func (c *call) result() (status int, err error) {
 	switch {
 	case c.failed != nil:
 		return 0, classify(c.failed)

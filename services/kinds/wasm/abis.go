@@ -7,12 +7,14 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi/cgi"
 	"github.com/vespo-dev/vespo/runtime/abi/command"
 	"github.com/vespo-dev/vespo/runtime/abi/httpwasm"
+	"github.com/vespo-dev/vespo/runtime/abi/wasihttp"
 )
 
 // newABIs returns all guest interfaces, in the order of detection. An ABI is added here and nowhere else.
 func newABIs(cfg Config) []abi.ABI {
 	return []abi.ABI{
 		httpwasm.New(httpwasm.Config{BufferBytes: cfg.MaxBodyBytes}),
+		wasihttp.ABI{},
 		cgi.ABI{},
 		command.ABI{},
 	}

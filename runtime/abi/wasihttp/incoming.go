@@ -1,0 +1,219 @@
+package wasihttp
+
+import (
+	"slices"
+	"time"
+
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/abi/canonical"
+	"github.com/vespo-dev/vespo/runtime/abi/wasip2"
+)
+
+// methods are the cases of method without a payload; the next one is other.
+var methods = [...]string{"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
+
+// putMethod writes a method.
+func (c *call) putMethod(m []byte, method string) {
+	if i := slices.Index(methods[:], method); i >= 0 {
+		m[0] = byte(i)
+		return
+	}
+	c.state.PutString(m, 4, utf8Text(method))
+	m[0] = byte(len(methods))
+}
+
+// The cases of scheme.
+const (
+	schemeHTTP  = 0
+	schemeHTTPS = 1
+	schemeOther = 2
+)
+
+// putScheme writes an option<scheme>.
+func (c *call) putScheme(m []byte, scheme string) {
+	if m[0] = 1; scheme == "" {
+		m[0] = 0
+		return
+	}
+	switch scheme {
+	case "http":
+		m[4] = schemeHTTP
+	case "https":
+		m[4] = schemeHTTPS
+	default:
+		c.state.PutString(m, 8, scheme)
+		m[4] = schemeOther
+	}
+}
+
+// incomingRequest is the request that the guest serves.
+type incomingRequest struct {
+	list     *fieldList // nil until the guest asks for it
+	consumed bool
+}
+
+// Drop implements canonical.Resource.
+func (r *incomingRequest) Drop() {
+	if r.list != nil {
+		r.list.release()
+	}
+}
+
+func (c *call) request(v uint64) *incomingRequest { return lookUp[*incomingRequest](c, v) }
+
+func requestMethod(c *call, p []uint64) {
+	c.request(p[0])
+	c.putMethod(c.state.Area(p[1], 12, 4), c.exchange().Method)
+}
+
+func requestPath(c *call, p []uint64) {
+	c.request(p[0])
+	c.putOption(c.state.Area(p[1], 12, 4), utf8Text(c.exchange().URI))
+}
+
+func requestScheme(c *call, p []uint64) {
+	c.request(p[0])
+	c.putScheme(c.state.Area(p[1], 16, 4), c.exchange().Scheme)
+}
+
+func requestAuthority(c *call, p []uint64) {
+	c.request(p[0])
+	c.putOption(c.state.Area(p[1], 12, 4), utf8Text(c.exchange().Host))
+}
+
+func requestHeaders(c *call, p []uint64) {
+	r := c.request(p[0])
+	if r.list == nil {
+		r.list = c.received(c.exchange().Header)
+	}
+	p[0] = c.add(r.list.view(), p[0])
+}
+
+func requestConsume(c *call, p []uint64) {
+	r, m, x := c.request(p[0]), c.state.Area(p[1], 8, 4), c.exchange()
+	first := !r.consumed
+	r.consumed = true
+	c.putOwn(m, func() canonical.Resource {
+		b := &incomingBody{call: c, ended: x.ContentLength == 0}
+		if !b.ended {
+			b.source, b.trailers = x.Body, x.Trailer
+		}
+		return b
+	}, 0, first)
+}
+
+// incomingBody is the body of a request, or of the response to a request of the guest.
+type incomingBody struct {
+	call     *call
+	fetch    *fetch            // nil: it is the body of the guest's own request
+	source   abi.Source        // nil: there is none
+	trailers func() abi.Header // nil: there can be none
+	streamed bool              // the guest has had the stream
+	ended    bool              // read to its end
+	failed   *errorCode        // of reading it
+}
+
+// Drop implements canonical.Resource.
+func (b *incomingBody) Drop() {
+	if b.fetch != nil {
+		b.fetch.release()
+	}
+}
+
+// bodyContents returns the stream of a body, once.
+func bodyContents(c *call, p []uint64) {
+	b, m := lookUp[*incomingBody](c, p[0]), c.state.Area(p[1], 8, 4)
+	first := !b.streamed
+	b.streamed = true
+	c.putOwn(m, func() canonical.Resource { return b.stream() }, p[0], first)
+}
+
+func (b *incomingBody) stream() *wasip2.InputStream {
+	s := &wasip2.InputStream{Ended: func() { b.ended = true }}
+	if b.source == nil {
+		return s
+	}
+	s.From, s.Ready, s.Failed = b.source, b.source.Ready, b.fail
+	if b.fetch != nil {
+		b.fetch.progress = time.Now()
+		s.From, s.Ready, s.Until = b.fetch, b.fetch.Ready, b.fetch.idleUntil
+	}
+	return s
+}
+
+// fail returns the guest's view of an error of reading. If the client has failed, the guest ends.
+func (b *incomingBody) fail(err error) *wasip2.Error {
+	if b.fetch == nil {
+		b.call.in.GiveUp(err)
+	}
+	b.failed = b.fetch.code(err)
+	return &wasip2.Error{Text: "the body cannot be read: " + errorNames[b.failed.kind], Code: b.failed}
+}
+
+// futureTrailers are the trailers of a body that the guest has finished.
+type futureTrailers struct {
+	body *incomingBody
+	got  bool
+}
+
+// Drop implements canonical.Resource.
+func (t *futureTrailers) Drop() { t.body.Drop() }
+
+func finishIncoming(c *call, p []uint64) {
+	p[0] = c.add(&futureTrailers{body: take[*incomingBody](c, p[0])}, 0)
+}
+
+func subscribeTrailers(c *call, p []uint64) {
+	lookUp[*futureTrailers](c, p[0])
+	p[0] = wasip2.Subscribe(c.state, wasip2.NewPollable(nil, nil), p[0])
+}
+
+// The layout of option<result<result<T, error-code>>>, for T of 8 bytes at most.
+const (
+	futureBytes = 56
+	futureOuter = 8
+	futureInner = 16
+	futureValue = 24
+)
+
+// future returns the area of such a result, for a future that is ready. again reports that the guest has had its value.
+func (c *call) future(at uint64, again bool) []byte {
+	m := c.state.Area(at, futureBytes, codeAlign)
+	clear(m)
+	if m[0] = 1; again {
+		m[futureOuter] = 1
+	}
+	return m
+}
+
+// getTrailers returns the trailers of a body that was read to its end. Others have none.
+func getTrailers(c *call, p []uint64) {
+	t := lookUp[*futureTrailers](c, p[0])
+	m := c.future(p[1], t.got)
+	if t.got {
+		return
+	}
+	t.got = true
+	if t.body.failed != nil {
+		m[futureInner] = 1
+		c.putCode(m[futureValue:], t.body.failed)
+		return
+	}
+	if !t.body.ended || t.body.trailers == nil {
+		return
+	}
+	if h := t.body.trailers(); len(h) > 0 {
+		m[futureValue] = 1
+		canonical.PutUint32(m, futureValue+4, uint32(c.add(&fields{list: c.received(h)}, 0)))
+	}
+}
+
+// httpErrorCode: io-error -> option<error-code>.
+func httpErrorCode(c *call, p []uint64) {
+	e, m := lookUp[*wasip2.Error](c, p[0]), c.state.Area(p[1], codeResultSize, codeAlign)
+	code, ok := e.Code.(*errorCode)
+	if m[0] = 0; ok {
+		c.putCode(m[codeAt:], code)
+		m[0] = 1
+	}
+}
