@@ -174,6 +174,8 @@ type Status struct {
 	Warm          int // instances ready to serve
 	InFlight      int // requests being served
 	Isolation     string
+	Exports       []string  // interfaces that a component exports, with their versions; nil for other modules
+	Imports       []string  // interfaces that a component imports
 	FreshReason   string    // why isolation is "fresh" although it was not requested; else empty
 	Warnings      []string  // sentences for the service's owner
 	LastUsed      time.Time // end of the last request; zero if there was none

@@ -8,7 +8,7 @@ var preview1Prefixes = []string{"args_", "environ_", "clock_", "fd_", "path_", "
 // adapter reports whether an instance is an adapter of WASI preview 1: all functions that it exports are those of
 // preview 1 or allocators, and it imports functions of WASI interfaces, the guest's memory, and the guest's own functions. The
 // host has the functions of preview 1, so the adapter is not needed.
-func (d *decoder) adapter(in *coreInstance) bool {
+func (d *decoder) adapter(in, guest *coreInstance) bool {
 	functions := 0
 	for name, e := range in.module.exports {
 		switch {
@@ -19,7 +19,11 @@ func (d *decoder) adapter(in *coreInstance) bool {
 			return false
 		}
 	}
-	for _, im := range in.module.imports {
+	for i := range in.module.imports {
+		im := &in.module.imports[i]
+		if im.sort != coreSortFunc && in.argument(im).from != guest {
+			return false
+		}
 		if im.sort == coreSortFunc && !strings.HasPrefix(im.module, "wasi:") && im.module != "__main_module__" && im.module != rootInterface {
 			return false
 		}

@@ -4,8 +4,8 @@ import "bytes"
 
 // Limits of a component. Those in the comments are of the largest known components.
 const (
-	maxBytes         = 8 << 20 // evaluated, without core modules; JavaScript: 0.1 MiB
-	maxDefinitions   = 100_000 // evaluated, and entries of core modules; JavaScript: 3,000
+	maxBytes         = 8 << 20 // evaluated, without core modules; JavaScript: 27 KiB
+	maxDefinitions   = 100_000 // evaluated, and entries of core modules; JavaScript: 2,500
 	maxDepth         = 20      // of components, and of types in types; 3
 	maxCoreModules   = 100     // Python: 20
 	maxCoreInstances = 1000    // Python: 60

@@ -44,14 +44,11 @@ func (p *plan) checkInstances() error {
 		case m == nil || in == p.guest:
 		case m == p.guest.module:
 			return unsupported("%s is instantiated several times: build a component with one instance of each core module", m)
-		case p.d.shimOf(m) == nil && !p.d.fixups[in] && !p.d.adapter(in) && !p.calls(in):
+		case p.d.shimOf(m) == nil && !p.d.fixups[in] && !p.d.adapter(in, p.guest) && !p.calls(in):
 			if len(others) < 10 {
 				others = append(others, m.String())
 			}
 		}
-	}
-	if p.d.adapter(p.guest) {
-		return unsupported("the handler is a function of the preview 1 adapter: %s", howToHandle)
 	}
 	if len(others) > 0 {
 		return unsupported("the program consists of several core modules (%s besides %s): dynamic libraries, as in components for Python and for "+

@@ -28,7 +28,7 @@ func (d *decoder) follow(it *coreItem, guest *coreInstance) (target, error) {
 		}
 		s := d.shimOf(in.module)
 		if s == nil {
-			return target{it, d.adapter(in)}, nil
+			return target{it, d.adapter(in, guest)}, nil
 		}
 		// Indexes of functions beyond the end are invalid; a shim has no imports.
 		if int64(e.index) >= int64(len(s.slots)) {

@@ -82,6 +82,8 @@
 //	kind          string  such as "wasm", "proxy" or "static"
 //	origin        string  "file" if the server's configuration file declares the service; else absent
 //	abi           string  the guest's ABI; empty while unknown
+//	exports       array   interfaces that a component exports, with their versions; absent for other modules and while unknown
+//	imports       array   interfaces that a component imports; likewise
 //	target        string  destination of requests, as text, if it is not a module; else absent
 //	memory        number  linear memory of one request; 0 while unknown
 //	timeout       string  of one request, as a Go duration; absent: the server's default

@@ -22,6 +22,8 @@ type serviceView struct {
 	Kind        string              `json:"kind"`
 	Origin      registry.Origin     `json:"origin,omitempty"`
 	ABI         string              `json:"abi"`
+	Exports     []string            `json:"exports,omitempty"`
+	Imports     []string            `json:"imports,omitempty"`
 	Target      string              `json:"target,omitempty"`
 	Memory      int64               `json:"memory"`
 	Timeout     string              `json:"timeout,omitempty"`
@@ -125,6 +127,8 @@ func (h *Handler) viewOf(service registry.Service, status services.Status) servi
 		Kind:        version.Kind,
 		Origin:      version.Origin,
 		ABI:         status.ABI,
+		Exports:     status.Exports,
+		Imports:     status.Imports,
 		Target:      status.Target,
 		Memory:      status.MemoryBytes,
 		Timeout:     options.text(schema.FieldTimeout),

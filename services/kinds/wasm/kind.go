@@ -191,6 +191,9 @@ func (v *version) open(ctx context.Context, module *engine.Decoded) (err error) 
 	if refused := invalidModule(v.kind.checkMinimum(module.Info(), v.doc), nil); refused != nil {
 		return errors.Join(refused, v.release())
 	}
+	if world := module.World(); world != nil {
+		v.exports, v.imports = shownNames(world.Exports), shownNames(world.Imports)
+	}
 	v.pool, err = v.kind.pools.Open(ctx, func(ctx context.Context) (*engine.Module, error) {
 		decoded := module
 		if module = nil; decoded == nil { // the code was evicted

@@ -41,6 +41,8 @@ type version struct {
 	environment abi.Environment        // immutable
 	mounts      []*directory.Directory // immutable
 
+	exports  []string              // immutable after open; interfaces of a component
+	imports  []string              // immutable after open
 	module   atomic.Pointer[facts] // atomic; set by each compilation
 	resolved atomic.Bool           // atomic; a guest has looked for name servers
 }
@@ -217,6 +219,8 @@ func (v *version) Status() services.Status {
 	s := services.Status{
 		ABI:           v.abi.Traits().Name,
 		Target:        v.mountsState(),
+		Exports:       v.exports,
+		Imports:       v.imports,
 		State:         services.StateReady,
 		MemoryBytes:   v.limitBytes(),
 		SnapshotBytes: p.SnapshotBytes,

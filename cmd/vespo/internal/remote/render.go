@@ -16,6 +16,8 @@ import (
 type Service struct {
 	Version
 	ABI         string   `json:"abi"`
+	Exports     []string `json:"exports"` // of a component
+	Imports     []string `json:"imports"`
 	Target      string   `json:"target"`
 	Prefix      string   `json:"prefix"`
 	Match       string   `json:"match"`
@@ -119,6 +121,8 @@ func writeService(to *screen, s *Service) error {
 	optional("target", s.Target)
 	if s.guest() {
 		t.row("abi", s.ABI)
+		t.list("exports", s.Exports)
+		t.list("imports", s.Imports)
 		t.row("memory", s.Memory)
 	}
 	optional("timeout", s.Timeout)
@@ -179,10 +183,7 @@ func writeOptions(t *table, options map[string]any) {
 			continue
 		}
 		title := stdio.Printable(strings.ReplaceAll(name, "_", " "))
-		for _, text := range optionTexts(options[name]) {
-			t.rows = append(t.rows, []string{title, shown(text)})
-			title = ""
-		}
+		t.list(title, optionTexts(options[name]))
 	}
 }
 
@@ -242,6 +243,9 @@ func writeDeployed(to *screen, what, base string, s *Service) error {
 		fmt.Fprintf(to, "%s, %s, memory %s, isolation %s\n", shown(s.ABI), shown(s.Size), shown(s.Memory), shown(s.Isolation))
 	} else {
 		fmt.Fprintf(to, "%s to %s\n", shown(s.Kind), shown(s.Target))
+	}
+	if len(s.Exports) > 0 {
+		fmt.Fprintf(to, "a component: exports %s, imports %s\n", stdio.Printable(strings.Join(s.Exports, ", ")), counted(len(s.Imports), "interface"))
 	}
 	if s.RolledBackTo != 0 && s.Message != "" {
 		fmt.Fprintf(to, "message: %s\n", stdio.Printable(s.Message))

@@ -13,6 +13,8 @@ func TestWriteService(t *testing.T) {
 	s := &Service{
 		Version:     Version{Digest: "sha256:0123456789abcdef", Generation: 3, Message: "fix it", Author: "bob", Memory: 1 << 20, Isolation: "fresh", Size: 2048},
 		Prefix:      "/a",
+		Exports:     []string{"wasi:http/incoming-handler@0.2.12"},
+		Imports:     []string{"wasi:http/types@0.2.12", "wasi:io/streams@0.2.12"},
 		FreshReason: "it uses table.set",
 		State:       "failed",
 		Problem:     "the module\x1b is gone",
@@ -36,6 +38,9 @@ deployed    -
 author      bob
 message     fix it
 abi         -
+exports     wasi:http/incoming-handler@0.2.12
+imports     wasi:http/types@0.2.12
+            wasi:io/streams@0.2.12
 memory      1.0 MiB
 isolation   fresh
 because     it uses table.set
@@ -76,6 +81,11 @@ func TestWriteDeployed(t *testing.T) {
 	require.NoError(t, writeDeployed(&screen{Writer: &b}, "added", "http://h", s))
 	require.Equal(t, "added /: generation 1, cgi, 10 B, memory -, isolation fresh\n"+
 		"each request gets a fresh instance: why\nsha256:00\nhttp://h/\n", b.String())
+	b.Reset()
+	s.Exports, s.Imports, s.FreshReason = []string{"wasi:http/incoming-handler@0.2.12"}, []string{"wasi:io/poll@0.2.12", "wasi:http/types@0.2.12"}, ""
+	require.NoError(t, writeDeployed(&screen{Writer: &b}, "added", "http://h", s))
+	require.Equal(t, "added /: generation 1, cgi, 10 B, memory -, isolation fresh\n"+
+		"a component: exports wasi:http/incoming-handler@0.2.12, imports 2 interfaces\nsha256:00\nhttp://h/\n", b.String())
 }
 
 func TestShown(t *testing.T) {

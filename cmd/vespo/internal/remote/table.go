@@ -42,6 +42,14 @@ func (t *table) row(values ...any) {
 	t.rows = append(t.rows, cells)
 }
 
+// list adds a row for each value, of which the first one has the title.
+func (t *table) list(title string, values []string) {
+	for _, v := range values {
+		t.rows = append(t.rows, []string{title, shown(v)})
+		title = ""
+	}
+}
+
 // dropEmpty removes the columns that have a title alone.
 func (t *table) dropEmpty() {
 	for column := len(t.rows[0]) - 1; column >= 0; column-- {
