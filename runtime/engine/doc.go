@@ -1,6 +1,7 @@
 // Package engine compiles modules and runs their instances. It is the only owner of a wazero.Runtime.
 //
-// An Engine has one slab of equally sized slots. Compile rewrites and compiles a module.
+// An Engine has one slab of equally sized slots. Compile rewrites and compiles a module. Modules that differ in data
+// alone share their compiled code.
 // Prepare runs the guest's initialisation once and captures the snapshot. Instantiate binds
 // a new instance in that state to a free slot. Call runs one exported function and returns
 // its Outcome. Reset restores the instance to the snapshot in place.

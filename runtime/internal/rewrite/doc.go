@@ -9,6 +9,7 @@
 //   - a flag for refused memory growth
 //   - exports of mutable globals and of the start function
 //   - memory limits that leave the maximum to the host's allocator
+//   - without its data, if the host applies it: modules that differ in data alone become the same module
 //
 // All functions are pure: they do not use wazero, and the output depends
 // only on the input. RATIONALE.md has the reasons and the measurements.
