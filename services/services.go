@@ -52,9 +52,9 @@ func (s Spec) Middleware() []Blob {
 	return slices.DeleteFunc(slices.Clone(s.Blobs), func(b Blob) bool { return b.Field != schema.FieldUse })
 }
 
-// WithoutMiddleware returns the spec as the kind of the service sees it.
-func (s Spec) WithoutMiddleware() Spec {
-	s.Manifest = schema.Without(s.Manifest, schema.FieldUseConfig)
+// OfKind returns the spec as the kind of the service sees it: without the fields that the transaction adds.
+func (s Spec) OfKind() Spec {
+	s.Manifest = schema.OfKind(s.Manifest)
 	s.Blobs = slices.DeleteFunc(slices.Clone(s.Blobs), func(b Blob) bool { return b.Field == schema.FieldUse })
 	return s
 }
@@ -80,7 +80,7 @@ func (s Spec) Trusted() bool { return s.Origin == registry.OriginFile }
 // client learns only that the server failed, and the details are logged.
 type Kind interface {
 	// Describe returns the name and the fields of the kind. Neither names nor meanings may change, because
-	// catalogues store them. The transaction adds the fields of the middleware.
+	// catalogues store them. The transaction adds the fields of schema.Shared.
 	Describe() schema.Kind
 	// Validate reports all violations at once and has no side effects. It may be incomplete so that it stays
 	// fast: Prepare must find the remaining ones.

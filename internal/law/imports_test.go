@@ -78,6 +78,8 @@ var importLaw = []importRule{
 			"services/control/lambda",
 			"services/control/middleware",
 			"services/control/plan",
+			"services/control/scheduler",
+			"services/schedule",
 			"services/schema",
 		},
 		never: []string{"./services/kinds"},

@@ -6,6 +6,8 @@ const (
 	FieldUse       = "use"
 	FieldUseConfig = "use_config"
 	FieldModule    = "module"
+	FieldCron      = "cron"
+	FieldCronGrace = "cron_grace"
 )
 
 // Timeout describes the time limit of a request. help says what it limits, absent what applies without it.
@@ -42,3 +44,29 @@ func Middleware() []Field {
 		},
 	}
 }
+
+// Schedules describes the schedules of a service, which every kind can have. Package schedule reads their values.
+func Schedules() []Field {
+	return []Field{
+		{
+			Name:    FieldCron,
+			Type:    Texts,
+			Form:    "'CRON [METHOD PATH]'",
+			Help:    "Send a request to the service at the times of this cron expression, which are in UTC unless CRON_TZ=ZONE is in front of it. Without a request, it is POST /, and a function gets an event.",
+			Example: "'*/5 * * * * POST /tick'",
+			Common:  true,
+		},
+		{
+			Name:    FieldCronGrace,
+			Type:    Duration,
+			Form:    "DURATION",
+			Help:    "Make up for the latest time that a schedule has missed, such as while the server was stopped, if that was at most this long ago.",
+			Absent:  "`1h`",
+			Example: "10m or 24h",
+			Common:  true,
+		},
+	}
+}
+
+// Shared returns the fields that every kind has without describing them.
+func Shared() []Field { return append(Middleware(), Schedules()...) }

@@ -212,6 +212,15 @@ func Without(m registry.Manifest, names ...string) registry.Manifest {
 	return filter(m, func(name string) bool { return !slices.Contains(names, name) })
 }
 
+// OfKind returns the manifest without the members that no kind describes: see Shared.
+func OfKind(m registry.Manifest) registry.Manifest {
+	names := make([]string, 0, len(Shared()))
+	for _, f := range Shared() {
+		names = append(names, f.Name)
+	}
+	return Without(m, names...)
+}
+
 // filter returns the manifest with the members that keep accepts. A malformed manifest stays as it is.
 func filter(m registry.Manifest, keep func(name string) bool) registry.Manifest {
 	members, err := membersOf(m)

@@ -43,8 +43,9 @@ type Config struct {
 	// are.
 	Dropped func() int64
 
-	MaxReads   int // concurrent list and inspect requests; default 16
-	MaxChanges int // concurrent add, remove and rollback requests, each with up to MaxModuleBytes; default 8
+	MaxReads    int // concurrent list and inspect requests; default 16
+	MaxChanges  int // concurrent add, remove and rollback requests, each with up to MaxModuleBytes; default 8
+	MaxTriggers int // concurrent trigger requests, each of which waits for a service; default 8
 }
 
 func (c Config) withDefaults() Config {
@@ -55,5 +56,6 @@ func (c Config) withDefaults() Config {
 	c.FetchTimeout = cmp.Or(c.FetchTimeout, 30*time.Second)
 	c.MaxReads = cmp.Or(c.MaxReads, 16)
 	c.MaxChanges = cmp.Or(c.MaxChanges, 8)
+	c.MaxTriggers = cmp.Or(c.MaxTriggers, 8)
 	return c
 }

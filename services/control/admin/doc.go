@@ -6,6 +6,7 @@
 //	POST     /services/add        add a service, or replace the one at the prefix
 //	POST     /services/remove     ?prefix=P[&match=M]
 //	POST     /services/rollback   ?prefix=P[&match=M][&generation=N]
+//	POST     /services/trigger    ?prefix=P[&match=M][&schedule=S]: run a schedule of the service now
 //	GET|HEAD /services            all services, by prefix; the same as /services/list
 //	GET|HEAD /services/list
 //	GET|HEAD /services/inspect    ?prefix=P[&match=M], with earlier versions
@@ -49,11 +50,13 @@
 //	           the server's root for mounts; repeatable
 //	use        a middleware module in front of the service, as an address or a form file; repeatable, outermost first
 //	use_config a setting or secret of the middleware, NAME=VALUE; repeatable
+//	cron       a schedule, such as "*/5 * * * * POST /tick": see package schedule; repeatable
+//	cron_grace how long ago a missed time may be to be made up for, a Go duration
 //
 // Instead of a module, a prefix can be bound by one of the fields upstream, static, function, exec or queue,
 // which have options of their own: see docs/management-api.md.
 //
-// In JSON, allow and use are arrays of strings, and config, mount and use_config are objects of strings. config and
+// In JSON, allow, use and cron are arrays of strings, and config, mount and use_config are objects of strings. config and
 // use_config can also be a text of any bytes for modules that read their own format: in a form a file, in JSON a string,
 // or {"=base64": "..."} for bytes that are not UTF-8.
 // Queries end up in logs, here and on the way: send secrets in a form or in JSON.
@@ -108,6 +111,7 @@
 //	errors        number  of these, those that were answered with a status of 500 or above, or broken off by the server
 //	queue         object  depth (capacity for waiting requests), waiting, leased (taken by a worker and not answered) and
 //	                      damaged (stored requests set aside as unreadable; absent if 0); absent without a queue
+//	schedules     array   its schedules with their runs: see below; absent if there are none
 //	retiring      object  versions, requests and snapshot (bytes) of earlier versions that still have requests; absent if
 //	                      there are none
 //	changes       array   answers to add and rollback of an existing service: texts such as "timeout: 10s -> 500ms"
@@ -120,6 +124,22 @@
 //	last_used     string  end of the last request; absent if there was none
 //	history       array   inspect only: earlier versions, newest first, with digest, module_digest, generation, kind, size
 //	                      and deployed, and with message and author if given, and with memory, timeout, isolation and use if requested; absent if there are none
+//
+// A schedule is an object:
+//
+//	schedule      string  as it was given, with single spaces
+//	next          string  the next time; absent if there is none within decades
+//	state         string  "idle", "running", or "waiting" for its turn to run
+//	runs          number  since the schedule was added, like those below
+//	failed        number  of these, those with a status of 400 or above or without a complete answer
+//	skipped       number  times that came during a run
+//	missed        number  times that passed without a run, such as while the server was stopped
+//	last          object  the latest run, also while it goes on; absent before the first: time (that it is for), started,
+//	                      ended, duration, trigger ("schedule", "late" or "manual"), outcome ("running", "ok", "failed" or
+//	                      "interrupted"), status, detail (why it failed) and request_id
+//
+// trigger answers prefix, match and schedule, the members of last, and what the service has answered: header (an object of
+// arrays), body (text of at most 64 KiB, or body_base64 if it is not UTF-8) and truncated (true if it was longer).
 //
 // remove answers {"prefix": "/hello", "state": "removed"}. health answers {"state": "ok"}, with
 // "dropped_records" if log records were dropped. ready answers {"state": "ready"}.
@@ -134,7 +154,7 @@
 //	404 not-found               no such service, or no such path
 //	405 method-not-allowed      see the header Allow
 //	408 request-timeout         the upload stalled
-//	409 conflict                nothing to roll back to; a second default queue; the listener for workers cannot be
+//	409 conflict                nothing to roll back to; a schedule that runs already; a second default queue; the listener for workers cannot be
 //	                            opened; or the configuration file declares the service
 //	413 body-too-large          the module, sent or fetched, is too large
 //	415 unsupported-media-type  see detail for the accepted types

@@ -17,6 +17,7 @@ const (
 	fieldReset      = "reset"
 	fieldUnset      = "unset"
 	fieldGeneration = "generation"
+	fieldSchedule   = "schedule"
 	fieldMessage    = "message"
 	fieldAuthor     = "author"
 )

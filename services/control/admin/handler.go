@@ -29,9 +29,13 @@ type Handler struct {
 	fetcher   *fetch.Fetcher      // immutable
 	endpoints map[string]endpoint // immutable; by escaped path
 
-	attached atomic.Pointer[attachment] // nil before Attach
-	leaving  atomic.Bool                // set by Leave
+	attached  atomic.Pointer[attachment] // nil before Attach
+	schedules atomic.Pointer[schedules]  // nil before AttachSchedules
+	leaving   atomic.Bool                // set by Leave
 }
+
+// schedules wraps Schedules for an atomic pointer.
+type schedules struct{ Schedules }
 
 // attachment wraps a Deployer for an atomic pointer.
 type attachment struct{ Deployer }
@@ -64,6 +68,9 @@ func New(cfg Config) *Handler {
 
 // Attach sets the Deployer. It must be called once.
 func (h *Handler) Attach(d Deployer) { h.attached.Store(&attachment{d}) }
+
+// AttachSchedules sets the Schedules. Until then, services have none.
+func (h *Handler) AttachSchedules(s Schedules) { h.schedules.Store(&schedules{s}) }
 
 // Leave makes the server not ready, so that load balancers stop sending requests. Other endpoints except list
 // are not affected.
@@ -103,6 +110,7 @@ func (h *Handler) routes() map[string]endpoint {
 		"/services/add":      {methods: post, limiter: changes, serve: h.add},
 		"/services/remove":   {methods: post, limiter: changes, serve: h.remove},
 		"/services/rollback": {methods: post, limiter: changes, serve: h.rollback},
+		"/services/trigger":  {methods: post, limiter: newLimiter(h.cfg.MaxTriggers), serve: h.trigger},
 		"/services/health":   {methods: get, open: true, serve: h.health},
 		"/services/ready":    {methods: get, open: true, serve: h.ready},
 	}
@@ -145,7 +153,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !found {
 		return problem.New(problem.NotFound,
-			"the management API has no such path: see /services/list, inspect, add, remove, rollback, health and ready")
+			"the management API has no such path: see /services/list, inspect, add, remove, rollback, trigger, health and ready")
 	}
 	if !slices.Contains(e.methods, r.Method) {
 		allowed := strings.Join(e.methods, ", ")

@@ -45,6 +45,7 @@ type serviceView struct {
 	Requests    uint64              `json:"requests"`
 	Errors      uint64              `json:"errors"`
 	Queue       *queueView          `json:"queue,omitempty"`
+	Schedules   []scheduleView      `json:"schedules,omitempty"`
 	Retiring    *retiringView       `json:"retiring,omitempty"`
 	Deployed    time.Time           `json:"deployed"`
 	Message     string              `json:"message,omitempty"`
@@ -167,6 +168,7 @@ func (h *Handler) viewOf(service registry.Service, status services.Status) servi
 func (h *Handler) viewOfEntry(e deploy.Entry) serviceView {
 	v := h.viewOf(e.Service, e.Status)
 	v.Requests, v.Errors = e.Requests, e.Errors
+	v.Schedules = h.schedulesOf(e.Service.Key)
 	if e.Problem != nil {
 		v.Problem = reasonOf(e.Problem)
 	}

@@ -66,7 +66,7 @@ func (d *Deployer) gaveUp(ctx context.Context) error {
 // runPrepare prepares the service and its middleware.
 func (d *Deployer) runPrepare(ctx context.Context, kind services.Kind, spec services.Spec) (r preparation) {
 	r.err = guarded(ctx, d.log, "prepare", func() (err error) {
-		r.deployment, err = kind.Prepare(ctx, spec.WithoutMiddleware())
+		r.deployment, err = kind.Prepare(ctx, spec.OfKind())
 		return err
 	})
 	if r.err == nil && r.deployment != nil && len(spec.Middleware()) > 0 {

@@ -8,11 +8,14 @@ import (
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/schedule"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // Validate reports all violations of a spec as one problem. It has no side effects. Add calls it too.
 func (d *Deployer) Validate(spec services.Spec) error {
 	violations := append(d.checkSpec(spec), d.checkMiddleware(spec)...)
+	violations = append(violations, d.checkSchedules(spec)...)
 	err := d.askKind(spec)
 	var told *problem.Problem
 	switch {
@@ -34,7 +37,26 @@ func (d *Deployer) askKind(spec services.Spec) error {
 	if !ok {
 		return nil
 	}
-	return guarded(context.Background(), d.log, "validate", func() error { return kind.Validate(spec.WithoutMiddleware()) })
+	return guarded(context.Background(), d.log, "validate", func() error { return kind.Validate(spec.OfKind()) })
+}
+
+// checkSchedules returns the violations of a spec's schedules.
+func (d *Deployer) checkSchedules(spec services.Spec) problem.Violations {
+	own := len(schedule.Of(spec.Manifest).Schedules)
+	violations := schedule.Check(spec.Manifest)
+	if own == 0 || len(violations) > 0 {
+		return violations
+	}
+	all := own
+	for key, other := range d.cfg.Registry.State().Services {
+		if key != spec.Key {
+			all += schedule.Count(other.Current.Manifest)
+		}
+	}
+	if all > schedule.MaxServer {
+		violations.Add(schema.FieldCron, "has %d schedules, and the server would have %d: at most %d are possible", own, all, schedule.MaxServer)
+	}
+	return violations
 }
 
 // checkSpec checks what does not depend on the kind.

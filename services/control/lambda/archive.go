@@ -79,7 +79,7 @@ func (h *Handler) useModule(f *zip.File, spec *services.Spec, s *settings) error
 
 // shared returns the fields of a manifest that another kind has too, and the settings of the middleware.
 func shared(m registry.Manifest, kind schema.Kind) registry.Manifest {
-	names := []string{schema.FieldUseConfig}
+	names := []string{schema.FieldUseConfig, schema.FieldCron, schema.FieldCronGrace}
 	for _, f := range (schema.Kinds{kind}).Fields() {
 		names = append(names, f.Name)
 	}
@@ -90,7 +90,7 @@ func shared(m registry.Manifest, kind schema.Kind) registry.Manifest {
 // earlier program are kept, and what the kinds have in common.
 func (h *Handler) useProgram(archive []byte, spec *services.Spec, s *settings) error {
 	code := services.Blob{Field: fieldPackage, Digest: registry.DigestOf(archive), Content: archive}
-	kept := []string{schema.FieldTimeout, schema.FieldUseConfig}
+	kept := []string{schema.FieldTimeout, schema.FieldUseConfig, schema.FieldCron, schema.FieldCronGrace}
 	if hasVariables(spec.Manifest) {
 		kept = append(kept, fieldConfig)
 	}

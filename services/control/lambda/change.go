@@ -11,6 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/internal/arn"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // Every change of this API is one transaction of the catalogue, over services and records. So an answer with an
@@ -71,6 +72,7 @@ func (h *Handler) addVersion(changes deploy.Changes, s *registry.State, d deploy
 	for ; !s.Services[versionPrefix(d.key, strconv.Itoa(number))].Key.IsZero(); number++ { // of a lost record
 	}
 	version := spec
+	version.Manifest = schema.Without(spec.Manifest, schema.FieldCron, schema.FieldCronGrace) // those of the function go on
 	version.Key = versionPrefix(d.key, strconv.Itoa(number))
 	changes.Deploy = append(changes.Deploy, version)
 	changes.Records = map[string]deploy.Edit{recordOf(d.name): editOf(func(own *record) error {
@@ -115,5 +117,5 @@ func specOf(s registry.Service) services.Spec {
 // validate returns the error that deploying spec would return.
 // Middleware is not checked: it is unchanged from the previous version.
 func (h *Handler) validate(spec services.Spec) error {
-	return h.cfg.Catalogue.Validate(spec.WithoutMiddleware())
+	return h.cfg.Catalogue.Validate(spec.OfKind())
 }

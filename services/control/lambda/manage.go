@@ -160,7 +160,7 @@ func codeOf(v registry.Version) registry.Digest {
 	if digest := packageOf(v.Manifest); digest != "" {
 		return digest
 	}
-	return registry.DigestOf([]byte(schema.Without(v.Manifest, schema.FieldTimeout, fieldConfig, schema.FieldUseConfig)))
+	return registry.DigestOf([]byte(schema.Without(schema.OfKind(v.Manifest), schema.FieldTimeout, fieldConfig)))
 }
 
 // codeHash returns a digest in Lambda's form, base64.

@@ -65,7 +65,7 @@ func (k *Kind) Retain(s *registry.State) error {
 			if v.Kind != KindName {
 				continue
 			}
-			d, err := Decode(schema.Without(v.Manifest, schema.FieldUseConfig))
+			d, err := Decode(schema.OfKind(v.Manifest))
 			if err != nil {
 				return fmt.Errorf("read a version of %s: %w", service.Key, err) // it may refer to any package
 			}

@@ -10,7 +10,7 @@ import (
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
-// Describe returns the descriptions, with the fields of the middleware.
+// Describe returns the descriptions, with the fields that all have.
 func Describe() schema.Kinds {
 	return schema.Kinds{
 		wasm.Description(),
@@ -19,5 +19,5 @@ func Describe() schema.Kinds {
 		static.Description(),
 		function.Description(),
 		queue.Description(),
-	}.With(schema.Middleware()...)
+	}.With(schema.Shared()...)
 }

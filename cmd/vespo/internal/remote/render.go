@@ -32,6 +32,7 @@ type Service struct {
 	Requests    uint64   `json:"requests"`
 	Errors      uint64   `json:"errors"`
 	Queue       *struct{ Depth, Waiting, Leased, Damaged int }
+	Schedules   []scheduled `json:"schedules"`
 	Retiring    *retiring
 	LastUsed    time.Time      `json:"last_used"`
 	History     []Version      `json:"history"`
@@ -137,6 +138,9 @@ func writeService(to *screen, s *Service) error {
 		t.row(fmt.Sprintf("middleware %d", i+1), digest)
 	}
 	writeOptions(t, s.Options)
+	for i, own := range s.Schedules {
+		own.write(t, to, i+1)
+	}
 	t.row("in flight", s.InFlight)
 	t.row("requests", s.Requests)
 	t.row("errors", s.Errors)
@@ -170,6 +174,10 @@ func rowPaint(to *screen, row []string) paint {
 		return statePaint(to, row[1])
 	case "problem":
 		return to.paint.Red
+	case "  last run":
+		if strings.Contains(row[1], ": failed") || strings.Contains(row[1], ": interrupted") {
+			return to.paint.Red
+		}
 	case "warning":
 		return to.paint.Yellow
 	}
@@ -179,7 +187,7 @@ func rowPaint(to *screen, row []string) paint {
 // writeOptions writes the fields of a service that have no row of their own, with a line for each value of a list.
 func writeOptions(t *table, options map[string]any) {
 	for _, name := range slices.Sorted(maps.Keys(options)) {
-		if name == "timeout" || name == "memory" || name == "isolation" {
+		if name == "timeout" || name == "memory" || name == "isolation" || name == "cron" {
 			continue
 		}
 		title := stdio.Printable(strings.ReplaceAll(name, "_", " "))

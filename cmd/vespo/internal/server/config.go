@@ -95,6 +95,8 @@ type Config struct {
 	Demo                bool          `help:"Add the bundled services hello, echo and oom, and show how to call them."`
 	FileRules           bool          `kong:"-"` // there is a configuration file, which alone may change its services
 	NoExec              bool          `kong:"-"` // no configuration file may ask for programs, as the user has named none
+
+	now func() time.Time `kong:"-"` // the clock of schedules, for tests; nil: the machine's
 }
 
 // Validate returns an error with all violations, one per line. It is called by kong.

@@ -38,13 +38,13 @@ func table() []offered {
 	}
 }
 
-// Kinds describes the kinds of services that a server has, with the fields of the middleware.
+// Kinds describes the kinds of services that a server has, with the fields that all have.
 func Kinds() schema.Kinds {
 	var all schema.Kinds
 	for _, k := range table() {
 		all = append(all, k.describe())
 	}
-	return all.With(schema.Middleware()...)
+	return all.With(schema.Shared()...)
 }
 
 // making is what the kinds of a server are made from.

@@ -55,7 +55,7 @@ func kindTable(kinds schema.Kinds) string {
 	for _, kind := range kinds {
 		for _, form := range kind.Forms {
 			var others []string
-			for _, f := range form.Fields[:len(form.Fields)-len(schema.Middleware())] {
+			for _, f := range form.Fields[:len(form.Fields)-len(schema.Shared())] {
 				if !f.Internal && !slices.Contains(form.Requires, f.Name) {
 					others = append(others, f.Name)
 				}
@@ -113,6 +113,8 @@ and the items of objects as ` + "`NAME=VALUE`" + `.
 	}
 	b.WriteString("\n## Middleware, for all kinds\n\n")
 	writeFields(&b, schema.Middleware())
+	b.WriteString("\n## Schedules, for all kinds\n\n")
+	writeFields(&b, schema.Schedules())
 	return b.String()
 }
 
@@ -123,7 +125,7 @@ func writeForm(b *strings.Builder, kind schema.Kind, form schema.Form) {
 	}
 	title := strings.TrimPrefix(strings.TrimPrefix(kind.Title, "a "), "an ")
 	fmt.Fprintf(b, "\n## %s%s: by %s\n\nThe kind is `%s`.\n\n", strings.ToUpper(title[:1]), title[1:], strings.Join(names, " and "), kind.Name)
-	common := len(schema.Middleware())
+	common := len(schema.Shared())
 	writeFields(b, form.Fields[:len(form.Fields)-common])
 }
 

@@ -27,6 +27,7 @@ import (
 	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/services/control/admin"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/control/scheduler"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/services/kv/boltstore"
@@ -49,17 +50,18 @@ const (
 
 // core is a server without its listeners: the services, and what they need.
 type core struct {
-	store    *filestore.Store
-	root     *os.Root           // of mounts and static files; nil without --root
-	problems []registry.Problem // found while opening the catalogue
-	stores   *boltstore.Stores  // key-value stores
-	kind     *wasm.Kind
-	deployer *deploy.Deployer
-	handler  http.Handler // of the public listener
-	lambda   http.Handler // of the Lambda API's listener; nil without one
-	leave    func()       // announces to clients and load balancers that the server is about to stop
-	trimmer  *heapTrimmer
-	public   atomic.Value // string: URL of the public listener, once open
+	store     *filestore.Store
+	root      *os.Root           // of mounts and static files; nil without --root
+	problems  []registry.Problem // found while opening the catalogue
+	stores    *boltstore.Stores  // key-value stores
+	kind      *wasm.Kind
+	deployer  *deploy.Deployer
+	schedules *scheduler.Scheduler
+	handler   http.Handler // of the public listener
+	lambda    http.Handler // of the Lambda API's listener; nil without one
+	leave     func()       // announces to clients and load balancers that the server is about to stop
+	trimmer   *heapTrimmer
+	public    atomic.Value // string: URL of the public listener, once open
 }
 
 // access is the access listener, and the count of dropped records.
@@ -118,6 +120,10 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 		Log:            log,
 	})
 	management.Attach(c.deployer)
+	if err := c.openSchedules(ctx, list, cfg, dataDir, catalogue, routing, log); err != nil {
+		return nil, err
+	}
+	management.AttachSchedules(c.schedules)
 	c.leave = func() { management.Leave(); routing.Leave() }
 	if err := c.openLambda(ctx, list, cfg, dataDir, routing, log); err != nil {
 		return nil, err
