@@ -2,11 +2,7 @@ package project
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"path/filepath"
-
-	"github.com/vespo-dev/vespo/internal/regular"
 )
 
 const getNode = "install Node.js 20 or later with npm from https://nodejs.org (Debian 13 and later: apt-get install nodejs npm)"
@@ -30,22 +26,4 @@ func (assemblyScript) build(ctx context.Context, b *build) error {
 	}
 	args := []string{"npm", "run", "--silent", "build", "--", "--outFile", b.outArg()}
 	return b.run(ctx, command{args: append(args, b.flags...)}, nil)
-}
-
-// asksForAssemblyScript reports whether a package.json depends on assemblyscript.
-func asksForAssemblyScript(file string) (bool, error) {
-	text, err := regular.ReadFile(file, maxSettingsBytes)
-	if err != nil {
-		return false, err
-	}
-	var manifest struct {
-		Dependencies    map[string]string `json:"dependencies"`
-		DevDependencies map[string]string `json:"devDependencies"`
-	}
-	if err := json.Unmarshal(text, &manifest); err != nil {
-		return false, fmt.Errorf("%s: %w", file, err)
-	}
-	_, asks := manifest.Dependencies["assemblyscript"]
-	_, asksForBuild := manifest.DevDependencies["assemblyscript"]
-	return asks || asksForBuild, nil
 }

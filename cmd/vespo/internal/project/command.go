@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/project/worker"
 )
 
 // interruptDelay is how long a tool may run after the interrupt signal before it is killed.
@@ -34,9 +36,10 @@ func onPath(tool, get string) error {
 
 // build is one compilation.
 type build struct {
-	dir, out string    // absolute
-	flags    []string  // from the project's settings, for the compiler
-	log      io.Writer // gets the commands and their output
+	dir, out string           // absolute
+	flags    []string         // from the project's settings, for the compiler
+	worker   *worker.Settings // of the project's settings, or nil
+	log      io.Writer        // gets the commands and their output
 }
 
 // outArg returns the output path for a command that runs in dir: relative if it is below dir.

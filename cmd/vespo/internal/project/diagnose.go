@@ -31,6 +31,9 @@ var (
 	// asc: "ERROR TS2304: Cannot find name 'x'.", then "   └─ in assembly/index.ts(3,5)"
 	ascTitle = regexp.MustCompile(`^(ERROR|WARNING) \w+: (.+)$`)
 	ascPlace = regexp.MustCompile(`^\s*└─ in (.+)\((\d+),(\d+)\)$`)
+	// esbuild: "✘ [ERROR] Could not resolve "x"", then "    src/index.js:3:5:"
+	esbuildTitle = regexp.MustCompile(`^\S+ \[(ERROR|WARNING)\] (.+?)(?: \[[a-z-]+\])?$`)
+	esbuildPlace = regexp.MustCompile(`^    (\S.*):(\d+):(\d+):$`)
 )
 
 // diagnose returns what a compiler says about places of the sources, in its order, with excerpts. Output in other
@@ -61,13 +64,13 @@ func (p *Project) diagnose(output string) []live.Diagnostic {
 
 // parse returns the diagnostic that a line completes. A line that is the title of one is kept for a later place.
 func (p *Project) parse(line string, title *live.Diagnostic) (d live.Diagnostic, ok bool) {
-	for _, form := range [...]*regexp.Regexp{rustTitle, ascTitle} {
+	for _, form := range [...]*regexp.Regexp{rustTitle, ascTitle, esbuildTitle} {
 		if m := form.FindStringSubmatch(line); m != nil {
 			*title = live.Diagnostic{Message: m[2], Warning: strings.EqualFold(m[1], "warning")}
 			return d, false
 		}
 	}
-	for _, form := range [...]*regexp.Regexp{rustPlace, ascPlace} {
+	for _, form := range [...]*regexp.Regexp{rustPlace, ascPlace, esbuildPlace} {
 		if m := form.FindStringSubmatch(line); m != nil && title.Message != "" {
 			d, *title = *title, live.Diagnostic{}
 			p.place(&d, m[1], m[2], m[3])

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/project/worker"
 	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/services/schema"
@@ -33,6 +34,8 @@ type settings struct {
 	Flags []string `json:"flags"`
 	// Service has fields of the service, as in the management API.
 	Service map[string]json.RawMessage `json:"service"`
+	// Worker describes the script and the bindings of a JavaScript worker.
+	Worker *worker.Settings `json:"worker"`
 }
 
 // Project is a directory with the sources of one service. It is immutable.
@@ -42,6 +45,7 @@ type Project struct {
 	toolchain toolchain
 	flags     []string
 	service   schema.Values // of the settings
+	worker    *worker.Settings
 }
 
 // toolchain compiles projects of one language.
@@ -60,6 +64,7 @@ func toolchains() map[string]toolchain {
 		"go":             golang{},
 		"rust":           rust{},
 		"tinygo":         tinyGo{},
+		"worker":         javaScript{},
 	}
 }
 
@@ -86,14 +91,22 @@ func Open(dir string) (*Project, error) {
 		}
 	}
 	if name == "" {
-		return nil, fmt.Errorf("%s is no project: it has neither go.mod nor *.go, Cargo.toml, a package.json that asks for assemblyscript, *.c, "+
+		return nil, fmt.Errorf("%s is no project: it has neither go.mod nor *.go, Cargo.toml, a package.json that asks for assemblyscript or "+
+			"componentize-js, *.c, "+
 			"or a %s; \"vespo new\" makes one", dir, settingsFile)
 	}
 	service, err := parseService(set.Service)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(abs, settingsFile), err)
 	}
-	return &Project{dir: abs, prefix: set.Prefix, toolchain: toolchains()[name], flags: set.Flags, service: service}, nil
+	return &Project{
+		dir:       abs,
+		prefix:    set.Prefix,
+		toolchain: toolchains()[name],
+		flags:     set.Flags,
+		service:   withBindings(service, set.Worker),
+		worker:    set.Worker,
+	}, nil
 }
 
 // name returns the name of the project: that of its directory.
@@ -129,7 +142,7 @@ func (p *Project) Build(ctx context.Context, out string, log io.Writer) error {
 	if err := p.Check(ctx); err != nil {
 		return err
 	}
-	return p.toolchain.build(ctx, &build{dir: p.dir, out: out, flags: p.flags, log: log})
+	return p.toolchain.build(ctx, &build{dir: p.dir, out: out, flags: p.flags, worker: p.worker, log: log})
 }
 
 // detect returns the name of the toolchain for the files of a directory, or "" if there is none.
@@ -144,9 +157,13 @@ func detect(dir string) (string, error) {
 	case has("Cargo.toml"):
 		return "rust", nil
 	case has("package.json"):
-		asks, err := asksForAssemblyScript(filepath.Join(dir, "package.json"))
-		if asks || err != nil {
-			return "assemblyscript", err
+		switch asks, err := dependsOn(filepath.Join(dir, "package.json"), "assemblyscript", enginePackage); {
+		case err != nil:
+			return "", err
+		case asks == enginePackage:
+			return "worker", nil
+		case asks != "":
+			return "assemblyscript", nil
 		}
 	}
 	if has("*.c") {
@@ -177,9 +194,14 @@ func readSettings(dir string) (settings, error) {
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&s); err != nil {
 		if strings.HasPrefix(err.Error(), "json: unknown field") {
-			err = fmt.Errorf("%w: the members are prefix, toolchain, flags, and service with fields such as timeout", err)
+			err = fmt.Errorf("%w: the members are prefix, toolchain, flags, service with fields such as timeout, and worker", err)
 		}
 		return settings{}, fmt.Errorf("%s: %w", file, err)
+	}
+	if s.Worker != nil {
+		if err := s.Worker.Check(); err != nil {
+			return settings{}, fmt.Errorf("%s: %w", file, err)
+		}
 	}
 	all := toolchains()
 	if s.Toolchain != "" && all[s.Toolchain] == nil {

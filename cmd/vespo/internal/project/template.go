@@ -37,6 +37,8 @@ func kinds() []kind {
 		{name: "rust", layers: []string{"rust"}},
 		{name: "cgi-go", layers: []string{"cgi-go"}},
 		{name: "assemblyscript", layers: []string{"assemblyscript"}},
+		{name: "js", layers: []string{"worker", "js"}},
+		{name: "ts", layers: []string{"worker", "ts"}},
 	}
 }
 

@@ -31,6 +31,7 @@ func files(t *testing.T, dir string) map[string]string {
 func TestTemplates(t *testing.T) {
 	toolchains := map[string]toolchain{
 		"go": golang{}, "tinygo": tinyGo{}, "go-nethttp": golang{}, "c": clang{}, "rust": rust{}, "cgi-go": golang{}, "assemblyscript": assemblyScript{},
+		"js": javaScript{}, "ts": javaScript{},
 	}
 	require.Len(t, toolchains, len(Templates()))
 	for _, template := range Templates() {
@@ -119,6 +120,7 @@ func TestMissingTools(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	for name, want := range map[string]string{
 		"assemblyscript": "node is missing: install Node.js",
+		"worker":         "node is missing: install Node.js",
 		"c":              "clang is missing: install it (Debian: apt-get install clang lld wasi-libc",
 		"go":             "go is missing: install Go",
 		"rust":           "cargo is missing: install Rust",

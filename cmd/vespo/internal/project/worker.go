@@ -1,0 +1,189 @@
+package project
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/project/worker"
+	"github.com/vespo-dev/vespo/internal/regular"
+	"github.com/vespo-dev/vespo/services/schema"
+)
+
+const enginePackage = "@bytecodealliance/componentize-js"
+
+// javaScript bundles a worker with esbuild, and makes a component of the bundle.
+type javaScript struct{}
+
+func (javaScript) check(context.Context) error {
+	if err := onPath("node", getNode); err != nil {
+		return err
+	}
+	return onPath("npm", getNode)
+}
+
+func (javaScript) build(ctx context.Context, b *build) error {
+	esbuild, err := installed(ctx, b)
+	if err != nil {
+		return err
+	}
+	tools, err := workerTools(b.dir)
+	if err != nil {
+		return err
+	}
+	temp, err := os.MkdirTemp(tools, "build-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp) // what is left of it is in a cache
+	entry, bundle := filepath.Join(temp, "entry.js"), filepath.Join(temp, "worker.js")
+	if err := writeEntry(b, tools, entry); err != nil {
+		return err
+	}
+	args := []string{esbuild, entry, "--bundle", "--format=esm", "--platform=browser", "--target=es2023",
+		"--conditions=workerd,worker", "--external:wasi:*", "--external:vespo:*",
+		"--alias:cloudflare:workers=" + filepath.Join(tools, "glue", "workers.js"),
+		"--loader:.html=text", "--loader:.txt=text", "--loader:.sql=text", "--log-level=warning", "--outfile=" + bundle}
+	if err := b.run(ctx, command{args: append(args, b.flags...)}, nil); err != nil {
+		return err
+	}
+	// One tier of V8's compilers is enough for an engine that runs for a moment: a sixth of the time.
+	return b.run(ctx, command{args: []string{"node", "--no-warnings", "--no-wasm-tier-up", "--no-wasm-dynamic-tiering",
+		filepath.Join(tools, "componentize.mjs"), ".", bundle, b.outArg()}}, nil)
+}
+
+func writeEntry(b *build, tools, file string) error {
+	set := b.worker
+	if set == nil {
+		set = &worker.Settings{}
+	}
+	entry, ignored, err := set.Entry(b.dir, tools)
+	if err != nil {
+		return err
+	}
+	for _, name := range ignored {
+		fmt.Fprintf(b.log, "%s of the assets has no effect: such files are not supported\n", name)
+	}
+	return os.WriteFile(file, entry, 0o644)
+}
+
+// installed returns the program esbuild. It installs the packages of the project if one is missing.
+func installed(ctx context.Context, b *build) (esbuild string, err error) {
+	for _, again := range []bool{true, false} {
+		esbuild, version := inModules(b.dir, filepath.Join(".bin", esbuildName())), engineVersion(b.dir)
+		switch {
+		case esbuild != "" && version == worker.Engine:
+			return esbuild, nil
+		case version != "" && version != worker.Engine:
+			return "", fmt.Errorf("%s is version %s, and this version of vespo builds with %s: %s", enginePackage, version, worker.Engine, addPackages)
+		case again:
+			install := command{args: []string{"npm", "install", "--no-audit", "--no-fund"}}
+			if err := b.run(ctx, install, nil); err != nil {
+				return "", err
+			}
+		}
+	}
+	return "", fmt.Errorf("package.json asks for neither esbuild nor %s, or only for one of them: %s", enginePackage, addPackages)
+}
+
+// addPackages is how to get the packages that a build needs.
+const addPackages = "run npm install --save-dev --save-exact " + enginePackage + "@" + worker.Engine +
+	" @bytecodealliance/jco@1.35.0 @bytecodealliance/preview2-shim@0.26.0 esbuild@0.28.2"
+
+func esbuildName() string {
+	if runtime.GOOS == "windows" {
+		return "esbuild.cmd"
+	}
+	return "esbuild"
+}
+
+// engineVersion returns the version of the installed engine, or "".
+func engineVersion(dir string) string {
+	file := inModules(dir, filepath.Join(filepath.FromSlash(enginePackage), "package.json"))
+	text, err := regular.ReadFile(cmp.Or(file, os.DevNull), maxSettingsBytes)
+	if err != nil {
+		return ""
+	}
+	var manifest struct {
+		Version string `json:"version"`
+	}
+	_ = json.Unmarshal(text, &manifest) // no version is one that does not fit
+	return manifest.Version
+}
+
+// inModules returns a file below node_modules of a directory or the nearest of its parents, or "".
+func inModules(dir, name string) string {
+	for {
+		file := filepath.Join(dir, "node_modules", name)
+		if isFile(file) {
+			return file
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return ""
+		}
+		dir = parent
+	}
+}
+
+// workerTools returns a directory with the glue, and with the engine once it is prepared. All projects of a user share
+// it. Without a directory for caches, each project has its own.
+func workerTools(project string) (string, error) {
+	digest, err := worker.Digest()
+	if err != nil {
+		return "", err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = filepath.Join(project, "node_modules", ".cache")
+	}
+	dir := filepath.Join(cache, "vespo", "worker-"+digest)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	return dir, worker.Write(dir)
+}
+
+// withBindings returns the fields of a service with what the bindings of a worker need: permission to call services.
+func withBindings(values schema.Values, set *worker.Settings) schema.Values {
+	if set == nil || len(set.Services) == 0 {
+		return values
+	}
+	merged := maps.Clone(values)
+	allowed, _ := merged["allow"].([]string)
+	allowed = slices.Clone(allowed)
+	for _, origin := range set.Origins() {
+		if !slices.Contains(allowed, origin) {
+			allowed = append(allowed, origin)
+		}
+	}
+	merged["allow"] = allowed
+	return merged
+}
+
+// dependsOn returns the first of the packages that a package.json depends on, or "".
+func dependsOn(file string, names ...string) (string, error) {
+	text, err := regular.ReadFile(file, maxSettingsBytes)
+	if err != nil {
+		return "", err
+	}
+	var manifest struct {
+		Dependencies    map[string]string `json:"dependencies"`
+		DevDependencies map[string]string `json:"devDependencies"`
+	}
+	if err := json.Unmarshal(text, &manifest); err != nil {
+		return "", fmt.Errorf("%s: %w", file, err)
+	}
+	for _, name := range names {
+		if manifest.Dependencies[name] != "" || manifest.DevDependencies[name] != "" {
+			return name, nil
+		}
+	}
+	return "", nil
+}
