@@ -109,10 +109,38 @@ func Detect[A ABI](info *engine.Info, all []A) (found A, err error) {
 		case err != nil:
 			return found, &engine.ModuleError{Violations: []string{"is refused: " + err.Error()}}
 		case ok:
-			return a, nil
+			return a, foreign(info, a, all)
 		}
 	}
 	return found, &engine.ModuleError{Violations: []string{noneOf(all)}}
+}
+
+// foreign returns an error if a module imports what only guests of another one of the ABIs can.
+func foreign[A ABI](info *engine.Info, a A, all []A) error {
+	offers := func(a A) map[string]bool {
+		modules := map[string]bool{}
+		for _, m := range a.HostModules() {
+			modules[m.Name] = true
+		}
+		return modules
+	}
+	own, others := offers(a), map[string]string{}
+	for _, other := range all {
+		for name := range offers(other) {
+			others[name] = other.Traits().Guest
+		}
+	}
+	var violations []string
+	for _, im := range info.Imports {
+		if guest := others[im.Module]; guest != "" && !own[im.Module] {
+			own[im.Module] = true // one violation for each module
+			violations = append(violations, fmt.Sprintf("imports %s, which %s can, and is %s", im.Module, guest, a.Traits().Guest))
+		}
+	}
+	if violations != nil {
+		return &engine.ModuleError{Violations: violations}
+	}
+	return nil
 }
 
 // noneOf returns the violation of a module that implements none of the ABIs.

@@ -16,6 +16,8 @@ type State struct {
 	In *engine.Instance // immutable
 	// System is set by the system interface of the component (WASI 0.2).
 	System any
+	// Tasks is set by an ABI whose components have asynchronous functions (WASI 0.3).
+	Tasks any
 	// Handles are the resources that the guest holds.
 	Handles Table
 
@@ -70,7 +72,13 @@ func (s *State) Begin() {
 func (s *State) End() { s.Handles.Close() }
 
 // Of returns the state of an instance for a host function.
-func Of(in *engine.Instance) *State { return in.Component.(*State) }
+func Of(in *engine.Instance) *State {
+	s, ok := in.Component.(*State)
+	if !ok {
+		Trap("the guest is not a component, but calls functions of components")
+	}
+	return s
+}
 
 // CheckAllocator returns an error if a module exports Allocator with a wrong type.
 func CheckAllocator(info *engine.Info) error {

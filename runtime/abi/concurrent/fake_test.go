@@ -96,8 +96,8 @@ func (h *host) Copy(p []byte, n uint32) (uint32, bool) {
 	n = min(n, h.allowed)
 	h.allowed -= n
 	if h.writes {
-		copy(p, h.data[:n])
-		h.data = h.data[n:]
+		copy(p, h.data[:n*size])
+		h.data = h.data[n*size:]
 	} else {
 		h.data = append(h.data, p[:n*size]...)
 	}

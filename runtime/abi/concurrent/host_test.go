@@ -72,11 +72,7 @@ func TestHostLetsGo(t *testing.T) {
 	want(t, "cancel", s.Cancel(bytesType, true, w), gone)
 
 	h := newHost(true)
-	back := s.Lift(s.NewReadable(bytesType, h), bytesType)
-	if p, ok := back.Peer(); !ok || p != h {
-		t.Error("the host does not recognise its own end")
-	}
-	back.Drop()
+	s.Lift(s.NewReadable(bytesType, h), bytesType).Drop()
 	if h.dropped != 1 {
 		t.Errorf("the host was told of %d drops", h.dropped)
 	}
@@ -172,5 +168,47 @@ func TestMembersTakeTurns(t *testing.T) {
 	}
 	if got[ends[0]] != 5 || got[ends[1]] != 5 {
 		t.Errorf("the members had %v", got)
+	}
+}
+
+// TestSplice passes a stream of the host back to the host.
+func TestSplice(t *testing.T) {
+	for _, typ := range []Type{bytesType, intFuture} {
+		s, _ := newState()
+		from, to := newHost(true), newHost(false)
+		from.data = []byte("0123456789")
+		s.Lift(s.NewReadable(typ, from), typ).Attach(to)
+		s.Exit()
+		steps := 0
+		for {
+			ok, err := s.Wait(func(ready []<-chan struct{}) error {
+				steps++
+				if from.allow(1, steps == 5); closed(ready[0]) {
+					return nil
+				}
+				to.allow(1, false)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !ok {
+				break
+			}
+		}
+		want := "01234"
+		if typ.Future {
+			want = "0123"
+		}
+		if string(to.data) != want || to.dropped != 1 {
+			t.Errorf("%s: the reader has %q and was told of %d drops", typ, to.data, to.dropped)
+		}
+	}
+	s, _ := newState()
+	from, to := newHost(true), newHost(false)
+	s.Lift(s.NewReadable(bytesType, from), bytesType).Attach(to)
+	s.End()
+	if from.dropped != 1 || to.dropped != 1 {
+		t.Errorf("the end of the task told the ends %d and %d times", from.dropped, to.dropped)
 	}
 }

@@ -41,11 +41,12 @@ func (s *State) Begin(mem Memory, await func(ready []<-chan struct{}) error) {
 	s.mem, s.await = mem, await
 }
 
-// End ends the task: it cancels all operations of the host and drops the guest's ends of streams and futures.
+// End ends the task: it cancels all work and drops the guest's ends of streams and futures.
 func (s *State) End() {
+	s.Exit()
 	for _, w := range s.work {
-		if t, ok := w.(*subtask); ok {
-			t.abandon()
+		if w, ok := w.(*splice); ok {
+			w.stop()
 		}
 	}
 	for _, e := range s.table.elems {
@@ -58,6 +59,20 @@ func (s *State) End() {
 	clear(s.ready)
 	s.work, s.ready = s.work[:0], s.ready[:0]
 	s.Context, s.backpressure, s.returned, s.mem, s.await = [2]uint32{}, 0, false, nil, nil
+}
+
+// Exit ends the work that the guest waited for: it will not run again. What goes on between two ends of the host remains.
+func (s *State) Exit() {
+	s.work = slices.DeleteFunc(s.work, func(w Work) bool {
+		switch w := w.(type) {
+		case *subtask:
+			w.abandon()
+			return true
+		case *end:
+			return true
+		}
+		return false
+	})
 }
 
 // Handles returns the number of handles that the guest has.

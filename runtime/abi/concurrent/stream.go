@@ -67,11 +67,14 @@ func (s *State) New(t Type) uint64 {
 }
 
 // NewReadable returns the number of a new readable end whose writable end is the host's.
-func (s *State) NewReadable(t Type, writer Peer) uint32 {
-	return s.newEnd(&channel{state: s, typ: t, peer: writer}, false)
+func (s *State) NewReadable(t Type, writer Peer) uint32 { return s.Lower(s.Hosted(t, writer)) }
+
+// Hosted returns a readable end whose writable end is the host's, too.
+func (s *State) Hosted(t Type, writer Peer) *Readable {
+	return &Readable{&channel{state: s, typ: t, peer: writer}}
 }
 
-// Readable is a readable end that the guest has passed to the host.
+// Readable is a readable end that the host has: the guest has passed it, or not got it yet.
 type Readable struct{ ch *channel }
 
 // Lift takes a readable end from the guest.
@@ -85,22 +88,26 @@ func (s *State) Lift(i uint32, t Type) *Readable {
 	return &Readable{e.ch}
 }
 
-// Peer returns the host's own writable end if the guest has passed back a readable end that it got from the host. The
-// caller uses that end instead of the Readable.
-func (r *Readable) Peer() (writer Peer, ok bool) { return r.ch.peer, r.ch.peer != nil }
+// Lower passes a readable end back to the guest, and returns its number.
+func (s *State) Lower(r *Readable) uint32 { return s.newEnd(r.ch, false) }
 
-// Attach connects a reader of the host.
+// Attach connects a reader of the host. If the writer is the host, too, what it writes is moved while the guest waits,
+// and after it has ended.
 func (r *Readable) Attach(reader Peer) {
 	c := r.ch
-	if c.dropped {
+	switch {
+	case c.dropped:
 		reader.Drop()
-		return
-	}
-	c.peer = reader
-	if e := c.waiting; e != nil {
-		c.waiting = nil
-		if !e.Poll() {
-			c.state.Add(e)
+	case c.peer != nil:
+		c.dropped = true
+		c.state.Add(&splice{typ: c.typ, from: c.peer, to: reader})
+	default:
+		c.peer = reader
+		if e := c.waiting; e != nil {
+			c.waiting = nil
+			if !e.Poll() {
+				c.state.Add(e)
+			}
 		}
 	}
 }

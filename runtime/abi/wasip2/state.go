@@ -48,6 +48,9 @@ func Bind(c *canonical.State, env *abi.Environment, stdout, stderr io.Writer) *S
 	return s
 }
 
+// Environment returns the environment: name and value of each variable.
+func (s *State) Environment() [][2]string { return s.environment }
+
 // Variables returns the environment as preview 1 has it.
 func (s *State) Variables() (list []string) {
 	for _, v := range s.environment {

@@ -48,16 +48,46 @@ var builtinNames = map[byte]string{
 	canonParallelism:       "thread.available-parallelism",
 }
 
-// importName returns the names that the guest imports a built-in by.
+// importName returns the names that the guest imports a built-in by: its own name, with the type of a stream, a future
+// or a result, such as "[async]stream.read<u8>". Whether there is one for this type is the host's to say.
 func (b *builtin) importName() (module, name string, err error) {
 	if b.op == canonResourceNew || b.op == canonResourceRep {
 		return "", "", ownResource(b.typ.Resource)
 	}
-	return "", "", &Error{
-		Kind:   ErrUnsupported,
-		Offset: b.at,
-		Detail: fmt.Sprintf("the built-in %s of WASI 0.3 is not supported yet: build for WASI 0.2", builtinNames[b.op]),
+	name, ok := builtinNames[b.op]
+	if !ok || unsupportedBuiltin(b.op) {
+		return "", "", &Error{
+			Kind:   ErrUnsupported,
+			Offset: b.at,
+			Detail: fmt.Sprintf("the built-in %s (threads within a request) is not supported: build without threads", name),
+		}
 	}
+	switch b.op {
+	case canonContextGet, canonContextSet:
+		name += fmt.Sprintf("-%d", b.index)
+	case canonStreamRead, canonStreamWrite, canonFutureRead, canonFutureWrite:
+		if b.options.async {
+			name = "[async]" + name
+		}
+	}
+	return builtinModule, name + b.element(), nil
+}
+
+// unsupportedBuiltin reports whether a built-in switches stacks or needs shared memory.
+func unsupportedBuiltin(op byte) bool { return op >= canonThreadIndex }
+
+// element returns the type that a built-in is for, in angle brackets, or "".
+func (b *builtin) element() string {
+	t := b.typ
+	if t == nil {
+		return ""
+	}
+	if t.Form == FormStream || t.Form == FormFuture {
+		if t = t.Fields[0].Type; t == nil {
+			return ""
+		}
+	}
+	return "<" + t.text() + ">"
 }
 
 func ownResource(res *Resource) error {

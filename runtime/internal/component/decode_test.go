@@ -141,7 +141,7 @@ func TestRefused(t *testing.T) {
 		"wrongshim":         "several core modules",
 		"writer":            "does more than fill it",
 		"importedcomponent": "import \"c\" is a component",
-		"async":             "the built-in task.return of WASI 0.3 is not supported yet",
+		"threads":           "the built-in thread.index (threads within a request) is not supported: build without threads",
 	}
 	bins := all(t, "refused")
 	require.Equal(t, len(wants), len(bins))

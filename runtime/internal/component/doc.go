@@ -11,6 +11,7 @@
 //	import  wasi:http/types@V  [async-lower]...          the same, lowered with the option async
 //	import  wasi:http/types@V  [resource-drop]fields     canon resource.drop of the interface's resource
 //	import  wasi_snapshot_preview1  fd_write             a function of the adapter: the host has it
+//	import  vespo:canon  [async]stream.read<u8>          a built-in, with the structure of the type that it is for
 //	import  $root  name                                  canon lower of a function that the component imports by itself
 //	export  wasi:http/incoming-handler@V#handle          the core function of canon lift
 //	export  [async-lift]wasi:http/handler@V#handle       the same, lifted with the option async
@@ -23,7 +24,7 @@
 // Other exports are dropped. All canonical options must name the guest's memory and one allocator of the guest, with
 // strings in UTF-8. Decode refuses what it does not recognise, with the reason and what to do.
 //
-// The built-ins of WASI 0.3 are decoded in canon.go and named in builtin.go.
+// The built-ins of WASI 0.3 are decoded in canon.go and named in builtin.go. Those of threads are refused.
 //
 // # Limits
 //

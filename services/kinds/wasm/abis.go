@@ -8,6 +8,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi/command"
 	"github.com/vespo-dev/vespo/runtime/abi/httpwasm"
 	"github.com/vespo-dev/vespo/runtime/abi/wasihttp"
+	"github.com/vespo-dev/vespo/runtime/abi/wasihttp3"
 )
 
 // newABIs returns all guest interfaces, in the order of detection. An ABI is added here and nowhere else.
@@ -15,6 +16,7 @@ func newABIs(cfg Config) []abi.ABI {
 	return []abi.ABI{
 		httpwasm.New(httpwasm.Config{BufferBytes: cfg.MaxBodyBytes}),
 		wasihttp.ABI{},
+		wasihttp3.ABI{},
 		cgi.ABI{},
 		command.ABI{},
 	}

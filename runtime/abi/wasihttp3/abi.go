@@ -1,0 +1,107 @@
+package wasihttp3
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/abi/canonical"
+	"github.com/vespo-dev/vespo/runtime/abi/concurrent"
+	"github.com/vespo-dev/vespo/runtime/abi/wasip1"
+	"github.com/vespo-dev/vespo/runtime/abi/wasip2"
+	"github.com/vespo-dev/vespo/runtime/abi/wasip3"
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
+
+// Exports of a guest.
+const (
+	exportHandle   = "[async-lift]" + handlerName + "#handle"
+	exportCallback = "[callback]" + exportHandle
+	exportSync     = handlerName + "#handle"
+	exportInit     = "_initialize"
+)
+
+// Indexes of the entries.
+const (
+	entryHandle = iota
+	entryCallback
+	entryAllocator
+)
+
+// ABI implements abi.Server. The zero value is ready.
+type ABI struct{}
+
+// Traits implements abi.ABI.
+func (ABI) Traits() abi.Traits {
+	return abi.Traits{
+		Name:   "wasi:http@0.3",
+		Export: handlerName,
+		Guest:  "a component of WASI 0.3",
+		Build:  "as a component for the world wasi:http/service@0.3",
+	}
+}
+
+// HostModules implements abi.ABI.
+func (ABI) HostModules() []engine.HostModule {
+	system := wasip3.HostModules(func(s *canonical.State) *wasip3.State { return &of(s).interfaces })
+	return slices.Concat(system, wasip2.HostModules(), []engine.HostModule{
+		wasip1.HostModule(),
+		concurrent.HostModule(slices.Concat(elementTypes(), wasip3.Types()), taskReturn()),
+		typesFunctions(),
+		{Name: clientModule, Funcs: clientFunctions()},
+	})
+}
+
+func typesFunctions() engine.HostModule {
+	return engine.HostModule{
+		Name:  typesModule,
+		Funcs: slices.Concat(fieldsFunctions(), requestFunctions(), responseFunctions(), optionsFunctions()),
+	}
+}
+
+// Match implements abi.ABI.
+func (ABI) Match(info *engine.Info) (bool, error) {
+	handle, ok := abi.FuncExport(info, exportHandle)
+	switch {
+	case ok:
+	case abi.ExportsFunc(info, exportSync):
+		return false, fmt.Errorf("exports %s without the option async: build with bindings for asynchronous exports", exportSync)
+	default:
+		return false, nil
+	}
+	callback, ok := abi.FuncExport(info, exportCallback)
+	if !ok {
+		return false, fmt.Errorf("exports %s without a callback: functions that switch stacks are not supported, "+
+			"build with bindings that use callbacks", exportHandle)
+	}
+	one := []engine.ValueType{i32}
+	if !abi.HasSignature(handle, one, one) || !abi.HasSignature(callback, []engine.ValueType{i32, i32, i32}, one) {
+		return false, fmt.Errorf("exports %s or its callback with a wrong type", exportHandle)
+	}
+	return true, canonical.CheckAllocator(info)
+}
+
+// Functions implements abi.ABI.
+func (ABI) Functions(info *engine.Info) (init, entries []string) {
+	if abi.ExportsFunc(info, exportInit) {
+		init = []string{exportInit}
+	}
+	return init, []string{exportHandle, exportCallback, canonical.Allocator}
+}
+
+// Bind implements abi.ABI.
+func (ABI) Bind(in *engine.Instance, env *abi.Environment) {
+	c := &call{in: in}
+	c.state = canonical.Bind(in, entryAllocator)
+	c.state.Tasks = &c.tasks
+	c.tasks.Begin(in, c.awaitWithin)
+	c.answer.call = c
+	c.stdout.Reset(env.Log, abi.LevelInfo)
+	c.stderr.Reset(env.Log, abi.LevelError)
+	c.older = wasip2.Bind(c.state, env, &c.stdout, &c.stderr)
+	c.interfaces = wasip3.State{Environment: c.older.Environment(), Stdout: &c.stdout, Stderr: &c.stderr}
+	c.system.Use(env)
+	c.system.Env = c.older.Variables()
+	c.system.Begin(nil, &c.stdout, &c.stderr)
+	in.Exchange, in.System, in.OnPause = c, &c.system, c.answer.flush
+}

@@ -1,0 +1,212 @@
+package wasihttp3
+
+import (
+	"slices"
+
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/abi/canonical"
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
+
+// pieceBytes is the most that one step writes to the server of an outbound call.
+const pieceBytes = 64 << 10
+
+// clientFunctions returns the functions of wasi:http/client.
+func clientFunctions() []engine.HostFunc {
+	send := func(async bool) func(s *canonical.State, p []uint64) {
+		return func(s *canonical.State, p []uint64) {
+			c := of(s)
+			op := &sending{call: c, request: canonical.Take[*request](&s.Handles, p[0]), result: uint32(p[1])}
+			s.Area(p[1], resultBytes, resultAlign)
+			op.start()
+			if status := c.tasks.Call(op, async); async {
+				p[0] = uint64(status)
+			}
+		}
+	}
+	return []engine.HostFunc{
+		canonical.Func("send", 0, send(false), i32, i32),
+		canonical.Func("[async-lower]send", i32, send(true), i32, i32),
+	}
+}
+
+// sending is a request of the guest until its answer begins. It is a concurrent.Operation.
+type sending struct {
+	call     *call
+	request  *request
+	result   uint32           // address
+	out      abi.OutboundCall // nil if it could not begin
+	failed   *failure
+	bodyOver chan struct{} // closed when the body is sent, or nothing more of it will be
+}
+
+// start begins the call. It does not wait.
+func (o *sending) start() {
+	o.bodyOver = make(chan struct{})
+	r := o.request
+	err := o.open()
+	r.fields.Drop()
+	if err != nil {
+		o.fail(err)
+		r.body.drop()
+		return
+	}
+	contents, trailers := r.body.contents, r.body.trailers
+	tasks := &o.call.tasks
+	if in := r.body.incoming; in != nil {
+		contents = tasks.Hosted(bytesType(), in)
+		trailers = tasks.Hosted(trailersType(), &incomingTrailers{call: o.call, body: in})
+	}
+	trailers.Attach(heedless{o.call.state})
+	if contents == nil {
+		upload{o}.Drop()
+		return
+	}
+	contents.Attach(upload{o})
+}
+
+// open opens the call and adds the header.
+func (o *sending) open() (err error) {
+	r, x := o.request, o.call.x
+	switch {
+	case x == nil:
+		return &abi.OutboundError{Code: abi.OutboundUnavailable, Reason: "there is no request while the service initialises"}
+	case x.Outbound == nil:
+		return &abi.OutboundError{Code: abi.OutboundForbidden, Reason: "the service may not call anything: deploy it with allow"}
+	case !r.authority.some:
+		return &abi.OutboundError{Code: abi.OutboundInvalid, Reason: "the request has no authority"}
+	}
+	scheme, target := "https", "/"
+	if r.scheme.some {
+		scheme = r.scheme.text
+	}
+	if r.target.some && r.target.text != "" {
+		target = r.target.text
+	}
+	if o.out, err = x.Outbound.Open(x.Context, r.method, scheme+"://"+r.authority.text+target); err != nil {
+		return err
+	}
+	for _, f := range r.fields.list.all {
+		name, _ := abi.CanonicalName(f.name)
+		if abi.HopByHop(name) || name == "Host" {
+			continue
+		}
+		if err := o.out.AddHeader(name, f.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fail ends the call with an error.
+func (o *sending) fail(err error) {
+	if o.failed == nil {
+		o.failed = outboundFailure(err)
+		o.call.stderr.Line(abi.LevelWarn, []byte(err.Error()))
+	}
+	if o.request.sent != nil {
+		o.request.sent.set(o.failed)
+	}
+	if !closed(o.bodyOver) {
+		close(o.bodyOver)
+	}
+}
+
+// Poll implements concurrent.Operation.
+func (o *sending) Poll() (returned bool) {
+	if o.failed == nil {
+		if !closed(o.bodyOver) || !closed(o.out.Answered()) {
+			return false
+		}
+		status, err := o.out.Send()
+		if err == nil {
+			o.succeed(status)
+			return true
+		}
+		o.fail(err)
+	}
+	o.close()
+	o.failed.put(o.call.state.Area(uint64(o.result), resultBytes, resultAlign))
+	return true
+}
+
+// succeed stores the answer. Its body takes over the call.
+func (o *sending) succeed(status int) {
+	out := o.out
+	in := newIncoming(out, func() abi.Header { return cloned(out.Trailer()) }, responseIncomplete)
+	in.release = o.close
+	r := &response{status: status, fields: o.call.fieldsOf(out.Header()), body: body{incoming: in}}
+	m := o.call.state.Area(uint64(o.result), resultBytes, resultAlign)
+	clear(m)
+	canonical.PutUint32(m, resultPayload, uint32(o.call.state.Handles.Add(r, 0)))
+}
+
+func cloned(h abi.Header) abi.Header {
+	c := make(abi.Header, len(h))
+	for name, values := range h {
+		c[name] = slices.Clone(values)
+	}
+	return c
+}
+
+// Cancel implements concurrent.Operation.
+func (o *sending) Cancel() { o.close() }
+
+func (o *sending) close() {
+	if o.out != nil {
+		_ = o.out.Close() // nothing of the rest is wanted
+		o.out = nil
+	}
+}
+
+// Ready implements concurrent.Operation. The body goes first.
+func (o *sending) Ready() <-chan struct{} {
+	if o.failed == nil && closed(o.bodyOver) {
+		return o.out.Answered()
+	}
+	return o.bodyOver
+}
+
+// upload is the Peer that takes the body of a request.
+type upload struct{ o *sending }
+
+// Copy implements concurrent.Peer.
+func (u upload) Copy(p []byte, n uint32) (moved uint32, done bool) {
+	o := u.o
+	if o.out == nil || o.failed != nil {
+		return 0, true
+	}
+	if !closed(o.out.Writable()) {
+		return 0, false
+	}
+	n = min(n, pieceBytes)
+	if err := o.out.Write(p[:n]); err != nil {
+		o.fail(err)
+		return 0, true
+	}
+	return n, false
+}
+
+// Ready implements concurrent.Peer.
+func (u upload) Ready() <-chan struct{} {
+	if u.o.out == nil || u.o.failed != nil {
+		return now()
+	}
+	return u.o.out.Writable()
+}
+
+// Drop implements concurrent.Peer: the body is complete.
+func (u upload) Drop() {
+	o := u.o
+	if o.out == nil || closed(o.bodyOver) {
+		return
+	}
+	if err := o.out.End(); err != nil {
+		o.fail(err)
+		return
+	}
+	if o.request.sent != nil {
+		o.request.sent.set(nil)
+	}
+	close(o.bodyOver)
+}

@@ -1,0 +1,198 @@
+package wasm_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/servicetest"
+)
+
+// wasi3 returns the guest of runtime/abi/wasihttp3, which does what the first word of the path says.
+func wasi3(tb testing.TB) []byte {
+	tb.Helper()
+	bin, err := os.ReadFile("../../../runtime/abi/wasihttp3/testdata/guest.wasm")
+	require.NoError(tb, err)
+	return bin
+}
+
+func TestWASI3(t *testing.T) {
+	s := newServer(t, wasm.Config{})
+	s.add("/", wasi3(t), servicetest.WithTimeout(2*time.Second))
+	for _, c := range []struct {
+		path string
+		want int
+		body string
+		kind problem.Kind // of a failure
+	}{
+		{path: "hello", want: 200, body: "hello from 0.3\n"},
+		{path: "echo", want: 200, body: "some body"},
+		{path: "pass", want: 200, body: "some body"},
+		{path: "sleep", want: 200, body: "awake\n"},
+		{path: "yield", want: 200, body: "yielded\n"},
+		{path: "trailers", want: 200, body: "body"},
+		{path: "empty", want: 204},
+		{path: "status", want: 200, body: "refused\n"},
+		{path: "field", want: 200, body: "refused\n"},
+		{path: "error", kind: problem.BadGateway},
+		{path: "internal", kind: problem.BadGateway},
+		{path: "leak", kind: problem.BadGateway},
+		{path: "cut", kind: problem.BadGateway},
+		{path: "trap", kind: problem.Trap},
+		{path: "nothing", kind: problem.Trap},
+		{path: "silent", kind: problem.Trap},
+		{path: "twice", kind: problem.Trap},
+		{path: "code", kind: problem.Trap},
+		{path: "set", kind: problem.Trap},
+		{path: "foreign", kind: problem.Trap},
+		{path: "wrong", kind: problem.Trap},
+		{path: "forever", kind: problem.Deadline},
+	} {
+		t.Run(c.path, func(t *testing.T) {
+			for range 2 {
+				a := s.do("POST", "/"+c.path, "some body")
+				if c.want == 0 {
+					a.RequireProblem(t, c.kind)
+				} else {
+					require.Equal(t, c.want, a.StatusCode, a.Body)
+					require.Equal(t, c.body, a.Body)
+				}
+				require.Equal(t, "hello from 0.3\n", s.get("/hello").Body, "the next request finds the initial state")
+				if c.path == "forever" {
+					break // one wait is enough
+				}
+			}
+		})
+	}
+	require.Equal(t, "123", s.get("/trailers").Trailer.Get("Checksum"))
+	require.Equal(t, "empty", s.get("/empty").Header.Get("X-Kind"))
+	require.Equal(t, 0, s.InFlight())
+}
+
+// TestWASI3StreamsBothWays sends each piece after the one before it has come back.
+func TestWASI3StreamsBothWays(t *testing.T) {
+	s := newServer(t, wasm.Config{})
+	s.add("/", wasi3(t))
+	for _, path := range []string{"/echo", "/pass"} {
+		t.Run(path, func(t *testing.T) {
+			body, to := io.Pipe()
+			r, err := http.NewRequest("POST", s.URL+path, body)
+			require.NoError(t, err)
+			r.Trailer = http.Header{"Checksum": nil}
+			answered := make(chan *http.Response, 1)
+			go func() {
+				res, err := s.Client().Do(r)
+				if err != nil {
+					t.Error(err)
+				}
+				answered <- res
+			}()
+			_, err = to.Write([]byte("piece 0\n"))
+			require.NoError(t, err)
+			res := <-answered
+			require.NotNil(t, res)
+			defer res.Body.Close()
+			lines := bufio.NewReader(res.Body)
+			for i := range 5 {
+				line, err := lines.ReadString('\n')
+				require.NoError(t, err)
+				require.Equal(t, fmt.Sprintf("piece %d\n", i), line)
+				_, err = fmt.Fprintf(to, "piece %d\n", i+1)
+				require.NoError(t, err)
+			}
+			r.Trailer.Set("Checksum", "abc")
+			require.NoError(t, to.Close())
+			rest, err := io.ReadAll(lines)
+			require.NoError(t, err)
+			require.Equal(t, "piece 5\n", string(rest))
+			require.Equal(t, "abc", res.Trailer.Get("Checksum"), "trailers go through the guest")
+		})
+	}
+}
+
+func TestWASI3LargeBodies(t *testing.T) {
+	s := newServer(t, wasm.Config{})
+	s.add("/", wasi3(t))
+	large := strings.Repeat("0123456789abcdef", 1<<17)
+	var all sync.WaitGroup
+	for _, path := range []string{"/echo", "/pass"} {
+		for range 3 {
+			all.Go(func() {
+				a := s.do("POST", path, large)
+				if a.StatusCode != 200 || a.Body != large {
+					t.Errorf("%s: %d with %d bytes", path, a.StatusCode, len(a.Body))
+				}
+			})
+		}
+	}
+	all.Wait()
+}
+
+func TestWASI3Proxy(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.Header().Set("Trailer", "Checksum")
+		w.Header().Set("X-Via", r.Header.Get("Via"))
+		w.WriteHeader(http.StatusTeapot)
+		fmt.Fprintf(w, "%s %s %s", r.Method, r.RequestURI, body)
+		w.Header().Set("Checksum", "xyz")
+	}))
+	defer upstream.Close()
+	s := newServer(t, wasm.Config{})
+	s.add("/", wasi3(t), servicetest.WithAllow(upstream.URL))
+	authority := "Upstream: " + strings.TrimPrefix(upstream.URL, "http://")
+	a := s.do("PUT", "/proxy/a?b=c", "the body", authority)
+	require.Equal(t, http.StatusTeapot, a.StatusCode, a.Body)
+	require.Equal(t, "PUT /proxy/a?b=c the body", a.Body)
+	require.Equal(t, "guest", a.Header.Get("X-Via"))
+	require.Equal(t, "xyz", a.Trailer.Get("Checksum"))
+	large := strings.Repeat("0123456789abcdef", 1<<16)
+	require.Equal(t, "POST /proxy "+large, s.do("POST", "/proxy", large, authority).Body)
+
+	s.do("GET", "/proxy", "", "Upstream: 127.0.0.1:1").RequireProblem(t, problem.BadGateway)
+	require.Contains(t, s.Log.String(), "outbound (-3)", "the reason is in the service's log")
+}
+
+// TestWASI3ClientLeaves ends a guest whose client has gone, and nothing else.
+func TestWASI3ClientLeaves(t *testing.T) {
+	s := newServer(t, wasm.Config{Slots: 1})
+	s.add("/", wasi3(t), servicetest.WithTimeout(time.Minute))
+	for _, path := range []string{"/forever", "/echo", "/pass"} {
+		ctx, leave := context.WithCancel(context.Background())
+		body, to := io.Pipe()
+		r, err := http.NewRequestWithContext(ctx, "POST", s.URL+path, body)
+		require.NoError(t, err)
+		if path == "/forever" { // a connection is watched from the end of the request's body
+			r.Body = http.NoBody
+			go func() { _, _ = io.Copy(io.Discard, body) }()
+		}
+		ended := make(chan error, 1)
+		go func() {
+			res, err := s.Client().Do(r)
+			if err == nil {
+				_, err = io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+			}
+			ended <- err
+		}()
+		_, err = to.Write([]byte("piece"))
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { return s.InFlight() == 1 }, 10*time.Second, time.Millisecond)
+		leave()
+		require.Error(t, <-ended)
+		require.NoError(t, to.Close())
+		require.Equal(t, "hello from 0.3\n", s.get("/hello").Body, "the only slot is free again after %s", path)
+	}
+}
