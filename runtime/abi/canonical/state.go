@@ -18,6 +18,8 @@ type State struct {
 	System any
 	// Tasks is set by an ABI whose components have asynchronous functions (WASI 0.3).
 	Tasks any
+	// Cloud is set by package wasicloud.
+	Cloud any
 	// Handles are the resources that the guest holds.
 	Handles Table
 
