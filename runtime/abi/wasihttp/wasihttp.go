@@ -7,6 +7,7 @@ import (
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
+	"github.com/vespo-dev/vespo/runtime/abi/wasicloud"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip1"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip2"
 	"github.com/vespo-dev/vespo/runtime/engine"
@@ -43,7 +44,8 @@ func (ABI) Traits() abi.Traits {
 
 // HostModules implements abi.ABI.
 func (ABI) HostModules() []engine.HostModule {
-	return append(wasip2.HostModules(), typesModule(), outgoingModule(), wasip1.HostModule())
+	all := append(wasip2.HostModules(), typesModule(), outgoingModule(), wasip1.HostModule())
+	return append(all, wasicloud.HostModules()...)
 }
 
 // Match implements abi.ABI.
@@ -79,6 +81,7 @@ type call struct {
 	state  *canonical.State // immutable
 	system wasip1.State     // for guests that import preview 1
 	wasi   *wasip2.State    // immutable
+	cloud  *wasicloud.State // immutable
 	stdout abi.Lines
 	stderr abi.Lines
 
@@ -95,6 +98,7 @@ func (ABI) Bind(in *engine.Instance, env *abi.Environment) {
 	c.stdout.Reset(env.Log, abi.LevelInfo)
 	c.stderr.Reset(env.Log, abi.LevelError)
 	c.wasi = wasip2.Bind(c.state, env, &c.stdout, &c.stderr)
+	c.cloud = wasicloud.Bind(c.state, env)
 	c.system.Use(env)
 	c.system.Env = c.wasi.Variables()
 	c.system.Begin(nil, &c.stdout, &c.stderr)
@@ -127,11 +131,13 @@ func (c *call) begin(x *abi.Exchange) {
 	c.stderr.Reset(x.Log, abi.LevelError)
 	c.system.Again()
 	c.state.Begin()
+	c.cloud.Begin(&x.Invocation)
 }
 
 func (c *call) end() {
 	c.state.End()
 	c.wasi.End()
+	c.cloud.End()
 	c.system.End()
 	c.answer.begin(nil)
 	c.x, c.fieldBytes = nil, 0
