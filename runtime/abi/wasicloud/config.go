@@ -12,10 +12,11 @@ import (
 // configModules returns the settings of the service. They never fail.
 func configModules() (all []engine.HostModule) {
 	for _, name := range [...]string{"wasi:config/store@0.2.0-draft", "wasi:config/store@0.2.0-rc.1", "wasi:config/runtime@0.2.0-draft"} {
-		all = append(all, engine.HostModule{Name: name, Funcs: []engine.HostFunc{
+		functions := []engine.HostFunc{
 			define("get", none, configGet, i32, i32, i32),
 			define("get-all", none, configGetAll, i32),
-		}})
+		}
+		all = append(all, engine.HostModule{Name: name, Funcs: functions})
 	}
 	return all
 }
@@ -47,9 +48,8 @@ func configGetAll(s *State, p []uint64) {
 // loggingModules returns the log of the service.
 func loggingModules() (all []engine.HostModule) {
 	for _, name := range [...]string{"wasi:logging/logging@0.1.0-draft", "wasi:logging/logging"} {
-		all = append(all, engine.HostModule{Name: name, Funcs: []engine.HostFunc{
-			define("log", none, logLine, i32, i32, i32, i32, i32),
-		}})
+		log := define("log", none, logLine, i32, i32, i32, i32, i32)
+		all = append(all, engine.HostModule{Name: name, Funcs: []engine.HostFunc{log}})
 	}
 	return all
 }

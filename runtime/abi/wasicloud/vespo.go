@@ -11,14 +11,15 @@ import (
 
 // vespoModule returns the functions of vespo:kv/store. Layouts of results are in front of the functions that write them.
 func vespoModule() engine.HostModule {
-	return engine.HostModule{Name: "vespo:kv/store@0.1.0", Funcs: []engine.HostFunc{
+	functions := []engine.HostFunc{
 		define("has", i32, vespoHas, i32, i32),
 		define("get", none, vespoGet, i32, i32, i32, i32, i32),
 		define("put", none, vespoPut, i32, i32, i32, i32, i32, i32, i32, i64, i32, i32, i32, i64, i32),
 		define("delete", none, vespoDelete, i32, i32, i32, i32, i32, i64, i32),
 		define("add", none, vespoAdd, i32, i32, i32, i32, i64, i32),
 		define("list", none, vespoList, i32, i32, i32, i32, i32, i32, i32, i32, i32),
-	}}
+	}
+	return engine.HostModule{Name: "vespo:kv/store@0.1.0", Funcs: functions}
 }
 
 // codes are the cases of error-code, in their order.

@@ -7,6 +7,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
 	"github.com/vespo-dev/vespo/runtime/abi/concurrent"
+	"github.com/vespo-dev/vespo/runtime/abi/wasicloud"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip1"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip2"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip3"
@@ -44,7 +45,7 @@ func (ABI) Traits() abi.Traits {
 // HostModules implements abi.ABI.
 func (ABI) HostModules() []engine.HostModule {
 	system := wasip3.HostModules(func(s *canonical.State) *wasip3.State { return &of(s).interfaces })
-	return slices.Concat(system, wasip2.HostModules(), []engine.HostModule{
+	return slices.Concat(system, wasip2.HostModules(), wasicloud.HostModules(), []engine.HostModule{
 		wasip1.HostModule(),
 		concurrent.HostModule(slices.Concat(elementTypes(), wasip3.Types()), taskReturn()),
 		typesFunctions(),
@@ -100,6 +101,7 @@ func (ABI) Bind(in *engine.Instance, env *abi.Environment) {
 	c.stderr.Reset(env.Log, abi.LevelError)
 	c.older = wasip2.Bind(c.state, env, &c.stdout, &c.stderr)
 	c.interfaces = wasip3.State{Environment: c.older.Environment(), Stdout: &c.stdout, Stderr: &c.stderr}
+	c.cloud = wasicloud.Bind(c.state, env)
 	c.system.Use(env)
 	c.system.Env = c.older.Variables()
 	c.system.Begin(nil, &c.stdout, &c.stderr)

@@ -8,6 +8,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
 	"github.com/vespo-dev/vespo/runtime/abi/concurrent"
+	"github.com/vespo-dev/vespo/runtime/abi/wasicloud"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip1"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip2"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip3"
@@ -19,8 +20,9 @@ type call struct {
 	in         *engine.Instance // immutable
 	state      *canonical.State // immutable
 	tasks      concurrent.State
-	system     wasip1.State  // of preview 1
-	older      *wasip2.State // immutable; of WASI 0.2
+	system     wasip1.State     // of preview 1
+	older      *wasip2.State    // immutable; of WASI 0.2
+	cloud      *wasicloud.State // immutable
 	interfaces wasip3.State
 	stdout     abi.Lines
 	stderr     abi.Lines
@@ -57,12 +59,14 @@ func (c *call) begin(x *abi.Exchange) {
 	c.stderr.Reset(x.Log, abi.LevelError)
 	c.system.Again()
 	c.answer.begin(x.Response)
+	c.cloud.Begin(&x.Invocation)
 }
 
 func (c *call) end() {
 	c.tasks.End()
 	c.state.End()
 	c.older.End()
+	c.cloud.End()
 	c.system.End()
 	c.answer.begin(nil)
 	c.x, c.failed, c.fieldBytes = nil, nil, 0
