@@ -132,10 +132,11 @@ type stack struct {
 
 // setup configures a stack.
 type setup struct {
-	admin    admin.Config
-	listener net.Addr // listener address passed to the handler; nil: the actual one
-	server   func(*http.Server)
-	detached bool
+	admin     admin.Config
+	listener  net.Addr // listener address passed to the handler; nil: the actual one
+	server    func(*http.Server)
+	detached  bool
+	schedules admin.Schedules // nil: none
 }
 
 func start(t *testing.T, s setup) *stack {
@@ -162,6 +163,9 @@ func start(t *testing.T, s setup) *stack {
 	st.Build(st.kind, proxy.New(proxy.Config{}), function.New(function.Config{AllowExec: true}))
 	if !s.detached {
 		handler.Attach(st.Deployer)
+	}
+	if s.schedules != nil {
+		handler.AttachSchedules(s.schedules)
 	}
 	st.Listen()
 	return st

@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"net/http"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -133,6 +132,11 @@ func textOf(body []byte, truncated bool) (string, bool) {
 	if utf8.Valid(body) {
 		return string(body), true
 	}
-	whole := strings.ToValidUTF8(string(body), "")
-	return whole, truncated && len(body)-len(whole) < utf8.UTFMax && strings.HasPrefix(string(body), whole)
+	for cut := 1; truncated && cut < utf8.UTFMax && cut <= len(body); cut++ {
+		whole, rest := body[:len(body)-cut], body[len(body)-cut:]
+		if utf8.RuneStart(rest[0]) && !utf8.FullRune(rest) {
+			return string(whole), utf8.Valid(whole)
+		}
+	}
+	return "", false
 }

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -8,6 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/schedule"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -37,7 +39,7 @@ func TestLoggedDigestsDoNotCoverSecrets(t *testing.T) {
 }
 
 func TestSpecsAndVersionsCorrespond(t *testing.T) {
-	h := booted(t, t.TempDir(), nil)
+	h := booted(t, t.TempDir(), func(*Config) {})
 	s := h.identified(services.Spec{
 		Key:  routekey.MustParse("/a"),
 		Kind: "text",
@@ -59,4 +61,26 @@ func TestSpecsAndVersionsCorrespond(t *testing.T) {
 	back, err := h.stored(t.Context(), routekey.MustParse("/a"), v)
 	require.NoError(t, err)
 	require.Equal(t, s, back)
+}
+
+func TestSchedulesOfAServerAreBounded(t *testing.T) {
+	h := booted(t, t.TempDir(), func(*Config) {})
+	with := func(key string, n int) services.Spec {
+		var crons []string
+		for i := range n {
+			crons = append(crons, fmt.Sprintf("0 0 * * * GET /%d", i))
+		}
+		s := spec(routekey.MustParse(key), "text")
+		s.Manifest = schema.With(registry.EmptyManifest, map[string]any{schema.FieldCron: crons})
+		return s
+	}
+	for i := range schedule.MaxServer / schedule.Max {
+		_, err := h.Add(t.Context(), with(fmt.Sprintf("/s%d", i), schedule.Max))
+		require.NoError(t, err)
+	}
+	_, err := h.Add(t.Context(), with("/more", 1))
+	require.ErrorContains(t, err, "has 1 schedules, and the server would have 4097: at most 4096 are possible")
+	_, err = h.Add(t.Context(), with("/s1", schedule.Max))
+	require.NoError(t, err, "a replacement does not count twice")
+	require.NotContains(t, string(h.kind.specs[0].Manifest), "cron", "the kind does not know of them")
 }

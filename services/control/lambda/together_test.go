@@ -3,6 +3,7 @@ package lambda_test
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"sync"
 	"testing"
@@ -10,7 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/lambda"
+	"github.com/vespo-dev/vespo/services/schedule"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 var script = map[string]string{"bootstrap": "#!/bin/sh\n"}
@@ -96,4 +101,30 @@ func TestAliasesLeadToVersions(t *testing.T) {
 		base, _, version := lambda.VersionOf(key)
 		require.False(t, version && base == routekey.MustParse("/prog"), key)
 	}
+}
+
+// TestVersionsHaveNoSchedules checks that a function with schedules runs them once, and not for each of its versions.
+func TestVersionsHaveNoSchedules(t *testing.T) {
+	a := newAPI(t, managing)
+	a.send("POST", functions, program("prog", packed(t, script)), 201)
+	key := routekey.MustParse("/prog")
+	before := a.send("GET", functions+"/prog", nil, 200)
+	_, err := a.Deployer.Change(t.Context(), key, func(current registry.Service) (services.Spec, error) {
+		spec := services.Spec{Key: key, Kind: current.Current.Kind, Blobs: services.StoredBlobs(current.Current)}
+		spec.Manifest = schema.With(current.Current.Manifest, map[string]any{schema.FieldCron: []string{"@daily"}, schema.FieldCronGrace: "5m0s"})
+		return spec, nil
+	})
+	require.NoError(t, err)
+	a.send("POST", functions+"/prog/versions", map[string]any{}, 201)
+	count := func(key string) int {
+		entry, err := a.Deployer.Inspect(routekey.MustParse(key))
+		require.NoError(t, err)
+		return schedule.Count(entry.Service.Current.Manifest)
+	}
+	require.Equal(t, 1, count("/prog"))
+	require.Zero(t, count("/prog~1"))
+	hash := regexp.MustCompile(`"CodeSha256":"[^"]*"`)
+	require.Equal(t, hash.FindString(before), hash.FindString(a.send("GET", functions+"/prog", nil, 200)))
+	a.send("PUT", functions+"/prog/code", map[string]any{"ZipFile": packed(t, map[string]string{"bootstrap": "#!/bin/sh\n#2\n"})}, 200)
+	require.Equal(t, 1, count("/prog"), "new code keeps them")
 }

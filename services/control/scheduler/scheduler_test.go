@@ -300,13 +300,14 @@ func TestADamagedFileIsSetAside(t *testing.T) {
 func TestSchedulesRunWithoutADisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		disk := &fallible{FS: w.fs, failing: true}
+		disk := &fallible{FS: w.fs}
+		disk.failing.Store(true)
 		w.deploy("/hello", "* * * * *")
 		var log strings.Builder
 		_, end := w.begin(Config{FS: disk, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		pass(3 * time.Minute)
 		require.Equal(t, "00:01:00 00:02:00 00:03:00", clock(w.requests()))
-		disk.failing = false
+		disk.failing.Store(false)
 		pass(time.Minute)
 		end()
 		require.Equal(t, 1, strings.Count(log.String(), "cannot be stored"))

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -159,13 +160,13 @@ func (w *world) begin(cfg Config) (s *Scheduler, end func()) {
 // fallible is a directory whose writes can fail.
 type fallible struct {
 	durable.FS
-	failing bool
+	failing atomic.Bool
 }
 
 var errDisk = errors.New("the disk is gone")
 
 func (f *fallible) Rename(from, to string) error {
-	if f.failing {
+	if f.failing.Load() {
 		return errDisk
 	}
 	return f.FS.Rename(from, to)

@@ -31,8 +31,15 @@ type running struct {
 
 func runDemo(t *testing.T, flags ...string) *running {
 	t.Helper()
+	return runWith(t, func(*Config) {}, flags...)
+}
+
+// runWith is runDemo with a configuration that flags alone cannot give.
+func runWith(t *testing.T, configure func(*Config), flags ...string) *running {
+	t.Helper()
 	cfg, err := parse(t, append([]string{"--demo", "--listen=127.0.0.1:0", "--memory=1MiB"}, flags...)...)
 	require.NoError(t, err)
+	configure(cfg)
 	said := linestest.New()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	s := openedServer(t, ctx, cfg, said)
