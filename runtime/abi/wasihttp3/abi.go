@@ -91,9 +91,11 @@ func (ABI) Functions(info *engine.Info) (init, entries []string) {
 }
 
 // Bind implements abi.ABI.
-func (ABI) Bind(in *engine.Instance, env *abi.Environment) {
-	c := &call{in: in}
-	c.state = canonical.Bind(in, entryAllocator)
+func (ABI) Bind(in *engine.Instance, env *abi.Environment) { bind(in, env, entryAllocator) }
+
+// bind is Bind with the index of the allocator.
+func bind(in *engine.Instance, env *abi.Environment, allocator int) {
+	c := &call{in: in, state: canonical.Bind(in, allocator)}
 	c.state.Tasks = &c.tasks
 	c.tasks.Begin(in, c.awaitWithin)
 	c.answer.call = c
