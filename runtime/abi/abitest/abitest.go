@@ -100,7 +100,8 @@ func (b *Bench) Puppet(a abi.ABI, env *abi.Environment) (*engine.Instance, error
 }
 
 // Forwarder compiles a guest that exports each host function of the Bench under its own name and forwards
-// calls to it. It returns the first instance and the host functions in the order of the entries.
+// calls to it. It returns the first instance and the host functions in the order of the entries. The entry behind them is
+// the allocator of a component, which always returns the same address.
 func (b *Bench) Forwarder(a abi.ABI, env *abi.Environment) (*engine.Instance, []engine.HostFunc, error) {
 	bin, functions := forwarder(b.hosts)
 	names := make([]string, len(functions))
@@ -111,6 +112,7 @@ func (b *Bench) Forwarder(a abi.ABI, env *abi.Environment) (*engine.Instance, []
 	if err != nil {
 		return nil, nil, err
 	}
+	names = append(names, allocator)
 	in, err := b.load(module, engine.ModuleOptions{Entries: names, Bind: func(in *engine.Instance) { a.Bind(in, env) }})
 	return in, functions, err
 }

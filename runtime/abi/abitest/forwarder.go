@@ -27,6 +27,9 @@ const (
 	memoryHasMax = 0x01
 )
 
+// allocator is the export by which the host allocates memory of a component.
+const allocator = "cabi_realloc"
+
 // allocated is the address of all memory that the guest allocates, 0x8000, as a signed number.
 var allocated = []byte{0x80, 0x80, 0x02}
 
@@ -64,7 +67,7 @@ func forwarder(hosts []engine.HostModule) (module []byte, functions []engine.Hos
 	}
 	i32 := string([]byte{engine.I32})
 	funcs = append(funcs, number(len(types)))
-	exports = append(exports, join(text("cabi_realloc"), []byte{kindFunc}, number(2*len(functions))), join(text("memory"), []byte{kindMemory, 0}))
+	exports = append(exports, join(text(allocator), []byte{kindFunc}, number(2*len(functions))), join(text("memory"), []byte{kindMemory, 0}))
 	types = append(types, join([]byte{formFunc}, text(strings.Repeat(i32, 4)), text(i32)))
 	bodies = append(bodies, text(string(join([]byte{0, opI32Const}, allocated, []byte{opEnd}))))
 	memory := []byte{memoryHasMax, memoryPages, memoryPages}
