@@ -40,6 +40,7 @@ type build struct {
 	flags    []string         // from the project's settings, for the compiler
 	worker   *worker.Settings // of the project's settings, or nil
 	log      io.Writer        // gets the commands and their output
+	reactor  bool             // the program is one, whatever its sources look like
 }
 
 // outArg returns the output path for a command that runs in dir: relative if it is below dir.

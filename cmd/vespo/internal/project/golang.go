@@ -165,6 +165,9 @@ func samePath(a, b string) bool {
 // isReactor reports whether the program is a reactor, whose exported functions the host calls.
 // Programs with the SDK are. Otherwise the host calls the main function, as in a CGI command.
 func isReactor(ctx context.Context, b *build, env []string) (bool, error) {
+	if b.reactor {
+		return true, nil
+	}
 	deps, err := b.ask(ctx, command{env: env, args: []string{"go", "list", "-deps", "."}})
 	if err != nil {
 		return false, err

@@ -95,6 +95,16 @@ func Open(dir string) (*Project, error) {
 			"componentize-js, *.c, "+
 			"or a %s; \"vespo new\" makes one", dir, settingsFile)
 	}
+	compiles := toolchains()[name]
+	if name == "rust" && asksForWASI2(abs) {
+		compiles = rust{target: wasi2}
+	}
+	switch has, err := hasComponentScript(abs); {
+	case err != nil:
+		return nil, err
+	case has:
+		compiles = componentized{compiles}
+	}
 	service, err := parseService(set.Service)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(abs, settingsFile), err)
@@ -102,7 +112,7 @@ func Open(dir string) (*Project, error) {
 	return &Project{
 		dir:       abs,
 		prefix:    set.Prefix,
-		toolchain: toolchains()[name],
+		toolchain: compiles,
 		flags:     set.Flags,
 		service:   withBindings(service, set.Worker),
 		worker:    set.Worker,

@@ -35,6 +35,11 @@ func TestOpen(t *testing.T) {
 	}{
 		"go.mod":              {files: map[string]string{"go.mod": ""}, want: golang{}},
 		"a command of many":   {files: map[string]string{"main.go": ""}, want: golang{}},
+		"a component":         {files: map[string]string{"package.json": `{"scripts": {"componentize": "x"}}`, "a.c": ""}, want: componentized{clang{}}},
+		"another script":      {files: map[string]string{"package.json": `{"scripts": {"test": "x"}}`, "go.mod": ""}, want: golang{}},
+		"no manifest":         {files: map[string]string{"package.json": `{`, "go.mod": ""}, err: "package.json"},
+		"wasm32-wasip2":       {files: map[string]string{".cargo/config.toml": "[build]\ntarget = \"wasm32-wasip2\"", "Cargo.toml": ""}, want: rust{target: wasi2}},
+		"several targets":     {files: map[string]string{".cargo/config.toml": "[build]\ntarget = [\"a\", \"b\"]", "Cargo.toml": ""}, want: rust{}},
 		"Cargo.toml":          {files: map[string]string{"Cargo.toml": "", "wrapper.c": ""}, want: rust{}},
 		"assemblyscript":      {files: map[string]string{"package.json": asc}, want: assemblyScript{}},
 		"its dependency":      {files: map[string]string{"package.json": `{"dependencies": {"assemblyscript": "1"}}`}, want: assemblyScript{}},

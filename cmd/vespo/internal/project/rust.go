@@ -11,20 +11,31 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/pelletier/go-toml/v2"
+
 	"github.com/vespo-dev/vespo/internal/regular"
 )
 
-// rust compiles with cargo. A cdylib becomes a reactor, a binary a command.
-type rust struct{}
+// wasi2 is the target whose builds are components.
+const wasi2 = "wasm32-wasip2"
 
-func (rust) check(ctx context.Context) error {
+// rust compiles with cargo. A cdylib becomes a reactor, a binary a command.
+type rust struct{ target string } // "" for preview 1
+
+func (t rust) check(ctx context.Context) error {
 	if err := onPath("cargo", "install Rust from https://rustup.rs (Debian: apt-get install cargo)"); err != nil {
 		return err
 	}
 	if err := onPath("rustc", "install Rust from https://rustup.rs (Debian: apt-get install rustc)"); err != nil {
 		return err
 	}
-	if rustTarget(ctx) == "" {
+	switch {
+	case t.target != "" && !hasRustTarget(ctx, t.target):
+		return &MissingError{
+			What: "Rust's standard library for " + t.target,
+			Get:  "run \"rustup target add " + t.target + "\" (Rust 1.82 or later)",
+		}
+	case t.target == "" && rustTarget(ctx) == "":
 		return &MissingError{
 			What: "Rust's standard library for wasm32-wasip1",
 			Get: "run \"rustup target add wasm32-wasip1\" " +
@@ -38,19 +49,46 @@ func (rust) check(ctx context.Context) error {
 // standard library, or "". Before Rust 1.78 it was called wasm32-wasi.
 func rustTarget(ctx context.Context) string {
 	for _, target := range []string{"wasm32-wasip1", "wasm32-wasi"} {
-		dir, err := exec.CommandContext(ctx, "rustc", "--print", "target-libdir", "--target", target).Output()
-		if err != nil {
-			continue
-		}
-		if info, err := os.Stat(strings.TrimSpace(string(dir))); err == nil && info.IsDir() {
+		if hasRustTarget(ctx, target) {
 			return target
 		}
 	}
 	return ""
 }
 
-func (rust) build(ctx context.Context, b *build) error {
-	args := []string{"cargo", "build", "--release", "--target", rustTarget(ctx), "--message-format=json-render-diagnostics"}
+// hasRustTarget reports whether the compiler has a standard library for a target.
+func hasRustTarget(ctx context.Context, target string) bool {
+	dir, err := exec.CommandContext(ctx, "rustc", "--print", "target-libdir", "--target", target).Output()
+	if err != nil {
+		return false
+	}
+	info, err := os.Stat(strings.TrimSpace(string(dir)))
+	return err == nil && info.IsDir()
+}
+
+// asksForWASI2 reports whether a project names the target wasm32-wasip2, which makes components, as that of its builds.
+func asksForWASI2(dir string) bool {
+	for _, name := range []string{"config.toml", "config"} {
+		text, err := regular.ReadFile(filepath.Join(dir, ".cargo", name), maxSettingsBytes)
+		if err != nil {
+			continue // cargo reports it
+		}
+		var config struct {
+			Build struct {
+				Target any `toml:"target"`
+			} `toml:"build"`
+		}
+		return toml.Unmarshal(text, &config) == nil && config.Build.Target == wasi2
+	}
+	return false
+}
+
+func (t rust) build(ctx context.Context, b *build) error {
+	target := t.target
+	if target == "" {
+		target = rustTarget(ctx)
+	}
+	args := []string{"cargo", "build", "--release", "--target", target, "--message-format=json-render-diagnostics"}
 	c := command{args: append(args, b.flags...)}
 	var messages bytes.Buffer
 	if err := b.run(ctx, c, &messages); err != nil {

@@ -37,6 +37,10 @@ func kinds() []kind {
 		{name: "rust", layers: []string{"rust"}},
 		{name: "cgi-go", layers: []string{"cgi-go"}},
 		{name: "assemblyscript", layers: []string{"assemblyscript"}},
+		{name: "go-component", layers: []string{"component", "go-component"}},
+		{name: "tinygo-component", layers: []string{"component", "go-component", "tinygo-component"}},
+		{name: "c-component", layers: []string{"component", "c-component"}},
+		{name: "rust-component", layers: []string{"component", "rust-component"}},
 		{name: "js", layers: []string{"worker", "js"}},
 		{name: "ts", layers: []string{"worker", "ts"}},
 	}

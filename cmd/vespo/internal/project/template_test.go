@@ -31,7 +31,8 @@ func files(t *testing.T, dir string) map[string]string {
 func TestTemplates(t *testing.T) {
 	toolchains := map[string]toolchain{
 		"go": golang{}, "tinygo": tinyGo{}, "go-nethttp": golang{}, "c": clang{}, "rust": rust{}, "cgi-go": golang{}, "assemblyscript": assemblyScript{},
-		"js": javaScript{}, "ts": javaScript{},
+		"js": javaScript{}, "ts": javaScript{}, "go-component": componentized{golang{}}, "tinygo-component": componentized{tinyGo{}},
+		"c-component": componentized{clang{}}, "rust-component": componentized{rust{}},
 	}
 	require.Len(t, toolchains, len(Templates()))
 	for _, template := range Templates() {
