@@ -28,11 +28,12 @@ const (
 	exitFull     = 16 // the disk has no space for the result
 )
 
-// job is the first message to a child: JSON, preceded by its length in 4 bytes. The module
-// follows. The parent keeps the stream open as long as it wants the result.
+// job is the first message to a child: JSON, preceded by its length in 4 bytes. The module and its stub
+// follow. The parent keeps the stream open as long as it wants the result.
 type job struct {
 	Dir         string // directory for wazero's cache
 	ModuleBytes int64
+	StubBytes   int64 // 0: none
 	MemoryBytes int64
 	CPUSeconds  uint64
 	Workers     int
@@ -45,8 +46,8 @@ const (
 	maxReasonBytes = 4 << 10
 )
 
-func writeJob(w io.Writer, j job, module []byte) error {
-	j.ModuleBytes = int64(len(module))
+func writeJob(w io.Writer, j job, module, stub []byte) error {
+	j.ModuleBytes, j.StubBytes = int64(len(module)), int64(len(stub))
 	text, err := json.Marshal(j)
 	if err != nil {
 		return err
@@ -54,7 +55,10 @@ func writeJob(w io.Writer, j job, module []byte) error {
 	if _, err := w.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(text))), text...)); err != nil {
 		return err
 	}
-	_, err = w.Write(module)
+	if _, err := w.Write(module); err != nil {
+		return err
+	}
+	_, err = w.Write(stub)
 	return err
 }
 
@@ -75,8 +79,10 @@ func readJob(r io.Reader) (j job, err error) {
 	if err := json.Unmarshal(text, &j); err != nil {
 		return j, err
 	}
-	if j.ModuleBytes < 0 || j.ModuleBytes > maxModuleBytes {
-		return j, fmt.Errorf("a module of %d bytes is too long", j.ModuleBytes)
+	for _, n := range []int64{j.ModuleBytes, j.StubBytes} {
+		if n < 0 || n > maxModuleBytes {
+			return j, fmt.Errorf("a module of %d bytes is too long", n)
+		}
 	}
 	return j, nil
 }
@@ -100,10 +106,12 @@ func Serve(stdin io.Reader, stdout, stderr io.Writer) (exitCode int) {
 
 // serve compiles the module until it is done, exceeds a limit or is deserted by the parent.
 func (j job) serve(stdin io.Reader, stdout, stderr io.Writer) (exitCode int) {
-	module := make([]byte, j.ModuleBytes)
-	if _, err := io.ReadFull(stdin, module); err != nil {
-		fmt.Fprintln(stderr, err)
-		return exitBroken
+	module, stub := make([]byte, j.ModuleBytes), make([]byte, j.StubBytes)
+	for _, part := range [][]byte{module, stub} {
+		if _, err := io.ReadFull(stdin, part); err != nil {
+			fmt.Fprintln(stderr, err)
+			return exitBroken
+		}
 	}
 	ended := make(chan int, 4)
 	go func() {
@@ -115,12 +123,12 @@ func (j job) serve(stdin io.Reader, stdout, stderr io.Writer) (exitCode int) {
 		ended <- exitDeserted
 	}()
 	go func() { ended <- awaitMemory(uint64(j.MemoryBytes)) }()
-	go func() { ended <- j.compile(module, stdout, stderr) }()
+	go func() { ended <- j.compile(module, stub, stdout, stderr) }()
 	return <-ended
 }
 
 // compile compiles the module and maps the result, including a panic of the compiler, to an exit code.
-func (j job) compile(module []byte, stdout, stderr io.Writer) (exitCode int) {
+func (j job) compile(module, stub []byte, stdout, stderr io.Writer) (exitCode int) {
 	defer func() {
 		if v := recover(); v != nil {
 			fmt.Fprintf(stderr, "panic: %v\n%s", v, debug.Stack())
@@ -132,7 +140,7 @@ func (j job) compile(module []byte, stdout, stderr io.Writer) (exitCode int) {
 		if err := j.validate(r, module); err != nil {
 			return err
 		}
-		return compile(ctx, r, module, j.Workers)
+		return compileFor(ctx, r, j.Dir, module, stub, j.Workers)
 	})
 	var refused *Refusal
 	switch {
@@ -148,7 +156,7 @@ func (j job) compile(module []byte, stdout, stderr io.Writer) (exitCode int) {
 	return exitDone
 }
 
-// validate loads the module as the parent does later, and refuses it if that takes too long.
+// validate reads and validates the module without compiling it, and refuses it if that takes too long.
 func (j job) validate(r wazero.Runtime, module []byte) error {
 	begin := processorTime()
 	_, err := r.CompileModule(LoadOnly(), module)

@@ -18,7 +18,7 @@ func TestChildInheritsNothing(t *testing.T) {
 	t.Setenv("VESPO_ADMIN_TOKEN", "secret")
 	script, seen := filepath.Join(t.TempDir(), "script"), filepath.Join(t.TempDir(), "seen")
 	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\n/usr/bin/env >"+seen+"\nexit 99\n"), 0o700))
-	_, err := New(Config{Command: []string{script, "x"}}).Compile(t.Context(), t.TempDir(), guests.Wat(t, "echo"))
+	_, err := New(Config{Command: []string{script, "x"}}).Compile(t.Context(), t.TempDir(), guests.Wat(t, "echo"), nil)
 	require.ErrorContains(t, err, "exit status 99")
 	var refused *Refusal
 	require.NotErrorAs(t, err, &refused)
@@ -40,7 +40,7 @@ func TestPriorityOnlyFalls(t *testing.T) {
 		t.Skip("there is no nice")
 	}
 	cfg := Config{Command: []string{nice, "nice", "-n", "17", children(t).Command[0], "serve"}}
-	_, err = New(cfg).Compile(t.Context(), t.TempDir(), guests.Wat(t, "echo"))
+	_, err = New(cfg).Compile(t.Context(), t.TempDir(), guests.Wat(t, "echo"), nil)
 	require.NoError(t, err)
 }
 
@@ -50,11 +50,11 @@ func TestFullDisk(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			mountFull(t, dir)
-			_, err := New(cfg).Compile(t.Context(), dir, guests.Wat(t, "echo"))
+			_, err := New(cfg).Compile(t.Context(), dir, guests.Wat(t, "echo"), nil)
 			require.ErrorIs(t, err, ErrNoSpace)
 			var refused *Refusal
 			require.NotErrorAs(t, err, &refused)
-			_, err = New(cfg).Compile(t.Context(), filepath.Join(dir, "missing"), guests.Wat(t, "echo"))
+			_, err = New(cfg).Compile(t.Context(), filepath.Join(dir, "missing"), guests.Wat(t, "echo"), nil)
 			require.Error(t, err)
 			require.NotErrorAs(t, err, &refused)
 		})

@@ -109,8 +109,8 @@ func (c *Compiler) Stats() Stats {
 // does not block the next one.
 const maxParallel = 2
 
-// maxReading limits the time to read and validate a module. The server repeats that
-// work whenever it loads the module's code, and cannot cancel it.
+// maxReading limits the time to read and validate a module. The server repeats a part of that work, for the
+// module's stub, whenever it loads the code, and cannot cancel it.
 const maxReading = 5 * time.Second
 
 // New returns a Compiler. It starts no processes or goroutines.
@@ -127,23 +127,24 @@ func New(cfg Config) *Compiler {
 
 // Compile compiles a module and returns the path of the file with its machine code. The file is
 // below dir, which must be empty, owned exclusively by the caller, and removed by the caller.
+// If there is a stub of the module, the file has the name with which wazero loads it for the stub, and not for the module.
 // The error is a *Refusal if the module is at fault; other errors come from ctx or the host.
-func (c *Compiler) Compile(ctx context.Context, dir string, module []byte) (path string, err error) {
+func (c *Compiler) Compile(ctx context.Context, dir string, module, stub []byte) (path string, err error) {
 	defer func() { c.count(err) }()
 	if err := c.turn(ctx); err != nil {
 		return "", err
 	}
 	defer func() { <-c.turns }()
 	if len(c.cfg.Command) > 0 {
-		err = c.compileChild(ctx, dir, module)
+		err = c.compileChild(ctx, dir, module, stub)
 		if errors.Is(err, errNoChild) {
 			if !c.warned.Swap(true) {
 				c.cfg.Log.Warn("modules are compiled without bounds on time and memory, as no process can be started for it", slog.Any("error", err))
 			}
-			err = compileHere(ctx, dir, module, c.workers)
+			err = compileHere(ctx, dir, module, stub, c.workers)
 		}
 	} else {
-		err = compileHere(ctx, dir, module, c.workers)
+		err = compileHere(ctx, dir, module, stub, c.workers)
 	}
 	if err != nil {
 		return "", err
@@ -177,8 +178,38 @@ func (c *Compiler) count(err error) {
 }
 
 // compileHere compiles in this process.
-func compileHere(ctx context.Context, dir string, module []byte, workers int) error {
-	return withRuntime(ctx, dir, func(r wazero.Runtime) error { return compile(ctx, r, module, workers) })
+func compileHere(ctx context.Context, dir string, module, stub []byte, workers int) error {
+	return withRuntime(ctx, dir, func(r wazero.Runtime) error { return compileFor(ctx, r, dir, module, stub, workers) })
+}
+
+// compileFor compiles a module, and names the file for the stub if there is one.
+func compileFor(ctx context.Context, r wazero.Runtime, dir string, module, stub []byte, workers int) error {
+	if err := compile(ctx, r, module, workers); err != nil || len(stub) == 0 {
+		return err
+	}
+	code, err := onlyFile(dir)
+	if err != nil {
+		return err
+	}
+	aside := filepath.Join(dir, "code") // not in wazero's directory
+	if err := os.Rename(code, aside); err != nil {
+		return fmt.Errorf("compiler: %w", err)
+	}
+	// wazero derives the name from the module and the processor, and has no other way to tell it.
+	if err := compile(ctx, r, stub, workers); err != nil {
+		if refused := (*Refusal)(nil); errors.As(err, &refused) {
+			return fmt.Errorf("compiler: the stub of a valid module is not valid: %w", refused.Cause)
+		}
+		return err
+	}
+	name, err := onlyFile(dir)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(aside, name); err != nil {
+		return fmt.Errorf("compiler: %w", err)
+	}
+	return nil
 }
 
 // withRuntime calls use with a runtime whose compiled code is written to dir.

@@ -38,9 +38,9 @@ func children(t *testing.T) Config {
 func TestChildMakesTheSameFile(t *testing.T) {
 	module := guests.Wat(t, "echo")
 	here, there := t.TempDir(), t.TempDir()
-	want, err := New(Config{}).Compile(t.Context(), here, module)
+	want, err := New(Config{}).Compile(t.Context(), here, module, nil)
 	require.NoError(t, err)
-	got, err := New(children(t)).Compile(t.Context(), there, module)
+	got, err := New(children(t)).Compile(t.Context(), there, module, nil)
 	require.NoError(t, err)
 	require.Equal(t, strings.TrimPrefix(want, here), strings.TrimPrefix(got, there))
 	wanted, err := os.ReadFile(want)
@@ -61,12 +61,39 @@ func TestChildMakesTheSameFile(t *testing.T) {
 	require.Len(t, all, 1, "nothing was compiled again")
 }
 
+// wazero loads the machine code of a module for its stub.
+func TestFilesHaveTheNameOfTheStub(t *testing.T) {
+	module, stub := guests.Wat(t, "echo"), guests.Wat(t, "hello") // any module that is smaller will do
+	for name, cfg := range map[string]Config{"here": {}, "child": children(t)} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			code, err := New(cfg).Compile(t.Context(), t.TempDir(), module, nil)
+			require.NoError(t, err)
+			path, err := New(cfg).Compile(t.Context(), dir, module, stub)
+			require.NoError(t, err)
+			other, err := New(cfg).Compile(t.Context(), t.TempDir(), stub, nil)
+			require.NoError(t, err)
+			require.Equal(t, filepath.Base(other), filepath.Base(path))
+			want, err := os.ReadFile(code)
+			require.NoError(t, err)
+			got, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(want, got))
+
+			_, err = New(cfg).Compile(t.Context(), t.TempDir(), module, module[:20])
+			var refused *Refusal
+			require.Error(t, err)
+			require.False(t, errors.As(err, &refused), "a bad stub is not the module's fault")
+		})
+	}
+}
+
 // The child runs in the directory of its result, so a relative path means something else to it. The default data directory
 // of the server is relative.
 func TestRelativeDirectory(t *testing.T) {
 	t.Chdir(t.TempDir())
 	require.NoError(t, os.Mkdir("work", 0o700))
-	path, err := New(children(t)).Compile(t.Context(), "work", guests.Wat(t, "echo"))
+	path, err := New(children(t)).Compile(t.Context(), "work", guests.Wat(t, "echo"), nil)
 	require.NoError(t, err)
 	require.Equal(t, "work", filepath.Dir(filepath.Dir(path)))
 	require.FileExists(t, path)
@@ -76,7 +103,7 @@ func TestInvalidModulesAreRefused(t *testing.T) {
 	for name, cfg := range map[string]Config{"here": {}, "child": children(t)} {
 		t.Run(name, func(t *testing.T) {
 			c := New(cfg)
-			_, err := c.Compile(t.Context(), t.TempDir(), append(guests.Wat(t, "echo"), 0xff))
+			_, err := c.Compile(t.Context(), t.TempDir(), append(guests.Wat(t, "echo"), 0xff), nil)
 			var refused *Refusal
 			require.ErrorAs(t, err, &refused)
 			require.Equal(t, Stats{Parallel: cap(c.turns), Refused: 1}, c.Stats())
@@ -88,7 +115,7 @@ func TestInvalidModulesAreRefused(t *testing.T) {
 func TestTimeIsBounded(t *testing.T) {
 	cfg := children(t)
 	cfg.CPUTime = time.Second
-	_, err := New(cfg).Compile(t.Context(), t.TempDir(), guests.Long(t, "hello", 16000, 1000))
+	_, err := New(cfg).Compile(t.Context(), t.TempDir(), guests.Long(t, "hello", 16000, 1000), nil)
 	var refused *Refusal
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, "cannot be compiled: that takes longer than 1s of processor time", refused.Reason)
@@ -100,7 +127,7 @@ func TestTimeForValidationIsBounded(t *testing.T) {
 	}
 	c := New(children(t))
 	c.reading = time.Microsecond
-	_, err := c.Compile(t.Context(), t.TempDir(), guests.Long(t, "hello", 1000, 1000))
+	_, err := c.Compile(t.Context(), t.TempDir(), guests.Long(t, "hello", 1000, 1000), nil)
 	var refused *Refusal
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, "cannot be loaded: to validate it takes longer than 1\u00b5s of processor time", refused.Reason)
@@ -109,7 +136,7 @@ func TestTimeForValidationIsBounded(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	cfg := children(t)
 	cfg.MemoryBytes = 64 << 20
-	_, err := New(cfg).Compile(t.Context(), t.TempDir(), guests.Long(t, "hello", 1, 1_000_000))
+	_, err := New(cfg).Compile(t.Context(), t.TempDir(), guests.Long(t, "hello", 1, 1_000_000), nil)
 	var refused *Refusal
 	require.ErrorAs(t, err, &refused)
 	require.Regexp(t, "^cannot be compiled: .*needs more than 64 MiB of memory$", refused.Reason)
@@ -122,11 +149,11 @@ func TestContextEndsTheChild(t *testing.T) {
 			c := New(cfg)
 			for range cap(c.turns) + 1 {
 				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-				_, err := c.Compile(ctx, t.TempDir(), guests.Long(t, "hello", 4000, 1000))
+				_, err := c.Compile(ctx, t.TempDir(), guests.Long(t, "hello", 4000, 1000), nil)
 				cancel()
 				require.ErrorIs(t, err, context.DeadlineExceeded)
 			}
-			_, err := c.Compile(t.Context(), t.TempDir(), guests.Wat(t, "echo"))
+			_, err := c.Compile(t.Context(), t.TempDir(), guests.Wat(t, "echo"), nil)
 			require.NoError(t, err)
 			require.Equal(t, Stats{Parallel: cap(c.turns), Compiled: 1, Failed: int64(cap(c.turns)) + 1}, c.Stats())
 		})
@@ -141,7 +168,7 @@ func TestWaitingForATurnEndsWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() {
-		_, err := c.Compile(ctx, "", nil)
+		_, err := c.Compile(ctx, "", nil, nil)
 		ended <- err
 	}()
 	require.Eventually(t, func() bool { return c.Stats().Waiting == 1 }, time.Minute, time.Millisecond)
@@ -155,7 +182,7 @@ func TestWithoutChildren(t *testing.T) {
 	var log bytes.Buffer
 	c := New(Config{Command: []string{filepath.Join(t.TempDir(), "missing"), "x"}, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	for range 2 {
-		_, err := c.Compile(t.Context(), t.TempDir(), guests.Wat(t, "echo"))
+		_, err := c.Compile(t.Context(), t.TempDir(), guests.Wat(t, "echo"), nil)
 		require.NoError(t, err)
 	}
 	require.Equal(t, 1, strings.Count(log.String(), "no process can be started"))
@@ -172,7 +199,7 @@ func TestChildEndsWithoutItsParent(t *testing.T) {
 		}
 		ended <- j.serve(r, io.Discard, io.Discard)
 	}()
-	require.NoError(t, writeJob(w, job{Dir: t.TempDir(), MemoryBytes: 1 << 40}, guests.Long(t, "hello", 1000, 1000)))
+	require.NoError(t, writeJob(w, job{Dir: t.TempDir(), MemoryBytes: 1 << 40}, guests.Long(t, "hello", 1000, 1000), nil))
 	require.NoError(t, w.Close())
 	require.Equal(t, exitDeserted, <-ended)
 }

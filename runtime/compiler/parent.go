@@ -25,7 +25,7 @@ const queueTime = time.Minute
 const killWait = time.Second
 
 // compileChild runs the job in a child and waits until the child has exited.
-func (c *Compiler) compileChild(ctx context.Context, dir string, module []byte) error {
+func (c *Compiler) compileChild(ctx context.Context, dir string, module, stub []byte) error {
 	wall, cancel := context.WithTimeout(ctx, c.cfg.CPUTime+queueTime)
 	defer cancel()
 	cmd := exec.CommandContext(wall, c.cfg.Command[0])
@@ -58,7 +58,7 @@ func (c *Compiler) compileChild(ctx context.Context, dir string, module []byte) 
 			CPUSeconds:  seconds(c.cfg.CPUTime),
 			Workers:     c.workers,
 			Reading:     c.reading,
-		}, module)
+		}, module, stub)
 	}()
 	err = cmd.Wait() // closes stdin, which ends the writer
 	<-written

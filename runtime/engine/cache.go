@@ -68,18 +68,33 @@ type source struct {
 	size int // bytes
 }
 
-// compileModule loads the code of a module, and compiles it first if necessary. wazero decodes the rewritten
-// module each time: in the process that compiles it, and here to load the code, which its API requires. No other
-// goroutine may compile the same code.
+// compileModule loads the code of a module, and compiles it first if necessary. No other goroutine may compile the same
+// code.
 func (e *Engine) compileModule(ctx context.Context, from source, rewritten []byte) (*sharedCode, error) {
 	if e.code == nil {
 		return e.compileHere(ctx, rewritten)
 	}
-	key := codecache.Key{Module: from.sum, Code: sha256.Sum256(rewritten)}
-	if code, err := e.load(key, from.size, rewritten); code != nil || err != nil {
+	key, stub := codecache.Key{Module: from.sum, Code: sha256.Sum256(rewritten)}, rewrite.Stub(rewritten)
+	if code, err := e.load(key, from.size, stub); code != nil || err != nil {
 		return code, err
 	}
-	return e.compileToFile(ctx, key, from.size, rewritten)
+	return e.compileToFile(ctx, key, from.size, rewritten, stub)
+}
+
+// reload loads the code of a module from the cache if it was open before, or returns nil. No other goroutine may compile
+// the same code.
+func (e *Engine) reload(d *Decoded) (*sharedCode, error) {
+	known := e.codes.find(d.code, d.size)
+	if known == nil || e.code == nil {
+		return nil, nil
+	}
+	code, err := e.load(codecache.Key{Module: d.sum, Code: known.file}, d.size, known.stub)
+	if code == nil || err != nil {
+		return nil, err
+	}
+	code.knownCode = *known
+	e.codes.add(code)
+	return code, nil
 }
 
 // compileHere compiles without a cache. wazero checks ctx between functions, but only with several workers.
@@ -94,9 +109,10 @@ func (e *Engine) compileHere(ctx context.Context, rewritten []byte) (*sharedCode
 	return &sharedCode{compiled: compiled}, nil
 }
 
-// load returns nil if the cache does not have the module. A file that cannot be loaded is
-// removed, to be compiled again.
-func (e *Engine) load(key codecache.Key, moduleBytes int, rewritten []byte) (*sharedCode, error) {
+// load returns nil if the cache does not have the code. A file that cannot be loaded is
+// removed, to be compiled again. wazero's API requires a module to load code with, and looks only at what the stub has
+// in common with the rewritten module.
+func (e *Engine) load(key codecache.Key, moduleBytes int, stub []byte) (*sharedCode, error) {
 	release, fileBytes, ok, err := e.code.files.Stage(key, e.code.stage)
 	if !ok || err != nil {
 		return nil, err
@@ -105,40 +121,40 @@ func (e *Engine) load(key codecache.Key, moduleBytes int, rewritten []byte) (*sh
 	if err := checkCode(fileBytes, moduleBytes); err != nil {
 		return nil, err
 	}
-	compiled, err := e.runtime.CompileModule(compiler.LoadOnly(), rewritten)
+	compiled, err := e.runtime.CompileModule(compiler.LoadOnly(), stub)
 	if err != nil {
 		return nil, e.code.files.Drop(key.Code)
 	}
-	return loadedCode(compiled, key, fileBytes), nil
+	return loadedCode(compiled, key, stub, fileBytes), nil
 }
 
-func loadedCode(compiled wazero.CompiledModule, key codecache.Key, fileBytes int64) *sharedCode {
-	return &sharedCode{compiled: compiled, file: key.Code, leastBytes: rewrite.LeastBytesForCode(fileBytes)}
+func loadedCode(compiled wazero.CompiledModule, key codecache.Key, stub []byte, fileBytes int64) *sharedCode {
+	return &sharedCode{compiled: compiled, knownCode: knownCode{file: key.Code, stub: stub, leastBytes: rewrite.LeastBytesForCode(fileBytes)}}
 }
 
 // compileToFile compiles and loads a module. If the disk is full, it removes half of the code
 // on it, which can be compiled again, and tries once more.
-func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, size int, rewritten []byte) (*sharedCode, error) {
-	compiled, err := e.compileOnce(ctx, key, size, rewritten)
+func (e *Engine) compileToFile(ctx context.Context, key codecache.Key, size int, rewritten, stub []byte) (*sharedCode, error) {
+	compiled, err := e.compileOnce(ctx, key, size, rewritten, stub)
 	full := errors.Is(err, compiler.ErrNoSpace) || errors.Is(err, syscall.ENOSPC)
 	if full && e.code.files.Stats().Files > 0 {
 		e.cfg.Log.Warn("the disk has no space for compiled code; the least recently used half is removed", slog.Any("error", err))
 		if err := e.code.files.Halve(); err != nil {
 			return nil, fmt.Errorf("engine: %w", err)
 		}
-		compiled, err = e.compileOnce(ctx, key, size, rewritten)
+		compiled, err = e.compileOnce(ctx, key, size, rewritten, stub)
 	}
 	return compiled, err
 }
 
 // compileOnce loads the compiled file before Put, because the cache may have no room for it.
-func (e *Engine) compileOnce(ctx context.Context, key codecache.Key, size int, rewritten []byte) (_ *sharedCode, err error) {
+func (e *Engine) compileOnce(ctx context.Context, key codecache.Key, size int, rewritten, stub []byte) (_ *sharedCode, err error) {
 	dir, err := e.code.files.WorkDir()
 	if err != nil {
 		return nil, fmt.Errorf("engine: compile: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // Close removes remaining files
-	file, err := e.code.compiler.Compile(ctx, dir, rewritten)
+	file, err := e.code.compiler.Compile(ctx, dir, rewritten, stub)
 	if err != nil {
 		var refused *compiler.Refusal
 		if errors.As(err, &refused) {
@@ -158,14 +174,14 @@ func (e *Engine) compileOnce(ctx context.Context, key codecache.Key, size int, r
 		return nil, fmt.Errorf("engine: compile: %w", err)
 	}
 	defer func() { _ = os.Remove(staged) }() // unless Put has moved it
-	compiled, err := e.runtime.CompileModule(compiler.LoadOnly(), rewritten)
+	compiled, err := e.runtime.CompileModule(compiler.LoadOnly(), stub)
 	if err != nil {
 		return nil, fmt.Errorf("engine: load the code that was compiled: %w", err)
 	}
 	if err := e.code.files.Put(key, staged); err != nil {
 		return nil, errors.Join(fmt.Errorf("engine: %w", err), compiled.Close(ctx))
 	}
-	return loadedCode(compiled, key, info.Size()), nil
+	return loadedCode(compiled, key, stub, info.Size()), nil
 }
 
 // checkCode applies the limit on a module's machine code, which its estimate had to meet

@@ -86,9 +86,14 @@ func (e *Engine) Compile(ctx context.Context, d *Decoded, o ModuleOptions) (*Mod
 		return nil, err
 	}
 	defer release()
-	if m.code = e.codes.acquire(d.code, d.size); m.code != nil {
+	if m.code = e.codes.acquire(d.code, d.size); m.code == nil {
+		m.code, err = e.reload(d)
+	}
+	switch {
+	case err != nil:
+	case m.code != nil:
 		err = m.share(ctx, d)
-	} else {
+	default:
 		err = m.compile(ctx, d)
 	}
 	if err != nil {

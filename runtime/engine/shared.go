@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"container/list"
 	"context"
 	"crypto/sha256"
 	"sync"
@@ -15,46 +16,60 @@ import (
 // that differ in data alone, and the sum of the whole module for others. No sum of a module is a CodeID.
 type codeID [sha256.Size]byte
 
-// sharedCode is compiled code with its description, for all open modules that have it.
+// knownCode describes code that was checked. It is immutable.
+type knownCode struct {
+	id         codeID
+	decoded    *Info            // of the first of the modules, as decoded
+	rewritten  *Info            // as rewritten
+	file       codecache.Digest // of the rewritten module; without a cache empty
+	stub       []byte           // to load the file with; without a cache nil
+	leastBytes int              // smaller modules with this code are refused, so they would be after a restart
+}
+
+// sharedCode is compiled code, for all open modules that have it.
 type sharedCode struct {
-	id         codeID                // immutable
-	compiled   wazero.CompiledModule // immutable
-	decoded    *Info                 // immutable; of the first of the modules, as decoded
-	rewritten  *Info                 // immutable; as rewritten
-	file       codecache.Digest      // immutable; of the rewritten module
-	leastBytes int                   // immutable; smaller modules with this code are refused, so they would be after a restart
-
-	users int // guarded by codeTable.mu; open modules
+	knownCode                       // immutable
+	compiled  wazero.CompiledModule // immutable
+	users     int                   // guarded by codeTable.mu; open modules
 }
 
-// codeTable has the code of all open modules. The zero codeTable is ready for use.
+// maxKnownBytes limits the memory of descriptions of code that no open module has.
+const maxKnownBytes = 16 << 20
+
+// codeTable has the code of all open modules, and descriptions of code that others had: with these, code is loaded
+// again without reading, rewriting and validating a module. The zero codeTable is ready for use.
 type codeTable struct {
-	mu   sync.Mutex
-	open map[codeID]*sharedCode // guarded by mu
+	mu    sync.Mutex
+	open  map[codeID]*sharedCode   // guarded by mu
+	known map[codeID]*list.Element // guarded by mu; not open
+	order list.List                // guarded by mu; of *knownCode in known, least recently closed first
+	bytes int64                    // guarded by mu; of known
 }
 
-// find returns the code for a module of a size, or nil. The caller does not become a user of it.
-func (t *codeTable) find(id codeID, moduleBytes int) *sharedCode {
+// find returns the description of the code of a module of a size, or nil.
+func (t *codeTable) find(id codeID, moduleBytes int) (found *knownCode) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.findLocked(id, moduleBytes)
-}
-
-func (t *codeTable) findLocked(id codeID, moduleBytes int) *sharedCode {
-	if c := t.open[id]; c != nil && moduleBytes >= c.leastBytes {
-		return c
+	if c := t.open[id]; c != nil {
+		found = &c.knownCode
+	} else if e := t.known[id]; e != nil {
+		found = e.Value.(*knownCode)
 	}
-	return nil
+	if found == nil || moduleBytes < found.leastBytes {
+		return nil
+	}
+	return found
 }
 
-// acquire is find for a user, who must release the code.
+// acquire returns the open code of a module of a size, or nil. The caller must release it.
 func (t *codeTable) acquire(id codeID, moduleBytes int) *sharedCode {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := t.findLocked(id, moduleBytes)
-	if c != nil {
-		c.users++
+	c := t.open[id]
+	if c == nil || moduleBytes < c.leastBytes {
+		return nil
 	}
+	c.users++
 	return c
 }
 
@@ -63,8 +78,9 @@ func (t *codeTable) add(c *sharedCode) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.open == nil {
-		t.open = make(map[codeID]*sharedCode)
+		t.open, t.known = make(map[codeID]*sharedCode), make(map[codeID]*list.Element)
 	}
+	t.dropLocked(c.id)
 	c.users = 1
 	t.open[c.id] = c
 }
@@ -86,11 +102,47 @@ func (t *codeTable) unuse(c *sharedCode) bool {
 	}
 	if t.open[c.id] == c {
 		delete(t.open, c.id)
+		t.rememberLocked(c.knownCode)
 	}
 	return true
 }
 
-// size returns the number of codes.
+// rememberLocked keeps a description if the code can be loaded with it. Others make room.
+func (t *codeTable) rememberLocked(k knownCode) {
+	bytes := k.heldBytes()
+	if k.stub == nil || bytes > maxKnownBytes/2 {
+		return
+	}
+	t.dropLocked(k.id)
+	for t.bytes+bytes > maxKnownBytes {
+		t.dropLocked(t.order.Front().Value.(*knownCode).id)
+	}
+	t.known[k.id] = t.order.PushBack(&k)
+	t.bytes += bytes
+}
+
+func (t *codeTable) dropLocked(id codeID) {
+	if e := t.known[id]; e != nil {
+		t.bytes -= t.order.Remove(e).(*knownCode).heldBytes()
+		delete(t.known, id)
+	}
+}
+
+// heldBytes returns the memory of a description, roughly. The strings of the two Infos are the same.
+func (k *knownCode) heldBytes() int64 {
+	const entry, global = 64, 40
+	info := k.rewritten
+	held := len(k.stub) + 2*entry*(len(info.Imports)+len(info.Exports)) + 2*global*len(info.MutableGlobals)
+	for _, im := range info.Imports {
+		held += len(im.Module) + len(im.Name) + len(im.Signature.Params) + len(im.Signature.Results)
+	}
+	for _, ex := range info.Exports {
+		held += len(ex.Name)
+	}
+	return int64(held)
+}
+
+// size returns the number of codes in memory.
 func (t *codeTable) size() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

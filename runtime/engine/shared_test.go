@@ -286,10 +286,85 @@ func TestSharedCodeIsClosedByTheLastUser(t *testing.T) {
 	require.Empty(t, cacheFiles(t, dir))
 }
 
+// Code that no open module has is loaded again without reading a module: for one that had it, and for another one.
+func TestClosedCodeIsLoadedAgain(t *testing.T) {
+	dir := t.TempDir()
+	e := open(t, Config{CacheDir: dir})
+	use := func(data string) {
+		m := compileBytes(t, e, withData(t, "peek", 1, segment{16, data}), peekOptions)
+		in, err := m.Prepare(t.Context(), slot(t, e))
+		require.NoError(t, err)
+		require.EqualValues(t, data[0], call(t, in, peek, 16))
+		require.NoError(t, in.Close())
+		closeModule(t, m)
+		require.Zero(t, e.Stats().Codes)
+	}
+	for i, data := range []string{"a", "a", "b"} {
+		use(data)
+		s := e.Stats()
+		require.Equal(t, []int64{1, 1, int64(i)}, []int64{s.Decodings, s.Compiler.Compiled, s.Code.Hits})
+	}
+	file := cacheFiles(t, dir)[0]
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, flipped(content, len(content)/2), 0o600))
+	use("c")
+	require.EqualValues(t, 2, e.Stats().Compiler.Compiled, "a damaged file is compiled again")
+	require.NoError(t, e.Retain())
+	use("d")
+	require.EqualValues(t, 3, e.Stats().Compiler.Compiled, "a file that is gone is compiled again")
+}
+
+// Modules that differ in their code alone have stubs that differ, or wazero would take one for the other.
+func TestModulesThatDifferInCodeDoNotShare(t *testing.T) {
+	e := open(t, Config{CacheDir: t.TempDir()})
+	bin := guest(t, "peek")
+	other := bytes.Replace(bin, []byte{0x41, 0xff, 0x01, 0x3a}, []byte{0x41, 0xfe, 0x01, 0x3a}, 1) // poke writes 254
+	require.NotEqual(t, bin, other)
+	for range 2 { // compiled, and loaded
+		for want, bin := range map[byte][]byte{255: bin, 254: other} {
+			m := compileBytes(t, e, bin, peekOptions)
+			t.Cleanup(func() { closeModule(t, m) })
+			in := prepare(t, m)
+			call(t, in, poke, 9)
+			require.Equal(t, want, in.Memory()[9])
+		}
+		require.Equal(t, 2, e.Stats().Codes)
+	}
+}
+
+func TestDescriptionsOfClosedCodeAreBounded(t *testing.T) {
+	var codes codeTable
+	shared := func(n byte, stubBytes int) *sharedCode {
+		return &sharedCode{knownCode: knownCode{id: codeID{n}, rewritten: &Info{}, stub: make([]byte, stubBytes)}}
+	}
+	const most = maxKnownBytes / 4
+	for n := range byte(6) {
+		c := shared(n, most)
+		codes.add(c)
+		require.True(t, codes.unuse(c))
+	}
+	require.EqualValues(t, maxKnownBytes, codes.bytes)
+	for n, want := range []bool{false, false, true, true, true, true} {
+		require.Equal(t, want, codes.find(codeID{byte(n)}, 0) != nil, n)
+	}
+	c := shared(7, maxKnownBytes)
+	codes.add(c)
+	require.True(t, codes.unuse(c))
+	require.Nil(t, codes.find(codeID{7}, 0), "larger than its share")
+	c = shared(2, most)
+	codes.add(c)
+	require.EqualValues(t, 3*most, codes.bytes, "it is open")
+	require.NotNil(t, codes.find(codeID{2}, 0))
+	require.True(t, codes.unuse(c))
+	require.Len(t, codes.known, 4)
+	require.Equal(t, 4, codes.order.Len())
+}
+
 // Code is shared only by modules that are large enough for it: a smaller one would be refused after a restart.
 func TestSmallerModulesDoNotShareTooMuchCode(t *testing.T) {
 	var codes codeTable
-	codes.add(&sharedCode{id: codeID{1}, leastBytes: 100})
+	codes.add(&sharedCode{knownCode: knownCode{id: codeID{1}, leastBytes: 100}})
 	require.NotNil(t, codes.find(codeID{1}, 100))
 	require.Nil(t, codes.find(codeID{1}, 99))
 	require.Nil(t, codes.acquire(codeID{1}, 99))

@@ -102,7 +102,7 @@ func seedModules(tb testing.TB) map[string][]byte {
 }
 
 // FuzzRewrite checks that any input is refused or rewritten without a panic,
-// and that wazero still accepts a rewritten module if it accepts the original.
+// and that wazero still accepts a rewritten module, and its stub, if it accepts the original.
 func FuzzRewrite(f *testing.F) {
 	for _, bin := range seedModules(f) {
 		f.Add(bin)
@@ -122,9 +122,11 @@ func FuzzRewrite(f *testing.F) {
 		h := newTestHost(t)
 		if compiled, err := h.runtime.CompileModule(t.Context(), bin); err == nil {
 			require.NoError(t, compiled.Close(t.Context()))
-			compiled, err := h.runtime.CompileModule(t.Context(), out)
-			require.NoError(t, err)
-			require.NoError(t, compiled.Close(t.Context()))
+			for _, bin := range [][]byte{out, Stub(out)} {
+				compiled, err := h.runtime.CompileModule(t.Context(), bin)
+				require.NoError(t, err)
+				require.NoError(t, compiled.Close(t.Context()))
+			}
 		}
 	})
 }
