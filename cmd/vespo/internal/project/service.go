@@ -11,10 +11,11 @@ import (
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
-// serviceFields returns the fields of a service that a project can set: those of modules, but for the module.
+// serviceFields returns the fields of a service that a project can set: those of modules, but for the module, and its
+// schedules.
 func serviceFields() []schema.Field {
 	var fields []schema.Field
-	for _, f := range wasm.Description().Forms[0].Fields {
+	for _, f := range append(wasm.Description().Forms[0].Fields, schema.Schedules()...) {
 		if !f.Type.IsBlob() && !f.Internal {
 			fields = append(fields, f)
 		}

@@ -114,6 +114,7 @@ Every bound of a server: its default, its flag, and what happens when it acts. T
 | call stack, header of an answer, log lines, open files, outbound calls, settings, mounts of a guest; cost of compiling it | [contract](guests/contract.md#limits) |
 | memory beside the guests: snapshots, compiled code, call stacks, buffers, queues, functions | [memory](operations.md#memory) |
 | time for headers, bodies, uploads, initialisation, workers | [timeouts](operations.md#timeouts) |
+| schedules of a service: 32; of a server: 4096. Their runs at a time: a quarter of the slots, from 2 to 32, of which 4 of one service; time of a run: 15 min, and its answer: 8 MiB | [schedules](schedules.md#rules) |
 | versions of a service that still serve: 16 | [replacing a service](operations.md#replacing-a-service) |
 | middleware in front of a service: 8 modules | [middleware](middleware.md) |
 | keys, values, pages, operations and stores of key-value stores | [key-value stores](key-value.md#limits) |
