@@ -59,7 +59,7 @@ type Durable interface {
 // capture keeps the durable resources of the initialisation.
 func (s *State) capture() {
 	s.initial.captured = true
-	s.initial.entries, s.initial.free = s.Handles.durable()
+	s.initial.entries, s.initial.free = s.Handles.durable(s)
 }
 
 // Begin sets up the handles of a request: those of the initialisation.

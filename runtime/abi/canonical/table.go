@@ -96,11 +96,15 @@ func (t *Table) remove(h Handle) {
 	t.open--
 }
 
-// durable returns a copy of the table that has only durable resources.
-func (t *Table) durable() (entries []entry, free Handle) {
+// durable returns a copy of the table that has only durable resources, apart from those of the guest.
+func (t *Table) durable(s *State) (entries []entry, free Handle) {
 	entries, free = slices.Clone(t.entries), t.free
 	for i := range entries {
-		if _, ok := entries[i].resource.(Durable); !ok && entries[i].resource != nil {
+		switch r := entries[i].resource.(type) {
+		case nil:
+		case Durable:
+			entries[i].resource = r.Renew(s)
+		default:
 			entries[i].resource = gone{}
 		}
 	}

@@ -92,8 +92,10 @@ type call struct {
 }
 
 // Bind implements abi.ABI.
-func (ABI) Bind(in *engine.Instance, env *abi.Environment) {
-	c := &call{in: in, state: canonical.Bind(in, entryAllocator)}
+func (ABI) Bind(in *engine.Instance, env *abi.Environment) { bind(in, env, entryAllocator) }
+
+func bind(in *engine.Instance, env *abi.Environment, allocator int) {
+	c := &call{in: in, state: canonical.Bind(in, allocator)}
 	c.answer.call = c
 	c.stdout.Reset(env.Log, abi.LevelInfo)
 	c.stderr.Reset(env.Log, abi.LevelError)
