@@ -34,6 +34,7 @@ type exchange struct {
 	before  http.Header // copy of the headers set before the router; nil if there were none
 	route   *Route      // that served it; nil if none did
 	taken   taken       // admitted capacity
+	kept    bool        // Request.Keep was called: capacity and route are released by its caller
 	abort   bool        // the connection must be closed
 	ended   time.Time   // return of the service's handler; zero if none was called
 }
@@ -44,6 +45,7 @@ func newExchange(w http.ResponseWriter, r *http.Request, client forwarded.Client
 	// Set field by field: request and record are half a kilobyte, and a composite literal would be
 	// built elsewhere and copied.
 	req, rec := &x.request, &x.record
+	req.exchange = x
 	req.Request, req.Client, req.ID, req.Arrived = r, client, client.ID, time.Now()
 	if req.ID == "" {
 		req.ID = newRequestID()

@@ -24,6 +24,23 @@ type Request struct {
 	Arrived  time.Time        // when the request's header had been read, with a monotonic reading
 	Admitted time.Time        // when the service's time limit starts; waits before admission do not count
 	Call     any              // as given to Dispatch, such as an *invocation.Call; nil for requests of the listener
+
+	exchange *exchange // nil in tests of handlers
+}
+
+// Keep lets work for the request go on after its handler has returned, and its response is complete: the request's place in
+// the admission, and its use of the version, last until release is called. The handler must call Keep at most once, before it
+// returns, and release once.
+func (r *Request) Keep() (release func()) {
+	x := r.exchange
+	if x == nil {
+		return func() {}
+	}
+	x.kept = true
+	return func() {
+		x.release(time.Now())
+		x.route.unpin()
+	}
 }
 
 // With returns a copy of r with another HTTP request, such as one with another context or body.

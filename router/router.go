@@ -213,9 +213,13 @@ func (rt *Router) await(x *exchange, route *Route) error {
 	return route.Await(x.request.Context())
 }
 
-// serveBy admits the request at a pinned route, calls the handler and unpins the route.
+// serveBy admits the request at a pinned route, calls the handler and unpins the route, unless the handler keeps it.
 func (rt *Router) serveBy(x *exchange, route *Route) (err error) {
-	defer route.unpin()
+	defer func() {
+		if !x.kept {
+			route.unpin()
+		}
+	}()
 	if route.Limiter != nil {
 		if err = x.awaitBody(route.Limiter); err != nil {
 			return err
@@ -227,7 +231,9 @@ func (rt *Router) serveBy(x *exchange, route *Route) (err error) {
 	x.request.Admitted = x.record.Time.Add(x.record.BodyWait + x.record.QueueWait)
 	err = x.call(route.Handler)
 	x.ended = time.Now()
-	x.release(x.ended)
+	if !x.kept {
+		x.release(x.ended)
+	}
 	return err
 }
 

@@ -55,6 +55,7 @@ type Traits struct {
 	Guest     string // what exports it, such as "an http-wasm handler"
 	Build     string // how to build one, as the end of "build a Go guest with GOOS=wasip1 GOARCH=wasm"
 	Forwards  bool   // a guest can pass its request on to Exchange.Next: it can be middleware
+	Lingers   bool   // a guest may go on after its response is complete: the ABI calls Exchange.Complete
 	QueryArgs bool   // a guest has arguments: Exchange.QueryArgs has an effect
 }
 

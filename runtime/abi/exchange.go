@@ -50,6 +50,10 @@ type Exchange struct {
 	// exchange has its own Response if the guest reads the response. Its Prefix and Rest
 	// are those of the guest. An error means that the response is missing or incomplete.
 	Next func(behind *Exchange) error
+	// Complete, if set, lets a guest go on after its response. An ABI whose guests can do so calls it, at most once and
+	// from within the guest, when everything was written to Response and the guest is about to wait. From then on it must
+	// use neither Response nor Body nor Trailer, and Context no longer ends with the client.
+	Complete func()
 	// PassedOn is set by the ABI if the guest passed the request
 	// on, there is no next handler, and nothing was sent.
 	PassedOn bool

@@ -13,23 +13,25 @@ import (
 type answer struct {
 	call      *call // immutable
 	hold      abi.Hold
-	failed    string // what is wrong with the guest's response; empty: nothing
-	given     bool   // the guest has set a response
-	finished  bool   // its body is complete
-	unflushed bool   // header or body were written since the last flush
+	failed    string        // what is wrong with the guest's response; empty: nothing
+	given     bool          // the guest has set a response
+	finished  bool          // its body is complete
+	completed bool          // the exchange was told so: nothing of it may be used any more
+	body      *outgoingBody // nil: the response has none
+	unflushed bool          // header or body were written since the last flush
 }
 
 // begin starts a response. With a nil r it only resets the state.
 func (a *answer) begin(r abi.Response) {
 	a.hold.Begin(r)
-	a.failed, a.given, a.finished, a.unflushed = "", false, false, false
+	a.failed, a.given, a.finished, a.completed, a.unflushed, a.body = "", false, false, false, false, nil
 }
 
 // set takes the guest's response.
 func (a *answer) set(r *outgoingResponse) {
 	r.list.header(a.hold.Header())
 	a.hold.WriteHeader(r.status)
-	a.given, a.unflushed = true, true
+	a.given, a.unflushed, a.body = true, true, r.body
 	if r.body == nil {
 		a.finished = true
 		return
@@ -37,12 +39,39 @@ func (a *answer) set(r *outgoingResponse) {
 	r.body.connect(a)
 }
 
-// flush sends the response so far. It is called before the guest waits.
+// whole reports whether everything of the response was written. A client that has the announced length need not
+// wait for the guest to finish the body.
+func (a *answer) whole() bool {
+	if !a.given || a.failed != "" || a.finished || a.body == nil {
+		return a.given && a.failed == "" && a.finished
+	}
+	length, ok := a.body.declared()
+	return ok && length == a.body.written
+}
+
+// flush sends the response so far. It is called before the guest waits. If the response is whole, the guest goes on
+// without it.
 func (a *answer) flush() {
-	if a.unflushed {
+	x := a.call.x
+	switch {
+	case a.completed:
+	case x != nil && x.Complete != nil && a.whole():
+		a.complete(x)
+	case a.unflushed:
 		a.unflushed = false
 		_ = a.hold.Flush() // ignored: if the client has disconnected, its context ends the call
 	}
+}
+
+// complete ends the response while the guest goes on.
+func (a *answer) complete(x *abi.Exchange) {
+	if err := a.hold.Finish(x.Method); err != nil {
+		a.failed = err.Error() // the context ends the call if the client has disconnected
+		return
+	}
+	a.finished, a.completed, a.unflushed = true, true, false
+	a.hold.Begin(nil)
+	x.Complete()
 }
 
 // write implements destination.
@@ -60,6 +89,9 @@ func (*answer) writable() <-chan struct{} { return nil }
 
 // finish implements destination.
 func (a *answer) finish(b *outgoingBody, trailers *fieldList) *errorCode {
+	if a.completed {
+		return nil
+	}
 	if length, ok := b.declared(); ok && length != b.written && a.call.x.Method != "HEAD" {
 		a.failed = "the body has " + strconv.FormatUint(b.written, 10) + " bytes, its Content-Length is " + strconv.FormatUint(length, 10)
 		return &errorCode{kind: responseBodySize, bytes: &b.written}
@@ -86,13 +118,15 @@ func (a *answer) abandon() {
 // with this method.
 func (a *answer) outcome(out engine.Outcome, method string) engine.Outcome {
 	switch {
+	case a.completed:
+		return engine.Outcome{}
 	case a.failed != "":
 		return unusable("%s", a.failed)
 	case !a.given && out.Kind != engine.OK:
 		return out
 	case !a.given:
 		return unusable("the guest returned without a response")
-	case !a.finished:
+	case !a.whole():
 		return unusable("the guest returned before it had finished the body of its response")
 	}
 	return abi.Sent(a.hold.Finish(method))

@@ -143,7 +143,12 @@ func (b *incomingBody) stream() *wasip2.InputStream {
 
 // fail returns the guest's view of an error of reading. If the client has failed, the guest ends.
 func (b *incomingBody) fail(err error) *wasip2.Error {
-	if b.fetch == nil {
+	switch {
+	case b.fetch != nil:
+	case b.call.answer.completed:
+		b.failed = &errorCode{kind: connectionTerminated}
+		return &wasip2.Error{Text: "the response is complete, and the body of the request is gone", Code: b.failed}
+	default:
 		b.call.in.GiveUp(err)
 	}
 	b.failed = b.fetch.code(err)
@@ -199,7 +204,7 @@ func getTrailers(c *call, p []uint64) {
 		c.putCode(m[futureValue:], t.body.failed)
 		return
 	}
-	if !t.body.ended || t.body.trailers == nil {
+	if !t.body.ended || t.body.trailers == nil || t.body.fetch == nil && c.answer.completed {
 		return
 	}
 	if h := t.body.trailers(); len(h) > 0 {

@@ -35,10 +35,11 @@ type ABI struct{}
 // Traits implements abi.ABI.
 func (ABI) Traits() abi.Traits {
 	return abi.Traits{
-		Name:   "wasi-http",
-		Export: interfaceHandler,
-		Guest:  "a component of WASI 0.2",
-		Build:  "with the bindings of go.bytecodealliance.org/wasi as a component",
+		Name:    "wasi-http",
+		Export:  interfaceHandler,
+		Guest:   "a component of WASI 0.2",
+		Build:   "with the bindings of go.bytecodealliance.org/wasi as a component",
+		Lingers: true,
 	}
 }
 

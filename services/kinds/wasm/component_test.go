@@ -1,23 +1,71 @@
-package wasm
+package wasm_test
 
 import (
+	"io"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/servicetest"
+	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-func TestNamesOfComponentsAreBounded(t *testing.T) {
-	require.Nil(t, shownNames(nil))
-	require.Equal(t, []string{"wasi:io/poll@0.2.0"}, shownNames([]string{"wasi:io/poll@0.2.0"}))
-	names := make([]string, 1000)
-	for i := range names {
-		names[i] = strings.Repeat("\u00e9", 5000) + "x"
+func TestGuestOfWASI2(t *testing.T) {
+	s := newServer(t, wasm.Config{Slots: 4, SlotBytes: 1 << 20})
+	d := s.add("/a", guests.Wat(t, "p2echo"))
+	require.Equal(t, "wasi-http", d.Status().ABI)
+	require.Equal(t, wasm.IsolationSnapshot, d.Status().Isolation)
+	var clients sync.WaitGroup
+	for range 4 {
+		clients.Go(func() {
+			for range 50 {
+				a := s.get("/a")
+				if a.StatusCode != 200 || a.Body != "GET" || a.Header.Get("X-Count") != "1" {
+					t.Errorf("%d %q, the guest has counted %s requests", a.StatusCode, a.Body, a.Header.Get("X-Count"))
+				}
+			}
+		})
 	}
-	names[0] = "x" + names[0] // cut within a character
-	shown := shownNames(names)
-	require.Len(t, shown, 101)
-	require.Equal(t, "900 more", shown[100])
-	require.Equal(t, "x"+strings.Repeat("\u00e9", 99), shown[0])
-	require.Len(t, shown[1], 200)
+	clients.Wait()
+	long := strings.Repeat("0123456789", 30_000)
+	require.Equal(t, long, s.do("POST", "/a", long).Body)
+	require.Equal(t, http.StatusOK, s.do("HEAD", "/a", "").StatusCode)
+}
+
+// TestGuestThatGoesOn checks that the client has the whole response while the guest still works, also if it disconnects then.
+func TestGuestThatGoesOn(t *testing.T) {
+	s := newServer(t, wasm.Config{Slots: 2, SlotBytes: 1 << 20})
+	d := s.add("/a", guests.Wat(t, "p2linger"), servicetest.WithTimeout(300*time.Millisecond))
+	for range 3 {
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		resp, err := client.Get(s.URL + "/a")
+		require.NoError(t, err)
+		body, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.Equal(t, "first last", string(body))
+	}
+	require.Eventually(t, func() bool { return strings.Count(s.Log.String(), "line=late") == 3 }, 10*time.Second, time.Millisecond)
+
+	// The deadline of the request ends the guest. A response that was not complete would be broken off.
+	require.Equal(t, "first last", s.do("POST", "/a", "").Body)
+	require.Eventually(t, func() bool { return strings.Contains(s.Log.String(), "a guest failed after its response was complete") }, 10*time.Second, time.Millisecond)
+	require.Contains(t, s.Log.String(), "outcome=deadline")
+	require.Eventually(t, func() bool { return d.Status().InFlight == 0 }, 10*time.Second, time.Millisecond)
+}
+
+// TestGuestThatGoesOnKeepsItsPlace checks that it counts for the admission, and that a new version waits for it.
+func TestGuestThatGoesOnKeepsItsPlace(t *testing.T) {
+	s := newServer(t, wasm.Config{Slots: 1, SlotBytes: 1 << 20})
+	s.add("/a", guests.Wat(t, "p2linger"), servicetest.WithTimeout(400*time.Millisecond))
+	require.Equal(t, "first last", s.do("POST", "/a", "").Body)
+	require.Equal(t, "first last", s.get("/a").Body, "the next request waits for the place")
+	require.Contains(t, s.Log.String(), "a guest failed after its response was complete")
+	require.Equal(t, "first last", s.do("POST", "/a", "").Body)
+	s.add("/a", guests.Wat(t, "p2echo")) // waits until the version before is closed
+	require.Equal(t, 2, strings.Count(s.Log.String(), "outcome=deadline"), "it was not cut off")
 }

@@ -3,6 +3,7 @@ package wasm
 import (
 	"fmt"
 	"net/http"
+	"sync"
 
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -15,7 +16,9 @@ import (
 // deployment is one prepared version of a service. It implements services.Deployment.
 type deployment struct {
 	*version
-	server abi.Server // immutable
+	server  abi.Server     // immutable
+	lingers bool           // immutable; guests may go on after their response is complete
+	aside   sync.WaitGroup // guests on a goroutine of their own
 }
 
 // Serve implements router.Handler.
@@ -41,18 +44,23 @@ func (d *deployment) ServeBefore(w http.ResponseWriter, r *router.Request, res *
 	res.SnapshotBytes += int64(len(in.Memory()))
 	x := in.Caller.(*exchange)
 	x.begin(w, r, d, deadline)
-	if next != nil {
+	switch {
+	case next != nil:
 		x.passTo(next, res)
+	case d.lingers && !capturesLog(r):
+		return d.serveAside(in, x, r, res)
 	}
-	out = d.server.Serve(in, &x.Exchange)
-	res.GuestTime += in.TakeGuestTime()
-	res.PeakBytes += int64(len(in.Memory()))
-	res.KVOperations += x.stores.Operations()
+	return d.conclude(in, x, res, d.server.Serve(in, &x.Exchange))
+}
+
+// conclude takes the instance back after the guest has ended, and returns the error to answer with.
+func (d *deployment) conclude(in *engine.Instance, x *exchange, res *accesslog.Result, out engine.Outcome) error {
+	x.measure(in, res)
 	x.response.out.Finish()
 	if outcome := failedAs(out); outcome != "" {
 		res.Outcome = outcome
 	}
-	err = d.answerError(out, x)
+	err := d.answerError(out, x)
 	x.end() // x belongs to the instance, which another request may get after Release
 	res.DirtyBytes += int64(d.pool.Release(in, out.Kind == engine.OK))
 	return err

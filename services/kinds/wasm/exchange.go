@@ -8,7 +8,9 @@ import (
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/readahead"
 	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/engine"
 	"github.com/vespo-dev/vespo/services/egress/outbound"
 	"github.com/vespo-dev/vespo/services/event/invocation"
 	"github.com/vespo-dev/vespo/services/kv"
@@ -74,6 +76,22 @@ func (x *exchange) begin(w http.ResponseWriter, r *router.Request, d *deployment
 	}
 }
 
+// measure adds the costs of the guest so far to the result.
+func (x *exchange) measure(in *engine.Instance, res *accesslog.Result) {
+	res.GuestTime += in.TakeGuestTime()
+	res.PeakBytes += int64(len(in.Memory()))
+	res.KVOperations += x.stores.Operations()
+}
+
+// leave gives the connection back to the server while the guest goes on.
+func (x *exchange) leave() {
+	x.response.out.Finish()
+	x.body.ahead.Stop()
+	if x.body.Body != nil {
+		x.body.Stop()
+	}
+}
+
 // end drops all references to the request.
 func (x *exchange) end() {
 	x.body.ahead.Stop()
@@ -81,7 +99,7 @@ func (x *exchange) end() {
 		x.body.Stop()
 	}
 	x.request, x.response, x.body = nil, response{}, requestBody{}
-	x.Header, x.Trailer, x.Outbound, x.Context, x.Next, x.PassedOn = nil, nil, nil, nil, nil, false
+	x.Header, x.Trailer, x.Outbound, x.Context, x.Next, x.Complete, x.PassedOn = nil, nil, nil, nil, nil, nil, false
 	x.KeyValue, x.stores = nil, nil
 	x.Body, x.Response = &x.body, &x.response
 	x.Log = x.logs

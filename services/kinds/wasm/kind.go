@@ -177,7 +177,7 @@ func (k *Kind) prepare(ctx context.Context, s services.Spec) (*deployment, error
 	if err != nil {
 		return nil, err
 	}
-	d := &deployment{v, speaks}
+	d := &deployment{version: v, server: speaks, lingers: speaks.Traits().Lingers}
 	v.caller = func() any { return newExchange(d) }
 	if err := v.open(ctx, module); err != nil {
 		return nil, err

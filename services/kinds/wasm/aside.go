@@ -1,0 +1,87 @@
+package wasm
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/runtime/engine"
+	"github.com/vespo-dev/vespo/services/event/invocation"
+)
+
+// serveAside runs the guest on a goroutine of its own, so that the handler can return as soon as the response is complete: only
+// then does the HTTP server end a chunked response or a stream of HTTP/2. A guest that goes on keeps its instance, and the
+// request keeps its place and its version, until the guest ends or its deadline. The client's disconnect no longer ends it.
+func (d *deployment) serveAside(in *engine.Instance, x *exchange, r *router.Request, res *accesslog.Result) error {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+	unwatch := context.AfterFunc(r.Context(), cancel)
+	ended, complete := make(chan engine.Outcome, 1), make(chan struct{})
+	var release func() // set if the guest goes on; used by its goroutine only
+	x.Context = ctx
+	x.Complete = func() {
+		unwatch()
+		release = r.Keep()
+		x.measure(in, res)
+		x.leave()
+		close(complete)
+	}
+	id := r.ID
+	d.aside.Go(func() {
+		out := d.serve(in, x)
+		if release == nil {
+			ended <- out
+			return
+		}
+		defer release()
+		defer cancel()
+		d.afterwards(in, x, out, id)
+	})
+	select {
+	case out := <-ended:
+		unwatch()
+		cancel()
+		return d.conclude(in, x, res, out)
+	case <-complete:
+		return nil
+	}
+}
+
+// serve runs the guest. A panic of the host ends the request only.
+func (d *deployment) serve(in *engine.Instance, x *exchange) (out engine.Outcome) {
+	defer func() {
+		if v := recover(); v != nil {
+			out = engine.Outcome{Kind: engine.HostError, Err: fmt.Errorf("panic: %v\n%s", v, debug.Stack())}
+		}
+	}()
+	return d.server.Serve(in, &x.Exchange)
+}
+
+// afterwards takes the instance back from a guest that went on after its response. Its client has the response, so a
+// failure is only logged.
+func (d *deployment) afterwards(in *engine.Instance, x *exchange, out engine.Outcome, id string) {
+	if out.Kind != engine.OK {
+		d.log.Warn("a guest failed after its response was complete", slog.String(accesslog.FieldRequestID, id),
+			slog.String("outcome", out.Kind.String()), slog.Any("error", out.Err))
+	}
+	in.TakeGuestTime()
+	x.end()
+	d.pool.Release(in, out.Kind == engine.OK)
+}
+
+// capturesLog reports whether the caller of an invocation reads what the guest logs. It reads as long as the handler runs.
+func capturesLog(r *router.Request) bool {
+	c := invocation.Of(r.Call)
+	return c != nil && c.Log != nil
+}
+
+// Close implements services.Deployment.
+func (d *deployment) Close(ctx context.Context) error {
+	err := d.version.Close(ctx)
+	if ctx.Err() == nil {
+		d.aside.Wait() // soon: they have released their instances
+	}
+	return err
+}
