@@ -86,6 +86,9 @@ func (c *Writer) start() {
 
 func (c *Writer) conn() Conn { return Conn{c.ResponseWriter} }
 
+// Paced bounds each part of the response by Patience, in place of the whole. It must be called before the response.
+func (c *Writer) Paced() { c.deadline, c.within = time.Time{}, 0 }
+
 // Err returns the first write error, or nil.
 func (c *Writer) Err() error { return c.err }
 

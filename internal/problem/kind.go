@@ -30,6 +30,7 @@ const (
 	NoCapacity           Kind = "no-capacity"
 	NotReady             Kind = "not-ready"
 	Deadline             Kind = "deadline"
+	InsufficientStorage  Kind = "insufficient-storage"
 )
 
 // typeBase is the prefix of type URIs. Clients compare the whole URI; it need not resolve.
@@ -66,6 +67,7 @@ var table = [...]row{
 	{NoCapacity, http.StatusServiceUnavailable, "No capacity"},
 	{NotReady, http.StatusServiceUnavailable, "Not ready"},
 	{Deadline, http.StatusGatewayTimeout, "Deadline exceeded"},
+	{InsufficientStorage, http.StatusInsufficientStorage, "Insufficient storage"},
 }
 
 // Kinds returns all kinds in the order of their statuses.

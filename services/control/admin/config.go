@@ -9,6 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -38,6 +39,9 @@ type Config struct {
 
 	FetchTimeout        time.Duration // of a source; default 30 s
 	AllowPrivateSources bool          // also fetch from this machine and from private networks
+
+	// KeyValue has the server's key-value stores. Nil means that there are none. The caller keeps ownership.
+	KeyValue kv.Stores
 
 	// Dropped returns the number of log and access records dropped since the start. Nil means that none ever
 	// are.

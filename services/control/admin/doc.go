@@ -10,6 +10,8 @@
 //	GET|HEAD /services            all services, by prefix; the same as /services/list
 //	GET|HEAD /services/list
 //	GET|HEAD /services/inspect    ?prefix=P[&match=M], with earlier versions
+//	GET|HEAD /services/kv         key-value stores; also /services/kv/list, get and export, and POST of import and delete:
+//	                              see docs/management-api.md
 //	GET|HEAD /services/health     200 while the server answers; requires no right
 //	GET|HEAD /services/ready      200 once all services are prepared or have failed, else 503; requires no right
 //
@@ -161,6 +163,8 @@
 //	422 module-invalid          not a module, or one that this server cannot serve
 //	502 source-unavailable      the source answered with something other than a module, or not in time
 //	503 no-capacity, not-ready  try again after Retry-After
+//	504 deadline                a key-value store did not end a write in time
+//	507 insufficient-storage    a key-value store has no room
 //
 // # Access
 //

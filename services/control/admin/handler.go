@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -102,7 +103,7 @@ func (h *Handler) routes() map[string]endpoint {
 	get, post := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}
 	reads, changes := newLimiter(h.cfg.MaxReads), newLimiter(h.cfg.MaxChanges)
 	list := endpoint{methods: get, limiter: reads, serve: h.list}
-	return map[string]endpoint{
+	routes := map[string]endpoint{
 		"/services":          list,
 		"/services/":         list,
 		"/services/list":     list,
@@ -114,6 +115,8 @@ func (h *Handler) routes() map[string]endpoint {
 		"/services/health":   {methods: get, open: true, serve: h.health},
 		"/services/ready":    {methods: get, open: true, serve: h.ready},
 	}
+	maps.Copy(routes, h.kvRoutes(reads, changes))
+	return routes
 }
 
 // ServeHTTP serves the request without an access record.
@@ -132,7 +135,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *router.Request, res *accesslog
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
+	case errors.Is(err, context.Canceled) && r.Context().Err() != nil, errors.Is(err, http.ErrAbortHandler):
 		return err
 	}
 	p := problem.From(err)
@@ -153,7 +156,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !found {
 		return problem.New(problem.NotFound,
-			"the management API has no such path: see /services/list, inspect, add, remove, rollback, trigger, health and ready")
+			"the management API has no such path: see /services/list, inspect, add, remove, rollback, trigger, kv, health and ready")
 	}
 	if !slices.Contains(e.methods, r.Method) {
 		allowed := strings.Join(e.methods, ", ")

@@ -153,6 +153,29 @@ func (a *Answer) Decode(v any) error {
 
 // Call sends one request. Its errors are fit to be shown to the user.
 func (c *Client) Call(ctx context.Context, method, path string, query url.Values, up Upload) (*Answer, error) {
+	resp, err := c.send(ctx, method, path, query, up)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	return &Answer{Status: resp.StatusCode, Body: body}, nil
+}
+
+// stream sends a GET request, and returns the body of the response. The caller closes it.
+func (c *Client) stream(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
+	resp, err := c.send(ctx, http.MethodGet, path, query, Upload{})
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
+// send sends one request, and returns a response with a status of 2xx.
+func (c *Client) send(ctx context.Context, method, path string, query url.Values, up Upload) (*http.Response, error) {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
@@ -174,15 +197,15 @@ func (c *Client) Call(ctx context.Context, method, path string, query url.Values
 	if err != nil {
 		return nil, c.explain(err)
 	}
+	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
+		return resp, nil
+	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
 	if err != nil {
 		return nil, c.explain(err)
 	}
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return nil, c.refusal(resp, body)
-	}
-	return &Answer{Status: resp.StatusCode, Body: body}, nil
+	return nil, c.refusal(resp, body)
 }
 
 // explain returns a user-facing error for a request that got no response.

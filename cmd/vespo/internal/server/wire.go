@@ -30,6 +30,7 @@ import (
 	"github.com/vespo-dev/vespo/services/control/scheduler"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/kv/boltstore"
 )
 
@@ -80,12 +81,12 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	if err := c.openRoot(ctx, list, cfg.Root); err != nil {
 		return nil, err
 	}
-	management := newManagement(cfg, access)
-	routing := router.New(router.Config{Admin: management, AccessLog: access.listener, Trust: cfg.trust(), HeaderBytes: int64(cfg.HeaderMemory)})
-	c.handler = routing
 	if err := c.openStores(ctx, list, cfg, log); err != nil {
 		return nil, err
 	}
+	management := newManagement(cfg, access, c.stores)
+	routing := router.New(router.Config{Admin: management, AccessLog: access.listener, Trust: cfg.trust(), HeaderBytes: int64(cfg.HeaderMemory)})
+	c.handler = routing
 	if err := c.openKind(ctx, list, cfg, catalogue, routing, log); err != nil {
 		return nil, err
 	}
@@ -192,13 +193,14 @@ func (c *core) closeServices(ctx context.Context) error {
 }
 
 // newManagement returns the handler of the management API.
-func newManagement(cfg *Config, access access) *admin.Handler {
+func newManagement(cfg *Config, access access, stores kv.Stores) *admin.Handler {
 	return admin.New(admin.Config{
 		Kinds:               Kinds(),
 		Token:               cfg.AdminToken,
 		MaxModuleBytes:      int64(cfg.MaxModule),
 		AllowPrivateSources: cfg.AllowPrivateSources,
 		Dropped:             access.dropped,
+		KeyValue:            stores,
 	})
 }
 
