@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -87,9 +88,28 @@ func (h *testHost) instantiate(tb testing.TB, bin []byte) api.Module {
 // load rewrites and instantiates a module.
 func (h *testHost) load(tb testing.TB, bin []byte, o Options) (api.Module, *Info) {
 	tb.Helper()
-	out, info, err := Rewrite(bin, o)
+	d, err := Decode(bin)
 	require.NoError(tb, err)
-	return h.instantiate(tb, out), info
+	out, info, err := d.Rewrite(o)
+	require.NoError(tb, err)
+	m := h.instantiate(tb, out)
+	if o.Separate {
+		require.NoError(tb, apply(d, m))
+	}
+	return m, info
+}
+
+// apply applies the separate part of a module to an instance as the host does.
+func apply(d *Decoded, m api.Module) error {
+	s := d.Separate()
+	if s == nil || d.m.memory == nil {
+		return nil
+	}
+	if _, ok := m.Memory().Grow(s.MinPages); !ok {
+		return fmt.Errorf("the memory does not grow to %d pages", s.MinPages)
+	}
+	memory, _ := m.Memory().Read(0, m.Memory().Size())
+	return s.Apply(memory)
 }
 
 func call(m api.Module, name string, args ...uint64) ([]uint64, error) {

@@ -138,18 +138,23 @@ func newSpecRun(t *testing.T, script string, rewrite bool) *specRun {
 // module instantiates a module of the script and reports whether that succeeded.
 func (r *specRun) module(t *testing.T, id, name string, bin []byte) bool {
 	var m specModule
-	if r.rewrite {
-		o := options()
-		o.MaxTableElements = 1 << 28
-		out, info, err := Rewrite(bin, o)
-		require.NoError(t, err)
-		bin, m.info = out, info
-	}
 	var err error
+	var d *Decoded
+	if r.rewrite {
+		o := separating()
+		o.MaxTableElements = 1 << 28
+		d, err = Decode(bin)
+		require.NoError(t, err)
+		bin, m.info, err = d.Rewrite(o)
+		require.NoError(t, err)
+	}
 	m.Module, err = r.host.runtime.InstantiateWithConfig(t.Context(), bin, wazero.NewModuleConfig().WithName(name).WithStartFunctions())
 	if err != nil {
 		t.Logf("%v: %v", r.rewrite, err)
 		return false
+	}
+	if d != nil {
+		require.NoError(t, apply(d, m.Module))
 	}
 	if m.info != nil && m.info.Start {
 		_, err = top(m.Module, m.info, options(), m.info.StartExport)
@@ -206,7 +211,7 @@ func (r *specRun) refuse(t *testing.T, file, where string) {
 		require.NoError(t, c.Close(t.Context()))
 		return // wazero is more lenient
 	}
-	out, _, err := Rewrite(bin, options())
+	out, _, err := Rewrite(bin, separating())
 	if err != nil {
 		return
 	}
