@@ -95,6 +95,38 @@ test('a class is created for each request, and a worker without fetch serves not
   assert.equal((await request({})).response.status, 404);
 });
 
+test('schedules run the handler scheduled, if there is one', async () => {
+  const init = { method: 'POST', headers: { 'vespo-schedule': '*/5 * * * *', 'vespo-schedule-time': '2026-01-02T15:05:00Z' } };
+  const calls = [];
+  const worker = {
+    fetch: () => new Response('fetched'),
+    scheduled({ cron, scheduledTime, noRetry }, env, ctx) {
+      noRetry();
+      calls.push([cron, new Date(scheduledTime).toISOString(), env.A, typeof ctx.waitUntil]);
+    },
+  };
+  const { response } = await request(worker, undefined, { init, config: { vars: { A: 'a' } } });
+  assert.equal(response.status, 204);
+  assert.deepEqual(calls, [['*/5 * * * *', '2026-01-02T15:05:00.000Z', 'a', 'function']]);
+  const failed = await request({ scheduled: async () => { throw new Error('tick'); } }, undefined, { init });
+  assert.equal(failed.response.status, 500);
+  assert.match(failed.errors[0], /^Error: tick/);
+  assert.equal(await (await request({ fetch: worker.fetch }, undefined, { init })).response.text(), 'fetched');
+  assert.equal(await (await request(worker)).response.text(), 'fetched');
+});
+
+test('requests of clients can be copied, cloned and passed on', async () => {
+  const { response } = await request({
+    async fetch(request) {
+      const clone = request.clone(), copy = new Request(request, { headers: { a: 'b' } });
+      assert.ok(request.signal instanceof AbortSignal && copy instanceof Request && request instanceof Request);
+      assert.ok(new (class extends Request {})('http://x/') instanceof Request);
+      return Response.json([copy.method, copy.url, copy.headers.get('a'), await copy.text(), await clone.text(), clone.signal.aborted]);
+    },
+  }, 'http://localhost/p', { init: { method: 'POST', body: 'text' } });
+  assert.deepEqual(await response.json(), ['POST', 'http://localhost/p', 'b', 'text', 'text', false]);
+});
+
 test('service bindings call the host of the service', async (t) => {
   const calls = [];
   t.mock.method(globalThis, 'fetch', async (request) => {

@@ -1,5 +1,5 @@
 // Lets the events of the engine call a worker.
-import { begin, whole } from './start.js';
+import { begin, whole, withSignal } from './start.js';
 import { describe } from './console.js';
 import { Assets } from './assets.js';
 import { environment } from './env.js';
@@ -23,19 +23,31 @@ async function handle(event, worker, config, assets) {
     const ctx = context(event);
     current.env = env;
     current.ctx = ctx;
+    const request = withSignal(event.request);
+    const handlers = typeof worker === 'function' ? new worker(ctx, env) : worker;
+    if (request.headers.has(SCHEDULE) && typeof handlers.scheduled === 'function') return await tick(request, handlers, env, ctx);
     if (assets && !config.assets.workerFirst) {
-      const found = assets.find(event.request);
+      const found = assets.find(request);
       if (found) return found;
     }
-    return await answer(event.request, worker, env, ctx, assets);
+    return await answer(request, handlers, env, ctx, assets);
   } catch (error) {
     console.error(describe(error));
     return new Response('internal error\n', { status: 500, headers: { 'content-type': 'text/plain; charset=utf-8' } });
   }
 }
 
-async function answer(request, worker, env, ctx, assets) {
-  const handlers = typeof worker === 'function' ? new worker(ctx, env) : worker;
+// The server sends these fields with the requests of its schedules, and removes them from those of clients.
+const SCHEDULE = 'vespo-schedule', SCHEDULE_TIME = 'vespo-schedule-time';
+
+// tick runs the handler of schedules. Its failure is that of the run.
+async function tick(request, handlers, env, ctx) {
+  const scheduledTime = Date.parse(request.headers.get(SCHEDULE_TIME)) || Date.now();
+  await handlers.scheduled({ type: 'scheduled', cron: request.headers.get(SCHEDULE), scheduledTime, noRetry() {} }, env, ctx);
+  return new Response(null, { status: 204 });
+}
+
+async function answer(request, handlers, env, ctx, assets) {
   if (typeof handlers.fetch !== 'function') {
     if (assets) return assets.fetch(request);
     return new Response('this worker serves no requests\n', { status: 404 });

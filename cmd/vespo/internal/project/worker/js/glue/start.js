@@ -34,6 +34,43 @@ function define(object, name, value) {
 
 define(globalThis, 'navigator', Object.freeze({ userAgent: 'Vespo', language: 'en' }));
 
+define(URL, 'parse', (url, base) => {
+  try {
+    return new URL(url, base);
+  } catch {
+    return null;
+  }
+});
+define(URL, 'canParse', (url, base) => URL.parse(url, base) !== null);
+
+async function* chunks({ preventCancel = false } = {}) {
+  const reader = this.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    if (!preventCancel) await reader.cancel();
+    reader.releaseLock();
+  }
+}
+define(ReadableStream.prototype, 'values', chunks);
+define(ReadableStream.prototype, Symbol.asyncIterator, chunks);
+
+define(ReadableStream, 'from', (source) => {
+  const iterator = source[Symbol.asyncIterator]?.() ?? source[Symbol.iterator]();
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await iterator.next();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    async cancel(reason) { await iterator.return?.(reason); },
+  });
+});
+
 define(globalThis, 'TextEncoderStream', class TextEncoderStream {
   constructor() {
     const encoder = new TextEncoder();
@@ -69,36 +106,73 @@ const cache = {
 };
 define(globalThis, 'caches', { default: cache, async open() { return cache; } });
 
-// The engine has no clone for responses. A response that was cloned reads from a branch of its body.
+// Cloning. The engine has none for responses, and that for requests of clients fails once their header was read. What was
+// cloned reads from a branch of its body.
 const branches = new WeakMap();
 
-// whole returns the response as the engine can send it.
-export function whole(response) {
-  const branch = branches.get(response);
-  return branch === undefined ? response : new Response(branch, parts(response));
-}
-
-function parts({ status, statusText, headers }) { return { status, statusText, headers }; }
-
-if (!('clone' in Response.prototype)) {
-  const { prototype } = Response;
+// readFromBranches lets objects with a body read from their branch, if they have one.
+function readFromBranches(prototype, whole) {
   const { get: body } = Object.getOwnPropertyDescriptor(prototype, 'body');
   const { get: bodyUsed } = Object.getOwnPropertyDescriptor(prototype, 'bodyUsed');
-  const own = (response) => branches.get(response) ?? body.call(response);
   Object.defineProperties(prototype, {
-    body: { get() { return own(this); }, configurable: true, enumerable: true },
-    bodyUsed: { get() { return branches.has(this) ? branches.get(this).locked : bodyUsed.call(this); }, configurable: true, enumerable: true },
+    body: { get() { return branches.get(this) ?? body.call(this); }, configurable: true, enumerable: true },
+    bodyUsed: { get() { return branches.get(this)?.locked ?? bodyUsed.call(this); }, configurable: true, enumerable: true },
   });
   for (const name of ['arrayBuffer', 'blob', 'formData', 'json', 'text']) {
     const original = prototype[name];
-    prototype[name] = function read() { return original.call(whole(this)); };
+    prototype[name] = { [name]() { return original.call(whole(this)); } }[name];
   }
-  define(prototype, 'clone', function clone() {
-    if (this.bodyUsed) throw new TypeError('the body of the response was read: clone it before');
-    const stream = own(this);
-    if (stream === null) return new Response(null, parts(this));
-    const [kept, given] = stream.tee();
-    branches.set(this, kept);
-    return new Response(given, parts(this));
-  });
 }
+
+// branch returns a second body, or null if there is none.
+function branch(object) {
+  if (object.bodyUsed) throw new TypeError('the body was read: clone it before');
+  if (object.body === null) return null;
+  const [kept, given] = object.body.tee();
+  branches.set(object, kept);
+  return given;
+}
+
+const parts = ({ status, statusText, headers }) => ({ status, statusText, headers });
+
+// whole returns a response as the engine can send it.
+export function whole(response) { return branches.has(response) ? new Response(branches.get(response), parts(response)) : response; }
+
+if (!('clone' in Response.prototype)) {
+  readFromBranches(Response.prototype, whole);
+  define(Response.prototype, 'clone', function clone() { return new Response(branch(this), parts(this)); });
+}
+
+// Requests of clients lack a signal in the engine, which traps when it reads one. Those here have one that never fires: a
+// client that leaves ends the request.
+const arrived = new WeakSet();
+const Native = globalThis.Request;
+
+// withSignal returns the request of a client, so that scripts can use it like all others.
+export function withSignal(request) {
+  arrived.add(request);
+  Object.defineProperties(request, {
+    signal: { value: new AbortController().signal },
+    clone: { value() { return new Native(...copied(request, branch(request))); } },
+  });
+  return request;
+}
+
+// copied returns the arguments for a request that is equal to another, with this body.
+function copied({ url, method, headers }, body, init = {}) {
+  return [url, { method, headers, ...(body === null ? {} : { body, duplex: 'half' }), ...init }];
+}
+
+readFromBranches(Native.prototype, (request) => (branches.has(request) ? new Native(...copied(request, request.body)) : request));
+
+globalThis.Request = new Proxy(Native, {
+  construct(target, [input, init], self) {
+    return Reflect.construct(target, arrived.has(input) ? copied(input, input.body, init) : [input, init], self);
+  },
+});
+Native.prototype.constructor = globalThis.Request;
+
+const { fetch: nativeFetch } = globalThis;
+globalThis.fetch = function fetch(input, init) {
+  return arrived.has(input) ? nativeFetch(...copied(input, input.body, init)) : nativeFetch(input, init);
+};
