@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -33,7 +34,11 @@ func (javaScript) build(ctx context.Context, b *build) error {
 	if err != nil {
 		return err
 	}
-	tools, err := workerTools(b.dir)
+	tools, err := workerPart(b.dir, worker.Tools)
+	if err != nil {
+		return err
+	}
+	glue, err := workerPart(b.dir, worker.Glue)
 	if err != nil {
 		return err
 	}
@@ -43,12 +48,12 @@ func (javaScript) build(ctx context.Context, b *build) error {
 	}
 	defer os.RemoveAll(temp) // what is left of it is in a cache
 	entry, bundle := filepath.Join(temp, "entry.js"), filepath.Join(temp, "worker.js")
-	if err := writeEntry(b, tools, entry); err != nil {
+	if err := writeEntry(b, glue, entry); err != nil {
 		return err
 	}
 	args := []string{esbuild, entry, "--bundle", "--format=esm", "--platform=browser", "--target=es2023",
 		"--conditions=workerd,worker", "--external:wasi:*", "--external:vespo:*",
-		"--alias:cloudflare:workers=" + filepath.Join(tools, "glue", "workers.js"),
+		"--alias:cloudflare:workers=" + filepath.Join(glue, "workers.js"),
 		"--loader:.html=text", "--loader:.txt=text", "--loader:.sql=text", "--log-level=warning", "--outfile=" + bundle}
 	if err := b.run(ctx, command{args: append(args, b.flags...)}, nil); err != nil {
 		return err
@@ -58,12 +63,12 @@ func (javaScript) build(ctx context.Context, b *build) error {
 		filepath.Join(tools, "componentize.mjs"), ".", bundle, b.outArg()}}, nil)
 }
 
-func writeEntry(b *build, tools, file string) error {
+func writeEntry(b *build, glue, file string) error {
 	set := b.worker
 	if set == nil {
 		set = &worker.Settings{}
 	}
-	entry, ignored, err := set.Entry(b.dir, tools)
+	entry, ignored, err := set.Entry(b.dir, glue)
 	if err != nil {
 		return err
 	}
@@ -132,10 +137,10 @@ func inModules(dir, name string) string {
 	}
 }
 
-// workerTools returns a directory with the glue, and with the engine once it is prepared. All projects of a user share
-// it. Without a directory for caches, each project has its own.
-func workerTools(project string) (string, error) {
-	digest, err := worker.Digest()
+// workerPart returns a directory with a part of the sources; that of the tools has the engine, too, once it is prepared.
+// All projects of a user share it. Without a directory for caches, each project has its own.
+func workerPart(project string, part worker.Part) (string, error) {
+	digest, err := part.Digest()
 	if err != nil {
 		return "", err
 	}
@@ -143,11 +148,11 @@ func workerTools(project string) (string, error) {
 	if err != nil {
 		cache = filepath.Join(project, "node_modules", ".cache")
 	}
-	dir := filepath.Join(cache, "vespo", "worker-"+digest)
+	dir := filepath.Join(cache, "vespo", path.Base(string(part))+"-"+digest)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	return dir, worker.Write(dir)
+	return dir, part.Write(dir)
 }
 
 // withBindings returns the fields of a service with what the bindings of a worker need: permission to call services.

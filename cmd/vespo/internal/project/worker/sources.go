@@ -25,20 +25,29 @@ const Engine = "0.23.0"
 //go:embed js
 var sources embed.FS
 
-// Digest returns a short digest of the engine and its sources, for the name of a directory.
-func Digest() (string, error) {
+// Part is a part of the sources.
+type Part string
+
+// The parts. Each has a directory of its own, since one engine is prepared for many versions of the glue.
+const (
+	Glue  Part = "js/glue"
+	Tools Part = "js/tools"
+)
+
+// Digest returns a short digest of a part and the engine, for the name of a directory.
+func (p Part) Digest() (string, error) {
 	hash := sha256.New()
 	fmt.Fprintln(hash, Engine)
-	err := each(func(name string, content []byte) error {
+	err := p.each(func(name string, content []byte) error {
 		fmt.Fprintf(hash, "%q %d\n%s", name, len(content), content)
 		return nil
 	})
 	return hex.EncodeToString(hash.Sum(nil)[:8]), err
 }
 
-// Write writes the sources into a directory. Files that are there already are left alone.
-func Write(dir string) error {
-	return each(func(name string, content []byte) error {
+// Write writes a part into a directory. Files that are there already are left alone.
+func (p Part) Write(dir string) error {
+	return p.each(func(name string, content []byte) error {
 		file := filepath.Join(dir, filepath.FromSlash(name))
 		if _, err := os.Lstat(file); err == nil {
 			return nil
@@ -64,8 +73,8 @@ func writeWhole(file string, content []byte) error {
 	return os.Rename(f.Name(), file)
 }
 
-func each(f func(name string, content []byte) error) error {
-	return fs.WalkDir(sources, "js", func(name string, d fs.DirEntry, err error) error {
+func (p Part) each(f func(name string, content []byte) error) error {
+	return fs.WalkDir(sources, string(p), func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -73,7 +82,7 @@ func each(f func(name string, content []byte) error) error {
 		if err != nil {
 			return err
 		}
-		return f(strings.TrimPrefix(name, "js/"), content)
+		return f(strings.TrimPrefix(name, string(p)+"/"), content)
 	})
 }
 
@@ -94,8 +103,8 @@ func (s *Settings) Entry(project, glue string) (entry []byte, ignored []string, 
 	}
 	var b bytes.Buffer
 	for _, line := range []struct{ imports, from string }{
-		{"", filepath.Join(glue, "glue", "start.js")}, // before the worker is evaluated
-		{"{ serve } from ", filepath.Join(glue, "glue", "serve.js")},
+		{"", filepath.Join(glue, "start.js")}, // before the worker is evaluated
+		{"{ serve } from ", filepath.Join(glue, "serve.js")},
 		{"* as worker from ", main},
 	} {
 		fmt.Fprintf(&b, "import %s%s;\n", line.imports, quoted(filepath.ToSlash(line.from)))

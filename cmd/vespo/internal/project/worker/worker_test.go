@@ -73,7 +73,7 @@ func TestEntry(t *testing.T) {
 	write(t, dir, map[string]string{"index.js": "", "src/index.js": "", "public/a.txt": "a"})
 	entry, _, err := (&Settings{Vars: map[string]json.RawMessage{"A": json.RawMessage(`[1]`)}}).Entry(dir, "/glue")
 	require.NoError(t, err)
-	require.Contains(t, string(entry), `import "/glue/glue/start.js";`+"\n"+`import { serve } from "/glue/glue/serve.js";`+"\n"+
+	require.Contains(t, string(entry), `import "/glue/start.js";`+"\n"+`import { serve } from "/glue/serve.js";`+"\n"+
 		`import * as worker from "`+filepath.ToSlash(dir)+`/src/index.js";`+"\n")
 	require.Contains(t, string(entry), `"vars":{"A":[1]}`)
 	entry, _, err = (&Settings{Main: "index.js", Assets: &AssetSettings{Directory: "public"}}).Entry(dir, "/glue")
@@ -117,18 +117,21 @@ func TestAssetsStayInside(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestWrite(t *testing.T) {
-	dir := t.TempDir()
-	require.NoError(t, Write(dir))
-	file := filepath.Join(dir, "glue", "serve.js")
-	want, err := sources.ReadFile("js/glue/serve.js")
-	require.NoError(t, err)
-	got, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.True(t, bytes.Equal(want, got))
-	require.FileExists(t, filepath.Join(dir, "wit", "worker.wit"))
-	require.NoError(t, Write(dir)) // again
-	digest, err := Digest()
-	require.NoError(t, err)
-	require.Regexp(t, "^[0-9a-f]{16}$", digest)
+func TestParts(t *testing.T) {
+	digests := map[string]bool{}
+	for part, name := range map[Part]string{Glue: "serve.js", Tools: "wit/worker.wit"} {
+		dir := t.TempDir()
+		require.NoError(t, part.Write(dir))
+		want, err := sources.ReadFile(string(part) + "/" + name)
+		require.NoError(t, err)
+		got, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(want, got))
+		require.NoError(t, part.Write(dir)) // again
+		digest, err := part.Digest()
+		require.NoError(t, err)
+		require.Regexp(t, "^[0-9a-f]{16}$", digest)
+		digests[digest] = true
+	}
+	require.Len(t, digests, 2)
 }

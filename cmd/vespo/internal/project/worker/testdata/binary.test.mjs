@@ -1,7 +1,7 @@
 // Tests of the writer of components: node --test binary.test.mjs
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseModule, replaceModule, segments, signed, writeModule } from '../js/binary.mjs';
+import { parseModule, replaceModule, segments, signed, writeModule } from '../js/tools/binary.mjs';
 
 // A module with one page of memory, data, two exports, and a function load(i32) -> i32.
 const whole = Buffer.from([
