@@ -155,20 +155,24 @@ func workerPart(project string, part worker.Part) (string, error) {
 	return dir, part.Write(dir)
 }
 
-// withBindings returns the fields of a service with what the bindings of a worker need: permission to call services.
+// withBindings returns the fields of a service with what the bindings of a worker need: permission to call services, and
+// key-value stores.
 func withBindings(values schema.Values, set *worker.Settings) schema.Values {
-	if set == nil || len(set.Services) == 0 {
+	if set == nil {
 		return values
 	}
 	merged := maps.Clone(values)
-	allowed, _ := merged["allow"].([]string)
-	allowed = slices.Clone(allowed)
-	for _, origin := range set.Origins() {
-		if !slices.Contains(allowed, origin) {
-			allowed = append(allowed, origin)
+	for field, needed := range map[string][]string{"allow": set.Origins(), "kv": set.Stores()} {
+		listed, _ := merged[field].([]string)
+		for _, one := range needed {
+			if !slices.Contains(listed, one) {
+				listed = append(slices.Clone(listed), one)
+			}
+		}
+		if len(listed) > 0 {
+			merged[field] = listed
 		}
 	}
-	merged["allow"] = allowed
 	return merged
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/services/kv"
 )
 
 // Settings describe a worker: its script, and the bindings of its environment. All members are optional.
@@ -17,6 +18,8 @@ type Settings struct {
 	Main string `json:"main"`
 	// Vars are variables. A setting of the service with the same name takes precedence.
 	Vars map[string]json.RawMessage `json:"vars"`
+	// KV are key-value stores of the server, by the names of their bindings.
+	KV map[string]string `json:"kv"`
 	// Services are other services of the server, by the names of their bindings.
 	Services map[string]string `json:"services"`
 	// Assets are files that are served beside the script.
@@ -50,6 +53,7 @@ func (s *Settings) Check() error {
 		keys []string
 	}{
 		{"vars", slices.Sorted(maps.Keys(s.Vars))},
+		{"kv", slices.Sorted(maps.Keys(s.KV))},
 		{"services", slices.Sorted(maps.Keys(s.Services))},
 		{"assets", s.Assets.bindings()},
 	} {
@@ -66,6 +70,11 @@ func (s *Settings) Check() error {
 	for _, name := range slices.Sorted(maps.Keys(s.Services)) {
 		if prefix, err := routekey.ParsePrefix(s.Services[name]); err != nil || prefix == "/" {
 			return fmt.Errorf("worker.services.%s is %q: it must be the prefix of a service other than /", name, s.Services[name])
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.KV)) {
+		if err := kv.CheckName(s.KV[name]); err != nil {
+			return fmt.Errorf("worker.kv.%s: %w", name, err)
 		}
 	}
 	return s.Assets.check()
@@ -98,6 +107,11 @@ func (s *Settings) Origins() []string {
 	}
 	slices.Sort(origins)
 	return slices.Compact(origins)
+}
+
+// Stores returns the key-value stores that the worker uses, sorted.
+func (s *Settings) Stores() []string {
+	return slices.Compact(slices.Sorted(maps.Values(s.KV)))
 }
 
 // host returns the name of a service as a host: "a/b" is b.a.vespo.internal.

@@ -93,7 +93,7 @@ func (s *Settings) Entry(project, glue string) (entry []byte, ignored []string, 
 	if err != nil {
 		return nil, nil, err
 	}
-	config := map[string]any{"vars": s.Vars, "services": s.hosts()}
+	config := map[string]any{"vars": s.Vars, "kv": s.KV, "services": s.hosts()}
 	if a := s.Assets; a != nil {
 		var files map[string]asset
 		if files, ignored, err = readAssets(filepath.Join(project, a.Directory)); err != nil {

@@ -35,6 +35,8 @@ func TestSettings(t *testing.T) {
 		`{"vars": {"A": 1}, "services": {"A": "a"}}`: `worker.vars and worker.services both have "A"`,
 		`{"services": {"A": "a"}, "assets": {"directory": "d", "binding":"A"}}`: `worker.services and worker.assets both have "A"`,
 		`{"assets": {"directory": "../d"}}`:                                     `worker.assets.directory is "../d"`,
+		`{"kv": {"A": "Upper"}}`:                                                `worker.kv.A: the store name "Upper"`,
+		`{"kv": {"A": "a"}, "vars": {"A": 1}}`:                                  `worker.vars and worker.kv both have "A"`,
 		`{"assets": {}}`:                                                        `worker.assets.directory is ""`,
 		`{"assets": {"directory": "d", "not_found_handling": "x"}}`:             `must be one of none, 404-page, single-page-application`,
 	} {
@@ -51,6 +53,7 @@ func TestSettings(t *testing.T) {
 func TestOrigins(t *testing.T) {
 	s := Settings{Services: map[string]string{"A": "/a/b", "B": "c", "C": "c"}}
 	require.Equal(t, []string{"http://b.a.vespo.internal", "http://c.vespo.internal"}, s.Origins())
+	require.Equal(t, []string{"x", "y"}, (&Settings{KV: map[string]string{"A": "y", "B": "x", "C": "y"}}).Stores())
 }
 
 // write writes files below a directory.

@@ -5,7 +5,15 @@ import { test } from 'node:test';
 
 const hooks = `export async function resolve(name, context, next) {
   if (!name.startsWith('wasi:') && !name.startsWith('vespo:')) return next(name, context);
-  const fake = 'export const getEnvironment = () => Object.entries(globalThis.settings);';
+  const fake = \`
+    export const getEnvironment = () => Object.entries(globalThis.settings);
+    export const log = (level, context, message) => globalThis.lines.push([level, message]);
+    export const get = (...args) => globalThis.kv('get', args);
+    export const put = (...args) => globalThis.kv('put', args);
+    export const list = (...args) => globalThis.kv('list', args);
+    const remove = (...args) => globalThis.kv('delete', args);
+    export { remove as delete };
+  \`;
   return { url: 'data:text/javascript,' + encodeURIComponent(fake), shortCircuit: true };
 }`;
 register(`data:text/javascript,${encodeURIComponent(hooks)}`);
@@ -14,6 +22,7 @@ register(`data:text/javascript,${encodeURIComponent(hooks)}`);
 let listener;
 globalThis.addEventListener = (_, f) => { listener = f; };
 globalThis.settings = {};
+globalThis.lines = [];
 await import('../js/glue/start.js');
 const early = [Math.random(), Math.random()];
 const uuid = () => crypto.randomUUID();
@@ -27,18 +36,14 @@ const { Assets } = await import('../js/glue/assets.js');
 // request returns the response of a worker, what it logged as errors, and what it waits for.
 async function request(worker, url = 'http://localhost/', { config = {}, init } = {}) {
   serve({ default: worker }, config);
-  const errors = [], waiting = [];
-  const { error } = console;
-  console.error = (...args) => errors.push(args.join(' '));
-  try {
-    let response;
-    listener({ request: new Request(url, init), respondWith: (r) => { response = r; }, waitUntil: (p) => waiting.push(p) });
-    response = await response;
-    await Promise.all(waiting);
-    return { response, errors, waiting };
-  } finally {
-    console.error = error;
-  }
+  const waiting = [];
+  let response;
+  globalThis.lines = [];
+  listener({ request: new Request(url, init), respondWith: (r) => { response = r; }, waitUntil: (p) => waiting.push(p) });
+  response = await response;
+  await Promise.all(waiting);
+  const errors = globalThis.lines.filter(([level]) => level === 'error').map(([, message]) => message);
+  return { response, errors, waiting };
 }
 
 test('random numbers of the evaluation are not those of requests', async () => {
@@ -77,7 +82,7 @@ test('a failure is a 500 that says nothing, and an error in the log with its sta
     [async () => thrown(), /^Error: boom/],
     [() => undefined, /^TypeError: fetch of the worker returned undefined/],
     [() => null, /returned null/],
-    [() => { throw 'text'; }, /^text was thrown/],
+    [() => { throw 'text'; }, /^"text" was thrown/],
   ]) {
     const { response, errors } = await request({ fetch });
     assert.equal(response.status, 500);
@@ -125,6 +130,59 @@ test('requests of clients can be copied, cloned and passed on', async () => {
     },
   }, 'http://localhost/p', { init: { method: 'POST', body: 'text' } });
   assert.deepEqual(await response.json(), ['POST', 'http://localhost/p', 'b', 'text', 'text', false]);
+});
+
+test('the console has levels and formats', async () => {
+  const self = {};
+  self.self = self;
+  await request({ fetch() {
+    console.debug('a', 1, null, undefined, 2n, { b: ['c', { d: new Map([['e', new Set([1])]]) }], 'f-g': /h/ });
+    console.log('%s is %d of %o%%, %c%i', 'x', '2.5', { y: 1 }, 'color', 3.9, 'rest');
+    console.info(self, new Uint8Array(2), new Date(0), Symbol('s'), function f() {}, '%s');
+    console.warn({ a: { b: { c: { d: { e: { f: 1 } } } } } }, Array(200).fill(0));
+    console.error(new Error('broken'));
+    console.assert(false, 'reason');
+    console.assert(true, 'never');
+    return new Response('');
+  } });
+  const [debug, log, info, warn, error, assertion, ...rest] = globalThis.lines;
+  assert.deepEqual(debug, ['debug', 'a 1 null undefined 2n {b: ["c", {d: Map {"e" => Set {1}}}], "f-g": /h/}']);
+  assert.deepEqual(log, ['info', 'x is 2.5 of {y: 1}%, 3 rest']);
+  assert.deepEqual(info, ['info', '{self: [circular]} Uint8Array [0, 0] 1970-01-01T00:00:00.000Z Symbol(s) [function f] %s']);
+  assert.match(warn[1], /^\{a: \{b: \{c: \{d: \{e: \{\.\.\.\}\}\}\}\}\} \[(0, ){100}\.\.\. 100 more\]$/);
+  assert.match(error[1], /^Error: broken\n {4}at /);
+  assert.deepEqual(assertion, ['error', 'assertion failed: reason']);
+  assert.deepEqual(rest, []);
+});
+
+test('namespaces are stores of the host', async () => {
+  const calls = [];
+  globalThis.kv = (name, args) => {
+    calls.push([name, ...args]);
+    if (args[1] === 'bad') throw Object.assign(new Error(), { payload: { code: 'full', message: 'no room' } });
+    switch (name) {
+      case 'get': return args[1] === 'none' ? undefined : { data: new TextEncoder().encode('v'), metadata: '{"m":1}', version: 1n, expires: 5000n };
+      case 'list': return { entries: [{ key: 'k', metadata: '', version: 1n, expires: 5999n }], cursor: 'next' };
+      default: return 1n;
+    }
+  };
+  const { response, errors } = await request({ async fetch(_, { CACHE }) {
+    await CACHE.put('k', 'v', { metadata: [1], expirationTtl: 60 });
+    await CACHE.delete('k');
+    const read = [await CACHE.getWithMetadata('k'), await CACHE.get('none'), await CACHE.list({ prefix: 'p', limit: 5, cursor: 'c' })];
+    const refused = await CACHE.get('bad').catch((error) => error.message);
+    return Response.json([read, refused]);
+  } }, undefined, { config: { kv: { CACHE: 'cache' } } });
+  assert.deepEqual(errors, []);
+  assert.deepEqual(await response.json(), [[
+    { value: 'v', metadata: { m: 1 }, cacheStatus: null }, null,
+    { keys: [{ name: 'k', expiration: 5 }], list_complete: false, cursor: 'next', cacheStatus: null },
+  ], 'KV GET failed: no room (full)']);
+  const [put, remove, , , list] = calls;
+  assert.deepEqual(put.slice(0, 3), ['put', 'cache', 'k']);
+  assert.equal(new TextDecoder().decode(put[3]), 'v');
+  assert.ok(put[4].ttl > 58_000n && put[4].ttl <= 60_000n && put[4].metadata === '[1]');
+  assert.deepEqual([remove, list], [['delete', 'cache', 'k', undefined], ['list', 'cache', 'p', 'c', 5]]);
 });
 
 test('service bindings call the host of the service', async (t) => {

@@ -3,7 +3,7 @@
 // A worker is evaluated once, when it is built, and every request begins with the state that it has then. Random numbers of
 // that time would be the same in all requests.
 
-let serving = false;
+export let serving = false;
 
 // begin ends the evaluation.
 export function begin() { serving = true; }
