@@ -7,7 +7,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/vespo-dev/vespo/cmd/vespo/internal/flexilib"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/manual"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/project"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/remote"
@@ -15,6 +14,7 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/shell"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/wrangler"
 )
 
 // Exit codes; see the package comment.
@@ -38,7 +38,7 @@ type cli struct {
 	Dev      project.DevCmd     `cmd:"" group:"Write a service:" help:"Serve a project, and rebuild it when its sources change."`
 	Serve    server.ServeCmd    `cmd:"" group:"Run a server:" help:"Run the server."`
 	Check    server.CheckCmd    `cmd:"" group:"Run a server:" help:"Check a configuration file."`
-	Import   flexilib.ImportCmd `cmd:"" group:"Run a server:" help:"Turn the proxy.ini of FlexiLib into a configuration file."`
+	Import   wrangler.ImportCmd `cmd:"" group:"Run a server:" help:"Turn the configuration of a Cloudflare Worker or of FlexiLib into one of Vespo."`
 	Add      remote.AddCmd      `cmd:"" group:"Work with a running server:" aliases:"deploy" help:"Add a service, or replace the one at the prefix."`
 	List     remote.ListCmd     `cmd:"" group:"Work with a running server:" aliases:"ls" help:"List all services."`
 	Inspect  remote.InspectCmd  `cmd:"" group:"Work with a running server:" help:"Show a service and its earlier versions."`
