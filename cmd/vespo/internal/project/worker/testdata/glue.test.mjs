@@ -82,6 +82,7 @@ test('a failure is a 500 that says nothing, and an error in the log with its sta
     [async () => thrown(), /^Error: boom/],
     [() => undefined, /^TypeError: fetch of the worker returned undefined/],
     [() => null, /returned null/],
+    [() => { throw 'out of memory'; }, /^out of memory: give the service more with --memory$/],
     [() => { throw 'text'; }, /^"text" was thrown/],
   ]) {
     const { response, errors } = await request({ fetch });

@@ -32,7 +32,7 @@ async function handle(event, worker, config, assets) {
     }
     return await answer(request, handlers, env, ctx, assets);
   } catch (error) {
-    console.error(describe(error));
+    console.error(error === 'out of memory' ? 'out of memory: give the service more with --memory' : describe(error));
     return new Response('internal error\n', { status: 500, headers: { 'content-type': 'text/plain; charset=utf-8' } });
   }
 }
