@@ -48,6 +48,7 @@ func setupTools(env *testscript.Env) error {
 		set(key, "")
 	}
 	env.Setenv("GOTOOLCHAIN", "local")
+	env.Setenv("XDG_CACHE_HOME", filepath.Join(cache, "vespo-test-workers")) // of the engine of workers
 	env.Setenv("npm_config_cache", filepath.Join(env.WorkDir, ".npm"))
 	return nil
 }
