@@ -226,14 +226,7 @@ func (st *store) info() (info kv.Info, exists bool) {
 func (st *store) close() error {
 	close(st.quit)
 	<-st.gone
-	if st.db == nil || st.problem.Load() != nil {
-		return nil // a panic may have left locks held; the lock of the file ends with the process
-	}
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	db := st.db
-	st.db = nil
-	return boltfile.Guarded(db.Close)
+	return st.detach()
 }
 
 // rename gives the file another ending, durably.
@@ -250,24 +243,44 @@ func (st *store) drop() (gone bool, err error) {
 	if st.db == nil && st.problem.Load() == nil {
 		return true, kv.Reject(kv.ErrNotFound, "there is no store %q", st.name)
 	}
+	if err := st.detach(); err != nil { // Windows renames no open file
+		st.broke(err)
+	}
 	if err := st.rename(ending, droppedEnding); err != nil {
-		if _, kept := os.Stat(st.path); kept != nil && st.rename(droppedEnding, ending) != nil {
-			st.broke(err) // later writes could be lost with the file
-		}
+		st.reopen()
 		return false, kv.Reject(kv.ErrUnavailable, "the store %q cannot be deleted: %v", st.name, err)
 	}
+	st.count(kv.Usage{})
+	dropped := filepath.Join(st.all.cfg.Dir, st.name+droppedEnding)
+	if err := os.Remove(dropped); err != nil {
+		st.all.cfg.Log.Warn("the file of a deleted key-value store remains until the next start", slog.String("file", dropped), slog.Any("error", err))
+	}
+	return true, nil
+}
+
+// detach closes the file, unless a panic may have left locks held: the lock of the file ends with the process.
+func (st *store) detach() error {
 	st.mu.Lock()
 	db := st.db
 	st.db = nil
 	st.mu.Unlock()
-	var closed error
-	if db != nil && st.problem.Load() == nil {
-		closed = boltfile.Guarded(db.Close)
+	if db == nil || st.problem.Load() != nil {
+		return nil
 	}
-	st.count(kv.Usage{})
-	dropped := filepath.Join(st.all.cfg.Dir, st.name+droppedEnding)
-	if err := errors.Join(closed, os.Remove(dropped)); err != nil {
-		st.all.cfg.Log.Warn("the file of a deleted key-value store remains until the next start", slog.String("file", dropped), slog.Any("error", err))
+	return boltfile.Guarded(db.Close)
+}
+
+// reopen opens the file of a store that could not be deleted, under its name.
+func (st *store) reopen() {
+	if _, err := os.Stat(st.path); err != nil {
+		_ = st.rename(droppedEnding, ending) // the next line reports it
 	}
-	return true, nil
+	db, err := open(st.path)
+	if err != nil {
+		st.broke(err)
+		return
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.db = db
 }
