@@ -1,8 +1,10 @@
 package wasm_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -102,4 +104,25 @@ func TestRefusedStores(t *testing.T) {
 		require.ErrorContains(t, err, reason, entry)
 	}
 	require.ErrorContains(t, with.refused("/a", m, servicetest.WithKV(make([]string, 17)...)), "at most 16")
+}
+
+// TestComponentsUseStores uses the interfaces of components, and finds what a component has written with another guest.
+func TestComponentsUseStores(t *testing.T) {
+	stores := newStores(t)
+	s := newServer(t, wasm.Config{KeyValue: stores})
+	s.add("/a", guests.Wat(t, "p2kv"), servicetest.WithKV("NOTES=notes"), servicetest.WithConfig(map[string]string{"greeting": "salve"}))
+	for n := range 3 {
+		a := s.get("/a")
+		require.Equal(t, 200, a.StatusCode, a.Body)
+		require.Equal(t, strconv.Itoa(n+1)+"\nsalve\n", a.Body)
+	}
+	require.Contains(t, s.Log.String(), `line="last: greeting"`)
+	require.Equal(t, 3, s.Records.Nth(1).KVOperations)
+	e, err := stores.Get(t.Context(), "notes", "last")
+	require.NoError(t, err)
+	require.Equal(t, "n", string(e.Value))
+	require.Equal(t, "meta", e.Metadata)
+	require.WithinDuration(t, time.Now().Add(time.Hour), e.Expires, time.Minute)
+	s.add("/b", guests.Wat(t, "p2kv"))
+	require.Equal(t, 500, s.get("/b").StatusCode, "without a store, it traps")
 }
