@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ const (
 
 // start measures deploys, restarts and wake-ups.
 func (b *bench) start(ctx context.Context) error {
-	deploys, restart, err := b.deploys(ctx)
+	deploys, siblings, restart, err := b.deploys(ctx)
 	if err != nil {
 		return err
 	}
@@ -32,10 +33,11 @@ func (b *bench) start(ctx context.Context) error {
 	}
 	t := &report.Table{
 		Title:  "Starts",
-		Header: []string{"what", "module", "deploy", "first request after idle", "after eviction"},
+		Header: []string{"what", "module", "deploy", "deploy of other data", "first request after idle", "after eviction"},
 		Notes: []string{
 			fmt.Sprintf("Medians of %d. A deploy compiles, initialises, takes the snapshot and writes all of it to disk. An idle service has no "+
 				"instance, an evicted one no compiled code in memory either.", b.repeats),
+			"Other data: a module that differs in data alone from one that is served. It shares the compiled code.",
 			"Start of a server with all of these, compiled code on disk, until the last of them has answered: " +
 				report.Seconds(restart.Median()) + ".",
 		},
@@ -49,7 +51,7 @@ func (b *bench) start(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		t.Add(w.title, report.MiB(float64(info.Size())), report.Seconds(deploys[w.service].Median()), report.Seconds(idle[w.service].Median()),
+		t.Add(w.title, report.MiB(float64(info.Size())), report.Seconds(deploys[w.service].Median()), report.Seconds(siblings[w.service].Median()), report.Seconds(idle[w.service].Median()),
 			report.Seconds(evicted[w.service].Median()))
 	}
 	return t.Write(b.out)
@@ -58,35 +60,63 @@ func (b *bench) start(ctx context.Context) error {
 // startsDir returns the data directory of the i-th run of deploys.
 func (b *bench) startsDir(i int) string { return filepath.Join(b.dir, fmt.Sprint("starts-", i)) }
 
-// deploys measures deploys to empty data directories, followed by restarts on them.
-func (b *bench) deploys(ctx context.Context) (deploys map[string]report.Sample, restart report.Sample, err error) {
-	deploys = map[string]report.Sample{}
+// deploys measures deploys to empty data directories, each followed by that of the module's sibling, and restarts on them.
+func (b *bench) deploys(ctx context.Context) (deploys, siblings map[string]report.Sample, restart report.Sample, err error) {
+	deploys, siblings = map[string]report.Sample{}, map[string]report.Sample{}
 	for i := range b.repeats {
 		s, err := b.startVespo(ctx, b.startsDir(i))
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		for _, w := range workloads {
-			module, err := b.module(ctx, w.service)
+			first, second, err := b.deployTwice(ctx, s, w.service)
 			if err != nil {
-				return nil, nil, errors.Join(err, s.stop())
+				return nil, nil, nil, errors.Join(err, s.stop())
 			}
-			took, err := s.add(ctx, w.service, module, nil)
-			if err != nil {
-				return nil, nil, errors.Join(err, s.stop())
-			}
-			deploys[w.service] = append(deploys[w.service], took.Seconds())
+			deploys[w.service] = append(deploys[w.service], first.Seconds())
+			siblings[w.service] = append(siblings[w.service], second.Seconds())
 		}
 		if err := s.stop(); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		took, err := b.restart(ctx, b.startsDir(i))
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		restart = append(restart, took.Seconds())
 	}
-	return deploys, restart, nil
+	return deploys, siblings, restart, nil
+}
+
+// deployTwice deploys a service and its sibling, and returns the times taken.
+func (b *bench) deployTwice(ctx context.Context, s *server, service string) (first, second time.Duration, err error) {
+	module, err := b.module(ctx, service)
+	if err != nil {
+		return 0, 0, err
+	}
+	sibling, err := b.sibling(module)
+	if err != nil {
+		return 0, 0, err
+	}
+	if first, err = s.add(ctx, service, module, nil); err != nil {
+		return 0, 0, err
+	}
+	second, err = s.add(ctx, service+"-sibling", sibling, nil)
+	return first, second, err
+}
+
+// sibling returns the file of a module that differs from another one in data alone: in the greeting.
+func (b *bench) sibling(file string) (string, error) {
+	module, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	other := bytes.Replace(module, []byte("hello "), []byte("jello "), 1)
+	if bytes.Equal(module, other) {
+		return "", fmt.Errorf("%s contains no greeting", file)
+	}
+	to := filepath.Join(b.dir, "sibling-"+filepath.Base(file))
+	return to, os.WriteFile(to, other, 0o600)
 }
 
 // restart starts a server, makes a request to each of its services, and returns the time taken.
