@@ -155,6 +155,14 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// The host recognises other guest interfaces by names such as handle_request, which no component can have.
+func TestNamesOfOtherInterfacesAreRefused(t *testing.T) {
+	bin := bytes.ReplaceAll(read(t, "accepted/init"), []byte("\x05extra"), []byte("\x05ex_ra"))
+	_, err := Decode(bin)
+	require.ErrorIs(t, err, ErrInvalid)
+	require.ErrorContains(t, err, `export "ex_ra" is not in kebab case`)
+}
+
 func TestTrack(t *testing.T) {
 	for name, want := range map[string]string{
 		"wasi:http/types@0.2.0":               "wasi:http/types@0.2",

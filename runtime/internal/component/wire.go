@@ -60,6 +60,9 @@ func lifts(root *scope) (all []exported, handling []exported, err error) {
 			if e.item.function.lift == nil {
 				return nil, nil, passedOn(e.name)
 			}
+			if strings.Contains(e.name, "_") { // it could be taken for an export that another guest interface is recognised by
+				return nil, nil, invalid(-1, "export %s is not in kebab case", quoted(e.name))
+			}
 			all = append(all, exported{e.name, e.item.function.lift})
 		case sortInstance:
 			for _, f := range e.item.instance.exports {
