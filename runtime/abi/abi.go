@@ -50,13 +50,15 @@ type TextReader interface {
 
 // Traits describe an ABI.
 type Traits struct {
-	Name      string // shown in listings, such as "http-wasm" or "cgi"
-	Export    string // the function that Match looks for, such as "handle_request"
-	Guest     string // what exports it, such as "an http-wasm handler"
-	Build     string // how to build one, as the end of "build a Go guest with GOOS=wasip1 GOARCH=wasm"
-	Forwards  bool   // a guest can pass its request on to Exchange.Next: it can be middleware
-	Lingers   bool   // a guest may go on after its response is complete: the ABI calls Exchange.Complete
-	QueryArgs bool   // a guest has arguments: Exchange.QueryArgs has an effect
+	Name     string // shown in listings, such as "http-wasm" or "cgi"
+	Export   string // the function that Match looks for, such as "handle_request"
+	Guest    string // what exports it, such as "an http-wasm handler"
+	Build    string // how to build one, as the end of "build a Go guest with GOOS=wasip1 GOARCH=wasm"
+	Forwards bool   // a guest can pass its request on to Exchange.Next: it can be middleware
+	// ForwardsBy is the host module that a guest imports to pass a request on; empty if it needs none.
+	ForwardsBy string
+	Lingers    bool // a guest may go on after its response is complete: the ABI calls Exchange.Complete
+	QueryArgs  bool // a guest has arguments: Exchange.QueryArgs has an effect
 }
 
 // Environment is the state shared by all instances of a service. It is immutable.

@@ -54,6 +54,10 @@ type Exchange struct {
 	// from within the guest, when everything was written to Response and the guest is about to wait. From then on it must
 	// use neither Response nor Body nor Trailer, and Context no longer ends with the client.
 	Complete func()
+	// Forward, if set, makes calls to the next handler, for guests that stream the request and the response while
+	// they run. The URI of Open is a request target. The calls have the client, the deadline and the id of this
+	// exchange. A guest uses either Next or Forward.
+	Forward Outbound
 	// PassedOn is set by the ABI if the guest passed the request
 	// on, there is no next handler, and nothing was sent.
 	PassedOn bool

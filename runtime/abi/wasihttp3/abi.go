@@ -39,6 +39,9 @@ func (ABI) Traits() abi.Traits {
 		Export: handlerName,
 		Guest:  "a component of WASI 0.3",
 		Build:  "as a component for the world wasi:http/service@0.3",
+
+		Forwards:   true,
+		ForwardsBy: handlerName,
 	}
 }
 
@@ -49,7 +52,8 @@ func (ABI) HostModules() []engine.HostModule {
 		wasip1.HostModule(),
 		concurrent.HostModule(slices.Concat(elementTypes(), wasip3.Types()), taskReturn()),
 		typesFunctions(),
-		{Name: clientModule, Funcs: clientFunctions()},
+		{Name: clientModule, Funcs: sendFunctions("send", (*sending).open)},
+		{Name: handlerName, Funcs: sendFunctions("handle", (*sending).forward)},
 	})
 }
 

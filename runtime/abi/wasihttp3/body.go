@@ -58,6 +58,7 @@ type incoming struct {
 	trailer func() abi.Header // nil if there can be none
 	release func()            // nil, or called when the body has ended
 	broken  errorCode         // of a body that ends too early
+	empty   bool              // it is known to have no bytes
 
 	over   bool
 	ended  chan struct{} // closed when over
@@ -200,6 +201,17 @@ func (heedless) Ready() <-chan struct{} { return now() }
 
 // Drop implements concurrent.Peer.
 func (heedless) Drop() {}
+
+// heedlessTrailers is the Peer that takes trailers which are not sent.
+type heedlessTrailers struct{ heedless }
+
+// Copy implements concurrent.Peer.
+func (h heedlessTrailers) Copy(p []byte, _ uint32) (moved uint32, done bool) {
+	if f, _ := loadTrailers(h.state, p); f != nil {
+		f.Drop()
+	}
+	return 1, false
+}
 
 // now returns a closed channel.
 func now() <-chan struct{} {

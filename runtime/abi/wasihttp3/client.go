@@ -11,22 +11,23 @@ import (
 // pieceBytes is the most that one step writes to the server of an outbound call.
 const pieceBytes = 64 << 10
 
-// clientFunctions returns the functions of wasi:http/client.
-func clientFunctions() []engine.HostFunc {
+// sendFunctions returns the functions of wasi:http/client, or of the imported handler, which differ in their name and in
+// how the call is opened.
+func sendFunctions(name string, open func(o *sending) error) []engine.HostFunc {
 	send := func(async bool) func(s *canonical.State, p []uint64) {
 		return func(s *canonical.State, p []uint64) {
 			c := of(s)
 			op := &sending{call: c, request: canonical.Take[*request](&s.Handles, p[0]), result: uint32(p[1])}
 			s.Area(p[1], resultBytes, resultAlign)
-			op.start()
+			op.start(open)
 			if status := c.tasks.Call(op, async); async {
 				p[0] = uint64(status)
 			}
 		}
 	}
 	return []engine.HostFunc{
-		canonical.Func("send", 0, send(false), i32, i32),
-		canonical.Func("[async-lower]send", i32, send(true), i32, i32),
+		canonical.Func(name, 0, send(false), i32, i32),
+		canonical.Func("[async-lower]"+name, i32, send(true), i32, i32),
 	}
 }
 
@@ -41,10 +42,13 @@ type sending struct {
 }
 
 // start begins the call. It does not wait.
-func (o *sending) start() {
+func (o *sending) start(open func(o *sending) error) {
 	o.bodyOver = make(chan struct{})
 	r := o.request
-	err := o.open()
+	err := open(o)
+	if err == nil {
+		err = o.addHeader()
+	}
 	r.fields.Drop()
 	if err != nil {
 		o.fail(err)
@@ -54,10 +58,12 @@ func (o *sending) start() {
 	contents, trailers := r.body.contents, r.body.trailers
 	tasks := &o.call.tasks
 	if in := r.body.incoming; in != nil {
-		contents = tasks.Hosted(bytesType(), in)
 		trailers = tasks.Hosted(trailersType(), &incomingTrailers{call: o.call, body: in})
+		if !in.empty {
+			contents = tasks.Hosted(bytesType(), in)
+		}
 	}
-	trailers.Attach(heedless{o.call.state})
+	trailers.Attach(heedlessTrailers{heedless{o.call.state}})
 	if contents == nil {
 		upload{o}.Drop()
 		return
@@ -65,7 +71,15 @@ func (o *sending) start() {
 	contents.Attach(upload{o})
 }
 
-// open opens the call and adds the header.
+// path returns the path and query of the request, or "/".
+func (r *request) path() string {
+	if r.target.some && r.target.text != "" {
+		return r.target.text
+	}
+	return "/"
+}
+
+// open opens the call to the server that the request names.
 func (o *sending) open() (err error) {
 	r, x := o.request, o.call.x
 	switch {
@@ -76,19 +90,34 @@ func (o *sending) open() (err error) {
 	case !r.authority.some:
 		return &abi.OutboundError{Code: abi.OutboundInvalid, Reason: "the request has no authority"}
 	}
-	scheme, target := "https", "/"
+	scheme := "https"
 	if r.scheme.some {
 		scheme = r.scheme.text
 	}
-	if r.target.some && r.target.text != "" {
-		target = r.target.text
+	o.out, err = x.Outbound.Open(x.Context, r.method, scheme+"://"+r.authority.text+r.path())
+	return err
+}
+
+// forward opens the call to the handler behind a middleware.
+func (o *sending) forward() (err error) {
+	r, x := o.request, o.call.x
+	if x == nil || x.Forward == nil {
+		return &abi.OutboundError{
+			Code:   abi.OutboundUnavailable,
+			Reason: "the request is passed on, but nothing is behind the service: deploy it in front of another one (use)",
+		}
 	}
-	if o.out, err = x.Outbound.Open(x.Context, r.method, scheme+"://"+r.authority.text+target); err != nil {
+	if o.out, err = x.Forward.Open(x.Context, r.method, r.path()); err != nil || !r.authority.some {
 		return err
 	}
-	for _, f := range r.fields.list.all {
-		name, _ := abi.CanonicalName(f.name)
-		if abi.HopByHop(name) || name == "Host" {
+	return o.out.AddHeader("Host", r.authority.text)
+}
+
+// addHeader adds the fields of the request.
+func (o *sending) addHeader() error {
+	for _, f := range o.request.fields.list.all {
+		name, ok := abi.CanonicalName(f.name)
+		if !ok || abi.HopByHop(name) || name == "Host" {
 			continue
 		}
 		if err := o.out.AddHeader(name, f.value); err != nil {
@@ -115,10 +144,10 @@ func (o *sending) fail(err error) {
 // Poll implements concurrent.Operation.
 func (o *sending) Poll() (returned bool) {
 	if o.failed == nil {
-		if !closed(o.bodyOver) || !closed(o.out.Answered()) {
+		if !closed(o.out.Answered()) {
 			return false
 		}
-		status, err := o.out.Send()
+		status, err := o.out.Status()
 		if err == nil {
 			o.succeed(status)
 			return true
@@ -157,14 +186,17 @@ func (o *sending) close() {
 		_ = o.out.Close() // nothing of the rest is wanted
 		o.out = nil
 	}
+	if o.request.sent != nil {
+		o.request.sent.set(&failure{code: connectionTerminated}) // unless it is known already
+	}
 }
 
-// Ready implements concurrent.Operation. The body goes first.
+// Ready implements concurrent.Operation. A server may answer before it has the whole body.
 func (o *sending) Ready() <-chan struct{} {
-	if o.failed == nil && closed(o.bodyOver) {
-		return o.out.Answered()
+	if o.failed != nil {
+		return o.bodyOver
 	}
-	return o.bodyOver
+	return o.out.Answered()
 }
 
 // upload is the Peer that takes the body of a request.

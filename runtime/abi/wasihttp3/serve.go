@@ -203,12 +203,14 @@ func (c *call) finish() engine.Outcome {
 
 // request returns the resource of the client's request.
 func (c *call) request() *request {
+	in := newIncoming(c.x.Body, c.x.Trailer, connectionTerminated)
+	in.empty = c.x.ContentLength == 0
 	return &request{
 		method:    c.x.Method,
 		target:    some(c.x.URI),
 		scheme:    some(c.x.Scheme),
 		authority: optional{c.x.Host, c.x.Host != ""},
 		fields:    c.fieldsOf(c.x.Header),
-		body:      body{incoming: newIncoming(c.x.Body, c.x.Trailer, connectionTerminated)},
+		body:      body{incoming: in},
 	}
 }

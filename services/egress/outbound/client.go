@@ -162,28 +162,32 @@ func (e *exchange) Open(ctx context.Context, method, uri string) (abi.OutboundCa
 
 // begin counts a call and returns it, unless it is refused.
 func (e *exchange) begin(ctx context.Context, method, uri string) (*call, error) {
-	limits := e.client.cfg.Limits
-	if e.calls >= limits.Calls || e.open >= limits.Concurrent {
-		return nil, fail(abi.OutboundTooMany, "more than %d calls in one request, or %d at once", limits.Calls, limits.Concurrent)
-	}
 	u, internal, err := e.client.check(method, uri)
 	if err != nil {
 		return nil, err
 	}
 	var via http.RoundTripper = e.client.transport
-	if internal != "" {
+	header := http.Header{}
+	if internal == "" {
+		header.Set(CallerHeader, e.client.cfg.Caller)
+	} else {
 		ctx = forwarded.WithID(ctx, e.origin.RequestID)
 		if via, err = e.client.inProcess(ctx, internal); err != nil {
 			return nil, err
 		}
 	}
+	return e.add(ctx, method, u, via, header)
+}
+
+// add counts a call and returns it, unless there are too many.
+func (e *exchange) add(ctx context.Context, method string, u *url.URL, via http.RoundTripper, header http.Header) (*call, error) {
+	limits := e.client.cfg.Limits
+	if e.calls >= limits.Calls || e.open >= limits.Concurrent {
+		return nil, fail(abi.OutboundTooMany, "more than %d calls in one request, or %d at once", limits.Calls, limits.Concurrent)
+	}
 	ctx, cancel := context.WithDeadline(ctx, e.deadline)
 	e.calls++
 	e.open++
-	header := http.Header{}
-	if internal == "" {
-		header.Set(CallerHeader, e.client.cfg.Caller)
-	}
 	return &call{
 		exchange: e,
 		via:      via,

@@ -19,13 +19,20 @@ func (c *Client) inProcess(ctx context.Context, prefix routekey.Prefix) (http.Ro
 	if depth > c.cfg.Limits.Depth {
 		return nil, fail(abi.OutboundTooDeep, "services call each other more than %d deep", c.cfg.Limits.Depth)
 	}
-	return &inProcess{router: c.cfg.Router, prefix: prefix, caller: c.cfg.Caller, depth: depth}, nil
+	return &inProcess{
+		prefix: prefix,
+		caller: c.cfg.Caller,
+		depth:  depth,
+		serve: func(w http.ResponseWriter, r *http.Request) error {
+			return c.cfg.Router.Dispatch(prefix, w, r, nil)
+		},
+	}, nil
 }
 
-// inProcess implements http.RoundTripper by calling the router.
+// inProcess implements http.RoundTripper by calling a handler of this server.
 type inProcess struct {
-	router Dispatcher
-	prefix routekey.Prefix
+	serve  func(w http.ResponseWriter, r *http.Request) error
+	prefix routekey.Prefix // in front of the URL's path
 	caller string
 	depth  int
 }
@@ -54,7 +61,7 @@ func (t *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	go func() {
 		defer close(done)
 		defer in.Body.Close()
-		s.finish(t.serve(s, in))
+		s.finish(t.answer(s, in))
 	}()
 	select {
 	case <-s.started:
@@ -81,10 +88,10 @@ func (t *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// serve calls the service. The calling guest gets a failure in the form that every client gets. The error means
+// answer calls the handler. The calling guest gets a failure in the form that every client gets. The error means
 // that the response broke off.
-func (t *inProcess) serve(w http.ResponseWriter, r *http.Request) error {
-	err := t.router.Dispatch(t.prefix, w, r, nil)
+func (t *inProcess) answer(w http.ResponseWriter, r *http.Request) error {
+	err := t.serve(w, r)
 	switch {
 	case err == nil:
 		return nil

@@ -47,6 +47,7 @@ func (d *deployment) ServeBefore(w http.ResponseWriter, r *router.Request, res *
 	switch {
 	case next != nil:
 		x.passTo(next, res)
+		x.forwardTo(next, res)
 	case d.lingers && !capturesLog(r):
 		return d.serveAside(in, x, r, res)
 	}

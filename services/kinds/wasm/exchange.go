@@ -99,7 +99,7 @@ func (x *exchange) end() {
 		x.body.Stop()
 	}
 	x.request, x.response, x.body = nil, response{}, requestBody{}
-	x.Header, x.Trailer, x.Outbound, x.Context, x.Next, x.Complete, x.PassedOn = nil, nil, nil, nil, nil, nil, false
+	x.Header, x.Trailer, x.Outbound, x.Context, x.Next, x.Forward, x.Complete, x.PassedOn = nil, nil, nil, nil, nil, nil, nil, false
 	x.KeyValue, x.stores = nil, nil
 	x.Body, x.Response = &x.body, &x.response
 	x.Log = x.logs

@@ -18,6 +18,7 @@ import (
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/egress/outbound"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -35,13 +36,18 @@ func (k *Kind) validateMiddleware(s services.Spec) error {
 	if err := validate(k, s, k.servers, false); err != nil { // the modules of a chain share their settings
 		return err
 	}
-	_, speaks, err := detect(k, moduleOf(s), k.servers)
+	module, speaks, err := detect(k, moduleOf(s), k.servers)
 	if err != nil {
 		return asProblem(err)
 	}
-	if t := speaks.Traits(); !t.Forwards {
+	t := speaks.Traits()
+	if !t.Forwards {
 		return invalidModule([]problem.Violation{problem.Violate(schema.FieldModule,
 			"speaks %s, and cannot pass a request on: middleware is a module of %s", t.Name, forwarders(k.servers))}, nil)
+	}
+	if t.ForwardsBy != "" && module != nil && !abi.Imports(module.Info(), t.ForwardsBy) {
+		return invalidModule([]problem.Violation{problem.Violate(schema.FieldModule,
+			"does not import %s, and cannot pass a request on without it", t.ForwardsBy)}, nil)
 	}
 	return nil
 }
@@ -117,6 +123,22 @@ func (x *exchange) passTo(next router.Handler, res *accesslog.Result) {
 		merge(res, &own)
 		return err
 	}
+}
+
+// forwardTo lets the guest make calls to next while it runs. The time of the handler behind counts for the guest, too.
+func (x *exchange) forwardTo(next router.Handler, res *accesslog.Result) {
+	origin := outbound.Origin{RequestID: x.RequestID, Header: x.Header}
+	x.Forward = outbound.Forward(x.Deadline, origin, func(w http.ResponseWriter, r *http.Request) error {
+		behind := abi.Exchange{Method: r.Method, Header: r.Header, ContentLength: r.ContentLength, Host: r.Host, URI: r.RequestURI}
+		passed, err := x.passedRequest(&behind, r.Body, time.Now())
+		if err != nil {
+			return err
+		}
+		var own accesslog.Result
+		err = router.Call(next, w, passed.With(passed.WithContext(r.Context())), &own)
+		merge(res, &own) // the guest waits for the end of its calls before it ends
+		return err
+	})
 }
 
 // lend lets the handler behind the guest bound its own time with the client. Only the pace of the body still counts.

@@ -21,9 +21,11 @@ import (
 )
 
 // wasi3 returns the guest of runtime/abi/wasihttp3, which does what the first word of the path says.
-func wasi3(tb testing.TB) []byte {
+func wasi3(tb testing.TB) []byte { return wasi3Guest(tb, "guest") }
+
+func wasi3Guest(tb testing.TB, name string) []byte {
 	tb.Helper()
-	bin, err := os.ReadFile("../../../runtime/abi/wasihttp3/testdata/guest.wasm")
+	bin, err := os.ReadFile("../../../runtime/abi/wasihttp3/testdata/" + name + ".wasm")
 	require.NoError(tb, err)
 	return bin
 }
@@ -84,8 +86,8 @@ func TestWASI3(t *testing.T) {
 // TestWASI3StreamsBothWays sends each piece after the one before it has come back.
 func TestWASI3StreamsBothWays(t *testing.T) {
 	s := newServer(t, wasm.Config{})
-	s.add("/", wasi3(t))
-	for _, path := range []string{"/echo", "/pass"} {
+	s.add("/", wasi3(t), servicetest.WithMiddleware(nil, wasi3(t)))
+	for _, path := range []string{"/echo", "/pass", "/gate/echo", "/gate/pass"} {
 		t.Run(path, func(t *testing.T) {
 			body, to := io.Pipe()
 			r, err := http.NewRequest("POST", s.URL+path, body)
@@ -195,4 +197,28 @@ func TestWASI3ClientLeaves(t *testing.T) {
 		require.NoError(t, to.Close())
 		require.Equal(t, "hello from 0.3\n", s.get("/hello").Body, "the only slot is free again after %s", path)
 	}
+}
+
+// TestWASI3Middleware puts a component in front of another service.
+func TestWASI3Middleware(t *testing.T) {
+	s := newServer(t, wasm.Config{})
+	s.add("/", wasi3(t), servicetest.WithMiddleware(nil, wasi3(t)), servicetest.WithTimeout(2*time.Second))
+	a := s.do("POST", "/gate/echo", "some body")
+	require.Equal(t, 200, a.StatusCode, a.Body)
+	require.Equal(t, "some body", a.Body)
+	require.Equal(t, "hello from 0.3\n", s.get("/gate/hello").Body)
+	require.Equal(t, "some body", s.do("POST", "/rewrite/pass", "some body").Body)
+	require.Equal(t, "123", s.get("/gate/trailers").Trailer.Get("Checksum"))
+	require.Equal(t, "hello from 0.3\n", s.get("/hello").Body, "the middleware answers by itself")
+	s.do("GET", "/gate/trap", "").RequireProblem(t, problem.Trap)
+	s.do("GET", "/gate/error", "").RequireProblem(t, problem.BadGateway)
+	large := strings.Repeat("0123456789abcdef", 1<<17)
+	require.Equal(t, large, s.do("POST", "/gate/echo", large).Body)
+	require.Equal(t, 0, s.InFlight())
+
+	s.add("/", wasi3(t))
+	s.do("GET", "/gate/hello", "").RequireProblem(t, problem.BadGateway)
+	require.Contains(t, s.Log.String(), "nothing is behind the service")
+	err := s.refused("/refused", wasi3(t), servicetest.WithMiddleware(nil, wasi3Guest(t, "plain")))
+	require.ErrorContains(t, err, "does not import wasi:http/handler@0.3")
 }

@@ -138,6 +138,33 @@ static int proxy(handle request, text path) {
 	return wait(relay);
 }
 
+// Gate: passes the request on to the handler behind, at the rest of the path. With a body of its own if it has to.
+static int gate(handle request, text path) {
+	path.at += 5, path.length -= 5;
+	need(request_set_path(request, 1, path.at, path.length) == 0);
+	int r = next_handle(request, &answer);
+	if ((r & 15) == 2) return relay(0, 0, 0);
+	upstream = r >> 4;
+	join(upstream, set);
+	return wait(relay);
+}
+static int rewrite(handle request, text path) {
+	path.at += 8, path.length -= 8;
+	consume(request);
+	handle fields = fields_new();
+	add(fields, "x-gate", "open");
+	made m;
+	request_new(fields, 1, in, in_trailers, 0, 0, &m);
+	need(request_set_method(m.message, 2, 0, 0) == 0);
+	need(request_set_path(m.message, 1, path.at, path.length) == 0);
+	sent_drop_readable(m.sent);
+	int r = next_handle(m.message, &answer);
+	if ((r & 15) == 2) return relay(0, 0, 0);
+	upstream = r >> 4;
+	join(upstream, set);
+	return wait(relay);
+}
+
 static int trap_in_callback(int code, int waitable, int payload) { (void)code, (void)waitable, (void)payload; __builtin_trap(); }
 static int awake(int code, int waitable, int payload) { need(code == 1 && waitable == upstream && payload == 2); return say("awake\n"); }
 static int yielded(int code, int waitable, int payload) { need(!code && !waitable && !payload); return say("yielded\n"); }
@@ -169,6 +196,8 @@ int handle_request(handle request) {
 		task_return(0, m.message, 0, 0, 0, 0, 0, 0);
 		return EXIT;
 	}
+	if (is(p.text, "gate")) return gate(request, p.text);
+	if (is(p.text, "rewrite")) return rewrite(request, p.text);
 	if (is(p.text, "proxy")) return proxy(request, p.text);
 	if (is(p.text, "sleep")) {
 		int r = clock_wait(1000 * 1000);

@@ -62,6 +62,7 @@ IMPORT(TYPES, "[async-lower][future-read-2][static]response.new") int sent_read(
 IMPORT(TYPES, "[future-drop-readable-2][static]response.new") void sent_drop_readable(handle);
 
 IMPORT("wasi:http/client@0.3.0", "[async-lower]send") int client_send(handle, result *);
+IMPORT("wasi:http/handler@0.3.0", "[async-lower]handle") int next_handle(handle, result *);
 IMPORT("wasi:clocks/monotonic-clock@0.3.0", "[async-lower]wait-for") int clock_wait(uint64_t);
 
 IMPORT("[export]wasi:http/handler@0.3.0", "[task-return]handle") void task_return(int, int, int, int64_t, int, int, int, int);
