@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/vespo-dev/vespo/internal/cron"
 )
 
 // Problem is a member that is not taken over as it is.
@@ -194,12 +196,27 @@ func (r *reader) triggers(member string, value any) {
 			r.lose(member+"."+name, "left out: it is not supported")
 			continue
 		}
-		for i, cron := range list(v) {
-			if text, ok := r.text(fmt.Sprintf("%s.crons[%d]", member, i), cron); ok {
-				r.project.Service.Cron = append(r.project.Service.Cron, text)
-			}
+		for i, text := range list(v) {
+			r.cron(fmt.Sprintf("%s.crons[%d]", member, i), text)
 		}
 	}
+}
+
+// cron takes an expression over. The numbers of weekdays differ, so they become names.
+func (r *reader) cron(member string, value any) {
+	given, ok := r.text(member, value)
+	if !ok {
+		return
+	}
+	text, err := cron.FromCloudflare(given)
+	if err != nil {
+		r.lose(member, "%q is left out: %s", given, err)
+		return
+	}
+	if text != strings.Join(strings.Fields(given), " ") {
+		r.lose(member, "%q is %q here, which the handler gets as well", given, text)
+	}
+	r.project.Service.Cron = append(r.project.Service.Cron, text)
 }
 
 func (r *reader) site(member string, value any) {

@@ -81,6 +81,8 @@ func TestReadNamesWhatItCannotDo(t *testing.T) {
 		`{"assets": {"directory": "/srv"}}`:                                   `assets.directory: "/srv" is not below`,
 		`{"assets": {"directory": "a", "run_worker_first": ["/api/*"]}}`:      "assets.run_worker_first: the script runs first for all paths",
 		`{"services": [{"binding": "A", "service": "b", "entrypoint": "C"}]}`: "services[0].entrypoint: left out",
+		`{"triggers": {"crons": ["0 0 * * 1-5"]}}`:                            `triggers.crons[0]: "0 0 * * 1-5" is "0 0 * * SUN-THU" here, which the handler gets as well`,
+		`{"triggers": {"crons": ["0 0 0 * *"]}}`:                              `triggers.crons[0]: "0 0 0 * *" is left out: the day of month is "0"`,
 		`{"durable_objects": {}}`:                                             "durable_objects: left out: it is not supported",
 	} {
 		_, problems, err := Read("wrangler.json", []byte(text))

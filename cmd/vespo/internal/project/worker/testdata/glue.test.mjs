@@ -117,6 +117,13 @@ test('schedules run the handler scheduled, if there is one', async () => {
   const failed = await request({ scheduled: async () => { throw new Error('tick'); } }, undefined, { init });
   assert.equal(failed.response.status, 500);
   assert.match(failed.errors[0], /^Error: tick/);
+  const late = async (what, ctx) => { await null; calls.push([what]); if (what === 'two') ctx.waitUntil(late('three')); };
+  const { response: waited } = await request({ scheduled(_, __, ctx) { ctx.waitUntil(late('one')); ctx.waitUntil(late('two', ctx)); } }, undefined, { init });
+  assert.equal(waited.status, 204);
+  assert.deepEqual(calls.slice(1), [['one'], ['two'], ['three']]);
+  const lost = await request({ scheduled(_, __, ctx) { ctx.waitUntil(Promise.reject(new Error('later'))); } }, undefined, { init });
+  assert.equal(lost.response.status, 500);
+  assert.match(lost.errors[0], /^Error: later/);
   assert.equal(await (await request({ fetch: worker.fetch }, undefined, { init })).response.text(), 'fetched');
   assert.equal(await (await request(worker)).response.text(), 'fetched');
 });

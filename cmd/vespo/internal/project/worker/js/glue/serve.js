@@ -40,10 +40,18 @@ async function handle(event, worker, config, assets) {
 // The server sends these fields with the requests of its schedules, and removes them from those of clients.
 const SCHEDULE = 'vespo-schedule', SCHEDULE_TIME = 'vespo-schedule-time';
 
-// tick runs the handler of schedules. Its failure is that of the run.
+// tick runs the handler of schedules. The run ends with all that the handler has passed to waitUntil, which is where many
+// handlers do their work, and the first failure is that of the run.
 async function tick(request, handlers, env, ctx) {
+  const work = [];
+  ctx.waitUntil = (promise) => { work.push(promise); };
   const scheduledTime = Date.parse(request.headers.get(SCHEDULE_TIME)) || Date.now();
   await handlers.scheduled({ type: 'scheduled', cron: request.headers.get(SCHEDULE), scheduledTime, noRetry() {} }, env, ctx);
+  for (let known = -1; known < work.length;) { // the work can add to itself
+    known = work.length;
+    const failed = (await Promise.allSettled(work)).find(({ status }) => status === 'rejected');
+    if (failed && known === work.length) throw failed.reason;
+  }
   return new Response(null, { status: 204 });
 }
 
