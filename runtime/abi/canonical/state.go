@@ -104,6 +104,21 @@ func Func(name string, result engine.ValueType, call func(s *State, p []uint64),
 // Trap ends the guest because it violated the ABI or the rules of an interface.
 func Trap(format string, args ...any) { panic(engine.Fault{Reason: fmt.Sprintf(format, args...)}) }
 
+// Catch calls f between calls of the guest. A Trap in it is the guest's outcome.
+func Catch(f func()) (out engine.Outcome) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case engine.Fault:
+			out = engine.Outcome{Kind: engine.Trap, Err: r}
+		default:
+			panic(r)
+		}
+	}()
+	f()
+	return engine.Outcome{}
+}
+
 // Allocate lets the guest allocate memory, and returns its address and the memory.
 func (s *State) Allocate(align, size uint32) (at uint32, to []byte) {
 	s.stack = [4]uint64{2: uint64(align), 3: uint64(size)}

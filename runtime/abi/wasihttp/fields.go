@@ -55,9 +55,9 @@ func (l *fieldList) add(f field) {
 	l.all = append(l.all, f)
 }
 
-// remove removes all fields of a name.
+// remove removes all fields of a name. Others may have the same array.
 func (l *fieldList) remove(name string) {
-	l.all = slices.DeleteFunc(l.all, func(f field) bool {
+	l.all = slices.DeleteFunc(slices.Clone(l.all), func(f field) bool {
 		found := strings.EqualFold(f.name, name)
 		if found {
 			l.grow(-f.bytes())
@@ -69,11 +69,16 @@ func (l *fieldList) remove(name string) {
 // Drop implements canonical.Resource.
 func (f *fields) Drop() { f.list.release() }
 
-// Renew implements canonical.Durable: a request has a copy of the fields of the initialisation.
+// Renew implements canonical.Durable: a request has the fields of the initialisation, which met the bounds. Their array
+// is shared until one changes, so that a view costs nothing.
 func (f *fields) Renew(s *canonical.State) canonical.Resource {
-	list := of(s).newList()
-	for _, one := range f.list.all {
-		list.add(one)
+	c := of(s)
+	list := c.newList()
+	if list.all = slices.Clip(f.list.all); f.mutable {
+		list.bytes = f.list.bytes
+	}
+	if c.x != nil { // else it is kept for all requests, and counts in none
+		c.fieldBytes += list.bytes
 	}
 	return &fields{list: list, mutable: f.mutable}
 }
@@ -279,8 +284,9 @@ func fieldsEntries(c *call, p []uint64) {
 func fieldsClone(c *call, p []uint64) {
 	f := lookUp[*fields](c, p[0])
 	l := c.newList()
-	l.grow(f.list.bytes)
-	l.all = slices.Clone(f.list.all)
+	for _, one := range f.list.all {
+		l.add(one)
+	}
 	p[0] = c.add(&fields{list: l, mutable: true}, 0)
 	c.in.Check()
 }

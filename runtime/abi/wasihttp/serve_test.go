@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/abi/canonical"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -257,4 +258,41 @@ func TestHandlesOfTheInitialisation(t *testing.T) {
 	}
 	out := g.serve(exchange(""), func(g *guest, _, out uint64) { g.set(out, 0, never) })
 	require.Equal(t, engine.Trap, out.Kind, "a response of the initialisation is gone")
+}
+
+// The initialisation may use all that the bounds allow. Requests start with copies of it.
+func TestInitialisationAtTheBounds(t *testing.T) {
+	for name, c := range map[string]struct {
+		init func(g *guest)
+		want engine.Kind
+	}{
+		"fields": {func(g *guest) {
+			value := strings.Repeat("x", 60<<10)
+			for range 16 {
+				g.used = scratch
+				g.fields("x-init", value)
+			}
+		}, engine.OK},
+		"views": {func(g *guest) {
+			f := g.fields("x-init", strings.Repeat("x", 60<<10))
+			response := g.types("[constructor]outgoing-response", f)
+			for range 100 {
+				g.types("[method]outgoing-response.headers", response)
+			}
+		}, engine.OK},
+		"handles": {func(g *guest) {
+			for range canonical.MaxHandles {
+				g.types("[constructor]fields")
+			}
+		}, engine.Trap},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest(t, c.init)
+			out := g.serve(exchange(""), func(g *guest, _, out uint64) {
+				g.fields("x-name", "value")
+				g.hello(out, "")
+			})
+			require.Equal(t, c.want, out.Kind, "%v", out.Err)
+		})
+	}
 }

@@ -113,9 +113,12 @@ func (ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
 	c := in.Exchange.(*call)
 	c.begin(x)
 	defer c.end()
-	request := c.state.Handles.Add(&incomingRequest{}, 0)
-	c.stack = [2]uint64{uint64(request), uint64(c.state.Handles.Add(&outparam{}, 0))}
-	out := in.Call(x.Context, x.Deadline, entryHandle, c.stack[:])
+	out := canonical.Catch(func() { // the guest may hold all handles since its initialisation
+		c.stack = [2]uint64{c.add(&incomingRequest{}, 0), c.add(&outparam{}, 0)}
+	})
+	if out.Kind == engine.OK {
+		out = in.Call(x.Context, x.Deadline, entryHandle, c.stack[:])
+	}
 	if out.Kind == engine.OK && in.HasEntry(entryPost) {
 		out = in.Call(x.Context, x.Deadline, entryPost, c.stack[:])
 	}

@@ -121,17 +121,12 @@ func (c *call) next() error {
 }
 
 // guard runs code of the host between calls of the guest. The outcome is that of the guest, if it is at fault.
-func (c *call) guard(f func() error) (out engine.Outcome) {
-	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case engine.Fault:
-			out = engine.Outcome{Kind: engine.Trap, Err: r}
-		default:
-			panic(r)
-		}
-	}()
-	switch err := f(); {
+func (c *call) guard(f func() error) engine.Outcome {
+	var err error
+	if out := canonical.Catch(func() { err = f() }); out.Kind != engine.OK {
+		return out
+	}
+	switch {
 	case err == nil:
 		return engine.Outcome{}
 	case errors.Is(err, errLate):
