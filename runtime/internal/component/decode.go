@@ -9,6 +9,8 @@ const (
 	maxDepth         = 20      // of components, and of types in types; 3
 	maxCoreModules   = 100     // Python: 20
 	maxCoreInstances = 1000    // Python: 60
+	maxNamedBytes    = 8 << 20 // names for the host of imports and exports; JavaScript: 10 KiB
+	maxStartCalls    = 100     // of a small module when it starts; 3
 )
 
 var preamble = []byte("\x00asm\x0d\x00\x01\x00")
@@ -47,6 +49,10 @@ type decoder struct {
 	shims  map[*module]*shim // nil for a module that is not one
 	tables map[tableKey]map[uint32]filled
 	fixups map[*coreInstance]bool
+
+	likeAdapter map[*module]bool    // see preview1Exports
+	adapters    map[adapterKey]bool // see adapter
+	named       int                 // bytes of names for the host
 }
 
 // Guest is the core module of a component.
@@ -71,6 +77,9 @@ func Decode(bin []byte) (*Guest, error) {
 		entries: budget{what: "imports, exports, types and sections of all core modules together"},
 		modules: make(map[int]*module),
 		shims:   make(map[*module]*shim),
+
+		likeAdapter: make(map[*module]bool),
+		adapters:    make(map[adapterKey]bool),
 	}
 	root, err := d.component(len(preamble), len(bin), nil, nil)
 	if err != nil {

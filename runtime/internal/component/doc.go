@@ -29,5 +29,6 @@
 // # Limits
 //
 // Definitions are evaluated once for each use of the type or component around them. Their number, size and nesting
-// are limited, so that a component costs no more than a core module of its size.
+// are limited, so that a component costs no more than a core module of its size. So are the names that the guest gets:
+// many imports or exports can share a long one.
 package component

@@ -71,6 +71,9 @@ func (p *plan) nameImports() error {
 		if err == nil {
 			p.imports[i], err = p.importName(im, t)
 		}
+		if err == nil {
+			err = p.d.name(p.imports[i].module, p.imports[i].name)
+		}
 		if err != nil {
 			return err
 		}

@@ -44,7 +44,7 @@ func (d *decoder) startCalls(m *module) (calls []*coreImport, ok bool) {
 		switch body.byte() {
 		case 0x10: // call
 			im := m.imported(body.u32())
-			if im == nil {
+			if im == nil || len(calls) == maxStartCalls {
 				return nil, false
 			}
 			calls = append(calls, im)

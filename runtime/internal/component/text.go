@@ -98,6 +98,9 @@ func (w *typeWriter) write(t *Type) {
 func (w *typeWriter) fields(t *Type) {
 	w.WriteByte('<')
 	for i, f := range t.Fields {
+		if w.Len() > maxTypeText {
+			return
+		}
 		if i > 0 {
 			w.WriteByte(',')
 		}

@@ -53,7 +53,11 @@ type exported struct {
 var handlers = []string{"wasi:http/incoming-handler", "wasi:http/handler"}
 
 // lifts returns the functions that the component exports, and which of them are handlers.
-func lifts(root *scope) (all []exported, handling []exported, err error) {
+func (d *decoder) lifts(root *scope) (all []exported, handling []exported, err error) {
+	add := func(name string, l *lift) error {
+		all = append(all, exported{name, l})
+		return d.name(name)
+	}
 	for _, e := range root.exports {
 		switch e.item.sort {
 		case sortFunc:
@@ -63,7 +67,9 @@ func lifts(root *scope) (all []exported, handling []exported, err error) {
 			if strings.Contains(e.name, "_") { // it could be taken for an export that another guest interface is recognised by
 				return nil, nil, invalid(-1, "export %s is not in kebab case", quoted(e.name))
 			}
-			all = append(all, exported{e.name, e.item.function.lift})
+			if err := add(e.name, e.item.function.lift); err != nil {
+				return nil, nil, err
+			}
 		case sortInstance:
 			for _, f := range e.item.instance.exports {
 				if f.item.sort != sortFunc {
@@ -72,15 +78,31 @@ func lifts(root *scope) (all []exported, handling []exported, err error) {
 				if f.item.function.lift == nil {
 					return nil, nil, passedOn(e.name)
 				}
-				x := exported{Track(e.name) + "#" + f.name, f.item.function.lift}
-				all = append(all, x)
+				if err := add(Track(e.name)+"#"+f.name, f.item.function.lift); err != nil {
+					return nil, nil, err
+				}
 				if name, _, _ := strings.Cut(e.name, "@"); slices.Contains(handlers, name) && f.name == "handle" {
-					handling = append(handling, x)
+					handling = append(handling, all[len(all)-1])
 				}
 			}
 		}
 	}
 	return all, handling, nil
+}
+
+// nameOverheadBytes is what a name counts for besides its bytes.
+const nameOverheadBytes = 64
+
+// name counts names for the host: the parts of one can be shared by many.
+func (d *decoder) name(parts ...string) error {
+	d.named += nameOverheadBytes
+	for _, part := range parts {
+		d.named += len(part)
+	}
+	if d.named > maxNamedBytes {
+		return limit(-1, "more than %d MiB of names of imports and exports, each with its interface", maxNamedBytes>>20)
+	}
+	return nil
 }
 
 func passedOn(name string) error {
@@ -109,7 +131,7 @@ func (d *decoder) guest(root *scope) (*Guest, error) {
 	if err := d.fillTables(); err != nil {
 		return nil, err
 	}
-	all, handling, err := lifts(root)
+	all, handling, err := d.lifts(root)
 	if err != nil {
 		return nil, err
 	}
