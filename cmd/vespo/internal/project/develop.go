@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -44,7 +45,8 @@ type dev struct {
 	skipped map[string]bool // guarded by mu; reasons that were printed
 }
 
-// open creates a temporary directory, which the module and the data of the server go into.
+// open creates a temporary directory, which the module and the data of the server go into. Compiled code lasts longer, in
+// the user's directory for caches: the engine of a JavaScript worker alone takes longer to compile than all the rest.
 func (d *dev) open(ctx context.Context, list *parts.List, cfg *server.Config) error {
 	var temp string
 	if err := server.OpenTemp(ctx, list, "dev", &temp); err != nil {
@@ -52,7 +54,21 @@ func (d *dev) open(ctx context.Context, list *parts.List, cfg *server.Config) er
 	}
 	d.out = filepath.Join(temp, filepath.Base(d.out))
 	cfg.Data = filepath.Join(temp, "data")
+	cfg.SharedCode = sharedCode()
 	return nil
+}
+
+// sharedCode returns a directory for compiled code that all projects of the user share, or "" if there can be none.
+func sharedCode() string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	dir := filepath.Join(cache, "vespo", "code")
+	if os.MkdirAll(dir, 0o700) != nil || os.Chmod(dir, 0o700) != nil { // of another user, or read-only
+		return ""
+	}
+	return dir
 }
 
 // announce keeps the address, which is printed once the first build serves.

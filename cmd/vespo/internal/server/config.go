@@ -95,6 +95,7 @@ type Config struct {
 	Demo                bool          `help:"Add the bundled services hello, echo and oom, and show how to call them."`
 	FileRules           bool          `kong:"-"` // there is a configuration file, which alone may change its services
 	NoExec              bool          `kong:"-"` // no configuration file may ask for programs, as the user has named none
+	SharedCode          string        `kong:"-"` // directory for compiled code that other servers use too; empty: one in the data directory
 
 	now func() time.Time `kong:"-"` // the clock of schedules, for tests; nil: the machine's
 }

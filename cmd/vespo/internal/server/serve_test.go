@@ -47,6 +47,23 @@ func started(t *testing.T, cfg *Config, addr string) string {
 	return said.String()
 }
 
+// TestSharedCode starts a server without services on the compiled code of another one. The code stays.
+func TestSharedCode(t *testing.T) {
+	code := t.TempDir()
+	kept := func(args ...string) []string {
+		cfg, err := parse(t, append(args, "--slots=2", "--memory=1MiB")...)
+		require.NoError(t, err)
+		cfg.SharedCode = code
+		started(t, cfg, "127.0.0.1:8080")
+		files, err := filepath.Glob(filepath.Join(code, "code", "*"))
+		require.NoError(t, err)
+		return files
+	}
+	demo := kept("--demo")
+	require.NotEmpty(t, demo)
+	require.Equal(t, demo, kept("--data="+t.TempDir()))
+}
+
 // TestDrainIsBounded checks that a request that does not
 // end is cut off at the end of the drain, with an error.
 func TestDrainIsBounded(t *testing.T) {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -204,8 +205,8 @@ func newManagement(cfg *Config, access access, stores kv.Stores) *admin.Handler 
 	})
 }
 
-// openKind opens the kind for modules, and removes the
-// compiled code of modules that are not in the catalogue.
+// openKind opens the kind for modules, and removes the compiled code
+// of modules that are not in the catalogue, unless other servers share it.
 func (c *core) openKind(ctx context.Context, list *parts.List, cfg *Config, catalogue *registry.Registry, routing *router.Router, log *slog.Logger) error {
 	err := list.Open(ctx, parts.Part{
 		Name: "the engine",
@@ -215,7 +216,7 @@ func (c *core) openKind(ctx context.Context, list *parts.List, cfg *Config, cata
 				Preparing:      deploy.DefaultPrepareParallel(),
 				SlotBytes:      int64(cfg.Memory),
 				LogRate:        int64(cfg.LogRate),
-				CacheDir:       c.store.CacheDir(),
+				CacheDir:       cmp.Or(cfg.SharedCode, c.store.CacheDir()),
 				CacheBytes:     int64(cfg.CodeCache),
 				CompileCommand: compileArgv(log),
 				CompileBytes:   int64(cfg.CompileMemory),
@@ -232,7 +233,7 @@ func (c *core) openKind(ctx context.Context, list *parts.List, cfg *Config, cata
 		},
 		Close: func(ctx context.Context) error { return c.kind.Close(ctx) },
 	})
-	if err != nil {
+	if err != nil || cfg.SharedCode != "" {
 		return err
 	}
 	return c.kind.Retain(maps.Keys(catalogue.State().Digests()))
