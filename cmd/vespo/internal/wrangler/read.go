@@ -14,6 +14,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/vespo-dev/vespo/internal/cron"
+	"github.com/vespo-dev/vespo/services/kv"
 )
 
 // Problem is a member that is not taken over as it is.
@@ -83,6 +84,7 @@ func Read(name string, text []byte) (*Project, []Problem, error) {
 type reader struct {
 	project  *Project
 	problems []Problem
+	stores   map[string]string // by the ids of their namespaces
 }
 
 func (r *reader) lose(member, format string, args ...any) {
@@ -148,12 +150,29 @@ func (r *reader) vars(member string, value any) {
 	for name, v := range r.object(member, value) {
 		if text, ok := v.(string); ok {
 			put(&r.project.Service.Config, name, text)
-		} else if _, err := json.Marshal(v); err == nil {
-			put(&r.project.Worker.Vars, name, v)
-		} else {
+		} else if _, err := json.Marshal(v); err != nil {
 			r.lose(member+"."+name, "left out: it cannot be written as JSON")
+		} else if deep(v, maxDepth) {
+			r.lose(member+"."+name, "left out: it is nested more than %d levels deep", maxDepth)
+		} else {
+			put(&r.project.Worker.Vars, name, v)
 		}
 	}
+}
+
+// maxDepth is the nesting of a variable. The output is indented: its size is that of the input times the depth.
+const maxDepth = 100
+
+// deep reports whether a value is nested more than some levels.
+func deep(v any, levels int) bool {
+	inside := func(v any) bool { return levels == 0 || deep(v, levels-1) }
+	switch v := v.(type) {
+	case []any:
+		return slices.ContainsFunc(v, inside)
+	case map[string]any:
+		return slices.ContainsFunc(slices.Collect(maps.Values(v)), inside)
+	}
+	return false
 }
 
 var notInStores = regexp.MustCompile(`[^a-z0-9_-]+`)
@@ -166,11 +185,30 @@ func (r *reader) namespaces(member string, value any) {
 		if !ok {
 			continue
 		}
-		store := strings.Trim(notInStores.ReplaceAllString(strings.ToLower(binding), "-"), "-_")
-		put(&r.project.Worker.KV, binding, cmp.Or(store, "store"))
-		r.note(at, "%s is the store %q of the server: \"vespo kv import\" fills it", binding, cmp.Or(store, "store"))
+		id, _ := object["id"].(string)
+		store := r.storeOf(binding, cmp.Or(id, at))
+		put(&r.project.Worker.KV, binding, store)
+		r.note(at, "%s is the store %q of the server: \"vespo kv import\" fills it", binding, store)
 	}
 }
+
+// storeOf returns the name of the store for a namespace: that of its first binding, with a number if another namespace has it.
+func (r *reader) storeOf(binding, namespace string) string {
+	base := strings.Trim(notInStores.ReplaceAllString(strings.ToLower(binding), "-"), "-_")
+	base = cmp.Or(base[:min(len(base), maxStoreBytes)], "store")
+	if store := r.stores[namespace]; store != "" {
+		return store
+	}
+	store := base
+	for n := 2; slices.Contains(slices.Collect(maps.Values(r.stores)), store); n++ {
+		store = fmt.Sprintf("%s-%d", base, n)
+	}
+	put(&r.stores, namespace, store)
+	return store
+}
+
+// maxStoreBytes is the length of a store's name, with room for a number.
+const maxStoreBytes = kv.MaxNameBytes - 4
 
 func (r *reader) services(member string, value any) {
 	for i, one := range list(value) {
@@ -232,8 +270,9 @@ func (r *reader) assets(member string, value any) {
 		at, v := member+"."+name, object[name]
 		switch name {
 		case "directory":
-			directory, _ := r.text(at, v)
-			assets.Directory = path.Clean(directory)
+			if directory, ok := r.text(at, v); ok { // "" would become ".", all files of the project
+				assets.Directory = path.Clean(directory)
+			}
 		case "binding":
 			assets.Binding, _ = r.text(at, v)
 		case "not_found_handling":

@@ -75,15 +75,18 @@ func TestReadNamesWhatItCannotDo(t *testing.T) {
 		`{"main": "../x.js"}`: `main: "../x.js" is not below`,
 		`{"main": 1}`:         "main: left out: it must be a text",
 		`{"vars": []}`:        "vars: left out: it must be an object",
-		`{"compatibility_flags": ["nodejs_compat"]}`:                          "compatibility_flags: nodejs_compat is left out",
-		`{"route": "example.com/api/*"}`:                                      "route: the prefix is /api, for all hosts: for one, deploy with --match 'Host: example.com'",
-		`{"routes": ["a.com/*", {"pattern": "b.com/x"}]}`:                     "routes[1]: left out: deploy once for each route, with vespo deploy /x --match 'Host: b.com'",
-		`{"assets": {"directory": "/srv"}}`:                                   `assets.directory: "/srv" is not below`,
-		`{"assets": {"directory": "a", "run_worker_first": ["/api/*"]}}`:      "assets.run_worker_first: the script runs first for all paths",
-		`{"services": [{"binding": "A", "service": "b", "entrypoint": "C"}]}`: "services[0].entrypoint: left out",
-		`{"triggers": {"crons": ["0 0 * * 1-5"]}}`:                            `triggers.crons[0]: "0 0 * * 1-5" is "0 0 * * SUN-THU" here, which the handler gets as well`,
-		`{"triggers": {"crons": ["0 0 0 * *"]}}`:                              `triggers.crons[0]: "0 0 0 * *" is left out: the day of month is "0"`,
-		`{"durable_objects": {}}`:                                             "durable_objects: left out: it is not supported",
+		`{"compatibility_flags": ["nodejs_compat"]}`:                                   "compatibility_flags: nodejs_compat is left out",
+		`{"route": "example.com/api/*"}`:                                               "route: the prefix is /api, for all hosts: for one, deploy with --match 'Host: example.com'",
+		`{"routes": ["a.com/*", {"pattern": "b.com/x"}]}`:                              "routes[1]: left out: deploy once for each route, with vespo deploy /x --match 'Host: b.com'",
+		`{"assets": {"directory": "/srv"}}`:                                            `assets.directory: "/srv" is not below`,
+		`{"assets": {"directory": "a", "run_worker_first": ["/api/*"]}}`:               "assets.run_worker_first: the script runs first for all paths",
+		`{"services": [{"binding": "A", "service": "b", "entrypoint": "C"}]}`:          "services[0].entrypoint: left out",
+		`{"triggers": {"crons": ["0 0 * * 1-5"]}}`:                                     `triggers.crons[0]: "0 0 * * 1-5" is "0 0 * * SUN-THU" here, which the handler gets as well`,
+		`{"triggers": {"crons": ["0 0 0 * *"]}}`:                                       `triggers.crons[0]: "0 0 0 * *" is left out: the day of month is "0"`,
+		`{"assets": {"directory": 5}}`:                                                 `assets.directory: "" is not below`,
+		`{"site": {"bucket": ""}}`:                                                     `site.directory: "" is not below`,
+		`{"vars": {"A": ` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}}`: "vars.A: left out: it is nested more than 100",
+		`{"durable_objects": {}}`:                                                      "durable_objects: left out: it is not supported",
 	} {
 		_, problems, err := Read("wrangler.json", []byte(text))
 		require.NoError(t, err, text)
@@ -97,6 +100,27 @@ func TestReadNamesWhatItCannotDo(t *testing.T) {
 		_, _, err := Read(name, []byte(text))
 		require.Error(t, err, name)
 	}
+}
+
+// TestReadConverts checks what means something else here.
+func TestReadConverts(t *testing.T) {
+	project, _, err := Read("wrangler.json", []byte(`{
+		"triggers": {"crons": ["*/5 * * * *", "0 9 * * 2-6", "0 0 * * 0"]},
+		"kv_namespaces": [
+			{"binding": "CACHE", "id": "1"}, {"binding": "cache", "id": "2"}, {"binding": "OTHER", "id": "1"},
+			{"binding": "日本", "id": "3"}, {"binding": "中国"}, {"binding": "`+strings.Repeat("A", 100)+`", "id": "4"}
+		]
+	}`))
+	require.NoError(t, err)
+	require.Equal(t, []string{"*/5 * * * *", "0 9 * * MON-FRI"}, project.Service.Cron, "days have other numbers")
+	require.Equal(t, map[string]string{
+		"CACHE":                  "cache",
+		"cache":                  "cache-2",
+		"OTHER":                  "cache",
+		"日本":                     "store",
+		"中国":                     "store-2",
+		strings.Repeat("A", 100): strings.Repeat("a", maxStoreBytes),
+	}, project.Worker.KV, "namespaces do not become one store")
 }
 
 // FuzzRead checks that no file ends in a panic, and that JSON without comments and spare commas is read as it is.
