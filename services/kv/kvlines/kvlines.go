@@ -129,7 +129,7 @@ func (e *LineError) Unwrap() error { return e.Err }
 // Errors are *LineError, except for those of the reader.
 func Import(ctx context.Context, stores kv.Stores, store string, from io.Reader) (done Imported, err error) {
 	var batch []kv.Change
-	size, number := 0, 0
+	size, number, last := 0, 0, 0 // last is the number of the last line in the batch
 	keys := make(map[string]bool)
 	flush := func() error {
 		if _, err := stores.Write(ctx, store, batch); err != nil {
@@ -142,7 +142,7 @@ func Import(ctx context.Context, stores kv.Stores, store string, from io.Reader)
 	}
 	scan := bufio.NewScanner(from)
 	scan.Buffer(make([]byte, 0, 64<<10), MaxLineBytes)
-	for scan.Scan() {
+	for scan.Scan() && scan.Err() == nil { // after an error, the line may be a part of one
 		number++
 		if len(bytes.TrimSpace(scan.Bytes())) == 0 {
 			continue
@@ -150,7 +150,9 @@ func Import(ctx context.Context, stores kv.Stores, store string, from io.Reader)
 		c, err := changeOf(scan.Bytes())
 		bytes := len(c.Key) + len(c.Value) + len(c.Metadata)
 		if err == nil && (len(batch) == kv.MaxChanges || size+bytes > kv.MaxChangeBytes || keys[c.Key]) {
-			err = flush()
+			if err := flush(); err != nil {
+				return done, &LineError{last, done, err}
+			}
 		}
 		switch {
 		case err != nil:
@@ -159,7 +161,7 @@ func Import(ctx context.Context, stores kv.Stores, store string, from io.Reader)
 			done.Expired++
 			continue
 		}
-		batch, size, keys[c.Key] = append(batch, c), size+bytes, true
+		batch, size, keys[c.Key], last = append(batch, c), size+bytes, true, number
 	}
 	switch err := scan.Err(); {
 	case errors.Is(err, bufio.ErrTooLong):
@@ -168,7 +170,7 @@ func Import(ctx context.Context, stores kv.Stores, store string, from io.Reader)
 		return done, err
 	}
 	if err := flush(); err != nil {
-		return done, &LineError{number, done, err}
+		return done, &LineError{last, done, err}
 	}
 	return done, nil
 }

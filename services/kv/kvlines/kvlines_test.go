@@ -3,9 +3,12 @@ package kvlines
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -94,6 +97,22 @@ func TestImportsStopAtABadLine(t *testing.T) {
 			require.EqualValues(t, 200, all[0].Keys)
 		})
 	}
+}
+
+// TestImportsThatBreakOff checks that the failure of the reader is reported, and not the part of a line that it leaves.
+func TestImportsThatBreakOff(t *testing.T) {
+	gone := errors.New("the client is gone")
+	_, err := Import(t.Context(), open(t), "a", io.MultiReader(strings.NewReader(`{"key":"k"}`+"\n"+`{"key":"l","val`), iotest.ErrReader(gone)))
+	require.Equal(t, gone, err)
+}
+
+// TestImportsNameALineOfTheBatch fails a batch when a later line makes it complete.
+func TestImportsNameALineOfTheBatch(t *testing.T) {
+	_, err := Import(t.Context(), open(t), "a", strings.NewReader(`{"key":"a"}`+"\n"+`{"key":"k","if_version":7}`+"\n\n"+`{"key":"k"}`))
+	require.ErrorIs(t, err, kv.ErrConflict)
+	var at *LineError
+	require.ErrorAs(t, err, &at)
+	require.Equal(t, 2, at.Line)
 }
 
 func TestImportsOfOneKeyInOrder(t *testing.T) {
