@@ -43,7 +43,8 @@ var (
 	ErrTooLarge  = errors.New("too large")
 	ErrFull      = errors.New("full")
 	ErrNotNumber = errors.New("not a whole number")
-	// ErrUncertain means that the context has ended before the result of a write was known. It may have happened.
+	// ErrUncertain means that the context ended, or the disk failed, before the result of a write was known. It may have
+	// happened.
 	ErrUncertain = errors.New("the result is not known")
 	// ErrUnavailable means that the store cannot be read or written.
 	ErrUnavailable = errors.New("unavailable")

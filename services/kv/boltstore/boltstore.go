@@ -9,7 +9,7 @@
 //
 // A damaged file is left as it is, and its store refuses all reads and writes.
 //
-// Lock order: Stores.mu, then store.mu. Neither is held during an fsync.
+// Stores.mu and store.mu are never held together, and neither is held during an fsync.
 package boltstore
 
 import (
@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -115,14 +116,14 @@ func Open(cfg Config) (*Stores, error) {
 	return s, nil
 }
 
-// Close ends the writes in progress and closes all files. Writes that wait are refused.
+// Close ends the writes in progress and closes all files. Writes that wait are refused, as are all later operations on
+// stores that exist. It must be called once.
 func (s *Stores) Close() error {
 	s.mu.Lock()
 	s.closed = true
-	all := s.stores
 	s.mu.Unlock()
 	var errs []error
-	for _, st := range all {
+	for _, st := range s.all() {
 		errs = append(errs, st.close())
 	}
 	return errors.Join(errs...)
@@ -141,6 +142,13 @@ func (s *Stores) Stats() Stats {
 	return Stats{len(s.stores), kv.Usage{Keys: s.keys.Load(), Bytes: s.bytes.Load()}}
 }
 
+// all returns the stores. One that is being deleted makes its reads wait, but not those of others: mu is not held then.
+func (s *Stores) all() []*store {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.stores))
+}
+
 // lookup returns a store, or nil.
 func (s *Stores) lookup(name string) *store {
 	s.mu.Lock()
@@ -156,7 +164,7 @@ func (s *Stores) forWrite(name string) (*store, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, kv.Reject(kv.ErrUnavailable, "the server is being stopped")
+		return nil, errStopped()
 	}
 	st := s.stores[name]
 	switch {
@@ -228,14 +236,12 @@ func (s *Stores) All(ctx context.Context) ([]kv.Info, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
 	var all []kv.Info
-	for _, st := range s.stores {
+	for _, st := range s.all() {
 		if info, exists := st.info(); exists {
 			all = append(all, info)
 		}
 	}
-	s.mu.Unlock()
 	slices.SortFunc(all, func(a, b kv.Info) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
 }

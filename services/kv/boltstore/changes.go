@@ -80,7 +80,7 @@ func (t *transaction) plan(c kv.Change) (step, error) {
 		}
 	}
 	if c.If != nil && *c.If != present.version {
-		return s, kv.Reject(kv.ErrConflict, "the key %.100q has the version %d and not %d", c.Key, present.version, *c.If)
+		return s, conflict(c, present.version)
 	}
 	switch c.Op {
 	case kv.OpPut:
@@ -97,6 +97,11 @@ func (t *transaction) plan(c kv.Change) (step, error) {
 		s.after = &record{expires: present.expires, metadata: present.metadata, value: strconv.AppendInt(nil, sum, 10)}
 	}
 	return s, nil
+}
+
+// conflict is the error of a change whose key has another version; 0: it is absent.
+func conflict(c kv.Change, has kv.Version) error {
+	return kv.Reject(kv.ErrConflict, "the key %.100q has the version %d and not %d", c.Key, has, *c.If)
 }
 
 // add returns the sum for a change.

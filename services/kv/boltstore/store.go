@@ -36,6 +36,8 @@ type store struct {
 	quit  chan struct{} // immutable; closed by close
 	gone  chan struct{} // immutable; closed when the goroutine has ended
 
+	update func(*bbolt.DB, func(*bbolt.Tx) error) error // immutable; (*bbolt.DB).Update
+
 	keys, bytes atomic.Int64           // committed
 	problem     atomic.Pointer[string] // why the file cannot be used; nil if it can
 
@@ -52,6 +54,8 @@ func (s *Stores) newStore(name string) *store {
 		queue: make(chan *write, queueLength),
 		quit:  make(chan struct{}),
 		gone:  make(chan struct{}),
+
+		update: (*bbolt.DB).Update,
 	}
 }
 
@@ -159,11 +163,24 @@ func (st *store) view(f func(*bbolt.Tx) error) error {
 	defer st.mu.RUnlock()
 	return st.run(func() error {
 		if st.db == nil {
-			return nil
+			return st.stopped()
 		}
 		return st.db.View(f)
 	})
 }
+
+// stopped returns an error if the file was closed by close.
+func (st *store) stopped() error {
+	select {
+	case <-st.quit:
+		return errStopped()
+	default:
+		return nil
+	}
+}
+
+// errStopped is the error of operations after Close.
+func errStopped() error { return kv.Reject(kv.ErrUnavailable, "the server is being stopped") }
 
 func (st *store) get(key string) (kv.Entry, error) {
 	e, found := kv.Entry{}, false
@@ -222,6 +239,9 @@ func (st *store) info() (info kv.Info, exists bool) {
 	return info, st.db != nil || info.Problem != ""
 }
 
+// exists reports whether there is a file, for the goroutine alone.
+func (st *store) exists() bool { return st.db != nil || st.problem.Load() != nil }
+
 // close ends the goroutine and closes the file.
 func (st *store) close() error {
 	close(st.quit)
@@ -240,7 +260,7 @@ func (st *store) rename(from, to string) error {
 
 // drop deletes the file. The store is gone with the rename, which the rest follows.
 func (st *store) drop() (gone bool, err error) {
-	if st.db == nil && st.problem.Load() == nil {
+	if !st.exists() {
 		return true, kv.Reject(kv.ErrNotFound, "there is no store %q", st.name)
 	}
 	if err := st.detach(); err != nil { // Windows renames no open file

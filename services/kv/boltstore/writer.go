@@ -3,6 +3,7 @@ package boltstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -103,6 +104,10 @@ func (st *store) loop() {
 			if last != nil && st.dropped(last) {
 				return
 			}
+			if !st.exists() { // no write has made the file: writes that wait begin anew
+				st.all.forget(st)
+				return
+			}
 		}
 	}
 }
@@ -145,7 +150,7 @@ func (st *store) refuse() {
 		select {
 		case w := <-st.queue:
 			if w.taken.CompareAndSwap(false, true) {
-				w.end(kv.Reject(kv.ErrUnavailable, "the server is being stopped"))
+				w.end(errStopped())
 			}
 		default:
 			return
@@ -161,16 +166,13 @@ func (st *store) write(group []*write) {
 			all = append(all, w)
 		}
 	}
+	if !st.exists() {
+		all = st.begun(all)
+	}
 	if len(all) == 0 {
 		return
 	}
-	if st.db == nil && st.problem.Load() == nil {
-		if err := st.run(st.create); err != nil {
-			st.failed(all, err)
-			return
-		}
-	}
-	if err := st.commit(all); err == nil || len(all) == 1 {
+	if err := st.commit(all); err == nil || len(all) == 1 || errors.Is(err, kv.ErrUncertain) {
 		st.failed(all, err)
 		return
 	}
@@ -179,11 +181,60 @@ func (st *store) write(group []*write) {
 	}
 }
 
+// begun creates the file for the first writes and returns those to make in it. If none needs a file, or it cannot be
+// created, the store is forgotten before its callers learn of that.
+func (st *store) begun(all []*write) []*write {
+	var answered, rest []*write
+	for _, w := range all {
+		if w.answeredByAbsence() {
+			answered = append(answered, w)
+		} else {
+			rest = append(rest, w)
+		}
+	}
+	var err error
+	if len(rest) > 0 {
+		err = st.run(st.create)
+	}
+	if !st.exists() {
+		st.all.forget(st)
+	}
+	for _, w := range answered {
+		close(w.done)
+	}
+	if err != nil {
+		st.failed(rest, err)
+		return nil
+	}
+	return rest
+}
+
+// answeredByAbsence sets the result of a write to a store that does not exist if it does not create the store: it only
+// deletes, or expects a version. It reports whether it did.
+func (w *write) answeredByAbsence() bool {
+	deletes := true
+	for _, c := range w.changes {
+		if c.If != nil && *c.If != 0 {
+			w.err = conflict(c, 0)
+			return true
+		}
+		deletes = deletes && c.Op == kv.OpDelete
+	}
+	if deletes {
+		w.results = make([]kv.Result, len(w.changes))
+	}
+	return deletes
+}
+
 // failed ends writes whose transaction has ended with err. If that is nil, each has its own error.
 func (st *store) failed(all []*write, err error) {
 	if err != nil && !errors.Is(err, kv.ErrUnavailable) {
 		st.all.cfg.Log.Error("a key-value store cannot be written", slog.String("store", st.name), slog.Any("error", err))
-		err = kv.Reject(kv.ErrUnavailable, "the store %q cannot be written: see the server's log", st.name)
+		if errors.Is(err, kv.ErrUncertain) { // without its cause, which is for the log alone
+			err = kv.Reject(kv.ErrUncertain, "the disk failed while the store %q was written", st.name)
+		} else {
+			err = kv.Reject(kv.ErrUnavailable, "the store %q cannot be written: see the server's log", st.name)
+		}
 	}
 	for _, w := range all {
 		if err != nil {
@@ -195,30 +246,55 @@ func (st *store) failed(all []*write, err error) {
 
 // commit makes writes in one transaction. Those that are rejected have their error.
 func (st *store) commit(all []*write) error {
+	return st.transact(func(t *transaction) (err error) {
+		for _, w := range all {
+			w.results, w.err = nil, nil
+			if w.results, err = t.apply(w.changes); err != nil {
+				if !rejected(err) {
+					return err
+				}
+				w.err = err
+			}
+		}
+		return nil
+	})
+}
+
+// transact calls f in a transaction that writes, and counts the usage. If the last fsync fails, the changes may be durable
+// and are visible already: then the error matches kv.ErrUncertain.
+func (st *store) transact(f func(*transaction) error) error {
 	var used kv.Usage
+	id := 0
 	err := st.run(func() error {
-		return st.db.Update(func(tx *bbolt.Tx) error {
+		return st.update(st.db, func(tx *bbolt.Tx) error {
 			t, err := st.begin(tx)
 			if err != nil {
 				return err
 			}
-			for _, w := range all {
-				w.results, w.err = nil, nil
-				if w.results, err = t.apply(w.changes); err != nil {
-					if !rejected(err) {
-						return err
-					}
-					w.err = err
-				}
+			if err := f(t); err != nil {
+				return err
 			}
-			used = t.used
+			id, used = tx.ID(), t.used
 			return putUsage(tx, used)
 		})
 	})
-	if err == nil {
-		st.count(used)
+	if err != nil && (id == 0 || !st.visible(id)) {
+		return err
 	}
-	return err
+	st.count(used)
+	if err != nil {
+		return fmt.Errorf("%w: %w", kv.ErrUncertain, err)
+	}
+	return nil
+}
+
+// visible reports whether reads see a transaction.
+func (st *store) visible(id int) (seen bool) {
+	err := st.view(func(tx *bbolt.Tx) error {
+		seen = tx.ID() >= id
+		return nil
+	})
+	return err == nil && seen
 }
 
 // rejected reports whether the error concerns one write alone.
@@ -233,9 +309,7 @@ func rejected(err error) bool {
 
 // sweep deletes at most sweepKeys expired keys. It reports whether none remain.
 func (st *store) sweep() (done bool) {
-	var used kv.Usage
-	deleted := 0
-	expired := false
+	deleted, expired := 0, false
 	err := st.view(func(tx *bbolt.Tx) error {
 		k, _ := tx.Bucket(expiryName).Cursor().First()
 		expired = hasExpired(k, time.Now())
@@ -244,23 +318,13 @@ func (st *store) sweep() (done bool) {
 	if err != nil || !expired {
 		return true
 	}
-	err = st.run(func() error {
-		return st.db.Update(func(tx *bbolt.Tx) error {
-			t, err := st.begin(tx)
-			if err != nil {
-				return err
-			}
-			if deleted, err = t.sweep(); err != nil {
-				return err
-			}
-			used = t.used
-			return putUsage(tx, used)
-		})
+	err = st.transact(func(t *transaction) (err error) {
+		deleted, err = t.sweep()
+		return err
 	})
 	if err != nil {
 		st.all.cfg.Log.Error("the expired keys of a key-value store cannot be deleted", slog.String("store", st.name), slog.Any("error", err))
 		return true
 	}
-	st.count(used)
 	return deleted < sweepKeys
 }
