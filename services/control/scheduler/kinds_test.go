@@ -80,11 +80,14 @@ func TestModulesHaveSchedules(t *testing.T) {
 	a = trigger(t, own, "/spin", "")
 	require.Equal(t, []any{scheduler.OutcomeFailed, 504}, []any{a.Outcome, a.Status}, "the limits are those of other requests")
 
-	s.Deploy(servicetest.Module(wasm.FunctionKindName, "/fn", guests.Go(t, "gofunction"), withCron("@yearly", "@yearly GET /answer")))
+	s.Deploy(servicetest.Module(wasm.FunctionKindName, "/fn", guests.Go(t, "gofunction"), withCron("@yearly", "@yearly GET /answer", "@daily GET /echo")))
 	a = trigger(t, own, "/fn", "1")
 	require.Contains(t, string(a.Body), `"detail-type":"Scheduled Event"`)
 	require.Contains(t, string(a.Body), `"detail":{"cron":"@yearly"}`)
 	require.Equal(t, 201, trigger(t, own, "/fn", "2").Status)
+	a = trigger(t, own, "/fn", "3")
+	require.Contains(t, string(a.Body), `"vespo-schedule":"@daily"`, "the event of a request has the fields of the server")
+	require.Contains(t, string(a.Body), `"vespo-schedule-time":"`)
 }
 
 // TestRunsEndOnTheirVersion replaces and removes a service during a run.

@@ -164,12 +164,12 @@ func cookies(h http.Header) (all []string) {
 
 // headers returns the header fields by lower-case name, with the values of one name joined. It
 // omits cookies, which have a field of their own, hop-by-hop fields, and forwarding fields of
-// untrusted clients. The fields x-forwarded-for, -proto and -port hold the verified values.
+// untrusted clients. The router has removed from the requests of clients what only this server writes. The fields x-forwarded-for, -proto and -port hold the verified values.
 func headers(r *http.Request, s Source) map[string]string {
 	client := s.Client.Or(r)
 	all := make(map[string]string, len(r.Header)+5)
 	for name, values := range r.Header {
-		claim := httpfield.Disguised(name) || httpfield.Claim(name) && !client.Trusted
+		claim := httpfield.Disguised(name) || httpfield.Claim(name) && !client.Trusted && !httpfield.Own(name)
 		if name != "Cookie" && !abi.HopByHop(name) && !claim {
 			all[strings.ToLower(name)] = lenient.Text(strings.Join(values, ","))
 		}

@@ -31,6 +31,7 @@ func TestEvent(t *testing.T) {
 		RawQueryString: "x=1&x=2&y=%20",
 		Cookies:        []string{"c=1", "d=2", "e=3"},
 		Headers: map[string]string{"content-type": "application/json", "x-two": "a,b", "host": "fn.example.com", "user-agent": "curl",
+			"vespo-caller":       "/a", // left by the router: from a service
 			"x-forwarded-prefix": "/fn", "x-forwarded-for": "192.0.2.1", "x-forwarded-proto": "http", "x-forwarded-port": "80"},
 		QueryStringParameters: map[string]string{"x": "1,2", "y": " "},
 		RequestContext: RequestContext{
