@@ -8,8 +8,9 @@ const (
 	// maxSetBack is the longest step back of the clock that is waited for, such as a wrong daylight saving time. cron(8)
 	// of Debian has the same bound.
 	maxSetBack = 3 * time.Hour
-	// maxCounted bounds the search for missed times that are only counted.
-	maxCounted = 10_000
+	// maxCounted bounds the search for missed times that are only counted, which keeps all schedules waiting: the minutes
+	// of a day.
+	maxCounted = 24 * 60
 )
 
 // times is a schedule.
