@@ -27,7 +27,8 @@ const (
 	tmpDir       = "tmp"
 	cacheDir     = "cache"
 	queueDir     = "queue"
-	kvDir        = "kv" // created with the first store
+	kvDir        = "kv"        // created with the first store
+	schedulesDir = "schedules" // created by its user
 )
 
 // ErrLocked is returned if another server uses the directory.
@@ -121,6 +122,9 @@ func (s *Store) QueueDir() string { return filepath.Join(s.dir, queueDir) }
 
 // KVDir returns the directory for key-value stores. It need not exist; the store does not touch its content.
 func (s *Store) KVDir() string { return filepath.Join(s.dir, kvDir) }
+
+// SchedulesDir returns the directory for what schedules have run. It need not exist; the store does not touch its content.
+func (s *Store) SchedulesDir() string { return filepath.Join(s.dir, schedulesDir) }
 
 // Watch returns the current state, and then each that is committed: nothing else changes the directory.
 func (s *Store) Watch(ctx context.Context) iter.Seq[*registry.State] { return s.feed.Watch(ctx) }

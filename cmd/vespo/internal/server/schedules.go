@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"log/slog"
-	"path/filepath"
 	_ "time/tzdata" // the time zones of schedules, for machines without them, such as small container images
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
@@ -15,16 +14,13 @@ import (
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 )
 
-// schedulesDir is the directory within the data directory for what schedules have run.
-const schedulesDir = "schedules"
-
 // openSchedules opens the schedules, which run from openBackground on. Their runs are waited for after the services have
 // closed, which cuts off those that would outlast the drain.
-func (c *core) openSchedules(ctx context.Context, list *parts.List, cfg *Config, dataDir string, catalogue *registry.Registry, routing *router.Router, log *slog.Logger) error {
+func (c *core) openSchedules(ctx context.Context, list *parts.List, cfg *Config, catalogue *registry.Registry, routing *router.Router, log *slog.Logger) error {
 	return list.Open(ctx, parts.Part{
 		Name: "the schedules",
 		Open: func(context.Context) (err error) {
-			dir := filepath.Join(dataDir, schedulesDir)
+			dir := c.store.SchedulesDir()
 			if err := durable.MkdirAll(dir); err != nil {
 				return err
 			}

@@ -122,7 +122,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 		Log:            log,
 	})
 	management.Attach(c.deployer)
-	if err := c.openSchedules(ctx, list, cfg, dataDir, catalogue, routing, log); err != nil {
+	if err := c.openSchedules(ctx, list, cfg, catalogue, routing, log); err != nil {
 		return nil, err
 	}
 	management.AttachSchedules(c.schedules)
