@@ -8,15 +8,19 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
+// maxHeldBytes bounds the values of a request's compare-and-swaps, which the host holds.
+const maxHeldBytes = 4 << 20
+
 // cas is a compare-and-swap: the state of a key when it was made.
 type cas struct {
+	owner      *State
 	store, key string
 	version    uint64 // 0: absent
 	value      []byte
 }
 
 // Drop implements canonical.Resource.
-func (*cas) Drop() {}
+func (c *cas) Drop() { c.owner.held -= len(c.value) }
 
 func atomicFuncs(draft string) []engine.HostFunc {
 	if draft == draft1 {
@@ -56,9 +60,13 @@ func (s *State) snapshot(store, key string) (*cas, *abi.KeyValueError) {
 	if failed != nil {
 		return nil, failed
 	}
-	c := &cas{store: store, key: key, version: e.Version}
+	if s.held+len(e.Value) > maxHeldBytes {
+		return nil, s.failure(&abi.KeyValueError{Code: abi.KeyValueTooMany, Reason: "the request holds compare-and-swaps of more than 4 MiB: drop some"})
+	}
+	c := &cas{owner: s, store: store, key: key, version: e.Version}
 	if found {
 		c.value = e.Value
+		s.held += len(c.value)
 	}
 	return c, nil
 }
@@ -89,6 +97,7 @@ const (
 // the key has now.
 func swap(s *State, p []uint64) {
 	m, c := s.Area(p[3], 20, 4), canonical.Take[*cas](&s.Handles, p[0])
+	c.Drop()
 	_, failed := s.write(c.store, abi.KeyValueChange{Key: c.key, Value: s.Bytes(p[1], p[2]), If: &c.version})
 	if failed != nil && failed.Code == abi.KeyValueConflict {
 		if c, failed = s.snapshot(c.store, c.key); failed == nil {

@@ -43,84 +43,75 @@ func tooMany(count uint64) *abi.KeyValueError {
 	return &abi.KeyValueError{Code: abi.KeyValueTooMany, Reason: "a batch has at most 1000 keys"}
 }
 
-// keysOf reads a list<string>.
-func (s *State) keysOf(at, count uint64) []string {
-	list := s.List(at, count, textBytes, elementSize)
-	keys := make([]string, 0, len(list)/textBytes)
-	for ; len(list) > 0; list = list[textBytes:] {
-		keys = append(keys, s.text(uint64(canonical.Uint32(list, 0)), uint64(canonical.Uint32(list, 4))))
+// maxBatchKeyBytes bounds the keys of a batch, which are copied. It is more than as many valid keys have.
+const maxBatchKeyBytes = 1 << 20
+
+// keysOf reads the keys of a batch, which are the first members of its elements.
+func (s *State) keysOf(at, count uint64, element uint32) ([]string, *abi.KeyValueError) {
+	if failed := tooMany(count); failed != nil {
+		return nil, failed
 	}
-	return keys
+	list := s.List(at, count, element, elementSize)
+	keys, size := make([]string, 0, len(list)/int(element)), 0
+	for ; len(list) > 0; list = list[element:] {
+		key := s.text(uint64(canonical.Uint32(list, 0)), uint64(canonical.Uint32(list, 4)))
+		if size += len(key); size > maxBatchKeyBytes {
+			return nil, &abi.KeyValueError{Code: abi.KeyValueTooLarge, Reason: "the keys of a batch have more than 1 MiB"}
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
 }
 
-// found is a key of a batch, with its value if it is present.
-type found struct {
-	key     string
-	value   []byte
-	present bool
-}
-
-// getAll reads the keys of a batch, and writes the case of its result<list, error>, of 16 bytes with the payload at 4.
-func (s *State) getAll(p []uint64) (m []byte, all []found, ok bool) {
-	m = s.Area(p[3], 16, 4)
-	store := s.bucket(p[0])
-	failed := tooMany(p[2])
+// getAll writes result<list, error>: 16 bytes, payload at 4. It reads the keys of a batch one at a time, so that the host
+// holds one value, and put writes each into its element of the list.
+func (s *State) getAll(p []uint64, element uint32, put func(to []byte, key string, value []byte, present bool)) {
+	m, store := s.Area(p[3], 16, 4), s.bucket(p[0])
+	keys, failed := s.keysOf(p[1], p[2], textBytes)
 	if failed == nil {
-		for _, key := range s.keysOf(p[1], p[2]) {
+		list := s.PutList(m, 4, len(keys), element, elementSize)
+		for i, key := range keys {
 			e, present, err := s.get(store, key)
 			if failed = err; failed != nil {
 				break
 			}
-			all = append(all, found{key, e.Value, present})
+			put(list[int(element)*i:], key, e.Value, present)
 		}
 	}
-	return m, all, s.settle(m, 4, failed)
+	s.settle(m, 4, failed)
 }
 
 // getMany writes a list<tuple<string, option<list<u8>>>>.
 func getMany(s *State, p []uint64) {
-	m, all, ok := s.getAll(p)
-	if !ok {
-		return
-	}
-	list := s.PutList(m, 4, len(all), foundBytes, elementSize)
-	for i, f := range all {
-		to := list[foundBytes*i:]
-		s.PutString(to, 0, f.key)
-		s.putOptionBytes(to, 8, f.value, f.present)
-	}
+	s.getAll(p, foundBytes, func(to []byte, key string, value []byte, present bool) {
+		s.PutString(to, 0, key)
+		s.putOptionBytes(to, 8, value, present)
+	})
 }
 
 // getManyFirst writes a list<option<tuple<string, list<u8>>>>, as the first draft has it.
 func getManyFirst(s *State, p []uint64) {
-	m, all, ok := s.getAll(p)
-	if !ok {
-		return
-	}
-	list := s.PutList(m, 4, len(all), foundBytes, elementSize)
-	for i, f := range all {
-		to := list[foundBytes*i:]
-		if to[0] = 0; f.present {
-			s.PutString(to, 4, f.key)
-			s.PutBytes(to, 12, f.value)
+	s.getAll(p, foundBytes, func(to []byte, key string, value []byte, present bool) {
+		if to[0] = 0; present {
+			s.PutString(to, 4, key)
+			s.PutBytes(to, 12, value)
 			to[0] = 1
 		}
-	}
+	})
 }
 
 // setMany writes result<_, error>: 16 bytes, payload at 4. So does deleteMany. A batch that fails may have been made in part,
 // as the interface has it.
 func setMany(s *State, p []uint64) {
 	m, store := s.Area(p[3], 16, 4), s.bucket(p[0])
-	failed := tooMany(p[2])
+	keys, failed := s.keysOf(p[1], p[2], pairBytes)
 	if failed == nil {
-		var changes []abi.KeyValueChange
 		list := s.List(p[1], p[2], pairBytes, elementSize)
-		for ; len(list) > 0; list = list[pairBytes:] {
-			changes = append(changes, abi.KeyValueChange{
-				Key:   s.text(uint64(canonical.Uint32(list, 0)), uint64(canonical.Uint32(list, 4))),
-				Value: s.Bytes(uint64(canonical.Uint32(list, 8)), uint64(canonical.Uint32(list, 12))),
-			})
+		changes := make([]abi.KeyValueChange, 0, len(keys))
+		for i, key := range keys {
+			pair := list[pairBytes*i:]
+			value := s.Bytes(uint64(canonical.Uint32(pair, 8)), uint64(canonical.Uint32(pair, 12)))
+			changes = append(changes, abi.KeyValueChange{Key: key, Value: value})
 		}
 		failed = s.writeAll(store, changes)
 	}
@@ -129,10 +120,10 @@ func setMany(s *State, p []uint64) {
 
 func deleteMany(s *State, p []uint64) {
 	m, store := s.Area(p[3], 16, 4), s.bucket(p[0])
-	failed := tooMany(p[2])
+	keys, failed := s.keysOf(p[1], p[2], textBytes)
 	if failed == nil {
-		var changes []abi.KeyValueChange
-		for _, key := range s.keysOf(p[1], p[2]) {
+		changes := make([]abi.KeyValueChange, 0, len(keys))
+		for _, key := range keys {
 			changes = append(changes, abi.KeyValueChange{Op: abi.KeyValueDelete, Key: key})
 		}
 		failed = s.writeAll(store, changes)

@@ -26,6 +26,7 @@ type State struct {
 	current  *abi.Invocation // nil between invocations
 	log      abi.Lines
 	cursors  []string // of lists whose cursors are numbers; each is the cursor with its number less 1
+	held     int      // bytes of the values of compare-and-swaps
 }
 
 // Bind sets up the state of a new instance.

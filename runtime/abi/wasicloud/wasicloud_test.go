@@ -213,6 +213,55 @@ func TestAtomics(t *testing.T) {
 	g.traps(func() { g.call("wasi:keyvalue/atomics"+draft2+"#swap", 1, "x", resultAt) })
 }
 
+// TestHeldValues bounds what the host holds for a guest that keeps compare-and-swaps. Dropped ones do not count.
+func TestHeldValues(t *testing.T) {
+	g := newGuest(t)
+	m := "wasi:keyvalue/atomics" + draft2 + "#"
+	for range 2 { // requests
+		g.ok(func() {
+			g.kv.entries["k"] = abi.KeyValueEntry{Key: "k", Version: 1, Value: make([]byte, maxHeldBytes/4)}
+			g.call("wasi:keyvalue/store"+draft2+"#open", "a", resultAt)
+			b := g.uint32(4)
+			var last int
+			for range 4 {
+				g.call(m+"[static]cas.new", b, "k", resultAt)
+				require.Zero(t, g.byte(0))
+				last = g.uint32(4)
+			}
+			g.call(m+"[static]cas.new", b, "k", resultAt)
+			require.Equal(t, []int{1, otherError}, []int{g.byte(0), g.byte(4)})
+			require.Equal(t, "too many operations or bytes in this request", g.text(8))
+			g.call(m+"[resource-drop]cas", last)
+			g.call(m+"[static]cas.new", b, "k", resultAt)
+			require.Zero(t, g.byte(0))
+			g.call(m+"swap", g.uint32(4), "small", resultAt)
+			require.Zero(t, g.byte(0))
+			g.call(m+"[static]cas.new", b, "k", resultAt)
+			require.Zero(t, g.byte(0), "a swap gives up its value")
+		})
+	}
+}
+
+// TestLongKeys refuses a batch whose keys are one long text, which the host would copy for each.
+func TestLongKeys(t *testing.T) {
+	g := newGuest(t)
+	g.ok(func() {
+		g.call("wasi:keyvalue/store"+draft2+"#open", "a", resultAt)
+		b := g.uint32(4)
+		p := g.put(strings.Repeat("k", 30_000))
+		at := g.alloc(4, 16*100)
+		for i := range 200 {
+			canonical.PutUint32(g.in.Memory()[at:], 8*i, uint32(p[0]))
+			canonical.PutUint32(g.in.Memory()[at:], 8*i+4, uint32(p[1]))
+		}
+		for name, count := range map[string]int{"get-many": 200, "set-many": 100, "delete-many": 200} {
+			g.call("wasi:keyvalue/batch"+draft2+"#"+name, b, int(at), count, resultAt)
+			require.Equal(t, []int{1, otherError}, []int{g.byte(0), g.byte(4)}, name)
+			require.Contains(t, g.text(8), "too large", name)
+		}
+	})
+}
+
 // listOf puts a list whose elements are texts, and returns its address and length.
 func (g *guest) listOf(texts ...string) []any {
 	at := g.alloc(4, uint32(8*len(texts)))
