@@ -105,7 +105,7 @@ type Query struct {
 type Page struct {
 	Entries []Entry
 	// Next is the After of the next page, or "" if this is the last one. A page may have fewer entries than the limit,
-	// even none, although another one follows: expired keys and large values bound it, too.
+	// even none, although another one follows: expired keys and large values bound it, too, also without Values.
 	Next string
 }
 
