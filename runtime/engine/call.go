@@ -243,8 +243,12 @@ func (in *Instance) Resume() {
 }
 
 // BeginSend must be called by host functions before they write to the client, and EndSend afterwards. The time in
-// between does not count as the guest's. If the write blocks, other guests may use the processor.
+// between does not count as the guest's. If the write blocks, other guests may use the processor. Between calls of the
+// guest, they have no effect.
 func (in *Instance) BeginSend() {
+	if in.run.ctx == nil {
+		return
+	}
 	in.run.count(time.Now())
 	if in.run.hasTurn {
 		in.run.sending = true

@@ -1,6 +1,10 @@
 package concurrent
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
 
 // TestHostWrites reads what the host writes.
 func TestHostWrites(t *testing.T) {
@@ -210,5 +214,22 @@ func TestSplice(t *testing.T) {
 	s.End()
 	if from.dropped != 1 || to.dropped != 1 {
 		t.Errorf("the end of the task told the ends %d and %d times", from.dropped, to.dropped)
+	}
+}
+
+// TestTooMuchWork: what the guest cannot wait for any more is let go.
+func TestTooMuchWork(t *testing.T) {
+	s, _ := newState()
+	for range engine.MaxAwaited {
+		s.Call(newHost(false), true)
+	}
+	slow := newHost(false)
+	wantTrap(t, "waits for more than", func() { s.Call(slow, true) })
+	from, to := newHost(true), newHost(false)
+	stream := s.Lift(s.NewReadable(bytesType, from), bytesType)
+	wantTrap(t, "waits for more than", func() { stream.Attach(to) })
+	s.End()
+	if slow.dropped != 1 || from.dropped != 1 || to.dropped != 1 {
+		t.Errorf("the call and the ends of the stream were told %d, %d and %d times", slow.dropped, from.dropped, to.dropped)
 	}
 }

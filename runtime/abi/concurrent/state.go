@@ -78,9 +78,12 @@ func (s *State) Exit() {
 // Handles returns the number of handles that the guest has.
 func (s *State) Handles() int { return s.table.count() }
 
+// full reports whether Add would trap.
+func (s *State) full() bool { return len(s.work) == engine.MaxAwaited }
+
 // Add adds work that goes on until it is over or the task ends.
 func (s *State) Add(w Work) {
-	if len(s.work) == engine.MaxAwaited {
+	if s.full() {
 		trap("the guest waits for more than %d things at a time", engine.MaxAwaited)
 	}
 	s.work = append(s.work, w)

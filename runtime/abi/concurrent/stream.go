@@ -100,7 +100,11 @@ func (r *Readable) Attach(reader Peer) {
 		reader.Drop()
 	case c.peer != nil:
 		c.dropped = true
-		c.state.Add(&splice{typ: c.typ, from: c.peer, to: reader})
+		between := &splice{typ: c.typ, from: c.peer, to: reader}
+		if c.state.full() {
+			between.stop()
+		}
+		c.state.Add(between)
 	default:
 		c.peer = reader
 		if e := c.waiting; e != nil {

@@ -34,6 +34,9 @@ func (s *State) Call(op Operation, async bool) uint32 {
 	}
 	t := &subtask{op: op, state: subtaskStarted}
 	t.self = t
+	if s.full() {
+		op.Cancel()
+	}
 	s.Add(t)
 	if !async {
 		s.block(func() bool { return t.pending })

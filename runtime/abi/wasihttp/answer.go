@@ -172,7 +172,9 @@ func sendInformational(c *call, p []uint64) {
 	}
 	header := c.answer.hold.Header()
 	f.list.header(header)
+	c.in.BeginSend()
 	c.answer.hold.WriteHeader(status)
+	c.in.EndSend()
 	for _, one := range f.list.all {
 		name, _ := abi.CanonicalName(one.name)
 		delete(header, name)
@@ -189,7 +191,10 @@ type outgoingResponse struct {
 }
 
 // Drop implements canonical.Resource.
-func (r *outgoingResponse) Drop() { r.list.release() }
+func (r *outgoingResponse) Drop() {
+	r.list.release()
+	r.body.orphan()
+}
 
 func newOutgoingResponse(c *call, p []uint64) {
 	f := take[*fields](c, p[0])

@@ -19,7 +19,16 @@ type outgoingRequest struct {
 }
 
 // Drop implements canonical.Resource.
-func (r *outgoingRequest) Drop() { r.list.release() }
+func (r *outgoingRequest) Drop() {
+	r.list.release()
+	r.body.orphan()
+}
+
+// set sets a text of the request. It counts like a field.
+func (r *outgoingRequest) set(part *string, text string) {
+	r.list.grow(len(text) - len(*part))
+	*part = text
+}
 
 func (c *call) outgoing(v uint64) *outgoingRequest { return lookUp[*outgoingRequest](c, v) }
 
@@ -59,7 +68,7 @@ func setMethod(c *call, p []uint64) {
 	}
 	_, ok := abi.CanonicalName(method)
 	if ok {
-		r.method = method
+		r.set(&r.method, method)
 	}
 	p[0] = status(ok)
 }
@@ -86,7 +95,7 @@ func setPath(c *call, p []uint64) {
 	path, given := c.option(p[1:])
 	ok := inURI(path) && !strings.Contains(path, "#") && (!given || path == "" || path[0] == '/' || path[0] == '?' || path == "*")
 	if ok {
-		r.path = path
+		r.set(&r.path, path)
 	}
 	p[0] = status(ok)
 }
@@ -110,7 +119,7 @@ func setScheme(c *call, p []uint64) {
 		}
 	}
 	if ok {
-		r.scheme = scheme
+		r.set(&r.scheme, scheme)
 	}
 	p[0] = status(ok)
 }
@@ -124,7 +133,7 @@ func setAuthority(c *call, p []uint64) {
 	authority, given := c.option(p[1:])
 	ok := inURI(authority) && !strings.ContainsAny(authority, "/?#@\\") && (!given || authority != "")
 	if ok {
-		r.authority = authority
+		r.set(&r.authority, authority)
 	}
 	p[0] = status(ok)
 }

@@ -11,6 +11,9 @@ import (
 // pendingBytes is the most bytes of a body that are kept until its request or response is sent.
 const pendingBytes = 64 << 10
 
+// maxPendingBytes bounds what is kept of all bodies of a guest.
+const maxPendingBytes = 16 * pendingBytes
+
 // destination is where the body of a request or response goes.
 type destination interface {
 	write(p []byte) *wasip2.Error
@@ -34,6 +37,7 @@ type outgoingBody struct {
 	whole    bool // finished before the message was sent
 	trailers *fieldList
 	dropped  bool          // dropped before the message was sent
+	orphaned bool          // the message was dropped before it was sent
 	sent     chan struct{} // closed when the message is sent
 }
 
@@ -59,7 +63,7 @@ func (b *outgoingBody) connect(to destination) {
 	close(b.sent)
 	if len(b.pending) > 0 {
 		to.write(b.pending)
-		b.pending = nil
+		b.forget()
 	}
 	switch {
 	case b.whole:
@@ -67,6 +71,20 @@ func (b *outgoingBody) connect(to destination) {
 		b.releaseTrailers()
 	case b.dropped:
 		to.abandon()
+	}
+}
+
+// forget drops what was written before the message was sent.
+func (b *outgoingBody) forget() {
+	b.call.pendingBytes -= len(b.pending)
+	b.pending = nil
+}
+
+// orphan drops what was written to a body whose message will not be sent, and what will be. b may be nil.
+func (b *outgoingBody) orphan() {
+	if b != nil {
+		b.orphaned = true
+		b.forget()
 	}
 }
 
@@ -85,6 +103,7 @@ func (b *outgoingBody) Drop() {
 		return
 	}
 	b.dropped = true
+	b.forget()
 }
 
 // Writable implements wasip2.Sink.
@@ -107,6 +126,13 @@ func (b *outgoingBody) Write(p []byte) *wasip2.Error {
 	if b.to != nil {
 		return b.to.write(p)
 	}
+	if b.orphaned {
+		return nil
+	}
+	if b.call.pendingBytes+len(p) > maxPendingBytes {
+		canonical.Trap("the guest holds more than %d bytes of bodies whose messages it has not sent", maxPendingBytes)
+	}
+	b.call.pendingBytes += len(p)
 	b.pending = append(b.pending, p...)
 	return nil
 }

@@ -88,8 +88,10 @@ type call struct {
 
 	x          *abi.Exchange // nil outside of a request
 	fieldBytes int           // size of all fields that the guest holds
-	answer     answer
-	stack      [2]uint64
+	// pendingBytes is the size of bodies whose messages are not sent.
+	pendingBytes int
+	answer       answer
+	stack        [2]uint64
 }
 
 // Bind implements abi.ABI.
@@ -146,7 +148,7 @@ func (c *call) end() {
 	c.cloud.End()
 	c.system.End()
 	c.answer.begin(nil)
-	c.x, c.fieldBytes = nil, 0
+	c.x, c.fieldBytes, c.pendingBytes = nil, 0, 0
 }
 
 // of returns the call of an instance for a host function.

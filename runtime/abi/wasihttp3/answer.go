@@ -109,7 +109,11 @@ func (b answerBody) Copy(p []byte, n uint32) (moved uint32, done bool) {
 		return 0, true
 	}
 	b.a.dirty = true
-	if _, err := b.a.hold.Write(p[:n]); err != nil {
+	in := b.a.call.in
+	in.BeginSend()
+	_, err := b.a.hold.Write(p[:n])
+	in.EndSend()
+	if err != nil {
 		b.a.fail(err)
 		return 0, true
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
 	"github.com/vespo-dev/vespo/runtime/engine"
@@ -54,13 +55,20 @@ func (l *fieldList) release() {
 
 // add appends a field. It reports whether the guest may hold that much.
 func (l *fieldList) add(f field) bool {
-	size := f.size()
-	if l.bytes+size > abi.MaxHeaderBytes || l.call.fieldBytes+size > maxFieldBytes {
+	if !l.count(f.size()) {
 		return false
 	}
 	l.all = append(l.all, f)
-	l.bytes += size
-	l.call.fieldBytes += size
+	return true
+}
+
+// count adds bytes of the message, which may be negative, that are not in fields. It reports whether the guest may hold that much.
+func (l *fieldList) count(bytes int) bool {
+	if bytes > 0 && (l.bytes+bytes > abi.MaxHeaderBytes || l.call.fieldBytes+bytes > maxFieldBytes) {
+		return false
+	}
+	l.bytes += bytes
+	l.call.fieldBytes += bytes
 	return true
 }
 
@@ -75,12 +83,8 @@ func (l *fieldList) remove(name string) {
 	})
 }
 
-// replace restores what the list had before a change that has failed.
-func (l *fieldList) replace(all []field) {
-	bytes := 0
-	for _, f := range all {
-		bytes += f.size()
-	}
+// restore restores what the list had before a change that has failed.
+func (l *fieldList) restore(all []field, bytes int) {
 	l.call.fieldBytes += bytes - l.bytes
 	l.all, l.bytes = all, bytes
 }
@@ -124,7 +128,11 @@ func (c *call) fieldsOf(h abi.Header) *fields {
 func (f *fields) addTo(h abi.Header) {
 	for _, e := range f.list.all {
 		name, ok := abi.CanonicalName(e.name)
-		if ok && !abi.HopByHop(name) && name != "Host" {
+		switch {
+		case !ok || abi.HopByHop(name) || name == "Host":
+		case httpfield.Single(name):
+			h[name] = []string{e.value} // the last line wins
+		default:
 			h[name] = append(h[name], e.value)
 		}
 	}
@@ -286,11 +294,11 @@ func fromList(s *canonical.State, p []uint64) {
 
 func setFields(s *canonical.State, p []uint64) {
 	change(s, p[0], p[1], p[2], p[5], func(l *fieldList, name string) headerError {
-		before := slices.Clone(l.all)
+		before, bytes := slices.Clone(l.all), l.bytes
 		l.remove(name)
 		for list := s.List(p[3], p[4], pairBytes, 4); len(list) > 0; list = list[pairBytes:] {
 			if e := appendValue(s, l, name, uint64(canonical.Uint32(list, 0)), uint64(canonical.Uint32(list, 4))); e != noHeaderError {
-				l.replace(before)
+				l.restore(before, bytes)
 				return e
 			}
 		}

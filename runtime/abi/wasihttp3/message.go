@@ -95,18 +95,25 @@ func putOptional(s *canonical.State, at uint64, o optional) {
 	}
 }
 
+// set sets a text of the request, which counts like a field. It returns a result without payloads.
+func (r *request) set(to *optional, text optional) uint64 {
+	if !r.fields.list.count(len(text.text) - len(to.text)) {
+		return 1
+	}
+	*to = text
+	return 0
+}
+
 // setOptional sets a text if it is valid. It returns a result without payloads.
-func setOptional(s *canonical.State, to *optional, p []uint64, valid func(string) bool) uint64 {
+func (r *request) setOptional(s *canonical.State, to *optional, p []uint64, valid func(string) bool) uint64 {
 	if canonical.Case(p[0], 2) == 0 {
-		*to = optional{}
-		return 0
+		return r.set(to, optional{})
 	}
 	t, ok := text(s, p[1], p[2])
 	if !ok || !valid(t) {
 		return 1
 	}
-	*to = some(t)
-	return 0
+	return r.set(to, some(t))
 }
 
 // validTarget reports whether a text can be the path and query of a request.
@@ -150,13 +157,16 @@ func requestFunctions() []engine.HostFunc {
 				p[0] = 1
 				return
 			}
-			r.method, p[0] = t, 0
+			method := some(r.method)
+			p[0] = r.set(&method, some(t))
+			r.method = method.text
 		}, i32, i32, i32, i32),
 		canonical.Func("[method]request.get-path-with-query", 0, func(s *canonical.State, p []uint64) {
 			putOptional(s, p[1], requestOf(s, p[0]).target)
 		}, i32, i32),
 		canonical.Func("[method]request.set-path-with-query", i32, func(s *canonical.State, p []uint64) {
-			p[0] = setOptional(s, &requestOf(s, p[0]).target, p[1:], validTarget)
+			r := requestOf(s, p[0])
+			p[0] = r.setOptional(s, &r.target, p[1:], validTarget)
 		}, i32, i32, i32, i32),
 		canonical.Func("[method]request.get-scheme", 0, func(s *canonical.State, p []uint64) {
 			m, o := s.Area(p[1], 16, 4), requestOf(s, p[0]).scheme
@@ -171,7 +181,8 @@ func requestFunctions() []engine.HostFunc {
 			putOptional(s, p[1], requestOf(s, p[0]).authority)
 		}, i32, i32),
 		canonical.Func("[method]request.set-authority", i32, func(s *canonical.State, p []uint64) {
-			p[0] = setOptional(s, &requestOf(s, p[0]).authority, p[1:], validAuthority)
+			r := requestOf(s, p[0])
+			p[0] = r.setOptional(s, &r.authority, p[1:], validAuthority)
 		}, i32, i32, i32, i32),
 		canonical.Func("[method]request.get-options", 0, getOptions, i32, i32),
 		canonical.Func("[method]request.get-headers", i32, func(s *canonical.State, p []uint64) {
@@ -212,7 +223,7 @@ func newRequest(s *canonical.State, p []uint64) {
 func setScheme(s *canonical.State, p []uint64) {
 	r := requestOf(s, p[0])
 	if canonical.Case(p[1], 2) == 0 {
-		r.scheme, p[0] = optional{}, 0
+		p[0] = r.set(&r.scheme, optional{})
 		return
 	}
 	t := caseText(s, p[2], p[3], p[4], schemes[:])
@@ -220,7 +231,7 @@ func setScheme(s *canonical.State, p []uint64) {
 		p[0] = 1
 		return
 	}
-	r.scheme, p[0] = some(t), 0
+	p[0] = r.set(&r.scheme, some(t))
 }
 
 func getOptions(s *canonical.State, p []uint64) {

@@ -43,7 +43,7 @@ func duration(ns uint64) time.Duration { return time.Duration(min(ns, math.MaxIn
 func sleep(length func(c *canonical.State, v uint64) time.Duration, async bool) func(c *canonical.State, p []uint64) {
 	return func(c *canonical.State, p []uint64) {
 		a := &alarm{over: make(chan struct{})}
-		if d := length(c, p[0]); d > 0 {
+		if d := min(length(c, p[0]), time.Until(c.In.Deadline())); d > 0 { // then the guest is stopped
 			a.timer = time.AfterFunc(d, func() { close(a.over) })
 		} else {
 			close(a.over)
