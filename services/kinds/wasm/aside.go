@@ -30,7 +30,7 @@ func (d *deployment) serveAside(in *engine.Instance, x *exchange, r *router.Requ
 	}
 	id := r.ID
 	d.aside.Go(func() {
-		out := d.serve(in, x)
+		out := contained(func() engine.Outcome { return d.server.Serve(in, &x.Exchange) })
 		if release == nil {
 			ended <- out
 			return
@@ -49,14 +49,14 @@ func (d *deployment) serveAside(in *engine.Instance, x *exchange, r *router.Requ
 	}
 }
 
-// serve runs the guest. A panic of the host ends the request only.
-func (d *deployment) serve(in *engine.Instance, x *exchange) (out engine.Outcome) {
+// contained runs a guest. A panic of the host ends the request only, and with it the instance: it is not lost.
+func contained(run func() engine.Outcome) (out engine.Outcome) {
 	defer func() {
 		if v := recover(); v != nil {
 			out = engine.Outcome{Kind: engine.HostError, Err: fmt.Errorf("panic: %v\n%s", v, debug.Stack())}
 		}
 	}()
-	return d.server.Serve(in, &x.Exchange)
+	return run()
 }
 
 // afterwards takes the instance back from a guest that went on after its response. Its client has the response, so a

@@ -51,7 +51,8 @@ func (d *deployment) ServeBefore(w http.ResponseWriter, r *router.Request, res *
 	case d.lingers && !capturesLog(r):
 		return d.serveAside(in, x, r, res)
 	}
-	return d.conclude(in, x, res, d.server.Serve(in, &x.Exchange))
+	out = contained(func() engine.Outcome { return d.server.Serve(in, &x.Exchange) })
+	return d.conclude(in, x, res, out)
 }
 
 // conclude takes the instance back after the guest has ended, and returns the error to answer with.

@@ -73,7 +73,7 @@ func (f *function) Run(ctx context.Context, e services.Event) (res accesslog.Res
 	res.SnapshotBytes = int64(len(in.Memory()))
 	event := in.Caller.(*abi.Event)
 	f.begin(ctx, event, e)
-	out = f.runner.Run(in, event)
+	out = contained(func() engine.Outcome { return f.runner.Run(in, event) })
 	if s, ok := event.KeyValue.(*kv.Session); ok {
 		res.KVOperations = s.Operations()
 	}
