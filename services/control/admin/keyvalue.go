@@ -181,6 +181,22 @@ func (h *Handler) storesOfServices() map[string][]string {
 	return named
 }
 
+// known returns a problem unless the store exists or a service names it, so that no client takes a misspelt name for an
+// empty store.
+func (h *Handler) known(ctx context.Context, stores kv.Stores, store string) error {
+	if _, err := h.deployer(); err != nil {
+		return nil // while the server starts, services are not known
+	}
+	all, err := stores.All(ctx)
+	if err != nil {
+		return kvProblem(err)
+	}
+	if slices.ContainsFunc(all, func(i kv.Info) bool { return i.Name == store }) || h.storesOfServices()[store] != nil {
+		return nil
+	}
+	return problem.Newf(problem.NotFound, "there is no store %q, and no service names it: \"vespo kv list\" shows the stores", store)
+}
+
 func (h *Handler) kvList(w http.ResponseWriter, r *http.Request) error {
 	stores, err := h.stores()
 	if err != nil {
@@ -193,6 +209,9 @@ func (h *Handler) kvList(w http.ResponseWriter, r *http.Request) error {
 		limit = n
 	}
 	if err := in.Err(); err != nil {
+		return err
+	}
+	if err := h.known(r.Context(), stores, store); err != nil {
 		return err
 	}
 	page, err := stores.List(r.Context(), store, kv.Query{Prefix: in.Text(fieldPrefix), After: in.Text(fieldCursor), Limit: int(limit)})
@@ -239,6 +258,9 @@ func (h *Handler) kvExport(w http.ResponseWriter, r *http.Request) error {
 	in := bodilessFields(r, textFields(fieldPrefix)...)
 	store := kvFields(in)
 	if err := in.Err(); err != nil {
+		return err
+	}
+	if err := h.known(r.Context(), stores, store); err != nil {
 		return err
 	}
 	header := w.Header()

@@ -37,6 +37,9 @@ func TestKeyValue(t *testing.T) {
 	require.Equal(t, `{"stores":[{"store":"a","keys":3,"bytes":205,"services":["/x"]},{"store":"b","keys":0,"bytes":0,"services":["/x"]}]}`+"\n",
 		st.get("/services/kv").body)
 
+	require.Equal(t, `{"store":"b","keys":[]}`+"\n", st.get("/services/kv/list?store=b").body)
+	require.Equal(t, 200, st.get("/services/kv/export?store=b").status)
+
 	var page struct {
 		Keys   []struct{ Key, Metadata string }
 		Cursor string
@@ -80,6 +83,8 @@ func TestRefusedKeyValueRequests(t *testing.T) {
 		"get?store=a":                 problem.BadRequest,
 		"get?store=a&key=none":        problem.NotFound,
 		"get?store=none&key=k":        problem.NotFound,
+		"list?store=none":             problem.NotFound,
+		"export?store=none":           problem.NotFound,
 		"export":                      problem.BadRequest,
 		"none":                        problem.NotFound,
 		"delete?store=a&key=k":        problem.MethodNotAllowed,
@@ -91,6 +96,8 @@ func TestRefusedKeyValueRequests(t *testing.T) {
 	post("delete?store=a", "").problem(t, problem.BadRequest)
 	post("delete?store=a&key=k&all=true", "").problem(t, problem.BadRequest)
 	post("delete?store=none&all=true", "").problem(t, problem.NotFound)
+	require.Equal(t, 404, post("delete?store=typo&key=k", "").status)
+	require.NotContains(t, st.get("/services/kv").body, "typo", "a request that fails leaves no store")
 	p := post("import?store=a", `{"key":"l","value":"w"}`+"\nno\n").problem(t, problem.BadRequest)
 	require.Contains(t, p.Detail, "line 2: is not a JSON object")
 	require.Contains(t, p.Detail, "0 keys")
