@@ -90,7 +90,7 @@ func (p *page) paragraphs(text string) {
 	}
 }
 
-// command describes one command.
+// command describes one command, and those below it.
 func (p *page) command(command *kong.Node) {
 	p.line(".SS " + escape(strings.TrimPrefix(command.FullPath(), "vespo ")))
 	p.line(".B " + quoted("vespo "+command.Summary()))
@@ -111,6 +111,9 @@ func (p *page) command(command *kong.Node) {
 			p.text(title)
 		}
 		p.item(spelling(flag), kong.DefaultHelpValueFormatter(flag.Value))
+	}
+	for _, child := range command.Children {
+		p.command(child)
 	}
 }
 

@@ -5,15 +5,18 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/project/worker"
 	"github.com/vespo-dev/vespo/internal/regular"
+	"github.com/vespo-dev/vespo/internal/tail"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -55,12 +58,24 @@ func (javaScript) build(ctx context.Context, b *build) error {
 		"--conditions=workerd,worker", "--external:wasi:*", "--external:vespo:*",
 		"--alias:cloudflare:workers=" + filepath.Join(glue, "workers.js"),
 		"--loader:.html=text", "--loader:.txt=text", "--loader:.sql=text", "--log-level=warning", "--outfile=" + bundle}
-	if err := b.run(ctx, command{args: append(args, b.flags...)}, nil); err != nil {
+	if err := bundled(ctx, b, command{args: append(args, b.flags...)}); err != nil {
 		return err
 	}
 	// One tier of V8's compilers is enough for an engine that runs for a moment: a sixth of the time.
 	return b.run(ctx, command{args: []string{"node", "--no-warnings", "--no-wasm-tier-up", "--no-wasm-dynamic-tiering",
 		filepath.Join(tools, "componentize.mjs"), ".", bundle, b.outArg()}}, nil)
+}
+
+// bundled runs esbuild. Its own advice for modules of Node.js, --platform=node, leads to scripts that cannot run.
+func bundled(ctx context.Context, b *build, esbuild command) error {
+	output := tail.New(maxSettingsBytes)
+	watched := *b
+	watched.log = io.MultiWriter(b.log, output)
+	err := watched.run(ctx, esbuild, nil)
+	if err != nil && strings.Contains(output.String(), "is built into node") {
+		return fmt.Errorf("%w: workers have no modules of Node.js: replace the import, or the package that needs it", err)
+	}
+	return err
 }
 
 func writeEntry(b *build, glue, file string) error {
@@ -87,14 +102,14 @@ func installed(ctx context.Context, b *build) (esbuild string, err error) {
 			return esbuild, nil
 		case version != "" && version != worker.Engine:
 			return "", fmt.Errorf("%s is version %s, and this version of vespo builds with %s: %s", enginePackage, version, worker.Engine, addPackages)
-		case again:
-			install := command{args: []string{"npm", "install", "--no-audit", "--no-fund"}}
+		case again && nearest(b.dir, "package.json") != "":
+			install := command{args: []string{"npm", "install", "--no-audit", "--no-fund", "--loglevel=error"}}
 			if err := b.run(ctx, install, nil); err != nil {
 				return "", err
 			}
 		}
 	}
-	return "", fmt.Errorf("package.json asks for neither esbuild nor %s, or only for one of them: %s", enginePackage, addPackages)
+	return "", fmt.Errorf("the package.json of the project does not ask for both esbuild and %s: %s", enginePackage, addPackages)
 }
 
 // addPackages is how to get the packages that a build needs.
@@ -123,9 +138,12 @@ func engineVersion(dir string) string {
 }
 
 // inModules returns a file below node_modules of a directory or the nearest of its parents, or "".
-func inModules(dir, name string) string {
+func inModules(dir, name string) string { return nearest(dir, filepath.Join("node_modules", name)) }
+
+// nearest returns a file below a directory or the nearest of its parents, or "".
+func nearest(dir, name string) string {
 	for {
-		file := filepath.Join(dir, "node_modules", name)
+		file := filepath.Join(dir, name)
 		if isFile(file) {
 			return file
 		}

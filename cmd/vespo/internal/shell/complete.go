@@ -50,6 +50,7 @@ func joined(words []string) (out []string) {
 // line is a command line up to the word at the cursor.
 type line struct {
 	node        *kong.Node // the command
+	topic       *kong.Node // the command that help is asked for
 	positionals int        // arguments that were given
 	pending     *kong.Flag // the flag whose value is next; nil: none
 	plain       bool       // after --, all words are arguments
@@ -57,7 +58,7 @@ type line struct {
 
 // candidates returns the candidates for the last word. path is true where a file or a directory is expected.
 func candidates(app *kong.Application, words []string) (found []candidate, path bool) {
-	l := line{node: app.Node}
+	l := line{node: app.Node, topic: app.Node}
 	last := len(words) - 1
 	for _, word := range words[:last] {
 		l.read(word)
@@ -74,7 +75,7 @@ func candidates(app *kong.Application, words []string) (found []candidate, path 
 	case len(l.node.Children) > 0:
 		return commands(l.node, word), false
 	case isHelp(l.node):
-		return commands(app.Node, word), false
+		return commands(l.topic, word), false
 	case l.positionals < len(l.node.Positional):
 		return matching(l.node.Positional[l.positionals], "", word)
 	}
@@ -94,15 +95,22 @@ func (l *line) read(word string) {
 		l.pending = flag
 	case strings.HasPrefix(word, "-") && word != "-":
 	case len(l.node.Children) > 0:
-		for _, child := range l.node.Children {
-			if child.Name == word || slices.Contains(child.Aliases, word) {
-				l.node = child
-				return
-			}
-		}
+		l.node = child(l.node, word)
+	case isHelp(l.node):
+		l.topic = child(l.topic, word)
 	default:
 		l.positionals++
 	}
+}
+
+// child returns the command of this name or alias below a node, or the node.
+func child(node *kong.Node, word string) *kong.Node {
+	for _, one := range node.Children {
+		if one.Name == word || slices.Contains(one.Aliases, word) {
+			return one
+		}
+	}
+	return node
 }
 
 // flag returns the flag of the command with this spelling, or nil.

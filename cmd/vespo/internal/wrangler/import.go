@@ -2,8 +2,10 @@ package wrangler
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,10 +53,16 @@ func (c *ImportCmd) Run(s stdio.Streams) error {
 			lost++
 		}
 	}
-	if lost > 0 {
-		return fmt.Errorf("%d members of %s could not be taken over as they are", lost, c.File)
+	if c.Output != "" {
+		fmt.Fprintf(s.Err, "wrote %s\n", stdio.Printable(c.Output))
 	}
-	return nil
+	switch lost {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("1 member of %s could not be taken over as it is: see above", c.File)
+	}
+	return fmt.Errorf("%d members of %s could not be taken over as they are: see above", lost, c.File)
 }
 
 // write writes text to the output. It never overwrites a file.
@@ -64,7 +72,10 @@ func (c *ImportCmd) write(out io.Writer, text []byte) error {
 		return err
 	}
 	f, err := regular.OpenFile(c.Output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%w: remove it, or give another file by --output", err)
+	case err != nil:
 		return err
 	}
 	_, err = f.Write(text)

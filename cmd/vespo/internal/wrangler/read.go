@@ -3,6 +3,7 @@ package wrangler
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -62,7 +63,7 @@ func Read(name string, text []byte) (*Project, []Problem, error) {
 	var config map[string]any
 	var err error
 	if strings.EqualFold(filepath.Ext(name), ".toml") {
-		err = toml.Unmarshal(text, &config)
+		err = placed(toml.Unmarshal(text, &config))
 	} else {
 		config, err = parseJSONC(text)
 	}
@@ -78,7 +79,18 @@ func Read(name string, text []byte) (*Project, []Problem, error) {
 			r.lose(name, "left out: it is not supported")
 		}
 	}
+	r.wholePaths()
 	return r.project, r.problems, nil
+}
+
+// placed adds the line and the column to an error of the TOML parser.
+func placed(err error) error {
+	var at *toml.DecodeError
+	if errors.As(err, &at) {
+		line, column := at.Position()
+		return fmt.Errorf("line %d, column %d: %w", line, column, err)
+	}
+	return err
 }
 
 type reader struct {
@@ -130,6 +142,15 @@ func members() map[string]func(r *reader, name string, value any) {
 func (r *reader) name(member string, value any) {
 	if name, ok := r.text(member, value); ok && r.project.Prefix == "" {
 		r.project.Prefix = name
+	}
+}
+
+// wholePaths notes that the script and the assets see the prefix of the service, which they do not in Cloudflare.
+func (r *reader) wholePaths() {
+	prefix := "/" + strings.Trim(r.project.Prefix, "/")
+	if prefix != "/" && !slices.ContainsFunc(r.problems, func(p Problem) bool { return p.Member == "route" || p.Member == "routes" }) {
+		r.note("name", "the prefix is %s, which is a part of all paths that the script and the assets see: "+
+			"write \"prefix\": \"/\" if it uses paths such as /about", prefix)
 	}
 }
 

@@ -66,6 +66,7 @@ func TestRead(t *testing.T) {
 			"env: left out: make a project for each of the environments staging",
 			`kv_namespaces[0]: MY_CACHE is the store "my_cache" of the server: "vespo kv import" fills it`,
 			"kv_namespaces[1].binding: left out: it must be a text",
+			`name: the prefix is /shop, which is a part of all paths that the script and the assets see: write "prefix": "/" if it uses paths such as /about`,
 		}, said, name)
 	}
 }
@@ -100,6 +101,8 @@ func TestReadNamesWhatItCannotDo(t *testing.T) {
 		_, _, err := Read(name, []byte(text))
 		require.Error(t, err, name)
 	}
+	_, _, err := Read("wrangler.toml", []byte("name = \"a\"\nmain = \n"))
+	require.ErrorContains(t, err, "line 2, column 8: toml: ")
 }
 
 // TestReadConverts checks what means something else here.
