@@ -69,7 +69,8 @@ func asProblem(step string, err error) error {
 		return problem.New(problem.Internal, "the change could not be stored, nor undone on disk with certainty; "+
 			"running services go on, but no change is accepted until the server is restarted").WithCause(wrap(step, err))
 	case errors.Is(err, context.DeadlineExceeded):
-		return problem.New(problem.Deadline, "the deploy took too long; nothing was changed").WithCause(wrap(step, err))
+		return problem.New(problem.Deadline, "the deploy took too long; nothing was changed. If the machine was busy, "+
+			"deploy again, or start the server with a longer --compile-time").WithCause(wrap(step, err))
 	}
 	return problem.New(problem.Internal, "the server could not "+step+"; nothing was changed").WithCause(wrap(step, err))
 }
