@@ -42,6 +42,7 @@ func (ABI) Traits() abi.Traits {
 
 		Forwards:   true,
 		ForwardsBy: handlerName,
+		Lingers:    true,
 	}
 }
 

@@ -2,6 +2,7 @@ package wasihttp3
 
 import (
 	"errors"
+	"io"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
@@ -16,18 +17,22 @@ type answer struct {
 	dirty        bool      // there is something to flush
 	bodyOver     bool
 	trailersOver bool
+	completed    bool  // the exchange was told so: nothing of it may be used any more
 	err          error // why the response cannot be sent
 }
 
 func (a *answer) begin(to abi.Response) {
 	a.hold.Begin(to)
-	a.response, a.dirty, a.bodyOver, a.trailersOver, a.err = nil, false, false, false, nil
+	a.response, a.dirty, a.bodyOver, a.trailersOver, a.completed, a.err = nil, false, false, false, false, nil
 }
 
 // taskReturn returns the host function by which the handler returns its result.
 func taskReturn() engine.HostFunc {
 	return canonical.Func("task.return<result<"+responseName+","+errorCodeName+">>", 0, func(s *canonical.State, p []uint64) {
 		c := of(s)
+		if c.x == nil {
+			canonical.Trap("there is no request while the service initialises")
+		}
 		c.tasks.Return()
 		if canonical.Case(p[0], 2) == 1 {
 			c.failed = lifted(s, p[1], p[2], p[3], p[4])
@@ -78,8 +83,9 @@ func (a *answer) fail(err error) {
 	a.check()
 }
 
-// flush sends what is held before the guest waits.
+// flush sends what is held before the guest waits. If it was the rest, the guest goes on without its client.
 func (a *answer) flush() {
+	a.complete()
 	if !a.dirty || a.err != nil {
 		return
 	}
@@ -89,9 +95,28 @@ func (a *answer) flush() {
 	}
 }
 
+// complete ends a response that is complete while the guest goes on, unless the guest may still read the request's body:
+// it is gone then.
+func (a *answer) complete() {
+	x, request := a.call.x, a.call.incoming
+	if a.completed || a.response == nil || !a.over() || a.err != nil || x.Complete == nil || !request.over && !request.empty {
+		return
+	}
+	if err := a.hold.Finish(x.Method); err != nil {
+		a.fail(err)
+		return
+	}
+	request.end(io.EOF)
+	a.completed, a.dirty = true, false
+	a.hold.Begin(nil)
+	x.Complete()
+}
+
 // finish sends the rest.
 func (a *answer) finish(method string) engine.Outcome {
 	switch {
+	case a.completed:
+		return engine.Outcome{}
 	case a.err != nil:
 		return abi.Sent(a.err)
 	case !a.bodyOver || !a.trailersOver:

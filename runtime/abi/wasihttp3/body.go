@@ -72,6 +72,9 @@ func newIncoming(source abi.Source, trailer func() abi.Header, broken errorCode)
 
 // Copy implements concurrent.Peer.
 func (b *incoming) Copy(p []byte, n uint32) (moved uint32, done bool) {
+	if b.over {
+		return 0, true
+	}
 	if !closed(b.source.Ready()) {
 		return 0, false
 	}
@@ -103,7 +106,12 @@ func (b *incoming) end(err error) {
 }
 
 // Ready implements concurrent.Peer.
-func (b *incoming) Ready() <-chan struct{} { return b.source.Ready() }
+func (b *incoming) Ready() <-chan struct{} {
+	if b.over {
+		return b.ended
+	}
+	return b.source.Ready()
+}
 
 // Drop implements concurrent.Peer: the guest does not want the rest.
 func (b *incoming) Drop() { b.end(nil) }

@@ -22,6 +22,7 @@ type hostile struct {
 func (h hostile) Bind(in *engine.Instance, env *abi.Environment) { bind(in, env, h.functions) }
 
 func exchange(body string) *abi.Exchange {
+	from := &forgettable{Source: abi.Arrived(strings.NewReader(body))}
 	return &abi.Exchange{
 		Invocation: abi.Invocation{
 			Log:      func(abi.Level, []byte) {},
@@ -35,11 +36,15 @@ func exchange(body string) *abi.Exchange {
 		Host:          "example.com",
 		Header:        abi.Header{"Accept": {"a", "b"}, "X-Name": {"\xff"}},
 		ContentLength: int64(len(body)),
-		Body:          abi.Arrived(strings.NewReader(body)),
+		Body:          from,
+		Complete:      func() { from.Source = nil },
 		Trailer:       func() abi.Header { return abi.Header{"X-Trailer": {"t"}} },
 		Response:      &abitest.Response{},
 	}
 }
+
+// forgettable is a body that panics when it is used after the response is complete.
+type forgettable struct{ abi.Source }
 
 // handles gives the guest handles of each type, all of them small numbers.
 func (c *call) handles() {

@@ -28,6 +28,7 @@ type call struct {
 	stderr     abi.Lines
 	x          *abi.Exchange // nil between requests
 	fieldBytes int           // size of all fields that the guest holds
+	incoming   *incoming     // the body of the client's request
 	answer     answer
 	failed     *failure // the error that the handler has returned
 	stack      [3]uint64
@@ -53,6 +54,8 @@ func (ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
 
 func (c *call) begin(x *abi.Exchange) {
 	c.x, c.failed = x, nil
+	c.incoming = newIncoming(x.Body, x.Trailer, connectionTerminated)
+	c.incoming.empty = x.ContentLength == 0
 	c.state.Begin()
 	c.tasks.Begin(c.in, c.awaitWithin)
 	c.stdout.Reset(x.Log, abi.LevelInfo)
@@ -69,7 +72,7 @@ func (c *call) end() {
 	c.cloud.End()
 	c.system.End()
 	c.answer.begin(nil)
-	c.x, c.failed, c.fieldBytes = nil, nil, 0
+	c.x, c.incoming, c.failed, c.fieldBytes = nil, nil, nil, 0
 }
 
 // Codes that the handler and its callback return, with the number of a waitable set above them.
@@ -107,6 +110,7 @@ func (c *call) next() error {
 		if err := c.check(); err != nil {
 			return err
 		}
+		c.answer.complete()
 		c.tasks.Poll()
 	case codeWait:
 		var err error
@@ -198,14 +202,12 @@ func (c *call) finish() engine.Outcome {
 
 // request returns the resource of the client's request.
 func (c *call) request() *request {
-	in := newIncoming(c.x.Body, c.x.Trailer, connectionTerminated)
-	in.empty = c.x.ContentLength == 0
 	return &request{
 		method:    c.x.Method,
 		target:    some(c.x.URI),
 		scheme:    some(c.x.Scheme),
 		authority: optional{c.x.Host, c.x.Host != ""},
 		fields:    c.fieldsOf(c.x.Header),
-		body:      body{incoming: in},
+		body:      body{incoming: c.incoming},
 	}
 }

@@ -193,8 +193,8 @@ func TestWASI3ClientLeaves(t *testing.T) {
 		require.NoError(t, err)
 		require.Eventually(t, func() bool { return s.InFlight() == 1 }, 10*time.Second, time.Millisecond)
 		leave()
+		require.NoError(t, to.CloseWithError(context.Canceled)) // the client may wait for its body
 		require.Error(t, <-ended)
-		require.NoError(t, to.Close())
 		require.Equal(t, "hello from 0.3\n", s.get("/hello").Body, "the only slot is free again after %s", path)
 	}
 }
@@ -221,4 +221,56 @@ func TestWASI3Middleware(t *testing.T) {
 	require.Contains(t, s.Log.String(), "nothing is behind the service")
 	err := s.refused("/refused", wasi3(t), servicetest.WithMiddleware(nil, wasi3Guest(t, "plain")))
 	require.ErrorContains(t, err, "does not import wasi:http/handler@0.3")
+}
+
+// TestWASI3GoesOn checks that the client has the whole response while the guest still works, also if it disconnects then.
+func TestWASI3GoesOn(t *testing.T) {
+	s := newServer(t, wasm.Config{Slots: 4})
+	d := s.add("/", wasi3(t), servicetest.WithTimeout(300*time.Millisecond))
+	for range 3 {
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		resp, err := client.Get(s.URL + "/linger")
+		require.NoError(t, err)
+		require.Equal(t, []string{"chunked"}, resp.TransferEncoding)
+		body, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.Equal(t, "first last", string(body))
+	}
+	require.Eventually(t, func() bool { return strings.Count(s.Log.String(), "line=late") == 3 }, 10*time.Second, time.Millisecond)
+
+	// The deadline of the request ends the guest. A response that was not complete would be broken off.
+	for i, path := range []string{"/linger", "/spin"} {
+		require.True(t, strings.HasPrefix(s.do("POST", path, "").Body, "first "))
+		require.Eventually(t, func() bool { return strings.Count(s.Log.String(), "outcome=deadline") == i+1 }, 10*time.Second, time.Millisecond)
+	}
+	require.Contains(t, s.Log.String(), "a guest failed after its response was complete")
+	require.Eventually(t, func() bool { return d.Status().InFlight == 0 }, 10*time.Second, time.Millisecond)
+}
+
+// TestWASI3ReadsAfterItsResponse checks that a guest which goes on has the whole body of the request: the response ends with it.
+func TestWASI3ReadsAfterItsResponse(t *testing.T) {
+	s := newServer(t, wasm.Config{})
+	s.add("/", wasi3(t))
+	body, to := io.Pipe()
+	answered := make(chan *http.Response, 1)
+	go func() {
+		res, err := s.Client().Post(s.URL+"/accept", "text/plain", body)
+		if err != nil {
+			t.Error(err)
+		}
+		answered <- res
+	}()
+	_, err := to.Write([]byte("piece 0, "))
+	require.NoError(t, err)
+	res := <-answered
+	require.NotNil(t, res)
+	defer res.Body.Close()
+	_, err = to.Write([]byte("piece 1"))
+	require.NoError(t, err)
+	require.NoError(t, to.Close())
+	answer, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.Equal(t, "accepted\n", string(answer))
+	require.Eventually(t, func() bool { return strings.Contains(s.Log.String(), "line=late") }, 10*time.Second, time.Millisecond)
+	require.Contains(t, s.Log.String(), `line="piece 0, piece 1"`)
 }

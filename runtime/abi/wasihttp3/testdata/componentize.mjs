@@ -1,5 +1,5 @@
 // Makes NAME.wasm from NAME.core.wasm and NAME.wit. Usage: node componentize.mjs NAME WIT-DIRECTORY
-import { componentEmbed, componentNew } from '@bytecodealliance/jco-transpile/dist/wasm-tools.js';
+import { componentEmbed, componentNew } from '@bytecodealliance/jco-transpile/wasm-tools';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 
 const [name, directory] = process.argv.slice(2);

@@ -171,6 +171,45 @@ static int yielded(int code, int waitable, int payload) { need(!code && !waitabl
 static int never(int code, int waitable, int payload) { return say("never\n") + 0 * (code + waitable + payload); }
 static int was_sent(int code, int waitable, int payload) { need(code == 4 && waitable == sent && payload == COMPLETED && !verdict.error); return EXIT; }
 
+// Guests that go on after their response.
+static void print(const char *s) {
+	uint64_t to = stream_new();
+	stderr_open((handle)to);
+	need(stream_write(to >> 32, s, length(s)) == (int)(length(s) << 4));
+	stream_drop_writable(to >> 32);
+}
+static int after(uint64_t ns, int (*then)(int, int, int)) {
+	int r = clock_wait(ns);
+	need((r & 15) == 1);
+	upstream = r >> 4;
+	join(upstream, set);
+	return wait(then);
+}
+static int late(int code, int waitable, int payload) { need(code == 1 && waitable == upstream && payload == 2); print("late\n"); return EXIT; }
+static uint64_t lingers;
+static int linger(int code, int waitable, int payload) {
+	need(code == 1 && waitable == upstream && payload == 2);
+	need(stream_write(out, "last", 4) == 4 << 4);
+	stream_drop_writable(out);
+	end(0);
+	return after(lingers, late);
+}
+static int yield_forever(int code, int waitable, int payload) { need(!code && !waitable && !payload); next = yield_forever; return YIELD; }
+// Reads the request's body after the response.
+static int on_rest(int code, int waitable, int payload) {
+	static char rest[64];
+	need(code == 2 && waitable == in && pending + (payload >> 4) < sizeof rest - 1);
+	for (size_t i = 0; i < (uint32_t)payload >> 4; i++) rest[pending++] = buffer[i];
+	if ((payload & 15) != DROPPED) {
+		int r = stream_read(in, buffer, sizeof buffer);
+		if (r == BLOCKED) { join(in, set); return wait(on_rest); }
+		return on_rest(2, in, r);
+	}
+	rest[pending] = '\n';
+	print(rest);
+	return after(lingers, late);
+}
+
 static bool is(text path, const char *word) {
 	size_t n = length(word);
 	if (path.length < n + 1 || (path.length > n + 1 && path.at[n + 1] != '?' && path.at[n + 1] != '/')) return false;
@@ -239,6 +278,25 @@ int handle_request(handle request) {
 		need(sent_read(sent, &verdict) == BLOCKED);
 		join(sent, set);
 		return wait(never);
+	}
+	if (is(p.text, "linger") || is(p.text, "spin")) { // a response in two pieces, then 10 ms or an hour, or no waiting
+		respond(fields_new(), 200, true);
+		need(stream_write(out, "first ", 6) == 6 << 4);
+		lingers = 10 * 1000 * 1000;
+		variant method;
+		request_method(request, &method);
+		if (method.kind) lingers *= 360 * 1000;
+		request_drop(request);
+		if (is(p.text, "linger")) return after(1000 * 1000, linger);
+		stream_drop_writable(out);
+		end(0);
+		return yield_forever(0, 0, 0);
+	}
+	if (is(p.text, "accept")) {
+		lingers = 10 * 1000 * 1000;
+		consume(request);
+		say("accepted\n");
+		return on_rest(2, in, 0);
 	}
 	if (is(p.text, "silent")) return EXIT;
 	if (is(p.text, "twice")) { say("once\n"); return say("twice\n"); }

@@ -36,6 +36,7 @@ IMPORT(TYPES, "[method]request.set-scheme") int request_set_scheme(handle, int, 
 IMPORT(TYPES, "[method]request.set-authority") int request_set_authority(handle, int, const char *, size_t);
 IMPORT(TYPES, "[static]request.new") void request_new(handle fields, int some, handle contents, handle trailers, int options, handle, made *);
 IMPORT(TYPES, "[static]request.consume-body") void request_consume(handle, handle, body *);
+IMPORT(TYPES, "[resource-drop]request") void request_drop(handle);
 IMPORT(TYPES, "[static]response.new") void response_new(handle fields, int some, handle contents, handle trailers, made *);
 IMPORT(TYPES, "[static]response.consume-body") void response_consume(handle, handle, body *);
 IMPORT(TYPES, "[method]response.get-status-code") int response_status(handle);
@@ -64,6 +65,8 @@ IMPORT(TYPES, "[future-drop-readable-2][static]response.new") void sent_drop_rea
 IMPORT("wasi:http/client@0.3.0", "[async-lower]send") int client_send(handle, result *);
 IMPORT("wasi:http/handler@0.3.0", "[async-lower]handle") int next_handle(handle, result *);
 IMPORT("wasi:clocks/monotonic-clock@0.3.0", "[async-lower]wait-for") int clock_wait(uint64_t);
+
+IMPORT("wasi:cli/stderr@0.3.0", "write-via-stream") handle stderr_open(handle stream);
 
 IMPORT("[export]wasi:http/handler@0.3.0", "[task-return]handle") void task_return(int, int, int, int64_t, int, int, int, int);
 IMPORT("$root", "[waitable-set-new]") handle set_new(void);
