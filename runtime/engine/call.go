@@ -61,6 +61,9 @@ func (in *Instance) Call(ctx context.Context, deadline time.Time, index int, sta
 	e := &in.entries[index]
 	in.begin(ctx, deadline)
 	in.run.entry = index
+	if err := in.resumeTurns(); err != nil {
+		return in.end(err)
+	}
 	out := in.end(e.fn.CallWithStack(&in.context, stack))
 	if in.stacks.bytes(e.fn) > keepStackBytes {
 		e.fn = in.mod.ExportedFunction(e.name)
@@ -215,6 +218,22 @@ func (in *Instance) takeTurn(now time.Time) {
 		panic(err)
 	}
 	r.turnStart = time.Now()
+}
+
+// resumeTurns makes a call wait for its turn if earlier calls for the same request have run for long: a guest with many
+// short calls must not go on between the turns of others.
+func (in *Instance) resumeTurns() error {
+	r := &in.run
+	if r.guestTime <= turns.LongAfter {
+		return nil
+	}
+	in.giveUpWatch()
+	if err := in.module.engine.turns.Acquire(r.ctx, r.deadline); err != nil {
+		return err
+	}
+	r.hasTurn, r.turnStart = true, time.Now()
+	r.counted = r.turnStart
+	return nil
 }
 
 func (in *Instance) dropTurn() {

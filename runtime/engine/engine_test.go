@@ -333,3 +333,19 @@ func TestLongCallsTakeTurns(t *testing.T) {
 	require.NoError(t, e.turns.Acquire(context.Background(), soon()), "all turns came back")
 	e.turns.Release()
 }
+
+// A request with many short calls takes turns as one with a long call does.
+func TestLaterCallsTakeTurns(t *testing.T) {
+	e := open(t, Config{Slots: 1})
+	e.turns = turns.New(1)
+	in := prepare(t, compile(t, e, "state", stateOptions))
+	require.NoError(t, e.turns.Acquire(context.Background(), soon()))
+	late := func() time.Time { return time.Now().Add(20 * time.Millisecond) }
+	require.Equal(t, OK, in.Call(context.Background(), late(), get, make([]uint64, 1)).Kind, "a short request needs no turn")
+	in.run.guestTime = turns.LongAfter + 1
+	require.Equal(t, Deadline, in.Call(context.Background(), late(), get, make([]uint64, 1)).Kind)
+	e.turns.Release()
+	in.run.guestTime = turns.LongAfter + 1
+	require.Equal(t, OK, in.Call(context.Background(), soon(), get, make([]uint64, 1)).Kind)
+	require.Zero(t, e.turns.Stats().Held)
+}

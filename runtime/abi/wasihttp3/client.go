@@ -47,6 +47,7 @@ func (o *sending) start(open func(o *sending) error) {
 	r := o.request
 	err := open(o)
 	if err == nil {
+		o.call.sendings = append(o.call.sendings, o) // as many as the Outbound allows
 		err = o.addHeader()
 	}
 	r.fields.Drop()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/abitest"
+	"github.com/vespo-dev/vespo/runtime/abi/canonical"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -29,7 +30,10 @@ func run(t *testing.T, act func(c *call, call func(name string, params ...uint64
 	in, err := b.Puppet(puppet{}, &abi.Environment{Log: func(abi.Level, []byte) {}})
 	require.NoError(t, err)
 	c := in.Exchange.(*call)
-	b.Act = func(in *engine.Instance, _ abitest.Entry, _, _ uint32) int64 {
+	b.Act = func(in *engine.Instance, at abitest.Entry, _, _ uint32) int64 {
+		if at == abitest.Allocate {
+			return 8192
+		}
 		act(c, func(name string, params ...uint64) uint64 { return b.Call(in, name, params...) })
 		return 0
 	}
@@ -67,4 +71,44 @@ func TestTextsOfRequests(t *testing.T) {
 			require.Equal(t, c.last, last)
 		})
 	}
+}
+
+// A trap ends the calls of the guest, also while nothing owns the body of an answer.
+func TestTrapEndsCalls(t *testing.T) {
+	closed := 0
+	out := run(t, func(state *call, call func(name string, params ...uint64) uint64) {
+		state.x.Outbound = counted{&closed}
+		r := &request{method: "GET", authority: some("h"), fields: state.newFields(), body: body{trailers: state.tasks.Hosted(trailersType(), newSent())}}
+		call(clientModule+"#send", uint64(state.state.Handles.Add(r, 0)), 1024)
+		answer := uint64(canonical.Uint32(state.in.View(1024+resultPayload, 4), 0))
+		require.NotZero(t, answer)
+		call(typesModule+"#[static]response.consume-body", answer, 99, 2048)
+	})
+	require.Equal(t, engine.Trap, out.Kind, "%v", out.Err)
+	require.Equal(t, 1, closed)
+}
+
+// counted is an abi.Outbound that counts the calls that were closed.
+type counted struct{ closed *int }
+
+func (c counted) Open(context.Context, string, string) (abi.OutboundCall, error) {
+	return countedCall{&answered{Reader: strings.NewReader("")}, c.closed}, nil
+}
+
+type countedCall struct {
+	*answered
+	closed *int
+}
+
+func (c countedCall) Close() error { *c.closed++; return nil }
+
+// A guest gets strings as UTF-8, whatever the client has sent.
+func TestTargetThatIsNotUTF8(t *testing.T) {
+	out := run(t, func(state *call, call func(name string, params ...uint64) uint64) {
+		state.x.URI = "/?\xff"
+		call(typesModule+"#[method]request.get-path-with-query", uint64(state.state.Handles.Add(state.request(), 0)), 1024)
+		m := state.in.View(1024, 12)
+		require.Equal(t, "/?\ufffd", string(state.in.View(canonical.Uint32(m, 4), canonical.Uint32(m, 8))))
+	})
+	require.Equal(t, engine.OK, out.Kind, "%v", out.Err)
 }

@@ -86,12 +86,13 @@ func caseText(s *canonical.State, disc, at, length uint64, cases []string) strin
 	return t
 }
 
+// putOptional stores a text. Clients can send what is not UTF-8.
 func putOptional(s *canonical.State, at uint64, o optional) {
 	m := s.Area(at, 12, 4)
 	clear(m)
 	if o.some {
 		m[0] = 1
-		s.PutString(m, 4, o.text)
+		s.PutString(m, 4, strings.ToValidUTF8(o.text, "\ufffd"))
 	}
 }
 

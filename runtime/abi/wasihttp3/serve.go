@@ -30,7 +30,8 @@ type call struct {
 	fieldBytes int           // size of all fields that the guest holds
 	incoming   *incoming     // the body of the client's request
 	answer     answer
-	failed     *failure // the error that the handler has returned
+	failed     *failure   // the error that the handler has returned
+	sendings   []*sending // all of the request; some may be closed
 	stack      [3]uint64
 }
 
@@ -68,6 +69,11 @@ func (c *call) begin(x *abi.Exchange) {
 func (c *call) end() {
 	c.tasks.End()
 	c.state.End()
+	for _, o := range c.sendings { // a trap can end the guest while a body belongs to nothing
+		o.close()
+	}
+	clear(c.sendings)
+	c.sendings = c.sendings[:0]
 	c.older.End()
 	c.cloud.End()
 	c.system.End()
