@@ -56,7 +56,8 @@ type run struct {
 }
 
 // Call calls the entry with the given index. stack contains its parameters, and afterwards its
-// results. The guest is stopped at the deadline or when ctx is done. Call itself does not allocate.
+// results. The guest is stopped at the deadline or when ctx is done. Call itself does not allocate. It waits for its turn
+// if earlier calls for the same request have run for long.
 func (in *Instance) Call(ctx context.Context, deadline time.Time, index int, stack []uint64) Outcome {
 	e := &in.entries[index]
 	in.begin(ctx, deadline)

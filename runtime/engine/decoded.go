@@ -95,10 +95,25 @@ func (d *Decoded) Info() *Info { return d.info }
 
 // heldBytes returns the memory that d keeps, including the bytes of the module.
 func (d *Decoded) heldBytes() int64 {
-	if d.module == nil {
-		return int64(d.size)
+	held := int64(d.size) + worldBytes(d.world)
+	if d.module != nil {
+		held += d.module.HeldBytes()
 	}
-	return int64(d.size) + d.module.HeldBytes()
+	return held
+}
+
+// worldBytes returns the memory of a world. A small module can be in a component with many long names.
+func worldBytes(w *World) (held int64) {
+	if w == nil {
+		return 0
+	}
+	const header = 16 // of a string
+	for _, names := range [][]string{w.Imports, w.Exports} {
+		for _, name := range names {
+			held += header + int64(len(name))
+		}
+	}
+	return held
 }
 
 // Decode is like the function Decode for a module that is to be compiled. A deploy reads a module several times:

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,6 +74,12 @@ func TestDecodedModulesAreBounded(t *testing.T) {
 		k.put(module(t, 4, 100_001), time.Now())
 		require.EqualValues(t, 100_000, k.heldBytes())
 	})
+}
+
+func TestNamesOfAComponentCount(t *testing.T) {
+	d := module(t, 1, 50_000)
+	d.world = &World{Imports: []string{strings.Repeat("i", 1000)}, Exports: []string{strings.Repeat("e", 100)}}
+	require.EqualValues(t, 50_000+1100+2*16, d.heldBytes())
 }
 
 func TestDecodedModulesExpire(t *testing.T) {

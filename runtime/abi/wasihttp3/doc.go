@@ -3,7 +3,12 @@
 //
 // The guest runs by callbacks. Its handler returns to the host when it has to wait, and the host calls it back with an
 // event. Between the calls, streams and futures go on (package concurrent). When the guest has ended, what it has connected
-// goes on until the response is complete: a guest can return the request's body as that of its response, and end.
+// goes on until the response is complete: a guest can return the request's body as that of its response, and end. A
+// response that is complete ends when the guest waits or yields, and the guest goes on without its client, unless it may still
+// read the request's body.
+//
+// What a guest can hold is bounded: handles by canonical.MaxHandles and concurrent.MaxHandles, the bytes of all header
+// fields and texts of requests by maxFieldBytes, and requests by abi.Outbound. Of a body the host keeps a buffer at most.
 //
 // Source of the interfaces: the WebAssembly/wasi-http repository, wit at the tag v0.3.0.
 package wasihttp3
