@@ -81,7 +81,7 @@ func Parse(text string) (*Expression, error) {
 func expand(words []string) ([]string, error) {
 	fields, ok := macros()[strings.ToLower(words[0])]
 	switch {
-	case len(words) > 1:
+	case ok && len(words) > 1:
 		return nil, fmt.Errorf("%s stands for all five fields: nothing can follow it", words[0])
 	case ok:
 		return strings.Fields(fields), nil

@@ -153,7 +153,7 @@ func TestExpressionsThatAreRefused(t *testing.T) {
 		"0 0 * * L":                       "write SAT, or FRIL for the last Friday of a month",
 		"0 0 * * 1#6":                     "# takes a number from 1 to 5",
 		"@reboot":                         "@reboot is not supported: a schedule has times, and a start is none",
-		"@every 5m":                       "stands for all five fields",
+		"@every 5m":                       "@every is not supported: write */5 * * * * for every five minutes",
 		"@every":                          "@every is not supported: write */5 * * * * for every five minutes",
 		"@often":                          "@often is unknown: use @hourly",
 		strings.Repeat("1,", 200) + "1 *": "it has 403 bytes: at most 256 are allowed",

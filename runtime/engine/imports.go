@@ -92,12 +92,18 @@ func (t hostTable) absentInterface(module string) string {
 	if t[module] != nil {
 		return "the host's interface has no such function"
 	}
-	base, _, _ := strings.Cut(module, "@")
+	base, given, _ := strings.Cut(module, "@")
 	var others []string
 	for name := range t {
-		if other, version, ok := strings.Cut(name, "@"); ok && other == base {
-			others = append(others, version)
+		other, version, ok := strings.Cut(name, "@")
+		if !ok || other != base {
+			continue
 		}
+		// In a component, the version would be the one that the host offers.
+		if strings.HasPrefix(given, version+".") && !strings.Contains(given, "-") {
+			return "this is the core module of a component: make the component of it, as jco new or wasm-tools component new do, and add that"
+		}
+		others = append(others, version)
 	}
 	if len(others) == 0 {
 		return "the host does not offer this interface: remove the call, or the library that makes it"

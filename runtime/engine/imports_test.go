@@ -32,10 +32,11 @@ func TestImportsAreRefusedAllAtOnce(t *testing.T) {
 			[]string{"imports host.g as (i64) -> (), the host has it as () -> ()", "imports the memory env.memory: the host offers functions only", `imports x.a: the host has no module "x"`},
 		},
 		"interfaces": {
-			[]rewrite.Import{function("wasi:nn/graph@0.2.0-rc", "load"), function("wasi:http/types@0.2.0-rc", "f"), function("wasi:http/types@0.2", "[method]fields.swap")},
+			[]rewrite.Import{function("wasi:nn/graph@0.2.0-rc", "load"), function("wasi:http/types@0.2.0-rc", "f"), function("wasi:http/types@0.2.6", "g"), function("wasi:http/types@0.2", "[method]fields.swap")},
 			[]string{
 				`imports wasi:nn/graph@0.2.0-rc#load: the host does not offer this interface: remove the call, or the library that makes it`,
 				`imports wasi:http/types@0.2.0-rc#f: the host offers this interface in the version 0.2: build with that one`,
+				`imports wasi:http/types@0.2.6#g: this is the core module of a component: make the component of it, as jco new or wasm-tools component new do, and add that`,
 				`imports wasi:http/types@0.2#[method]fields.swap: the host's interface has no such function`,
 			},
 		},
