@@ -34,7 +34,7 @@ type cli struct {
 	ShowVersion kong.VersionFlag `name:"version" hidden:"" help:"Show the version of this program."`
 
 	New      project.NewCmd     `cmd:"" group:"Write a service:" help:"Create a project."`
-	Build    project.BuildCmd   `cmd:"" group:"Write a service:" help:"Compile a project to a module."`
+	Build    project.BuildCmd   `cmd:"" group:"Write a service:" help:"Compile a project to a module or a component."`
 	Dev      project.DevCmd     `cmd:"" group:"Write a service:" help:"Serve a project, and rebuild it when its sources change."`
 	Serve    server.ServeCmd    `cmd:"" group:"Run a server:" help:"Run the server."`
 	Check    server.CheckCmd    `cmd:"" group:"Run a server:" help:"Check a configuration file."`

@@ -31,7 +31,7 @@ func Middleware() []Field {
 			Type:   Blobs,
 			Form:   "FILE|URL",
 			Commas: true,
-			Help:   "Run this http-wasm module in front of the service: it sees requests first, and answers them or passes them on. The outermost is given first.",
+			Help:   "Run this http-wasm module, or component for wasi:http/middleware, in front of the service: it sees requests first, and answers them or passes them on. The outermost is given first.",
 			Common: true,
 		},
 		{
