@@ -25,6 +25,7 @@ const (
 	requestDenied          = 15
 	requestBodySize        = 17
 	requestURIInvalid      = 19
+	requestTrailerSize     = 23
 	responseIncomplete     = 25
 	responseBodySize       = 28
 	protocolError          = 35

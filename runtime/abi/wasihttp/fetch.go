@@ -76,10 +76,15 @@ func (f *fetch) writable() <-chan struct{} {
 	return f.out.Writable()
 }
 
-// finish implements destination. Trailers of requests are not sent.
-func (f *fetch) finish(b *outgoingBody, _ *fieldList) *errorCode {
+// finish implements destination. Outbound calls have no trailers.
+func (f *fetch) finish(b *outgoingBody, trailers *fieldList) *errorCode {
 	defer f.release()
 	if f.closed {
+		return f.failed
+	}
+	if trailers != nil && len(trailers.all) > 0 {
+		f.call.stderr.Line(abi.LevelWarn, []byte("the request has trailers, which are not sent"))
+		f.fail(&errorCode{kind: requestTrailerSize})
 		return f.failed
 	}
 	if length, ok := b.declared(); ok && length != b.written {

@@ -143,6 +143,7 @@ func TestFailedFetches(t *testing.T) {
 		"no answer in time":     {&server{never: true}, "connection-read-timeout"},
 		"the body is abandoned": {&server{}, "connection-terminated"},
 		"the body is too short": {&server{}, "HTTP-request-body-size"},
+		"there are trailers":    {&server{}, "HTTP-request-trailer-section-size"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGuest(t, nil)
@@ -168,6 +169,9 @@ func TestFailedFetches(t *testing.T) {
 				switch {
 				case name == "the body is abandoned":
 					g.types("[resource-drop]outgoing-body", body)
+				case name == "there are trailers":
+					g.types("[static]outgoing-body.finish", body, 1, g.fields("x-end", "1"), result)
+					require.Equal(t, c.want, errorNames[g.u8(result+8)])
 				case body != 0:
 					g.types("[method]outgoing-body.write", body, result)
 					require.Equal(t, c.want, g.finish(body, g.own()))

@@ -59,6 +59,7 @@ type incoming struct {
 	release func()            // nil, or called when the body has ended
 	broken  errorCode         // of a body that ends too early
 	empty   bool              // it is known to have no bytes
+	limits  *patience         // of an outbound call
 
 	over   bool
 	ended  chan struct{} // closed when over
@@ -81,6 +82,8 @@ func (b *incoming) Copy(p []byte, n uint32) (moved uint32, done bool) {
 	read, err := b.source.Read(p[:n])
 	if err != nil {
 		b.end(err)
+	} else {
+		b.limits.progress(b.source)
 	}
 	return uint32(read), b.over
 }
@@ -97,7 +100,7 @@ func (b *incoming) end(err error) {
 			b.fields = b.trailer()
 		}
 	case err != nil:
-		b.failed = &failure{code: b.broken}
+		b.failed = b.limits.failure(&failure{code: b.broken})
 	}
 	close(b.ended)
 	if b.release != nil {
@@ -209,17 +212,6 @@ func (heedless) Ready() <-chan struct{} { return now() }
 
 // Drop implements concurrent.Peer.
 func (heedless) Drop() {}
-
-// heedlessTrailers is the Peer that takes trailers which are not sent.
-type heedlessTrailers struct{ heedless }
-
-// Copy implements concurrent.Peer.
-func (h heedlessTrailers) Copy(p []byte, _ uint32) (moved uint32, done bool) {
-	if f, _ := loadTrailers(h.state, p); f != nil {
-		f.Drop()
-	}
-	return 1, false
-}
 
 // now returns a closed channel.
 func now() <-chan struct{} {

@@ -1,6 +1,8 @@
 package wasihttp3
 
 import (
+	"context"
+	"fmt"
 	"slices"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
@@ -13,7 +15,7 @@ const pieceBytes = 64 << 10
 
 // sendFunctions returns the functions of wasi:http/client, or of the imported handler, which differ in their name and in
 // how the call is opened.
-func sendFunctions(name string, open func(o *sending) error) []engine.HostFunc {
+func sendFunctions(name string, open func(o *sending, ctx context.Context) error) []engine.HostFunc {
 	send := func(async bool) func(s *canonical.State, p []uint64) {
 		return func(s *canonical.State, p []uint64) {
 			c := of(s)
@@ -37,15 +39,23 @@ type sending struct {
 	request  *request
 	result   uint32           // address
 	out      abi.OutboundCall // nil if it could not begin
+	limits   *patience
 	failed   *failure
 	bodyOver chan struct{} // closed when the body is sent, or nothing more of it will be
+	whole    bool          // the contents have ended
+	trailed  bool          // the trailers are known
+	forwards bool          // to the handler behind a middleware, which has the client's trailers
 }
 
 // start begins the call. It does not wait.
-func (o *sending) start(open func(o *sending) error) {
+func (o *sending) start(open func(o *sending, ctx context.Context) error) {
 	o.bodyOver = make(chan struct{})
 	r := o.request
-	err := open(o)
+	var ctx context.Context
+	if x := o.call.x; x != nil {
+		ctx, o.limits = newPatience(x.Context, r.options)
+	}
+	err := open(o, ctx)
 	if err == nil {
 		o.call.sendings = append(o.call.sendings, o) // as many as the Outbound allows
 		err = o.addHeader()
@@ -64,8 +74,9 @@ func (o *sending) start(open func(o *sending) error) {
 			contents = tasks.Hosted(bytesType(), in)
 		}
 	}
-	trailers.Attach(heedlessTrailers{heedless{o.call.state}})
+	trailers.Attach(uploadTrailers{o})
 	if contents == nil {
+		o.trailed = true
 		upload{o}.Drop()
 		return
 	}
@@ -81,7 +92,7 @@ func (r *request) path() string {
 }
 
 // open opens the call to the server that the request names.
-func (o *sending) open() (err error) {
+func (o *sending) open(ctx context.Context) (err error) {
 	r, x := o.request, o.call.x
 	switch {
 	case x == nil:
@@ -95,12 +106,12 @@ func (o *sending) open() (err error) {
 	if r.scheme.some {
 		scheme = r.scheme.text
 	}
-	o.out, err = x.Outbound.Open(x.Context, r.method, scheme+"://"+r.authority.text+r.path())
+	o.out, err = x.Outbound.Open(ctx, r.method, scheme+"://"+r.authority.text+r.path())
 	return err
 }
 
 // forward opens the call to the handler behind a middleware.
-func (o *sending) forward() (err error) {
+func (o *sending) forward(ctx context.Context) (err error) {
 	r, x := o.request, o.call.x
 	if x == nil || x.Forward == nil {
 		return &abi.OutboundError{
@@ -108,7 +119,8 @@ func (o *sending) forward() (err error) {
 			Reason: "the request is passed on, but nothing is behind the service: deploy it in front of another one (use)",
 		}
 	}
-	if o.out, err = x.Forward.Open(x.Context, r.method, r.path()); err != nil || !r.authority.some {
+	o.forwards = true
+	if o.out, err = x.Forward.Open(ctx, r.method, r.path()); err != nil || !r.authority.some {
 		return err
 	}
 	return o.out.AddHeader("Host", r.authority.text)
@@ -131,6 +143,9 @@ func (o *sending) addHeader() error {
 // fail ends the call with an error.
 func (o *sending) fail(err error) {
 	if o.failed == nil {
+		if late := o.limits.failure(nil); late != nil {
+			err = fmt.Errorf("a timeout of the request's options has passed: %w", late)
+		}
 		o.failed = outboundFailure(err)
 		o.call.stderr.Line(abi.LevelWarn, []byte(err.Error()))
 	}
@@ -164,7 +179,8 @@ func (o *sending) Poll() (returned bool) {
 func (o *sending) succeed(status int) {
 	out := o.out
 	in := newIncoming(out, func() abi.Header { return cloned(out.Trailer()) }, responseIncomplete)
-	in.release = o.close
+	in.release, in.limits = o.close, o.limits
+	in.limits.progress(out)
 	r := &response{status: status, fields: o.call.fieldsOf(out.Header()), body: body{incoming: in}}
 	m := o.call.state.Area(uint64(o.result), resultBytes, resultAlign)
 	clear(m)
@@ -183,6 +199,7 @@ func cloned(h abi.Header) abi.Header {
 func (o *sending) Cancel() { o.close() }
 
 func (o *sending) close() {
+	o.limits.stop()
 	if o.out != nil {
 		_ = o.out.Close() // nothing of the rest is wanted
 		o.out = nil
@@ -228,10 +245,15 @@ func (u upload) Ready() <-chan struct{} {
 	return u.o.out.Writable()
 }
 
-// Drop implements concurrent.Peer: the body is complete.
+// Drop implements concurrent.Peer.
 func (u upload) Drop() {
-	o := u.o
-	if o.out == nil || closed(o.bodyOver) {
+	u.o.whole = true
+	u.o.end()
+}
+
+// end ends the request when its contents have ended and it is known that they were not broken off.
+func (o *sending) end() {
+	if o.out == nil || closed(o.bodyOver) || !o.whole || !o.trailed {
 		return
 	}
 	if err := o.out.End(); err != nil {
@@ -243,3 +265,29 @@ func (u upload) Drop() {
 	}
 	close(o.bodyOver)
 }
+
+// uploadTrailers is the Peer that takes the trailers of a request. Outbound calls have none.
+type uploadTrailers struct{ o *sending }
+
+// Copy implements concurrent.Peer.
+func (u uploadTrailers) Copy(p []byte, _ uint32) (moved uint32, done bool) {
+	o := u.o
+	fields, failed := loadTrailers(o.call.state, p)
+	if fields != nil {
+		if len(fields.list.all) > 0 && !o.forwards {
+			failed = &failure{code: requestTrailerSize}
+		}
+		fields.Drop()
+	}
+	if o.trailed = true; failed != nil && o.out != nil {
+		o.fail(fmt.Errorf("the trailers of a request, which must be none: %w", failed))
+	}
+	o.end()
+	return 1, false
+}
+
+// Ready implements concurrent.Peer.
+func (uploadTrailers) Ready() <-chan struct{} { return now() }
+
+// Drop implements concurrent.Peer.
+func (uploadTrailers) Drop() {}

@@ -15,10 +15,12 @@ type errorCode uint8
 const (
 	destinationUnavailable errorCode = 3
 	connectionTerminated   errorCode = 7
+	connectionReadTimeout  errorCode = 9
 	connectionLimitReached errorCode = 11
 	requestDenied          errorCode = 15
 	requestBodySize        errorCode = 17
 	requestURIInvalid      errorCode = 19
+	requestTrailerSize     errorCode = 23
 	responseIncomplete     errorCode = 25
 	responseBodySize       errorCode = 28
 	responseTimeout        errorCode = 33
@@ -80,8 +82,14 @@ func loaded(s *canonical.State, m []byte) *failure {
 
 // outboundFailure returns the error-code for an error of an outbound call.
 func outboundFailure(err error) *failure {
-	var out *abi.OutboundError
-	if !errors.As(err, &out) {
+	var (
+		own *failure
+		out *abi.OutboundError
+	)
+	switch {
+	case errors.As(err, &own):
+		return own
+	case !errors.As(err, &out):
 		return &failure{code: connectionTerminated}
 	}
 	switch out.Code {

@@ -5,8 +5,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// options is the resource of the timeouts of a request. The host has bounds of its own, so they have no effect: calls
-// end at the deadline of the request that makes them.
+// options is the resource of the timeouts of a request. Calls end at the deadline of the request that makes them at the latest.
 type options struct {
 	timeouts  [3]optionalDuration
 	immutable bool

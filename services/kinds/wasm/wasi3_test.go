@@ -167,6 +167,53 @@ func TestWASI3Proxy(t *testing.T) {
 	require.Contains(t, s.Log.String(), "outbound (-3)", "the reason is in the service's log")
 }
 
+// TestWASI3Timeouts checks the timeouts of a request's options, with an upstream that never goes on.
+func TestWASI3Timeouts(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/limited/begins" {
+			_, _ = io.WriteString(w, "begin")
+			_ = http.NewResponseController(w).Flush()
+		}
+		<-r.Context().Done()
+	}))
+	defer upstream.Close()
+	s := newServer(t, wasm.Config{})
+	s.add("/", wasi3(t), servicetest.WithAllow(upstream.URL), servicetest.WithTimeout(time.Minute))
+	authority := strings.TrimPrefix(upstream.URL, "http://")
+	s.do("GET", "/limited", "", "Upstream: "+authority).RequireProblem(t, problem.BadGateway)
+	require.Contains(t, s.Log.String(), "connection-read-timeout")
+
+	r, err := http.NewRequest("GET", s.URL+"/limited/begins", nil)
+	require.NoError(t, err)
+	r.Header.Set("Upstream", authority)
+	res, err := s.Client().Do(r)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	require.Error(t, err)
+	require.Equal(t, "begin", string(body))
+	require.Equal(t, 0, s.InFlight())
+}
+
+// TestWASI3RequestTrailers checks that a request whose trailers cannot be sent fails, and is not complete.
+func TestWASI3RequestTrailers(t *testing.T) {
+	broken := make(chan error, 1)
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body)
+		broken <- err
+	}))
+	defer upstream.Close()
+	s := newServer(t, wasm.Config{})
+	s.add("/", wasi3(t), servicetest.WithAllow(upstream.URL))
+	s.do("POST", "/trailing", strings.Repeat("some body", 10_000), "Upstream: "+strings.TrimPrefix(upstream.URL, "http://")).RequireProblem(t, problem.BadGateway)
+	require.Contains(t, s.Log.String(), "HTTP-request-trailer-section-size")
+	select {
+	case err := <-broken:
+		require.Error(t, err)
+	default: // it did not begin
+	}
+}
+
 // TestWASI3ClientLeaves ends a guest whose client has gone, and nothing else.
 func TestWASI3ClientLeaves(t *testing.T) {
 	s := newServer(t, wasm.Config{Slots: 1})

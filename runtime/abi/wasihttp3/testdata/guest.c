@@ -113,7 +113,7 @@ static int relay(int code, int waitable, int payload) {
 	task_return(0, answer.response, 0, 0, 0, 0, 0, 0);
 	return EXIT;
 }
-static int proxy(handle request, text path) {
+static int proxy(handle request, text path, bool limited, bool trailing) {
 	handle h = request_headers(request);
 	texts v;
 	fields_get(h, "upstream", 8, &v);
@@ -123,8 +123,18 @@ static int proxy(handle request, text path) {
 	consume(request);
 	handle fields = fields_new();
 	add(fields, "via", "guest");
+	handle options = 0;
+	if (limited) {
+		uint8_t r[16];
+		options = options_new();
+		options_first(options, 1, 100 * 1000 * 1000, r);
+		need(r[0] == 0);
+		options_between(options, 1, 100 * 1000 * 1000, r);
+		need(r[0] == 0);
+	}
+	uint64_t own = trailing ? trailers_new() : 0;
 	made m;
-	request_new(fields, 1, in, in_trailers, 0, 0, &m);
+	request_new(fields, 1, in, trailing ? (handle)own : in_trailers, limited, options, &m);
 	need(request_set_method(m.message, method.kind, 0, 0) == 0);
 	need(request_set_scheme(m.message, 1, 0, 0, 0) == 0);
 	need(request_set_authority(m.message, 1, v.at[0].at, v.at[0].length) == 0);
@@ -132,6 +142,12 @@ static int proxy(handle request, text path) {
 	sent_drop_readable(m.sent);
 	fields_drop(h);
 	int r = client_send(m.message, &answer);
+	if (trailing) {
+		out_trailers = own >> 32;
+		handle f = fields_new();
+		add(f, "checksum", "123");
+		end(f);
+	}
 	if ((r & 15) == 2) return relay(0, 0, 0);
 	upstream = r >> 4;
 	join(upstream, set);
@@ -237,7 +253,9 @@ int handle_request(handle request) {
 	}
 	if (is(p.text, "gate")) return gate(request, p.text);
 	if (is(p.text, "rewrite")) return rewrite(request, p.text);
-	if (is(p.text, "proxy")) return proxy(request, p.text);
+	if (is(p.text, "proxy")) return proxy(request, p.text, false, false);
+	if (is(p.text, "limited")) return proxy(request, p.text, true, false);
+	if (is(p.text, "trailing")) return proxy(request, p.text, false, true);
 	if (is(p.text, "sleep")) {
 		int r = clock_wait(1000 * 1000);
 		if ((r & 15) == 2) return say("awake\n");

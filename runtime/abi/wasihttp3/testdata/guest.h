@@ -35,6 +35,9 @@ IMPORT(TYPES, "[method]request.set-path-with-query") int request_set_path(handle
 IMPORT(TYPES, "[method]request.set-scheme") int request_set_scheme(handle, int, int, const char *, size_t);
 IMPORT(TYPES, "[method]request.set-authority") int request_set_authority(handle, int, const char *, size_t);
 IMPORT(TYPES, "[static]request.new") void request_new(handle fields, int some, handle contents, handle trailers, int options, handle, made *);
+IMPORT(TYPES, "[constructor]request-options") handle options_new(void);
+IMPORT(TYPES, "[method]request-options.set-first-byte-timeout") void options_first(handle, int some, uint64_t, uint8_t result[16]);
+IMPORT(TYPES, "[method]request-options.set-between-bytes-timeout") void options_between(handle, int some, uint64_t, uint8_t result[16]);
 IMPORT(TYPES, "[static]request.consume-body") void request_consume(handle, handle, body *);
 IMPORT(TYPES, "[resource-drop]request") void request_drop(handle);
 IMPORT(TYPES, "[static]response.new") void response_new(handle fields, int some, handle contents, handle trailers, made *);
