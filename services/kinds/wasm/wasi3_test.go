@@ -321,3 +321,15 @@ func TestWASI3ReadsAfterItsResponse(t *testing.T) {
 	require.Eventually(t, func() bool { return strings.Contains(s.Log.String(), "line=late") }, 10*time.Second, time.Millisecond)
 	require.Contains(t, s.Log.String(), `line="piece 0, piece 1"`)
 }
+
+// TestWASI3WithOlderInterfaces runs a component that also imports interfaces of WASI 0.2 and preview 1, through an adapter.
+func TestWASI3WithOlderInterfaces(t *testing.T) {
+	s := newServer(t, wasm.Config{})
+	s.add("/", wasi3Guest(t, "mixed"))
+	for i := range 3 {
+		require.Equal(t, "first last\n", s.do("POST", "/", "ignored").Body)
+		for _, line := range []string{"by 0.2", "by preview 1"} { // the second time after the response
+			require.Eventually(t, func() bool { return strings.Count(s.Log.String(), `line="`+line+`"`) == 2*(i+1) }, 10*time.Second, time.Millisecond)
+		}
+	}
+}
