@@ -113,7 +113,21 @@ static int relay(int code, int waitable, int payload) {
 	task_return(0, answer.response, 0, 0, 0, 0, 0, 0);
 	return EXIT;
 }
-static int proxy(handle request, text path, bool limited, bool trailing) {
+static handle first_byte(void) {
+	uint8_t r[16];
+	handle options = options_new();
+	options_first(options, 1, 100 * 1000 * 1000, r);
+	need(r[0] == 0);
+	return options;
+}
+static handle between_bytes(void) {
+	uint8_t r[16];
+	handle options = options_new();
+	options_between(options, 1, 100 * 1000 * 1000, r);
+	need(r[0] == 0);
+	return options;
+}
+static int proxy(handle request, text path, handle (*limits)(void), bool trailing) {
 	handle h = request_headers(request);
 	texts v;
 	fields_get(h, "upstream", 8, &v);
@@ -123,18 +137,9 @@ static int proxy(handle request, text path, bool limited, bool trailing) {
 	consume(request);
 	handle fields = fields_new();
 	add(fields, "via", "guest");
-	handle options = 0;
-	if (limited) {
-		uint8_t r[16];
-		options = options_new();
-		options_first(options, 1, 100 * 1000 * 1000, r);
-		need(r[0] == 0);
-		options_between(options, 1, 100 * 1000 * 1000, r);
-		need(r[0] == 0);
-	}
 	uint64_t own = trailing ? trailers_new() : 0;
 	made m;
-	request_new(fields, 1, in, trailing ? (handle)own : in_trailers, limited, options, &m);
+	request_new(fields, 1, in, trailing ? (handle)own : in_trailers, limits != 0, limits ? limits() : 0, &m);
 	need(request_set_method(m.message, method.kind, 0, 0) == 0);
 	need(request_set_scheme(m.message, 1, 0, 0, 0) == 0);
 	need(request_set_authority(m.message, 1, v.at[0].at, v.at[0].length) == 0);
@@ -253,9 +258,10 @@ int handle_request(handle request) {
 	}
 	if (is(p.text, "gate")) return gate(request, p.text);
 	if (is(p.text, "rewrite")) return rewrite(request, p.text);
-	if (is(p.text, "proxy")) return proxy(request, p.text, false, false);
-	if (is(p.text, "limited")) return proxy(request, p.text, true, false);
-	if (is(p.text, "trailing")) return proxy(request, p.text, false, true);
+	if (is(p.text, "proxy")) return proxy(request, p.text, 0, false);
+	if (is(p.text, "first")) return proxy(request, p.text, first_byte, false);
+	if (is(p.text, "between")) return proxy(request, p.text, between_bytes, false);
+	if (is(p.text, "trailing")) return proxy(request, p.text, 0, true);
 	if (is(p.text, "sleep")) {
 		int r = clock_wait(1000 * 1000);
 		if ((r & 15) == 2) return say("awake\n");
