@@ -70,8 +70,8 @@ func TestComponentRuns(t *testing.T) {
 
 func TestComponentsAreRefused(t *testing.T) {
 	for name, want := range map[string]string{
-		"refused/command": "is refused: unsupported WebAssembly component: the component is a command",
-		"refused/library": "is refused: unsupported WebAssembly component: the program consists of several core modules",
+		"refused/command":  "is refused: unsupported WebAssembly component: the component is a command",
+		"refused/memories": "is refused: unsupported WebAssembly component: programs of several core modules, such as dynamic libraries: ",
 	} {
 		_, err := Decode(componentFile(t, name))
 		var invalid *ModuleError

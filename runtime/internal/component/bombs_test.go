@@ -30,9 +30,9 @@ func join(parts ...any) (out []byte) {
 	return out
 }
 
-// program returns a core module that imports a.name n times. It has a function of its own, which calls the first import that
+// programModule returns a core module that imports a.name n times. It has a function of its own, which calls the first import that
 // often, and exports it under these names, or starts with it if there are none.
-func program(imports int, name string, calls int, exports ...string) []byte {
+func programModule(imports int, name string, calls int, exports ...string) []byte {
 	own := appendU32(nil, uint32(imports))
 	var exported [][]byte
 	for _, name := range exports {
@@ -68,7 +68,7 @@ func lifted(core, types, funcs, instances int) []byte {
 // manyImports returns the sections of a guest that imports core function 0 many times, without a handler.
 func manyImports() []byte {
 	return join(
-		section(sectionCoreModule, program(many, "b", 0, "f")...),
+		section(sectionCoreModule, programModule(many, "b", 0, "f")...),
 		section(sectionCoreInstance, entries(
 			join(1, 1, "b", coreSortFunc, 0),
 			join(0, 0, 1, "a", coreSortInstance, 0),
@@ -99,7 +99,7 @@ func bombs() map[string][]byte {
 	started := bytes.Repeat(join(0, 1, 1, "a", coreSortInstance, 0), maxCoreInstances-1)
 	return map[string][]byte{
 		"an instance of many functions has many names": binary(
-			section(sectionCoreModule, program(0, "", 0, "f")...),
+			section(sectionCoreModule, programModule(0, "", 0, "f")...),
 			section(sectionCoreInstance, vector(1, 0, 0, 0)...),
 			aliasOf(0, "f"),
 			section(sectionType, vector(1, FormFunc, 0, 1, 0)...),
@@ -107,8 +107,8 @@ func bombs() map[string][]byte {
 			section(sectionInstance, entries(join(1, vector(many, join(0, "handle", sortFunc, 0)...)))...),
 			section(sectionExport, entries(exports...)...)),
 		"a module that calls often when it starts has many instances": binary(
-			section(sectionCoreModule, program(0, "", 0, "f", "b")...),
-			section(sectionCoreModule, program(1, "b", maxShimBytes/2-100)...),
+			section(sectionCoreModule, programModule(0, "", 0, "f", "b")...),
+			section(sectionCoreModule, programModule(1, "b", maxShimBytes/2-100)...),
 			section(sectionCoreInstance, join(appendU32(nil, maxCoreInstances), 0, 0, 0, started)...),
 			aliasOf(0, "f"),
 			lifted(0, 0, 0, 0)),
@@ -125,8 +125,8 @@ func bombs() map[string][]byte {
 			manyImports(),
 			lifted(1, 2, 0, 0)),
 		"functions of a large adapter are imported many times": binary(
-			section(sectionCoreModule, program(0, "", 0, numbered("fd_", many)...)...),
-			section(sectionCoreModule, program(many, "fd_1", 0, "f")...),
+			section(sectionCoreModule, programModule(0, "", 0, numbered("fd_", many)...)...),
+			section(sectionCoreModule, programModule(many, "fd_1", 0, "f")...),
 			section(sectionCoreInstance, entries(join(0, 0, 0), join(0, 1, 1, "a", coreSortInstance, 0))...),
 			aliasOf(1, "f"),
 			lifted(0, 0, 0, 0)),

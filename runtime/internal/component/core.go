@@ -25,15 +25,15 @@ const (
 
 // module is a core module: its border is read, the rest is left to the rewriter.
 type module struct {
-	index     int // among all of the component
-	from, to  int
-	sections  []coreSection
-	types     []span // function types; empty for others
-	imports   []coreImport
-	functions []int // indexes of the imports that are functions
-	exports   map[string]moduleExport
-	start     int    // function index; -1 for none
-	name      string // of the name section
+	index    int // among all of the component
+	from, to int
+	sections []coreSection
+	types    []span // function types; empty for others
+	imports  []coreImport
+	bySort   [coreSortTag + 1][]int // indexes of the imports of a sort
+	exports  map[string]moduleExport
+	start    int    // function index; -1 for none
+	name     string // of the name section
 }
 
 type span struct{ from, to int }
@@ -149,8 +149,8 @@ func (m *module) readImports(r *reader) {
 		im.sort = r.byte()
 		r.importDescription(im.sort)
 		im.desc.to = r.pos
-		if im.sort == coreSortFunc {
-			m.functions = append(m.functions, len(m.imports))
+		if r.err == nil {
+			m.bySort[im.sort] = append(m.bySort[im.sort], len(m.imports))
 		}
 		m.imports = append(m.imports, im)
 	}
@@ -222,11 +222,14 @@ func (m *module) has(ids ...byte) bool {
 }
 
 // imported returns the import of a function by its index, or nil if the module defines it.
-func (m *module) imported(function uint32) *coreImport {
-	if int64(function) >= int64(len(m.functions)) {
+func (m *module) imported(function uint32) *coreImport { return m.importOf(coreSortFunc, function) }
+
+// importOf returns the import of a definition by its sort and index, or nil if the module defines it.
+func (m *module) importOf(sort byte, index uint32) *coreImport {
+	if int64(index) >= int64(len(m.bySort[sort])) {
 		return nil
 	}
-	return &m.imports[m.functions[function]]
+	return &m.imports[m.bySort[sort][index]]
 }
 
 // argument returns what an instance has for an import of its module.

@@ -46,13 +46,12 @@ type decoder struct {
 	modules       map[int]*module // by offset
 	coreInstances []*coreInstance // of all components, in the order of their instantiation
 
-	shims  map[*module]*shim // nil for a module that is not one
-	tables map[tableKey]map[uint32]filled
-	fixups map[*coreInstance]bool
-
-	likeAdapter map[*module]bool    // see preview1Exports
-	adapters    map[adapterKey]bool // see adapter
-	named       int                 // bytes of names for the host
+	shims    map[*module]*shim // nil for a module that is not one
+	tables   map[tableKey]map[uint32]filled
+	fixups   map[*coreInstance]bool // by instance that fills the table of a shim: whether it does nothing else
+	stubs    map[*module][]bool     // by function: whether it traps; nil for a module that is not a stub
+	adapters map[*module]bool
+	named    int // bytes of names for the host
 }
 
 // Guest is the core module of a component.
@@ -72,14 +71,13 @@ func Decode(bin []byte) (*Guest, error) {
 		return nil, &Error{Kind: ErrTruncated, Detail: "the preamble is incomplete"}
 	}
 	d := &decoder{
-		bin:     bin,
-		budget:  budget{what: "definitions, in all instances of types and components together"},
-		entries: budget{what: "imports, exports, types and sections of all core modules together"},
-		modules: make(map[int]*module),
-		shims:   make(map[*module]*shim),
-
-		likeAdapter: make(map[*module]bool),
-		adapters:    make(map[adapterKey]bool),
+		bin:      bin,
+		budget:   budget{what: "definitions, in all instances of types and components together"},
+		entries:  budget{what: "imports, exports, types and sections of all core modules together"},
+		modules:  make(map[int]*module),
+		shims:    make(map[*module]*shim),
+		stubs:    make(map[*module][]bool),
+		adapters: make(map[*module]bool),
 	}
 	root, err := d.component(len(preamble), len(bin), nil, nil)
 	if err != nil {

@@ -94,6 +94,20 @@ $root plain () -> ()
 				Exports: []string{"wasi:http/incoming-handler@0.2.3", "extra"},
 			},
 		},
+		"dynamic": {
+			`wasi:http/types@0.2 [constructor]fields () -> (i32)
+wasi:http/types@0.2 [method]fields.append (i32, i32, i32, i32, i32, i32) -> ()
+wasi:http/types@0.2 [constructor]outgoing-response (i32) -> (i32)
+wasi:http/types@0.2 [static]response-outparam.set (i32, i32, i32, i32, i64, i32, i32, i32, i32) -> ()
+> cabi_realloc (i32, i32, i32, i32) -> (i32)
+> wasi:http/incoming-handler@0.2#handle (i32, i32) -> ()
+> memory
+`,
+			World{
+				Imports: []string{"wasi:http/types@0.2.6"},
+				Exports: []string{"wasi:http/incoming-handler@0.2.6"},
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			guest, err := Decode(read(t, "accepted/"+name))
@@ -101,6 +115,19 @@ $root plain () -> ()
 			require.Equal(t, c.border, border(t, guest))
 			require.Equal(t, c.world, guest.World)
 		})
+	}
+}
+
+// Instances that share a memory, a table or functions with the handler's are part of the guest.
+func TestLinkedModulesAreFused(t *testing.T) {
+	for name, want := range map[string]string{
+		"library":   "> wasi:http/incoming-handler@0.2#handle () -> (i32)\n> memory\n",
+		"envmemory": "> wasi:http/incoming-handler@0.2#handle () -> (i32)\n> memory\n",
+		"wrongshim": "> wasi:http/incoming-handler@0.2#handle () -> (i32)\n",
+	} {
+		guest, err := Decode(read(t, "accepted/"+name))
+		require.NoError(t, err)
+		require.Equal(t, want, border(t, guest))
 	}
 }
 
@@ -126,19 +153,18 @@ func TestRefused(t *testing.T) {
 		"ownresource":       "defines a resource of its own",
 		"owndrop":           "defines a resource of its own",
 		"twice":             "core module 0 (\"m\") is instantiated several times",
-		"library":           "several core modules (core module 0 (\"lib\") besides core module 1 (\"m\"))",
-		"dynamic":           "dynamic libraries",
-		"othermemory":       "several core modules (core module 0 (\"m\") besides core module 1 (\"o\"))",
+		"memories":          "core module 1 (\"m\"): has a memory of its own, besides that of another module",
+		"order":             "writes into the memory or a table when it is instantiated, after the start function of core module 1 (\"first\")",
+		"othermemory":       "not linked to each other (core module 0 (\"m\") besides core module 1 (\"o\"))",
 		"allocators":        "two allocators, \"r1\" and \"r2\"",
 		"command":           "is a command (it exports wasi:cli/run@0.2.3), not a service: export wasi:http/incoming-handler@0.2",
 		"nohandler":         "exports no handler (it exports \"add\")",
 		"nothing":           "exports nothing",
 		"passedon":          "is a function that the component imports",
-		"elsewhere":         "several core modules (core module 1 (\"o\") besides core module 0 (\"m\"))",
+		"elsewhere":         "export \"g\" is not a function of core module 0 (\"m\"), as the handler is",
 		"composed":          "composed",
 		"unfilled":          "calls slot 0 of a table, which no core module fills",
 		"cycle":             "passed on more than 64 times",
-		"wrongshim":         "several core modules",
 		"writer":            "does more than fill it",
 		"importedcomponent": "import \"c\" is a component",
 		"threads":           "the built-in thread.index (threads within a request) is not supported: build without threads",
@@ -197,7 +223,7 @@ func check(tb testing.TB, bin []byte) {
 	require.NoError(tb, err)
 	require.Equal(tb, guest, again)
 	require.True(tb, bytes.HasPrefix(guest.Module, corePreamble))
-	require.LessOrEqual(tb, len(guest.Module), 2*len(bin)+1024)
+	require.LessOrEqual(tb, len(guest.Module), 8*len(bin)+1024) // indexes and constants of fused modules have more bytes
 	d, err := rewrite.Decode(guest.Module)
 	if err != nil {
 		return

@@ -2,8 +2,10 @@
 //
 // A component wires core modules to imported and exported interfaces. In what the usual tools make, one core module has the
 // program, and small ones only connect it: a shim of trampolines, a fixup that fills the shim's table, and
-// the adapter of WASI preview 1. [Decode] evaluates the component as a host would, but without running code. It follows each
-// export to the guest's function, and each import of the guest to the function that it is lowered from. Names and
+// the adapter of WASI preview 1. A program of several modules (dynamic libraries) is fused into one, by package fuse.
+//
+// [Decode] evaluates the component as a host would, but without running code. It follows each export to the guest's
+// function, and each import of the guest to the function that it is lowered from. Names and
 // numbers of the tools mean nothing here: code and tables of the small modules are read. Then Decode writes the guest
 // again, with these names. V is the version, 0.2 for 0.2.N and 0.3 for 0.3.N with its release candidates.
 //
@@ -18,7 +20,8 @@
 //	export  [callback][async-lift]...                    its callback
 //	export  cabi_post_wasi:http/incoming-handler@V#handle  its post-return
 //	export  cabi_realloc                                 the allocator in the canonical options
-//	export  _initialize                                  what a small module calls after the instantiation, or the export of this name
+//	export  _initialize                                  what a small module calls after the instantiation, or the export of this name;
+//	                                                     a fused program has a start function instead
 //	export  memory                                       the linear memory
 //
 // Other exports are dropped. All canonical options must name the guest's memory and one allocator of the guest, with

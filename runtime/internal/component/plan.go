@@ -12,16 +12,25 @@ const (
 // plan is how the guest is written again.
 type plan struct {
 	d       *decoder
-	guest   *coreInstance
-	imports []renamed               // by import
-	order   []string                // names of exports
-	exports map[string]moduleExport // by name
-	realloc string                  // the guest's name of the allocator in use
+	program *program
+	imports []renamed           // by import; of a program that is not fused
+	order   []string            // names of exports
+	exports map[string]location // by name
+	realloc *location           // of the allocator in use; nil if there is none so far
+
+	reallocName string // that its module exports it by
 }
 
 type renamed struct{ module, name string }
 
-func (p *plan) make(lifted []exported) error {
+// location is a definition in the program.
+type location struct {
+	in *coreInstance
+	moduleExport
+}
+
+// make returns the guest with its new imports and exports.
+func (p *plan) make(lifted []exported) ([]byte, error) {
 	for _, step := range []func() error{
 		p.checkInstances,
 		p.nameImports,
@@ -30,44 +39,62 @@ func (p *plan) make(lifted []exported) error {
 		p.nameInit,
 	} {
 		if err := step(); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	if p.program.fused() {
+		return p.fuse()
+	}
+	return p.write(), nil
 }
 
-// checkInstances refuses core instances other than the guest and what wires it up.
+// module returns the module of a program that is not fused.
+func (p *plan) module() *module { return p.program.members[0].module }
+
+// handler returns the module that has the handler.
+func (p *plan) handler() *module { return p.program.handler.module }
+
+// checkInstances refuses core instances other than those of the program and what wires it up.
 func (p *plan) checkInstances() error {
+	seen := make(map[*module]bool)
 	var others []string
 	for _, in := range p.d.coreInstances {
-		switch m := in.module; {
-		case m == nil || in == p.guest:
-		case m == p.guest.module:
+		m := in.module
+		pure, fixup := p.d.fixups[in]
+		switch {
+		case m == nil:
+		case p.program.has(in):
+			if seen[m] {
+				return unsupported("%s is instantiated several times: build a component with one instance of each core module", m)
+			}
+			seen[m] = true
+		case seen[m]:
 			return unsupported("%s is instantiated several times: build a component with one instance of each core module", m)
-		case p.d.shimOf(m) == nil && !p.d.fixups[in] && !p.d.adapter(in, p.guest) && !p.calls(in):
+		case fixup && !pure:
+			return unsupported("%s imports the table of a module of trampolines and does more than fill it: build with current versions of the tools", m)
+		case p.d.shimOf(m) == nil && !fixup && !p.adapts(in) && !p.d.calls(in) && p.d.stub(m) == nil:
 			if len(others) < 10 {
 				others = append(others, m.String())
 			}
 		}
 	}
 	if len(others) > 0 {
-		return unsupported("the program consists of several core modules (%s besides %s): dynamic libraries, as in components for Python and for "+
-			"QuickJS, and composed components are not supported yet: link the program statically into one module", strings.Join(others, ", "), p.guest.module)
+		return unsupported("the program consists of core modules that are not linked to each other (%s besides %s), as composed components do: "+
+			"deploy each component as a service, or link the program into one component", strings.Join(others, ", "), p.handler())
 	}
 	return nil
 }
 
-// nameImports follows each import of the guest.
+// nameImports follows each import of the guest. Those of a program to fuse are followed when they are used.
 func (p *plan) nameImports() error {
-	m := p.guest.module
-	p.imports = make([]renamed, len(m.imports))
-	for i := range m.imports {
-		im := &m.imports[i]
-		if im.sort != coreSortFunc {
-			return unsupported("%s imports the %s %s: programs of several core modules over one memory (dynamic libraries) are not supported yet: "+
-				"link the program statically into one module", m, coreSortNames[im.sort], quoted(im.name))
-		}
-		t, err := p.d.follow(p.guest.argument(im), p.guest)
+	if p.program.fused() {
+		return nil
+	}
+	guest := p.program.members[0]
+	p.imports = make([]renamed, len(guest.module.imports))
+	for i := range guest.module.imports {
+		im := &guest.module.imports[i]
+		t, err := p.d.follow(guest.argument(im), p.program)
 		if err == nil {
 			p.imports[i], err = p.importName(im, t)
 		}
@@ -150,17 +177,20 @@ func (p *plan) nameLifts(lifted []exported) error {
 
 // export adds an export for a function of the guest.
 func (p *plan) export(name string, it *coreItem) error {
-	t, err := p.d.follow(it, p.guest)
+	t, err := p.d.follow(it, p.program)
 	if err != nil {
 		return err
 	}
-	if t.from != p.guest {
-		return unsupported("export %s is not a function of %s, as the handler is: build a component that exports the handler alone", quoted(name), p.guest.module)
+	if !p.program.has(t.from) {
+		return unsupported("export %s is not a function of %s, as the handler is: build a component that exports the handler alone", quoted(name), p.handler())
 	}
-	return p.add(name, p.guest.module.exports[t.name])
+	return p.add(name, locate(t))
 }
 
-func (p *plan) add(name string, e moduleExport) error {
+// locate returns the function of the program that a trace ends at.
+func locate(t target) location { return location{t.from, t.from.module.exports[t.name]} }
+
+func (p *plan) add(name string, e location) error {
 	if had, ok := p.exports[name]; ok {
 		if had != e {
 			return unsupported("two different exports need the name %s", quoted(name))
@@ -177,59 +207,82 @@ func (p *plan) checkOptions(o options) error {
 	if o.encoding != encodingUTF8 {
 		return unsupportedAt(o.at, "strings in %s are not supported: build with strings in UTF-8", encodingNames[o.encoding])
 	}
-	if o.memory != nil && (o.memory.from != p.guest) {
-		return unsupportedAt(o.at, "canonical options name a memory of another core module than the guest's: link the program statically into one module")
+	if o.memory != nil {
+		owner, _, err := p.d.owner(o.memory, coreSortMemory)
+		if err != nil {
+			return err
+		}
+		if !p.program.has(owner) {
+			return unsupportedAt(o.at, "canonical options name a memory of another core module than the guest's: link the program statically into one module")
+		}
 	}
 	if o.realloc == nil {
 		return nil
 	}
-	t, err := p.d.follow(o.realloc, p.guest)
+	t, err := p.d.follow(o.realloc, p.program)
 	if err != nil {
 		return err
 	}
-	if t.from != p.guest {
+	if !p.program.has(t.from) {
 		return unsupportedAt(o.at, "canonical options name an allocator (realloc) that is not of the guest: export cabi_realloc from the program")
 	}
-	e, used := p.guest.module.exports[t.name], p.guest.module.exports[p.realloc]
-	if p.realloc != "" && e != used {
-		return unsupportedAt(o.at, "canonical options name two allocators, %s and %s: export one, as cabi_realloc", quoted(p.realloc), quoted(t.name))
+	e := locate(t)
+	if p.realloc != nil && *p.realloc != e {
+		return unsupportedAt(o.at, "canonical options name two allocators, %s and %s: export one, as cabi_realloc", quoted(p.reallocName), quoted(t.name))
 	}
-	p.realloc = t.name
+	p.realloc, p.reallocName = &e, t.name
 	return p.add(exportRealloc, e)
 }
 
 // nameMemory adds the export of the memory.
 func (p *plan) nameMemory() error {
-	for _, e := range p.guest.module.exports {
-		if e.sort == coreSortMemory {
-			return p.add(exportMemory, moduleExport{coreSortMemory, e.index})
+	for _, in := range p.program.members {
+		if p.program.fused() {
+			if in.module.has(coreSectionMemory) {
+				return p.add(exportMemory, location{in, moduleExport{coreSortMemory, 0}})
+			}
+			continue
+		}
+		for _, e := range in.module.exports {
+			if e.sort == coreSortMemory {
+				return p.add(exportMemory, location{in, moduleExport{coreSortMemory, e.index}})
+			}
 		}
 	}
 	return nil
 }
 
-// nameInit adds the export of the initialisation.
+// nameInit adds the export of the initialisation. That of a fused program is in its start functions.
 func (p *plan) nameInit() error {
-	var called []*coreItem
+	var called []target
 	for _, in := range p.d.coreInstances {
-		if in.module != nil && in != p.guest {
-			called = append(called, p.d.started(in)...)
+		if in.module == nil || p.program.has(in) {
+			continue
+		}
+		for _, it := range p.d.started(in) {
+			t, err := p.d.follow(it, p.program)
+			if err != nil {
+				return err
+			}
+			if p.d.stubbed(t, false) {
+				continue
+			}
+			if !p.program.has(t.from) {
+				return unsupported("a core module calls a function that is not of the guest when it starts: build with current versions of the tools")
+			}
+			called = append(called, t)
 		}
 	}
-	for _, it := range called {
-		t, err := p.d.follow(it, p.guest)
-		if err != nil {
-			return err
-		}
-		if t.from != p.guest {
-			return unsupported("a core module calls a function that is not of the guest when it starts: build with current versions of the tools")
-		}
-		if e := p.guest.module.exports[t.name]; p.exports[exportInit] != e && p.add(exportInit, e) != nil {
+	for _, t := range called {
+		if e := locate(t); p.exports[exportInit] != e && p.add(exportInit, e) != nil {
 			return unsupported("several functions of the guest are called at its start: build with one, _initialize")
 		}
 	}
-	if e, ok := p.guest.module.exports[exportInit]; ok && e.sort == coreSortFunc && len(called) == 0 {
-		return p.add(exportInit, e)
+	if p.program.fused() || len(called) > 0 {
+		return nil
+	}
+	if e, ok := p.module().exports[exportInit]; ok && e.sort == coreSortFunc {
+		return p.add(exportInit, location{p.program.members[0], e})
 	}
 	return nil
 }

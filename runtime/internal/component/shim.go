@@ -110,18 +110,15 @@ func (d *decoder) fillTables() error {
 		if in.module == nil {
 			continue
 		}
-		for i := range in.module.imports {
+		for table, i := range in.module.bySort[coreSortTable] {
 			im := &in.module.imports[i]
-			if im.sort != coreSortTable {
-				continue
-			}
 			owner := in.argument(im).from
 			s := d.shimOf(owner.module)
 			export := owner.module.exports[in.argument(im).name]
 			if s == nil || export.sort != coreSortTable || export.index != s.table {
 				continue
 			}
-			if err := d.fill(in, tableKey{owner, s.table}); err != nil {
+			if err := d.fill(in, tableKey{owner, s.table}, uint32(table)); err != nil {
 				return err
 			}
 		}
@@ -129,19 +126,11 @@ func (d *decoder) fillTables() error {
 	return nil
 }
 
-// fill evaluates the element segments of a fixup.
-func (d *decoder) fill(in *coreInstance, key tableKey) error {
+// fill evaluates the element segments of a fixup for the table of a shim. Those for other tables are left to the program.
+func (d *decoder) fill(in *coreInstance, key tableKey, table uint32) error {
 	m := in.module
-	tables := 0
-	for _, im := range m.imports {
-		if im.sort == coreSortTable {
-			tables++
-		}
-	}
-	if tables != 1 || m.to-m.from > maxShimBytes || m.has(coreSectionTable, coreSectionMemory, coreSectionGlobal, coreSectionCode, coreSectionData) {
-		return unsupported("%s imports the table of %s and does more than fill it: build with current versions of the tools", m, key.instance.module)
-	}
-	d.fixups[in] = true
+	d.fixups[in] = len(m.bySort[coreSortTable]) == 1 && m.to-m.from <= maxShimBytes &&
+		!m.has(coreSectionTable, coreSectionMemory, coreSectionGlobal, coreSectionCode, coreSectionData)
 	if d.tables[key] == nil {
 		d.tables[key] = make(map[uint32]filled)
 	}
@@ -151,9 +140,9 @@ func (d *decoder) fill(in *coreInstance, key tableKey) error {
 	}
 	for n := r.count("element segments"); n > 0 && r.err == nil; n-- {
 		at := r.pos
-		flags := r.u32()
+		flags, filledTable := r.u32(), uint32(0)
 		if flags == 2 {
-			r.u32() // the only table
+			filledTable = r.u32()
 		}
 		if r.err == nil && flags != 0 && flags != 2 || r.byte() != 0x41 {
 			return unsupportedAt(at, "%s fills a table in a form that is not recognised: build with current versions of the tools", m)
@@ -164,6 +153,9 @@ func (d *decoder) fill(in *coreInstance, key tableKey) error {
 		}
 		for range r.count("elements") {
 			im := m.imported(r.u32())
+			if filledTable != table {
+				continue
+			}
 			if r.err == nil && im == nil {
 				return invalid(at, "element segment of %s with a function that it does not import", m)
 			}

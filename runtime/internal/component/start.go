@@ -18,7 +18,7 @@ func (d *decoder) started(in *coreInstance) []*coreItem {
 }
 
 // calls reports whether a module does nothing but call imported functions when it starts.
-func (p *plan) calls(in *coreInstance) bool {
+func (d *decoder) calls(in *coreInstance) bool {
 	m := in.module
 	if m.start < 0 || m.to-m.from > maxShimBytes || m.has(coreSectionTable, coreSectionMemory, coreSectionGlobal, coreSectionElement, coreSectionData) {
 		return false
@@ -26,14 +26,14 @@ func (p *plan) calls(in *coreInstance) bool {
 	if m.imported(uint32(m.start)) != nil {
 		return !m.has(coreSectionCode)
 	}
-	_, ok := p.d.startCalls(m)
+	_, ok := d.startCalls(m)
 	return ok
 }
 
 // startCalls returns the imports that the start function of a module calls, if that is all that the module does.
 func (d *decoder) startCalls(m *module) (calls []*coreImport, ok bool) {
 	code := m.section(d, coreSectionCode)
-	if code.pos == code.end || code.count("functions") != 1 || m.start != len(m.functions) {
+	if code.pos == code.end || code.count("functions") != 1 || m.start != len(m.bySort[coreSortFunc]) {
 		return nil, false
 	}
 	body := code.sub(int(code.u32()))

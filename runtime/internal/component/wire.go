@@ -14,21 +14,25 @@ type target struct {
 	adapter bool // from is an adapter of preview 1
 }
 
-// follow follows a core function through re-exports and shims.
-func (d *decoder) follow(it *coreItem, guest *coreInstance) (target, error) {
+// follow follows a core function through re-exports and shims, up to the program.
+func (d *decoder) follow(it *coreItem, within *program) (target, error) {
 	for range maxSteps {
 		in := it.from
-		if in == nil || in == guest {
+		if in == nil {
 			return target{coreItem: it}, nil
 		}
 		e := in.module.exports[it.name]
-		if im := in.module.imported(e.index); im != nil {
+		im := in.module.imported(e.index)
+		if within.has(in) && (im == nil || !within.fused()) {
+			return target{coreItem: it}, nil
+		}
+		if im != nil {
 			it = in.argument(im)
 			continue
 		}
 		s := d.shimOf(in.module)
 		if s == nil {
-			return target{it, d.adapter(in, guest)}, nil
+			return target{it, d.adapter(in.module)}, nil
 		}
 		// Indexes of functions beyond the end are invalid; a shim has no imports.
 		if int64(e.index) >= int64(len(s.slots)) {
@@ -149,11 +153,12 @@ func (d *decoder) guest(root *scope) (*Guest, error) {
 	if t.from == nil {
 		return nil, passedOn(handling[0].name)
 	}
-	p := &plan{d: d, guest: t.from, exports: make(map[string]moduleExport)}
-	if err := p.make(all); err != nil {
+	p := &plan{d: d, program: d.program(t.from), exports: make(map[string]location)}
+	bin, err := p.make(all)
+	if err != nil {
 		return nil, err
 	}
-	return &Guest{Module: p.write(), World: world}, nil
+	return &Guest{Module: bin, World: world}, nil
 }
 
 const howToHandle = "export wasi:http/incoming-handler@0.2 (the world wasi:http/proxy) from a library: crate-type cdylib in Rust, " +

@@ -4,7 +4,7 @@ import "strings"
 
 // write returns the guest with its new imports and exports.
 func (p *plan) write() []byte {
-	m, bin := p.guest.module, p.d.bin
+	m, bin := p.module(), p.d.bin
 	out := make([]byte, 0, m.to-m.from+1024)
 	out = append(out, corePreamble...)
 	for _, s := range m.sections {
@@ -32,7 +32,7 @@ func componentType(bin []byte, s span) bool {
 func (p *plan) importSection() []byte {
 	out := appendU32(nil, uint32(len(p.imports)))
 	for i, n := range p.imports {
-		desc := p.guest.module.imports[i].desc
+		desc := p.module().imports[i].desc
 		out = appendName(appendName(out, n.module), n.name)
 		out = append(out, p.d.bin[desc.from:desc.to]...)
 	}

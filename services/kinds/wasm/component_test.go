@@ -3,6 +3,7 @@ package wasm_test
 import (
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -35,6 +36,21 @@ func TestGuestOfWASI2(t *testing.T) {
 	long := strings.Repeat("0123456789", 30_000)
 	require.Equal(t, long, s.do("POST", "/a", long).Body)
 	require.Equal(t, http.StatusOK, s.do("HEAD", "/a", "").StatusCode)
+}
+
+// The counter of a library is in its data, which an earlier request must not have changed.
+func TestGuestOfDynamicLibraries(t *testing.T) {
+	bin, err := os.ReadFile("../../../runtime/internal/component/testdata/accepted/dynamic.wasm")
+	require.NoError(t, err)
+	s := newServer(t, wasm.Config{Slots: 2, SlotBytes: 1 << 20})
+	d := s.add("/a", bin)
+	require.Equal(t, "wasi-http", d.Status().ABI)
+	require.Equal(t, wasm.IsolationSnapshot, d.Status().Isolation)
+	for range 10 {
+		a := s.get("/a")
+		require.Equal(t, http.StatusOK, a.StatusCode)
+		require.Equal(t, "1", a.Header.Get("X-Count"))
+	}
 }
 
 // TestGuestThatGoesOn checks that the client has the whole response while the guest still works, also if it disconnects then.

@@ -1,4 +1,4 @@
-;; A module like a shim, whose function changes its parameter.
+;; A module like a shim, whose function changes its parameter: it is part of the program.
 (component
   (core module $shim (type (func (param i32))) (table (export "t") 1 1 funcref)
     (func (export "0") (param i32) local.get 0 i32.const 1 i32.add i32.const 0 call_indirect (type 0)))
