@@ -53,9 +53,14 @@ func setupTools(env *testscript.Env) error {
 	return nil
 }
 
-// projectCondition implements the condition "npm": npm is installed and its registry responds.
+// projectCondition implements the conditions "npm", which is that npm is installed and its registry responds, and "race",
+// for the race detector.
 func projectCondition(condition string) (bool, error) {
-	if condition != "npm" {
+	switch condition {
+	case "npm":
+	case "race":
+		return race, nil
+	default:
 		return false, fmt.Errorf("unknown condition %q", condition)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), registryTimeout)

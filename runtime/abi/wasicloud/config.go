@@ -64,7 +64,8 @@ func levels() [6]abi.Level {
 
 // logLine logs the context and the message, as "context: message".
 func logLine(s *State, p []uint64) {
-	level := levels()[canonical.Case(p[0], uint32(len(levels())))]
+	known := levels()
+	level := known[canonical.Case(p[0], uint32(len(known)))]
 	where, message := s.Bytes(p[1], p[2]), s.Bytes(p[3], p[4])
 	line := make([]byte, 0, 128)
 	if len(where) > 0 {
