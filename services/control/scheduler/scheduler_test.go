@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -92,10 +93,11 @@ func TestWhatServicesSee(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		calls := 0
+		var calls atomic.Int32
 		w.serve = func(own router.Own, _ http.ResponseWriter, r *http.Request) error {
 			body, err := io.ReadAll(r.Body)
-			if calls++; r.RequestURI == "/fn" {
+			calls.Add(1)
+			if r.RequestURI == "/fn" {
 				require.Contains(t, string(body), `"detail-type":"Scheduled Event"`)
 				require.NotNil(t, invocation.Of(own.Call))
 				return &invocation.Error{Type: "Boom", Message: "no luck"}
@@ -108,7 +110,7 @@ func TestWhatServicesSee(t *testing.T) {
 		s, end := w.begin(Config{})
 		pass(time.Minute)
 		end()
-		require.Equal(t, 2, calls)
+		require.EqualValues(t, 2, calls.Load())
 		last := s.Status(routekey.MustParse("/fn"))[0].Last
 		require.Equal(t, []any{OutcomeFailed, 502, "Boom: no luck"}, []any{last.Outcome, last.Status, last.Detail})
 	})
