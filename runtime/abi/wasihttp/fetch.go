@@ -7,6 +7,7 @@ import (
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
+	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip2"
 )
 
@@ -63,9 +64,9 @@ func (f *fetch) write(p []byte) *wasip2.Error {
 
 func (f *fetch) streamError() *wasip2.Error {
 	if f.failed == nil {
-		f.failed = &errorCode{kind: connectionTerminated}
+		f.failed = &errorCode{kind: httpcode.ConnectionTerminated}
 	}
-	return &wasip2.Error{Text: "the request failed: " + errorNames[f.failed.kind], Code: f.failed}
+	return &wasip2.Error{Text: "the request failed: " + f.failed.kind.String(), Code: f.failed}
 }
 
 // writable implements destination.
@@ -84,11 +85,11 @@ func (f *fetch) finish(b *outgoingBody, trailers *fieldList) *errorCode {
 	}
 	if trailers != nil && len(trailers.all) > 0 {
 		f.call.stderr.Line(abi.LevelWarn, []byte("the request has trailers, which are not sent"))
-		f.fail(&errorCode{kind: requestTrailerSize})
+		f.fail(&errorCode{kind: httpcode.RequestTrailerSize})
 		return f.failed
 	}
 	if length, ok := b.declared(); ok && length != b.written {
-		f.fail(&errorCode{kind: requestBodySize, bytes: &b.written})
+		f.fail(&errorCode{kind: httpcode.RequestBodySize, bytes: &b.written})
 		return f.failed
 	}
 	if err := f.out.End(); err != nil {
@@ -99,7 +100,7 @@ func (f *fetch) finish(b *outgoingBody, trailers *fieldList) *errorCode {
 
 // abandon implements destination.
 func (f *fetch) abandon() {
-	f.fail(&errorCode{kind: connectionTerminated})
+	f.fail(&errorCode{kind: httpcode.ConnectionTerminated})
 	f.release()
 }
 
@@ -161,7 +162,7 @@ func (f *fetch) Ready() <-chan struct{} {
 // code returns the error-code for an error of reading the response.
 func (f *fetch) code(err error) *errorCode {
 	if errors.Is(err, errTimeout) {
-		return &errorCode{kind: connectionReadTimeout}
+		return &errorCode{kind: httpcode.ConnectionReadTimeout}
 	}
 	return outboundCode(err)
 }
@@ -192,7 +193,7 @@ func handleOutgoing(c *call, p []uint64) {
 func (c *call) send(x *abi.Exchange, r *outgoingRequest, o requestOptions) (*fetch, *errorCode) {
 	if x.Outbound == nil {
 		c.stderr.Line(abi.LevelWarn, []byte("the service may not call anything: deploy it with allow"))
-		return nil, &errorCode{kind: requestDenied}
+		return nil, &errorCode{kind: httpcode.RequestDenied}
 	}
 	if r.scheme == "" {
 		r.scheme = "https"
@@ -248,7 +249,7 @@ func (f *fetch) begin(b *outgoingBody) *errorCode {
 type broken struct{ e *errorCode }
 
 func (b *broken) write([]byte) *wasip2.Error {
-	return &wasip2.Error{Text: "the request failed: " + errorNames[b.e.kind], Code: b.e}
+	return &wasip2.Error{Text: "the request failed: " + b.e.kind.String(), Code: b.e}
 }
 
 func (*broken) writable() <-chan struct{} { return nil }

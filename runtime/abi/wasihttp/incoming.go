@@ -6,6 +6,7 @@ import (
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
+	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip2"
 )
 
@@ -146,13 +147,13 @@ func (b *incomingBody) fail(err error) *wasip2.Error {
 	switch {
 	case b.fetch != nil:
 	case b.call.answer.completed:
-		b.failed = &errorCode{kind: connectionTerminated}
+		b.failed = &errorCode{kind: httpcode.ConnectionTerminated}
 		return &wasip2.Error{Text: "the response is complete, and the body of the request is gone", Code: b.failed}
 	default:
 		b.call.in.GiveUp(err)
 	}
 	b.failed = b.fetch.code(err)
-	return &wasip2.Error{Text: "the body cannot be read: " + errorNames[b.failed.kind], Code: b.failed}
+	return &wasip2.Error{Text: "the body cannot be read: " + b.failed.kind.String(), Code: b.failed}
 }
 
 // futureTrailers are the trailers of a body that the guest has finished.

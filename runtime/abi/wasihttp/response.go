@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
+	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip2"
 )
 
@@ -71,9 +72,9 @@ func (f *fetch) response() (*incomingResponse, *errorCode) {
 	case f.failed != nil:
 		return nil, f.failed
 	case f.closed:
-		return nil, &errorCode{kind: connectionTerminated}
+		return nil, &errorCode{kind: httpcode.ConnectionTerminated}
 	case !isClosed(f.out.Answered()):
-		f.fail(&errorCode{kind: connectionReadTimeout})
+		f.fail(&errorCode{kind: httpcode.ConnectionReadTimeout})
 		return nil, f.failed
 	}
 	status, err := f.out.Status()

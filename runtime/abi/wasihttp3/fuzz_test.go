@@ -9,6 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/abitest"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
+	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -54,7 +55,7 @@ func (c *call) handles() {
 		return f
 	}
 	incoming := func() body {
-		return body{incoming: newIncoming(abi.Arrived(strings.NewReader("data")), c.x.Trailer, connectionTerminated)}
+		return body{incoming: newIncoming(abi.Arrived(strings.NewReader("data")), c.x.Trailer, httpcode.ConnectionTerminated)}
 	}
 	made := func() body { return body{trailers: c.tasks.Hosted(trailersType(), newSent())} }
 	for _, r := range []canonical.Resource{

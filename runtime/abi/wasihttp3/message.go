@@ -5,6 +5,7 @@ import (
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
+	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -38,7 +39,7 @@ func (r *request) Drop() {
 	r.fields.Drop()
 	r.body.drop()
 	if r.sent != nil {
-		r.sent.set(&failure{code: internalError})
+		r.sent.set(&failure{code: httpcode.InternalError})
 	}
 }
 
@@ -55,7 +56,7 @@ func (r *response) Drop() {
 	r.fields.Drop()
 	r.body.drop()
 	if r.sent != nil {
-		r.sent.set(&failure{code: internalError})
+		r.sent.set(&failure{code: httpcode.InternalError})
 	}
 }
 
