@@ -95,7 +95,7 @@ func constants(s *source, prefix string) (values []string) {
 
 func TestAccessLogIsDocumented(t *testing.T) {
 	operations := page(t, "operations.md")
-	fields := constants(file(t, "router/accesslog/slog.go"), "Field")
+	fields := constants(file(t, "router/accesslog/fields.go"), "Field")
 	outcomes := constants(file(t, "router/accesslog/record.go"), "Outcome")
 	starts := constants(file(t, "router/accesslog/record.go"), "Start")
 	require.Contains(t, fields, "queue_wait_us")

@@ -77,7 +77,7 @@ func (f *Failures) Listen(rec *Record) {
 		f.mu.Lock()
 		f.stats.Host++
 		f.mu.Unlock()
-		var fields [28]slog.Attr
+		var fields [maxFields]slog.Attr
 		f.logger.LogAttrs(context.Background(), slog.LevelError, Message, appendFields(fields[:0], rec)...)
 		return
 	}

@@ -22,9 +22,9 @@ func (o *Outputs) access(cfg *Config) access {
 func accessListener(cfg *Config, out io.Writer, log *slog.Logger) accesslog.Listener {
 	switch cfg.AccessLog {
 	case "text":
-		return accesslog.Slog(slog.New(slog.NewTextHandler(out, nil)))
+		return accesslog.Text(out)
 	case "json":
-		return accesslog.Slog(slog.New(slog.NewJSONHandler(out, nil)))
+		return accesslog.JSON(out)
 	}
 	failures := accesslog.NewFailures(log).Listen
 	switch cfg.AccessLog {

@@ -1,7 +1,6 @@
 package accesslog
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -62,25 +61,7 @@ const (
 	maxStackBytes     = 8 << 10
 )
 
-// Slog returns a listener that logs one line for each request: at level Error for
-// failures of the host, Warn for other statuses of 500 and above, Info for the rest.
-// The logger's level is read once, when the listener is created.
-func Slog(logger *slog.Logger) Listener {
-	ctx := context.Background()
-	least := slog.LevelInfo
-	for least <= slog.LevelError && !logger.Enabled(ctx, least) {
-		least += slog.LevelWarn - slog.LevelInfo
-	}
-	return func(rec *Record) {
-		level := levelOf(rec)
-		if level < least {
-			return
-		}
-		var fields [28]slog.Attr
-		logger.LogAttrs(ctx, level, Message, appendFields(fields[:0], rec)...)
-	}
-}
-
+// levelOf returns Error for failures of the host, Warn for other statuses of 500 and above, and Info for the rest.
 func levelOf(rec *Record) slog.Level {
 	switch {
 	case rec.Outcome == OutcomeHostError:
@@ -91,6 +72,9 @@ func levelOf(rec *Record) slog.Level {
 		return slog.LevelInfo
 	}
 }
+
+// maxFields is the most fields that appendFields adds.
+const maxFields = 28
 
 func appendFields(fields []slog.Attr, rec *Record) []slog.Attr {
 	fields = append(fields,

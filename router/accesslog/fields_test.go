@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -49,7 +48,7 @@ func full() *Record {
 func jsonLine(t *testing.T, rec *Record) map[string]any {
 	t.Helper()
 	var out bytes.Buffer
-	Slog(slog.New(slog.NewJSONHandler(&out, nil)))(rec)
+	JSON(&out)(rec)
 	require.Equal(t, 1, strings.Count(out.String(), "\n"), "one line a request")
 	var line map[string]any
 	require.NoError(t, json.Unmarshal(out.Bytes(), &line))
@@ -79,7 +78,7 @@ func TestEmptyFieldsAreLeftOut(t *testing.T) {
 
 func TestTextLine(t *testing.T) {
 	var out bytes.Buffer
-	Slog(slog.New(slog.NewTextHandler(&out, nil)))(full())
+	Text(&out)(full())
 	for _, field := range []string{`msg=request`, `status=500`, `uri=/test/x?q`, `ttlb_us=8`, `outcome=trap`} {
 		require.Contains(t, out.String(), field)
 	}
@@ -93,12 +92,6 @@ func TestLevels(t *testing.T) {
 	} {
 		require.Equal(t, want, jsonLine(t, rec)["level"])
 	}
-}
-
-func TestLevelThatIsOffCostsNothing(t *testing.T) {
-	listener := Slog(slog.New(slog.NewTextHandler(nil, &slog.HandlerOptions{Level: slog.LevelError})))
-	rec := full()
-	require.Zero(t, testing.AllocsPerRun(100, func() { listener(rec) }))
 }
 
 func TestStringsOfStrangersAreBoundedAndHarmless(t *testing.T) {
@@ -119,7 +112,7 @@ func TestStringsOfStrangersAreBoundedAndHarmless(t *testing.T) {
 		require.False(t, strings.ContainsAny(value, "\x1b\r\n\x00\u202e\u0085\u2028"), "%q", value)
 	}
 	var out bytes.Buffer
-	Slog(slog.New(slog.NewTextHandler(&out, nil)))(rec)
+	Text(&out)(rec)
 	require.Equal(t, 1, strings.Count(out.String(), "\n"))
 }
 
@@ -151,16 +144,3 @@ func FuzzPrintable(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkSlogJSON(b *testing.B) {
-	listener := Slog(slog.New(slog.NewJSONHandler(discard{}, nil)))
-	rec := full()
-	b.ReportAllocs()
-	for b.Loop() {
-		listener(rec)
-	}
-}
-
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
