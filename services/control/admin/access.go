@@ -4,6 +4,10 @@ import (
 	"context"
 	"net"
 
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/services/control/identity"
+	"github.com/vespo-dev/vespo/services/control/tokens"
 	"github.com/vespo-dev/vespo/services/internal/access"
 )
 
@@ -21,11 +25,34 @@ func WithListener(ctx context.Context, addr net.Addr) context.Context {
 func Enabled(addr net.Addr, token string) bool { return access.Enabled(addr, token) }
 
 // newGuard returns the access guard of the management API.
-func newGuard(token string) *access.Guard {
+func newGuard() *access.Guard {
 	return access.New(access.Surface{
 		Name:       "management",
 		ListenFlag: "--listen",
 		Example:    "127.0.0.1:8080",
 		TokenFlag:  "--admin-token",
-	}, token)
+	}, "")
+}
+
+// identify returns who sends the request, or a problem if the sender may not manage.
+//
+// A token in the form of this server's tokens is never ignored: a job whose token was revoked must not become an
+// administrator because it runs on the server's machine.
+func (h *Handler) identify(r *router.Request) (*identity.Principal, error) {
+	authority := h.cfg.Authority
+	token, bearer := access.Bearer(r.Header)
+	if !authority.HasAdmin() && !(bearer && tokens.Is(token)) {
+		return identity.Local(), h.access.CheckLocal(r.Request)
+	}
+	if err := h.access.CheckOrigin(r.Request); err != nil {
+		return nil, err
+	}
+	switch {
+	case len(r.Header.Values("Authorization")) == 0:
+		return nil, problem.New(problem.Unauthorized, "management needs the header Authorization: Bearer TOKEN, with the server's --admin-token or a token of it")
+	case !bearer:
+		return nil, problem.New(problem.Unauthorized, "the Authorization header does not carry the server's --admin-token or a token of it: send Bearer TOKEN, once")
+	}
+	client := r.Client.Or(r.Request)
+	return authority.Principal(token, client.Addr())
 }

@@ -29,6 +29,9 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return withKind(d, h.cfg.Kinds, req, err)
 	}
+	if err := mayDeploy(r, req.key); err != nil {
+		return err
+	}
 	blobs, err := h.blobs(r.Context(), req)
 	if err != nil {
 		return err

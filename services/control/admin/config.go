@@ -9,6 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/control/tokens"
 	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/schema"
 )
@@ -30,7 +31,10 @@ type Deployer interface {
 // Config configures a Handler. A zero field takes its default; none may be negative.
 type Config struct {
 	Kinds schema.Kinds // of the server, with the fields of the middleware
-	Token string       // required from callers; default none: only local processes may manage
+	Token string       // for an Authority with this one token; default none: only local processes may manage
+
+	// Authority recognises the tokens of callers. Default: one that knows Token alone.
+	Authority *tokens.Authority
 
 	MaxModuleBytes int64         // default 64 MiB
 	StallTimeout   time.Duration // time without a byte before an upload fails; default 15 s
@@ -53,6 +57,9 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
+	if c.Authority == nil {
+		c.Authority = tokens.New(tokens.Config{AdminToken: c.Token})
+	}
 	c.MaxModuleBytes = cmp.Or(c.MaxModuleBytes, 64<<20)
 	c.StallTimeout = cmp.Or(c.StallTimeout, 15*time.Second)
 	c.MinUploadRate = cmp.Or(c.MinUploadRate, 1024)

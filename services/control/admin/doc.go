@@ -12,6 +12,7 @@
 //	GET|HEAD /services/inspect    ?prefix=P[&match=M], with earlier versions
 //	GET|HEAD /services/kv         key-value stores; also /services/kv/list, get and export, and POST of import and delete:
 //	                              see docs/management-api.md
+//	GET|HEAD /services/whoami     who sends the request, and the scopes it has
 //	GET|HEAD /services/health     200 while the server answers; requires no right
 //	GET|HEAD /services/ready      200 once all services are prepared or have failed, else 503; requires no right
 //
@@ -175,6 +176,9 @@
 // X-Forwarded-For and similar headers are never trusted. In both cases, requests that a browser sends for a
 // page of another origin are refused. Without a token, requests of any page are refused, including reads:
 // pages answered by a service have the same origin as management.
+//
+// What each path needs of its caller is in one table: see needs. A caller without a token, and that of Config.Token, has
+// the scope admin.
 //
 // # Concurrency
 //

@@ -16,6 +16,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/control/identity"
 	"github.com/vespo-dev/vespo/services/egress"
 	"github.com/vespo-dev/vespo/services/egress/fetch"
 	"github.com/vespo-dev/vespo/services/internal/access"
@@ -29,6 +30,7 @@ type Handler struct {
 	decoder   *decoder            // immutable
 	fetcher   *fetch.Fetcher      // immutable
 	endpoints map[string]endpoint // immutable; by escaped path
+	needs     map[string]need     // immutable; by escaped path
 
 	attached  atomic.Pointer[attachment] // nil before Attach
 	schedules atomic.Pointer[schedules]  // nil before AttachSchedules
@@ -44,7 +46,6 @@ type attachment struct{ Deployer }
 // endpoint serves one path.
 type endpoint struct {
 	methods []string
-	open    bool    // requires no right
 	limiter limiter // nil: unlimited
 	serve   func(http.ResponseWriter, *http.Request) error
 }
@@ -55,7 +56,7 @@ func New(cfg Config) *Handler {
 	cfg = cfg.withDefaults()
 	h := &Handler{
 		cfg:    cfg,
-		access: newGuard(cfg.Token),
+		access: newGuard(),
 		decoder: &decoder{
 			kinds:          cfg.Kinds,
 			maxModuleBytes: cfg.MaxModuleBytes,
@@ -63,7 +64,7 @@ func New(cfg Config) *Handler {
 		},
 		fetcher: newFetcher(cfg),
 	}
-	h.endpoints = h.routes()
+	h.endpoints, h.needs = h.routes(), needs()
 	return h
 }
 
@@ -112,8 +113,9 @@ func (h *Handler) routes() map[string]endpoint {
 		"/services/remove":   {methods: post, limiter: changes, serve: h.remove},
 		"/services/rollback": {methods: post, limiter: changes, serve: h.rollback},
 		"/services/trigger":  {methods: post, limiter: newLimiter(h.cfg.MaxTriggers), serve: h.trigger},
-		"/services/health":   {methods: get, open: true, serve: h.health},
-		"/services/ready":    {methods: get, open: true, serve: h.ready},
+		"/services/whoami":   {methods: get, serve: h.whoami},
+		"/services/health":   {methods: get, serve: h.health},
+		"/services/ready":    {methods: get, serve: h.ready},
 	}
 	maps.Copy(routes, h.kvRoutes(reads, changes))
 	return routes
@@ -130,8 +132,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *router.Request, res *accesslog
 	var to client.Writer
 	to.BeginWithin(w, r.Context(), h.cfg.WriteTimeout)
 	defer to.Finish()
-	body := r.Body // a decoder replaces r.Body
-	err := h.serve(&to, r.Request)
+	err := h.serve(&to, r)
 	switch {
 	case err == nil:
 		return nil
@@ -142,21 +143,43 @@ func (h *Handler) Serve(w http.ResponseWriter, r *router.Request, res *accesslog
 	res.Err, res.Outcome = err, outcomeOf(p)
 	h.refuse(&to, r, p)
 	if unread(r.Request) {
-		h.drain(&to, r.Request, body, p)
+		h.drain(&to, r.Request, r.Body, p)
 	}
 	return nil
 }
 
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
-	e, found := h.endpoints[r.URL.EscapedPath()]
-	if !e.open {
-		if err := h.access.Check(r); err != nil {
-			return err
-		}
+// serve answers a request of a caller who may send it.
+func (h *Handler) serve(w http.ResponseWriter, r *router.Request) error {
+	path := r.URL.EscapedPath()
+	e, found := h.endpoints[path]
+	needed := h.needs[path]
+	if needed == needNothing {
+		return h.call(w, r.Request, e)
 	}
-	if !found {
+	caller, err := h.identify(r)
+	if err != nil {
+		return err
+	}
+	ctx, stop := identity.With(r.Context(), caller)
+	defer stop()
+	inner := r.WithContext(ctx)
+	if found {
+		err = authorise(inner, needed)
+	}
+	if err == nil {
+		err = h.call(w, inner, e)
+	}
+	if err != nil && ctx.Err() != nil && r.Context().Err() == nil {
+		return problem.New(problem.Unauthorized, "the token was revoked or has expired during the request").WithCause(err)
+	}
+	return err
+}
+
+// call calls an endpoint within its limits. The zero endpoint is of no path.
+func (h *Handler) call(w http.ResponseWriter, r *http.Request, e endpoint) error {
+	if e.serve == nil {
 		return problem.New(problem.NotFound,
-			"the management API has no such path: see /services/list, inspect, add, remove, rollback, trigger, kv, health and ready")
+			"the management API has no such path: see /services/list, inspect, add, remove, rollback, trigger, kv, whoami, health and ready")
 	}
 	if !slices.Contains(e.methods, r.Method) {
 		allowed := strings.Join(e.methods, ", ")

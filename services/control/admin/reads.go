@@ -5,6 +5,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/services/control/fields"
+	"github.com/vespo-dev/vespo/services/control/identity"
 )
 
 func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
@@ -17,6 +18,9 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	}
 	view := listView{Services: []serviceView{}}
 	for _, entry := range d.List() {
+		if !mayRead(r, entry.Service.Key) {
+			continue
+		}
 		view.Services = append(view.Services, h.viewOfEntry(entry))
 	}
 	if h.leaving.Load() {
@@ -46,6 +50,21 @@ func (h *Handler) inspect(w http.ResponseWriter, r *http.Request) error {
 	view := h.viewOfEntry(entry)
 	view.History = h.historyOf(entry.Service)
 	return h.answer(w, http.StatusOK, view)
+}
+
+// whoami answers who sends the request, and with which scopes.
+func (h *Handler) whoami(w http.ResponseWriter, r *http.Request) error {
+	if err := bodilessFields(r).Err(); err != nil {
+		return err
+	}
+	caller := identity.Of(r.Context())
+	return h.answer(w, http.StatusOK, callerView{
+		Kind:    caller.Kind,
+		Name:    caller.Name,
+		ID:      caller.ID,
+		Scopes:  caller.Scopes,
+		Expires: caller.Expires,
+	})
 }
 
 // health answers that the server is up, and how many log records were dropped.

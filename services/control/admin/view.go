@@ -9,6 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/control/identity"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -206,4 +207,13 @@ func (h *Handler) historyOf(service registry.Service) []versionView {
 		})
 	}
 	return views
+}
+
+// callerView is the JSON form of who sends a request.
+type callerView struct {
+	Kind    identity.Kind   `json:"kind"`
+	Name    string          `json:"name,omitempty"`
+	ID      string          `json:"id,omitempty"`
+	Scopes  identity.Scopes `json:"scopes"`
+	Expires time.Time       `json:"expires,omitzero"`
 }

@@ -66,13 +66,26 @@ func New(surface Surface, token string) *Guard {
 // Without one, every request caused by a page is refused, including reads: the scripts
 // of a service's pages have the server's origin.
 func (g *Guard) Check(r *http.Request) error {
-	if g.hasToken {
-		if err := g.origin.Check(r); err != nil {
-			return problem.Newf(problem.Forbidden,
-				"a page of another origin sent this request: %s takes none from browsers elsewhere", g.surface.Name).WithCause(err)
-		}
-		return g.checkToken(r)
+	if !g.hasToken {
+		return g.CheckLocal(r)
 	}
+	if err := g.CheckOrigin(r); err != nil {
+		return err
+	}
+	return g.checkToken(r)
+}
+
+// CheckOrigin returns nil unless a browser sends a change for a page of another origin.
+func (g *Guard) CheckOrigin(r *http.Request) error {
+	if err := g.origin.Check(r); err != nil {
+		return problem.Newf(problem.Forbidden,
+			"a page of another origin sent this request: %s takes none from browsers elsewhere", g.surface.Name).WithCause(err)
+	}
+	return nil
+}
+
+// CheckLocal returns nil if a program on this machine sends the request, without a token.
+func (g *Guard) CheckLocal(r *http.Request) error {
 	if fromPage(r.Header) {
 		return g.refuse("a page in a browser sent this request, as its Origin or Sec-Fetch-Site says, and without a token %s takes none from pages, "+
 			"not even from those of this server's services: use a client that is no browser", g.surface.Name)
@@ -120,18 +133,30 @@ func (g *Guard) CheckChange(r *http.Request) error {
 
 // checkToken requires exactly one Authorization header (RFC 6750) with the token.
 func (g *Guard) checkToken(r *http.Request) error {
-	given := r.Header.Values("Authorization")
-	if len(given) == 0 {
+	if len(r.Header.Values("Authorization")) == 0 {
 		return problem.Newf(problem.Unauthorized, "%s needs the header Authorization: Bearer TOKEN, with the server's %s",
 			g.surface.Name, g.surface.TokenFlag)
 	}
-	scheme, token, _ := strings.Cut(given[0], " ")
-	hash := sha256.Sum256([]byte(strings.TrimLeft(token, " ")))
+	token, ok := Bearer(r.Header)
+	hash := sha256.Sum256([]byte(token))
 	matches := subtle.ConstantTimeCompare(hash[:], g.token[:]) == 1
-	if len(given) > 1 || !strings.EqualFold(scheme, "Bearer") || !matches {
+	if !ok || !matches {
 		return problem.Newf(problem.Unauthorized, "the Authorization header does not carry the server's %s", g.surface.TokenFlag)
 	}
 	return nil
+}
+
+// Bearer returns the token of the Authorization header (RFC 6750). ok is false unless there is exactly one such header.
+func Bearer(h http.Header) (token string, ok bool) {
+	given := h.Values("Authorization")
+	if len(given) != 1 {
+		return "", false
+	}
+	scheme, token, _ := strings.Cut(given[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", false
+	}
+	return strings.TrimLeft(token, " "), true
 }
 
 // CallerHeader names the calling service in outbound requests of this server's services.
