@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -201,6 +202,21 @@ func TestCollectGarbageKeepsWhatIsNamedOrHeld(t *testing.T) {
 	require.NoError(t, reg.Commit(ctx, base, next))
 	collect(2)
 	require.Empty(t, store.names())
+}
+
+// What leaves the history leaves the disk.
+func TestCollectGarbageOfVersionsThatAreNotKept(t *testing.T) {
+	store := newFaulty()
+	reg := open(t, store)
+	var last registry.Digest
+	for i := range registry.MaxHistory + 5 {
+		last = deploy(t, reg, routekey.MustParse("/a"), fmt.Sprint(i))
+	}
+	collected, err := reg.CollectGarbage(context.Background())
+	require.NoError(t, err)
+	require.Len(t, collected, 4)
+	require.Len(t, store.names(), registry.MaxHistory+1)
+	require.Contains(t, store.names(), last)
 }
 
 func TestCollectGarbageGoesOnAfterFailures(t *testing.T) {

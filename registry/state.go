@@ -45,11 +45,28 @@ func (s *State) Put(key routekey.Key, v Version) (*State, Service) {
 func (s Service) With(key routekey.Key, v Version) Service {
 	v.Deployed = v.Deployed.UTC().Round(0) // as it will be read back
 	v.Manifest = cmp.Or(v.Manifest, EmptyManifest)
-	next := Service{Key: key, Current: v}
+	next := Service{Key: key, Last: s.Last}
+	v.Number = 0
 	if !s.Key.IsZero() {
+		v.Number = s.numberOf(v)
 		next.History = pushHistory(s, v)
 	}
+	if v.Number == 0 {
+		next.Last++
+		v.Number = next.Last
+	}
+	next.Current = v
 	return next
+}
+
+// numberOf returns the number of the version with v's content, or 0.
+func (s Service) numberOf(v Version) Number {
+	for _, have := range s.Versions() {
+		if have.SameContent(v) {
+			return have.Number
+		}
+	}
+	return 0
 }
 
 // Remove removes the service and its history.
@@ -174,13 +191,20 @@ func checkService(key routekey.Key, service Service) error {
 		return invalid(key, "%d versions in the history, at most %d can be", len(service.History), MaxHistory)
 	}
 	all := service.Versions()
+	numbers, contents := make(map[Number]bool, len(all)), make(map[string]bool, len(all))
 	for i, v := range all {
+		if v.Number == 0 || v.Number > service.Last || numbers[v.Number] {
+			return invalid(key, "a version has the number %d, which is taken or not one of 1 to %d", v.Number, service.Last)
+		}
+		numbers[v.Number] = true
 		if err := checkVersion(key, v); err != nil {
 			return err
 		}
-		if slices.ContainsFunc(all[:i], v.SameContent) {
+		content := v.content()
+		if contents[content] {
 			return invalid(key, "two versions have the same content (%s)", v.ContentDigest())
 		}
+		contents[content] = true
 		if i > 0 && v.Generation >= service.Current.Generation {
 			return invalid(key, "a version in the history is newer than the current one")
 		}
@@ -219,10 +243,40 @@ func (s *State) successor() *State {
 // pushHistory returns the history after v has replaced old's current version.
 func pushHistory(old Service, v Version) []Version {
 	var history []Version
+	var kept extent
+	kept.add(v)
 	for _, earlier := range old.Versions() {
-		if !earlier.SameContent(v) && len(history) < MaxHistory {
-			history = append(history, earlier)
+		if earlier.SameContent(v) {
+			continue
 		}
+		if kept.add(earlier); len(history) > 0 && (kept.exceeded() || len(history) == MaxHistory) {
+			break
+		}
+		history = append(history, earlier)
 	}
 	return history
+}
+
+// extent is what the versions of a service occupy.
+type extent struct {
+	counted       map[Digest]bool
+	blobBytes     int64
+	manifestBytes int
+}
+
+func (e *extent) add(v Version) {
+	if e.counted == nil {
+		e.counted = make(map[Digest]bool)
+	}
+	for _, b := range v.Blobs {
+		if !e.counted[b.Digest] {
+			e.counted[b.Digest] = true
+			e.blobBytes += b.SizeBytes
+		}
+	}
+	e.manifestBytes += len(v.Manifest)
+}
+
+func (e *extent) exceeded() bool {
+	return e.blobBytes > MaxVersionBytes || e.manifestBytes > MaxManifestBytes
 }

@@ -6,14 +6,27 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
 )
 
-// MaxHistory is the number of earlier versions kept for a service, not counting the current one.
-const MaxHistory = 10
+// Bounds of the versions of a service. A version that would exceed one is dropped from the end of the history, but
+// never the first one of it, to which a rollback returns.
+const (
+	// MaxHistory is the number of earlier versions kept for a service, not counting the current one.
+	MaxHistory = 99
+	// MaxVersionBytes bounds the blobs of a service's versions. A blob of several versions counts once.
+	MaxVersionBytes = 512 << 20
+	// MaxManifestBytes bounds the manifests of a service's versions: every commit writes all of them.
+	MaxManifestBytes = 1 << 20
+)
+
+// Number numbers the versions of a service: 1, 2, 3. It belongs to a content: a version that is deployed again, or
+// rolled back to, keeps its number. A number is not given to another content while the service exists.
+type Number uint64
 
 // Generation numbers the changes of a catalogue: each commit takes the next number. A version has the
 // generation in which it became current, so that two deploys of the same module can be distinguished.
@@ -81,6 +94,7 @@ type Version struct {
 	Blobs      []Blob // in the order of their fields' names; several of one field in their own order
 	Origin     Origin
 	Note       Note
+	Number     Number     // among the versions of its service, from 1
 	Generation Generation // of the commit that made it current
 	Deployed   time.Time  // time of that commit, in UTC
 }
@@ -88,6 +102,21 @@ type Version struct {
 // SameContent reports whether both versions serve the same, regardless of origin and note: kind, manifest and blobs are equal.
 func (v Version) SameContent(o Version) bool {
 	return v.Kind == o.Kind && v.Manifest == o.Manifest && slices.EqualFunc(v.Blobs, o.Blobs, Blob.same)
+}
+
+// content returns a text that two versions share if and only if SameContent holds. It is cheaper than the digest.
+func (v Version) content() string {
+	var b strings.Builder
+	for _, text := range []string{v.Kind, string(v.Manifest)} {
+		b.WriteString(strconv.Itoa(len(text)))
+		b.WriteByte(' ')
+		b.WriteString(text)
+	}
+	for _, blob := range v.Blobs {
+		b.WriteString(strconv.Quote(blob.Field))
+		b.WriteString(string(blob.Digest))
+	}
+	return b.String()
 }
 
 // same reports whether both are the same content of the same field. The digest implies the size.
@@ -118,6 +147,17 @@ type Service struct {
 	// History holds at most MaxHistory earlier versions, the most recently current one first. Their contents
 	// differ from each other and from the current version's: see RATIONALE.md.
 	History []Version
+	Last    Number // the highest number that a version has had
+}
+
+// Numbered returns the version with a number.
+func (s Service) Numbered(n Number) (Version, bool) {
+	for _, v := range s.Versions() {
+		if v.Number == n {
+			return v, true
+		}
+	}
+	return Version{}, false
 }
 
 // Versions returns the current version, followed by the history.

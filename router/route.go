@@ -14,6 +14,7 @@ type Binding struct {
 	Key        routekey.Key
 	Service    string             // name for the access log and errors
 	Version    string             // digest, for the access log
+	Number     uint64             // of the version, for the access log
 	Generation uint64             // for the access log
 	Handler    Handler            // serves the requests
 	Limiter    *admission.Limiter // shared by all versions of the service; nil: requests are not limited

@@ -196,7 +196,7 @@ func (rt *Router) serveRoute(x *exchange, path string) error {
 		x.request.Prefix, x.request.Rest = string(route.Key.Prefix), rest
 		rec := &x.record
 		rec.Prefix = string(route.Key.Prefix)
-		rec.Service, rec.Version, rec.Generation = route.Service, route.Version, route.Generation
+		rec.Service, rec.Version, rec.Number, rec.Generation = route.Service, route.Version, route.Number, route.Generation
 		if route.Await == nil {
 			x.route = route
 			return rt.serveBy(x, route)

@@ -2,12 +2,14 @@ package filestore
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +19,7 @@ import (
 
 const (
 	manifestFormat  = "vespo catalogue"
-	manifestVersion = 3
+	manifestVersion = 4
 	// maxManifestBytes is far larger than a catalogue of 100,000 services with full histories.
 	maxManifestBytes = 1 << 30
 )
@@ -37,33 +39,36 @@ type envelope struct {
 	Catalogue json.RawMessage `json:"catalogue"`
 }
 
-// The types below are version 3. Version 2 is the same without message and author, and is read by the same types. They are separate from registry's types, so that a renamed field there does
-// not change the stored format.
-type catalogueV3 struct {
+// The types below are version 4. Version 3 is the same without the numbers of versions, and version 2 without message and
+// author too; both are read by the same types. They are separate from registry's types, so that a renamed field there
+// does not change the stored format.
+type catalogueV4 struct {
 	Generation uint64      `json:"generation"`
-	Services   []serviceV3 `json:"services"`
+	Services   []serviceV4 `json:"services"`
 
-	Records map[string]recordV3 `json:"records,omitempty"`
+	Records map[string]recordV4 `json:"records,omitempty"`
 }
 
-type serviceV3 struct {
+type serviceV4 struct {
 	Prefix  string      `json:"prefix"`
-	Current versionV3   `json:"current"`
-	History []versionV3 `json:"history,omitempty"`
+	Current versionV4   `json:"current"`
+	History []versionV4 `json:"history,omitempty"`
+	Last    uint64      `json:"last"` // the highest number of a version so far
 }
 
-type versionV3 struct {
+type versionV4 struct {
 	Kind       string         `json:"kind"`
 	Manifest   map[string]any `json:"manifest"` // an object: white space and escapes of the file are not part of its value
-	Blobs      []blobV3       `json:"blobs,omitempty"`
+	Blobs      []blobV4       `json:"blobs,omitempty"`
 	Origin     string         `json:"origin,omitempty"`
 	Message    string         `json:"message,omitempty"`
 	Author     string         `json:"author,omitempty"`
+	Number     uint64         `json:"number"`
 	Generation uint64         `json:"generation"`
 	Deployed   time.Time      `json:"deployed"`
 }
 
-type blobV3 struct {
+type blobV4 struct {
 	Field     string `json:"field"`
 	Digest    string `json:"digest"`
 	SizeBytes int64  `json:"size_bytes"`
@@ -71,7 +76,7 @@ type blobV3 struct {
 
 // encodeManifest encodes s deterministically.
 func encodeManifest(s *registry.State) ([]byte, error) {
-	catalogue := catalogueV3{Generation: uint64(s.Generation), Services: []serviceV3{}}
+	catalogue := catalogueV4{Generation: uint64(s.Generation), Services: []serviceV4{}}
 	for _, service := range s.Sorted() {
 		stored, err := fromService(service)
 		if err != nil {
@@ -124,13 +129,13 @@ func decodeManifest(data []byte, blob func(registry.Digest) ([]byte, error)) (s 
 	if e.Version == 1 {
 		s, err = decodeCatalogueV1(body.Bytes(), blob)
 	} else {
-		s, err = decodeCatalogueV3(body.Bytes())
+		s, err = decodeCatalogueV4(body.Bytes(), e.Version)
 	}
 	return s, e.Version, err
 }
 
-func decodeCatalogueV3(body []byte) (*registry.State, error) {
-	var c catalogueV3
+func decodeCatalogueV4(body []byte, version int) (*registry.State, error) {
+	var c catalogueV4
 	if err := decodeStrictly(body, &c); err != nil {
 		return nil, err
 	}
@@ -139,8 +144,12 @@ func decodeCatalogueV3(body []byte) (*registry.State, error) {
 		Services:   make(map[routekey.Key]registry.Service, len(c.Services)),
 		Records:    toRecords(c.Records),
 	}
-	for _, service := range c.Services {
-		if err := addService(s, service.service()); err != nil {
+	for _, stored := range c.Services {
+		service := stored.service()
+		if version < 4 {
+			number(&service)
+		}
+		if err := addService(s, service); err != nil {
 			return nil, err
 		}
 	}
@@ -159,6 +168,19 @@ func decodeStrictly(body []byte, into any) error {
 		return fmt.Errorf("%w: something follows the catalogue", errTorn)
 	}
 	return nil
+}
+
+// number numbers the versions of a service that has none in the stored form, in the order in which they became current.
+func number(s *registry.Service) {
+	ordered := []*registry.Version{&s.Current}
+	for i := range s.History {
+		ordered = append(ordered, &s.History[i])
+	}
+	slices.SortFunc(ordered, func(a, b *registry.Version) int { return cmp.Compare(a.Generation, b.Generation) })
+	for _, v := range ordered {
+		s.Last++
+		v.Number = s.Last
+	}
 }
 
 // addService adds a service that is not in s yet.
@@ -182,8 +204,8 @@ func checksum(body []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func fromService(s registry.Service) (out serviceV3, err error) {
-	out.Prefix = s.Key.String()
+func fromService(s registry.Service) (out serviceV4, err error) {
+	out.Prefix, out.Last = s.Key.String(), uint64(s.Last)
 	if out.Current, err = fromVersion(s.Current); err != nil {
 		return out, err
 	}
@@ -197,26 +219,27 @@ func fromService(s registry.Service) (out serviceV3, err error) {
 	return out, nil
 }
 
-func (s serviceV3) service() registry.Service {
-	out := registry.Service{Key: routekey.Stored(s.Prefix), Current: s.Current.version()}
+func (s serviceV4) service() registry.Service {
+	out := registry.Service{Key: routekey.Stored(s.Prefix), Current: s.Current.version(), Last: registry.Number(s.Last)}
 	for _, v := range s.History {
 		out.History = append(out.History, v.version())
 	}
 	return out
 }
 
-func fromVersion(v registry.Version) (versionV3, error) {
-	out := versionV3{
+func fromVersion(v registry.Version) (versionV4, error) {
+	out := versionV4{
 		Kind:       v.Kind,
 		Manifest:   map[string]any{},
 		Origin:     string(v.Origin),
 		Message:    v.Note.Message,
 		Author:     v.Note.Author,
+		Number:     uint64(v.Number),
 		Generation: uint64(v.Generation),
 		Deployed:   v.Deployed,
 	}
 	for _, b := range v.Blobs {
-		out.Blobs = append(out.Blobs, blobV3{Field: b.Field, Digest: string(b.Digest), SizeBytes: b.SizeBytes})
+		out.Blobs = append(out.Blobs, blobV4{Field: b.Field, Digest: string(b.Digest), SizeBytes: b.SizeBytes})
 	}
 	dec := json.NewDecoder(strings.NewReader(string(v.Manifest)))
 	dec.UseNumber()
@@ -226,12 +249,13 @@ func fromVersion(v registry.Version) (versionV3, error) {
 	return out, nil
 }
 
-func (v versionV3) version() registry.Version {
+func (v versionV4) version() registry.Version {
 	out := registry.Version{
 		Kind:       v.Kind,
 		Manifest:   canonical(v.Manifest),
 		Origin:     registry.Origin(v.Origin),
 		Note:       registry.Note{Message: v.Message, Author: v.Author},
+		Number:     registry.Number(v.Number),
 		Generation: registry.Generation(v.Generation),
 		Deployed:   v.Deployed.UTC(),
 	}

@@ -54,7 +54,7 @@ func noBlob(registry.Digest) ([]byte, error) { return nil, registry.ErrBlobMissi
 func TestManifestsOfAllVersionsStayReadable(t *testing.T) {
 	encoded, err := encodeManifest(sample())
 	require.NoError(t, err)
-	newest := filepath.Join("testdata", "manifest.v3.json")
+	newest := filepath.Join("testdata", "manifest.v4.json")
 	if *update {
 		require.NoError(t, os.WriteFile(newest, encoded, 0o644))
 	}
@@ -65,6 +65,7 @@ func TestManifestsOfAllVersionsStayReadable(t *testing.T) {
 		"manifest.v1.json": withoutNotes(sample()),
 		"manifest.v2.json": withoutNotes(sample()),
 		"manifest.v3.json": sample(),
+		"manifest.v4.json": sample(),
 	} {
 		data, err := os.ReadFile(filepath.Join("testdata", golden))
 		require.NoError(t, err)
@@ -165,7 +166,7 @@ func TestDecodeManifestRefuses(t *testing.T) {
 		"zeroes":            {string(make([]byte, 512)), errTorn},
 		"another format":    {`{"format":"something else"}`, errTorn},
 		"version 0":         {`{"format":"vespo catalogue"}`, errTorn},
-		"version 4":         {`{"format":"vespo catalogue","version":4,"more":true}`, errNewer},
+		"version 5":         {`{"format":"vespo catalogue","version":5,"more":true}`, errNewer},
 		"no catalogue":      {`{"format":"vespo catalogue","version":1}`, errTorn},
 		"wrong checksum":    {`{"format":"vespo catalogue","version":1,"sha256":"00","catalogue":{}}`, errTorn},
 		"catalogue no map":  {sealed(`[]`), errTorn},
@@ -209,7 +210,7 @@ func FuzzDecodeManifest(f *testing.F) {
 		if s, err := decodeCatalogueV1(data, noBlob); err == nil {
 			require.NoError(t, s.Check())
 		}
-		if s, err := decodeCatalogueV3(data); err == nil {
+		if s, err := decodeCatalogueV4(data, 4); err == nil {
 			require.NoError(t, s.Check())
 		}
 	})

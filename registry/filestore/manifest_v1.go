@@ -70,6 +70,7 @@ func decodeCatalogueV1(body []byte, blob func(registry.Digest) ([]byte, error)) 
 		for _, v := range old.History {
 			service.History = append(service.History, v.version(blob))
 		}
+		number(&service)
 		if err := addService(s, service); err != nil {
 			return nil, err
 		}

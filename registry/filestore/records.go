@@ -10,22 +10,22 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// recordV3 is a record in the catalogue. Its manifest is an object, as that of a version.
-type recordV3 struct {
+// recordV4 is a record in the catalogue. Its manifest is an object, as that of a version.
+type recordV4 struct {
 	Kind     string         `json:"kind"`
 	Manifest map[string]any `json:"manifest"`
 	Blobs    []string       `json:"blobs,omitempty"`
 }
 
 // fromRecords returns the records as they are stored.
-func fromRecords(records map[string]registry.Record) (map[string]recordV3, error) {
-	stored := make(map[string]recordV3, len(records))
+func fromRecords(records map[string]registry.Record) (map[string]recordV4, error) {
+	stored := make(map[string]recordV4, len(records))
 	for name, r := range records {
 		var members map[string]any
 		if err := decodeStrictly([]byte(r.Manifest), &members); err != nil {
 			return nil, fmt.Errorf("record %.200q: %w", name, err)
 		}
-		out := recordV3{Kind: r.Kind, Manifest: members}
+		out := recordV4{Kind: r.Kind, Manifest: members}
 		for _, d := range r.Blobs {
 			out.Blobs = append(out.Blobs, string(d))
 		}
@@ -35,7 +35,7 @@ func fromRecords(records map[string]registry.Record) (map[string]recordV3, error
 }
 
 // toRecords returns stored records.
-func toRecords(stored map[string]recordV3) map[string]registry.Record {
+func toRecords(stored map[string]recordV4) map[string]registry.Record {
 	var records map[string]registry.Record
 	for name, r := range stored {
 		out := registry.Record{Kind: r.Kind, Manifest: canonical(r.Manifest)}

@@ -162,7 +162,7 @@ func TestBothManifestsTorn(t *testing.T) {
 func TestNewerManifestIsNotTouched(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "manifest.json")
-	newer := []byte(`{"format":"vespo catalogue","version":4,"catalogue":{}}`)
+	newer := []byte(`{"format":"vespo catalogue","version":5,"catalogue":{}}`)
 	require.NoError(t, os.WriteFile(path, newer, 0o600))
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "blobs", "sha512"), 0o700))
 	store, err := Open(dir)

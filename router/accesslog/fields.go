@@ -30,6 +30,7 @@ const (
 	FieldService       = "service"
 	FieldPrefix        = "prefix"
 	FieldVersion       = "version"
+	FieldNumber        = "version_number"
 	FieldGeneration    = "generation"
 	FieldStart         = "start"
 	FieldGuestTime     = "guest_us"
@@ -74,7 +75,7 @@ func levelOf(rec *Record) slog.Level {
 }
 
 // maxFields is the most fields that appendFields adds.
-const maxFields = 28
+const maxFields = 29
 
 func appendFields(fields []slog.Attr, rec *Record) []slog.Attr {
 	fields = append(fields,
@@ -123,6 +124,9 @@ func appendOptional(fields []slog.Attr, rec *Record) []slog.Attr {
 		if f.value != 0 {
 			fields = append(fields, slog.Int64(f.name, f.value))
 		}
+	}
+	if rec.Number != 0 {
+		fields = append(fields, slog.Uint64(FieldNumber, rec.Number))
 	}
 	if rec.Generation != 0 {
 		fields = append(fields, slog.Uint64(FieldGeneration, rec.Generation))

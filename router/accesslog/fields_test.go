@@ -24,6 +24,7 @@ func full() *Record {
 		Prefix:     "/test",
 		Service:    "test",
 		Version:    "sha256:00",
+		Number:     2,
 		Generation: 3,
 		QueueWait:  4 * time.Microsecond,
 		Status:     500,
@@ -63,7 +64,7 @@ func TestFieldNamesAreStable(t *testing.T) {
 		"level": "WARN", "msg": "request", "request_id": "0123456789abcdef", "method": "POST", "host": "h", "uri": "/test/x?q",
 		"proto": "HTTP/1.1", "remote": "127.0.0.1:1", "user_agent": "ua", "status": 500.0, "outcome": "trap", "bytes_in": 5.0,
 		"bytes_out": 6.0, "ttfb_us": 7.0, "ttlb_us": 8.0, "queue_wait_us": 4.0, "service": "test", "prefix": "/test",
-		"version": "sha256:00", "generation": 3.0, "start": "warm", "guest_us": 12.0, "snapshot_bytes": 9.0,
+		"version": "sha256:00", "version_number": 2.0, "generation": 3.0, "start": "warm", "guest_us": 12.0, "snapshot_bytes": 9.0,
 		"dirty_bytes": 10.0, "peak_bytes": 11.0, "kv_operations": 13.0, "err": "why",
 	}, jsonLine(t, full()))
 }

@@ -69,6 +69,7 @@ type Record struct {
 	Prefix     string        // canonical prefix of the matched service, such as "/test"
 	Service    string        // "services" for the management API, "" if no route matched
 	Version    string        // digest of the served version
+	Number     uint64        // number of the served version among those of its service: 1, 2, 3
 	Generation uint64        // deploy that introduced this version
 	BodyWait   time.Duration // time waiting for the first part of the body, before admission
 	QueueWait  time.Duration // time in admission, and in a queue of the handler

@@ -10,7 +10,7 @@ import (
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
-// Limits of a note, in bytes. A catalogue keeps up to 11 notes of each service, and every commit writes all of them.
+// Limits of a note, in bytes. A catalogue keeps up to 100 notes of each service, and every commit writes all of them.
 const (
 	maxMessageBytes = 500
 	maxAuthorBytes  = 100

@@ -19,6 +19,7 @@ type serviceView struct {
 	Match       string              `json:"match,omitempty"`
 	Digest      registry.Digest     `json:"digest"`        // of the whole version: see registry.Version.ContentDigest
 	Module      registry.Digest     `json:"module_digest"` // of the module or document
+	Number      registry.Number     `json:"number"`        // of the version among those of its service
 	Generation  registry.Generation `json:"generation"`
 	Kind        string              `json:"kind"`
 	Origin      registry.Origin     `json:"origin,omitempty"`
@@ -78,6 +79,7 @@ type retiringView struct {
 type versionView struct {
 	Digest     registry.Digest     `json:"digest"`
 	Module     registry.Digest     `json:"module_digest"`
+	Number     registry.Number     `json:"number"`
 	Generation registry.Generation `json:"generation"`
 	Kind       string              `json:"kind"`
 	Memory     int64               `json:"memory,omitempty"`
@@ -125,6 +127,7 @@ func (h *Handler) viewOf(service registry.Service, status services.Status) servi
 		Match:       service.Key.Match.String(),
 		Digest:      version.ContentDigest(),
 		Module:      moduleDigest(version),
+		Number:      version.Number,
 		Generation:  version.Generation,
 		Kind:        version.Kind,
 		Origin:      version.Origin,
@@ -194,6 +197,7 @@ func (h *Handler) historyOf(service registry.Service) []versionView {
 		views = append(views, versionView{
 			Digest:     version.ContentDigest(),
 			Module:     moduleDigest(version),
+			Number:     version.Number,
 			Generation: version.Generation,
 			Kind:       version.Kind,
 			Memory:     options.number("memory"),

@@ -89,6 +89,7 @@ func (d *Deployer) binding(s registry.Service, h router.Handler) router.Binding 
 		Key:        s.Key,
 		Service:    s.Key.String(),
 		Version:    string(d.logged(s.Current)),
+		Number:     uint64(s.Current.Number),
 		Generation: uint64(s.Current.Generation),
 		Handler:    h,
 	}

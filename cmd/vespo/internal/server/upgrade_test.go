@@ -86,7 +86,7 @@ func TestDataDirectoriesOfFormat1Open(t *testing.T) {
 	require.Equal(t, "echoed", string(body))
 	stored, err := os.ReadFile(filepath.Join(data, "manifest.json"))
 	require.NoError(t, err)
-	require.Contains(t, string(stored), `"version": 3,`)
+	require.Contains(t, string(stored), `"version": 4,`)
 }
 
 // listening runs a server until the end of the test, and returns it with its address.
