@@ -140,11 +140,12 @@ func (x *exchange) conclude(err error) {
 	rec.TTLB = time.Since(rec.Time)
 }
 
-// count counts a concluded request for its route.
+// count counts a concluded request for its route, and completes the record.
 func (x *exchange) count() {
 	if x.route != nil {
 		broken := x.abort && x.record.Outcome != accesslog.OutcomeClientGone
-		x.route.count(broken || x.record.Status >= http.StatusInternalServerError)
+		x.record.Failed = broken || x.record.Status >= http.StatusInternalServerError
+		x.route.count(x.record.Failed)
 	}
 }
 

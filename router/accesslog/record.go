@@ -75,6 +75,7 @@ type Record struct {
 	QueueWait  time.Duration // time in admission, and in a queue of the handler
 
 	Status   int           // 0 if no response was sent
+	Failed   bool          // a service answered with a status of 500 or above, or the server broke off its response
 	BytesIn  int64         // request body bytes read
 	BytesOut int64         // response body bytes passed to the HTTP server
 	TTFB     time.Duration // from Time until the response header was passed to the HTTP server; 0 if none was

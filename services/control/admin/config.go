@@ -47,11 +47,18 @@ type Config struct {
 	// KeyValue has the server's key-value stores. Nil means that there are none. The caller keeps ownership.
 	KeyValue kv.Stores
 
+	// Statistics has the statistics of services. Nil means that none are kept. The caller keeps ownership.
+	Statistics Statistics
+
+	// Slots returns the state of the capacity that services share. It is called after Attach alone. Nil means that there
+	// is none.
+	Slots func() Slots
+
 	// Dropped returns the number of log and access records dropped since the start. Nil means that none ever
 	// are.
 	Dropped func() int64
 
-	MaxReads    int // concurrent list and inspect requests; default 16
+	MaxReads    int // concurrent list, inspect and stats requests; default 16
 	MaxChanges  int // concurrent add, remove and rollback requests, each with up to MaxModuleBytes; default 8
 	MaxTriggers int // concurrent trigger requests, each of which waits for a service; default 8
 }

@@ -10,6 +10,8 @@
 //	GET|HEAD /services            all services, by prefix; the same as /services/list
 //	GET|HEAD /services/list
 //	GET|HEAD /services/inspect    ?prefix=P[&match=M], with earlier versions
+//	GET|HEAD /services/stats      [?prefix=P[&match=M]][&series=true]: statistics of one service or all: see
+//	                              docs/management-api.md
 //	GET|HEAD /services/kv         key-value stores; also /services/kv/list, get and export, and POST of import and delete:
 //	                              see docs/management-api.md
 //	GET|HEAD /services/whoami     who sends the request, and the scopes it has

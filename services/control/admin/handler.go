@@ -109,6 +109,7 @@ func (h *Handler) routes() map[string]endpoint {
 		"/services/":         list,
 		"/services/list":     list,
 		"/services/inspect":  {methods: get, limiter: reads, serve: h.inspect},
+		"/services/stats":    {methods: get, limiter: reads, serve: h.statistics},
 		"/services/add":      {methods: post, limiter: changes, serve: h.add},
 		"/services/remove":   {methods: post, limiter: changes, serve: h.remove},
 		"/services/rollback": {methods: post, limiter: changes, serve: h.rollback},
@@ -179,7 +180,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *router.Request) error {
 func (h *Handler) call(w http.ResponseWriter, r *http.Request, e endpoint) error {
 	if e.serve == nil {
 		return problem.New(problem.NotFound,
-			"the management API has no such path: see /services/list, inspect, add, remove, rollback, trigger, kv, whoami, health and ready")
+			"the management API has no such path: see /services/list, inspect, stats, add, remove, rollback, trigger, kv, whoami, health and ready")
 	}
 	if !slices.Contains(e.methods, r.Method) {
 		allowed := strings.Join(e.methods, ", ")

@@ -35,6 +35,7 @@ func needs() map[string]need {
 		"/services":         needOwn,
 		"/services/":        needOwn,
 		"/services/list":    needOwn,
+		"/services/stats":   needOwn,
 		"/services/inspect": needOne,
 
 		"/services/add":      needBody,

@@ -31,7 +31,6 @@ import (
 	"github.com/vespo-dev/vespo/services/control/scheduler"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
-	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/kv/boltstore"
 )
 
@@ -63,6 +62,8 @@ type core struct {
 	lambda    http.Handler // of the Lambda API's listener; nil without one
 	leave     func()       // announces to clients and load balancers that the server is about to stop
 	trimmer   *heapTrimmer
+	observer  *observer
+	routing   *router.Router
 	public    atomic.Value // string: URL of the public listener, once open
 }
 
@@ -74,7 +75,7 @@ type access struct {
 
 // wire opens and connects all components, as parts of list, which the caller closes. It serves nothing.
 func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, log *slog.Logger, access access) (*core, error) {
-	c := &core{trimmer: newHeapTrimmer()}
+	c := &core{trimmer: newHeapTrimmer(), observer: newObserver()}
 	catalogue, err := c.openCatalogue(ctx, list, dataDir)
 	if err != nil {
 		return nil, err
@@ -85,9 +86,11 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	if err := c.openStores(ctx, list, cfg, log); err != nil {
 		return nil, err
 	}
-	management := newManagement(cfg, access, c.stores)
-	routing := router.New(router.Config{Admin: management, AccessLog: access.listener, Trust: cfg.trust(), HeaderBytes: int64(cfg.HeaderMemory)})
-	c.handler = routing
+	gate := admission.NewGate(cfg.Slots)
+	management := c.newManagement(cfg, access, gate)
+	listener := accesslog.Tee(access.listener, c.observer.rolling.Listen)
+	routing := router.New(router.Config{Admin: management, AccessLog: listener, Trust: cfg.trust(), HeaderBytes: int64(cfg.HeaderMemory)})
+	c.handler, c.routing = routing, routing
 	if err := c.openKind(ctx, list, cfg, catalogue, routing, log); err != nil {
 		return nil, err
 	}
@@ -96,10 +99,10 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 		return nil, err
 	}
 	c.deployer = deploy.New(deploy.Config{
-		Events:   deploy.Tee(c.trims(), c.forgets(log)),
+		Events:   deploy.Tee(c.trims(), c.forgets(log), c.observer.forgets()),
 		Registry: catalogue,
 		Router:   routing,
-		Gate:     admission.NewGate(cfg.Slots),
+		Gate:     gate,
 		Limits: admission.Limits{
 			Concurrency: cfg.perService(),
 			Queue:       cfg.Queue,
@@ -194,14 +197,16 @@ func (c *core) closeServices(ctx context.Context) error {
 }
 
 // newManagement returns the handler of the management API.
-func newManagement(cfg *Config, access access, stores kv.Stores) *admin.Handler {
+func (c *core) newManagement(cfg *Config, access access, gate *admission.Gate) *admin.Handler {
 	return admin.New(admin.Config{
 		Kinds:               Kinds(),
 		Token:               cfg.AdminToken,
 		MaxModuleBytes:      int64(cfg.MaxModule),
 		AllowPrivateSources: cfg.AllowPrivateSources,
 		Dropped:             access.dropped,
-		KeyValue:            stores,
+		KeyValue:            c.stores,
+		Statistics:          c.observer.rolling,
+		Slots:               c.slots(gate),
 	})
 }
 

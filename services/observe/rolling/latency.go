@@ -1,0 +1,86 @@
+package rolling
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"time"
+)
+
+// Latencies are counted in microseconds. Each power of two has subBuckets buckets of equal width; below, a bucket is one
+// microsecond wide. The last bucket also counts what is longer, from about 4 hours on.
+const (
+	subBits    = 3
+	subBuckets = 1 << subBits
+	buckets    = 256
+)
+
+// latencies counts requests by the bucket of their latency.
+type latencies [buckets]uint64
+
+// bucketOf returns the bucket of a latency.
+func bucketOf(d time.Duration) int {
+	us := uint64(max(d, 0) / time.Microsecond)
+	if us < subBuckets {
+		return int(us)
+	}
+	shift := bits.Len64(us) - 1 - subBits
+	return min(subBuckets*(shift+1)+int(us>>shift)&(subBuckets-1), buckets-1)
+}
+
+// lowerBound returns the least latency of a bucket.
+func lowerBound(bucket int) time.Duration {
+	if bucket < subBuckets {
+		return time.Duration(bucket) * time.Microsecond
+	}
+	shift := bucket/subBuckets - 1
+	return time.Duration(subBuckets+bucket%subBuckets) << shift * time.Microsecond
+}
+
+// count returns the number of requests.
+func (l *latencies) count() (n uint64) {
+	for _, c := range l {
+		n += c
+	}
+	return n
+}
+
+// quantile returns the latency that a share q of the requests does not exceed; 0 if there are none.
+func (l *latencies) quantile(q float64) time.Duration {
+	rank := q * float64(l.count())
+	if rank == 0 {
+		return 0
+	}
+	for bucket, n := range l {
+		if float64(n) < rank || n == 0 {
+			rank -= float64(n)
+			continue
+		}
+		low := lowerBound(bucket)
+		return low + time.Duration(rank/float64(n)*float64(lowerBound(bucket+1)-low))
+	}
+	return lowerBound(buckets)
+}
+
+// appendTo appends the counts that are not 0, each with the distance of its bucket from the one before.
+func (l *latencies) appendTo(sparse []byte) []byte {
+	last := -1
+	for bucket, n := range l {
+		if n > 0 {
+			sparse = binary.AppendUvarint(sparse, uint64(bucket-last))
+			sparse = binary.AppendUvarint(sparse, n)
+			last = bucket
+		}
+	}
+	return sparse
+}
+
+// add adds counts in sparse form.
+func (l *latencies) add(sparse []byte) {
+	for bucket := -1; len(sparse) > 0; {
+		step, n := binary.Uvarint(sparse)
+		count, m := binary.Uvarint(sparse[n:])
+		bucket += int(step)
+		l[bucket] += count
+		sparse = sparse[n+m:]
+	}
+}
