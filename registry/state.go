@@ -110,24 +110,57 @@ func (s *State) At(key routekey.Key, g Generation) (Version, error) {
 	return Version{}, unknown
 }
 
-// UnknownVersionError is the error of [State.At] for a generation that the history does not have. It matches ErrNoVersion.
+// AtNumber is like At, for the number of a version.
+func (s *State) AtNumber(key routekey.Key, n Number) (Version, error) {
+	service, ok := s.Services[key]
+	if !ok {
+		return Version{}, fmt.Errorf("%w: %s", ErrNotFound, key)
+	}
+	if v, ok := service.Numbered(n); ok && n != service.Current.Number {
+		return v, nil
+	}
+	return Version{}, service.Unknown(n)
+}
+
+// Unknown returns the error for a number that no earlier version has.
+func (s Service) Unknown(n Number) error {
+	unknown := &UnknownVersionError{Key: s.Key, Number: n, CurrentNumber: s.Current.Number}
+	for _, v := range s.History {
+		unknown.KnownNumbers = append(unknown.KnownNumbers, v.Number)
+	}
+	return unknown
+}
+
+// UnknownVersionError is the error of [State.At] and [State.AtNumber] for a version that the history does not have. It
+// matches ErrNoVersion.
 type UnknownVersionError struct {
 	Key        routekey.Key
 	Generation Generation
 	Known      []Generation // in the history, the most recently current one first
 	Current    Generation   // which is not in the history
+
+	// Number is not zero if the version was asked for by its number. The fields above are then empty.
+	Number        Number
+	KnownNumbers  []Number
+	CurrentNumber Number
 }
 
 func (e *UnknownVersionError) Error() string {
+	if e.Number != 0 {
+		return fmt.Sprintf("%s: version %d of %s", ErrNoVersion, e.Number, e.Key)
+	}
 	return fmt.Sprintf("%s: generation %d of %s", ErrNoVersion, e.Generation, e.Key)
 }
 
 // Unwrap returns ErrNoVersion.
 func (e *UnknownVersionError) Unwrap() error { return ErrNoVersion }
 
-// List returns the known generations as text.
+// List returns the known generations or numbers as text.
 func (e *UnknownVersionError) List() string {
-	texts := make([]string, 0, len(e.Known))
+	texts := make([]string, 0, len(e.Known)+len(e.KnownNumbers))
+	for _, n := range e.KnownNumbers {
+		texts = append(texts, strconv.FormatUint(uint64(n), 10))
+	}
 	for _, g := range e.Known {
 		texts = append(texts, strconv.FormatUint(uint64(g), 10))
 	}

@@ -90,6 +90,12 @@ type Kind interface {
 	Prepare(ctx context.Context, s Spec) (Deployment, error)
 }
 
+// Interfaced is implemented by kinds that know what a module imports and exports.
+type Interfaced interface {
+	// Interfaces returns the names of the imports and exports of a module, sorted. It has no side effects.
+	Interfaces(module []byte) (imports, exports []string, err error)
+}
+
 // Deployment is a prepared version. Serve, Status and Scale are called concurrently once the route is
 // published.
 type Deployment interface {

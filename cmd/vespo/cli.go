@@ -43,6 +43,8 @@ type cli struct {
 	List     remote.ListCmd     `cmd:"" group:"Work with a running server:" aliases:"ls" help:"List all services."`
 	Inspect  remote.InspectCmd  `cmd:"" group:"Work with a running server:" help:"Show a service and its earlier versions."`
 	Remove   remote.RemoveCmd   `cmd:"" group:"Work with a running server:" aliases:"rm" help:"Remove a service and its earlier versions."`
+	Versions remote.VersionsCmd `cmd:"" group:"Work with a running server:" help:"List the versions of a service, with their shares of the requests."`
+	Diff     remote.DiffCmd     `cmd:"" group:"Work with a running server:" help:"Show the differences of two versions of a service."`
 	Rollback remote.RollbackCmd `cmd:"" group:"Work with a running server:" help:"Go back to an earlier version of a service."`
 	Trigger  remote.TriggerCmd  `cmd:"" group:"Work with a running server:" help:"Run a schedule of a service now, and show the answer."`
 	KV       remote.KVCmd       `cmd:"" name:"kv" group:"Work with a running server:" help:"List, read and change the key-value stores of a server."`

@@ -149,25 +149,43 @@ func (h *Handler) rollback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	f := bodilessFields(r, append(fields.KeyFields(), schema.Field{Name: fieldGeneration, Type: schema.Text})...)
-	key, generation := f.Key(), generationOf(f)
+	f := bodilessFields(r, append(fields.KeyFields(), schema.Field{Name: fieldGeneration, Type: schema.Text}, schema.Field{Name: fieldVersion, Type: schema.Text})...)
+	key, generation, number := f.Key(), generationOf(f), numberIn(f, fieldVersion)
+	if generation != 0 && number != 0 {
+		f.Violate(fieldVersion, "is given together with generation: give one of them")
+	}
 	if err := f.Err(); err != nil {
 		return err
 	}
 	client.ConnOf(w).Unhurried()
-	result, err := rollback(r.Context(), d, key, generation)
+	result, err := rollback(r.Context(), d, key, generation, number)
 	if err != nil {
 		return err
 	}
 	return h.answerDeployed(w, result)
 }
 
-// rollback rolls back to the given generation, or to the previous version if generation is 0.
-func rollback(ctx context.Context, d Deployer, key routekey.Key, generation registry.Generation) (deploy.Result, error) {
-	if generation == 0 {
-		return d.Rollback(ctx, key)
+// rollback rolls back to the version with the given generation or number, or to the previous one if both are 0.
+func rollback(ctx context.Context, d Deployer, key routekey.Key, generation registry.Generation, number registry.Number) (deploy.Result, error) {
+	switch {
+	case number != 0:
+		return d.RollbackToNumber(ctx, key, number)
+	case generation != 0:
+		return d.RollbackTo(ctx, key, generation)
 	}
-	return d.RollbackTo(ctx, key, generation)
+	return d.Rollback(ctx, key)
+}
+
+// numberIn returns the number of a version in a field of a request, or 0 if it was not given.
+func numberIn(in *fields.Input, name string) registry.Number {
+	if !in.Has(name) {
+		return 0
+	}
+	n, err := strconv.ParseUint(in.Text(name), 10, 64)
+	if err != nil || n == 0 {
+		in.Violate(name, "is %.60q: give the number of a version, as /services/versions shows it", in.Text(name))
+	}
+	return registry.Number(n)
 }
 
 // generationOf returns the generation of a request, or 0 if none was given.

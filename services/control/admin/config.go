@@ -22,10 +22,12 @@ type Deployer interface {
 	List() []deploy.Entry
 	Inspect(routekey.Key) (deploy.Entry, error)
 	Validate(services.Spec) error
+	Interfaces(context.Context, registry.Version) (imports, exports []string, err error)
 	Change(context.Context, routekey.Key, func(registry.Service) (services.Spec, error)) (deploy.Result, error)
 	Remove(context.Context, routekey.Key) error
 	Rollback(context.Context, routekey.Key) (deploy.Result, error)
 	RollbackTo(context.Context, routekey.Key, registry.Generation) (deploy.Result, error)
+	RollbackToNumber(context.Context, routekey.Key, registry.Number) (deploy.Result, error)
 }
 
 // Config configures a Handler. A zero field takes its default; none may be negative.

@@ -17,6 +17,7 @@ const (
 	fieldReset      = "reset"
 	fieldUnset      = "unset"
 	fieldGeneration = "generation"
+	fieldVersion    = "version"
 	fieldSchedule   = "schedule"
 	fieldMessage    = "message"
 	fieldAuthor     = "author"

@@ -110,6 +110,8 @@ func (h *Handler) routes() map[string]endpoint {
 		"/services/list":     list,
 		"/services/inspect":  {methods: get, limiter: reads, serve: h.inspect},
 		"/services/stats":    {methods: get, limiter: reads, serve: h.statistics},
+		"/services/versions": {methods: get, limiter: reads, serve: h.versions},
+		"/services/diff":     {methods: get, limiter: reads, serve: h.diff},
 		"/services/add":      {methods: post, limiter: changes, serve: h.add},
 		"/services/remove":   {methods: post, limiter: changes, serve: h.remove},
 		"/services/rollback": {methods: post, limiter: changes, serve: h.rollback},

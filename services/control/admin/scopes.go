@@ -32,11 +32,13 @@ func needs() map[string]need {
 		"/services/ready":  needNothing,
 		"/services/whoami": needCaller,
 
-		"/services":         needOwn,
-		"/services/":        needOwn,
-		"/services/list":    needOwn,
-		"/services/stats":   needOwn,
-		"/services/inspect": needOne,
+		"/services":          needOwn,
+		"/services/":         needOwn,
+		"/services/list":     needOwn,
+		"/services/stats":    needOwn,
+		"/services/inspect":  needOne,
+		"/services/versions": needOne,
+		"/services/diff":     needOne,
 
 		"/services/add":      needBody,
 		"/services/remove":   needDeploy,

@@ -90,6 +90,7 @@ type versionView struct {
 	Deployed   time.Time           `json:"deployed"`
 	Message    string              `json:"message,omitempty"`
 	Author     string              `json:"author,omitempty"`
+	Origin     registry.Origin     `json:"origin,omitempty"`
 }
 
 // listView is the JSON form of all services.
@@ -193,24 +194,30 @@ func reasonOf(err error) string {
 func (h *Handler) historyOf(service registry.Service) []versionView {
 	var views []versionView
 	for _, version := range service.History {
-		options := h.optionsOf(version)
-		views = append(views, versionView{
-			Digest:     version.ContentDigest(),
-			Module:     moduleDigest(version),
-			Number:     version.Number,
-			Generation: version.Generation,
-			Kind:       version.Kind,
-			Memory:     options.number("memory"),
-			Timeout:    options.text(schema.FieldTimeout),
-			Isolation:  options.text("isolation"),
-			Use:        version.BlobsOf(schema.FieldUse),
-			Size:       sizeOf(version),
-			Deployed:   version.Deployed.UTC(),
-			Message:    version.Note.Message,
-			Author:     version.Note.Author,
-		})
+		views = append(views, h.versionOf(version))
 	}
 	return views
+}
+
+// versionOf returns the view of a version without its live state.
+func (h *Handler) versionOf(version registry.Version) versionView {
+	options := h.optionsOf(version)
+	return versionView{
+		Digest:     version.ContentDigest(),
+		Module:     moduleDigest(version),
+		Number:     version.Number,
+		Generation: version.Generation,
+		Kind:       version.Kind,
+		Memory:     options.number("memory"),
+		Timeout:    options.text(schema.FieldTimeout),
+		Isolation:  options.text("isolation"),
+		Use:        version.BlobsOf(schema.FieldUse),
+		Size:       sizeOf(version),
+		Deployed:   version.Deployed.UTC(),
+		Message:    version.Note.Message,
+		Author:     version.Note.Author,
+		Origin:     version.Origin,
+	}
 }
 
 // callerView is the JSON form of who sends a request.

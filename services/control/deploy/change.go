@@ -74,6 +74,12 @@ func (d *Deployer) RollbackTo(ctx context.Context, key routekey.Key, g registry.
 	return d.changeOne(ctx, key, func(registry.Service) (changes, error) { return rollback, nil })
 }
 
+// RollbackToNumber is like RollbackTo, to the version with a number.
+func (d *Deployer) RollbackToNumber(ctx context.Context, key routekey.Key, n registry.Number) (Result, error) {
+	rollback := changes{list: []plan.Change{plan.Rollback{Key: key, Number: n}}}
+	return d.changeOne(ctx, key, func(registry.Service) (changes, error) { return rollback, nil })
+}
+
 // Remove removes a service and its history from the catalogue. Requests in flight complete normally.
 func (d *Deployer) Remove(ctx context.Context, key routekey.Key) error {
 	remove := changes{list: []plan.Change{plan.Remove{Key: key}}}

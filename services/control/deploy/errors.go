@@ -78,8 +78,13 @@ func asProblem(step string, err error) error {
 // noVersion says which versions a service can be rolled back to.
 func noVersion(err error) string {
 	var unknown *registry.UnknownVersionError
-	if !errors.As(err, &unknown) || len(unknown.Known) == 0 {
+	switch {
+	case !errors.As(err, &unknown) || unknown.List() == "":
 		return "the service has no earlier version to go back to"
+	case unknown.Number != 0 && unknown.Number == unknown.CurrentNumber:
+		return fmt.Sprintf("version %d is the current one; earlier ones are %s", unknown.Number, unknown.List())
+	case unknown.Number != 0:
+		return fmt.Sprintf("there is no version %d; known are %s, and the current %d", unknown.Number, unknown.List(), unknown.CurrentNumber)
 	}
 	if unknown.Generation == unknown.Current {
 		return fmt.Sprintf("generation %d is the current version; earlier ones are %s", unknown.Generation, unknown.List())

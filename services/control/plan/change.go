@@ -25,6 +25,7 @@ type Put struct {
 type Rollback struct {
 	Key        routekey.Key
 	Generation registry.Generation // in the history; zero: the version before the current one
+	Number     registry.Number     // in the history; used if it is not zero
 }
 
 // Remove removes a service and its history.
@@ -59,7 +60,12 @@ func (c Rollback) decide(p *planner) {
 		return
 	}
 	find := p.base.State.Previous
-	if c.Generation != 0 {
+	field := fieldGeneration
+	switch {
+	case c.Number != 0:
+		field = fieldVersion
+		find = func(key routekey.Key) (registry.Version, error) { return p.base.State.AtNumber(key, c.Number) }
+	case c.Generation != 0:
 		find = func(key routekey.Key) (registry.Version, error) { return p.base.State.At(key, c.Generation) }
 	}
 	version, err := find(c.Key)
@@ -67,7 +73,7 @@ func (c Rollback) decide(p *planner) {
 	case errors.Is(err, registry.ErrNotFound):
 		p.refuse(fieldPrefix, err)
 	case err != nil:
-		p.refuse(fieldGeneration, err)
+		p.refuse(field, err)
 	default:
 		version.Origin = registry.OriginAPI
 		p.put(c.Key, version)

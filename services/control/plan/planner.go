@@ -12,6 +12,7 @@ import (
 const (
 	fieldPrefix     = "prefix"
 	fieldGeneration = "generation"
+	fieldVersion    = "version"
 	fieldRecord     = "record"
 )
 

@@ -54,6 +54,7 @@ type Version struct {
 	Digest     string    `json:"digest"`
 	Module     string    `json:"module_digest"`
 	Kind       string    `json:"kind"`
+	Number     uint64    `json:"number"`
 	Generation uint64    `json:"generation"`
 	Memory     int64     `json:"memory"`
 	Timeout    string    `json:"timeout"`
@@ -114,6 +115,7 @@ func writeService(to *screen, s *Service) error {
 	}
 	t.row("digest", s.Digest)
 	optional("module", s.Module)
+	t.row("version", s.Number)
 	t.row("generation", s.Generation)
 	t.row("deployed", to.ago(s.Deployed))
 	optional("author", s.Author)
@@ -217,7 +219,7 @@ func optionTexts(value any) (texts []string) {
 func writeHistory(to *screen, s *Service) error {
 	otherKind := slices.ContainsFunc(s.History, func(v Version) bool { return v.Kind != s.Kind })
 	t := newTable(to)
-	t.row("GENERATION", "AGE", "AUTHOR", "KIND", "SIZE", "MEMORY", "TIMEOUT", "ISOLATION", "MIDDLEWARE", "DIGEST", "MESSAGE")
+	t.row("VERSION", "GENERATION", "AGE", "AUTHOR", "KIND", "SIZE", "MEMORY", "TIMEOUT", "ISOLATION", "MIDDLEWARE", "DIGEST", "MESSAGE")
 	for _, v := range s.History {
 		middleware := ""
 		if len(v.Use) > 0 {
@@ -227,14 +229,14 @@ func writeHistory(to *screen, s *Service) error {
 		if otherKind {
 			kind = v.Kind
 		}
-		t.row(v.Generation, to.age(v.Deployed), v.Author, kind, v.Size, v.Memory, v.Timeout, v.Isolation, middleware, shortDigest(v.Digest), v.Message)
+		t.row(v.Number, v.Generation, to.age(v.Deployed), v.Author, kind, v.Size, v.Memory, v.Timeout, v.Isolation, middleware, shortDigest(v.Digest), v.Message)
 	}
 	t.dropEmpty()
 	last := len(t.rows[0]) - 1
 	if t.rows[0][last] == "MESSAGE" {
 		t.cut = []int{last}
 	}
-	t.right = []int{0}
+	t.right = []int{0, 1}
 	t.paint = func(row int, _ string) paint {
 		if row == 0 {
 			return to.paint.Bold

@@ -11,14 +11,14 @@ import (
 func TestWriteService(t *testing.T) {
 	now := time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC)
 	s := &Service{
-		Version:     Version{Digest: "sha256:0123456789abcdef", Generation: 3, Message: "fix it", Author: "bob", Memory: 1 << 20, Isolation: "fresh", Size: 2048},
+		Version:     Version{Digest: "sha256:0123456789abcdef", Number: 2, Generation: 3, Message: "fix it", Author: "bob", Memory: 1 << 20, Isolation: "fresh", Size: 2048},
 		Prefix:      "/a",
 		Exports:     []string{"wasi:http/incoming-handler@0.2.12"},
 		Imports:     []string{"wasi:http/types@0.2.12", "wasi:io/streams@0.2.12"},
 		FreshReason: "it uses table.set",
 		State:       "failed",
 		Problem:     "the module\x1b is gone",
-		History:     []Version{{Digest: "sha256:fedcba9876543210", Generation: 2, Timeout: "3s", Message: "add login", Author: "ada", Deployed: now.Add(-5 * time.Minute)}},
+		History:     []Version{{Digest: "sha256:fedcba9876543210", Number: 1, Generation: 2, Timeout: "3s", Message: "add login", Author: "ada", Deployed: now.Add(-5 * time.Minute)}},
 		Options: map[string]any{
 			"allow":  []any{"https://a", "http://b.vespo.internal"},
 			"config": []any{"key"},
@@ -33,6 +33,7 @@ func TestWriteService(t *testing.T) {
 state       failed
 problem     the module�`+` is gone
 digest      sha256:0123456789abcdef
+version     2
 generation  3
 deployed    -
 author      bob
@@ -59,8 +60,8 @@ retiring    1 version, 3 requests, snapshots of 1.0 MiB
 last used   -
 
 earlier versions, the latest first:
-GENERATION  AGE  AUTHOR  TIMEOUT  DIGEST        MESSAGE
-         2  5m   ada     3s       fedcba987654  add login
+VERSION  GENERATION  AGE  AUTHOR  TIMEOUT  DIGEST        MESSAGE
+      1           2  5m   ada     3s       fedcba987654  add login
 `, b.String())
 }
 

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -11,7 +12,8 @@ import (
 // RollbackCmd returns a service to an earlier version.
 type RollbackCmd struct {
 	Prefix     string `arg:"" help:"Path prefix of the service."`
-	Generation *int64 `short:"g" placeholder:"N" help:"The version to go back to, by its generation as \"vespo inspect\" shows it; the one before the current if not given."`
+	To         *int64 `placeholder:"N" help:"The version to go back to, by its number as \"vespo versions\" shows it; the one before the current if not given."`
+	Generation *int64 `short:"g" placeholder:"N" help:"The same by its generation."`
 
 	matchFlag
 	clientFlags
@@ -19,7 +21,12 @@ type RollbackCmd struct {
 
 // Validate is called by kong.
 func (c *RollbackCmd) Validate() error {
-	if c.Generation != nil && *c.Generation < 1 {
+	switch {
+	case c.To != nil && c.Generation != nil:
+		return errors.New("--to and --generation are both given: give one of them")
+	case c.To != nil && *c.To < 1:
+		return fmt.Errorf("--to is %d: it must be at least 1, one of the numbers that \"vespo versions\" shows", *c.To)
+	case c.Generation != nil && *c.Generation < 1:
 		return fmt.Errorf("--generation is %d: it must be at least 1, one of those that \"vespo inspect\" shows", *c.Generation)
 	}
 	return c.clientFlags.Validate()
@@ -34,6 +41,9 @@ func (c *RollbackCmd) Run(ctx context.Context, s stdio.Streams) error {
 	query := c.query(c.Prefix)
 	if c.Generation != nil {
 		query.Set("generation", strconv.FormatInt(*c.Generation, 10))
+	}
+	if c.To != nil {
+		query.Set("version", strconv.FormatInt(*c.To, 10))
 	}
 	a, err := client.Post(ctx, "/services/rollback", query)
 	if err != nil {
