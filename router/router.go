@@ -28,6 +28,9 @@ type Config struct {
 	// HeaderBytes limits the memory that open requests hold, mainly headers; 0: no limit.
 	// Requests beyond it are answered 503.
 	HeaderBytes int64
+	// StrictTransport is the value of Strict-Transport-Security in responses over TLS
+	// whose service does not set it; "": none.
+	StrictTransport string
 }
 
 // DefaultMaxPathBytes is the default of Config.MaxPathBytes.
@@ -43,6 +46,7 @@ type Router struct {
 	accessLog    accesslog.Listener // immutable; nil if there is none
 	trust        *forwarded.Trust   // immutable; may be nil
 	maxPathBytes int                // immutable
+	strict       []string           // immutable; Config.StrictTransport; nil if there is none
 
 	table   atomic.Pointer[Table] // nil before the first Publish
 	leaving atomic.Bool           // set by Leave
@@ -55,6 +59,9 @@ func New(c Config) *Router {
 	rt.held.limit = c.HeaderBytes
 	if rt.maxPathBytes <= 0 {
 		rt.maxPathBytes = DefaultMaxPathBytes
+	}
+	if c.StrictTransport != "" {
+		rt.strict = []string{c.StrictTransport}
 	}
 	if c.Admin != nil {
 		rt.admin = adminHandler(c.Admin)
@@ -87,6 +94,9 @@ func (rt *Router) Table() *Table { return rt.table.Load() }
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := newExchange(w, r, rt.trust.Client(r))
 	x.writer.leaving = &rt.leaving
+	if r.TLS != nil {
+		x.writer.strict = rt.strict
+	}
 	held, err := rt.held.take(r)
 	defer rt.held.give(held)
 	if rt.answer(x, err); x.abort {

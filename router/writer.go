@@ -11,6 +11,9 @@ import (
 	"github.com/vespo-dev/vespo/internal/client"
 )
 
+// strictTransport is the field that makes browsers use https alone, RFC 6797.
+const strictTransport = "Strict-Transport-Security"
+
 // responseWriter is the http.ResponseWriter of handlers. It records the response.
 // http.ResponseController reaches the server's writer through Unwrap.
 //
@@ -28,6 +31,7 @@ type responseWriter struct {
 	owner     *exchange           // immutable; the exchange of the request; nil in tests
 	duplex    bool                // the handler reads and writes at the same time
 	leaving   *atomic.Bool        // immutable; the server is about to stop; nil for requests between services
+	strict    []string            // immutable; of Config.StrictTransport; nil: none
 }
 
 // Header returns the header of the response, and afterwards its trailer, see http.ResponseWriter.
@@ -45,6 +49,9 @@ func (w *responseWriter) WriteHeader(status int) {
 	// Set last, over a value of the handler: the response must have the id of the record.
 	w.inner.Header()[RequestIDHeader] = w.requestID[:]
 	filterAnnounced(w.inner.Header())
+	if w.strict != nil && w.inner.Header()[strictTransport] == nil {
+		w.inner.Header()[strictTransport] = w.strict
+	}
 	if w.leavesBody() || w.leaving != nil && w.leaving.Load() && status != http.StatusSwitchingProtocols {
 		w.inner.Header().Set("Connection", "close")
 	}

@@ -1,8 +1,10 @@
 package law
 
 import (
+	"cmp"
 	"go/ast"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -49,7 +51,7 @@ func flags(s *source) map[string]string {
 			return true
 		}
 		if tag := reflect.StructTag(text); tag.Get("help") != "" {
-			name := strings.ToLower(wordBegin.ReplaceAllString(field.Names[0].Name, "$1-$2"))
+			name := cmp.Or(tag.Get("name"), strings.ToLower(wordBegin.ReplaceAllString(field.Names[0].Name, "$1-$2")))
 			all[name] = tag.Get("default")
 		}
 		return true
@@ -60,6 +62,7 @@ func flags(s *source) map[string]string {
 func TestFlagsAreDocumented(t *testing.T) {
 	operations := page(t, "operations.md")
 	all := flags(file(t, "cmd/vespo/internal/server/config.go"))
+	maps.Copy(all, flags(file(t, "cmd/vespo/internal/server/tlssettings.go")))
 	require.Contains(t, all, "max-body")
 	for name, byDefault := range all {
 		row := regexp.MustCompile("(?m)^\\| `--" + name + "[ `].*$").FindString(operations)

@@ -149,6 +149,7 @@ var importLaw = []importRule{
 
 // testPackages hold test code that several packages share.
 var testPackages = []string{
+	"cmd/vespo/internal/certs/certtest",
 	"internal/durable/crashfs",
 	"internal/durable/crashtest",
 	"registry/storetest",

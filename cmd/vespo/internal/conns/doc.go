@@ -8,5 +8,8 @@
 // With Config.ProxyProtocol, connections of trusted proxies begin with a PROXY header,
 // which has the address of the client. RemoteAddr remains the peer of the TCP connection.
 //
+// With Config.TLS, Accept returns TLS connections on top of these. All bounds apply to the TCP connection below: a
+// handshake is part of the wait for the first request, and a slow one makes room for others as an idle connection does.
+//
 // Lock order: Listener.mu is the only lock and is a leaf.
 package conns

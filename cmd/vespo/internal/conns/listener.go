@@ -2,6 +2,7 @@ package conns
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,6 +29,8 @@ type Config struct {
 
 	Trusted       func(netip.Addr) bool // reports whether a peer is a trusted proxy, to which PerPeer does not apply; nil: none is
 	ProxyProtocol bool                  // connections of trusted proxies begin with a PROXY header
+
+	TLS *tls.Config // nil: without TLS. First covers the handshake, too
 }
 
 const (
@@ -65,6 +68,8 @@ type Listener struct {
 
 	malformedLast     string        // peer and error of the last connection without a valid PROXY header
 	reportedMalformed int64         // tick of the last report of them
+	failedLast        string        // peer and error of the last handshake that failed
+	reportedFailed    int64         // tick of the last report of them
 	emptied           chan struct{} // closed when no connection is open; nil if no caller waits
 }
 
@@ -73,6 +78,7 @@ type acts struct {
 	evictions uint64 // idle ones, to make room
 	refusals  uint64 // of peers with PerPeer connections
 	malformed uint64 // without a valid PROXY header
+	failed    uint64 // TLS handshakes that failed
 }
 
 // Stats is a snapshot of a listener's connections.
@@ -83,6 +89,7 @@ type Stats struct {
 	Evicted   uint64 // idle connections closed to make room since Listen
 	Refused   uint64 // connections beyond Config.PerPeer since Listen
 	Malformed uint64 // connections without a valid PROXY header since Listen
+	Failed    uint64 // TLS handshakes that failed since Listen
 }
 
 // Stats returns the current state.
@@ -96,6 +103,7 @@ func (l *Listener) Stats() Stats {
 		Evicted:   l.acts.evictions,
 		Refused:   l.acts.refusals,
 		Malformed: l.acts.malformed,
+		Failed:    l.acts.failed,
 	}
 }
 
@@ -128,7 +136,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		c, full := l.fromLobby()
 		switch {
 		case c != nil:
-			return c, nil
+			return l.secured(c), nil
 		case full:
 			select {
 			case <-l.freed:
@@ -151,7 +159,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		c = l.newConn(accepted)
 		switch l.place(c) {
 		case admitted:
-			return c, nil
+			return l.secured(c), nil
 		case waits:
 			l.wait(c)
 		case refused:
@@ -202,11 +210,13 @@ func (l *Listener) Linger(ctx context.Context) {
 
 // ConnState is the ConnState hook of the HTTP server. It tracks which connections are idle.
 func (l *Listener) ConnState(c net.Conn, state http.ConnState) {
-	own, ok := c.(*conn)
-	if !ok {
+	own := inner(c)
+	if own == nil {
 		return
 	}
 	switch state {
+	case http.StateClosed:
+		l.noteHandshake(c)
 	case http.StateIdle: // lasts until the next header is complete
 		own.served.Store(true)
 		own.idleSince.Store(l.ticks.Load())
@@ -244,6 +254,7 @@ func (l *Listener) look() {
 	defer l.mu.Unlock()
 	l.reportLocked(now)
 	l.reportMalformedLocked(now)
+	l.reportFailedLocked(now)
 	if len(l.lobby) > 0 {
 		l.wakeLocked()
 	}

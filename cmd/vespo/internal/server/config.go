@@ -93,9 +93,10 @@ type Config struct {
 	LogRate             flags.Size    `placeholder:"SIZE" default:"256KiB" help:"Bytes a second that the output of one service may add to the log in the long run; 0 is no limit (${default})."`
 	LogLevel            slog.Level    `placeholder:"debug|info|warn|error" default:"info" help:"Least level of the log on standard error, guests' output included (${default})."`
 	Demo                bool          `help:"Add the bundled services hello, echo and oom, and show how to call them."`
-	FileRules           bool          `kong:"-"` // there is a configuration file, which alone may change its services
-	NoExec              bool          `kong:"-"` // no configuration file may ask for programs, as the user has named none
-	SharedCode          string        `kong:"-"` // directory for compiled code that other servers use too; empty: one in the data directory
+	TLSSettings
+	FileRules  bool   `kong:"-"` // there is a configuration file, which alone may change its services
+	NoExec     bool   `kong:"-"` // no configuration file may ask for programs, as the user has named none
+	SharedCode string `kong:"-"` // directory for compiled code that other servers use too; empty: one in the data directory
 
 	now func() time.Time `kong:"-"` // the clock of schedules, for tests; nil: the machine's
 }
@@ -146,12 +147,13 @@ func (c *Config) Validate() error {
 	check(err == nil, "worker-listen", "is %q: write it like 127.0.0.1:4242, or :4242 for every address of this machine", c.WorkerListen)
 	addr, parseErr := netip.ParseAddr(host)
 	public := err == nil && (host == "" || parseErr == nil && !addr.Unmap().IsLoopback())
-	check(!public || c.WorkerToken != "", "worker-listen", "is %q, which other machines reach: set --worker-token", c.WorkerListen)
+	check(!public || c.WorkerToken != "" || c.WorkerClientCA != "", "worker-listen", "is %q, which other machines reach: set --worker-token", c.WorkerListen)
 	for _, token := range [...]struct{ flag, value string }{{"admin-token", c.AdminToken}, {"worker-token", c.WorkerToken}} {
 		check(!strings.ContainsFunc(token.value, func(r rune) bool { return r <= ' ' || r >= 0x7f }),
 			token.flag, "has a space or a character that no header can carry: use printable ASCII")
 	}
-	if violations = append(violations, c.checkLambda()...); len(violations) > 0 {
+	violations = append(violations, c.checkLambda()...)
+	if violations = append(violations, c.TLSSettings.check()...); len(violations) > 0 {
 		return settingsError(violations)
 	}
 	return nil
@@ -246,7 +248,7 @@ func (c *Config) String() string {
 	} {
 		fmt.Fprintf(&b, "--%s=%v\n", f.flag, f.value)
 	}
-	return b.String()
+	return b.String() + c.TLSSettings.strings()
 }
 
 // isSet returns a placeholder for a secret.

@@ -77,6 +77,8 @@ func TestConfigReadsBack(t *testing.T) {
 		"--per-service=2", "--queue=0", "--queue-wait=0s", "--root=/r", "--idle=0s", "--max-connections=1", "--trusted-proxy=10.0.0.0/8,private_ranges",
 		"--proxy-protocol", "--allow-private-sources", "--access-log=json",
 		"--log-level=error", "--demo",
+		"--tls-cert=/a,/b", "--tls-key=/c,/d", "--tls-on=public,admin,workers", "--http-redirect=:80", "--hsts=1h0m0s", "--admin-client-ca=/e",
+		"--worker-client-ca=/f",
 	}
 	cfg, err := parse(t, given...)
 	require.NoError(t, err)

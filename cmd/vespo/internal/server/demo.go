@@ -64,9 +64,8 @@ func addDemo(ctx context.Context, d *deploy.Deployer, cfg *Config, dir string) (
 	return made, nil
 }
 
-// explain prints how to call the services and how to add one.
-func (m *demo) explain(w io.Writer, addr net.Addr) {
-	base := "http://" + Reachable(addr)
+// explain prints how to call the services, which base is the URL of, and how to add one.
+func (m *demo) explain(w io.Writer, base string) {
 	for _, prefix := range m.kept {
 		fmt.Fprintf(w, "%s is another service already and was left alone\n", prefix)
 	}

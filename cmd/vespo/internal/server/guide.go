@@ -18,8 +18,8 @@ func (s *server) guide(w io.Writer, addr net.Addr) {
 		return
 	}
 	flags := ""
-	if server := Reachable(addr); server != net.JoinHostPort(defaultHost, defaultPort) {
-		flags += " --server http://" + server
+	if server := Reachable(addr); s.core.secured() || server != net.JoinHostPort(defaultHost, defaultPort) {
+		flags += " --server " + s.url(server)
 	}
 	if s.cfg.AdminToken != "" {
 		flags += " --token TOKEN"

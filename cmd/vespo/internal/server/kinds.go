@@ -62,7 +62,7 @@ func (c *core) makeKinds(ctx context.Context, list *parts.List, cfg *Config, dat
 		cfg:    cfg,
 		core:   c,
 		log:    log,
-		queues: newQueues(cfg, c.store.QueueDir(), log),
+		queues: newQueues(cfg, c.security, c.store.QueueDir(), log),
 	}
 	err := list.Open(ctx, parts.Part{
 		Name:  "the queues",

@@ -136,22 +136,29 @@ func (s *server) listen(ctx context.Context) error {
 	if s.cfg.ProxyProtocol {
 		public.server.ConnContext = withRelay
 	}
-	if err := public.open(ctx, s.list, s.cfg.Listen, s.cfg.publicConnections(s.log)); err != nil {
+	connections := s.cfg.publicConnections(s.log)
+	connections.TLS = s.core.security.of(onPublic, s.cfg.Listen, "h2", "http/1.1")
+	if err := public.open(ctx, s.list, s.cfg.Listen, connections); err != nil {
 		return err
 	}
 	s.surfaces = append(s.surfaces, public)
-	s.core.public.Store("http://" + public.listener.Addr().String())
+	s.core.public.Store(s.url(public.listener.Addr().String()))
+	if err := s.listenForRedirects(ctx, public.listener.Addr()); err != nil {
+		return err
+	}
 	if s.core.lambda == nil {
 		return nil
 	}
 	api := newSurface("the Lambda API", s.core.lambda, s.drainTimeout, s.log)
 	api.server.Protocols = new(http.Protocols)
 	api.server.Protocols.SetHTTP1(true)
-	if err := api.open(ctx, s.list, s.cfg.LambdaListen, s.cfg.connections("--lambda-listen", s.log)); err != nil {
+	connections = s.cfg.connections("--lambda-listen", s.log)
+	connections.TLS = s.core.security.of(onLambda, s.cfg.LambdaListen, "http/1.1")
+	if err := api.open(ctx, s.list, s.cfg.LambdaListen, connections); err != nil {
 		return fmt.Errorf("%s: %w", api.name, err)
 	}
 	s.surfaces = append(s.surfaces, api)
-	fmt.Fprintf(s.streams.Err, "%s on http://%s\n", api.name, api.listener.Addr())
+	fmt.Fprintf(s.streams.Err, "%s on %s://%s\n", api.name, scheme(connections.TLS != nil), api.listener.Addr())
 	return nil
 }
 
@@ -222,10 +229,10 @@ func (s *server) start(ctx context.Context, addr net.Addr) error {
 	if s.announce != nil {
 		s.announce(addr)
 	} else {
-		fmt.Fprintf(s.streams.Err, "listening on http://%s\n", addr)
+		fmt.Fprintf(s.streams.Err, "listening on %s\n", s.url(addr.String()))
 	}
 	if demo != nil {
-		demo.explain(s.streams.Err, addr)
+		demo.explain(s.streams.Err, s.url(Reachable(addr)))
 	}
 	s.guide(s.streams.Err, addr)
 	return nil

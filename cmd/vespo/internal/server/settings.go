@@ -68,7 +68,10 @@ func refuseExec(file *configfile.File) error {
 }
 
 // pathSettings are the settings with paths, which are relative to the configuration file.
-var pathSettings = [...]string{"data", "root"}
+var pathSettings = [...]string{"data", "root", "admin-client-ca", "worker-client-ca"}
+
+// pathsSettings are those with several paths.
+var pathsSettings = [...]string{"tls-cert", "tls-key"}
 
 // settingsOf returns the settings of file by flag name, with paths resolved.
 func settingsOf(file *configfile.File) map[string]string {
@@ -77,6 +80,13 @@ func settingsOf(file *configfile.File) map[string]string {
 		values[s.Name] = s.Value
 		if slices.Contains(pathSettings[:], s.Name) && s.Value != "" {
 			values[s.Name] = file.Relative(s.Value)
+		}
+		if slices.Contains(pathsSettings[:], s.Name) && s.Value != "" {
+			paths := strings.Split(s.Value, ",")
+			for i, path := range paths {
+				paths[i] = file.Relative(path)
+			}
+			values[s.Name] = strings.Join(paths, ",")
 		}
 	}
 	return values

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -55,6 +56,7 @@ type core struct {
 	root      *os.Root           // of mounts and static files; nil without --root
 	problems  []registry.Problem // found while opening the catalogue
 	stores    *boltstore.Stores  // key-value stores
+	security  *security          // TLS of the listeners
 	kind      *wasm.Kind
 	deployer  *deploy.Deployer
 	schedules *scheduler.Scheduler
@@ -86,10 +88,18 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	if err := c.openStores(ctx, list, cfg, log); err != nil {
 		return nil, err
 	}
+	if c.security, err = openTLS(ctx, list, &cfg.TLSSettings, log); err != nil {
+		return nil, err
+	}
 	gate := admission.NewGate(cfg.Slots)
 	management := c.newManagement(cfg, access, gate)
-	listener := accesslog.Tee(access.listener, c.observer.rolling.Listen)
-	routing := router.New(router.Config{Admin: management, AccessLog: listener, Trust: cfg.trust(), HeaderBytes: int64(cfg.HeaderMemory)})
+	routing := router.New(router.Config{
+		Admin:           management,
+		AccessLog:       accesslog.Tee(access.listener, c.observer.rolling.Listen),
+		Trust:           cfg.trust(),
+		HeaderBytes:     int64(cfg.HeaderMemory),
+		StrictTransport: cfg.strictTransport(),
+	})
 	c.handler, c.routing = routing, routing
 	if err := c.openKind(ctx, list, cfg, catalogue, routing, log); err != nil {
 		return nil, err
@@ -277,10 +287,12 @@ func (c *core) forgets(log *slog.Logger) deploy.Events {
 }
 
 // newQueues returns the kind for queues. It opens the workers' listener when the first queue is deployed.
-func newQueues(cfg *Config, dir string, log *slog.Logger) *queue.Kind {
+func newQueues(cfg *Config, secure *security, dir string, log *slog.Logger) *queue.Kind {
 	return queue.New(queue.Config{
 		Listen: func(ctx context.Context) (net.Listener, error) {
-			return conns.Listen(ctx, cfg.WorkerListen, cfg.workerConnections(log))
+			connections := cfg.workerConnections(log)
+			connections.TLS = secure.of(onWorkers, cfg.WorkerListen, "http/1.1")
+			return conns.Listen(ctx, cfg.WorkerListen, connections)
 		},
 		Token:        cfg.WorkerToken,
 		MaxBodyBytes: int64(cfg.MaxBody),
@@ -294,6 +306,7 @@ func newQueues(cfg *Config, dir string, log *slog.Logger) *queue.Kind {
 func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true) // over TLS
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
 		Handler:        client.Bound(handler, bodyTimeout, answerTimeout),
@@ -314,6 +327,9 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 
 // withRelay adds the PROXY header of a connection to its context.
 func withRelay(ctx context.Context, c net.Conn) context.Context {
+	if secure, ok := c.(*tls.Conn); ok {
+		c = secure.NetConn()
+	}
 	if relayed, ok := c.(forwarded.Conn); ok {
 		return forwarded.WithConn(ctx, relayed)
 	}
