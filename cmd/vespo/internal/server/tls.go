@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"log/slog"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/certs"
@@ -29,7 +28,7 @@ func openTLS(ctx context.Context, list *parts.List, settings *TLSSettings, log *
 		Name: "the certificates",
 		Open: func(context.Context) (err error) {
 			if files, err = certs.Open(settings.pairs(), log); err != nil {
-				return fmt.Errorf("%w: %w", settingsError{problem.Violate("tls-cert", "or its --tls-key cannot be used")}, err)
+				return settingsError{problem.Violate("tls-cert", "cannot be used with its --tls-key: %v", err)}
 			}
 			return nil
 		},
@@ -58,7 +57,7 @@ func (s *security) openAuthorities(ctx context.Context, list *parts.List, listen
 		Open: func(context.Context) error {
 			authorities, err := certs.OpenAuthorities(path, log)
 			if err != nil {
-				return fmt.Errorf("the authorities for clients of the listener %s: %w", listener, err)
+				return settingsError{problem.Violate(clientCASetting(listener), "cannot be used: %v", err)}
 			}
 			s.clients[listener] = authorities
 			return nil

@@ -75,6 +75,9 @@ func (t *TLSSettings) clientCA(listener string) string {
 	return ""
 }
 
+// clientCASetting returns the name of the setting that clientCA returns.
+func clientCASetting(listener string) string { return strings.TrimSuffix(listener, "s") + "-client-ca" }
+
 // secures reports whether a listener at an address speaks TLS. Unless the user names the listeners, those for
 // programs on this machine do not: no certificate has the name of a loopback address.
 func (t *TLSSettings) secures(listener, address string) bool {
@@ -109,7 +112,7 @@ func (t *TLSSettings) check() (violations problem.Violations) {
 	needs(t.HTTPRedirect != "", "http-redirect")
 	needs(t.HSTS > 0, "hsts")
 	for _, listener := range [...]string{onAdmin, onWorkers} {
-		setting := strings.TrimSuffix(listener, "s") + "-client-ca"
+		setting := clientCASetting(listener)
 		needs(t.clientCA(listener) != "", setting)
 		if t.hasTLS() && t.clientCA(listener) != "" && !t.secures(listener, "") {
 			violations.Add(setting, "needs TLS on that listener: add %s to --tls-on", listener)
