@@ -18,6 +18,8 @@ type Config struct {
 	// Admin serves the requests under routekey.ReservedSegment; nil: they are answered 404. If it implements Handler,
 	// that method is called. The Router neither limits nor authorises these requests.
 	Admin http.Handler
+	// AdminOnly makes every path one of Admin. The router has no table then.
+	AdminOnly bool
 	// AccessLog is called with the record of every request; nil: records are dropped.
 	AccessLog accesslog.Listener
 	// Trust lists the trusted proxies, whose claims about their clients are accepted; nil: none.
@@ -43,6 +45,7 @@ const notReadyRetry = time.Second
 // concurrent use and starts no goroutines.
 type Router struct {
 	admin        Handler            // immutable; nil if there is none
+	adminOnly    bool               // immutable
 	accessLog    accesslog.Listener // immutable; nil if there is none
 	trust        *forwarded.Trust   // immutable; may be nil
 	maxPathBytes int                // immutable
@@ -55,7 +58,7 @@ type Router struct {
 
 // New returns a router without a table. It answers requests for services with 503 until the first Publish.
 func New(c Config) *Router {
-	rt := &Router{accessLog: c.AccessLog, trust: c.Trust, maxPathBytes: c.MaxPathBytes}
+	rt := &Router{adminOnly: c.AdminOnly, accessLog: c.AccessLog, trust: c.Trust, maxPathBytes: c.MaxPathBytes}
 	rt.held.limit = c.HeaderBytes
 	if rt.maxPathBytes <= 0 {
 		rt.maxPathBytes = DefaultMaxPathBytes
@@ -178,7 +181,7 @@ func (rt *Router) serve(x *exchange) error {
 	if p := checkPath(path); p != nil {
 		return p
 	}
-	if isReserved(path) && x.only == "" {
+	if (rt.adminOnly || isReserved(path)) && x.only == "" {
 		return rt.serveAdmin(x)
 	}
 	return rt.serveRoute(x, path)

@@ -94,7 +94,7 @@ func setup(t *testing.T, env *testscript.Env) error {
 func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, key := range append(toolVariables(), "PATH", "HOME", "TMPDIR", "GOCOVERDIR", "VESPO_SERVER", "VESPO_ADMIN_TOKEN", "NO_COLOR", "PORT", "SERVER_THREAD_COUNT", "TEST_SECRET") {
+	for _, key := range append(toolVariables(), "PATH", "HOME", "TMPDIR", "GOCOVERDIR", "VESPO_SERVER", "VESPO_ADMIN_TOKEN", "VESPO_ADMIN_LISTEN", "NO_COLOR", "PORT", "SERVER_THREAD_COUNT", "TEST_SECRET") {
 		if value := ts.Getenv(key); value != "" {
 			cmd.Env = append(cmd.Env, key+"="+value)
 		}

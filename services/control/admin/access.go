@@ -20,6 +20,12 @@ func WithListener(ctx context.Context, addr net.Addr) context.Context {
 	return access.WithListener(ctx, addr)
 }
 
+// WithAdminListener is WithListener for a listener that serves management alone. Its pages are the server's own, so
+// that they may manage without a token, and it has the endpoints that no page of a guest may share an origin with.
+func WithAdminListener(ctx context.Context, addr net.Addr) context.Context {
+	return access.WithOwnOrigin(access.WithListener(ctx, addr))
+}
+
 // Enabled reports whether management answers on a listener at addr. It requires a token or a loopback
 // address.
 func Enabled(addr net.Addr, token string) bool { return access.Enabled(addr, token) }

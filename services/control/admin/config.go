@@ -56,6 +56,9 @@ type Config struct {
 	// is none.
 	Slots func() Slots
 
+	// ConsoleURL returns the address of the console, "" if there is none. Nil means that there is none.
+	ConsoleURL func() string
+
 	// Dropped returns the number of log and access records dropped since the start. Nil means that none ever
 	// are.
 	Dropped func() int64

@@ -177,7 +177,9 @@
 // this machine without the help of a resolver, and no header may indicate a proxy. The addresses in
 // X-Forwarded-For and similar headers are never trusted. In both cases, requests that a browser sends for a
 // page of another origin are refused. Without a token, requests of any page are refused, including reads:
-// pages answered by a service have the same origin as management.
+// pages answered by a service have the same origin as management. The exception are listeners of
+// [WithAdminListener], which serve management alone: there, pages of the listener's own origin count as programs
+// of this machine. These listeners also have the console at /services/ui/ and profiles at /debug/pprof/.
 //
 // What each path needs of its caller is in one table: see needs. A caller without a token, and that of Config.Token, has
 // the scope admin.

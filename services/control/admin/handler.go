@@ -46,6 +46,8 @@ type attachment struct{ Deployer }
 // endpoint serves one path.
 type endpoint struct {
 	methods []string
+	own     bool    // is on listeners of WithAdminListener alone
+	long    bool    // the response may take long: the client has time for each part of it
 	limiter limiter // nil: unlimited
 	serve   func(http.ResponseWriter, *http.Request) error
 }
@@ -121,6 +123,7 @@ func (h *Handler) routes() map[string]endpoint {
 		"/services/ready":    {methods: get, serve: h.ready},
 	}
 	maps.Copy(routes, h.kvRoutes(reads, changes))
+	maps.Copy(routes, h.ownRoutes())
 	return routes
 }
 
@@ -152,11 +155,17 @@ func (h *Handler) Serve(w http.ResponseWriter, r *router.Request, res *accesslog
 }
 
 // serve answers a request of a caller who may send it.
-func (h *Handler) serve(w http.ResponseWriter, r *router.Request) error {
+func (h *Handler) serve(w *client.Writer, r *router.Request) error {
 	path := r.URL.EscapedPath()
 	e, found := h.endpoints[path]
 	needed := h.needs[path]
+	if e.own && !access.OnOwnOrigin(r.Request) {
+		return h.elsewhere(w, r)
+	}
 	if needed == needNothing {
+		if err := h.checkPage(r.Request, e); err != nil {
+			return err
+		}
 		return h.call(w, r.Request, e)
 	}
 	caller, err := h.identify(r)
@@ -179,7 +188,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *router.Request) error {
 }
 
 // call calls an endpoint within its limits. The zero endpoint is of no path.
-func (h *Handler) call(w http.ResponseWriter, r *http.Request, e endpoint) error {
+func (h *Handler) call(w *client.Writer, r *http.Request, e endpoint) error {
 	if e.serve == nil {
 		return problem.New(problem.NotFound,
 			"the management API has no such path: see /services/list, inspect, stats, add, remove, rollback, trigger, kv, whoami, health and ready")
@@ -194,6 +203,9 @@ func (h *Handler) call(w http.ResponseWriter, r *http.Request, e endpoint) error
 			return err
 		}
 		defer e.limiter.release()
+	}
+	if e.long {
+		w.Paced()
 	}
 	return e.serve(w, r)
 }

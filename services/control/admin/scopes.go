@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 
@@ -27,7 +28,7 @@ const (
 
 // needs is the one table of what each path needs. A path without a line here needs admin.
 func needs() map[string]need {
-	return map[string]need{
+	table := map[string]need{
 		"/services/health": needNothing,
 		"/services/ready":  needNothing,
 		"/services/whoami": needCaller,
@@ -53,6 +54,8 @@ func needs() map[string]need {
 		"/services/kv/import": needAdmin,
 		"/services/kv/delete": needAdmin,
 	}
+	maps.Copy(table, ownNeeds())
+	return table
 }
 
 // text describes a need for refusals.

@@ -136,6 +136,7 @@ type setup struct {
 	listener  net.Addr // listener address passed to the handler; nil: the actual one
 	server    func(*http.Server)
 	detached  bool
+	own       bool            // serve management alone, as on an admin listener
 	schedules admin.Schedules // nil: none
 }
 
@@ -145,7 +146,7 @@ func start(t *testing.T, s setup) *stack {
 	s.admin.Kinds = allkinds.Describe()
 	handler := admin.New(s.admin)
 	st.Server = servicetest.New(t, servicetest.Config{
-		Router: router.Config{Admin: handler},
+		Router: router.Config{Admin: handler, AdminOnly: s.own},
 		Deploy: deploy.Config{
 			Gate:       admission.NewGate(4),
 			Limits:     admission.Limits{Queue: 4, Wait: time.Second},
@@ -153,6 +154,9 @@ func start(t *testing.T, s setup) *stack {
 		},
 		HTTP: func(server *http.Server) {
 			server.BaseContext = func(l net.Listener) context.Context {
+				if s.own {
+					return admin.WithAdminListener(context.Background(), l.Addr())
+				}
 				return admin.WithListener(context.Background(), cmp.Or(s.listener, l.Addr()))
 			}
 			if s.server != nil {

@@ -27,6 +27,17 @@ func WithListener(ctx context.Context, addr net.Addr) context.Context {
 	return context.WithValue(ctx, listenerKey{}, addr)
 }
 
+type ownOriginKey struct{}
+
+// WithOwnOrigin records in a server's base context that its listener serves no pages of guests. Pages that it has
+// served itself may then use a surface without a token.
+func WithOwnOrigin(ctx context.Context) context.Context {
+	return context.WithValue(ctx, ownOriginKey{}, true)
+}
+
+// OnOwnOrigin reports whether a request came over a listener of WithOwnOrigin.
+func OnOwnOrigin(r *http.Request) bool { return r.Context().Value(ownOriginKey{}) != nil }
+
 // Enabled reports whether a surface is served on a listener at addr. It requires a
 // token or a loopback address.
 func Enabled(addr net.Addr, token string) bool {
@@ -64,7 +75,8 @@ func New(surface Surface, token string) *Guard {
 //
 // With a token, browsers may read from pages of other origins if they send the token.
 // Without one, every request caused by a page is refused, including reads: the scripts
-// of a service's pages have the server's origin.
+// of a service's pages have the server's origin. Pages of a listener of WithOwnOrigin are
+// the server's own, and are admitted as programs of this machine are.
 func (g *Guard) Check(r *http.Request) error {
 	if !g.hasToken {
 		return g.CheckLocal(r)
@@ -86,7 +98,10 @@ func (g *Guard) CheckOrigin(r *http.Request) error {
 
 // CheckLocal returns nil if a program on this machine sends the request, without a token.
 func (g *Guard) CheckLocal(r *http.Request) error {
-	if fromPage(r.Header) {
+	switch ownOrigin := OnOwnOrigin(r); {
+	case ownOrigin && fromPage(r.Header) && !fromOwnPage(r):
+		return g.refuse("a page of another origin sent this request, as its Origin or Sec-Fetch-Site says: %s takes none from pages elsewhere", g.surface.Name)
+	case !ownOrigin && fromPage(r.Header):
 		return g.refuse("a page in a browser sent this request, as its Origin or Sec-Fetch-Site says, and without a token %s takes none from pages, "+
 			"not even from those of this server's services: use a client that is no browser", g.surface.Name)
 	}
@@ -100,7 +115,14 @@ func (g *Guard) CheckLocal(r *http.Request) error {
 		return g.refuse("without a token, %s answers to this machine only", g.surface.Name)
 	case proxied(r.Header) || forwarded.Relayed(r.Context()):
 		return g.refuse("the request came through a proxy or from a service, and without a token %s answers to this machine only", g.surface.Name)
-	case !localHost(r.Host):
+	}
+	return g.CheckHost(r)
+}
+
+// CheckHost returns nil if the Host of the request names this machine. Without a token, pages that every user of the
+// machine may see need this, so that no page elsewhere takes their place.
+func (g *Guard) CheckHost(r *http.Request) error {
+	if !localHost(r.Host) {
 		return g.refuse("the Host %.100q is not a name of this machine: use localhost, 127.0.0.1, [::1] or the listen address", r.Host)
 	}
 	return nil
@@ -122,6 +144,22 @@ func fromPage(h http.Header) bool {
 		return true
 	}
 	return slices.ContainsFunc(h["Sec-Fetch-Site"], func(site string) bool { return site != "none" })
+}
+
+// fromOwnPage reports whether a page with the origin of the request's target caused it. Both headers count where both
+// are sent: a page in a sandbox has the origin "null" and can still be on the same site.
+func fromOwnPage(r *http.Request) bool {
+	for _, site := range r.Header["Sec-Fetch-Site"] {
+		if site != "same-origin" && site != "none" {
+			return false
+		}
+	}
+	for _, origin := range r.Header["Origin"] {
+		if origin != "http://"+r.Host && origin != "https://"+r.Host {
+			return false
+		}
+	}
+	return true
 }
 
 // CheckChange is like Check, for a surface on which every request is a change, even with a safe method.

@@ -70,6 +70,7 @@ func (c *DevCmd) Validate() error {
 		return failed
 	}
 	cfg.Listen, cfg.Root, cfg.LogLevel, cfg.AccessLog = c.Listen, c.Root, c.LogLevel, "short"
+	cfg.AdminListen = "off" // the pages of the project show what there is
 	c.cfg = cfg
 	return errors.Join(err, c.grants.Check(), c.cfg.Validate())
 }

@@ -54,6 +54,7 @@ const evictAfterIdles = 6
 // Config is the configuration of a server. The struct tags define the flags and their defaults.
 type Config struct {
 	Listen              string        `placeholder:"HOST:PORT" default:"${listen}" help:"Address to listen on; port 0 takes a free one (${default}, or the port of $$PORT instead)."`
+	AdminListen         string        `placeholder:"HOST:PORT" env:"VESPO_ADMIN_LISTEN" help:"Address of the console, which also serves the management API, metrics and profiles; off for none (a loopback address, at the port after that of --listen)."`
 	Data                string        `placeholder:"DIR" type:"path" help:"Directory that keeps the services (vespo-data; with --demo a temporary one)."`
 	Memory              flags.Size    `placeholder:"SIZE" default:"16MiB" help:"Linear memory of one request, and the upper limit of a service's own (${default})."`
 	Slots               int           `placeholder:"N" default:"64" env:"SERVER_THREAD_COUNT" help:"Requests that are served at a time; slots x memory is reserved at start (${default})."`
@@ -152,6 +153,7 @@ func (c *Config) Validate() error {
 		check(!strings.ContainsFunc(token.value, func(r rune) bool { return r <= ' ' || r >= 0x7f }),
 			token.flag, "has a space or a character that no header can carry: use printable ASCII")
 	}
+	violations = append(violations, c.checkAdmin()...)
 	violations = append(violations, c.checkLambda()...)
 	if violations = append(violations, c.TLSSettings.check()...); len(violations) > 0 {
 		return settingsError(violations)
@@ -207,6 +209,7 @@ func (c *Config) String() string {
 		value any
 	}{
 		{"listen", c.Listen},
+		{"admin-listen", c.AdminListen},
 		{"data", c.Data},
 		{"memory", c.Memory},
 		{"slots", c.Slots},

@@ -86,7 +86,7 @@ func (c *Config) trust() *forwarded.Trust {
 // descriptors is left for upstreams, files and modules. The Lambda API has as many connections
 // as the public listener. The Go runtime has already raised the soft limit to the hard one.
 func (c *Config) fitConnections(limit uint64, log *slog.Logger) {
-	listeners := uint64(1)
+	listeners := uint64(1) // the admin listener is small
 	if c.LambdaListen != "" {
 		listeners++
 	}

@@ -114,7 +114,7 @@ func everything(t *testing.T, dir string) *ServeCmd {
 	t.Helper()
 	file := filepath.Join(dir, "vespo.toml")
 	require.NoError(t, os.WriteFile(file, []byte("[[service]]\nprefix = \"files\"\nstatic = \".\"\n"), 0o644))
-	cfg, err := parse(t, "--demo", "--listen=127.0.0.1:0", "--lambda-listen=127.0.0.1:0", "--worker-listen=127.0.0.1:0",
+	cfg, err := parse(t, "--demo", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--lambda-listen=127.0.0.1:0", "--worker-listen=127.0.0.1:0",
 		"--slots=2", "--memory=1MiB", "--root", dir, "--data", filepath.Join(dir, "data"))
 	require.NoError(t, err)
 	return &ServeCmd{source: named(file), Config: *cfg}
@@ -190,7 +190,7 @@ func TestEveryPathClosesEveryPart(t *testing.T) {
 // TestPartsThatFail lets parts fail while the server serves: it drains, closes every part and returns the error.
 func TestPartsThatFail(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"the public server", "the Lambda API", "the events of the Lambda API", "the idle loop", "the work in the background"} {
+	for _, name := range []string{"the public server", "the admin server", "the Lambda API", "the events of the Lambda API", "the idle loop", "the work in the background"} {
 		t.Run(name, func(t *testing.T) {
 			w := newWitness()
 			w.broken[name] = make(chan any)
@@ -198,7 +198,7 @@ func TestPartsThatFail(t *testing.T) {
 			require.ErrorIs(t, err, errInjected)
 		})
 	}
-	for index, name := range []string{"the public server", "the Lambda API"} {
+	for index, name := range []string{"the public server", "the Lambda API", "the admin server"} {
 		t.Run("the listener of "+name, func(t *testing.T) {
 			_, err := serveWitnessed(t, t.Context(), dir, newWitness(), func(s *server) {
 				require.NoError(t, s.surfaces[index].listener.TCPListener.Close())

@@ -132,6 +132,10 @@ func (s *server) listen(ctx context.Context) error {
 	if s.handler != nil {
 		handler = s.handler(handler)
 	}
+	management, err := s.listenAdmin(ctx) // first, so that it is closed last: it shows what a drain waits for
+	if err != nil {
+		return err
+	}
 	public := newSurface("the public server", handler, s.drainTimeout, s.log)
 	if s.cfg.ProxyProtocol {
 		public.server.ConnContext = withRelay
@@ -142,6 +146,11 @@ func (s *server) listen(ctx context.Context) error {
 		return err
 	}
 	s.surfaces = append(s.surfaces, public)
+	defer func() {
+		if management != nil {
+			s.surfaces = append(s.surfaces, management)
+		}
+	}()
 	s.core.public.Store(s.url(public.listener.Addr().String()))
 	if err := s.listenForRedirects(ctx, public.listener.Addr()); err != nil {
 		return err

@@ -61,12 +61,14 @@ type core struct {
 	deployer  *deploy.Deployer
 	schedules *scheduler.Scheduler
 	handler   http.Handler // of the public listener
+	admin     http.Handler // of the admin listener
 	lambda    http.Handler // of the Lambda API's listener; nil without one
 	leave     func()       // announces to clients and load balancers that the server is about to stop
 	trimmer   *heapTrimmer
 	observer  *observer
 	routing   *router.Router
 	public    atomic.Value // string: URL of the public listener, once open
+	console   atomic.Value // string: URL of the console, once its listener is open
 }
 
 // access is the access listener, and the count of dropped records.
@@ -93,6 +95,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	}
 	gate := admission.NewGate(cfg.Slots)
 	management := c.newManagement(cfg, access, gate)
+	c.admin = newAdmin(cfg, management, access.listener)
 	routing := router.New(router.Config{
 		Admin:           management,
 		AccessLog:       accesslog.Tee(access.listener, c.observer.rolling.Listen),
@@ -217,6 +220,7 @@ func (c *core) newManagement(cfg *Config, access access, gate *admission.Gate) *
 		KeyValue:            c.stores,
 		Statistics:          c.observer.rolling,
 		Slots:               c.slots(gate),
+		ConsoleURL:          func() string { url, _ := c.console.Load().(string); return url },
 	})
 }
 

@@ -1,0 +1,63 @@
+package profiles
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/internal/problem"
+)
+
+func get(h *Handler, target string) (*httptest.ResponseRecorder, error) {
+	w := httptest.NewRecorder()
+	return w, h.Serve(w, httptest.NewRequest(http.MethodGet, target, nil))
+}
+
+func TestProfiles(t *testing.T) {
+	h := New()
+	require.Contains(t, h.Paths(), Path)
+	require.NotContains(t, h.Paths(), Path+"cmdline", "a command line can have tokens in it")
+	for _, path := range h.Paths() {
+		target := path
+		if path == Path+"profile" || path == Path+"trace" {
+			target += "?seconds=1"
+		}
+		w, err := get(h, target)
+		require.NoError(t, err, path)
+		require.Equal(t, http.StatusOK, w.Code, path)
+		require.NotEmpty(t, w.Body.Bytes(), path)
+		require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+	}
+	w, err := get(h, Path+"heap")
+	require.NoError(t, err)
+	z, err := gzip.NewReader(bytes.NewReader(w.Body.Bytes()))
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, z)
+	require.NoError(t, err)
+}
+
+func TestDurationsAreBounded(t *testing.T) {
+	h := New()
+	for _, seconds := range []string{"0", "-1", "61", "1e9", "1.5", "", "x", "1&seconds=600"} {
+		_, err := get(h, Path+"profile?seconds="+seconds)
+		require.Equal(t, problem.BadRequest, problem.From(err).Kind(), seconds)
+	}
+}
+
+func TestOneAtATime(t *testing.T) {
+	h := New()
+	h.taking <- struct{}{} // another one is being taken
+	_, err := get(h, Path+"heap")
+	p := problem.From(err)
+	require.Equal(t, problem.NoCapacity, p.Kind())
+	require.Positive(t, p.RetryAfter)
+	<-h.taking
+	_, err = get(h, Path+"heap")
+	require.NoError(t, err)
+	require.Empty(t, h.taking, "the place is free again")
+}
