@@ -84,7 +84,7 @@ func (e *Engine) compileModule(ctx context.Context, from source, rewritten []byt
 // reload loads the code of a module from the cache if it was open before, or returns nil. No other goroutine may compile
 // the same code.
 func (e *Engine) reload(d *Decoded) (*sharedCode, error) {
-	known := e.codes.find(d.code, d.size)
+	known := e.known(d.code, d.size)
 	if known == nil || e.code == nil {
 		return nil, nil
 	}

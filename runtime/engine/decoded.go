@@ -33,7 +33,7 @@ type Decoded struct {
 func Decode(bin []byte) (*Decoded, error) { return decode(bin, sha256.Sum256(bin), nil) }
 
 // decode reads only the separate part of a module with known code.
-func decode(bin []byte, sum [sha256.Size]byte, known *codeTable) (*Decoded, error) {
+func decode(bin []byte, sum [sha256.Size]byte, known func(id codeID, moduleBytes int) *knownCode) (*Decoded, error) {
 	var world *World
 	if component.Is(bin) {
 		guest, err := component.Decode(bin)
@@ -45,7 +45,7 @@ func decode(bin []byte, sum [sha256.Size]byte, known *codeTable) (*Decoded, erro
 	d := &Decoded{bin: bin, separate: rewrite.Split(bin), world: world, sum: sum, size: len(bin)}
 	if d.separate != nil && known != nil {
 		d.code = codeID(d.separate.ID)
-		if code := known.find(d.code, d.size); code != nil {
+		if code := known(d.code, d.size); code != nil {
 			d.info = d.origin(infoOf(d.separate, code.decoded))
 			return d, nil
 		}
@@ -119,13 +119,13 @@ func worldBytes(w *World) (held int64) {
 // Decode is like the function Decode for a module that is to be compiled. A deploy reads a module several times:
 // to validate it, perhaps as middleware too, and to prepare it. The engine keeps what it has decoded until Compile
 // is called, for a minute at most and within a limit on memory, so that these reads decode the module once. It does not
-// read the code of a module if an open module has the same.
+// read the code of a module if it is known: if an open module has the same, or one that was described.
 func (e *Engine) Decode(bin []byte) (*Decoded, error) {
 	sum := sha256.Sum256(bin)
 	if d := e.decoded.get(sum); d != nil {
 		return d, nil
 	}
-	d, err := decode(bin, sum, &e.codes)
+	d, err := decode(bin, sum, e.known)
 	if err == nil {
 		e.decoded.put(d, time.Now())
 	}

@@ -39,6 +39,9 @@ type Config struct {
 	// CacheDir is the directory for compiled code; empty: none is kept. No other user may have
 	// write access to it.
 	CacheDir string
+	// Build identifies the program, so that no two that differ have the same. Descriptions of code in CacheDir are used by
+	// the program that wrote them; empty: none are kept.
+	Build string
 	// CacheBytes limits the disk space in CacheDir; default 1 GiB. The least recently used code is removed.
 	CacheBytes int64
 	// CompileCommand starts a process that compiles a module within the two limits below, see

@@ -138,6 +138,7 @@ func (m *Module) compile(ctx context.Context, d *Decoded) error {
 	if err := e.types.admit(info.Types, maxTypeBytes); err != nil {
 		return err
 	}
+	types := info.Types
 	info.Types = nil
 	if m.code, err = e.compileModule(ctx, source{d.sum, d.size}, rewritten); err != nil {
 		return err
@@ -145,6 +146,7 @@ func (m *Module) compile(ctx context.Context, d *Decoded) error {
 	m.code.id, m.code.decoded, m.code.rewritten = d.code, d.info, info
 	m.code.leastBytes = max(m.code.leastBytes, info.LeastBytes)
 	e.codes.add(m.code)
+	e.describe(m.code, types)
 	return nil
 }
 

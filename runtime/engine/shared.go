@@ -77,12 +77,16 @@ func (t *codeTable) acquire(id codeID, moduleBytes int) *sharedCode {
 func (t *codeTable) add(c *sharedCode) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.open == nil {
-		t.open, t.known = make(map[codeID]*sharedCode), make(map[codeID]*list.Element)
-	}
+	t.initLocked()
 	t.dropLocked(c.id)
 	c.users = 1
 	t.open[c.id] = c
+}
+
+func (t *codeTable) initLocked() {
+	if t.open == nil {
+		t.open, t.known = make(map[codeID]*sharedCode), make(map[codeID]*list.Element)
+	}
 }
 
 // release ends a use. The last one closes the code.
@@ -107,12 +111,22 @@ func (t *codeTable) unuse(c *sharedCode) bool {
 	return true
 }
 
+// remember keeps a description that was read from the disk.
+func (t *codeTable) remember(k knownCode) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open[k.id] == nil {
+		t.rememberLocked(k)
+	}
+}
+
 // rememberLocked keeps a description if the code can be loaded with it. Others make room.
 func (t *codeTable) rememberLocked(k knownCode) {
 	bytes := k.heldBytes()
 	if k.stub == nil || bytes > maxKnownBytes/2 {
 		return
 	}
+	t.initLocked()
 	t.dropLocked(k.id)
 	for t.bytes+bytes > maxKnownBytes {
 		t.dropLocked(t.order.Front().Value.(*knownCode).id)

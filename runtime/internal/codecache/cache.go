@@ -4,7 +4,8 @@
 // Modules that differ only in data share their code. The directory code/ has one file for each code: CODE-SUM-NAME.
 // CODE is the digest of everything that the code depends on, SUM the checksum of the file, and NAME is wazero's file
 // name. The directory uses/ has an empty file CODE-MODULE for each module that uses the code. The last use that is
-// forgotten removes the code. The directory work/ has a directory for each open Cache, where compilers write
+// forgotten removes the code. The directory about/ has the descriptions of code: ID-CODE-SUM, where ID is what the caller
+// finds it by and SUM the checksum of the file. They are removed with the code. The directory work/ has a directory for each open Cache, where compilers write
 // and wazero finds the file to load. Open reads the directories once; afterwards the totals
 // are kept in memory. Files are evicted in the order of their last use.
 //
@@ -31,6 +32,7 @@ import (
 const (
 	codeDir  = "code"
 	usesDir  = "uses"
+	aboutDir = "about"
 	workDir  = "work"
 	lockFile = "lock"
 
@@ -64,6 +66,7 @@ type Cache struct {
 	mu    sync.Mutex
 	files map[Digest]*list.Element // guarded by mu; by Key.Code
 	used  map[Digest]Digest        // guarded by mu; from Key.Module to the Key.Code of one of files
+	about map[Digest]Digest        // guarded by mu; from the id of a description to the Key.Code of one of files
 	order *list.List               // guarded by mu; of *file, least recently used first
 	bytes int64                    // guarded by mu
 
@@ -77,6 +80,7 @@ type file struct {
 	diskBytes int64
 	last      time.Time           // modification time when the directory was read
 	users     map[Digest]struct{} // modules
+	about     *about              // nil if it is not described
 }
 
 func (f *file) fileName() string {
@@ -120,9 +124,10 @@ func Open(dir string, o Options) (_ *Cache, err error) {
 		stop:    make(chan struct{}),
 		files:   make(map[Digest]*list.Element),
 		used:    make(map[Digest]Digest),
+		about:   make(map[Digest]Digest),
 		order:   list.New(),
 	}
-	for _, d := range []string{dir, filepath.Join(dir, codeDir), filepath.Join(dir, usesDir), filepath.Join(dir, workDir)} {
+	for _, d := range []string{dir, filepath.Join(dir, codeDir), filepath.Join(dir, usesDir), filepath.Join(dir, aboutDir), filepath.Join(dir, workDir)} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return nil, fmt.Errorf("compiled code cannot be kept: %w", err)
 		}
@@ -190,7 +195,7 @@ func (c *Cache) read() (strangers []string, err error) {
 		return nil, fmt.Errorf("read the compiled code: %w", err)
 	}
 	for _, entry := range top {
-		if !slices.Contains([]string{codeDir, usesDir, workDir, lockFile}, entry.Name()) {
+		if !slices.Contains([]string{codeDir, usesDir, aboutDir, workDir, lockFile}, entry.Name()) {
 			strangers = append(strangers, filepath.Join(c.dir, entry.Name()))
 		}
 	}
@@ -206,6 +211,10 @@ func (c *Cache) read() (strangers []string, err error) {
 		c.addLocked(f)
 	}
 	if others, err = c.readUsesLocked(); err != nil {
+		return nil, err
+	}
+	strangers = append(strangers, others...)
+	if others, err = c.readAboutLocked(); err != nil {
 		return nil, err
 	}
 	return append(strangers, others...), c.trimLocked()

@@ -225,7 +225,7 @@ func TestForeignFilesGo(t *testing.T) {
 	require.DirExists(t, theirs)
 	top, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	require.Len(t, top, 4)
+	require.Len(t, top, 5)
 	require.Len(t, stored(t, dir), 1)
 	work, err := os.ReadDir(filepath.Join(dir, workDir))
 	require.NoError(t, err)
@@ -296,4 +296,55 @@ func FuzzParseName(f *testing.F) {
 			require.Equal(t, strings.ToLower(name[:73])+name[73:], parsed.fileName())
 		}
 	})
+}
+
+func description(t *testing.T, c *Cache, id byte) string {
+	t.Helper()
+	text, code, ok := c.Description(Digest{id})
+	if ok {
+		require.Equal(t, key(id).Code, code)
+	}
+	return string(text)
+}
+
+func TestDescriptionsAreKeptWithTheCode(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	c, err := Open(dir, Options{})
+	require.NoError(t, err)
+	require.NoError(t, c.Describe(Digest{1}, key(1).Code, []byte("early")))
+	require.Empty(t, description(t, c, 1), "there is no such code")
+	for n := byte(1); n <= 3; n++ {
+		put(t, c, key(n), 10)
+		require.NoError(t, c.Describe(Digest{n}, key(n).Code, fmt.Append(nil, "about ", n)))
+	}
+	require.NoError(t, c.Describe(Digest{9}, key(3).Code, []byte("by another program")))
+	require.Empty(t, description(t, c, 3), "each code has one")
+	require.NoError(t, c.Describe(Digest{3}, key(3).Code, []byte("about 3")))
+	before := totals(c)
+	require.NoError(t, c.Close())
+
+	files, err := filepath.Glob(filepath.Join(dir, aboutDir, "*"))
+	require.NoError(t, err)
+	require.Len(t, files, 3)
+	stray := filepath.Join(dir, aboutDir, "stray")
+	require.NoError(t, os.WriteFile(stray, nil, 0o600))
+	second, _, ok := parseAbout(filepath.Base(files[1]))
+	require.True(t, ok)
+	require.NoError(t, os.WriteFile(files[1], []byte("damaged"), 0o600))
+
+	c = open(t, dir, Options{})
+	require.Equal(t, before.Files, totals(c).Files)
+	require.InDelta(t, before.Bytes, totals(c).Bytes, 8<<10)
+	require.Empty(t, description(t, c, second.id[0]), "damaged")
+	require.NoFileExists(t, files[1])
+	require.Eventually(t, func() bool { _, err := os.Lstat(stray); return os.IsNotExist(err) }, time.Minute, time.Millisecond)
+	require.Equal(t, "about 1", description(t, c, 1))
+	require.NoError(t, c.Forget(key(1).Module))
+	require.Empty(t, description(t, c, 1))
+	require.NoError(t, c.Drop(key(2).Code))
+	require.NoError(t, c.Drop(key(3).Code))
+	require.Equal(t, Stats{}, totals(c))
+	files, err = filepath.Glob(filepath.Join(dir, aboutDir, "*"))
+	require.NoError(t, err)
+	require.Empty(t, files)
 }

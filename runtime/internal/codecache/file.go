@@ -36,6 +36,8 @@ func link(from, to string) error {
 // instructions in a file, but not the addresses of the functions.
 type checksum [crc32.Size]byte
 
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) } // it is made once
+
 // sumOf returns the checksum of a file.
 func sumOf(path string) (checksum, error) {
 	sum, _, err := checksumOf(path)
@@ -49,7 +51,7 @@ func checksumOf(path string) (sum checksum, sizeBytes int64, err error) {
 		return sum, 0, err
 	}
 	defer f.Close()
-	h := crc32.New(crc32.MakeTable(crc32.Castagnoli)) // that table is made once
+	h := crc32.New(castagnoli())
 	if sizeBytes, err = io.Copy(h, f); err != nil {
 		return sum, 0, err
 	}

@@ -128,6 +128,7 @@ func (c *Cache) removeLocked(code Digest) error {
 		errs = append(errs, c.unuseLocked(f, module))
 		delete(c.used, module) // Open removes uses of code that is not there
 	}
+	errs = append(errs, c.undescribeLocked(f))
 	c.order.Remove(e)
 	delete(c.files, code)
 	c.bytes -= f.diskBytes

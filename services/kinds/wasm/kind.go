@@ -40,6 +40,7 @@ type Config struct {
 	StackBytes   int64         // call stack of one request, in the rewriter's estimate; default 2 MiB
 	CacheDir     string        // directory of the compiled code; empty: none
 	CacheBytes   int64         // maximum size of CacheDir; default 1 GiB
+	Build        string        // identifies the program; see engine.Config
 	CompileBytes int64         // memory for compiling a module; default 1 GiB
 	CompileTime  time.Duration // processor time for compiling a module; default 1 min
 	Timeout      time.Duration // request deadline for services that set none; default 10 s
@@ -112,6 +113,7 @@ func Open(ctx context.Context, cfg Config) (*Kind, error) {
 		SlotBytes:      cfg.SlotBytes,
 		StackBytes:     cfg.StackBytes,
 		CacheDir:       cfg.CacheDir,
+		Build:          cfg.Build,
 		CacheBytes:     cfg.CacheBytes,
 		CompileCommand: cfg.CompileCommand,
 		CompileBytes:   cfg.CompileBytes,

@@ -18,6 +18,7 @@ import (
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/internal/regular"
@@ -238,6 +239,7 @@ func (c *core) openKind(ctx context.Context, list *parts.List, cfg *Config, cata
 				CacheDir:       cmp.Or(cfg.SharedCode, c.store.CacheDir()),
 				CacheBytes:     int64(cfg.CodeCache),
 				CompileCommand: compileArgv(log),
+				Build:          version.Build(),
 				CompileBytes:   int64(cfg.CompileMemory),
 				CompileTime:    cfg.compileTime(),
 				Timeout:        cfg.Timeout,
