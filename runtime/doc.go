@@ -25,7 +25,8 @@
 //   - Exchange: one request as a guest sees it. Event: one call of a function, bytes in and bytes out.
 //   - Turn: the right of a long-running guest to use a processor (package internal/turns).
 //   - Outcome: the result of a call into the guest: ok, exit, trap, out of memory, stack overflow, deadline,
-//     canceled, host error.
+//     work limit, canceled, host error.
+//   - Work: what a guest takes of its fuel in a request. It is the same for the same execution on every host.
 //
 // # Lock order
 //

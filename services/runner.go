@@ -21,8 +21,8 @@ type RunnerKind interface {
 // methods are called concurrently; Close is the last one and waits for running events.
 type Runner interface {
 	// Run runs one event until its deadline, or until ctx is done. The result has the costs, and as the outcome
-	// the end of the guest: OutcomeOK, OutcomeExit, OutcomeTrap, OutcomeOutOfMemory, OutcomeStackOverflow or
-	// OutcomeDeadline. For other failures the outcome is empty. The error is nil only for OutcomeOK. Like an
+	// the end of the guest: OutcomeOK, OutcomeExit, OutcomeTrap, OutcomeOutOfMemory, OutcomeStackOverflow,
+	// OutcomeDeadline or OutcomeWorkLimit. For other failures the outcome is empty. The error is nil only for OutcomeOK. Like an
 	// error of a Kind, it is or wraps a *problem.Problem if the caller can be told the reason.
 	Run(ctx context.Context, e Event) (accesslog.Result, error)
 	Status() Status

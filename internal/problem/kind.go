@@ -22,6 +22,7 @@ const (
 	OutOfMemory          Kind = "out-of-memory"
 	Trap                 Kind = "trap"
 	StackOverflow        Kind = "stack-overflow"
+	WorkLimit            Kind = "work-limit"
 	GuestExit            Kind = "guest-exit"
 	Internal             Kind = "internal"
 	NotImplemented       Kind = "not-implemented"
@@ -59,6 +60,7 @@ var table = [...]row{
 	{OutOfMemory, http.StatusInternalServerError, "Out of memory"},
 	{Trap, http.StatusInternalServerError, "Guest trapped"},
 	{StackOverflow, http.StatusInternalServerError, "Guest call stack exhausted"},
+	{WorkLimit, http.StatusInternalServerError, "Work limit exceeded"},
 	{GuestExit, http.StatusInternalServerError, "Guest exited without an answer"},
 	{Internal, http.StatusInternalServerError, "Internal server error"},
 	{NotImplemented, http.StatusNotImplemented, "Not implemented"},

@@ -117,7 +117,7 @@ func (f *Failures) Listen(rec *Record) {
 // Lack of capacity concerns the operator.
 func failedByService(o Outcome) bool {
 	switch o {
-	case OutcomeExit, OutcomeTrap, OutcomeOutOfMemory, OutcomeStackOverflow, OutcomeDeadline, OutcomeBadAnswer, OutcomeUnreachable:
+	case OutcomeExit, OutcomeTrap, OutcomeOutOfMemory, OutcomeStackOverflow, OutcomeDeadline, OutcomeWorkLimit, OutcomeBadAnswer, OutcomeUnreachable:
 		return true
 	}
 	return false

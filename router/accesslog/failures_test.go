@@ -20,7 +20,7 @@ func failuresTo(out *bytes.Buffer) Listener {
 }
 
 func TestFailuresOfServicesAreToldWithTheirReason(t *testing.T) {
-	for _, outcome := range []Outcome{OutcomeExit, OutcomeTrap, OutcomeOutOfMemory, OutcomeStackOverflow, OutcomeDeadline, OutcomeBadAnswer, OutcomeUnreachable} {
+	for _, outcome := range []Outcome{OutcomeExit, OutcomeTrap, OutcomeOutOfMemory, OutcomeStackOverflow, OutcomeDeadline, OutcomeWorkLimit, OutcomeBadAnswer, OutcomeUnreachable} {
 		var out bytes.Buffer
 		failuresTo(&out)(&Record{
 			RequestID: "id",

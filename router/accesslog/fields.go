@@ -34,6 +34,7 @@ const (
 	FieldGeneration    = "generation"
 	FieldStart         = "start"
 	FieldGuestTime     = "guest_us"
+	FieldWork          = "work"
 	FieldSnapshotBytes = "snapshot_bytes"
 	FieldDirtyBytes    = "dirty_bytes"
 	FieldPeakBytes     = "peak_bytes"
@@ -75,7 +76,7 @@ func levelOf(rec *Record) slog.Level {
 }
 
 // maxFields is the most fields that appendFields adds.
-const maxFields = 29
+const maxFields = 31
 
 func appendFields(fields []slog.Attr, rec *Record) []slog.Attr {
 	fields = append(fields,
@@ -119,6 +120,7 @@ func appendOptional(fields []slog.Attr, rec *Record) []slog.Attr {
 		{FieldSnapshotBytes, rec.SnapshotBytes},
 		{FieldDirtyBytes, rec.DirtyBytes},
 		{FieldPeakBytes, rec.PeakBytes},
+		{FieldWork, rec.Work},
 		{FieldKVOperations, int64(rec.KVOperations)},
 	} {
 		if f.value != 0 {

@@ -14,6 +14,7 @@ const (
 	OutcomeOutOfMemory   Outcome = "out of memory"
 	OutcomeStackOverflow Outcome = "stack overflow"
 	OutcomeDeadline      Outcome = "deadline"
+	OutcomeWorkLimit     Outcome = "work limit"
 	OutcomeHostError     Outcome = "host error"
 	OutcomeBadAnswer     Outcome = "bad answer"  // the answer of the guest, upstream, worker or function was unusable
 	OutcomeUnreachable   Outcome = "unreachable" // no upstream could be reached
@@ -48,6 +49,7 @@ type Result struct {
 	DirtyBytes    int64         // memory written by the guest
 	PeakBytes     int64         // largest size of the guest's memory
 	GuestTime     time.Duration // time in guest code
+	Work          int64         // units of work of the guest; they do not depend on the host
 	KVOperations  int           // reads, pages and changes of key-value stores
 }
 

@@ -42,6 +42,9 @@ type run struct {
 	counted   time.Time     // end of the time included in sliceTook and guestTime
 	sliceTook time.Duration // without pauses; otherwise a guest could shorten its slices with many of them
 	sliceFuel int64
+	given     int64 // the fuel global when it was last set
+	work      int64 // units taken before that, of the whole request
+	workLimit int64 // of the whole request; 0: none
 	turnStart time.Time
 	hasTurn   bool
 	entry     int  // index of the entry that Call has called, or -1
@@ -61,6 +64,7 @@ type run struct {
 func (in *Instance) Call(ctx context.Context, deadline time.Time, index int, stack []uint64) Outcome {
 	e := &in.entries[index]
 	in.begin(ctx, deadline)
+	in.ration()
 	in.run.entry = index
 	if err := in.resumeTurns(); err != nil {
 		return in.end(err)
@@ -75,7 +79,7 @@ func (in *Instance) Call(ctx context.Context, deadline time.Time, index int, sta
 func (in *Instance) begin(ctx context.Context, deadline time.Time) {
 	r := &in.run
 	r.ctx, r.deadline, r.sliceFuel, r.sliceTook, r.counted = ctx, deadline, firstSliceFuel, 0, time.Now()
-	r.entry, r.within = -1, false // within may be left by a call that ended in CallWithin
+	r.entry, r.within, r.workLimit = -1, false, 0 // within may be left by a call that ended in CallWithin
 	in.depth.Set(uint64(in.module.engine.cfg.StackBytes))
 	if in.module.watchFaults {
 		goruntime.LockOSThread()
@@ -145,11 +149,13 @@ func (in *Instance) yield(stack []uint64) {
 	if uint32(stack[0]) == rewrite.YieldStackOverflow {
 		panic(errStackOverflow)
 	}
+	in.countWork()
 	in.look()
 	r := &in.run
-	r.sliceFuel = nextSlice(r.sliceFuel, r.sliceTook)
+	r.sliceFuel = in.rationed(nextSlice(r.sliceFuel, r.sliceTook))
 	r.sliceTook = 0
-	stack[0] = uint64(r.sliceFuel)
+	r.given = r.sliceFuel
+	stack[0] = uint64(r.given)
 }
 
 // look ends the call if its time is over, and makes it take turns if it has run for long.

@@ -126,6 +126,7 @@ func (in *Instance) bind() error {
 	in.fuel, errs[0] = global(info.FuelExport)
 	in.depth, errs[1] = global(info.DepthExport)
 	in.refused, errs[2] = global(info.RefusedGrowExport)
+	in.run.given = firstSliceFuel
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
@@ -166,7 +167,6 @@ func (in *Instance) initialise(ctx context.Context, deadline time.Time) Outcome 
 			return out
 		}
 	}
-	in.TakeGuestTime() // the initialisation does not count as a request's time
 	return Outcome{}
 }
 
@@ -233,6 +233,7 @@ func (in *Instance) rewind() error {
 		g.Set(in.module.globals[i])
 	}
 	in.fuel.Set(firstSliceFuel)
+	in.run.given, in.run.work, in.run.guestTime = firstSliceFuel, 0, 0
 	in.refused.Set(0)
 	return nil
 }

@@ -29,6 +29,8 @@ func (e *ModuleError) Unwrap() error { return e.Cause }
 type ModuleOptions struct {
 	// MemoryBytes is the limit of linear memory for one instance. 0 and larger values mean a whole slot.
 	MemoryBytes int64
+	// WorkLimit is the most work of one request, in units of WorkUnit; 0: no limit.
+	WorkLimit int64
 	// Fresh requests a new instance for each request even if the module could be reset.
 	Fresh bool
 	// RepeatSecrets allows a snapshot that repeats cryptographic random numbers in every

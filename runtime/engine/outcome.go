@@ -21,9 +21,10 @@ const (
 	Canceled                  // the client is gone, or the host is closing
 	BadAnswer                 // the guest's response cannot be sent: a malformed header, an invalid status
 	HostError                 // a defect of the host, not of the guest
+	WorkLimit                 // the request needs more work than ModuleOptions.WorkLimit
 )
 
-var kindNames = [...]string{"ok", "exit", "trap", "out of memory", "stack overflow", "deadline", "canceled", "bad answer", "host error"}
+var kindNames = [...]string{"ok", "exit", "trap", "out of memory", "stack overflow", "deadline", "canceled", "bad answer", "host error", "work limit"}
 
 // String returns the kind as in access records.
 func (k Kind) String() string {
@@ -64,6 +65,7 @@ var (
 	errDeadline      = errors.New("deadline exceeded")
 	errCanceled      = errors.New("request canceled")
 	errStackOverflow = errors.New("call stack exhausted")
+	errWorkLimit     = errors.New("work limit exceeded")
 )
 
 // classify maps the error of a call to an Outcome. refusedGrow reports whether the guest was
@@ -87,6 +89,8 @@ func classify(err error, refusedGrow bool) Outcome {
 		return Outcome{Kind: Deadline, Err: err}
 	case errors.Is(err, errCanceled), errors.Is(err, context.Canceled):
 		return Outcome{Kind: Canceled, Err: err}
+	case errors.Is(err, errWorkLimit):
+		return Outcome{Kind: WorkLimit, Err: err}
 	case errors.Is(err, errStackOverflow):
 		return Outcome{Kind: StackOverflow, Err: err}
 	case errors.As(err, &unusable):

@@ -65,7 +65,6 @@ func (in *Instance) askRandom(ctx context.Context, deadline time.Time) (flags ui
 	in.begin(ctx, deadline)
 	err := in.mod.ExportedFunction(RandomExport).CallWithStack(&in.context, stack)
 	out = in.end(err)
-	in.TakeGuestTime() // does not count as a request's time
 	return uint32(stack[0]), out
 }
 

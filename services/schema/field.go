@@ -17,6 +17,7 @@ const (
 	Bool                 // JSON true or false
 	Mark                 // like Bool, but only selects the kind and is not part of the manifest
 	Count                // JSON number; a whole number of at most 31 bits
+	Amount               // JSON number; a whole number of at most 53 bits
 	Size                 // JSON number of bytes; as text, such as "16MiB"
 	Duration             // JSON string in Go's syntax, such as "1m30s"; greater than zero
 	Texts                // JSON array of strings
@@ -44,6 +45,7 @@ func (t Type) String() string {
 		Bool:     "boolean",
 		Mark:     "boolean",
 		Count:    "number",
+		Amount:   "number",
 		Size:     "size",
 		Duration: "duration",
 		Texts:    "array of strings",

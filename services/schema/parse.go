@@ -33,6 +33,9 @@ func (f Field) Parse(texts ...string) (value any, refused string) {
 	case Count:
 		n, err := strconv.ParseUint(text, 10, 31)
 		return int64(n), unless(err == nil, "is %.60q: it must be a whole number", text)
+	case Amount:
+		n, err := strconv.ParseUint(text, 10, 53)
+		return int64(n), unless(err == nil, "is %.60q: it must be a whole number of at most %d", text, int64(1)<<53-1)
 	case Size:
 		return f.parseSize(text)
 	case Duration:
@@ -130,11 +133,11 @@ func (f Field) ParseJSON(text json.RawMessage) (value any, refused string) {
 		return f.Parse(s)
 	case f.Type.IsBool() && (string(text) == "true" || string(text) == "false"):
 		return f.Parse(string(text))
-	case (f.Type == Count || f.Type == Size) && text[0] != 'n' && json.Unmarshal(text, new(uint64)) == nil:
+	case (f.Type == Count || f.Type == Amount || f.Type == Size) && text[0] != 'n' && json.Unmarshal(text, new(uint64)) == nil:
 		return f.Parse(string(text))
 	case f.Type == Size:
 		return nil, `must be a string such as "16MiB", or a whole number of bytes`
-	case f.Type == Count:
+	case f.Type == Count || f.Type == Amount:
 		return nil, "must be a whole number"
 	case f.Type.IsBool():
 		return nil, "must be true or false"

@@ -17,7 +17,7 @@ import (
 const MaxManifestBytes = 4*MaxTextBytes + 64<<10
 
 // Values holds the values of fields by name, each with the Go type of its field: string (Text, Path, Program, Duration), bool,
-// int64 (Count, Size), []string (Texts), map[string]string (Pairs) or Settings (Config). A field with its default has no
+// int64 (Count, Amount, Size), []string (Texts), map[string]string (Pairs) or Settings (Config). A field with its default has no
 // entry.
 type Values map[string]any
 
@@ -140,7 +140,7 @@ func (f Field) stored(text json.RawMessage) (value any, err error) {
 	switch f.Type {
 	case Bool:
 		return decode[bool](text)
-	case Count, Size:
+	case Count, Amount, Size:
 		return decode[int64](text)
 	case Texts:
 		return decode[[]string](text)

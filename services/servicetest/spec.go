@@ -48,6 +48,9 @@ func set(name string, value any) Option {
 // WithTimeout sets the timeout.
 func WithTimeout(d time.Duration) Option { return set(schema.FieldTimeout, schema.Period(d)) }
 
+// WithWorkLimit sets the most work of one request.
+func WithWorkLimit(units int64) Option { return set("work_limit", units) }
+
 // WithMemory sets the memory of one request, in bytes.
 func WithMemory(sizeBytes int64) Option { return set("memory", sizeBytes) }
 
@@ -71,7 +74,7 @@ func WithAllow(destinations ...string) Option { return set("allow", destinations
 // WithMounts sets the directories of a guest, by the path that it sees.
 func WithMounts(directories map[string]string) Option { return set("mount", directories) }
 
-// WithKV gives a guest key-value stores.
+// WithKV sets the key-value stores of a guest.
 func WithKV(list ...string) Option { return set("kv", list) }
 
 // WithCGIArgs passes the words of the query as arguments.

@@ -21,7 +21,8 @@ type bodyWriter struct {
 	path     int   // largest cost since the last fuel check, over all paths to this point
 	peak     int   // largest path so far in the innermost open loop, or in the function
 	entry    blank // of the check for the function as a whole
-	dead     bool  // the code is unreachable
+	refunds  []refund
+	dead     bool // the code is unreachable
 	dispatch dispatchFinder
 }
 
@@ -65,6 +66,7 @@ func (b *bodyWriter) write(i int) {
 	b.out, b.copied = b.out[:0], b.body.code.from
 	b.labels, b.depth, b.relabeled = append(b.labels[:0], label{}), 1, false
 	b.path, b.peak, b.entry, b.dead, b.dispatch = 0, 0, 0, false, dispatchFinder{}
+	b.refunds = b.refunds[:0]
 	b.locals()
 	b.enter()
 	r := &reader{bin: b.bin, pos: b.body.code.from, end: b.body.code.to}
@@ -75,6 +77,7 @@ func (b *bodyWriter) write(i int) {
 	}
 	b.flush(r.end)
 	b.fillIn(b.entry, b.peak)
+	b.repay()
 }
 
 // locals copies the declarations of local variables and appends the injected one.

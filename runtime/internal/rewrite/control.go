@@ -53,7 +53,7 @@ func (b *bodyWriter) structure(r *reader, in *instr) {
 //	      end
 //	      br $exit
 //	    end
-//	    call $refuel
+//	    call $again (units)
 //	    br $l
 //	  end
 //	end
@@ -108,7 +108,9 @@ func (b *bodyWriter) end(r *reader) {
 		c := &b.out
 		c.br(2)
 		c.op(opEnd)
-		c.call(b.w.refuel)
+		c.i64(1)
+		b.refunds = append(b.refunds, refund{of: l.fuel, at: blank(len(*c) - 1)})
+		c.call(b.w.again)
 		c.br(0)
 		c.op(opEnd, opEnd)
 		b.depth -= coldLoopBlocks - 1

@@ -19,9 +19,12 @@
 // The rewritten module imports Options.YieldModule.YieldName, a function (kind i32) -> i64:
 //
 //   - [YieldFuel]: the fuel global fell below zero. The result becomes the new value of the fuel global. It
-//     must be at least [MinRefill], or the guest yields again at once. One unit of fuel stands for about 32
+//     must not be negative. One unit of fuel stands for about 32
 //     instructions, or fewer in tight loops. Hostile code can vary its duration from 1 to 100 ns, so the host
 //     must adapt the refill to the time between two yields, and bound it.
+//
+// What a guest takes of the fuel global between two refills, added up, is its work. It depends on the execution alone:
+// not on the refills, the time or the processor. [WorkUnit] is the version of its unit.
 //   - [YieldStackOverflow]: the guest's calls are nested too deeply. The function must not return. If it does,
 //     the guest traps with "unreachable".
 //

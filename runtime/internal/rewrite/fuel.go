@@ -20,9 +20,9 @@ func (b *bodyWriter) walk(in *instr) {
 	}
 }
 
-// MinRefill is the smallest result that the yield function may return. It is
-// the most that one check takes: a loop takes its fuel again after a refill.
-const MinRefill = 1 + gapCost/unitCost
+// WorkUnit is the version of the unit of work: of all that determines how much fuel a guest takes. A change by which a
+// module takes another amount for the same execution needs a new version; TestWorkUnit fails otherwise.
+const WorkUnit = 1
 
 // units returns the fuel for a path of this cost.
 func units(cost int) int64 { return 1 + int64(min(cost, gapCost)/unitCost) }
@@ -34,6 +34,16 @@ type blank int
 func (b *bodyWriter) fillIn(at blank, cost int) {
 	if at != 0 {
 		b.out[at] = max(b.out[at], byte(units(cost)))
+	}
+}
+
+// refund is a blank in a loop's cold side: it returns what the check of the loop has taken, which takes it again.
+type refund struct{ of, at blank }
+
+// repay sets all refunds to what their checks take.
+func (b *bodyWriter) repay() {
+	for _, r := range b.refunds {
+		b.out[r.at] = b.out[r.of]
 	}
 }
 

@@ -28,6 +28,14 @@ func (w *writer) addColdPaths() {
 	refuel.globalSet(w.fuel)
 	w.refuel = w.addHelper("refuel", Signature{}, 0, refuel)
 
+	var again code // (units i64)
+	again.i32(YieldFuel)
+	again.call(w.yield)
+	again.localGet(0)
+	again.op(opI64Add)
+	again.globalSet(w.fuel)
+	w.again = w.addHelper("again", Signature{Params: []ValueType{I64}}, 0, again)
+
 	var overflow code
 	overflow.i32(YieldStackOverflow)
 	overflow.call(w.yield)

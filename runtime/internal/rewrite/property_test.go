@@ -52,7 +52,7 @@ func observe(m api.Module, name string, s Signature, seed uint64) (o observation
 func checkSame(t *testing.T, seed uint64) {
 	bin, sigs := generate(seed)
 	h, o := newTestHost(t), options()
-	h.slice = MinRefill + int64(seed%50)
+	h.slice = int64(seed % 50)
 	o.FuelSlice, o.StackBytes, o.Separate = h.slice, 64<<20, seed%2 == 0
 	plain := h.instantiate(t, bin)
 	m, info := h.load(t, bin, o)

@@ -21,6 +21,7 @@ type writer struct {
 	helpers     []helper
 	firstHelper uint32
 	refuel      uint32            // helper: refills the fuel global
+	again       uint32            // helper (units): refills the fuel global for a check that takes its units again
 	overflow    uint32            // helper: reports a stack overflow
 	reenter     uint32            // helper (d): overflow if d is negative, then refuel
 	memory      map[uint64]uint32 // helpers for memory instructions, see memoryHelper

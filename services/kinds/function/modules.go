@@ -83,7 +83,7 @@ func (m *module) invoke(ctx context.Context, from *router.Request, in runtimeapi
 		Log:       in.Log,
 	})
 	res.Start, res.SnapshotBytes, res.DirtyBytes, res.PeakBytes, res.GuestTime = ran.Start, ran.SnapshotBytes, ran.DirtyBytes, ran.PeakBytes, ran.GuestTime
-	res.KVOperations = ran.KVOperations
+	res.Work, res.KVOperations = ran.Work, ran.KVOperations
 	switch {
 	case output.Full:
 		err = runtimeapi.ErrTooLarge
@@ -100,7 +100,7 @@ func (m *module) invoke(ctx context.Context, from *router.Request, in runtimeapi
 // exits with a nonzero status may have written the error object to its output.
 func functionError(ended accesslog.Outcome, err error, printed []byte, res *accesslog.Result) error {
 	switch ended {
-	case accesslog.OutcomeExit, accesslog.OutcomeTrap, accesslog.OutcomeOutOfMemory, accesslog.OutcomeStackOverflow:
+	case accesslog.OutcomeExit, accesslog.OutcomeTrap, accesslog.OutcomeOutOfMemory, accesslog.OutcomeStackOverflow, accesslog.OutcomeWorkLimit:
 		res.Outcome = ended
 	case accesslog.OutcomeDeadline:
 		return runtimeapi.ErrDeadline

@@ -18,8 +18,9 @@ import (
 type Document struct {
 	Memory    int64         `json:"memory,omitempty"` // linear memory of one request, in bytes
 	Timeout   schema.Period `json:"timeout,omitempty"`
-	Isolation string        `json:"isolation,omitempty"` // IsolationSnapshot or IsolationFresh
-	CGIArgs   bool          `json:"cgi_args,omitempty"`  // a CGI command gets the words of an indexed query as arguments
+	Isolation string        `json:"isolation,omitempty"`  // IsolationSnapshot or IsolationFresh
+	WorkLimit int64         `json:"work_limit,omitempty"` // most work of one request, in units; 0: no limit
+	CGIArgs   bool          `json:"cgi_args,omitempty"`   // a CGI command gets the words of an indexed query as arguments
 
 	// Allow lists the permitted destinations of calls: origins such as "https://api.example.com", and
 	// "http://NAME.vespo.internal" for other services. If it is empty, no calls are permitted.
@@ -54,6 +55,7 @@ func FunctionDescription() schema.Kind {
 // Names of fields that violations are about.
 const (
 	fieldMemory    = "memory"
+	fieldWorkLimit = "work_limit"
 	fieldIsolation = "isolation"
 	fieldCGIArgs   = "cgi_args"
 	fieldAllow     = "allow"
@@ -79,6 +81,14 @@ func fields() []schema.Field {
 			Example: "16MiB",
 		},
 		schema.Timeout("Time limit of one request.", "the server's --timeout"),
+		{
+			Name:    fieldWorkLimit,
+			Type:    schema.Amount,
+			Form:    "UNITS",
+			Help:    "Most work of one request, in units that do not depend on the host or its load. A unit stands for about 32 instructions.",
+			Absent:  "no limit",
+			Example: "50000000",
+		},
 		{
 			Name:    fieldIsolation,
 			Type:    schema.Text,

@@ -79,6 +79,7 @@ func (x *exchange) begin(w http.ResponseWriter, r *router.Request, d *deployment
 // measure adds the costs of the guest so far to the result.
 func (x *exchange) measure(in *engine.Instance, res *accesslog.Result) {
 	res.GuestTime += in.TakeGuestTime()
+	res.Work += in.Work()
 	res.PeakBytes += int64(len(in.Memory()))
 	res.KVOperations += x.stores.Operations()
 }

@@ -79,6 +79,7 @@ func (f *function) Run(ctx context.Context, e services.Event) (res accesslog.Res
 	}
 	*event = abi.Event{} // it belongs to the instance, which another event may get after Release
 	res.GuestTime = in.TakeGuestTime()
+	res.Work = in.Work()
 	res.PeakBytes = int64(len(in.Memory()))
 	res.DirtyBytes = int64(f.pool.Release(in, out.Kind == engine.OK))
 	res.Outcome = outcomeOf(out)
@@ -102,7 +103,7 @@ func (f *function) begin(ctx context.Context, to *abi.Event, e services.Event) {
 // outcomeOf returns the outcome of a call as in access records, or "" if it is not an end of the guest itself.
 func outcomeOf(out engine.Outcome) accesslog.Outcome {
 	switch out.Kind {
-	case engine.OK, engine.Exit, engine.Trap, engine.OutOfMemory, engine.StackOverflow, engine.Deadline:
+	case engine.OK, engine.Exit, engine.Trap, engine.OutOfMemory, engine.StackOverflow, engine.Deadline, engine.WorkLimit:
 		return accesslog.Outcome(out.Kind.String())
 	}
 	return ""

@@ -52,16 +52,17 @@ func (k *Kind) validateMiddleware(s services.Spec) error {
 	return nil
 }
 
-// asModule returns the spec of a middleware as that of a module: the middleware has the memory, the timeout and the
-// isolation of the service behind it, and settings of its own.
+// asModule returns the spec of a middleware as that of a module: the middleware has the memory, the timeout, the work
+// limit and the isolation of the service behind it, and settings of its own.
 func asModule(s services.Spec) (services.Spec, error) {
 	type sharing struct {
 		Memory    int64           `json:"memory"`
 		Timeout   schema.Period   `json:"timeout"`
+		WorkLimit int64           `json:"work_limit"`
 		Isolation string          `json:"isolation"`
 		UseConfig schema.Settings `json:"use_config"`
 	}
-	shared := schema.Pick(s.Manifest, fieldMemory, schema.FieldTimeout, fieldIsolation, schema.FieldUseConfig)
+	shared := schema.Pick(s.Manifest, fieldMemory, schema.FieldTimeout, fieldWorkLimit, fieldIsolation, schema.FieldUseConfig)
 	behind, err := schema.Decode[sharing](shared)
 	if err != nil {
 		return s, invalidModule([]problem.Violation{{Text: err.Error()}}, nil)
@@ -69,6 +70,7 @@ func asModule(s services.Spec) (services.Spec, error) {
 	s.Manifest = Document{
 		Memory:    behind.Memory,
 		Timeout:   behind.Timeout,
+		WorkLimit: behind.WorkLimit,
 		Isolation: behind.Isolation,
 		Config:    behind.UseConfig,
 	}.Encode()
@@ -163,6 +165,7 @@ func merge(res, behind *accesslog.Result) {
 	res.DirtyBytes += behind.DirtyBytes
 	res.PeakBytes += behind.PeakBytes
 	res.GuestTime += behind.GuestTime
+	res.Work += behind.Work
 	res.KVOperations += behind.KVOperations
 	if res.Start != accesslog.StartCold && behind.Start != "" && behind.Start != accesslog.StartWarm {
 		res.Start = behind.Start

@@ -59,6 +59,7 @@ func (v *version) compile(ctx context.Context, module *engine.Decoded) (*engine.
 	init, entries := v.abi.Functions(module.Info())
 	m, err := v.kind.engine.Compile(ctx, module, engine.ModuleOptions{
 		MemoryBytes:   v.memoryBytes,
+		WorkLimit:     v.doc.WorkLimit,
 		Fresh:         v.doc.Isolation == IsolationFresh,
 		Init:          init,
 		Entries:       entries,
@@ -189,6 +190,8 @@ func (v *version) outcomeError(out engine.Outcome) error {
 		p = problem.Newf(problem.OutOfMemory, "Out of Memory: the request needs more than the %d bytes that the service may use", v.limitBytes())
 	case engine.StackOverflow:
 		p = problem.New(problem.StackOverflow, "the service's calls are nested too deeply")
+	case engine.WorkLimit:
+		p = problem.New(problem.WorkLimit, "the request needs more work than the service may do for one")
 	case engine.Deadline:
 		p = problem.Newf(problem.Deadline, "the service did not answer within %s", v.timeout)
 	case engine.BadAnswer:
