@@ -42,6 +42,8 @@ type cli struct {
 	Add      remote.AddCmd      `cmd:"" group:"Work with a running server:" aliases:"deploy" help:"Add a service, or replace the one at the prefix."`
 	List     remote.ListCmd     `cmd:"" group:"Work with a running server:" aliases:"ls" help:"List all services."`
 	Inspect  remote.InspectCmd  `cmd:"" group:"Work with a running server:" help:"Show a service and its earlier versions."`
+	Stats    remote.StatsCmd    `cmd:"" group:"Work with a running server:" help:"Show the requests, errors, latencies and memory of services."`
+	Top      remote.TopCmd      `cmd:"" group:"Work with a running server:" help:"Watch the statistics of all services."`
 	Remove   remote.RemoveCmd   `cmd:"" group:"Work with a running server:" aliases:"rm" help:"Remove a service and its earlier versions."`
 	Versions remote.VersionsCmd `cmd:"" group:"Work with a running server:" help:"List the versions of a service, with their shares of the requests."`
 	Diff     remote.DiffCmd     `cmd:"" group:"Work with a running server:" help:"Show the differences of two versions of a service."`

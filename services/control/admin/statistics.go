@@ -47,6 +47,7 @@ type serviceStatsView struct {
 	Problem    string                `json:"problem,omitempty"`
 	Digest     registry.Digest       `json:"digest"`
 	Generation registry.Generation   `json:"generation"`
+	Number     registry.Number       `json:"number"`
 	Warm       int                   `json:"warm"`
 	InFlight   int                   `json:"in_flight"`
 	Memory     int64                 `json:"memory"`
@@ -61,6 +62,7 @@ type serviceStatsView struct {
 // versionStatsView is the JSON form of the statistics of a version.
 type versionStatsView struct {
 	Generation uint64                `json:"generation"`
+	Number     uint64                `json:"number"`
 	Digest     string                `json:"digest"` // as in access records
 	Windows    map[string]windowView `json:"windows"`
 }
@@ -147,6 +149,7 @@ func (h *Handler) statsOf(e deploy.Entry, series bool) serviceStatsView {
 		Problem:    s.Problem,
 		Digest:     s.Digest,
 		Generation: s.Generation,
+		Number:     s.Number,
 		Warm:       s.Warm,
 		InFlight:   s.InFlight,
 		Memory:     s.Memory,
@@ -161,7 +164,7 @@ func (h *Handler) statsOf(e deploy.Entry, series bool) serviceStatsView {
 	}
 	v.Windows = windowViews(stats.Windows)
 	for _, one := range stats.Versions {
-		v.Versions = append(v.Versions, versionStatsView{Generation: one.Generation, Digest: one.Digest, Windows: windowViews(one.Windows)})
+		v.Versions = append(v.Versions, versionStatsView{Generation: one.Generation, Number: one.Number, Digest: one.Digest, Windows: windowViews(one.Windows)})
 	}
 	if series {
 		v.Series = seriesViewOf(stats.Points)

@@ -33,6 +33,7 @@ func TestStatistics(t *testing.T) {
 		counted.Listen(&accesslog.Record{
 			Service:    "/b",
 			Generation: generation,
+			Number:     1,
 			Version:    "sha256:00",
 			TTLB:       10 * time.Millisecond,
 			BytesOut:   7,
@@ -62,7 +63,7 @@ func TestStatistics(t *testing.T) {
 			"guest_us": 3_000.0, "bytes_in": 0.0, "bytes_out": 21.0, "peak_bytes": 65536.0, "resident_bytes": 4096.0}, w)
 	}
 	version := b["versions"].([]any)[0].(map[string]any)
-	require.Equal(t, []any{"sha256:00", float64(generation)}, []any{version["digest"], version["generation"]})
+	require.Equal(t, []any{"sha256:00", float64(generation), 1.0}, []any{version["digest"], version["generation"], version["number"]})
 	require.Contains(t, version["windows"], "1h")
 }
 

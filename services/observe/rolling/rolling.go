@@ -37,6 +37,7 @@ type service struct {
 // VersionID identifies a version of a service.
 type VersionID struct {
 	Generation uint64 // deploy that introduced it
+	Number     uint64 // among the versions of the service
 	Digest     string
 }
 
@@ -60,7 +61,7 @@ func (r *Rolling) Listen(rec *accesslog.Record) {
 			}
 		}
 	}
-	r.add(rec.Service, VersionID{Generation: rec.Generation, Digest: rec.Version}).counters.count(rec)
+	r.add(rec.Service, VersionID{Generation: rec.Generation, Number: rec.Number, Digest: rec.Version}).counters.count(rec)
 }
 
 // add returns a version, which it adds if there is none.

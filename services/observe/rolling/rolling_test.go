@@ -20,6 +20,7 @@ func record(name string, generation uint64, latency time.Duration) *accesslog.Re
 	return &accesslog.Record{
 		Service:    name,
 		Generation: generation,
+		Number:     generation + 10,
 		Version:    fmt.Sprint("digest ", generation),
 		Status:     200,
 		BytesIn:    3,
@@ -154,7 +155,7 @@ func TestVersionsAreApartAndTogether(t *testing.T) {
 	require.Equal(t, []uint64{6, 6, 6, 6}, requestsOf(view.Windows))
 	require.Len(t, view.Versions, 3)
 	for i, v := range view.Versions {
-		require.Equal(t, VersionID{Generation: uint64(i + 1), Digest: fmt.Sprint("digest ", i+1)}, v.VersionID)
+		require.Equal(t, VersionID{Generation: uint64(i + 1), Number: uint64(i + 11), Digest: fmt.Sprint("digest ", i+1)}, v.VersionID)
 		require.Equal(t, uint64(i+1), v.Windows[0].Requests)
 	}
 }
