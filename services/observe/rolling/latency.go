@@ -7,7 +7,7 @@ import (
 )
 
 // Latencies are counted in microseconds. Each power of two has subBuckets buckets of equal width; below, a bucket is one
-// microsecond wide. The last bucket also counts what is longer, from about 4 hours on.
+// microsecond wide. The last bucket also counts longer latencies, from about 4 hours on.
 const (
 	subBits    = 3
 	subBuckets = 1 << subBits

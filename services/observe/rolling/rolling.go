@@ -11,7 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/router/accesslog"
 )
 
-// Sizes of what is kept.
+// Sizes of a Rolling.
 const (
 	Interval    = 5 * time.Second // length of a point of a series
 	Points      = 60              // of a series
@@ -144,7 +144,7 @@ func (r *Rolling) keepLocked(keep func(name string) bool) {
 // number returns the number of the current fine slice.
 func (r *Rolling) number() int64 { return int64(time.Since(r.start) / Interval) }
 
-// roll ends a slice of time for all versions, and drops those that are idle. One version stays.
+// roll ends a slice of time for all versions, and drops idle versions. One stays.
 func (s *service) roll(number int64) {
 	versions := *s.versions.Load()
 	for _, v := range versions {

@@ -168,7 +168,7 @@ func TestRequestsWithoutServiceAreIgnored(t *testing.T) {
 	require.Equal(t, []uint64{0, 0, 0, 0}, requestsOf(r.Service("services", true).Windows))
 }
 
-// What is held follows the catalogue, also if a last request of a removed service ends after its removal.
+// Services follow the catalogue, also if a last request of a removed service ends after its removal.
 func TestServicesFollowTheCatalogue(t *testing.T) {
 	r := New()
 	r.Listen(record("/a", 1, time.Millisecond))

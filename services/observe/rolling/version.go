@@ -16,7 +16,7 @@ type slice struct {
 	latencies []byte // in sparse form
 }
 
-// merge adds what was gained in a part of the slice.
+// merge adds the gain of a part of the slice.
 func (s *slice) merge(gained *sums, by *latencies) {
 	s.sums.add(gained)
 	all := *by
@@ -75,7 +75,7 @@ func (v *version) gained() (s sums, by latencies) {
 	return s, by
 }
 
-// roll stores what was gained as a part of the fine slice with the number.
+// roll stores the gain as a part of the fine slice with the number.
 func (v *version) roll(number int64) {
 	if v.counters.load().outcomes == v.seen.outcomes {
 		return

@@ -11,7 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/router/accesslog"
 )
 
-// spans are the windows of statistics, by the names that the server gives them.
+// spans are the names of windows, as in answers.
 var spans = [...]string{"10s", "1m", "10m", "1h"}
 
 // StatsCmd shows the statistics of services.

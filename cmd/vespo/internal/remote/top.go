@@ -47,7 +47,7 @@ func (c *TopCmd) Run(ctx context.Context, s stdio.Streams) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	first, err := fetchStats(ctx, client) // a server that does not answer is told on the terminal as it was
+	first, err := fetchStats(ctx, client) // before the terminal changes
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func takeTerminal(in, out *os.File) (restore func(), err error) {
 	return restore, nil
 }
 
-// keysOf returns a channel of what is typed. It is closed when the terminal is gone. Its goroutine ends then, or with the
+// keysOf returns a channel of the keys. It is closed when the terminal is gone. Its goroutine ends then, or with the
 // process: a read of a terminal cannot be interrupted.
 func keysOf(in *os.File) <-chan string {
 	keys := make(chan string)
@@ -173,7 +173,7 @@ func (v *topView) run(ctx context.Context, client *Client, interval time.Duratio
 // sortKeys are the keys that choose an order.
 var sortKeys = map[string]string{"r": "rate", "e": "errors", "l": "p99", "c": "cpu", "m": "memory", "n": "name"}
 
-// press handles what was typed: one key that sends a sequence, or one or more that do not. It reports whether the user
+// press handles typed text: one key that sends a sequence, or one or more plain keys. It reports whether the user
 // quits.
 func (v *topView) press(typed string) (quit bool) {
 	if strings.HasPrefix(typed, "\x1b") {
