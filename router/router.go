@@ -22,6 +22,9 @@ type Config struct {
 	AdminOnly bool
 	// AccessLog is called with the record of every request; nil: records are dropped.
 	AccessLog accesslog.Listener
+	// Follow is called with each table before it is published; nil: no call. It must be quick. Listeners of records
+	// prepare what they keep for each service.
+	Follow func(*Table)
 	// Trust lists the trusted proxies, whose claims about their clients are accepted; nil: none.
 	Trust *forwarded.Trust
 	// MaxPathBytes is the maximum length of the escaped path; 0: DefaultMaxPathBytes.
@@ -50,6 +53,7 @@ type Router struct {
 	trust        *forwarded.Trust   // immutable; may be nil
 	maxPathBytes int                // immutable
 	strict       []string           // immutable; Config.StrictTransport; nil if there is none
+	follow       func(*Table)       // immutable; may be nil
 
 	table   atomic.Pointer[Table] // nil before the first Publish
 	leaving atomic.Bool           // set by Leave
@@ -58,7 +62,7 @@ type Router struct {
 
 // New returns a router without a table. It answers requests for services with 503 until the first Publish.
 func New(c Config) *Router {
-	rt := &Router{adminOnly: c.AdminOnly, accessLog: c.AccessLog, trust: c.Trust, maxPathBytes: c.MaxPathBytes}
+	rt := &Router{adminOnly: c.AdminOnly, accessLog: c.AccessLog, trust: c.Trust, maxPathBytes: c.MaxPathBytes, follow: c.Follow}
 	rt.held.limit = c.HeaderBytes
 	if rt.maxPathBytes <= 0 {
 		rt.maxPathBytes = DefaultMaxPathBytes
@@ -86,7 +90,12 @@ func (rt *Router) Stats() Stats {
 
 // Publish makes t the table of all subsequent requests. Requests in flight keep their
 // route. Call it before retiring the routes that are missing in t.
-func (rt *Router) Publish(t *Table) { rt.table.Store(t) }
+func (rt *Router) Publish(t *Table) {
+	if rt.follow != nil {
+		rt.follow(t)
+	}
+	rt.table.Store(t)
+}
 
 // Table returns the table published last, nil before the first Publish.
 func (rt *Router) Table() *Table { return rt.table.Load() }

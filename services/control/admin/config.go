@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
@@ -63,9 +64,18 @@ type Config struct {
 	// are.
 	Dropped func() int64
 
+	// Metrics answers scrapes, one at a time, and bounds how often. Its errors are problems. Nil means that there are
+	// no metrics.
+	Metrics Metrics
+
 	MaxReads    int // concurrent list, inspect and stats requests; default 16
 	MaxChanges  int // concurrent add, remove and rollback requests, each with up to MaxModuleBytes; default 8
 	MaxTriggers int // concurrent trigger requests, each of which waits for a service; default 8
+}
+
+// Metrics answers scrapes of /services/metrics.
+type Metrics interface {
+	Serve(http.ResponseWriter, *http.Request) error
 }
 
 func (c Config) withDefaults() Config {

@@ -124,6 +124,7 @@ func (h *Handler) routes() map[string]endpoint {
 	}
 	maps.Copy(routes, h.kvRoutes(reads, changes))
 	maps.Copy(routes, h.ownRoutes())
+	routes["/services/metrics"] = endpoint{methods: get, serve: h.metrics}
 	return routes
 }
 
@@ -191,7 +192,7 @@ func (h *Handler) serve(w *client.Writer, r *router.Request) error {
 func (h *Handler) call(w *client.Writer, r *http.Request, e endpoint) error {
 	if e.serve == nil {
 		return problem.New(problem.NotFound,
-			"the management API has no such path: see /services/list, inspect, stats, add, remove, rollback, trigger, kv, whoami, health and ready")
+			"the management API has no such path: see /services/list, inspect, stats, add, remove, rollback, trigger, kv, whoami, metrics, health and ready")
 	}
 	if !slices.Contains(e.methods, r.Method) {
 		allowed := strings.Join(e.methods, ", ")
@@ -208,6 +209,14 @@ func (h *Handler) call(w *client.Writer, r *http.Request, e endpoint) error {
 		w.Paced()
 	}
 	return e.serve(w, r)
+}
+
+// metrics answers a scrape.
+func (h *Handler) metrics(w http.ResponseWriter, r *http.Request) error {
+	if h.cfg.Metrics == nil {
+		return problem.New(problem.NotFound, "this server has no metrics")
+	}
+	return h.cfg.Metrics.Serve(w, r)
 }
 
 // answer sends v as JSON.

@@ -92,6 +92,9 @@ type Stats struct {
 	Failed    uint64 // TLS handshakes that failed since Listen
 }
 
+// Flag returns Config.Flag.
+func (l *Listener) Flag() string { return l.cfg.Flag }
+
 // Stats returns the current state.
 func (l *Listener) Stats() Stats {
 	l.mu.Lock()

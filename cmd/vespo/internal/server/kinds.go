@@ -62,7 +62,7 @@ func (c *core) makeKinds(ctx context.Context, list *parts.List, cfg *Config, dat
 		cfg:    cfg,
 		core:   c,
 		log:    log,
-		queues: newQueues(cfg, c.security, c.store.QueueDir(), log),
+		queues: c.newQueues(cfg, log),
 	}
 	err := list.Open(ctx, parts.Part{
 		Name:  "the queues",
@@ -74,6 +74,7 @@ func (c *core) makeKinds(ctx context.Context, list *parts.List, cfg *Config, dat
 	if m.functions, err = openFunctions(ctx, list, cfg, dataDir, catalogue, log); err != nil {
 		return nil, err
 	}
+	c.sources.Queues, c.sources.Functions = m.queues, m.functions
 	var kinds []services.Kind
 	for _, k := range table() {
 		kinds = append(kinds, k.make(m))
@@ -88,13 +89,15 @@ func (m *making) modules() services.Kind {
 }
 
 func (m *making) proxies() services.Kind {
-	return proxy.New(proxy.Config{
+	kind := proxy.New(proxy.Config{
 		Timeout:      m.cfg.Timeout,
 		MaxBodyBytes: int64(m.cfg.MaxBody),
 		Tunnels:      m.cfg.tunnels(),
 		PerClient:    m.cfg.PerClient.of(m.cfg.tunnels()),
 		TunnelIdle:   m.cfg.TunnelIdle,
 	})
+	m.core.sources.Proxies = kind
+	return kind
 }
 
 func (m *making) files() services.Kind {

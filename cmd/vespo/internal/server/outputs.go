@@ -109,6 +109,14 @@ func (o *Outputs) dropped() int64 {
 	return dropped
 }
 
+// stats yields the state of the outputs.
+func (o *Outputs) stats(yield func(name string, s output.Stats)) {
+	yield("stderr", o.err.Stats())
+	if o.out != o.err {
+		yield("stdout", o.out.Stats())
+	}
+}
+
 // Close prints err as a command does, and waits up to flushTime for each output.
 // The SIGPIPE handler stays, so that the process ends with its own exit code.
 func (o *Outputs) Close(err error) error {

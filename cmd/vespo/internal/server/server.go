@@ -105,6 +105,9 @@ func (s *server) close() error { return s.list.Close(s.drainTimeout) }
 func (s *server) run(signalled context.Context) error {
 	ctx := s.list.Context()
 	err := s.listen(ctx)
+	for _, f := range s.surfaces {
+		s.core.listening.add(f.listener)
+	}
 	if err == nil {
 		err = s.start(ctx, s.surfaces[0].listener.Addr())
 	}

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/instruments"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/output"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
 	"github.com/vespo-dev/vespo/internal/client"
@@ -68,6 +70,8 @@ type core struct {
 	trimmer   *heapTrimmer
 	observer  *observer
 	routing   *router.Router
+	sources   *instruments.Sources // of metrics
+	listening listeners
 	public    atomic.Value // string: URL of the public listener, once open
 	console   atomic.Value // string: URL of the console, once its listener is open
 }
@@ -75,12 +79,14 @@ type core struct {
 // access is the access listener, and the count of dropped records.
 type access struct {
 	listener accesslog.Listener
-	dropped  func() int64 // nil if records are never dropped
+	dropped  func() int64                                  // nil if records are never dropped
+	failures *accesslog.Failures                           // nil if every request has a record
+	outputs  func(yield func(name string, s output.Stats)) // nil if there are none
 }
 
 // wire opens and connects all components, as parts of list, which the caller closes. It serves nothing.
 func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, log *slog.Logger, access access) (*core, error) {
-	c := &core{trimmer: newHeapTrimmer(), observer: newObserver()}
+	c := &core{trimmer: newHeapTrimmer(), observer: newObserver(), sources: newSources(access)}
 	catalogue, err := c.openCatalogue(ctx, list, dataDir)
 	if err != nil {
 		return nil, err
@@ -96,14 +102,8 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	}
 	gate := admission.NewGate(cfg.Slots)
 	management := c.newManagement(cfg, access, gate)
-	c.admin = newAdmin(cfg, management, access.listener)
-	routing := router.New(router.Config{
-		Admin:           management,
-		AccessLog:       accesslog.Tee(access.listener, c.observer.rolling.Listen),
-		Trust:           cfg.trust(),
-		HeaderBytes:     int64(cfg.HeaderMemory),
-		StrictTransport: cfg.strictTransport(),
-	})
+	c.admin = newAdmin(cfg, management, accesslog.Tee(access.listener, c.sources.Requests.Listen))
+	routing := c.newRouter(cfg, access, management)
 	c.handler, c.routing = routing, routing
 	if err := c.openKind(ctx, list, cfg, catalogue, routing, log); err != nil {
 		return nil, err
@@ -112,21 +112,24 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	if err != nil {
 		return nil, err
 	}
+	own := admissions(cfg)
+	limits := admission.Limits{
+		Concurrency: cfg.perService(),
+		Queue:       cfg.Queue,
+		Wait:        cfg.QueueWait,
+		BodyFirst:   true,
+		Shares:      cfg.shares(cfg.Slots),
+	}
+	c.sources.Gates = instrumentGates(limits, gate, own)
 	c.deployer = deploy.New(deploy.Config{
-		Events:   deploy.Tee(c.trims(), c.forgets(log), c.observer.forgets()),
-		Registry: catalogue,
-		Router:   routing,
-		Gate:     gate,
-		Limits: admission.Limits{
-			Concurrency: cfg.perService(),
-			Queue:       cfg.Queue,
-			Wait:        cfg.QueueWait,
-			BodyFirst:   true,
-			Shares:      cfg.shares(cfg.Slots),
-		},
+		Events:      deploy.Tee(c.trims(), c.forgets(log), c.observer.forgets()),
+		Registry:    catalogue,
+		Router:      routing,
+		Gate:        gate,
+		Limits:      limits,
 		Kinds:       kinds,
 		Middleware:  c.kind,
-		Admission:   admissions(cfg),
+		Admission:   own,
 		StartWait:   cfg.Timeout,
 		RetireAfter: cfg.RetireAfter,
 
@@ -147,7 +150,20 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	if err := c.openLambda(ctx, list, cfg, dataDir, routing, log); err != nil {
 		return nil, err
 	}
+	c.measure(routing, management)
 	return c, list.Open(ctx, parts.Part{Name: "the services", Close: c.closeServices})
+}
+
+// newRouter returns the router of the public listener.
+func (c *core) newRouter(cfg *Config, access access, management *admin.Handler) *router.Router {
+	return router.New(router.Config{
+		Admin:           management,
+		AccessLog:       accesslog.Tee(access.listener, c.observer.rolling.Listen, c.sources.Requests.Listen),
+		Follow:          c.sources.Requests.Follow,
+		Trust:           cfg.trust(),
+		HeaderBytes:     int64(cfg.HeaderMemory),
+		StrictTransport: cfg.strictTransport(),
+	})
 }
 
 // openCatalogue opens the data directory and reads the catalogue.
@@ -222,6 +238,7 @@ func (c *core) newManagement(cfg *Config, access access, gate *admission.Gate) *
 		Statistics:          c.observer.rolling,
 		Slots:               c.slots(gate),
 		ConsoleURL:          func() string { url, _ := c.console.Load().(string); return url },
+		Metrics:             c.sources.Scrapes,
 	})
 }
 
@@ -293,16 +310,21 @@ func (c *core) forgets(log *slog.Logger) deploy.Events {
 }
 
 // newQueues returns the kind for queues. It opens the workers' listener when the first queue is deployed.
-func newQueues(cfg *Config, secure *security, dir string, log *slog.Logger) *queue.Kind {
+func (c *core) newQueues(cfg *Config, log *slog.Logger) *queue.Kind {
 	return queue.New(queue.Config{
 		Listen: func(ctx context.Context) (net.Listener, error) {
 			connections := cfg.workerConnections(log)
-			connections.TLS = secure.of(onWorkers, cfg.WorkerListen, "http/1.1")
-			return conns.Listen(ctx, cfg.WorkerListen, connections)
+			connections.TLS = c.security.of(onWorkers, cfg.WorkerListen, "http/1.1")
+			l, err := conns.Listen(ctx, cfg.WorkerListen, connections)
+			if err != nil {
+				return nil, err
+			}
+			c.listening.add(l)
+			return l, nil
 		},
 		Token:        cfg.WorkerToken,
 		MaxBodyBytes: int64(cfg.MaxBody),
-		Dir:          dir,
+		Dir:          c.store.QueueDir(),
 		Log:          log,
 	})
 }

@@ -1,0 +1,85 @@
+// Package instruments lists the metrics of a server: the table from which scrapes and docs/metrics.md follow.
+//
+// The labels of a metric are texts of this package, or come from the catalogue.
+package instruments
+
+import (
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/output"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/admission"
+	"github.com/vespo-dev/vespo/services/control/admin"
+	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/control/lambda"
+	"github.com/vespo-dev/vespo/services/control/scheduler"
+	"github.com/vespo-dev/vespo/services/kinds/function"
+	"github.com/vespo-dev/vespo/services/kinds/proxy"
+	"github.com/vespo-dev/vespo/services/kinds/queue"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/kv/boltstore"
+	"github.com/vespo-dev/vespo/services/observe/metrics"
+)
+
+// Sources are the components of a server that are measured. All are safe for concurrent use.
+type Sources struct {
+	Version   version.Info
+	Requests  *metrics.Requests
+	Scrapes   *metrics.Handler
+	Router    *router.Router
+	Deployer  *deploy.Deployer
+	Gates     []Gate
+	Modules   *wasm.Kind
+	Proxies   *proxy.Kind
+	Queues    *queue.Kind
+	Functions *function.Kind
+	Stores    *boltstore.Stores
+	Schedules *scheduler.Scheduler
+	Admin     *admin.Handler
+	Lambda    *lambda.Handler                       // nil without a Lambda API
+	Failures  func() accesslog.FailureStats         // nil if every request has a record
+	Listeners func(yield func(string, conns.Stats)) // by the name of the listener
+	Outputs   func(yield func(string, output.Stats))
+}
+
+// Gate is the capacity that some kinds of services share, with the shares of their clients.
+type Gate struct {
+	Name   string
+	Gate   *admission.Gate
+	Shares *admission.Shares
+}
+
+// Groups returns the table of all metrics. Their values are read from s during scrapes.
+func Groups(s *Sources) []metrics.Group {
+	return []metrics.Group{
+		s.Requests.Group(),
+		s.services(),
+		s.admission(),
+		s.connections(),
+		s.slots(),
+		s.code(),
+		s.compiler(),
+		s.proxies(),
+		s.queues(),
+		s.functions(),
+		s.stores(),
+		s.management(),
+		s.outputs(),
+		s.limits(),
+		s.Scrapes.Group(),
+	}
+}
+
+// build describes the program.
+func (s *Sources) build() metrics.Field[[]deploy.Entry] {
+	return metrics.Field[[]deploy.Entry]{
+		Desc: metrics.Desc{
+			Name:   "vespo_build_info",
+			Type:   metrics.Gauge,
+			Labels: "version commit",
+			Help:   "1, with the version of the server.",
+		},
+		Emit: func(_ []deploy.Entry, to *metrics.Sink) { to.Value(1, s.Version.Version, s.Version.Commit) },
+	}
+}

@@ -1,0 +1,90 @@
+package instruments
+
+import (
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
+	"github.com/vespo-dev/vespo/services/observe/metrics"
+)
+
+// Limit is a bound of the server, and the function that reads how often it has acted.
+type Limit struct {
+	Name string
+	Help string
+	read func(*Sources) uint64
+}
+
+// Limits returns the bounds whose acts are counted.
+func Limits() []Limit {
+	return []Limit{
+		{"client_share", "requests of a client or a connection that had its share of slots and places (--per-client)", (*Sources).shedShares},
+		{"tunnel_share", "connections to switch protocols of a client that had its share (--per-client)",
+			func(s *Sources) uint64 { return s.Proxies.Stats().Clients.Shed }},
+		{"connections", "idle connections that were closed to make room (--max-connections)",
+			func(s *Sources) uint64 { return s.listeners(func(c conns.Stats) uint64 { return c.Evicted }) }},
+		{"connections_per_client", "connections of an address that had its share (--per-client)",
+			func(s *Sources) uint64 { return s.listeners(func(c conns.Stats) uint64 { return c.Refused }) }},
+		{"proxy_protocol", "connections without a valid header (--proxy-protocol)",
+			func(s *Sources) uint64 { return s.listeners(func(c conns.Stats) uint64 { return c.Malformed }) }},
+		{"header_memory", "requests that found it full (--header-memory)",
+			func(s *Sources) uint64 { return s.Router.Stats().Refused }},
+		{"code_cache", "files of compiled code that were removed (--code-cache)",
+			func(s *Sources) uint64 { return uint64(s.Modules.Stats().Code.Evicted) }},
+		{"queue_requests_memory", "requests that found the memory of queues full, or the share of their queue",
+			func(s *Sources) uint64 { return s.Queues.Stats().Requests.Refused }},
+		{"queue_replies_memory", "answers of workers that found the memory full, or the share of their queue",
+			func(s *Sources) uint64 { return s.Queues.Stats().Replies.Refused }},
+		{"function_memory", "invocations that found the memory of functions full, or the share of theirs",
+			func(s *Sources) uint64 { return s.Functions.Stats().Held.Refused }},
+		{"lambda_events_memory", "events that found the memory full, or the share of their function",
+			withLambda(func(s *Sources) uint64 { return s.Lambda.Stats().EventBytes.Refused })},
+		{"lambda_memory", "invocations that found the memory full, or the share of their function",
+			withLambda(func(s *Sources) uint64 { return s.Lambda.Stats().Held.Refused })},
+		{"failure_lines", "log lines about failed requests beyond the rate of their service",
+			func(s *Sources) uint64 {
+				if s.Failures == nil {
+					return 0
+				}
+				return uint64(s.Failures().Suppressed)
+			}},
+	}
+}
+
+// withLambda returns read for servers with a Lambda API, else 0.
+func withLambda(read func(*Sources) uint64) func(*Sources) uint64 {
+	return func(s *Sources) uint64 {
+		if s.Lambda == nil {
+			return 0
+		}
+		return read(s)
+	}
+}
+
+// limits returns the metric of all bounds.
+func (s *Sources) limits() metrics.Group {
+	return metrics.Of("Limits", func() *Sources { return s }, metrics.Field[*Sources]{
+		Desc: metrics.Desc{
+			Name:   "vespo_limit_acts_total",
+			Type:   metrics.Counter,
+			Labels: "limit",
+			Help:   "How often a bound of the server has acted.",
+		},
+		Emit: func(s *Sources, to *metrics.Sink) {
+			for _, l := range Limits() {
+				to.Value(float64(l.read(s)), l.Name)
+			}
+		},
+	})
+}
+
+func (s *Sources) shedShares() (n uint64) {
+	for _, g := range s.Gates {
+		if g.Shares != nil {
+			n += g.Shares.Connections.Stats().Shed + g.Shares.Clients.Stats().Shed
+		}
+	}
+	return n
+}
+
+func (s *Sources) listeners(value func(conns.Stats) uint64) (n uint64) {
+	s.Listeners(func(_ string, c conns.Stats) { n += value(c) })
+	return n
+}

@@ -1,0 +1,94 @@
+package instruments
+
+import (
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/output"
+	"github.com/vespo-dev/vespo/services/control/admin"
+	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/control/lambda"
+	"github.com/vespo-dev/vespo/services/control/scheduler"
+	"github.com/vespo-dev/vespo/services/observe/metrics"
+)
+
+// controlStats is the state of the control plane.
+type controlStats struct {
+	deploy    deploy.Stats
+	admin     admin.Stats
+	schedules scheduler.Stats
+	lambda    lambda.Stats
+}
+
+// management returns the metrics of the control plane.
+func (s *Sources) management() metrics.Group {
+	read := func() controlStats {
+		c := controlStats{deploy: s.Deployer.Stats(), admin: s.Admin.Stats(), schedules: s.Schedules.Stats()}
+		if s.Lambda != nil {
+			c.lambda = s.Lambda.Stats()
+		}
+		return c
+	}
+	return metrics.Of("Control plane", read,
+		metrics.Level("vespo_services", "Services in the catalogue.", func(c controlStats) int { return c.deploy.Services }),
+		metrics.Level("vespo_services_starting", "Services that are not prepared yet.", func(c controlStats) int { return c.deploy.Starting }),
+		metrics.Level("vespo_services_unavailable", "Services that could not be prepared, and answer 503.", func(c controlStats) int { return c.deploy.Unavailable }),
+		metrics.Level("vespo_versions_retiring", "Earlier versions that still have requests.", func(c controlStats) int { return c.deploy.Retiring }),
+		metrics.Level("vespo_deploys_waiting", "Changes that wait for another one, or for their turn to compile.", func(c controlStats) int { return c.deploy.Changes }),
+		metrics.Level("vespo_requests_awaiting_start", "Requests that wait for their service to start.", func(c controlStats) int { return c.deploy.Requests }),
+		metrics.Level("vespo_module_fetches", "Modules that are being fetched from their address.", func(c controlStats) int64 { return c.admin.Fetches.Active }),
+		metrics.Field[controlStats]{
+			Desc: metrics.Desc{
+				Name:   "vespo_module_fetches_total",
+				Type:   metrics.Counter,
+				Labels: "result",
+				Help:   "Modules that were fetched from their address: ok or failed.",
+			},
+			Emit: func(c controlStats, to *metrics.Sink) {
+				to.Value(float64(c.admin.Fetches.Fetched), "ok")
+				to.Value(float64(c.admin.Fetches.Failed), "failed")
+			},
+		},
+		metrics.Count("vespo_module_fetched_bytes_total", "Size of the fetched modules.", func(c controlStats) int64 { return c.admin.Fetches.Bytes }),
+		metrics.Level("vespo_schedules", "Schedules of all services.", func(c controlStats) int { return c.schedules.Schedules }),
+		metrics.Level("vespo_schedule_runs_running", "Runs of schedules in progress.", func(c controlStats) int { return c.schedules.Running }),
+		metrics.Level("vespo_schedules_waiting", "Schedules whose time has come, and that wait for their turn.", func(c controlStats) int { return c.schedules.Waiting }),
+		metrics.Level("vespo_lambda_events", "Accepted events of the Lambda API that are not done.", func(c controlStats) int { return c.lambda.Events }),
+		metrics.Level("vespo_lambda_events_limit", "Most of them.", func(c controlStats) int { return c.lambda.MaxEvents }),
+		metrics.Level("vespo_lambda_events_bytes", "Payloads of these events.", func(c controlStats) int64 { return c.lambda.EventBytes.HeldBytes }),
+		metrics.Level("vespo_lambda_held_bytes", "Payloads and outputs of invocations in progress.", func(c controlStats) int64 { return c.lambda.Held.HeldBytes }),
+	)
+}
+
+// outputStats is the state of the outputs.
+type outputStats struct {
+	names   []string
+	outputs []output.Stats
+}
+
+// outputs returns the metrics of standard output and standard error.
+func (s *Sources) outputs() metrics.Group {
+	read := func() (o outputStats) {
+		s.Outputs(func(name string, stats output.Stats) {
+			o.names, o.outputs = append(o.names, name), append(o.outputs, stats)
+		})
+		return o
+	}
+	per := func(name string, typ metrics.Type, help string, value func(output.Stats) int64) metrics.Field[outputStats] {
+		return metrics.Field[outputStats]{
+			Desc: metrics.Desc{
+				Name:   name,
+				Type:   typ,
+				Labels: "stream",
+				Help:   help,
+			},
+			Emit: func(o outputStats, to *metrics.Sink) {
+				for i, one := range o.outputs {
+					to.Value(float64(value(one)), o.names[i])
+				}
+			},
+		}
+	}
+	return metrics.Of("Log and access log", read,
+		per("vespo_log_lines_total", metrics.Counter, "Lines that were accepted for an output.", func(o output.Stats) int64 { return o.Lines }),
+		per("vespo_log_lines_dropped_total", metrics.Counter, "Lines that were dropped, as the output took none.", func(o output.Stats) int64 { return o.Dropped }),
+		per("vespo_log_waiting_bytes", metrics.Gauge, "Lines that are not written yet.", func(o output.Stats) int64 { return int64(o.Waiting) }),
+	)
+}
