@@ -50,6 +50,8 @@ type cli struct {
 	Rollback remote.RollbackCmd `cmd:"" group:"Work with a running server:" help:"Go back to an earlier version of a service."`
 	Trigger  remote.TriggerCmd  `cmd:"" group:"Work with a running server:" help:"Run a schedule of a service now, and show the answer."`
 	KV       remote.KVCmd       `cmd:"" name:"kv" group:"Work with a running server:" help:"List, read and change the key-value stores of a server."`
+	Token    remote.TokenCmd    `cmd:"" group:"Work with a running server:" help:"Make, list and revoke tokens for a server's management API."`
+	Whoami   remote.WhoamiCmd   `cmd:"" group:"Work with a running server:" help:"Show what a server lets you do."`
 	Ready    remote.ReadyCmd    `cmd:"" group:"Work with a running server:" help:"Report whether a server is ready, as a health check."`
 	Version  versionCmd         `cmd:"" group:"About this program:" help:"Show the version of this program, like --version."`
 	Help     helpCmd            `cmd:"" group:"About this program:" help:"Show the usage of a command."`

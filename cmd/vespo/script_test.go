@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -42,6 +43,7 @@ func TestScript(t *testing.T) {
 			"exited":   exitedCommand,
 			"logged":   loggedCommand,
 			"exits":    exitsCommand,
+			"envfile":  envfileCommand,
 			"http":     httpCommand,
 			"begin":    beginCommand,
 			"finish":   finishCommand,
@@ -94,12 +96,20 @@ func setup(t *testing.T, env *testscript.Env) error {
 func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, key := range append(toolVariables(), "PATH", "HOME", "TMPDIR", "GOCOVERDIR", "VESPO_SERVER", "VESPO_ADMIN_TOKEN", "VESPO_ADMIN_LISTEN", "NO_COLOR", "PORT", "SERVER_THREAD_COUNT", "TEST_SECRET") {
+	for _, key := range append(toolVariables(), "PATH", "HOME", "TMPDIR", "GOCOVERDIR", "VESPO_SERVER", "VESPO_TOKEN", "VESPO_ADMIN_TOKEN", "VESPO_ADMIN_LISTEN", "NO_COLOR", "PORT", "SERVER_THREAD_COUNT", "TEST_SECRET") {
 		if value := ts.Getenv(key); value != "" {
 			cmd.Env = append(cmd.Env, key+"="+value)
 		}
 	}
 	return cmd
+}
+
+// envfileCommand implements "envfile NAME FILE", which sets a variable to the text of a file.
+func envfileCommand(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: envfile NAME FILE")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
 }
 
 // exitsCommand implements "exits CODE NAME ARGS...", which runs a command and checks its exit code.

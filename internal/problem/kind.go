@@ -17,6 +17,7 @@ const (
 	BodyTooLarge         Kind = "body-too-large"
 	URITooLong           Kind = "uri-too-long"
 	UnsupportedMediaType Kind = "unsupported-media-type"
+	TooManyRequests      Kind = "too-many-requests"
 	HeaderTooLarge       Kind = "header-too-large"
 	ModuleInvalid        Kind = "module-invalid"
 	OutOfMemory          Kind = "out-of-memory"
@@ -56,6 +57,7 @@ var table = [...]row{
 	{URITooLong, http.StatusRequestURITooLong, "URI too long"},
 	{UnsupportedMediaType, http.StatusUnsupportedMediaType, "Unsupported media type"},
 	{ModuleInvalid, http.StatusUnprocessableEntity, "Module invalid"},
+	{TooManyRequests, http.StatusTooManyRequests, "Too many requests"},
 	{HeaderTooLarge, http.StatusRequestHeaderFieldsTooLarge, "Request header too large"},
 	{OutOfMemory, http.StatusInternalServerError, "Out of memory"},
 	{Trap, http.StatusInternalServerError, "Guest trapped"},

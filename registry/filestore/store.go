@@ -29,6 +29,7 @@ const (
 	queueDir     = "queue"
 	kvDir        = "kv"        // created with the first store
 	schedulesDir = "schedules" // created by its user
+	tokensDir    = "tokens"    // created by its user
 )
 
 // ErrLocked is returned if another server uses the directory.
@@ -125,6 +126,10 @@ func (s *Store) KVDir() string { return filepath.Join(s.dir, kvDir) }
 
 // SchedulesDir returns the directory for what schedules have run. It need not exist; the store does not touch its content.
 func (s *Store) SchedulesDir() string { return filepath.Join(s.dir, schedulesDir) }
+
+// TokensDir returns the directory for the tokens of the management API. It need not exist; the store does not touch its
+// content.
+func (s *Store) TokensDir() string { return filepath.Join(s.dir, tokensDir) }
 
 // Watch returns the current state, and then each that is committed: nothing else changes the directory.
 func (s *Store) Watch(ctx context.Context) iter.Seq[*registry.State] { return s.feed.Watch(ctx) }

@@ -167,7 +167,7 @@ func TestAddRefusesRaw(t *testing.T) {
 		{"duplicate", add + "?prefix=a&prefix=b", wasm, magic, problem.BadRequest, []string{"prefix is given more than once"}},
 		{"malformed query", add + "?prefix=a;b=c", wasm, magic, problem.BadRequest, []string{"query is malformed", "prefix is missing"}},
 		{"empty body", add + "?prefix=a", wasm, "", problem.BadRequest, []string{"module is empty"}},
-		{"unknown option", add + "?prefix=a&cpu=2", wasm, magic, problem.BadRequest, []string{`cpu is unknown: expected are prefix, match, memory, timeout, isolation`}},
+		{"unknown option", add + "?prefix=a&cpu=2", wasm, magic, problem.BadRequest, []string{`cpu is unknown: expected are prefix, match, memory, timeout, work_limit`}},
 		{
 			"all at once", add + "?memory=much&timeout=-1s&isolation=none&Prefix=x&source=y", wasm, "", problem.BadRequest,
 			[]string{"prefix is missing", `memory is "much": write it like 16MiB`, `timeout is "-1s"`, `isolation is "none"`, "Prefix is unknown", "source is unknown", "module is empty"},

@@ -153,8 +153,8 @@
 // array, if there are any) and request_id. The last segment of type is stable:
 //
 //	400 bad-request             malformed, unknown, missing or contradictory fields; see violations
-//	401 unauthorized            a token is set, and the request does not carry it
-//	403 forbidden               not from this machine, or from a page, while no token is set; from a page of another
+//	401 unauthorized            a token is needed, and the request carries none, or one that is not in use
+//	403 forbidden               the token's scopes do not suffice; not from this machine, or from a page, while no token is set; from a page of another
 //	                            origin; or a source that leads to a non-public address
 //	404 not-found               no such service, or no such path
 //	405 method-not-allowed      see the header Allow
@@ -163,6 +163,7 @@
 //	                            opened; or the configuration file declares the service
 //	413 body-too-large          the module, sent or fetched, is too large
 //	415 unsupported-media-type  see detail for the accepted types
+//	429 too-many-requests       the client has sent too many wrong tokens
 //	422 module-invalid          not a module, or one that this server cannot serve
 //	502 source-unavailable      the source answered with something other than a module, or not in time
 //	503 no-capacity, not-ready  try again after Retry-After
@@ -171,8 +172,8 @@
 //
 // # Access
 //
-// With Config.Token, every client that sends it as Authorization: Bearer TOKEN may manage, over any listener.
-// Without a token, only processes of this machine may: the listener must be on a loopback address (recorded
+// Every client that sends a token of Config.Authority as Authorization: Bearer TOKEN may manage, over any listener, within
+// the scopes of the token. Without an admin token, a request without a token is accepted too, with the scope admin: only processes of this machine may: the listener must be on a loopback address (recorded
 // by [WithListener]; without that it counts as public), the peer must be local too, the Host header must name
 // this machine without the help of a resolver, and no header may indicate a proxy. The addresses in
 // X-Forwarded-For and similar headers are never trusted. In both cases, requests that a browser sends for a

@@ -16,6 +16,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/control/identity"
 	"github.com/vespo-dev/vespo/services/egress"
 	"github.com/vespo-dev/vespo/services/egress/fetch"
@@ -125,6 +126,7 @@ func (h *Handler) routes() map[string]endpoint {
 	maps.Copy(routes, h.kvRoutes(reads, changes))
 	maps.Copy(routes, h.ownRoutes())
 	routes["/services/metrics"] = endpoint{methods: get, serve: h.metrics}
+	maps.Copy(routes, h.tokenRoutes(reads, changes))
 	return routes
 }
 
@@ -155,7 +157,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *router.Request, res *accesslog
 	return nil
 }
 
-// serve answers a request of a caller who may send it.
+// serve identifies the caller, and answers the request if the caller has the right to send it.
 func (h *Handler) serve(w *client.Writer, r *router.Request) error {
 	path := r.URL.EscapedPath()
 	e, found := h.endpoints[path]
@@ -175,6 +177,9 @@ func (h *Handler) serve(w *client.Writer, r *router.Request) error {
 	}
 	ctx, stop := identity.With(r.Context(), caller)
 	defer stop()
+	if !caller.Scopes.Admin() {
+		ctx = deploy.WithPermit(ctx, permitOf(caller, h.cfg.Kinds))
+	}
 	inner := r.WithContext(ctx)
 	if found {
 		err = authorise(inner, needed)

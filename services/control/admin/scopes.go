@@ -46,6 +46,10 @@ func needs() map[string]need {
 		"/services/rollback": needDeploy,
 		"/services/trigger":  needDeploy,
 
+		"/services/tokens":        needAdmin,
+		"/services/tokens/create": needAdmin,
+		"/services/tokens/revoke": needAdmin,
+
 		// Stores belong to no prefix: services anywhere can share one. Their content is the users' data.
 		"/services/kv":        needRead,
 		"/services/metrics":   needRead,

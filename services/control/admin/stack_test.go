@@ -23,6 +23,7 @@ import (
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/admin"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/control/identity"
 	"github.com/vespo-dev/vespo/services/kinds/function"
 	"github.com/vespo-dev/vespo/services/kinds/proxy"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
@@ -264,4 +265,13 @@ func jsonOf(t *testing.T, v any) string {
 	var b bytes.Buffer
 	require.NoError(t, json.NewEncoder(&b).Encode(v))
 	return b.String()
+}
+
+func kindsOf() schema.Kinds { return allkinds.Describe() }
+
+func mustScopes(t *testing.T, texts ...string) identity.Scopes {
+	t.Helper()
+	scopes, err := identity.ParseScopes(texts)
+	require.NoError(t, err)
+	return scopes
 }

@@ -120,7 +120,7 @@ func TestTriggerAnswers(t *testing.T) {
 	guarded.post("/services/trigger?prefix=a", "", "").problem(t, problem.Unauthorized)
 }
 
-// TestSchedulesAreFields gives schedules in each form of a request.
+// TestSchedulesAreFields sends schedules in each form of a request.
 func TestSchedulesAreFields(t *testing.T) {
 	st := start(t, setup{})
 	raw := st.post("/services/add?prefix=a&cron=%40daily&cron=*/5+*+*+*+*+POST+/x&cron_grace=10m", "application/wasm", magic+"one")

@@ -48,7 +48,10 @@ func (d *Deployer) transact(ctx context.Context, t *transaction) (results []Resu
 	defer end()
 	defer func() { d.end(t, err) }()
 	for range maxPlans {
-		if err = d.planClaimed(ctx, t); err != nil {
+		if err = d.planClaimed(ctx, t); err == nil {
+			err = permitted(ctx, t)
+		}
+		if err != nil {
 			return nil, err
 		}
 		if err = d.prepareDifference(ctx, t); err != nil {

@@ -1,5 +1,4 @@
-// Package identity describes who sends a request of the management API, and what the sender may do: a Principal with its
-// scopes. Package tokens makes principals of tokens.
+// Package identity describes the senders of management requests: principals with scopes. Package tokens makes principals of tokens.
 //
 // A scope is written as one of
 //

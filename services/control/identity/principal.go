@@ -16,7 +16,7 @@ const (
 	KindFile       Kind = "file"        // the configuration file
 )
 
-// Principal is who sends a request. It is immutable.
+// Principal is the sender of a request. It is immutable.
 type Principal struct {
 	Kind    Kind
 	Name    string    // of a token

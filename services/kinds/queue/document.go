@@ -33,7 +33,7 @@ func Description() schema.Kind {
 	return schema.Kind{
 		Name:  KindName,
 		Title: "a queue",
-		Forms: []schema.Form{{Requires: []string{"queue"}, Fields: fields()}},
+		Forms: []schema.Form{{Requires: []string{"queue"}, Fields: fields(), Delegated: true}},
 	}
 }
 
@@ -67,7 +67,7 @@ func fields() []schema.Field {
 			Example: "10s",
 		},
 		{Name: "redeliver", Type: schema.Bool, Help: "Hand a request out again whose worker did not answer, even if its method is not idempotent."},
-		{Name: "default", Type: schema.Bool, Help: "Serve workers that name no queue."},
+		{Name: "default", Type: schema.Bool, Help: "Serve workers that name no queue.", Grant: true},
 		{Name: fieldDurable, Type: schema.Bool, Help: "Accept requests whose client does not wait, and keep them and their answers on disk."},
 		schema.Timeout("Time limit of a client that waits for its answer.", DefaultTimeout.String()),
 	}

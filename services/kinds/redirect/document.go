@@ -28,7 +28,7 @@ func Description() schema.Kind {
 	return schema.Kind{
 		Name:  KindName,
 		Title: "a redirect",
-		Forms: []schema.Form{{Requires: []string{fieldTarget}, Fields: fields()}},
+		Forms: []schema.Form{{Requires: []string{fieldTarget}, Fields: fields(), Delegated: true}},
 	}
 }
 

@@ -41,7 +41,7 @@ func Description() schema.Kind {
 	return schema.Kind{
 		Name:  KindName,
 		Title: "a module",
-		Forms: []schema.Form{{Requires: []string{schema.FieldModule}, Fields: fields()}},
+		Forms: []schema.Form{{Requires: []string{schema.FieldModule}, Fields: fields(), Delegated: true}},
 	}
 }
 
@@ -108,6 +108,7 @@ func fields() []schema.Field {
 			Form:    "ORIGIN",
 			Help:    "What the service may call, such as https://api.example.com, http://NAME.vespo.internal for another service, or a block of addresses.",
 			Example: "https://api.example.com",
+			Grant:   true,
 		},
 		{
 			Name:   fieldConfig,
@@ -117,10 +118,11 @@ func fields() []schema.Field {
 			Secret: true,
 		},
 		{
-			Name: fieldMount,
-			Type: schema.Pairs,
-			Form: "PATH=DIR",
-			Help: "A directory that the service can read: PATH is what it sees, DIR is below the server's --root.",
+			Name:  fieldMount,
+			Type:  schema.Pairs,
+			Form:  "PATH=DIR",
+			Help:  "A directory that the service can read: PATH is what it sees, DIR is below the server's --root.",
+			Grant: true,
 		},
 		{
 			Name:    fieldKV,
@@ -128,6 +130,7 @@ func fields() []schema.Field {
 			Form:    "[NAME=]STORE",
 			Help:    "A key-value store that the service can use, under the name of the store or another NAME. Services that name the same store share it.",
 			Example: "notes",
+			Grant:   true,
 		},
 	}
 }

@@ -36,7 +36,7 @@ const (
 // clientFlags are the flags of all commands that talk to a server.
 type clientFlags struct {
 	Server string `placeholder:"URL" env:"VESPO_SERVER" default:"${server}" help:"The server to talk to (${default})."`
-	Token  string `placeholder:"TOKEN" env:"VESPO_ADMIN_TOKEN" help:"What the server was given as --admin-token."`
+	Token  string `placeholder:"TOKEN" env:"VESPO_TOKEN,VESPO_ADMIN_TOKEN" help:"A token of the server: see \"vespo token\", or what it was given as --admin-token."`
 	Format string `enum:"text,json" placeholder:"text|json" default:"text" help:"Form of the output; json is the server's answer, indented on a terminal (${default})."`
 }
 
@@ -269,7 +269,7 @@ func (r *Refusal) Error() string {
 	}
 	switch {
 	case r.Status == http.StatusUnauthorized:
-		b.WriteString("\ngive it with --token or in VESPO_ADMIN_TOKEN")
+		b.WriteString("\ngive it with --token or in VESPO_TOKEN")
 	case r.Status == http.StatusServiceUnavailable && r.retryAfter != "":
 		fmt.Fprintf(&b, "\ntry again in %s s", stdio.Printable(r.retryAfter))
 	case r.Status >= http.StatusInternalServerError && r.RequestID != "":

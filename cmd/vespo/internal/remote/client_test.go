@@ -53,7 +53,7 @@ func TestRefusals(t *testing.T) {
 		want                    string
 	}{
 		{"violations", problemJSON, `{"title":"Bad request","detail":"d","violations":["one","two"]}`, 400, "d\n  - one\n  - two"},
-		{"token", problemJSON, `{"title":"Unauthorized"}`, 401, "Unauthorized\ngive it with --token or in VESPO_ADMIN_TOKEN"},
+		{"token", problemJSON, `{"title":"Unauthorized"}`, 401, "Unauthorized\ngive it with --token or in VESPO_TOKEN"},
 		{"busy", problemJSON + "; charset=utf-8", `{"title":"No capacity","detail":"d"}`, 503, "d\ntry again in 7 s"},
 		{"internal", problemJSON, `{"title":"Internal server error","request_id":"0a"}`, 500, "Internal server error\nrequest id 0a"},
 		{"terminal codes", problemJSON, `{"title":"\u001b[2J","detail":"a\nb\u202e"}`, 400, "a\uFFFDb\uFFFD"},

@@ -153,6 +153,9 @@ func (c *Config) Validate() error {
 		check(!strings.ContainsFunc(token.value, func(r rune) bool { return r <= ' ' || r >= 0x7f }),
 			token.flag, "has a space or a character that no header can carry: use printable ASCII")
 	}
+	if weak := c.weak(); weak != "" {
+		violations.Add("admin-token", "%s", weak)
+	}
 	violations = append(violations, c.checkAdmin()...)
 	violations = append(violations, c.checkLambda()...)
 	if violations = append(violations, c.TLSSettings.check()...); len(violations) > 0 {

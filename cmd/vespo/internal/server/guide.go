@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-
-	"github.com/vespo-dev/vespo/services/control/admin"
 )
 
 // guide tells the user of a terminal how to add the first service, if there is none.
@@ -13,7 +11,7 @@ func (s *server) guide(w io.Writer, addr net.Addr) {
 	if !s.interactive || s.cfg.Demo || len(s.core.deployer.List()) > 0 {
 		return
 	}
-	if !admin.Enabled(addr, s.cfg.AdminToken) {
+	if !s.manageable(addr) {
 		fmt.Fprintln(w, "there are no services yet: declare some in a configuration file, or set --admin-token and add some with \"vespo add\"")
 		return
 	}

@@ -96,8 +96,8 @@ func reference(kinds schema.Kinds) string {
 	b.WriteString(`# Fields of services
 
 These are the fields of a service in the [management API](management-api.md), under the same names in the
-[configuration file](configuration.md), and as flags of ` + "`vespo add`" + ` with hyphens in place of underscores. This page is
-generated from the descriptions in the code.
+[configuration file](configuration.md), and as flags of ` + "`vespo add`" + ` with hyphens in place of underscores. An administrator is a caller
+with the scope [admin](tokens.md). This page is generated from the descriptions in the code.
 
 A request selects the kind of service by the fields that it gives. Every service also has ` + "`prefix`" + ` and may have
 ` + "`match`" + `.
@@ -125,6 +125,9 @@ func writeForm(b *strings.Builder, kind schema.Kind, form schema.Form) {
 	}
 	title := strings.TrimPrefix(strings.TrimPrefix(kind.Title, "a "), "an ")
 	fmt.Fprintf(b, "\n## %s%s: by %s\n\nThe kind is `%s`.\n\n", strings.ToUpper(title[:1]), title[1:], strings.Join(names, " and "), kind.Name)
+	if !form.Delegated {
+		b.WriteString("Only an administrator deploys it.\n\n")
+	}
 	common := len(schema.Shared())
 	writeFields(b, form.Fields[:len(form.Fields)-common])
 }
@@ -145,6 +148,9 @@ func writeFields(b *strings.Builder, fields []schema.Field) {
 		}
 		if f.Secret {
 			help += " Listings do not show the value."
+		}
+		if f.Grant {
+			help += " Only an administrator adds values."
 		}
 		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", f.Name, f.Type, strings.ReplaceAll(absent, "|", "\\|"), strings.ReplaceAll(help, "|", "\\|"))
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 	"github.com/vespo-dev/vespo/registry"
-	"github.com/vespo-dev/vespo/services/control/admin"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 )
 
@@ -222,7 +221,7 @@ func (s *server) leave() {
 
 // start prepares all services and announces when the last is ready. Ready services are served meanwhile.
 func (s *server) start(ctx context.Context, addr net.Addr) error {
-	if !admin.Enabled(addr, s.cfg.AdminToken) {
+	if !s.manageable(addr) {
 		fmt.Fprintf(s.streams.Err, "management is off on %s, as other machines reach it and there is no --admin-token\n", addr)
 	}
 	if err := s.startServices(ctx, addr); err != nil {

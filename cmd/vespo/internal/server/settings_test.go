@@ -29,7 +29,7 @@ func TestSettingsOfAFile(t *testing.T) {
 listen = ":2"
 data = "d"
 root = "/r"
-admin-token = "file"
+admin-token = "a-token-of-the-file"
 max-body = 65536
 timeout = "2s"
 demo = true
@@ -41,7 +41,7 @@ queue = 7
 	require.Equal(t, ":2", cfg.Listen)
 	require.Equal(t, filepath.Join(filepath.Dir(path), "d"), cfg.Data)
 	require.Equal(t, "/r", cfg.Root)
-	require.Equal(t, "file", cfg.AdminToken)
+	require.Equal(t, "a-token-of-the-file", cfg.AdminToken)
 	require.EqualValues(t, 65536, cfg.MaxBody)
 	require.Equal(t, "3s", cfg.Timeout.String(), "a flag goes before the file")
 	require.Zero(t, cfg.Queue, "even one with the value zero")

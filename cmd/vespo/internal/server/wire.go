@@ -33,6 +33,7 @@ import (
 	"github.com/vespo-dev/vespo/services/control/admin"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/control/scheduler"
+	"github.com/vespo-dev/vespo/services/control/tokens"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/services/kv/boltstore"
@@ -60,6 +61,7 @@ type core struct {
 	problems  []registry.Problem // found while opening the catalogue
 	stores    *boltstore.Stores  // key-value stores
 	security  *security          // TLS of the listeners
+	authority *tokens.Authority  // recognises tokens, for the management API and all else that takes one
 	kind      *wasm.Kind
 	deployer  *deploy.Deployer
 	schedules *scheduler.Scheduler
@@ -91,10 +93,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	if err != nil {
 		return nil, err
 	}
-	if err := c.openRoot(ctx, list, cfg.Root); err != nil {
-		return nil, err
-	}
-	if err := c.openStores(ctx, list, cfg, log); err != nil {
+	if err := c.openData(ctx, list, cfg, log); err != nil {
 		return nil, err
 	}
 	if c.security, err = openTLS(ctx, list, &cfg.TLSSettings, log); err != nil {
@@ -184,6 +183,17 @@ func (c *core) openCatalogue(ctx context.Context, list *parts.List, dir string) 
 	return catalogue, nil
 }
 
+// openData opens the other data that the server keeps and serves.
+func (c *core) openData(ctx context.Context, list *parts.List, cfg *Config, log *slog.Logger) error {
+	if err := c.openRoot(ctx, list, cfg.Root); err != nil {
+		return err
+	}
+	if err := c.openStores(ctx, list, cfg, log); err != nil {
+		return err
+	}
+	return c.openTokens(ctx, list, cfg, log)
+}
+
 // openRoot opens the directory of mounts and static files, if there is one.
 func (c *core) openRoot(ctx context.Context, list *parts.List, dir string) error {
 	if dir == "" {
@@ -230,7 +240,7 @@ func (c *core) closeServices(ctx context.Context) error {
 func (c *core) newManagement(cfg *Config, access access, gate *admission.Gate) *admin.Handler {
 	return admin.New(admin.Config{
 		Kinds:               Kinds(),
-		Token:               cfg.AdminToken,
+		Authority:           c.authority,
 		MaxModuleBytes:      int64(cfg.MaxModule),
 		AllowPrivateSources: cfg.AllowPrivateSources,
 		Dropped:             access.dropped,
