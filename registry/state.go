@@ -43,24 +43,32 @@ func (s *State) Put(key routekey.Key, v Version) (*State, Service) {
 // With returns the service at key after a deploy of v, whose generation is set: see [State.Put]. s is the zero
 // Service if the key was free.
 func (s Service) With(key routekey.Key, v Version) Service {
-	v.Deployed = v.Deployed.UTC().Round(0) // as it will be read back
-	v.Manifest = cmp.Or(v.Manifest, EmptyManifest)
+	v = readBack(v)
+	v.Number, v.Staged = s.numberOf(v), false
 	next := Service{Key: key, Last: s.Last}
-	v.Number = 0
-	if !s.Key.IsZero() {
-		v.Number = s.numberOf(v)
-		next.History = pushHistory(s, v)
-	}
 	if v.Number == 0 {
 		next.Last++
 		v.Number = next.Last
 	}
-	next.Current = v
-	return next
+	next.Current, next.Canary = v, s.Canary.replaced(v)
+	if !s.Key.IsZero() {
+		next.History = pushHistory(s, v)
+	}
+	return next.Trimmed()
+}
+
+// readBack returns v as it will be read back from a store.
+func readBack(v Version) Version {
+	v.Deployed = v.Deployed.UTC().Round(0)
+	v.Manifest = cmp.Or(v.Manifest, EmptyManifest)
+	return v
 }
 
 // numberOf returns the number of the version with v's content, or 0.
 func (s Service) numberOf(v Version) Number {
+	if s.Key.IsZero() {
+		return 0
+	}
 	for _, have := range s.Versions() {
 		if have.SameContent(v) {
 			return have.Number
@@ -85,10 +93,12 @@ func (s *State) Previous(key routekey.Key) (Version, error) {
 	if !ok {
 		return Version{}, fmt.Errorf("%w: %s", ErrNotFound, key)
 	}
-	if len(service.History) == 0 {
-		return Version{}, fmt.Errorf("%w: %s has only ever had its current version", ErrNoVersion, key)
+	for _, v := range service.History {
+		if !v.Staged {
+			return v, nil
+		}
 	}
-	return service.History[0], nil
+	return Version{}, fmt.Errorf("%w: %s has only ever had its current version", ErrNoVersion, key)
 }
 
 // At returns the version of key that was deployed in generation g, if it is still in the history. The
@@ -220,8 +230,11 @@ func checkService(key routekey.Key, service Service) error {
 	if service.Key != key || !strings.HasPrefix(key.String(), "/") {
 		return invalid(key, "the route key is malformed or kept under another one")
 	}
-	if len(service.History) > MaxHistory {
-		return invalid(key, "%d versions in the history, at most %d can be", len(service.History), MaxHistory)
+	if len(service.History) > MaxHistory+MaxArms {
+		return invalid(key, "%d versions in the history, at most %d can be", len(service.History), MaxHistory+MaxArms)
+	}
+	if err := service.checkTraffic(); err != nil {
+		return invalid(key, "%s", err)
 	}
 	all := service.Versions()
 	numbers, contents := make(map[Number]bool, len(all)), make(map[string]bool, len(all))
@@ -238,7 +251,7 @@ func checkService(key routekey.Key, service Service) error {
 			return invalid(key, "two versions have the same content (%s)", v.ContentDigest())
 		}
 		contents[content] = true
-		if i > 0 && v.Generation >= service.Current.Generation {
+		if i > 0 && !v.Staged && v.Generation >= service.Current.Generation {
 			return invalid(key, "a version in the history is newer than the current one")
 		}
 	}
@@ -276,40 +289,10 @@ func (s *State) successor() *State {
 // pushHistory returns the history after v has replaced old's current version.
 func pushHistory(old Service, v Version) []Version {
 	var history []Version
-	var kept extent
-	kept.add(v)
 	for _, earlier := range old.Versions() {
-		if earlier.SameContent(v) {
-			continue
+		if !earlier.SameContent(v) {
+			history = append(history, earlier)
 		}
-		if kept.add(earlier); len(history) > 0 && (kept.exceeded() || len(history) == MaxHistory) {
-			break
-		}
-		history = append(history, earlier)
 	}
 	return history
-}
-
-// extent is what the versions of a service occupy.
-type extent struct {
-	counted       map[Digest]bool
-	blobBytes     int64
-	manifestBytes int
-}
-
-func (e *extent) add(v Version) {
-	if e.counted == nil {
-		e.counted = make(map[Digest]bool)
-	}
-	for _, b := range v.Blobs {
-		if !e.counted[b.Digest] {
-			e.counted[b.Digest] = true
-			e.blobBytes += b.SizeBytes
-		}
-	}
-	e.manifestBytes += len(v.Manifest)
-}
-
-func (e *extent) exceeded() bool {
-	return e.blobBytes > MaxVersionBytes || e.manifestBytes > MaxManifestBytes
 }

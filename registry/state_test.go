@@ -177,8 +177,10 @@ func TestSortedIsInOrderOfPrefixes(t *testing.T) {
 
 func TestCheckFindsBrokenRules(t *testing.T) {
 	for name, damage := range map[string]func(*registry.Service){
-		"other prefix":        func(s *registry.Service) { s.Key = routekey.MustParse("/b") },
-		"history too long":    func(s *registry.Service) { s.History = make([]registry.Version, registry.MaxHistory+1) },
+		"other prefix": func(s *registry.Service) { s.Key = routekey.MustParse("/b") },
+		"history too long": func(s *registry.Service) {
+			s.History = make([]registry.Version, registry.MaxHistory+registry.MaxArms+1)
+		},
 		"same content":        func(s *registry.Service) { s.History[0].Blobs = s.Current.Blobs },
 		"newer in history":    func(s *registry.Service) { s.History[0].Generation, s.Current.Generation = 2, 1 },
 		"number zero":         func(s *registry.Service) { s.Current.Number = 0 },

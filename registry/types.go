@@ -95,6 +95,7 @@ type Version struct {
 	Origin     Origin
 	Note       Note
 	Number     Number     // among the versions of its service, from 1
+	Staged     bool       // it has never been the current version, as it was deployed for a share of the requests
 	Generation Generation // of the commit that made it current
 	Deployed   time.Time  // time of that commit, in UTC
 }
@@ -148,6 +149,9 @@ type Service struct {
 	// differ from each other and from the current version's: see RATIONALE.md.
 	History []Version
 	Last    Number // the highest number that a version has had
+	Split   Split
+	Mirror  Mirror
+	Canary  Canary // the running or the last one
 }
 
 // Numbered returns the version with a number.

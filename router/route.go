@@ -30,6 +30,7 @@ type Binding struct {
 type Route struct {
 	Binding // immutable
 
+	split     *Split        // immutable; nil unless the route leads to others
 	pins      atomic.Int64  // number of requests, and the retired bit
 	requests  atomic.Uint64 // ended ones
 	errors    atomic.Uint64 // of these, failed ones

@@ -267,6 +267,9 @@ func (rt *Router) pinRoute(x *exchange, path string) (*Route, string, error) {
 		if !ok {
 			return nil, "", t.nothing()
 		}
+		if route.split != nil {
+			route = route.split.choose(x)
+		}
 		if route.pin() {
 			return route, rest, nil
 		}

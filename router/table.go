@@ -85,7 +85,7 @@ func checkRoute(i int, r *Route, owners map[routekey.Key]*Route) error {
 	switch {
 	case r == nil:
 		return fmt.Errorf("router: route %d is nil", i)
-	case r.Handler == nil:
+	case r.Handler == nil && r.split == nil:
 		return fmt.Errorf("router: service %q has no handler", r.Service)
 	}
 	if err := r.Key.Canonical(); err != nil {

@@ -30,6 +30,7 @@ type responseWriter struct {
 	tunnel    *tunnel             // nil unless the handler has hijacked the connection
 	owner     *exchange           // immutable; the exchange of the request; nil in tests
 	duplex    bool                // the handler reads and writes at the same time
+	cookie    string              // set with the response, so that the client stays with its version; "": none
 	leaving   *atomic.Bool        // immutable; the server is about to stop; nil for requests between services
 	strict    []string            // immutable; of Config.StrictTransport; nil: none
 }
@@ -48,6 +49,9 @@ func (w *responseWriter) WriteHeader(status int) {
 	}
 	// Set last, over a value of the handler: the response must have the id of the record.
 	w.inner.Header()[RequestIDHeader] = w.requestID[:]
+	if w.cookie != "" {
+		w.inner.Header().Add("Set-Cookie", w.cookie)
+	}
 	filterAnnounced(w.inner.Header())
 	if w.strict != nil && w.inner.Header()[strictTransport] == nil {
 		w.inner.Header()[strictTransport] = w.strict

@@ -54,6 +54,7 @@ type serviceV4 struct {
 	Current versionV4   `json:"current"`
 	History []versionV4 `json:"history,omitempty"`
 	Last    uint64      `json:"last"` // the highest number of a version so far
+	trafficV4
 }
 
 type versionV4 struct {
@@ -64,6 +65,7 @@ type versionV4 struct {
 	Message    string         `json:"message,omitempty"`
 	Author     string         `json:"author,omitempty"`
 	Number     uint64         `json:"number"`
+	Staged     bool           `json:"staged,omitempty"`
 	Generation uint64         `json:"generation"`
 	Deployed   time.Time      `json:"deployed"`
 }
@@ -205,7 +207,7 @@ func checksum(body []byte) string {
 }
 
 func fromService(s registry.Service) (out serviceV4, err error) {
-	out.Prefix, out.Last = s.Key.String(), uint64(s.Last)
+	out.Prefix, out.Last, out.trafficV4 = s.Key.String(), uint64(s.Last), fromTraffic(s)
 	if out.Current, err = fromVersion(s.Current); err != nil {
 		return out, err
 	}
@@ -224,6 +226,7 @@ func (s serviceV4) service() registry.Service {
 	for _, v := range s.History {
 		out.History = append(out.History, v.version())
 	}
+	s.addTo(&out)
 	return out
 }
 
@@ -235,6 +238,7 @@ func fromVersion(v registry.Version) (versionV4, error) {
 		Message:    v.Note.Message,
 		Author:     v.Note.Author,
 		Number:     uint64(v.Number),
+		Staged:     v.Staged,
 		Generation: uint64(v.Generation),
 		Deployed:   v.Deployed,
 	}
@@ -256,6 +260,7 @@ func (v versionV4) version() registry.Version {
 		Origin:     registry.Origin(v.Origin),
 		Note:       registry.Note{Message: v.Message, Author: v.Author},
 		Number:     registry.Number(v.Number),
+		Staged:     v.Staged,
 		Generation: registry.Generation(v.Generation),
 		Deployed:   v.Deployed.UTC(),
 	}

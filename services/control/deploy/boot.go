@@ -3,6 +3,8 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,15 +47,20 @@ func (d *Deployer) Load(ctx context.Context) error {
 	if err := d.checkPhase(phaseNew); err != nil { // another Load was first
 		return err
 	}
-	var all, ordered, guests []*live
+	var all []*placement
+	var ordered, guests []*live
 	for _, service := range d.cfg.Registry.State().Sorted() {
-		l := d.newStarting(service)
-		all = append(all, l)
-		if _, guestless := d.cfg.Admission[service.Current.Kind]; guestless && layers(service.Current) == 0 {
-			ordered = append(ordered, l)
-		} else {
-			guests = append(guests, l)
+		var versions []*live
+		for _, n := range service.Live() {
+			l := d.newStarting(only(service, n))
+			versions = append(versions, l)
+			if _, guestless := d.cfg.Admission[l.service.Current.Kind]; guestless && layers(l.service.Current) == 0 {
+				ordered = append(ordered, l)
+			} else {
+				guests = append(guests, l)
+			}
 		}
+		all = append(all, d.place(service, versions))
 	}
 	table, err := d.buildTable(all)
 	if err != nil {
@@ -62,7 +69,7 @@ func (d *Deployer) Load(ctx context.Context) error {
 	d.publishLocked(table, all, nil)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.start = startQueue{ordered: ordered, rest: guests, total: len(all), left: len(all)}
+	d.start = startQueue{ordered: ordered, rest: guests, total: len(ordered) + len(guests), left: len(ordered) + len(guests)}
 	d.phase.Store(phaseServing)
 	return nil
 }
@@ -117,7 +124,7 @@ func (d *Deployer) Start(ctx context.Context) error {
 		return err
 	}
 	d.started.Store(true)
-	d.log.Info("catalogue loaded", "services", len(d.snapshot()), "generation", d.cfg.Registry.State().Generation,
+	d.log.Info("catalogue loaded", "services", len(d.placements()), "generation", d.cfg.Registry.State().Generation,
 		"took", time.Since(began).Round(time.Millisecond))
 	d.collectGarbage()
 	return nil
@@ -156,7 +163,7 @@ func (d *Deployer) startServices(ctx context.Context, finished chan<- handover, 
 		release, ok := d.claimStart(ctx, l, wait)
 		switch {
 		case !ok:
-		case d.liveAt(l.service.Key) != l: // a change was first
+		case !d.placementAt(l.service.Key).has(l): // a change was first
 			release()
 		default:
 			d.startService(ctx, l, release, finished)
@@ -203,27 +210,42 @@ func (d *Deployer) handOver(ctx context.Context, batch []handover) {
 		}
 		return
 	}
-	fresh := make([]*live, 0, len(batch))
-	for _, h := range batch {
-		fresh = append(fresh, h.to)
-	}
-	all := d.with(fresh, nil)
-	others := len(all) - len(fresh)
-	fresh = all[others:]
-	for i, l := range fresh {
-		if err := checkNeighbours(fresh[i:i+1], all[:others+i+1]); err != nil { // one was deployed while the other had failed
-			d.discard(l)
-			fresh[i] = d.newLiveOr(ctx, l.service, nil, err)
-		}
-	}
+	placed := d.placeStarted(ctx, batch)
+	all := d.with(placed, nil)
 	table, err := d.buildTable(all)
 	if err != nil { // the same prefixes have been built before
 		panic("deploy: a table that was valid is not any more: " + err.Error())
 	}
-	d.publishLocked(table, fresh, nil)
+	d.publishLocked(table, placed, nil)
 	for _, h := range batch {
 		h.release()
 	}
+}
+
+// placeStarted returns what serves with the prepared versions of a batch. One that cannot be beside the others is replaced by a
+// refusal.
+func (d *Deployer) placeStarted(ctx context.Context, batch []handover) []*placement {
+	changed := make(map[routekey.Key]bool)
+	for _, h := range batch {
+		changed[h.to.service.Key] = true
+	}
+	beside := versionsOf(slices.DeleteFunc(d.placements(), func(p *placement) bool { return changed[p.service.Key] }))
+	placed := make(map[routekey.Key]*placement)
+	for _, h := range batch {
+		l := h.to
+		beside = append(beside, l)
+		if err := checkNeighbours([]*live{l}, beside); err != nil { // one was deployed while the other had failed
+			d.discard(l)
+			l = d.newLiveOr(ctx, l.service, nil, err)
+			beside[len(beside)-1] = l
+		}
+		key := l.service.Key
+		if placed[key] == nil {
+			placed[key] = d.placementAt(key)
+		}
+		placed[key] = d.replacing(placed[key], l)
+	}
+	return slices.Collect(maps.Values(placed))
 }
 
 // newLiveOr returns a live version of deployment, or, if err is not nil, of a refusal that reports err.

@@ -11,6 +11,12 @@ import (
 	"github.com/vespo-dev/vespo/services"
 )
 
+// versionKey identifies a version of a service.
+type versionKey struct {
+	key    routekey.Key
+	number registry.Number
+}
+
 // prepared is a version with its held blobs and its deployment, before it is published.
 type prepared struct {
 	change     int              // index in the transaction
@@ -25,21 +31,23 @@ type prepared struct {
 // still wanted. It prepares all even if some fail, so that all errors are reported at once.
 func (d *Deployer) prepareDifference(ctx context.Context, t *transaction) error {
 	before := t.prepared
-	t.prepared = make(map[routekey.Key]*prepared)
+	t.prepared = make(map[versionKey]*prepared)
 	var missing []*prepared
 	for _, step := range t.plan.Prepare {
-		key, wanted := step.Service.Key, step.Service.Current
-		p := before[key]
-		if p != nil && p.service.Current.Origin == wanted.Origin && p.service.Current.SameContent(wanted) {
-			delete(before, key)
-		} else {
-			p = &prepared{change: step.Change, service: step.Service}
-			if spec, ok := t.changes.specs[key]; ok {
-				p.spec = &spec
+		for _, n := range step.Fresh {
+			key, service := versionKey{step.Service.Key, n}, only(step.Service, n)
+			p, wanted := before[key], service.Current
+			if p != nil && p.service.Current.Origin == wanted.Origin && p.service.Current.SameContent(wanted) {
+				delete(before, key)
+			} else {
+				p = &prepared{change: step.Change, service: service}
+				if spec, ok := t.changes.specs[key.key]; ok && versionOf(spec).SameContent(wanted) {
+					p.spec = &spec
+				}
+				missing = append(missing, p)
 			}
-			missing = append(missing, p)
+			t.prepared[key] = p
 		}
-		t.prepared[key] = p
 	}
 	for _, p := range before {
 		d.abandon(p)
@@ -115,50 +123,49 @@ func (d *Deployer) abandon(p *prepared) {
 	}
 }
 
-// with returns the live versions as they are after fresh are published and removed are gone. Those of fresh come
-// last.
-func (d *Deployer) with(fresh []*live, removed []routekey.Key) []*live {
+// with returns what serves after placed are published and removed are gone. Those of placed come last.
+func (d *Deployer) with(placed []*placement, removed []routekey.Key) []*placement {
 	gone := make(map[routekey.Key]bool)
-	for _, key := range leaving(fresh, removed) {
+	for _, key := range append(servedKeys(placed), removed...) {
 		gone[key] = true
 	}
-	all := slices.DeleteFunc(d.snapshot(), func(l *live) bool { return gone[l.service.Key] })
-	return append(all, fresh...)
-}
-
-// leaving returns the prefixes whose version is replaced or removed.
-func leaving(fresh []*live, removed []routekey.Key) []routekey.Key {
-	all := slices.Clone(removed)
-	for _, l := range fresh {
-		all = append(all, l.service.Key)
-	}
-	return all
+	all := slices.DeleteFunc(d.placements(), func(p *placement) bool { return gone[p.service.Key] })
+	return append(all, placed...)
 }
 
 // publishLocked publishes a table of the versions returned by with, and retires those that it replaces. It is
 // called with the writer lock held.
-func (d *Deployer) publishLocked(table *router.Table, fresh []*live, removed []routekey.Key) {
+func (d *Deployer) publishLocked(table *router.Table, placed []*placement, removed []routekey.Key) {
 	d.cfg.Router.Publish(table)
-	for _, old := range d.exchange(fresh, removed) {
+	for _, old := range d.exchange(placed, removed) {
 		d.retire(old)
 	}
 }
 
-// exchange makes fresh live and forgets removed. It returns the previous versions.
-func (d *Deployer) exchange(fresh []*live, removed []routekey.Key) (old []*live) {
+// exchange makes placed live and forgets removed. It returns the versions that do not serve any more.
+func (d *Deployer) exchange(placed []*placement, removed []routekey.Key) (old []*live) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, key := range leaving(fresh, removed) {
-		if l := d.live[key]; l != nil {
-			old = append(old, l)
+	before := make(map[routekey.Key]*placement)
+	for _, key := range append(servedKeys(placed), removed...) {
+		if p := d.live[key]; p != nil {
+			before[key] = p
 			delete(d.live, key)
+		}
+	}
+	for _, p := range placed {
+		d.live[p.service.Key] = p
+	}
+	for key, p := range before {
+		for _, l := range p.all {
+			if d.live[key].has(l) {
+				continue
+			}
+			old = append(old, l)
 			if l.startup != nil {
 				d.start.left--
 			}
 		}
-	}
-	for _, l := range fresh {
-		d.live[l.service.Key] = l
 	}
 	return old
 }

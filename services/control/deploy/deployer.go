@@ -33,7 +33,7 @@ type Deployer struct {
 	applied atomic.Bool  // the configuration file is applied; true from the start without one
 
 	mu       sync.Mutex
-	live     map[routekey.Key]*live        // guarded by mu; changed with the writer lock held too
+	live     map[routekey.Key]*placement   // guarded by mu; changed with the writer lock held too
 	retired  map[routekey.Key][]*live      // guarded by mu; not closed yet, oldest first
 	limiters map[limiterKey]*sharedLimiter // guarded by mu
 	start    startQueue                    // guarded by mu
@@ -79,6 +79,16 @@ type Entry struct {
 	// Requests and Errors count the requests of the current version since it was deployed or the server was started.
 	// Errors are those that failed on the server's side: see router.RouteStats.
 	Requests, Errors uint64
+	// Live are the versions that have a share of the requests or of the mirror, the current one first.
+	Live []LiveVersion
+}
+
+// LiveVersion is the live state of one version.
+type LiveVersion struct {
+	Number           registry.Number
+	Status           services.Status
+	Problem          error
+	Requests, Errors uint64
 }
 
 // Retiring counts the earlier versions of a service that still have requests.
@@ -100,7 +110,7 @@ func New(cfg Config) *Deployer {
 		claims:   newClaims(),
 		turns:    make(chan struct{}, cfg.PrepareParallel),
 		writer:   make(chan struct{}, 1),
-		live:     make(map[routekey.Key]*live),
+		live:     make(map[routekey.Key]*placement),
 		retired:  make(map[routekey.Key][]*live),
 		limiters: make(map[limiterKey]*sharedLimiter),
 	}
@@ -121,19 +131,19 @@ func (d *Deployer) Ready() bool {
 
 // List returns all services, sorted by the text of their keys.
 func (d *Deployer) List() []Entry {
-	byPrefix := func(a, b *live) int { return strings.Compare(a.service.Key.String(), b.service.Key.String()) }
-	all := slices.SortedFunc(slices.Values(d.snapshot()), byPrefix)
+	byPrefix := func(a, b *placement) int { return strings.Compare(a.service.Key.String(), b.service.Key.String()) }
+	all := slices.SortedFunc(slices.Values(d.placements()), byPrefix)
 	entries := make([]Entry, 0, len(all))
-	for _, l := range all {
-		entries = append(entries, d.entry(l))
+	for _, p := range all {
+		entries = append(entries, d.entry(p))
 	}
 	return entries
 }
 
 // Inspect returns one service. Its error matches registry.ErrNotFound.
 func (d *Deployer) Inspect(key routekey.Key) (Entry, error) {
-	if l := d.liveAt(key); l != nil {
-		return d.entry(l), nil
+	if p := d.placementAt(key); p != nil {
+		return d.entry(p), nil
 	}
 	return Entry{}, asProblem("find the service", fmt.Errorf("%w: %s", registry.ErrNotFound, key))
 }
@@ -143,10 +153,15 @@ func (d *Deployer) Blob(ctx context.Context, digest registry.Digest) ([]byte, er
 	return d.cfg.Registry.Blob(ctx, digest)
 }
 
-// entry describes l, including earlier versions that still have requests.
-func (d *Deployer) entry(l *live) Entry {
+// entry describes a service, including earlier versions that still have requests.
+func (d *Deployer) entry(p *placement) Entry {
+	l := p.all[0]
 	stats := l.route.Stats()
-	e := Entry{Service: l.service, Status: l.deployment.Status(), Problem: l.problem, Requests: stats.Requests, Errors: stats.Errors}
+	e := Entry{Service: p.service, Status: l.deployment.Status(), Problem: l.problem, Requests: stats.Requests, Errors: stats.Errors}
+	for _, l := range p.all {
+		stats := l.route.Stats()
+		e.Live = append(e.Live, LiveVersion{Number: l.number(), Status: l.deployment.Status(), Problem: l.problem, Requests: stats.Requests, Errors: stats.Errors})
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, old := range d.retired[l.service.Key] {
@@ -193,13 +208,24 @@ func (d *Deployer) checkPhase(want int32) error {
 }
 
 // snapshot returns the live versions, unordered.
-func (d *Deployer) snapshot() []*live {
+func (d *Deployer) snapshot() []*live { return versionsOf(d.placements()) }
+
+// placements returns what serves, unordered.
+func (d *Deployer) placements() []*placement {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Collect(maps.Values(d.live))
 }
 
+// liveAt returns the current version of a service, or nil.
 func (d *Deployer) liveAt(key routekey.Key) *live {
+	if p := d.placementAt(key); p != nil {
+		return p.all[0]
+	}
+	return nil
+}
+
+func (d *Deployer) placementAt(key routekey.Key) *placement {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.live[key]

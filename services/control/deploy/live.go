@@ -17,7 +17,7 @@ import (
 
 // live is a version that is routed to or being drained.
 type live struct {
-	service    registry.Service    // immutable
+	service    registry.Service    // immutable; with this version alone
 	deployment services.Deployment // immutable
 	limiter    *sharedLimiter      // immutable; nil while starting
 	route      *router.Route       // immutable
@@ -63,12 +63,12 @@ func (d *Deployer) newLive(service registry.Service, deployment services.Deploym
 	return l
 }
 
-// routes returns the routes of all versions, without unroutable ones.
-func routes(all []*live) []*router.Route {
+// routes returns the routes of all services, without unroutable ones.
+func routes(all []*placement) []*router.Route {
 	list := make([]*router.Route, 0, len(all)+1)
-	for _, l := range all {
-		if !l.unroutable {
-			list = append(list, l.route)
+	for _, p := range all {
+		if !p.all[0].unroutable {
+			list = append(list, p.route)
 		}
 	}
 	return list
@@ -76,7 +76,7 @@ func routes(all []*live) []*router.Route {
 
 // buildTable builds a table of all versions. Until the configuration file is applied the table is incomplete:
 // a path without a service may still get one.
-func (d *Deployer) buildTable(all []*live) (*router.Table, error) {
+func (d *Deployer) buildTable(all []*placement) (*router.Table, error) {
 	table, err := router.BuildTable(routes(all))
 	if err == nil && !d.applied.Load() {
 		table = table.Incomplete()

@@ -13,7 +13,7 @@ func checkNeighbours(fresh, all []*live) error {
 		}
 		var others []services.Deployment
 		for _, other := range all {
-			if other != l {
+			if other != l && other.service.Key != l.service.Key {
 				others = append(others, behindMiddleware(other.deployment))
 			}
 		}

@@ -188,15 +188,18 @@ func (d *Deployer) awaitPreparing() error {
 
 // retireAllLocked publishes a table that refuses all requests, and retires all live versions.
 func (d *Deployer) retireAllLocked() {
-	all := d.snapshot()
-	d.publishLocked(d.refusingTable(all), nil, leaving(all, nil))
+	all := d.placements()
+	d.publishLocked(d.refusingTable(all), nil, servedKeys(all))
 }
 
-func (d *Deployer) refusingTable(all []*live) *router.Table {
+func (d *Deployer) refusingTable(all []*placement) *router.Table {
 	refuse := refusal{kind: problem.NotReady, detail: "the server is shutting down", cause: ErrClosed, state: services.StateFailed}
 	var refusing []*router.Route
-	for _, r := range routes(all) {
-		b := r.Binding
+	for _, p := range all {
+		if p.all[0].unroutable {
+			continue
+		}
+		b := p.all[0].route.Binding
 		b.Handler, b.Await = refuse, nil
 		refusing = append(refusing, router.NewRoute(b))
 	}

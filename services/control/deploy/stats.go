@@ -15,8 +15,8 @@ func (d *Deployer) Stats() Stats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := Stats{Services: len(d.live), Changes: int(d.waiters.Load()), Requests: d.awaiting}
-	for _, l := range d.live {
-		switch {
+	for _, p := range d.live {
+		switch l := p.all[0]; {
 		case l.startup != nil:
 			s.Starting++
 		case l.problem != nil:

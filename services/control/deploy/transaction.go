@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -35,7 +36,7 @@ type transaction struct {
 	unclaim  func() // nil while nothing is claimed
 	changes  changes
 	plan     *plan.Plan
-	prepared map[routekey.Key]*prepared
+	prepared map[versionKey]*prepared
 }
 
 // transact carries a transaction out. On an error nothing has changed. It is an *ApplyError if it concerns
@@ -103,7 +104,7 @@ func (d *Deployer) base() plan.Base {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for key := range state.Services {
-		if l := d.live[key]; l == nil || l.problem != nil {
+		if p := d.live[key]; p == nil || slices.ContainsFunc(p.all, func(l *live) bool { return l.problem != nil }) {
 			failed[key] = true
 		}
 	}
@@ -153,11 +154,11 @@ func (d *Deployer) commit(ctx context.Context, t *transaction) (results []Result
 	if p.Next == p.Base && d.applied.Load() {
 		return nil, nil
 	}
-	var fresh []*live
-	for _, step := range p.Prepare {
-		fresh = append(fresh, d.newLive(step.Service, t.prepared[step.Service.Key].deployment, nil))
+	placed, fresh, err := d.placeSteps(t, p)
+	if err == nil {
+		err = d.switchTo(ctx, t, p, placed, fresh)
 	}
-	if err := d.switchTo(ctx, t, p, fresh); err != nil {
+	if err != nil {
 		for _, l := range fresh {
 			d.dropLimiter(l)
 		}
@@ -166,19 +167,40 @@ func (d *Deployer) commit(ctx context.Context, t *transaction) (results []Result
 	for _, p := range t.prepared {
 		p.deployment = nil // it is not t's any more
 	}
-	return d.report(t, p, fresh), nil
+	return d.report(t, p, placed), nil
+}
+
+// placeSteps returns what serves after the steps of a plan, and the versions among that are new.
+func (d *Deployer) placeSteps(t *transaction, p *plan.Plan) (placed []*placement, fresh []*live, err error) {
+	for _, step := range p.Prepare {
+		key := step.Service.Key
+		served := d.placementAt(key)
+		var all []*live
+		for _, n := range step.Service.Live() {
+			l := served.at(n)
+			if slices.Contains(step.Fresh, n) {
+				l = d.newLive(only(step.Service, n), t.prepared[versionKey{key, n}].deployment, nil)
+				fresh = append(fresh, l)
+			} else if l == nil {
+				return nil, fresh, fmt.Errorf("deploy: version %d of %s is not served", n, key)
+			}
+			all = append(all, l)
+		}
+		placed = append(placed, d.place(step.Service, all))
+	}
+	return placed, fresh, nil
 }
 
 // switchTo makes p the current state of catalogue and table.
-func (d *Deployer) switchTo(ctx context.Context, t *transaction, p *plan.Plan, fresh []*live) error {
-	if len(fresh)+len(p.Remove) == 0 && !t.file { // records alone: the table stays
+func (d *Deployer) switchTo(ctx context.Context, t *transaction, p *plan.Plan, placed []*placement, fresh []*live) error {
+	if len(placed)+len(p.Remove) == 0 && !t.file { // records alone: the table stays
 		if err := d.cfg.Registry.Commit(ctx, p.Base, p.Next); err != nil {
 			return asProblem("store the change", err)
 		}
 		return nil
 	}
-	all := d.with(fresh, p.Remove)
-	if err := checkNeighbours(fresh, all); err != nil {
+	all := d.with(placed, p.Remove)
+	if err := checkNeighbours(fresh, versionsOf(all)); err != nil {
 		return asProblem("route to the service", err)
 	}
 	table, err := d.buildTable(all)
@@ -195,12 +217,12 @@ func (d *Deployer) switchTo(ctx context.Context, t *transaction, p *plan.Plan, f
 		d.applied.Store(true)
 		table = table.Complete()
 	}
-	d.publishLocked(table, fresh, p.Remove)
+	d.publishLocked(table, placed, p.Remove)
 	return nil
 }
 
 // report reports the changes of a published plan.
-func (d *Deployer) report(t *transaction, p *plan.Plan, fresh []*live) (results []Result) {
+func (d *Deployer) report(t *transaction, p *plan.Plan, placed []*placement) (results []Result) {
 	var origin []any
 	if t.file {
 		origin = []any{"origin", registry.OriginFile}
@@ -211,7 +233,7 @@ func (d *Deployer) report(t *transaction, p *plan.Plan, fresh []*live) (results 
 			RolledBackTo: step.RolledBackTo,
 			Before:       step.Before,
 			Service:      step.Service,
-			Status:       fresh[i].deployment.Status(),
+			Status:       placed[i].all[0].deployment.Status(),
 		}
 		results = append(results, result)
 		d.log.Info("service deployed", append([]any{"prefix", step.Service.Key, "digest", d.logged(step.Service.Current),

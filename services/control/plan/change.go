@@ -8,7 +8,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// Change is one of Put, Rollback, Remove, Declare, Prune, Record and Require.
+// Change is one of Put, Rollback, Remove, Declare, Prune, Split, Mirror, Conclude, Record and Require.
 type Change interface {
 	key() routekey.Key // empty for Prune, Record and Require
 	decide(*planner)
@@ -18,6 +18,7 @@ type Change interface {
 type Put struct {
 	Key     routekey.Key
 	Version registry.Version // the plan sets Generation and Deployed
+	Rollout Rollout
 }
 
 // Rollback deploys an earlier version again, on behalf of the management API: a version from the configuration
@@ -37,6 +38,7 @@ type Remove struct {
 type Declare struct {
 	Key     routekey.Key
 	Version registry.Version // the plan sets Generation, Deployed and Origin
+	Rollout Rollout
 }
 
 // Prune removes the services of the configuration file that no other change of the list concerns. With it, a list
@@ -51,12 +53,15 @@ func (Prune) key() routekey.Key      { return routekey.Key{} }
 
 func (c Put) decide(p *planner) {
 	if p.changeable(c.Key) {
-		p.put(c.Key, c.Version)
+		p.deploy(c.Key, c.Version, c.Rollout)
 	}
 }
 
 func (c Rollback) decide(p *planner) {
 	if !p.changeable(c.Key) {
+		return
+	}
+	if c.Generation == 0 && c.Number == 0 && p.endTrial(c.Key) {
 		return
 	}
 	find := p.base.State.Previous
@@ -94,9 +99,9 @@ func (c Remove) decide(p *planner) {
 
 func (c Declare) decide(p *planner) {
 	c.Version.Origin = registry.OriginFile
-	if p.unique(c.Key) && !p.serves(c.Key, c.Version) {
+	if p.unique(c.Key) && !p.serves(c.Key, c.Version) && !p.tried(c.Key, c.Version, c.Rollout) {
 		p.touch(c.Key)
-		p.put(c.Key, c.Version)
+		p.deploy(c.Key, c.Version, c.Rollout)
 	}
 }
 

@@ -46,6 +46,8 @@ type Step struct {
 	// RolledBackTo is the generation that the version had before a rollback; else zero.
 	RolledBackTo registry.Generation
 	Service      registry.Service // in Plan.Next
+	// Fresh are the versions of Service that are prepared. Its other live versions are served already.
+	Fresh []registry.Number
 }
 
 // Violation is the reason why one change is refused.
@@ -89,7 +91,8 @@ func Make(base Base, changes []Change) (*Plan, error) {
 func (p *Plan) Equivalent(q *Plan) bool {
 	same := func(a, b Step) bool {
 		v, w := a.Service.Current, b.Service.Current
-		return a.Service.Key == b.Service.Key && a.Before.Generation == b.Before.Generation && v.Origin == w.Origin && v.SameContent(w)
+		return a.Service.Key == b.Service.Key && a.Before.Generation == b.Before.Generation && v.Origin == w.Origin && v.SameContent(w) &&
+			slices.Equal(a.Fresh, b.Fresh) && slices.Equal(a.Service.Live(), b.Service.Live())
 	}
 	return slices.EqualFunc(p.Prepare, q.Prepare, same) && slices.Equal(p.Remove, q.Remove)
 }

@@ -13,6 +13,8 @@ const (
 	fieldPrefix     = "prefix"
 	fieldGeneration = "generation"
 	fieldVersion    = "version"
+	fieldSplit      = "split"
+	fieldMirror     = "mirror"
 	fieldRecord     = "record"
 )
 
@@ -102,7 +104,13 @@ func (p *planner) put(key routekey.Key, v registry.Version) {
 	v.Deployed, v.Generation = p.base.Now, p.next.Generation
 	service := before.With(key, v)
 	p.next.Services[key] = service
-	p.plan.Prepare = append(p.plan.Prepare, Step{Change: p.index, Before: before.Current, Created: !replaces, Service: service})
+	p.plan.Prepare = append(p.plan.Prepare, Step{
+		Change:  p.index,
+		Before:  before.Current,
+		Created: !replaces,
+		Service: service,
+		Fresh:   []registry.Number{service.Current.Number},
+	})
 }
 
 func (p *planner) remove(key routekey.Key) {
