@@ -47,6 +47,7 @@ type cli struct {
 	Remove   remote.RemoveCmd   `cmd:"" group:"Work with a running server:" aliases:"rm" help:"Remove a service and its earlier versions."`
 	Versions remote.VersionsCmd `cmd:"" group:"Work with a running server:" help:"List the versions of a service, with their shares of the requests."`
 	Diff     remote.DiffCmd     `cmd:"" group:"Work with a running server:" help:"Show the differences of two versions of a service."`
+	Split    remote.SplitCmd    `cmd:"" group:"Work with a running server:" help:"Divide the requests of a service among its versions."`
 	Rollback remote.RollbackCmd `cmd:"" group:"Work with a running server:" help:"Go back to an earlier version of a service."`
 	Trigger  remote.TriggerCmd  `cmd:"" group:"Work with a running server:" help:"Run a schedule of a service now, and show the answer."`
 	KV       remote.KVCmd       `cmd:"" name:"kv" group:"Work with a running server:" help:"List, read and change the key-value stores of a server."`

@@ -15,6 +15,7 @@ import (
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/control/fields"
+	"github.com/vespo-dev/vespo/services/control/identity"
 	"github.com/vespo-dev/vespo/services/egress/fetch"
 	"github.com/vespo-dev/vespo/services/schema"
 )
@@ -32,11 +33,14 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
 	if err := mayDeploy(r, req.key); err != nil {
 		return err
 	}
+	if caller := identity.Of(r.Context()); caller.Kind == identity.KindToken {
+		req.note.Author = caller.Name // verified, unlike what the request says
+	}
 	blobs, err := h.blobs(r.Context(), req)
 	if err != nil {
 		return err
 	}
-	result, err := d.Change(r.Context(), req.key, func(current registry.Service) (services.Spec, error) {
+	result, err := d.Deploy(r.Context(), req.key, req.how, func(current registry.Service) (services.Spec, error) {
 		return req.spec(h.cfg.Kinds, current.Current, blobs)
 	})
 	if err != nil {
@@ -108,12 +112,17 @@ func (h *Handler) fetch(ctx context.Context, source fetch.Source) ([]byte, error
 // answerDeployed answers with the service and the changes made by the deploy.
 func (h *Handler) answerDeployed(w http.ResponseWriter, result deploy.Result) error {
 	status := http.StatusOK
-	if result.Created {
+	if result.Created && !result.DryRun {
 		status = http.StatusCreated
 		w.Header().Set("Location", locationOf(result.Service.Key))
 	}
 	view := h.viewOf(result.Service, result.Status)
+	view.Traffic = trafficOf(result.Service)
+	view.Staged, view.DryRun = result.Staged, result.DryRun
 	view.Changes, view.Kept = changesOf(h.cfg.Kinds, result)
+	if staged, ok := result.Service.Numbered(result.Staged); ok {
+		view.Changes, view.Kept = changesOf(h.cfg.Kinds, deploy.Result{Before: result.Before, Service: registry.Service{Current: staged}})
+	}
 	view.RolledBackTo = result.RolledBackTo
 	return h.answer(w, status, view)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/canary"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/control/tokens"
 	"github.com/vespo-dev/vespo/services/kv"
@@ -24,7 +25,8 @@ type Deployer interface {
 	Inspect(routekey.Key) (deploy.Entry, error)
 	Validate(services.Spec) error
 	Interfaces(context.Context, registry.Version) (imports, exports []string, err error)
-	Change(context.Context, routekey.Key, func(registry.Service) (services.Spec, error)) (deploy.Result, error)
+	Deploy(context.Context, routekey.Key, deploy.How, func(registry.Service) (services.Spec, error)) (deploy.Result, error)
+	Split(context.Context, routekey.Key, registry.Split) (deploy.Result, error)
 	Remove(context.Context, routekey.Key) error
 	Rollback(context.Context, routekey.Key) (deploy.Result, error)
 	RollbackTo(context.Context, routekey.Key, registry.Generation) (deploy.Result, error)
@@ -46,6 +48,9 @@ type Config struct {
 
 	FetchTimeout        time.Duration // of a source; default 30 s
 	AllowPrivateSources bool          // also fetch from this machine and from private networks
+
+	// Canaries counts the requests of running canaries. Nil means that they are not shown.
+	Canaries *canary.Judge
 
 	// KeyValue has the server's key-value stores. Nil means that there are none. The caller keeps ownership.
 	KeyValue kv.Stores

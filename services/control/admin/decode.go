@@ -12,7 +12,9 @@ import (
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/control/fields"
+	"github.com/vespo-dev/vespo/services/control/rollout"
 	"github.com/vespo-dev/vespo/services/egress/fetch"
 	"github.com/vespo-dev/vespo/services/schema"
 )
@@ -45,6 +47,7 @@ type addRequest struct {
 	source   *fetch.Source // nil unless the server fetches the module
 	use      []useRequest  // the middleware, outermost first
 	note     registry.Note // of the new version
+	how      deploy.How
 	reset    bool          // options that were not given take their defaults, not the current version's values
 	fields   *fields.Input // as received
 }
@@ -62,6 +65,7 @@ func (d *decoder) newAddRequest(in *fields.Input, uploads map[int][]byte, advice
 		key:    in.Key(),
 		use:    useOf(in, uploads),
 		note:   noteOf(in),
+		how:    rollout.Read(in),
 		reset:  in.Bool(fieldReset),
 		fields: in,
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/services/control/fields"
+	"github.com/vespo-dev/vespo/services/control/rollout"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -31,7 +32,8 @@ func (d *decoder) changeFields(others ...schema.Field) []schema.Field {
 			all = append(all, f)
 		}
 	}
-	return append(append(all, resetFields()...), noteFields()...)
+	all = append(append(all, resetFields()...), noteFields()...)
+	return append(append(all, rollout.Fields()...), rollout.DryRun())
 }
 
 // resetFields describes the fields that control options that were not given.

@@ -117,6 +117,7 @@ func (h *Handler) routes() map[string]endpoint {
 		"/services/diff":     {methods: get, limiter: reads, serve: h.diff},
 		"/services/add":      {methods: post, limiter: changes, serve: h.add},
 		"/services/remove":   {methods: post, limiter: changes, serve: h.remove},
+		"/services/split":    {methods: post, limiter: changes, serve: h.split},
 		"/services/rollback": {methods: post, limiter: changes, serve: h.rollback},
 		"/services/trigger":  {methods: post, limiter: newLimiter(h.cfg.MaxTriggers), serve: h.trigger},
 		"/services/whoami":   {methods: get, serve: h.whoami},

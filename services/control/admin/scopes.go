@@ -43,6 +43,7 @@ func needs() map[string]need {
 
 		"/services/add":      needBody,
 		"/services/remove":   needDeploy,
+		"/services/split":    needDeploy,
 		"/services/rollback": needDeploy,
 		"/services/trigger":  needDeploy,
 

@@ -17,12 +17,15 @@ type versionsView struct {
 	Match    string          `json:"match,omitempty"`
 	Current  registry.Number `json:"current"`
 	Versions []liveView      `json:"versions"` // the highest number first
+	trafficView
 }
 
 // liveView is a version with its share of the requests.
 type liveView struct {
 	versionView
-	Weight   float64 `json:"weight"` // percent of the requests
+	Weight   float64 `json:"weight"`           // percent of the requests
+	Staged   bool    `json:"staged,omitempty"` // it has never been the current version
+	Problem  string  `json:"problem,omitempty"`
 	State    string  `json:"state,omitempty"`
 	Requests uint64  `json:"requests"`
 	Errors   uint64  `json:"errors"`
@@ -50,11 +53,21 @@ func (h *Handler) versionsOf(e deploy.Entry) versionsView {
 	service := e.Service
 	view := versionsView{Prefix: string(service.Key.Prefix), Match: service.Key.Match.String(), Current: service.Current.Number}
 	for _, v := range service.Versions() {
-		one := liveView{versionView: h.versionOf(v)}
-		if v.Number == service.Current.Number {
-			one.Weight, one.State, one.Requests, one.Errors = 100, e.Status.State, e.Requests, e.Errors
+		one := liveView{versionView: h.versionOf(v), Weight: percent(service.Weight(v.Number)), Staged: v.Staged}
+		for _, l := range e.Live {
+			if l.Number != v.Number {
+				continue
+			}
+			one.State, one.Requests, one.Errors = l.Status.State, l.Requests, l.Errors
+			if l.Problem != nil {
+				one.Problem = reasonOf(l.Problem)
+			}
 		}
 		view.Versions = append(view.Versions, one)
+	}
+	if traffic := trafficOf(service); traffic != nil {
+		view.trafficView = *traffic
+		h.addCounts(service.Key, view.Canary)
 	}
 	slices.SortFunc(view.Versions, func(a, b liveView) int { return cmp.Compare(b.Number, a.Number) })
 	return view

@@ -56,6 +56,9 @@ type serviceView struct {
 	History     []versionView       `json:"history,omitempty"`
 	Changes     []string            `json:"changes,omitzero"` // nil unless the request changed an existing service
 	Kept        []string            `json:"kept,omitempty"`
+	Traffic     *trafficView        `json:"traffic,omitempty"`
+	Staged      registry.Number     `json:"staged,omitempty"` // the version that the request has given a share
+	DryRun      bool                `json:"dry_run,omitempty"`
 	// RolledBackTo is the generation that the version had before; 0 unless the request was a rollback.
 	RolledBackTo registry.Generation `json:"rolled_back_to,omitempty"`
 }
@@ -173,6 +176,7 @@ func (h *Handler) viewOf(service registry.Service, status services.Status) servi
 func (h *Handler) viewOfEntry(e deploy.Entry) serviceView {
 	v := h.viewOf(e.Service, e.Status)
 	v.Requests, v.Errors = e.Requests, e.Errors
+	v.Traffic = trafficOf(e.Service)
 	v.Schedules = h.schedulesOf(e.Service.Key)
 	if e.Problem != nil {
 		v.Problem = reasonOf(e.Problem)

@@ -222,7 +222,7 @@ func (d *Deployer) handOver(ctx context.Context, batch []handover) {
 	}
 }
 
-// placeStarted returns what serves with the prepared versions of a batch. One that cannot be beside the others is replaced by a
+// placeStarted returns the placements of the services of a batch, with the prepared versions. One that cannot be beside the others is replaced by a
 // refusal.
 func (d *Deployer) placeStarted(ctx context.Context, batch []handover) []*placement {
 	changed := make(map[routekey.Key]bool)

@@ -23,6 +23,7 @@ type prepared struct {
 	service    registry.Service // in the plan
 	spec       *services.Spec   // nil until it is read from the catalogue
 	deployment services.Deployment
+	smoked     bool   // it has answered the smoke requests
 	release    func() // releases the blobs; nil if none were stored
 	err        error
 }
@@ -56,7 +57,7 @@ func (d *Deployer) prepareDifference(ctx context.Context, t *transaction) error 
 		d.expectDeclared(len(missing))
 	}
 	return d.prepareAll(ctx, missing, func(p *prepared) {
-		if d.prepareOne(ctx, t.patience, p); t.file {
+		if d.prepareOne(ctx, t, p); t.file {
 			d.declaredDone()
 		}
 	})
@@ -88,14 +89,18 @@ func (d *Deployer) prepareAll(ctx context.Context, all []*prepared, prepare func
 }
 
 // prepareOne stores the blobs of a new version, or reads those of an earlier one, and prepares it.
-func (d *Deployer) prepareOne(ctx context.Context, patience patience, p *prepared) {
+func (d *Deployer) prepareOne(ctx context.Context, t *transaction, p *prepared) {
+	if p.spec != nil && t.dryRun {
+		d.prepareSpec(ctx, t.patience, p)
+		return
+	}
 	if p.spec != nil {
 		p.release, p.err = d.putBlobs(ctx, *p.spec)
 	} else {
 		p.spec, p.err = d.earlier(ctx, p.service)
 	}
 	if p.err == nil {
-		d.prepareSpec(ctx, patience, p)
+		d.prepareSpec(ctx, t.patience, p)
 	}
 }
 
@@ -123,7 +128,7 @@ func (d *Deployer) abandon(p *prepared) {
 	}
 }
 
-// with returns what serves after placed are published and removed are gone. Those of placed come last.
+// with returns all placements as they are after placed are published and removed are gone. The ones of placed come last.
 func (d *Deployer) with(placed []*placement, removed []routekey.Key) []*placement {
 	gone := make(map[routekey.Key]bool)
 	for _, key := range append(servedKeys(placed), removed...) {

@@ -67,7 +67,10 @@ type Result struct {
 	RolledBackTo registry.Generation
 	Before       registry.Version // the replaced version; zero if Created
 	Service      registry.Service
-	Status       services.Status
+	Status       services.Status // of the current version
+	// Staged is the version that the deploy has given a share of the requests, or of the mirror; zero if it serves all.
+	Staged registry.Number
+	DryRun bool // nothing was changed
 }
 
 // Entry is a service of the catalogue with its live state.
@@ -210,7 +213,7 @@ func (d *Deployer) checkPhase(want int32) error {
 // snapshot returns the live versions, unordered.
 func (d *Deployer) snapshot() []*live { return versionsOf(d.placements()) }
 
-// placements returns what serves, unordered.
+// placements returns all placements, unordered.
 func (d *Deployer) placements() []*placement {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -47,6 +47,9 @@ func violation(v plan.Violation) error {
 	case errors.Is(v.Err, plan.ErrDeclared):
 		return problem.New(problem.Conflict, "this service is declared in the server's configuration file; change it there").WithCause(v.Err)
 	}
+	if p := trafficProblem(v); p != nil {
+		return p
+	}
 	return asProblem("change the catalogue", v.Err)
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/vespo-dev/vespo/router"
 )
 
-// placement is what serves a key: the live versions of a service, and the route that leads to them. It is immutable.
+// placement holds the live versions of a service, and the route that leads to them. It is immutable.
 type placement struct {
 	service registry.Service
 	all     []*live // in the order of service.Live: the current version first

@@ -29,6 +29,8 @@ type changes struct {
 type transaction struct {
 	patience patience
 	file     bool // of the configuration file; else of the management API
+	dryRun   bool // nothing is committed
+	smoke    map[routekey.Key][]Smoke
 	// build returns the changes, given a state in which the claimed services do not change.
 	build func(*registry.State) (changes, error)
 
@@ -57,6 +59,12 @@ func (d *Deployer) transact(ctx context.Context, t *transaction) (results []Resu
 		}
 		if err = d.prepareDifference(ctx, t); err != nil {
 			return nil, err
+		}
+		if err = d.smokeAll(ctx, t); err != nil {
+			return nil, err
+		}
+		if t.dryRun {
+			return d.rehearsed(t), nil
 		}
 		if results, err = d.commit(ctx, t); !errors.Is(err, registry.ErrStale) {
 			return results, err
@@ -170,7 +178,7 @@ func (d *Deployer) commit(ctx context.Context, t *transaction) (results []Result
 	return d.report(t, p, placed), nil
 }
 
-// placeSteps returns what serves after the steps of a plan, and the versions among that are new.
+// placeSteps returns the placements after the steps of a plan, and the new versions among them.
 func (d *Deployer) placeSteps(t *transaction, p *plan.Plan) (placed []*placement, fresh []*live, err error) {
 	for _, step := range p.Prepare {
 		key := step.Service.Key
@@ -228,16 +236,15 @@ func (d *Deployer) report(t *transaction, p *plan.Plan, placed []*placement) (re
 		origin = []any{"origin", registry.OriginFile}
 	}
 	for i, step := range p.Prepare {
-		result := Result{
-			Created:      step.Created,
-			RolledBackTo: step.RolledBackTo,
-			Before:       step.Before,
-			Service:      step.Service,
-			Status:       placed[i].all[0].deployment.Status(),
-		}
+		result := resultOf(step)
+		result.Status = placed[i].all[0].deployment.Status()
 		results = append(results, result)
-		d.log.Info("service deployed", append([]any{"prefix", step.Service.Key, "digest", d.logged(step.Service.Current),
-			"generation", step.Service.Current.Generation, "created", step.Created}, origin...)...)
+		what, current := "service deployed", step.Service.Current
+		if current.Generation == step.Before.Generation {
+			what = "traffic of the service changed"
+		}
+		d.log.Info(what, append(append([]any{"prefix", step.Service.Key, "digest", d.logged(current), "version", current.Number,
+			"generation", current.Generation, "created", step.Created}, trafficLog(step.Service)...), origin...)...)
 		d.cfg.Events.Deployed(result)
 	}
 	for _, key := range p.Remove {

@@ -46,6 +46,7 @@ type Step struct {
 	// RolledBackTo is the generation that the version had before a rollback; else zero.
 	RolledBackTo registry.Generation
 	Service      registry.Service // in Plan.Next
+	Staged       registry.Number  // the version that was deployed for a share of the requests; else zero
 	// Fresh are the versions of Service that are prepared. Its other live versions are served already.
 	Fresh []registry.Number
 }

@@ -18,7 +18,7 @@ var (
 	ErrServes = errors.New("this version serves requests already")
 )
 
-// Rollout describes how a new version gets its requests. The zero value gives it all of them at once.
+// Rollout describes how a new version gets its requests. With the zero value, it gets all of them at once.
 type Rollout struct {
 	Weight int           // share of the new version, of registry.Whole; 0: all
 	For    time.Duration // how long it is on trial; 0: without a trial, until the split is changed
@@ -36,7 +36,7 @@ type Split struct {
 	Split registry.Split // its weights add up to registry.Whole; with one arm, that version gets all
 }
 
-// Mirror sets what requests of a service are copied to.
+// Mirror sets the mirror of a service.
 type Mirror struct {
 	Key    routekey.Key
 	Mirror registry.Mirror // the zero Mirror ends it
@@ -122,7 +122,7 @@ func (p *planner) changeableService(key routekey.Key) (service registry.Service,
 	return service, ok
 }
 
-// deploy makes v the current version of a service, or gives it a share of the requests.
+// deploy makes v the current version of a service, or one of several.
 func (p *planner) deploy(key routekey.Key, v registry.Version, r Rollout) {
 	service, ok := p.base.State.Services[key]
 	if !ok || !r.gradual() || service.Current.SameContent(v) {
@@ -157,6 +157,7 @@ func (p *planner) deploy(key routekey.Key, v registry.Version, r Rollout) {
 		}
 	}
 	p.divide(next, staged.Number)
+	p.plan.Prepare[len(p.plan.Prepare)-1].Staged = staged.Number
 }
 
 // divide makes service the next state of a service that exists. Versions that get requests and did not before are prepared, as
@@ -176,8 +177,8 @@ func (p *planner) divide(service registry.Service, again ...registry.Number) {
 	p.plan.Prepare = append(p.plan.Prepare, step)
 }
 
-// endTrial gives all requests of a service to the current version if one that was never current has a share or a mirror. That
-// is what a rollback without a version means during a canary.
+// endTrial ends the trial of a version that was never current: the current version gets all requests. A rollback without a
+// version means this during a canary.
 func (p *planner) endTrial(key routekey.Key) bool {
 	service, ok := p.base.State.Services[key]
 	trial := slices.ContainsFunc(service.Live(), func(n registry.Number) bool {

@@ -34,6 +34,8 @@ type AddCmd struct {
 	Message string  `short:"m" placeholder:"TEXT" help:"What has changed, in one line. \"vespo inspect\" shows it beside the version."`
 	Author  *string `env:"VESPO_AUTHOR" placeholder:"NAME" help:"Who deploys it, for \"vespo inspect\" (your user name on this machine)."`
 
+	Rollout rolloutFlags `embed:"" group:"Give the new version its requests:"`
+
 	kong.Plugins // the fields of all kinds
 	clientFlags
 
@@ -96,6 +98,9 @@ func (c *AddCmd) Validate() error {
 		if err := c.checkModule(given, selecting); err != nil {
 			return err
 		}
+	}
+	if err := c.Rollout.validate(); err != nil {
+		return err
 	}
 	return c.clientFlags.Validate()
 }
@@ -180,6 +185,9 @@ func (c *AddCmd) Run(ctx context.Context, s stdio.Streams, command *kong.Context
 	if a.Status == http.StatusCreated {
 		what = "added"
 	}
+	if c.Rollout.DryRun {
+		what = "would deploy"
+	}
 	return c.writeDeployed(s, client, a, what)
 }
 
@@ -221,6 +229,8 @@ func (c *AddCmd) nameOf(field string) string {
 	switch f, ok := c.fields.Field(schema.FlagOf(field)); {
 	case ok:
 		return "--" + f.Flag()
+	case c.Rollout.nameOf(field) != "":
+		return c.Rollout.nameOf(field)
 	case slices.Contains([]string{"match", "unset", "reset", "message", "author"}, field):
 		return "--" + field
 	}
@@ -247,6 +257,7 @@ func (c *AddCmd) given() map[string]any {
 			fields[name] = text
 		}
 	}
+	c.Rollout.addTo(fields)
 	if len(c.Unset) > 0 {
 		fields["unset"] = c.unsetNames()
 	}

@@ -38,6 +38,9 @@ type Service struct {
 	History     []Version      `json:"history"`
 	Changes     []string       `json:"changes"` // nil for a new service
 	Kept        []string       `json:"kept"`
+	Traffic     *traffic       `json:"traffic"`
+	Staged      uint64         `json:"staged"` // the version that the request has given a share; 0: none
+	DryRun      bool           `json:"dry_run"`
 	Options     map[string]any `json:"options"` // fields that are not the default, without secrets
 	// RolledBackTo is the generation that the version had before a rollback; 0 after other requests.
 	RolledBackTo uint64 `json:"rolled_back_to"`
@@ -116,6 +119,7 @@ func writeService(to *screen, s *Service) error {
 	t.row("digest", s.Digest)
 	optional("module", s.Module)
 	t.row("version", s.Number)
+	s.Traffic.addTo(t)
 	t.row("generation", s.Generation)
 	t.row("deployed", to.ago(s.Deployed))
 	optional("author", s.Author)
@@ -146,13 +150,7 @@ func writeService(to *screen, s *Service) error {
 	t.row("in flight", s.InFlight)
 	t.row("requests", s.Requests)
 	t.row("errors", s.Errors)
-	if q := s.Queue; q != nil {
-		t.row("waiting", fmt.Sprintf("%d of %d", q.Waiting, q.Depth))
-		t.row("leased", q.Leased)
-		if q.Damaged > 0 {
-			t.row("damaged", q.Damaged)
-		}
-	}
+	s.writeQueue(t)
 	if r := s.Retiring; r != nil {
 		text := counted(r.Versions, "version") + ", " + counted(r.Requests, "request")
 		if r.Snapshot > 0 {
@@ -167,6 +165,19 @@ func writeService(to *screen, s *Service) error {
 	}
 	fmt.Fprintln(to, "\nearlier versions, the latest first:")
 	return writeHistory(to, s)
+}
+
+// writeQueue adds the rows of a queue.
+func (s *Service) writeQueue(t *table) {
+	q := s.Queue
+	if q == nil {
+		return
+	}
+	t.row("waiting", fmt.Sprintf("%d of %d", q.Waiting, q.Depth))
+	t.row("leased", q.Leased)
+	if q.Damaged > 0 {
+		t.row("damaged", q.Damaged)
+	}
 }
 
 // rowPaint returns the colour of a property that needs attention, else nil.
@@ -248,6 +259,9 @@ func writeHistory(to *screen, s *Service) error {
 
 // writeDeployed describes a deployed Service.
 func writeDeployed(to *screen, what, base string, s *Service) error {
+	if s.Staged != 0 {
+		return writeStaged(to, s)
+	}
 	fmt.Fprintf(to, "%s %s%s ", what, stdio.Printable(s.bound()), generations(s))
 	if s.guest() {
 		fmt.Fprintf(to, "%s, %s, memory %s, isolation %s\n", shown(s.ABI), shown(s.Size), shown(s.Memory), shown(s.Isolation))
@@ -277,6 +291,25 @@ func writeDeployed(to *screen, what, base string, s *Service) error {
 	}
 	_, err := fmt.Fprintf(to, "%s\n%s%s\n", stdio.Printable(s.Digest), base, stdio.Printable(s.Prefix))
 	return err
+}
+
+// writeStaged describes a version that was deployed for a share of the requests.
+func writeStaged(to *screen, s *Service) error {
+	what := "deployed"
+	if s.DryRun {
+		what = "would deploy"
+	}
+	fmt.Fprintf(to, "%s %s: version %d beside version %d\n", what, stdio.Printable(s.bound()), s.Staged, s.Number)
+	for _, change := range s.Changes {
+		fmt.Fprintln(to, stdio.Printable(change))
+	}
+	for _, option := range s.Kept {
+		fmt.Fprintln(to, stdio.Printable(option)+" kept")
+	}
+	if s.Traffic == nil {
+		return nil
+	}
+	return s.Traffic.write(to)
 }
 
 // writeDeployed writes a deploy's response in the chosen format.

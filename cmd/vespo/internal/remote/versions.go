@@ -22,6 +22,7 @@ type versions struct {
 	Match    string        `json:"match"`
 	Current  uint64        `json:"current"`
 	Versions []liveVersion `json:"versions"`
+	traffic
 }
 
 // liveVersion is a version with its share of the requests.
@@ -52,7 +53,7 @@ func writeVersions(to *screen, all *versions) error {
 	t.row("VERSION", "TRAFFIC", "AGE", "AUTHOR", "SIZE", "REQUESTS", "ERRORS", "DIGEST", "MESSAGE")
 	for _, v := range all.Versions {
 		requests, errors := "", ""
-		if v.Weight > 0 {
+		if v.State != "" {
 			requests, errors = fmt.Sprint(v.Requests), fmt.Sprint(v.Errors)
 		}
 		t.row(v.Number, percentText(v.Weight), to.age(v.Deployed), v.Author, v.Size, requests, errors, shortDigest(v.Digest), v.Message)
@@ -69,7 +70,15 @@ func writeVersions(to *screen, all *versions) error {
 		}
 		return nil
 	}
-	return t.flush()
+	if err := t.flush(); err != nil {
+		return err
+	}
+	if len(all.Split) == 0 && all.Mirror == nil && all.Canary == nil {
+		return nil
+	}
+	fmt.Fprintln(to)
+	all.Split = nil // is in the table
+	return all.traffic.write(to)
 }
 
 // percentText formats a share of the requests, such as "99.5%"; "" for none.

@@ -181,6 +181,7 @@ func (s *server) openBackground(ctx context.Context) error {
 		{Name: "the times of schedules", Run: func(ctx context.Context) error { s.core.schedules.Run(ctx); return nil }},
 		{Name: "the trimmer of the heap", Run: func(ctx context.Context) error { s.core.trimmer.run(ctx, debug.FreeOSMemory); return nil }},
 		s.core.observer.part(s.core.routing),
+		s.core.canariesPart(),
 		{Name: "the work in the background", Run: s.work},
 	} {
 		if err := s.list.Open(ctx, p); err != nil {

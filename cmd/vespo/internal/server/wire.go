@@ -31,6 +31,7 @@ import (
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/services/control/admin"
+	"github.com/vespo-dev/vespo/services/control/canary"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/control/scheduler"
 	"github.com/vespo-dev/vespo/services/control/tokens"
@@ -71,6 +72,7 @@ type core struct {
 	leave     func()       // announces to clients and load balancers that the server is about to stop
 	trimmer   *heapTrimmer
 	observer  *observer
+	canaries  *canary.Judge
 	routing   *router.Router
 	sources   *instruments.Sources // of metrics
 	listening listeners
@@ -88,7 +90,7 @@ type access struct {
 
 // wire opens and connects all components, as parts of list, which the caller closes. It serves nothing.
 func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, log *slog.Logger, access access) (*core, error) {
-	c := &core{trimmer: newHeapTrimmer(), observer: newObserver(), sources: newSources(access)}
+	c := &core{trimmer: newHeapTrimmer(), observer: newObserver(), sources: newSources(access), canaries: canary.New(log)}
 	catalogue, err := c.openCatalogue(ctx, list, dataDir)
 	if err != nil {
 		return nil, err
@@ -157,7 +159,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 func (c *core) newRouter(cfg *Config, access access, management *admin.Handler) *router.Router {
 	return router.New(router.Config{
 		Admin:           management,
-		AccessLog:       accesslog.Tee(access.listener, c.observer.rolling.Listen, c.sources.Requests.Listen),
+		AccessLog:       accesslog.Tee(access.listener, c.observer.rolling.Listen, c.canaries.Listen, c.sources.Requests.Listen),
 		Follow:          c.sources.Requests.Follow,
 		Trust:           cfg.trust(),
 		HeaderBytes:     int64(cfg.HeaderMemory),
@@ -245,6 +247,7 @@ func (c *core) newManagement(cfg *Config, access access, gate *admission.Gate) *
 		AllowPrivateSources: cfg.AllowPrivateSources,
 		Dropped:             access.dropped,
 		KeyValue:            c.stores,
+		Canaries:            c.canaries,
 		Statistics:          c.observer.rolling,
 		Slots:               c.slots(gate),
 		ConsoleURL:          func() string { url, _ := c.console.Load().(string); return url },
