@@ -9,8 +9,11 @@
 // clock: on a busy machine it is more reliable than requests per second, which depend on the client, too.
 //
 // The command needs Linux, for the processor time and the memory of other processes. It
-// takes about three minutes if compiled code and built guests of an earlier run exist.
+// takes about five minutes if compiled code and built guests of an earlier run exist.
 // "-tables" selects the measurements, the other flags their length.
+//
+// The table "components" builds the components of "vespo new" and measures them beside jco's server, Node.js and workerd. It
+// wants npm, and the compilers of those components; what is missing here is absent from the report, with the reason.
 //
 // Goals are printed next to the measured values. A missed goal is not a failure: the exit
 // code is 0 unless an error occurred.

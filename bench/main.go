@@ -21,6 +21,7 @@ import (
 // config holds the values of the flags.
 type config struct {
 	tables      []string
+	guests      []string      // of the table of components
 	round       time.Duration // for one server
 	rounds      int
 	connections int
@@ -34,6 +35,7 @@ var tables = []struct {
 	write func(*bench, context.Context) error
 }{
 	{"throughput", (*bench).throughput},
+	{"components", (*bench).components},
 	{"isolation", (*bench).isolation},
 	{"metering", (*bench).metering},
 	{"memory", (*bench).memory},
@@ -98,6 +100,7 @@ func parse(args []string) (*config, error) {
 	c := &config{}
 	set := flag.NewFlagSet("bench", flag.ContinueOnError)
 	list := set.String("tables", strings.Join(names, ","), "what to measure")
+	guests := set.String("components", "rust,c,go,js", "which components to measure")
 	set.DurationVar(&c.round, "round", 500*time.Millisecond, "how long a server is measured in one round; also scales the other tables")
 	set.IntVar(&c.rounds, "rounds", 8, "how often each server is measured")
 	set.IntVar(&c.connections, "connections", 16, "connections to the server that is measured")
@@ -106,10 +109,15 @@ func parse(args []string) (*config, error) {
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}
-	c.tables = strings.Split(*list, ",")
+	c.tables, c.guests = strings.Split(*list, ","), strings.Split(*guests, ",")
 	for _, name := range c.tables {
 		if !slices.Contains(names, name) {
 			return nil, fmt.Errorf("there is no table %q; there are %s", name, strings.Join(names, ", "))
+		}
+	}
+	for _, name := range c.guests {
+		if !slices.ContainsFunc(componentGuests, func(g componentGuest) bool { return g.name == name }) {
+			return nil, fmt.Errorf("there is no component %q", name)
 		}
 	}
 	if set.NArg() > 0 || c.round <= 0 || c.rounds < 1 || c.connections < 1 || c.repeats < 1 || c.requests <= firstRequests {

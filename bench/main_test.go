@@ -26,7 +26,7 @@ func TestTables(t *testing.T) {
 		t.Skip("builds and deploys Go guests")
 	}
 	var out strings.Builder
-	err := run(t.Context(), []string{"-round", "20ms", "-rounds", "1", "-connections", "2", "-requests", "10001", "-repeats", "1"}, &out)
+	err := run(t.Context(), []string{"-tables", "throughput,isolation,metering,memory,neighbour,start", "-round", "20ms", "-rounds", "1", "-connections", "2", "-requests", "10001", "-repeats", "1"}, &out)
 	require.NoError(t, err)
 	for _, part := range []string{
 		"## Requests: hello, written by hand", "## Requests: hello, standard Go with the SDK", "## Requests: standard Go with net/http and a mux",
@@ -39,8 +39,24 @@ func TestTables(t *testing.T) {
 	t.Log(out.String())
 }
 
+// TestComponents measures the component in C. Without its tools the report has the reason.
+func TestComponents(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a component, and starts jco")
+	}
+	var out strings.Builder
+	require.NoError(t, run(t.Context(), []string{"-tables", "components", "-components", "c", "-round", "20ms", "-rounds", "1", "-connections", "2"}, &out))
+	t.Log(out.String())
+	if strings.Contains(out.String(), "## Components that are absent") {
+		t.Skip("NOT TRIED: the component cannot be built here")
+	}
+	for _, part := range []string{"## Components: engine time", "## Components: C", rowVespo, rowJco, rowJcoFresh, "## Goals"} {
+		require.Contains(t, out.String(), part)
+	}
+}
+
 func TestArguments(t *testing.T) {
-	for _, args := range [][]string{{"-tables", "other"}, {"-rounds", "0"}, {"-round", "-1s"}, {"-requests", "10"}, {"more"}} {
+	for _, args := range [][]string{{"-tables", "other"}, {"-components", "other"}, {"-rounds", "0"}, {"-round", "-1s"}, {"-requests", "10"}, {"more"}} {
 		require.Error(t, run(t.Context(), args, io.Discard), args)
 	}
 	c, err := parse(nil)

@@ -22,15 +22,17 @@ import (
 )
 
 const (
-	startTimeout = 2 * time.Minute // includes compiling a Go guest on a busy machine
+	startTimeout = 2 * time.Minute  // includes compiling a Go guest on a busy machine
+	peerTimeout  = 30 * time.Second // of a server that runs a component, once that is translated
 	stopTimeout  = 10 * time.Second
 )
 
 // server is a server process.
 type server struct {
-	name string
-	addr string
-	cmd  *exec.Cmd
+	name   string
+	addr   string
+	cmd    *exec.Cmd
+	killed bool // the process does not end by itself
 
 	output sync.WaitGroup // the goroutine that reads the output of the process
 	last   bytes.Buffer   // the output; read after output.Wait
@@ -81,6 +83,10 @@ func (b *bench) startVespo(ctx context.Context, data string, flags ...string) (*
 
 // start starts the process and waits for a line with the prefix. The rest of that line is the address.
 func start(ctx context.Context, cmd *exec.Cmd, out io.Reader, prefix string) (*server, error) {
+	return startWithin(ctx, cmd, out, prefix, startTimeout)
+}
+
+func startWithin(ctx context.Context, cmd *exec.Cmd, out io.Reader, prefix string, limit time.Duration) (*server, error) {
 	s := &server{cmd: cmd}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true} // keep terminal signals from the child
 	if err := cmd.Start(); err != nil {
@@ -100,7 +106,7 @@ func start(ctx context.Context, cmd *exec.Cmd, out io.Reader, prefix string) (*s
 			}
 		}
 	})
-	timer := time.NewTimer(startTimeout)
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case s.addr = <-addr:
@@ -112,7 +118,7 @@ func start(ctx context.Context, cmd *exec.Cmd, out io.Reader, prefix string) (*s
 	}
 	_ = cmd.Process.Kill() // it may have exited
 	s.output.Wait()
-	return nil, errors.Join(ctx.Err(), fmt.Errorf("%s did not start: %w\n%s", cmd.Path, cmd.Wait(), s.last.Bytes()))
+	return nil, errors.Join(ctx.Err(), fmt.Errorf("%s did not start within %v: %w\n%s", cmd.Path, limit, cmd.Wait(), s.last.Bytes()))
 }
 
 // stop ends the server and waits for its end.
@@ -123,7 +129,7 @@ func (s *server) stop() error {
 	timer := time.AfterFunc(stopTimeout, func() { _ = s.cmd.Process.Kill() })
 	defer timer.Stop()
 	s.output.Wait()
-	if err := s.cmd.Wait(); err != nil {
+	if err := s.cmd.Wait(); err != nil && !s.killed {
 		return fmt.Errorf("%s ended badly: %w\n%s", s.name, err, s.last.Bytes())
 	}
 	return nil

@@ -35,6 +35,29 @@ type contender struct {
 	perSecond report.Sample
 	p50, p99  report.Sample // seconds
 	cpu       report.Sample // seconds of processor time for one request
+	warm      bool          // it has answered as expected
+	// dial opens new connections before a round, for servers that close idle ones; nil: they are kept.
+	dial func() (*load.Client, error)
+}
+
+// cells returns a row of a table, with ratios to another contender.
+func (c *contender) cells(base *contender) []string {
+	return []string{c.name, report.Number(c.perSecond.Median()), report.Percent(c.perSecond.Spread()),
+		report.Number(c.perSecond.Over(base.perSecond).Median()), report.Seconds(c.p50.Median()), report.Seconds(c.p99.Median()),
+		report.Seconds(c.cpu.Median()), report.Number(c.cpu.Over(base.cpu).Median())}
+}
+
+// closeAll closes the clients of contenders, and stops their servers from an index on.
+func closeAll(all []*contender, stop int) (err error) {
+	for i, c := range all {
+		if c.client != nil {
+			err = errors.Join(err, c.client.Close())
+		}
+		if i >= stop {
+			err = errors.Join(err, c.stop())
+		}
+	}
+	return err
 }
 
 // Names of the rows.
@@ -90,16 +113,7 @@ func (b *bench) startBoth(ctx context.Context) ([]*server, error) {
 
 func (b *bench) compare(ctx context.Context, w workload, vespos []*server) (err error) {
 	all := []*contender{{name: rowVespo, server: vespos[0]}, {name: rowAccessLog, server: vespos[1]}}
-	defer func() {
-		for i, c := range all {
-			if c.client != nil {
-				err = errors.Join(err, c.client.Close())
-			}
-			if i >= len(vespos) {
-				err = errors.Join(err, c.stop())
-			}
-		}
-	}()
+	defer func() { err = errors.Join(err, closeAll(all, len(vespos))) }()
 	for _, p := range []struct {
 		name string
 		kind peer.Kind
@@ -115,6 +129,14 @@ func (b *bench) compare(ctx context.Context, w workload, vespos []*server) (err 
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
+	if err := b.interleave(ctx, all); err != nil {
+		return err
+	}
+	return b.writeComparison(w, all)
+}
+
+// interleave measures contenders in turn, round after round.
+func (b *bench) interleave(ctx context.Context, all []*contender) error {
 	for round := range b.rounds {
 		for i := range all {
 			c := all[(i+round)%len(all)] // rotate the order, so that no server always follows the same one
@@ -123,7 +145,7 @@ func (b *bench) compare(ctx context.Context, w workload, vespos []*server) (err 
 			}
 		}
 	}
-	return b.writeComparison(w, all)
+	return nil
 }
 
 // prepare connects, checks one response, and warms up the server.
@@ -139,11 +161,19 @@ func (b *bench) prepare(c *contender, w workload) (err error) {
 		return fmt.Errorf("answered %d %q to %s", status, answer, w.path)
 	}
 	_, err = c.client.Run(load.Bound{Duration: b.round / 2})
+	c.warm = err == nil
 	return err
 }
 
 // measure runs one server's part of a round.
 func (c *contender) measure(during time.Duration) error {
+	if c.dial != nil {
+		client, err := c.dial()
+		if err := errors.Join(err, c.client.Close()); err != nil {
+			return err
+		}
+		c.client = client
+	}
 	before, err := c.server.cpu()
 	if err != nil {
 		return err
@@ -172,9 +202,7 @@ func (b *bench) writeComparison(w workload, all []*contender) error {
 	}
 	native := rows[rowNative]
 	for _, c := range all {
-		t.Add(c.name, report.Number(c.perSecond.Median()), report.Percent(c.perSecond.Spread()),
-			report.Number(c.perSecond.Over(native.perSecond).Median()), report.Seconds(c.p50.Median()), report.Seconds(c.p99.Median()),
-			report.Seconds(c.cpu.Median()), report.Number(c.cpu.Over(native.cpu).Median()))
+		t.Add(c.cells(native)...)
 	}
 	vespo := rows[rowVespo]
 	switch w.service {
