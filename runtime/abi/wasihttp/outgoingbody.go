@@ -39,11 +39,11 @@ type outgoingBody struct {
 	trailers *fieldList
 	dropped  bool          // dropped before the message was sent
 	orphaned bool          // the message was dropped before it was sent
-	sent     chan struct{} // closed when the message is sent
+	sent     chan struct{} // closed when the message is sent; nil until the guest waits for that
 }
 
 func newBody(c *call, list *fieldList) *outgoingBody {
-	b := &outgoingBody{call: c, sent: make(chan struct{})}
+	b := &outgoingBody{call: c}
 	for _, f := range list.all {
 		if strings.EqualFold(f.name, "content-length") {
 			b.length = f.value
@@ -54,6 +54,9 @@ func newBody(c *call, list *fieldList) *outgoingBody {
 
 // declared returns the Content-Length of the message.
 func (b *outgoingBody) declared() (uint64, bool) {
+	if b.length == "" { // most: spare the error
+		return 0, false
+	}
 	n, err := strconv.ParseUint(b.length, 10, 63)
 	return n, err == nil
 }
@@ -61,7 +64,9 @@ func (b *outgoingBody) declared() (uint64, bool) {
 // connect sends what was written so far, and from now on everything to the destination.
 func (b *outgoingBody) connect(to destination) {
 	b.to = to
-	close(b.sent)
+	if b.sent != nil {
+		close(b.sent)
+	}
 	if len(b.pending) > 0 {
 		to.write(b.pending)
 		b.forget()
@@ -113,6 +118,9 @@ func (b *outgoingBody) Writable() <-chan struct{} {
 	case b.to != nil:
 		return b.to.writable()
 	case len(b.pending) > 0:
+		if b.sent == nil {
+			b.sent = make(chan struct{})
+		}
 		return b.sent
 	}
 	return nil

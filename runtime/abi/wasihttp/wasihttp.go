@@ -228,9 +228,11 @@ func utf8Text(text string) string { return strings.ToValidUTF8(text, "\ufffd") }
 
 // sent handles the error of a write to the client.
 func (c *call) sent(err error) {
-	var reason engine.Unusable
+	if err == nil {
+		return
+	}
+	var reason engine.Unusable // on the heap
 	switch {
-	case err == nil:
 	case errors.As(err, &reason):
 		panic(reason)
 	default:
