@@ -63,8 +63,8 @@ const (
 	maxStackBytes     = 8 << 10
 )
 
-// levelOf returns Error for failures of the host, Warn for other statuses of 500 and above, and Info for the rest.
-func levelOf(rec *Record) slog.Level {
+// Level returns Error for failures of the host, Warn for other statuses of 500 and above, and Info for the rest.
+func (rec *Record) Level() slog.Level {
 	switch {
 	case rec.Outcome == OutcomeHostError:
 		return slog.LevelError

@@ -42,7 +42,7 @@ func AppendJSON(line []byte, rec *Record) []byte {
 	line = append(line, `{"time":"`...)
 	line = rec.ended().AppendFormat(line, time.RFC3339Nano)
 	line = append(line, `","level":"`...)
-	line = append(line, levelOf(rec).String()...)
+	line = append(line, rec.Level().String()...)
 	line = append(line, `","msg":"`+Message+`"`...)
 	var fields [maxFields]slog.Attr
 	for _, f := range appendFields(fields[:0], rec) {
@@ -62,7 +62,7 @@ func appendText(line []byte, rec *Record) []byte {
 	line = append(line, "time="...)
 	line = rec.ended().AppendFormat(line, "2006-01-02T15:04:05.000Z07:00")
 	line = append(line, " level="...)
-	line = append(line, levelOf(rec).String()...)
+	line = append(line, rec.Level().String()...)
 	line = append(line, " msg="+Message...)
 	var fields [maxFields]slog.Attr
 	for _, f := range appendFields(fields[:0], rec) {

@@ -1,0 +1,30 @@
+// Package journal keeps the recent log of each service in bounded files: the output of guests, the records of requests and
+// the events of the host. It serves history and followers.
+//
+// # Entries
+//
+// An [Entry] is one line of JSON. Its number N grows over all services and starts of the server, so that a reader can go
+// on after the last one it has. Entries with the same RequestID belong to one request.
+//
+// # Serving comes first
+//
+// [Journal.Listen] and the handler of [Journal.Handler] put an entry into the inbox of its service and return: they wait
+// neither for the disk nor for another service. [Journal.Run] takes the inboxes every [DrainInterval], numbers and writes
+// the entries, and hands them to the followers. An inbox holds at most maxInboxItems entries. What does not fit, and what
+// cannot be written, is lost; an entry of the host says how many entries were. Of the requests of a service,
+// [RequestsPerSecond] are kept, and as many failed ones. The number of the others is kept.
+//
+// # Files
+//
+// Each service has a directory, and a directory has segments: files of whole lines that are only appended to, named by the
+// number of their first entry. Segments go when the service, or all services, exceed their size, the oldest first. After
+// a crash, the last line of a segment can be torn, and after a power loss its end can have any content. Readers skip lines
+// that are no entries, and a start of the server begins new segments. Nothing is fsynced: a log is not worth that.
+//
+// The log of a service goes with the service: [Journal.Forget], or within [RetainInterval] after a start.
+//
+// # Locks
+//
+// Journal.mu guards the segments, the numbers and the set of followers. It is held during writes. An inbox has a lock of
+// its own, which is held briefly and inside of no other. Follower.mu is taken with Journal.mu held.
+package journal

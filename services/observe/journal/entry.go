@@ -1,0 +1,102 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+)
+
+// The sources of entries.
+const (
+	SourceGuest   = "guest"   // a line that a guest or function has printed
+	SourceRequest = "request" // a request that has ended
+	SourceHost    = "host"    // an event of the server that concerns the service
+)
+
+// maxTextBytes is the most bytes of a text. Longer ones are cut.
+const maxTextBytes = 16 << 10
+
+// maxLineBytes is the most bytes of a line of a segment. Longer ones are no entries.
+const maxLineBytes = 256 << 10
+
+// Entry is one entry of a log. Its JSON form is that of the files and of the management API.
+type Entry struct {
+	N         uint64          `json:"n"`
+	Time      time.Time       `json:"time"`
+	Level     slog.Level      `json:"level"`
+	Source    string          `json:"source"`
+	Service   string          `json:"service"`
+	RequestID string          `json:"request_id,omitempty"`
+	Failed    bool            `json:"failed,omitempty"` // of a request: see accesslog.Record
+	Text      string          `json:"text,omitempty"`   // of a guest or the host
+	Record    json.RawMessage `json:"record,omitempty"` // of a request: the access record in JSON
+}
+
+// appendTo appends the line of an entry, with its end.
+func (e *Entry) appendTo(line []byte) ([]byte, error) {
+	b := bytes.NewBuffer(line)
+	enc := json.NewEncoder(b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(e); err != nil {
+		return line, err
+	}
+	return b.Bytes(), nil
+}
+
+// parse returns the entry of a line without its end. It reports whether the line is one.
+func parse(line []byte) (e Entry, ok bool) {
+	if len(line) == 0 || line[0] != '{' || json.Unmarshal(line, &e) != nil {
+		return Entry{}, false
+	}
+	return e, e.N > 0 && e.Source != "" && e.Service != ""
+}
+
+// item is an entry that has no number yet.
+type item struct {
+	Entry
+	isRequest bool
+	record    accesslog.Record // if isRequest
+	lost      int              // of a notice: entries that it is about
+	skipped   int              // of a notice: requests that it is about
+}
+
+// entry returns the entry of an item.
+func (i *item) entry(n uint64) Entry {
+	e := i.Entry
+	e.N = n
+	if i.isRequest {
+		e.Record = accesslog.AppendJSON(nil, &i.record)
+	}
+	return e
+}
+
+// Filter chooses entries. The zero Filter chooses all.
+type Filter struct {
+	Service   func(name string) bool // nil: all
+	RequestID string                 // empty: any
+	Level     slog.Level             // the least one; zero: Info
+	Since     time.Time              // not before; zero: any
+	Failed    bool                   // failed requests alone
+	After     uint64                 // entries with a greater number
+	Until     uint64                 // entries with no greater number; 0: no bound
+}
+
+// matches reports whether the filter chooses an entry.
+func (f *Filter) matches(e *Entry) bool {
+	return e.N > f.After &&
+		(f.Until == 0 || e.N <= f.Until) &&
+		e.Level >= f.Level &&
+		(f.RequestID == "" || e.RequestID == f.RequestID) &&
+		(!f.Failed || e.Failed) &&
+		!e.Time.Before(f.Since) &&
+		(f.Service == nil || f.Service(e.Service))
+}
+
+// mayMatch reports whether a line can be that of a matching entry. It is quick.
+func (f *Filter) mayMatch(line []byte) bool {
+	return (f.RequestID == "" || bytes.Contains(line, []byte(f.RequestID))) &&
+		(!f.Failed || bytes.Contains(line, []byte(`"failed":true`)))
+}

@@ -1,0 +1,146 @@
+package journal
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vespo-dev/vespo/router/accesslog"
+)
+
+// Limits of an inbox.
+const (
+	// RequestsPerSecond is the number of requests of a service that are kept in a second, and the number of failed ones.
+	RequestsPerSecond = 100
+
+	maxInboxItems = 512
+	maxInboxBytes = 512 << 10 // of texts
+	keepItems     = 32        // most capacity of an inbox that is reused
+)
+
+// inbox has the entries of a service that are not written yet.
+type inbox struct {
+	name  string      // immutable
+	dirty atomic.Bool // there is something to take
+
+	mu      sync.Mutex
+	items   []item // guarded by mu, like all below
+	bytes   int
+	lost    int    // entries that did not fit, or were not written, since the last notice
+	reason  string // why, if not for lack of room
+	skipped int    // requests beyond RequestsPerSecond since the last notice
+	second  int64  // the second that kept is about
+	kept    [2]int // requests kept in the second: others, and failed ones
+	noticed int64  // second of the last notice
+}
+
+// addRequest adds a request, if its second has room for it.
+func (b *inbox) addRequest(rec *accesslog.Record) {
+	now := rec.Time.Add(rec.TTLB)
+	sort := 0
+	if rec.Failed {
+		sort = 1
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if second := now.Unix(); second != b.second {
+		b.second, b.kept = second, [2]int{}
+	}
+	if b.kept[sort] >= RequestsPerSecond {
+		b.skipped++
+		b.dirty.Store(true)
+		return
+	}
+	b.kept[sort]++
+	i := b.newLocked(len(rec.URI) + len(rec.Host) + len(rec.UserAgent))
+	if i == nil {
+		return
+	}
+	i.isRequest, i.record = true, *rec
+	i.Entry = Entry{
+		Time:      now,
+		Level:     rec.Level(),
+		Source:    SourceRequest,
+		Service:   b.name,
+		RequestID: rec.RequestID,
+		Failed:    rec.Failed,
+	}
+}
+
+// add adds an entry.
+func (b *inbox) add(e Entry) {
+	e.Service = b.name
+	if len(e.Text) > maxTextBytes {
+		e.Text = e.Text[:maxTextBytes] + "..."
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if i := b.newLocked(len(e.Text)); i != nil {
+		*i = item{Entry: e}
+	}
+}
+
+// newLocked returns a place for an item, or counts it as lost and returns nil.
+func (b *inbox) newLocked(size int) *item {
+	b.dirty.Store(true)
+	if len(b.items) >= maxInboxItems || b.bytes+size > maxInboxBytes {
+		b.lost++
+		return nil
+	}
+	b.bytes += size
+	b.items = append(b.items, item{})
+	return &b.items[len(b.items)-1]
+}
+
+// take returns the items, and adds a notice about lost and skipped ones, at most once a second unless last is set. spare
+// replaces the items.
+func (b *inbox) take(now time.Time, last bool, spare []item) []item {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	items := b.items
+	b.items, b.bytes = spare[:0], 0
+	pending := b.lost > 0 || b.skipped > 0
+	b.dirty.Store(pending)
+	if !pending || !last && now.Unix() == b.noticed {
+		return items
+	}
+	b.noticed = now.Unix()
+	if b.lost > 0 {
+		text := fmt.Sprintf("%d entries are missing here: they came faster than they can be written", b.lost)
+		if b.reason != "" {
+			text = fmt.Sprintf("%d entries are missing here: %s", b.lost, b.reason)
+		}
+		items = append(items, item{Entry: b.notice(now, slog.LevelWarn, text), lost: b.lost})
+	}
+	if b.skipped > 0 {
+		text := fmt.Sprintf("%d requests are missing here: %d a second are kept, and as many failed ones", b.skipped, RequestsPerSecond)
+		items = append(items, item{Entry: b.notice(now, slog.LevelInfo, text), skipped: b.skipped})
+	}
+	b.lost, b.skipped, b.reason = 0, 0, ""
+	b.dirty.Store(false)
+	return items
+}
+
+func (b *inbox) notice(now time.Time, level slog.Level, text string) Entry {
+	return Entry{Time: now, Level: level, Source: SourceHost, Service: b.name, Text: text}
+}
+
+// lose counts items that could not be written.
+func (b *inbox) lose(items []item, reason string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range items {
+		switch one := &items[i]; {
+		case one.lost > 0:
+			b.lost += one.lost
+		case one.skipped > 0:
+			b.skipped += one.skipped
+		default:
+			b.lost++
+		}
+	}
+	b.reason = reason
+	b.dirty.Store(true)
+}
