@@ -43,6 +43,7 @@ type cli struct {
 	List     remote.ListCmd     `cmd:"" group:"Work with a running server:" aliases:"ls" help:"List all services."`
 	Inspect  remote.InspectCmd  `cmd:"" group:"Work with a running server:" help:"Show a service and its earlier versions."`
 	Stats    remote.StatsCmd    `cmd:"" group:"Work with a running server:" help:"Show the requests, errors, latencies and memory of services."`
+	Logs     remote.LogsCmd     `cmd:"" group:"Work with a running server:" help:"Show the logs of services: their output, requests and events."`
 	Top      remote.TopCmd      `cmd:"" group:"Work with a running server:" help:"Watch the statistics of all services."`
 	Remove   remote.RemoveCmd   `cmd:"" group:"Work with a running server:" aliases:"rm" help:"Remove a service and its earlier versions."`
 	Versions remote.VersionsCmd `cmd:"" group:"Work with a running server:" help:"List the versions of a service, with their shares of the requests."`

@@ -58,6 +58,9 @@ type Config struct {
 	// Statistics has the statistics of services. Nil means that none are kept. The caller keeps ownership.
 	Statistics Statistics
 
+	// Logs has the logs of services. Nil means that none are kept. The caller keeps ownership.
+	Logs Logs
+
 	// Slots returns the state of the capacity that services share. It is called after Attach alone. Nil means that there
 	// is none.
 	Slots func() Slots
@@ -73,9 +76,10 @@ type Config struct {
 	// no metrics.
 	Metrics Metrics
 
-	MaxReads    int // concurrent list, inspect and stats requests; default 16
-	MaxChanges  int // concurrent add, remove and rollback requests, each with up to MaxModuleBytes; default 8
-	MaxTriggers int // concurrent trigger requests, each of which waits for a service; default 8
+	MaxReads      int // concurrent list, inspect and stats requests; default 16
+	MaxChanges    int // concurrent add, remove and rollback requests, each with up to MaxModuleBytes; default 8
+	MaxLogReaders int // concurrent requests for logs, which may follow them; default 16
+	MaxTriggers   int // concurrent trigger requests, each of which waits for a service; default 8
 }
 
 // Metrics answers scrapes of /services/metrics.
@@ -94,6 +98,7 @@ func (c Config) withDefaults() Config {
 	c.FetchTimeout = cmp.Or(c.FetchTimeout, 30*time.Second)
 	c.MaxReads = cmp.Or(c.MaxReads, 16)
 	c.MaxChanges = cmp.Or(c.MaxChanges, 8)
+	c.MaxLogReaders = cmp.Or(c.MaxLogReaders, 16)
 	c.MaxTriggers = cmp.Or(c.MaxTriggers, 8)
 	return c
 }

@@ -12,6 +12,8 @@
 //	GET|HEAD /services/inspect    ?prefix=P[&match=M], with earlier versions
 //	GET|HEAD /services/stats      [?prefix=P[&match=M]][&series=true]: statistics of one service or all: see
 //	                              docs/management-api.md
+//	GET|HEAD /services/logs       [?prefix=P[&match=M]] with the fields id, level, since, failed, limit and follow: log
+//	                              entries as server-sent events: see docs/logs.md
 //	GET|HEAD /services/kv         key-value stores; also /services/kv/list, get and export, and POST of import and delete:
 //	                              see docs/management-api.md
 //	GET|HEAD /services/whoami     who sends the request, and the scopes it has

@@ -115,6 +115,7 @@ func (h *Handler) routes() map[string]endpoint {
 		"/services/stats":    {methods: get, limiter: reads, serve: h.statistics},
 		"/services/versions": {methods: get, limiter: reads, serve: h.versions},
 		"/services/diff":     {methods: get, limiter: reads, serve: h.diff},
+		"/services/logs":     {methods: get, limiter: newLimiter(h.cfg.MaxLogReaders), serve: h.logs},
 		"/services/add":      {methods: post, limiter: changes, serve: h.add},
 		"/services/remove":   {methods: post, limiter: changes, serve: h.remove},
 		"/services/split":    {methods: post, limiter: changes, serve: h.split},
@@ -198,7 +199,7 @@ func (h *Handler) serve(w *client.Writer, r *router.Request) error {
 func (h *Handler) call(w *client.Writer, r *http.Request, e endpoint) error {
 	if e.serve == nil {
 		return problem.New(problem.NotFound,
-			"the management API has no such path: see /services/list, inspect, stats, add, remove, rollback, trigger, kv, whoami, metrics, health and ready")
+			"the management API has no such path: see /services/list, inspect, stats, logs, add, remove, rollback, trigger, kv, whoami, metrics, health and ready")
 	}
 	if !slices.Contains(e.methods, r.Method) {
 		allowed := strings.Join(e.methods, ", ")

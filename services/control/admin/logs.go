@@ -62,6 +62,7 @@ func (h *Handler) logs(w http.ResponseWriter, r *http.Request) error {
 	}
 	in := bodilessFields(r, logFields()...)
 	filter, limit := logFilter(in, r)
+	follow := in.Bool(fieldFollow)
 	all, err := entriesOf(d, r, in)
 	if err != nil {
 		return err
@@ -84,7 +85,7 @@ func (h *Handler) logs(w http.ResponseWriter, r *http.Request) error {
 	}
 	client.ConnOf(w).Received()
 	s := &logStream{w: w, logs: h.cfg.Logs}
-	return s.serve(r.Context(), filter, limit, in.Bool(fieldFollow))
+	return s.serve(r.Context(), filter, limit, follow)
 }
 
 // logFilter returns the filter of a request, without its services. Violations are added to in.

@@ -37,6 +37,7 @@ func needs() map[string]need {
 		"/services/":         needOwn,
 		"/services/list":     needOwn,
 		"/services/stats":    needOwn,
+		"/services/logs":     needOwn,
 		"/services/inspect":  needOne,
 		"/services/versions": needOne,
 		"/services/diff":     needOne,

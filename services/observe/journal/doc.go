@@ -25,6 +25,7 @@
 //
 // # Locks
 //
-// Journal.mu guards the segments, the numbers and the set of followers. It is held during writes. An inbox has a lock of
-// its own, which is held briefly and inside of no other. Follower.mu is taken with Journal.mu held.
+// Journal.draining is held while entries are taken from inboxes and written; it comes first. Journal.mu guards the
+// segments, the numbers and the set of followers, and is held during writes. Locks of inboxes and followers come last, and
+// are held briefly: requests wait for that of one inbox alone.
 package journal

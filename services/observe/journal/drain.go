@@ -1,27 +1,82 @@
 package journal
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// drain writes what the inboxes have, and hands it to the followers.
+// batch has the entries of a service that are written together.
+type batch struct {
+	inbox *inbox
+	items []item
+	first uint64 // number of the first entry
+	lines []byte
+}
+
+// written is an entry with its line.
+type written struct {
+	Entry
+	line []byte
+}
+
+// drain writes the entries of the inboxes, and hands them to the followers, in the order of their numbers: a follower goes
+// on with the number of the last entry that it has.
 func (j *Journal) drain(last bool) {
+	j.draining.Lock()
+	defer j.draining.Unlock()
 	j.removeGone()
+	var batches []*batch
 	now := time.Now()
-	var spare []item
 	for _, b := range *j.inboxes.Load() {
-		if !b.dirty.Load() {
-			continue
-		}
-		items := b.take(now, last, spare)
-		spare = nil
-		if len(items) == 0 {
-			continue
-		}
-		j.write(b, items)
-		if cap(items) <= keepItems {
-			clear(items)
-			spare = items
+		if b.dirty.Load() {
+			if items := b.take(now, last); len(items) > 0 {
+				batches = append(batches, &batch{inbox: b, items: items})
+			}
 		}
 	}
+	if len(batches) == 0 {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	all := j.numberLocked(batches)
+	for _, b := range batches {
+		j.writeLocked(b)
+	}
+	for i := range all {
+		for f := range j.followers {
+			f.offer(&all[i].Entry, all[i].line)
+		}
+	}
+}
+
+// numberLocked gives numbers to the entries in the order of their times, and encodes them.
+func (j *Journal) numberLocked(batches []*batch) (all []written) {
+	type place struct {
+		of   *batch
+		item *item
+	}
+	var order []place
+	for _, b := range batches {
+		for i := range b.items {
+			order = append(order, place{b, &b.items[i]})
+		}
+	}
+	slices.SortStableFunc(order, func(a, b place) int { return a.item.Time.Compare(b.item.Time) })
+	for _, p := range order {
+		e := p.item.entry(j.last + 1)
+		line, err := e.appendTo(nil)
+		if err != nil { // no text or record can cause that
+			continue
+		}
+		j.last++
+		if p.of.first == 0 {
+			p.of.first = e.N
+		}
+		p.of.lines = append(p.of.lines, line...)
+		all = append(all, written{e, line})
+	}
+	return all
 }
 
 // removeGone removes the files of removed services.
@@ -45,41 +100,18 @@ func (j *Journal) removeGone() {
 	}
 }
 
-// write numbers and writes the items of a service.
-func (j *Journal) write(b *inbox, items []item) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	entries := make([]Entry, 0, len(items))
-	var lines []byte
-	ends := make([]int, 0, len(items))
-	first := j.last + 1
-	for i := range items {
-		e := items[i].entry(j.last + 1)
-		longer, err := e.appendTo(lines)
-		if err != nil { // no text or record can cause that
-			continue
-		}
-		j.last++
-		lines = longer
-		entries, ends = append(entries, e), append(ends, len(lines))
-	}
-	s := j.stores[b.name]
+// writeLocked writes the lines of a batch.
+func (j *Journal) writeLocked(b *batch) {
+	s := j.stores[b.inbox.name]
 	if s == nil {
-		s = &store{dir: directoryOf(b.name)}
-		j.stores[b.name] = s
+		s = &store{dir: directoryOf(b.inbox.name)}
+		j.stores[b.inbox.name] = s
 	}
 	before := s.bytes
-	err := s.append(j.root, first, lines, max(1, j.cfg.ServiceBytes/segmentShare))
+	err := s.append(j.root, b.first, b.lines, max(1, j.cfg.ServiceBytes/segmentShare))
 	j.bytes += s.bytes - before
-	j.noteLocked(b, items, err)
+	j.noteLocked(b.inbox, b.items, err)
 	j.shrinkLocked(s)
-	begin := 0
-	for i, end := range ends {
-		for f := range j.followers {
-			f.offer(&entries[i], lines[begin:end])
-		}
-		begin = end
-	}
 }
 
 // noteLocked counts written or lost entries. The first of several failures in a row is logged.

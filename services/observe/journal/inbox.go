@@ -17,7 +17,6 @@ const (
 
 	maxInboxItems = 512
 	maxInboxBytes = 512 << 10 // of texts
-	keepItems     = 32        // most capacity of an inbox that is reused
 )
 
 // inbox has the entries of a service that are not written yet.
@@ -94,13 +93,12 @@ func (b *inbox) newLocked(size int) *item {
 	return &b.items[len(b.items)-1]
 }
 
-// take returns the items, and adds a notice about lost and skipped ones, at most once a second unless last is set. spare
-// replaces the items.
-func (b *inbox) take(now time.Time, last bool, spare []item) []item {
+// take returns the items, and adds a notice about lost and skipped ones, at most once a second unless last is set.
+func (b *inbox) take(now time.Time, last bool) []item {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	items := b.items
-	b.items, b.bytes = spare[:0], 0
+	b.items, b.bytes = nil, 0
 	pending := b.lost > 0 || b.skipped > 0
 	b.dirty.Store(pending)
 	if !pending || !last && now.Unix() == b.noticed {

@@ -40,6 +40,8 @@ type Journal struct {
 	gone    []string      // guarded by adding: removed services whose files are still there
 	wake    chan struct{} // capacity 1
 
+	draining sync.Mutex // keeps the order of the entries of a service
+
 	mu        sync.Mutex
 	stores    map[string]*store      // guarded by mu, like all below; by service
 	bytes     int64                  // of all stores

@@ -16,7 +16,9 @@ type Line struct {
 }
 
 // Read returns the latest entries that the filter chooses, in order, and at most limit. It reports whether there are more.
+// It writes the entries that wait for that before.
 func (j *Journal) Read(ctx context.Context, f Filter, limit int) (lines []Line, more bool, err error) {
+	j.drain(false)
 	for _, s := range j.snapshot(&f) {
 		own, ownMore, err := j.readService(ctx, s, &f, limit)
 		if err != nil {

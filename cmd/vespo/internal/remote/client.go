@@ -174,8 +174,35 @@ func (c *Client) stream(ctx context.Context, path string, query url.Values) (io.
 	return resp.Body, nil
 }
 
+// events sends a GET request for server-sent events behind the one with the id last, and returns the body of the response.
+// The caller closes it.
+func (c *Client) events(ctx context.Context, path string, query url.Values, last string) (io.ReadCloser, error) {
+	r, err := c.request(ctx, http.MethodGet, path, query, Upload{})
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Accept", "text/event-stream, application/problem+json")
+	if last != "" {
+		r.Header.Set("Last-Event-ID", last)
+	}
+	resp, err := c.do(r)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
 // send sends one request, and returns a response with a status of 2xx.
 func (c *Client) send(ctx context.Context, method, path string, query url.Values, up Upload) (*http.Response, error) {
+	r, err := c.request(ctx, method, path, query, up)
+	if err != nil {
+		return nil, err
+	}
+	return c.do(r)
+}
+
+// request returns a request that is not sent yet.
+func (c *Client) request(ctx context.Context, method, path string, query url.Values, up Upload) (*http.Request, error) {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
@@ -193,6 +220,11 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 		r.Header.Set("Content-Type", up.ContentType)
 		r.Header.Set("Expect", "100-continue") // so that the server can refuse before the upload
 	}
+	return r, nil
+}
+
+// do sends a request, and returns a response with a status of 2xx.
+func (c *Client) do(r *http.Request) (*http.Response, error) {
 	resp, err := c.http.Do(r)
 	if err != nil {
 		return nil, c.explain(err)

@@ -26,6 +26,7 @@ const (
 	maxSlabBytes = 16 << 40 // easily reserved in a 47-bit address space
 
 	minHeaderMemory = 1 << 20
+	minLogSize      = 64 << 10
 
 	minCompileMemory = 64 << 20 // the compiler process itself needs some 20 MiB
 	maxTimeout       = time.Hour
@@ -93,6 +94,8 @@ type Config struct {
 	Log                 logs.Form     `enum:"auto,eyes,text,json" placeholder:"auto|eyes|text|json" default:"auto" help:"Form of the log on standard error. By auto, it is for eyes on a terminal, and text elsewhere (${default})."`
 	LogRate             flags.Size    `placeholder:"SIZE" default:"256KiB" help:"Bytes a second that the output of one service may add to the log in the long run; 0 is no limit (${default})."`
 	LogLevel            slog.Level    `placeholder:"debug|info|warn|error" default:"info" help:"Least level of the log on standard error, guests' output included (${default})."`
+	LogSize             flags.Size    `placeholder:"SIZE" default:"16MiB" help:"Disk space for the kept log of one service, which \"vespo logs\" shows; 0 keeps none (${default})."`
+	LogTotal            flags.Size    `placeholder:"SIZE" default:"256MiB" help:"Disk space for the kept logs of all services (${default})."`
 	Demo                bool          `help:"Add the bundled services hello, echo and oom, and show how to call them."`
 	TLSSettings
 	FileRules  bool   `kong:"-"` // there is a configuration file, which alone may change its services
@@ -132,6 +135,8 @@ func (c *Config) Validate() error {
 	check(c.Queue >= 0, "queue", "is %d: it must be 0 or more", c.Queue)
 	check(c.QueueWait >= 0 && c.QueueWait <= maxTimeout, "queue-wait", "is %s: it must be between 0 and %s", c.QueueWait, maxTimeout)
 	check(c.LogRate >= 0 && c.LogRate <= flags.MaxModuleBytes, "log-rate", "is %s: it must be 0, for no limit, or at most %s", c.LogRate, flags.Size(flags.MaxModuleBytes))
+	check(c.LogSize == 0 || c.LogSize >= minLogSize, "log-size", "is %s: it must be 0, to keep no logs, or at least %s", c.LogSize, flags.Size(minLogSize))
+	check(c.LogTotal >= c.LogSize, "log-total", "is %s: it must be at least --log-size", c.LogTotal)
 	check(c.Idle >= 0, "idle", "is %s: it must be 0, for never, or more", c.Idle)
 	check(c.RetireAfter > 0 && c.RetireAfter <= maxRetireAfter, "retire-after", "is %s: it must be more than 0 and at most %s", c.RetireAfter, maxRetireAfter)
 	check(c.HeaderMemory >= minHeaderMemory, "header-memory", "is %s: it must be at least %s", c.HeaderMemory, flags.Size(minHeaderMemory))
@@ -250,6 +255,8 @@ func (c *Config) String() string {
 		{"log", c.Log},
 		{"log-rate", c.LogRate},
 		{"log-level", strings.ToLower(c.LogLevel.String())},
+		{"log-size", c.LogSize},
+		{"log-total", c.LogTotal},
 		{"demo", c.Demo},
 	} {
 		fmt.Fprintf(&b, "--%s=%v\n", f.flag, f.value)

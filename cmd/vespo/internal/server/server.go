@@ -124,6 +124,7 @@ func (s *server) run(signalled context.Context) error {
 		}
 		err = nil // interrupting the start is not a failure
 	}
+	s.core.observer.stopFollowers()
 	s.core.deployer.BeginClose() // otherwise a deploy request would last as long as its compilation
 	return errors.Join(err, s.close())
 }
@@ -180,7 +181,7 @@ func (s *server) openBackground(ctx context.Context) error {
 		{Name: "the idle loop", Run: func(ctx context.Context) error { s.core.deployer.RunIdle(ctx); return nil }},
 		{Name: "the times of schedules", Run: func(ctx context.Context) error { s.core.schedules.Run(ctx); return nil }},
 		{Name: "the trimmer of the heap", Run: func(ctx context.Context) error { s.core.trimmer.run(ctx, debug.FreeOSMemory); return nil }},
-		s.core.observer.part(s.core.routing),
+		s.core.observer.part(),
 		s.core.canariesPart(),
 		{Name: "the work in the background", Run: s.work},
 	} {

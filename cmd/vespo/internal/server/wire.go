@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -73,7 +74,6 @@ type core struct {
 	trimmer   *heapTrimmer
 	observer  *observer
 	canaries  *canary.Judge
-	routing   *router.Router
 	sources   *instruments.Sources // of metrics
 	listening listeners
 	public    atomic.Value // string: URL of the public listener, once open
@@ -98,6 +98,9 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	if err := c.openData(ctx, list, cfg, log); err != nil {
 		return nil, err
 	}
+	if log, err = c.observer.openJournal(ctx, list, cfg, filepath.Join(dataDir, logsDir), log); err != nil {
+		return nil, err
+	}
 	if c.security, err = openTLS(ctx, list, &cfg.TLSSettings, log); err != nil {
 		return nil, err
 	}
@@ -105,7 +108,8 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	management := c.newManagement(cfg, access, gate)
 	c.admin = newAdmin(cfg, management, accesslog.Tee(access.listener, c.sources.Requests.Listen))
 	routing := c.newRouter(cfg, access, management)
-	c.handler, c.routing = routing, routing
+	c.handler = routing
+	c.observer.routing.Store(routing)
 	if err := c.openKind(ctx, list, cfg, catalogue, routing, log); err != nil {
 		return nil, err
 	}
@@ -159,7 +163,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 func (c *core) newRouter(cfg *Config, access access, management *admin.Handler) *router.Router {
 	return router.New(router.Config{
 		Admin:           management,
-		AccessLog:       accesslog.Tee(access.listener, c.observer.rolling.Listen, c.canaries.Listen, c.sources.Requests.Listen),
+		AccessLog:       accesslog.Tee(c.observer.listener(), access.listener, c.canaries.Listen, c.sources.Requests.Listen),
 		Follow:          c.sources.Requests.Follow,
 		Trust:           cfg.trust(),
 		HeaderBytes:     int64(cfg.HeaderMemory),
@@ -249,6 +253,7 @@ func (c *core) newManagement(cfg *Config, access access, gate *admission.Gate) *
 		KeyValue:            c.stores,
 		Canaries:            c.canaries,
 		Statistics:          c.observer.rolling,
+		Logs:                c.observer.logs(),
 		Slots:               c.slots(gate),
 		ConsoleURL:          func() string { url, _ := c.console.Load().(string); return url },
 		Metrics:             c.sources.Scrapes,
