@@ -14,6 +14,7 @@ import (
 
 	"github.com/vespo-dev/vespo/runtime/compiler"
 	"github.com/vespo-dev/vespo/runtime/internal/codecache"
+	"github.com/vespo-dev/vespo/runtime/internal/component"
 	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
 	"github.com/vespo-dev/vespo/runtime/internal/slab"
 	"github.com/vespo-dev/vespo/runtime/internal/snapshot"
@@ -252,6 +253,7 @@ func (e *Engine) rewriteOptions() rewrite.Options {
 		FuelSlice:        firstSliceFuel,
 		StackBytes:       e.cfg.StackBytes,
 		MaxTableElements: maxTableElements,
+		ContextModule:    component.BuiltinModule,
 		Separate:         true,
 	}
 }

@@ -150,7 +150,7 @@ func (in *Instance) bind() error {
 	return nil
 }
 
-// initialise runs the start function and the Init functions.
+// initialise runs the start function and the Init functions. The values of their task end with them.
 func (in *Instance) initialise(ctx context.Context, deadline time.Time) Outcome {
 	names := in.module.opts.Init
 	if start := in.module.info.StartExport; start != "" {
@@ -165,6 +165,11 @@ func (in *Instance) initialise(ctx context.Context, deadline time.Time) Outcome 
 		err := fn.CallWithStack(&in.context, nil)
 		if out := in.end(err); !out.Clean() {
 			return out
+		}
+	}
+	for i, g := range in.module.info.MutableGlobals {
+		if g.OfTask {
+			in.globals[i].Set(0)
 		}
 	}
 	return Outcome{}

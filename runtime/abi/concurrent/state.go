@@ -13,7 +13,8 @@ type Memory interface {
 
 // State is the concurrency of a component instance during one task. One goroutine uses it.
 type State struct {
-	// Context are the values of context.get and context.set. They are 0 when a task begins.
+	// Context are the values of context.get and context.set. They are 0 when a task begins. The engine replaces most calls
+	// by globals; these values are for guests that also refer to such a function in a table or an export.
 	Context [2]uint32
 
 	mem          Memory

@@ -70,7 +70,7 @@ func (b *builtin) importName() (module, name string, err error) {
 			name = "[async]" + name
 		}
 	}
-	return builtinModule, name + b.element(), nil
+	return BuiltinModule, name + b.element(), nil
 }
 
 // unsupportedBuiltin reports whether a built-in switches stacks or needs shared memory.

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// builtinModule is the module that the guest imports built-ins from.
-const builtinModule = "vespo:canon"
+// BuiltinModule is the name of the module that the guest imports built-ins from.
+const BuiltinModule = "vespo:canon"
 
 // maxTypeText limits the text of a type. Types that share parts can be much longer than their definitions.
 const maxTypeText = 8 << 10

@@ -177,7 +177,9 @@ func (b *bodyWriter) call(r *reader, in *instr) {
 	if f := int(in.x) - m.importedFuncs; f >= 0 && b.w.deep[f] {
 		b.passDepth(tail, m.signatureOf(in.x))
 	}
-	b.out.index(byte(in.op), b.w.shift(in.x))
+	if !b.accessContext(in.x, tail) {
+		b.out.index(byte(in.op), b.w.shift(in.x))
+	}
 	b.dead = b.dead || tail
 }
 

@@ -8,6 +8,7 @@
 //   - function references from globals
 //   - a flag for refused memory growth
 //   - exports of mutable globals and of the start function
+//   - globals for context.get and context.set of WASI 0.3
 //   - memory limits that leave the maximum to the host's allocator
 //   - without its data, if the host applies it: modules that differ in data alone become the same module
 //

@@ -20,8 +20,8 @@ type Info struct {
 	// or its size. Without one, only host functions change it, and the host knows where.
 	WritesMemory bool
 
-	// MutableGlobals are the guest's mutable globals of number
-	// types. Rewrite exports them; Inspect leaves ExportName empty.
+	// MutableGlobals are the guest's mutable globals of number types, and those of context.set.
+	// Rewrite exports them; Inspect leaves ExportName empty and the second ones out.
 	MutableGlobals []Global
 
 	// Names of injected exports, set by Rewrite: the fuel global (i64), the depth
@@ -70,6 +70,7 @@ type Memory struct {
 type Global struct {
 	ExportName string
 	Type       ValueType
+	OfTask     bool // a value of context.set: 0 at the beginning of each task
 }
 
 // signatureOf returns the signature of a function by its index.

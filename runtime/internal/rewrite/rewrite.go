@@ -14,6 +14,7 @@ type Options struct {
 	FuelSlice              int64  // initial value of the fuel global
 	StackBytes             int64  // initial value of the depth global: estimated bytes of guest call stack
 	MaxTableElements       uint32 // of all tables together; see tableMaxima
+	ContextModule          string // of context.get and context.set, which become globals; "" for none
 	Separate               bool   // leave out Decoded.Separate, which the host applies to each instance
 
 	// Interrupted, if set, is called before each function. Rewrite stops at its first error and returns it.

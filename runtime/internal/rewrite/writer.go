@@ -13,10 +13,11 @@ type writer struct {
 	deep      []bool   // by body: the function accounts for depth; the last one stands for indirect calls
 	exports   []export // appended exports, with indexes of the new module
 
-	fuel, depth, refused uint32   // global indexes
-	mutableGlobals       int      // including the injected ones
-	references           uint32   // index of the first global that holds a function reference, see refs.go
-	tableMaxima          []uint32 // by table
+	fuel, depth, refused uint32                // global indexes
+	mutableGlobals       int                   // including the injected ones
+	references           uint32                // index of the first global that holds a function reference, see refs.go
+	tableMaxima          []uint32              // by table
+	context              map[uint32]slotAccess // by function index; see context.go
 
 	helpers     []helper
 	firstHelper uint32
@@ -45,6 +46,9 @@ func newWriter(m *module, o Options) *writer {
 		if g.mutable {
 			w.mutableGlobals++
 		}
+	}
+	if w.context = m.contextImports(o.ContextModule); w.context != nil {
+		w.mutableGlobals += contextSlots
 	}
 	w.deep = m.deepFunctions()
 	w.yieldType = w.typeOf(yieldSignature)
@@ -144,6 +148,12 @@ func (w *writer) nameExports(info *Info) {
 		if i >= w.m.importedGlobals && g.mutable && !g.typ.reference() && g.typ != V128 {
 			info.MutableGlobals[next].ExportName = add("global-"+strconv.Itoa(i), KindGlobal, uint32(i))
 			next++
+		}
+	}
+	if w.context != nil {
+		for slot := range contextSlots {
+			name := add("context-"+strconv.Itoa(slot), KindGlobal, w.contextGlobal(slot))
+			info.MutableGlobals = append(info.MutableGlobals, Global{ExportName: name, Type: I32, OfTask: true})
 		}
 	}
 }

@@ -52,7 +52,11 @@ func (w *writer) tableSection() []byte {
 
 func (w *writer) globalSection() []byte {
 	defined := w.m.globals[w.m.importedGlobals:]
-	out := appendU32(nil, uint32(len(defined)+injectedGlobals+len(w.m.refFuncs)))
+	contexts := 0
+	if w.context != nil {
+		contexts = contextSlots
+	}
+	out := appendU32(nil, uint32(len(defined)+injectedGlobals+len(w.m.refFuncs)+contexts))
 	for _, g := range defined {
 		mutable := byte(0)
 		if g.mutable {
@@ -73,6 +77,9 @@ func (w *writer) globalSection() []byte {
 	add(I32, 1, func(c *code) { c.i32(0) })
 	for _, function := range w.m.refFuncs {
 		add(FuncRef, 0, func(c *code) { c.index(opRefFunc, w.shift(function)) })
+	}
+	for range contexts {
+		add(I32, 1, func(c *code) { c.i32(0) })
 	}
 	return out
 }
