@@ -96,7 +96,9 @@ func setup(t *testing.T, env *testscript.Env) error {
 func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, key := range append(toolVariables(), "PATH", "HOME", "TMPDIR", "GOCOVERDIR", "VESPO_SERVER", "VESPO_TOKEN", "VESPO_ADMIN_TOKEN", "VESPO_ADMIN_LISTEN", "NO_COLOR", "PORT", "SERVER_THREAD_COUNT", "TEST_SECRET") {
+	variables := append(toolVariables(), "PATH", "HOME", "TMPDIR", "GOCOVERDIR", "NO_COLOR", "PORT", "SERVER_THREAD_COUNT", "TEST_SECRET",
+		"VESPO_SERVER", "VESPO_TOKEN", "VESPO_ADMIN_TOKEN", "VESPO_ADMIN_LISTEN", "VESPO_CA", "VESPO_CLIENT_CERT", "VESPO_CLIENT_KEY", "VESPO_INSECURE_HTTP")
+	for _, key := range variables {
 		if value := ts.Getenv(key); value != "" {
 			cmd.Env = append(cmd.Env, key+"="+value)
 		}

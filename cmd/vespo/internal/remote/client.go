@@ -3,6 +3,7 @@ package remote
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,6 +38,7 @@ const (
 type clientFlags struct {
 	Server string `placeholder:"URL" env:"VESPO_SERVER" default:"${server}" help:"The server to talk to (${default})."`
 	Token  string `placeholder:"TOKEN" env:"VESPO_TOKEN,VESPO_ADMIN_TOKEN" help:"A token of the server: see \"vespo token\", or what it was given as --admin-token."`
+	tlsFlags
 	Format string `enum:"text,json" placeholder:"text|json" default:"text" help:"Form of the output; json is the server's answer, indented on a terminal (${default})."`
 }
 
@@ -65,13 +67,16 @@ type Client struct {
 
 // Validate is called by kong.
 func (f *clientFlags) Validate() error {
-	_, err := parseServer(f.Server)
+	base, err := parseServer(f.Server)
+	if err == nil {
+		err = f.tlsFlags.check(base, f.Token)
+	}
 	return err
 }
 
 // client returns a client for the flags. about is the service that its refusals are about; "" if it is none.
 func (f *clientFlags) client(about string) (*Client, error) {
-	c, err := NewClient(f.Server, f.Token)
+	c, err := newClient(f.Server, f.Token, &f.tlsFlags)
 	if err != nil {
 		return nil, err
 	}
@@ -85,8 +90,17 @@ func boundTo(prefix, match string) string {
 }
 
 // NewClient returns a client of the server at a URL. An empty token is none.
-func NewClient(server, token string) (*Client, error) {
+func NewClient(server, token string) (*Client, error) { return newClient(server, token, &tlsFlags{}) }
+
+func newClient(server, token string, flags *tlsFlags) (*Client, error) {
 	base, err := parseServer(server)
+	if err == nil {
+		err = flags.check(base, token)
+	}
+	if err != nil {
+		return nil, err
+	}
+	secure, err := flags.config()
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +108,7 @@ func NewClient(server, token string) (*Client, error) {
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: connectTimeout}).DialContext,
 		TLSHandshakeTimeout:    connectTimeout,
+		TLSClientConfig:        secure,
 		ExpectContinueTimeout:  continueTimeout,
 		MaxResponseHeaderBytes: 1 << 20,
 		ForceAttemptHTTP2:      true,
@@ -245,6 +260,10 @@ func (c *Client) explain(err error) error {
 	var unreached *net.OpError
 	if errors.As(err, &unreached) && unreached.Op == "dial" {
 		return fmt.Errorf("no server was reached at %s: %w\nstart one with \"vespo serve\", or name another one with --server", c.base, unreached.Err)
+	}
+	var unknown x509.UnknownAuthorityError
+	if errors.As(err, &unknown) {
+		return fmt.Errorf("%s has a certificate of an authority that this machine does not know: %w\nname the authority's certificate with --ca FILE or in VESPO_CA", c.base, unknown)
 	}
 	var asked *url.Error
 	if errors.As(err, &asked) {

@@ -19,11 +19,15 @@ const answerTimeout = 10 * time.Second
 type ReadyCmd struct {
 	Wait   time.Duration `placeholder:"DURATION" default:"0s" help:"Ask again for this long until the server is ready (${default})."`
 	Server string        `placeholder:"URL" env:"VESPO_SERVER" default:"${server}" help:"The server to ask (${default})."`
+	tlsFlags
 }
 
 // Validate is called by kong.
 func (c *ReadyCmd) Validate() error {
-	_, err := parseServer(c.Server)
+	base, err := parseServer(c.Server)
+	if err == nil {
+		err = c.tlsFlags.check(base, "")
+	}
 	if err == nil && c.Wait < 0 {
 		err = fmt.Errorf("--wait is %s: it must be 0 or more", c.Wait)
 	}
@@ -32,7 +36,7 @@ func (c *ReadyCmd) Validate() error {
 
 // Run is called by kong. Its error is the reason why the server is not ready.
 func (c *ReadyCmd) Run(ctx context.Context, s stdio.Streams) error {
-	client, err := NewClient(c.Server, "")
+	client, err := newClient(c.Server, "", &c.tlsFlags)
 	if err != nil {
 		return err
 	}
