@@ -21,7 +21,7 @@ func Serve(t *testing.T, vespo string, args ...string) *Server {
 	t.Helper()
 	defaults := []string{"serve", "--listen", "127.0.0.1:0", "--data", t.TempDir()}
 	p := Start(t, os.Environ(), vespo, append(defaults, args...)...)
-	return &Server{Process: p, URL: p.Line(`^listening on (http://\S+)$`), path: vespo}
+	return &Server{Process: p, URL: p.Line(`^listening on (https?://\S+)$`), path: vespo}
 }
 
 // Vespo runs a command of vespo against the server, which must succeed, and returns its output.

@@ -16,22 +16,22 @@ import (
 // httpsPort is the port of URLs with https that name none.
 const httpsPort = "443"
 
-// listenForRedirects opens the listener of --http-redirect, if there is one. public is the address of the public listener.
+// listenForRedirects opens the listener of --http-redirect, if there is one. Then certificates can be obtained. public is the address of the public listener.
 func (s *server) listenForRedirects(ctx context.Context, public net.Addr) error {
 	if s.cfg.HTTPRedirect == "" {
-		return nil
+		return s.core.security.obtain(ctx, s.list, public, nil)
 	}
 	_, port, err := net.SplitHostPort(public.String())
 	if err != nil {
 		return fmt.Errorf("the port of the public listener: %w", err)
 	}
-	f := newSurface("the redirect to https", redirectTo(port), s.drainTimeout, s.log)
+	f := newSurface("the redirect to https", s.core.security.answersChallenges(redirectTo(port)), s.drainTimeout, s.log)
 	if err := f.open(ctx, s.list, s.cfg.HTTPRedirect, s.cfg.connections("--http-redirect", s.log)); err != nil {
 		return err
 	}
 	s.surfaces = append(s.surfaces, f)
 	fmt.Fprintf(s.streams.Err, "%s on http://%s\n", f.name, f.listener.Addr())
-	return nil
+	return s.core.security.obtain(ctx, s.list, public, f.listener.Addr())
 }
 
 // redirectTo returns a handler that redirects to the same URL with https and a port.

@@ -3,10 +3,12 @@ package server
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/acme"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/certs"
 	"github.com/vespo-dev/vespo/internal/problem"
 )
@@ -27,6 +29,10 @@ const maxHSTS = 10 * 365 * 24 * time.Hour
 type TLSSettings struct {
 	TLSCert        []string      `name:"tls-cert" placeholder:"FILE" sep:"," type:"path" help:"Certificate chain in PEM, with which the server speaks TLS (https). Read again when it changes. May be repeated, each with a --tls-key; the name that a client asks for selects one."`
 	TLSKey         []string      `name:"tls-key" placeholder:"FILE" sep:"," type:"path" help:"Private key of a --tls-cert, in PEM."`
+	ACMEDomain     []string      `name:"acme-domain" placeholder:"DOMAIN" sep:"," help:"Obtain and renew a certificate for this domain by ACME, and accept the terms of the authority. The domain leads to this server. May be repeated."`
+	ACMEEmail      string        `name:"acme-email" placeholder:"ADDRESS" help:"Address at which the authority reaches you."`
+	ACMEDirectory  string        `name:"acme-directory" placeholder:"URL" default:"https://acme-v02.api.letsencrypt.org/directory" help:"Authority to obtain certificates from (${default})."`
+	ACMECA         string        `name:"acme-ca" placeholder:"FILE" type:"path" help:"Authorities, in PEM, of the certificate of --acme-directory itself, if the system does not know them."`
 	TLSOn          []string      `name:"tls-on" placeholder:"LISTENER" sep:"," help:"Listeners that speak TLS: public, admin, workers, lambda or all (public, and others that other machines reach)."`
 	HTTPRedirect   string        `name:"http-redirect" placeholder:"HOST:PORT" help:"Address without TLS, such as :80, whose requests are redirected to https."`
 	HSTS           time.Duration `name:"hsts" placeholder:"DURATION" default:"0s" help:"Tell browsers to use https alone for this long (Strict-Transport-Security); 0 is never (${default})."`
@@ -40,6 +46,10 @@ func (t *TLSSettings) strings() string {
 	for _, f := range [...]struct{ flag, value string }{
 		{"tls-cert", strings.Join(t.TLSCert, ",")},
 		{"tls-key", strings.Join(t.TLSKey, ",")},
+		{"acme-domain", strings.Join(t.ACMEDomain, ",")},
+		{"acme-email", t.ACMEEmail},
+		{"acme-directory", t.ACMEDirectory},
+		{"acme-ca", t.ACMECA},
 		{"tls-on", strings.Join(t.TLSOn, ",")},
 		{"http-redirect", t.HTTPRedirect},
 		{"hsts", t.HSTS.String()},
@@ -54,7 +64,7 @@ func (t *TLSSettings) strings() string {
 }
 
 // hasTLS reports whether the server has certificates.
-func (t *TLSSettings) hasTLS() bool { return len(t.TLSCert) > 0 }
+func (t *TLSSettings) hasTLS() bool { return len(t.TLSCert)+len(t.ACMEDomain) > 0 }
 
 // pairs returns the files of the certificates.
 func (t *TLSSettings) pairs() (all []certs.Pair) {
@@ -105,7 +115,7 @@ func (t *TLSSettings) check() (violations problem.Violations) {
 	}
 	needs := func(set bool, setting string) {
 		if set && !t.hasTLS() {
-			violations.Add(setting, "needs a certificate: give --tls-cert and --tls-key")
+			violations.Add(setting, "needs a certificate: give --tls-cert and --tls-key, or --acme-domain")
 		}
 	}
 	needs(len(t.TLSOn) > 0, "tls-on")
@@ -118,11 +128,26 @@ func (t *TLSSettings) check() (violations problem.Violations) {
 			violations.Add(setting, "needs TLS on that listener: add %s to --tls-on", listener)
 		}
 	}
+	violations = append(violations, t.checkACME()...)
 	if t.HTTPRedirect != "" && !validAddress(t.HTTPRedirect) {
 		violations.Add("http-redirect", "is %q: write it like :80", t.HTTPRedirect)
 	}
 	if t.HSTS < 0 || t.HSTS > maxHSTS || t.HSTS%time.Second != 0 {
 		violations.Add("hsts", "is %s: it must be 0, for never, or whole seconds, at most %s", t.HSTS, maxHSTS)
+	}
+	return violations
+}
+
+// checkACME returns the violations in the settings of ACME.
+func (t *TLSSettings) checkACME() (violations problem.Violations) {
+	for _, domain := range t.ACMEDomain {
+		if !acme.ValidDomain(domain) {
+			violations.Add("acme-domain", "has %q: it must be the name of a domain, without a wildcard", domain)
+		}
+	}
+	u, err := url.Parse(t.ACMEDirectory)
+	if err != nil || u.Scheme != "https" || u.Host == "" {
+		violations.Add("acme-directory", "is %q: it must be a URL with https", t.ACMEDirectory)
 	}
 	return violations
 }

@@ -101,7 +101,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	if log, err = c.observer.openJournal(ctx, list, cfg, filepath.Join(dataDir, logsDir), log); err != nil {
 		return nil, err
 	}
-	if c.security, err = openTLS(ctx, list, &cfg.TLSSettings, log); err != nil {
+	if c.security, err = openTLS(ctx, list, &cfg.TLSSettings, dataDir, log); err != nil {
 		return nil, err
 	}
 	gate := admission.NewGate(cfg.Slots)
