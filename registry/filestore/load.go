@@ -144,6 +144,7 @@ func (s *Store) tidyTop(l *loading) error {
 	known := []string{
 		lockName, manifestName, previousName, asideDir, tmpDir, cacheDir, queueDir, kvDir, schedulesDir, tokensDir, strings.Split(blobDir, "/")[0], "lost+found",
 		lambdaDir, // files of the Lambda API
+		acmeDir,   // certificates
 	}
 	top, err := s.fs.ReadDir(".")
 	if err != nil {

@@ -54,6 +54,7 @@ func toRecords(stored map[string]recordV4) map[string]registry.Record {
 // the manifests of all functions. It is read with that manifest, and never written.
 const (
 	lambdaDir          = "lambda"
+	acmeDir            = "acme"
 	lambdaRecordsV1    = lambdaDir + "/functions.json"
 	lambdaKind         = "lambda"
 	maxLambdaRecordsV1 = 64 << 20
