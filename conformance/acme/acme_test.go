@@ -64,7 +64,7 @@ func resolver(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0") // Pebble asks over TCP
 	require.NoError(t, err)
-	server := &dns.Server{Listener: l, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
+	handler := dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
 		answer := new(dns.Msg).SetReply(r)
 		if q := r.Question[0]; q.Qtype == dns.TypeA {
 			head := dns.RR_Header{
@@ -75,7 +75,8 @@ func resolver(t *testing.T) string {
 			answer.Answer = []dns.RR{&dns.A{Hdr: head, A: net.IPv4(127, 0, 0, 1)}}
 		}
 		_ = w.WriteMsg(answer)
-	})}
+	})
+	server := &dns.Server{Listener: l, Handler: handler}
 	ended := make(chan struct{})
 	go func() { _ = server.ActivateAndServe(); close(ended) }()
 	t.Cleanup(func() { _ = server.Shutdown(); l.Close(); <-ended })
