@@ -10,10 +10,13 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/handover"
 )
 
 // Config bounds the connections of a listener. Its time limits apply while Watch runs.
@@ -30,7 +33,8 @@ type Config struct {
 	Trusted       func(netip.Addr) bool // reports whether a peer is a trusted proxy, to which PerPeer does not apply; nil: none is
 	ProxyProtocol bool                  // connections of trusted proxies begin with a PROXY header
 
-	TLS *tls.Config // nil: without TLS. First covers the handshake, too
+	Sockets *handover.Sockets // has the inherited listeners; nil: there are none
+	TLS     *tls.Config       // nil: without TLS. First covers the handshake, too
 }
 
 const (
@@ -112,9 +116,11 @@ func (l *Listener) Stats() Stats {
 
 // Listen opens the listener. Its Addr has the actual port. Time limits apply only once Watch runs.
 func Listen(ctx context.Context, address string, cfg Config) (*Listener, error) {
-	var lc net.ListenConfig
-	lc.SetMultipathTCP(false) // Refuse needs a socket that takes filters
-	inner, err := lc.Listen(ctx, "tcp", address)
+	sockets := cfg.Sockets
+	if sockets == nil {
+		sockets = handover.New()
+	}
+	inner, err := sockets.Listen(ctx, strings.TrimPrefix(cfg.Flag, "--"), address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("%s is in use, perhaps by another server: stop that, or choose another address with %s (port 0 takes a free one)", address, cfg.Flag)
@@ -122,7 +128,7 @@ func Listen(ctx context.Context, address string, cfg Config) (*Listener, error) 
 		return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
 	}
 	l := &Listener{
-		TCPListener: inner.(*net.TCPListener),
+		TCPListener: inner,
 		cfg:         cfg,
 		freed:       make(chan struct{}, 1),
 		open:        make(map[*conn]struct{}),

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,6 +35,8 @@ type Part struct {
 	// Run works until ctx ends, which is when the list begins to close, or until Close
 	// makes it return. An error ends the context of the list.
 	Run func(ctx context.Context) error
+	// Data is set for a part that uses files which another process takes over while requests go on: Release closes it.
+	Data bool
 	// Always lets the part be closed even if a later part is stuck, for things that can be taken
 	// from under it: a directory to be removed would outlast the process.
 	Always bool
@@ -95,6 +98,20 @@ func (l *List) Open(ctx context.Context, p Part) error {
 		}
 	}()
 	return nil
+}
+
+// Release ends the contexts of all Runs, and closes the parts with Data, from the last to the first. The others stay
+// open until Close.
+func (l *List) Release(ctx context.Context) error {
+	l.stop()
+	var errs []error
+	for i := len(l.opened) - 1; i >= 0; i-- {
+		if o := l.opened[i]; o.Data {
+			errs = append(errs, o.close(ctx))
+			l.opened = slices.Delete(l.opened, i, i+1)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Close ends the contexts of all Runs, and closes the parts from the last to the first. All of them together

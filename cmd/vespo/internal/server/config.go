@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/flags"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/handover"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/logs"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router/forwarded"
@@ -102,7 +103,8 @@ type Config struct {
 	NoExec     bool   `kong:"-"` // no configuration file may ask for programs, as the user has named none
 	SharedCode string `kong:"-"` // directory for compiled code that other servers use too; empty: one in the data directory
 
-	now func() time.Time `kong:"-"` // the clock of schedules, for tests; nil: the machine's
+	sockets *handover.Sockets `kong:"-"` // inherited and open ones; nil: there are none to inherit
+	now     func() time.Time  `kong:"-"` // the clock of schedules, for tests; nil: the machine's
 }
 
 // Validate returns an error with all violations, one per line. It is called by kong.

@@ -66,6 +66,7 @@ func (c *core) makeKinds(ctx context.Context, list *parts.List, cfg *Config, dat
 	}
 	err := list.Open(ctx, parts.Part{
 		Name:  "the queues",
+		Data:  true,
 		Close: func(context.Context) error { return m.queues.Close() },
 	})
 	if err != nil {

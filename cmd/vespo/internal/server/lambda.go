@@ -69,6 +69,7 @@ func (c *core) openLambda(ctx context.Context, list *parts.List, cfg *Config, da
 	var letters *lambda.DeadLetters
 	err := list.Open(ctx, parts.Part{
 		Name: "the dead letters of the Lambda API",
+		Data: true,
 		Open: func(context.Context) (err error) {
 			letters, err = lambda.OpenDeadLetters(filepath.Join(dir, "dead-letters.jsonl"))
 			return err

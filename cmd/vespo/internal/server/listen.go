@@ -58,6 +58,7 @@ func (c *Config) connections(flag string, log *slog.Logger) conns.Config {
 		Idle:           c.KeepAlive,
 		Write:          answerTimeout,
 		Log:            log,
+		Sockets:        c.sockets,
 	}
 }
 

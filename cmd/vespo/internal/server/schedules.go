@@ -19,6 +19,7 @@ import (
 func (c *core) openSchedules(ctx context.Context, list *parts.List, cfg *Config, catalogue *registry.Registry, routing *router.Router, log *slog.Logger) error {
 	return list.Open(ctx, parts.Part{
 		Name: "the schedules",
+		Data: true,
 		Open: func(context.Context) (err error) {
 			dir := c.store.SchedulesDir()
 			if err := durable.MkdirAll(dir); err != nil {

@@ -17,6 +17,7 @@ func (c *core) openTokens(ctx context.Context, list *parts.List, cfg *Config, lo
 	var store *tokens.Store
 	return list.Open(ctx, parts.Part{
 		Name: "the tokens",
+		Data: true,
 		Open: func(context.Context) error {
 			dir := c.store.TokensDir()
 			if err := durable.MkdirAll(dir); err != nil {

@@ -175,6 +175,7 @@ func (c *core) newRouter(cfg *Config, access access, management *admin.Handler) 
 func (c *core) openCatalogue(ctx context.Context, list *parts.List, dir string) (*registry.Registry, error) {
 	err := list.Open(ctx, parts.Part{
 		Name:  "the data directory",
+		Data:  true,
 		Open:  func(context.Context) (err error) { c.store, err = filestore.Open(dir); return err },
 		Close: func(context.Context) error { return c.store.Close() },
 	})
@@ -221,6 +222,7 @@ func (c *core) openRoot(ctx context.Context, list *parts.List, dir string) error
 func (c *core) openStores(ctx context.Context, list *parts.List, cfg *Config, log *slog.Logger) error {
 	return list.Open(ctx, parts.Part{
 		Name: "the key-value stores",
+		Data: true,
 		Open: func(context.Context) (err error) {
 			c.stores, err = boltstore.Open(boltstore.Config{
 				Dir:    c.store.KVDir(),
