@@ -186,12 +186,35 @@ type Status struct {
 	Warnings      []string  // sentences for the service's owner
 	LastUsed      time.Time // end of the last request; zero if there was none
 	Queue         *QueueStatus
+	Upstreams     []UpstreamStatus // of a proxy
+	Counts        Counts
+}
+
+// Counts are counts of the version since it was prepared.
+type Counts struct {
+	Calls        uint64 // requests of guests to other servers and services
+	CallsRefused uint64 // of these, requests that were not allowed, malformed, or too many
+	CallsOpen    int64  // begun and not closed
+	LogDropped   int64  // lines of guests beyond the rate of the log
+	Discarded    int64  // instances closed after a request that did not end well, or because of a failed reset
+	Evicted      int64  // warm instances closed because another service needed their slots
+}
+
+// UpstreamStatus is the state of an upstream. Counts begin when the version was prepared.
+type UpstreamStatus struct {
+	Name     string // its origin, as in the manifest
+	InFlight int
+	Requests uint64 // sent, with retries
+	Failures uint64 // failed connections, for which it was set aside
+	Aside    bool   // set aside at the moment
 }
 
 // QueueStatus counts the requests of a queue. It is nil for deployments without a queue.
 type QueueStatus struct {
-	Depth   int // capacity for waiting requests
-	Waiting int // requests not taken by a worker
-	Leased  int // requests taken by a worker and not answered
-	Damaged int // stored requests set aside as unreadable since the server's start
+	Depth   int       // capacity for waiting requests
+	Waiting int       // requests not taken by a worker
+	Leased  int       // requests taken by a worker and not answered
+	Damaged int       // stored requests set aside as unreadable since the server's start
+	Workers int       // workers that wait for a request
+	Oldest  time.Time // when the request was added that is taken next; zero if none waits
 }

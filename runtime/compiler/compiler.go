@@ -80,7 +80,7 @@ type Compiler struct {
 	reading time.Duration // immutable; processor time limit for reading and validating a module
 	warned  atomic.Bool   // atomic; a child failed to start and the warning was logged
 
-	counts struct{ waiting, compiled, refused, failed atomic.Int64 } // atomic; see Stats
+	counts struct{ waiting, compiled, refused, failed, nanos atomic.Int64 } // atomic; see Stats
 }
 
 // Stats is a snapshot of a Compiler's counters.
@@ -91,6 +91,8 @@ type Stats struct {
 	Compiled int64 // modules compiled since the start
 	Refused  int64 // modules that cannot be compiled, or not within the limits
 	Failed   int64 // compilations that were cancelled, or failed because of the host
+
+	Time time.Duration // of all compilations together, without their wait for a turn
 }
 
 // Stats returns the current counters.
@@ -102,6 +104,7 @@ func (c *Compiler) Stats() Stats {
 		Compiled: c.counts.compiled.Load(),
 		Refused:  c.counts.refused.Load(),
 		Failed:   c.counts.failed.Load(),
+		Time:     time.Duration(c.counts.nanos.Load()),
 	}
 }
 
@@ -134,7 +137,11 @@ func (c *Compiler) Compile(ctx context.Context, dir string, module, stub []byte)
 	if err := c.turn(ctx); err != nil {
 		return "", err
 	}
-	defer func() { <-c.turns }()
+	began := time.Now()
+	defer func() {
+		c.counts.nanos.Add(int64(time.Since(began)))
+		<-c.turns
+	}()
 	if len(c.cfg.Command) > 0 {
 		err = c.compileChild(ctx, dir, module, stub)
 		if errors.Is(err, errNoChild) {

@@ -35,6 +35,7 @@ type Handler struct {
 
 	attached  atomic.Pointer[attachment] // nil before Attach
 	schedules atomic.Pointer[schedules]  // nil before AttachSchedules
+	refused   atomic.Uint64              // requests beyond the limits of their endpoints
 	leaving   atomic.Bool                // set by Leave
 }
 
@@ -47,9 +48,9 @@ type attachment struct{ Deployer }
 // endpoint serves one path.
 type endpoint struct {
 	methods []string
-	own     bool    // is on listeners of WithAdminListener alone
-	long    bool    // the response may take long: the client has time for each part of it
-	limiter limiter // nil: unlimited
+	own     bool     // is on listeners of WithAdminListener alone
+	long    bool     // the response may take long: the client has time for each part of it
+	limiter *limiter // nil: unlimited
 	serve   func(http.ResponseWriter, *http.Request) error
 }
 
@@ -105,7 +106,7 @@ func newFetcher(cfg Config) *fetch.Fetcher {
 
 func (h *Handler) routes() map[string]endpoint {
 	get, post := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}
-	reads, changes := newLimiter(h.cfg.MaxReads), newLimiter(h.cfg.MaxChanges)
+	reads, changes := newLimiter(h.cfg.MaxReads, &h.refused), newLimiter(h.cfg.MaxChanges, &h.refused)
 	list := endpoint{methods: get, limiter: reads, serve: h.list}
 	routes := map[string]endpoint{
 		"/services":          list,
@@ -120,7 +121,7 @@ func (h *Handler) routes() map[string]endpoint {
 		"/services/remove":   {methods: post, limiter: changes, serve: h.remove},
 		"/services/split":    {methods: post, limiter: changes, serve: h.split},
 		"/services/rollback": {methods: post, limiter: changes, serve: h.rollback},
-		"/services/trigger":  {methods: post, limiter: newLimiter(h.cfg.MaxTriggers), serve: h.trigger},
+		"/services/trigger":  {methods: post, limiter: newLimiter(h.cfg.MaxTriggers, &h.refused), serve: h.trigger},
 		"/services/whoami":   {methods: get, serve: h.whoami},
 		"/services/health":   {methods: get, serve: h.health},
 		"/services/ready":    {methods: get, serve: h.ready},

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -11,20 +12,26 @@ const retryAfter = 2 * time.Second
 
 // limiter bounds concurrent requests of one kind. It never waits: the router's admission and the Deployer's
 // claims and turns do.
-type limiter chan struct{}
+type limiter struct {
+	places  chan struct{}  // immutable; holds a value for each request
+	refused *atomic.Uint64 // immutable; counts refused requests
+}
 
-func newLimiter(places int) limiter { return make(limiter, places) }
+func newLimiter(places int, refused *atomic.Uint64) *limiter {
+	return &limiter{places: make(chan struct{}, places), refused: refused}
+}
 
 // acquire takes a slot, or returns a problem if none is free. If it returns nil, the caller must call release.
-func (l limiter) acquire() error {
+func (l *limiter) acquire() error {
 	select {
-	case l <- struct{}{}:
+	case l.places <- struct{}{}:
 		return nil
 	default:
-		p := problem.Newf(problem.NoCapacity, "%d management requests of this sort are under way already: try again", cap(l))
+		l.refused.Add(1)
+		p := problem.Newf(problem.NoCapacity, "%d management requests of this sort are under way already: try again", cap(l.places))
 		p.RetryAfter = retryAfter
 		return p
 	}
 }
 
-func (l limiter) release() { <-l }
+func (l *limiter) release() { <-l.places }

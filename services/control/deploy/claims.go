@@ -84,6 +84,7 @@ func (d *Deployer) wait(p patience, f func() error) error {
 	if p == impatient {
 		defer d.waiters.Add(-1)
 		if int(d.waiters.Add(1)) > d.cfg.MaxWaiters {
+			d.acts.changes.Add(1)
 			p := problem.New(problem.NoCapacity, "other deploys are being carried out and too many wait already; try again")
 			p.RetryAfter = busyRetryAfter
 			return p.WithCause(ErrBusy)

@@ -13,6 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services"
 )
 
@@ -23,10 +24,11 @@ type Deployer struct {
 	kinds map[string]services.Kind // immutable
 	log   *slog.Logger             // immutable
 
-	claims  *claims       // immutable
-	turns   chan struct{} // semaphore: a sender may compile until it receives
-	writer  chan struct{} // the writer lock: held from a send to the next receive
-	waiters atomic.Int32  // impatient changes waiting for a claim or a turn
+	claims  *claims                                             // immutable
+	turns   chan struct{}                                       // semaphore: a sender may compile until it receives
+	writer  chan struct{}                                       // the writer lock: held from a send to the next receive
+	acts    struct{ changes, requests, versions atomic.Uint64 } // how often bounds have acted; see Stats
+	waiters atomic.Int32                                        // impatient changes waiting for a claim or a turn
 
 	phase   atomic.Int32 // one of the phases; changed with mu held
 	started atomic.Bool  // every service of the catalogue is prepared or has failed
@@ -82,6 +84,8 @@ type Entry struct {
 	// Requests and Errors count the requests of the current version since it was deployed or the server was started.
 	// Errors are those that failed on the server's side: see router.RouteStats.
 	Requests, Errors uint64
+	// Admission is the state of the service's admission, of all versions; zero while it starts.
+	Admission admission.Stats
 	// Live are the versions that have a share of the requests or of the mirror, the current one first.
 	Live []LiveVersion
 }
@@ -161,6 +165,9 @@ func (d *Deployer) entry(p *placement) Entry {
 	l := p.all[0]
 	stats := l.route.Stats()
 	e := Entry{Service: p.service, Status: l.deployment.Status(), Problem: l.problem, Requests: stats.Requests, Errors: stats.Errors}
+	if l.limiter != nil {
+		e.Admission = l.limiter.Stats()
+	}
 	for _, l := range p.all {
 		stats := l.route.Stats()
 		e.Live = append(e.Live, LiveVersion{Number: l.number(), Status: l.deployment.Status(), Problem: l.problem, Requests: stats.Requests, Errors: stats.Errors})

@@ -107,6 +107,8 @@ func (d *Deployer) drained(l *live) (reason string) {
 	}
 	if d.draining.Err() != nil {
 		d.cut.Add(1)
+	} else {
+		d.acts.versions.Add(1)
 	}
 	return reason
 }

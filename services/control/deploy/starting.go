@@ -72,6 +72,7 @@ func (d *Deployer) enterStart(l *live) bool {
 	defer d.mu.Unlock()
 	d.start.request(l)
 	if l.startup.waiting >= d.cfg.Limits.Queue || d.awaiting >= d.cfg.MaxStartWait {
+		d.acts.requests.Add(1)
 		return false
 	}
 	l.startup.waiting++

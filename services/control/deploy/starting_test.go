@@ -160,7 +160,7 @@ func TestRequestsWaitForAStartWithinBounds(t *testing.T) {
 		refused(<-h.ask("/c")) // above MaxStartWait for all
 		require.Zero(t, time.Since(begun))
 		require.Zero(t, h.inFlight(), "who waits for a start takes no capacity")
-		require.Equal(t, Stats{Services: 3, Starting: 3, Requests: 3}, h.Stats())
+		require.Equal(t, Stats{Services: 3, Starting: 3, Requests: 3, RequestsRefused: 2}, h.Stats())
 		for _, answer := range append(onA, onB) {
 			refused(<-answer)
 			require.Equal(t, 3*time.Second, time.Since(begun))

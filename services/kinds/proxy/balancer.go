@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/vespo-dev/vespo/services"
 )
 
 // How long an upstream is set aside after a failed connection: the first time, and at most.
@@ -27,6 +29,8 @@ type health struct {
 	inFlight int       // guarded by balancer.mu, like all below
 	failures int       // consecutive
 	until    time.Time // set aside until this time; in the past if not set aside
+	requests uint64    // since the start
+	failed   uint64    // failed connections since the start
 }
 
 // acquire returns an upstream that is not in tried, or nil if none is left. The caller must call release.
@@ -45,6 +49,7 @@ func (b *balancer) acquire(now time.Time, tried []*upstream) *upstream {
 	}
 	b.next = (slices.Index(b.upstreams, best) + 1) % len(b.upstreams)
 	best.inFlight++
+	best.requests++
 	if best.failures > 0 {
 		best.until = now.Add(asideFor(best.failures)) // this request tries it; others avoid it until the outcome is known
 	}
@@ -89,6 +94,7 @@ func (b *balancer) failed(u *upstream, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	u.failures++
+	u.health.failed++
 	u.until = now.Add(asideFor(u.failures))
 }
 
@@ -109,4 +115,21 @@ func (b *balancer) aside(now time.Time) (list []*upstream) {
 		}
 	}
 	return list
+}
+
+// stats returns the state of all upstreams.
+func (b *balancer) stats(now time.Time) []services.UpstreamStatus {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make([]services.UpstreamStatus, 0, len(b.upstreams))
+	for _, u := range b.upstreams {
+		all = append(all, services.UpstreamStatus{
+			Name:     u.origin.String(),
+			InFlight: u.inFlight,
+			Requests: u.requests,
+			Failures: u.health.failed,
+			Aside:    u.until.After(now),
+		})
+	}
+	return all
 }

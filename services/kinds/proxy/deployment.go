@@ -77,7 +77,7 @@ func (d *deployment) Serve(w http.ResponseWriter, r *router.Request, res *access
 
 // Status implements services.Deployment.
 func (d *deployment) Status() services.Status {
-	s := services.Status{State: services.StateReady, Target: d.target()}
+	s := services.Status{State: services.StateReady, Target: d.target(), Upstreams: d.balancer.stats(time.Now())}
 	used := d.requests.Stats()
 	s.InFlight, s.LastUsed = used.InFlight, used.LastUsed
 	return s

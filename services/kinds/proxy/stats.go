@@ -6,10 +6,11 @@ import "github.com/vespo-dev/vespo/router/admission"
 type Stats struct {
 	Tunnels    int
 	MaxTunnels int
+	Refused    uint64               // requests that found all places taken
 	Clients    admission.ShareStats // of clients with a limit of their own
 }
 
 // Stats returns the current state.
 func (k *Kind) Stats() Stats {
-	return Stats{Tunnels: len(k.tunnels.places), MaxTunnels: cap(k.tunnels.places), Clients: k.tunnels.shares.Stats()}
+	return Stats{Tunnels: len(k.tunnels.places), MaxTunnels: cap(k.tunnels.places), Refused: k.tunnels.shed.Load(), Clients: k.tunnels.shares.Stats()}
 }

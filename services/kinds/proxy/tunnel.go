@@ -28,6 +28,7 @@ type tunnels struct {
 	places chan struct{}                // holds one value per tunnel
 	shares *admission.Share[netip.Addr] // immutable; limits each client
 	idle   time.Duration                // immutable
+	shed   atomic.Uint64                // requests that found no place
 }
 
 // acquire reserves a place of the client, or returns a problem for it if there is none.
@@ -42,6 +43,7 @@ func (t *tunnels) acquire(ctx context.Context, client netip.Addr) error {
 	case t.places <- struct{}{}:
 		return nil
 	default:
+		t.shed.Add(1)
 		t.giveShare(client)
 		return tunnelsTaken("too many connections have switched protocols, such as to WebSocket; try again later")
 	}

@@ -85,7 +85,7 @@ func (d *deployment) terms(requestMethod string, timeout time.Duration) lease.Te
 // Status implements services.Deployment.
 func (d *deployment) Status() services.Status {
 	line := d.line.stats()
-	s := services.Status{State: services.StateReady, Queue: &services.QueueStatus{Depth: d.plan.depth, Waiting: line.waiting, Leased: line.leased}}
+	s := services.Status{State: services.StateReady, Queue: &services.QueueStatus{Depth: d.plan.depth, Waiting: line.waiting, Leased: line.leased, Workers: line.workers, Oldest: line.oldest}}
 	note := ""
 	if d.plan.isDefault {
 		note = "default; "

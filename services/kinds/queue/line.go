@@ -280,13 +280,18 @@ type lineStats struct {
 	waiting int // jobs that no worker holds
 	leased  int
 	workers int // that wait for a job
+	oldest  time.Time
 }
 
 // stats returns the current state.
 func (l *line) stats() lineStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return lineStats{waiting: l.queue.Waiting(), leased: l.queue.Leased(), workers: l.workers.Len()}
+	s := lineStats{waiting: l.queue.Waiting(), leased: l.queue.Leased(), workers: l.workers.Len()}
+	if first := l.queue.First(); first != nil {
+		s.oldest = first.Value.(*job).added
+	}
+	return s
 }
 
 // close releases the waiting workers and stops the timer.

@@ -231,6 +231,15 @@ func (v *version) Status() services.Status {
 		InFlight:      p.InUse,
 		Isolation:     IsolationSnapshot,
 		LastUsed:      p.LastUsed,
+		Counts: services.Counts{
+			LogDropped: v.logRate.Stats().Dropped,
+			Discarded:  p.Counts.Discarded,
+			Evicted:    p.Counts.Reclaimed,
+		},
+	}
+	if v.outbound != nil {
+		calls := v.outbound.Stats()
+		s.Counts.Calls, s.Counts.CallsRefused, s.Counts.CallsOpen = calls.Calls, calls.Refused, calls.Open
 	}
 	f := v.module.Load()
 	fresh := f != nil && f.fresh

@@ -51,10 +51,12 @@ func (h *Handler) Group() Group {
 	read := func() *Handler { return h }
 	return Of("Scrapes", read,
 		Count("vespo_scrapes_total", "Scrapes that were begun, with this one.", func(h *Handler) int64 { return h.scrapes.Load() }),
-		Count("vespo_scrapes_refused_total", "Scrapes that were refused because others took too long.", func(h *Handler) int64 { return h.refused.Load() }),
 		Level("vespo_scrape_duration_seconds", "Time that the scrape before this one took.", func(h *Handler) float64 { return time.Duration(h.took.Load()).Seconds() }),
 	)
 }
+
+// Refused returns the number of scrapes that were refused.
+func (h *Handler) Refused() uint64 { return uint64(h.refused.Load()) }
 
 // Serve answers a scrape. Its error is a problem, unless the client is gone.
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {

@@ -20,7 +20,7 @@ const (
 	nativeBuckets = (lastExponent - floorExponent) * perDouble
 )
 
-// fractions returns the upper bounds of the buckets between 0.5 and 1, each exclusive of 1.
+// fractions returns the upper bounds of the buckets from 0.5 to 1, without 1.
 func fractions() [perDouble]float64 {
 	return [perDouble]float64{0.5, 0.5946035575013605, 0.7071067811865475, 0.8408964152537144}
 }
@@ -45,15 +45,31 @@ type durations struct {
 func (h *durations) observe(d time.Duration) {
 	d = max(0, d)
 	h.nanos.Add(int64(d))
-	i := 0
-	for all := bounds(); i < len(all) && d > all[i]; i++ {
-	}
-	h.classic[i].Add(1)
+	h.classic[classicBucket(d)].Add(1)
 	if b := nativeBucket(d); b < 0 {
 		h.zero.Add(1)
 	} else {
 		h.native[b].Add(1)
 	}
+}
+
+// classicBucket returns the index of a duration's bucket among the bounds.
+func classicBucket(d time.Duration) int {
+	const us, ms = time.Microsecond, time.Millisecond
+	switch { // faster than a search: most requests are quick
+	case d <= 100*us:
+		return 0
+	case d <= 250*us:
+		return 1
+	case d <= 500*us:
+		return 2
+	case d <= 1*ms:
+		return 3
+	}
+	i := 4
+	for all := bounds(); i < len(all) && d > all[i]; i++ {
+	}
+	return i
 }
 
 // nativeBucket returns the index of a duration's bucket, -1 for the one of zero.
@@ -63,10 +79,15 @@ func nativeBucket(d time.Duration) int {
 		return -1
 	}
 	key := (exponent - 1) * perDouble // of the bucket that ends with a power of 2
-	for _, bound := range fractions() {
-		if fraction > bound {
-			key++
-		}
+	switch bounds := fractions(); {
+	case fraction > bounds[3]:
+		key += 4
+	case fraction > bounds[2]:
+		key += 3
+	case fraction > bounds[1]:
+		key += 2
+	case fraction > bounds[0]:
+		key++
 	}
 	return min(key-floorExponent*perDouble-1, nativeBuckets-1)
 }

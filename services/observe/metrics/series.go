@@ -62,6 +62,9 @@ func outcomeNames() [outcomes]accesslog.Outcome {
 }
 
 func outcomeIndex(o accesslog.Outcome) int {
+	if o == accesslog.OutcomeOK { // most are
+		return 0
+	}
 	for i, name := range outcomeNames() {
 		if o == name {
 			return i
@@ -101,10 +104,13 @@ func (s *series) count(rec *accesslog.Record) {
 	if class == 5 || rec.Outcome == accesslog.OutcomeAborted {
 		s.failed.Add(1)
 	}
-	for i, name := range startNames() {
-		if rec.Start == name {
-			s.starts[i].Add(1)
-		}
+	switch rec.Start {
+	case accesslog.StartWarm:
+		s.starts[0].Add(1)
+	case accesslog.StartRestored:
+		s.starts[1].Add(1)
+	case accesslog.StartCold:
+		s.starts[2].Add(1)
 	}
 	s.latency.observe(rec.TTLB)
 	if rec.QueueWait > 0 {

@@ -93,5 +93,7 @@ func (s *Sources) compiler() metrics.Group {
 				to.Value(float64(w.Compiler.Failed), "failed")
 			},
 		},
+		metrics.Count("vespo_compilation_seconds_total", "Time of all compilations together, without their wait.",
+			func(w wasm.Stats) float64 { return w.Compiler.Time.Seconds() }),
 	)
 }

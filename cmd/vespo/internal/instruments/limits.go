@@ -16,6 +16,18 @@ type Limit struct {
 func Limits() []Limit {
 	return []Limit{
 		{"client_share", "requests of a client or a connection that had its share of slots and places (--per-client)", (*Sources).shedShares},
+		{"tunnels", "requests to switch protocols that found all places taken (--tunnels)",
+			func(s *Sources) uint64 { return s.Proxies.Stats().Refused }},
+		{"deploys_waiting", "changes of services that found too many others waiting",
+			func(s *Sources) uint64 { return s.Deployer.Stats().ChangesRefused }},
+		{"start_waiting", "requests to services that are starting, beyond --queue or a quarter of --max-connections",
+			func(s *Sources) uint64 { return s.Deployer.Stats().RequestsRefused }},
+		{"retiring_versions", "versions that were stopped with open requests (--retire-after, or 16 of one service)",
+			func(s *Sources) uint64 { return s.Deployer.Stats().VersionsStopped }},
+		{"management_requests", "management requests beyond those that run at a time",
+			func(s *Sources) uint64 { return s.Admin.Stats().Refused }},
+		{"scrapes", "scrapes that had to wait too long for others",
+			func(s *Sources) uint64 { return s.Scrapes.Refused() }},
 		{"tunnel_share", "connections to switch protocols of a client that had its share (--per-client)",
 			func(s *Sources) uint64 { return s.Proxies.Stats().Clients.Shed }},
 		{"connections", "idle connections that were closed to make room (--max-connections)",

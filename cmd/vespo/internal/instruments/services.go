@@ -1,6 +1,9 @@
 package instruments
 
 import (
+	"time"
+
+	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/observe/metrics"
 )
@@ -19,6 +22,37 @@ func (s *Sources) services() metrics.Group {
 			func(e deploy.Entry) float64 { return float64(e.Status.InFlight) }),
 		level("vespo_service_requests_retiring", "Requests that earlier versions still serve.",
 			func(e deploy.Entry) float64 { return float64(e.Retiring.Requests) }),
+		level("vespo_service_admission_waiting", "Requests of the service that wait to be admitted.",
+			func(e deploy.Entry) float64 { return float64(e.Admission.Queued) }),
+		count("vespo_service_admitted_total", "Requests that were admitted.",
+			func(e deploy.Entry) uint64 { return e.Admission.Admitted }),
+		count("vespo_service_shed_total", "Requests that found the queue of the service full, or waited too long for a slot (--queue, --queue-wait).",
+			func(e deploy.Entry) uint64 { return e.Admission.Shed }),
+		count("vespo_service_instances_discarded_total", "Instances that were closed after a request that did not end well, or because of a failed reset.",
+			func(e deploy.Entry) uint64 { return uint64(e.Status.Counts.Discarded) }),
+		count("vespo_service_instances_evicted_total", "Warm instances that were closed because another service needed their slots.",
+			func(e deploy.Entry) uint64 { return uint64(e.Status.Counts.Evicted) }),
+		count("vespo_service_calls_total", "Requests of guests to other servers and services.",
+			func(e deploy.Entry) uint64 { return e.Status.Counts.Calls }),
+		count("vespo_service_calls_refused_total", "Requests of guests that were not allowed, malformed, or too many.",
+			func(e deploy.Entry) uint64 { return e.Status.Counts.CallsRefused }),
+		level("vespo_service_calls_open", "Requests of guests in progress.",
+			func(e deploy.Entry) float64 { return float64(e.Status.Counts.CallsOpen) }),
+		count("vespo_service_log_dropped_total", "Lines of guests that were dropped (--log-rate).",
+			func(e deploy.Entry) uint64 { return uint64(e.Status.Counts.LogDropped) }),
+		perUpstream("vespo_upstream_requests_total", metrics.Counter, "Requests that were sent to an upstream of a proxy, with retries.",
+			func(u services.UpstreamStatus) float64 { return float64(u.Requests) }),
+		perUpstream("vespo_upstream_failures_total", metrics.Counter, "Connections to the upstream that failed.",
+			func(u services.UpstreamStatus) float64 { return float64(u.Failures) }),
+		perUpstream("vespo_upstream_requests_in_flight", metrics.Gauge, "Requests at the upstream.",
+			func(u services.UpstreamStatus) float64 { return float64(u.InFlight) }),
+		perUpstream("vespo_upstream_up", metrics.Gauge, "0 while the upstream is set aside after failed connections.",
+			func(u services.UpstreamStatus) float64 {
+				if u.Aside {
+					return 0
+				}
+				return 1
+			}),
 		guest("vespo_service_memory_limit_bytes", "Linear memory that one request may take.",
 			func(e deploy.Entry) float64 { return float64(e.Status.MemoryBytes) }),
 		guest("vespo_service_snapshot_bytes", "Size of the snapshot that requests start from.",
@@ -29,9 +63,23 @@ func (s *Sources) services() metrics.Group {
 			ofQueue(func(e deploy.Entry) int { return e.Status.Queue.Waiting })),
 		perService("vespo_queue_leased", metrics.Gauge, "", "Requests that workers have taken and not answered.",
 			ofQueue(func(e deploy.Entry) int { return e.Status.Queue.Leased })),
+		perService("vespo_queue_workers", metrics.Gauge, "", "Workers that wait for a request of the queue.",
+			ofQueue(func(e deploy.Entry) int { return e.Status.Queue.Workers })),
+		perService("vespo_queue_oldest_seconds", metrics.Gauge, "", "Age of the request that is taken next; 0 if none waits.", emitOldest),
 		perService("vespo_queue_damaged", metrics.Gauge, "", "Stored requests that were set aside as unreadable since the server's start.",
 			ofQueue(func(e deploy.Entry) int { return e.Status.Queue.Damaged })),
 	)
+}
+
+func emitOldest(e deploy.Entry, to *metrics.Sink) {
+	if e.Status.Queue == nil {
+		return
+	}
+	age := 0.0
+	if oldest := e.Status.Queue.Oldest; !oldest.IsZero() {
+		age = max(0, time.Since(oldest).Seconds())
+	}
+	to.Value(age, e.Service.Key.String())
 }
 
 func ofQueue(value func(deploy.Entry) int) func(deploy.Entry, *metrics.Sink) {
@@ -69,6 +117,24 @@ func guest(name, help string, value func(deploy.Entry) float64) metrics.Field[[]
 	return perService(name, metrics.Gauge, "", help, func(e deploy.Entry, to *metrics.Sink) {
 		if v := value(e); v > 0 {
 			to.Value(v, e.Service.Key.String())
+		}
+	})
+}
+
+// count returns a counter of all services. It starts again with each version.
+func count(name, help string, value func(deploy.Entry) uint64) metrics.Field[[]deploy.Entry] {
+	return perService(name, metrics.Counter, "", help, func(e deploy.Entry, to *metrics.Sink) { to.Value(float64(value(e)), e.Service.Key.String()) })
+}
+
+// perUpstream returns a metric of the upstreams of proxies.
+func perUpstream(name string, typ metrics.Type, help string, value func(services.UpstreamStatus) float64) metrics.Field[[]deploy.Entry] {
+	return perService(name, typ, "upstream", help, func(e deploy.Entry, to *metrics.Sink) {
+		seen := make(map[string]bool) // a manifest may name one twice, for more of the requests
+		for _, u := range e.Status.Upstreams {
+			if !seen[u.Name] {
+				seen[u.Name] = true
+				to.Value(value(u), e.Service.Key.String(), u.Name)
+			}
 		}
 	})
 }

@@ -101,6 +101,14 @@ func New(ended func(*Entry)) *Queue {
 // Waiting returns the number of waiting entries.
 func (q *Queue) Waiting() int { return q.waiting.Len() }
 
+// First returns the entry that is taken next, nil if none is waiting.
+func (q *Queue) First() *Entry {
+	if front := q.waiting.Front(); front != nil {
+		return front.Value.(*Entry)
+	}
+	return nil
+}
+
 // Leased returns the number of leased entries.
 func (q *Queue) Leased() int { return len(q.leased) }
 
