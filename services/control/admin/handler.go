@@ -48,9 +48,9 @@ type attachment struct{ Deployer }
 // endpoint serves one path.
 type endpoint struct {
 	methods []string
-	own     bool     // is on listeners of WithAdminListener alone
-	long    bool     // the response may take long: the client has time for each part of it
-	limiter *limiter // nil: unlimited
+	own     bool    // is on listeners of WithAdminListener alone
+	long    bool    // the response may take long: the client has time for each part of it
+	limiter limiter // nil: unlimited
 	serve   func(http.ResponseWriter, *http.Request) error
 }
 

@@ -67,7 +67,7 @@ type kvChangeView struct {
 }
 
 // kvRoutes returns the endpoints of key-value stores.
-func (h *Handler) kvRoutes(reads, changes *limiter) map[string]endpoint {
+func (h *Handler) kvRoutes(reads, changes limiter) map[string]endpoint {
 	get, post := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}
 	return map[string]endpoint{
 		"/services/kv":        {methods: get, limiter: reads, serve: h.kvStores},

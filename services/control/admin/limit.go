@@ -12,26 +12,29 @@ const retryAfter = 2 * time.Second
 
 // limiter bounds concurrent requests of one kind. It never waits: the router's admission and the Deployer's
 // claims and turns do.
-type limiter struct {
-	places  chan struct{}  // immutable; holds a value for each request
+type limiter = *places
+
+// places are the requests that a limiter lets run.
+type places struct {
+	running chan struct{}  // immutable; holds a value for each request
 	refused *atomic.Uint64 // immutable; counts refused requests
 }
 
-func newLimiter(places int, refused *atomic.Uint64) *limiter {
-	return &limiter{places: make(chan struct{}, places), refused: refused}
+func newLimiter(most int, refused *atomic.Uint64) limiter {
+	return &places{running: make(chan struct{}, most), refused: refused}
 }
 
 // acquire takes a slot, or returns a problem if none is free. If it returns nil, the caller must call release.
-func (l *limiter) acquire() error {
+func (l *places) acquire() error {
 	select {
-	case l.places <- struct{}{}:
+	case l.running <- struct{}{}:
 		return nil
 	default:
 		l.refused.Add(1)
-		p := problem.Newf(problem.NoCapacity, "%d management requests of this sort are under way already: try again", cap(l.places))
+		p := problem.Newf(problem.NoCapacity, "%d management requests of this sort are under way already: try again", cap(l.running))
 		p.RetryAfter = retryAfter
 		return p
 	}
 }
 
-func (l *limiter) release() { <-l.places }
+func (l *places) release() { <-l.running }
