@@ -35,7 +35,6 @@ type Handler struct {
 
 	attached  atomic.Pointer[attachment] // nil before Attach
 	schedules atomic.Pointer[schedules]  // nil before AttachSchedules
-	refused   atomic.Uint64              // requests beyond the limits of their endpoints
 	leaving   atomic.Bool                // set by Leave
 }
 
@@ -106,7 +105,7 @@ func newFetcher(cfg Config) *fetch.Fetcher {
 
 func (h *Handler) routes() map[string]endpoint {
 	get, post := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}
-	reads, changes := newLimiter(h.cfg.MaxReads, &h.refused), newLimiter(h.cfg.MaxChanges, &h.refused)
+	reads, changes := newLimiter(h.cfg.MaxReads), newLimiter(h.cfg.MaxChanges)
 	list := endpoint{methods: get, limiter: reads, serve: h.list}
 	routes := map[string]endpoint{
 		"/services":          list,
@@ -121,7 +120,7 @@ func (h *Handler) routes() map[string]endpoint {
 		"/services/remove":   {methods: post, limiter: changes, serve: h.remove},
 		"/services/split":    {methods: post, limiter: changes, serve: h.split},
 		"/services/rollback": {methods: post, limiter: changes, serve: h.rollback},
-		"/services/trigger":  {methods: post, limiter: newLimiter(h.cfg.MaxTriggers, &h.refused), serve: h.trigger},
+		"/services/trigger":  {methods: post, limiter: newLimiter(h.cfg.MaxTriggers), serve: h.trigger},
 		"/services/whoami":   {methods: get, serve: h.whoami},
 		"/services/health":   {methods: get, serve: h.health},
 		"/services/ready":    {methods: get, serve: h.ready},

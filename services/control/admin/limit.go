@@ -16,12 +16,12 @@ type limiter = *places
 
 // places are the requests that a limiter lets run.
 type places struct {
-	running chan struct{}  // immutable; holds a value for each request
-	refused *atomic.Uint64 // immutable; counts refused requests
+	running chan struct{} // immutable; holds a value for each request
+	refused atomic.Uint64 // counts refused requests
 }
 
-func newLimiter(most int, refused *atomic.Uint64) limiter {
-	return &places{running: make(chan struct{}, most), refused: refused}
+func newLimiter(most int) limiter {
+	return &places{running: make(chan struct{}, most)}
 }
 
 // acquire takes a slot, or returns a problem if none is free. If it returns nil, the caller must call release.

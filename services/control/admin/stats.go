@@ -9,4 +9,14 @@ type Stats struct {
 }
 
 // Stats returns the current state.
-func (h *Handler) Stats() Stats { return Stats{Fetches: h.fetcher.Stats(), Refused: h.refused.Load()} }
+func (h *Handler) Stats() Stats {
+	s := Stats{Fetches: h.fetcher.Stats()}
+	counted := make(map[limiter]bool) // endpoints share them
+	for _, e := range h.endpoints {
+		if e.limiter != nil && !counted[e.limiter] {
+			counted[e.limiter] = true
+			s.Refused += e.limiter.refused.Load()
+		}
+	}
+	return s
+}

@@ -131,6 +131,31 @@ func TestSeriesFollowTheTable(t *testing.T) {
 	})
 }
 
+// The versions that share the requests of a service have series of their own.
+func TestSeriesOfASplit(t *testing.T) {
+	key := routekey.Key{Prefix: "/a"}
+	arm := func(number uint64) router.Arm {
+		route := router.NewRoute(router.Binding{
+			Key:     key,
+			Service: "/a",
+			Number:  number,
+			Handler: router.HandlerFunc(nil),
+		})
+		return router.Arm{Route: route, Weight: router.Whole / 2}
+	}
+	arms := []router.Arm{arm(1), arm(2)}
+	r := NewRequests()
+	r.Follow(table(t, router.NewSplit(key, router.Split{Arms: arms, Own: arms[0].Route})))
+	for number := range uint64(3) {
+		r.Listen(&accesslog.Record{Service: "/a", Number: number})
+	}
+	got := map[version]uint64{}
+	for _, s := range r.snapshot() {
+		got[s.version] = s.latency.count()
+	}
+	require.Equal(t, map[version]uint64{{}: 1, {service: "services"}: 0, {"/a", 1}: 1, {"/a", 2}: 1}, got)
+}
+
 func TestSeriesOfRemovedServicesAreBounded(t *testing.T) {
 	r := NewRequests()
 	const generations = 5

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -56,7 +57,7 @@ func (r *Requests) Follow(t *router.Table) {
 	now := time.Now()
 	old := *r.known.Load()
 	known := make(map[version]*series, len(old)+1)
-	for _, route := range t.Routes() {
+	for route := range served(t) {
 		v := version{route.Service, route.Number}
 		s := old[v]
 		if s == nil {
@@ -79,6 +80,23 @@ func (r *Requests) Follow(t *router.Table) {
 		known[v] = s
 	}
 	r.pruneLocked(known, gone, now)
+}
+
+// served yields the routes that serve requests: those of the table, and the arms of splits.
+func served(t *router.Table) iter.Seq[*router.Route] {
+	return func(yield func(*router.Route) bool) {
+		for _, route := range t.Routes() {
+			arms := route.Split()
+			if arms == nil && !yield(route) {
+				return
+			}
+			for _, arm := range arms {
+				if !yield(arm.Route) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // pruneLocked publishes known without the series whose time is over.
