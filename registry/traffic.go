@@ -139,7 +139,7 @@ func (s Service) Switch(n Number, g Generation, now time.Time) (Service, error) 
 }
 
 // WithSplit returns the service with a split. If the current version has no share in it, the one with the largest share
-// becomes the current one, in generation g. A split with one arm switches to it.
+// becomes the current one, in generation g. A split with one arm switches to it. It ends a mirror.
 func (s Service) WithSplit(split Split, g Generation, now time.Time) (Service, error) {
 	split.Arms = slices.Clone(split.Arms)
 	slices.SortFunc(split.Arms, func(a, b Arm) int { return cmp.Compare(a.Number, b.Number) })
@@ -149,7 +149,7 @@ func (s Service) WithSplit(split Split, g Generation, now time.Time) (Service, e
 		}
 	}
 	largest := slices.MaxFunc(split.Arms, func(a, b Arm) int { return cmp.Compare(a.Weight, b.Weight) }).Number
-	mirror, canary := s.Mirror, s.Canary.End(CanaryEnded, "the split was changed", now)
+	canary := s.Canary.End(CanaryEnded, "the split was changed", now)
 	if len(split.Arms) == 1 && largest == canary.Number {
 		canary = s.Canary.End(CanaryPromoted, "it was given all requests", now)
 	}
@@ -164,9 +164,7 @@ func (s Service) WithSplit(split Split, g Generation, now time.Time) (Service, e
 	if s.Split = split; len(split.Arms) == 1 {
 		s.Split = Split{}
 	}
-	if s.Mirror = mirror; mirror.Number != 0 && slices.ContainsFunc(split.Arms, func(a Arm) bool { return a.Number == mirror.Number }) {
-		s.Mirror = Mirror{}
-	}
+	s.Mirror = Mirror{}
 	return s, nil
 }
 

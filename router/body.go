@@ -21,6 +21,7 @@ const firstPartBytes = 4 << 10
 type countingBody struct {
 	io.ReadCloser              // immutable; nil if the request has no body
 	first         *firstPart   // immutable once the request is admitted; nil if nothing was read before admission
+	tee           *Copy        // set before the handler is called; nil unless the request is mirrored
 	bytes         atomic.Int64 // atomic, because a stray reader may outlive the handler
 	ended         atomic.Bool  // the body was read to its end; atomic for the same reason
 }
@@ -33,6 +34,14 @@ type firstPart struct {
 
 // Read implements io.Reader.
 func (b *countingBody) Read(p []byte) (int, error) {
+	n, err := b.read(p)
+	if b.tee != nil {
+		b.tee.addBody(p[:n])
+	}
+	return n, err
+}
+
+func (b *countingBody) read(p []byte) (int, error) {
 	if f := b.first; f != nil {
 		n := copy(p, f.bytes)
 		f.bytes = f.bytes[n:]

@@ -33,6 +33,8 @@ type exchange struct {
 	found   found
 	before  http.Header // copy of the headers set before the router; nil if there were none
 	route   *Route      // that served it; nil if none did
+	copied  *Copy       // for the mirror; nil unless the request is mirrored
+	offer   func(*Copy) // takes copied over
 	taken   taken       // admitted capacity
 	kept    bool        // Request.Keep was called: capacity and route are released by its caller
 	abort   bool        // the connection must be closed

@@ -23,6 +23,7 @@ type Request struct {
 	Rest     string           // escaped path after the prefix: "" or beginning with "/"
 	Arrived  time.Time        // when the request's header had been read, with a monotonic reading
 	Admitted time.Time        // when the service's time limit starts; waits before admission do not count
+	Mirrored bool             // a copy whose response is dropped: the handler must have no effects
 	Call     any              // as given to Dispatch, such as an *invocation.Call; nil for requests of the listener
 
 	exchange *exchange // nil in tests of handlers

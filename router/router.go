@@ -170,6 +170,7 @@ func (rt *Router) answer(x *exchange, err error) error {
 	if rt.accessLog != nil {
 		rt.accessLog(&x.record)
 	}
+	x.finishCopy()
 	x.dropLeftover()
 	return err
 }
@@ -250,6 +251,9 @@ func (rt *Router) serveBy(x *exchange, route *Route) (err error) {
 			return err
 		}
 	}
+	if x.copied != nil {
+		x.copied.begin(x, x.offer)
+	}
 	x.request.Admitted = x.record.Time.Add(x.record.BodyWait + x.record.QueueWait)
 	err = x.call(route.Handler)
 	x.ended = time.Now()
@@ -268,6 +272,9 @@ func (rt *Router) pinRoute(x *exchange, path string) (*Route, string, error) {
 			return nil, "", t.nothing()
 		}
 		if route.split != nil {
+			if x.copied = route.split.copyFor(x); x.copied != nil {
+				x.offer = route.split.Mirror.Offer
+			}
 			route = route.split.choose(x)
 		}
 		if route.pin() {

@@ -30,6 +30,7 @@ type Split struct {
 	Arms   []Arm  // in the order of the versions' numbers, so that a growing arm keeps its clients
 	Own    *Route // serves requests of the server itself, such as those of schedules: DispatchOwn
 	Sticky Sticky
+	Mirror *Mirror // nil: none
 }
 
 // NewSplit returns a route that leads to the arms of s. It has no requests of its own. It panics if the weights do not add

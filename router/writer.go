@@ -31,6 +31,7 @@ type responseWriter struct {
 	owner     *exchange           // immutable; the exchange of the request; nil in tests
 	duplex    bool                // the handler reads and writes at the same time
 	cookie    string              // set with the response, so that the client stays with its version; "": none
+	tee       *Copy               // nil unless the request is mirrored
 	leaving   *atomic.Bool        // immutable; the server is about to stop; nil for requests between services
 	strict    []string            // immutable; of Config.StrictTransport; nil: none
 }
@@ -59,6 +60,9 @@ func (w *responseWriter) WriteHeader(status int) {
 	if w.leavesBody() || w.leaving != nil && w.leaving.Load() && status != http.StatusSwitchingProtocols {
 		w.inner.Header().Set("Connection", "close")
 	}
+	if w.tee != nil {
+		w.tee.Header = w.inner.Header().Clone()
+	}
 	w.inner.WriteHeader(status) // panics on an invalid status; then none is committed
 	w.status = status
 	if w.owner != nil {
@@ -77,6 +81,9 @@ func (w *responseWriter) commit() {
 func (w *responseWriter) Write(p []byte) (int, error) {
 	w.commit()
 	n, err := w.inner.Write(p)
+	if w.tee != nil {
+		w.tee.addAnswer(p[:n])
+	}
 	w.count(int64(n))
 	return n, err
 }
@@ -85,6 +92,9 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 func (w *responseWriter) WriteString(s string) (int, error) {
 	w.commit()
 	n, err := io.WriteString(w.inner, s)
+	if w.tee != nil {
+		w.tee.addAnswer([]byte(s[:n]))
+	}
 	w.count(int64(n))
 	return n, err
 }
@@ -92,6 +102,9 @@ func (w *responseWriter) WriteString(s string) (int, error) {
 // ReadFrom lets io.Copy use optimisations of the server such as sendfile.
 func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 	w.commit()
+	if w.tee != nil {
+		src = io.TeeReader(src, answerTee{w.tee})
+	}
 	n, err := io.Copy(w.inner, src)
 	w.count(n)
 	return n, err

@@ -96,6 +96,10 @@ type Interfaced interface {
 	Interfaces(module []byte) (imports, exports []string, err error)
 }
 
+// Inert is implemented by kinds whose deployments have no effects outside of the server for a router.Request that is
+// Mirrored, and refuse to write to stores. Only their versions can be mirrors.
+type Inert interface{ Inert() }
+
 // Deployment is a prepared version. Serve, Status and Scale are called concurrently once the route is
 // published.
 type Deployment interface {

@@ -78,9 +78,13 @@ func (b *Bindings) ForRequest(deadline time.Time) *Session {
 type Session struct {
 	bindings   *Bindings // immutable
 	deadline   time.Time // immutable
+	readOnly   bool      // set before the first operation
 	operations int
 	bytes      int
 }
+
+// RefuseWrites makes all writes fail. It is called before the first operation.
+func (s *Session) RefuseWrites() { s.readOnly = true }
 
 var _ abi.KeyValue = (*Session)(nil)
 
@@ -135,6 +139,9 @@ func (s *Session) Get(ctx context.Context, name, key string) (abi.KeyValueEntry,
 
 // Write implements abi.KeyValue.
 func (s *Session) Write(ctx context.Context, name string, changes []abi.KeyValueChange) ([]abi.KeyValueResult, error) {
+	if s.readOnly {
+		return nil, fail(abi.KeyValueUnavailable, "the request is a copy for a mirror, which cannot write")
+	}
 	bytes := 0
 	for _, c := range changes {
 		bytes += len(c.Key) + len(c.Value) + len(c.Metadata)

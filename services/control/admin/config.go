@@ -11,6 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/canary"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/control/mirror"
 	"github.com/vespo-dev/vespo/services/control/tokens"
 	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/schema"
@@ -51,6 +52,9 @@ type Config struct {
 
 	// Canaries counts the requests of running canaries. Nil means that they are not shown.
 	Canaries *canary.Judge
+
+	// Mirrors counts the differences of mirrors. Nil means that they are not shown.
+	Mirrors *mirror.Mirrors
 
 	// KeyValue has the server's key-value stores. Nil means that there are none. The caller keeps ownership.
 	KeyValue kv.Stores

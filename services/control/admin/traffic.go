@@ -30,7 +30,11 @@ type armView struct {
 // mirrorView is a version that gets copies of requests.
 type mirrorView struct {
 	armView
-	Headers []string `json:"headers,omitempty"`
+	Headers   []string `json:"headers,omitempty"`
+	Compared  uint64   `json:"compared"`
+	Different uint64   `json:"different"`
+	Dropped   uint64   `json:"dropped"`
+	Examples  []string `json:"examples,omitempty"` // of differences, without bodies and values
 }
 
 // canaryView is a version on trial, or the last one that was.
@@ -63,6 +67,15 @@ func sampleOf(s canary.Sample) *sampleView {
 		v.P95 = s.P95.String()
 	}
 	return v
+}
+
+// addMirror adds the counts of a mirror.
+func (h *Handler) addMirror(key routekey.Key, view *mirrorView) {
+	if view == nil || h.cfg.Mirrors == nil {
+		return
+	}
+	s := h.cfg.Mirrors.StatsOf(key, view.Number)
+	view.Compared, view.Different, view.Dropped, view.Examples = s.Compared, s.Different, s.Dropped, s.Examples
 }
 
 // addCounts adds the counts of a running canary.

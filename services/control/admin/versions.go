@@ -68,6 +68,7 @@ func (h *Handler) versionsOf(e deploy.Entry) versionsView {
 	if traffic := trafficOf(service); traffic != nil {
 		view.trafficView = *traffic
 		h.addCounts(service.Key, view.Canary)
+		h.addMirror(service.Key, view.Mirror)
 	}
 	slices.SortFunc(view.Versions, func(a, b liveView) int { return cmp.Compare(b.Number, a.Number) })
 	return view

@@ -61,8 +61,8 @@ func Decide(c registry.Canary, trial, other Sample, now time.Time) (Verdict, str
 }
 
 // worse returns by how many standard errors the share of errors of trial exceeds that of other by more than margin: the
-// statistic of a two-proportion test. With few errors the pooled share is raised (by a half error), so that no error at all does not mean
-// certainty.
+// statistic of a two-proportion test with a margin. The variance is that of a version which is worse by exactly the margin. It
+// is at least that of the pooled share, to which half an error is added: no error at all is no certainty.
 func worse(trial, other Sample, margin float64) float64 {
 	n, m := float64(trial.Requests), float64(other.Requests)
 	excess := trial.errorShare() - other.errorShare() - margin
@@ -70,7 +70,8 @@ func worse(trial, other Sample, margin float64) float64 {
 		return 0
 	}
 	pooled := (float64(trial.Errors) + float64(other.Errors) + 0.5) / (n + m + 1)
-	return excess / math.Sqrt(pooled*(1-pooled)*(1/n+1/m))
+	p, q := min(max(other.errorShare()+margin, pooled), 0.5), min(max(other.errorShare(), pooled), 0.5)
+	return excess / math.Sqrt(p*(1-p)/n+q*(1-q)/m)
 }
 
 func percent(share float64) string { return fmt.Sprintf("%.3g%%", share*100) }

@@ -45,8 +45,17 @@ type Config struct {
 	StartWait    time.Duration // how long a request waits for its service to start if the service has no timeout; default 10 s
 	MaxStartWait int           // such requests of all services; default 1024. Limits.Queue bounds those of one service
 
+	// Mirrors compares the responses of mirrors. If it is nil, mirrors are not supported.
+	Mirrors Mirrors
+
 	Log    *slog.Logger // default: discards
 	Events Events
+}
+
+// Mirrors takes copies of requests; *mirror.Mirrors implements it.
+type Mirrors interface {
+	// Offer must not block.
+	Offer(key routekey.Key, to registry.Mirror, c *router.Copy)
 }
 
 // Admission configures how the requests to services of one kind are admitted.

@@ -40,6 +40,11 @@ func (d *Deployer) Deploy(
 			if err != nil {
 				return changes{}, err
 			}
+			if how.Rollout.Mirror.Weight != 0 {
+				if err := d.checkMirror(spec.Kind); err != nil {
+					return changes{}, err
+				}
+			}
 			put, err := d.put(ctx, spec)
 			for i, c := range put.list {
 				own := c.(plan.Put)
@@ -55,14 +60,17 @@ func (d *Deployer) Deploy(
 	return result, first(err)
 }
 
+// checkMirror returns a problem if versions of the kind cannot be mirrors.
+func (d *Deployer) checkMirror(kind string) error {
+	if _, inert := d.kinds[kind].(services.Inert); inert && d.cfg.Mirrors != nil {
+		return nil
+	}
+	return invalidSpec([]problem.Violation{problem.Violate("mirror", "is given for a service of the kind %s, whose requests have effects outside of this server: only modules that serve HTTP, static files and redirects can be mirrors", kind)})
+}
+
 // Split divides the requests of a service among its versions. A split with one arm makes that version the current one.
 func (d *Deployer) Split(ctx context.Context, key routekey.Key, split registry.Split) (Result, error) {
 	return d.changeTraffic(ctx, key, plan.Split{Key: key, Split: split})
-}
-
-// Mirror sets the mirror of a service. The zero Mirror ends it.
-func (d *Deployer) Mirror(ctx context.Context, key routekey.Key, mirror registry.Mirror) (Result, error) {
-	return d.changeTraffic(ctx, key, plan.Mirror{Key: key, Mirror: mirror})
 }
 
 // Conclude ends the running canary of a service. It fails if that is another one by now.

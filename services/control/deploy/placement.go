@@ -31,6 +31,14 @@ func (d *Deployer) place(service registry.Service, all []*live) *placement {
 			split.Arms = append(split.Arms, router.Arm{Route: l.route, Weight: weight})
 		}
 	}
+	if m := service.Mirror; m.Number != 0 && d.cfg.Mirrors != nil {
+		i := slices.IndexFunc(all, func(l *live) bool { return l.number() == m.Number })
+		split.Mirror = &router.Mirror{
+			Route:  all[i].route,
+			Weight: m.Weight,
+			Offer:  func(c *router.Copy) { d.cfg.Mirrors.Offer(service.Key, m, c) },
+		}
+	}
 	slices.SortFunc(split.Arms, func(a, b router.Arm) int { return int(a.Route.Number) - int(b.Route.Number) })
 	p.route = router.NewSplit(service.Key, split)
 	return p

@@ -8,7 +8,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 )
 
-// Change is one of Put, Rollback, Remove, Declare, Prune, Split, Mirror, Conclude, Record and Require.
+// Change is one of Put, Rollback, Remove, Declare, Prune, Split, Conclude, Record and Require.
 type Change interface {
 	key() routekey.Key // empty for Prune, Record and Require
 	decide(*planner)

@@ -36,12 +36,6 @@ type Split struct {
 	Split registry.Split // its weights add up to registry.Whole; with one arm, that version gets all
 }
 
-// Mirror sets the mirror of a service.
-type Mirror struct {
-	Key    routekey.Key
-	Mirror registry.Mirror // the zero Mirror ends it
-}
-
 // Conclude ends a canary, also of a service of the configuration file: the server decides.
 type Conclude struct {
 	Key     routekey.Key
@@ -52,7 +46,6 @@ type Conclude struct {
 }
 
 func (c Split) key() routekey.Key    { return c.Key }
-func (c Mirror) key() routekey.Key   { return c.Key }
 func (c Conclude) key() routekey.Key { return c.Key }
 
 func (c Split) decide(p *planner) {
@@ -66,25 +59,6 @@ func (c Split) decide(p *planner) {
 		return
 	}
 	p.divide(next)
-}
-
-func (c Mirror) decide(p *planner) {
-	service, ok := p.changeableService(c.Key)
-	if !ok {
-		return
-	}
-	if n := c.Mirror.Number; n != 0 {
-		if _, known := service.Numbered(n); !known {
-			p.refuse(fieldMirror, service.Unknown(n))
-			return
-		}
-		if service.Weight(n) > 0 {
-			p.refuse(fieldMirror, fmt.Errorf("%w: %d", ErrServes, n))
-			return
-		}
-	}
-	service.Mirror = c.Mirror
-	p.divide(service)
 }
 
 func (c Conclude) decide(p *planner) {

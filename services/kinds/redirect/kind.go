@@ -157,3 +157,6 @@ func (d *deployment) Scale(context.Context, services.Scale) error { return nil }
 
 // Close implements services.Deployment.
 func (d *deployment) Close(ctx context.Context) error { return d.requests.Close(ctx) }
+
+// Inert implements services.Inert: requests have no effects.
+func (*Kind) Inert() {}

@@ -103,3 +103,6 @@ func (k *Kind) Prepare(_ context.Context, s services.Spec) (services.Deployment,
 	}
 	return &deployment{doc: doc, dir: dir, requests: inflight.New()}, nil
 }
+
+// Inert implements services.Inert: requests have no effects.
+func (k *Kind) Inert() {}

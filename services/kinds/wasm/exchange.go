@@ -64,11 +64,14 @@ func (x *exchange) begin(w http.ResponseWriter, r *router.Request, d *deployment
 	if r.ContentLength < 0 || r.Trailer != nil { // other requests have no trailers
 		x.Trailer = func() abi.Header { return r.Trailer }
 	}
-	if d.outbound != nil {
+	if d.outbound != nil && !r.Mirrored {
 		x.Outbound = d.outbound.ForExchange(deadline, outbound.Origin{RequestID: r.ID, Header: r.Header})
 	}
 	if d.stores != nil {
 		x.stores = d.stores.ForRequest(deadline)
+		if r.Mirrored {
+			x.stores.RefuseWrites()
+		}
 		x.KeyValue = x.stores
 	}
 	if c := invocation.Of(r.Call); c != nil && c.Log != nil {

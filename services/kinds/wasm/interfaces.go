@@ -10,6 +10,11 @@ import (
 
 var _ services.Interfaced = (*Kind)(nil)
 
+var _ services.Inert = (*Kind)(nil)
+
+// Inert implements services.Inert: a mirrored request can make no requests, and only read the key-value stores.
+func (k *Kind) Inert() {}
+
 // Interfaces implements services.Interfaced: the interfaces of a component, or the imports and exports of a module.
 func (k *Kind) Interfaces(module []byte) (imports, exports []string, err error) {
 	decoded, err := engine.Decode(module)

@@ -183,6 +183,7 @@ func (s *server) openBackground(ctx context.Context) error {
 		{Name: "the trimmer of the heap", Run: func(ctx context.Context) error { s.core.trimmer.run(ctx, debug.FreeOSMemory); return nil }},
 		s.core.observer.part(),
 		s.core.canariesPart(),
+		s.core.mirrorsPart(),
 		{Name: "the work in the background", Run: s.work},
 	} {
 		if err := s.list.Open(ctx, p); err != nil {

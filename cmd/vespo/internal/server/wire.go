@@ -34,6 +34,7 @@ import (
 	"github.com/vespo-dev/vespo/services/control/admin"
 	"github.com/vespo-dev/vespo/services/control/canary"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/control/mirror"
 	"github.com/vespo-dev/vespo/services/control/scheduler"
 	"github.com/vespo-dev/vespo/services/control/tokens"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
@@ -74,6 +75,7 @@ type core struct {
 	trimmer   *heapTrimmer
 	observer  *observer
 	canaries  *canary.Judge
+	mirrors   *mirror.Mirrors
 	sources   *instruments.Sources // of metrics
 	listening listeners
 	public    atomic.Value // string: URL of the public listener, once open
@@ -90,7 +92,7 @@ type access struct {
 
 // wire opens and connects all components, as parts of list, which the caller closes. It serves nothing.
 func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, log *slog.Logger, access access) (*core, error) {
-	c := &core{trimmer: newHeapTrimmer(), observer: newObserver(), sources: newSources(access), canaries: canary.New(log)}
+	c := &core{trimmer: newHeapTrimmer(), observer: newObserver(), sources: newSources(access), canaries: canary.New(log), mirrors: mirror.New()}
 	catalogue, err := c.openCatalogue(ctx, list, dataDir)
 	if err != nil {
 		return nil, err
@@ -127,12 +129,13 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	}
 	c.sources.Gates = instrumentGates(limits, gate, own)
 	c.deployer = deploy.New(deploy.Config{
-		Events:      deploy.Tee(c.trims(), c.forgets(log), c.observer.forgets()),
+		Events:      deploy.Tee(c.trims(), c.forgets(log), c.observer.forgets(), c.mirrorEvents()),
 		Registry:    catalogue,
 		Router:      routing,
 		Gate:        gate,
 		Limits:      limits,
 		Kinds:       kinds,
+		Mirrors:     c.mirrors,
 		Middleware:  c.kind,
 		Admission:   own,
 		StartWait:   cfg.Timeout,
@@ -254,6 +257,7 @@ func (c *core) newManagement(cfg *Config, access access, gate *admission.Gate) *
 		Dropped:             access.dropped,
 		KeyValue:            c.stores,
 		Canaries:            c.canaries,
+		Mirrors:             c.mirrors,
 		Statistics:          c.observer.rolling,
 		Logs:                c.observer.logs(),
 		Slots:               c.slots(gate),
