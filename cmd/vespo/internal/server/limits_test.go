@@ -41,6 +41,8 @@ var bounds = []struct{ part, flag, bounds, acts string }{
 	{"", "idle", "time without a request after which a service releases its slots, and after 6 times that its compiled code", "the next request waits until it is back"},
 	{"Key-value stores", "kv-size", "size of one store: keys, values, metadata, and 64 bytes for each key", "writes that need more room fail"},
 	{"", "kv-total", "size of all stores", "writes that need more room fail"},
+	{"Kept logs", "log-size", "disk space of the log of one service", "the oldest entries go"},
+	{"", "log-total", "disk space of all logs", "the oldest entries go"},
 }
 
 // notBounds are the numbers, sizes and times among the flags that bound nothing.
@@ -118,6 +120,7 @@ Every bound of a server: its default, its flag, and what happens when it acts. T
 | versions of a service that still serve: 16 | [replacing a service](operations.md#replacing-a-service) |
 | middleware in front of a service: 8 modules | [middleware](middleware.md) |
 | keys, values, pages, operations and stores of key-value stores | [key-value stores](key-value.md#limits) |
+| requests in the kept log of a service: 100 a second, and 100 failed ones; clients that read or follow logs: 16 | [logs](logs.md#what-is-kept) |
 | requests and answers of queues, of functions | [queues](queue.md), [functions](functions.md#requests-and-answers) |
 | records of the log that wait for a slow reader: 1 MiB | [when the output is blocked](operations.md#when-the-output-is-blocked) |
 | length of a path: 8 KiB; fields of a header: 256 | [problems](operations.md#problems) |
