@@ -51,6 +51,7 @@ type version struct {
 type facts struct {
 	fresh       bool
 	freshReason string
+	component   bool
 	repeats     engine.Repeats
 	limitBytes  int64
 }
@@ -75,7 +76,7 @@ func (v *version) compile(ctx context.Context, module *engine.Decoded) (*engine.
 
 // learn records the facts about a prepared module for the lifetime of the version.
 func (v *version) learn(m *engine.Module) {
-	f := &facts{repeats: m.Repeats(), limitBytes: m.LimitBytes()}
+	f := &facts{component: m.Info().Component, repeats: m.Repeats(), limitBytes: m.LimitBytes()}
 	f.fresh, f.freshReason = m.Fresh()
 	first := v.module.Swap(f) == nil
 	if !first {
@@ -104,11 +105,15 @@ func (f *facts) warnings() []string {
 	case f.repeats.Secrets:
 		return []string{"the module draws random numbers while it is initialised, and isolation is \"snapshot\": every request may return the same tokens and keys. " +
 			"Leave isolation to the server, or set it to \"fresh\""}
+	case f.repeats.Generators && f.component:
+		return []string{repeatedNumbers + ", or set isolation to \"fresh\""}
 	case f.repeats.Generators:
-		return []string{"pseudo-random numbers, such as those of math/rand, are the same in every request. Use crypto/rand for tokens and keys, or the Go SDK, which seeds the generators anew"}
+		return []string{repeatedNumbers + ", or the Go SDK, which seeds the generators anew"}
 	}
 	return nil
 }
+
+const repeatedNumbers = "pseudo-random numbers, such as those of math/rand, are the same in every request. Use crypto/rand for tokens and keys"
 
 // bind sets up a new instance for the host functions.
 func (v *version) bind(in *engine.Instance) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/project/atomicfile"
 	"github.com/vespo-dev/vespo/internal/regular"
 )
 
@@ -134,14 +135,5 @@ func replace(to, from string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(to), "."+filepath.Base(to)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // fails after a successful rename
-	_, err = f.Write(content)
-	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), to)
+	return atomicfile.Write(to, content)
 }

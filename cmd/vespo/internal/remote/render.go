@@ -129,7 +129,7 @@ func writeService(to *screen, s *Service) error {
 	if s.guest() {
 		t.row("abi", s.ABI)
 		t.list("exports", s.Exports)
-		t.list("imports", s.Imports)
+		t.list("imports", byPackage(s.Imports))
 		t.row("memory", s.Memory)
 	}
 	optional("timeout", s.Timeout)

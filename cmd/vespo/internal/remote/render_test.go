@@ -14,7 +14,7 @@ func TestWriteService(t *testing.T) {
 		Version:     Version{Digest: "sha256:0123456789abcdef", Number: 2, Generation: 3, Message: "fix it", Author: "bob", Memory: 1 << 20, Isolation: "fresh", Size: 2048},
 		Prefix:      "/a",
 		Exports:     []string{"wasi:http/incoming-handler@0.2.12"},
-		Imports:     []string{"wasi:http/types@0.2.12", "wasi:io/streams@0.2.12"},
+		Imports:     []string{"wasi:http/types@0.2.12", "wasi:io/poll@0.2.12", "wasi:io/streams@0.2.12"},
 		FreshReason: "it uses table.set",
 		State:       "failed",
 		Problem:     "the module\x1b is gone",
@@ -41,7 +41,7 @@ message     fix it
 abi         -
 exports     wasi:http/incoming-handler@0.2.12
 imports     wasi:http/types@0.2.12
-            wasi:io/streams@0.2.12
+            wasi:io@0.2.12: poll, streams
 memory      1.0 MiB
 isolation   fresh
 because     it uses table.set

@@ -6,13 +6,13 @@ import (
 	"embed"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/project/atomicfile"
 	"github.com/vespo-dev/vespo/internal/regular"
 )
 
@@ -55,22 +55,8 @@ func (p Part) Write(dir string) error {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			return err
 		}
-		return writeWhole(file, content)
+		return atomicfile.Write(file, content)
 	})
-}
-
-// writeWhole writes a file that others see as a whole, or not at all.
-func writeWhole(file string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(file), ".writing-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // fails after a successful rename
-	_, err = f.Write(content)
-	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), file)
 }
 
 func (p Part) each(f func(name string, content []byte) error) error {
