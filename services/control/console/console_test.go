@@ -65,8 +65,11 @@ func TestUnchangedFiles(t *testing.T) {
 	c := New()
 	etag := serve(t, c, http.MethodGet, Path).Header().Get("ETag")
 	packed := serve(t, c, http.MethodGet, Path, "Accept-Encoding", "gzip").Header().Get("ETag")
-	for _, given := range []string{etag, packed, `"other", ` + etag, "W/" + packed, "*"} {
-		for _, encoding := range []string{"", "gzip"} {
+	for encoding, tags := range map[string][]string{
+		"":     {etag, `"other", ` + etag, "W/" + etag, "*"},
+		"gzip": {packed, etag, "W/" + packed, "*"},
+	} {
+		for _, given := range tags {
 			w := serve(t, c, http.MethodGet, Path, "If-None-Match", given, "Accept-Encoding", encoding)
 			require.Equal(t, http.StatusNotModified, w.Code, given)
 			require.Empty(t, w.Body.Bytes())
@@ -74,7 +77,7 @@ func TestUnchangedFiles(t *testing.T) {
 			require.Equal(t, policy, w.Header().Get("Content-Security-Policy"))
 		}
 	}
-	for _, given := range []string{"", `"other"`, strings.Trim(etag, `"`)} {
+	for _, given := range []string{"", packed, `"other"`, strings.Trim(etag, `"`)} {
 		require.Equal(t, http.StatusOK, serve(t, c, http.MethodGet, Path, "If-None-Match", given).Code)
 	}
 }
@@ -96,6 +99,7 @@ func TestNoExternalResources(t *testing.T) {
 	sinks := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|srcdoc|setAttribute\("style`)
 	for path, f := range c.files {
 		text := strings.ReplaceAll(string(f.plain), "http://www.w3.org/2000/svg", "") // a namespace
+		text = strings.NewReplacer("https://api.example.com", "", "https://new.example.com", "").Replace(text) // what users may enter
 		require.Empty(t, external.FindString(text), path)
 		require.Empty(t, sinks.FindString(text), path)
 		if strings.HasPrefix(f.mediaType, "text/html") {
