@@ -47,7 +47,7 @@ func (c *console) start(flags ...string) {
 	if c.token != "" {
 		env = append(env, "VESPO_ADMIN_TOKEN="+c.token)
 	}
-	c.server = program.Start(c.t, env, vespo, append([]string{"serve", "--slots", "40", "--memory", "1MiB"}, flags...)...)
+	c.server = program.Start(c.t, env, vespo, append([]string{"serve", "--worker-listen", "127.0.0.1:0", "--slots", "40", "--memory", "1MiB"}, flags...)...)
 	c.ui = c.server.Line(`^console at (http://\S+)$`)
 	c.public = c.server.Line(`^listening on (http://\S+)$`)
 }
