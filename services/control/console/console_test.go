@@ -98,7 +98,7 @@ func TestNoExternalResources(t *testing.T) {
 	inline := regexp.MustCompile(`(?i)<style|<script(>|[^>]*>[^<])|\son[a-z]+\s*=\s*["']|\sstyle\s*=\s*["']`)
 	sinks := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|srcdoc|setAttribute\("style`)
 	for path, f := range c.files {
-		text := strings.ReplaceAll(string(f.plain), "http://www.w3.org/2000/svg", "") // a namespace
+		text := strings.ReplaceAll(string(f.plain), "http://www.w3.org/2000/svg", "")                          // a namespace
 		text = strings.NewReplacer("https://api.example.com", "", "https://new.example.com", "").Replace(text) // what users may enter
 		require.Empty(t, external.FindString(text), path)
 		require.Empty(t, sinks.FindString(text), path)
