@@ -51,6 +51,7 @@ type cli struct {
 	Split    remote.SplitCmd    `cmd:"" group:"Work with a running server:" help:"Divide the requests of a service among its versions."`
 	Rollback remote.RollbackCmd `cmd:"" group:"Work with a running server:" help:"Go back to an earlier version of a service."`
 	Trigger  remote.TriggerCmd  `cmd:"" group:"Work with a running server:" help:"Run a schedule of a service now, and show the answer."`
+	Usage    remote.UsageCmd    `cmd:"" group:"Work with a running server:" help:"Show what services cost: requests, processor time, work, memory and bytes."`
 	KV       remote.KVCmd       `cmd:"" name:"kv" group:"Work with a running server:" help:"List, read and change the key-value stores of a server."`
 	Token    remote.TokenCmd    `cmd:"" group:"Work with a running server:" help:"Make, list and revoke tokens for a server's management API."`
 	Whoami   remote.WhoamiCmd   `cmd:"" group:"Work with a running server:" help:"Show what a server lets you do."`

@@ -30,6 +30,7 @@ const (
 	kvDir        = "kv"        // created with the first store
 	schedulesDir = "schedules" // created by its user
 	tokensDir    = "tokens"    // created by its user
+	usageDir     = "usage"     // created by its user
 )
 
 // ErrLocked is returned if another server uses the directory.
@@ -130,6 +131,9 @@ func (s *Store) SchedulesDir() string { return filepath.Join(s.dir, schedulesDir
 // TokensDir returns the directory for the tokens of the management API. It need not exist; the store does not touch its
 // content.
 func (s *Store) TokensDir() string { return filepath.Join(s.dir, tokensDir) }
+
+// UsageDir returns the directory for the sums of what services cost. It need not exist; the store does not touch its content.
+func (s *Store) UsageDir() string { return filepath.Join(s.dir, usageDir) }
 
 // Watch returns the current state, and then each that is committed: nothing else changes the directory.
 func (s *Store) Watch(ctx context.Context) iter.Seq[*registry.State] { return s.feed.Watch(ctx) }

@@ -47,6 +47,7 @@ type Result struct {
 	Wait          time.Duration // time in a queue of the handler; the router adds it to QueueWait
 	SnapshotBytes int64         // size of the guest's memory at the start
 	DirtyBytes    int64         // memory written by the guest
+	ResidentBytes int64         // memory of the guest in host pages of its own at the end; all of its memory if that is not known
 	PeakBytes     int64         // largest size of the guest's memory
 	GuestTime     time.Duration // time in guest code
 	Work          int64         // units of work of the guest; they do not depend on the host

@@ -258,6 +258,12 @@ func (in *Instance) resize(size uint64) error {
 	return nil
 }
 
+// MeasuresWrites reports whether Reset returns the number of bytes that the request has written.
+func (in *Instance) MeasuresWrites() bool {
+	fresh, _ := in.module.Fresh()
+	return !fresh && in.module.engine.restorer.Measures()
+}
+
 // Decommit returns the private host pages of a warm instance to the operating system. The
 // state of the instance does not change; the next request pays for the pages it touches.
 func (in *Instance) Decommit() error {

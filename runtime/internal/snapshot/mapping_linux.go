@@ -125,7 +125,7 @@ type madviseMethod struct {
 	mappings
 }
 
-func (madviseMethod) name() string { return "madvise" }
+func (madviseMethod) name() string { return madvise }
 
 func (m madviseMethod) reset(_ *golden, cell []byte, touchedBytes int, _ *Scratch) (int, error) {
 	if touchedBytes == 0 {

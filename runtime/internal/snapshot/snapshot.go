@@ -57,8 +57,13 @@ type method interface {
 	close() error
 }
 
+const madvise = "madvise" // method that returns no number of pages
+
 // Method returns the name of the method: "pagemap_scan", "madvise" or "copy".
 func (r *Restorer) Method() string { return r.method.name() }
+
+// Measures reports whether Reset returns the number of private or touched host pages.
+func (r *Restorer) Measures() bool { return r.method.name() != madvise }
 
 // Fallback returns, for the log, the reason why Method is not "pagemap_scan"; nil if it is.
 func (r *Restorer) Fallback() error { return r.fallback }

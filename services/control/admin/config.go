@@ -65,6 +65,9 @@ type Config struct {
 	// Logs has the logs of services. Nil means that none are kept. The caller keeps ownership.
 	Logs Logs
 
+	// Usage has the sums of what services cost. Nil means that none are kept. The caller keeps ownership.
+	Usage Usage
+
 	// Slots returns the state of the capacity that services share. It is called after Attach alone. Nil means that there
 	// is none.
 	Slots func() Slots

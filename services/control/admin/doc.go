@@ -14,6 +14,8 @@
 //	                              docs/management-api.md
 //	GET|HEAD /services/logs       [?prefix=P[&match=M]] with the fields id, level, since, failed, limit and follow: log
 //	                              entries as server-sent events: see docs/logs.md
+//	GET|HEAD /services/usage      [?prefix=P[&match=M]][&since=T][&until=T][&by=hour|day|month][&versions=true]
+//	                              [&format=csv]: sums of what services cost: see docs/usage.md
 //	GET|HEAD /services/kv         key-value stores; also /services/kv/list, get and export, and POST of import and delete:
 //	                              see docs/management-api.md
 //	GET|HEAD /services/whoami     who sends the request, and the scopes it has

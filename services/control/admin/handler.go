@@ -113,6 +113,7 @@ func (h *Handler) routes() map[string]endpoint {
 		"/services/list":     list,
 		"/services/inspect":  {methods: get, limiter: reads, serve: h.inspect},
 		"/services/stats":    {methods: get, limiter: reads, serve: h.statistics},
+		"/services/usage":    {methods: get, limiter: reads, serve: h.usage},
 		"/services/versions": {methods: get, limiter: reads, serve: h.versions},
 		"/services/diff":     {methods: get, limiter: reads, serve: h.diff},
 		"/services/logs":     {methods: get, limiter: newLimiter(h.cfg.MaxLogReaders), serve: h.logs},
@@ -234,13 +235,18 @@ func (h *Handler) answer(w http.ResponseWriter, status int, v any) error {
 	if err := enc.Encode(v); err != nil {
 		return err
 	}
+	return h.answerAs(w, status, "application/json", body.Bytes())
+}
+
+// answerAs sends a body of a type.
+func (h *Handler) answerAs(w http.ResponseWriter, status int, contentType string, body []byte) error {
 	header := w.Header()
-	header.Set("Content-Type", "application/json")
-	header.Set("Content-Length", strconv.Itoa(body.Len()))
+	header.Set("Content-Type", contentType)
+	header.Set("Content-Length", strconv.Itoa(len(body)))
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Security-Policy", "sandbox; default-src 'none'; frame-ancestors 'none'") // a service's page cannot read it from a tab that it opened
 	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // on an error the client is gone
+	_, _ = w.Write(body) // on an error the client is gone
 	return nil
 }

@@ -38,6 +38,7 @@ func needs() map[string]need {
 		"/services/list":     needOwn,
 		"/services/stats":    needOwn,
 		"/services/logs":     needOwn,
+		"/services/usage":    needOwn,
 		"/services/inspect":  needOne,
 		"/services/versions": needOne,
 		"/services/diff":     needOne,

@@ -83,6 +83,7 @@ func (m *module) invoke(ctx context.Context, from *router.Request, in runtimeapi
 		Log:       in.Log,
 	})
 	res.Start, res.SnapshotBytes, res.DirtyBytes, res.PeakBytes, res.GuestTime = ran.Start, ran.SnapshotBytes, ran.DirtyBytes, ran.PeakBytes, ran.GuestTime
+	res.ResidentBytes = ran.ResidentBytes
 	res.Work, res.KVOperations = ran.Work, ran.KVOperations
 	switch {
 	case output.Full:

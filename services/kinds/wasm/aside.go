@@ -25,6 +25,7 @@ func (d *deployment) serveAside(in *engine.Instance, x *exchange, r *router.Requ
 		unwatch()
 		release = r.Keep()
 		x.measure(in, res)
+		res.ResidentBytes += int64(len(in.Memory()))
 		x.leave()
 		close(complete)
 	}

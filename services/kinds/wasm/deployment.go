@@ -64,7 +64,7 @@ func (d *deployment) conclude(in *engine.Instance, x *exchange, res *accesslog.R
 	}
 	err := d.answerError(out, x)
 	x.end() // x belongs to the instance, which another request may get after Release
-	res.DirtyBytes += int64(d.pool.Release(in, out.Kind == engine.OK))
+	d.putBack(in, out, res)
 	return err
 }
 

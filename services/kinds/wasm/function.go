@@ -81,7 +81,7 @@ func (f *function) Run(ctx context.Context, e services.Event) (res accesslog.Res
 	res.GuestTime = in.TakeGuestTime()
 	res.Work = in.Work()
 	res.PeakBytes = int64(len(in.Memory()))
-	res.DirtyBytes = int64(f.pool.Release(in, out.Kind == engine.OK))
+	f.putBack(in, out, &res)
 	res.Outcome = outcomeOf(out)
 	return res, f.eventError(ctx, out)
 }

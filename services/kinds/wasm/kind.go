@@ -29,6 +29,9 @@ const (
 	IsolationFresh    = "fresh"    // a new instance for each request
 )
 
+// WorkUnit is the version of the unit of work, see engine.WorkUnit.
+const WorkUnit = engine.WorkUnit
+
 // MaxTimeout is the maximum of the timeout option.
 const MaxTimeout = time.Hour
 

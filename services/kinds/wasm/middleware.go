@@ -166,6 +166,7 @@ func merge(res, behind *accesslog.Result) {
 	res.PeakBytes += behind.PeakBytes
 	res.GuestTime += behind.GuestTime
 	res.Work += behind.Work
+	res.ResidentBytes += behind.ResidentBytes
 	res.KVOperations += behind.KVOperations
 	if res.Start != accesslog.StartCold && behind.Start != "" && behind.Start != accesslog.StartWarm {
 		res.Start = behind.Start

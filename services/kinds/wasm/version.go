@@ -269,6 +269,18 @@ func (v *version) Status() services.Status {
 	return s
 }
 
+// putBack releases an instance and adds the memory that its request has written.
+func (v *version) putBack(in *engine.Instance, out engine.Outcome, res *accesslog.Result) {
+	whole, reusable := int64(len(in.Memory())), out.Kind == engine.OK
+	measured := reusable && in.MeasuresWrites()
+	dirty := int64(v.pool.Release(in, reusable))
+	res.DirtyBytes += dirty
+	if measured {
+		whole = dirty
+	}
+	res.ResidentBytes += whole
+}
+
 // Scale implements services.Deployment and services.Runner.
 func (v *version) Scale(ctx context.Context, to services.Scale) error {
 	return v.pool.Shrink(ctx, to == services.EvictCode)

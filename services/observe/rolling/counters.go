@@ -15,6 +15,7 @@ var outcomes = [...]accesslog.Outcome{
 	accesslog.OutcomeOutOfMemory,
 	accesslog.OutcomeStackOverflow,
 	accesslog.OutcomeDeadline,
+	accesslog.OutcomeWorkLimit,
 	accesslog.OutcomeHostError,
 	accesslog.OutcomeBadAnswer,
 	accesslog.OutcomeUnreachable,

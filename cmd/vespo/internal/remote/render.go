@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -221,6 +222,9 @@ func optionTexts(value any) (texts []string) {
 			texts = append(texts, fmt.Sprint(name, "=", value[name]))
 		}
 		return texts
+	}
+	if number, ok := value.(float64); ok { // JSON's only type of numbers
+		return []string{strconv.FormatFloat(number, 'f', -1, 64)}
 	}
 	return []string{fmt.Sprint(value)}
 }

@@ -40,6 +40,7 @@ import (
 	"github.com/vespo-dev/vespo/services/kinds/queue"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/services/kv/boltstore"
+	"github.com/vespo-dev/vespo/services/observe/usage"
 )
 
 // Limits of connections that have no flag.
@@ -76,6 +77,7 @@ type core struct {
 	observer  *observer
 	canaries  *canary.Judge
 	mirrors   *mirror.Mirrors
+	usage     *usage.Ledger
 	sources   *instruments.Sources // of metrics
 	listening listeners
 	public    atomic.Value // string: URL of the public listener, once open
@@ -166,7 +168,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 func (c *core) newRouter(cfg *Config, access access, management *admin.Handler) *router.Router {
 	return router.New(router.Config{
 		Admin:           management,
-		AccessLog:       accesslog.Tee(c.observer.listener(), access.listener, c.canaries.Listen, c.sources.Requests.Listen),
+		AccessLog:       accesslog.Tee(c.observer.listener(), access.listener, c.canaries.Listen, c.sources.Requests.Listen, c.usage.Listen),
 		Follow:          c.sources.Requests.Follow,
 		Trust:           cfg.trust(),
 		HeaderBytes:     int64(cfg.HeaderMemory),
@@ -201,7 +203,10 @@ func (c *core) openData(ctx context.Context, list *parts.List, cfg *Config, log 
 	if err := c.openStores(ctx, list, cfg, log); err != nil {
 		return err
 	}
-	return c.openTokens(ctx, list, cfg, log)
+	if err := c.openTokens(ctx, list, cfg, log); err != nil {
+		return err
+	}
+	return c.openUsage(ctx, list, log)
 }
 
 // openRoot opens the directory of mounts and static files, if there is one.
@@ -260,6 +265,7 @@ func (c *core) newManagement(cfg *Config, access access, gate *admission.Gate) *
 		Mirrors:             c.mirrors,
 		Statistics:          c.observer.rolling,
 		Logs:                c.observer.logs(),
+		Usage:               c.usage,
 		Slots:               c.slots(gate),
 		ConsoleURL:          func() string { url, _ := c.console.Load().(string); return url },
 		Metrics:             c.sources.Scrapes,
