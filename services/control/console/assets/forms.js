@@ -172,6 +172,7 @@ function ask(app, { title, content, agree, danger, act }) {
     };
   }
   dialog.replaceChildren(h("h2", { id: "dialog-title" }, title), ...[content].flat(), problem, h("p", { class: "actions" }, ...[no, yes].filter(Boolean)));
+  dialog.onclose = () => dialog.replaceChildren();
   dialog.showModal();
   no.focus();
 }
