@@ -40,7 +40,7 @@ func TestAdminListenIsChecked(t *testing.T) {
 		{"--admin-listen=[::1]:1"},
 		{"--admin-listen=localhost:1"},
 		{"--admin-listen=off"},
-		{"--admin-listen=:1", "--admin-token=secret"},
+		{"--admin-listen=:1", "--admin-token=" + strings.Repeat("x", 16)},
 	} {
 		_, err := parse(t, ok...)
 		require.NoError(t, err, ok)
