@@ -31,6 +31,7 @@ const (
 	schedulesDir = "schedules" // created by its user
 	tokensDir    = "tokens"    // created by its user
 	usageDir     = "usage"     // created by its user
+	auditDir     = "audit"     // created by its user
 )
 
 // ErrLocked is returned if another server uses the directory.
@@ -134,6 +135,9 @@ func (s *Store) TokensDir() string { return filepath.Join(s.dir, tokensDir) }
 
 // UsageDir returns the directory for the sums of what services cost. It need not exist; the store does not touch its content.
 func (s *Store) UsageDir() string { return filepath.Join(s.dir, usageDir) }
+
+// AuditDir returns the directory for the audit log. It need not exist; the store does not touch its content.
+func (s *Store) AuditDir() string { return filepath.Join(s.dir, auditDir) }
 
 // Watch returns the current state, and then each that is committed: nothing else changes the directory.
 func (s *Store) Watch(ctx context.Context) iter.Seq[*registry.State] { return s.feed.Watch(ctx) }

@@ -30,6 +30,7 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return withKind(d, h.cfg.Kinds, req, err)
 	}
+	noteSubject(r.Context(), req.key.String())
 	if err := mayDeploy(r, req.key); err != nil {
 		return err
 	}

@@ -42,6 +42,9 @@ type Config struct {
 	// Authority recognises the tokens of callers. Default: one that knows Token alone.
 	Authority *tokens.Authority
 
+	// Audit records changes. Default: none. The Deployer needs the same one.
+	Audit *Auditor
+
 	MaxModuleBytes int64         // default 64 MiB
 	StallTimeout   time.Duration // time without a byte before an upload fails; default 15 s
 	MinUploadRate  int64         // bytes per second required of an upload after the first StallTimeout; default 1024

@@ -16,6 +16,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/control/audit"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/control/identity"
 	"github.com/vespo-dev/vespo/services/egress"
@@ -122,6 +123,7 @@ func (h *Handler) routes() map[string]endpoint {
 		"/services/split":    {methods: post, limiter: changes, serve: h.split},
 		"/services/rollback": {methods: post, limiter: changes, serve: h.rollback},
 		"/services/trigger":  {methods: post, limiter: newLimiter(h.cfg.MaxTriggers), serve: h.trigger},
+		"/services/audit":    {methods: get, limiter: reads, serve: h.auditLog},
 		"/services/whoami":   {methods: get, serve: h.whoami},
 		"/services/health":   {methods: get, serve: h.health},
 		"/services/ready":    {methods: get, serve: h.ready},
@@ -183,13 +185,21 @@ func (h *Handler) serve(w *client.Writer, r *router.Request) error {
 	if !caller.Scopes.Admin() {
 		ctx = deploy.WithPermit(ctx, permitOf(caller, h.cfg.Kinds))
 	}
-	inner := r.WithContext(ctx)
+	from := r.Client.Or(r.Request)
+	inner := r.WithContext(audit.WithSource(ctx, audit.Source{
+		Request: r.ID,
+		From:    from.IP(),
+		Action:  strings.TrimPrefix(path, "/services/"),
+	}))
 	if found {
 		err = authorise(inner, needed)
 	}
-	if err == nil {
-		err = h.call(w, inner, e)
-	}
+	err = h.watched(inner, func(r *http.Request) error {
+		if err != nil {
+			return err
+		}
+		return h.call(w, r, e)
+	})
 	if err != nil && ctx.Err() != nil && r.Context().Err() == nil {
 		return problem.New(problem.Unauthorized, "the token was revoked or has expired during the request").WithCause(err)
 	}

@@ -297,7 +297,11 @@ func (h *Handler) kvImport(w http.ResponseWriter, r *http.Request) error {
 	}
 	body := client.NewBody(w, r, client.Terms{Pace: h.decoder.pace})
 	defer body.Stop()
-	done, err := kvlines.Import(r.Context(), boundedStores{stores}, store, body)
+	var done kvlines.Imported
+	err = h.audited(r, store, func() (err error) {
+		done, err = kvlines.Import(r.Context(), boundedStores{stores}, store, body)
+		return err
+	})
 	var line *kvlines.LineError
 	switch {
 	case errors.As(err, &line):
@@ -346,12 +350,16 @@ func (h *Handler) kvDelete(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), kvTimeout)
 	defer cancel()
 	if all {
-		if err := stores.Drop(ctx, store); err != nil {
+		if err := h.audited(r, store, func() error { return stores.Drop(ctx, store) }); err != nil {
 			return kvProblem(err)
 		}
 		return h.answer(w, http.StatusOK, kvChangeView{Store: store, State: "deleted"})
 	}
-	results, err := stores.Write(ctx, store, []kv.Change{{Op: kv.OpDelete, Key: key}})
+	var results []kv.Result
+	err = h.audited(r, store, func() (err error) {
+		results, err = stores.Write(ctx, store, []kv.Change{{Op: kv.OpDelete, Key: key}})
+		return err
+	})
 	if err != nil {
 		return kvProblem(err)
 	}

@@ -49,6 +49,7 @@ func needs() map[string]need {
 		"/services/rollback": needDeploy,
 		"/services/trigger":  needDeploy,
 
+		"/services/audit":         needAdmin,
 		"/services/tokens":        needAdmin,
 		"/services/tokens/create": needAdmin,
 		"/services/tokens/revoke": needAdmin,

@@ -146,9 +146,14 @@ func start(t *testing.T, s setup) *stack {
 	st := &stack{t: t, kind: &testKind{preparing: make(chan struct{}), release: make(chan struct{})}}
 	s.admin.Kinds = allkinds.Describe()
 	handler := admin.New(s.admin)
+	var auditor deploy.Auditor
+	if s.admin.Audit != nil {
+		auditor = s.admin.Audit
+	}
 	st.Server = servicetest.New(t, servicetest.Config{
 		Router: router.Config{Admin: handler, AdminOnly: s.own},
 		Deploy: deploy.Config{
+			Audit:      auditor,
 			Gate:       admission.NewGate(4),
 			Limits:     admission.Limits{Queue: 4, Wait: time.Second},
 			Middleware: testLayers{st.kind},

@@ -76,7 +76,12 @@ func (h *Handler) tokenCreate(w http.ResponseWriter, r *http.Request) error {
 	if err := in.Err(); err != nil {
 		return err
 	}
-	token, info, err := store.Create(request)
+	var token string
+	var info tokens.Info
+	err = h.audited(r, request.Name, func() (err error) {
+		token, info, err = store.Create(request)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -94,7 +99,11 @@ func (h *Handler) tokenRevoke(w http.ResponseWriter, r *http.Request) error {
 	if err := in.Err(); err != nil {
 		return err
 	}
-	info, err := store.Revoke(in.Text(fieldName))
+	var info tokens.Info
+	err = h.audited(r, in.Text(fieldName), func() (err error) {
+		info, err = store.Revoke(in.Text(fieldName))
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,9 @@ package admin_test
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,6 +15,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/services/control/admin"
+	"github.com/vespo-dev/vespo/services/control/audit"
 	"github.com/vespo-dev/vespo/services/control/tokens"
 )
 
@@ -234,4 +238,32 @@ func TestFailuresAreAnswered(t *testing.T) {
 	var view struct{ State string }
 	require.NoError(t, json.Unmarshal([]byte(g.get("/services/health").body), &view))
 	require.Equal(t, "ok", view.State)
+}
+
+// failingFS fails to create files.
+type failingFS struct{ durable.FS }
+
+var errFull = errors.New("no space left on /var/secret")
+
+func (failingFS) Create(string, fs.FileMode) (durable.File, error) { return nil, errFull }
+
+// A change is refused if it would leave no trace. Reading and serving need no log.
+func TestChangesNeedTheAuditLog(t *testing.T) {
+	log, err := audit.Open(audit.Config{FS: failingFS{durable.Dir(t.TempDir())}})
+	require.NoError(t, err)
+	auditor := &admin.Auditor{Kinds: kindsOf(), Log: log, Report: slog.New(slog.DiscardHandler)}
+	g := startGuarded(t, setup{admin: admin.Config{Audit: auditor}}, "")
+	for _, path := range []string{"/services/add?prefix=a", "/services/tokens/create?name=x&scope=read"} {
+		contentType, body := "", ""
+		if strings.Contains(path, "add") {
+			contentType, body = "application/wasm", magic+"one"
+		}
+		a := g.post(path, contentType, body)
+		p := a.problem(t, problem.InsufficientStorage)
+		require.Contains(t, p.Detail, "the audit log cannot be written")
+		require.NotContains(t, a.body, "/var/secret")
+	}
+	require.Empty(t, g.store.List())
+	require.Zero(t, g.generation())
+	require.Equal(t, http.StatusOK, g.get("/services").status)
 }

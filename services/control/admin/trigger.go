@@ -107,7 +107,11 @@ func (h *Handler) trigger(w http.ResponseWriter, r *http.Request) error {
 		return notReady()
 	}
 	client.ConnOf(w).Unhurried()
-	a, err := s.Trigger(r.Context(), key, f.Text(fieldSchedule))
+	var a scheduler.Answer
+	err := h.audited(r, key.String(), func() (err error) {
+		a, err = s.Trigger(r.Context(), key, f.Text(fieldSchedule))
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,7 @@ type Config struct {
 
 	Log    *slog.Logger // default: discards
 	Events Events
+	Audit  Auditor // default: none
 }
 
 // Mirrors takes copies of requests; *mirror.Mirrors implements it.

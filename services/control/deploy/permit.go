@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"reflect"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
@@ -34,4 +35,32 @@ func permitted(ctx context.Context, t *transaction) error {
 		}
 	}
 	return nil
+}
+
+// ServiceChange is a change of one service, as it is planned. The zero Service stands for none.
+type ServiceChange struct {
+	Key           routekey.Key
+	Before, After registry.Service
+}
+
+// Auditor keeps a record of changes.
+type Auditor interface {
+	// Begin is called before a change is prepared. An error refuses the change, and is its error. Otherwise end is called
+	// with the outcome, before the change is acknowledged.
+	Begin(ctx context.Context, changes []ServiceChange) (end func(error), err error)
+}
+
+// audit records that the plan of t is about to be carried out, unless it changes nothing.
+func (d *Deployer) audit(ctx context.Context, t *transaction) (end func(error), err error) {
+	var all []ServiceChange
+	for _, key := range t.plan.Touched {
+		change := ServiceChange{Key: key, Before: t.plan.Base.Services[key], After: t.plan.Next.Services[key]}
+		if !reflect.DeepEqual(change.Before, change.After) {
+			all = append(all, change)
+		}
+	}
+	if d.cfg.Audit == nil || len(all) == 0 {
+		return func(error) {}, nil
+	}
+	return d.cfg.Audit.Begin(ctx, all)
 }

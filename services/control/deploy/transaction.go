@@ -39,6 +39,7 @@ type transaction struct {
 	changes  changes
 	plan     *plan.Plan
 	prepared map[versionKey]*prepared
+	audited  func(error) // receives the outcome; nil before it was planned
 }
 
 // transact carries a transaction out. On an error nothing has changed. It is an *ApplyError if it concerns
@@ -53,6 +54,9 @@ func (d *Deployer) transact(ctx context.Context, t *transaction) (results []Resu
 	for range maxPlans {
 		if err = d.planClaimed(ctx, t); err == nil {
 			err = permitted(ctx, t)
+		}
+		if err == nil && t.audited == nil && !t.dryRun {
+			t.audited, err = d.audit(ctx, t)
 		}
 		if err != nil {
 			return nil, err
@@ -142,6 +146,9 @@ func (d *Deployer) end(t *transaction, err error) {
 	}
 	if t.unclaim != nil {
 		t.unclaim()
+	}
+	if t.audited != nil {
+		t.audited(err)
 	}
 	if stored && err != nil { // else failing deploys fill the disk with their blobs
 		d.retiring.Go(d.collectGarbage)

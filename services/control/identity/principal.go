@@ -14,6 +14,8 @@ const (
 	KindAdminToken Kind = "admin-token" // the token of --admin-token
 	KindToken      Kind = "token"       // a token that "vespo token create" has made
 	KindFile       Kind = "file"        // the configuration file
+	KindLambda     Kind = "lambda"      // a client of the Lambda API
+	KindServer     Kind = "server"      // the server itself
 )
 
 // Principal is the sender of a request. It is immutable.
@@ -36,6 +38,10 @@ func AdminToken() *Principal { return &Principal{Kind: KindAdminToken, Scopes: S
 
 // File returns the principal of the configuration file.
 func File() *Principal { return &Principal{Kind: KindFile, Scopes: Scopes{Admin()}} }
+
+// Lambda returns the principal of a client of the Lambda API, which has rights of its own there. key is the id of its
+// access key.
+func Lambda(key string) *Principal { return &Principal{Kind: KindLambda, Name: key} }
 
 // String returns a text for people: the kind, and the name of a token.
 func (p *Principal) String() string {

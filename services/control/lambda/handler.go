@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -12,7 +13,9 @@ import (
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/audit"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/control/identity"
 	"github.com/vespo-dev/vespo/services/control/lambda/sigv4"
 	"github.com/vespo-dev/vespo/services/event/invocation"
 	"github.com/vespo-dev/vespo/services/internal/access"
@@ -248,11 +251,17 @@ func (h *Handler) precheck(r *request, o operation) (err error) {
 
 // verify checks the signature including the body.
 func (h *Handler) verify(r *request) error {
-	if h.verifier == nil {
-		return nil // the guard does not need the body
+	key := ""
+	if h.verifier != nil { // the guard does not need the body
+		var err error
+		if key, err = h.verifier.Verify(r.Request, r.body, time.Now()); err != nil {
+			return err
+		}
 	}
-	_, err := h.verifier.Verify(r.Request, r.body, time.Now())
-	return err
+	from, _, _ := net.SplitHostPort(r.RemoteAddr)
+	ctx, _ := identity.With(r.Context(), identity.Lambda(key)) // it does not end
+	r.Request = r.WithContext(audit.WithSource(ctx, audit.Source{Request: r.id, From: from}))
+	return nil
 }
 
 // accountOf returns the budget account of a request: the function

@@ -14,6 +14,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/control/configfile"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/control/identity"
 )
 
 // reloader applies a configuration file at the start and again whenever the file
@@ -70,6 +71,8 @@ func (r *reloader) start(ctx context.Context) error {
 }
 
 func (r *reloader) apply(ctx context.Context, file *configfile.File) (deploy.Applied, error) {
+	ctx, stop := identity.With(ctx, identity.File())
+	defer stop()
 	applied, err := r.deployer.Apply(ctx, file.Specs())
 	if err != nil {
 		return applied, file.Locate(err)

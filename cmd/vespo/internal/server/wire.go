@@ -65,6 +65,7 @@ type core struct {
 	problems  []registry.Problem // found while opening the catalogue
 	stores    *boltstore.Stores  // key-value stores
 	security  *security          // TLS of the listeners
+	audit     *admin.Auditor     // records changes
 	authority *tokens.Authority  // recognises tokens, for the management API and all else that takes one
 	kind      *wasm.Kind
 	deployer  *deploy.Deployer
@@ -131,6 +132,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	}
 	c.sources.Gates = instrumentGates(limits, gate, own)
 	c.deployer = deploy.New(deploy.Config{
+		Audit:       c.audit,
 		Events:      deploy.Tee(c.trims(), c.forgets(log), c.observer.forgets(), c.mirrorEvents()),
 		Registry:    catalogue,
 		Router:      routing,
@@ -203,6 +205,9 @@ func (c *core) openData(ctx context.Context, list *parts.List, cfg *Config, log 
 	if err := c.openStores(ctx, list, cfg, log); err != nil {
 		return err
 	}
+	if err := c.openAudit(ctx, list, log); err != nil {
+		return err
+	}
 	if err := c.openTokens(ctx, list, cfg, log); err != nil {
 		return err
 	}
@@ -257,6 +262,7 @@ func (c *core) newManagement(cfg *Config, access access, gate *admission.Gate) *
 	return admin.New(admin.Config{
 		Kinds:               Kinds(),
 		Authority:           c.authority,
+		Audit:               c.audit,
 		MaxModuleBytes:      int64(cfg.MaxModule),
 		AllowPrivateSources: cfg.AllowPrivateSources,
 		Dropped:             access.dropped,
