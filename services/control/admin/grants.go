@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -23,8 +24,42 @@ func permitOf(caller *identity.Principal, kinds schema.Kinds) deploy.Permit {
 		if after.Key.IsZero() { // removed
 			return nil
 		}
-		return checkGrants(kinds, before.Current, after.Current)
+		had := live(before)
+		for _, v := range live(after) {
+			if err := checkLive(kinds, had, v); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
+}
+
+// live returns the versions that get requests: the current one, and those of a split and of a mirror.
+func live(s registry.Service) []registry.Version {
+	all := []registry.Version{s.Current}
+	add := func(n registry.Number) {
+		if v, ok := s.Numbered(n); ok && n != s.Current.Number {
+			all = append(all, v)
+		}
+	}
+	for _, arm := range s.Split.Arms {
+		add(arm.Number)
+	}
+	add(s.Mirror.Number)
+	return all
+}
+
+// checkLive returns a problem unless the version has no more rights than one that had requests before.
+func checkLive(kinds schema.Kinds, had []registry.Version, v registry.Version) error {
+	var first error
+	for _, before := range had {
+		err := checkGrants(kinds, before, v)
+		if err == nil {
+			return nil
+		}
+		first = cmp.Or(first, err)
+	}
+	return first
 }
 
 // checkGrants returns a problem if the version after has rights that the version before has not, or is of a kind that only

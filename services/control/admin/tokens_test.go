@@ -173,6 +173,8 @@ func TestDeployTokensAddNoGrants(t *testing.T) {
 
 	// A grant that was removed does not come back by a rollback.
 	g.as(token, http.MethodPost, "/services/rollback?prefix=/a", "").problem(t, problem.Forbidden)
+	split := "/services/split?" + url.Values{"prefix": {"/a"}, "split": {"1=50%", "4=50%"}}.Encode()
+	require.Contains(t, g.as(token, http.MethodPost, split, "").problem(t, problem.Forbidden).Detail, "adds to allow", "nor by a part of the traffic")
 	require.Equal(t, http.StatusOK, g.post("/services/rollback?prefix=/a", "", "").status, "an administrator may")
 
 	// A service of another kind is not changed, but it can be replaced by a module or removed.
