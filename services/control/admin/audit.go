@@ -15,11 +15,8 @@ import (
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
-// Names of the fields of requests for the audit log.
-const (
-	fieldSince = "since"
-	fieldAfter = "after"
-)
+// fieldAfter names the field of requests for the audit log that no other request has.
+const fieldAfter = "after"
 
 // maxAuditPage is the most entries of one answer.
 const maxAuditPage = 1000
