@@ -122,14 +122,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	if err != nil {
 		return nil, err
 	}
-	own := admissions(cfg)
-	limits := admission.Limits{
-		Concurrency: cfg.perService(),
-		Queue:       cfg.Queue,
-		Wait:        cfg.QueueWait,
-		BodyFirst:   true,
-		Shares:      cfg.shares(cfg.Slots),
-	}
+	own, limits := admissions(cfg), cfg.limits()
 	c.sources.Gates = instrumentGates(limits, gate, own)
 	c.deployer = deploy.New(deploy.Config{
 		Audit:       c.audit,
@@ -164,6 +157,17 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	}
 	c.measure(routing, management)
 	return c, list.Open(ctx, parts.Part{Name: "the services", Close: c.closeServices})
+}
+
+// limits returns the limits of a service with guests.
+func (c *Config) limits() admission.Limits {
+	return admission.Limits{
+		Concurrency: c.perService(),
+		Queue:       c.Queue,
+		Wait:        c.QueueWait,
+		BodyFirst:   true,
+		Shares:      c.shares(c.Slots),
+	}
 }
 
 // newRouter returns the router of the public listener.
