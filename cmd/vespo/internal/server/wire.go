@@ -23,8 +23,6 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
 	"github.com/vespo-dev/vespo/internal/client"
-	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/registry/filestore"
 	"github.com/vespo-dev/vespo/router"
@@ -199,57 +197,6 @@ func (c *core) openCatalogue(ctx context.Context, list *parts.List, dir string) 
 	}
 	c.problems = problems
 	return catalogue, nil
-}
-
-// openData opens the other data that the server keeps and serves.
-func (c *core) openData(ctx context.Context, list *parts.List, cfg *Config, log *slog.Logger) error {
-	if err := c.openRoot(ctx, list, cfg.Root); err != nil {
-		return err
-	}
-	if err := c.openStores(ctx, list, cfg, log); err != nil {
-		return err
-	}
-	if err := c.openAudit(ctx, list, log); err != nil {
-		return err
-	}
-	if err := c.openTokens(ctx, list, cfg, log); err != nil {
-		return err
-	}
-	return c.openUsage(ctx, list, log)
-}
-
-// openRoot opens the directory of mounts and static files, if there is one.
-func (c *core) openRoot(ctx context.Context, list *parts.List, dir string) error {
-	if dir == "" {
-		return nil
-	}
-	return list.Open(ctx, parts.Part{
-		Name: "the root directory",
-		Open: func(context.Context) (err error) {
-			if c.root, err = regular.OpenRoot(dir); err != nil {
-				return fmt.Errorf("%w: %w", settingsError{problem.Violate("root", "is %q, which cannot be opened", dir)}, err)
-			}
-			return nil
-		},
-		Close: func(context.Context) error { return c.root.Close() },
-	})
-}
-
-// openStores opens the key-value stores.
-func (c *core) openStores(ctx context.Context, list *parts.List, cfg *Config, log *slog.Logger) error {
-	return list.Open(ctx, parts.Part{
-		Name: "the key-value stores",
-		Data: true,
-		Open: func(context.Context) (err error) {
-			c.stores, err = boltstore.Open(boltstore.Config{
-				Dir:    c.store.KVDir(),
-				Limits: boltstore.Limits{StoreBytes: int64(cfg.KVSize), Bytes: int64(cfg.KVTotal)},
-				Log:    log,
-			})
-			return err
-		},
-		Close: func(context.Context) error { return c.stores.Close() },
-	})
 }
 
 // closeServices stops the services. Requests in flight have the time of ctx.
