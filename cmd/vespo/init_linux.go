@@ -42,7 +42,7 @@ func superviseServer(args []string) (code int, done bool) {
 	for {
 		select {
 		case s := <-signals:
-			if s != syscall.SIGPIPE {
+			if s != syscall.SIGPIPE && s != syscall.SIGUSR2 { // whose successor would end with this process
 				_ = server.Process.Signal(s) // fails if it has just ended
 			}
 		case code := <-ended:

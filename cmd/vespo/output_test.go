@@ -48,7 +48,7 @@ func startPiped(t *testing.T, flags ...string) *piped {
 		_, _ = p.cmd.Process.Wait()
 		p.close()
 	})
-	listening := p.await(t, regexp.MustCompile(`^listening on (http://\S*)`))
+	listening := p.await(t, regexp.MustCompile(`^listening on (https?://\S*)`))
 	var err error
 	p.client, err = remote.NewClient(listening[1], "")
 	require.NoError(t, err)

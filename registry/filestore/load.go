@@ -145,6 +145,7 @@ func (s *Store) tidyTop(l *loading) error {
 		lockName, manifestName, previousName, asideDir, tmpDir, cacheDir, queueDir, kvDir, schedulesDir, tokensDir, auditDir, usageDir, strings.Split(blobDir, "/")[0], "lost+found",
 		lambdaDir, // files of the Lambda API
 		acmeDir,   // certificates
+		"logs",    // of services
 	}
 	top, err := s.fs.ReadDir(".")
 	if err != nil {

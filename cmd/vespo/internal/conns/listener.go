@@ -217,6 +217,34 @@ func (l *Listener) Linger(ctx context.Context) {
 	}
 }
 
+// idlePoll is the time between two looks of AwaitIdle.
+const idlePoll = 10 * time.Millisecond
+
+// AwaitIdle returns when no connection has a request in progress, or ctx ends. Hijacked connections do not count.
+func (l *Listener) AwaitIdle(ctx context.Context) {
+	ticker := time.NewTicker(idlePoll)
+	defer ticker.Stop()
+	for l.busy() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// busy reports whether a connection has a request in progress.
+func (l *Listener) busy() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		if c.idleSince.Load() == 0 && !c.given.Load() {
+			return true
+		}
+	}
+	return false
+}
+
 // ConnState is the ConnState hook of the HTTP server. It tracks which connections are idle.
 func (l *Listener) ConnState(c net.Conn, state http.ConnState) {
 	own := inner(c)

@@ -18,6 +18,9 @@ import (
 // adminOff is the value of --admin-listen for a server without an admin listener.
 const adminOff = "off"
 
+// adminName is the name of the admin listener's surface.
+const adminName = "the admin server"
+
 // maxAdmins is the most connections of the admin listener.
 const maxAdmins = 256
 
@@ -66,7 +69,7 @@ func (s *server) listenAdmin(ctx context.Context) (*surface, error) {
 		return nil, nil
 	}
 	open := func(address string) (*surface, error) {
-		f := newSurface("the admin server", s.core.admin, s.drainTimeout, s.log)
+		f := newSurface(adminName, s.core.admin, s.drainTimeout, s.log)
 		f.server.BaseContext = func(l net.Listener) context.Context {
 			return admin.WithAdminListener(context.Background(), l.Addr())
 		}
@@ -93,7 +96,7 @@ func (s *server) listenAdmin(ctx context.Context) (*surface, error) {
 // announceAdmin prints the address of the console.
 func (s *server) announceAdmin(f *surface, err error) (*surface, error) {
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", "the admin server", err)
+		return nil, fmt.Errorf("%s: %w", adminName, err)
 	}
 	address := f.listener.Addr()
 	url := scheme(s.adminConnections(address.String()).TLS != nil) + "://" + Reachable(address) + console.Path

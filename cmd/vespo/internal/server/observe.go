@@ -36,6 +36,7 @@ func (o *observer) openJournal(ctx context.Context, list *parts.List, cfg *Confi
 	running, stop := context.WithCancel(context.WithoutCancel(ctx)) // it outlives the requests of the drain
 	err := list.Open(ctx, parts.Part{
 		Name: "the logs of services",
+		Data: true,
 		Open: func(context.Context) (err error) {
 			o.journal, err = journal.Open(journal.Config{
 				Dir:          dir,

@@ -39,7 +39,15 @@ func (c *ServeCmd) Run(ctx context.Context, s stdio.Streams) (err error) {
 	if limit, ok := descriptorLimit(); ok {
 		c.fitConnections(limit, o.Log)
 	}
+	asked, quiet := successionSignal()
+	defer quiet()
+	succession, err := openSuccession(asked)
+	if err != nil {
+		return err
+	}
+	c.sockets = succession.sockets
 	srv := o.newServer(ctx, &c.Config, release)
+	srv.succession = succession
 	srv.before = openHeapFloor
 	srv.interactive = s.Interactive()
 	return srv.serve(ctx, func(ctx context.Context, s *server) error {

@@ -40,6 +40,8 @@ type server struct {
 	log          *slog.Logger
 	access       access
 
+	succession *succession // set before serve; nil: the server neither takes over nor hands over
+
 	interactive bool // standard error is a terminal; set before serve
 
 	// Set before serve; may be nil. It opens what the command needs, before all other parts.
@@ -50,6 +52,8 @@ type server struct {
 	handler  func(next http.Handler) http.Handler // wraps the public handler
 	declare  func(ctx context.Context) error      // applies the configuration file before the server is ready
 	work     func(ctx context.Context) error      // runs while the server serves, until its context ends; its error ends the server
+
+	loaded bool // load was called
 
 	dirs     *dirs // set by open, like all below
 	core     *core
@@ -75,6 +79,9 @@ func (s *server) serve(ctx context.Context, prepare func(context.Context, *serve
 		if err := s.before(ctx, s.list); err != nil {
 			return err
 		}
+	}
+	if err := s.succession.awaitTurn(ctx, s.cfg); err != nil {
+		return err
 	}
 	if err := s.open(ctx); err != nil {
 		return err
@@ -103,7 +110,10 @@ func (s *server) close() error { return s.list.Close(s.drainTimeout) }
 // run serves until ctx ends or a part fails. Then it drains and closes all parts.
 func (s *server) run(signalled context.Context) error {
 	ctx := s.list.Context()
-	err := s.listen(ctx)
+	err := s.load(ctx) // before the first connection, so that requests wait for services
+	if err == nil {
+		err = s.listen(ctx)
+	}
 	for _, f := range s.surfaces {
 		s.core.listening.add(f.listener)
 	}
@@ -114,7 +124,7 @@ func (s *server) run(signalled context.Context) error {
 		err = s.openBackground(ctx)
 	}
 	if err == nil {
-		<-ctx.Done()
+		s.serveUntil(ctx)
 	}
 	if ctx.Err() != nil {
 		s.release() // before the log announces it
@@ -205,14 +215,7 @@ func (s *server) leave() {
 		<-time.After(s.cfg.ShutdownDelay)
 	}
 	s.core.deployer.BeginClose() // otherwise a compilation would be waited for
-	linger := func(d time.Duration) {
-		ctx, cancel := context.WithTimeout(context.Background(), d)
-		defer cancel()
-		for _, f := range s.surfaces {
-			f.listener.Linger(ctx)
-		}
-	}
-	linger(lingerTime - refuseTime)
+	s.linger(lingerTime - refuseTime)
 	refused := false
 	for _, f := range s.surfaces {
 		refused = f.listener.Refuse() || refused
@@ -245,6 +248,7 @@ func (s *server) start(ctx context.Context, addr net.Addr) error {
 	} else {
 		fmt.Fprintf(s.streams.Err, "listening on %s\n", s.url(addr.String()))
 	}
+	s.tellReady()
 	if demo != nil {
 		demo.explain(s.streams.Err, s.url(Reachable(addr)))
 	}
@@ -252,10 +256,19 @@ func (s *server) start(ctx context.Context, addr net.Addr) error {
 	return nil
 }
 
+// load publishes the services of the catalogue, as ones that start. Requests for them wait.
+func (s *server) load(ctx context.Context) error {
+	if s.loaded {
+		return nil
+	}
+	s.loaded = true
+	return s.core.deployer.Load(ctx)
+}
+
 // startServices prepares the services of the catalogue, and applies the configuration file at the same time.
 func (s *server) startServices(ctx context.Context, addr net.Addr) error {
 	d := s.core.deployer
-	if err := d.Load(ctx); err != nil {
+	if err := s.load(ctx); err != nil {
 		return err
 	}
 	if _, total := d.Progress(); total > 0 || s.declare != nil {

@@ -21,6 +21,7 @@ type surface struct {
 	server   *http.Server
 	drain    time.Duration // for requests in flight, when stopping
 	leaving  atomic.Bool   // atomic; the server is about to stop
+	passed   atomic.Bool   // atomic; the socket was passed on, and the listener is closed
 }
 
 // newSurface returns the surface of a handler, without a listener.
@@ -61,7 +62,7 @@ func (f *surface) open(ctx context.Context, list *parts.List, address string, cf
 	return list.Open(ctx, parts.Part{
 		Name: f.name,
 		Run: func(context.Context) error {
-			if err := f.server.Serve(f.listener); !errors.Is(err, http.ErrServerClosed) {
+			if err := f.server.Serve(f.listener); !errors.Is(err, http.ErrServerClosed) && !f.passed.Load() {
 				return fmt.Errorf("accept connections of %s on %s: %w", f.name, f.listener.Addr(), err)
 			}
 			return nil

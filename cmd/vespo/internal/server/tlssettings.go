@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"slices"
@@ -150,4 +151,20 @@ func (t *TLSSettings) checkACME() (violations problem.Violations) {
 		violations.Add("acme-directory", "is %q: it must be a URL with https", t.ACMEDirectory)
 	}
 	return violations
+}
+
+// readable returns an error if a file of the settings cannot be used.
+func (t *TLSSettings) readable() error {
+	if _, err := certs.Open(t.pairs(), slog.New(slog.DiscardHandler)); err != nil {
+		return settingsError{problem.Violate("tls-cert", "cannot be used with its --tls-key: %v", err)}
+	}
+	for setting, path := range map[string]string{"acme-ca": t.ACMECA, "admin-client-ca": t.AdminClientCA, "worker-client-ca": t.WorkerClientCA} {
+		if path == "" {
+			continue
+		}
+		if _, err := certs.ReadAuthorities(path); err != nil {
+			return settingsError{problem.Violate(setting, "cannot be used: %v", err)}
+		}
+	}
+	return nil
 }

@@ -1,0 +1,222 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/certs/certtest"
+	"github.com/vespo-dev/vespo/testdata/guests/wat"
+)
+
+// load sends requests until ctx ends, with kept and new connections. It counts answers, and keeps what was wrong.
+type load struct {
+	answered atomic.Int64
+	mu       sync.Mutex
+	failures []string // guarded by mu
+}
+
+func (l *load) run(ctx context.Context, url string, secure *tls.Config) {
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			transport := &http.Transport{TLSClientConfig: secure.Clone(), DisableKeepAlives: i%2 == 0, Protocols: new(http.Protocols)}
+			transport.Protocols.SetHTTP1(i != 7)
+			transport.Protocols.SetHTTP2(i == 7)
+			transport.Protocols.SetUnencryptedHTTP2(i == 7)
+			defer transport.CloseIdleConnections()
+			for ctx.Err() == nil {
+				if err := send(transport, url+"/echo", strconv.Itoa(i)); err != nil {
+					l.mu.Lock()
+					l.failures = append(l.failures, fmt.Sprintf("client %d: %v", i, err))
+					l.mu.Unlock()
+				}
+				l.answered.Add(1)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// send posts a body, which no client sends again by itself, and requires it back.
+func send(transport *http.Transport, url, body string) error {
+	req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	back, err := io.ReadAll(resp.Body)
+	if err == nil && (resp.StatusCode != http.StatusOK || string(back) != body) {
+		err = fmt.Errorf("status %d: %.200s", resp.StatusCode, back)
+	}
+	return err
+}
+
+// TestHandOver lets a process take over from another under load, twice. No request fails. One that lasts longer than that
+// is answered by the process that has received it.
+func TestHandOver(t *testing.T) {
+	data := t.TempDir()
+	module := filepath.Join(t.TempDir(), "echo.wasm")
+	require.NoError(t, os.WriteFile(module, wat.Echo(), 0o600))
+	a := certtest.NewAuthority(t)
+	cert, key := a.Files("127.0.0.1")
+	for _, secure := range []bool{false, true} {
+		t.Run(fmt.Sprintf("tls=%v", secure), func(t *testing.T) {
+			flags := []string{"--data", data, "--admin-listen=127.0.0.1:0"}
+			if secure {
+				flags = append(flags, "--tls-cert", cert, "--tls-key", key)
+			}
+			p := startHandedOver(t, flags)
+			config := &tls.Config{RootCAs: a.Pool()}
+			if !secure {
+				out, err := exec.Command("vespo", "add", "echo", module, "--server", p.url).CombinedOutput()
+				require.NoError(t, err, "%s", out)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			var l load
+			ended := make(chan struct{})
+			go func() { l.run(ctx, p.url, config); close(ended) }()
+			long := p.beginLong(t, config)
+			for range 2 {
+				before := l.answered.Load()
+				p.handOver(t)
+				require.Eventually(t, func() bool { return l.answered.Load() > before+100 }, hangTimeout, time.Millisecond)
+				long()
+				long = func() {}
+			}
+			stop()
+			<-ended
+			require.Empty(t, l.failures, "of %d", l.answered.Load())
+			t.Logf("%d requests", l.answered.Load())
+		})
+	}
+}
+
+// TestHandOverThatFails kills the successor when the server has begun to hand over. Another one takes its place, and no
+// request fails.
+func TestHandOverThatFails(t *testing.T) {
+	module := filepath.Join(t.TempDir(), "echo.wasm")
+	require.NoError(t, os.WriteFile(module, wat.Echo(), 0o600))
+	p := startHandedOver(t, nil)
+	out, err := exec.Command("vespo", "add", "echo", module, "--server", p.url).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	ctx, stop := context.WithCancel(t.Context())
+	var l load
+	ended := make(chan struct{})
+	go func() { l.run(ctx, p.url, &tls.Config{}); close(ended) }()
+	require.NoError(t, syscall.Kill(p.pid, syscall.SIGUSR2))
+	victim, err := strconv.Atoi(p.await(t, regexp.MustCompile(`handing over.* pid=(\d+)`))[1])
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
+	pid, err := strconv.Atoi(p.await(t, successor)[1])
+	require.NoError(t, err)
+	require.NotEqual(t, victim, pid)
+	p.pid = pid
+	before := l.answered.Load()
+	require.Eventually(t, func() bool { return l.answered.Load() > before+100 }, hangTimeout, time.Millisecond)
+	stop()
+	<-ended
+	require.Empty(t, l.failures, "of %d", l.answered.Load())
+}
+
+// TestHandOverToNone asks for successors that cannot start. The server goes on, and can hand over afterwards.
+func TestHandOverToNone(t *testing.T) {
+	a := certtest.NewAuthority(t)
+	cert, key := a.Files("127.0.0.1")
+	p := startHandedOver(t, []string{"--tls-cert", cert, "--tls-key", key})
+	works, err := os.ReadFile(cert)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(cert, []byte("torn"), 0o600))
+	require.NoError(t, syscall.Kill(p.pid, syscall.SIGUSR2))
+	p.await(t, regexp.MustCompile("no other process takes over; this one goes on"))
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: a.Pool()}}}
+	defer client.CloseIdleConnections()
+	ready := func() {
+		resp, err := client.Get(p.url + "/services/ready")
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, http.StatusOK, resp.StatusCode)
+	}
+	ready()
+	require.NoError(t, os.WriteFile(cert, works, 0o600))
+	p.handOver(t)
+	client.CloseIdleConnections()
+	ready()
+}
+
+// handedOver is a server whose process changes.
+type handedOver struct {
+	*piped
+	url string
+	pid int // of the process that serves
+}
+
+func startHandedOver(t *testing.T, flags []string) *handedOver {
+	t.Helper()
+	h := &handedOver{}
+	h.piped = startPiped(t, flags...)
+	h.url, h.pid = h.client.Base(), h.cmd.Process.Pid
+	t.Cleanup(func() { _ = syscall.Kill(h.pid, syscall.SIGKILL) })
+	return h
+}
+
+var successor = regexp.MustCompile(`another process has taken over.* pid=(\d+)`)
+
+// handOver asks for a successor, and waits until it serves.
+func (h *handedOver) handOver(t *testing.T) {
+	t.Helper()
+	require.NoError(t, syscall.Kill(h.pid, syscall.SIGUSR2))
+	pid, err := strconv.Atoi(h.await(t, successor)[1])
+	require.NoError(t, err)
+	require.NotEqual(t, h.pid, pid)
+	h.pid = pid
+}
+
+// beginLong sends a part of a request, and returns a function that completes it.
+func (h *handedOver) beginLong(t *testing.T, config *tls.Config) (complete func()) {
+	t.Helper()
+	address := h.url[strings.LastIndex(h.url, "/")+1:]
+	conn, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	if strings.HasPrefix(h.url, "https") {
+		own := config.Clone()
+		own.ServerName = "127.0.0.1"
+		conn = tls.Client(conn, own)
+	}
+	_, err = io.WriteString(conn, "POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: 2\r\n\r\na")
+	require.NoError(t, err)
+	return func() {
+		_, err := io.WriteString(conn, "b")
+		require.NoError(t, err)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		text, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, resp.StatusCode)
+		require.Equal(t, "ab", string(text))
+	}
+}
