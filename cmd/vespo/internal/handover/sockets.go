@@ -33,11 +33,16 @@ type Sockets struct {
 	mu        sync.Mutex
 	inherited map[string]*net.TCPListener // guarded by mu, as all below; not used yet
 	open      map[string]*net.TCPListener // may be closed already
+	held      map[string]uintptr          // descriptors; see Hold
 }
 
 // New returns Sockets that has inherited none.
 func New() *Sockets {
-	return &Sockets{inherited: make(map[string]*net.TCPListener), open: make(map[string]*net.TCPListener)}
+	return &Sockets{
+		inherited: make(map[string]*net.TCPListener),
+		open:      make(map[string]*net.TCPListener),
+		held:      make(map[string]uintptr),
+	}
 }
 
 // Inherit returns the sockets that this process was started with, and the predecessor that waits for it; nil if there is

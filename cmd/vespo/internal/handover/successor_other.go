@@ -16,6 +16,12 @@ func Supported() bool { return false }
 // Start returns an error.
 func (s *Sockets) Start(string, []string) (*Successor, error) { return nil, errors.ErrUnsupported }
 
+// Hold returns an error.
+func (s *Sockets) Hold() error { return errors.ErrUnsupported }
+
+// Let does nothing.
+func (s *Sockets) Let() {}
+
 // PID returns 0.
 func (n *Successor) PID() int { return 0 }
 

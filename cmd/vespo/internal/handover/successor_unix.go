@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -65,10 +67,43 @@ func (s *Sockets) Start(path string, args []string) (*Successor, error) {
 	return n, nil
 }
 
-// duplicate returns duplicates of the open sockets, with their names. The caller closes them.
+// Hold keeps the open sockets after their listeners are closed, until Let: connections wait there for a successor.
+func (s *Sockets) Hold() error {
+	names, fds, err := s.duplicate()
+	if err != nil {
+		closeAll(fds)
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, name := range names {
+		s.held[name] = fds[i]
+	}
+	return nil
+}
+
+// Let closes the sockets that Hold keeps.
+func (s *Sockets) Let() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	closeAll(slices.Collect(maps.Values(s.held)))
+	clear(s.held)
+}
+
+// duplicate returns duplicates of the open and the held sockets, with their names. The caller closes them.
 func (s *Sockets) duplicate() (names []string, fds []uintptr, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for name, own := range s.held {
+		fd, err := unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return names, fds, fmt.Errorf("duplicate a socket: %w", err)
+		}
+		names, fds = append(names, name), append(fds, uintptr(fd))
+	}
+	if len(s.held) > 0 {
+		return names, fds, nil
+	}
 	for name, l := range s.open {
 		raw, failed := l.SyscallConn()
 		if failed != nil {

@@ -90,8 +90,7 @@ func (s *server) serveUntil(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.succession.asked:
-			if next := s.prepareSuccessor(ctx); next != nil {
-				s.handOver(next)
+			if next := s.prepareSuccessor(ctx); next != nil && s.handOver(next) {
 				return
 			}
 		}
@@ -122,8 +121,15 @@ func (s *server) prepareSuccessor(ctx context.Context) *handover.Successor {
 
 // handOver lets a successor serve. Clients are asked to connect again while this process still accepts them. Then it
 // stops accepting: new connections wait in the kernel. When the requests in flight have ended, or after releaseTime, the
-// data directory is released. Other requests in flight go on, until run closes the server.
-func (s *server) handOver(next *handover.Successor) {
+// data directory is released. Other requests in flight go on, until run closes the server. It returns false if this process
+// still serves.
+func (s *server) handOver(next *handover.Successor) bool {
+	if err := s.succession.sockets.Hold(); err != nil {
+		next.Kill()
+		s.log.Error("no other process takes over; this one goes on", "error", err)
+		return false
+	}
+	defer s.succession.sockets.Let()
 	s.log.Info("handing over", "pid", next.PID())
 	s.core.observer.routing.Load().Leave()
 	for _, f := range s.surfaces {
@@ -140,13 +146,14 @@ func (s *server) handOver(next *handover.Successor) {
 	if err := s.takenOver(next); err == nil {
 		s.log.Info("another process has taken over; this one drains", "pid", next.PID(), "at_most", s.drainTimeout)
 		s.linger(lingerTime) // for connections without a request so far
-		return
+		return true
 	}
 	s.log.Error("the other process does not serve, so this program starts again", "pid", next.PID())
 	next.Kill()
 	if err := s.startAgain(); err != nil {
 		s.log.Error("this program could not start again", "error", err)
 	}
+	return true
 }
 
 // startAgain lets this program itself succeed, as it runs.

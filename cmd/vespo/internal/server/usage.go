@@ -15,6 +15,7 @@ import (
 func (c *core) openUsage(ctx context.Context, list *parts.List, log *slog.Logger) error {
 	return list.Open(ctx, parts.Part{
 		Name: "the usage of services",
+		Data: true,
 		Open: func(context.Context) (err error) {
 			dir := c.store.UsageDir()
 			if err := durable.MkdirAll(dir); err != nil {
