@@ -219,3 +219,20 @@ func TestDeadlineIsShared(t *testing.T) {
 		require.Equal(t, time.Minute, time.Since(began))
 	})
 }
+
+// TestReleaseClosesDataAlone checks that Release ends all work and closes the parts with data, last in, first out, and that
+// Close closes the others, each once.
+func TestReleaseClosesDataAlone(t *testing.T) {
+	l := parts.New(t.Context())
+	var closed []string
+	for _, p := range []parts.Part{{Name: "catalogue", Data: true}, {Name: "engine"}, {Name: "store", Data: true}, {Name: "listener"}} {
+		p.Run = func(ctx context.Context) error { <-ctx.Done(); return nil }
+		p.Close = func(context.Context) error { closed = append(closed, p.Name); return nil }
+		require.NoError(t, l.Open(t.Context(), p))
+	}
+	require.NoError(t, l.Release(t.Context()))
+	require.Equal(t, []string{"store", "catalogue"}, closed)
+	require.NoError(t, l.Context().Err(), "requests go on")
+	require.NoError(t, l.Close(time.Minute))
+	require.Equal(t, []string{"store", "catalogue", "listener", "engine"}, closed)
+}

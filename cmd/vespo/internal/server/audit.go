@@ -14,6 +14,7 @@ import (
 func (c *core) openAudit(ctx context.Context, list *parts.List, log *slog.Logger) error {
 	return list.Open(ctx, parts.Part{
 		Name: "the audit log",
+		Data: true,
 		Open: func(context.Context) error {
 			dir := c.store.AuditDir()
 			if err := durable.MkdirAll(dir); err != nil {

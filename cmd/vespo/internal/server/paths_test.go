@@ -144,7 +144,7 @@ func serveWitnessed(t *testing.T, ctx context.Context, dir string, w *witness, u
 	err := s.serve(ctx, func(ctx context.Context, s *server) error { return cmd.prepare(ctx, s, nil) })
 	cancel()
 	called.Wait()
-	require.Equal(t, s.list.Context().Err() != nil && slices.Contains(w.names, "the listener of the public server") && w.failOpen < 0, released)
+	require.Equal(t, s.list.Context().Err() != nil && slices.Contains(w.names, "the watcher of the configuration") && w.failOpen < 0, released)
 	w.requireClosed(t)
 	require.Empty(t, descriptors(t, dir), "files are left open")
 	return said.String(), err
