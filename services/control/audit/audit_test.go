@@ -3,6 +3,7 @@ package audit_test
 import (
 	"encoding/json"
 	"fmt"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,4 +123,34 @@ func TestPartsOfLines(t *testing.T) {
 	all, _ := page(t, l, audit.Query{})
 	require.Equal(t, []string{"one", "two"}, all)
 	require.NoError(t, l.Close())
+}
+
+// Changes that a full disk refuses push no entry out of the log.
+func TestAFullDiskKeepsTheLog(t *testing.T) {
+	fsys := crashfs.New()
+	l := open(t, audit.Config{FS: fsys})
+	require.NoError(t, l.Append(entry("first")))
+	for _, kind := range []string{"write", "sync"} {
+		for _, effect := range []bool{false, true} {
+			fsys.Inject(func(op crashfs.Operation) (f crashfs.Fault) {
+				if op.Kind == kind {
+					f = crashfs.Fault{Err: syscall.ENOSPC, Effect: effect}
+				}
+				return f
+			})
+			for range 1100 {
+				require.ErrorIs(t, l.Append(entry("refused")), syscall.ENOSPC)
+			}
+		}
+	}
+	fsys.Inject(nil)
+	require.NoError(t, l.Append(entry("last")))
+	entries, err := fsys.ReadDir(".")
+	require.NoError(t, err)
+	require.Len(t, entries, 2)
+	all, _ := page(t, l, audit.Query{})
+	require.Equal(t, "first", all[0])
+	require.Equal(t, "last", all[len(all)-1])
+	again, _ := page(t, open(t, audit.Config{FS: fsys}), audit.Query{})
+	require.Equal(t, all, again)
 }

@@ -139,7 +139,7 @@ func (l *Log) appendLocked(e Entry) (err error) {
 		err = l.file.Sync()
 	}
 	if err != nil { // the next entry must not follow a part of this one
-		return errors.Join(err, l.endLocked())
+		return errors.Join(err, l.endLocked(), l.dropEmptyLocked())
 	}
 	l.omitted = 0
 	current := &l.segments[len(l.segments)-1]
@@ -148,6 +148,20 @@ func (l *Log) appendLocked(e Entry) (err error) {
 		return l.endLocked()
 	}
 	return nil
+}
+
+// dropEmptyLocked removes the last segment if it has no whole entry. On a full disk, each change that is refused begins one,
+// and those would push the entries out of the log.
+func (l *Log) dropEmptyLocked() error {
+	last := len(l.segments) - 1
+	if l.segments[last].bytes > 0 {
+		return nil
+	}
+	err := l.cfg.FS.Remove(l.segments[last].name())
+	if err == nil {
+		l.segments = l.segments[:last]
+	}
+	return err
 }
 
 // beginLocked begins a segment, and removes the oldest ones beyond the limits.
