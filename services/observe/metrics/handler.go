@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
 	"io"
@@ -17,9 +18,9 @@ import (
 )
 
 // Bounds of scrapes. One runs at a time, on one processor, and after one that took a time, three times that is left to
-// requests.
+// requests. A client that reads slowly is no part of that: its scrape is ready in memory, compressed, before it is sent.
 const (
-	maxWaiting = 4                // scrapes that wait for another one
+	maxWaiting = 4                // scrapes that wait for another one, or are being sent
 	maxWait    = 10 * time.Second // as Prometheus does by default
 	rest       = 3
 )
@@ -29,7 +30,7 @@ type Handler struct {
 	groups  atomic.Pointer[[]Group] // those of Register
 	also    prometheus.Gatherer     // immutable
 	turn    chan time.Time          // has a value if no scrape runs: when the next one may
-	waiting chan struct{}           // a place for each scrape that waits or runs
+	waiting chan struct{}           // a place for each scrape that waits, runs or is being sent
 
 	scrapes, refused atomic.Int64
 	took             atomic.Int64 // nanoseconds of the last scrape
@@ -60,40 +61,60 @@ func (h *Handler) Refused() uint64 { return uint64(h.refused.Load()) }
 
 // Serve answers a scrape. Its error is a problem, unless the client is gone.
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
-	release, err := h.acquire(r.Context())
+	release, leave, err := h.acquire(r.Context())
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer leave()
 	h.scrapes.Add(1)
 	format := expfmt.NegotiateIncludingOpenMetrics(r.Header)
+	var body *bytes.Buffer
+	if r.Method != http.MethodHead {
+		body, err = h.compressed(r.Context(), format)
+	}
+	release()
+	if err != nil {
+		return err
+	}
 	header := w.Header()
 	header.Set("Content-Type", string(format))
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Add("Vary", "Accept, Accept-Encoding")
-	if r.Method == http.MethodHead {
+	if body == nil {
 		return nil
 	}
-	if !acceptsGzip(r.Header) {
-		return h.write(r.Context(), w, format)
+	if acceptsGzip(r.Header) {
+		header.Set("Content-Encoding", "gzip")
+		_, _ = body.WriteTo(w) // on an error the client is gone
+		return nil
 	}
-	header.Set("Content-Encoding", "gzip")
-	z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed)
-	if err := h.write(r.Context(), z, format); err != nil {
+	z, err := gzip.NewReader(body)
+	if err != nil {
 		return err
 	}
-	return z.Close()
+	_, _ = io.Copy(w, z) // the same
+	return nil
 }
 
-// acquire waits for the turn of a scrape.
-func (h *Handler) acquire(ctx context.Context) (release func(), err error) {
+// compressed returns a scrape.
+func (h *Handler) compressed(ctx context.Context, format expfmt.Format) (*bytes.Buffer, error) {
+	body := new(bytes.Buffer)
+	z, _ := gzip.NewWriterLevel(body, gzip.BestSpeed)
+	if err := h.write(ctx, z, format); err != nil {
+		return nil, err
+	}
+	return body, z.Close()
+}
+
+// acquire waits for the turn of a scrape. Release ends the turn, and then leave gives the place back.
+func (h *Handler) acquire(ctx context.Context) (release, leave func(), err error) {
 	select {
 	case h.waiting <- struct{}{}:
 	default:
-		return nil, h.busy()
+		return nil, nil, h.busy()
 	}
-	leave := func() { <-h.waiting }
+	leave = func() { <-h.waiting }
 	late := time.NewTimer(maxWait)
 	defer late.Stop()
 	select {
@@ -101,14 +122,14 @@ func (h *Handler) acquire(ctx context.Context) (release func(), err error) {
 		if err := h.pause(ctx, at, late.C); err != nil {
 			h.turn <- at
 			leave()
-			return nil, err
+			return nil, nil, err
 		}
 	case <-late.C:
 		leave()
-		return nil, h.busy()
+		return nil, nil, h.busy()
 	case <-ctx.Done():
 		leave()
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
 	began := time.Now()
 	return func() {
@@ -116,8 +137,7 @@ func (h *Handler) acquire(ctx context.Context) (release func(), err error) {
 		took := now.Sub(began)
 		h.took.Store(int64(took))
 		h.turn <- now.Add(rest * took)
-		leave()
-	}, nil
+	}, leave, nil
 }
 
 // pause waits until at.

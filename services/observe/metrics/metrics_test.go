@@ -3,13 +3,14 @@ package metrics
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -290,48 +291,16 @@ func TestFormatsAreNegotiated(t *testing.T) {
 	require.Equal(t, 1, native)
 }
 
-// One scrape runs at a time, a few wait, and the server rests after each.
-func TestScrapesAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := NewHandler(prometheus.NewRegistry())
-		release, err := h.acquire(t.Context())
-		require.NoError(t, err)
-		began := time.Now()
-		var refused int
-		var mu sync.Mutex
-		var all sync.WaitGroup
-		for range 2 * maxWaiting {
-			all.Go(func() {
-				release, err := h.acquire(t.Context())
-				mu.Lock()
-				defer mu.Unlock()
-				if err != nil {
-					refused++
-					return
-				}
-				release()
-			})
-		}
-		synctest.Wait()
-		require.Equal(t, maxWaiting, refused)
-		time.Sleep(time.Second)
-		release()
-		all.Wait()
-		require.Equal(t, 1*time.Second+rest*time.Second, time.Since(began), "the next scrape comes after a rest")
-		require.EqualValues(t, maxWaiting, h.refused.Load())
-
-		release, err = h.acquire(t.Context())
-		require.NoError(t, err)
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		_, err = h.acquire(ctx)
-		require.ErrorIs(t, err, context.Canceled)
-		began = time.Now()
-		_, err = h.acquire(t.Context())
-		require.Error(t, err)
-		require.Equal(t, maxWait, time.Since(began))
-		release()
-	})
+// Each outcome of the access log has a name in metrics.
+func TestOutcomesAreThoseOfTheAccessLog(t *testing.T) {
+	source, err := os.ReadFile("../../../router/accesslog/record.go")
+	require.NoError(t, err)
+	all := regexp.MustCompile(`(?m)^\tOutcome\w+ +Outcome = "([^"]+)"`).FindAllSubmatch(source, -1)
+	require.Len(t, all, outcomes)
+	for _, match := range all {
+		outcome := accesslog.Outcome(match[1])
+		require.Equal(t, outcome, outcomeNames()[outcomeIndex(outcome)])
+	}
 }
 
 // A scrape of many services works, and holds one metric at a time.

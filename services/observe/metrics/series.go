@@ -49,13 +49,13 @@ func newSeries(v version, now time.Time) *series {
 }
 
 // outcomes is the number of outcomes, with one for unknown ones.
-const outcomes = 15
+const outcomes = 16
 
 // outcomeNames returns the outcomes in the order of their indexes.
 func outcomeNames() [outcomes]accesslog.Outcome {
 	return [outcomes]accesslog.Outcome{
 		accesslog.OutcomeOK, accesslog.OutcomeExit, accesslog.OutcomeTrap, accesslog.OutcomeOutOfMemory, accesslog.OutcomeStackOverflow,
-		accesslog.OutcomeDeadline, accesslog.OutcomeHostError, accesslog.OutcomeBadAnswer, accesslog.OutcomeUnreachable,
+		accesslog.OutcomeDeadline, accesslog.OutcomeWorkLimit, accesslog.OutcomeHostError, accesslog.OutcomeBadAnswer, accesslog.OutcomeUnreachable,
 		accesslog.OutcomeRefused, accesslog.OutcomeNotFound, accesslog.OutcomeNoCapacity, accesslog.OutcomeNotReady,
 		accesslog.OutcomeClientGone, accesslog.OutcomeAborted,
 	}
@@ -65,12 +65,16 @@ func outcomeIndex(o accesslog.Outcome) int {
 	if o == accesslog.OutcomeOK { // most are
 		return 0
 	}
+	hostError := 0
 	for i, name := range outcomeNames() {
-		if o == name {
+		switch name {
+		case o:
 			return i
+		case accesslog.OutcomeHostError:
+			hostError = i
 		}
 	}
-	return 6 // a host error: the outcome is not one
+	return hostError // the outcome is not one
 }
 
 // classes is the number of status classes. The first is that of requests without a response.
