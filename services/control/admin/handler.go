@@ -218,10 +218,11 @@ func (h *Handler) call(w *client.Writer, r *http.Request, e endpoint) error {
 		return problem.Newf(problem.MethodNotAllowed, "use %s", allowed)
 	}
 	if e.limiter != nil {
-		if err := e.limiter.acquire(); err != nil {
+		caller := identity.Of(r.Context())
+		if err := e.limiter.acquire(caller); err != nil {
 			return err
 		}
-		defer e.limiter.release()
+		defer e.limiter.release(caller)
 	}
 	if e.long {
 		w.Paced()
