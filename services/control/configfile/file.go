@@ -15,6 +15,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/vespo-dev/vespo/internal/regular"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/schema"
@@ -95,6 +96,15 @@ func (f *File) Specs() []services.Spec {
 		specs = append(specs, s.spec)
 	}
 	return specs
+}
+
+// Hows returns in which way new versions of the services get their requests.
+func (f *File) Hows() map[routekey.Key]deploy.How {
+	hows := make(map[routekey.Key]deploy.How, len(f.services))
+	for _, s := range f.services {
+		hows[s.spec.Key] = s.how
+	}
+	return hows
 }
 
 // Inputs returns the paths of all files that the settings and services depend on.

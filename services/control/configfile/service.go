@@ -11,13 +11,16 @@ import (
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/control/fields"
+	"github.com/vespo-dev/vespo/services/control/rollout"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // service is a [[service]] table.
 type service struct {
 	spec   services.Spec
+	how    deploy.How      // in which new versions get their requests
 	module string          // path of the module; empty for kinds without one
 	use    []string        // paths of the middleware
 	lines  map[string]int  // by key; "" is the line of the table
@@ -41,7 +44,7 @@ func (f *File) readService(keys map[string]any, where map[string]int) (service, 
 	if err != nil {
 		return s, append(v.violations, f.violation(where[""], "a value has no meaning here: %s", err))
 	}
-	in := fields.New(append(fields.KeyFields(), known...)...)
+	in := fields.New(append(append(fields.KeyFields(), known...), rollout.Fields()...)...)
 	if in.AddJSON(object, "") {
 		s.describe(f, in)
 	}
@@ -51,6 +54,7 @@ func (f *File) readService(keys map[string]any, where map[string]int) (service, 
 // describe fills in the spec, and the paths of its modules.
 func (s *service) describe(f *File, in *fields.Input) {
 	s.spec = services.Spec{Key: in.Key(), Origin: registry.OriginFile}
+	s.how = rollout.Read(in)
 	selected, ok := in.Select(f.kinds, "module is missing: give the file of the module, or bind the prefix to something else")
 	if !ok {
 		return

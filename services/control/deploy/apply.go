@@ -73,13 +73,20 @@ func (f failures) err() error {
 // Apply delays only changes of the services that it changes itself. The server can become ready after the
 // first Apply.
 func (d *Deployer) Apply(ctx context.Context, specs []services.Spec) (Applied, error) {
-	declared, p, err := d.declare(specs)
+	return d.ApplyBy(ctx, specs, nil)
+}
+
+// ApplyBy is like Apply, with the way in which new versions of services are deployed. It has no dry runs. A version that was
+// rolled back after its trial is not tried again, until the file declares another one.
+func (d *Deployer) ApplyBy(ctx context.Context, specs []services.Spec, hows map[routekey.Key]How) (Applied, error) {
+	declared, p, err := d.declare(specs, hows)
 	if err != nil {
 		return Applied{}, err
 	}
 	t := &transaction{
 		patience: patient,
 		file:     true,
+		smoke:    smokeOf(hows),
 		claimed:  p.Touched,
 		build:    func(*registry.State) (changes, error) { return declared, nil },
 	}
@@ -98,16 +105,20 @@ func (d *Deployer) Apply(ctx context.Context, specs []services.Spec) (Applied, e
 
 // declare checks specs and returns the changes that make them the set of services of the file, with their plan on
 // the current state.
-func (d *Deployer) declare(specs []services.Spec) (c changes, p *plan.Plan, err error) {
+func (d *Deployer) declare(specs []services.Spec, hows map[routekey.Key]How) (c changes, p *plan.Plan, err error) {
 	c.specs = make(map[routekey.Key]services.Spec, len(specs))
 	failed := failures{}
 	for i, spec := range specs {
-		if err := d.Validate(spec); err != nil {
+		err := d.Validate(spec)
+		if err == nil && hows[spec.Key].Rollout.Mirror.Weight != 0 {
+			err = d.checkMirror(spec.Kind)
+		}
+		if err != nil {
 			failed[i] = err
 		}
 		spec.Origin = registry.OriginFile
 		spec = d.identified(spec)
-		c.list = append(c.list, plan.Declare{Key: spec.Key, Version: versionOf(spec)})
+		c.list = append(c.list, plan.Declare{Key: spec.Key, Version: versionOf(spec), Rollout: hows[spec.Key].Rollout})
 		c.specs[spec.Key] = spec
 	}
 	c.list = append(c.list, plan.Prune{})
@@ -124,7 +135,7 @@ func (d *Deployer) declare(specs []services.Spec) (c changes, p *plan.Plan, err 
 // Rehearse finds errors in specs before an Apply. It validates all specs and prepares those of the given
 // kinds, whose Prepare must have no effects outside the process. It changes nothing.
 func (d *Deployer) Rehearse(ctx context.Context, specs []services.Spec, kinds ...string) error {
-	if _, _, err := d.declare(specs); err != nil {
+	if _, _, err := d.declare(specs, nil); err != nil {
 		return err
 	}
 	end, err := d.begin(phaseServing)

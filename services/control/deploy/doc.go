@@ -14,6 +14,10 @@
 // another writer of the catalogue was first, the transaction is planned again, at most maxPlans times, and keeps the
 // prepared deployments that the new plan needs as well.
 //
+// A service can have several live versions: the arms of a split, and the version of a mirror. Each is prepared, drained and
+// scaled by itself; the table has one route for all, which chooses an arm. A change of the weights prepares only versions that
+// did not serve before.
+//
 // A rollback has the blobs of an earlier version. At start, the services of the catalogue are published in the state
 // "starting", and then prepared in parallel. Each takes the steps from "writer lock" to "publish" without a plan and
 // without a commit.

@@ -84,7 +84,16 @@ func (d *Deployer) changeTraffic(ctx context.Context, key routekey.Key, change p
 	return d.changeOne(ctx, key, func(registry.Service) (changes, error) { return c, nil })
 }
 
-// smokeStep sends the smoke requests of a transaction to its new versions.
+// smokeOf returns the smoke requests of services.
+func smokeOf(hows map[routekey.Key]How) map[routekey.Key][]Smoke {
+	all := make(map[routekey.Key][]Smoke)
+	for key, how := range hows {
+		all[key] = how.Smoke
+	}
+	return all
+}
+
+// smokeAll sends the smoke requests of a transaction to its new versions.
 func (d *Deployer) smokeAll(ctx context.Context, t *transaction) error {
 	for _, step := range t.plan.Prepare {
 		for _, n := range step.Fresh {

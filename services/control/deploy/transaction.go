@@ -250,8 +250,8 @@ func (d *Deployer) report(t *transaction, p *plan.Plan, placed []*placement) (re
 		if current.Generation == step.Before.Generation {
 			what = "traffic of the service changed"
 		}
-		d.log.Info(what, append(append([]any{"prefix", step.Service.Key, "digest", d.logged(current), "version", current.Number,
-			"generation", current.Generation, "created", step.Created}, trafficLog(step.Service)...), origin...)...)
+		fields := append([]any{"prefix", step.Service.Key, "digest", d.logged(current), "generation", current.Generation, "created", step.Created}, origin...)
+		d.log.Info(what, append(append(fields, "version", current.Number), trafficLog(step.Service)...)...)
 		d.cfg.Events.Deployed(result)
 	}
 	for _, key := range p.Remove {

@@ -73,7 +73,7 @@ func (r *reloader) start(ctx context.Context) error {
 func (r *reloader) apply(ctx context.Context, file *configfile.File) (deploy.Applied, error) {
 	ctx, stop := identity.With(ctx, identity.File())
 	defer stop()
-	applied, err := r.deployer.Apply(ctx, file.Specs())
+	applied, err := r.deployer.ApplyBy(ctx, file.Specs(), file.Hows())
 	if err != nil {
 		return applied, file.Locate(err)
 	}
