@@ -82,6 +82,9 @@ func (r record) entry(key string, value bool) kv.Entry {
 	return e
 }
 
+// formatVersion is the version of a file's format.
+const formatVersion = 1
+
 // Buckets of a file. The sequence of entries is the last version.
 var (
 	entriesName = []byte("entries") // key: record

@@ -70,6 +70,9 @@ func (st *store) load() {
 			return err
 		}
 		return st.db.View(func(tx *bbolt.Tx) (err error) {
+			if err := boltfile.CheckFormat(tx, formatVersion); err != nil {
+				return err
+			}
 			used, err = usageOf(tx)
 			return err
 		})

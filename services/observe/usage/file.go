@@ -89,6 +89,9 @@ func Open(cfg Config) (*Ledger, error) {
 	return l, nil
 }
 
+// formatVersion is the version of the file's format.
+const formatVersion = 1
+
 func (l *Ledger) open() error {
 	if err := boltfile.Check(l.cfg.Path); err != nil {
 		return err
@@ -103,6 +106,9 @@ func (l *Ledger) open() error {
 	}
 	db.AllocSize = growBytes
 	err = db.Update(func(tx *bbolt.Tx) error {
+		if err := boltfile.CheckFormat(tx, formatVersion); err != nil {
+			return err
+		}
 		_, err := tx.CreateBucketIfNotExists(rows)
 		return err
 	})

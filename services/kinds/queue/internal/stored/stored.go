@@ -189,12 +189,18 @@ func (s *Store) Close() error {
 	return boltfile.Guarded(s.db.Close)
 }
 
+// formatVersion is the version of the file's format.
+const formatVersion = 1
+
 // load initializes the accounting from the file.
 func (s *Store) load(now time.Time) error {
 	var ended []record
 	bad := map[key]error{}
 	prefixes := map[string]string{} // by id, of ended requests
 	err := s.view(func(tx *bbolt.Tx) error {
+		if err := boltfile.CheckFormat(tx, formatVersion); err != nil {
+			return err
+		}
 		return tx.ForEach(func(prefix []byte, b *bbolt.Bucket) error {
 			if string(prefix) == asideName || b == nil || b.Bucket([]byte(records)) == nil {
 				return nil
