@@ -17,9 +17,10 @@
 // # Files
 //
 // Each service has a directory, and a directory has segments: files of whole lines that are only appended to, named by the
-// number of their first entry. Segments go when the service, or all services, exceed their size, the oldest first. After
-// a crash, the last line of a segment can be torn, and after a power loss its end can have any content. Readers skip lines
-// that are no entries, and a start of the server begins new segments. Nothing is fsynced: a log is not worth that.
+// number of their first entry. The oldest segment of a service goes when the service exceeds its size, and that of the
+// service with the most when all together exceed theirs. After a crash, the last line of a segment can be torn, and after
+// a power loss its end can have any content. Readers skip lines that are no entries, and a start of the server begins new
+// segments. Nothing is fsynced: a log is not worth that.
 //
 // The log of a service goes with the service: [Journal.Forget], or within [RetainInterval] after a start.
 //

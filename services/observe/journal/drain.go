@@ -132,22 +132,23 @@ func (j *Journal) noteLocked(b *inbox, items []item, err error) {
 	}
 }
 
-// shrinkLocked removes the oldest segments of a service, and of all, until they have their sizes.
+// shrinkLocked removes the oldest segments of a service, and of the services with the most, until they have their sizes: one
+// with much output, or with many services, takes no room that others need.
 func (j *Journal) shrinkLocked(s *store) {
 	for len(s.segments) > 1 && (s.bytes > j.cfg.ServiceBytes || len(s.segments) > maxSegments) {
 		j.removeOldestLocked(s)
 	}
 	for j.bytes > j.cfg.TotalBytes {
-		var oldest *store
+		var largest *store
 		for _, other := range j.stores {
-			if len(other.segments) > 0 && (oldest == nil || other.segments[0].first < oldest.segments[0].first) {
-				oldest = other
+			if len(other.segments) > 0 && (largest == nil || other.bytes > largest.bytes) {
+				largest = other
 			}
 		}
-		if oldest == nil {
+		if largest == nil {
 			return
 		}
-		j.removeOldestLocked(oldest)
+		j.removeOldestLocked(largest)
 	}
 }
 

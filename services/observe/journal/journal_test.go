@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -115,51 +114,6 @@ func TestRestart(t *testing.T) {
 		texts, _ := read(t, j, Filter{}, 100)
 		require.Equal(t, want, texts)
 	}
-}
-
-// The model: of each service, the latest entries are there, in order and without a gap, within the sizes.
-func TestSizesAgainstModel(t *testing.T) {
-	const serviceBytes, totalBytes = 16 << 10, 40 << 10
-	dir := t.TempDir()
-	j := opened(t, dir, Config{ServiceBytes: serviceBytes, TotalBytes: totalBytes})
-	random := rand.New(rand.NewPCG(3, 4))
-	said := map[string][]string{}
-	for i := range 3000 {
-		name := fmt.Sprint("/s", random.IntN(6))
-		text := fmt.Sprint(i, strings.Repeat("x", random.IntN(100)))
-		j.say(name, "", text)
-		said[name] = append(said[name], text)
-		if random.IntN(5) == 0 {
-			j.drain(false)
-		}
-		if random.IntN(300) == 0 {
-			j.drain(true)
-			require.NoError(t, j.Close())
-			j = opened(t, dir, Config{ServiceBytes: serviceBytes, TotalBytes: totalBytes})
-		}
-	}
-	j.drain(true)
-	require.LessOrEqual(t, j.Stats().Bytes, int64(totalBytes))
-	require.Equal(t, sizeOnDisk(t, dir), j.Stats().Bytes)
-	all := 0
-	for name, texts := range said {
-		got, more := read(t, j, Filter{Service: only(name)}, 1e6)
-		require.False(t, more)
-		require.Equal(t, texts[len(texts)-len(got):], got)
-		all += len(got)
-	}
-	require.Greater(t, all, 100)
-}
-
-func sizeOnDisk(t *testing.T, dir string) (n int64) {
-	files, err := filepath.Glob(filepath.Join(dir, "*", "*"))
-	require.NoError(t, err)
-	for _, f := range files {
-		info, err := os.Stat(f)
-		require.NoError(t, err)
-		n += info.Size()
-	}
-	return n
 }
 
 // A removed service leaves nothing behind, also if a last entry comes after the removal.
