@@ -1,6 +1,8 @@
 package journal
 
 import (
+	"errors"
+	"io/fs"
 	"slices"
 	"time"
 )
@@ -125,11 +127,20 @@ func (j *Journal) noteLocked(b *inbox, items []item, err error) {
 		return
 	}
 	j.stats.Lost += uint64(len(items))
-	b.lose(items, err.Error())
+	b.lose(items, reasonOf(err))
 	if j.failed == "" {
 		j.failed = err.Error()
 		j.cfg.Log.Error("the logs of services cannot be kept: requests are served without", "error", err)
 	}
+}
+
+// reasonOf returns the reason of a failure for the readers of a log, without paths of the server.
+func reasonOf(err error) string {
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		return "they could not be written: " + failed.Err.Error()
+	}
+	return "they could not be written"
 }
 
 // shrinkLocked removes the oldest segments of a service, and of the services with the most, until they have their sizes: one
