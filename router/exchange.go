@@ -126,6 +126,9 @@ func (x *exchange) conclude(err error) {
 	if !x.abort && w.tunnel == nil && (err == nil || x.only == "") {
 		w.commit() // a handler that wrote nothing means an empty 200, as in net/http
 	}
+	if err == nil && w.fallsShort() {
+		x.abort, rec.Outcome = true, accesslog.OutcomeAborted
+	}
 	filterUnannounced(w.Header())
 	rec.QueueWait += rec.Wait
 	if rec.BytesOut, rec.TTFB = w.bytes, w.ttfb; w.status != 0 {

@@ -22,6 +22,10 @@ type Config struct {
 	AdminOnly bool
 	// AccessLog is called with the record of every request; nil: records are dropped.
 	AccessLog accesslog.Listener
+	// MayReport decides who gets the report of a request's costs; nil: no client.
+	MayReport MayReport
+	// WorkUnit is the version of the unit of work in reports.
+	WorkUnit int
 	// Follow is called with each table before it is published; nil: no call. It must be quick. Listeners of records
 	// prepare what they keep for each service.
 	Follow func(*Table)
@@ -54,6 +58,8 @@ type Router struct {
 	maxPathBytes int                // immutable
 	strict       []string           // immutable; Config.StrictTransport; nil if there is none
 	follow       func(*Table)       // immutable; may be nil
+	mayReport    MayReport          // immutable; nil: no client gets reports
+	workUnit     int                // immutable
 
 	table   atomic.Pointer[Table] // nil before the first Publish
 	leaving atomic.Bool           // set by Leave
@@ -64,6 +70,7 @@ type Router struct {
 func New(c Config) *Router {
 	rt := &Router{adminOnly: c.AdminOnly, accessLog: c.AccessLog, trust: c.Trust, maxPathBytes: c.MaxPathBytes, follow: c.Follow}
 	rt.held.limit = c.HeaderBytes
+	rt.mayReport, rt.workUnit = c.MayReport, c.WorkUnit
 	if rt.maxPathBytes <= 0 {
 		rt.maxPathBytes = DefaultMaxPathBytes
 	}
@@ -105,7 +112,7 @@ func (rt *Router) Table() *Table { return rt.table.Load() }
 // the connection. All capacity is released before that.
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := newExchange(w, r, rt.trust.Client(r))
-	x.writer.leaving = &rt.leaving
+	x.writer.leaving, x.writer.report = &rt.leaving, takeReport(r)
 	if r.TLS != nil {
 		x.writer.strict = rt.strict
 	}
@@ -167,6 +174,9 @@ func (rt *Router) answer(x *exchange, err error) error {
 	}
 	x.conclude(err)
 	x.count()
+	if !x.abort {
+		x.writer.sendReport(&x.record, rt.workUnit)
+	}
 	if rt.accessLog != nil {
 		rt.accessLog(&x.record)
 	}
@@ -199,6 +209,7 @@ func (rt *Router) serve(x *exchange) error {
 
 func (rt *Router) serveAdmin(x *exchange) error {
 	x.record.Service, x.request.Admitted = routekey.ReservedSegment, x.request.Arrived
+	dropReport(x.request.Header) // a token may come alone
 	if rt.admin == nil {
 		return notFound()
 	}
@@ -220,6 +231,10 @@ func (rt *Router) serveRoute(x *exchange, path string) error {
 		rec := &x.record
 		rec.Prefix = string(route.Key.Prefix)
 		rec.Service, rec.Version, rec.Number, rec.Generation = route.Service, route.Version, route.Number, route.Generation
+		if err := rt.grantReport(x, route.Key); err != nil {
+			route.unpin()
+			return err
+		}
 		if route.Await == nil {
 			x.route = route
 			return rt.serveBy(x, route)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/client"
+	"github.com/vespo-dev/vespo/internal/httpfield"
 )
 
 // strictTransport is the field that makes browsers use https alone, RFC 6797.
@@ -31,6 +32,7 @@ type responseWriter struct {
 	owner     *exchange           // immutable; the exchange of the request; nil in tests
 	duplex    bool                // the handler reads and writes at the same time
 	cookie    string              // set with the response, so that the client stays with its version; "": none
+	report    *report             // nil unless the client asks for one
 	tee       *Copy               // nil unless the request is mirrored
 	leaving   *atomic.Bool        // immutable; the server is about to stop; nil for requests between services
 	strict    []string            // immutable; of Config.StrictTransport; nil: none
@@ -44,6 +46,7 @@ func (w *responseWriter) WriteHeader(status int) {
 	if w.status != 0 {
 		return
 	}
+	delete(w.inner.Header(), httpfield.ReportHeader) // only the server itself reports
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
 		w.inner.WriteHeader(status)
 		return
@@ -63,7 +66,12 @@ func (w *responseWriter) WriteHeader(status int) {
 	if w.tee != nil {
 		w.tee.Header = w.inner.Header().Clone()
 	}
-	w.inner.WriteHeader(status) // panics on an invalid status; then none is committed
+	if w.reports() {
+		w.announceReport(status)
+	}
+	if !w.held() {
+		w.inner.WriteHeader(status) // panics on an invalid status; then none is committed
+	}
 	w.status = status
 	if w.owner != nil {
 		w.ttfb = time.Since(w.owner.request.Arrived)
@@ -80,6 +88,14 @@ func (w *responseWriter) commit() {
 // Write sends a part of the body.
 func (w *responseWriter) Write(p []byte) (int, error) {
 	w.commit()
+	if w.report != nil {
+		return w.writeReported(p)
+	}
+	return w.write(p)
+}
+
+// write sends a part of the body of a committed response.
+func (w *responseWriter) write(p []byte) (int, error) {
 	n, err := w.inner.Write(p)
 	if w.tee != nil {
 		w.tee.addAnswer(p[:n])
@@ -91,6 +107,9 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 // WriteString is like Write, without copying s if the server supports that.
 func (w *responseWriter) WriteString(s string) (int, error) {
 	w.commit()
+	if w.report != nil {
+		return w.writeReported([]byte(s))
+	}
 	n, err := io.WriteString(w.inner, s)
 	if w.tee != nil {
 		w.tee.addAnswer([]byte(s[:n]))
@@ -102,6 +121,9 @@ func (w *responseWriter) WriteString(s string) (int, error) {
 // ReadFrom lets io.Copy use optimisations of the server such as sendfile.
 func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 	w.commit()
+	if w.report != nil {
+		return io.Copy(onlyWriter{w}, src)
+	}
 	if w.tee != nil {
 		src = io.TeeReader(src, answerTee{w.tee})
 	}
@@ -122,7 +144,9 @@ func (w *responseWriter) Flush() { _ = w.FlushError() }
 
 // FlushError sends buffered data.
 func (w *responseWriter) FlushError() error {
-	w.commit()
+	if w.commit(); w.held() {
+		return nil
+	}
 	return client.ConnOf(w.inner).Flush()
 }
 

@@ -12,6 +12,13 @@ const (
 	ScheduleTimeHeader = "Vespo-Schedule-Time"
 )
 
+// The fields of a request by which its client asks what it costs: "1", and a token of the management API. The answer has
+// ReportHeader, too, in its trailer.
+const (
+	ReportHeader = "Vespo-Report"
+	TokenHeader  = "Vespo-Token"
+)
+
 // Own reports whether a field is written by this server alone. The name must be plain or canonical.
 func Own(plain string) bool {
 	return plain == CallerHeader || plain == ScheduleHeader || plain == ScheduleTimeHeader
@@ -54,10 +61,11 @@ func Trailer(name string) bool {
 	return true
 }
 
-// Claim reports whether a field is a claim about the sender of a request or its connection.
+// Claim reports whether a field is a claim about the sender of a request or its connection, or is for this server alone.
 // Clients' claims are not trusted. The name must be plain or canonical.
 func Claim(plain string) bool {
-	return strings.HasPrefix(plain, "X-Forwarded-") || plain == "Forwarded" || plain == "X-Real-Ip" || Own(plain)
+	return strings.HasPrefix(plain, "X-Forwarded-") || plain == "Forwarded" || plain == "X-Real-Ip" || Own(plain) ||
+		plain == ReportHeader || plain == TokenHeader
 }
 
 // RequestID reports whether a field contains a request id. The name must be plain or canonical.

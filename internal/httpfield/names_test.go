@@ -15,7 +15,7 @@ func TestTrailer(t *testing.T) {
 	}
 	for _, name := range []string{
 		"Transfer-Encoding", "Content-Length", "Trailer", "Te", "Connection", "Upgrade", "Host", "Max-Forwards", "Via", "Forwarded",
-		"X-Forwarded-For", "X-Real-Ip", "Vespo-Caller", "X-Request-Id", "Authorization", "Www-Authenticate", "Proxy-Authorization", "Cookie",
+		"X-Forwarded-For", "X-Real-Ip", "Vespo-Caller", "Vespo-Report", "Vespo-Token", "X-Request-Id", "Authorization", "Www-Authenticate", "Proxy-Authorization", "Cookie",
 		"Set-Cookie", "Cache-Control", "Expect", "Range", "If-Match", "If-None-Match", "Accept", "Accept-Encoding", "Age", "Date", "Expires",
 		"Location", "Retry-After", "Vary", "Warning", "Content-Encoding", "Content-Type", "Content-Range", "Access-Control-Allow-Origin",
 	} {

@@ -151,7 +151,7 @@ func start(t *testing.T, s setup) *stack {
 		auditor = s.admin.Audit
 	}
 	st.Server = servicetest.New(t, servicetest.Config{
-		Router: router.Config{Admin: handler, AdminOnly: s.own},
+		Router: router.Config{Admin: handler, AdminOnly: s.own, MayReport: handler.MayReport},
 		Deploy: deploy.Config{
 			Audit:      auditor,
 			Gate:       admission.NewGate(4),

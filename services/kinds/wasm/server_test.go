@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/deploy"
@@ -41,10 +43,16 @@ func newServerWith(tb testing.TB, cfg wasm.Config, functions servicetest.Handler
 	tb.Helper()
 	cfg.Slots = cmp.Or(cfg.Slots, 64)
 	s := &server{tb: tb, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
-	s.Server = servicetest.New(tb, servicetest.Config{Deploy: deploy.Config{
-		Gate:   admission.NewGate(cfg.Slots),
-		Limits: admission.Limits{Concurrency: cfg.Slots, Queue: 1000, Wait: 30 * time.Second},
-	}})
+	s.Server = servicetest.New(tb, servicetest.Config{
+		Deploy: deploy.Config{
+			Gate:   admission.NewGate(cfg.Slots),
+			Limits: admission.Limits{Concurrency: cfg.Slots, Queue: 1000, Wait: 30 * time.Second},
+		},
+		Router: router.Config{
+			MayReport: func(*router.Request, routekey.Key, []string) error { return nil },
+			WorkUnit:  wasm.WorkUnit,
+		},
+	})
 	cfg.CacheDir = cmp.Or(cfg.CacheDir, guests.CodeCache())
 	_, measured := tb.(*testing.B)
 	cfg.VerifyResets = !measured

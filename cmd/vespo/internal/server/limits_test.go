@@ -121,6 +121,7 @@ Every bound of a server: its default, its flag, and what happens when it acts. T
 | middleware in front of a service: 8 modules | [middleware](middleware.md) |
 | keys, values, pages, operations and stores of key-value stores | [key-value stores](key-value.md#limits) |
 | requests in the kept log of a service: 100 a second, and 100 failed ones; clients that read or follow logs: 16 | [logs](logs.md#what-is-kept) |
+| what services cost, by hour: 400 days, 1 GiB, and 100,000 rows of an answer | [usage](usage.md#sums-of-services) |
 | requests and answers of queues, of functions | [queues](queue.md), [functions](functions.md#requests-and-answers) |
 | records of the log that wait for a slow reader: 1 MiB | [when the output is blocked](operations.md#when-the-output-is-blocked) |
 | length of a path: 8 KiB; fields of a header: 256 | [problems](operations.md#problems) |

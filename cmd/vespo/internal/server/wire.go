@@ -173,6 +173,8 @@ func (c *core) newRouter(cfg *Config, access access, management *admin.Handler) 
 	return router.New(router.Config{
 		Admin:           management,
 		AccessLog:       accesslog.Tee(c.observer.listener(), access.listener, c.canaries.Listen, c.sources.Requests.Listen, c.usage.Listen),
+		MayReport:       management.MayReport,
+		WorkUnit:        wasm.WorkUnit,
 		Follow:          c.sources.Requests.Follow,
 		Trust:           cfg.trust(),
 		HeaderBytes:     int64(cfg.HeaderMemory),
