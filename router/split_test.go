@@ -116,7 +116,7 @@ func TestSplitSetsTheCookie(t *testing.T) {
 // Requests of the server itself, such as those of schedules, go to the current version.
 func TestSplitServesOwnRequestsByTheCurrentVersion(t *testing.T) {
 	rt := New(Config{})
-	table, s := splitTable(t, Split{}, 500, 500)
+	_, s := splitTable(t, Split{}, 500, 500)
 	s.Own = s.Arms[1].Route
 	table, err := BuildTable([]*Route{NewSplit(routekey.MustParse("/a"), *s)})
 	require.NoError(t, err)

@@ -67,7 +67,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer leave()
 	h.scrapes.Add(1)
-	format := expfmt.NegotiateIncludingOpenMetrics(r.Header)
+	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	var body *bytes.Buffer
 	if r.Method != http.MethodHead {
 		body, err = h.compressed(r.Context(), format)

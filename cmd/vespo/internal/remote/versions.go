@@ -58,9 +58,8 @@ func writeVersions(to *screen, all *versions) error {
 		}
 		t.row(v.Number, percentText(v.Weight), to.age(v.Deployed), v.Author, v.Size, requests, errors, shortDigest(v.Digest), v.Message)
 	}
-	last := len(t.rows[0]) - 1
 	t.dropEmpty()
-	if last = len(t.rows[0]) - 1; t.rows[0][last] == "MESSAGE" {
+	if last := len(t.rows[0]) - 1; t.rows[0][last] == "MESSAGE" {
 		t.cut = []int{last}
 	}
 	t.right = []int{0, 1}
