@@ -19,6 +19,7 @@ import (
 	"github.com/vespo-dev/vespo/services/control/audit"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/control/identity"
+	"github.com/vespo-dev/vespo/services/control/profiles"
 	"github.com/vespo-dev/vespo/services/egress"
 	"github.com/vespo-dev/vespo/services/egress/fetch"
 	"github.com/vespo-dev/vespo/services/internal/access"
@@ -31,6 +32,7 @@ type Handler struct {
 	access    *access.Guard       // immutable
 	decoder   *decoder            // immutable
 	fetcher   *fetch.Fetcher      // immutable
+	profiles  *profiles.Handler   // immutable
 	endpoints map[string]endpoint // immutable; by escaped path
 	needs     map[string]need     // immutable; by escaped path
 
@@ -66,7 +68,8 @@ func New(cfg Config) *Handler {
 			maxModuleBytes: cfg.MaxModuleBytes,
 			pace:           client.Pace{Silence: cfg.StallTimeout, Grace: cfg.StallTimeout, Rate: cfg.MinUploadRate},
 		},
-		fetcher: newFetcher(cfg),
+		fetcher:  newFetcher(cfg),
+		profiles: profiles.New(),
 	}
 	h.endpoints, h.needs = h.routes(), needs()
 	return h
@@ -81,6 +84,9 @@ func (h *Handler) AttachSchedules(s Schedules) { h.schedules.Store(&schedules{s}
 // Leave makes the server not ready, so that load balancers stop sending requests. Other endpoints except list
 // are not affected.
 func (h *Handler) Leave() { h.leaving.Store(true) }
+
+// EndProfiles ends the profile that is being taken, and later ones at once.
+func (h *Handler) EndProfiles() { h.profiles.End() }
 
 // deployer returns the attached Deployer. Without one, it returns a problem.
 func (h *Handler) deployer() (Deployer, error) {

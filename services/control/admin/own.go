@@ -20,9 +20,8 @@ func (h *Handler) ownRoutes() map[string]endpoint {
 	for _, path := range console.Paths() {
 		routes[path] = page
 	}
-	taken := profiles.New()
-	for _, path := range taken.Paths() {
-		routes[path] = endpoint{methods: get, own: true, long: true, serve: taken.Serve}
+	for _, path := range h.profiles.Paths() {
+		routes[path] = endpoint{methods: get, own: true, long: true, serve: h.profiles.Serve}
 	}
 	return routes
 }

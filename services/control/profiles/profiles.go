@@ -4,6 +4,7 @@
 package profiles
 
 import (
+	"context"
 	"net/http"
 	"net/http/pprof"
 	"strconv"
@@ -26,11 +27,14 @@ const retryAfter = 5 * time.Second
 type Handler struct {
 	taking chan struct{}               // has room for the one profile that is being taken
 	serve  map[string]http.HandlerFunc // immutable; by path
+	ended  context.Context             // immutable; see End
+	end    context.CancelFunc          // immutable
 }
 
 // New returns a handler.
 func New() *Handler {
 	h := &Handler{taking: make(chan struct{}, 1)}
+	h.ended, h.end = context.WithCancel(context.Background())
 	h.serve = map[string]http.HandlerFunc{
 		Path:             pprof.Index,
 		Path + "profile": pprof.Profile,
@@ -50,6 +54,9 @@ func (h *Handler) Paths() (paths []string) {
 	return paths
 }
 
+// End ends the profile that is being taken, which has then what was seen so far, so that a server need not wait for it.
+func (h *Handler) End() { h.end() }
+
 // Serve answers a request for one of the paths. The caller has authorised it. Errors are problems, and not answered.
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 	if err := checkSeconds(r); err != nil {
@@ -67,7 +74,10 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	h.serve[r.URL.Path](w, r)
+	ctx, stop := context.WithCancel(r.Context())
+	defer stop()
+	defer context.AfterFunc(h.ended, stop)()
+	h.serve[r.URL.Path](w, r.WithContext(ctx))
 	return nil
 }
 

@@ -61,3 +61,24 @@ func TestOneAtATime(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, h.taking, "the place is free again")
 }
+
+// A server that is about to stop waits for no profile.
+func TestEnd(t *testing.T) {
+	h := New()
+	began := make(chan struct{})
+	serve := h.serve[Path+"profile"]
+	h.serve[Path+"profile"] = func(w http.ResponseWriter, r *http.Request) {
+		close(began)
+		serve(w, r)
+	}
+	done := make(chan *httptest.ResponseRecorder)
+	go func() {
+		w, _ := get(h, Path+"profile?seconds=60")
+		done <- w
+	}()
+	<-began
+	h.End()
+	w := <-done
+	require.Equal(t, http.StatusOK, w.Code)
+	require.NotEmpty(t, w.Body.Bytes())
+}

@@ -73,6 +73,7 @@ func (s *server) listenAdmin(ctx context.Context) (*surface, error) {
 		f.server.BaseContext = func(l net.Listener) context.Context {
 			return admin.WithAdminListener(context.Background(), l.Addr())
 		}
+		f.server.RegisterOnShutdown(s.core.unprofile)
 		return f, f.open(ctx, s.list, address, s.adminConnections(address))
 	}
 	if s.cfg.AdminListen != "" {

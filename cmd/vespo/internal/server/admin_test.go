@@ -139,3 +139,27 @@ func TestReadsOfConsoleAreNotRecorded(t *testing.T) {
 	}
 	require.Equal(t, []string{"refused", "change", "failed"}, got)
 }
+
+// A profile that is being taken ends with the server, and is whole.
+func TestAProfileDelaysNoStop(t *testing.T) {
+	said, stop := withConsole(t, io.Discard, "--listen=127.0.0.1:0")
+	url := strings.TrimSuffix(consoleIn(t, said), "/services/ui/")
+	status := func(path string) int {
+		resp, err := http.Get(url + path)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		_, err = io.Copy(io.Discard, resp.Body)
+		require.NoError(t, err)
+		return resp.StatusCode
+	}
+	taken := make(chan struct{})
+	go func() {
+		defer close(taken)
+		for status("/debug/pprof/profile?seconds=60") != http.StatusOK { // the other one was being taken
+		}
+	}()
+	for status("/debug/pprof/heap") == http.StatusOK {
+	}
+	require.NoError(t, stop(), "nothing was cut off at the end of the drain")
+	<-taken
+}

@@ -72,6 +72,7 @@ type core struct {
 	admin     http.Handler // of the admin listener
 	lambda    http.Handler // of the Lambda API's listener; nil without one
 	leave     func()       // announces to clients and load balancers that the server is about to stop
+	unprofile func()       // ends the profile that is being taken
 	trimmer   *heapTrimmer
 	observer  *observer
 	canaries  *canary.Judge
@@ -149,7 +150,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 		return nil, err
 	}
 	management.AttachSchedules(c.schedules)
-	c.leave = func() { management.Leave(); routing.Leave() }
+	c.leave, c.unprofile = func() { management.Leave(); routing.Leave() }, management.EndProfiles
 	if err := c.openLambda(ctx, list, cfg, dataDir, routing, log); err != nil {
 		return nil, err
 	}
