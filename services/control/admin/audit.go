@@ -12,6 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/services/control/audit"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/control/identity"
+	"github.com/vespo-dev/vespo/services/observe/usage"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -37,10 +38,10 @@ func (a *Auditor) Begin(ctx context.Context, changes []deploy.ServiceChange) (en
 		e := audit.EntryFor(ctx)
 		e.Subject, e.Before, e.After = c.Key.String(), audit.StateOf(c.Before), audit.StateOf(c.After)
 		if e.Before != nil && e.After != nil {
-			e.Changes, _ = changesOf(a.Kinds, deploy.Result{Before: c.Before.Current, Service: c.After})
+			e.Changes = a.changesOf(c)
 		}
 		if e.Action == "" {
-			e.Action = actionOf(e)
+			e.Action = actionOf(e, c)
 		}
 		entries = append(entries, e)
 	}
@@ -48,12 +49,14 @@ func (a *Auditor) Begin(ctx context.Context, changes []deploy.ServiceChange) (en
 }
 
 // actionOf names a change that no request of the management API has asked for.
-func actionOf(e audit.Entry) string {
+func actionOf(e audit.Entry, c deploy.ServiceChange) string {
 	switch {
 	case e.Before == nil:
 		return "add"
 	case e.After == nil:
 		return "remove"
+	case e.By.Kind == identity.KindServer && c.Before.Canary.Running() && !c.After.Canary.Running():
+		return "canary"
 	}
 	return "replace"
 }
@@ -169,9 +172,9 @@ func (h *Handler) auditLog(w http.ResponseWriter, r *http.Request) error {
 		q.After = uint64(n)
 	}
 	if in.Has(fieldSince) {
-		at, err := time.Parse(time.RFC3339, in.Text(fieldSince))
+		at, err := usage.ParseTime(in.Text(fieldSince), time.Now())
 		if err != nil {
-			in.Violate(fieldSince, "is %.60q: give a time such as 2026-01-31T12:00:00Z", in.Text(fieldSince))
+			in.Violate(fieldSince, "%s", err)
 		}
 		q.Since = at
 	}

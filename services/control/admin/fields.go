@@ -78,6 +78,9 @@ func (d *decoder) orElse() string {
 // queryFields returns the query parameters of r.
 func queryFields(r *http.Request, known ...schema.Field) *fields.Input {
 	in := fields.New(known...)
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		in.Reads()
+	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		in.Violate("", "the query is malformed: escape special characters as in %%2F, and separate parameters by &")

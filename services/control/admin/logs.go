@@ -13,6 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/services/control/fields"
 	"github.com/vespo-dev/vespo/services/observe/journal"
+	"github.com/vespo-dev/vespo/services/observe/usage"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -98,12 +99,9 @@ func logFilter(in *fields.Input, r *http.Request) (f journal.Filter, limit int) 
 		in.Violate(fieldLevel, "is %.50q: use debug, info, warn or error", text)
 	}
 	if text := in.Text(fieldSince); text != "" {
-		at, err := time.Parse(time.RFC3339Nano, text)
-		if ago, asDuration := time.ParseDuration(text); asDuration == nil && ago >= 0 {
-			at, err = time.Now().Add(-ago), nil
-		}
+		at, err := usage.ParseTime(text, time.Now())
 		if err != nil {
-			in.Violate(fieldSince, "is %.50q: use a duration such as 10m, or a time such as 2026-01-31T12:00:00Z", text)
+			in.Violate(fieldSince, "%s", err)
 		}
 		f.Since = at
 	}

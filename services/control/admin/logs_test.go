@@ -108,6 +108,8 @@ func TestLogs(t *testing.T) {
 		"?level=warn":                 {"third"},
 		"?failed=true":                nil,
 		"?since=1h":                   {"first", "second", "third"},
+		"?since=7d":                   {"first", "second", "third"},
+		"?since=2100-01-01":           nil,
 		"?since=2100-01-01T00:00:00Z": nil,
 	} {
 		s := st.open(query, "")
@@ -179,6 +181,7 @@ func TestLogsAreRefused(t *testing.T) {
 		"?level=loud":                     problem.BadRequest,
 		"?since=yesterday":                problem.BadRequest,
 		"?since=-5m":                      problem.BadRequest,
+		"?since=5":                        problem.BadRequest,
 		"?limit=10001":                    problem.BadRequest,
 		"?limit=x":                        problem.BadRequest,
 		"?follow=maybe":                   problem.BadRequest,

@@ -96,12 +96,7 @@ func trafficOf(s registry.Service) *trafficView {
 	for _, arm := range s.Split.Arms {
 		view.Split = append(view.Split, armView{Number: arm.Number, Weight: percent(arm.Weight)})
 	}
-	switch sticky := s.Split.Sticky; {
-	case sticky.Cookie != "":
-		view.Sticky = "cookie:" + sticky.Cookie
-	case sticky.Header != "":
-		view.Sticky = "header:" + sticky.Header
-	}
+	view.Sticky = stickyText(s.Split.Sticky)
 	if m := s.Mirror; m.Number != 0 {
 		view.Mirror = &mirrorView{armView: armView{Number: m.Number, Weight: percent(m.Weight)}, Headers: m.Headers}
 	}

@@ -240,3 +240,13 @@ func FuzzJSON(f *testing.F) {
 		require.Equal(t, m, back.Manifest(), "a manifest is canonical")
 	})
 }
+
+// A request that only reads does not say that nothing was changed.
+func TestProblemsOfReads(t *testing.T) {
+	in := fields.New()
+	in.Violate("since", "is wrong")
+	require.ErrorContains(t, in.Err(), "nothing was changed")
+	in.Reads()
+	require.ErrorContains(t, in.Err(), "the request is invalid")
+	require.NotContains(t, in.Err().Error(), "nothing was changed")
+}

@@ -24,6 +24,7 @@ type Input struct {
 
 	violations []problem.Violation // at most maxViolations
 	more       int                 // number of further violations
+	reads      bool                // the request changes nothing
 }
 
 // New returns an Input that accepts the given fields.
@@ -36,6 +37,9 @@ func New(known ...schema.Field) *Input {
 		implied: make(map[string]string),
 	}
 }
+
+// Reads declares that the request changes nothing in any case, so that its problem does not say so.
+func (in *Input) Reads() { in.reads = true }
 
 func (in *Input) field(name string) (schema.Field, bool) { return schema.Find(in.known, name) }
 
@@ -224,7 +228,11 @@ func (in *Input) Violations() []problem.Violation {
 
 // Err returns all violations as one problem, or nil.
 func (in *Input) Err() error {
-	return problem.Invalid(problem.BadRequest, "the request is invalid; nothing was changed", in.Violations())
+	detail := "the request is invalid; nothing was changed"
+	if in.reads {
+		detail = "the request is invalid"
+	}
+	return problem.Invalid(problem.BadRequest, detail, in.Violations())
 }
 
 // names returns the names of the given fields, sorted.

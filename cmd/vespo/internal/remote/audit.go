@@ -18,8 +18,8 @@ const auditEvery = 2 * time.Second
 
 // AuditCmd shows the audit log.
 type AuditCmd struct {
-	Since  time.Duration `placeholder:"DURATION" help:"Show entries of this time until now, such as 24h; without it, all that the server keeps."`
-	Follow bool          `short:"f" help:"Go on with new entries."`
+	Since  string `placeholder:"TIME" help:"Show no earlier entries: 24h or 7d ago, 2026-01-31, or 2026-01-31T12:00:00Z; without it, all that the server keeps."`
+	Follow bool   `short:"f" help:"Go on with new entries."`
 
 	clientFlags
 }
@@ -49,8 +49,8 @@ func (c *AuditCmd) Run(ctx context.Context, s stdio.Streams) error {
 		return err
 	}
 	query := url.Values{}
-	if c.Since > 0 {
-		query.Set("since", time.Now().Add(-c.Since).UTC().Format(time.RFC3339Nano))
+	if c.Since != "" {
+		query.Set("since", c.Since)
 	}
 	for {
 		page, err := c.page(ctx, client, query)

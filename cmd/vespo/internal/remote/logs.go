@@ -27,7 +27,7 @@ type LogsCmd struct {
 	Follow bool   `short:"f" help:"Go on with new entries until interrupted."`
 	ID     string `name:"id" placeholder:"ID" help:"Show only what belongs to the request with this id."`
 	Level  string `enum:"debug,info,warn,error" placeholder:"debug|info|warn|error" default:"debug" help:"Least level (${default})."`
-	Since  string `placeholder:"TIME" help:"Show no earlier entries: a duration such as 10m, or a time such as 2026-01-31T12:00:00Z."`
+	Since  string `placeholder:"TIME" help:"Show no earlier entries: 10m or 7d ago, 2026-01-31, or 2026-01-31T12:00:00Z."`
 	Failed bool   `help:"Show only requests that have failed."`
 	Limit  int    `short:"n" placeholder:"N" default:"1000" help:"Show at most the last N entries, up to 10000, before new ones (${default})."`
 
@@ -244,7 +244,18 @@ func (e *logEntry) request() string {
 		text += " " + r.Outcome
 	}
 	if r.Err != "" {
-		text += ": " + r.Err
+		text += ": " + withoutRepeats(r.Outcome, r.Err)
 	}
 	return text
+}
+
+// withoutRepeats returns a reason without the outcome in front, which problems and guests' messages repeat as their title.
+func withoutRepeats(outcome, reason string) string {
+	for {
+		title, rest, found := strings.Cut(reason, ": ")
+		if !found || !strings.EqualFold(title, outcome) {
+			return reason
+		}
+		reason = rest
+	}
 }

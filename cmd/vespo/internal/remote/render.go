@@ -164,7 +164,7 @@ func writeService(to *screen, s *Service) error {
 	if err := t.flush(); err != nil || len(s.History) == 0 {
 		return err
 	}
-	fmt.Fprintln(to, "\nearlier versions, the latest first:")
+	fmt.Fprintln(to, "\nother versions, the latest first:")
 	return writeHistory(to, s)
 }
 

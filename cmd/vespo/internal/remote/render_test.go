@@ -59,7 +59,7 @@ errors      0
 retiring    1 version, 3 requests, snapshots of 1.0 MiB
 last used   -
 
-earlier versions, the latest first:
+other versions, the latest first:
 VERSION  GENERATION  AGE  AUTHOR  TIMEOUT  DIGEST        MESSAGE
       1           2  5m   ada     3s       fedcba987654  add login
 `, b.String())

@@ -39,7 +39,7 @@ func (s *screen) ago(t time.Time) string {
 
 // until returns the time until t, and t itself.
 func (s *screen) until(t time.Time) string {
-	return "in " + ageText(t.Sub(s.now)) + " (" + t.Local().Format(time.DateTime) + ")"
+	return "in " + leftText(t.Sub(s.now)) + " (" + t.Local().Format(time.DateTime) + ")"
 }
 
 // formatJSON is the --format that prints the server's response, indented on a terminal and otherwise unchanged.

@@ -135,7 +135,7 @@ func writeStats(to *screen, all []serviceStats, span string) error {
 	}
 	t := newTable(to)
 	t.row(append([]any{"PREFIX", "STATE", "IN FLIGHT"}, windowTitles...)...)
-	t.cut, t.right = []int{0}, numbersFrom(2)
+	t.cut, t.right = []int{0}, append(numbersFrom(3), 2)
 	for _, s := range all {
 		t.row(append([]any{s.bound(), s.State, s.InFlight}, windowCells(s.Windows[span])...)...)
 	}

@@ -150,13 +150,21 @@ func shown(value any) string {
 }
 
 // ageText formats a duration in its largest unit. A negative one, of clocks that differ, is 0s.
-func ageText(d time.Duration) string {
+func ageText(d time.Duration) string { return durationText(d, false) }
+
+// leftText formats the time until something like ageText, but rounded to the nearest unit: 9m59s is 10m.
+func leftText(d time.Duration) string { return durationText(d, true) }
+
+func durationText(d time.Duration, nearest bool) string {
 	const day = 24 * time.Hour
 	for _, unit := range []struct {
 		size time.Duration
 		name string
 	}{{365 * day, "y"}, {day, "d"}, {time.Hour, "h"}, {time.Minute, "m"}} {
 		if d >= unit.size {
+			if nearest {
+				return durationText(d.Round(unit.size), false)
+			}
 			return strconv.FormatInt(int64(d/unit.size), 10) + unit.name
 		}
 	}

@@ -34,6 +34,41 @@ func TestAge(t *testing.T) {
 	require.Equal(t, "-", (&screen{now: time.Now()}).age(time.Time{}))
 }
 
+// The time until something is rounded to the nearest unit, so that an hour that has just begun is not 59m.
+func TestLeft(t *testing.T) {
+	const day = 24 * time.Hour
+	for d, want := range map[time.Duration]string{
+		-time.Hour:                     "0s",
+		29 * time.Second:               "29s",
+		10*time.Minute - 1:             "10m",
+		9*time.Minute + 29*time.Second: "9m",
+		time.Hour - 1:                  "1h",
+		90*day - time.Second:           "90d",
+		200 * day:                      "200d",
+		365*day - 1:                    "1y",
+		time.Duration(1<<63 - 1):       "292y",
+	} {
+		require.Equal(t, want, leftText(d), d)
+	}
+}
+
+// Columns of numbers are aligned at the right, the last one too.
+func TestNumbersOfStatsAreAligned(t *testing.T) {
+	var b bytes.Buffer
+	all := []serviceStats{{Windows: map[string]window{"1m": {ResidentBytes: 29 << 10}}}}
+	require.NoError(t, writeStats(&screen{Writer: &b}, all, "1m"))
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	require.Len(t, lines, 2)
+	require.Len(t, lines[1], len(lines[0]), b.String())
+}
+
+// The outcome of a request is shown once, although problems and guests' messages repeat it.
+func TestReasonsDoNotRepeatTheOutcome(t *testing.T) {
+	require.Equal(t, "the request needs more: 1", withoutRepeats("out of memory", "Out of memory: Out of Memory: the request needs more: 1"))
+	require.Equal(t, "panic: x", withoutRepeats("trap", "panic: x"))
+	require.Equal(t, "trap", withoutRepeats("trap", "trap"))
+}
+
 // TestListFits checks that a list fits a terminal of 80 columns, whatever the prefixes and targets are. Without a
 // terminal, and in the wide form, nothing is cut.
 func TestListFits(t *testing.T) {

@@ -29,7 +29,7 @@ type sample struct {
 
 func (t *trial) write(to *screen) {
 	if t.State == "running" {
-		fmt.Fprintf(to, "canary: version %d against %d, ends in %s\n", t.Number, t.Against, ageText(t.Ends.Sub(to.now)))
+		fmt.Fprintf(to, "canary: version %d against %d, ends in %s\n", t.Number, t.Against, leftText(t.Ends.Sub(to.now)))
 		for _, one := range []struct {
 			number uint64
 			*sample

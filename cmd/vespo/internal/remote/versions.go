@@ -59,10 +59,14 @@ func writeVersions(to *screen, all *versions) error {
 		t.row(v.Number, percentText(v.Weight), to.age(v.Deployed), v.Author, v.Size, requests, errors, shortDigest(v.Digest), v.Message)
 	}
 	t.dropEmpty()
-	if last := len(t.rows[0]) - 1; t.rows[0][last] == "MESSAGE" {
-		t.cut = []int{last}
+	for column, title := range t.rows[0] {
+		switch title {
+		case "VERSION", "TRAFFIC", "REQUESTS", "ERRORS":
+			t.right = append(t.right, column)
+		case "MESSAGE":
+			t.cut = []int{column}
+		}
 	}
-	t.right = []int{0, 1}
 	t.paint = func(row int, _ string) paint {
 		if row == 0 {
 			return to.paint.Bold
@@ -72,7 +76,7 @@ func writeVersions(to *screen, all *versions) error {
 	if err := t.flush(); err != nil {
 		return err
 	}
-	if len(all.Split) == 0 && all.Mirror == nil && all.Canary == nil {
+	if all.Sticky == "" && all.Mirror == nil && all.Canary == nil {
 		return nil
 	}
 	fmt.Fprintln(to)
