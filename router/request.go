@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/span"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/forwarded"
 )
@@ -16,8 +17,10 @@ type Request struct {
 	// hexadecimal digits, or the X-Request-Id of a trusted proxy. A request of one service to another has the ID
 	// of the request that it serves.
 	ID string
-	// TraceID is the trace id of the client's valid traceparent, 32 hexadecimal digits, or empty.
+	// TraceID is the trace id of the valid traceparent, 32 hexadecimal digits, or empty. It is the client's, or that of
+	// a trace that the server has begun.
 	TraceID  string
+	Span     *span.Span       // of the request, or of the part that the handler serves; nil if it is not traced
 	Client   forwarded.Client // accepted claims about the client
 	Prefix   string           // canonical prefix of the matched service, such as "/test"
 	Rest     string           // escaped path after the prefix: "" or beginning with "/"
@@ -48,6 +51,18 @@ func (r *Request) Keep() (release func()) {
 func (r *Request) With(changed *http.Request) *Request {
 	own := *r
 	own.Request = changed
+	return &own
+}
+
+// Traced returns a copy of r with a child of its span, which the trace context of the header names from then on; r itself
+// if the request is not traced. The caller ends the span.
+func (r *Request) Traced(kind span.Kind, name string) *Request {
+	if r.Span == nil {
+		return r
+	}
+	own := *r
+	own.Span = r.Span.Child(kind, name)
+	own.Span.Inject(own.Header)
 	return &own
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/internal/span"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/forwarded"
 )
@@ -29,6 +30,8 @@ type Config struct {
 	// Follow is called with each table before it is published; nil: no call. It must be quick. Listeners of records
 	// prepare what they keep for each service.
 	Follow func(*Table)
+	// Tracer begins the spans of requests for services; nil: no request is traced.
+	Tracer span.Tracer
 	// Trust lists the trusted proxies, whose claims about their clients are accepted; nil: none.
 	Trust *forwarded.Trust
 	// MaxPathBytes is the maximum length of the escaped path; 0: DefaultMaxPathBytes.
@@ -54,6 +57,7 @@ type Router struct {
 	admin        Handler            // immutable; nil if there is none
 	adminOnly    bool               // immutable
 	accessLog    accesslog.Listener // immutable; nil if there is none
+	tracer       span.Tracer        // immutable; nil if there is none
 	trust        *forwarded.Trust   // immutable; may be nil
 	maxPathBytes int                // immutable
 	strict       []string           // immutable; Config.StrictTransport; nil if there is none
@@ -68,7 +72,14 @@ type Router struct {
 
 // New returns a router without a table. It answers requests for services with 503 until the first Publish.
 func New(c Config) *Router {
-	rt := &Router{adminOnly: c.AdminOnly, accessLog: c.AccessLog, trust: c.Trust, maxPathBytes: c.MaxPathBytes, follow: c.Follow}
+	rt := &Router{
+		adminOnly:    c.AdminOnly,
+		accessLog:    c.AccessLog,
+		tracer:       c.Tracer,
+		trust:        c.Trust,
+		maxPathBytes: c.MaxPathBytes,
+		follow:       c.Follow,
+	}
 	rt.held.limit = c.HeaderBytes
 	rt.mayReport, rt.workUnit = c.MayReport, c.WorkUnit
 	if rt.maxPathBytes <= 0 {
@@ -177,6 +188,7 @@ func (rt *Router) answer(x *exchange, err error) error {
 	if !x.abort {
 		x.writer.sendReport(&x.record, rt.workUnit)
 	}
+	x.endSpan()
 	if rt.accessLog != nil {
 		rt.accessLog(&x.record)
 	}
@@ -222,6 +234,9 @@ func (rt *Router) serveAdmin(x *exchange) error {
 func (rt *Router) serveRoute(x *exchange, path string) error {
 	x.request.Request = x.request.Client.Service(x.request.Request, x.only != "")
 	x.identify()
+	if rt.tracer != nil {
+		x.beginSpan(rt.tracer)
+	}
 	for {
 		route, rest, err := rt.pinRoute(x, path)
 		if err != nil {
@@ -259,10 +274,10 @@ func (rt *Router) serveBy(x *exchange, route *Route) (err error) {
 		}
 	}()
 	if route.Limiter != nil {
-		if err = x.awaitBody(route.Limiter); err != nil {
-			return err
+		if err = x.awaitBody(route.Limiter); err == nil {
+			err = x.admit(route.Limiter)
 		}
-		if err = x.admit(route.Limiter); err != nil {
+		if x.spanAdmission(err); err != nil {
 			return err
 		}
 	}

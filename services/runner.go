@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/span"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/schema"
 )
@@ -36,6 +37,7 @@ type Event struct {
 	Rest      string // escaped path after the prefix, if the event comes from an HTTP request
 	RequestID string
 	Header    http.Header // of the HTTP request that the event comes from, which must not be changed; nil without one
+	Span      *span.Span  // of the event; nil if it is not traced
 	Deadline  time.Time
 	Payload   io.Reader // in memory: reads do not wait for a client
 	Output    io.Writer // receives the result; an error ends the guest

@@ -60,7 +60,7 @@ type Result struct {
 type Record struct {
 	Time      time.Time // when the request's header had been read, with a monotonic reading
 	RequestID string    // 16 hexadecimal digits, or the id from a trusted proxy; also in the response's X-Request-Id
-	TraceID   string    // of the client's traceparent, 32 hexadecimal digits
+	TraceID   string    // of the client's traceparent, or of a trace that the server has begun; 32 hexadecimal digits
 	Method    string
 	Host      string
 	URI       string // request target as sent

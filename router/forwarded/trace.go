@@ -4,13 +4,15 @@ import (
 	"context"
 	"net/http"
 	"strings"
+
+	"github.com/vespo-dev/vespo/internal/span"
 )
 
 // The fields of W3C Trace Context, which name the trace of a request: the requests of all servers that one
 // request of a client has caused.
 const (
-	TraceParent = "Traceparent"
-	TraceState  = "Tracestate" // means nothing without a valid TraceParent
+	TraceParent = span.ParentField
+	TraceState  = span.StateField // means nothing without a valid TraceParent
 )
 
 // The parts of a traceparent: version, trace id, parent id and flags, in lower-case hexadecimal digits.

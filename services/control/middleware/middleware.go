@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/span"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services"
@@ -72,6 +73,12 @@ func (l layer) name() string {
 // Serve implements router.Handler. It returns an error of the next handler unchanged, and adds the middleware's
 // name to its own. A failure of the next handler is recorded even if the middleware has answered in its place.
 func (l layer) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
+	r = r.Traced(span.Internal, "middleware")
+	defer r.Span.End()
+	r.Span.Number("vespo.middleware.position", int64(l.position))
+	if n, ok := l.middleware.(named); ok {
+		r.Span.Text("vespo.middleware.module", n.ModuleName())
+	}
 	var behind error
 	var own accesslog.Result
 	err := l.middleware.ServeBefore(w, r, res, router.HandlerFunc(
@@ -86,6 +93,7 @@ func (l layer) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.Re
 	if err == nil || behind != nil && errors.Is(err, behind) {
 		return err
 	}
+	r.Span.Fail(string(cmp.Or(res.Outcome, accesslog.Outcome(problem.From(err).Kind()))))
 	return fmt.Errorf("%s: %w", l.name(), err)
 }
 

@@ -13,6 +13,8 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/internal/readahead"
+	"github.com/vespo-dev/vespo/internal/span"
+	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/runtime/abi"
 )
 
@@ -39,6 +41,7 @@ type call struct {
 	stall       *time.Timer    // ends the body of a late call that makes no progress; nil without a body
 	behind      writeBehind
 
+	span     *span.Span     // written by the goroutine of the round trip, like answer; nil if the request is not traced
 	answered chan struct{}  // closed by the goroutine of the round trip; nil without one
 	answer   *http.Response // written by that goroutine, like failed
 	failed   error          // of the round trip
@@ -104,8 +107,44 @@ const answeredPatience = 2 * time.Second
 
 // roundTrip sends the request, in the name of the request that the guest serves.
 func (c *call) roundTrip() (*http.Response, error) {
-	c.exchange.origin.identify(c.request.Header)
-	return c.via.RoundTrip(c.request.WithContext(c.ctx))
+	origin := &c.exchange.origin
+	origin.identify(c.request.Header)
+	if origin.Span == nil {
+		return c.via.RoundTrip(c.request.WithContext(c.ctx))
+	}
+	name, method := span.Method(c.request.Method)
+	c.span = origin.Span.Child(span.Client, name)
+	c.span.Replace(origin.Span, c.request.Header)
+	c.span.Text("http.request.method", method)
+	c.span.Text("url.scheme", c.request.URL.Scheme)
+	c.span.Text("url.path", c.request.URL.EscapedPath())
+	c.span.Address(c.request.URL.Host)
+	resp, err := c.via.RoundTrip(c.request.WithContext(c.ctx))
+	if err != nil {
+		c.span.Fail(reasonOf(err))
+		return nil, err
+	}
+	c.span.Status(resp.StatusCode)
+	return resp, nil
+}
+
+// reasonOf returns the attribute error.type of a failed round trip.
+func reasonOf(err error) string {
+	var known *abi.OutboundError
+	if !errors.As(classify(err), &known) {
+		return "_OTHER"
+	}
+	switch known.Code {
+	case abi.OutboundForbidden:
+		return "forbidden"
+	case abi.OutboundDeadline:
+		return string(accesslog.OutcomeDeadline)
+	case abi.OutboundUnreachable:
+		return string(accesslog.OutcomeUnreachable)
+	case abi.OutboundBroken:
+		return string(accesslog.OutcomeBadAnswer)
+	}
+	return "_OTHER"
 }
 
 // errAnswered ends the request body when the server reads no more of it.
@@ -294,6 +333,7 @@ func (c *call) Close() error {
 		<-c.answered
 	}
 	c.ahead.Stop()
+	defer c.span.End()
 	if c.answer != nil {
 		return c.answer.Body.Close()
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/internal/span"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/forwarded"
 	"github.com/vespo-dev/vespo/runtime/abi"
@@ -118,6 +119,7 @@ func depthOf(ctx context.Context) int {
 type Origin struct {
 	RequestID string
 	Header    http.Header // as the guest sees it, with the trace context; may be nil
+	Span      *span.Span  // of the guest; nil if the request is not traced
 }
 
 // identify adds the request id and the trace context to the header of a call, unless the guest has set them.

@@ -26,11 +26,11 @@ func TestCallsHaveTheIdsOfTheirRequest(t *testing.T) {
 	}{
 		"an event":           {Origin{RequestID: "id"}, nil, false, []string{"id", "", ""}},
 		"no request":         {Origin{}, nil, false, []string{"", "", ""}},
-		"a trace":            {Origin{"id", http.Header{"Traceparent": {parent}, "Tracestate": {"a=b"}}}, nil, false, []string{"id", parent, "a=b"}},
-		"with a body":        {Origin{"id", http.Header{"Traceparent": {parent}, "Tracestate": {"a=b"}}}, nil, true, []string{"id", parent, "a=b"}},
-		"no valid trace":     {Origin{"id", http.Header{"Traceparent": {"00-x"}, "Tracestate": {"a=b"}}}, nil, false, []string{"id", "", ""}},
-		"the guest's own":    {Origin{"id", http.Header{"Traceparent": {parent}, "Tracestate": {"a=b"}}}, map[string]string{"Traceparent": other}, false, []string{"id", other, ""}},
-		"the guest's own id": {Origin{"id", nil}, map[string]string{"X-Request-Id": "own"}, false, []string{"own", "", ""}},
+		"a trace":            {Origin{"id", http.Header{"Traceparent": {parent}, "Tracestate": {"a=b"}}, nil}, nil, false, []string{"id", parent, "a=b"}},
+		"with a body":        {Origin{"id", http.Header{"Traceparent": {parent}, "Tracestate": {"a=b"}}, nil}, nil, true, []string{"id", parent, "a=b"}},
+		"no valid trace":     {Origin{"id", http.Header{"Traceparent": {"00-x"}, "Tracestate": {"a=b"}}, nil}, nil, false, []string{"id", "", ""}},
+		"the guest's own":    {Origin{"id", http.Header{"Traceparent": {parent}, "Tracestate": {"a=b"}}, nil}, map[string]string{"Traceparent": other}, false, []string{"id", other, ""}},
+		"the guest's own id": {Origin{"id", nil, nil}, map[string]string{"X-Request-Id": "own"}, false, []string{"own", "", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			call, err := c.ForExchange(time.Now().Add(10*time.Second), tt.origin).Open(context.Background(), "POST", up.URL)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/span"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/event/httpevent"
@@ -60,6 +61,17 @@ func (x *exchange) finish() {
 // run carries out the request. It returns an error if the
 // caller must still answer, or must abort the connection.
 func (x *exchange) run() error {
+	x.in = x.in.Traced(span.Client, "worker")
+	err := x.invoke()
+	if err != nil {
+		x.in.Span.Fail(string(cmp.Or(x.res.Outcome, accesslog.OutcomeBadAnswer)))
+	}
+	x.in.Span.End()
+	return err
+}
+
+// invoke does the work of run.
+func (x *exchange) invoke() error {
 	trace := invocation.TraceID(x.in.Header.Get("X-Amzn-Trace-Id"), x.in.Arrived)
 	event, err := x.event(trace)
 	if err != nil {

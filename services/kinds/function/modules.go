@@ -71,12 +71,14 @@ type module struct {
 }
 
 func (m *module) invoke(ctx context.Context, from *router.Request, in runtimeapi.Input, res *accesslog.Result) (*runtimeapi.Reply, error) {
+	from.Span.Rename("guest")
 	output := recorder.New(m.held, invocation.MaxOutputBytes)
 	ran, err := m.inner.Run(ctx, services.Event{
 		Prefix:    from.Prefix,
 		Rest:      from.Rest,
 		RequestID: from.ID,
 		Header:    from.Header,
+		Span:      from.Span,
 		Deadline:  from.Admitted.Add(in.Timeout),
 		Payload:   in.Payload.Reader(),
 		Output:    output,
@@ -85,6 +87,8 @@ func (m *module) invoke(ctx context.Context, from *router.Request, in runtimeapi
 	res.Start, res.SnapshotBytes, res.DirtyBytes, res.PeakBytes, res.GuestTime = ran.Start, ran.SnapshotBytes, ran.DirtyBytes, ran.PeakBytes, ran.GuestTime
 	res.ResidentBytes = ran.ResidentBytes
 	res.Work, res.KVOperations = ran.Work, ran.KVOperations
+	from.Span.Text("vespo.start", string(ran.Start))
+	from.Span.Seconds("vespo.guest_time", ran.GuestTime)
 	switch {
 	case output.Full:
 		err = runtimeapi.ErrTooLarge

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/scarce"
+	"github.com/vespo-dev/vespo/internal/span"
+	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/internal/method"
 )
 
@@ -28,7 +30,7 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 			return nil, failed
 		}
 		tried = append(tried, u)
-		a := &attempt{exchange: x, upstream: u}
+		a := &attempt{exchange: x, upstream: u, span: x.span(out, u, len(tried)-1)}
 		resp, err := a.send(out)
 		if err == nil {
 			return resp, nil
@@ -45,22 +47,55 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 type attempt struct {
 	*exchange
 	upstream  *upstream
+	span      *span.Span  // nil if the request is not traced
 	connected atomic.Bool // a connection was established
 	answered  atomic.Bool // the first byte of the response has arrived
 	conn      atomic.Pointer[net.Conn]
 }
 
+// span starts the span of an attempt after others.
+func (x *exchange) span(out *http.Request, u *upstream, others int) *span.Span {
+	if x.r.Span == nil {
+		return nil
+	}
+	name, method := span.Method(out.Method)
+	s := x.r.Span.Child(span.Client, name)
+	s.Text("http.request.method", method)
+	s.Number("http.request.resend_count", int64(others))
+	s.Text("url.scheme", u.origin.wireScheme())
+	s.Address(u.origin.host)
+	return s
+}
+
+// outcome returns the outcome of a failed attempt.
+func (a *attempt) outcome() accesslog.Outcome {
+	switch {
+	case a.ctx.Err() != nil && errors.Is(context.Cause(a.ctx), errNoAnswerInTime):
+		return accesslog.OutcomeDeadline
+	case a.ctx.Err() != nil:
+		return accesslog.OutcomeClientGone
+	case a.connected.Load():
+		return accesslog.OutcomeBadAnswer
+	}
+	return accesslog.OutcomeUnreachable
+}
+
 // send returns the response with its header read. Closing the response body releases the upstream.
 func (a *attempt) send(out *http.Request) (*http.Response, error) {
-	release := sync.OnceFunc(func() { a.d.balancer.release(a.upstream) })
+	release := sync.OnceFunc(func() {
+		a.d.balancer.release(a.upstream)
+		a.span.End()
+	})
 	resp, err := a.upstream.via(a.upgrade).RoundTrip(a.request(out))
 	if err != nil {
+		a.span.Fail(string(a.outcome()))
 		if !a.connected.Load() && a.blamesUpstream(err) {
 			a.d.balancer.failed(a.upstream, time.Now())
 		}
 		release()
 		return nil, err
 	}
+	a.span.Status(resp.StatusCode)
 	a.d.balancer.answered(a.upstream)
 	a.exchange.upstream = a.upstream
 	if backend, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
@@ -91,6 +126,10 @@ func (a *attempt) request(out *http.Request) *http.Request {
 		GotFirstResponseByte: func() { a.answered.Store(true) },
 	}
 	r := out.WithContext(httptrace.WithClientTrace(out.Context(), trace))
+	if a.span.Names(a.r.Span, r.Header) {
+		r.Header = r.Header.Clone() // the transport may still read the header of an earlier attempt
+		a.span.Inject(r.Header)
+	}
 	r.URL = a.upstream.origin.target(a.path, a.in.URL)
 	if r.Body != nil {
 		r.Body = a.body // without the wrapper that ReverseProxy adds, which can be closed

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/span"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/internal/budget"
@@ -60,6 +62,17 @@ func (x *exchange) environment() []byte {
 
 // wait queues the request and sends its answer to the client.
 func (x *exchange) wait() error {
+	x.r = x.r.Traced(span.Client, "worker")
+	err := x.await()
+	if x.r.Span.Seconds("vespo.queue_wait", x.res.Wait); err != nil {
+		x.r.Span.Fail(string(cmp.Or(x.res.Outcome, accesslog.Outcome(problem.From(err).Kind()))))
+	}
+	x.r.Span.End()
+	return err
+}
+
+// await does the work of wait.
+func (x *exchange) await() error {
 	j := &job{environment: x.environment(), body: x.body, done: make(chan struct{})}
 	size := int64(len(j.environment))
 	if !x.d.held.Take(size) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/span"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/runtime/abi"
@@ -23,7 +24,36 @@ type deployment struct {
 
 // Serve implements router.Handler.
 func (d *deployment) Serve(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
-	return d.ServeBefore(w, r, res, nil)
+	r = r.Traced(span.Internal, "guest")
+	err := d.ServeBefore(w, r, res, nil)
+	endSpan(r, res, err)
+	return err
+}
+
+// endSpan ends the span of a guest that has served a request, or could not.
+func endSpan(r *router.Request, res *accesslog.Result, err error) {
+	if r.Span == nil {
+		return
+	}
+	describe(r.Span, res)
+	switch {
+	case res.Outcome != "" && res.Outcome != accesslog.OutcomeOK:
+		r.Span.Fail(string(res.Outcome))
+	case err != nil:
+		r.Span.Fail(string(problem.From(err).Kind()))
+	}
+	if r.Mirrored {
+		r.Span.Text("vespo.mirrored", "true")
+	}
+	r.Span.End()
+}
+
+// describe adds the costs of a guest to its span.
+func describe(s *span.Span, res *accesslog.Result) {
+	s.Text("vespo.start", string(res.Start))
+	s.Seconds("vespo.guest_time", res.GuestTime)
+	s.Number("vespo.guest_work", res.Work)
+	s.Number("vespo.guest_peak_bytes", res.PeakBytes)
 }
 
 // ServeBefore implements services.Middleware. If next is nil, there is no handler behind the guest.

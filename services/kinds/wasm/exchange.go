@@ -65,7 +65,7 @@ func (x *exchange) begin(w http.ResponseWriter, r *router.Request, d *deployment
 		x.Trailer = func() abi.Header { return r.Trailer }
 	}
 	if d.outbound != nil && !r.Mirrored {
-		x.Outbound = d.outbound.ForExchange(deadline, outbound.Origin{RequestID: r.ID, Header: r.Header})
+		x.Outbound = d.outbound.ForExchange(deadline, outbound.Origin{RequestID: r.ID, Header: r.Header, Span: r.Span})
 	}
 	if d.stores != nil {
 		x.stores = d.stores.ForRequest(deadline)

@@ -93,7 +93,7 @@ func (f *function) begin(ctx context.Context, to *abi.Event, e services.Event) {
 	traceID := forwarded.TraceID(e.Header)
 	to.Log = logTo(func(level abi.Level, line []byte) { f.logLine(level, line, e.RequestID, traceID) }, e.Log)
 	if f.outbound != nil {
-		to.Outbound = f.outbound.ForExchange(e.Deadline, outbound.Origin{RequestID: e.RequestID, Header: e.Header})
+		to.Outbound = f.outbound.ForExchange(e.Deadline, outbound.Origin{RequestID: e.RequestID, Header: e.Header, Span: e.Span})
 	}
 	if f.stores != nil {
 		to.KeyValue = f.stores.ForRequest(e.Deadline)

@@ -6,6 +6,7 @@ package instruments
 import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/output"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/tracing"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
@@ -37,6 +38,7 @@ type Sources struct {
 	Stores    *boltstore.Stores
 	Schedules *scheduler.Scheduler
 	Admin     *admin.Handler
+	Traces    *tracing.Tracer                       // nil unless requests are traced
 	Lambda    *lambda.Handler                       // nil without a Lambda API
 	Failures  func() accesslog.FailureStats         // nil if every request has a record
 	Listeners func(yield func(string, conns.Stats)) // by the name of the listener
@@ -66,6 +68,7 @@ func Groups(s *Sources) []metrics.Group {
 		s.stores(),
 		s.management(),
 		s.outputs(),
+		s.traces(),
 		s.limits(),
 		s.Scrapes.Group(),
 	}

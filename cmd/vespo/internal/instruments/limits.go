@@ -50,6 +50,8 @@ func Limits() []Limit {
 			withLambda(func(s *Sources) uint64 { return s.Lambda.Stats().EventBytes.Refused })},
 		{"lambda_memory", "invocations that found the memory full, or the share of their function",
 			withLambda(func(s *Sources) uint64 { return s.Lambda.Stats().Held.Refused })},
+		{"traces", "spans that found the queue full (OTEL_BSP_MAX_QUEUE_SIZE)",
+			func(s *Sources) uint64 { return s.Traces.Stats().Dropped }},
 		{"failure_lines", "log lines about failed requests beyond the rate of their service",
 			func(s *Sources) uint64 {
 				if s.Failures == nil {

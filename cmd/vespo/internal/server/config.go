@@ -105,6 +105,8 @@ type Config struct {
 
 	sockets *handover.Sockets `kong:"-"` // inherited and open ones; nil: there are none to inherit
 	now     func() time.Time  `kong:"-"` // the clock of schedules, for tests; nil: the machine's
+
+	environment func(string) (string, bool) `kong:"-"` // looks up the variables of traces, for tests; nil: those of the process
 }
 
 // Validate returns an error with all violations, one per line. It is called by kong.

@@ -11,7 +11,7 @@ import (
 	"github.com/vespo-dev/vespo/services/kv/boltstore"
 )
 
-// openData opens the other data that the server keeps and serves.
+// openData opens the other data that the server keeps and serves, and the export of traces.
 func (c *core) openData(ctx context.Context, list *parts.List, cfg *Config, log *slog.Logger) error {
 	if err := c.openRoot(ctx, list, cfg.Root); err != nil {
 		return err
@@ -25,7 +25,10 @@ func (c *core) openData(ctx context.Context, list *parts.List, cfg *Config, log 
 	if err := c.openTokens(ctx, list, cfg, log); err != nil {
 		return err
 	}
-	return c.openUsage(ctx, list, log)
+	if err := c.openUsage(ctx, list, log); err != nil {
+		return err
+	}
+	return c.openTraces(ctx, list, cfg, log)
 }
 
 // openRoot opens the directory of mounts and static files, if there is one.

@@ -50,7 +50,7 @@ func (c *core) measure(routing *router.Router, management *admin.Handler) {
 	if api, ok := c.lambda.(*lambda.Handler); ok {
 		s.Lambda = api
 	}
-	s.Listeners = c.listening.stats
+	s.Listeners, s.Traces = c.listening.stats, c.traces
 	s.Scrapes.Register(instruments.Groups(s))
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/instruments"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/output"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/tracing"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/registry"
@@ -79,6 +80,7 @@ type core struct {
 	mirrors   *mirror.Mirrors
 	usage     *usage.Ledger
 	sources   *instruments.Sources // of metrics
+	traces    *tracing.Tracer      // nil unless requests are traced
 	listening listeners
 	public    atomic.Value // string: URL of the public listener, once open
 	console   atomic.Value // string: URL of the console, once its listener is open
@@ -171,7 +173,7 @@ func (c *Config) limits() admission.Limits {
 
 // newRouter returns the router of the public listener.
 func (c *core) newRouter(cfg *Config, access access, management *admin.Handler) *router.Router {
-	return router.New(router.Config{
+	config := router.Config{
 		Admin:           management,
 		AccessLog:       accesslog.Tee(c.observer.listener(), access.listener, c.canaries.Listen, c.sources.Requests.Listen, c.usage.Listen),
 		MayReport:       management.MayReport,
@@ -180,7 +182,11 @@ func (c *core) newRouter(cfg *Config, access access, management *admin.Handler) 
 		Trust:           cfg.trust(),
 		HeaderBytes:     int64(cfg.HeaderMemory),
 		StrictTransport: cfg.strictTransport(),
-	})
+	}
+	if c.traces != nil {
+		config.Tracer = c.traces
+	}
+	return router.New(config)
 }
 
 // openCatalogue opens the data directory and reads the catalogue.
