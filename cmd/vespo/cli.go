@@ -40,6 +40,7 @@ type cli struct {
 	Check    server.CheckCmd    `cmd:"" group:"Run a server:" help:"Check a configuration file."`
 	Import   wrangler.ImportCmd `cmd:"" group:"Run a server:" help:"Turn the configuration of a Cloudflare Worker or of FlexiLib into one of Vespo."`
 	Add      remote.AddCmd      `cmd:"" group:"Work with a running server:" aliases:"deploy" help:"Add a service, or replace the one at the prefix."`
+	Push     remote.PushCmd     `cmd:"" group:"Write a service:" help:"Upload a module to a registry."`
 	List     remote.ListCmd     `cmd:"" group:"Work with a running server:" aliases:"ls" help:"List all services."`
 	Inspect  remote.InspectCmd  `cmd:"" group:"Work with a running server:" help:"Show a service and its earlier versions."`
 	Stats    remote.StatsCmd    `cmd:"" group:"Work with a running server:" help:"Show the requests, errors, latencies and memory of services."`

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/vespo-dev/vespo/services/egress/oci/registrytest"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
@@ -89,7 +92,23 @@ func setup(t *testing.T, env *testscript.Env) error {
 	source := httptest.NewServer(http.FileServer(http.Dir(env.WorkDir)))
 	env.Defer(source.Close)
 	env.Setenv("SOURCE", source.URL)
-	return nil
+	return setupRegistry(env)
+}
+
+// setupRegistry starts a registry at $REGISTRY, and writes docker's configuration for it into config/.
+func setupRegistry(env *testscript.Env) error {
+	registry := registrytest.New()
+	registry.User, registry.Password, registry.Bearer = "user", "hidden", "a-registry-token"
+	server := httptest.NewServer(registry)
+	env.Defer(server.Close)
+	host := strings.TrimPrefix(server.URL, "http://")
+	env.Setenv("REGISTRY", host)
+	dir := filepath.Join(env.WorkDir, "config")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	auth := base64.StdEncoding.EncodeToString([]byte("user:hidden"))
+	return os.WriteFile(filepath.Join(dir, "config.json"), fmt.Appendf(nil, `{"auths": {%q: {"auth": %q}}}`, host, auth), 0o600)
 }
 
 // command returns a command that runs in the script's directory with its environment.
@@ -97,7 +116,7 @@ func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = ts.MkAbs(".")
 	variables := append(toolVariables(), "PATH", "HOME", "TMPDIR", "GOCOVERDIR", "NO_COLOR", "PORT", "SERVER_THREAD_COUNT", "TEST_SECRET",
-		"VESPO_SERVER", "VESPO_TOKEN", "VESPO_ADMIN_TOKEN", "VESPO_ADMIN_LISTEN", "VESPO_CA", "VESPO_CLIENT_CERT", "VESPO_CLIENT_KEY", "VESPO_INSECURE_HTTP")
+		"DOCKER_CONFIG", "VESPO_SERVER", "VESPO_TOKEN", "VESPO_ADMIN_TOKEN", "VESPO_ADMIN_LISTEN", "VESPO_CA", "VESPO_CLIENT_CERT", "VESPO_CLIENT_KEY", "VESPO_INSECURE_HTTP")
 	for _, key := range variables {
 		if value := ts.Getenv(key); value != "" {
 			cmd.Env = append(cmd.Env, key+"="+value)

@@ -75,8 +75,12 @@ func (h *Handler) blobs(ctx context.Context, req *addRequest) (blobs []services.
 	if req.takesModule() {
 		module := req.module
 		if req.source != nil {
-			if module, err = h.fetch(ctx, *req.source); err != nil {
+			var pinned string
+			if module, pinned, err = h.fetch(ctx, *req.source); err != nil {
 				return nil, err
+			}
+			if req.note.Message == "" {
+				req.note.Message = pinned
 			}
 		}
 		blobs = services.Module(module)
@@ -91,12 +95,12 @@ func (h *Handler) blobs(ctx context.Context, req *addRequest) (blobs []services.
 	return blobs, nil
 }
 
-// fetch fetches a module from its source.
-func (h *Handler) fetch(ctx context.Context, source fetch.Source) ([]byte, error) {
-	module, err := h.fetcher.Fetch(ctx, source)
+// fetch fetches a module from its source. pinned is the reference with its digest if that is a registry.
+func (h *Handler) fetch(ctx context.Context, source fetch.Source) (module []byte, pinned string, err error) {
+	module, pinned, err = h.fetcher.FetchPinned(ctx, source)
 	var failed *fetch.Error
 	if err == nil || !errors.As(err, &failed) {
-		return module, err
+		return module, pinned, err
 	}
 	kind, advice := problem.SourceUnavailable, "; nothing was changed"
 	switch {
@@ -107,7 +111,7 @@ func (h *Handler) fetch(ctx context.Context, source fetch.Source) ([]byte, error
 	case errors.Is(err, fetch.ErrTooLarge):
 		kind = problem.BodyTooLarge
 	}
-	return nil, problem.New(kind, failed.Detail+advice).WithCause(err)
+	return nil, "", problem.New(kind, failed.Detail+advice).WithCause(err)
 }
 
 // answerDeployed answers with the service and the changes made by the deploy.

@@ -33,7 +33,7 @@ func (d *decoder) decodeJSON(r *http.Request, body *client.Body) (*addRequest, e
 	if in.Has(fieldSource) {
 		in.Imply(schema.FieldModule, fieldSource)
 	}
-	req := d.newAddRequest(in, nil, "source is missing: give the http or https address of the module")
+	req := d.newAddRequest(in, nil, "source is missing: give the http, https or oci address of the module")
 	req.source = sourceOf(in)
 	return req, in.Err()
 }

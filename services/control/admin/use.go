@@ -48,7 +48,7 @@ func (h *Handler) use(ctx context.Context, req *addRequest) (modules [][]byte, e
 	for i, u := range req.use {
 		module := u.module
 		if u.source != nil {
-			if module, err = h.fetch(ctx, *u.source); err != nil {
+			if module, _, err = h.fetch(ctx, *u.source); err != nil {
 				return nil, inMiddleware(i+1, err)
 			}
 		}

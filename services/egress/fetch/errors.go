@@ -14,6 +14,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/scarce"
 	"github.com/vespo-dev/vespo/services/egress"
+	"github.com/vespo-dev/vespo/services/egress/oci"
 )
 
 // The reasons of an Error.
@@ -67,6 +68,25 @@ func explain(err error, u *url.URL, timeout time.Duration) *Error {
 		own = failed(ErrUnavailable, u, "%s", failure(err))
 	}
 	return own.withCause(err)
+}
+
+// explainPull converts an error of a registry.
+func explainPull(err error) *Error {
+	own := &Error{Reason: ErrUnavailable, Detail: "source could not be pulled", Cause: err}
+	var pull *oci.Error
+	if errors.As(err, &pull) {
+		own.Detail = "source " + pull.Detail
+	}
+	for reason, known := range map[error]error{
+		oci.ErrInvalid:  ErrInvalidSource,
+		oci.ErrRefused:  ErrRefused,
+		oci.ErrTooLarge: ErrTooLarge,
+	} {
+		if errors.Is(err, reason) {
+			own.Reason = known
+		}
+	}
+	return own
 }
 
 // failure describes a transport error. It names only known errors, because the text of others may contain

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/services/egress"
+	"github.com/vespo-dev/vespo/services/egress/oci"
 )
 
 const (
@@ -83,24 +84,45 @@ func New(cfg Config) *Fetcher {
 
 // Fetch returns the module at source. The error is an *Error, or wraps the cause of ctx if that has ended.
 func (f *Fetcher) Fetch(ctx context.Context, source Source) ([]byte, error) {
-	if source.url == nil {
-		return nil, &Error{Reason: ErrInvalidSource, Detail: "source is empty"}
+	module, _, err := f.FetchPinned(ctx, source)
+	return module, err
+}
+
+// FetchPinned is like Fetch. For a module in a registry, it also returns the reference with its digest, else "".
+func (f *Fetcher) FetchPinned(ctx context.Context, source Source) (module []byte, pinned string, err error) {
+	if source.url == nil && source.ref == nil {
+		return nil, "", &Error{Reason: ErrInvalidSource, Detail: "source is empty"}
 	}
 	f.active.Add(1)
 	defer f.active.Add(-1)
 	bounded, cancel := context.WithTimeout(ctx, f.cfg.Timeout)
 	defer cancel()
-	module, err := f.get(bounded, source.url)
+	module, pinned, err = f.content(bounded, source)
 	if err == nil {
 		f.fetched.Add(1)
 		f.bytes.Add(int64(len(module)))
-		return module, nil
+		return module, pinned, nil
 	}
 	f.failed.Add(1)
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("fetch: %w", context.Cause(ctx))
+		return nil, "", fmt.Errorf("fetch: %w", context.Cause(ctx))
 	}
-	return nil, explain(err, source.url, f.cfg.Timeout)
+	if source.ref != nil {
+		return nil, "", explainPull(err)
+	}
+	return nil, "", explain(err, source.url, f.cfg.Timeout)
+}
+
+// content returns what is at the source. A registry is asked without credentials: those of the server's machine are not
+// for its clients.
+func (f *Fetcher) content(ctx context.Context, source Source) (module []byte, pinned string, err error) {
+	if source.ref == nil {
+		module, err = f.get(ctx, source.url)
+		return module, "", err
+	}
+	registries := oci.Client{HTTP: f.client, MaxBytes: f.cfg.MaxBytes}
+	module, resolved, err := registries.Pull(ctx, *source.ref)
+	return module, resolved.String(), err
 }
 
 func (f *Fetcher) get(ctx context.Context, u *url.URL) ([]byte, error) {

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
+
+	"github.com/vespo-dev/vespo/services/egress/oci"
 )
 
 // MaxSourceBytes is the maximum length of an address.
@@ -11,7 +14,8 @@ const MaxSourceBytes = 4096
 
 // Source is a validated address of a module. The zero Source is invalid.
 type Source struct {
-	url *url.URL // immutable; nil in the zero Source
+	url *url.URL       // immutable; nil in the zero Source, and for a module in a registry
+	ref *oci.Reference // immutable; nil for an address
 }
 
 // ParseSource checks the syntax of an address without resolving or connecting. The error is an *Error with
@@ -21,10 +25,17 @@ func ParseSource(s string) (Source, error) {
 		return Source{}, &Error{Reason: ErrInvalidSource, Detail: fmt.Sprintf(format, args...)}
 	}
 	if s == "" {
-		return invalid("source is empty: give the http or https address of a module")
+		return invalid("source is empty: give the http or https address of a module, or one of a registry such as oci://registry.example.com/hello:1.2")
 	}
 	if len(s) > MaxSourceBytes {
 		return invalid("source is %d bytes long: at most %d are taken", len(s), MaxSourceBytes)
+	}
+	if strings.HasPrefix(s, oci.Scheme) {
+		ref, err := oci.ParseReference(s)
+		if err != nil {
+			return invalid("source: %s", err)
+		}
+		return Source{ref: &ref}, nil
 	}
 	u, err := url.Parse(s)
 	if err != nil {
@@ -39,7 +50,10 @@ func ParseSource(s string) (Source, error) {
 
 // String returns the address without credentials, query and fragment, for messages and logs.
 func (s Source) String() string {
-	if s.url == nil {
+	switch {
+	case s.ref != nil:
+		return s.ref.String()
+	case s.url == nil:
 		return ""
 	}
 	return redact(s.url)
@@ -51,7 +65,7 @@ func checkURL(u *url.URL) error {
 		return &Error{Reason: ErrInvalidSource, Detail: fmt.Sprintf(format, args...)}
 	}
 	if u.Scheme != "http" && u.Scheme != "https" {
-		return invalid("source has the scheme %q: only http and https are fetched", u.Scheme)
+		return invalid("source has the scheme %q: only http, https and oci are fetched", u.Scheme)
 	}
 	if u.Opaque != "" || u.Hostname() == "" {
 		return invalid("source names no host: write it as %s://host/path", u.Scheme)

@@ -25,7 +25,7 @@ import (
 // AddCmd adds or replaces a service. Create it with NewAddCmd.
 type AddCmd struct {
 	Prefix string `arg:"" optional:"" help:"Path prefix to serve it under, such as hello or a/b; / takes all that no other service has (for a project: that of its vespo.json, or its name)."`
-	Module string `arg:"" optional:"" name:"file|url|dir" help:"The module: a file, - for standard input, an http or https address that the server fetches, or the directory of a project, which is built (the current one)."`
+	Module string `arg:"" optional:"" name:"file|url|dir" help:"The module: a file, - for standard input, an http or https address that the server fetches, a reference to a registry such as oci://registry.example.com/hello:1.2, or the directory of a project, which is built (the current one)."`
 	Match  string `placeholder:"HEADER:VALUE" help:"Serve only requests with this header whose value begins so, as in 'Host: api.example.com'."`
 
 	Reset bool     `help:"Give options that are not given their defaults, instead of keeping those of the current version."`
@@ -43,6 +43,7 @@ type AddCmd struct {
 	fields *flags.Fields `kong:"-"`
 	open   OpenProject   `kong:"-"`
 	dir    string        `kong:"-"` // of the project to build; "" if the module is not built
+	pulled []byte        `kong:"-"` // the module if it is in a registry
 
 	service map[string]any `kong:"-"` // fields that the settings of the project have
 }
@@ -165,6 +166,11 @@ func (c *AddCmd) Run(ctx context.Context, s stdio.Streams, command *kong.Context
 		}
 		defer remove()
 		client.about = boundTo(c.Prefix, c.Match)
+	}
+	if isReference(c.Module) {
+		if err := c.pull(ctx, s); err != nil {
+			return err
+		}
 	}
 	given := c.given()
 	var a *Answer
@@ -336,8 +342,11 @@ func (c *AddCmd) parts(fields map[string]any) (head, tail []byte, contentType st
 // openModule returns the module and its size. Input of unknown size is read to its end first: only
 // with a known length can the server refuse an upload that is too large before it is sent.
 func (c *AddCmd) openModule(s stdio.Streams) (io.ReadCloser, int64, error) {
-	if c.Module == "-" {
+	switch {
+	case c.Module == "-":
 		return readAll(s.In)
+	case c.pulled != nil:
+		return io.NopCloser(bytes.NewReader(c.pulled)), int64(len(c.pulled)), nil
 	}
 	f, err := regular.OpenAny(c.Module)
 	if err != nil {

@@ -21,7 +21,7 @@ func isAddress(s string) bool {
 // usesFiles reports whether any middleware is a file to upload.
 func usesFiles(fields map[string]any) bool {
 	use, _ := fields[schema.FieldUse].([]string)
-	return slices.ContainsFunc(use, func(use string) bool { return !isAddress(use) })
+	return slices.ContainsFunc(use, func(use string) bool { return !isAddress(use) && !isReference(use) })
 }
 
 // writeFields writes the fields of a request as parts of a form, and the files of the middleware.
@@ -65,7 +65,7 @@ func writeSettings(w *multipart.Writer, name string, s schema.Settings) error {
 
 // writeItem writes one item of a list. Middleware that is no address is a file.
 func writeItem(w *multipart.Writer, name, item string) error {
-	if name == schema.FieldUse && !isAddress(item) {
+	if name == schema.FieldUse && !isAddress(item) && !isReference(item) {
 		return writeUse(w, item)
 	}
 	return w.WriteField(name, item)
