@@ -74,7 +74,7 @@ type Field struct {
 	Secret   bool // the values are never shown: of pairs the names are, of all others only the number
 	Common   bool // kept when the kind changes
 	Internal bool // set by the server itself; requests cannot give it
-	Grant    bool // gives the service a right beyond its prefix: only administrators add values
+	Grant    bool // a right beyond the prefix of the service: only administrators add values
 }
 
 // Flag returns the name of the command line flag, without its hyphens.
@@ -89,8 +89,8 @@ type Form struct {
 	Permits  []string // selecting fields of other forms that may be given too
 	Fields   []Field  // all fields, including those of Requires
 
-	// Delegated forms can be deployed by callers who are not administrators. Without the values of Grants, what they make
-	// reaches nothing beyond its prefix: no file, network or process.
+	// Delegated forms can be deployed by callers without the scope admin. Without the values of Grants, the services reach
+	// nothing beyond their prefix: no file, network or process.
 	Delegated bool
 }
 

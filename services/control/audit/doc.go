@@ -1,4 +1,4 @@
-// Package audit keeps the log of changes: who changed what, from where, and with which result.
+// Package audit keeps the log of changes, with their authors, sources and results.
 //
 // A change has two entries. The first is written before the change is made, and the change is refused if that fails: no
 // change is without a trace, also if the server is killed. The second has the result. It is written before the change is
