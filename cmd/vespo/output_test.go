@@ -223,7 +223,7 @@ func TestOutputIsComplete(t *testing.T) {
 	require.Equal(t, 80, strings.Count(string(text), "msg=guest"))
 	require.Contains(t, string(text), `msg="draining;`)
 	for line := range strings.Lines(string(text)) {
-		require.Regexp(t, `^(\{"time".*\}|time=.*|memory ceiling.*|listening on.*)\n$`, line)
+		require.Regexp(t, `^(\{"time".*\}|time=.*|memory ceiling.*|listening on.*|console at.*)\n$`, line)
 	}
 }
 
