@@ -31,6 +31,7 @@ const (
 	requestTime = 30 * time.Second
 	maxExamples = 5
 	maxPath     = 200 // bytes of a path in an example
+	maxKnown    = 1024
 )
 
 // Stats are the counts of one mirror.
@@ -70,6 +71,7 @@ func New() *Mirrors {
 // Offer takes a copy over, or drops it if the queue is full. It does not block.
 func (m *Mirrors) Offer(key routekey.Key, to registry.Mirror, c *router.Copy) {
 	j := job{name: name{key, to.Number}, headers: to.Headers, copied: c}
+	m.know(j.name)
 	select {
 	case m.queue <- j:
 	default:
@@ -118,13 +120,30 @@ func (m *Mirrors) Forget(key routekey.Key, keep registry.Number) {
 	}
 }
 
+// know begins the counts of a mirror. A request that ends after Forget begins them again, so there is a bound: then
+// others are dropped.
+func (m *Mirrors) know(n name) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known[n] != nil {
+		return
+	}
+	for other := range m.known {
+		if len(m.known) < maxKnown {
+			break
+		}
+		delete(m.known, other)
+	}
+	m.known[n] = &Stats{}
+}
+
+// count changes the counts of a mirror, unless they are forgotten.
 func (m *Mirrors) count(n name, change func(*Stats)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.known[n] == nil {
-		m.known[n] = &Stats{}
+	if s := m.known[n]; s != nil {
+		change(s)
 	}
-	change(m.known[n])
 }
 
 // send sends a copy and compares the responses.
