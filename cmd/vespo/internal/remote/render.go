@@ -85,12 +85,12 @@ func (s *Service) bound() string { return strings.TrimSuffix(s.Prefix+" "+s.Matc
 // guest reports whether the service is a module. Many fields have no meaning for other kinds.
 func (s *Service) guest() bool { return s.Kind == "" || s.Kind == "wasm" || s.Kind == "wasm-function" }
 
-// generations names the generation of a deployed version and, after a rollback, the one that it had.
-func generations(s *Service) string {
+// nowServed names the version that serves a service after a deploy or a rollback.
+func nowServed(s *Service) string {
 	if s.RolledBackTo == 0 {
-		return fmt.Sprintf(": generation %d,", s.Generation)
+		return fmt.Sprintf(": version %d,", s.Number)
 	}
-	return fmt.Sprintf(" to generation %d, now generation %d:", s.RolledBackTo, s.Generation)
+	return fmt.Sprintf(" to version %d:", s.Number)
 }
 
 // counted returns n and its noun, in the plural where needed.
@@ -266,7 +266,7 @@ func writeDeployed(to *screen, what, base string, s *Service) error {
 	if s.Staged != 0 {
 		return writeStaged(to, s)
 	}
-	fmt.Fprintf(to, "%s %s%s ", what, stdio.Printable(s.bound()), generations(s))
+	fmt.Fprintf(to, "%s %s%s ", what, stdio.Printable(s.bound()), nowServed(s))
 	if s.guest() {
 		fmt.Fprintf(to, "%s, %s, memory %s, isolation %s\n", shown(s.ABI), shown(s.Size), shown(s.Memory), shown(s.Isolation))
 	} else {

@@ -77,15 +77,15 @@ func TestNamesOfOptionsDoNotControlATerminal(t *testing.T) {
 }
 
 func TestWriteDeployed(t *testing.T) {
-	s := &Service{Version: Version{Digest: "sha256:00", Generation: 1, Isolation: "fresh", Size: 10}, Prefix: "/", ABI: "cgi", FreshReason: "why"}
+	s := &Service{Version: Version{Digest: "sha256:00", Number: 3, Generation: 7, Isolation: "fresh", Size: 10}, Prefix: "/", ABI: "cgi", FreshReason: "why"}
 	var b bytes.Buffer
 	require.NoError(t, writeDeployed(&screen{Writer: &b}, "added", "http://h", s))
-	require.Equal(t, "added /: generation 1, cgi, 10 B, memory -, isolation fresh\n"+
+	require.Equal(t, "added /: version 3, cgi, 10 B, memory -, isolation fresh\n"+
 		"each request gets a fresh instance: why\nsha256:00\nhttp://h/\n", b.String())
 	b.Reset()
 	s.Exports, s.Imports, s.FreshReason = []string{"wasi:http/incoming-handler@0.2.12"}, []string{"wasi:io/poll@0.2.12", "wasi:http/types@0.2.12"}, ""
 	require.NoError(t, writeDeployed(&screen{Writer: &b}, "added", "http://h", s))
-	require.Equal(t, "added /: generation 1, cgi, 10 B, memory -, isolation fresh\n"+
+	require.Equal(t, "added /: version 3, cgi, 10 B, memory -, isolation fresh\n"+
 		"a component: exports wasi:http/incoming-handler@0.2.12, imports 2 interfaces\nsha256:00\nhttp://h/\n", b.String())
 }
 
