@@ -32,22 +32,25 @@ func (c *Config) checkAdmin() (violations problem.Violations) {
 	host, _, _ := net.SplitHostPort(c.AdminListen)
 	switch {
 	case !validAddress(c.AdminListen):
-		violations.Add("admin-listen", "is %q: write it like 127.0.0.1:8081, or off for none", c.AdminListen)
+		violations.Add("admin-listen", "is %q: write it like 127.0.0.1:9080, or off for none", c.AdminListen)
 	case c.AdminToken == "" && !loopbackHost(host):
-		violations.Add("admin-listen", "is %q, which other machines reach: set --admin-token, or give a loopback address such as 127.0.0.1:8081", c.AdminListen)
+		violations.Add("admin-listen", "is %q, which other machines reach: set --admin-token, or give a loopback address such as 127.0.0.1:9080", c.AdminListen)
 	}
 	return violations
 }
 
+// adminOffset is far enough from --listen for those who give the next port to a second server.
+const adminOffset = 1000
+
 // adminDefault returns the address of the admin listener where --admin-listen does not name one: a loopback address, with
-// the port after that of --listen.
+// the port that is adminOffset above that of --listen.
 func adminDefault(listen string) string {
 	host, port, _ := net.SplitHostPort(listen)
 	if !loopbackHost(host) {
 		host = defaultHost
 	}
 	n, err := net.LookupPort("tcp", port)
-	if next := n + 1; err == nil && n > 0 && next <= 1<<16-1 {
+	if next := n + adminOffset; err == nil && n > 0 && next <= 1<<16-1 {
 		return net.JoinHostPort(host, strconv.Itoa(next))
 	}
 	return net.JoinHostPort(host, "0")

@@ -56,7 +56,7 @@ const evictAfterIdles = 6
 // Config is the configuration of a server. The struct tags define the flags and their defaults.
 type Config struct {
 	Listen              string        `placeholder:"HOST:PORT" default:"${listen}" help:"Address to listen on; port 0 takes a free one (${default}, or the port of $$PORT instead)."`
-	AdminListen         string        `placeholder:"HOST:PORT" env:"VESPO_ADMIN_LISTEN" help:"Address of the console, which also serves the management API, metrics and profiles; off for none (a loopback address, at the port after that of --listen)."`
+	AdminListen         string        `placeholder:"HOST:PORT" env:"VESPO_ADMIN_LISTEN" help:"Address of the console, which also serves the management API, metrics and profiles; off for none (a loopback address, at the port 1000 above that of --listen)."`
 	Data                string        `placeholder:"DIR" type:"path" help:"Directory that keeps the services (vespo-data; with --demo a temporary one)."`
 	Memory              flags.Size    `placeholder:"SIZE" default:"16MiB" help:"Linear memory of one request, and the upper limit of a service's own (${default})."`
 	Slots               int           `placeholder:"N" default:"64" env:"SERVER_THREAD_COUNT" help:"Requests that are served at a time; slots x memory is reserved at start (${default})."`
