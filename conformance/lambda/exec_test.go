@@ -62,7 +62,7 @@ func TestModule(t *testing.T) {
 	cmd.Dir, cmd.Env = "../..", append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	require.Contains(t, s.Vespo("add", "fn", module, "--function"), "added /fn: generation 1, command")
+	require.Contains(t, s.Vespo("add", "fn", module, "--function"), "added /fn: version 1, command")
 	a := s.do("POST", "/fn/answer", "it")
 	require.Equal(t, 201, a.StatusCode)
 	require.Equal(t, "got it", a.body)
