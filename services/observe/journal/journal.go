@@ -167,16 +167,14 @@ func (j *Journal) Run(ctx context.Context, known func() map[string]bool) {
 	gather.Stop()
 	defer gather.Stop()
 	defer j.StopFollowers()
-	waiting := false
+	wake := j.wake // nil while entries are gathered: a request that finds the channel full wakes nobody
 	for {
 		select {
-		case <-j.wake:
-			if !waiting {
-				waiting = true
-				gather.Reset(DrainInterval)
-			}
+		case <-wake:
+			wake = nil
+			gather.Reset(DrainInterval)
 		case <-gather.C:
-			waiting = false
+			wake = j.wake
 			j.drain(false)
 		case <-retain.C:
 			j.retain(known())

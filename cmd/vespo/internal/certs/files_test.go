@@ -1,7 +1,6 @@
 package certs_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/certs"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/certs/certtest"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/linestest"
 )
 
 // name returns the name in the certificate that a client gets which asks for a server name.
@@ -59,19 +59,19 @@ func TestPairsThatCannotBeUsedAreRefused(t *testing.T) {
 }
 
 // watched runs f in a bubble with two watched files, and a function that lets two looks pass.
-func watched(t *testing.T, f func(dir string, files *certs.Files, log *bytes.Buffer, look func())) {
+func watched(t *testing.T, f func(dir string, files *certs.Files, log *linestest.Lines, look func())) {
 	a := certtest.NewAuthority(t)
 	dir := t.TempDir()
 	write(t, dir, a, "old.example")
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		log := linestest.New()
 		files, err := certs.Open([]certs.Pair{{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}},
-			slog.New(slog.NewTextHandler(&log, nil)))
+			slog.New(slog.NewTextHandler(log, nil)))
 		require.NoError(t, err)
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { files.Watch(ctx); close(ended) }()
-		f(dir, files, &log, func() {
+		f(dir, files, log, func() {
 			<-time.After(certs.Interval + 1)
 			synctest.Wait()
 		})
@@ -90,7 +90,7 @@ func write(t *testing.T, dir string, a *certtest.Authority, name string) {
 
 func TestRenewedFilesAreUsed(t *testing.T) {
 	a := certtest.NewAuthority(t)
-	watched(t, func(dir string, files *certs.Files, log *bytes.Buffer, look func()) {
+	watched(t, func(dir string, files *certs.Files, log *linestest.Lines, look func()) {
 		look()
 		require.Equal(t, "old.example", name(t, files, ""))
 		require.Empty(t, log.String())
@@ -107,7 +107,7 @@ func TestRenewedFilesAreUsed(t *testing.T) {
 func TestTornPairsAreNotUsed(t *testing.T) {
 	a := certtest.NewAuthority(t)
 	cert, key := a.Issue("new.example")
-	watched(t, func(dir string, files *certs.Files, log *bytes.Buffer, look func()) {
+	watched(t, func(dir string, files *certs.Files, log *linestest.Lines, look func()) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "cert.pem"), cert, 0o600))
 		look()
 		require.Equal(t, "old.example", name(t, files, ""))
@@ -131,7 +131,7 @@ func TestTornPairsAreNotUsed(t *testing.T) {
 // TestSwappedLinksAreFollowed replaces the files as Kubernetes does: all of them by one link to a directory.
 func TestSwappedLinksAreFollowed(t *testing.T) {
 	a := certtest.NewAuthority(t)
-	watched(t, func(dir string, files *certs.Files, _ *bytes.Buffer, look func()) {
+	watched(t, func(dir string, files *certs.Files, _ *linestest.Lines, look func()) {
 		for _, version := range []string{"v1.example", "v2.example"} {
 			data := filepath.Join(dir, version)
 			require.NoError(t, os.Mkdir(data, 0o700))
