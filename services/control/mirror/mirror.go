@@ -120,7 +120,7 @@ func (m *Mirrors) Forget(key routekey.Key, keep registry.Number) {
 	}
 }
 
-// know begins the counts of a mirror. A request that ends after Forget begins them again, so there is a bound: then
+// know begins the counts of a mirror. Requests in flight begin them again after Forget, so there is a bound: then
 // others are dropped.
 func (m *Mirrors) know(n name) {
 	m.mu.Lock()

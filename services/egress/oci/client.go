@@ -77,7 +77,7 @@ func (c *Client) plain(ctx context.Context, client *http.Client, ref Reference) 
 	return errors.As(err, &record) || errors.Is(err, http.ErrSchemeMismatch)
 }
 
-// checkRedirect limits redirects, and refuses those that leave encryption.
+// checkRedirect limits redirects, and refuses those from https to http.
 func checkRedirect(ref Reference) func(*http.Request, []*http.Request) error {
 	return func(r *http.Request, via []*http.Request) error {
 		switch {

@@ -13,7 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// TestReportsOfGuests checks the reports of guests that end in all ways, and that no guest sees who asks.
+// TestReportsOfGuests checks the reports of guests for each outcome, and that no guest sees who asks.
 func TestReportsOfGuests(t *testing.T) {
 	s := newServer(t, wasm.Config{})
 	s.add("/headers", guests.Go(t, "headers"))

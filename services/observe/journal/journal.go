@@ -167,7 +167,7 @@ func (j *Journal) Run(ctx context.Context, known func() map[string]bool) {
 	gather.Stop()
 	defer gather.Stop()
 	defer j.StopFollowers()
-	wake := j.wake // nil while entries are gathered: a request that finds the channel full wakes nobody
+	wake := j.wake // nil while entries are gathered, so that requests wake nobody
 	for {
 		select {
 		case <-wake:

@@ -239,7 +239,7 @@ func TestFollowersGetAllOnce(t *testing.T) {
 	require.Zero(t, j.Stats().Followers)
 }
 
-// A follower that takes nothing holds a bounded number of bytes, and is told.
+// A follower without reads holds a bounded number of bytes, and is told.
 func TestSlowFollower(t *testing.T) {
 	j := opened(t, t.TempDir(), Config{})
 	f := j.Follow(Filter{})
@@ -254,7 +254,7 @@ func TestSlowFollower(t *testing.T) {
 	require.Greater(t, sizeOf(lines), maxFollowerBytes/2)
 }
 
-// A torn or damaged segment loses what is damaged, and nothing else.
+// A torn or damaged segment loses only its damaged entries.
 func TestDamagedSegments(t *testing.T) {
 	dir := t.TempDir()
 	j := opened(t, dir, Config{})
