@@ -114,7 +114,7 @@ func TestPortOfConsoleIsTaken(t *testing.T) {
 	_, port, _ := net.SplitHostPort(taken.Addr().String())
 	n, err := net.LookupPort("tcp", port)
 	require.NoError(t, err)
-	cfg.Listen = (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: n - 1}).String() // only the text counts here
+	cfg.Listen = (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: n - adminOffset}).String() // only the text counts here
 	s := openedServer(t, t.Context(), cfg, &said)
 	s.log = slog.New(slog.NewTextHandler(&log, nil))
 	f, err := s.listenAdmin(t.Context())
