@@ -74,7 +74,7 @@ func (x *exchange) endSpan() {
 	if reason := failureOf(rec); reason != "" {
 		s.Fail(reason)
 	}
-	s.EndAt(rec.Time.Add(rec.TTLB))
+	s.EndAt(rec.Ended())
 }
 
 // failureOf returns the attribute error.type of a request that the server or the service has failed, else "".

@@ -34,13 +34,13 @@ func lines(w io.Writer, encode func([]byte, *Record) []byte) Listener {
 	}
 }
 
-// ended is when the request ended, which is the time of its line.
-func (r *Record) ended() time.Time { return r.Time.Add(r.TTLB) }
+// Ended returns the time of the request's end, which is that of its line.
+func (rec *Record) Ended() time.Time { return rec.Time.Add(rec.TTLB) }
 
 // AppendJSON appends the line of JSON, without a line break.
 func AppendJSON(line []byte, rec *Record) []byte {
 	line = append(line, `{"time":"`...)
-	line = rec.ended().AppendFormat(line, time.RFC3339Nano)
+	line = rec.Ended().AppendFormat(line, time.RFC3339Nano)
 	line = append(line, `","level":"`...)
 	line = append(line, rec.Level().String()...)
 	line = append(line, `","msg":"`+Message+`"`...)
@@ -60,7 +60,7 @@ func AppendJSON(line []byte, rec *Record) []byte {
 
 func appendText(line []byte, rec *Record) []byte {
 	line = append(line, "time="...)
-	line = rec.ended().AppendFormat(line, "2006-01-02T15:04:05.000Z07:00")
+	line = rec.Ended().AppendFormat(line, "2006-01-02T15:04:05.000Z07:00")
 	line = append(line, " level="...)
 	line = append(line, rec.Level().String()...)
 	line = append(line, " msg="+Message...)

@@ -18,7 +18,7 @@ import (
 // bySlog returns the line that a handler of log/slog writes for the record.
 func bySlog(t testing.TB, handler func(io.Writer, *slog.HandlerOptions) slog.Handler, rec *Record) string {
 	var out bytes.Buffer
-	r := slog.NewRecord(rec.ended(), rec.Level(), Message, 0)
+	r := slog.NewRecord(rec.Ended(), rec.Level(), Message, 0)
 	r.AddAttrs(appendFields(nil, rec)...)
 	require.NoError(t, handler(&out, nil).Handle(context.Background(), r))
 	return out.String()

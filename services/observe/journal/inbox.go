@@ -37,7 +37,7 @@ type inbox struct {
 
 // addRequest adds a request, if its second has room for it.
 func (b *inbox) addRequest(rec *accesslog.Record) {
-	now := rec.Time.Add(rec.TTLB)
+	now := rec.Ended()
 	sort := 0
 	if rec.Failed {
 		sort = 1
