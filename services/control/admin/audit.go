@@ -12,7 +12,6 @@ import (
 	"github.com/vespo-dev/vespo/services/control/audit"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/control/identity"
-	"github.com/vespo-dev/vespo/services/observe/usage"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -172,11 +171,7 @@ func (h *Handler) auditLog(w http.ResponseWriter, r *http.Request) error {
 		q.After = uint64(n)
 	}
 	if in.Has(fieldSince) {
-		at, err := usage.ParseTime(in.Text(fieldSince), time.Now())
-		if err != nil {
-			in.Violate(fieldSince, "%s", err)
-		}
-		q.Since = at
+		q.Since = in.Time(fieldSince, time.Now())
 	}
 	if err := in.Err(); err != nil {
 		return err

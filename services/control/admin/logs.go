@@ -13,7 +13,6 @@ import (
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/services/control/fields"
 	"github.com/vespo-dev/vespo/services/observe/journal"
-	"github.com/vespo-dev/vespo/services/observe/usage"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -98,12 +97,8 @@ func logFilter(in *fields.Input, r *http.Request) (f journal.Filter, limit int) 
 	if text := in.Text(fieldLevel); text != "" && f.Level.UnmarshalText([]byte(text)) != nil {
 		in.Violate(fieldLevel, "is %.50q: use debug, info, warn or error", text)
 	}
-	if text := in.Text(fieldSince); text != "" {
-		at, err := usage.ParseTime(text, time.Now())
-		if err != nil {
-			in.Violate(fieldSince, "%s", err)
-		}
-		f.Since = at
+	if in.Text(fieldSince) != "" {
+		f.Since = in.Time(fieldSince, time.Now())
 	}
 	if text := r.Header.Get("Last-Event-ID"); text != "" {
 		f.After, _ = strconv.ParseUint(text, 10, 64) // another server's id is as good as none

@@ -104,14 +104,9 @@ func usageQuery(f *fields.Input) usage.Query {
 	}
 	f.Value(fieldFormat)
 	for name, at := range map[string]*time.Time{fieldSince: &q.Since, fieldUntil: &q.Until} {
-		if !f.Has(name) {
-			continue
+		if f.Has(name) {
+			*at = f.Time(name, now)
 		}
-		t, err := usage.ParseTime(f.Text(name), now)
-		if err != nil {
-			f.Violate(name, "%s", err)
-		}
-		*at = t
 	}
 	if q.Since = q.By.Begin(q.Since); q.Until.Before(q.Since) {
 		f.Violate(fieldUntil, "is before since")

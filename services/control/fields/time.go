@@ -1,4 +1,4 @@
-package usage
+package fields
 
 import (
 	"fmt"
@@ -7,7 +7,16 @@ import (
 	"time"
 )
 
-// ParseTime parses a time of a query: RFC 3339, a date or month in UTC ("2026-11-01", "2026-11"), or how long ago it is, such
+// Time returns the value of a field that names a time, see ParseTime. Another value is a violation.
+func (in *Input) Time(name string, now time.Time) time.Time {
+	at, err := ParseTime(in.Text(name), now)
+	if err != nil {
+		in.Violate(name, "%s", err)
+	}
+	return at
+}
+
+// ParseTime parses a time: RFC 3339, a date or month in UTC ("2026-11-01", "2026-11"), or how long ago it is, such
 // as "12h" or "30d".
 func ParseTime(text string, now time.Time) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339, time.DateOnly, "2006-01"} {
