@@ -142,13 +142,8 @@ func locationOf(key routekey.Key) string {
 }
 
 func (h *Handler) remove(w http.ResponseWriter, r *http.Request) error {
-	d, err := h.deployer()
+	d, key, err := h.named(r)
 	if err != nil {
-		return err
-	}
-	f := bodilessFields(r, fields.KeyFields()...)
-	key := f.Key()
-	if err := f.Err(); err != nil {
 		return err
 	}
 	client.ConnOf(w).Unhurried()

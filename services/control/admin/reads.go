@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/services/control/fields"
 	"github.com/vespo-dev/vespo/services/control/identity"
 )
@@ -34,13 +35,8 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *Handler) inspect(w http.ResponseWriter, r *http.Request) error {
-	d, err := h.deployer()
+	d, key, err := h.named(r)
 	if err != nil {
-		return err
-	}
-	f := bodilessFields(r, fields.KeyFields()...)
-	key := f.Key()
-	if err := f.Err(); err != nil {
 		return err
 	}
 	entry, err := d.Inspect(key)
@@ -50,6 +46,17 @@ func (h *Handler) inspect(w http.ResponseWriter, r *http.Request) error {
 	view := h.viewOfEntry(entry)
 	view.History = h.historyOf(entry.Service)
 	return h.answer(w, http.StatusOK, view)
+}
+
+// named returns the key of the service that a request without other fields names.
+func (h *Handler) named(r *http.Request) (Deployer, routekey.Key, error) {
+	d, err := h.deployer()
+	if err != nil {
+		return nil, routekey.Key{}, err
+	}
+	f := bodilessFields(r, fields.KeyFields()...)
+	key := f.Key()
+	return d, key, f.Err()
 }
 
 // whoami answers who sends the request, and with which scopes.

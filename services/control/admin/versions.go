@@ -33,13 +33,8 @@ type liveView struct {
 
 // versions answers with all versions of a service.
 func (h *Handler) versions(w http.ResponseWriter, r *http.Request) error {
-	d, err := h.deployer()
+	d, key, err := h.named(r)
 	if err != nil {
-		return err
-	}
-	f := bodilessFields(r, fields.KeyFields()...)
-	key := f.Key()
-	if err := f.Err(); err != nil {
 		return err
 	}
 	entry, err := d.Inspect(key)
