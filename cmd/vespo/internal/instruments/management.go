@@ -57,38 +57,16 @@ func (s *Sources) management() metrics.Group {
 	)
 }
 
-// outputStats is the state of the outputs.
-type outputStats struct {
-	names   []string
-	outputs []output.Stats
-}
-
 // outputs returns the metrics of standard output and standard error.
 func (s *Sources) outputs() metrics.Group {
-	read := func() (o outputStats) {
-		s.Outputs(func(name string, stats output.Stats) {
-			o.names, o.outputs = append(o.names, name), append(o.outputs, stats)
-		})
-		return o
+	type streams = []named[output.Stats]
+	per := func(name string, typ metrics.Type, help string, value func(output.Stats) float64) metrics.Field[streams] {
+		d := metrics.Desc{Name: name, Type: typ, Labels: "stream", Help: help}
+		return perName(d, func(all streams) streams { return all }, value)
 	}
-	per := func(name string, typ metrics.Type, help string, value func(output.Stats) int64) metrics.Field[outputStats] {
-		return metrics.Field[outputStats]{
-			Desc: metrics.Desc{
-				Name:   name,
-				Type:   typ,
-				Labels: "stream",
-				Help:   help,
-			},
-			Emit: func(o outputStats, to *metrics.Sink) {
-				for i, one := range o.outputs {
-					to.Value(float64(value(one)), o.names[i])
-				}
-			},
-		}
-	}
-	return metrics.Of("Log and access log", read,
-		per("vespo_log_lines_total", metrics.Counter, "Lines that were accepted for an output.", func(o output.Stats) int64 { return o.Lines }),
-		per("vespo_log_lines_dropped_total", metrics.Counter, "Lines that were dropped, as the output took none.", func(o output.Stats) int64 { return o.Dropped }),
-		per("vespo_log_waiting_bytes", metrics.Gauge, "Lines that are not written yet.", func(o output.Stats) int64 { return int64(o.Waiting) }),
+	return metrics.Of("Log and access log", func() streams { return collect(s.Outputs) },
+		per("vespo_log_lines_total", metrics.Counter, "Lines that were accepted for an output.", func(o output.Stats) float64 { return float64(o.Lines) }),
+		per("vespo_log_lines_dropped_total", metrics.Counter, "Lines that were dropped, as the output took none.", func(o output.Stats) float64 { return float64(o.Dropped) }),
+		per("vespo_log_waiting_bytes", metrics.Gauge, "Lines that are not written yet.", func(o output.Stats) float64 { return float64(o.Waiting) }),
 	)
 }
