@@ -1,12 +1,12 @@
 package canary
 
 import (
-	"math/bits"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/internal/latency"
 )
 
 // Sample summarises the requests of one version.
@@ -24,36 +24,17 @@ func (s Sample) errorShare() float64 {
 	return float64(s.Errors) / float64(s.Requests)
 }
 
-// Buckets of latencies: 8 for each power of two of microseconds, so a bucket is at most an eighth wide.
-const (
-	subBits = 3
-	buckets = (40 - subBits) << subBits
-)
+// buckets is the number of buckets of package latency. The last one also counts longer latencies, from about 6 days on.
+const buckets = 37 * latency.PerDouble
+
+// bucketOf returns the bucket of a latency.
+func bucketOf(d time.Duration) int { return min(latency.Bucket(d), buckets-1) }
 
 // counts counts the requests of one version.
 type counts struct {
 	requests atomic.Uint64
 	errors   atomic.Uint64
 	latency  [buckets]atomic.Uint64
-}
-
-// bucketOf returns the bucket of a latency.
-func bucketOf(d time.Duration) int {
-	us := uint64(max(d.Microseconds(), 0))
-	if us < 1<<subBits {
-		return int(us)
-	}
-	exponent := bits.Len64(us) - 1 - subBits
-	return min((exponent+1)<<subBits|int(us>>exponent&(1<<subBits-1)), buckets-1)
-}
-
-// upper returns the latency at which a bucket ends.
-func upper(bucket int) time.Duration {
-	if bucket < 1<<subBits {
-		return time.Duration(bucket+1) * time.Microsecond
-	}
-	exponent := bucket>>subBits - 1
-	return time.Duration(uint64(1<<subBits|bucket&(1<<subBits-1)+1)<<exponent) * time.Microsecond
 }
 
 // add counts a request. Requests that the version has not seen, or that their client has given up, are left out.
@@ -85,7 +66,7 @@ func (c *counts) sample() Sample {
 	left := sum - sum*95/100 // requests above the p95
 	for i := buckets - 1; i >= 0 && sum > 0; i-- {
 		if all[i] >= left {
-			s.P95 = upper(i)
+			s.P95 = latency.Floor(i + 1)
 			break
 		}
 		left -= all[i]

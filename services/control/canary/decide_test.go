@@ -9,6 +9,7 @@ import (
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/internal/latency"
 )
 
 var began = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
@@ -97,8 +98,8 @@ func TestBucketsAreNarrow(t *testing.T) {
 		d := time.Duration(us) * time.Microsecond
 		b := bucketOf(d)
 		require.GreaterOrEqual(t, b, last)
-		require.Greater(t, upper(b), d)
-		require.LessOrEqual(t, float64(upper(b)-d), float64(d)/8+1e3)
+		require.Greater(t, latency.Floor(b+1), d)
+		require.LessOrEqual(t, float64(latency.Floor(b+1)-d), float64(d)/8+1e3)
 		last = b
 	}
 	require.Equal(t, buckets-1, bucketOf(1<<62))

@@ -2,39 +2,19 @@ package rolling
 
 import (
 	"encoding/binary"
-	"math/bits"
 	"time"
+
+	"github.com/vespo-dev/vespo/services/internal/latency"
 )
 
-// Latencies are counted in microseconds. Each power of two has subBuckets buckets of equal width; below, a bucket is one
-// microsecond wide. The last bucket also counts longer latencies, from about 4 hours on.
-const (
-	subBits    = 3
-	subBuckets = 1 << subBits
-	buckets    = 256
-)
+// buckets is the number of buckets of package latency. The last one also counts longer latencies, from about 4 hours on.
+const buckets = 256
 
 // latencies counts requests by the bucket of their latency.
 type latencies [buckets]uint64
 
 // bucketOf returns the bucket of a latency.
-func bucketOf(d time.Duration) int {
-	us := uint64(max(d, 0) / time.Microsecond)
-	if us < subBuckets {
-		return int(us)
-	}
-	shift := bits.Len64(us) - 1 - subBits
-	return min(subBuckets*(shift+1)+int(us>>shift)&(subBuckets-1), buckets-1)
-}
-
-// lowerBound returns the least latency of a bucket.
-func lowerBound(bucket int) time.Duration {
-	if bucket < subBuckets {
-		return time.Duration(bucket) * time.Microsecond
-	}
-	shift := bucket/subBuckets - 1
-	return time.Duration(subBuckets+bucket%subBuckets) << shift * time.Microsecond
-}
+func bucketOf(d time.Duration) int { return min(latency.Bucket(d), buckets-1) }
 
 // count returns the number of requests.
 func (l *latencies) count() (n uint64) {
@@ -55,10 +35,10 @@ func (l *latencies) quantile(q float64) time.Duration {
 			rank -= float64(n)
 			continue
 		}
-		low := lowerBound(bucket)
-		return low + time.Duration(rank/float64(n)*float64(lowerBound(bucket+1)-low))
+		low := latency.Floor(bucket)
+		return low + time.Duration(rank/float64(n)*float64(latency.Floor(bucket+1)-low))
 	}
-	return lowerBound(buckets)
+	return latency.Floor(buckets)
 }
 
 // appendTo appends the counts that are not 0, each with the distance of its bucket from the one before.

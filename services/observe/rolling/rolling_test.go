@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/internal/latency"
 )
 
 // record returns the record of a request that a service has answered.
@@ -41,13 +42,13 @@ func requestsOf(windows []Window) (all []uint64) {
 // A bucket begins where the one before ends, is at most an eighth wide, and has the latencies between its bounds.
 func TestBuckets(t *testing.T) {
 	for bucket := range buckets {
-		low, high := lowerBound(bucket), lowerBound(bucket+1)
+		low, high := latency.Floor(bucket), latency.Floor(bucket+1)
 		require.Equal(t, bucket, bucketOf(low))
 		if bucket < buckets-1 {
 			require.Equal(t, bucket, bucketOf(high-1))
 			require.Equal(t, bucket+1, bucketOf(high))
 		}
-		if bucket >= subBuckets {
+		if bucket >= latency.PerDouble {
 			require.LessOrEqual(t, float64(high-low), float64(low)/8)
 		}
 	}
