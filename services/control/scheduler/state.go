@@ -2,20 +2,13 @@ package scheduler
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/vespo-dev/vespo/internal/durable"
 )
 
-// Names in the scheduler's directory.
-const (
-	stateName = "runs.json"
-	stateDir  = "."
-	tmpDir    = "tmp"
-	asideDir  = "aside"
-)
+// stateName is the file in the scheduler's directory.
+const stateName = "runs.json"
 
 // maxStateBytes is more than the schedules of a server can take.
 const maxStateBytes = 32 << 20
@@ -37,38 +30,20 @@ type document struct {
 }
 
 // store keeps the state in a file.
-type store struct {
-	fs    durable.FS
-	files *durable.Files
-}
+type store struct{ *durable.Document }
 
 // openStore returns the store, and the state. A file that this version did not write is set aside: problem says why, and
 // the state is nil.
 func openStore(fsys durable.FS) (s *store, state stored, problem, err error) {
-	for _, dir := range []string{tmpDir, asideDir} {
-		if err := fsys.MkdirAll(dir); err != nil {
-			return nil, nil, nil, err
-		}
-	}
-	s = &store{fs: fsys, files: durable.NewFiles(fsys, tmpDir, asideDir)}
-	if err := s.files.EmptyTmp(); err != nil {
-		return nil, nil, nil, err
-	}
-	data, err := fsys.ReadFile(stateName, maxStateBytes)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return s, stored{}, nil, nil
-	case err == nil:
+	state = stored{}
+	d, problem, err := durable.OpenDocument(fsys, stateName, maxStateBytes, func(data []byte) (err error) {
 		state, err = decodeState(data)
+		return err
+	})
+	if problem != nil {
+		state = nil
 	}
-	if err == nil {
-		return s, state, nil, fsys.SyncDir(stateDir) // a dead process may have renamed without a sync
-	}
-	to, asideErr := s.files.SetAside(stateDir, stateName)
-	if asideErr != nil {
-		return nil, nil, nil, errors.Join(err, asideErr)
-	}
-	return s, nil, fmt.Errorf("%w; the file is now %s", err, to), nil
+	return &store{d}, state, problem, err
 }
 
 func decodeState(data []byte) (stored, error) {
@@ -91,5 +66,5 @@ func (s *store) save(state stored) error {
 	if err != nil {
 		return err
 	}
-	return s.files.Write(stateName, data)
+	return s.Write(data)
 }

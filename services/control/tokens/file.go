@@ -2,22 +2,14 @@ package tokens
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 
 	"github.com/vespo-dev/vespo/internal/durable"
 )
 
-// Names in the directory.
-const (
-	fileName = "tokens.json"
-	fileDir  = "."
-	tmpDir   = "tmp"
-	asideDir = "aside"
-)
+const fileName = "tokens.json"
 
 // maxFileBytes is more than MaxTokens can take.
 const maxFileBytes = 64 << 20
@@ -42,48 +34,19 @@ type document struct {
 }
 
 // file is the file of a Store. Its methods must not be called concurrently.
-type file struct {
-	files *durable.Files
-}
+type file struct{ *durable.Document }
 
 // openFile opens the file, and returns what it has. A file that no server has written is set aside: damage says why.
 // One of a newer version is an error: a start without its tokens would be a surprise, and would overwrite them.
 func openFile(fsys durable.FS) (f *file, kept []stored, damage, err error) {
-	for _, dir := range []string{tmpDir, asideDir} {
-		if err := fsys.MkdirAll(dir); err != nil {
-			return nil, nil, nil, err
-		}
-	}
-	f = &file{files: durable.NewFiles(fsys, tmpDir, asideDir)}
-	if err := f.files.EmptyTmp(); err != nil {
-		return nil, nil, nil, err
-	}
-	data, err := fsys.ReadFile(fileName, maxFileBytes)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return f, nil, nil, nil
-	case err == nil:
+	d, damage, err := durable.OpenDocument(fsys, fileName, maxFileBytes, func(data []byte) (err error) {
 		kept, err = decode(data)
+		return err
+	})
+	if damage != nil {
+		damage = fmt.Errorf("%w, and no token of it is accepted", damage)
 	}
-	var newer *newerError
-	switch {
-	case err == nil:
-		return f, kept, nil, fsys.SyncDir(fileDir) // a dead process may have renamed without a sync
-	case errors.As(err, &newer):
-		return nil, nil, nil, err
-	}
-	to, asideErr := f.files.SetAside(fileDir, fileName)
-	if asideErr != nil {
-		return nil, nil, nil, errors.Join(err, asideErr)
-	}
-	return f, nil, fmt.Errorf("%w; the file is now %s, and no token of it is accepted", err, to), nil
-}
-
-// newerError is the error of a file that a newer server has written.
-type newerError struct{ version int }
-
-func (e *newerError) Error() string {
-	return fmt.Sprintf("%s has version %d of its format, and this program reads up to %d: use the newer program", fileName, e.version, formatVersion)
+	return &file{d}, kept, damage, err
 }
 
 func decode(data []byte) ([]stored, error) {
@@ -98,7 +61,7 @@ func decode(data []byte) ([]stored, error) {
 	case header.Format != formatName || header.Version < 1:
 		return nil, fmt.Errorf("%s is %.40q, version %d: it is not a file of tokens", fileName, header.Format, header.Version)
 	case header.Version > formatVersion:
-		return nil, &newerError{version: header.Version}
+		return nil, fmt.Errorf("%s has version %d of its format, and this program reads up to %d: %w", fileName, header.Version, formatVersion, durable.ErrNewer)
 	}
 	var d document
 	if err := json.Unmarshal(data, &d); err != nil {
@@ -118,5 +81,5 @@ func (f *file) write(entries map[digest]*entry) error {
 	if err != nil {
 		return err
 	}
-	return f.files.Write(fileName, data)
+	return f.Write(data)
 }

@@ -347,12 +347,12 @@ func TestFilesThatNoServerHasWritten(t *testing.T) {
 		dir := t.TempDir()
 		fsys := durable.Dir(dir)
 		_ = open(t, dir)
-		require.NoError(t, durable.NewFiles(fsys, tmpDir, asideDir).Write(fileName, []byte(text)))
+		require.NoError(t, durable.NewFiles(fsys, "tmp", "aside").Write(fileName, []byte(text)))
 		s, damage, err := OpenStore(fsys)
 		require.NoError(t, err)
 		require.ErrorContains(t, damage, words)
 		require.Empty(t, s.List())
-		entries, err := fsys.ReadDir(asideDir)
+		entries, err := fsys.ReadDir("aside")
 		require.NoError(t, err)
 		require.Len(t, entries, 1)
 	}
@@ -360,7 +360,7 @@ func TestFilesThatNoServerHasWritten(t *testing.T) {
 	_ = open(t, dir)
 	newer, err := json.Marshal(document{Format: formatName, Version: formatVersion + 1})
 	require.NoError(t, err)
-	require.NoError(t, durable.NewFiles(durable.Dir(dir), tmpDir, asideDir).Write(fileName, newer))
+	require.NoError(t, durable.NewFiles(durable.Dir(dir), "tmp", "aside").Write(fileName, newer))
 	_, _, err = OpenStore(durable.Dir(dir))
 	require.ErrorContains(t, err, "use the newer program")
 }
