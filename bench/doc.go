@@ -13,7 +13,7 @@
 // "-tables" selects the measurements, the other flags their length.
 //
 // The table "components" builds the components of "vespo new" and measures them beside jco's server, Node.js and workerd. It
-// wants npm, and the compilers of those components; what is missing here is absent from the report, with the reason.
+// wants npm, and the compilers of those components; the report names missing ones with the reason.
 //
 // Goals are printed next to the measured values. A missed goal is not a failure: the exit
 // code is 0 unless an error occurred.

@@ -28,7 +28,7 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests/wat"
 )
 
-// load sends requests until ctx ends, with kept and new connections. It counts answers, and keeps what was wrong.
+// load sends requests until ctx ends, with kept and new connections. It counts answers and keeps failures.
 type load struct {
 	answered atomic.Int64
 	mu       sync.Mutex

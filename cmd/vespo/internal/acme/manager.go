@@ -92,7 +92,7 @@ func (m *Manager) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// Run obtains the certificates that are missing and renews those that expire, until ctx ends. secure is the address of
+// Run obtains missing certificates and renews the others in time, until ctx ends. secure is the address of
 // the listener with TLS, plain that of the one whose requests go through Handler; nil if there is none. Both are open.
 func (m *Manager) Run(ctx context.Context, secure, plain net.Addr) {
 	m.issuer.AltTLSALPNPort = port(secure)

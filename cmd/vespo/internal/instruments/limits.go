@@ -24,7 +24,7 @@ func Limits() []Limit {
 			func(s *Sources) uint64 { return s.Deployer.Stats().RequestsRefused }},
 		{"retiring_versions", "versions that were stopped with open requests (--retire-after, or 16 of one service)",
 			func(s *Sources) uint64 { return s.Deployer.Stats().VersionsStopped }},
-		{"management_requests", "management requests beyond those that run at a time",
+		{"management_requests", "management requests beyond the number that may run at a time",
 			func(s *Sources) uint64 { return s.Admin.Stats().Refused }},
 		{"scrapes", "scrapes that had to wait too long for others",
 			func(s *Sources) uint64 { return s.Scrapes.Refused() }},

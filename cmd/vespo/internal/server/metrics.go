@@ -23,7 +23,7 @@ import (
 	"github.com/vespo-dev/vespo/services/observe/metrics"
 )
 
-// newSources returns what is measured before the services are opened. measure completes it.
+// newSources returns the sources without the services, which are opened later. measure adds those.
 func newSources(access access) *instruments.Sources {
 	process := prometheus.NewRegistry()
 	process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

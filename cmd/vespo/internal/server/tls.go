@@ -144,7 +144,7 @@ func (s *security) openAuthorities(ctx context.Context, list *parts.List, listen
 }
 
 // of returns the TLS configuration of a listener at an address; nil if it speaks no TLS. Versions and algorithms
-// are those that Go chooses.
+// are the defaults of Go.
 func (s *security) of(listener, address string, protocols ...string) *tls.Config {
 	if !s.settings.secures(listener, address) {
 		return nil
