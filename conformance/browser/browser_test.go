@@ -120,13 +120,23 @@ func (b *tab) text() string {
 	return text
 }
 
+// prefer shows the page in a color scheme. It takes effect at once: a person who prefers reduced motion sees no
+// transition from one color to another, whose colors in between have too little contrast.
+func (b *tab) prefer(scheme string) {
+	b.t.Helper()
+	b.run(call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: scheme},
+			{Name: "prefers-reduced-motion", Value: "reduce"},
+		},
+	}))
+}
+
 // photograph saves a picture of the whole page in light and dark, as artifacts of the test.
 func (b *tab) photograph(name string) {
 	b.t.Helper()
 	for _, scheme := range []string{"light", "dark"} {
-		b.run(call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-		}))
+		b.prefer(scheme)
 		picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
 		require.NoError(b.t, err)
 		require.NotEmpty(b.t, picture)

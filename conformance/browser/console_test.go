@@ -216,9 +216,7 @@ func (c *console) accessible(axe string) {
 		return
 	}
 	for _, scheme := range []string{"dark", "light"} {
-		c.run(call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-		}))
+		c.prefer(scheme)
 		evaluate[any](c.tab, axe+"; null")
 		found, err := chromedp.Run(c.ctx, chromedp.Evaluate[string](`axe.run(document, {resultTypes: ["violations"]}).then((r) =>
 			r.violations.flatMap((v) => v.nodes.map((n) => v.id + ": " + n.target + " " + n.failureSummary)).join("\n"))`, chromedp.EvalAwaitPromise))
