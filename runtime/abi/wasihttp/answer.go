@@ -5,7 +5,7 @@ import (
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
-	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip2"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
@@ -95,7 +95,7 @@ func (a *answer) finish(b *outgoingBody, trailers *fieldList) *errorCode {
 	}
 	if length, ok := b.declared(); ok && length != b.written && a.call.x.Method != "HEAD" {
 		a.failed = "the body has " + strconv.FormatUint(b.written, 10) + " bytes, its Content-Length is " + strconv.FormatUint(length, 10)
-		return &errorCode{kind: httpcode.ResponseBodySize, bytes: &b.written}
+		return &errorCode{kind: httptypes.ResponseBodySize, bytes: &b.written}
 	}
 	if trailers != nil {
 		h := abi.Header{}
@@ -150,9 +150,9 @@ func setResponse(c *call, p []uint64) {
 		response.list.release()
 		return
 	}
-	kind := httpcode.Code(canonical.Case(p[2], httpcode.Count))
+	kind := httptypes.Code(canonical.Case(p[2], httptypes.Count))
 	c.answer.failed = "the guest answered with the error " + kind.String()
-	if kind == httpcode.InternalError && uint32(p[3]) != 0 {
+	if kind == httptypes.InternalError && uint32(p[3]) != 0 {
 		if text, ok := c.state.Text(p[4], p[5], abi.MaxLineBytes); ok {
 			c.answer.failed += ": " + text
 		}
@@ -168,7 +168,7 @@ func sendInformational(c *call, p []uint64) {
 	status := int(uint16(p[1]))
 	if status <= 101 || status > 199 {
 		f.list.release()
-		c.putDone(m, &errorCode{kind: httpcode.ProtocolError})
+		c.putDone(m, &errorCode{kind: httptypes.ProtocolError})
 		return
 	}
 	header := c.answer.hold.Header()

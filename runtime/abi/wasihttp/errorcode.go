@@ -2,13 +2,13 @@ package wasihttp
 
 import (
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
-	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 )
 
 // errorCode is an error-code for the guest.
 type errorCode struct {
-	kind  httpcode.Code
-	text  string  // of httpcode.InternalError
+	kind  httptypes.Code
+	text  string  // of httptypes.InternalError
 	bytes *uint64 // of the body sizes
 }
 
@@ -26,7 +26,7 @@ func (c *call) putCode(m []byte, e *errorCode) {
 	clear(m)
 	m[0] = byte(e.kind)
 	switch {
-	case e.kind == httpcode.InternalError && e.text != "":
+	case e.kind == httptypes.InternalError && e.text != "":
 		c.state.PutString(m, 12, e.text)
 		m[8] = 1
 	case e.bytes != nil:
@@ -45,8 +45,8 @@ func (c *call) putDone(m []byte, e *errorCode) {
 
 // outboundCode returns the error-code for an error of a request of the guest. Details of the host are not passed to the guest.
 func outboundCode(err error) *errorCode {
-	e := &errorCode{kind: httpcode.Outbound(err, httpcode.ConnectionTimeout)}
-	if e.kind == httpcode.InternalError {
+	e := &errorCode{kind: httptypes.Outbound(err, httptypes.ConnectionTimeout)}
+	if e.kind == httptypes.InternalError {
 		e.text = "the host cannot make the request"
 	}
 	return e

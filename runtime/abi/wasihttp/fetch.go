@@ -7,7 +7,7 @@ import (
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
-	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip2"
 )
 
@@ -64,7 +64,7 @@ func (f *fetch) write(p []byte) *wasip2.Error {
 
 func (f *fetch) streamError() *wasip2.Error {
 	if f.failed == nil {
-		f.failed = &errorCode{kind: httpcode.ConnectionTerminated}
+		f.failed = &errorCode{kind: httptypes.ConnectionTerminated}
 	}
 	return &wasip2.Error{Text: "the request failed: " + f.failed.kind.String(), Code: f.failed}
 }
@@ -85,11 +85,11 @@ func (f *fetch) finish(b *outgoingBody, trailers *fieldList) *errorCode {
 	}
 	if trailers != nil && len(trailers.all) > 0 {
 		f.call.stderr.Line(abi.LevelWarn, []byte("the request has trailers, which are not sent"))
-		f.fail(&errorCode{kind: httpcode.RequestTrailerSize})
+		f.fail(&errorCode{kind: httptypes.RequestTrailerSize})
 		return f.failed
 	}
 	if length, ok := b.declared(); ok && length != b.written {
-		f.fail(&errorCode{kind: httpcode.RequestBodySize, bytes: &b.written})
+		f.fail(&errorCode{kind: httptypes.RequestBodySize, bytes: &b.written})
 		return f.failed
 	}
 	if err := f.out.End(); err != nil {
@@ -100,7 +100,7 @@ func (f *fetch) finish(b *outgoingBody, trailers *fieldList) *errorCode {
 
 // abandon implements destination.
 func (f *fetch) abandon() {
-	f.fail(&errorCode{kind: httpcode.ConnectionTerminated})
+	f.fail(&errorCode{kind: httptypes.ConnectionTerminated})
 	f.release()
 }
 
@@ -162,7 +162,7 @@ func (f *fetch) Ready() <-chan struct{} {
 // code returns the error-code for an error of reading the response.
 func (f *fetch) code(err error) *errorCode {
 	if errors.Is(err, errTimeout) {
-		return &errorCode{kind: httpcode.ConnectionReadTimeout}
+		return &errorCode{kind: httptypes.ConnectionReadTimeout}
 	}
 	return outboundCode(err)
 }
@@ -193,7 +193,7 @@ func handleOutgoing(c *call, p []uint64) {
 func (c *call) send(x *abi.Exchange, r *outgoingRequest, o requestOptions) (*fetch, *errorCode) {
 	if x.Outbound == nil {
 		c.stderr.Line(abi.LevelWarn, []byte("the service may not call anything: deploy it with allow"))
-		return nil, &errorCode{kind: httpcode.RequestDenied}
+		return nil, &errorCode{kind: httptypes.RequestDenied}
 	}
 	if r.scheme == "" {
 		r.scheme = "https"

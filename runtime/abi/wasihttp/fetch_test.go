@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
-	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -33,7 +33,7 @@ func (g *guest) send(request uint64, options ...uint64) (future uint64, failed s
 	}
 	g.call("http/outgoing-handler#handle", request, withOptions, o, result)
 	if g.u8(result) == 1 {
-		return 0, httpcode.Code(g.u8(result + 8)).String()
+		return 0, httptypes.Code(g.u8(result + 8)).String()
 	}
 	return uint64(g.u32(result + 8)), ""
 }
@@ -47,7 +47,7 @@ func (g *guest) await(future uint64) (response uint64, failed string) {
 	g.types("[method]future-incoming-response.get", future, result)
 	require.Equal(g.t, []byte{1, 0}, []byte{g.u8(result), g.u8(result + 8)}, "it is ready")
 	if g.u8(result+16) == 1 {
-		return 0, httpcode.Code(g.u8(result + 24)).String()
+		return 0, httptypes.Code(g.u8(result + 24)).String()
 	}
 	return uint64(g.u32(result + 24)), ""
 }
@@ -172,7 +172,7 @@ func TestFailedFetches(t *testing.T) {
 					g.types("[resource-drop]outgoing-body", body)
 				case name == "there are trailers":
 					g.types("[static]outgoing-body.finish", body, 1, g.fields("x-end", "1"), result)
-					require.Equal(t, c.want, httpcode.Code(g.u8(result+8)).String())
+					require.Equal(t, c.want, httptypes.Code(g.u8(result+8)).String())
 				case body != 0:
 					g.types("[method]outgoing-body.write", body, result)
 					require.Equal(t, c.want, g.finish(body, g.own()))

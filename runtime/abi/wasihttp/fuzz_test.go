@@ -12,7 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/abitest"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
-	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip2"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
@@ -58,13 +58,13 @@ func (c *call) handles() {
 		l.add(field{"x-name", "value"})
 		return l
 	}
-	f := &fetch{call: c, users: 3, failed: &errorCode{kind: httpcode.DNSError}, closed: true}
+	f := &fetch{call: c, users: 3, failed: &errorCode{kind: httptypes.DNSError}, closed: true}
 	for _, r := range []canonical.Resource{
 		&incomingRequest{}, &outparam{}, &fields{list: list(), mutable: true}, &outgoingResponse{list: list(), status: 200},
 		&outgoingRequest{list: list(), method: "GET", scheme: "http", authority: "x"}, &requestOptions{}, &futureResponse{f},
 		&incomingResponse{fetch: f, status: 200}, &incomingBody{call: c, source: c.x.Body, trailers: c.x.Trailer},
 		newBody(c, list()), &futureTrailers{body: &incomingBody{call: c, ended: true, trailers: c.x.Trailer}},
-		&wasip2.Error{Text: "text", Code: &errorCode{kind: httpcode.InternalError, text: "text"}}, wasip2.NewPollable(nil, nil),
+		&wasip2.Error{Text: "text", Code: &errorCode{kind: httptypes.InternalError, text: "text"}}, wasip2.NewPollable(nil, nil),
 		&wasip2.InputStream{From: strings.NewReader("data")},
 		wasip2.NewPollable(func() <-chan struct{} { return make(chan struct{}) }, func() time.Time { return time.Now().Add(time.Microsecond) }),
 	} {

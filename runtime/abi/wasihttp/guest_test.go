@@ -10,7 +10,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/abitest"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
-	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -214,7 +214,7 @@ func (g *guest) streamError(at uint32) string {
 	text := g.string(result)
 	g.types("http-error-code", e, result)
 	if g.u8(result) == 1 {
-		text += " (" + httpcode.Code(g.u8(result+8)).String() + ")"
+		text += " (" + httptypes.Code(g.u8(result+8)).String() + ")"
 	}
 	g.call("io/error#[resource-drop]error", e)
 	return text
@@ -249,7 +249,7 @@ func (g *guest) finish(body, stream uint64) string {
 	if g.u8(result) == 0 {
 		return ""
 	}
-	return httpcode.Code(g.u8(result + 8)).String()
+	return httptypes.Code(g.u8(result + 8)).String()
 }
 
 // hello answers with a text.

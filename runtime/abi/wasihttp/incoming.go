@@ -6,7 +6,7 @@ import (
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
-	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip2"
 )
 
@@ -147,7 +147,7 @@ func (b *incomingBody) fail(err error) *wasip2.Error {
 	switch {
 	case b.fetch != nil:
 	case b.call.answer.completed:
-		b.failed = &errorCode{kind: httpcode.ConnectionTerminated}
+		b.failed = &errorCode{kind: httptypes.ConnectionTerminated}
 		return &wasip2.Error{Text: "the response is complete, and the body of the request is gone", Code: b.failed}
 	default:
 		b.call.in.GiveUp(err)

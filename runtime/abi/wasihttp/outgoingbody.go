@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
-	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip2"
 )
 
@@ -130,7 +130,7 @@ func (b *outgoingBody) Writable() <-chan struct{} {
 func (b *outgoingBody) Write(p []byte) *wasip2.Error {
 	b.written += uint64(len(p))
 	if length, ok := b.declared(); ok && b.written > length {
-		return &wasip2.Error{Text: "the body is longer than its content-length", Code: &errorCode{kind: httpcode.RequestBodySize, bytes: &b.written}}
+		return &wasip2.Error{Text: "the body is longer than its content-length", Code: &errorCode{kind: httptypes.RequestBodySize, bytes: &b.written}}
 	}
 	if b.to != nil {
 		return b.to.write(p)
@@ -174,7 +174,7 @@ func finishBody(c *call, p []uint64) {
 		if length, ok := b.declared(); ok && length != b.written {
 			b.whole, b.dropped = false, true
 			b.releaseTrailers()
-			c.putDone(m, &errorCode{kind: httpcode.RequestBodySize, bytes: &b.written})
+			c.putDone(m, &errorCode{kind: httptypes.RequestBodySize, bytes: &b.written})
 			return
 		}
 		c.putDone(m, nil)

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
-	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip2"
 )
 
@@ -72,9 +72,9 @@ func (f *fetch) response() (*incomingResponse, *errorCode) {
 	case f.failed != nil:
 		return nil, f.failed
 	case f.closed:
-		return nil, &errorCode{kind: httpcode.ConnectionTerminated}
+		return nil, &errorCode{kind: httptypes.ConnectionTerminated}
 	case !isClosed(f.out.Answered()):
-		f.fail(&errorCode{kind: httpcode.ConnectionReadTimeout})
+		f.fail(&errorCode{kind: httptypes.ConnectionReadTimeout})
 		return nil, f.failed
 	}
 	status, err := f.out.Status()

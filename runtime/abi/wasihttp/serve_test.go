@@ -9,7 +9,7 @@ import (
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
-	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -132,7 +132,7 @@ func TestFaults(t *testing.T) {
 	}{
 		"no response":           {engine.BadAnswer, "without a response", func(*guest, uint64, uint64) {}},
 		"drops the outparam":    {engine.BadAnswer, "without a response", func(g *guest, _, out uint64) { g.types("[resource-drop]response-outparam", out) }},
-		"answers with an error": {engine.BadAnswer, "the error DNS-error", func(g *guest, _, out uint64) { g.set(out, 1, uint64(httpcode.DNSError)) }},
+		"answers with an error": {engine.BadAnswer, "the error DNS-error", func(g *guest, _, out uint64) { g.set(out, 1, uint64(httptypes.DNSError)) }},
 		"an unknown error":      {engine.Trap, "", func(g *guest, _, out uint64) { g.set(out, 1, 39) }},
 		"answers twice": {engine.Trap, "no handle", func(g *guest, _, out uint64) {
 			g.hello(out, "a")

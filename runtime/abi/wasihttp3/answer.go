@@ -6,7 +6,7 @@ import (
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
-	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -71,7 +71,7 @@ func (a *answer) check() {
 	switch {
 	case a.response.sent == nil:
 	case a.err != nil:
-		a.response.sent.set(&failure{code: httpcode.ConnectionTerminated})
+		a.response.sent.set(&failure{code: httptypes.ConnectionTerminated})
 	case a.bodyOver && a.trailersOver:
 		a.response.sent.set(nil)
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
 	"github.com/vespo-dev/vespo/runtime/abi/concurrent"
-	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 )
 
 // body is the body of a message: one that the host receives, or one that the guest has made.
@@ -58,7 +58,7 @@ type incoming struct {
 	source  abi.Source
 	trailer func() abi.Header // nil if there can be none
 	release func()            // nil, or called when the body has ended
-	broken  httpcode.Code     // of a body that ends too early
+	broken  httptypes.Code     // of a body that ends too early
 	empty   bool              // it is known to have no bytes
 	limits  *patience         // of an outbound call
 
@@ -68,7 +68,7 @@ type incoming struct {
 	failed *failure
 }
 
-func newIncoming(source abi.Source, trailer func() abi.Header, broken httpcode.Code) *incoming {
+func newIncoming(source abi.Source, trailer func() abi.Header, broken httptypes.Code) *incoming {
 	return &incoming{source: source, trailer: trailer, broken: broken, ended: make(chan struct{})}
 }
 

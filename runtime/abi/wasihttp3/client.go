@@ -7,7 +7,7 @@ import (
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
-	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -179,7 +179,7 @@ func (o *sending) Poll() (returned bool) {
 // succeed stores the answer. Its body takes over the call.
 func (o *sending) succeed(status int) {
 	out := o.out
-	in := newIncoming(out, func() abi.Header { return cloned(out.Trailer()) }, httpcode.ResponseIncomplete)
+	in := newIncoming(out, func() abi.Header { return cloned(out.Trailer()) }, httptypes.ResponseIncomplete)
 	in.release, in.limits = o.close, o.limits
 	in.limits.progress(out)
 	r := &response{status: status, fields: o.call.fieldsOf(out.Header()), body: body{incoming: in}}
@@ -206,7 +206,7 @@ func (o *sending) close() {
 		o.out = nil
 	}
 	if o.request.sent != nil {
-		o.request.sent.set(&failure{code: httpcode.ConnectionTerminated}) // unless it is known already
+		o.request.sent.set(&failure{code: httptypes.ConnectionTerminated}) // unless it is known already
 	}
 }
 
@@ -276,7 +276,7 @@ func (u uploadTrailers) Copy(p []byte, _ uint32) (moved uint32, done bool) {
 	fields, failed := loadTrailers(o.call.state, p)
 	if fields != nil {
 		if len(fields.list.all) > 0 && !o.forwards {
-			failed = &failure{code: httpcode.RequestTrailerSize}
+			failed = &failure{code: httptypes.RequestTrailerSize}
 		}
 		fields.Drop()
 	}

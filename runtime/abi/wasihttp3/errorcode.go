@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
-	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 )
 
 // maxReasonBytes is the most of a guest's text in an error.
@@ -13,7 +13,7 @@ const maxReasonBytes = 1 << 10
 
 // failure is an error-code. Its payload is dropped, except for the text of an internal error.
 type failure struct {
-	code httpcode.Code
+	code httptypes.Code
 	text string
 }
 
@@ -34,8 +34,8 @@ func (f *failure) put(m []byte) {
 
 // lifted returns an error-code that the guest passes: its case and, for internal-error, an optional text.
 func lifted(s *canonical.State, code, some, at, length uint64) *failure {
-	f := &failure{code: httpcode.Code(canonical.Case(code, httpcode.Count))}
-	if f.code == httpcode.InternalError && canonical.Case(some, 2) == 1 {
+	f := &failure{code: httptypes.Code(canonical.Case(code, httptypes.Count))}
+	if f.code == httptypes.InternalError && canonical.Case(some, 2) == 1 {
 		f.text, _ = s.Text(at, length, maxReasonBytes)
 	}
 	return f
@@ -55,5 +55,5 @@ func outboundFailure(err error) *failure {
 	if errors.As(err, &own) {
 		return own
 	}
-	return &failure{code: httpcode.Outbound(err, httpcode.ResponseTimeout)}
+	return &failure{code: httptypes.Outbound(err, httptypes.ResponseTimeout)}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/abitest"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
-	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -55,7 +55,7 @@ func (c *call) handles() {
 		return f
 	}
 	incoming := func() body {
-		return body{incoming: newIncoming(abi.Arrived(strings.NewReader("data")), c.x.Trailer, httpcode.ConnectionTerminated)}
+		return body{incoming: newIncoming(abi.Arrived(strings.NewReader("data")), c.x.Trailer, httptypes.ConnectionTerminated)}
 	}
 	made := func() body { return body{trailers: c.tasks.Hosted(trailersType(), newSent())} }
 	for _, r := range []canonical.Resource{

@@ -5,7 +5,7 @@ import (
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
-	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -39,7 +39,7 @@ func (r *request) Drop() {
 	r.fields.Drop()
 	r.body.drop()
 	if r.sent != nil {
-		r.sent.set(&failure{code: httpcode.InternalError})
+		r.sent.set(&failure{code: httptypes.InternalError})
 	}
 }
 
@@ -56,7 +56,7 @@ func (r *response) Drop() {
 	r.fields.Drop()
 	r.body.drop()
 	if r.sent != nil {
-		r.sent.set(&failure{code: httpcode.InternalError})
+		r.sent.set(&failure{code: httptypes.InternalError})
 	}
 }
 

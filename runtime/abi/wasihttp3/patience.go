@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
-	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 )
 
 // patience ends an outbound call when a timeout of its guest has passed. A nil patience has no limits.
@@ -81,7 +81,7 @@ func (p *patience) stop() {
 // failure returns the error-code of a call that has failed, if the reason is a limit, and f otherwise.
 func (p *patience) failure(f *failure) *failure {
 	if p != nil && p.passed.Load() {
-		return &failure{code: httpcode.ConnectionReadTimeout}
+		return &failure{code: httptypes.ConnectionReadTimeout}
 	}
 	return f
 }

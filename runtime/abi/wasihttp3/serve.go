@@ -8,7 +8,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
 	"github.com/vespo-dev/vespo/runtime/abi/concurrent"
-	"github.com/vespo-dev/vespo/runtime/abi/httpcode"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 	"github.com/vespo-dev/vespo/runtime/abi/wasicloud"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip1"
 	"github.com/vespo-dev/vespo/runtime/abi/wasip2"
@@ -56,7 +56,7 @@ func (ABI) Serve(in *engine.Instance, x *abi.Exchange) engine.Outcome {
 
 func (c *call) begin(x *abi.Exchange) {
 	c.x, c.failed = x, nil
-	c.incoming = newIncoming(x.Body, x.Trailer, httpcode.ConnectionTerminated)
+	c.incoming = newIncoming(x.Body, x.Trailer, httptypes.ConnectionTerminated)
 	c.incoming.empty = x.ContentLength == 0
 	c.state.Begin()
 	c.tasks.Begin(c.in, c.awaitWithin)

@@ -1,5 +1,5 @@
-// Package httpcode has the cases of the variant error-code of wasi:http/types, which are the same in WASI 0.2 and 0.3.
-package httpcode
+// Package httptypes has the parts of wasi:http/types that are the same in WASI 0.2 and 0.3.
+package httptypes
 
 import (
 	"errors"
