@@ -30,7 +30,7 @@ func (a *answer) begin(r abi.Response) {
 
 // set takes the guest's response.
 func (a *answer) set(r *outgoingResponse) {
-	r.list.header(a.hold.Header())
+	httptypes.AddTo(a.hold.Header(), r.list.all)
 	a.hold.WriteHeader(r.status)
 	a.given, a.unflushed, a.body = true, true, r.body
 	if r.body == nil {
@@ -98,12 +98,8 @@ func (a *answer) finish(b *outgoingBody, trailers *fieldList) *errorCode {
 		return &errorCode{kind: httptypes.ResponseBodySize, bytes: &b.written}
 	}
 	if trailers != nil {
-		h := abi.Header{}
-		trailers.header(h)
-		for name, values := range h {
-			if abi.ValidTrailer(name) {
-				a.hold.SetTrailer(name, values)
-			}
+		for name, values := range httptypes.Trailers(trailers.all) {
+			a.hold.SetTrailer(name, values)
 		}
 	}
 	a.finished = true
@@ -172,12 +168,12 @@ func sendInformational(c *call, p []uint64) {
 		return
 	}
 	header := c.answer.hold.Header()
-	f.list.header(header)
+	httptypes.AddTo(header, f.list.all)
 	c.in.BeginSend()
 	c.answer.hold.WriteHeader(status)
 	c.in.EndSend()
 	for _, one := range f.list.all {
-		name, _ := abi.CanonicalName(one.name)
+		name, _ := abi.CanonicalName(one.Name)
 		delete(header, name)
 	}
 	f.list.release()

@@ -13,7 +13,7 @@
 //     together from the start of the request; the between-bytes-timeout applies to each read of the response's body.
 //
 // What a guest can hold is bounded: handles by canonical.MaxHandles, the bytes of all header fields and texts of requests by
-// maxFieldBytes, the body bytes that are kept by pendingBytes for each body and maxPendingBytes for all, and requests by
+// httptypes.MaxFieldBytes, the body bytes that are kept by pendingBytes for each body and maxPendingBytes for all, and requests by
 // abi.Outbound.
 //
 // Source of the interface: the WebAssembly/wasi-http repository, 0.2.12.

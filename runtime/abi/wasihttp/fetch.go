@@ -207,8 +207,8 @@ func (c *call) send(x *abi.Exchange, r *outgoingRequest, o requestOptions) (*fet
 		f.until = time.Now().Add(limit)
 	}
 	for _, one := range r.list.all {
-		name, _ := abi.CanonicalName(one.name)
-		if err := out.AddHeader(name, one.value); err != nil {
+		name, _ := abi.CanonicalName(one.Name)
+		if err := out.AddHeader(name, one.Value); err != nil {
 			_ = out.Close()
 			return nil, c.refused(err)
 		}

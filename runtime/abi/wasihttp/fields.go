@@ -1,17 +1,13 @@
 package wasihttp
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
-	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 )
-
-// maxFieldBytes bounds the fields that a guest holds at a time, in all its handles.
-const maxFieldBytes = 4 * abi.MaxHeaderBytes
 
 // fields is a list of header fields. Handles of the same message share their list.
 type fields struct {
@@ -22,14 +18,10 @@ type fields struct {
 // fieldList is the fields of a message. Its size counts for the guest until the last handle or message is gone.
 type fieldList struct {
 	call  *call
-	all   []field
+	all   []httptypes.Field
 	bytes int
 	users int
 }
-
-type field struct{ name, value string }
-
-func (f field) bytes() int { return len(f.name) + len(f.value) + abi.FieldOverheadBytes }
 
 // newList returns an empty list with one user.
 func (c *call) newList() *fieldList { return &fieldList{call: c, users: 1} }
@@ -38,8 +30,8 @@ func (c *call) newList() *fieldList { return &fieldList{call: c, users: 1} }
 func (l *fieldList) grow(bytes int) {
 	l.bytes += bytes
 	l.call.fieldBytes += bytes
-	if l.bytes > abi.MaxHeaderBytes || l.call.fieldBytes > maxFieldBytes {
-		canonical.Trap("the guest holds more than %d bytes of header fields in one message, or %d in all", abi.MaxHeaderBytes, maxFieldBytes)
+	if l.bytes > abi.MaxHeaderBytes || l.call.fieldBytes > httptypes.MaxFieldBytes {
+		canonical.Trap("the guest holds more than %d bytes of header fields in one message, or %d in all", abi.MaxHeaderBytes, httptypes.MaxFieldBytes)
 	}
 }
 
@@ -50,17 +42,17 @@ func (l *fieldList) release() {
 	}
 }
 
-func (l *fieldList) add(f field) {
-	l.grow(f.bytes())
+func (l *fieldList) add(f httptypes.Field) {
+	l.grow(f.Bytes())
 	l.all = append(l.all, f)
 }
 
 // remove removes all fields of a name. Others may have the same array.
 func (l *fieldList) remove(name string) {
-	l.all = slices.DeleteFunc(slices.Clone(l.all), func(f field) bool {
-		found := strings.EqualFold(f.name, name)
+	l.all = slices.DeleteFunc(slices.Clone(l.all), func(f httptypes.Field) bool {
+		found := strings.EqualFold(f.Name, name)
 		if found {
-			l.grow(-f.bytes())
+			l.grow(-f.Bytes())
 		}
 		return found
 	})
@@ -89,36 +81,12 @@ func (l *fieldList) view() *fields {
 	return &fields{list: l}
 }
 
-// received returns the fields of a message from outside, with lower-case names.
+// received returns the fields of a message from outside.
 func (c *call) received(h abi.Header) *fieldList {
 	l := c.newList()
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		if forbidden(name) {
-			continue
-		}
-		lower := strings.ToLower(name)
-		for _, value := range h[name] {
-			l.add(field{lower, value})
-		}
-	}
+	l.all = httptypes.Received(h)
+	l.grow(httptypes.Bytes(l.all))
 	return l
-}
-
-// header returns the fields by canonical name.
-func (l *fieldList) header(to abi.Header) {
-	for _, f := range l.all {
-		name, _ := abi.CanonicalName(f.name) // checked when it was set
-		if httpfield.Single(name) {
-			to[name] = []string{f.value} // the last line wins
-			continue
-		}
-		to[name] = append(to[name], f.value)
-	}
-}
-
-// forbidden reports whether a field, by its canonical name, belongs to the host.
-func forbidden(name string) bool {
-	return name == "Host" || name == "Http2-Settings" || abi.HopByHop(name)
 }
 
 // The cases of header-error. accepted is none.
@@ -136,7 +104,7 @@ func (c *call) checkName(at, length uint64) (name string, e byte) {
 	switch {
 	case !ok:
 		return "", invalidSyntax
-	case forbidden(canonicalName):
+	case httptypes.Forbidden(canonicalName):
 		return "", isForbidden
 	}
 	return name, accepted
@@ -170,9 +138,9 @@ func fieldsFromList(c *call, p []uint64) {
 	entries, m := c.state.List(p[0], p[1], 16, 4), c.state.Area(p[2], 8, 4)
 	l, failed := c.newList(), accepted
 	for ; len(entries) > 0 && failed == accepted; entries = entries[16:] {
-		var f field
-		if f.name, failed = c.checkName(pair(entries, 0)); failed == accepted {
-			f.value, failed = c.checkValue(pair(entries, 8))
+		var f httptypes.Field
+		if f.Name, failed = c.checkName(pair(entries, 0)); failed == accepted {
+			f.Value, failed = c.checkValue(pair(entries, 8))
 		}
 		if failed == accepted {
 			l.add(f)
@@ -196,14 +164,14 @@ func fieldsGet(c *call, p []uint64) {
 	f, name, m := lookUp[*fields](c, p[0]), c.text(p[1], p[2]), c.state.Area(p[3], 8, 4)
 	count := 0
 	for _, one := range f.list.all {
-		if strings.EqualFold(one.name, name) {
+		if strings.EqualFold(one.Name, name) {
 			count++
 		}
 	}
 	to := c.state.PutList(m, 0, count, 8, 4)
 	for _, one := range f.list.all {
-		if strings.EqualFold(one.name, name) {
-			c.state.PutString(to, 0, one.value)
+		if strings.EqualFold(one.Name, name) {
+			c.state.PutString(to, 0, one.Value)
 			to = to[8:]
 		}
 	}
@@ -213,7 +181,7 @@ func fieldsGet(c *call, p []uint64) {
 func fieldsHas(c *call, p []uint64) {
 	f, name := lookUp[*fields](c, p[0]), c.text(p[1], p[2])
 	p[0] = 0
-	if slices.ContainsFunc(f.list.all, func(one field) bool { return strings.EqualFold(one.name, name) }) {
+	if slices.ContainsFunc(f.list.all, func(one httptypes.Field) bool { return strings.EqualFold(one.Name, name) }) {
 		p[0] = 1
 	}
 }
@@ -225,11 +193,11 @@ func fieldsSet(c *call, p []uint64) {
 	if !f.mutable {
 		e = immutable
 	}
-	var list []field
+	var list []httptypes.Field
 	for bytes := 0; len(values) > 0 && e == accepted; values = values[8:] {
-		one := field{name: name}
-		one.value, e = c.checkValue(pair(values, 0))
-		if bytes += one.bytes(); bytes > abi.MaxHeaderBytes {
+		one := httptypes.Field{Name: name}
+		one.Value, e = c.checkValue(pair(values, 0))
+		if bytes += one.Bytes(); bytes > abi.MaxHeaderBytes {
 			canonical.Trap("a field of the guest is longer than %d bytes", abi.MaxHeaderBytes)
 		}
 		list = append(list, one)
@@ -266,7 +234,7 @@ func fieldsAppend(c *call, p []uint64) {
 		e = immutable
 	}
 	if e == accepted {
-		f.list.add(field{name, value})
+		f.list.add(httptypes.Field{Name: name, Value: value})
 	}
 	c.putHeaderError(p[5], e)
 }
@@ -275,8 +243,8 @@ func fieldsEntries(c *call, p []uint64) {
 	f, m := lookUp[*fields](c, p[0]), c.state.Area(p[1], 8, 4)
 	to := c.state.PutList(m, 0, len(f.list.all), 16, 4)
 	for i, one := range f.list.all {
-		c.state.PutString(to, 16*i, one.name)
-		c.state.PutString(to, 16*i+8, one.value)
+		c.state.PutString(to, 16*i, one.Name)
+		c.state.PutString(to, 16*i+8, one.Value)
 	}
 	c.in.Check()
 }

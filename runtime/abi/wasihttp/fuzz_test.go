@@ -55,7 +55,7 @@ func exchange(body string) *abi.Exchange {
 func (c *call) handles() {
 	list := func() *fieldList {
 		l := c.newList()
-		l.add(field{"x-name", "value"})
+		l.add(httptypes.Field{Name: "x-name", Value: "value"})
 		return l
 	}
 	f := &fetch{call: c, users: 3, failed: &errorCode{kind: httptypes.DNSError}, closed: true}

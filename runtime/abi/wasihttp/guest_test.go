@@ -21,6 +21,12 @@ const (
 	allocated = 8192 // the allocator starts here
 )
 
+// Cases of scheme.
+const (
+	schemeHTTP  = 0
+	schemeOther = 2
+)
+
 // guest is a guest whose code is a function of the test.
 type guest struct {
 	t        *testing.T

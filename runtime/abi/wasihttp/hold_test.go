@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -28,7 +29,7 @@ func TestMessagesThatAreNotSent(t *testing.T) {
 		once  func(g *guest)
 		want  engine.Kind
 	}{
-		"paths": {1 + maxFieldBytes/len(path), func(g *guest) {
+		"paths": {1 + httptypes.MaxFieldBytes/len(path), func(g *guest) {
 			g.used = scratch
 			r := g.types("[constructor]outgoing-request", g.fields())
 			at, length := g.text(path)

@@ -1,7 +1,6 @@
 package wasihttp
 
 import (
-	"slices"
 	"time"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
@@ -10,41 +9,13 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi/wasip2"
 )
 
-// methods are the cases of method without a payload; the next one is other.
-var methods = [...]string{"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
-
-// putMethod writes a method.
-func (c *call) putMethod(m []byte, method string) {
-	if i := slices.Index(methods[:], method); i >= 0 {
-		m[0] = byte(i)
-		return
-	}
-	c.state.PutString(m, 4, utf8Text(method))
-	m[0] = byte(len(methods))
-}
-
-// The cases of scheme.
-const (
-	schemeHTTP  = 0
-	schemeHTTPS = 1
-	schemeOther = 2
-)
-
 // putScheme writes an option<scheme>.
 func (c *call) putScheme(m []byte, scheme string) {
 	if m[0] = 1; scheme == "" {
 		m[0] = 0
 		return
 	}
-	switch scheme {
-	case "http":
-		m[4] = schemeHTTP
-	case "https":
-		m[4] = schemeHTTPS
-	default:
-		c.state.PutString(m, 8, scheme)
-		m[4] = schemeOther
-	}
+	httptypes.PutScheme(c.state, m, 4, scheme)
 }
 
 // incomingRequest is the request that the guest serves.
@@ -64,7 +35,7 @@ func (c *call) request(v uint64) *incomingRequest { return lookUp[*incomingReque
 
 func requestMethod(c *call, p []uint64) {
 	c.request(p[0])
-	c.putMethod(c.state.Area(p[1], 12, 4), c.exchange().Method)
+	httptypes.PutMethod(c.state, c.state.Area(p[1], 12, 4), 0, c.exchange().Method)
 }
 
 func requestPath(c *call, p []uint64) {

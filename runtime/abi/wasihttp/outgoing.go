@@ -1,11 +1,10 @@
 package wasihttp
 
 import (
-	"strings"
 	"time"
 
-	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 )
 
 // outgoingRequest is a request that the guest makes.
@@ -46,7 +45,7 @@ func outgoingContents(c *call, p []uint64) {
 }
 
 func outgoingMethod(c *call, p []uint64) {
-	c.putMethod(c.state.Area(p[1], 12, 4), c.outgoing(p[0]).method)
+	httptypes.PutMethod(c.state, c.state.Area(p[1], 12, 4), 0, c.outgoing(p[0]).method)
 }
 
 // status is a result without payloads.
@@ -59,14 +58,8 @@ func status(ok bool) uint64 {
 
 // setMethod: request, method -> result.
 func setMethod(c *call, p []uint64) {
-	r, i := c.outgoing(p[0]), canonical.Case(p[1], uint32(len(methods))+1)
-	method := ""
-	if int(i) < len(methods) {
-		method = methods[i]
-	} else {
-		method = c.text(p[2], p[3])
-	}
-	_, ok := abi.CanonicalName(method)
+	r := c.outgoing(p[0])
+	method, ok := httptypes.Method(c.state, p[1], p[2], p[3])
 	if ok {
 		r.set(&r.method, method)
 	}
@@ -85,15 +78,10 @@ func (c *call) option(p []uint64) (text string, given bool) {
 	return c.text(p[1], p[2]), true
 }
 
-// inURI reports whether a part of a URI has only characters that can be sent.
-func inURI(text string) bool {
-	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f })
-}
-
 func setPath(c *call, p []uint64) {
 	r := c.outgoing(p[0])
-	path, given := c.option(p[1:])
-	ok := inURI(path) && !strings.Contains(path, "#") && (!given || path == "" || path[0] == '/' || path[0] == '?' || path == "*")
+	path, _ := c.option(p[1:])
+	ok := httptypes.ValidTarget(path)
 	if ok {
 		r.set(&r.path, path)
 	}
@@ -108,15 +96,7 @@ func outgoingScheme(c *call, p []uint64) {
 func setScheme(c *call, p []uint64) {
 	r, scheme, ok := c.outgoing(p[0]), "", true
 	if canonical.Case(p[1], 2) == 1 {
-		switch canonical.Case(p[2], 3) {
-		case schemeHTTP:
-			scheme = "http"
-		case schemeHTTPS:
-			scheme = "https"
-		default:
-			scheme = c.text(p[3], p[4])
-			_, ok = abi.CanonicalName(scheme)
-		}
+		scheme, ok = httptypes.Scheme(c.state, p[2], p[3], p[4])
 	}
 	if ok {
 		r.set(&r.scheme, scheme)
@@ -131,7 +111,7 @@ func outgoingAuthority(c *call, p []uint64) {
 func setAuthority(c *call, p []uint64) {
 	r := c.outgoing(p[0])
 	authority, given := c.option(p[1:])
-	ok := inURI(authority) && !strings.ContainsAny(authority, "/?#@\\") && (!given || authority != "")
+	ok := !given || httptypes.ValidAuthority(authority)
 	if ok {
 		r.set(&r.authority, authority)
 	}

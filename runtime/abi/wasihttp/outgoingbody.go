@@ -45,8 +45,8 @@ type outgoingBody struct {
 func newBody(c *call, list *fieldList) *outgoingBody {
 	b := &outgoingBody{call: c}
 	for _, f := range list.all {
-		if strings.EqualFold(f.name, "content-length") {
-			b.length = f.value
+		if strings.EqualFold(f.Name, "content-length") {
+			b.length = f.Value
 		}
 	}
 	return b

@@ -46,7 +46,7 @@ func taskReturn() engine.HostFunc {
 // start begins the response. Its body and trailers follow while the guest runs on.
 func (a *answer) start(r *response) {
 	a.response, a.dirty = r, true
-	r.fields.addTo(a.hold.Header())
+	httptypes.AddTo(a.hold.Header(), r.fields.list.all)
 	r.fields.Drop()
 	a.hold.WriteHeader(r.status)
 	tasks := &a.call.tasks
@@ -166,14 +166,10 @@ func (t answerTrailers) Copy(p []byte, _ uint32) (moved uint32, done bool) {
 		return 1, false
 	}
 	if fields != nil {
-		trailers := abi.Header{}
-		fields.addTo(trailers)
-		fields.Drop()
-		for name, values := range trailers {
-			if abi.ValidTrailer(name) {
-				t.a.hold.SetTrailer(name, values)
-			}
+		for name, values := range httptypes.Trailers(fields.list.all) {
+			t.a.hold.SetTrailer(name, values)
 		}
+		fields.Drop()
 	}
 	t.a.trailersOver = true
 	t.a.check()

@@ -58,7 +58,7 @@ type incoming struct {
 	source  abi.Source
 	trailer func() abi.Header // nil if there can be none
 	release func()            // nil, or called when the body has ended
-	broken  httptypes.Code     // of a body that ends too early
+	broken  httptypes.Code    // of a body that ends too early
 	empty   bool              // it is known to have no bytes
 	limits  *patience         // of an outbound call
 

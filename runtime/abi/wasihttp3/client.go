@@ -130,11 +130,8 @@ func (o *sending) forward(ctx context.Context) (err error) {
 // addHeader adds the fields of the request.
 func (o *sending) addHeader() error {
 	for _, f := range o.request.fields.list.all {
-		name, ok := abi.CanonicalName(f.name)
-		if !ok || abi.HopByHop(name) || name == "Host" {
-			continue
-		}
-		if err := o.out.AddHeader(name, f.value); err != nil {
+		name, _ := abi.CanonicalName(f.Name) // checked when it was set
+		if err := o.out.AddHeader(name, f.Value); err != nil {
 			return err
 		}
 	}

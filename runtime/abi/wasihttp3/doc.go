@@ -8,7 +8,7 @@
 // read the request's body.
 //
 // What a guest can hold is bounded: handles by canonical.MaxHandles and concurrent.MaxHandles, the bytes of all header
-// fields and texts of requests by maxFieldBytes, and requests by abi.Outbound. Of a body the host keeps a buffer at most.
+// fields and texts of requests by httptypes.MaxFieldBytes, and requests by abi.Outbound. Of a body the host keeps a buffer at most.
 //
 // Source of the interfaces: the WebAssembly/wasi-http repository, wit at the tag v0.3.0.
 package wasihttp3

@@ -1,24 +1,14 @@
 package wasihttp3
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
-	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
-
-// field is a header field. Its name is in lower case.
-type field struct{ name, value string }
-
-// size is what the field counts for the guest.
-func (f field) size() int { return len(f.name) + len(f.value) + abi.FieldOverheadBytes }
-
-// maxFieldBytes bounds the fields that a guest holds at a time, in all its handles.
-const maxFieldBytes = 4 * abi.MaxHeaderBytes
 
 // fields is the resource of header fields and trailers. Handles of a message share its list, and cannot change it.
 type fields struct {
@@ -26,10 +16,10 @@ type fields struct {
 	immutable bool
 }
 
-// fieldList is a list of fields. Its size counts for the guest until the last user is gone.
+// fieldList is a list of fields, whose names are in lower case. Its size counts for the guest until the last user is gone.
 type fieldList struct {
 	call  *call
-	all   []field
+	all   []httptypes.Field
 	bytes int
 	users int
 }
@@ -54,8 +44,8 @@ func (l *fieldList) release() {
 }
 
 // add appends a field. It reports whether the guest may hold that much.
-func (l *fieldList) add(f field) bool {
-	if !l.count(f.size()) {
+func (l *fieldList) add(f httptypes.Field) bool {
+	if !l.count(f.Bytes()) {
 		return false
 	}
 	l.all = append(l.all, f)
@@ -64,7 +54,7 @@ func (l *fieldList) add(f field) bool {
 
 // count adds bytes of the message, which may be negative, that are not in fields. It reports whether the guest may hold that much.
 func (l *fieldList) count(bytes int) bool {
-	if bytes > 0 && (l.bytes+bytes > abi.MaxHeaderBytes || l.call.fieldBytes+bytes > maxFieldBytes) {
+	if bytes > 0 && (l.bytes+bytes > abi.MaxHeaderBytes || l.call.fieldBytes+bytes > httptypes.MaxFieldBytes) {
 		return false
 	}
 	l.bytes += bytes
@@ -73,26 +63,26 @@ func (l *fieldList) count(bytes int) bool {
 }
 
 func (l *fieldList) remove(name string) {
-	l.all = slices.DeleteFunc(l.all, func(f field) bool {
-		found := f.name == name
+	l.all = slices.DeleteFunc(l.all, func(f httptypes.Field) bool {
+		found := f.Name == name
 		if found {
-			l.bytes -= f.size()
-			l.call.fieldBytes -= f.size()
+			l.bytes -= f.Bytes()
+			l.call.fieldBytes -= f.Bytes()
 		}
 		return found
 	})
 }
 
 // restore restores what the list had before a change that has failed.
-func (l *fieldList) restore(all []field, bytes int) {
+func (l *fieldList) restore(all []httptypes.Field, bytes int) {
 	l.call.fieldBytes += bytes - l.bytes
 	l.all, l.bytes = all, bytes
 }
 
 func (l *fieldList) values(name string) (values []string) {
 	for _, f := range l.all {
-		if f.name == name {
-			values = append(values, f.value)
+		if f.Name == name {
+			values = append(values, f.Value)
 		}
 	}
 	return values
@@ -100,42 +90,23 @@ func (l *fieldList) values(name string) (values []string) {
 
 // copied returns a copy that the guest can change. The guest traps if it holds too much.
 func (l *fieldList) copied() *fieldList {
-	c := &fieldList{call: l.call, users: 1}
-	for _, f := range l.all {
-		c.mustAdd(f)
-	}
+	c := &fieldList{call: l.call, users: 1, all: slices.Clone(l.all)}
+	c.mustCount(httptypes.Bytes(c.all))
 	return c
 }
 
-func (l *fieldList) mustAdd(f field) {
-	if !l.add(f) {
-		canonical.Trap("the guest holds more than %d bytes of header fields in one message, or %d in all", abi.MaxHeaderBytes, maxFieldBytes)
+// mustCount is count for a list that the host makes.
+func (l *fieldList) mustCount(bytes int) {
+	if !l.count(bytes) {
+		canonical.Trap("the guest holds more than %d bytes of header fields in one message, or %d in all", abi.MaxHeaderBytes, httptypes.MaxFieldBytes)
 	}
 }
 
-// fieldsOf returns fields for a header of the host, sorted by name.
+// fieldsOf returns fields for a header of the host, which the guest cannot change.
 func (c *call) fieldsOf(h abi.Header) *fields {
-	f := &fields{list: &fieldList{call: c, users: 1}, immutable: true}
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		for _, v := range h[name] {
-			f.list.mustAdd(field{strings.ToLower(name), v})
-		}
-	}
-	return f
-}
-
-// addTo adds the fields to a header of the host.
-func (f *fields) addTo(h abi.Header) {
-	for _, e := range f.list.all {
-		name, ok := abi.CanonicalName(e.name)
-		switch {
-		case !ok || abi.HopByHop(name) || name == "Host":
-		case httpfield.Single(name):
-			h[name] = []string{e.value} // the last line wins
-		default:
-			h[name] = append(h[name], e.value)
-		}
-	}
+	l := &fieldList{call: c, users: 1, all: httptypes.Received(h)}
+	l.mustCount(httptypes.Bytes(l.all))
+	return &fields{list: l, immutable: true}
 }
 
 // headerError is a header-error of the interface.
@@ -161,7 +132,7 @@ func checkName(name string) (string, headerError) {
 	switch {
 	case !ok:
 		return "", invalidSyntax
-	case abi.HopByHop(canonicalName) || canonicalName == "Host":
+	case httptypes.Forbidden(canonicalName):
 		return "", forbiddenField
 	}
 	return strings.ToLower(name), noHeaderError
@@ -217,7 +188,7 @@ func appendValue(s *canonical.State, l *fieldList, name string, at, length uint6
 	switch {
 	case !abi.ValidValue(value):
 		return invalidSyntax
-	case !l.add(field{name, value}):
+	case !l.add(httptypes.Field{Name: name, Value: value}):
 		return sizeExceeded
 	}
 	return noHeaderError
@@ -236,7 +207,7 @@ func fieldsFunctions() []engine.HostFunc {
 		}, i32, i32, i32, i32),
 		canonical.Func("[method]fields.has", i32, func(s *canonical.State, p []uint64) {
 			wanted := name(s, p[1], p[2])
-			has := slices.ContainsFunc(canonical.Get[*fields](&s.Handles, p[0]).list.all, func(e field) bool { return e.name == wanted })
+			has := slices.ContainsFunc(canonical.Get[*fields](&s.Handles, p[0]).list.all, func(e httptypes.Field) bool { return e.Name == wanted })
 			p[0] = flag(has)
 		}, i32, i32, i32),
 		canonical.Func("[method]fields.set", 0, setFields, i32, i32, i32, i32, i32, i32),
@@ -323,7 +294,7 @@ func copyAll(s *canonical.State, p []uint64) {
 	f := canonical.Get[*fields](&s.Handles, p[0])
 	pairs := make([][2]string, len(f.list.all))
 	for i, e := range f.list.all {
-		pairs[i] = [2]string{e.name, e.value}
+		pairs[i] = [2]string{e.Name, e.Value}
 	}
 	s.PutPairs(s.Area(p[1], 8, 4), 0, pairs)
 }

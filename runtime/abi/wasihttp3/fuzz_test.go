@@ -51,7 +51,7 @@ type forgettable struct{ abi.Source }
 func (c *call) handles() {
 	list := func() *fields {
 		f := c.newFields()
-		f.list.mustAdd(field{"x-name", "value"})
+		f.list.add(httptypes.Field{Name: "x-name", Value: "value"})
 		return f
 	}
 	incoming := func() body {

@@ -10,6 +10,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/abitest"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
+	"github.com/vespo-dev/vespo/runtime/abi/httptypes"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -53,7 +54,7 @@ func TestTextsOfRequests(t *testing.T) {
 		last     uint64 // result of the last change
 	}{
 		"few":  {4, 0},
-		"many": {maxFieldBytes/size + 1, 1},
+		"many": {httptypes.MaxFieldBytes/size + 1, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var last uint64

@@ -60,33 +60,6 @@ func (r *response) Drop() {
 	}
 }
 
-// methods are the cases of the variant method, before other.
-var methods = [...]string{"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
-
-// schemes are the cases of the variant scheme, before other.
-var schemes = [...]string{"http", "https"}
-
-// putCase stores a variant whose cases are texts, and the last one any other text, at an offset.
-func putCase(s *canonical.State, m []byte, at int, text string, cases []string) {
-	for i, c := range cases {
-		if c == text {
-			m[at] = byte(i)
-			return
-		}
-	}
-	m[at] = byte(len(cases))
-	s.PutString(m, at+4, text)
-}
-
-// caseText returns the text of such a variant.
-func caseText(s *canonical.State, disc, at, length uint64, cases []string) string {
-	if i := canonical.Case(disc, uint32(len(cases)+1)); int(i) < len(cases) {
-		return cases[i]
-	}
-	t, _ := text(s, at, length)
-	return t
-}
-
 // putOptional stores a text. Clients can send what is not UTF-8.
 func putOptional(s *canonical.State, at uint64, o optional) {
 	m := s.Area(at, 12, 4)
@@ -118,27 +91,6 @@ func (r *request) setOptional(s *canonical.State, to *optional, p []uint64, vali
 	return r.set(to, some(t))
 }
 
-// validTarget reports whether a text can be the path and query of a request.
-func validTarget(t string) bool {
-	return !strings.ContainsFunc(t, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '#' })
-}
-
-// validAuthority reports whether a text can be a host with or without a port.
-func validAuthority(t string) bool {
-	return t != "" && !strings.ContainsAny(t, "/?#@\\") && validTarget(t)
-}
-
-// validScheme reports whether a text is a scheme (RFC 3986, section 3.1).
-func validScheme(t string) bool {
-	for i := range len(t) {
-		c := t[i] | 0x20
-		if letter := 'a' <= c && c <= 'z'; !letter && (i == 0 || !strings.Contains("0123456789+-.", t[i:i+1])) {
-			return false
-		}
-	}
-	return t != ""
-}
-
 func requestOf(s *canonical.State, handle uint64) *request {
 	return canonical.Get[*request](&s.Handles, handle)
 }
@@ -150,12 +102,12 @@ func requestFunctions() []engine.HostFunc {
 		canonical.Func("[method]request.get-method", 0, func(s *canonical.State, p []uint64) {
 			m := s.Area(p[1], 12, 4)
 			clear(m)
-			putCase(s, m, 0, requestOf(s, p[0]).method, methods[:])
+			httptypes.PutMethod(s, m, 0, requestOf(s, p[0]).method)
 		}, i32, i32),
 		canonical.Func("[method]request.set-method", i32, func(s *canonical.State, p []uint64) {
 			r := requestOf(s, p[0])
-			t := caseText(s, p[1], p[2], p[3], methods[:])
-			if _, ok := abi.CanonicalName(t); !ok { // a method is a token, as a name is
+			t, ok := httptypes.Method(s, p[1], p[2], p[3])
+			if !ok {
 				p[0] = 1
 				return
 			}
@@ -168,14 +120,14 @@ func requestFunctions() []engine.HostFunc {
 		}, i32, i32),
 		canonical.Func("[method]request.set-path-with-query", i32, func(s *canonical.State, p []uint64) {
 			r := requestOf(s, p[0])
-			p[0] = r.setOptional(s, &r.target, p[1:], validTarget)
+			p[0] = r.setOptional(s, &r.target, p[1:], httptypes.ValidTarget)
 		}, i32, i32, i32, i32),
 		canonical.Func("[method]request.get-scheme", 0, func(s *canonical.State, p []uint64) {
 			m, o := s.Area(p[1], 16, 4), requestOf(s, p[0]).scheme
 			clear(m)
 			if o.some {
 				m[0] = 1
-				putCase(s, m, 4, o.text, schemes[:])
+				httptypes.PutScheme(s, m, 4, o.text)
 			}
 		}, i32, i32),
 		canonical.Func("[method]request.set-scheme", i32, setScheme, i32, i32, i32, i32, i32),
@@ -184,7 +136,7 @@ func requestFunctions() []engine.HostFunc {
 		}, i32, i32),
 		canonical.Func("[method]request.set-authority", i32, func(s *canonical.State, p []uint64) {
 			r := requestOf(s, p[0])
-			p[0] = r.setOptional(s, &r.authority, p[1:], validAuthority)
+			p[0] = r.setOptional(s, &r.authority, p[1:], httptypes.ValidAuthority)
 		}, i32, i32, i32, i32),
 		canonical.Func("[method]request.get-options", 0, getOptions, i32, i32),
 		canonical.Func("[method]request.get-headers", i32, func(s *canonical.State, p []uint64) {
@@ -228,8 +180,8 @@ func setScheme(s *canonical.State, p []uint64) {
 		p[0] = r.set(&r.scheme, optional{})
 		return
 	}
-	t := caseText(s, p[2], p[3], p[4], schemes[:])
-	if !validScheme(t) {
+	t, ok := httptypes.Scheme(s, p[2], p[3], p[4])
+	if !ok {
 		p[0] = 1
 		return
 	}
