@@ -38,7 +38,7 @@ type Outbound interface {
 }
 
 // OutboundCall is one outbound request and its response. The order of calls is
-// AddHeader, Write, End, Send, then the methods that read the response. Close is
+// AddHeader, Write, SetTrailer, End, Send, then the methods that read the response. Close is
 // always required and allowed at any time. With Answered and Status the response can be read while the body is still
 // written. One goroutine uses it at a time.
 //
@@ -47,6 +47,10 @@ type OutboundCall interface {
 	AddHeader(name, value string) error
 	// Write sends all of p as a piece of the body.
 	Write(p []byte) error
+	// SetTrailer sets a trailer of the request. It precedes End. A field that cannot be a trailer, and any field of a
+	// request with a content-length, is OutboundInvalid, and the call goes on without it. Over HTTP/2, a server gets only
+	// what is set before the request begins.
+	SetTrailer(name string, values []string) error
 	// End ends the body without waiting. Send implies it.
 	End() error
 	// Send ends the body and waits for the response's status.

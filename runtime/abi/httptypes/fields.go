@@ -1,6 +1,7 @@
 package httptypes
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -62,6 +63,24 @@ func AddTo(h abi.Header, all []Field) {
 			h[name] = append(h[name], f.Value)
 		}
 	}
+}
+
+// SetTrailers sets the trailers of a call. Fields that it refuses are left out, with a warning.
+func SetTrailers(out abi.OutboundCall, all []Field, log *abi.Lines) error {
+	h := abi.Header{}
+	AddTo(h, all)
+	for name, values := range h {
+		err := out.SetTrailer(name, values)
+		var refused *abi.OutboundError
+		switch {
+		case err == nil:
+		case errors.As(err, &refused) && refused.Code == abi.OutboundInvalid:
+			log.Line(abi.LevelWarn, []byte(err.Error()))
+		default:
+			return err
+		}
+	}
+	return nil
 }
 
 // Trailers returns the fields that can be trailers, by canonical names.

@@ -77,16 +77,14 @@ func (f *fetch) writable() <-chan struct{} {
 	return f.out.Writable()
 }
 
-// finish implements destination. Outbound calls have no trailers.
+// finish implements destination.
 func (f *fetch) finish(b *outgoingBody, trailers *fieldList) *errorCode {
 	defer f.release()
 	if f.closed {
 		return f.failed
 	}
-	if trailers != nil && len(trailers.all) > 0 {
-		f.call.stderr.Line(abi.LevelWarn, []byte("the request has trailers, which are not sent"))
-		f.fail(&errorCode{kind: httptypes.RequestTrailerSize})
-		return f.failed
+	if e := f.setTrailers(trailers); e != nil {
+		return e
 	}
 	if length, ok := b.declared(); ok && length != b.written {
 		f.fail(&errorCode{kind: httptypes.RequestBodySize, bytes: &b.written})
@@ -94,6 +92,17 @@ func (f *fetch) finish(b *outgoingBody, trailers *fieldList) *errorCode {
 	}
 	if err := f.out.End(); err != nil {
 		f.fail(outboundCode(err))
+	}
+	return f.failed
+}
+
+// setTrailers sets the trailers of the request. trailers may be nil.
+func (f *fetch) setTrailers(trailers *fieldList) *errorCode {
+	if trailers == nil {
+		return nil
+	}
+	if err := httptypes.SetTrailers(f.out, trailers.all, &f.call.stderr); err != nil {
+		f.fail(&errorCode{kind: httptypes.RequestTrailerSize})
 	}
 	return f.failed
 }
@@ -234,7 +243,14 @@ func (f *fetch) begin(b *outgoingBody) *errorCode {
 		}
 		return nil
 	}
-	if b.whole && b.length == "" && len(b.pending) > 0 { // the host knows the length
+	switch {
+	case !b.whole:
+	case b.trailers != nil && len(b.trailers.all) > 0: // announced, as they precede the body
+		if e := f.setTrailers(b.trailers); e != nil {
+			return e
+		}
+		b.releaseTrailers()
+	case b.length == "" && len(b.pending) > 0: // the host knows the length
 		_ = f.out.AddHeader("Content-Length", formatLength(len(b.pending)))
 	}
 	if !b.whole || len(b.pending) > 0 {

@@ -2,6 +2,7 @@ package wasihttp
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -125,6 +126,62 @@ func TestFetchWithABody(t *testing.T) {
 	}
 }
 
+// TestFetchWithTrailers ends requests with trailers, before and after they are sent.
+func TestFetchWithTrailers(t *testing.T) {
+	for _, early := range []bool{true, false} {
+		g := newGuest(t, nil)
+		x := exchange("")
+		to := x.Outbound.(*server)
+		g.ok(x, func(g *guest, _, out uint64) {
+			r := g.request(2, "h", "/", g.fields())
+			g.types("[method]outgoing-request.body", r, result)
+			body := g.own()
+			g.types("[method]outgoing-body.write", body, result)
+			stream := g.own()
+			require.Empty(t, g.write(stream, "sent"))
+			g.streams("[resource-drop]output-stream", stream)
+			var future uint64
+			if !early {
+				future, _ = g.send(r)
+			}
+			trailers := g.fields("x-sum", "1", "content-length", "7", "X-Sum", "2", "authorization", "none")
+			g.types("[static]outgoing-body.finish", body, 1, trailers, result)
+			require.Zero(t, g.u8(result))
+			if early {
+				future, _ = g.send(r)
+			}
+			_, failed := g.await(future)
+			require.Empty(t, failed)
+			g.hello(out, "")
+		})
+		require.Equal(t, "sent", to.calls[0].body.String())
+		require.Equal(t, abi.Header{"X-Sum": {"1", "2"}}, to.calls[0].trailer, "what cannot be a trailer is left out")
+		require.Nil(t, to.calls[0].header["Content-Length"])
+		require.Contains(t, strings.Join(g.log, "\n"), "Authorization is refused")
+	}
+}
+
+// TestTrailersOfAnUnreadBody gets trailers without reading the body before.
+func TestTrailersOfAnUnreadBody(t *testing.T) {
+	g := newGuest(t, nil)
+	x := exchange("")
+	x.Outbound = &server{answer: strings.Repeat("x", 3*drainBytes)}
+	g.ok(x, func(g *guest, _, out uint64) {
+		future, _ := g.send(g.request(0, "h", "/", g.fields()))
+		response, failed := g.await(future)
+		require.Empty(t, failed)
+		g.types("[method]incoming-response.consume", response, result)
+		trailers := g.types("[static]incoming-body.finish", g.own())
+		g.types("[method]future-trailers.subscribe", trailers)
+		g.types("[method]future-trailers.get", trailers, result)
+		require.Equal(t, []byte{1, 0, 0, 1}, []byte{g.u8(result), g.u8(result + 8), g.u8(result + 16), g.u8(result + 24)})
+		require.Equal(t, []string{"x-end=end"}, g.entries(uint64(g.u32(result+28))))
+		g.types("[method]future-trailers.get", trailers, result)
+		require.Equal(t, []byte{1, 1}, []byte{g.u8(result), g.u8(result + 8)}, "once")
+		g.hello(out, "")
+	})
+}
+
 func TestFailedFetches(t *testing.T) {
 	refused := func(code abi.OutboundCode) *server {
 		return &server{refuse: &abi.OutboundError{Code: code, Reason: "the reason"}}
@@ -144,7 +201,7 @@ func TestFailedFetches(t *testing.T) {
 		"no answer in time":     {&server{never: true}, "connection-read-timeout"},
 		"the body is abandoned": {&server{}, "connection-terminated"},
 		"the body is too short": {&server{}, "HTTP-request-body-size"},
-		"there are trailers":    {&server{}, "HTTP-request-trailer-section-size"},
+		"large trailers":        {&server{small: true}, "HTTP-request-trailer-section-size"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGuest(t, nil)
@@ -170,7 +227,7 @@ func TestFailedFetches(t *testing.T) {
 				switch {
 				case name == "the body is abandoned":
 					g.types("[resource-drop]outgoing-body", body)
-				case name == "there are trailers":
+				case name == "large trailers":
 					g.types("[static]outgoing-body.finish", body, 1, g.fields("x-end", "1"), result)
 					require.Equal(t, c.want, httptypes.Code(g.u8(result+8)).String())
 				case body != 0:

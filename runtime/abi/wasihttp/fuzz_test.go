@@ -111,6 +111,7 @@ type server struct {
 	answer string
 	refuse error
 	never  bool // it does not answer
+	small  bool // it takes no trailers
 	calls  []*exchanged
 }
 
@@ -118,23 +119,35 @@ func (s *server) Open(_ context.Context, method, uri string) (abi.OutboundCall, 
 	if s.refuse != nil {
 		return nil, s.refuse
 	}
-	c := &exchanged{server: s, line: method + " " + uri, header: abi.Header{}}
+	c := &exchanged{server: s, line: method + " " + uri, header: abi.Header{}, trailer: abi.Header{}}
 	s.calls = append(s.calls, c)
 	return c, nil
 }
 
 type exchanged struct {
-	server *server
-	line   string
-	header abi.Header
-	body   strings.Builder
-	ended  bool
-	closed int
-	answer io.Reader
+	server  *server
+	line    string
+	header  abi.Header
+	trailer abi.Header
+	body    strings.Builder
+	ended   bool
+	closed  int
+	answer  io.Reader
 }
 
 func (e *exchanged) AddHeader(name, value string) error {
 	e.header[name] = append(e.header[name], value)
+	return nil
+}
+
+func (e *exchanged) SetTrailer(name string, values []string) error {
+	if !abi.ValidTrailer(name) {
+		return &abi.OutboundError{Code: abi.OutboundInvalid, Reason: name + " is refused"}
+	}
+	if e.server.small {
+		return &abi.OutboundError{Code: abi.OutboundTooLarge, Reason: "too large"}
+	}
+	e.trailer[name] = values
 	return nil
 }
 

@@ -1,6 +1,8 @@
 package wasihttp
 
 import (
+	"errors"
+	"io"
 	"time"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
@@ -78,7 +80,7 @@ func requestConsume(c *call, p []uint64) {
 type incomingBody struct {
 	call     *call
 	fetch    *fetch            // nil: it is the body of the guest's own request
-	source   abi.Source        // nil: there is none
+	source   abi.Source        // nil: there is none; the fetch itself for a response
 	trailers func() abi.Header // nil: there can be none
 	streamed bool              // the guest has had the stream
 	ended    bool              // read to its end
@@ -108,10 +110,32 @@ func (b *incomingBody) stream() *wasip2.InputStream {
 	s.From, s.Ready, s.Failed = b.source, b.source.Ready, b.fail
 	if b.fetch != nil {
 		b.fetch.progress = time.Now()
-		s.From, s.Ready, s.Until = b.fetch, b.fetch.Ready, b.fetch.idleUntil
+		s.Until = b.fetch.idleUntil
 	}
 	return s
 }
+
+// drain drops what has arrived of the rest of the body. It returns a channel that is closed when there is more, or nil if
+// the body is over.
+func (b *incomingBody) drain() <-chan struct{} {
+	piece := make([]byte, drainBytes)
+	for b.source != nil && !b.ended && b.failed == nil && (b.fetch != nil || !b.call.answer.completed) {
+		if ready := b.source.Ready(); ready != nil && !isClosed(ready) {
+			return ready
+		}
+		switch _, err := b.source.Read(piece); {
+		case errors.Is(err, io.EOF):
+			b.ended = true
+		case err != nil:
+			b.fail(err)
+		}
+		b.call.in.Check()
+	}
+	return nil
+}
+
+// drainBytes is the most that one step of drain reads.
+const drainBytes = 4 << 10
 
 // fail returns the guest's view of an error of reading. If the client has failed, the guest ends.
 func (b *incomingBody) fail(err error) *wasip2.Error {
@@ -140,9 +164,21 @@ func finishIncoming(c *call, p []uint64) {
 	p[0] = c.add(&futureTrailers{body: take[*incomingBody](c, p[0])}, 0)
 }
 
+// pending returns what the trailers wait for, or nil if they are known.
+func (t *futureTrailers) pending() <-chan struct{} {
+	if t.got || t.body.ended {
+		return nil
+	}
+	return t.body.drain()
+}
+
 func subscribeTrailers(c *call, p []uint64) {
-	lookUp[*futureTrailers](c, p[0])
-	p[0] = wasip2.Subscribe(c.state, wasip2.NewPollable(nil, nil), p[0])
+	t := lookUp[*futureTrailers](c, p[0])
+	var until func() time.Time
+	if t.body.fetch != nil {
+		until = t.body.fetch.idleUntil
+	}
+	p[0] = wasip2.Subscribe(c.state, wasip2.NewPollable(t.pending, until), p[0])
 }
 
 // The layout of option<result<result<T, error-code>>>, for T of 8 bytes at most.
@@ -163,9 +199,13 @@ func (c *call) future(at uint64, again bool) []byte {
 	return m
 }
 
-// getTrailers returns the trailers of a body that was read to its end. Others have none.
+// getTrailers returns the trailers once the body is over. The rest of the body is dropped.
 func getTrailers(c *call, p []uint64) {
 	t := lookUp[*futureTrailers](c, p[0])
+	if t.pending() != nil {
+		c.state.Area(p[1], futureBytes, codeAlign)[0] = 0
+		return
+	}
 	m := c.future(p[1], t.got)
 	if t.got {
 		return

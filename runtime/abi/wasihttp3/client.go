@@ -45,7 +45,6 @@ type sending struct {
 	bodyOver chan struct{} // closed when the body is sent, or nothing more of it will be
 	whole    bool          // the contents have ended
 	trailed  bool          // the trailers are known
-	forwards bool          // to the handler behind a middleware, which has the client's trailers
 }
 
 // start begins the call. It does not wait.
@@ -120,7 +119,6 @@ func (o *sending) forward(ctx context.Context) (err error) {
 			Reason: "the request is passed on, but nothing is behind the service: deploy it in front of another one (use)",
 		}
 	}
-	o.forwards = true
 	if o.out, err = x.Forward.Open(ctx, r.method, r.path()); err != nil || !r.authority.some {
 		return err
 	}
@@ -264,7 +262,7 @@ func (o *sending) end() {
 	close(o.bodyOver)
 }
 
-// uploadTrailers is the Peer that takes the trailers of a request. Outbound calls have none.
+// uploadTrailers is the Peer that takes the trailers of a request.
 type uploadTrailers struct{ o *sending }
 
 // Copy implements concurrent.Peer.
@@ -272,13 +270,13 @@ func (u uploadTrailers) Copy(p []byte, _ uint32) (moved uint32, done bool) {
 	o := u.o
 	fields, failed := loadTrailers(o.call.state, p)
 	if fields != nil {
-		if len(fields.list.all) > 0 && !o.forwards {
+		if o.out != nil && httptypes.SetTrailers(o.out, fields.list.all, &o.call.stderr) != nil {
 			failed = &failure{code: httptypes.RequestTrailerSize}
 		}
 		fields.Drop()
 	}
 	if o.trailed = true; failed != nil && o.out != nil {
-		o.fail(fmt.Errorf("the trailers of a request, which must be none: %w", failed))
+		o.fail(fmt.Errorf("the trailers of a request: %w", failed))
 	}
 	o.end()
 	return 1, false

@@ -110,14 +110,15 @@ func (server) Open(context.Context, string, string) (abi.OutboundCall, error) {
 
 type answered struct{ io.Reader }
 
-func (*answered) AddHeader(_, _ string) error { return nil }
-func (*answered) Write([]byte) error          { return nil }
-func (*answered) End() error                  { return nil }
-func (*answered) Send() (int, error)          { return 203, nil }
-func (*answered) Status() (int, error)        { return 203, nil }
-func (*answered) Header() abi.Header          { return abi.Header{"X-Name": {"value"}} }
-func (*answered) Trailer() abi.Header         { return abi.Header{"X-End": {"end"}} }
-func (*answered) Ready() <-chan struct{}      { return now() }
-func (*answered) Writable() <-chan struct{}   { return now() }
-func (*answered) Answered() <-chan struct{}   { return now() }
-func (*answered) Close() error                { return nil }
+func (*answered) AddHeader(_, _ string) error       { return nil }
+func (*answered) SetTrailer(string, []string) error { return nil }
+func (*answered) Write([]byte) error                { return nil }
+func (*answered) End() error                        { return nil }
+func (*answered) Send() (int, error)                { return 203, nil }
+func (*answered) Status() (int, error)              { return 203, nil }
+func (*answered) Header() abi.Header                { return abi.Header{"X-Name": {"value"}} }
+func (*answered) Trailer() abi.Header               { return abi.Header{"X-End": {"end"}} }
+func (*answered) Ready() <-chan struct{}            { return now() }
+func (*answered) Writable() <-chan struct{}         { return now() }
+func (*answered) Answered() <-chan struct{}         { return now() }
+func (*answered) Close() error                      { return nil }

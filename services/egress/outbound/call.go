@@ -37,6 +37,7 @@ type call struct {
 	sent        int64
 	body        *io.PipeWriter // nil until the request begins with a body
 	finished    bool           // the body was ended
+	trailer     http.Header    // of the request; nil for none
 	late        atomic.Bool    // the response began before the request body ended
 	stall       *time.Timer    // ends the body of a late call that makes no progress; nil without a body
 	behind      writeBehind
@@ -157,7 +158,7 @@ func (c *call) begin() {
 	}
 	var from *io.PipeReader
 	from, c.body = io.Pipe()
-	c.request.Body, c.request.ContentLength = from, c.length
+	c.request.Body, c.request.ContentLength = c.announce(from), c.length
 	c.stall = time.AfterFunc(time.Hour, func() { from.CloseWithError(errAnswered) })
 	c.stall.Stop()
 	expired := context.AfterFunc(c.ctx, func() { from.CloseWithError(c.ctx.Err()) }) // the transport waits for the body before it returns
@@ -190,13 +191,14 @@ func (c *call) End() error {
 	switch {
 	case c.finished:
 		return nil
-	case c.body == nil:
+	case c.body == nil && c.trailer == nil:
 		if err := c.withoutBody(); err != nil {
 			return err
 		}
 		c.start(func(error) {})
 		return nil
 	}
+	c.begin()
 	c.finished = true
 	var short error
 	if c.length > c.sent {
@@ -217,7 +219,7 @@ func (c *call) withoutBody() error {
 
 // Send implements abi.OutboundCall.
 func (c *call) Send() (status int, err error) {
-	if c.answered == nil && !c.finished {
+	if c.answered == nil && !c.finished && c.trailer == nil {
 		if err := c.withoutBody(); err != nil {
 			return 0, err
 		}

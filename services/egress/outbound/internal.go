@@ -42,6 +42,7 @@ type inProcess struct {
 func (t *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), depthKey{}, t.depth))
 	in := r.Clone(ctx)
+	in.Trailer = r.Trailer // filled at the end of the body
 	path := strings.TrimSuffix(string(t.prefix), "/") + in.URL.EscapedPath()
 	u, err := in.URL.Parse(path)
 	if err != nil {

@@ -132,6 +132,9 @@ func (x *exchange) forwardTo(next router.Handler, res *accesslog.Result) {
 	origin := outbound.Origin{RequestID: x.RequestID, Header: x.Header}
 	x.Forward = outbound.Forward(x.Deadline, origin, func(w http.ResponseWriter, r *http.Request) error {
 		behind := abi.Exchange{Method: r.Method, Header: r.Header, ContentLength: r.ContentLength, Host: r.Host, URI: r.RequestURI}
+		if r.Trailer != nil {
+			behind.Trailer = func() abi.Header { return r.Trailer }
+		}
 		passed, err := x.passedRequest(&behind, r.Body, time.Now())
 		if err != nil {
 			return err
