@@ -18,7 +18,8 @@ import (
 const (
 	exportHandle   = "[async-lift]" + handlerName + "#handle"
 	exportCallback = "[callback]" + exportHandle
-	exportSync     = handlerName + "#handle"
+	exportSync     = handlerName + "#handle" // lifted without the option async
+	exportPost     = "cabi_post_" + exportSync
 	exportInit     = "_initialize"
 )
 
@@ -27,6 +28,8 @@ const (
 	entryHandle = iota
 	entryCallback
 	entryAllocator
+	entrySync
+	entryPost
 )
 
 // ABI implements abi.Server. The zero value is ready.
@@ -68,12 +71,8 @@ func typesFunctions() engine.HostModule {
 // Match implements abi.ABI.
 func (ABI) Match(info *engine.Info) (bool, error) {
 	handle, ok := abi.FuncExport(info, exportHandle)
-	switch {
-	case ok:
-	case abi.ExportsFunc(info, exportSync):
-		return false, fmt.Errorf("exports %s without the option async: build with bindings for asynchronous exports", exportSync)
-	default:
-		return false, nil
+	if !ok {
+		return matchSync(info)
 	}
 	callback, ok := abi.FuncExport(info, exportCallback)
 	if !ok {
@@ -87,12 +86,34 @@ func (ABI) Match(info *engine.Info) (bool, error) {
 	return true, canonical.CheckAllocator(info)
 }
 
+// matchSync is Match for a guest whose handler returns its response.
+func matchSync(info *engine.Info) (bool, error) {
+	handle, ok := abi.FuncExport(info, exportSync)
+	if !ok {
+		return false, nil
+	}
+	one := []engine.ValueType{i32}
+	if !abi.HasSignature(handle, one, one) {
+		return false, fmt.Errorf("exports %s with a wrong type: the canonical ABI has it as (i32) -> (i32)", exportSync)
+	}
+	if post, ok := abi.FuncExport(info, exportPost); ok && !abi.HasSignature(post, one, nil) {
+		return false, fmt.Errorf("exports %s with a wrong type: the canonical ABI has it as (i32) -> ()", exportPost)
+	}
+	return true, canonical.CheckAllocator(info)
+}
+
 // Functions implements abi.ABI.
 func (ABI) Functions(info *engine.Info) (init, entries []string) {
 	if abi.ExportsFunc(info, exportInit) {
 		init = []string{exportInit}
 	}
-	return init, []string{exportHandle, exportCallback, canonical.Allocator}
+	return init, []string{
+		entryHandle:    exportHandle,
+		entryCallback:  exportCallback,
+		entryAllocator: canonical.Allocator,
+		entrySync:      exportSync,
+		entryPost:      exportPost,
+	}
 }
 
 // Bind implements abi.ABI.

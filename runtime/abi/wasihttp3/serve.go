@@ -90,16 +90,46 @@ const (
 	codeBits  = 4
 )
 
-// run calls the handler, and its callback until the handler exits.
+// run calls the handler until it has ended.
 func (c *call) run() engine.Outcome {
-	var out engine.Outcome
-	if out = c.guard(func() error {
+	if out := c.guard(func() error {
 		c.stack = [3]uint64{uint64(c.state.Handles.Add(c.request(), 0))}
 		return nil
 	}); !out.Clean() {
 		return out
 	}
-	out = c.in.Call(c.x.Context, c.x.Deadline, entryHandle, c.stack[:1])
+	if c.in.HasEntry(entrySync) {
+		return c.runSync()
+	}
+	return c.runAsync()
+}
+
+// runSync calls a handler that returns the address of its result, and lets it free that.
+func (c *call) runSync() engine.Outcome {
+	out := c.in.Call(c.x.Context, c.x.Deadline, entrySync, c.stack[:1])
+	if out.Kind == engine.OK {
+		out = c.guard(func() error {
+			c.returned(c.state.Area(c.stack[0], resultBytes, resultAlign))
+			return nil
+		})
+	}
+	if out.Kind == engine.OK && c.in.HasEntry(entryPost) {
+		out = c.in.Call(c.x.Context, c.x.Deadline, entryPost, c.stack[:1])
+	}
+	return out
+}
+
+// returned takes the result of the handler in memory.
+func (c *call) returned(m []byte) {
+	c.tasks.Return()
+	if c.failed = loaded(c.state, m); c.failed == nil {
+		c.answer.start(canonical.Take[*response](&c.state.Handles, uint64(canonical.Uint32(m, resultPayload))))
+	}
+}
+
+// runAsync calls the handler, and its callback until the handler exits.
+func (c *call) runAsync() engine.Outcome {
+	out := c.in.Call(c.x.Context, c.x.Deadline, entryHandle, c.stack[:1])
 	for out.Kind == engine.OK && uint32(c.stack[0]) != codeExit {
 		if out = c.guard(c.next); out.Kind == engine.OK {
 			out = c.in.Call(c.x.Context, c.x.Deadline, entryCallback, c.stack[:])

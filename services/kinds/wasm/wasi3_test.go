@@ -349,3 +349,47 @@ func TestWASI3WithOlderInterfaces(t *testing.T) {
 		}
 	}
 }
+
+// TestWASI3Sync serves a handler that is lifted without the option async: it returns its response and cannot go on.
+func TestWASI3Sync(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		fmt.Fprintln(w, r.Method, n, err, r.Trailer)
+	}))
+	defer upstream.Close()
+	s := newServer(t, wasm.Config{})
+	s.add("/", wasi3Guest(t, "sync"), servicetest.WithAllow(upstream.URL), servicetest.WithTimeout(2*time.Second))
+	authority := "Upstream: " + strings.TrimPrefix(upstream.URL, "http://")
+	large := strings.Repeat("0123456789abcdef", 1<<16)
+	for _, c := range []struct {
+		path, body string
+		want       int
+		answer     string
+		kind       problem.Kind // of a failure
+	}{
+		{path: "nothing", want: 204},
+		{path: "sleep", want: 204},
+		{path: "pass", body: large, want: 200, answer: large},
+		{path: "forward", body: large, want: 200, answer: "POST 1048576 <nil> map[]\n"},
+		{path: "own", kind: problem.BadGateway},
+		{path: "error", kind: problem.BadGateway},
+		{path: "wrong", kind: problem.Trap},
+		{path: "unknown", kind: problem.Trap},
+		{path: "misplaced", kind: problem.Trap},
+		{path: "trap", kind: problem.Trap},
+	} {
+		t.Run(c.path, func(t *testing.T) {
+			for range 2 {
+				a := s.do("POST", "/"+c.path, c.body, authority)
+				if c.want == 0 {
+					a.RequireProblem(t, c.kind)
+				} else {
+					require.Equal(t, c.want, a.StatusCode, a.Body)
+					require.Equal(t, c.answer, a.Body)
+				}
+				require.Equal(t, 204, s.get("/nothing").StatusCode, "the next request finds the initial state")
+			}
+		})
+	}
+	require.Equal(t, 0, s.InFlight())
+}
