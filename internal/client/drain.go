@@ -24,9 +24,14 @@ func Drain(w http.ResponseWriter, r *http.Request, body io.Reader, t Terms) End 
 func SoonDone() Terms { return Terms{Until: time.Now().Add(Leftover)} }
 
 // closeGently lets an HTTP/1 server close its side of the connection first, so that the client has time to read the
-// response. http.MaxBytesReader is the only way to ask for that.
+// response. http.MaxBytesReader is the only way to ask that of net/http.
 func closeGently(w http.ResponseWriter) {
-	over := http.MaxBytesReader(serverWriter(w), io.NopCloser(strings.NewReader("x")), 0)
+	own := serverWriter(w)
+	if gentle, ok := own.(interface{ CloseGently() }); ok { // of package lane
+		gentle.CloseGently()
+		return
+	}
+	over := http.MaxBytesReader(own, io.NopCloser(strings.NewReader("x")), 0)
 	_, _ = over.Read(make([]byte, 1))
 }
 

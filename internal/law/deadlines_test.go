@@ -13,6 +13,7 @@ import (
 var maySetDeadlines = map[string]string{
 	"internal/client":                   "bounds what handlers do with their clients",
 	"cmd/vespo/internal/conns":          "owns the connections of a listener, and ends those that are idle or whose client does not read",
+	"internal/lane":                     "is a server, and ends its own reads of clients",
 	"router/writer.go":                  "is the one ResponseWriter that every handler gets, and passes deadlines on to the server's",
 	"cmd/vespo/internal/live/inject.go": "is in front of the router's writer with vespo dev alone, and passes deadlines on to the server's",
 	"services/egress/outbound":          "plays the connection for calls within the server, with deadlines of its own",

@@ -150,6 +150,7 @@ var importLaw = []importRule{
 // testPackages hold test code that several packages share.
 var testPackages = []string{
 	"cmd/vespo/internal/certs/certtest",
+	"internal/lane/lanetest",
 	"internal/durable/crashfs",
 	"internal/durable/crashtest",
 	"registry/storetest",

@@ -21,11 +21,19 @@ func (l *Listener) secured(c *conn) net.Conn {
 
 // inner returns the connection of a Listener that c is or wraps; nil if there is none.
 func inner(c net.Conn) *conn {
-	if secure, ok := c.(*tls.Conn); ok {
-		c = secure.NetConn()
-	}
-	own, _ := c.(*conn)
+	own, _ := Unwrap(c).(*conn)
 	return own
+}
+
+// Unwrap returns the connection that c wraps, such as that below TLS; c itself if it wraps none.
+func Unwrap(c net.Conn) net.Conn {
+	for {
+		outer, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return c
+		}
+		c = outer.NetConn()
+	}
 }
 
 // noteHandshake records the handshake of a closed connection for the next report if it failed.

@@ -77,7 +77,7 @@ func (s *server) listenAdmin(ctx context.Context) (*surface, error) {
 			return admin.WithAdminListener(context.Background(), l.Addr())
 		}
 		f.server.RegisterOnShutdown(s.core.unprofile)
-		return f, f.open(ctx, s.list, address, s.adminConnections(address))
+		return f, f.open(ctx, s.list, address, s.adminConnections(address), false)
 	}
 	if s.cfg.AdminListen != "" {
 		f, err := open(s.cfg.AdminListen)

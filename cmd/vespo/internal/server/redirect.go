@@ -26,7 +26,7 @@ func (s *server) listenForRedirects(ctx context.Context, public net.Addr) error 
 		return fmt.Errorf("the port of the public listener: %w", err)
 	}
 	f := newSurface("the redirect to https", s.core.security.answersChallenges(redirectTo(port)), s.drainTimeout, s.log)
-	if err := f.open(ctx, s.list, s.cfg.HTTPRedirect, s.cfg.connections("--http-redirect", s.log)); err != nil {
+	if err := f.open(ctx, s.list, s.cfg.HTTPRedirect, s.cfg.connections("--http-redirect", s.log), false); err != nil {
 		return err
 	}
 	s.surfaces = append(s.surfaces, f)

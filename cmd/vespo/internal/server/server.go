@@ -155,7 +155,7 @@ func (s *server) listen(ctx context.Context) error {
 	}
 	connections := s.cfg.publicConnections(s.log)
 	connections.TLS = s.core.security.of(onPublic, s.cfg.Listen, "h2", "http/1.1")
-	if err := public.open(ctx, s.list, s.cfg.Listen, connections); err != nil {
+	if err := public.open(ctx, s.list, s.cfg.Listen, connections, s.cfg.FastLane == laneOn && connections.TLS == nil); err != nil {
 		return err
 	}
 	s.surfaces = append(s.surfaces, public)
@@ -176,7 +176,7 @@ func (s *server) listen(ctx context.Context) error {
 	api.server.Protocols.SetHTTP1(true)
 	connections = s.cfg.connections("--lambda-listen", s.log)
 	connections.TLS = s.core.security.of(onLambda, s.cfg.LambdaListen, "http/1.1")
-	if err := api.open(ctx, s.list, s.cfg.LambdaListen, connections); err != nil {
+	if err := api.open(ctx, s.list, s.cfg.LambdaListen, connections, false); err != nil {
 		return fmt.Errorf("%s: %w", api.name, err)
 	}
 	s.surfaces = append(s.surfaces, api)

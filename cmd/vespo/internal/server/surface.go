@@ -12,6 +12,7 @@ import (
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
+	"github.com/vespo-dev/vespo/internal/lane"
 )
 
 // surface is a listener and the HTTP server on it.
@@ -19,6 +20,7 @@ type surface struct {
 	name     string // with its article: "the Lambda API"
 	listener *conns.Listener
 	server   *http.Server
+	lane     *lane.Server  // in front of server; nil without one
 	drain    time.Duration // for requests in flight, when stopping
 	leaving  atomic.Bool   // atomic; the server is about to stop
 	passed   atomic.Bool   // atomic; the socket was passed on, and the listener is closed
@@ -36,8 +38,8 @@ func newSurface(name string, handler http.Handler, drain time.Duration, log *slo
 	return f
 }
 
-// open listens and serves, as two parts of list.
-func (f *surface) open(ctx context.Context, list *parts.List, address string, cfg conns.Config) error {
+// open listens and serves, as two parts of list. With fast, most requests of HTTP/1.1 do not pass through the HTTP server.
+func (f *surface) open(ctx context.Context, list *parts.List, address string, cfg conns.Config, fast bool) error {
 	watched, endWatch := context.WithCancel(context.WithoutCancel(ctx)) // connections are watched until the server is closed
 	err := list.Open(ctx, parts.Part{
 		Name: "the listener of " + f.name,
@@ -59,10 +61,13 @@ func (f *surface) open(ctx context.Context, list *parts.List, address string, cf
 		return err
 	}
 	f.server.ConnState = f.listener.ConnState
+	if fast {
+		f.lane = lane.New(f.server)
+	}
 	return list.Open(ctx, parts.Part{
 		Name: f.name,
 		Run: func(context.Context) error {
-			if err := f.server.Serve(f.listener); !errors.Is(err, http.ErrServerClosed) && !f.passed.Load() {
+			if err := f.serve(); !errors.Is(err, http.ErrServerClosed) && !f.passed.Load() {
 				return fmt.Errorf("accept connections of %s on %s: %w", f.name, f.listener.Addr(), err)
 			}
 			return nil
@@ -71,12 +76,34 @@ func (f *surface) open(ctx context.Context, list *parts.List, address string, cf
 	})
 }
 
+// serve serves connections until the listener is closed.
+func (f *surface) serve() error {
+	if f.lane != nil {
+		return f.lane.Serve(f.listener)
+	}
+	return f.server.Serve(f.listener)
+}
+
+// shutdown closes the listener and waits for the requests in flight, until ctx ends.
+func (f *surface) shutdown(ctx context.Context) error {
+	if f.lane == nil {
+		return f.server.Shutdown(ctx)
+	}
+	both := make(chan error, 1)
+	go func() { both <- f.lane.Shutdown(ctx) }() // received below
+	err := f.server.Shutdown(ctx)
+	return errors.Join(err, <-both)
+}
+
 // stop closes the listener and waits for the requests in flight. When ctx ends, it cuts off the rest.
 func (f *surface) stop(ctx context.Context) error {
-	err := f.server.Shutdown(ctx)
+	err := f.shutdown(ctx)
 	if err == nil || ctx.Err() == nil {
 		return err
 	}
 	_ = f.server.Close() // its error concerns connections that are cut off anyway
+	if f.lane != nil {
+		_ = f.lane.Close()
+	}
 	return fmt.Errorf("requests were cut off that had not ended within %s", f.drain)
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -351,10 +350,7 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 
 // withRelay adds the PROXY header of a connection to its context.
 func withRelay(ctx context.Context, c net.Conn) context.Context {
-	if secure, ok := c.(*tls.Conn); ok {
-		c = secure.NetConn()
-	}
-	if relayed, ok := c.(forwarded.Conn); ok {
+	if relayed, ok := conns.Unwrap(c).(forwarded.Conn); ok {
 		return forwarded.WithConn(ctx, relayed)
 	}
 	return ctx

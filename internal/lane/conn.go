@@ -1,0 +1,264 @@
+package lane
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/vespo-dev/vespo/internal/halfclose"
+)
+
+const (
+	// headBytes is the largest head of the lane. A part of a request may stay in memory as long as one of its
+	// strings, and an idle connection holds a buffer of this size.
+	headBytes = 4 << 10
+	// lenientBytes is the number of bytes of line ends that may follow the body of a POST, as in net/http: old clients
+	// send them.
+	lenientBytes = 4
+	// fewBytes is the number of bytes from which on net/http takes those after a request for another one.
+	fewBytes = 4
+	// gentleTime is how long a client has to read a response while it still sends.
+	gentleTime = 500 * time.Millisecond
+)
+
+// States of a conn.
+const (
+	fresh   int32 = iota // before its first request
+	idle                 // between requests
+	active               // a request is served
+	closing              // it was closed while it was fresh or idle
+)
+
+// conn is a connection in the lane.
+type conn struct {
+	net.Conn                 // immutable
+	server   *Server         // immutable
+	listener net.Addr        // immutable
+	local    net.Addr        // immutable
+	base     context.Context // immutable; of all its requests
+	template *http.Request   // immutable; has what all its requests share
+	accepted time.Time       // immutable
+	state    atomic.Int32    // atomic
+	watch    watch
+
+	// Of the connection's goroutine, or of the one that reads for watch. in[start:end] was read and not used.
+	in         [headBytes]byte
+	start, end int
+	lenient    int  // bytes of line ends that may come before the next request
+	skipped    int  // of these, those that came
+	failed     bool // a write has failed
+}
+
+func (s *Server) newConn(c net.Conn, listener net.Addr, base context.Context) *conn {
+	own := &conn{
+		Conn:     c,
+		server:   s,
+		listener: listener,
+		local:    c.LocalAddr(),
+		accepted: time.Now(),
+		template: &http.Request{
+			Proto:      "HTTP/1.1",
+			ProtoMajor: 1,
+			ProtoMinor: 1,
+			Body:       http.NoBody,
+		},
+	}
+	if remote := c.RemoteAddr(); remote != nil {
+		own.template.RemoteAddr = remote.String()
+	}
+	own.base = base
+	if s.http.ConnContext != nil {
+		own.base = s.http.ConnContext(context.WithValue(base, http.ServerContextKey, s.http), c)
+	}
+	own.watch.init(own)
+	return own
+}
+
+// serve serves the connection, until it ends or is handed over.
+func (c *conn) serve() {
+	for {
+		x, err := c.next()
+		if errors.Is(err, errNotStrict) {
+			c.handOver()
+			return
+		}
+		if err != nil || !c.answer(x) {
+			break
+		}
+	}
+	_ = c.Close() // no request is open, or it is given up
+	c.server.tell(c.Conn, http.StateClosed)
+	c.server.forget(c)
+}
+
+// handOver passes the connection to net/http, with the bytes that were read.
+func (c *conn) handOver() {
+	ahead := bytes.Clone(c.in[c.start:c.end])
+	c.server.forget(c)
+	c.server.handed.Add(1)
+	err := c.server.http.Serve(&one{conn: &replayed{Conn: c.Conn, ahead: ahead}, addr: c.listener})
+	if !errors.Is(err, errAccepted) { // the server is shut down
+		_ = c.Close()
+		c.server.tell(c.Conn, http.StateClosed)
+	}
+}
+
+// errNotStrict is the error of bytes that are not of the strict subset.
+var errNotStrict = errors.New("not of the strict subset of HTTP/1.1")
+
+var endOfHead = []byte("\r\n\r\n")
+
+// next reads the head of the next request.
+func (c *conn) next() (*exchange, error) {
+	for searched := 0; ; {
+		c.skipLineEnds()
+		data := c.in[c.start:c.end]
+		if i := bytes.Index(data[searched:], endOfHead); i >= 0 {
+			x := &exchange{}
+			size := searched + i + len(endOfHead)
+			if !x.head.parse(string(data[:size])) {
+				return nil, errNotStrict
+			}
+			c.start += size
+			return x, nil
+		}
+		if !c.few(len(data)) {
+			if !plausible(data, searched) {
+				return nil, errNotStrict
+			}
+			searched = max(0, len(data)-len(endOfHead)+1)
+		}
+		if err := c.more(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// skipLineEnds drops line ends in front of a request, as far as they are allowed.
+func (c *conn) skipLineEnds() {
+	for c.lenient > 0 && c.start < c.end {
+		if b := c.in[c.start]; b != '\r' && b != '\n' {
+			c.lenient = 0
+			return
+		}
+		c.start++
+		c.skipped++
+		c.lenient--
+	}
+}
+
+// plausible reports whether a part of a head can become one of the strict subset. net/http answers a malformed line at
+// once, without the rest of the head. Bytes before searched were found plausible before.
+func plausible(part []byte, searched int) bool {
+	if bytes.IndexByte(part[searched:], '\n') < 0 {
+		return true
+	}
+	var h head
+	return h.parse(string(part[:bytes.LastIndexByte(part, '\n')+1]))
+}
+
+// more reads more of a head. A head that ends early, or is too large, is left to net/http.
+func (c *conn) more() error {
+	if c.start > 0 {
+		c.end = copy(c.in[:], c.in[c.start:c.end])
+		c.start = 0
+	}
+	if c.end == len(c.in) {
+		return errNotStrict
+	}
+	err := c.fill()
+	if err == io.EOF && c.end > 0 && !c.few(c.end) {
+		return errNotStrict
+	}
+	return err
+}
+
+// few reports whether net/http would wait for more than these bytes after a request, and drop them otherwise.
+func (c *conn) few(size int) bool {
+	return c.state.Load() != fresh && c.skipped+size < fewBytes
+}
+
+// fill reads into the free space of the buffer.
+func (c *conn) fill() error {
+	n, err := c.Conn.Read(c.in[c.end:])
+	if c.end += n; n > 0 {
+		return nil
+	}
+	return err
+}
+
+// readBody reads a part of a body.
+func (c *conn) readBody(p []byte) (int, error) {
+	if c.start < c.end {
+		n := copy(p, c.in[c.start:c.end])
+		c.start += n
+		return n, nil
+	}
+	return c.Conn.Read(p)
+}
+
+// begin makes the connection active, unless it was closed.
+func (c *conn) begin() bool {
+	if !c.state.CompareAndSwap(idle, active) && !c.state.CompareAndSwap(fresh, active) {
+		return false
+	}
+	_ = c.SetReadDeadline(noDeadline) // the listener may have set one while the connection was idle
+	c.server.tell(c.Conn, http.StateActive)
+	return true
+}
+
+// answer serves a request, and reports whether the connection can have another one.
+func (c *conn) answer(x *exchange) (again bool) {
+	if !c.begin() {
+		return false
+	}
+	r := x.open(c)
+	defer func() {
+		if again {
+			return
+		}
+		if v := recover(); v != nil {
+			x.abandon(v)
+		}
+	}()
+	c.server.http.Handler.ServeHTTP(&x.response, r)
+	if again = x.close(); !again {
+		if x.response.gentle {
+			c.closeGently()
+		}
+		return false
+	}
+	c.lenient, c.skipped = 0, 0
+	if r.Method == http.MethodPost {
+		c.lenient = lenientBytes
+	}
+	c.state.Store(idle)
+	c.server.tell(c.Conn, http.StateIdle)
+	return !c.server.leaving.Load()
+}
+
+// closeGently lets the client read the response before its connection is reset.
+func (c *conn) closeGently() {
+	if halfclose.CloseWrite(c.Conn) == nil {
+		<-time.After(gentleTime)
+	}
+}
+
+// Write notes an error: then the client is gone, and no further response can reach it.
+func (c *conn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.failed = c.failed || err != nil
+	return n, err
+}
+
+// readFrom sends the rest of src.
+func (c *conn) readFrom(src io.Reader) (int64, error) {
+	n, err := io.Copy(c.Conn, src)
+	c.failed = c.failed || err != nil
+	return n, err
+}

@@ -1,0 +1,17 @@
+// Package lane serves most requests of HTTP/1.1 at a fraction of the price of net/http, and leaves the rest to it.
+//
+// Each connection starts in the lane: a loop that reads requests of a strict subset of HTTP/1.1 and calls the
+// handler of an http.Server. With the first byte outside of the subset, the connection goes to that http.Server, with all
+// bytes of the request that were read, and stays there. No handler has seen a part of the request by then.
+//
+// The subset: the methods GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS; a target in origin form; HTTP/1.1; one valid
+// Host; fields of printable ASCII, each on one line that ends with CRLF; no body or one Content-Length; a Connection of
+// close or keep-alive; no Transfer-Encoding, Expect, Upgrade, TE or Trailer; a head of at most 4 KiB.
+//
+// A handler cannot tell the two apart, and neither can a client, save for the order of fields in a response and Hijack:
+// the lane has none, as a client that wants to switch protocols sends Upgrade. Timeouts of the http.Server are not applied:
+// the listener bounds how long a connection may be idle or blocked.
+//
+// Lock order: body.mu and response.mu, in this order: response before body. Then watch.mu, then requestContext.mu; Server.mu
+// is a leaf.
+package lane

@@ -1,0 +1,100 @@
+// Package lanetest runs tests of HTTP behaviour on net/http alone and with the fast lane in front of it.
+package lanetest
+
+import (
+	"context"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/internal/lane"
+)
+
+// Kind is a way to serve.
+type Kind string
+
+// The ways to serve.
+const (
+	NetHTTP Kind = "net/http"
+	Lane    Kind = "lane"
+)
+
+// Both runs a test for each kind of server.
+func Both(t *testing.T, test func(t *testing.T, kind Kind)) {
+	t.Helper()
+	for _, kind := range []Kind{NetHTTP, Lane} {
+		t.Run(string(kind), func(t *testing.T) { test(t, kind) })
+	}
+}
+
+// Server is a running server.
+type Server struct {
+	Addr string
+	HTTP *http.Server
+	Lane *lane.Server // nil without one
+
+	served chan error
+}
+
+// stopTime bounds the wait for requests at the end of a test.
+const stopTime = 10 * time.Second
+
+// Start serves the handler on a loopback port until the test ends.
+func (k Kind) Start(tb testing.TB, handler http.Handler) *Server {
+	return k.StartServer(tb, &http.Server{Handler: handler})
+}
+
+// StartServer is Start for a server with more settings.
+func (k Kind) StartServer(tb testing.TB, server *http.Server) *Server {
+	tb.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(tb, err)
+	return k.Serve(tb, server, listener)
+}
+
+// Serve is StartServer on a listener.
+func (k Kind) Serve(tb testing.TB, server *http.Server, listener net.Listener) *Server {
+	tb.Helper()
+	if server.ErrorLog == nil {
+		server.ErrorLog = log.New(io.Discard, "", 0)
+	}
+	s := &Server{Addr: listener.Addr().String(), HTTP: server, served: make(chan error, 1)}
+	serve := server.Serve
+	if k == Lane {
+		s.Lane = lane.New(server)
+		serve = s.Lane.Serve
+	}
+	go func() { s.served <- serve(listener) }() // received by stop
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+		defer cancel()
+		if s.Stop(ctx) != nil {
+			s.Close()
+		}
+		require.ErrorIs(tb, <-s.served, http.ErrServerClosed)
+	})
+	return s
+}
+
+// Stop stops the server, as one with both is stopped. It may be called again.
+func (s *Server) Stop(ctx context.Context) error {
+	if s.Lane != nil {
+		if err := s.Lane.Shutdown(ctx); err != nil {
+			return err
+		}
+	}
+	return s.HTTP.Shutdown(ctx)
+}
+
+// Close cuts all connections off.
+func (s *Server) Close() {
+	if s.Lane != nil {
+		_ = s.Lane.Close() // connections are cut off anyway
+	}
+	_ = s.HTTP.Close()
+}

@@ -1,0 +1,198 @@
+package lane
+
+import (
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strings"
+)
+
+// Classes of bytes in a head.
+const (
+	inTarget = 1 << iota // a target, printable ASCII without the fragment's "#"
+	inPath               // a path that is its own escaped form, see url.URL.EscapedPath
+	inName               // a field name: a token, RFC 9110 section 5.6.2
+	inValue              // a field value: space and printable ASCII
+	inHost               // a Host that needs no decoding
+)
+
+// classes returns the class bits of all bytes.
+func classes() (table [256]uint8) {
+	for c := byte(' '); c < 0x7f; c++ {
+		table[c] |= inValue
+		alnum := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if c > ' ' && c != '#' {
+			table[c] |= inTarget
+		}
+		if alnum || strings.IndexByte("-._~/$&+,:;=@", c) >= 0 {
+			table[c] |= inPath
+		}
+		if alnum || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0 {
+			table[c] |= inName
+		}
+		if alnum || strings.IndexByte("-._:[]", c) >= 0 {
+			table[c] |= inHost
+		}
+	}
+	return table
+}
+
+// class has the class bits of all bytes. It is never modified.
+var class = classes()
+
+// all reports whether all bytes of s have a class.
+func all(s string, bit uint8) bool {
+	for i := range len(s) {
+		if class[s[i]]&bit == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// head is the head of a request of the strict subset.
+type head struct {
+	method string
+	target string
+	url    url.URL
+	host   string
+	header http.Header // without Host, as net/http does
+	length int64       // Content-Length; 0 without a body
+	close  bool        // the client asks to close the connection
+
+	sized      bool              // there is a Content-Length
+	connection bool              // there is a Connection
+	count      int               // used part of values
+	values     [fieldRoom]string // of header, one each
+}
+
+// fieldRoom is the number of fields that take no further memory.
+const fieldRoom = 16
+
+// parse reads a head and reports whether it is of the strict subset. The text consists of lines with their CRLF. The
+// last one is empty; without it the head is incomplete, and only its lines are checked.
+func (h *head) parse(text string) bool {
+	end := strings.IndexByte(text, '\n')
+	if end < 1 || !h.parseLine(strings.TrimSuffix(text[:end], "\r"), end) {
+		return false
+	}
+	h.header = make(http.Header)
+	for rest := text[end+1:]; rest != ""; {
+		end := strings.IndexByte(rest, '\n')
+		if end < 1 || rest[end-1] != '\r' {
+			return false
+		}
+		line := rest[:end-1]
+		rest = rest[end+1:]
+		if line == "" {
+			return rest == "" && h.complete()
+		}
+		if !h.parseField(line) {
+			return false
+		}
+	}
+	return true
+}
+
+// complete checks and completes a head whose fields were all read.
+func (h *head) complete() bool {
+	if h.host == "" {
+		return false
+	}
+	// net/http reads this field of HTTP/1.0 as the one of HTTP/1.1.
+	if pragma := h.header["Pragma"]; len(pragma) > 0 && pragma[0] == "no-cache" && h.header["Cache-Control"] == nil {
+		h.header["Cache-Control"] = []string{"no-cache"}
+	}
+	return true
+}
+
+// parseLine parses a request line. end is its length with the CR.
+func (h *head) parseLine(line string, end int) bool {
+	rest, ok := strings.CutSuffix(line, " HTTP/1.1")
+	if !ok || len(line) != end-1 {
+		return false
+	}
+	if h.method, h.target, ok = strings.Cut(rest, " "); !ok || len(h.target) == 0 || h.target[0] != '/' || !all(h.target, inTarget) {
+		return false
+	}
+	switch h.method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+	default:
+		return false
+	}
+	path, query, asked := strings.Cut(h.target, "?")
+	if all(path, inPath) && (!asked || query != "") {
+		h.url = url.URL{Path: path, RawQuery: query}
+		return true
+	}
+	u, err := url.ParseRequestURI(h.target) // as net/http does
+	if err != nil || u.Scheme != "" || u.Opaque != "" || u.Host != "" || u.User != nil {
+		return false
+	}
+	h.url = *u
+	return true
+}
+
+// parseField parses a field.
+func (h *head) parseField(line string) bool {
+	colon := strings.IndexByte(line, ':')
+	if colon <= 0 || !all(line[:colon], inName) || !all(line[colon+1:], inValue) {
+		return false
+	}
+	name, value := textproto.CanonicalMIMEHeaderKey(line[:colon]), strings.Trim(line[colon+1:], " ")
+	switch name {
+	case "Host":
+		if h.host != "" || value == "" || !all(value, inHost) {
+			return false
+		}
+		h.host = value
+		return true
+	case "Content-Length":
+		if h.sized || !h.parseLength(value) {
+			return false
+		}
+		h.sized = true
+	case "Connection":
+		h.close = strings.EqualFold(value, "close")
+		if h.connection || !h.close && !strings.EqualFold(value, "keep-alive") {
+			return false
+		}
+		h.connection = true
+	case "Transfer-Encoding", "Expect", "Upgrade", "Te", "Trailer", "Http2-Settings":
+		return false
+	}
+	h.add(name, value)
+	return true
+}
+
+// add adds a field to the header.
+func (h *head) add(name, value string) {
+	if before, found := h.header[name]; found {
+		h.header[name] = append(before, value)
+		return
+	}
+	if h.count == len(h.values) {
+		h.header[name] = []string{value}
+		return
+	}
+	h.values[h.count] = value
+	h.count++
+	h.header[name] = h.values[h.count-1 : h.count : h.count]
+}
+
+// maxLengthDigits keeps Content-Length within an int64.
+const maxLengthDigits = 18
+
+// parseLength parses a Content-Length: digits, without a leading zero.
+func (h *head) parseLength(value string) bool {
+	if value == "" || len(value) > maxLengthDigits || value[0] == '0' && len(value) > 1 {
+		return false
+	}
+	for i := range len(value) {
+		if value[i] < '0' || value[i] > '9' {
+			return false
+		}
+		h.length = h.length*10 + int64(value[i]-'0')
+	}
+	return true
+}
