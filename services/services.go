@@ -121,6 +121,10 @@ type Deployment interface {
 // not block. A deployment that was never published is closed without it.
 type Retirer interface{ Retire() }
 
+// Forgetter is implemented by deployments that leave data on disk for the next start of the server. Forget is called at
+// most once, when the version is replaced or removed, but not when the server stops. Requests in flight may go on. It must not block for long.
+type Forgetter interface{ Forget() }
+
 // Neighbour is implemented by deployments that can conflict with another one, such as a second default queue.
 // CheckBeside is called before publication with all other deployments that would be live. If it returns an
 // error, the change is refused; the error is reported like one of a Kind. CheckBeside has no side effects.

@@ -9,6 +9,7 @@
 package regular
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -91,14 +92,15 @@ func ReadFile(name string, maxBytes int64) ([]byte, error) {
 	case info.IsDir():
 		return nil, &fs.PathError{Op: "read", Path: name, Err: ErrDirectory}
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
+	text := bytes.NewBuffer(make([]byte, 0, max(0, min(info.Size(), maxBytes))+bytes.MinRead))
+	_, err = text.ReadFrom(io.LimitReader(f, maxBytes+1))
 	switch {
 	case err != nil:
 		return nil, err
-	case int64(len(text)) > maxBytes:
+	case int64(text.Len()) > maxBytes:
 		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("%w: it must have at most %d bytes", ErrTooLarge, maxBytes)}
 	}
-	return text, nil
+	return text.Bytes(), nil
 }
 
 // OpenRoot is like os.OpenRoot, but does not block if name is not a directory.

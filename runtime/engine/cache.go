@@ -40,7 +40,7 @@ func openCode(cfg Config) (_ *code, err error) {
 		CPUTime:     cfg.CompileTime,
 		Log:         cfg.Log,
 	})}
-	if c.files, err = codecache.Open(cfg.CacheDir, codecache.Options{Bytes: cfg.CacheBytes, Files: maxCodeFiles}); err != nil {
+	if c.files, err = codecache.Open(cfg.CacheDir, codecache.Options{Bytes: cfg.CacheBytes, SnapshotBytes: cfg.CacheBytes / 4, Files: maxCodeFiles}); err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	dir, err := c.files.WorkDir()

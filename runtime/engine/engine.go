@@ -43,6 +43,9 @@ type Config struct {
 	// Build identifies the program, so that no two that differ have the same. Descriptions of code in CacheDir are used by
 	// the program that wrote them; empty: none are kept.
 	Build string
+	// KeepSnapshots keeps snapshots in CacheDir, of modules with ModuleOptions.Inputs. They have what guests have read
+	// while they were initialised, such as secrets. It requires Build.
+	KeepSnapshots bool
 	// CacheBytes limits the disk space in CacheDir; default 1 GiB. The least recently used code is removed.
 	CacheBytes int64
 	// CompileCommand starts a process that compiles a module within the two limits below, see
@@ -113,6 +116,7 @@ type Engine struct {
 	modules    atomic.Int64 // atomic; open modules
 	instances  atomic.Int64 // atomic; open instances
 	decodings  atomic.Int64 // atomic; modules decoded by Engine.Decode
+	recalled   atomic.Int64 // atomic; snapshots found on disk
 }
 
 // Open maps the slab and starts a runtime with the host modules. The caller must close the Engine.
@@ -121,7 +125,7 @@ func Open(ctx context.Context, cfg Config) (e *Engine, err error) {
 		cfg:     cfg.withDefaults(),
 		turns:   turns.New(0),
 		host:    hostTable{},
-		epoch:   time.Now(),
+		epoch:   clockOrigin(time.Now()),
 		decoded: decodedModules{limit: maxDecodedBytes},
 	}
 	defer func() {
@@ -139,6 +143,9 @@ func Open(ctx context.Context, cfg Config) (e *Engine, err error) {
 	rc := compiler.RuntimeConfig()
 	if e.cfg.CacheDir != "" {
 		if e.code, err = openCode(e.cfg); err != nil {
+			return e, err
+		}
+		if err = e.dropForeignSnapshots(); err != nil {
 			return e, err
 		}
 		rc = rc.WithCompilationCache(e.code.wazero)
@@ -206,6 +213,7 @@ type Stats struct {
 	TypeBytes    int64           // estimated memory of Types
 	Codes        int             // compiled code in memory: open modules that differ in data alone share it
 	Decodings    int64           // modules whose code was decoded since the engine was opened
+	Recalled     int64           // snapshots found on disk since the engine was opened: their guests were not initialised
 	DecodedBytes int64           // decoded modules that wait for their compilation
 	ResetMethod  string          // how snapshots are restored on this kernel
 	Turns        turns.Stats     // processors of long-running guests
@@ -225,6 +233,7 @@ func (e *Engine) Stats() Stats {
 		Instances:    int(e.instances.Load()),
 		Codes:        e.codes.size(),
 		Decodings:    e.decodings.Load(),
+		Recalled:     e.recalled.Load(),
 		DecodedBytes: e.decoded.heldBytes(),
 		ResetMethod:  e.restorer.Method(),
 		Turns:        e.turns.Stats(),

@@ -36,15 +36,21 @@ const (
 
 var stateOptions = ModuleOptions{Init: []string{"_initialize"}, Entries: []string{"get", "scramble", "trap", "note", "deep", "spin"}}
 
-// open starts an engine with a host module "test" of one function. The test fails if anything is not closed.
-func open(tb testing.TB, cfg Config) *Engine {
-	tb.Helper()
+// withNote adds a host module "test" of one function.
+func withNote(cfg Config) Config {
 	cfg.HostModules = append(cfg.HostModules, HostModule{
 		Name: "test",
 		Funcs: []HostFunc{
 			{Name: "note", Params: []ValueType{I32}, Call: func(in *Instance, p []uint64) { in.Exchange.(func(uint32))(uint32(p[0])) }},
 		},
 	})
+	return cfg
+}
+
+// open starts an engine with a host module "test" of one function. The test fails if anything is not closed.
+func open(tb testing.TB, cfg Config) *Engine {
+	tb.Helper()
+	cfg = withNote(cfg)
 	if cfg.Slots == 0 {
 		cfg.Slots = 4
 	}

@@ -71,8 +71,8 @@ type entry struct {
 	fn   api.Function
 }
 
-// newInstance instantiates the module in a slot. Its memory contains the module's data, unless there is a snapshot. No
-// code has run yet.
+// newInstance instantiates the module in a slot. If the data are separate from the code, its memory is empty. No code
+// has run yet.
 func (m *Module) newInstance(slot *Slot) (*Instance, error) {
 	e := m.engine
 	in := &Instance{module: m, slot: slot, memory: slotMemory{cell: slot.Bytes(), limit: m.limit}}
@@ -86,9 +86,6 @@ func (m *Module) newInstance(slot *Slot) (*Instance, error) {
 		return nil, errors.Join(err, in.releaseSlot())
 	}
 	in.mod = mod
-	if err := in.applyData(); err != nil {
-		return nil, errors.Join(err, in.Close())
-	}
 	if err := in.bind(); err != nil {
 		in.Close()
 		return nil, err
@@ -100,7 +97,7 @@ func (m *Module) newInstance(slot *Slot) (*Instance, error) {
 // part of a snapshot.
 func (in *Instance) applyData() error {
 	separate := in.module.separate
-	if separate == nil || in.module.image != nil {
+	if separate == nil {
 		return nil
 	}
 	if err := in.resize(uint64(separate.MinPages) * PageBytes); err != nil {
@@ -185,15 +182,19 @@ func (in *Instance) capture() error {
 	if err != nil {
 		return fmt.Errorf("engine: capture: %w", err)
 	}
-	m.memoryBytes = in.memory.size
-	m.globals = make([]uint64, len(in.globals))
+	globals := make([]uint64, len(in.globals))
 	for i, g := range in.globals {
-		m.globals[i] = g.Get()
+		globals[i] = g.Get()
 	}
-	m.image = image
-	m.watchFaults = m.info.WritesMemory && m.engine.restorer.WatchesFaults(m.memoryBytes)
-	m.engine.imageBytes.Add(int64(image.Size()))
+	m.adopt(image, in.memory.size, globals)
 	return in.restore()
+}
+
+// adopt makes an image, with the size of the memory and the globals, the snapshot of the module.
+func (m *Module) adopt(image *snapshot.Image, memoryBytes uint64, globals []uint64) {
+	m.image, m.memoryBytes, m.globals = image, memoryBytes, globals
+	m.watchFaults = m.info.WritesMemory && m.engine.restorer.WatchesFaults(memoryBytes)
+	m.engine.imageBytes.Add(int64(image.Size()))
 }
 
 // restore maps the snapshot over the slot and restores all other state.

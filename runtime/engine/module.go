@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -43,6 +44,10 @@ type ModuleOptions struct {
 	Entries []string
 	// Bind is called for each new instance before its code runs, to set up state for host functions.
 	Bind func(in *Instance)
+	// Inputs is a digest of everything that the initialisation can read besides the module, such as settings. With it, the
+	// snapshot is kept on disk, and a later Prepare need not initialise the guest; see Config.KeepSnapshots.
+	// Zero: the snapshot is not kept.
+	Inputs [sha256.Size]byte
 	// Prepared, if set, is called at the end of a successful Prepare.
 	Prepared func(m *Module)
 }
@@ -53,11 +58,12 @@ type Module struct {
 	// all instances. It is set before Prepare.
 	Shared any
 
-	engine *Engine       // immutable
-	code   *sharedCode   // immutable
-	info   *Info         // immutable
-	opts   ModuleOptions // immutable
-	limit  uint64        // immutable; bytes of linear memory
+	engine *Engine           // immutable
+	code   *sharedCode       // immutable
+	info   *Info             // immutable
+	opts   ModuleOptions     // immutable
+	limit  uint64            // immutable; bytes of linear memory
+	sum    [sha256.Size]byte // immutable; of the bytes that the module was decoded from
 
 	// separate is applied to each instance that does not start from the snapshot. It is set before other instances
 	// exist; nil if wazero applies the data, or if all instances start from the snapshot.
@@ -79,7 +85,7 @@ type Module struct {
 // has the same code, the new one shares it. Modules with the same code are compiled one after the other.
 func (e *Engine) Compile(ctx context.Context, d *Decoded, o ModuleOptions) (*Module, error) {
 	e.decoded.drop(d.sum)
-	m := &Module{engine: e, opts: o, separate: d.separate, limit: uint64(e.cfg.SlotBytes)}
+	m := &Module{engine: e, opts: o, sum: d.sum, separate: d.separate, limit: uint64(e.cfg.SlotBytes)}
 	if o.MemoryBytes > 0 {
 		m.limit = min(m.limit, uint64(o.MemoryBytes)/PageBytes*PageBytes)
 	}
@@ -210,7 +216,7 @@ func (m *Module) Fresh() (fresh bool, reason string) {
 }
 
 // Prepare runs the guest's initialisation once, within the engine's InitTimeout, and captures
-// the snapshot. It returns an instance that is ready for the first request, and takes over
+// the snapshot, or finds one on disk. It returns an instance that is ready for the first request, and takes over
 // the slot in any case. If the initialisation failed, the error is a *ModuleError.
 func (m *Module) Prepare(ctx context.Context, slot *Slot) (*Instance, error) {
 	if m.image != nil {
@@ -221,29 +227,45 @@ func (m *Module) Prepare(ctx context.Context, slot *Slot) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	deadline := time.Now().Add(m.engine.cfg.InitTimeout)
-	out := in.initialise(ctx, deadline)
-	if out.Clean() {
-		m.repeats, out = in.judgeRandom(ctx, deadline)
+	ok, err := in.recall()
+	if err == nil && !ok {
+		err = in.first(ctx)
 	}
-	if !out.Clean() {
-		in.Close()
-		if out.Kind == Canceled {
-			return nil, ctx.Err()
-		}
-		return nil, m.initError(out)
-	}
-	if fresh, _ := m.Fresh(); !fresh {
-		if err := in.capture(); err != nil {
-			in.Close()
-			return nil, err
-		}
+	if err != nil {
+		return nil, errors.Join(err, in.Close())
 	}
 	m.keepData()
 	if m.opts.Prepared != nil {
 		m.opts.Prepared(m)
 	}
 	return in, nil
+}
+
+// first runs the initialisation in the first instance, and captures the snapshot unless instances are fresh.
+func (in *Instance) first(ctx context.Context) error {
+	m := in.module
+	if err := in.applyData(); err != nil {
+		return err
+	}
+	deadline := time.Now().Add(m.engine.cfg.InitTimeout)
+	out := in.initialise(ctx, deadline)
+	if out.Clean() {
+		m.repeats, out = in.judgeRandom(ctx, deadline)
+	}
+	if !out.Clean() {
+		if out.Kind == Canceled {
+			return ctx.Err()
+		}
+		return m.initError(out)
+	}
+	if fresh, _ := m.Fresh(); fresh {
+		return nil
+	}
+	if err := in.capture(); err != nil {
+		return err
+	}
+	m.keep()
+	return nil
 }
 
 // keepData drops the bytes of the module, and keeps its data only if instances need that.
@@ -287,6 +309,11 @@ func (m *Module) Instantiate(ctx context.Context, deadline time.Time, slot *Slot
 	in, err := m.newInstance(slot)
 	if err == nil && m.image != nil {
 		if err = in.restore(); err != nil {
+			err = errors.Join(err, in.Close())
+		}
+	}
+	if err == nil && m.image == nil {
+		if err = in.applyData(); err != nil {
 			err = errors.Join(err, in.Close())
 		}
 	}

@@ -40,14 +40,6 @@ func Bind(in *engine.Instance, allocator int) *State {
 	return s
 }
 
-// initial is the table at the end of a module's initialisation, for all requests that start from its snapshot. It is set
-// before the second instance exists.
-type initial struct {
-	captured bool
-	entries  []entry
-	free     Handle
-}
-
 // Durable is a resource that may be made while the guest is initialised: the guest keeps the handle in its memory, and so in
 // the snapshot. Others do not exist any more in the requests.
 type Durable interface {

@@ -1,6 +1,7 @@
 package httpwasm
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -94,6 +95,20 @@ func (*ABI) Functions(info *engine.Info) (init, entries []string) {
 // shared holds the features enabled during a module's initialisation. It applies to all of its instances.
 type shared struct {
 	features atomic.Uint32
+}
+
+// MarshalBinary implements engine.HostState.
+func (s *shared) MarshalBinary() ([]byte, error) {
+	return binary.LittleEndian.AppendUint32(nil, s.features.Load()), nil
+}
+
+// UnmarshalBinary implements engine.HostState.
+func (s *shared) UnmarshalBinary(state []byte) error {
+	if len(state) != 4 {
+		return fmt.Errorf("the features of a guest have %d bytes instead of 4", len(state))
+	}
+	s.features.Store(binary.LittleEndian.Uint32(state))
+	return nil
 }
 
 // Bind implements abi.ABI.

@@ -5,7 +5,8 @@
 // CODE is the digest of everything that the code depends on, SUM the checksum of the file, and NAME is wazero's file
 // name. The directory uses/ has an empty file CODE-MODULE for each module that uses the code. The last use that is
 // forgotten removes the code. The directory about/ has the descriptions of code: ID-CODE-SUM, where ID is what the caller
-// finds it by and SUM the checksum of the file. They are removed with the code. The directory work/ has a directory for each open Cache, where compilers write
+// finds it by and SUM the checksum of the file. They are removed with the code. The directory snapshots/ has the snapshots of
+// modules: ID-CODE-MODULE-SUM. They are removed with the code or the use. The directory work/ has a directory for each open Cache, where compilers write
 // and wazero finds the file to load. Open reads the directories once; afterwards the totals
 // are kept in memory. Files are evicted in the order of their last use.
 //
@@ -24,17 +25,17 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/gofrs/flock"
 )
 
 const (
-	codeDir  = "code"
-	usesDir  = "uses"
-	aboutDir = "about"
-	workDir  = "work"
-	lockFile = "lock"
+	codeDir     = "code"
+	usesDir     = "uses"
+	aboutDir    = "about"
+	snapshotDir = "snapshots"
+	workDir     = "work"
+	lockFile    = "lock"
 
 	lockSuffix = ".lock" // suffix of the lock file of a work directory, locked while the directory is in use
 )
@@ -50,8 +51,9 @@ type Key struct {
 
 // Options limits a Cache. Zero means no limit.
 type Options struct {
-	Bytes int64 // disk space
-	Files int
+	Bytes         int64 // disk space
+	SnapshotBytes int64 // the part of it that snapshots may take
+	Files         int   // of code, and as many of snapshots
 }
 
 // Cache is an open cache directory. It is safe for concurrent use.
@@ -70,32 +72,9 @@ type Cache struct {
 	order *list.List               // guarded by mu; of *file, least recently used first
 	bytes int64                    // guarded by mu
 
+	snapshots snapshots // guarded by mu
+
 	hits, misses, evicted int64 // guarded by mu; see Stats
-}
-
-type file struct {
-	code      Digest
-	sum       checksum // of the content
-	name      string   // wazero's file name
-	diskBytes int64
-	last      time.Time           // modification time when the directory was read
-	users     map[Digest]struct{} // modules
-	about     *about              // nil if it is not described
-}
-
-func (f *file) fileName() string {
-	return hex.EncodeToString(f.code[:]) + "-" + hex.EncodeToString(f.sum[:]) + "-" + f.name
-}
-
-// parseName is the inverse of fileName.
-func parseName(name string) (*file, bool) {
-	parts := strings.SplitN(name, "-", 3)
-	f := &file{users: make(map[Digest]struct{})}
-	if len(parts) != 3 || !decodeInto(f.code[:], parts[0]) || !decodeInto(f.sum[:], parts[1]) || parts[2] == "" {
-		return nil, false
-	}
-	f.name = parts[2]
-	return f, true
 }
 
 // useName returns the name of the file that records a use.
@@ -119,15 +98,17 @@ func decodeInto(to []byte, text string) bool {
 // is created, with access for its owner only. The caller must close the Cache.
 func Open(dir string, o Options) (_ *Cache, err error) {
 	c := &Cache{
-		dir:     dir,
-		options: o,
-		stop:    make(chan struct{}),
-		files:   make(map[Digest]*list.Element),
-		used:    make(map[Digest]Digest),
-		about:   make(map[Digest]Digest),
-		order:   list.New(),
+		dir:       dir,
+		options:   o,
+		stop:      make(chan struct{}),
+		files:     make(map[Digest]*list.Element),
+		used:      make(map[Digest]Digest),
+		about:     make(map[Digest]Digest),
+		order:     list.New(),
+		snapshots: newSnapshots(),
 	}
-	for _, d := range []string{dir, filepath.Join(dir, codeDir), filepath.Join(dir, usesDir), filepath.Join(dir, aboutDir), filepath.Join(dir, workDir)} {
+	for _, name := range []string{".", codeDir, usesDir, aboutDir, snapshotDir, workDir} {
+		d := filepath.Join(dir, name)
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return nil, fmt.Errorf("compiled code cannot be kept: %w", err)
 		}
@@ -195,7 +176,7 @@ func (c *Cache) read() (strangers []string, err error) {
 		return nil, fmt.Errorf("read the compiled code: %w", err)
 	}
 	for _, entry := range top {
-		if !slices.Contains([]string{codeDir, usesDir, aboutDir, workDir, lockFile}, entry.Name()) {
+		if !slices.Contains([]string{codeDir, usesDir, aboutDir, snapshotDir, workDir, lockFile}, entry.Name()) {
 			strangers = append(strangers, filepath.Join(c.dir, entry.Name()))
 		}
 	}
@@ -217,7 +198,11 @@ func (c *Cache) read() (strangers []string, err error) {
 	if others, err = c.readAboutLocked(); err != nil {
 		return nil, err
 	}
-	return append(strangers, others...), c.trimLocked()
+	strangers = append(strangers, others...)
+	if others, err = c.readSnapshotsLocked(); err != nil {
+		return nil, err
+	}
+	return append(strangers, others...), errors.Join(c.trimSnapshotsLocked(), c.trimLocked())
 }
 
 // readCode returns the files of code, and the paths of others.
@@ -300,7 +285,8 @@ func (c *Cache) Put(key Key, path string) error {
 	if err != nil {
 		return fmt.Errorf("keep compiled code: %w", err)
 	}
-	f := &file{code: key.Code, sum: sum, name: filepath.Base(path), diskBytes: diskBytes(info), users: make(map[Digest]struct{})}
+	f := newFile()
+	f.code, f.sum, f.name, f.diskBytes = key.Code, sum, filepath.Base(path), diskBytes(info)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.removeLocked(key.Code); err != nil {
@@ -369,16 +355,18 @@ func (c *Cache) stage(key Key, dir string) (staged string, sum checksum, err err
 
 // Stats is a snapshot of a Cache's counters.
 type Stats struct {
-	Files   int
-	Bytes   int64 // disk space
-	Hits    int64 // code found by Stage, since Open
-	Misses  int64 // code not found by Stage: it has to be compiled
-	Evicted int64 // files removed for the limits, or for a full disk
+	Files         int
+	Snapshots     int
+	Bytes         int64 // disk space
+	SnapshotBytes int64 // of it, snapshots
+	Hits          int64 // code found by Stage, since Open
+	Misses        int64 // code not found by Stage: it has to be compiled
+	Evicted       int64 // files removed for the limits, or for a full disk
 }
 
 // Stats returns the current counters.
 func (c *Cache) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Stats{Files: len(c.files), Bytes: c.bytes, Hits: c.hits, Misses: c.misses, Evicted: c.evicted}
+	return Stats{Files: len(c.files), Snapshots: len(c.snapshots.byID), Bytes: c.bytes, SnapshotBytes: c.snapshots.bytes, Hits: c.hits, Misses: c.misses, Evicted: c.evicted}
 }

@@ -212,7 +212,7 @@ func TestForeignFilesGo(t *testing.T) {
 	theirs, err := other.WorkDir()
 	require.NoError(t, err)
 	put(t, other, key(1), 10)
-	for _, name := range []string{"wazero-v1-x-y/aa", "code/short", "code/xx-yy-zz", "code/" + strings.Repeat("0", 32) + "-" + strings.Repeat("f", 32) + "-x", "code/dir/file", "uses/x", "uses/" + key(9).useName(), "work/123/file", "work/124/file", "work/124.lock", "old"} {
+	for _, name := range []string{"wazero-v1-x-y/aa", "code/short", "code/xx-yy-zz", "code/" + strings.Repeat("0", 32) + "-" + strings.Repeat("f", 32) + "-x", "code/dir/file", "uses/x", "snapshots/x", "snapshots/" + (&kept{code: key(9).Code}).fileName(), "uses/" + key(9).useName(), "work/123/file", "work/124/file", "work/124.lock", "old"} {
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 		require.NoError(t, os.WriteFile(path, []byte("x"), 0o600))
@@ -225,7 +225,7 @@ func TestForeignFilesGo(t *testing.T) {
 	require.DirExists(t, theirs)
 	top, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	require.Len(t, top, 5)
+	require.Len(t, top, 6)
 	require.Len(t, stored(t, dir), 1)
 	work, err := os.ReadDir(filepath.Join(dir, workDir))
 	require.NoError(t, err)

@@ -1,14 +1,48 @@
 package codecache
 
 import (
+	"encoding/hex"
 	"errors"
 	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
+	"strings"
+	"time"
 
 	"github.com/vespo-dev/vespo/internal/regular"
 )
+
+// file is a file of code.
+type file struct {
+	code      Digest
+	sum       checksum // of the content
+	name      string   // wazero's file name
+	diskBytes int64
+	last      time.Time           // modification time when the directory was read
+	users     map[Digest]struct{} // modules
+	about     *about              // nil if it is not described
+	snapshots map[Digest]*kept    // by id
+}
+
+func newFile() *file {
+	return &file{users: make(map[Digest]struct{}), snapshots: make(map[Digest]*kept)}
+}
+
+func (f *file) fileName() string {
+	return hex.EncodeToString(f.code[:]) + "-" + hex.EncodeToString(f.sum[:]) + "-" + f.name
+}
+
+// parseName is the inverse of fileName.
+func parseName(name string) (*file, bool) {
+	parts := strings.SplitN(name, "-", 3)
+	f := newFile()
+	if len(parts) != 3 || !decodeInto(f.code[:], parts[0]) || !decodeInto(f.sum[:], parts[1]) || parts[2] == "" {
+		return nil, false
+	}
+	f.name = parts[2]
+	return f, true
+}
 
 // link creates a hard link, or a copy if the file system has no hard links.
 func link(from, to string) error {

@@ -63,7 +63,13 @@ func (c *Cache) unuseLocked(f *file, module Digest) error {
 	}
 	delete(f.users, module)
 	delete(c.used, module)
-	return nil
+	var errs []error
+	for _, k := range f.snapshots {
+		if k.module == module {
+			errs = append(errs, c.removeSnapshotLocked(k))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Drop removes code with all its uses, if it is in the cache.
@@ -127,6 +133,9 @@ func (c *Cache) removeLocked(code Digest) error {
 	for module := range f.users {
 		errs = append(errs, c.unuseLocked(f, module))
 		delete(c.used, module) // Open removes uses of code that is not there
+	}
+	for _, k := range f.snapshots { // left if a use could not be removed
+		errs = append(errs, c.removeSnapshotLocked(k))
 	}
 	errs = append(errs, c.undescribeLocked(f))
 	c.order.Remove(e)

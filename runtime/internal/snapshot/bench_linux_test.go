@@ -105,7 +105,7 @@ func BenchmarkSmall(b *testing.B) {
 	for _, pages := range []int{1, 2, 4} {
 		for _, imageBytes := range []int{4096, pages * pageBytes} {
 			cell := acquire(b, pages*pageBytes)
-			g, err := m.capture(bytes.Repeat([]byte{1}, imageBytes))
+			g, err := m.capture(piecesOf(bytes.Repeat([]byte{1}, imageBytes)))
 			require.NoError(b, err)
 			for name, reset := range map[string]func(sc *Scratch) (int, error){
 				"scan":  func(sc *Scratch) (int, error) { return m.scan(&g, cell, len(cell), sc) },

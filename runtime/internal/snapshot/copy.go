@@ -10,9 +10,12 @@ type copyMethod struct {
 
 func (copyMethod) name() string { return "copy" }
 
-func (m copyMethod) capture(mem []byte) (golden, error) {
-	n := len(mem) - trailingZeros(mem, m.hostPageBytes)
-	return golden{contents: append([]byte(nil), mem[:n]...), fd: -1}, nil
+func (m copyMethod) capture(pieces []Piece) (golden, error) {
+	contents := make([]byte, roundUp(end(pieces), m.hostPageBytes))
+	for _, p := range pieces {
+		copy(contents[p.Offset:], p.Bytes)
+	}
+	return golden{contents: contents, fd: -1}, nil
 }
 
 func (m copyMethod) mapOver(g *golden, cell []byte) error {
@@ -63,13 +66,4 @@ func (copyMethod) close() error { return nil }
 // the next. b must not be empty.
 func isZero(b []byte) bool {
 	return b[0] == 0 && bytes.Equal(b[:len(b)-1], b[1:])
-}
-
-// trailingZeros returns the number of bytes in the zero host pages at the end of mem.
-func trailingZeros(mem []byte, hostPageBytes int) int {
-	n := len(mem)
-	for n > 0 && isZero(mem[n-hostPageBytes:n]) {
-		n -= hostPageBytes
-	}
-	return len(mem) - n
 }

@@ -16,18 +16,17 @@ type mappings struct {
 	hostPageBytes int // immutable
 }
 
-// capture writes mem to a memory file and seals it. Zero host pages become holes, and
-// the file ends with the last nonzero one.
-func (m mappings) capture(mem []byte) (golden, error) {
-	n := len(mem) - trailingZeros(mem, m.hostPageBytes)
-	if n == 0 {
+// capture writes the pieces to a memory file and seals it. What is between them becomes holes, and
+// the file ends with the last one.
+func (m mappings) capture(pieces []Piece) (golden, error) {
+	if len(pieces) == 0 {
 		return golden{fd: -1}, nil
 	}
 	fd, err := memfd("vespo-image")
 	if err != nil {
 		return golden{}, fmt.Errorf("create a memory file: %w", err)
 	}
-	contents, err := m.fill(fd, mem[:n])
+	contents, err := m.fill(fd, pieces)
 	if err != nil {
 		return golden{}, errors.Join(err, unix.Close(fd))
 	}
@@ -46,17 +45,14 @@ func memfd(name string) (fd int, err error) {
 
 // fill writes and seals the file, and maps it for reading. The mapping is private because kernels before
 // 6.7 refuse shared mappings of a sealed file. It is never written, so it still shares the file's pages.
-func (m mappings) fill(fd int, mem []byte) (contents []byte, err error) {
-	if err := unix.Ftruncate(fd, int64(len(mem))); err != nil {
+func (m mappings) fill(fd int, pieces []Piece) (contents []byte, err error) {
+	sizeBytes := roundUp(end(pieces), m.hostPageBytes)
+	if err := unix.Ftruncate(fd, int64(sizeBytes)); err != nil {
 		return nil, fmt.Errorf("size the memory file: %w", err)
 	}
-	for from := 0; from < len(mem); from += m.hostPageBytes {
-		page := mem[from : from+m.hostPageBytes]
-		if isZero(page) {
-			continue
-		}
-		n, err := unix.Pwrite(fd, page, int64(from))
-		if err == nil && n < len(page) {
+	for _, p := range pieces {
+		n, err := unix.Pwrite(fd, p.Bytes, int64(p.Offset))
+		if err == nil && n < len(p.Bytes) {
 			err = io.ErrShortWrite
 		}
 		if err != nil {
@@ -67,7 +63,7 @@ func (m mappings) fill(fd int, mem []byte) (contents []byte, err error) {
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
 		return nil, fmt.Errorf("seal the memory file: %w", err)
 	}
-	if contents, err = unix.Mmap(fd, 0, len(mem), unix.PROT_READ, unix.MAP_PRIVATE); err != nil {
+	if contents, err = unix.Mmap(fd, 0, sizeBytes, unix.PROT_READ, unix.MAP_PRIVATE); err != nil {
 		return nil, fmt.Errorf("map the memory file: %w", err)
 	}
 	return contents, nil

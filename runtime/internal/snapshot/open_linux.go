@@ -52,7 +52,7 @@ func try(m method) (err error) {
 	defer func() { err = errors.Join(err, unix.Munmap(cell)) }()
 	want := make([]byte, end)
 	want[0], want[written] = 1, 2
-	g, err := m.capture(want[:read])
+	g, err := m.capture(piecesOf(want[:read]))
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ type Dirty struct {
 // method is an implementation for a system. Its arguments have been checked.
 type method interface {
 	name() string
-	capture(mem []byte) (golden, error)
+	capture(pieces []Piece) (golden, error)
 	mapOver(g *golden, cell []byte) error
 	reset(g *golden, cell []byte, touchedBytes int, sc *Scratch) (hostPages int, err error)
 	decommit(g *golden, cell []byte) error
@@ -84,14 +84,18 @@ func (r *Restorer) Capture(mem []byte) (*Image, error) {
 	if len(mem)%pageBytes != 0 {
 		return nil, fmt.Errorf("snapshot: capture of %d bytes: not a multiple of %d", len(mem), pageBytes)
 	}
+	return r.build(len(mem), piecesOf(mem))
+}
+
+func (r *Restorer) build(sizeBytes int, pieces []Piece) (*Image, error) {
 	if err := r.countImage(1); err != nil {
 		return nil, err
 	}
-	g, err := r.method.capture(mem)
+	g, err := r.method.capture(pieces)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("snapshot: capture of %d bytes: %w", len(mem), err), r.countImage(-1))
+		return nil, errors.Join(fmt.Errorf("snapshot: capture of %d bytes: %w", sizeBytes, err), r.countImage(-1))
 	}
-	return &Image{owner: r, sizeBytes: len(mem), golden: g, refs: 1}, nil
+	return &Image{owner: r, sizeBytes: sizeBytes, golden: g, refs: 1}, nil
 }
 
 func (r *Restorer) countImage(n int) error {

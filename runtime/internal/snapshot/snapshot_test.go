@@ -95,11 +95,11 @@ func (m *faulty) fails(operation string) error {
 	return nil
 }
 
-func (m *faulty) capture(mem []byte) (golden, error) {
+func (m *faulty) capture(pieces []Piece) (golden, error) {
 	if err := m.fails("capture"); err != nil {
 		return golden{}, err
 	}
-	return m.method.capture(mem)
+	return m.method.capture(pieces)
 }
 
 func (m *faulty) mapOver(g *golden, cell []byte) error {

@@ -30,6 +30,9 @@ func (d *Deployer) retire(l *live) {
 	if r, ok := l.deployment.(services.Retirer); ok {
 		r.Retire()
 	}
+	if f, ok := l.deployment.(services.Forgetter); ok && d.phase.Load() != phaseClosed {
+		f.Forget()
+	}
 	d.trackRetired(l)
 	d.retiring.Go(func() { d.drain(l) })
 }

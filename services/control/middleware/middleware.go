@@ -123,6 +123,16 @@ func (c *Chain) Retire() {
 	}
 }
 
+// Forget implements services.Forgetter.
+func (c *Chain) Forget() {
+	_ = c.each(func(d services.Deployment) error {
+		if f, ok := d.(services.Forgetter); ok {
+			f.Forget()
+		}
+		return nil
+	})
+}
+
 // CheckBeside implements services.Neighbour.
 func (c *Chain) CheckBeside(others []services.Deployment) error {
 	if n, ok := c.last.(services.Neighbour); ok {

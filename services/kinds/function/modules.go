@@ -58,6 +58,13 @@ func (d *moduleDeployment) Scale(ctx context.Context, to services.Scale) error {
 	return d.inner.Scale(ctx, to)
 }
 
+// Forget implements services.Forgetter.
+func (d *moduleDeployment) Forget() {
+	if f, ok := d.inner.(services.Forgetter); ok {
+		f.Forget()
+	}
+}
+
 // Close implements services.Deployment.
 func (d *moduleDeployment) Close(ctx context.Context) error {
 	return errors.Join(d.deployment.Close(ctx), d.inner.Close(ctx))

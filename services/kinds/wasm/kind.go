@@ -43,6 +43,7 @@ type Config struct {
 	StackBytes   int64         // call stack of one request, in the rewriter's estimate; default 2 MiB
 	CacheDir     string        // directory of the compiled code; empty: none
 	CacheBytes   int64         // maximum size of CacheDir; default 1 GiB
+	Snapshots    bool          // keep snapshots in CacheDir too, which can have secrets of services
 	Build        string        // identifies the program; see engine.Config
 	CompileBytes int64         // memory for compiling a module; default 1 GiB
 	CompileTime  time.Duration // processor time for compiling a module; default 1 min
@@ -96,6 +97,8 @@ type Kind struct {
 	servers []abi.Server   // immutable; of services, in order of detection
 	runners []abi.Runner   // immutable; of functions, in order of detection
 
+	snapshots snapshots
+
 	fileKey [16]byte // immutable; key for the inode numbers that guests see
 }
 
@@ -118,6 +121,7 @@ func Open(ctx context.Context, cfg Config) (*Kind, error) {
 		CacheDir:       cfg.CacheDir,
 		Build:          cfg.Build,
 		CacheBytes:     cfg.CacheBytes,
+		KeepSnapshots:  cfg.Snapshots,
 		CompileCommand: cfg.CompileCommand,
 		CompileBytes:   cfg.CompileBytes,
 		CompileTime:    cfg.CompileTime,

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
@@ -30,15 +31,19 @@ func TestNoRequestRepeatsSecrets(t *testing.T) {
 		{"no random numbers", "", guests.Wat(t, "hello"), 1, wasm.IsolationSnapshot, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newServer(t, wasm.Config{Slots: 2})
+			s := newServer(t, keepsSnapshots(t, wasm.Config{Slots: 2, CacheDir: t.TempDir()}))
 			d := s.add("/x", c.module, servicetest.WithIsolation(c.isolation))
 			different := map[string]bool{}
-			for range requests {
+			for n := range requests {
+				if n%5 == 4 {
+					require.NoError(t, d.Scale(t.Context(), services.EvictCode))
+				}
 				a := s.get("/x")
 				require.Equal(t, 200, a.StatusCode)
 				different[a.Body] = true
 			}
 			require.Len(t, different, c.different)
+			require.Equal(t, c.wantIsolation == wasm.IsolationSnapshot, s.kind.Stats().Recalled > 0, "from the snapshot on disk, too")
 			status := d.Status()
 			require.Equal(t, c.wantIsolation, status.Isolation)
 			require.Equal(t, c.want == drawn, status.FreshReason != "")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,10 @@ type version struct {
 	environment abi.Environment        // immutable
 	mounts      []*directory.Directory // immutable
 
+	snapshot  engine.SnapshotID // immutable after open; zero if it is not kept on disk
+	forgotten atomic.Bool       // atomic; the catalogue no longer has it
+	leave     sync.Once         // ends the use of snapshot
+
 	exports  []string              // immutable after open; interfaces of a component
 	imports  []string              // immutable after open
 	module   atomic.Pointer[facts] // atomic; set by each compilation
@@ -66,6 +71,7 @@ func (v *version) compile(ctx context.Context, module *engine.Decoded) (*engine.
 		Entries:       entries,
 		RepeatSecrets: v.doc.Isolation == IsolationSnapshot,
 		Bind:          v.bind,
+		Inputs:        v.inputs(),
 		Prepared:      v.learn,
 	})
 	if err != nil {
@@ -81,6 +87,10 @@ func (v *version) learn(m *engine.Module) {
 	first := v.module.Swap(f) == nil
 	if !first {
 		return
+	}
+	if id, ok := m.SnapshotID(); ok {
+		v.snapshot = id
+		v.kind.snapshots.use(id)
 	}
 	for _, w := range f.warnings() {
 		v.log.Warn(w)
@@ -293,6 +303,7 @@ func (v *version) Close(ctx context.Context) error {
 
 // release closes everything the version holds except its pool.
 func (v *version) release() error {
+	v.leaveSnapshot()
 	if v.outbound != nil {
 		v.outbound.Close()
 	}

@@ -58,7 +58,10 @@ func (s *Sources) code() metrics.Group {
 		metrics.Level("vespo_function_types", "Function types that are kept until the server ends.", func(w wasm.Stats) int { return w.Types }),
 		metrics.Level("vespo_function_types_bytes", "Estimated memory of these.", func(w wasm.Stats) int64 { return w.TypeBytes }),
 		metrics.Level("vespo_code_cache_files", "Files of compiled code on disk.", func(w wasm.Stats) int { return w.Code.Files }),
-		metrics.Level("vespo_code_cache_bytes", "Disk space of compiled code.", func(w wasm.Stats) int64 { return w.Code.Bytes }),
+		metrics.Level("vespo_code_cache_bytes", "Disk space of compiled code and snapshots.", func(w wasm.Stats) int64 { return w.Code.Bytes }),
+		metrics.Level("vespo_code_cache_snapshots", "Snapshots on disk.", func(w wasm.Stats) int { return w.Code.Snapshots }),
+		metrics.Level("vespo_code_cache_snapshots_bytes", "Disk space of these, a part of vespo_code_cache_bytes.", func(w wasm.Stats) int64 { return w.Code.SnapshotBytes }),
+		metrics.Count("vespo_snapshots_recalled_total", "Snapshots that were found on disk: their guests were not initialised.", func(w wasm.Stats) int64 { return w.Recalled }),
 		metrics.Field[wasm.Stats]{
 			Desc: metrics.Desc{
 				Name:   "vespo_code_cache_requests_total",

@@ -250,6 +250,7 @@ func (c *core) openKind(ctx context.Context, list *parts.List, cfg *Config, cata
 				LogRate:        int64(cfg.LogRate),
 				CacheDir:       cmp.Or(cfg.SharedCode, c.store.CacheDir()),
 				CacheBytes:     int64(cfg.CodeCache),
+				Snapshots:      cfg.SharedCode == "", // they can have secrets
 				CompileCommand: compileArgv(log),
 				Build:          version.Build(),
 				CompileBytes:   int64(cfg.CompileMemory),

@@ -1,0 +1,75 @@
+package engine_test
+
+import (
+	"io"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/runtime/abi"
+	"github.com/vespo-dev/vespo/runtime/abi/wasip1"
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
+
+// BenchmarkCold measures the first instance of a module whose code was evicted: its code and its state come from the disk.
+func BenchmarkCold(b *testing.B) {
+	for _, g := range benchGuests {
+		b.Run(g.name, func(b *testing.B) { benchCold(b, g.module(b)) })
+	}
+}
+
+func benchCold(b *testing.B, module []byte) {
+	ctx := b.Context()
+	handler := engine.HostModule{Name: "http_handler"}
+	for _, f := range benchFunctions {
+		handler.Funcs = append(handler.Funcs, engine.HostFunc{
+			Name:    f.name,
+			Params:  f.params,
+			Results: f.results,
+			Call:    func(in *engine.Instance, p []uint64) { f.call(in.Memory(), p) },
+		})
+	}
+	e, err := engine.Open(ctx, engine.Config{
+		Slots:         1,
+		CacheDir:      b.TempDir(),
+		Build:         "bench",
+		KeepSnapshots: true,
+		HostModules:   []engine.HostModule{wasip1.HostModule(), handler},
+	})
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, e.Close(ctx)) })
+	bind := func(in *engine.Instance) {
+		s := &wasip1.State{}
+		s.Begin(nil, io.Discard, io.Discard)
+		in.System = s
+	}
+	cycle := func() (decode, compile, prepare time.Duration) {
+		began := time.Now()
+		d, err := e.Decode(module)
+		require.NoError(b, err)
+		decoded := time.Now()
+		m, err := e.Compile(ctx, d, engine.ModuleOptions{Inputs: [32]byte{1}, Init: abi.WASIInit(d.Info()), Entries: []string{"handle_request"}, Bind: bind})
+		require.NoError(b, err)
+		compiled := time.Now()
+		slot, ok := e.AcquireSlot()
+		require.True(b, ok)
+		in, err := m.Prepare(ctx, slot)
+		require.NoError(b, err)
+		done := time.Now()
+		b.StopTimer()
+		require.NoError(b, in.Close())
+		require.NoError(b, m.Close(ctx))
+		b.StartTimer()
+		return decoded.Sub(began), compiled.Sub(decoded), done.Sub(compiled)
+	}
+	cycle()
+	least := [3]time.Duration{time.Hour, time.Hour, time.Hour}
+	for b.Loop() {
+		d, c, p := cycle()
+		least = [3]time.Duration{min(least[0], d), min(least[1], c), min(least[2], p)}
+	}
+	b.ReportMetric(least[0].Seconds()*1000, "decode-ms")
+	b.ReportMetric(least[1].Seconds()*1000, "compile-ms")
+	b.ReportMetric(least[2].Seconds()*1000, "prepare-ms")
+}

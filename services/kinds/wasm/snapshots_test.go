@@ -1,0 +1,72 @@
+package wasm_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/servicetest"
+	"github.com/vespo-dev/vespo/testdata/guests"
+)
+
+// keepsSnapshots returns a configuration with snapshots on disk, of a program like no other one.
+func keepsSnapshots(tb testing.TB, cfg wasm.Config) wasm.Config {
+	cfg.Snapshots, cfg.Build = true, tb.Name()+time.Now().String()
+	return cfg
+}
+
+// A service starts from its snapshot on disk after an eviction and after a restart of the server.
+func TestSnapshotOnDiskOutlivesEvictionAndRestart(t *testing.T) {
+	cfg := keepsSnapshots(t, wasm.Config{CacheDir: t.TempDir()})
+	setting := servicetest.WithConfig(map[string]string{"password": "one"})
+	for round := range 2 {
+		t.Run("", func(t *testing.T) {
+			s := newServer(t, cfg)
+			d := s.add("/x", guests.Wat(t, "config"), setting)
+			require.EqualValues(t, round, s.kind.Stats().Recalled)
+			for n := range 3 {
+				before := s.get("/x").Body
+				require.NoError(t, d.Scale(t.Context(), services.EvictCode))
+				require.Equal(t, before, s.get("/x").Body)
+				require.EqualValues(t, round+n+1, s.kind.Stats().Recalled)
+			}
+		})
+	}
+}
+
+// A snapshot on disk is removed with the last version that uses it: it can have secrets.
+func TestSnapshotOnDiskLeavesWithItsVersion(t *testing.T) {
+	s := newServer(t, keepsSnapshots(t, wasm.Config{CacheDir: t.TempDir()}))
+	kept := func() int { return s.kind.Stats().Code.Snapshots }
+	setting := func(value string) servicetest.Option {
+		return servicetest.WithConfig(map[string]string{"password": value})
+	}
+	echo := guests.Wat(t, "echo")
+	s.add("/x", echo, setting("one"))
+	require.Equal(t, 1, kept())
+	s.add("/y", echo, setting("one"))
+	require.Equal(t, 1, kept(), "of the same module with the same settings")
+	require.EqualValues(t, 1, s.kind.Stats().Recalled)
+	s.add("/x", echo, setting("two"))
+	require.Equal(t, 2, kept())
+	require.EqualValues(t, 1, s.kind.Stats().Recalled, "taken anew, as the settings have changed")
+	s.Withdraw("/y")
+	require.Equal(t, 1, kept())
+	s.Withdraw("/x")
+	require.Zero(t, kept())
+	s.add("/m", guests.Wat(t, "hello"), servicetest.WithMiddleware(nil, echo))
+	require.Equal(t, 2, kept())
+	s.Withdraw("/m")
+	require.Zero(t, kept())
+}
+
+// What files of mounts were at the start is not known later.
+func TestSnapshotsOfMountsAreNotKeptOnDisk(t *testing.T) {
+	root, _ := newRoot(t)
+	s := newServer(t, keepsSnapshots(t, wasm.Config{CacheDir: t.TempDir(), Root: root}))
+	s.add("/x", guests.Wat(t, "echo"), servicetest.WithMounts(map[string]string{"/content": "content"}))
+	require.Zero(t, s.kind.Stats().Code.Snapshots)
+}
