@@ -217,7 +217,7 @@ func TestClockGoesOn(t *testing.T) {
 	require.Equal(t, wrong, clockOrigin(wrong), "a machine whose clock is not set")
 }
 
-// What is wrong with a file is in the log, not in an answer.
+// The log has the reason why a file is not used.
 func TestUnusableSnapshotsAreLogged(t *testing.T) {
 	var log bytes.Buffer
 	cfg := keepingConfig(t.TempDir())

@@ -102,7 +102,7 @@ func TestSnapshotsAreBounded(t *testing.T) {
 	}
 }
 
-// A damaged snapshot is not believed, whatever is wrong with it, and is removed.
+// A damaged snapshot is removed.
 func TestDamagedSnapshotsAreDropped(t *testing.T) {
 	dir := t.TempDir()
 	c := open(t, dir, Options{})

@@ -19,8 +19,8 @@ func (c *Cache) Use(key Key) {
 	}
 }
 
-// useLocked makes the file the most recently used one, and key.Module one of its users. Only what happens after a restart
-// depends on what is written to the disk: the order of eviction, and what Retain removes. So errors are ignored.
+// useLocked makes the file the most recently used one, and key.Module one of its users. Only the next start reads the
+// disk, for the order of eviction and for Retain. So errors are ignored.
 func (c *Cache) useLocked(key Key) {
 	e := c.files[key.Code]
 	f := e.Value.(*file)

@@ -1,8 +1,8 @@
 // Package imagefile defines the form of snapshots in files.
 //
 // A file is a header of fixed size, the globals, the state of host functions, a table of the pieces of the image, and the
-// pieces. All numbers are little-endian. The package finds files that are malformed. Its caller has a
-// checksum for those that are damaged.
+// pieces. All numbers are little-endian. The package finds malformed files. Its caller has a
+// checksum for damaged ones.
 package imagefile
 
 import (

@@ -16,7 +16,7 @@ type mappings struct {
 	hostPageBytes int // immutable
 }
 
-// capture writes the pieces to a memory file and seals it. What is between them becomes holes, and
+// capture writes the pieces to a memory file and seals it. The gaps become holes, and
 // the file ends with the last one.
 func (m mappings) capture(pieces []Piece) (golden, error) {
 	if len(pieces) == 0 {

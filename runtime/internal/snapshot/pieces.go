@@ -2,7 +2,7 @@ package snapshot
 
 import "fmt"
 
-// Piece is a part of a memory. What is in no piece is zero.
+// Piece is a part of a memory. All bytes outside of pieces are zero.
 type Piece struct {
 	Offset int
 	Bytes  []byte
