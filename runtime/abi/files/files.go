@@ -1,5 +1,6 @@
 // Package files contains what the system interfaces have in common for the directories mounted for a guest: which paths are
-// within a mount, which files can be opened, how failures are named, and the inode numbers.
+// within a mount, which files can be opened, how failures are named, and the inode numbers. Components have descriptors of
+// files; both versions of WASI share their mounts in a request.
 package files
 
 import (
@@ -30,6 +31,7 @@ const (
 	Outside             // the path or a link leads out of the mount, or the host's file system rejects the name
 	ReadOnly            // mounts cannot be written
 	NoDirectory         // a directory is needed
+	IsDirectory         // a regular file is needed
 	Broken              // any other failure
 )
 

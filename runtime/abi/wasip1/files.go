@@ -22,6 +22,7 @@ var failures = [...]errno{
 	files.Outside:     errNotcap,
 	files.ReadOnly:    errRofs,
 	files.NoDirectory: errNotdir,
+	files.IsDirectory: errIsdir,
 	files.Broken:      errIO,
 }
 

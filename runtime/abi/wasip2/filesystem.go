@@ -8,9 +8,6 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// isDirectory is the failure of reading a directory like a file; files has no such case.
-const isDirectory files.Failure = 0xff
-
 // The error-codes of wasi:filesystem.
 const (
 	codeAccess       = 0
@@ -44,7 +41,7 @@ func code(f files.Failure) byte {
 		return codeReadOnly
 	case files.NoDirectory:
 		return codeNoDirectory
-	case isDirectory:
+	case files.IsDirectory:
 		return codeIsDirectory
 	}
 	return codeIO
@@ -100,7 +97,7 @@ func readers() []engine.HostFunc {
 			canonical.Get[*Error](&s.Handles, p[0])
 			s.Area(p[1], 2, 1)[0] = 0
 		}, i32, i32),
-		canonical.DropFunc[*Descriptor]("descriptor"),
+		canonical.DropFunc[*descriptor]("descriptor"),
 		canonical.DropFunc[*entries]("directory-entry-stream"),
 	}
 }
@@ -123,7 +120,36 @@ func writers() []engine.HostFunc {
 	}
 }
 
-func (s *State) descriptor(v uint64) *Descriptor { return canonical.Get[*Descriptor](&s.Handles, v) }
+// descriptor is the resource of a file or a directory.
+type descriptor struct{ *files.Descriptor }
+
+// Renew implements canonical.Durable. Only mounts exist in each request; another file has to be opened again.
+func (d *descriptor) Renew(c *canonical.State) canonical.Resource {
+	if again, ok := d.Again(of(c).mounts); ok {
+		return &descriptor{again}
+	}
+	return files.Lost{}
+}
+
+// entries is the position in a directory.
+type entries struct {
+	list    []fs.DirEntry
+	release func()
+}
+
+// Drop implements canonical.Resource.
+func (e *entries) Drop() { e.release() }
+
+func (s *State) descriptor(v uint64) *descriptor { return canonical.Get[*descriptor](&s.Handles, v) }
+
+// resolve returns the name of a path of the guest relative to a descriptor.
+func (s *State) resolve(d *descriptor, at, length uint64) (string, files.Failure) {
+	path, ok := s.Text(at, length, files.MaxPathBytes)
+	if !ok {
+		return "", files.TooLong
+	}
+	return d.Resolve(path)
+}
 
 // putFailure writes a result whose payload, at this offset, is an error-code.
 func putFailure(m []byte, at int, f files.Failure) { m[0], m[at] = 1, code(f) }
@@ -152,28 +178,28 @@ func refuseWrite(s *State, p []uint64) {
 
 // getDirectories returns a list of handles and paths.
 func getDirectories(s *State, p []uint64) {
-	list := s.PutList(s.Area(p[0], 8, 4), 0, len(s.shared), 12, 4)
-	for i := range s.shared {
-		d := &Descriptor{state: s, mount: i, path: ".", isDir: true}
-		canonical.PutUint32(list, 12*i, uint32(s.Handles.Add(d, 0)))
-		s.PutString(list, 12*i+4, s.shared[i].GuestPath)
+	paths := s.mounts.Paths()
+	list := s.PutList(s.Area(p[0], 8, 4), 0, len(paths), 12, 4)
+	for i, path := range paths {
+		canonical.PutUint32(list, 12*i, uint32(s.Handles.Add(&descriptor{s.mounts.Root(i)}, 0)))
+		s.PutString(list, 12*i+4, path)
 	}
 }
 
-// putHandle writes a result that is a handle or an error-code.
-func (s *State) putHandle(m []byte, r canonical.Resource, f files.Failure) {
-	if f != files.None {
-		putFailure(m, 4, f)
-		return
-	}
+// putHandle writes a result that is a handle.
+func (s *State) putHandle(m []byte, r canonical.Resource) {
 	m[0] = 0
 	canonical.PutUint32(m, 4, uint32(s.Handles.Add(r, 0)))
 }
 
 func readViaStream(s *State, p []uint64) {
 	d, m := s.descriptor(p[0]), s.Area(p[2], 8, 4)
-	stream, f := d.stream(p[1])
-	s.putHandle(m, stream, f)
+	from, release, f := d.Stream(p[1])
+	if f != files.None {
+		putFailure(m, 4, f)
+		return
+	}
+	s.putHandle(m, &InputStream{From: from, Dropped: release})
 }
 
 func advise(s *State, p []uint64) {
@@ -197,7 +223,7 @@ func getFlags(s *State, p []uint64) {
 
 func getType(s *State, p []uint64) {
 	d, m := s.descriptor(p[0]), s.Area(p[1], 2, 1)
-	if m[0], m[1] = 0, typeRegular; d.isDir {
+	if m[0], m[1] = 0, typeRegular; d.IsDir() {
 		m[1] = typeDirectory
 	}
 }
@@ -209,7 +235,7 @@ func readFile(s *State, p []uint64) {
 		s.space = make([]byte, ReadBytes)
 	}
 	data := s.space[:min(p[1], ReadBytes)]
-	n, end, f := d.readAt(data, p[2])
+	n, end, f := d.ReadAt(data, p[2])
 	if f != files.None {
 		putFailure(m, 4, f)
 		return
@@ -223,19 +249,12 @@ func readFile(s *State, p []uint64) {
 
 func readDirectory(s *State, p []uint64) {
 	d, m := s.descriptor(p[0]), s.Area(p[1], 8, 4)
-	if !d.isDir {
-		putFailure(m, 4, files.NoDirectory)
+	list, release, f := d.List()
+	if f != files.None {
+		putFailure(m, 4, f)
 		return
 	}
-	if s.openFiles >= maxOpenFiles {
-		putFailure(m, 4, files.TooMany)
-		return
-	}
-	list, err := fs.ReadDir(d.files(), d.path)
-	if err == nil {
-		s.openFiles++
-	}
-	s.putHandle(m, &entries{s, list}, files.Reason(err))
+	s.putHandle(m, &entries{list, release})
 	s.In.Check()
 }
 
@@ -270,7 +289,7 @@ func putStat(m []byte, info fs.FileInfo, f files.Failure) {
 
 func stat(s *State, p []uint64) {
 	d, m := s.descriptor(p[0]), s.Area(p[1], 104, 8)
-	info, f := d.stat("")
+	info, f := d.Stat("")
 	putStat(m, info, f)
 	s.In.Check()
 }
@@ -278,10 +297,10 @@ func stat(s *State, p []uint64) {
 // statAt: descriptor, flags, path -> descriptor-stat. Links are always followed.
 func statAt(s *State, p []uint64) {
 	d, m := s.descriptor(p[0]), s.Area(p[4], 104, 8)
-	name, f := d.resolve(s, p[2], p[3])
+	name, f := s.resolve(d, p[2], p[3])
 	var info fs.FileInfo
 	if f == files.None {
-		info, f = d.stat(name)
+		info, f = d.Stat(name)
 	}
 	putStat(m, info, f)
 	s.In.Check()
@@ -300,57 +319,47 @@ const (
 // openAt: descriptor, path flags, path, open flags, descriptor flags -> descriptor.
 func openAt(s *State, p []uint64) {
 	d, m := s.descriptor(p[0]), s.Area(p[6], 8, 4)
-	name, f := d.resolve(s, p[2], p[3])
+	name, f := s.resolve(d, p[2], p[3])
 	open, flags := uint32(p[4]), uint32(p[5])
 	if f == files.None && (open&(openCreate|openExclusive|openTruncate) != 0 || flags&flagMutate != 0) {
 		f = files.ReadOnly
 	}
-	var opened *Descriptor
+	var opened *files.Descriptor
 	if f == files.None {
-		opened, f = d.open(name, files.Wish{Directory: open&openDirectory != 0, Write: flags&flagWrite != 0})
+		opened, f = d.Open(name, files.Wish{Directory: open&openDirectory != 0, Write: flags&flagWrite != 0})
 	}
-	s.putHandle(m, opened, f)
+	if f != files.None {
+		putFailure(m, 4, f)
+	} else {
+		s.putHandle(m, &descriptor{opened})
+	}
 	s.In.Check()
 }
 
 // readlinkAt reports every name as no link, since links are followed.
 func readlinkAt(s *State, p []uint64) {
 	d, m := s.descriptor(p[0]), s.Area(p[3], 12, 4)
-	name, f := d.resolve(s, p[1], p[2])
+	name, f := s.resolve(d, p[1], p[2])
 	if f == files.None {
-		if _, f = d.stat(name); f == files.None {
+		if _, f = d.Stat(name); f == files.None {
 			f = files.Invalid
 		}
 	}
 	putFailure(m, 4, f)
 }
 
-func (s *State) hash(d *Descriptor, name string) (uint64, files.Failure) {
-	info, f := d.stat(name)
-	if f != files.None {
-		return 0, f
-	}
-	if name == "" {
-		name = d.path
-	}
-	return files.Inode(s.fileKey, info, name), files.None
-}
-
 func isSameObject(s *State, p []uint64) {
 	a, b := s.descriptor(p[0]), s.descriptor(p[1])
-	x, f := s.hash(a, "")
-	y, g := s.hash(b, "")
-	p[0] = 0
-	if f == files.None && g == files.None && x == y {
+	if p[0] = 0; a.Same(b.Descriptor) {
 		p[0] = 1
 	}
 	s.In.Check()
 }
 
-func (s *State) putHash(m []byte, d *Descriptor, name string, f files.Failure) {
+func (s *State) putHash(m []byte, d *descriptor, name string, f files.Failure) {
 	var sum uint64
 	if f == files.None {
-		sum, f = s.hash(d, name)
+		sum, f = d.Inode(name)
 	}
 	if f != files.None {
 		putFailure(m, 8, f)
@@ -368,6 +377,6 @@ func metadataHash(s *State, p []uint64) {
 
 func metadataHashAt(s *State, p []uint64) {
 	d, m := s.descriptor(p[0]), s.Area(p[4], 24, 8)
-	name, f := d.resolve(s, p[2], p[3])
+	name, f := s.resolve(d, p[2], p[3])
 	s.putHash(m, d, name, f)
 }

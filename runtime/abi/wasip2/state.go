@@ -2,11 +2,11 @@ package wasip2
 
 import (
 	"io"
-	"io/fs"
 	"strings"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
+	"github.com/vespo-dev/vespo/runtime/abi/files"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -22,26 +22,19 @@ const none engine.ValueType = 0
 type State struct {
 	*canonical.State // immutable
 
-	environment    [][2]string // immutable
-	mounts         []mount     // FS of a mount is nil before its first use
-	shared         []abi.Mount // immutable; the same for all requests
-	fileKey        [16]byte    // immutable
-	resolves       func()      // immutable; may be nil
+	environment    [][2]string   // immutable
+	mounts         *files.Mounts // immutable
+	resolves       func()        // immutable; may be nil
 	stdout, stderr lines
-	openFiles      int
-	pinned         []func()          // release functions of the mounts in use
 	space          []byte            // reused; for reads
 	awaited        []<-chan struct{} // reused
 	ready          []uint32          // reused
 	pollables      []*Pollable       // reused
 }
 
-// mount is a directory of the guest in the current request.
-type mount struct{ fsys fs.FS }
-
 // Bind sets up the state of a new instance. What the guest prints goes to stdout and stderr, which must not block.
 func Bind(c *canonical.State, env *abi.Environment, stdout, stderr io.Writer) *State {
-	s := &State{State: c, shared: env.Mounts, mounts: make([]mount, len(env.Mounts)), fileKey: env.FileKey, resolves: env.Resolves}
+	s := &State{State: c, mounts: files.NewMounts(env), resolves: env.Resolves}
 	s.environment = variables(env.Settings.All())
 	s.stdout, s.stderr = lines{stdout}, lines{stderr}
 	c.System = s
@@ -50,6 +43,9 @@ func Bind(c *canonical.State, env *abi.Environment, stdout, stderr io.Writer) *S
 
 // Environment returns the environment: name and value of each variable.
 func (s *State) Environment() [][2]string { return s.environment }
+
+// Mounts returns the mounts of the guest, which WASI 0.3 has, too.
+func (s *State) Mounts() *files.Mounts { return s.mounts }
 
 // Variables returns the environment as preview 1 has it.
 func (s *State) Variables() (list []string) {
@@ -61,12 +57,7 @@ func (s *State) Variables() (list []string) {
 
 // End releases the mounts that the request has used. The handles must have been dropped.
 func (s *State) End() {
-	for _, release := range s.pinned {
-		release()
-	}
-	clear(s.pinned)
-	s.pinned = s.pinned[:0]
-	clear(s.mounts)
+	s.mounts.End()
 	clear(s.awaited[:cap(s.awaited)])
 	clear(s.pollables[:cap(s.pollables)])
 }

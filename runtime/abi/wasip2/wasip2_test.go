@@ -14,6 +14,7 @@ import (
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/abitest"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
+	"github.com/vespo-dev/vespo/runtime/abi/files"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -79,7 +80,7 @@ func (g *guest) do(code func()) engine.Outcome {
 	out := g.in.Call(g.t.Context(), abitest.Soon(), 0, make([]uint64, 1))
 	c.End()
 	c.System.(*State).End()
-	require.Zero(g.t, c.System.(*State).openFiles, "all files are closed")
+	require.Zero(g.t, c.System.(*State).mounts.Open(), "all files are closed")
 	return out
 }
 
@@ -300,7 +301,7 @@ func TestOpenFilesAreBounded(t *testing.T) {
 	g := newGuest(t, tree())
 	g.ok(func() {
 		root := g.root()
-		for range maxOpenFiles {
+		for range files.MaxOpen {
 			_, code := g.open(root, "a.txt", 0, flagRead)
 			require.Zero(t, code)
 		}
