@@ -128,7 +128,12 @@ func bind(in *engine.Instance, env *abi.Environment, allocator int) {
 	c.stdout.Reset(env.Log, abi.LevelInfo)
 	c.stderr.Reset(env.Log, abi.LevelError)
 	c.older = wasip2.Bind(c.state, env, &c.stdout, &c.stderr)
-	c.interfaces = wasip3.State{Environment: c.older.Environment(), Stdout: &c.stdout, Stderr: &c.stderr}
+	c.interfaces = wasip3.State{
+		Environment: c.older.Environment(),
+		Stdout:      &c.stdout,
+		Stderr:      &c.stderr,
+		Mounts:      c.older.Mounts(),
+	}
 	c.cloud = wasicloud.Bind(c.state, env)
 	c.system.Use(env)
 	c.system.Env = c.older.Variables()

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/abitest"
@@ -80,7 +81,10 @@ func FuzzFunctions(f *testing.F) {
 	for _, m := range modules {
 		count += len(m.Funcs)
 	}
-	env := &abi.Environment{Settings: abi.NewSettings(map[string]string{"NAME": "value"})}
+	env := &abi.Environment{
+		Settings: abi.NewSettings(map[string]string{"NAME": "value"}),
+		Mounts:   []abi.Mount{{GuestPath: "/content", FS: fstest.MapFS{"a.txt": {Data: []byte("hello")}, "sub/b": {}}}},
+	}
 	h := abitest.NewHostility(f, hostile{functions: count}, env, modules...)
 	kinds := len(h.Seeds()) / count
 	for i, seed := range h.Seeds() {
@@ -95,8 +99,8 @@ func FuzzFunctions(f *testing.F) {
 		h.Run(t, program)
 		c.finish()
 		c.end()
-		if open := c.state.Handles.Open(); open != 0 || c.fieldBytes != 0 || c.tasks.Handles() != 0 {
-			t.Fatalf("the host keeps %d handles, %d streams and %d bytes of fields", open, c.tasks.Handles(), c.fieldBytes)
+		if open := c.state.Handles.Open() + c.older.Mounts().Open(); open != 0 || c.fieldBytes != 0 || c.tasks.Handles() != 0 {
+			t.Fatalf("the host keeps %d handles or files, %d streams and %d bytes of fields", open, c.tasks.Handles(), c.fieldBytes)
 		}
 	})
 }

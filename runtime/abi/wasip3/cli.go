@@ -75,11 +75,7 @@ func (o *output) Copy(p []byte, n uint32) (moved uint32, done bool) {
 }
 
 // Ready implements concurrent.Peer.
-func (o *output) Ready() <-chan struct{} {
-	now := make(chan struct{})
-	close(now)
-	return now
-}
+func (o *output) Ready() <-chan struct{} { return now() }
 
 // Drop implements concurrent.Peer.
 func (o *output) Drop() { close(o.over) }

@@ -26,9 +26,32 @@ func TestFunctionsAreThoseOfTheInterfaces(t *testing.T) {
 		}
 	}
 	require.Equal(t, strings.Split(strings.TrimSpace(functions), "\n"), lines)
-	for _, line := range async { // the same parameters, and the state of the subtask
-		line = strings.ReplaceAll(strings.Replace(line, "-> (i32)", "-> ()", 1), "[async-lower]", "")
-		require.True(t, slices.Contains(lines, line), line)
+	var want []string
+	for _, line := range lines {
+		if waits(line) {
+			want = append(want, lowered(line))
+		}
 	}
-	require.Len(t, async, 2)
+	slices.Sort(want)
+	require.Equal(t, want, async)
+}
+
+// waits reports whether the function is asynchronous in the interface.
+func waits(line string) bool {
+	method := strings.Contains(line, "[method]descriptor.") && !strings.Contains(line, "-via-stream") && !strings.Contains(line, ".read-directory ")
+	return method || strings.Contains(line, " wait-")
+}
+
+// lowered returns the type of the asynchronous form: a result is always in memory, and so are more than four parameters.
+func lowered(line string) string {
+	name, types, _ := strings.Cut(line, " (")
+	params, result, _ := strings.Cut(types, ") -> ")
+	if result == "(i32)" {
+		params += ", i32"
+	}
+	if strings.Count(params, ",") > 4 {
+		params = "i32, i32"
+	}
+	from, function, _ := strings.Cut(name, " ")
+	return from + " [async-lower]" + function + " (" + params + ") -> (i32)"
 }

@@ -134,3 +134,42 @@ func TestMountsThatCannotBe(t *testing.T) {
 	_, err := without.kind.Prepare(context.Background(), module("/f", guests.Wat(t, "hello"), mounted))
 	require.ErrorContains(t, err, "--root", "also when it was added to a server that had one")
 }
+
+// TestMountsOfWASI3 reads a mount by wasi:filesystem@0.3. A field "number" is an error-code above 100, or 0, or a value.
+func TestMountsOfWASI3(t *testing.T) {
+	root, dir := newRoot(t)
+	large := strings.Repeat("0123456789abcdef", 1<<14)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "content/large"), []byte("x"+large), 0o644))
+	s := newServer(t, wasm.Config{Root: root})
+	s.add("/", wasi3Guest(t, "files"), servicetest.WithMounts(map[string]string{"/content": "content"}))
+	for _, c := range []struct {
+		path    string
+		numbers []string
+		names   []string
+		body    string
+	}{
+		{path: "r/a.txt", numbers: []string{"0", "10"}, body: "irst file"},
+		{path: "o/in", numbers: []string{"0", "11"}, body: "econd file"}, // opened synchronously
+		{path: "r/large", numbers: []string{"0", "262145"}, body: large},
+		{path: "r/none", numbers: []string{"119"}},
+		{path: "o/out", numbers: []string{"130"}},
+		{path: "r/passwd", numbers: []string{"130"}},
+		{path: "r/a.txt/b", numbers: []string{"130"}},
+		{path: "l/", numbers: []string{"0", "5", "4", "5", "4", "4", "2", "0"}, names: []string{"a.txt", "in", "large", "out", "passwd", "sub"}},
+		{path: "l/a.txt", numbers: []string{"0", "123"}},
+		{path: "w/a.txt", numbers: []string{"0", "132", "132", "132"}},
+		{path: "e/sub", numbers: []string{"0", "113"}},
+		{path: "t/in", numbers: []string{"0", "1", "5"}},
+		{path: "t/sub", numbers: []string{"0", "1", "2"}},
+		{path: "m/a.txt", numbers: []string{"0", "121"}},
+	} {
+		a := s.get("/" + c.path)
+		require.Equal(t, 200, a.StatusCode, "%s: %s", c.path, a.Body)
+		require.Equal(t, c.numbers, a.Header.Values("Number"), c.path)
+		require.Equal(t, c.names, a.Header.Values("Name"), c.path)
+		require.Equal(t, c.body, a.Body, c.path)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "content/a.txt"))
+	require.NoError(t, err)
+	require.Equal(t, "first file", string(text))
+}
