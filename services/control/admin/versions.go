@@ -108,8 +108,8 @@ func (h *Handler) diff(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *Handler) diffOf(r *http.Request, d Deployer, service registry.Service, from, to registry.Number) (view diffView, err error) {
-	if from == 0 && len(service.History) > 0 {
-		from = service.History[0].Number
+	if from == 0 {
+		from, to = compared(service, to)
 	}
 	before, err := numbered(service, from)
 	if err != nil {
@@ -124,6 +124,23 @@ func (h *Handler) diffOf(r *http.Request, d Deployer, service registry.Service, 
 	more, err := h.moduleChanges(r.Context(), d, before, after)
 	view.Changes = append(view.Changes, more...)
 	return view, err
+}
+
+// compared returns the versions of a difference that names none, or only the later one: a version that is tried with a share
+// of the requests or a mirror is compared with the current one, and the current one with its predecessor. from is 0 if there is
+// no other version.
+func compared(s registry.Service, to registry.Number) (from, until registry.Number) {
+	for _, v := range live(s)[1:] {
+		if v.Staged && (to == 0 || to == v.Number) {
+			return s.Current.Number, v.Number
+		}
+	}
+	for _, v := range s.History {
+		if !v.Staged && v.Number != to {
+			return v.Number, to
+		}
+	}
+	return 0, to
 }
 
 // numbered returns the version of a service with a number.

@@ -73,7 +73,22 @@ func writeList(to *screen, all []Service, wide bool) error {
 		}
 		return nil
 	}
-	return t.flush()
+	if err := t.flush(); err != nil {
+		return err
+	}
+	writeDivided(to, all)
+	return nil
+}
+
+// writeDivided writes a line for each service whose requests several versions share.
+func writeDivided(to *screen, all []Service) {
+	gap := "\n"
+	for _, s := range all {
+		if text := s.Traffic.brief(to); text != "" {
+			fmt.Fprintf(to, "%s%s: %s\n", gap, stdio.Printable(s.bound()), text)
+			gap = ""
+		}
+	}
 }
 
 // statePaint returns the colour of a state that needs attention, else nil.

@@ -75,7 +75,12 @@ func (c *LogsCmd) read(ctx context.Context, client *Client, query url.Values, sh
 		ended, err := show.stream(ctx, client, query)
 		var refused *Refusal
 		switch {
-		case ctx.Err() != nil, err == nil && ended && !c.Follow:
+		case ctx.Err() != nil:
+			return nil
+		case err == nil && ended && !c.Follow:
+			if !show.any {
+				fmt.Fprintln(show.err, c.nothing())
+			}
 			return nil
 		case !c.Follow || show.last == "" || errors.As(err, &refused) && refused.Status < http.StatusInternalServerError || errors.Is(err, errOutput):
 			if err == nil {
@@ -95,6 +100,18 @@ func (c *LogsCmd) read(ctx context.Context, client *Client, query url.Values, sh
 			return nil
 		}
 	}
+}
+
+// nothing says that there are no entries.
+func (c *LogsCmd) nothing() string {
+	where := "the log"
+	if c.Prefix != "" || c.Match != "" {
+		where = "the log of " + boundTo(c.Prefix, c.Match)
+	}
+	if c.ID != "" || c.Level != "debug" || c.Since != "" || c.Failed {
+		return where + " has no entries that match --id, --level, --since and --failed"
+	}
+	return where + " is empty: there were no requests yet, or their entries had to make room"
 }
 
 // logEntry is an entry of a log. The documentation of logs has the fields.
@@ -125,6 +142,7 @@ type logWriter struct {
 	err  io.Writer
 	json bool
 	all  bool   // of several services
+	any  bool   // there was an entry
 	last string // id of the last event
 }
 
@@ -167,6 +185,7 @@ func (w *logWriter) stream(ctx context.Context, client *Client, query url.Values
 func (w *logWriter) data(event, data string) error {
 	switch event {
 	case "":
+		w.any = true
 		return w.entry(data)
 	case "more":
 		fmt.Fprintln(w.err, "there are earlier entries: --limit shows more, --since and --id choose")

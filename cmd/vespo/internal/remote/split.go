@@ -82,6 +82,24 @@ func (t *traffic) write(to *screen) error {
 	return nil
 }
 
+// brief describes the shares of the versions and a running canary in one line; "" if there are none.
+func (t *traffic) brief(to *screen) string {
+	if t == nil {
+		return ""
+	}
+	var parts []string
+	for _, s := range t.Split {
+		parts = append(parts, fmt.Sprintf("%s to version %d", percentText(s.Weight), s.Number))
+	}
+	if m := t.Mirror; m != nil {
+		parts = append(parts, fmt.Sprintf("a copy of %s to version %d", percentText(m.Weight), m.Number))
+	}
+	if c := t.Canary; c != nil && c.State == "running" {
+		parts = append(parts, "the canary ends in "+leftText(c.Ends.Sub(to.now)))
+	}
+	return strings.Join(parts, ", ")
+}
+
 // addTo adds rows to the table of a service.
 func (t *traffic) addTo(to *table) {
 	if t == nil {

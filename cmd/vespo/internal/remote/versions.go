@@ -95,7 +95,7 @@ func percentText(percent float64) string {
 // DiffCmd shows the differences of two versions.
 type DiffCmd struct {
 	Prefix string  `arg:"" help:"Path prefix of the service."`
-	A      *uint64 `arg:"" optional:"" help:"A version, by its number as \"vespo versions\" shows it; the one before the current if not given."`
+	A      *uint64 `arg:"" optional:"" help:"A version, by its number as \"vespo versions\" shows it; if neither is given, the current one is compared with a version on trial, or else with the one before."`
 	B      *uint64 `arg:"" optional:"" help:"Another one; the current version if not given."`
 
 	matchFlag
