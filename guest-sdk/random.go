@@ -21,7 +21,7 @@ var random = randomState{runtime: findRuntimeGenerator()}
 func (s *randomState) startRequest() {
 	s.own = nil
 	if s.runtime.found() {
-		s.runtime.reseed(freshSeed())
+		s.runtime.reseed()
 	}
 }
 
@@ -44,8 +44,13 @@ func (r *Request) Rand() *rand.Rand {
 func Reseeds() bool { return random.runtime.found() }
 
 func freshSeed() (seed [seedBytes]byte) {
-	if !abi.Random(seed[:]) {
+	fill(seed[:])
+	return seed
+}
+
+// fill fills b with random bytes of the host.
+func fill(b []byte) {
+	if !abi.Random(b) {
 		panic("guest: the host returned no random bytes (WASI random_get failed)")
 	}
-	return seed
 }

@@ -5,6 +5,6 @@ package guest
 // runtimeGenerator is a stub. Outside WebAssembly there is no snapshot, and TinyGo's runtime has a different generator.
 type runtimeGenerator struct{}
 
-func findRuntimeGenerator() runtimeGenerator    { return runtimeGenerator{} }
-func (runtimeGenerator) found() bool            { return false }
-func (runtimeGenerator) reseed([seedBytes]byte) {}
+func findRuntimeGenerator() runtimeGenerator { return runtimeGenerator{} }
+func (runtimeGenerator) found() bool         { return false }
+func (runtimeGenerator) reseed()             {}

@@ -27,14 +27,23 @@ const staticStart = 4096
 
 func (g runtimeGenerator) found() bool { return g.state != nil }
 
-// reseed restarts the generator from seed. It marks the current block as consumed, so the next number is computed from
-// the new seed.
-func (g runtimeGenerator) reseed(seed [seedBytes]byte) {
-	for i := range g.state.seed {
-		g.state.seed[i] = binary.LittleEndian.Uint64(seed[8*i:])
+// freshNumbers is the number of random numbers that the host provides for a request. Most requests need fewer, so that
+// the generator computes no block, which takes longer than the host does.
+const freshNumbers = 16
+
+// reseed restarts the generator from a new seed of the host. The first numbers are the host's own.
+func (g runtimeGenerator) reseed() {
+	var fresh [seedBytes + 8*freshNumbers]byte
+	fill(fresh[:])
+	s := g.state
+	for i := range s.seed {
+		s.seed[i] = binary.LittleEndian.Uint64(fresh[8*i:])
 	}
-	g.state.c = 0
-	g.state.next = g.state.size
+	s.c = 0
+	s.next = s.size - freshNumbers
+	for i := range uint32(freshNumbers) {
+		s.buf[s.next+i] = binary.LittleEndian.Uint64(fresh[seedBytes+8*i:])
+	}
 }
 
 // findRuntimeGenerator searches twice. The first search fails if the drawn number is the last of its block, because
@@ -69,7 +78,7 @@ func searchRuntimeGenerator() runtimeGenerator {
 // proven reports whether s is the state of the runtime's generator. Two conditions must hold: ChaCha8 computes the block
 // from the seed and counter, and drawing a number returns the next number of the block and advances the index.
 func (s *chacha8State) proven() bool {
-	if s.size > 32 || s.next >= s.size || s.c >= 16 || s.c%4 != 0 {
+	if s.size > 32 || s.size < freshNumbers || s.next >= s.size || s.c >= 16 || s.c%4 != 0 {
 		return false
 	}
 	var seed [seedBytes]byte

@@ -28,10 +28,14 @@ import (
 	"net/http"
 
 	guest "github.com/vespo-dev/vespo/guest-sdk"
+	"github.com/vespo-dev/vespo/guest-sdk/internal/abi"
 )
 
 // Serve registers h as the guest's handler. It must be called once, in an init function; see [guest.Handle].
-func Serve(h http.Handler) { guest.Handle(Handler(h)) }
+func Serve(h http.Handler) {
+	abi.Settle = append(abi.Settle, settle)
+	guest.Handle(Handler(h))
+}
 
 // Handler returns a [guest.Handler] that calls h. Requests with an invalid URI, protocol version or Content-Length get
 // status 400 without a call of h.

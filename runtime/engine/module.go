@@ -250,6 +250,9 @@ func (in *Instance) first(ctx context.Context) error {
 	deadline := time.Now().Add(m.engine.cfg.InitTimeout)
 	out := in.initialise(ctx, deadline)
 	if out.Clean() {
+		out = in.settle(ctx, deadline)
+	}
+	if out.Clean() {
 		m.repeats, out = in.judgeRandom(ctx, deadline)
 	}
 	if !out.Clean() {

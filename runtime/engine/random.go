@@ -54,17 +54,11 @@ func (in *Instance) judgeRandom(ctx context.Context, deadline time.Time) (Repeat
 
 // askRandom calls RandomExport. It returns no flags for a guest without it.
 func (in *Instance) askRandom(ctx context.Context, deadline time.Time) (flags uint32, out Outcome) {
-	isExport := func(e rewrite.Export) bool {
-		return e.Name == RandomExport && e.Kind == rewrite.KindFunction && len(e.Signature.Params) == 0 &&
-			slices.Equal(e.Signature.Results, []rewrite.ValueType{rewrite.I32})
-	}
-	if !slices.ContainsFunc(in.module.info.Exports, isExport) {
+	if !in.module.exports(RandomExport, []rewrite.ValueType{rewrite.I32}) {
 		return 0, Outcome{}
 	}
 	stack := make([]uint64, 1)
-	in.begin(ctx, deadline)
-	err := in.mod.ExportedFunction(RandomExport).CallWithStack(&in.context, stack)
-	out = in.end(err)
+	out = in.callExport(ctx, deadline, RandomExport, stack)
 	return uint32(stack[0]), out
 }
 

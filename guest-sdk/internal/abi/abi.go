@@ -29,6 +29,10 @@ func Pair(packed uint64) (upper uint32, sizeBytes int) {
 	return uint32(packed >> 32), int(uint32(packed))
 }
 
+// Settle has the functions that prepare packages for requests. They are called before the host takes its snapshot, and must not
+// call the host. Packages add theirs when they are initialised.
+var Settle []func()
+
 // scratch is the buffer for short values. It is shared, because a guest serves one request at a time, and statically
 // allocated, so that reading a header dirties few memory pages.
 var scratch [2048]byte

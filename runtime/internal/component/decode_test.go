@@ -88,6 +88,7 @@ $root plain () -> ()
 > extra () -> (i32)
 > memory
 > _initialize () -> ()
+> vespo_snapshot () -> ()
 `,
 			World{
 				Imports: []string{"wasi:x/y@0.3.0-rc-2026-03-15", "plain"},

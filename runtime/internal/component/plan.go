@@ -7,6 +7,8 @@ const (
 	exportMemory  = "memory"
 	exportRealloc = "cabi_realloc"
 	exportInit    = "_initialize"
+
+	exportSnapshot = "vespo_snapshot" // of the core module alone: the world of a component does not name it
 )
 
 // plan is how the guest is written again.
@@ -37,6 +39,7 @@ func (p *plan) make(lifted []exported) ([]byte, error) {
 		func() error { return p.nameLifts(lifted) },
 		p.nameMemory,
 		p.nameInit,
+		p.nameSnapshot,
 	} {
 		if err := step(); err != nil {
 			return nil, err
@@ -283,6 +286,17 @@ func (p *plan) nameInit() error {
 	}
 	if e, ok := p.module().exports[exportInit]; ok && e.sort == coreSortFunc {
 		return p.add(exportInit, location{p.program.members[0], e})
+	}
+	return nil
+}
+
+// nameSnapshot keeps the export for the host's snapshot. A fused program has none.
+func (p *plan) nameSnapshot() error {
+	if p.program.fused() {
+		return nil
+	}
+	if e, ok := p.module().exports[exportSnapshot]; ok && e.sort == coreSortFunc {
+		return p.add(exportSnapshot, location{p.program.members[0], e})
 	}
 	return nil
 }

@@ -18,6 +18,7 @@
     (import "a" "2" (func (param i32)))
     (import "b" "" (func))
     (func $i (export "init"))
+    (func (export "vespo_snapshot"))
     (memory (export "mem") 1)
     (func (export "h") (result i32) i32.const 0))
   (core instance $i (instantiate $m
