@@ -32,6 +32,7 @@ type exchange struct {
 	id      [1]string // the value of the request's field, kept here to save an allocation
 	found   found
 	before  http.Header // copy of the headers set before the router; nil if there were none
+	named   *Route      // of the record; nil if the path has none
 	route   *Route      // that served it; nil if none did
 	copied  *Copy       // for the mirror; nil unless the request is mirrored
 	offer   func(*Copy) // takes copied over

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 )
 
@@ -30,12 +31,13 @@ type Binding struct {
 type Route struct {
 	Binding // immutable
 
-	split     *Split        // immutable; nil unless the route leads to others
-	pins      atomic.Int64  // number of requests, and the retired bit
-	requests  atomic.Uint64 // ended ones
-	errors    atomic.Uint64 // of these, failed ones
-	drainOnce sync.Once     // closes drained
-	drained   chan struct{} // closed when the route is retired and unused
+	split     *Split             // immutable; nil unless the route leads to others
+	listener  accesslog.Listener // set before the route is published; may be nil
+	pins      atomic.Int64       // number of requests, and the retired bit
+	requests  atomic.Uint64      // ended ones
+	errors    atomic.Uint64      // of these, failed ones
+	drainOnce sync.Once          // closes drained
+	drained   chan struct{}      // closed when the route is retired and unused
 }
 
 // retired is the bit of Route.pins that refuses further requests. The lower bits are the count.
@@ -45,6 +47,10 @@ const retired = int64(1) << 62
 func NewRoute(b Binding) *Route {
 	return &Route{Binding: b, drained: make(chan struct{})}
 }
+
+// Observe sets a listener of the records of the route's requests, which is called after that of the router. It must be called
+// before the first table with the route is published, such as by Config.Follow.
+func (r *Route) Observe(l accesslog.Listener) { r.listener = l }
 
 // Retire makes the route refuse new requests. Call it after publishing a table without the route: a request
 // that found it in the old table then looks again in the new one. It may be called more than once.

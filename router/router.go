@@ -23,12 +23,14 @@ type Config struct {
 	AdminOnly bool
 	// AccessLog is called with the record of every request; nil: records are dropped.
 	AccessLog accesslog.Listener
+	// Unserved is called with the record of every request that no route has, such as those of Admin; nil: no call.
+	Unserved accesslog.Listener
 	// MayReport decides who gets the report of a request's costs; nil: no client.
 	MayReport MayReport
 	// WorkUnit is the version of the unit of work in reports.
 	WorkUnit int
-	// Follow is called with each table before it is published; nil: no call. It must be quick. Listeners of records
-	// prepare what they keep for each service.
+	// Follow is called with each table before it is published; nil: no call. It must be quick. It may
+	// set the listeners of routes (Route.Observe).
 	Follow func(*Table)
 	// Tracer begins the spans of requests for services; nil: no request is traced.
 	Tracer span.Tracer
@@ -57,6 +59,7 @@ type Router struct {
 	admin        Handler            // immutable; nil if there is none
 	adminOnly    bool               // immutable
 	accessLog    accesslog.Listener // immutable; nil if there is none
+	unserved     accesslog.Listener // immutable; nil if there is none
 	tracer       span.Tracer        // immutable; nil if there is none
 	trust        *forwarded.Trust   // immutable; may be nil
 	maxPathBytes int                // immutable
@@ -75,6 +78,7 @@ func New(c Config) *Router {
 	rt := &Router{
 		adminOnly:    c.AdminOnly,
 		accessLog:    c.AccessLog,
+		unserved:     c.Unserved,
 		tracer:       c.Tracer,
 		trust:        c.Trust,
 		maxPathBytes: c.MaxPathBytes,
@@ -189,12 +193,24 @@ func (rt *Router) answer(x *exchange, err error) error {
 		x.writer.sendReport(&x.record, rt.workUnit)
 	}
 	x.endSpan()
-	if rt.accessLog != nil {
-		rt.accessLog(&x.record)
-	}
+	rt.publish(x)
 	x.finishCopy()
 	x.dropLeftover()
 	return err
+}
+
+// publish passes the record to its listeners.
+func (rt *Router) publish(x *exchange) {
+	if rt.accessLog != nil {
+		rt.accessLog(&x.record)
+	}
+	listener := rt.unserved
+	if x.named != nil {
+		listener = x.named.listener
+	}
+	if listener != nil {
+		listener(&x.record)
+	}
 }
 
 // serve dispatches the request. A returned error has not been answered yet.
@@ -244,7 +260,7 @@ func (rt *Router) serveRoute(x *exchange, path string) error {
 		}
 		x.request.Prefix, x.request.Rest = string(route.Key.Prefix), rest
 		rec := &x.record
-		rec.Prefix = string(route.Key.Prefix)
+		x.named, rec.Prefix = route, string(route.Key.Prefix)
 		rec.Service, rec.Version, rec.Number, rec.Generation = route.Service, route.Version, route.Number, route.Generation
 		if err := rt.grantReport(x, route.Key); err != nil {
 			route.unpin()

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
 )
@@ -187,4 +189,44 @@ func BenchmarkChoose(b *testing.B) {
 			}
 		})
 	}
+}
+
+// Each record goes to the listener of its route, or to that of requests without one.
+func TestRecordsGoToTheListenersOfTheirRoutes(t *testing.T) {
+	counts := make(map[string]int)
+	count := func(name string) accesslog.Listener {
+		return func(rec *accesslog.Record) { counts[fmt.Sprint(name, " ", rec.Number, " ", rec.Status)]++ }
+	}
+	table, s := splitTable(t, Split{}, Whole/2, Whole/2)
+	waiting := NewRoute(Binding{
+		Key:     routekey.MustParse("/w"),
+		Service: "/w",
+		Number:  3,
+		Handler: say(""),
+		Await:   func(context.Context) error { return problem.New(problem.NotReady, "not yet") },
+	})
+	table, err := BuildTable(append(table.Routes(), waiting))
+	require.NoError(t, err)
+	rt := New(Config{
+		Admin:    http.NotFoundHandler(),
+		Unserved: count("none"),
+		Follow: func(*Table) {
+			for i, arm := range s.Arms {
+				arm.Route.Observe(count(fmt.Sprint("arm ", i+1)))
+			}
+			waiting.Observe(count("waiting"))
+		},
+	})
+	requested(rt, nil)
+	rt.Publish(table)
+	for range 100 {
+		requested(rt, nil)
+	}
+	for _, path := range []string{"/nothing", "/w", "/services/list"} {
+		requested(rt, func(r *http.Request) { r.URL.Path = path })
+	}
+	require.Equal(t, 100, counts["arm 1 1 200"]+counts["arm 2 2 200"])
+	require.Positive(t, counts["arm 1 1 200"]*counts["arm 2 2 200"])
+	require.Equal(t, []int{1, 2, 1}, []int{counts["none 0 503"], counts["none 0 404"], counts["waiting 3 503"]}, counts)
+	require.Len(t, counts, 5)
 }

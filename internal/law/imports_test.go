@@ -155,6 +155,7 @@ var testPackages = []string{
 	"internal/durable/crashtest",
 	"registry/storetest",
 	"services/kv/storetest",
+	"services/observe/tally/tallytest",
 	"services/servicetest", // runs kinds for tests
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/control/admin"
 	"github.com/vespo-dev/vespo/services/observe/rolling"
+	"github.com/vespo-dev/vespo/services/observe/tally/tallytest"
 )
 
 // statsOf decodes an answer of stats to the statistics of its services.
@@ -24,8 +25,8 @@ func statsOf(t *testing.T, a answer) (all []map[string]any) {
 }
 
 func TestStatistics(t *testing.T) {
-	counted := rolling.New()
-	st := start(t, setup{admin: admin.Config{Statistics: counted, Slots: func() admin.Slots { return admin.Slots{Total: 4, Used: 1} }}})
+	counted := tallytest.New(t)
+	st := start(t, setup{admin: admin.Config{Statistics: rolling.New(counted.Tally), Slots: func() admin.Slots { return admin.Slots{Total: 4, Used: 1} }}})
 	require.Equal(t, http.StatusCreated, st.add("a", "one").status)
 	require.Equal(t, http.StatusCreated, st.add("b", "two").status)
 	generation := st.get("/services/inspect?prefix=b").service(t).Generation
@@ -68,7 +69,7 @@ func TestStatistics(t *testing.T) {
 }
 
 func TestStatisticsOfOneServiceWithSeries(t *testing.T) {
-	st := start(t, setup{admin: admin.Config{Statistics: rolling.New()}})
+	st := start(t, setup{admin: admin.Config{Statistics: rolling.New(tallytest.New(t).Tally)}})
 	require.Equal(t, http.StatusCreated, st.add("a", "one").status)
 	require.Equal(t, http.StatusCreated, st.add("b", "two").status)
 	a := st.get("/services/stats?prefix=b&series=true")

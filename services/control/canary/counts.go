@@ -24,17 +24,11 @@ func (s Sample) errorShare() float64 {
 	return float64(s.Errors) / float64(s.Requests)
 }
 
-// buckets is the number of buckets of package latency. The last one also counts longer latencies, from about 6 days on.
-const buckets = 37 * latency.PerDouble
-
-// bucketOf returns the bucket of a latency.
-func bucketOf(d time.Duration) int { return min(latency.Bucket(d), buckets-1) }
-
 // counts counts the requests of one version.
 type counts struct {
 	requests atomic.Uint64
 	errors   atomic.Uint64
-	latency  [buckets]atomic.Uint64
+	latency  [latency.Buckets]atomic.Uint64
 }
 
 // add counts a request. Requests that the version has not seen, or that their client has given up, are left out.
@@ -51,20 +45,20 @@ func (c *counts) add(rec *accesslog.Record) {
 	if took == 0 {
 		took = rec.TTLB
 	}
-	c.latency[bucketOf(took-rec.QueueWait-rec.BodyWait)].Add(1)
+	c.latency[latency.Bucket(took-rec.QueueWait-rec.BodyWait)].Add(1)
 }
 
 // sample returns the current counts.
 func (c *counts) sample() Sample {
 	s := Sample{Requests: c.requests.Load(), Errors: c.errors.Load()}
-	var all [buckets]uint64
+	var all [latency.Buckets]uint64
 	sum := uint64(0)
 	for i := range c.latency {
 		all[i] = c.latency[i].Load()
 		sum += all[i]
 	}
 	left := sum - sum*95/100 // requests above the p95
-	for i := buckets - 1; i >= 0 && sum > 0; i-- {
+	for i := latency.Buckets - 1; i >= 0 && sum > 0; i-- {
 		if all[i] >= left {
 			s.P95 = latency.Floor(i + 1)
 			break

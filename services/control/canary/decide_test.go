@@ -9,7 +9,6 @@ import (
 
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router/accesslog"
-	"github.com/vespo-dev/vespo/services/internal/latency"
 )
 
 var began = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
@@ -90,20 +89,6 @@ func TestDecideErrs(t *testing.T) {
 	t.Logf("of 200 trials of 600 requests, equal versions: %d rolled back; 10%% against 2%% errors: %d", equal, worse)
 	require.Less(t, equal, 10)
 	require.Greater(t, worse, 190)
-}
-
-func TestBucketsAreNarrow(t *testing.T) {
-	last := -1
-	for us := int64(0); us < 1<<22; us += 1 + us/50 {
-		d := time.Duration(us) * time.Microsecond
-		b := bucketOf(d)
-		require.GreaterOrEqual(t, b, last)
-		require.Greater(t, latency.Floor(b+1), d)
-		require.LessOrEqual(t, float64(latency.Floor(b+1)-d), float64(d)/8+1e3)
-		last = b
-	}
-	require.Equal(t, buckets-1, bucketOf(1<<62))
-	require.Zero(t, bucketOf(-1))
 }
 
 func TestSample(t *testing.T) {

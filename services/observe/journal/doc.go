@@ -8,11 +8,12 @@
 //
 // # Serving comes first
 //
-// [Journal.Listen] and the handler of [Journal.Handler] put an entry into the inbox of its service and return: they wait
-// neither for the disk nor for another service. [Journal.Run] takes the inboxes every [DrainInterval], numbers and writes
+// The listeners of [Journal.Of] and the handler of [Journal.Handler] put an entry into the inbox of its service and return: they
+// wait neither for the disk nor for another service. [Journal.Run] takes the inboxes every [DrainInterval], numbers and writes
 // the entries, and hands them to the followers. An inbox holds at most maxInboxItems entries. What does not fit, and what
 // cannot be written, is lost; an entry of the host says how many entries were. Of the requests of a service,
-// [RequestsPerSecond] are kept, and as many failed ones. The number of the others is kept.
+// [RequestsPerSecond] are kept, and as many failed ones. The number of the others is kept; they
+// take no lock.
 //
 // # Files
 //

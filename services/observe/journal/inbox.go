@@ -23,39 +23,57 @@ const (
 type inbox struct {
 	name  string      // immutable
 	dirty atomic.Bool // there is something to take
+	rates [2]rate     // of requests without a failure, and of failed ones
 
 	mu      sync.Mutex
 	items   []item // guarded by mu, like all below
 	bytes   int
 	lost    int    // entries that did not fit, or were not written, since the last notice
 	reason  string // why, if not for lack of room
-	skipped int    // requests beyond RequestsPerSecond since the last notice
-	second  int64  // the second that kept is about
-	kept    [2]int // requests kept in the second: others, and failed ones
 	noticed int64  // second of the last notice
 }
 
-// addRequest adds a request, if its second has room for it.
-func (b *inbox) addRequest(rec *accesslog.Record) {
+// rate bounds the requests that are kept in a second, and counts the others. Those take no lock.
+type rate struct {
+	kept    atomic.Int64 // a second, times rateUnit, and the requests kept in it
+	skipped atomic.Int64 // requests beyond RequestsPerSecond since the last notice
+}
+
+const rateUnit = 1 << 8 // more than RequestsPerSecond
+
+// keep reports whether a request of a second is kept.
+func (r *rate) keep(second int64) bool {
+	for {
+		before := r.kept.Load()
+		now := before
+		if last := before / rateUnit; second > last || second < last-1 { // the last one may have just ended; clocks are set back
+			now = second * rateUnit
+		}
+		switch {
+		case now%rateUnit >= RequestsPerSecond:
+			r.skipped.Add(1)
+			return false
+		case r.kept.CompareAndSwap(before, now+1):
+			return true
+		}
+	}
+}
+
+// addRequest adds a request, if its second has room for it. It reports whether Run has to be woken.
+func (b *inbox) addRequest(rec *accesslog.Record) bool {
 	now := rec.Ended()
-	sort := 0
+	r := &b.rates[0]
 	if rec.Failed {
-		sort = 1
+		r = &b.rates[1]
+	}
+	if !r.keep(now.Unix()) {
+		return !b.dirty.Load() && b.dirty.CompareAndSwap(false, true)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if second := now.Unix(); second != b.second {
-		b.second, b.kept = second, [2]int{}
-	}
-	if b.kept[sort] >= RequestsPerSecond {
-		b.skipped++
-		b.dirty.Store(true)
-		return
-	}
-	b.kept[sort]++
 	i := b.newLocked(len(rec.URI) + len(rec.Host) + len(rec.UserAgent))
 	if i == nil {
-		return
+		return true
 	}
 	i.isRequest, i.record = true, *rec
 	i.Entry = Entry{
@@ -66,6 +84,7 @@ func (b *inbox) addRequest(rec *accesslog.Record) {
 		RequestID: rec.RequestID,
 		Failed:    rec.Failed,
 	}
+	return true
 }
 
 // add adds an entry.
@@ -99,8 +118,12 @@ func (b *inbox) take(now time.Time, last bool) []item {
 	defer b.mu.Unlock()
 	items := b.items
 	b.items, b.bytes = nil, 0
-	pending := b.lost > 0 || b.skipped > 0
-	b.dirty.Store(pending)
+	b.dirty.Store(false)
+	skipped := int(b.rates[0].skipped.Load() + b.rates[1].skipped.Load())
+	pending := b.lost > 0 || skipped > 0
+	if pending {
+		b.dirty.Store(true)
+	}
 	if !pending || !last && now.Unix() == b.noticed {
 		return items
 	}
@@ -112,12 +135,12 @@ func (b *inbox) take(now time.Time, last bool) []item {
 		}
 		items = append(items, item{Entry: b.notice(now, slog.LevelWarn, text), lost: b.lost})
 	}
-	if b.skipped > 0 {
-		text := fmt.Sprintf("%d requests are missing here: %d a second are kept, and as many failed ones", b.skipped, RequestsPerSecond)
-		items = append(items, item{Entry: b.notice(now, slog.LevelInfo, text), skipped: b.skipped})
-	}
-	b.lost, b.skipped, b.reason = 0, 0, ""
 	b.dirty.Store(false)
+	if skipped = int(b.rates[0].skipped.Swap(0) + b.rates[1].skipped.Swap(0)); skipped > 0 {
+		text := fmt.Sprintf("%d requests are missing here: %d a second are kept, and as many failed ones", skipped, RequestsPerSecond)
+		items = append(items, item{Entry: b.notice(now, slog.LevelInfo, text), skipped: skipped})
+	}
+	b.lost, b.reason = 0, ""
 	return items
 }
 
@@ -134,7 +157,7 @@ func (b *inbox) lose(items []item, reason string) {
 		case one.lost > 0:
 			b.lost += one.lost
 		case one.skipped > 0:
-			b.skipped += one.skipped
+			b.rates[0].skipped.Add(int64(one.skipped))
 		default:
 			b.lost++
 		}

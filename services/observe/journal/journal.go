@@ -105,14 +105,14 @@ func Open(cfg Config) (*Journal, error) {
 // Close closes the directory. Run must have ended.
 func (j *Journal) Close() error { return j.root.Close() }
 
-// Listen adds a request. It is an accesslog.Listener. Requests that no route has served are ignored.
-func (j *Journal) Listen(rec *accesslog.Record) {
-	if rec.Generation == 0 {
-		return
+// Of returns a listener that adds the requests of a service, until the service is forgotten.
+func (j *Journal) Of(service string) accesslog.Listener {
+	b := j.inbox(service)
+	return func(rec *accesslog.Record) {
+		if b.addRequest(rec) {
+			j.signal()
+		}
 	}
-	b := j.inbox(rec.Service)
-	b.addRequest(rec)
-	j.signal()
 }
 
 // add adds an entry about a service.
@@ -158,7 +158,7 @@ func (j *Journal) Forget(name string) {
 	j.signal()
 }
 
-// Run writes entries until ctx ends, and then those that are left. Known returns the services of the catalogue; nil means
+// Run writes entries until ctx ends, and then the last ones. Known returns the services of the catalogue; nil means
 // that they are not known yet.
 func (j *Journal) Run(ctx context.Context, known func() map[string]bool) {
 	retain := time.NewTicker(RetainInterval)

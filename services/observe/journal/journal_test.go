@@ -72,9 +72,8 @@ func TestFilters(t *testing.T) {
 	j.say("/a", "1", "one")
 	j.say("/b", "2", "two")
 	j.add("/a", Entry{Time: begin.Add(-time.Hour), Level: slog.LevelWarn, Source: SourceHost, Text: "old"})
-	j.Listen(requestOf("/a", "1", false))
-	j.Listen(requestOf("/a", "3", true))
-	j.Listen(&accesslog.Record{Service: "services", RequestID: "4"})
+	j.Of("/a")(requestOf("/a", "1", false))
+	j.Of("/a")(requestOf("/a", "3", true))
 	j.drain(false)
 	count := func(f Filter) int {
 		texts, _ := read(t, j, f, 100)
@@ -163,7 +162,7 @@ func TestRequestsPerSecondAreBounded(t *testing.T) {
 		for _, failed := range []bool{false, true} {
 			rec := requestOf("/a", fmt.Sprint(i), failed)
 			rec.Time = now
-			j.Listen(rec)
+			j.Of(rec.Service)(rec)
 		}
 	}
 	j.drain(true)
@@ -333,19 +332,19 @@ func FuzzSegment(f *testing.F) {
 
 func TestListenAllocatesNothingBeyondItsBudget(t *testing.T) {
 	j := opened(t, t.TempDir(), Config{})
-	rec := requestOf("/a", "1", false)
+	listen, rec := j.Of("/a"), requestOf("/a", "1", false)
 	for range 2 * RequestsPerSecond {
-		j.Listen(rec)
+		listen(rec)
 	}
-	require.Zero(t, testing.AllocsPerRun(100, func() { j.Listen(rec) }))
+	require.Zero(t, testing.AllocsPerRun(100, func() { listen(rec) }))
 }
 
 func BenchmarkListen(b *testing.B) {
 	j, err := Open(Config{Dir: b.TempDir(), ServiceBytes: 1 << 20, TotalBytes: 1 << 20, Log: slog.New(slog.DiscardHandler)})
 	require.NoError(b, err)
 	defer j.Close()
-	rec := requestOf("/a", "1", false)
+	listen, rec := j.Of("/a"), requestOf("/a", "1", false)
 	for b.Loop() {
-		j.Listen(rec)
+		listen(rec)
 	}
 }

@@ -9,12 +9,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"regexp"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,33 +19,34 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
-	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/internal/latency"
+	"github.com/vespo-dev/vespo/services/observe/tally"
+	"github.com/vespo-dev/vespo/services/observe/tally/tallytest"
 )
 
 // The histogram counts as that of the client library does.
 func TestHistogramIsThatOfTheLibrary(t *testing.T) {
-	upper := make([]float64, 0, classicBounds)
-	for _, b := range bounds() {
+	upper := make([]float64, 0, tally.Bounds)
+	for _, b := range tally.ClassicBounds() {
 		upper = append(upper, b.Seconds())
 	}
 	theirs := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:                         "h",
 		Help:                         "h",
 		Buckets:                      upper,
-		NativeHistogramBucketFactor:  1.2,
-		NativeHistogramZeroThreshold: math.Ldexp(1, floorExponent),
+		NativeHistogramBucketFactor:  1.1,
+		NativeHistogramZeroThreshold: math.Ldexp(1, latency.FloorExponent),
 	})
-	var ours durations
+	var ours tally.Durations
 	random := rand.New(rand.NewPCG(1, 2))
 	observe := func(d time.Duration) {
-		ours.observe(d)
+		ours.Observe(d)
 		theirs.Observe(d.Seconds())
 	}
-	for exponent := floorExponent; exponent <= lastExponent-1; exponent++ { // the bounds, and around them
-		for i := range perDouble {
-			at := time.Duration(math.Round(math.Exp2(float64(exponent)+float64(i)/perDouble) * 1e9))
+	for exponent := latency.FloorExponent; exponent <= 10; exponent++ { // the bounds, and around them
+		for i := range latency.PerDouble {
+			at := time.Duration(math.Round(math.Exp2(float64(exponent)+float64(i)/latency.PerDouble) * 1e9))
 			for d := at - 1; d <= at+1; d++ {
 				observe(d)
 			}
@@ -63,122 +60,34 @@ func TestHistogramIsThatOfTheLibrary(t *testing.T) {
 	}
 	var want dto.Metric
 	require.NoError(t, theirs.Write(&want))
-	got := ours.read(1, 0, want.Histogram.CreatedTimestamp)
+	got := readHistogram(&ours, 1, 0, want.Histogram.CreatedTimestamp)
 	require.InDelta(t, want.Histogram.GetSampleSum(), got.GetSampleSum(), 1e-3)
 	got.SampleSum = want.Histogram.SampleSum
 	require.Equal(t, want.Histogram.String(), got.String())
 }
 
 func TestHistogramAtItsEnds(t *testing.T) {
-	var h durations
-	require.Equal(t, "offset:0 length:0", strings.ReplaceAll(h.read(1, 0, nil).PositiveSpan[0].String(), "  ", " "))
+	var h tally.Durations
+	require.Equal(t, "offset:0 length:0", strings.ReplaceAll(readHistogram(&h, 1, 0, nil).PositiveSpan[0].String(), "  ", " "))
 	for _, d := range []time.Duration{-1, 0, math.MaxInt64} {
-		h.observe(d)
+		h.Observe(d)
 	}
-	read := h.read(1, 0, timestamppb.Now())
+	read := readHistogram(&h, 1, 0, timestamppb.Now())
 	require.EqualValues(t, 3, read.GetSampleCount())
 	require.EqualValues(t, 2, read.GetZeroCount())
 	require.Equal(t, []int64{1}, read.PositiveDelta)
-	require.EqualValues(t, lastExponent*perDouble, read.PositiveSpan[0].GetOffset())
-}
-
-func routeOf(service string) *router.Route {
-	return router.NewRoute(router.Binding{
-		Key:     routekey.Key{Prefix: routekey.Prefix(service)},
-		Service: service,
-		Handler: router.HandlerFunc(nil),
-	})
-}
-
-func table(t *testing.T, routes ...*router.Route) *router.Table {
-	t.Helper()
-	built, err := router.BuildTable(routes)
-	require.NoError(t, err)
-	return built
-}
-
-func names(r *Requests) (names []string) {
-	for _, s := range r.snapshot() {
-		names = append(names, s.version.service)
-	}
-	return names
-}
-
-// Series follow the catalogue: those of a removed service stay until they were scraped and its requests are over.
-func TestSeriesFollowTheTable(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := NewRequests()
-		a, b := routeOf("/a"), routeOf("/b")
-		r.Follow(table(t, a, b))
-		require.Equal(t, []string{"", "/a", "/b", "services"}, names(r))
-		r.Listen(&accesslog.Record{Service: "/a"})
-		r.Follow(table(t, b))
-		r.Listen(&accesslog.Record{Service: "/a"})
-		time.Sleep(2 * linger)
-		require.Contains(t, names(r), "/a", "it has not drained")
-		a.Retire()
-		require.NotContains(t, names(r), "/a")
-		require.Zero(t, r.gone)
-		r.Listen(&accesslog.Record{Service: "/a"})
-		require.EqualValues(t, 1, r.snapshot()[0].latency.count(), "counted as a request without a service")
-
-		b.Retire()
-		r.Follow(table(t))
-		require.Contains(t, names(r), "/b")
-		again := routeOf("/b")
-		r.Follow(table(t, again))
-		time.Sleep(2 * linger)
-		require.Contains(t, names(r), "/b", "it has returned")
-	})
-}
-
-// The versions that share the requests of a service have series of their own.
-func TestSeriesOfASplit(t *testing.T) {
-	key := routekey.Key{Prefix: "/a"}
-	arm := func(number uint64) router.Arm {
-		route := router.NewRoute(router.Binding{
-			Key:     key,
-			Service: "/a",
-			Number:  number,
-			Handler: router.HandlerFunc(nil),
-		})
-		return router.Arm{Route: route, Weight: router.Whole / 2}
-	}
-	arms := []router.Arm{arm(1), arm(2)}
-	r := NewRequests()
-	r.Follow(table(t, router.NewSplit(key, router.Split{Arms: arms, Own: arms[0].Route})))
-	for number := range uint64(3) {
-		r.Listen(&accesslog.Record{Service: "/a", Number: number})
-	}
-	got := map[version]uint64{}
-	for _, s := range r.snapshot() {
-		got[s.version] = s.latency.count()
-	}
-	require.Equal(t, map[version]uint64{{}: 1, {service: "services"}: 0, {"/a", 1}: 1, {"/a", 2}: 1}, got)
-}
-
-func TestSeriesOfRemovedServicesAreBounded(t *testing.T) {
-	r := NewRequests()
-	const generations = 5
-	for i := range generations {
-		var routes []*router.Route
-		for j := range maxLinger / 2 {
-			routes = append(routes, routeOf(fmt.Sprintf("/%d-%d", i, j)))
-		}
-		r.Follow(table(t, routes...))
-	}
-	require.Len(t, names(r), maxLinger+maxLinger/2+2)
-	require.Contains(t, names(r), fmt.Sprintf("/%d-0", generations-2), "the newest are kept")
+	require.EqualValues(t, latency.Buckets-1+latency.FloorExponent*latency.PerDouble, read.PositiveSpan[0].GetOffset())
 }
 
 func record(service string) *accesslog.Record {
 	return &accesslog.Record{
-		Service:   service,
-		Status:    200,
-		QueueWait: time.Millisecond,
-		TTLB:      3 * time.Millisecond,
-		BytesIn:   10,
-		BytesOut:  20,
+		Service:    service,
+		Generation: 1,
+		Status:     200,
+		QueueWait:  time.Millisecond,
+		TTLB:       3 * time.Millisecond,
+		BytesIn:    10,
+		BytesOut:   20,
 		Result: accesslog.Result{
 			Outcome:      accesslog.OutcomeOK,
 			Start:        accesslog.StartWarm,
@@ -190,47 +99,10 @@ func record(service string) *accesslog.Record {
 	}
 }
 
-func TestARequestAllocatesNothing(t *testing.T) {
-	r := NewRequests()
-	r.Follow(table(t, routeOf("/a")))
-	rec := record("/a")
-	r.Listen(rec)
-	require.Zero(t, testing.AllocsPerRun(100, func() { r.Listen(rec) }))
-}
-
-// Concurrent requests, changes and scrapes lose no request.
-func TestConcurrentRequestsAreAllCounted(t *testing.T) {
-	const workers, each = 4, 1000
-	r := NewRequests()
-	a := routeOf("/a")
-	r.Follow(table(t, a))
-	var all sync.WaitGroup
-	for range workers {
-		all.Go(func() {
-			for range each {
-				r.Listen(record("/a"))
-			}
-		})
-	}
-	all.Go(func() {
-		for i := range 100 {
-			r.Follow(table(t, a, routeOf(fmt.Sprintf("/other%d", i))))
-			names(r)
-		}
-	})
-	all.Wait()
-	for _, s := range r.snapshot() {
-		if s.version.service == "/a" {
-			require.EqualValues(t, workers*each, s.latency.count())
-			require.EqualValues(t, workers*each, s.requests[0][2].Load())
-		}
-	}
-}
-
 // newScraped returns a Handler with the metrics of requests.
-func newScraped(r *Requests) *Handler {
+func newScraped(counts *tallytest.Services) *Handler {
 	h := NewHandler(prometheus.NewRegistry())
-	h.Register([]Group{r.Group(), h.Group()})
+	h.Register([]Group{Requests(counts.Tally), h.Group()})
 	return h
 }
 
@@ -246,8 +118,7 @@ func get(t *testing.T, h *Handler, header ...string) *httptest.ResponseRecorder 
 }
 
 func TestFormatsAreNegotiated(t *testing.T) {
-	r := NewRequests()
-	r.Follow(table(t, routeOf("/a")))
+	r := tallytest.New(t)
 	r.Listen(record("/a"))
 	quick := record("/a")
 	quick.QueueWait = 0
@@ -291,29 +162,17 @@ func TestFormatsAreNegotiated(t *testing.T) {
 	require.Equal(t, 1, native)
 }
 
-// Each outcome of the access log has a name in metrics.
-func TestOutcomesAreThoseOfTheAccessLog(t *testing.T) {
-	source, err := os.ReadFile("../../../router/accesslog/record.go")
-	require.NoError(t, err)
-	all := regexp.MustCompile(`(?m)^\tOutcome\w+ +Outcome = "([^"]+)"`).FindAllSubmatch(source, -1)
-	require.Len(t, all, outcomes)
-	for _, match := range all {
-		outcome := accesslog.Outcome(match[1])
-		require.Equal(t, outcome, outcomeNames()[outcomeIndex(outcome)])
-	}
-}
-
 // A scrape of many services works, and holds one metric at a time.
 func TestScrapeOfManyServices(t *testing.T) {
 	const services = 10_000
-	r := NewRequests()
-	routes := make([]*router.Route, 0, services)
+	r := tallytest.New(t)
+	var all []*accesslog.Record
 	for i := range services {
-		routes = append(routes, routeOf(fmt.Sprintf("/service-%d", i)))
+		all = append(all, record(fmt.Sprintf("/service-%d", i)))
 	}
-	r.Follow(table(t, routes...))
-	for _, route := range routes {
-		r.Listen(record(route.Service))
+	r.Add(all...)
+	for _, rec := range all {
+		r.Listen(rec)
 	}
 	h := newScraped(r)
 	began := time.Now()
@@ -327,16 +186,4 @@ func TestScrapeOfManyServices(t *testing.T) {
 	t.Logf("%d bytes", text.Len())
 	require.Equal(t, services, bytes.Count(text.Bytes(), []byte("\nvespo_requests_total{")))
 	require.Equal(t, services, bytes.Count(text.Bytes(), []byte("\nvespo_request_duration_seconds_count{")))
-}
-
-func BenchmarkListen(b *testing.B) {
-	r := NewRequests()
-	built, err := router.BuildTable([]*router.Route{routeOf("/a")})
-	require.NoError(b, err)
-	r.Follow(built)
-	rec := record("/a")
-	b.ReportAllocs()
-	for b.Loop() {
-		r.Listen(rec)
-	}
 }

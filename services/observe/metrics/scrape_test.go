@@ -10,6 +10,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/services/observe/tally/tallytest"
 )
 
 // One scrape runs at a time, a few wait, and the server rests after each.
@@ -73,8 +75,7 @@ func (w stuckWriter) Write(p []byte) (int, error) {
 // A client that does not read its scrape keeps no other one from theirs.
 func TestASlowClientHoldsNoScrape(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := NewRequests()
-		r.Follow(table(t, routeOf("/a")))
+		r := tallytest.New(t)
 		r.Listen(record("/a"))
 		h := newScraped(r)
 		read := make(chan struct{})

@@ -1,84 +1,89 @@
 package metrics
 
-import "time"
+import (
+	"time"
+
+	"github.com/vespo-dev/vespo/services/observe/tally"
+)
 
 // labels of the metrics of requests. Both come from the catalogue.
 const byVersion = "service version"
 
-// Group returns the metrics of requests.
-func (r *Requests) Group() Group {
-	return Of("Requests", r.snapshot,
-		Field[[]*series]{
+// Requests returns the metrics of the requests that t counts.
+func Requests(t *tally.Tally) Group {
+	return Of("Requests", func() []series { return allSeries(t) },
+		Field[[]series]{
 			Desc: Desc{"vespo_requests_total", Counter, byVersion + " outcome code",
 				"Finished requests by outcome, as in the access log, and class of the status (none: without a response)."},
 			Emit: emitRequests,
 		},
 		total("vespo_requests_failed_total", "Requests that were answered with a status of 500 or above, or broken off by the server.",
-			func(s *series) float64 { return float64(s.failed.Load()) }),
-		Field[[]*series]{
+			func(s *series) float64 { return float64(s.failed()) }),
+		Field[[]series]{
 			Desc: Desc{"vespo_request_duration_seconds", Histogram, byVersion,
 				"Time from the request's header until its handler was done."},
 			Emit: each(func(s *series, to *Sink) {
-				if s.latency.count() > 0 {
-					to.histogram(&s.latency, 1, 0, s)
+				if s.Latency.Count() > 0 {
+					to.histogram(&s.Latency, 1, 0, s)
 				}
 			}),
 		},
-		Field[[]*series]{
+		Field[[]series]{
 			Desc: Desc{"vespo_request_queue_seconds", Histogram, byVersion,
 				"Time in admission and in queues; 0 for requests that did not wait."},
 			Emit: each(emitWaits),
 		},
-		Field[[]*series]{
+		Field[[]series]{
 			Desc: Desc{"vespo_guest_starts_total", Counter, byVersion + " start",
 				"Requests of guests by the state of the instance: warm, restored from its snapshot, or cold (the code was loaded)."},
 			Emit: emitStarts,
 		},
 		total("vespo_guest_cpu_seconds_total", "Time in guest code.",
-			func(s *series) float64 { return time.Duration(s.guestNanos.Load()).Seconds() }),
+			func(s *series) float64 { return time.Duration(s.GuestNanos.Load()).Seconds() }),
 		total("vespo_guest_dirty_bytes_total", "Memory that guests have written, and that was restored after the request.",
-			func(s *series) float64 { return float64(s.dirtyBytes.Load()) }),
-		Field[[]*series]{
+			func(s *series) float64 { return float64(s.DirtyBytes.Load()) }),
+		Field[[]series]{
 			Desc: Desc{"vespo_guest_memory_peak_bytes", Gauge, byVersion, "The largest linear memory of a request so far."},
 			Emit: each(func(s *series, to *Sink) {
-				if peak := s.peakBytes.Load(); peak > 0 {
+				if peak := s.Peak.Largest(); peak > 0 {
 					to.Value(float64(peak), s.labels[:]...)
 				}
 			}),
 		},
 		total("vespo_guest_kv_operations_total", "Reads, pages and changes of key-value stores.",
-			func(s *series) float64 { return float64(s.operations.Load()) }),
+			func(s *series) float64 { return float64(s.KVOperations.Load()) }),
 		total("vespo_request_received_bytes_total", "Bytes of request bodies that were read.",
-			func(s *series) float64 { return float64(s.bytesIn.Load()) }),
+			func(s *series) float64 { return float64(s.BytesIn.Load()) }),
 		total("vespo_request_sent_bytes_total", "Bytes of response bodies.",
-			func(s *series) float64 { return float64(s.bytesOut.Load()) }),
+			func(s *series) float64 { return float64(s.BytesOut.Load()) }),
 	)
 }
 
 // each returns the Emit of a field that has samples of each series.
-func each(emit func(*series, *Sink)) func([]*series, *Sink) {
-	return func(all []*series, to *Sink) {
-		for _, s := range all {
-			emit(s, to)
+func each(emit func(*series, *Sink)) func([]series, *Sink) {
+	return func(all []series, to *Sink) {
+		for i := range all {
+			emit(&all[i], to)
 		}
 	}
 }
 
 // total returns the field of a counter by version. It has a sample from the start, so that the first increase is seen
 // as one.
-func total(name, help string, value func(*series) float64) Field[[]*series] {
-	return Field[[]*series]{
+func total(name, help string, value func(*series) float64) Field[[]series] {
+	return Field[[]series]{
 		Desc: Desc{name, Counter, byVersion, help},
 		Emit: each(func(s *series, to *Sink) { to.counter(value(s), s, s.labels[:]...) }),
 	}
 }
 
-func emitRequests(all []*series, to *Sink) {
-	names := outcomeNames()
-	for _, s := range all {
-		for i := range s.requests {
-			for class := range s.requests[i] {
-				if n := s.requests[i][class].Load(); n > 0 {
+func emitRequests(all []series, to *Sink) {
+	names := tally.OutcomeNames()
+	for at := range all {
+		s := &all[at]
+		for i := range s.Requests {
+			for class := range s.Requests[i] {
+				if n := s.Requests[i][class].Load(); n > 0 {
 					to.counter(float64(n), s, s.labels[0], s.labels[1], string(names[i]), className(class))
 				}
 			}
@@ -88,21 +93,22 @@ func emitRequests(all []*series, to *Sink) {
 
 // emitWaits adds the requests that did not wait, which are not counted one by one.
 func emitWaits(s *series, to *Sink) {
-	waits := s.waits.Load()
+	waits := s.Waits()
 	if waits == nil {
-		waits = new(durations)
+		waits = new(tally.Durations)
 	}
-	waited, all := waits.count(), s.latency.count()
+	waited, all := waits.Count(), s.Latency.Count()
 	if all > 0 {
 		to.histogram(waits, 3, max(all, waited)-waited, s)
 	}
 }
 
-func emitStarts(all []*series, to *Sink) {
-	names := startNames()
-	for _, s := range all {
-		for i := range s.starts {
-			if n := s.starts[i].Load(); n > 0 {
+func emitStarts(all []series, to *Sink) {
+	names := tally.StartNames()
+	for at := range all {
+		s := &all[at]
+		for i := range s.Starts {
+			if n := s.Starts[i].Load(); n > 0 {
 				to.counter(float64(n), s, s.labels[0], s.labels[1], string(names[i]))
 			}
 		}
@@ -116,6 +122,6 @@ func (s *Sink) counter(v float64, of *series, labels ...string) {
 }
 
 // histogram adds a sample of a histogram, with one classic bucket in step of them.
-func (s *Sink) histogram(h *durations, step int, zeros uint64, of *series) {
-	s.add(of.labels[:]).Histogram = h.read(step, zeros, of.created)
+func (s *Sink) histogram(h *tally.Durations, step int, zeros uint64, of *series) {
+	s.add(of.labels[:]).Histogram = readHistogram(h, step, zeros, of.created)
 }

@@ -7,14 +7,8 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/latency"
 )
 
-// buckets is the number of buckets of package latency. The last one also counts longer latencies, from about 4 hours on.
-const buckets = 256
-
 // latencies counts requests by the bucket of their latency.
-type latencies [buckets]uint64
-
-// bucketOf returns the bucket of a latency.
-func bucketOf(d time.Duration) int { return min(latency.Bucket(d), buckets-1) }
+type latencies [latency.Buckets]uint64
 
 // count returns the number of requests.
 func (l *latencies) count() (n uint64) {
@@ -38,7 +32,7 @@ func (l *latencies) quantile(q float64) time.Duration {
 		low := latency.Floor(bucket)
 		return low + time.Duration(rank/float64(n)*float64(latency.Floor(bucket+1)-low))
 	}
-	return latency.Floor(buckets)
+	return latency.Floor(latency.Buckets)
 }
 
 // appendTo appends the counts that are not 0, each with the distance of its bucket from the one before.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/observe/tally"
 )
 
 // Spans are the lengths of the windows.
@@ -65,12 +66,12 @@ func (r *Rolling) Service(name string, points bool) (view Service) {
 	defer r.mu.Unlock()
 	var versions []*version
 	since := time.Now()
-	if s := (*r.services.Load())[name]; s != nil {
-		versions, since = *s.versions.Load(), s.since
+	if s := r.adoptLocked(r.tally.Service(name)); s != nil {
+		versions, since = s.kept(), s.since
 	}
 	view.Windows = r.windows(since, versions...)
 	for _, v := range versions {
-		view.Versions = append(view.Versions, Version{VersionID: v.id, Windows: r.windows(since, v)})
+		view.Versions = append(view.Versions, Version{VersionID: v.id(), Windows: r.windows(since, v)})
 	}
 	if points {
 		view.Points = r.points(versions)
@@ -116,9 +117,10 @@ func windowOf(s *sums, by *latencies) Window {
 		BytesOut:  s.bytesOut,
 		PeakBytes: s.peakBytes,
 	}
+	names := tally.OutcomeNames()
 	for i, n := range s.outcomes {
 		if n > 0 {
-			w.Outcomes[outcomes[i]] = n
+			w.Outcomes[names[i]] = n
 		}
 	}
 	if w.Requests > 0 {

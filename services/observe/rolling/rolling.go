@@ -2,13 +2,11 @@ package rolling
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/observe/tally"
 )
 
 // Sizes of a Rolling.
@@ -20,18 +18,18 @@ const (
 
 // Rolling keeps the statistics of all services. Create it with New. It is safe for concurrent use.
 type Rolling struct {
-	start time.Time // immutable; with a monotonic reading
+	start time.Time    // immutable; with a monotonic reading
+	tally *tally.Tally // immutable
 
-	services atomic.Pointer[map[string]*service] // the map is immutable; replaced with mu held
-
-	mu     sync.Mutex
-	rolled int64 // guarded by mu; number of the fine slice that is being filled
+	mu       sync.Mutex
+	services map[*tally.Service]*service // guarded by mu; with at least one request
+	rolled   int64                       // guarded by mu; number of the fine slice that is being filled
 }
 
-// service has the statistics of one service.
+// service has the statistics of one service. All of it is guarded by Rolling.mu.
 type service struct {
-	versions atomic.Pointer[[]*version] // the slice is immutable; replaced with Rolling.mu held
-	since    time.Time                  // immutable
+	versions []*version
+	since    time.Time // of the first request
 }
 
 // VersionID identifies a version of a service.
@@ -41,134 +39,118 @@ type VersionID struct {
 	Digest     string
 }
 
-// New returns a Rolling without services. It starts no goroutine.
-func New() *Rolling {
-	r := &Rolling{start: time.Now()}
-	r.services.Store(&map[string]*service{})
-	return r
+func (v *version) id() VersionID {
+	return VersionID{Generation: v.of.Generation(), Number: v.of.Number, Digest: v.of.Digest}
 }
 
-// Listen counts a request. It is an accesslog.Listener. Requests that no route has served are ignored.
-func (r *Rolling) Listen(rec *accesslog.Record) {
-	if rec.Generation == 0 {
-		return
+// New returns the statistics of the services that t counts. It starts no goroutine.
+func New(t *tally.Tally) *Rolling {
+	return &Rolling{start: time.Now(), tally: t, services: make(map[*tally.Service]*service)}
+}
+
+// adoptLocked adds versions of a service to its statistics, except versions without requests. It returns nil if there are no
+// statistics.
+func (r *Rolling) adoptLocked(of *tally.Service, counted []*tally.Version) *service {
+	s := r.services[of]
+	for _, one := range counted {
+		c := one.Counters()
+		if c == nil {
+			continue
+		}
+		if s == nil {
+			s = &service{since: c.Since()}
+			r.services[of] = s
+		}
+		at := slices.IndexFunc(s.versions, func(v *version) bool { return v.of.Number == one.Number })
+		if at < 0 {
+			at = len(s.versions)
+			s.versions = append(s.versions, &version{of: one})
+		}
+		s.versions[at].follow(one, r.rolled)
 	}
-	if s := (*r.services.Load())[rec.Service]; s != nil {
-		for _, v := range *s.versions.Load() {
-			if v.id.Generation == rec.Generation {
-				v.counters.count(rec)
-				return
-			}
+	return s
+}
+
+// kept returns the versions with slices.
+func (s *service) kept() (all []*version) {
+	for _, v := range s.versions {
+		if v.kept() {
+			all = append(all, v)
 		}
 	}
-	r.add(rec.Service, VersionID{Generation: rec.Generation, Number: rec.Number, Digest: rec.Version}).counters.count(rec)
+	return all
 }
 
-// add returns a version, which it adds if there is none.
-func (r *Rolling) add(name string, id VersionID) *version {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := (*r.services.Load())[name]
-	if s == nil {
-		s = &service{since: time.Now()}
-		s.versions.Store(&[]*version{})
-		all := maps.Clone(*r.services.Load())
-		all[name] = s
-		r.services.Store(&all)
-	}
-	versions := slices.Clone(*s.versions.Load())
-	for _, v := range versions {
-		if v.id.Generation == id.Generation {
-			return v
-		}
-	}
-	if len(versions) >= MaxVersions {
-		oldest := slices.MinFunc(versions, func(a, b *version) int { return int(a.last - b.last) })
-		versions = slices.DeleteFunc(versions, func(v *version) bool { return v == oldest })
-	}
-	v := newVersion(id, r.rolled)
-	versions = append(versions, v)
-	s.versions.Store(&versions)
-	return v
-}
-
-// Run rolls until ctx ends. Known returns the services of the catalogue; nil means that they are not known yet.
-func (r *Rolling) Run(ctx context.Context, known func() map[string]bool) {
+// Run rolls until ctx ends.
+func (r *Rolling) Run(ctx context.Context) {
 	tick := time.NewTicker(Interval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			r.Roll(known())
+			r.Roll()
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// Roll ends a slice of time. It must be called once in each Interval. It forgets services that are not known, unless known
-// is nil, and versions without requests in the last hour.
-func (r *Rolling) Roll(known map[string]bool) {
+// Roll ends a slice of time. It must be called once in each Interval. It forgets services that are gone, and the slices of
+// versions without requests in the last hour.
+func (r *Rolling) Roll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	counted := make(map[*tally.Version]bool)
+	for _, v := range r.tally.Versions() {
+		counted[v] = true
+		if !v.Service.Gone() {
+			r.adoptLocked(v.Service, []*tally.Version{v})
+		}
+	}
 	number := r.number()
 	ended := max(r.rolled, number-1) // a late roll counts for the slice that has just ended
-	gone := false
-	for name, s := range *r.services.Load() {
-		if known != nil && !known[name] {
-			gone = true
+	for of, s := range r.services {
+		if of.Gone() {
+			delete(r.services, of)
 			continue
 		}
-		s.roll(ended)
+		s.roll(ended, counted)
 	}
 	r.rolled = number
-	if gone {
-		r.keepLocked(func(name string) bool { return known[name] })
-	}
-}
-
-// Forget removes a service.
-func (r *Rolling) Forget(name string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.keepLocked(func(other string) bool { return other != name })
-}
-
-// keepLocked removes the services that keep does not want.
-func (r *Rolling) keepLocked(keep func(name string) bool) {
-	all := maps.Clone(*r.services.Load())
-	maps.DeleteFunc(all, func(name string, _ *service) bool { return !keep(name) })
-	r.services.Store(&all)
 }
 
 // number returns the number of the current fine slice.
 func (r *Rolling) number() int64 { return int64(time.Since(r.start) / Interval) }
 
-// roll ends a slice of time for all versions, and drops idle versions. One stays.
-func (s *service) roll(number int64) {
-	versions := *s.versions.Load()
-	for _, v := range versions {
+// roll ends a slice of time for all versions, and drops the slices of idle versions, and those beyond MaxVersions. One version
+// stays. Versions without slices are forgotten unless they are still counted.
+func (s *service) roll(number int64, counted map[*tally.Version]bool) {
+	for _, v := range s.versions {
 		v.roll(number)
 	}
-	latest := slices.MaxFunc(versions, func(a, b *version) int { return int(a.last - b.last) })
-	kept := slices.DeleteFunc(slices.Clone(versions), func(v *version) bool { return v != latest && v.idle(number) })
-	if len(kept) < len(versions) {
-		s.versions.Store(&kept)
+	kept := s.kept()
+	slices.SortStableFunc(kept, func(a, b *version) int { return int(b.last - a.last) })
+	for i, v := range kept {
+		if i > 0 && (i >= MaxVersions || v.idle(number)) {
+			v.drop()
+		}
 	}
+	s.versions = slices.DeleteFunc(s.versions, func(v *version) bool { return !v.kept() && !counted[v.of] })
 }
 
 // Stats counts what a Rolling holds.
 type Stats struct {
 	Services int
-	Versions int
+	Versions int // with slices
 }
 
 // Stats returns the current state.
 func (r *Rolling) Stats() (s Stats) {
-	all := *r.services.Load()
-	s.Services = len(all)
-	for _, one := range all {
-		s.Versions += len(*one.versions.Load())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.Services = len(r.services)
+	for _, one := range r.services {
+		s.Versions += len(one.kept())
 	}
 	return s
 }

@@ -14,7 +14,21 @@ import (
 
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/services/internal/latency"
+	"github.com/vespo-dev/vespo/services/observe/tally/tallytest"
 )
+
+// counting is a Rolling with the counts that it reads.
+type counting struct {
+	*Rolling
+	counts *tallytest.Services
+}
+
+func newCounting(t *testing.T) counting {
+	counts := tallytest.New(t)
+	return counting{New(counts.Tally), counts}
+}
+
+func (c counting) Listen(rec *accesslog.Record) { c.counts.Listen(rec) }
 
 // record returns the record of a request that a service has answered.
 func record(name string, generation uint64, latency time.Duration) *accesslog.Record {
@@ -39,23 +53,6 @@ func requestsOf(windows []Window) (all []uint64) {
 	return all
 }
 
-// A bucket begins where the one before ends, is at most an eighth wide, and has the latencies between its bounds.
-func TestBuckets(t *testing.T) {
-	for bucket := range buckets {
-		low, high := latency.Floor(bucket), latency.Floor(bucket+1)
-		require.Equal(t, bucket, bucketOf(low))
-		if bucket < buckets-1 {
-			require.Equal(t, bucket, bucketOf(high-1))
-			require.Equal(t, bucket+1, bucketOf(high))
-		}
-		if bucket >= latency.PerDouble {
-			require.LessOrEqual(t, float64(high-low), float64(low)/8)
-		}
-	}
-	require.Equal(t, buckets-1, bucketOf(1<<62))
-	require.Zero(t, bucketOf(-time.Second))
-}
-
 // Quantiles of any latencies differ from the true ones by at most the width of a bucket.
 func TestQuantilesAgainstSortedLatencies(t *testing.T) {
 	for seed := range uint64(50) {
@@ -65,7 +62,7 @@ func TestQuantilesAgainstSortedLatencies(t *testing.T) {
 		for range 1 + random.IntN(3000) {
 			d := time.Duration(random.ExpFloat64() * float64(time.Millisecond) * float64(1+seed*seed))
 			all = append(all, d)
-			by[bucketOf(d)]++
+			by[latency.Bucket(d)]++
 		}
 		slices.Sort(all)
 		for _, q := range []float64{0.5, 0.95, 0.99} {
@@ -84,10 +81,10 @@ func TestQuantilesAgainstSortedLatencies(t *testing.T) {
 // Windows and points agree with a list of all requests.
 func TestWindowsAgainstAllRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, random := New(), rand.New(rand.NewPCG(1, 2))
+		r, random := newCounting(t), rand.New(rand.NewPCG(1, 2))
 		ctx, cancel := context.WithCancel(t.Context())
 		var run sync.WaitGroup
-		run.Go(func() { r.Run(ctx, func() map[string]bool { return nil }) })
+		run.Go(func() { r.Run(ctx) })
 		time.Sleep(time.Nanosecond) // requests come between the rolls
 		begin := time.Now()
 		var times []time.Time
@@ -129,7 +126,7 @@ func TestWindowsAgainstAllRequests(t *testing.T) {
 }
 
 func TestWindow(t *testing.T) {
-	r := New()
+	r := newCounting(t)
 	r.Listen(record("/a", 1, 10*time.Millisecond))
 	failed := record("/a", 1, 30*time.Millisecond)
 	failed.Failed, failed.Outcome, failed.PeakBytes, failed.DirtyBytes = true, accesslog.OutcomeTrap, 2<<20, 300
@@ -146,7 +143,7 @@ func TestWindow(t *testing.T) {
 }
 
 func TestVersionsAreApartAndTogether(t *testing.T) {
-	r := New()
+	r := newCounting(t)
 	for generation := range uint64(3) {
 		for range generation + 1 {
 			r.Listen(record("/a", generation+1, time.Millisecond))
@@ -162,7 +159,7 @@ func TestVersionsAreApartAndTogether(t *testing.T) {
 }
 
 func TestRequestsWithoutServiceAreIgnored(t *testing.T) {
-	r := New()
+	r := newCounting(t)
 	r.Listen(&accesslog.Record{Service: "services", URI: "/x"})
 	r.Listen(&accesslog.Record{})
 	require.Equal(t, Stats{}, r.Stats())
@@ -171,41 +168,77 @@ func TestRequestsWithoutServiceAreIgnored(t *testing.T) {
 
 // Services follow the catalogue, also if a last request of a removed service ends after its removal.
 func TestServicesFollowTheCatalogue(t *testing.T) {
-	r := New()
+	r := newCounting(t)
 	r.Listen(record("/a", 1, time.Millisecond))
 	r.Listen(record("/b", 2, time.Millisecond))
-	r.Roll(nil)
+	r.Roll()
 	require.Equal(t, 2, r.Stats().Services)
-	r.Forget("/a")
-	require.Equal(t, 1, r.Stats().Services)
-	r.Listen(record("/a", 1, time.Millisecond))
-	r.Roll(map[string]bool{"/b": true})
+	_, versions := r.counts.Service("/a")
+	r.counts.Remove("/a")
+	versions[0].Count(record("/a", 1, time.Millisecond))
+	require.Equal(t, []uint64{0, 0, 0, 0}, requestsOf(r.Service("/a", false).Windows))
+	r.Roll()
 	require.Equal(t, Stats{Services: 1, Versions: 1}, r.Stats())
 	require.Equal(t, uint64(1), r.Service("/b", false).Windows[0].Requests)
+	r.Listen(record("/a", 1, time.Millisecond))
+	require.Equal(t, uint64(1), r.Service("/a", false).Windows[0].Requests, "another service with the name")
 }
 
 func TestVersionsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := New()
+		r := newCounting(t)
 		for generation := range uint64(10 * MaxVersions) {
 			r.Listen(record("/a", generation+1, time.Millisecond))
 			time.Sleep(Interval)
-			r.Roll(nil)
+			r.Roll()
 		}
 		view := r.Service("/a", false)
 		require.Len(t, view.Versions, MaxVersions)
 		require.Equal(t, uint64(10*MaxVersions), view.Versions[MaxVersions-1].Generation)
+		require.Equal(t, []uint64{2, 12, MaxVersions, MaxVersions}, requestsOf(view.Windows), "those of %d versions", MaxVersions)
 		time.Sleep(2 * time.Hour)
-		r.Roll(nil)
+		r.Roll()
 		require.Equal(t, Stats{Services: 1, Versions: 1}, r.Stats(), "versions without requests are forgotten")
 		require.Equal(t, []uint64{0, 0, 0, 0}, requestsOf(r.Service("/a", false).Windows))
+		require.Len(t, r.services, 1)
+		for _, s := range r.services {
+			require.Len(t, s.versions, 1)
+		}
+	})
+}
+
+// A version that comes back goes on, also if it has been counted anew since.
+func TestVersionsComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, gone := range []time.Duration{time.Minute, 10 * time.Minute, 3 * time.Hour} {
+			r := newCounting(t)
+			for _, generation := range []uint64{1, 2} {
+				r.Listen(record("/a", generation, time.Millisecond))
+			}
+			for range gone / Interval {
+				time.Sleep(Interval)
+				r.Roll()
+			}
+			r.Listen(record("/a", 1, time.Millisecond))
+			view := r.Service("/a", false)
+			want := uint64(3)
+			if gone > time.Hour {
+				want = 1
+			}
+			require.Equal(t, want, view.Windows[3].Requests, gone)
+			r.Roll()
+			require.Equal(t, want, r.Service("/a", false).Windows[3].Requests, gone)
+			for i, v := range view.Versions {
+				require.Equal(t, uint64(11+i), v.Number, gone)
+			}
+		}
 	})
 }
 
 // Nothing is lost or counted twice while requests, rolls and reads run at the same time.
 func TestHammer(t *testing.T) {
 	const workers, each = 4, 5000
-	r := New()
+	r := newCounting(t)
 	var all, rolls sync.WaitGroup
 	done := make(chan struct{})
 	rolls.Go(func() {
@@ -214,7 +247,7 @@ func TestHammer(t *testing.T) {
 			case <-done:
 				return
 			default:
-				r.Roll(nil)
+				r.Roll()
 				r.Service("/a", true)
 			}
 		}
@@ -233,20 +266,4 @@ func TestHammer(t *testing.T) {
 	require.Equal(t, uint64(workers*each), w.Requests)
 	require.Equal(t, int64(5*workers*each), w.BytesOut)
 	require.Equal(t, int64(1<<20), w.PeakBytes)
-}
-
-func TestRequestsAllocateNothing(t *testing.T) {
-	r, rec := New(), record("/a", 1, time.Millisecond)
-	r.Listen(rec)
-	require.Zero(t, testing.AllocsPerRun(100, func() { r.Listen(rec) }))
-}
-
-func BenchmarkListen(b *testing.B) {
-	r, rec := New(), record("/a", 1, time.Millisecond)
-	for i := range 100 {
-		r.Listen(record(fmt.Sprint("/other/", i), 1, 0))
-	}
-	for b.Loop() {
-		r.Listen(rec)
-	}
 }

@@ -1,6 +1,11 @@
 package rolling
 
-import "time"
+import (
+	"time"
+
+	"github.com/vespo-dev/vespo/services/internal/latency"
+	"github.com/vespo-dev/vespo/services/observe/tally"
+)
 
 // The two sorts of slices: how long they are in intervals, and how many are kept. Each ring has a place for the slice that
 // is still being filled.
@@ -48,40 +53,60 @@ func (r ring) merge(number int64, gained *sums, by *latencies) {
 	s.merge(gained, by)
 }
 
-// version has the statistics of one version of a service.
+// version has the statistics of one version of a service. All of it is guarded by Rolling.mu.
 type version struct {
-	id       VersionID // immutable
-	counters counters  // atomic
-
-	// Guarded by Rolling.mu, like all below.
-	seen    sums            // counters at the last roll
-	buckets [buckets]uint32 // the same
-	fine    ring            // of an Interval
-	minutes ring
-	last    int64 // number of the latest fine slice with requests
+	of      *tally.Version
+	seen    sums                    // counters at the last roll
+	buckets [latency.Buckets]uint32 // the same
+	fine    ring                    // of an Interval; nil if no slice is kept
+	minutes ring                    // nil if no slice is kept
+	last    int64                   // number of the latest fine slice with requests
 }
 
-func newVersion(id VersionID, number int64) *version {
-	return &version{id: id, last: number, fine: make(ring, Points+1), minutes: make(ring, minutes+1)}
+// follow makes of the counts that the version follows. They differ from those before if the version had left the catalogue.
+func (v *version) follow(of *tally.Version, number int64) {
+	if v.of != of {
+		v.roll(number)
+		v.of, v.seen, v.buckets = of, sums{}, [latency.Buckets]uint32{}
+	}
+	v.begin(number)
 }
+
+// begin makes the rings of slices, if there are requests since the last roll. It reports whether there are.
+func (v *version) begin(number int64) bool {
+	if load(v.of.Counters()).outcomes == v.seen.outcomes {
+		return false
+	}
+	if !v.kept() {
+		v.last, v.fine, v.minutes = number, make(ring, Points+1), make(ring, minutes+1)
+	}
+	return true
+}
+
+// drop drops the slices. The counts of the last roll stay, so that requests count once.
+func (v *version) drop() { v.fine, v.minutes = nil, nil }
+
+// kept reports whether the version has slices.
+func (v *version) kept() bool { return v.fine != nil }
 
 // gained returns what the counters have gained since the last roll.
 func (v *version) gained() (s sums, by latencies) {
-	s = v.counters.load()
+	c := v.of.Counters()
+	s = load(c)
 	s.minus(&v.seen)
 	for i := range by {
-		by[i] = uint64(v.counters.buckets[i].Load() - v.buckets[i])
+		by[i] = uint64(uint32(c.Latency.Fine[i].Load()) - v.buckets[i])
 	}
 	return s, by
 }
 
 // roll stores the gain as a part of the fine slice with the number.
 func (v *version) roll(number int64) {
-	if v.counters.load().outcomes == v.seen.outcomes {
+	if !v.begin(number) {
 		return
 	}
 	s, by := v.gained()
-	s.peakBytes = max(s.peakBytes, v.counters.peakBytes.Swap(0))
+	s.peakBytes = max(s.peakBytes, v.of.Counters().Peak.Take())
 	v.seen.add(&s)
 	v.seen.peakBytes = 0
 	for i, n := range by {

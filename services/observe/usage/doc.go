@@ -2,9 +2,9 @@
 //
 // # Cost
 //
-// [Ledger.Listen] adds to a few atomic counters of the request's version: it takes no lock, allocates nothing and never
-// waits for the disk. Every [Interval], [Ledger.Flush] writes what the counters have gained, in one transaction. A server
-// that is killed loses what came after the last one. If the disk fails, the counters keep their gains for the next attempt.
+// Requests cost nothing here: package tally counts them. Every [Interval], [Ledger.Flush] writes what the counters have gained,
+// in one transaction. A server that is killed loses what came after the last one. If the disk fails, the gains wait for the
+// next attempt.
 //
 // # Hours
 //
@@ -21,6 +21,5 @@
 //
 // # Locks
 //
-// Ledger.flushing, then Ledger.mu. mu guards the set of services, for the first request of a version. flushing is held
-// while the disk works; no request waits for it.
+// Ledger.flushing is held while the disk works. No request waits for it.
 package usage

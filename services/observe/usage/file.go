@@ -16,6 +16,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/services/internal/boltfile"
+	"github.com/vespo-dev/vespo/services/observe/tally"
 )
 
 // The file has one bucket. The key of a row is its hour, its service, a NUL, the number of the version and the unit of
@@ -78,8 +79,7 @@ func Open(cfg Config) (*Ledger, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	l := &Ledger{cfg: cfg, recent: map[string][]*version{}}
-	l.services.Store(&map[string][]*version{})
+	l := &Ledger{cfg: cfg, versions: map[*tally.Version]*version{}}
 	err := boltfile.Guarded(func() error { return l.open() })
 	if errors.Is(err, boltfile.ErrDamaged) || errors.Is(err, bolterrors.ErrInvalid) || errors.Is(err, bolterrors.ErrChecksum) || errors.Is(err, bolterrors.ErrVersionMismatch) {
 		err = l.setAside(err)
@@ -143,7 +143,7 @@ func (l *Ledger) writeLocked(now time.Time) ([]gain, error) {
 		return l.db.Update(func(tx *bbolt.Tx) error {
 			b := tx.Bucket(rows)
 			for _, g := range gains {
-				key := rowKey{hour: hour, service: g.of.service, number: g.of.number, unit: l.cfg.Unit}.encode()
+				key := rowKey{hour: hour, service: g.of.counted.Service.Name, number: g.of.counted.Number, unit: l.cfg.Unit}.encode()
 				sums := g.sums
 				if before := b.Get(key); before != nil {
 					old, err := decodeSums(before)

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/services/observe/tally"
 	"go.etcd.io/bbolt"
 
 	"github.com/vespo-dev/vespo/services/internal/boltfile"
@@ -15,7 +17,7 @@ import (
 func TestNewerFormatIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file.db")
 	open := func() error {
-		s, err := Open(Config{Path: path, Log: slog.New(slog.DiscardHandler)})
+		s, err := Open(Config{Path: path, Tally: tally.New(nil), Log: slog.New(slog.DiscardHandler)})
 		if err == nil {
 			err = s.Close()
 		}

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
 
-	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/observe/tally"
 )
 
 // Times and sizes.
@@ -21,13 +20,13 @@ const (
 	Keep      = 400 * 24 * time.Hour // age of the oldest hour
 	FileBytes = 1 << 30              // default size of the file
 	removals  = 48                   // hours removed at a time
-	idle      = time.Hour            // versions without requests for so long leave memory
 	logEvery  = 10 * time.Minute     // between log lines about a failing disk
 )
 
 // Config configures a Ledger. Zero values select the defaults.
 type Config struct {
 	Path      string           // of the file
+	Tally     *tally.Tally     // counts the requests
 	Unit      int              // version of the unit of work
 	FileBytes int64            // default FileBytes
 	Now       func() time.Time // default time.Now
@@ -38,31 +37,23 @@ type Config struct {
 type Ledger struct {
 	cfg Config // immutable
 
-	services atomic.Pointer[map[string][]*version] // the map and its slices are immutable; replaced with mu held
-
-	mu     sync.Mutex            // guards replacements of services, too
-	recent map[string][]*version // guarded by mu; all versions of services that are not in services, or have a new version
-
 	flushing sync.Mutex
-	db       *bbolt.DB   // guarded by flushing; nil after Close
-	leaving  []*version  // guarded by flushing; not in services any more, and not yet written for the last time
-	pruned   time.Time   // guarded by flushing; last removal of old hours
-	failed   time.Time   // guarded by flushing; last log line about a failure
-	stats    atomicStats // atomic
+	db       *bbolt.DB                   // guarded by flushing; nil after Close
+	versions map[*tally.Version]*version // guarded by flushing; with at least one request
+	pruned   time.Time                   // guarded by flushing; last removal of old hours
+	failed   time.Time                   // guarded by flushing; last log line about a failure
+	stats    atomicStats                 // atomic
 }
 
-// version has the counters of a version of a service.
+// version is a version that has had requests.
 type version struct {
-	service  string   // immutable
-	number   uint64   // immutable
-	counters counters // atomic
-	written  Sums     // guarded by Ledger.flushing; part of counters that is on disk
-	used     time.Time
+	counted *tally.Version // immutable
+	written Sums           // guarded by Ledger.flushing; part of the counts that is on disk
 }
 
 // Stats describes a Ledger.
 type Stats struct {
-	Versions  int    // with counters in memory
+	Versions  int    // with requests, at the last write
 	FileBytes int64  // size of the file
 	Writes    uint64 // since Open
 	Failures  uint64 // of writes
@@ -71,72 +62,18 @@ type Stats struct {
 
 type atomicStats struct {
 	writes, failures, removed atomic.Uint64
-	fileBytes                 atomic.Int64
+	fileBytes, versions       atomic.Int64
 }
 
 // Stats returns the current state.
 func (l *Ledger) Stats() Stats {
-	s := Stats{
+	return Stats{
+		Versions:  int(l.stats.versions.Load()),
 		FileBytes: l.stats.fileBytes.Load(),
 		Writes:    l.stats.writes.Load(),
 		Failures:  l.stats.failures.Load(),
 		Removed:   l.stats.removed.Load(),
 	}
-	for _, versions := range *l.services.Load() {
-		s.Versions += len(versions)
-	}
-	return s
-}
-
-// Listen adds a request to the sums. It is an accesslog.Listener. Requests that no route has served are ignored.
-func (l *Ledger) Listen(rec *accesslog.Record) {
-	if rec.Generation == 0 {
-		return
-	}
-	for _, v := range (*l.services.Load())[rec.Service] {
-		if v.number == rec.Number {
-			v.counters.count(rec)
-			return
-		}
-	}
-	l.add(rec.Service, rec.Number, rec)
-}
-
-// add counts a request of a version that may have no counters yet.
-func (l *Ledger) add(service string, number uint64, rec *accesslog.Record) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	all := *l.services.Load()
-	known := l.recent[service]
-	if known == nil {
-		known = all[service]
-	}
-	for _, v := range known {
-		if v.number == number {
-			v.counters.count(rec)
-			return
-		}
-	}
-	v := &version{service: service, number: number}
-	v.counters.count(rec)
-	l.recent[service] = append(slices.Clone(known), v)
-	if len(l.recent) > mergeFrom+len(all)/4 {
-		l.mergeLocked()
-	}
-}
-
-// mergeFrom is the number of recent services from which on they are merged. Each merge copies the whole map.
-const mergeFrom = 8
-
-// mergeLocked moves the recent services to the others.
-func (l *Ledger) mergeLocked() {
-	if len(l.recent) == 0 {
-		return
-	}
-	all := maps.Clone(*l.services.Load())
-	maps.Copy(all, l.recent)
-	l.services.Store(&all)
-	clear(l.recent)
 }
 
 // Run writes the sums at each multiple of Interval until ctx ends.
@@ -161,10 +98,8 @@ func (l *Ledger) Flush() error {
 	if l.db == nil {
 		return errClosed
 	}
-	l.mu.Lock()
-	l.mergeLocked()
-	l.mu.Unlock()
 	now := l.cfg.Now()
+	listed := l.adoptLocked()
 	gains, err := l.writeLocked(now)
 	if err != nil {
 		l.stats.failures.Add(1)
@@ -173,10 +108,9 @@ func (l *Ledger) Flush() error {
 	}
 	for _, g := range gains {
 		g.of.written = g.until
-		g.of.used = now
 	}
-	l.leaving = nil
-	l.dropIdleLocked(now)
+	maps.DeleteFunc(l.versions, func(v *tally.Version, _ *version) bool { return !listed[v] }) // those had their last counts
+	l.stats.versions.Store(int64(len(l.versions)))
 	if now.Sub(l.pruned).Abs() >= time.Hour {
 		l.pruned = now
 		if err := l.pruneLocked(now); err != nil {
@@ -204,58 +138,32 @@ type gain struct {
 	until Sums // counters
 }
 
+// adoptLocked adds the versions that have had their first requests. It returns all that can have further ones.
+func (l *Ledger) adoptLocked() (listed map[*tally.Version]bool) {
+	listed = make(map[*tally.Version]bool)
+	for _, v := range l.cfg.Tally.Versions() {
+		if v.Counters() == nil {
+			continue
+		}
+		listed[v] = true
+		if l.versions[v] == nil {
+			l.versions[v] = &version{counted: v}
+		}
+	}
+	return listed
+}
+
 // gainsLocked returns the gains of all versions that have any.
 func (l *Ledger) gainsLocked() (gains []gain) {
-	note := func(v *version) {
-		until := v.counters.load()
+	for _, v := range l.versions {
+		until := load(v.counted.Counters())
 		sums := until
 		sums.minus(&v.written)
 		if sums != (Sums{}) {
 			gains = append(gains, gain{of: v, sums: sums, until: until})
 		}
 	}
-	for _, versions := range *l.services.Load() {
-		for _, v := range versions {
-			note(v)
-		}
-	}
-	for _, v := range l.leaving {
-		note(v)
-	}
 	return gains
-}
-
-// dropIdleLocked removes versions from memory that had no requests for a while. A request that has just found its version may still
-// count, so they are written once more.
-func (l *Ledger) dropIdleLocked(now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.mergeLocked()
-	var all map[string][]*version
-	for service, versions := range *l.services.Load() {
-		kept := slices.DeleteFunc(slices.Clone(versions), func(v *version) bool {
-			if v.used.IsZero() { // added after the counters were read
-				return false
-			}
-			gone := now.Sub(v.used).Abs() > idle
-			if gone {
-				l.leaving = append(l.leaving, v)
-			}
-			return gone
-		})
-		if len(kept) == len(versions) {
-			continue
-		}
-		if all == nil {
-			all = maps.Clone(*l.services.Load())
-		}
-		if all[service] = kept; len(kept) == 0 {
-			delete(all, service)
-		}
-	}
-	if all != nil {
-		l.services.Store(&all)
-	}
 }
 
 // Close writes the sums for the last time and closes the file.

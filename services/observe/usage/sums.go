@@ -3,10 +3,9 @@ package usage
 import (
 	"encoding/binary"
 	"errors"
-	"sync/atomic"
 	"time"
 
-	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/services/observe/tally"
 )
 
 // Sums are what requests cost together.
@@ -25,13 +24,6 @@ type Memory int64
 
 // MiBSeconds returns m in MiB times seconds.
 func (m Memory) MiBSeconds() float64 { return float64(m) / (1 << 10) / 1e6 }
-
-// memoryOf returns the memory of a request: what it has written, from its admission to its end.
-func memoryOf(rec *accesslog.Record) Memory {
-	held := max(0, rec.TTLB-rec.QueueWait-rec.BodyWait)
-	kib := (rec.ResidentBytes + 1<<10 - 1) >> 10
-	return Memory(kib * held.Microseconds())
-}
 
 // Add adds other sums.
 func (s *Sums) Add(o *Sums) {
@@ -55,40 +47,16 @@ func (s *Sums) minus(o *Sums) {
 	s.BytesOut -= o.BytesOut
 }
 
-// counters are what requests add to. They only grow.
-type counters struct {
-	requests, failed                           atomic.Uint64
-	guestTime, work, memory, bytesIn, bytesOut atomic.Int64
-}
-
-// count adds a request.
-func (c *counters) count(rec *accesslog.Record) {
-	c.requests.Add(1)
-	if rec.Failed {
-		c.failed.Add(1)
-	}
-	add := func(sum *atomic.Int64, n int64) {
-		if n != 0 {
-			sum.Add(n)
-		}
-	}
-	add(&c.guestTime, int64(rec.GuestTime))
-	add(&c.work, rec.Work)
-	add(&c.memory, int64(memoryOf(rec)))
-	add(&c.bytesIn, rec.BytesIn)
-	add(&c.bytesOut, rec.BytesOut)
-}
-
 // load returns the counters. They may be of slightly different times.
-func (c *counters) load() Sums {
+func load(c *tally.Counters) Sums {
 	return Sums{
-		Requests:  c.requests.Load(),
-		Failed:    c.failed.Load(),
-		GuestTime: time.Duration(c.guestTime.Load()),
-		Work:      c.work.Load(),
-		Memory:    Memory(c.memory.Load()),
-		BytesIn:   c.bytesIn.Load(),
-		BytesOut:  c.bytesOut.Load(),
+		Requests:  c.Count(),
+		Failed:    c.Failed.Load(),
+		GuestTime: time.Duration(c.GuestNanos.Load()),
+		Work:      c.Work.Load(),
+		Memory:    Memory(c.Memory.Load()),
+		BytesIn:   c.BytesIn.Load(),
+		BytesOut:  c.BytesOut.Load(),
 	}
 }
 

@@ -21,12 +21,13 @@ import (
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/services/kv/boltstore"
 	"github.com/vespo-dev/vespo/services/observe/metrics"
+	"github.com/vespo-dev/vespo/services/observe/tally"
 )
 
 // Sources are the components of a server that are measured. All are safe for concurrent use.
 type Sources struct {
 	Version   version.Info
-	Requests  *metrics.Requests
+	Requests  *tally.Tally
 	Scrapes   *metrics.Handler
 	Router    *router.Router
 	Deployer  *deploy.Deployer
@@ -55,7 +56,7 @@ type Gate struct {
 // Groups returns the table of all metrics. Their values are read from s during scrapes.
 func Groups(s *Sources) []metrics.Group {
 	return []metrics.Group{
-		s.Requests.Group(),
+		metrics.Requests(s.Requests),
 		s.services(),
 		s.admission(),
 		s.connections(),

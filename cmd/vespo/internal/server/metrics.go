@@ -21,15 +21,16 @@ import (
 	"github.com/vespo-dev/vespo/services/kinds/proxy"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
 	"github.com/vespo-dev/vespo/services/observe/metrics"
+	"github.com/vespo-dev/vespo/services/observe/tally"
 )
 
 // newSources returns the sources without the services, which are opened later. measure adds those.
-func newSources(access access) *instruments.Sources {
+func newSources(access access, counts *tally.Tally) *instruments.Sources {
 	process := prometheus.NewRegistry()
 	process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s := &instruments.Sources{
 		Version:  version.Read(),
-		Requests: metrics.NewRequests(),
+		Requests: counts,
 		Scrapes:  metrics.NewHandler(process),
 		Outputs:  access.outputs,
 	}

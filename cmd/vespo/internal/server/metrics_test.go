@@ -26,13 +26,14 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/linestest"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 	"github.com/vespo-dev/vespo/services/observe/metrics"
+	"github.com/vespo-dev/vespo/services/observe/tally"
 )
 
 const metricsPath = "../../../../docs/metrics.md"
 
 // allGroups returns the table of all metrics, without a server to read.
 func allGroups() []metrics.Group {
-	return instruments.Groups(newSources(access{}))
+	return instruments.Groups(newSources(access{}, tally.New(nil)))
 }
 
 // The tables in docs/metrics.md are generated: go test ./cmd/vespo/internal/server -run Reference -update.

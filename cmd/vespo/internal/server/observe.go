@@ -3,30 +3,42 @@ package server
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
 	"github.com/vespo-dev/vespo/internal/routekey"
-	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services/control/admin"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/observe/journal"
 	"github.com/vespo-dev/vespo/services/observe/rolling"
+	"github.com/vespo-dev/vespo/services/observe/tally"
 )
 
 // logsDir is the directory of the logs of services, in the data directory.
 const logsDir = "logs"
 
-// observer keeps the statistics and the logs of services.
+// observer keeps the counts, the statistics and the logs of services.
 type observer struct {
-	rolling *rolling.Rolling              // immutable
-	journal *journal.Journal              // set by openJournal; nil if no logs are kept
-	routing atomic.Pointer[router.Router] // nil until there is one
+	tally   *tally.Tally     // immutable
+	rolling *rolling.Rolling // immutable
+	journal *journal.Journal // set by openJournal; nil if no logs are kept
 }
 
-func newObserver() *observer { return &observer{rolling: rolling.New()} }
+func newObserver() *observer {
+	o := &observer{}
+	o.tally = tally.New(o.journalOf)
+	o.rolling = rolling.New(o.tally)
+	return o
+}
+
+// journalOf returns the listener that logs the requests of a service; nil if no logs are kept.
+func (o *observer) journalOf(service string) accesslog.Listener {
+	if o.journal == nil {
+		return nil
+	}
+	return o.journal.Of(service)
+}
 
 // openJournal opens the logs of services, and returns log with a handler that also adds to them.
 func (o *observer) openJournal(ctx context.Context, list *parts.List, cfg *Config, dir string, log *slog.Logger) (*slog.Logger, error) {
@@ -47,7 +59,7 @@ func (o *observer) openJournal(ctx context.Context, list *parts.List, cfg *Confi
 			return err
 		},
 		Run: func(context.Context) error {
-			o.journal.Run(running, o.known)
+			o.journal.Run(running, o.tally.Names)
 			return o.journal.Close()
 		},
 		Close: func(context.Context) error { stop(); return nil },
@@ -57,14 +69,6 @@ func (o *observer) openJournal(ctx context.Context, list *parts.List, cfg *Confi
 		return nil, err
 	}
 	return slog.New(o.journal.Handler(log.Handler())), nil
-}
-
-// listener returns the listener of requests.
-func (o *observer) listener() accesslog.Listener {
-	if o.journal == nil {
-		return o.rolling.Listen
-	}
-	return accesslog.Tee(o.rolling.Listen, o.journal.Listen)
 }
 
 // logs returns the logs of services; nil if none are kept.
@@ -82,10 +86,9 @@ func (o *observer) stopFollowers() {
 	}
 }
 
-// forgets returns the callbacks by which removed services are forgotten.
+// forgets returns the callbacks by which the logs of removed services are forgotten.
 func (o *observer) forgets() deploy.Events {
 	return deploy.Events{Removed: func(key routekey.Key) {
-		o.rolling.Forget(key.String())
 		if o.journal != nil {
 			o.journal.Forget(key.String())
 		}
@@ -94,28 +97,7 @@ func (o *observer) forgets() deploy.Events {
 
 // part returns the work in the background of statistics.
 func (o *observer) part() parts.Part {
-	return parts.Part{Name: "the statistics", Run: func(ctx context.Context) error { o.rolling.Run(ctx, o.known); return nil }}
-}
-
-// known returns the names of all services; nil if they are not known yet.
-func (o *observer) known() map[string]bool {
-	if routing := o.routing.Load(); routing != nil {
-		return namesIn(routing.Table())
-	}
-	return nil
-}
-
-// namesIn returns the names of the services in a table; nil if it is nil.
-func namesIn(table *router.Table) map[string]bool {
-	if table == nil {
-		return nil
-	}
-	routes := table.Routes()
-	names := make(map[string]bool, len(routes))
-	for _, r := range routes {
-		names[r.Service] = true
-	}
-	return names
+	return parts.Part{Name: "the statistics", Run: func(ctx context.Context) error { o.rolling.Run(ctx); return nil }}
 }
 
 // slots returns the state of the capacity that services share.

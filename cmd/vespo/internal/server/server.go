@@ -141,7 +141,7 @@ func (s *server) run(signalled context.Context) error {
 
 // listen opens the listeners, and serves on them.
 func (s *server) listen(ctx context.Context) error {
-	handler := s.core.handler
+	var handler http.Handler = s.core.handler
 	if s.handler != nil {
 		handler = s.handler(handler)
 	}

@@ -131,7 +131,7 @@ func (s *server) handOver(next *handover.Successor) bool {
 	}
 	defer s.succession.sockets.Let()
 	s.log.Info("handing over", "pid", next.PID())
-	s.core.observer.routing.Load().Leave()
+	s.core.handler.Leave()
 	for _, f := range s.surfaces {
 		f.leaving.Store(true)
 	}

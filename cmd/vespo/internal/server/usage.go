@@ -21,7 +21,12 @@ func (c *core) openUsage(ctx context.Context, list *parts.List, log *slog.Logger
 			if err := durable.MkdirAll(dir); err != nil {
 				return err
 			}
-			c.usage, err = usage.Open(usage.Config{Path: filepath.Join(dir, "hours.db"), Unit: wasm.WorkUnit, Log: log})
+			c.usage, err = usage.Open(usage.Config{
+				Path:  filepath.Join(dir, "hours.db"),
+				Tally: c.observer.tally,
+				Unit:  wasm.WorkUnit,
+				Log:   log,
+			})
 			return err
 		},
 		Run:   func(ctx context.Context) error { c.usage.Run(ctx); return nil },

@@ -68,11 +68,11 @@ type core struct {
 	kind      *wasm.Kind
 	deployer  *deploy.Deployer
 	schedules *scheduler.Scheduler
-	handler   http.Handler // of the public listener
-	admin     http.Handler // of the admin listener
-	lambda    http.Handler // of the Lambda API's listener; nil without one
-	leave     func()       // announces to clients and load balancers that the server is about to stop
-	unprofile func()       // ends the profile that is being taken
+	handler   *router.Router // of the public listener
+	admin     http.Handler   // of the admin listener
+	lambda    http.Handler   // of the Lambda API's listener; nil without one
+	leave     func()         // announces to clients and load balancers that the server is about to stop
+	unprofile func()         // ends the profile that is being taken
 	trimmer   *heapTrimmer
 	observer  *observer
 	canaries  *canary.Judge
@@ -95,7 +95,8 @@ type access struct {
 
 // wire opens and connects all components, as parts of list, which the caller closes. It serves nothing.
 func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, log *slog.Logger, access access) (*core, error) {
-	c := &core{trimmer: newHeapTrimmer(), observer: newObserver(), sources: newSources(access), canaries: canary.New(log), mirrors: mirror.New()}
+	c := &core{trimmer: newHeapTrimmer(), observer: newObserver(), canaries: canary.New(log), mirrors: mirror.New()}
+	c.sources = newSources(access, c.observer.tally)
 	catalogue, err := c.openCatalogue(ctx, list, dataDir)
 	if err != nil {
 		return nil, err
@@ -111,10 +112,9 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	}
 	gate := admission.NewGate(cfg.Slots)
 	management := c.newManagement(cfg, access, gate)
-	c.admin = newAdmin(cfg, management, accesslog.Tee(access.listener, c.sources.Requests.Listen))
+	c.admin = newAdmin(cfg, management, accesslog.Tee(access.listener, c.observer.tally.Listen))
 	routing := c.newRouter(cfg, access, management)
 	c.handler = routing
-	c.observer.routing.Store(routing)
 	if err := c.openKind(ctx, list, cfg, catalogue, routing, log); err != nil {
 		return nil, err
 	}
@@ -174,10 +174,11 @@ func (c *Config) limits() admission.Limits {
 func (c *core) newRouter(cfg *Config, access access, management *admin.Handler) *router.Router {
 	config := router.Config{
 		Admin:           management,
-		AccessLog:       accesslog.Tee(c.observer.listener(), access.listener, c.canaries.Listen, c.sources.Requests.Listen, c.usage.Listen),
+		AccessLog:       accesslog.Tee(access.listener, c.canaries.Listen),
+		Unserved:        c.observer.tally.Listen,
 		MayReport:       management.MayReport,
 		WorkUnit:        wasm.WorkUnit,
-		Follow:          c.sources.Requests.Follow,
+		Follow:          c.observer.tally.Follow,
 		Trust:           cfg.trust(),
 		HeaderBytes:     int64(cfg.HeaderMemory),
 		StrictTransport: cfg.strictTransport(),
