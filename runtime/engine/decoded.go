@@ -18,14 +18,16 @@ type World = component.World
 // Decoded is a module that was read and checked, but not compiled. It keeps the bytes
 // that it was read from, which must not change. It is safe for concurrent use.
 type Decoded struct {
-	bin      []byte            // immutable
-	separate *rewrite.Separate // immutable; nil if the data cannot be separated from the code
-	code     codeID            // immutable
-	module   *rewrite.Decoded  // immutable; nil if the engine knew the code
-	info     *Info             // immutable
-	world    *World            // immutable; nil for a core module
-	sum      [sha256.Size]byte // immutable; of the bytes given to Decode
-	size     int               // immutable; of the core module
+	bin       []byte                 // immutable; nil if open is set
+	open      func() ([]byte, error) // immutable; reads the bytes given to Decode; nil if bin is set
+	separate  *rewrite.Separate      // immutable; nil if the data cannot be separated from the code
+	code      codeID                 // immutable
+	module    *rewrite.Decoded       // immutable; nil if the engine knew the code
+	info      *Info                  // immutable
+	component bool                   // immutable; the bytes are a component
+	world     *World                 // immutable; nil for a core module, and if open is set
+	sum       [sha256.Size]byte      // immutable; of the bytes given to Decode
+	size      int                    // immutable; of the core module
 }
 
 // Decode reads a core module or a component. A component is read as the core module in it: the engine does not know
@@ -42,7 +44,7 @@ func decode(bin []byte, sum [sha256.Size]byte, known func(id codeID, moduleBytes
 		}
 		bin, world = guest.Module, &guest.World
 	}
-	d := &Decoded{bin: bin, separate: rewrite.Split(bin), world: world, sum: sum, size: len(bin)}
+	d := &Decoded{bin: bin, separate: rewrite.Split(bin), component: world != nil, world: world, sum: sum, size: len(bin)}
 	if d.separate != nil && known != nil {
 		d.code = codeID(d.separate.ID)
 		if code := known(d.code, d.size); code != nil {
@@ -79,9 +81,9 @@ func refused(err error) error {
 
 // origin returns info with the mark of a component set as it is for d. Modules that share code may differ in it.
 func (d *Decoded) origin(info *Info) *Info {
-	if component := d.world != nil; info.Component != component {
+	if info.Component != d.component {
 		marked := *info
-		marked.Component = component
+		marked.Component = d.component
 		return &marked
 	}
 	return info

@@ -38,6 +38,7 @@ func (e *Engine) describe(c *sharedCode, types []rewrite.Signature) {
 	if err == nil {
 		err = e.code.files.Describe(e.describedID(c.id), c.file, text)
 	}
+	c.onDisk = err == nil
 	if err != nil {
 		e.cfg.Log.Warn("the description of compiled code cannot be kept; the next start takes longer", slog.Any("error", err))
 	}
@@ -71,6 +72,7 @@ func (e *Engine) known(id codeID, moduleBytes int) *knownCode {
 		file:       file,
 		stub:       d.Stub,
 		leastBytes: d.LeastBytes,
+		onDisk:     true,
 	})
 	return e.codes.find(id, moduleBytes)
 }

@@ -66,8 +66,10 @@ type Module struct {
 	sum    [sha256.Size]byte // immutable; of the bytes that the module was decoded from
 
 	// separate is applied to each instance that does not start from the snapshot. It is set before other instances
-	// exist; nil if wazero applies the data, or if all instances start from the snapshot.
+	// exist; nil if wazero applies the data, or if all instances start from the snapshot. Before Prepare it can be Dataless,
+	// and then data reads it.
 	separate *rewrite.Separate
+	data     func() (*rewrite.Separate, error)
 
 	// The snapshot: set once by Prepare, before any other instance exists.
 	image       *snapshot.Image
@@ -85,7 +87,7 @@ type Module struct {
 // has the same code, the new one shares it. Modules with the same code are compiled one after the other.
 func (e *Engine) Compile(ctx context.Context, d *Decoded, o ModuleOptions) (*Module, error) {
 	e.decoded.drop(d.sum)
-	m := &Module{engine: e, opts: o, sum: d.sum, separate: d.separate, limit: uint64(e.cfg.SlotBytes)}
+	m := &Module{engine: e, opts: o, sum: d.sum, separate: d.separate, data: d.separateData, limit: uint64(e.cfg.SlotBytes)}
 	if o.MemoryBytes > 0 {
 		m.limit = min(m.limit, uint64(o.MemoryBytes)/PageBytes*PageBytes)
 	}
@@ -129,6 +131,11 @@ func (m *Module) share(ctx context.Context, d *Decoded) error {
 // compile rewrites and compiles the module, for others too.
 func (m *Module) compile(ctx context.Context, d *Decoded) error {
 	e := m.engine
+	d, err := d.whole()
+	if err != nil {
+		return err
+	}
+	m.separate, m.data = d.separate, d.separateData
 	module, err := d.read()
 	if err != nil {
 		return err
@@ -244,6 +251,10 @@ func (m *Module) Prepare(ctx context.Context, slot *Slot) (*Instance, error) {
 // first runs the initialisation in the first instance, and captures the snapshot unless instances are fresh.
 func (in *Instance) first(ctx context.Context) error {
 	m := in.module
+	var err error
+	if m.separate, err = m.data(); err != nil {
+		return err
+	}
 	if err := in.applyData(); err != nil {
 		return err
 	}
@@ -273,6 +284,7 @@ func (in *Instance) first(ctx context.Context) error {
 
 // keepData drops the bytes of the module, and keeps its data only if instances need that.
 func (m *Module) keepData() {
+	m.data = nil
 	switch {
 	case m.image != nil:
 		m.separate = nil

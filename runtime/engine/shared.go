@@ -24,6 +24,7 @@ type knownCode struct {
 	file       codecache.Digest // of the rewritten module; without a cache empty
 	stub       []byte           // to load the file with; without a cache nil
 	leastBytes int              // smaller modules with this code are refused, so they would be after a restart
+	onDisk     bool             // the description was on disk when the code was opened
 }
 
 // sharedCode is compiled code, for all open modules that have it.
@@ -36,7 +37,7 @@ type sharedCode struct {
 // maxKnownBytes limits the memory of descriptions of code that no open module has.
 const maxKnownBytes = 16 << 20
 
-// codeTable has the code of all open modules, and descriptions of code that others had: with these, code is loaded
+// codeTable has the code of all open modules, and descriptions of code that others had, unless they are on disk: with these, code is loaded
 // again without reading, rewriting and validating a module. The zero codeTable is ready for use.
 type codeTable struct {
 	mu    sync.Mutex
@@ -106,7 +107,9 @@ func (t *codeTable) unuse(c *sharedCode) bool {
 	}
 	if t.open[c.id] == c {
 		delete(t.open, c.id)
-		t.rememberLocked(c.knownCode)
+		if !c.onDisk {
+			t.rememberLocked(c.knownCode)
+		}
 	}
 	return true
 }

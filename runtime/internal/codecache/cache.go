@@ -320,37 +320,56 @@ func (c *Cache) Stage(key Key, dir string) (release func(), sizeBytes int64, ok 
 
 // stageSound is Stage without the counters.
 func (c *Cache) stageSound(key Key, dir string) (release func(), sizeBytes int64, ok bool, err error) {
-	staged, sum, err := c.stage(key, dir)
+	staged, sum, head, err := c.stage(key, dir)
 	if staged == "" || err != nil {
 		return nil, 0, false, err
 	}
 	release = func() { _ = os.Remove(staged) }
-	got, sizeBytes, err := checksumOf(staged)
-	if err != nil || got != sum { // wazero would execute it, or crash
+	now, err := headOf(staged)
+	switch {
+	case err != nil:
+	case head.known:
+		ok = now == head
+	default:
+		var got checksum
+		got, err = sumOf(staged)
+		ok = got == sum
+	}
+	if err != nil || !ok { // wazero would execute it, or crash
 		release()
 		return nil, 0, false, c.Drop(key.Code)
 	}
-	return release, sizeBytes, true, nil
+	c.noteHead(key.Code, sum, now)
+	return release, now.size, true, nil
+}
+
+// noteHead keeps the checksum of a file that was read whole.
+func (c *Cache) noteHead(code Digest, sum checksum, head headSum) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.files[code]; e != nil && e.Value.(*file).sum == sum {
+		e.Value.(*file).head = head
+	}
 }
 
 // stage is Stage without the check of the content. staged is empty if there is no such file.
-func (c *Cache) stage(key Key, dir string) (staged string, sum checksum, err error) {
+func (c *Cache) stage(key Key, dir string) (staged string, sum checksum, head headSum, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.files[key.Code]
 	if !ok {
-		return "", sum, nil
+		return "", sum, head, nil
 	}
 	f := e.Value.(*file)
 	staged = filepath.Join(dir, f.name)
 	switch err := link(c.path(f), staged); {
 	case errors.Is(err, fs.ErrNotExist): // the directory was emptied from outside
-		return "", sum, c.removeLocked(key.Code)
+		return "", sum, head, c.removeLocked(key.Code)
 	case err != nil:
-		return "", sum, fmt.Errorf("load compiled code: %w", err)
+		return "", sum, head, fmt.Errorf("load compiled code: %w", err)
 	}
 	c.useLocked(key)
-	return staged, f.sum, nil
+	return staged, f.sum, f.head, nil
 }
 
 // Stats is a snapshot of a Cache's counters.

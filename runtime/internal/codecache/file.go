@@ -19,6 +19,7 @@ type file struct {
 	sum       checksum // of the content
 	name      string   // wazero's file name
 	diskBytes int64
+	head      headSum             // of the parts that wazero does not check; unknown before the first Stage
 	last      time.Time           // modification time when the directory was read
 	users     map[Digest]struct{} // modules
 	about     *about              // nil if it is not described
@@ -73,22 +74,16 @@ type checksum [crc32.Size]byte
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) } // it is made once
 
 // sumOf returns the checksum of a file.
-func sumOf(path string) (checksum, error) {
-	sum, _, err := checksumOf(path)
-	return sum, err
-}
-
-// checksumOf returns the checksum of a file and its length.
-func checksumOf(path string) (sum checksum, sizeBytes int64, err error) {
+func sumOf(path string) (sum checksum, err error) {
 	f, err := regular.Open(path)
 	if err != nil {
-		return sum, 0, err
+		return sum, err
 	}
 	defer f.Close()
 	h := crc32.New(castagnoli())
-	if sizeBytes, err = io.Copy(h, f); err != nil {
-		return sum, 0, err
+	if _, err = io.Copy(h, f); err != nil {
+		return sum, err
 	}
 	h.Sum(sum[:0])
-	return sum, sizeBytes, nil
+	return sum, nil
 }

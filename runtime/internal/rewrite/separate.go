@@ -17,6 +17,7 @@ const codeDomain = "code of a module without its data\n"
 type Separate struct {
 	ID       CodeID
 	MinPages uint32 // of linear memory
+	Dataless bool   // see WithoutData
 	data     []byte // content of the data section; nil if there is none
 	bytes    int    // in all segments
 	maxPages uint32 // as declared, if hasMax
@@ -116,6 +117,13 @@ func (s *Separate) Own() *Separate {
 	own := *s
 	own.data = append([]byte(nil), s.data...)
 	return &own
+}
+
+// WithoutData returns s without the bytes of the segments. If there were any, it is Dataless, and must not be applied.
+func (s *Separate) WithoutData() *Separate {
+	light := *s
+	light.data, light.Dataless = nil, s.Dataless || s.data != nil
+	return &light
 }
 
 // Apply writes the data to the memory of a new instance, in the order of the segments. If one is out of bounds, it

@@ -203,14 +203,13 @@ func (v *version) open(ctx context.Context, module *engine.Decoded) (err error) 
 	if world := module.World(); world != nil {
 		v.exports, v.imports = shownNames(world.Exports), shownNames(world.Imports)
 	}
+	reference := module.Reference()
 	v.pool, err = v.kind.pools.Open(ctx, func(ctx context.Context) (*engine.Module, error) {
 		decoded := module
 		if module = nil; decoded == nil { // the code was evicted
-			bin, err := v.kind.cfg.Blob(ctx, v.digest)
-			if err != nil {
-				return nil, err
-			}
-			if decoded, err = v.kind.engine.Decode(bin); err != nil {
+			var err error
+			read := func() ([]byte, error) { return v.kind.cfg.Blob(ctx, v.digest) }
+			if decoded, err = v.kind.engine.Recall(reference, read); err != nil {
 				return nil, err
 			}
 		}
