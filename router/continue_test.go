@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +25,7 @@ func serveOn(t *testing.T, h HandlerFunc) string {
 	table, err := BuildTable([]*Route{NewRoute(Binding{Key: routekey.Key{Prefix: "/a"}, Service: "a", Limiter: limiter, Handler: h})})
 	require.NoError(t, err)
 	rt.Publish(table)
-	server := httptest.NewServer(rt)
+	server := start(rt)
 	t.Cleanup(server.Close)
 	return server.Listener.Addr().String()
 }

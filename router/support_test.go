@@ -3,18 +3,41 @@ package router
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/lane/lanetest"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
 )
+
+// serving is the kind of server that tests start.
+var serving lanetest.Kind
+
+// TestMain runs all tests on net/http, and with the fast lane in front of it.
+func TestMain(m *testing.M) {
+	for _, serving = range []lanetest.Kind{lanetest.NetHTTP, lanetest.Lane} {
+		if code := m.Run(); code != 0 {
+			fmt.Fprintln(os.Stderr, "these were the tests on", serving)
+			os.Exit(code)
+		}
+	}
+}
+
+// start starts a server for a handler.
+func start(h http.Handler) *httptest.Server {
+	server := serving.Front(httptest.NewUnstartedServer(h))
+	server.Start()
+	return server
+}
 
 // house is a router behind a real server, with the records of its requests.
 type house struct {
@@ -30,7 +53,7 @@ func newHouse(t *testing.T, config Config, bindings ...Binding) *house {
 	config.AccessLog = func(rec *accesslog.Record) { h.records <- *rec }
 	h.Router = New(config)
 	h.publish(bindings...)
-	h.server = httptest.NewServer(h.Router)
+	h.server = start(h.Router)
 	t.Cleanup(h.server.Close)
 	return h
 }

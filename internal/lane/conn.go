@@ -88,6 +88,9 @@ func (c *conn) serve() {
 			return
 		}
 		if err != nil || !c.answer(x) {
+			if x != nil && x.response.taken() {
+				return
+			}
 			break
 		}
 	}

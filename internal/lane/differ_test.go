@@ -22,7 +22,7 @@ import (
 // patience bounds what a test waits for.
 const patience = 20 * time.Second
 
-// describe answers with all that a handler can see of a request.
+// describe answers with everything that a handler can see of a request.
 func describe(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	var b bytes.Buffer

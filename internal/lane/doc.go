@@ -8,8 +8,7 @@
 // Host; fields of printable ASCII, each on one line that ends with CRLF; no body or one Content-Length; a Connection of
 // close or keep-alive; no Transfer-Encoding, Expect, Upgrade, TE or Trailer; a head of at most 4 KiB.
 //
-// A handler cannot tell the two apart, and neither can a client, save for the order of fields in a response and Hijack:
-// the lane has none, as a client that wants to switch protocols sends Upgrade. Timeouts of the http.Server are not applied:
+// A handler cannot tell the two apart, and neither can a client, save for the order of fields in a response. Timeouts of the http.Server are not applied:
 // the listener bounds how long a connection may be idle or blocked.
 //
 // Lock order: body.mu and response.mu, in this order: response before body. Then watch.mu, then requestContext.mu; Server.mu

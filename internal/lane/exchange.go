@@ -37,6 +37,9 @@ func (x *exchange) open(c *conn) *http.Request {
 func (x *exchange) close() (again bool) {
 	w, c := &x.response, x.response.conn
 	x.context.end()
+	if w.taken() {
+		return false
+	}
 	w.finish()
 	c.watch.stop()
 	if form := w.request.MultipartForm; form != nil {
@@ -51,7 +54,7 @@ func (x *exchange) close() (again bool) {
 		}
 	}
 	c.server.giveBuffers(w.release())
-	return again && !c.failed && c.SetWriteDeadline(noDeadline) == nil
+	return again && !c.failed && c.SetDeadline(noDeadline) == nil // the handler or the listener may have set some
 }
 
 // abandon ends the exchange of a handler that has panicked. What has left the response's first buffer is sent.
@@ -61,6 +64,9 @@ func (x *exchange) abandon(panicked any) {
 		c.server.logf("http: panic serving %s: %v\n%s", c.template.RemoteAddr, panicked, debug.Stack())
 	}
 	x.context.end()
+	if w.taken() {
+		return
+	}
 	c.watch.stop()
 	if b := w.release(); b != nil {
 		_ = b.out.Flush() // the client may be gone

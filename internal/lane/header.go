@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/vespo-dev/vespo/internal/httpfield"
 )
 
 // plan is what the header of a response says about the form of the response. It is taken when the handler sends the
@@ -80,11 +78,23 @@ func (p *plan) takeLength(values []string) {
 func (p *plan) announce(lists []string) {
 	for _, list := range lists {
 		for name := range strings.SplitSeq(list, ",") {
-			if name = http.CanonicalHeaderKey(textproto.TrimString(name)); name != "" && httpfield.Trailer(name) {
+			if name = http.CanonicalHeaderKey(textproto.TrimString(name)); name != "" && announceable(name) {
 				p.trailers = append(p.trailers, name)
 			}
 		}
 	}
+}
+
+// announceable reports whether net/http, too, would send a trailer that was announced with the name. The router decides
+// about the trailers of services.
+func announceable(name string) bool {
+	switch name {
+	case "Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", // the connection's
+		"Cache-Control", "Expect", "Max-Forwards", "Pragma", "Range", "Content-Encoding", "Content-Range", "Content-Type", // needed before the body
+		"Authorization", "Proxy-Authenticate", "Proxy-Authorization", "Realm", "Www-Authenticate":
+		return false
+	}
+	return !strings.HasPrefix(name, "If-")
 }
 
 // first returns the first value of a field.

@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,17 +24,18 @@ type response struct {
 	body    *body         // immutable; nil without one
 	header  http.Header   // of the handler; nil before the first use
 
-	mu      sync.Mutex
-	buffers *buffers // guarded by mu, as all below; nil once the response is over
-	plan    plan     // set by WriteHeader
-	status  int      // 0 before WriteHeader
-	written int64    // bytes of the body, as the handler wrote them
-	done    bool     // the handler has returned
-	sent    bool     // the header is in buffers.out
-	chunked bool     // set with sent
-	duplex  bool     // the body of the request is left alone
-	close   bool     // the connection is closed after the response
-	gentle  bool     // the client gets time to read the response before that
+	mu       sync.Mutex
+	buffers  *buffers // guarded by mu, as all below; nil once the response is over, or hijacked
+	plan     plan     // set by WriteHeader
+	status   int      // 0 before WriteHeader
+	written  int64    // bytes of the body, as the handler wrote them
+	done     bool     // the handler has returned
+	sent     bool     // the header is in buffers.out
+	chunked  bool     // set with sent
+	duplex   bool     // the body of the request is left alone
+	close    bool     // the connection is closed after the response
+	hijacked bool     // the handler has taken the connection over
+	gentle   bool     // the client gets time to read the response before that
 }
 
 // Header implements http.ResponseWriter.
@@ -101,7 +103,7 @@ func (w *response) WriteString(s string) (int, error) {
 // beginWriteLocked returns an error if a part of the body must not be sent.
 func (w *response) beginWriteLocked(size int) error {
 	if w.buffers == nil {
-		return http.ErrHandlerTimeout
+		return w.overLocked()
 	}
 	if w.status == 0 {
 		w.writeHeaderLocked(http.StatusOK)
@@ -161,9 +163,20 @@ func (w *response) FlushError() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.buffers == nil {
-		return http.ErrHandlerTimeout
+		return w.overLocked()
 	}
 	return w.flushLocked()
+}
+
+// errOver is the error of writing after the handler has returned.
+var errOver = errors.New("the handler has returned")
+
+// overLocked returns the error of a response that takes no more.
+func (w *response) overLocked() error {
+	if w.hijacked {
+		return http.ErrHijacked
+	}
+	return errOver
 }
 
 func (w *response) flushLocked() error {

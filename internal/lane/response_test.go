@@ -102,7 +102,7 @@ func responses(t *testing.T) map[string]http.HandlerFunc {
 		"early hints":        then(set(status(103), "Link: x"), set(write(false, "abc"), "X: y")),
 		"late header":        then(write(false, "abc"), set(status(200), "X: y")),
 		"header after":       then(status(200), set(write(false, "abc"), "X: y", "Content-Length: 3")),
-		"trailer":            then(set(write(false, "abc"), "Trailer: Sum, X-Other", "Trailer: Content-Length"), set(status(200), "Sum: 1", "Content-Length: 3")),
+		"trailer":            then(set(write(false, "abc"), "Trailer: Sum, X-Other,,vespo-Report", "Trailer: Content-Length, If-None-Match, Range"), set(status(200), "Sum: 1", "Content-Length: 3", "Vespo-Report: 1", "If-None-Match: x", "Range: y")),
 		"unannounced":        then(write(true, "abc"), set(status(200), http.TrailerPrefix+"Sum: 1")),
 		"trailer, unused":    set(write(false, "abc"), "Trailer: Sum"),
 		"panic":              then(write(false, "abc"), func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }),

@@ -106,14 +106,17 @@ func (s *Server) accept(accepted net.Conn, listener net.Addr, base context.Conte
 		return
 	}
 	s.open[c] = struct{}{}
-	s.served.Go(c.serve)
+	s.served.Add(1)
+	go c.serve() // ended by Shutdown or Close; forget ends the wait for it
 }
 
-// forget ends the count of a connection that is closed or handed over.
+// forget ends the count of a connection, and the wait for its goroutine, which ends or belongs to a handler that has taken
+// the connection over.
 func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.open, c)
+	s.served.Done()
 }
 
 // tell calls the hook of the http.Server.

@@ -2,6 +2,7 @@ package servicetest
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/lane"
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/registry/filestore"
@@ -53,6 +55,7 @@ type Server struct {
 	cfg     Config
 	kinds   []services.Kind
 	http    *http.Server
+	lane    *lane.Server   // in front of http
 	serving sync.WaitGroup // the goroutine of the HTTP server
 	open    atomic.Int64   // requests whose handler has not returned
 	clients sync.WaitGroup // requests of Begin
@@ -176,7 +179,8 @@ func (s *Server) Listen() {
 		s.cfg.HTTP(s.http)
 	}
 	s.http.Handler = s.counted(s.http.Handler)
-	s.serving.Go(func() { _ = s.http.Serve(listener) }) // ends with ErrServerClosed
+	s.lane = lane.New(s.http)                           // as in front of the public listener
+	s.serving.Go(func() { _ = s.lane.Serve(listener) }) // ends with ErrServerClosed
 }
 
 // counted returns a handler that counts its requests.
@@ -198,7 +202,7 @@ func (s *Server) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), HangTimeout)
 	defer cancel()
 	if s.http != nil {
-		assert.NoError(s.tb, s.http.Close())
+		assert.NoError(s.tb, errors.Join(s.lane.Close(), s.http.Close()))
 		s.serving.Wait()
 	}
 	if s.Deployer != nil {

@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -97,4 +98,34 @@ func (s *Server) Close() {
 		_ = s.Lane.Close() // connections are cut off anyway
 	}
 	_ = s.HTTP.Close()
+}
+
+// Front puts the kind of server in front of an httptest.Server that was not started.
+func (k Kind) Front(server *httptest.Server) *httptest.Server {
+	if k == Lane {
+		server.Listener = &front{Listener: server.Listener, server: server}
+	}
+	return server
+}
+
+// front is a listener whose connections are all served by a lane. Those that the lane hands over get to the HTTP server
+// without it.
+type front struct {
+	net.Listener
+	server *httptest.Server
+}
+
+// Accept serves connections, and returns when the listener is closed.
+func (f *front) Accept() (net.Conn, error) {
+	hook := f.server.Config.ConnState
+	f.server.Config.ConnState = func(c net.Conn, state http.ConnState) {
+		if handed, ok := c.(interface{ NetConn() net.Conn }); ok {
+			if state == http.StateNew {
+				return // known
+			}
+			c = handed.NetConn()
+		}
+		hook(c, state)
+	}
+	return nil, lane.New(f.server.Config).Serve(f.Listener)
 }

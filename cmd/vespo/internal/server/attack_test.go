@@ -64,9 +64,11 @@ func TestStreamsWithoutBodies(t *testing.T) {
 
 // TestClientsThatDoNotRead checks that guests which are blocked by
 // their clients leave the processors to others, also if they have run for long.
-func TestClientsThatDoNotRead(t *testing.T) {
+func TestClientsThatDoNotRead(t *testing.T) { onBoth(t, testClientsThatDoNotRead) }
+
+func testClientsThatDoNotRead(t *testing.T, fastLane string) {
 	blocked := 2 * runtime.GOMAXPROCS(0)
-	r := runDemo(t, fmt.Sprintf("--slots=%d", 2*blocked+2), "--timeout=1h", "--retire-after=1h")
+	r := runDemo(t, fastLane, fmt.Sprintf("--slots=%d", 2*blocked+2), "--timeout=1h", "--retire-after=1h")
 	c, err := remote.NewClient(r.url, "")
 	require.NoError(t, err)
 	require.NoError(t, add(t.Context(), c, "/flood", guests.Wat(t, "flood")))

@@ -62,8 +62,10 @@ func request(path string, fields ...string) string {
 	return fmt.Sprintf("GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n%s\r\n", path, strings.Join(append(fields, ""), "\r\n"))
 }
 
-func TestNoProxyIsTrusted(t *testing.T) {
-	f := newFront(t)
+func TestNoProxyIsTrusted(t *testing.T) { onBoth(t, testNoProxyIsTrusted) }
+
+func testNoProxyIsTrusted(t *testing.T, fastLane string) {
+	f := newFront(t, fastLane)
 	status, seen := f.ask(t, request("/up", "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "Forwarded: for=192.0.2.1", "X-Real-IP: 192.0.2.1",
 		"Vespo-Caller: /a", "X_Forwarded_For: 192.0.2.1", "Content_Length: 5", "Transfer_Encoding: chunked", "X-Request-Id: mine"))
 	require.Equal(t, 200, status)
@@ -77,8 +79,10 @@ func TestNoProxyIsTrusted(t *testing.T) {
 	require.Equal(t, 400, status, "a PROXY header is no request")
 }
 
-func TestTrustedProxy(t *testing.T) {
-	f := newFront(t, "--trusted-proxy=10.0.0.0/8,127.0.0.1")
+func TestTrustedProxy(t *testing.T) { onBoth(t, testTrustedProxy) }
+
+func testTrustedProxy(t *testing.T, fastLane string) {
+	f := newFront(t, fastLane, "--trusted-proxy=10.0.0.0/8,127.0.0.1")
 	status, seen := f.ask(t, request("/up", "X-Forwarded-For: 198.51.100.1, 192.0.2.1, 10.0.0.7", "X-Forwarded-Proto: https", "X-Forwarded-Host: www.example.com",
 		"X-Request-Id: its-own"))
 	require.Equal(t, 200, status)
@@ -95,8 +99,10 @@ func TestTrustedProxy(t *testing.T) {
 // v2 is a header of the PROXY protocol, version 2: 192.0.2.1:56789 to 198.51.100.2:443.
 const v2 = "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x01\xc6\x33\x64\x02\xdd\xd5\x01\xbb"
 
-func TestProxyProtocol(t *testing.T) {
-	f := newFront(t, "--trusted-proxy=private_ranges", "--proxy-protocol")
+func TestProxyProtocol(t *testing.T) { onBoth(t, testProxyProtocol) }
+
+func testProxyProtocol(t *testing.T, fastLane string) {
+	f := newFront(t, fastLane, "--trusted-proxy=private_ranges", "--proxy-protocol")
 	for _, header := range []string{"PROXY TCP4 192.0.2.1 198.51.100.2 56789 443\r\n", v2} {
 		status, seen := f.ask(t, header+request("/up", "X-Forwarded-For: 127.0.0.1", "X-Forwarded-Proto: https"))
 		require.Equal(t, 200, status)

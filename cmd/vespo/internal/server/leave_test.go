@@ -57,6 +57,14 @@ func runWith(t *testing.T, configure func(*Config), flags ...string) *running {
 	return r
 }
 
+// onBoth runs a test with the fast lane and without it. The test gets the flag.
+func onBoth(t *testing.T, test func(t *testing.T, fastLane string)) {
+	t.Helper()
+	for _, flag := range []string{"--fast-lane=on", "--fast-lane=off"} {
+		t.Run(flag, func(t *testing.T) { test(t, flag) })
+	}
+}
+
 func (r *running) address() string { return strings.TrimPrefix(r.url, "http://") }
 
 func (r *running) status(path string) int {
@@ -72,13 +80,15 @@ func (r *running) status(path string) int {
 
 // TestLeaveLosesNoRequest checks that clients get answers until they cannot connect. On systems other than
 // Linux, connections that the server has not accepted are reset when it closes its listener.
-func TestLeaveLosesNoRequest(t *testing.T) {
+func TestLeaveLosesNoRequest(t *testing.T) { onBoth(t, testLeaveLosesNoRequest) }
+
+func testLeaveLosesNoRequest(t *testing.T, fastLane string) {
 	for _, c := range []struct {
 		name, delay string
 		http2       bool
 	}{{"at once", "0s", false}, {"with a delay", "300ms", false}, {"streams", "300ms", true}} {
 		t.Run(c.name, func(t *testing.T) {
-			r := runDemo(t, "--slots=8", "--shutdown-delay="+c.delay)
+			r := runDemo(t, fastLane, "--slots=8", "--shutdown-delay="+c.delay)
 			var told, lost atomic.Int32
 			var all sync.WaitGroup
 			warm := make(chan struct{}, 12)
@@ -129,8 +139,10 @@ func TestLeaveLosesNoRequest(t *testing.T) {
 
 // TestShutdownDelay checks that during the delay the server is not ready but serves
 // everything. An idle connection still gets its response, with Connection: close.
-func TestShutdownDelay(t *testing.T) {
-	r := runDemo(t, "--slots=8", "--shutdown-delay=3s")
+func TestShutdownDelay(t *testing.T) { onBoth(t, testShutdownDelay) }
+
+func testShutdownDelay(t *testing.T, fastLane string) {
+	r := runDemo(t, fastLane, "--slots=8", "--shutdown-delay=3s")
 	idle, err := net.Dial("tcp", r.address())
 	require.NoError(t, err)
 	defer idle.Close()

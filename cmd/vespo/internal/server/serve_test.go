@@ -66,8 +66,10 @@ func TestSharedCode(t *testing.T) {
 
 // TestDrainIsBounded checks that a request that does not
 // end is cut off at the end of the drain, with an error.
-func TestDrainIsBounded(t *testing.T) {
-	cfg, err := parse(t, "--demo", "--listen=127.0.0.1:0", "--slots=2", "--memory=1MiB", "--timeout=1h")
+func TestDrainIsBounded(t *testing.T) { onBoth(t, testDrainIsBounded) }
+
+func testDrainIsBounded(t *testing.T, fastLane string) {
+	cfg, err := parse(t, fastLane, "--demo", "--listen=127.0.0.1:0", "--slots=2", "--memory=1MiB", "--timeout=1h")
 	require.NoError(t, err)
 	said := linestest.New()
 	ctx, cancel := context.WithCancel(t.Context())
