@@ -23,10 +23,14 @@ func TestMain(m *testing.M) {
 	os.Exit(program.Main(m, map[*string]program.Source{&built: program.Vespo}))
 }
 
-// guests are the components to compare: the template of each, and the file of it that testdata replaces. jco's server does
-// not start with components of Go.
-var guests = []struct{ name, template, file, with string }{
-	{"rust", "rust-component", "src/lib.rs", "lib.rs"},
+// guests are the components to compare, and how they are built in a directory. jco's server does not start with components
+// of Go.
+var guests = []struct {
+	name  string
+	build func(t *testing.T, dir string) (component string)
+}{
+	{"rust", buildRust},
+	{"js", buildScript},
 }
 
 // run runs a command in a directory. It skips the test if a tool is missing, even with the distribution's tools first on the PATH.
@@ -48,7 +52,7 @@ func run(t *testing.T, dir, name string, args ...string) {
 	}
 }
 
-// tools installs jco for all guests, in the directory above theirs.
+// tools installs jco and componentize-js for all guests, in the directory above theirs.
 func tools(t *testing.T) (dir, jco string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -58,7 +62,7 @@ func tools(t *testing.T) (dir, jco string) {
 	if exec.CommandContext(t.Context(), "npm", "view", "@bytecodealliance/jco", "version").Run() != nil {
 		t.Skip("NOT TRIED: npm's registry does not answer")
 	}
-	run(t, dir, built, "new", "manifest", "--template", "c-component")
+	run(t, dir, built, "new", "manifest", "--template", "js")
 	text, err := os.ReadFile(filepath.Join(dir, "manifest", "package.json"))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "package.json"), text, 0o644))
@@ -66,16 +70,25 @@ func tools(t *testing.T) (dir, jco string) {
 	return dir, filepath.Join(dir, "node_modules", ".bin", "jco")
 }
 
-// build makes a component from a template with a source of testdata.
-func build(t *testing.T, dir, name, template, file, with string) (component string) {
+// buildRust makes a component from the template for Rust.
+func buildRust(t *testing.T, dir string) (component string) {
 	t.Helper()
-	source, err := os.ReadFile(filepath.Join("testdata", name, with))
+	source, err := os.ReadFile(filepath.Join("testdata", "rust", "lib.rs"))
 	require.NoError(t, err)
-	run(t, dir, built, "new", name, "--template", template)
-	project := filepath.Join(dir, name)
-	require.NoError(t, os.WriteFile(filepath.Join(project, filepath.FromSlash(file)), source, 0o644))
+	run(t, dir, built, "new", "rust", "--template", "rust-component")
+	project := filepath.Join(dir, "rust")
+	require.NoError(t, os.WriteFile(filepath.Join(project, "src", "lib.rs"), source, 0o644))
 	run(t, project, built, "build")
-	return filepath.Join(project, name+".wasm")
+	return filepath.Join(project, "rust.wasm")
+}
+
+// buildScript makes a component of a script with componentize-js alone.
+func buildScript(t *testing.T, dir string) (component string) {
+	t.Helper()
+	project := filepath.Join(dir, "js")
+	require.NoError(t, os.CopyFS(project, os.DirFS(filepath.Join("testdata", "js"))))
+	run(t, project, "node", "componentize.mjs", "service.js", "js.wasm")
+	return filepath.Join(project, "js.wasm")
 }
 
 type request struct {
@@ -151,7 +164,7 @@ func TestAnswersAreThoseOfJco(t *testing.T) {
 	defer client.CloseIdleConnections()
 	for _, g := range guests {
 		t.Run(g.name, func(t *testing.T) {
-			component := build(t, dir, g.name, g.template, g.file, g.with)
+			component := g.build(t, dir)
 			run(t, dir, built, "add", g.name, component, "--server", server.URL)
 			url := serveByJco(t, jco, component)
 			for _, r := range requests(g.name) {

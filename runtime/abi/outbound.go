@@ -23,9 +23,22 @@ const (
 	OutboundTooDeep     OutboundCode = -10 // calls between services are nested too deeply
 )
 
-// OutboundError is a failed step of an outbound call. Code is for the guest, Reason for the service's log.
+// OutboundCause is a detail of OutboundUnreachable.
+type OutboundCause uint8
+
+// The causes.
+const (
+	CauseOther       OutboundCause = iota
+	CauseName                      // the name of the server has no address
+	CauseRefused                   // the server refuses connections
+	CauseCertificate               // the certificate of the server is not accepted
+	CauseTLS                       // TLS failed in another way
+)
+
+// OutboundError is a failed step of an outbound call. Code and Cause are for the guest, Reason for the service's log.
 type OutboundError struct {
 	Code   OutboundCode
+	Cause  OutboundCause
 	Reason string
 }
 

@@ -14,10 +14,13 @@ type Code uint8
 const (
 	DNSError               Code = 1
 	DestinationUnavailable Code = 3
+	ConnectionRefused      Code = 6
 	ConnectionTerminated   Code = 7
 	ConnectionTimeout      Code = 8
 	ConnectionReadTimeout  Code = 9
 	ConnectionLimitReached Code = 11
+	TLSProtocolError       Code = 12
+	TLSCertificateError    Code = 13
 	RequestDenied          Code = 15
 	RequestBodySize        Code = 17
 	RequestURIInvalid      Code = 19
@@ -49,6 +52,15 @@ var names = [...]string{
 // String returns the name of a case below Count.
 func (c Code) String() string { return names[c] }
 
+// unreachable are the cases for the causes of a server that cannot be reached.
+var unreachable = [...]Code{
+	abi.CauseOther:       DestinationUnavailable,
+	abi.CauseName:        DNSError,
+	abi.CauseRefused:     ConnectionRefused,
+	abi.CauseCertificate: TLSCertificateError,
+	abi.CauseTLS:         TLSProtocolError,
+}
+
 // Outbound returns the case for an error of an outbound call. deadline is the case for a deadline that has passed: the
 // two versions of WASI differ there.
 func Outbound(err error, deadline Code) Code {
@@ -64,7 +76,7 @@ func Outbound(err error, deadline Code) Code {
 	case abi.OutboundTooMany:
 		return ConnectionLimitReached
 	case abi.OutboundUnreachable:
-		return DestinationUnavailable
+		return unreachable[out.Cause]
 	case abi.OutboundBroken:
 		return ConnectionTerminated
 	case abi.OutboundDeadline:

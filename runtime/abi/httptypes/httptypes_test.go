@@ -1,6 +1,7 @@
 package httptypes
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -28,6 +29,23 @@ func TestTrailers(t *testing.T) {
 	require.Equal(t, abi.Header{"X-Sum": {"1", "2"}}, Trailers(fields))
 }
 
+func TestOutbound(t *testing.T) {
+	for want, err := range map[Code]error{
+		ConnectionTerminated:   errors.New("x"),
+		RequestDenied:          &abi.OutboundError{Code: abi.OutboundForbidden},
+		ConnectionTimeout:      &abi.OutboundError{Code: abi.OutboundDeadline},
+		DestinationUnavailable: &abi.OutboundError{Code: abi.OutboundUnreachable},
+		DNSError:               &abi.OutboundError{Code: abi.OutboundUnreachable, Cause: abi.CauseName},
+		ConnectionRefused:      &abi.OutboundError{Code: abi.OutboundUnreachable, Cause: abi.CauseRefused},
+		TLSCertificateError:    &abi.OutboundError{Code: abi.OutboundUnreachable, Cause: abi.CauseCertificate},
+		TLSProtocolError:       &abi.OutboundError{Code: abi.OutboundUnreachable, Cause: abi.CauseTLS},
+	} {
+		require.Equal(t, want, Outbound(err, ConnectionTimeout))
+	}
+	require.Equal(t, "connection-refused", ConnectionRefused.String())
+	require.Equal(t, "TLS-certificate-error", TLSCertificateError.String())
+}
+
 func TestPartsOfRequests(t *testing.T) {
 	for name, part := range map[string]struct {
 		valid     func(string) bool
@@ -40,8 +58,8 @@ func TestPartsOfRequests(t *testing.T) {
 		},
 		"authority": {
 			valid: ValidAuthority,
-			good:  []string{"a", "a:80", "[::1]:80"},
-			bad:   []string{"", "a/b", "u@h", "a b", "h\r\n", "a?b", "a#b", `a\b`},
+			good:  []string{"a", "a:80", "[::1]:80", "[::1]", "a:", "a:65535"},
+			bad:   []string{"", "a/b", "u@h", "a b", "h\r\n", "a?b", "a#b", `a\b`, "a:65536", "a:x", "a:-1", ":80"},
 		},
 		"scheme": {
 			valid: validScheme,

@@ -2,6 +2,7 @@ package httptypes
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
@@ -76,8 +77,18 @@ func ValidTarget(t string) bool {
 
 // ValidAuthority reports whether a text can be a host with or without a port.
 func ValidAuthority(t string) bool {
-	return t != "" && inURI(t) && !strings.ContainsAny(t, "/?#@\\")
+	host, port := t, ""
+	if i := strings.LastIndexByte(t, ':'); i > strings.LastIndexByte(t, ']') {
+		host, port = t[:i], t[i+1:]
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); port != "" && err != nil {
+		return false
+	}
+	return host != "" && inURI(t) && !strings.ContainsAny(t, "/?#@\\")
 }
+
+// Sends reports whether requests of this scheme can be sent. Others have the error-code ProtocolError.
+func Sends(scheme string) bool { return slices.Contains(schemes[:], strings.ToLower(scheme)) }
 
 // inURI reports whether a part of a URI has only characters that can be sent.
 func inURI(t string) bool {

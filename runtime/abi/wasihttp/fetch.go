@@ -207,6 +207,10 @@ func (c *call) send(x *abi.Exchange, r *outgoingRequest, o requestOptions) (*fet
 	if r.scheme == "" {
 		r.scheme = "https"
 	}
+	if !httptypes.Sends(r.scheme) {
+		c.stderr.Line(abi.LevelWarn, []byte("requests have the scheme http or https, not "+r.scheme))
+		return nil, &errorCode{kind: httptypes.ProtocolError}
+	}
 	out, err := x.Outbound.Open(c.in.Context(), r.method, r.scheme+"://"+r.authority+r.path)
 	if err != nil {
 		return nil, c.refused(err)

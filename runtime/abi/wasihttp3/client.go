@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
@@ -45,6 +46,8 @@ type sending struct {
 	bodyOver chan struct{} // closed when the body is sent, or nothing more of it will be
 	whole    bool          // the contents have ended
 	trailed  bool          // the trailers are known
+	declared optional      // the Content-Length
+	sent     uint64        // bytes of the body
 }
 
 // start begins the call. It does not wait.
@@ -106,6 +109,9 @@ func (o *sending) open(ctx context.Context) (err error) {
 	if r.scheme.some {
 		scheme = r.scheme.text
 	}
+	if !httptypes.Sends(scheme) {
+		return &failure{code: httptypes.ProtocolError, text: "requests have the scheme http or https, not " + scheme}
+	}
 	o.out, err = x.Outbound.Open(ctx, r.method, scheme+"://"+r.authority.text+r.path())
 	return err
 }
@@ -132,8 +138,25 @@ func (o *sending) addHeader() error {
 		if err := o.out.AddHeader(name, f.Value); err != nil {
 			return err
 		}
+		if name == "Content-Length" {
+			o.declared = some(f.Value)
+		}
 	}
 	return nil
+}
+
+// fits reports whether the body sent so far, if it is all of it, has the declared length, or else no more bytes.
+func (o *sending) fits(all bool) bool {
+	if !o.declared.some {
+		return true
+	}
+	length, err := strconv.ParseUint(o.declared.text, 10, 63)
+	return err == nil && (o.sent == length || !all && o.sent < length)
+}
+
+// errBodySize is the error of a request whose body has another length than it declares.
+func (o *sending) errBodySize() error {
+	return fmt.Errorf("the body of a request has %d bytes, its Content-Length is %s: %w", o.sent, o.declared.text, &failure{code: httptypes.RequestBodySize})
 }
 
 // fail ends the call with an error.
@@ -226,6 +249,10 @@ func (u upload) Copy(p []byte, n uint32) (moved uint32, done bool) {
 		return 0, false
 	}
 	n = min(n, pieceBytes)
+	if o.sent += uint64(n); !o.fits(false) {
+		o.fail(o.errBodySize())
+		return 0, true
+	}
 	if err := o.out.Write(p[:n]); err != nil {
 		o.fail(err)
 		return 0, true
@@ -250,6 +277,10 @@ func (u upload) Drop() {
 // end ends the request when its contents have ended and it is known that they were not broken off.
 func (o *sending) end() {
 	if o.out == nil || closed(o.bodyOver) || !o.whole || !o.trailed {
+		return
+	}
+	if !o.fits(true) {
+		o.fail(o.errBodySize())
 		return
 	}
 	if err := o.out.End(); err != nil {

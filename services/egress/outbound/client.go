@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
@@ -273,14 +274,31 @@ func classify(err error) error {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return fail(abi.OutboundDeadline, "%v", err)
 	case errors.As(err, &dns), errors.As(err, &dial) && dial.Op == "dial", isTLS(err):
-		return fail(abi.OutboundUnreachable, "%v", err)
+		return &abi.OutboundError{Code: abi.OutboundUnreachable, Cause: causeOf(err), Reason: err.Error()}
 	}
 	return fail(abi.OutboundBroken, "%v", err)
 }
 
 func isTLS(err error) bool {
+	cause := causeOf(err)
+	return cause == abi.CauseCertificate || cause == abi.CauseTLS
+}
+
+// causeOf returns why a server cannot be reached.
+func causeOf(err error) abi.OutboundCause {
+	var dns *net.DNSError
 	var verification *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
 	var alert tls.AlertError
-	return errors.As(err, &verification) || errors.As(err, &record) || errors.As(err, &alert)
+	switch {
+	case errors.As(err, &dns):
+		return abi.CauseName
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return abi.CauseRefused
+	case errors.As(err, &verification):
+		return abi.CauseCertificate
+	case errors.As(err, &record), errors.As(err, &alert):
+		return abi.CauseTLS
+	}
+	return abi.CauseOther
 }

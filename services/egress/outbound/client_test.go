@@ -212,11 +212,23 @@ func TestServersThatFail(t *testing.T) {
 	tls.Config.ErrorLog = log.New(io.Discard, "", 0)
 	tls.StartTLS()
 	defer tls.Close()
-	c := newClient(t, Limits{}, nil, nobody, tls.URL)
-	_, _, err = roundTrip(t, c.exchange(), "GET", nobody)
-	requireCode(t, abi.OutboundUnreachable, err)
-	_, _, err = roundTrip(t, c.exchange(), "GET", tls.URL)
-	requireCode(t, abi.OutboundUnreachable, err) // the certificate is not trusted
+	var out *abi.OutboundError
+	wrong := httptest.NewServer(http.NotFoundHandler())
+	defer wrong.Close()
+	secure := strings.Replace(wrong.URL, "http:", "https:", 1)
+	c := newClient(t, Limits{}, nil, nobody, tls.URL, secure)
+	for to, cause := range map[string]abi.OutboundCause{
+		nobody:  abi.CauseRefused,
+		tls.URL: abi.CauseCertificate, // it is not trusted
+		secure:  abi.CauseTLS,
+	} {
+		_, _, err = roundTrip(t, c.exchange(), "GET", to)
+		requireCode(t, abi.OutboundUnreachable, err)
+		require.ErrorAs(t, err, &out)
+		require.Equal(t, cause, out.Cause, "%s: %v", to, err)
+	}
+	require.ErrorAs(t, classify(&net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}), &out)
+	require.Equal(t, abi.CauseName, out.Cause)
 }
 
 func TestDeadlineEndsACall(t *testing.T) {
