@@ -11,6 +11,7 @@ import (
 // that goes on after a response may keep it.
 type exchange struct {
 	head     head
+	request  http.Request
 	context  requestContext
 	body     body
 	response response
@@ -19,7 +20,8 @@ type exchange struct {
 // open begins the request, and returns it for the handler.
 func (x *exchange) open(c *conn) *http.Request {
 	x.context.conn, x.context.base = c, c.base
-	r := c.template.WithContext(&x.context) // the one way to set a context; it copies the template
+	x.request = *c.template.WithContext(&x.context) // the one way to set a context; its copy stays on the stack
+	r := &x.request
 	r.Method, r.URL, r.RequestURI, r.Host = x.head.method, &x.head.url, x.head.target, x.head.host
 	r.Header, r.ContentLength, r.Close = x.head.header, x.head.length, x.head.close
 	w := &x.response

@@ -25,8 +25,8 @@ type plan struct {
 // take appends the fields of a header to head, but for those that depend on the body, and keeps what it needs of these.
 func (p *plan) take(head []byte, header http.Header, status int) []byte {
 	p.length = -1
-	var room [fieldRoom]string
-	names := room[:0]
+	var room [fieldRoom]field
+	fields := room[:0]
 	for name, values := range header {
 		switch name {
 		case "Content-Length":
@@ -54,13 +54,19 @@ func (p *plan) take(head []byte, header http.Header, status int) []byte {
 			p.trailing = true
 			continue
 		}
-		names = append(names, name)
+		fields = append(fields, field{name, values})
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		head = appendField(head, name, header[name]...)
+	slices.SortFunc(fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
+	for _, f := range fields {
+		head = appendField(head, f.name, f.values...)
 	}
 	return head
+}
+
+// field is a field of a header.
+type field struct {
+	name   string
+	values []string
 }
 
 // takeLength parses a Content-Length.

@@ -14,13 +14,22 @@ const (
 	inName               // a field name: a token, RFC 9110 section 5.6.2
 	inValue              // a field value: space and printable ASCII
 	inHost               // a Host that needs no decoding
+	inUpper              // upper-case letters
+	inLower              // lower-case letters
 )
 
 // classes returns the class bits of all bytes.
 func classes() (table [256]uint8) {
 	for c := byte(' '); c < 0x7f; c++ {
 		table[c] |= inValue
-		alnum := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		lower, upper := 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z'
+		alnum := lower || upper || '0' <= c && c <= '9'
+		if lower {
+			table[c] |= inLower
+		}
+		if upper {
+			table[c] |= inUpper
+		}
 		if c > ' ' && c != '#' {
 			table[c] |= inTarget
 		}
@@ -67,7 +76,7 @@ type head struct {
 }
 
 // fieldRoom is the number of fields that take no further memory.
-const fieldRoom = 16
+const fieldRoom = 12
 
 // parse reads a head and reports whether it is of the strict subset. The text consists of lines with their CRLF. The
 // last one is empty; without it the head is incomplete, and only its lines are checked.
@@ -135,11 +144,11 @@ func (h *head) parseLine(line string, end int) bool {
 
 // parseField parses a field.
 func (h *head) parseField(line string) bool {
-	colon := strings.IndexByte(line, ':')
-	if colon <= 0 || !all(line[:colon], inName) || !all(line[colon+1:], inValue) {
+	name, rest, ok := cutName(line)
+	if !ok || !all(rest, inValue) {
 		return false
 	}
-	name, value := textproto.CanonicalMIMEHeaderKey(line[:colon]), strings.Trim(line[colon+1:], " ")
+	value := trimSpaces(rest)
 	switch name {
 	case "Host":
 		if h.host != "" || value == "" || !all(value, inHost) {
@@ -163,6 +172,46 @@ func (h *head) parseField(line string) bool {
 	}
 	h.add(name, value)
 	return true
+}
+
+// cutName returns the canonical name of a field, and the part of its line after the colon.
+func cutName(line string) (name, rest string, ok bool) {
+	canonical, upper := true, true
+	for i := range len(line) {
+		c := line[i]
+		if c == ':' {
+			if name = line[:i]; !canonical {
+				name = textproto.CanonicalMIMEHeaderKey(name)
+			}
+			return name, line[i+1:], i > 0
+		}
+		bits := class[c]
+		if bits&inName == 0 {
+			return "", "", false
+		}
+		canonical = canonical && bits&(inUpper|inLower) != unwanted(upper)
+		upper = c == '-'
+	}
+	return "", "", false
+}
+
+// unwanted returns the class of letters that are not canonical, at the beginning of a word or within it.
+func unwanted(upper bool) uint8 {
+	if upper {
+		return inLower
+	}
+	return inUpper
+}
+
+// trimSpaces returns s without spaces around it.
+func trimSpaces(s string) string {
+	for s != "" && s[0] == ' ' {
+		s = s[1:]
+	}
+	for s != "" && s[len(s)-1] == ' ' {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // add adds a field to the header.
