@@ -33,13 +33,28 @@ func Both(t *testing.T, test func(t *testing.T, kind Kind)) {
 	}
 }
 
-// Server is a running server.
+// Server is a server of a kind.
 type Server struct {
-	Addr string
+	Addr string // of Start
 	HTTP *http.Server
 	Lane *lane.Server // nil without one
+}
 
-	served chan error
+// New returns a server that does not serve yet.
+func (k Kind) New(server *http.Server) *Server {
+	s := &Server{HTTP: server}
+	if k == Lane {
+		s.Lane = lane.New(server)
+	}
+	return s
+}
+
+// Serve serves until the listener is closed.
+func (s *Server) Serve(l net.Listener) error {
+	if s.Lane != nil {
+		return s.Lane.Serve(l)
+	}
+	return s.HTTP.Serve(l)
 }
 
 // stopTime bounds the wait for requests at the end of a test.
@@ -55,29 +70,20 @@ func (k Kind) StartServer(tb testing.TB, server *http.Server) *Server {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(tb, err)
-	return k.Serve(tb, server, listener)
-}
-
-// Serve is StartServer on a listener.
-func (k Kind) Serve(tb testing.TB, server *http.Server, listener net.Listener) *Server {
-	tb.Helper()
 	if server.ErrorLog == nil {
 		server.ErrorLog = log.New(io.Discard, "", 0)
 	}
-	s := &Server{Addr: listener.Addr().String(), HTTP: server, served: make(chan error, 1)}
-	serve := server.Serve
-	if k == Lane {
-		s.Lane = lane.New(server)
-		serve = s.Lane.Serve
-	}
-	go func() { s.served <- serve(listener) }() // received by stop
+	s := k.New(server)
+	s.Addr = listener.Addr().String()
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(listener) }() // received at the end of the test
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 		defer cancel()
 		if s.Stop(ctx) != nil {
 			s.Close()
 		}
-		require.ErrorIs(tb, <-s.served, http.ErrServerClosed)
+		require.ErrorIs(tb, <-served, http.ErrServerClosed)
 	})
 	return s
 }

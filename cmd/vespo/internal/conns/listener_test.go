@@ -39,7 +39,8 @@ func TestListenerBoundsConnections(t *testing.T) {
 	}
 	srv.SetKeepAlivesEnabled(false)
 	var owned sync.WaitGroup
-	owned.Go(func() { _ = srv.Serve(l) })
+	both := serving.New(srv)
+	owned.Go(func() { _ = both.Serve(l) })
 	var all sync.WaitGroup
 	var answered atomic.Int32
 	for range clients {
@@ -59,7 +60,7 @@ func TestListenerBoundsConnections(t *testing.T) {
 	// The server calls ConnState after closing a connection,
 	// so each closed one may be counted beside its successor.
 	require.LessOrEqual(t, most.Load(), int32(2*bound))
-	require.NoError(t, srv.Shutdown(t.Context()))
+	require.NoError(t, both.Stop(t.Context()))
 	owned.Wait()
 	require.Empty(t, l.open)
 	require.Empty(t, l.peers)
@@ -268,7 +269,8 @@ func TestWatchedServer(t *testing.T) {
 		}),
 	}
 	var owned sync.WaitGroup
-	owned.Go(func() { _ = srv.Serve(l) })
+	both := serving.New(srv)
+	owned.Go(func() { _ = both.Serve(l) })
 	ctx, cancel := context.WithCancel(t.Context())
 	owned.Go(func() { // in place of Watch, with faster ticks
 		for ticker := time.NewTicker(10 * time.Millisecond); ctx.Err() == nil; <-ticker.C {
@@ -290,7 +292,7 @@ func TestWatchedServer(t *testing.T) {
 	require.NoError(t, err)
 	require.Error(t, <-broken)
 	require.NoError(t, client.Close())
-	require.NoError(t, srv.Shutdown(ctx))
+	require.NoError(t, both.Stop(ctx))
 	cancel()
 	owned.Wait()
 	require.Empty(t, l.open)

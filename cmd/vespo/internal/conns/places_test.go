@@ -2,18 +2,34 @@ package conns
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/lane/lanetest"
 	"github.com/vespo-dev/vespo/router/forwarded"
 )
+
+// serving is the kind of server that tests start.
+var serving lanetest.Kind
+
+// TestMain runs all tests on net/http, and with the fast lane in front of it.
+func TestMain(m *testing.M) {
+	for _, serving = range []lanetest.Kind{lanetest.NetHTTP, lanetest.Lane} {
+		if code := m.Run(); code != 0 {
+			fmt.Fprintln(os.Stderr, "these were the tests on", serving)
+			os.Exit(code)
+		}
+	}
+}
 
 // served is an HTTP server on a Listener. Requests for /wait are answered when release is closed.
 type served struct {
@@ -38,9 +54,10 @@ func serve(t *testing.T, cfg Config) *served {
 		}),
 	}
 	var owned sync.WaitGroup
-	owned.Go(func() { _ = srv.Serve(l) })
+	both := serving.New(srv)
+	owned.Go(func() { _ = both.Serve(l) })
 	t.Cleanup(func() {
-		require.NoError(t, srv.Close())
+		both.Close()
 		owned.Wait()
 	})
 	return s
