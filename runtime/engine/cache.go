@@ -106,8 +106,11 @@ func (e *Engine) compileHere(ctx context.Context, rewritten []byte) (*sharedCode
 	if err != nil {
 		return nil, err
 	}
-	return &sharedCode{compiled: compiled}, nil
+	return &sharedCode{compiled: compiled, sizeBytes: codeFactor * int64(len(rewritten))}, nil
 }
+
+// codeFactor is the usual size of machine code divided by that of the module.
+const codeFactor = 4
 
 // load returns nil if the cache does not have the code. A file that cannot be loaded is
 // removed, to be compiled again. wazero's API requires a module to load code with, and looks only at what the stub has
@@ -129,7 +132,8 @@ func (e *Engine) load(key codecache.Key, moduleBytes int, stub []byte) (*sharedC
 }
 
 func loadedCode(compiled wazero.CompiledModule, key codecache.Key, stub []byte, fileBytes int64) *sharedCode {
-	return &sharedCode{compiled: compiled, knownCode: knownCode{file: key.Code, stub: stub, leastBytes: rewrite.LeastBytesForCode(fileBytes)}}
+	known := knownCode{file: key.Code, stub: stub, leastBytes: rewrite.LeastBytesForCode(fileBytes)}
+	return &sharedCode{compiled: compiled, sizeBytes: fileBytes, knownCode: known}
 }
 
 // compileToFile compiles and loads a module. If the disk is full, it removes half of the code

@@ -113,6 +113,7 @@ type Engine struct {
 	codes     codeTable
 
 	imageBytes atomic.Int64 // atomic; images of all snapshots
+	imageHeld  atomic.Int64 // atomic; of these, without zeros
 	modules    atomic.Int64 // atomic; open modules
 	instances  atomic.Int64 // atomic; open instances
 	decodings  atomic.Int64 // atomic; modules decoded by Engine.Decode
@@ -212,6 +213,7 @@ type Stats struct {
 	Types        int             // function types that wazero keeps until the engine is closed
 	TypeBytes    int64           // estimated memory of Types
 	Codes        int             // compiled code in memory: open modules that differ in data alone share it
+	CodeBytes    int64           // machine code in memory, and images without their zeros; see LoadedBytes
 	Decodings    int64           // modules whose code was decoded since the engine was opened
 	Recalled     int64           // snapshots found on disk since the engine was opened: their guests were not initialised
 	DecodedBytes int64           // decoded modules that wait for their compilation
@@ -231,18 +233,25 @@ func (e *Engine) Stats() Stats {
 		ImageBytes:   e.imageBytes.Load(),
 		Modules:      int(e.modules.Load()),
 		Instances:    int(e.instances.Load()),
-		Codes:        e.codes.size(),
+		CodeBytes:    e.LoadedBytes(),
 		Decodings:    e.decodings.Load(),
 		Recalled:     e.recalled.Load(),
 		DecodedBytes: e.decoded.heldBytes(),
 		ResetMethod:  e.restorer.Method(),
 		Turns:        e.turns.Stats(),
 	}
+	s.Codes, _ = e.codes.size()
 	s.Types, s.TypeBytes = e.types.held()
 	if e.code != nil {
 		s.Code, s.Compiler = e.code.files.Stats(), e.code.compiler.Stats()
 	}
 	return s
+}
+
+// LoadedBytes returns the memory of all machine code and snapshots.
+func (e *Engine) LoadedBytes() int64 {
+	_, code := e.codes.size()
+	return code + e.imageHeld.Load()
 }
 
 // moduleConfig is the same for all instances: no names, no start functions (the engine runs them), no files,

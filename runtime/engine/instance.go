@@ -195,6 +195,7 @@ func (m *Module) adopt(image *snapshot.Image, memoryBytes uint64, globals []uint
 	m.image, m.memoryBytes, m.globals = image, memoryBytes, globals
 	m.watchFaults = m.info.WritesMemory && m.engine.restorer.WatchesFaults(memoryBytes)
 	m.engine.imageBytes.Add(int64(image.Size()))
+	m.engine.imageHeld.Add(image.HeldBytes())
 }
 
 // restore maps the snapshot over the slot and restores all other state.

@@ -357,6 +357,7 @@ func (m *Module) Close(ctx context.Context) error {
 	errs := []error{m.engine.codes.release(ctx, m.code)}
 	if m.image != nil {
 		m.engine.imageBytes.Add(-int64(m.image.Size()))
+		m.engine.imageHeld.Add(-m.image.HeldBytes())
 		errs = append(errs, m.image.Close())
 	}
 	return errors.Join(errs...)

@@ -31,6 +31,7 @@ type knownCode struct {
 type sharedCode struct {
 	knownCode                       // immutable
 	compiled  wazero.CompiledModule // immutable
+	sizeBytes int64                 // immutable; of machine code, roughly
 	users     int                   // guarded by codeTable.mu; open modules
 }
 
@@ -43,6 +44,7 @@ type codeTable struct {
 	mu    sync.Mutex
 	open  map[codeID]*sharedCode   // guarded by mu
 	known map[codeID]*list.Element // guarded by mu; not open
+	code  int64                    // guarded by mu; bytes of machine code in open
 	order list.List                // guarded by mu; of *knownCode in known, least recently closed first
 	bytes int64                    // guarded by mu; of known
 }
@@ -82,6 +84,7 @@ func (t *codeTable) add(c *sharedCode) {
 	t.dropLocked(c.id)
 	c.users = 1
 	t.open[c.id] = c
+	t.code += c.sizeBytes
 }
 
 func (t *codeTable) initLocked() {
@@ -105,6 +108,7 @@ func (t *codeTable) unuse(c *sharedCode) bool {
 	if c.users--; c.users > 0 {
 		return false
 	}
+	t.code -= c.sizeBytes
 	if t.open[c.id] == c {
 		delete(t.open, c.id)
 		if !c.onDisk {
@@ -159,11 +163,11 @@ func (k *knownCode) heldBytes() int64 {
 	return int64(held)
 }
 
-// size returns the number of codes in memory.
-func (t *codeTable) size() int {
+// size returns the number of codes in memory, and their machine code.
+func (t *codeTable) size() (codes int, sizeBytes int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.open)
+	return len(t.open), t.code
 }
 
 // infoOf returns the description of a module for that of another one with the same code.

@@ -60,6 +60,7 @@ func (p *Pool) reload(deadline time.Time) (*engine.Module, *engine.Instance, err
 		return nil, nil, err
 	}
 	p.module = module
+	p.set.requestTrim()
 	return module, in, nil
 }
 

@@ -75,6 +75,7 @@ func (s *Set) Open(ctx context.Context, load Loader) (*Pool, error) {
 		p.warm = append(p.warm, first)
 	}
 	s.add(p)
+	s.requestTrim()
 	return p, nil
 }
 
@@ -209,6 +210,9 @@ func (p *Pool) done(now time.Time) {
 		p.lastUsed = now
 	}
 	p.unlockAndFinish()
+	if p.set.over.Load() {
+		p.set.requestTrim()
+	}
 }
 
 // unlockAndFinish unlocks p.mu and closes the module of a closed pool that is not in use any more.
@@ -278,29 +282,6 @@ func (p *Pool) closeWarm(n int) int {
 		p.report(in.Close())
 	}
 	return n
-}
-
-// Shrink closes all warm instances. With evict it also releases the compiled code and
-// the snapshot, if the pool is not in use. Later requests load them again.
-func (p *Pool) Shrink(ctx context.Context, evict bool) error {
-	p.set.mu.Lock()
-	defer p.set.mu.Unlock()
-	p.closeWarm(int(^uint(0) >> 1))
-	if !evict {
-		return nil
-	}
-	p.mu.Lock()
-	module := p.module
-	if p.inUse > 0 || p.refills > 0 || p.closed || len(p.warm) > 0 {
-		module = nil
-	} else {
-		p.module = nil
-	}
-	p.mu.Unlock()
-	if module == nil {
-		return nil
-	}
-	return module.Close(ctx)
 }
 
 // Close closes all instances and the module. It stops running calls and waits for them

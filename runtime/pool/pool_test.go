@@ -45,7 +45,7 @@ func newFixture(t *testing.T, slots int) *fixture {
 		}},
 	})
 	require.NoError(t, err)
-	f := &fixture{engine: e, set: NewSet(e, slog.New(slog.NewTextHandler(t.Output(), nil))), module: module}
+	f := &fixture{engine: e, set: NewSet(e, Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil))}), module: module}
 	f.set.Start()
 	t.Cleanup(func() {
 		f.set.Close()
@@ -204,7 +204,7 @@ func TestCountsOutliveTheirPool(t *testing.T) {
 	require.NoError(t, p.Close(context.Background()))
 	require.NoError(t, p.Close(context.Background()))
 	require.NoError(t, other.Shrink(context.Background(), true))
-	require.Equal(t, SetStats{Pools: 1, Counts: Counts{Warm: 3}}, f.set.Stats())
+	require.Equal(t, SetStats{Pools: 1, Counts: Counts{Warm: 3, Unloaded: 1}}, f.set.Stats())
 }
 
 func TestTooManyUsersAreABrokenPromise(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vespo-dev/vespo/runtime/engine"
@@ -14,26 +15,49 @@ import (
 // requests were admitted than there are slots.
 var ErrNoSlot = errors.New("pool: no slot is left although the request was admitted")
 
+// Options configures a Set.
+type Options struct {
+	// LoadedBytes limits the memory of compiled code and snapshots: beyond it, those of the least recently used pools
+	// are released. 0: no limit.
+	LoadedBytes int64
+	// Unloaded, if set, is called after a pool has released its code and snapshot, with their memory. Code that others use
+	// does not count.
+	Unloaded func(bytes int64)
+	Log      *slog.Logger
+}
+
 // Set holds all pools of one engine, which share its slots.
 type Set struct {
-	engine *engine.Engine // immutable
-	log    *slog.Logger   // immutable
+	engine  *engine.Engine // immutable
+	options Options        // immutable
+	log     *slog.Logger   // immutable
 
-	mu     sync.Mutex         // held while slots change their owner
-	pools  map[*Pool]struct{} // guarded by mu
-	closed Counts             // guarded by mu; of pools that are not in pools any more
+	mu      sync.Mutex         // held while slots change their owner
+	pools   map[*Pool]struct{} // guarded by mu
+	closed  Counts             // guarded by mu; of pools that are not in pools any more
+	trimmed int64              // guarded by mu; releases because of Options.LoadedBytes
 
-	refills chan *Pool // pools that lost an instance; bounded: if it is full, refills are in progress anyway
+	trims   chan struct{} // capacity 1; the limit may be exceeded
+	over    atomic.Bool   // atomic; the limit is exceeded by pools in use
+	refills chan *Pool    // pools that lost an instance; bounded: if it is full, refills are in progress anyway
 	stop    context.CancelFunc
 	done    chan struct{}
 }
 
 // NewSet returns a set without pools. Call Start to enable refills.
-func NewSet(e *engine.Engine, log *slog.Logger) *Set {
-	return &Set{engine: e, log: log, pools: map[*Pool]struct{}{}, refills: make(chan *Pool, 16), done: make(chan struct{})}
+func NewSet(e *engine.Engine, o Options) *Set {
+	return &Set{
+		engine:  e,
+		options: o,
+		log:     o.Log,
+		pools:   map[*Pool]struct{}{},
+		trims:   make(chan struct{}, 1),
+		refills: make(chan *Pool, 16),
+		done:    make(chan struct{}),
+	}
 }
 
-// Start starts the goroutine that refills pools. Close stops it.
+// Start starts the goroutine that refills pools, and unloads them. Close stops it.
 func (s *Set) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop = cancel
@@ -45,6 +69,8 @@ func (s *Set) Start() {
 				return
 			case p := <-s.refills:
 				p.refill(ctx)
+			case <-s.trims:
+				s.trim(ctx)
 			}
 		}
 	}()

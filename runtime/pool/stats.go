@@ -10,6 +10,7 @@ type Counts struct {
 	Discarded int64 // instances closed after a request that did not end well, or because of a failed reset
 	Refilled  int64 // instances created in the background for discarded ones
 	Reclaimed int64 // warm instances closed because another pool needed their slots
+	Unloaded  int64 // releases of compiled code and snapshot: unused for long, or least recently used beyond Options.LoadedBytes
 }
 
 func (c *Counts) add(d Counts) {
@@ -19,6 +20,7 @@ func (c *Counts) add(d Counts) {
 	c.Discarded += d.Discarded
 	c.Refilled += d.Refilled
 	c.Reclaimed += d.Reclaimed
+	c.Unloaded += d.Unloaded
 }
 
 // Stats is a snapshot of the state of a pool.
@@ -44,18 +46,19 @@ func (p *Pool) Stats() Stats {
 
 // SetStats is a snapshot of the state of all pools.
 type SetStats struct {
-	Pools  int // open pools
-	Loaded int // pools whose compiled code and snapshot are in memory
-	Warm   int // instances that are ready
-	InUse  int // requests that have an instance or wait for one to be created
-	Counts Counts
+	Pools   int   // open pools
+	Loaded  int   // pools whose compiled code and snapshot are in memory
+	Warm    int   // instances that are ready
+	InUse   int   // requests that have an instance or wait for one to be created
+	Trimmed int64 // releases because of Options.LoadedBytes
+	Counts  Counts
 }
 
 // Stats returns the current state. The counts include those of pools that are closed.
 func (s *Set) Stats() SetStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := SetStats{Pools: len(s.pools), Counts: s.closed}
+	all := SetStats{Pools: len(s.pools), Trimmed: s.trimmed, Counts: s.closed}
 	for p := range s.pools {
 		one := p.Stats()
 		if one.Loaded {

@@ -95,7 +95,11 @@ func (r *Restorer) build(sizeBytes int, pieces []Piece) (*Image, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("snapshot: capture of %d bytes: %w", sizeBytes, err), r.countImage(-1))
 	}
-	return &Image{owner: r, sizeBytes: sizeBytes, golden: g, refs: 1}, nil
+	im := &Image{owner: r, sizeBytes: sizeBytes, golden: g, refs: 1}
+	for _, p := range pieces {
+		im.heldBytes += int64(len(p.Bytes))
+	}
+	return im, nil
 }
 
 func (r *Restorer) countImage(n int) error {
@@ -207,6 +211,7 @@ func (r *Restorer) Close() error {
 type Image struct {
 	owner     *Restorer // immutable
 	sizeBytes int       // immutable
+	heldBytes int64     // immutable; of golden that is not zero
 	golden    golden    // immutable until released
 
 	refs     int         // guarded by owner.mu; one until Close, and one for each cell that maps the image
@@ -222,6 +227,9 @@ type golden struct {
 
 // Size returns the length of the captured memory in bytes.
 func (im *Image) Size() int { return im.sizeBytes }
+
+// HeldBytes returns the memory of the image: host pages of zeros take none.
+func (im *Image) HeldBytes() int64 { return im.heldBytes }
 
 // Close closes the image. Cells that map it keep using it.
 func (im *Image) Close() error {

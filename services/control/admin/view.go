@@ -42,6 +42,7 @@ type serviceView struct {
 	Snapshot    int64               `json:"snapshot"`
 	State       string              `json:"state"`
 	Problem     string              `json:"problem,omitempty"`
+	Evictions   int64               `json:"evictions,omitempty"`
 	Warm        int                 `json:"warm"`
 	InFlight    int                 `json:"in_flight"`
 	Requests    uint64              `json:"requests"`
@@ -153,6 +154,7 @@ func (h *Handler) viewOf(service registry.Service, status services.Status) servi
 		Size:        sizeOf(version),
 		Snapshot:    status.SnapshotBytes,
 		State:       status.State,
+		Evictions:   status.Counts.Unloaded,
 		Warm:        status.Warm,
 		InFlight:    status.InFlight,
 		Deployed:    version.Deployed.UTC(),

@@ -43,6 +43,7 @@ type Config struct {
 	StackBytes   int64         // call stack of one request, in the rewriter's estimate; default 2 MiB
 	CacheDir     string        // directory of the compiled code; empty: none
 	CacheBytes   int64         // maximum size of CacheDir; default 1 GiB
+	CodeMemory   int64         // maximum of compiled code and snapshots in memory, in bytes; 0: no limit
 	Snapshots    bool          // keep snapshots in CacheDir too, which can have secrets of services
 	Build        string        // identifies the program; see engine.Config
 	CompileBytes int64         // memory for compiling a module; default 1 GiB
@@ -55,6 +56,8 @@ type Config struct {
 	// compile in this process.
 	CompileCommand []string
 	VerifyResets   bool // let resets check more than necessary, and fail if they find anything; for tests
+	// Unloaded, if set, is called after compiled code and a snapshot were released, with the memory that they took.
+	Unloaded func(bytes int64)
 	// Blob reads an evicted module again. Required.
 	Blob func(ctx context.Context, digest registry.Digest) ([]byte, error)
 	// Root contains the directories that services can mount. If nil, mounts are refused.
@@ -134,10 +137,14 @@ func Open(ctx context.Context, cfg Config) (*Kind, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kind{cfg: cfg, engine: e, pools: pool.NewSet(e, cfg.Log), servers: abi.Servers(abis), runners: abi.Runners(abis)}
+	k := &Kind{cfg: cfg, engine: e, pools: newPools(e, cfg), servers: abi.Servers(abis), runners: abi.Runners(abis)}
 	rand.Read(k.fileKey[:]) // never fails
 	k.pools.Start()
 	return k, nil
+}
+
+func newPools(e *engine.Engine, cfg Config) *pool.Set {
+	return pool.NewSet(e, pool.Options{LoadedBytes: cfg.CodeMemory, Unloaded: cfg.Unloaded, Log: cfg.Log})
 }
 
 // Close releases all resources. All deployments must be closed.
@@ -155,11 +162,14 @@ func (k *Kind) CeilingBytes() int64 {
 // Stats is a snapshot of the use of resources by all modules, including functions.
 type Stats struct {
 	engine.Stats
-	Pools pool.SetStats
+	Pools     pool.SetStats
+	CodeLimit int64 // of Stats.CodeBytes; 0: none
 }
 
 // Stats returns the current state.
-func (k *Kind) Stats() Stats { return Stats{Stats: k.engine.Stats(), Pools: k.pools.Stats()} }
+func (k *Kind) Stats() Stats {
+	return Stats{Stats: k.engine.Stats(), Pools: k.pools.Stats(), CodeLimit: k.cfg.CodeMemory}
+}
 
 // Describe implements services.Kind.
 func (k *Kind) Describe() schema.Kind { return Description() }

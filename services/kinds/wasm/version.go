@@ -249,6 +249,7 @@ func (v *version) Status() services.Status {
 		Counts: services.Counts{
 			LogDropped: v.logRate.Stats().Dropped,
 			Discarded:  p.Counts.Discarded,
+			Unloaded:   p.Counts.Unloaded,
 			Evicted:    p.Counts.Reclaimed,
 		},
 	}

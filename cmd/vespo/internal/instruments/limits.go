@@ -40,6 +40,8 @@ func Limits() []Limit {
 			func(s *Sources) uint64 { return s.Router.Stats().Refused }},
 		{"code_cache", "files of compiled code that were removed (--code-cache)",
 			func(s *Sources) uint64 { return uint64(s.Modules.Stats().Code.Evicted) }},
+		{"code_memory", "times that the code and the snapshot of a module were released (--code-memory)",
+			func(s *Sources) uint64 { return uint64(s.Modules.Stats().Pools.Trimmed) }},
 		{"queue_requests_memory", "requests that found the memory of queues full, or the share of their queue",
 			func(s *Sources) uint64 { return s.Queues.Stats().Requests.Refused }},
 		{"queue_replies_memory", "answers of workers that found the memory full, or the share of their queue",

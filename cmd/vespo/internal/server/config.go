@@ -30,6 +30,7 @@ const (
 	minLogSize      = 64 << 10
 
 	minCompileMemory = 64 << 20 // the compiler process itself needs some 20 MiB
+	minCodeMemory    = 1 << 20
 	maxTimeout       = time.Hour
 	maxKVSize        = 64 << 30 // a store is one file, which is mapped and read once at the start
 	maxRetireAfter   = 30 * 24 * time.Hour
@@ -65,7 +66,8 @@ type Config struct {
 	MaxModule           flags.Size    `placeholder:"SIZE" default:"64MiB" help:"Largest module that can be added (${default})."`
 	CompileMemory       flags.Size    `placeholder:"SIZE" default:"1GiB" help:"Memory for compiling one module (${default})."`
 	CompileTime         time.Duration `placeholder:"DURATION" default:"1m" help:"Processor time for compiling one module (${default})."`
-	CodeCache           flags.Size    `placeholder:"SIZE" default:"1GiB" help:"Disk space for compiled code (${default})."`
+	CodeCache           flags.Size    `placeholder:"SIZE" default:"1GiB" help:"Disk space for compiled code and snapshots (${default})."`
+	CodeMemory          flags.Size    `placeholder:"SIZE" default:"0" help:"Memory for compiled code and snapshots. Beyond it, services that were not used for longest release theirs; 0 is a quarter of the machine's memory."`
 	KVSize              flags.Size    `placeholder:"SIZE" default:"256MiB" help:"Size of one key-value store (${default})."`
 	KVTotal             flags.Size    `placeholder:"SIZE" default:"1GiB" help:"Size of all key-value stores (${default})."`
 	PerService          int           `placeholder:"N" default:"0" help:"Slots that one service may hold at a time; 0 is three quarters of all, so that no service can take the last."`
@@ -134,6 +136,7 @@ func (c *Config) Validate() error {
 	check(c.CompileTime >= time.Second && c.CompileTime <= maxTimeout,
 		"compile-time", "is %s: it must be between 1s and %s", c.CompileTime, maxTimeout)
 	check(c.CodeCache > 0, "code-cache", "is %s: it must be more than nothing", c.CodeCache)
+	check(c.CodeMemory == 0 || c.CodeMemory >= minCodeMemory, "code-memory", "is %s: it must be 0, for a quarter of the machine's memory, or at least %s", c.CodeMemory, flags.Size(minCodeMemory))
 	check(c.KVSize > 0 && c.KVSize <= maxKVSize, "kv-size", "is %s: it must be more than nothing and at most %s", c.KVSize, flags.Size(maxKVSize))
 	check(c.KVTotal > 0, "kv-total", "is %s: it must be more than nothing", c.KVTotal)
 	check(c.PerService >= 0 && c.PerService <= c.Slots, "per-service", "is %d: it must be 0, for three quarters of the slots, or at most --slots", c.PerService)
@@ -206,6 +209,17 @@ func (c *Config) compileTime() time.Duration {
 	return slowdown * c.CompileTime
 }
 
+// codeMemory returns the memory for compiled code and snapshots.
+func (c *Config) codeMemory() int64 {
+	if c.CodeMemory > 0 {
+		return int64(c.CodeMemory)
+	}
+	if machine := machineBytes(); machine > 0 {
+		return max(minCodeMemory, machine/4)
+	}
+	return 1 << 30
+}
+
 // perService returns the number of slots that one service may hold.
 func (c *Config) perService() int {
 	if c.PerService > 0 {
@@ -232,6 +246,7 @@ func (c *Config) String() string {
 		{"compile-memory", c.CompileMemory},
 		{"compile-time", c.CompileTime},
 		{"code-cache", c.CodeCache},
+		{"code-memory", c.CodeMemory},
 		{"kv-size", c.KVSize},
 		{"kv-total", c.KVTotal},
 		{"per-service", c.PerService},

@@ -5,6 +5,7 @@ import (
 	"math"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
@@ -36,16 +37,40 @@ func openHeapFloor(ctx context.Context, list *parts.List) error {
 	})
 }
 
-// heapTrimmer returns memory to the operating system after a deploy. Compiling a module briefly takes many
-// times its size. Without trimming, the process would keep that memory for minutes, and longer when idle.
+// heapTrimmer returns memory to the operating system after deploys and evictions. Compiling a module briefly takes many
+// times its size. Without trimming, the process would keep that memory for minutes, and longer when idle. The code of an evicted
+// module is unmapped by a collection alone: the collector does not know how large it is.
 type heapTrimmer struct {
-	wanted chan struct{} // capacity 1
+	wanted  chan struct{} // capacity 1
+	urgent  chan struct{} // capacity 1
+	waiting atomic.Int64  // atomic; bytes that were unloaded since the last trim
 }
 
-// trimQuiet is the time without deploys before a trim, so that one collection serves several deploys.
-const trimQuiet = 2 * time.Second
+const (
+	// trimQuiet is the time without deploys before a trim, so that one collection serves several deploys.
+	trimQuiet = 2 * time.Second
+	// trimPatience is the longest time before a trim, if deploys and evictions go on.
+	trimPatience = 20 * time.Second
+	// trimBytes is the unloaded memory that does not wait: many services that wake each other's place would
+	// exceed --code-memory by the code that is not unmapped yet.
+	trimBytes = 64 << 20
+)
 
-func newHeapTrimmer() *heapTrimmer { return &heapTrimmer{wanted: make(chan struct{}, 1)} }
+func newHeapTrimmer() *heapTrimmer {
+	return &heapTrimmer{wanted: make(chan struct{}, 1), urgent: make(chan struct{}, 1)}
+}
+
+// unloaded requests a trim after code was unloaded. It does not block.
+func (h *heapTrimmer) unloaded(bytes int64) {
+	if h.waiting.Add(bytes) < trimBytes {
+		h.want()
+		return
+	}
+	select {
+	case h.urgent <- struct{}{}:
+	default:
+	}
+}
 
 // want requests a trim after trimQuiet. It does not block.
 func (h *heapTrimmer) want() {
@@ -60,14 +85,23 @@ func (h *heapTrimmer) run(ctx context.Context, trim func()) {
 	quiet := time.NewTimer(trimQuiet)
 	quiet.Stop()
 	defer quiet.Stop()
+	var first time.Time // request since the last trim; zero: none
 	for {
 		select {
 		case <-h.wanted:
-			quiet.Reset(trimQuiet)
+			if first.IsZero() {
+				first = time.Now()
+			}
+			quiet.Reset(min(trimQuiet, time.Until(first.Add(trimPatience))))
+			continue
+		case <-h.urgent:
 		case <-quiet.C:
-			trim()
 		case <-ctx.Done():
 			return
 		}
+		h.waiting.Store(0)
+		quiet.Stop()
+		first = time.Time{}
+		trim()
 	}
 }

@@ -60,6 +60,19 @@ func TestHeapIsTrimmedOnceAfterSeveralDeploys(t *testing.T) {
 		time.Sleep(2 * trimQuiet)
 		synctest.Wait()
 		require.EqualValues(t, 2, trims.Load())
+		for range 100 { // as if services woke all the time
+			h.unloaded(1)
+			time.Sleep(trimQuiet / 2)
+		}
+		time.Sleep(trimQuiet)
+		synctest.Wait()
+		require.EqualValues(t, 2+100*trimQuiet/2/trimPatience, trims.Load(), "within the patience")
+		h.unloaded(trimBytes / 2)
+		synctest.Wait()
+		before := trims.Load()
+		h.unloaded(trimBytes / 2)
+		synctest.Wait()
+		require.Equal(t, before+1, trims.Load(), "much code does not wait")
 		cancel()
 		<-ended
 	})

@@ -36,7 +36,8 @@ var bounds = []struct{ part, flag, bounds, acts string }{
 	{"Deploys", "max-module", "size of a module", "413 `body-too-large`"},
 	{"", "compile-memory", "memory for compiling one module", "422 `module-invalid`"},
 	{"", "compile-time", "processor time for compiling one module", "422 `module-invalid`"},
-	{"", "code-cache", "disk space for compiled code", "the code that was not used for longest is deleted"},
+	{"", "code-memory", "memory for compiled code and snapshots", "services that were not used for longest release theirs, and their next request waits until it is back"},
+	{"", "code-cache", "disk space for compiled code, and a quarter of it for snapshots", "what was not used for longest is deleted"},
 	{"", "retire-after", "time that a replaced version goes on with its requests", "they are stopped"},
 	{"", "idle", "time without a request after which a service releases its slots, and after 6 times that its compiled code", "the next request waits until it is back"},
 	{"Key-value stores", "kv-size", "size of one store: keys, values, metadata, and 64 bytes for each key", "writes that need more room fail"},
@@ -87,7 +88,7 @@ func limitFlags() map[string]string {
 }
 
 // derived are the values that a default of 0 stands for.
-var derived = map[string]string{"per-service": "3/4 of `--slots`", "tunnels": "1/4 of `--max-connections`"}
+var derived = map[string]string{"code-memory": "1/4 of the machine's memory", "per-service": "3/4 of `--slots`", "tunnels": "1/4 of `--max-connections`"}
 
 // limits returns docs/limits.md.
 func limits(defaults map[string]string) string {

@@ -251,6 +251,8 @@ func (c *core) openKind(ctx context.Context, list *parts.List, cfg *Config, cata
 				LogRate:        int64(cfg.LogRate),
 				CacheDir:       cmp.Or(cfg.SharedCode, c.store.CacheDir()),
 				CacheBytes:     int64(cfg.CodeCache),
+				CodeMemory:     cfg.codeMemory(),
+				Unloaded:       c.trimmer.unloaded,
 				Snapshots:      cfg.SharedCode == "", // they can have secrets
 				CompileCommand: compileArgv(log),
 				Build:          version.Build(),

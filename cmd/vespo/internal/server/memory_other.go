@@ -1,0 +1,6 @@
+//go:build !linux
+
+package server
+
+// machineBytes returns 0: the memory of the machine is unknown.
+func machineBytes() int64 { return 0 }

@@ -1,0 +1,113 @@
+package pool
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
+
+// Shrink closes all warm instances. With evict it also releases the compiled code and
+// the snapshot, if the pool is not in use. Later requests load them again.
+func (p *Pool) Shrink(ctx context.Context, evict bool) error {
+	p.set.mu.Lock()
+	defer p.set.mu.Unlock()
+	if !evict {
+		p.closeWarm(int(^uint(0) >> 1))
+		return nil
+	}
+	_, err := p.unload(ctx)
+	return err
+}
+
+// unload closes all warm instances, and releases the code and the snapshot if the pool is not in use. It reports whether it
+// has. The set's lock must be held.
+func (p *Pool) unload(ctx context.Context) (unloaded bool, err error) {
+	p.closeWarm(int(^uint(0) >> 1))
+	p.mu.Lock()
+	var module *engine.Module
+	if p.inUse == 0 && p.refills == 0 && !p.closed && len(p.warm) == 0 {
+		module, p.module = p.module, nil
+	}
+	if module != nil {
+		p.counts.Unloaded++
+	}
+	p.mu.Unlock()
+	if module == nil {
+		return false, nil
+	}
+	before := p.set.engine.LoadedBytes()
+	err = module.Close(ctx)
+	if unloaded := p.set.options.Unloaded; unloaded != nil {
+		unloaded(max(0, before-p.set.engine.LoadedBytes()))
+	}
+	return true, err
+}
+
+// idleLoaded returns the time since when the pool is unused; false if it is in use, or has no code.
+func (p *Pool) idleLoaded() (time.Time, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	since := p.lastUsed
+	if since.IsZero() {
+		since = p.opened
+	}
+	return since, p.module != nil && p.inUse == 0 && p.refills == 0 && !p.closed
+}
+
+// requestTrim has the least recently used pools unloaded if the limit is exceeded. It does not block.
+func (s *Set) requestTrim() {
+	if s.options.LoadedBytes <= 0 || s.engine.LoadedBytes() <= s.options.LoadedBytes {
+		return
+	}
+	select {
+	case s.trims <- struct{}{}:
+	default:
+	}
+}
+
+// trim unloads the least recently used pools until the rest is within the limit, or in use.
+func (s *Set) trim(ctx context.Context) {
+	tried := make(map[*Pool]bool)
+	unloaded, before := 0, s.engine.LoadedBytes()
+	for ctx.Err() == nil && s.engine.LoadedBytes() > s.options.LoadedBytes {
+		p := s.coldest(tried)
+		if p == nil {
+			break
+		}
+		tried[p] = true
+		if s.unload(ctx, p) {
+			unloaded++
+		}
+	}
+	s.over.Store(s.engine.LoadedBytes() > s.options.LoadedBytes)
+	if unloaded > 0 {
+		s.log.Debug("the least recently used code was released, as all exceeded its limit", slog.Int("modules", unloaded),
+			slog.Int64("bytes", max(0, before-s.engine.LoadedBytes())), slog.Int64("limit", s.options.LoadedBytes))
+	}
+}
+
+func (s *Set) unload(ctx context.Context, p *Pool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	unloaded, err := p.unload(ctx)
+	p.report(err)
+	if unloaded {
+		s.trimmed++
+	}
+	return unloaded
+}
+
+// coldest returns the least recently used pool that can be unloaded, but none of those that were tried; nil if there is none.
+func (s *Set) coldest(tried map[*Pool]bool) (coldest *Pool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var oldest time.Time
+	for p := range s.pools {
+		if used, ok := p.idleLoaded(); ok && !tried[p] && (coldest == nil || used.Before(oldest)) {
+			coldest, oldest = p, used
+		}
+	}
+	return coldest
+}
