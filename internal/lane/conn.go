@@ -165,7 +165,7 @@ func plausible(part []byte, searched int) bool {
 	return h.parse(string(part[:bytes.LastIndexByte(part, '\n')+1]))
 }
 
-// more reads more of a head. A head that ends early, or is too large, is left to net/http.
+// more reads more of a head. A head that ends early or comes too late, or is too large, is left to net/http.
 func (c *conn) more() error {
 	if c.start > 0 {
 		c.end = copy(c.in[:], c.in[c.start:c.end])
@@ -175,8 +175,8 @@ func (c *conn) more() error {
 		return errNotStrict
 	}
 	err := c.fill()
-	if err == io.EOF && c.end > 0 && !c.few(c.end) {
-		return errNotStrict
+	if err != nil && c.end > 0 && !c.few(c.end) && !errors.Is(err, net.ErrClosed) {
+		return errNotStrict // the next read fails, too
 	}
 	return err
 }
@@ -195,14 +195,21 @@ func (c *conn) fill() error {
 	return err
 }
 
-// readBody reads a part of a body.
+// readBody reads a part of a body. Small parts pass through the buffer, with the bytes that follow: unread ones would
+// reset the connection when it is closed.
 func (c *conn) readBody(p []byte) (int, error) {
-	if c.start < c.end {
-		n := copy(p, c.in[c.start:c.end])
-		c.start += n
-		return n, nil
+	if c.start == c.end {
+		if len(p) >= len(c.in) {
+			return c.Conn.Read(p)
+		}
+		c.start, c.end = 0, 0
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
 	}
-	return c.Conn.Read(p)
+	n := copy(p, c.in[c.start:c.end])
+	c.start += n
+	return n, nil
 }
 
 // begin makes the connection active, unless it was closed.

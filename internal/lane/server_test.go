@@ -141,6 +141,28 @@ func TestConnStates(t *testing.T) {
 	require.Equal(t, record(t, lanetest.NetHTTP), record(t, lanetest.Lane))
 }
 
+// TestLateHeads compares the ends of connections whose deadline passes before a head is complete, as a listener sets it.
+func TestLateHeads(t *testing.T) {
+	end := func(kind lanetest.Kind, text string) string {
+		s := kind.StartServer(t, &http.Server{
+			Handler: http.HandlerFunc(describe),
+			ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+				_ = c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+				return ctx
+			},
+		})
+		conn := dial(t, s.Addr)
+		_, err := io.WriteString(conn, text)
+		require.NoError(t, err)
+		answer, err := io.ReadAll(conn)
+		require.NoError(t, err)
+		return normal(string(answer))
+	}
+	for _, text := range []string{"", "G", "GET / HT", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost", "GET / HTTP/1.1\r\nHost: h\r\n"} {
+		require.Equal(t, end(lanetest.NetHTTP, text), end(lanetest.Lane, text), "%q", text)
+	}
+}
+
 // TestHandOver checks that net/http serves what the lane does not, and other requests of the connection afterwards.
 func TestHandOver(t *testing.T) {
 	s := lanetest.Lane.Start(t, http.HandlerFunc(describe))
