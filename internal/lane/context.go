@@ -8,13 +8,14 @@ import (
 )
 
 // requestContext is the context of a request. It ends when the client disconnects or the request is over. It is cheap
-// until it is used: the first Done or Err asks to watch the client.
+// until it is used: the first Done asks to watch the client, and an Err that comes watchAfter after the first one.
 type requestContext struct {
 	conn *conn           // immutable
 	base context.Context // immutable; that of the connection
 
 	mu     sync.Mutex
 	ended  bool               // guarded by mu, as all below
+	polled time.Time          // first Err
 	inner  context.Context    // has the channel of Done; nil before the first Done
 	cancel context.CancelFunc // of inner
 }
@@ -42,12 +43,18 @@ func (c *requestContext) Done() <-chan struct{} {
 // Err implements context.Context.
 func (c *requestContext) Err() error {
 	c.mu.Lock()
-	ended := c.ended
+	ended, now := c.ended, time.Now()
+	if c.polled.IsZero() {
+		c.polled = now
+	}
+	again := now.Sub(c.polled) >= watchAfter
 	c.mu.Unlock()
 	if ended {
 		return context.Canceled
 	}
-	c.conn.watch.ask(c)
+	if again {
+		c.conn.watch.ask(c)
+	}
 	return c.base.Err()
 }
 
