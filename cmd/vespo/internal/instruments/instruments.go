@@ -14,12 +14,14 @@ import (
 	"github.com/vespo-dev/vespo/services/control/admin"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/control/lambda"
+	"github.com/vespo-dev/vespo/services/control/mirror"
 	"github.com/vespo-dev/vespo/services/control/scheduler"
 	"github.com/vespo-dev/vespo/services/kinds/function"
 	"github.com/vespo-dev/vespo/services/kinds/proxy"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/services/kv/boltstore"
+	"github.com/vespo-dev/vespo/services/observe/journal"
 	"github.com/vespo-dev/vespo/services/observe/metrics"
 	"github.com/vespo-dev/vespo/services/observe/tally"
 )
@@ -38,7 +40,9 @@ type Sources struct {
 	Functions *function.Kind
 	Stores    *boltstore.Stores
 	Schedules *scheduler.Scheduler
+	Mirrors   *mirror.Mirrors
 	Admin     *admin.Handler
+	Journal   *journal.Journal                      // nil if no logs of services are kept
 	Traces    *tracing.Tracer                       // nil unless requests are traced
 	Lambda    *lambda.Handler                       // nil without a Lambda API
 	Failures  func() accesslog.FailureStats         // nil if every request has a record
@@ -69,6 +73,7 @@ func Groups(s *Sources) []metrics.Group {
 		s.stores(),
 		s.management(),
 		s.outputs(),
+		s.logs(),
 		s.traces(),
 		s.limits(),
 		s.Scrapes.Group(),

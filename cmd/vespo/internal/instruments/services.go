@@ -1,6 +1,7 @@
 package instruments
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/vespo-dev/vespo/services"
@@ -40,6 +41,8 @@ func (s *Sources) services() metrics.Group {
 			func(e deploy.Entry) float64 { return float64(e.Status.Counts.CallsOpen) }),
 		count("vespo_service_log_dropped_total", "Lines of guests that were dropped (--log-rate).",
 			func(e deploy.Entry) uint64 { return uint64(e.Status.Counts.LogDropped) }),
+		perService("vespo_mirror_copies_total", metrics.Counter, "version result",
+			"Copies of requests for the mirror of a service: same or different by their responses, or dropped (no place, or a large body).", s.emitMirror),
 		perUpstream("vespo_upstream_requests_total", metrics.Counter, "Requests that were sent to an upstream of a proxy, with retries.",
 			func(u services.UpstreamStatus) float64 { return float64(u.Requests) }),
 		perUpstream("vespo_upstream_failures_total", metrics.Counter, "Connections to the upstream that failed.",
@@ -69,6 +72,18 @@ func (s *Sources) services() metrics.Group {
 		perService("vespo_queue_damaged", metrics.Gauge, "", "Stored requests that were set aside as unreadable since the server's start.",
 			ofQueue(func(e deploy.Entry) int { return e.Status.Queue.Damaged })),
 	)
+}
+
+func (s *Sources) emitMirror(e deploy.Entry, to *metrics.Sink) {
+	n := e.Service.Mirror.Number
+	if n == 0 {
+		return
+	}
+	key, version := e.Service.Key, strconv.FormatUint(uint64(n), 10)
+	copies := s.Mirrors.StatsOf(key, n)
+	to.Value(float64(copies.Compared-copies.Different), key.String(), version, "same")
+	to.Value(float64(copies.Different), key.String(), version, "different")
+	to.Value(float64(copies.Dropped), key.String(), version, "dropped")
 }
 
 func emitOldest(e deploy.Entry, to *metrics.Sink) {

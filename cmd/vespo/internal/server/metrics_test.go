@@ -108,6 +108,7 @@ func measuredServer(t *testing.T) string {
 	} {
 		addService(t, url, prefix, field)
 	}
+	addService(t, url, "/old", [2]string{"redirect", "/echo"}, [2]string{"mirror", "50%"})
 	work(t, url, regexp.MustCompile(`workers at (http://[^ "]+)/request`).FindStringSubmatch(addService(t, url, "/jobs", [2]string{"queue", "true"}))[1])
 	for _, path := range []string{"/hello", "/echo", "/proxy/x", "/files/", "/old", "/none"} {
 		resp, err := http.Get(url + path)
@@ -118,12 +119,14 @@ func measuredServer(t *testing.T) string {
 	return url
 }
 
-func addService(t *testing.T, url, prefix string, field [2]string) string {
+func addService(t *testing.T, url, prefix string, fields ...[2]string) string {
 	t.Helper()
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
 	require.NoError(t, form.WriteField("prefix", prefix))
-	require.NoError(t, form.WriteField(field[0], field[1]))
+	for _, f := range fields {
+		require.NoError(t, form.WriteField(f[0], f[1]))
+	}
 	require.NoError(t, form.Close())
 	resp, err := http.Post(url+"/services/add", form.FormDataContentType(), &body)
 	require.NoError(t, err)
