@@ -19,21 +19,22 @@ import (
 	"time"
 )
 
-// timeout limits the wait for a connection.
-const timeout = 30 * time.Second
+// defaultTimeout limits the wait for a connection, and for an answer.
+const defaultTimeout = 30 * time.Second
 
 // Client holds the connections to one server.
 type Client struct {
 	request []byte         // immutable
 	conns   []*net.TCPConn // immutable
+	timeout time.Duration  // of an answer
 }
 
 // Dial opens connections to the server at addr, on which Run requests the path. The caller
 // must close the client.
 func Dial(addr, path string, connections int) (*Client, error) {
-	c := &Client{request: fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n", path, addr)}
+	c := &Client{request: fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n", path, addr), timeout: defaultTimeout}
 	for range connections {
-		conn, err := net.DialTimeout("tcp", addr, timeout)
+		conn, err := net.DialTimeout("tcp", addr, defaultTimeout)
 		if err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
@@ -54,6 +55,9 @@ func (c *Client) Close() error {
 // Get makes one request on the first connection and returns the whole response.
 func (c *Client) Get() (status int, body string, err error) {
 	conn := c.conns[0]
+	if err := conn.SetDeadline(time.Now().Add(c.timeout)); err != nil {
+		return 0, "", err
+	}
 	if err := begin(conn, c.request); err != nil {
 		return 0, "", err
 	}
@@ -85,14 +89,14 @@ type Result struct {
 func (r *Result) PerSecond() float64 { return float64(r.Requests) / r.Elapsed.Seconds() }
 
 // Run sends requests on all connections, each after the response to the previous one. A
-// response with a status other than 200 is an error and ends the run.
+// response with a status other than 200 is an error and ends the run, and so is one that does not come in time.
 func (c *Client) Run(b Bound) (*Result, error) {
 	loops := make([]loop, len(c.conns))
 	start := time.Now()
 	var wg sync.WaitGroup
 	for i, conn := range c.conns {
 		l := &loops[i]
-		l.conn, l.request = conn, c.request
+		l.conn, l.request, l.timeout = conn, c.request, c.timeout
 		wg.Go(func() { l.err = l.run(start, b, share(b.Requests, len(loops), i)) })
 	}
 	wg.Wait()
@@ -122,6 +126,8 @@ func share(total, n, i int) int {
 type loop struct {
 	conn      *net.TCPConn
 	request   []byte
+	timeout   time.Duration
+	deadline  time.Time // of the connection
 	buffer    [16 << 10]byte
 	latencies Histogram
 	err       error
@@ -130,6 +136,9 @@ type loop struct {
 func (l *loop) run(start time.Time, b Bound, requests int) error {
 	began := start
 	for requests != 0 {
+		if err := l.extend(began); err != nil {
+			return err
+		}
 		if err := l.exchange(); err != nil {
 			return err
 		}
@@ -145,6 +154,16 @@ func (l *loop) run(start time.Time, b Bound, requests int) error {
 		began = now
 	}
 	return nil
+}
+
+// extend gives an answer at least the timeout from now on, and at most twice of it: a call of the system for each request would cost
+// more than to measure it.
+func (l *loop) extend(now time.Time) error {
+	if l.deadline.Sub(now) >= l.timeout {
+		return nil
+	}
+	l.deadline = now.Add(2 * l.timeout)
+	return l.conn.SetDeadline(l.deadline)
 }
 
 // exchange makes one request and reads the response to its end.

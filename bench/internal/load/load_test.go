@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -68,6 +69,23 @@ func TestRunEndsWithWhatIsNoAnswer(t *testing.T) {
 		_, err := dial(t, h, 2).Run(Bound{Requests: 10})
 		require.ErrorContains(t, err, name)
 	}
+}
+
+// A server that never answers ends the run.
+func TestRunEndsWithoutAnAnswer(t *testing.T) {
+	stuck := make(chan struct{})
+	var served atomic.Int64
+	c := dial(t, func(http.ResponseWriter, *http.Request) {
+		if served.Add(1) > 1 {
+			<-stuck
+		}
+	}, 1)
+	t.Cleanup(func() { close(stuck) }) // runs before the server's
+	c.timeout = 50 * time.Millisecond
+	_, err := c.Run(Bound{Requests: 10})
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	_, _, err = c.Get()
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 }
 
 func TestAnswerEnd(t *testing.T) {
