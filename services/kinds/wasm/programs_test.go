@@ -59,6 +59,14 @@ func pattern(length int) string {
 	return string(b)
 }
 
+// program returns the component of the programs for a version of WASI.
+func program(tb testing.TB, version string) []byte {
+	tb.Helper()
+	bin, err := os.ReadFile("../../../runtime/abi/testdata/programs/" + version + ".wasm")
+	require.NoError(tb, err)
+	return bin
+}
+
 func TestPrograms(t *testing.T) {
 	var seen atomic.Value // the request that the server has got
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -74,11 +82,9 @@ func TestPrograms(t *testing.T) {
 	require.NoError(t, nobody.Close())
 	closed := nobody.Addr().String()
 
-	for _, version := range []string{"wasi2", "wasi3"} {
-		bin, err := os.ReadFile("../../../runtime/abi/testdata/programs/" + version + ".wasm")
-		require.NoError(t, err)
+	for _, version := range versions {
 		s := newServer(t, wasm.Config{})
-		s.add("/", bin, servicetest.WithAllow(upstream.URL, "http://"+closed))
+		s.add("/", program(t, version), servicetest.WithAllow(upstream.URL, "http://"+closed))
 		ask := func(word, authority string) []string {
 			seen.Store("")
 			a := s.do("GET", "/"+word, "", "Upstream: "+authority)

@@ -53,8 +53,21 @@ static void names(void) {
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) number(append(fields, all[i][0], all[i][1]));
 }
 
+// leak keeps handles of several types, in two requests that it does not send.
+static void leak(text authority) {
+	for (int i = 0; i < 1000; i++) fields_new();
+	begin(authority, 2, true, 0), begin(authority, 0, false, 0);
+}
+
 static void serve(handle request, text word, text authority) {
-	if (is(word, "get")) finish(begin(authority, 0, false, 0), 0, 0);
+	static int served; // by this instance
+	if (is(word, "fresh")) number(served++);
+	else if (is(word, "leak")) leak(authority), number(served++);
+	else if (is(word, "foreign")) fields_drop(77);
+	else if (is(word, "other")) fields_drop(request);
+	else if (is(word, "again")) fields_drop(answer);
+	else if (is(word, "nothing")) wait_for_nothing();
+	else if (is(word, "get")) finish(begin(authority, 0, false, 0), 0, 0);
 	else if (is(word, "post")) finish(begin(authority, 2, true, 0), "the body", 8);
 	else if (is(word, "put")) finish(begin(authority, 3, true, 0), "", 0);
 	else if (is(word, "large")) {
@@ -88,6 +101,7 @@ static void serve(handle request, text word, text authority) {
 	else if (is(word, "immutable")) number(append(request_headers(request), TEXT("ok"), TEXT("v")));
 	else if (is(word, "hidden")) number(count(request_headers(request), TEXT("host")));
 	else if (is(word, "status")) statuses(number);
+	else if (is(word, "silent") || is(word, "twice")) need(append(answer, word, TEXT("1")) == 0); // for respond
 	else need(false);
 }
 

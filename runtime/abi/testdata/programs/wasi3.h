@@ -12,6 +12,7 @@ typedef struct { handle request, contents, trailers; } message;
 enum { COMPLETED, DROPPED, CANCELLED, BLOCKED = -1 };
 
 IMPORT(TYPES, "[constructor]fields") handle fields_new(void);
+IMPORT(TYPES, "[resource-drop]fields") void fields_drop(handle);
 IMPORT(TYPES, "[method]fields.append") void fields_append(handle, const char *, size_t, const char *, size_t, uint8_t result[20]);
 IMPORT(TYPES, "[method]fields.get") void fields_get(handle, const char *, size_t, texts *);
 IMPORT(TYPES, "[method]request.get-path-with-query") void path_of(handle, option *);
@@ -110,6 +111,11 @@ static handle response(handle fields) {
 	response_new(fields, 0, 0, (handle)t, &m);
 	trailers_write(t >> 32, &none);
 	return m.message;
+}
+
+static void wait_for_nothing(void) {
+	int event[2];
+	set_wait(set_new(), event);
 }
 
 static void statuses(void (*tell)(uint64_t)) {
