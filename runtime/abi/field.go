@@ -24,6 +24,9 @@ func CanonicalName(name string) (canonical string, ok bool) {
 	if name == "" {
 		return "", false
 	}
+	if n, ok := common[name]; ok {
+		return n.canonical, true
+	}
 	changed, upper := false, true
 	for i := range len(name) {
 		c := name[i]

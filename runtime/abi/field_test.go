@@ -105,3 +105,17 @@ func TestValidStatus(t *testing.T) {
 		require.Equal(t, want, ValidStatus(code), code)
 	}
 }
+
+func TestCommonNames(t *testing.T) {
+	for name, n := range common {
+		require.Equal(t, textproto.CanonicalMIMEHeaderKey(name), n.canonical)
+		require.Equal(t, strings.ToLower(name), n.lower)
+	}
+	for _, name := range []string{"content-type", "Content-Type", "CONTENT-TYPE", "x-mine", "X-Mine"} {
+		require.Equal(t, strings.ToLower(name), LowerName(name))
+	}
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		canonical, _ := CanonicalName("content-type")
+		LowerName(canonical)
+	}))
+}

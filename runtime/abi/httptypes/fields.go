@@ -4,7 +4,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/vespo-dev/vespo/internal/httpfield"
 	"github.com/vespo-dev/vespo/runtime/abi"
@@ -43,7 +42,7 @@ func Received(h abi.Header) []Field {
 		if Forbidden(name) {
 			continue
 		}
-		lower := strings.ToLower(name)
+		lower := abi.LowerName(name)
 		for _, value := range h[name] {
 			all = append(all, Field{lower, value})
 		}

@@ -2,7 +2,6 @@ package wasihttp3
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
 	"github.com/vespo-dev/vespo/runtime/abi/canonical"
@@ -135,7 +134,7 @@ func checkName(name string) (string, headerError) {
 	case httptypes.Forbidden(canonicalName):
 		return "", forbiddenField
 	}
-	return strings.ToLower(name), noHeaderError
+	return abi.LowerName(name), noHeaderError
 }
 
 // text returns a name or value of the guest. ok is false if it is longer than a header may be.
@@ -150,7 +149,7 @@ func text(s *canonical.State, at, length uint64) (t string, ok bool) {
 // name returns the name that the guest looks for, in lower case; "" if there can be no such field.
 func name(s *canonical.State, at, length uint64) string {
 	t, _ := text(s, at, length)
-	return strings.ToLower(t)
+	return abi.LowerName(t)
 }
 
 // putHeaderError stores a result without a payload.

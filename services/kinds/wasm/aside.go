@@ -17,38 +17,56 @@ import (
 // request keeps its place and its version, until the guest ends or its deadline. The client's disconnect no longer ends it.
 func (d *deployment) serveAside(in *engine.Instance, x *exchange, r *router.Request, res *accesslog.Result) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-	unwatch := context.AfterFunc(r.Context(), cancel)
-	ended, complete := make(chan engine.Outcome, 1), make(chan struct{})
+	over := make(chan departure, 1)
 	var release func() // set if the guest goes on; used by its goroutine only
 	x.Context = ctx
 	x.Complete = func() {
-		unwatch()
 		release = r.Keep()
 		x.measure(in, res)
 		res.ResidentBytes += int64(len(in.Memory()))
 		x.leave()
-		close(complete)
+		over <- departure{goesOn: true}
 	}
 	id := r.ID
 	d.aside.Go(func() {
 		growStack(0)
 		out := contained(func() engine.Outcome { return d.server.Serve(in, &x.Exchange) })
 		if release == nil {
-			ended <- out
+			over <- departure{outcome: out}
 			return
 		}
 		defer release()
 		defer cancel()
 		d.afterwards(in, x, out, id)
 	})
-	select {
-	case out := <-ended:
-		unwatch()
-		cancel()
-		return d.conclude(in, x, res, out)
-	case <-complete:
+	end := await(over, r.Context().Done(), cancel)
+	if end.goesOn {
 		return nil
 	}
+	cancel()
+	return d.conclude(in, x, res, end.outcome)
+}
+
+// departure is the end of a guest's request: the guest has ended, or it goes on after its response.
+type departure struct {
+	goesOn  bool
+	outcome engine.Outcome
+}
+
+// await returns the end of a request. A client that leaves before cancels the guest.
+func await(over <-chan departure, left <-chan struct{}, cancel func()) departure {
+	select {
+	case end := <-over:
+		return end
+	case <-left:
+	}
+	select {
+	case end := <-over:
+		return end
+	default:
+	}
+	cancel()
+	return <-over
 }
 
 // stackBytes is a part of the stack that a guest's host functions need. The runtime doubles a stack, so it has twice as much.

@@ -51,7 +51,7 @@ func benchmarkServe(b *testing.B, bin []byte) {
 	s := newServer(b, wasm.Config{})
 	d := s.add("/x", bin)
 	r := &router.Request{
-		Request: httptest.NewRequest("GET", "/x/hello/world", nil),
+		Request: httptest.NewRequestWithContext(b.Context(), "GET", "/x/hello/world", nil),
 		Prefix:  "/x",
 		Rest:    "/hello/world",
 		Arrived: time.Now(),
