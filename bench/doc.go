@@ -12,6 +12,9 @@
 // takes about five minutes if compiled code and built guests of an earlier run exist.
 // "-tables" selects the measurements, the other flags their length.
 //
+// The table "price" compares hello on a server with metrics, statistics, sums for charging and logs, and on one that is built
+// without them: no flag turns them off, as serving costs next to the same.
+//
 // The table "components" builds the components of "vespo new" and measures them beside jco's server, Node.js and workerd. It
 // wants npm, and the compilers of those components; the report names missing ones with the reason.
 //

@@ -35,6 +35,7 @@ var tables = []struct {
 	write func(*bench, context.Context) error
 }{
 	{"throughput", (*bench).throughput},
+	{"price", (*bench).price},
 	{"components", (*bench).components},
 	{"isolation", (*bench).isolation},
 	{"metering", (*bench).metering},

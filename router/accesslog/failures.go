@@ -73,6 +73,9 @@ type bucket struct {
 
 // Listen is a Listener.
 func (f *Failures) Listen(rec *Record) {
+	if rec.Outcome == OutcomeOK && rec.Err == nil { // most are
+		return
+	}
 	if rec.Outcome == OutcomeHostError {
 		f.mu.Lock()
 		f.stats.Host++

@@ -175,13 +175,14 @@ func (c *core) newRouter(cfg *Config, access access, management *admin.Handler) 
 	config := router.Config{
 		Admin:           management,
 		AccessLog:       accesslog.Tee(access.listener, c.canaries.Listen),
-		Unserved:        c.observer.tally.Listen,
 		MayReport:       management.MayReport,
 		WorkUnit:        wasm.WorkUnit,
-		Follow:          c.observer.tally.Follow,
 		Trust:           cfg.trust(),
 		HeaderBytes:     int64(cfg.HeaderMemory),
 		StrictTransport: cfg.strictTransport(),
+	}
+	if counted {
+		config.Unserved, config.Follow = c.observer.tally.Listen, c.observer.tally.Follow
 	}
 	if c.traces != nil {
 		config.Tracer = c.traces
