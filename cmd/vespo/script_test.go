@@ -71,7 +71,7 @@ type worldKey struct{}
 func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
 
 func setup(t *testing.T, env *testscript.Env) error {
-	for _, name := range []string{"hello", "echo", "oom", "spin", "cat", "config"} {
+	for _, name := range []string{"hello", "echo", "oom", "spin", "cat", "config", "p2echo"} {
 		if err := os.WriteFile(filepath.Join(env.WorkDir, name+".wasm"), guests.Wat(t, name), 0o644); err != nil {
 			return err
 		}

@@ -58,6 +58,7 @@ type Traits struct {
 	// ForwardsBy is the host module that a guest imports to pass a request on; empty if it needs none.
 	ForwardsBy string
 	Lingers    bool // a guest may go on after its response is complete: the ABI calls Exchange.Complete
+	Ends       bool // a guest ends with its request: it cannot serve another one before a reset
 	QueryArgs  bool // a guest has arguments: Exchange.QueryArgs has an effect
 }
 

@@ -40,6 +40,8 @@ type Instance struct {
 	Caller any
 	// OnPause, if set, is called before a host function waits. It should send buffered data.
 	OnPause func()
+	// Warming reports whether calls are those of WarmUps: what the host keeps of them belongs to the snapshot.
+	Warming bool
 	// OnCapture, if set, is called before the snapshot is captured, for the host's state of the initialisation.
 	OnCapture func()
 
@@ -164,18 +166,23 @@ func (in *Instance) initialise(ctx context.Context, deadline time.Time) Outcome 
 			return out
 		}
 	}
+	in.endTask()
+	return Outcome{}
+}
+
+// endTask clears the values of a task.
+func (in *Instance) endTask() {
 	for i, g := range in.module.info.MutableGlobals {
 		if g.OfTask {
 			in.globals[i].Set(0)
 		}
 	}
-	return Outcome{}
 }
 
 // capture makes the current state the module's snapshot, and maps it into the slot.
 func (in *Instance) capture() error {
 	m := in.module
-	if in.OnCapture != nil {
+	if in.OnCapture != nil && len(m.opts.WarmUps) == 0 {
 		in.OnCapture()
 	}
 	image, err := m.engine.restorer.Capture(in.memory.bytes())
@@ -239,10 +246,15 @@ func (in *Instance) rewind() error {
 	for i, g := range in.globals {
 		g.Set(in.module.globals[i])
 	}
+	in.recount()
+	return nil
+}
+
+// recount sets the counters of a request to their initial values.
+func (in *Instance) recount() {
 	in.fuel.Set(firstSliceFuel)
 	in.run.given, in.run.work, in.run.guestTime = firstSliceFuel, 0, 0
 	in.refused.Set(0)
-	return nil
 }
 
 // resize sets wazero's memory size. Grow(1) requests one more page from slotMemory, which returns

@@ -40,6 +40,9 @@ type ModuleOptions struct {
 	// Init names the exported functions that initialise the guest, in order. They run once, before
 	// the snapshot is taken, or in each fresh instance. The module's start function runs first.
 	Init []string
+	// WarmUps are called in order after the initialisation, before the snapshot. With them, a module that gets fresh
+	// instances is refused.
+	WarmUps []WarmUp
 	// Entries names the exported functions for Call. Their index here is the argument of Call.
 	Entries []string
 	// Bind is called for each new instance before its code runs, to set up state for host functions.
@@ -261,6 +264,10 @@ func (in *Instance) first(ctx context.Context) error {
 	deadline := time.Now().Add(m.engine.cfg.InitTimeout)
 	out := in.initialise(ctx, deadline)
 	if out.Clean() {
+		if err := in.warmUp(ctx, time.Now().Add(m.engine.cfg.InitTimeout)); err != nil {
+			return err
+		}
+		deadline = time.Now().Add(m.engine.cfg.InitTimeout)
 		out = in.settle(ctx, deadline)
 	}
 	if out.Clean() {
@@ -273,7 +280,7 @@ func (in *Instance) first(ctx context.Context) error {
 		return m.initError(out)
 	}
 	if fresh, _ := m.Fresh(); fresh {
-		return nil
+		return m.checkWarm()
 	}
 	if err := in.capture(); err != nil {
 		return err

@@ -23,6 +23,7 @@ const (
 	Texts                // JSON array of strings
 	Pairs                // JSON object of strings; as text, NAME=VALUE
 	Config               // like Pairs, or one text: see Settings
+	Contents             // JSON string; the flag names a file that has the text
 	Blob                 // a module
 	Blobs                // modules, in order
 )
@@ -51,6 +52,7 @@ func (t Type) String() string {
 		Texts:    "array of strings",
 		Pairs:    "object of strings",
 		Config:   "object of strings, or a string",
+		Contents: "string of several lines",
 		Blob:     "module",
 		Blobs:    "array of modules",
 	}

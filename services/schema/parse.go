@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 )
@@ -42,6 +43,8 @@ func (f Field) Parse(texts ...string) (value any, refused string) {
 		return f.parseDuration(text)
 	case Path:
 		return cleanPath(text), ""
+	case Contents:
+		return text, unless(utf8.ValidString(text) && len(text) <= MaxTextBytes, "must be UTF-8 text of at most %d bytes", MaxTextBytes)
 	}
 	stands := text == "" && f.Default != "" // an empty text stands for the default
 	return text, unless(len(f.Choices) == 0 || stands || slices.Contains(f.Choices, text),

@@ -16,7 +16,7 @@ import (
 // MaxManifestBytes is the maximum size of a manifest: two texts of Settings in their longest form, and 64 KiB for all else.
 const MaxManifestBytes = 4*MaxTextBytes + 64<<10
 
-// Values holds the values of fields by name, each with the Go type of its field: string (Text, Path, Program, Duration), bool,
+// Values holds the values of fields by name, each with the Go type of its field: string (Text, Path, Program, Duration, Contents), bool,
 // int64 (Count, Amount, Size), []string (Texts), map[string]string (Pairs) or Settings (Config). A field with its default has no
 // entry.
 type Values map[string]any
@@ -148,7 +148,7 @@ func (f Field) stored(text json.RawMessage) (value any, err error) {
 		return decode[map[string]string](text)
 	case Config:
 		return decode[Settings](text)
-	case Text, Path, Program, Duration:
+	case Text, Path, Program, Duration, Contents:
 		value, err := decode[string](text)
 		return f.canonical(value), err
 	}

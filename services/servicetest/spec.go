@@ -54,6 +54,9 @@ func WithWorkLimit(units int64) Option { return set("work_limit", units) }
 // WithMemory sets the memory of one request, in bytes.
 func WithMemory(sizeBytes int64) Option { return set("memory", sizeBytes) }
 
+// WithWarm sets the requests that run before the snapshot.
+func WithWarm(requests string) Option { return set("warm", requests) }
+
 // WithIsolation sets the isolation of requests.
 func WithIsolation(name string) Option { return set("isolation", name) }
 

@@ -62,8 +62,13 @@ func (s *State) Begin() {
 	}
 }
 
-// End drops all handles.
-func (s *State) End() { s.Handles.Close() }
+// End drops all handles. Of a request before the snapshot it keeps the durable ones, which the guest may remember.
+func (s *State) End() {
+	if s.In.Warming {
+		s.capture()
+	}
+	s.Handles.Close()
+}
 
 // Of returns the state of an instance for a host function.
 func Of(in *engine.Instance) *State {

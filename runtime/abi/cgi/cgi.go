@@ -22,6 +22,7 @@ func (ABI) Traits() abi.Traits {
 	return abi.Traits{
 		Name:      "cgi",
 		Export:    entryStart,
+		Ends:      true,
 		Guest:     "a CGI command",
 		Build:     "as a plain command that speaks CGI on its standard streams",
 		QueryArgs: true,

@@ -29,6 +29,7 @@ func (ABI) Traits() abi.Traits {
 	return abi.Traits{
 		Name:   "command",
 		Export: entryStart,
+		Ends:   true,
 		Guest:  "a command that reads its event from standard input",
 		Build:  "as a plain command",
 	}

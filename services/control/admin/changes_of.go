@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -150,6 +151,9 @@ func factsOf(kinds schema.Kinds, v registry.Version) map[string]fact {
 			x.settings, _ = value.(schema.Settings)
 		case f.Secret:
 			x.text = secretText(values[f.Name])
+		case f.Type == schema.Contents:
+			text, _ := value.(string)
+			x.text = contentsText(text)
 		default:
 			x.text = f.Show(values[f.Name])
 		}
@@ -165,6 +169,14 @@ func secretText(value any) string {
 		return ""
 	}
 	return strings.Join(list, "\x00") + "\x00"
+}
+
+// contentsText returns a short text that two values share only if they are equal.
+func contentsText(text string) string {
+	if text == "" {
+		return ""
+	}
+	return fmt.Sprintf("%d bytes (%s)", len(text), shortDigest(registry.DigestOf([]byte(text))))
 }
 
 func digestsText(digests []registry.Digest) string {

@@ -100,7 +100,7 @@ func (p *parts) readPart(part *multipart.Part) (err error) {
 		return err
 	}
 	isFile, maxBytes := part.FileName() != "" && p.fields.TakesFile(name), maxFieldBytes
-	if isFile {
+	if isFile || p.fields.TakesText(name) {
 		maxBytes = schema.MaxTextBytes
 	}
 	value, err := io.ReadAll(io.LimitReader(part, int64(maxBytes)+1))

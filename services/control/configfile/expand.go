@@ -25,7 +25,7 @@ const (
 type values struct {
 	file   *File
 	where  map[string]int        // lines of the table's keys
-	secret func(key string) bool // reports whether a value of the table's key is never shown
+	secret func(key string) bool // reports whether a value of the table's key is never shown, or always a file's
 	binary func(key string) bool // reports whether the value of the table's key can be any bytes; may be nil
 
 	violations Violations

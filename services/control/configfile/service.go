@@ -35,7 +35,7 @@ func (f *File) readService(keys map[string]any, where map[string]int) (service, 
 	v := values{
 		file:   f,
 		where:  where,
-		secret: func(name string) bool { return field(name).Secret },
+		secret: func(name string) bool { return field(name).Secret || field(name).Type == schema.Contents },
 		binary: func(name string) bool { return field(name).Type == schema.Config },
 	}
 	v.expand(keys)

@@ -129,13 +129,23 @@ func (in *Input) Texts(name string) []string {
 // TakesFile reports whether SetFile can set the field.
 func (in *Input) TakesFile(name string) bool {
 	f, _ := in.field(name)
-	return f.Type == schema.Config
+	return f.Type == schema.Config || f.Type == schema.Contents
 }
 
-// SetFile sets a claimed field of type schema.Config to the bytes of a file.
+// TakesText reports whether the text of the field may be long.
+func (in *Input) TakesText(name string) bool {
+	f, _ := in.field(name)
+	return f.Type == schema.Contents
+}
+
+// SetFile sets a claimed field of type schema.Config or schema.Contents to the bytes of a file.
 func (in *Input) SetFile(name string, content []byte) {
 	if _, twice := in.members[name]; twice || len(in.texts[name]) > 0 {
 		in.Violate(name, "is given more than once")
+		return
+	}
+	if f, _ := in.field(name); f.Type == schema.Contents {
+		in.texts[name] = []string{string(content)}
 		return
 	}
 	in.members[name] = schema.Settings{Text: string(content)}

@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -20,6 +21,7 @@ type Document struct {
 	Timeout   schema.Period `json:"timeout,omitempty"`
 	Isolation string        `json:"isolation,omitempty"`  // IsolationSnapshot or IsolationFresh
 	WorkLimit int64         `json:"work_limit,omitempty"` // most work of one request, in units; 0: no limit
+	Warm      string        `json:"warm,omitempty"`       // requests in HTTP form that run before the snapshot
 	CGIArgs   bool          `json:"cgi_args,omitempty"`   // a CGI command gets the words of an indexed query as arguments
 
 	// Allow lists the permitted destinations of calls: origins such as "https://api.example.com", and
@@ -49,6 +51,7 @@ func Description() schema.Kind {
 func FunctionDescription() schema.Kind {
 	kind := Description()
 	kind.Name, kind.Title = FunctionKindName, "a module that is a function"
+	kind.Forms[0].Fields = slices.DeleteFunc(kind.Forms[0].Fields, func(f schema.Field) bool { return f.Name == fieldWarm })
 	return kind
 }
 
@@ -57,6 +60,7 @@ const (
 	fieldMemory    = "memory"
 	fieldWorkLimit = "work_limit"
 	fieldIsolation = "isolation"
+	fieldWarm      = "warm"
 	fieldCGIArgs   = "cgi_args"
 	fieldAllow     = "allow"
 	fieldConfig    = "config"
@@ -64,7 +68,10 @@ const (
 	fieldKV        = "kv"
 )
 
-func fields() []schema.Field {
+func fields() []schema.Field { return append(ownFields(), dataFields()...) }
+
+// ownFields describes the module and its limits.
+func ownFields() []schema.Field {
 	return []schema.Field{
 		{
 			Name: schema.FieldModule,
@@ -97,6 +104,7 @@ func fields() []schema.Field {
 			Absent:  "snapshot, or fresh for modules that draw random numbers while they start",
 			Choices: []string{IsolationSnapshot, IsolationFresh},
 		},
+		warmField(),
 		{
 			Name: fieldCGIArgs,
 			Type: schema.Bool,
@@ -117,6 +125,12 @@ func fields() []schema.Field {
 			Help:   "A setting or secret that the service can ask for. Modules that read a text get one in place of settings.",
 			Secret: true,
 		},
+	}
+}
+
+// dataFields describes the data of others that the module can read.
+func dataFields() []schema.Field {
+	return []schema.Field{
 		{
 			Name:  fieldMount,
 			Type:  schema.Pairs,
@@ -132,6 +146,15 @@ func fields() []schema.Field {
 			Example: "notes",
 			Grant:   true,
 		},
+	}
+}
+
+func warmField() schema.Field {
+	return schema.Field{
+		Name: fieldWarm,
+		Type: schema.Contents,
+		Form: "FILE",
+		Help: "Requests in HTTP form that the module serves once before the snapshot, so that it starts warm. Lines of ### separate them, and paths are below the prefix. They make no calls and write to no store.",
 	}
 }
 
@@ -153,10 +176,22 @@ func (k *Kind) check(d Document) (violations problem.Violations) {
 	violations = append(violations, checkConfig(fieldConfig, d.Config)...)
 	violations = append(violations, k.checkMounts(d.Mount)...)
 	violations = append(violations, k.checkKV(d.KV)...)
+	violations = append(violations, checkWarm(d)...)
 	switch d.Isolation {
 	case "", IsolationSnapshot, IsolationFresh:
 	default:
 		violations.Add(fieldIsolation, "is %.40q: it must be %q or %q", d.Isolation, IsolationSnapshot, IsolationFresh)
+	}
+	return violations
+}
+
+// checkWarm checks the requests that warm a module up.
+func checkWarm(d Document) (violations problem.Violations) {
+	if _, err := parseWarm(d.Warm); err != nil {
+		violations.Add(fieldWarm, "%s", err)
+	}
+	if d.Warm != "" && d.Isolation == IsolationFresh {
+		violations.Add(fieldWarm, "is given, and isolation is %q: there is no snapshot to warm up", IsolationFresh)
 	}
 	return violations
 }

@@ -198,6 +198,7 @@ func (k *Kind) prepare(ctx context.Context, s services.Spec) (*deployment, error
 	}
 	d := &deployment{version: v, server: speaks, lingers: speaks.Traits().Lingers}
 	v.caller = func() any { return newExchange(d) }
+	v.warmUps = d.warmUps()
 	if err := v.open(ctx, module); err != nil {
 		return nil, err
 	}

@@ -23,6 +23,9 @@ func validate[A abi.ABI](k *Kind, s services.Spec, abis []A, own bool) error {
 	if err == nil && doc.CGIArgs && !speaks.Traits().QueryArgs {
 		violations.Add(fieldCGIArgs, "is for CGI commands, and the module speaks %s", speaks.Traits().Name)
 	}
+	if err == nil && doc.Warm != "" && speaks.Traits().Ends {
+		violations.Add(fieldWarm, "is given, and the module is %s: it ends with its request, so it cannot be warmed up", speaks.Traits().Guest)
+	}
 	if err == nil && own && doc.Config.Text != "" {
 		violations = append(violations, checkReader(module.Info(), speaks)...)
 	}

@@ -29,6 +29,7 @@ type version struct {
 	kind        *Kind                  // immutable
 	abi         abi.ABI                // immutable
 	caller      func() any             // immutable; returns a new engine.Instance's Caller
+	warmUps     []engine.WarmUp        // immutable
 	doc         Document               // immutable
 	key         routekey.Key           // immutable
 	digest      registry.Digest        // immutable; of the module
@@ -71,6 +72,7 @@ func (v *version) compile(ctx context.Context, module *engine.Decoded) (*engine.
 		Entries:       entries,
 		RepeatSecrets: v.doc.Isolation == IsolationSnapshot,
 		Bind:          v.bind,
+		WarmUps:       v.warmUps,
 		Inputs:        v.inputs(),
 		Prepared:      v.learn,
 	})

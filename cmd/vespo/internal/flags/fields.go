@@ -49,6 +49,8 @@ func typeOf(f schema.Field) reflect.Type {
 		return reflect.TypeFor[map[string]string]()
 	case f.Type.IsList():
 		return reflect.TypeFor[[]string]()
+	case f.Type == schema.Contents:
+		return reflect.TypeFor[TextFile]()
 	}
 	return reflect.TypeFor[string]()
 }
@@ -127,6 +129,8 @@ func (f *Fields) Given() map[string]any {
 		switch empty := value.IsZero() || field.Type.IsList() && value.Len() == 0; {
 		case field.Type == schema.Config && (!empty || text != ""):
 			given[field.Name] = schema.Settings{ByName: value.Interface().(map[string]string), Text: text}
+		case field.Type == schema.Contents && !empty:
+			given[field.Name] = value.String()
 		case !empty:
 			given[field.Name] = value.Interface()
 		}
