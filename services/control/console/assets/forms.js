@@ -206,6 +206,21 @@ export function rollback(app, s, to) {
   });
 }
 
+// endCanary asks whether to end a trial. The server rolls back what is on trial before anything else.
+export function endCanary(app, s) {
+  const [name, canary] = [safe(nameOf(s)), s.traffic.canary];
+  ask(app, {
+    title: `End the canary of ${name}?`,
+    content: h("p", null, `All requests go to version ${canary.against} again. Version ${canary.number} stays among the versions.`),
+    agree: "End canary",
+    act: async () => {
+      await post("/services/rollback", key(s));
+      say(`All requests to ${name} go to version ${canary.against} again.`);
+      app.refresh();
+    },
+  });
+}
+
 // split asks for the shares of versions.
 export function split(app, s, versions) {
   const name = safe(nameOf(s));

@@ -4,7 +4,7 @@ import { mayDeploy } from "./api.js";
 import { chart } from "./charts.js";
 import { ago, bytes, count, micros, moment, percent, rate, safe, shortDigest, until } from "./format.js";
 import { linkTo, scheduleSheet, sheet, state } from "./views.js";
-import { compare, remove, rollback, split } from "./forms.js";
+import { compare, endCanary, remove, rollback, split } from "./forms.js";
 
 const most = (values) => Math.max(0, ...(values ?? []));
 
@@ -18,7 +18,8 @@ export function service(app, { one, versions, stats, log }) {
       state(one), h("span", { class: "faint" }, `${safe(one.kind)}, version ${one.number}`),
       may && !declared && h("div", { class: "actions" },
         h("a", { class: "button", href: linkTo(one, "replace") }, "Replace"),
-        versions.versions.length > 1 && h("button", { type: "button", onclick: () => rollback(app, one, versions.versions.find((v) => v.number < one.number) ?? versions.versions.find((v) => v.number !== one.number)) }, "Roll back"),
+        one.traffic?.canary?.state === "running" ? h("button", { type: "button", onclick: () => endCanary(app, one) }, "End canary")
+        : versions.versions.length > 1 && h("button", { type: "button", onclick: () => rollback(app, one, versions.versions.find((v) => v.number < one.number) ?? versions.versions.find((v) => v.number !== one.number)) }, "Roll back"),
         versions.versions.length > 1 && h("button", { type: "button", onclick: () => split(app, one, versions.versions) }, "Split traffic"),
         h("button", { type: "button", class: "danger", onclick: () => remove(app, one) }, "Remove"))),
     may && declared && h("p", { class: "notice" }, "The configuration file of the server declares this service: change it there."),
