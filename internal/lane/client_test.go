@@ -64,10 +64,13 @@ func TestClientGone(t *testing.T) {
 			<-ended
 		},
 	}
+	full := "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 4000\r\nX: "
+	full += strings.Repeat("x", 4096-len(full)-len("\r\n\r\n")-4000) + "\r\n\r\n" + strings.Repeat("b", 4000) // fills the buffer
+	requests := []string{"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody", full}
 	lanetest.Both(t, func(t *testing.T, kind lanetest.Kind) {
 		for how, leave := range leave {
 			for name, wait := range wait {
-				for _, request := range []string{"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody"} {
+				for _, request := range requests {
 					t.Run(how+" "+name+" "+request[:4], func(t *testing.T) {
 						t.Parallel()
 						began, ended := make(chan struct{}), make(chan error, 1)

@@ -167,11 +167,7 @@ func plausible(part []byte, searched int) bool {
 
 // more reads more of a head. A head that ends early or comes too late, or is too large, is left to net/http.
 func (c *conn) more() error {
-	if c.start > 0 {
-		c.end = copy(c.in[:], c.in[c.start:c.end])
-		c.start = 0
-	}
-	if c.end == len(c.in) {
+	if c.end-c.start == len(c.in) {
 		return errNotStrict
 	}
 	err := c.fill()
@@ -188,6 +184,10 @@ func (c *conn) few(size int) bool {
 
 // fill reads into the free space of the buffer.
 func (c *conn) fill() error {
+	if c.start > 0 {
+		c.end = copy(c.in[:], c.in[c.start:c.end])
+		c.start = 0
+	}
 	n, err := c.Conn.Read(c.in[c.end:])
 	if c.end += n; n > 0 {
 		return nil
@@ -202,7 +202,6 @@ func (c *conn) readBody(p []byte) (int, error) {
 		if len(p) >= len(c.in) {
 			return c.Conn.Read(p)
 		}
-		c.start, c.end = 0, 0
 		if err := c.fill(); err != nil {
 			return 0, err
 		}

@@ -8,9 +8,8 @@
 // Host; fields of printable ASCII, each on one line that ends with CRLF; no body or one Content-Length; a Connection of
 // close or keep-alive; no Transfer-Encoding, Expect, Upgrade, TE or Trailer; a head of at most 4 KiB.
 //
-// A handler cannot tell the two apart, and neither can a client, save for the order of fields in a response. Timeouts of the http.Server are not applied:
-// the listener bounds how long a connection may be idle or blocked.
+// A handler cannot tell the two apart, and neither can a client, save for the order of fields in a response. Timeouts and
+// SetKeepAlivesEnabled of the http.Server are not applied: the listener bounds how long a connection may be idle or blocked.
 //
-// Lock order: body.mu and response.mu, in this order: response before body. Then watch.mu, then requestContext.mu; Server.mu
-// is a leaf.
+// Lock order: response.mu, body.mu, watch.mu. requestContext.mu and Server.mu are leaves.
 package lane
