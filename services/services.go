@@ -28,6 +28,7 @@ type Spec struct {
 	Version  registry.Digest   // for logs: of the module, or of the manifest without secrets; the transaction sets it
 	Origin   registry.Origin   // source of the request; the management API must not set it
 	Note     registry.Note     // what the client says about the version
+	Served   bool              // the version was served before the start of the server: Prepare may put work off until the first request
 }
 
 // Blob is a blob of a spec. A Kind must neither modify its content nor keep it after Close.

@@ -89,28 +89,45 @@ func (in *Instance) recall() (ok bool, err error) {
 	}
 	image, file, err := m.readSnapshot(key, content)
 	if err != nil {
-		m.engine.cfg.Log.Warn("a snapshot on disk cannot be used, and is made anew", slog.Any("error", err))
-		return false, m.engine.code.files.DropSnapshot(key)
+		return false, m.dropSnapshot(key, err)
 	}
-	m.repeats = Repeats{Secrets: file.Flags&keptSecrets != 0, Generators: file.Flags&keptGenerators != 0}
+	m.repeats = repeatsOf(file)
 	m.adopt(image, file.MemoryBytes, file.Globals)
 	m.engine.recalled.Add(1)
 	return true, in.restore()
 }
 
+func repeatsOf(file *imagefile.Snapshot) Repeats {
+	return Repeats{Secrets: file.Flags&keptSecrets != 0, Generators: file.Flags&keptGenerators != 0}
+}
+
+// dropSnapshot removes a snapshot that cannot be used.
+func (m *Module) dropSnapshot(key codecache.Digest, reason error) error {
+	m.engine.cfg.Log.Warn("a snapshot on disk cannot be used, and is made anew", slog.Any("error", reason))
+	return m.engine.code.files.DropSnapshot(key)
+}
+
+// decodeSnapshot decodes and checks the content of a snapshot on disk.
+func (m *Module) decodeSnapshot(key codecache.Digest, content []byte) (*imagefile.Snapshot, error) {
+	file, err := imagefile.Decode(content)
+	switch {
+	case err != nil:
+		return nil, err
+	case file.Key != key:
+		return nil, errors.New("it is a snapshot of something else")
+	case file.Clock > m.engine.clock():
+		return nil, errors.New("the clock of this machine was set back since")
+	case file.MemoryBytes > m.limit || len(file.Globals) != len(m.info.MutableGlobals):
+		return nil, errors.New("it does not fit the module")
+	}
+	return file, nil
+}
+
 // readSnapshot makes an image of the content of a snapshot on disk. The state of host functions is set only if all else is right.
 func (m *Module) readSnapshot(key codecache.Digest, content []byte) (*snapshot.Image, *imagefile.Snapshot, error) {
-	file, err := imagefile.Decode(content)
+	file, err := m.decodeSnapshot(key, content)
 	if err != nil {
 		return nil, nil, err
-	}
-	switch {
-	case file.Key != key:
-		return nil, nil, errors.New("it is a snapshot of something else")
-	case file.Clock > m.engine.clock():
-		return nil, nil, errors.New("the clock of this machine was set back since")
-	case file.MemoryBytes > m.limit || len(file.Globals) != len(m.info.MutableGlobals):
-		return nil, nil, errors.New("it does not fit the module")
 	}
 	image, err := m.engine.restorer.Rebuild(int(file.MemoryBytes), file.Pieces)
 	if err != nil {

@@ -89,11 +89,7 @@ type Module struct {
 // *ModuleError. The caller must close the Module. The decoded form is not used beyond the rewriting. If an open module
 // has the same code, the new one shares it. Modules with the same code are compiled one after the other.
 func (e *Engine) Compile(ctx context.Context, d *Decoded, o ModuleOptions) (*Module, error) {
-	e.decoded.drop(d.sum)
-	m := &Module{engine: e, opts: o, sum: d.sum, separate: d.separate, data: d.separateData, limit: uint64(e.cfg.SlotBytes)}
-	if o.MemoryBytes > 0 {
-		m.limit = min(m.limit, uint64(o.MemoryBytes)/PageBytes*PageBytes)
-	}
+	m := e.newModule(d, o)
 	release, err := e.compiling.acquire(ctx, d.code)
 	if err != nil {
 		return nil, err
@@ -117,6 +113,15 @@ func (e *Engine) Compile(ctx context.Context, d *Decoded, o ModuleOptions) (*Mod
 	}
 	e.modules.Add(1)
 	return m, nil
+}
+
+func (e *Engine) newModule(d *Decoded, o ModuleOptions) *Module {
+	e.decoded.drop(d.sum)
+	m := &Module{engine: e, opts: o, sum: d.sum, separate: d.separate, data: d.separateData, limit: uint64(e.cfg.SlotBytes)}
+	if o.MemoryBytes > 0 {
+		m.limit = min(m.limit, uint64(o.MemoryBytes)/PageBytes*PageBytes)
+	}
+	return m
 }
 
 // share makes m a module with the code m.code of another one. It releases the code if m cannot be served.

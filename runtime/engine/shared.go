@@ -36,7 +36,7 @@ type sharedCode struct {
 }
 
 // maxKnownBytes limits the memory of descriptions of code that no open module has.
-const maxKnownBytes = 16 << 20
+const maxKnownBytes = 4 << 20
 
 // codeTable has the code of all open modules, and descriptions of code that others had, unless they are on disk: with these, code is loaded
 // again without reading, rewriting and validating a module. The zero codeTable is ready for use.

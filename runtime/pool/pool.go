@@ -58,7 +58,7 @@ type Pool struct {
 // Open compiles and prepares the module, and keeps one warm instance. If the guest is at fault, the error is
 // an *engine.ModuleError. At most engine.Config.Preparing may run at a time: each uses a spare slot.
 func (s *Set) Open(ctx context.Context, load Loader) (*Pool, error) {
-	p := &Pool{set: s, load: load, opened: time.Now(), drained: make(chan struct{})}
+	p := s.newPool(load)
 	module, err := load(ctx)
 	if err != nil {
 		return nil, err
@@ -77,6 +77,18 @@ func (s *Set) Open(ctx context.Context, load Loader) (*Pool, error) {
 	s.add(p)
 	s.requestTrim()
 	return p, nil
+}
+
+// OpenUnloaded returns a pool that loads the module for the first request.
+func (s *Set) OpenUnloaded(load Loader) *Pool {
+	p := s.newPool(load)
+	p.open, p.stop = context.WithCancel(context.Background())
+	s.add(p)
+	return p
+}
+
+func (s *Set) newPool(load Loader) *Pool {
+	return &Pool{set: s, load: load, opened: time.Now(), drained: make(chan struct{})}
 }
 
 // prepare initialises the module and captures its snapshot. It closes the module on error.

@@ -38,6 +38,13 @@ func (c *Cache) useLocked(key Key) {
 	}
 }
 
+// Has reports whether code is in the cache.
+func (c *Cache) Has(code Digest) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.files[code] != nil
+}
+
 // Forget removes the use of a module, if there is one, and the code if that was the last use.
 func (c *Cache) Forget(module Digest) error {
 	c.mu.Lock()

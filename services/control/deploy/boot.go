@@ -276,6 +276,7 @@ func (d *Deployer) reprepare(ctx context.Context, service registry.Service) (ser
 	if !d.cfg.FileRules {
 		spec.Origin = registry.OriginAPI // without the file, its services are not trusted
 	}
+	spec.Served = true
 	return d.prepare(ctx, patient, spec)
 }
 

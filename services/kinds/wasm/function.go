@@ -44,7 +44,7 @@ func (f *Functions) PrepareRunner(ctx context.Context, s services.Spec) (service
 		return nil, err
 	}
 	v.caller = func() any { return new(abi.Event) }
-	if err := v.open(ctx, module); err != nil {
+	if err := v.open(ctx, module, s.Served); err != nil {
 		return nil, err
 	}
 	return &function{v, speaks}, nil

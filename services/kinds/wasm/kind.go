@@ -199,14 +199,15 @@ func (k *Kind) prepare(ctx context.Context, s services.Spec) (*deployment, error
 	d := &deployment{version: v, server: speaks, lingers: speaks.Traits().Lingers}
 	v.caller = func() any { return newExchange(d) }
 	v.warmUps = d.warmUps()
-	if err := v.open(ctx, module); err != nil {
+	if err := v.open(ctx, module, s.Served); err != nil {
 		return nil, err
 	}
 	return d, nil
 }
 
-// open compiles the module and prepares its instances. It releases the version if that fails.
-func (v *version) open(ctx context.Context, module *engine.Decoded) (err error) {
+// open compiles the module and prepares its instances. It releases the version if that fails. A version that was served before is
+// loaded for its first request, if its code and its snapshot are on disk.
+func (v *version) open(ctx context.Context, module *engine.Decoded, served bool) (err error) {
 	// A module from the catalogue may have been added to a server with more memory.
 	if refused := invalidModule(v.kind.checkMinimum(module.Info(), v.doc), nil); refused != nil {
 		return errors.Join(refused, v.release())
@@ -215,7 +216,7 @@ func (v *version) open(ctx context.Context, module *engine.Decoded) (err error) 
 		v.exports, v.imports = shownNames(world.Exports), shownNames(world.Imports)
 	}
 	reference := module.Reference()
-	v.pool, err = v.kind.pools.Open(ctx, func(ctx context.Context) (*engine.Module, error) {
+	load := func(ctx context.Context) (*engine.Module, error) {
 		decoded := module
 		if module = nil; decoded == nil { // the code was evicted
 			var err error
@@ -225,8 +226,16 @@ func (v *version) open(ctx context.Context, module *engine.Decoded) (err error) 
 			}
 		}
 		return v.compile(ctx, decoded)
-	})
-	if err != nil {
+	}
+	if served {
+		if m := v.kind.engine.Foresee(module, v.options(module)); m != nil {
+			v.learn(m)
+			module = nil
+			v.pool = v.kind.pools.OpenUnloaded(load)
+			return nil
+		}
+	}
+	if v.pool, err = v.kind.pools.Open(ctx, load); err != nil {
 		return asProblem(errors.Join(err, v.release()))
 	}
 	return nil

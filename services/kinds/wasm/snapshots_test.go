@@ -70,3 +70,46 @@ func TestSnapshotsOfMountsAreNotKeptOnDisk(t *testing.T) {
 	s.add("/x", guests.Wat(t, "echo"), servicetest.WithMounts(map[string]string{"/content": "content"}))
 	require.Zero(t, s.kind.Stats().Code.Snapshots)
 }
+
+// A restarted server loads nothing and runs no guest until the first request, and knows all about its services.
+func TestServedVersionsAreLoadedForTheirFirstRequest(t *testing.T) {
+	cfg := keepsSnapshots(t, wasm.Config{CacheDir: t.TempDir()})
+	secret, fresh := guests.Wat(t, "token"), guests.Wat(t, "secrettable")
+	specs := []services.Spec{
+		module("/plain", guests.Wat(t, "config"), servicetest.WithConfig(map[string]string{"greeting": "hi"})),
+		module("/repeats", secret, servicetest.WithIsolation(wasm.IsolationSnapshot)),
+		module("/fresh", fresh),
+		module("/behind", guests.Wat(t, "hello"), servicetest.WithMiddleware(nil, guests.Wat(t, "echo"))),
+	}
+	var first []services.Status
+	for round := range 2 {
+		t.Run("", func(t *testing.T) {
+			s := newServer(t, cfg)
+			for i, spec := range specs {
+				spec.Served = round == 1
+				s.Deploy(spec)
+				status := s.Status(spec.Key.String())
+				if round == 0 {
+					first = append(first, status)
+					continue
+				}
+				before := first[i]
+				if spec.Key.String() != "/fresh" {
+					require.Equal(t, services.StateEvicted, status.State, spec.Key)
+				}
+				before.State, before.Warm, before.SnapshotBytes = status.State, status.Warm, status.SnapshotBytes
+				require.Equal(t, before, status, spec.Key)
+			}
+			if round == 0 {
+				return
+			}
+			require.Zero(t, s.kind.Stats().Recalled, "nothing was loaded")
+			require.Equal(t, 200, s.get("/plain").StatusCode)
+			require.EqualValues(t, "cold", s.Records.Nth(1).Start)
+			require.Equal(t, 200, s.get("/repeats").StatusCode)
+			require.Equal(t, 200, s.get("/fresh").StatusCode)
+			require.EqualValues(t, 2, s.kind.Stats().Recalled)
+			require.Equal(t, services.StateReady, s.Status("/plain").State)
+		})
+	}
+}

@@ -63,8 +63,13 @@ type facts struct {
 }
 
 func (v *version) compile(ctx context.Context, module *engine.Decoded) (*engine.Module, error) {
+	return v.kind.engine.Compile(ctx, module, v.options(module))
+}
+
+// options returns the options to compile the module with.
+func (v *version) options(module *engine.Decoded) engine.ModuleOptions {
 	init, entries := v.abi.Functions(module.Info())
-	m, err := v.kind.engine.Compile(ctx, module, engine.ModuleOptions{
+	return engine.ModuleOptions{
 		MemoryBytes:   v.memoryBytes,
 		WorkLimit:     v.doc.WorkLimit,
 		Fresh:         v.doc.Isolation == IsolationFresh,
@@ -75,11 +80,7 @@ func (v *version) compile(ctx context.Context, module *engine.Decoded) (*engine.
 		WarmUps:       v.warmUps,
 		Inputs:        v.inputs(),
 		Prepared:      v.learn,
-	})
-	if err != nil {
-		return nil, err
 	}
-	return m, nil
 }
 
 // learn records the facts about a prepared module for the lifetime of the version.
