@@ -9,13 +9,18 @@ import (
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
-// inputs returns the digest of everything that the guest's initialisation can read, besides the module. It is zero if that
-// cannot be known: files of mounts can change at any time.
+// inputs returns the digest of everything that the guest can read before its snapshot, besides the module. It is zero if that
+// cannot be known: files of mounts can change at any time, and so can stores, from which requests that warm the guest up read.
 func (v *version) inputs() (sum [sha256.Size]byte) {
-	if len(v.doc.Mount) > 0 || v.forgotten.Load() {
+	warm := v.doc.Warm != ""
+	if len(v.doc.Mount) > 0 || warm && len(v.doc.KV) > 0 || v.forgotten.Load() {
 		return sum
 	}
-	return sha256.Sum256(fmt.Appendf(nil, "%q %d %s", v.abi.Traits().Name, v.memoryBytes, v.doc.Encode()))
+	prefix := ""
+	if warm { // its requests have it
+		prefix = v.key.String()
+	}
+	return sha256.Sum256(fmt.Appendf(nil, "%q %d %q %s", v.abi.Traits().Name, v.memoryBytes, prefix, v.doc.Encode()))
 }
 
 // snapshots counts the versions that use each snapshot on disk. A snapshot is removed with the last version that

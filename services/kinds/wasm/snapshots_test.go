@@ -8,6 +8,7 @@ import (
 
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/kv/boltstore"
 	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
@@ -69,6 +70,40 @@ func TestSnapshotsOfMountsAreNotKeptOnDisk(t *testing.T) {
 	s := newServer(t, keepsSnapshots(t, wasm.Config{CacheDir: t.TempDir(), Root: root}))
 	s.add("/x", guests.Wat(t, "echo"), servicetest.WithMounts(map[string]string{"/content": "content"}))
 	require.Zero(t, s.kind.Stats().Code.Snapshots)
+}
+
+// Requests that warm a service up are a part of what its snapshot depends on, with its prefix. What they read from stores is not known later.
+func TestWarmSnapshotsOnDisk(t *testing.T) {
+	stores, err := boltstore.Open(boltstore.Config{Dir: t.TempDir()})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, stores.Close()) })
+	s := newServer(t, keepsSnapshots(t, wasm.Config{CacheDir: t.TempDir(), KeyValue: stores}))
+	counts := func() (kept, recalled int) {
+		stats := s.kind.Stats()
+		return stats.Code.Snapshots, int(stats.Recalled)
+	}
+	echo, warm := guests.Wat(t, "echo"), servicetest.WithWarm("GET /one")
+	for i, spec := range []services.Spec{
+		module("/x", echo),
+		module("/y", echo, warm),
+		module("/z", echo, warm),
+		module("/z2", echo, servicetest.WithWarm("GET /two")),
+	} {
+		s.Deploy(spec)
+		kept, recalled := counts()
+		require.Equal(t, i+1, kept, spec.Key)
+		require.Zero(t, recalled, spec.Key)
+	}
+	require.NoError(t, s.Deployment("/y").Scale(t.Context(), services.EvictCode))
+	require.Equal(t, 200, s.get("/y").StatusCode)
+	_, recalled := counts()
+	require.Equal(t, 1, recalled)
+	s.add("/kv", echo, warm, servicetest.WithKV("notes"))
+	kept, _ := counts()
+	require.Equal(t, 4, kept)
+	s.add("/kv", echo, servicetest.WithKV("notes"))
+	kept, _ = counts()
+	require.Equal(t, 5, kept)
 }
 
 // A restarted server loads nothing and runs no guest until the first request, and knows all about its services.
