@@ -24,9 +24,7 @@ func AppendReport(line []byte, rec *Record, unit int) []byte {
 	d := dictionary{line: line, start: len(line)}
 	d.text(FieldOutcome, string(rec.Outcome))
 	d.integer(FieldStatus, int64(rec.Status))
-	if rec.Err != nil {
-		d.text(FieldErr, printable(rec.Err.Error(), maxReportErrBytes))
-	}
+	d.text(FieldErr, printable(rec.Reason(), maxReportErrBytes))
 	d.text(FieldStart, string(rec.Start))
 	if rec.Work > 0 {
 		d.integer(FieldWork, rec.Work)

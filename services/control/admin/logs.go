@@ -12,6 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/services/control/fields"
+	"github.com/vespo-dev/vespo/services/control/identity"
 	"github.com/vespo-dev/vespo/services/observe/journal"
 	"github.com/vespo-dev/vespo/services/schema"
 )
@@ -84,7 +85,7 @@ func (h *Handler) logs(w http.ResponseWriter, r *http.Request) error {
 		to.Paced()
 	}
 	client.ConnOf(w).Received()
-	s := &logStream{w: w, logs: h.cfg.Logs}
+	s := &logStream{w: w, logs: h.cfg.Logs, owner: !identity.Of(r.Context()).Scopes.ReadAll()}
 	return s.serve(r.Context(), filter, limit, follow)
 }
 
@@ -114,8 +115,9 @@ func logFilter(in *fields.Input, r *http.Request) (f journal.Filter, limit int) 
 
 // logStream is a response to a request for logs.
 type logStream struct {
-	w    http.ResponseWriter
-	logs Logs
+	w     http.ResponseWriter
+	logs  Logs
+	owner bool // the client may see its services alone, and not the host
 }
 
 // serve sends the entries that are there, and then, if asked to follow, those that come.
@@ -175,6 +177,9 @@ func (s *logStream) follow(ctx context.Context, follower *journal.Follower) erro
 // send writes an event for each entry. Its id is the number of the entry.
 func (s *logStream) send(lines []journal.Line) {
 	for _, l := range lines {
+		if s.owner {
+			l.JSON = journal.ForOwner(l.JSON)
+		}
 		_, _ = fmt.Fprintf(s.w, "id: %d\ndata: %s\n\n", l.N, l.JSON) // flush returns the error
 	}
 }

@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -32,7 +33,25 @@ type Entry struct {
 	RequestID string          `json:"request_id,omitempty"`
 	Failed    bool            `json:"failed,omitempty"` // of a request: see accesslog.Record
 	Text      string          `json:"text,omitempty"`   // of a guest or the host
-	Record    json.RawMessage `json:"record,omitempty"` // of a request: the access record in JSON
+	Record    json.RawMessage `json:"record,omitempty"` // of a request: the access record in JSON, with its Reason as the error
+	Cause     string          `json:"cause,omitempty"`  // of a request: the error in the server's log, if that is another text
+}
+
+// ForOwner returns the line of an entry for the owner of its service, who may not see addresses and files of the host.
+func ForOwner(line []byte) []byte {
+	if !bytes.Contains(line, []byte(`"cause":`)) {
+		return line
+	}
+	e, ok := parse(line)
+	if !ok || e.Cause == "" {
+		return line
+	}
+	e.Cause = ""
+	shorter, err := e.appendTo(nil)
+	if err != nil {
+		return nil
+	}
+	return bytes.TrimSuffix(shorter, []byte("\n"))
 }
 
 // appendTo appends the line of an entry, with its end.
@@ -54,6 +73,14 @@ func parse(line []byte) (e Entry, ok bool) {
 	return e, e.N > 0 && e.Source != "" && e.Service != ""
 }
 
+// cut returns a text of at most maxTextBytes, and a mark if it was longer.
+func cut(text string) string {
+	if len(text) > maxTextBytes {
+		return text[:maxTextBytes] + "..."
+	}
+	return text
+}
+
 // item is an entry that has no number yet.
 type item struct {
 	Entry
@@ -68,7 +95,15 @@ func (i *item) entry(n uint64) Entry {
 	e := i.Entry
 	e.N = n
 	if i.isRequest {
-		e.Record = accesslog.AppendJSON(nil, &i.record)
+		rec := i.record
+		if rec.Err != nil {
+			reason := rec.Reason()
+			if cause := rec.Err.Error(); cause != reason {
+				e.Cause = cut(cause)
+			}
+			rec.Err = errors.New(reason)
+		}
+		e.Record = accesslog.AppendJSON(nil, &rec)
 	}
 	return e
 }

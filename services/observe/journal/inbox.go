@@ -90,9 +90,7 @@ func (b *inbox) addRequest(rec *accesslog.Record) bool {
 // add adds an entry.
 func (b *inbox) add(e Entry) {
 	e.Service = b.name
-	if len(e.Text) > maxTextBytes {
-		e.Text = e.Text[:maxTextBytes] + "..."
-	}
+	e.Text = cut(e.Text)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if i := b.newLocked(len(e.Text)); i != nil {

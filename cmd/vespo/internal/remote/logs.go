@@ -3,6 +3,7 @@ package remote
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -131,6 +132,7 @@ type logEntry struct {
 		TTLB    int64  `json:"ttlb_us"`
 		Err     string `json:"err"`
 	} `json:"record"`
+	Cause string `json:"cause"`
 }
 
 // errOutput is matched by errors of the output, as of a pipe whose reader is gone.
@@ -262,8 +264,8 @@ func (e *logEntry) request() string {
 	if r.Outcome != "ok" {
 		text += " " + r.Outcome
 	}
-	if r.Err != "" {
-		text += ": " + withoutRepeats(r.Outcome, r.Err)
+	if reason := cmp.Or(e.Cause, r.Err); reason != "" {
+		text += ": " + withoutRepeats(r.Outcome, reason)
 	}
 	return text
 }

@@ -134,7 +134,7 @@ const clock = (time) => new Date(time).toLocaleTimeString();
 function what(e) {
   if (!e.record) return safe(e.text);
   const r = e.record;
-  return safe([r.method, r.uri, r.status || "no answer", r.outcome === "ok" ? "" : r.outcome, r.err].filter(Boolean).join(" "));
+  return safe([r.method, r.uri, r.status || "no answer", r.outcome === "ok" ? "" : r.outcome, e.cause || r.err].filter(Boolean).join(" "));
 }
 
 function failures(log) {
@@ -143,7 +143,7 @@ function failures(log) {
   return section("Last failures", sheet(["Time", "Request", "#Status", "Reason", "Request id"], failed.map((e) => ({
     key: `f${e.n}`,
     cells: [h("span", { title: moment(e.time) }, ago(e.time)), h("bdi", { class: "message", title: safe(e.record.uri) }, safe(`${e.record.method} ${e.record.uri}`)), `${e.record.status || "–"}`,
-      h("span", { class: "message", title: safe(e.record.err ?? "") }, h("bdi", null, safe(e.record.err || e.record.outcome))), h("code", null, safe(e.request_id))],
+      h("span", { class: "message", title: safe(e.cause ?? e.record.err ?? "") }, h("bdi", null, safe(e.cause || e.record.err || e.record.outcome))), h("code", null, safe(e.request_id))],
   })), "Last failures"));
 }
 
