@@ -3,7 +3,6 @@ package router
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -24,12 +23,7 @@ var serving lanetest.Kind
 
 // TestMain runs all tests on net/http, and with the fast lane in front of it.
 func TestMain(m *testing.M) {
-	for _, serving = range []lanetest.Kind{lanetest.NetHTTP, lanetest.Lane} {
-		if code := m.Run(); code != 0 {
-			fmt.Fprintln(os.Stderr, "these were the tests on", serving)
-			os.Exit(code)
-		}
-	}
+	os.Exit(lanetest.Main(m, func(kind lanetest.Kind) { serving = kind }))
 }
 
 // start starts a server for a handler.

@@ -3,11 +3,14 @@ package lanetest
 
 import (
 	"context"
+	"flag"
+	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 	"time"
 
@@ -31,6 +34,23 @@ func Both(t *testing.T, test func(t *testing.T, kind Kind)) {
 	for _, kind := range []Kind{NetHTTP, Lane} {
 		t.Run(string(kind), func(t *testing.T) { test(t, kind) })
 	}
+}
+
+// Main runs all tests of a package for each kind, which use gets before, and returns the exit code. Fuzz targets run once.
+func Main(m *testing.M, use func(Kind)) (code int) {
+	flag.Parse()
+	kinds := []Kind{NetHTTP, Lane}
+	if f := flag.Lookup("test.fuzz"); f.Value.String() != "" {
+		kinds = kinds[1:]
+	}
+	for _, kind := range kinds {
+		use(kind)
+		if code = m.Run(); code != 0 {
+			fmt.Fprintln(os.Stderr, "these were the tests on", kind)
+			return code
+		}
+	}
+	return code
 }
 
 // Server is a server of a kind.

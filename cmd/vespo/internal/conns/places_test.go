@@ -2,7 +2,6 @@ package conns
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -23,12 +22,7 @@ var serving lanetest.Kind
 
 // TestMain runs all tests on net/http, and with the fast lane in front of it.
 func TestMain(m *testing.M) {
-	for _, serving = range []lanetest.Kind{lanetest.NetHTTP, lanetest.Lane} {
-		if code := m.Run(); code != 0 {
-			fmt.Fprintln(os.Stderr, "these were the tests on", serving)
-			os.Exit(code)
-		}
-	}
+	os.Exit(lanetest.Main(m, func(kind lanetest.Kind) { serving = kind }))
 }
 
 // served is an HTTP server on a Listener. Requests for /wait are answered when release is closed.
