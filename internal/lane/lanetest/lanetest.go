@@ -3,7 +3,6 @@ package lanetest
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -11,6 +10,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,9 +39,8 @@ func Both(t *testing.T, test func(t *testing.T, kind Kind)) {
 
 // Main runs all tests of a package for each kind, which use gets before, and returns the exit code. Fuzz targets run once.
 func Main(m *testing.M, use func(Kind)) (code int) {
-	flag.Parse()
 	kinds := []Kind{NetHTTP, Lane}
-	if f := flag.Lookup("test.fuzz"); f.Value.String() != "" {
+	if slices.ContainsFunc(os.Args, func(arg string) bool { return strings.HasPrefix(arg, "-test.fuzz=") }) {
 		kinds = kinds[1:]
 	}
 	for _, kind := range kinds {
