@@ -2,6 +2,7 @@ package components
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -23,14 +24,15 @@ func TestMain(m *testing.M) {
 	os.Exit(program.Main(m, map[*string]program.Source{&built: program.Vespo}))
 }
 
-// guests are the components to compare, and how they are built in a directory. jco's server does not start with components
-// of Go.
+// guests are the components to compare: how they are built in a directory, and options of jco's server, which does not start
+// with components of Go. A listener of fetch events answers there once, so that each request needs an instance.
 var guests = []struct {
-	name  string
-	build func(t *testing.T, dir string) (component string)
+	name    string
+	build   func(t *testing.T, dir string) (component string)
+	options []string
 }{
-	{"rust", buildRust},
-	{"js", buildScript},
+	{"rust", buildRust, nil},
+	{"js", buildScript, []string{"--isolate-requests=instance"}},
 }
 
 // run runs a command in a directory. It skips the test if a tool is missing, even with the distribution's tools first on the PATH.
@@ -146,11 +148,33 @@ func (r request) send(t *testing.T, client *http.Client, url string) answer {
 	return answer{res.StatusCode, res.Header, string(body)}
 }
 
-// exceptions are requests that are answered in another way on purpose, with the reason.
+// exceptions are requests that are answered in another way on purpose, by the guest, with the reason.
 var exceptions = map[string]string{
-	"GET fields":     "jco sends the last of several fields with one name alone",
-	"HEAD fields":    "the same",
-	"GET status/304": "net/http leaves Content-Type out of answers without a body",
+	"rust GET fields":     "jco sends the last of several fields with one name alone; a script has one",
+	"rust HEAD fields":    "the same",
+	"rust GET status/304": "net/http leaves Content-Type out of answers without a body",
+}
+
+// untried are requests that jco's server does not survive.
+var untried = map[string]string{
+	"js GET status/204": "jco's server ends when a script answers without a body",
+	"js GET status/304": "the same",
+}
+
+// compare sends a request for a guest to both servers.
+func compare(t *testing.T, client *http.Client, guest string, r request, vespo, jco string) {
+	t.Helper()
+	got, key := r.send(t, client, vespo), guest+" "+r.method+" "+strings.TrimPrefix(r.path, "/"+guest+"/")
+	if reason, ok := untried[key]; ok {
+		t.Logf("NOT TRIED: %s: %s", key, reason)
+		require.True(t, strings.HasSuffix(r.path, fmt.Sprint(got.Status)), "%s: %d", key, got.Status)
+		return
+	}
+	if _, ok := exceptions[key]; ok {
+		require.NotEqual(t, r.send(t, client, jco), got, "%s is no exception any more", key)
+		return
+	}
+	require.Equal(t, r.send(t, client, jco), got, key)
 }
 
 // TestAnswersAreThoseOfJco sends the same requests to both servers.
@@ -166,14 +190,9 @@ func TestAnswersAreThoseOfJco(t *testing.T) {
 		t.Run(g.name, func(t *testing.T) {
 			component := g.build(t, dir)
 			run(t, dir, built, "add", g.name, component, "--server", server.URL)
-			url := serveByJco(t, jco, component)
+			url := serveByJco(t, jco, component, g.options...)
 			for _, r := range requests(g.name) {
-				want, got := r.send(t, client, url), r.send(t, client, server.URL)
-				if _, ok := exceptions[r.method+" "+strings.TrimPrefix(r.path, "/"+g.name+"/")]; ok {
-					require.NotEqual(t, want, got, "%s %s is no exception any more", r.method, r.path)
-					continue
-				}
-				require.Equal(t, want, got, "%s %s", r.method, r.path)
+				compare(t, client, g.name, r, server.URL, url)
 			}
 		})
 	}

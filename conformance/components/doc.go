@@ -1,3 +1,3 @@
-// Package components compares answers of components on Vespo with those of the same components on jco's server.
-// A component of jco's QuickJS backend is served by Vespo alone: its program consists of dynamic libraries.
+// Package components compares answers of components in Rust and JavaScript on Vespo with those of the same components on
+// jco's server. A component of jco's QuickJS backend is served by Vespo alone: its program consists of dynamic libraries.
 package components

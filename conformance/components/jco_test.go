@@ -14,14 +14,14 @@ import (
 const startTimeout = 2 * time.Minute
 
 // serveByJco runs a component with jco's server and returns its URL. It and its children are killed at the end of the test.
-func serveByJco(t *testing.T, jco, component string) (url string) {
+func serveByJco(t *testing.T, jco, component string, options ...string) (url string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, l.Close()) // jco does not say which port it takes if it may choose
 	host, port, err := net.SplitHostPort(l.Addr().String())
 	require.NoError(t, err)
-	cmd := exec.Command(jco, "serve", component, "--host", host, "--port", port)
+	cmd := exec.Command(jco, append([]string{"serve", component, "--host", host, "--port", port}, options...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
