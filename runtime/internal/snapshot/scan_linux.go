@@ -41,8 +41,12 @@ type pageRegion struct {
 }
 
 // scratchRegions is the length of the region vector. The kernel allocates as many
-// regions during a scan (at most 512). A scan that needs more is continued.
-const scratchRegions = 64
+// regions during a scan (at most 512). A scan that needs more is continued, and has no use for the next reset: so the vector
+// grows, up to maxRegions.
+const (
+	scratchRegions = 64
+	maxRegions     = 512
+)
 
 // wholeBytes is the size of touched memory up to which it is restored whole instead of
 // scanned. A scan costs more than copying 64 KiB, even if it finds nothing. At twice that
@@ -53,12 +57,26 @@ const wholeBytes = pageBytes
 // instance has one. The zero value is ready. It must not be used by two resets at the same time.
 type Scratch struct {
 	arg     scanArg
-	regions [scratchRegions]pageRegion
+	regions []pageRegion // first, or a longer one after a scan that needed it
+	first   [scratchRegions]pageRegion
 
 	known       bool // regions[:found] are all private pages below extentBytes
 	found       int
+	short       bool // the last scan did not fit into regions
 	extentBytes int  // no page beyond it was private at the last scan
 	faultless   bool // until the next Reset
+}
+
+// vector returns the vector for a scan. It is longer if the last scan did not fit into it.
+func (sc *Scratch) vector() []pageRegion {
+	switch n := len(sc.regions); {
+	case n == 0:
+		sc.regions = sc.first[:]
+	case sc.short && n < maxRegions:
+		sc.regions = make([]pageRegion, min(4*n, maxRegions))
+	}
+	sc.short = false
+	return sc.regions
 }
 
 // Faultless promises to the next Reset that since the previous one only a single thread
@@ -124,7 +142,8 @@ func (m scanMethod) restoreAll(g *golden, cell []byte, sc *Scratch) (hostPages i
 func (m scanMethod) check(cell []byte, sc *Scratch) error {
 	now, base := new(Scratch), uint64(address(cell))
 	now.arg = privatePages(base, base+uint64(len(cell)))
-	found, err := m.pagemap.scan(&now.arg, now.regions[:])
+	now.regions = make([]pageRegion, maxRegions)
+	found, err := m.pagemap.scan(&now.arg, now.regions)
 	if err != nil {
 		return err
 	}
@@ -147,10 +166,10 @@ func (m scanMethod) check(cell []byte, sc *Scratch) error {
 // Whenever the vector is full the scan is continued, until it has reached the end.
 func (m scanMethod) scan(g *golden, cell []byte, n int, sc *Scratch) (hostPages int, err error) {
 	base := uint64(address(cell))
-	end := base + uint64(n)
+	end, regions := base+uint64(n), sc.vector()
 	for at := base; at < end; at = sc.arg.walkEnd {
 		sc.arg = privatePages(at, end)
-		if sc.found, err = m.pagemap.scan(&sc.arg, sc.regions[:]); err != nil {
+		if sc.found, err = m.pagemap.scan(&sc.arg, regions); err != nil {
 			return hostPages, fmt.Errorf("PAGEMAP_SCAN: %w", err)
 		}
 		if sc.arg.walkEnd <= at || sc.arg.walkEnd > end {
@@ -158,6 +177,7 @@ func (m scanMethod) scan(g *golden, cell []byte, n int, sc *Scratch) (hostPages 
 		}
 		hostPages += m.restoreAll(g, cell, sc)
 		sc.known = at == base && sc.arg.walkEnd == end
+		sc.short = !sc.known
 	}
 	return hostPages, nil
 }

@@ -223,6 +223,18 @@ func TestVectorFills(t *testing.T) {
 	}
 	require.Equal(t, regions, f.reset().HostPages)
 	require.Greater(t, scans, 5, "the scan was continued")
+	again := func() int {
+		f.touched = pages * pageBytes
+		return f.reset().HostPages
+	}
+	again()
+	again() // the vector has grown twice
+	scans = 0
+	require.Equal(t, regions, again())
+	require.Equal(t, 1, scans, "they fit into the vector")
+	f.scratch.Faultless()
+	require.Equal(t, regions, again())
+	require.Equal(t, 1, scans, "the pages are known")
 	f.finish()
 	require.NoError(t, r.Close())
 	require.NoError(t, kernel.close())
