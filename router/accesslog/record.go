@@ -45,6 +45,7 @@ type Result struct {
 	Err           error // the failure; only for the log
 	Start         Start
 	Wait          time.Duration // time in a queue of the handler; the router adds it to QueueWait
+	ColdTime      time.Duration // time until the guest's code was loaded, if Start is StartCold
 	SnapshotBytes int64         // size of the guest's memory at the start
 	DirtyBytes    int64         // memory written by the guest
 	ResidentBytes int64         // memory of the guest in host pages of its own at the end; all of its memory if that is not known

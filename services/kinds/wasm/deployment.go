@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -63,7 +64,9 @@ func (d *deployment) ServeBefore(w http.ResponseWriter, r *router.Request, res *
 	}
 	deadline := r.Admitted.Add(d.timeout)
 	in, start, out, err := d.pool.Acquire(r.Context(), deadline)
-	res.Start = accesslog.Start(start)
+	if res.Start = accesslog.Start(start); res.Start == accesslog.StartCold {
+		res.ColdTime = time.Since(r.Admitted)
+	}
 	switch {
 	case err != nil:
 		return d.acquireError(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/forwarded"
@@ -58,8 +59,11 @@ type function struct {
 
 // Run implements services.Runner.
 func (f *function) Run(ctx context.Context, e services.Event) (res accesslog.Result, err error) {
+	began := time.Now()
 	in, start, out, err := f.pool.Acquire(ctx, e.Deadline)
-	res.Start = accesslog.Start(start)
+	if res.Start = accesslog.Start(start); res.Start == accesslog.StartCold {
+		res.ColdTime = time.Since(began)
+	}
 	switch {
 	case err != nil:
 		if errors.Is(err, context.DeadlineExceeded) {

@@ -164,6 +164,7 @@ func (x *exchange) reclaim(took time.Duration) {
 
 // merge adds the costs of the handler behind the guest to res.
 func merge(res, behind *accesslog.Result) {
+	res.ColdTime += behind.ColdTime
 	res.SnapshotBytes += behind.SnapshotBytes
 	res.DirtyBytes += behind.DirtyBytes
 	res.PeakBytes += behind.PeakBytes

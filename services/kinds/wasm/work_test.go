@@ -60,6 +60,7 @@ func (s *server) workOf(name string, module []byte) (works [2]int64) {
 				require.Equal(s.tb, works[i], rec.Work, "%s, request %d (%s)", name, seen, rec.Start)
 			}
 			starts[rec.Start] = true
+			require.Equal(s.tb, rec.Start == accesslog.StartCold, rec.ColdTime > 0, rec.Start)
 			return seen == (i+1)*(sequential+together)
 		})
 		require.Positive(s.tb, works[i])

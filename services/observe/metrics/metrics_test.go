@@ -122,11 +122,14 @@ func TestFormatsAreNegotiated(t *testing.T) {
 	r.Listen(record("/a"))
 	quick := record("/a")
 	quick.QueueWait = 0
+	quick.Start, quick.ColdTime = accesslog.StartCold, 20*time.Millisecond
 	h := newScraped(r)
 	r.Listen(quick)
 	text := get(t, h)
 	require.Contains(t, text.Body.String(), `vespo_request_queue_seconds_bucket{service="/a",version="0",le="0.0001"} 1`)
 	require.Contains(t, text.Body.String(), `vespo_request_queue_seconds_count{service="/a",version="0"} 2`)
+	require.Contains(t, text.Body.String(), `vespo_guest_cold_start_seconds_bucket{service="/a",version="0",le="0.01"} 0`)
+	require.Contains(t, text.Body.String(), `vespo_guest_cold_start_seconds_bucket{service="/a",version="0",le="0.05"} 1`)
 	require.Contains(t, text.Header().Get("Content-Type"), "text/plain")
 	require.Contains(t, text.Body.String(), `vespo_requests_total{service="/a",version="0",outcome="ok",code="2xx"} 2`)
 	require.Contains(t, text.Body.String(), `vespo_request_duration_seconds_bucket{service="/a",version="0",le="0.005"} 2`)

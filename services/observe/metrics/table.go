@@ -38,6 +38,11 @@ func Requests(t *tally.Tally) Group {
 				"Requests of guests by the state of the instance: warm, restored from its snapshot, or cold (the code was loaded)."},
 			Emit: emitStarts,
 		},
+		Field[[]series]{
+			Desc: Desc{"vespo_guest_cold_start_seconds", Histogram, byVersion,
+				"Time until the code of a guest was loaded, for requests that found it cold."},
+			Emit: each(emitColdStarts),
+		},
 		total("vespo_guest_cpu_seconds_total", "Time in guest code.",
 			func(s *series) float64 { return time.Duration(s.GuestNanos.Load()).Seconds() }),
 		total("vespo_guest_dirty_bytes_total", "Memory that guests have written, and that was restored after the request.",
@@ -100,6 +105,21 @@ func emitWaits(s *series, to *Sink) {
 	waited, all := waits.Count(), s.Latency.Count()
 	if all > 0 {
 		to.histogram(waits, 3, max(all, waited)-waited, s)
+	}
+}
+
+// emitColdStarts adds the cold starts of versions with guests.
+func emitColdStarts(s *series, to *Sink) {
+	guests := uint64(0)
+	for i := range s.Starts {
+		guests += s.Starts[i].Load()
+	}
+	cold := s.ColdStarts()
+	if cold == nil {
+		cold = new(tally.Durations)
+	}
+	if guests > 0 {
+		to.histogram(cold, 2, 0, s)
 	}
 }
 

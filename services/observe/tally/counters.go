@@ -115,6 +115,7 @@ type Counters struct {
 
 	Latency Durations
 	waits   atomic.Pointer[Durations] // made by the first request that has waited
+	cold    atomic.Pointer[Durations] // made by the first request of a cold service
 	since   time.Time                 // immutable
 }
 
@@ -160,10 +161,11 @@ func (c *Counters) count(rec *accesslog.Record) {
 		c.Starts[1].Add(1)
 	case accesslog.StartCold:
 		c.Starts[2].Add(1)
+		made(&c.cold).Observe(rec.ColdTime)
 	}
 	c.Latency.Observe(rec.TTLB)
 	if rec.QueueWait > 0 {
-		c.waiting().Observe(rec.QueueWait)
+		made(&c.waits).Observe(rec.QueueWait)
 	}
 	c.Requests[outcomeIndex(rec.Outcome)][classIndex(rec.Status)].Add(1)
 }
@@ -185,12 +187,16 @@ func memoryOf(rec *accesslog.Record) int64 {
 // Waits returns the waits that were longer than 0; nil if there are none.
 func (c *Counters) Waits() *Durations { return c.waits.Load() }
 
-func (c *Counters) waiting() *Durations {
-	if h := c.waits.Load(); h != nil {
+// ColdStarts returns the times of cold starts; nil if there are none.
+func (c *Counters) ColdStarts() *Durations { return c.cold.Load() }
+
+// made returns the durations of a pointer, which it makes if there are none.
+func made(p *atomic.Pointer[Durations]) *Durations {
+	if h := p.Load(); h != nil {
 		return h
 	}
-	c.waits.CompareAndSwap(nil, new(Durations))
-	return c.waits.Load()
+	p.CompareAndSwap(nil, new(Durations))
+	return p.Load()
 }
 
 // Count returns the number of requests.

@@ -171,7 +171,7 @@ func TestARequestIsCounted(t *testing.T) {
 	failed.Outcome, failed.Status, failed.Failed, failed.PeakBytes, failed.QueueWait, failed.Start = accesslog.OutcomeTrap, 500, true, 5, 0, ""
 	v.Count(failed)
 	odd := record()
-	odd.Outcome, odd.Status, odd.Start = "of a later version", 7, accesslog.StartCold
+	odd.Outcome, odd.Status, odd.Start, odd.ColdTime = "of a later version", 7, accesslog.StartCold, time.Second
 	v.Count(odd)
 	c := v.Counters()
 	require.EqualValues(t, 3, c.Count())
@@ -181,6 +181,8 @@ func TestARequestIsCounted(t *testing.T) {
 	require.EqualValues(t, 1, c.Requests[Outcomes-1][0].Load())
 	require.Equal(t, []uint64{1, 0, 1}, []uint64{c.Starts[0].Load(), c.Starts[1].Load(), c.Starts[2].Load()})
 	require.EqualValues(t, 2, c.Waits().Count())
+	require.EqualValues(t, 1, c.ColdStarts().Count())
+	require.EqualValues(t, time.Second, c.ColdStarts().Nanos.Load())
 	require.Equal(t, []int64{6e6, 3 * 4096, 1 << 20, 30, 60, 15, 9, 9e6}, []int64{c.GuestNanos.Load(), c.DirtyBytes.Load(), c.Peak.Largest(),
 		c.BytesIn.Load(), c.BytesOut.Load(), c.Work.Load(), c.KVOperations.Load(), c.Latency.Nanos.Load()})
 	require.EqualValues(t, 5*(2000+3000+2000), c.Memory.Load(), "5 KiB from admission to the end")
