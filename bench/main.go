@@ -27,6 +27,7 @@ type config struct {
 	connections int
 	requests    int // before the last memory measurement
 	repeats     int // number of measurements of each start
+	services    int // of Go, in the table of densities
 }
 
 // tables lists all tables in the order of the report.
@@ -42,6 +43,7 @@ var tables = []struct {
 	{"memory", (*bench).memory},
 	{"neighbour", (*bench).neighbour},
 	{"start", (*bench).start},
+	{"density", (*bench).density},
 }
 
 func main() {
@@ -107,6 +109,7 @@ func parse(args []string) (*config, error) {
 	set.IntVar(&c.connections, "connections", 16, "connections to the server that is measured")
 	set.IntVar(&c.requests, "requests", 200_000, "requests after which memory is measured last")
 	set.IntVar(&c.repeats, "repeats", 3, "how often starts and wake-ups are measured")
+	set.IntVar(&c.services, "services", 1000, "services of the table density; small ones are ten times as many")
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}
@@ -121,7 +124,7 @@ func parse(args []string) (*config, error) {
 			return nil, fmt.Errorf("there is no component %q", name)
 		}
 	}
-	if set.NArg() > 0 || c.round <= 0 || c.rounds < 1 || c.connections < 1 || c.repeats < 1 || c.requests <= firstRequests {
+	if set.NArg() > 0 || c.round <= 0 || c.rounds < 1 || c.connections < 1 || c.repeats < 1 || c.services < 10 || c.services > 99_999/smallFactor || c.requests <= firstRequests {
 		return nil, fmt.Errorf("arguments out of range: all numbers are above 0, -requests is above %d", firstRequests)
 	}
 	return c, nil

@@ -141,6 +141,7 @@ func (e *Engine) Decode(bin []byte) (*Decoded, error) {
 const (
 	maxDecodedBytes = 64 << 20
 	maxDecodedTime  = time.Minute
+	maxOutlineTime  = 3 * time.Second // of a module with known code: little work is lost
 )
 
 // decodedModules keeps decoded modules until they are compiled. It has a limit on memory: when it is reached, no
@@ -180,10 +181,17 @@ func (k *decodedModules) put(d *Decoded, now time.Time) {
 	if k.kept == nil {
 		k.kept = make(map[[sha256.Size]byte]keptModule)
 	}
-	k.kept[d.sum] = keptModule{d, bytes, now.Add(maxDecodedTime)}
+	life := maxDecodedTime
+	if d.module == nil {
+		life = maxOutlineTime
+	}
+	k.kept[d.sum] = keptModule{d, bytes, now.Add(life)}
 	k.bytes += bytes
-	if k.timer == nil {
-		k.timer = time.AfterFunc(maxDecodedTime, k.expire)
+	switch {
+	case k.timer == nil:
+		k.timer = time.AfterFunc(life, k.expire)
+	case life < maxDecodedTime:
+		k.timer.Reset(life) // expire finds the next one
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -107,4 +108,20 @@ func TestRecalledModulesThatChangedAreRefused(t *testing.T) {
 		require.NotErrorAs(t, err, &invalid, "the module is not at fault")
 		closeModule(t, m)
 	}
+}
+
+// A start of the server reads many modules to validate them, and compiles none whose code is known.
+func TestModulesWithKnownCodeAreKeptShortly(t *testing.T) {
+	dir, bin := t.TempDir(), guest(t, "state")
+	first, err := Open(t.Context(), withNote(keepingConfig(dir)))
+	require.NoError(t, err)
+	recalls(t, first, inputs(stateOptions, 1))
+	require.NoError(t, first.Close(t.Context()))
+	e := open(t, keepingConfig(dir))
+	d, err := e.Decode(bin)
+	require.NoError(t, err)
+	require.Nil(t, d.module)
+	kept := e.decoded.kept[d.sum]
+	require.NotNil(t, kept.module)
+	require.LessOrEqual(t, time.Until(kept.until), maxOutlineTime)
 }
