@@ -47,24 +47,7 @@ static int append(handle fields, text name, text value) {
 	return r[0] ? 1 + r[4] : 0;
 }
 
-static size_t count(handle fields, text name) {
-	texts v;
-	fields_get(fields, name.at, name.length, &v);
-	return v.length;
-}
-
-static text first(handle fields, text name) {
-	texts v;
-	fields_get(fields, name.at, name.length, &v);
-	return v.length ? v.at[0] : (text){0};
-}
-
-static text request_path(handle request) {
-	option o;
-	path_of(request, &o);
-	need(o.some);
-	return o.text;
-}
+#include "fields.h"
 
 static message message_new(handle fields, bool body) {
 	uint64_t s = body ? stream_new() : 0, t = trailers_new();
