@@ -193,6 +193,9 @@ func (c *AddCmd) Run(ctx context.Context, s stdio.Streams, command *kong.Context
 	}
 	if c.Rollout.DryRun {
 		what = "would deploy"
+		if n := len(c.Rollout.Smoke); n > 0 {
+			fmt.Fprintf(s.Err, "smoke requests sent and answered: %d, with their effects; nothing else has changed\n", n)
+		}
 	}
 	return c.writeDeployed(s, client, a, what)
 }
