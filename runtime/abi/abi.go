@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/vespo-dev/vespo/runtime/engine"
+	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
 )
 
 // ABI is an interface between guests and the host. One value serves all instances. It brings all that the
@@ -129,6 +130,9 @@ func foreign[A ABI](info *engine.Info, a A, all []A) error {
 		return modules
 	}
 	own, others := offers(a), map[string]string{}
+	if !slices.ContainsFunc(info.Imports, func(im rewrite.Import) bool { return !own[im.Module] }) {
+		return nil // the others have thousands of functions
+	}
 	for _, other := range all {
 		for name := range offers(other) {
 			others[name] = other.Traits().Guest
