@@ -141,7 +141,7 @@ func (e *Engine) Decode(bin []byte) (*Decoded, error) {
 const (
 	maxDecodedBytes = 64 << 20
 	maxDecodedTime  = time.Minute
-	maxOutlineTime  = 3 * time.Second // of a module with known code: little work is lost
+	maxOutlineTime  = time.Second // of a module with known code: little work is lost. It is gone before the heap is trimmed after a start
 )
 
 // decodedModules keeps decoded modules until they are compiled. It has a limit on memory: when it is reached, no
