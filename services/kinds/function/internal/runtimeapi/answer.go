@@ -13,6 +13,10 @@ import (
 // connection is ignored: clients close idle connections.
 const idleClose = time.Minute
 
+// lostAfter is the time from the end of a worker's connection until its invocation fails. The worker may be alive: the
+// client of Go closes a connection if it has not noticed within 50 ms that its request was written, as on a busy machine.
+const lostAfter = time.Second
+
 // begin returns the invocation that a worker is about to answer. It returns
 // nil, without an error, if no caller waits for the result any more.
 func (e *Endpoint) begin(id string, c *conn) (*pending, error) {
@@ -97,11 +101,20 @@ func (e *Endpoint) closed(c net.Conn) {
 	if e.closing.Err() != nil {
 		return
 	}
-	if !e.shared && own.telling() {
-		e.loseLocked(func(p *pending) bool { return p.conn == own && p.Loops <= 1 })
+	if own.telling() {
+		time.AfterFunc(lostAfter, func() { e.lost(own) })
 	}
 	if len(e.conns) == 0 {
 		e.lonely = time.AfterFunc(lonelyAfter, e.deserted)
+	}
+}
+
+// lost is called when a connection has ended for lostAfter.
+func (e *Endpoint) lost(own *conn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.shared && e.closing.Err() == nil {
+		e.loseLocked(func(p *pending) bool { return p.conn == own && p.Loops <= 1 })
 	}
 }
 

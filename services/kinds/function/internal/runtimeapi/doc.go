@@ -10,7 +10,7 @@
 // # Death of a worker
 //
 // A worker is identified by its connection. If it closes the connection on which it took an invocation,
-// without a result, it is considered dead, and the invocation fails at once. There are three exceptions:
+// and posts no result on another one within a second, it is considered dead, and the invocation fails. There are three exceptions:
 //
 //   - Clients that do not keep connections, such as curl or those
 //     that send "Connection: close". Their death is not detected.
