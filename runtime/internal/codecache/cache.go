@@ -217,7 +217,8 @@ func (c *Cache) readCode() (files []*file, strangers []string, err error) {
 			continue // removed by another process
 		}
 		f, ok := parseName(entry.Name())
-		if err != nil || !ok || !info.Mode().IsRegular() {
+		empty := err == nil && info.Size() == 0 // it must not take the place of another file with its code
+		if err != nil || !ok || !info.Mode().IsRegular() || empty {
 			strangers = append(strangers, filepath.Join(c.dir, codeDir, entry.Name()))
 			continue
 		}

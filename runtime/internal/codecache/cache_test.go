@@ -217,6 +217,13 @@ func TestForeignFilesGo(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 		require.NoError(t, os.WriteFile(path, []byte("x"), 0o600))
 	}
+	torn := "" // it must not take the place of the file with the same code
+	for _, name := range stored(t, dir) {
+		if f, ok := parseName(name); ok && f.code == key(1).Code {
+			torn = filepath.Join(dir, codeDir, name+"-torn")
+		}
+	}
+	require.NoError(t, os.WriteFile(torn, nil, 0o600))
 	c, err := Open(dir, Options{})
 	require.NoError(t, err)
 	c.swept.Wait()
