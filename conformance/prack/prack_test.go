@@ -93,6 +93,7 @@ func TestKilledWorkers(t *testing.T) {
 	t.Cleanup(client.CloseIdleConnections)
 	ended := make(chan struct{}, requests)
 	var answered, late atomic.Int64
+	const batch = 250 // the client dials for each request that finds no connection with room
 	for n := range requests {
 		all.Go(func() {
 			method, path, body := []string{"GET", "POST"}[n%2], fmt.Sprintf("/%d", n), fmt.Sprint("body of ", n)
@@ -110,6 +111,9 @@ func TestKilledWorkers(t *testing.T) {
 			}
 			ended <- struct{}{}
 		})
+		if (n+1)%batch == 0 {
+			s.awaitWaiting(n + 1)
+		}
 	}
 	s.awaitWaiting(requests)
 	s.killTwo(requests, ended)
