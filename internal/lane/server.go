@@ -91,7 +91,8 @@ const (
 // passing reports whether Accept may succeed later.
 func passing(err error) bool {
 	var failed net.Error
-	return errors.As(err, &failed) && failed.Temporary() //nolint:staticcheck // net/http asks in this way, too
+	//lint:ignore SA1019 net/http asks in this way, too
+	return errors.As(err, &failed) && failed.Temporary()
 }
 
 // accept serves a connection.
