@@ -61,18 +61,39 @@ func (d *Descriptor) Resolve(path string) (string, Failure) {
 	return Resolve(d.path, []byte(path))
 }
 
-// Open opens a file by its name.
-func (d *Descriptor) Open(name string, w Wish) (*Descriptor, Failure) {
+// Flags of open-at in wasi:filesystem@0.2 and 0.3, and of descriptors.
+const (
+	openCreate    = 1 << 0
+	openDirectory = 1 << 1
+	openExclusive = 1 << 2
+	openTruncate  = 1 << 3
+	flagWrite     = 1 << 1
+	flagMutate    = 1 << 5
+)
+
+// OpenAt opens a file by its name, with the flags of open-at.
+func (d *Descriptor) OpenAt(name string, open, flags uint32) (*Descriptor, Failure) {
 	m := d.mounts
-	if m.open >= MaxOpen {
+	switch {
+	case open&(openCreate|openExclusive|openTruncate) != 0, flags&flagMutate != 0:
+		return nil, ReadOnly
+	case m.open >= MaxOpen:
 		return nil, TooMany
 	}
-	file, isDir, f := Open(m.fs(d.mount), name, w)
+	file, isDir, f := Open(m.fs(d.mount), name, Wish{Directory: open&openDirectory != 0, Write: flags&flagWrite != 0})
 	if f != None {
 		return nil, f
 	}
 	m.open++
 	return &Descriptor{mounts: m, mount: d.mount, path: name, isDir: isDir, file: &sharedFile{file, m, 1}}, None
+}
+
+// ReadLink returns the failure of every name: links are followed, so none is a link.
+func (d *Descriptor) ReadLink(name string) Failure {
+	if _, f := d.Stat(name); f != None {
+		return f
+	}
+	return Invalid
 }
 
 // Stat describes the file of a name, or the descriptor itself if name is "".

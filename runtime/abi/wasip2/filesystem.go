@@ -306,27 +306,13 @@ func statAt(s *State, p []uint64) {
 	s.In.Check()
 }
 
-// Flags of open-at.
-const (
-	openCreate    = 1 << 0
-	openDirectory = 1 << 1
-	openExclusive = 1 << 2
-	openTruncate  = 1 << 3
-	flagWrite     = 1 << 1
-	flagMutate    = 1 << 5
-)
-
 // openAt: descriptor, path flags, path, open flags, descriptor flags -> descriptor.
 func openAt(s *State, p []uint64) {
 	d, m := s.descriptor(p[0]), s.Area(p[6], 8, 4)
 	name, f := s.resolve(d, p[2], p[3])
-	open, flags := uint32(p[4]), uint32(p[5])
-	if f == files.None && (open&(openCreate|openExclusive|openTruncate) != 0 || flags&flagMutate != 0) {
-		f = files.ReadOnly
-	}
 	var opened *files.Descriptor
 	if f == files.None {
-		opened, f = d.Open(name, files.Wish{Directory: open&openDirectory != 0, Write: flags&flagWrite != 0})
+		opened, f = d.OpenAt(name, uint32(p[4]), uint32(p[5]))
 	}
 	if f != files.None {
 		putFailure(m, 4, f)
@@ -341,9 +327,7 @@ func readlinkAt(s *State, p []uint64) {
 	d, m := s.descriptor(p[0]), s.Area(p[3], 12, 4)
 	name, f := s.resolve(d, p[1], p[2])
 	if f == files.None {
-		if _, f = d.Stat(name); f == files.None {
-			f = files.Invalid
-		}
+		f = d.ReadLink(name)
 	}
 	putFailure(m, 4, f)
 }

@@ -37,6 +37,15 @@ const (
 	scratch = 2048
 )
 
+// Flags of open-at, and of descriptors.
+const (
+	openCreate    = 1 << 0
+	openDirectory = 1 << 1
+	openTruncate  = 1 << 3
+	flagWrite     = 1 << 1
+	flagMutate    = 1 << 5
+)
+
 // guest is a guest whose code is a function of the test.
 type guest struct {
 	t      *testing.T

@@ -162,9 +162,7 @@ func readers() (all []engine.HostFunc) {
 		method("readlink-at", func(c *canonical.State, p []uint64) {
 			d, name, f := resolved(c, p[0], p[1], p[2])
 			if f == files.None {
-				if _, f = d.Stat(name); f == files.None {
-					f = files.Invalid // no link, since links are followed
-				}
+				f = d.ReadLink(name)
 			}
 			put(c, p[3], resultBytes, resultAlign, payloadAt, f)
 		}, i32, i32, i32, i32),
@@ -245,26 +243,12 @@ func putHash(c *canonical.State, at uint64, d *descriptor, name string, f files.
 	}
 }
 
-// Flags of open-at.
-const (
-	openCreate    = 1 << 0
-	openDirectory = 1 << 1
-	openExclusive = 1 << 2
-	openTruncate  = 1 << 3
-	flagWrite     = 1 << 1
-	flagMutate    = 1 << 5
-)
-
 // openAt: descriptor, path flags, path, open flags, descriptor flags -> descriptor.
 func openAt(c *canonical.State, p []uint64) {
 	d, name, f := resolved(c, p[0], p[2], p[3])
-	open, flags := uint32(p[4]), uint32(p[5])
-	if f == files.None && (open&(openCreate|openExclusive|openTruncate) != 0 || flags&flagMutate != 0) {
-		f = files.ReadOnly
-	}
 	var opened *files.Descriptor
 	if f == files.None {
-		opened, f = d.Open(name, files.Wish{Directory: open&openDirectory != 0, Write: flags&flagWrite != 0})
+		opened, f = d.OpenAt(name, uint32(p[4]), uint32(p[5]))
 	}
 	if m, ok := put(c, p[6], resultBytes, resultAlign, payloadAt, f); ok {
 		canonical.PutUint32(m, payloadAt, uint32(c.Handles.Add(&descriptor{opened, d.of}, 0)))
