@@ -63,8 +63,8 @@ func benchReset(b *testing.B, module []byte) {
 	b.ReportMetric(float64(dirty)/float64(b.N)/1024, "dirty-KiB")
 }
 
-func benchInstance(b *testing.B, module []byte) *engine.Instance {
-	ctx := context.Background()
+// benchModules returns the host modules of benchGuests.
+func benchModules() []engine.HostModule {
 	handler := engine.HostModule{Name: "http_handler"}
 	for _, f := range benchFunctions {
 		handler.Funcs = append(handler.Funcs, engine.HostFunc{
@@ -74,22 +74,29 @@ func benchInstance(b *testing.B, module []byte) *engine.Instance {
 			Call:    func(in *engine.Instance, p []uint64) { f.call(in.Memory(), p) },
 		})
 	}
+	return []engine.HostModule{wasip1.HostModule(), handler}
+}
+
+// bindBench binds the state of WASI to an instance of benchGuests.
+func bindBench(in *engine.Instance) {
+	s := &wasip1.State{}
+	s.Begin(nil, io.Discard, io.Discard)
+	in.System = s
+}
+
+func benchInstance(b *testing.B, module []byte) *engine.Instance {
+	ctx := context.Background()
 	e, err := engine.Open(ctx, engine.Config{
 		Slots:       1,
 		CacheDir:    guests.CodeCache(),
-		HostModules: []engine.HostModule{wasip1.HostModule(), handler},
+		HostModules: benchModules(),
 	})
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, e.Close(ctx)) })
 	decoded, err := engine.Decode(module)
 	require.NoError(b, err)
-	bind := func(in *engine.Instance) {
-		s := &wasip1.State{}
-		s.Begin(nil, io.Discard, io.Discard)
-		in.System = s
-	}
 	m, err := e.Compile(ctx, decoded,
-		engine.ModuleOptions{Init: abi.WASIInit(decoded.Info()), Entries: []string{"handle_request"}, Bind: bind})
+		engine.ModuleOptions{Init: abi.WASIInit(decoded.Info()), Entries: []string{"handle_request"}, Bind: bindBench})
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, m.Close(ctx)) })
 	slot, ok := e.AcquireSlot()

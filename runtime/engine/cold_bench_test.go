@@ -1,14 +1,12 @@
 package engine_test
 
 import (
-	"io"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/runtime/abi"
-	"github.com/vespo-dev/vespo/runtime/abi/wasip1"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -21,29 +19,15 @@ func BenchmarkCold(b *testing.B) {
 
 func benchCold(b *testing.B, module []byte) {
 	ctx := b.Context()
-	handler := engine.HostModule{Name: "http_handler"}
-	for _, f := range benchFunctions {
-		handler.Funcs = append(handler.Funcs, engine.HostFunc{
-			Name:    f.name,
-			Params:  f.params,
-			Results: f.results,
-			Call:    func(in *engine.Instance, p []uint64) { f.call(in.Memory(), p) },
-		})
-	}
 	e, err := engine.Open(ctx, engine.Config{
 		Slots:         1,
 		CacheDir:      b.TempDir(),
 		Build:         "bench",
 		KeepSnapshots: true,
-		HostModules:   []engine.HostModule{wasip1.HostModule(), handler},
+		HostModules:   benchModules(),
 	})
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, e.Close(ctx)) })
-	bind := func(in *engine.Instance) {
-		s := &wasip1.State{}
-		s.Begin(nil, io.Discard, io.Discard)
-		in.System = s
-	}
 	first, err := e.Decode(module)
 	require.NoError(b, err)
 	reference := first.Reference()
@@ -52,7 +36,7 @@ func benchCold(b *testing.B, module []byte) {
 		d, err := e.Recall(reference, func() ([]byte, error) { return module, nil })
 		require.NoError(b, err)
 		decoded := time.Now()
-		m, err := e.Compile(ctx, d, engine.ModuleOptions{Inputs: [32]byte{1}, Init: abi.WASIInit(d.Info()), Entries: []string{"handle_request"}, Bind: bind})
+		m, err := e.Compile(ctx, d, engine.ModuleOptions{Inputs: [32]byte{1}, Init: abi.WASIInit(d.Info()), Entries: []string{"handle_request"}, Bind: bindBench})
 		require.NoError(b, err)
 		compiled := time.Now()
 		slot, ok := e.AcquireSlot()
