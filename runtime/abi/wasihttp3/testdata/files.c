@@ -30,18 +30,8 @@ IMPORT(FILES, "[stream-new-0][method]descriptor.write-via-stream") uint64_t new_
 
 result *EXPORT(HANDLER) handle_sync(handle request);
 
-static char heap[1 << 18];
-static size_t used;
-
-void *EXPORT("cabi_realloc") cabi_realloc(void *old, size_t old_size, size_t align, size_t size) {
-	(void)old, (void)old_size;
-	used = (used + align - 1) & ~(align - 1);
-	if (used + size > sizeof heap) __builtin_trap();
-	used += size;
-	return heap + used - size;
-}
-
-static void need(bool ok) { if (!ok) __builtin_trap(); }
+#define HEAP (1 << 18)
+#include "../../testdata/allocator.h"
 
 static handle fields, root;
 

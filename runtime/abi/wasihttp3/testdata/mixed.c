@@ -18,17 +18,8 @@ IMPORT("wasi_snapshot_preview1", "fd_write") int fd_write(int, const text *, siz
 IMPORT("wasi_snapshot_preview1", "clock_time_get") int clock_time_get(int, uint64_t, uint64_t *);
 IMPORT("wasi_snapshot_preview1", "random_get") int random_get(void *, size_t);
 
-static char heap[1 << 12];
-static size_t used;
-void *EXPORT("cabi_realloc") cabi_realloc(void *old, size_t old_size, size_t align, size_t size) {
-	(void)old, (void)old_size;
-	used = (used + align - 1) & ~(align - 1);
-	if (used + size > sizeof heap) __builtin_trap();
-	used += size;
-	return heap + used - size;
-}
-
-static void need(bool ok) { if (!ok) __builtin_trap(); }
+#define HEAP (1 << 12)
+#include "../../testdata/allocator.h"
 
 static handle set, out, out_trailers, timer;
 static uint64_t begin;

@@ -7,18 +7,8 @@ IMPORT("wasi:clocks/monotonic-clock@0.3.0", "wait-for") void clock_wait_sync(uin
 result *EXPORT(HANDLER) handle_sync(handle request);
 void EXPORT("cabi_post_" HANDLER) done(result *);
 
-static char heap[1 << 16];
-static size_t used;
-
-void *EXPORT("cabi_realloc") cabi_realloc(void *old, size_t old_size, size_t align, size_t size) {
-	(void)old, (void)old_size;
-	used = (used + align - 1) & ~(align - 1);
-	if (used + size > sizeof heap) __builtin_trap();
-	used += size;
-	return heap + used - size;
-}
-
-static void need(bool ok) { if (!ok) __builtin_trap(); }
+#define HEAP (1 << 16)
+#include "../../testdata/allocator.h"
 
 static uint32_t requests; // of this instance: each must find 0
 static result answer, trailers;
