@@ -91,6 +91,15 @@ func TestFetch(t *testing.T) {
 	require.Equal(t, abi.Header{"X-A": {"1", "2"}}, to.calls[0].header)
 }
 
+// requestWithBody returns a POST to h, its body, and the stream of that.
+func (g *guest) requestWithBody() (r, body, stream uint64) {
+	r = g.request(2, "h", "/", g.fields())
+	g.types("[method]outgoing-request.body", r, result)
+	body = g.own()
+	g.types("[method]outgoing-body.write", body, result)
+	return r, body, g.own()
+}
+
 // TestFetchWithABody sends bodies before and after the request is sent.
 func TestFetchWithABody(t *testing.T) {
 	for _, early := range []bool{true, false} {
@@ -98,11 +107,7 @@ func TestFetchWithABody(t *testing.T) {
 		x := exchange("")
 		to := x.Outbound.(*server)
 		g.ok(x, func(g *guest, _, out uint64) {
-			r := g.request(2, "h", "/", g.fields())
-			g.types("[method]outgoing-request.body", r, result)
-			body := g.own()
-			g.types("[method]outgoing-body.write", body, result)
-			stream := g.own()
+			r, body, stream := g.requestWithBody()
 			var future uint64
 			if early {
 				require.Empty(t, g.write(stream, "sent body"))
@@ -133,11 +138,7 @@ func TestFetchWithTrailers(t *testing.T) {
 		x := exchange("")
 		to := x.Outbound.(*server)
 		g.ok(x, func(g *guest, _, out uint64) {
-			r := g.request(2, "h", "/", g.fields())
-			g.types("[method]outgoing-request.body", r, result)
-			body := g.own()
-			g.types("[method]outgoing-body.write", body, result)
-			stream := g.own()
+			r, body, stream := g.requestWithBody()
 			require.Empty(t, g.write(stream, "sent"))
 			g.streams("[resource-drop]output-stream", stream)
 			var future uint64

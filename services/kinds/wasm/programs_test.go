@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -61,10 +60,7 @@ func pattern(length int) string {
 
 // program returns the component of the programs for a version of WASI.
 func program(tb testing.TB, version string) []byte {
-	tb.Helper()
-	bin, err := os.ReadFile("../../../runtime/abi/testdata/programs/" + version + ".wasm")
-	require.NoError(tb, err)
-	return bin
+	return component(tb, "testdata/programs/"+version)
 }
 
 func TestPrograms(t *testing.T) {

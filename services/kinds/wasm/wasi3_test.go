@@ -25,8 +25,13 @@ import (
 func wasi3(tb testing.TB) []byte { return wasi3Guest(tb, "guest") }
 
 func wasi3Guest(tb testing.TB, name string) []byte {
+	return component(tb, "wasihttp3/testdata/"+name)
+}
+
+// component returns a component of the directory runtime/abi.
+func component(tb testing.TB, name string) []byte {
 	tb.Helper()
-	bin, err := os.ReadFile("../../../runtime/abi/wasihttp3/testdata/" + name + ".wasm")
+	bin, err := os.ReadFile("../../../runtime/abi/" + name + ".wasm")
 	require.NoError(tb, err)
 	return bin
 }
