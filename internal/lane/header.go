@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // plan is what the header of a response says about the form of the response. It is taken when the handler sends the
@@ -22,7 +24,7 @@ type plan struct {
 	trailing   bool     // there may be trailers
 }
 
-// take appends the fields of a header to head, but for those that depend on the body, and keeps what it needs of these.
+// take appends the fields of a header to head, and keeps its decisions about the length and the end of the body for later.
 func (p *plan) take(head []byte, header http.Header, status int) []byte {
 	p.length = -1
 	var room [fieldRoom]field
@@ -80,27 +82,15 @@ func (p *plan) takeLength(values []string) {
 	}
 }
 
-// announce keeps the names of trailers.
+// announce keeps the names of trailers that net/http would send. The router decides about the trailers of services.
 func (p *plan) announce(lists []string) {
 	for _, list := range lists {
 		for name := range strings.SplitSeq(list, ",") {
-			if name = http.CanonicalHeaderKey(textproto.TrimString(name)); name != "" && announceable(name) {
+			if name = http.CanonicalHeaderKey(textproto.TrimString(name)); name != "" && httpguts.ValidTrailerHeader(name) {
 				p.trailers = append(p.trailers, name)
 			}
 		}
 	}
-}
-
-// announceable reports whether net/http, too, would send a trailer that was announced with the name. The router decides
-// about the trailers of services.
-func announceable(name string) bool {
-	switch name {
-	case "Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", // the connection's
-		"Cache-Control", "Expect", "Max-Forwards", "Pragma", "Range", "Content-Encoding", "Content-Range", "Content-Type", // needed before the body
-		"Authorization", "Proxy-Authenticate", "Proxy-Authorization", "Realm", "Www-Authenticate":
-		return false
-	}
-	return !strings.HasPrefix(name, "If-")
 }
 
 // first returns the first value of a field.
