@@ -50,7 +50,7 @@ type conn struct {
 	in         [headBytes]byte
 	start, end int
 	lenient    int  // bytes of line ends that may come before the next request
-	skipped    int  // of these, those that came
+	skipped    int  // skipped ones of these
 	failed     bool // a write has failed
 }
 

@@ -59,7 +59,7 @@ func (x *exchange) close() (again bool) {
 	return again && !c.failed && c.SetDeadline(noDeadline) == nil // the handler or the listener may have set some
 }
 
-// abandon ends the exchange of a handler that has panicked. What has left the response's first buffer is sent.
+// abandon ends the exchange of a panicked handler. Data in the response's second buffer is sent.
 func (x *exchange) abandon(panicked any) {
 	w, c := &x.response, x.response.conn
 	if err, ok := panicked.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {

@@ -62,7 +62,7 @@ type OutboundCall interface {
 	Write(p []byte) error
 	// SetTrailer sets a trailer of the request. It precedes End. A field that cannot be a trailer, and any field of a
 	// request with a content-length, is OutboundInvalid, and the call goes on without it. Over HTTP/2, a server gets only
-	// what is set before the request begins.
+	// the trailers of before the request.
 	SetTrailer(name string, values []string) error
 	// End ends the body without waiting. Send implies it.
 	End() error

@@ -99,7 +99,7 @@ func (s *Set) unload(ctx context.Context, p *Pool) bool {
 	return unloaded
 }
 
-// coldest returns the least recently used pool that can be unloaded, but none of those that were tried; nil if there is none.
+// coldest returns the least recently used pool that can be unloaded and was not tried; nil if there is none.
 func (s *Set) coldest(tried map[*Pool]bool) (coldest *Pool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -134,8 +134,8 @@ func (k Kind) Front(server *httptest.Server) *httptest.Server {
 	return server
 }
 
-// front is a listener whose connections are all served by a lane. Those that the lane hands over get to the HTTP server
-// without it.
+// front is a listener whose connections are all served by a lane. The lane hands some over to the HTTP server, without
+// this listener.
 type front struct {
 	net.Listener
 	server *httptest.Server

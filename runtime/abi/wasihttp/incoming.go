@@ -115,7 +115,7 @@ func (b *incomingBody) stream() *wasip2.InputStream {
 	return s
 }
 
-// drain drops what has arrived of the rest of the body. It returns a channel that is closed when there is more, or nil if
+// drain drops the arrived part of the rest of the body. It returns a channel that is closed when there is more, or nil if
 // the body is over.
 func (b *incomingBody) drain() <-chan struct{} {
 	piece := make([]byte, drainBytes)
