@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,8 +23,8 @@ const smallFactor = 10
 // declareTimeout limits a first start, which deploys all services.
 const declareTimeout = 15 * time.Minute
 
-// settleTime is what a server has to return memory to the system, before it is measured.
-const settleTime = 8 * time.Second
+// settleRounds is the time, in rounds, that a server has to return memory to the system before it is measured.
+const settleRounds = 16
 
 // density measures what services cost that are not used.
 func (b *bench) density(ctx context.Context) error {
@@ -32,8 +33,10 @@ func (b *bench) density(ctx context.Context) error {
 		Header: []string{"what", "measured"},
 		Notes: []string{
 			fmt.Sprintf("Services differ in their data. An evicted service is one of %d of standard Go with the SDK, after a start, against a server without services. "+
-				"A warm one is one of them that has answered a request: memory of the process with and without it, its code and its snapshot included.", b.services),
-			fmt.Sprintf("%d services are written by hand, of 280 bytes. They are declared in a configuration file: their start includes that it is applied.", smallFactor*b.services),
+				"A warm one is one of them that has answered a request: memory of the process with and without it, its code and its snapshot included. "+
+				"Sizes on disk are those of the data directory, the module included.", b.services),
+			fmt.Sprintf("%d small services are written by hand, of 280 bytes. They are declared in a configuration file: their start includes that it is applied. "+
+				"Deploys by the management API come one after the other, each of a service of its own.", smallFactor*b.services),
 		},
 	}
 	if err := b.evictedServices(ctx, t); err != nil {
@@ -45,38 +48,59 @@ func (b *bench) density(ctx context.Context) error {
 	return t.Write(b.out)
 }
 
-// declare writes a configuration file with n services, which differ from a module in the text given, and returns its path.
-func (b *bench) declare(dir, module, text string, n int) (string, error) {
-	bin, err := os.ReadFile(module)
-	if err != nil {
-		return "", err
+// declared is a configuration file with services, which differ from a module in a text.
+type declared struct {
+	path    string
+	dir     string // of the modules
+	module  []byte
+	text    []byte
+	written strings.Builder
+}
+
+// declare writes a configuration file with n services.
+func declare(dir, module, text string, n int) (*declared, error) {
+	d := &declared{path: filepath.Join(dir, "vespo.toml"), dir: filepath.Join(dir, "modules"), text: []byte(text)}
+	var err error
+	if d.module, err = os.ReadFile(module); err != nil {
+		return nil, err
 	}
-	if !bytes.Contains(bin, []byte(text)) {
-		return "", fmt.Errorf("%s does not contain %q", module, text)
+	if !bytes.Contains(d.module, d.text) {
+		return nil, fmt.Errorf("%s does not contain %q", module, text)
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "modules"), 0o755); err != nil {
-		return "", err
+	if err := os.MkdirAll(d.dir, 0o755); err != nil {
+		return nil, err
 	}
-	var declared strings.Builder
 	for i := range n {
-		name := fmt.Sprintf("s%d", i)
-		unlike := bytes.Replace(bin, []byte(text), fmt.Appendf(nil, "%0*d", len(text), i), 1)
-		if err := os.WriteFile(filepath.Join(dir, "modules", name), unlike, 0o600); err != nil {
-			return "", err
+		if err := os.WriteFile(filepath.Join(d.dir, fmt.Sprintf("s%d", i)), d.variant(i), 0o600); err != nil {
+			return nil, err
 		}
-		fmt.Fprintf(&declared, "[[service]]\nprefix = %q\nmodule = %q\n", name, filepath.Join("modules", name))
+		fmt.Fprintf(&d.written, "[[service]]\nprefix = \"s%d\"\nmodule = \"modules/s%d\"\n", i, i)
 	}
-	path := filepath.Join(dir, "vespo.toml")
-	return path, os.WriteFile(path, []byte(declared.String()), 0o600)
+	return d, d.write("")
+}
+
+// write writes the file, with a line at its end.
+func (d *declared) write(line string) error {
+	return os.WriteFile(d.path, []byte(d.written.String()+line), 0o600)
+}
+
+// variant returns the i-th module.
+func (d *declared) variant(i int) []byte {
+	return bytes.Replace(d.module, d.text, fmt.Appendf(nil, "%0*d", len(d.text), i), 1)
 }
 
 // started starts a server, and returns it with the time until it is ready.
 func (b *bench) started(ctx context.Context, data string, flags ...string) (*server, time.Duration, error) {
-	began := time.Now()
-	s, err := b.startVespo(ctx, data, append(flags, densityFlags...)...)
+	admin, err := freeAddress()
 	if err != nil {
 		return nil, 0, err
 	}
+	began := time.Now()
+	s, err := b.startVespo(ctx, data, append(append(flags, densityFlags...), "--admin-listen", admin)...)
+	if err != nil {
+		return nil, 0, err
+	}
+	s.admin = admin
 	for s.call(ctx, "GET", "/services/ready", nil, nil) != nil {
 		if time.Since(began) > declareTimeout {
 			return nil, 0, errors.Join(errors.New("a server is not ready in time"), s.stop())
@@ -86,22 +110,46 @@ func (b *bench) started(ctx context.Context, data string, flags ...string) (*ser
 	return s, time.Since(began), nil
 }
 
-// rest returns the memory of a server after it has returned some.
-func (s *server) rest() (float64, error) {
-	time.Sleep(settleTime)
+// freeAddress returns an address on which nothing listens.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// holdings are the resources of a server.
+type holdings struct {
+	memory      float64 // bytes, resident
+	descriptors float64
+	goroutines  float64
+}
+
+// hold returns the resources of a server after it has returned some.
+func (b *bench) hold(ctx context.Context, s *server) (h holdings, err error) {
+	time.Sleep(settleRounds * b.round)
 	r, err := s.memory()
-	return r.total, err
+	if err != nil {
+		return h, err
+	}
+	h.memory = r.total
+	if h.descriptors, err = descriptors(s.cmd.Process.Pid); err != nil {
+		return h, err
+	}
+	h.goroutines, err = s.goroutines(ctx)
+	return h, err
 }
 
 // evictedServices measures services of Go that are not loaded, and one that is.
 func (b *bench) evictedServices(ctx context.Context, t *report.Table) error {
-	w := workloads[1]
-	module, err := b.module(ctx, w.service)
+	module, err := b.module(ctx, workloads[1].service)
 	if err != nil {
 		return err
 	}
 	dir := filepath.Join(b.dir, "evicted")
-	file, err := b.declare(dir, module, "hello ", b.services)
+	data := filepath.Join(dir, "data")
+	file, err := declare(dir, module, "hello ", b.services)
 	if err != nil {
 		return err
 	}
@@ -109,75 +157,55 @@ func (b *bench) evictedServices(ctx context.Context, t *report.Table) error {
 	if err != nil {
 		return err
 	}
-	before, err := empty.rest()
+	before, err := b.hold(ctx, empty)
 	if err := errors.Join(err, empty.stop()); err != nil {
 		return err
 	}
-	first, _, err := b.started(ctx, filepath.Join(dir, "data"), "--config-file", file)
+	first, took, err := b.started(ctx, data, "--config-file", file.path)
 	if err != nil {
 		return err
 	}
+	t.Add(fmt.Sprintf("%d services of Go: first start, which deploys them", b.services), report.Seconds(took.Seconds()))
 	if err := first.stop(); err != nil {
 		return err
 	}
-	s, took, err := b.started(ctx, filepath.Join(dir, "data"), "--config-file", file)
+	s, took, err := b.started(ctx, data, "--config-file", file.path)
 	if err != nil {
 		return err
 	}
+	t.Add("start", report.Seconds(took.Seconds()))
 	defer func() { _ = s.stop() }()
-	evicted, err := s.rest()
-	if err != nil {
-		return err
-	}
-	if err := s.call(ctx, "GET", "/s7", nil, nil); err != nil {
-		return err
-	}
-	warm, err := s.rest()
-	if err != nil {
-		return err
-	}
-	each := (evicted - before) / float64(b.services)
-	t.Add("an evicted service, resident", fmt.Sprintf("%.1f KiB", each/1024))
-	t.Add("a warm idle service, resident", report.MiB(warm-evicted))
-	t.Add(fmt.Sprintf("start of a server with %d of them", b.services), report.Seconds(took.Seconds()))
-	b.goals = append(b.goals, report.AtMost("an evicted service, KiB", 20, each/1024, "%.1f"),
-		report.AtMost("a warm idle service, MiB", 6, (warm-evicted)/(1<<20), "%.1f"))
-	return nil
+	return b.reportEvicted(ctx, t, s, before, data)
 }
 
-// smallServices measures a server with many small services.
-func (b *bench) smallServices(ctx context.Context, t *report.Table) error {
-	module, err := b.module(ctx, workloads[0].service)
+// reportEvicted adds the rows of a server with evicted services. Before are the resources of a server without services.
+func (b *bench) reportEvicted(ctx context.Context, t *report.Table, s *server, before holdings, data string) error {
+	evicted, err := b.hold(ctx, s)
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(b.dir, "small")
-	file, err := b.declare(dir, module, "hello", smallFactor*b.services)
+	took, err := s.ask(workload{path: "/s7", answer: "000007from /s7\n"})
 	if err != nil {
 		return err
 	}
-	for _, run := range []string{"first start, which deploys them", "start"} {
-		s, took, err := b.started(ctx, filepath.Join(dir, "data"), "--config-file", file)
+	warm, err := b.hold(ctx, s)
+	if err != nil {
+		return err
+	}
+	n := float64(b.services)
+	each := (evicted.memory - before.memory) / n
+	t.Add("the first request of the first of them", report.Seconds(took.Seconds()))
+	t.Add("an evicted service, resident", fmt.Sprintf("%.1f KiB", each/1024))
+	t.Add("its descriptors and goroutines", fmt.Sprintf("%.2f, %.2f", (evicted.descriptors-before.descriptors)/n, (evicted.goroutines-before.goroutines)/n))
+	for _, part := range []string{"blobs", "cache", "."} {
+		size, err := diskBytes(filepath.Join(data, part))
 		if err != nil {
 			return err
 		}
-		var lookups [2]report.Sample
-		for i := range 2 * b.repeats * 10 {
-			path := fmt.Sprintf("/s%d", i%2*(smallFactor*b.services-1))
-			began := time.Now()
-			if err := s.call(ctx, "GET", path, nil, nil); err != nil {
-				return errors.Join(err, s.stop())
-			}
-			lookups[i%2] = append(lookups[i%2], time.Since(began).Seconds())
-		}
-		if err := s.stop(); err != nil {
-			return err
-		}
-		t.Add(fmt.Sprintf("%d small services: %s", smallFactor*b.services, run), report.Seconds(took.Seconds()))
-		if run == "start" {
-			t.Add("a request to the first of them, and to the last", report.Seconds(lookups[0].Median())+", "+report.Seconds(lookups[1].Median()))
-			b.goals = append(b.goals, report.AtMost("start with small services, s", 5, took.Seconds(), "%.1f"))
-		}
+		t.Add("its disk space, "+part, fmt.Sprintf("%.1f KiB", size/n/1024))
 	}
+	t.Add("a warm idle service, resident", report.MiB(warm.memory-evicted.memory))
+	b.goals = append(b.goals, report.AtMost("an evicted service, KiB", 20, each/1024, "%.1f"),
+		report.AtMost("a warm idle service, MiB", 6, (warm.memory-evicted.memory)/(1<<20), "%.1f"))
 	return nil
 }

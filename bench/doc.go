@@ -15,6 +15,9 @@
 // The table "price" compares hello on a server with metrics, statistics, sums for charging and logs, and on one that is built
 // without them: no flag turns them off, as serving costs next to the same.
 //
+// The table "density" has a hundred services of Go and a thousand small ones. The full scale of its goals is "-services 1000": ten
+// minutes, and 4 GB of disk space.
+//
 // The table "components" builds the components of "vespo new" and measures them beside jco's server, Node.js and workerd. It
 // wants npm, and the compilers of those components; the report names missing ones with the reason.
 //

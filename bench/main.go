@@ -109,7 +109,7 @@ func parse(args []string) (*config, error) {
 	set.IntVar(&c.connections, "connections", 16, "connections to the server that is measured")
 	set.IntVar(&c.requests, "requests", 200_000, "requests after which memory is measured last")
 	set.IntVar(&c.repeats, "repeats", 3, "how often starts and wake-ups are measured")
-	set.IntVar(&c.services, "services", 1000, "services of the table density; small ones are ten times as many")
+	set.IntVar(&c.services, "services", 100, "services of the table density; small ones are ten times as many. Full scale is 1000")
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}

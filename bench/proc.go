@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -102,4 +104,24 @@ func firstWord(file string) string {
 	text, _ := os.ReadFile(file)
 	word, _, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
 	return word
+}
+
+// descriptors returns the number of open descriptors of a process.
+func descriptors(pid int) (float64, error) {
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return float64(len(open)), err
+}
+
+// diskBytes returns the disk space of a directory.
+func diskBytes(dir string) (total float64, err error) {
+	err = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		var stat unix.Stat_t
+		if err == nil {
+			err = unix.Lstat(path, &stat)
+		}
+		const unit = 512 // of Blocks
+		total += unit * float64(stat.Blocks)
+		return err
+	})
+	return total, err
 }

@@ -31,6 +31,7 @@ const (
 type server struct {
 	name   string
 	addr   string
+	admin  string // address of the console, if it is known
 	cmd    *exec.Cmd
 	killed bool // the process does not end by itself
 
@@ -167,6 +168,21 @@ func (s *server) state(ctx context.Context, service string) (string, error) {
 	var view struct{ State string }
 	err := s.call(ctx, http.MethodGet, "/services/inspect?prefix="+service, nil, &view)
 	return view.State, err
+}
+
+// goroutines returns the number of goroutines of the server.
+func (s *server) goroutines(ctx context.Context) (n float64, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin+"/debug/pprof/goroutine?debug=1", nil)
+	if err != nil {
+		return 0, err
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	_, err = fmt.Fscanf(res.Body, "goroutine profile: total %f", &n)
+	return n, err
 }
 
 // call makes a request to the management API.
