@@ -21,6 +21,8 @@
 // The table "components" builds the components of "vespo new" and measures them beside jco's server, Node.js and workerd. It
 // wants npm, and the compilers of those components; the report names missing ones with the reason.
 //
+// The table "deploy" changes a line of a project under "vespo dev" and takes the time until the new answer, by parts.
+//
 // Goals are printed next to the measured values. A missed goal is not a failure: the exit
 // code is 0 unless an error occurred.
 package main

@@ -44,6 +44,7 @@ var tables = []struct {
 	{"neighbour", (*bench).neighbour},
 	{"start", (*bench).start},
 	{"density", (*bench).density},
+	{"deploy", (*bench).deploy},
 }
 
 func main() {

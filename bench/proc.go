@@ -24,6 +24,27 @@ func cpuTime(pid int) (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
+// tick is the unit of times in /proc/PID/stat, USER_HZ.
+const tick = 10 * time.Millisecond
+
+// devTimes returns the processor time of a process, and that of its children that have ended, with theirs.
+func devTimes(pid int) (own, children time.Duration, err error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, 0, err
+	}
+	_, rest, _ := bytes.Cut(text, []byte(") ")) // the name may have spaces
+	fields := strings.Fields(string(rest))
+	if len(fields) < 15 {
+		return 0, 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
+	}
+	ticks := func(at int) time.Duration {
+		n, _ := strconv.ParseInt(fields[at], 10, 64) // of the kernel
+		return time.Duration(n) * tick
+	}
+	return ticks(11) + ticks(12), ticks(13) + ticks(14), nil
+}
+
 // resident is the resident memory of a process, in bytes.
 type resident struct {
 	total, anon, file, shmem float64

@@ -127,6 +127,7 @@ func (e *Engine) Decode(bin []byte) (*Decoded, error) {
 	if d := e.decoded.get(sum); d != nil {
 		return d, nil
 	}
+	defer e.timed("a module was read")()
 	d, err := decode(bin, sum, e.known)
 	if err == nil {
 		e.decoded.put(d, time.Now())

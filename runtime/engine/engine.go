@@ -248,6 +248,12 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
+// timed returns a function that logs the time since the call of timed.
+func (e *Engine) timed(what string) func() {
+	began := time.Now()
+	return func() { e.cfg.Log.Debug(what, slog.Duration("took", time.Since(began))) }
+}
+
 // LoadedBytes returns the memory of all machine code and snapshots.
 func (e *Engine) LoadedBytes() int64 {
 	_, code := e.codes.size()

@@ -150,7 +150,9 @@ func (m *Module) compile(ctx context.Context, d *Decoded) error {
 	}
 	options := e.rewriteOptions()
 	options.Interrupted = ctx.Err
+	rewrote := e.timed("a module was rewritten")
 	rewritten, info, err := module.Rewrite(options)
+	rewrote()
 	if err != nil {
 		return refused(err)
 	}
@@ -163,7 +165,10 @@ func (m *Module) compile(ctx context.Context, d *Decoded) error {
 	}
 	types := info.Types
 	info.Types = nil
-	if m.code, err = e.compileModule(ctx, source{d.sum, d.size}, rewritten); err != nil {
+	compiled := e.timed("a module was compiled")
+	m.code, err = e.compileModule(ctx, source{d.sum, d.size}, rewritten)
+	compiled()
+	if err != nil {
 		return err
 	}
 	m.code.id, m.code.decoded, m.code.rewritten = d.code, d.info, info
@@ -238,6 +243,7 @@ func (m *Module) Prepare(ctx context.Context, slot *Slot) (*Instance, error) {
 		m.engine.ReleaseSlot(slot)
 		return nil, errors.New("engine: the module is prepared already")
 	}
+	defer m.engine.timed("a module was prepared")()
 	in, err := m.newInstance(slot)
 	if err != nil {
 		return nil, err

@@ -111,6 +111,7 @@ func (c *DevCmd) Run(ctx context.Context, s stdio.Streams) (err error) {
 		Skipped: d.explainSkipped,
 	})
 	o.Log = slog.New(d.live.Feed.LogHandler(o.Log.Handler(), ownLevel(c.LogLevel)))
+	d.log = o.Log
 	fmt.Fprintf(d.terminal, "building %s; the address follows when it serves\n", p.name())
 	return server.Run(ctx, &c.cfg, o, release, server.Extension{
 		Open:     func(ctx context.Context, list *parts.List) error { return d.open(ctx, list, &c.cfg) },

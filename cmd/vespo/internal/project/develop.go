@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -36,6 +37,7 @@ type dev struct {
 	prefix   routekey.Prefix
 	given    map[string]any // fields of the service, from flags
 	terminal io.Writer
+	log      *slog.Logger
 	live     *live.Live
 
 	out  string   // path of the module; open adds the directory
@@ -153,9 +155,11 @@ func (d *dev) deploy(ctx context.Context, deployer *deploy.Deployer, log io.Writ
 	if err != nil {
 		return v, err
 	}
+	began := time.Now()
 	if v.Bytes, err = compile(ctx, p, d.out, log); err != nil {
 		return v, err
 	}
+	built := time.Now()
 	module, err := regular.ReadFile(d.out, flags.MaxModuleBytes)
 	if err != nil {
 		return v, err
@@ -170,6 +174,7 @@ func (d *dev) deploy(ctx context.Context, deployer *deploy.Deployer, log io.Writ
 		return v, err
 	}
 	v.Generation = uint64(result.Service.Current.Generation)
+	d.log.Debug("a change is served", slog.Duration("build", built.Sub(began)), slog.Duration("deploy", time.Since(built)))
 	return v, nil
 }
 
