@@ -189,7 +189,7 @@ func (d *Deployer) claimStart(ctx context.Context, l *live, wait bool) (release 
 
 // startService prepares a claimed service and sends it to finished, together with the claim.
 func (d *Deployer) startService(ctx context.Context, l *live, release func(), finished chan<- handover) {
-	deployment, err := d.reprepare(ctx, l.service)
+	deployment, err := d.reprepare(ctx, l.service, true)
 	if d.interrupted(ctx) != nil {
 		d.closeUnpublished(l.service.Key, deployment)
 		release()
@@ -265,7 +265,8 @@ func (d *Deployer) newLiveOr(ctx context.Context, service registry.Service, depl
 	}, err)
 }
 
-func (d *Deployer) reprepare(ctx context.Context, service registry.Service) (services.Deployment, error) {
+// reprepare prepares a version of the catalogue. served: see services.Spec.
+func (d *Deployer) reprepare(ctx context.Context, service registry.Service, served bool) (services.Deployment, error) {
 	if violations := checkKey(service.Key); len(violations) > 0 {
 		return nil, invalidSpec(violations)
 	}
@@ -276,7 +277,7 @@ func (d *Deployer) reprepare(ctx context.Context, service registry.Service) (ser
 	if !d.cfg.FileRules {
 		spec.Origin = registry.OriginAPI // without the file, its services are not trusted
 	}
-	spec.Served = true
+	spec.Served = served
 	return d.prepare(ctx, patient, spec)
 }
 

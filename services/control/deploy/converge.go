@@ -9,6 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/services"
+	"github.com/vespo-dev/vespo/services/control/plan"
 )
 
 // versionKey identifies a version of a service.
@@ -35,7 +36,7 @@ func (d *Deployer) prepareDifference(ctx context.Context, t *transaction) error 
 	t.prepared = make(map[versionKey]*prepared)
 	var missing []*prepared
 	for _, step := range t.plan.Prepare {
-		for _, n := range step.Fresh {
+		for _, n := range d.notServed(step) {
 			key, service := versionKey{step.Service.Key, n}, only(step.Service, n)
 			p, wanted := before[key], service.Current
 			if p != nil && p.service.Current.Origin == wanted.Origin && p.service.Current.SameContent(wanted) {
@@ -60,6 +61,16 @@ func (d *Deployer) prepareDifference(ctx context.Context, t *transaction) error 
 		if d.prepareOne(ctx, t, p); t.file {
 			d.declaredDone()
 		}
+	})
+}
+
+// notServed returns the versions of a step that have to be prepared: the fresh ones, and those that the catalogue got
+// elsewhere and that no Adopt has published yet.
+func (d *Deployer) notServed(step plan.Step) []registry.Number {
+	served := d.placementAt(step.Service.Key)
+	return slices.DeleteFunc(step.Service.Live(), func(n registry.Number) bool {
+		l := served.at(n)
+		return l != nil && !slices.Contains(step.Fresh, n) && l.service.Current.SameContent(only(step.Service, n).Current)
 	})
 }
 

@@ -18,6 +18,10 @@
 // scaled by itself; the table has one route for all, which chooses an arm. A change of the weights prepares only versions that
 // did not serve before.
 //
+// Adopt takes the same steps to a state that was decided elsewhere, such as on another host. It plans nothing: it compares
+// that state with what is served, claims and prepares what differs, and commits unless the store has the state already. A
+// version that this host cannot prepare is unavailable, and does not stop the others.
+//
 // A rollback has the blobs of an earlier version. At start, the services of the catalogue are published in the state
 // "starting", and then prepared in parallel. Each takes the steps from "writer lock" to "publish" without a plan and
 // without a commit.

@@ -193,8 +193,8 @@ func (d *Deployer) placeSteps(t *transaction, p *plan.Plan) (placed []*placement
 		var all []*live
 		for _, n := range step.Service.Live() {
 			l := served.at(n)
-			if slices.Contains(step.Fresh, n) {
-				l = d.newLive(only(step.Service, n), t.prepared[versionKey{key, n}].deployment, nil)
+			if own := t.prepared[versionKey{key, n}]; own != nil {
+				l = d.newLive(only(step.Service, n), own.deployment, nil)
 				fresh = append(fresh, l)
 			} else if l == nil {
 				return nil, fresh, fmt.Errorf("deploy: version %d of %s is not served", n, key)

@@ -1,0 +1,341 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/services"
+)
+
+// Adoption is a state of the catalogue that was decided elsewhere.
+type Adoption struct {
+	State *registry.State
+	// Partial makes services whose blobs are missing or corrupt unavailable. Without it, such a blob is the error of the
+	// adoption.
+	Partial bool
+	// Retry prepares unavailable services again, also those that the state leaves as they are.
+	Retry bool
+}
+
+// Adopted describes the outcome of an Adopt.
+type Adopted struct {
+	State       *registry.State // that is served now: the adopted one, or a newer one of the registry
+	Deployed    []Result        // services that have changed
+	Removed     []routekey.Key
+	Unavailable []routekey.Key // services of the state that this host cannot serve, sorted by their text
+}
+
+// adopted is a version of an adoption, prepared or refused.
+type adopted struct {
+	versionKey
+	service    registry.Service // with this version alone
+	deployment services.Deployment
+	err        error // why the version is unavailable
+}
+
+// adoption is an Adopt in progress. It is confined to one goroutine, except for holds.
+type adoption struct {
+	Adoption
+	target  *registry.State
+	changed []registry.Service // that differ from what is served
+	removed []routekey.Key
+	fresh   map[versionKey]*adopted
+	unclaim func()
+
+	mu    sync.Mutex
+	holds []func() // guarded by mu: release blobs
+}
+
+// Adopt makes the served services equal to a state that was decided elsewhere, such as on another host. It holds, and
+// thereby fetches, the blobs of the versions that are not served yet, prepares these versions, commits the state unless
+// the store has it already, and publishes it. A state that is older than the registry's is replaced by that one.
+//
+// A version that cannot be prepared is unavailable, as at the start: it does not stop the others. On an error nothing
+// has changed. ctx is ignored after the commit. Adopt asks no Permit and no Auditor: the change was made elsewhere.
+func (d *Deployer) Adopt(ctx context.Context, a Adoption) (Adopted, error) {
+	end, err := d.begin(phaseServing)
+	if err != nil {
+		return Adopted{}, err
+	}
+	defer end()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(d.closing, cancel)()
+	ad := &adoption{Adoption: a}
+	defer d.endAdoption(ad)
+	if err := d.claimAdopted(ctx, ad); err != nil {
+		return Adopted{}, err
+	}
+	if err := d.prepareAdopted(ctx, ad); err != nil {
+		return Adopted{}, err
+	}
+	return d.publishAdopted(ctx, ad)
+}
+
+// claimAdopted claims the services that the state changes.
+func (d *Deployer) claimAdopted(ctx context.Context, ad *adoption) (err error) {
+	var claimed []routekey.Key
+	for {
+		if ad.unclaim, err = d.claim(ctx, patient, claimed...); err != nil {
+			return err
+		}
+		// A claimed service does not change. One that has changed before is in the registry's state.
+		ad.target = ad.State
+		if own := d.cfg.Registry.State(); own.Generation >= ad.target.Generation {
+			ad.target = own
+		}
+		touched := d.compare(ad)
+		unclaimed := without(touched, claimed)
+		if len(unclaimed) == 0 {
+			return nil
+		}
+		ad.unclaim()
+		claimed, ad.unclaim = append(claimed, unclaimed...), nil
+	}
+}
+
+// compare sets what differs between the target and the served services, and returns the keys of those.
+func (d *Deployer) compare(ad *adoption) (touched []routekey.Key) {
+	ad.changed, ad.removed, ad.fresh = nil, nil, make(map[versionKey]*adopted)
+	d.mu.Lock()
+	all := maps.Clone(d.live)
+	d.mu.Unlock()
+	for key, service := range ad.target.Services {
+		served := all[key]
+		if served != nil && served.service.Equal(service) && !(ad.Retry && served.failed()) {
+			continue
+		}
+		ad.changed = append(ad.changed, service)
+		for _, n := range service.Live() {
+			if own := only(service, n); !ad.keeps(served.at(n), served, own.Current) {
+				id := versionKey{key, n}
+				ad.fresh[id] = &adopted{versionKey: id, service: own}
+			}
+		}
+	}
+	for key := range all {
+		if _, ok := ad.target.Services[key]; !ok {
+			ad.removed = append(ad.removed, key)
+		}
+	}
+	slices.SortFunc(ad.changed, func(a, b registry.Service) int { return strings.Compare(a.Key.String(), b.Key.String()) })
+	touched = slices.Clone(ad.removed)
+	for _, service := range ad.changed {
+		touched = append(touched, service.Key)
+	}
+	return touched
+}
+
+// keeps reports whether a live version goes on as the version v of the target. A current version that was deployed again
+// has a new generation and gets new instances; another arm that became current has one too, and goes on.
+func (ad *adoption) keeps(l *live, served *placement, v registry.Version) bool {
+	if l == nil || ad.Retry && l.problem != nil {
+		return false
+	}
+	own := l.service.Current
+	again := own.Generation != v.Generation && own.Number == served.service.Current.Number
+	return !again && own.Origin == v.Origin && own.SameContent(v)
+}
+
+// failed reports whether a version of the service is unavailable.
+func (p *placement) failed() bool {
+	return slices.ContainsFunc(p.all, func(l *live) bool { return l.problem != nil })
+}
+
+// refuses reports whether a version is live and unavailable. own is the service with this version alone.
+func (p *placement) refuses(own registry.Service) bool {
+	l := p.at(own.Current.Number)
+	return l != nil && l.problem != nil && l.service.Current.Equal(own.Current)
+}
+
+// prepareAdopted holds the blobs of all fresh versions and prepares them, in parallel. The error is one that other
+// versions would have too.
+func (d *Deployer) prepareAdopted(ctx context.Context, ad *adoption) error {
+	if err := d.holdRecords(ctx, ad); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var running sync.WaitGroup
+	turn := make(chan struct{}, 2*d.cfg.PrepareParallel) // as in prepareAll
+	for _, p := range ad.inOrder() {
+		turn <- struct{}{}
+		running.Go(func() {
+			defer func() { <-turn }()
+			if err := d.adoptVersion(ctx, ad, p); err != nil {
+				cancel(err) // the others would be in vain
+			}
+		})
+	}
+	running.Wait()
+	return context.Cause(ctx)
+}
+
+// inOrder returns the fresh versions in the order of the catalogue: of two that exclude each other, the same one is
+// prepared first on each host.
+func (ad *adoption) inOrder() (all []*adopted) {
+	for _, service := range ad.changed {
+		for _, n := range service.Live() {
+			if p := ad.fresh[versionKey{service.Key, n}]; p != nil {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
+// adoptVersion prepares one version. A version that this host cannot serve is no error.
+func (d *Deployer) adoptVersion(ctx context.Context, ad *adoption, p *adopted) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	for _, b := range p.service.Current.Blobs {
+		err := d.holdAdopted(ctx, ad, b.Digest)
+		if unusable(err) && ad.Partial {
+			p.err = asProblem("read the modules of the version", err)
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("service %s: %w", p.key, err)
+		}
+	}
+	p.deployment, p.err = d.reprepare(ctx, p.service, false)
+	if p.err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// unusable reports whether a blob is known to be missing or corrupt.
+func unusable(err error) bool {
+	return errors.Is(err, registry.ErrBlobMissing) || errors.Is(err, registry.ErrBlobCorrupt)
+}
+
+// holdRecords holds the blobs of records that the registry's state does not have.
+func (d *Deployer) holdRecords(ctx context.Context, ad *adoption) error {
+	own := d.cfg.Registry.State().Records
+	for name, record := range ad.target.Records {
+		for _, digest := range record.Blobs {
+			if slices.Contains(own[name].Blobs, digest) {
+				continue
+			}
+			if err := d.holdAdopted(ctx, ad, digest); err != nil && !(unusable(err) && ad.Partial) {
+				return fmt.Errorf("record %s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// holdAdopted holds a blob until the end of the adoption.
+func (d *Deployer) holdAdopted(ctx context.Context, ad *adoption, digest registry.Digest) error {
+	release, err := d.cfg.Registry.HoldBlob(ctx, digest)
+	if err != nil {
+		return err
+	}
+	ad.mu.Lock()
+	defer ad.mu.Unlock()
+	ad.holds = append(ad.holds, release)
+	return nil
+}
+
+// endAdoption releases everything that ad holds, except the deployments that are published.
+func (d *Deployer) endAdoption(ad *adoption) {
+	for _, p := range ad.fresh {
+		d.closeUnpublished(p.key, p.deployment)
+	}
+	for _, release := range ad.holds {
+		release()
+	}
+	if ad.unclaim != nil {
+		ad.unclaim()
+	}
+}
+
+// publishAdopted commits the target and publishes it.
+func (d *Deployer) publishAdopted(ctx context.Context, ad *adoption) (Adopted, error) {
+	unlock, err := d.lock(ctx)
+	if err != nil {
+		return Adopted{}, err
+	}
+	defer unlock()
+	placed, fresh := d.placeAdopted(ctx, ad)
+	same := len(placed)+len(ad.removed) == 0 && d.applied.Load()
+	var table *router.Table
+	if !same {
+		table, err = d.buildTable(d.with(placed, ad.removed))
+	}
+	if err == nil {
+		err = d.cfg.Registry.Adopt(ctx, ad.target)
+	}
+	if err != nil {
+		for _, l := range fresh {
+			d.dropLimiter(l)
+		}
+		return Adopted{}, err
+	}
+	// The point of no return: nothing from here on can fail.
+	for _, p := range ad.fresh {
+		p.deployment = nil // it is not ad's any more
+	}
+	results := d.resultsOf(placed)
+	if !same {
+		if !d.applied.Swap(true) {
+			table = table.Complete()
+		}
+		d.publishLocked(table, placed, ad.removed)
+		d.reportAdopted(ad, results)
+	}
+	return Adopted{State: ad.target, Deployed: results, Removed: ad.removed, Unavailable: d.unavailable()}, nil
+}
+
+// placeAdopted returns the placements of the changed services, and the new versions among them. A version that cannot be
+// prepared, or be beside the others, is a refusal.
+func (d *Deployer) placeAdopted(ctx context.Context, ad *adoption) (placed []*placement, fresh []*live) {
+	gone := make(map[routekey.Key]bool)
+	for _, key := range ad.removed {
+		gone[key] = true
+	}
+	for _, service := range ad.changed {
+		gone[service.Key] = true
+	}
+	beside := versionsOf(slices.DeleteFunc(d.placements(), func(p *placement) bool { return gone[p.service.Key] }))
+	for _, service := range ad.changed {
+		served := d.placementAt(service.Key)
+		var all []*live
+		for _, n := range service.Live() {
+			l := served.at(n)
+			if p := ad.fresh[versionKey{service.Key, n}]; p != nil && !(p.err != nil && served.refuses(p.service)) {
+				l = d.liveAdopted(ctx, p, beside)
+				fresh = append(fresh, l)
+			}
+			all, beside = append(all, l), append(beside, l)
+		}
+		if served == nil || !served.service.Equal(service) || !slices.Equal(served.all, all) {
+			placed = append(placed, d.place(service, all))
+		}
+	}
+	return placed, fresh
+}
+
+// liveAdopted returns the live version of p, or a refusal if it cannot be beside the others.
+func (d *Deployer) liveAdopted(ctx context.Context, p *adopted, beside []*live) *live {
+	if p.err == nil {
+		l := d.newLive(p.service, p.deployment, nil)
+		if p.err = checkNeighbours([]*live{l}, append(slices.Clip(beside), l)); p.err == nil {
+			return l
+		}
+		d.dropLimiter(l)
+		d.closeUnpublished(p.key, p.deployment)
+		p.deployment = nil
+	}
+	return d.newLiveOr(ctx, p.service, nil, p.err)
+}
