@@ -11,13 +11,27 @@ var (
 	// ErrStale is returned if the base of a commit is no longer the current state.
 	ErrStale = errors.New("the catalogue has changed meanwhile")
 	// ErrUncertain is returned if a failed Commit may nevertheless have become durable and could not be undone.
-	// The store refuses all changes until it is opened again and reads the disk.
+	// A store on disk refuses all changes until it is opened again and reads the disk.
 	ErrUncertain = errors.New("the stored state is uncertain")
 	// ErrBlobMissing is returned if a referenced blob is not stored.
 	ErrBlobMissing = errors.New("blob is missing")
 	// ErrBlobCorrupt is returned if a stored blob does not match its digest.
 	ErrBlobCorrupt = errors.New("blob is corrupt")
 )
+
+// UnreachableError is returned by Commit if a store on other machines cannot be asked. Nothing was changed, unless it
+// matches ErrUncertain too. Later commits may succeed.
+type UnreachableError struct {
+	Store string // for the operator, without secrets
+	Err   error
+}
+
+func (e *UnreachableError) Error() string {
+	return "the store " + e.Store + " cannot be reached: " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *UnreachableError) Unwrap() error { return e.Err }
 
 // Store stores a catalogue. It is safe for concurrent use. Package storetest has the tests that every Store must
 // pass.
