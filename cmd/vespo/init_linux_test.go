@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/program"
 )
 
 // leaver is a worker that leaves an orphan behind for each event.
@@ -117,7 +119,7 @@ func TestProcessOneThatFails(t *testing.T) {
 	if out, err := exec.Command("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "true").CombinedOutput(); err != nil {
 		t.Skipf("namespaces of processes are not to be had here: %v: %s", err, out)
 	}
-	for args, want := range map[string]int{"serve --slots=0": exitUsage, "serve --listen=192.0.2.1:0 --demo": exitFailed, "version": exitOK} {
+	for args, want := range map[string]int{"serve --slots=0": program.ExitUsage, "serve --listen=192.0.2.1:0 --demo": program.ExitFailed, "version": program.ExitOK} {
 		cmd := exec.Command("unshare", append([]string{"--pid", "--fork", "--kill-child", "--mount-proc", "vespo"}, strings.Fields(args)...)...)
 		out, _ := cmd.CombinedOutput() // the exit code is checked below
 		require.Equal(t, want, cmd.ProcessState.ExitCode(), "%s: %s", args, out)

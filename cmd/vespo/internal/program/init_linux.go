@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"errors"
@@ -60,7 +60,7 @@ func reap(id int) int {
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case err != nil: // no child is left; cannot happen
-			return exitFailed
+			return ExitFailed
 		case pid == id && status.Signaled():
 			return signalExit + int(status.Signal())
 		case pid == id:

@@ -1,9 +1,11 @@
-package main
+// Package program is the command line of vespo. Commands of its own modules are the same program with more.
+package program
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/alecthomas/kong"
 
@@ -15,14 +17,26 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/wrangler"
+	"github.com/vespo-dev/vespo/runtime/compiler"
 )
 
-// Exit codes; see the package comment.
+// Exit codes; see the comment of the command.
 const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
+	ExitOK     = 0
+	ExitFailed = 1
+	ExitUsage  = 2
 )
+
+// Main runs the program with the arguments of the process, and returns its exit code.
+func Main() (code int) {
+	if len(os.Args) == 2 && os.Args[1] == server.CompileCommand {
+		return compiler.Serve(os.Stdin, os.Stdout, os.Stderr)
+	}
+	if code, done := superviseServer(os.Args[1:]); done {
+		return code
+	}
+	return run(context.Background(), os.Args[1:], stdio.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+}
 
 const description = `A webserver for microservices compiled to WebAssembly.
 
@@ -83,7 +97,7 @@ func openProject(dir string) (remote.Project, error) {
 func run(ctx context.Context, args []string, s stdio.Streams) int {
 	if len(args) == 0 {
 		run(ctx, []string{"--help"}, stdio.Streams{Out: s.Err, Err: s.Err})
-		return exitUsage
+		return ExitUsage
 	}
 	ended := false
 	parser, err := kong.New(&cli{Add: remote.NewAddCmd(server.Kinds(), openProject), Dev: project.NewDevCmd()},
@@ -99,12 +113,12 @@ func run(ctx context.Context, args []string, s stdio.Streams) int {
 	}
 	if len(args) > 0 && args[0] == shell.Command {
 		shell.Complete(s.Out, parser.Model, args[1:])
-		return exitOK
+		return ExitOK
 	}
 	command, err := parser.Parse(withNegativeValues(parser.Model, args))
 	switch {
 	case ended:
-		return exitOK
+		return ExitOK
 	case err != nil:
 		return misused(s, withoutAliases(parser.Model, err))
 	}
@@ -115,11 +129,11 @@ func run(ctx context.Context, args []string, s stdio.Streams) int {
 	var misuse *usageError
 	switch {
 	case err == nil:
-		return exitOK
+		return ExitOK
 	case errors.As(err, &misuse):
 		return misused(s, err)
 	case stdio.IsReported(err):
-		return exitFailed
+		return ExitFailed
 	}
 	return report(s, err)
 }
@@ -128,11 +142,11 @@ func run(ctx context.Context, args []string, s stdio.Streams) int {
 func misused(s stdio.Streams, err error) int {
 	s.Report(err)
 	fmt.Fprintln(s.Err, "run \"vespo --help\" or \"vespo COMMAND --help\" for the usage")
-	return exitUsage
+	return ExitUsage
 }
 
 // report prints the error of a failed command and returns the exit code.
 func report(s stdio.Streams, err error) int {
 	s.Report(err)
-	return exitFailed
+	return ExitFailed
 }

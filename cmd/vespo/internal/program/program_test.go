@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ func TestListDuringTheStart(t *testing.T) {
 	defer server.Close()
 	list := func() string {
 		var out bytes.Buffer
-		require.Equal(t, exitOK, run(t.Context(), []string{"list", "--server", server.URL}, stdio.Streams{Out: &out, Err: io.Discard}))
+		require.Equal(t, ExitOK, run(t.Context(), []string{"list", "--server", server.URL}, stdio.Streams{Out: &out, Err: io.Discard}))
 		return out.String()
 	}
 	require.Regexp(t, `^starting, 12 of 30\nPREFIX +STATE .*\n/a +starting `, list())
@@ -29,7 +29,7 @@ func TestListDuringTheStart(t *testing.T) {
 
 func TestHelpOfDevFitsAScreen(t *testing.T) {
 	var out bytes.Buffer
-	require.Equal(t, exitOK, run(t.Context(), []string{"dev", "--help"}, stdio.Streams{Out: &out, Err: io.Discard}))
+	require.Equal(t, ExitOK, run(t.Context(), []string{"dev", "--help"}, stdio.Streams{Out: &out, Err: io.Discard}))
 	lines := strings.Split(out.String(), "\n")
 	require.LessOrEqual(t, len(lines), 24)
 	for _, line := range lines {

@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 func output(t *testing.T, args ...string) string {
 	t.Helper()
 	var out bytes.Buffer
-	require.Equal(t, exitOK, run(t.Context(), args, stdio.Streams{Out: &out, Err: io.Discard}))
+	require.Equal(t, ExitOK, run(t.Context(), args, stdio.Streams{Out: &out, Err: io.Discard}))
 	return out.String()
 }
 
