@@ -20,7 +20,7 @@ import (
 // RequestIDHeader is the field with the request id, in the response and in the request that services see.
 const RequestIDHeader = "X-Request-Id"
 
-// exchange is the router's state of one request. It is allocated for each request and not pooled: a
+// exchange is the router's state of one request. It serves another request only after Request.Spent: a
 // stray goroutine of a handler may still read the body or write, and must not reach another request.
 type exchange struct {
 	only    routekey.Prefix // the only prefix that may answer; empty: any
@@ -38,12 +38,19 @@ type exchange struct {
 	offer   func(*Copy) // takes copied over
 	taken   taken       // admitted capacity
 	kept    bool        // Request.Keep was called: capacity and route are released by its caller
+	spent   bool        // Request.Spent was called
 	abort   bool        // the connection must be closed
 	ended   time.Time   // return of the service's handler; zero if none was called
 }
 
 func newExchange(w http.ResponseWriter, r *http.Request, client forwarded.Client) *exchange {
 	x := &exchange{}
+	x.begin(w, r, client)
+	return x
+}
+
+// begin prepares an unused exchange for a request.
+func (x *exchange) begin(w http.ResponseWriter, r *http.Request, client forwarded.Client) {
 	x.writer.owner = x
 	// Set field by field: request and record are half a kilobyte, and a composite literal would be
 	// built elsewhere and copied.
@@ -72,7 +79,28 @@ func newExchange(w http.ResponseWriter, r *http.Request, client forwarded.Client
 		}
 		x.writer.body = &x.body
 	}
+}
+
+// take returns an exchange for a request of a client.
+func (rt *Router) take(w http.ResponseWriter, r *http.Request) *exchange {
+	x, ok := rt.spent.Get().(*exchange)
+	if !ok {
+		x = &exchange{}
+	}
+	x.begin(w, r, rt.trust.Client(r))
 	return x
+}
+
+// give takes an exchange back, unless a goroutine may use it. The server may do the same with its part of the request.
+func (rt *Router) give(x *exchange, w http.ResponseWriter) {
+	if !x.spent || x.kept || x.copied != nil || x.request.Span != nil || x.writer.report != nil || x.writer.tunnel != nil {
+		return
+	}
+	if server, ok := w.(interface{ Spent() }); ok { // of package lane
+		server.Spent()
+	}
+	*x = exchange{}
+	rt.spent.Put(x)
 }
 
 // withBody returns a shallow copy of r with another body. r itself stays unchanged: net/http looks at the

@@ -47,6 +47,15 @@ func (r *Request) Keep() (release func()) {
 	}
 }
 
+// Spent promises that once Serve has returned, no goroutine uses the request, the writer of its response or what belongs to
+// them. They may serve another request then. A handler that calls it must have joined all that it has started. A copy
+// promises nothing: it is that of a handler behind another one.
+func (r *Request) Spent() {
+	if x := r.exchange; x != nil && r == &x.request {
+		x.spent = true
+	}
+}
+
 // With returns a copy of r with another HTTP request, such as one with another context or body.
 func (r *Request) With(changed *http.Request) *Request {
 	own := *r

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -70,6 +71,7 @@ type Router struct {
 
 	table   atomic.Pointer[Table] // nil before the first Publish
 	leaving atomic.Bool           // set by Leave
+	spent   sync.Pool             // of *exchange, which no goroutine uses
 	held    burden
 }
 
@@ -126,7 +128,7 @@ func (rt *Router) Table() *Table { return rt.table.Load() }
 // cannot be completed, it panics with http.ErrAbortHandler, which makes net/http close
 // the connection. All capacity is released before that.
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := newExchange(w, r, rt.trust.Client(r))
+	x := rt.take(w, r)
 	x.writer.leaving, x.writer.report = &rt.leaving, takeReport(r)
 	if r.TLS != nil {
 		x.writer.strict = rt.strict
@@ -136,6 +138,7 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if rt.answer(x, err); x.abort {
 		panic(http.ErrAbortHandler)
 	}
+	rt.give(x, w)
 }
 
 // Leave makes clients close their connections: subsequent responses have "Connection:

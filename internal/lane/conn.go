@@ -122,7 +122,7 @@ func (c *conn) next() (*exchange, error) {
 		c.skipLineEnds()
 		data := c.in[c.start:c.end]
 		if i := bytes.Index(data[searched:], endOfHead); i >= 0 {
-			x := &exchange{}
+			x := c.server.takeExchange()
 			size := searched + i + len(endOfHead)
 			if !x.head.parse(string(data[:size])) {
 				return nil, errNotStrict
@@ -246,6 +246,7 @@ func (c *conn) answer(x *exchange) (again bool) {
 	if r.Method == http.MethodPost {
 		c.lenient = lenientBytes
 	}
+	c.server.giveExchange(x)
 	c.state.Store(idle)
 	c.server.tell(c.Conn, http.StateIdle)
 	return !c.server.leaving.Load()

@@ -76,6 +76,13 @@ func (c *requestContext) Value(key any) any {
 	return c.base.Value(key)
 }
 
+// used reports whether a context was derived from this one, or its end is awaited.
+func (c *requestContext) used() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.inner != nil
+}
+
 // end ends the context.
 func (c *requestContext) end() {
 	c.mu.Lock()

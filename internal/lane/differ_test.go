@@ -22,8 +22,9 @@ import (
 // patience bounds what a test waits for.
 const patience = 20 * time.Second
 
-// describe answers with everything that a handler can see of a request.
+// describe answers with everything that a handler can see of a request. It keeps nothing.
 func describe(w http.ResponseWriter, r *http.Request) {
+	spend(w)
 	body, err := io.ReadAll(r.Body)
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %q %s %d.%d host=%q length=%d close=%t te=%v trailer=%v\n", r.Method, r.RequestURI, r.Proto, r.ProtoMajor, r.ProtoMinor,

@@ -7,7 +7,7 @@ import (
 	"runtime/debug"
 )
 
-// exchange is a request with its response. It is allocated for each request and not pooled: handlers, mirrors and work
+// exchange is a request with its response. It serves another request only after response.Spent: handlers, mirrors and work
 // that goes on after a response may keep it.
 type exchange struct {
 	head     head
@@ -15,6 +15,34 @@ type exchange struct {
 	context  requestContext
 	body     body
 	response response
+}
+
+// takeExchange returns an exchange for a request.
+func (s *Server) takeExchange() *exchange {
+	if x, ok := s.spent.Get().(*exchange); ok {
+		return x
+	}
+	return &exchange{}
+}
+
+// giveExchange takes an exchange back, unless a goroutine may use it.
+func (s *Server) giveExchange(x *exchange) {
+	if !x.response.spent || x.context.used() {
+		return
+	}
+	request, response := emptied(x.head.header), emptied(x.response.header)
+	*x = exchange{}
+	x.head.header, x.response.header = request, response
+	s.spent.Put(x)
+}
+
+// emptied returns the header without its fields, or nil if it is large: a cleared map keeps its size.
+func emptied(h http.Header) http.Header {
+	if len(h) > fieldRoom {
+		return nil
+	}
+	clear(h)
+	return h
 }
 
 // open begins the request, and returns it for the handler.

@@ -85,7 +85,9 @@ func (h *head) parse(text string) bool {
 	if end < 1 || !h.parseLine(strings.TrimSuffix(text[:end], "\r"), end) {
 		return false
 	}
-	h.header = make(http.Header)
+	if h.header == nil {
+		h.header = make(http.Header)
+	}
 	for rest := text[end+1:]; rest != ""; {
 		end := strings.IndexByte(rest, '\n')
 		if end < 1 || rest[end-1] != '\r' {

@@ -23,6 +23,7 @@ type response struct {
 	request *http.Request // immutable
 	body    *body         // immutable; nil without one
 	header  http.Header   // of the handler; nil before the first use
+	spent   bool          // set by Spent, on the goroutine of the handler
 
 	mu       sync.Mutex
 	buffers  *buffers // guarded by mu, as all below; nil once the response is over, or hijacked
@@ -204,6 +205,10 @@ func (w *response) EnableFullDuplex() error {
 	w.duplex = true
 	return nil
 }
+
+// Spent promises that no goroutine uses the request, or its response, once the handler has returned. They may serve
+// another request then.
+func (w *response) Spent() { w.spent = true }
 
 // CloseGently closes the connection after the response, so that a client which still sends can read it. Package client
 // asks for that, as http.MaxBytesReader does of net/http.

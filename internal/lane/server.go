@@ -14,6 +14,7 @@ import (
 type Server struct {
 	http    *http.Server // immutable
 	buffers sync.Pool    // of *buffers
+	spent   sync.Pool    // of *exchange, which no goroutine uses
 	dated   atomic.Pointer[dated]
 	leaving atomic.Bool    // atomic; Shutdown or Close was called
 	handed  atomic.Uint64  // atomic; connections that were handed over

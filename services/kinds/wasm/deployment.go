@@ -96,6 +96,9 @@ func (d *deployment) conclude(in *engine.Instance, x *exchange, res *accesslog.R
 		res.Outcome = outcome
 	}
 	err := d.answerError(out, x)
+	if err == nil && x.alone() {
+		x.request.Spent()
+	}
 	x.end() // x belongs to the instance, which another request may get after Release
 	d.putBack(in, out, res)
 	return err

@@ -87,6 +87,11 @@ func (x *exchange) measure(in *engine.Instance, res *accesslog.Result) {
 	res.KVOperations += x.stores.Operations()
 }
 
+// alone reports whether the guest alone has used the request: it had no body, no calls to others and no handler behind it.
+func (x *exchange) alone() bool {
+	return x.body.Body == nil && x.Outbound == nil && x.Next == nil && x.Forward == nil && x.Complete == nil
+}
+
 // leave gives the connection back to the server while the guest goes on.
 func (x *exchange) leave() {
 	x.response.out.Finish()

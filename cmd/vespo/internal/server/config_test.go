@@ -11,7 +11,7 @@ import (
 )
 
 // parse returns the configuration of "vespo serve" with these flags.
-func parse(t *testing.T, flags ...string) (*Config, error) {
+func parse(t testing.TB, flags ...string) (*Config, error) {
 	t.Helper()
 	var c ServeCmd
 	parser, err := kong.New(&c, Vars())
