@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"slices"
 	"sync"
@@ -107,6 +108,12 @@ func (r *Registry) PutBlob(ctx context.Context, blob []byte) (d Digest, release 
 // Blob returns the blob with digest d. Errors match ErrBlobMissing or ErrBlobCorrupt where they apply.
 func (r *Registry) Blob(ctx context.Context, d Digest) ([]byte, error) {
 	return r.blobs.Get(ctx, d)
+}
+
+// OpenBlob returns a blob for reading in parts, without checking its digest. The error matches ErrBlobMissing where it
+// applies.
+func (r *Registry) OpenBlob(ctx context.Context, d Digest) (io.ReadSeekCloser, error) {
+	return r.blobs.Open(ctx, d)
 }
 
 // Collects reports whether what no version refers to may be deleted. It may not if manifests were lost, which may

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -59,6 +60,10 @@ func (f faultyBlobs) Put(ctx context.Context, d registry.Digest, blob []byte) er
 
 func (f faultyBlobs) Get(ctx context.Context, d registry.Digest) ([]byte, error) {
 	return f.blobs.Get(ctx, d)
+}
+
+func (f faultyBlobs) Open(ctx context.Context, d registry.Digest) (io.ReadSeekCloser, error) {
+	return f.blobs.Open(ctx, d)
 }
 
 func (f faultyBlobs) List(ctx context.Context) ([]registry.Digest, error) {

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"io"
 	"iter"
 )
 
@@ -71,6 +72,8 @@ type BlobStore interface {
 	Put(ctx context.Context, d Digest, blob []byte) error
 	// Get returns the blob after checking its digest. It returns ErrBlobMissing or ErrBlobCorrupt.
 	Get(ctx context.Context, d Digest) ([]byte, error)
+	// Open returns the blob for reading in parts, without checking its digest. It returns ErrBlobMissing.
+	Open(ctx context.Context, d Digest) (io.ReadSeekCloser, error)
 	// List returns the digests of the stored blobs, corrupt ones included.
 	List(ctx context.Context) ([]Digest, error)
 	// Delete deletes the blob; a missing one is not an error. A deleted blob may reappear after a crash.

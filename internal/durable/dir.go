@@ -62,11 +62,8 @@ func (d dir) ReadFile(name string, most int64) ([]byte, error) {
 	case info.Size() > most:
 		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, info.Size())
 	}
-	f, err := regular.Open(d.at(name))
-	switch {
-	case errors.Is(err, regular.ErrSpecial):
-		return nil, fmt.Errorf("%w: %w", ErrIrregular, err)
-	case err != nil:
+	f, err := d.Open(name)
+	if err != nil {
 		return nil, err
 	}
 	defer f.Close() // opened for reading only
@@ -75,6 +72,17 @@ func (d dir) ReadFile(name string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	return data, nil
+}
+
+func (d dir) Open(name string) (io.ReadSeekCloser, error) {
+	f, err := regular.Open(d.at(name))
+	switch {
+	case errors.Is(err, regular.ErrSpecial):
+		return nil, fmt.Errorf("%w: %w", ErrIrregular, err)
+	case err != nil:
+		return nil, err
+	}
+	return f, nil
 }
 
 func (d dir) Create(name string, mode fs.FileMode) (File, error) {

@@ -36,6 +36,8 @@ type FS interface {
 	ReadDir(dir string) ([]Entry, error)
 	// ReadFile fails with ErrTooLarge if the file has more than most bytes, or with ErrIrregular.
 	ReadFile(name string, most int64) ([]byte, error)
+	// Open opens a file for reading, or fails with ErrIrregular.
+	Open(name string) (io.ReadSeekCloser, error)
 	// Create fails with fs.ErrExist if the name exists. The name is durable after SyncDir, the content after
 	// File.Sync.
 	Create(name string, mode fs.FileMode) (File, error)

@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"testing"
@@ -64,7 +65,23 @@ func putAndGet(t *testing.T, m Blobs) {
 		again, err := blobs.Get(ctx, registry.DigestOf(content))
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(content, again))
+		requirePart(t, blobs, content)
 	}
+}
+
+// requirePart reads the second half of a blob.
+func requirePart(t *testing.T, blobs registry.BlobStore, content []byte) {
+	part, err := blobs.Open(t.Context(), registry.DigestOf(content))
+	require.NoError(t, err)
+	size, err := part.Seek(0, io.SeekEnd)
+	require.NoError(t, err)
+	require.EqualValues(t, len(content), size)
+	_, err = part.Seek(size/2, io.SeekStart)
+	require.NoError(t, err)
+	half, err := io.ReadAll(part)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(content[size/2:], half))
+	require.NoError(t, part.Close())
 }
 
 func missing(t *testing.T, m Blobs) {
@@ -73,6 +90,8 @@ func missing(t *testing.T, m Blobs) {
 	defer done()
 	d := registry.DigestOf([]byte("one"))
 	_, err := blobs.Get(ctx, d)
+	require.ErrorIs(t, err, registry.ErrBlobMissing)
+	_, err = blobs.Open(ctx, d)
 	require.ErrorIs(t, err, registry.ErrBlobMissing)
 	require.NoError(t, blobs.Delete(ctx, d))
 	require.NoError(t, blobs.Put(ctx, d, []byte("one")))
@@ -114,6 +133,8 @@ func digests(t *testing.T, m Blobs) {
 	hex := registry.DigestOf(nil).Hex()
 	for _, d := range []registry.Digest{"", "sha256:", "sha256:../../manifest.json", "../lock", registry.Digest(hex), registry.Digest("sha512:" + hex), registry.Digest("sha256:" + hex + "/x")} {
 		_, err := blobs.Get(ctx, d)
+		require.ErrorIs(t, err, registry.ErrDigest, "%q", d)
+		_, err = blobs.Open(ctx, d)
 		require.ErrorIs(t, err, registry.ErrDigest, "%q", d)
 		require.ErrorIs(t, blobs.Delete(ctx, d), registry.ErrDigest, "%q", d)
 		require.Error(t, blobs.Put(ctx, d, nil), "%q", d)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"maps"
 	"slices"
@@ -96,6 +97,25 @@ func (m *MemoryBlobs) Get(_ context.Context, d registry.Digest) ([]byte, error) 
 	}
 	return bytes.Clone(blob), nil
 }
+
+// Open implements registry.BlobStore.
+func (m *MemoryBlobs) Open(_ context.Context, d registry.Digest) (io.ReadSeekCloser, error) {
+	if _, err := registry.ParseDigest(string(d)); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	blob, ok := m.blobs[d]
+	if !ok {
+		return nil, fmt.Errorf("%w: %s", registry.ErrBlobMissing, d)
+	}
+	return reading{bytes.NewReader(blob)}, nil
+}
+
+type reading struct{ *bytes.Reader }
+
+// Close implements io.Closer.
+func (reading) Close() error { return nil }
 
 // List implements registry.BlobStore.
 func (m *MemoryBlobs) List(context.Context) ([]registry.Digest, error) {

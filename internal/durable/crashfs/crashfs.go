@@ -6,10 +6,13 @@
 package crashfs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -202,6 +205,17 @@ func (c *FS) ReadFile(name string, most int64) ([]byte, error) {
 	}
 	return slices.Clone(file.data), nil
 }
+
+// Open implements durable.FS. The file is read as it is now.
+func (c *FS) Open(name string) (io.ReadSeekCloser, error) {
+	data, err := c.ReadFile(name, math.MaxInt64)
+	return opened{bytes.NewReader(data)}, err
+}
+
+type opened struct{ *bytes.Reader }
+
+// Close implements io.Closer.
+func (opened) Close() error { return nil }
 
 // Create implements durable.FS.
 func (c *FS) Create(name string, _ fs.FileMode) (durable.File, error) {

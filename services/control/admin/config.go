@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"context"
+	"io"
 	"net/http"
 	"time"
 
@@ -28,6 +29,7 @@ type Deployer interface {
 	Interfaces(context.Context, registry.Version) (imports, exports []string, err error)
 	Deploy(context.Context, routekey.Key, deploy.How, func(registry.Service) (services.Spec, error)) (deploy.Result, error)
 	Split(context.Context, routekey.Key, registry.Split) (deploy.Result, error)
+	OpenBlob(context.Context, registry.Digest) (io.ReadSeekCloser, error)
 	Remove(context.Context, routekey.Key) error
 	Rollback(context.Context, routekey.Key) (deploy.Result, error)
 	RollbackTo(context.Context, routekey.Key, registry.Generation) (deploy.Result, error)
@@ -89,6 +91,7 @@ type Config struct {
 	MaxReads      int // concurrent list, inspect and stats requests; default 16
 	MaxChanges    int // concurrent add, remove and rollback requests, each with up to MaxModuleBytes; default 8
 	MaxLogReaders int // concurrent requests for logs, which may follow them; default 16
+	MaxTransfers  int // concurrent requests for blobs; default 64
 	MaxTriggers   int // concurrent trigger requests, each of which waits for a service; default 8
 }
 
@@ -109,6 +112,7 @@ func (c Config) withDefaults() Config {
 	c.MaxReads = cmp.Or(c.MaxReads, 16)
 	c.MaxChanges = cmp.Or(c.MaxChanges, 8)
 	c.MaxLogReaders = cmp.Or(c.MaxLogReaders, 16)
+	c.MaxTransfers = cmp.Or(c.MaxTransfers, 64)
 	c.MaxTriggers = cmp.Or(c.MaxTriggers, 8)
 	return c
 }

@@ -129,6 +129,7 @@ func (h *Handler) routes() map[string]endpoint {
 		"/services/split":    {methods: post, limiter: changes, serve: h.split},
 		"/services/rollback": {methods: post, limiter: changes, serve: h.rollback},
 		"/services/trigger":  {methods: post, limiter: newLimiter(h.cfg.MaxTriggers), serve: h.trigger},
+		"/services/blob":     {methods: get, long: true, limiter: newLimiter(h.cfg.MaxTransfers), serve: h.blob},
 		"/services/audit":    {methods: get, limiter: reads, serve: h.auditLog},
 		"/services/whoami":   {methods: get, serve: h.whoami},
 		"/services/health":   {methods: get, serve: h.health},

@@ -21,6 +21,7 @@ const (
 	needOwn                 // read, or a deploy scope: the handler leaves out the services that mayRead refuses
 	needOne                 // read, or a deploy scope that covers the service of the query; without a service in the query, read
 	needRead                // read: what concerns the server, or all services
+	needFollow              // follow: the catalogue with secrets
 	needDeploy              // a deploy scope that covers the service of the query
 	needBody                // a deploy scope; the handler calls mayDeploy when it knows the service
 	needAdmin               // admin
@@ -48,6 +49,8 @@ func needs() map[string]need {
 		"/services/split":    needDeploy,
 		"/services/rollback": needDeploy,
 		"/services/trigger":  needDeploy,
+
+		"/services/blob": needFollow,
 
 		"/services/audit":         needAdmin,
 		"/services/tokens":        needAdmin,
@@ -79,6 +82,8 @@ func (n need) text(key routekey.Key) string {
 		return "read, or deploy:" + key.String()
 	case needRead:
 		return identity.Read().String()
+	case needFollow:
+		return identity.Follow().String() + ", as the catalogue has secrets"
 	case needDeploy:
 		if key.IsZero() {
 			return "a deploy scope"
@@ -106,6 +111,8 @@ func authorise(r *http.Request, n need) error {
 		ok = caller.ReadAll() || caller.DeploySome()
 	case needRead:
 		ok = caller.ReadAll()
+	case needFollow:
+		ok = caller.Follow()
 	case needBody:
 		ok = caller.DeploySome()
 	case needOne:

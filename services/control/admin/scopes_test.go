@@ -24,15 +24,16 @@ func TestEveryPathNamesWhatItNeeds(t *testing.T) {
 func TestEveryScopeOnEveryPath(t *testing.T) {
 	const inside, below, outside, none = "/a", "/a/b", "/ab", ""
 	services := []string{inside, below, outside, none}
-	scopes := []string{"", "read", "deploy:/a", "deploy:/a/*", "deploy:/*", "admin"}
+	scopes := []string{"", "read", "follow", "deploy:/a", "deploy:/a/*", "deploy:/*", "admin"}
 	// allowed returns the services, of those above, that a request of the scope may concern.
 	allowed := map[need]map[string][]string{
-		needNothing: {"": services, "read": services, "deploy:/a": services, "deploy:/a/*": services, "deploy:/*": services},
-		needCaller:  {"read": services, "deploy:/a": services, "deploy:/a/*": services, "deploy:/*": services},
-		needOwn:     {"read": services, "deploy:/a": services, "deploy:/a/*": services, "deploy:/*": services},
+		needNothing: {"": services, "read": services, "follow": services, "deploy:/a": services, "deploy:/a/*": services, "deploy:/*": services},
+		needCaller:  {"read": services, "follow": services, "deploy:/a": services, "deploy:/a/*": services, "deploy:/*": services},
+		needOwn:     {"read": services, "follow": services, "deploy:/a": services, "deploy:/a/*": services, "deploy:/*": services},
 		needBody:    {"deploy:/a": services, "deploy:/a/*": services, "deploy:/*": services},
-		needOne:     {"read": services, "deploy:/a": {inside}, "deploy:/a/*": {inside, below}, "deploy:/*": {inside, below, outside}},
-		needRead:    {"read": services},
+		needOne:     {"read": services, "follow": services, "deploy:/a": {inside}, "deploy:/a/*": {inside, below}, "deploy:/*": {inside, below, outside}},
+		needRead:    {"read": services, "follow": services},
+		needFollow:  {"follow": services},
 		needDeploy:  {"deploy:/a": {inside}, "deploy:/a/*": {inside, below}, "deploy:/*": {inside, below, outside}},
 		needAdmin:   {},
 		needUnset:   {},

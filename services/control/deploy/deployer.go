@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -158,6 +159,11 @@ func (d *Deployer) Inspect(key routekey.Key) (Entry, error) {
 // Blob returns a stored blob: the module, document or middleware of a version.
 func (d *Deployer) Blob(ctx context.Context, digest registry.Digest) ([]byte, error) {
 	return d.cfg.Registry.Blob(ctx, digest)
+}
+
+// OpenBlob returns a stored blob for reading in parts, without checking its digest.
+func (d *Deployer) OpenBlob(ctx context.Context, digest registry.Digest) (io.ReadSeekCloser, error) {
+	return d.cfg.Registry.OpenBlob(ctx, digest)
 }
 
 // entry describes a service, including earlier versions that still have requests.

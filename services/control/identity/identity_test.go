@@ -15,6 +15,7 @@ import (
 func TestParseScope(t *testing.T) {
 	for given, want := range map[string]string{
 		"read":                         "read",
+		"follow":                       "follow",
 		"admin":                        "admin",
 		"deploy:/a":                    "deploy:/a",
 		"deploy:a/":                    "deploy:/a",
@@ -93,6 +94,7 @@ func TestScopesCover(t *testing.T) {
 			[]string{"/", "/x", "/ Host: a", "/ Host: b.example", "/ X-Host: a.example"},
 		},
 		{"read", nil, []string{"/", "/a"}},
+		{"follow", nil, []string{"/", "/a"}},
 	} {
 		scopes, err := identity.ParseScopes([]string{c.scope})
 		require.NoError(t, err)
@@ -102,11 +104,14 @@ func TestScopesCover(t *testing.T) {
 		}
 		for _, key := range c.not {
 			require.False(t, scopes.Deploy(routekey.MustParse(key)), "%s covers %s", c.scope, key)
-			require.Equal(t, c.scope == "read", scopes.Read(routekey.MustParse(key)), "%s sees %s", c.scope, key)
+			require.Equal(t, c.scope == "read" || c.scope == "follow", scopes.Read(routekey.MustParse(key)), "%s sees %s", c.scope, key)
 		}
 	}
 	require.True(t, identity.Scopes{identity.Admin()}.Deploy(routekey.MustParse("/a")))
 	require.False(t, identity.Scopes(nil).Read(routekey.MustParse("/a")))
+	require.True(t, identity.Scopes{identity.Follow()}.Follow())
+	require.True(t, identity.Scopes{identity.Admin()}.Follow())
+	require.False(t, identity.Scopes{identity.Read()}.Follow(), "the catalogue has secrets")
 }
 
 func TestParseScopes(t *testing.T) {

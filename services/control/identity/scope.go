@@ -9,7 +9,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/routekey"
 )
 
-// Scope is a right. Scopes come from ParseScope, Read or Admin. It is comparable.
+// Scope is a right. Scopes come from ParseScope, Read, Follow or Admin. It is comparable.
 type Scope struct {
 	right right
 	key   routekey.Key // of a deploy scope
@@ -23,12 +23,14 @@ const (
 	noRight right = iota
 	readRight
 	deployRight
+	followRight
 	adminRight
 )
 
 // The texts of scopes.
 const (
 	readText     = "read"
+	followText   = "follow"
 	adminText    = "admin"
 	deployPrefix = "deploy:"
 	belowSuffix  = "/*"
@@ -40,6 +42,9 @@ const maxScopeBytes = 1 << 10
 // Read returns the scope that sees everything.
 func Read() Scope { return Scope{right: readRight} }
 
+// Follow returns the scope that sees everything and copies the catalogue, with secrets.
+func Follow() Scope { return Scope{right: followRight} }
+
 // Admin returns the scope that may do everything.
 func Admin() Scope { return Scope{right: adminRight} }
 
@@ -48,12 +53,14 @@ func ParseScope(text string) (Scope, error) {
 	switch {
 	case text == readText:
 		return Read(), nil
+	case text == followText:
+		return Follow(), nil
 	case text == adminText:
 		return Admin(), nil
 	case len(text) > maxScopeBytes:
 		return Scope{}, fmt.Errorf("the scope %.40q... has %d bytes: at most %d are allowed", text, len(text), maxScopeBytes)
 	case !strings.HasPrefix(text, deployPrefix):
-		return Scope{}, fmt.Errorf("the scope %q is unknown: give read, deploy:PATTERN such as deploy:/team-a/*, or admin", text)
+		return Scope{}, fmt.Errorf("the scope %q is unknown: give read, deploy:PATTERN such as deploy:/team-a/*, follow, or admin", text)
 	}
 	pattern := strings.TrimPrefix(text, deployPrefix)
 	prefix, match, matched := strings.Cut(pattern, " ")
@@ -82,6 +89,8 @@ func (s Scope) String() string {
 	switch s.right {
 	case readRight:
 		return readText
+	case followRight:
+		return followText
 	case adminRight:
 		return adminText
 	case deployRight:
@@ -155,7 +164,10 @@ func (s Scopes) has(r right) bool {
 func (s Scopes) Admin() bool { return s.has(adminRight) }
 
 // ReadAll reports whether the scopes permit to see all services.
-func (s Scopes) ReadAll() bool { return s.Admin() || s.has(readRight) }
+func (s Scopes) ReadAll() bool { return s.Follow() || s.has(readRight) }
+
+// Follow reports whether the scopes permit to copy the catalogue.
+func (s Scopes) Follow() bool { return s.Admin() || s.has(followRight) }
 
 // Read reports whether the scopes permit to see the service.
 func (s Scopes) Read(key routekey.Key) bool { return s.ReadAll() || s.Deploy(key) }

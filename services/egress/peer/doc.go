@@ -1,0 +1,11 @@
+// Package peer reads from the management APIs of other hosts that have the same catalogue: blobs by their digests.
+//
+// A blob is what its digest says, whoever sends it. A transfer that breaks off goes on where it was, also from another
+// host, and its bytes are hashed as they arrive. A [Fetcher] bounds size, time, silence, attempts and the number of
+// transfers at a time. A [Store] is a registry.BlobStore that fetches what it lacks.
+//
+// # Concurrency
+//
+// Everything is safe for concurrent use. Lock order: none; mu of a Store is held only briefly. The package starts no
+// goroutine, except those of net/http, which end with [Host.Close].
+package peer
