@@ -47,6 +47,7 @@ type File struct {
 	services []service
 	secrets  []string // paths of files that are values
 	kinds    schema.Kinds
+	known    []schema.Field // of all kinds
 }
 
 // open reads the text of the file.
@@ -54,7 +55,7 @@ func (s Source) open(kinds schema.Kinds) (*File, []byte, error) {
 	if s.Lookup == nil {
 		s.Lookup = func(string) (string, bool) { return "", false }
 	}
-	f := &File{Path: s.Path, source: s, kinds: kinds}
+	f := &File{Path: s.Path, source: s, kinds: kinds, known: kinds.Fields()}
 	text, err := readFile(s.Path, maxFileBytes, s.Check)
 	if err != nil {
 		return f, nil, Violations{{File: s.Path, Text: err.Error()}}
@@ -275,10 +276,12 @@ func readFile(path string, maxBytes int64, check func(fs.FileInfo) error) ([]byt
 			return nil, err
 		}
 	}
-	text, err := io.ReadAll(io.LimitReader(file, maxBytes+1))
-	if err != nil {
+	text := make([]byte, before.Size()+1) // one more, to find that it grows
+	n, err := io.ReadFull(file, text)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, plain(err)
 	}
+	text = text[:n]
 	after, err := file.Stat()
 	if err != nil {
 		return nil, plain(err)

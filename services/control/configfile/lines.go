@@ -1,6 +1,7 @@
 package configfile
 
 import (
+	"bytes"
 	"cmp"
 	"strings"
 
@@ -27,9 +28,11 @@ func findLines(text []byte) lines {
 	var p unstable.Parser
 	p.Reset(text)
 	var table []string
+	at := position{line: 1}
 	for p.NextExpression() {
 		e := p.Expression()
-		key, line := keyOf(&p, e)
+		key, first := keyOf(e)
+		line := at.moveTo(text, first)
 		switch {
 		case e.Kind == unstable.KeyValue:
 			l.note(append(append([]string{}, table...), key...), line)
@@ -44,16 +47,29 @@ func findLines(text []byte) lines {
 	return l
 }
 
-// keyOf returns the parts of a key and the line of the first part.
-func keyOf(p *unstable.Parser, e *unstable.Node) (key []string, line int) {
+// position is an offset in a text, with its line. The lines of all keys are found in one pass: the parser's own positions are
+// counted from the beginning each time.
+type position struct {
+	offset, line int
+}
+
+// moveTo moves to an offset that is not before the current one, and returns its line.
+func (p *position) moveTo(text []byte, offset int) int {
+	p.line += bytes.Count(text[p.offset:offset], []byte{'\n'})
+	p.offset = offset
+	return p.line
+}
+
+// keyOf returns the parts of a key and the offset of the first part.
+func keyOf(e *unstable.Node) (key []string, offset int) {
 	for it := e.Key(); it.Next(); {
 		node := it.Node()
-		key = append(key, string(node.Data))
-		if line == 0 {
-			line = p.Shape(node.Raw).Start.Line
+		if len(key) == 0 {
+			offset = int(node.Raw.Offset)
 		}
+		key = append(key, string(node.Data))
 	}
-	return key, line
+	return key, offset
 }
 
 // note records the first line of a key.

@@ -30,8 +30,7 @@ type service struct {
 // readService reads the keys of a table, which are the fields of the management API.
 func (f *File) readService(keys map[string]any, where map[string]int) (service, Violations) {
 	s := service{lines: where}
-	known := f.kinds.Fields()
-	field := func(name string) schema.Field { f, _ := schema.Find(known, name); return f }
+	field := func(name string) schema.Field { field, _ := schema.Find(f.known, name); return field }
 	v := values{
 		file:   f,
 		where:  where,
@@ -44,7 +43,7 @@ func (f *File) readService(keys map[string]any, where map[string]int) (service, 
 	if err != nil {
 		return s, append(v.violations, f.violation(where[""], "a value has no meaning here: %s", err))
 	}
-	in := fields.New(append(append(fields.KeyFields(), known...), rollout.Fields()...)...)
+	in := fields.New(append(append(fields.KeyFields(), f.known...), rollout.Fields()...)...)
 	if in.AddJSON(object, "") {
 		s.describe(f, in)
 	}

@@ -3,8 +3,6 @@ package deploy
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -74,12 +72,6 @@ func (d *Deployer) Load(ctx context.Context) error {
 	return nil
 }
 
-// handover is a service whose start has ended.
-type handover struct {
-	to      *live  // prepared, or a refusal
-	release func() // releases the claim
-}
-
 // Start prepares the services that Load has published, at most PrepareParallel with guests at a time.
 // Services with waiting requests come first. Each service serves as soon as it is prepared. A service that
 // cannot be prepared stays in the catalogue, is reported by Events.Unavailable and the log, and answers 503
@@ -104,20 +96,7 @@ func (d *Deployer) Start(ctx context.Context) error {
 		workers.Wait()
 		close(finished)
 	}()
-	for h := range finished {
-		batch := []handover{h}
-		for more := true; more; {
-			select {
-			case h, more = <-finished:
-				if more {
-					batch = append(batch, h)
-				}
-			default:
-				more = false
-			}
-		}
-		d.handOver(ctx, batch)
-	}
+	d.handOverAll(ctx, finished)
 	stop()
 	reporter.Wait()
 	if err := d.interrupted(ctx); err != nil {
@@ -197,55 +176,6 @@ func (d *Deployer) startService(ctx context.Context, l *live, release func(), fi
 	}
 	fresh := d.newLiveOr(ctx, l.service, deployment, err)
 	finished <- handover{to: fresh, release: release}
-}
-
-// handOver publishes the prepared versions.
-func (d *Deployer) handOver(ctx context.Context, batch []handover) {
-	d.writer <- struct{}{} // others hold it only briefly
-	defer func() { <-d.writer }()
-	if d.interrupted(ctx) != nil {
-		for _, h := range batch {
-			d.discard(h.to)
-			h.release()
-		}
-		return
-	}
-	placed := d.placeStarted(ctx, batch)
-	all := d.with(placed, nil)
-	table, err := d.buildTable(all)
-	if err != nil { // the same prefixes have been built before
-		panic("deploy: a table that was valid is not any more: " + err.Error())
-	}
-	d.publishLocked(table, placed, nil)
-	for _, h := range batch {
-		h.release()
-	}
-}
-
-// placeStarted returns the placements of the services of a batch, with the prepared versions. One that cannot be beside the others is replaced by a
-// refusal.
-func (d *Deployer) placeStarted(ctx context.Context, batch []handover) []*placement {
-	changed := make(map[routekey.Key]bool)
-	for _, h := range batch {
-		changed[h.to.service.Key] = true
-	}
-	beside := versionsOf(slices.DeleteFunc(d.placements(), func(p *placement) bool { return changed[p.service.Key] }))
-	placed := make(map[routekey.Key]*placement)
-	for _, h := range batch {
-		l := h.to
-		beside = append(beside, l)
-		if err := checkNeighbours([]*live{l}, beside); err != nil { // one was deployed while the other had failed
-			d.discard(l)
-			l = d.newLiveOr(ctx, l.service, nil, err)
-			beside[len(beside)-1] = l
-		}
-		key := l.service.Key
-		if placed[key] == nil {
-			placed[key] = d.placementAt(key)
-		}
-		placed[key] = d.replacing(placed[key], l)
-	}
-	return slices.Collect(maps.Values(placed))
 }
 
 // newLiveOr returns a live version of deployment, or, if err is not nil, of a refusal that reports err.

@@ -29,6 +29,7 @@ type Deployer struct {
 	turns   chan struct{}                                       // semaphore: a sender may compile until it receives
 	writer  chan struct{}                                       // the writer lock: held from a send to the next receive
 	acts    struct{ changes, requests, versions atomic.Uint64 } // how often bounds have acted; see Stats
+	hurry   chan struct{}                                       // immutable; capacity 1: a request waits for the start of a service
 	waiters atomic.Int32                                        // impatient changes waiting for a claim or a turn
 
 	phase   atomic.Int32 // one of the phases; changed with mu held
@@ -118,6 +119,7 @@ func New(cfg Config) *Deployer {
 		claims:   newClaims(),
 		turns:    make(chan struct{}, cfg.PrepareParallel),
 		writer:   make(chan struct{}, 1),
+		hurry:    make(chan struct{}, 1),
 		live:     make(map[routekey.Key]*placement),
 		retired:  make(map[routekey.Key][]*live),
 		limiters: make(map[limiterKey]*sharedLimiter),

@@ -77,6 +77,10 @@ func (d *Deployer) enterStart(l *live) bool {
 	}
 	l.startup.waiting++
 	d.awaiting++
+	select {
+	case d.hurry <- struct{}{}:
+	default:
+	}
 	return true
 }
 
