@@ -11,6 +11,7 @@ import (
 
 	"github.com/vespo-dev/vespo/bench/internal/peer"
 	"github.com/vespo-dev/vespo/bench/internal/report"
+	"github.com/vespo-dev/vespo/bench/internal/work"
 )
 
 const modulePath = "github.com/vespo-dev/vespo"
@@ -26,6 +27,7 @@ type bench struct {
 	keep  string // directory of kept files
 	vespo string // executable of the server
 	goals []report.Goal
+	pin   string // processors of the servers, as taskset(1) takes them; empty: all
 
 	modules map[string]string // built guests: service -> file
 }
@@ -61,10 +63,15 @@ func open(ctx context.Context, c *config, out io.Writer) (*bench, error) {
 
 func (b *bench) close() { _ = os.RemoveAll(b.dir) }
 
-// build runs go build.
+// build runs go build in the root of the repository.
 func (b *bench) build(ctx context.Context, out string, env []string, args ...string) error {
+	return b.buildIn(ctx, b.root, out, env, args...)
+}
+
+// buildIn runs go build in a directory.
+func (b *bench) buildIn(ctx context.Context, dir, out string, env []string, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", out}, args...)...)
-	cmd.Dir, cmd.Env = b.root, append(os.Environ(), env...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%v: %w\n%s", cmd, err, text)
 	}
@@ -77,16 +84,27 @@ var goGuests = map[string]string{
 	peer.GoNetHTTP: modulePath + "/testdata/guests/src/gonethttp",
 }
 
+// guestPackage returns the package of a guest in Go, and the directory to build it in; empty if it is written by hand.
+func (b *bench) guestPackage(service string) (pkg, dir string) {
+	if pkg := goGuests[service]; pkg != "" {
+		return pkg, b.root
+	}
+	if _, ok := work.Handler(service); ok {
+		return modulePath + "/bench/guests/" + service, filepath.Join(b.root, "bench")
+	}
+	return "", ""
+}
+
 // module returns the file with the guest of a service. Go guests are built with the installed Go toolchain.
 func (b *bench) module(ctx context.Context, service string) (string, error) {
 	if file := b.modules[service]; file != "" {
 		return file, nil
 	}
 	file := filepath.Join(b.root, "testdata", "guests", "wat", service+".wasm")
-	if pkg := goGuests[service]; pkg != "" {
+	if pkg, dir := b.guestPackage(service); pkg != "" {
 		file = filepath.Join(b.keep, service+".wasm")
 		env := []string{"GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOFLAGS="}
-		if err := b.build(ctx, file, env, "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", pkg); err != nil {
+		if err := b.buildIn(ctx, dir, file, env, "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", pkg); err != nil {
 			return "", err
 		}
 	}

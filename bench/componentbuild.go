@@ -72,9 +72,10 @@ func (b *bench) componentFiles(built []componentGuest) (string, error) {
 	return dir, nil
 }
 
-// npmTool returns a program of an npm package, which is installed if it is missing.
-func (b *bench) npmTool(ctx context.Context, pkg, program string) (string, error) {
-	dir := filepath.Join(b.keep, "npm")
+// npmTool returns the program of a version of an npm package, which is installed if it is missing.
+func (b *bench) npmTool(ctx context.Context, program, version string) (string, error) {
+	pkg := program + "@" + version
+	dir := filepath.Join(b.keep, "npm", pkg)
 	file := filepath.Join(dir, "node_modules", ".bin", program)
 	if _, err := os.Stat(file); err == nil {
 		return file, nil

@@ -114,10 +114,6 @@ const config :Workerd.Config = (
 `
 
 func (b *bench) startWorkerd(ctx context.Context, g componentGuest) (*server, error) {
-	workerd, err := b.npmTool(ctx, "workerd", "workerd")
-	if err != nil {
-		return nil, err
-	}
 	dir := filepath.Join(b.dir, "workerd")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
@@ -127,10 +123,19 @@ func (b *bench) startWorkerd(ctx context.Context, g componentGuest) (*server, er
 			return nil, err
 		}
 	}
+	return b.serveWorkerd(ctx, dir)
+}
+
+// serveWorkerd serves the configuration in a directory.
+func (b *bench) serveWorkerd(ctx context.Context, dir string) (*server, error) {
+	workerd, err := b.npmTool(ctx, "workerd", workerdVersion)
+	if err != nil {
+		return nil, err
+	}
 	if workerd, err = filepath.EvalSymlinks(workerd); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(workerd, "serve", "config.capnp", "--control-fd=1")
+	cmd := b.command(workerd, "serve", "config.capnp", "--control-fd=1")
 	cmd.Dir = dir
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -25,9 +25,12 @@ type config struct {
 	round       time.Duration // for one server
 	rounds      int
 	connections int
-	requests    int // before the last memory measurement
-	repeats     int // number of measurements of each start
-	services    int // of Go, in the table of densities
+	requests    int           // before the last memory measurement
+	repeats     int           // number of measurements of each start
+	services    int           // of Go, in the table of densities
+	report      string        // the page to write; empty: tables to standard output
+	rivals      []string      // of the page
+	patience    time.Duration // with an answer of a rival
 }
 
 // tables lists all tables in the order of the report.
@@ -78,6 +81,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer b.close()
+	if cfg.report != "" {
+		return b.writePage(ctx, cfg.report, strings.Join(append([]string{"go run ./bench"}, args...), " "))
+	}
 	machine(out)
 	for _, t := range tables {
 		if !slices.Contains(cfg.tables, t.name) {
@@ -96,14 +102,27 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return report.Goals(b.goals).Write(out)
 }
 
-func parse(args []string) (*config, error) {
-	var names []string
-	for _, t := range tables {
-		names = append(names, t.name)
+// names returns the names of all tables, or of all sections of the page.
+func names(page bool) (all []string) {
+	if page {
+		for _, s := range sections {
+			all = append(all, s.name)
+		}
+		return all
 	}
+	for _, t := range tables {
+		all = append(all, t.name)
+	}
+	return all
+}
+
+func parse(args []string) (*config, error) {
 	c := &config{}
 	set := flag.NewFlagSet("bench", flag.ContinueOnError)
-	list := set.String("tables", strings.Join(names, ","), "what to measure")
+	list := set.String("tables", "", "what to measure: "+strings.Join(names(false), ",")+"; with -report: "+strings.Join(names(true), ",")+" (default all)")
+	peers := set.String("peers", strings.Join(rivalNames(), ","), "which servers a report compares")
+	set.DurationVar(&c.patience, "patience", 10*time.Second, "how long a report waits for an answer, before the server is absent")
+	set.StringVar(&c.report, "report", "", "write a page with the figures of all peers to this file, and charts to the directory beside it")
 	guests := set.String("components", "rust,c,go,js", "which components to measure")
 	set.DurationVar(&c.round, "round", 500*time.Millisecond, "how long a server is measured in one round; also scales the other tables")
 	set.IntVar(&c.rounds, "rounds", 8, "how often each server is measured")
@@ -114,10 +133,14 @@ func parse(args []string) (*config, error) {
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}
-	c.tables, c.guests = strings.Split(*list, ","), strings.Split(*guests, ",")
+	all := names(c.report != "")
+	c.tables, c.guests = all, strings.Split(*guests, ",")
+	if *list != "" {
+		c.tables = strings.Split(*list, ",")
+	}
 	for _, name := range c.tables {
-		if !slices.Contains(names, name) {
-			return nil, fmt.Errorf("there is no table %q; there are %s", name, strings.Join(names, ", "))
+		if !slices.Contains(all, name) {
+			return nil, fmt.Errorf("there is no table %q; there are %s", name, strings.Join(all, ", "))
 		}
 	}
 	for _, name := range c.guests {
@@ -125,7 +148,13 @@ func parse(args []string) (*config, error) {
 			return nil, fmt.Errorf("there is no component %q", name)
 		}
 	}
-	if set.NArg() > 0 || c.round <= 0 || c.rounds < 1 || c.connections < 1 || c.repeats < 1 || c.services < 10 || c.services > 99_999/smallFactor || c.requests <= firstRequests {
+	c.rivals = strings.Split(*peers, ",")
+	for _, name := range c.rivals {
+		if !slices.Contains(rivalNames(), name) {
+			return nil, fmt.Errorf("there is no peer %q", name)
+		}
+	}
+	if set.NArg() > 0 || c.patience <= 0 || c.round <= 0 || c.rounds < 1 || c.connections < 1 || c.repeats < 1 || c.services < 10 || c.services > 99_999/smallFactor || c.requests <= firstRequests {
 		return nil, fmt.Errorf("arguments out of range: all numbers are above 0, -requests is above %d", firstRequests)
 	}
 	return c, nil

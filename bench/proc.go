@@ -45,6 +45,32 @@ func devTimes(pid int) (own, children time.Duration, err error) {
 	return ticks(11) + ticks(12), ticks(13) + ticks(14), nil
 }
 
+// cpuTimes returns the processor time of a process and of its children that run.
+func cpuTimes(pid int) (time.Duration, error) {
+	total, err := cpuTime(pid)
+	if err != nil {
+		return 0, err
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return 0, err
+	}
+	for _, thread := range threads {
+		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, thread.Name()))
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, child := range strings.Fields(string(children)) {
+			if id, err := strconv.Atoi(child); err == nil {
+				if t, err := cpuTimes(id); err == nil { // else it has ended
+					total += t
+				}
+			}
+		}
+	}
+	return total, nil
+}
+
 // resident is the resident memory of a process, in bytes.
 type resident struct {
 	total, anon, file, shmem float64

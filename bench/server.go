@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -39,17 +41,33 @@ type server struct {
 	last   bytes.Buffer   // the output; read after output.Wait
 }
 
+// command returns the command of a server, which runs on the processors for servers.
+func (b *bench) command(name string, args ...string) *exec.Cmd {
+	if b.pin == "" {
+		return exec.Command(name, args...)
+	}
+	return exec.Command("taskset", append([]string{"-c", b.pin, name}, args...)...)
+}
+
+// serverProcessors returns the number of processors for servers.
+func (b *bench) serverProcessors() int {
+	if b.pin == "" {
+		return runtime.NumCPU()
+	}
+	return strings.Count(b.pin, ",") + 1
+}
+
 // startPeer starts this program as one of the peers.
 func (b *bench) startPeer(ctx context.Context, kind peer.Kind, service string) (*server, error) {
 	args := []string{"peer", string(kind), service}
-	if kind != peer.Native {
+	if kind != peer.Native && kind != peer.Fast {
 		module, err := b.module(ctx, service)
 		if err != nil {
 			return nil, err
 		}
 		args = append(args, module, filepath.Join(b.keep, "code"))
 	}
-	cmd := exec.Command(b.self, args...)
+	cmd := b.command(b.self, args...)
 	stdin, err := cmd.StdinPipe() // never written: its end signals the peer that this process has exited
 	if err != nil {
 		return nil, err
@@ -69,7 +87,7 @@ func (b *bench) startPeer(ctx context.Context, kind peer.Kind, service string) (
 
 // startVespo starts a server on a data directory.
 func (b *bench) startVespo(ctx context.Context, data string, flags ...string) (*server, error) {
-	cmd := exec.Command(b.vespo, append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, flags...)...)
+	cmd := b.command(b.vespo, append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, flags...)...)
 	out, err := cmd.StderrPipe()
 	if err != nil {
 		return nil, err
@@ -88,10 +106,29 @@ func start(ctx context.Context, cmd *exec.Cmd, out io.Reader, prefix string) (*s
 }
 
 func startWithin(ctx context.Context, cmd *exec.Cmd, out io.Reader, prefix string, limit time.Duration) (*server, error) {
+	s, addr, err := launch(cmd, out, prefix)
+	if err != nil {
+		return nil, err
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case s.addr = <-addr:
+		if s.addr != "" {
+			return s, nil
+		}
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return nil, errors.Join(ctx.Err(), s.abandon(limit))
+}
+
+// launch starts the process. The channel receives the rest of the first line with the prefix, and is closed with the output.
+func launch(cmd *exec.Cmd, out io.Reader, prefix string) (*server, <-chan string, error) {
 	s := &server{cmd: cmd}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true} // keep terminal signals from the child
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	addr := make(chan string, 1)
 	s.output.Go(func() {
@@ -107,19 +144,48 @@ func startWithin(ctx context.Context, cmd *exec.Cmd, out io.Reader, prefix strin
 			}
 		}
 	})
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case s.addr = <-addr:
-		if s.addr != "" {
-			return s, nil
-		}
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	_ = cmd.Process.Kill() // it may have exited
+	return s, addr, nil
+}
+
+// abandon ends a process that did not start in time, and returns why.
+func (s *server) abandon(limit time.Duration) error {
+	s.kill()
 	s.output.Wait()
-	return nil, errors.Join(ctx.Err(), fmt.Errorf("%s did not start within %v: %w\n%s", cmd.Path, limit, cmd.Wait(), s.last.Bytes()))
+	err := s.cmd.Wait()
+	return fmt.Errorf("%s did not start within %v: %w\n%s", s.cmd.Path, limit, err, s.last.Bytes())
+}
+
+// kill ends the process and its children at once. They may have ended.
+func (s *server) kill() {
+	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // they are a group
+}
+
+// startOn starts a process that does not tell when it serves an address.
+func (b *bench) startOn(ctx context.Context, name, addr string, cmd *exec.Cmd) (*server, error) {
+	out, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	s, ended, err := launch(cmd, out, "\x00")
+	if err != nil {
+		return nil, err
+	}
+	s.name, s.addr, s.killed = name, addr, true
+	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+	defer cancel()
+	for {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+		if err == nil {
+			return s, conn.Close()
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+		case <-time.After(idlePoll):
+			continue
+		}
+		return nil, s.abandon(peerTimeout)
+	}
 }
 
 // stop ends the server and waits for its end.
@@ -127,7 +193,7 @@ func (s *server) stop() error {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	timer := time.AfterFunc(stopTimeout, func() { _ = s.cmd.Process.Kill() })
+	timer := time.AfterFunc(stopTimeout, s.kill)
 	defer timer.Stop()
 	s.output.Wait()
 	if err := s.cmd.Wait(); err != nil && !s.killed {
@@ -144,7 +210,7 @@ func stopAll(servers []*server) error {
 	return errors.Join(errs...)
 }
 
-func (s *server) cpu() (time.Duration, error) { return cpuTime(s.cmd.Process.Pid) }
+func (s *server) cpu() (time.Duration, error) { return cpuTimes(s.cmd.Process.Pid) }
 func (s *server) memory() (resident, error)   { return residentOf(s.cmd.Process.Pid) }
 func (s *server) url(path string) string      { return "http://" + s.addr + path }
 

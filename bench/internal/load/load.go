@@ -1,4 +1,4 @@
-// Package load is a cheap HTTP/1.1 client for load tests: it repeats one prepared request
+// Package load is a cheap HTTP/1.1 client for load tests: it repeats prepared requests
 // on a few keep-alive connections. It parses only enough to find the end of a
 // response, so that on a small machine the server gets most of the processor time.
 //
@@ -24,17 +24,33 @@ const defaultTimeout = 30 * time.Second
 
 // Client holds the connections to one server.
 type Client struct {
-	request []byte         // immutable
-	conns   []*net.TCPConn // immutable
-	timeout time.Duration  // of an answer
+	requests [][]byte       // immutable
+	picks    []func() int   // immutable; one for each connection; nil: always the first request
+	conns    []*net.TCPConn // immutable
+	buffer   int            // immutable; bytes of an answer with its header
+	timeout  time.Duration  // of an answer
 }
 
 // Dial opens connections to the server at addr, on which Run requests the path. The caller
 // must close the client.
 func Dial(addr, path string, connections int) (*Client, error) {
-	c := &Client{request: fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n", path, addr), timeout: defaultTimeout}
-	for range connections {
-		conn, err := net.DialTimeout("tcp", addr, defaultTimeout)
+	return DialRequest(addr, &Request{Path: path}, connections)
+}
+
+// DialRequest is Dial for any request.
+func DialRequest(addr string, r *Request, connections int) (*Client, error) {
+	return DialMix(addr, []*Request{r}, make([]func() int, connections))
+}
+
+// DialMix is Dial for several requests. Each connection has a function that returns the index of the next one.
+func DialMix(addr string, all []*Request, picks []func() int) (*Client, error) {
+	c := &Client{picks: picks, timeout: defaultTimeout}
+	for _, r := range all {
+		c.requests = append(c.requests, r.bytes(addr))
+		c.buffer = max(c.buffer, r.Answer+smallAnswer)
+	}
+	for range picks {
+		conn, err := net.DialTimeout("tcp", addr, c.timeout)
 		if err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
@@ -42,6 +58,9 @@ func Dial(addr, path string, connections int) (*Client, error) {
 	}
 	return c, nil
 }
+
+// Patience sets the limit of the wait for an answer. It must be called before the first request.
+func (c *Client) Patience(limit time.Duration) { c.timeout = limit }
 
 // Close closes the connections.
 func (c *Client) Close() error {
@@ -58,16 +77,14 @@ func (c *Client) Get() (status int, body string, err error) {
 	if err := conn.SetDeadline(time.Now().Add(c.timeout)); err != nil {
 		return 0, "", err
 	}
-	if err := begin(conn, c.request); err != nil {
-		return 0, "", err
-	}
+	sent := begin(conn, c.requests[0])
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		return 0, "", err
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
-	return res.StatusCode, string(b), err
+	return res.StatusCode, string(b), errors.Join(err, <-sent)
 }
 
 // Bound limits a Run: the first limit reached ends it; zero means no limit.
@@ -96,7 +113,7 @@ func (c *Client) Run(b Bound) (*Result, error) {
 	var wg sync.WaitGroup
 	for i, conn := range c.conns {
 		l := &loops[i]
-		l.conn, l.request, l.timeout = conn, c.request, c.timeout
+		l.conn, l.requests, l.pick, l.timeout, l.buffer = conn, c.requests, c.picks[i], c.timeout, make([]byte, c.buffer)
 		wg.Go(func() { l.err = l.run(start, b, share(b.Requests, len(loops), i)) })
 	}
 	wg.Wait()
@@ -125,10 +142,11 @@ func share(total, n, i int) int {
 // loop is the state of one connection.
 type loop struct {
 	conn      *net.TCPConn
-	request   []byte
+	requests  [][]byte
+	pick      func() int // nil: the first one
 	timeout   time.Duration
 	deadline  time.Time // of the connection
-	buffer    [16 << 10]byte
+	buffer    []byte
 	latencies Histogram
 	err       error
 }
@@ -168,9 +186,26 @@ func (l *loop) extend(now time.Time) error {
 
 // exchange makes one request and reads the response to its end.
 func (l *loop) exchange() error {
-	if err := begin(l.conn, l.request); err != nil {
-		return err
+	request := l.requests[0]
+	if l.pick != nil {
+		request = l.requests[l.pick()]
 	}
+	if len(request) < largeRequest {
+		if _, err := l.conn.Write(request); err != nil {
+			return err
+		}
+		return l.receive()
+	}
+	sent := begin(l.conn, request)
+	err := l.receive()
+	if err != nil {
+		_ = l.conn.Close() // ends the sender
+	}
+	return errors.Join(err, <-sent)
+}
+
+// receive reads the response to its end.
+func (l *loop) receive() error {
 	read, end := 0, 0
 	for end == 0 || read < end {
 		if read == len(l.buffer) {
@@ -193,9 +228,15 @@ func (l *loop) exchange() error {
 	return nil
 }
 
-func begin(conn *net.TCPConn, request []byte) error {
-	_, err := conn.Write(request)
-	return err
+// begin sends a large request while the caller reads the answer: the server may answer before it has read all. It returns a channel
+// with the error of that.
+func begin(conn *net.TCPConn, request []byte) <-chan error {
+	sent := make(chan error, 1)
+	go func() { // ends with the deadline or the end of the connection
+		_, err := conn.Write(request)
+		sent <- err
+	}()
+	return sent
 }
 
 var (

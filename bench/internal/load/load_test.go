@@ -55,6 +55,42 @@ func TestRunMakesTheRequestsItCounts(t *testing.T) {
 	require.GreaterOrEqual(t, r.Requests, 3)
 }
 
+// A server may send the body back before it has read all of it.
+func TestLargeBodies(t *testing.T) {
+	body := strings.Repeat("0123456789abcdef", 64<<10)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
+			panic(err)
+		}
+		io.Copy(w, r.Body)
+	}))
+	t.Cleanup(s.Close)
+	c, err := DialRequest(strings.TrimPrefix(s.URL, "http://"), &Request{Method: "POST", Path: "/", Type: "text/plain", Body: body, Answer: 2 * len(body)}, 2)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	status, answer, err := c.Get()
+	require.NoError(t, err)
+	require.Equal(t, 200, status)
+	require.True(t, answer == body)
+	r, err := c.Run(Bound{Requests: 10})
+	require.NoError(t, err)
+	require.Equal(t, 10, r.Requests)
+}
+
+func TestMix(t *testing.T) {
+	var counts [2]atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { counts[len(r.URL.Path)-1].Add(1) }))
+	t.Cleanup(s.Close)
+	n := 0
+	c, err := DialMix(strings.TrimPrefix(s.URL, "http://"), []*Request{{Path: "/"}, {Path: "/a"}}, []func() int{nil, func() int { n++; return n % 2 }})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	_, err = c.Run(Bound{Requests: 20})
+	require.NoError(t, err)
+	require.EqualValues(t, 15, counts[0].Load())
+	require.EqualValues(t, 5, counts[1].Load())
+}
+
 func TestRunEndsWithWhatIsNoAnswer(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
 		"503": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) },

@@ -5,9 +5,13 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/vespo-dev/vespo/bench/internal/work"
 )
 
-// The services: native versions of the guests.
+const helloText = "hello from vespo\n"
+
+// The services besides those of package work: native versions of the guests.
 const (
 	Hello     = "hello"     // testdata/guests/wat/hello.wat
 	SDKHello  = "sdkhello"  // guest-sdk/examples/hello
@@ -40,6 +44,9 @@ func native(service string) (http.Handler, error) {
 			}
 		})
 	default:
+		if h, ok := work.Handler(service); ok {
+			return h, nil
+		}
 		return nil, fmt.Errorf("no service is called %q", service)
 	}
 	return mux, nil
@@ -47,5 +54,5 @@ func native(service string) (http.Handler, error) {
 
 func hello(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain")
-	io.WriteString(w, "hello from vespo\n")
+	io.WriteString(w, helloText)
 }

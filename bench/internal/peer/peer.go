@@ -19,13 +19,14 @@ const (
 	Native Kind = "native" // a Go handler, no guest
 	Fresh  Kind = "fresh"  // stock wazero, a new instance for each request
 	Shared Kind = "shared" // stock wazero, instances that keep the state of earlier requests: no isolation
+	Fast   Kind = "fast"   // a handler of github.com/valyala/fasthttp, no guest
 	HostGo Kind = "hostgo" // github.com/http-wasm/http-wasm-host-go, which shares instances too
 )
 
 // Config configures a server.
 type Config struct {
 	Kind     Kind
-	Service  string // for Native: one of the services of this package
+	Service  string // for Native and Fast: one of the services of this package or of package work
 	Module   []byte // for all other kinds
 	CacheDir string // for compiled code
 }
@@ -48,6 +49,9 @@ func Handler(ctx context.Context, c Config) (http.Handler, io.Closer, error) {
 
 // Serve serves on a free port of the loopback interface until ctx is done. The address is written to out, as one line.
 func Serve(ctx context.Context, c Config, out io.Writer) error {
+	if c.Kind == Fast {
+		return listen(ctx, out, func(l net.Listener) error { return serveFast(c.Service, l) })
+	}
 	h, closer, err := Handler(ctx, c)
 	if err != nil {
 		return err
@@ -55,14 +59,20 @@ func Serve(ctx context.Context, c Config, out io.Writer) error {
 	if closer != nil {
 		defer closer.Close() // the process exits afterwards
 	}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	return listen(ctx, out, s.Serve)
+}
+
+// listen serves on a listener, which it closes when ctx is done.
+func listen(ctx context.Context, out io.Writer, serve func(net.Listener) error) error {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
-	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
+	defer l.Close() // it may be closed
+	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
 	fmt.Fprintln(out, l.Addr())
-	if err := s.Serve(l); err != http.ErrServerClosed {
+	if err := serve(l); ctx.Err() == nil {
 		return err
 	}
 	return nil

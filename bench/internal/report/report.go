@@ -56,13 +56,17 @@ type Table struct {
 	Notes  []string // below the table
 	Header []string
 	rows   [][]string
+	left   bool // all columns are left-aligned
 }
 
 // Add adds a row.
 func (t *Table) Add(cells ...string) { t.rows = append(t.rows, cells) }
 
 // Write writes the table as Markdown with padded columns. All columns but the first are right-aligned.
-func (t *Table) Write(w io.Writer) error {
+func (t *Table) Write(w io.Writer) error { return t.write(w, "##") }
+
+// write writes the table below a heading of a level; none if that is empty.
+func (t *Table) write(w io.Writer, level string) error {
 	widths := make([]int, len(t.Header))
 	for _, row := range append([][]string{t.Header}, t.rows...) {
 		for i, cell := range row {
@@ -70,10 +74,12 @@ func (t *Table) Write(w io.Writer) error {
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n## %s\n\n", t.Title)
-	line(&b, widths, t.Header)
+	if level != "" {
+		fmt.Fprintf(&b, "\n%s %s\n\n", level, t.Title)
+	}
+	t.line(&b, widths, t.Header)
 	for i, width := range widths {
-		if i == 0 {
+		if i == 0 || t.left {
 			b.WriteString("|:" + strings.Repeat("-", width+1))
 		} else {
 			b.WriteString("|" + strings.Repeat("-", width+1) + ":")
@@ -81,7 +87,7 @@ func (t *Table) Write(w io.Writer) error {
 	}
 	b.WriteString("|\n")
 	for _, row := range t.rows {
-		line(&b, widths, row)
+		t.line(&b, widths, row)
 	}
 	for _, note := range t.Notes {
 		b.WriteString("\n" + note + "\n")
@@ -90,14 +96,14 @@ func (t *Table) Write(w io.Writer) error {
 	return err
 }
 
-func line(b *strings.Builder, widths []int, cells []string) {
+func (t *Table) line(b *strings.Builder, widths []int, cells []string) {
 	for i, width := range widths {
 		cell := ""
 		if i < len(cells) {
 			cell = cells[i]
 		}
 		pad := strings.Repeat(" ", width-utf8.RuneCountInString(cell))
-		if i == 0 {
+		if i == 0 || t.left {
 			cell += pad
 		} else {
 			cell = pad + cell

@@ -1,0 +1,13 @@
+// Command csv is the workload of that name as a guest.
+package main
+
+import (
+	"net/http"
+
+	"github.com/vespo-dev/vespo/bench/internal/work/nea"
+	"github.com/vespo-dev/vespo/guest-sdk/nethttp"
+)
+
+func init() { nethttp.Serve(http.HandlerFunc(nea.Path)) }
+
+func main() {}

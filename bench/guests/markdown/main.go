@@ -1,0 +1,13 @@
+// Command markdown is the workload of that name as a guest.
+package main
+
+import (
+	"net/http"
+
+	"github.com/vespo-dev/vespo/bench/internal/work/markdown"
+	"github.com/vespo-dev/vespo/guest-sdk/nethttp"
+)
+
+func init() { nethttp.Serve(http.HandlerFunc(markdown.Serve)) }
+
+func main() {}

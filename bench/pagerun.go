@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vespo-dev/vespo/bench/internal/report"
+)
+
+// sectionTime limits one section of the page.
+const sectionTime = 4 * time.Minute
+
+// Names of the charts.
+const (
+	chartRate = "throughput"
+	chartCPU  = "cpu"
+)
+
+// section is a part of the page.
+type section struct {
+	name    string
+	measure func(*bench, context.Context, *sheet) error
+}
+
+// sections lists all sections in the order in which they are measured.
+var sections = []section{
+	{"hello", func(b *bench, ctx context.Context, s *sheet) error { return b.raceAll(ctx, s, []*task{helloTask()}) }},
+	{"echo", ofTasks(echoTasks)},
+	{"json", ofTasks(jsonTasks)},
+	{"html", ofTasks(htmlTasks)},
+	{"markdown", ofTasks(markdownTasks)},
+	{"resize", ofTasks(resizeTasks)},
+	{"sieve", ofTasks(sieveTasks)},
+	{"nea", ofTasks(neaTasks)},
+}
+
+// ofTasks returns the measurement of tasks whose handlers are in Go.
+func ofTasks(tasks func() []task) func(*bench, context.Context, *sheet) error {
+	return func(b *bench, ctx context.Context, s *sheet) error {
+		var all []*task
+		for _, t := range tasks() {
+			made, err := newTask(t)
+			if err != nil {
+				return err
+			}
+			all = append(all, made)
+		}
+		return b.raceAll(ctx, s, all)
+	}
+}
+
+// sheet takes the figures of a section.
+type sheet struct {
+	page   *report.Page
+	tables *report.Section
+}
+
+func (s *sheet) add(t *report.Table) { s.tables.Tables = append(s.tables.Tables, t) }
+
+// mark adds a mark to a chart of the page.
+func (s *sheet) mark(chart, row, series string, value float64) {
+	s.page.Charts[chart].Add(row, series, value)
+}
+
+// raceAll measures tasks with all of their rivals.
+func (b *bench) raceAll(ctx context.Context, s *sheet, all []*task) error {
+	for _, t := range all {
+		c := b.race(ctx, t, rivals)
+		s.add(c.Table())
+		base := c.Base()
+		for _, e := range c.Entries {
+			s.mark(chartRate, t.name, e.Name, e.PerSecond.Over(base.PerSecond).Median())
+			s.mark(chartCPU, t.name, e.Name, e.CPU.Over(base.CPU).Median())
+		}
+		if base == nil {
+			return errors.New("no server could be measured")
+		}
+	}
+	return nil
+}
+
+// writePage measures the selected sections and writes the page after each of them, so that an interrupted run leaves its results.
+func (b *bench) writePage(ctx context.Context, path, command string) error {
+	p := b.newPage(ctx, command)
+	began := time.Now()
+	for _, one := range sections {
+		if !slices.Contains(b.tables, one.name) || ctx.Err() != nil {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "%v %s...\n", time.Since(began).Round(time.Second), one.name)
+		b.measureSection(ctx, one, p, sectionTime)
+		took := report.Fact{Name: "length of the run", Value: time.Since(began).Round(time.Second).String()}
+		after := report.Fact{Name: "load average at the end", Value: strings.Join(loadAverage(), ", ")}
+		written := *p
+		written.Facts = append(slices.Clone(p.Facts), after, took)
+		if err := written.WriteFile(path); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// measureSection runs a section within a limit. A failure is a part of the page, not of the run.
+func (b *bench) measureSection(ctx context.Context, one section, p *report.Page, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	s := &sheet{page: p, tables: &report.Section{}}
+	p.Sections[one.name] = s.tables
+	err := one.measure(b, ctx, s)
+	if err != nil || ctx.Err() != nil {
+		s.tables.Failed = reason(errors.Join(ctx.Err(), err))
+		fmt.Fprintf(os.Stderr, "%s: %v\n", one.name, err)
+	}
+}
+
+func (b *bench) newPage(ctx context.Context, command string) *report.Page {
+	return &report.Page{
+		Facts:    machineFacts(),
+		Versions: b.versions(ctx),
+		Commands: []string{command},
+		Sections: map[string]*report.Section{},
+		Charts: map[string]*report.Chart{
+			chartRate: {Title: "Requests per second, as a multiple of net/http's", Axis: "more is better"},
+			chartCPU:  {Title: "Processor time of a request, as a multiple of net/http's", Axis: "less is better"},
+		},
+	}
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/bench/internal/load"
+	"github.com/vespo-dev/vespo/bench/internal/report"
+	"github.com/vespo-dev/vespo/bench/internal/work"
+)
+
+// handled returns a rival that serves a handler here. Its process does nothing.
+func handled(t *testing.T, name string, h http.HandlerFunc) rival {
+	return rival{name, stateShared, func(*bench, context.Context, *task) (*server, error) {
+		s := httptest.NewServer(h)
+		t.Cleanup(s.Close)
+		cmd := exec.Command("sleep", "600")
+		out, err := cmd.StderrPipe()
+		require.NoError(t, err)
+		idle, _, err := launch(cmd, out, "")
+		if err != nil {
+			return nil, err
+		}
+		idle.addr, idle.killed = strings.TrimPrefix(s.URL, "http://"), true
+		return idle, nil
+	}}
+}
+
+// TestRace has rivals that are absent, answer wrongly, fail, and hang before and after the first answers.
+func TestRace(t *testing.T) {
+	hello := helloTask()
+	good := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, hello.answer) }
+	hang := make(chan struct{})
+	defer close(hang) // before the servers are closed
+	first := true
+	all := []rival{
+		handled(t, "good", good),
+		{"absent", stateShared, func(*bench, context.Context, *task) (*server, error) { return nil, errors.New("it is\nnot <installed>") }},
+		handled(t, "wrong", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "other") }),
+		handled(t, "fails", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusBadGateway) }),
+		handled(t, "hangs", func(http.ResponseWriter, *http.Request) { <-hang }),
+		handled(t, "hangs later", func(w http.ResponseWriter, r *http.Request) {
+			if first {
+				first = false
+				good(w, r)
+				return
+			}
+			<-hang
+		}),
+		handled(t, "left out", good),
+	}
+	for _, r := range all[:len(all)-1] {
+		hello.rivals = append(hello.rivals, r.name)
+	}
+	b := &bench{config: &config{rounds: 2, round: 5 * time.Millisecond, connections: 1, patience: time.Second, rivals: append(hello.rivals, "left out")}}
+	c := b.race(t.Context(), hello, all)
+	require.Len(t, c.Entries, 1)
+	require.Equal(t, "good", c.Entries[0].Name)
+	require.Len(t, c.Entries[0].PerSecond, 2)
+	var reasons []string
+	for _, a := range c.Absent {
+		reasons = append(reasons, a.Name+": "+a.Reason)
+	}
+	require.Len(t, reasons, 5, reasons)
+	for i, want := range []string{"absent: not  installed", `wrong: answered "other"`, "fails: answered 502", "hangs: ", "hangs later: "} {
+		require.Contains(t, reasons[i], want)
+	}
+	require.Contains(t, reasons[3], "timeout")
+	require.Contains(t, reasons[4], "timeout")
+}
+
+// A rival that fails after some rounds is absent, and the others go on.
+func TestRaceGoesOn(t *testing.T) {
+	hello := helloTask()
+	requests := 0
+	all := []rival{
+		handled(t, rivalNative, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, hello.answer) }),
+		handled(t, rivalNode, func(w http.ResponseWriter, _ *http.Request) {
+			if requests++; requests > 10 {
+				panic(http.ErrAbortHandler)
+			}
+			time.Sleep(time.Millisecond)
+			_, _ = io.WriteString(w, hello.answer)
+		}),
+	}
+	b := &bench{config: &config{rounds: 30, round: time.Millisecond, connections: 1, patience: time.Minute, rivals: hello.rivals}}
+	c := b.race(t.Context(), hello, all)
+	require.Len(t, c.Entries, 1)
+	require.Len(t, c.Entries[0].PerSecond, 30)
+	require.Len(t, c.Absent, 1)
+	require.Equal(t, rivalNode, c.Absent[0].Name)
+}
+
+func TestServersThatDoNotStart(t *testing.T) {
+	b := &bench{config: &config{}}
+	_, err := b.startOn(t.Context(), "false", "127.0.0.1:1", exec.Command("sh", "-c", "echo no such module >&2; exit 1"))
+	require.ErrorContains(t, err, "no such module")
+	cmd := exec.Command("sh", "-c", "sleep 600 & wait")
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	_, err = startWithin(t.Context(), cmd, out, "listening on ", 20*time.Millisecond)
+	require.ErrorContains(t, err, "did not start within 20ms") // the child that has the pipe is killed, too
+}
+
+// A section that fails or hangs is named on the page, with the tables that it has made.
+func TestSections(t *testing.T) {
+	b := &bench{config: &config{}}
+	p := &report.Page{Sections: map[string]*report.Section{}}
+	b.measureSection(t.Context(), section{"fails", func(_ *bench, _ context.Context, s *sheet) error {
+		s.add(&report.Table{Title: "first"})
+		return errors.New("the second failed")
+	}}, p, time.Minute)
+	b.measureSection(t.Context(), section{"hangs", func(_ *bench, ctx context.Context, _ *sheet) error {
+		<-ctx.Done()
+		return nil
+	}}, p, time.Millisecond)
+	require.Equal(t, "the second failed", p.Sections["fails"].Failed)
+	require.Len(t, p.Sections["fails"].Tables, 1)
+	require.Contains(t, p.Sections["hangs"].Failed, "deadline exceeded")
+}
+
+// TestTasks makes the requests of all tasks natively.
+func TestTasks(t *testing.T) {
+	for _, tasks := range [][]task{echoTasks(), jsonTasks(), htmlTasks(), markdownTasks(), resizeTasks(), sieveTasks(), neaTasks()} {
+		for _, one := range tasks {
+			made, err := newTask(one)
+			require.NoError(t, err, one.title)
+			require.NotEmpty(t, made.answer, one.title)
+			require.Contains(t, made.rivals, rivalVespo)
+			for _, name := range made.rivals {
+				require.Contains(t, rivalNames(), name)
+			}
+			_, dir := (&bench{root: ".."}).guestPackage(made.service)
+			require.DirExists(t, filepath.Join(dir, "guests", made.service))
+		}
+	}
+	_, err := newTask(task{service: "other"})
+	require.ErrorContains(t, err, "other")
+	_, err = newTask(task{service: work.JSON, request: load.Request{Path: "/", Body: "no JSON"}})
+	require.ErrorContains(t, err, "400")
+}
+
+// TestReport writes a page. Peers that are not installed are absent.
+func TestReport(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and starts servers")
+	}
+	file := filepath.Join(t.TempDir(), "page.md")
+	args := []string{"-report", file, "-tables", "hello", "-peers", "Vespo,net/http,fasthttp,nginx,Node.js", "-round", "20ms", "-rounds", "1", "-connections", "2"}
+	require.NoError(t, run(t.Context(), args, io.Discard))
+	page, err := os.ReadFile(file)
+	require.NoError(t, err)
+	for _, part := range []string{"go run ./bench -report", "| Vespo ", "| net/http ", "| fasthttp ", "nginx", "Node.js", "1 is net/http", "Not measured in this run."} {
+		require.Contains(t, string(page), part)
+	}
+	require.FileExists(t, strings.TrimSuffix(file, ".md")+"/throughput.svg")
+	// An interrupted run writes no page, as it has no results, and ends.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.Error(t, run(ctx, args, io.Discard))
+}
+
+func TestPages(t *testing.T) {
+	c, err := parse([]string{"-report", "page.md"})
+	require.NoError(t, err)
+	require.Len(t, c.tables, len(sections))
+	for _, args := range [][]string{{"-report", "page.md", "-tables", "throughput"}, {"-tables", "hello"}, {"-peers", "other"}, {"-patience", "0s"}} {
+		_, err := parse(args)
+		require.Error(t, err, args)
+	}
+}

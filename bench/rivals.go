@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/vespo-dev/vespo/bench/internal/peer"
+)
+
+// Versions of the peers from npm. Those from Go modules are pinned in go.mod; Debian's are named in the report.
+const workerdVersion = "1.20261117.1"
+
+// Names of the rivals.
+const (
+	rivalVespo   = "Vespo"
+	rivalNative  = "net/http"
+	rivalFast    = "fasthttp"
+	rivalNginx   = "nginx"
+	rivalNode    = "Node.js"
+	rivalWorkerd = "workerd"
+	rivalFresh   = "wazero (fresh)"
+	rivalShared  = "wazero (shared)"
+)
+
+// States of a handler between requests.
+const (
+	stateFresh  = "fresh"
+	stateShared = "shared"
+	stateNone   = "none" // there is no handler, but a configuration
+)
+
+// rival is a server that can do a task.
+type rival struct {
+	name, state string
+	start       func(*bench, context.Context, *task) (*server, error)
+}
+
+func ofPeer(kind peer.Kind) func(*bench, context.Context, *task) (*server, error) {
+	return func(b *bench, ctx context.Context, t *task) (*server, error) {
+		return b.startPeer(ctx, kind, t.service)
+	}
+}
+
+// rivals lists all rivals in the order of the rows.
+var rivals = []rival{
+	{rivalVespo, stateFresh, (*bench).startService},
+	{rivalNative, stateShared, ofPeer(peer.Native)},
+	{rivalFast, stateShared, ofPeer(peer.Fast)},
+	{rivalNginx, stateNone, (*bench).startNginx},
+	{rivalNode, stateShared, (*bench).startNodeHandlers},
+	{rivalWorkerd, stateShared, (*bench).startWorkerdHandlers},
+	{rivalFresh, stateFresh, ofPeer(peer.Fresh)},
+	{rivalShared, stateShared, ofPeer(peer.Shared)},
+}
+
+// rivalNames returns the names of all rivals.
+func rivalNames() (all []string) {
+	for _, r := range rivals {
+		all = append(all, r.name)
+	}
+	return all
+}
+
+// startService starts a Vespo with the service of a task. All of them have one data directory, so that modules are compiled once.
+func (b *bench) startService(ctx context.Context, t *task) (*server, error) {
+	module, err := b.module(ctx, t.service)
+	if err != nil {
+		return nil, err
+	}
+	s, err := b.startVespo(ctx, filepath.Join(b.dir, "rivals"), "--log-level", "warn")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.add(ctx, t.service, module, t.options); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	return s, nil
+}
+
+// nginxConfig takes the directory, the processes, the port and the file.
+const nginxConfig = `daemon off;
+%[5]s
+worker_processes %[2]d;
+pid %[1]s/pid;
+error_log stderr warn;
+events { worker_connections 1024; }
+http {
+  access_log off;
+  keepalive_requests 1000000000;
+  client_body_temp_path %[1]s/body;
+  proxy_temp_path %[1]s/proxy;
+  fastcgi_temp_path %[1]s/fastcgi;
+  uwsgi_temp_path %[1]s/uwsgi;
+  scgi_temp_path %[1]s/scgi;
+  server {
+    listen 127.0.0.1:%[3]s;
+    location = /hello { default_type text/plain; return 200 "hello from vespo\n"; }
+    location = /static { default_type "text/html; charset=utf-8"; alias %[4]s; }
+  }
+}
+`
+
+func (b *bench) startNginx(ctx context.Context, t *task) (*server, error) {
+	nginx, err := exec.LookPath("nginx")
+	if err != nil {
+		if nginx, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
+			return nil, err
+		}
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(b.dir, "nginx-")
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte(t.answer), 0o644); err != nil {
+		return nil, err
+	}
+	user := ""
+	if os.Geteuid() == 0 {
+		user = "user root;" // its own user cannot read the file
+	}
+	config := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, dir, b.serverProcessors(), port, file, user), 0o644); err != nil {
+		return nil, err
+	}
+	return b.startOn(ctx, "nginx", net.JoinHostPort("127.0.0.1", port), b.command(nginx, "-c", config))
+}
+
+// scripts are the workloads in JavaScript.
+//
+//go:embed js
+var scripts embed.FS
+
+// scriptsDir returns a directory with the scripts.
+func (b *bench) scriptsDir(name string) (string, error) {
+	dir := filepath.Join(b.dir, "js-"+name)
+	if err := os.RemoveAll(dir); err != nil {
+		return "", err
+	}
+	files, err := fs.Sub(scripts, "js")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.CopyFS(dir, files)
+}
+
+func (b *bench) startNodeHandlers(ctx context.Context, _ *task) (*server, error) {
+	dir, err := b.scriptsDir("node")
+	if err != nil {
+		return nil, err
+	}
+	cmd := b.command("node", filepath.Join(dir, "node.mjs"), fmt.Sprint(b.serverProcessors()))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	s, err := startWithin(ctx, cmd, out, "listening on ", peerTimeout)
+	if err != nil {
+		return nil, err
+	}
+	s.name, s.killed = "node", true
+	return s, nil
+}
+
+// startWorkerdHandlers starts workerd with the workloads. It may call the upstream of the task.
+func (b *bench) startWorkerdHandlers(ctx context.Context, _ *task) (*server, error) {
+	dir, err := b.scriptsDir("workerd")
+	if err != nil {
+		return nil, err
+	}
+	modules := `(name = "worker.js", esModule = embed "worker.js"), (name = "handlers.mjs", esModule = embed "handlers.mjs")`
+	const internet = `(name = "internet", network = (allow = ["public", "private", "local"]))`
+	config := strings.Replace(workerdConfig, `(name = "worker.js", esModule = embed "worker.js")`, modules, 1)
+	config = strings.Replace(config, "  services = [", "  services = ["+internet+", ", 1)
+	if err := os.WriteFile(filepath.Join(dir, "config.capnp"), []byte(config), 0o644); err != nil {
+		return nil, err
+	}
+	return b.serveWorkerd(ctx, dir)
+}
