@@ -14,7 +14,7 @@ import (
 	"github.com/vespo-dev/vespo/bench/internal/report"
 )
 
-// densityFlags gives the servers room for all files of compiled code and snapshots.
+// densityFlags make room for all files of compiled code and snapshots.
 var densityFlags = []string{"--code-cache", "64GiB", "--log-level", "warn"}
 
 // smallFactor is the number of small services for each one of Go.

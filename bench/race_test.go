@@ -46,7 +46,9 @@ func TestRace(t *testing.T) {
 	first := true
 	all := []rival{
 		handled(t, "good", good),
-		{"absent", stateShared, func(*bench, context.Context, *task) (*server, error) { return nil, errors.New("it is\nnot <installed>") }},
+		{"absent", stateShared, func(*bench, context.Context, *task) (*server, error) {
+			return nil, errors.New("it is\nnot <installed>")
+		}},
 		handled(t, "wrong", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "other") }),
 		handled(t, "fails", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusBadGateway) }),
 		handled(t, "hangs", func(http.ResponseWriter, *http.Request) { <-hang }),

@@ -174,7 +174,7 @@ func (l *loop) run(start time.Time, b Bound, requests int) error {
 	return nil
 }
 
-// extend gives an answer at least the timeout from now on, and at most twice of it: a call of the system for each request would cost
+// extend sets a deadline of one to two timeouts from now: a call of the system for each request would cost
 // more than to measure it.
 func (l *loop) extend(now time.Time) error {
 	if l.deadline.Sub(now) >= l.timeout {

@@ -25,7 +25,7 @@ type Section struct {
 // Fact is a line of the description of a run.
 type Fact struct{ Name, Value string }
 
-// Page is the page of a run. It is complete at any time: what was not measured is named.
+// Page is the page of a run. It is complete at any time: it names sections without figures.
 type Page struct {
 	Facts    []Fact // the machine, and the load on it
 	Versions []Fact

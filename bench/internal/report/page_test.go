@@ -72,7 +72,7 @@ func TestPage(t *testing.T) {
 		Charts: map[string]*Chart{"throughput": c, "cpu": {}},
 	}
 	file := filepath.Join(t.TempDir(), "page.md")
-	for range 2 { // replaces what is there
+	for range 2 { // the second time replaces files
 		require.NoError(t, p.WriteFile(file))
 	}
 	text, err := os.ReadFile(file)
