@@ -6,4 +6,4 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/program"
 )
 
-func main() { os.Exit(program.Main()) }
+func main() { os.Exit(program.Main(nil)) }

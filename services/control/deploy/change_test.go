@@ -176,6 +176,12 @@ func TestFaultAtEveryStepChangesNothing(t *testing.T) {
 		"commit: no space":  {func(h *house) { h.store.failAt("Commit", syscall.ENOSPC) }, nil, syscall.ENOSPC, problem.Internal},
 		"commit: I/O error": {func(h *house) { h.store.failAt("Commit", syscall.EIO) }, nil, syscall.EIO, problem.Internal},
 		"commit: uncertain": {func(h *house) { h.store.failAt("Commit", registry.ErrUncertain) }, nil, registry.ErrUncertain, problem.Internal},
+		"commit: unreachable": {func(h *house) {
+			h.store.failAt("Commit", &registry.UnreachableError{Store: "etcd://a/b", Err: context.DeadlineExceeded})
+		}, nil, context.DeadlineExceeded, problem.NotReady},
+		"commit: no answer": {func(h *house) {
+			h.store.failAt("Commit", &registry.UnreachableError{Store: "etcd://a/b", Err: registry.ErrUncertain})
+		}, nil, registry.ErrUncertain, problem.NotReady},
 	} {
 		t.Run(name, func(t *testing.T) {
 			duringPrepare, cancelDuring = context.WithCancel(context.Background())

@@ -61,9 +61,12 @@ func errClosing() error {
 // the client learns only the outcome of its request.
 func asProblem(step string, err error) error {
 	var told *problem.Problem
+	var unreachable *registry.UnreachableError
 	switch {
 	case errors.As(err, &told):
 		return err
+	case errors.As(err, &unreachable):
+		return notStored(unreachable).WithCause(wrap(step, err))
 	case errors.Is(err, registry.ErrNotFound):
 		return problem.New(problem.NotFound, "no service is bound to this prefix").WithCause(err)
 	case errors.Is(err, registry.ErrNoVersion):
@@ -76,6 +79,16 @@ func asProblem(step string, err error) error {
 			"deploy again, or start the server with a longer --compile-time").WithCause(wrap(step, err))
 	}
 	return problem.New(problem.Internal, "the server could not "+step+"; nothing was changed").WithCause(wrap(step, err))
+}
+
+// notStored describes a change that a store on other machines did not take.
+func notStored(err *registry.UnreachableError) *problem.Problem {
+	if errors.Is(err, registry.ErrUncertain) {
+		return problem.New(problem.NotReady, "the store of the catalogue, "+err.Store+", did not answer: the change may have been made, or not. "+
+			"Running services go on; look at the service before you try again")
+	}
+	return problem.New(problem.NotReady, "the store of the catalogue, "+err.Store+", cannot be reached; nothing was changed. "+
+		"Running services go on, and changes are accepted when it answers again")
 }
 
 // noVersion says which versions a service can be rolled back to.

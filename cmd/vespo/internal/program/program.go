@@ -9,6 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/manual"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/project"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/remote"
@@ -27,15 +28,16 @@ const (
 	ExitUsage  = 2
 )
 
-// Main runs the program with the arguments of the process, and returns its exit code.
-func Main() (code int) {
+// Main runs the program with the arguments of the process, and returns its exit code. open opens the store of a catalogue
+// that several hosts share; nil: the program has none.
+func Main(open cluster.Opener) (code int) {
 	if len(os.Args) == 2 && os.Args[1] == server.CompileCommand {
 		return compiler.Serve(os.Stdin, os.Stdout, os.Stderr)
 	}
 	if code, done := superviseServer(os.Args[1:]); done {
 		return code
 	}
-	return run(context.Background(), os.Args[1:], stdio.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	return runWith(context.Background(), open, os.Args[1:], stdio.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 }
 
 const description = `A webserver for microservices compiled to WebAssembly.
@@ -93,14 +95,18 @@ func openProject(dir string) (remote.Project, error) {
 	return p, nil
 }
 
-// run executes one command line and returns the exit code.
+// run executes one command line of a program without stores, and returns the exit code.
 func run(ctx context.Context, args []string, s stdio.Streams) int {
+	return runWith(ctx, nil, args, s)
+}
+
+func runWith(ctx context.Context, open cluster.Opener, args []string, s stdio.Streams) int {
 	if len(args) == 0 {
 		run(ctx, []string{"--help"}, stdio.Streams{Out: s.Err, Err: s.Err})
 		return ExitUsage
 	}
 	ended := false
-	parser, err := kong.New(&cli{Add: remote.NewAddCmd(server.Kinds(), openProject), Dev: project.NewDevCmd()},
+	parser, err := kong.New(&cli{Add: remote.NewAddCmd(server.Kinds(), openProject), Dev: project.NewDevCmd(), Serve: server.NewServeCmd(open)},
 		kong.Name("vespo"),
 		kong.Description(description),
 		vars().CloneWith(kong.Vars{"version": version.Read().String()}),

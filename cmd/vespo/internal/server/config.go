@@ -102,6 +102,7 @@ type Config struct {
 	LogTotal            flags.Size    `placeholder:"SIZE" default:"256MiB" help:"Disk space for the kept logs of all services (${default})."`
 	Demo                bool          `help:"Add the bundled services hello, echo and oom, and show how to call them."`
 	TLSSettings
+	StoreSettings
 	FileRules  bool   `kong:"-"` // there is a configuration file, which alone may change its services
 	NoExec     bool   `kong:"-"` // no configuration file may ask for programs, as the user has named none
 	SharedCode string `kong:"-"` // directory for compiled code that other servers use too; empty: one in the data directory
@@ -171,6 +172,7 @@ func (c *Config) Validate() error {
 	}
 	violations = append(violations, c.checkAdmin()...)
 	violations = append(violations, c.checkLambda()...)
+	violations = append(violations, c.StoreSettings.check()...)
 	if violations = append(violations, c.TLSSettings.check()...); len(violations) > 0 {
 		return settingsError(violations)
 	}
@@ -282,7 +284,7 @@ func (c *Config) String() string {
 	} {
 		fmt.Fprintf(&b, "--%s=%v\n", f.flag, f.value)
 	}
-	return b.String() + c.TLSSettings.strings()
+	return b.String() + c.TLSSettings.strings() + c.StoreSettings.strings()
 }
 
 // isSet returns a placeholder for a secret.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
 )
@@ -22,6 +23,11 @@ type ServeCmd struct {
 	Config `embed:""`
 
 	source source // set by BeforeResolve
+}
+
+// NewServeCmd returns the command. open opens the stores of --store; nil: the program has none.
+func NewServeCmd(open cluster.Opener) ServeCmd {
+	return ServeCmd{Config: Config{StoreSettings: StoreSettings{OpenStore: open}}}
 }
 
 // Run is called by kong.

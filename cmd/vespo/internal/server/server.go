@@ -194,6 +194,7 @@ func (s *server) openBackground(ctx context.Context) error {
 		s.core.observer.part(),
 		s.core.canariesPart(),
 		s.core.mirrorsPart(),
+		s.core.followPart(),
 		{Name: "the work in the background", Run: s.work},
 	} {
 		if err := s.list.Open(ctx, p); err != nil {

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/instruments"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/output"
@@ -59,6 +60,8 @@ const (
 // core is a server without its listeners: the services, and what they need.
 type core struct {
 	store     *filestore.Store
+	node      *cluster.Node      // among the hosts of a common catalogue; nil without one
+	catalogue *registry.Registry // of node
 	root      *os.Root           // of mounts and static files; nil without --root
 	problems  []registry.Problem // found while opening the catalogue
 	stores    *boltstore.Stores  // key-value stores
@@ -97,7 +100,7 @@ type access struct {
 func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, log *slog.Logger, access access) (*core, error) {
 	c := &core{trimmer: newHeapTrimmer(), observer: newObserver(), canaries: canary.New(log), mirrors: mirror.New()}
 	c.sources = newSources(access, c.observer.tally)
-	catalogue, err := c.openCatalogue(ctx, list, dataDir)
+	catalogue, err := c.openCatalogue(ctx, list, cfg, dataDir, log)
 	if err != nil {
 		return nil, err
 	}
@@ -188,25 +191,6 @@ func (c *core) newRouter(cfg *Config, access access, management *admin.Handler) 
 		config.Tracer = c.traces
 	}
 	return router.New(config)
-}
-
-// openCatalogue opens the data directory and reads the catalogue.
-func (c *core) openCatalogue(ctx context.Context, list *parts.List, dir string) (*registry.Registry, error) {
-	err := list.Open(ctx, parts.Part{
-		Name:  "the data directory",
-		Data:  true,
-		Open:  func(context.Context) (err error) { c.store, err = filestore.Open(dir); return err },
-		Close: func(context.Context) error { return c.store.Close() },
-	})
-	if err != nil {
-		return nil, err
-	}
-	catalogue, problems, err := registry.Open(ctx, c.store, c.store.Blobs())
-	if err != nil {
-		return nil, fmt.Errorf("data directory %s: %w", dir, err)
-	}
-	c.problems = problems
-	return catalogue, nil
 }
 
 // closeServices stops the services. Requests in flight have the time of ctx.

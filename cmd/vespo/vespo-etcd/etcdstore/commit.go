@@ -76,7 +76,7 @@ func (s *Store) ready(ctx context.Context, base *registry.State) error {
 	current := false
 	err = s.await(ctx, func() bool {
 		current = s.current == base
-		return !current || s.image.headRev == latest && s.at <= latest && s.trouble == nil
+		return !current || s.image != nil && s.image.headRev == latest && s.at <= latest && s.trouble == nil
 	})
 	switch {
 	case err != nil:
@@ -93,7 +93,7 @@ func (s *Store) propose(base, next *registry.State) (*proposal, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.image
-	if s.current != base || m.headRev != s.at {
+	if s.current != base || m == nil || m.headRev != s.at {
 		return nil, registry.ErrStale
 	}
 	changed := changedKeys(base, next)
@@ -254,5 +254,5 @@ func (s *Store) switchTo(ctx context.Context, p *proposal, also []clientv3.Cmp, 
 func (s *Store) committed(p *proposal, revision int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.setLocked(p.next, p.id, revision)
+	s.setLocked(p.next, p.after, revision)
 }

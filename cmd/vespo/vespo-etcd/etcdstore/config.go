@@ -15,6 +15,9 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
+	"github.com/vespo-dev/vespo/registry"
 )
 
 // Scheme is the scheme of the store's URLs.
@@ -40,8 +43,9 @@ type Config struct {
 	TLS            *tls.Config // nil: no TLS
 	DialTimeout    time.Duration
 	RequestTimeout time.Duration
-	Lease          time.Duration // of a host's announcement
-	Name           string        // of this host, for people
+	Lease          time.Duration  // of a host's announcement
+	Name           string         // of this host, for people
+	Copy           registry.Store // of this host, for starts without the store; nil: none
 
 	files files // of TLS and the password
 }
@@ -69,7 +73,7 @@ func Parse(text string) (Config, error) {
 		user, hosts = "", authority
 	}
 	if strings.Contains(user, ":") {
-		return c, refuse("a password in it would be seen in the list of processes: set %s, or password_file", PasswordVariable)
+		return c, refuse("a password in it would be seen in the list of processes: set %s, or password_file", cluster.PasswordVariable)
 	}
 	c.User = user
 	if err := c.setEndpoints(hosts); err != nil {
@@ -83,9 +87,6 @@ func Parse(text string) (Config, error) {
 	}
 	return c, c.setOptions(options)
 }
-
-// PasswordVariable is the variable of the environment with the password of the URL's user.
-const PasswordVariable = "VESPO_STORE_PASSWORD"
 
 func refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrURL, fmt.Sprintf(format, args...))
@@ -171,7 +172,7 @@ func (c *Config) Load(password string, readFile func(string) ([]byte, error)) er
 		c.Password = strings.TrimRight(string(text), "\r\n")
 	}
 	if c.User != "" && c.Password == "" {
-		return refuse("the user %.80q has no password: set %s, or password_file", c.User, PasswordVariable)
+		return refuse("the user %.80q has no password: set %s, or password_file", c.User, cluster.PasswordVariable)
 	}
 	if c.files.ca != "" {
 		text, err := readFile(c.files.ca)

@@ -166,6 +166,16 @@ func (m *image) overlay() error {
 	return nil
 }
 
+// damaged reports whether an entry cannot be read.
+func (m *image) damaged() bool {
+	for _, e := range m.entries {
+		if e.err != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // newer returns the error of values that a later release has written, or nil.
 func (m *image) newer() error {
 	if errors.Is(m.headErr, errNewer) {

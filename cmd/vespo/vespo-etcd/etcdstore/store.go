@@ -11,7 +11,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
+	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/registry"
 )
 
@@ -30,20 +31,21 @@ type Store struct {
 	log    *slog.Logger     // immutable
 	keys   string           // immutable: the prefix of the catalogue's keys
 
-	stop    context.CancelFunc // immutable; ends the watch
-	running context.Context    // immutable; ends when Close is called
-	watcher sync.WaitGroup
+	stop       context.CancelFunc // immutable; ends the watch
+	running    context.Context    // immutable; ends when Close is called
+	background sync.WaitGroup     // the watch, and the writer of the copy
 
 	commitMu sync.Mutex // one commit at a time
 
-	mu       sync.Mutex
-	image    *image          // guarded by mu; nil until the store was read
-	current  *registry.State // guarded by mu; nil before Load
-	at       int64           // guarded by mu: revision of the head that current belongs to; may be ahead of image
-	commit   string          // guarded by mu: the commit of current
-	own      ownCommit       // guarded by mu
-	trouble  error           // guarded by mu: why the store cannot be used at present; nil if it can
-	advanced chan struct{}   // guarded by mu: closed, and made anew, when one of the above changes
+	mu        sync.Mutex
+	image     *image          // guarded by mu; nil until the store was read
+	current   *registry.State // guarded by mu; nil before Load
+	at        int64           // guarded by mu: revision of the head that current belongs to; may be ahead of image
+	commit    string          // guarded by mu: the commit of current
+	catalogue string          // guarded by mu: the id of the catalogue; empty before its first commit
+	own       ownCommit       // guarded by mu
+	trouble   error           // guarded by mu: why the store cannot be used at present; nil if it can
+	advanced  chan struct{}   // guarded by mu: closed, and made anew, when one of the above changes
 
 	feed registry.Feed
 }
@@ -67,47 +69,111 @@ func Open(cfg Config, log *slog.Logger) (*Store, error) {
 	return s, nil
 }
 
+// OpenURL is a cluster.Opener.
+func OpenURL(_ context.Context, o cluster.Options) (cluster.Store, error) {
+	cfg, err := Parse(o.URL)
+	if err == nil {
+		err = cfg.Load(o.Password, readFile)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--store: %w", err)
+	}
+	cfg.Name, cfg.Copy = o.Host, o.Copy
+	s, err := Open(cfg, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// maxFileBytes bounds the files that a URL names.
+const maxFileBytes = 1 << 20
+
+func readFile(name string) ([]byte, error) { return regular.ReadFile(name, maxFileBytes) }
+
 // Close ends the watch and the connection. No method may be called afterwards.
 func (s *Store) Close() error {
 	s.stop()
 	err := s.client.Close()
-	s.watcher.Wait()
+	s.background.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
 }
 
-// Load reads the catalogue, and begins to watch it.
+// Load reads the catalogue, and begins to watch it. If the store cannot be reached, it returns the copy of this host.
 func (s *Store) Load(ctx context.Context) (registry.Loaded, error) {
+	var loaded registry.Loaded
+	var own *copied
+	if s.cfg.Copy != nil {
+		var err error
+		if own, loaded, err = loadCopy(ctx, s.cfg.Copy); err != nil {
+			return registry.Loaded{}, err
+		}
+	}
 	m, err := s.read(ctx)
+	switch {
+	case err == nil:
+		err = s.loadImage(&loaded, m, own)
+	case own != nil && own.state != nil && ctx.Err() == nil:
+		s.loadCopied(&loaded, own, err)
+		err = nil
+	}
 	if err != nil {
 		return registry.Loaded{}, fmt.Errorf("store %s: %w", s.cfg, err)
 	}
-	if err := errors.Join(m.newer(), m.headErr); err != nil {
-		return registry.Loaded{}, fmt.Errorf("store %s: %w", s.cfg, err)
+	s.background.Go(s.run)
+	if own != nil {
+		s.background.Go(func() { s.keepCopy(own) })
 	}
-	loaded := registry.Loaded{State: m.state(&registry.State{Services: map[routekey.Key]registry.Service{}}), Problems: m.problems(s.keys)}
+	return loaded, nil
+}
+
+// loadImage makes the state of the store the current one.
+func (s *Store) loadImage(loaded *registry.Loaded, m *image, own *copied) error {
+	problems, err := checkCopy(own, m)
+	if err := errors.Join(err, m.newer(), m.headErr); err != nil {
+		return err
+	}
+	loaded.State = m.state(&registry.State{})
+	if err := loaded.State.Check(); err != nil {
+		return err
+	}
 	if m.head.Sum != "" && m.head.Sum != m.sum.String() {
-		loaded.Problems = append(loaded.Problems, registry.Problem{
+		problems = append(problems, registry.Problem{
 			Subject: s.keys,
 			Detail:  fmt.Sprintf("the services are not those of generation %d: something other than a deploy has changed the keys", m.head.Generation),
 		})
-		loaded.KeepBlobs = true
 	}
-	if err := loaded.State.Check(); err != nil {
-		return registry.Loaded{}, fmt.Errorf("store %s: %w", s.cfg, err)
-	}
+	loaded.KeepBlobs = loaded.KeepBlobs || len(problems) > 0 || m.damaged()
+	loaded.Problems = append(append(loaded.Problems, problems...), m.problems(s.keys)...)
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.image = m
-	s.setLocked(loaded.State, m.head.Commit, m.headRev)
-	s.mu.Unlock()
-	s.watcher.Go(s.run)
-	return loaded, nil
+	s.setLocked(loaded.State, m.head, m.headRev)
+	return nil
+}
+
+// loadCopied makes the copy the current state.
+func (s *Store) loadCopied(loaded *registry.Loaded, own *copied, cause error) {
+	loaded.State = own.state
+	loaded.Problems = append(loaded.Problems, registry.Problem{
+		Subject: s.cfg.String(),
+		Detail:  fmt.Sprintf("cannot be reached; the copy of generation %d is served, and changes are refused until then", own.mark.Generation),
+		Err:     cause,
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trouble = cause
+	s.setLocked(own.state, head{Commit: own.mark.Commit, Catalogue: own.mark.Catalogue}, 0)
 }
 
 // Watch returns the current state, and then newer ones, of this host and of others.
 func (s *Store) Watch(ctx context.Context) iter.Seq[*registry.State] { return s.feed.Watch(ctx) }
+
+// String returns the store's URL, without secrets.
+func (s *Store) String() string { return s.cfg.String() }
 
 // Trouble returns why the store cannot be used at present, or nil.
 func (s *Store) Trouble() error {
@@ -117,19 +183,19 @@ func (s *Store) Trouble() error {
 }
 
 // setLocked makes a state the current one, unless a later one is.
-func (s *Store) setLocked(state *registry.State, commit string, at int64) {
+func (s *Store) setLocked(state *registry.State, h head, at int64) {
 	if at < s.at {
 		return
 	}
 	s.at = at
-	if s.current == nil || s.commit != commit {
-		s.current, s.commit = state, commit
+	if s.current == nil || s.commit != h.Commit {
+		s.current, s.commit, s.catalogue = state, h.Commit, h.Catalogue
 		s.feed.Publish(state)
 	}
 	s.advanceLocked()
 }
 
-// advanceLocked wakes those that wait in await.
+// advanceLocked wakes the callers of await.
 func (s *Store) advanceLocked() {
 	close(s.advanced)
 	s.advanced = make(chan struct{})

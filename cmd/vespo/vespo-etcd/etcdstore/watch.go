@@ -20,7 +20,10 @@ func (s *Store) run() {
 	retry := firstRetry
 	for s.running.Err() == nil {
 		began := time.Now()
-		err := s.follow()
+		err := s.Trouble() // of Load
+		if err == nil {
+			err = s.follow()
+		}
 		if s.running.Err() != nil {
 			return
 		}
@@ -104,10 +107,10 @@ func (s *Store) publishLocked() error {
 	switch {
 	case m.headRev < s.at: // behind a commit of this store
 	case m.head.Commit == s.commit:
-		s.setLocked(s.current, s.commit, m.headRev)
+		s.setLocked(s.current, m.head, m.headRev)
 		clear(m.dirty)
 	case m.head.Commit == s.own.id:
-		s.setLocked(s.own.next, s.own.id, m.headRev)
+		s.setLocked(s.own.next, m.head, m.headRev)
 		clear(m.dirty)
 	default:
 		return s.adoptLocked(m)
@@ -125,7 +128,7 @@ func (s *Store) adoptLocked(m *image) error {
 	if err := state.Check(); err != nil {
 		return err
 	}
-	s.setLocked(state, m.head.Commit, m.headRev)
+	s.setLocked(state, m.head, m.headRev)
 	return nil
 }
 
@@ -137,8 +140,11 @@ func (s *Store) reread() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m.headRev < s.at {
+	switch {
+	case m.headRev < s.at:
 		return fmt.Errorf("%w: the store has answered with an older revision", errLost)
+	case s.catalogue != "" && m.headErr == nil && m.head.Catalogue != s.catalogue:
+		return fmt.Errorf("it has the catalogue %q now, and not %q", m.head.Catalogue, s.catalogue)
 	}
 	s.compareLocked(m)
 	s.image = m

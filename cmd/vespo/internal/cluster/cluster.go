@@ -1,0 +1,90 @@
+// Package cluster makes a server one of several hosts with a common catalogue. The stores are elsewhere: a program that has
+// one passes its Opener to the server.
+//
+// A [Node] announces this host in the store, with an address, the digest of a certificate and a token, so that hosts know
+// each other without configuration. It stores the blobs of a deploy on a second host before the commit, fetches blobs of
+// other hosts, and serves their changes by a deploy.Deployer.
+//
+// # Concurrency
+//
+// All is safe for concurrent use. mu of a Node is a leaf. Announce and Follow run on their callers' goroutines, and
+// Announce waits for the one that it starts.
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/vespo-dev/vespo/registry"
+)
+
+// Store is a catalogue that several hosts share.
+type Store interface {
+	registry.Store
+	// String returns the store's name for people, without secrets.
+	String() string
+	// Trouble returns why the store cannot be used at present, or nil. Serving goes on without it.
+	Trouble() error
+	// Announce makes this host known to the others, until ctx ends. own is called every few seconds; what it returns is
+	// written when it changes. It goes on while the store cannot be reached.
+	Announce(ctx context.Context, own func() Member)
+	// Members returns the hosts that are there, in the order of their addresses.
+	Members(ctx context.Context) ([]Member, error)
+	// Claim reports whether this host may run a schedule for a time: the first host that asks for the time or a later one
+	// may. It does not report true twice for one time.
+	Claim(ctx context.Context, schedule string, at time.Time) (bool, error)
+	// Close ends everything that the store does. No method may be called afterwards.
+	Close() error
+}
+
+// Member is a host of the catalogue, as it announces itself.
+type Member struct {
+	Address     string              `json:"address"`     // HOST:PORT for the other hosts, which identifies it
+	Certificate string              `json:"certificate"` // SHA-256 of its certificate there, in hexadecimal
+	Token       string              `json:"token"`       // that other hosts send
+	Version     string              `json:"version"`
+	Started     time.Time           `json:"started"`
+	Generation  registry.Generation `json:"generation"`            // that it serves
+	Unavailable []string            `json:"unavailable,omitempty"` // keys of services that it cannot serve; the first few
+	Failing     int                 `json:"failing,omitempty"`     // number of services that it cannot serve
+}
+
+// Options are what a store is opened with.
+type Options struct {
+	URL  string
+	Host string         // the address of this host's Member
+	Copy registry.Store // of this host, for starts without the store; not loaded yet
+	// Password is that of PasswordVariable; empty: there is none.
+	Password string
+	Log      *slog.Logger
+}
+
+// PasswordVariable is the variable of the environment with the password of a store's user.
+const PasswordVariable = "VESPO_STORE_PASSWORD"
+
+// Opener opens the store of a URL. It need not be reachable.
+type Opener func(ctx context.Context, o Options) (Store, error)
+
+// CopyRecord is the name of the record that marks a copy of a common catalogue in a data directory. Its manifest has the
+// member "store": the name of the store.
+const CopyRecord = "store/copy"
+
+// CopyKind is the kind of that record.
+const CopyKind = "store"
+
+// CopyError is returned if a data directory has the copy of a common catalogue and the server is started without the store.
+type CopyError struct{ Manifest registry.Manifest }
+
+func (e *CopyError) Error() string {
+	return fmt.Sprintf("the services in this directory are a copy of a common catalogue (%s): start the server with its --store, or with another --data", e.Manifest)
+}
+
+// CheckOwn returns a *CopyError if a state is a copy of a common catalogue.
+func CheckOwn(s *registry.State) error {
+	if r, ok := s.Records[CopyRecord]; ok && r.Kind == CopyKind {
+		return &CopyError{Manifest: r.Manifest}
+	}
+	return nil
+}

@@ -1,0 +1,171 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/egress/peer"
+)
+
+// Times of a node.
+const (
+	refreshTime = 2 * time.Second  // between two reads of the members
+	retryTime   = 10 * time.Second // after which unavailable services are tried again
+	adoptPause  = time.Second      // after a failed adoption
+	maxListed   = 20               // unavailable services that a member lists
+)
+
+// NodeConfig configures a Node.
+type NodeConfig struct {
+	Store        Store
+	Address      string // of the peer listener, for the other hosts
+	Version      string
+	MaxBlobBytes int64
+	Log          *slog.Logger
+}
+
+// Node is this host among those of the catalogue: it announces itself, exchanges blobs with the others, and serves their
+// changes. Create it with NewNode. It is safe for concurrent use.
+type Node struct {
+	cfg      NodeConfig         // immutable
+	identity *identity          // immutable
+	store    Store              // immutable
+	log      *slog.Logger       // immutable
+	fetcher  *peer.Fetcher      // immutable
+	local    registry.BlobStore // immutable after Blobs
+
+	members   atomic.Pointer[[]Member]          // without this host
+	alone     atomic.Bool                       // the warning was logged
+	catalogue atomic.Pointer[registry.Registry] // nil before Attach
+
+	mu    sync.Mutex
+	self  Member                    // guarded by mu
+	hosts map[string]*peerHost      // guarded by mu, by address
+	holds map[registry.Digest]*hold // guarded by mu
+}
+
+// NewNode returns a node. It starts no goroutine.
+func NewNode(cfg NodeConfig) (*Node, error) {
+	id, err := newIdentity()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, identity: id, store: cfg.Store, log: cfg.Log, hosts: make(map[string]*peerHost), holds: make(map[registry.Digest]*hold)}
+	n.self = Member{
+		Address:     cfg.Address,
+		Certificate: id.fingerprint,
+		Token:       rand.Text(),
+		Version:     cfg.Version,
+		Started:     time.Now().UTC().Round(time.Second),
+	}
+	n.fetcher = peer.NewFetcher(peer.Config{Hosts: n.sources, MaxBytes: cfg.MaxBlobBytes})
+	n.members.Store(new([]Member))
+	return n, nil
+}
+
+// Attach makes the catalogue known, whose blobs the node holds for other hosts.
+func (n *Node) Attach(catalogue *registry.Registry) { n.catalogue.Store(catalogue) }
+
+// Announce announces this host, and keeps the other ones known, until ctx ends.
+func (n *Node) Announce(ctx context.Context) {
+	var announcing sync.WaitGroup
+	defer announcing.Wait()
+	announcing.Go(func() { n.store.Announce(ctx, n.Self) })
+	for pause := time.Duration(0); ; pause = refreshTime {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+		_, _ = n.others(ctx) // else those known before
+	}
+}
+
+// Self returns the announcement of this host.
+func (n *Node) Self() Member {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.self
+}
+
+// SetAddress changes the address of this host, whose port may have been 0.
+func (n *Node) SetAddress(address string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.self.Address = address
+}
+
+// others reads the other hosts that are there.
+func (n *Node) others(ctx context.Context) ([]Member, error) {
+	all, err := n.store.Members(ctx)
+	if err != nil {
+		return *n.members.Load(), err
+	}
+	own := n.Self().Address
+	all = slices.DeleteFunc(all, func(m Member) bool { return m.Address == own })
+	n.members.Store(&all)
+	return all, nil
+}
+
+// Adopter makes a state the served one, such as a deploy.Deployer.
+type Adopter interface {
+	Adopt(ctx context.Context, a deploy.Adoption) (deploy.Adopted, error)
+}
+
+// Follow serves the changes of other hosts, until ctx ends. Services that this host could not prepare are tried again
+// from time to time.
+func (n *Node) Follow(ctx context.Context, catalogue *registry.Registry, d Adopter) {
+	var last *registry.State
+	var retry time.Duration // after which the last state is adopted again; 0: never
+	failed := false
+	for {
+		state := newer(ctx, catalogue, last, retry)
+		if ctx.Err() != nil {
+			return
+		}
+		done, err := d.Adopt(ctx, deploy.Adoption{State: state, Partial: true, Retry: state == last && !failed})
+		if failed, last, retry = err != nil, state, 0; failed {
+			n.log.Warn("the catalogue of the other hosts could not be served; it is tried again", "generation", state.Generation, "error", err)
+			retry = adoptPause
+			continue
+		}
+		if len(done.Unavailable) > 0 {
+			retry = retryTime
+		}
+		n.serves(done.State.Generation, done.Unavailable)
+	}
+}
+
+// newer waits for another state than the last one. It returns that one again after a time.
+func newer(ctx context.Context, catalogue *registry.Registry, last *registry.State, retry time.Duration) *registry.State {
+	if retry > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, retry)
+		defer cancel()
+	}
+	for state := range catalogue.Watch(ctx) {
+		if state != last {
+			return state
+		}
+	}
+	return last
+}
+
+// serves sets what this host announces of its services.
+func (n *Node) serves(generation registry.Generation, unavailable []routekey.Key) {
+	var listed []string
+	for _, key := range unavailable[:min(len(unavailable), maxListed)] {
+		listed = append(listed, key.String())
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.self.Generation, n.self.Unavailable, n.self.Failing = generation, listed, len(unavailable)
+}

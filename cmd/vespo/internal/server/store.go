@@ -1,0 +1,157 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/registry/filestore"
+)
+
+// StoreSettings are the settings of a catalogue that several hosts share, as a part of Config.
+type StoreSettings struct {
+	Store      string `placeholder:"URL" env:"VESPO_STORE" help:"Store of a catalogue that several hosts share, such as etcd://host1,host2,host3/vespo (vespo-etcd alone). Without it, the catalogue is in --data."`
+	PeerListen string `placeholder:"HOST:PORT" env:"VESPO_PEER_LISTEN" help:"Address by which the other hosts of --store reach this one, for modules. They know each other by the store; port 0 takes a free one."`
+
+	OpenStore cluster.Opener `kong:"-"` // nil: this program has no stores
+}
+
+// check returns the violations of the settings.
+func (s *StoreSettings) check() (violations problem.Violations) {
+	host, _, err := net.SplitHostPort(s.PeerListen)
+	switch {
+	case s.Store == "" && s.PeerListen != "":
+		violations.Add("peer-listen", "needs --store: without one there are no other hosts")
+	case s.Store == "":
+	case s.OpenStore == nil:
+		violations.Add("store", "is not supported by this program: use vespo-etcd, which is built from cmd/vespo/vespo-etcd")
+	case s.PeerListen == "":
+		violations.Add("store", "needs --peer-listen: an address of this machine that the other hosts reach")
+	case err != nil || host == "" || net.ParseIP(host) != nil && net.ParseIP(host).IsUnspecified():
+		violations.Add("peer-listen", "is %q: write it like 10.0.0.1:7070, with the address or name by which the other hosts reach this one", s.PeerListen)
+	}
+	return violations
+}
+
+// strings returns the settings that are given as flags, one per line. Options of the URL may be secrets.
+func (s *StoreSettings) strings() string {
+	if s.Store == "" {
+		return ""
+	}
+	store, _, _ := strings.Cut(s.Store, "?")
+	return fmt.Sprintf("--store=%s\n--peer-listen=%s\n", store, s.PeerListen)
+}
+
+// openCatalogue opens the data directory and reads the catalogue, which is there or in a common store.
+func (c *core) openCatalogue(ctx context.Context, list *parts.List, cfg *Config, dir string, log *slog.Logger) (*registry.Registry, error) {
+	err := list.Open(ctx, parts.Part{
+		Name:  "the data directory",
+		Data:  true,
+		Open:  func(context.Context) (err error) { c.store, err = filestore.Open(dir); return err },
+		Close: func(context.Context) error { return c.store.Close() },
+	})
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Store != "" {
+		return c.openCommon(ctx, list, cfg, log)
+	}
+	catalogue, problems, err := registry.Open(ctx, c.store, c.store.Blobs())
+	if err == nil {
+		err = cluster.CheckOwn(catalogue.State())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("data directory %s: %w", dir, err)
+	}
+	c.problems = problems
+	return catalogue, nil
+}
+
+// openCommon opens a catalogue that several hosts share.
+func (c *core) openCommon(ctx context.Context, list *parts.List, cfg *Config, log *slog.Logger) (catalogue *registry.Registry, err error) {
+	var common cluster.Store
+	err = list.Open(ctx, parts.Part{
+		Name: "the store",
+		Data: true,
+		Open: func(ctx context.Context) (err error) {
+			common, err = cfg.OpenStore(ctx, cluster.Options{
+				URL:      cfg.Store,
+				Host:     cfg.PeerListen,
+				Copy:     c.store,
+				Password: os.Getenv(cluster.PasswordVariable),
+				Log:      log,
+			})
+			return err
+		},
+		Close: func(context.Context) error { return common.Close() },
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.node, err = cluster.NewNode(cluster.NodeConfig{
+		Store:        common,
+		Address:      cfg.PeerListen,
+		Version:      version.Read().String(),
+		MaxBlobBytes: int64(cfg.MaxModule),
+		Log:          log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	catalogue, c.problems, err = registry.Open(ctx, common, c.node.Blobs(c.store.Blobs()))
+	if err != nil {
+		return nil, err
+	}
+	c.node.Attach(catalogue)
+	c.catalogue = catalogue
+	return catalogue, c.openPeers(ctx, list, cfg, log)
+}
+
+// openPeers opens the listener for the other hosts, and announces this host. It is open before services start, as they may
+// need modules of the others.
+func (c *core) openPeers(ctx context.Context, list *parts.List, cfg *Config, log *slog.Logger) error {
+	surface := newSurface("the listener for other hosts", c.node.Handler(), drainTimeout, log)
+	surface.server.Protocols = new(http.Protocols)
+	surface.server.Protocols.SetHTTP1(true)
+	connections := cfg.connections("--peer-listen", log)
+	connections.TLS, connections.PerPeer = c.node.TLS(), 0
+	if err := surface.open(ctx, list, cfg.PeerListen, connections, false); err != nil {
+		return fmt.Errorf("%s: %w", surface.name, err)
+	}
+	host, port, _ := net.SplitHostPort(cfg.PeerListen)
+	if _, open, err := net.SplitHostPort(surface.listener.Addr().String()); err == nil && port == "0" {
+		port = open
+	}
+	c.node.SetAddress(net.JoinHostPort(host, cmp.Or(port, "0")))
+	return list.Open(ctx, parts.Part{
+		Name:  "the announcement of this host",
+		Data:  true,
+		Run:   func(ctx context.Context) error { c.node.Announce(ctx); return nil },
+		Close: func(context.Context) error { c.node.Close(); return nil },
+	})
+}
+
+// followPart serves the changes of other hosts.
+func (c *core) followPart() parts.Part {
+	follow := func(ctx context.Context) error {
+		if c.node != nil {
+			c.node.Follow(ctx, c.catalogue, c.deployer)
+		}
+		return nil
+	}
+	return parts.Part{
+		Name: "the changes of other hosts",
+		Data: true,
+		Run:  follow,
+	}
+}

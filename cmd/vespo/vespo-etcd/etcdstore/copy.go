@@ -1,0 +1,109 @@
+package etcdstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
+	"github.com/vespo-dev/vespo/registry"
+)
+
+// ErrOwnCatalogue is returned if the directory of the copy has a catalogue of its own.
+var ErrOwnCatalogue = errors.New("the data directory has services of its own, which are not those of the store")
+
+// copied is the copy of the catalogue on this host. A host without a reachable store starts with it.
+type copied struct {
+	store registry.Store
+	saved *registry.State // of store
+	mark  copyMark
+	state *registry.State // the copied state; nil if there is none
+}
+
+// copyMark is the manifest of the record that marks a copy.
+type copyMark struct {
+	Store      string              `json:"store"`
+	Catalogue  string              `json:"catalogue"`
+	Commit     string              `json:"commit"`
+	Generation registry.Generation `json:"generation"`
+}
+
+// loadCopy reads the copy, if there is one.
+func loadCopy(ctx context.Context, store registry.Store) (*copied, registry.Loaded, error) {
+	loaded, err := store.Load(ctx)
+	if err != nil {
+		return nil, loaded, err
+	}
+	c := &copied{store: store, saved: loaded.State}
+	record, ok := loaded.State.Records[cluster.CopyRecord]
+	if !ok {
+		if n := len(loaded.State.Services) + len(loaded.State.Records); n > 0 {
+			return nil, loaded, fmt.Errorf("%w (%d): choose another --data, or move them with vespo migrate", ErrOwnCatalogue, n)
+		}
+		return c, loaded, nil
+	}
+	if err := json.Unmarshal([]byte(record.Manifest), &c.mark); err != nil {
+		return nil, loaded, fmt.Errorf("record %s: %w", cluster.CopyRecord, err)
+	}
+	c.state = &registry.State{Generation: c.mark.Generation, Services: loaded.State.Services, Records: maps.Clone(loaded.State.Records)}
+	if delete(c.state.Records, cluster.CopyRecord); len(c.state.Records) == 0 {
+		c.state.Records = nil
+	}
+	return c, loaded, nil
+}
+
+// save writes a state. The copy has generations of its own, as one that was lost cannot be used again.
+func (c *copied) save(ctx context.Context, state *registry.State, mark copyMark) error {
+	if mark == c.mark {
+		return nil
+	}
+	object, err := json.Marshal(mark)
+	if err != nil {
+		return err
+	}
+	marked := state.PutRecord(cluster.CopyRecord, registry.Record{Kind: cluster.CopyKind, Manifest: registry.Manifest(object)})
+	next := &registry.State{Generation: max(c.saved.Generation+1, state.Generation), Services: marked.Services, Records: marked.Records}
+	if err := c.store.Commit(ctx, c.saved, next); err != nil {
+		return err
+	}
+	c.saved, c.mark = next, mark
+	return nil
+}
+
+// keepCopy saves each state until Close. A state that another one follows soon may be left out.
+func (s *Store) keepCopy(c *copied) {
+	failed := false
+	for state := range s.feed.Watch(s.running) {
+		s.mu.Lock()
+		current := s.current == state
+		mark := copyMark{Store: s.cfg.String(), Catalogue: s.catalogue, Commit: s.commit, Generation: state.Generation}
+		s.mu.Unlock()
+		if !current || mark.Commit == "" {
+			continue
+		}
+		err := c.save(context.WithoutCancel(s.running), state, mark)
+		if err != nil && !failed {
+			s.log.Error("the copy of the catalogue cannot be written; this host could not start without its store", "error", err)
+		}
+		failed = err != nil
+	}
+}
+
+// checkCopy compares a copy with the head of the store.
+func checkCopy(c *copied, m *image) (problems []registry.Problem, err error) {
+	switch {
+	case c == nil || c.state == nil:
+	case m.headRev == 0:
+		return nil, fmt.Errorf("it has no catalogue, but this host has a copy of one, of generation %d: restore it, or choose another --data", c.mark.Generation)
+	case m.head.Catalogue != c.mark.Catalogue:
+		return nil, fmt.Errorf("it has the catalogue %s, but this host has a copy of the catalogue %s (%s): choose another --data", m.head.Catalogue, c.mark.Catalogue, c.mark.Store)
+	case m.head.Generation < c.mark.Generation:
+		problems = append(problems, registry.Problem{
+			Subject: "store",
+			Detail:  fmt.Sprintf("it went back to generation %d, as after a restored backup; this host has seen generation %d", m.head.Generation, c.mark.Generation),
+		})
+	}
+	return problems, nil
+}

@@ -1,0 +1,133 @@
+package etcdstore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
+)
+
+const memberVersion = 1
+
+// announceTime is the time between two looks at what a host announces.
+const announceTime = time.Second
+
+// announcement is what a host has announced. It is confined to one goroutine.
+type announcement struct {
+	lease   clientv3.LeaseID
+	written string // under the lease
+}
+
+// Announce implements cluster.Store: the host has a key with a lease.
+func (s *Store) Announce(ctx context.Context, own func() cluster.Member) {
+	var a announcement
+	for pause := time.Duration(0); ; pause = announceTime {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			s.withdraw(a.lease)
+			return
+		}
+		if err := s.announce(ctx, &a, own()); err != nil {
+			s.log.Debug("this host could not be announced", "error", err)
+		}
+	}
+}
+
+// announce extends the lease, and writes the key if it differs.
+func (s *Store) announce(ctx context.Context, a *announcement, m cluster.Member) error {
+	ctx, cancel := s.request(ctx)
+	defer cancel()
+	if a.lease != clientv3.NoLease {
+		if _, err := s.client.KeepAliveOnce(ctx, a.lease); err != nil {
+			a.lease = clientv3.NoLease
+		}
+	}
+	if a.lease == clientv3.NoLease {
+		granted, err := s.client.Grant(ctx, int64(s.cfg.Lease/time.Second))
+		if err != nil {
+			return err
+		}
+		*a = announcement{lease: granted.ID}
+	}
+	content, err := json.Marshal(m)
+	if err != nil || string(content) == a.written {
+		return err
+	}
+	value, err := seal(hostFormat, memberVersion, content)
+	if err != nil {
+		return err
+	}
+	if _, err := s.client.Put(ctx, s.hostKeys()+m.Address, string(value), clientv3.WithLease(a.lease)); err != nil {
+		return err
+	}
+	a.written = string(content)
+	return nil
+}
+
+// withdraw ends a lease, and with it the announcement. If it fails, the lease ends by itself.
+func (s *Store) withdraw(lease clientv3.LeaseID) {
+	if lease == clientv3.NoLease {
+		return
+	}
+	ctx, cancel := s.request(s.running)
+	defer cancel()
+	_, _ = s.client.Revoke(ctx, lease)
+}
+
+func (s *Store) hostKeys() string { return s.cfg.Prefix + "/hosts/" }
+
+// Members implements cluster.Store.
+func (s *Store) Members(ctx context.Context) (all []cluster.Member, err error) {
+	ctx, cancel := s.request(ctx)
+	defer cancel()
+	answer, err := s.client.Get(ctx, s.hostKeys(), clientv3.WithPrefix())
+	if err != nil {
+		return nil, s.unreachable(err)
+	}
+	for _, kv := range answer.Kvs {
+		content, err := unseal(kv.Value, hostFormat, memberVersion)
+		if err != nil {
+			continue // of a later release
+		}
+		var m cluster.Member
+		if json.Unmarshal(content, &m) == nil && m.Address == strings.TrimPrefix(string(kv.Key), s.hostKeys()) {
+			all = append(all, m)
+		}
+	}
+	return all, nil
+}
+
+// Claim implements cluster.Store: the key of a schedule has the last time that was claimed, and changes by compare-and-set.
+func (s *Store) Claim(ctx context.Context, schedule string, at time.Time) (bool, error) {
+	key, value := s.cfg.Prefix+"/ticks/"+schedule, at.UTC().Format(time.RFC3339Nano)
+	ctx, cancel := s.request(ctx)
+	defer cancel()
+	for {
+		found, err := s.client.Get(ctx, key)
+		if err != nil {
+			return false, s.unreachable(err)
+		}
+		var revision int64
+		if len(found.Kvs) > 0 {
+			revision = found.Kvs[0].ModRevision
+			if last, err := time.Parse(time.RFC3339Nano, string(found.Kvs[0].Value)); err == nil && !at.After(last) {
+				return false, nil
+			}
+		}
+		answer, err := s.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", revision)).Then(clientv3.OpPut(key, value)).Commit()
+		switch {
+		case err != nil: // it may have been made: no host runs this time then
+			return false, s.unreachable(fmt.Errorf("claim %s: %w", schedule, err))
+		case answer.Succeeded:
+			return true, nil
+		}
+	}
+}
+
+var _ cluster.Store = (*Store)(nil)
