@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -16,16 +17,19 @@ import (
 	"github.com/vespo-dev/vespo/bench/internal/report"
 )
 
-// spinners are the paths of the guest spin, which burn a processor in different ways. Each
-// is requested on a connection of its own.
+// spinners are the paths of the guest spin, which burn a processor in different ways. They are
+// requested on connections of their own.
 var spinners = []string{"/spin/loop", "/spin/tree", "/spin/tail", "/spin/fill", "/spin/copy", "/spin/loop"}
+
+// spinning is the number of requests that spin: more than there are processors.
+func spinning() int { return max(len(spinners), 2*runtime.NumCPU()) }
 
 // neighbourPace is the interval between the requests of the slow client.
 const neighbourPace = 5 * time.Millisecond
 
 // neighbour measures the latency of hello while another service uses all the processor time it can get.
 func (b *bench) neighbour(ctx context.Context) error {
-	t := &report.Table{Title: fmt.Sprintf("Noisy neighbour: hello beside %d requests that spin", len(spinners)),
+	t := &report.Table{Title: fmt.Sprintf("Noisy neighbour: hello beside %d requests that spin", spinning()),
 		Header: []string{"server, one client", "alone p50", "p99", "max", "beside p50", "p99", "max", "requests beside"},
 		Notes: []string{fmt.Sprintf("Each spinning request is stopped after %v and asked for again at once. The native server has goroutines that "+
 			"loop instead: what Go's own scheduler makes of it.", peer.SpinTime)}}
@@ -94,9 +98,10 @@ func (b *bench) disturb(ctx context.Context, t *report.Table, s *server, pace ti
 // spin keeps all spinners running until stop is called. stop waits for their end.
 func spin(ctx context.Context, s *server) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: len(spinners)}}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: spinning()}}
 	var all sync.WaitGroup
-	for _, path := range spinners {
+	for i := range spinning() {
+		path := spinners[i%len(spinners)]
 		all.Go(func() {
 			for ctx.Err() == nil {
 				r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url(path), nil)

@@ -19,6 +19,8 @@ const sectionTime = 4 * time.Minute
 const (
 	chartRate = "throughput"
 	chartCPU  = "cpu"
+	chartCold = "cold"
+	chartLoud = "neighbour"
 )
 
 // section is a part of the page.
@@ -37,6 +39,11 @@ var sections = []section{
 	{"resize", ofTasks(resizeTasks)},
 	{"sieve", ofTasks(sieveTasks)},
 	{"nea", ofTasks(neaTasks)},
+	{"fetch", (*bench).fetch},
+	{"zipf", (*bench).zipf},
+	{"cold", (*bench).coldBurst},
+	{"neighbour", (*bench).noise},
+	{"scaling", (*bench).scaling},
 }
 
 // ofTasks returns the measurement of tasks whose handlers are in Go.
@@ -70,16 +77,27 @@ func (s *sheet) mark(chart, row, series string, value float64) {
 // raceAll measures tasks with all of their rivals.
 func (b *bench) raceAll(ctx context.Context, s *sheet, all []*task) error {
 	for _, t := range all {
-		c := b.race(ctx, t, rivals)
-		s.add(c.Table())
-		base := c.Base()
-		for _, e := range c.Entries {
-			s.mark(chartRate, t.name, e.Name, e.PerSecond.Over(base.PerSecond).Median())
-			s.mark(chartCPU, t.name, e.Name, e.CPU.Over(base.CPU).Median())
+		if err := b.raceThese(ctx, s, t, b.chosen(t)); err != nil {
+			return err
 		}
-		if base == nil {
-			return errors.New("no server could be measured")
+	}
+	return nil
+}
+
+// raceThese measures a task with the given rivals.
+func (b *bench) raceThese(ctx context.Context, s *sheet, t *task, all []rival) error {
+	c := b.race(ctx, t, all)
+	s.add(c.Table())
+	base := c.Base()
+	if base == nil {
+		return errors.New("no server could be measured")
+	}
+	for _, e := range c.Entries {
+		if !slices.Contains(rivalNames(), e.Name) {
+			continue // a variant, for the table alone
 		}
+		s.mark(chartRate, t.name, e.Name, e.PerSecond.Over(base.PerSecond).Median())
+		s.mark(chartCPU, t.name, e.Name, e.CPU.Over(base.CPU).Median())
 	}
 	return nil
 }
@@ -127,6 +145,8 @@ func (b *bench) newPage(ctx context.Context, command string) *report.Page {
 		Charts: map[string]*report.Chart{
 			chartRate: {Title: "Requests per second, as a multiple of net/http's", Axis: "more is better"},
 			chartCPU:  {Title: "Processor time of a request, as a multiple of net/http's", Axis: "less is better"},
+			chartCold: {Title: "First answers of 50 services, as a multiple of processes with net/http", Axis: "less is better"},
+			chartLoud: {Title: "Latency of hello beside requests that spin, as a multiple of that alone", Axis: "less is better"},
 		},
 	}
 }

@@ -27,6 +27,16 @@ type runner struct {
 	entry  report.Entry
 }
 
+// chosen returns the rivals of a task that the flags select.
+func (b *bench) chosen(t *task) (all []rival) {
+	for _, r := range rivals {
+		if slices.Contains(t.rivals, r.name) && slices.Contains(b.rivals, r.name) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
 // race measures a task on the given rivals in turn. A rival that is missing, fails or hangs becomes an absence, and the others go on.
 func (b *bench) race(ctx context.Context, t *task, all []rival) *report.Comparison {
 	c := &report.Comparison{Name: t.name, Title: t.title, Bases: []string{rivalNative, rivalNode, rivalVespo}}
@@ -45,9 +55,6 @@ func (b *bench) race(ctx context.Context, t *task, all []rival) *report.Comparis
 		}
 	}()
 	for _, one := range all {
-		if !slices.Contains(t.rivals, one.name) || !slices.Contains(b.rivals, one.name) {
-			continue
-		}
 		r, err := b.enter(ctx, t, one, connections)
 		if err != nil {
 			absent(one.name, err)
@@ -84,7 +91,7 @@ func (b *bench) enter(ctx context.Context, t *task, one rival, connections int) 
 	}
 	r := &runner{rival: one, server: s, entry: report.Entry{Name: one.name, State: one.state}}
 	r.dial = func() (*load.Client, error) {
-		c, err := load.DialRequest(s.addr, &t.request, connections)
+		c, err := t.dial(s.addr, connections)
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +118,7 @@ func (r *runner) check(t *task, warm time.Duration) error {
 		return err
 	case status != 200:
 		return fmt.Errorf("answered %d %.80q", status, answer)
-	case answer != t.answer:
+	case answer != t.answer && t.mix == nil:
 		return fmt.Errorf("answered %.80q instead of %.80q", answer, t.answer)
 	}
 	_, err = client.Run(load.Bound{Duration: warm})
@@ -120,6 +127,11 @@ func (r *runner) check(t *task, warm time.Duration) error {
 
 // turn measures a rival for a while, on new connections: some servers close idle ones.
 func (r *runner) turn(during time.Duration) error {
+	if r.client != "" {
+		if err := pinSelf(r.client); err != nil {
+			return err
+		}
+	}
 	client, err := r.dial()
 	if err != nil {
 		return err

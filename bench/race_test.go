@@ -22,7 +22,7 @@ import (
 
 // handled returns a rival that serves a handler here. Its process does nothing.
 func handled(t *testing.T, name string, h http.HandlerFunc) rival {
-	return rival{name, stateShared, func(*bench, context.Context, *task) (*server, error) {
+	return rival{name: name, state: stateShared, start: func(*bench, context.Context, *task) (*server, error) {
 		s := httptest.NewServer(h)
 		t.Cleanup(s.Close)
 		cmd := exec.Command("sleep", "600")
@@ -46,7 +46,7 @@ func TestRace(t *testing.T) {
 	first := true
 	all := []rival{
 		handled(t, "good", good),
-		{"absent", stateShared, func(*bench, context.Context, *task) (*server, error) {
+		{name: "absent", start: func(*bench, context.Context, *task) (*server, error) {
 			return nil, errors.New("it is\nnot <installed>")
 		}},
 		handled(t, "wrong", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "other") }),
@@ -60,12 +60,8 @@ func TestRace(t *testing.T) {
 			}
 			<-hang
 		}),
-		handled(t, "left out", good),
 	}
-	for _, r := range all[:len(all)-1] {
-		hello.rivals = append(hello.rivals, r.name)
-	}
-	b := &bench{config: &config{rounds: 2, round: 5 * time.Millisecond, connections: 1, patience: time.Second, rivals: append(hello.rivals, "left out")}}
+	b := &bench{config: &config{rounds: 2, round: 5 * time.Millisecond, connections: 1, patience: time.Second}}
 	c := b.race(t.Context(), hello, all)
 	require.Len(t, c.Entries, 1)
 	require.Equal(t, "good", c.Entries[0].Name)
@@ -96,7 +92,7 @@ func TestRaceGoesOn(t *testing.T) {
 			_, _ = io.WriteString(w, hello.answer)
 		}),
 	}
-	b := &bench{config: &config{rounds: 30, round: time.Millisecond, connections: 1, patience: time.Minute, rivals: hello.rivals}}
+	b := &bench{config: &config{rounds: 30, round: time.Millisecond, connections: 1, patience: time.Minute}}
 	c := b.race(t.Context(), hello, all)
 	require.Len(t, c.Entries, 1)
 	require.Len(t, c.Entries[0].PerSecond, 30)
@@ -181,4 +177,43 @@ func TestPages(t *testing.T) {
 		_, err := parse(args)
 		require.Error(t, err, args)
 	}
+}
+
+func TestPlacements(t *testing.T) {
+	require.Equal(t, []placement{{"0", "0", false, 1}}, placements(1))
+	require.Equal(t, []placement{{"0", "1", true, 1}, {"0,1", "0,1", false, 2}}, placements(2))
+	require.Equal(t, []placement{{"0", "1,2,3", true, 1}, {"0,1", "2,3", true, 2}, {"0,1,2,3", "0,1,2,3", false, 4}}, placements(4))
+	require.Len(t, placements(64), 7)
+	p := rival{name: rivalVespo}.placed(placements(2)[0])
+	require.Equal(t, "Vespo on 1", p.name)
+	require.Equal(t, "1", p.client)
+	require.Equal(t, 2, (&bench{pin: "0,1"}).serverProcessors())
+	require.Equal(t, []string{"taskset", "-c", "0,1", "server", "-x"}, (&bench{pin: "0,1"}).command("server", "-x").Args)
+}
+
+// Requests prefer the first services, reach many, and are the same in each run.
+func TestZipf(t *testing.T) {
+	m := newMix(crowd)
+	counts := make([]int, crowd)
+	pick, again := m.picks(2)[1], m.picks(2)[1]
+	for range 10_000 {
+		i := pick()
+		require.Equal(t, i, again())
+		counts[i]++
+	}
+	require.Greater(t, counts[0], counts[9])
+	require.Greater(t, counts[0], 1000)
+	served := 0
+	for _, n := range counts {
+		if n > 0 {
+			served++
+		}
+	}
+	require.Greater(t, served, crowd/2)
+	require.Equal(t, "/s999", m.requests[crowd-1].Path)
+}
+
+func TestReasons(t *testing.T) {
+	require.Equal(t, "a  b", reason(errors.New("first line\na | b.\n")))
+	require.LessOrEqual(t, len(reason(errors.New(strings.Repeat("é", 1000)))), reasonLength+3)
 }

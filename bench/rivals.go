@@ -41,6 +41,7 @@ const (
 type rival struct {
 	name, state string
 	start       func(*bench, context.Context, *task) (*server, error)
+	client      string // processors of the client, as taskset(1) takes them; empty: those it has
 }
 
 func ofPeer(kind peer.Kind) func(*bench, context.Context, *task) (*server, error) {
@@ -51,14 +52,14 @@ func ofPeer(kind peer.Kind) func(*bench, context.Context, *task) (*server, error
 
 // rivals lists all rivals in the order of the rows.
 var rivals = []rival{
-	{rivalVespo, stateFresh, (*bench).startService},
-	{rivalNative, stateShared, ofPeer(peer.Native)},
-	{rivalFast, stateShared, ofPeer(peer.Fast)},
-	{rivalNginx, stateNone, (*bench).startNginx},
-	{rivalNode, stateShared, (*bench).startNodeHandlers},
-	{rivalWorkerd, stateShared, (*bench).startWorkerdHandlers},
-	{rivalFresh, stateFresh, ofPeer(peer.Fresh)},
-	{rivalShared, stateShared, ofPeer(peer.Shared)},
+	{name: rivalVespo, state: stateFresh, start: (*bench).startService},
+	{name: rivalNative, state: stateShared, start: ofPeer(peer.Native)},
+	{name: rivalFast, state: stateShared, start: ofPeer(peer.Fast)},
+	{name: rivalNginx, state: stateNone, start: (*bench).startNginx},
+	{name: rivalNode, state: stateShared, start: (*bench).startNodeHandlers},
+	{name: rivalWorkerd, state: stateShared, start: (*bench).startWorkerdHandlers},
+	{name: rivalFresh, state: stateFresh, start: ofPeer(peer.Fresh)},
+	{name: rivalShared, state: stateShared, start: ofPeer(peer.Shared)},
 }
 
 // rivalNames returns the names of all rivals.
@@ -75,7 +76,7 @@ func (b *bench) startService(ctx context.Context, t *task) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := b.startVespo(ctx, filepath.Join(b.dir, "rivals"), "--log-level", "warn")
+	s, err := b.startVespo(ctx, filepath.Join(b.dir, "rivals-"+b.pin), "--log-level", "warn")
 	if err != nil {
 		return nil, err
 	}
@@ -143,25 +144,29 @@ func (b *bench) startNginx(ctx context.Context, t *task) (*server, error) {
 //go:embed js
 var scripts embed.FS
 
-// scriptsDir returns a directory with the scripts.
-func (b *bench) scriptsDir(name string) (string, error) {
-	dir := filepath.Join(b.dir, "js-"+name)
-	if err := os.RemoveAll(dir); err != nil {
-		return "", err
+// copyScripts writes the scripts to a directory, unless they are there.
+func copyScripts(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
 	}
 	files, err := fs.Sub(scripts, "js")
 	if err != nil {
-		return "", err
+		return err
 	}
-	return dir, os.CopyFS(dir, files)
+	return os.CopyFS(dir, files)
 }
 
 func (b *bench) startNodeHandlers(ctx context.Context, _ *task) (*server, error) {
-	dir, err := b.scriptsDir("node")
-	if err != nil {
+	dir := filepath.Join(b.dir, "js-node")
+	if err := copyScripts(dir); err != nil {
 		return nil, err
 	}
-	cmd := b.command("node", filepath.Join(dir, "node.mjs"), fmt.Sprint(b.serverProcessors()))
+	return b.startNodeScript(ctx, dir, fmt.Sprint(b.serverProcessors()))
+}
+
+// startNodeScript starts the scripts in a directory, with the number of processes or "alone".
+func (b *bench) startNodeScript(ctx context.Context, dir, processes string) (*server, error) {
+	cmd := b.command("node", filepath.Join(dir, "node.mjs"), processes)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -176,8 +181,8 @@ func (b *bench) startNodeHandlers(ctx context.Context, _ *task) (*server, error)
 
 // startWorkerdHandlers starts workerd with the workloads. It may call the upstream of the task.
 func (b *bench) startWorkerdHandlers(ctx context.Context, _ *task) (*server, error) {
-	dir, err := b.scriptsDir("workerd")
-	if err != nil {
+	dir := filepath.Join(b.dir, "js-workerd")
+	if err := copyScripts(dir); err != nil {
 		return nil, err
 	}
 	modules := `(name = "worker.js", esModule = embed "worker.js"), (name = "handlers.mjs", esModule = embed "handlers.mjs")`

@@ -22,11 +22,20 @@ type task struct {
 	title       string
 	service     string
 	request     load.Request
+	mix         *mix // several requests; nil: one, with one answer
 	answer      string
 	rivals      []string
 	connections int        // 0: as the flag says
 	options     url.Values // of the service in Vespo
 	note        string
+}
+
+// dial opens connections for the requests of the task.
+func (t *task) dial(addr string, connections int) (*load.Client, error) {
+	if t.mix != nil {
+		return load.DialMix(addr, t.mix.requests, t.mix.picks(connections))
+	}
+	return load.DialRequest(addr, &t.request, connections)
 }
 
 // newTask returns a task whose answer is that of its handler in Go.

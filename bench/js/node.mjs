@@ -1,4 +1,4 @@
-// The workloads on node:http, in one process for each processor.
+// The workloads on node:http, in one process for each processor, or alone in this one.
 import cluster from "node:cluster";
 import { createServer } from "node:http";
 import { availableParallelism } from "node:os";
@@ -23,7 +23,9 @@ const server = createServer((request, response) => {
   });
 });
 
-if (cluster.isPrimary) {
+if (process.argv[2] === "alone") {
+  server.listen(0, "127.0.0.1", () => console.log("listening on 127.0.0.1:" + server.address().port));
+} else if (cluster.isPrimary) {
   const workers = Number(process.argv[2]) || availableParallelism();
   let listening = 0;
   cluster.on("listening", (_, address) => {

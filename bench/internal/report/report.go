@@ -32,6 +32,9 @@ func (s Sample) quantile(q float64) float64 {
 // process, which other load of the machine can only increase.
 func (s Sample) Best() float64 { return s.quantile(0) }
 
+// Worst returns the largest value; 0 if there are none.
+func (s Sample) Worst() float64 { return s.quantile(1) }
+
 // Spread returns half of the interquartile range, relative to the median.
 func (s Sample) Spread() float64 {
 	if m := s.Median(); m != 0 {
