@@ -26,10 +26,11 @@ func (b *bench) fetch(ctx context.Context, s *sheet) error {
 	if err != nil {
 		return err
 	}
-	upstream := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	slow := func(w http.ResponseWriter, _ *http.Request) {
 		time.Sleep(upstreamDelay)
-		_, _ = io.WriteString(w, "an answer of the upstream\n")
-	})}
+		_, _ = io.WriteString(w, "an answer of the upstream\n") // the server handles write errors
+	}
+	upstream := &http.Server{Handler: http.HandlerFunc(slow), ReadHeaderTimeout: time.Minute}
 	done := make(chan error, 1)
 	go func() { done <- upstream.Serve(l) }()
 	defer func() {

@@ -18,11 +18,13 @@ func (b *bench) noise(ctx context.Context, s *sheet) error {
 		Notes: []string{fmt.Sprintf("p50, p99 and longest are multiples of the same server's latency alone, which the last three columns have. Vespo stops a spinning "+
 			"request after %v; the handlers of the others end by themselves after the same time. All are asked for again at once.", peer.SpinTime)},
 	}
+	vespo := func(b *bench, ctx context.Context, _ *task) (*server, error) { return b.startSpin(ctx) }
+	native := func(b *bench, ctx context.Context, _ *task) (*server, error) {
+		return b.startPeer(ctx, peer.Native, peer.Spin)
+	}
 	for _, r := range []rival{
-		{name: rivalVespo, state: stateFresh, start: func(b *bench, ctx context.Context, _ *task) (*server, error) { return b.startSpin(ctx) }},
-		{name: rivalNative, state: stateShared, start: func(b *bench, ctx context.Context, _ *task) (*server, error) {
-			return b.startPeer(ctx, peer.Native, peer.Spin)
-		}},
+		{name: rivalVespo, state: stateFresh, start: vespo},
+		{name: rivalNative, state: stateShared, start: native},
 		{name: rivalNode, state: stateShared, start: (*bench).startNodeHandlers},
 		{name: rivalWorkerd, state: stateShared, start: (*bench).startWorkerdHandlers},
 	} {

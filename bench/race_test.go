@@ -22,7 +22,7 @@ import (
 
 // handled returns a rival that serves a handler here. Its process does nothing.
 func handled(t *testing.T, name string, h http.HandlerFunc) rival {
-	return rival{name: name, state: stateShared, start: func(*bench, context.Context, *task) (*server, error) {
+	start := func(*bench, context.Context, *task) (*server, error) {
 		s := httptest.NewServer(h)
 		t.Cleanup(s.Close)
 		cmd := exec.Command("sleep", "600")
@@ -34,7 +34,8 @@ func handled(t *testing.T, name string, h http.HandlerFunc) rival {
 		}
 		idle.addr, idle.killed = strings.TrimPrefix(s.URL, "http://"), true
 		return idle, nil
-	}}
+	}
+	return rival{name: name, state: stateShared, start: start}
 }
 
 // TestRace has rivals that are absent, answer wrongly, fail, and hang before and after the first answers.
@@ -52,14 +53,7 @@ func TestRace(t *testing.T) {
 		handled(t, "wrong", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "other") }),
 		handled(t, "fails", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusBadGateway) }),
 		handled(t, "hangs", func(http.ResponseWriter, *http.Request) { <-hang }),
-		handled(t, "hangs later", func(w http.ResponseWriter, r *http.Request) {
-			if first {
-				first = false
-				good(w, r)
-				return
-			}
-			<-hang
-		}),
+		handled(t, "hangs later", late),
 	}
 	b := &bench{config: &config{rounds: 2, round: 5 * time.Millisecond, connections: 1, patience: time.Second}}
 	c := b.race(t.Context(), hello, all)
@@ -82,16 +76,15 @@ func TestRace(t *testing.T) {
 func TestRaceGoesOn(t *testing.T) {
 	hello := helloTask()
 	requests := 0
-	all := []rival{
-		handled(t, rivalNative, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, hello.answer) }),
-		handled(t, rivalNode, func(w http.ResponseWriter, _ *http.Request) {
-			if requests++; requests > 10 {
-				panic(http.ErrAbortHandler)
-			}
-			time.Sleep(time.Millisecond)
-			_, _ = io.WriteString(w, hello.answer)
-		}),
+	breaks := func(w http.ResponseWriter, _ *http.Request) {
+		if requests++; requests > 10 {
+			panic(http.ErrAbortHandler)
+		}
+		time.Sleep(time.Millisecond)
+		_, _ = io.WriteString(w, hello.answer)
 	}
+	good := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, hello.answer) }
+	all := []rival{handled(t, rivalNative, good), handled(t, rivalNode, breaks)}
 	b := &bench{config: &config{rounds: 30, round: time.Millisecond, connections: 1, patience: time.Minute}}
 	c := b.race(t.Context(), hello, all)
 	require.Len(t, c.Entries, 1)
@@ -214,6 +207,6 @@ func TestZipf(t *testing.T) {
 }
 
 func TestReasons(t *testing.T) {
-	require.Equal(t, "a  b", reason(errors.New("first line\na | b.\n")))
+	require.Equal(t, "a   b", reason(errors.New("first line\na | b.\n")))
 	require.LessOrEqual(t, len(reason(errors.New(strings.Repeat("é", 1000)))), reasonLength+3)
 }

@@ -48,32 +48,35 @@ func (b *bench) zipf(ctx context.Context, s *sheet) error {
 	if err != nil {
 		return err
 	}
+	note := fmt.Sprintf("A hundred services are of standard Go with the SDK, the others written by hand; all of them differ in their data. "+
+		"Requests choose the i-th with a probability proportional to i^-%.1f. \"One service\" is hello for all of the paths, and so is net/http: one handler, without "+
+		"services. Services that were not asked for yet start during the run.", exponent)
 	t := &task{
 		name:  "1,000 services",
 		title: fmt.Sprintf("%d services, Zipf traffic", crowd),
 		mix:   newMix(crowd),
-		note: fmt.Sprintf("A hundred services are of standard Go with the SDK, the others written by hand; all of them differ in their data. "+
-			"Requests choose the i-th with a probability proportional to i^-%.1f. \"One service\" is hello for all of the paths, and so is net/http: one handler, without "+
-			"services. Services that were not asked for yet start during the run.", exponent),
+		note:  note,
 	}
-	all := []rival{
-		{name: rivalVespo, state: stateFresh, start: func(b *bench, ctx context.Context, _ *task) (*server, error) {
-			v, _, err := b.started(ctx, filepath.Join(b.dir, "crowd", "data"), "--config-file", file)
-			return v, err
-		}},
-		{name: "Vespo, one service", state: stateFresh, start: func(b *bench, ctx context.Context, _ *task) (*server, error) {
-			one := filepath.Join(b.dir, "crowd", "one.toml")
-			if err := os.WriteFile(one, []byte("[[service]]\nprefix = \"/\"\nmodule = \"modules/s1\"\n"), 0o600); err != nil {
-				return nil, err
-			}
-			v, _, err := b.started(ctx, filepath.Join(b.dir, "crowd", "data-one"), "--config-file", one)
-			return v, err
-		}},
-		{name: rivalNative, state: stateShared, start: func(b *bench, ctx context.Context, _ *task) (*server, error) {
-			return b.startPeer(ctx, peer.Native, peer.SDKHello)
-		}},
+	one := filepath.Join(filepath.Dir(file), "one.toml")
+	if err := os.WriteFile(one, []byte("[[service]]\nprefix = \"/\"\nmodule = \"modules/s1\"\n"), 0o600); err != nil {
+		return err
 	}
-	return b.raceThese(ctx, s, t, all)
+	native := func(b *bench, ctx context.Context, _ *task) (*server, error) {
+		return b.startPeer(ctx, peer.Native, peer.SDKHello)
+	}
+	return b.raceThese(ctx, s, t, []rival{
+		{name: rivalVespo, state: stateFresh, start: startDeclared("crowd", file)},
+		{name: "Vespo, one service", state: stateFresh, start: startDeclared("crowd-one", one)},
+		{name: rivalNative, state: stateShared, start: native},
+	})
+}
+
+// startDeclared returns a function that starts a Vespo with a configuration file.
+func startDeclared(data, file string) func(*bench, context.Context, *task) (*server, error) {
+	return func(b *bench, ctx context.Context, _ *task) (*server, error) {
+		v, _, err := b.started(ctx, filepath.Join(b.dir, data), "--config-file", file)
+		return v, err
+	}
 }
 
 // declareCrowd writes the modules and a configuration file with the services, and returns its path.
