@@ -45,11 +45,18 @@ func TestRace(t *testing.T) {
 	hang := make(chan struct{})
 	defer close(hang) // before the servers are closed
 	first := true
+	missing := func(*bench, context.Context, *task) (*server, error) { return nil, errors.New("it is\nnot <installed>") }
+	late := func(w http.ResponseWriter, r *http.Request) {
+		if first {
+			first = false
+			good(w, r)
+			return
+		}
+		<-hang
+	}
 	all := []rival{
 		handled(t, "good", good),
-		{name: "absent", start: func(*bench, context.Context, *task) (*server, error) {
-			return nil, errors.New("it is\nnot <installed>")
-		}},
+		{name: "absent", start: missing},
 		handled(t, "wrong", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "other") }),
 		handled(t, "fails", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusBadGateway) }),
 		handled(t, "hangs", func(http.ResponseWriter, *http.Request) { <-hang }),
