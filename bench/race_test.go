@@ -45,7 +45,9 @@ func TestRace(t *testing.T) {
 	hang := make(chan struct{})
 	defer close(hang) // before the servers are closed
 	first := true
-	missing := func(*bench, context.Context, *task) (*server, error) { return nil, errors.New("it is\nnot <installed>") }
+	missing := func(*bench, context.Context, *task) (*server, error) {
+		return nil, errors.New("it is\nnot <installed>")
+	}
 	late := func(w http.ResponseWriter, r *http.Request) {
 		if first {
 			first = false
