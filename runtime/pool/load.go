@@ -49,19 +49,28 @@ func (p *Pool) reload(deadline time.Time) (*engine.Module, *engine.Instance, err
 	if err == nil {
 		in, err = p.prepare(p.open, module)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	close(p.loading)
-	p.loading = nil
+	closed := p.loadedAs(module, err)
 	switch {
-	case err != nil && p.closed:
+	case err != nil && closed:
 		return nil, nil, ErrClosed
 	case err != nil:
 		return nil, nil, err
 	}
-	p.module = module
+	p.set.noteLoaded(p)
 	p.set.requestTrim()
 	return module, in, nil
+}
+
+// loadedAs ends a load. It reports whether the pool is closed.
+func (p *Pool) loadedAs(module *engine.Module, err error) (closed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.loading)
+	p.loading = nil
+	if err == nil {
+		p.module = module
+	}
+	return p.closed
 }
 
 // compile loads the module. If the deadline passes before, late is true and the load

@@ -65,6 +65,7 @@ func (s *Set) Open(ctx context.Context, load Loader) (*Pool, error) {
 	}
 	first, err := p.prepare(ctx, module)
 	if err != nil {
+		s.noSlots(p)
 		return nil, err
 	}
 	p.open, p.stop = context.WithCancel(context.Background())
@@ -74,7 +75,7 @@ func (s *Set) Open(ctx context.Context, load Loader) (*Pool, error) {
 	} else {
 		p.warm = append(p.warm, first)
 	}
-	s.add(p)
+	s.add(p, true)
 	s.requestTrim()
 	return p, nil
 }
@@ -83,7 +84,7 @@ func (s *Set) Open(ctx context.Context, load Loader) (*Pool, error) {
 func (s *Set) OpenUnloaded(load Loader) *Pool {
 	p := s.newPool(load)
 	p.open, p.stop = context.WithCancel(context.Background())
-	s.add(p)
+	s.add(p, false)
 	return p
 }
 
@@ -93,7 +94,7 @@ func (s *Set) newPool(load Loader) *Pool {
 
 // prepare initialises the module and captures its snapshot. It closes the module on error.
 func (p *Pool) prepare(ctx context.Context, module *engine.Module) (*engine.Instance, error) {
-	slot, err := p.set.slot()
+	slot, err := p.set.slot(p)
 	if err != nil {
 		return nil, errors.Join(err, module.Close(ctx))
 	}
@@ -165,7 +166,7 @@ func (p *Pool) acquireSlow(ctx context.Context, deadline time.Time) (*engine.Ins
 	if in != nil {
 		return in, start, engine.Outcome{}, nil
 	}
-	slot, err := p.set.slot()
+	slot, err := p.set.slot(p)
 	if err != nil {
 		return nil, "", engine.Outcome{}, err
 	}
@@ -252,7 +253,7 @@ func (p *Pool) refill(ctx context.Context) {
 		p.refills--
 		p.unlockAndFinish()
 	}()
-	slot, ok := p.set.engine.AcquireSlot()
+	slot, ok := p.set.freeSlot(p)
 	if !ok {
 		return
 	}
@@ -272,14 +273,20 @@ func (p *Pool) refill(ctx context.Context) {
 	}
 }
 
-// idleSince returns the time since when the warm instances are unused; false if there are none.
-func (p *Pool) idleSince() (time.Time, bool) {
+// idleSince returns the time since when the pool is unused. It reports whether it has warm instances, and whether it has any.
+func (p *Pool) idleSince() (since time.Time, warm, held bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	warm = len(p.warm) > 0
+	return p.unusedLocked(), warm, warm || p.inUse > 0 || p.refills > 0
+}
+
+// unusedLocked returns the end of the last request, or the time when the pool was opened.
+func (p *Pool) unusedLocked() time.Time {
 	if p.lastUsed.IsZero() {
-		return p.opened, len(p.warm) > 0
+		return p.opened
 	}
-	return p.lastUsed, len(p.warm) > 0
+	return p.lastUsed
 }
 
 // closeWarm closes up to n warm instances, starting with the least recently used. The

@@ -34,6 +34,8 @@ type Set struct {
 
 	mu      sync.Mutex         // held while slots change their owner
 	pools   map[*Pool]struct{} // guarded by mu
+	holding map[*Pool]struct{} // guarded by mu; pools with slots, and some that had some
+	loaded  loadedHeap         // guarded by mu; pools with code
 	closed  Counts             // guarded by mu; of pools that are not in pools any more
 	trimmed int64              // guarded by mu; releases because of Options.LoadedBytes
 
@@ -51,6 +53,7 @@ func NewSet(e *engine.Engine, o Options) *Set {
 		options: o,
 		log:     o.Log,
 		pools:   map[*Pool]struct{}{},
+		holding: map[*Pool]struct{}{},
 		trims:   make(chan struct{}, 1),
 		refills: make(chan *Pool, 16),
 		done:    make(chan struct{}),
@@ -84,12 +87,12 @@ func (s *Set) Close() {
 	}
 }
 
-// slot reserves a slot: a free one, or that of a warm instance in the pool that has been idle longest.
-func (s *Set) slot() (*engine.Slot, error) {
+// slot reserves a slot for a pool: a free one, or that of a warm instance in the pool that has been idle longest.
+func (s *Set) slot(of *Pool) (*engine.Slot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		if slot, ok := s.engine.AcquireSlot(); ok {
+		if slot, ok := s.freeSlotLocked(of); ok {
 			return slot, nil
 		}
 		if !s.reclaimLocked() {
@@ -98,14 +101,34 @@ func (s *Set) slot() (*engine.Slot, error) {
 	}
 }
 
+// freeSlot reserves a free slot for a pool.
+func (s *Set) freeSlot(of *Pool) (*engine.Slot, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.freeSlotLocked(of)
+}
+
+func (s *Set) freeSlotLocked(of *Pool) (*engine.Slot, bool) {
+	slot, ok := s.engine.AcquireSlot()
+	if ok {
+		s.holding[of] = struct{}{}
+	}
+	return slot, ok
+}
+
 // reclaimLocked closes one warm instance of the least recently used pool. If a request takes the
-// instance first, the caller must try again. It returns false if no pool has a warm instance.
+// instance first, the caller must try again. It returns false if no pool has a warm instance. It looks only at pools with
+// slots, because there can be far more without one.
 func (s *Set) reclaimLocked() bool {
 	var coldest *Pool
 	var oldest time.Time
-	for p := range s.pools {
-		if used, ok := p.idleSince(); ok && (coldest == nil || used.Before(oldest)) {
+	for p := range s.holding {
+		used, warm, held := p.idleSince()
+		if warm && (coldest == nil || used.Before(oldest)) {
 			coldest, oldest = p, used
+		}
+		if !held {
+			delete(s.holding, p)
 		}
 	}
 	if coldest == nil {
@@ -116,10 +139,31 @@ func (s *Set) reclaimLocked() bool {
 	return true
 }
 
-func (s *Set) add(p *Pool) {
+// add adds a pool, which may have code and a warm instance.
+func (s *Set) add(p *Pool, loaded bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pools[p] = struct{}{}
+	if loaded {
+		s.holding[p] = struct{}{}
+		s.loaded.put(p)
+	}
+}
+
+// noteLoaded records that a pool has loaded its code.
+func (s *Set) noteLoaded(p *Pool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.pools[p]; ok {
+		s.loaded.put(p)
+	}
+}
+
+// noSlots records that a pool that was never added has no slot.
+func (s *Set) noSlots(p *Pool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.holding, p)
 }
 
 func (s *Set) remove(p *Pool) {
@@ -127,6 +171,7 @@ func (s *Set) remove(p *Pool) {
 	defer s.mu.Unlock()
 	if _, ok := s.pools[p]; ok {
 		delete(s.pools, p)
+		delete(s.holding, p)
 		s.closed.add(p.Stats().Counts)
 	}
 }

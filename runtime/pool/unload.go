@@ -45,15 +45,11 @@ func (p *Pool) unload(ctx context.Context) (unloaded bool, err error) {
 	return true, err
 }
 
-// idleLoaded returns the time since when the pool is unused; false if it is in use, or has no code.
-func (p *Pool) idleLoaded() (time.Time, bool) {
+// idleLoaded returns the time since when the pool is unused. It reports whether it has code, and whether that is not in use.
+func (p *Pool) idleLoaded() (since time.Time, loaded, idle bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	since := p.lastUsed
-	if since.IsZero() {
-		since = p.opened
-	}
-	return since, p.module != nil && p.inUse == 0 && p.refills == 0 && !p.closed
+	return p.unusedLocked(), p.module != nil && !p.closed, p.inUse == 0 && p.refills == 0
 }
 
 // requestTrim has the least recently used pools unloaded if the limit is exceeded. It does not block.
@@ -100,14 +96,8 @@ func (s *Set) unload(ctx context.Context, p *Pool) bool {
 }
 
 // coldest returns the least recently used pool that can be unloaded and was not tried; nil if there is none.
-func (s *Set) coldest(tried map[*Pool]bool) (coldest *Pool) {
+func (s *Set) coldest(tried map[*Pool]bool) *Pool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var oldest time.Time
-	for p := range s.pools {
-		if used, ok := p.idleLoaded(); ok && !tried[p] && (coldest == nil || used.Before(oldest)) {
-			coldest, oldest = p, used
-		}
-	}
-	return coldest
+	return s.loaded.coldest(tried)
 }
