@@ -35,7 +35,19 @@ type Spec struct {
 type Blob struct {
 	Field   string          // name of the field that it is a value of
 	Digest  registry.Digest // of the content; computed if empty
-	Content []byte          // nil: it is read from the catalogue by its digest
+	Content []byte          // nil: it is read by Read, or without that from the catalogue by its digest
+	// Read returns the content, which SizeBytes and Digest describe. With it, many blobs are not in memory at once. Content is
+	// nil then.
+	Read      func() ([]byte, error)
+	SizeBytes int64 // if Read is set
+}
+
+// Size returns the size of the content, in bytes.
+func (b Blob) Size() int64 {
+	if b.Content == nil {
+		return b.SizeBytes
+	}
+	return int64(len(b.Content))
 }
 
 // Blob returns the first blob of a field, or the zero Blob.

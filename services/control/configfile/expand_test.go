@@ -143,7 +143,7 @@ use_config = "file:token"
 	specs := f.Specs()
 	require.Len(t, specs, 3)
 	require.Equal(t, registry.Manifest(`{"config":{"=base64":"/w=="},"use_config":"of a file"}`), specs[2].Manifest, "for get_config, any bytes")
-	require.Equal(t, "module", string(specs[0].Blobs[0].Content))
+	require.Equal(t, "module", contentOf(t, specs[0].Blobs[0]))
 	require.JSONEq(t, `{"memory":4194304,"config":{"literal":"${x}","note":"\"\n[[service]]\nprefix = \"b\"","token":"of a file"}}`, string(specs[0].Manifest))
 	require.Contains(t, string(specs[1].Manifest), "http://127.0.0.1:9000")
 	require.Contains(t, string(specs[1].Manifest), "Bearer s3cr3t")

@@ -72,9 +72,9 @@ func (s Source) Read(kinds schema.Kinds, maxModuleBytes int64) (*File, error) {
 		return f, err
 	}
 	violations := f.parse(text)
-	modules := make(map[string][]byte) // by path, so that a shared module is in memory once
+	m := &modules{maxBytes: maxModuleBytes, known: make(map[string]services.Blob)}
 	for i := range f.services {
-		violations = append(violations, f.services[i].readModule(f, modules, maxModuleBytes)...)
+		violations = append(violations, f.services[i].readModule(f, m)...)
 	}
 	return f, violations.orNil()
 }

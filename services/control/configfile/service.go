@@ -99,26 +99,21 @@ func (f *File) resolved(keys map[string]any) map[string]any {
 	return keys
 }
 
-// readModule reads the module and the middleware, unless modules has them already.
-func (s *service) readModule(f *File, modules map[string][]byte, maxBytes int64) Violations {
-	var violations Violations
-	read := func(key, path string) []byte {
-		module, ok := modules[path]
-		if !ok {
-			var err error
-			if module, err = readFile(path, maxBytes, nil); err != nil {
-				violations = append(violations, f.violation(s.lines[key], "%s %s: %s", key, path, err))
-				return nil
-			}
-			modules[path] = module
+// readModule describes the module and the middleware.
+func (s *service) readModule(f *File, m *modules) (violations Violations) {
+	read := func(key, path string) services.Blob {
+		b, err := m.blob(path)
+		if err != nil {
+			violations = append(violations, f.violation(s.lines[key], "%s %s: %s", key, path, err))
 		}
-		return module
+		b.Field = key
+		return b
 	}
 	if s.module != "" {
-		s.spec.Blobs = services.Module(read(schema.FieldModule, s.module))
+		s.spec.Blobs = []services.Blob{read(schema.FieldModule, s.module)}
 	}
 	for _, path := range s.use {
-		s.spec.Blobs = append(s.spec.Blobs, services.Blob{Field: schema.FieldUse, Content: read(schema.FieldUse, path)})
+		s.spec.Blobs = append(s.spec.Blobs, read(schema.FieldUse, path))
 	}
 	return violations
 }

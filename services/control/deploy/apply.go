@@ -108,16 +108,15 @@ func (d *Deployer) ApplyBy(ctx context.Context, specs []services.Spec, hows map[
 func (d *Deployer) declare(specs []services.Spec, hows map[routekey.Key]How) (c changes, p *plan.Plan, err error) {
 	c.specs = make(map[routekey.Key]services.Spec, len(specs))
 	failed := failures{}
+	base := d.base()
 	for i, spec := range specs {
-		err := d.Validate(spec)
+		spec, err := d.checked(base, spec)
 		if err == nil && hows[spec.Key].Rollout.Mirror.Weight != 0 {
 			err = d.checkMirror(spec.Kind)
 		}
 		if err != nil {
 			failed[i] = err
 		}
-		spec.Origin = registry.OriginFile
-		spec = d.identified(spec)
 		c.list = append(c.list, plan.Declare{Key: spec.Key, Version: versionOf(spec), Rollout: hows[spec.Key].Rollout})
 		c.specs[spec.Key] = spec
 	}
@@ -130,6 +129,21 @@ func (d *Deployer) declare(specs []services.Spec, hows map[routekey.Key]How) (c 
 		}
 	}
 	return c, p, failed.err()
+}
+
+// checked validates a spec of the file and identifies it. Its content is in memory only meanwhile. One that the catalogue
+// has as it is, and that has not failed, was validated and is not read.
+func (d *Deployer) checked(base plan.Base, spec services.Spec) (services.Spec, error) {
+	spec.Origin = registry.OriginFile
+	identified := d.identified(spec)
+	if service, ok := base.State.Services[spec.Key]; ok && !base.Failed[spec.Key] && service.Current.Origin == registry.OriginFile && service.Current.SameContent(versionOf(identified)) {
+		return identified, nil
+	}
+	whole, err := withContent(identified)
+	if err == nil {
+		err = d.Validate(whole)
+	}
+	return identified, err
 }
 
 // Rehearse finds errors in specs before an Apply. It validates all specs and prepares those of the given
@@ -150,8 +164,11 @@ func (d *Deployer) Rehearse(ctx context.Context, specs []services.Spec, kinds ..
 		}
 	}
 	return d.prepareAll(ctx, all, func(p *prepared) {
-		d.prepareSpec(ctx, patient, p)
-		d.abandon(p)
+		var spec services.Spec
+		if spec, p.err = withContent(*p.spec); p.err == nil {
+			d.prepareSpec(ctx, patient, p, spec)
+			d.abandon(p)
+		}
 	})
 }
 

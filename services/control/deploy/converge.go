@@ -22,7 +22,7 @@ type versionKey struct {
 type prepared struct {
 	change     int              // index in the transaction
 	service    registry.Service // in the plan
-	spec       *services.Spec   // nil until it is read from the catalogue
+	spec       *services.Spec   // nil: it is in the catalogue
 	deployment services.Deployment
 	smoked     bool   // it has answered the smoke requests
 	release    func() // releases the blobs; nil if none were stored
@@ -101,32 +101,29 @@ func (d *Deployer) prepareAll(ctx context.Context, all []*prepared, prepare func
 
 // prepareOne stores the blobs of a new version, or reads those of an earlier one, and prepares it.
 func (d *Deployer) prepareOne(ctx context.Context, t *transaction, p *prepared) {
-	if p.spec != nil && t.dryRun {
-		d.prepareSpec(ctx, t.patience, p)
-		return
-	}
-	if p.spec != nil {
-		p.release, p.err = d.putBlobs(ctx, *p.spec)
-	} else {
-		p.spec, p.err = d.earlier(ctx, p.service)
+	var spec services.Spec
+	if p.spec == nil {
+		spec, p.err = d.earlier(ctx, p.service)
+	} else if spec, p.err = withContent(*p.spec); p.err == nil && !t.dryRun {
+		p.release, p.err = d.putBlobs(ctx, spec)
 	}
 	if p.err == nil {
-		d.prepareSpec(ctx, t.patience, p)
+		d.prepareSpec(ctx, t.patience, p, spec)
 	}
 }
 
 // earlier returns the spec of a version from the history. It is checked again: the rules may have changed.
-func (d *Deployer) earlier(ctx context.Context, service registry.Service) (*services.Spec, error) {
+func (d *Deployer) earlier(ctx context.Context, service registry.Service) (services.Spec, error) {
 	spec, err := d.stored(ctx, service.Key, service.Current)
 	if err != nil {
-		return nil, asProblem("read the earlier version's module", err)
+		return spec, asProblem("read the earlier version's module", err)
 	}
-	return &spec, d.Validate(spec)
+	return spec, d.Validate(spec)
 }
 
-func (d *Deployer) prepareSpec(ctx context.Context, patience patience, p *prepared) {
+func (d *Deployer) prepareSpec(ctx context.Context, patience patience, p *prepared, spec services.Spec) {
 	var err error
-	if p.deployment, err = d.prepare(ctx, patience, *p.spec); err != nil {
+	if p.deployment, err = d.prepare(ctx, patience, spec); err != nil {
 		p.err = asProblem("prepare the service", err)
 	}
 }

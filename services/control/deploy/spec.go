@@ -50,7 +50,7 @@ func (d *Deployer) logged(v registry.Version) registry.Digest {
 func versionOf(spec services.Spec) registry.Version {
 	v := registry.Version{Kind: spec.Kind, Manifest: spec.Manifest, Origin: spec.Origin, Note: spec.Note}
 	for _, b := range spec.Blobs {
-		v.Blobs = append(v.Blobs, registry.Blob{Field: b.Field, Digest: b.Digest, SizeBytes: int64(len(b.Content))})
+		v.Blobs = append(v.Blobs, registry.Blob{Field: b.Field, Digest: b.Digest, SizeBytes: b.Size()})
 	}
 	return v
 }
@@ -79,6 +79,22 @@ func (d *Deployer) complete(ctx context.Context, spec services.Spec) (services.S
 		content, err := d.cfg.Registry.Blob(ctx, b.Digest)
 		if err != nil {
 			return services.Spec{}, asProblem("read the modules of the version", err)
+		}
+		spec.Blobs[i].Content = content
+	}
+	return spec, nil
+}
+
+// withContent returns spec with the content of the blobs that it can read.
+func withContent(spec services.Spec) (services.Spec, error) {
+	spec.Blobs = slices.Clone(spec.Blobs)
+	for i, b := range spec.Blobs {
+		if b.Content != nil || b.Read == nil {
+			continue
+		}
+		content, err := b.Read()
+		if err != nil {
+			return services.Spec{}, err
 		}
 		spec.Blobs[i].Content = content
 	}
