@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -54,6 +55,7 @@ func (b *bench) versions(ctx context.Context) []report.Fact {
 		{Name: "nginx", Value: printed(b.root, "nginx", "-v")},
 		{Name: "Node.js", Value: printed(b.root, "node", "--version")},
 		{Name: "workerd", Value: workerdVersion},
+		{Name: "wasmtime", Value: "Go binding " + printed(filepath.Join(b.root, "bench", "wasmtime"), "sed", "-n", `s/.*wasmtime-go.* //p`, "go.mod")},
 	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, d := range info.Deps {

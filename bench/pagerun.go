@@ -31,7 +31,9 @@ type section struct {
 
 // sections lists all sections in the order in which they are measured.
 var sections = []section{
-	{"hello", func(b *bench, ctx context.Context, s *sheet) error { return b.raceAll(ctx, s, []*task{helloTask()}) }},
+	{"hello", func(b *bench, ctx context.Context, s *sheet) error {
+		return b.raceAll(ctx, s, []*task{helloTask(), sdkTask()})
+	}},
 	{"echo", ofTasks(echoTasks)},
 	{"json", ofTasks(jsonTasks)},
 	{"html", ofTasks(htmlTasks)},

@@ -13,8 +13,11 @@ import (
 	"github.com/vespo-dev/vespo/bench/internal/report"
 )
 
-// warmRounds is the number of turns that a rival has before it is measured: runtimes for JavaScript need some to compile.
-const warmRounds = 2
+// The number of turns that a rival has before it is measured. Runtimes for JavaScript compile in that time.
+const (
+	warmRounds       = 2
+	warmRoundsScript = 6
+)
 
 // reasonLength is the longest reason in the report, in bytes.
 const reasonLength = 200
@@ -98,7 +101,7 @@ func (b *bench) enter(ctx context.Context, t *task, one rival, connections int) 
 		c.Patience(b.patience)
 		return c, nil
 	}
-	if err := r.check(t, warmRounds*b.round); err != nil {
+	if err := r.check(t, time.Duration(cmp.Or(one.warm, warmRounds))*b.round); err != nil {
 		_ = s.stop() // the first error is the reason
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -218,4 +219,25 @@ func TestZipf(t *testing.T) {
 func TestReasons(t *testing.T) {
 	require.Equal(t, "a   b", reason(errors.New("first line\na | b.\n")))
 	require.LessOrEqual(t, len(reason(errors.New(strings.Repeat("é", 1000)))), reasonLength+3)
+}
+
+// TestWasmtime runs the guest written by hand in wasmtime, whose module has to be here: it is large.
+func TestWasmtime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a server")
+	}
+	b := &bench{config: &config{patience: time.Minute, connections: 1, round: time.Millisecond}, root: "..", dir: t.TempDir(), modules: map[string]string{}}
+	root, err := filepath.Abs(b.root)
+	require.NoError(t, err)
+	b.root = root
+	t.Setenv("GOPROXY", "off")
+	r := rivals[slices.IndexFunc(rivals, func(r rival) bool { return r.name == rivalWasmtime })]
+	runner, err := b.enter(t.Context(), helloTask(), r, 1)
+	if err != nil && strings.Contains(err.Error(), "GOPROXY=off") {
+		t.Skip("NOT TRIED: wasmtime's Go binding is not in the module cache")
+	}
+	require.NoError(t, err)
+	require.NoError(t, runner.turn(time.Millisecond))
+	require.NoError(t, runner.server.stop())
+	require.Positive(t, runner.entry.PerSecond.Median())
 }

@@ -20,14 +20,15 @@ const workerdVersion = "1.20261117.1"
 
 // Names of the rivals.
 const (
-	rivalVespo   = "Vespo"
-	rivalNative  = "net/http"
-	rivalFast    = "fasthttp"
-	rivalNginx   = "nginx"
-	rivalNode    = "Node.js"
-	rivalWorkerd = "workerd"
-	rivalFresh   = "wazero (fresh)"
-	rivalShared  = "wazero (shared)"
+	rivalVespo    = "Vespo"
+	rivalNative   = "net/http"
+	rivalFast     = "fasthttp"
+	rivalNginx    = "nginx"
+	rivalNode     = "Node.js"
+	rivalWorkerd  = "workerd"
+	rivalFresh    = "wazero (fresh)"
+	rivalWasmtime = "wasmtime (fresh)"
+	rivalShared   = "wazero (shared)"
 )
 
 // States of a handler between requests.
@@ -41,6 +42,7 @@ const (
 type rival struct {
 	name, state string
 	start       func(*bench, context.Context, *task) (*server, error)
+	warm        int    // turns before it is measured; 0: warmRounds
 	client      string // processors of the client, as taskset(1) takes them; empty: those it has
 }
 
@@ -56,9 +58,10 @@ var rivals = []rival{
 	{name: rivalNative, state: stateShared, start: ofPeer(peer.Native)},
 	{name: rivalFast, state: stateShared, start: ofPeer(peer.Fast)},
 	{name: rivalNginx, state: stateNone, start: (*bench).startNginx},
-	{name: rivalNode, state: stateShared, start: (*bench).startNodeHandlers},
-	{name: rivalWorkerd, state: stateShared, start: (*bench).startWorkerdHandlers},
+	{name: rivalNode, state: stateShared, start: (*bench).startNodeHandlers, warm: warmRoundsScript},
+	{name: rivalWorkerd, state: stateShared, start: (*bench).startWorkerdHandlers, warm: warmRoundsScript},
 	{name: rivalFresh, state: stateFresh, start: ofPeer(peer.Fresh)},
+	{name: rivalWasmtime, state: stateFresh, start: (*bench).startWasmtime},
 	{name: rivalShared, state: stateShared, start: ofPeer(peer.Shared)},
 }
 
@@ -177,6 +180,25 @@ func (b *bench) startNodeScript(ctx context.Context, dir, processes string) (*se
 	}
 	s.name, s.killed = "node", true
 	return s, nil
+}
+
+// startWasmtime builds the server of the directory wasmtime, which is a module of its own, and starts it with the guest of a task.
+func (b *bench) startWasmtime(ctx context.Context, t *task) (*server, error) {
+	module, err := b.module(ctx, t.service)
+	if err != nil {
+		return nil, err
+	}
+	program := filepath.Join(b.dir, "wasmtime")
+	if _, err := os.Stat(program); err != nil {
+		if err := b.buildIn(ctx, filepath.Join(b.root, "bench", "wasmtime"), program, []string{"GOWORK=off", "CGO_ENABLED=1"}, "."); err != nil {
+			return nil, err
+		}
+	}
+	s, err := b.startPiped(ctx, "wasmtime", b.command(program, module))
+	if err == nil {
+		s.killed = true
+	}
+	return s, err
 }
 
 // startWorkerdHandlers starts workerd with the workloads. It may call the upstream of the task.

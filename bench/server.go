@@ -67,7 +67,11 @@ func (b *bench) startPeer(ctx context.Context, kind peer.Kind, service string) (
 		}
 		args = append(args, module, filepath.Join(b.keep, "code"))
 	}
-	cmd := b.command(b.self, args...)
+	return b.startPiped(ctx, string(kind), b.command(b.self, args...))
+}
+
+// startPiped starts a server that prints its address, and that ends with its standard input.
+func (b *bench) startPiped(ctx context.Context, name string, cmd *exec.Cmd) (*server, error) {
 	stdin, err := cmd.StdinPipe() // never written: its end signals the peer that this process has exited
 	if err != nil {
 		return nil, err
@@ -81,7 +85,7 @@ func (b *bench) startPeer(ctx context.Context, kind peer.Kind, service string) (
 	if err != nil {
 		return nil, errors.Join(err, stdin.Close())
 	}
-	s.name = string(kind)
+	s.name = name
 	return s, nil
 }
 

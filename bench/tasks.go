@@ -67,7 +67,20 @@ func helloTask() *task {
 		service: peer.Hello,
 		request: load.Request{Path: "/hello"},
 		answer:  "hello from vespo\n",
-		rivals:  []string{rivalVespo, rivalNative, rivalFast, rivalNginx, rivalNode, rivalWorkerd, rivalFresh, rivalShared},
+		rivals:  []string{rivalVespo, rivalNative, rivalFast, rivalNginx, rivalNode, rivalWorkerd, rivalFresh, rivalWasmtime, rivalShared},
+	}
+}
+
+// sdkTask is hello in standard Go, whose runtime starts before the first request.
+func sdkTask() *task {
+	return &task{
+		name:    "hello, Go SDK",
+		title:   "Hello, standard Go with the SDK",
+		service: peer.SDKHello,
+		request: load.Request{Path: "/sdkhello"},
+		answer:  "hello from /sdkhello\n",
+		rivals:  []string{rivalVespo, rivalNative, rivalFresh, rivalWasmtime, rivalShared},
+		note:    "A fresh instance of wazero or wasmtime runs the initialisation of Go's runtime for each request. Vespo has that in a snapshot.",
 	}
 }
 

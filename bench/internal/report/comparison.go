@@ -61,5 +61,14 @@ func (c *Comparison) Table() *Table {
 	return t
 }
 
-// Times formats the median of ratios.
-func Times(ratios Sample) string { return Number(ratios.Median()) }
+// Times formats the median of ratios. Small ones have two digits.
+func Times(ratios Sample) string {
+	switch x := ratios.Median(); {
+	case x == 0 || x >= 0.1:
+		return Number(x)
+	case x >= 0.01:
+		return fmt.Sprintf("%.3f", x)
+	default:
+		return fmt.Sprintf("%.4f", x)
+	}
+}

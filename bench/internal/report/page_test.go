@@ -57,6 +57,12 @@ func TestComparison(t *testing.T) {
 	require.Equal(t, "Vespo", c.Base().Name) // none of the bases was measured
 }
 
+func TestTimes(t *testing.T) {
+	for want, ratio := range map[string]float64{"0.00": 0, "0.0021": 0.0021, "0.034": 0.0341, "0.25": 0.251, "1.00": 1, "120": 120.4} {
+		require.Equal(t, want, Times(Sample{ratio}))
+	}
+}
+
 func TestPage(t *testing.T) {
 	c := &Chart{Title: "Requests", Axis: "more is better"}
 	c.Add("hello", "Vespo", 1.5)
