@@ -211,16 +211,43 @@ func (s *Scheduler) start(e *entry, now time.Time) func() {
 	e.Handled, e.due = e.due, time.Time{}
 	s.active++
 	e.owner.active++
+	before := e.Last
 	c := s.begin(e, rec, 0)
 	return func() {
 		defer s.runs.Done()
-		_, rec := s.serve(s.running, c, rec)
-		s.end(e, rec)
+		if own, err := s.claim(c); own {
+			_, rec := s.serve(s.running, c, rec)
+			s.end(e, rec)
+		} else {
+			s.leave(e, before, err)
+		}
 		s.mu.Lock()
 		s.active--
 		e.owner.active--
 		s.mu.Unlock()
 		s.wake()
+	}
+}
+
+// claim reports whether this host may run a schedule that is due.
+func (s *Scheduler) claim(c *call) (bool, error) {
+	if s.cfg.Claim == nil {
+		return true, nil
+	}
+	return s.cfg.Claim(s.running, c.key.String()+" "+c.schedule.Text, c.time)
+}
+
+// leave takes begin back: another host runs the schedule, or none does, if err is not nil.
+func (s *Scheduler) leave(e *entry, before *Record, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.running, e.Last = false, before
+	e.Runs--
+	s.unsaved = true
+	if err != nil {
+		e.Missed++
+		s.cfg.Log.Warn("a schedule has not run, as no host may run it while it is not known whether another one does",
+			"prefix", e.owner.key, "schedule", e.schedule.Text, "error", err)
 	}
 }
 

@@ -103,6 +103,11 @@ func (n *Node) SetAddress(address string) {
 	n.self.Address = address
 }
 
+// Claim reports whether this host may run a schedule for a time: see Store.
+func (n *Node) Claim(ctx context.Context, schedule string, at time.Time) (bool, error) {
+	return n.store.Claim(ctx, schedule, at)
+}
+
 // others reads the other hosts that are there.
 func (n *Node) others(ctx context.Context) ([]Member, error) {
 	all, err := n.store.Members(ctx)

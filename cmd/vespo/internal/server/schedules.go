@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"time"
 	_ "time/tzdata" // the time zones of schedules, for machines without them, such as small container images
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
@@ -25,7 +26,12 @@ func (c *core) openSchedules(ctx context.Context, list *parts.List, cfg *Config,
 			if err := durable.MkdirAll(dir); err != nil {
 				return err
 			}
+			var claim func(context.Context, string, time.Time) (bool, error)
+			if c.node != nil {
+				claim = c.node.Claim
+			}
 			c.schedules, err = scheduler.Open(scheduler.Config{
+				Claim:      claim,
 				Catalogue:  catalogue,
 				Dispatcher: routing,
 				FS:         durable.Dir(dir),
