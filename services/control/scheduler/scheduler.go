@@ -47,7 +47,7 @@ type Config struct {
 	// Claim reports whether this host may run a schedule for a time, of several with the same catalogue. It is asked before
 	// each run that the schedule is due for, and reports true on one host. nil: there are no other hosts.
 	Claim func(ctx context.Context, schedule string, at time.Time) (bool, error)
-	Log        *slog.Logger     // default: discards
+	Log   *slog.Logger // default: discards
 }
 
 func (c Config) withDefaults() Config {
