@@ -136,6 +136,12 @@ var importLaw = []importRule{
 		why:    "one host needs no etcd: its client is a module of its own, which only hosts with a common catalogue build",
 	},
 	{
+		except: []string{"cmd/vespo/vespo-etcd"},
+		never:  []string{"github.com/redis", "github.com/jackc"},
+		tests:  true,
+		why:    "one host needs no engine for key-value stores: the clients are in a module of their own",
+	},
+	{
 		except: []string{"cmd", "bench"},
 		never:  []string{"github.com/alecthomas/kong", "flag"},
 		why:    "only the command line parses a command line",
@@ -157,6 +163,7 @@ var importLaw = []importRule{
 var testPackages = []string{
 	"cmd/vespo/internal/certs/certtest",
 	"cmd/vespo/vespo-etcd/etcdtest",
+	"cmd/vespo/vespo-etcd/enginetest",
 	"internal/lane/lanetest",
 	"internal/durable/crashfs",
 	"internal/durable/crashtest",

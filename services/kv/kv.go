@@ -32,8 +32,8 @@ const (
 // EntryOverheadBytes is what the accounting adds to the sizes of the key, the value and the metadata of an entry.
 const EntryOverheadBytes = 64
 
-// maxPageBytes bounds the values, keys and metadata of one page.
-const maxPageBytes = 4 << 20
+// MaxPageBytes bounds the values, keys and metadata of one page. The last entry may exceed it.
+const MaxPageBytes = 4 << 20
 
 // Errors of the methods of Stores, which wrap them with a reason. All others are failures of the host.
 var (

@@ -20,7 +20,7 @@ func NewFiller(q Query) *Filler { return &Filler{query: q} }
 
 // Add adds the next key in order. present is false if it has expired. It returns false if the key belongs to the next page.
 func (f *Filler) Add(e Entry, present bool) bool {
-	if len(f.page.Entries) == f.query.Limit || f.scanned == MaxScan || f.bytes > maxPageBytes || f.read > maxReadBytes {
+	if len(f.page.Entries) == f.query.Limit || f.scanned == MaxScan || f.bytes > MaxPageBytes || f.read > maxReadBytes {
 		return false
 	}
 	f.scanned++

@@ -38,31 +38,8 @@ const (
 	droppedEnding = ".db.dropped" // being deleted
 )
 
-// Limits are the quotas. Zero values select the defaults. Concurrent writes to several stores can exceed the limits of
-// the server by what they write at that moment.
-type Limits struct {
-	StoreBytes int64 // of one store; default 256 MiB
-	StoreKeys  int64 // of one store; default 1,000,000
-	Bytes      int64 // of all stores; default 1 GiB
-	Keys       int64 // of all stores; default 4,000,000
-	Stores     int   // default 100
-}
-
-func (l Limits) withDefaults() Limits {
-	set := func(v *int64, d int64) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	set(&l.StoreBytes, 256<<20)
-	set(&l.StoreKeys, 1_000_000)
-	set(&l.Bytes, 1<<30)
-	set(&l.Keys, 4_000_000)
-	if l.Stores == 0 {
-		l.Stores = 100
-	}
-	return l
-}
+// Limits are the quotas.
+type Limits = kv.Quotas
 
 // Config configures Stores.
 type Config struct {
@@ -87,7 +64,7 @@ var _ kv.Stores = (*Stores)(nil)
 // Open opens all stores of a directory. It reads each file once to check it. A store whose file is damaged or cannot be
 // opened does not fail Open: it refuses its reads and writes.
 func Open(cfg Config) (*Stores, error) {
-	cfg.Limits = cfg.Limits.withDefaults()
+	cfg.Limits = cfg.Limits.WithDefaults()
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -18,12 +17,15 @@ import (
 )
 
 // Model is what a store has to do, as a map.
-type Model map[string]kv.Entry
+type Model struct {
+	entries map[string]kv.Entry
+	now     func() time.Time
+}
 
 // present returns the entry of a key, or one with version 0.
 func (m Model) present(key string) (kv.Entry, bool) {
-	e, ok := m[key]
-	if !ok || !e.Expires.IsZero() && !time.Now().Before(e.Expires) {
+	e, ok := m.entries[key]
+	if !ok || !e.Expires.IsZero() && !m.now().Before(e.Expires) {
 		return kv.Entry{}, false
 	}
 	return e, true
@@ -55,30 +57,30 @@ func (m Model) write(changes []kv.Change, results []kv.Result) error {
 	}
 	for key, e := range next {
 		if e == nil {
-			delete(m, key)
+			delete(m.entries, key)
 			continue
 		}
-		m[key] = *e
+		m.entries[key] = *e
 	}
 	return nil
 }
 
 // model compares random operations with a Model. The time passes, and the stores are opened anew.
-func model(t *testing.T, newStores func(t *testing.T) Open) {
+func (u suite) model(t *testing.T, newStores func(t *testing.T) Open) {
 	for seed := range uint64(3) {
 		open := newStores(t)
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			u.test(t, func(t *testing.T) {
 				random := rand.New(rand.NewPCG(seed, 1))
 				s, closeAll := open(t)
-				m := Model{}
+				m := Model{make(map[string]kv.Entry), u.Now}
 				for range 120 {
 					switch random.IntN(20) {
 					case 0:
 						require.NoError(t, closeAll())
 						s, closeAll = open(t)
 					case 1, 2:
-						pass(time.Duration(random.IntN(100)) * time.Second)
+						u.pass(time.Duration(random.IntN(100)) * time.Second)
 					default:
 						m.step(t, random, s)
 					}
@@ -101,7 +103,7 @@ func (m Model) step(t *testing.T, random *rand.Rand, s kv.Stores) {
 			c.Value = [][]byte{[]byte("7"), []byte("text"), make([]byte, random.IntN(20_000))}[random.IntN(3)]
 			c.Metadata = []string{"", `{"a":"b"}`}[random.IntN(2)]
 			if random.IntN(2) == 0 {
-				c.Expires = time.Now().Add(time.Duration(random.IntN(200)) * time.Second)
+				c.Expires = m.now().Add(time.Duration(random.IntN(200)) * time.Second)
 			}
 		case kv.OpAdd:
 			c.Delta = int64(random.IntN(100)) - 50
@@ -121,7 +123,7 @@ func (m Model) step(t *testing.T, random *rand.Rand, s kv.Stores) {
 func (m Model) compare(t *testing.T, random *rand.Rand, s kv.Stores) {
 	t.Helper()
 	var want []kv.Entry
-	for key := range m {
+	for key := range m.entries {
 		if e, ok := m.present(key); ok {
 			e.Key = key
 			want = append(want, e)

@@ -8,7 +8,6 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -19,31 +18,41 @@ import (
 // Open opens the stores of a test, empty the first time and with the same content afterwards. The caller closes them.
 type Open func(t *testing.T) (kv.Stores, func() error)
 
-// Run runs the suite. newStores returns an Open for one test.
-func Run(t *testing.T, newStores func(t *testing.T) Open) {
+// suite is the suite with the time of its tests.
+type suite struct{ clock }
+
+// Run runs the suite. newStores returns an Open for one test. Its stores take their time from the bubble of the test.
+func Run(t *testing.T, newStores func(t *testing.T) Open) { suite{bubble{}}.run(t, newStores) }
+
+// RunWith runs the suite with stores that take their time from clock: those of an engine, which is in no bubble.
+func RunWith(t *testing.T, clock *Clock, newStores func(t *testing.T) Open) {
+	suite{clock}.run(t, newStores)
+}
+
+func (u suite) run(t *testing.T, newStores func(t *testing.T) Open) {
 	for name, test := range map[string]func(*testing.T, kv.Stores){
-		"Entries":    entries,
-		"Versions":   versions,
-		"Conditions": conditions,
+		"Entries":    u.entries,
+		"Versions":   u.versions,
+		"Conditions": u.conditions,
 		"Atomicity":  atomicity,
-		"Numbers":    numbers,
-		"Expiry":     expiry,
+		"Numbers":    u.numbers,
+		"Expiry":     u.expiry,
 		"Lists":      lists,
 		"Sharing":    sharing,
 		"Drop":       drop,
-		"Limits":     limits,
+		"Limits":     u.limits,
 		"Context":    contexts,
 	} {
 		t.Run(name, func(t *testing.T) {
 			open := newStores(t)
-			synctest.Test(t, func(t *testing.T) {
+			u.test(t, func(t *testing.T) {
 				s, closeAll := open(t)
 				test(t, s)
 				require.NoError(t, closeAll())
 			})
 		})
 	}
-	t.Run("Model", func(t *testing.T) { model(t, newStores) })
+	t.Run("Model", func(t *testing.T) { u.model(t, newStores) })
 	t.Run("Concurrency", func(t *testing.T) { concurrency(t, newStores(t)) })
 }
 
@@ -76,13 +85,10 @@ func value(t *testing.T, s kv.Stores, key string) string {
 	return string(e.Value)
 }
 
-// pass lets time pass in the bubble of a test.
-func pass(d time.Duration) { <-time.After(d) }
-
-func entries(t *testing.T, s kv.Stores) {
+func (u suite) entries(t *testing.T, s kv.Stores) {
 	require.Equal(t, "absent", value(t, s, "k"), "in a store that does not exist")
 	key := "grüße/\x01 \U0001f41d"
-	expires := time.Now().Add(time.Hour).Truncate(time.Millisecond)
+	expires := u.Now().Add(time.Hour).Truncate(time.Millisecond)
 	put := kv.Change{Key: key, Value: []byte{0, 1, 0xff}, Metadata: `{"a":1}`, Expires: expires}
 	r := one(t, s, put)
 	require.False(t, r.Existed)
@@ -108,7 +114,7 @@ func entries(t *testing.T, s kv.Stores) {
 	require.Equal(t, "absent", value(t, s, key))
 }
 
-func versions(t *testing.T, s kv.Stores) {
+func (u suite) versions(t *testing.T, s kv.Stores) {
 	last := kv.Version(0)
 	grows := func(r kv.Result) {
 		t.Helper()
@@ -122,11 +128,11 @@ func versions(t *testing.T, s kv.Stores) {
 		require.Zero(t, one(t, s, kv.Change{Op: kv.OpDelete, Key: "k"}).Version)
 	}
 	require.NoError(t, s.Drop(t.Context(), "a"))
-	pass(time.Second)
+	u.pass(time.Second)
 	grows(one(t, s, Put("k", "v")))
 }
 
-func conditions(t *testing.T, s kv.Stores) {
+func (u suite) conditions(t *testing.T, s kv.Stores) {
 	refused := func(c kv.Change) {
 		t.Helper()
 		_, err := s.Write(t.Context(), "a", []kv.Change{c})
@@ -144,8 +150,8 @@ func conditions(t *testing.T, s kv.Stores) {
 	require.True(t, one(t, s, If(kv.Change{Op: kv.OpDelete, Key: "k"}, second)).Existed)
 	refused(If(Put("k", "again"), second))
 	require.Zero(t, one(t, s, If(kv.Change{Op: kv.OpDelete, Key: "k"}, 0)).Version)
-	one(t, s, kv.Change{Key: "e", Expires: time.Now().Add(time.Second)})
-	pass(time.Second)
+	one(t, s, kv.Change{Key: "e", Expires: u.Now().Add(time.Second)})
+	u.pass(time.Second)
 	one(t, s, If(Put("e", "an expired key is absent"), 0))
 }
 
@@ -170,7 +176,7 @@ func atomicity(t *testing.T, s kv.Stores) {
 	require.NoError(t, err)
 }
 
-func numbers(t *testing.T, s kv.Stores) {
+func (u suite) numbers(t *testing.T, s kv.Stores) {
 	add := func(delta int64) (int64, error) {
 		results, err := s.Write(t.Context(), "a", []kv.Change{{Op: kv.OpAdd, Key: "n", Delta: delta}})
 		if err != nil {
@@ -192,17 +198,17 @@ func numbers(t *testing.T, s kv.Stores) {
 		require.ErrorIs(t, err, kv.ErrNotNumber)
 		require.Equal(t, text, value(t, s, "n"))
 	}
-	one(t, s, kv.Change{Key: "n", Value: []byte("1"), Metadata: "m", Expires: time.Now().Add(time.Minute)})
+	one(t, s, kv.Change{Key: "n", Value: []byte("1"), Metadata: "m", Expires: u.Now().Add(time.Minute)})
 	_, err = add(1)
 	require.NoError(t, err)
 	e, err := s.Get(t.Context(), "a", "n")
 	require.NoError(t, err)
 	require.Equal(t, "m", e.Metadata, "adding keeps the metadata")
-	require.WithinDuration(t, time.Now().Add(time.Minute), e.Expires, time.Millisecond, "and the expiry")
+	require.WithinDuration(t, u.Now().Add(time.Minute), e.Expires, time.Millisecond, "and the expiry")
 }
 
-func expiry(t *testing.T, s kv.Stores) {
-	start := time.Now()
+func (u suite) expiry(t *testing.T, s kv.Stores) {
+	start := u.Now()
 	for n := range 5 {
 		one(t, s, kv.Change{Key: fmt.Sprint(n), Value: []byte("5"), Expires: start.Add(time.Duration(n) * time.Minute)})
 	}
@@ -212,11 +218,11 @@ func expiry(t *testing.T, s kv.Stores) {
 		require.Equal(t, "absent", value(t, s, fmt.Sprint(n)))
 		require.Equal(t, int64(2), one(t, s, kv.Change{Op: kv.OpAdd, Key: fmt.Sprint(n), Delta: 2}).Number, "an expired number begins anew")
 		one(t, s, kv.Change{Op: kv.OpDelete, Key: fmt.Sprint(n)})
-		pass(time.Minute)
+		u.pass(time.Minute)
 	}
 	require.Equal(t, []string{"never"}, keys(t, s, kv.Query{Limit: 10}))
 	require.Equal(t, "v", value(t, s, "never"))
-	one(t, s, kv.Change{Key: "old", Expires: time.Now().Add(-time.Hour)})
+	one(t, s, kv.Change{Key: "old", Expires: u.Now().Add(-time.Hour)})
 	require.Equal(t, "absent", value(t, s, "old"))
 }
 
@@ -296,7 +302,7 @@ func drop(t *testing.T, s kv.Stores) {
 	require.Equal(t, []string{"l"}, keys(t, s, kv.Query{Limit: 10}))
 }
 
-func limits(t *testing.T, s kv.Stores) {
+func (u suite) limits(t *testing.T, s kv.Stores) {
 	long := func(n int) string { return strings.Repeat("x", n) }
 	for _, c := range []struct {
 		change kv.Change
@@ -309,7 +315,7 @@ func limits(t *testing.T, s kv.Stores) {
 		{Put("k", long(kv.MaxValueBytes+1)), kv.ErrTooLarge},
 		{kv.Change{Key: "k", Metadata: long(kv.MaxMetadataBytes + 1)}, kv.ErrTooLarge},
 		{kv.Change{Key: "k", Metadata: "\xff"}, kv.ErrInvalid},
-		{kv.Change{Key: "k", Expires: time.Now().Add(kv.MaxLife + time.Hour)}, kv.ErrInvalid},
+		{kv.Change{Key: "k", Expires: u.Now().Add(kv.MaxLife + time.Hour)}, kv.ErrInvalid},
 		{kv.Change{Op: 9, Key: "k"}, kv.ErrInvalid},
 	} {
 		_, err := s.Write(t.Context(), "a", []kv.Change{c.change})

@@ -1,0 +1,86 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/vespo-dev/vespo/services/kv"
+)
+
+// Write implements kv.Stores.
+func (s *Stores) Write(ctx context.Context, store string, changes []kv.Change) ([]kv.Result, error) {
+	if err := errors.Join(ctx.Err(), kv.CheckName(store), kv.CheckChanges(changes, s.time())); err != nil || len(changes) == 0 {
+		return nil, err
+	}
+	found, err := s.run(ctx, s.scripts.write, store, s.writeArguments(store, changes)...)
+	if err != nil {
+		return nil, s.writeFailed(ctx, store, err)
+	}
+	list, _ := found.([]any)
+	if len(list) == 0 {
+		return nil, s.damaged(store, fmt.Errorf("the script has returned %T", found))
+	}
+	if list[0] != "ok" {
+		return nil, refused(store, list)
+	}
+	if len(list) != 1+3*len(changes) {
+		return nil, s.damaged(store, fmt.Errorf("the script has returned %d values", len(list)))
+	}
+	results := make([]kv.Result, 0, len(changes))
+	for i := 1; i < len(list); i += 3 {
+		version, err1 := strconv.ParseUint(text(list, i), 10, 64)
+		number, err2 := strconv.ParseInt(text(list, i+2), 10, 64)
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, s.damaged(store, err)
+		}
+		results = append(results, kv.Result{Version: kv.Version(version), Existed: list[i+1] == int64(1), Number: number})
+	}
+	return results, nil
+}
+
+// writeArguments returns the ARGV of a write.
+func (s *Stores) writeArguments(store string, changes []kv.Change) []any {
+	q := s.cfg.Quotas
+	args := make([]any, 0, 9+6*len(changes))
+	args = append(args, s.now(), store, q.StoreBytes, q.StoreKeys, q.Bytes, q.Keys, q.Stores, kv.EntryOverheadBytes, sweepKeys)
+	for _, c := range changes {
+		expected, expires := "", int64(0)
+		if c.If != nil {
+			expected = strconv.FormatUint(uint64(*c.If), 10)
+		}
+		if !c.Expires.IsZero() {
+			expires = max(1, c.Expires.UnixMilli())
+		}
+		value := c.Value
+		if c.Op == kv.OpAdd {
+			value = strconv.AppendInt(nil, c.Delta, 10)
+		}
+		args = append(args, int(c.Op), c.Key, expected, expires, c.Metadata, value)
+	}
+	return args
+}
+
+// refused returns the error of a write that the script has refused.
+func refused(store string, list []any) error {
+	switch list[0] {
+	case "conflict":
+		return kv.Reject(kv.ErrConflict, "the key %.100q has the version %s and not %s", text(list, 1), text(list, 2), text(list, 3))
+	case "text":
+		return kv.Reject(kv.ErrNotNumber, "the value of the key %.100q is not a decimal number of 64 bits", text(list, 1))
+	case "sum":
+		return kv.Reject(kv.ErrNotNumber, "the sum for the key %.100q exceeds 64 bits", text(list, 1))
+	case "stores":
+		return kv.Reject(kv.ErrFull, "there are %s stores, and no more are allowed: delete one", text(list, 1))
+	}
+	return kv.Reject(kv.ErrFull, "the store %q has no room: %s of %s %s are used", store, text(list, 1), text(list, 2), text(list, 3))
+}
+
+// text returns an element of a reply as text.
+func text(list []any, i int) string {
+	if i >= len(list) {
+		return ""
+	}
+	return fmt.Sprint(list[i])
+}
