@@ -44,6 +44,7 @@ type conn struct {
 	template *http.Request   // immutable; has what all its requests share
 	accepted time.Time       // immutable
 	state    atomic.Int32    // atomic
+	timed    atomic.Bool     // atomic; a handler has set a deadline
 	watch    watch
 
 	// Of the connection's goroutine, or of the one that reads for watch. in[start:end] was read and not used.
@@ -216,7 +217,7 @@ func (c *conn) begin() bool {
 	if !c.state.CompareAndSwap(idle, active) && !c.state.CompareAndSwap(fresh, active) {
 		return false
 	}
-	_ = c.SetReadDeadline(noDeadline) // the listener may have set one while the connection was idle
+	_ = c.SetDeadline(noDeadline) // the listener may have set some while the connection was idle, or at the end of a write
 	c.server.tell(c.Conn, http.StateActive)
 	return true
 }
@@ -250,6 +251,11 @@ func (c *conn) answer(x *exchange) (again bool) {
 	c.state.Store(idle)
 	c.server.tell(c.Conn, http.StateIdle)
 	return !c.server.leaving.Load()
+}
+
+// untimed removes the deadlines that a handler has set, and reports whether the connection is open.
+func (c *conn) untimed() bool {
+	return !c.timed.Load() || c.timed.Swap(false) && c.SetDeadline(noDeadline) == nil
 }
 
 // closeGently lets the client read the response before its connection is reset.

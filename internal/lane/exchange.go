@@ -84,7 +84,7 @@ func (x *exchange) close() (again bool) {
 		}
 	}
 	c.server.giveBuffers(w.release())
-	return again && !c.failed && c.SetDeadline(noDeadline) == nil // the handler or the listener may have set some
+	return again && !c.failed && c.untimed()
 }
 
 // abandon ends the exchange of a panicked handler. Data in the response's second buffer is sent.

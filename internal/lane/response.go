@@ -193,10 +193,16 @@ func (w *response) flushLocked() error {
 }
 
 // SetReadDeadline is for http.ResponseController.
-func (w *response) SetReadDeadline(at time.Time) error { return w.conn.SetReadDeadline(at) }
+func (w *response) SetReadDeadline(at time.Time) error {
+	w.conn.timed.Store(true)
+	return w.conn.SetReadDeadline(at)
+}
 
 // SetWriteDeadline is for http.ResponseController.
-func (w *response) SetWriteDeadline(at time.Time) error { return w.conn.SetWriteDeadline(at) }
+func (w *response) SetWriteDeadline(at time.Time) error {
+	w.conn.timed.Store(true)
+	return w.conn.SetWriteDeadline(at)
+}
 
 // EnableFullDuplex is for http.ResponseController.
 func (w *response) EnableFullDuplex() error {

@@ -54,7 +54,7 @@ func (h *Hold) WriteHeader(code int) {
 // Write implements Response.
 func (h *Hold) Write(p []byte) (int, error) {
 	h.WriteHeader(200)
-	if !h.released && len(h.body)+len(p) <= HoldBytes {
+	if h.Holds(len(p)) {
 		h.body = append(h.body, p...)
 		return len(p), nil
 	}
@@ -63,6 +63,9 @@ func (h *Hold) Write(p []byte) (int, error) {
 	}
 	return h.to.Write(p)
 }
+
+// Holds reports whether size more bytes of the body are held back: Write does not wait for the client then.
+func (h *Hold) Holds(size int) bool { return !h.released && len(h.body)+size <= HoldBytes }
 
 // Flush implements Response.
 func (h *Hold) Flush() error {

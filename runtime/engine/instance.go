@@ -253,7 +253,7 @@ func (in *Instance) rewind() error {
 // recount sets the counters of a request to their initial values.
 func (in *Instance) recount() {
 	in.fuel.Set(firstSliceFuel)
-	in.run.given, in.run.work, in.run.guestTime = firstSliceFuel, 0, 0
+	in.run.given, in.run.work, in.run.guestTime, in.run.hostWork = firstSliceFuel, 0, 0, 0
 	in.refused.Set(0)
 }
 

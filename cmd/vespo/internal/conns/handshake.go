@@ -21,7 +21,10 @@ func (l *Listener) secured(c *conn) net.Conn {
 
 // inner returns the connection of a Listener that c is or wraps; nil if there is none.
 func inner(c net.Conn) *conn {
-	own, _ := Unwrap(c).(*conn)
+	own, plain := c.(*conn)
+	if !plain {
+		own, _ = Unwrap(c).(*conn)
+	}
 	return own
 }
 
