@@ -3,6 +3,7 @@ package lane
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -41,7 +42,7 @@ type conn struct {
 	listener net.Addr        // immutable
 	local    net.Addr        // immutable
 	base     context.Context // immutable; of all its requests
-	template *http.Request   // immutable; has what all its requests share
+	template *http.Request   // immutable after the handshake; has what all its requests share
 	accepted time.Time       // immutable
 	state    atomic.Int32    // atomic
 	timed    atomic.Bool     // atomic; a handler has set a deadline
@@ -50,9 +51,10 @@ type conn struct {
 	// Of the connection's goroutine, or of the one that reads for watch. in[start:end] was read and not used.
 	in         [headBytes]byte
 	start, end int
-	lenient    int  // bytes of line ends that may come before the next request
-	skipped    int  // skipped ones of these
-	failed     bool // a write has failed
+	lenient    int    // bytes of line ends that may come before the next request
+	skipped    int    // skipped ones of these
+	failed     bool   // a write has failed
+	reason     Reason // for which it leaves the lane
 }
 
 func (s *Server) newConn(c net.Conn, listener net.Addr, base context.Context) *conn {
@@ -82,6 +84,10 @@ func (s *Server) newConn(c net.Conn, listener net.Addr, base context.Context) *c
 
 // serve serves the connection, until it ends or is handed over.
 func (c *conn) serve() {
+	if c.secure() != nil {
+		c.leave(c.Conn)
+		return
+	}
 	for {
 		x, err := c.next()
 		if errors.Is(err, errNotStrict) {
@@ -102,18 +108,30 @@ func (c *conn) serve() {
 
 // handOver passes the connection to net/http, with the bytes that were read.
 func (c *conn) handOver() {
-	ahead := bytes.Clone(c.in[c.start:c.end])
-	c.server.forget(c)
-	c.server.handed.Add(1)
-	err := c.server.http.Serve(&one{conn: &replayed{Conn: c.Conn, ahead: ahead}, addr: c.listener})
+	from := &replayed{Conn: c.Conn, ahead: bytes.Clone(c.in[c.start:c.end])}
+	if secure, ok := c.Conn.(*tls.Conn); ok {
+		c.leave(secured{from, secure})
+		return
+	}
+	c.leave(from)
+}
+
+// leave passes the connection to net/http, which reads from a given one.
+func (c *conn) leave(from net.Conn) {
+	c.server.handOver(c)
+	err := c.server.http.Serve(&one{conn: from, addr: c.listener})
 	if !errors.Is(err, errAccepted) { // the server is shut down
 		_ = c.Close()
 		c.server.tell(c.Conn, http.StateClosed)
 	}
 }
 
-// errNotStrict is the error of bytes that are not of the strict subset.
-var errNotStrict = errors.New("not of the strict subset of HTTP/1.1")
+var (
+	// errNotStrict is the error of bytes that are not of the strict subset.
+	errNotStrict = errors.New("not of the strict subset of HTTP/1.1")
+	// errOther is the error of a connection that does not speak HTTP/1.1, or whose handshake has failed.
+	errOther = errors.New("not a connection of HTTP/1.1")
+)
 
 var endOfHead = []byte("\r\n\r\n")
 
@@ -126,14 +144,14 @@ func (c *conn) next() (*exchange, error) {
 			x := c.server.takeExchange()
 			size := searched + i + len(endOfHead)
 			if !x.head.parse(string(data[:size])) {
-				return nil, errNotStrict
+				return nil, c.refuse(x.head.reason)
 			}
 			c.start += size
 			return x, nil
 		}
 		if !c.few(len(data)) {
-			if !plausible(data, searched) {
-				return nil, errNotStrict
+			if reason, ok := plausible(data, searched); !ok {
+				return nil, c.refuse(reason)
 			}
 			searched = max(0, len(data)-len(endOfHead)+1)
 		}
@@ -158,22 +176,29 @@ func (c *conn) skipLineEnds() {
 
 // plausible reports whether a part of a head can become one of the strict subset. net/http answers a malformed line at
 // once, without the rest of the head. Bytes before searched were found plausible before.
-func plausible(part []byte, searched int) bool {
+func plausible(part []byte, searched int) (reason Reason, ok bool) {
 	if bytes.IndexByte(part[searched:], '\n') < 0 {
-		return true
+		return Other, true
 	}
 	var h head
-	return h.parse(string(part[:bytes.LastIndexByte(part, '\n')+1]))
+	ok = h.parse(string(part[:bytes.LastIndexByte(part, '\n')+1]))
+	return h.reason, ok
+}
+
+// refuse returns the error of a head for net/http.
+func (c *conn) refuse(reason Reason) error {
+	c.reason = reason
+	return errNotStrict
 }
 
 // more reads more of a head. A head that ends early or comes too late, or is too large, is left to net/http.
 func (c *conn) more() error {
 	if c.end-c.start == len(c.in) {
-		return errNotStrict
+		return c.refuse(Large)
 	}
 	err := c.fill()
 	if err != nil && c.end > 0 && !c.few(c.end) && !errors.Is(err, net.ErrClosed) {
-		return errNotStrict // the next read fails, too
+		return c.refuse(Other) // the next read fails, too
 	}
 	return err
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/halfclose"
 	"github.com/vespo-dev/vespo/internal/lane/lanetest"
 )
 
@@ -29,7 +30,7 @@ func describe(w http.ResponseWriter, r *http.Request) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %q %s %d.%d host=%q length=%d close=%t te=%v trailer=%v\n", r.Method, r.RequestURI, r.Proto, r.ProtoMajor, r.ProtoMinor,
 		r.Host, r.ContentLength, r.Close, r.TransferEncoding, r.Trailer)
-	fmt.Fprintf(&b, "url=%#v\n", *r.URL)
+	fmt.Fprintf(&b, "url=%#v tls=%t\n", *r.URL, r.TLS != nil && r.TLS.HandshakeComplete)
 	names := make([]string, 0, len(r.Header))
 	for name := range r.Header {
 		names = append(names, name)
@@ -48,6 +49,11 @@ func talk(addr string, pieces ...string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return talkOn(conn, pieces...)
+}
+
+// talkOn is talk on a connection, which it closes.
+func talkOn(conn net.Conn, pieces ...string) (string, error) {
 	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return "", err
@@ -60,7 +66,7 @@ func talk(addr string, pieces ...string) (string, error) {
 			break // the server has closed the connection
 		}
 	}
-	_ = conn.(*net.TCPConn).CloseWrite() // fails if the server has closed the connection
+	_ = halfclose.CloseWrite(conn) // fails if the server has closed the connection
 	answer, err := io.ReadAll(conn)
 	if err != nil && errors.Is(err, net.ErrClosed) {
 		return "", err

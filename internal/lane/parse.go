@@ -68,6 +68,7 @@ type head struct {
 	header http.Header // without Host, as net/http does
 	length int64       // Content-Length; 0 without a body
 	close  bool        // the client asks to close the connection
+	reason Reason      // of a head that is not of the subset
 
 	sized      bool              // there is a Content-Length
 	connection bool              // there is a Connection
@@ -121,6 +122,9 @@ func (h *head) complete() bool {
 func (h *head) parseLine(line string, end int) bool {
 	rest, ok := strings.CutSuffix(line, " HTTP/1.1")
 	if !ok || len(line) != end-1 {
+		if strings.HasSuffix(line, " HTTP/1.0") || strings.HasSuffix(line, " HTTP/2.0") {
+			h.reason = Version
+		}
 		return false
 	}
 	if h.method, h.target, ok = strings.Cut(rest, " "); !ok || len(h.target) == 0 || h.target[0] != '/' || !all(h.target, inTarget) {
@@ -166,10 +170,15 @@ func (h *head) parseField(line string) bool {
 	case "Connection":
 		h.close = strings.EqualFold(value, "close")
 		if h.connection || !h.close && !strings.EqualFold(value, "keep-alive") {
+			h.reason = Upgrade
 			return false
 		}
 		h.connection = true
-	case "Transfer-Encoding", "Expect", "Upgrade", "Te", "Trailer", "Http2-Settings":
+	case "Transfer-Encoding", "Expect", "Te", "Trailer":
+		h.reason = Body
+		return false
+	case "Upgrade", "Http2-Settings":
+		h.reason = Upgrade
 		return false
 	}
 	h.add(name, value)

@@ -17,12 +17,13 @@ type Server struct {
 	spent   sync.Pool    // of *exchange, which no goroutine uses
 	dated   atomic.Pointer[dated]
 	leaving atomic.Bool    // atomic; Shutdown or Close was called
-	handed  atomic.Uint64  // atomic; connections that were handed over
 	served  sync.WaitGroup // goroutines of connections
 
 	mu        sync.Mutex
 	open      map[*conn]struct{}      // guarded by mu
 	listeners map[net.Listener]func() // guarded by mu; their Close, to be called once
+	accepted  uint64                  // guarded by mu; connections since New
+	left      [Reasons]uint64         // guarded by mu; of these, those that went to net/http
 }
 
 // New returns a server for the handler, the contexts, the ConnState and the ErrorLog of s. These must not change
@@ -37,15 +38,16 @@ func New(s *http.Server) *Server {
 
 // Stats describes the connections of a Server.
 type Stats struct {
-	Open       int    // in the lane
-	HandedOver uint64 // to net/http, since New
+	Open     int             // in the lane
+	Accepted uint64          // since New
+	Left     [Reasons]uint64 // those that went to net/http, since New
 }
 
 // Stats returns the current state.
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Stats{Open: len(s.open), HandedOver: s.handed.Load()}
+	return Stats{Open: len(s.open), Accepted: s.accepted, Left: s.left}
 }
 
 // Serve accepts and serves connections, until l fails. After Shutdown or Close it returns http.ErrServerClosed.
@@ -108,6 +110,7 @@ func (s *Server) accept(accepted net.Conn, listener net.Addr, base context.Conte
 		return
 	}
 	s.open[c] = struct{}{}
+	s.accepted++
 	s.served.Add(1)
 	go c.serve() // ended by Shutdown or Close; forget ends the wait for it
 }
@@ -119,6 +122,14 @@ func (s *Server) forget(c *conn) {
 	defer s.mu.Unlock()
 	delete(s.open, c)
 	s.served.Done()
+}
+
+// handOver is forget for a connection that goes to net/http.
+func (s *Server) handOver(c *conn) {
+	s.mu.Lock()
+	s.left[c.reason]++
+	s.mu.Unlock()
+	s.forget(c)
 }
 
 // tell calls the hook of the http.Server.

@@ -178,7 +178,9 @@ func TestHandOver(t *testing.T) {
 		} else {
 			ask(t, conn, from, "/")
 		}
-		require.Equal(t, lane.Stats{Open: 1 - int(handed), HandedOver: handed}, s.Lane.Stats())
+		want := lane.Stats{Open: 1 - int(handed), Accepted: 1}
+		want.Left[lane.Body] = handed
+		require.Equal(t, want, s.Lane.Stats())
 	}
 }
 
@@ -197,7 +199,9 @@ func TestHTTP2(t *testing.T) {
 		require.NoError(t, resp.Body.Close())
 		require.Equal(t, 2, resp.ProtoMajor)
 	}
-	require.Equal(t, lane.Stats{HandedOver: 1}, s.Lane.Stats())
+	want := lane.Stats{Accepted: 1}
+	want.Left[lane.Version] = 1
+	require.Equal(t, want, s.Lane.Stats())
 }
 
 // TestPanic checks that a panic is logged, unless it only ends the response.

@@ -3,6 +3,7 @@ package lanetest
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
@@ -90,6 +91,22 @@ func (k Kind) StartServer(tb testing.TB, server *http.Server) *Server {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(tb, err)
+	return k.startOn(tb, server, listener)
+}
+
+// StartTLS is Start with TLS and a certificate for tests. It offers HTTP/2, too.
+func (k Kind) StartTLS(tb testing.TB, handler http.Handler) *Server {
+	tb.Helper()
+	issuer := httptest.NewTLSServer(nil)
+	config := &tls.Config{Certificates: issuer.TLS.Certificates, NextProtos: []string{"h2", "http/1.1"}}
+	issuer.Close()
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", config)
+	require.NoError(tb, err)
+	return k.startOn(tb, &http.Server{Handler: handler}, listener)
+}
+
+func (k Kind) startOn(tb testing.TB, server *http.Server, listener net.Listener) *Server {
+	tb.Helper()
 	if server.ErrorLog == nil {
 		server.ErrorLog = log.New(io.Discard, "", 0)
 	}

@@ -2,6 +2,7 @@ package instruments
 
 import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
+	"github.com/vespo-dev/vespo/internal/lane"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services/observe/metrics"
@@ -35,16 +36,27 @@ func perGate(name, help string, value func(admission.GateStats) float64) metrics
 // connStats is the state of the listeners, and of what open requests hold.
 type connStats struct {
 	listeners []named[conns.Stats]
+	lane      lane.Stats
 	router    router.Stats
 }
 
 // connections returns the metrics of the listeners.
 func (s *Sources) connections() metrics.Group {
-	read := func() connStats { return connStats{collect(s.Listeners), s.Router.Stats()} }
+	read := func() connStats { return connStats{collect(s.Listeners), s.Lane(), s.Router.Stats()} }
 	return metrics.Of("Connections", read,
 		perListener("vespo_connections_open", metrics.Gauge, "Open connections.", func(l conns.Stats) float64 { return float64(l.Open) }),
 		perListener("vespo_connections_waiting", metrics.Gauge, "Accepted connections that wait for a place.", func(l conns.Stats) float64 { return float64(l.Waiting) }),
 		perListener("vespo_connections_total", metrics.Counter, "Connections that got a place.", func(l conns.Stats) float64 { return float64(l.Admitted) }),
+		metrics.Level("vespo_fast_lane_open", "Open connections in the fast lane (--fast-lane).", func(c connStats) int { return c.lane.Open }),
+		metrics.Count("vespo_fast_lane_total", "Connections that began in the fast lane.", func(c connStats) uint64 { return c.lane.Accepted }),
+		metrics.Field[connStats]{
+			Desc: metrics.Desc{Name: "vespo_fast_lane_left_total", Type: metrics.Counter, Labels: "reason", Help: "Connections that went on to net/http."},
+			Emit: func(c connStats, to *metrics.Sink) {
+				for reason, n := range c.lane.Left {
+					to.Value(float64(n), lane.Reason(reason).String())
+				}
+			},
+		},
 		metrics.Level("vespo_requests_held_bytes", "Estimated memory of open requests, mainly headers.", func(c connStats) int64 { return c.router.HeldBytes }),
 		metrics.Level("vespo_requests_held_limit_bytes", "Limit of that memory (--header-memory).", func(c connStats) int64 { return c.router.LimitBytes }),
 	)

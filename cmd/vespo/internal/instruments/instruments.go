@@ -8,6 +8,7 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/output"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/tracing"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
+	"github.com/vespo-dev/vespo/internal/lane"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
@@ -47,6 +48,7 @@ type Sources struct {
 	Lambda    *lambda.Handler                       // nil without a Lambda API
 	Failures  func() accesslog.FailureStats         // nil if every request has a record
 	Listeners func(yield func(string, conns.Stats)) // by the name of the listener
+	Lane      func() lane.Stats                     // of the public listener
 	Outputs   func(yield func(string, output.Stats))
 }
 

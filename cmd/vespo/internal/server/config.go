@@ -82,7 +82,7 @@ type Config struct {
 	Tunnels             int           `placeholder:"N" default:"0" help:"WebSockets and other connections to upstreams that have switched protocols; 0 is a quarter of --max-connections."`
 	TunnelIdle          time.Duration `placeholder:"DURATION" default:"5m" help:"Time after which one of them is closed on which nothing was sent (${default})."`
 	KeepAlive           time.Duration `placeholder:"DURATION" default:"2m" help:"Time after which an idle connection is closed. It must exceed the idle time of a load balancer in front (${default})."`
-	FastLane            string        `enum:"on,off" placeholder:"on|off" default:"on" help:"Serve common requests of HTTP/1.1 without TLS on --listen by a server of their own, which takes less processor time than Go's net/http; off leaves all requests to that (${default})."`
+	FastLane            string        `enum:"on,off" placeholder:"on|off" default:"on" help:"Serve common requests of HTTP/1.1 on --listen by a server of their own, which takes less processor time than Go's net/http; off leaves all requests to that (${default})."`
 	TrustedProxy        []string      `placeholder:"CIDR" sep:"," help:"Accept the client address, scheme, host and request id from proxies at these addresses (X-Forwarded-For, -Proto, -Host, Forwarded, X-Request-Id): a network such as 10.0.0.0/8, an address, or private_ranges. May be repeated."`
 	ProxyProtocol       bool          `help:"Expect every connection of a --trusted-proxy to begin with a header of the PROXY protocol, version 1 or 2."`
 	ShutdownDelay       time.Duration `placeholder:"DURATION" default:"0s" help:"Time between SIGTERM and the drain. The server reports that it is not ready, and serves everything (${default})."`

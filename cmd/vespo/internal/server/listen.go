@@ -30,7 +30,7 @@ func (p percent) String() string { return strconv.Itoa(int(p)) + "%" }
 // of returns the share of n, at least 1.
 func (p percent) of(n int) int { return max(1, int(int64(n)*int64(p)/100)) }
 
-// laneOn is the value of --fast-lane for a public listener with a lane. Connections with TLS have none.
+// laneOn is the value of --fast-lane for a public listener with a lane.
 const laneOn = "on"
 
 // shares returns the limits of one client within a capacity:

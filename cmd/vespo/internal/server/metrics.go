@@ -13,6 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/instruments"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/output"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
+	"github.com/vespo-dev/vespo/internal/lane"
 	"github.com/vespo-dev/vespo/router"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services/control/admin"
@@ -52,8 +53,16 @@ func (c *core) measure(routing *router.Router, management *admin.Handler) {
 	if api, ok := c.lambda.(*lambda.Handler); ok {
 		s.Lambda = api
 	}
-	s.Listeners, s.Traces = c.listening.stats, c.traces
+	s.Listeners, s.Lane, s.Traces = c.listening.stats, c.laneStats, c.traces
 	s.Scrapes.Register(instruments.Groups(s))
+}
+
+// laneStats returns the state of the fast lane; zero without one.
+func (c *core) laneStats() (s lane.Stats) {
+	if l := c.lane.Load(); l != nil {
+		s = l.Stats()
+	}
+	return s
 }
 
 // listeners remembers the listeners of a server for scrapes, by their flags. It is safe for concurrent use.

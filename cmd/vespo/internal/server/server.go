@@ -155,10 +155,11 @@ func (s *server) listen(ctx context.Context) error {
 	}
 	connections := s.cfg.publicConnections(s.log)
 	connections.TLS = s.core.security.of(onPublic, s.cfg.Listen, "h2", "http/1.1")
-	if err := public.open(ctx, s.list, s.cfg.Listen, connections, s.cfg.FastLane == laneOn && connections.TLS == nil); err != nil {
+	if err := public.open(ctx, s.list, s.cfg.Listen, connections, s.cfg.FastLane == laneOn); err != nil {
 		return err
 	}
 	s.surfaces = append(s.surfaces, public)
+	s.core.lane.Store(public.lane)
 	defer func() {
 		if management != nil {
 			s.surfaces = append(s.surfaces, management)

@@ -24,6 +24,7 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/tracing"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
 	"github.com/vespo-dev/vespo/internal/client"
+	"github.com/vespo-dev/vespo/internal/lane"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/registry/filestore"
 	"github.com/vespo-dev/vespo/router"
@@ -84,8 +85,9 @@ type core struct {
 	sources   *instruments.Sources // of metrics
 	traces    *tracing.Tracer      // nil unless requests are traced
 	listening listeners
-	public    atomic.Value // string: URL of the public listener, once open
-	console   atomic.Value // string: URL of the console, once its listener is open
+	lane      atomic.Pointer[lane.Server] // of the public listener, once open; nil without one
+	public    atomic.Value                // string: URL of the public listener, once open
+	console   atomic.Value                // string: URL of the console, once its listener is open
 }
 
 // access is the access listener, and the count of dropped records.
