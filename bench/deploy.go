@@ -36,7 +36,7 @@ var deployParts = []struct{ title, message, attr string }{
 	{"deploy: all of the following", messageServed, "deploy"},
 	{"- read and validate the module", "a module was read", "took"},
 	{"- rewrite it", "a module was rewritten", "took"},
-	{"- compile it, before it serves", "a module was compiled", "took"},
+	{"- load it into the interpreter", "a module was loaded by the interpreter", "took"},
 	{"- initialise the guest, take the snapshot", "a module was prepared", "took"},
 }
 

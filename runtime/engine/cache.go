@@ -74,7 +74,7 @@ func (e *Engine) compileModule(ctx context.Context, from source, rewritten []byt
 	if e.code == nil {
 		return e.compileHere(ctx, rewritten)
 	}
-	key, stub := codecache.Key{Module: from.sum, Code: sha256.Sum256(rewritten)}, rewrite.Stub(rewritten)
+	key, stub := codecache.Key{Module: from.sum, Code: digestOf(rewritten)}, rewrite.Stub(rewritten)
 	if code, err := e.load(key, from.size, stub); code != nil || err != nil {
 		return code, err
 	}
@@ -96,6 +96,9 @@ func (e *Engine) reload(d *Decoded) (*sharedCode, error) {
 	e.codes.add(code)
 	return code, nil
 }
+
+// digestOf returns the digest of a rewritten module that its code is found by.
+func digestOf(rewritten []byte) codecache.Digest { return sha256.Sum256(rewritten) }
 
 // compileHere compiles without a cache. wazero checks ctx between functions, but only with several workers.
 func (e *Engine) compileHere(ctx context.Context, rewritten []byte) (*sharedCode, error) {

@@ -165,6 +165,9 @@ func (in *Instance) look() {
 	r.count(now)
 	if r.guestTime > turns.LongAfter {
 		in.giveUpWatch()
+		if in.code.interpreted && r.guestTime > slowTime {
+			in.module.engine.noteSlow()
+		}
 		in.takeTurn(now)
 		r.counted = time.Now()
 	}

@@ -56,6 +56,8 @@ type Config struct {
 	CompileBytes int64
 	// CompileTime limits the processor time for compiling a module; default 1 min.
 	CompileTime time.Duration
+	// Mode selects machine code or the interpreter; default Compiled.
+	Mode Mode
 	// InitTimeout limits a guest's initialisation; default 10 s.
 	InitTimeout time.Duration
 	// HostModules are the modules that guests can import.
@@ -98,14 +100,16 @@ func (c Config) allSlots() int { return c.Slots + c.Preparing + 1 }
 
 // Engine owns the wazero runtime, the slab and the snapshots. See the package comment.
 type Engine struct {
-	cfg      Config             // immutable
-	runtime  wazero.Runtime     // immutable
-	code     *code              // immutable; nil if there is no cache
-	slab     *slab.Slab         // immutable
-	restorer *snapshot.Restorer // immutable
-	turns    *turns.Turns       // immutable
-	host     hostTable          // immutable
-	epoch    time.Time          // immutable; origin of the guests' monotonic clock
+	cfg     Config         // immutable
+	runtime wazero.Runtime // immutable
+	// interpreter is the runtime for modules whose code is not compiled yet; nil except for InterpretedFirst.
+	interpreter wazero.Runtime     // immutable
+	code        *code              // immutable; nil if there is no cache
+	slab        *slab.Slab         // immutable
+	restorer    *snapshot.Restorer // immutable
+	turns       *turns.Turns       // immutable
+	host        hostTable          // immutable
+	epoch       time.Time          // immutable; origin of the guests' monotonic clock
 
 	compiling oneByOne
 	types     typeLedger
@@ -118,6 +122,9 @@ type Engine struct {
 	instances  atomic.Int64 // atomic; open instances
 	decodings  atomic.Int64 // atomic; modules decoded by Engine.Decode
 	recalled   atomic.Int64 // atomic; snapshots found on disk
+
+	interpretedBytes atomic.Int64 // atomic; modules in the interpreter
+	slow             atomic.Bool  // atomic; the interpreter was too slow for a guest
 }
 
 // Open maps the slab and starts a runtime with the host modules. The caller must close the Engine.
@@ -151,7 +158,20 @@ func Open(ctx context.Context, cfg Config) (e *Engine, err error) {
 		}
 		rc = rc.WithCompilationCache(e.code.wazero)
 	}
-	e.runtime = wazero.NewRuntimeWithConfig(ctx, rc)
+	switch e.cfg.Mode {
+	case Interpreted:
+		e.runtime = openInterpreter(ctx)
+	case InterpretedFirst:
+		e.interpreter = openInterpreter(ctx)
+		fallthrough
+	default:
+		e.runtime = wazero.NewRuntimeWithConfig(ctx, rc)
+	}
+	return e, e.addHost(ctx)
+}
+
+// addHost adds the host modules to the runtimes.
+func (e *Engine) addHost(ctx context.Context) error {
 	injected := HostModule{
 		Name:   injectedModule,
 		Within: true,
@@ -162,18 +182,23 @@ func Open(ctx context.Context, cfg Config) (e *Engine, err error) {
 			Call:    (*Instance).yield,
 		}},
 	}
-	if err = instantiateHost(ctx, e.runtime, injected); err != nil {
-		return e, err
-	}
 	for _, m := range e.cfg.HostModules {
-		if err = e.host.add(m); err != nil {
-			return e, err
-		}
-		if err = instantiateHost(ctx, e.runtime, m); err != nil {
-			return e, err
+		if err := e.host.add(m); err != nil {
+			return err
 		}
 	}
-	return e, nil
+	for _, m := range append([]HostModule{injected}, e.cfg.HostModules...) {
+		if err := instantiateHost(ctx, e.runtime, m); err != nil {
+			return err
+		}
+		if e.interpreter == nil {
+			continue
+		}
+		if err := instantiateHost(ctx, e.interpreter, m); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close releases all resources. All modules and instances must have been closed; otherwise
@@ -189,6 +214,9 @@ func (e *Engine) Close(ctx context.Context) error {
 	}
 	if e.runtime != nil {
 		errs = append(errs, e.runtime.Close(ctx))
+	}
+	if e.interpreter != nil {
+		errs = append(errs, e.interpreter.Close(ctx))
 	}
 	if e.code != nil {
 		errs = append(errs, e.code.close(ctx))
@@ -254,10 +282,10 @@ func (e *Engine) timed(what string) func() {
 	return func() { e.cfg.Log.Debug(what, slog.Duration("took", time.Since(began))) }
 }
 
-// LoadedBytes returns the memory of all machine code and snapshots.
+// LoadedBytes returns the memory of all code and snapshots.
 func (e *Engine) LoadedBytes() int64 {
 	_, code := e.codes.size()
-	return code + e.imageHeld.Load()
+	return code + e.imageHeld.Load() + e.interpretedBytes.Load()
 }
 
 // moduleConfig is the same for all instances: no names, no start functions (the engine runs them), no files,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"flag"
 	"testing"
 	"time"
 
@@ -47,12 +48,21 @@ func withNote(cfg Config) Config {
 	return cfg
 }
 
+// interpreted makes engines without a cache run the interpreter only; see TestOutcomesOfTheInterpreter.
+var interpreted = flag.Bool("interpreted", false, "run guests in wazero's interpreter")
+
 // open starts an engine with a host module "test" of one function. The test fails if anything is not closed.
 func open(tb testing.TB, cfg Config) *Engine {
 	tb.Helper()
 	cfg = withNote(cfg)
 	if cfg.Slots == 0 {
 		cfg.Slots = 4
+	}
+	if *interpreted {
+		if cfg.CacheDir != "" || cfg.Mode != Compiled {
+			tb.Skip("needs compiled code")
+		}
+		cfg.Mode = Interpreted
 	}
 	e, err := Open(context.Background(), cfg)
 	require.NoError(tb, err)
@@ -241,8 +251,10 @@ func TestCallStackIsBounded(t *testing.T) {
 	e := open(t, Config{})
 	in := prepare(t, compile(t, e, "state", stateOptions))
 	require.EqualValues(t, 5000, call(t, in, deep, 5000))
-	require.True(t, in.stacks.known)
-	require.Positive(t, in.stacks.bytes(in.entries[deep].fn))
+	if !*interpreted { // the interpreter's stack is elsewhere
+		require.True(t, in.stacks.known)
+		require.Positive(t, in.stacks.bytes(in.entries[deep].fn))
+	}
 
 	out := in.Call(context.Background(), soon(), deep, []uint64{1 << 40})
 	require.Equal(t, StackOverflow, out.Kind)
@@ -274,6 +286,9 @@ func TestPanicsInHostFunctionsAreTheHostsFault(t *testing.T) {
 }
 
 func TestCallsAndResetsDoNotAllocate(t *testing.T) {
+	if *interpreted {
+		t.Skip("the interpreter allocates")
+	}
 	e := open(t, Config{})
 	in := prepare(t, compile(t, e, "state", stateOptions))
 	stack, deadline := make([]uint64, 1), soon()

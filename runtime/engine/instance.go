@@ -45,12 +45,13 @@ type Instance struct {
 	// OnCapture, if set, is called before the snapshot is captured, for the host's state of the initialisation.
 	OnCapture func()
 
-	module  *Module    // immutable
-	mod     api.Module // immutable
-	slot    *slab.Slot // immutable
-	memory  slotMemory // the slot as linear memory
-	viewed  uint64     // end of the memory passed to host functions since the last reset
-	faulted bool       // pages of memory may have become private since the last reset
+	module  *Module     // immutable
+	code    *sharedCode // immutable
+	mod     api.Module  // immutable
+	slot    *slab.Slot  // immutable
+	memory  slotMemory  // the slot as linear memory
+	viewed  uint64      // end of the memory passed to host functions since the last reset
+	faulted bool        // pages of memory may have become private since the last reset
 	// drewRandom reports whether a host function has returned random bytes. It is used only
 	// after the initialisation.
 	drewRandom bool
@@ -80,7 +81,7 @@ func (m *Module) newInstance(slot *Slot) (*Instance, error) {
 	in := &Instance{module: m, slot: slot, memory: slotMemory{cell: slot.Bytes(), limit: m.limit}}
 	in.context.in = in
 	allocator := experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory { return &in.memory })
-	mod, err := e.runtime.InstantiateModule(experimental.WithMemoryAllocator(&in.context, allocator), m.code.compiled, moduleConfig())
+	mod, err := in.instantiate(experimental.WithMemoryAllocator(&in.context, allocator))
 	e.instances.Add(1)
 	m.instances.Add(1)
 	if err != nil {
@@ -93,6 +94,18 @@ func (m *Module) newInstance(slot *Slot) (*Instance, error) {
 		return nil, err
 	}
 	return in, nil
+}
+
+// instantiate instantiates the code of the module.
+func (in *Instance) instantiate(ctx context.Context) (api.Module, error) {
+	m := in.module
+	m.codeMu.RLock()
+	defer m.codeMu.RUnlock()
+	in.code = m.code
+	if in.code.interpreted {
+		return m.engine.interpreter.InstantiateModule(ctx, in.code.compiled, moduleConfig())
+	}
+	return m.engine.runtime.InstantiateModule(ctx, in.code.compiled, moduleConfig())
 }
 
 // applyData sets the initial size of the memory and applies the data to it, if these are separate from the code. They are
@@ -318,6 +331,24 @@ func (in *Instance) Close() error {
 }
 
 func (in *Instance) releaseSlot() error {
+	if err := in.wipeSlot(); err != nil {
+		return err
+	}
+	in.module.engine.slab.Release(in.slot)
+	return nil
+}
+
+// leaveSlot closes the instance and wipes its slot, which the caller gets unless there is an error.
+func (in *Instance) leaveSlot() error {
+	err := in.mod.Close(&in.context)
+	if wiped := in.wipeSlot(); wiped != nil || err == nil {
+		return wiped
+	}
+	in.module.engine.slab.Release(in.slot)
+	return err
+}
+
+func (in *Instance) wipeSlot() error {
 	e := in.module.engine
 	e.instances.Add(-1)
 	in.module.instances.Add(-1)
@@ -325,6 +356,5 @@ func (in *Instance) releaseSlot() error {
 		// A slot that cannot be wiped may contain another tenant's data: it is never used again.
 		return fmt.Errorf("engine: slot %d is lost: %w", in.slot.ID(), err)
 	}
-	e.slab.Release(in.slot)
 	return nil
 }

@@ -52,7 +52,7 @@ func (m *Module) snapshotKey() (codecache.Digest, bool) {
 	if e.code == nil || e.cfg.Build == "" || !e.cfg.KeepSnapshots || o.Inputs == [sha256.Size]byte{} {
 		return codecache.Digest{}, false
 	}
-	id := codecache.Digest(sha256.Sum256(fmt.Appendf(nil, "snapshot %q %+v %x %x %d %d %t %t %q %q %x", e.cfg.Build, e.rewriteOptions(), m.sum, m.code.file,
+	id := codecache.Digest(sha256.Sum256(fmt.Appendf(nil, "snapshot %q %+v %x %x %d %d %t %t %q %q %x", e.cfg.Build, e.rewriteOptions(), m.sum, m.currentCode().file,
 		m.limit, o.WorkLimit, o.Fresh, o.RepeatSecrets, o.Init, o.Entries, o.Inputs)))
 	program := e.programID()
 	copy(id[:], program[:])
@@ -195,7 +195,7 @@ func (m *Module) keep() {
 
 // useOf returns the use of compiled code by a module.
 func (e *Engine) useOf(m *Module) codecache.Key {
-	return codecache.Key{Module: m.sum, Code: m.code.file}
+	return codecache.Key{Module: m.sum, Code: m.currentCode().file}
 }
 
 // ForgetSnapshot removes a snapshot from the disk, if it is there. Open modules are not affected.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +52,8 @@ type ModuleOptions struct {
 	// snapshot is kept on disk, and a later Prepare need not initialise the guest; see Config.KeepSnapshots.
 	// Zero: the snapshot is not kept.
 	Inputs [sha256.Size]byte
+	// Compiled, if set, is called when a compilation in the background has ended, with its error; see InterpretedFirst.
+	Compiled func(err error)
 	// Prepared, if set, is called at the end of a successful Prepare.
 	Prepared func(m *Module)
 }
@@ -62,7 +65,9 @@ type Module struct {
 	Shared any
 
 	engine *Engine           // immutable
-	code   *sharedCode       // immutable
+	codeMu sync.RWMutex      // held while an instance is created
+	code   *sharedCode       // guarded by codeMu if there is a later; otherwise immutable
+	later  *later            // immutable; nil unless the module is interpreted first
 	info   *Info             // immutable
 	opts   ModuleOptions     // immutable
 	limit  uint64            // immutable; bytes of linear memory
@@ -90,20 +95,9 @@ type Module struct {
 // has the same code, the new one shares it. Modules with the same code are compiled one after the other.
 func (e *Engine) Compile(ctx context.Context, d *Decoded, o ModuleOptions) (*Module, error) {
 	m := e.newModule(d, o)
-	release, err := e.compiling.acquire(ctx, d.code)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	if m.code = e.codes.acquire(d.code, d.size); m.code == nil {
-		m.code, err = e.reload(d)
-	}
-	switch {
-	case err != nil:
-	case m.code != nil:
-		err = m.share(ctx, d)
-	default:
-		err = m.compile(ctx, d)
+	ok, err := m.interpretBeside(ctx, d)
+	if err == nil && !ok {
+		err = m.open(ctx, d)
 	}
 	if err != nil {
 		if ctx.Err() != nil {
@@ -113,6 +107,26 @@ func (e *Engine) Compile(ctx context.Context, d *Decoded, o ModuleOptions) (*Mod
 	}
 	e.modules.Add(1)
 	return m, nil
+}
+
+// open shares, loads or compiles the code of the module.
+func (m *Module) open(ctx context.Context, d *Decoded) error {
+	e := m.engine
+	release, err := e.compiling.acquire(ctx, d.code)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if m.code = e.codes.acquire(d.code, d.size); m.code == nil {
+		m.code, err = e.reload(d)
+	}
+	switch {
+	case err != nil:
+		return err
+	case m.code != nil:
+		return m.share(ctx, d)
+	}
+	return m.compile(ctx, d)
 }
 
 func (e *Engine) newModule(d *Decoded, o ModuleOptions) *Module {
@@ -136,17 +150,27 @@ func (m *Module) share(ctx context.Context, d *Decoded) error {
 	return nil
 }
 
-// compile rewrites and compiles the module, for others too.
+// compile rewrites and compiles the module, for others too, or has the interpreter run it first.
 func (m *Module) compile(ctx context.Context, d *Decoded) error {
+	c, err := m.rewrite(ctx, d)
+	if err != nil || m.interpret(ctx, c) {
+		return err
+	}
+	m.code, err = m.engine.compileShared(ctx, c)
+	return err
+}
+
+// rewrite rewrites and checks the module.
+func (m *Module) rewrite(ctx context.Context, d *Decoded) (*compilation, error) {
 	e := m.engine
 	d, err := d.whole()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	m.separate, m.data = d.separate, d.separateData
 	module, err := d.read()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	options := e.rewriteOptions()
 	options.Interrupted = ctx.Err
@@ -154,28 +178,25 @@ func (m *Module) compile(ctx context.Context, d *Decoded) error {
 	rewritten, info, err := module.Rewrite(options)
 	rewrote()
 	if err != nil {
-		return refused(err)
+		return nil, refused(err)
 	}
 	m.info = d.origin(info)
 	if err := m.check(); err != nil {
-		return err
+		return nil, err
 	}
 	if err := e.types.admit(info.Types, maxTypeBytes); err != nil {
-		return err
+		return nil, err
 	}
 	types := info.Types
 	info.Types = nil
-	compiled := e.timed("a module was compiled")
-	m.code, err = e.compileModule(ctx, source{d.sum, d.size}, rewritten)
-	compiled()
-	if err != nil {
-		return err
-	}
-	m.code.id, m.code.decoded, m.code.rewritten = d.code, d.info, info
-	m.code.leastBytes = max(m.code.leastBytes, info.LeastBytes)
-	e.codes.add(m.code)
-	e.describe(m.code, types)
-	return nil
+	return &compilation{
+		from:      source{d.sum, d.size},
+		id:        d.code,
+		decoded:   d.info,
+		rewritten: info,
+		types:     types,
+		bin:       rewritten,
+	}, nil
 }
 
 // check checks the imports and the memory, and applies the declared maximum.
@@ -252,6 +273,12 @@ func (m *Module) Prepare(ctx context.Context, slot *Slot) (*Instance, error) {
 	if err == nil && !ok {
 		err = in.first(ctx)
 	}
+	if errors.Is(err, errInterpreted) {
+		m.engine.noteSlow()
+		if in, err = in.compiledAgain(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err != nil {
 		return nil, errors.Join(err, in.Close())
 	}
@@ -272,17 +299,9 @@ func (in *Instance) first(ctx context.Context) error {
 	if err := in.applyData(); err != nil {
 		return err
 	}
-	deadline := time.Now().Add(m.engine.cfg.InitTimeout)
-	out := in.initialise(ctx, deadline)
-	if out.Clean() {
-		if err := in.warmUp(ctx, time.Now().Add(m.engine.cfg.InitTimeout)); err != nil {
-			return err
-		}
-		deadline = time.Now().Add(m.engine.cfg.InitTimeout)
-		out = in.settle(ctx, deadline)
-	}
-	if out.Clean() {
-		m.repeats, out = in.judgeRandom(ctx, deadline)
+	out, err := in.initialiseFirst(ctx)
+	if err != nil {
+		return err
 	}
 	if !out.Clean() {
 		if out.Kind == Canceled {
@@ -296,8 +315,37 @@ func (in *Instance) first(ctx context.Context) error {
 	if err := in.capture(); err != nil {
 		return err
 	}
-	m.keep()
+	if !in.code.interpreted { // the disk has its code, too
+		m.keep()
+	}
 	return nil
+}
+
+// initialiseFirst runs the initialisation and the warm-ups. Its error is errInterpreted if only compiled code can decide.
+func (in *Instance) initialiseFirst(ctx context.Context) (Outcome, error) {
+	m := in.module
+	within, cancel := in.unlessCompiled(ctx)
+	defer cancel()
+	deadline := time.Now().Add(m.engine.cfg.InitTimeout)
+	out := in.initialise(within, deadline)
+	if out.Clean() {
+		err := in.warmUp(within, time.Now().Add(m.engine.cfg.InitTimeout))
+		if err != nil && !in.counts(Outcome{Kind: Deadline}) {
+			err = errInterpreted
+		}
+		if err != nil {
+			return out, err
+		}
+		deadline = time.Now().Add(m.engine.cfg.InitTimeout)
+		out = in.settle(within, deadline)
+	}
+	if out.Clean() {
+		m.repeats, out = in.judgeRandom(within, deadline)
+	}
+	if !out.Clean() && ctx.Err() == nil && !in.counts(out) {
+		return out, errInterpreted
+	}
+	return out, nil
 }
 
 // keepData drops the bytes of the module, and keeps its data only if instances need that.
@@ -372,7 +420,7 @@ func (m *Module) Close(ctx context.Context) error {
 		return fmt.Errorf("engine: a module is closed with %d instances open", n)
 	}
 	m.engine.modules.Add(-1)
-	errs := []error{m.engine.codes.release(ctx, m.code)}
+	errs := []error{m.releaseCode(ctx)}
 	if m.image != nil {
 		m.engine.imageBytes.Add(-int64(m.image.Size()))
 		m.engine.imageHeld.Add(-m.image.HeldBytes())

@@ -33,6 +33,8 @@ type sharedCode struct {
 	compiled  wazero.CompiledModule // immutable
 	sizeBytes int64                 // immutable; of machine code, roughly
 	users     int                   // guarded by codeTable.mu; open modules
+
+	interpreted bool // immutable; the code of one module, in the interpreter
 }
 
 // maxKnownBytes limits the memory of descriptions of code that no open module has.

@@ -39,6 +39,13 @@ func (o *oneByOne) acquire(ctx context.Context, key codeID) (release func(), err
 	}
 }
 
+// taken reports whether the code is being compiled.
+func (o *oneByOne) taken(key codeID) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.busy[key] != nil
+}
+
 func (o *oneByOne) release(key codeID) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

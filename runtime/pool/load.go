@@ -57,6 +57,7 @@ func (p *Pool) reload(deadline time.Time) (*engine.Module, *engine.Instance, err
 		return nil, nil, err
 	}
 	p.set.noteLoaded(p)
+	p.awaitCode(module)
 	p.set.requestTrim()
 	return module, in, nil
 }

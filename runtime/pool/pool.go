@@ -76,6 +76,7 @@ func (s *Set) Open(ctx context.Context, load Loader) (*Pool, error) {
 		p.warm = append(p.warm, first)
 	}
 	s.add(p, true)
+	p.awaitCode(module)
 	s.requestTrim()
 	return p, nil
 }
@@ -181,6 +182,10 @@ func (p *Pool) Release(in *engine.Instance, reusable bool) (dirtyBytes int) {
 		p.discard(in, !fresh)
 		return 0
 	}
+	if in.Outdated() {
+		p.discard(in, true)
+		return 0
+	}
 	ended := in.Ended()
 	dirtyBytes, err := in.Reset()
 	if err == nil && dirtyBytes > decommitBytes {
@@ -205,8 +210,9 @@ func (p *Pool) Release(in *engine.Instance, reusable bool) (dirtyBytes int) {
 }
 
 func (p *Pool) discard(in *engine.Instance, refill bool) {
+	outdated := in.Outdated()
 	p.report(in.Close())
-	if refill {
+	if refill && !outdated {
 		p.count(func(c *Counts) { c.Discarded++ })
 	}
 	p.done(time.Now())

@@ -32,18 +32,21 @@ type fixture struct {
 
 func newFixture(t *testing.T, slots int) *fixture {
 	t.Helper()
+	return fixtureOf(t, engine.Config{Slots: slots})
+}
+
+func fixtureOf(t *testing.T, cfg engine.Config) *fixture {
+	t.Helper()
 	module, err := os.ReadFile("../engine/testdata/state.wasm")
 	require.NoError(t, err)
-	e, err := engine.Open(context.Background(), engine.Config{
-		Slots:     slots,
-		SlotBytes: 100 * engine.PageBytes,
-		HostModules: []engine.HostModule{{
-			Name: "test",
-			Funcs: []engine.HostFunc{
-				{Name: "note", Params: []engine.ValueType{engine.I32}, Call: func(*engine.Instance, []uint64) {}},
-			},
-		}},
-	})
+	cfg.SlotBytes = 100 * engine.PageBytes
+	cfg.HostModules = []engine.HostModule{{
+		Name: "test",
+		Funcs: []engine.HostFunc{
+			{Name: "note", Params: []engine.ValueType{engine.I32}, Call: func(*engine.Instance, []uint64) {}},
+		},
+	}}
+	e, err := engine.Open(context.Background(), cfg)
 	require.NoError(t, err)
 	f := &fixture{engine: e, set: NewSet(e, Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil))}), module: module}
 	f.set.Start()

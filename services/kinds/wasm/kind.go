@@ -55,6 +55,7 @@ type Config struct {
 	// CompileCommand starts a process that compiles a module; see engine.Config. Empty:
 	// compile in this process.
 	CompileCommand []string
+	InterpretFirst bool // run new code in an interpreter until it is compiled; see engine.InterpretedFirst
 	VerifyResets   bool // let resets check more than necessary, and fail if they find anything; for tests
 	// Unloaded, if set, is called after compiled code and a snapshot were released, with the memory that they took.
 	Unloaded func(bytes int64)
@@ -116,7 +117,12 @@ func Open(ctx context.Context, cfg Config) (*Kind, error) {
 	if err != nil {
 		return nil, err
 	}
+	mode := engine.Compiled
+	if cfg.InterpretFirst {
+		mode = engine.InterpretedFirst
+	}
 	e, err := engine.Open(ctx, engine.Config{
+		Mode:           mode,
 		Slots:          cfg.Slots,
 		Preparing:      cfg.Preparing,
 		SlotBytes:      cfg.SlotBytes,

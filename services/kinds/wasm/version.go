@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,6 +52,8 @@ type version struct {
 	imports  []string              // immutable after open
 	module   atomic.Pointer[facts] // atomic; set by each compilation
 	resolved atomic.Bool           // atomic; a guest has looked for name servers
+
+	uncompiled atomic.Pointer[string] // atomic; a warning that the code in the interpreter cannot be compiled; nil if it can
 }
 
 // facts are the facts about a module that outlive its compiled code.
@@ -80,7 +83,23 @@ func (v *version) options(module *engine.Decoded) engine.ModuleOptions {
 		WarmUps:       v.warmUps,
 		Inputs:        v.inputs(),
 		Prepared:      v.learn,
+		Compiled:      v.compiled,
 	}
+}
+
+// compiled records the end of a compilation in the background.
+func (v *version) compiled(err error) {
+	if err == nil {
+		v.uncompiled.Store(nil)
+		return
+	}
+	reason := "the server failed"
+	if invalid := (*engine.ModuleError)(nil); errors.As(err, &invalid) {
+		reason = strings.Join(invalid.Violations, "; ")
+	}
+	warning := "the code cannot be compiled, and runs in the interpreter; vespo serve would refuse it: " + reason
+	v.uncompiled.Store(&warning)
+	v.log.Warn(warning, slog.Any("error", err))
 }
 
 // learn records the facts about a prepared module for the lifetime of the version.
@@ -264,6 +283,9 @@ func (v *version) Status() services.Status {
 	fresh := f != nil && f.fresh
 	if f != nil {
 		s.Warnings = f.warnings()
+	}
+	if warning := v.uncompiled.Load(); warning != nil {
+		s.Warnings = append(s.Warnings, *warning)
 	}
 	if v.resolved.Load() {
 		s.Warnings = append(s.Warnings, noNetworkWarning)

@@ -24,12 +24,13 @@ import (
 
 // DevCmd serves a project during development. Create it with NewDevCmd.
 type DevCmd struct {
-	Dir      string     `arg:"" optional:"" default:"." help:"Directory of the project (the current one)."`
-	Listen   string     `placeholder:"HOST:PORT" default:"${listen}" help:"Address to listen on (${default})."`
-	Prefix   string     `placeholder:"PREFIX" help:"Path prefix of the service (of vespo.json, or /)."`
-	Root     string     `placeholder:"DIR" type:"path" help:"Directory of the directories that --mount names."`
-	Reload   bool       `default:"true" negatable:"" help:"Add a script to HTML documents that reloads them."`
-	LogLevel slog.Level `placeholder:"debug|info|warn|error" default:"info" help:"Least level of the log (${default})."`
+	Dir       string     `arg:"" optional:"" default:"." help:"Directory of the project (the current one)."`
+	Listen    string     `placeholder:"HOST:PORT" default:"${listen}" help:"Address to listen on (${default})."`
+	Prefix    string     `placeholder:"PREFIX" help:"Path prefix of the service (of vespo.json, or /)."`
+	Root      string     `placeholder:"DIR" type:"path" help:"Directory of the directories that --mount names."`
+	Reload    bool       `default:"true" negatable:"" help:"Add a script to HTML documents that reloads them."`
+	Interpret bool       `default:"true" negatable:"" help:"Serve a new version from an interpreter until it is compiled."`
+	LogLevel  slog.Level `placeholder:"debug|info|warn|error" default:"info" help:"Least level of the log (${default})."`
 
 	kong.Plugins // the grants
 
@@ -70,6 +71,7 @@ func (c *DevCmd) Validate() error {
 		return failed
 	}
 	cfg.Listen, cfg.Root, cfg.LogLevel, cfg.AccessLog = c.Listen, c.Root, c.LogLevel, "short"
+	cfg.Interpret = c.Interpret
 	cfg.AdminListen = "off" // the pages of the project show what there is
 	c.cfg = cfg
 	return errors.Join(err, c.grants.Check(), c.cfg.Validate())

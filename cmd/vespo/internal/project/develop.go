@@ -96,6 +96,8 @@ func (d *dev) work(ctx context.Context, deployer *deploy.Deployer) error {
 		<-ctx.Done()
 		return nil
 	}
+	watcher.Notify()
+	defer func() { _ = watcher.Close() }() // its events are not needed any more
 	greeted := false
 	for err == nil {
 		served := d.refresh(ctx, deployer)

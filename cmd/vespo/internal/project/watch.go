@@ -6,13 +6,22 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/fsnotify/fsnotify"
 )
 
-// scanInterval is the time between two scans, and so the longest delay of a change.
-const scanInterval = 300 * time.Millisecond
+const (
+	// scanInterval is the time between two scans, and so the longest delay of a change.
+	scanInterval = 300 * time.Millisecond
+	// settleTime is the time without events of the system before a scan: editors write a file in several steps.
+	settleTime = 15 * time.Millisecond
+	// maxNotified is the number of directories whose events the system is asked for. Some systems open all files in them.
+	maxNotified = 200
+)
 
 // maxFiles bounds the cost of a scan, some 50 ms for this number of files.
 const maxFiles = 20_000
@@ -21,12 +30,15 @@ const maxFiles = 20_000
 // directory except hidden files, modules, editors' backups, and the directories
 // that package managers and compilers fill. Symbolic links are not followed.
 //
-// It polls sizes and modification times rather than using the system's file events. Polling works
+// It polls sizes and modification times rather than relying on the system's file events. Polling works
 // the same on all systems, sees changes on network and shared file systems, and is not confused
-// by editors that replace files. It costs a millisecond for a project of some hundred files.
+// by editors that replace files. It costs a millisecond for a project of some hundred files. Events only
+// make it look earlier.
 type Watcher struct {
-	dir  string
-	seen state
+	dir    string
+	every  time.Duration // between scans
+	seen   state
+	system *fsnotify.Watcher // nil if there are no events
 }
 
 // state is a hash of the names, sizes and times of all sources.
@@ -35,14 +47,39 @@ type state [sha256.Size]byte
 // Watch starts watching a directory. It returns an error if the directory has more than maxFiles files.
 func Watch(dir string) (*Watcher, error) {
 	seen, err := scan(dir, maxFiles)
-	return &Watcher{dir: dir, seen: seen}, err
+	return &Watcher{dir: dir, every: scanInterval, seen: seen}, err
+}
+
+// Notify makes Wait look as soon as the system reports a change. The caller must call Close.
+func (w *Watcher) Notify() {
+	system, err := fsnotify.NewWatcher()
+	if err != nil {
+		return // polling goes on
+	}
+	w.system = system
+	_, _ = scanDirs(w.dir, maxFiles, w.follow) // Wait finds the error, too
+}
+
+// Close ends the use of events.
+func (w *Watcher) Close() error {
+	if w.system == nil {
+		return nil
+	}
+	return w.system.Close()
+}
+
+// follow asks for the events of a directory. Directories without events are polled.
+func (w *Watcher) follow(dir string) {
+	if w.system != nil && len(w.system.WatchList()) < maxNotified {
+		_ = w.system.Add(dir)
+	}
 }
 
 // Wait returns when the sources have changed since Watch or the last Wait returned.
 // Its error is the cause of ctx, or matches fs.ErrNotExist if the directory is gone.
 // Other scan errors, such as a lack of file descriptors, are taken to be temporary.
 func (w *Watcher) Wait(ctx context.Context) error {
-	ticker := time.NewTicker(scanInterval)
+	ticker := time.NewTicker(w.every)
 	defer ticker.Stop()
 	for {
 		now, err := scan(w.dir, maxFiles)
@@ -53,18 +90,63 @@ func (w *Watcher) Wait(ctx context.Context) error {
 			w.seen = now
 			return nil
 		}
+		if err := w.pause(ctx, ticker.C); err != nil {
+			return err
+		}
+	}
+}
+
+// pause returns when it is time for the next scan.
+func (w *Watcher) pause(ctx context.Context, interval <-chan time.Time) error {
+	var events chan fsnotify.Event
+	var failures chan error
+	if w.system != nil {
+		events, failures = w.system.Events, w.system.Errors
+	}
+	settled := time.NewTimer(settleTime)
+	settled.Stop()
+	defer settled.Stop()
+	for {
 		select {
-		case <-ticker.C:
+		case event, ok := <-events:
+			if !ok {
+				events = nil
+				continue
+			}
+			if event.Has(fsnotify.Create) && isDir(event.Name) {
+				w.follow(event.Name)
+			}
+			settled.Reset(settleTime)
+		case _, ok := <-failures: // events were lost
+			if !ok {
+				failures = nil
+			}
+			settled.Reset(settleTime)
+		case <-settled.C:
+			return nil
+		case <-interval:
+			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-func scan(dir string, maxFiles int) (state, error) {
+func isDir(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.IsDir() && !ignored(fs.FileInfoToDirEntry(info))
+}
+
+func scan(dir string, maxFiles int) (state, error) { return scanDirs(dir, maxFiles, nil) }
+
+// scanDirs hashes the sources, and calls found for each directory unless it is nil.
+func scanDirs(dir string, maxFiles int, found func(dir string)) (state, error) {
 	hash, files := sha256.New(), 0
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if path == dir {
+			if found != nil && err == nil {
+				found(dir)
+			}
 			return err
 		}
 		if err == nil && ignored(d) {
@@ -85,7 +167,11 @@ func scan(dir string, maxFiles int) (state, error) {
 			return nil
 		case err != nil:
 			return err
-		case !d.IsDir(): // changes of a directory show in its files
+		case d.IsDir():
+			if found != nil {
+				found(path)
+			}
+		default: // changes of a directory show in its files
 			fmt.Fprintf(hash, "%q %d %d\n", path, info.Size(), info.ModTime().UnixNano())
 		}
 		return nil

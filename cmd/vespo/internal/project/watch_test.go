@@ -91,6 +91,43 @@ func TestWait(t *testing.T) {
 	})
 }
 
+// Events of the system make Wait look at once, in new directories too. Here nothing else does.
+func TestNotify(t *testing.T) {
+	dir := directory(t, map[string]string{"main.go": "", "a/b.go": ""})
+	w, err := Watch(dir)
+	require.NoError(t, err)
+	w.every = 24 * time.Hour
+	w.Notify()
+	if w.system == nil {
+		t.Skip("the system has no events")
+	}
+	defer func() { require.NoError(t, w.Close()) }()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	changed := make(chan error, 1)
+	for _, name := range []string{"main.go", "a/b.go", "new/c.go", "new/c.go"} {
+		file := filepath.Join(dir, name)
+		go func() { changed <- w.Wait(ctx) }()
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		old, err := os.ReadFile(file)
+		if err != nil {
+			require.ErrorIs(t, err, fs.ErrNotExist)
+		}
+		require.NoError(t, os.WriteFile(file, append(old, 'x'), 0o644))
+		require.NoError(t, <-changed, name)
+	}
+	go func() { changed <- w.Wait(ctx) }()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, ".git"), 0o755)) // no source: the state is the same
+	require.NoError(t, os.WriteFile(filepath.Join(dir, ".swp"), nil, 0o644))
+	require.NoError(t, w.Close()) // polling goes on
+	cancel()
+	err = <-changed
+	for err == nil { // the last file was seen while it was written
+		err = w.Wait(ctx)
+	}
+	require.ErrorIs(t, err, context.Canceled)
+}
+
 func TestScanIsBounded(t *testing.T) {
 	dir := directory(t, map[string]string{"a": "", "b/c": "", ".git/d": ""})
 	_, err := scan(dir, 3)

@@ -105,6 +105,7 @@ type Config struct {
 	StoreSettings
 	FileRules  bool   `kong:"-"` // there is a configuration file, which alone may change its services
 	NoExec     bool   `kong:"-"` // no configuration file may ask for programs, as the user has named none
+	Interpret  bool   `kong:"-"` // run new code in an interpreter until it is compiled
 	SharedCode string `kong:"-"` // directory for compiled code that other servers use too; empty: one in the data directory
 
 	sockets *handover.Sockets `kong:"-"` // inherited and open ones; nil: there are none to inherit

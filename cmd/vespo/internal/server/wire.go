@@ -242,6 +242,7 @@ func (c *core) openKind(ctx context.Context, list *parts.List, cfg *Config, cata
 				Unloaded:       c.trimmer.unloaded,
 				Snapshots:      cfg.SharedCode == "", // they can have secrets
 				CompileCommand: compileArgv(log),
+				InterpretFirst: cfg.Interpret,
 				Build:          version.Build(),
 				CompileBytes:   int64(cfg.CompileMemory),
 				CompileTime:    cfg.compileTime(),
