@@ -10,7 +10,6 @@ import (
 
 	"github.com/vespo-dev/vespo/runtime/compiler"
 	"github.com/vespo-dev/vespo/runtime/internal/codecache"
-	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
 )
 
 // Mode selects the part of wazero that runs guests. Modules are rewritten for all of them in the same way.
@@ -45,30 +44,6 @@ var errInterpreted = errors.New("engine: the interpreter is too slow for the ini
 func openInterpreter(ctx context.Context) wazero.Runtime {
 	raiseCallStackCeiling()
 	return wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithCoreFeatures(compiler.Features).WithDebugInfoEnabled(false))
-}
-
-// compilation is a rewritten module to be compiled.
-type compilation struct {
-	from      source
-	id        codeID
-	decoded   *Info
-	rewritten *Info
-	types     []rewrite.Signature
-	bin       []byte
-}
-
-// compileShared compiles a module, for others with the same code too. No other goroutine may compile that code.
-func (e *Engine) compileShared(ctx context.Context, c *compilation) (*sharedCode, error) {
-	defer e.timed("a module was compiled")()
-	code, err := e.compileModule(ctx, c.from, c.bin)
-	if err != nil {
-		return nil, err
-	}
-	code.id, code.decoded, code.rewritten = c.id, c.decoded, c.rewritten
-	code.leastBytes = max(code.leastBytes, c.rewritten.LeastBytes)
-	e.codes.add(code)
-	e.describe(code, c.types)
-	return code, nil
 }
 
 // interpretsFirst reports whether a module is interpreted until its code is compiled.
