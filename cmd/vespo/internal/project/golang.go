@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	gobuild "go/build"
 	"io"
 	"io/fs"
 	"os"
@@ -165,7 +166,7 @@ func samePath(a, b string) bool {
 // isReactor reports whether the program is a reactor, whose exported functions the host calls.
 // Programs with the SDK are. Otherwise the host calls the main function, as in a CGI command.
 func isReactor(ctx context.Context, b *build, env []string) (bool, error) {
-	if b.reactor {
+	if b.reactor || importsSDK(b.dir, b.flags) {
 		return true, nil
 	}
 	deps, err := b.ask(ctx, command{env: env, args: []string{"go", "list", "-deps", "."}})
@@ -176,6 +177,18 @@ func isReactor(ctx context.Context, b *build, env []string) (bool, error) {
 		return true, nil
 	}
 	return exportsFunctions(b.dir)
+}
+
+// importsSDK reports whether the main package certainly imports the SDK itself, as most do. It takes a millisecond, and
+// the go command, which follows imports, a tenth of a second.
+func importsSDK(dir string, flags []string) bool {
+	if len(flags) > 0 { // such as tags
+		return false
+	}
+	guest := gobuild.Default
+	guest.GOOS, guest.GOARCH, guest.CgoEnabled = "wasip1", "wasm", false
+	main, err := guest.ImportDir(dir, 0)
+	return err == nil && (slices.Contains(main.Imports, sdkModule) || slices.Contains(main.Imports, sdkModule+"/nethttp"))
 }
 
 // exportsFunctions reports whether a program without the SDK exports a function.

@@ -186,6 +186,22 @@ func TestFlags(t *testing.T) {
 	}
 }
 
+func TestImportsSDK(t *testing.T) {
+	for text, want := range map[string]bool{
+		"package main\n\nimport guest \"" + sdkModule + "\"\n":                 true,
+		"package main\n\nimport _ \"" + sdkModule + "/nethttp\"\n":             true,
+		"package main\n\nimport _ \"" + sdkModule + "/vespo\"\n":               false, // asks the go command
+		"//go:build !wasm\n\npackage main\n\nimport _ \"" + sdkModule + "\"\n": false,
+		"package main\n\n// import \"" + sdkModule + "\"\n":                    false,
+		"package main\n\nimport _ \"" + sdkModule + "\"\n\nfunc broken( {":     false, // the compiler has the better message
+		"package other\n\nimport _ \"" + sdkModule + "\"\n":                    false,
+	} {
+		dir := directory(t, map[string]string{"a.go": "package main\n", "b.go": text})
+		require.Equal(t, want, importsSDK(dir, nil), text)
+		require.False(t, importsSDK(dir, []string{"-tags=x"}))
+	}
+}
+
 func TestExportsFunctions(t *testing.T) {
 	for text, want := range map[string]bool{
 		"package main\n\n//go:wasmexport handle_request\nfunc handle() {}\n":   true,
