@@ -36,7 +36,8 @@ type job struct {
 	StubBytes   int64 // 0: none
 	MemoryBytes int64
 	CPUSeconds  uint64
-	Workers     int
+	Workers     int           // processors to use while others need them
+	Processors  int           // processors to use otherwise
 	Reading     time.Duration // processor time for reading and validating
 }
 
@@ -99,7 +100,7 @@ func Serve(stdin io.Reader, stdout, stderr io.Writer) (exitCode int) {
 		fmt.Fprintln(stderr, err)
 		return exitBroken
 	}
-	goruntime.GOMAXPROCS(max(1, j.Workers))
+	goruntime.GOMAXPROCS(max(1, j.Workers, j.Processors))
 	debug.SetMemoryLimit(j.MemoryBytes / 4 * 3) // collect more often near the limit
 	return j.serve(stdin, stdout, stderr)
 }
@@ -122,6 +123,9 @@ func (j job) serve(stdin io.Reader, stdout, stderr io.Writer) (exitCode int) {
 		_, _ = io.Copy(io.Discard, stdin) // any end of the stream means that the parent is gone
 		ended <- exitDeserted
 	}()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go j.adaptWidth(ctx)
 	go func() { ended <- awaitMemory(uint64(j.MemoryBytes)) }()
 	go func() { ended <- j.compile(module, stub, stdout, stderr) }()
 	return <-ended
@@ -140,7 +144,7 @@ func (j job) compile(module, stub []byte, stdout, stderr io.Writer) (exitCode in
 		if err := j.validate(r, module); err != nil {
 			return err
 		}
-		return compileFor(ctx, r, j.Dir, module, stub, j.Workers)
+		return compileFor(ctx, r, j.Dir, module, stub, max(j.Workers, j.Processors))
 	})
 	var refused *Refusal
 	switch {

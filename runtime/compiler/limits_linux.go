@@ -2,13 +2,17 @@ package compiler
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vespo-dev/vespo/internal/regular"
 )
 
 // niceness is added to the nice value of the parent for its children. They use idle processors, and about a quarter of one
@@ -73,6 +77,23 @@ func lowerPriority() error {
 // lowered returns the nice value of the child for the result of the system call getpriority, which is 20 minus the current
 // nice value.
 func lowered(raw int) int { return min(20-raw+niceness, maxNice) }
+
+// schedule returns how long the threads of this process have run, and how long they have waited for a processor; 0 if the
+// kernel does not count it. Ended threads do not count: Go keeps its threads.
+func schedule() (ran, waited time.Duration) {
+	files, _ := filepath.Glob("/proc/self/task/*/schedstat")
+	for _, file := range files {
+		text, err := regular.ReadFile(file, 1<<10)
+		if err != nil {
+			continue // the thread has ended
+		}
+		var r, w int64
+		if n, _ := fmt.Sscan(string(text), &r, &w); n == 2 {
+			ran, waited = ran+time.Duration(r), waited+time.Duration(w)
+		}
+	}
+	return ran, waited
+}
 
 // same returns a limit with equal soft and hard values.
 func same(limit uint64) unix.Rlimit { return unix.Rlimit{Cur: limit, Max: limit} }

@@ -17,4 +17,6 @@ func limitProcess(job) error { return nil }
 
 func outOfTime() <-chan os.Signal { return nil }
 
+func schedule() (ran, waited time.Duration) { return 0, 0 }
+
 func processorTime() time.Duration { return 0 }

@@ -57,6 +57,7 @@ func (c *Compiler) compileChild(ctx context.Context, dir string, module, stub []
 			MemoryBytes: c.cfg.MemoryBytes,
 			CPUSeconds:  seconds(c.cfg.CPUTime),
 			Workers:     c.workers,
+			Processors:  goruntime.GOMAXPROCS(0),
 			Reading:     c.reading,
 		}, module, stub)
 	}()
