@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"github.com/vespo-dev/vespo/bench/internal/peer"
 	"github.com/vespo-dev/vespo/bench/internal/report"
@@ -15,6 +16,9 @@ import (
 )
 
 const modulePath = "github.com/vespo-dev/vespo"
+
+// pipeDelay limits the wait for the output of a tool that was killed: its children may have it open.
+const pipeDelay = 5 * time.Second
 
 // bench is one run. It writes to one temporary directory, except built guests and stock
 // wazero's compiled code, which are kept for the next run.
@@ -71,7 +75,7 @@ func (b *bench) build(ctx context.Context, out string, env []string, args ...str
 // buildIn runs go build in a directory.
 func (b *bench) buildIn(ctx context.Context, dir, out string, env []string, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", out}, args...)...)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	cmd.Dir, cmd.Env, cmd.WaitDelay = dir, append(os.Environ(), env...), pipeDelay
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%v: %w\n%s", cmd, err, text)
 	}
@@ -115,7 +119,7 @@ func (b *bench) module(ctx context.Context, service string) (string, error) {
 // goBench runs Go benchmarks and parses their output.
 func (b *bench) goBench(ctx context.Context, pkg, pattern string, args ...string) (map[string]report.Metrics, error) {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-run", "^$", "-bench", pattern, pkg}, args...)...)
-	cmd.Dir = b.root
+	cmd.Dir, cmd.WaitDelay = b.root, pipeDelay
 	var out, failed bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &failed
 	if err := cmd.Run(); err != nil {

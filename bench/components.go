@@ -40,8 +40,9 @@ const worker = `export default {
 
 // Names of the rows. jco's server has no other way to a fresh state than a new instance.
 const (
-	rowJco      = "jco serve, shared state"
-	rowJcoFresh = "jco serve, fresh instance"
+	rowJcoName  = "jco serve"
+	rowJco      = rowJcoName + ", shared state"
+	rowJcoFresh = rowJcoName + ", fresh instance"
 	rowNode     = "Node.js, shared state"
 	rowWorkerd  = "workerd, shared state"
 )

@@ -102,8 +102,8 @@ func (b *bench) started(ctx context.Context, data string, flags ...string) (*ser
 	}
 	s.admin = admin
 	for s.call(ctx, "GET", "/services/ready", nil, nil) != nil {
-		if time.Since(began) > declareTimeout {
-			return nil, 0, errors.Join(errors.New("a server is not ready in time"), s.stop())
+		if ctx.Err() != nil || time.Since(began) > declareTimeout {
+			return nil, 0, errors.Join(ctx.Err(), errors.New("a server is not ready in time"), s.stop())
 		}
 		time.Sleep(idlePoll)
 	}

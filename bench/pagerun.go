@@ -13,7 +13,7 @@ import (
 )
 
 // sectionTime limits one section of the page.
-const sectionTime = 4 * time.Minute
+const sectionTime = 5 * time.Minute
 
 // Names of the charts.
 const (
@@ -46,6 +46,7 @@ var sections = []section{
 	{"cold", (*bench).coldBurst},
 	{"neighbour", (*bench).noise},
 	{"scaling", (*bench).scaling},
+	{"components", (*bench).raceComponents}, // builds with npm: last, as that may take long
 }
 
 // ofTasks returns the measurement of tasks whose handlers are in Go.
@@ -95,7 +96,7 @@ func (b *bench) raceThese(ctx context.Context, s *sheet, t *task, all []rival) e
 		return errors.New("no server could be measured")
 	}
 	for _, e := range c.Entries {
-		if !slices.Contains(rivalNames(), e.Name) {
+		if base.Name != rivalNative || !slices.Contains(rivalNames(), e.Name) {
 			continue // a variant, for the table alone
 		}
 		s.mark(chartRate, t.name, e.Name, e.PerSecond.Over(base.PerSecond).Median())

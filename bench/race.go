@@ -65,25 +65,37 @@ func (b *bench) race(ctx context.Context, t *task, all []rival) *report.Comparis
 		}
 		runners = append(runners, r)
 	}
-	running := slices.Clone(runners)
-	for round := range b.rounds {
-		for i := range running {
-			r := running[(i+round)%len(running)]
-			if r == nil {
-				continue
-			}
-			if err := errors.Join(ctx.Err(), r.turn(b.round)); err != nil {
-				absent(r.name, err)
-				running[(i+round)%len(running)] = nil
-			}
-		}
-	}
-	for _, r := range running {
-		if r != nil {
-			c.Entries = append(c.Entries, r.entry)
-		}
+	for _, r := range b.takeTurns(ctx, runners, absent) {
+		c.Entries = append(c.Entries, r.entry)
 	}
 	return c
+}
+
+// takeTurns measures the runners in turn until the rounds or the time are over, and returns those that have figures.
+func (b *bench) takeTurns(ctx context.Context, runners []*runner, absent func(string, error)) (measured []*runner) {
+	failed := map[*runner]bool{}
+	for round := range b.rounds {
+		for i := range runners {
+			r := runners[(i+round)%len(runners)] // rotate the order, so that no server always follows the same one
+			if failed[r] || ctx.Err() != nil {
+				continue
+			}
+			if err := r.turn(b.round); err != nil {
+				absent(r.name, err)
+				failed[r] = true
+			}
+		}
+	}
+	for _, r := range runners {
+		switch {
+		case failed[r]:
+		case len(r.entry.PerSecond) == 0:
+			absent(r.name, errors.New("there was no time for it"))
+		default:
+			measured = append(measured, r)
+		}
+	}
+	return measured
 }
 
 // enter starts a rival, checks its answer and warms it up.

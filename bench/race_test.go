@@ -103,6 +103,33 @@ func TestRaceGoesOn(t *testing.T) {
 	require.Equal(t, rivalNode, c.Absent[0].Name)
 }
 
+// When the time is over, the rounds so far count.
+func TestRaceEnds(t *testing.T) {
+	hello := helloTask()
+	ctx, cancel := context.WithCancel(t.Context())
+	requests := 0
+	all := []rival{handled(t, rivalNative, func(w http.ResponseWriter, _ *http.Request) {
+		if requests++; requests == 100 {
+			cancel()
+		}
+		_, _ = io.WriteString(w, hello.answer)
+	})}
+	b := &bench{config: &config{rounds: 1 << 12, round: time.Millisecond, connections: 1, patience: time.Minute}}
+	c := b.race(ctx, hello, all)
+	require.Len(t, c.Entries, 1)
+	require.Empty(t, c.Absent)
+	c = b.race(ctx, hello, all)
+	require.Empty(t, c.Entries)
+	require.Len(t, c.Absent, 1)
+}
+
+// A tool that is out of time ends, though a child of it has its output open.
+func TestToolsThatHang(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	require.Error(t, (&bench{}).tool(ctx, t.TempDir(), "sh", "-c", "sleep 20 & wait"))
+}
+
 func TestServersThatDoNotStart(t *testing.T) {
 	b := &bench{config: &config{}}
 	_, err := b.startOn(t.Context(), "false", "127.0.0.1:1", exec.Command("sh", "-c", "echo no such module >&2; exit 1"))
