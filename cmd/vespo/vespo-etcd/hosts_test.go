@@ -214,6 +214,10 @@ func TestHosts(t *testing.T) {
 	third.start()
 	require.Equal(t, "hello from vespo", third.body("/hello"), "it fetches the module before it says that it listens")
 	all = append(all, third)
+	all[0].eventually(func() bool {
+		answer := all[0].body("/services/hosts")
+		return strings.Count(answer, `"lag":0`) == 3 && strings.Contains(answer, `"generation":1,"hosts"`)
+	})
 
 	all[1].kill()
 	all[0].kill() // it had the module first

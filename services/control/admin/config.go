@@ -73,6 +73,9 @@ type Config struct {
 	// Usage has the sums of what services cost. Nil means that none are kept. The caller keeps ownership.
 	Usage Usage
 
+	// Hosts returns the hosts of a catalogue that several have. Nil means that there is this one alone.
+	Hosts HostsReader
+
 	// Slots returns the state of the capacity that services share. It is called after Attach alone. Nil means that there
 	// is none.
 	Slots func() Slots

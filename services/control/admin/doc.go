@@ -19,6 +19,7 @@
 //	GET|HEAD /services/kv         key-value stores; also /services/kv/list, get and export, and POST of import and delete:
 //	                              see docs/management-api.md
 //	GET|HEAD /services/blob       ?digest=D: the bytes of a module or another blob of a version, whole or a Range of them
+//	GET|HEAD /services/hosts      the hosts of a catalogue that several have: version, generation, lag, services not served
 //	GET|HEAD /services/whoami     who sends the request, and the scopes it has
 //	GET|HEAD /services/health     200 while the server answers; requires no right
 //	GET|HEAD /services/ready      200 once all services are prepared or have failed, else 503; requires no right

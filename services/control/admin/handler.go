@@ -132,6 +132,7 @@ func (h *Handler) routes() map[string]endpoint {
 		"/services/blob":     {methods: get, long: true, limiter: newLimiter(h.cfg.MaxTransfers), serve: h.blob},
 		"/services/audit":    {methods: get, limiter: reads, serve: h.auditLog},
 		"/services/whoami":   {methods: get, serve: h.whoami},
+		"/services/hosts":    {methods: get, limiter: reads, serve: h.hosts},
 		"/services/health":   {methods: get, serve: h.health},
 		"/services/ready":    {methods: get, serve: h.ready},
 	}

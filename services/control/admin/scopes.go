@@ -60,6 +60,7 @@ func needs() map[string]need {
 		// Stores belong to no prefix: services anywhere can share one. Their content is the users' data.
 		"/services/kv":        needRead,
 		"/services/metrics":   needRead,
+		"/services/hosts":     needRead,
 		"/services/kv/list":   needAdmin,
 		"/services/kv/get":    needAdmin,
 		"/services/kv/export": needAdmin,

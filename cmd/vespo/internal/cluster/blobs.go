@@ -62,7 +62,7 @@ func (b *blobs) Put(ctx context.Context, d registry.Digest, blob []byte) error {
 func (n *Node) replicate(ctx context.Context, d registry.Digest, blob []byte) error {
 	members, err := n.others(ctx)
 	if err != nil {
-		return problemOf(n.store, err)
+		return unreachable(n.store, err)
 	}
 	if len(members) == 0 {
 		if !n.alone.Swap(true) {
@@ -89,9 +89,10 @@ func (n *Node) replicate(ctx context.Context, d registry.Digest, blob []byte) er
 
 var errNoSecondHost = errors.New("a blob is on one host alone")
 
-func problemOf(s Store, err error) error {
-	var unreachable *registry.UnreachableError
-	if errors.As(err, &unreachable) {
+// unreachable returns err as a *registry.UnreachableError.
+func unreachable(s Store, err error) error {
+	var known *registry.UnreachableError
+	if errors.As(err, &known) {
 		return err
 	}
 	return &registry.UnreachableError{Store: s.String(), Err: err}

@@ -103,6 +103,18 @@ func (n *Node) SetAddress(address string) {
 	n.self.Address = address
 }
 
+// Members returns the hosts that are there, this one included.
+func (n *Node) Members(ctx context.Context) ([]Member, error) {
+	all, err := n.store.Members(ctx)
+	if err != nil {
+		return nil, unreachable(n.store, err)
+	}
+	return all, nil
+}
+
+// StoreName returns the name of the store, without secrets.
+func (n *Node) StoreName() string { return n.store.String() }
+
 // Claim reports whether this host may run a schedule for a time: see Store.
 func (n *Node) Claim(ctx context.Context, schedule string, at time.Time) (bool, error) {
 	return n.store.Claim(ctx, schedule, at)

@@ -16,6 +16,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/registry/filestore"
+	"github.com/vespo-dev/vespo/services/control/admin"
 )
 
 // StoreSettings are the settings of a catalogue that several hosts share, as a part of Config.
@@ -101,7 +102,7 @@ func (c *core) openCommon(ctx context.Context, list *parts.List, cfg *Config, lo
 	c.node, err = cluster.NewNode(cluster.NodeConfig{
 		Store:        common,
 		Address:      cfg.PeerListen,
-		Version:      version.Read().String(),
+		Version:      version.Read().Version,
 		MaxBlobBytes: int64(cfg.MaxModule),
 		Log:          log,
 	})
@@ -139,6 +140,38 @@ func (c *core) openPeers(ctx context.Context, list *parts.List, cfg *Config, log
 		Run:   func(ctx context.Context) error { c.node.Announce(ctx); return nil },
 		Close: func(context.Context) error { c.node.Close(); return nil },
 	})
+}
+
+// hosts returns the reader of the hosts of a common catalogue; nil without one.
+func (c *core) hosts() admin.HostsReader {
+	if c.node == nil {
+		return nil
+	}
+	return func(ctx context.Context) (admin.Hosts, error) {
+		members, err := c.node.Members(ctx)
+		if err != nil {
+			return admin.Hosts{}, err
+		}
+		all := admin.Hosts{Store: c.node.StoreName(), Hosts: []admin.Host{}}
+		latest := c.catalogue.State().Generation
+		for _, m := range members {
+			latest = max(latest, m.Generation)
+		}
+		all.Generation = uint64(latest)
+		for _, m := range members {
+			all.Hosts = append(all.Hosts, admin.Host{
+				Address:     m.Address,
+				Version:     m.Version,
+				Started:     m.Started,
+				Generation:  uint64(m.Generation),
+				Lag:         uint64(latest - m.Generation),
+				Failing:     m.Failing,
+				Unavailable: m.Unavailable,
+				Own:         m.Address == c.node.Self().Address,
+			})
+		}
+		return all, nil
+	}
 }
 
 // followPart serves the changes of other hosts.

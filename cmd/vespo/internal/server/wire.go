@@ -220,6 +220,7 @@ func (c *core) newManagement(cfg *Config, access access, gate *admission.Gate) *
 		Logs:                c.observer.logs(),
 		Usage:               c.usage,
 		Slots:               c.slots(gate),
+		Hosts:               c.hosts(),
 		ConsoleURL:          func() string { url, _ := c.console.Load().(string); return url },
 		Metrics:             c.sources.Scrapes,
 	})
