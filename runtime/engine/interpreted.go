@@ -35,6 +35,8 @@ const (
 	interpretedFactor = 30
 	// slowTime is the time that a request may compute in the interpreter before the engine gives it up for later modules.
 	slowTime = time.Second
+	// headStart is how long a compilation in the background leaves the processors to the initialisation, at most.
+	headStart = 200 * time.Millisecond
 )
 
 // errInterpreted is returned by an initialisation in the interpreter whose result does not count.
@@ -93,7 +95,8 @@ type later struct {
 	done   chan struct{} // closed at the end
 	err    error         // set before done is closed
 
-	compiled context.Context // ends when the code is used by new instances
+	begin    context.CancelFunc // begins the compilation before the end of headStart
+	compiled context.Context    // ends when the code is used by new instances
 	swapped  context.CancelFunc
 }
 
@@ -101,9 +104,12 @@ func (m *Module) compileLater(c *compilation) {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &later{cancel: cancel, done: make(chan struct{})}
 	l.compiled, l.swapped = context.WithCancel(context.Background())
+	waiting, begin := context.WithTimeout(ctx, headStart)
+	l.begin = begin
 	m.later = l
 	go func() {
 		defer close(l.done)
+		<-waiting.Done()
 		var code *sharedCode
 		if code, l.err = m.engine.compileOrShare(ctx, c); l.err == nil {
 			m.swap(code)
@@ -113,6 +119,13 @@ func (m *Module) compileLater(c *compilation) {
 			m.opts.Compiled(l.err)
 		}
 	}()
+}
+
+// prepared ends the head start of an initialisation.
+func (m *Module) prepared() {
+	if m.later != nil {
+		m.later.begin()
+	}
 }
 
 // compileOrShare is compileShared, unless an open module has the code.
@@ -213,6 +226,7 @@ func (in *Instance) counts(out Outcome) bool {
 // its slot once the code is compiled.
 func (in *Instance) compiledAgain(ctx context.Context) (*Instance, error) {
 	m, slot := in.module, in.slot
+	m.prepared()
 	if err := in.leaveSlot(); err != nil {
 		return nil, err
 	}

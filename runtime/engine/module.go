@@ -155,6 +155,7 @@ func (m *Module) Prepare(ctx context.Context, slot *Slot) (*Instance, error) {
 		return nil, errors.New("engine: the module is prepared already")
 	}
 	defer m.engine.timed("a module was prepared")()
+	defer m.prepared()
 	in, err := m.newInstance(slot)
 	if err != nil {
 		return nil, err
