@@ -25,7 +25,7 @@
 //
 // With "-report docs/benchmarks.md" the command measures the workloads of package work on Vespo, net/http, fasthttp, nginx, Node.js,
 // workerd and others, and writes that page with its charts. A server that is missing, fails or hangs is absent from its table, with the
-// reason; the page is written after each section, so an interrupted run leaves its results. The prose is in internal/report/page.md.
+// reason; the page is written after each section, so an interrupted run leaves its results. The prose is in internal/report/page.md.tmpl.
 //
 // Goals are printed next to the measured values. A missed goal is not a failure: the exit
 // code is 0 unless an error occurred.

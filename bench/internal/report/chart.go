@@ -161,7 +161,7 @@ func (c *Chart) Write(w io.Writer) error {
 	for i, row := range c.rows {
 		y := top + rowHeight*i + rowHeight/2
 		label(&b, chartLeft-12, y+4, "end", "", row)
-		for _, m := range c.marks {
+		for _, m := range slices.Backward(c.marks) { // the first series is on top
 			if m.row == row {
 				at := slices.Index(series, m.series)
 				fmt.Fprintf(&b, "%s<title>%s, %s: %s</title>%s\n", shape(at, x(m.value), float64(y)), escaped(row), escaped(m.series), Number(m.value), closing(at))

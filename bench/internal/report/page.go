@@ -13,7 +13,7 @@ import (
 
 // pageText is the prose of the page, with places for the figures. Figures come from a run alone, prose from this file alone.
 //
-//go:embed page.md
+//go:embed page.md.tmpl
 var pageText string
 
 // Section is one part of a page, with the tables of a measurement.
