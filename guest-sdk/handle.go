@@ -61,8 +61,8 @@ func guarded(h Handler) {
 			fail(recover())
 		}
 	}()
-	r := &Request{Header: Header{abi.KindRequest}, Trailer: Header{abi.KindRequestTrailers}}
-	w := &response
+	w, r := &current.response, &current.request
+	r.start()
 	w.start()
 	h(w, r)
 	w.Flush()

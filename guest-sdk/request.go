@@ -17,6 +17,10 @@ type Request struct {
 	bodyEnded bool
 }
 
+func (r *Request) start() {
+	*r = Request{Header: Header{abi.KindRequest}, Trailer: Header{abi.KindRequestTrailers}}
+}
+
 // Method returns the HTTP method, such as GET.
 func (r *Request) Method() string { return abi.Text(abi.Method) }
 

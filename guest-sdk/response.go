@@ -18,16 +18,13 @@ type Response struct {
 	Header  Header
 	Trailer Header // may be changed until the handler returns
 
-	buffer   [responseBufferBytes]byte
 	buffered int  // bytes in buffer
 	sent     bool // the host has the header and the first bytes of the body
 
 	bodyEnded bool // Read has reached the end of the next handler's body
-}
 
-// response is reused for all requests, because a guest serves one request at a time. It is statically allocated, so that
-// the host pays only for the pages of the buffer that are written.
-var response Response
+	buffer [responseBufferBytes]byte // last: a short response writes only its beginning
+}
 
 func (w *Response) start() {
 	w.Header = Header{abi.KindResponse}

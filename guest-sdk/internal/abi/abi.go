@@ -33,15 +33,11 @@ func Pair(packed uint64) (upper uint32, sizeBytes int) {
 // call the host. Packages add theirs when they are initialised.
 var Settle []func()
 
-// scratch is the buffer for short values. It is shared, because a guest serves one request at a time, and statically
-// allocated, so that reading a header dirties few memory pages.
-var scratch [2048]byte
-
 // Text returns the value that fill writes to a buffer. It calls fill again with a larger buffer if the value is long.
 func Text(fill func(buf []byte) uint32) string {
 	n := int(fill(scratch[:]))
 	if n <= len(scratch) {
-		return string(scratch[:n])
+		return text(scratch[:n])
 	}
 	buf := make([]byte, n)
 	if n = int(fill(buf)); n > len(buf) {
@@ -88,7 +84,7 @@ func SplitList(b []byte, count int) []string {
 	if count == 0 {
 		return nil
 	}
-	all := string(b) // one allocation for all values
+	all := text(b) // at most one allocation for all values
 	values := make([]string, 0, min(count, len(all)))
 	for start, i := 0, 0; i < len(all) && len(values) < count; i++ {
 		if all[i] == 0 {

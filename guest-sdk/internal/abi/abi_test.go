@@ -24,6 +24,21 @@ func TestText(t *testing.T) {
 	}
 }
 
+// TestTextsStay reads more texts than the static memory holds. Each stays as it is, and has no bytes of others behind it.
+func TestTextsStay(t *testing.T) {
+	var want, got []string
+	for n := range 10 * textsBytes / 16 {
+		value := strings.Repeat(string(rune('a'+n%26)), n%32)
+		want, got = append(want, value), append(got, Text(filler(value)))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if static.used == 0 || static.used > textsBytes {
+		t.Errorf("%d bytes of the static memory are in use", static.used)
+	}
+}
+
 func TestTextOfGrowingValue(t *testing.T) {
 	size := uint32(len(scratch))
 	got := Text(func(buf []byte) uint32 {
