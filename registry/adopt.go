@@ -7,7 +7,7 @@ import (
 )
 
 // Adopt makes target, which was decided elsewhere, the current state, unless that is as new. It commits target if the
-// store is behind it. Unlike Commit, it does not require blobs: the caller holds those that it needs, and others can
+// store is behind it. Unlike Commit, it does not require blobs: the caller holds the needed ones, and others can
 // be fetched later. On an error the current state is unchanged.
 func (r *Registry) Adopt(ctx context.Context, target *State) error {
 	r.commitMu.Lock()

@@ -9,6 +9,7 @@
 //	tmp/                 files being written; emptied at start
 //	cache/               the engine's compiled code; the store only creates the directory
 //	queue/               requests of durable queues; the store only creates the directory
+//	follow/              the primary that the catalogue is a copy of; the store only knows the name
 //	lambda/              files of the Lambda API; the store only reads functions.json of earlier releases
 //
 // # Crash safety

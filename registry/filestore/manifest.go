@@ -76,8 +76,8 @@ type blobV4 struct {
 	SizeBytes int64  `json:"size_bytes"`
 }
 
-// encodeManifest encodes s deterministically.
-func encodeManifest(s *registry.State) ([]byte, error) {
+// encodeCatalogue encodes s deterministically.
+func encodeCatalogue(s *registry.State) ([]byte, error) {
 	catalogue := catalogueV4{Generation: uint64(s.Generation), Services: []serviceV4{}}
 	for _, service := range s.Sorted() {
 		stored, err := fromService(service)
@@ -93,6 +93,15 @@ func encodeManifest(s *registry.State) ([]byte, error) {
 	body, err := json.Marshal(catalogue)
 	if err != nil {
 		return nil, fmt.Errorf("encode manifest: %w", err)
+	}
+	return body, nil
+}
+
+// encodeManifest returns the manifest of s.
+func encodeManifest(s *registry.State) ([]byte, error) {
+	body, err := encodeCatalogue(s)
+	if err != nil {
+		return nil, err
 	}
 	out, err := json.MarshalIndent(envelope{
 		Format:    manifestFormat,

@@ -32,6 +32,7 @@ const (
 	tokensDir    = "tokens"    // created by its user
 	usageDir     = "usage"     // created by its user
 	auditDir     = "audit"     // created by its user
+	followDir    = "follow"    // created by its user
 )
 
 // ErrLocked is returned if another server uses the directory.
@@ -138,6 +139,10 @@ func (s *Store) UsageDir() string { return filepath.Join(s.dir, usageDir) }
 
 // AuditDir returns the directory for the audit log. It need not exist; the store does not touch its content.
 func (s *Store) AuditDir() string { return filepath.Join(s.dir, auditDir) }
+
+// FollowDir returns the directory for the primary that the catalogue is a copy of. It need not exist; the store does not
+// touch its content.
+func (s *Store) FollowDir() string { return filepath.Join(s.dir, followDir) }
 
 // Watch returns the current state, and then each that is committed: nothing else changes the directory.
 func (s *Store) Watch(ctx context.Context) iter.Seq[*registry.State] { return s.feed.Watch(ctx) }

@@ -83,6 +83,9 @@ type Config struct {
 	// ConsoleURL returns the address of the console, "" if there is none. Nil means that there is none.
 	ConsoleURL func() string
 
+	// ReadOnly is the error of all changes, on a server that follows another one. Default: changes are made.
+	ReadOnly error
+
 	// Dropped returns the number of log and access records dropped since the start. Nil means that none ever
 	// are.
 	Dropped func() int64
@@ -94,6 +97,7 @@ type Config struct {
 	MaxReads      int // concurrent list, inspect and stats requests; default 16
 	MaxChanges    int // concurrent add, remove and rollback requests, each with up to MaxModuleBytes; default 8
 	MaxLogReaders int // concurrent requests for logs, which may follow them; default 16
+	MaxFollowers  int // concurrent requests for the catalogue, which may wait for a change; default 256
 	MaxTransfers  int // concurrent requests for blobs; default 64
 	MaxTriggers   int // concurrent trigger requests, each of which waits for a service; default 8
 }
@@ -115,6 +119,7 @@ func (c Config) withDefaults() Config {
 	c.MaxReads = cmp.Or(c.MaxReads, 16)
 	c.MaxChanges = cmp.Or(c.MaxChanges, 8)
 	c.MaxLogReaders = cmp.Or(c.MaxLogReaders, 16)
+	c.MaxFollowers = cmp.Or(c.MaxFollowers, 256)
 	c.MaxTransfers = cmp.Or(c.MaxTransfers, 64)
 	c.MaxTriggers = cmp.Or(c.MaxTriggers, 8)
 	return c

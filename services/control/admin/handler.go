@@ -38,6 +38,8 @@ type Handler struct {
 
 	attached  atomic.Pointer[attachment] // nil before Attach
 	schedules atomic.Pointer[schedules]  // nil before AttachSchedules
+	feed      atomic.Pointer[feed]       // nil before AttachFeed
+	follower  atomic.Pointer[follower]   // nil unless the server follows another one
 	leaving   atomic.Bool                // set by Leave
 }
 
@@ -47,11 +49,21 @@ type schedules struct{ Schedules }
 // attachment wraps a Deployer for an atomic pointer.
 type attachment struct{ Deployer }
 
+// AttachFollower sets the Follower of a server that follows another one.
+func (h *Handler) AttachFollower(f Follower) { h.follower.Store(&follower{f}) }
+
+// follower wraps a Follower for an atomic pointer.
+type follower struct{ Follower }
+
+// feed wraps a Feed for an atomic pointer.
+type feed struct{ Feed }
+
 // endpoint serves one path.
 type endpoint struct {
 	methods []string
 	own     bool    // is on listeners of WithAdminListener alone
 	long    bool    // the response may take long: the client has time for each part of it
+	changes bool    // it changes the catalogue, or runs what the catalogue says
 	limiter limiter // nil: unlimited
 	serve   func(http.ResponseWriter, *http.Request) error
 }
@@ -81,9 +93,17 @@ func (h *Handler) Attach(d Deployer) { h.attached.Store(&attachment{d}) }
 // AttachSchedules sets the Schedules. Until then, services have none.
 func (h *Handler) AttachSchedules(s Schedules) { h.schedules.Store(&schedules{s}) }
 
+// AttachFeed sets the Feed. Until then, the catalogue cannot be copied.
+func (h *Handler) AttachFeed(f Feed) { h.feed.Store(&feed{f}) }
+
 // Leave makes the server not ready, so that load balancers stop sending requests. Other endpoints except list
 // are not affected.
-func (h *Handler) Leave() { h.leaving.Store(true) }
+func (h *Handler) Leave() {
+	h.leaving.Store(true)
+	if c := h.feed.Load(); c != nil {
+		c.Stop()
+	}
+}
 
 // EndProfiles ends the profile that is being taken, and later ones at once.
 func (h *Handler) EndProfiles() { h.profiles.End() }
@@ -115,26 +135,27 @@ func (h *Handler) routes() map[string]endpoint {
 	reads, changes := newLimiter(h.cfg.MaxReads), newLimiter(h.cfg.MaxChanges)
 	list := endpoint{methods: get, limiter: reads, serve: h.list}
 	routes := map[string]endpoint{
-		"/services":          list,
-		"/services/":         list,
-		"/services/list":     list,
-		"/services/inspect":  {methods: get, limiter: reads, serve: h.inspect},
-		"/services/stats":    {methods: get, limiter: reads, serve: h.statistics},
-		"/services/usage":    {methods: get, limiter: reads, serve: h.usage},
-		"/services/versions": {methods: get, limiter: reads, serve: h.versions},
-		"/services/diff":     {methods: get, limiter: reads, serve: h.diff},
-		"/services/logs":     {methods: get, limiter: newLimiter(h.cfg.MaxLogReaders), serve: h.logs},
-		"/services/add":      {methods: post, limiter: changes, serve: h.add},
-		"/services/remove":   {methods: post, limiter: changes, serve: h.remove},
-		"/services/split":    {methods: post, limiter: changes, serve: h.split},
-		"/services/rollback": {methods: post, limiter: changes, serve: h.rollback},
-		"/services/trigger":  {methods: post, limiter: newLimiter(h.cfg.MaxTriggers), serve: h.trigger},
-		"/services/blob":     {methods: get, long: true, limiter: newLimiter(h.cfg.MaxTransfers), serve: h.blob},
-		"/services/audit":    {methods: get, limiter: reads, serve: h.auditLog},
-		"/services/whoami":   {methods: get, serve: h.whoami},
-		"/services/hosts":    {methods: get, limiter: reads, serve: h.hosts},
-		"/services/health":   {methods: get, serve: h.health},
-		"/services/ready":    {methods: get, serve: h.ready},
+		"/services":           list,
+		"/services/":          list,
+		"/services/list":      list,
+		"/services/inspect":   {methods: get, limiter: reads, serve: h.inspect},
+		"/services/stats":     {methods: get, limiter: reads, serve: h.statistics},
+		"/services/usage":     {methods: get, limiter: reads, serve: h.usage},
+		"/services/versions":  {methods: get, limiter: reads, serve: h.versions},
+		"/services/diff":      {methods: get, limiter: reads, serve: h.diff},
+		"/services/logs":      {methods: get, limiter: newLimiter(h.cfg.MaxLogReaders), serve: h.logs},
+		"/services/add":       {methods: post, changes: true, limiter: changes, serve: h.add},
+		"/services/remove":    {methods: post, changes: true, limiter: changes, serve: h.remove},
+		"/services/split":     {methods: post, changes: true, limiter: changes, serve: h.split},
+		"/services/rollback":  {methods: post, changes: true, limiter: changes, serve: h.rollback},
+		"/services/trigger":   {methods: post, changes: true, limiter: newLimiter(h.cfg.MaxTriggers), serve: h.trigger},
+		"/services/catalogue": {methods: get, long: true, limiter: newLimiter(h.cfg.MaxFollowers), serve: h.catalogue},
+		"/services/blob":      {methods: get, long: true, limiter: newLimiter(h.cfg.MaxTransfers), serve: h.blob},
+		"/services/audit":     {methods: get, limiter: reads, serve: h.auditLog},
+		"/services/whoami":    {methods: get, serve: h.whoami},
+		"/services/health":    {methods: get, serve: h.health},
+		"/services/ready":     {methods: get, serve: h.ready},
+		"/services/hosts":     {methods: get, limiter: reads, serve: h.hosts},
 	}
 	maps.Copy(routes, h.kvRoutes(reads, changes))
 	maps.Copy(routes, h.ownRoutes())
@@ -224,6 +245,9 @@ func (h *Handler) call(w *client.Writer, r *http.Request, e endpoint) error {
 		allowed := strings.Join(e.methods, ", ")
 		w.Header().Set("Allow", allowed)
 		return problem.Newf(problem.MethodNotAllowed, "use %s", allowed)
+	}
+	if e.changes && h.cfg.ReadOnly != nil {
+		return h.cfg.ReadOnly
 	}
 	if e.limiter != nil {
 		caller := identity.Of(r.Context())

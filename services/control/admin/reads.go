@@ -24,6 +24,7 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 		}
 		view.Services = append(view.Services, h.viewOfEntry(entry))
 	}
+	view.Follow = h.following()
 	if h.leaving.Load() {
 		return notReady()
 	}
@@ -45,6 +46,7 @@ func (h *Handler) inspect(w http.ResponseWriter, r *http.Request) error {
 	}
 	view := h.viewOfEntry(entry)
 	view.History = h.historyOf(entry.Service)
+	view.Follow = h.following()
 	return h.answer(w, http.StatusOK, view)
 }
 
@@ -80,6 +82,9 @@ func (h *Handler) health(w http.ResponseWriter, _ *http.Request) error {
 	if h.cfg.Dropped != nil {
 		view.DroppedRecords = h.cfg.Dropped()
 	}
+	if f := h.follower.Load(); f != nil {
+		view.Follow = f.Status().State
+	}
 	return h.answer(w, http.StatusOK, view)
 }
 
@@ -98,6 +103,11 @@ func (h *Handler) ready(w http.ResponseWriter, _ *http.Request) error {
 		p := problem.Newf(problem.NotReady, "starting, %d of %d services", done, total)
 		p.RetryAfter = retryAfter
 		return p
+	}
+	if f := h.follower.Load(); f != nil {
+		if err := f.Ready(); err != nil {
+			return err
+		}
 	}
 	return h.answer(w, http.StatusOK, stateView{State: "ready"})
 }

@@ -50,7 +50,8 @@ func needs() map[string]need {
 		"/services/rollback": needDeploy,
 		"/services/trigger":  needDeploy,
 
-		"/services/blob": needFollow,
+		"/services/blob":      needFollow,
+		"/services/catalogue": needFollow,
 
 		"/services/audit":         needAdmin,
 		"/services/tokens":        needAdmin,

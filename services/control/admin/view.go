@@ -55,6 +55,7 @@ type serviceView struct {
 	Author      string              `json:"author,omitempty"`
 	LastUsed    time.Time           `json:"last_used,omitzero"`
 	History     []versionView       `json:"history,omitempty"`
+	Follow      *followView         `json:"follow,omitempty"` // of inspect: how far the server is that follows another one
 	Changes     []string            `json:"changes,omitzero"` // nil unless the request changed an existing service
 	Kept        []string            `json:"kept,omitempty"`
 	Traffic     *trafficView        `json:"traffic,omitempty"`
@@ -101,6 +102,7 @@ type versionView struct {
 type listView struct {
 	Services []serviceView `json:"services"`
 	Starting *startView    `json:"starting,omitempty"` // nil once the server is ready
+	Follow   *followView   `json:"follow,omitempty"`   // nil unless the server follows another one
 }
 
 // startView is the JSON form of the progress of the server's start.
@@ -120,6 +122,7 @@ type stateView struct {
 type healthView struct {
 	State          string `json:"state"`
 	DroppedRecords int64  `json:"dropped_records,omitempty"`
+	Follow         string `json:"follow,omitempty"` // the state of a follower
 }
 
 // viewOf returns the view of a service without its history. A service that could not be prepared reports only

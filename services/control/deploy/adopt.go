@@ -21,7 +21,7 @@ type Adoption struct {
 	// Partial makes services whose blobs are missing or corrupt unavailable. Without it, such a blob is the error of the
 	// adoption.
 	Partial bool
-	// Retry prepares unavailable services again, also those that the state leaves as they are.
+	// Retry prepares unavailable services again, also if the state leaves them unchanged.
 	Retry bool
 }
 
@@ -45,7 +45,7 @@ type adopted struct {
 type adoption struct {
 	Adoption
 	target  *registry.State
-	changed []registry.Service // that differ from what is served
+	changed []registry.Service // differ from the served ones
 	removed []routekey.Key
 	fresh   map[versionKey]*adopted
 	unclaim func()

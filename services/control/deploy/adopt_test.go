@@ -249,7 +249,7 @@ func TestAdoptOfAnOlderStateKeepsTheNewer(t *testing.T) {
 }
 
 // TestRandomAdoptions makes random changes and adopts some of the states, from two goroutines, as a watcher and a change
-// of the same host would be. A local change of a house whose store is ahead of what it serves counts on what is stored.
+// of the same host would be. States may come in any order.
 func TestRandomAdoptions(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

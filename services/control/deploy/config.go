@@ -32,6 +32,9 @@ type Config struct {
 	// FileRules is set if the server has a configuration file. Services declared there are changed only by
 	// Apply.
 	FileRules bool
+	// ReadOnly is the error of all changes, on a server whose catalogue is changed elsewhere: only Adopt changes it. Nil:
+	// changes are made.
+	ReadOnly error
 
 	PrepareTimeout time.Duration // of one Kind.Prepare; default 2 min
 	RetireAfter    time.Duration // for requests on a replaced or removed version; default 1 h

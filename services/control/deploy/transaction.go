@@ -45,6 +45,9 @@ type transaction struct {
 // transact carries a transaction out. On an error nothing has changed. It is an *ApplyError if it concerns
 // single changes.
 func (d *Deployer) transact(ctx context.Context, t *transaction) (results []Result, err error) {
+	if d.cfg.ReadOnly != nil {
+		return nil, d.cfg.ReadOnly
+	}
 	end, err := d.begin(phaseServing)
 	if err != nil {
 		return nil, err

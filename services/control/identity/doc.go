@@ -4,7 +4,7 @@
 //
 //	read            see everything but secrets and the content of key-value stores
 //	deploy:PATTERN  change the services that the pattern covers, and see them
-//	follow          what read sees, and the catalogue with its modules and secrets, for a host that copies it
+//	follow          read, and copy the catalogue with its modules and secrets
 //	admin           everything
 //
 // A pattern is a route key whose prefix may end in "/*". "/team-a" covers the service at this prefix. "/team-a/*" covers

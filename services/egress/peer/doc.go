@@ -1,6 +1,6 @@
 // Package peer reads from the management APIs of other hosts that have the same catalogue: blobs by their digests.
 //
-// A blob is what its digest says, whoever sends it. A transfer that breaks off goes on where it was, also from another
+// The digest identifies a blob, so any host can send it. A broken transfer resumes where it was, also from another
 // host, and its bytes are hashed as they arrive. A [Fetcher] bounds size, time, silence, attempts and the number of
 // transfers at a time. A [Store] is a registry.BlobStore that fetches what it lacks.
 //

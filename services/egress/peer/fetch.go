@@ -89,7 +89,7 @@ func NewFetcher(cfg Config) *Fetcher {
 }
 
 // Fetch returns the blob with a digest. The error matches registry.ErrBlobMissing if no host has the blob, and
-// registry.ErrBlobCorrupt if those that have it send other bytes. Any other error may pass.
+// registry.ErrBlobCorrupt if they send other bytes. Any other error is temporary.
 func (f *Fetcher) Fetch(ctx context.Context, d registry.Digest) ([]byte, error) {
 	if _, err := registry.ParseDigest(string(d)); err != nil {
 		return nil, err
@@ -261,7 +261,7 @@ func (t *transfer) begin(resp *http.Response, host *Host) error {
 	return nil
 }
 
-// receive reads the body, and hashes what has come.
+// receive reads and hashes the body.
 func (t *transfer) receive(resp *http.Response, silence *time.Timer) error {
 	chunk := make([]byte, chunkBytes)
 	for {

@@ -14,6 +14,7 @@ import (
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/services/control/admin"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/control/follow"
 	"github.com/vespo-dev/vespo/services/control/lambda"
 	"github.com/vespo-dev/vespo/services/control/mirror"
 	"github.com/vespo-dev/vespo/services/control/scheduler"
@@ -42,6 +43,8 @@ type Sources struct {
 	Stores    *boltstore.Stores
 	Schedules *scheduler.Scheduler
 	Mirrors   *mirror.Mirrors
+	Feed      *follow.Feed
+	Copy      *Copy // nil unless the server follows another one
 	Admin     *admin.Handler
 	Journal   *journal.Journal                      // nil if no logs of services are kept
 	Traces    *tracing.Tracer                       // nil unless requests are traced
@@ -74,6 +77,8 @@ func Groups(s *Sources) []metrics.Group {
 		s.functions(),
 		s.stores(),
 		s.management(),
+		s.feed(),
+		s.following(),
 		s.outputs(),
 		s.logs(),
 		s.traces(),

@@ -31,13 +31,17 @@ func (c *ListCmd) Run(ctx context.Context, s stdio.Streams) error {
 type listed struct {
 	Services []Service                  `json:"services"`
 	Starting *struct{ Done, Total int } `json:"starting"` // nil once the server is ready
+	Follow   *following                 `json:"follow"`   // nil unless the server follows another one
 }
 
 func writeAll(to *screen, all *listed, wide bool) error {
 	if all.Starting != nil {
 		fmt.Fprintf(to, "starting, %d of %d\n", all.Starting.Done, all.Starting.Total)
 	}
+	all.Follow.write(to)
 	switch {
+	case len(all.Services) == 0 && all.Follow != nil:
+		return nil
 	case len(all.Services) == 0 && all.Starting == nil:
 		_, err := fmt.Fprintln(to, "no services; add one with \"vespo add PREFIX FILE\"")
 		return err

@@ -8,9 +8,17 @@ import (
 	"github.com/vespo-dev/vespo/services/control/deploy"
 )
 
-// canariesPart returns the part that ends canaries.
+// canariesPart returns the part that ends canaries. A host that follows another one ends none.
 func (c *core) canariesPart() parts.Part {
-	return parts.Part{Name: "the canaries", Run: func(ctx context.Context) error { c.canaries.Run(ctx, c.deployer); return nil }}
+	return parts.Part{
+		Name: "the canaries",
+		Run: func(ctx context.Context) error {
+			if c.copied == nil {
+				c.canaries.Run(ctx, c.deployer)
+			}
+			return nil
+		},
+	}
 }
 
 // mirrorsPart returns the part that sends copies of requests to mirrors.

@@ -103,6 +103,7 @@ type Config struct {
 	Demo                bool          `help:"Add the bundled services hello, echo and oom, and show how to call them."`
 	TLSSettings
 	StoreSettings
+	FollowSettings
 	FileRules  bool   `kong:"-"` // there is a configuration file, which alone may change its services
 	NoExec     bool   `kong:"-"` // no configuration file may ask for programs, as the user has named none
 	Interpret  bool   `kong:"-"` // run new code in an interpreter until it is compiled
@@ -164,7 +165,7 @@ func (c *Config) Validate() error {
 	addr, parseErr := netip.ParseAddr(host)
 	public := err == nil && (host == "" || parseErr == nil && !addr.Unmap().IsLoopback())
 	check(!public || c.WorkerToken != "" || c.WorkerClientCA != "", "worker-listen", "is %q, which other machines reach: set --worker-token", c.WorkerListen)
-	for _, token := range [...]struct{ flag, value string }{{"admin-token", c.AdminToken}, {"worker-token", c.WorkerToken}} {
+	for _, token := range [...]struct{ flag, value string }{{"admin-token", c.AdminToken}, {"worker-token", c.WorkerToken}, {"follow-token", c.FollowToken}} {
 		check(!strings.ContainsFunc(token.value, func(r rune) bool { return r <= ' ' || r >= 0x7f }),
 			token.flag, "has a space or a character that no header can carry: use printable ASCII")
 	}
@@ -174,6 +175,7 @@ func (c *Config) Validate() error {
 	violations = append(violations, c.checkAdmin()...)
 	violations = append(violations, c.checkLambda()...)
 	violations = append(violations, c.StoreSettings.check()...)
+	violations = append(violations, c.FollowSettings.check(c.Demo, c.Store != "")...)
 	if violations = append(violations, c.TLSSettings.check()...); len(violations) > 0 {
 		return settingsError(violations)
 	}
@@ -285,7 +287,7 @@ func (c *Config) String() string {
 	} {
 		fmt.Fprintf(&b, "--%s=%v\n", f.flag, f.value)
 	}
-	return b.String() + c.TLSSettings.strings() + c.StoreSettings.strings()
+	return b.String() + c.TLSSettings.strings() + c.StoreSettings.strings() + c.FollowSettings.strings()
 }
 
 // isSet returns a placeholder for a secret.

@@ -49,6 +49,10 @@ func (c *core) measure(routing *router.Router, management *admin.Handler) {
 	s := c.sources
 	s.Router, s.Admin, s.Modules = routing, management, c.kind
 	s.Deployer, s.Stores, s.Schedules = c.deployer, c.stores, c.schedules
+	s.Feed = c.feed
+	if c.copied != nil {
+		s.Copy = &instruments.Copy{Follower: c.copied.follower, Fetcher: c.copied.fetcher}
+	}
 	s.Mirrors, s.Journal = c.mirrors, c.observer.journal
 	if api, ok := c.lambda.(*lambda.Handler); ok {
 		s.Lambda = api

@@ -49,3 +49,17 @@ func (c *core) openSchedules(ctx context.Context, list *parts.List, cfg *Config,
 // scheduledRuns returns the number of runs of schedules at a time: a quarter of the slots, so that schedules for the same
 // minute leave most to clients.
 func (c *Config) scheduledRuns() int { return min(max(c.Slots/4, 2), 32) }
+
+// timesPart returns the part that runs schedules when their time has come. A host that follows another one runs none: each
+// host would run all of them.
+func (c *core) timesPart() parts.Part {
+	return parts.Part{
+		Name: "the times of schedules",
+		Run: func(ctx context.Context) error {
+			if c.copied == nil {
+				c.schedules.Run(ctx)
+			}
+			return nil
+		},
+	}
+}

@@ -39,6 +39,9 @@ func (c *ServeCmd) Run(ctx context.Context, s stdio.Streams) (err error) {
 	defer signal.Stop(hangup)
 	o := OpenOutputs(s, &c.Config)
 	defer func() { err = o.Close(err) }()
+	if err := c.refuseServices(); err != nil {
+		return err
+	}
 	c.FileRules = c.source.Path != ""
 	c.NoExec = c.source.found && !c.AllowExec
 	o.Log.Debug("configuration", "version", version.Read(), "flags", c.Config.String())

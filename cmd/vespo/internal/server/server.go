@@ -135,6 +135,7 @@ func (s *server) run(signalled context.Context) error {
 		err = nil // interrupting the start is not a failure
 	}
 	s.core.observer.stopFollowers()
+	s.core.feed.Stop()
 	s.core.deployer.BeginClose() // otherwise a deploy request would last as long as its compilation
 	return errors.Join(err, s.close())
 }
@@ -190,12 +191,13 @@ func (s *server) openBackground(ctx context.Context) error {
 	s.core.trimmer.want() // memory left from starting
 	for _, p := range []parts.Part{
 		{Name: "the idle loop", Run: func(ctx context.Context) error { s.core.deployer.RunIdle(ctx); return nil }},
-		{Name: "the times of schedules", Run: func(ctx context.Context) error { s.core.schedules.Run(ctx); return nil }},
+		s.core.timesPart(),
 		{Name: "the trimmer of the heap", Run: func(ctx context.Context) error { s.core.trimmer.run(ctx, debug.FreeOSMemory); return nil }},
 		s.core.observer.part(),
 		s.core.canariesPart(),
 		s.core.mirrorsPart(),
 		s.core.followPart(),
+		s.core.followerPart(),
 		{Name: "the work in the background", Run: s.work},
 	} {
 		if err := s.list.Open(ctx, p); err != nil {

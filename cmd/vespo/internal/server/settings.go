@@ -68,7 +68,7 @@ func refuseExec(file *configfile.File) error {
 }
 
 // pathSettings are the settings with paths, which are relative to the configuration file.
-var pathSettings = [...]string{"data", "root", "acme-ca", "admin-client-ca", "worker-client-ca"}
+var pathSettings = [...]string{"data", "root", "acme-ca", "admin-client-ca", "worker-client-ca", "follow-ca", "follow-cert", "follow-key"}
 
 // pathsSettings are those with several paths.
 var pathsSettings = [...]string{"tls-cert", "tls-key"}

@@ -13,7 +13,7 @@ import (
 const foundName = "vespo.toml"
 
 // secretSettings are the settings whose values are never shown. Their values can be in files.
-var secretSettings = []string{"admin-token", "worker-token", "lambda-key"}
+var secretSettings = []string{"admin-token", "worker-token", "lambda-key", "follow-token"}
 
 // source is a configuration file, or none.
 type source struct {

@@ -55,6 +55,7 @@ func (s *StoreSettings) strings() string {
 
 // openCatalogue opens the data directory and reads the catalogue, which is there or in a common store.
 func (c *core) openCatalogue(ctx context.Context, list *parts.List, cfg *Config, dir string, log *slog.Logger) (*registry.Registry, error) {
+	c.dataDir = dir
 	err := list.Open(ctx, parts.Part{
 		Name:  "the data directory",
 		Data:  true,
@@ -67,7 +68,16 @@ func (c *core) openCatalogue(ctx context.Context, list *parts.List, cfg *Config,
 	if cfg.Store != "" {
 		return c.openCommon(ctx, list, cfg, log)
 	}
-	catalogue, problems, err := registry.Open(ctx, c.store, c.store.Blobs())
+	if cfg.FollowAnew {
+		if err := c.store.SetCatalogueAside(); err != nil {
+			return nil, fmt.Errorf("data directory %s: %w", dir, err)
+		}
+	}
+	blobs, err := c.openCopy(ctx, list, cfg)
+	if err != nil {
+		return nil, err
+	}
+	catalogue, problems, err := registry.Open(ctx, c.store, blobs)
 	if err == nil {
 		err = cluster.CheckOwn(catalogue.State())
 	}
@@ -75,7 +85,7 @@ func (c *core) openCatalogue(ctx context.Context, list *parts.List, cfg *Config,
 		return nil, fmt.Errorf("data directory %s: %w", dir, err)
 	}
 	c.problems = problems
-	return catalogue, nil
+	return catalogue, c.checkOrigin(ctx, cfg, catalogue, log)
 }
 
 // openCommon opens a catalogue that several hosts share.

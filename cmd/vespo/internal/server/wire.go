@@ -34,6 +34,7 @@ import (
 	"github.com/vespo-dev/vespo/services/control/admin"
 	"github.com/vespo-dev/vespo/services/control/canary"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/control/follow"
 	"github.com/vespo-dev/vespo/services/control/mirror"
 	"github.com/vespo-dev/vespo/services/control/scheduler"
 	"github.com/vespo-dev/vespo/services/control/tokens"
@@ -82,6 +83,9 @@ type core struct {
 	canaries  *canary.Judge
 	mirrors   *mirror.Mirrors
 	usage     *usage.Ledger
+	copied    *copied // nil unless the server follows another one
+	feed      *follow.Feed
+	dataDir   string
 	sources   *instruments.Sources // of metrics
 	traces    *tracing.Tracer      // nil unless requests are traced
 	listening listeners
@@ -147,11 +151,13 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 		MaxStartWait:    max(1, cfg.MaxConnections/4),
 		Idle:            registry.IdlePolicy{Idle: cfg.Idle, EvictCode: evictAfterIdles * cfg.Idle},
 		FileRules:       cfg.FileRules,
+		ReadOnly:        c.readOnly(),
 
 		PrepareTimeout: cfg.compileTime() + prepareSlack,
 		Log:            log,
 	})
 	management.Attach(c.deployer)
+	c.openFeed(cfg, catalogue, management, log)
 	if err := c.openSchedules(ctx, list, cfg, catalogue, routing, log); err != nil {
 		return nil, err
 	}
@@ -214,6 +220,7 @@ func (c *core) newManagement(cfg *Config, access access, gate *admission.Gate) *
 		AllowPrivateSources: cfg.AllowPrivateSources,
 		Dropped:             access.dropped,
 		KeyValue:            c.stores,
+		ReadOnly:            c.readOnly(),
 		Canaries:            c.canaries,
 		Mirrors:             c.mirrors,
 		Statistics:          c.observer.rolling,
