@@ -116,7 +116,7 @@ func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = ts.MkAbs(".")
 	variables := append(toolVariables(), "PATH", "HOME", "TMPDIR", "GOCOVERDIR", "NO_COLOR", "PORT", "SERVER_THREAD_COUNT", "TEST_SECRET",
-		"DOCKER_CONFIG", "VESPO_SERVER", "VESPO_TOKEN", "VESPO_ADMIN_TOKEN", "VESPO_ADMIN_LISTEN", "VESPO_CA", "VESPO_CLIENT_CERT", "VESPO_CLIENT_KEY", "VESPO_INSECURE_HTTP")
+		"DOCKER_CONFIG", "VESPO_SERVER", "VESPO_TOKEN", "VESPO_ADMIN_TOKEN", "VESPO_FOLLOW_TOKEN", "VESPO_ADMIN_LISTEN", "VESPO_CA", "VESPO_CLIENT_CERT", "VESPO_CLIENT_KEY", "VESPO_INSECURE_HTTP")
 	for _, key := range variables {
 		if value := ts.Getenv(key); value != "" {
 			cmd.Env = append(cmd.Env, key+"="+value)
