@@ -32,7 +32,7 @@ const (
 
 // deployParts are the rows of the table: the parts of a deploy, by the messages in the log of "vespo dev" and their attributes.
 var deployParts = []struct{ title, message, attr string }{
-	{"build: go list, go build", messageServed, "build"},
+	{"build: go build", messageServed, "build"},
 	{"deploy: all of the following", messageServed, "deploy"},
 	{"- read and validate the module", "a module was read", "took"},
 	{"- rewrite it", "a module was rewritten", "took"},
