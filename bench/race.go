@@ -22,6 +22,9 @@ const (
 // reasonLength is the longest reason in the report, in bytes.
 const reasonLength = 200
 
+// errNoTime is the reason of servers that were not measured when the time of a section was over.
+var errNoTime = errors.New("the time for this section was over")
+
 // runner is a rival that takes part in a race.
 type runner struct {
 	rival
@@ -49,7 +52,10 @@ func (b *bench) race(ctx context.Context, t *task, all []rival) *report.Comparis
 		c.Notes = append(c.Notes, t.note)
 	}
 	absent := func(name string, err error) {
-		c.Absent = append(c.Absent, report.Absence{Name: name, Reason: reason(errors.Join(ctx.Err(), err))})
+		if ctx.Err() != nil {
+			err = errNoTime
+		}
+		c.Absent = append(c.Absent, report.Absence{Name: name, Reason: reason(err)})
 	}
 	var runners []*runner
 	defer func() {
@@ -90,7 +96,7 @@ func (b *bench) takeTurns(ctx context.Context, runners []*runner, absent func(st
 		switch {
 		case failed[r]:
 		case len(r.entry.PerSecond) == 0:
-			absent(r.name, errors.New("there was no time for it"))
+			absent(r.name, errNoTime)
 		default:
 			measured = append(measured, r)
 		}
