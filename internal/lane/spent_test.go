@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -107,14 +108,14 @@ func TestOnlySpentRequestsAreReused(t *testing.T) {
 
 // TestPanicsAreNotReused checks that the exchange of a handler that has panicked is dropped.
 func TestPanicsAreNotReused(t *testing.T) {
-	var kept *http.Request
+	var kept atomic.Pointer[http.Request]
 	s := lanetest.Lane.Start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		spend(w)
 		if r.URL.Path == "/panic" {
-			kept = r
+			kept.Store(r)
 			panic(http.ErrAbortHandler)
 		}
-		_, _ = fmt.Fprint(w, kept == r)
+		_, _ = fmt.Fprint(w, kept.Load() == r)
 	}))
 	for range 20 {
 		conn := dial(t, s.Addr)
