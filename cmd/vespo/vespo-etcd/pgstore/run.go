@@ -1,0 +1,166 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/vespo-dev/vespo/services/kv"
+)
+
+// maxAttempts is how often a write is made that the engine rolls back because of another one.
+const maxAttempts = 5
+
+// Codes of errors of PostgreSQL.
+const (
+	codeDiskFull      = "53100"
+	codeSerialization = "40001"
+	codeDeadlock      = "40P01"
+	codeShutdown      = "57P01" // also of a commit that waited for a standby
+	codeCrash         = "57P02"
+)
+
+// read calls f, again if the first connection was broken.
+func (s *Stores) read(ctx context.Context, f func(context.Context) error) error {
+	within, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		err := s.ready(within)
+		if err == nil {
+			err = f(within)
+		}
+		var reply *pgconn.PgError
+		if err == nil || attempt > 1 || errors.As(err, &reply) && !temporary(reply.Code) || within.Err() != nil {
+			s.seen(err)
+			return s.unavailable(ctx, err)
+		}
+	}
+}
+
+// write runs a statement that writes and returns one row. It is repeated only if the engine has rolled it back.
+func (s *Stores) write(ctx context.Context, store, statement string, args []any, to ...any) error {
+	within, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		sent, err := s.try(within, statement, args, to)
+		var reply *pgconn.PgError
+		isReply := errors.As(err, &reply)
+		switch {
+		case isReply && (reply.Code == codeSerialization || reply.Code == codeDeadlock) && attempt < maxAttempts:
+			continue
+		case isReply && reply.Code == codeDiskFull:
+			return kv.Reject(kv.ErrFull, "the disk of the engine is full: the store %q cannot grow", store)
+		}
+		s.seen(err)
+		if err != nil && sent && (!isReply || reply.Code == codeShutdown || reply.Code == codeCrash) {
+			return errors.Join(kv.Reject(kv.ErrUncertain, "the engine did not answer the write of the store %q", store), ended(ctx))
+		}
+		return s.unavailable(ctx, err)
+	}
+}
+
+// try runs a statement once. sent reports whether the engine may have got it.
+func (s *Stores) try(ctx context.Context, statement string, args, to []any) (sent bool, err error) {
+	if err := s.ready(ctx); err != nil {
+		return false, err
+	}
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Release()
+	err = conn.QueryRow(ctx, s.cfg.inSchema(statement), args...).Scan(to...)
+	return !pgconn.SafeToRetry(err), err
+}
+
+// reason is the error that callers see. It matches the cause, but does not have its text.
+type reason struct {
+	error
+	cause error
+}
+
+func (r reason) Unwrap() []error { return []error{r.error, r.cause} }
+
+// unavailable returns the error of an operation that has changed nothing.
+func (s *Stores) unavailable(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ended := ended(ctx); ended != nil {
+		return ended
+	}
+	return reason{kv.Reject(kv.ErrUnavailable, "the engine of the key-value stores cannot be used: see the server's log"), err}
+}
+
+// ended returns the error of a context, also when its deadline has ended the operation just before the context.
+func ended(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
+}
+
+// temporary reports whether an error of the engine may end soon: of connections, resources, and of an engine that starts,
+// stops or is a standby.
+func temporary(code string) bool {
+	return len(code) == 5 && (code[:2] == "08" || code[:2] == "53" || code[:2] == "57" || code == "25006" || code == codeSerialization || code == codeDeadlock)
+}
+
+// seen logs when the engine can no longer be used, and when it can be used again.
+func (s *Stores) seen(err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	if err == nil && s.away.Load() && s.away.CompareAndSwap(true, false) {
+		s.cfg.Log.Info("the engine of the key-value stores can be used again", slog.String("engine", s.cfg.String()))
+	}
+	if err != nil && s.away.CompareAndSwap(false, true) {
+		s.cfg.Log.Error("the engine of the key-value stores cannot be used", slog.String("engine", s.cfg.String()), slog.Any("error", err))
+	}
+}
+
+// sweepAll deletes expired keys until ctx ends.
+func (s *Stores) sweepAll(ctx context.Context) {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
+				s.cfg.Log.Debug("expired keys could not be deleted", slog.Any("error", err))
+			}
+		}
+	}
+}
+
+// sweep deletes all expired keys, and those of deleted stores.
+func (s *Stores) sweep(ctx context.Context) error {
+	all, err := s.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, info := range all {
+		for deleted := int64(sweepKeys); deleted == sweepKeys; {
+			err := s.write(ctx, info.Name, `SELECT @schema@.kv_sweep($1, $2, $3, $4)`, []any{s.now(), info.Name, kv.EntryOverheadBytes, sweepKeys}, &deleted)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	for deleted := int64(sweepKeys); deleted == sweepKeys; {
+		err := s.write(ctx, "", `WITH gone AS (DELETE FROM @schema@.kv_entries WHERE (store, key) IN (
+			SELECT e.store, e.key FROM @schema@.kv_entries e JOIN @schema@.kv_dropped d ON d.id = e.store LIMIT $1) RETURNING 1)
+			SELECT count(*) FROM gone`, []any{sweepKeys}, &deleted)
+		if err != nil {
+			return err
+		}
+	}
+	var n int64
+	return s.write(ctx, "", `WITH gone AS (DELETE FROM @schema@.kv_dropped d WHERE NOT EXISTS (
+		SELECT FROM @schema@.kv_entries e WHERE e.store = d.id) RETURNING 1) SELECT count(*) FROM gone`, nil, &n)
+}
