@@ -4,6 +4,7 @@ import (
 	"os"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/program"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/server"
 )
 
-func main() { os.Exit(program.Main(nil)) }
+func main() { os.Exit(program.Main(server.Openers{})) }

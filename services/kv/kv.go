@@ -3,7 +3,7 @@
 // A [Stores] keeps the stores. Its promises are those that one embedded file and a replicated store such as etcd can both
 // keep: a write is atomic and durable when it returns, a read sees every write that returned before it began, versions
 // grow, and a list is a sequence of pages, each of one moment. The suite in storetest checks them. Package boltstore is
-// the embedded implementation.
+// the embedded implementation; an Opener opens those of engines that several hosts share.
 //
 // A [Session] is what a guest sees of the stores during one request: those that its service names, within the limits of a
 // request.

@@ -1,11 +1,41 @@
-// Command vespo-etcd is vespo with the store in etcd, for several hosts with one catalogue.
+// Command vespo-etcd is vespo with engines that several hosts share: the store of a catalogue in etcd, and key-value stores
+// in Redis and PostgreSQL.
 package main
 
 import (
+	"context"
+	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/program"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/server"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/etcdstore"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/pgstore"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/redisstore"
+	"github.com/vespo-dev/vespo/services/kv"
 )
 
-func main() { os.Exit(program.Main(etcdstore.OpenURL)) }
+func main() {
+	redisstore.Silence()
+	os.Exit(program.Main(server.Openers{Store: etcdstore.OpenURL, KV: openKV}))
+}
+
+// openKV is a kv.Opener.
+func openKV(ctx context.Context, o kv.Options) (engine kv.Engine, err error) {
+	scheme, _, _ := strings.Cut(o.URL, "://")
+	switch {
+	case slices.Contains(redisstore.Schemes(), scheme):
+		engine, err = redisstore.OpenURL(ctx, o)
+	case slices.Contains(pgstore.Schemes(), scheme):
+		engine, err = pgstore.OpenURL(ctx, o)
+	default:
+		all := append(redisstore.Schemes(), pgstore.Schemes()...)
+		err = fmt.Errorf("the URL of the engine must begin with one of %s", strings.Join(all, "://, ")+"://")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--kv: %w", err)
+	}
+	return engine, nil
+}

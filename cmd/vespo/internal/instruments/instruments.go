@@ -40,7 +40,7 @@ type Sources struct {
 	Proxies   *proxy.Kind
 	Queues    *queue.Kind
 	Functions *function.Kind
-	Stores    *boltstore.Stores
+	Stores    *boltstore.Stores // nil if an engine has them
 	Schedules *scheduler.Scheduler
 	Mirrors   *mirror.Mirrors
 	Feed      *follow.Feed

@@ -62,7 +62,13 @@ func (s *Sources) functions() metrics.Group {
 
 // stores returns the metrics of key-value stores.
 func (s *Sources) stores() metrics.Group {
-	return metrics.Of("Key-value stores", func() boltstore.Stats { return s.Stores.Stats() },
+	read := func() boltstore.Stats {
+		if s.Stores == nil {
+			return boltstore.Stats{}
+		}
+		return s.Stores.Stats()
+	}
+	return metrics.Of("Key-value stores", read,
 		metrics.Level("vespo_kv_stores", "Key-value stores.", func(b boltstore.Stats) int { return b.Stores }),
 		metrics.Level("vespo_kv_keys", "Keys in all of them.", func(b boltstore.Stats) int64 { return b.Keys }),
 		metrics.Level("vespo_kv_bytes", "Size of their keys and values.", func(b boltstore.Stats) int64 { return b.Bytes }),

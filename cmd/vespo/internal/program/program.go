@@ -9,7 +9,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/manual"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/project"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/remote"
@@ -28,9 +27,9 @@ const (
 	ExitUsage  = 2
 )
 
-// Main runs the program with the arguments of the process, and returns its exit code. open opens the store of a catalogue
-// that several hosts share; nil: the program has none.
-func Main(open cluster.Opener) (code int) {
+// Main runs the program with the arguments of the process, and returns its exit code. open opens the engines of
+// the program.
+func Main(open server.Openers) (code int) {
 	if len(os.Args) == 2 && os.Args[1] == server.CompileCommand {
 		return compiler.Serve(os.Stdin, os.Stdout, os.Stderr)
 	}
@@ -98,10 +97,10 @@ func openProject(dir string) (remote.Project, error) {
 
 // run executes one command line of a program without stores, and returns the exit code.
 func run(ctx context.Context, args []string, s stdio.Streams) int {
-	return runWith(ctx, nil, args, s)
+	return runWith(ctx, server.Openers{}, args, s)
 }
 
-func runWith(ctx context.Context, open cluster.Opener, args []string, s stdio.Streams) int {
+func runWith(ctx context.Context, open server.Openers, args []string, s stdio.Streams) int {
 	if len(args) == 0 {
 		run(ctx, []string{"--help"}, stdio.Streams{Out: s.Err, Err: s.Err})
 		return ExitUsage

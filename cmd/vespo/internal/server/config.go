@@ -104,6 +104,7 @@ type Config struct {
 	TLSSettings
 	StoreSettings
 	FollowSettings
+	KVSettings
 	FileRules  bool   `kong:"-"` // there is a configuration file, which alone may change its services
 	NoExec     bool   `kong:"-"` // no configuration file may ask for programs, as the user has named none
 	Interpret  bool   `kong:"-"` // run new code in an interpreter until it is compiled
@@ -176,6 +177,7 @@ func (c *Config) Validate() error {
 	violations = append(violations, c.checkLambda()...)
 	violations = append(violations, c.StoreSettings.check()...)
 	violations = append(violations, c.FollowSettings.check(c.Demo, c.Store != "")...)
+	violations = append(violations, c.KVSettings.check()...)
 	if violations = append(violations, c.TLSSettings.check()...); len(violations) > 0 {
 		return settingsError(violations)
 	}
@@ -287,7 +289,7 @@ func (c *Config) String() string {
 	} {
 		fmt.Fprintf(&b, "--%s=%v\n", f.flag, f.value)
 	}
-	return b.String() + c.TLSSettings.strings() + c.StoreSettings.strings() + c.FollowSettings.strings()
+	return b.String() + c.TLSSettings.strings() + c.StoreSettings.strings() + c.FollowSettings.strings() + c.KVSettings.strings()
 }
 
 // isSet returns a placeholder for a secret.

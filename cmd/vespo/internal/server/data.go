@@ -8,7 +8,6 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/internal/regular"
-	"github.com/vespo-dev/vespo/services/kv/boltstore"
 )
 
 // openData opens the other data that the server keeps and serves, and the export of traces.
@@ -45,22 +44,5 @@ func (c *core) openRoot(ctx context.Context, list *parts.List, dir string) error
 			return nil
 		},
 		Close: func(context.Context) error { return c.root.Close() },
-	})
-}
-
-// openStores opens the key-value stores.
-func (c *core) openStores(ctx context.Context, list *parts.List, cfg *Config, log *slog.Logger) error {
-	return list.Open(ctx, parts.Part{
-		Name: "the key-value stores",
-		Data: true,
-		Open: func(context.Context) (err error) {
-			c.stores, err = boltstore.Open(boltstore.Config{
-				Dir:    c.store.KVDir(),
-				Limits: boltstore.Limits{StoreBytes: int64(cfg.KVSize), Bytes: int64(cfg.KVTotal)},
-				Log:    log,
-			})
-			return err
-		},
-		Close: func(context.Context) error { return c.stores.Close() },
 	})
 }

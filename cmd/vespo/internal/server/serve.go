@@ -10,7 +10,6 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/stdio"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
 )
@@ -25,9 +24,9 @@ type ServeCmd struct {
 	source source // set by BeforeResolve
 }
 
-// NewServeCmd returns the command. open opens the stores of --store; nil: the program has none.
-func NewServeCmd(open cluster.Opener) ServeCmd {
-	return ServeCmd{Config: Config{StoreSettings: StoreSettings{OpenStore: open}}}
+// NewServeCmd returns the command. open opens the engines of the program.
+func NewServeCmd(open Openers) ServeCmd {
+	return ServeCmd{Config: Config{StoreSettings: StoreSettings{OpenStore: open.Store}, KVSettings: KVSettings{OpenKV: open.KV}}}
 }
 
 // Run is called by kong.

@@ -40,6 +40,7 @@ import (
 	"github.com/vespo-dev/vespo/services/control/tokens"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
+	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/kv/boltstore"
 	"github.com/vespo-dev/vespo/services/observe/usage"
 )
@@ -66,7 +67,8 @@ type core struct {
 	catalogue *registry.Registry // of node
 	root      *os.Root           // of mounts and static files; nil without --root
 	problems  []registry.Problem // found while opening the catalogue
-	stores    *boltstore.Stores  // key-value stores
+	stores    kv.Stores          // key-value stores
+	embedded  *boltstore.Stores  // the same, if they are in the data directory; or else nil
 	security  *security          // TLS of the listeners
 	audit     *admin.Auditor     // records changes
 	authority *tokens.Authority  // recognises tokens, for the management API and all else that takes one

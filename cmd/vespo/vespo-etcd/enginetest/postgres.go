@@ -111,7 +111,7 @@ func (p *Postgres) Do(t testing.TB, statement string) {
 }
 
 func (p *Postgres) exec(t testing.TB, statement string) error {
-	c, err := pgx.Connect(t.Context(), "postgres://postgres@"+p.Address+"/postgres?sslmode=disable")
+	c, err := pgx.Connect(t.Context(), "postgres://postgres@"+p.Address+"/postgres?sslmode=disable&default_transaction_read_only=off")
 	if err != nil {
 		return err
 	}

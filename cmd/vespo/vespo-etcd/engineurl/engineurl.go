@@ -13,10 +13,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-)
 
-// PasswordVariable is the variable of the environment with the password of the engine.
-const PasswordVariable = "VESPO_KV_PASSWORD"
+	"github.com/vespo-dev/vespo/internal/regular"
+	"github.com/vespo-dev/vespo/services/kv"
+)
 
 const (
 	minTimeout = 100 * time.Millisecond
@@ -26,6 +26,12 @@ const (
 // ErrURL is matched by all errors of this package except those of files.
 var ErrURL = errors.New("not the URL of an engine for key-value stores")
 
+// maxFileBytes bounds the files that a URL names.
+const maxFileBytes = 1 << 20
+
+// ReadFile reads a file that a URL names.
+func ReadFile(name string) ([]byte, error) { return regular.ReadFile(name, maxFileBytes) }
+
 // Refuse returns an error that matches ErrURL.
 func Refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrURL, fmt.Sprintf(format, args...))
@@ -33,7 +39,7 @@ func Refuse(format string, args ...any) error {
 
 // NoPassword is the error of a user without a password.
 func NoPassword(user string) error {
-	return Refuse("the user %.80q has no password: set %s, or password_file", user, PasswordVariable)
+	return Refuse("the user %.80q has no password: set %s, or password_file", user, kv.PasswordVariable)
 }
 
 // URL is a URL in its parts.
@@ -63,7 +69,7 @@ func Parse(text, defaultPort string, schemes ...string) (URL, error) {
 		u.User, hosts = authority[:i], authority[i+1:]
 	}
 	if strings.Contains(u.User, ":") {
-		return u, Refuse("a password in it would be seen in the list of processes: set %s, or password_file", PasswordVariable)
+		return u, Refuse("a password in it would be seen in the list of processes: set %s, or password_file", kv.PasswordVariable)
 	}
 	for host := range strings.SplitSeq(hosts, ",") {
 		name, port, err := net.SplitHostPort(host)
@@ -89,7 +95,7 @@ func Parse(text, defaultPort string, schemes ...string) (URL, error) {
 func Each(options url.Values, set func(name, value string) (known, valid bool, rule string), names ...string) error {
 	for name, values := range options {
 		if name == "password" || name == "sslpassword" {
-			return Refuse("a password in it would be seen in the list of processes: set %s, or password_file", PasswordVariable)
+			return Refuse("a password in it would be seen in the list of processes: set %s, or password_file", kv.PasswordVariable)
 		}
 		if len(values) > 1 {
 			return Refuse("the option %.80s is there twice", name)

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/engineurl"
 	"github.com/vespo-dev/vespo/services/kv"
 )
 
@@ -68,6 +69,23 @@ func Open(ctx context.Context, cfg Config) (*Stores, error) {
 	}
 	s.seen(err)
 	s.swept.Go(func() { s.sweepAll(sweeping) })
+	return s, nil
+}
+
+// OpenURL is a kv.Opener.
+func OpenURL(ctx context.Context, o kv.Options) (kv.Engine, error) {
+	cfg, err := Parse(o.URL)
+	if err == nil {
+		err = cfg.Load(o.Password, engineurl.ReadFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	cfg.Quotas, cfg.Log = o.Quotas, o.Log
+	s, err := Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/engineurl"
 	"github.com/vespo-dev/vespo/services/kv"
 )
 
@@ -57,6 +58,23 @@ func Open(ctx context.Context, cfg Config) (*Stores, error) {
 	sweeping, quit := context.WithCancel(context.WithoutCancel(ctx))
 	s.quit = quit
 	s.swept.Go(func() { s.sweepAll(sweeping) })
+	return s, nil
+}
+
+// OpenURL is a kv.Opener.
+func OpenURL(ctx context.Context, o kv.Options) (kv.Engine, error) {
+	cfg, err := Parse(o.URL)
+	if err == nil {
+		err = cfg.Load(o.Password, engineurl.ReadFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	cfg.Quotas, cfg.Log = o.Quotas, o.Log
+	s, err := Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

@@ -1,0 +1,67 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/services/kv"
+	"github.com/vespo-dev/vespo/services/kv/boltstore"
+)
+
+// Openers open what a program keeps in engines. Each may be nil: the program has none.
+type Openers struct {
+	Store cluster.Opener // of --store
+	KV    kv.Opener      // of --kv
+}
+
+// KVSettings are the settings of key-value stores, as a part of Config.
+type KVSettings struct {
+	KV string `name:"kv" placeholder:"URL" env:"VESPO_KV" help:"Engine of the key-value stores, such as redis://host or postgres://user@host/database (vespo-etcd alone). Without it, they are in --data."`
+
+	OpenKV kv.Opener `kong:"-"` // nil: this program has no engines
+}
+
+// check returns the violations of the settings.
+func (s *KVSettings) check() (violations problem.Violations) {
+	if s.KV != "" && s.OpenKV == nil {
+		violations.Add("kv", "is not supported by this program: use vespo-etcd, which is built from cmd/vespo/vespo-etcd")
+	}
+	return violations
+}
+
+// strings returns the settings that are given as flags, one per line. Users and options of the URL may be secrets.
+func (s *KVSettings) strings() string {
+	if s.KV == "" {
+		return ""
+	}
+	url, _, _ := strings.Cut(s.KV, "?")
+	scheme, rest, _ := strings.Cut(url, "://")
+	return fmt.Sprintf("--kv=%s://%s\n", scheme, rest[strings.LastIndex(rest, "@")+1:])
+}
+
+// openStores opens the key-value stores, those of the data directory unless there is an engine.
+func (c *core) openStores(ctx context.Context, list *parts.List, cfg *Config, log *slog.Logger) error {
+	quotas := kv.Quotas{StoreBytes: int64(cfg.KVSize), Bytes: int64(cfg.KVTotal)}
+	var opened kv.Engine
+	return list.Open(ctx, parts.Part{
+		Name: "the key-value stores",
+		Data: true,
+		Open: func(ctx context.Context) (err error) {
+			if cfg.KV == "" {
+				c.embedded, err = boltstore.Open(boltstore.Config{Dir: c.store.KVDir(), Limits: quotas, Log: log})
+				opened = c.embedded
+			} else {
+				opened, err = cfg.OpenKV(ctx, kv.Options{URL: cfg.KV, Password: os.Getenv(kv.PasswordVariable), Quotas: quotas, Log: log})
+			}
+			c.stores = opened
+			return err
+		},
+		Close: func(context.Context) error { return opened.Close() },
+	})
+}
