@@ -103,6 +103,10 @@ type Kind interface {
 	Prepare(ctx context.Context, s Spec) (Deployment, error)
 }
 
+// BlobReader is implemented by kinds whose Prepare reads the blobs of a spec from the catalogue if they have no content and the
+// spec is Served. They need not be read for other kinds.
+type BlobReader interface{ ReadsBlobs() }
+
 // Interfaced is implemented by kinds that know what a module imports and exports.
 type Interfaced interface {
 	// Interfaces returns the names of the imports and exports of a module, sorted. It has no side effects.

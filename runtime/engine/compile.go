@@ -49,7 +49,15 @@ func (m *Module) open(ctx context.Context, d *Decoded) error {
 
 func (e *Engine) newModule(d *Decoded, o ModuleOptions) *Module {
 	e.decoded.drop(d.sum)
-	m := &Module{engine: e, opts: o, sum: d.sum, separate: d.separate, data: d.separateData, limit: uint64(e.cfg.SlotBytes)}
+	m := &Module{
+		engine:   e,
+		opts:     o,
+		sum:      d.sum,
+		separate: d.separate,
+		data:     d.separateData,
+		limit:    uint64(e.cfg.SlotBytes),
+		outline:  e.outline(d),
+	}
 	if o.MemoryBytes > 0 {
 		m.limit = min(m.limit, uint64(o.MemoryBytes)/PageBytes*PageBytes)
 	}

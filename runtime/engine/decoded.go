@@ -25,7 +25,7 @@ type Decoded struct {
 	module    *rewrite.Decoded       // immutable; nil if the engine knew the code
 	info      *Info                  // immutable
 	component bool                   // immutable; the bytes are a component
-	world     *World                 // immutable; nil for a core module, and if open is set
+	world     *World                 // immutable; nil for a core module, and after Recall
 	sum       [sha256.Size]byte      // immutable; of the bytes given to Decode
 	size      int                    // immutable; of the core module
 }

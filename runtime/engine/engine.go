@@ -110,6 +110,7 @@ type Engine struct {
 	turns       *turns.Turns       // immutable
 	host        hostTable          // immutable
 	epoch       time.Time          // immutable; origin of the guests' monotonic clock
+	program     string             // immutable; the program and the options of its rewriter, in ids of files
 
 	compiling oneByOne
 	types     typeLedger
@@ -136,6 +137,7 @@ func Open(ctx context.Context, cfg Config) (e *Engine, err error) {
 		epoch:   clockOrigin(time.Now()),
 		decoded: decodedModules{limit: maxDecodedBytes},
 	}
+	e.program = fmt.Sprintf("%q %+v", e.cfg.Build, e.rewriteOptions())
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close(ctx))

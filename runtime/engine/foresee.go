@@ -1,7 +1,10 @@
 package engine
 
+import "github.com/vespo-dev/vespo/runtime/internal/imagefile"
+
 // Foresee returns a module as it will be once it is compiled and prepared, if both are only a matter of loading: its code and
-// its snapshot are on disk, and sound. Otherwise it returns nil. The result only describes itself: it is neither prepared nor closed.
+// its snapshot are on disk. Otherwise it returns nil. Of the snapshot it reads the head. If the rest is damaged, the first Prepare
+// initialises the guest. The result only describes itself: it is neither prepared nor closed.
 func (e *Engine) Foresee(d *Decoded, o ModuleOptions) *Module {
 	known := e.known(d.code, d.size)
 	if known == nil || e.code == nil || !e.code.files.Has(known.file) {
@@ -17,14 +20,14 @@ func (e *Engine) Foresee(d *Decoded, o ModuleOptions) *Module {
 	if !ok {
 		return nil
 	}
-	content, ok := e.code.files.Snapshot(key)
+	begin, ok := e.code.files.SnapshotHead(key, imagefile.MaxHeadBytes)
 	if !ok {
 		return nil
 	}
-	file, err := m.decodeSnapshot(key, content)
-	if err != nil {
+	head, err := imagefile.DecodeHead(begin)
+	if err != nil || m.checkHead(key, &head) != nil {
 		return nil // Prepare removes it
 	}
-	m.repeats = repeatsOf(file)
+	m.repeats = repeatsOf(&head)
 	return m
 }

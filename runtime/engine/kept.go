@@ -52,7 +52,7 @@ func (m *Module) snapshotKey() (codecache.Digest, bool) {
 	if e.code == nil || e.cfg.Build == "" || !e.cfg.KeepSnapshots || o.Inputs == [sha256.Size]byte{} {
 		return codecache.Digest{}, false
 	}
-	id := codecache.Digest(sha256.Sum256(fmt.Appendf(nil, "snapshot %q %+v %x %x %d %d %t %t %q %q %x", e.cfg.Build, e.rewriteOptions(), m.sum, m.currentCode().file,
+	id := codecache.Digest(sha256.Sum256(fmt.Appendf(nil, "snapshot %s %x %x %d %d %t %t %q %q %x", e.program, m.sum, m.currentCode().file,
 		m.limit, o.WorkLimit, o.Fresh, o.RepeatSecrets, o.Init, o.Entries, o.Inputs)))
 	program := e.programID()
 	copy(id[:], program[:])
@@ -61,7 +61,7 @@ func (m *Module) snapshotKey() (codecache.Digest, bool) {
 
 // programID identifies the program and its options in the ids of its snapshots.
 func (e *Engine) programID() (id [8]byte) {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %+v", e.cfg.Build, e.rewriteOptions()))
+	sum := sha256.Sum256([]byte(e.program))
 	copy(id[:], sum[:])
 	return id
 }
@@ -91,14 +91,14 @@ func (in *Instance) recall() (ok bool, err error) {
 	if err != nil {
 		return false, m.dropSnapshot(key, err)
 	}
-	m.repeats = repeatsOf(file)
+	m.repeats = repeatsOf(&file.Head)
 	m.adopt(image, file.MemoryBytes, file.Globals)
 	m.engine.recalled.Add(1)
 	return true, in.restore()
 }
 
-func repeatsOf(file *imagefile.Snapshot) Repeats {
-	return Repeats{Secrets: file.Flags&keptSecrets != 0, Generators: file.Flags&keptGenerators != 0}
+func repeatsOf(head *imagefile.Head) Repeats {
+	return Repeats{Secrets: head.Flags&keptSecrets != 0, Generators: head.Flags&keptGenerators != 0}
 }
 
 // dropSnapshot removes a snapshot that cannot be used.
@@ -110,17 +110,31 @@ func (m *Module) dropSnapshot(key codecache.Digest, reason error) error {
 // decodeSnapshot decodes and checks the content of a snapshot on disk.
 func (m *Module) decodeSnapshot(key codecache.Digest, content []byte) (*imagefile.Snapshot, error) {
 	file, err := imagefile.Decode(content)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case file.Key != key:
-		return nil, errors.New("it is a snapshot of something else")
-	case file.Clock > m.engine.clock():
-		return nil, errors.New("the clock of this machine was set back since")
-	case file.MemoryBytes > m.limit || len(file.Globals) != len(m.info.MutableGlobals):
-		return nil, errors.New("it does not fit the module")
+	}
+	if err := m.checkHead(key, &file.Head); err != nil {
+		return nil, err
+	}
+	if len(file.Globals) != len(m.info.MutableGlobals) {
+		return nil, errUnfit
 	}
 	return file, nil
+}
+
+var errUnfit = errors.New("it does not fit the module")
+
+// checkHead checks the head of a snapshot on disk.
+func (m *Module) checkHead(key codecache.Digest, head *imagefile.Head) error {
+	switch {
+	case head.Key != key:
+		return errors.New("it is a snapshot of something else")
+	case head.Clock > m.engine.clock():
+		return errors.New("the clock of this machine was set back since")
+	case head.MemoryBytes > m.limit:
+		return errUnfit
+	}
+	return nil
 }
 
 // readSnapshot makes an image of the content of a snapshot on disk. The state of host functions is set only if all else is right.
@@ -175,12 +189,15 @@ func (m *Module) keep() {
 		return
 	}
 	file := imagefile.Snapshot{
-		Key:         key,
-		Clock:       m.engine.clock(),
-		MemoryBytes: m.memoryBytes,
-		Globals:     m.globals,
-		Host:        host,
-		Pieces:      m.image.Pieces(),
+		Head: imagefile.Head{
+			Key:         key,
+			Clock:       m.engine.clock(),
+			MemoryBytes: m.memoryBytes,
+			Outline:     m.outline,
+		},
+		Globals: m.globals,
+		Host:    host,
+		Pieces:  m.image.Pieces(),
 	}
 	if m.repeats.Secrets {
 		file.Flags |= keptSecrets

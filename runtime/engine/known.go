@@ -22,7 +22,7 @@ type description struct {
 // describedID is what the description of a code is found by. It depends on all that made the description: the program, which
 // contains the rewriter, and the options.
 func (e *Engine) describedID(id codeID) codecache.Digest {
-	return sha256.Sum256(fmt.Appendf(nil, "%q %+v %x", e.cfg.Build, e.rewriteOptions(), id))
+	return sha256.Sum256(fmt.Appendf(nil, "%s %x", e.program, id))
 }
 
 // describe keeps the description of code on disk, so that a restarted server need not read, rewrite and validate its

@@ -72,6 +72,8 @@ type Module struct {
 	limit  uint64            // immutable; bytes of linear memory
 	sum    [sha256.Size]byte // immutable; of the bytes that the module was decoded from
 
+	outline []byte // immutable; see Engine.Outlined
+
 	// separate is applied to each instance that does not start from the snapshot. It is set before other instances
 	// exist; nil if wazero applies the data, or if all instances start from the snapshot. Before Prepare it can be Dataless,
 	// and then data reads it.

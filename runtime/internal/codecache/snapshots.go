@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -20,12 +21,13 @@ import (
 // snapshots is the index of the snapshots.
 type snapshots struct {
 	byID  map[Digest]*list.Element
-	order *list.List // of *kept, least recently used first
-	bytes int64      // disk space
+	of    map[Digest]*kept // by module; one of its snapshots, if it has several
+	order *list.List       // of *kept, least recently used first
+	bytes int64            // disk space
 }
 
 func newSnapshots() snapshots {
-	return snapshots{byID: make(map[Digest]*list.Element), order: list.New()}
+	return snapshots{byID: make(map[Digest]*list.Element), of: make(map[Digest]*kept), order: list.New()}
 }
 
 // kept is the file of a snapshot.
@@ -110,6 +112,39 @@ func (c *Cache) Snapshot(id Digest) (content []byte, ok bool) {
 	return content, true
 }
 
+// SnapshotHead returns the beginning of a snapshot, at most maxBytes of it. Its content is not checked, and it does not count as a use.
+func (c *Cache) SnapshotHead(id Digest, maxBytes int) (head []byte, ok bool) {
+	c.mu.Lock()
+	e := c.snapshots.byID[id]
+	c.mu.Unlock()
+	if e == nil {
+		return nil, false
+	}
+	return c.headOfSnapshot(e.Value.(*kept), maxBytes)
+}
+
+// SnapshotHeadOf is SnapshotHead for any snapshot of a module.
+func (c *Cache) SnapshotHeadOf(module Digest, maxBytes int) (head []byte, ok bool) {
+	c.mu.Lock()
+	k := c.snapshots.of[module]
+	c.mu.Unlock()
+	if k == nil {
+		return nil, false
+	}
+	return c.headOfSnapshot(k, maxBytes)
+}
+
+func (c *Cache) headOfSnapshot(k *kept, maxBytes int) (head []byte, ok bool) {
+	f, err := regular.Open(c.snapshotPath(k))
+	if err != nil {
+		return nil, false
+	}
+	defer f.Close()
+	head = make([]byte, maxBytes)
+	n, err := io.ReadFull(f, head)
+	return head[:n], err == nil || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
 // DropSnapshot removes a snapshot, if there is one.
 func (c *Cache) DropSnapshot(id Digest) error {
 	c.mu.Lock()
@@ -140,6 +175,7 @@ func (c *Cache) dropSnapshotLocked(id Digest) error {
 func (c *Cache) addSnapshotLocked(f *file, k *kept) {
 	f.snapshots[k.id] = k
 	c.snapshots.byID[k.id] = c.snapshots.order.PushBack(k)
+	c.snapshots.of[k.module] = k
 	c.snapshots.bytes += k.diskBytes
 	f.diskBytes += k.diskBytes
 	c.bytes += k.diskBytes
@@ -153,6 +189,9 @@ func (c *Cache) removeSnapshotLocked(k *kept) error {
 	delete(f.snapshots, k.id)
 	c.snapshots.order.Remove(c.snapshots.byID[k.id])
 	delete(c.snapshots.byID, k.id)
+	if c.snapshots.of[k.module] == k {
+		delete(c.snapshots.of, k.module) // another one of the module is not looked for: its modules are read whole
+	}
 	c.snapshots.bytes -= k.diskBytes
 	f.diskBytes -= k.diskBytes
 	c.bytes -= k.diskBytes

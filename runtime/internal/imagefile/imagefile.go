@@ -1,8 +1,8 @@
 // Package imagefile defines the form of snapshots in files.
 //
-// A file is a header of fixed size, the globals, the state of host functions, a table of the pieces of the image, and the
-// pieces. All numbers are little-endian. The package finds malformed files. Its caller has a
-// checksum for damaged ones.
+// A file is a header of fixed size, an outline of the module, the globals, the state of host functions, a table of the pieces of
+// the image, and the pieces. All numbers are little-endian. The package finds malformed files. Its caller has a
+// checksum for damaged ones. The header and the outline have one of their own, so they can be read without the rest.
 package imagefile
 
 import (
@@ -10,12 +10,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 
 	"github.com/vespo-dev/vespo/runtime/internal/snapshot"
 )
 
 // magic begins each file. It contains the version of the form.
-const magic = "vespo snapshot 1"
+const magic = "vespo snapshot 2"
 
 // Offsets of the fields of the header.
 const (
@@ -26,8 +27,13 @@ const (
 	atGlobals = atMemory + 8 // number of globals
 	atHost    = atGlobals + 4
 	atPieces  = atHost + 4
-	headBytes = atPieces + 4
+	atOutline = atPieces + 4
+	atSum     = atOutline + 4 // of the header before it, and of the outline
+	headBytes = atSum + crc32.Size
 )
+
+// MaxHeadBytes limits the header and the outline together.
+const MaxHeadBytes = 16 << 10
 
 const (
 	globalBytes = 8
@@ -37,20 +43,30 @@ const (
 // ErrMalformed is matched by all errors of Decode.
 var ErrMalformed = errors.New("the file of a snapshot is malformed")
 
-// Snapshot is the content of a file.
-type Snapshot struct {
+// Head is the beginning of a file.
+type Head struct {
 	Key         [sha256.Size]byte // digest of everything that the snapshot depends on
 	Flags       uint32            // of the caller
 	Clock       int64             // reading of the guests' monotonic clock
 	MemoryBytes uint64
-	Globals     []uint64
-	Host        []byte // state of host functions
-	Pieces      []snapshot.Piece
+	Outline     []byte // of the module, by the caller; left out if the head would exceed MaxHeadBytes
+}
+
+// Snapshot is the content of a file.
+type Snapshot struct {
+	Head
+	Globals []uint64
+	Host    []byte // state of host functions
+	Pieces  []snapshot.Piece
 }
 
 // Encode returns the file of a snapshot.
 func Encode(s *Snapshot) []byte {
-	size := headBytes + globalBytes*len(s.Globals) + len(s.Host) + pieceBytes*len(s.Pieces)
+	outline := s.Outline
+	if headBytes+len(outline) > MaxHeadBytes {
+		outline = nil
+	}
+	size := headBytes + len(outline) + globalBytes*len(s.Globals) + len(s.Host) + pieceBytes*len(s.Pieces)
 	for _, p := range s.Pieces {
 		size += len(p.Bytes)
 	}
@@ -63,6 +79,9 @@ func Encode(s *Snapshot) []byte {
 	out = le.AppendUint32(out, uint32(len(s.Globals)))
 	out = le.AppendUint32(out, uint32(len(s.Host)))
 	out = le.AppendUint32(out, uint32(len(s.Pieces)))
+	out = le.AppendUint32(out, uint32(len(outline)))
+	out = le.AppendUint32(out, headSum(out, outline))
+	out = append(out, outline...)
 	for _, g := range s.Globals {
 		out = le.AppendUint64(out, g)
 	}
@@ -77,20 +96,45 @@ func Encode(s *Snapshot) []byte {
 	return out
 }
 
-// Decode is the inverse of Encode. The result refers to the file, which must not change.
-func Decode(file []byte) (*Snapshot, error) {
+func headSum(fields, outline []byte) uint32 {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	return crc32.Update(crc32.Checksum(fields, table), table, outline)
+}
+
+// DecodeHead returns the head of a file, of which it needs no more than MaxHeadBytes. It checks the head alone. The result
+// refers to file, which must not change.
+func DecodeHead(file []byte) (h Head, err error) {
 	if len(file) < headBytes || string(file[:len(magic)]) != magic {
-		return nil, fmt.Errorf("%w: it has no header", ErrMalformed)
+		return h, fmt.Errorf("%w: it has no header", ErrMalformed)
 	}
 	le := binary.LittleEndian
-	s := &Snapshot{
+	size := uint64(le.Uint32(file[atOutline:]))
+	if uint64(headBytes)+size > uint64(min(len(file), MaxHeadBytes)) {
+		return h, fmt.Errorf("%w: its outline is too long", ErrMalformed)
+	}
+	end := headBytes + int(size)
+	outline := file[headBytes:end:end]
+	if headSum(file[:atSum], outline) != le.Uint32(file[atSum:]) {
+		return h, fmt.Errorf("%w: its header is damaged", ErrMalformed)
+	}
+	return Head{
 		Key:         [sha256.Size]byte(file[atKey:atFlags]),
 		Flags:       le.Uint32(file[atFlags:]),
 		Clock:       int64(le.Uint64(file[atClock:])),
 		MemoryBytes: le.Uint64(file[atMemory:]),
+		Outline:     outline,
+	}, nil
+}
+
+// Decode is the inverse of Encode. The result refers to the file, which must not change.
+func Decode(file []byte) (*Snapshot, error) {
+	head, err := DecodeHead(file)
+	if err != nil {
+		return nil, err
 	}
+	s, le := &Snapshot{Head: head}, binary.LittleEndian
 	globals, host, pieces := le.Uint32(file[atGlobals:]), le.Uint32(file[atHost:]), le.Uint32(file[atPieces:])
-	rest := file[headBytes:]
+	rest := file[headBytes+len(head.Outline):]
 	if uint64(len(rest)) < globalBytes*uint64(globals)+uint64(host)+pieceBytes*uint64(pieces) {
 		return nil, fmt.Errorf("%w: it is too short for its header", ErrMalformed)
 	}

@@ -126,6 +126,40 @@ func (s *Separate) WithoutData() *Separate {
 	return &light
 }
 
+// Outline is a Separate without data, in a form that can be kept.
+type Outline struct {
+	ID       CodeID
+	MinPages uint32
+	MaxPages uint32
+	HasMax   bool
+	HasData  bool
+	Bytes    int // in all segments
+}
+
+// Outline returns the outline of s.
+func (s *Separate) Outline() *Outline {
+	return &Outline{
+		ID:       s.ID,
+		MinPages: s.MinPages,
+		MaxPages: s.maxPages,
+		HasMax:   s.hasMax,
+		HasData:  s.Dataless || s.data != nil,
+		Bytes:    s.bytes,
+	}
+}
+
+// Separate returns what WithoutData returns for the Separate that o is the outline of.
+func (o *Outline) Separate() *Separate {
+	return &Separate{
+		ID:       o.ID,
+		MinPages: o.MinPages,
+		Dataless: o.HasData,
+		bytes:    o.Bytes,
+		maxPages: o.MaxPages,
+		hasMax:   o.HasMax,
+	}
+}
+
 // Apply writes the data to the memory of a new instance, in the order of the segments. If one is out of bounds, it
 // returns an error, and the memory has the data of those before it: the module cannot be instantiated.
 func (s *Separate) Apply(memory []byte) error {

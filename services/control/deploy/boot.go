@@ -200,9 +200,12 @@ func (d *Deployer) reprepare(ctx context.Context, service registry.Service, serv
 	if violations := checkKey(service.Key); len(violations) > 0 {
 		return nil, invalidSpec(violations)
 	}
-	spec, err := d.stored(ctx, service.Key, service.Current)
-	if err != nil {
-		return nil, err
+	spec := d.described(service.Key, service.Current)
+	if _, reads := d.kinds[spec.Kind].(services.BlobReader); !served || !reads || layers(service.Current) > 0 {
+		var err error
+		if spec, err = d.complete(ctx, spec); err != nil {
+			return nil, err
+		}
 	}
 	if !d.cfg.FileRules {
 		spec.Origin = registry.OriginAPI // without the file, its services are not trusted

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 )
@@ -65,4 +66,24 @@ func TestModulesThatCannotBeReadAgain(t *testing.T) {
 	require.Equal(t, 1, refused.Failures[0].Index)
 	require.Empty(t, h.cfg.Registry.State().Services)
 	require.ErrorIs(t, h.Rehearse(t.Context(), unread(specs("/b=2"), &reads, gone), "text"), gone)
+}
+
+// blobReader is a kind that reads the blobs of served versions itself.
+type blobReader struct{ *textKind }
+
+func (blobReader) ReadsBlobs() {}
+
+// TestStartReadsNoBlobsForTheirReaders starts services of a kind that reads blobs itself. A changed version has its content.
+func TestStartReadsNoBlobsForTheirReaders(t *testing.T) {
+	h := unbooted(t, stocked(t), func(c *Config) { c.Kinds[0] = blobReader{c.Kinds[0].(*textKind)} })
+	require.NoError(t, h.Boot(t.Context()))
+	require.Len(t, h.kind.specs, 3)
+	for _, s := range h.kind.specs {
+		require.True(t, s.Served)
+		require.Nil(t, s.Blobs[0].Content)
+		require.NotEmpty(t, s.Blobs[0].Digest)
+	}
+	_, err := h.Rollback(t.Context(), routekey.MustParse("/a"))
+	require.NoError(t, err)
+	require.Equal(t, "zero", string(moduleOf(h.kind.specs[3])))
 }

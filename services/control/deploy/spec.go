@@ -57,7 +57,12 @@ func versionOf(spec services.Spec) registry.Version {
 
 // stored returns the spec of a version in the catalogue.
 func (d *Deployer) stored(ctx context.Context, key routekey.Key, v registry.Version) (services.Spec, error) {
-	spec := services.Spec{
+	return d.complete(ctx, d.described(key, v))
+}
+
+// described is stored without the content of the blobs.
+func (d *Deployer) described(key routekey.Key, v registry.Version) services.Spec {
+	return services.Spec{
 		Key:      key,
 		Kind:     v.Kind,
 		Manifest: v.Manifest,
@@ -66,7 +71,6 @@ func (d *Deployer) stored(ctx context.Context, key routekey.Key, v registry.Vers
 		Origin:   v.Origin,
 		Note:     v.Note,
 	}
-	return d.complete(ctx, spec)
 }
 
 // complete reads the content of the blobs of which spec has only the digests.

@@ -20,9 +20,18 @@ func (k *Kind) Retain(modules iter.Seq[registry.Digest]) error {
 
 func sums(modules iter.Seq[registry.Digest]) (all [][sha256.Size]byte) {
 	for digest := range modules {
-		if b, err := hex.DecodeString(digest.Hex()); err == nil && len(b) == sha256.Size {
-			all = append(all, [sha256.Size]byte(b))
+		if sum, ok := sumOf(digest); ok {
+			all = append(all, sum)
 		}
 	}
 	return all
+}
+
+// sumOf returns the bytes of a digest.
+func sumOf(digest registry.Digest) (sum [sha256.Size]byte, ok bool) {
+	b, err := hex.DecodeString(digest.Hex())
+	if err != nil || len(b) != len(sum) {
+		return sum, false
+	}
+	return [sha256.Size]byte(b), true
 }

@@ -36,7 +36,7 @@ func (f *Functions) Validate(s services.Spec) error { return validate(f.kind, s,
 
 // PrepareRunner implements services.RunnerKind.
 func (f *Functions) PrepareRunner(ctx context.Context, s services.Spec) (services.Runner, error) {
-	module, speaks, err := detect(f.kind, moduleOf(s), f.kind.runners)
+	module, speaks, err := detectIn(ctx, f.kind, s, f.kind.runners)
 	if err != nil {
 		return nil, asProblem(err)
 	}

@@ -180,6 +180,9 @@ func (k *Kind) Stats() Stats {
 // Describe implements services.Kind.
 func (k *Kind) Describe() schema.Kind { return Description() }
 
+// ReadsBlobs implements services.BlobReader.
+func (k *Kind) ReadsBlobs() {}
+
 // Validate implements services.Kind. It parses the sections of the module. Other
 // errors are found at compilation.
 func (k *Kind) Validate(s services.Spec) error { return validate(k, s, k.servers, true) }
@@ -194,7 +197,7 @@ func (k *Kind) Prepare(ctx context.Context, s services.Spec) (services.Deploymen
 }
 
 func (k *Kind) prepare(ctx context.Context, s services.Spec) (*deployment, error) {
-	module, speaks, err := detect(k, moduleOf(s), k.servers)
+	module, speaks, err := detectIn(ctx, k, s, k.servers)
 	if err != nil {
 		return nil, asProblem(err)
 	}

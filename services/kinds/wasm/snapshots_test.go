@@ -1,11 +1,14 @@
 package wasm_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/services/kv/boltstore"
@@ -147,4 +150,51 @@ func TestServedVersionsAreLoadedForTheirFirstRequest(t *testing.T) {
 			require.Equal(t, services.StateReady, s.Status("/plain").State)
 		})
 	}
+}
+
+// A restarted server does not read the modules that it has read before, unless a snapshot is missing or its head is damaged. The
+// rest of a snapshot is read for the first request.
+func TestServedModulesAreNotRead(t *testing.T) {
+	cfg := keepsSnapshots(t, wasm.Config{CacheDir: t.TempDir()})
+	modules := [][]byte{guests.Wat(t, "config"), guests.Wat(t, "p2echo")}
+	var before []services.Status
+	t.Run("first", func(t *testing.T) {
+		s := newServer(t, cfg)
+		for i, bin := range modules {
+			before = append(before, s.add([]string{"/0", "/1"}[i], bin).Status())
+		}
+	})
+	change := func(how func(path string) error) {
+		paths, err := filepath.Glob(filepath.Join(cfg.CacheDir, "snapshots", "*"))
+		require.NoError(t, err)
+		require.Len(t, paths, len(modules))
+		for _, path := range paths {
+			require.NoError(t, how(path))
+		}
+	}
+	prepare := func(t *testing.T, reads bool) {
+		s := newServer(t, cfg)
+		for i, bin := range modules {
+			spec := module([]string{"/0", "/1"}[i], bin)
+			spec.Served = true
+			spec.Blobs[0].Digest, spec.Blobs[0].Content = registry.DigestOf(bin), nil
+			d, err := s.kind.Prepare(t.Context(), spec)
+			if reads {
+				require.ErrorIs(t, err, registry.ErrBlobMissing)
+				continue
+			}
+			require.NoError(t, err)
+			want := before[i]
+			want.State, want.Warm, want.SnapshotBytes = services.StateEvicted, 0, 0
+			require.Equal(t, want, d.Status())
+			require.NoError(t, d.Close(t.Context()))
+		}
+	}
+	t.Run("restarted", func(t *testing.T) { prepare(t, false) })
+	change(func(path string) error { return os.Truncate(path, 1000) })
+	t.Run("with damaged snapshots", func(t *testing.T) { prepare(t, false) })
+	change(func(path string) error { return os.Truncate(path, 100) })
+	t.Run("with damaged heads", func(t *testing.T) { prepare(t, true) })
+	change(os.Remove)
+	t.Run("without snapshots", func(t *testing.T) { prepare(t, true) })
 }

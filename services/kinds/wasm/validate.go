@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"context"
 	"errors"
 
 	"github.com/vespo-dev/vespo/internal/problem"
@@ -94,6 +95,29 @@ func detect[A abi.ABI](k *Kind, bin []byte, abis []A) (module *engine.Decoded, s
 	}
 	speaks, err = abi.Detect(module.Info(), abis)
 	return module, speaks, err
+}
+
+// detectIn is detect for the module of a spec. If that was served before the start of the server, and this program has read it
+// before, it is not read again.
+func detectIn[A abi.ABI](ctx context.Context, k *Kind, s services.Spec, abis []A) (module *engine.Decoded, speaks A, err error) {
+	blob := s.Blob(schema.FieldModule)
+	if s.Served {
+		read := func() ([]byte, error) { return k.cfg.Blob(context.Background(), blob.Digest) }
+		if sum, ok := sumOf(blob.Digest); ok {
+			module = k.engine.Outlined(sum, read)
+		}
+	}
+	if module != nil {
+		speaks, err = abi.Detect(module.Info(), abis)
+		return module, speaks, err
+	}
+	content := blob.Content
+	if content == nil {
+		if content, err = k.cfg.Blob(ctx, blob.Digest); err != nil {
+			return nil, speaks, err
+		}
+	}
+	return detect(k, content, abis)
 }
 
 // inModule returns violations of a module.

@@ -1,0 +1,77 @@
+package engine
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+
+	"github.com/vespo-dev/vespo/runtime/internal/imagefile"
+	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
+)
+
+// outline is a Decoded on disk, beside a snapshot of the module: what Engine.Recall knows of it, and its World.
+type outline struct {
+	Program   [8]byte // that has read the module
+	Sum       [sha256.Size]byte
+	Code      codeID
+	Separate  *rewrite.Outline `json:",omitempty"` // nil if it is not separate
+	Component bool             `json:",omitempty"`
+	World     *World           `json:",omitempty"`
+	Size      int
+}
+
+// outline returns the outline of d for a snapshot, or nil if none are kept. A component that was recalled has no World, so
+// it has no outline either.
+func (e *Engine) outline(d *Decoded) []byte {
+	if !e.cfg.KeepSnapshots || e.cfg.Build == "" || d.component && d.world == nil {
+		return nil
+	}
+	o := outline{
+		Program:   e.programID(),
+		Sum:       d.sum,
+		Code:      d.code,
+		Component: d.component,
+		World:     d.world,
+		Size:      d.size,
+	}
+	if d.separate != nil {
+		o.Separate = d.separate.Outline()
+	}
+	text, err := json.Marshal(o)
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
+// Outlined returns a module that this program has read before, by the sum of its bytes, or nil. It needs a snapshot of the
+// module on disk, and its code. read is that of Recall.
+func (e *Engine) Outlined(sum [sha256.Size]byte, read func() ([]byte, error)) *Decoded {
+	if e.code == nil || !e.cfg.KeepSnapshots || e.cfg.Build == "" {
+		return nil
+	}
+	begin, ok := e.code.files.SnapshotHeadOf(sum, imagefile.MaxHeadBytes)
+	if !ok {
+		return nil
+	}
+	head, err := imagefile.DecodeHead(begin)
+	if err != nil {
+		return nil
+	}
+	var o outline
+	in := json.NewDecoder(bytes.NewReader(head.Outline))
+	in.DisallowUnknownFields()
+	if err := in.Decode(&o); err != nil || o.Program != e.programID() || o.Sum != sum {
+		return nil
+	}
+	known := e.known(o.Code, o.Size)
+	if known == nil {
+		return nil
+	}
+	d := &Decoded{open: read, code: o.Code, component: o.Component, world: o.World, sum: sum, size: o.Size}
+	if o.Separate != nil {
+		d.separate = o.Separate.Separate()
+	}
+	d.info = d.origin(infoOf(d.separate, known.decoded))
+	return d
+}

@@ -1,0 +1,45 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestOutlinedModules finds a module without its bytes, as it was decoded, and runs it from its snapshot.
+func TestOutlinedModules(t *testing.T) {
+	cfg, o := keepingConfig(t.TempDir()), inputs(stateOptions, 1)
+	bin := guest(t, "state")
+	sum := sha256.Sum256(bin)
+	unread := func() ([]byte, error) { return nil, errors.New("the module was read") }
+	e, err := Open(t.Context(), withNote(cfg))
+	require.NoError(t, err)
+	require.Nil(t, e.Outlined(sum, unread), "it has no snapshot")
+	require.False(t, recalls(t, e, o))
+	want, err := e.Decode(bin)
+	require.NoError(t, err)
+	require.NoError(t, e.Close(t.Context()))
+
+	e = open(t, cfg)
+	d := e.Outlined(sum, unread)
+	require.NotNil(t, d)
+	require.Equal(t, want.Info(), d.Info())
+	require.Equal(t, want.Reference(), d.Reference())
+	require.NotNil(t, e.Foresee(d, o))
+	m, err := e.Compile(t.Context(), d, o)
+	require.NoError(t, err)
+	in, err := m.Prepare(t.Context(), slot(t, e))
+	require.NoError(t, err)
+	require.EqualValues(t, 10, call(t, in, get, 0))
+	require.NoError(t, in.Close())
+	closeModule(t, m)
+	require.EqualValues(t, 1, e.Stats().Recalled)
+	require.Nil(t, e.Outlined(sha256.Sum256([]byte("another")), unread))
+
+	other := cfg
+	other.Build = "another"
+	require.Nil(t, open(t, other).Outlined(sum, unread), "another program may read it otherwise")
+	require.Nil(t, open(t, cfg).Outlined(sum, unread), "which has removed the snapshot")
+}
