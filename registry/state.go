@@ -179,9 +179,20 @@ func (e *UnknownVersionError) List() string {
 
 // Sorted returns the services sorted by the text of their keys.
 func (s *State) Sorted() []Service {
-	return slices.SortedFunc(maps.Values(s.Services), func(a, b Service) int {
-		return strings.Compare(a.Key.String(), b.Key.String())
-	})
+	type named struct { // moved while it is sorted, unlike a Service, which is large
+		text string
+		key  routekey.Key
+	}
+	order := make([]named, 0, len(s.Services))
+	for key := range s.Services {
+		order = append(order, named{key.String(), key})
+	}
+	slices.SortFunc(order, func(a, b named) int { return strings.Compare(a.text, b.text) })
+	sorted := make([]Service, 0, len(order))
+	for _, n := range order {
+		sorted = append(sorted, s.Services[n.key])
+	}
+	return sorted
 }
 
 // Digests returns all digests that versions refer to, current or in a history, and that records refer to.
