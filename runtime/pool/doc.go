@@ -12,6 +12,9 @@
 //	  | reclaim, Shrink, Close   +------------------------>  closed, slot free
 //	  +---------------------------------------------------> closed, slot free
 //
+// A set can have far more pools than slots. So a slot is sought only among the pools that have one, and code to be released only at
+// the top of a heap.
+//
 // Lock order: Set.mu before Pool.mu. Set.mu is held while slots change their owner, so that a slot moving
 // from one service to another is never overlooked. It is not held while a guest is instantiated or runs.
 package pool
