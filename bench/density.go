@@ -96,7 +96,7 @@ func (b *bench) started(ctx context.Context, data string, flags ...string) (*ser
 		return nil, 0, err
 	}
 	began := time.Now()
-	s, err := b.startVespo(ctx, data, append(append(flags, densityFlags...), "--admin-listen", admin)...)
+	s, err := b.startVespoWithin(ctx, declareTimeout, data, append(append(flags, densityFlags...), "--admin-listen", admin)...)
 	if err != nil {
 		return nil, 0, err
 	}

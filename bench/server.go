@@ -91,12 +91,17 @@ func (b *bench) startPiped(ctx context.Context, name string, cmd *exec.Cmd) (*se
 
 // startVespo starts a server on a data directory.
 func (b *bench) startVespo(ctx context.Context, data string, flags ...string) (*server, error) {
+	return b.startVespoWithin(ctx, startTimeout, data, flags...)
+}
+
+// startVespoWithin is startVespo with a limit on the time: a configuration file is applied before the server listens.
+func (b *bench) startVespoWithin(ctx context.Context, limit time.Duration, data string, flags ...string) (*server, error) {
 	cmd := b.command(b.vespo, append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, flags...)...)
 	out, err := cmd.StderrPipe()
 	if err != nil {
 		return nil, err
 	}
-	s, err := start(ctx, cmd, out, "listening on http://")
+	s, err := startWithin(ctx, cmd, out, "listening on http://", limit)
 	if err != nil {
 		return nil, err
 	}

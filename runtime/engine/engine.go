@@ -290,6 +290,9 @@ func (e *Engine) LoadedBytes() int64 {
 	return code + e.imageHeld.Load() + e.interpretedBytes.Load()
 }
 
+// Modules returns the number of open modules.
+func (e *Engine) Modules() int { return int(e.modules.Load()) }
+
 // moduleConfig is the same for all instances: no names, no start functions (the engine runs them), no files,
 // and no WASI of wazero. The random source is never read; without it wazero would seed one for each instance.
 func moduleConfig() wazero.ModuleConfig {

@@ -20,6 +20,9 @@ type Options struct {
 	// LoadedBytes limits the memory of compiled code and snapshots: beyond it, those of the least recently used pools
 	// are released. 0: no limit.
 	LoadedBytes int64
+	// Loaded limits the number of pools with code and snapshot in the same way: each snapshot in memory takes a descriptor.
+	// 0: no limit.
+	Loaded int
 	// Unloaded, if set, is called after a pool has released its code and snapshot, with their memory. Code that others use
 	// does not count.
 	Unloaded func(bytes int64)

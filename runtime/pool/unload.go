@@ -52,9 +52,15 @@ func (p *Pool) idleLoaded() (since time.Time, loaded, idle bool) {
 	return p.unusedLocked(), p.module != nil && !p.closed, p.inUse == 0 && p.refills == 0
 }
 
-// requestTrim has the least recently used pools unloaded if the limit is exceeded. It does not block.
+// exceeded reports whether the limit on bytes or that on pools is exceeded.
+func (s *Set) exceeded() bool {
+	o := &s.options
+	return o.LoadedBytes > 0 && s.engine.LoadedBytes() > o.LoadedBytes || o.Loaded > 0 && s.engine.Modules() > o.Loaded
+}
+
+// requestTrim has the least recently used pools unloaded if a limit is exceeded. It does not block.
 func (s *Set) requestTrim() {
-	if s.options.LoadedBytes <= 0 || s.engine.LoadedBytes() <= s.options.LoadedBytes {
+	if !s.exceeded() {
 		return
 	}
 	select {
@@ -63,11 +69,11 @@ func (s *Set) requestTrim() {
 	}
 }
 
-// trim unloads the least recently used pools until the rest is within the limit, or in use.
+// trim unloads the least recently used pools until the rest is within the limits, or in use.
 func (s *Set) trim(ctx context.Context) {
 	tried := make(map[*Pool]bool)
 	unloaded, before := 0, s.engine.LoadedBytes()
-	for ctx.Err() == nil && s.engine.LoadedBytes() > s.options.LoadedBytes {
+	for ctx.Err() == nil && s.exceeded() {
 		p := s.coldest(tried)
 		if p == nil {
 			break
@@ -77,10 +83,10 @@ func (s *Set) trim(ctx context.Context) {
 			unloaded++
 		}
 	}
-	s.over.Store(s.engine.LoadedBytes() > s.options.LoadedBytes)
+	s.over.Store(s.exceeded())
 	if unloaded > 0 {
 		s.log.Debug("the least recently used code was released, as all exceeded its limit", slog.Int("modules", unloaded),
-			slog.Int64("bytes", max(0, before-s.engine.LoadedBytes())), slog.Int64("limit", s.options.LoadedBytes))
+			slog.Int64("bytes", max(0, before-s.engine.LoadedBytes())), slog.Int64("limit", s.options.LoadedBytes), slog.Int("modules_limit", s.options.Loaded))
 	}
 }
 

@@ -79,6 +79,26 @@ func TestPoolsInUseExceedTheLimit(t *testing.T) {
 	f.await(t, 1)
 }
 
+// TestNumberOfLoadedPools releases the least recently used pools beyond a number, whatever they take.
+func TestNumberOfLoadedPools(t *testing.T) {
+	f := newFixture(t, 4)
+	f.set.options.Loaded = 2
+	pools := []*Pool{f.pool(t, false), f.pool(t, false), f.pool(t, false), f.pool(t, false)}
+	loaded := func(want int) {
+		t.Helper()
+		require.Eventually(t, func() bool { return f.set.Stats().Loaded == want }, time.Minute, time.Millisecond)
+	}
+	loaded(2)
+	for range 2 {
+		for _, p := range pools {
+			use(t, p)
+			loaded(2)
+			require.True(t, p.Stats().Loaded, "the most recently used one")
+		}
+	}
+	require.Positive(t, f.set.Stats().Trimmed)
+}
+
 func TestLimitSmallerThanAPool(t *testing.T) {
 	f, _ := budgeted(t, 0)
 	p := f.pool(t, false)

@@ -232,10 +232,12 @@ func (d *Deployer) switchTo(ctx context.Context, t *transaction, p *plan.Plan, p
 	}
 	// The point of no return: nothing from here on can fail.
 	if t.file {
-		d.applied.Store(true)
 		table = table.Complete()
 	}
 	d.publishLocked(table, placed, p.Remove)
+	if t.file {
+		d.applied.Store(true) // now the server is ready: not before its table, which takes a while with many services
+	}
 	return nil
 }
 

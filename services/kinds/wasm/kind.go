@@ -44,6 +44,7 @@ type Config struct {
 	CacheDir     string        // directory of the compiled code; empty: none
 	CacheBytes   int64         // maximum size of CacheDir; default 1 GiB
 	CodeMemory   int64         // maximum of compiled code and snapshots in memory, in bytes; 0: no limit
+	Loaded       int           // maximum of modules with compiled code and snapshot in memory; 0: no limit
 	Snapshots    bool          // keep snapshots in CacheDir too, which can have secrets of services
 	Build        string        // identifies the program; see engine.Config
 	CompileBytes int64         // memory for compiling a module; default 1 GiB
@@ -150,7 +151,7 @@ func Open(ctx context.Context, cfg Config) (*Kind, error) {
 }
 
 func newPools(e *engine.Engine, cfg Config) *pool.Set {
-	return pool.NewSet(e, pool.Options{LoadedBytes: cfg.CodeMemory, Unloaded: cfg.Unloaded, Log: cfg.Log})
+	return pool.NewSet(e, pool.Options{LoadedBytes: cfg.CodeMemory, Loaded: cfg.Loaded, Unloaded: cfg.Unloaded, Log: cfg.Log})
 }
 
 // Close releases all resources. All deployments must be closed.

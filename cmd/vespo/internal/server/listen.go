@@ -102,3 +102,15 @@ func (c *Config) fitConnections(limit uint64, log *slog.Logger) {
 		"max_connections", c.MaxConnections, "lowered_to", fits, "open_files", limit)
 	c.MaxConnections = int(fits)
 }
+
+// mostLoaded is the most modules that are in memory at a time. Each takes some of the 65,530 mappings that Linux lets a process have.
+const mostLoaded = 16_000
+
+// loadedModules returns the number of modules that may be in memory at a time: the snapshot of each takes a descriptor. Connections
+// have at most three quarters of these, see fitConnections.
+func loadedModules(limit uint64, known bool) int {
+	if !known {
+		return mostLoaded
+	}
+	return int(max(1, min(mostLoaded, limit/8)))
+}

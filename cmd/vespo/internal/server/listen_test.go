@@ -33,6 +33,10 @@ func TestConnectionsFitTheDescriptors(t *testing.T) {
 		require.Equal(t, c.want, cfg.MaxConnections)
 		require.Equal(t, c.want == 4096, said.Len() == 0)
 	}
+	require.Equal(t, 128, loadedModules(1024, true))
+	require.Equal(t, 1, loadedModules(1, true))
+	require.Equal(t, mostLoaded, loadedModules(1<<30, true))
+	require.Equal(t, mostLoaded, loadedModules(0, false))
 	limit, ok := descriptorLimit()
 	require.True(t, ok)
 	require.Positive(t, limit)

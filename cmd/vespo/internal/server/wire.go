@@ -249,6 +249,7 @@ func (c *core) openKind(ctx context.Context, list *parts.List, cfg *Config, cata
 				CacheDir:       cmp.Or(cfg.SharedCode, c.store.CacheDir()),
 				CacheBytes:     int64(cfg.CodeCache),
 				CodeMemory:     cfg.codeMemory(),
+				Loaded:         loadedModules(descriptorLimit()),
 				Unloaded:       c.trimmer.unloaded,
 				Snapshots:      cfg.SharedCode == "", // they can have secrets
 				CompileCommand: compileArgv(log),
