@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,7 +15,9 @@ import (
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/registry/filestore"
+	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/control/follow"
+	"github.com/vespo-dev/vespo/services/egress/peer"
 )
 
 // reply is an answer of a feed.
@@ -216,4 +219,52 @@ func TestIdentities(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEqual(t, follow.IdentityOf(one), follow.IdentityOf(two))
 	require.Equal(t, registry.Generation(2), two.Generation)
+}
+
+// TestReadyIsServed checks that a follower is not ready between the commit and the publication of its first copy.
+func TestReadyIsServed(t *testing.T) {
+	p := openNode(t, t.TempDir(), "", 0)
+	defer p.close()
+	p.add("/a", "one")
+	f := openNode(t, t.TempDir(), "http://127.0.0.1:1", 0)
+	defer f.close()
+	host, err := peer.NewHost(peer.HostConfig{URL: p.server.URL})
+	require.NoError(t, err)
+	defer host.Close()
+	slow := &slowDeployer{Deployer: f.Deployer, registry: f.registry, committed: make(chan struct{}), publish: make(chan struct{})}
+	follower := follow.New(follow.Config{Primary: host, Registry: f.registry, Deployer: slow})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		follower.Run(ctx)
+	}()
+	<-slow.committed
+	require.NotZero(t, f.registry.State().Generation)
+	require.ErrorContains(t, follower.Ready(), "no copy")
+	require.Zero(t, follower.Status().Generation)
+	close(slow.publish)
+	require.Eventually(t, func() bool { return follower.Ready() == nil }, time.Minute, time.Millisecond)
+	require.Equal(t, f.registry.State().Generation, follower.Status().Generation)
+	stop()
+	<-ended
+}
+
+// slowDeployer waits between the commit of its first state and the publication.
+type slowDeployer struct {
+	*deploy.Deployer
+	registry           *registry.Registry
+	committed, publish chan struct{}
+	once               sync.Once
+}
+
+func (s *slowDeployer) Adopt(ctx context.Context, a deploy.Adoption) (deploy.Adopted, error) {
+	s.once.Do(func() {
+		if err := s.registry.Adopt(ctx, a.State); err != nil {
+			panic(err)
+		}
+		close(s.committed)
+		<-s.publish
+	})
+	return deploy.Adopted{State: a.State}, nil
 }

@@ -71,6 +71,7 @@ func New(cfg Config) *Follower {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	f := &Follower{cfg: cfg, wait: defaultWait}
+	f.status.Generation = cfg.Registry.State().Generation
 	if cfg.MaxLag > 0 {
 		f.wait = min(max(cfg.MaxLag/3, 100*time.Millisecond), defaultWait)
 	}
@@ -247,6 +248,7 @@ func (f *Follower) adopt(ctx context.Context, state *registry.State, retry bool)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.status.Unavailable = len(adopted.Unavailable)
+	f.status.Generation = adopted.State.Generation
 	if !retry {
 		f.status.Adoptions++
 	}

@@ -173,12 +173,12 @@ func (n *node) get(path string) (status int, body string) {
 	return answer.Code, answer.Body.String()
 }
 
-// awaitGeneration waits until the node has the generation of another one.
+// await waits until the node serves the generation of another one.
 func (n *node) await(of *node) {
 	n.t.Helper()
 	require.Eventually(n.t, func() bool {
-		return n.registry.State().Generation == of.registry.State().Generation
-	}, time.Minute, time.Millisecond, "%+v", n.follower)
+		return n.follower.Status().Generation == of.registry.State().Generation
+	}, time.Minute, time.Millisecond)
 }
 
 // requireLike checks that the node serves what another one serves.

@@ -21,7 +21,7 @@ const (
 type Status struct {
 	Primary           string
 	State             string
-	Generation        registry.Generation // of this host
+	Generation        registry.Generation // that this host serves; 0: it has no copy yet
 	PrimaryGeneration registry.Generation // as it was last told of; 0: never
 	Generations       uint64              // that this host is behind
 	Behind            time.Duration       // since this host was last known to be current; 0 while it is, and before the first contact
@@ -34,13 +34,12 @@ type Status struct {
 
 // Status returns the current status.
 func (f *Follower) Status() Status {
-	own := f.cfg.Registry.State().Generation
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.status
-	s.Primary, s.Generation = f.cfg.Primary.String(), own
-	if s.PrimaryGeneration > own {
-		s.Generations = uint64(s.PrimaryGeneration - own)
+	s.Primary = f.cfg.Primary.String()
+	if s.PrimaryGeneration > s.Generation {
+		s.Generations = uint64(s.PrimaryGeneration - s.Generation)
 	}
 	switch {
 	case errors.Is(f.failed, ErrDiverged), errors.Is(f.failed, filestore.ErrNewer):
