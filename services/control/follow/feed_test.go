@@ -268,3 +268,20 @@ func (s *slowDeployer) Adopt(ctx context.Context, a deploy.Adoption) (deploy.Ado
 	})
 	return deploy.Adopted{State: a.State}, nil
 }
+
+// TestStoppingPrimaryIsNotPressed follows a primary that answers at once while it stops.
+func TestStoppingPrimaryIsNotPressed(t *testing.T) {
+	p := openNode(t, t.TempDir(), "", 0)
+	defer p.close()
+	p.add("/a", "one")
+	f := openNode(t, t.TempDir(), p.server.URL, 0)
+	defer f.close()
+	f.await(p)
+	p.feed.Stop()
+	before := p.asked.Load()
+	p.add("/b", "two")
+	f.await(p)
+	p.add("/c", "three")
+	f.await(p)
+	require.Less(t, p.asked.Load()-before, int32(20), "it asks about once a second")
+}

@@ -23,7 +23,8 @@ import (
 // Times of a follower.
 const (
 	defaultWait  = 20 * time.Second // of a request for the next state
-	answerSlack  = 10 * time.Second // beyond the wait, for an answer to be complete but for its body
+	defaultSlack = 10 * time.Second // beyond the wait, for the header of an answer
+	hastyPause   = time.Second      // after an answer without news that has not waited, as of a primary that stops
 	bodyTimeout  = 5 * time.Minute  // of a whole answer
 	stoppedPause = 30 * time.Second // between two looks at a primary that cannot be followed
 	retryEvery   = time.Minute      // for services that are unavailable here
@@ -52,8 +53,9 @@ type Config struct {
 
 // Follower copies the catalogue of a primary. Create it with New, and call Run once.
 type Follower struct {
-	cfg  Config
-	wait time.Duration // immutable: of a request
+	cfg   Config
+	wait  time.Duration // immutable: of a request
+	slack time.Duration // immutable: beyond the wait, for the header of an answer
 
 	run    string              // of the primary, once its state was compared with the own; only Run uses it
 	lacks  registry.Generation // that could not be adopted because a blob is missing; only Run uses it
@@ -70,10 +72,11 @@ func New(cfg Config) *Follower {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	f := &Follower{cfg: cfg, wait: defaultWait}
+	f := &Follower{cfg: cfg, wait: defaultWait, slack: defaultSlack}
 	f.status.Generation = cfg.Registry.State().Generation
 	if cfg.MaxLag > 0 {
-		f.wait = min(max(cfg.MaxLag/3, 100*time.Millisecond), defaultWait)
+		third := max(cfg.MaxLag/3, 100*time.Millisecond)
+		f.wait, f.slack = min(third, defaultWait), min(third, defaultSlack)
 	}
 	return f
 }
@@ -83,13 +86,20 @@ func (f *Follower) Run(ctx context.Context) {
 	f.cfg.Log.Info("following", "primary", f.cfg.Primary, "generation", f.cfg.Registry.State().Generation)
 	fails, retried := 0, time.Now()
 	for ctx.Err() == nil {
-		err := f.step(ctx)
+		began := time.Now()
+		news, err := f.step(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		f.report(err)
 		pause := time.Duration(0)
+		if err == nil && time.Since(retried) > retryEvery && f.unavailable() > 0 {
+			retried = time.Now()
+			err = f.adopt(ctx, f.cfg.Registry.State(), true)
+		}
+		f.report(err)
 		switch {
+		case err == nil && !news && time.Since(began) < f.wait/2:
+			fails, pause = 0, min(hastyPause, f.wait)
 		case err == nil:
 			fails = 0
 		case errors.Is(err, ErrDiverged), errors.Is(err, filestore.ErrNewer):
@@ -97,10 +107,6 @@ func (f *Follower) Run(ctx context.Context) {
 		default:
 			fails++
 			pause = peer.Pause(fails)
-		}
-		if err == nil && time.Since(retried) > retryEvery && f.unavailable() > 0 {
-			retried = time.Now()
-			_ = f.adopt(ctx, f.cfg.Registry.State(), true) // the next round reports failures
 		}
 		if !sleep(ctx, pause) {
 			return
@@ -122,22 +128,22 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// step asks the primary once, and adopts the state that it sends.
-func (f *Follower) step(ctx context.Context) error {
+// step asks the primary once, and adopts the state that it sends. It reports whether there was one.
+func (f *Follower) step(ctx context.Context) (news bool, err error) {
 	own := f.cfg.Registry.State()
 	a, err := f.ask(ctx, own)
 	if err != nil {
 		f.run = "" // compare the whole catalogue again
-		return err
+		return false, err
 	}
 	if a.state != nil {
 		if err := f.adopt(ctx, a.state, false); err != nil {
-			return err
+			return true, err
 		}
 	}
 	f.run = a.run
 	f.current(a)
-	return nil
+	return a.state != nil, nil
 }
 
 // answer is an answer of the primary.
@@ -164,7 +170,7 @@ func (f *Follower) ask(ctx context.Context, own *registry.State) (answer, error)
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	header := time.AfterFunc(f.wait+answerSlack, cancel)
+	header := time.AfterFunc(f.wait+f.slack, cancel)
 	defer header.Stop()
 	resp, err := f.cfg.Primary.Get(ctx, Path, query, http.Header{"Accept-Encoding": {"gzip"}})
 	if err != nil {

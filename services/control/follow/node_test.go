@@ -89,6 +89,7 @@ type node struct {
 	router   *router.Router
 	feed     *follow.Feed
 	server   *httptest.Server
+	asked    atomic.Int32     // requests of its management
 	follower *follow.Follower // nil on a primary
 	host     *peer.Host
 	stop     context.CancelFunc
@@ -131,7 +132,10 @@ func openNode(t testing.TB, dir, primary string, maxLag time.Duration) *node {
 	management.Attach(n.Deployer)
 	n.feed = follow.NewFeed(n.registry, n.Deployer, primary != "")
 	management.AttachFeed(n.feed)
-	n.server = httptest.NewUnstartedServer(management)
+	n.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n.asked.Add(1)
+		management.ServeHTTP(w, r)
+	}))
 	n.server.Config.BaseContext = func(l net.Listener) context.Context {
 		return admin.WithListener(context.Background(), l.Addr())
 	}

@@ -56,7 +56,7 @@ func (f *Follower) Status() Status {
 	if f.failed != nil {
 		s.Problem = f.failed.Error()
 	}
-	if since := time.Since(s.LastCurrent); !s.LastCurrent.IsZero() && (s.State != Current || since > f.wait+answerSlack) {
+	if since := time.Since(s.LastCurrent); !s.LastCurrent.IsZero() && (s.State != Current || since > f.wait+f.slack) {
 		s.Behind = since
 	}
 	return s

@@ -123,6 +123,7 @@ func (c *core) openFeed(cfg *Config, catalogue *registry.Registry, management *a
 func (c *core) followerPart() parts.Part {
 	return parts.Part{
 		Name: "the follower",
+		Data: true,
 		Run: func(ctx context.Context) error {
 			if c.copied != nil {
 				c.copied.follower.Run(ctx)
