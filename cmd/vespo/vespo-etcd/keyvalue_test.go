@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,8 +19,8 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// newKVHost returns a host of an engine for key-value stores, which is not started.
-func newKVHost(t *testing.T, engine string) *host {
+// newKVHost returns a host of its own catalogue, which is not started.
+func newKVHost(t *testing.T) *host {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -27,9 +28,18 @@ func newKVHost(t *testing.T, engine string) *host {
 	require.NoError(t, l.Close())
 	h := &host{t: t, url: "http://" + address, client: new(http.Client)}
 	h.args = []string{"vespo", "serve", "--no-config-file", "--listen", address, "--admin-listen", "off", "--worker-listen", "127.0.0.1:0",
-		"--data", filepath.Join(t.TempDir(), "data"), "--slots", "4", "--kv", engine, "--log", "text", "--log-level", "debug"}
+		"--data", filepath.Join(t.TempDir(), "data"), "--slots", "4", "--log", "text", "--log-level", "debug"}
 	t.Cleanup(h.kill)
 	return h
+}
+
+// startWith starts a host with an engine for key-value stores.
+func (h *host) startWith(engine string) {
+	h.t.Helper()
+	args := h.args
+	h.args = append(slices.Clone(args), "--kv", engine)
+	h.start()
+	h.args = args
 }
 
 // vespo runs a command of the program.
@@ -63,14 +73,17 @@ func TestKeyValueStores(t *testing.T) {
 		"postgres://postgres@" + enginetest.StartPostgres(t).Address + "/postgres?pool=4",
 	}
 	exported := ""
+	a, b := newKVHost(t), newKVHost(t)
 	for _, engine := range engines {
-		a, b := newKVHost(t, engine), newKVHost(t, engine)
 		for _, h := range []*host{a, b} {
-			h.start()
-			status, answer := h.post("/services/add", url.Values{"prefix": {"n"}, "kv": {"notes"}}, module)
-			require.Equal(t, http.StatusCreated, status, answer)
+			h.startWith(engine)
+			if exported == "" {
+				status, answer := h.post("/services/add", url.Values{"prefix": {"n"}, "kv": {"notes"}}, module)
+				require.Equal(t, http.StatusCreated, status, answer)
+			}
 		}
 		if exported != "" {
+			require.Empty(t, a.body("/n/notes/x"))
 			out, err := b.vespo(exported, "kv", "import", "notes")
 			require.NoError(t, err, out)
 			require.Equal(t, "text", a.body("/n/notes/x"), "it comes from the other engine")
@@ -78,7 +91,7 @@ func TestKeyValueStores(t *testing.T) {
 		require.Equal(t, http.StatusNoContent, a.put("/n/notes/x", "text"))
 		require.Equal(t, "text", b.body("/n/notes/x"))
 		b.kill()
-		b.start()
+		b.startWith(engine)
 		require.Equal(t, "text", b.body("/n/notes/x"))
 		out, err := b.vespo("", "kv", "list")
 		require.NoError(t, err, out)

@@ -4,6 +4,7 @@ package enginetest
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +16,9 @@ import (
 
 // startTime is the time that a process has until it answers.
 const startTime = time.Minute
+
+// errNotReady is the error of an engine that runs, but does not serve.
+var errNotReady = errors.New("it does not serve")
 
 // process is a server that can be killed and started again.
 type process struct {

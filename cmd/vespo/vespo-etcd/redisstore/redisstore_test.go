@@ -55,3 +55,18 @@ func TestMain(m *testing.M) {
 }
 
 func TestConformance(t *testing.T) { conformance(t, enginetest.StartRedis(t).Address, false) }
+
+// TestCluster runs the suite in a cluster, and moves the slot of the keys to another node.
+func TestCluster(t *testing.T) {
+	nodes := []*enginetest.Redis{enginetest.StartRedis(t, "--cluster-enabled", "yes"), enginetest.StartRedis(t, "--cluster-enabled", "yes")}
+	enginetest.JoinCluster(t, nodes...)
+	conformance(t, nodes[0].Address, true)
+	s := openAt(t, nodes[1].Address, func(c *Config) { c.Cluster = true })
+	require.NoError(t, add(t.Context(), s))
+	for n := range 4 { // keys stay behind: the new node begins without them
+		enginetest.MoveSlot(t, "{vespo}", nodes[n%2], nodes...)
+		eventually(t, func() error { return add(t.Context(), s) })
+		require.NotEmpty(t, value(t, s, "n"))
+	}
+	require.NoError(t, s.Close())
+}
