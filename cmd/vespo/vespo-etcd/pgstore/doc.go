@@ -12,7 +12,8 @@
 // the store, so the writes of one store follow each other; it checks everything before its first change. The time is that of
 // the engine. kv_write waits for the disk, whatever the role has as synchronous_commit.
 //
-// Statements have no names in the engine, so poolers such as PgBouncer may be in between, in every mode.
+// Statements have no names in the engine, so poolers such as PgBouncer may be in between, in their modes session and
+// transaction. Only the creation of the tables is a transaction of several statements.
 //
 // A write is sent once, unless the engine has rolled it back. If its answer is lost, it ends with kv.ErrUncertain; if it was
 // not sent, or the engine has refused it, with kv.ErrUnavailable. Reads are sent again once.
