@@ -29,8 +29,8 @@ type DevCmd struct {
 	Prefix    string     `placeholder:"PREFIX" help:"Path prefix of the service (of vespo.json, or /)."`
 	Root      string     `placeholder:"DIR" type:"path" help:"Directory of the directories that --mount names."`
 	Reload    bool       `default:"true" negatable:"" help:"Add a script to HTML documents that reloads them."`
-	Interpret bool       `default:"true" negatable:"" help:"Serve a new version from an interpreter until it is compiled."`
-	LogLevel  slog.Level `placeholder:"debug|info|warn|error" default:"info" help:"Least level of the log (${default})."`
+	Interpret bool       `default:"true" negatable:"" help:"Interpret a new version until it is compiled."`
+	LogLevel  slog.Level `placeholder:"LEVEL" default:"info" help:"Least of debug, info, warn, error (${default})."`
 
 	kong.Plugins // the grants
 
