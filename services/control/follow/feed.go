@@ -101,7 +101,7 @@ type Query struct {
 
 // Serve answers a request. Its errors are problems for the client.
 func (f *Feed) Serve(w http.ResponseWriter, r *http.Request, q Query) error {
-	state := f.registry.State()
+	state := f.latest(r.Context())
 	if IdentityOf(state) == "" {
 		if f.copy {
 			return problem.New(problem.NotReady, "this host has no copy of the catalogue yet")
@@ -109,7 +109,7 @@ func (f *Feed) Serve(w http.ResponseWriter, r *http.Request, q Query) error {
 		if err := ensureIdentity(r.Context(), f.deployer); err != nil {
 			return err
 		}
-		state = f.registry.State()
+		state = f.latest(r.Context())
 	}
 	f.announce(w, state)
 	if id := IdentityOf(state); q.ID != "" && q.ID != id {
@@ -155,6 +155,15 @@ func (f *Feed) announce(w http.ResponseWriter, s *registry.State) {
 // etag identifies a state: within one run of the server, a generation is one state.
 func (f *Feed) etag(s *registry.State) string {
 	return fmt.Sprintf("%q", fmt.Sprintf("%s-%s-%d", IdentityOf(s), f.run, s.Generation))
+}
+
+// latest returns the stored state. The registry's own can be behind it for a moment, in which a follower may already have
+// the newer one.
+func (f *Feed) latest(ctx context.Context) *registry.State {
+	for s := range f.registry.Watch(ctx) {
+		return s
+	}
+	return f.registry.State()
 }
 
 // next waits for a state that is newer than s. It returns s after the wait.

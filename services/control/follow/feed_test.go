@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -284,4 +285,18 @@ func TestStoppingPrimaryIsNotPressed(t *testing.T) {
 	p.add("/c", "three")
 	f.await(p)
 	require.Less(t, p.asked.Load()-before, int32(20), "it asks about once a second")
+}
+
+// TestFeedSendsWhatIsStored asks for a state that is stored, and not yet the registry's.
+func TestFeedSendsWhatIsStored(t *testing.T) {
+	p := openNode(t, t.TempDir(), "", 0)
+	defer p.close()
+	p.add("/a", "one")
+	p.ask("")
+	before := p.registry.State()
+	next := before.PutRecord("test/a", registry.Record{Kind: "test", Manifest: "{}"})
+	require.NoError(t, p.files.Commit(t.Context(), before, next))
+	got := p.ask("?after=" + strconv.FormatUint(uint64(next.Generation), 10))
+	require.Equal(t, http.StatusOK, got.StatusCode, "%s", got.body)
+	require.Equal(t, strconv.FormatUint(uint64(next.Generation), 10), got.Header.Get("Vespo-Generation"))
 }
