@@ -17,13 +17,15 @@ import (
 const heapFloorBytes = 16 << 20
 
 // raiseHeapFloor allocates ballast that the collector counts as live. It is never
-// written, so it takes no physical memory. A memory limit (GOMEMLIMIT) would count
+// written, and takes no physical memory: where the heap was used before, such as for a long configuration file, the allocation
+// has cleared it, and it is released. A memory limit (GOMEMLIMIT) would count
 // it too; if one is set, there is no floor. The floor lasts until release is called.
 func raiseHeapFloor() (release func()) {
 	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
 		return func() {}
 	}
 	ballast := make([]byte, heapFloorBytes)
+	releaseZeros(ballast)
 	return func() { runtime.KeepAlive(ballast) }
 }
 

@@ -13,6 +13,10 @@ import (
 // maxGroupBytes limits the files that describe control groups.
 const maxGroupBytes = 64 << 10
 
+// releaseZeros returns the memory of zeros to the system. They are zeros again when they are read. The error is ignored: a
+// system with large host pages may refuse.
+func releaseZeros(zeros []byte) { _ = unix.Madvise(zeros, unix.MADV_DONTNEED) }
+
 // machineBytes returns the memory that the server can have: that of the machine, or of its control group if that is
 // smaller. 0: unknown.
 func machineBytes() int64 {

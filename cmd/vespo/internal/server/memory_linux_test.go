@@ -1,11 +1,23 @@
 package server
 
 import (
+	"bytes"
 	"io/fs"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
+
+// TestReleasedMemoryIsZero releases memory that is not zero, which shows that it is gone.
+func TestReleasedMemoryIsZero(t *testing.T) {
+	if unix.Getpagesize() > 8<<10 {
+		t.Skip("the host pages are larger than those of Go's heap")
+	}
+	b := bytes.Repeat([]byte{1}, 1<<20)
+	releaseZeros(b)
+	require.Equal(t, make([]byte, len(b)), b)
+}
 
 func TestMemoryOfControlGroups(t *testing.T) {
 	limits := map[string]string{"/a/b": "max\n", "/a": "1000\n", "/c": "5000\n", "/c/d": "2000\n", "/broken": "x"}
