@@ -1,7 +1,5 @@
 package engine
 
-import "github.com/vespo-dev/vespo/runtime/internal/imagefile"
-
 // Foresee returns a module as it will be once it is compiled and prepared, if both are only a matter of loading: its code and
 // its snapshot are on disk. Otherwise it returns nil. Of the snapshot it reads the head. If the rest is damaged, the first Prepare
 // initialises the guest. The result only describes itself: it is neither prepared nor closed.
@@ -20,11 +18,7 @@ func (e *Engine) Foresee(d *Decoded, o ModuleOptions) *Module {
 	if !ok {
 		return nil
 	}
-	begin, ok := e.code.files.SnapshotHead(key, imagefile.MaxHeadBytes)
-	if !ok {
-		return nil
-	}
-	head, err := imagefile.DecodeHead(begin)
+	head, err := readHead(func(maxBytes int) ([]byte, bool) { return e.code.files.SnapshotHead(key, maxBytes) })
 	if err != nil || m.checkHead(key, &head) != nil {
 		return nil // Prepare removes it
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 
 	"github.com/vespo-dev/vespo/runtime/internal/imagefile"
 	"github.com/vespo-dev/vespo/runtime/internal/rewrite"
@@ -44,17 +45,33 @@ func (e *Engine) outline(d *Decoded) []byte {
 	return text
 }
 
+// usualHeadBytes is more than most heads of snapshots have. A start reads those of all services.
+const usualHeadBytes = 2 << 10
+
+// errNoSnapshot is returned by readHead if there is no file.
+var errNoSnapshot = errors.New("there is no snapshot")
+
+// readHead reads the head of a snapshot. read returns the beginning of its file, or false.
+func readHead(read func(maxBytes int) ([]byte, bool)) (h imagefile.Head, err error) {
+	for _, maxBytes := range []int{usualHeadBytes, imagefile.MaxHeadBytes} {
+		begin, ok := read(maxBytes)
+		if !ok {
+			return h, errNoSnapshot
+		}
+		if h, err = imagefile.DecodeHead(begin); err == nil {
+			return h, nil
+		}
+	}
+	return h, err
+}
+
 // Outlined returns a module that this program has read before, by the sum of its bytes, or nil. It needs a snapshot of the
 // module on disk, and its code. read is that of Recall.
 func (e *Engine) Outlined(sum [sha256.Size]byte, read func() ([]byte, error)) *Decoded {
 	if e.code == nil || !e.cfg.KeepSnapshots || e.cfg.Build == "" {
 		return nil
 	}
-	begin, ok := e.code.files.SnapshotHeadOf(sum, imagefile.MaxHeadBytes)
-	if !ok {
-		return nil
-	}
-	head, err := imagefile.DecodeHead(begin)
+	head, err := readHead(func(maxBytes int) ([]byte, bool) { return e.code.files.SnapshotHeadOf(sum, maxBytes) })
 	if err != nil {
 		return nil
 	}

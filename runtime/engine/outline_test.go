@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/runtime/internal/imagefile"
 )
 
 // TestOutlinedModules finds a module without its bytes, as it was decoded, and runs it from its snapshot.
@@ -42,4 +44,19 @@ func TestOutlinedModules(t *testing.T) {
 	other.Build = "another"
 	require.Nil(t, open(t, other).Outlined(sum, unread), "another program may read it otherwise")
 	require.Nil(t, open(t, cfg).Outlined(sum, unread), "which has removed the snapshot")
+}
+
+// TestLongHeadsAreReadWhole reads a head that is longer than usual.
+func TestLongHeadsAreReadWhole(t *testing.T) {
+	for _, outline := range []int{0, usualHeadBytes, imagefile.MaxHeadBytes - 200} {
+		file := imagefile.Encode(&imagefile.Snapshot{Head: imagefile.Head{Clock: 7, Outline: make([]byte, outline)}})
+		head, err := readHead(func(maxBytes int) ([]byte, bool) { return file[:min(len(file), maxBytes)], true })
+		require.NoError(t, err)
+		require.EqualValues(t, 7, head.Clock)
+		require.Len(t, head.Outline, outline)
+		_, err = readHead(func(int) ([]byte, bool) { return file[1:], true })
+		require.ErrorIs(t, err, imagefile.ErrMalformed)
+	}
+	_, err := readHead(func(int) ([]byte, bool) { return nil, false })
+	require.ErrorIs(t, err, errNoSnapshot)
 }

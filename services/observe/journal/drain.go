@@ -29,7 +29,7 @@ func (j *Journal) drain(last bool) {
 	j.removeGone()
 	var batches []*batch
 	now := time.Now()
-	for _, b := range *j.inboxes.Load() {
+	for b := range j.allInboxes() {
 		if b.dirty.Load() {
 			if items := b.take(now, last); len(items) > 0 {
 				batches = append(batches, &batch{inbox: b, items: items})

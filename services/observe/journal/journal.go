@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"log/slog"
-	"maps"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/vespo-dev/vespo/internal/regular"
@@ -35,7 +34,7 @@ type Journal struct {
 	cfg  Config
 	root *os.Root // immutable
 
-	inboxes atomic.Pointer[map[string]*inbox] // the map is immutable; replaced with adding held
+	inboxes sync.Map // of *inbox by the name of the service; changed with adding held
 	adding  sync.Mutex
 	gone    []string      // guarded by adding: removed services whose files are still there
 	wake    chan struct{} // capacity 1
@@ -78,7 +77,6 @@ func Open(cfg Config) (*Journal, error) {
 		followers: make(map[*Follower]struct{}),
 		last:      uint64(time.Now().UnixMicro()),
 	}
-	j.inboxes.Store(&map[string]*inbox{})
 	entries, err := fs.ReadDir(regular.FS(root), ".")
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the logs of services: %w", err), root.Close())
@@ -132,28 +130,27 @@ func (j *Journal) signal() {
 
 // inbox returns the inbox of a service.
 func (j *Journal) inbox(name string) *inbox {
-	if b := (*j.inboxes.Load())[name]; b != nil {
-		return b
+	if b, ok := j.inboxes.Load(name); ok {
+		return b.(*inbox)
 	}
 	j.adding.Lock()
 	defer j.adding.Unlock()
-	if b := (*j.inboxes.Load())[name]; b != nil {
-		return b
+	b, _ := j.inboxes.LoadOrStore(name, &inbox{name: name})
+	return b.(*inbox)
+}
+
+// allInboxes yields the inboxes of all services.
+func (j *Journal) allInboxes() iter.Seq[*inbox] {
+	return func(yield func(*inbox) bool) {
+		j.inboxes.Range(func(_, b any) bool { return yield(b.(*inbox)) })
 	}
-	b := &inbox{name: name}
-	all := maps.Clone(*j.inboxes.Load())
-	all[name] = b
-	j.inboxes.Store(&all)
-	return b
 }
 
 // Forget removes the log of a service. It does not wait for the disk.
 func (j *Journal) Forget(name string) {
 	j.adding.Lock()
 	defer j.adding.Unlock()
-	all := maps.Clone(*j.inboxes.Load())
-	delete(all, name)
-	j.inboxes.Store(&all)
+	j.inboxes.Delete(name)
 	j.gone = append(j.gone, name)
 	j.signal()
 }
@@ -191,9 +188,9 @@ func (j *Journal) retain(known map[string]bool) {
 	if known == nil {
 		return
 	}
-	for name := range *j.inboxes.Load() {
-		if !known[name] {
-			j.Forget(name)
+	for b := range j.allInboxes() {
+		if !known[b.name] {
+			j.Forget(b.name)
 		}
 	}
 	j.mu.Lock()
