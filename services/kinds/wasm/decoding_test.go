@@ -5,7 +5,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
@@ -23,7 +22,7 @@ func TestDeploysDecodeAModuleOnce(t *testing.T) {
 	}
 	d := s.add("/service", guests.Go(t, "gohello"))
 	decoded(1, "a service")
-	require.NoError(t, d.Scale(t.Context(), services.EvictCode))
+	evict(t, d)
 	require.Equal(t, 200, s.get("/service").StatusCode)
 	decoded(0, "evicted code is loaded again")
 	s.add("/again", guests.Go(t, "gohello"))

@@ -22,6 +22,14 @@ func keepsSnapshots(tb testing.TB, cfg wasm.Config) wasm.Config {
 	return cfg
 }
 
+// evict has the code of a service released, as soon as nothing uses it.
+func evict(tb testing.TB, d services.Deployment) {
+	require.Eventually(tb, func() bool {
+		require.NoError(tb, d.Scale(tb.Context(), services.EvictCode))
+		return d.Status().State == services.StateEvicted
+	}, time.Minute, time.Millisecond)
+}
+
 // A service starts from its snapshot on disk after an eviction and after a restart of the server.
 func TestSnapshotOnDiskOutlivesEvictionAndRestart(t *testing.T) {
 	cfg := keepsSnapshots(t, wasm.Config{CacheDir: t.TempDir()})
@@ -33,7 +41,7 @@ func TestSnapshotOnDiskOutlivesEvictionAndRestart(t *testing.T) {
 			require.EqualValues(t, round, s.kind.Stats().Recalled)
 			for n := range 3 {
 				before := s.get("/x").Body
-				require.NoError(t, d.Scale(t.Context(), services.EvictCode))
+				evict(t, d)
 				require.Equal(t, before, s.get("/x").Body)
 				require.EqualValues(t, round+n+1, s.kind.Stats().Recalled)
 			}
@@ -97,7 +105,7 @@ func TestWarmSnapshotsOnDisk(t *testing.T) {
 		require.Equal(t, i+1, kept, spec.Key)
 		require.Zero(t, recalled, spec.Key)
 	}
-	require.NoError(t, s.Deployment("/y").Scale(t.Context(), services.EvictCode))
+	evict(t, s.Deployment("/y"))
 	require.Equal(t, 200, s.get("/y").StatusCode)
 	_, recalled := counts()
 	require.Equal(t, 1, recalled)

@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/internal/problem"
-	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/services/servicetest"
 	"github.com/vespo-dev/vespo/testdata/guests"
@@ -26,7 +25,7 @@ func TestWarm(t *testing.T) {
 	for range 3 {
 		require.Equal(t, "3\n", s.get("/warm/hits").Body)
 	}
-	require.NoError(t, d.Scale(t.Context(), services.EvictCode))
+	evict(t, d)
 	require.Equal(t, "3\n", s.get("/warm/hits").Body)
 
 	s.add("/component", guests.Wat(t, "p2echo"), servicetest.WithWarm("POST /\n\nbody\n###\nGET /\n"))
