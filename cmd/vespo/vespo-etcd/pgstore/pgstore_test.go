@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -31,7 +32,7 @@ func TestConformance(t *testing.T) {
 	clock := storetest.NewClock()
 	fresh := func() func(*Config) {
 		schema := fmt.Sprint("test", schemas.Add(1))
-		return func(c *Config) { c.Schema, c.Now = schema, clock.Now }
+		return func(c *Config) { c.Schema, c.Now, c.Timeout = schema, clock.Now, time.Minute } // fsyncs of a busy disk are slow
 	}
 	storetest.RunWith(t, clock, func(t *testing.T) storetest.Open {
 		change := fresh()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -31,7 +32,7 @@ func conformance(t *testing.T, address string, cluster bool) {
 	clock := storetest.NewClock()
 	fresh := func() func(*Config) {
 		prefix := fmt.Sprint("test", prefixes.Add(1))
-		return func(c *Config) { c.Prefix, c.Now, c.Cluster = prefix, clock.Now, cluster }
+		return func(c *Config) { c.Prefix, c.Now, c.Cluster, c.Timeout = prefix, clock.Now, cluster, time.Minute }
 	}
 	storetest.RunWith(t, clock, func(t *testing.T) storetest.Open {
 		change := fresh()
