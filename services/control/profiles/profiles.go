@@ -7,6 +7,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/pprof"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,13 @@ const Path = "/debug/pprof/"
 
 // MaxSeconds is the longest time that a profile may cover.
 const MaxSeconds = 60
+
+// Settings of the profiles of waiting goroutines.
+const (
+	waitSeconds   = 10     // if the request has no duration
+	mutexFraction = 10     // one of so many waits for a mutex is recorded
+	blockNanos    = 10_000 // one wait is recorded for so long a time of waiting, in the mean
+)
 
 // retryAfter is the Retry-After while a profile is being taken.
 const retryAfter = 5 * time.Second
@@ -40,10 +48,25 @@ func New() *Handler {
 		Path + "profile": pprof.Profile,
 		Path + "trace":   pprof.Trace,
 	}
-	for _, name := range [...]string{"allocs", "block", "goroutine", "heap", "mutex", "threadcreate"} {
+	for _, name := range [...]string{"allocs", "goroutine", "heap", "threadcreate"} {
 		h.serve[Path+name] = pprof.Handler(name).ServeHTTP
 	}
+	h.serve[Path+"mutex"] = waits("mutex", func() { runtime.SetMutexProfileFraction(mutexFraction) }, func() { runtime.SetMutexProfileFraction(0) })
+	h.serve[Path+"block"] = waits("block", func() { runtime.SetBlockProfileRate(blockNanos) }, func() { runtime.SetBlockProfileRate(0) })
 	return h
+}
+
+// waits serves a profile of waiting goroutines. The runtime records them between begin and end only, since it costs time.
+func waits(name string, begin, end func()) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("seconds") == "" {
+			r = r.Clone(r.Context())
+			r.Form, r.URL.RawQuery = nil, "seconds="+strconv.Itoa(waitSeconds)
+		}
+		begin()
+		defer end()
+		pprof.Handler(name).ServeHTTP(w, r)
+	}
 }
 
 // Paths returns the paths that the handler serves.

@@ -6,6 +6,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,7 +28,7 @@ func TestProfiles(t *testing.T) {
 	require.NotContains(t, h.Paths(), Path+"cmdline", "a command line can have tokens in it")
 	for _, path := range h.Paths() {
 		target := path
-		if path == Path+"profile" || path == Path+"trace" {
+		if name := strings.TrimPrefix(path, Path); slices.Contains([]string{"profile", "trace", "mutex", "block"}, name) {
 			target += "?seconds=1"
 		}
 		w, err := get(h, target)
@@ -39,6 +43,43 @@ func TestProfiles(t *testing.T) {
 	require.NoError(t, err)
 	_, err = io.Copy(io.Discard, z)
 	require.NoError(t, err)
+}
+
+// Goroutines that wait are recorded while such a profile is taken, and not before or after.
+func TestWaits(t *testing.T) {
+	h := New()
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	stop := make(chan struct{})
+	for range 4 {
+		group.Go(func() { contend(&mu, stop) })
+	}
+	for _, name := range []string{"mutex", "block"} {
+		w, err := get(h, Path+name+"?seconds=1")
+		require.NoError(t, err)
+		z, err := gzip.NewReader(w.Body)
+		require.NoError(t, err)
+		profile, err := io.ReadAll(z)
+		require.NoError(t, err)
+		require.Contains(t, string(profile), "profiles.contend", name)
+		require.Zero(t, runtime.SetMutexProfileFraction(-1))
+	}
+	close(stop)
+	group.Wait()
+}
+
+// contend takes and releases a mutex all the time.
+func contend(mu *sync.Mutex, stop <-chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+			mu.Lock()
+			runtime.Gosched()
+			mu.Unlock()
+		}
+	}
 }
 
 func TestDurationsAreBounded(t *testing.T) {
