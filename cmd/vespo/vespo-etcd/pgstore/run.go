@@ -3,11 +3,10 @@ package pgstore
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/engine"
 	"github.com/vespo-dev/vespo/services/kv"
 )
 
@@ -35,7 +34,10 @@ func (s *Stores) read(ctx context.Context, f func(context.Context) error) error 
 		var reply *pgconn.PgError
 		if err == nil || attempt > 1 || errors.As(err, &reply) && !temporary(reply.Code) || within.Err() != nil {
 			s.seen(err)
-			return s.unavailable(ctx, err)
+			if err != nil {
+				err = engine.Unavailable(ctx, err)
+			}
+			return err
 		}
 	}
 }
@@ -55,10 +57,13 @@ func (s *Stores) write(ctx context.Context, store, statement string, args []any,
 			return kv.Reject(kv.ErrFull, "the disk of the engine is full: the store %q cannot grow", store)
 		}
 		s.seen(err)
-		if err != nil && sent && (!isReply || reply.Code == codeShutdown || reply.Code == codeCrash) {
-			return errors.Join(kv.Reject(kv.ErrUncertain, "the engine did not answer the write of the store %q", store), ended(ctx))
+		switch {
+		case err == nil:
+			return nil
+		case sent && (!isReply || reply.Code == codeShutdown || reply.Code == codeCrash):
+			return engine.Uncertain(ctx, store)
 		}
-		return s.unavailable(ctx, err)
+		return engine.Unavailable(ctx, err)
 	}
 }
 
@@ -76,65 +81,16 @@ func (s *Stores) try(ctx context.Context, statement string, args, to []any) (sen
 	return !pgconn.SafeToRetry(err), err
 }
 
-// reason is the error that callers see. It matches the cause, but does not have its text.
-type reason struct {
-	error
-	cause error
-}
-
-func (r reason) Unwrap() []error { return []error{r.error, r.cause} }
-
-// unavailable returns the error of an operation that has changed nothing.
-func (s *Stores) unavailable(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
-	}
-	if ended := ended(ctx); ended != nil {
-		return ended
-	}
-	return reason{kv.Reject(kv.ErrUnavailable, "the engine of the key-value stores cannot be used: see the server's log"), err}
-}
-
-// ended returns the error of a context, also when its deadline has ended the operation just before the context.
-func ended(ctx context.Context) error {
-	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
-		return context.DeadlineExceeded
-	}
-	return ctx.Err()
-}
-
 // temporary reports whether an error of the engine may end soon: of connections, resources, and of an engine that starts,
 // stops or is a standby.
 func temporary(code string) bool {
 	return len(code) == 5 && (code[:2] == "08" || code[:2] == "53" || code[:2] == "57" || code == "25006" || code == codeSerialization || code == codeDeadlock)
 }
 
-// seen logs when the engine can no longer be used, and when it can be used again.
+// seen takes the outcome of an operation, for the log.
 func (s *Stores) seen(err error) {
-	if errors.Is(err, context.Canceled) {
-		return
-	}
-	if err == nil && s.away.Load() && s.away.CompareAndSwap(true, false) {
-		s.cfg.Log.Info("the engine of the key-value stores can be used again", slog.String("engine", s.cfg.String()))
-	}
-	if err != nil && s.away.CompareAndSwap(false, true) {
-		s.cfg.Log.Error("the engine of the key-value stores cannot be used", slog.String("engine", s.cfg.String()), slog.Any("error", err))
-	}
-}
-
-// sweepAll deletes expired keys until ctx ends.
-func (s *Stores) sweepAll(ctx context.Context) {
-	ticker := time.NewTicker(sweepEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
-				s.cfg.Log.Debug("expired keys could not be deleted", slog.Any("error", err))
-			}
-		}
+	if !errors.Is(err, context.Canceled) {
+		s.presence.Seen(err)
 	}
 }
 
@@ -145,17 +101,17 @@ func (s *Stores) sweep(ctx context.Context) error {
 		return err
 	}
 	for _, info := range all {
-		for deleted := int64(sweepKeys); deleted == sweepKeys; {
-			err := s.write(ctx, info.Name, `SELECT @schema@.kv_sweep($1, $2, $3, $4)`, []any{s.now(), info.Name, kv.EntryOverheadBytes, sweepKeys}, &deleted)
+		for deleted := int64(engine.SweepKeys); deleted == engine.SweepKeys; {
+			err := s.write(ctx, info.Name, `SELECT @schema@.kv_sweep($1, $2, $3, $4)`, []any{s.now(), info.Name, kv.EntryOverheadBytes, engine.SweepKeys}, &deleted)
 			if err != nil {
 				return err
 			}
 		}
 	}
-	for deleted := int64(sweepKeys); deleted == sweepKeys; {
+	for deleted := int64(engine.SweepKeys); deleted == engine.SweepKeys; {
 		err := s.write(ctx, "", `WITH gone AS (DELETE FROM @schema@.kv_entries WHERE (store, key) IN (
 			SELECT e.store, e.key FROM @schema@.kv_entries e JOIN @schema@.kv_dropped d ON d.id = e.store LIMIT $1) RETURNING 1)
-			SELECT count(*) FROM gone`, []any{sweepKeys}, &deleted)
+			SELECT count(*) FROM gone`, []any{engine.SweepKeys}, &deleted)
 		if err != nil {
 			return err
 		}

@@ -13,13 +13,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/engine"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/engineurl"
 	"github.com/vespo-dev/vespo/services/kv"
-)
-
-const (
-	sweepEvery = time.Minute // at least so often expired keys are deleted
-	sweepKeys  = 1000        // at most so many in one statement
 )
 
 // Stores implements kv.Stores. It is safe for concurrent use.
@@ -29,7 +25,7 @@ type Stores struct {
 
 	installing chan struct{}      // has one element, which the goroutine that installs takes
 	installed  atomic.Bool        // the tables are there
-	away       atomic.Bool        // the last operation has failed
+	presence   *engine.Presence   // immutable
 	quit       context.CancelFunc // immutable; ends the sweeps
 	swept      sync.WaitGroup     // the goroutine that sweeps
 }
@@ -43,7 +39,7 @@ func Open(ctx context.Context, cfg Config) (*Stores, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Stores{cfg: cfg, installing: make(chan struct{}, 1)}
+	s := &Stores{cfg: cfg, installing: make(chan struct{}, 1), presence: engine.NewPresence(cfg.Log, cfg.String())}
 	s.installing <- struct{}{}
 	pool, err := cfg.pool()
 	if err != nil {
@@ -68,7 +64,7 @@ func Open(ctx context.Context, cfg Config) (*Stores, error) {
 		return nil, fmt.Errorf("key-value stores at %s: %w", cfg, err)
 	}
 	s.seen(err)
-	s.swept.Go(func() { s.sweepAll(sweeping) })
+	s.swept.Go(func() { engine.Sweep(sweeping, cfg.Log, s.sweep) })
 	return s, nil
 }
 
@@ -125,14 +121,6 @@ func (s *Stores) now() *int64 {
 	}
 	micros := s.cfg.Now().UnixMicro()
 	return &micros
-}
-
-// time returns the time of this host, for the check of changes.
-func (s *Stores) time() time.Time {
-	if s.cfg.Now == nil {
-		return time.Now()
-	}
-	return s.cfg.Now()
 }
 
 // Get implements kv.Stores.

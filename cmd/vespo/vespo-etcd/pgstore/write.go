@@ -5,12 +5,13 @@ import (
 	"errors"
 	"strconv"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/engine"
 	"github.com/vespo-dev/vespo/services/kv"
 )
 
 // Write implements kv.Stores.
 func (s *Stores) Write(ctx context.Context, store string, changes []kv.Change) ([]kv.Result, error) {
-	if err := errors.Join(ctx.Err(), kv.CheckName(store), kv.CheckChanges(changes, s.time())); err != nil || len(changes) == 0 {
+	if err := errors.Join(ctx.Err(), kv.CheckName(store), kv.CheckChanges(changes, engine.Time(s.cfg.Now))); err != nil || len(changes) == 0 {
 		return nil, err
 	}
 	var status string
@@ -35,7 +36,7 @@ func (s *Stores) Write(ctx context.Context, store string, changes []kv.Change) (
 // writeArguments returns the arguments of a write.
 func (s *Stores) writeArguments(store string, changes []kv.Change) []any {
 	q, n := s.cfg.Quotas, len(changes)
-	quotas := []int64{q.StoreBytes, q.StoreKeys, q.Bytes, q.Keys, int64(q.Stores), kv.EntryOverheadBytes, sweepKeys}
+	quotas := []int64{q.StoreBytes, q.StoreKeys, q.Bytes, q.Keys, int64(q.Stores), kv.EntryOverheadBytes, engine.SweepKeys}
 	ops, ifs, times, deltas := make([]int32, n), make([]*int64, n), make([]int64, n), make([]int64, n)
 	keys, metas, vals := make([][]byte, n), make([][]byte, n), make([][]byte, n)
 	for i, c := range changes {
@@ -55,19 +56,12 @@ func (s *Stores) writeArguments(store string, changes []kv.Change) []any {
 // refused returns the error of a write that the function has refused. Its first detail is the number of a change, or a sum.
 func refused(store string, changes []kv.Change, status string, details []string) error {
 	details = append(details, "", "", "")
-	var c kv.Change
-	if n, err := strconv.Atoi(details[0]); err == nil && n > 0 && n <= len(changes) {
-		c = changes[n-1]
+	if n, err := strconv.Atoi(details[0]); err == nil && n > 0 && n <= len(changes) && (status == "conflict" || status == "text" || status == "sum") {
+		c := changes[n-1]
+		details[0] = c.Key
+		if status == "conflict" {
+			details[2] = strconv.FormatUint(uint64(*c.If), 10)
+		}
 	}
-	switch status {
-	case "conflict":
-		return kv.Reject(kv.ErrConflict, "the key %.100q has the version %s and not %d", c.Key, details[1], *c.If)
-	case "text":
-		return kv.Reject(kv.ErrNotNumber, "the value of the key %.100q is not a decimal number of 64 bits", c.Key)
-	case "sum":
-		return kv.Reject(kv.ErrNotNumber, "the sum for the key %.100q exceeds 64 bits", c.Key)
-	case "stores":
-		return kv.Reject(kv.ErrFull, "there are %s stores, and no more are allowed: delete one", details[0])
-	}
-	return kv.Reject(kv.ErrFull, "the store %q has no room: %s of %s %s are used", store, details[0], details[1], details[2])
+	return engine.Refused(store, status, details...)
 }

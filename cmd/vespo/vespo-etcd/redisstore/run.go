@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/engine"
 	"github.com/vespo-dev/vespo/services/kv"
 )
 
@@ -58,7 +58,7 @@ func (s *Stores) tryTwice(ctx context.Context, f func(*redis.Client) error) erro
 		switch {
 		case moved(err) && s.cluster != nil && attempt < 3:
 			s.cluster.ReloadState(ctx)
-		case err == nil || attempt > 1 || errors.As(err, &reply) || ended(ctx) != nil:
+		case err == nil || attempt > 1 || errors.As(err, &reply) || engine.Ended(ctx) != nil:
 			s.seen(err)
 			return err
 		}
@@ -72,38 +72,17 @@ func (s *Stores) read(ctx context.Context, script *redis.Script, store string, a
 		return err
 	})
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, s.readFailed(ctx, err)
+		return nil, engine.Unavailable(ctx, err)
 	}
 	return list, err
 }
 
-// seen logs when the engine can no longer be used, and when it can be used again. Refusals of a full engine are not logged.
+// seen takes the outcome of an operation, for the log. Refusals of a full engine are not logged.
 func (s *Stores) seen(err error) {
 	if errors.Is(err, redis.Nil) || redis.HasErrorPrefix(err, "OOM") || errors.Is(err, context.Canceled) || errors.Is(err, redis.ErrClosed) {
 		err = nil
 	}
-	if err == nil && s.away.Load() && s.away.CompareAndSwap(true, false) {
-		s.cfg.Log.Info("the engine of the key-value stores can be used again", slog.String("engine", s.cfg.String()))
-	}
-	if err != nil && s.away.CompareAndSwap(false, true) {
-		s.cfg.Log.Error("the engine of the key-value stores cannot be used", slog.String("engine", s.cfg.String()), slog.Any("error", err))
-	}
-}
-
-// reason is the error that callers see. It matches errors of this package, but does not have their texts.
-type reason struct {
-	error
-	cause error
-}
-
-func (r reason) Unwrap() []error { return []error{r.error, r.cause} }
-
-// readFailed returns the error of a read.
-func (s *Stores) readFailed(ctx context.Context, err error) error {
-	if ended := ended(ctx); ended != nil {
-		return ended
-	}
-	return reason{kv.Reject(kv.ErrUnavailable, "the engine of the key-value stores cannot be used: see the server's log"), err}
+	s.presence.Seen(err)
 }
 
 // writeFailed returns the error of a write without a usable reply.
@@ -115,17 +94,9 @@ func (s *Stores) writeFailed(ctx context.Context, store string, err error) error
 		return kv.Reject(kv.ErrFull, "the memory of the engine is full: the store %q cannot grow", store)
 	case errors.As(err, &reply), errors.As(err, &before), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrClosed),
 		errors.Is(err, redis.ErrPoolExhausted):
-		return s.readFailed(ctx, err)
+		return engine.Unavailable(ctx, err)
 	}
-	return errors.Join(kv.Reject(kv.ErrUncertain, "the engine did not answer the write of the store %q", store), ended(ctx))
-}
-
-// ended returns the error of a context, also when its deadline has ended the operation just before the context.
-func ended(ctx context.Context) error {
-	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
-		return context.DeadlineExceeded
-	}
-	return ctx.Err()
+	return engine.Uncertain(ctx, store)
 }
 
 // damaged is the error of a reply that cannot be read.
@@ -144,22 +115,6 @@ func temporary(err error) bool {
 	return false
 }
 
-// sweepAll deletes expired keys until ctx ends.
-func (s *Stores) sweepAll(ctx context.Context) {
-	ticker := time.NewTicker(sweepEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
-				s.cfg.Log.Debug("expired keys could not be deleted", slog.Any("error", err))
-			}
-		}
-	}
-}
-
 // sweep deletes all expired keys.
 func (s *Stores) sweep(ctx context.Context) error {
 	all, err := s.All(ctx)
@@ -167,8 +122,8 @@ func (s *Stores) sweep(ctx context.Context) error {
 		return err
 	}
 	for _, info := range all {
-		for deleted := int64(sweepKeys); deleted == sweepKeys; {
-			found, err := s.run(ctx, s.scripts.sweep, info.Name, s.now(), info.Name, kv.EntryOverheadBytes, sweepKeys)
+		for deleted := int64(engine.SweepKeys); deleted == engine.SweepKeys; {
+			found, err := s.run(ctx, s.scripts.sweep, info.Name, s.now(), info.Name, kv.EntryOverheadBytes, engine.SweepKeys)
 			if err != nil {
 				return fmt.Errorf("store %s: %w", info.Name, err)
 			}

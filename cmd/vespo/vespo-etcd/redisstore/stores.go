@@ -9,18 +9,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/engine"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/engineurl"
 	"github.com/vespo-dev/vespo/services/kv"
-)
-
-const (
-	sweepEvery = time.Minute // at least so often expired keys are deleted
-	sweepKeys  = 1000        // at most so many in one script
 )
 
 // Stores implements kv.Stores. It is safe for concurrent use.
@@ -30,9 +25,9 @@ type Stores struct {
 	node    *redis.Client        // immutable; nil for a cluster
 	cluster *redis.ClusterClient // immutable; nil for a single node
 
-	away  atomic.Bool        // the last operation has failed
-	quit  context.CancelFunc // immutable; ends the sweeps
-	swept sync.WaitGroup     // the goroutine that sweeps
+	presence *engine.Presence   // immutable
+	quit     context.CancelFunc // immutable; ends the sweeps
+	swept    sync.WaitGroup     // the goroutine that sweeps
 }
 
 var _ kv.Stores = (*Stores)(nil)
@@ -44,7 +39,7 @@ func Open(ctx context.Context, cfg Config) (*Stores, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Stores{cfg: cfg, scripts: newScripts()}
+	s := &Stores{cfg: cfg, scripts: newScripts(), presence: engine.NewPresence(cfg.Log, cfg.String())}
 	if cfg.Cluster {
 		s.cluster = redis.NewClusterClient(cfg.clusterOptions())
 	} else {
@@ -57,7 +52,7 @@ func Open(ctx context.Context, cfg Config) (*Stores, error) {
 	}
 	sweeping, quit := context.WithCancel(context.WithoutCancel(ctx))
 	s.quit = quit
-	s.swept.Go(func() { s.sweepAll(sweeping) })
+	s.swept.Go(func() { engine.Sweep(sweeping, cfg.Log, s.sweep) })
 	return s, nil
 }
 
@@ -110,14 +105,6 @@ func (s *Stores) now() string {
 		return ""
 	}
 	return strconv.FormatInt(s.cfg.Now().UnixMicro(), 10)
-}
-
-// time returns the time of this host, for the check of changes.
-func (s *Stores) time() time.Time {
-	if s.cfg.Now == nil {
-		return time.Now()
-	}
-	return s.cfg.Now()
 }
 
 // Get implements kv.Stores.
@@ -180,7 +167,7 @@ func (s *Stores) All(ctx context.Context) ([]kv.Info, error) {
 	}
 	found, err := s.sizes(ctx)
 	if err != nil {
-		return nil, s.readFailed(ctx, err)
+		return nil, engine.Unavailable(ctx, err)
 	}
 	var all []kv.Info
 	for name, usage := range found {

@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/engine"
 	"github.com/vespo-dev/vespo/services/kv"
 )
 
 // Write implements kv.Stores.
 func (s *Stores) Write(ctx context.Context, store string, changes []kv.Change) ([]kv.Result, error) {
-	if err := errors.Join(ctx.Err(), kv.CheckName(store), kv.CheckChanges(changes, s.time())); err != nil || len(changes) == 0 {
+	if err := errors.Join(ctx.Err(), kv.CheckName(store), kv.CheckChanges(changes, engine.Time(s.cfg.Now))); err != nil || len(changes) == 0 {
 		return nil, err
 	}
 	found, err := s.run(ctx, s.scripts.write, store, s.writeArguments(store, changes)...)
@@ -23,7 +24,7 @@ func (s *Stores) Write(ctx context.Context, store string, changes []kv.Change) (
 		return nil, s.damaged(store, fmt.Errorf("the script has returned %T", found))
 	}
 	if list[0] != "ok" {
-		return nil, refused(store, list)
+		return nil, engine.Refused(store, text(list, 0), text(list, 1), text(list, 2), text(list, 3))
 	}
 	if len(list) != 1+3*len(changes) {
 		return nil, s.damaged(store, fmt.Errorf("the script has returned %d values", len(list)))
@@ -44,7 +45,7 @@ func (s *Stores) Write(ctx context.Context, store string, changes []kv.Change) (
 func (s *Stores) writeArguments(store string, changes []kv.Change) []any {
 	q := s.cfg.Quotas
 	args := make([]any, 0, 9+6*len(changes))
-	args = append(args, s.now(), store, q.StoreBytes, q.StoreKeys, q.Bytes, q.Keys, q.Stores, kv.EntryOverheadBytes, sweepKeys)
+	args = append(args, s.now(), store, q.StoreBytes, q.StoreKeys, q.Bytes, q.Keys, q.Stores, kv.EntryOverheadBytes, engine.SweepKeys)
 	for _, c := range changes {
 		expected, expires := "", int64(0)
 		if c.If != nil {
@@ -60,21 +61,6 @@ func (s *Stores) writeArguments(store string, changes []kv.Change) []any {
 		args = append(args, int(c.Op), c.Key, expected, expires, c.Metadata, value)
 	}
 	return args
-}
-
-// refused returns the error of a write that the script has refused.
-func refused(store string, list []any) error {
-	switch list[0] {
-	case "conflict":
-		return kv.Reject(kv.ErrConflict, "the key %.100q has the version %s and not %s", text(list, 1), text(list, 2), text(list, 3))
-	case "text":
-		return kv.Reject(kv.ErrNotNumber, "the value of the key %.100q is not a decimal number of 64 bits", text(list, 1))
-	case "sum":
-		return kv.Reject(kv.ErrNotNumber, "the sum for the key %.100q exceeds 64 bits", text(list, 1))
-	case "stores":
-		return kv.Reject(kv.ErrFull, "there are %s stores, and no more are allowed: delete one", text(list, 1))
-	}
-	return kv.Reject(kv.ErrFull, "the store %q has no room: %s of %s %s are used", store, text(list, 1), text(list, 2), text(list, 3))
 }
 
 // text returns an element of a reply as text.
