@@ -108,23 +108,9 @@ func (f *Follower) Run(ctx context.Context) {
 			fails++
 			pause = peer.Pause(fails)
 		}
-		if !sleep(ctx, pause) {
+		if !peer.Sleep(ctx, pause) {
 			return
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d == 0 {
-		return true
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -171,7 +171,15 @@ func pause(ctx context.Context, fails int, err error) bool {
 	if errors.As(err, &refused) {
 		wait = max(wait, min(refused.RetryAfter, maxPause))
 	}
-	timer := time.NewTimer(wait)
+	return Sleep(ctx, wait)
+}
+
+// Sleep waits. It reports whether ctx goes on.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	if d == 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
