@@ -92,7 +92,11 @@ func (b *bench) startNode(ctx context.Context, g componentGuest) (*server, error
 	if err := os.WriteFile(handler, []byte(g.text), 0o644); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command("node", script, handler)
+	return startNodeCommand(ctx, exec.Command("node", script, handler))
+}
+
+// startNodeCommand starts a script that prints its address.
+func startNodeCommand(ctx context.Context, cmd *exec.Cmd) (*server, error) {
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err

@@ -169,17 +169,7 @@ func (b *bench) startNodeHandlers(ctx context.Context, _ *task) (*server, error)
 
 // startNodeScript starts the scripts in a directory, with the number of processes or "alone".
 func (b *bench) startNodeScript(ctx context.Context, dir, processes string) (*server, error) {
-	cmd := b.command("node", filepath.Join(dir, "node.mjs"), processes)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	s, err := startWithin(ctx, cmd, out, "listening on ", peerTimeout)
-	if err != nil {
-		return nil, err
-	}
-	s.name, s.killed = "node", true
-	return s, nil
+	return startNodeCommand(ctx, b.command("node", filepath.Join(dir, "node.mjs"), processes))
 }
 
 // startWasmtime builds the server of the directory wasmtime, which is a module of its own, and starts it with the guest of a task.
