@@ -74,7 +74,7 @@ func TestSettings(t *testing.T) {
 		require.ErrorContains(t, err, says)
 		require.ErrorContains(t, err, "durability=engine")
 		s := openAt(t, engine.Address, relaxed)
-		require.NoError(t, put(t, s, "k", "v"))
+		require.NoError(t, enginetest.Put(t, s, "k", "v"))
 		require.NoError(t, s.Close())
 		engine.Kill()
 	}
@@ -104,7 +104,7 @@ func TestSecrets(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		return errors.Join(put(t, s, "k", "v"), s.Close())
+		return errors.Join(enginetest.Put(t, s, "k", "v"), s.Close())
 	}
 	require.NoError(t, open("redis://me@"+engine.Address, "se-cret"))
 	require.NoError(t, open("redis://me@"+engine.Address+"?password_file=right", "ignored"))

@@ -3,56 +3,26 @@ package redisstore
 import (
 	"bytes"
 	"context"
-	"errors"
 	"log/slog"
-	"strconv"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/enginetest"
 	"github.com/vespo-dev/vespo/services/kv"
-	"github.com/vespo-dev/vespo/services/kv/storetest"
 )
-
-// add adds 1 to a key of the store "a".
-func add(ctx context.Context, s *Stores) error {
-	_, err := s.Write(ctx, "a", []kv.Change{{Op: kv.OpAdd, Key: "n", Delta: 1}})
-	return err
-}
-
-func put(t *testing.T, s *Stores, key, value string) error {
-	_, err := s.Write(t.Context(), "a", []kv.Change{storetest.Put(key, value)})
-	return err
-}
-
-// value returns the value of a key.
-func value(t *testing.T, s *Stores, key string) string {
-	t.Helper()
-	e, err := s.Get(t.Context(), "a", key)
-	require.NoError(t, err)
-	return string(e.Value)
-}
-
-// eventually calls f until it succeeds.
-func eventually(t *testing.T, f func() error) {
-	t.Helper()
-	require.EventuallyWithT(t, func(c *assert.CollectT) { require.NoError(c, f()) }, time.Minute, 5*time.Millisecond)
-}
 
 func TestForgottenScripts(t *testing.T) {
 	engine := enginetest.StartRedis(t)
 	s := openAt(t, engine.Address)
 	for range 3 {
 		engine.Do(t, "SCRIPT", "FLUSH")
-		require.NoError(t, add(t.Context(), s))
+		require.NoError(t, enginetest.Add(t.Context(), s))
 	}
 	engine.Do(t, "SCRIPT", "FLUSH")
-	require.Equal(t, "3", value(t, s, "n"))
+	require.Equal(t, "3", enginetest.Value(t, s, "n"))
 	require.NoError(t, s.Close())
 }
 
@@ -61,18 +31,18 @@ func TestLostAnswers(t *testing.T) {
 	engine := enginetest.StartRedis(t)
 	proxy := enginetest.StartProxy(t, engine.Address)
 	s := openAt(t, proxy.Address)
-	require.NoError(t, add(t.Context(), s))
+	require.NoError(t, enginetest.Add(t.Context(), s))
 	for range 5 {
 		proxy.DropReplies(true)
-		err := add(t.Context(), s)
+		err := enginetest.Add(t.Context(), s)
 		require.ErrorIs(t, err, kv.ErrUncertain)
 		require.NotErrorIs(t, err, kv.ErrUnavailable)
 		proxy.DropReplies(false)
-		require.NoError(t, add(t.Context(), s))
+		require.NoError(t, enginetest.Add(t.Context(), s))
 	}
-	require.Equal(t, "11", value(t, s, "n"))
+	require.Equal(t, "11", enginetest.Value(t, s, "n"))
 	proxy.Cut()
-	require.Equal(t, "11", value(t, s, "n"), "reads are sent again")
+	require.Equal(t, "11", enginetest.Value(t, s, "n"), "reads are sent again")
 	require.NoError(t, s.Close())
 }
 
@@ -80,39 +50,10 @@ func TestLostAnswers(t *testing.T) {
 func TestRestarts(t *testing.T) {
 	engine := enginetest.StartRedis(t)
 	s := openAt(t, engine.Address)
-	require.NoError(t, add(t.Context(), s))
-	var acknowledged, uncertain atomic.Int64
-	acknowledged.Store(1)
-	ctx, stop := context.WithCancel(t.Context())
-	var group sync.WaitGroup
-	for range 8 {
-		group.Go(func() {
-			for ctx.Err() == nil {
-				switch err := add(t.Context(), s); {
-				case err == nil:
-					acknowledged.Add(1)
-				case errors.Is(err, kv.ErrUncertain):
-					uncertain.Add(1)
-				default:
-					require.ErrorIs(t, err, kv.ErrUnavailable)
-				}
-			}
-		})
-	}
-	for range 3 {
-		before := acknowledged.Load()
-		require.Eventually(t, func() bool { return acknowledged.Load() > before+100 }, time.Minute, time.Millisecond)
+	enginetest.Restarts(t, s, 8, 3, 100, func() {
 		engine.Kill()
 		engine.Run(t)
-	}
-	before := acknowledged.Load()
-	require.Eventually(t, func() bool { return acknowledged.Load() > before }, time.Minute, time.Millisecond)
-	stop()
-	group.Wait()
-	n, err := strconv.ParseInt(value(t, s, "n"), 10, 64)
-	require.NoError(t, err)
-	require.GreaterOrEqual(t, n, acknowledged.Load())
-	require.LessOrEqual(t, n, acknowledged.Load()+uncertain.Load())
+	})
 	require.NoError(t, s.Close())
 }
 
@@ -123,7 +64,7 @@ func TestAway(t *testing.T) {
 	var log bytes.Buffer
 	s := openAt(t, engine.Address, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	for range 3 {
-		err := put(t, s, "k", "v")
+		err := enginetest.Put(t, s, "k", "v")
 		require.ErrorIs(t, err, kv.ErrUnavailable)
 		require.NotErrorIs(t, err, kv.ErrUncertain)
 		require.NotContains(t, err.Error(), engine.Address, "guests see the error")
@@ -136,9 +77,9 @@ func TestAway(t *testing.T) {
 		require.ErrorIs(t, s.Drop(t.Context(), "a"), kv.ErrUnavailable)
 	}
 	engine.Run(t)
-	eventually(t, func() error { return put(t, s, "k", "v") })
+	enginetest.Eventually(t, func() error { return enginetest.Put(t, s, "k", "v") })
 	require.NoError(t, s.Close())
-	require.ErrorIs(t, put(t, s, "k", "v"), kv.ErrUnavailable)
+	require.ErrorIs(t, enginetest.Put(t, s, "k", "v"), kv.ErrUnavailable)
 	require.Equal(t, 1, bytes.Count(log.Bytes(), []byte("cannot be used")), log.String())
 	require.Contains(t, log.String(), "can be used again")
 }
@@ -147,13 +88,13 @@ func TestAway(t *testing.T) {
 func TestReadOnly(t *testing.T) {
 	engine, primary := enginetest.StartRedis(t), enginetest.StartRedis(t)
 	s := openAt(t, engine.Address)
-	require.NoError(t, put(t, s, "k", "v"))
+	require.NoError(t, enginetest.Put(t, s, "k", "v"))
 	engine.ReplicaOf(t, primary)
-	err := put(t, s, "k", "v")
+	err := enginetest.Put(t, s, "k", "v")
 	require.ErrorIs(t, err, kv.ErrUnavailable)
 	require.NotErrorIs(t, err, kv.ErrUncertain)
 	engine.Do(t, "REPLICAOF", "NO", "ONE")
-	eventually(t, func() error { return put(t, s, "k", "v") })
+	enginetest.Eventually(t, func() error { return enginetest.Put(t, s, "k", "v") })
 	require.NoError(t, s.Close())
 }
 
@@ -161,18 +102,18 @@ func TestReadOnly(t *testing.T) {
 func TestFullMemory(t *testing.T) {
 	engine := enginetest.StartRedis(t)
 	s := openAt(t, engine.Address)
-	require.NoError(t, put(t, s, "k", "value"))
-	require.NoError(t, put(t, s, "l", "value"))
+	require.NoError(t, enginetest.Put(t, s, "k", "value"))
+	require.NoError(t, enginetest.Put(t, s, "l", "value"))
 	engine.Do(t, "CONFIG", "SET", "maxmemory", "1")
-	require.ErrorIs(t, put(t, s, "m", "value"), kv.ErrFull)
-	require.ErrorIs(t, put(t, s, "k", "a longer value"), kv.ErrFull)
-	require.Equal(t, "value", value(t, s, "k"))
-	require.NoError(t, put(t, s, "k", "short"[:1]))
+	require.ErrorIs(t, enginetest.Put(t, s, "m", "value"), kv.ErrFull)
+	require.ErrorIs(t, enginetest.Put(t, s, "k", "a longer value"), kv.ErrFull)
+	require.Equal(t, "value", enginetest.Value(t, s, "k"))
+	require.NoError(t, enginetest.Put(t, s, "k", "short"[:1]))
 	_, err := s.Write(t.Context(), "a", []kv.Change{{Op: kv.OpDelete, Key: "l"}})
 	require.NoError(t, err)
 	require.NoError(t, s.Drop(t.Context(), "a"))
 	engine.Do(t, "CONFIG", "SET", "maxmemory", "0")
-	require.NoError(t, put(t, s, "m", "value"))
+	require.NoError(t, enginetest.Put(t, s, "m", "value"))
 	require.NoError(t, s.Close())
 }
 
@@ -180,25 +121,25 @@ func TestFullMemory(t *testing.T) {
 func TestDeadlines(t *testing.T) {
 	engine := enginetest.StartRedis(t)
 	s := openAt(t, engine.Address, func(c *Config) { c.Pool, c.Timeout = 2, 2*time.Second })
-	require.NoError(t, put(t, s, "k", "v"))
+	require.NoError(t, enginetest.Put(t, s, "k", "v"))
 	engine.Pause(t)
 	within, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	err := add(within, s)
+	err := enginetest.Add(within, s)
 	require.ErrorIs(t, err, kv.ErrUncertain)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	within, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	_, err = s.Get(within, "a", "k")
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	err = add(t.Context(), s)
+	err = enginetest.Add(t.Context(), s)
 	require.ErrorIs(t, err, kv.ErrUnavailable, "after the time limit of operations")
 	require.NotErrorIs(t, err, kv.ErrUncertain, "no connection")
 	engine.Resume(t)
-	eventually(t, func() error { return put(t, s, "k", "v") })
+	enginetest.Eventually(t, func() error { return enginetest.Put(t, s, "k", "v") })
 	var group sync.WaitGroup
 	for range 50 {
-		group.Go(func() { require.NoError(t, add(t.Context(), s), "connections are waited for") })
+		group.Go(func() { require.NoError(t, enginetest.Add(t.Context(), s), "connections are waited for") })
 	}
 	group.Wait()
 	require.NoError(t, s.Close())

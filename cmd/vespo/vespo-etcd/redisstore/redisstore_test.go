@@ -63,11 +63,11 @@ func TestCluster(t *testing.T) {
 	enginetest.JoinCluster(t, nodes...)
 	conformance(t, nodes[0].Address, true)
 	s := openAt(t, nodes[1].Address, func(c *Config) { c.Cluster = true })
-	require.NoError(t, add(t.Context(), s))
+	require.NoError(t, enginetest.Add(t.Context(), s))
 	for n := range 4 { // keys stay behind: the new node begins without them
 		enginetest.MoveSlot(t, "{vespo}", nodes[n%2], nodes...)
-		eventually(t, func() error { return add(t.Context(), s) })
-		require.NotEmpty(t, value(t, s, "n"))
+		enginetest.Eventually(t, func() error { return enginetest.Add(t.Context(), s) })
+		require.NotEmpty(t, enginetest.Value(t, s, "n"))
 	}
 	require.NoError(t, s.Close())
 }
