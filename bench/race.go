@@ -77,7 +77,7 @@ func (b *bench) race(ctx context.Context, t *task, all []rival) *report.Comparis
 	return c
 }
 
-// takeTurns measures the runners in turn until the rounds or the time are over, and returns those that have figures.
+// takeTurns measures the runners in turn until the rounds or the time are over, and returns the measured ones.
 func (b *bench) takeTurns(ctx context.Context, runners []*runner, absent func(string, error)) (measured []*runner) {
 	failed := map[*runner]bool{}
 	for round := range b.rounds {

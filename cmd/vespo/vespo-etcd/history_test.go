@@ -48,7 +48,7 @@ type history struct {
 	order   map[string][]string // guarded by mu: the versions of each service, as committed
 }
 
-// watch records what is committed, until ctx ends.
+// watch records all commits until ctx ends.
 func (h *history) watch(ctx context.Context, client *clientv3.Client, prefix string, from int64) {
 	keys := "/" + prefix + "/catalogue/service"
 	for answer := range client.Watch(ctx, keys, clientv3.WithPrefix(), clientv3.WithRev(from)) {

@@ -21,7 +21,7 @@ func (s *Sources) feed() metrics.Group {
 				Name:   "vespo_catalogue_sent_total",
 				Type:   metrics.Counter,
 				Labels: "form",
-				Help:   "Answers to followers: whole (the catalogue) or changes (what has changed since a generation).",
+				Help:   "Answers to followers: whole (the catalogue) or changes (the difference to a generation).",
 			},
 			Emit: func(f follow.FeedStats, to *metrics.Sink) {
 				to.Value(float64(f.Whole), "whole")

@@ -193,7 +193,7 @@ func TestImportsSDK(t *testing.T) {
 		"package main\n\nimport _ \"" + sdkModule + "/vespo\"\n":               false, // asks the go command
 		"//go:build !wasm\n\npackage main\n\nimport _ \"" + sdkModule + "\"\n": false,
 		"package main\n\n// import \"" + sdkModule + "\"\n":                    false,
-		"package main\n\nimport _ \"" + sdkModule + "\"\n\nfunc broken( {":     true, // the compiler says what is wrong
+		"package main\n\nimport _ \"" + sdkModule + "\"\n\nfunc broken( {":     true, // left to the compiler
 		"package main\n\nimport _ \"" + sdkModule + "\n":                       false,
 		"package other\n\nimport _ \"" + sdkModule + "\"\n":                    false,
 	} {
