@@ -1,8 +1,6 @@
 package filestore
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 
 	"github.com/vespo-dev/vespo/registry"
@@ -50,11 +48,9 @@ func DecodeRecord(data []byte) (registry.Record, error) {
 
 // encodeEntry leaves <, > and & as they are: escaped, they would take six times their size.
 func encodeEntry(stored any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(stored); err != nil {
+	text, err := registry.EncodeManifest(stored)
+	if err != nil {
 		return nil, fmt.Errorf("encode entry: %w", err)
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return []byte(text), nil
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -136,7 +135,7 @@ func (m *image) strange(key string) []byte {
 func changedKeys(base, next *registry.State) map[string]bool {
 	changed := make(map[string]bool)
 	for key, service := range next.Services {
-		if old, ok := base.Services[key]; !ok || !same(old, service) {
+		if old, ok := base.Services[key]; !ok || !old.Equal(service) {
 			changed[serviceKey(key)] = true
 		}
 	}
@@ -156,14 +155,6 @@ func changedKeys(base, next *registry.State) map[string]bool {
 		}
 	}
 	return changed
-}
-
-// same reports whether nothing of a service differs. Histories that both states share are not compared.
-func same(a, b registry.Service) bool {
-	if len(a.History) > 0 && len(a.History) == len(b.History) && &a.History[0] == &b.History[0] {
-		a.History, b.History = nil, nil
-	}
-	return reflect.DeepEqual(a, b)
 }
 
 func routeOf(key string) routekey.Key { return routekey.Stored(strings.TrimPrefix(key, serviceKeys)) }

@@ -48,14 +48,12 @@ type envelope struct {
 
 // seal returns a value. content is JSON without insignificant white space.
 func seal(format string, version int, content []byte) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
 	sum := sha256.Sum256(content)
-	if err := enc.Encode(envelope{Format: format, Version: version, SHA256: hex.EncodeToString(sum[:]), Content: content}); err != nil {
+	text, err := registry.EncodeManifest(envelope{Format: format, Version: version, SHA256: hex.EncodeToString(sum[:]), Content: content})
+	if err != nil {
 		return nil, err
 	}
-	value := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	value := []byte(text)
 	if len(value) < compressFrom {
 		return value, nil
 	}
