@@ -130,13 +130,13 @@ var importLaw = []importRule{
 		why:    "they are test code; the server must work without them",
 	},
 	{
-		except: []string{"cmd/vespo/vespo-etcd"},
+		except: []string{"cmd/vespo/vespo-cluster"},
 		never:  []string{"go.etcd.io/etcd"},
 		tests:  true,
 		why:    "one host needs no etcd: its client is a module of its own, which only hosts with a common catalogue build",
 	},
 	{
-		except: []string{"cmd/vespo/vespo-etcd"},
+		except: []string{"cmd/vespo/vespo-cluster"},
 		never:  []string{"github.com/redis", "github.com/jackc"},
 		tests:  true,
 		why:    "one host needs no engine for key-value stores: the clients are in a module of their own",
@@ -162,8 +162,8 @@ var importLaw = []importRule{
 // testPackages hold test code that several packages share.
 var testPackages = []string{
 	"cmd/vespo/internal/certs/certtest",
-	"cmd/vespo/vespo-etcd/etcdtest",
-	"cmd/vespo/vespo-etcd/enginetest",
+	"cmd/vespo/vespo-cluster/etcdtest",
+	"cmd/vespo/vespo-cluster/enginetest",
 	"internal/lane/lanetest",
 	"internal/durable/crashfs",
 	"internal/durable/crashtest",

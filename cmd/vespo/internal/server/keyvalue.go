@@ -22,7 +22,7 @@ type Openers struct {
 
 // KVSettings are the settings of key-value stores, as a part of Config.
 type KVSettings struct {
-	KV string `name:"kv" placeholder:"URL" env:"VESPO_KV" help:"Engine of the key-value stores, such as redis://host or postgres://user@host/database (vespo-etcd alone). Without it, they are in --data."`
+	KV string `name:"kv" placeholder:"URL" env:"VESPO_KV" help:"Engine of the key-value stores, such as redis://host or postgres://user@host/database (vespo-cluster alone). Without it, they are in --data."`
 
 	OpenKV kv.Opener `kong:"-"` // nil: this program has no engines
 }
@@ -30,7 +30,7 @@ type KVSettings struct {
 // check returns the violations of the settings.
 func (s *KVSettings) check() (violations problem.Violations) {
 	if s.KV != "" && s.OpenKV == nil {
-		violations.Add("kv", "is not supported by this program: use vespo-etcd, which is built from cmd/vespo/vespo-etcd")
+		violations.Add("kv", "is not supported by this program: use vespo-cluster, which is built from cmd/vespo/vespo-cluster")
 	}
 	return violations
 }

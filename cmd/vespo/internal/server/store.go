@@ -21,7 +21,7 @@ import (
 
 // StoreSettings are the settings of a catalogue that several hosts share, as a part of Config.
 type StoreSettings struct {
-	Store      string `placeholder:"URL" env:"VESPO_STORE" help:"Store of a catalogue that several hosts share, such as etcd://host1,host2,host3/vespo (vespo-etcd alone). Without it, the catalogue is in --data."`
+	Store      string `placeholder:"URL" env:"VESPO_STORE" help:"Store of a catalogue that several hosts share, such as etcd://host1,host2,host3/vespo (vespo-cluster alone). Without it, the catalogue is in --data."`
 	PeerListen string `placeholder:"HOST:PORT" env:"VESPO_PEER_LISTEN" help:"Address by which the other hosts of --store reach this one, for modules. They know each other by the store; port 0 takes a free one."`
 
 	OpenStore cluster.Opener `kong:"-"` // nil: this program has no stores
@@ -35,7 +35,7 @@ func (s *StoreSettings) check() (violations problem.Violations) {
 		violations.Add("peer-listen", "needs --store: without one there are no other hosts")
 	case s.Store == "":
 	case s.OpenStore == nil:
-		violations.Add("store", "is not supported by this program: use vespo-etcd, which is built from cmd/vespo/vespo-etcd")
+		violations.Add("store", "is not supported by this program: use vespo-cluster, which is built from cmd/vespo/vespo-cluster")
 	case s.PeerListen == "":
 		violations.Add("store", "needs --peer-listen: an address of this machine that the other hosts reach")
 	case err != nil || host == "" || net.ParseIP(host) != nil && net.ParseIP(host).IsUnspecified():

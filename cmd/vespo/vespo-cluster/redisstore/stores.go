@@ -13,8 +13,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/engine"
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/engineurl"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engine"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engineurl"
 	"github.com/vespo-dev/vespo/services/kv"
 )
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/engine"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engine"
 	"github.com/vespo-dev/vespo/services/kv"
 )
 

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/etcdtest"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/etcdtest"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/registry/storetest"
 )

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"strconv"
 
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/engine"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engine"
 	"github.com/vespo-dev/vespo/services/kv"
 )
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/enginetest"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/enginetest"
 	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/kv/storetest"
 )

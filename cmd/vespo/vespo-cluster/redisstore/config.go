@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/engineurl"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engineurl"
 	"github.com/vespo-dev/vespo/services/kv"
 )
 

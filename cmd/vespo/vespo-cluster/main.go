@@ -1,4 +1,4 @@
-// Command vespo-etcd is vespo with engines that several hosts share: the store of a catalogue in etcd, and key-value stores
+// Command vespo-cluster is vespo with engines that several hosts share: the store of a catalogue in etcd, and key-value stores
 // in Redis and PostgreSQL.
 package main
 
@@ -11,9 +11,9 @@ import (
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/program"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/server"
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/etcdstore"
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/pgstore"
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/redisstore"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/etcdstore"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/pgstore"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/redisstore"
 	"github.com/vespo-dev/vespo/services/kv"
 )
 

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/etcdtest"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/etcdtest"
 )
 
 // rounds is the number of faults of TestHistories. The long mode is 300.

@@ -20,7 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/etcdtest"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/etcdtest"
 )
 
 // patience bounds what a test waits for.

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/certs/certtest"
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/enginetest"
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/engineurl"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/enginetest"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engineurl"
 )
 
 func TestParse(t *testing.T) {

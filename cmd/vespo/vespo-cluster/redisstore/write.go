@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/engine"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engine"
 	"github.com/vespo-dev/vespo/services/kv"
 )
 

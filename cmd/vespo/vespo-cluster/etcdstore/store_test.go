@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/etcdtest"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/etcdtest"
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 )

@@ -1,4 +1,4 @@
-module github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd
+module github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster
 
 go 1.26.0
 

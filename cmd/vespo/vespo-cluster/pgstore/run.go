@@ -6,7 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/engine"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engine"
 	"github.com/vespo-dev/vespo/services/kv"
 )
 

@@ -6,8 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/enginetest"
-	"github.com/vespo-dev/vespo/cmd/vespo/vespo-etcd/engineurl"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/enginetest"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engineurl"
 	"github.com/vespo-dev/vespo/services/kv"
 )
 
