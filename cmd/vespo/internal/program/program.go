@@ -106,7 +106,7 @@ func runWith(ctx context.Context, open server.Openers, args []string, s stdio.St
 		return ExitUsage
 	}
 	ended := false
-	parser, err := kong.New(&cli{Add: remote.NewAddCmd(server.Kinds(), openProject), Dev: project.NewDevCmd(), Serve: server.NewServeCmd(open)},
+	parser, err := kong.New(&cli{Add: remote.NewAddCmd(server.Kinds(), openProject), Dev: project.NewDevCmd(), Serve: server.NewServeCmd(open), Check: server.NewCheckCmd(open)},
 		kong.Name("vespo"),
 		kong.Description(description),
 		vars().CloneWith(kong.Vars{"version": version.Read().String()}),

@@ -18,7 +18,12 @@ import (
 // CheckCmd validates a configuration file.
 type CheckCmd struct {
 	File string `arg:"" optional:"" help:"The configuration file (vespo.toml in the current directory)."`
+
+	open Openers
 }
+
+// NewCheckCmd returns the command. open opens the engines of the program: their settings are checked, none is opened.
+func NewCheckCmd(open Openers) CheckCmd { return CheckCmd{open: open} }
 
 // Run is called by kong.
 func (c *CheckCmd) Run(ctx context.Context, s stdio.Streams) error {
@@ -26,15 +31,19 @@ func (c *CheckCmd) Run(ctx context.Context, s stdio.Streams) error {
 	if err != nil {
 		return err
 	}
+	src.open = c.open
 	maxModuleBytes := int64(flags.MaxModuleBytes)
 	if settings, err := src.ReadSettings(); err == nil {
-		if cfg, err := configOf(settings); err == nil {
+		if cfg, err := configOf(settings, src.open); err == nil {
 			maxModuleBytes = int64(cfg.MaxModule)
 		}
 	}
 	file, cfg, err := readConfig(src, maxModuleBytes)
 	if err == nil && src.found {
 		err = refuseExec(file)
+	}
+	if err == nil {
+		err = refuseSpecs(file, cfg.Follow)
 	}
 	if err != nil {
 		return err
@@ -63,7 +72,8 @@ func (c *CheckCmd) source() (source, error) {
 	return src, err
 }
 
-// rehearse prepares the services as a server with cfg would, in a temporary directory. It closes the list.
+// rehearse prepares the services as a server with cfg would, but for other hosts and engines, in a temporary directory.
+// It closes the list.
 func rehearse(ctx context.Context, list *parts.List, cfg *Config, file *configfile.File) (err error) {
 	defer func() { err = errors.Join(err, list.Close(drainTimeout)) }()
 	var temp string
@@ -72,6 +82,7 @@ func rehearse(ctx context.Context, list *parts.List, cfg *Config, file *configfi
 	}
 	small := *cfg
 	small.Slots, small.PerService = 1, 0
+	small.Store, small.KV, small.FollowSettings = "", "", FollowSettings{}
 	c, err := wire(ctx, list, &small, filepath.Join(temp, "data"), slog.New(slog.DiscardHandler), access{})
 	if err != nil {
 		return located(file, err)

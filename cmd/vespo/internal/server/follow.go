@@ -12,6 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/control/admin"
+	"github.com/vespo-dev/vespo/services/control/configfile"
 	"github.com/vespo-dev/vespo/services/control/follow"
 	"github.com/vespo-dev/vespo/services/egress/peer"
 )
@@ -139,12 +140,20 @@ func (c *ServeCmd) refuseServices() error {
 		return nil
 	}
 	file, _, err := readConfig(c.source, int64(c.MaxModule))
-	if err == nil && len(file.Specs()) > 0 {
-		err = fmt.Errorf("%s declares services, and a server that follows %s has only those of that: declare them there, or leave out --follow", c.source.Path, c.Follow)
+	if err == nil {
+		err = refuseSpecs(file, c.Follow)
 	}
 	if err != nil {
 		return c.source.explain(err)
 	}
 	c.source = source{} // its settings are applied, and it has no services to reload
 	return nil
+}
+
+// refuseSpecs returns an error if the file declares services although its server follows a primary.
+func refuseSpecs(file *configfile.File, primary string) error {
+	if primary == "" || len(file.Specs()) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s declares services, and a server that follows %s has only those of that: declare them there, or leave out --follow", file.Path, primary)
 }

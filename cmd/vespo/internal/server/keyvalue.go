@@ -20,6 +20,9 @@ type Openers struct {
 	KV    kv.Opener      // of --kv
 }
 
+// equip gives the configuration what its program opens.
+func (c *Config) equip(open Openers) { c.OpenStore, c.OpenKV = open.Store, open.KV }
+
 // KVSettings are the settings of key-value stores, as a part of Config.
 type KVSettings struct {
 	KV string `name:"kv" placeholder:"URL" env:"VESPO_KV" help:"Engine of the key-value stores, such as redis://host or postgres://user@host/database (vespo-cluster alone). Without it, they are in --data."`

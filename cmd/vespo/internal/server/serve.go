@@ -26,7 +26,9 @@ type ServeCmd struct {
 
 // NewServeCmd returns the command. open opens the engines of the program.
 func NewServeCmd(open Openers) ServeCmd {
-	return ServeCmd{Config: Config{StoreSettings: StoreSettings{OpenStore: open.Store}, KVSettings: KVSettings{OpenKV: open.KV}}}
+	var c ServeCmd
+	c.equip(open)
+	return c
 }
 
 // Run is called by kong.

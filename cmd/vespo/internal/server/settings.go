@@ -21,6 +21,7 @@ func (c *ServeCmd) BeforeResolve(ctx *kong.Context) error {
 	if c.source, err = sourceOf(ctx); err != nil || c.source.Path == "" {
 		return err
 	}
+	c.source.open = Openers{Store: c.OpenStore, KV: c.OpenKV}
 	file, err := c.source.ReadSettings()
 	if err == nil {
 		err = checkSettings(file)
@@ -143,8 +144,8 @@ func checkSettings(file *configfile.File) error {
 	return nil
 }
 
-// configOf returns the configuration that the file alone results in, or its violations.
-func configOf(file *configfile.File) (*Config, error) {
+// configOf returns the configuration that the file alone results in, in a program with these openers, or its violations.
+func configOf(file *configfile.File, open Openers) (*Config, error) {
 	if err := checkSettings(file); err != nil {
 		return nil, err
 	}
@@ -160,6 +161,7 @@ func configOf(file *configfile.File) (*Config, error) {
 		return nil, fmt.Errorf("%s: %w", file.Path, err)
 	}
 	cfg := Config(*settings)
+	cfg.equip(open)
 	return &cfg, located(file, cfg.Validate())
 }
 
@@ -180,7 +182,7 @@ func located(file *configfile.File, err error) error {
 // that it alone results in. The error has all violations, ordered by line.
 func readConfig(src source, maxModuleBytes int64) (*configfile.File, *Config, error) {
 	file, err := src.Read(Kinds(), maxModuleBytes)
-	cfg, failed := configOf(file)
+	cfg, failed := configOf(file, src.open)
 	if err == nil && failed == nil {
 		return file, cfg, nil
 	}

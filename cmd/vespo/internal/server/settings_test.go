@@ -51,7 +51,7 @@ queue = 7
 
 	file, err := named(path).ReadSettings()
 	require.NoError(t, err)
-	alone, err := configOf(file)
+	alone, err := configOf(file, Openers{})
 	require.NoError(t, err)
 	require.Equal(t, "2s", alone.Timeout.String())
 	require.Equal(t, 7, alone.Queue)
@@ -70,7 +70,7 @@ func TestSettingsAreCheckedTogether(t *testing.T) {
 
 	file, err := named(path).ReadSettings()
 	require.NoError(t, err)
-	_, err = configOf(file)
+	_, err = configOf(file, Openers{})
 	var violations configfile.Violations
 	require.True(t, errors.As(err, &violations))
 	require.Len(t, violations, 2)

@@ -18,7 +18,8 @@ var secretSettings = []string{"admin-token", "worker-token", "lambda-key", "foll
 // source is a configuration file, or none.
 type source struct {
 	configfile.Source
-	found bool // the user did not name the file; it is in the current directory
+	found bool    // the user did not name the file; it is in the current directory
+	open  Openers // of the program
 }
 
 // named returns the source of a file that the user has named.
