@@ -213,6 +213,23 @@ func (s *State) Digests() map[Digest]struct{} {
 	return named
 }
 
+// LiveBlobs returns the digests of the blobs of all versions that get requests, each once, in the order of the services.
+func (s *State) LiveBlobs() (all []Digest) {
+	seen := make(map[Digest]struct{})
+	for _, service := range s.Sorted() {
+		for _, n := range service.Live() {
+			v, _ := service.Numbered(n)
+			for _, b := range v.Blobs {
+				if _, ok := seen[b.Digest]; !ok {
+					seen[b.Digest] = struct{}{}
+					all = append(all, b.Digest)
+				}
+			}
+		}
+	}
+	return all
+}
+
 // Check returns the first rule that s breaks. States made by Put and Remove are valid; those read from a
 // store may not be.
 func (s *State) Check() error {

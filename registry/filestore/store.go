@@ -33,6 +33,7 @@ const (
 	usageDir     = "usage"     // created by its user
 	auditDir     = "audit"     // created by its user
 	followDir    = "follow"    // created by its user
+	partialDir   = "partial"   // created by its user
 )
 
 // ErrLocked is returned if another server uses the directory.
@@ -139,6 +140,10 @@ func (s *Store) UsageDir() string { return filepath.Join(s.dir, usageDir) }
 
 // AuditDir returns the directory for the audit log. It need not exist; the store does not touch its content.
 func (s *Store) AuditDir() string { return filepath.Join(s.dir, auditDir) }
+
+// PartialDir returns the directory for beginnings of blobs that are being fetched. It need not exist, and its content can be
+// lost.
+func (s *Store) PartialDir() string { return filepath.Join(s.dir, partialDir) }
 
 // FollowDir returns the directory for the primary that the catalogue is a copy of. It need not exist; the store does not
 // touch its content.

@@ -46,6 +46,9 @@ type Config struct {
 	Primary  *peer.Host
 	Registry *registry.Registry // of this host; its blobs are fetched from the primary
 	Deployer Deployer
+	// Prefetch fetches blobs before they are needed, several at a time. Its error is ignored: they are fetched again when they are.
+	// nil: nothing.
+	Prefetch func(ctx context.Context, digests []registry.Digest) error
 	// MaxLag is the longest time for which this host may be behind and still be ready; 0: any.
 	MaxLag time.Duration
 	Log    *slog.Logger // default: discards
@@ -227,6 +230,7 @@ func (f *Follower) explain(err error) error {
 // adopt makes state the served one. If blobs are missing although the primary has no newer state, it leaves their services
 // unavailable.
 func (f *Follower) adopt(ctx context.Context, state *registry.State, retry bool) error {
+	defer f.prefetch(ctx, state)()
 	partial := retry || f.lacks == state.Generation || f.missed >= maxMissed
 	adopted, err := f.cfg.Deployer.Adopt(ctx, deploy.Adoption{State: state, Partial: partial, Retry: retry})
 	if errors.Is(err, registry.ErrBlobMissing) || errors.Is(err, registry.ErrBlobCorrupt) {
@@ -245,6 +249,20 @@ func (f *Follower) adopt(ctx context.Context, state *registry.State, retry bool)
 		f.status.Adoptions++
 	}
 	return nil
+}
+
+// prefetch fetches the blobs that a state serves, until they are there or the returned function is called.
+func (f *Follower) prefetch(ctx context.Context, state *registry.State) (stop func()) {
+	if f.cfg.Prefetch == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { _ = f.cfg.Prefetch(ctx, state.LiveBlobs()) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // report logs failures and their end, at a bounded rate.

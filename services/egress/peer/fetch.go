@@ -3,17 +3,10 @@ package peer
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -39,20 +32,28 @@ type Config struct {
 	MaxBytes int64         // of a blob; default 64 MiB
 	Timeout  time.Duration // of a blob, with all attempts; default 10 min
 	Silence  time.Duration // time without a byte before a transfer is broken off; default 15 s
-	Attempts int           // without progress, for each host; default 5
-	Parallel int           // transfers at a time; default 8
+	// Pace is the rate below which a transfer goes on at another host, in bytes a second, measured over Window. It counts
+	// only while there is a host that was not too slow yet. Default 64 KiB/s over 5 s.
+	Pace     int64
+	Window   time.Duration
+	Attempts int // without progress, for each host; default 5
+	// Parallel is the number of transfers at a time; default 8. A quarter of them, at least one if there are several, is not for blobs in
+	// advance.
+	Parallel int
+	Partials *Partials // nil: a transfer that was given up begins anew the next time
 }
 
 // Fetcher fetches blobs.
 type Fetcher struct {
-	cfg   Config        // immutable
-	turns chan struct{} // semaphore of Parallel
+	cfg   Config // immutable
+	turns *queue // immutable
 
 	active   atomic.Int64
 	fetched  atomic.Uint64
 	failed   atomic.Uint64
 	resumed  atomic.Uint64
 	corrupt  atomic.Uint64
+	slow     atomic.Uint64
 	received atomic.Int64
 }
 
@@ -63,6 +64,7 @@ type Stats struct {
 	Failed  uint64
 	Resumed uint64 // transfers that went on where another one broke off
 	Corrupt uint64 // transfers whose bytes did not have the digest
+	Slow    uint64 // transfers that went on at another host because they were too slow
 	Bytes   int64  // received, also by transfers that failed
 }
 
@@ -74,6 +76,7 @@ func (f *Fetcher) Stats() Stats {
 		Failed:  f.failed.Load(),
 		Resumed: f.resumed.Load(),
 		Corrupt: f.corrupt.Load(),
+		Slow:    f.slow.Load(),
 		Bytes:   f.received.Load(),
 	}
 }
@@ -84,13 +87,25 @@ func NewFetcher(cfg Config) *Fetcher {
 	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Minute)
 	cfg.Silence = cmp.Or(cfg.Silence, 15*time.Second)
 	cfg.Attempts = cmp.Or(cfg.Attempts, 5)
+	cfg.Pace = cmp.Or(cfg.Pace, 64<<10)
+	cfg.Window = cmp.Or(cfg.Window, 5*time.Second)
 	cfg.Parallel = cmp.Or(cfg.Parallel, 8)
-	return &Fetcher{cfg: cfg, turns: make(chan struct{}, cfg.Parallel)}
+	reserved := 0
+	if cfg.Parallel > 1 {
+		reserved = max(1, cfg.Parallel/4)
+	}
+	return &Fetcher{cfg: cfg, turns: &queue{free: cfg.Parallel, reserved: reserved}}
 }
 
-// Fetch returns the blob with a digest. The error matches registry.ErrBlobMissing if no host has the blob, and
-// registry.ErrBlobCorrupt if they send other bytes. Any other error is temporary.
+// Fetch returns the blob with a digest. It comes before blobs that are fetched in advance. The error matches
+// registry.ErrBlobMissing if no host has the blob, and registry.ErrBlobCorrupt if they send other bytes. Any other error is
+// temporary.
 func (f *Fetcher) Fetch(ctx context.Context, d registry.Digest) ([]byte, error) {
+	return f.take(ctx, d, newTicket(), false)
+}
+
+// take is Fetch with a ticket for the turn, for now or in advance.
+func (f *Fetcher) take(ctx context.Context, d registry.Digest, turn *ticket, advance bool) ([]byte, error) {
 	if _, err := registry.ParseDigest(string(d)); err != nil {
 		return nil, err
 	}
@@ -98,12 +113,10 @@ func (f *Fetcher) Fetch(ctx context.Context, d registry.Digest) ([]byte, error) 
 	defer f.active.Add(-1)
 	ctx, cancel := context.WithTimeoutCause(ctx, f.cfg.Timeout, fmt.Errorf("the blob was not complete within %s: %w", f.cfg.Timeout, context.DeadlineExceeded))
 	defer cancel()
-	select {
-	case f.turns <- struct{}{}:
-		defer func() { <-f.turns }()
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	if err := f.turns.enter(ctx, turn, advance); err != nil {
+		return nil, err
 	}
+	defer f.turns.leave()
 	blob, err := f.fetch(ctx, d)
 	if err != nil {
 		f.failed.Add(1)
@@ -113,44 +126,41 @@ func (f *Fetcher) Fetch(ctx context.Context, d registry.Digest) ([]byte, error) 
 	return blob, nil
 }
 
-// fetch tries the hosts in turn until one has sent the whole blob, or all have failed too often.
+// fetch asks the hosts until one has sent the rest of the blob, or all have failed too often.
 func (f *Fetcher) fetch(ctx context.Context, d registry.Digest) ([]byte, error) {
-	t := &transfer{Fetcher: f, digest: d}
-	t.reset()
-	hosts := slices.Clone(f.cfg.Hosts())
-	fails, corrupt := make(map[*Host]int, len(hosts)), make(map[*Host]bool)
-	var without, unsure error // of hosts that cannot send the blob, and of hosts that may have it
-	for turn := 0; len(hosts) > 0; turn++ {
-		host := hosts[turn%len(hosts)]
+	t := newTransfer(f, d)
+	if t.complete() {
+		t.file.drop() // the caller stores it
+		return t.blob, nil
+	}
+	c := newChoice(f.cfg.Hosts(), f.cfg.Attempts)
+	for {
+		host := c.next()
+		if host == nil {
+			t.file.pause()
+			return nil, c.failure()
+		}
+		if !c.pause(ctx, host) {
+			t.file.pause()
+			return nil, context.Cause(ctx)
+		}
 		before := len(t.blob)
-		err := t.read(ctx, host)
+		host.transfers.Add(1)
+		err := t.read(ctx, host, c.hurries(host))
+		host.transfers.Add(-1)
 		if err == nil {
+			t.file.drop()
 			return t.blob, nil
 		}
 		if ctx.Err() != nil {
+			t.file.pause()
 			return nil, context.Cause(ctx)
 		}
-		if len(t.blob) > before {
-			clear(fails) // slowly, but on its way
+		if errors.Is(err, errSlow) {
+			f.slow.Add(1)
 		}
-		fails[host]++
-		switch {
-		case errors.Is(err, errGone):
-			without = cmp.Or(without, fmt.Errorf("%w: %w", registry.ErrBlobMissing, err))
-		case errors.Is(err, registry.ErrBlobCorrupt) && corrupt[host]: // twice: it is not the way
-			without = err
-		case fails[host] >= f.cfg.Attempts, refusesCaller(err):
-			unsure = err
-		default:
-			corrupt[host] = errors.Is(err, registry.ErrBlobCorrupt)
-			if !pause(ctx, fails[host], err) {
-				return nil, context.Cause(ctx)
-			}
-			continue
-		}
-		hosts = slices.DeleteFunc(hosts, func(h *Host) bool { return h == host })
+		c.failed(host, err, len(t.blob) > before)
 	}
-	return nil, cmp.Or(unsure, without, errNoHost)
 }
 
 // refusesCaller reports whether a host will not send the blob to this caller.
@@ -162,17 +172,8 @@ func refusesCaller(err error) bool {
 var (
 	errNoHost = errors.New("there is no other host to fetch from")
 	errGone   = errors.New("the host cannot send it")
+	errSlow   = errors.New("the transfer was too slow")
 )
-
-// pause waits before the next attempt. It reports whether ctx goes on.
-func pause(ctx context.Context, fails int, err error) bool {
-	wait := Pause(fails)
-	var refused *StatusError
-	if errors.As(err, &refused) {
-		wait = max(wait, min(refused.RetryAfter, maxPause))
-	}
-	return Sleep(ctx, wait)
-}
 
 // Sleep waits. It reports whether ctx goes on.
 func Sleep(ctx context.Context, d time.Duration) bool {
@@ -194,112 +195,4 @@ func Pause(fails int) time.Duration {
 	most := firstPause << min(max(fails-1, 0), 10)
 	most = min(most, maxPause)
 	return most/2 + rand.N(most/2+1)
-}
-
-// transfer is a blob that is being received. It is confined to one goroutine.
-type transfer struct {
-	*Fetcher
-	digest registry.Digest
-	blob   []byte
-	sum    hash.Hash // of blob
-	from   *Host     // of the first byte
-	mixed  bool      // the bytes are from several hosts
-}
-
-func (t *transfer) reset() {
-	t.blob, t.sum, t.from, t.mixed = t.blob[:0], sha256.New(), nil, false
-}
-
-// read goes on with the blob from a host.
-func (t *transfer) read(ctx context.Context, host *Host) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	silence := time.AfterFunc(t.cfg.Silence+headerTimeout, func() { cancel(fmt.Errorf("no byte has come within %s", t.cfg.Silence)) })
-	defer silence.Stop()
-	header := http.Header{"Accept-Encoding": {"identity"}}
-	if len(t.blob) > 0 {
-		header.Set("Range", fmt.Sprintf("bytes=%d-", len(t.blob)))
-		header.Set("If-Range", `"`+string(t.digest)+`"`)
-	}
-	resp, err := host.Get(ctx, blobPath, url.Values{"digest": {string(t.digest)}}, header)
-	if err != nil {
-		return t.refused(ctx, err)
-	}
-	defer resp.Body.Close()
-	if err := t.begin(resp, host); err != nil {
-		return err
-	}
-	if err := t.receive(resp, silence); err != nil {
-		return fmt.Errorf("%s: %w", host, cmp.Or(context.Cause(ctx), err))
-	}
-	return t.check(host)
-}
-
-// refused returns the error of a request without a body. A host that does not have the blob is not asked again.
-func (t *transfer) refused(ctx context.Context, err error) error {
-	var refused *StatusError
-	switch {
-	case errors.As(err, &refused) && refused.Status == http.StatusNotFound:
-		return fmt.Errorf("%w: %w", errGone, err)
-	case errors.As(err, &refused) && refused.Status == http.StatusRequestedRangeNotSatisfiable:
-		t.reset() // these bytes cannot be the beginning of the blob
-	}
-	return cmp.Or(context.Cause(ctx), err)
-}
-
-// begin checks the header of a response. A response with the whole blob begins anew.
-func (t *transfer) begin(resp *http.Response, host *Host) error {
-	switch {
-	case resp.StatusCode == http.StatusOK:
-		t.reset()
-	case resp.StatusCode != http.StatusPartialContent || !strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", len(t.blob))):
-		t.reset()
-		return fmt.Errorf("%s answered %d, with a part that was not asked for", host, resp.StatusCode)
-	default:
-		t.resumed.Add(1)
-	}
-	if have := int64(len(t.blob)); resp.ContentLength > t.cfg.MaxBytes-have {
-		return fmt.Errorf("%w: it has %d bytes, at most %d are taken", errGone, have+resp.ContentLength, t.cfg.MaxBytes)
-	}
-	t.mixed = t.mixed || t.from != nil && t.from != host
-	t.from = cmp.Or(t.from, host)
-	if resp.ContentLength > 0 {
-		t.blob = slices.Grow(t.blob, int(min(resp.ContentLength, 1<<20))) // a length is only a claim
-	}
-	return nil
-}
-
-// receive reads and hashes the body.
-func (t *transfer) receive(resp *http.Response, silence *time.Timer) error {
-	chunk := make([]byte, chunkBytes)
-	for {
-		silence.Reset(t.cfg.Silence)
-		n, err := resp.Body.Read(chunk)
-		t.sum.Write(chunk[:n]) // a hash never fails
-		t.blob = append(t.blob, chunk[:n]...)
-		t.received.Add(int64(n))
-		switch {
-		case int64(len(t.blob)) > t.cfg.MaxBytes:
-			return fmt.Errorf("%w: it has more than the %d bytes that are taken", errGone, t.cfg.MaxBytes)
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		}
-	}
-}
-
-// check compares the digest of a whole body.
-func (t *transfer) check(host *Host) error {
-	got := registry.Digest("sha256:" + hex.EncodeToString(t.sum.Sum(nil)))
-	if got == t.digest {
-		return nil
-	}
-	t.corrupt.Add(1)
-	mixed := t.mixed
-	t.reset()
-	if mixed {
-		return fmt.Errorf("the parts from several hosts are not the blob: one of them is corrupt")
-	}
-	return fmt.Errorf("%w: %s sent the content of %s", registry.ErrBlobCorrupt, host, got)
 }

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,6 +45,8 @@ type Host struct {
 	token string       // immutable
 	agent string       // immutable
 	http  *http.Client // immutable
+
+	transfers atomic.Int64 // of blobs, that are in progress
 }
 
 // NewHost returns a host. It connects to nothing.

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,8 +39,8 @@ type blobs struct {
 
 // Blobs returns the blob store of this host, over the local one.
 func (n *Node) Blobs(local registry.BlobStore) registry.BlobStore {
-	n.local = local
-	return &blobs{Store: n.fetcher.Over(local), node: n}
+	n.local, n.fetching = local, n.fetcher.Over(local)
+	return &blobs{Store: n.fetching, node: n}
 }
 
 // Get returns a blob, and fetches it if it is not here. A blob that no host sends is missing.
@@ -137,14 +139,43 @@ func (p *peerHost) send(ctx context.Context, method string, d registry.Digest, b
 	return resp.StatusCode, nil
 }
 
-// sources returns the other hosts, for the fetcher.
+// sources returns the other hosts, for the fetcher. The order is random: a new host asks all of them alike.
 func (n *Node) sources() (all []*peer.Host) {
-	for _, m := range *n.members.Load() {
+	for _, m := range n.known() {
 		if p, err := n.hostOf(m); err == nil {
 			all = append(all, p.host)
 		}
 	}
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all
+}
+
+// Fetcher returns what fetches blobs from the other hosts.
+func (n *Node) Fetcher() *peer.Fetcher { return n.fetcher }
+
+// collectAttempts bounds how often the blobs of a state are tried in advance.
+const collectAttempts = 5
+
+// Collect fetches the blobs that each state of the catalogue serves, before services need them, until ctx ends. What it
+// cannot fetch is fetched when it is needed.
+func (n *Node) Collect(ctx context.Context, catalogue *registry.Registry) {
+	known := make(map[registry.Digest]struct{})
+	for state := range catalogue.Watch(ctx) {
+		live := state.LiveBlobs()
+		fresh := slices.DeleteFunc(slices.Clone(live), func(d registry.Digest) bool { _, ok := known[d]; return ok })
+		clear(known)
+		for _, d := range live {
+			known[d] = struct{}{}
+		}
+		for fails := 1; len(fresh) > 0 && ctx.Err() == nil; fails++ {
+			err := n.fetching.Prefetch(ctx, fresh)
+			if err == nil || fails == collectAttempts {
+				break
+			}
+			n.log.Debug("modules could not be fetched in advance", "generation", state.Generation, "error", err)
+			peer.Sleep(ctx, peer.Pause(fails))
+		}
+	}
 }
 
 // hostOf returns the client of a host.

@@ -29,6 +29,7 @@ type NodeConfig struct {
 	Address      string // of the peer listener, for the other hosts
 	Version      string
 	MaxBlobBytes int64
+	Partials     *peer.Partials // beginnings of blobs that are being fetched; nil: not kept
 	Log          *slog.Logger
 }
 
@@ -41,8 +42,9 @@ type Node struct {
 	log      *slog.Logger       // immutable
 	fetcher  *peer.Fetcher      // immutable
 	local    registry.BlobStore // immutable after Blobs
+	fetching *peer.Store        // immutable after Blobs: over local
 
-	members   atomic.Pointer[[]Member]          // without this host
+	members   atomic.Pointer[[]Member]          // without this host; nil before the first time
 	alone     atomic.Bool                       // the warning was logged
 	catalogue atomic.Pointer[registry.Registry] // nil before Attach
 
@@ -66,8 +68,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 		Version:     cfg.Version,
 		Started:     time.Now().UTC().Round(time.Second),
 	}
-	n.fetcher = peer.NewFetcher(peer.Config{Hosts: n.sources, MaxBytes: cfg.MaxBlobBytes})
-	n.members.Store(new([]Member))
+	n.fetcher = peer.NewFetcher(peer.Config{Hosts: n.sources, MaxBytes: cfg.MaxBlobBytes, Partials: cfg.Partials})
 	return n, nil
 }
 
@@ -120,11 +121,22 @@ func (n *Node) Claim(ctx context.Context, schedule string, at time.Time) (bool, 
 	return n.store.Claim(ctx, schedule, at)
 }
 
+// known returns the other hosts as they were read last. Before the first time, it reads them.
+func (n *Node) known() []Member {
+	if all := n.members.Load(); all != nil {
+		return *all
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), dialTime)
+	defer cancel()
+	all, _ := n.others(ctx) // none while the store cannot be reached
+	return all
+}
+
 // others reads the other hosts that are there.
 func (n *Node) others(ctx context.Context) ([]Member, error) {
 	all, err := n.store.Members(ctx)
 	if err != nil {
-		return *n.members.Load(), err
+		return nil, err
 	}
 	own := n.Self().Address
 	all = slices.DeleteFunc(all, func(m Member) bool { return m.Address == own })

@@ -81,14 +81,9 @@ func (s *Sources) following() metrics.Group {
 				Name:   "vespo_follow_blobs_total",
 				Type:   metrics.Counter,
 				Labels: "result",
-				Help:   "Blobs that were fetched: ok or failed; resumed and corrupt count single transfers.",
+				Help:   fetchedHelp,
 			},
-			Emit: func(c copyStats, to *metrics.Sink) {
-				to.Value(float64(c.blobs.Fetched), "ok")
-				to.Value(float64(c.blobs.Failed), "failed")
-				to.Value(float64(c.blobs.Resumed), "resumed")
-				to.Value(float64(c.blobs.Corrupt), "corrupt")
-			},
+			Emit: func(c copyStats, to *metrics.Sink) { emitFetched(c.blobs, to) },
 		},
 		metrics.Count("vespo_follow_blob_bytes_total", "Bytes of blobs that were received.", func(c copyStats) int64 { return c.blobs.Bytes }),
 	)

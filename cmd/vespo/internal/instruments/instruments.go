@@ -18,6 +18,7 @@ import (
 	"github.com/vespo-dev/vespo/services/control/lambda"
 	"github.com/vespo-dev/vespo/services/control/mirror"
 	"github.com/vespo-dev/vespo/services/control/scheduler"
+	"github.com/vespo-dev/vespo/services/egress/peer"
 	"github.com/vespo-dev/vespo/services/kinds/function"
 	"github.com/vespo-dev/vespo/services/kinds/proxy"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
@@ -44,7 +45,8 @@ type Sources struct {
 	Schedules *scheduler.Scheduler
 	Mirrors   *mirror.Mirrors
 	Feed      *follow.Feed
-	Copy      *Copy // nil unless the server follows another one
+	Peers     *peer.Fetcher // nil unless the catalogue is that of several hosts
+	Copy      *Copy         // nil unless the server follows another one
 	Admin     *admin.Handler
 	Journal   *journal.Journal                      // nil if no logs of services are kept
 	Traces    *tracing.Tracer                       // nil unless requests are traced
@@ -79,6 +81,7 @@ func Groups(s *Sources) []metrics.Group {
 		s.management(),
 		s.feed(),
 		s.following(),
+		s.peers(),
 		s.outputs(),
 		s.logs(),
 		s.traces(),

@@ -21,6 +21,7 @@ import (
 type copied struct {
 	primary  *peer.Host
 	fetcher  *peer.Fetcher
+	blobs    *peer.Store
 	follower *follow.Follower // nil until the deployer is made
 }
 
@@ -39,11 +40,17 @@ func (c *core) openCopy(ctx context.Context, list *parts.List, cfg *Config) (blo
 	if err != nil {
 		return nil, err
 	}
+	partials, err := peer.OpenPartials(c.store.PartialDir())
+	if err != nil {
+		return nil, err
+	}
 	c.copied.fetcher = peer.NewFetcher(peer.Config{
 		Hosts:    func() []*peer.Host { return []*peer.Host{c.copied.primary} },
 		MaxBytes: int64(cfg.MaxModule),
+		Partials: partials,
 	})
-	return c.copied.fetcher.Over(blobs), nil
+	c.copied.blobs = c.copied.fetcher.Over(blobs)
+	return c.copied.blobs, nil
 }
 
 // checkOrigin decides whether the catalogue of the data directory may be followed into, or goes on as one of its own.
@@ -114,6 +121,7 @@ func (c *core) openFeed(cfg *Config, catalogue *registry.Registry, management *a
 		Primary:  c.copied.primary,
 		Registry: catalogue,
 		Deployer: c.deployer,
+		Prefetch: c.copied.blobs.Prefetch,
 		MaxLag:   cfg.MaxLag,
 		Log:      log,
 	})

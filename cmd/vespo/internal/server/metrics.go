@@ -53,6 +53,9 @@ func (c *core) measure(routing *router.Router, management *admin.Handler) {
 	if c.copied != nil {
 		s.Copy = &instruments.Copy{Follower: c.copied.follower, Fetcher: c.copied.fetcher}
 	}
+	if c.node != nil {
+		s.Peers = c.node.Fetcher()
+	}
 	s.Mirrors, s.Journal = c.mirrors, c.observer.journal
 	if api, ok := c.lambda.(*lambda.Handler); ok {
 		s.Lambda = api

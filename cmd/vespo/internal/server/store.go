@@ -17,6 +17,7 @@ import (
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/registry/filestore"
 	"github.com/vespo-dev/vespo/services/control/admin"
+	"github.com/vespo-dev/vespo/services/egress/peer"
 )
 
 // StoreSettings are the settings of a catalogue that several hosts share, as a part of Config.
@@ -109,11 +110,16 @@ func (c *core) openCommon(ctx context.Context, list *parts.List, cfg *Config, lo
 	if err != nil {
 		return nil, err
 	}
+	partials, err := peer.OpenPartials(c.store.PartialDir())
+	if err != nil {
+		return nil, err
+	}
 	c.node, err = cluster.NewNode(cluster.NodeConfig{
 		Store:        common,
 		Address:      cfg.PeerListen,
 		Version:      version.Read().Version,
 		MaxBlobBytes: int64(cfg.MaxModule),
+		Partials:     partials,
 		Log:          log,
 	})
 	if err != nil {
@@ -144,11 +150,19 @@ func (c *core) openPeers(ctx context.Context, list *parts.List, cfg *Config, log
 		port = open
 	}
 	c.node.SetAddress(net.JoinHostPort(host, cmp.Or(port, "0")))
-	return list.Open(ctx, parts.Part{
+	err := list.Open(ctx, parts.Part{
 		Name:  "the announcement of this host",
 		Data:  true,
 		Run:   func(ctx context.Context) error { c.node.Announce(ctx); return nil },
 		Close: func(context.Context) error { c.node.Close(); return nil },
+	})
+	if err != nil {
+		return err
+	}
+	return list.Open(ctx, parts.Part{
+		Name: "the modules of other hosts",
+		Data: true,
+		Run:  func(ctx context.Context) error { c.node.Collect(ctx, c.catalogue); return nil },
 	})
 }
 
