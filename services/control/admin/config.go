@@ -76,6 +76,9 @@ type Config struct {
 	// Hosts returns the hosts of a catalogue that several have. Nil means that there is this one alone.
 	Hosts HostsReader
 
+	// Common is how far this host is behind the store of such a catalogue. Nil means that there is none.
+	Common Follower
+
 	// Slots returns the state of the capacity that services share. It is called after Attach alone. Nil means that there
 	// is none.
 	Slots func() Slots

@@ -23,7 +23,7 @@ type Feed interface {
 	Stop()
 }
 
-// Follower copies the catalogue of another server; *follow.Follower implements it.
+// Follower copies the catalogue of another server, or of a common store; *follow.Follower implements it.
 type Follower interface {
 	Status() follow.Status
 	Ready() error // a problem if the copy is not as new as it must be
@@ -62,17 +62,43 @@ func (h *Handler) catalogue(w http.ResponseWriter, r *http.Request) error {
 	return feed.Serve(w, r, q)
 }
 
+// lagView is the JSON form of how far a host is behind.
+type lagView struct {
+	State         string     `json:"state"`
+	Generation    uint64     `json:"generation"`
+	Generations   uint64     `json:"generations_behind"`
+	SecondsBehind float64    `json:"seconds_behind"`
+	LastContact   *time.Time `json:"last_contact,omitempty"`
+	Unavailable   int        `json:"unavailable,omitempty"`
+	Problem       string     `json:"problem,omitempty"`
+}
+
+func lagOf(s follow.Status) lagView {
+	return lagView{
+		State:         s.State,
+		Generation:    uint64(s.Generation),
+		Generations:   s.Generations,
+		SecondsBehind: s.Behind.Round(time.Millisecond).Seconds(),
+		LastContact:   second(s.LastContact),
+		Unavailable:   s.Unavailable,
+		Problem:       s.Problem,
+	}
+}
+
+// second returns a time in seconds; nil for none.
+func second(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	at = at.UTC().Truncate(time.Second)
+	return &at
+}
+
 // followView is the JSON form of the state of a follower.
 type followView struct {
-	Primary           string     `json:"primary"`
-	State             string     `json:"state"`
-	Generation        uint64     `json:"generation"`
-	PrimaryGeneration uint64     `json:"primary_generation,omitempty"`
-	Generations       uint64     `json:"generations_behind"`
-	SecondsBehind     float64    `json:"seconds_behind"`
-	LastContact       *time.Time `json:"last_contact,omitempty"`
-	Unavailable       int        `json:"unavailable,omitempty"`
-	Problem           string     `json:"problem,omitempty"`
+	Primary           string `json:"primary"`
+	PrimaryGeneration uint64 `json:"primary_generation,omitempty"`
+	lagView
 }
 
 // following returns how far the server is with following another one, or nil.
@@ -82,21 +108,24 @@ func (h *Handler) following() *followView {
 		return nil
 	}
 	s := f.Status()
-	view := &followView{
-		Primary:           s.Primary,
-		State:             s.State,
-		Generation:        uint64(s.Generation),
-		PrimaryGeneration: uint64(s.PrimaryGeneration),
-		Generations:       s.Generations,
-		SecondsBehind:     s.Behind.Round(time.Millisecond).Seconds(),
-		Unavailable:       s.Unavailable,
-		Problem:           s.Problem,
+	return &followView{Primary: s.Primary, PrimaryGeneration: uint64(s.PrimaryGeneration), lagView: lagOf(s)}
+}
+
+// commonView is the JSON form of the state of a host with a common store.
+type commonView struct {
+	URL             string     `json:"url"`
+	StoreGeneration uint64     `json:"store_generation,omitempty"`
+	Since           *time.Time `json:"since,omitempty"` // of the last change between reached and lost
+	lagView
+}
+
+// common returns how far the server is with the store of a common catalogue, or nil.
+func (h *Handler) common() *commonView {
+	if h.cfg.Common == nil {
+		return nil
 	}
-	if !s.LastContact.IsZero() {
-		at := s.LastContact.UTC().Truncate(time.Second)
-		view.LastContact = &at
-	}
-	return view
+	s := h.cfg.Common.Status()
+	return &commonView{URL: s.Primary, StoreGeneration: uint64(s.PrimaryGeneration), Since: second(s.Since), lagView: lagOf(s)}
 }
 
 // Followed is the error of changes on a server that follows a primary.

@@ -24,7 +24,7 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 		}
 		view.Services = append(view.Services, h.viewOfEntry(entry))
 	}
-	view.Follow = h.following()
+	view.Follow, view.Store = h.following(), h.common()
 	if h.leaving.Load() {
 		return notReady()
 	}
@@ -46,7 +46,7 @@ func (h *Handler) inspect(w http.ResponseWriter, r *http.Request) error {
 	}
 	view := h.viewOfEntry(entry)
 	view.History = h.historyOf(entry.Service)
-	view.Follow = h.following()
+	view.Follow, view.Store = h.following(), h.common()
 	return h.answer(w, http.StatusOK, view)
 }
 
@@ -85,6 +85,9 @@ func (h *Handler) health(w http.ResponseWriter, _ *http.Request) error {
 	if f := h.follower.Load(); f != nil {
 		view.Follow = f.Status().State
 	}
+	if h.cfg.Common != nil {
+		view.Store = h.cfg.Common.Status().State
+	}
 	return h.answer(w, http.StatusOK, view)
 }
 
@@ -104,10 +107,19 @@ func (h *Handler) ready(w http.ResponseWriter, _ *http.Request) error {
 		p.RetryAfter = retryAfter
 		return p
 	}
-	if f := h.follower.Load(); f != nil {
-		if err := f.Ready(); err != nil {
-			return err
-		}
+	if err := h.upToDate(); err != nil {
+		return err
 	}
 	return h.answer(w, http.StatusOK, stateView{State: "ready"})
+}
+
+// upToDate returns a problem if the server has a copy of a catalogue that is too old.
+func (h *Handler) upToDate() error {
+	if f := h.follower.Load(); f != nil {
+		return f.Ready()
+	}
+	if h.cfg.Common != nil {
+		return h.cfg.Common.Ready()
+	}
+	return nil
 }

@@ -56,6 +56,7 @@ type serviceView struct {
 	LastUsed    time.Time           `json:"last_used,omitzero"`
 	History     []versionView       `json:"history,omitempty"`
 	Follow      *followView         `json:"follow,omitempty"` // of inspect: how far the server is that follows another one
+	Store       *commonView         `json:"store,omitempty"`  // of inspect: how far the server is with the store of a common catalogue
 	Changes     []string            `json:"changes,omitzero"` // nil unless the request changed an existing service
 	Kept        []string            `json:"kept,omitempty"`
 	Traffic     *trafficView        `json:"traffic,omitempty"`
@@ -103,6 +104,7 @@ type listView struct {
 	Services []serviceView `json:"services"`
 	Starting *startView    `json:"starting,omitempty"` // nil once the server is ready
 	Follow   *followView   `json:"follow,omitempty"`   // nil unless the server follows another one
+	Store    *commonView   `json:"store,omitempty"`    // nil unless the catalogue is in a common store
 }
 
 // startView is the JSON form of the progress of the server's start.
@@ -123,6 +125,7 @@ type healthView struct {
 	State          string `json:"state"`
 	DroppedRecords int64  `json:"dropped_records,omitempty"`
 	Follow         string `json:"follow,omitempty"` // the state of a follower
+	Store          string `json:"store,omitempty"`  // the state of a host with a common store
 }
 
 // viewOf returns the view of a service without its history. A service that could not be prepared reports only

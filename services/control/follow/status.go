@@ -27,6 +27,7 @@ type Status struct {
 	Behind            time.Duration       // since this host was last known to be current; 0 while it is, and before the first contact
 	LastContact       time.Time           // zero: never since the start
 	LastCurrent       time.Time           // when this host was last known to have the primary's state
+	Since             time.Time           // of the last change between reached and lost; a Follower leaves it zero
 	Unavailable       int                 // services that this host cannot serve
 	Adoptions         uint64              // states that were adopted
 	Problem           string              // of the last attempt, for the log and management; "" if it succeeded

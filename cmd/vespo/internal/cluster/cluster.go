@@ -35,8 +35,26 @@ type Store interface {
 	// Claim reports whether this host may run a schedule for a time: the first host that asks for the time or a later one
 	// may. It does not report true twice for one time.
 	Claim(ctx context.Context, schedule string, at time.Time) (bool, error)
+	// Latest returns the generation of the catalogue in the store, as of the call. 0: there is none yet.
+	Latest(ctx context.Context) (registry.Generation, error)
+	// Stats returns counts since the store was opened.
+	Stats() StoreStats
 	// Close ends everything that the store does. No method may be called afterwards.
 	Close() error
+}
+
+// StoreStats are counts of what a host has asked of its store.
+type StoreStats struct {
+	Requests []RequestStats // by operation, in the order of their names
+	Changes  uint64         // commits of this host
+	Writes   uint64         // keys that these have written
+	Reads    uint64         // reads of the whole catalogue
+}
+
+// RequestStats are counts of requests of one operation.
+type RequestStats struct {
+	Operation  string
+	OK, Failed uint64
 }
 
 // Member is a host of the catalogue, as it announces itself.

@@ -17,7 +17,7 @@ import (
 
 // Times of a node.
 const (
-	refreshTime = 2 * time.Second  // between two reads of the members
+	refreshTime = 2 * time.Second  // between two questions to the store
 	retryTime   = 10 * time.Second // after which unavailable services are tried again
 	adoptPause  = time.Second      // after a failed adoption
 	maxListed   = 20               // unavailable services that a member lists
@@ -30,7 +30,9 @@ type NodeConfig struct {
 	Version      string
 	MaxBlobBytes int64
 	Partials     *peer.Partials // beginnings of blobs that are being fetched; nil: not kept
-	Log          *slog.Logger
+	// MaxLag is the longest time for which this host may be behind the store and still be ready; 0: any.
+	MaxLag time.Duration
+	Log    *slog.Logger
 }
 
 // Node is this host among those of the catalogue: it announces itself, exchanges blobs with the others, and serves their
@@ -43,15 +45,18 @@ type Node struct {
 	fetcher  *peer.Fetcher      // immutable
 	local    registry.BlobStore // immutable after Blobs
 	fetching *peer.Store        // immutable after Blobs: over local
+	refresh  time.Duration      // immutable: between two questions to the store
+	slack    time.Duration      // immutable: beyond refresh, for an answer
 
 	members   atomic.Pointer[[]Member]          // without this host; nil before the first time
 	alone     atomic.Bool                       // the warning was logged
 	catalogue atomic.Pointer[registry.Registry] // nil before Attach
 
-	mu    sync.Mutex
-	self  Member                    // guarded by mu
-	hosts map[string]*peerHost      // guarded by mu, by address
-	holds map[registry.Digest]*hold // guarded by mu
+	mu     sync.Mutex
+	self   Member                    // guarded by mu
+	hosts  map[string]*peerHost      // guarded by mu, by address
+	holds  map[registry.Digest]*hold // guarded by mu
+	health health                    // guarded by mu
 }
 
 // NewNode returns a node. It starts no goroutine.
@@ -69,25 +74,27 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 		Started:     time.Now().UTC().Round(time.Second),
 	}
 	n.fetcher = peer.NewFetcher(peer.Config{Hosts: n.sources, MaxBytes: cfg.MaxBlobBytes, Partials: cfg.Partials})
+	n.refresh, n.slack = refreshTime, maxSlack
+	if third := cfg.MaxLag / 3; third > 0 {
+		n.refresh, n.slack = min(third, refreshTime), min(third, maxSlack)
+	}
 	return n, nil
 }
 
-// Attach makes the catalogue known, whose blobs the node holds for other hosts.
-func (n *Node) Attach(catalogue *registry.Registry) { n.catalogue.Store(catalogue) }
+// Attach makes the catalogue known, whose blobs the node holds for other hosts. The store has been read, or was not reached.
+func (n *Node) Attach(catalogue *registry.Registry) {
+	n.catalogue.Store(catalogue)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.health.failed, n.health.since = n.store.Trouble(), time.Now() // the caller logs why
+}
 
 // Announce announces this host, and keeps the other ones known, until ctx ends.
 func (n *Node) Announce(ctx context.Context) {
 	var announcing sync.WaitGroup
 	defer announcing.Wait()
 	announcing.Go(func() { n.store.Announce(ctx, n.Self) })
-	for pause := time.Duration(0); ; pause = refreshTime {
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return
-		}
-		_, _ = n.others(ctx) // else those known before
-	}
+	n.watchStore(ctx)
 }
 
 // Self returns the announcement of this host.
@@ -161,6 +168,10 @@ func (n *Node) Follow(ctx context.Context, catalogue *registry.Registry, d Adopt
 			return
 		}
 		done, err := d.Adopt(ctx, deploy.Adoption{State: state, Partial: true, Retry: state == last && !failed})
+		if ctx.Err() != nil {
+			return
+		}
+		n.adopted(err, state != last)
 		if failed, last, retry = err != nil, state, 0; failed {
 			n.log.Warn("the catalogue of the other hosts could not be served; it is tried again", "generation", state.Generation, "error", err)
 			retry = adoptPause

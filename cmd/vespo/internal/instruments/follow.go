@@ -1,6 +1,8 @@
 package instruments
 
 import (
+	"time"
+
 	"github.com/vespo-dev/vespo/services/control/follow"
 	"github.com/vespo-dev/vespo/services/egress/peer"
 	"github.com/vespo-dev/vespo/services/observe/metrics"
@@ -56,23 +58,14 @@ func (s *Sources) following() metrics.Group {
 			},
 			Emit: func(c copyStats, to *metrics.Sink) {
 				for _, state := range [...]string{follow.Starting, follow.Current, follow.Behind, follow.Lost, follow.Stopped} {
-					value := 0.0
-					if state == c.follow.State {
-						value = 1
-					}
-					to.Value(value, state)
+					to.Flag(state == c.follow.State, state)
 				}
 			},
 		},
 		metrics.Level("vespo_follow_generation", "Generation of the catalogue of this server.", func(c copyStats) float64 { return float64(c.follow.Generation) }),
 		metrics.Level("vespo_follow_behind_generations", "Generations that the primary is ahead.", func(c copyStats) uint64 { return c.follow.Generations }),
 		metrics.Level("vespo_follow_behind_seconds", "Time since the server was last known to have the primary's catalogue; 0 while it has.", func(c copyStats) float64 { return c.follow.Behind.Seconds() }),
-		metrics.Level("vespo_follow_last_contact_timestamp_seconds", "Time of the last answer of the primary, in Unix seconds; 0 before the first.", func(c copyStats) float64 {
-			if c.follow.LastContact.IsZero() {
-				return 0
-			}
-			return float64(c.follow.LastContact.UnixMilli()) / 1000
-		}),
+		metrics.Level("vespo_follow_last_contact_timestamp_seconds", "Time of the last answer of the primary, in Unix seconds; 0 before the first.", func(c copyStats) float64 { return unixSeconds(c.follow.LastContact) }),
 		metrics.Level("vespo_follow_unavailable", "Services that this server cannot serve.", func(c copyStats) int { return c.follow.Unavailable }),
 		metrics.Count("vespo_follow_adopted_total", "States of the catalogue that were adopted.", func(c copyStats) uint64 { return c.follow.Adoptions }),
 		metrics.Level("vespo_follow_blobs_active", "Blobs that are being fetched.", func(c copyStats) int64 { return c.blobs.Active }),
@@ -87,4 +80,12 @@ func (s *Sources) following() metrics.Group {
 		},
 		metrics.Count("vespo_follow_blob_bytes_total", "Bytes of blobs that were received.", func(c copyStats) int64 { return c.blobs.Bytes }),
 	)
+}
+
+// unixSeconds returns a time in Unix seconds; 0 for none.
+func unixSeconds(at time.Time) float64 {
+	if at.IsZero() {
+		return 0
+	}
+	return float64(at.UnixMilli()) / 1000
 }

@@ -4,6 +4,7 @@
 package instruments
 
 import (
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/output"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/tracing"
@@ -45,8 +46,9 @@ type Sources struct {
 	Schedules *scheduler.Scheduler
 	Mirrors   *mirror.Mirrors
 	Feed      *follow.Feed
-	Peers     *peer.Fetcher // nil unless the catalogue is that of several hosts
-	Copy      *Copy         // nil unless the server follows another one
+	Peers     *peer.Fetcher        // nil unless the catalogue is that of several hosts
+	Copy      *Copy                // nil unless the server follows another one
+	Common    func() cluster.Stats // nil unless the catalogue is in a common store
 	Admin     *admin.Handler
 	Journal   *journal.Journal                      // nil if no logs of services are kept
 	Traces    *tracing.Tracer                       // nil unless requests are traced
@@ -82,6 +84,7 @@ func Groups(s *Sources) []metrics.Group {
 		s.feed(),
 		s.following(),
 		s.peers(),
+		s.common(),
 		s.outputs(),
 		s.logs(),
 		s.traces(),

@@ -32,6 +32,7 @@ type listed struct {
 	Services []Service                  `json:"services"`
 	Starting *struct{ Done, Total int } `json:"starting"` // nil once the server is ready
 	Follow   *following                 `json:"follow"`   // nil unless the server follows another one
+	Store    *commonStore               `json:"store"`    // nil unless the catalogue is in a common store
 }
 
 func writeAll(to *screen, all *listed, wide bool) error {
@@ -39,6 +40,7 @@ func writeAll(to *screen, all *listed, wide bool) error {
 		fmt.Fprintf(to, "starting, %d of %d\n", all.Starting.Done, all.Starting.Total)
 	}
 	all.Follow.write(to)
+	all.Store.write(to)
 	switch {
 	case len(all.Services) == 0 && all.Follow != nil:
 		return nil

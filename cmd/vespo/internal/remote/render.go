@@ -43,6 +43,7 @@ type Service struct {
 	Staged      uint64         `json:"staged"` // the version that the request has given a share; 0: none
 	DryRun      bool           `json:"dry_run"`
 	Follow      *following     `json:"follow"`  // of inspect, on a server that follows another one
+	Store       *commonStore   `json:"store"`   // of inspect, on a server whose catalogue is in a common store
 	Options     map[string]any `json:"options"` // fields that are not the default, without secrets
 	// RolledBackTo is the generation that the version had before a rollback; 0 after other requests.
 	RolledBackTo uint64 `json:"rolled_back_to"`
@@ -116,6 +117,7 @@ func writeService(to *screen, s *Service) error {
 	t.row("state", s.State)
 	optional("problem", s.Problem)
 	optional("follows", s.Follow.text())
+	optional("store", s.Store.text())
 	for _, warning := range s.Warnings {
 		t.row("warning", warning)
 	}

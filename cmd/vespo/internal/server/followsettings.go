@@ -24,20 +24,30 @@ type FollowSettings struct {
 	FollowKey          string        `placeholder:"FILE" type:"path" help:"Private key of --follow-cert, in PEM."`
 	FollowInsecureHTTP bool          `name:"follow-insecure-http" help:"Copy the catalogue from another machine over http, where others can read its secrets and the token on their way."`
 	FollowAnew         bool          `help:"Set the catalogue of the data directory aside, and copy that of --follow in its place."`
-	MaxLag             time.Duration `placeholder:"DURATION" default:"0s" help:"Longest time that a server which follows may be behind and still be ready; 0 is any (${default})."`
+	MaxLag             time.Duration `placeholder:"DURATION" default:"0s" help:"Longest time that a server which follows, or has a --store, may be behind and still be ready; 0 is any (${default})."`
 }
 
 // strings returns the settings that are given as flags, one per line.
 func (f *FollowSettings) strings() string {
-	if f.Follow == "" {
-		return ""
+	lag := ""
+	if f.MaxLag != 0 {
+		lag = fmt.Sprintf("--max-lag=%s\n", f.MaxLag)
 	}
-	return fmt.Sprintf("--follow=%s\n--follow-token=%s\n--follow-ca=%s\n--follow-cert=%s\n--follow-key=%s\n--follow-insecure-http=%v\n--follow-anew=%v\n--max-lag=%s\n",
-		f.Follow, isSet(f.FollowToken), f.FollowCA, f.FollowCert, f.FollowKey, f.FollowInsecureHTTP, f.FollowAnew, f.MaxLag)
+	if f.Follow == "" {
+		return lag
+	}
+	return fmt.Sprintf("--follow=%s\n--follow-token=%s\n--follow-ca=%s\n--follow-cert=%s\n--follow-key=%s\n--follow-insecure-http=%v\n--follow-anew=%v\n",
+		f.Follow, isSet(f.FollowToken), f.FollowCA, f.FollowCert, f.FollowKey, f.FollowInsecureHTTP, f.FollowAnew) + lag
 }
 
 // check returns the violations of the settings.
 func (f *FollowSettings) check(demo, store bool) (violations problem.Violations) {
+	switch {
+	case f.MaxLag < 0:
+		violations.Add("max-lag", "is %s: it must be 0, for any, or more", f.MaxLag)
+	case f.MaxLag > 0 && f.Follow == "" && !store:
+		violations.Add("max-lag", "is for a server that follows another one, or has a common catalogue: give --follow or --store too")
+	}
 	if f.Follow == "" {
 		for _, given := range [...]struct {
 			name string
@@ -48,7 +58,6 @@ func (f *FollowSettings) check(demo, store bool) (violations problem.Violations)
 			{"follow-key", f.FollowKey != ""},
 			{"follow-insecure-http", f.FollowInsecureHTTP},
 			{"follow-anew", f.FollowAnew},
-			{"max-lag", f.MaxLag != 0},
 		} {
 			if given.set {
 				violations.Add(given.name, "is for a server that follows another one: give --follow too")
@@ -70,9 +79,6 @@ func (f *FollowSettings) check(demo, store bool) (violations problem.Violations)
 	}
 	if (f.FollowCert == "") != (f.FollowKey == "") {
 		violations.Add("follow-cert", "and --follow-key belong together: give both")
-	}
-	if f.MaxLag < 0 {
-		violations.Add("max-lag", "is %s: it must be 0, for any, or more", f.MaxLag)
 	}
 	u, err := url.Parse(host.String())
 	if err == nil && u.Scheme != "https" && !localHost(u.Hostname()) && !f.FollowInsecureHTTP {

@@ -55,6 +55,7 @@ func (c *core) measure(routing *router.Router, management *admin.Handler) {
 	}
 	if c.node != nil {
 		s.Peers = c.node.Fetcher()
+		s.Common = c.node.Stats
 	}
 	s.Mirrors, s.Journal = c.mirrors, c.observer.journal
 	if api, ok := c.lambda.(*lambda.Handler); ok {

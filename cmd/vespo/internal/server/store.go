@@ -120,6 +120,7 @@ func (c *core) openCommon(ctx context.Context, list *parts.List, cfg *Config, lo
 		Version:      version.Read().Version,
 		MaxBlobBytes: int64(cfg.MaxModule),
 		Partials:     partials,
+		MaxLag:       cfg.MaxLag,
 		Log:          log,
 	})
 	if err != nil {
@@ -196,6 +197,14 @@ func (c *core) hosts() admin.HostsReader {
 		}
 		return all, nil
 	}
+}
+
+// common returns how far this host is with a common catalogue; nil without one.
+func (c *core) common() admin.Follower {
+	if c.node == nil {
+		return nil
+	}
+	return c.node
 }
 
 // followPart serves the changes of other hosts.

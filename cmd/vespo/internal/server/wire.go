@@ -230,6 +230,7 @@ func (c *core) newManagement(cfg *Config, access access, gate *admission.Gate) *
 		Usage:               c.usage,
 		Slots:               c.slots(gate),
 		Hosts:               c.hosts(),
+		Common:              c.common(),
 		ConsoleURL:          func() string { url, _ := c.console.Load().(string); return url },
 		Metrics:             c.sources.Scrapes,
 	})

@@ -231,6 +231,7 @@ func (s *Store) switchTo(ctx context.Context, p *proposal, also []clientv3.Cmp, 
 	cancel()
 	switch {
 	case err == nil && answer.Succeeded:
+		s.counts.writes.Add(mutations(ops))
 		s.committed(p, answer.Header.Revision)
 		return nil
 	case err == nil:
@@ -243,6 +244,7 @@ func (s *Store) switchTo(ctx context.Context, p *proposal, also []clientv3.Cmp, 
 
 // committed makes the state of a commit the current one.
 func (s *Store) committed(p *proposal, revision int64) {
+	s.counts.changes.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.setLocked(p.next, p.after, revision)

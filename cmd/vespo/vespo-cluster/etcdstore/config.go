@@ -204,7 +204,7 @@ func (c *Config) Load(password string, readFile func(string) ([]byte, error)) er
 }
 
 // dial returns a client. It connects in the background, and again whenever a connection is lost.
-func (c Config) dial() (*clientv3.Client, error) {
+func (c Config) dial(options ...grpc.DialOption) (*clientv3.Client, error) {
 	scheme := "http://"
 	if c.TLS != nil {
 		scheme = "https://"
@@ -224,7 +224,7 @@ func (c Config) dial() (*clientv3.Client, error) {
 		DialKeepAliveTime:    keepAliveTime,
 		DialKeepAliveTimeout: keepAliveTime,
 		PermitWithoutStream:  true,
-		DialOptions:          []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: quick, MinConnectTimeout: c.DialTimeout})},
+		DialOptions:          append(options, grpc.WithConnectParams(grpc.ConnectParams{Backoff: quick, MinConnectTimeout: c.DialTimeout})),
 		Logger:               zap.NewNop(),
 	})
 }

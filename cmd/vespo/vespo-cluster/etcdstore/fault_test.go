@@ -29,6 +29,9 @@ func foreignChanges(t *testing.T, p *pair) {
 	_, err = p.client.Delete(t.Context(), p.keys+"service/c")
 	require.NoError(t, err)
 
+	seen := func() bool { return len(p.b.image.suspects) == 3 && p.b.image.foreign["unknown"] }
+	require.NoError(t, p.b.await(t.Context(), seen)) // a commit restores what its host has seen
+
 	next := commit(t, p.b, one("/b", "two"))
 	requireEqual(t, next, reaches(t, p.a, next.Generation))
 	require.Len(t, next.Services, 3)

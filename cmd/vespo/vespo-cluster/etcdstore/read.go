@@ -19,6 +19,7 @@ const maxReads = 3
 
 // read returns the image of the latest revision. All its keys are of that revision.
 func (s *Store) read(ctx context.Context) (m *image, err error) {
+	s.counts.reads.Add(1)
 	for range maxReads {
 		m = newImage()
 		if err = s.readInto(ctx, m); !errors.Is(err, rpctypes.ErrCompacted) {

@@ -57,6 +57,7 @@ func (s *Store) mark(ctx context.Context, marker string) error {
 	if err != nil {
 		return err
 	}
+	s.counts.writes.Add(1)
 	_, err = s.client.Put(ctx, marker, s.cfg.Name, clientv3.WithLease(lease.ID))
 	return err
 }
@@ -72,7 +73,9 @@ func (s *Store) putMarked(ctx context.Context, marker, key string, value []byte)
 		return fmt.Errorf("the store has refused the change: %w", err)
 	case err != nil:
 		return s.unreachable(err)
-	case !answer.Succeeded:
+	case answer.Succeeded:
+		s.counts.writes.Add(1)
+	default:
 		return s.unreachable(fmt.Errorf("writing the change took more than %d s", stagingTime))
 	}
 	return nil
@@ -135,6 +138,9 @@ func (s *Store) foldOnce(ctx context.Context, at int64, ops []clientv3.Op) (done
 	answer, err := s.client.Txn(ctx).If(s.headIs(at)).Then(ops...).Commit()
 	if err != nil {
 		return false, err
+	}
+	if answer.Succeeded {
+		s.counts.writes.Add(mutations(ops))
 	}
 	return !answer.Succeeded, nil
 }

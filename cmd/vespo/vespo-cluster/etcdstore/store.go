@@ -28,6 +28,7 @@ const (
 type Store struct {
 	cfg    Config           // immutable
 	client *clientv3.Client // immutable
+	counts *counts          // immutable
 	log    *slog.Logger     // immutable
 	keys   string           // immutable: the prefix of the catalogue's keys
 
@@ -60,11 +61,12 @@ var _ registry.Store = (*Store)(nil)
 
 // Open connects to etcd. It does not wait for an answer, and starts nothing but the client: Load begins to watch.
 func Open(cfg Config, log *slog.Logger) (*Store, error) {
-	client, err := cfg.dial()
+	counted := new(counts)
+	client, err := cfg.dial(counted.dialOptions()...)
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", cfg, err)
 	}
-	s := &Store{cfg: cfg, client: client, log: log, keys: cfg.Prefix + "/catalogue/", advanced: make(chan struct{})}
+	s := &Store{cfg: cfg, client: client, counts: counted, log: log, keys: cfg.Prefix + "/catalogue/", advanced: make(chan struct{})}
 	s.running, s.stop = context.WithCancel(context.Background())
 	return s, nil
 }

@@ -45,16 +45,12 @@ func (s *Store) run() {
 	}
 }
 
-// troubled remembers why the store cannot be used, and logs it once.
+// troubled remembers why the store cannot be used. The host that has opened the store logs it, if it lasts.
 func (s *Store) troubled(err error) {
 	s.mu.Lock()
-	first := s.trouble == nil
+	defer s.mu.Unlock()
 	s.trouble = err
 	s.advanceLocked()
-	s.mu.Unlock()
-	if first && err != nil {
-		s.log.Warn("the store of the catalogue is not followed; services go on, and changes are refused while it cannot be reached", "store", s.cfg.String(), "error", err)
-	}
 }
 
 // follow applies all changes since the image's revision, until the watch ends.
@@ -150,9 +146,6 @@ func (s *Store) reread() error {
 	s.image = m
 	if err := s.publishLocked(); err != nil {
 		return err
-	}
-	if s.trouble != nil {
-		s.log.Info("the store of the catalogue is followed again", "store", s.cfg.String(), "generation", s.current.Generation)
 	}
 	s.trouble = nil
 	s.logProblems(m)

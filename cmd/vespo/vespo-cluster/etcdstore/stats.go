@@ -1,0 +1,107 @@
+package etcdstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
+	"github.com/vespo-dev/vespo/registry"
+)
+
+// operations are the kinds of requests that are counted, in the order of their names.
+var operations = [...]string{"lease", "other", "read", "transaction", "watch", "write"}
+
+// counts are counts since the store was opened. They are safe for concurrent use.
+type counts struct {
+	ok, failed             [len(operations)]atomic.Uint64 // by operation
+	changes, writes, reads atomic.Uint64
+}
+
+// operation returns the index of a method of etcd.
+func operation(method string) int {
+	name := "other"
+	switch service, call, _ := strings.Cut(strings.TrimPrefix(method, "/etcdserverpb."), "/"); {
+	case service == "Lease":
+		name = "lease"
+	case service == "Watch":
+		name = "watch"
+	case call == "Range":
+		name = "read"
+	case call == "Txn":
+		name = "transaction"
+	case call == "Put", call == "DeleteRange":
+		name = "write"
+	}
+	return slices.Index(operations[:], name)
+}
+
+// count counts a request. One that its caller gave up does not count.
+func (c *counts) count(method string, err error) {
+	switch at := operation(method); {
+	case err == nil:
+		c.ok[at].Add(1)
+	case status.Code(err) != codes.Canceled:
+		c.failed[at].Add(1)
+	}
+}
+
+// dialOptions count the requests of a client, each attempt of its own. Streams count when they are opened.
+func (c *counts) dialOptions() []grpc.DialOption {
+	unary := func(ctx context.Context, method string, in, out any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
+		err := invoke(ctx, method, in, out, conn, options...)
+		c.count(method, err)
+		return err
+	}
+	stream := func(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
+		opened, err := open(ctx, desc, conn, method, options...)
+		c.count(method, err)
+		return opened, err
+	}
+	return []grpc.DialOption{grpc.WithChainUnaryInterceptor(unary), grpc.WithChainStreamInterceptor(stream)}
+}
+
+// Stats implements cluster.Store.
+func (s *Store) Stats() cluster.StoreStats {
+	c := s.counts
+	out := cluster.StoreStats{Changes: c.changes.Load(), Writes: c.writes.Load(), Reads: c.reads.Load()}
+	for i, name := range operations {
+		out.Requests = append(out.Requests, cluster.RequestStats{Operation: name, OK: c.ok[i].Load(), Failed: c.failed[i].Load()})
+	}
+	return out
+}
+
+// Latest implements cluster.Store. It reads the head, which is small, so that etcd has to answer with its latest revision.
+func (s *Store) Latest(ctx context.Context) (registry.Generation, error) {
+	ctx, cancel := s.request(ctx)
+	defer cancel()
+	answer, err := s.client.Get(ctx, s.keys+headKey)
+	if err != nil {
+		return 0, s.unreachable(err)
+	}
+	if len(answer.Kvs) == 0 {
+		return 0, nil
+	}
+	h, err := decodeHead(answer.Kvs[0].Value)
+	if err != nil {
+		return 0, fmt.Errorf("store %s: %w", s.cfg, err)
+	}
+	return h.Generation, nil
+}
+
+// mutations returns the number of operations that write.
+func mutations(ops []clientv3.Op) (n uint64) {
+	for _, op := range ops {
+		if op.IsPut() || op.IsDelete() {
+			n++
+		}
+	}
+	return n
+}
