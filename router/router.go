@@ -133,6 +133,11 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.TLS != nil {
 		x.writer.strict = rt.strict
 	}
+	rt.respond(x, w, r)
+}
+
+// respond answers a request of a listener.
+func (rt *Router) respond(x *exchange, w http.ResponseWriter, r *http.Request) {
 	held, err := rt.held.take(r)
 	defer rt.held.give(held)
 	if rt.answer(x, err); x.abort {
