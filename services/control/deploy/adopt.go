@@ -18,8 +18,8 @@ import (
 // Adoption is a state of the catalogue that was decided elsewhere.
 type Adoption struct {
 	State *registry.State
-	// Partial makes services whose blobs are missing or corrupt unavailable. Without it, such a blob is the error of the
-	// adoption.
+	// Partial adopts the other services if blobs are missing or corrupt. A service that is served already stays as it is.
+	// Without Partial, such a blob is the error of the adoption.
 	Partial bool
 	// Retry prepares unavailable services again, also if the state leaves them unchanged.
 	Retry bool
@@ -27,10 +27,12 @@ type Adoption struct {
 
 // Adopted describes the outcome of an Adopt.
 type Adopted struct {
-	State       *registry.State // that is served now: the adopted one, or a newer one of the registry
-	Deployed    []Result        // services that have changed
-	Removed     []routekey.Key
-	Unavailable []routekey.Key // services of the state that this host cannot serve, sorted by their text
+	State    *registry.State // that is served now: the adopted one, or a newer one of the registry
+	Deployed []Result        // services that have changed
+	Removed  []routekey.Key
+	// Unavailable are the services of the state that this host cannot serve, or serves in an earlier state, sorted by their
+	// text.
+	Unavailable []routekey.Key
 }
 
 // adopted is a version of an adoption, prepared or refused.
@@ -39,6 +41,7 @@ type adopted struct {
 	service    registry.Service // with this version alone
 	deployment services.Deployment
 	err        error // why the version is unavailable
+	absent     bool  // its blobs cannot be had at present
 }
 
 // adoption is an Adopt in progress. It is confined to one goroutine, except for holds.
@@ -58,8 +61,9 @@ type adoption struct {
 // thereby fetches, the blobs of the versions that are not served yet, prepares these versions, commits the state unless
 // the store has it already, and publishes it. A state that is older than the registry's is replaced by that one.
 //
-// A version that cannot be prepared is unavailable, as at the start: it does not stop the others. On an error nothing
-// has changed. ctx is ignored after the commit. Adopt asks no Permit and no Auditor: the change was made elsewhere.
+// A version that cannot be prepared is unavailable, as at the start: it does not stop the others. A service that serves
+// goes on as it is while blobs of its new versions are missing. On an error nothing has changed. ctx is ignored after the
+// commit. Adopt asks no Permit and no Auditor: the change was made elsewhere.
 func (d *Deployer) Adopt(ctx context.Context, a Adoption) (Adopted, error) {
 	end, err := d.begin(phaseServing)
 	if err != nil {
@@ -106,10 +110,13 @@ func (d *Deployer) claimAdopted(ctx context.Context, ad *adoption) (err error) {
 func (d *Deployer) compare(ad *adoption) (touched []routekey.Key) {
 	ad.changed, ad.removed, ad.fresh = nil, nil, make(map[versionKey]*adopted)
 	d.mu.Lock()
-	all := maps.Clone(d.live)
+	all, behind := maps.Clone(d.live), maps.Clone(d.behind)
 	d.mu.Unlock()
 	for key, service := range ad.target.Services {
 		served := all[key]
+		if tried, ok := behind[key]; ok && tried.Equal(service) && !ad.Retry {
+			continue
+		}
 		if served != nil && served.service.Equal(service) && !(ad.Retry && served.failed()) {
 			continue
 		}
@@ -200,7 +207,7 @@ func (d *Deployer) adoptVersion(ctx context.Context, ad *adoption, p *adopted) e
 	for _, b := range p.service.Current.Blobs {
 		err := d.holdAdopted(ctx, ad, b.Digest)
 		if unusable(err) && ad.Partial {
-			p.err = asProblem("read the modules of the version", err)
+			p.err, p.absent = asProblem("read the modules of the version", err), true
 			return nil
 		}
 		if err != nil {
@@ -267,6 +274,7 @@ func (d *Deployer) publishAdopted(ctx context.Context, ad *adoption) (Adopted, e
 		return Adopted{}, err
 	}
 	defer unlock()
+	behind := d.takeBehind(ad)
 	placed, fresh := d.placeAdopted(ctx, ad)
 	same := len(placed)+len(ad.removed) == 0 && d.applied.Load()
 	var table *router.Table
@@ -286,6 +294,7 @@ func (d *Deployer) publishAdopted(ctx context.Context, ad *adoption) (Adopted, e
 	for _, p := range ad.fresh {
 		p.deployment = nil // it is not ad's any more
 	}
+	d.setBehind(behind)
 	results := d.resultsOf(placed)
 	if !same {
 		if !d.applied.Swap(true) {

@@ -199,6 +199,12 @@ func TestAdoptLeavesOneUnavailable(t *testing.T) {
 	adopted, err = f.Adopt(t.Context(), Adoption{State: p.catalogue(), Partial: true})
 	require.NoError(t, err)
 	require.Equal(t, []routekey.Key{a}, adopted.Unavailable)
+	f.requireServed("/a", "one")
+	f.requireServed("/b", "two")
+	p.add(b, "four")
+	adopted, err = f.Adopt(t.Context(), Adoption{State: p.catalogue(), Partial: true})
+	require.NoError(t, err)
+	require.Equal(t, []routekey.Key{a, b}, adopted.Unavailable)
 	f.requireServed("/b", "two")
 	adopted, err = f.Adopt(t.Context(), Adoption{State: p.catalogue(), Partial: true, Retry: true})
 	require.NoError(t, err)
@@ -207,6 +213,46 @@ func TestAdoptLeavesOneUnavailable(t *testing.T) {
 	_, err = f.Adopt(t.Context(), Adoption{State: p.catalogue(), Retry: true})
 	require.NoError(t, err)
 	f.requireLike(p)
+}
+
+// TestAdoptWithoutBlobsKeepsWhatIsServed replaces and removes services that are behind, by adoptions and by a change of this
+// host.
+func TestAdoptWithoutBlobsKeepsWhatIsServed(t *testing.T) {
+	p := booted(t, t.TempDir(), nil)
+	f, blobs := p.follower(t.TempDir())
+	a, b, c := routekey.MustParse("/a"), routekey.MustParse("/b"), routekey.MustParse("/c")
+	for i, key := range []routekey.Key{a, b, c} {
+		p.add(key, fmt.Sprint(i))
+	}
+	f.adopt(p.catalogue())
+	for i, key := range []routekey.Key{a, b, c} {
+		p.add(key, fmt.Sprint(i, "new"))
+	}
+	blobs.failWith(registry.ErrBlobMissing)
+	adopted, err := f.Adopt(t.Context(), Adoption{State: p.catalogue(), Partial: true})
+	require.NoError(t, err)
+	require.Equal(t, []routekey.Key{a, b, c}, adopted.Unavailable)
+	require.Empty(t, adopted.Deployed)
+	require.Equal(t, p.catalogue().Generation, adopted.State.Generation)
+
+	require.NoError(t, p.Remove(t.Context(), a))
+	_, err = p.Rollback(t.Context(), b)
+	require.NoError(t, err)
+	adopted, err = f.Adopt(t.Context(), Adoption{State: p.catalogue(), Partial: true})
+	require.NoError(t, err)
+	require.Equal(t, []routekey.Key{c}, adopted.Unavailable)
+	status, _ := f.get("/a")
+	require.Equal(t, 404, status)
+	f.requireServed("/b", "1")
+	f.requireServed("/c", "2")
+	f.add(c, "own")
+	f.requireServed("/c", "own")
+	adopted, err = f.Adopt(t.Context(), Adoption{State: f.cfg.Registry.State(), Partial: true, Retry: true})
+	require.NoError(t, err)
+	require.Empty(t, adopted.Unavailable)
+	require.Empty(t, adopted.Deployed)
+	f.end()
+	require.Zero(t, f.kind.openCount())
 }
 
 func TestFailedAdoptChangesNothing(t *testing.T) {

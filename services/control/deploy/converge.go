@@ -161,6 +161,7 @@ func (d *Deployer) exchange(placed []*placement, removed []routekey.Key) (old []
 	defer d.mu.Unlock()
 	before := make(map[routekey.Key]*placement)
 	for _, key := range append(servedKeys(placed), removed...) {
+		delete(d.behind, key)
 		if p := d.live[key]; p != nil {
 			before[key] = p
 			delete(d.live, key)

@@ -37,12 +37,13 @@ type Deployer struct {
 	applied atomic.Bool  // the configuration file is applied; true from the start without one
 
 	mu       sync.Mutex
-	live     map[routekey.Key]*placement   // guarded by mu; changed with the writer lock held too
-	retired  map[routekey.Key][]*live      // guarded by mu; not closed yet, oldest first
-	limiters map[limiterKey]*sharedLimiter // guarded by mu
-	start    startQueue                    // guarded by mu
-	awaiting int                           // guarded by mu: requests waiting for a service to start
-	declared progress                      // guarded by mu: services of the first Apply
+	live     map[routekey.Key]*placement       // guarded by mu; changed with the writer lock held too
+	behind   map[routekey.Key]registry.Service // guarded by mu: states of services that serve an earlier one, for want of blobs
+	retired  map[routekey.Key][]*live          // guarded by mu; not closed yet, oldest first
+	limiters map[limiterKey]*sharedLimiter     // guarded by mu
+	start    startQueue                        // guarded by mu
+	awaiting int                               // guarded by mu: requests waiting for a service to start
+	declared progress                          // guarded by mu: services of the first Apply
 
 	// Both contexts end during Close. All four fields are immutable.
 	closing      context.Context // ends when Close is called, with mu held
@@ -121,6 +122,7 @@ func New(cfg Config) *Deployer {
 		writer:   make(chan struct{}, 1),
 		hurry:    make(chan struct{}, 1),
 		live:     make(map[routekey.Key]*placement),
+		behind:   make(map[routekey.Key]registry.Service),
 		retired:  make(map[routekey.Key][]*live),
 		limiters: make(map[limiterKey]*sharedLimiter),
 	}

@@ -119,7 +119,8 @@ func (d *Deployer) base() plan.Base {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for key := range state.Services {
-		if p := d.live[key]; p == nil || slices.ContainsFunc(p.all, func(l *live) bool { return l.problem != nil }) {
+		_, behind := d.behind[key]
+		if p := d.live[key]; behind || p == nil || slices.ContainsFunc(p.all, func(l *live) bool { return l.problem != nil }) {
 			failed[key] = true
 		}
 	}

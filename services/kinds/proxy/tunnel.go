@@ -32,21 +32,20 @@ type tunnels struct {
 }
 
 // acquire reserves a place of the client, or returns a problem for it if there is none.
-// The client is invalid if it has no limit of its own. The caller calls release once, unless there is an error.
-func (t *tunnels) acquire(ctx context.Context, client netip.Addr) (release func(), err error) {
-	var share admission.Held[netip.Addr]
+// The client is invalid if it has no limit of its own.
+func (t *tunnels) acquire(ctx context.Context, client netip.Addr) error {
 	if client.IsValid() {
-		if share, _, err = t.shares.Acquire(ctx, client); err != nil { // does not wait
-			return nil, tunnelsTaken("too many connections of this client have switched protocols, such as to WebSocket; try again later")
+		if _, err := t.shares.Acquire(ctx, client); err != nil { // does not wait
+			return tunnelsTaken("too many connections of this client have switched protocols, such as to WebSocket; try again later")
 		}
 	}
 	select {
 	case t.places <- struct{}{}:
-		return func() { <-t.places; share.Release() }, nil
+		return nil
 	default:
 		t.shed.Add(1)
-		share.Release()
-		return nil, tunnelsTaken("too many connections have switched protocols, such as to WebSocket; try again later")
+		t.giveShare(client)
+		return tunnelsTaken("too many connections have switched protocols, such as to WebSocket; try again later")
 	}
 }
 
@@ -54,6 +53,17 @@ func tunnelsTaken(detail string) error {
 	p := problem.New(problem.NoCapacity, detail)
 	p.RetryAfter = time.Second
 	return p
+}
+
+func (t *tunnels) release(client netip.Addr) {
+	<-t.places
+	t.giveShare(client)
+}
+
+func (t *tunnels) giveShare(client netip.Addr) {
+	if client.IsValid() {
+		t.shares.Release(client)
+	}
 }
 
 // asksUpgrade reports whether a request may become a tunnel.
