@@ -16,10 +16,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/registry/filestore"
-	"github.com/vespo-dev/vespo/router"
-	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/admin"
-	"github.com/vespo-dev/vespo/services/egress/forward"
 	"github.com/vespo-dev/vespo/services/egress/peer"
 )
 
@@ -27,7 +24,7 @@ import (
 type StoreSettings struct {
 	Store       string `placeholder:"URL" env:"VESPO_STORE" help:"Store of a catalogue that several hosts share, such as etcd://host1,host2,host3/vespo (vespo-cluster alone). Without it, the catalogue is in --data."`
 	PeerListen  string `placeholder:"HOST:PORT" env:"VESPO_PEER_LISTEN" help:"Address by which the other hosts of --store reach this one, for modules. They know each other by the store; port 0 takes a free one."`
-	ForwardCold bool   `help:"Forward requests to services whose code is not loaded to another host of --store, chosen for each service."`
+	PeerAddress string `placeholder:"HOST:PORT" env:"VESPO_PEER_ADDRESS" help:"Address that the other hosts of --store are told, if they reach --peer-listen by another one, such as a mapped port. Default: --peer-listen."`
 
 	OpenStore cluster.Opener `kong:"-"` // nil: this program has no stores
 }
@@ -35,20 +32,40 @@ type StoreSettings struct {
 // check returns the violations of the settings.
 func (s *StoreSettings) check() (violations problem.Violations) {
 	host, _, err := net.SplitHostPort(s.PeerListen)
+	named := err == nil && reachable(host)
 	switch {
 	case s.Store == "" && s.PeerListen != "":
 		violations.Add("peer-listen", "needs --store: without one there are no other hosts")
-	case s.Store == "" && s.ForwardCold:
-		violations.Add("forward-cold", "needs --store: without one there are no other hosts")
 	case s.Store == "":
 	case s.OpenStore == nil:
 		violations.Add("store", "is not supported by this program: use vespo-cluster, which is built from cmd/vespo/vespo-cluster")
 	case s.PeerListen == "":
 		violations.Add("store", "needs --peer-listen: an address of this machine that the other hosts reach")
-	case err != nil || host == "" || net.ParseIP(host) != nil && net.ParseIP(host).IsUnspecified():
+	case err != nil || !named && s.PeerAddress == "":
 		violations.Add("peer-listen", "is %q: write it like 10.0.0.1:7070, with the address or name by which the other hosts reach this one", s.PeerListen)
 	}
+	return append(violations, s.checkAddress()...)
+}
+
+// checkAddress returns the violations of --peer-address.
+func (s *StoreSettings) checkAddress() (violations problem.Violations) {
+	if s.PeerAddress == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(s.PeerAddress)
+	switch {
+	case s.PeerListen == "":
+		violations.Add("peer-address", "needs --peer-listen")
+	case err != nil || !reachable(host) || port == "" || port == "0":
+		violations.Add("peer-address", "is %q: write it like 10.0.0.1:7070", s.PeerAddress)
+	}
 	return violations
+}
+
+// reachable reports whether a host of an address is one that other machines can connect to.
+func reachable(host string) bool {
+	ip := net.ParseIP(host)
+	return host != "" && (ip == nil || !ip.IsUnspecified())
 }
 
 // strings returns the settings that are given as flags, one per line. Options of the URL may be secrets.
@@ -57,11 +74,11 @@ func (s *StoreSettings) strings() string {
 		return ""
 	}
 	store, _, _ := strings.Cut(s.Store, "?")
-	text := fmt.Sprintf("--store=%s\n--peer-listen=%s\n", store, s.PeerListen)
-	if s.ForwardCold {
-		text += "--forward-cold\n"
+	all := fmt.Sprintf("--store=%s\n--peer-listen=%s\n", store, s.PeerListen)
+	if s.PeerAddress != "" {
+		all += fmt.Sprintf("--peer-address=%s\n", s.PeerAddress)
 	}
-	return text
+	return all
 }
 
 // openCatalogue opens the data directory and reads the catalogue, which is there or in a common store.
@@ -108,7 +125,7 @@ func (c *core) openCommon(ctx context.Context, list *parts.List, cfg *Config, lo
 		Open: func(ctx context.Context) (err error) {
 			common, err = cfg.OpenStore(ctx, cluster.Options{
 				URL:      cfg.Store,
-				Host:     cfg.PeerListen,
+				Host:     cmp.Or(cfg.PeerAddress, cfg.PeerListen),
 				Copy:     c.store,
 				Password: os.Getenv(cluster.PasswordVariable),
 				Log:      log,
@@ -126,13 +143,11 @@ func (c *core) openCommon(ctx context.Context, list *parts.List, cfg *Config, lo
 	}
 	c.node, err = cluster.NewNode(cluster.NodeConfig{
 		Store:        common,
-		Address:      cfg.PeerListen,
+		Address:      cmp.Or(cfg.PeerAddress, cfg.PeerListen),
 		Version:      version.Read().Version,
 		MaxBlobBytes: int64(cfg.MaxModule),
 		Partials:     partials,
 		MaxLag:       cfg.MaxLag,
-		Forward:      cfg.ForwardCold,
-		MaxBodyBytes: int64(cfg.MaxBody),
 		Log:          log,
 	})
 	if err != nil {
@@ -153,17 +168,14 @@ func (c *core) openPeers(ctx context.Context, list *parts.List, cfg *Config, log
 	surface := newSurface("the listener for other hosts", c.node.Handler(), drainTimeout, log)
 	surface.server.Protocols = new(http.Protocols)
 	surface.server.Protocols.SetHTTP1(true)
-	surface.server.MaxHeaderBytes += forward.NoteBytes
 	connections := cfg.connections("--peer-listen", log)
 	connections.TLS, connections.PerPeer = c.node.TLS(), 0
 	if err := surface.open(ctx, list, cfg.PeerListen, connections, false); err != nil {
 		return fmt.Errorf("%s: %w", surface.name, err)
 	}
-	host, port, _ := net.SplitHostPort(cfg.PeerListen)
-	if _, open, err := net.SplitHostPort(surface.listener.Addr().String()); err == nil && port == "0" {
-		port = open
+	if cfg.PeerAddress == "" {
+		c.node.SetAddress(bound(cfg.PeerListen, surface.listener.Addr()))
 	}
-	c.node.SetAddress(net.JoinHostPort(host, cmp.Or(port, "0")))
 	err := list.Open(ctx, parts.Part{
 		Name:  "the announcement of this host",
 		Data:  true,
@@ -178,6 +190,15 @@ func (c *core) openPeers(ctx context.Context, list *parts.List, cfg *Config, log
 		Data: true,
 		Run:  func(ctx context.Context) error { c.node.Collect(ctx, c.catalogue); return nil },
 	})
+}
+
+// bound returns the address of an open listener with the host of its setting.
+func bound(setting string, opened net.Addr) string {
+	host, port, _ := net.SplitHostPort(setting)
+	if _, open, err := net.SplitHostPort(opened.String()); err == nil && port == "0" {
+		port = open
+	}
+	return net.JoinHostPort(host, cmp.Or(port, "0"))
 }
 
 // hosts returns the reader of the hosts of a common catalogue; nil without one.
@@ -233,23 +254,4 @@ func (c *core) followPart() parts.Part {
 		Data: true,
 		Run:  follow,
 	}
-}
-
-// forwarder returns the forwarder of requests to services that are not loaded here; nil if they are not forwarded.
-func (c *core) forwarder() *forward.Forwarder {
-	if c.node == nil {
-		return nil
-	}
-	return c.node.Forwarder()
-}
-
-// forwarding returns the function by which deploys make handlers that forward; nil if requests are not forwarded. Other hosts'
-// requests are served by routing.
-func (c *core) forwarding(routing *router.Router) func(registry.Service, string, router.Handler, services.Loader) router.Handler {
-	f := c.forwarder()
-	if f == nil {
-		return nil
-	}
-	f.Receiver().ServeBy(routing)
-	return f.Handler
 }
