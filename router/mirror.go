@@ -116,11 +116,10 @@ func (c *Copy) Serve(w http.ResponseWriter, r *http.Request) (ok bool, err error
 		if !l.Spare() {
 			return false, nil
 		}
-		place, _, err := l.Acquire(r.Context())
-		if err != nil {
+		if _, err := l.Acquire(r.Context()); err != nil {
 			return false, nil
 		}
-		defer place.Release()
+		defer l.Release()
 	}
 	now := time.Now()
 	request := &Request{Request: r, ID: newRequestID(), Client: c.Client, Prefix: string(c.Route.Key.Prefix), Rest: c.Rest, Arrived: now, Admitted: now, Mirrored: true}

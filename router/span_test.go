@@ -204,9 +204,9 @@ func TestSpansOfRequests(t *testing.T) {
 // TestRefusedAdmissionsFail checks the span of a request that found no place.
 func TestRefusedAdmissionsFail(t *testing.T) {
 	limiter := admission.NewGate(1).NewLimiter(admission.Limits{})
-	place, _, err := limiter.Acquire(t.Context())
+	_, err := limiter.Acquire(t.Context())
 	require.NoError(t, err)
-	defer place.Release()
+	defer limiter.Release()
 	table, err := BuildTable([]*Route{NewRoute(Binding{
 		Key:     routekey.Key{Prefix: "/a"},
 		Limiter: limiter,

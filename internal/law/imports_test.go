@@ -164,6 +164,7 @@ var testPackages = []string{
 	"cmd/vespo/internal/certs/certtest",
 	"cmd/vespo/vespo-cluster/etcdtest",
 	"cmd/vespo/vespo-cluster/enginetest",
+	"cmd/vespo/vespo-cluster/proof",
 	"internal/lane/lanetest",
 	"internal/durable/crashfs",
 	"internal/durable/crashtest",

@@ -2,7 +2,6 @@ package admission
 
 import (
 	"context"
-	"net/netip"
 	"testing"
 	"time"
 )
@@ -12,11 +11,10 @@ func BenchmarkAcquireRelease(b *testing.B) {
 	ctx := context.Background()
 	b.ReportAllocs()
 	for b.Loop() {
-		p, _, err := l.Acquire(ctx)
-		if err != nil {
+		if _, err := l.Acquire(ctx); err != nil {
 			b.Fatal(err)
 		}
-		p.Release()
+		l.Release()
 	}
 }
 
@@ -26,12 +24,11 @@ func BenchmarkAcquireReleaseParallel(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			p, _, err := l.Acquire(ctx)
-			if err != nil {
+			if _, err := l.Acquire(ctx); err != nil {
 				b.Error(err)
 				return
 			}
-			p.Release()
+			l.Release()
 		}
 	})
 }
@@ -44,29 +41,11 @@ func BenchmarkHandover(b *testing.B) {
 	b.SetParallelism(4)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			p, _, err := l.Acquire(ctx)
-			if err != nil {
+			if _, err := l.Acquire(ctx); err != nil {
 				b.Error(err)
 				return
 			}
-			p.Release()
-		}
-	})
-}
-
-// BenchmarkShareParallel measures requests of one client.
-func BenchmarkShareParallel(b *testing.B) {
-	s := NewShare[netip.Addr](64, 64, time.Minute)
-	ctx, client := context.Background(), netip.MustParseAddr("192.0.2.1")
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			p, _, err := s.Acquire(ctx, client)
-			if err != nil {
-				b.Error(err)
-				return
-			}
-			p.Release()
+			l.Release()
 		}
 	})
 }

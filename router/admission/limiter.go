@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"sync/atomic"
 	"time"
 )
 
@@ -27,18 +26,16 @@ type Limits struct {
 // Limiter admits the requests of one service. All versions of the service share it. It
 // is safe for concurrent use. An unused limiter needs no Close.
 type Limiter struct {
-	gate   *Gate       // immutable
-	limits Limits      // immutable, normalised
-	tight  atomic.Bool // set while requests of the service wait: none of its places may stay spare. Written with gate.mu held
+	gate   *Gate  // immutable
+	limits Limits // immutable, normalised
 
 	// Guarded by gate.mu.
-	inFlight   int // places given out, including spare ones
+	inFlight   int
 	queue      queue
 	next, prev *Limiter // links of gate.ready; nil if not in it
-	places     []*Place // all ever made; never more than Limits.Concurrency
-	free       *Place   // not given out
+	admitted   uint64
 	shed       uint64
-	made       time.Duration // since gate.start
+	lastUsed   time.Duration // since gate.start
 }
 
 // Stats is a snapshot of a limiter's counters.
@@ -47,7 +44,7 @@ type Stats struct {
 	Queued   int       // waiting
 	Admitted uint64    // since the limiter was made
 	Shed     uint64    // refused with ErrQueueFull or ErrWaitTimeout since the limiter was made
-	LastUsed time.Time // last Release, up to a millisecond earlier, or creation of the limiter; with a monotonic reading
+	LastUsed time.Time // last Release, or creation of the limiter; with a monotonic reading
 }
 
 // NewLimiter returns the limiter of a service.
@@ -60,87 +57,50 @@ func (g *Gate) NewLimiter(limits Limits) *Limiter {
 		limits.Queue = 0
 	}
 	limits.Queue = max(0, limits.Queue)
-	return &Limiter{gate: g, limits: limits, made: time.Since(g.start)}
+	return &Limiter{gate: g, limits: limits, lastUsed: time.Since(g.start)}
 }
 
-// Acquire admits one request, after waiting its turn if necessary, and returns its place and the time waited. If the
-// error is nil, the caller must release the place once. The error is ErrQueueFull, ErrWaitTimeout, or that of
+// Acquire admits one request, after waiting its turn if necessary, and returns the time waited. If the
+// error is nil, the caller must call Release once. The error is ErrQueueFull, ErrWaitTimeout, or that of
 // the context if it ended during the wait. An ended context does not prevent admission without a wait.
-func (l *Limiter) Acquire(ctx context.Context) (p *Place, wait time.Duration, err error) {
-	shelf := l.gate.spare.Near()
-	p = shelf.Take(func(p *Place) bool { return p.limiter == l })
-	if p != nil && l.short() { // it belongs to a waiter
-		p.end()
-		p = nil
-	}
-	if p == nil {
-		p, wait, err = l.acquire(ctx)
-	}
-	if p != nil {
-		p.shelf, p.held = shelf, true
-		p.admitted.Add(1)
-	}
-	return p, wait, err
-}
-
-// short reports whether a place that is released must go to a waiter.
-func (l *Limiter) short() bool { return l.tight.Load() || l.gate.tight.Load() }
-
-// acquire is Acquire without a look for a spare place nearby.
-func (l *Limiter) acquire(ctx context.Context) (*Place, time.Duration, error) {
+func (l *Limiter) Acquire(ctx context.Context) (wait time.Duration, err error) {
 	g := l.gate
 	g.mu.Lock()
 	if l.inFlight < l.limits.Concurrency && g.fitsLocked(l) && g.ready.empty() {
-		p := l.placeLocked()
+		g.admitLocked(l)
 		g.mu.Unlock()
-		return p, 0, nil
+		return 0, nil
 	}
-	if l.queue.length > 0 && l.queue.length >= l.limits.Queue {
+	if l.queue.length >= l.limits.Queue {
 		l.shed++
 		g.mu.Unlock()
-		return nil, 0, ErrQueueFull
+		return 0, ErrQueueFull
 	}
-	w := &waiter{}
+	w := &waiter{ready: make(chan struct{})}
 	l.queue.push(w)
 	g.queued++
-	if !l.tight.Load() {
-		l.tight.Store(true)
-		g.collectLocked(l)
-	}
-	l.updateLocked()
-	g.settleLocked() // it may find spare places of other services
-	if w.granted {
-		g.mu.Unlock()
-		return w.place, 0, nil
-	}
-	if l.queue.length > l.limits.Queue {
-		l.withdrawLocked(w)
-		l.shed++
-		g.mu.Unlock()
-		return nil, 0, ErrQueueFull
-	}
-	w.ready = make(chan struct{})
+	l.updateReadyLocked()
 	g.mu.Unlock()
 	return l.await(ctx, w)
 }
 
-func (l *Limiter) await(ctx context.Context, w *waiter) (*Place, time.Duration, error) {
+func (l *Limiter) await(ctx context.Context, w *waiter) (time.Duration, error) {
 	begin := time.Now()
 	timer := time.NewTimer(l.limits.Wait)
 	defer timer.Stop()
 	select {
 	case <-w.ready:
-		return w.place, time.Since(begin), nil
+		return time.Since(begin), nil
 	case <-timer.C:
 		if l.leave(w, true) {
-			return w.place, time.Since(begin), nil
+			return time.Since(begin), nil
 		}
-		return nil, time.Since(begin), ErrWaitTimeout
+		return time.Since(begin), ErrWaitTimeout
 	case <-ctx.Done():
 		if l.leave(w, false) {
-			w.place.end() // admitted at the same moment: pass the capacity on
+			l.Release() // admitted at the same moment: pass the capacity on
 		}
-		return nil, time.Since(begin), ctx.Err()
+		return time.Since(begin), ctx.Err()
 	}
 }
 
@@ -152,49 +112,41 @@ func (l *Limiter) leave(w *waiter, shed bool) (admitted bool) {
 	if w.granted {
 		return true
 	}
+	l.queue.remove(w)
+	g.queued--
 	if shed {
 		l.shed++
 	}
-	l.withdrawLocked(w)
+	l.updateReadyLocked()
+	g.dispatchLocked() // w may have been a heavy request that blocked the others
 	return false
 }
 
-// withdrawLocked removes a waiter from the queue. It may have been a heavy request that blocked the others.
-func (l *Limiter) withdrawLocked(w *waiter) {
-	l.queue.remove(w)
-	l.gate.queued--
-	l.updateLocked()
-	l.gate.settleLocked()
-}
+// Release returns the capacity of one Acquire. It panics if there was none.
+func (l *Limiter) Release() { l.ReleaseAt(time.Now()) }
 
-// placeLocked takes a place out of the free capacity.
-func (l *Limiter) placeLocked() *Place {
-	l.inFlight++
-	l.gate.inFlight += l.limits.Weight
-	p := l.free
-	if p == nil {
-		p = &Place{limiter: l}
-		l.places = append(l.places, p)
-		return p
+// ReleaseAt is Release for callers that know the current time.
+func (l *Limiter) ReleaseAt(now time.Time) {
+	g := l.gate
+	used := now.Sub(g.start)
+	g.mu.Lock()
+	if l.inFlight == 0 {
+		g.mu.Unlock()
+		panic("admission: Release without Acquire")
 	}
-	l.free, p.next = p.next, nil
-	return p
-}
-
-// takeBackLocked is the reverse of placeLocked.
-func (l *Limiter) takeBackLocked(p *Place) {
 	l.inFlight--
-	l.gate.inFlight -= l.limits.Weight
-	l.free, p.next = p, l.free
-	l.updateLocked()
+	g.inFlight -= l.limits.Weight
+	l.lastUsed = max(l.lastUsed, used) // now was read before the lock was taken, so calls can be out of order
+	if g.queued > 0 {
+		l.updateReadyLocked()
+		g.dispatchLocked()
+	}
+	g.mu.Unlock()
 }
 
-// updateLocked appends l to the gate's ring or removes it, after its queue or its
+// updateReadyLocked appends l to the gate's ring or removes it, after its queue or its
 // count has changed. A limiter that stays ready keeps its place.
-func (l *Limiter) updateLocked() {
-	if l.queue.length == 0 && l.tight.Load() {
-		l.tight.Store(false)
-	}
+func (l *Limiter) updateReadyLocked() {
 	ready := l.queue.length > 0 && l.inFlight < l.limits.Concurrency
 	switch {
 	case ready && l.next == nil:
@@ -214,7 +166,7 @@ func (l *Limiter) Shares() *Shares { return l.limits.Shares }
 func (l *Limiter) Spare() bool {
 	l.gate.mu.Lock()
 	defer l.gate.mu.Unlock()
-	return 2*l.gate.usedLocked() < l.gate.capacity
+	return 2*l.gate.inFlight < l.gate.capacity
 }
 
 // RetryAfter returns the delay after which a shed request may be retried: the wait
@@ -228,21 +180,11 @@ func (l *Limiter) RetryAfter() time.Duration {
 func (l *Limiter) Stats() Stats {
 	l.gate.mu.Lock()
 	defer l.gate.mu.Unlock()
-	inFlight, admitted, used := l.inFlight, uint64(0), l.made
-	l.gate.spare.Each(func(p *Place) {
-		if p.limiter == l {
-			inFlight--
-		}
-	})
-	for _, p := range l.places {
-		admitted += p.admitted.Load()
-		used = max(used, time.Duration(p.used.Load()))
-	}
 	return Stats{
-		InFlight: max(0, inFlight),
+		InFlight: l.inFlight,
 		Queued:   l.queue.length,
-		Admitted: admitted,
+		Admitted: l.admitted,
 		Shed:     l.shed,
-		LastUsed: l.gate.start.Add(used),
+		LastUsed: l.gate.start.Add(l.lastUsed),
 	}
 }

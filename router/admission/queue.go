@@ -2,9 +2,8 @@ package admission
 
 // waiter is one request in a queue.
 type waiter struct {
-	ready      chan struct{} // closed when granted; nil until the request has to wait
+	ready      chan struct{} // closed when granted
 	granted    bool          // guarded by Gate.mu
-	place      *Place        // of a limiter; set when granted
 	next, prev *waiter       // guarded by Gate.mu
 }
 

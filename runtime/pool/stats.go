@@ -1,10 +1,6 @@
 package pool
 
-import (
-	"time"
-
-	"github.com/vespo-dev/vespo/runtime/engine"
-)
+import "time"
 
 // Counts counts events since a pool or a set was opened.
 type Counts struct {
@@ -73,12 +69,4 @@ func (s *Set) Stats() SetStats {
 		all.Counts.add(one.Counts)
 	}
 	return all
-}
-
-// Loaded reports whether compiled code and snapshot are in memory. It takes no lock.
-func (p *Pool) Loaded() bool { return p.loadedIn.Load() }
-
-func (p *Pool) setModuleLocked(m *engine.Module) {
-	p.module = m
-	p.loadedIn.Store(m != nil)
 }
