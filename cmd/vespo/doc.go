@@ -1,5 +1,5 @@
 // Vespo is a webserver for microservices compiled to WebAssembly. "vespo serve" is the server. Most other
-// commands talk to a running one; "new", "build", "dev", "check" and "import" work on files.
+// commands talk to a running one; "new", "build", "dev", "check", "import" and "migrate" work on files.
 //
 // # Output
 //

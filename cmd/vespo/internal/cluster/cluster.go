@@ -13,7 +13,6 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -37,6 +36,10 @@ type Store interface {
 	Claim(ctx context.Context, schedule string, at time.Time) (bool, error)
 	// Latest returns the generation of the catalogue in the store, as of the call. 0: there is none yet.
 	Latest(ctx context.Context) (registry.Generation, error)
+	// Fits returns an error that names each service that the store could not keep, or nil. It asks nothing of the store.
+	Fits(state *registry.State) error
+	// Mark returns the mark of a copy of the current state; a zero one if there is none.
+	Mark() Mark
 	// Stats returns counts since the store was opened.
 	Stats() StoreStats
 	// Close ends everything that the store does. No method may be called afterwards.
@@ -84,25 +87,3 @@ const PasswordVariable = "VESPO_STORE_PASSWORD"
 
 // Opener opens the store of a URL. It need not be reachable.
 type Opener func(ctx context.Context, o Options) (Store, error)
-
-// CopyRecord is the name of the record that marks a copy of a common catalogue in a data directory. Its manifest has the
-// member "store": the name of the store.
-const CopyRecord = "store/copy"
-
-// CopyKind is the kind of that record.
-const CopyKind = "store"
-
-// CopyError is returned if a data directory has the copy of a common catalogue and the server is started without the store.
-type CopyError struct{ Manifest registry.Manifest }
-
-func (e *CopyError) Error() string {
-	return fmt.Sprintf("the services in this directory are a copy of a common catalogue (%s): start the server with its --store, or with another --data", e.Manifest)
-}
-
-// CheckOwn returns a *CopyError if a state is a copy of a common catalogue.
-func CheckOwn(s *registry.State) error {
-	if r, ok := s.Records[CopyRecord]; ok && r.Kind == CopyKind {
-		return &CopyError{Manifest: r.Manifest}
-	}
-	return nil
-}

@@ -53,6 +53,7 @@ type cli struct {
 	Dev      project.DevCmd     `cmd:"" group:"Write a service:" help:"Serve a project, and rebuild it when its sources change."`
 	Serve    server.ServeCmd    `cmd:"" group:"Run a server:" help:"Run the server."`
 	Check    server.CheckCmd    `cmd:"" group:"Run a server:" help:"Check a configuration file."`
+	Migrate  server.MigrateCmd  `cmd:"" group:"Run a server:" help:"Move the services of a data directory to a store of several hosts, or back."`
 	Import   wrangler.ImportCmd `cmd:"" group:"Run a server:" help:"Turn the configuration of a Cloudflare Worker or of FlexiLib into one of Vespo."`
 	Add      remote.AddCmd      `cmd:"" group:"Work with a running server:" aliases:"deploy" help:"Add a service, or replace the one at the prefix."`
 	Push     remote.PushCmd     `cmd:"" group:"Write a service:" help:"Upload a module to a registry."`
@@ -106,7 +107,14 @@ func runWith(ctx context.Context, open server.Openers, args []string, s stdio.St
 		return ExitUsage
 	}
 	ended := false
-	parser, err := kong.New(&cli{Add: remote.NewAddCmd(server.Kinds(), openProject), Dev: project.NewDevCmd(), Serve: server.NewServeCmd(open), Check: server.NewCheckCmd(open)},
+	commands := &cli{
+		Add:     remote.NewAddCmd(server.Kinds(), openProject),
+		Dev:     project.NewDevCmd(),
+		Serve:   server.NewServeCmd(open),
+		Check:   server.NewCheckCmd(open),
+		Migrate: server.NewMigrateCmd(open),
+	}
+	parser, err := kong.New(commands,
 		kong.Name("vespo"),
 		kong.Description(description),
 		vars().CloneWith(kong.Vars{"version": version.Read().String()}),

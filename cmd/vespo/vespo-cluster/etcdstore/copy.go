@@ -2,10 +2,8 @@ package etcdstore
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
 	"github.com/vespo-dev/vespo/registry"
@@ -18,16 +16,8 @@ var ErrOwnCatalogue = errors.New("the data directory has services of its own, wh
 type copied struct {
 	store registry.Store
 	saved *registry.State // of store
-	mark  copyMark
+	mark  cluster.Mark
 	state *registry.State // the copied state; nil if there is none
-}
-
-// copyMark is the manifest of the record that marks a copy.
-type copyMark struct {
-	Store      string              `json:"store"`
-	Catalogue  string              `json:"catalogue"`
-	Commit     string              `json:"commit"`
-	Generation registry.Generation `json:"generation"`
 }
 
 // loadCopy reads the copy, if there is one.
@@ -37,34 +27,27 @@ func loadCopy(ctx context.Context, store registry.Store) (*copied, registry.Load
 		return nil, loaded, err
 	}
 	c := &copied{store: store, saved: loaded.State}
-	record, ok := loaded.State.Records[cluster.CopyRecord]
-	if !ok {
-		if n := len(loaded.State.Services) + len(loaded.State.Records); n > 0 {
-			return nil, loaded, fmt.Errorf("%w (%d): choose another --data, or move them with vespo migrate", ErrOwnCatalogue, n)
-		}
-		return c, loaded, nil
-	}
-	if err := json.Unmarshal([]byte(record.Manifest), &c.mark); err != nil {
-		return nil, loaded, fmt.Errorf("record %s: %w", cluster.CopyRecord, err)
-	}
-	c.state = &registry.State{Generation: c.mark.Generation, Services: loaded.State.Services, Records: maps.Clone(loaded.State.Records)}
-	if delete(c.state.Records, cluster.CopyRecord); len(c.state.Records) == 0 {
-		c.state.Records = nil
+	mark, copied, err := cluster.MarkOf(loaded.State)
+	switch n := len(loaded.State.Services) + len(loaded.State.Records); {
+	case err != nil:
+		return nil, loaded, err
+	case mark != nil:
+		c.mark, c.state = *mark, copied
+	case n > 0:
+		return nil, loaded, fmt.Errorf("%w (%d): choose another --data, or move them with vespo migrate", ErrOwnCatalogue, n)
 	}
 	return c, loaded, nil
 }
 
 // save writes a state. The copy has generations of its own, as one that was lost cannot be used again.
-func (c *copied) save(ctx context.Context, state *registry.State, mark copyMark) error {
+func (c *copied) save(ctx context.Context, state *registry.State, mark cluster.Mark) error {
 	if mark == c.mark {
 		return nil
 	}
-	object, err := json.Marshal(mark)
+	next, err := mark.On(state, c.saved)
 	if err != nil {
 		return err
 	}
-	marked := state.PutRecord(cluster.CopyRecord, registry.Record{Kind: cluster.CopyKind, Manifest: registry.Manifest(object)})
-	next := &registry.State{Generation: max(c.saved.Generation+1, state.Generation), Services: marked.Services, Records: marked.Records}
 	if err := c.store.Commit(ctx, c.saved, next); err != nil {
 		return err
 	}
@@ -78,7 +61,7 @@ func (s *Store) keepCopy(c *copied) {
 	for state := range s.feed.Watch(s.running) {
 		s.mu.Lock()
 		current := s.current == state
-		mark := copyMark{Store: s.cfg.String(), Catalogue: s.catalogue, Commit: s.commit, Generation: state.Generation}
+		mark := s.markLocked()
 		s.mu.Unlock()
 		if !current || mark.Commit == "" {
 			continue
@@ -89,6 +72,20 @@ func (s *Store) keepCopy(c *copied) {
 		}
 		failed = err != nil
 	}
+}
+
+// Mark implements cluster.Store.
+func (s *Store) Mark() cluster.Mark {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.commit == "" {
+		return cluster.Mark{}
+	}
+	return s.markLocked()
+}
+
+func (s *Store) markLocked() cluster.Mark {
+	return cluster.Mark{Store: s.cfg.String(), Catalogue: s.catalogue, Commit: s.commit, Generation: s.current.Generation}
 }
 
 // checkCopy compares a copy with the head of the store.

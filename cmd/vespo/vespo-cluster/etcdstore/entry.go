@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
@@ -177,6 +179,20 @@ func sealed(format, name string, content []byte, err error) ([]byte, error) {
 			registry.ErrInvalidState, format, name, len(value)+len(name), maxValueBytes)
 	}
 	return value, err
+}
+
+// Fits implements cluster.Store.
+func (s *Store) Fits(state *registry.State) error {
+	failed := []error{state.Check()}
+	for _, service := range state.Sorted() {
+		_, err := encodeService(service)
+		failed = append(failed, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(state.Records)) {
+		_, err := encodeRecord(name, state.Records[name])
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
 }
 
 func serviceKey(k routekey.Key) string { return serviceKeys + k.String() }
