@@ -170,6 +170,7 @@ var testPackages = []string{
 	"internal/durable/crashtest",
 	"registry/storetest",
 	"services/kv/storetest",
+	"services/queues/storetest",
 	"services/observe/tally/tallytest",
 	"services/servicetest", // runs kinds for tests
 }

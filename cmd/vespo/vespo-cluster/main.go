@@ -1,5 +1,5 @@
-// Command vespo-cluster is vespo with engines that several hosts share: the store of a catalogue in etcd, and key-value stores
-// in Redis and PostgreSQL.
+// Command vespo-cluster is vespo with engines that several hosts share: the store of a catalogue in etcd, key-value stores in
+// Redis and PostgreSQL, and durable queues in PostgreSQL.
 package main
 
 import (
@@ -12,14 +12,16 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/program"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/server"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/etcdstore"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/pgqueue"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/pgstore"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/redisstore"
 	"github.com/vespo-dev/vespo/services/kv"
+	"github.com/vespo-dev/vespo/services/queues"
 )
 
 func main() {
 	redisstore.Silence()
-	os.Exit(program.Main(server.Openers{Store: etcdstore.OpenURL, KV: openKV}))
+	os.Exit(program.Main(server.Openers{Store: etcdstore.OpenURL, KV: openKV, Queues: openQueues}))
 }
 
 // openKV is a kv.Opener.
@@ -36,6 +38,17 @@ func openKV(ctx context.Context, o kv.Options) (engine kv.Engine, err error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--kv: %w", err)
+	}
+	return engine, nil
+}
+
+// openQueues is a queues.Opener.
+func openQueues(ctx context.Context, o queues.Options) (engine queues.Engine, err error) {
+	if scheme, _, _ := strings.Cut(o.URL, "://"); !slices.Contains(pgqueue.Schemes(), scheme) {
+		return nil, fmt.Errorf("--queues: the URL of the engine must begin with %s://", pgqueue.Schemes()[0])
+	}
+	if engine, err = pgqueue.OpenURL(ctx, o); err != nil {
+		return nil, fmt.Errorf("--queues: %w", err)
 	}
 	return engine, nil
 }

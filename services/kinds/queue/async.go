@@ -13,6 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/inflight"
 	"github.com/vespo-dev/vespo/services/kinds/queue/internal/prack"
 	"github.com/vespo-dev/vespo/services/kinds/queue/internal/stored"
+	"github.com/vespo-dev/vespo/services/queues"
 )
 
 const (
@@ -46,6 +47,14 @@ func wantsAsync(r *http.Request) bool {
 
 // accept stores the request and responds with the location of its result.
 func (x *exchange) accept() error {
+	if x.d.shared() {
+		r := x.request(asyncTimeout, false)
+		if err := x.put(r); err != nil {
+			return x.notPut(err)
+		}
+		x.accepted(r.ID)
+		return nil
+	}
 	if err := x.d.line.promise(x.d.plan.depth); err != nil {
 		return full(err)
 	}
@@ -69,13 +78,18 @@ func (x *exchange) accept() error {
 		return p.WithCause(err)
 	}
 	x.d.line.keep(request)
+	x.accepted(request.ID)
+	return nil
+}
+
+// accepted responds with the location of the result.
+func (x *exchange) accepted(id string) {
 	h := x.w.Header()
-	h.Set("Location", strings.TrimSuffix(x.r.Prefix, "/")+resultsPath+request.ID)
+	h.Set("Location", strings.TrimSuffix(x.r.Prefix, "/")+resultsPath+id)
 	h.Set("Preference-Applied", "respond-async")
 	h.Set(stateHeader, "pending")
 	h.Set("Content-Length", "0")
 	x.w.WriteHeader(http.StatusAccepted)
-	return nil
 }
 
 // serveResult responds with the result of an accepted request: its
@@ -88,10 +102,14 @@ func (d *deployment) serveResult(w http.ResponseWriter, r *router.Request, res *
 		problem.Respond(w, r.Request, r.ID, p)
 		return nil
 	}
-	result, err := d.store.Result(d.key.String(), id, time.Now())
+	result, err := d.result(r.Context(), id)
 	switch {
 	case errors.Is(err, stored.ErrNotFound):
 		return problem.New(problem.NotFound, "there is no such result, or not any more").WithCause(err)
+	case errors.Is(err, queues.ErrUnavailable), errors.Is(err, queues.ErrUncertain):
+		p := problem.New(problem.NoCapacity, "the engine of the queues cannot be used, and has the result; try again later")
+		p.RetryAfter = retryAfter
+		return p.WithCause(err)
 	case err != nil:
 		return problem.New(problem.Internal, "the result could not be read").WithCause(err)
 	}
@@ -105,7 +123,7 @@ func (d *deployment) serveResult(w http.ResponseWriter, r *router.Request, res *
 	case stored.Unusable:
 		return backendError(res, nil)
 	case stored.Damaged:
-		return problem.New(problem.Internal, "the stored request is damaged: it was set aside, and has no answer")
+		return damagedError()
 	case stored.Failed:
 		return problem.New(problem.Deadline, "Timeout: no worker has answered the request in time")
 	}
@@ -117,4 +135,8 @@ func (d *deployment) serveResult(w http.ResponseWriter, r *router.Request, res *
 	h.Set("Content-Length", "0")
 	w.WriteHeader(http.StatusAccepted)
 	return nil
+}
+
+func damagedError() error {
+	return problem.New(problem.Internal, "the stored request is damaged: it was set aside, and has no answer")
 }

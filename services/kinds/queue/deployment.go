@@ -49,13 +49,13 @@ func (d *deployment) Serve(w http.ResponseWriter, r *router.Request, res *access
 		return err
 	}
 	defer d.requests.End()
-	if id, isResult := strings.CutPrefix(r.Rest, resultsPath); isResult && d.store != nil {
+	if id, isResult := strings.CutPrefix(r.Rest, resultsPath); isResult && d.plan.durable {
 		return d.serveResult(w, r, res, id)
 	}
 	if r.ContentLength > d.kind.cfg.MaxBodyBytes {
 		return client.TooLong(d.kind.cfg.MaxBodyBytes)
 	}
-	if d.line.full(d.plan.depth) {
+	if !d.shared() && d.line.full(d.plan.depth) {
 		return full(lease.ErrFull) // before the body is read
 	}
 	body, held, err := d.readBody(w, r.Request)
@@ -64,11 +64,14 @@ func (d *deployment) Serve(w http.ResponseWriter, r *router.Request, res *access
 		return err
 	}
 	x := &exchange{d: d, w: w, r: r, res: res, body: body}
-	if d.store != nil && wantsAsync(r.Request) {
+	if d.plan.durable && wantsAsync(r.Request) {
 		return x.accept()
 	}
 	return x.wait()
 }
+
+// shared reports whether the requests are in an engine that several hosts share.
+func (d *deployment) shared() bool { return d.plan.durable && d.line.engine != nil }
 
 func full(cause error) error {
 	p := problem.New(problem.NoCapacity, "too many requests wait for the workers of this service; try again")
@@ -87,8 +90,19 @@ func (d *deployment) Status() services.Status {
 	line := d.line.stats()
 	s := services.Status{State: services.StateReady, Queue: &services.QueueStatus{Depth: d.plan.depth, Waiting: line.waiting, Leased: line.leased, Workers: line.workers, Oldest: line.oldest}}
 	note := ""
+	if d.shared() {
+		all := d.line.engine.Stats(d.key.String())
+		s.Queue.Waiting, s.Queue.Leased = line.waiting+all.Waiting, line.leased+all.Leased
+		if s.Queue.Oldest.IsZero() || !all.Oldest.IsZero() && all.Oldest.Before(s.Queue.Oldest) {
+			s.Queue.Oldest = all.Oldest
+		}
+		note = "of all hosts; "
+		if _, away := d.line.engine.Totals(); away {
+			note = "its engine cannot be used; "
+		}
+	}
 	if d.plan.isDefault {
-		note = "default; "
+		note += "default; "
 	}
 	if d.store != nil {
 		s.Queue.Damaged = d.store.DamagedAt(d.key.String())
@@ -100,7 +114,7 @@ func (d *deployment) Status() services.Status {
 	if s.Queue.Damaged > 0 {
 		note += fmt.Sprintf("%d damaged requests set aside; ", s.Queue.Damaged)
 	}
-	s.Target = fmt.Sprintf("workers at http://%s%s (%s%d waiting, %d leased)", d.address, pathOf(d.key), note, line.waiting, line.leased)
+	s.Target = fmt.Sprintf("workers at http://%s%s (%s%d waiting, %d leased)", d.address, pathOf(d.key), note, s.Queue.Waiting, s.Queue.Leased)
 	used := d.requests.Stats()
 	s.InFlight, s.LastUsed = used.InFlight, used.LastUsed
 	return s

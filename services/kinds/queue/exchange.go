@@ -17,6 +17,7 @@ import (
 	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/kinds/queue/internal/lease"
 	"github.com/vespo-dev/vespo/services/kinds/queue/internal/prack"
+	"github.com/vespo-dev/vespo/services/queues"
 )
 
 // exchange is the state of one client request.
@@ -79,8 +80,16 @@ func (x *exchange) await() error {
 		return full(budget.ErrExhausted)
 	}
 	defer x.d.held.Give(size)
-	if err := x.d.line.add(x.d.plan.depth, x.d.terms(x.r.Method, x.d.plan.timeout), j); err != nil {
-		return full(err)
+	terms := x.d.terms(x.r.Method, x.d.plan.timeout)
+	if !x.d.shared() || !x.d.line.hand(x.d.plan.depth, terms, j) {
+		if x.d.shared() {
+			if err := x.awaitShared(); !errors.Is(err, queues.ErrUnavailable) {
+				return err
+			}
+		}
+		if err := x.d.line.add(x.d.plan.depth, terms, j); err != nil {
+			return full(err)
+		}
 	}
 	select {
 	case <-j.done:

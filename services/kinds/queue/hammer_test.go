@@ -22,7 +22,7 @@ func TestHammer(t *testing.T) {
 	store, err := stored.Open(filepath.Join(t.TempDir(), "requests.db"), time.Now(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, store.Close()) }()
-	l := newLine("/jobs", slog.New(slog.DiscardHandler))
+	l := newLine("/jobs", nil, slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(t.Context())
 	var clients, workers sync.WaitGroup
 	for range 6 {
@@ -71,7 +71,7 @@ func TestHammer(t *testing.T) {
 func hammerWork(ctx context.Context, l *line) {
 	for ctx.Err() == nil {
 		patience, cancel := context.WithTimeout(ctx, time.Duration(rand.IntN(3))*time.Millisecond)
-		o := l.await(patience)
+		o, _ := l.await(patience, nil)
 		cancel()
 		if o == nil {
 			o = l.take()
@@ -81,13 +81,13 @@ func hammerWork(ctx context.Context, l *line) {
 		}
 		switch rand.IntN(5) {
 		case 0:
-			l.giveBack(o)
+			l.giveBack(ctx, o)
 		case 1: // drop the order
 		default:
 			l.answer(o.leaseID, &reply{})
 		}
 		if l.answer(o.leaseID, &reply{}) != nil && rand.IntN(2) == 0 {
-			l.giveBack(o)
+			l.giveBack(ctx, o)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/internal/budget"
 	"github.com/vespo-dev/vespo/services/kinds/queue/internal/stored"
+	"github.com/vespo-dev/vespo/services/queues"
 	"github.com/vespo-dev/vespo/services/schema"
 )
 
@@ -40,8 +41,11 @@ type Config struct {
 	MaxQueueBytes int64 // requests of all queues in memory; default 256 MiB, or 4 bodies if that is more
 	MaxReplyBytes int64 // answers of all queues not yet sent; default 256 MiB, or 10 bodies if that is more
 
-	Dir string       // directory of the durable queues' store; created if necessary; empty: durable queues are not supported
-	Log *slog.Logger // default: discard
+	Dir string // directory of the durable queues' store; created if necessary; empty: durable queues are not supported
+	// Shared keeps the requests of durable queues in an engine that several hosts share; default: those of this host are in Dir.
+	// It must be open until Close.
+	Shared queues.Store
+	Log    *slog.Logger // default: discard
 }
 
 func (c Config) withDefaults() Config {
@@ -99,7 +103,7 @@ func (k *Kind) check(s services.Spec) (*plan, error) {
 		return nil, problem.New(problem.BadRequest, err.Error())
 	}
 	p, violations := d.plan()
-	if p.durable && k.cfg.Dir == "" {
+	if p.durable && k.cfg.Dir == "" && k.cfg.Shared == nil {
 		violations.Add(fieldDurable, "is given, but this server keeps no data")
 	}
 	if err := problem.Invalid(problem.BadRequest, "the queue is invalid", violations); err != nil {
@@ -162,7 +166,7 @@ func (k *Kind) closeServerLocked(ctx context.Context) {
 // openStoreLocked returns the store, opening it if p is durable.
 // It returns nil if no durable queue has opened it yet.
 func (k *Kind) openStoreLocked(p *plan) (*stored.Store, error) {
-	if !p.durable || k.store != nil {
+	if !p.durable || k.store != nil || k.cfg.Shared != nil {
 		return k.store, nil
 	}
 	store, err := stored.Open(filepath.Join(k.cfg.Dir, "requests.db"), time.Now(), k.cfg.Log)
@@ -181,7 +185,7 @@ func (k *Kind) enter(key routekey.Key, p *plan, store *stored.Store) (*deploymen
 	defer k.mu.Unlock()
 	l := k.lines[key]
 	if l == nil {
-		l = newLine(key.String(), k.cfg.Log)
+		l = newLine(key.String(), k.cfg.Shared, k.cfg.Log)
 		k.lines[key] = l
 	}
 	d := newDeployment(k, key, p, l)

@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vespo-dev/vespo/services/kinds/queue/internal/lease"
 	"github.com/vespo-dev/vespo/services/kinds/queue/internal/stored"
+	"github.com/vespo-dev/vespo/services/queues"
 )
 
 // line holds the unfinished requests to one prefix, of all versions, and the workers
@@ -35,6 +37,9 @@ type line struct {
 	retryAt   time.Time // guarded by mu: when the write is retried; zero if there are none
 	said      time.Time // guarded by mu: time of the last logged store failure
 
+	engine queues.Store // immutable; of durable versions, if several hosts share them; else nil
+	looked atomic.Int64 // when a worker looked into the engine last, in nanoseconds since 1970
+
 	timer   *time.Timer    // guarded by mu; nil before its first use
 	alarm   time.Time      // guarded by mu: when timer fires; zero if not set
 	running sync.WaitGroup // counts a timer that is set or firing
@@ -56,10 +61,11 @@ type order struct {
 	line    *line
 	leaseID string
 	lease   stored.Lease // for a stored job
+	shared  bool         // the lease is in the engine
 }
 
-func newLine(prefix string, log *slog.Logger) *line {
-	l := &line{prefix: prefix, log: log, workers: list.New(), kept: make(map[*job]struct{})}
+func newLine(prefix string, engine queues.Store, log *slog.Logger) *line {
+	l := &line{prefix: prefix, engine: engine, log: log, workers: list.New(), kept: make(map[*job]struct{})}
 	l.queue = lease.New(func(e *lease.Entry) { l.ended = append(l.ended, e.Value.(*job)) })
 	return l
 }
@@ -211,28 +217,38 @@ func (l *line) take() *order {
 	return l.takeLocked(now)
 }
 
-// await is like take but waits for a job until ctx is done. Workers are served in order of arrival.
-func (l *line) await(ctx context.Context) *order {
+// await is like take but waits for a job until ctx is done, or until it gets an element of woken, which it reports. Workers
+// are served in order of arrival.
+func (l *line) await(ctx context.Context, woken <-chan struct{}) (o *order, signalled bool) {
 	w := &worker{ready: make(chan struct{})}
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
-		return nil
+		return nil, false
 	}
 	place := l.workers.PushBack(w)
 	l.unlock(time.Now())
 	select {
 	case <-w.ready:
+		return w.order, false
+	case <-woken:
+		signalled = true
 	case <-ctx.Done():
-		l.mu.Lock()
-		l.workers.Remove(place) // a no-op if it was removed already
-		l.unlock(time.Now())
 	}
-	return w.order
+	l.mu.Lock()
+	l.workers.Remove(place) // a no-op if it was removed already
+	l.unlock(time.Now())
+	return w.order, signalled
 }
 
 // giveBack returns an order to the queue that could not be delivered to the worker.
-func (l *line) giveBack(o *order) {
+func (l *line) giveBack(ctx context.Context, o *order) {
+	if o.shared {
+		if err := l.engine.GiveBack(ctx, l.prefix, o.leaseID); err != nil && !errors.Is(err, queues.ErrEnded) {
+			l.complain("a request could not be given back; it waits for the end of its lease", err)
+		}
+		return
+	}
 	now := time.Now()
 	l.mu.Lock()
 	defer l.unlock(now)

@@ -13,7 +13,7 @@ func (l *line) attach(store *stored.Store) error {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.unlock(now)
-	if l.durable == 0 {
+	if l.durable == 0 && l.engine == nil {
 		requests, err := store.Unfinished(l.prefix)
 		if err != nil {
 			return fmt.Errorf("read the requests that %s has kept: %w", l.prefix, err)

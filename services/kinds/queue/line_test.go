@@ -23,7 +23,7 @@ func join(t *testing.T, l *line, redeliver bool) *job {
 // TestTimes checks that due events of a line happen in time without any call.
 func TestTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLine("/jobs", slog.New(slog.DiscardHandler))
+		l := newLine("/jobs", nil, slog.New(slog.DiscardHandler))
 		defer l.close()
 		start := time.Now()
 		unwanted, lost, again := join(t, l, false), join(t, l, false), join(t, l, true)
@@ -31,7 +31,7 @@ func TestTimes(t *testing.T) {
 		require.Same(t, lost, l.take().job)
 		require.Same(t, again, l.take().job)
 		require.Nil(t, l.take())
-		second := l.await(context.Background())
+		second, _ := l.await(context.Background(), nil)
 		require.Same(t, again, second.job)
 		require.Equal(t, 10*time.Second, time.Since(start))
 		<-lost.done
@@ -53,13 +53,13 @@ func TestTimes(t *testing.T) {
 // served first, and that a job passes to the next worker if one gives up.
 func TestWorkersTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLine("/jobs", slog.New(slog.DiscardHandler))
+		l := newLine("/jobs", nil, slog.New(slog.DiscardHandler))
 		served := make(chan int, 3)
 		for n := range 3 {
 			go func() {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n)*time.Hour)
 				defer cancel()
-				if l.await(ctx) != nil {
+				if o, _ := l.await(ctx, nil); o != nil {
 					served <- n
 				}
 			}()
@@ -70,11 +70,15 @@ func TestWorkersTakeTurns(t *testing.T) {
 		join(t, l, false)
 		require.Equal(t, 2, <-served)
 		end := make(chan *order)
-		go func() { end <- l.await(context.Background()) }()
+		go func() {
+			o, _ := l.await(context.Background(), nil)
+			end <- o
+		}()
 		synctest.Wait()
 		l.close()
 		require.Nil(t, <-end)
-		require.Nil(t, l.await(context.Background()))
+		o, _ := l.await(context.Background(), nil)
+		require.Nil(t, o)
 		synctest.Wait()
 	})
 }

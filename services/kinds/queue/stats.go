@@ -12,9 +12,10 @@ type Stats struct {
 	Requests budget.Stats // memory of requests
 	Replies  budget.Stats // memory of answers that are not sent yet
 
-	Stored      int   // requests on disk, including ended ones whose result is kept
+	Stored      int   // requests on disk or in the engine, including ended ones whose result is kept
 	StoredBytes int64 // their size
 	Damaged     int   // stored requests that were set aside
+	Away        bool  // the engine that has them could not be used at the last attempt
 	Broken      bool  // the file of stored requests was found damaged while in use
 }
 
@@ -27,6 +28,10 @@ func (k *Kind) Stats() Stats {
 		s.Waiting += line.waiting
 		s.Leased += line.leased
 		s.Workers += line.workers
+	}
+	if k.cfg.Shared != nil {
+		all, away := k.cfg.Shared.Totals()
+		s.Waiting, s.Leased, s.Stored, s.StoredBytes, s.Away = s.Waiting+all.Waiting, s.Leased+all.Leased, all.Stored, all.Bytes, away
 	}
 	k.mu.Lock()
 	store := k.store

@@ -32,6 +32,7 @@ const (
 const (
 	textNothing = "There are no requests pending"
 	textThanks  = "thank you"
+	textOver    = "no request waits for an answer with this identifier: it was answered, or its time is over"
 )
 
 // apiPath is the prefix of all paths.
@@ -164,10 +165,10 @@ func (ws *workers) poll(w http.ResponseWriter, r *http.Request, name routekey.Ke
 			return err
 		}
 		if r.Context().Err() != nil {
-			o.line.giveBack(o)
+			o.line.giveBack(r.Context(), o)
 			return &failure{http.StatusNotFound, textNothing}
 		}
-		if err := ws.handOut(w, o); !errors.Is(err, stored.ErrEnded) {
+		if err := ws.handOut(r.Context(), w, o); !errors.Is(err, stored.ErrEnded) {
 			return err
 		}
 	}
@@ -181,7 +182,7 @@ func (ws *workers) next(ctx context.Context, name routekey.Key) (*order, error) 
 		l, earlier = ws.kind.defaults()
 		nobody = "there is no default queue: name one, as in /api/v1/{service}/request, or deploy one with default"
 		for _, e := range earlier {
-			if o := e.take(); o != nil {
+			if o, _ := e.takeAny(ctx); o != nil { // the current one reports errors
 				return o, nil
 			}
 		}
@@ -190,15 +191,19 @@ func (ws *workers) next(ctx context.Context, name routekey.Key) (*order, error) 
 		<-ctx.Done()
 		return nil, &failure{http.StatusNotFound, nobody}
 	}
-	if o := l.await(ctx); o != nil {
+	switch o, err := l.next(ctx); {
+	case o != nil:
 		return o, nil
+	case err != nil:
+		l.complain("workers get no requests from the engine of the queues", err)
+		return nil, again("the engine of the queues cannot be used: try again")
 	}
 	return nil, &failure{http.StatusNotFound, textNothing}
 }
 
 // handOut sends a request to a worker. If that fails, the request returns to the
 // queue. The error is stored.ErrEnded if the stored request is damaged and has ended.
-func (ws *workers) handOut(w http.ResponseWriter, o *order) error {
+func (ws *workers) handOut(ctx context.Context, w http.ResponseWriter, o *order) error {
 	body := o.body
 	if o.stored != "" {
 		text, err := o.line.load(o)
@@ -207,7 +212,7 @@ func (ws *workers) handOut(w http.ResponseWriter, o *order) error {
 				o.line.leave(o.job)
 				return stored.ErrEnded
 			}
-			o.line.giveBack(o)
+			o.line.giveBack(ctx, o)
 			o.line.complain("a stored request cannot be handed out", err)
 			return again("the server could not prepare the request: try again")
 		}
@@ -226,7 +231,7 @@ func (ws *workers) handOut(w http.ResponseWriter, o *order) error {
 		err = client.ConnOf(w).Flush()
 	}
 	if err != nil {
-		o.line.giveBack(o)
+		o.line.giveBack(ctx, o)
 	}
 	return nil
 }
@@ -241,7 +246,7 @@ func (ws *workers) answer(w http.ResponseWriter, r *http.Request, name routekey.
 	defer func() { account.Give(held) }()
 	switch {
 	case errors.Is(err, budget.ErrTooLong):
-		return ws.tooLong(name, text, most)
+		return ws.tooLong(r.Context(), name, text, most)
 	case errors.Is(err, budget.ErrExhausted):
 		return overBudget()
 	case err != nil:
@@ -260,7 +265,7 @@ func (ws *workers) answer(w http.ResponseWriter, r *http.Request, name routekey.
 	if answer != nil {
 		reply.heldBytes = min(held, int64(len(answer.Body)))
 	}
-	j, err := ws.deliver(name, id, reply)
+	j, err := ws.deliver(r.Context(), name, id, reply)
 	if j != nil && j.stored == "" {
 		held -= reply.heldBytes // now owned by the client's exchange
 	}
@@ -279,10 +284,10 @@ func overBudget() error {
 }
 
 // tooLong fails the request whose answer begins with beginning.
-func (ws *workers) tooLong(name routekey.Key, beginning []byte, most int64) error {
+func (ws *workers) tooLong(ctx context.Context, name routekey.Key, beginning []byte, most int64) error {
 	err := fmt.Errorf("the answer has more than the %d bytes that are taken", most)
 	if id := prack.Identifier(beginning); id != "" {
-		if _, err := ws.deliver(name, id, &reply{unusable: err}); err != nil {
+		if _, err := ws.deliver(ctx, name, id, &reply{unusable: err}); err != nil {
 			return err
 		}
 	}
@@ -292,15 +297,17 @@ func (ws *workers) tooLong(name routekey.Key, beginning []byte, most int64) erro
 // deliver hands the reply to the waiting request. Lease ids are unguessable,
 // so without a service name all queues are searched. It returns an error if no
 // request waits, or if the reply could not be stored and must be sent again.
-func (ws *workers) deliver(name routekey.Key, id string, r *reply) (*job, error) {
-	lines := ws.kind.all()
+func (ws *workers) deliver(ctx context.Context, name routekey.Key, id string, r *reply) (*job, error) {
+	lines, prefix := ws.kind.all(), ""
 	if !name.IsZero() {
-		lines = nil
+		lines, prefix = nil, name.String()
 		if l := ws.kind.lineOf(name); l != nil {
 			lines = append(lines, l)
 		}
 	}
+	shared := false
 	for _, l := range lines {
+		shared = shared || l.shares()
 		j := l.leased(id)
 		if j == nil {
 			continue
@@ -323,5 +330,8 @@ func (ws *workers) deliver(name routekey.Key, id string, r *reply) (*job, error)
 		}
 		break
 	}
-	return nil, &failure{http.StatusNotFound, "no request waits for an answer with this identifier: it was answered, or its time is over"}
+	if shared {
+		return nil, ws.deliverShared(ctx, prefix, id, r)
+	}
+	return nil, &failure{http.StatusNotFound, textOver}
 }

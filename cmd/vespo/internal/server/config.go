@@ -105,6 +105,7 @@ type Config struct {
 	StoreSettings
 	FollowSettings
 	KVSettings
+	QueueSettings
 	FileRules  bool   `kong:"-"` // there is a configuration file, which alone may change its services
 	NoExec     bool   `kong:"-"` // no configuration file may ask for programs, as the user has named none
 	Interpret  bool   `kong:"-"` // run new code in an interpreter until it is compiled
@@ -178,6 +179,7 @@ func (c *Config) Validate() error {
 	violations = append(violations, c.StoreSettings.check()...)
 	violations = append(violations, c.FollowSettings.check(c.Demo, c.Store != "")...)
 	violations = append(violations, c.KVSettings.check()...)
+	violations = append(violations, c.QueueSettings.check()...)
 	if violations = append(violations, c.TLSSettings.check()...); len(violations) > 0 {
 		return settingsError(violations)
 	}
@@ -289,7 +291,7 @@ func (c *Config) String() string {
 	} {
 		fmt.Fprintf(&b, "--%s=%v\n", f.flag, f.value)
 	}
-	return b.String() + c.TLSSettings.strings() + c.StoreSettings.strings() + c.FollowSettings.strings() + c.KVSettings.strings()
+	return b.String() + c.TLSSettings.strings() + c.StoreSettings.strings() + c.FollowSettings.strings() + c.KVSettings.strings() + c.QueueSettings.strings()
 }
 
 // isSet returns a placeholder for a secret.

@@ -18,6 +18,9 @@ func (c *core) openData(ctx context.Context, list *parts.List, cfg *Config, log 
 	if err := c.openStores(ctx, list, cfg, log); err != nil {
 		return err
 	}
+	if err := c.openShared(ctx, list, cfg, log); err != nil {
+		return err
+	}
 	if err := c.openAudit(ctx, list, log); err != nil {
 		return err
 	}

@@ -12,16 +12,20 @@ import (
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/kv/boltstore"
+	"github.com/vespo-dev/vespo/services/queues"
 )
 
 // Openers open what a program keeps in engines. Each may be nil: the program has none.
 type Openers struct {
-	Store cluster.Opener // of --store
-	KV    kv.Opener      // of --kv
+	Store  cluster.Opener // of --store
+	KV     kv.Opener      // of --kv
+	Queues queues.Opener  // of --queues
 }
 
 // equip gives the configuration what its program opens.
-func (c *Config) equip(open Openers) { c.OpenStore, c.OpenKV = open.Store, open.KV }
+func (c *Config) equip(open Openers) {
+	c.OpenStore, c.OpenKV, c.OpenQueues = open.Store, open.KV, open.Queues
+}
 
 // KVSettings are the settings of key-value stores, as a part of Config.
 type KVSettings struct {
@@ -39,13 +43,16 @@ func (s *KVSettings) check() (violations problem.Violations) {
 }
 
 // strings returns the settings that are given as flags, one per line. Users and options of the URL may be secrets.
-func (s *KVSettings) strings() string {
-	if s.KV == "" {
+func (s *KVSettings) strings() string { return engineFlag("kv", s.KV) }
+
+// engineFlag returns a line with the URL of an engine, without user and options, or nothing if there is none.
+func engineFlag(name, url string) string {
+	if url == "" {
 		return ""
 	}
-	url, _, _ := strings.Cut(s.KV, "?")
+	url, _, _ = strings.Cut(url, "?")
 	scheme, rest, _ := strings.Cut(url, "://")
-	return fmt.Sprintf("--kv=%s://%s\n", scheme, rest[strings.LastIndex(rest, "@")+1:])
+	return fmt.Sprintf("--%s=%s://%s\n", name, scheme, rest[strings.LastIndex(rest, "@")+1:])
 }
 
 // openStores opens the key-value stores, those of the data directory unless there is an engine.

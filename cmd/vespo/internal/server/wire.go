@@ -43,6 +43,7 @@ import (
 	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/kv/boltstore"
 	"github.com/vespo-dev/vespo/services/observe/usage"
+	"github.com/vespo-dev/vespo/services/queues"
 )
 
 // Limits of connections that have no flag.
@@ -69,6 +70,7 @@ type core struct {
 	problems  []registry.Problem // found while opening the catalogue
 	stores    kv.Stores          // key-value stores
 	embedded  *boltstore.Stores  // the same, if they are in the data directory; or else nil
+	shared    queues.Store       // requests of durable queues in an engine; nil: they are in the data directory
 	security  *security          // TLS of the listeners
 	audit     *admin.Auditor     // records changes
 	authority *tokens.Authority  // recognises tokens, for the management API and all else that takes one
@@ -311,6 +313,7 @@ func (c *core) forgets(log *slog.Logger) deploy.Events {
 // newQueues returns the kind for queues. It opens the workers' listener when the first queue is deployed.
 func (c *core) newQueues(cfg *Config, log *slog.Logger) *queue.Kind {
 	return queue.New(queue.Config{
+		Shared: c.shared,
 		Listen: func(ctx context.Context) (net.Listener, error) {
 			connections := cfg.workerConnections(log)
 			connections.TLS = c.security.of(onWorkers, cfg.WorkerListen, "http/1.1")

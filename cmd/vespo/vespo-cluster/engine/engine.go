@@ -69,20 +69,26 @@ func Refused(store, status string, details ...string) error {
 // Presence logs when an engine can no longer be used, and when it can be used again. It is safe for concurrent use.
 type Presence struct {
 	log  *slog.Logger
+	what string
 	name string
 	away atomic.Bool // the last operation has failed
 }
 
-// NewPresence returns the presence of an engine, which the log shows by its name.
-func NewPresence(log *slog.Logger, name string) *Presence { return &Presence{log: log, name: name} }
+// NewPresence returns the presence of the engine of something, which the log shows by its name.
+func NewPresence(log *slog.Logger, what, name string) *Presence {
+	return &Presence{log: log, what: what, name: name}
+}
+
+// Away reports whether the last operation has failed.
+func (p *Presence) Away() bool { return p.away.Load() }
 
 // Seen takes the outcome of an operation.
 func (p *Presence) Seen(err error) {
 	if err == nil && p.away.Load() && p.away.CompareAndSwap(true, false) {
-		p.log.Info("the engine of the key-value stores can be used again", slog.String("engine", p.name))
+		p.log.Info("the engine of the "+p.what+" can be used again", slog.String("engine", p.name))
 	}
 	if err != nil && p.away.CompareAndSwap(false, true) {
-		p.log.Error("the engine of the key-value stores cannot be used", slog.String("engine", p.name), slog.Any("error", err))
+		p.log.Error("the engine of the "+p.what+" cannot be used", slog.String("engine", p.name), slog.Any("error", err))
 	}
 }
 

@@ -21,6 +21,7 @@ type Proxy struct {
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool // guarded by mu
+	ended bool              // guarded by mu
 }
 
 // StartProxy starts a proxy for the engine at an address. It ends with the test.
@@ -32,6 +33,9 @@ func StartProxy(t testing.TB, to string) *Proxy {
 	p.group.Go(p.accept)
 	t.Cleanup(func() {
 		_ = l.Close()
+		p.mu.Lock()
+		p.ended = true
+		p.mu.Unlock()
 		p.Cut()
 		p.group.Wait()
 	})
@@ -78,6 +82,9 @@ func (p *Proxy) keep(conns ...net.Conn) (end func()) {
 	defer p.mu.Unlock()
 	for _, c := range conns {
 		p.conns[c] = true
+		if p.ended {
+			_ = c.Close()
+		}
 	}
 	return func() {
 		p.mu.Lock()

@@ -1,4 +1,4 @@
-// Package engineurl reads the URLs of engines that keep key-value stores, and the files that they name. Passwords are not
+// Package engineurl reads the URLs of engines that keep key-value stores and queues, and the files that they name. Passwords are not
 // part of a URL: the list of processes and logs would show them.
 package engineurl
 
@@ -16,6 +16,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/services/kv"
+	"github.com/vespo-dev/vespo/services/queues"
 )
 
 const (
@@ -24,7 +25,10 @@ const (
 )
 
 // ErrURL is matched by all errors of this package except those of files.
-var ErrURL = errors.New("not the URL of an engine for key-value stores")
+var ErrURL = errors.New("not the URL of an engine")
+
+// passwordVariables are the variables of the environment that may have the password.
+const passwordVariables = kv.PasswordVariable + " for key-value stores, " + queues.PasswordVariable + " for queues"
 
 // maxFileBytes bounds the files that a URL names.
 const maxFileBytes = 1 << 20
@@ -39,7 +43,7 @@ func Refuse(format string, args ...any) error {
 
 // NoPassword is the error of a user without a password.
 func NoPassword(user string) error {
-	return Refuse("the user %.80q has no password: set %s, or password_file", user, kv.PasswordVariable)
+	return Refuse("the user %.80q has no password: set %s, or password_file", user, passwordVariables)
 }
 
 // URL is a URL in its parts.
@@ -69,7 +73,7 @@ func Parse(text, defaultPort string, schemes ...string) (URL, error) {
 		u.User, hosts = authority[:i], authority[i+1:]
 	}
 	if strings.Contains(u.User, ":") {
-		return u, Refuse("a password in it would be seen in the list of processes: set %s, or password_file", kv.PasswordVariable)
+		return u, Refuse("a password in it would be seen in the list of processes: set %s, or password_file", passwordVariables)
 	}
 	for host := range strings.SplitSeq(hosts, ",") {
 		name, port, err := net.SplitHostPort(host)
@@ -95,7 +99,7 @@ func Parse(text, defaultPort string, schemes ...string) (URL, error) {
 func Each(options url.Values, set func(name, value string) (known, valid bool, rule string), names ...string) error {
 	for name, values := range options {
 		if name == "password" || name == "sslpassword" {
-			return Refuse("a password in it would be seen in the list of processes: set %s, or password_file", kv.PasswordVariable)
+			return Refuse("a password in it would be seen in the list of processes: set %s, or password_file", passwordVariables)
 		}
 		if len(values) > 1 {
 			return Refuse("the option %.80s is there twice", name)

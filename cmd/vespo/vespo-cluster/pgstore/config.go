@@ -115,8 +115,8 @@ func (c Config) String() string {
 	return scheme + "://" + strings.Join(c.Hosts, ",") + "/" + c.Database
 }
 
-// pool returns the configuration of the client.
-func (c Config) pool() (*pgxpool.Config, error) {
+// PoolConfig returns the configuration of the client.
+func (c Config) PoolConfig() (*pgxpool.Config, error) {
 	p, err := pgxpool.ParseConfig("host=localhost sslmode=disable user=x") // its settings follow
 	if err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ func (s *Stores) read(ctx context.Context, f func(context.Context) error) error 
 			err = f(within)
 		}
 		var reply *pgconn.PgError
-		if err == nil || attempt > 1 || errors.As(err, &reply) && !temporary(reply.Code) || within.Err() != nil {
+		if err == nil || attempt > 1 || errors.As(err, &reply) && !Temporary(reply.Code) || within.Err() != nil {
 			s.seen(err)
 			if err != nil {
 				err = engine.Unavailable(ctx, err)
@@ -77,13 +77,13 @@ func (s *Stores) try(ctx context.Context, statement string, args, to []any) (sen
 		return false, err
 	}
 	defer conn.Release()
-	err = conn.QueryRow(ctx, s.cfg.inSchema(statement), args...).Scan(to...)
+	err = conn.QueryRow(ctx, s.cfg.InSchema(statement), args...).Scan(to...)
 	return !pgconn.SafeToRetry(err), err
 }
 
-// temporary reports whether an error of the engine may end soon: of connections, resources, and of an engine that starts,
+// Temporary reports whether an error of the engine may end soon: of connections, resources, and of an engine that starts,
 // stops or is a standby.
-func temporary(code string) bool {
+func Temporary(code string) bool {
 	return len(code) == 5 && (code[:2] == "08" || code[:2] == "53" || code[:2] == "57" || code == "25006" || code == codeSerialization || code == codeDeadlock)
 }
 
@@ -119,4 +119,17 @@ func (s *Stores) sweep(ctx context.Context) error {
 	var n int64
 	return s.write(ctx, "", `WITH gone AS (DELETE FROM @schema@.kv_dropped d WHERE NOT EXISTS (
 		SELECT FROM @schema@.kv_entries e WHERE e.store = d.id) RETURNING 1) SELECT count(*) FROM gone`, nil, &n)
+}
+
+// Refusal returns the error of an engine that refuses for good: by its settings, its format, or a role that it does not know.
+// It returns nil for errors that may end soon.
+func Refusal(err error) error {
+	var reply *pgconn.PgError
+	switch {
+	case errors.Is(err, ErrFormat):
+		return err
+	case errors.As(err, &reply) && !Temporary(reply.Code):
+		return errors.New(reply.Message)
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // formatVersion is that of the tables and functions.
@@ -15,41 +16,54 @@ const formatVersion = 1
 // installLock is the advisory lock of hosts that create the schema.
 const installLock = 0x766573706f // vespo
 
-// inSchema puts the name of the schema into a statement.
-func (c Config) inSchema(statement string) string {
+// InSchema puts the name of the schema into a statement, in place of @schema@.
+func (c Config) InSchema(statement string) string {
 	return strings.ReplaceAll(statement, "@schema@", c.Schema)
 }
 
-// errFormat is matched if the schema is of a newer version, or the engine does not keep the promises.
-var errFormat = errors.New("the engine cannot be used")
+// ErrFormat is matched if the schema is of a newer version, or the engine does not keep the promises.
+var ErrFormat = errors.New("the engine cannot be used")
+
+// Part is what one user of a schema has in it.
+type Part struct {
+	Format  string // its table with the version of the format
+	Version int
+	Script  string // creates all of it
+}
 
 // install creates the tables and functions, unless they are there.
 func (s *Stores) install(ctx context.Context) error {
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	return s.cfg.Install(ctx, s.pool, Part{Format: "kv_format", Version: formatVersion, Script: tables + readFunctions + writeFunction})
+}
+
+// Install creates a part in the schema, unless it is there. It returns ErrFormat if it is of another version, or if the engine
+// answers before its disk has a change.
+func (c Config) Install(ctx context.Context, pool *pgxpool.Pool, p Part) error {
+	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		var fsync string
 		if err := tx.QueryRow(ctx, "SELECT current_setting('fsync')").Scan(&fsync); err != nil {
 			return err
 		}
-		if fsync != "on" && !s.cfg.Relaxed {
-			return fmt.Errorf("%w: it answers before its disk has a change, since fsync is %q. Set it to on, or accept the loss by durability=engine", errFormat, fsync)
+		if fsync != "on" && !c.Relaxed {
+			return fmt.Errorf("%w: it answers before its disk has a change, since fsync is %q. Set it to on, or accept the loss by durability=engine", ErrFormat, fsync)
 		}
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(installLock)); err != nil {
 			return err
 		}
 		var table *string
-		if err := tx.QueryRow(ctx, "SELECT to_regclass($1)::text", s.cfg.Schema+".kv_format").Scan(&table); err != nil {
+		if err := tx.QueryRow(ctx, "SELECT to_regclass($1)::text", c.Schema+"."+p.Format).Scan(&table); err != nil {
 			return err
 		}
 		if table == nil {
-			_, err := tx.Exec(ctx, s.cfg.inSchema(tables+readFunctions+writeFunction), pgx.QueryExecModeSimpleProtocol)
+			_, err := tx.Exec(ctx, c.InSchema(p.Script), pgx.QueryExecModeSimpleProtocol)
 			return err
 		}
 		var version int
-		if err := tx.QueryRow(ctx, s.cfg.inSchema("SELECT version FROM @schema@.kv_format")).Scan(&version); err != nil {
+		if err := tx.QueryRow(ctx, c.InSchema("SELECT version FROM @schema@."+p.Format)).Scan(&version); err != nil {
 			return err
 		}
-		if version != formatVersion {
-			return fmt.Errorf("%w: the schema %s has the format %d, and this version of Vespo knows %d", errFormat, s.cfg.Schema, version, formatVersion)
+		if version != p.Version {
+			return fmt.Errorf("%w: the schema %s has the format %d, and this version of Vespo knows %d", ErrFormat, c.Schema, version, p.Version)
 		}
 		return nil
 	})

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/engine"
@@ -39,9 +38,9 @@ func Open(ctx context.Context, cfg Config) (*Stores, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Stores{cfg: cfg, installing: make(chan struct{}, 1), presence: engine.NewPresence(cfg.Log, cfg.String())}
+	s := &Stores{cfg: cfg, installing: make(chan struct{}, 1), presence: engine.NewPresence(cfg.Log, "key-value stores", cfg.String())}
 	s.installing <- struct{}{}
-	pool, err := cfg.pool()
+	pool, err := cfg.PoolConfig()
 	if err != nil {
 		return nil, fmt.Errorf("key-value stores: %w", err)
 	}
@@ -54,14 +53,10 @@ func Open(ctx context.Context, cfg Config) (*Stores, error) {
 	within, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
 	err = s.ready(within)
-	var refused *pgconn.PgError
-	if errors.Is(err, errFormat) || errors.As(err, &refused) && !temporary(refused.Code) {
+	if refused := Refusal(err); refused != nil {
 		quit()
 		s.pool.Close()
-		if refused != nil {
-			err = errors.New(refused.Message)
-		}
-		return nil, fmt.Errorf("key-value stores at %s: %w", cfg, err)
+		return nil, fmt.Errorf("key-value stores at %s: %w", cfg, refused)
 	}
 	s.seen(err)
 	s.swept.Go(func() { engine.Sweep(sweeping, cfg.Log, s.sweep) })
@@ -183,7 +178,7 @@ func (s *Stores) List(ctx context.Context, store string, q kv.Query) (kv.Page, e
 // entries runs a statement that only reads. total is the last column.
 func (s *Stores) entries(ctx context.Context, statement string, args ...any) (found []kv.Entry, total int, err error) {
 	err = s.read(ctx, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, s.cfg.inSchema(statement), args...)
+		rows, err := s.pool.Query(ctx, s.cfg.InSchema(statement), args...)
 		if err != nil {
 			return err
 		}
@@ -216,7 +211,7 @@ func (s *Stores) All(ctx context.Context) (all []kv.Info, err error) {
 		return nil, err
 	}
 	err = s.read(ctx, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, s.cfg.inSchema(`SELECT name, keys, bytes FROM @schema@.kv_stores ORDER BY name`))
+		rows, err := s.pool.Query(ctx, s.cfg.InSchema(`SELECT name, keys, bytes FROM @schema@.kv_stores ORDER BY name`))
 		if err != nil {
 			return err
 		}

@@ -39,7 +39,7 @@ func Open(ctx context.Context, cfg Config) (*Stores, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Stores{cfg: cfg, scripts: newScripts(), presence: engine.NewPresence(cfg.Log, cfg.String())}
+	s := &Stores{cfg: cfg, scripts: newScripts(), presence: engine.NewPresence(cfg.Log, "key-value stores", cfg.String())}
 	if cfg.Cluster {
 		s.cluster = redis.NewClusterClient(cfg.clusterOptions())
 	} else {

@@ -22,6 +22,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/internal/regular"
 	"github.com/vespo-dev/vespo/services/internal/boltfile"
+	"github.com/vespo-dev/vespo/services/queues"
 )
 
 // Limits of the store.
@@ -68,15 +69,15 @@ type Lease struct {
 }
 
 // State is the state of a request.
-type State string
+type State = queues.State
 
 // States of a request.
 const (
-	Pending  State = ""         // has not ended
-	Answered State = "answered" // Status, Header and Body hold the answer
-	Unusable State = "unusable" // the answer was unusable
-	Failed   State = "failed"   // not answered in time
-	Damaged  State = "damaged"  // the stored request could not be read
+	Pending  = queues.Pending
+	Answered = queues.Answered
+	Unusable = queues.Unusable
+	Failed   = queues.Failed
+	Damaged  = queues.Damaged
 )
 
 // Result is the result of a request.
