@@ -8,21 +8,20 @@ import (
 	"github.com/vespo-dev/vespo/router/forwarded"
 )
 
-// taken is the capacity that a request holds. The keys of its shares come from its client.
+// taken is the capacity that a request holds.
 type taken struct {
-	limiter    *admission.Limiter // nil if nothing is held
-	connection bool               // the request holds a place in the connection's share
-	client     bool               // the request holds a place in the client's share
+	place      *admission.Place // nil if the request was not admitted
+	connection admission.Held[string]
+	client     admission.Held[netip.Addr]
 }
 
 // admit takes the shares of the request's connection and client, then a place of the
 // limiter. It waits for each as needed.
 func (x *exchange) admit(l *admission.Limiter) error {
-	x.taken.limiter = l
 	err := x.takeShares(l)
 	if err == nil {
 		var wait time.Duration
-		wait, err = l.Acquire(x.request.Context())
+		x.taken.place, wait, err = l.Acquire(x.request.Context())
 		x.record.QueueWait += wait
 	}
 	if err == nil {
@@ -40,16 +39,16 @@ func (x *exchange) takeShares(l *admission.Limiter) error {
 	ctx, rec := x.request.Context(), &x.record
 	connection, client := shareholders(&x.request.Client, x.writer.http1)
 	if connection != "" {
-		wait, err := shares.Connections.Acquire(ctx, connection)
+		held, wait, err := shares.Connections.Acquire(ctx, connection)
 		rec.QueueWait += wait
-		if x.taken.connection = err == nil; err != nil {
+		if x.taken.connection = held; err != nil {
 			return err
 		}
 	}
 	if client.IsValid() {
-		wait, err := shares.Clients.Acquire(ctx, client)
+		held, wait, err := shares.Clients.Acquire(ctx, client)
 		rec.QueueWait += wait
-		x.taken.client = err == nil
+		x.taken.client = held
 		return err
 	}
 	return nil
@@ -57,27 +56,17 @@ func (x *exchange) takeShares(l *admission.Limiter) error {
 
 // release returns the capacity taken by admit. It does nothing if that was already released.
 func (x *exchange) release(now time.Time) {
-	if x.taken.limiter != nil {
-		x.taken.limiter.ReleaseAt(now)
+	if x.taken.place != nil {
+		x.taken.place.ReleaseAt(now)
 		x.giveShares()
 	}
 }
 
-// giveShares releases the shares and forgets the limiter.
+// giveShares releases the shares and forgets the place.
 func (x *exchange) giveShares() {
-	t := x.taken
+	x.taken.connection.Release()
+	x.taken.client.Release()
 	x.taken = taken{}
-	if !t.connection && !t.client {
-		return
-	}
-	shares := t.limiter.Shares()
-	connection, client := shareholders(&x.request.Client, x.writer.http1)
-	if t.connection {
-		shares.Connections.Release(connection)
-	}
-	if t.client {
-		shares.Clients.Release(client)
-	}
 }
 
 // shareholders returns the connection and the client to which a request is counted; either may be

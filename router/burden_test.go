@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -27,8 +29,9 @@ func requestWith(fields, valueBytes int, length int64) *http.Request {
 func TestBurden(t *testing.T) {
 	const limit = 16 * requestBytes
 	large, small, body := requestWith(1, 16<<10, 0), requestWith(1, 1, 0), requestWith(1, 1, 1)
-	b := &burden{limit: limit}
-	var held []int64
+	b := &burden{}
+	b.limitTo(limit)
+	var held []load
 	fill := func(r *http.Request) {
 		for {
 			n, err := b.take(r)
@@ -41,19 +44,59 @@ func TestBurden(t *testing.T) {
 		}
 	}
 	fill(large)
-	require.LessOrEqual(t, b.held.Load(), int64(limit/2))
+	require.LessOrEqual(t, b.sum(), int64(limit/2))
 	require.EqualValues(t, 1, b.refused.Load())
 	require.NotEmpty(t, held)
 	fill(body)
-	require.Greater(t, b.held.Load(), int64(limit/2), "large headers leave room")
-	require.LessOrEqual(t, b.held.Load(), int64(limit*3/4))
+	require.Greater(t, b.sum(), int64(limit/2), "large headers leave room")
+	require.LessOrEqual(t, b.sum(), int64(limit*3/4))
 	fill(small)
-	require.Greater(t, b.held.Load(), int64(limit*3/4), "bodies leave room")
-	require.LessOrEqual(t, b.held.Load(), int64(limit))
+	require.Greater(t, b.sum(), int64(limit*3/4), "bodies leave room")
+	require.LessOrEqual(t, b.sum(), int64(limit))
 	for _, n := range held {
 		b.give(n)
 	}
-	require.Zero(t, b.held.Load())
+	require.Zero(t, b.sum())
+}
+
+// TestBurdenOfManyProcessors checks that counts in parts exceed no limit, and that nothing stays counted.
+func TestBurdenOfManyProcessors(t *testing.T) {
+	const goroutines, rounds = 16, 2000
+	b := &burden{}
+	b.limitTo(16 * 4 * burdenBatch * int64(runtime.GOMAXPROCS(0)))
+	require.Positive(t, b.batch)
+	most := b.limit + b.batch*int64(len(b.parts))
+	var held atomic.Int64
+	var all sync.WaitGroup
+	for range goroutines {
+		all.Go(func() {
+			var mine []load
+			give := func() {
+				for _, l := range mine {
+					held.Add(-l.bytes)
+					b.give(l)
+				}
+				mine = mine[:0]
+			}
+			for i := range rounds {
+				l, err := b.take(requestWith(1, 4<<10, 0))
+				if err != nil {
+					give()
+					continue
+				}
+				if n := held.Add(l.bytes); n > most {
+					t.Errorf("%d bytes are held, limit %d", n, most)
+				}
+				if mine = append(mine, l); i%64 == 0 {
+					give()
+				}
+			}
+			give()
+		})
+	}
+	all.Wait()
+	require.Positive(t, b.refused.Load())
+	require.Zero(t, b.sum())
 }
 
 func TestFieldsAreBounded(t *testing.T) {
@@ -106,7 +149,7 @@ func TestLargeHeadersOfOpenRequests(t *testing.T) {
 	resp, body := h.do(http.MethodGet, "/a", nil)
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	require.Equal(t, "a", string(body))
-	require.LessOrEqual(t, h.held.held.Load(), int64(limit/2))
+	require.LessOrEqual(t, h.held.sum(), int64(limit/2))
 	close(release)
 	all.Wait()
 	for range streams - refused {
@@ -121,5 +164,5 @@ func TestStats(t *testing.T) {
 	rt.held.limit *= 4
 	held, err := rt.held.take(requestWith(1, 1, 0))
 	require.NoError(t, err)
-	require.Equal(t, held, rt.Stats().HeldBytes)
+	require.Equal(t, held.bytes, rt.Stats().HeldBytes)
 }

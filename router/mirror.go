@@ -116,10 +116,11 @@ func (c *Copy) Serve(w http.ResponseWriter, r *http.Request) (ok bool, err error
 		if !l.Spare() {
 			return false, nil
 		}
-		if _, err := l.Acquire(r.Context()); err != nil {
+		place, _, err := l.Acquire(r.Context())
+		if err != nil {
 			return false, nil
 		}
-		defer l.Release()
+		defer place.Release()
 	}
 	now := time.Now()
 	request := &Request{Request: r, ID: newRequestID(), Client: c.Client, Prefix: string(c.Route.Key.Prefix), Rest: c.Rest, Arrived: now, Admitted: now, Mirrored: true}

@@ -27,6 +27,7 @@ type Request struct {
 	Arrived  time.Time        // when the request's header had been read, with a monotonic reading
 	Admitted time.Time        // when the service's time limit starts; waits before admission do not count
 	Mirrored bool             // a copy whose response is dropped: the handler must have no effects
+	Passed   bool             // another host of the catalogue has passed the request on
 	Call     any              // as given to Dispatch, such as an *invocation.Call; nil for requests of the listener
 
 	exchange *exchange // nil in tests of handlers

@@ -41,7 +41,7 @@ type Config struct {
 	// Longer paths are answered 414.
 	MaxPathBytes int
 	// HeaderBytes limits the memory that open requests hold, mainly headers; 0: no limit.
-	// Requests beyond it are answered 503.
+	// Requests beyond it are answered 503. If it is large, requests are refused up to a sixteenth earlier.
 	HeaderBytes int64
 	// StrictTransport is the value of Strict-Transport-Security in responses over TLS
 	// whose service does not set it; "": none.
@@ -68,6 +68,7 @@ type Router struct {
 	follow       func(*Table)       // immutable; may be nil
 	mayReport    MayReport          // immutable; nil: no client gets reports
 	workUnit     int                // immutable
+	headerBytes  int64              // immutable; Config.HeaderBytes
 
 	table   atomic.Pointer[Table] // nil before the first Publish
 	leaving atomic.Bool           // set by Leave
@@ -86,7 +87,8 @@ func New(c Config) *Router {
 		maxPathBytes: c.MaxPathBytes,
 		follow:       c.Follow,
 	}
-	rt.held.limit = c.HeaderBytes
+	rt.headerBytes = c.HeaderBytes
+	rt.held.limitTo(c.HeaderBytes)
 	rt.mayReport, rt.workUnit = c.MayReport, c.WorkUnit
 	if rt.maxPathBytes <= 0 {
 		rt.maxPathBytes = DefaultMaxPathBytes
@@ -109,7 +111,7 @@ type Stats struct {
 
 // Stats returns the current state.
 func (rt *Router) Stats() Stats {
-	return Stats{HeldBytes: rt.held.held.Load(), LimitBytes: rt.held.limit, Refused: rt.held.refused.Load()}
+	return Stats{HeldBytes: rt.held.sum(), LimitBytes: rt.headerBytes, Refused: rt.held.refused.Load()}
 }
 
 // Publish makes t the table of all subsequent requests. Requests in flight keep their
@@ -133,6 +135,11 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.TLS != nil {
 		x.writer.strict = rt.strict
 	}
+	rt.respond(x, w, r)
+}
+
+// respond answers a request of a listener.
+func (rt *Router) respond(x *exchange, w http.ResponseWriter, r *http.Request) {
 	held, err := rt.held.take(r)
 	defer rt.held.give(held)
 	if rt.answer(x, err); x.abort {

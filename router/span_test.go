@@ -204,9 +204,9 @@ func TestSpansOfRequests(t *testing.T) {
 // TestRefusedAdmissionsFail checks the span of a request that found no place.
 func TestRefusedAdmissionsFail(t *testing.T) {
 	limiter := admission.NewGate(1).NewLimiter(admission.Limits{})
-	_, err := limiter.Acquire(t.Context())
+	place, _, err := limiter.Acquire(t.Context())
 	require.NoError(t, err)
-	defer limiter.Release()
+	defer place.Release()
 	table, err := BuildTable([]*Route{NewRoute(Binding{
 		Key:     routekey.Key{Prefix: "/a"},
 		Limiter: limiter,

@@ -142,6 +142,14 @@ type Retirer interface{ Retire() }
 // most once, when the version is replaced or removed, but not when the server stops. Requests in flight may go on. It must not block for long.
 type Forgetter interface{ Forget() }
 
+// Loader is implemented by deployments whose code is loaded for a request after a time without any.
+type Loader interface {
+	// Unloaded reports whether the next request loads code first. It is called for each request, and must be quick.
+	Unloaded() bool
+	// TimeLimit returns the time that a request may take from its admission.
+	TimeLimit() time.Duration
+}
+
 // Neighbour is implemented by deployments that can conflict with another one, such as a second default queue.
 // CheckBeside is called before publication with all other deployments that would be live. If it returns an
 // error, the change is refused; the error is reported like one of a Kind. CheckBeside has no side effects.

@@ -19,6 +19,10 @@ const (
 	TokenHeader  = "Vespo-Token"
 )
 
+// ForwardHeader is in a request that a host passes on to another host of its catalogue, and in the answer of a host that does not
+// serve it. Only the listener for other hosts reads it.
+const ForwardHeader = "Vespo-Forward"
+
 // Own reports whether a field is written by this server alone. The name must be plain or canonical.
 func Own(plain string) bool {
 	return plain == CallerHeader || plain == ScheduleHeader || plain == ScheduleTimeHeader
@@ -65,7 +69,7 @@ func Trailer(name string) bool {
 // Clients' claims are not trusted. The name must be plain or canonical.
 func Claim(plain string) bool {
 	return strings.HasPrefix(plain, "X-Forwarded-") || plain == "Forwarded" || plain == "X-Real-Ip" || Own(plain) ||
-		plain == ReportHeader || plain == TokenHeader
+		plain == ReportHeader || plain == TokenHeader || plain == ForwardHeader
 }
 
 // RequestID reports whether a field contains a request id. The name must be plain or canonical.

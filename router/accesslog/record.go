@@ -35,6 +35,8 @@ const (
 	StartWarm     Start = "warm"
 	StartRestored Start = "restored"
 	StartCold     Start = "cold"
+	// StartForwarded is that of a request which another host of the catalogue has served. That host counts it.
+	StartForwarded Start = "forwarded"
 )
 
 // Result is the handler's part of a Record: how the request ended and what it cost. A handler writes it, and

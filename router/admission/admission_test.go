@@ -15,7 +15,7 @@ type result struct {
 	err  error
 }
 
-func acquireLater(ctx context.Context, l *Limiter) <-chan result {
+func acquireLater(ctx context.Context, l *testLimiter) <-chan result {
 	ch := make(chan result, 1)
 	go func() {
 		wait, err := l.Acquire(ctx)
@@ -24,7 +24,7 @@ func acquireLater(ctx context.Context, l *Limiter) <-chan result {
 	return ch
 }
 
-func acquireNow(t *testing.T, l *Limiter) {
+func acquireNow(t *testing.T, l *testLimiter) {
 	t.Helper()
 	wait, err := l.Acquire(context.Background())
 	require.NoError(t, err)
@@ -32,12 +32,12 @@ func acquireNow(t *testing.T, l *Limiter) {
 }
 
 func TestAdmitsUpToTheCapacity(t *testing.T) {
-	g := NewGate(3)
+	g := newTestGate(3)
 	a, b := g.NewLimiter(Limits{}), g.NewLimiter(Limits{})
 	acquireNow(t, a)
 	acquireNow(t, a)
 	acquireNow(t, b)
-	for _, l := range []*Limiter{a, b} {
+	for _, l := range []*testLimiter{a, b} {
 		_, err := l.Acquire(context.Background())
 		require.ErrorIs(t, err, ErrQueueFull)
 	}
@@ -47,7 +47,7 @@ func TestAdmitsUpToTheCapacity(t *testing.T) {
 }
 
 func TestAdmitsUpToTheConcurrencyOfTheService(t *testing.T) {
-	g := NewGate(3)
+	g := newTestGate(3)
 	a, b := g.NewLimiter(Limits{Concurrency: 1}), g.NewLimiter(Limits{})
 	acquireNow(t, a)
 	_, err := a.Acquire(context.Background())
@@ -59,7 +59,7 @@ func TestAdmitsUpToTheConcurrencyOfTheService(t *testing.T) {
 }
 
 func TestLimitsAreMadeUsable(t *testing.T) {
-	g := NewGate(-1)
+	g := newTestGate(-1)
 	require.Equal(t, 1, g.Stats().Capacity)
 	require.Equal(t, Limits{Concurrency: 1, Weight: 1}, g.NewLimiter(Limits{Queue: -1}).limits)
 	require.Equal(t, Limits{Concurrency: 1, Weight: 1}, g.NewLimiter(Limits{Concurrency: 9, Queue: 5}).limits, "no queue without a wait")
@@ -67,7 +67,7 @@ func TestLimitsAreMadeUsable(t *testing.T) {
 
 func TestWaitsUntilARelease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewGate(1).NewLimiter(Limits{Queue: 1, Wait: time.Minute})
+		l := newTestGate(1).NewLimiter(Limits{Queue: 1, Wait: time.Minute})
 		acquireNow(t, l)
 		waiting := acquireLater(t.Context(), l)
 		synctest.Wait()
@@ -84,7 +84,7 @@ func TestWaitsUntilARelease(t *testing.T) {
 
 func TestWaitIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGate(1)
+		g := newTestGate(1)
 		l := g.NewLimiter(Limits{Queue: 2, Wait: 3 * time.Second})
 		acquireNow(t, l)
 		first := acquireLater(t.Context(), l)
@@ -100,7 +100,7 @@ func TestWaitIsBounded(t *testing.T) {
 
 func TestClientThatLeavesWhileItWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGate(1)
+		g := newTestGate(1)
 		l := g.NewLimiter(Limits{Queue: 3, Wait: time.Hour})
 		acquireNow(t, l)
 		ctx, leave := context.WithCancel(t.Context())
@@ -125,7 +125,7 @@ func TestClientThatLeavesWhileItWaits(t *testing.T) {
 
 func TestDeadlineOfTheContextEndsTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewGate(1).NewLimiter(Limits{Queue: 1, Wait: time.Hour})
+		l := newTestGate(1).NewLimiter(Limits{Queue: 1, Wait: time.Hour})
 		acquireNow(t, l)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -138,7 +138,7 @@ func TestDeadlineOfTheContextEndsTheWait(t *testing.T) {
 // TestLeavingAndReleaseAtOnce makes the waiter's timeout and its admission coincide, in either order.
 func TestLeavingAndReleaseAtOnce(t *testing.T) {
 	for range 500 {
-		g := NewGate(1)
+		g := newTestGate(1)
 		l := g.NewLimiter(Limits{Queue: 1, Wait: time.Hour})
 		acquireNow(t, l)
 		ctx, leave := context.WithCancel(t.Context())
@@ -157,7 +157,7 @@ func TestLeavingAndReleaseAtOnce(t *testing.T) {
 func TestAdmittedAtTheMomentOfTheBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 100 {
-			g := NewGate(1)
+			g := newTestGate(1)
 			l := g.NewLimiter(Limits{Queue: 1, Wait: time.Second})
 			acquireNow(t, l)
 			waiting := acquireLater(t.Context(), l)
@@ -176,7 +176,7 @@ func TestAdmittedAtTheMomentOfTheBound(t *testing.T) {
 
 func TestFirstInFirstOutWithinAService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewGate(1).NewLimiter(Limits{Queue: 10, Wait: time.Hour})
+		l := newTestGate(1).NewLimiter(Limits{Queue: 10, Wait: time.Hour})
 		acquireNow(t, l)
 		var waiting []<-chan result
 		for range 10 {
@@ -196,9 +196,9 @@ func TestFirstInFirstOutWithinAService(t *testing.T) {
 func TestTurnsBetweenServices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const greedy, queue = 5, 50
-		g := NewGate(2)
+		g := newTestGate(2)
 		modest := g.NewLimiter(Limits{Queue: 1, Wait: time.Hour})
-		releases := make(chan *Limiter, greedy*queue+10)
+		releases := make(chan *testLimiter, greedy*queue+10)
 		for range greedy {
 			l := g.NewLimiter(Limits{Queue: queue, Wait: time.Hour})
 			for range queue {
@@ -229,7 +229,7 @@ func TestTurnsBetweenServices(t *testing.T) {
 
 func TestServiceAtItsOwnLimitDoesNotHoldUpOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGate(2)
+		g := newTestGate(2)
 		narrow := g.NewLimiter(Limits{Concurrency: 1, Queue: 5, Wait: time.Hour})
 		wide := g.NewLimiter(Limits{Queue: 5, Wait: time.Hour})
 		acquireNow(t, narrow)
@@ -251,7 +251,7 @@ func TestServiceAtItsOwnLimitDoesNotHoldUpOthers(t *testing.T) {
 
 func TestLastUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGate(1)
+		g := newTestGate(1)
 		time.Sleep(time.Minute)
 		l := g.NewLimiter(Limits{})
 		require.Equal(t, time.Now(), l.Stats().LastUsed)
@@ -264,17 +264,21 @@ func TestLastUsed(t *testing.T) {
 	})
 }
 
-func TestReleaseWithoutAcquirePanics(t *testing.T) {
+func TestReleaseTwicePanics(t *testing.T) {
 	g := NewGate(1)
 	l := g.NewLimiter(Limits{})
-	require.Panics(t, l.Release)
-	acquireNow(t, l) // the gate is unchanged and not locked
-	l.Release()
+	p, _, err := l.Acquire(t.Context())
+	require.NoError(t, err)
+	p.Release()
+	require.Panics(t, p.Release)
+	p, _, err = l.Acquire(t.Context()) // the gate is unchanged and not locked
+	require.NoError(t, err)
+	p.Release()
 	require.Equal(t, GateStats{Capacity: 1}, g.Stats())
 }
 
 func TestRetryAfter(t *testing.T) {
-	g := NewGate(1)
+	g := newTestGate(1)
 	for wait, want := range map[time.Duration]time.Duration{
 		0:                       time.Second,
 		time.Millisecond:        time.Second,
@@ -289,7 +293,7 @@ func TestUncontendedAllocatesNothing(t *testing.T) {
 	l := NewGate(1).NewLimiter(Limits{Queue: 1, Wait: time.Second})
 	ctx := t.Context()
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		_, _ = l.Acquire(ctx)
-		l.Release()
+		p, _, _ := l.Acquire(ctx)
+		p.Release()
 	}))
 }

@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -11,10 +12,11 @@ func BenchmarkAcquireRelease(b *testing.B) {
 	ctx := context.Background()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := l.Acquire(ctx); err != nil {
+		p, _, err := l.Acquire(ctx)
+		if err != nil {
 			b.Fatal(err)
 		}
-		l.Release()
+		p.Release()
 	}
 }
 
@@ -24,11 +26,12 @@ func BenchmarkAcquireReleaseParallel(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if _, err := l.Acquire(ctx); err != nil {
+			p, _, err := l.Acquire(ctx)
+			if err != nil {
 				b.Error(err)
 				return
 			}
-			l.Release()
+			p.Release()
 		}
 	})
 }
@@ -41,11 +44,29 @@ func BenchmarkHandover(b *testing.B) {
 	b.SetParallelism(4)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if _, err := l.Acquire(ctx); err != nil {
+			p, _, err := l.Acquire(ctx)
+			if err != nil {
 				b.Error(err)
 				return
 			}
-			l.Release()
+			p.Release()
+		}
+	})
+}
+
+// BenchmarkShareParallel measures requests of one client.
+func BenchmarkShareParallel(b *testing.B) {
+	s := NewShare[netip.Addr](64, 64, time.Minute)
+	ctx, client := context.Background(), netip.MustParseAddr("192.0.2.1")
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			p, _, err := s.Acquire(ctx, client)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			p.Release()
 		}
 	})
 }

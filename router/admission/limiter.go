@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,16 +27,18 @@ type Limits struct {
 // Limiter admits the requests of one service. All versions of the service share it. It
 // is safe for concurrent use. An unused limiter needs no Close.
 type Limiter struct {
-	gate   *Gate  // immutable
-	limits Limits // immutable, normalised
+	gate   *Gate       // immutable
+	limits Limits      // immutable, normalised
+	tight  atomic.Bool // set while requests of the service wait: none of its places may stay spare. Written with gate.mu held
 
 	// Guarded by gate.mu.
-	inFlight   int
+	inFlight   int // places given out, including spare ones
 	queue      queue
 	next, prev *Limiter // links of gate.ready; nil if not in it
-	admitted   uint64
+	places     []*Place // all ever made; never more than Limits.Concurrency
+	free       *Place   // not given out
 	shed       uint64
-	lastUsed   time.Duration // since gate.start
+	made       time.Duration // since gate.start
 }
 
 // Stats is a snapshot of a limiter's counters.
@@ -44,7 +47,7 @@ type Stats struct {
 	Queued   int       // waiting
 	Admitted uint64    // since the limiter was made
 	Shed     uint64    // refused with ErrQueueFull or ErrWaitTimeout since the limiter was made
-	LastUsed time.Time // last Release, or creation of the limiter; with a monotonic reading
+	LastUsed time.Time // last Release, up to a millisecond earlier, or creation of the limiter; with a monotonic reading
 }
 
 // NewLimiter returns the limiter of a service.
@@ -57,50 +60,87 @@ func (g *Gate) NewLimiter(limits Limits) *Limiter {
 		limits.Queue = 0
 	}
 	limits.Queue = max(0, limits.Queue)
-	return &Limiter{gate: g, limits: limits, lastUsed: time.Since(g.start)}
+	return &Limiter{gate: g, limits: limits, made: time.Since(g.start)}
 }
 
-// Acquire admits one request, after waiting its turn if necessary, and returns the time waited. If the
-// error is nil, the caller must call Release once. The error is ErrQueueFull, ErrWaitTimeout, or that of
+// Acquire admits one request, after waiting its turn if necessary, and returns its place and the time waited. If the
+// error is nil, the caller must release the place once. The error is ErrQueueFull, ErrWaitTimeout, or that of
 // the context if it ended during the wait. An ended context does not prevent admission without a wait.
-func (l *Limiter) Acquire(ctx context.Context) (wait time.Duration, err error) {
+func (l *Limiter) Acquire(ctx context.Context) (p *Place, wait time.Duration, err error) {
+	shelf := l.gate.spare.Near()
+	p = shelf.Take(func(p *Place) bool { return p.limiter == l })
+	if p != nil && l.short() { // it belongs to a waiter
+		p.end()
+		p = nil
+	}
+	if p == nil {
+		p, wait, err = l.acquire(ctx)
+	}
+	if p != nil {
+		p.shelf, p.held = shelf, true
+		p.admitted.Add(1)
+	}
+	return p, wait, err
+}
+
+// short reports whether a place that is released must go to a waiter.
+func (l *Limiter) short() bool { return l.tight.Load() || l.gate.tight.Load() }
+
+// acquire is Acquire without a look for a spare place nearby.
+func (l *Limiter) acquire(ctx context.Context) (*Place, time.Duration, error) {
 	g := l.gate
 	g.mu.Lock()
 	if l.inFlight < l.limits.Concurrency && g.fitsLocked(l) && g.ready.empty() {
-		g.admitLocked(l)
+		p := l.placeLocked()
 		g.mu.Unlock()
-		return 0, nil
+		return p, 0, nil
 	}
-	if l.queue.length >= l.limits.Queue {
+	if l.queue.length > 0 && l.queue.length >= l.limits.Queue {
 		l.shed++
 		g.mu.Unlock()
-		return 0, ErrQueueFull
+		return nil, 0, ErrQueueFull
 	}
-	w := &waiter{ready: make(chan struct{})}
+	w := &waiter{}
 	l.queue.push(w)
 	g.queued++
-	l.updateReadyLocked()
+	if !l.tight.Load() {
+		l.tight.Store(true)
+		g.collectLocked(l)
+	}
+	l.updateLocked()
+	g.settleLocked() // it may find spare places of other services
+	if w.granted {
+		g.mu.Unlock()
+		return w.place, 0, nil
+	}
+	if l.queue.length > l.limits.Queue {
+		l.withdrawLocked(w)
+		l.shed++
+		g.mu.Unlock()
+		return nil, 0, ErrQueueFull
+	}
+	w.ready = make(chan struct{})
 	g.mu.Unlock()
 	return l.await(ctx, w)
 }
 
-func (l *Limiter) await(ctx context.Context, w *waiter) (time.Duration, error) {
+func (l *Limiter) await(ctx context.Context, w *waiter) (*Place, time.Duration, error) {
 	begin := time.Now()
 	timer := time.NewTimer(l.limits.Wait)
 	defer timer.Stop()
 	select {
 	case <-w.ready:
-		return time.Since(begin), nil
+		return w.place, time.Since(begin), nil
 	case <-timer.C:
 		if l.leave(w, true) {
-			return time.Since(begin), nil
+			return w.place, time.Since(begin), nil
 		}
-		return time.Since(begin), ErrWaitTimeout
+		return nil, time.Since(begin), ErrWaitTimeout
 	case <-ctx.Done():
 		if l.leave(w, false) {
-			l.Release() // admitted at the same moment: pass the capacity on
+			w.place.end() // admitted at the same moment: pass the capacity on
 		}
-		return time.Since(begin), ctx.Err()
+		return nil, time.Since(begin), ctx.Err()
 	}
 }
 
@@ -112,41 +152,49 @@ func (l *Limiter) leave(w *waiter, shed bool) (admitted bool) {
 	if w.granted {
 		return true
 	}
-	l.queue.remove(w)
-	g.queued--
 	if shed {
 		l.shed++
 	}
-	l.updateReadyLocked()
-	g.dispatchLocked() // w may have been a heavy request that blocked the others
+	l.withdrawLocked(w)
 	return false
 }
 
-// Release returns the capacity of one Acquire. It panics if there was none.
-func (l *Limiter) Release() { l.ReleaseAt(time.Now()) }
-
-// ReleaseAt is Release for callers that know the current time.
-func (l *Limiter) ReleaseAt(now time.Time) {
-	g := l.gate
-	used := now.Sub(g.start)
-	g.mu.Lock()
-	if l.inFlight == 0 {
-		g.mu.Unlock()
-		panic("admission: Release without Acquire")
-	}
-	l.inFlight--
-	g.inFlight -= l.limits.Weight
-	l.lastUsed = max(l.lastUsed, used) // now was read before the lock was taken, so calls can be out of order
-	if g.queued > 0 {
-		l.updateReadyLocked()
-		g.dispatchLocked()
-	}
-	g.mu.Unlock()
+// withdrawLocked removes a waiter from the queue. It may have been a heavy request that blocked the others.
+func (l *Limiter) withdrawLocked(w *waiter) {
+	l.queue.remove(w)
+	l.gate.queued--
+	l.updateLocked()
+	l.gate.settleLocked()
 }
 
-// updateReadyLocked appends l to the gate's ring or removes it, after its queue or its
+// placeLocked takes a place out of the free capacity.
+func (l *Limiter) placeLocked() *Place {
+	l.inFlight++
+	l.gate.inFlight += l.limits.Weight
+	p := l.free
+	if p == nil {
+		p = &Place{limiter: l}
+		l.places = append(l.places, p)
+		return p
+	}
+	l.free, p.next = p.next, nil
+	return p
+}
+
+// takeBackLocked is the reverse of placeLocked.
+func (l *Limiter) takeBackLocked(p *Place) {
+	l.inFlight--
+	l.gate.inFlight -= l.limits.Weight
+	l.free, p.next = p, l.free
+	l.updateLocked()
+}
+
+// updateLocked appends l to the gate's ring or removes it, after its queue or its
 // count has changed. A limiter that stays ready keeps its place.
-func (l *Limiter) updateReadyLocked() {
+func (l *Limiter) updateLocked() {
+	if l.queue.length == 0 && l.tight.Load() {
+		l.tight.Store(false)
+	}
 	ready := l.queue.length > 0 && l.inFlight < l.limits.Concurrency
 	switch {
 	case ready && l.next == nil:
@@ -166,7 +214,7 @@ func (l *Limiter) Shares() *Shares { return l.limits.Shares }
 func (l *Limiter) Spare() bool {
 	l.gate.mu.Lock()
 	defer l.gate.mu.Unlock()
-	return 2*l.gate.inFlight < l.gate.capacity
+	return 2*l.gate.usedLocked() < l.gate.capacity
 }
 
 // RetryAfter returns the delay after which a shed request may be retried: the wait
@@ -180,11 +228,21 @@ func (l *Limiter) RetryAfter() time.Duration {
 func (l *Limiter) Stats() Stats {
 	l.gate.mu.Lock()
 	defer l.gate.mu.Unlock()
+	inFlight, admitted, used := l.inFlight, uint64(0), l.made
+	l.gate.spare.Each(func(p *Place) {
+		if p.limiter == l {
+			inFlight--
+		}
+	})
+	for _, p := range l.places {
+		admitted += p.admitted.Load()
+		used = max(used, time.Duration(p.used.Load()))
+	}
 	return Stats{
-		InFlight: l.inFlight,
+		InFlight: max(0, inFlight),
 		Queued:   l.queue.length,
-		Admitted: l.admitted,
+		Admitted: admitted,
 		Shed:     l.shed,
-		LastUsed: l.gate.start.Add(l.lastUsed),
+		LastUsed: l.gate.start.Add(used),
 	}
 }

@@ -14,14 +14,14 @@ import (
 
 // model counts the admitted requests of a gate independently.
 type model struct {
-	gate     *Gate
-	limiters []*Limiter
+	gate     testGate
+	limiters []*testLimiter
 	total    atomic.Int64
 	each     []atomic.Int64
 }
 
 func newModel(random *rand.Rand) *model {
-	g := NewGate(1 + random.IntN(6))
+	g := newTestGate(1 + random.IntN(6))
 	m := &model{gate: g, each: make([]atomic.Int64, 1+random.IntN(5))}
 	for range m.each {
 		m.limiters = append(m.limiters, g.NewLimiter(Limits{
@@ -59,7 +59,12 @@ func (m *model) requireNoLostWakeUp(t *testing.T) {
 	for _, l := range m.limiters {
 		queued += l.queue.length
 		inFlight += l.inFlight
-		couldRun := l.queue.length > 0 && l.inFlight < l.limits.Concurrency
+		waits := l.queue.length > 0
+		require.Equal(t, waits, l.tight.Load())
+		m.gate.spare.Each(func(p *Place) {
+			require.False(t, waits && p.limiter == l.Limiter, "a place is spare while a request of its service waits")
+		})
+		couldRun := waits && l.inFlight < l.limits.Concurrency
 		require.Equal(t, couldRun, l.next != nil, "a limiter is in the turn just if it could run a waiter")
 		if couldRun {
 			ready++
@@ -68,7 +73,8 @@ func (m *model) requireNoLostWakeUp(t *testing.T) {
 	}
 	require.Equal(t, queued, m.gate.queued)
 	require.Equal(t, inFlight, m.gate.inFlight)
-	if m.gate.inFlight < m.gate.capacity {
+	require.Equal(t, ready > 0, m.gate.tight.Load())
+	if m.gate.usedLocked() < m.gate.capacity {
 		require.Zero(t, ready, "capacity is free and a waiter could use it")
 	}
 }

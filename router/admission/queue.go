@@ -2,8 +2,9 @@ package admission
 
 // waiter is one request in a queue.
 type waiter struct {
-	ready      chan struct{} // closed when granted
+	ready      chan struct{} // closed when granted; nil until the request has to wait
 	granted    bool          // guarded by Gate.mu
+	place      *Place        // of a limiter; set when granted
 	next, prev *waiter       // guarded by Gate.mu
 }
 

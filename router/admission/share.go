@@ -5,7 +5,10 @@ import (
 	"errors"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/vespo-dev/vespo/internal/spare"
 )
 
 // ErrShareFull is returned by Share.Acquire if the client has reached its limits of
@@ -16,14 +19,31 @@ var ErrShareFull = errors.New("admission: the client has its share of requests i
 // of its client before a Limiter admits it. If none is free, it waits among the requests
 // of its client, where it blocks no other client. It is safe for concurrent use.
 type Share[K comparable] struct {
-	inFlight int           // immutable; per client, admitted or in the queue of a service
-	waiting  int           // immutable; per client
-	wait     time.Duration // immutable; longest wait
+	inFlight int                       // immutable; per client, admitted or in the queue of a service
+	waiting  int                       // immutable; per client
+	wait     time.Duration             // immutable; longest wait
+	spare    *spare.Shelves[client[K]] // places without a request, which count as taken
 
+	_       [64]byte // all processors read the fields above
 	mu      sync.Mutex
-	taken   map[K]int    // guarded by mu; only clients with places taken
-	waiters map[K]*queue // guarded by mu; only clients with waiters
-	shed    uint64       // guarded by mu
+	clients map[K]*client[K] // guarded by mu; only those with places taken
+	shed    uint64           // guarded by mu
+}
+
+// client is one client of a share. Its places are all alike: that one is spare means that the client is on a shelf.
+type client[K comparable] struct {
+	share *Share[K]   // immutable
+	key   K           // immutable
+	tight atomic.Bool // set while requests wait: no place may stay spare. Written with share.mu held
+
+	taken int   // guarded by share.mu; places, including spare ones
+	queue queue // guarded by share.mu
+}
+
+// Held is a place of a client. The zero Held is none.
+type Held[K comparable] struct {
+	client *client[K]
+	shelf  *spare.Shelf[client[K]]
 }
 
 // ShareStats is a snapshot of a Share.
@@ -38,12 +58,15 @@ type ShareStats struct {
 func (s *Share[K]) Stats() ShareStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	stats := ShareStats{Clients: len(s.taken), Shed: s.shed}
-	for _, taken := range s.taken {
-		stats.InFlight += taken
-	}
-	for _, line := range s.waiters {
-		stats.Waiting += line.length
+	spare := make(map[*client[K]]int)
+	s.spare.Each(func(c *client[K]) { spare[c]++ })
+	stats := ShareStats{Shed: s.shed}
+	for _, c := range s.clients {
+		if taken := c.taken - spare[c]; taken > 0 {
+			stats.Clients++
+			stats.InFlight += taken
+		}
+		stats.Waiting += c.queue.length
 	}
 	return stats
 }
@@ -51,35 +74,71 @@ func (s *Share[K]) Stats() ShareStats {
 // NewShare returns a Share with the given limits for each client: requests in flight,
 // waiting requests, and the longest wait. An inFlight below 1 is raised to 1.
 func NewShare[K comparable](inFlight, waiting int, wait time.Duration) *Share[K] {
-	return &Share[K]{inFlight: max(1, inFlight), waiting: max(0, waiting), wait: wait, taken: make(map[K]int), waiters: make(map[K]*queue)}
+	s := &Share[K]{inFlight: max(1, inFlight), waiting: max(0, waiting), wait: wait}
+	s.clients, s.spare = make(map[K]*client[K]), spare.New[client[K]]()
+	return s
 }
 
-// Acquire takes a place of the client, after waiting for one if necessary, and returns
-// the time waited. If the error is nil, the caller must call Release once. The error is
+// Acquire takes a place of the client, after waiting for one if necessary, and returns it and
+// the time waited. If the error is nil, the caller must release the place once. The error is
 // ErrShareFull, ErrWaitTimeout, or that of the context.
-func (s *Share[K]) Acquire(ctx context.Context, client K) (time.Duration, error) {
+func (s *Share[K]) Acquire(ctx context.Context, key K) (Held[K], time.Duration, error) {
+	shelf := s.spare.Near()
+	c := shelf.Take(func(c *client[K]) bool { return c.key == key })
+	if c != nil && !c.tight.Load() {
+		return Held[K]{c, shelf}, 0, nil
+	}
+	if c != nil { // it belongs to a waiter
+		c.end()
+	}
 	s.mu.Lock()
-	taken := s.taken[client]
-	if taken < s.inFlight {
-		s.taken[client] = taken + 1
-		s.mu.Unlock()
-		return 0, nil
+	c = s.clients[key]
+	if c == nil {
+		c = &client[K]{share: s, key: key}
+		s.clients[key] = c
 	}
-	line := s.waiters[client]
-	if s.wait <= 0 || s.waiting == 0 || line != nil && line.length >= s.waiting {
-		s.shed++
-		s.mu.Unlock()
-		return 0, ErrShareFull
-	}
-	if line == nil {
-		line = &queue{}
-		s.waiters[client] = line
-	}
-	w := &waiter{ready: make(chan struct{})}
-	line.push(w)
+	w, err := c.enterLocked()
 	s.mu.Unlock()
+	switch {
+	case err != nil:
+		return Held[K]{}, 0, err
+	case w == nil:
+		return Held[K]{c, shelf}, 0, nil
+	}
+	wait, err := c.await(ctx, w)
+	if err != nil {
+		return Held[K]{}, wait, err
+	}
+	return Held[K]{c, shelf}, wait, nil
+}
+
+// enterLocked takes a place, or returns a waiter for one.
+func (c *client[K]) enterLocked() (*waiter, error) {
+	s := c.share
+	if c.taken >= s.inFlight && !c.tight.Load() {
+		c.tight.Store(true)
+		s.spare.Sweep(func(o *client[K]) bool { return o == c }, func(*client[K]) { c.taken-- })
+	}
+	var err error
+	switch {
+	case c.taken < s.inFlight:
+		c.taken++
+	case s.wait <= 0 || c.queue.length >= s.waiting:
+		s.shed++
+		err = ErrShareFull
+	default:
+		w := &waiter{ready: make(chan struct{})}
+		c.queue.push(w)
+		return w, nil
+	}
+	c.tight.Store(c.queue.length > 0)
+	return nil, err
+}
+
+// await waits for a place.
+func (c *client[K]) await(ctx context.Context, w *waiter) (time.Duration, error) {
 	begin := time.Now()
-	timer := time.NewTimer(s.wait)
+	timer := time.NewTimer(c.share.wait)
 	defer timer.Stop()
 	err := ErrWaitTimeout
 	select {
@@ -89,17 +148,18 @@ func (s *Share[K]) Acquire(ctx context.Context, client K) (time.Duration, error)
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	if s.leave(client, w, err == ErrWaitTimeout) { // granted at the same moment
+	if c.leave(w, err == ErrWaitTimeout) { // granted at the same moment
 		if err == ErrWaitTimeout {
 			return time.Since(begin), nil
 		}
-		s.Release(client)
+		c.end()
 	}
 	return time.Since(begin), err
 }
 
 // leave removes a waiter. It reports whether the waiter was granted a place before.
-func (s *Share[K]) leave(client K, w *waiter, shed bool) (granted bool) {
+func (c *client[K]) leave(w *waiter, shed bool) (granted bool) {
+	s := c.share
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w.granted {
@@ -108,34 +168,44 @@ func (s *Share[K]) leave(client K, w *waiter, shed bool) (granted bool) {
 	if shed {
 		s.shed++
 	}
-	line := s.waiters[client]
-	if line.remove(w); line.length == 0 {
-		delete(s.waiters, client)
-	}
+	c.queue.remove(w)
+	c.tight.Store(c.queue.length > 0)
 	return false
 }
 
-// Release returns a place, to the client's oldest waiter if it has one.
-func (s *Share[K]) Release(client K) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if line := s.waiters[client]; line != nil {
-		w := line.pop()
-		w.granted = true
-		close(w.ready)
-		if line.length == 0 {
-			delete(s.waiters, client)
-		}
+// Release returns the place, to the client's oldest waiter if it has one. The caller must not use h afterwards.
+func (h Held[K]) Release() {
+	if h.client == nil {
 		return
 	}
-	taken := s.taken[client]
-	switch {
-	case taken == 0:
+	if h.client.tight.Load() {
+		h.client.end()
+		return
+	}
+	if displaced := h.shelf.Put(h.client); displaced != nil {
+		displaced.end()
+	}
+	if h.client.tight.Load() && h.shelf.Retract(h.client) { // others began to wait before they could find it
+		h.client.end()
+	}
+}
+
+// end returns a place without a request, to the oldest waiter if there is one.
+func (c *client[K]) end() {
+	s := c.share
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w := c.queue.pop(); w != nil {
+		w.granted = true
+		close(w.ready)
+		c.tight.Store(c.queue.length > 0)
+		return
+	}
+	if c.taken == 0 {
 		panic("admission: Release without Acquire")
-	case taken == 1:
-		delete(s.taken, client)
-	default:
-		s.taken[client] = taken - 1
+	}
+	if c.taken--; c.taken == 0 {
+		delete(s.clients, c.key)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 func TestHeavyRequestsTakeAllTheyNeedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGate(4)
+		g := newTestGate(4)
 		heavy := g.NewLimiter(Limits{Weight: 3, Queue: 1, Wait: time.Minute})
 		light := g.NewLimiter(Limits{Queue: 5, Wait: time.Minute})
 		acquireNow(t, light)
@@ -33,7 +33,7 @@ func TestHeavyRequestsTakeAllTheyNeedAtOnce(t *testing.T) {
 
 func TestAHeavyRequestThatGivesUpLetsTheOthersIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGate(2)
+		g := newTestGate(2)
 		heavy := g.NewLimiter(Limits{Weight: 2, Queue: 1, Wait: time.Second})
 		light := g.NewLimiter(Limits{Queue: 1, Wait: time.Minute})
 		acquireNow(t, light)
@@ -48,7 +48,7 @@ func TestAHeavyRequestThatGivesUpLetsTheOthersIn(t *testing.T) {
 }
 
 func TestNoRequestWeighsMoreThanTheGateTakes(t *testing.T) {
-	l := NewGate(2).NewLimiter(Limits{Weight: 9})
+	l := newTestGate(2).NewLimiter(Limits{Weight: 9})
 	acquireNow(t, l)
 	l.Release()
 }

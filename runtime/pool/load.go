@@ -69,7 +69,7 @@ func (p *Pool) loadedAs(module *engine.Module, err error) (closed bool) {
 	close(p.loading)
 	p.loading = nil
 	if err == nil {
-		p.module = module
+		p.setModuleLocked(module)
 	}
 	return p.closed
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vespo-dev/vespo/runtime/engine"
@@ -44,7 +45,8 @@ type Pool struct {
 
 	opened   time.Time // immutable
 	mu       sync.Mutex
-	module   *engine.Module     // guarded by mu; nil while evicted
+	module   *engine.Module     // guarded by mu; nil while evicted; changed by setModuleLocked
+	loadedIn atomic.Bool        // module is not nil
 	warm     []*engine.Instance // guarded by mu; LIFO
 	inUse    int                // guarded by mu; including acquisitions in progress
 	refills  int                // guarded by mu; refills and loads in progress
@@ -69,7 +71,7 @@ func (s *Set) Open(ctx context.Context, load Loader) (*Pool, error) {
 		return nil, err
 	}
 	p.open, p.stop = context.WithCancel(context.Background())
-	p.module = module
+	p.setModuleLocked(module)
 	if fresh, _ := module.Fresh(); fresh {
 		p.report(first.Close())
 	} else {
@@ -343,7 +345,7 @@ func (p *Pool) finish() {
 	p.set.mu.Unlock()
 	p.mu.Lock()
 	module := p.module
-	p.module = nil
+	p.setModuleLocked(nil)
 	p.mu.Unlock()
 	if module != nil {
 		p.report(module.Close(context.Background()))

@@ -1,6 +1,10 @@
 package pool
 
-import "time"
+import (
+	"time"
+
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
 
 // Counts counts events since a pool or a set was opened.
 type Counts struct {
@@ -69,4 +73,12 @@ func (s *Set) Stats() SetStats {
 		all.Counts.add(one.Counts)
 	}
 	return all
+}
+
+// Loaded reports whether compiled code and snapshot are in memory. It takes no lock.
+func (p *Pool) Loaded() bool { return p.loadedIn.Load() }
+
+func (p *Pool) setModuleLocked(m *engine.Module) {
+	p.module = m
+	p.loadedIn.Store(m != nil)
 }

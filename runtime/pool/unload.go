@@ -28,7 +28,8 @@ func (p *Pool) unload(ctx context.Context) (unloaded bool, err error) {
 	p.mu.Lock()
 	var module *engine.Module
 	if p.inUse == 0 && p.refills == 0 && !p.closed && len(p.warm) == 0 {
-		module, p.module = p.module, nil
+		module = p.module
+		p.setModuleLocked(nil)
 	}
 	if module != nil {
 		p.counts.Unloaded++

@@ -48,6 +48,10 @@ type Config struct {
 	StartWait    time.Duration // how long a request waits for its service to start if the service has no timeout; default 10 s
 	MaxStartWait int           // such requests of all services; default 1024. Limits.Queue bounds those of one service
 
+	// Forward returns the handler of a version that may pass requests on to other hosts of the catalogue while its code is not
+	// loaded, in place of next. If it is nil, no version does.
+	Forward func(service registry.Service, version string, next router.Handler, code services.Loader) router.Handler
+
 	// Mirrors compares the responses of mirrors. If it is nil, mirrors are not supported.
 	Mirrors Mirrors
 

@@ -58,6 +58,9 @@ func (d *Deployer) newLive(service registry.Service, deployment services.Deploym
 	l.limiter = d.useLimiter(service)
 	b := d.binding(service, deployment)
 	b.Limiter = l.limiter.Limiter
+	if code, ok := deployment.(services.Loader); ok && d.cfg.Forward != nil {
+		b.Handler, b.Passable = d.cfg.Forward(service, b.Version, deployment, code), true
+	}
 	l.route = router.NewRoute(b)
 	l.unroutable = service.Key.Canonical() != nil
 	return l

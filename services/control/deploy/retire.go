@@ -205,7 +205,7 @@ func (d *Deployer) refusingTable(all []*placement) *router.Table {
 			continue
 		}
 		b := p.all[0].route.Binding
-		b.Handler, b.Await = refuse, nil
+		b.Handler, b.Await, b.Passable = refuse, nil, false
 		refusing = append(refusing, router.NewRoute(b))
 	}
 	table, err := router.BuildTable(refusing)

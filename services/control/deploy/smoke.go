@@ -97,10 +97,11 @@ func (d *Deployer) smokeOne(ctx context.Context, l *live, s Smoke) string {
 	if match := l.service.Key.Match; match.Name != "" && match.Name != "Host" {
 		r.Header.Set(match.Name, match.Value)
 	}
-	if _, err := l.limiter.Acquire(ctx); err != nil {
+	place, _, err := l.limiter.Acquire(ctx)
+	if err != nil {
 		return "an error: the server had no capacity for it"
 	}
-	defer l.limiter.Release()
+	defer place.Release()
 	now := time.Now()
 	w := &smokeWriter{header: http.Header{}}
 	rest, _, _ := strings.Cut(s.Path, "?")

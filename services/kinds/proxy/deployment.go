@@ -64,11 +64,11 @@ func (d *deployment) Serve(w http.ResponseWriter, r *router.Request, res *access
 	}
 	defer d.requests.End()
 	if asksUpgrade(r.Request) {
-		holder := r.Client.Holder()
-		if err := d.tunnels.acquire(r.Context(), holder); err != nil {
+		release, err := d.tunnels.acquire(r.Context(), r.Client.Holder())
+		if err != nil {
 			return err
 		}
-		defer d.tunnels.release(holder)
+		defer release()
 	}
 	x := newExchange(d, w, r, res)
 	defer x.finish()

@@ -32,20 +32,21 @@ type tunnels struct {
 }
 
 // acquire reserves a place of the client, or returns a problem for it if there is none.
-// The client is invalid if it has no limit of its own.
-func (t *tunnels) acquire(ctx context.Context, client netip.Addr) error {
+// The client is invalid if it has no limit of its own. The caller calls release once, unless there is an error.
+func (t *tunnels) acquire(ctx context.Context, client netip.Addr) (release func(), err error) {
+	var share admission.Held[netip.Addr]
 	if client.IsValid() {
-		if _, err := t.shares.Acquire(ctx, client); err != nil { // does not wait
-			return tunnelsTaken("too many connections of this client have switched protocols, such as to WebSocket; try again later")
+		if share, _, err = t.shares.Acquire(ctx, client); err != nil { // does not wait
+			return nil, tunnelsTaken("too many connections of this client have switched protocols, such as to WebSocket; try again later")
 		}
 	}
 	select {
 	case t.places <- struct{}{}:
-		return nil
+		return func() { <-t.places; share.Release() }, nil
 	default:
 		t.shed.Add(1)
-		t.giveShare(client)
-		return tunnelsTaken("too many connections have switched protocols, such as to WebSocket; try again later")
+		share.Release()
+		return nil, tunnelsTaken("too many connections have switched protocols, such as to WebSocket; try again later")
 	}
 }
 
@@ -53,17 +54,6 @@ func tunnelsTaken(detail string) error {
 	p := problem.New(problem.NoCapacity, detail)
 	p.RetryAfter = time.Second
 	return p
-}
-
-func (t *tunnels) release(client netip.Addr) {
-	<-t.places
-	t.giveShare(client)
-}
-
-func (t *tunnels) giveShare(client netip.Addr) {
-	if client.IsValid() {
-		t.shares.Release(client)
-	}
 }
 
 // asksUpgrade reports whether a request may become a tunnel.

@@ -140,3 +140,9 @@ func (d *deployment) canceled(out engine.Outcome, x *exchange) error {
 	}
 	return stopped(out)
 }
+
+// Unloaded implements services.Loader.
+func (d *deployment) Unloaded() bool { return !d.pool.Loaded() }
+
+// TimeLimit implements services.Loader.
+func (d *deployment) TimeLimit() time.Duration { return d.timeout }

@@ -143,6 +143,9 @@ func (p *Peak) Take() int64 { return p.recent.Swap(0) }
 
 // count adds a request.
 func (c *Counters) count(rec *accesslog.Record) {
+	if rec.Start == accesslog.StartForwarded {
+		return // the host that has served it counts it
+	}
 	add(&c.GuestNanos, int64(rec.GuestTime))
 	add(&c.DirtyBytes, rec.DirtyBytes)
 	c.Peak.observe(rec.PeakBytes)

@@ -259,3 +259,12 @@ func BenchmarkCount(b *testing.B) {
 		}
 	})
 }
+
+// TestForwardedRequestsAreCountedElsewhere checks that a request which another host has served is not counted.
+func TestForwardedRequestsAreCountedElsewhere(t *testing.T) {
+	var c Counters
+	c.count(&accesslog.Record{Status: 200, Result: accesslog.Result{Outcome: accesslog.OutcomeOK, Start: accesslog.StartForwarded}})
+	require.Zero(t, c.Count())
+	c.count(&accesslog.Record{Status: 200, Result: accesslog.Result{Outcome: accesslog.OutcomeOK, Start: accesslog.StartWarm}})
+	require.EqualValues(t, 1, c.Count())
+}

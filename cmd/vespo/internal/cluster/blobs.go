@@ -15,6 +15,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/egress/forward"
 	"github.com/vespo-dev/vespo/services/egress/peer"
 )
 
@@ -26,9 +27,10 @@ const pushTime = 2 * time.Minute
 
 // peerHost is another host. It is replaced when the host announces another certificate or token.
 type peerHost struct {
-	member Member
-	host   *peer.Host
-	http   *http.Client
+	member  Member
+	host    *peer.Host
+	http    *http.Client
+	forward *forward.Peer
 }
 
 // blobs is the blob store of a host among others: Put stores on two hosts, and Get fetches.
@@ -204,7 +206,12 @@ func (n *Node) hostOf(m Member) (*peerHost, error) {
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	p := &peerHost{member: m, host: host, http: client}
+	p := &peerHost{
+		member:  m,
+		host:    host,
+		http:    client,
+		forward: forward.NewPeer(forward.PeerConfig{Address: m.Address, Token: m.Token, TLS: pinned(m.Certificate)}),
+	}
 	n.hosts[m.Address] = p
 	return p, nil
 }
@@ -212,4 +219,5 @@ func (n *Node) hostOf(m Member) (*peerHost, error) {
 func (p *peerHost) close() {
 	p.host.Close()
 	p.http.CloseIdleConnections()
+	p.forward.Close()
 }

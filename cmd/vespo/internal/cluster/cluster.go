@@ -62,9 +62,10 @@ type RequestStats struct {
 
 // Member is a host of the catalogue, as it announces itself.
 type Member struct {
-	Address     string              `json:"address"`     // HOST:PORT for the other hosts, which identifies it
-	Certificate string              `json:"certificate"` // SHA-256 of its certificate there, in hexadecimal
-	Token       string              `json:"token"`       // that other hosts send
+	Address     string              `json:"address"`            // HOST:PORT for the other hosts, which identifies it
+	Certificate string              `json:"certificate"`        // SHA-256 of its certificate there, in hexadecimal
+	Token       string              `json:"token"`              // that other hosts send
+	Forwards    bool                `json:"forwards,omitempty"` // it serves requests that other hosts forward
 	Version     string              `json:"version"`
 	Started     time.Time           `json:"started"`
 	Generation  registry.Generation `json:"generation"`            // that it serves

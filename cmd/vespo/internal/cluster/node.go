@@ -12,6 +12,7 @@ import (
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/control/deploy"
+	"github.com/vespo-dev/vespo/services/egress/forward"
 	"github.com/vespo-dev/vespo/services/egress/peer"
 )
 
@@ -31,8 +32,10 @@ type NodeConfig struct {
 	MaxBlobBytes int64
 	Partials     *peer.Partials // beginnings of blobs that are being fetched; nil: not kept
 	// MaxLag is the longest time for which this host may be behind the store and still be ready; 0: any.
-	MaxLag time.Duration
-	Log    *slog.Logger
+	MaxLag       time.Duration
+	Forward      bool  // requests to services that are not loaded here
+	MaxBodyBytes int64 // of forwarded requests
+	Log          *slog.Logger
 }
 
 // Node is this host among those of the catalogue: it announces itself, exchanges blobs with the others, and serves their
@@ -43,6 +46,7 @@ type Node struct {
 	store    Store              // immutable
 	log      *slog.Logger       // immutable
 	fetcher  *peer.Fetcher      // immutable
+	forward  *forward.Forwarder // immutable; nil if requests are not forwarded
 	local    registry.BlobStore // immutable after Blobs
 	fetching *peer.Store        // immutable after Blobs: over local
 	refresh  time.Duration      // immutable: between two questions to the store
@@ -70,6 +74,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 		Address:     cfg.Address,
 		Certificate: id.fingerprint,
 		Token:       rand.Text(),
+		Forwards:    cfg.Forward,
 		Version:     cfg.Version,
 		Started:     time.Now().UTC().Round(time.Second),
 	}
@@ -77,6 +82,9 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	n.refresh, n.slack = refreshTime, maxSlack
 	if third := cfg.MaxLag / 3; third > 0 {
 		n.refresh, n.slack = min(third, refreshTime), min(third, maxSlack)
+	}
+	if cfg.Forward {
+		n.forward = forward.New(forward.Config{Home: n.home, Peers: n.homes, MaxBodyBytes: cfg.MaxBodyBytes})
 	}
 	return n, nil
 }

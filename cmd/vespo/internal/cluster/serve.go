@@ -13,6 +13,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/egress/forward"
 )
 
 const (
@@ -36,10 +37,14 @@ type hold struct {
 func (n *Node) TLS() *tls.Config { return n.identity.server() }
 
 // Handler returns the handler of the peer listener: blobs that this host has, by GET and HEAD; POST asks whether it has
-// one and keeps it, PUT sends one.
+// one and keeps it, PUT sends one. Forwarded requests are served, too.
 func (n *Node) Handler() http.Handler {
 	turns := make(chan struct{}, maxPushes)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n.forward != nil && forward.Asks(r) {
+			n.forward.Receiver().Receive(w, r, n.Self().Token)
+			return
+		}
 		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if !ok || subtle.ConstantTimeCompare([]byte(token), []byte(n.Self().Token)) != 1 {
 			http.Error(w, "this listener is for the hosts of the catalogue", http.StatusUnauthorized)

@@ -19,6 +19,7 @@ import (
 	"github.com/vespo-dev/vespo/services/control/lambda"
 	"github.com/vespo-dev/vespo/services/control/mirror"
 	"github.com/vespo-dev/vespo/services/control/scheduler"
+	"github.com/vespo-dev/vespo/services/egress/forward"
 	"github.com/vespo-dev/vespo/services/egress/peer"
 	"github.com/vespo-dev/vespo/services/kinds/function"
 	"github.com/vespo-dev/vespo/services/kinds/proxy"
@@ -49,6 +50,7 @@ type Sources struct {
 	Peers     *peer.Fetcher        // nil unless the catalogue is that of several hosts
 	Copy      *Copy                // nil unless the server follows another one
 	Common    func() cluster.Stats // nil unless the catalogue is in a common store
+	Forward   *forward.Forwarder   // nil unless requests are forwarded to other hosts
 	Admin     *admin.Handler
 	Journal   *journal.Journal                      // nil if no logs of services are kept
 	Traces    *tracing.Tracer                       // nil unless requests are traced
@@ -85,6 +87,7 @@ func Groups(s *Sources) []metrics.Group {
 		s.following(),
 		s.peers(),
 		s.common(),
+		s.forwarding(),
 		s.outputs(),
 		s.logs(),
 		s.traces(),

@@ -57,6 +57,7 @@ func (c *core) measure(routing *router.Router, management *admin.Handler) {
 		s.Peers = c.node.Fetcher()
 		s.Common = c.node.Stats
 	}
+	s.Forward = c.forwarder()
 	s.Mirrors, s.Journal = c.mirrors, c.observer.journal
 	if api, ok := c.lambda.(*lambda.Handler); ok {
 		s.Lambda = api

@@ -16,7 +16,10 @@ import (
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/registry/filestore"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/services"
 	"github.com/vespo-dev/vespo/services/control/admin"
+	"github.com/vespo-dev/vespo/services/egress/forward"
 	"github.com/vespo-dev/vespo/services/egress/peer"
 )
 
@@ -25,6 +28,7 @@ type StoreSettings struct {
 	Store       string `placeholder:"URL" env:"VESPO_STORE" help:"Store of a catalogue that several hosts share, such as etcd://host1,host2,host3/vespo (vespo-cluster alone). Without it, the catalogue is in --data."`
 	PeerListen  string `placeholder:"HOST:PORT" env:"VESPO_PEER_LISTEN" help:"Address by which the other hosts of --store reach this one, for modules. They know each other by the store; port 0 takes a free one."`
 	PeerAddress string `placeholder:"HOST:PORT" env:"VESPO_PEER_ADDRESS" help:"Address that the other hosts of --store are told, if they reach --peer-listen by another one, such as a mapped port. Default: --peer-listen."`
+	ForwardCold bool   `help:"Forward requests to services whose code is not loaded to another host of --store, chosen for each service."`
 
 	OpenStore cluster.Opener `kong:"-"` // nil: this program has no stores
 }
@@ -36,6 +40,8 @@ func (s *StoreSettings) check() (violations problem.Violations) {
 	switch {
 	case s.Store == "" && s.PeerListen != "":
 		violations.Add("peer-listen", "needs --store: without one there are no other hosts")
+	case s.Store == "" && s.ForwardCold:
+		violations.Add("forward-cold", "needs --store: without one there are no other hosts")
 	case s.Store == "":
 	case s.OpenStore == nil:
 		violations.Add("store", "is not supported by this program: use vespo-cluster, which is built from cmd/vespo/vespo-cluster")
@@ -77,6 +83,9 @@ func (s *StoreSettings) strings() string {
 	all := fmt.Sprintf("--store=%s\n--peer-listen=%s\n", store, s.PeerListen)
 	if s.PeerAddress != "" {
 		all += fmt.Sprintf("--peer-address=%s\n", s.PeerAddress)
+	}
+	if s.ForwardCold {
+		all += "--forward-cold\n"
 	}
 	return all
 }
@@ -148,6 +157,8 @@ func (c *core) openCommon(ctx context.Context, list *parts.List, cfg *Config, lo
 		MaxBlobBytes: int64(cfg.MaxModule),
 		Partials:     partials,
 		MaxLag:       cfg.MaxLag,
+		Forward:      cfg.ForwardCold,
+		MaxBodyBytes: int64(cfg.MaxBody),
 		Log:          log,
 	})
 	if err != nil {
@@ -168,6 +179,7 @@ func (c *core) openPeers(ctx context.Context, list *parts.List, cfg *Config, log
 	surface := newSurface("the listener for other hosts", c.node.Handler(), drainTimeout, log)
 	surface.server.Protocols = new(http.Protocols)
 	surface.server.Protocols.SetHTTP1(true)
+	surface.server.MaxHeaderBytes += forward.NoteBytes
 	connections := cfg.connections("--peer-listen", log)
 	connections.TLS, connections.PerPeer = c.node.TLS(), 0
 	if err := surface.open(ctx, list, cfg.PeerListen, connections, false); err != nil {
@@ -254,4 +266,23 @@ func (c *core) followPart() parts.Part {
 		Data: true,
 		Run:  follow,
 	}
+}
+
+// forwarder returns the forwarder of requests to services that are not loaded here; nil if they are not forwarded.
+func (c *core) forwarder() *forward.Forwarder {
+	if c.node == nil {
+		return nil
+	}
+	return c.node.Forwarder()
+}
+
+// forwarding returns the function by which deploys make handlers that forward; nil if requests are not forwarded. Other hosts'
+// requests are served by routing.
+func (c *core) forwarding(routing *router.Router) func(registry.Service, string, router.Handler, services.Loader) router.Handler {
+	f := c.forwarder()
+	if f == nil {
+		return nil
+	}
+	f.Receiver().ServeBy(routing)
+	return f.Handler
 }

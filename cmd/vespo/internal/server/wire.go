@@ -156,6 +156,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 		Idle:            registry.IdlePolicy{Idle: cfg.Idle, EvictCode: evictAfterIdles * cfg.Idle},
 		FileRules:       cfg.FileRules,
 		ReadOnly:        c.readOnly(),
+		Forward:         c.forwarding(routing),
 
 		PrepareTimeout: cfg.compileTime() + prepareSlack,
 		Log:            log,

@@ -1,0 +1,46 @@
+package router
+
+import (
+	"net/http"
+
+	"github.com/vespo-dev/vespo/internal/routekey"
+	"github.com/vespo-dev/vespo/router/accesslog"
+	"github.com/vespo-dev/vespo/router/forwarded"
+)
+
+// Passed describes a request that another host of the same catalogue has passed on.
+type Passed struct {
+	Key     routekey.Key     // of the service, as that host has found it
+	Version string           // digest of the version that it would have served
+	Client  forwarded.Client // as that host has determined it; its ID is the request id
+}
+
+// ServePassed serves a request that another host has passed on, by ServeHTTP's rules. It reports false, and does nothing, unless
+// the service has that one version here, is passable (Binding.Passable), and half of the capacity is free. The caller must
+// have authenticated the host.
+func (rt *Router) ServePassed(p Passed, w http.ResponseWriter, r *http.Request) bool {
+	t := rt.table.Load()
+	if t == nil || rt.leaving.Load() {
+		return false
+	}
+	route, _, ok := t.exactly(p.Key, rawPath(r.URL))
+	if !ok || !route.Passable || route.split != nil || route.Version != p.Version || route.Limiter == nil || !route.Limiter.Spare() {
+		return false
+	}
+	x := newExchange(w, r, p.Client)
+	x.own, x.request.Passed = &Own{Key: p.Key}, true
+	x.writer.leaving = &rt.leaving
+	dropReport(r.Header)
+	rt.respond(x, w, r)
+	return true
+}
+
+// Passable reports whether another host may serve the request: it has come from a client of this one, and wants no more than a
+// response.
+func (r *Request) Passable() bool {
+	x := r.exchange
+	return x != nil && r == &x.request && x.only == "" && x.own == nil && x.copied == nil && x.writer.report == nil && r.Header["Upgrade"] == nil
+}
+
+// Relayed marks the result of a request that another host has served, and counts.
+func Relayed(res *accesslog.Result) { res.Start = accesslog.StartForwarded }

@@ -1,0 +1,270 @@
+package forward
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/vespo-dev/vespo/internal/client"
+	"github.com/vespo-dev/vespo/internal/httpfield"
+	"github.com/vespo-dev/vespo/internal/problem"
+	"github.com/vespo-dev/vespo/internal/span"
+	"github.com/vespo-dev/vespo/router"
+	"github.com/vespo-dev/vespo/router/accesslog"
+)
+
+// grace is how much longer than the service's time limit this host waits: the home ends the request itself, with its reason.
+const grace = 2 * time.Second
+
+var (
+	errDeclined = errors.New("the other host does not serve the request")
+	errTooLate  = errors.New("the other host has not answered in time")
+	errAnswer   = errors.New("the answer of the other host cannot be used")
+)
+
+// exchange is one request on its way to another host and back.
+type exchange struct {
+	*handler
+	home      *Peer
+	r         *router.Request
+	in        *http.Request // the same with ctx and body
+	ctx       context.Context
+	cancel    context.CancelFunc
+	client    client.Writer
+	body      *client.Body // nil if there is none
+	nonce     string
+	declined  bool
+	connected atomic.Bool // there was a connection: the request may have been sent
+	read      error       // of the response's body
+	err       error       // why there is no response
+}
+
+func newExchange(h *handler, home *Peer, w http.ResponseWriter, r *router.Request) *exchange {
+	x := &exchange{handler: h, home: home, r: r.Traced(span.Client, "forward"), nonce: rand.Text()}
+	deadline := r.Admitted.Add(h.code.TimeLimit() + grace)
+	x.ctx, x.cancel = context.WithDeadlineCause(r.Context(), deadline, errTooLate)
+	x.client.Begin(w, x.ctx, deadline)
+	x.in = r.WithContext(x.ctx)
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		x.in.Body, x.in.ContentLength = http.NoBody, 0
+		return x
+	}
+	_ = client.ConnOf(w).FullDuplex() // otherwise HTTP/1 drops the rest of the body at the start of the response
+	x.body = client.NewBody(w, r.Request, client.Terms{Bytes: h.cfg.MaxBodyBytes, Until: deadline, Pace: client.Streamed()})
+	x.in.Body = x.body
+	return x
+}
+
+// finish releases what newExchange acquired.
+func (x *exchange) finish() {
+	x.cancel()
+	x.client.Finish()
+	if x.body != nil {
+		x.body.Stop()
+	}
+	if x.r.Span != nil {
+		x.r.Span.End()
+	}
+}
+
+// untouched reports whether nothing of the request's body was read, and prevents that it is.
+func (x *exchange) untouched() bool {
+	if x.body == nil {
+		return true
+	}
+	x.body.Stop()
+	return x.body.Untouched()
+}
+
+// run forwards the request and copies the response.
+func (x *exchange) run() error {
+	x.relay()
+	switch {
+	case x.err != nil:
+		return x.err
+	case x.client.Err() != nil:
+		return x.client.Err()
+	}
+	return x.read
+}
+
+// relay runs httputil.ReverseProxy, whose panic is recorded as an error of the body or the client.
+func (x *exchange) relay() {
+	defer func() {
+		if v := recover(); v != nil && v != http.ErrAbortHandler {
+			panic(v)
+		}
+	}()
+	proxy := httputil.ReverseProxy{
+		Rewrite:        x.rewrite,
+		Transport:      x,
+		ModifyResponse: x.receive,
+		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.err = err },
+		ErrorLog:       log.New(io.Discard, "", 0), // the access record has the error
+	}
+	proxy.ServeHTTP(final{&x.client}, x.in)
+}
+
+// rewrite turns the client's request into that for the other host. The claims about the client are those that the router has
+// accepted, which ReverseProxy would drop.
+func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
+	out := pr.Out
+	for name, values := range pr.In.Header {
+		if httpfield.Claim(name) {
+			out.Header[name] = values
+		}
+	}
+	out.Trailer = pr.In.Trailer // the server fills it after it has read the body
+	path, query, _ := strings.Cut(pr.In.RequestURI, "?")
+	out.URL = &url.URL{Scheme: "https", Host: x.home.cfg.Address, Opaque: path, RawQuery: query, ForceQuery: pr.In.URL.ForceQuery}
+	out.Host = pr.In.Host
+	if x.body != nil {
+		out.Header.Set("Expect", "100-continue")
+	}
+	out.Header.Set(httpfield.ForwardHeader, x.note())
+}
+
+func (x *exchange) note() string {
+	from := x.r.Client.Or(x.r.Request)
+	n := note{
+		Token:   x.home.cfg.Token,
+		Nonce:   x.nonce,
+		Prefix:  string(x.key.Prefix),
+		Match:   x.key.Match,
+		Version: x.version,
+		Proto:   x.r.Proto,
+		Expects: x.r.Header.Get("Expect") != "",
+		Client:  from.Wire(x.r.ID),
+	}
+	if local, ok := x.r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		n.Local = local.String()
+	}
+	text, err := json.Marshal(n)
+	if err != nil { // cannot happen: there are texts and flags alone
+		return ""
+	}
+	return string(text)
+}
+
+// plainTarget reports whether a request target is a path that a URL can carry unchanged.
+func plainTarget(target string) bool {
+	return strings.HasPrefix(target, "/") && !strings.HasPrefix(target, "//")
+}
+
+// repeatable reports whether the transport would send a request again although the other host may have run it. For methods without
+// a body, onceBody prevents that.
+func repeatable(r *router.Request) bool {
+	return r.ContentLength == 0 && !bodiless(r.Method) &&
+		(r.Method == http.MethodTrace || r.Header["Idempotency-Key"] != nil || r.Header["X-Idempotency-Key"] != nil)
+}
+
+// bodiless reports whether the transport sends no body for an empty one of unknown length.
+func bodiless(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return true
+	}
+	return false
+}
+
+// RoundTrip implements http.RoundTripper for the single request of the exchange.
+func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { x.connected.Store(true) }}
+	r := out.WithContext(httptrace.WithClientTrace(out.Context(), trace))
+	switch {
+	case x.body != nil:
+		r.Body = x.body // without the wrapper of ReverseProxy, which can be closed
+	case bodiless(out.Method):
+		r.Body = onceBody{}
+	}
+	resp, err := x.home.transport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if resp.Header.Get(httpfield.ForwardHeader) == x.nonce {
+		_ = resp.Body.Close() // it is empty
+		x.declined = true
+		return nil, errDeclined
+	}
+	return resp, nil
+}
+
+// onceBody is an empty body that keeps the transport from sending a request again: the other host may have run it.
+type onceBody struct{}
+
+func (onceBody) Read([]byte) (int, error) { return 0, io.EOF }
+
+func (onceBody) Close() error { return nil }
+
+// receive checks a response header before it is passed on.
+func (x *exchange) receive(resp *http.Response) error {
+	if resp.StatusCode <= http.StatusSwitchingProtocols {
+		return errAnswer
+	}
+	resp.Body = &answerBody{ReadCloser: resp.Body, exchange: x}
+	if _, typed := resp.Header["Content-Type"]; !typed {
+		x.client.Header()["Content-Type"] = nil // stops the HTTP server from guessing one
+	}
+	return nil
+}
+
+// answerBody is the body of a response. It records the error that broke it off.
+type answerBody struct {
+	io.ReadCloser
+	*exchange
+}
+
+// Read implements io.Reader.
+func (b *answerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		b.read = err
+	}
+	return n, err
+}
+
+// failure maps an error to the client's answer, which does not tell of other hosts. The request may have run.
+func (x *exchange) failure(res *accesslog.Result, err error) error {
+	var own error
+	if x.body != nil {
+		own = x.body.Failure()
+	}
+	switch {
+	case own != nil:
+		return own
+	case x.r.Context().Err() != nil:
+		return fmt.Errorf("%w: %w", x.r.Context().Err(), err)
+	case x.ctx.Err() != nil:
+		x.home.failed(time.Now())
+		return problem.Newf(problem.Deadline, "the service did not answer within %s", x.code.TimeLimit()).WithCause(errTooLate)
+	case x.client.Err() != nil:
+		return fmt.Errorf("%w: %w", http.ErrAbortHandler, err)
+	case x.declined: // after a part of the body was sent
+		return problem.New(problem.NotReady, "the service is not ready; try again").WithCause(err)
+	}
+	x.home.failed(time.Now())
+	res.Outcome = accesslog.OutcomeBadAnswer
+	return problem.New(problem.BadGateway, "the service broke off, or its answer could not be used").WithCause(err)
+}
+
+// final passes no "100 Continue" on: the server sends it when the body is read, if the client waits for it.
+type final struct{ *client.Writer }
+
+// WriteHeader implements http.ResponseWriter.
+func (w final) WriteHeader(status int) {
+	if status != http.StatusContinue {
+		w.Writer.WriteHeader(status)
+	}
+}

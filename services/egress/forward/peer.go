@@ -1,0 +1,65 @@
+package forward
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// Limits of connections to peers.
+const (
+	connectTimeout = 2 * time.Second
+	// idleTimeout is less than that of the peers' listener, so that a request rarely meets a connection that is being closed.
+	idleTimeout = 4 * time.Second
+	// continueTimeout bounds the wait for the peer's decision, before which no byte of a body is sent.
+	continueTimeout = 10 * time.Second
+	maxIdle         = 64
+	maxAnswerHeader = 256 << 10
+	// asideTime is how long a peer gets no requests after it has failed.
+	asideTime = 5 * time.Second
+)
+
+// PeerConfig describes another host.
+type PeerConfig struct {
+	Address string      // HOST:PORT of its listener for other hosts
+	Token   string      // that it has announced
+	TLS     *tls.Config // accepts its certificate alone
+}
+
+// Peer is another host that accepts requests. Close it at the end.
+type Peer struct {
+	cfg       PeerConfig // immutable
+	transport *http.Transport
+	aside     atomic.Int64 // until when it gets no requests, in nanoseconds of Unix time
+}
+
+// NewPeer returns a peer. It connects to nothing.
+func NewPeer(cfg PeerConfig) *Peer {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	dialer := &net.Dialer{Timeout: connectTimeout}
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			return dialer.DialContext(ctx, network, address)
+		},
+		TLSClientConfig:        cfg.TLS,
+		TLSHandshakeTimeout:    connectTimeout,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    maxIdle,
+		IdleConnTimeout:        idleTimeout,
+		ExpectContinueTimeout:  continueTimeout,
+		MaxResponseHeaderBytes: maxAnswerHeader,
+		Protocols:              &protocols,
+	}
+	return &Peer{cfg: cfg, transport: transport}
+}
+
+// Close closes idle connections. Those in use close with their requests.
+func (p *Peer) Close() { p.transport.CloseIdleConnections() }
+
+func (p *Peer) failed(now time.Time) { p.aside.Store(now.Add(asideTime).UnixNano()) }
+
+func (p *Peer) usable(now time.Time) bool { return now.UnixNano() >= p.aside.Load() }
