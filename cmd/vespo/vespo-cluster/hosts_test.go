@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 
 // host is a server of the catalogue. Its directory and address stay.
 type host struct {
-	t       *testing.T
+	t       testing.TB
 	url     string
 	args    []string
 	program *exec.Cmd
@@ -65,7 +65,7 @@ func (b *tail) String() string {
 }
 
 // newHost returns a host of a store, which is not started.
-func newHost(t *testing.T, store string) *host {
+func newHost(t testing.TB, store string) *host {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

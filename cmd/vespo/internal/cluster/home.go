@@ -28,10 +28,18 @@ func (n *Node) homes() int { return len(n.forwarding()) }
 
 // forwarding returns the other hosts that forward.
 func (n *Node) forwarding() (all []Member) {
-	for _, m := range n.known() {
+	for _, m := range n.asked() {
 		if m.Forwards {
 			all = append(all, m)
 		}
 	}
 	return all
+}
+
+// asked returns the other hosts as they were read last. It does not wait for the store, which requests must not.
+func (n *Node) asked() []Member {
+	if all := n.members.Load(); all != nil {
+		return *all
+	}
+	return nil
 }
