@@ -37,6 +37,9 @@ func (m *Module) open(ctx context.Context, d *Decoded) error {
 	defer release()
 	if m.code = e.codes.acquire(d.code, d.size); m.code == nil {
 		m.code, err = e.reload(d)
+		if m.code == nil && err == nil && e.Warm(ctx, d.sum) {
+			m.code, err = e.reload(d)
+		}
 	}
 	switch {
 	case err != nil:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	goruntime "runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,6 +67,8 @@ type Config struct {
 	DisableScan bool
 	// VerifyResets makes resets check for missed pages, and fail if there are any. For tests.
 	VerifyResets bool
+	// Elsewhere has compiled code and snapshots of other hosts. It requires CacheDir and Build. nil: none.
+	Elsewhere Elsewhere
 	// Log receives messages about defects of the environment; default: discard.
 	Log *slog.Logger
 }
@@ -112,7 +115,10 @@ type Engine struct {
 	epoch       time.Time          // immutable; origin of the guests' monotonic clock
 	program     string             // immutable; the program and the options of its rewriter, in ids of files
 
+	likeness func() (string, error) // immutable; Likeness, computed once
+
 	compiling oneByOne
+	warming   oneByOne // by the sums of modules
 	types     typeLedger
 	decoded   decodedModules
 	codes     codeTable
@@ -123,6 +129,7 @@ type Engine struct {
 	instances  atomic.Int64 // atomic; open instances
 	decodings  atomic.Int64 // atomic; modules decoded by Engine.Decode
 	recalled   atomic.Int64 // atomic; snapshots found on disk
+	warmed     atomic.Int64 // atomic; modules whose code came from other hosts
 
 	interpretedBytes atomic.Int64 // atomic; modules in the interpreter
 	slow             atomic.Bool  // atomic; the interpreter was too slow for a guest
@@ -137,6 +144,7 @@ func Open(ctx context.Context, cfg Config) (e *Engine, err error) {
 		epoch:   clockOrigin(time.Now()),
 		decoded: decodedModules{limit: maxDecodedBytes},
 	}
+	e.likeness = sync.OnceValues(e.likenessOf)
 	e.program = fmt.Sprintf("%q %+v", e.cfg.Build, e.rewriteOptions())
 	defer func() {
 		if err != nil {
@@ -246,6 +254,7 @@ type Stats struct {
 	CodeBytes    int64           // machine code in memory, and images without their zeros; see LoadedBytes
 	Decodings    int64           // modules whose code was decoded since the engine was opened
 	Recalled     int64           // snapshots found on disk since the engine was opened: their guests were not initialised
+	Warmed       int64           // modules whose code came from other hosts since the engine was opened
 	DecodedBytes int64           // decoded modules that wait for their compilation
 	ResetMethod  string          // how snapshots are restored on this kernel
 	Turns        turns.Stats     // processors of long-running guests
@@ -266,6 +275,7 @@ func (e *Engine) Stats() Stats {
 		CodeBytes:    e.LoadedBytes(),
 		Decodings:    e.decodings.Load(),
 		Recalled:     e.recalled.Load(),
+		Warmed:       e.warmed.Load(),
 		DecodedBytes: e.decoded.heldBytes(),
 		ResetMethod:  e.restorer.Method(),
 		Turns:        e.turns.Stats(),

@@ -1,7 +1,7 @@
 package engine
 
 // Foresee returns a module as it will be once it is compiled and prepared, if both are only a matter of loading: its code and
-// its snapshot are on disk. Otherwise it returns nil. Of the snapshot it reads the head. If the rest is damaged, the first Prepare
+// its snapshot are on disk, here or on another host. Otherwise it returns nil. Of the snapshot it reads the head. If the rest is damaged, the first Prepare
 // initialises the guest. The result only describes itself: it is neither prepared nor closed.
 func (e *Engine) Foresee(d *Decoded, o ModuleOptions) *Module {
 	known := e.known(d.code, d.size)
@@ -18,6 +18,7 @@ func (e *Engine) Foresee(d *Decoded, o ModuleOptions) *Module {
 	if !ok {
 		return nil
 	}
+	m.fetchSnapshot(key)
 	head, err := readHead(func(maxBytes int) ([]byte, bool) { return e.code.files.SnapshotHead(key, maxBytes) })
 	if err != nil || m.checkHead(key, &head) != nil {
 		return nil // Prepare removes it

@@ -83,6 +83,7 @@ func (in *Instance) recall() (ok bool, err error) {
 	if !ok {
 		return false, nil
 	}
+	m.fetchSnapshot(key)
 	content, ok := m.engine.code.files.Snapshot(key)
 	if !ok {
 		return false, nil

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -71,7 +72,11 @@ func (e *Engine) Outlined(sum [sha256.Size]byte, read func() ([]byte, error)) *D
 	if e.code == nil || !e.cfg.KeepSnapshots || e.cfg.Build == "" {
 		return nil
 	}
-	head, err := readHead(func(maxBytes int) ([]byte, bool) { return e.code.files.SnapshotHeadOf(sum, maxBytes) })
+	begin := func(maxBytes int) ([]byte, bool) { return e.code.files.SnapshotHeadOf(sum, maxBytes) }
+	head, err := readHead(begin)
+	if errors.Is(err, errNoSnapshot) && e.Warm(context.Background(), sum) {
+		head, err = readHead(begin)
+	}
 	if err != nil {
 		return nil
 	}

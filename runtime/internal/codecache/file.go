@@ -20,6 +20,7 @@ type file struct {
 	name      string   // wazero's file name
 	diskBytes int64
 	head      headSum             // of the parts that wazero does not check; unknown before the first Stage
+	whole     *wholeSum           // nil before the first Export
 	last      time.Time           // modification time when the directory was read
 	users     map[Digest]struct{} // modules
 	about     *about              // nil if it is not described
