@@ -32,8 +32,9 @@ type Elsewhere interface {
 
 // Parcel is the compiled code of a module, as a host with the same Likeness can use it.
 type Parcel struct {
+	From      string            // the host, for Elsewhere.Code
 	Module    [sha256.Size]byte // SHA-256 sum of the module
-	Code      [sha256.Size]byte // digest of what is compiled
+	Code      [sha256.Size]byte // digest of the rewritten module
 	Name      string            // of the file of machine code; it depends on the code, the compiler and the processor
 	SizeBytes int64             // of that file
 	Sum       [sha256.Size]byte // of that file
@@ -170,6 +171,11 @@ func (e *Engine) adoptParcel(ctx context.Context, sum [sha256.Size]byte, p *Parc
 		AboutID:   p.AboutID,
 		About:     p.About,
 	}
+	release, err := e.warming.acquire(ctx, p.Code) // one goroutine fetches the file
+	if err != nil {
+		return err
+	}
+	defer release()
 	if err := e.code.files.Import(sum, x, func(to io.Writer) error { return e.cfg.Elsewhere.Code(ctx, p, to) }); err != nil {
 		return err
 	}

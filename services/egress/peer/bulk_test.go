@@ -37,7 +37,7 @@ func stopped(t *testing.T, dir string, blob []byte, n int) {
 	require.Error(t, err)
 }
 
-// TestFetchGoesOnAfterRestart resumes from the bytes on disk, whatever happened to them.
+// TestFetchGoesOnAfterRestart resumes from the bytes on disk, also from damaged ones.
 func TestFetchGoesOnAfterRestart(t *testing.T) {
 	blob := random(1, 3<<20)
 	d := registry.DigestOf(blob)
@@ -150,7 +150,7 @@ func TestSlowHostIsLeft(t *testing.T) {
 	require.Less(t, s.Bytes, int64(1<<20+1))
 }
 
-// TestOnlyHostMayBeSlow takes what comes if there is no other host, or if all are slow.
+// TestOnlyHostMayBeSlow accepts a slow transfer if there is no other host, or if all are slow.
 func TestOnlyHostMayBeSlow(t *testing.T) {
 	late := func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
 		w.(http.Flusher).Flush()

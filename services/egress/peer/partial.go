@@ -83,7 +83,7 @@ type partial struct {
 	off    bool // a write has failed
 }
 
-// extend writes what was received to the file. have is the blob so far, with chunk at its end.
+// extend appends received bytes to the file. have is the blob so far, with chunk at its end.
 func (p *partial) extend(have, chunk []byte) {
 	if p.in == nil || p.off || len(have) < leastPartial {
 		return
@@ -105,7 +105,7 @@ func (p *partial) extend(have, chunk []byte) {
 // pause closes the file and keeps it.
 func (p *partial) pause() {
 	if p.file != nil {
-		_ = p.file.Close() // what is missing is fetched again
+		_ = p.file.Close() // missing bytes are fetched again
 		p.file = nil
 	}
 }

@@ -163,7 +163,7 @@ func (t *transfer) receive(resp *http.Response, silence *time.Timer) error {
 // complete reports whether all of the blob is there already, as after a crash between its last byte and its storage.
 func (t *transfer) complete() bool { return len(t.blob) > 0 && t.got() == t.digest }
 
-// got returns the digest of what was received.
+// got returns the digest of the received bytes.
 func (t *transfer) got() registry.Digest {
 	return registry.Digest("sha256:" + hex.EncodeToString(t.sum.Sum(nil)))
 }

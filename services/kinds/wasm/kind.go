@@ -60,6 +60,8 @@ type Config struct {
 	VerifyResets   bool // let resets check more than necessary, and fail if they find anything; for tests
 	// Unloaded, if set, is called after compiled code and a snapshot were released, with the memory that they took.
 	Unloaded func(bytes int64)
+	// Elsewhere has compiled code and snapshots of other hosts; nil: none.
+	Elsewhere engine.Elsewhere
 	// Blob reads an evicted module again. Required.
 	Blob func(ctx context.Context, digest registry.Digest) ([]byte, error)
 	// Root contains the directories that services can mount. If nil, mounts are refused.
@@ -130,6 +132,7 @@ func Open(ctx context.Context, cfg Config) (*Kind, error) {
 		StackBytes:     cfg.StackBytes,
 		CacheDir:       cfg.CacheDir,
 		Build:          cfg.Build,
+		Elsewhere:      cfg.Elsewhere,
 		CacheBytes:     cfg.CacheBytes,
 		KeepSnapshots:  cfg.Snapshots,
 		CompileCommand: cfg.CompileCommand,
@@ -159,6 +162,9 @@ func (k *Kind) Close(ctx context.Context) error {
 	k.pools.Close()
 	return k.engine.Close(ctx)
 }
+
+// Engine returns the engine, for the exchange of compiled code with other hosts.
+func (k *Kind) Engine() *engine.Engine { return k.engine }
 
 // CeilingBytes returns the maximum size of all linear memories together: the size of
 // the slab, including spare slots.

@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster/travel"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/egress/forward"
@@ -155,6 +157,35 @@ func (n *Node) sources() (all []*peer.Host) {
 // Fetcher returns what fetches blobs from the other hosts.
 func (n *Node) Fetcher() *peer.Fetcher { return n.fetcher }
 
+// codeSources returns the other hosts that send compiled code, in a random order.
+func (n *Node) codeSources() (all []travel.Host) {
+	for _, m := range n.known() {
+		key := travel.ParseKey(m.Key)
+		if key == nil || m.Likeness == "" {
+			continue
+		}
+		if p, err := n.hostOf(m); err == nil {
+			all = append(all, travel.Host{Host: p.host, Key: key, Likeness: m.Likeness})
+		}
+	}
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
+}
+
+// warm gets the compiled code of modules before their blobs: a service with it starts without.
+func (n *Node) warm(ctx context.Context, modules []registry.Digest) {
+	if n.code == nil {
+		return
+	}
+	var sums [][32]byte
+	for _, d := range modules {
+		if sum, err := hex.DecodeString(d.Hex()); err == nil && len(sum) == 32 {
+			sums = append(sums, [32]byte(sum))
+		}
+	}
+	n.code.Warm(ctx, sums)
+}
+
 // collectAttempts bounds how often the blobs of a state are tried in advance.
 const collectAttempts = 5
 
@@ -169,6 +200,7 @@ func (n *Node) Collect(ctx context.Context, catalogue *registry.Registry) {
 		for _, d := range live {
 			known[d] = struct{}{}
 		}
+		n.warm(ctx, fresh)
 		for fails := 1; len(fresh) > 0 && ctx.Err() == nil; fails++ {
 			err := n.fetching.Prefetch(ctx, fresh)
 			if err == nil || fails == collectAttempts {

@@ -66,6 +66,8 @@ type Member struct {
 	Certificate string              `json:"certificate"`        // SHA-256 of its certificate there, in hexadecimal
 	Token       string              `json:"token"`              // that other hosts send
 	Forwards    bool                `json:"forwards,omitempty"` // it serves requests that other hosts forward
+	Key         string              `json:"key,omitempty"`      // ed25519 key by which it signs compiled code, in hexadecimal; empty: it sends none
+	Likeness    string              `json:"likeness,omitempty"` // of the compiled code that it sends
 	Version     string              `json:"version"`
 	Started     time.Time           `json:"started"`
 	Generation  registry.Generation `json:"generation"`            // that it serves

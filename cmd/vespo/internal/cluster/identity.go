@@ -18,10 +18,15 @@ import (
 type identity struct {
 	certificate tls.Certificate
 	fingerprint string
+	signer      ed25519.PrivateKey // of compiled code; a key of its own, so that neither is used for the other's purpose
 }
 
 func newIdentity() (*identity, error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	_, signer, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +42,11 @@ func newIdentity() (*identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the certificate for other hosts: %w", err)
 	}
-	return &identity{certificate: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}, fingerprint: fingerprint(der)}, nil
+	return &identity{
+		certificate: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private},
+		fingerprint: fingerprint(der),
+		signer:      signer,
+	}, nil
 }
 
 func fingerprint(der []byte) string {

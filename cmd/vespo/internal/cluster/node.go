@@ -2,15 +2,19 @@ package cluster
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/hex"
 	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster/travel"
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/runtime/engine"
 	"github.com/vespo-dev/vespo/services/control/deploy"
 	"github.com/vespo-dev/vespo/services/egress/forward"
 	"github.com/vespo-dev/vespo/services/egress/peer"
@@ -30,6 +34,7 @@ type NodeConfig struct {
 	Address      string // of the peer listener, for the other hosts
 	Version      string
 	MaxBlobBytes int64
+	ShareCode    bool           // exchange compiled code with hosts like this one
 	Partials     *peer.Partials // beginnings of blobs that are being fetched; nil: not kept
 	// MaxLag is the longest time for which this host may be behind the store and still be ready; 0: any.
 	MaxLag       time.Duration
@@ -49,6 +54,7 @@ type Node struct {
 	forward  *forward.Forwarder // immutable; nil if requests are not forwarded
 	local    registry.BlobStore // immutable after Blobs
 	fetching *peer.Store        // immutable after Blobs: over local
+	code     *travel.Exchange   // immutable; nil unless compiled code is exchanged
 	refresh  time.Duration      // immutable: between two questions to the store
 	slack    time.Duration      // immutable: beyond refresh, for an answer
 
@@ -78,6 +84,9 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 		Version:     cfg.Version,
 		Started:     time.Now().UTC().Round(time.Second),
 	}
+	if cfg.ShareCode {
+		n.code = travel.New(travel.Config{Hosts: n.codeSources, Key: id.signer, Log: cfg.Log})
+	}
 	n.fetcher = peer.NewFetcher(peer.Config{Hosts: n.sources, MaxBytes: cfg.MaxBlobBytes, Partials: cfg.Partials})
 	n.refresh, n.slack = refreshTime, maxSlack
 	if third := cfg.MaxLag / 3; third > 0 {
@@ -88,6 +97,32 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	}
 	return n, nil
 }
+
+// Elsewhere returns the compiled code of other hosts; nil if none is exchanged.
+func (n *Node) Elsewhere() engine.Elsewhere {
+	if n.code == nil {
+		return nil
+	}
+	return n.code
+}
+
+// AttachEngine lets other hosts have the compiled code of an engine, and this host theirs, if code is exchanged.
+func (n *Node) AttachEngine(e *engine.Engine) error {
+	if n.code == nil {
+		return nil
+	}
+	likeness, err := n.code.Attach(e)
+	if err != nil || likeness == "" {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.self.Likeness, n.self.Key = likeness, hex.EncodeToString(n.identity.signer.Public().(ed25519.PublicKey))
+	return nil
+}
+
+// Code returns the exchange of compiled code; nil if there is none.
+func (n *Node) Code() *travel.Exchange { return n.code }
 
 // Attach makes the catalogue known, whose blobs the node holds for other hosts. The store has been read, or was not reached.
 func (n *Node) Attach(catalogue *registry.Registry) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster/travel"
 	"github.com/vespo-dev/vespo/internal/client"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/services/egress/forward"
@@ -48,6 +49,10 @@ func (n *Node) Handler() http.Handler {
 		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if !ok || subtle.ConstantTimeCompare([]byte(token), []byte(n.Self().Token)) != 1 {
 			http.Error(w, "this listener is for the hosts of the catalogue", http.StatusUnauthorized)
+			return
+		}
+		if r.URL.Path == travel.Path && n.code != nil {
+			n.code.ServeHTTP(w, r)
 			return
 		}
 		d, err := registry.ParseDigest(r.URL.Query().Get("digest"))

@@ -5,6 +5,7 @@ package instruments
 
 import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster/travel"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/conns"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/output"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/tracing"
@@ -48,6 +49,7 @@ type Sources struct {
 	Mirrors   *mirror.Mirrors
 	Feed      *follow.Feed
 	Peers     *peer.Fetcher        // nil unless the catalogue is that of several hosts
+	PeerCode  *travel.Exchange     // nil unless it exchanges compiled code with others
 	Copy      *Copy                // nil unless the server follows another one
 	Common    func() cluster.Stats // nil unless the catalogue is in a common store
 	Forward   *forward.Forwarder   // nil unless requests are forwarded to other hosts

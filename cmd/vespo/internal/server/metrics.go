@@ -54,7 +54,7 @@ func (c *core) measure(routing *router.Router, management *admin.Handler) {
 		s.Copy = &instruments.Copy{Follower: c.copied.follower, Fetcher: c.copied.fetcher}
 	}
 	if c.node != nil {
-		s.Peers = c.node.Fetcher()
+		s.Peers, s.PeerCode = c.node.Fetcher(), c.node.Code()
 		s.Common = c.node.Stats
 	}
 	s.Forward = c.forwarder()

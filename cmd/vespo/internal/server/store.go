@@ -30,6 +30,8 @@ type StoreSettings struct {
 	PeerAddress string `placeholder:"HOST:PORT" env:"VESPO_PEER_ADDRESS" help:"Address that the other hosts of --store are told, if they reach --peer-listen by another one, such as a mapped port. Default: --peer-listen."`
 	ForwardCold bool   `help:"Forward requests to services whose code is not loaded to another host of --store, chosen for each service."`
 
+	PeerCode bool `help:"Exchange compiled code and snapshots with the hosts of --store that have the same program and processor, so that a new host is ready in seconds. Each of them can then run machine code on the others: give it only where all hosts are trusted alike."`
+
 	OpenStore cluster.Opener `kong:"-"` // nil: this program has no stores
 }
 
@@ -38,6 +40,8 @@ func (s *StoreSettings) check() (violations problem.Violations) {
 	host, _, err := net.SplitHostPort(s.PeerListen)
 	named := err == nil && reachable(host)
 	switch {
+	case s.Store == "" && s.PeerCode:
+		violations.Add("peer-code", "needs --store: without one there are no other hosts")
 	case s.Store == "" && s.PeerListen != "":
 		violations.Add("peer-listen", "needs --store: without one there are no other hosts")
 	case s.Store == "" && s.ForwardCold:
@@ -86,6 +90,9 @@ func (s *StoreSettings) strings() string {
 	}
 	if s.ForwardCold {
 		all += "--forward-cold\n"
+	}
+	if s.PeerCode {
+		all += "--peer-code\n"
 	}
 	return all
 }
@@ -156,6 +163,7 @@ func (c *core) openCommon(ctx context.Context, list *parts.List, cfg *Config, lo
 		Version:      version.Read().Version,
 		MaxBlobBytes: int64(cfg.MaxModule),
 		Partials:     partials,
+		ShareCode:    cfg.PeerCode,
 		MaxLag:       cfg.MaxLag,
 		Forward:      cfg.ForwardCold,
 		MaxBodyBytes: int64(cfg.MaxBody),
@@ -173,7 +181,7 @@ func (c *core) openCommon(ctx context.Context, list *parts.List, cfg *Config, lo
 	return catalogue, c.openPeers(ctx, list, cfg, log)
 }
 
-// openPeers opens the listener for the other hosts, and announces this host. It is open before services start, as they may
+// openPeers opens the listener for the other hosts. It is open before services start, as they may
 // need modules of the others.
 func (c *core) openPeers(ctx context.Context, list *parts.List, cfg *Config, log *slog.Logger) error {
 	surface := newSurface("the listener for other hosts", c.node.Handler(), drainTimeout, log)
@@ -187,6 +195,18 @@ func (c *core) openPeers(ctx context.Context, list *parts.List, cfg *Config, log
 	}
 	if cfg.PeerAddress == "" {
 		c.node.SetAddress(bound(cfg.PeerListen, surface.listener.Addr()))
+	}
+	return nil
+}
+
+// openExchange announces this host to the others, with the kind of its compiled code if it exchanges that. It fetches
+// modules of others before services need them.
+func (c *core) openExchange(ctx context.Context, list *parts.List) error {
+	if c.node == nil {
+		return nil
+	}
+	if err := c.node.AttachEngine(c.kind.Engine()); err != nil {
+		return err
 	}
 	err := list.Open(ctx, parts.Part{
 		Name:  "the announcement of this host",

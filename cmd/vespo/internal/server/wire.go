@@ -31,6 +31,7 @@ import (
 	"github.com/vespo-dev/vespo/router/accesslog"
 	"github.com/vespo-dev/vespo/router/admission"
 	"github.com/vespo-dev/vespo/router/forwarded"
+	"github.com/vespo-dev/vespo/runtime/engine"
 	"github.com/vespo-dev/vespo/services/control/admin"
 	"github.com/vespo-dev/vespo/services/control/canary"
 	"github.com/vespo-dev/vespo/services/control/deploy"
@@ -259,6 +260,7 @@ func (c *core) openKind(ctx context.Context, list *parts.List, cfg *Config, cata
 				CompileCommand: compileArgv(log),
 				InterpretFirst: cfg.Interpret,
 				Build:          version.Build(),
+				Elsewhere:      c.elsewhere(),
 				CompileBytes:   int64(cfg.CompileMemory),
 				CompileTime:    cfg.compileTime(),
 				Timeout:        cfg.Timeout,
@@ -273,10 +275,21 @@ func (c *core) openKind(ctx context.Context, list *parts.List, cfg *Config, cata
 		},
 		Close: func(ctx context.Context) error { return c.kind.Close(ctx) },
 	})
+	if err == nil {
+		err = c.openExchange(ctx, list)
+	}
 	if err != nil || cfg.SharedCode != "" {
 		return err
 	}
 	return c.kind.Retain(maps.Keys(catalogue.State().Digests()))
+}
+
+// elsewhere returns the compiled code of other hosts, or nil.
+func (c *core) elsewhere() engine.Elsewhere {
+	if c.node == nil {
+		return nil
+	}
+	return c.node.Elsewhere()
 }
 
 // CompileCommand is the argument with which the server
