@@ -69,10 +69,13 @@ func (r *Registry) Commit(ctx context.Context, base, next *State) error {
 	return nil
 }
 
-// catchUp makes the state that another registry has committed the current one.
+// catchUp makes the state that another registry has committed the current one. It never goes back: a store of several
+// hosts may learn of the commits of this one late.
 func (r *Registry) catchUp(ctx context.Context) {
 	for latest := range r.store.Watch(ctx) {
-		r.current.Store(latest)
+		if latest.Generation >= r.current.Load().Generation {
+			r.current.Store(latest)
+		}
 		return
 	}
 }

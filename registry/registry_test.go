@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -169,6 +170,44 @@ func TestStaleCommitCatchesUp(t *testing.T) {
 	require.NoError(t, put())
 	require.Contains(t, two.State().Services, routekey.MustParse("/a"))
 	require.Contains(t, two.State().Services, routekey.MustParse("/b"))
+}
+
+// lateStore makes commits, and learns of them late.
+type lateStore struct {
+	registry.Store
+	known *registry.State // by Watch; nil: the latest state
+}
+
+func (s *lateStore) Commit(ctx context.Context, base, next *registry.State) error {
+	if s.known != nil {
+		return registry.ErrStale
+	}
+	return s.Store.Commit(ctx, base, next)
+}
+
+func (s *lateStore) Watch(ctx context.Context) iter.Seq[*registry.State] {
+	if s.known != nil {
+		return func(yield func(*registry.State) bool) { yield(s.known) }
+	}
+	return s.Store.Watch(ctx)
+}
+
+// TestCatchingUpNeverGoesBack asks a store that does not know the last commit yet.
+func TestCatchingUpNeverGoesBack(t *testing.T) {
+	faulty := newFaulty()
+	store := &lateStore{Store: faulty}
+	reg, _, err := registry.Open(t.Context(), store, faulty.blobs)
+	require.NoError(t, err)
+	deploy(t, reg, routekey.MustParse("/a"), "one")
+	before := reg.State()
+	deploy(t, reg, routekey.MustParse("/a"), "two")
+	base := reg.State()
+	next, _ := base.Remove(routekey.MustParse("/a"))
+	store.known = before
+	require.ErrorIs(t, reg.Commit(t.Context(), base, next), registry.ErrStale)
+	require.Same(t, base, reg.State())
+	store.known = nil
+	require.NoError(t, reg.Commit(t.Context(), base, next))
 }
 
 func TestCollectGarbageKeepsWhatIsNamedOrHeld(t *testing.T) {

@@ -109,6 +109,30 @@ func lostAnswer(t *testing.T, p *pair) {
 	require.Contains(t, textAt(next, "/a"), "followed")
 }
 
+// lostAnswerAndWatch settles a commit that others have followed, on a host whose watch has seen none of them: the state
+// must not be the one before the commit.
+func lostAnswerAndWatch(t *testing.T, p *pair) {
+	commit(t, p.a, one("/a", "one"))
+	s := openStore(t, p.a.cfg.String())
+	defer s.Close()
+	m, err := s.read(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, s.loadImage(new(registry.Loaded), m, nil)) // and no watch
+	base := current(s)
+	followed, err := s.propose(base, deployed(base, "/a", "followed"))
+	require.NoError(t, err)
+	ops, err := s.headOps(followed.after)
+	require.NoError(t, err)
+	_, err = p.client.Txn(t.Context()).If(s.headIs(followed.at)).Then(append(ops, s.ops(followed.writes)...)...).Commit()
+	require.NoError(t, err)
+	reaches(t, p.b, followed.next.Generation)
+	next := commit(t, p.b, one("/b", "by another host"))
+	require.NoError(t, s.settle(t.Context(), followed, errors.New("lost")))
+	require.Same(t, followed.next, current(s))
+	require.NoError(t, s.reread())
+	requireEqual(t, next, current(s))
+}
+
 // compaction cuts off a watch whose revisions are gone.
 func compaction(t *testing.T, p *pair) {
 	commit(t, p.a, one("/a", "one"))

@@ -81,8 +81,9 @@ func (s *Store) fence(ctx context.Context, p *proposal) (made bool, err error) {
 	case h.Commit == p.id:
 		s.committed(p, found[0].ModRevision)
 		return true, nil
-	case h.has(p.id):
-		return true, nil // and others after it, which the watch brings
+	case h.has(p.id): // and others after it, which the watch brings
+		s.committed(p, p.at+1) // or a later revision: the answer that had it is lost
+		return true, nil
 	}
 	return false, registry.ErrStale
 }

@@ -130,6 +130,7 @@ func TestHosts(t *testing.T) {
 		"ForeignChanges":     foreignChanges,
 		"DamagedService":     damagedService,
 		"LostAnswer":         lostAnswer,
+		"LostAnswerAndWatch": lostAnswerAndWatch,
 		"Compaction":         compaction,
 		"Newer":              newerValues,
 		"TooLarge":           tooLarge,
