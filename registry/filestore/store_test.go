@@ -197,6 +197,9 @@ func TestForeignFilesAreSetAsideOrLeftAlone(t *testing.T) {
 	write("blobs/sha256/" + registry.DigestOf(nil).Hex() + "/inside")
 	write("setaside/readme.1")
 	write("tmp/7")
+	for _, dir := range []string{queueDir, kvDir, schedulesDir, tokensDir, usageDir, auditDir, followDir, partialDir} {
+		write(dir + "/own")
+	}
 
 	reg, problems, done := opened(t, dir)
 	defer done()
