@@ -138,11 +138,11 @@ func (c *clients) look(h *host, stop <-chan struct{}) {
 
 // see calls a service and records what it answers.
 func (c *clients) see(h *host, service string) (content string) {
-	before := h.disturbed.Load()
+	before, draining := h.disturbed.Load(), h.draining.Load()
 	s := history.Sight{Service: service, Host: h.number, Life: int(h.lives.Load()), Began: c.clock.Add(1)}
 	s.Content, s.Failure = h.call(service)
 	s.Ended = c.clock.Add(1)
-	s.Excused = before%2 == 1 || h.disturbed.Load() != before
+	s.Excused = (before%2 == 1 || h.disturbed.Load() != before) && !(draining && h.draining.Load() && answered(s.Failure))
 	if s.Failure == "" && int(h.lives.Load()) != s.Life {
 		return s.Content // of which life is not known
 	}
@@ -151,6 +151,9 @@ func (c *clients) see(h *host, service string) (content string) {
 	c.history.Sights = append(c.history.Sights, s)
 	return s.Content
 }
+
+// answered reports whether a failure is an answer: its text begins with the status.
+func answered(failure string) bool { return failure != "" && failure[0] >= '1' && failure[0] <= '5' }
 
 // known are the statuses by which a host may refuse a change: it does not agree with others, the store or another host
 // cannot be reached, or there is nothing to roll back or remove.

@@ -104,9 +104,11 @@ func (l *lab) deployModule(h *host) registry.Digest {
 func (l *lab) upgrade() {
 	to := 1 - l.hosts[0].version
 	for _, h := range l.hosts {
+		h.draining.Store(true)
 		h.down(h.terminate)
 		h.version = to
 		h.start()
+		h.draining.Store(false)
 	}
 	h := l.anyHost()
 	h.eventually("all hosts have the new version", func() bool {

@@ -25,6 +25,7 @@ func faults() []fault {
 		{"kill a host during a deploy", (*lab).killDeploying, always},
 		{"stop a host", (*lab).stopHost, always},
 		{"a host without etcd", func(l *lab) { l.partition(between(l.anyHost().name, "etcd"), mesh.Rule{Hold: true}) }, always},
+		{"start of a host without etcd", (*lab).startAlone, always},
 		{"a host with broken connections to etcd", func(l *lab) { l.partition(between(l.anyHost().name, "etcd"), mesh.Rule{Refuse: true}) }, always},
 		{"a host without the others", func(l *lab) { l.partition(between(l.anyHost().name, "host"), mesh.Rule{Hold: true}) }, always},
 		{"a host alone", func(l *lab) { l.partition(mesh.With(l.anyHost().name), mesh.Rule{Hold: true}) }, always},
@@ -102,6 +103,16 @@ func (l *lab) slow(which mesh.Between) {
 	l.network.Set(which, mesh.Rule{Delay: time.Duration(5+l.random.IntN(40)) * time.Millisecond, BytesPerSecond: 256 << 10})
 	l.moment()
 	l.network.Break(which)
+	l.network.Heal()
+}
+
+// startAlone starts a host that cannot reach etcd: it serves its copy of the catalogue.
+func (l *lab) startAlone() {
+	h := l.anyHost()
+	l.network.Set(between(h.name, "etcd"), mesh.Rule{Hold: true})
+	h.down(h.kill)
+	h.start()
+	l.moment()
 	l.network.Heal()
 }
 

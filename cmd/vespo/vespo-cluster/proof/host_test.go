@@ -34,6 +34,7 @@ type host struct {
 
 	lives     atomic.Int64 // starts
 	disturbed atomic.Int64 // odd while it is dead or stopped, or starts
+	draining  atomic.Bool  // it was asked to end: what it answers has to be right
 }
 
 // newHost returns a host, which is not started.

@@ -40,6 +40,7 @@ type lab struct {
 	tried   map[string]int // by name of the fault
 	flipped int            // bits
 	idle    int            // partitions that nothing has met
+	filled  []string       // contents of the services of TestFigures
 }
 
 // newLab starts a cluster.
