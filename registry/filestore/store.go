@@ -34,6 +34,7 @@ const (
 	auditDir     = "audit"     // created by its user
 	followDir    = "follow"    // created by its user
 	partialDir   = "partial"   // created by its user
+	hostDir      = "host"      // created by its user
 )
 
 // ErrLocked is returned if another server uses the directory.
@@ -148,6 +149,10 @@ func (s *Store) PartialDir() string { return filepath.Join(s.dir, partialDir) }
 // FollowDir returns the directory for the primary that the catalogue is a copy of. It need not exist; the store does not
 // touch its content.
 func (s *Store) FollowDir() string { return filepath.Join(s.dir, followDir) }
+
+// HostDir returns the directory for what a host of a common catalogue knows about itself. It need not exist; the store does
+// not touch its content.
+func (s *Store) HostDir() string { return filepath.Join(s.dir, hostDir) }
 
 // Watch returns the current state, and then each that is committed: nothing else changes the directory.
 func (s *Store) Watch(ctx context.Context) iter.Seq[*registry.State] { return s.feed.Watch(ctx) }

@@ -120,8 +120,8 @@ func announced(t *testing.T, url string, dir *filestore.Store) {
 	go func() { defer close(done); node.Announce(ctx) }()
 	t.Cleanup(func() { cancel(); <-done; server.Close(); node.Close() })
 	require.True(t, within(patience, func() bool {
-		members, err := node.Members(t.Context())
-		return err == nil && len(members) == 1
+		view, err := node.View(t.Context())
+		return err == nil && len(view.Members) == 1
 	}))
 }
 

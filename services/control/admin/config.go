@@ -76,6 +76,9 @@ type Config struct {
 	// Hosts returns the hosts of a catalogue that several have. Nil means that there is this one alone.
 	Hosts HostsReader
 
+	// DrainHost lets a host of that catalogue be drained, or ends that. Nil means that there is this one alone.
+	DrainHost func(ctx context.Context, host string, on bool) error
+
 	// Common is how far this host is behind the store of such a catalogue. Nil means that there is none.
 	Common Follower
 

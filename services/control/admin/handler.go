@@ -156,6 +156,9 @@ func (h *Handler) routes() map[string]endpoint {
 		"/services/health":    {methods: get, serve: h.health},
 		"/services/ready":     {methods: get, serve: h.ready},
 		"/services/hosts":     {methods: get, limiter: reads, serve: h.hosts},
+
+		"/services/hosts/drain":   {methods: post, limiter: changes, serve: h.drainHost(true)},
+		"/services/hosts/undrain": {methods: post, limiter: changes, serve: h.drainHost(false)},
 	}
 	maps.Copy(routes, h.kvRoutes(reads, changes))
 	maps.Copy(routes, h.ownRoutes())

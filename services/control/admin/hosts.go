@@ -8,6 +8,7 @@ import (
 
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/services/schema"
 )
 
 // Hosts are the hosts of a catalogue that several have.
@@ -26,7 +27,43 @@ type Host struct {
 	Lag         uint64    `json:"lag"`                   // generations behind
 	Failing     int       `json:"failing"`               // services that it cannot serve
 	Unavailable []string  `json:"unavailable,omitempty"` // the first of them
+	Slots       int       `json:"slots"`                 // for requests to guests
+	FreeSlots   int       `json:"free_slots"`            // of these, some seconds ago
+	Draining    bool      `json:"draining,omitempty"`    // it is not ready, and takes no work that one host alone does
+	Away        bool      `json:"away,omitempty"`        // it has a mark, and is not there: no other member is set
 	Own         bool      `json:"own,omitempty"`         // the host that answers
+}
+
+// fieldHost names the field with the address of a host.
+const fieldHost = "host"
+
+// drainHost returns the handler that lets a host be drained, or ends that.
+func (h *Handler) drainHost(on bool) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		in := bodilessFields(r, schema.Field{Name: fieldHost, Type: schema.Text})
+		host := in.Text(fieldHost)
+		if host == "" {
+			in.Violate(fieldHost, "is missing: give the address of a host, as vespo hosts shows it")
+		}
+		if err := in.Err(); err != nil {
+			return err
+		}
+		if h.cfg.DrainHost == nil {
+			return problem.New(problem.NotFound, "the catalogue of this server is its own: there are no other hosts with it")
+		}
+		err := h.audited(r, host, func() error { return h.cfg.DrainHost(r.Context(), host, on) })
+		var unreachable *registry.UnreachableError
+		if errors.As(err, &unreachable) {
+			return problem.New(problem.NotReady, "the store of the catalogue, "+unreachable.Store+", cannot be reached: try again").WithCause(err)
+		}
+		if err != nil {
+			return err
+		}
+		return h.answer(w, http.StatusOK, struct {
+			Host     string `json:"host"`
+			Draining bool   `json:"draining"`
+		}{host, on})
+	}
 }
 
 // hosts answers with the hosts of the catalogue.

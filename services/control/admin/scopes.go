@@ -54,6 +54,8 @@ func needs() map[string]need {
 		"/services/catalogue": needFollow,
 
 		"/services/audit":         needAdmin,
+		"/services/hosts/drain":   needAdmin,
+		"/services/hosts/undrain": needAdmin,
 		"/services/tokens":        needAdmin,
 		"/services/tokens/create": needAdmin,
 		"/services/tokens/revoke": needAdmin,

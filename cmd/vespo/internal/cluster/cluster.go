@@ -7,7 +7,7 @@
 //
 // # Concurrency
 //
-// All is safe for concurrent use. mu of a Node is a leaf. Announce and Follow run on their callers' goroutines, and
+// All is safe for concurrent use. Lock order of a Node: drainMu before mu. Announce and Follow run on their callers' goroutines, and
 // Announce waits for the one that it starts.
 package cluster
 
@@ -29,13 +29,13 @@ type Store interface {
 	// Announce makes this host known to the others, until ctx ends. own is called every few seconds; what it returns is
 	// written when it changes. It goes on while the store cannot be reached.
 	Announce(ctx context.Context, own func() Member)
-	// Members returns the hosts that are there, in the order of their addresses.
-	Members(ctx context.Context) ([]Member, error)
+	// View returns what the store has of the hosts and of the catalogue, as of the call.
+	View(ctx context.Context) (View, error)
+	// Drain sets or removes the mark that a host is to be drained. It lasts until it is removed, also while the host is away.
+	Drain(ctx context.Context, host string, on bool) error
 	// Claim reports whether this host may run a schedule for a time: the first host that asks for the time or a later one
 	// may. It does not report true twice for one time.
 	Claim(ctx context.Context, schedule string, at time.Time) (bool, error)
-	// Latest returns the generation of the catalogue in the store, as of the call. 0: there is none yet.
-	Latest(ctx context.Context) (registry.Generation, error)
 	// Fits returns an error that names each service that the store could not keep, or nil. It asks nothing of the store.
 	Fits(state *registry.State) error
 	// Mark returns the mark of a copy of the current state; a zero one if there is none.
@@ -44,6 +44,13 @@ type Store interface {
 	Stats() StoreStats
 	// Close ends everything that the store does. No method may be called afterwards.
 	Close() error
+}
+
+// View is what a store has at a time.
+type View struct {
+	Members    []Member            // that are there, in the order of their addresses
+	Drained    []string            // addresses with the mark, also of hosts that are away, sorted
+	Generation registry.Generation // of the catalogue; 0: there is none yet
 }
 
 // StoreStats are counts of what a host has asked of its store.
@@ -73,6 +80,8 @@ type Member struct {
 	Generation  registry.Generation `json:"generation"`            // that it serves
 	Unavailable []string            `json:"unavailable,omitempty"` // keys of services that it cannot serve; the first few
 	Failing     int                 `json:"failing,omitempty"`     // number of services that it cannot serve
+	Slots       int                 `json:"slots,omitempty"`       // for requests to guests
+	FreeSlots   int                 `json:"free_slots,omitempty"`  // of these, some seconds ago
 }
 
 // Options are what a store is opened with.

@@ -32,15 +32,11 @@ func (n *Node) watchStore(ctx context.Context) {
 			return
 		}
 		began := time.Now()
-		_, err := n.others(ctx) // else those known before
-		var latest registry.Generation
-		if err == nil {
-			latest, err = n.store.Latest(ctx)
-		}
+		view, err := n.look(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		n.heard(began, latest, err)
+		n.heard(began, view.Generation, err)
 	}
 }
 
@@ -107,9 +103,12 @@ func (n *Node) Status() follow.Status {
 	return s
 }
 
-// Ready returns a problem unless this host is as up to date as it must be.
+// Ready returns a problem if this host is being drained, or is not as up to date as it must be.
 func (n *Node) Ready() error {
 	limit := n.cfg.MaxLag
+	if n.Draining() {
+		return problem.New(problem.NotReady, "this host is being drained: vespo hosts undrain ends that")
+	}
 	if limit == 0 {
 		return nil
 	}

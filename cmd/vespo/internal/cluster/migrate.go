@@ -159,9 +159,9 @@ func (m *Migration) ToDirectory(ctx context.Context, node *Node) (Moved, error) 
 
 // unchanged returns an error if the store has another state meanwhile.
 func (m *Migration) unchanged(ctx context.Context, state *registry.State) error {
-	latest, err := m.Store.Latest(ctx)
-	if err == nil && latest != state.Generation {
-		err = fmt.Errorf("%s was changed meanwhile, from generation %d to %d: give the command again while no client deploys", m.Store, state.Generation, latest)
+	now, err := m.Store.View(ctx)
+	if err == nil && now.Generation != state.Generation {
+		err = fmt.Errorf("%s was changed meanwhile, from generation %d to %d: give the command again while no client deploys", m.Store, state.Generation, now.Generation)
 	}
 	return err
 }

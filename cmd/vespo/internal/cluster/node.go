@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster/travel"
+	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/runtime/engine"
@@ -40,7 +41,9 @@ type NodeConfig struct {
 	MaxLag       time.Duration
 	Forward      bool  // requests to services that are not loaded here
 	MaxBodyBytes int64 // of forwarded requests
-	Log          *slog.Logger
+	// Dir is a directory of its own, for what a start without the store has to know. Nil: nothing is kept.
+	Dir durable.FS
+	Log *slog.Logger
 }
 
 // Node is this host among those of the catalogue: it announces itself, exchanges blobs with the others, and serves their
@@ -60,12 +63,17 @@ type Node struct {
 
 	members   atomic.Pointer[[]Member]          // without this host; nil before the first time
 	alone     atomic.Bool                       // the warning was logged
+	draining  atomic.Bool                       // this host is to be drained, as the store has last said
 	catalogue atomic.Pointer[registry.Registry] // nil before Attach
+
+	drainMu sync.Mutex
+	memory  *memory // guarded by drainMu; nil: nothing is kept
 
 	mu     sync.Mutex
 	self   Member                    // guarded by mu
 	hosts  map[string]*peerHost      // guarded by mu, by address
 	holds  map[registry.Digest]*hold // guarded by mu
+	slots  slots                     // guarded by mu
 	health health                    // guarded by mu
 }
 
@@ -88,6 +96,9 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 		n.code = travel.New(travel.Config{Hosts: n.codeSources, Key: id.signer, Log: cfg.Log})
 	}
 	n.fetcher = peer.NewFetcher(peer.Config{Hosts: n.sources, MaxBytes: cfg.MaxBlobBytes, Partials: cfg.Partials})
+	if err := n.recall(); err != nil {
+		return nil, err
+	}
 	n.refresh, n.slack = refreshTime, maxSlack
 	if third := cfg.MaxLag / 3; third > 0 {
 		n.refresh, n.slack = min(third, refreshTime), min(third, maxSlack)
@@ -142,9 +153,24 @@ func (n *Node) Announce(ctx context.Context) {
 
 // Self returns the announcement of this host.
 func (n *Node) Self() Member {
+	slots := n.readSlots()
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.self.Slots, n.self.FreeSlots = slots.all, slots.free
 	return n.self
+}
+
+// Address returns the address of this host for the others, which identifies it.
+func (n *Node) Address() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.self.Address
+}
+
+func (n *Node) token() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.self.Token
 }
 
 // SetAddress changes the address of this host, whose port may have been 0.
@@ -154,22 +180,17 @@ func (n *Node) SetAddress(address string) {
 	n.self.Address = address
 }
 
-// Members returns the hosts that are there, this one included.
-func (n *Node) Members(ctx context.Context) ([]Member, error) {
-	all, err := n.store.Members(ctx)
+// View returns what the store has of the hosts, this one included, and of the catalogue.
+func (n *Node) View(ctx context.Context) (View, error) {
+	view, err := n.look(ctx)
 	if err != nil {
-		return nil, unreachable(n.store, err)
+		return View{}, unreachable(n.store, err)
 	}
-	return all, nil
+	return view, nil
 }
 
 // StoreName returns the name of the store, without secrets.
 func (n *Node) StoreName() string { return n.store.String() }
-
-// Claim reports whether this host may run a schedule for a time: see Store.
-func (n *Node) Claim(ctx context.Context, schedule string, at time.Time) (bool, error) {
-	return n.store.Claim(ctx, schedule, at)
-}
 
 // known returns the other hosts as they were read last. Before the first time, it reads them.
 func (n *Node) known() []Member {
@@ -184,14 +205,23 @@ func (n *Node) known() []Member {
 
 // others reads the other hosts that are there.
 func (n *Node) others(ctx context.Context) ([]Member, error) {
-	all, err := n.store.Members(ctx)
-	if err != nil {
+	if _, err := n.look(ctx); err != nil {
 		return nil, err
 	}
-	own := n.Self().Address
-	all = slices.DeleteFunc(all, func(m Member) bool { return m.Address == own })
-	n.members.Store(&all)
-	return all, nil
+	return *n.members.Load(), nil
+}
+
+// look asks the store, and remembers the other hosts, and whether this one is to be drained.
+func (n *Node) look(ctx context.Context) (View, error) {
+	view, err := n.store.View(ctx)
+	if err != nil {
+		return View{}, err
+	}
+	own := n.Address()
+	others := slices.DeleteFunc(slices.Clone(view.Members), func(m Member) bool { return m.Address == own })
+	n.members.Store(&others)
+	n.setDraining(slices.Contains(view.Drained, own))
+	return view, nil
 }
 
 // Adopter makes a state the served one, such as a deploy.Deployer.

@@ -47,7 +47,7 @@ func (n *Node) Handler() http.Handler {
 			return
 		}
 		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if !ok || subtle.ConstantTimeCompare([]byte(token), []byte(n.Self().Token)) != 1 {
+		if !ok || subtle.ConstantTimeCompare([]byte(token), []byte(n.token())) != 1 {
 			http.Error(w, "this listener is for the hosts of the catalogue", http.StatusUnauthorized)
 			return
 		}

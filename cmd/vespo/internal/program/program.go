@@ -72,7 +72,7 @@ type cli struct {
 	KV       remote.KVCmd       `cmd:"" name:"kv" group:"Work with a running server:" help:"List, read and change the key-value stores of a server."`
 	Token    remote.TokenCmd    `cmd:"" group:"Work with a running server:" help:"Make, list and revoke tokens for a server's management API."`
 	Audit    remote.AuditCmd    `cmd:"" group:"Work with a running server:" help:"Show who has changed what."`
-	Hosts    remote.HostsCmd    `cmd:"" group:"Work with a running server:" help:"List the hosts with the server's catalogue, and how far they are."`
+	Hosts    remote.HostsCmd    `cmd:"" group:"Work with a running server:" help:"List the hosts with the server's catalogue, and drain one."`
 	Whoami   remote.WhoamiCmd   `cmd:"" group:"Work with a running server:" help:"Show what a server lets you do."`
 	Ready    remote.ReadyCmd    `cmd:"" group:"Work with a running server:" help:"Report whether a server is ready, as a health check."`
 	Version  versionCmd         `cmd:"" group:"About this program:" help:"Show the version of this program, like --version."`

@@ -13,6 +13,7 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/version"
+	"github.com/vespo-dev/vespo/internal/durable"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/registry"
 	"github.com/vespo-dev/vespo/registry/filestore"
@@ -157,6 +158,9 @@ func (c *core) openCommon(ctx context.Context, list *parts.List, cfg *Config, lo
 	if err != nil {
 		return nil, err
 	}
+	if err := durable.MkdirAll(c.store.HostDir()); err != nil {
+		return nil, err
+	}
 	c.node, err = cluster.NewNode(cluster.NodeConfig{
 		Store:        common,
 		Address:      cmp.Or(cfg.PeerAddress, cfg.PeerListen),
@@ -167,6 +171,7 @@ func (c *core) openCommon(ctx context.Context, list *parts.List, cfg *Config, lo
 		MaxLag:       cfg.MaxLag,
 		Forward:      cfg.ForwardCold,
 		MaxBodyBytes: int64(cfg.MaxBody),
+		Dir:          durable.Dir(c.store.HostDir()),
 		Log:          log,
 	})
 	if err != nil {
@@ -231,38 +236,6 @@ func bound(setting string, opened net.Addr) string {
 		port = open
 	}
 	return net.JoinHostPort(host, cmp.Or(port, "0"))
-}
-
-// hosts returns the reader of the hosts of a common catalogue; nil without one.
-func (c *core) hosts() admin.HostsReader {
-	if c.node == nil {
-		return nil
-	}
-	return func(ctx context.Context) (admin.Hosts, error) {
-		members, err := c.node.Members(ctx)
-		if err != nil {
-			return admin.Hosts{}, err
-		}
-		all := admin.Hosts{Store: c.node.StoreName(), Hosts: []admin.Host{}}
-		latest := c.catalogue.State().Generation
-		for _, m := range members {
-			latest = max(latest, m.Generation)
-		}
-		all.Generation = uint64(latest)
-		for _, m := range members {
-			all.Hosts = append(all.Hosts, admin.Host{
-				Address:     m.Address,
-				Version:     m.Version,
-				Started:     m.Started,
-				Generation:  uint64(m.Generation),
-				Lag:         uint64(latest - m.Generation),
-				Failing:     m.Failing,
-				Unavailable: m.Unavailable,
-				Own:         m.Address == c.node.Self().Address,
-			})
-		}
-		return all, nil
-	}
 }
 
 // common returns how far this host is with a common catalogue; nil without one.

@@ -136,6 +136,7 @@ func wire(ctx context.Context, list *parts.List, cfg *Config, dataDir string, lo
 	if err != nil {
 		return nil, err
 	}
+	c.attachSlots(gate, cfg.Slots)
 	own, limits := admissions(cfg), cfg.limits()
 	c.sources.Gates = instrumentGates(limits, gate, own)
 	c.deployer = deploy.New(deploy.Config{
@@ -234,6 +235,7 @@ func (c *core) newManagement(cfg *Config, access access, gate *admission.Gate) *
 		Usage:               c.usage,
 		Slots:               c.slots(gate),
 		Hosts:               c.hosts(),
+		DrainHost:           c.drainHost(),
 		Common:              c.common(),
 		ConsoleURL:          func() string { url, _ := c.console.Load().(string); return url },
 		Metrics:             c.sources.Scrapes,

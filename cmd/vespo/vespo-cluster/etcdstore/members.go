@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
@@ -80,27 +81,58 @@ func (s *Store) withdraw(lease clientv3.LeaseID) {
 	_, _ = s.client.Revoke(ctx, lease)
 }
 
-func (s *Store) hostKeys() string { return s.cfg.Prefix + "/hosts/" }
+func (s *Store) hostKeys() string  { return s.cfg.Prefix + "/hosts/" }
+func (s *Store) drainKeys() string { return s.cfg.Prefix + "/drained/" }
 
-// Members implements cluster.Store.
-func (s *Store) Members(ctx context.Context) (all []cluster.Member, err error) {
+// View implements cluster.Store. It is one request, so that etcd has to answer with its latest revision.
+func (s *Store) View(ctx context.Context) (v cluster.View, err error) {
 	ctx, cancel := s.request(ctx)
 	defer cancel()
-	answer, err := s.client.Get(ctx, s.hostKeys(), clientv3.WithPrefix())
+	answer, err := s.client.Txn(ctx).Then(
+		clientv3.OpGet(s.hostKeys(), clientv3.WithPrefix()),
+		clientv3.OpGet(s.drainKeys(), clientv3.WithPrefix(), clientv3.WithKeysOnly()),
+		clientv3.OpGet(s.keys+headKey),
+	).Commit()
 	if err != nil {
-		return nil, s.unreachable(err)
+		return v, s.unreachable(err)
 	}
-	for _, kv := range answer.Kvs {
+	found := func(i int) []*mvccpb.KeyValue { return answer.Responses[i].GetResponseRange().Kvs }
+	for _, kv := range found(0) {
 		content, err := unseal(kv.Value, hostFormat, memberVersion)
 		if err != nil {
 			continue // of a later release
 		}
 		var m cluster.Member
 		if json.Unmarshal(content, &m) == nil && m.Address == strings.TrimPrefix(string(kv.Key), s.hostKeys()) {
-			all = append(all, m)
+			v.Members = append(v.Members, m)
 		}
 	}
-	return all, nil
+	for _, kv := range found(1) {
+		v.Drained = append(v.Drained, strings.TrimPrefix(string(kv.Key), s.drainKeys()))
+	}
+	if heads := found(2); len(heads) > 0 {
+		h, err := decodeHead(heads[0].Value)
+		if err != nil {
+			return v, fmt.Errorf("store %s: %w", s.cfg, err)
+		}
+		v.Generation = h.Generation
+	}
+	return v, nil
+}
+
+// Drain implements cluster.Store.
+func (s *Store) Drain(ctx context.Context, host string, on bool) (err error) {
+	ctx, cancel := s.request(ctx)
+	defer cancel()
+	if on {
+		_, err = s.client.Put(ctx, s.drainKeys()+host, time.Now().UTC().Format(time.RFC3339))
+	} else {
+		_, err = s.client.Delete(ctx, s.drainKeys()+host)
+	}
+	if err != nil {
+		return s.unreachable(err)
+	}
+	return nil
 }
 
 // Claim implements cluster.Store: the key of a schedule has the last time that was claimed, and changes by compare-and-set.

@@ -2,7 +2,6 @@ package etcdstore
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -13,7 +12,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
-	"github.com/vespo-dev/vespo/registry"
 )
 
 // operations are the kinds of requests that are counted, in the order of their names.
@@ -76,24 +74,6 @@ func (s *Store) Stats() cluster.StoreStats {
 		out.Requests = append(out.Requests, cluster.RequestStats{Operation: name, OK: c.ok[i].Load(), Failed: c.failed[i].Load()})
 	}
 	return out
-}
-
-// Latest implements cluster.Store. It reads the head, which is small, so that etcd has to answer with its latest revision.
-func (s *Store) Latest(ctx context.Context) (registry.Generation, error) {
-	ctx, cancel := s.request(ctx)
-	defer cancel()
-	answer, err := s.client.Get(ctx, s.keys+headKey)
-	if err != nil {
-		return 0, s.unreachable(err)
-	}
-	if len(answer.Kvs) == 0 {
-		return 0, nil
-	}
-	h, err := decodeHead(answer.Kvs[0].Value)
-	if err != nil {
-		return 0, fmt.Errorf("store %s: %w", s.cfg, err)
-	}
-	return h.Generation, nil
 }
 
 // mutations returns the number of operations that write.

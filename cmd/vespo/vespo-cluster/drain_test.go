@@ -1,0 +1,108 @@
+package main
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/etcdtest"
+)
+
+// listenForPeers gives a host a fixed address for the others, which it returns.
+func (h *host) listenForPeers() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(h.t, err)
+	address := l.Addr().String()
+	require.NoError(h.t, l.Close())
+	h.args[slices.Index(h.args, "--peer-listen")+1] = address
+	return address
+}
+
+// TestDrain drains a host by the other one. It is not ready until that is ended, also after a restart, without etcd, too. It
+// serves all the while.
+func TestDrain(t *testing.T) {
+	server := etcdtest.Start(t)
+	url := server.URL("drain") + "?timeout=1s"
+	a, b := newHost(t, url), newHost(t, url)
+	address := a.listenForPeers()
+	a.start()
+	b.start()
+	ready := func(h *host, want int) {
+		t.Helper()
+		h.eventually(func() bool { return h.status("/services/ready") == want })
+	}
+	status, answer := a.redirect("/a", "/1")
+	require.Equal(t, http.StatusCreated, status, answer)
+	b.eventually(func() bool { return b.seen("/a") == "/1" })
+	ready(a, http.StatusOK)
+	ready(b, http.StatusOK)
+
+	out, err := b.vespo("", "hosts", "drain", "127.0.0.1:1")
+	require.Error(t, err)
+	require.Contains(t, out, `there is no host "127.0.0.1:1"`)
+	out, err = b.vespo("", "hosts", "drain", address)
+	require.NoError(t, err, out)
+	require.Equal(t, address+" is being drained\n", out)
+	ready(a, http.StatusServiceUnavailable)
+	require.Equal(t, http.StatusOK, b.status("/services/ready"))
+	require.Equal(t, "/1", a.seen("/a"))
+	out, err = b.vespo("", "hosts")
+	require.NoError(t, err, out)
+	require.Regexp(t, address+` +draining .* 4 of 4 `, out)
+	require.Regexp(t, ` there .* 4 of 4 `, out)
+	out, err = b.vespo("", "audit")
+	require.NoError(t, err, out)
+	require.Contains(t, out, "hosts/drain")
+
+	a.kill()
+	a.start()
+	ready(a, http.StatusServiceUnavailable)
+	a.kill()
+	server.Kill(t)
+	a.start()
+	require.Equal(t, http.StatusServiceUnavailable, a.status("/services/ready"))
+	require.Equal(t, "/1", a.seen("/a"))
+	out, err = b.vespo("", "hosts", "undrain", address)
+	require.Error(t, err)
+	require.Contains(t, out, "cannot be reached")
+
+	server.Run(t)
+	server.Wait(t)
+	b.eventually(func() bool { _, err := b.vespo("", "hosts", "undrain", address); return err == nil })
+	ready(a, http.StatusOK)
+	out, err = a.vespo("", "hosts", "list")
+	require.NoError(t, err, out)
+	require.NotContains(t, out, "draining")
+}
+
+// TestDrainedHostsClaimNothing lets two hosts claim times of a schedule. The one that is drained gets none.
+func TestDrainedHostsClaimNothing(t *testing.T) {
+	server := etcdtest.Start(t)
+	url := server.URL("claims")
+	var nodes []*cluster.Node
+	for _, address := range []string{"a:1", "b:1"} {
+		n, err := cluster.NewNode(cluster.NodeConfig{Store: opened(t, url), Address: address, Log: slog.New(slog.DiscardHandler)})
+		require.NoError(t, err)
+		nodes = append(nodes, n)
+	}
+	a, b := nodes[0], nodes[1]
+	require.ErrorContains(t, b.Drain(t.Context(), "a:1", true), "there is no host")
+	require.NoError(t, opened(t, url).Drain(t.Context(), "a:1", true))
+	at := time.Date(2030, 1, 2, 3, 4, 0, 0, time.UTC)
+	mine, err := a.Claim(t.Context(), "s", at)
+	require.NoError(t, err)
+	require.False(t, mine)
+	mine, err = b.Claim(t.Context(), "s", at)
+	require.NoError(t, err)
+	require.True(t, mine, "the time was left for the other host")
+	require.NoError(t, a.Drain(t.Context(), "a:1", false))
+	mine, err = a.Claim(t.Context(), "s", at.Add(time.Minute))
+	require.NoError(t, err)
+	require.True(t, mine)
+}
