@@ -64,10 +64,10 @@ func (s *Shelves[T]) Sweep(fits func(*T) bool, f func(*T)) {
 	}
 }
 
-// Take takes a value that fits from the shelf; nil: there is none. fits may read what no one changes in a value, as
+// Take takes a value that fits from the shelf, that put last if there are several; nil: there is none. fits may read what no one changes in a value, as
 // the value may be in use again.
 func (s *Shelf[T]) Take(fits func(*T) bool) *T {
-	for i := range s.values {
+	for i := len(s.values) - 1; i >= 0; i-- {
 		if v := s.values[i].Load(); v != nil && fits(v) && s.values[i].CompareAndSwap(v, nil) {
 			return v
 		}

@@ -21,6 +21,8 @@ func TestAValueIsFoundAgain(t *testing.T) {
 	require.Same(t, a, shelf.Take(all))
 	require.Nil(t, shelf.Take(all))
 	require.Nil(t, shelf.Put(a))
+	require.Nil(t, shelf.Put(b))
+	require.Same(t, b, shelf.Take(all), "that put last")
 	require.False(t, shelf.Retract(b))
 	require.True(t, shelf.Retract(a))
 	require.False(t, shelf.Retract(a))

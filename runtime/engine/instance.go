@@ -38,6 +38,8 @@ type Instance struct {
 	Component any
 	// Caller is set by the package that calls the instance for requests.
 	Caller any
+	// Keeper is set by the package that keeps the instance between requests.
+	Keeper any
 	// OnPause, if set, is called before a host function waits. It should send buffered data.
 	OnPause func()
 	// Warming reports whether calls are those of WarmUps: what the host keeps of them belongs to the snapshot.

@@ -1,5 +1,5 @@
-// Package pool keeps the instances of a module between requests. Warm instances are
-// taken in LIFO order, missing ones are restored from the snapshot, and if a module's
+// Package pool keeps the instances of a module between requests. An instance that a processor has just used stays with
+// it (package spare) for its next request of the module, without a lock. Other warm instances are taken in LIFO order, missing ones are restored from the snapshot, and if a module's
 // compiled code was evicted, the first request loads it again.
 //
 // A pool never queues. Admission admits no more requests than there are slots, and every warm instance

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vespo-dev/vespo/internal/spare"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -17,9 +18,10 @@ func TestColdestIsThatOfAllPools(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	clock := time.Now()
 	var heap loadedHeap
+	set := &Set{spare: spare.New[engine.Instance]()}
 	pools := make([]*Pool, 30)
 	for i := range pools {
-		pools[i] = &Pool{opened: clock.Add(time.Duration(i))}
+		pools[i] = &Pool{set: set, opened: clock.Add(time.Duration(i))}
 	}
 	naive := func(tried map[*Pool]bool) (coldest *Pool) {
 		var oldest time.Time

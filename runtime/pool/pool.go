@@ -43,12 +43,16 @@ type Pool struct {
 	open context.Context    // immutable; ends with Close
 	stop context.CancelFunc // immutable
 
-	opened   time.Time // immutable
+	opened   time.Time   // immutable
+	loadedIn atomic.Bool // module is not nil
+	tight    atomic.Bool // set while instances are sought, and once the pool is closed: none may stay spare. Written with mu held
+
+	_        [64]byte // all processors read the fields above
 	mu       sync.Mutex
 	module   *engine.Module     // guarded by mu; nil while evicted; changed by setModuleLocked
-	loadedIn atomic.Bool        // module is not nil
 	warm     []*engine.Instance // guarded by mu; LIFO
-	inUse    int                // guarded by mu; including acquisitions in progress
+	kept     map[*kept]struct{} // guarded by mu; of all instances
+	inUse    int                // guarded by mu; including acquisitions in progress and spare instances
 	refills  int                // guarded by mu; refills and loads in progress
 	loading  chan struct{}      // guarded by mu; closed when the load in progress has ended
 	lastUsed time.Time          // guarded by mu; end of the last request, zero before the first
@@ -73,7 +77,7 @@ func (s *Set) Open(ctx context.Context, load Loader) (*Pool, error) {
 	p.open, p.stop = context.WithCancel(context.Background())
 	p.setModuleLocked(module)
 	if fresh, _ := module.Fresh(); fresh {
-		p.report(first.Close())
+		p.close(first)
 	} else {
 		p.warm = append(p.warm, first)
 	}
@@ -105,6 +109,7 @@ func (p *Pool) prepare(ctx context.Context, module *engine.Module) (*engine.Inst
 	if err != nil {
 		return nil, errors.Join(err, module.Close(ctx))
 	}
+	p.keep(first)
 	return first, nil
 }
 
@@ -112,15 +117,23 @@ func (p *Pool) prepare(ctx context.Context, module *engine.Module) (*engine.Inst
 // guest's initialisation is part of the request, and there is no instance unless the
 // Outcome is Clean. The caller must release the instance.
 func (p *Pool) Acquire(ctx context.Context, deadline time.Time) (*engine.Instance, Start, engine.Outcome, error) {
+	shelf := p.set.spare.Near()
+	if in := p.take(shelf); in != nil {
+		return in, Warm, engine.Outcome{}, nil
+	}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
 		return nil, "", engine.Outcome{}, ErrClosed
 	}
 	p.inUse++
+	if len(p.warm) == 0 {
+		p.gatherLocked()
+	}
 	if in := p.popLocked(); in != nil {
 		p.counts.Warm++
 		p.mu.Unlock()
+		keptWith(in).shelf = shelf
 		return in, Warm, engine.Outcome{}, nil
 	}
 	p.mu.Unlock()
@@ -129,6 +142,7 @@ func (p *Pool) Acquire(ctx context.Context, deadline time.Time) (*engine.Instanc
 		p.done(time.Now())
 		return nil, start, out, err
 	}
+	keptWith(in).shelf = shelf
 	p.count(func(c *Counts) {
 		if start == Cold {
 			c.Cold++
@@ -174,6 +188,9 @@ func (p *Pool) acquireSlow(ctx context.Context, deadline time.Time) (*engine.Ins
 		return nil, "", engine.Outcome{}, err
 	}
 	in, out, err := module.Instantiate(ctx, deadline, slot)
+	if in != nil {
+		p.keep(in)
+	}
 	return in, start, out, err
 }
 
@@ -198,22 +215,16 @@ func (p *Pool) Release(in *engine.Instance, reusable bool) (dirtyBytes int) {
 		p.discard(in, true)
 		return dirtyBytes
 	}
-	p.mu.Lock()
-	keep := !p.closed
-	if keep {
-		p.warm = append(p.warm, in)
+	p.put(in, ended)
+	if p.set.over.Load() {
+		p.set.requestTrim()
 	}
-	p.mu.Unlock()
-	if !keep {
-		p.report(in.Close())
-	}
-	p.done(ended)
 	return dirtyBytes
 }
 
 func (p *Pool) discard(in *engine.Instance, refill bool) {
 	outdated := in.Outdated()
-	p.report(in.Close())
+	p.close(in)
 	if refill && !outdated {
 		p.count(func(c *Counts) { c.Discarded++ })
 	}
@@ -249,6 +260,7 @@ func (p *Pool) unlockAndFinish() {
 // because reclaiming one would cool another pool.
 func (p *Pool) refill(ctx context.Context) {
 	p.mu.Lock()
+	p.gatherLocked()
 	module := p.module
 	if p.closed || module == nil || len(p.warm) > 0 {
 		p.mu.Unlock()
@@ -270,6 +282,7 @@ func (p *Pool) refill(ctx context.Context) {
 		p.report(err)
 		return
 	}
+	p.keep(in)
 	p.mu.Lock()
 	if !p.closed {
 		p.warm, in = append(p.warm, in), nil
@@ -277,7 +290,7 @@ func (p *Pool) refill(ctx context.Context) {
 	}
 	p.mu.Unlock()
 	if in != nil {
-		p.report(in.Close())
+		p.close(in)
 	}
 }
 
@@ -291,22 +304,23 @@ func (p *Pool) idleSince() (since time.Time, warm, held bool) {
 
 // unusedLocked returns the end of the last request, or the time when the pool was opened.
 func (p *Pool) unusedLocked() time.Time {
-	if p.lastUsed.IsZero() {
-		return p.opened
+	if used := p.lastUsedLocked(); !used.IsZero() {
+		return used
 	}
-	return p.lastUsed
+	return p.opened
 }
 
 // closeWarm closes up to n warm instances, starting with the least recently used. The
 // set's lock must be held.
 func (p *Pool) closeWarm(n int) int {
 	p.mu.Lock()
+	p.gatherLocked()
 	n = min(n, len(p.warm))
 	victims := slices.Clone(p.warm[:n])
 	p.warm = slices.Delete(p.warm, 0, n)
 	p.mu.Unlock()
 	for _, in := range victims {
-		p.report(in.Close())
+		p.close(in)
 	}
 	return n
 }
@@ -318,6 +332,7 @@ func (p *Pool) Close(ctx context.Context) error {
 	p.mu.Lock()
 	already := p.closed
 	p.closed = true
+	p.gatherLocked()
 	p.stop() // cancels a load in progress
 	idle := p.inUse == 0 && p.refills == 0
 	if p.module != nil {

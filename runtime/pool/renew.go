@@ -32,6 +32,7 @@ func (p *Pool) awaitCode(module *engine.Module) {
 func (p *Pool) renew() {
 	p.set.mu.Lock()
 	p.mu.Lock()
+	p.gatherLocked()
 	var outdated []*engine.Instance
 	p.warm = slices.DeleteFunc(p.warm, func(in *engine.Instance) bool {
 		if in.Outdated() {
@@ -42,7 +43,7 @@ func (p *Pool) renew() {
 	})
 	p.mu.Unlock()
 	for _, in := range outdated {
-		p.report(in.Close())
+		p.close(in)
 	}
 	p.set.mu.Unlock()
 	if len(outdated) > 0 {

@@ -73,6 +73,7 @@ func TestRequestsDuringTheSwap(t *testing.T) {
 		require.Eventually(t, func() bool {
 			p.mu.Lock()
 			defer p.mu.Unlock()
+			p.gatherLocked()
 			for _, in := range p.warm {
 				if in.Outdated() {
 					return false

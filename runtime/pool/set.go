@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vespo-dev/vespo/internal/spare"
 	"github.com/vespo-dev/vespo/runtime/engine"
 )
 
@@ -35,6 +36,10 @@ type Set struct {
 	options Options        // immutable
 	log     *slog.Logger   // immutable
 
+	spare *spare.Shelves[engine.Instance] // instances without a request, which count as in use
+	tight atomic.Bool                     // set while a slot is sought: no instance may stay spare. Written with mu held
+
+	_       [64]byte           // all processors read the fields above
 	mu      sync.Mutex         // held while slots change their owner
 	pools   map[*Pool]struct{} // guarded by mu
 	holding map[*Pool]struct{} // guarded by mu; pools with slots, and some that had some
@@ -57,6 +62,7 @@ func NewSet(e *engine.Engine, o Options) *Set {
 		log:     o.Log,
 		pools:   map[*Pool]struct{}{},
 		holding: map[*Pool]struct{}{},
+		spare:   spare.New[engine.Instance](),
 		trims:   make(chan struct{}, 1),
 		refills: make(chan *Pool, 16),
 		done:    make(chan struct{}),
@@ -93,15 +99,33 @@ func (s *Set) Close() {
 // slot reserves a slot for a pool: a free one, or that of a warm instance in the pool that has been idle longest.
 func (s *Set) slot(of *Pool) (*engine.Slot, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for {
-		if slot, ok := s.freeSlotLocked(of); ok {
-			return slot, nil
-		}
-		if !s.reclaimLocked() {
-			return nil, ErrNoSlot
-		}
+	slot, ok := s.freeSlotLocked(of)
+	var closed []*engine.Instance
+	for found := true; found && !ok; slot, ok = s.freeSlotLocked(of) {
+		closed = append(closed, s.gatherLocked()...)
+		found = s.reclaimLocked()
+		s.tight.Store(false)
 	}
+	s.mu.Unlock()
+	for _, in := range closed {
+		putBack(in)
+	}
+	if !ok {
+		return nil, ErrNoSlot
+	}
+	return slot, nil
+}
+
+// gatherLocked sets tight and makes the spare instances of all pools warm ones. It returns those of closed pools, which
+// the caller must put back when it has released the lock.
+func (s *Set) gatherLocked() (closed []*engine.Instance) {
+	s.tight.Store(true)
+	s.spare.Sweep(func(*engine.Instance) bool { return true }, func(in *engine.Instance) {
+		if !keptWith(in).pool.warmAgain(in) {
+			closed = append(closed, in)
+		}
+	})
+	return closed
 }
 
 // freeSlot reserves a free slot for a pool.

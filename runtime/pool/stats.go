@@ -41,7 +41,12 @@ type Stats struct {
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Stats{Loaded: p.module != nil, Warm: len(p.warm), InUse: p.inUse, LastUsed: p.lastUsed, Counts: p.counts}
+	s := Stats{Loaded: p.module != nil, Warm: len(p.warm), InUse: p.inUse, LastUsed: p.lastUsedLocked(), Counts: p.counts}
+	for k := range p.kept {
+		s.Counts.Warm += k.warm.Load()
+	}
+	spare := p.spareLocked()
+	s.Warm, s.InUse = s.Warm+spare, s.InUse-spare
 	if p.module != nil {
 		s.SnapshotBytes = p.module.SnapshotBytes()
 	}

@@ -50,7 +50,7 @@ func (p *Pool) unload(ctx context.Context) (unloaded bool, err error) {
 func (p *Pool) idleLoaded() (since time.Time, loaded, idle bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.unusedLocked(), p.module != nil && !p.closed, p.inUse == 0 && p.refills == 0
+	return p.unusedLocked(), p.module != nil && !p.closed, p.inUse == p.spareLocked() && p.refills == 0
 }
 
 // exceeded reports whether the limit on bytes or that on pools is exceeded.

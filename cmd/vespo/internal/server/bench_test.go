@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,9 +23,10 @@ import (
 	"github.com/vespo-dev/vespo/testdata/guests"
 )
 
-// BenchmarkWarm measures a request for a warm service in a complete server, without the kernel's part.
+// BenchmarkWarm measures a request for a warm service in a complete server, without the kernel's part. With -cpu, as many
+// connections ask at once; their client has an address with a share.
 func BenchmarkWarm(b *testing.B) {
-	cfg, err := parse(b, "--data", b.TempDir(), "--slots=4")
+	cfg, err := parse(b, "--data", b.TempDir(), "--slots=64")
 	require.NoError(b, err)
 	cfg.SharedCode = guests.CodeCache()
 	ctx, cancel := context.WithCancel(b.Context())
@@ -43,24 +46,31 @@ func BenchmarkWarm(b *testing.B) {
 	} {
 		_, err := s.core.deployer.Add(ctx, services.Spec{Key: routekey.MustParse("/" + g.name), Kind: wasm.KindName, Blobs: services.Module(g.module())})
 		require.NoError(b, err)
-		b.Run(g.name, func(b *testing.B) { benchmarkRequests(b, s.core.handler, "/"+g.name+g.path) })
+		b.Run(g.name, func(b *testing.B) {
+			b.ReportAllocs()
+			var all sync.WaitGroup
+			conns := runtime.GOMAXPROCS(0)
+			for range conns {
+				all.Go(func() { benchmarkRequests(b, s.core.handler, "/"+g.name+g.path, (b.N+conns-1)/conns) })
+			}
+			all.Wait()
+		})
 	}
 }
 
-// benchmarkRequests serves the same request again and again.
-func benchmarkRequests(b *testing.B, handler http.Handler, path string) {
+// benchmarkRequests serves the same request count times on a connection.
+func benchmarkRequests(b *testing.B, handler http.Handler, path string, count int) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
 	defer listener.Close()
 	conn, err := net.Dial("tcp", listener.Addr().String())
 	require.NoError(b, err)
 	defer conn.Close()
-	b.ReportAllocs()
 	f := newSurface("the benchmark", handler, 0, slog.New(slog.DiscardHandler))
 	c := &endless{
 		Conn:    conn,
 		request: fmt.Sprintf("GET %s HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n", path),
-		count:   b.N,
+		count:   count,
 		closed:  make(chan struct{}),
 	}
 	_ = lane.New(f.server).Serve(&single{Listener: listener, conn: c}) // fails after the connection
@@ -92,6 +102,7 @@ func (c *endless) Write(p []byte) (int, error) {
 }
 
 func (c *endless) Close() error                    { close(c.closed); return nil }
+func (c *endless) RemoteAddr() net.Addr            { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1} }
 func (c *endless) SetDeadline(time.Time) error     { return nil }
 func (c *endless) SetReadDeadline(time.Time) error { return nil }
 

@@ -1,0 +1,139 @@
+package pool
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/vespo-dev/vespo/internal/spare"
+	"github.com/vespo-dev/vespo/runtime/engine"
+)
+
+// kept is the pool's record of an instance, in engine.Instance.Keeper.
+type kept struct {
+	pool  *Pool                         // immutable
+	shelf *spare.Shelf[engine.Instance] // of the request that has the instance
+	warm  atomic.Int64                  // requests that found the instance on a shelf
+	used  atomic.Int64                  // end of the last request: a time.Duration since Pool.opened; 0 before the first
+	_     [32]byte                      // a cache line of its own
+}
+
+func keptWith(in *engine.Instance) *kept { return in.Keeper.(*kept) }
+
+// owns reports whether an instance is one of the pool.
+func (p *Pool) owns(in *engine.Instance) bool { return keptWith(in).pool == p }
+
+// keep adopts a new instance.
+func (p *Pool) keep(in *engine.Instance) {
+	k := &kept{pool: p}
+	in.Keeper = k
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.kept == nil {
+		p.kept = make(map[*kept]struct{})
+	}
+	p.kept[k] = struct{}{}
+}
+
+// close closes an instance that is neither warm nor spare.
+func (p *Pool) close(in *engine.Instance) {
+	k := keptWith(in)
+	p.report(in.Close())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counts.Warm += k.warm.Load()
+	p.lastUsed = p.lastUsedLocked()
+	delete(p.kept, k)
+}
+
+// lastUsedLocked returns the end of the last request, zero before the first.
+func (p *Pool) lastUsedLocked() time.Time {
+	last := p.lastUsed
+	for k := range p.kept {
+		if used := k.used.Load(); used != 0 {
+			if at := p.opened.Add(time.Duration(used)); at.After(last) {
+				last = at
+			}
+		}
+	}
+	return last
+}
+
+// short reports whether an instance that is released must go to the pool itself.
+func (p *Pool) short() bool { return p.tight.Load() || p.set.tight.Load() }
+
+// take takes a spare instance of the pool for a request; nil: there is none on the shelf.
+func (p *Pool) take(shelf *spare.Shelf[engine.Instance]) *engine.Instance {
+	in := shelf.Take(p.owns)
+	if in == nil {
+		return nil
+	}
+	if p.short() { // it may be needed elsewhere
+		putBack(in)
+		return nil
+	}
+	k := keptWith(in)
+	k.shelf = shelf
+	k.warm.Add(1)
+	return in
+}
+
+// put makes the instance of a request that has ended spare, unless it is needed elsewhere.
+func (p *Pool) put(in *engine.Instance, ended time.Time) {
+	k := keptWith(in)
+	k.used.Store(int64(max(1, ended.Sub(p.opened))))
+	if p.short() {
+		putBack(in)
+		return
+	}
+	shelf := k.shelf
+	if displaced := shelf.Put(in); displaced != nil {
+		putBack(displaced)
+	}
+	if p.short() && shelf.Retract(in) {
+		putBack(in)
+	}
+}
+
+// putBack returns an instance without a request to its pool. No lock may be held.
+func putBack(in *engine.Instance) {
+	p := keptWith(in).pool
+	if p.warmAgain(in) {
+		return
+	}
+	p.close(in)
+	p.mu.Lock()
+	p.inUse--
+	p.unlockAndFinish()
+}
+
+// warmAgain makes an instance without a request a warm one, unless the pool is closed.
+func (p *Pool) warmAgain(in *engine.Instance) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.warm = append(p.warm, in)
+		p.inUse--
+	}
+	return !p.closed
+}
+
+// gatherLocked makes the spare instances of the pool warm ones. A request that ends at the same time may make
+// its instance spare afterwards, unless the pool is closed.
+func (p *Pool) gatherLocked() {
+	p.tight.Store(true)
+	p.set.spare.Sweep(p.owns, func(in *engine.Instance) {
+		p.warm = append(p.warm, in)
+		p.inUse--
+	})
+	p.tight.Store(p.closed)
+}
+
+// spareLocked returns the number of spare instances. It is exact while no request begins or ends.
+func (p *Pool) spareLocked() (n int) {
+	p.set.spare.Each(func(in *engine.Instance) {
+		if p.owns(in) {
+			n++
+		}
+	})
+	return min(n, p.inUse)
+}
