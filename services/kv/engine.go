@@ -10,6 +10,15 @@ import (
 type Engine interface {
 	Stores
 	io.Closer
+	// Totals returns the last known state. It does not wait for the engine.
+	Totals() Totals
+}
+
+// Totals are those of all stores.
+type Totals struct {
+	Stores int
+	Usage
+	Away bool // the engine could not be used at the last attempt
 }
 
 // Options are those of an engine.

@@ -96,6 +96,7 @@ func TestKeyValueStores(t *testing.T) {
 		out, err := b.vespo("", "kv", "list")
 		require.NoError(t, err, out)
 		require.Contains(t, out, "notes")
+		b.eventually(func() bool { return strings.Contains(b.body("/services/metrics"), "\nvespo_kv_keys 1\n") })
 		exported, err = a.vespo("", "kv", "export", "notes")
 		require.NoError(t, err, exported)
 		require.Contains(t, exported, `{"key":"note/x","value":"text"`)

@@ -123,6 +123,13 @@ func TestSharedQueues(t *testing.T) {
 	}
 	status, text, header := send(a.client, http.MethodPost, a.url+"/jobs/x?async=1", "later")
 	require.Equal(t, http.StatusAccepted, status, text)
+	for _, h := range []*host{a, b} {
+		h.eventually(func() bool {
+			text := h.body("/services/metrics")
+			return strings.Contains(text, "\nvespo_queue_stored 4\n") && strings.Contains(text, "\nvespo_queue_engine_away 0\n") &&
+				strings.Contains(text, `vespo_queue_waiting{service="/jobs"} 1`)
+		})
+	}
 	a.kill()
 	j, ok := take(worker, b.workersAt())
 	require.True(t, ok)
@@ -135,4 +142,57 @@ func TestSharedQueues(t *testing.T) {
 	require.Equal(t, http.StatusOK, status, text)
 	require.Equal(t, "by b", text)
 	require.Equal(t, "answered", header.Get("Vespo-Result"))
+}
+
+// TestWithoutTheEngine serves clients that wait by workers of their own host, and refuses what needs the engine.
+func TestWithoutTheEngine(t *testing.T) {
+	engine := enginetest.StartPostgres(t)
+	url := "postgres://postgres@" + engine.Address + "/postgres?timeout=2s"
+	a := newKVHost(t)
+	a.startQueues(url)
+	a.addQueue()
+	worker := &http.Client{}
+	defer worker.CloseIdleConnections()
+	status, text, header := send(a.client, http.MethodPost, a.url+"/jobs/x?async=1", "kept")
+	require.Equal(t, http.StatusAccepted, status, text)
+	location := header.Get("Location")
+	engine.Kill(t)
+	for range 2 {
+		a.eventually(func() bool {
+			status, text, header = send(a.client, http.MethodPost, a.url+"/jobs/x?async=1", "refused")
+			return status == http.StatusServiceUnavailable && strings.Contains(text, "was not accepted")
+		})
+		require.Equal(t, "1", header.Get("Retry-After"))
+		status, text, _ = send(a.client, http.MethodGet, a.url+location, "")
+		require.Equal(t, http.StatusServiceUnavailable, status, text)
+		require.NotContains(t, text, engine.Address)
+		answered := make(chan string, 1)
+		go func() {
+			_, text, _ := send(a.client, http.MethodPost, a.url+"/jobs/x", "waits")
+			answered <- text
+		}()
+		var j job
+		a.eventually(func() bool {
+			var ok bool
+			j, ok = take(worker, a.workersAt())
+			return ok
+		})
+		require.Equal(t, "waits", string(j.Body))
+		require.Equal(t, http.StatusOK, answer(worker, a.workersAt(), j, "here"))
+		require.Equal(t, "here", <-answered)
+		require.Contains(t, a.body("/services/metrics"), "\nvespo_queue_engine_away 1\n")
+		a.kill()
+		a.startQueues(url)
+	}
+	engine.Run(t)
+	var j job
+	a.eventually(func() bool {
+		var ok bool
+		j, ok = take(worker, a.workersAt())
+		return ok
+	})
+	require.Equal(t, "kept", string(j.Body))
+	require.Equal(t, http.StatusOK, answer(worker, a.workersAt(), j, "late, but here"))
+	status, text, _ = send(a.client, http.MethodGet, a.url+location, "")
+	require.Equal(t, "late, but here", text, status)
 }

@@ -119,6 +119,12 @@ func (s *Stores) Stats() Stats {
 	return Stats{len(s.stores), kv.Usage{Keys: s.keys.Load(), Bytes: s.bytes.Load()}}
 }
 
+// Totals implements kv.Engine.
+func (s *Stores) Totals() kv.Totals {
+	stats := s.Stats()
+	return kv.Totals{Stores: stats.Stores, Usage: stats.Usage}
+}
+
 // all returns the stores. One that is being deleted makes its reads wait, but not those of others: mu is not held then.
 func (s *Stores) all() []*store {
 	s.mu.Lock()

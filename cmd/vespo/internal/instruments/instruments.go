@@ -26,7 +26,7 @@ import (
 	"github.com/vespo-dev/vespo/services/kinds/proxy"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
-	"github.com/vespo-dev/vespo/services/kv/boltstore"
+	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/observe/journal"
 	"github.com/vespo-dev/vespo/services/observe/metrics"
 	"github.com/vespo-dev/vespo/services/observe/tally"
@@ -44,7 +44,7 @@ type Sources struct {
 	Proxies   *proxy.Kind
 	Queues    *queue.Kind
 	Functions *function.Kind
-	Stores    *boltstore.Stores // nil if an engine has them
+	Stores    kv.Engine // nil if they are not open
 	Schedules *scheduler.Scheduler
 	Mirrors   *mirror.Mirrors
 	Feed      *follow.Feed

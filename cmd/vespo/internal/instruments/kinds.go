@@ -4,7 +4,7 @@ import (
 	"github.com/vespo-dev/vespo/services/kinds/function"
 	"github.com/vespo-dev/vespo/services/kinds/proxy"
 	"github.com/vespo-dev/vespo/services/kinds/queue"
-	"github.com/vespo-dev/vespo/services/kv/boltstore"
+	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/observe/metrics"
 )
 
@@ -25,7 +25,7 @@ func (s *Sources) queues() metrics.Group {
 		metrics.Level("vespo_queue_requests_limit_bytes", "Limit of that memory.", func(q queue.Stats) int64 { return q.Requests.SizeBytes }),
 		metrics.Level("vespo_queue_replies_bytes", "Memory of answers that are not sent yet.", func(q queue.Stats) int64 { return q.Replies.HeldBytes }),
 		metrics.Level("vespo_queue_replies_limit_bytes", "Limit of that memory.", func(q queue.Stats) int64 { return q.Replies.SizeBytes }),
-		metrics.Level("vespo_queue_stored", "Requests on disk, with ended ones whose result is kept.", func(q queue.Stats) int { return q.Stored }),
+		metrics.Level("vespo_queue_stored", "Requests on disk or in the engine (--queues), with ended ones whose result is kept.", func(q queue.Stats) int { return q.Stored }),
 		metrics.Level("vespo_queue_stored_bytes", "Size of these.", func(q queue.Stats) int64 { return q.StoredBytes }),
 		metrics.Field[queue.Stats]{
 			Desc: metrics.Desc{
@@ -34,6 +34,10 @@ func (s *Sources) queues() metrics.Group {
 				Help: "1 if the file of stored requests was found damaged while in use.",
 			},
 			Emit: func(q queue.Stats, to *metrics.Sink) { to.Flag(q.Broken) },
+		},
+		metrics.Field[queue.Stats]{
+			Desc: metrics.Desc{Name: "vespo_queue_engine_away", Type: metrics.Gauge, Help: "1 if the engine of the queues (--queues) could not be used at the last attempt."},
+			Emit: func(q queue.Stats, to *metrics.Sink) { to.Flag(q.Away) },
 		},
 	)
 }
@@ -62,15 +66,19 @@ func (s *Sources) functions() metrics.Group {
 
 // stores returns the metrics of key-value stores.
 func (s *Sources) stores() metrics.Group {
-	read := func() boltstore.Stats {
+	read := func() kv.Totals {
 		if s.Stores == nil {
-			return boltstore.Stats{}
+			return kv.Totals{}
 		}
-		return s.Stores.Stats()
+		return s.Stores.Totals()
 	}
 	return metrics.Of("Key-value stores", read,
-		metrics.Level("vespo_kv_stores", "Key-value stores.", func(b boltstore.Stats) int { return b.Stores }),
-		metrics.Level("vespo_kv_keys", "Keys in all of them.", func(b boltstore.Stats) int64 { return b.Keys }),
-		metrics.Level("vespo_kv_bytes", "Size of their keys and values.", func(b boltstore.Stats) int64 { return b.Bytes }),
+		metrics.Level("vespo_kv_stores", "Key-value stores.", func(t kv.Totals) int { return t.Stores }),
+		metrics.Level("vespo_kv_keys", "Keys in all of them.", func(t kv.Totals) int64 { return t.Keys }),
+		metrics.Level("vespo_kv_bytes", "Size of their keys and values.", func(t kv.Totals) int64 { return t.Bytes }),
+		metrics.Field[kv.Totals]{
+			Desc: metrics.Desc{Name: "vespo_kv_engine_away", Type: metrics.Gauge, Help: "1 if the engine of the key-value stores (--kv) could not be used at the last attempt."},
+			Emit: func(t kv.Totals, to *metrics.Sink) { to.Flag(t.Away) },
+		},
 	)
 }

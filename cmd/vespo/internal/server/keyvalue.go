@@ -64,14 +64,22 @@ func (c *core) openStores(ctx context.Context, list *parts.List, cfg *Config, lo
 		Data: true,
 		Open: func(ctx context.Context) (err error) {
 			if cfg.KV == "" {
-				c.embedded, err = boltstore.Open(boltstore.Config{Dir: c.store.KVDir(), Limits: quotas, Log: log})
-				opened = c.embedded
+				opened, err = openEmbedded(boltstore.Config{Dir: c.store.KVDir(), Limits: quotas, Log: log})
 			} else {
 				opened, err = cfg.OpenKV(ctx, kv.Options{URL: cfg.KV, Password: os.Getenv(kv.PasswordVariable), Quotas: quotas, Log: log})
 			}
-			c.stores = opened
+			c.stores, c.engine = opened, opened
 			return err
 		},
 		Close: func(context.Context) error { return opened.Close() },
 	})
+}
+
+// openEmbedded opens the key-value stores in files.
+func openEmbedded(cfg boltstore.Config) (kv.Engine, error) {
+	s, err := boltstore.Open(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }

@@ -42,7 +42,6 @@ import (
 	"github.com/vespo-dev/vespo/services/kinds/queue"
 	"github.com/vespo-dev/vespo/services/kinds/wasm"
 	"github.com/vespo-dev/vespo/services/kv"
-	"github.com/vespo-dev/vespo/services/kv/boltstore"
 	"github.com/vespo-dev/vespo/services/observe/usage"
 	"github.com/vespo-dev/vespo/services/queues"
 )
@@ -70,7 +69,7 @@ type core struct {
 	root      *os.Root           // of mounts and static files; nil without --root
 	problems  []registry.Problem // found while opening the catalogue
 	stores    kv.Stores          // key-value stores
-	embedded  *boltstore.Stores  // the same, if they are in the data directory; or else nil
+	engine    kv.Engine          // the same, with what only the server uses
 	shared    queues.Store       // requests of durable queues in an engine; nil: they are in the data directory
 	security  *security          // TLS of the listeners
 	audit     *admin.Auditor     // records changes

@@ -16,7 +16,8 @@ const (
 	// SweepKeys bounds the expired keys that one request to the engine deletes.
 	SweepKeys = 1000
 
-	sweepEvery = time.Minute // at least so often expired keys are deleted
+	countEvery = 10 * time.Second // the totals are read
+	sweepEvery = 6                // times the totals are read, until expired keys are deleted
 )
 
 // reason is the error that callers see. It matches the cause, but does not have its text.
@@ -92,18 +93,44 @@ func (p *Presence) Seen(err error) {
 	}
 }
 
-// Sweep calls sweep, which deletes expired keys, again and again until ctx ends.
-func Sweep(ctx context.Context, log *slog.Logger, sweep func(context.Context) error) {
-	ticker := time.NewTicker(sweepEvery)
+// Counted are the totals of an engine's stores when they were last read. The zero value is ready, and safe for concurrent use.
+type Counted struct{ last atomic.Pointer[kv.Totals] }
+
+// Note takes the state of all stores.
+func (c *Counted) Note(all []kv.Info) {
+	t := kv.Totals{Stores: len(all)}
+	for _, info := range all {
+		t.Keys += info.Keys
+		t.Bytes += info.Bytes
+	}
+	c.last.Store(&t)
+}
+
+// Totals returns the totals.
+func (c *Counted) Totals(p *Presence) (t kv.Totals) {
+	if last := c.last.Load(); last != nil {
+		t = *last
+	}
+	t.Away = p.Away()
+	return t
+}
+
+// Keep calls count, which reads the totals, and sweep, which deletes expired keys, again and again until ctx ends.
+func Keep(ctx context.Context, log *slog.Logger, count, sweep func(context.Context) error) {
+	ticker := time.NewTicker(countEvery)
 	defer ticker.Stop()
-	for {
+	for n := 1; ; n++ {
+		err := count(ctx)
+		if err == nil && n%sweepEvery == 0 {
+			err = sweep(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			log.Debug("keys could not be counted, or expired ones not be deleted", slog.Any("error", err))
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if err := sweep(ctx); err != nil && ctx.Err() == nil {
-				log.Debug("expired keys could not be deleted", slog.Any("error", err))
-			}
 		}
 	}
 }

@@ -18,11 +18,19 @@ import (
 // Postgres is a PostgreSQL in a directory of its own. Every user may connect without a password.
 type Postgres struct {
 	Address string // host:port
-	process process
+
+	socket, port string // of a socket of the machine
+	process      process
 }
 
 // StartPostgres starts PostgreSQL, and waits until it answers. options are of the form name=value.
 func StartPostgres(t testing.TB, options ...string) *Postgres {
+	t.Helper()
+	return startPostgres(t, func(string) []string { return options })
+}
+
+// startPostgres starts PostgreSQL with the options that are returned for its directory.
+func startPostgres(t testing.TB, options func(dir string) []string) *Postgres {
 	t.Helper()
 	initdb, server := postgresPrograms(t)
 	dir, err := os.MkdirTemp("", "postgres")
@@ -36,10 +44,10 @@ func StartPostgres(t testing.TB, options ...string) *Postgres {
 	require.NoError(t, err, string(out))
 	host, port := freePort(t)
 	args := []string{"-D", data, "-h", host, "-p", port, "-k", dir}
-	for _, o := range options {
+	for _, o := range options(dir) {
 		args = append(args, "-c", o)
 	}
-	p := &Postgres{Address: net.JoinHostPort(host, port)}
+	p := &Postgres{Address: net.JoinHostPort(host, port), socket: dir, port: port}
 	p.process.command = func() *exec.Cmd {
 		cmd := exec.Command(server, args...)
 		cmd.Dir, cmd.SysProcAttr = dir, attributes
@@ -47,6 +55,7 @@ func StartPostgres(t testing.TB, options ...string) *Postgres {
 	}
 	p.Run(t)
 	t.Cleanup(p.Stop)
+	p.Do(t, "ALTER ROLE postgres PASSWORD '"+Password+"'")
 	return p
 }
 
@@ -61,6 +70,14 @@ func postgresPrograms(t testing.TB) (initdb, server string) {
 		t.Skip("PostgreSQL is missing: apt-get install postgresql")
 	}
 	return initdb, filepath.Join(filepath.Dir(initdb), "postgres")
+}
+
+// own gives a file to the user that runs PostgreSQL.
+func own(t testing.TB, name string) {
+	t.Helper()
+	if as := unprivileged(t, filepath.Dir(name)); as != nil {
+		require.NoError(t, os.Chown(name, int(as.Credential.Uid), int(as.Credential.Gid)))
+	}
 }
 
 // unprivileged returns the attributes of a process that owns dir and is not root, which PostgreSQL refuses.
@@ -111,7 +128,7 @@ func (p *Postgres) Do(t testing.TB, statement string) {
 }
 
 func (p *Postgres) exec(t testing.TB, statement string) error {
-	c, err := pgx.Connect(t.Context(), "postgres://postgres@"+p.Address+"/postgres?sslmode=disable&default_transaction_read_only=off")
+	c, err := pgx.Connect(t.Context(), "host="+p.socket+" port="+p.port+" user=postgres dbname=postgres default_transaction_read_only=off")
 	if err != nil {
 		return err
 	}

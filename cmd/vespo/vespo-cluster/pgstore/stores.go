@@ -22,9 +22,10 @@ type Stores struct {
 	cfg  Config        // immutable
 	pool *pgxpool.Pool // immutable
 
-	installing chan struct{}      // has one element, which the goroutine that installs takes
-	installed  atomic.Bool        // the tables are there
-	presence   *engine.Presence   // immutable
+	installing chan struct{}    // has one element, which the goroutine that installs takes
+	installed  atomic.Bool      // the tables are there
+	presence   *engine.Presence // immutable
+	counted    engine.Counted
 	quit       context.CancelFunc // immutable; ends the sweeps
 	swept      sync.WaitGroup     // the goroutine that sweeps
 }
@@ -59,7 +60,7 @@ func Open(ctx context.Context, cfg Config) (*Stores, error) {
 		return nil, fmt.Errorf("key-value stores at %s: %w", cfg, refused)
 	}
 	s.seen(err)
-	s.swept.Go(func() { engine.Sweep(sweeping, cfg.Log, s.sweep) })
+	s.swept.Go(func() { engine.Keep(sweeping, cfg.Log, s.count, s.sweep) })
 	return s, nil
 }
 
@@ -220,8 +221,20 @@ func (s *Stores) All(ctx context.Context) (all []kv.Info, err error) {
 		})
 		return err
 	})
+	if err == nil {
+		s.counted.Note(all)
+	}
 	return all, err
 }
+
+// count reads the totals.
+func (s *Stores) count(ctx context.Context) error {
+	_, err := s.All(ctx)
+	return err
+}
+
+// Totals implements kv.Engine. They are up to ten seconds old.
+func (s *Stores) Totals() kv.Totals { return s.counted.Totals(s.presence) }
 
 // Drop implements kv.Stores.
 func (s *Stores) Drop(ctx context.Context, store string) error {

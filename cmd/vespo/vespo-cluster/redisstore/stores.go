@@ -25,7 +25,8 @@ type Stores struct {
 	node    *redis.Client        // immutable; nil for a cluster
 	cluster *redis.ClusterClient // immutable; nil for a single node
 
-	presence *engine.Presence   // immutable
+	presence *engine.Presence // immutable
+	counted  engine.Counted
 	quit     context.CancelFunc // immutable; ends the sweeps
 	swept    sync.WaitGroup     // the goroutine that sweeps
 }
@@ -52,7 +53,7 @@ func Open(ctx context.Context, cfg Config) (*Stores, error) {
 	}
 	sweeping, quit := context.WithCancel(context.WithoutCancel(ctx))
 	s.quit = quit
-	s.swept.Go(func() { engine.Sweep(sweeping, cfg.Log, s.sweep) })
+	s.swept.Go(func() { engine.Keep(sweeping, cfg.Log, s.count, s.sweep) })
 	return s, nil
 }
 
@@ -178,6 +179,7 @@ func (s *Stores) All(ctx context.Context) ([]kv.Info, error) {
 		all = append(all, info)
 	}
 	slices.SortFunc(all, func(a, b kv.Info) int { return strings.Compare(a.Name, b.Name) })
+	s.counted.Note(all)
 	return all, nil
 }
 
@@ -189,6 +191,15 @@ func (s *Stores) sizes(ctx context.Context) (found map[string]string, err error)
 	})
 	return found, err
 }
+
+// count reads the totals.
+func (s *Stores) count(ctx context.Context) error {
+	_, err := s.All(ctx)
+	return err
+}
+
+// Totals implements kv.Engine. They are up to ten seconds old.
+func (s *Stores) Totals() kv.Totals { return s.counted.Totals(s.presence) }
 
 // Drop implements kv.Stores.
 func (s *Stores) Drop(ctx context.Context, store string) error {
