@@ -21,7 +21,7 @@ import (
 )
 
 // BenchmarkForwardCold sends Zipf-distributed requests for many services to two hosts in turn, without and with --forward-cold. The
-// hosts have memory for the code of a part of the services. Run it with -benchtime 1x.
+// hosts release the code of a service after 6 s without a request. Run it with -benchtime 1x.
 func BenchmarkForwardCold(b *testing.B) {
 	for _, forward := range []bool{false, true} {
 		b.Run(fmt.Sprintf("forward=%t", forward), func(b *testing.B) {
@@ -44,7 +44,7 @@ func measureForwarding(b *testing.B, forward bool) {
 	var all []*host
 	for range 2 {
 		h := newHost(b, server.URL("forward"))
-		h.args = append(h.args, "--slots", "64", "--code-memory", "256MiB", "--log-level", "warn")
+		h.args = append(h.args, "--slots", "64", "--idle", "1s", "--log-level", "warn")
 		if forward {
 			h.args = append(h.args, "--forward-cold")
 		}
@@ -63,13 +63,15 @@ func measureForwarding(b *testing.B, forward bool) {
 	<-time.After(5 * time.Second) // the hosts get to know each other
 	times := askHosts(b, all)
 	slices.Sort(times)
-	var cold, memory, processor float64
+	var cold, loaded, memory, processor float64
 	for _, h := range all {
 		cold += h.counted("vespo_guest_starts_total", `start="cold"`)
 		memory += h.resident()
+		loaded += h.value("vespo_pools_loaded")
 		processor += h.value("process_cpu_seconds_total")
 	}
 	b.ReportMetric(cold, "cold-starts")
+	b.ReportMetric(loaded, "loaded-at-end")
 	b.ReportMetric(memory/(1<<20), "MiB")
 	b.ReportMetric(processor, "cpu-s")
 	b.ReportMetric(float64(times[len(times)/2])/1e6, "p50-ms")
