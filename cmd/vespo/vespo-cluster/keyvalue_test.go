@@ -20,7 +20,7 @@ import (
 )
 
 // newKVHost returns a host of its own catalogue, which is not started.
-func newKVHost(t *testing.T) *host {
+func newKVHost(t testing.TB) *host {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -37,8 +37,10 @@ type line struct {
 	retryAt   time.Time // guarded by mu: when the write is retried; zero if there are none
 	said      time.Time // guarded by mu: time of the last logged store failure
 
-	engine queues.Store // immutable; of durable versions, if several hosts share them; else nil
-	looked atomic.Int64 // when a worker looked into the engine last, in nanoseconds since 1970
+	engine  queues.Store    // immutable; of durable versions, if several hosts share them; else nil
+	woken   <-chan struct{} // immutable; of engine: has an element if it may have requests that no worker has looked for
+	release func()          // immutable; ends woken; nil without an engine
+	looked  atomic.Int64    // when a worker looked into the engine last, in nanoseconds since 1970
 
 	timer   *time.Timer    // guarded by mu; nil before its first use
 	alarm   time.Time      // guarded by mu: when timer fires; zero if not set
@@ -66,6 +68,9 @@ type order struct {
 
 func newLine(prefix string, engine queues.Store, log *slog.Logger) *line {
 	l := &line{prefix: prefix, engine: engine, log: log, workers: list.New(), kept: make(map[*job]struct{})}
+	if engine != nil {
+		l.woken, l.release = engine.Signals().Requests(prefix)
+	}
 	l.queue = lease.New(func(e *lease.Entry) { l.ended = append(l.ended, e.Value.(*job)) })
 	return l
 }
@@ -320,4 +325,7 @@ func (l *line) close() {
 	l.stopAlarmLocked()
 	l.mu.Unlock()
 	l.running.Wait()
+	if l.release != nil {
+		l.release()
+	}
 }

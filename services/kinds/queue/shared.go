@@ -34,11 +34,16 @@ func (l *line) next(ctx context.Context) (*order, error) {
 		o, _ := l.await(ctx, nil)
 		return o, nil
 	}
-	signals := l.engine.Signals()
-	woken, release := signals.Requests(l.prefix)
-	defer release()
+	look := l.mayLook(time.Now())
+	if !look {
+		select {
+		case <-l.woken:
+			look = true
+		default: // the engine had nothing when a worker looked last
+		}
+	}
 	var failed error
-	for look := true; ; {
+	for {
 		if look {
 			o, err := l.takeAny(ctx)
 			if o != nil {
@@ -47,11 +52,14 @@ func (l *line) next(ctx context.Context) (*order, error) {
 			failed = err
 		}
 		turn, cancel := context.WithTimeout(ctx, lookEvery)
-		o, signalled := l.await(turn, woken)
+		o, signalled := l.await(turn, l.woken)
 		cancel()
 		over := o != nil || ctx.Err() != nil || !l.shares()
 		if signalled && over {
-			signals.Wake(l.prefix) // another worker looks
+			l.engine.Signals().Wake(l.prefix) // another worker looks
+		}
+		if _, away := l.engine.Totals(); over && o == nil && away && failed == nil {
+			failed = queues.ErrUnavailable
 		}
 		if over {
 			return o, failed

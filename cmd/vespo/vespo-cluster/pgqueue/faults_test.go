@@ -215,3 +215,34 @@ func TestDamage(t *testing.T) {
 	}
 	require.NoError(t, s.Close())
 }
+
+// TestRepeated makes operations at the same time that a host repeats because an answer was lost.
+func TestRepeated(t *testing.T) {
+	engine := enginetest.StartPostgres(t)
+	s := openAt(t, engine.Address)
+	for range 20 {
+		r := storetest.Request("x")
+		errs := make(chan error, 4)
+		for range cap(errs) {
+			go func() { errs <- s.Put(t.Context(), "/q", r, storetest.Wide()) }()
+		}
+		for range cap(errs) {
+			require.NoError(t, <-errs)
+		}
+		o, err := s.Take(t.Context(), "/q")
+		require.NoError(t, err)
+		require.Equal(t, r.ID, o.ID)
+		for range cap(errs) {
+			go func() { errs <- s.Answer(t.Context(), "/q", o.LeaseID, storetest.Answer("y")) }()
+		}
+		for range cap(errs) {
+			require.NoError(t, <-errs)
+		}
+		o, err = s.Take(t.Context(), "/q")
+		require.NoError(t, err)
+		require.Nil(t, o)
+	}
+	require.NoError(t, s.beat(t.Context()))
+	require.Equal(t, 20, s.Stats("/q").Stored)
+	require.NoError(t, s.Close())
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -88,7 +89,7 @@ func uncertain(err error) bool {
 	case err == nil:
 		return false
 	case errors.As(err, &reply): // a commit may have waited for a standby when the engine stopped
-		return reply.Code[:2] == "57"
+		return strings.HasPrefix(reply.Code, "57")
 	}
 	return !pgconn.SafeToRetry(err) && !errors.Is(err, errNotSent)
 }
@@ -96,8 +97,11 @@ func uncertain(err error) bool {
 // passing reports whether another attempt may succeed soon.
 func passing(err error) bool {
 	var reply *pgconn.PgError
-	return !errors.As(err, &reply) || pgstore.Temporary(reply.Code)
+	return !errors.As(err, &reply) || pgstore.Temporary(reply.Code) || reply.Code == codeUnique
 }
+
+// codeUnique is the code of a take whose first attempt has ended while the second one was made.
+const codeUnique = "23505"
 
 // errAway is the error of operations while the engine is known to be away.
 var errAway = errors.New("the engine did not answer the last time")

@@ -125,13 +125,17 @@ BEGIN
       RETURN 'full';
     END IF;
     INSERT INTO @schema@.queue_requests (id, queue, client, accepted, deadline, due, lease_time, redeliver, bytes, sums, environment, body)
-      VALUES (the_id, q, the_client, at, at + ttl, at + ttl, the_lease, again, size, the_sums, env, content);
-    PERFORM @schema@.queue_count(q, moved.more + 1, 1, moved.size + size);
+      VALUES (the_id, q, the_client, at, at + ttl, at + ttl, the_lease, again, size, the_sums, env, content) ON CONFLICT (id) DO NOTHING;
+    IF FOUND THEN
+      PERFORM @schema@.queue_count(q, moved.more + 1, 1, moved.size + size);
+    ELSE -- the first attempt has ended meanwhile
+      PERFORM @schema@.queue_count(q, moved.more, 0, moved.size);
+    END IF;
     RETURN 'ok';
   END IF;
   INSERT INTO @schema@.queue_requests (id, queue, client, accepted, deadline, due, lease_time, redeliver, bytes, sums, environment, body)
-    VALUES (the_id, q, the_client, at, at + ttl, at + ttl, the_lease, again, size, the_sums, env, content);
-  PERFORM @schema@.queue_count(q, 1, 1, size);
+    VALUES (the_id, q, the_client, at, at + ttl, at + ttl, the_lease, again, size, the_sums, env, content) ON CONFLICT (id) DO NOTHING;
+  IF FOUND THEN PERFORM @schema@.queue_count(q, 1, 1, size); END IF;
   RETURN 'ok';
 END $$;
 
