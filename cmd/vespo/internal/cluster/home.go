@@ -1,25 +1,18 @@
 package cluster
 
-import (
-	"slices"
-
-	"github.com/vespo-dev/vespo/services/egress/forward"
-)
+import "github.com/vespo-dev/vespo/services/egress/forward"
 
 // Forwarder returns the forwarder of requests to services that are not loaded here; nil if they are not forwarded.
 func (n *Node) Forwarder() *forward.Forwarder { return n.forward }
 
-// home returns the host that is the home of a service; nil if that is this one. It does not wait for the store.
+// home returns the host that is the home of a service; nil if that is this one. Hosts that do not forward are no homes.
 func (n *Node) home(service string) *forward.Peer {
-	candidates := n.candidates()
+	candidates := n.forwarding()
 	names := make([]string, 0, len(candidates)+1)
 	for _, m := range candidates {
 		names = append(names, m.Address)
 	}
-	if !n.Draining() {
-		names = append(names, n.Address())
-	}
-	i := forward.Home(service, names)
+	i := forward.Home(service, append(names, n.Self().Address))
 	if i < 0 || i == len(candidates) {
 		return nil
 	}
@@ -30,18 +23,23 @@ func (n *Node) home(service string) *forward.Peer {
 	return p.forward
 }
 
-// countHomes returns the number of the other hosts that can be homes.
-func (n *Node) countHomes() int { return len(n.candidates()) }
+// homes returns the number of the other hosts that forward.
+func (n *Node) homes() int { return len(n.forwarding()) }
 
-func (n *Node) candidates() []Member {
-	if all := n.homes.Load(); all != nil {
+// forwarding returns the other hosts that forward.
+func (n *Node) forwarding() (all []Member) {
+	for _, m := range n.asked() {
+		if m.Forwards {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// asked returns the other hosts as they were read last. It does not wait for the store, which requests must not.
+func (n *Node) asked() []Member {
+	if all := n.members.Load(); all != nil {
 		return *all
 	}
 	return nil
-}
-
-// noteHomes remembers which of the other hosts can be homes: those that forward, and are not to be drained.
-func (n *Node) noteHomes(others []Member, drained []string) {
-	homes := slices.DeleteFunc(slices.Clone(others), func(m Member) bool { return !m.Forwards || slices.Contains(drained, m.Address) })
-	n.homes.Store(&homes)
 }

@@ -41,7 +41,6 @@ type NodeConfig struct {
 	MaxLag       time.Duration
 	Forward      bool  // requests to services that are not loaded here
 	MaxBodyBytes int64 // of forwarded requests
-	Surge        int   // most hosts that prepare new versions at a time; 0: any
 	// Dir is a directory of its own, for what a start without the store has to know. Nil: nothing is kept.
 	Dir durable.FS
 	Log *slog.Logger
@@ -64,7 +63,6 @@ type Node struct {
 
 	members   atomic.Pointer[[]Member]          // without this host; nil before the first time
 	alone     atomic.Bool                       // the warning was logged
-	homes     atomic.Pointer[[]Member]          // of members, those that can be homes of services; nil before the first time
 	draining  atomic.Bool                       // this host is to be drained, as the store has last said
 	catalogue atomic.Pointer[registry.Registry] // nil before Attach
 
@@ -106,7 +104,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 		n.refresh, n.slack = min(third, refreshTime), min(third, maxSlack)
 	}
 	if cfg.Forward {
-		n.forward = forward.New(forward.Config{Home: n.home, Peers: n.countHomes, Leaving: n.Draining, MaxBodyBytes: cfg.MaxBodyBytes})
+		n.forward = forward.New(forward.Config{Home: n.home, Peers: n.homes, MaxBodyBytes: cfg.MaxBodyBytes})
 	}
 	return n, nil
 }
@@ -222,7 +220,6 @@ func (n *Node) look(ctx context.Context) (View, error) {
 	own := n.Address()
 	others := slices.DeleteFunc(slices.Clone(view.Members), func(m Member) bool { return m.Address == own })
 	n.members.Store(&others)
-	n.noteHomes(others, view.Drained)
 	n.setDraining(slices.Contains(view.Drained, own))
 	return view, nil
 }
@@ -243,7 +240,7 @@ func (n *Node) Follow(ctx context.Context, catalogue *registry.Registry, d Adopt
 		if ctx.Err() != nil {
 			return
 		}
-		done, err := d.Adopt(ctx, deploy.Adoption{State: state, Partial: true, Retry: state == last && !failed, Place: n.place})
+		done, err := d.Adopt(ctx, deploy.Adoption{State: state, Partial: true, Retry: state == last && !failed})
 		if ctx.Err() != nil {
 			return
 		}
@@ -256,6 +253,7 @@ func (n *Node) Follow(ctx context.Context, catalogue *registry.Registry, d Adopt
 		if len(done.Unavailable) > 0 {
 			retry = retryTime
 		}
+		n.store.Keep(done.State)
 		n.serves(done.State.Generation, done.Unavailable)
 	}
 }

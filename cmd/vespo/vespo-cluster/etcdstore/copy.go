@@ -55,15 +55,44 @@ func (c *copied) save(ctx context.Context, state *registry.State, mark cluster.M
 	return nil
 }
 
-// keepCopy saves each state until Close. A state that another one follows soon may be left out.
+// maxKeepable is the number of states before the current one that Keep knows.
+const maxKeepable = 100
+
+// keepable is a state that was the current one.
+type keepable struct {
+	state *registry.State
+	mark  cluster.Mark
+}
+
+// rememberLocked makes the current state known to keepCopy.
+func (s *Store) rememberLocked() {
+	if len(s.keepables) >= maxKeepable {
+		s.keepables = append(s.keepables[:0], s.keepables[1:]...)
+	}
+	s.keepables = append(s.keepables, keepable{s.current, s.markLocked()})
+}
+
+// Keep implements cluster.Store. A state that came before its modules would be of no use to a start without the other hosts.
+func (s *Store) Keep(state *registry.State) { s.kept.Publish(state) }
+
+// markOf returns the mark of a state; a zero one if it is not known any more.
+func (s *Store) markOf(state *registry.State) (m cluster.Mark) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range s.keepables {
+		if k.state == state {
+			m = k.mark
+		}
+	}
+	return m
+}
+
+// keepCopy saves each state of Keep until Close. A state that another one follows soon may be left out.
 func (s *Store) keepCopy(c *copied) {
 	failed := false
-	for state := range s.feed.Watch(s.running) {
-		s.mu.Lock()
-		current := s.current == state
-		mark := s.markLocked()
-		s.mu.Unlock()
-		if !current || mark.Commit == "" {
+	for state := range s.kept.Watch(s.running) {
+		mark := s.markOf(state)
+		if mark.Commit == "" {
 			continue
 		}
 		err := c.save(context.WithoutCancel(s.running), state, mark)

@@ -11,7 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
 	"github.com/vespo-dev/vespo/registry"
+	"github.com/vespo-dev/vespo/registry/filestore"
 )
 
 // foreignChanges changes keys by hand. Hosts go on with the committed state, and the next commit restores it.
@@ -131,6 +133,32 @@ func lostAnswerAndWatch(t *testing.T, p *pair) {
 	require.Same(t, followed.next, current(s))
 	require.NoError(t, s.reread())
 	requireEqual(t, next, current(s))
+}
+
+// copyOfServed has a host keep the states that it serves, and no other: a later one may lack modules.
+func copyOfServed(t *testing.T, p *pair) {
+	dir, err := filestore.Open(t.TempDir())
+	require.NoError(t, err)
+	defer dir.Close()
+	cfg := p.a.cfg
+	cfg.Copy = dir
+	s, err := Open(cfg, p.a.log)
+	require.NoError(t, err)
+	_, err = s.Load(t.Context())
+	require.NoError(t, err)
+	served := commit(t, p.b, one("/a", "served"))
+	served = reaches(t, s, served.Generation)
+	next := commit(t, p.b, one("/a", "not served yet"))
+	reaches(t, s, next.Generation)
+	s.Keep(served)
+	for kept := range dir.Watch(t.Context()) {
+		if mark, state, err := cluster.MarkOf(kept); err == nil && mark != nil {
+			require.Equal(t, served.Generation, state.Generation)
+			require.Contains(t, textAt(state, "/a"), `"served"`)
+			break
+		}
+	}
+	require.NoError(t, s.Close())
 }
 
 // compaction cuts off a watch whose revisions are gone.

@@ -48,7 +48,10 @@ type Store struct {
 	trouble   error           // guarded by mu: why the store cannot be used at present; nil if it can
 	advanced  chan struct{}   // guarded by mu: closed, and made anew, when one of the above changes
 
+	keepables []keepable // guarded by mu: the last states that were current, the latest last
+
 	feed registry.Feed
+	kept registry.Feed // states of Keep
 }
 
 // ownCommit is the last commit of this store. When the watch sees it, the state is next itself.
@@ -192,6 +195,7 @@ func (s *Store) setLocked(state *registry.State, h head, at int64) {
 	s.at = at
 	if s.current == nil || s.commit != h.Commit {
 		s.current, s.commit, s.catalogue = state, h.Commit, h.Catalogue
+		s.rememberLocked()
 		s.feed.Publish(state)
 	}
 	s.advanceLocked()

@@ -129,6 +129,7 @@ func TestHosts(t *testing.T) {
 		"AbandonedStaging":   abandonedStaging,
 		"ForeignChanges":     foreignChanges,
 		"DamagedService":     damagedService,
+		"Copy":               copyOfServed,
 		"LostAnswer":         lostAnswer,
 		"LostAnswerAndWatch": lostAnswerAndWatch,
 		"Compaction":         compaction,
