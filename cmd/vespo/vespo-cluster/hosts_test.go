@@ -83,10 +83,7 @@ func newHost(t testing.TB, store string) *host {
 }
 
 // start starts the process and waits until it serves.
-func (h *host) start() { h.startWithin(patience) }
-
-// startWithin is start with a bound.
-func (h *host) startWithin(d time.Duration) {
+func (h *host) start() {
 	h.t.Helper()
 	self, err := os.Executable()
 	require.NoError(h.t, err)
@@ -99,9 +96,7 @@ func (h *host) startWithin(d time.Duration) {
 		_ = program.Wait() // killed
 		close(ended)
 	}()
-	if !within(d, func() bool { return strings.Contains(h.log.String(), "listening on ") }) {
-		require.Fail(h.t, "it does not listen", "%s", h.log)
-	}
+	h.eventually(func() bool { return strings.Contains(h.log.String(), "listening on ") })
 }
 
 // kill ends the process without warning.
@@ -188,7 +183,7 @@ func (h *host) body(path string) string {
 	return strings.TrimSpace(string(text))
 }
 
-func guest(t testing.TB, name string) []byte {
+func guest(t *testing.T, name string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "..", "testdata", "guests", "wat", name+".wasm"))
 	require.NoError(t, err)

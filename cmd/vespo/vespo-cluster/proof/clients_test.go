@@ -142,6 +142,7 @@ func (c *clients) see(h *host, service string) (content string) {
 	s := history.Sight{Service: service, Host: h.number, Life: int(h.lives.Load()), Began: c.clock.Add(1)}
 	s.Content, s.Failure = h.call(service)
 	s.Ended = c.clock.Add(1)
+	s.NotReady = strings.HasPrefix(s.Failure, "503") && strings.Contains(s.Failure, "/problems/not-ready")
 	s.Excused = (before%2 == 1 || h.disturbed.Load() != before) && !(draining && h.draining.Load() && answered(s.Failure))
 	if s.Failure == "" && int(h.lives.Load()) != s.Life {
 		return s.Content // of which life is not known

@@ -4,10 +4,10 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
-	"sync"
-	"sync/atomic"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,29 +138,55 @@ func (l *lab) written(since int64) (w writes, bytes float64) {
 	return w, bytes
 }
 
-// fill deploys services, each with a module of its own, until there are n.
+// fill starts the first host with a configuration of services, each with a module of its own.
 func (l *lab) fill(n int) {
-	var running sync.WaitGroup
-	var next atomic.Int64
-	next.Store(int64(len(l.filled)))
-	began, before := time.Now(), len(l.filled)
-	contents := make([]string, n)
-	copy(contents, l.filled)
-	for range 4 {
-		running.Go(func() {
-			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
-				for {
-					x := l.clients.deploy(l.hosts[0], fmt.Sprintf("f%d", i), true)
-					if contents[i] = x.Content; x.Outcome == history.Acknowledged {
-						break // else the other hosts are still thought to be there
-					}
-				}
-			}
-		})
+	dir := l.t.TempDir()
+	var file strings.Builder
+	for i := len(l.filled); i < n; i++ {
+		l.filled = append(l.filled, fmt.Sprintf("f%d", i))
 	}
-	running.Wait()
-	l.filled = contents
-	l.t.Logf("%d services deployed on one host, %.0f a second", n-before, float64(n-before)/time.Since(began).Seconds())
+	for i, content := range l.filled {
+		name := fmt.Sprintf("%d.wasm", i)
+		require.NoError(l.t, os.WriteFile(filepath.Join(dir, name), l.clients.moduleOf(content), 0o600))
+		fmt.Fprintf(&file, "[[service]]\nprefix = %q\nmodule = %q\n", content, name)
+	}
+	config := filepath.Join(dir, "vespo.toml")
+	require.NoError(l.t, os.WriteFile(config, []byte(file.String()), 0o600))
+	h := l.hosts[0]
+	h.eventually("the others are not there any more", func() bool { return strings.Count(h.get("/services/hosts"), `"address":`) == 1 })
+	h.down(h.terminate)
+	i := slices.IndexFunc(h.args, func(arg string) bool {
+		return strings.HasPrefix(arg, "--no-config-file") || strings.HasPrefix(arg, "--config-file")
+	})
+	h.args[i] = "--config-file=" + config
+	began := time.Now()
+	h.run()
+	l.ready(h)
+	l.row(fmt.Sprintf("a configuration of %d services, at the start of the only host", n), "%.1f s", time.Since(began).Seconds())
+	h.disturbed.Add(1)
+	l.serves(h)
+}
+
+// ready waits until a host has started all services.
+func (l *lab) ready(h *host) {
+	l.t.Helper()
+	require.True(l.t, within(joinTime, func() bool {
+		resp, err := h.client.Get(h.url + "/services/ready")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	}), "%s", h.log)
+}
+
+// serves requires that a host serves all services of the configuration.
+func (l *lab) serves(h *host) {
+	l.t.Helper()
+	for _, content := range l.filled {
+		got, failure := h.call(content)
+		require.Equal(l.t, content, got, "%s\n%s", failure, h.log)
+	}
 }
 
 // joinTime bounds the start of a new host.
@@ -173,19 +199,9 @@ func (l *lab) join(n int) {
 	began := time.Now()
 	h.run()
 	defer h.kill()
-	require.True(l.t, within(joinTime, func() bool {
-		resp, err := h.client.Get(h.url + "/services/ready")
-		if err != nil {
-			return false
-		}
-		defer resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	}), "%s", h.log)
+	l.ready(h)
 	took := time.Since(began)
-	for i, content := range l.filled {
-		got, failure := h.call(fmt.Sprintf("f%d", i))
-		require.Equal(l.t, content, got, "%s", failure)
-	}
+	l.serves(h)
 	u := h.used()
 	l.row(fmt.Sprintf("a new host, until it serves %d services", n), "%.1f s, with %.1f s of CPU; %d MB once all were called", took.Seconds(), u.cpu.Seconds(), u.resident>>20)
 }

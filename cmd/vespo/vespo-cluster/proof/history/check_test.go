@@ -54,6 +54,28 @@ func TestRightHistory(t *testing.T) {
 	require.Empty(t, (&History{}).Check())
 }
 
+// TestNotReady lets a host refuse a service that was created anew, and no other.
+func TestNotReady(t *testing.T) {
+	refused := Sight{Service: "s", Host: 1, Life: 1, Began: 30, Ended: 31, Failure: "503", NotReady: true}
+	served := Sight{Service: "s", Host: 1, Life: 1, Began: 32, Ended: 33, Content: "c"}
+	h := right()
+	h.Sights[9] = refused // after the removal, before the first sight of c
+	h.Sights = append(h.Sights, served)
+	require.Empty(t, h.Check())
+	require.Equal(t, 1, h.Counts().NotReady)
+	h = right()
+	h.Sights = append(h.Sights, refused) // after c
+	require.Len(t, h.Check(), 1)
+	h = right()
+	refused.Life = 2 // a start: it has to get all
+	h.Sights = append(h.Sights, refused)
+	require.Len(t, h.Check(), 1)
+	h = right()
+	refused.Life = 1
+	h.Sights = append(h.Sights[:9:9], refused, Sight{Service: "s", Host: 1, Life: 1, Began: 34, Ended: 35, Content: "b"})
+	require.Len(t, h.Check(), 1, "it had seen the removal")
+}
+
 // TestWrongHistories makes each kind of violation in a right history.
 func TestWrongHistories(t *testing.T) {
 	saw := func(h *History, s Sight) { h.Sights = append(h.Sights, s) }

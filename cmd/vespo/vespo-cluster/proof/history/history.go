@@ -47,6 +47,7 @@ type Sight struct {
 	Content    string // empty: the service does not exist
 	Failure    string // what the client had in place of an answer; empty: none
 	Excused    bool   // the host was dead or stopped meanwhile
+	NotReady   bool   // the failure says that the host cannot serve the service
 }
 
 // Commit is a change of one service in the store.
@@ -69,6 +70,7 @@ type Counts struct {
 	Commits                        int
 	Sights                         int
 	Excused                        int // failed requests to dead and stopped hosts
+	NotReady                       int // failed requests for new services that a host could not get
 }
 
 // Counts returns the counts of the history.
@@ -84,8 +86,12 @@ func (h *History) Counts() (c Counts) {
 		}
 	}
 	for _, s := range h.Sights {
-		if s.Failure != "" && s.Excused {
+		switch {
+		case s.Failure == "":
+		case s.Excused:
 			c.Excused++
+		case s.NotReady:
+			c.NotReady++
 		}
 	}
 	c.Commits, c.Sights = len(h.Commits), len(h.Sights)

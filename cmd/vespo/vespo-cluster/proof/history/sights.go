@@ -12,20 +12,21 @@ type view struct {
 }
 
 // sights requires that requests succeed, that a host serves what was committed, in the order of the commits, and that it
-// serves at least what it has acknowledged itself.
+// serves at least what it has acknowledged itself. A host that cannot get a new service has no version to go on with, and
+// may refuse requests for it.
 func (c *checker) sights() {
 	own := c.ownChanges()
 	latest := make(map[view]int) // place
 	all := slices.Clone(c.Sights)
 	slices.SortStableFunc(all, func(a, b Sight) int { return cmp.Compare(a.Began, b.Began) })
 	for _, s := range all {
+		v := view{s.Host, s.Life, s.Service}
 		if s.Failure != "" {
-			if !s.Excused {
+			if !s.Excused && !(s.NotReady && c.created(v, latest)) {
 				c.fail("the request %+v has failed", s)
 			}
 			continue
 		}
-		v := view{s.Host, s.Life, s.Service}
 		for ; len(own[v]) > 0 && own[v][0].Ended < s.Began; own[v] = own[v][1:] {
 			latest[v] = max(latest[v], c.placeOf(own[v][0]))
 		}
@@ -56,6 +57,19 @@ func (c *checker) sight(s Sight, v view, latest map[view]int) {
 		return
 	}
 	c.fail("%+v went back: the host had served %+v, or had acknowledged it", s, places[latest[v]])
+}
+
+// created reports whether a host that has served a service may have seen its removal, or its absence, and a new one after it.
+func (c *checker) created(v view, latest map[view]int) bool {
+	i, seen := latest[v]
+	places := c.places[v.service]
+	for ; seen && i+1 < len(places); i++ {
+		if places[i].Content == "" && places[i+1].Content != "" {
+			latest[v] = i
+			return true
+		}
+	}
+	return false
 }
 
 // ownChanges returns the changes that each host has acknowledged, in the order of their answers.
