@@ -76,45 +76,6 @@ type blobV4 struct {
 	SizeBytes int64  `json:"size_bytes"`
 }
 
-// encodeCatalogue encodes s deterministically.
-func encodeCatalogue(s *registry.State) ([]byte, error) {
-	catalogue := catalogueV4{Generation: uint64(s.Generation), Services: []serviceV4{}}
-	for _, service := range s.Sorted() {
-		stored, err := fromService(service)
-		if err != nil {
-			return nil, fmt.Errorf("encode manifest: %w", err)
-		}
-		catalogue.Services = append(catalogue.Services, stored)
-	}
-	var err error
-	if catalogue.Records, err = fromRecords(s.Records); err != nil {
-		return nil, fmt.Errorf("encode manifest: %w", err)
-	}
-	body, err := json.Marshal(catalogue)
-	if err != nil {
-		return nil, fmt.Errorf("encode manifest: %w", err)
-	}
-	return body, nil
-}
-
-// encodeManifest returns the manifest of s.
-func encodeManifest(s *registry.State) ([]byte, error) {
-	body, err := encodeCatalogue(s)
-	if err != nil {
-		return nil, err
-	}
-	out, err := json.MarshalIndent(envelope{
-		Format:    manifestFormat,
-		Version:   manifestVersion,
-		SHA256:    checksum(body),
-		Catalogue: body,
-	}, "", " ")
-	if err != nil {
-		return nil, fmt.Errorf("encode manifest: %w", err)
-	}
-	return append(out, '\n'), nil
-}
-
 // decodeManifest returns the decoded state after checking it, and the version of its form. Its errors match errNewer
 // or errTorn. Version 1 kept the settings of some kinds in blobs, which blob reads.
 func decodeManifest(data []byte, blob func(registry.Digest) ([]byte, error)) (s *registry.State, version int, err error) {

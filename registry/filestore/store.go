@@ -52,6 +52,7 @@ type Store struct {
 	saveMu    sync.Mutex
 	current   *registry.State // guarded by saveMu: what the manifest holds; nil before Load
 	saved     []byte          // guarded by saveMu: the current manifest; nil if there is none
+	encoder   encoder         // guarded by saveMu
 	uncertain error           // guarded by saveMu: why nothing can be saved any more
 
 	feed registry.Feed
@@ -167,7 +168,7 @@ func (s *Store) Commit(ctx context.Context, base, next *registry.State) error {
 	case s.current == nil || s.current != base || next.Generation <= base.Generation:
 		return registry.ErrStale
 	}
-	data, err := s.encode(next)
+	data, err := s.encodeLocked(next)
 	if err != nil {
 		return err
 	}
@@ -182,12 +183,12 @@ func (s *Store) Commit(ctx context.Context, base, next *registry.State) error {
 	return nil
 }
 
-// encode returns the manifest of a state, which can be read back.
-func (s *Store) encode(state *registry.State) ([]byte, error) {
+// encodeLocked returns the manifest of a state, which can be read back.
+func (s *Store) encodeLocked(state *registry.State) ([]byte, error) {
 	if err := state.Check(); err != nil {
 		return nil, err
 	}
-	data, err := encodeManifest(state)
+	data, err := s.encoder.manifest(state)
 	if err == nil && int64(len(data)) > s.maxBytes {
 		err = fmt.Errorf("%w: its manifest has %d bytes, at most %d can be read", registry.ErrInvalidState, len(data), s.maxBytes)
 	}

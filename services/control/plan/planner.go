@@ -42,7 +42,7 @@ func newPlanner(base Base, changes []Change) *planner {
 	}
 	p.next = &registry.State{
 		Generation: base.State.Generation,
-		Services:   make(map[routekey.Key]registry.Service),
+		Services:   make(map[routekey.Key]registry.Service, len(base.State.Services)+len(changes)),
 		Records:    base.State.Records,
 	}
 	maps.Copy(p.next.Services, base.State.Services)
