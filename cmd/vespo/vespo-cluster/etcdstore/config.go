@@ -203,6 +203,21 @@ func (c *Config) Load(password string, readFile func(string) ([]byte, error)) er
 	return nil
 }
 
+// connect returns a client, and the one that asks for tokens of the user; nil without a user.
+func (c Config) connect(options ...grpc.DialOption) (client, tokens *clientv3.Client, err error) {
+	if c.User != "" {
+		if tokens, err = c.dial(); err != nil {
+			return nil, nil, err
+		}
+		user := &login{user: c.User, password: c.Password, anonymous: tokens}
+		options = append(options, user.dialOptions()...)
+	}
+	if client, err = c.dial(options...); err != nil && tokens != nil {
+		_ = tokens.Close() // it has sent nothing
+	}
+	return client, tokens, err
+}
+
 // dial returns a client. It connects in the background, and again whenever a connection is lost.
 func (c Config) dial(options ...grpc.DialOption) (*clientv3.Client, error) {
 	scheme := "http://"
@@ -217,8 +232,6 @@ func (c Config) dial(options ...grpc.DialOption) (*clientv3.Client, error) {
 	quick.MaxDelay = maxReconnect
 	return clientv3.New(clientv3.Config{
 		Endpoints:            endpoints,
-		Username:             c.User,
-		Password:             c.Password,
 		TLS:                  c.TLS,
 		DialTimeout:          c.DialTimeout,
 		DialKeepAliveTime:    keepAliveTime,

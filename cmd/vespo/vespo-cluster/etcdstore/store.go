@@ -28,6 +28,7 @@ const (
 type Store struct {
 	cfg    Config           // immutable
 	client *clientv3.Client // immutable
+	tokens *clientv3.Client // immutable; nil without a user
 	counts *counts          // immutable
 	log    *slog.Logger     // immutable
 	keys   string           // immutable: the prefix of the catalogue's keys
@@ -65,11 +66,11 @@ var _ registry.Store = (*Store)(nil)
 // Open connects to etcd. It does not wait for an answer, and starts nothing but the client: Load begins to watch.
 func Open(cfg Config, log *slog.Logger) (*Store, error) {
 	counted := new(counts)
-	client, err := cfg.dial(counted.dialOptions()...)
+	client, tokens, err := cfg.connect(counted.dialOptions()...)
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", cfg, err)
 	}
-	s := &Store{cfg: cfg, client: client, counts: counted, log: log, keys: cfg.Prefix + "/catalogue/", advanced: make(chan struct{})}
+	s := &Store{cfg: cfg, client: client, tokens: tokens, counts: counted, log: log, keys: cfg.Prefix + "/catalogue/", advanced: make(chan struct{})}
 	s.running, s.stop = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -101,6 +102,9 @@ func (s *Store) Close() error {
 	s.stop()
 	err := s.client.Close()
 	s.background.Wait()
+	if s.tokens != nil {
+		_ = s.tokens.Close() // it has no request any more
+	}
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
