@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/enginetest"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/pgstore"
+	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/queues"
 )
 
@@ -33,6 +35,10 @@ func TestTLS(t *testing.T) {
 		return cycle(t.Context(), s.(*Store))
 	}
 	require.NoError(t, open(full, enginetest.Password))
+	stores, err := pgstore.OpenURL(t.Context(), kv.Options{URL: url + full, Password: enginetest.Password})
+	require.NoError(t, err)
+	require.NoError(t, enginetest.Put(t, stores, "k", "v"), "key-value stores use the same")
+	require.NoError(t, stores.Close())
 	require.NoError(t, open(full+"&password_file="+password, ""))
 	require.ErrorContains(t, open(full, "wrong"), "password authentication failed")
 	require.ErrorContains(t, open("&sslmode=disable", enginetest.Password), "no encryption")
