@@ -1,5 +1,5 @@
 // Command vespo-cluster is vespo with engines that several hosts share: the store of a catalogue in etcd, key-value stores in
-// Redis and PostgreSQL, and durable queues in PostgreSQL.
+// Redis and PostgreSQL, durable queues in PostgreSQL, and modules in an object store.
 package main
 
 import (
@@ -15,13 +15,14 @@ import (
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/pgqueue"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/pgstore"
 	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/redisstore"
+	"github.com/vespo-dev/vespo/cmd/vespo/vespo-cluster/s3store"
 	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/queues"
 )
 
 func main() {
 	redisstore.Silence()
-	os.Exit(program.Main(server.Openers{Store: etcdstore.OpenURL, KV: openKV, Queues: openQueues}))
+	os.Exit(program.Main(server.Openers{Store: etcdstore.OpenURL, KV: openKV, Queues: openQueues, Blobs: s3store.OpenURL}))
 }
 
 // openKV is a kv.Opener.

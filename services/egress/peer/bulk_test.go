@@ -3,12 +3,13 @@ package peer_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -174,9 +175,9 @@ func TestOnlyHostMayBeSlow(t *testing.T) {
 }
 
 // held answers when the test says so.
-func held(arrived *atomic.Int32, release <-chan struct{}) fault {
+func held(arrived *sync.Map, release <-chan struct{}) fault {
 	return func(_ http.ResponseWriter, r *http.Request, _ []byte) bool {
-		arrived.Add(1)
+		arrived.Store(registry.Digest(r.URL.Query().Get("digest")), true)
 		select {
 		case <-release:
 		case <-r.Context().Done():
@@ -189,7 +190,7 @@ func held(arrived *atomic.Int32, release <-chan struct{}) fault {
 // and one of them that is needed now comes before the others.
 func TestBlobsForNowComeFirst(t *testing.T) {
 	release := make(chan struct{})
-	var arrived atomic.Int32
+	var arrived sync.Map // digests
 	hang := held(&arrived, release)
 	o := newOther(t, hang, hang, hang)
 	var advance []registry.Digest
@@ -200,8 +201,13 @@ func TestBlobsForNowComeFirst(t *testing.T) {
 	s := fetcher(t, peer.Config{Parallel: 4}, o).Over(storetest.NewMemoryBlobs())
 	var all sync.WaitGroup
 	all.Go(func() { assert.NoError(t, s.Prefetch(t.Context(), advance)) })
-	require.Eventually(t, func() bool { return arrived.Load() == 3 }, time.Minute, time.Millisecond)
-	for _, d := range []registry.Digest{now, advance[3]} { // the fourth one waits for its turn
+	count := func() (n int) {
+		arrived.Range(func(any, any) bool { n++; return true })
+		return n
+	}
+	require.Eventually(t, func() bool { return count() == 3 }, time.Minute, time.Millisecond)
+	waiting := slices.IndexFunc(advance[:4], func(d registry.Digest) bool { _, ok := arrived.Load(d); return !ok })
+	for _, d := range []registry.Digest{now, advance[waiting]} { // the fourth one waits for its turn
 		_, err := s.Get(t.Context(), d)
 		require.NoError(t, err)
 	}
@@ -211,6 +217,31 @@ func TestBlobsForNowComeFirst(t *testing.T) {
 	have, err := s.List(t.Context())
 	require.NoError(t, err)
 	require.Len(t, have, 11)
+}
+
+// TestLastIsAskedAfterHosts gets from an object store what no host has, and believes it no more than them.
+func TestLastIsAskedAfterHosts(t *testing.T) {
+	o := newOther(t)
+	at, elsewhere := o.put([]byte("at a host")), []byte("elsewhere")
+	content, failure := elsewhere, error(nil)
+	last := func(context.Context, registry.Digest) ([]byte, error) { return content, failure }
+	f := fetcher(t, peer.Config{Last: last}, o)
+	got, err := f.Fetch(t.Context(), at)
+	require.NoError(t, err)
+	require.Equal(t, "at a host", string(got))
+	d := registry.DigestOf(elsewhere)
+	got, err = f.Fetch(t.Context(), d)
+	require.NoError(t, err)
+	require.Equal(t, elsewhere, got)
+	content = []byte("forged")
+	_, err = f.Fetch(t.Context(), d)
+	require.ErrorIs(t, err, registry.ErrBlobCorrupt)
+	failure = registry.ErrBlobMissing
+	_, err = f.Fetch(t.Context(), d)
+	require.ErrorIs(t, err, registry.ErrBlobMissing)
+	failure = errors.New("away")
+	_, err = f.Fetch(t.Context(), d)
+	require.ErrorIs(t, err, failure)
 }
 
 func TestPrefetchTriesAll(t *testing.T) {

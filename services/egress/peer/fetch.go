@@ -40,6 +40,8 @@ type Config struct {
 	// Parallel is the number of transfers at a time; default 8. A quarter of them, at least one if there are several, is not for blobs in
 	// advance.
 	Parallel int
+	// Last returns a blob that no host has sent, such as from an object store; nil: there is none.
+	Last     func(ctx context.Context, d registry.Digest) ([]byte, error)
 	Partials *Partials // nil: a transfer that was given up begins anew the next time
 }
 
@@ -118,12 +120,31 @@ func (f *Fetcher) take(ctx context.Context, d registry.Digest, turn *ticket, adv
 	}
 	defer f.turns.leave()
 	blob, err := f.fetch(ctx, d)
+	if err != nil && f.cfg.Last != nil && ctx.Err() == nil {
+		blob, err = f.last(ctx, d, err)
+	}
 	if err != nil {
 		f.failed.Add(1)
 		return nil, fmt.Errorf("fetch blob %s: %w", d, err)
 	}
 	f.fetched.Add(1)
 	return blob, nil
+}
+
+// last gets a blob that no host has sent. fetched is their error.
+func (f *Fetcher) last(ctx context.Context, d registry.Digest, fetched error) ([]byte, error) {
+	blob, err := f.cfg.Last(ctx, d)
+	switch {
+	case err == nil && registry.DigestOf(blob) != d:
+		f.corrupt.Add(1)
+		err = fmt.Errorf("%w: it has another content", registry.ErrBlobCorrupt)
+	case err == nil:
+		f.received.Add(int64(len(blob)))
+		return blob, nil
+	case errors.Is(err, registry.ErrBlobMissing):
+		return nil, fmt.Errorf("%w; %w", fetched, err)
+	}
+	return nil, fmt.Errorf("%w; hosts: %w", err, fetched)
 }
 
 // fetch asks the hosts until one has sent the rest of the blob, or all have failed too often.

@@ -56,10 +56,13 @@ func (b *blobs) Get(ctx context.Context, d registry.Digest) ([]byte, error) {
 	return nil, fmt.Errorf("%w: %w", registry.ErrBlobMissing, err)
 }
 
-// Put stores a blob here and on another host, if there is one.
+// Put stores a blob here, and in the object store or on another host, if there is one.
 func (b *blobs) Put(ctx context.Context, d registry.Digest, blob []byte) error {
 	if err := b.Store.Put(ctx, d, blob); err != nil {
 		return err
+	}
+	if b.node.cfg.Objects != nil {
+		return b.node.upload(ctx, d, blob)
 	}
 	return b.node.replicate(ctx, d, blob)
 }

@@ -36,6 +36,7 @@ type NodeConfig struct {
 	Version      string
 	MaxBlobBytes int64
 	ShareCode    bool           // exchange compiled code with hosts like this one
+	Objects      Objects        // nil: blobs are on the disks of hosts alone
 	Partials     *peer.Partials // beginnings of blobs that are being fetched; nil: not kept
 	// MaxLag is the longest time for which this host may be behind the store and still be ready; 0: any.
 	MaxLag       time.Duration
@@ -95,7 +96,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	if cfg.ShareCode {
 		n.code = travel.New(travel.Config{Hosts: n.codeSources, Key: id.signer, Log: cfg.Log})
 	}
-	n.fetcher = peer.NewFetcher(peer.Config{Hosts: n.sources, MaxBytes: cfg.MaxBlobBytes, Partials: cfg.Partials})
+	n.fetcher = peer.NewFetcher(peer.Config{Hosts: n.sources, MaxBytes: cfg.MaxBlobBytes, Partials: cfg.Partials, Last: n.last()})
 	if err := n.recall(); err != nil {
 		return nil, err
 	}

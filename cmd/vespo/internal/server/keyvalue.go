@@ -17,14 +17,15 @@ import (
 
 // Openers open what a program keeps in engines. Each may be nil: the program has none.
 type Openers struct {
-	Store  cluster.Opener // of --store
-	KV     kv.Opener      // of --kv
-	Queues queues.Opener  // of --queues
+	Store  cluster.Opener        // of --store
+	KV     kv.Opener             // of --kv
+	Queues queues.Opener         // of --queues
+	Blobs  cluster.ObjectsOpener // of --blobs
 }
 
 // equip gives the configuration what its program opens.
 func (c *Config) equip(open Openers) {
-	c.OpenStore, c.OpenKV, c.OpenQueues = open.Store, open.KV, open.Queues
+	c.OpenStore, c.OpenKV, c.OpenQueues, c.OpenBlobs = open.Store, open.KV, open.Queues, open.Blobs
 }
 
 // KVSettings are the settings of key-value stores, as a part of Config.

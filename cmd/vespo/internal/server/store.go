@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -33,7 +34,10 @@ type StoreSettings struct {
 
 	PeerCode bool `help:"Exchange compiled code and snapshots with the hosts of --store that have the same program and processor, so that a new host is ready in seconds. Each of them can then run machine code on the others: give it only where all hosts are trusted alike."`
 
-	OpenStore cluster.Opener `kong:"-"` // nil: this program has no stores
+	Blobs string `placeholder:"URL" env:"VESPO_BLOBS" help:"Object store that has the modules of --store, such as s3://bucket/prefix?endpoint=https://host (vespo-cluster alone). Without it, each module is on the disks of two hosts."`
+
+	OpenStore cluster.Opener        `kong:"-"` // nil: this program has no stores
+	OpenBlobs cluster.ObjectsOpener `kong:"-"` // nil: this program has no object stores
 }
 
 // check returns the violations of the settings.
@@ -41,6 +45,8 @@ func (s *StoreSettings) check() (violations problem.Violations) {
 	host, _, err := net.SplitHostPort(s.PeerListen)
 	named := err == nil && reachable(host)
 	switch {
+	case s.Store == "" && s.Blobs != "":
+		violations.Add("blobs", "needs --store: without one, modules are in --data")
 	case s.Store == "" && s.PeerCode:
 		violations.Add("peer-code", "needs --store: without one there are no other hosts")
 	case s.Store == "" && s.PeerListen != "":
@@ -91,6 +97,10 @@ func (s *StoreSettings) strings() string {
 	}
 	if s.ForwardCold {
 		all += "--forward-cold\n"
+	}
+	if s.Blobs != "" {
+		blobs, _, _ := strings.Cut(s.Blobs, "?")
+		all += fmt.Sprintf("--blobs=%s\n", blobs)
 	}
 	if s.PeerCode {
 		all += "--peer-code\n"
@@ -154,6 +164,10 @@ func (c *core) openCommon(ctx context.Context, list *parts.List, cfg *Config, lo
 	if err != nil {
 		return nil, err
 	}
+	objects, err := cfg.openObjects(ctx, list)
+	if err != nil {
+		return nil, err
+	}
 	partials, err := peer.OpenPartials(c.store.PartialDir())
 	if err != nil {
 		return nil, err
@@ -166,6 +180,7 @@ func (c *core) openCommon(ctx context.Context, list *parts.List, cfg *Config, lo
 		Address:      cmp.Or(cfg.PeerAddress, cfg.PeerListen),
 		Version:      version.Read().Version,
 		MaxBlobBytes: int64(cfg.MaxModule),
+		Objects:      objects,
 		Partials:     partials,
 		ShareCode:    cfg.PeerCode,
 		MaxLag:       cfg.MaxLag,
@@ -184,6 +199,28 @@ func (c *core) openCommon(ctx context.Context, list *parts.List, cfg *Config, lo
 	c.node.Attach(catalogue)
 	c.catalogue = catalogue
 	return catalogue, c.openPeers(ctx, list, cfg, log)
+}
+
+// openObjects opens the object store for modules; nil without one.
+func (cfg *Config) openObjects(ctx context.Context, list *parts.List) (objects cluster.Objects, err error) {
+	if cfg.Blobs == "" {
+		return nil, nil
+	}
+	err = list.Open(ctx, parts.Part{
+		Name: "the object store",
+		Data: true,
+		Open: func(context.Context) (err error) {
+			if cfg.OpenBlobs == nil {
+				return errors.New("--blobs is not supported by this program: use vespo-cluster")
+			}
+			if objects, err = cfg.OpenBlobs(cluster.ObjectsOptions{URL: cfg.Blobs, MaxBytes: int64(cfg.MaxModule)}); err != nil {
+				return fmt.Errorf("--blobs: %w", err)
+			}
+			return nil
+		},
+		Close: func(context.Context) error { return objects.Close() },
+	})
+	return objects, err
 }
 
 // openPeers opens the listener for the other hosts. It is open before services start, as they may
