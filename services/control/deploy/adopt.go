@@ -23,6 +23,9 @@ type Adoption struct {
 	Partial bool
 	// Retry prepares unavailable services again, also if the state leaves them unchanged.
 	Retry bool
+	// Place is called once, before the first version with guests is prepared, and may wait. release is called when all
+	// versions are prepared. Nil: none.
+	Place func(context.Context) (release func())
 }
 
 // Adopted describes the outcome of an Adopt.
@@ -52,6 +55,9 @@ type adoption struct {
 	removed []routekey.Key
 	fresh   map[versionKey]*adopted
 	unclaim func()
+
+	placing sync.Once
+	leave   func() // set within placing: releases the place
 
 	mu    sync.Mutex
 	holds []func() // guarded by mu: release blobs
@@ -183,7 +189,18 @@ func (d *Deployer) prepareAdopted(ctx context.Context, ad *adoption) error {
 		})
 	}
 	running.Wait()
+	if ad.leave != nil {
+		ad.leave()
+	}
 	return context.Cause(ctx)
+}
+
+// awaitPlace waits for the place of an adoption, if the version has guests.
+func (d *Deployer) awaitPlace(ctx context.Context, ad *adoption, v registry.Version) {
+	if _, guestless := d.cfg.Admission[v.Kind]; ad.Place == nil || guestless {
+		return
+	}
+	ad.placing.Do(func() { ad.leave = ad.Place(ctx) })
 }
 
 // inOrder returns the fresh versions in the order of the catalogue: of two that exclude each other, the same one is
@@ -214,6 +231,7 @@ func (d *Deployer) adoptVersion(ctx context.Context, ad *adoption, p *adopted) e
 			return fmt.Errorf("service %s: %w", p.key, err)
 		}
 	}
+	d.awaitPlace(ctx, ad, p.service.Current)
 	p.deployment, p.err = d.reprepare(ctx, p.service, false)
 	if p.err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)

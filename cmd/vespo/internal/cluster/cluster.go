@@ -36,6 +36,9 @@ type Store interface {
 	// Claim reports whether this host may run a schedule for a time: the first host that asks for the time or a later one
 	// may. It does not report true twice for one time.
 	Claim(ctx context.Context, schedule string, at time.Time) (bool, error)
+	// Place takes one of n places that all hosts share, by the name of this host. It returns nil if there is none now. A
+	// place ends with release, or some time after its host has died.
+	Place(ctx context.Context, n int) (release func(), err error)
 	// Fits returns an error that names each service that the store could not keep, or nil. It asks nothing of the store.
 	Fits(state *registry.State) error
 	// Keep keeps a state of the store for starts without it. The host serves it, so it has the modules.

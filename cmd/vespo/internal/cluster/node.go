@@ -42,6 +42,7 @@ type NodeConfig struct {
 	MaxLag       time.Duration
 	Forward      bool  // requests to services that are not loaded here
 	MaxBodyBytes int64 // of forwarded requests
+	Surge        int   // most hosts that prepare new versions at a time; 0: any
 	// Dir is a directory of its own, for what a start without the store has to know. Nil: nothing is kept.
 	Dir durable.FS
 	Log *slog.Logger
@@ -241,7 +242,7 @@ func (n *Node) Follow(ctx context.Context, catalogue *registry.Registry, d Adopt
 		if ctx.Err() != nil {
 			return
 		}
-		done, err := d.Adopt(ctx, deploy.Adoption{State: state, Partial: true, Retry: state == last && !failed})
+		done, err := d.Adopt(ctx, deploy.Adoption{State: state, Partial: true, Retry: state == last && !failed, Place: n.place})
 		if ctx.Err() != nil {
 			return
 		}

@@ -32,6 +32,8 @@ type StoreSettings struct {
 	PeerAddress string `placeholder:"HOST:PORT" env:"VESPO_PEER_ADDRESS" help:"Address that the other hosts of --store are told, if they reach --peer-listen by another one, such as a mapped port. Default: --peer-listen."`
 	ForwardCold bool   `help:"Forward requests to services whose code is not loaded to another host of --store, chosen for each service."`
 
+	Surge int `placeholder:"N" default:"2" help:"Most hosts of --store that prepare the modules of a change at the same time; the others wait for up to 30 s; 0 is any (${default})."`
+
 	PeerCode bool `help:"Exchange compiled code and snapshots with the hosts of --store that have the same program and processor, so that a new host is ready in seconds. Each of them can then run machine code on the others: give it only where all hosts are trusted alike."`
 
 	Blobs string `placeholder:"URL" env:"VESPO_BLOBS" help:"Object store that has the modules of --store, such as s3://bucket/prefix?endpoint=https://host (vespo-cluster alone). Without it, each module is on the disks of two hosts."`
@@ -51,6 +53,8 @@ func (s *StoreSettings) check() (violations problem.Violations) {
 		violations.Add("peer-code", "needs --store: without one there are no other hosts")
 	case s.Store == "" && s.PeerListen != "":
 		violations.Add("peer-listen", "needs --store: without one there are no other hosts")
+	case s.Surge < 0 || s.Surge > 1000:
+		violations.Add("surge", "is %d: it must be a number of hosts up to 1000, or 0 for any", s.Surge)
 	case s.Store == "" && s.ForwardCold:
 		violations.Add("forward-cold", "needs --store: without one there are no other hosts")
 	case s.Store == "":
@@ -102,6 +106,7 @@ func (s *StoreSettings) strings() string {
 		blobs, _, _ := strings.Cut(s.Blobs, "?")
 		all += fmt.Sprintf("--blobs=%s\n", blobs)
 	}
+	all += fmt.Sprintf("--surge=%d\n", s.Surge)
 	if s.PeerCode {
 		all += "--peer-code\n"
 	}
@@ -185,6 +190,7 @@ func (c *core) openCommon(ctx context.Context, list *parts.List, cfg *Config, lo
 		ShareCode:    cfg.PeerCode,
 		MaxLag:       cfg.MaxLag,
 		Forward:      cfg.ForwardCold,
+		Surge:        cfg.Surge,
 		MaxBodyBytes: int64(cfg.MaxBody),
 		Dir:          durable.Dir(c.store.HostDir()),
 		Log:          log,
