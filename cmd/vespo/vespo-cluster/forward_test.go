@@ -68,6 +68,17 @@ func TestForwardCold(t *testing.T) {
 		require.Positive(t, h.counted("vespo_forward_requests_total", `result="served"`))
 		require.Zero(t, h.counted("vespo_forward_requests_total", `result="failed"`))
 	}
+	address := regexp.MustCompile(`"address":"([^"]+)"[^}]*"own":true`).FindStringSubmatch(all[1].body("/services/hosts"))
+	require.NotNil(t, address)
+	for _, step := range [][2]string{{"drain", "0"}, {"undrain", "1"}} {
+		on, homes := step[0], step[1]
+		if status, answer := all[0].post("/services/hosts/"+on, url.Values{"host": {address[1]}}, nil); status/100 != 2 {
+			require.Fail(t, answer)
+		}
+		all[0].eventually(func() bool {
+			return strings.Contains(all[0].body("/services/metrics"), "vespo_forward_hosts "+homes+"\n")
+		})
+	}
 	all[1].kill()
 	for range 2 {
 		for i := range services {

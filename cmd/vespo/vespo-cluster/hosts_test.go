@@ -83,7 +83,10 @@ func newHost(t testing.TB, store string) *host {
 }
 
 // start starts the process and waits until it serves.
-func (h *host) start() {
+func (h *host) start() { h.startWithin(patience) }
+
+// startWithin is start with a bound.
+func (h *host) startWithin(d time.Duration) {
 	h.t.Helper()
 	self, err := os.Executable()
 	require.NoError(h.t, err)
@@ -96,7 +99,9 @@ func (h *host) start() {
 		_ = program.Wait() // killed
 		close(ended)
 	}()
-	h.eventually(func() bool { return strings.Contains(h.log.String(), "listening on ") })
+	if !within(d, func() bool { return strings.Contains(h.log.String(), "listening on ") }) {
+		require.Fail(h.t, "it does not listen", "%s", h.log)
+	}
 }
 
 // kill ends the process without warning.
@@ -183,7 +188,7 @@ func (h *host) body(path string) string {
 	return strings.TrimSpace(string(text))
 }
 
-func guest(t *testing.T, name string) []byte {
+func guest(t testing.TB, name string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "..", "testdata", "guests", "wat", name+".wasm"))
 	require.NoError(t, err)

@@ -25,8 +25,9 @@ const (
 type Config struct {
 	// Home returns the host that is the home of a service; nil if that is this host.
 	Home         func(service string) *Peer
-	Peers        func() int // number of the other hosts that can be homes
-	MaxBodyBytes int64      // of requests that are forwarded
+	Peers        func() int  // number of the other hosts that can be homes
+	Leaving      func() bool // this host declines all requests; nil: it does not
+	MaxBodyBytes int64       // of requests that are forwarded
 }
 
 // Forwarder forwards requests to services that are not loaded. Create it with New.
@@ -40,7 +41,9 @@ type Forwarder struct {
 }
 
 // New returns a forwarder.
-func New(cfg Config) *Forwarder { return &Forwarder{cfg: cfg} }
+func New(cfg Config) *Forwarder {
+	return &Forwarder{cfg: cfg, receiver: Receiver{leaving: cfg.Leaving}}
+}
 
 // Receiver returns the receiver of requests that other hosts forward.
 func (f *Forwarder) Receiver() *Receiver { return &f.receiver }

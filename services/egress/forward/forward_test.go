@@ -75,6 +75,7 @@ func TestOneHop(t *testing.T) {
 func TestDeclined(t *testing.T) {
 	for name, decline := range map[string]func(t *testing.T, a, b *host){
 		"another version": func(_ *testing.T, _, b *host) { b.publish("sha256:2") },
+		"drained":         func(_ *testing.T, _, b *host) { b.leaving.Store(true) },
 		"leaving":         func(_ *testing.T, _, b *host) { b.router.Leave() },
 		"another token":   func(_ *testing.T, a, b *host) { a.home = b.at("another token") },
 		"busy": func(t *testing.T, _, b *host) {

@@ -14,6 +14,7 @@ import (
 
 // Receiver serves requests that other hosts pass on. The zero Receiver declines all of them.
 type Receiver struct {
+	leaving  func() bool // immutable; may be nil
 	router   atomic.Pointer[router.Router]
 	served   atomic.Uint64
 	declined atomic.Uint64
@@ -49,7 +50,7 @@ func (v *Receiver) decline(w http.ResponseWriter, n *note, status int) {
 
 func (v *Receiver) serve(n *note, w http.ResponseWriter, r *http.Request) bool {
 	rt := v.router.Load()
-	return rt != nil && rt.ServePassed(n.passed(), w, r)
+	return rt != nil && (v.leaving == nil || !v.leaving()) && rt.ServePassed(n.passed(), w, r)
 }
 
 // restored returns the request as the other host has received it. ProtoMajor stays that of the connection, as it decides how the

@@ -57,6 +57,7 @@ type host struct {
 	router  *router.Router
 	gate    *admission.Gate
 	runs    atomic.Int32
+	leaving atomic.Bool
 	records chan accesslog.Record
 	handle  router.HandlerFunc // the service
 	public  *httptest.Server
@@ -68,7 +69,7 @@ func newHost(t *testing.T, name string, handle router.HandlerFunc) *host {
 	t.Helper()
 	h := &host{t: t, name: name, records: make(chan accesslog.Record, 1000), gate: admission.NewGate(8)}
 	h.code.limit = patience
-	h.Forwarder = forward.New(forward.Config{Home: func(string) *forward.Peer { return h.home }, Peers: func() int { return 1 }, MaxBodyBytes: 1 << 20})
+	h.Forwarder = forward.New(forward.Config{Home: func(string) *forward.Peer { return h.home }, Peers: func() int { return 1 }, Leaving: h.leaving.Load, MaxBodyBytes: 1 << 20})
 	h.handle = func(w http.ResponseWriter, r *router.Request, res *accesslog.Result) error {
 		h.runs.Add(1)
 		w.Header().Set("Served-By", name)

@@ -1,18 +1,25 @@
 package cluster
 
-import "github.com/vespo-dev/vespo/services/egress/forward"
+import (
+	"slices"
+
+	"github.com/vespo-dev/vespo/services/egress/forward"
+)
 
 // Forwarder returns the forwarder of requests to services that are not loaded here; nil if they are not forwarded.
 func (n *Node) Forwarder() *forward.Forwarder { return n.forward }
 
-// home returns the host that is the home of a service; nil if that is this one. Hosts that do not forward are no homes.
+// home returns the host that is the home of a service; nil if that is this one. It does not wait for the store.
 func (n *Node) home(service string) *forward.Peer {
-	candidates := n.forwarding()
+	candidates := n.candidates()
 	names := make([]string, 0, len(candidates)+1)
 	for _, m := range candidates {
 		names = append(names, m.Address)
 	}
-	i := forward.Home(service, append(names, n.Self().Address))
+	if !n.Draining() {
+		names = append(names, n.Address())
+	}
+	i := forward.Home(service, names)
 	if i < 0 || i == len(candidates) {
 		return nil
 	}
@@ -23,23 +30,18 @@ func (n *Node) home(service string) *forward.Peer {
 	return p.forward
 }
 
-// homes returns the number of the other hosts that forward.
-func (n *Node) homes() int { return len(n.forwarding()) }
+// countHomes returns the number of the other hosts that can be homes.
+func (n *Node) countHomes() int { return len(n.candidates()) }
 
-// forwarding returns the other hosts that forward.
-func (n *Node) forwarding() (all []Member) {
-	for _, m := range n.asked() {
-		if m.Forwards {
-			all = append(all, m)
-		}
-	}
-	return all
-}
-
-// asked returns the other hosts as they were read last. It does not wait for the store, which requests must not.
-func (n *Node) asked() []Member {
-	if all := n.members.Load(); all != nil {
+func (n *Node) candidates() []Member {
+	if all := n.homes.Load(); all != nil {
 		return *all
 	}
 	return nil
+}
+
+// noteHomes remembers which of the other hosts can be homes: those that forward, and are not to be drained.
+func (n *Node) noteHomes(others []Member, drained []string) {
+	homes := slices.DeleteFunc(slices.Clone(others), func(m Member) bool { return !m.Forwards || slices.Contains(drained, m.Address) })
+	n.homes.Store(&homes)
 }

@@ -65,6 +65,7 @@ type Node struct {
 
 	members   atomic.Pointer[[]Member]          // without this host; nil before the first time
 	alone     atomic.Bool                       // the warning was logged
+	homes     atomic.Pointer[[]Member]          // of members, those that can be homes of services; nil before the first time
 	draining  atomic.Bool                       // this host is to be drained, as the store has last said
 	catalogue atomic.Pointer[registry.Registry] // nil before Attach
 
@@ -106,7 +107,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 		n.refresh, n.slack = min(third, refreshTime), min(third, maxSlack)
 	}
 	if cfg.Forward {
-		n.forward = forward.New(forward.Config{Home: n.home, Peers: n.homes, MaxBodyBytes: cfg.MaxBodyBytes})
+		n.forward = forward.New(forward.Config{Home: n.home, Peers: n.countHomes, Leaving: n.Draining, MaxBodyBytes: cfg.MaxBodyBytes})
 	}
 	return n, nil
 }
@@ -222,6 +223,7 @@ func (n *Node) look(ctx context.Context) (View, error) {
 	own := n.Address()
 	others := slices.DeleteFunc(slices.Clone(view.Members), func(m Member) bool { return m.Address == own })
 	n.members.Store(&others)
+	n.noteHomes(others, view.Drained)
 	n.setDraining(slices.Contains(view.Drained, own))
 	return view, nil
 }
