@@ -2,6 +2,7 @@ package router
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/vespo-dev/vespo/internal/routekey"
 	"github.com/vespo-dev/vespo/router/accesslog"
@@ -117,6 +120,28 @@ func TestSilentBodiesTakeNoCapacity(t *testing.T) {
 		require.Equal(t, "hello map[]", body)
 	}
 	require.EqualValues(t, 20, s.limiter.Stats().Admitted)
+}
+
+// A body of zero bytes is there from the start, even if the client of HTTP/2 never ends it.
+func TestEmptyBodyIsNotAwaited(t *testing.T) {
+	s := serveBodies(t, 1, 0)
+	conn, r := s.dial(t, http2.ClientPreface)
+	var head bytes.Buffer
+	encoder := hpack.NewEncoder(&head)
+	for _, f := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":authority", "h"}, {":path", "/a"}, {"content-length", "0"}} {
+		require.NoError(t, encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}))
+	}
+	framer := http2.NewFramer(conn, r)
+	require.NoError(t, framer.WriteSettings())
+	require.NoError(t, framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: head.Bytes(), EndHeaders: true}))
+	for {
+		frame, err := framer.ReadFrame()
+		require.NoError(t, err)
+		if data, ok := frame.(*http2.DataFrame); ok {
+			require.Equal(t, " map[]", string(data.Data()))
+			return
+		}
+	}
 }
 
 // The handler gets the part read before admission again, for any kind of body.

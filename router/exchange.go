@@ -70,7 +70,11 @@ func (x *exchange) begin(w http.ResponseWriter, r *http.Request, client forwarde
 	if h := w.Header(); len(h) > 0 {
 		x.before = h.Clone()
 	}
-	if r.Body != nil && r.Body != http.NoBody {
+	switch {
+	case r.Body == nil || r.Body == http.NoBody:
+	case r.ContentLength == 0 && r.Trailer == nil: // HTTP/2 has a body for it, and one that ends later would not be waited for
+		req.Request = withBody(r, http.NoBody)
+	default:
 		x.body.ReadCloser = r.Body
 		req.Request = withBody(r, &x.body)
 		if trailer := req.Trailer; trailer != nil {
