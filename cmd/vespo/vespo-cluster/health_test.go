@@ -78,7 +78,9 @@ func TestStoreHealth(t *testing.T) {
 		require.NotEmpty(t, h.storeState().Problem)
 		require.Contains(t, h.body("/services/health"), `"store":"lost"`)
 		require.Equal(t, "1", h.metric(`vespo_store_state{state="lost"}`))
-		require.NotEqual(t, "0", h.metric(`vespo_store_requests_total{operation="read",result="failed"}`))
+		h.eventually(func() bool {
+			return h.metric(`vespo_store_requests_total{operation="transaction",result="failed"}`) != "0"
+		})
 	}
 	strict.eventually(func() bool { return strict.status("/services/ready") == http.StatusServiceUnavailable })
 	require.Equal(t, http.StatusOK, other.status("/services/ready"))
