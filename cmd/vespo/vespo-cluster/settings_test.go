@@ -26,11 +26,12 @@ func check(t *testing.T, path, settings string) (string, error) {
 	return string(out), err
 }
 
-// TestSettingsInFile names the store and the engine in the configuration file. To check the file, neither has to be there.
+// TestSettingsInFile names the store and engines in the configuration file. To check the file, none has to be there.
 func TestSettingsInFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vespo.toml")
 	for _, engine := range []string{"redis://127.0.0.1:1", "postgres://vespo@127.0.0.1:1/vespo"} {
-		out, err := check(t, path, fmt.Sprintf("store = \"etcd://127.0.0.1:1/vespo\"\npeer-listen = \"127.0.0.1:0\"\nkv = %q", engine))
+		out, err := check(t, path, fmt.Sprintf("store = \"etcd://127.0.0.1:1/vespo\"\npeer-listen = \"127.0.0.1:0\"\nkv = %q\n"+
+			"queues = \"postgres://vespo@127.0.0.1:1/vespo\"\nblobs = \"s3://bucket/vespo?endpoint=http://127.0.0.1:1\"", engine))
 		require.NoError(t, err, out)
 		require.Contains(t, out, "is right: 1 service")
 	}

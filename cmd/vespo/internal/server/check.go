@@ -80,10 +80,9 @@ func rehearse(ctx context.Context, list *parts.List, cfg *Config, file *configfi
 	if err := OpenTemp(ctx, list, "check", &temp); err != nil {
 		return err
 	}
-	small := *cfg
+	small := cfg.alone()
 	small.Slots, small.PerService = 1, 0
-	small.Store, small.KV, small.FollowSettings = "", "", FollowSettings{}
-	c, err := wire(ctx, list, &small, filepath.Join(temp, "data"), slog.New(slog.DiscardHandler), access{})
+	c, err := wire(ctx, list, small, filepath.Join(temp, "data"), slog.New(slog.DiscardHandler), access{})
 	if err != nil {
 		return located(file, err)
 	}

@@ -7,26 +7,11 @@ import (
 	"os"
 	"strings"
 
-	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
 	"github.com/vespo-dev/vespo/cmd/vespo/internal/parts"
 	"github.com/vespo-dev/vespo/internal/problem"
 	"github.com/vespo-dev/vespo/services/kv"
 	"github.com/vespo-dev/vespo/services/kv/boltstore"
-	"github.com/vespo-dev/vespo/services/queues"
 )
-
-// Openers open what a program keeps in engines. Each may be nil: the program has none.
-type Openers struct {
-	Store  cluster.Opener        // of --store
-	KV     kv.Opener             // of --kv
-	Queues queues.Opener         // of --queues
-	Blobs  cluster.ObjectsOpener // of --blobs
-}
-
-// equip gives the configuration what its program opens.
-func (c *Config) equip(open Openers) {
-	c.OpenStore, c.OpenKV, c.OpenQueues, c.OpenBlobs = open.Store, open.KV, open.Queues, open.Blobs
-}
 
 // KVSettings are the settings of key-value stores, as a part of Config.
 type KVSettings struct {

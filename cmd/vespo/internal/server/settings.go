@@ -21,7 +21,7 @@ func (c *ServeCmd) BeforeResolve(ctx *kong.Context) error {
 	if c.source, err = sourceOf(ctx); err != nil || c.source.Path == "" {
 		return err
 	}
-	c.source.open = Openers{Store: c.OpenStore, KV: c.OpenKV, Queues: c.OpenQueues, Blobs: c.OpenBlobs}
+	c.source.open = c.openers()
 	file, err := c.source.ReadSettings()
 	if err == nil {
 		err = checkSettings(file)

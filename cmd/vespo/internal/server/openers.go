@@ -1,0 +1,32 @@
+package server
+
+import (
+	"github.com/vespo-dev/vespo/cmd/vespo/internal/cluster"
+	"github.com/vespo-dev/vespo/services/kv"
+	"github.com/vespo-dev/vespo/services/queues"
+)
+
+// Openers open what a program keeps in engines. Each may be nil: the program has none.
+type Openers struct {
+	Store  cluster.Opener        // of --store
+	KV     kv.Opener             // of --kv
+	Queues queues.Opener         // of --queues
+	Blobs  cluster.ObjectsOpener // of --blobs
+}
+
+// equip gives the configuration what its program opens.
+func (c *Config) equip(open Openers) {
+	c.OpenStore, c.OpenKV, c.OpenQueues, c.OpenBlobs = open.Store, open.KV, open.Queues, open.Blobs
+}
+
+// openers returns what equip has given.
+func (c *Config) openers() Openers {
+	return Openers{Store: c.OpenStore, KV: c.OpenKV, Queues: c.OpenQueues, Blobs: c.OpenBlobs}
+}
+
+// alone returns the configuration of a server without other hosts and engines.
+func (c *Config) alone() *Config {
+	own := *c
+	own.Store, own.Blobs, own.KV, own.Queues, own.FollowSettings = "", "", "", "", FollowSettings{}
+	return &own
+}
