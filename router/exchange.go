@@ -70,11 +70,7 @@ func (x *exchange) begin(w http.ResponseWriter, r *http.Request, client forwarde
 	if h := w.Header(); len(h) > 0 {
 		x.before = h.Clone()
 	}
-	switch {
-	case r.Body == nil || r.Body == http.NoBody:
-	case r.ContentLength == 0 && r.Trailer == nil: // HTTP/2 has a body for it, and one that ends later would not be waited for
-		req.Request = withBody(r, http.NoBody)
-	default:
+	if r.Body != nil && r.Body != http.NoBody {
 		x.body.ReadCloser = r.Body
 		req.Request = withBody(r, &x.body)
 		if trailer := req.Trailer; trailer != nil {

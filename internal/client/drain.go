@@ -48,7 +48,7 @@ func serverWriter(w http.ResponseWriter) http.ResponseWriter {
 
 // Bound returns a handler that bounds how long a client may hold a connection without sending the body that it
 // has announced, or an HTTP/2 stream without reading the end of the response. A Body or a Writer sets other
-// bounds while it is used.
+// bounds while it is used. A body of HTTP/2 that is declared to be empty becomes http.NoBody: a stream can end later.
 func Bound(next http.Handler, body, answer time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {
@@ -56,6 +56,10 @@ func Bound(next http.Handler, body, answer time.Duration) http.Handler {
 		}
 		if r.ProtoMajor > 1 { // a stream can block without its connection
 			defer func() { Conn{w}.writeBy(time.Now().Add(answer)) }()
+			if r.ContentLength == 0 && r.Trailer == nil {
+				r = r.WithContext(r.Context())
+				r.Body = http.NoBody
+			}
 		}
 		next.ServeHTTP(w, r)
 	})
