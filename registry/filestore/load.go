@@ -142,7 +142,7 @@ func (s *Store) tidy(l *loading) error {
 // tidyTop reports files that do not belong to the store.
 func (s *Store) tidyTop(l *loading) error {
 	known := []string{
-		lockName, manifestName, previousName, asideDir, tmpDir, cacheDir, queueDir, kvDir, schedulesDir, tokensDir, auditDir, usageDir, followDir, partialDir, strings.Split(blobDir, "/")[0], "lost+found",
+		lockName, manifestName, previousName, asideDir, tmpDir, cacheDir, queueDir, kvDir, schedulesDir, tokensDir, auditDir, usageDir, followDir, partialDir, hostDir, strings.Split(blobDir, "/")[0], "lost+found",
 		lambdaDir, // files of the Lambda API
 		acmeDir,   // certificates
 		"logs",    // of services

@@ -197,7 +197,7 @@ func TestForeignFilesAreSetAsideOrLeftAlone(t *testing.T) {
 	write("blobs/sha256/" + registry.DigestOf(nil).Hex() + "/inside")
 	write("setaside/readme.1")
 	write("tmp/7")
-	for _, dir := range []string{queueDir, kvDir, schedulesDir, tokensDir, usageDir, auditDir, followDir, partialDir} {
+	for _, dir := range []string{queueDir, kvDir, schedulesDir, tokensDir, usageDir, auditDir, followDir, partialDir, hostDir} {
 		write(dir + "/own")
 	}
 
