@@ -194,6 +194,10 @@ func (l *line) add(depth int, t lease.Terms, j *job) (err error) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.unlock(now)
+	return l.addLocked(now, depth, t, j)
+}
+
+func (l *line) addLocked(now time.Time, depth int, t lease.Terms, j *job) (err error) {
 	j.added = now
 	j.entry, err = l.queue.Add(now, depth-l.promised, t, j)
 	return err

@@ -3,6 +3,9 @@ package queue
 import (
 	"context"
 	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,6 +84,37 @@ func TestWorkersTakeTurns(t *testing.T) {
 		require.Nil(t, o)
 		synctest.Wait()
 	})
+}
+
+// TestHandToOneWorker checks that of several requests at once, one is handed to the only worker: the others would wait here, where
+// workers of other hosts do not see them.
+func TestHandToOneWorker(t *testing.T) {
+	terms := lease.Terms{Deadline: time.Now().Add(time.Hour), Lease: time.Hour}
+	for range 1000 {
+		l := newLine("/jobs", nil, slog.New(slog.DiscardHandler))
+		taken := make(chan struct{})
+		go func() {
+			defer close(taken)
+			l.await(t.Context(), nil)
+		}()
+		for l.stats().workers == 0 {
+			runtime.Gosched()
+		}
+		var handed atomic.Int32
+		var running sync.WaitGroup
+		for range 4 {
+			running.Go(func() {
+				if l.hand(10, terms, &job{done: make(chan struct{})}) {
+					handed.Add(1)
+				}
+			})
+		}
+		running.Wait()
+		<-taken
+		require.EqualValues(t, 1, handed.Load())
+		require.Zero(t, l.stats().waiting)
+		l.close()
+	}
 }
 
 func TestLeases(t *testing.T) {

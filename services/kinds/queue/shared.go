@@ -95,10 +95,11 @@ func (l *line) takeAny(ctx context.Context) (*order, error) {
 
 // hand adds a job if a worker of this host waits for one, and reports whether it did.
 func (l *line) hand(depth int, t lease.Terms, j *job) bool {
+	now := time.Now()
 	l.mu.Lock()
-	idle := l.workers.Len() > 0 && l.queue.Waiting() == 0
-	l.mu.Unlock()
-	return idle && l.add(depth, t, j) == nil
+	defer l.unlock(now)
+	l.queue.Advance(now)
+	return l.workers.Len() > 0 && l.queue.Waiting() == 0 && l.addLocked(now, depth, t, j) == nil
 }
 
 // request returns a request for the engine.
