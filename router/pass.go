@@ -16,7 +16,7 @@ type Passed struct {
 }
 
 // ServePassed serves a request that another host has passed on, by ServeHTTP's rules. It reports false, and does nothing, unless
-// the service has that one version here, is passable (Binding.Passable), and half of the capacity is free. The caller must
+// the service has that one version here, is passable (Binding.Passable), half of the capacity is free, and the service is not full. The caller must
 // have authenticated the host.
 func (rt *Router) ServePassed(p Passed, w http.ResponseWriter, r *http.Request) bool {
 	t := rt.table.Load()
@@ -24,7 +24,8 @@ func (rt *Router) ServePassed(p Passed, w http.ResponseWriter, r *http.Request) 
 		return false
 	}
 	route, _, ok := t.exactly(p.Key, rawPath(r.URL))
-	if !ok || !route.Passable || route.split != nil || route.Version != p.Version || route.Limiter == nil || !route.Limiter.Spare() {
+	if !ok || !route.Passable || route.split != nil || route.Version != p.Version || route.Limiter == nil ||
+		!route.Limiter.Spare() || route.Limiter.Full() {
 		return false
 	}
 	x := newExchange(w, r, p.Client)

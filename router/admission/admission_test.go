@@ -53,8 +53,12 @@ func TestAdmitsUpToTheConcurrencyOfTheService(t *testing.T) {
 	_, err := a.Acquire(context.Background())
 	require.ErrorIs(t, err, ErrQueueFull)
 	require.Equal(t, uint64(1), a.Stats().Shed)
+	require.True(t, a.Spare())
+	require.True(t, a.Full())
+	require.False(t, b.Full())
 	acquireNow(t, b)
 	a.Release()
+	require.False(t, a.Full(), "its place is spare")
 	acquireNow(t, a)
 }
 

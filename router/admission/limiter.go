@@ -217,6 +217,24 @@ func (l *Limiter) Spare() bool {
 	return 2*l.gate.usedLocked() < l.gate.capacity
 }
 
+// Full reports whether the service itself has as many requests as it may have, or some that wait.
+func (l *Limiter) Full() bool {
+	l.gate.mu.Lock()
+	defer l.gate.mu.Unlock()
+	return l.queue.length > 0 || l.usedLocked() >= l.limits.Concurrency
+}
+
+// usedLocked returns the number of requests with a place. It is exact while no request begins or ends.
+func (l *Limiter) usedLocked() int {
+	used := l.inFlight
+	l.gate.spare.Each(func(p *Place) {
+		if p.limiter == l {
+			used--
+		}
+	})
+	return max(0, used)
+}
+
 // RetryAfter returns the delay after which a shed request may be retried: the wait
 // bound in whole seconds, at least one.
 func (l *Limiter) RetryAfter() time.Duration {
@@ -228,18 +246,13 @@ func (l *Limiter) RetryAfter() time.Duration {
 func (l *Limiter) Stats() Stats {
 	l.gate.mu.Lock()
 	defer l.gate.mu.Unlock()
-	inFlight, admitted, used := l.inFlight, uint64(0), l.made
-	l.gate.spare.Each(func(p *Place) {
-		if p.limiter == l {
-			inFlight--
-		}
-	})
+	admitted, used := uint64(0), l.made
 	for _, p := range l.places {
 		admitted += p.admitted.Load()
 		used = max(used, time.Duration(p.used.Load()))
 	}
 	return Stats{
-		InFlight: max(0, inFlight),
+		InFlight: l.usedLocked(),
 		Queued:   l.queue.length,
 		Admitted: admitted,
 		Shed:     l.shed,

@@ -45,14 +45,21 @@ type exchange struct {
 	client    client.Writer
 	body      *client.Body // nil if there is none
 	nonce     string
+	note      string
 	declined  bool
 	connected atomic.Bool // there was a connection: the request may have been sent
 	read      error       // of the response's body
 	err       error       // why there is no response
 }
 
+// newExchange returns nil if the note about the request would be too long.
 func newExchange(h *handler, home *Peer, w http.ResponseWriter, r *router.Request) *exchange {
-	x := &exchange{handler: h, home: home, r: r.Traced(span.Client, "forward"), nonce: rand.Text()}
+	nonce := rand.Text()
+	note := h.note(home, nonce, r)
+	if len(note) > NoteBytes {
+		return nil
+	}
+	x := &exchange{handler: h, home: home, r: r.Traced(span.Client, "forward"), nonce: nonce, note: note}
 	deadline := r.Admitted.Add(h.code.TimeLimit() + grace)
 	x.ctx, x.cancel = context.WithDeadlineCause(r.Context(), deadline, errTooLate)
 	x.client.Begin(w, x.ctx, deadline)
@@ -133,22 +140,22 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	if x.body != nil {
 		out.Header.Set("Expect", "100-continue")
 	}
-	out.Header.Set(httpfield.ForwardHeader, x.note())
+	out.Header.Set(httpfield.ForwardHeader, x.note)
 }
 
-func (x *exchange) note() string {
-	from := x.r.Client.Or(x.r.Request)
+func (h *handler) note(home *Peer, nonce string, r *router.Request) string {
+	from := r.Client.Or(r.Request)
 	n := note{
-		Token:   x.home.cfg.Token,
-		Nonce:   x.nonce,
-		Prefix:  string(x.key.Prefix),
-		Match:   x.key.Match,
-		Version: x.version,
-		Proto:   x.r.Proto,
-		Expects: x.r.Header.Get("Expect") != "",
-		Client:  from.Wire(x.r.ID),
+		Token:   home.cfg.Token,
+		Nonce:   nonce,
+		Prefix:  string(h.key.Prefix),
+		Match:   h.key.Match,
+		Version: h.version,
+		Proto:   r.Proto,
+		Expects: r.Header.Get("Expect") != "",
+		Client:  from.Wire(r.ID),
 	}
-	if local, ok := x.r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		n.Local = local.String()
 	}
 	text, err := json.Marshal(n)

@@ -111,6 +111,9 @@ func (h *handler) forward(w http.ResponseWriter, r *router.Request, res *accessl
 		return false, nil
 	}
 	x := newExchange(h, home, w, r)
+	if x == nil {
+		return false, nil
+	}
 	defer x.finish()
 	switch err := x.run(); {
 	case err == nil:

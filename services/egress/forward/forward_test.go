@@ -82,6 +82,12 @@ func TestDeclined(t *testing.T) {
 			_, _, err := b.gate.NewLimiter(admission.Limits{Weight: 4}).Acquire(t.Context())
 			require.NoError(t, err)
 		},
+		"full service": func(t *testing.T, _, b *host) {
+			for range 3 {
+				_, _, err := b.limiter.Acquire(t.Context())
+				require.NoError(t, err)
+			}
+		},
 		"unreachable": func(_ *testing.T, _, b *host) { b.peers.Close() },
 		"another certificate": func(t *testing.T, a, b *host) {
 			a.home = forward.NewPeer(forward.PeerConfig{Address: b.peers.Listener.Addr().String(), Token: token, TLS: &tls.Config{RootCAs: x509.NewCertPool()}})
@@ -236,6 +242,17 @@ func TestPublicListenerIgnoresNotes(t *testing.T) {
 	r.Header.Set(httpfield.ForwardHeader, `{"token":"the token","nonce":"1","prefix":"/a","version":"`+version+`","client":{"remote":"1.1.1.1:1"}}`)
 	a.do(r)
 	require.Equal(t, "false []", <-seen)
+	require.Zero(t, b.runs.Load())
+}
+
+// TestLongNotes checks that a request whose note the home would refuse is served here.
+func TestLongNotes(t *testing.T) {
+	a, b := pair(t, nil)
+	r := a.request("GET", "/a", "")
+	r.Host = strings.Repeat("a.", forward.NoteBytes/2)
+	resp, text := a.do(r)
+	require.Equal(t, http.StatusOK, resp.StatusCode, "%.100s", text)
+	require.Equal(t, "a", resp.Header.Get("Served-By"))
 	require.Zero(t, b.runs.Load())
 }
 

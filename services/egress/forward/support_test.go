@@ -58,6 +58,7 @@ type host struct {
 	gate    *admission.Gate
 	runs    atomic.Int32
 	leaving atomic.Bool
+	limiter *admission.Limiter
 	records chan accesslog.Record
 	handle  router.HandlerFunc // the service
 	public  *httptest.Server
@@ -96,12 +97,12 @@ func newHost(t *testing.T, name string, handle router.HandlerFunc) *host {
 func (h *host) publish(version string) {
 	h.t.Helper()
 	key := routekey.Key{Prefix: service}
-	limiter := h.gate.NewLimiter(admission.Limits{BodyFirst: true, Queue: 10, Wait: time.Second})
+	h.limiter = h.gate.NewLimiter(admission.Limits{BodyFirst: true, Queue: 10, Wait: time.Second, Concurrency: 3})
 	table, err := router.BuildTable([]*router.Route{router.NewRoute(router.Binding{
 		Key:      key,
 		Service:  service,
 		Version:  version,
-		Limiter:  limiter,
+		Limiter:  h.limiter,
 		Passable: true,
 		Handler:  h.Handler(registry.Service{Key: key}, version, h.handle, &h.code),
 	})})
